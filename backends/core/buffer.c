@@ -1,0 +1,109 @@
+#include "backends/core/core.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void core_count_bytes(cdl_backend *backend, size_t bytes)
+{
+  const size_t used = atomic_fetch_add(&backend->used_bytes, bytes) + bytes;
+  size_t peak = atomic_load(&backend->peak_bytes);
+  while (used > peak && !atomic_compare_exchange_weak(&backend->peak_bytes, &peak, used))
+    ;
+}
+
+void core_uncount_bytes(cdl_backend *backend, size_t bytes)
+{
+  atomic_fetch_sub(&backend->used_bytes, bytes);
+}
+
+static cdl_status device_memory(const cdl_backend *backend, cdl_device_memory *memory)
+{
+  *memory = (cdl_device_memory){0};
+  return backend->table->memory_info != NULL ? backend->table->memory_info(backend->device, memory)
+                                             : CDL_OK;
+}
+
+static cdl_status refuse_memory(const cdl_backend *backend, size_t bytes)
+{
+  char reason[CORE_MESSAGE_BYTES];
+  snprintf(reason, sizeof reason, "%s", cdl_error_message());
+  const char *between = reason[0] != '\0' ? ": " : "";
+  cdl_device_memory memory;
+  if (device_memory(backend, &memory) != CDL_OK || memory.total_bytes == 0)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory: wanted %zu bytes%s%s", backend->table->name,
+                    bytes, between, reason);
+  return cdl_fail(CDL_MEMORY, "%s: out of memory: wanted %zu bytes, %zu of %zu are free%s%s",
+                  backend->table->name, bytes, memory.free_bytes, memory.total_bytes, between,
+                  reason);
+}
+
+cdl_status core_buffer_create(cdl_backend *backend, size_t bytes, cdl_buffer **buffer)
+{
+  core_clear_message();
+  if (bytes > PTRDIFF_MAX)
+    return refuse_memory(backend, bytes);
+  cdl_buffer *created = calloc(1, sizeof *created);
+  if (created == NULL)
+    return refuse_memory(backend, bytes);
+  /* An empty buffer has an address too: not every device can allocate nothing. */
+  const cdl_status status =
+      backend->table->allocate(backend->device, bytes > 0 ? bytes : 1, &created->handle);
+  if (status != CDL_OK) {
+    free(created);
+    return status == CDL_MEMORY ? refuse_memory(backend, bytes)
+                                : cdl_context(core_give_reason(status), "%s: buffer of %zu bytes",
+                                              backend->table->name, bytes);
+  }
+  created->bytes = bytes;
+  created->owner = backend;
+  core_count_bytes(backend, bytes);
+  *buffer = created;
+  return CDL_OK;
+}
+
+void core_buffer_destroy(cdl_buffer *buffer)
+{
+  if (buffer == NULL)
+    return;
+  cdl_backend *backend = buffer->owner;
+  backend->table->free(backend->device, buffer->handle);
+  core_uncount_bytes(backend, buffer->bytes);
+  free(buffer);
+}
+
+cdl_status cdl_buffer_create(cdl_backend *backend, size_t bytes, cdl_buffer **buffer)
+{
+  if (backend == NULL || buffer == NULL)
+    return cdl_fail(CDL_ARGUMENT, "cdl_buffer_create: %s is NULL",
+                    backend == NULL ? "backend" : "buffer");
+  *buffer = NULL;
+  CDL_TRY(core_buffer_create(backend, bytes, buffer));
+  atomic_fetch_add(&backend->buffers, 1);
+  return CDL_OK;
+}
+
+void cdl_buffer_destroy(cdl_buffer *buffer)
+{
+  if (buffer == NULL)
+    return;
+  cdl_backend *backend = buffer->owner;
+  core_buffer_destroy(buffer);
+  atomic_fetch_sub(&backend->buffers, 1);
+}
+
+size_t cdl_buffer_bytes(const cdl_buffer *buffer)
+{
+  return buffer->bytes;
+}
+
+cdl_status cdl_backend_memory(const cdl_backend *backend, cdl_memory_info *info)
+{
+  if (backend == NULL || info == NULL)
+    return cdl_fail(CDL_ARGUMENT, "cdl_backend_memory: %s is NULL",
+                    backend == NULL ? "backend" : "info");
+  cdl_device_memory memory;
+  CDL_TRY(device_memory(backend, &memory));
+  *info = (cdl_memory_info){atomic_load(&backend->used_bytes), atomic_load(&backend->peak_bytes),
+                            memory.free_bytes, memory.total_bytes};
+  return CDL_OK;
+}

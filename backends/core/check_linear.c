@@ -1,0 +1,109 @@
+/* Checks of linear layers and their low-rank updates. */
+#include "backends/core/check.h"
+
+static cdl_status bind_weight(core_call *call, const cdl_weight *weight)
+{
+  if (weight == NULL)
+    return core_refuse(call, "weight is NULL");
+  if (weight->owner != call->backend)
+    return core_refuse(call, "weight belongs to another backend (%s) than the queue's (%s)",
+                       cdl_backend_name(weight->owner), cdl_backend_name(call->backend));
+  core_bind(call, 'o', weight->rows, "weight's rows");
+  core_bind(call, 'i', weight->columns, "weight's columns");
+  return CDL_OK;
+}
+
+/* An output may not lie over what the weight is read from. */
+static cdl_status check_weight_alias(const core_call *call, const cdl_weight *weight)
+{
+  const core_weight *kept = core_weight_of(weight);
+  for (int k = 0; k < call->count; k++) {
+    if (!(call->operands[k]->role & OUT) || call->end_byte[k] == 0)
+      continue;
+    for (size_t s = 0; s < kept->source_count; s++)
+      if (kept->sources[s].buffer == call->tensors[k]->buffer &&
+          core_overlap(&kept->sources[s], call->tensors[k]))
+        return core_refuse(call, "%s overlaps a source of weight", call->operands[k]->name);
+  }
+  return CDL_OK;
+}
+
+static const core_operand linear_operands[] = {
+    CORE_OPERAND(linear, out, "no", F32, OUT, 0),
+    CORE_OPERAND(linear, pre, "no", F32, OUT | OPTIONAL, 0),
+    CORE_OPERAND(linear, x, "ni", F32, IN, 0),
+    CORE_OPERAND(linear, bias, "o", F32, IN | OPTIONAL, 0),
+};
+
+static cdl_status prepare_linear(core_call *call)
+{
+  const cdl_linear_args *args = call->args;
+  CDL_TRY(core_want_activation(call, args->activation));
+  return bind_weight(call, args->weight);
+}
+
+static cdl_status finish_linear(core_call *call)
+{
+  return check_weight_alias(call, ((const cdl_linear_args *)call->args)->weight);
+}
+
+CORE_SPEC(linear, prepare_linear, finish_linear);
+
+static const core_operand linear_grad_operands[] = {
+    CORE_OPERAND(linear_grad, d_x, "ni", F32, OUT, 0),
+    CORE_OPERAND(linear_grad, d_out, "no", F32, IN, 0),
+    CORE_OPERAND(linear_grad, pre, "ni", F32, IN | OPTIONAL, 0),
+};
+
+static cdl_status prepare_linear_grad(core_call *call)
+{
+  const cdl_linear_grad_args *args = call->args;
+  CDL_TRY(core_want_activation(call, args->activation));
+  const bool active = args->activation != CDL_ACTIVATION_NONE;
+  if (active && args->accumulate)
+    return core_refuse(call, "accumulate and an activation exclude each other");
+  if (active && !cdl_present(args->pre))
+    return core_refuse(call, "pre is absent; the activation's gradient wants it");
+  if (!active && cdl_present(args->pre))
+    return core_refuse(call, "pre is given without an activation");
+  return bind_weight(call, args->weight);
+}
+
+static cdl_status finish_linear_grad(core_call *call)
+{
+  return check_weight_alias(call, ((const cdl_linear_grad_args *)call->args)->weight);
+}
+
+CORE_SPEC(linear_grad, prepare_linear_grad, finish_linear_grad);
+
+static const core_operand low_rank_operands[] = {
+    CORE_OPERAND(low_rank, out, "no", F32, OUT, 0),    CORE_OPERAND(low_rank, x, "ni", F32, IN, 0),
+    CORE_OPERAND(low_rank, a, "ri", F32, IN, 0),       CORE_OPERAND(low_rank, b, "or", F32, IN, 0),
+    CORE_OPERAND(low_rank, hidden, "nr", F32, OUT, 0),
+};
+
+static cdl_status prepare_low_rank(core_call *call)
+{
+  return core_want_finite(call, "scale", (double)((const cdl_low_rank_args *)call->args)->scale);
+}
+
+CORE_SPEC(low_rank, prepare_low_rank, NULL);
+
+static const core_operand low_rank_grad_operands[] = {
+    CORE_OPERAND(low_rank_grad, d_out, "no", F32, IN, 0),
+    CORE_OPERAND(low_rank_grad, x, "ni", F32, IN, 0),
+    CORE_OPERAND(low_rank_grad, a, "ri", F32, IN, 0),
+    CORE_OPERAND(low_rank_grad, b, "or", F32, IN, 0),
+    CORE_OPERAND(low_rank_grad, hidden, "nr", F32, IN, 0),
+    CORE_OPERAND(low_rank_grad, d_x, "ni", F32, OUT | OPTIONAL, 0),
+    CORE_OPERAND(low_rank_grad, d_a, "ri", F32, OUT | OPTIONAL, 0),
+    CORE_OPERAND(low_rank_grad, d_b, "or", F32, OUT | OPTIONAL, 0),
+};
+
+static cdl_status prepare_low_rank_grad(core_call *call)
+{
+  return core_want_finite(call, "scale",
+                          (double)((const cdl_low_rank_grad_args *)call->args)->scale);
+}
+
+CORE_SPEC(low_rank_grad, prepare_low_rank_grad, NULL);

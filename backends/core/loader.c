@@ -1,0 +1,358 @@
+/* Plug-ins: where they are looked for, and what is asked of one before it is used. */
+#include "backends/core/core.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char prefix[] = "condlora-", suffix[] = ".so";
+
+static void *host_allocate(size_t bytes, size_t alignment)
+{
+  void *memory;
+  const size_t least = alignment < sizeof(void *) ? sizeof(void *) : alignment;
+  return posix_memalign(&memory, least, bytes > 0 ? bytes : 1) == 0 ? memory : NULL;
+}
+
+const cdl_host core_host = {
+    .struct_size = sizeof(cdl_host),
+    .abi_major = CDL_ABI_MAJOR,
+    .abi_minor = CDL_ABI_MINOR,
+    .fail = cdl_fail,
+    .log = cdl_log,
+    .allocate = host_allocate,
+    .release = free,
+};
+
+/* ---- What a table must hold --------------------------------------------------------------------------------------- */
+
+static cdl_status check_header(const cdl_table_header *header, const char *whose)
+{
+  if (header->magic != CDL_PLUGIN_MAGIC)
+    return cdl_fail(CDL_UNSUPPORTED,
+                    "%s: its table does not begin with the mark of a condlora backend", whose);
+  if (header->abi_major != CDL_ABI_MAJOR)
+    return cdl_fail(CDL_UNSUPPORTED,
+                    "%s: built for version %u.%u of the backend interface, this library has %d.%d",
+                    whose, header->abi_major, header->abi_minor, CDL_ABI_MAJOR, CDL_ABI_MINOR);
+  const bool newer = header->abi_minor > CDL_ABI_MINOR;
+  if (header->struct_size < sizeof(cdl_table_header) + sizeof(char *) ||
+      (header->struct_size > sizeof(cdl_backend_table) && !newer))
+    return cdl_fail(CDL_UNSUPPORTED,
+                    "%s: its table has %u bytes, version %u.%u of the backend interface has %zu",
+                    whose, header->struct_size, header->abi_major, header->abi_minor,
+                    sizeof(cdl_backend_table));
+  return CDL_OK;
+}
+
+static cdl_status check_name(const char *name, const char *whose)
+{
+  bool fits = name != NULL && name[0] != '\0' && strlen(name) < 64;
+  for (const char *at = name; fits && *at != '\0'; at++)
+    fits = isalnum((unsigned char)*at) || *at == '-';
+  return fits ? CDL_OK
+              : cdl_fail(CDL_UNSUPPORTED, "%s: its name is '%s', expected letters, digits and '-'",
+                         whose, name != NULL ? name : "");
+}
+
+static cdl_status check_functions(const cdl_backend_table *table, const char *whose)
+{
+#define NEED(member)         \
+  if (table->member == NULL) \
+    return cdl_fail(CDL_UNSUPPORTED, "%s: lacks the required function '%s'", whose, #member);
+  NEED(enumerate)
+  NEED(open)
+  NEED(close)
+  NEED(description)
+  NEED(queue_create)
+  NEED(queue_destroy)
+  NEED(sync)
+  NEED(allocate)
+  NEED(free)
+  NEED(upload)
+  NEED(download)
+#undef NEED
+  return CDL_OK;
+}
+
+/* Functions of no use without each other. */
+static cdl_status check_groups(const cdl_backend_table *table, const char *whose)
+{
+#define TOGETHER(what, ...)                                                                     \
+  {                                                                                             \
+    const bool here[] = {__VA_ARGS__};                                                          \
+    for (size_t i = 1; i < sizeof here / sizeof here[0]; i++)                                   \
+      if (here[i] != here[0])                                                                   \
+        return cdl_fail(CDL_UNSUPPORTED, "%s: has some of the functions %s but not all", whose, \
+                        what);                                                                  \
+  }
+#define HAS(member) (table->member != NULL)
+  TOGETHER("weight_create, weight_update, weight_destroy", HAS(weight_create), HAS(weight_update),
+           HAS(weight_destroy))
+  TOGETHER("event_create, event_destroy, event_record, event_elapsed", HAS(event_create),
+           HAS(event_destroy), HAS(event_record), HAS(event_elapsed))
+  TOGETHER("capture_begin, capture_end, replay, graph_destroy", HAS(capture_begin),
+           HAS(capture_end), HAS(replay), HAS(graph_destroy))
+  TOGETHER("pinned_allocate, pinned_free", HAS(pinned_allocate), HAS(pinned_free))
+#undef HAS
+#undef TOGETHER
+  return CDL_OK;
+}
+
+static cdl_status check_ops(const cdl_backend_table *table, const char *whose)
+{
+#define REQUIRED true
+#define COMPOSED false
+#define HOST false
+#define CDL_OP(op, tier)           \
+  if ((tier) && table->op == NULL) \
+    return cdl_fail(CDL_UNSUPPORTED, "%s: lacks the required op '%s'", whose, #op);
+#include "condlora/ops.def"
+#undef CDL_OP
+#undef REQUIRED
+#undef COMPOSED
+#undef HOST
+  return CDL_OK;
+}
+
+cdl_status core_adopt(const cdl_backend_table *given, const char *whose, cdl_backend_table *table)
+{
+  cdl_table_header header; /* all that may be read of a table of any version */
+  memcpy(&header, given, sizeof header);
+  CDL_TRY(check_header(&header, whose));
+  *table = (cdl_backend_table){0};
+  memcpy(table, given, header.struct_size < sizeof *table ? header.struct_size : sizeof *table);
+  CDL_TRY(check_name(table->name, whose));
+  CDL_TRY(check_functions(table, whose));
+  CDL_TRY(check_groups(table, whose));
+  return check_ops(table, whose);
+}
+
+/* ---- Loading ------------------------------------------------------------------------------------------------------ */
+
+typedef struct plugin {
+  struct plugin *next;
+  dev_t device;
+  ino_t inode;
+  cdl_backend_table table;
+} plugin;
+
+/* A plug-in stays for the life of the process, and with it its table. */
+static pthread_mutex_t plugins_lock = PTHREAD_MUTEX_INITIALIZER;
+static plugin *plugins;
+
+static cdl_status load_new(const char *file, cdl_backend_table *table)
+{
+  void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+  if (library == NULL)
+    return cdl_fail(CDL_ABSENT, "%s: cannot be loaded: %s", file, dlerror());
+  /* ISO C has no cast from an object's address to a function's; POSIX gives both one representation. */
+  void *symbol = dlsym(library, "cdl_plugin");
+  if (symbol == NULL)
+    return cdl_fail(CDL_UNSUPPORTED,
+                    "%s: exports no function cdl_plugin, so it is not a condlora backend", file);
+  cdl_plugin_entry *entry;
+  memcpy(&entry, &symbol, sizeof entry);
+  core_clear_message();
+  const cdl_backend_table *given = entry(&core_host);
+  if (given == NULL)
+    return cdl_context(core_give_reason(CDL_ABSENT), "%s", file);
+  return core_adopt(given, file, table);
+}
+
+static cdl_status load_locked(const char *file, const cdl_backend_table **table)
+{
+  struct stat at;
+  if (stat(file, &at) != 0)
+    return cdl_fail(CDL_ABSENT, "%s: no such plug-in", file);
+  if (!S_ISREG(at.st_mode))
+    return cdl_fail(CDL_ABSENT, "%s: not a file", file);
+  for (plugin *known = plugins; known != NULL; known = known->next)
+    if (known->device == at.st_dev && known->inode == at.st_ino) {
+      *table = &known->table;
+      return CDL_OK;
+    }
+  plugin *loaded = calloc(1, sizeof *loaded);
+  if (loaded == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", file);
+  const cdl_status status = load_new(file, &loaded->table);
+  if (status != CDL_OK) {
+    free(loaded);
+    return status;
+  }
+  loaded->device = at.st_dev;
+  loaded->inode = at.st_ino;
+  loaded->next = plugins;
+  plugins = loaded;
+  *table = &loaded->table;
+  return CDL_OK;
+}
+
+cdl_status core_load(const char *file, const cdl_backend_table **table)
+{
+  pthread_mutex_lock(&plugins_lock);
+  const cdl_status status = load_locked(file, table);
+  pthread_mutex_unlock(&plugins_lock);
+  return status;
+}
+
+/* ---- Searching ---------------------------------------------------------------------------------------------------- */
+
+/* Calls `visit` for each folder that is searched, in order, until it returns true. */
+typedef bool visit_folder(void *user, const char *folder);
+
+static bool visit_path_variable(visit_folder *visit, void *user)
+{
+  const char *list = secure_getenv("CDL_BACKEND_PATH");
+  char folder[PATH_MAX];
+  while (list != NULL && *list != '\0') {
+    const size_t length = strcspn(list, ":");
+    if (length > 0 && length < sizeof folder) {
+      memcpy(folder, list, length);
+      folder[length] = '\0';
+      /* A relative folder would depend on where the program is started. */
+      if (folder[0] != '/')
+        cdl_log(CDL_LOG_NOTICE,
+                "CDL_BACKEND_PATH: '%s' is not an absolute path and is not searched", folder);
+      else if (visit(user, folder))
+        return true;
+    }
+    list += length + (list[length] == ':');
+  }
+  return false;
+}
+
+/* The folder of the library that this code is in, or of the program where it is linked in statically. */
+static bool own_folder(char folder[PATH_MAX])
+{
+  Dl_info info;
+  if (dladdr(&core_host, &info) == 0 || info.dli_fname == NULL)
+    return false;
+  /* A program's name may be relative to where it was started. */
+  if (realpath(strchr(info.dli_fname, '/') != NULL ? info.dli_fname : "/proc/self/exe", folder) ==
+      NULL)
+    return false;
+  char *slash = strrchr(folder, '/');
+  if (slash == NULL)
+    return false;
+  *slash = '\0';
+  return true;
+}
+
+/* In a build folder each backend lies in its own folder below backends/. */
+static bool visit_build(visit_folder *visit, void *user, char own[PATH_MAX])
+{
+  char path[PATH_MAX];
+  for (int level = 0; level < 4 && own[0] != '\0'; level++) {
+    struct stat at;
+    if (snprintf(path, sizeof path, "%s/meson-info", own) < (int)sizeof path &&
+        stat(path, &at) == 0) {
+      if (snprintf(path, sizeof path, "%s/backends", own) >= (int)sizeof path)
+        return false;
+      DIR *backends = opendir(path);
+      if (backends == NULL)
+        return false;
+      bool done = false;
+      for (struct dirent *entry; !done && (entry = readdir(backends)) != NULL;)
+        if (entry->d_name[0] != '.' &&
+            snprintf(path, sizeof path, "%s/backends/%s", own, entry->d_name) < (int)sizeof path &&
+            stat(path, &at) == 0 && S_ISDIR(at.st_mode))
+          done = visit(user, path);
+      closedir(backends);
+      return done;
+    }
+    char *slash = strrchr(own, '/');
+    if (slash == NULL)
+      return false;
+    *slash = '\0';
+  }
+  return false;
+}
+
+static void visit_folders(visit_folder *visit, void *user)
+{
+  char own[PATH_MAX];
+  if (visit_path_variable(visit, user))
+    return;
+  if (own_folder(own)) {
+    if (visit(user, own[0] != '\0' ? own : "/"))
+      return;
+    if (visit_build(visit, user, own))
+      return;
+  }
+  visit(user, CDL_LIBRARY_FOLDER);
+}
+
+typedef struct {
+  const char *name;
+  char *found;
+  char searched[CORE_MESSAGE_BYTES / 2];
+} search;
+
+static bool look_for(void *user, const char *folder)
+{
+  search *s = user;
+  char path[PATH_MAX];
+  struct stat at;
+  if (snprintf(path, sizeof path, "%s/%s%s%s", folder, prefix, s->name, suffix) >= (int)sizeof path)
+    return false;
+  if (stat(path, &at) == 0) {
+    s->found = strdup(path);
+    return true;
+  }
+  const size_t used = strlen(s->searched);
+  snprintf(s->searched + used, sizeof s->searched - used, "%s%s", used > 0 ? ", " : "", folder);
+  return false;
+}
+
+cdl_status core_find_plugin(const char *name, char **path)
+{
+  search s = {.name = name};
+  visit_folders(look_for, &s);
+  if (s.found == NULL)
+    return cdl_fail(CDL_ABSENT, "no plug-in %s%s%s in %s", prefix, name, suffix, s.searched);
+  *path = s.found;
+  return CDL_OK;
+}
+
+typedef struct {
+  void (*each)(void *user, const char *name, const char *path);
+  void *user;
+} listing;
+
+static int is_plugin(const struct dirent *entry)
+{
+  const size_t length = strlen(entry->d_name), around = sizeof prefix - 1 + sizeof suffix - 1;
+  return length > around && strncmp(entry->d_name, prefix, sizeof prefix - 1) == 0 &&
+         strcmp(entry->d_name + length - (sizeof suffix - 1), suffix) == 0;
+}
+
+static bool list_folder(void *user, const char *folder)
+{
+  const listing *l = user;
+  struct dirent **entries;
+  const int count = scandir(folder, &entries, is_plugin, alphasort);
+  for (int i = 0; i < count; i++) {
+    char path[PATH_MAX], *name = entries[i]->d_name + sizeof prefix - 1;
+    const bool fits =
+        snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name) < (int)sizeof path;
+    name[strlen(name) - (sizeof suffix - 1)] = '\0';
+    if (fits)
+      l->each(l->user, name, path);
+    free(entries[i]);
+  }
+  if (count >= 0)
+    free(entries);
+  return false;
+}
+
+void core_each_plugin(void (*each)(void *user, const char *name, const char *path), void *user)
+{
+  listing l = {each, user};
+  visit_folders(list_folder, &l);
+}

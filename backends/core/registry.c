@@ -1,0 +1,314 @@
+/* Backends by name. */
+#include "backends/core/core.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *cdl_version(void)
+{
+  return CDL_VERSION;
+}
+
+/* ---- Built in ----------------------------------------------------------------------------------------------------- */
+
+#define BUILTIN(name) cdl_plugin_entry cdl_##name##_plugin;
+#include "builtin.def"
+#undef BUILTIN
+
+static const struct {
+  const char *name;
+  cdl_plugin_entry *entry;
+} builtins[] = {
+#define BUILTIN(name) {#name, cdl_##name##_plugin},
+#include "builtin.def"
+#undef BUILTIN
+    {NULL, NULL}};
+
+enum { BUILTIN_SLOTS = sizeof builtins / sizeof builtins[0] };
+
+static pthread_mutex_t builtins_lock = PTHREAD_MUTEX_INITIALIZER;
+static cdl_backend_table builtin_tables[BUILTIN_SLOTS];
+
+static int builtin_index(const char *name)
+{
+  for (int i = 0; builtins[i].name != NULL; i++)
+    if (strcmp(builtins[i].name, name) == 0)
+      return i;
+  return -1;
+}
+
+static cdl_status load_builtin(int index, const cdl_backend_table **table)
+{
+  pthread_mutex_lock(&builtins_lock);
+  cdl_status status = CDL_OK;
+  if (builtin_tables[index].name == NULL) {
+    cdl_backend_table adopted;
+    core_clear_message();
+    const cdl_backend_table *given = builtins[index].entry(&core_host);
+    status = given == NULL ? cdl_context(core_give_reason(CDL_ABSENT), "%s", builtins[index].name)
+                           : core_adopt(given, builtins[index].name, &adopted);
+    if (status == CDL_OK)
+      builtin_tables[index] = adopted;
+  }
+  *table = &builtin_tables[index];
+  pthread_mutex_unlock(&builtins_lock);
+  return status;
+}
+
+/* ---- Opening ------------------------------------------------------------------------------------------------------ */
+
+static cdl_status open_device(const cdl_backend_table *table, bool is_host, const char *device,
+                              const cdl_backend_options *options, cdl_backend **backend)
+{
+  cdl_backend *opened = calloc(1, sizeof *opened);
+  if (opened == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", table->name);
+  opened->table = table;
+  opened->is_host = is_host;
+  opened->no_fallback = options->no_fallback;
+  opened->threads = options->threads;
+  pthread_mutex_init(&opened->host_lock, NULL);
+  core_clear_message();
+  const cdl_open_options chosen = {sizeof chosen, options->threads};
+  const cdl_status status = table->open(device, &chosen, &opened->device);
+  if (status != CDL_OK) {
+    pthread_mutex_destroy(&opened->host_lock);
+    free(opened);
+    return cdl_context(core_give_reason(status), "%s", table->name);
+  }
+  *backend = opened;
+  return CDL_OK;
+}
+
+static cdl_status open_file(const char *file, const char *device,
+                            const cdl_backend_options *options, cdl_backend **backend)
+{
+  const cdl_backend_table *table;
+  CDL_TRY(core_load(file, &table));
+  return open_device(table, false, device, options, backend);
+}
+
+static cdl_status open_named(const char *name, const char *device,
+                             const cdl_backend_options *options, cdl_backend **backend)
+{
+  const int index = builtin_index(name);
+  const cdl_backend_table *table;
+  if (index >= 0) {
+    CDL_TRY(load_builtin(index, &table));
+    return open_device(table, true, device, options, backend);
+  }
+  char *file;
+  CDL_TRY(core_find_plugin(name, &file));
+  const cdl_status status = open_file(file, device, options, backend);
+  free(file);
+  return status;
+}
+
+/* "PATH:DEVICE", unless a file has the whole name. */
+static cdl_status open_path(char *path, const cdl_backend_options *options, cdl_backend **backend)
+{
+  char *colon = strchr(strrchr(path, '/'), ':');
+  if (colon == NULL || access(path, F_OK) == 0)
+    return open_file(path, "", options, backend);
+  *colon = '\0';
+  return open_file(path, colon + 1, options, backend);
+}
+
+static cdl_status open_best(const cdl_backend_options *options, cdl_backend **backend)
+{
+  static const char *const order[] = {"cuda", "opencl", "cpu"};
+  cdl_status status = CDL_OK;
+  for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+    status = open_named(order[i], "", options, backend);
+    if (status == CDL_OK)
+      return CDL_OK;
+    cdl_log(CDL_LOG_DEBUG, "auto: not %s: %s", order[i], cdl_error_message());
+  }
+  return cdl_context(status, "auto: no backend opens");
+}
+
+static bool is_name(const char *text)
+{
+  if (*text == '\0')
+    return false;
+  for (; *text != '\0'; text++)
+    if (!isalnum((unsigned char)*text) && *text != '-')
+      return false;
+  return true;
+}
+
+cdl_status cdl_backend_open(const char *name, const cdl_backend_options *options,
+                            cdl_backend **backend)
+{
+  if (name == NULL || backend == NULL)
+    return cdl_fail(CDL_ARGUMENT, "cdl_backend_open: %s is NULL",
+                    name == NULL ? "name" : "backend");
+  const cdl_backend_options defaults = {0}, *chosen = options != NULL ? options : &defaults;
+  *backend = NULL;
+  if (chosen->threads < 0)
+    return cdl_fail(CDL_ARGUMENT, "cdl_backend_open: threads is %d, expected at least 0",
+                    chosen->threads);
+  char *copy = strdup(name);
+  if (copy == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", name);
+  char *colon = strchr(copy, ':');
+  cdl_status status;
+  if (strcmp(copy, "auto") == 0) {
+    status = open_best(chosen, backend);
+  } else if (strchr(copy, '/') != NULL) {
+    status = open_path(copy, chosen, backend);
+  } else {
+    if (colon != NULL)
+      *colon = '\0';
+    if (is_name(copy))
+      status = open_named(copy, colon != NULL ? colon + 1 : "", chosen, backend);
+    else
+      status = cdl_fail(
+          CDL_ABSENT,
+          "no backend is called '%s'; expected auto, cpu, NAME, NAME:DEVICE or a plug-in's "
+          "path with a slash",
+          name);
+  }
+  free(copy);
+  return status;
+}
+
+cdl_status cdl_backend_close(cdl_backend *backend)
+{
+  if (backend == NULL)
+    return CDL_OK;
+  const size_t buffers = atomic_load(&backend->buffers), weights = atomic_load(&backend->weights);
+  const size_t queues = atomic_load(&backend->queues);
+  if (buffers + weights + queues > 0)
+    return cdl_fail(CDL_ARGUMENT, "%s: still alive: %zu buffers, %zu weights, %zu queues",
+                    backend->table->name, buffers, weights, queues);
+  CDL_TRY(cdl_backend_close(backend->host));
+  backend->table->close(backend->device);
+  pthread_mutex_destroy(&backend->host_lock);
+  free(backend);
+  return CDL_OK;
+}
+
+const char *cdl_backend_name(const cdl_backend *backend)
+{
+  return backend->table->name;
+}
+
+const char *cdl_backend_description(const cdl_backend *backend)
+{
+  const char *description = backend->table->description(backend->device);
+  return description != NULL ? description : "";
+}
+
+void cdl_backend_prefer_composed(cdl_backend *backend, bool prefer)
+{
+  atomic_store_explicit(&backend->prefer_composed, prefer, memory_order_relaxed);
+}
+
+/* ---- Listing ------------------------------------------------------------------------------------------------------ */
+
+enum { LISTED = 64 };
+
+typedef struct {
+  void (*each)(void *user, const cdl_backend_listing *listing);
+  void *user;
+  char seen[LISTED][64]; /* a name found twice is opened from the first folder alone */
+  size_t seen_count;
+} lister;
+
+static void say_absent(const lister *l, const char *name, const char *device, const char *path)
+{
+  char reason[CORE_MESSAGE_BYTES];
+  snprintf(reason, sizeof reason, "%s", cdl_error_message());
+  l->each(l->user,
+          &(cdl_backend_listing){.name = name, .device = device, .reason = reason, .path = path});
+}
+
+static void list_devices(const lister *l, const cdl_backend_table *table, bool is_host,
+                         const char *name, const char *path)
+{
+  int count = 0;
+  core_clear_message();
+  const cdl_status status = table->enumerate(&count);
+  if (status != CDL_OK || count <= 0) {
+    if (status == CDL_OK)
+      cdl_fail(CDL_ABSENT, "no device");
+    core_give_reason(status);
+    say_absent(l, name, NULL, path);
+    return;
+  }
+  for (int i = 0; i < count; i++) {
+    char device[16];
+    cdl_backend *backend = NULL;
+    snprintf(device, sizeof device, "%d", i);
+    if (open_device(table, is_host, device, &(cdl_backend_options){0}, &backend) != CDL_OK ||
+        backend == NULL) {
+      say_absent(l, name, device, path);
+      continue;
+    }
+    l->each(l->user, &(cdl_backend_listing){.name = name,
+                                            .device = device,
+                                            .description = cdl_backend_description(backend),
+                                            .path = path});
+    if (cdl_backend_close(backend) != CDL_OK)
+      cdl_log(CDL_LOG_WARNING, "%s", cdl_error_message());
+  }
+}
+
+static bool first_time(lister *l, const char *name)
+{
+  for (size_t i = 0; i < l->seen_count; i++)
+    if (strcmp(l->seen[i], name) == 0)
+      return false;
+  if (l->seen_count == LISTED || strlen(name) >= sizeof l->seen[0])
+    return false;
+  strcpy(l->seen[l->seen_count++], name);
+  return true;
+}
+
+static void list_file(void *user, const char *name, const char *path)
+{
+  lister *l = user;
+  const cdl_backend_table *table;
+  if (builtin_index(name) >= 0 || !first_time(l, name))
+    return;
+  if (core_load(path, &table) != CDL_OK)
+    say_absent(l, name, NULL, path);
+  else
+    list_devices(l, table, false, name, path);
+}
+
+cdl_status cdl_backend_list(void (*each)(void *user, const cdl_backend_listing *listing),
+                            void *user)
+{
+  static const char *const expected[] = {"cuda", "opencl"};
+  if (each == NULL)
+    return cdl_fail(CDL_ARGUMENT, "cdl_backend_list: each is NULL");
+  lister *l = calloc(1, sizeof *l);
+  if (l == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory for the list of backends");
+  l->each = each;
+  l->user = user;
+  for (int i = 0; builtins[i].name != NULL; i++) {
+    const cdl_backend_table *table;
+    if (load_builtin(i, &table) != CDL_OK)
+      say_absent(l, builtins[i].name, NULL, NULL);
+    else
+      list_devices(l, table, true, builtins[i].name, NULL);
+  }
+  core_each_plugin(list_file, l);
+  for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+    char *path;
+    if (!first_time(l, expected[i]))
+      continue;
+    if (core_find_plugin(expected[i], &path) == CDL_OK)
+      free(path);
+    else
+      say_absent(l, expected[i], NULL, NULL);
+  }
+  free(l);
+  return CDL_OK;
+}

@@ -1,0 +1,73 @@
+#include "backends/core/core.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MESSAGE_BYTES = 1024 };
+
+static _Thread_local char message[MESSAGE_BYTES];
+
+const char *cdl_status_name(cdl_status status)
+{
+  static const char *const names[] = {
+#define NAME(code, meaning) #code,
+      CDL_STATUS_LIST(NAME)
+#undef NAME
+  };
+  const size_t index = (size_t)status;
+  return index < sizeof names / sizeof names[0] ? names[index] : "?";
+}
+
+const char *cdl_error_message(void)
+{
+  return message;
+}
+
+void core_clear_message(void)
+{
+  message[0] = '\0';
+}
+
+cdl_status core_give_reason(cdl_status status)
+{
+  return message[0] != '\0' ? status
+                            : cdl_fail(status, "no reason given (%s)", cdl_status_name(status));
+}
+
+/* An error is one line wherever it is printed, whatever a file's name holds. */
+static void keep_to_one_line(char *text)
+{
+  for (; *text != '\0'; text++)
+    if ((unsigned char)*text < 0x20 || *text == 0x7f)
+      *text = '?';
+}
+
+cdl_status cdl_fail_v(cdl_status status, const char *format, va_list arguments)
+{
+  char text[MESSAGE_BYTES]; /* the arguments may contain the message before */
+  vsnprintf(text, sizeof text, format, arguments);
+  keep_to_one_line(text);
+  memcpy(message, text, sizeof text);
+  return status;
+}
+
+cdl_status cdl_fail(cdl_status status, const char *format, ...)
+{
+  va_list arguments;
+  va_start(arguments, format);
+  cdl_fail_v(status, format, arguments);
+  va_end(arguments);
+  return status;
+}
+
+cdl_status cdl_context(cdl_status status, const char *format, ...)
+{
+  if (status == CDL_OK)
+    return status;
+  char context[MESSAGE_BYTES];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(context, sizeof context, format, arguments);
+  va_end(arguments);
+  return cdl_fail(status, "%s: %s", context, message);
+}

@@ -1,0 +1,246 @@
+/* Attention, a tile for each sequence and head. Scores of a block of query rows are made, used and forgotten while they
+ * are in cache; the gradient makes them again from log_sum. Keys (and, for the gradient, values) are transposed first:
+ * OpenBLAS's kernels for small matrices are twice as fast on untransposed factors. */
+#include "backends/cpu/dropout.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { SCORES = 32768, LEAST_ROWS = 16, MOST_ROWS = 128, LANES = 16 };
+
+/* What both directions share. Rows of scores are padded to whole vectors. */
+typedef struct {
+  cpu_device *device;
+  const int32_t *offsets, *examples;
+  cpu_rows qkv;
+  int64_t heads, width; /* d, of one head */
+  int64_t longest;
+  float scale;
+  bool drops;
+  cpu_mask mask;
+} attention_shape;
+
+typedef struct {
+  int64_t first, length, padded, block; /* `block`: query rows at once */
+  const float *q, *k, *v;
+  cpu_mask mask;
+  int64_t head;
+} attention_tile;
+
+static int64_t padded_length(int64_t length)
+{
+  return cpu_divide_up(length, LANES) * LANES;
+}
+
+static int64_t block_rows(int64_t padded)
+{
+  return cpu_min(MOST_ROWS, cpu_max(LEAST_ROWS, SCORES / padded / LEAST_ROWS * LEAST_ROWS));
+}
+
+static attention_shape shape_of(void *queue, const cdl_packing *packing, cdl_tensor qkv, int64_t heads, float scale,
+                                const cdl_dropout_mask *mask)
+{
+  attention_shape shape = {.device = cpu_device_of(queue),
+                           .offsets = cpu_ints(packing->offsets),
+                           .qkv = cpu_rows_at(qkv, 0, 0),
+                           .heads = heads,
+                           .width = qkv.size[3] / (3 * heads),
+                           .scale = scale,
+                           .drops = mask->probability != 0.0f,
+                           .mask = cpu_mask_from(mask)};
+  shape.examples = shape.drops ? cpu_ints(packing->examples) : NULL;
+  for (int32_t i = 0; i < packing->sequences; i++)
+    shape.longest = cpu_max(shape.longest, shape.offsets[i + 1] - shape.offsets[i]);
+  return shape;
+}
+
+static attention_tile tile_of(const attention_shape *shape, int64_t tile)
+{
+  const int64_t sequence = tile / shape->heads, head = tile % shape->heads, hidden = shape->heads * shape->width;
+  attention_tile t = {.first = shape->offsets[sequence], .head = head, .mask = shape->mask};
+  t.length = shape->offsets[sequence + 1] - t.first;
+  t.padded = padded_length(t.length);
+  t.block = t.length > 0 ? block_rows(t.padded) : 0;
+  t.q = shape->qkv.data + t.first * shape->qkv.stride + head * shape->width;
+  t.k = t.q + hidden;
+  t.v = t.k + hidden;
+  if (shape->drops)
+    t.mask.example = (uint32_t)shape->examples[sequence];
+  return t;
+}
+
+static size_t scores_bytes(const attention_shape *shape)
+{
+  /* Shorter sequences take more rows at once, and never more than this many scores. */
+  return cpu_float_bytes(cpu_max(SCORES, LEAST_ROWS * padded_length(shape->longest)) + MOST_ROWS * LANES);
+}
+
+/* x [length, d] of qkv as [d, padded], the padding zero. */
+static void transpose_head(const attention_shape *shape, const attention_tile *t, const float *x, int64_t stride,
+                           float *columns)
+{
+  shape->device->kernels->transpose((cpu_rows){columns, t->padded}, (cpu_rows){(float *)(uintptr_t)x, stride}, t->length,
+                                    shape->width);
+  for (int64_t i = 0; i < shape->width; i++)
+    for (int64_t j = t->length; j < t->padded; j++)
+      columns[i * t->padded + j] = 0.0f;
+}
+
+/* scale · Q Kᵀ of query rows [row, row + rows). */
+static void make_scores(const attention_shape *shape, const attention_tile *t, int64_t row, int64_t rows,
+                        const float *k_columns, float *scores)
+{
+  cpu_sgemm(&shape->device->libraries, 0, 0, rows, t->padded, shape->width, shape->scale,
+            t->q + row * shape->qkv.stride, shape->qkv.stride, k_columns, t->padded, 0.0f, scores, t->padded);
+}
+
+static void drop(const attention_shape *shape, const attention_tile *t, int64_t row, float *out, const float *x)
+{
+  const uint64_t first = (uint64_t)((t->head * t->length + row) * t->length);
+  shape->device->kernels->dropout(&t->mask, out, x, first, t->length);
+}
+
+/* Scores in the padding, so that a whole row can be handled at once. */
+static void pad_row(const attention_tile *t, float *row)
+{
+  for (int64_t j = t->length; j < t->padded; j++)
+    row[j] = -INFINITY;
+}
+
+/* Rows that belong to no sequence are zero. */
+static void clear_rest(const attention_shape *shape, const cdl_packing *packing, cdl_tensor out)
+{
+  for (int64_t row = shape->offsets[packing->sequences]; row < out.size[2]; row++)
+    memset(cpu_rows_at(out, row, 0).data, 0, (size_t)out.size[3] * sizeof(float));
+}
+
+/* ---- attention ---- */
+
+typedef struct {
+  attention_shape shape;
+  cpu_rows out, log_sum;
+} attention_job;
+
+static void attention_forward_tile(const void *context, int64_t tile, void *scratch)
+{
+  const attention_job *job = context;
+  const attention_shape *shape = &job->shape;
+  const attention_tile t = tile_of(shape, tile);
+  const cpu_kernels *kernels = shape->device->kernels;
+  float *k_columns = scratch, *scores = k_columns + shape->width * t.padded;
+  transpose_head(shape, &t, t.k, shape->qkv.stride, k_columns);
+  for (int64_t row = 0; row < t.length; row += t.block) {
+    const int64_t rows = cpu_min(t.block, t.length - row);
+    make_scores(shape, &t, row, rows, k_columns, scores);
+    for (int64_t i = 0; i < rows; i++) {
+      float *line = scores + i * t.padded;
+      pad_row(&t, line);
+      const float log_sum = kernels->softmax(line, line, 1.0f, t.padded);
+      if (job->log_sum.data != NULL)
+        job->log_sum.data[t.head * job->log_sum.stride + t.first + row + i] = log_sum;
+      if (shape->drops)
+        drop(shape, &t, row + i, line, line);
+    }
+    cpu_sgemm(&shape->device->libraries, 0, 0, rows, shape->width, t.length, 1.0f, scores, t.padded, t.v,
+              shape->qkv.stride, 0.0f, job->out.data + (t.first + row) * job->out.stride + t.head * shape->width,
+              job->out.stride);
+  }
+}
+
+cdl_status cpu_attention(void *queue, const cdl_attention_args *a)
+{
+  const attention_job job = {shape_of(queue, a->packing, a->qkv, a->heads, a->scale, &a->mask),
+                             cpu_rows_at(a->out, 0, 0), cpu_rows_at(a->log_sum, 0, 0)};
+  const attention_shape *shape = &job.shape;
+  clear_rest(shape, a->packing, a->out);
+  const size_t scratch = cpu_float_bytes(shape->width * padded_length(shape->longest)) + scores_bytes(shape);
+  return cpu_pool_run(shape->device->pool, a->packing->sequences * shape->heads, scratch, attention_forward_tile, &job);
+}
+
+/* ---- attention_grad ---- */
+
+typedef struct {
+  attention_shape shape;
+  cpu_rows d_qkv, d_out, log_sum;
+} attention_grad_job;
+
+typedef struct {
+  float *k_columns, *v_columns, *p, *d_p, *kept;
+} grad_scratch;
+
+/* From the scores in s->p and d_out Vᵀ in s->d_p: P as dropped in s->p (or s->kept), and d_scores in s->d_p. */
+static void differentiate_rows(const attention_grad_job *job, const attention_tile *t, int64_t row, int64_t rows,
+                               const grad_scratch *s)
+{
+  const attention_shape *shape = &job->shape;
+  const cpu_kernels *kernels = shape->device->kernels;
+  for (int64_t i = 0; i < rows; i++) {
+    float *p = s->p + i * t->padded, *d_p = s->d_p + i * t->padded;
+    pad_row(t, p);
+    if (job->log_sum.data != NULL)
+      kernels->softmax_again(p, 1.0f, job->log_sum.data[t->head * job->log_sum.stride + t->first + row + i],
+                             t->padded);
+    else
+      kernels->softmax(p, p, 1.0f, t->padded);
+    if (shape->drops) {
+      drop(shape, t, row + i, s->kept + i * t->padded, p);
+      drop(shape, t, row + i, d_p, d_p);
+    }
+    kernels->softmax_grad(d_p, d_p, p, shape->scale, t->padded);
+  }
+}
+
+/* d_v (+)= Pᵀ d_out, d_k (+)= d_scoresᵀ Q, d_q = d_scores K for query rows [row, row + rows). */
+static void multiply_back(const attention_grad_job *job, const attention_tile *t, int64_t row, int64_t rows,
+                          const grad_scratch *s)
+{
+  const attention_shape *shape = &job->shape;
+  const cpu_libraries *libraries = &shape->device->libraries;
+  const int64_t width = shape->width, hidden = shape->heads * width, stride = shape->qkv.stride;
+  const cpu_rows d = job->d_qkv;
+  const float *d_out = job->d_out.data + (t->first + row) * job->d_out.stride + t->head * width;
+  float *d_q = d.data + t->first * d.stride + t->head * width, *d_k = d_q + hidden, *d_v = d_k + hidden;
+  const float beta = row > 0 ? 1.0f : 0.0f;
+  const float *p = shape->drops ? s->kept : s->p;
+  cpu_sgemm(libraries, 1, 0, t->length, width, rows, 1.0f, p, t->padded, d_out, job->d_out.stride, beta, d_v, d.stride);
+  cpu_sgemm(libraries, 1, 0, t->length, width, rows, 1.0f, s->d_p, t->padded, t->q + row * stride, stride, beta, d_k,
+            d.stride);
+  cpu_sgemm(libraries, 0, 0, rows, width, t->length, 1.0f, s->d_p, t->padded, t->k, stride, 0.0f, d_q + row * d.stride,
+            d.stride);
+}
+
+static void attention_grad_tile(const void *context, int64_t tile, void *scratch)
+{
+  const attention_grad_job *job = context;
+  const attention_shape *shape = &job->shape;
+  const attention_tile t = tile_of(shape, tile);
+  const int64_t head_floats = shape->width * t.padded, block_floats = t.block * t.padded;
+  grad_scratch s = {.k_columns = scratch};
+  s.v_columns = s.k_columns + head_floats;
+  s.p = s.v_columns + head_floats;
+  s.d_p = s.p + block_floats;
+  s.kept = s.d_p + block_floats;
+  transpose_head(shape, &t, t.k, shape->qkv.stride, s.k_columns);
+  transpose_head(shape, &t, t.v, shape->qkv.stride, s.v_columns);
+  for (int64_t row = 0; row < t.length; row += t.block) {
+    const int64_t rows = cpu_min(t.block, t.length - row);
+    const float *d_out = job->d_out.data + (t.first + row) * job->d_out.stride + t.head * shape->width;
+    make_scores(shape, &t, row, rows, s.k_columns, s.p);
+    cpu_sgemm(&shape->device->libraries, 0, 0, rows, t.padded, shape->width, 1.0f, d_out, job->d_out.stride,
+              s.v_columns, t.padded, 0.0f, s.d_p, t.padded);
+    differentiate_rows(job, &t, row, rows, &s);
+    multiply_back(job, &t, row, rows, &s);
+  }
+}
+
+cdl_status cpu_attention_grad(void *queue, const cdl_attention_grad_args *a)
+{
+  const attention_grad_job job = {shape_of(queue, a->packing, a->qkv, a->heads, a->scale, &a->mask),
+                                  cpu_rows_at(a->d_qkv, 0, 0), cpu_rows_at(a->d_out, 0, 0),
+                                  cpu_rows_at(a->log_sum, 0, 0)};
+  const attention_shape *shape = &job.shape;
+  clear_rest(shape, a->packing, a->d_qkv);
+  const size_t scratch = 2 * cpu_float_bytes(shape->width * padded_length(shape->longest)) +
+                         (shape->drops ? 3 : 2) * scores_bytes(shape);
+  return cpu_pool_run(shape->device->pool, a->packing->sequences * shape->heads, scratch, attention_grad_tile, &job);
+}

@@ -1,0 +1,192 @@
+#include "backends/cpu/cpu.h"
+
+#include "backends/cpu/device.h"
+#include "backends/cpu/memory.h"
+#include "backends/cpu/weight.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- The device ---- */
+
+static cdl_status cpu_enumerate(int *count)
+{
+  *count = 1;
+  return CDL_OK;
+}
+
+/* "OpenBLAS 0.3.21 SkylakeX, vector set avx512, 2 threads"; OpenBLAS's configuration begins with name and version. */
+static void describe(cpu_device *device)
+{
+  const char *config = device->libraries.openblas_get_config();
+  int name_and_version = (int)strcspn(config, " ");
+  if (config[name_and_version] != '\0')
+    name_and_version += 1 + (int)strcspn(config + name_and_version + 1, " ");
+  const int threads = cpu_pool_threads(device->pool);
+  snprintf(device->description, sizeof device->description, "%.*s %s, vector set %s, %d thread%s", name_and_version,
+           config, device->libraries.openblas_get_corename(), device->kernels->name, threads, threads == 1 ? "" : "s");
+}
+
+static cdl_status cpu_open(const char *device_name, const cdl_open_options *options, void **out)
+{
+  if (device_name != NULL && device_name[0] != '\0' && strcmp(device_name, "0") != 0)
+    return cdl_fail(CDL_ABSENT, "cpu:%s: there is one CPU device, cpu or cpu:0", device_name);
+  cpu_device *device = calloc(1, sizeof *device);
+  if (device == NULL)
+    return cdl_fail(CDL_MEMORY, "cpu: no memory for the device");
+  device->kernels = cpu_kernels_choose();
+  cdl_status status = cpu_libraries_open(&device->libraries);
+  if (status == CDL_OK) {
+    status = cpu_pool_create(options != NULL ? options->threads : 0, &device->pool);
+    if (status != CDL_OK)
+      cpu_libraries_close(&device->libraries);
+  }
+  if (status != CDL_OK) {
+    free(device);
+    return status;
+  }
+  describe(device);
+  *out = device;
+  return CDL_OK;
+}
+
+static void cpu_close(void *opaque)
+{
+  cpu_device *device = opaque;
+  cpu_pool_destroy(device->pool);
+  cpu_libraries_close(&device->libraries);
+  free(device);
+}
+
+static const char *cpu_description(void *opaque)
+{
+  const cpu_device *device = opaque;
+  return device->description;
+}
+
+static cdl_status cpu_memory_info(void *opaque, cdl_device_memory *memory)
+{
+  (void)opaque;
+  const long page = sysconf(_SC_PAGESIZE), total = sysconf(_SC_PHYS_PAGES), available = sysconf(_SC_AVPHYS_PAGES);
+  *memory = (cdl_device_memory){0};
+  if (page > 0 && total > 0 && available > 0)
+    *memory = (cdl_device_memory){(size_t)available * (size_t)page, (size_t)total * (size_t)page};
+  return CDL_OK;
+}
+
+/* ---- Queues and buffers: everything is done when a call returns ---- */
+
+static cdl_status cpu_queue_create(void *device, void **queue)
+{
+  *queue = device;
+  return CDL_OK;
+}
+
+static void cpu_queue_destroy(void *queue)
+{
+  (void)queue;
+}
+
+static cdl_status cpu_sync(void *queue)
+{
+  (void)queue;
+  return CDL_OK;
+}
+
+static cdl_status cpu_allocate(void *device, size_t bytes, void **handle)
+{
+  *handle = cpu_memory_allocate(bytes);
+  if (*handle != NULL)
+    return CDL_OK;
+  cdl_device_memory memory;
+  CDL_TRY(cpu_memory_info(device, &memory));
+  return cdl_fail(CDL_MEMORY, "cpu: a buffer of %zu bytes is not to be had, %zu bytes are free", bytes,
+                  memory.free_bytes);
+}
+
+static void cpu_free(void *device, void *handle)
+{
+  (void)device;
+  cpu_memory_free(handle);
+}
+
+static cdl_status cpu_upload(void *queue, cdl_buffer *out, size_t offset, const void *host, size_t bytes)
+{
+  (void)queue;
+  if (bytes > 0)
+    memcpy((char *)out->handle + offset, host, bytes);
+  return CDL_OK;
+}
+
+static cdl_status cpu_download(void *queue, void *host, const cdl_buffer *x, size_t offset, size_t bytes)
+{
+  (void)queue;
+  if (bytes > 0)
+    memcpy(host, (const char *)x->handle + offset, bytes);
+  return CDL_OK;
+}
+
+/* ---- Times ---- */
+
+static cdl_status cpu_event_create(void *device, void **event)
+{
+  (void)device;
+  *event = calloc(1, sizeof(struct timespec));
+  return *event != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "cpu: no memory for an event");
+}
+
+static void cpu_event_destroy(void *event)
+{
+  free(event);
+}
+
+static cdl_status cpu_event_record(void *queue, void *event)
+{
+  (void)queue;
+  clock_gettime(CLOCK_MONOTONIC, event);
+  return CDL_OK;
+}
+
+static cdl_status cpu_event_elapsed(void *from, void *to, uint64_t *nanoseconds)
+{
+  const struct timespec *a = from, *b = to;
+  *nanoseconds = (uint64_t)((b->tv_sec - a->tv_sec) * 1000000000LL + (b->tv_nsec - a->tv_nsec));
+  return CDL_OK;
+}
+
+/* Without supports(): every op takes whatever the core admits. */
+static const cdl_backend_table table = {
+    .header = CDL_TABLE_HEADER,
+    .name = "cpu",
+    .enumerate = cpu_enumerate,
+    .open = cpu_open,
+    .close = cpu_close,
+    .description = cpu_description,
+    .memory_info = cpu_memory_info,
+    .queue_create = cpu_queue_create,
+    .queue_destroy = cpu_queue_destroy,
+    .sync = cpu_sync,
+    .allocate = cpu_allocate,
+    .free = cpu_free,
+    .upload = cpu_upload,
+    .download = cpu_download,
+    .weight_create = cpu_weight_create,
+    .weight_update = cpu_weight_update,
+    .weight_destroy = cpu_weight_destroy,
+    .event_create = cpu_event_create,
+    .event_destroy = cpu_event_destroy,
+    .event_record = cpu_event_record,
+    .event_elapsed = cpu_event_elapsed,
+#define CDL_OP(op, tier) .op = cpu_##op,
+#include "condlora/ops.def"
+#undef CDL_OP
+};
+
+const cdl_backend_table *cdl_cpu_plugin(const cdl_host *host)
+{
+  (void)host; /* linked in: cdl_fail is called itself */
+  return &table;
+}

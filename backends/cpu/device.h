@@ -1,0 +1,108 @@
+/* What the ops of the CPU backend share. Every op runs to its end inside the call; a parallel region at a time. */
+#ifndef CDL_CPU_DEVICE_H
+#define CDL_CPU_DEVICE_H
+
+#include "backends/cpu/kernels/kernels.h"
+#include "backends/cpu/openblas.h"
+#include "backends/cpu/pool.h"
+#include "condlora/plugin.h"
+
+typedef struct {
+  cpu_pool *pool;
+  cpu_libraries libraries;
+  const cpu_kernels *kernels;
+  char description[160];
+} cpu_device;
+
+/* A queue has no state of its own: it is its device. */
+static inline cpu_device *cpu_device_of(void *queue)
+{
+  return queue;
+}
+
+static inline char *cpu_bytes(cdl_tensor t)
+{
+  return (char *)t.buffer->handle + (size_t)t.offset * cdl_dtype_bytes(t.dtype);
+}
+
+static inline float *cpu_floats(cdl_tensor t)
+{
+  return (float *)(void *)cpu_bytes(t);
+}
+
+/* NULL for an absent tensor. */
+static inline float *cpu_floats_or_null(cdl_tensor t)
+{
+  return cdl_present(t) ? cpu_floats(t) : NULL;
+}
+
+static inline int32_t *cpu_ints(cdl_tensor t)
+{
+  return (int32_t *)(void *)cpu_bytes(t);
+}
+
+static inline const cdl_step_record *cpu_step(cdl_tensor t)
+{
+  return (const cdl_step_record *)(const void *)cpu_bytes(t);
+}
+
+static inline int64_t cpu_min(int64_t a, int64_t b)
+{
+  return a < b ? a : b;
+}
+
+static inline int64_t cpu_max(int64_t a, int64_t b)
+{
+  return a > b ? a : b;
+}
+
+static inline int64_t cpu_divide_up(int64_t a, int64_t b)
+{
+  return (a + b - 1) / b;
+}
+
+/* Part `index` of `count` near-equal parts of [0, total), cut at multiples of `unit`. */
+typedef struct {
+  int64_t first, count;
+} cpu_range;
+
+static inline cpu_range cpu_part(int64_t total, int64_t count, int64_t index, int64_t unit)
+{
+  const int64_t units = cpu_divide_up(total, unit);
+  const int64_t first = cpu_min(total, units * index / count * unit);
+  const int64_t end = cpu_min(total, units * (index + 1) / count * unit);
+  return (cpu_range){first, end - first};
+}
+
+/* How many parts a sum over `total` is cut into, by `total` alone. */
+static inline int64_t cpu_parts(int64_t total, int64_t each)
+{
+  return cpu_max(1, (total + each / 2) / each);
+}
+
+/* Bytes of `count` floats as whole cache lines, so that what follows is aligned. */
+static inline size_t cpu_float_bytes(int64_t count)
+{
+  return ((size_t)count * sizeof(float) + 63) / 64 * 64;
+}
+
+/* Of a matrix's rows, as BLAS takes it: one row may have any stride, and none may be 0. */
+static inline int64_t cpu_row_stride(cdl_tensor t)
+{
+  return cpu_max(1, t.size[2] == 1 ? t.size[3] : t.stride[2]);
+}
+
+/* The part of a matrix that begins at (row, column); NULL for an absent tensor. */
+static inline cpu_rows cpu_rows_at(cdl_tensor t, int64_t row, int64_t column)
+{
+  if (!cdl_present(t))
+    return (cpu_rows){NULL, 0};
+  return (cpu_rows){cpu_floats(t) + row * cpu_row_stride(t) + column, cpu_row_stride(t)};
+}
+
+/* Every op of the table. */
+#define CDL_OP(name, tier) cdl_status cpu_##name(void *queue, const cdl_##name##_args *args);
+#include "condlora/ops.def"
+#undef CDL_OP
+
+#endif

@@ -1,0 +1,64 @@
+#include "backends/cpu/memory.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum {
+  ALIGNMENT = 64,
+  MAP_FROM = 1 << 20,  /* smaller blocks come from malloc */
+  HUGE_PAGE = 1 << 21, /* of x86-64 and of ARM with 4 KiB pages */
+};
+
+/* Lies in the 64 bytes before each block. */
+typedef struct {
+  void *start;
+  size_t mapped; /* bytes from `start`; 0: from malloc */
+} block_header;
+
+/* A mapping whose start is a multiple of the huge page, so that all of it can be huge pages. */
+static void *map(size_t bytes, size_t *mapped)
+{
+  const size_t align = bytes >= 2 * (size_t)HUGE_PAGE ? HUGE_PAGE : 4096;
+  const size_t whole = (bytes + 4095) / 4096 * 4096;
+  char *start = mmap(NULL, whole + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (start == MAP_FAILED)
+    return NULL;
+  const size_t before = (align - (uintptr_t)start % align) % align;
+  if (before > 0)
+    munmap(start, before);
+  if (align > before)
+    munmap(start + before + whole, align - before);
+  start += before;
+#ifdef MADV_HUGEPAGE
+  if (align == HUGE_PAGE)
+    madvise(start, whole / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* a hint: small pages serve too */
+#endif
+  *mapped = whole;
+  return start;
+}
+
+void *cpu_memory_allocate(size_t bytes)
+{
+  if (bytes > SIZE_MAX / 2)
+    return NULL;
+  const size_t whole = (bytes + 2 * ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+  block_header header = {0};
+  header.start = whole >= MAP_FROM ? map(whole, &header.mapped) : aligned_alloc(ALIGNMENT, whole);
+  if (header.start == NULL)
+    return NULL;
+  char *memory = (char *)header.start + ALIGNMENT;
+  *(block_header *)(void *)(memory - ALIGNMENT) = header;
+  return memory;
+}
+
+void cpu_memory_free(void *memory)
+{
+  if (memory == NULL)
+    return;
+  const block_header header = *(block_header *)(void *)((char *)memory - ALIGNMENT);
+  if (header.mapped > 0)
+    munmap(header.start, header.mapped);
+  else
+    free(header.start);
+}

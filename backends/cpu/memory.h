@@ -1,0 +1,11 @@
+/* Host memory for buffers and scratch: aligned, given back to the system when freed. */
+#ifndef CDL_CPU_MEMORY_H
+#define CDL_CPU_MEMORY_H
+
+#include <stddef.h>
+
+/* At least `bytes` bytes at a multiple of 64, contents undefined; NULL when out of memory. */
+void *cpu_memory_allocate(size_t bytes);
+void cpu_memory_free(void *memory);
+
+#endif

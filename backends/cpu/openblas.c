@@ -1,0 +1,92 @@
+#include "backends/cpu/openblas.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+static const char openblas_file[] = "libopenblas.so.0";
+static const char openblas_package[] = "libopenblas0-pthread";
+static const char lapacke_file[] = "liblapacke.so.3";
+static const char lapacke_package[] = "liblapacke";
+
+/* Debian's 0.3.21 knows no CPU after its own time and falls to older kernels there: on a Zen 5, Haswell's run at half
+ * the speed of SkylakeX's. NULL: its own choice stands. */
+static const char *core_type(void)
+{
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd"))
+    return "SkylakeX";
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    return "Haswell";
+#endif
+  return NULL;
+}
+
+static bool set_for_now(const char *variable, const char *value)
+{
+  return value != NULL && getenv(variable) == NULL && setenv(variable, value, 1) == 0;
+}
+
+/* OpenBLAS reads the environment once, while it is loaded. */
+static void *open_openblas(void)
+{
+  static pthread_mutex_t environment = PTHREAD_MUTEX_INITIALIZER;
+  pthread_mutex_lock(&environment);
+  const bool core_set = set_for_now("OPENBLAS_CORETYPE", core_type());
+  const bool threads_set = set_for_now("OPENBLAS_NUM_THREADS", "1"); /* so that it starts none */
+  void *library = dlopen(openblas_file, RTLD_NOW | RTLD_LOCAL);
+  if (core_set)
+    unsetenv("OPENBLAS_CORETYPE");
+  if (threads_set)
+    unsetenv("OPENBLAS_NUM_THREADS");
+  pthread_mutex_unlock(&environment);
+  return library;
+}
+
+static cdl_status absent(const char *package)
+{
+  const char *reason = dlerror();
+  return cdl_fail(CDL_ABSENT, "cpu: %s (Debian's package %s has it)", reason != NULL ? reason : "a library is missing",
+                  package);
+}
+
+static cdl_status find_functions(cpu_libraries *libraries)
+{
+  const char *file, *package;
+#define FUNCTION(library, result, name, parameters)                                                  \
+  file = library##_file;                                                                             \
+  package = library##_package;                                                                       \
+  *(void **)(void *)&libraries->name = dlsym(libraries->library, #name);                             \
+  if (libraries->name == NULL)                                                                       \
+    return cdl_fail(CDL_ABSENT, "cpu: %s has no %s (Debian's package %s does)", file, #name, package);
+#include "backends/cpu/api.def"
+#undef FUNCTION
+  return CDL_OK;
+}
+
+/* LAPACKE needs some liblapack.so.3 and libblas.so.3, the system's choice. Debian's of OpenBLAS are thin and find the
+ * library opened first under the same name; the reference ones are slower and start no threads. */
+cdl_status cpu_libraries_open(cpu_libraries *libraries)
+{
+  *libraries = (cpu_libraries){.openblas = open_openblas()};
+  if (libraries->openblas == NULL)
+    return absent(openblas_package);
+  libraries->lapacke = dlopen(lapacke_file, RTLD_NOW | RTLD_LOCAL);
+  cdl_status status = libraries->lapacke != NULL ? find_functions(libraries) : absent(lapacke_package);
+  if (status != CDL_OK) {
+    cpu_libraries_close(libraries);
+    return status;
+  }
+  libraries->openblas_set_num_threads(1);
+  return CDL_OK;
+}
+
+void cpu_libraries_close(cpu_libraries *libraries)
+{
+  if (libraries->lapacke != NULL)
+    dlclose(libraries->lapacke);
+  if (libraries->openblas != NULL)
+    dlclose(libraries->openblas);
+}

@@ -1,0 +1,42 @@
+/* OpenBLAS and LAPACKE, opened at run time after the choice of OpenBLAS's kernels. */
+#ifndef CDL_CPU_OPENBLAS_H
+#define CDL_CPU_OPENBLAS_H
+
+#include "condlora/status.h"
+
+#include <stdint.h>
+
+enum { CPU_ROW_MAJOR = 101, CPU_COLUMN_MAJOR = 102 };
+
+typedef struct {
+  void *openblas, *lapacke; /* as dlopen gave them */
+#define FUNCTION(library, result, name, parameters) result(*name) parameters;
+#include "backends/cpu/api.def"
+#undef FUNCTION
+} cpu_libraries;
+
+/* Sets OPENBLAS_CORETYPE (by CPUID) and OPENBLAS_NUM_THREADS where the user has not, for as long as OpenBLAS is being
+ * loaded. No other thread may change the environment meanwhile. Errors: ABSENT, naming the package. */
+cdl_status cpu_libraries_open(cpu_libraries *libraries);
+void cpu_libraries_close(cpu_libraries *libraries);
+
+/* C = α op(A) op(B) + β C for row-major matrices, on this thread. */
+static inline void cpu_sgemm(const cpu_libraries *libraries, int transpose_a, int transpose_b, int64_t m, int64_t n,
+                             int64_t k, float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
+                             float beta, float *c, int64_t ldc)
+{
+  enum { NO_TRANSPOSE = 111, TRANSPOSE = 112 };
+  libraries->cblas_sgemm(CPU_ROW_MAJOR, transpose_a ? TRANSPOSE : NO_TRANSPOSE, transpose_b ? TRANSPOSE : NO_TRANSPOSE,
+                         (int)m, (int)n, (int)k, alpha, a, (int)lda, b, (int)ldb, beta, c, (int)ldc);
+}
+
+static inline void cpu_dgemm(const cpu_libraries *libraries, int transpose_a, int transpose_b, int64_t m, int64_t n,
+                             int64_t k, double alpha, const double *a, int64_t lda, const double *b, int64_t ldb,
+                             double beta, double *c, int64_t ldc)
+{
+  enum { NO_TRANSPOSE = 111, TRANSPOSE = 112 };
+  libraries->cblas_dgemm(CPU_ROW_MAJOR, transpose_a ? TRANSPOSE : NO_TRANSPOSE, transpose_b ? TRANSPOSE : NO_TRANSPOSE,
+                         (int)m, (int)n, (int)k, alpha, a, (int)lda, b, (int)ldb, beta, c, (int)ldc);
+}
+
+#endif

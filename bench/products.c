@@ -1,0 +1,225 @@
+#include "bench/products.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void add(product_list *list, cdl_op op, product p)
+{
+  if (list->status != CDL_OK)
+    return;
+  if (list->count == list->capacity) {
+    const size_t capacity = list->capacity > 0 ? 2 * list->capacity : 256;
+    product *item = realloc(list->item, capacity * sizeof *item);
+    if (item == NULL) {
+      list->status = cdl_fail(CDL_MEMORY, "out of memory: a list of %zu products", capacity);
+      return;
+    }
+    list->item = item;
+    list->capacity = capacity;
+  }
+  const cdl_tensor out = p.args.out;
+  const int64_t k = p.args.transpose_a ? p.args.a.size[2] : p.args.a.size[3];
+  list->operations += 2.0 * (double)cdl_elements(out) * (double)k;
+  p.args.size = sizeof p.args;
+  p.op = op;
+  list->item[list->count++] = p;
+}
+
+/* ---- The products of each op ----------------------------------------------------------------------------------------- */
+
+/* A matrix of the list's scratch, half 0 or 1; its buffer comes later. */
+static cdl_tensor scratch(product_list *list, int64_t batch, int64_t rows, int64_t columns)
+{
+  const int64_t elements = batch * rows * columns;
+  list->scratch_elements = elements > list->scratch_elements ? elements : list->scratch_elements;
+  return cdl_tensor_3d(NULL, CDL_F32, 0, batch, rows, columns);
+}
+
+static void add_linear(product_list *list, const cdl_linear_args *a)
+{
+  const cdl_tensor out = cdl_present(a->pre) ? a->pre : a->out;
+  add(list, CDL_OP_linear,
+      (product){.args = {.out = out, .a = a->x, .transpose_b = true, .alpha = 1}, .weight = a->weight});
+}
+
+static void add_linear_grad(product_list *list, const cdl_linear_grad_args *a)
+{
+  add(list, CDL_OP_linear_grad,
+      (product){.args = {.out = a->d_x, .a = a->d_out, .alpha = 1, .beta = a->accumulate ? 1 : 0}, .weight = a->weight});
+}
+
+static void add_low_rank(product_list *list, const cdl_low_rank_args *a)
+{
+  add(list, CDL_OP_low_rank,
+      (product){.args = {.out = a->hidden, .a = a->x, .b = a->a, .transpose_b = true, .alpha = 1}});
+  add(list, CDL_OP_low_rank,
+      (product){.args = {.out = a->out, .a = a->hidden, .b = a->b, .transpose_b = true, .alpha = a->scale, .beta = 1}});
+}
+
+static void add_low_rank_grad(product_list *list, const cdl_low_rank_grad_args *a)
+{
+  const cdl_op op = CDL_OP_low_rank_grad;
+  const cdl_tensor du = scratch(list, 1, a->d_out.size[2], a->b.size[3]);
+  if (cdl_present(a->d_b))
+    add(list, op, (product){.args = {.out = a->d_b, .a = a->d_out, .b = a->hidden, .transpose_a = true,
+                                     .alpha = a->scale, .beta = 1}});
+  if (cdl_present(a->d_a) || cdl_present(a->d_x))
+    add(list, op, (product){.args = {.out = du, .a = a->d_out, .b = a->b, .alpha = a->scale}, .scratch_out = true});
+  if (cdl_present(a->d_a))
+    add(list, op, (product){.args = {.out = a->d_a, .a = du, .b = a->x, .transpose_a = true, .alpha = 1, .beta = 1},
+                            .scratch_a = true});
+  if (cdl_present(a->d_x))
+    add(list, op, (product){.args = {.out = a->d_x, .a = du, .b = a->a, .alpha = 1, .beta = 1}, .scratch_a = true});
+}
+
+/* The heads of a sequence's rows as a batch of matrices: columns [part · heads · d, …) of x. */
+static cdl_tensor heads_of(cdl_tensor x, int part, int32_t heads, int64_t first, int64_t length)
+{
+  const int64_t parts = part < 0 ? 1 : 3, d = x.size[3] / parts / heads, stride = x.stride[2];
+  return (cdl_tensor){x.buffer,
+                      x.offset + first * stride + (part < 0 ? 0 : part) * heads * d,
+                      {1, heads, length, d},
+                      {0, d, stride, 1},
+                      x.dtype};
+}
+
+static void add_attention(product_list *list, const cdl_attention_args *a)
+{
+  const cdl_op op = CDL_OP_attention;
+  for (int32_t s = 0; s < a->packing->sequences; s++) {
+    const int64_t first = a->packing->host_offsets[s], length = a->packing->host_offsets[s + 1] - first;
+    const cdl_tensor p = scratch(list, a->heads, length, length);
+    add(list, op, (product){.args = {.out = p, .a = heads_of(a->qkv, 0, a->heads, first, length),
+                                     .b = heads_of(a->qkv, 1, a->heads, first, length), .transpose_b = true,
+                                     .alpha = a->scale},
+                            .scratch_out = true});
+    add(list, op, (product){.args = {.out = heads_of(a->out, -1, a->heads, first, length), .a = p,
+                                     .b = heads_of(a->qkv, 2, a->heads, first, length), .alpha = 1},
+                            .scratch_a = true});
+  }
+}
+
+/* P again, dP = dO Vᵀ, dV = Pᵀ dO, dQ = dS K, dK = dSᵀ Q. */
+static void add_attention_grad(product_list *list, const cdl_attention_grad_args *a)
+{
+  const cdl_op op = CDL_OP_attention_grad;
+  for (int32_t s = 0; s < a->packing->sequences; s++) {
+    const int64_t first = a->packing->host_offsets[s], length = a->packing->host_offsets[s + 1] - first;
+    cdl_tensor x[3], d_x[3];
+    for (int part = 0; part < 3; part++) {
+      x[part] = heads_of(a->qkv, part, a->heads, first, length);
+      d_x[part] = heads_of(a->d_qkv, part, a->heads, first, length);
+    }
+    const cdl_tensor d_out = heads_of(a->d_out, -1, a->heads, first, length);
+    const cdl_tensor p = scratch(list, a->heads, length, length);
+    add(list, op, (product){.args = {.out = p, .a = x[0], .b = x[1], .transpose_b = true, .alpha = a->scale},
+                            .scratch_out = true});
+    add(list, op, (product){.args = {.out = p, .a = d_out, .b = x[2], .transpose_b = true, .alpha = 1},
+                            .scratch_out = true});
+    add(list, op, (product){.args = {.out = d_x[2], .a = p, .b = d_out, .transpose_a = true, .alpha = 1},
+                            .scratch_a = true});
+    add(list, op, (product){.args = {.out = d_x[0], .a = p, .b = x[1], .alpha = 1}, .scratch_a = true});
+    add(list, op, (product){.args = {.out = d_x[1], .a = p, .b = x[0], .transpose_a = true, .alpha = 1},
+                            .scratch_a = true});
+  }
+}
+
+void products_of_call(product_list *list, cdl_op op, const void *args)
+{
+  switch (op) {
+  case CDL_OP_gemm:
+    add(list, op, (product){.args = *(const cdl_gemm_args *)args});
+    break;
+  case CDL_OP_linear:
+    add_linear(list, args);
+    break;
+  case CDL_OP_linear_grad:
+    add_linear_grad(list, args);
+    break;
+  case CDL_OP_low_rank:
+    add_low_rank(list, args);
+    break;
+  case CDL_OP_low_rank_grad:
+    add_low_rank_grad(list, args);
+    break;
+  case CDL_OP_attention:
+    add_attention(list, args);
+    break;
+  case CDL_OP_attention_grad:
+    add_attention_grad(list, args);
+    break;
+  default:
+    break; /* no product */
+  }
+}
+
+/* ---- Recording --------------------------------------------------------------------------------------------------------- */
+
+static void record(void *user, const cdl_observation *seen)
+{
+  if (seen->after)
+    products_of_call(user, seen->op, seen->args);
+}
+
+void products_record_begin(product_list *list, cdl_backend *backend)
+{
+  cdl_backend_observe(backend, record, list);
+}
+
+static cdl_status copy_of(product_list *list, cdl_queue *queue, const cdl_weight *weight, cdl_buffer **buffer)
+{
+  for (size_t i = 0; i < list->copy_count; i++)
+    if (list->copies[i].weight == weight) {
+      *buffer = list->copies[i].buffer;
+      return CDL_OK;
+    }
+  weight_copy *copies = realloc(list->copies, (list->copy_count + 1) * sizeof *copies);
+  if (copies == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: %zu weights", list->copy_count + 1);
+  list->copies = copies;
+  const size_t elements = (size_t)(cdl_weight_rows(weight) * cdl_weight_columns(weight));
+  CDL_TRY(cdl_buffer_create(cdl_queue_backend(queue), elements * sizeof(float), buffer));
+  copies[list->copy_count++] = (weight_copy){weight, *buffer};
+  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(*buffer, CDL_F32, 0, (int64_t)elements), .value = 1e-3));
+  return CDL_OK;
+}
+
+cdl_status products_record_end(product_list *list, cdl_queue *queue)
+{
+  cdl_backend_observe(cdl_queue_backend(queue), NULL, NULL);
+  CDL_TRY(list->status);
+  const int64_t half = list->scratch_elements + 1;
+  CDL_TRY(cdl_buffer_create(cdl_queue_backend(queue), 2 * (size_t)half * sizeof(float), &list->scratch));
+  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(list->scratch, CDL_F32, 0, 2 * half), .value = 1e-3));
+  for (size_t i = 0; i < list->count; i++) {
+    product *p = &list->item[i];
+    if (p->weight != NULL) {
+      cdl_buffer *buffer;
+      CDL_TRY(copy_of(list, queue, p->weight, &buffer));
+      p->args.b = cdl_tensor_2d(buffer, CDL_F32, 0, cdl_weight_rows(p->weight), cdl_weight_columns(p->weight));
+    }
+    if (p->scratch_a)
+      p->args.a.buffer = list->scratch;
+    if (p->scratch_b)
+      p->args.b.buffer = list->scratch;
+    if (p->scratch_out)
+      p->args.out.buffer = list->scratch;
+  }
+  return cdl_sync(queue);
+}
+
+void products_replay(const product_list *list, cdl_queue *queue)
+{
+  for (size_t i = 0; i < list->count; i++)
+    cdl_gemm(queue, &list->item[i].args);
+}
+
+void products_release(product_list *list)
+{
+  for (size_t i = 0; i < list->copy_count; i++)
+    cdl_buffer_destroy(list->copies[i].buffer);
+  cdl_buffer_destroy(list->scratch);
+  free(list->copies);
+  free(list->item);
+  *list = (product_list){0};
+}

@@ -1,0 +1,44 @@
+/* The matrix products of a training step: recorded from the very calls that the step makes, then run alone. */
+#ifndef CONDLORA_BENCH_PRODUCTS_H
+#define CONDLORA_BENCH_PRODUCTS_H
+
+#include "condlora/backend.h"
+
+/* One product as cdl_gemm takes it. Activations and adapters are the step's own memory; the copy of a packed weight, and
+ * scratch, take the place of tensors that no caller sees. */
+typedef struct {
+  cdl_gemm_args args;
+  const cdl_weight *weight;               /* b is this weight's copy */
+  bool scratch_a, scratch_b, scratch_out; /* lies in the list's scratch */
+  cdl_op op;                              /* it is part of */
+} product;
+
+/* A copy of a packed weight's size: its values do not matter. */
+typedef struct {
+  const cdl_weight *weight;
+  cdl_buffer *buffer;
+} weight_copy;
+
+typedef struct {
+  product *item;
+  size_t count, capacity;
+  double operations; /* 2 m n k over all */
+  weight_copy *copies;
+  size_t copy_count;
+  cdl_buffer *scratch;
+  int64_t scratch_elements; /* of each of the two halves */
+  cdl_status status;
+} product_list;
+
+/* Adds the products that one call computes, whatever the op. `args` is the op's argument struct. */
+void products_of_call(product_list *list, cdl_op op, const void *args);
+
+/* Records every call on the queue's backend from begin to end. */
+void products_record_begin(product_list *list, cdl_backend *backend);
+CDL_MUST_USE cdl_status products_record_end(product_list *list, cdl_queue *queue);
+
+/* Enqueues all of them in their order. Overwrites activations and gradients of the step they come from. */
+void products_replay(const product_list *list, cdl_queue *queue);
+void products_release(product_list *list);
+
+#endif

@@ -1,0 +1,138 @@
+#include "bench/report.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void report_begin(report *r)
+{
+  *r = (report){.facts = json_object()};
+  r->out_of_memory = r->facts == NULL;
+}
+
+static void release_table(report_table *t)
+{
+  for (size_t i = 0; i < t->row_count; i++) {
+    for (size_t c = 0; t->rows[i].cell != NULL && c < t->column_count; c++)
+      free(t->rows[i].cell[c].text);
+    free(t->rows[i].cell);
+    free(t->rows[i].samples);
+  }
+  free(t->rows);
+  free(t->note);
+}
+
+void report_release(report *r)
+{
+  for (size_t i = 0; i < r->table_count; i++)
+    release_table(&r->tables[i]);
+  free(r->tables);
+  json_decref(r->facts);
+  *r = (report){0};
+}
+
+void report_fact(report *r, const char *key, const char *text)
+{
+  if (json_object_set_new(r->facts, key, json_string(text)) != 0)
+    r->out_of_memory = true;
+}
+
+void report_fact_number(report *r, const char *key, double number)
+{
+  json_t *value = number == floor(number) && fabs(number) < 1e15 ? json_integer((json_int_t)number) : json_real(number);
+  if (json_object_set_new(r->facts, key, value) != 0)
+    r->out_of_memory = true;
+}
+
+void report_add_table(report *r, const char *name, const char *title, const report_column *columns, size_t count)
+{
+  report_table *tables = realloc(r->tables, (r->table_count + 1) * sizeof *tables);
+  if (tables == NULL) {
+    r->out_of_memory = true;
+    return;
+  }
+  r->tables = tables;
+  r->tables[r->table_count++] =
+      (report_table){.name = name, .title = title, .columns = columns, .column_count = count};
+}
+
+void report_note(report *r, const char *note)
+{
+  if (r->out_of_memory)
+    return;
+  report_table *t = &r->tables[r->table_count - 1];
+  free(t->note);
+  t->note = strdup(note);
+  r->out_of_memory = t->note == NULL;
+}
+
+void report_add_row(report *r)
+{
+  if (r->out_of_memory)
+    return;
+  report_table *t = &r->tables[r->table_count - 1];
+  report_row *rows = realloc(t->rows, (t->row_count + 1) * sizeof *rows);
+  if (rows == NULL) {
+    r->out_of_memory = true;
+    return;
+  }
+  t->rows = rows;
+  rows[t->row_count] = (report_row){.cell = calloc(t->column_count, sizeof *rows->cell)};
+  r->out_of_memory = rows[t->row_count].cell == NULL;
+  t->row_count++;
+}
+
+static report_row *last_row(const report *r)
+{
+  const report_table *t = &r->tables[r->table_count - 1];
+  return &t->rows[t->row_count - 1];
+}
+
+static report_cell *cell_of(const report *r, const char *key)
+{
+  const report_table *t = &r->tables[r->table_count - 1];
+  for (size_t c = 0; c < t->column_count; c++)
+    if (strcmp(t->columns[c].key, key) == 0)
+      return &last_row(r)->cell[c];
+  return NULL;
+}
+
+void report_text(report *r, const char *key, const char *text)
+{
+  report_cell *cell = r->out_of_memory ? NULL : cell_of(r, key);
+  if (cell == NULL)
+    return;
+  cell->text = strdup(text);
+  cell->present = cell->text != NULL;
+  r->out_of_memory = cell->text == NULL;
+}
+
+void report_number(report *r, const char *key, double number)
+{
+  report_cell *cell = r->out_of_memory ? NULL : cell_of(r, key);
+  if (cell == NULL || !isfinite(number))
+    return;
+  cell->number = number;
+  cell->present = true;
+}
+
+void report_timing(report *r, const measurement *m)
+{
+  report_number(r, "n", (double)m->count);
+  report_number(r, "min_s", m->minimum);
+  report_number(r, "median_s", m->median);
+  report_number(r, "p95_s", m->p95);
+  report_number(r, "mean_s", m->mean);
+  report_number(r, "interval95_s", m->interval);
+  report_number(r, "outliers", (double)m->outliers);
+  if (r->out_of_memory)
+    return;
+  report_row *row = last_row(r);
+  row->samples = malloc((m->count + 1) * sizeof *row->samples);
+  if (row->samples == NULL) {
+    r->out_of_memory = true;
+    return;
+  }
+  memcpy(row->samples, m->samples, m->count * sizeof *row->samples);
+  row->sample_count = m->count;
+}

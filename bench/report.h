@@ -1,0 +1,82 @@
+/* Results as tables, written in one of four formats. Numbers are kept in SI units; only text and Markdown round them. */
+#ifndef CONDLORA_BENCH_REPORT_H
+#define CONDLORA_BENCH_REPORT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "bench/measure.h"
+
+typedef enum {
+  REPORT_TEXT,
+  REPORT_COUNT,
+  REPORT_SECONDS,
+  REPORT_BYTES,
+  REPORT_OPERATIONS_PER_S, /* shown in GFLOP/s */
+  REPORT_BYTES_PER_S,      /* shown in GB/s */
+  REPORT_NUMBER,
+  REPORT_SHARE /* of 1, shown in percent */
+} report_unit;
+
+typedef struct {
+  const char *key; /* in JSON and CSV */
+  const char *title;
+  report_unit unit;
+} report_column;
+
+/* What every timed row has. */
+#define REPORT_TIMING_COLUMNS                                                                          \
+  {"n", "n", REPORT_COUNT}, {"min_s", "min", REPORT_SECONDS}, {"median_s", "median", REPORT_SECONDS},  \
+      {"p95_s", "p95", REPORT_SECONDS}, {"mean_s", "mean", REPORT_SECONDS},                            \
+      {"interval95_s", "± 95 %", REPORT_SECONDS}, {"outliers", "outliers", REPORT_COUNT}
+
+typedef struct {
+  char *text; /* of a REPORT_TEXT; owned */
+  double number;
+  bool present;
+} report_cell;
+
+typedef struct {
+  report_cell *cell; /* [columns] */
+  double *samples;   /* [sample_count] seconds of single runs; owned */
+  size_t sample_count;
+} report_row;
+
+typedef struct {
+  const char *name, *title; /* "gemm"; a line for readers. `name` is static */
+  char *note;               /* below the table; NULL */
+  const report_column *columns; /* static; the first says what the row is */
+  size_t column_count;
+  report_row *rows;
+  size_t row_count;
+} report_table;
+
+/* `facts` say what was measured where; a JSON object of texts and numbers. */
+typedef struct {
+  json_t *facts;
+  report_table *tables;
+  size_t table_count;
+  bool out_of_memory;
+} report;
+
+/* Building: out of memory is remembered and told by report_write. */
+void report_begin(report *r);
+void report_release(report *r);
+void report_fact(report *r, const char *key, const char *text);
+void report_fact_number(report *r, const char *key, double number);
+/* A new table, and a new row of the last table. */
+void report_add_table(report *r, const char *name, const char *title, const report_column *columns, size_t count);
+void report_note(report *r, const char *note);
+void report_add_row(report *r);
+/* Cells of the last row, by key. A number that is not finite is left out. */
+void report_text(report *r, const char *key, const char *text);
+void report_number(report *r, const char *key, double number);
+/* The timing columns, and the samples. */
+void report_timing(report *r, const measurement *m);
+
+/* `format`: text, markdown, json or csv. */
+CDL_MUST_USE cdl_status report_write(const report *r, const char *format, FILE *file);
+
+#endif

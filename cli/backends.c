@@ -1,0 +1,99 @@
+/* condlora backends */
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/options.h"
+#include "cli/sink.h"
+#include "condlora/backend.h"
+
+typedef struct {
+  bool why, as_json;
+  json_t *list;
+  size_t usable;
+} listing;
+
+/* The value of a line "model name : …" of a /proc file; "" where there is none. */
+static void read_fact(const char *path, const char *key, char *value, size_t bytes)
+{
+  char line[512];
+  value[0] = '\0';
+  FILE *file = fopen(path, "r");
+  while (file != NULL && value[0] == '\0' && fgets(line, sizeof line, file) != NULL) {
+    const char *colon = strchr(line, ':');
+    if (colon == NULL || strncmp(line, key, strlen(key)) != 0)
+      continue;
+    colon += 1 + strspn(colon + 1, " \t");
+    snprintf(value, bytes, "%.*s", (int)strcspn(colon, "\n"), colon);
+  }
+  if (file != NULL)
+    fclose(file);
+}
+
+typedef struct {
+  char system[256], processor[256];
+  long cores;
+  double memory_gb;
+} machine;
+
+static machine describe_machine(void)
+{
+  machine m = {.cores = sysconf(_SC_NPROCESSORS_ONLN),
+               .memory_gb = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / 1e9};
+  struct utsname name;
+  if (uname(&name) == 0)
+    snprintf(m.system, sizeof m.system, "%.64s %.64s %.64s", name.sysname, name.release, name.machine);
+  read_fact("/proc/cpuinfo", "model name", m.processor, sizeof m.processor);
+  if (m.processor[0] == '\0')
+    snprintf(m.processor, sizeof m.processor, "unknown");
+  return m;
+}
+
+static void on_backend(void *user, const cdl_backend_listing *b)
+{
+  listing *l = user;
+  l->usable += b->reason == NULL;
+  if (b->reason != NULL && !l->why)
+    return;
+  if (l->as_json)
+    json_array_append_new(l->list, json_pack("{ss sb ss* ss* ss* ss*}", "name", b->name, "usable", b->reason == NULL,
+                                             "device", b->device, "description", b->description, "reason", b->reason,
+                                             "path", b->path));
+  else if (b->reason != NULL)
+    printf("%-12sabsent: %s\n", b->name, b->reason);
+  else {
+    printf("%-12s%s\n", b->name, b->description != NULL ? b->description : b->device != NULL ? b->device : "");
+    if (b->path != NULL)
+      printf("%-12s%s\n", "", b->path);
+  }
+}
+
+cdl_status cli_backends(int count, char **arguments)
+{
+  listing l = {0};
+  const cli_option options[] = {{CLI_FLAG, "why", &l.why, NULL, "also those that are absent, each with its reason"},
+                                {CLI_FLAG, "json", &l.as_json, NULL, "as JSON"}};
+  const cli_grammar grammar = {.usage = "condlora backends [--why] [--json]",
+                               .summary = "Says what this machine can compute on: enough for a bug report.",
+                               .options = options,
+                               .option_count = sizeof options / sizeof options[0]};
+  bool helped;
+  CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
+  if (helped)
+    return CDL_OK;
+  const machine m = describe_machine();
+  if (!l.as_json)
+    printf("%-12s%s\n%-12s%s\n%-12s%s, %ld cores\n%-12s%.1f GB\n\n", "condlora", cdl_version(), "system", m.system,
+           "processor", m.processor, m.cores, "memory", m.memory_gb);
+  l.list = json_array();
+  const cdl_status status = cdl_backend_list(on_backend, &l);
+  if (status != CDL_OK || !l.as_json) {
+    json_decref(l.list);
+    return status;
+  }
+  return cli_stdout_json(json_pack("{ss ss s{ss sI} sf so}", "condlora", cdl_version(), "system", m.system, "processor",
+                                   "name", m.processor, "cores", (json_int_t)m.cores, "memory_gb", m.memory_gb,
+                                   "backends", l.list));
+}

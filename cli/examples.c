@@ -1,0 +1,201 @@
+#include "cli/examples.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/signals.h"
+#include "train/evaluate.h"
+
+cdl_status cli_examples_check(const cli_example_source *s)
+{
+  if ((s->task != NULL) == (s->input != NULL))
+    return cdl_fail(CDL_USAGE, "give --task with --data, or --input with your own file");
+  if (s->task != NULL && s->data == NULL)
+    return cdl_fail(CDL_USAGE, "--task wants --data: the folder that holds %s/dev.tsv", s->task);
+  if (s->task != NULL && (s->text_columns != NULL || s->label_column != NULL))
+    return cdl_fail(CDL_USAGE, "--text-columns and --label-column go with --input, not with --task");
+  if (s->input != NULL && (s->data != NULL || s->split != NULL))
+    return cdl_fail(CDL_USAGE, "--data and --split go with --task, not with --input");
+  if (s->label_column != NULL && s->text_columns == NULL)
+    return cdl_fail(CDL_USAGE, "--label-column wants --text-columns");
+  if (!(s->dev_fraction >= 0 && s->dev_fraction < 1))
+    return cdl_fail(CDL_USAGE, "--dev-fraction is at least 0 and below 1, not %g", s->dev_fraction);
+  return CDL_OK;
+}
+
+/* ---- Labels ------------------------------------------------------------------------------------------------------------ */
+
+/* Names that say nothing: "0", "LABEL_0". */
+static bool is_nameless(const cdl_job *job)
+{
+  for (int i = 0; i < job->labels; i++) {
+    char number[16], numbered[24];
+    snprintf(number, sizeof number, "%d", i);
+    snprintf(numbered, sizeof numbered, "LABEL_%d", i);
+    if (strcmp(job->label_names[i], number) != 0 && strcmp(job->label_names[i], numbered) != 0)
+      return false;
+  }
+  return true;
+}
+
+static cdl_status take_names(cdl_job *job, const cdl_task *task)
+{
+  for (int i = 0; i < job->labels; i++) {
+    char *name = strdup(task->labels[i]);
+    if (name == NULL)
+      return cdl_fail(CDL_MEMORY, "out of memory: labels");
+    free(job->label_names[i]);
+    job->label_names[i] = name;
+  }
+  return CDL_OK;
+}
+
+static cdl_status fit_task(cdl_job *job, const cdl_task *task)
+{
+  if (cdl_task_is_regression(task) != job->regression)
+    return cdl_fail(CDL_DATA, "%s is a %s, the model does %s", task->name,
+                    job->regression ? "classification" : "regression", job->regression ? "regression" : "classification");
+  if (job->regression)
+    return CDL_OK;
+  if (task->label_count != (size_t)job->labels)
+    return cdl_fail(CDL_DATA, "%s has %zu labels, the model %d", task->name, task->label_count, job->labels);
+  if (is_nameless(job))
+    return take_names(job, task);
+  for (int i = 0; i < job->labels; i++)
+    if (strcmp(job->label_names[i], task->labels[i]) != 0)
+      return cdl_fail(CDL_DATA, "label %d of %s is '%s', the model's is '%s'", i, task->name, task->labels[i],
+                      job->label_names[i]);
+  return CDL_OK;
+}
+
+/* ---- Reading ----------------------------------------------------------------------------------------------------------- */
+
+static cdl_status read_task(const cli_example_source *s, cli_label_need need, cdl_job *job, cli_examples *e)
+{
+  e->split = s->split != NULL ? s->split : "dev";
+  const bool held_out = strcmp(e->split, "valid") == 0;
+  CDL_TRY(cdl_task_find(s->task, &e->task));
+  if (job != NULL)
+    CDL_TRY(fit_task(job, e->task));
+  CDL_TRY(cdl_dataset_read_task(e->task, s->data, held_out ? "train" : e->split, &e->dataset));
+  if (need == CLI_LABELS_REQUIRED && !cdl_dataset_has_labels(e->dataset))
+    return cdl_fail(CDL_DATA, "%s: the examples have no labels to measure by; predict writes what the model says",
+                    cdl_dataset_get_part(e->dataset, 0).path);
+  if (!held_out)
+    return CDL_OK;
+  cdl_split split;
+  CDL_TRY(cdl_split_make(s->dev_fraction, cdl_dataset_count(e->dataset), &split));
+  e->count = split.valid_count;
+  e->rows = cdl_all_rows(split.valid_count);
+  if (e->rows != NULL)
+    memcpy(e->rows, split.valid, split.valid_count * sizeof *e->rows);
+  cdl_split_release(&split);
+  if (e->rows == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: the valid split");
+  return e->count > 0 ? CDL_OK : cdl_fail(CDL_USAGE, "--dev-fraction %g of %zu examples leaves no valid split",
+                                          s->dev_fraction, cdl_dataset_count(e->dataset));
+}
+
+static cdl_status read_own_file(const cli_example_source *s, cli_label_need need, const cdl_job *job, cli_examples *e)
+{
+  cdl_list columns = {0};
+  e->split = s->input;
+  if (s->text_columns != NULL)
+    CDL_TRY(cdl_list_split("--text-columns", s->text_columns, &columns));
+  cdl_dataset_source source = {.path = s->input,
+                               .plain_lines = s->text_columns == NULL,
+                               .label_optional = need == CLI_LABELS_OPTIONAL};
+  for (size_t i = 0; i < columns.count && i < 2; i++)
+    source.text_column[i] = columns.item[i];
+  if (need != CLI_LABELS_IGNORED && s->label_column != NULL) {
+    source.label_column = s->label_column;
+    source.regression = job->regression;
+    source.labels = (const char *const *)job->label_names;
+    source.label_count = job->regression ? 0 : (size_t)job->labels;
+  }
+  const cdl_status status =
+      columns.count > 2
+          ? cdl_fail(CDL_USAGE, "--text-columns names one column, or two for pairs, not %zu", columns.count)
+          : cdl_dataset_read_file(&source, &e->dataset);
+  cdl_list_release(&columns);
+  return status;
+}
+
+cdl_status cli_examples_read(const cli_example_source *source, cli_label_need need, cdl_job *job, cli_examples *e)
+{
+  *e = (cli_examples){0};
+  cdl_status status = source->task != NULL ? read_task(source, need, job, e) : read_own_file(source, need, job, e);
+  if (status == CDL_OK && e->rows == NULL) {
+    e->count = cdl_dataset_count(e->dataset);
+    e->rows = cdl_all_rows(e->count);
+    if (e->rows == NULL)
+      status = cdl_fail(CDL_MEMORY, "out of memory: %zu examples", e->count);
+  }
+  if (status != CDL_OK)
+    cli_examples_close(e);
+  return status;
+}
+
+void cli_examples_close(cli_examples *e)
+{
+  cdl_dataset_close(e->dataset);
+  free(e->rows);
+  *e = (cli_examples){0};
+}
+
+/* ---- Inference ---------------------------------------------------------------------------------------------------------- */
+
+cdl_status cli_open_for_inference(const cdl_inference_settings *settings, const cli_example_source *source,
+                                  cli_label_need need, cdl_job *job, cli_examples *examples)
+{
+  if (settings->model == NULL)
+    return cdl_fail(CDL_USAGE, "give --model: the folder of the encoder");
+  CDL_TRY(cli_examples_check(source));
+  if (need == CLI_LABELS_REQUIRED && source->input != NULL && source->label_column == NULL)
+    return cdl_fail(CDL_USAGE, "--input wants --text-columns and --label-column here");
+  CDL_TRY(cdl_job_open_inference(job, settings));
+  cdl_status status = cli_examples_read(source, need, job, examples);
+  if (status == CDL_OK) {
+    status = cdl_job_tokenize(job, examples->dataset);
+    if (status != CDL_OK)
+      cli_examples_close(examples);
+  }
+  if (status != CDL_OK)
+    cdl_job_close(job);
+  return status;
+}
+
+static cdl_status check_finite(const cdl_job *job, const cli_examples *e, const float *logits)
+{
+  for (size_t i = 0; i < e->count; i++)
+    for (int c = 0; c < job->labels; c++)
+      if (!isfinite(logits[(size_t)e->rows[i] * (size_t)job->labels + (size_t)c]))
+        return cdl_fail(CDL_NUMERIC, "%s: example %u (line %u): the model's output is not finite", e->split, e->rows[i],
+                        cdl_dataset_example(e->dataset, e->rows[i]).line);
+  return CDL_OK;
+}
+
+cdl_status cli_logits(cdl_job *job, const cli_examples *e, float **logits)
+{
+  cdl_evaluation evaluation;
+  *logits = NULL;
+  CDL_TRY(cdl_evaluation_create(&evaluation, e->dataset, e->rows, e->count, job->labels, job->first_position));
+  evaluation.types_zero = job->types_zero;
+  *logits = calloc(cdl_dataset_count(e->dataset) * (size_t)job->labels + 1, sizeof **logits);
+  cdl_status status = *logits != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %zu logits", e->count);
+  if (status == CDL_OK)
+    status = cdl_encoder_plan(job->encoder, job->queue, (cdl_batch_limits){0}, cdl_evaluation_limits(&evaluation));
+  cli_signals_defer();
+  if (status == CDL_OK)
+    status = cdl_evaluation_run(&evaluation, job->encoder, job->queue, *logits, cli_signals_flag());
+  if (status == CDL_OK)
+    status = check_finite(job, e, *logits);
+  cdl_evaluation_release(&evaluation);
+  if (status != CDL_OK) {
+    free(*logits);
+    *logits = NULL;
+  }
+  return status;
+}

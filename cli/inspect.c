@@ -1,0 +1,334 @@
+/* condlora inspect */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/options.h"
+#include "cli/progress.h"
+#include "cli/sink.h"
+#include "condlora/adapter.h"
+#include "model/adapter_folder.h"
+#include "model/checkpoint.h"
+#include "model/file.h"
+
+static const char head_module[] = "classifier.", adapter_prefix[] = "base_model.model.";
+
+/* ---- Tensors, the same ones of all layers as one line ---------------------------------------------------------------------- */
+
+typedef struct {
+  char name[256]; /* "encoder.layer.*.output.dense.weight" */
+  char shape[64], type[16];
+  int64_t numbers, count; /* of one; how many */
+} tensor_line;
+
+typedef struct {
+  tensor_line *lines;
+  size_t count, capacity;
+  int64_t head, rest; /* numbers */
+} tensor_table;
+
+/* "layer.11." becomes "layer.*.". */
+static void collapse_layer(const char *name, char *collapsed, size_t bytes)
+{
+  static const char layer[] = "layer.";
+  const char *at = strstr(name, layer);
+  const char *number = at != NULL ? at + sizeof layer - 1 : NULL;
+  const size_t digits = number != NULL ? strspn(number, "0123456789") : 0;
+  if (digits > 0)
+    snprintf(collapsed, bytes, "%.*s*%s", (int)(number - name), name, number + digits);
+  else
+    snprintf(collapsed, bytes, "%s", name);
+}
+
+static cdl_status add_line(tensor_table *t, const tensor_line *line)
+{
+  for (size_t i = 0; i < t->count; i++)
+    if (strcmp(t->lines[i].name, line->name) == 0 && strcmp(t->lines[i].shape, line->shape) == 0 &&
+        strcmp(t->lines[i].type, line->type) == 0) {
+      t->lines[i].count++;
+      return CDL_OK;
+    }
+  if (t->count == t->capacity) {
+    const size_t capacity = 2 * t->capacity + 64;
+    tensor_line *lines = realloc(t->lines, capacity * sizeof *lines);
+    if (lines == NULL)
+      return cdl_fail(CDL_MEMORY, "out of memory: %zu tensors", t->count);
+    t->lines = lines;
+    t->capacity = capacity;
+  }
+  t->lines[t->count] = *line;
+  t->lines[t->count++].count = 1;
+  return CDL_OK;
+}
+
+static void format_shape(const int64_t *shape, size_t rank, char *text, size_t bytes)
+{
+  size_t used = (size_t)snprintf(text, bytes, "[");
+  for (size_t i = 0; i < rank && used < bytes; i++)
+    used += (size_t)snprintf(text + used, bytes - used, "%s%" PRId64, i > 0 ? ", " : "", shape[i]);
+  if (used < bytes)
+    snprintf(text + used, bytes - used, "]");
+}
+
+static bool is_head(const char *name)
+{
+  const size_t n = strlen(adapter_prefix);
+  return strncmp(strncmp(name, adapter_prefix, n) == 0 ? name + n : name, head_module, strlen(head_module)) == 0;
+}
+
+static cdl_status collect(const cdl_safetensors *file, tensor_table *t)
+{
+  for (size_t i = 0; i < cdl_safetensors_count(file); i++) {
+    const cdl_stored_tensor *s = cdl_safetensors_at(file, i);
+    tensor_line line = {.numbers = 1};
+    for (uint32_t d = 0; d < s->rank; d++)
+      line.numbers *= s->shape[d];
+    collapse_layer(s->name, line.name, sizeof line.name);
+    format_shape(s->shape, s->rank, line.shape, sizeof line.shape);
+    snprintf(line.type, sizeof line.type, "%s", cdl_stored_type_name(s->type));
+    if (s->type != CDL_STORED_I64) /* position_ids and the like are no parameters */
+      *(is_head(s->name) ? &t->head : &t->rest) += line.numbers;
+    CDL_TRY(add_line(t, &line));
+  }
+  return CDL_OK;
+}
+
+static void print_lines(const char *title, const tensor_table *t)
+{
+  int name = 0, shape = 0;
+  for (size_t i = 0; i < t->count; i++) {
+    const int n = (int)strlen(t->lines[i].name), s = (int)strlen(t->lines[i].shape);
+    name = n > name ? n : name;
+    shape = s > shape ? s : shape;
+  }
+  printf("\n%s\n", title);
+  for (size_t i = 0; i < t->count; i++) {
+    const tensor_line *l = &t->lines[i];
+    printf("  %-*s  %-*s", name, l->name, shape, l->shape);
+    if (l->type[0] != '\0')
+      printf("  %s", l->type);
+    if (l->count > 1)
+      printf("  x %" PRId64, l->count);
+    putchar('\n');
+  }
+}
+
+static json_t *tensors_json(const cdl_safetensors *file)
+{
+  json_t *array = json_array();
+  for (size_t i = 0; i < cdl_safetensors_count(file); i++) {
+    const cdl_stored_tensor *s = cdl_safetensors_at(file, i);
+    json_t *shape = json_array();
+    for (uint32_t d = 0; d < s->rank; d++)
+      json_array_append_new(shape, json_integer(s->shape[d]));
+    json_array_append_new(array, json_pack("{ss ss so}", "name", s->name, "type", cdl_stored_type_name(s->type), "shape",
+                                           shape));
+  }
+  return array;
+}
+
+/* ---- An adapter -------------------------------------------------------------------------------------------------------------- */
+
+static void print_names(const char *label, const cdl_names *names)
+{
+  if (names->count == 0)
+    return;
+  printf("%-12s", label);
+  for (size_t i = 0; i < names->count; i++)
+    printf("%s%s", i > 0 ? ", " : "", names->item[i]);
+  putchar('\n');
+}
+
+static void print_adapter(const char *folder, const cdl_adapter_config *c, const tensor_table *t)
+{
+  printf("%-12s%s\n", "adapter", folder);
+  printf("%-12s%s", "type", c->peft_type);
+  if (c->orientation != NULL)
+    printf(" (%s)", c->orientation);
+  if (c->rank > 0)
+    printf(", rank %" PRId64 ", alpha %g", c->rank, c->alpha);
+  putchar('\n');
+  if (c->target_pattern != NULL)
+    printf("%-12s%s\n", "targets", c->target_pattern);
+  print_names("targets", &c->targets);
+  print_names("saved whole", &c->modules_to_save);
+  if (c->task != NULL)
+    printf("%-12s%s\n", "task", c->task);
+  print_names("labels", &c->labels);
+  if (c->regression)
+    printf("%-12s%s\n", "output", "one number (regression)");
+  if (c->base_model != NULL)
+    printf("%-12s%s\n", "base", c->base_model);
+  if (c->fingerprint != NULL)
+    printf("%-12s%s\n", "fingerprint", c->fingerprint);
+  printf("%-12s%s adapter, %s head\n", "parameters", cli_group_digits(t->rest).text, cli_group_digits(t->head).text);
+  print_lines("tensors", t);
+}
+
+static json_t *names_json(const cdl_names *names)
+{
+  json_t *array = json_array();
+  for (size_t i = 0; i < names->count; i++)
+    json_array_append_new(array, json_string(names->item[i]));
+  return array;
+}
+
+static json_t *adapter_json(const cdl_adapter_config *c, const tensor_table *t, const cdl_safetensors *file)
+{
+  return json_pack("{ss ss sI sf ss* ss* so so ss* so sb ss* ss* s{sI sI} so}", "kind", "adapter", "type", c->peft_type,
+                   "rank", (json_int_t)c->rank, "alpha", c->alpha, "orientation", c->orientation, "target_pattern",
+                   c->target_pattern, "targets", names_json(&c->targets), "modules_to_save",
+                   names_json(&c->modules_to_save), "task", c->task, "labels", names_json(&c->labels), "regression",
+                   c->regression, "base", c->base_model, "fingerprint", c->fingerprint, "parameters", "adapter",
+                   (json_int_t)t->rest, "head", (json_int_t)t->head, "tensors", tensors_json(file));
+}
+
+static cdl_status inspect_adapter(const char *folder, bool as_json)
+{
+  cdl_adapter_config config;
+  cdl_safetensors *file;
+  CDL_TRY(cdl_adapter_folder_open(folder, &config, &file));
+  tensor_table table = {0};
+  cdl_status status = collect(file, &table);
+  if (status == CDL_OK && as_json)
+    status = cli_stdout_json(adapter_json(&config, &table, file));
+  else if (status == CDL_OK)
+    print_adapter(folder, &config, &table);
+  free(table.lines);
+  cdl_safetensors_close(file);
+  cdl_adapter_config_free(&config);
+  return status;
+}
+
+/* ---- A model ----------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  tensor_table lines;
+  json_t *paths; /* of every layer that an adapter can reach */
+} reachable;
+
+/* Asks an encoder of this shape; its weights are never touched. */
+static cdl_status collect_sites(const cdl_model_config *config, reachable *r)
+{
+  const cdl_backend_options options = {.threads = 1};
+  cdl_backend *backend;
+  cdl_queue *queue = NULL;
+  cdl_encoder *encoder = NULL;
+  CDL_TRY(cdl_backend_open("cpu", &options, &backend));
+  cdl_status status = cdl_queue_create(backend, &queue);
+  if (status == CDL_OK)
+    status = cdl_encoder_create(queue, config, 2, &encoder);
+  for (size_t i = 0; status == CDL_OK && i < cdl_encoder_site_count(encoder); i++) {
+    const cdl_site *site = &cdl_encoder_sites(encoder)[i];
+    tensor_line line = {.numbers = cdl_elements(site->weight)};
+    collapse_layer(site->path, line.name, sizeof line.name);
+    format_shape(&site->weight.size[2], 2, line.shape, sizeof line.shape);
+    status = add_line(&r->lines, &line);
+    json_array_append_new(r->paths, json_string(site->path));
+  }
+  cdl_encoder_destroy(encoder);
+  if (queue != NULL)
+    cdl_queue_destroy(queue);
+  (void)cdl_backend_close(backend);
+  return status;
+}
+
+static void print_model(const char *folder, const cdl_checkpoint *checkpoint, const tensor_table *t, const reachable *r)
+{
+  const cdl_model_config *c = cdl_checkpoint_config(checkpoint);
+  const int64_t labels = cdl_checkpoint_head_labels(checkpoint);
+  printf("%-12s%s\n", "model", folder);
+  printf("%-12s%s, %" PRId64 " layers, %" PRId64 " wide, %" PRId64 " heads, %" PRId64 " inside\n", "encoder",
+         cdl_family_name(c->family), c->layers, c->hidden_size, c->heads, c->intermediate_size);
+  printf("%-12s%" PRId64 " tokens, at most %" PRId64 " in an example\n", "vocabulary", c->vocabulary_size,
+         cdl_model_config_max_tokens(c));
+  if (labels == 0)
+    printf("%-12snone: training draws one\n", "head");
+  else if (labels == 1)
+    printf("%-12s1 output\n", "head");
+  else {
+    printf("%-12s%" PRId64 " labels", "head", labels);
+    for (int64_t i = 0; c->label_names != NULL && i < labels && i < c->label_count; i++)
+      printf("%s%s", i > 0 ? ", " : ": ", c->label_names[i]);
+    putchar('\n');
+  }
+  if (c->family == CDL_FAMILY_BERT && !cdl_checkpoint_has_pooler(checkpoint))
+    printf("%-12snone: training draws one\n", "pooler");
+  printf("%-12s%016" PRIx64 "\n", "fingerprint", cdl_checkpoint_fingerprint(checkpoint));
+  printf("%-12s%s body, %s head\n", "parameters", cli_group_digits(t->rest).text, cli_group_digits(t->head).text);
+  print_lines("tensors", t);
+  print_lines("layers that --targets can name, by any end of their paths (query; attention.output.dense)", &r->lines);
+}
+
+static json_t *model_json(const cdl_checkpoint *checkpoint, const tensor_table *t, const cdl_safetensors *file,
+                          const reachable *r)
+{
+  const cdl_model_config *c = cdl_checkpoint_config(checkpoint);
+  char fingerprint[20];
+  snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, cdl_checkpoint_fingerprint(checkpoint));
+  json_t *labels = json_array();
+  for (int64_t i = 0; c->label_names != NULL && i < c->label_count; i++)
+    json_array_append_new(labels, json_string(c->label_names[i]));
+  return json_pack("{ss ss sI sI sI sI sI sI sI so ss s{sI sI} sO so}", "kind", "model", "family",
+                   cdl_family_name(c->family), "layers", (json_int_t)c->layers, "hidden_size", (json_int_t)c->hidden_size,
+                   "heads", (json_int_t)c->heads, "intermediate_size", (json_int_t)c->intermediate_size, "vocabulary_size",
+                   (json_int_t)c->vocabulary_size, "max_tokens", (json_int_t)cdl_model_config_max_tokens(c), "head_labels",
+                   (json_int_t)cdl_checkpoint_head_labels(checkpoint), "labels", labels, "fingerprint", fingerprint,
+                   "parameters", "body", (json_int_t)t->rest, "head", (json_int_t)t->head, "targets", r->paths, "tensors",
+                   tensors_json(file));
+}
+
+static cdl_status inspect_model(const char *folder, bool as_json)
+{
+  cdl_checkpoint *checkpoint;
+  cdl_safetensors *file = NULL;
+  tensor_table table = {0};
+  reachable sites = {.paths = json_array()};
+  cdl_status status = cdl_checkpoint_open(folder, &checkpoint);
+  if (status == CDL_OK) {
+    status = cdl_safetensors_open(folder, &file);
+    if (status == CDL_OK)
+      status = collect(file, &table);
+    if (status == CDL_OK)
+      status = collect_sites(cdl_checkpoint_config(checkpoint), &sites);
+    if (status == CDL_OK && as_json)
+      status = cli_stdout_json(model_json(checkpoint, &table, file, &sites));
+    else if (status == CDL_OK)
+      print_model(folder, checkpoint, &table, &sites);
+    cdl_checkpoint_close(checkpoint);
+  }
+  cdl_safetensors_close(file);
+  free(table.lines);
+  free(sites.lines.lines);
+  json_decref(sites.paths);
+  return status;
+}
+
+/* ---- The command --------------------------------------------------------------------------------------------------------------- */
+
+cdl_status cli_inspect(int count, char **arguments)
+{
+  const char *folder = NULL;
+  bool as_json = false;
+  const cli_option options[] = {{CLI_FLAG, "json", &as_json, NULL, "as JSON, every tensor by itself"}};
+  const cli_grammar grammar = {
+      .usage = "condlora inspect DIR [--json]",
+      .summary = "Lists modules, shapes and parameters of a model or an adapter, and which layers an adapter can name.",
+      .options = options,
+      .option_count = sizeof options / sizeof options[0],
+      .operand = &folder};
+  bool helped;
+  CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
+  if (helped)
+    return CDL_OK;
+  if (folder == NULL)
+    return cdl_fail(CDL_USAGE, "give the folder of a model or an adapter");
+  char *config = cdl_path_join(folder, "adapter_config.json");
+  if (config == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: %s", folder);
+  const bool is_adapter = cdl_file_exists(config);
+  free(config);
+  return is_adapter ? inspect_adapter(folder, as_json) : inspect_model(folder, as_json);
+}

@@ -1,0 +1,78 @@
+/* condlora: a command, then its options. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/options.h"
+#include "cli/signals.h"
+#include "cli/sink.h"
+#include "condlora/backend.h"
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+static const struct {
+  const char *name;
+  cdl_status (*run)(int count, char **arguments);
+  const char *help;
+} commands[] = {
+    {"train", cli_train, "fine-tune an encoder with an adapter"},
+    {"eval", cli_eval, "measure an adapter or a fine-tuned model: metrics as JSON"},
+    {"predict", cli_predict, "label texts: a line of JSON each, or a GLUE submission"},
+    {"tokenize", cli_tokenize, "the token ids that a model would see"},
+    {"inspect", cli_inspect, "modules, shapes and parameters of a model or an adapter"},
+    {"backends", cli_backends, "what this machine can compute on"},
+};
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+static void print_usage(FILE *to)
+{
+  fputs("usage: condlora COMMAND [OPTION …]\n\n"
+        "Fine-tunes RoBERTa and BERT encoders with CondLoRA and other low-rank adapters.\n\n",
+        to);
+  for (size_t i = 0; i < COMMAND_COUNT; i++)
+    fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
+  fputs("\ncondlora COMMAND --help lists the options of a command, condlora --version says which version this is.\n", to);
+}
+
+static cdl_status unknown_command(const char *name)
+{
+  const char *names[COMMAND_COUNT];
+  for (size_t i = 0; i < COMMAND_COUNT; i++)
+    names[i] = commands[i].name;
+  return cdl_fail(CDL_USAGE, "there is no command %s; the nearest is %s (condlora --help lists all)", name,
+                  cli_nearest(name, names, COMMAND_COUNT));
+}
+
+static cdl_status run(int count, char **arguments)
+{
+  const char *name = arguments[0];
+  for (size_t i = 0; i < COMMAND_COUNT; i++)
+    if (strcmp(commands[i].name, name) == 0)
+      return commands[i].run(count - 1, arguments + 1);
+  if (strcmp(name, "--version") == 0)
+    printf("condlora %s\n", cdl_version());
+  else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
+    print_usage(stdout);
+  else
+    return unknown_command(name);
+  return CDL_OK;
+}
+
+int main(int count, char **arguments)
+{
+  cli_signals_begin();
+  if (count < 2) {
+    print_usage(stderr);
+    return EXIT_USAGE;
+  }
+  cdl_status status = run(count - 1, arguments + 1);
+  if (status == CDL_OK)
+    status = cli_stdout_flush();
+  if (status == CDL_OK)
+    return EXIT_SUCCESS;
+  fprintf(stderr, "condlora: %s\n", cdl_error_message());
+  if (status == CDL_CANCELLED && cli_signals_caught() != 0)
+    return CLI_EXIT_SIGNALLED + cli_signals_caught();
+  return status == CDL_USAGE ? EXIT_USAGE : EXIT_FAILED;
+}

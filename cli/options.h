@@ -1,0 +1,40 @@
+/* Options of a command: a small table says what they are, the training settings plug in from their own list. */
+#ifndef CONDLORA_CLI_OPTIONS_H
+#define CONDLORA_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "train/settings.h"
+
+typedef enum { CLI_GROUP, CLI_TEXT, CLI_WHOLE, CLI_REAL, CLI_FLAG } cli_option_kind;
+
+/* One option. Of a CLI_GROUP only `help` means anything: the title of the part of the help that it begins. */
+typedef struct {
+  cli_option_kind kind;
+  const char *name;        /* "text-columns" */
+  void *target;            /* const char **, int64_t *, double * or bool *; a text is borrowed from the command line */
+  const char *placeholder; /* "FILE"; "A|B" lists the values that may be */
+  const char *help;
+} cli_option;
+
+typedef struct {
+  const char *usage;   /* "condlora eval --model DIR …", perhaps of several lines */
+  const char *summary; /* what the command does */
+  const char *notes;   /* at the end of the help; may be NULL */
+  const cli_option *options;
+  size_t option_count;
+  cdl_settings *settings; /* with all of cdl_setting_list as options; NULL: without */
+  bool *given;            /* [cdl_setting_list's count] which were on the command line */
+  const char **operand;   /* an argument that is no option; NULL: there is none */
+} cli_grammar;
+
+/* Reads the arguments after the command's name. `--name value` and `--name=value`; a lone `--` ends the options.
+ * `*helped` is true when the help was asked for and printed to stdout: nothing else was done. Errors: USAGE. */
+CDL_MUST_USE cdl_status cli_options_read(const cli_grammar *grammar, int count, char **arguments, bool *helped);
+
+/* The name among `names` [count] that fewest slips of the finger lead to. */
+const char *cli_nearest(const char *name, const char *const *names, size_t count);
+
+#endif

@@ -1,0 +1,125 @@
+#include "cli/report.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "cli/progress.h"
+
+enum { LABEL_WIDTH = -18, VALUE_WIDTH = 10 };
+
+static void row(FILE *to, const char *label, const char *format, ...) CDL_PRINTF(3, 4);
+static void row(FILE *to, const char *label, const char *format, ...)
+{
+  va_list arguments;
+  va_start(arguments, format);
+  fprintf(to, "%*s", LABEL_WIDTH, label);
+  vfprintf(to, format, arguments);
+  fputc('\n', to);
+  va_end(arguments);
+}
+
+typedef struct {
+  char text[128];
+} described;
+
+static described describe_bytes(size_t bytes)
+{
+  described d;
+  const double megabyte = 1e6;
+  if ((double)bytes < 1000 * megabyte)
+    snprintf(d.text, sizeof d.text, "%.1f MB", (double)bytes / megabyte);
+  else
+    snprintf(d.text, sizeof d.text, "%.2f GB", (double)bytes / (1000 * megabyte));
+  return d;
+}
+
+/* "condlora (paper), rank 8, alpha 8". */
+static described describe_method(const cdl_settings *s)
+{
+  described d;
+  const bool conditioned = strcmp(s->method, "condlora") == 0;
+  if (conditioned || strcmp(s->method, "lora") == 0)
+    snprintf(d.text, sizeof d.text, "%s%s%s%s, rank %" PRId64 ", alpha %g", s->method, conditioned ? " (" : "",
+             conditioned ? s->orientation : "", conditioned ? ")" : "", s->rank, s->alpha);
+  else
+    snprintf(d.text, sizeof d.text, "%s", strcmp(s->method, "none") == 0 ? "none (the head alone)" : s->method);
+  return d;
+}
+
+static void trained_row(FILE *to, int64_t adapter, int64_t head)
+{
+  row(to, "trained", "%s parameters: %s adapter, %s head", cli_group_digits(adapter + head).text,
+      cli_group_digits(adapter).text, cli_group_digits(head).text);
+}
+
+void cli_report_plan(FILE *to, const cdl_settings *s, const cdl_train_plan *p)
+{
+  row(to, "method", "%s", describe_method(s).text);
+  trained_row(to, p->adapter_numbers, p->head_numbers);
+  row(to, "examples", "%zu train, %zu valid, %zu dev", p->train_examples, p->valid_examples, p->dev_examples);
+  row(to, "steps", "%" PRId64 ", %" PRId64 " an epoch, %" PRId64 " examples each", p->steps, p->steps_per_epoch,
+      s->batch_size * s->accumulate);
+  row(to, "largest batch", "%zu tokens, longest example %zu", p->batch_tokens, p->longest_tokens);
+  row(to, "memory", "%s model, %s activations", describe_bytes(p->model_bytes).text,
+      describe_bytes(p->activation_bytes).text);
+  row(to, "backend", "%s", p->backend);
+}
+
+void cli_report_start(FILE *to, const cdl_train_plan *p)
+{
+  fprintf(to, "%s on %s: %s adapter and %s head parameters, %zu examples, %" PRId64 " steps\n", p->method, p->backend,
+          cli_group_digits(p->adapter_numbers).text, cli_group_digits(p->head_numbers).text, p->train_examples, p->steps);
+  if (p->first_step > 0)
+    fprintf(to, "going on from step %" PRId64 "\n", p->first_step);
+}
+
+/* The metrics that the kind of task has, in the order of cdl_metric; those of both splits side by side. */
+static void metric_rows(FILE *to, const cdl_job *job, const cdl_train_summary *s)
+{
+  const cdl_result *results[2];
+  const char *names[2];
+  size_t splits = 0;
+  if (s->has_valid) {
+    results[splits] = &s->valid;
+    names[splits++] = "valid";
+  }
+  if (s->has_dev) {
+    results[splits] = &s->dev;
+    names[splits++] = "dev";
+  }
+  if (splits == 0)
+    return;
+  fprintf(to, "%*s", LABEL_WIDTH, "measured on");
+  for (size_t i = 0; i < splits; i++)
+    fprintf(to, "%s%*s", i > 0 ? "  " : "", i + 1 < splits ? -VALUE_WIDTH : 0, names[i]);
+  fputc('\n', to);
+  for (int m = 0; m < CDL_METRIC_COUNT; m++) {
+    const bool of_regression = m == CDL_METRIC_PEARSON || m == CDL_METRIC_SPEARMAN;
+    if (of_regression != job->regression || (m == CDL_METRIC_F1 && job->labels != 2))
+      continue;
+    char label[32];
+    snprintf(label, sizeof label, "%s", m == CDL_METRIC_MACRO_F1 ? "macro-F1" : cdl_metric_name((cdl_metric)m));
+    fprintf(to, "%*s", LABEL_WIDTH, label);
+    for (size_t i = 0; i < splits; i++) {
+      char value[32] = "undefined";
+      if (!isnan(results[i]->scores.value[m]))
+        snprintf(value, sizeof value, "%.4f", results[i]->scores.value[m]);
+      fprintf(to, "%s%*s", i > 0 ? "  " : "", i + 1 < splits ? -VALUE_WIDTH : 0, value);
+    }
+    fputc('\n', to);
+  }
+}
+
+void cli_report_summary(FILE *to, const cdl_job *job, const cdl_settings *settings, const cdl_train_summary *s)
+{
+  const bool best = strcmp(settings->keep, "best") == 0 && (s->has_valid || s->has_dev);
+  row(to, "method", "%s", describe_method(settings).text);
+  trained_row(to, s->adapter_numbers, s->head_numbers);
+  row(to, "examples/s", "%.*f", s->examples_per_s < 10 ? 2 : 1, s->examples_per_s);
+  row(to, "peak memory", "%s", describe_bytes(s->peak_bytes).text);
+  metric_rows(to, job, s);
+  row(to, best ? "best epoch" : "last epoch", "%.4g (step %" PRId64 " of %" PRId64 ")", s->best_epoch, s->best_step,
+      s->steps);
+  row(to, strcmp(settings->method, "full") == 0 ? "model" : "adapter", "%s", s->adapter_path);
+}

@@ -1,0 +1,57 @@
+#include "cli/signals.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A handler has no argument for state of one's own. */
+static volatile int caught;
+static volatile sig_atomic_t deferred, line_open;
+
+static void handle(int number)
+{
+  if (deferred && caught == 0) {
+    caught = number;
+    return;
+  }
+  if (line_open) {
+    static const char clear[] = "\r\033[K";
+    const ssize_t written = write(STDERR_FILENO, clear, sizeof clear - 1);
+    (void)written;
+  }
+  _exit(CLI_EXIT_SIGNALLED + number);
+}
+
+void cli_signals_begin(void)
+{
+  struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART}, before;
+  static const int numbers[] = {SIGINT, SIGTERM};
+  sigemptyset(&action.sa_mask);
+  sigaddset(&action.sa_mask, SIGINT);
+  sigaddset(&action.sa_mask, SIGTERM);
+  for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+    if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+      sigaction(numbers[i], &action, NULL);
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
+}
+
+void cli_signals_defer(void)
+{
+  deferred = 1;
+}
+
+const volatile int *cli_signals_flag(void)
+{
+  return &caught;
+}
+
+int cli_signals_caught(void)
+{
+  return caught;
+}
+
+void cli_signals_line_is_open(bool open)
+{
+  line_open = open;
+}

@@ -1,0 +1,92 @@
+#include "cli/sink.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "model/json.h"
+
+/* Devices and pipes are written to, never replaced; nor are the links in /dev that lead to open files. */
+static bool is_stream(const char *path)
+{
+  static const char devices[] = "/dev/";
+  struct stat facts;
+  return strncmp(path, devices, sizeof devices - 1) == 0 ||
+         (stat(path, &facts) == 0 && !S_ISREG(facts.st_mode) && !S_ISDIR(facts.st_mode));
+}
+
+cdl_status cli_sink_begin(cli_sink *sink, const char *path)
+{
+  *sink = (cli_sink){.path = path};
+  if (path == NULL || strcmp(path, "-") == 0) {
+    sink->path = "standard output";
+    sink->stream = stdout;
+    return CDL_OK;
+  }
+  if (!is_stream(path))
+    return cdl_output_begin(path, &sink->file);
+  sink->stream = fopen(path, "w");
+  return sink->stream != NULL ? CDL_OK : cdl_fail(CDL_IO, "%s: %s", path, strerror(errno));
+}
+
+void cli_sink_printf(cli_sink *sink, const char *format, ...)
+{
+  char text[512], *longer = NULL;
+  va_list arguments;
+  va_start(arguments, format);
+  if (sink->stream != NULL)
+    vfprintf(sink->stream, format, arguments);
+  else {
+    va_list again;
+    va_copy(again, arguments);
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    if (length >= (int)sizeof text)
+      length = vasprintf(&longer, format, again);
+    if (length >= 0)
+      cdl_output_write(sink->file, longer != NULL ? longer : text, (size_t)length);
+    va_end(again);
+    free(longer);
+  }
+  va_end(arguments);
+}
+
+static cdl_status flush(FILE *stream, const char *name)
+{
+  errno = 0;
+  if (fflush(stream) != 0 || ferror(stream))
+    return cdl_fail(CDL_IO, "%s: %s", name, errno != 0 ? strerror(errno) : "a write failed");
+  return CDL_OK;
+}
+
+cdl_status cli_sink_finish(cli_sink *sink, cdl_status status)
+{
+  if (sink->stream != NULL) {
+    if (status == CDL_OK)
+      status = flush(sink->stream, sink->path);
+    if (sink->stream != stdout)
+      fclose(sink->stream);
+    return status;
+  }
+  if (status == CDL_OK)
+    return cdl_output_commit(sink->file);
+  cdl_output_abort(sink->file);
+  return status;
+}
+
+cdl_status cli_stdout_json(json_t *object)
+{
+  char *text = object != NULL ? cdl_json_text(object) : NULL;
+  json_decref(object);
+  if (text == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: the output");
+  fputs(text, stdout);
+  free(text);
+  return cli_stdout_flush();
+}
+
+cdl_status cli_stdout_flush(void)
+{
+  return flush(stdout, "standard output");
+}

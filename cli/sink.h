@@ -1,0 +1,27 @@
+/* Where results go: a file, whole or not at all, or stdout. */
+#ifndef CONDLORA_CLI_SINK_H
+#define CONDLORA_CLI_SINK_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "model/file.h"
+
+typedef struct {
+  const char *path;
+  cdl_output *file; /* what is replaced whole; NULL: `stream` */
+  FILE *stream;     /* stdout, a device, a pipe */
+} cli_sink;
+
+/* `path`, borrowed, NULL or "-": stdout. Ends with cli_sink_finish. */
+CDL_MUST_USE cdl_status cli_sink_begin(cli_sink *sink, const char *path);
+void cli_sink_printf(cli_sink *sink, const char *format, ...) CDL_PRINTF(2, 3);
+/* Commits when `status` is CDL_OK, else aborts; returns the first failure. */
+CDL_MUST_USE cdl_status cli_sink_finish(cli_sink *sink, cdl_status status);
+
+/* Prints an object as indented JSON and releases it; NULL counts as memory that is out. */
+CDL_MUST_USE cdl_status cli_stdout_json(json_t *object);
+/* IO when anything printed did not arrive: a full disk, a reader that is gone. */
+CDL_MUST_USE cdl_status cli_stdout_flush(void);
+
+#endif

@@ -1,0 +1,101 @@
+/* condlora tokenize */
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/examples.h"
+#include "cli/notices.h"
+#include "cli/signals.h"
+#include "cli/sink.h"
+#include "condlora/config.h"
+
+typedef struct {
+  const char *model, *output;
+  int64_t max_length;
+  cli_example_source source;
+} tokenization;
+
+/* As training cuts: 512 tokens unless the model takes fewer, or as many as are asked for. */
+static cdl_status find_length(const tokenization *t, size_t *length)
+{
+  enum { USUAL = 512 };
+  cdl_model_config config;
+  CDL_TRY(cdl_model_config_read(t->model, &config));
+  const int64_t usable = cdl_model_config_max_tokens(&config);
+  cdl_model_config_free(&config);
+  if (t->max_length > usable)
+    return cdl_fail(CDL_USAGE, "--max-length %" PRId64 " is above what the model can take, %" PRId64 " tokens",
+                    t->max_length, usable);
+  *length = (size_t)(t->max_length > 0 ? t->max_length : usable < USUAL ? usable : USUAL);
+  return CDL_OK;
+}
+
+static cdl_status write_lines(const tokenization *t, const cli_examples *e)
+{
+  const cdl_tokens tokens = cdl_dataset_tokens(e->dataset);
+  cli_sink sink;
+  CDL_TRY(cli_sink_begin(&sink, t->output));
+  cli_signals_defer();
+  for (size_t i = 0; i < e->count && cli_signals_caught() == 0; i++) {
+    const uint64_t first = tokens.offsets[e->rows[i]], end = tokens.offsets[e->rows[i] + 1];
+    cli_sink_printf(&sink, "{\"index\": %" PRIu32 ", \"input_ids\": [", e->rows[i]);
+    for (uint64_t k = first; k < end; k++)
+      cli_sink_printf(&sink, "%s%" PRId32, k > first ? ", " : "", tokens.ids[k]);
+    cli_sink_printf(&sink, "], \"token_type_ids\": [");
+    for (uint64_t k = first; k < end; k++)
+      cli_sink_printf(&sink, "%s%d", k > first ? ", " : "", tokens.type_ids[k]);
+    cli_sink_printf(&sink, "]}\n");
+  }
+  return cli_sink_finish(&sink, cli_signals_caught() == 0 ? CDL_OK : cdl_fail(CDL_CANCELLED, "stopped while writing"));
+}
+
+static cdl_status run(const tokenization *t, cli_notices *notices)
+{
+  if (t->model == NULL)
+    return cdl_fail(CDL_USAGE, "give --model: the folder with the tokenizer");
+  CDL_TRY(cli_examples_check(&t->source));
+  size_t length = 0;
+  CDL_TRY(find_length(t, &length));
+  cdl_tokenizer *tokenizer;
+  CDL_TRY(cdl_tokenizer_open(t->model, &tokenizer));
+  cli_examples examples = {0};
+  const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+  cdl_status status = cli_examples_read(&t->source, CLI_LABELS_IGNORED, NULL, &examples);
+  if (status == CDL_OK)
+    status = cdl_dataset_tokenize(examples.dataset, tokenizer, length, processors > 0 ? (unsigned)processors : 1);
+  if (status == CDL_OK) {
+    cli_notices_release(notices);
+    status = write_lines(t, &examples);
+  }
+  cli_examples_close(&examples);
+  cdl_tokenizer_close(tokenizer);
+  return status;
+}
+
+cdl_status cli_tokenize(int count, char **arguments)
+{
+  tokenization t = {.source = CLI_EXAMPLE_DEFAULTS};
+  const cli_option options[] = {
+      {CLI_GROUP, .help = "The tokenizer"},
+      {CLI_TEXT, "model", &t.model, "DIR", "Hugging Face folder with the tokenizer and config.json"},
+      {CLI_WHOLE, "max-length", &t.max_length, "N", "longest example in tokens [512, or what the model can take]"},
+      CLI_EXAMPLE_OPTIONS(t.source),
+      {CLI_GROUP, .help = "What it writes"},
+      {CLI_TEXT, "output", &t.output, "FILE", "where to [standard output]"}};
+  const cli_grammar grammar = {
+      .usage = "condlora tokenize --model DIR --task NAME --data DIR [--split NAME] [--output FILE]\n"
+               "condlora tokenize --model DIR --input FILE [--text-columns A[,B]] [--output FILE]",
+      .summary = "Writes the token ids that the model would see: a line of JSON for each example, with index, input_ids "
+                 "and token_type_ids.",
+      .options = options,
+      .option_count = sizeof options / sizeof options[0]};
+  bool helped;
+  CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
+  if (helped)
+    return CDL_OK;
+  cli_notices notices;
+  cli_notices_begin(&notices);
+  const cdl_status status = run(&t, &notices);
+  cli_notices_end(&notices);
+  return status;
+}

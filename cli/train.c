@@ -1,0 +1,165 @@
+/* condlora train */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/notices.h"
+#include "cli/options.h"
+#include "cli/progress.h"
+#include "cli/recipe.h"
+#include "cli/report.h"
+#include "cli/signals.h"
+#include "cli/sink.h"
+#include "model/json.h"
+
+enum { SETTINGS_MAX = 128 };
+
+typedef struct {
+  cdl_settings settings;
+  bool given[SETTINGS_MAX]; /* set by hand, by place in cdl_setting_list */
+  const char *recipe, *config;
+  cli_notices notices;
+  cli_progress progress;
+  bool finished_before;
+} training;
+
+/* ---- Settings ---------------------------------------------------------------------------------------------------------- */
+
+/* What a file of settings says counts as set by hand too. */
+static cdl_status mark_given(training *t, const char *path)
+{
+  json_t *object;
+  CDL_TRY(cdl_json_read(path, &object));
+  size_t count;
+  const cdl_setting *list = cdl_setting_list(&count);
+  const char *key;
+  json_t *value;
+  json_object_foreach(object, key, value) {
+    const cdl_setting *setting = cdl_setting_find(key);
+    if (setting != NULL && !json_is_null(value))
+      t->given[setting - list] = true;
+  }
+  json_decref(object);
+  return CDL_OK;
+}
+
+/* The command line wins over --config, --config over --recipe. */
+static cdl_status read_files(training *t)
+{
+  if (t->config != NULL)
+    CDL_TRY(cdl_settings_read(&t->settings, t->config, t->given));
+  if (t->config != NULL)
+    CDL_TRY(mark_given(t, t->config));
+  if (t->recipe == NULL)
+    return CDL_OK;
+  char *path;
+  CDL_TRY(cli_recipe_find(t->recipe, &path));
+  cdl_status status = cdl_settings_read(&t->settings, path, t->given);
+  if (status == CDL_OK)
+    status = mark_given(t, path);
+  free(path);
+  return status;
+}
+
+/* ---- Events ------------------------------------------------------------------------------------------------------------ */
+
+static void on_planned(void *user, const cdl_train_plan *plan)
+{
+  training *t = user;
+  cli_notices_release(&t->notices);
+  t->finished_before = plan->finished;
+  if (t->settings.dry_run)
+    cli_report_plan(stdout, &t->settings, plan);
+  else if (!plan->finished)
+    cli_report_start(stderr, plan);
+}
+
+static void on_stepped(void *user, const cdl_step_report *report)
+{
+  training *t = user;
+  cli_progress_step(&t->progress, report);
+}
+
+static void on_evaluated(void *user, const cdl_evaluation_report *report)
+{
+  training *t = user;
+  cli_progress_evaluation(&t->progress, report);
+}
+
+static void clear_line(void *user)
+{
+  cli_progress_clear(user);
+}
+
+static void say_what_is_drawn(const cdl_job *job, const cdl_settings *settings)
+{
+  if (settings->init_adapter != NULL)
+    return;
+  if (job->loaded.fresh_head)
+    cdl_log(CDL_LOG_NOTICE, "%s has no classification head: a fresh one is trained and saved with the adapter",
+            settings->model);
+  if (job->loaded.fresh_pooler)
+    cdl_log(CDL_LOG_NOTICE, "%s has no pooler: a fresh one is trained and saved with the adapter", settings->model);
+}
+
+/* ---- The command ------------------------------------------------------------------------------------------------------- */
+
+static cdl_status run(training *t)
+{
+  CDL_TRY(read_files(t));
+  CDL_TRY(cdl_settings_check(&t->settings));
+  cdl_job job;
+  CDL_TRY(cdl_job_open(&job, &t->settings, t->given));
+  say_what_is_drawn(&job, &t->settings);
+
+  cli_progress_begin(&t->progress);
+  t->notices.before_line = clear_line;
+  t->notices.user = &t->progress;
+  const cdl_train_events events = {.user = t,
+                                   .planned = on_planned,
+                                   .stepped = on_stepped,
+                                   .evaluated = on_evaluated,
+                                   .stop = cli_signals_flag(),
+                                   .measure_gemm = true};
+  cdl_train_summary summary;
+  cli_signals_defer();
+  const cdl_status status = cdl_train(&job, &t->settings, &events, &summary);
+  cli_progress_clear(&t->progress);
+  if (status == CDL_OK && t->finished_before)
+    fprintf(stderr, "the run in %s is finished: nothing to do\n", t->settings.output);
+  else if (status == CDL_OK && !t->settings.dry_run)
+    cli_report_summary(stdout, &job, &t->settings, &summary);
+  cdl_job_close(&job);
+  return status != CDL_OK ? status : cli_stdout_flush();
+}
+
+cdl_status cli_train(int count, char **arguments)
+{
+  training t = {0};
+  const cli_option options[] = {
+      {CLI_GROUP, .help = "Settings from a file"},
+      {CLI_TEXT, "recipe", &t.recipe, "NAME", "the paper's settings for a task: rte-condlora, mrpc-lora, …"},
+      {CLI_TEXT, "config", &t.config, "F.json",
+       "settings as a JSON object, dashes as underscores: {\"lr\": 0.001, \"batch_size\": 32}"}};
+  const cli_grammar grammar = {
+      .usage = "condlora train --model DIR --task NAME --data DIR --output DIR [OPTION …]\n"
+               "condlora train --model DIR --train FILE --text-columns A[,B] --label-column Y --output DIR [OPTION …]",
+      .summary = "Fine-tunes an encoder with an adapter, and leaves in the output folder the adapter with its head, a "
+                 "checkpoint, a log of the steps, and metrics.",
+      .notes = "Options win over --config, --config over --recipe. Exit status: 0 done, 1 failed, 2 wrong usage, 130 or 143 "
+               "stopped by a signal after saving; --resume goes on.",
+      .options = options,
+      .option_count = sizeof options / sizeof options[0],
+      .settings = &t.settings,
+      .given = t.given};
+  bool helped;
+  CDL_TRY(cdl_settings_init(&t.settings));
+  cli_notices_begin(&t.notices);
+  cdl_status status = cli_options_read(&grammar, count, arguments, &helped);
+  if (status == CDL_OK && !helped)
+    status = run(&t);
+  cli_notices_end(&t.notices);
+  cdl_settings_release(&t.settings);
+  return status;
+}

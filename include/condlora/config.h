@@ -1,0 +1,61 @@
+/* A model's `config.json`, of the RoBERTa and BERT families, as Transformers writes it. */
+#ifndef CONDLORA_CONFIG_H
+#define CONDLORA_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "condlora/ops.h"
+#include "condlora/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum { CDL_FAMILY_BERT, CDL_FAMILY_ROBERTA } cdl_family;
+
+/* "bert" or "roberta"; static. With a dot it is the prefix of the body's tensors in a checkpoint with a head. */
+CDL_API const char *cdl_family_name(cdl_family family);
+
+typedef enum {
+  CDL_PROBLEM_CLASSIFICATION,
+  CDL_PROBLEM_REGRESSION,
+  CDL_PROBLEM_MULTI_LABEL
+} cdl_problem;
+
+typedef struct {
+  cdl_family family;
+  int64_t vocabulary_size, hidden_size, layers, heads, intermediate_size, position_count,
+      type_count;
+  int64_t pad_id;
+  double layer_norm_epsilon;
+  cdl_activation activation;
+  double hidden_dropout, attention_dropout, classifier_dropout; /* probabilities in [0, 1) */
+  double initializer_range;
+  int64_t label_count;
+  char **label_names;  /* [label_count], or NULL where the file has no id2label */
+  cdl_problem problem; /* one label without a problem_type is regression, as in Transformers */
+} cdl_model_config;
+
+/* Reads `path`, a config.json or the folder that holds it. A missing key has the default of Transformers 4.56.
+ * Errors: ABSENT, IO, DATA (file and key: wrong type, out of range, sizes that do not go together), UNSUPPORTED (another
+ * model family, activation or kind of attention), MEMORY. */
+CDL_API CDL_MUST_USE cdl_status cdl_model_config_read(const char *path, cdl_model_config *config);
+CDL_API void cdl_model_config_free(cdl_model_config *config);
+
+/* The longest input in tokens: RoBERTa's positions count from pad_id + 1. */
+CDL_API int64_t cdl_model_config_max_tokens(const cdl_model_config *config);
+
+/* Writes the config.json of a fine-tuned classifier to the file `destination`: the one at `source` (file or folder) with
+ * architecture, labels, problem and type (float32) changed and every other key kept. `label_names` may be NULL: LABEL_0, …
+ * Errors: as for reading; ARGUMENT for a name twice or not UTF-8. */
+CDL_API CDL_MUST_USE cdl_status cdl_model_config_write(const char *source, const char *destination,
+                                                       int64_t label_count,
+                                                       const char *const *label_names,
+                                                       cdl_problem problem);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

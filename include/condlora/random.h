@@ -1,0 +1,135 @@
+/* Random numbers that depend on what they are for, never on who asks first: Philox 4x32-10, a
+ * counter-based generator (Salmon, Moraes, Dror, Shaw: Parallel Random Numbers: As Easy as 1, 2, 3.
+ * SC 2011). Header only, C library only, so that the library and the backends it loads compute the
+ * same bits. */
+#ifndef CONDLORA_RANDOM_H
+#define CONDLORA_RANDOM_H
+
+#include <math.h>
+#include <stdint.h>
+
+/* What a number is drawn for: part of the counter, so two purposes never share a number. Appended
+ * to, never reordered: checkpoints and other backends rely on the values. */
+typedef enum {
+  CDL_RANDOM_INITIAL_VALUES = 1,        /* seed of initial values */
+  CDL_RANDOM_DATA_ORDER = 2,            /* seed of the data order; step = epoch */
+  CDL_RANDOM_DROPOUT_EMBEDDING = 3,     /* the rest: seed of dropout */
+  CDL_RANDOM_DROPOUT_ATTENTION = 4,     /* attention probabilities */
+  CDL_RANDOM_DROPOUT_ATTENTION_OUT = 5, /* hidden, after the attention's output projection */
+  CDL_RANDOM_DROPOUT_FEED_FORWARD = 6,  /* hidden, after the block's second linear layer */
+  CDL_RANDOM_DROPOUT_CLASSIFIER = 7,    /* in the head; layer 0 its first place, 1 its second */
+  CDL_RANDOM_DROPOUT_ADAPTER = 8, /* an adapter's input; layer = number of the adapted module */
+  CDL_RANDOM_TEST = 9             /* made-up weights and data of tests and benchmarks */
+} cdl_random_purpose;
+
+typedef struct {
+  uint32_t word[4];
+} cdl_philox_words;
+
+/* The Philox 4x32-10 bijection: a block of four words for each counter under a key. Word 0 is the
+ * least significant. */
+static inline cdl_philox_words cdl_philox(cdl_philox_words counter, uint32_t key0, uint32_t key1)
+{
+  for (int round = 0; round < 10; round++) {
+    const uint64_t product0 = (uint64_t)0xD2511F53u * counter.word[0];
+    const uint64_t product1 = (uint64_t)0xCD9E8D57u * counter.word[2];
+    const cdl_philox_words next = {
+        {(uint32_t)(product1 >> 32) ^ counter.word[1] ^ key0, (uint32_t)product1,
+         (uint32_t)(product0 >> 32) ^ counter.word[3] ^ key1, (uint32_t)product0}};
+    counter = next;
+    key0 += 0x9E3779B9u;
+    key1 += 0xBB67AE85u;
+  }
+  return counter;
+}
+
+/* The block that holds elements 4 * block … 4 * block + 3 of one example (or tensor): the same in
+ * any packing of batches. `layer` is any number below 2^24 that tells places of a purpose apart. */
+static inline cdl_philox_words cdl_random_block(uint64_t seed, cdl_random_purpose purpose,
+                                                uint32_t layer, uint32_t step, uint32_t example,
+                                                uint32_t block)
+{
+  const cdl_philox_words counter = {
+      {block, example, step, (uint32_t)purpose << 24 | (layer & 0xFFFFFFu)}};
+  return cdl_philox(counter, (uint32_t)seed, (uint32_t)(seed >> 32));
+}
+
+/* An element is dropped where its word is below this: probability * 2^32, rounded, below 2^32. */
+static inline uint32_t cdl_random_threshold(double probability)
+{
+  const double scaled = floor(probability * 4294967296.0 + 0.5);
+  return scaled >= 4294967295.0 ? UINT32_MAX : scaled > 0 ? (uint32_t)scaled : 0;
+}
+
+/* A stream of numbers, for what is drawn in a fixed order on the host. Belongs to one thread. */
+typedef struct {
+  cdl_philox_words counter, block;
+  uint32_t key0, key1;
+  int used; /* words of `block` handed out; 4: none left */
+} cdl_random;
+
+/* The stream's blocks are those of cdl_random_block with example and block as one 64-bit count from
+ * 0. */
+static inline cdl_random cdl_random_start(uint64_t seed, cdl_random_purpose purpose, uint32_t layer,
+                                          uint32_t step)
+{
+  const cdl_random random = {
+      .counter = {{0, 0, step, (uint32_t)purpose << 24 | (layer & 0xFFFFFFu)}},
+      .key0 = (uint32_t)seed,
+      .key1 = (uint32_t)(seed >> 32),
+      .used = 4};
+  return random;
+}
+
+static inline uint32_t cdl_random_u32(cdl_random *random)
+{
+  if (random->used == 4) {
+    random->block = cdl_philox(random->counter, random->key0, random->key1);
+    random->used = 0;
+    random->counter.word[0]++;
+    if (random->counter.word[0] == 0)
+      random->counter.word[1]++;
+  }
+  return random->block.word[random->used++];
+}
+
+/* The first word drawn is the low half. */
+static inline uint64_t cdl_random_u64(cdl_random *random)
+{
+  const uint64_t low = cdl_random_u32(random);
+  return (uint64_t)cdl_random_u32(random) << 32 | low;
+}
+
+/* Uniform on [0, 1), a multiple of 2^-24. */
+static inline float cdl_random_float(cdl_random *random)
+{
+  return (float)(cdl_random_u32(random) >> 8) * 0x1p-24f;
+}
+
+/* Uniform on [0, 1), a multiple of 2^-53. */
+static inline double cdl_random_double(cdl_random *random)
+{
+  return (double)(cdl_random_u64(random) >> 11) * 0x1p-53;
+}
+
+/* Uniform on 0 … bound - 1 without bias: draws below 2^64 mod bound are rejected. `bound` is at
+ * least 1. */
+static inline uint64_t cdl_random_below(cdl_random *random, uint64_t bound)
+{
+  const uint64_t reject_below = (0 - bound) % bound;
+  uint64_t draw;
+  do
+    draw = cdl_random_u64(random);
+  while (draw < reject_below);
+  return draw % bound;
+}
+
+/* Standard normal, by Box and Muller's formula (1958) in double; takes two doubles from the stream.
+ */
+static inline double cdl_random_normal(cdl_random *random)
+{
+  const double radius = sqrt(-2.0 * log(1.0 - cdl_random_double(random)));
+  return radius * cos(6.283185307179586476925 * cdl_random_double(random));
+}
+
+#endif

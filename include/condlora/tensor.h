@@ -1,0 +1,127 @@
+/* Tensors: views by value of a backend's buffers. */
+#ifndef CONDLORA_TENSOR_H
+#define CONDLORA_TENSOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*      name   bytes */
+#define CDL_DTYPE_LIST(X) \
+  X(F32, 4)               \
+  X(F64, 8)               \
+  X(BF16, 2)              \
+  X(I32, 4)               \
+  X(U8, 1)
+
+typedef enum {
+#define CDL_DTYPE_ENUM(name, bytes) CDL_##name,
+  CDL_DTYPE_LIST(CDL_DTYPE_ENUM)
+#undef CDL_DTYPE_ENUM
+  CDL_DTYPE_COUNT
+} cdl_dtype;
+
+/* The upper half of a float32, rounded to nearest, ties to even. Storage only: arithmetic is float32. */
+typedef struct {
+  uint16_t bits;
+} cdl_bf16;
+
+static inline size_t cdl_dtype_bytes(cdl_dtype dtype)
+{
+  switch (dtype) {
+#define CDL_DTYPE_BYTES(name, bytes) \
+  case CDL_##name:                   \
+    return bytes;
+    CDL_DTYPE_LIST(CDL_DTYPE_BYTES)
+#undef CDL_DTYPE_BYTES
+  case CDL_DTYPE_COUNT:
+    break;
+  }
+  return 0;
+}
+
+static inline const char *cdl_dtype_name(cdl_dtype dtype)
+{
+  switch (dtype) {
+#define CDL_DTYPE_NAME(name, bytes) \
+  case CDL_##name:                  \
+    return #name;
+    CDL_DTYPE_LIST(CDL_DTYPE_NAME)
+#undef CDL_DTYPE_NAME
+  case CDL_DTYPE_COUNT:
+    break;
+  }
+  return "?";
+}
+
+typedef struct cdl_buffer cdl_buffer;
+
+/* Element (i, j, k, l) lies at offset + i·stride[0] + j·stride[1] + k·stride[2] + l·stride[3], in elements of `dtype`
+ * from the start of `buffer`. A matrix [rows, columns] uses the last two dimensions, a vector the last; the leading
+ * ones are 1. stride[3] is 1 wherever size[3] > 1. A stride of 0 repeats an input along that dimension; outputs never
+ * have one. A tensor without a buffer is absent; one with a size of 0 is empty, and every op on it is valid. */
+typedef struct {
+  cdl_buffer *buffer;
+  int64_t offset;
+  int64_t size[4];
+  int64_t stride[4];
+  cdl_dtype dtype;
+} cdl_tensor;
+
+static inline bool cdl_present(cdl_tensor t)
+{
+  return t.buffer != NULL;
+}
+
+static inline int64_t cdl_elements(cdl_tensor t)
+{
+  return t.size[0] * t.size[1] * t.size[2] * t.size[3];
+}
+
+/* Dense views: [n0, n1, n2, n3], [batch, rows, columns], [rows, columns], [columns], starting at element `offset`. */
+static inline cdl_tensor cdl_tensor_4d(cdl_buffer *buffer, cdl_dtype dtype, int64_t offset, int64_t n0, int64_t n1,
+                                       int64_t n2, int64_t n3)
+{
+  return (cdl_tensor){buffer, offset, {n0, n1, n2, n3}, {n1 * n2 * n3, n2 * n3, n3, 1}, dtype};
+}
+
+static inline cdl_tensor cdl_tensor_3d(cdl_buffer *buffer, cdl_dtype dtype, int64_t offset, int64_t batch, int64_t rows,
+                                       int64_t columns)
+{
+  return cdl_tensor_4d(buffer, dtype, offset, 1, batch, rows, columns);
+}
+
+static inline cdl_tensor cdl_tensor_2d(cdl_buffer *buffer, cdl_dtype dtype, int64_t offset, int64_t rows,
+                                       int64_t columns)
+{
+  return cdl_tensor_4d(buffer, dtype, offset, 1, 1, rows, columns);
+}
+
+static inline cdl_tensor cdl_tensor_1d(cdl_buffer *buffer, cdl_dtype dtype, int64_t offset, int64_t columns)
+{
+  return cdl_tensor_4d(buffer, dtype, offset, 1, 1, 1, columns);
+}
+
+/* Rows [first, first + count) and columns [first, first + count) of a tensor's matrices. */
+static inline cdl_tensor cdl_rows(cdl_tensor t, int64_t first, int64_t count)
+{
+  t.offset += first * t.stride[2];
+  t.size[2] = count;
+  return t;
+}
+
+static inline cdl_tensor cdl_columns(cdl_tensor t, int64_t first, int64_t count)
+{
+  t.offset += first;
+  t.size[3] = count;
+  return t;
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,303 @@
+/* Adapters, whatever their method: parameters, gradients, memory. */
+#include "condlora/adapter.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/adapter_state.h"
+
+enum { ALIGNMENT = 16 }; /* elements: 64 bytes */
+
+static const cdl_adapter_method *const methods[] = {&cdl_lora, &cdl_condlora, &cdl_head_only, &cdl_bitfit, &cdl_full};
+enum { METHOD_COUNT = sizeof methods / sizeof methods[0] };
+
+const char *const *cdl_adapter_methods(void)
+{
+  static const char *const names[] = {"lora", "condlora", "none", "bitfit", "full", NULL};
+  return names;
+}
+
+static const cdl_adapter_method *find_method(const char *name)
+{
+  for (size_t i = 0; i < METHOD_COUNT; i++)
+    if (strcmp(methods[i]->name, name) == 0)
+      return methods[i];
+  return NULL;
+}
+
+const char *cdl_adapter_peft_type(const char *method)
+{
+  const cdl_adapter_method *m = find_method(method);
+  return m != NULL ? m->peft_type : NULL;
+}
+
+const char *cdl_adapter_method_of(const char *peft_type)
+{
+  for (size_t i = 0; i < METHOD_COUNT; i++)
+    if (strcmp(methods[i]->peft_type, peft_type) == 0)
+      return methods[i]->name;
+  return NULL;
+}
+
+cdl_status adapter_add_parameter(cdl_adapter *a, cdl_parameter_role role, int64_t rows, int64_t columns,
+                                 const char *name_format, ...)
+{
+  if (a->own_count == a->own_capacity) {
+    const size_t capacity = a->own_capacity == 0 ? 16 : 2 * a->own_capacity;
+    cdl_parameter *grown = realloc(a->own, capacity * sizeof *grown);
+    if (grown == NULL)
+      return cdl_fail(CDL_MEMORY, "out of memory: an adapter of %zu parameters", capacity);
+    a->own = grown;
+    a->own_capacity = capacity;
+  }
+  cdl_parameter *p = &a->own[a->own_count++];
+  *p = (cdl_parameter){.dimensions = 2,
+                       .value = cdl_tensor_2d(NULL, CDL_F32, 0, rows, columns),
+                       .role = role,
+                       .rate = 1,
+                       .trained = true};
+  va_list arguments;
+  va_start(arguments, name_format);
+  vsnprintf(p->name, sizeof p->name, name_format, arguments);
+  va_end(arguments);
+  return CDL_OK;
+}
+
+void adapter_kaiming_uniform(cdl_random *random, float *values, int64_t count, int64_t columns)
+{
+  const double bound = 1 / sqrt((double)columns);
+  for (int64_t i = 0; i < count; i++)
+    values[i] = (float)((2 * cdl_random_double(random) - 1) * bound);
+}
+
+static int64_t aligned(int64_t elements)
+{
+  return (elements + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+/* Own values in one buffer, all gradients in another. */
+static cdl_status allocate_parameters(cdl_adapter *a, cdl_backend *backend, cdl_queue *q)
+{
+  size_t from_encoder = 0;
+  cdl_parameter *of_encoder = cdl_encoder_parameters(a->encoder);
+  const size_t encoder_count = cdl_encoder_parameter_count(a->encoder);
+  for (size_t i = 0; i < encoder_count; i++)
+    from_encoder += of_encoder[i].trained;
+  a->trained = calloc(a->own_count + from_encoder + 1, sizeof(cdl_parameter *));
+  if (a->trained == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: an adapter's list of parameters");
+
+  int64_t values = 0, gradients = 0;
+  for (size_t i = 0; i < a->own_count; i++) {
+    a->own[i].value.offset = values;
+    values += aligned(cdl_elements(a->own[i].value));
+    a->trained[a->trained_count++] = &a->own[i];
+  }
+  for (size_t i = 0; i < encoder_count; i++)
+    if (of_encoder[i].trained)
+      a->trained[a->trained_count++] = &of_encoder[i];
+  if (values > 0)
+    CDL_TRY(cdl_buffer_create(backend, (size_t)values * sizeof(float), &a->value_buffer));
+  for (size_t i = 0; i < a->own_count; i++)
+    a->own[i].value.buffer = a->value_buffer;
+
+  for (size_t i = 0; i < a->trained_count; i++)
+    gradients += aligned(cdl_elements(a->trained[i]->value));
+  CDL_TRY(cdl_buffer_create(backend, (size_t)gradients * sizeof(float), &a->gradient_buffer));
+  int64_t offset = 0;
+  for (size_t i = 0; i < a->trained_count; i++) {
+    cdl_parameter *p = a->trained[i];
+    p->gradient = cdl_tensor_2d(a->gradient_buffer, CDL_F32, offset, p->value.size[2], p->value.size[3]);
+    offset += aligned(cdl_elements(p->value));
+  }
+  a->gradients = cdl_tensor_1d(a->gradient_buffer, CDL_F32, 0, gradients);
+  cdl_fill(q, CDL_ARGS(fill, .out = a->gradients));
+  return CDL_OK;
+}
+
+static cdl_tensor take(int64_t *used, cdl_buffer *buffer, int64_t count, int64_t rows, int64_t columns)
+{
+  const cdl_tensor t = cdl_tensor_3d(buffer, CDL_F32, *used, count, rows, columns);
+  *used += aligned(cdl_elements(t));
+  return t;
+}
+
+static int64_t lay_out_derived(cdl_adapter *a)
+{
+  int64_t used = 0, widest = 0;
+  for (size_t r = 0; r < a->run_count; r++) {
+    site_run *run = &a->runs[r];
+    const int64_t out = run->weights.size[2], in = run->weights.size[3];
+    run->a = take(&used, a->derived_buffer, run->count, a->rank, in);
+    run->b = take(&used, a->derived_buffer, run->count, out, a->rank);
+    const int64_t width = run->count * (out > in ? out : in);
+    widest = width > widest ? width : widest;
+  }
+  const int64_t gradients = used;
+  for (size_t r = 0; r < a->run_count; r++) {
+    site_run *run = &a->runs[r];
+    run->d_a = take(&used, a->derived_buffer, run->count, a->rank, run->weights.size[3]);
+    run->d_b = take(&used, a->derived_buffer, run->count, run->weights.size[2], a->rank);
+  }
+  a->d_derived = cdl_tensor_1d(a->derived_buffer, CDL_F32, gradients, used - gradients);
+  a->scratch = cdl_tensor_1d(a->derived_buffer, CDL_F32, used, a->rank * widest);
+  return used + a->rank * widest;
+}
+
+/* A_l, B_l and their gradients, for methods that derive them. */
+static cdl_status allocate_derived(cdl_adapter *a, cdl_backend *backend, cdl_queue *q)
+{
+  if (a->method->materialize == NULL || a->run_count == 0)
+    return CDL_OK;
+  const int64_t elements = lay_out_derived(a);
+  CDL_TRY(cdl_buffer_create(backend, (size_t)elements * sizeof(float), &a->derived_buffer));
+  lay_out_derived(a);
+  cdl_fill(q, CDL_ARGS(fill, .out = a->d_derived));
+  return CDL_OK;
+}
+
+static cdl_status check_settings(const cdl_adapter_settings *s, const cdl_adapter_method *method)
+{
+  if (method->attach == NULL)
+    return CDL_OK;
+  if (s->rank < 1)
+    return cdl_fail(CDL_USAGE, "rank is at least 1, not %lld", (long long)s->rank);
+  if (!(s->alpha > 0) || !isfinite(s->alpha))
+    return cdl_fail(CDL_USAGE, "alpha is above 0, not %g", s->alpha);
+  if (!(s->dropout >= 0 && s->dropout < 1))
+    return cdl_fail(CDL_USAGE, "adapter dropout is at least 0 and below 1, not %g", s->dropout);
+  return CDL_OK;
+}
+
+static cdl_status build(cdl_adapter *a, cdl_queue *queue, const cdl_adapter_settings *s)
+{
+  cdl_backend *backend = cdl_queue_backend(queue);
+  CDL_TRY(check_settings(s, a->method));
+  if (a->method->attach != NULL) {
+    a->rank = s->rank;
+    a->scale = (float)(s->alpha / (double)s->rank);
+    a->dropout = (float)s->dropout;
+    a->dropout_hits_base = s->dropout_hits_base;
+    a->orientation = s->orientation;
+    CDL_TRY(adapter_find_targets(a, s));
+  }
+  CDL_TRY(adapter_mark_trained(a, s));
+  if (a->method->parameters != NULL)
+    CDL_TRY(a->method->parameters(a));
+  CDL_TRY(allocate_parameters(a, backend, queue));
+  CDL_TRY(allocate_derived(a, backend, queue));
+  return a->method->attach != NULL ? a->method->attach(a, queue) : CDL_OK;
+}
+
+cdl_status cdl_adapter_create(cdl_queue *queue, cdl_encoder *encoder, const cdl_adapter_settings *settings,
+                              cdl_adapter **adapter)
+{
+  *adapter = NULL;
+  const cdl_adapter_method *method = find_method(settings->method);
+  if (method == NULL)
+    return cdl_fail(CDL_USAGE, "there is no method %s; methods are lora, condlora, none, bitfit, full",
+                    settings->method);
+  cdl_adapter *a = calloc(1, sizeof *a);
+  if (a == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: an adapter");
+  a->method = method;
+  a->encoder = encoder;
+  const cdl_status status = build(a, queue, settings);
+  if (status != CDL_OK) {
+    cdl_adapter_destroy(a);
+    return status;
+  }
+  *adapter = a;
+  return CDL_OK;
+}
+
+/* The encoder is left as it was before: nothing trained, nothing added. */
+void cdl_adapter_destroy(cdl_adapter *a)
+{
+  if (a == NULL)
+    return;
+  cdl_parameter *parameters = cdl_encoder_parameters(a->encoder);
+  for (size_t i = 0; i < cdl_encoder_parameter_count(a->encoder); i++) {
+    parameters[i].trained = false;
+    parameters[i].gradient = (cdl_tensor){0};
+  }
+  for (size_t i = 0; i < a->site_count; i++)
+    a->sites[i]->delta = (cdl_delta){0};
+  cdl_buffer_destroy(a->value_buffer);
+  cdl_buffer_destroy(a->gradient_buffer);
+  cdl_buffer_destroy(a->derived_buffer);
+  free(a->trained);
+  free(a->own);
+  free(a->runs);
+  free(a->run_sites);
+  free(a->sites);
+  free(a);
+}
+
+size_t cdl_adapter_parameter_count(const cdl_adapter *a)
+{
+  return a->trained_count;
+}
+
+cdl_parameter *cdl_adapter_parameter(const cdl_adapter *a, size_t index)
+{
+  return a->trained[index];
+}
+
+size_t cdl_adapter_own_count(const cdl_adapter *a)
+{
+  return a->own_count;
+}
+
+void cdl_adapter_trained_numbers(const cdl_adapter *a, int64_t *adapter_numbers, int64_t *head_numbers)
+{
+  *adapter_numbers = *head_numbers = 0;
+  for (size_t i = 0; i < a->trained_count; i++) {
+    const cdl_parameter *p = a->trained[i];
+    const bool head = i >= a->own_count && strncmp(p->name, "classifier.", strlen("classifier.")) == 0;
+    *(head ? head_numbers : adapter_numbers) += cdl_elements(p->value);
+  }
+}
+
+cdl_status cdl_adapter_initialize(cdl_adapter *a, cdl_queue *q, uint64_t seed)
+{
+  for (size_t i = 0; i < a->own_count; i++) {
+    const cdl_tensor t = a->own[i].value;
+    const int64_t count = cdl_elements(t);
+    float *values = malloc((size_t)count * sizeof *values);
+    if (values == NULL)
+      return cdl_fail(CDL_MEMORY, "out of memory: initial values of %s", a->own[i].name);
+    cdl_random random = cdl_random_start(seed, CDL_RANDOM_INITIAL_VALUES, (uint32_t)i, 0);
+    a->method->initialize(a, i, &random, values, count);
+    cdl_upload(q, t, values, (size_t)count * sizeof *values);
+    free(values);
+  }
+  return cdl_queue_status(q);
+}
+
+void cdl_adapter_materialize(cdl_adapter *a, cdl_queue *q)
+{
+  cdl_encoder_weights_changed(a->encoder, q, true);
+  if (a->method->materialize != NULL)
+    a->method->materialize(a, q);
+}
+
+void cdl_adapter_zero_gradients(cdl_adapter *a, cdl_queue *q)
+{
+  cdl_fill(q, CDL_ARGS(fill, .out = a->gradients));
+  if (cdl_present(a->d_derived))
+    cdl_fill(q, CDL_ARGS(fill, .out = a->d_derived));
+}
+
+void cdl_adapter_pull_back(cdl_adapter *a, cdl_queue *q)
+{
+  if (a->method->pull_back != NULL)
+    a->method->pull_back(a, q);
+}
+
+cdl_tensor cdl_adapter_gradients(const cdl_adapter *a)
+{
+  return a->gradients;
+}

@@ -1,0 +1,17 @@
+/* An adapter's settings to and from the object in adapter_config.json. */
+#ifndef CONDLORA_MODEL_ADAPTER_CONFIG_H
+#define CONDLORA_MODEL_ADAPTER_CONFIG_H
+
+#include <jansson.h>
+
+#include "model/adapter_folder.h"
+
+/* `path` is for messages. On failure `config` may be partly filled and is to be freed all the same. */
+CDL_MUST_USE cdl_status cdl_adapter_config_from_json(const char *path, json_t *object,
+                                                     cdl_adapter_config *config);
+/* ARGUMENT when the settings could not be read back. `object` is to be released with json_decref. */
+CDL_MUST_USE cdl_status cdl_adapter_config_to_json(const char *path,
+                                                   const cdl_adapter_config *config,
+                                                   json_t **object);
+
+#endif

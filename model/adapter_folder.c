@@ -1,0 +1,176 @@
+#include "model/adapter_folder.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/adapter_config.h"
+#include "model/file.h"
+#include "model/json.h"
+
+static const char config_name[] = "adapter_config.json";
+static const char tensors_name[] = "adapter_model.safetensors";
+static const char stamp_key[] = "condlora_stamp";
+static const char fingerprint_key[] = "condlora_base";
+static const char name_prefix[] = "base_model.model.";
+
+static bool has_prefix(const char *name)
+{
+  return strncmp(name, name_prefix, sizeof name_prefix - 1) == 0 &&
+         name[sizeof name_prefix - 1] != '\0';
+}
+
+/* ---- Reading -------------------------------------------------------------------------------- */
+
+static cdl_status check_names(const char *path, const cdl_safetensors *tensors)
+{
+  for (size_t i = 0; i < cdl_safetensors_count(tensors); i++) {
+    const cdl_stored_tensor *tensor = cdl_safetensors_at(tensors, i);
+    if (!has_prefix(tensor->name))
+      return cdl_fail(CDL_DATA, "%s: tensor \"%.200s\": expected a name that begins with \"%s\"",
+                      path, tensor->name, name_prefix);
+  }
+  return CDL_OK;
+}
+
+static cdl_status read_metadata(const char *config_path, const char *tensors_path,
+                                const json_t *object, const cdl_safetensors *tensors,
+                                cdl_adapter_config *config)
+{
+  const char *stamp = NULL;
+  CDL_TRY(cdl_json_string(config_path, object, stamp_key, true, &stamp));
+  const char *other_stamp = cdl_safetensors_metadata(tensors, stamp_key);
+  if (stamp != NULL && other_stamp != NULL && strcmp(stamp, other_stamp) != 0)
+    return cdl_fail(CDL_DATA,
+                    "%s: belongs to another adapter than %s beside it (was a write interrupted?)",
+                    tensors_path, config_name);
+  const char *fingerprint = cdl_safetensors_metadata(tensors, fingerprint_key);
+  if (fingerprint == NULL)
+    return CDL_OK;
+  config->fingerprint = strdup(fingerprint);
+  if (config->fingerprint == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", tensors_path);
+  return CDL_OK;
+}
+
+static cdl_status open_tensors(const char *folder, const char *path, cdl_safetensors **tensors)
+{
+  cdl_status status = cdl_safetensors_open(path, tensors);
+  if (status == CDL_ABSENT) {
+    char *pickle = cdl_path_join(folder, "adapter_model.bin");
+    if (pickle != NULL && cdl_file_exists(pickle))
+      status = cdl_fail(
+          CDL_ABSENT,
+          "%s: no such file; adapter_model.bin is not read, save the adapter as safetensors", path);
+    free(pickle);
+  }
+  return status;
+}
+
+static cdl_status open_files(const char *folder, const char *config_path, const char *tensors_path,
+                             cdl_adapter_config *config, cdl_safetensors **tensors)
+{
+  json_t *object = NULL;
+  CDL_TRY(cdl_json_read(config_path, &object));
+  cdl_status status = cdl_adapter_config_from_json(config_path, object, config);
+  if (status == CDL_OK)
+    status = open_tensors(folder, tensors_path, tensors);
+  if (status == CDL_OK)
+    status = check_names(tensors_path, *tensors);
+  if (status == CDL_OK)
+    status = read_metadata(config_path, tensors_path, object, *tensors, config);
+  json_decref(object);
+  return status;
+}
+
+cdl_status cdl_adapter_folder_open(const char *folder, cdl_adapter_config *config,
+                                   cdl_safetensors **tensors)
+{
+  *config = (cdl_adapter_config){0};
+  *tensors = NULL;
+  char *config_path = cdl_path_join(folder, config_name);
+  char *tensors_path = cdl_path_join(folder, tensors_name);
+  cdl_status status;
+  if (config_path == NULL || tensors_path == NULL)
+    status = cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  else
+    status = open_files(folder, config_path, tensors_path, config, tensors);
+  if (status != CDL_OK) {
+    cdl_adapter_config_free(config);
+    cdl_safetensors_close(*tensors);
+    *tensors = NULL;
+  }
+  free(tensors_path);
+  free(config_path);
+  return status;
+}
+
+/* ---- Writing -------------------------------------------------------------------------------- */
+
+/* 64 bits (FNV-1a) over the config's text and the tensors' names and shapes: the same for each save of a run. */
+static uint64_t hash(uint64_t state, const void *bytes, size_t count)
+{
+  const uint8_t *byte = bytes;
+  for (size_t i = 0; i < count; i++)
+    state = (state ^ byte[i]) * UINT64_C(0x100000001b3);
+  return state;
+}
+
+static cdl_status make_stamp(const char *path, const json_t *object,
+                             const cdl_stored_tensor *tensors, size_t count, char stamp[17])
+{
+  char *text = cdl_json_text(object);
+  if (text == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  uint64_t state = hash(UINT64_C(0xcbf29ce484222325), text, strlen(text));
+  free(text);
+  for (size_t i = 0; i < count; i++) {
+    if (!has_prefix(tensors[i].name) || tensors[i].rank > CDL_STORED_RANK_MAX)
+      return cdl_fail(CDL_ARGUMENT,
+                      "%s: tensor \"%.200s\": expected a name that begins with \"%s\"", path,
+                      tensors[i].name, name_prefix);
+    /* A sum does not depend on the order of the tensors. */
+    uint64_t tensor =
+        hash(UINT64_C(0xcbf29ce484222325), tensors[i].name, strlen(tensors[i].name) + 1);
+    tensor = hash(tensor, tensors[i].shape, tensors[i].rank * sizeof tensors[i].shape[0]);
+    state += tensor;
+  }
+  for (int i = 0; i < 16; i++)
+    stamp[i] = "0123456789abcdef"[state >> (60 - 4 * i) & 15];
+  stamp[16] = '\0';
+  return CDL_OK;
+}
+
+static cdl_status write_files(const char *config_path, const char *tensors_path,
+                              const cdl_adapter_config *config, json_t *object,
+                              const cdl_stored_tensor *tensors, size_t count)
+{
+  char stamp[17];
+  CDL_TRY(make_stamp(tensors_path, object, tensors, count, stamp));
+  if (json_object_set_new(object, stamp_key, json_string(stamp)) != 0)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", config_path);
+  const cdl_metadata metadata[] = {
+      {"format", "pt"}, {stamp_key, stamp}, {fingerprint_key, config->fingerprint}};
+  CDL_TRY(cdl_safetensors_write(tensors_path, tensors, count, metadata,
+                                config->fingerprint != NULL ? 3 : 2));
+  return cdl_json_write(config_path, object);
+}
+
+cdl_status cdl_adapter_folder_write(const char *folder, const cdl_adapter_config *config,
+                                    const cdl_stored_tensor *tensors, size_t count)
+{
+  json_t *object = NULL;
+  CDL_TRY(cdl_adapter_config_to_json(folder, config, &object));
+  char *config_path = cdl_path_join(folder, config_name);
+  char *tensors_path = cdl_path_join(folder, tensors_name);
+  cdl_status status;
+  if (config_path == NULL || tensors_path == NULL)
+    status = cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  else
+    status = cdl_folder_make(folder);
+  if (status == CDL_OK)
+    status = write_files(config_path, tensors_path, config, object, tensors, count);
+  free(tensors_path);
+  free(config_path);
+  json_decref(object);
+  return status;
+}

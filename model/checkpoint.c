@@ -1,0 +1,423 @@
+#include "model/checkpoint.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/file.h"
+
+enum { NAME_BYTES = 96, ANY_SIZE = -1 };
+enum { SAMPLES_MOST = 16, SAMPLE_BYTES = 64 };
+
+typedef enum { PART_BODY, PART_POOLER, PART_HEAD, PART_COUNT } part;
+
+/* A tensor that this kind of model has, and where it is stored, if it is. */
+typedef struct {
+  char name[NAME_BYTES];
+  part part;
+  uint32_t rank;
+  int64_t shape[2]; /* ANY_SIZE: the head's number of labels */
+  const cdl_stored_tensor *stored;
+} slot;
+
+struct cdl_checkpoint {
+  char *folder;
+  cdl_model_config config;
+  cdl_safetensors *file;
+  slot *slots; /* by name */
+  size_t slot_count;
+  bool has[PART_COUNT];
+};
+
+/* ---- What the model consists of ------------------------------------------------------------- */
+
+typedef struct {
+  cdl_checkpoint *checkpoint;
+  part part;
+  char module[NAME_BYTES - 32]; /* what the next names begin with */
+} builder;
+
+static void add(builder *b, const char *name, uint32_t rank, int64_t rows, int64_t columns)
+{
+  slot *made = &b->checkpoint->slots[b->checkpoint->slot_count++];
+  *made = (slot){.part = b->part, .rank = rank, .shape = {rows, columns}};
+  snprintf(made->name, sizeof made->name, "%s.%s", b->module, name);
+}
+
+static void begin_module(builder *b, const char *module)
+{
+  snprintf(b->module, sizeof b->module, "%s", module);
+}
+
+static void begin_layer_module(builder *b, int64_t layer, const char *module)
+{
+  snprintf(b->module, sizeof b->module, "encoder.layer.%" PRId64 ".%s", layer, module);
+}
+
+static void add_linear(builder *b, int64_t out, int64_t in)
+{
+  add(b, "weight", 2, out, in);
+  add(b, "bias", 1, out, 0);
+}
+
+static void add_norm(builder *b, int64_t size)
+{
+  add(b, "weight", 1, size, 0);
+  add(b, "bias", 1, size, 0);
+}
+
+static void add_embeddings(builder *b, const cdl_model_config *config)
+{
+  const int64_t hidden = config->hidden_size;
+  begin_module(b, "embeddings");
+  add(b, "word_embeddings.weight", 2, config->vocabulary_size, hidden);
+  add(b, "position_embeddings.weight", 2, config->position_count, hidden);
+  add(b, "token_type_embeddings.weight", 2, config->type_count, hidden);
+  begin_module(b, "embeddings.LayerNorm");
+  add_norm(b, hidden);
+}
+
+static void add_layer(builder *b, const cdl_model_config *config, int64_t layer)
+{
+  static const char *const projections[] = {"attention.self.query", "attention.self.key",
+                                            "attention.self.value", "attention.output.dense"};
+  const int64_t hidden = config->hidden_size;
+  for (size_t i = 0; i < sizeof projections / sizeof projections[0]; i++) {
+    begin_layer_module(b, layer, projections[i]);
+    add_linear(b, hidden, hidden);
+  }
+  begin_layer_module(b, layer, "attention.output.LayerNorm");
+  add_norm(b, hidden);
+  begin_layer_module(b, layer, "intermediate.dense");
+  add_linear(b, config->intermediate_size, hidden);
+  begin_layer_module(b, layer, "output.dense");
+  add_linear(b, hidden, config->intermediate_size);
+  begin_layer_module(b, layer, "output.LayerNorm");
+  add_norm(b, hidden);
+}
+
+static void add_pooler_and_head(builder *b, const cdl_model_config *config)
+{
+  const int64_t hidden = config->hidden_size;
+  if (config->family == CDL_FAMILY_BERT) {
+    b->part = PART_POOLER;
+    begin_module(b, "pooler.dense");
+    add_linear(b, hidden, hidden);
+    b->part = PART_HEAD;
+    begin_module(b, "classifier");
+    add_linear(b, ANY_SIZE, hidden);
+  } else {
+    b->part = PART_HEAD;
+    begin_module(b, "classifier.dense");
+    add_linear(b, hidden, hidden);
+    begin_module(b, "classifier.out_proj");
+    add_linear(b, ANY_SIZE, hidden);
+  }
+}
+
+static int by_name(const void *left, const void *right)
+{
+  return strcmp(((const slot *)left)->name, ((const slot *)right)->name);
+}
+
+static cdl_status make_slots(cdl_checkpoint *checkpoint)
+{
+  enum { IN_EMBEDDINGS = 5, IN_LAYER = 16, IN_HEAD = 4 };
+  const cdl_model_config *config = &checkpoint->config;
+  const size_t most = IN_EMBEDDINGS + IN_LAYER * (size_t)config->layers + IN_HEAD;
+  checkpoint->slots = calloc(most, sizeof *checkpoint->slots);
+  if (checkpoint->slots == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", checkpoint->folder);
+  builder b = {.checkpoint = checkpoint, .part = PART_BODY};
+  add_embeddings(&b, config);
+  for (int64_t layer = 0; layer < config->layers; layer++)
+    add_layer(&b, config, layer);
+  add_pooler_and_head(&b, config);
+  qsort(checkpoint->slots, checkpoint->slot_count, sizeof *checkpoint->slots, by_name);
+  return CDL_OK;
+}
+
+static slot *find_slot(const cdl_checkpoint *checkpoint, const char *name)
+{
+  slot key;
+  if (strlen(name) >= sizeof key.name)
+    return NULL;
+  strcpy(key.name, name);
+  return bsearch(&key, checkpoint->slots, checkpoint->slot_count, sizeof key, by_name);
+}
+
+/* ---- What the file consists of -------------------------------------------------------------- */
+
+static bool begins_with(const char *text, const char *start)
+{
+  return strncmp(text, start, strlen(start)) == 0;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+  const size_t length = strlen(text), wanted = strlen(end);
+  return length >= wanted && strcmp(text + length - wanted, end) == 0;
+}
+
+/* The names before Transformers 4, from TensorFlow: gamma and beta. */
+static void rename_norm(char *name)
+{
+  const size_t length = strlen(name);
+  if (ends_with(name, ".LayerNorm.gamma"))
+    strcpy(name + length - 5, "weight");
+  else if (ends_with(name, ".LayerNorm.beta"))
+    strcpy(name + length - 4, "bias");
+}
+
+static const char *without_prefix(cdl_family family, const char *name)
+{
+  const char *prefix = cdl_family_name(family);
+  return begins_with(name, prefix) && name[strlen(prefix)] == '.' ? name + strlen(prefix) + 1
+                                                                  : name;
+}
+
+static bool is_known_extra(cdl_family family, const char *name)
+{
+  return strcmp(name, "position_ids") == 0 || ends_with(name, ".position_ids") ||
+         ends_with(name, ".token_type_ids") || begins_with(name, "lm_head.") ||
+         begins_with(name, "cls.") ||
+         (family == CDL_FAMILY_ROBERTA && begins_with(name, "pooler."));
+}
+
+static cdl_status place_tensor(cdl_checkpoint *checkpoint, const cdl_stored_tensor *stored)
+{
+  const cdl_model_config *config = &checkpoint->config;
+  const char *path = cdl_safetensors_path_of(checkpoint->file, stored);
+  const char *name = without_prefix(config->family, stored->name);
+  if (is_known_extra(config->family, name))
+    return CDL_OK;
+  char canonical[NAME_BYTES] = "";
+  if (strlen(name) < sizeof canonical - 2) {
+    strcpy(canonical, name);
+    rename_norm(canonical);
+  }
+  slot *place = find_slot(checkpoint, canonical);
+  if (place == NULL)
+    return cdl_fail(CDL_DATA,
+                    "%s: tensor \"%.200s\": is no part of a %s classifier with %" PRId64 " layers",
+                    path, stored->name, cdl_family_name(config->family), config->layers);
+  if (place->stored != NULL)
+    return cdl_fail(CDL_DATA, "%s: tensors \"%.200s\" and \"%.200s\": expected one of the two",
+                    path, place->stored->name, stored->name);
+  place->stored = stored;
+  return CDL_OK;
+}
+
+static bool shape_fits(const slot *place)
+{
+  const cdl_stored_tensor *stored = place->stored;
+  if (stored->rank != place->rank)
+    return false;
+  for (uint32_t i = 0; i < place->rank; i++)
+    if (place->shape[i] == ANY_SIZE ? stored->shape[i] < 1 : stored->shape[i] != place->shape[i])
+      return false;
+  return true;
+}
+
+static cdl_status fail_shape(const char *path, const slot *place)
+{
+  const cdl_stored_tensor *stored = place->stored;
+  char found[64] = "", rows[32] = "labels", columns[32] = "";
+  for (uint32_t i = 0; i < stored->rank && strlen(found) < 40; i++)
+    snprintf(found + strlen(found), sizeof found - strlen(found), "%s%" PRId64, i > 0 ? ", " : "",
+             stored->shape[i]);
+  if (place->shape[0] != ANY_SIZE)
+    snprintf(rows, sizeof rows, "%" PRId64, place->shape[0]);
+  if (place->rank == 2)
+    snprintf(columns, sizeof columns, ", %" PRId64, place->shape[1]);
+  return cdl_fail(CDL_DATA, "%s: tensor \"%.200s\": shape [%s], config.json implies [%s%s]", path,
+                  stored->name, found, rows, columns);
+}
+
+static cdl_status check_tensor(const cdl_checkpoint *checkpoint, const slot *place)
+{
+  const cdl_stored_tensor *stored = place->stored;
+  const char *path = cdl_safetensors_path_of(checkpoint->file, stored);
+  if (!shape_fits(place))
+    return fail_shape(path, place);
+  if (stored->type != CDL_STORED_F32 && stored->type != CDL_STORED_F16 &&
+      stored->type != CDL_STORED_BF16 && stored->type != CDL_STORED_F64)
+    return cdl_fail(CDL_DATA, "%s: tensor \"%.200s\": dtype %s, expected F32, F16, BF16 or F64",
+                    path, stored->name, cdl_stored_type_name(stored->type));
+  return CDL_OK;
+}
+
+/* The body is whole; pooler and head are whole or absent. */
+static cdl_status check_complete(cdl_checkpoint *checkpoint)
+{
+  checkpoint->has[PART_BODY] = true;
+  for (size_t i = 0; i < checkpoint->slot_count; i++)
+    if (checkpoint->slots[i].stored != NULL)
+      checkpoint->has[checkpoint->slots[i].part] = true;
+  for (size_t i = 0; i < checkpoint->slot_count; i++) {
+    const slot *place = &checkpoint->slots[i];
+    if (place->stored == NULL && checkpoint->has[place->part])
+      return cdl_fail(CDL_DATA, "%s: tensor \"%s\": is missing", checkpoint->folder, place->name);
+    if (place->stored != NULL)
+      CDL_TRY(check_tensor(checkpoint, place));
+  }
+  return CDL_OK;
+}
+
+static const slot *head_slot(const cdl_checkpoint *checkpoint, const char *kind)
+{
+  char name[NAME_BYTES];
+  snprintf(name, sizeof name, "classifier.%s%s",
+           checkpoint->config.family == CDL_FAMILY_ROBERTA ? "out_proj." : "", kind);
+  return find_slot(checkpoint, name);
+}
+
+static cdl_status check_head_agrees(const cdl_checkpoint *checkpoint)
+{
+  if (!checkpoint->has[PART_HEAD])
+    return CDL_OK;
+  const cdl_stored_tensor *weight = head_slot(checkpoint, "weight")->stored,
+                          *bias = head_slot(checkpoint, "bias")->stored;
+  if (weight->shape[0] != bias->shape[0])
+    return cdl_fail(CDL_DATA,
+                    "%s: tensor \"%.200s\": is for %" PRId64 " labels, its weight for %" PRId64,
+                    cdl_safetensors_path_of(checkpoint->file, bias), bias->name, bias->shape[0],
+                    weight->shape[0]);
+  return CDL_OK;
+}
+
+/* ---- Opening and reading -------------------------------------------------------------------- */
+
+static cdl_status open_folder(cdl_checkpoint *checkpoint, const char *folder)
+{
+  checkpoint->folder = strdup(folder);
+  char *config = cdl_path_join(folder, "config.json");
+  if (checkpoint->folder == NULL || config == NULL) {
+    free(config);
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  }
+  const cdl_status status = cdl_model_config_read(config, &checkpoint->config);
+  free(config);
+  CDL_TRY(status);
+  CDL_TRY(cdl_safetensors_open(folder, &checkpoint->file));
+  CDL_TRY(make_slots(checkpoint));
+  for (size_t i = 0; i < cdl_safetensors_count(checkpoint->file); i++)
+    CDL_TRY(place_tensor(checkpoint, cdl_safetensors_at(checkpoint->file, i)));
+  CDL_TRY(check_complete(checkpoint));
+  return check_head_agrees(checkpoint);
+}
+
+cdl_status cdl_checkpoint_open(const char *folder, cdl_checkpoint **checkpoint)
+{
+  *checkpoint = NULL;
+  cdl_checkpoint *made = calloc(1, sizeof *made);
+  if (made == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  const cdl_status status = open_folder(made, folder);
+  if (status != CDL_OK) {
+    cdl_checkpoint_close(made);
+    return status;
+  }
+  *checkpoint = made;
+  return CDL_OK;
+}
+
+void cdl_checkpoint_close(cdl_checkpoint *checkpoint)
+{
+  if (checkpoint == NULL)
+    return;
+  cdl_safetensors_close(checkpoint->file);
+  cdl_model_config_free(&checkpoint->config);
+  free(checkpoint->slots);
+  free(checkpoint->folder);
+  free(checkpoint);
+}
+
+const cdl_model_config *cdl_checkpoint_config(const cdl_checkpoint *checkpoint)
+{
+  return &checkpoint->config;
+}
+
+bool cdl_checkpoint_has(const cdl_checkpoint *checkpoint, const char *name)
+{
+  const slot *place = find_slot(checkpoint, name);
+  return place != NULL && place->stored != NULL;
+}
+
+bool cdl_checkpoint_has_pooler(const cdl_checkpoint *checkpoint)
+{
+  return checkpoint->has[PART_POOLER];
+}
+
+int64_t cdl_checkpoint_head_labels(const cdl_checkpoint *checkpoint)
+{
+  return checkpoint->has[PART_HEAD] ? head_slot(checkpoint, "weight")->stored->shape[0] : 0;
+}
+
+cdl_status cdl_checkpoint_check_head(const cdl_checkpoint *checkpoint, int64_t labels)
+{
+  const int64_t stored = cdl_checkpoint_head_labels(checkpoint);
+  if (stored == 0 || stored == labels)
+    return CDL_OK;
+  return cdl_fail(CDL_DATA, "%s: the stored head is for %" PRId64 " labels, expected %" PRId64,
+                  checkpoint->folder, stored, labels);
+}
+
+cdl_status cdl_checkpoint_read(const cdl_checkpoint *checkpoint, const char *name, uint32_t rank,
+                               const int64_t *shape, float *destination)
+{
+  const slot *place = find_slot(checkpoint, name);
+  if (place == NULL || place->stored == NULL)
+    return cdl_fail(CDL_DATA, "%s: tensor \"%s\": is missing", checkpoint->folder, name);
+  CDL_TRY(cdl_safetensors_read(checkpoint->file, place->stored, rank, shape, destination));
+  cdl_safetensors_discard(checkpoint->file, place->stored);
+  return CDL_OK;
+}
+
+/* ---- Fingerprint ---------------------------------------------------------------------------- */
+
+static uint64_t hash(uint64_t state, const void *bytes, size_t count)
+{
+  const uint8_t *byte = bytes;
+  for (size_t i = 0; i < count; i++)
+    state = (state ^ byte[i]) * UINT64_C(0x100000001b3);
+  return state;
+}
+
+static uint64_t hash_samples(uint64_t state, const cdl_stored_tensor *stored)
+{
+  const uint8_t *bytes = stored->data;
+  if (stored->bytes <= SAMPLES_MOST * SAMPLE_BYTES)
+    return hash(state, bytes, stored->bytes);
+  const size_t stride = (stored->bytes - SAMPLE_BYTES) / (SAMPLES_MOST - 1);
+  for (size_t i = 0; i < SAMPLES_MOST; i++)
+    state = hash(state, bytes + i * stride, SAMPLE_BYTES);
+  return state;
+}
+
+uint64_t cdl_checkpoint_fingerprint(const cdl_checkpoint *checkpoint)
+{
+  uint64_t state = UINT64_C(0xcbf29ce484222325);
+  for (size_t i = 0; i < checkpoint->slot_count; i++) {
+    const slot *place = &checkpoint->slots[i];
+    if (place->part != PART_BODY)
+      continue;
+    const char *type = cdl_stored_type_name(place->stored->type);
+    state = hash(state, place->name, strlen(place->name) + 1);
+    state = hash(state, type, strlen(type) + 1);
+    state = hash(state, place->shape, sizeof place->shape);
+    state = hash_samples(state, place->stored);
+    cdl_safetensors_discard(checkpoint->file, place->stored);
+  }
+  return state;
+}
+
+char *cdl_checkpoint_full_name(cdl_family family, const char *name)
+{
+  char *full = NULL;
+  const bool head = begins_with(name, "classifier.");
+  if (asprintf(&full, "%s%s%s", head ? "" : cdl_family_name(family), head ? "" : ".", name) < 0)
+    return NULL;
+  return full;
+}

@@ -1,0 +1,380 @@
+#include "condlora/config.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "model/file.h"
+#include "model/json.h"
+
+/* Far above any model, and small enough that no product of two overflows. */
+enum { SIZE_MOST = 1 << 30, LAYERS_MOST = 1 << 12, LABELS_MOST = 1 << 20 };
+
+const char *cdl_family_name(cdl_family family)
+{
+  return family == CDL_FAMILY_ROBERTA ? "roberta" : "bert";
+}
+
+int64_t cdl_model_config_max_tokens(const cdl_model_config *config)
+{
+  if (config->family == CDL_FAMILY_ROBERTA)
+    return config->position_count - config->pad_id - 1;
+  return config->position_count;
+}
+
+void cdl_model_config_free(cdl_model_config *config)
+{
+  if (config->label_names != NULL)
+    for (int64_t i = 0; i < config->label_count; i++)
+      free(config->label_names[i]);
+  free(config->label_names);
+  *config = (cdl_model_config){0};
+}
+
+/* ---- What the family is --------------------------------------------------------------------- */
+
+static cdl_status family_of(const char *path, const json_t *object, cdl_family *family)
+{
+  const char *type = NULL;
+  CDL_TRY(cdl_json_string(path, object, "model_type", false, &type));
+  const char *class_name =
+      json_string_value(json_array_get(json_object_get(object, "architectures"), 0));
+  if (type == NULL && class_name == NULL)
+    return cdl_fail(CDL_DATA, "%s: \"model_type\" is missing, expected \"roberta\" or \"bert\"",
+                    path);
+  if (type != NULL ? strcmp(type, "bert") == 0 : strncmp(class_name, "Bert", 4) == 0)
+    *family = CDL_FAMILY_BERT;
+  else if (type != NULL ? strcmp(type, "roberta") == 0 : strncmp(class_name, "Roberta", 7) == 0)
+    *family = CDL_FAMILY_ROBERTA;
+  else
+    return cdl_fail(CDL_UNSUPPORTED,
+                    "%s: models of type \"%.100s\" are not supported, \"roberta\" and \"bert\" are",
+                    path, type != NULL ? type : class_name);
+  return CDL_OK;
+}
+
+static cdl_status read_activation(const char *path, const json_t *object,
+                                  cdl_activation *activation)
+{
+  static const struct {
+    const char *name;
+    cdl_activation activation;
+  } known[] = {
+      {"gelu", CDL_ACTIVATION_GELU},
+      {"gelu_python", CDL_ACTIVATION_GELU},
+      {"gelu_new", CDL_ACTIVATION_GELU_TANH},
+      {"gelu_pytorch_tanh", CDL_ACTIVATION_GELU_TANH},
+      {"gelu_fast", CDL_ACTIVATION_GELU_TANH},
+      {"gelu_accurate", CDL_ACTIVATION_GELU_TANH},
+      {"quick_gelu", CDL_ACTIVATION_GELU_QUICK},
+      {"relu", CDL_ACTIVATION_RELU},
+      {"silu", CDL_ACTIVATION_SILU},
+      {"swish", CDL_ACTIVATION_SILU},
+      {"tanh", CDL_ACTIVATION_TANH},
+      {"sigmoid", CDL_ACTIVATION_SIGMOID},
+      {"mish", CDL_ACTIVATION_MISH},
+      {"linear", CDL_ACTIVATION_NONE},
+  };
+  const char *name = "gelu";
+  CDL_TRY(cdl_json_string(path, object, "hidden_act", false, &name));
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+    if (strcmp(name, known[i].name) == 0) {
+      *activation = known[i].activation;
+      return CDL_OK;
+    }
+  return cdl_fail(
+      CDL_UNSUPPORTED,
+      "%s: \"hidden_act\" is \"%.100s\", supported are gelu, gelu_new, gelu_pytorch_tanh, "
+      "gelu_fast, "
+      "gelu_python, gelu_accurate, quick_gelu, relu, silu, swish, tanh, sigmoid, mish and linear",
+      path, name);
+}
+
+/* Settings that would change the mathematics. */
+static cdl_status refuse_other_models(const char *path, const json_t *object)
+{
+  const char *positions = "absolute";
+  bool decoder = false, cross_attention = false;
+  CDL_TRY(cdl_json_string(path, object, "position_embedding_type", false, &positions));
+  CDL_TRY(cdl_json_boolean(path, object, "is_decoder", &decoder));
+  CDL_TRY(cdl_json_boolean(path, object, "add_cross_attention", &cross_attention));
+  if (strcmp(positions, "absolute") != 0)
+    return cdl_fail(CDL_UNSUPPORTED,
+                    "%s: \"position_embedding_type\" is \"%.100s\", only \"absolute\" is supported",
+                    path, positions);
+  if (decoder || cross_attention)
+    return cdl_fail(CDL_UNSUPPORTED, "%s: \"%s\" is true, only encoders are supported", path,
+                    decoder ? "is_decoder" : "add_cross_attention");
+  const json_t *pruned = json_object_get(object, "pruned_heads");
+  if (json_object_size(pruned) > 0)
+    return cdl_fail(CDL_UNSUPPORTED,
+                    "%s: \"pruned_heads\" is not empty, pruned models are not supported", path);
+  const json_t *quantization = json_object_get(object, "quantization_config");
+  if (quantization != NULL && !json_is_null(quantization))
+    return cdl_fail(CDL_UNSUPPORTED,
+                    "%s: \"quantization_config\" is set, quantized models are not supported", path);
+  return CDL_OK;
+}
+
+/* ---- Sizes ---------------------------------------------------------------------------------- */
+
+static cdl_status read_sizes(const char *path, const json_t *object, cdl_model_config *config)
+{
+  const bool roberta = config->family == CDL_FAMILY_ROBERTA;
+  config->vocabulary_size = roberta ? 50265 : 30522;
+  config->hidden_size = 768;
+  config->layers = 12;
+  config->heads = 12;
+  config->intermediate_size = 3072;
+  config->position_count = 512;
+  config->type_count = 2;
+  config->pad_id = roberta ? 1 : 0;
+  const struct {
+    const char *key;
+    int64_t most, *value;
+  } sizes[] = {
+      {"vocab_size", SIZE_MOST, &config->vocabulary_size},
+      {"hidden_size", SIZE_MOST, &config->hidden_size},
+      {"num_hidden_layers", LAYERS_MOST, &config->layers},
+      {"num_attention_heads", SIZE_MOST, &config->heads},
+      {"intermediate_size", SIZE_MOST, &config->intermediate_size},
+      {"max_position_embeddings", SIZE_MOST, &config->position_count},
+      {"type_vocab_size", SIZE_MOST, &config->type_count},
+  };
+  for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+    CDL_TRY(cdl_json_integer(path, object, sizes[i].key, 1, sizes[i].most, sizes[i].value));
+  if (roberta || !json_is_null(json_object_get(object, "pad_token_id")))
+    CDL_TRY(cdl_json_integer(path, object, "pad_token_id", 0, config->vocabulary_size - 1,
+                             &config->pad_id));
+  if (config->hidden_size % config->heads != 0)
+    return cdl_fail(CDL_DATA,
+                    "%s: \"hidden_size\" is %" PRId64
+                    ", expected a multiple of \"num_attention_heads\", %" PRId64,
+                    path, config->hidden_size, config->heads);
+  if (config->pad_id >= config->vocabulary_size)
+    return cdl_fail(CDL_DATA,
+                    "%s: \"pad_token_id\" is missing and its default, %" PRId64
+                    ", is outside the vocabulary",
+                    path, config->pad_id);
+  if (cdl_model_config_max_tokens(config) < 1)
+    return cdl_fail(CDL_DATA,
+                    "%s: \"max_position_embeddings\" is %" PRId64
+                    ", expected more than \"pad_token_id\" + 1 = %" PRId64,
+                    path, config->position_count, config->pad_id + 1);
+  return CDL_OK;
+}
+
+static cdl_status read_rates(const char *path, const json_t *object, cdl_model_config *config)
+{
+  const double most = 0.999999; /* a rate of 1 would leave nothing to scale up */
+  config->layer_norm_epsilon = 1e-12;
+  config->hidden_dropout = 0.1;
+  config->attention_dropout = 0.1;
+  config->initializer_range = 0.02;
+  CDL_TRY(
+      cdl_json_real(path, object, "layer_norm_eps", 1e-38, 1, false, &config->layer_norm_epsilon));
+  CDL_TRY(
+      cdl_json_real(path, object, "hidden_dropout_prob", 0, most, false, &config->hidden_dropout));
+  CDL_TRY(cdl_json_real(path, object, "attention_probs_dropout_prob", 0, most, false,
+                        &config->attention_dropout));
+  CDL_TRY(
+      cdl_json_real(path, object, "initializer_range", 0, 1e6, false, &config->initializer_range));
+  config->classifier_dropout = config->hidden_dropout;
+  return cdl_json_real(path, object, "classifier_dropout", 0, most, true,
+                       &config->classifier_dropout);
+}
+
+/* ---- Labels --------------------------------------------------------------------------------- */
+
+/* The index a key of id2label stands for; -1 when it is none of 0 … count - 1. */
+static int64_t label_index(const char *key, int64_t count)
+{
+  char *end;
+  if (key[0] < '0' || key[0] > '9' || strlen(key) > 9)
+    return -1;
+  const long index = strtol(key, &end, 10);
+  return *end == '\0' && index < count ? index : -1;
+}
+
+/* A name may be a number in files made by hand. */
+static char *label_name(const json_t *value)
+{
+  char *name = NULL;
+  if (json_is_string(value))
+    return strdup(json_string_value(value));
+  if (asprintf(&name, "%lld", (long long)json_integer_value(value)) < 0)
+    return NULL;
+  return name;
+}
+
+static cdl_status read_names(const char *path, json_t *map, cdl_model_config *config)
+{
+  if (!json_is_object(map) || json_object_size(map) == 0 || json_object_size(map) > LABELS_MOST)
+    return cdl_fail(CDL_DATA, "%s: \"id2label\": expected an object of 1 to %d names", path,
+                    LABELS_MOST);
+  const int64_t count = (int64_t)json_object_size(map);
+  config->label_names = calloc((size_t)count, sizeof *config->label_names);
+  if (config->label_names == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  config->label_count = count;
+  const char *key;
+  json_t *value;
+  json_object_foreach(map, key, value)
+  {
+    const int64_t index = label_index(key, count);
+    if (index < 0 || config->label_names[index] != NULL)
+      return cdl_fail(CDL_DATA,
+                      "%s: \"id2label\": key \"%.100s\", expected 0 to %" PRId64 ", each once",
+                      path, key, count - 1);
+    if (!json_is_string(value) && !json_is_integer(value))
+      return cdl_fail(CDL_DATA, "%s: \"id2label\": \"%s\": expected a string", path, key);
+    config->label_names[index] = label_name(value);
+    if (config->label_names[index] == NULL)
+      return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  }
+  return CDL_OK;
+}
+
+static cdl_status read_problem(const char *path, const json_t *object, cdl_model_config *config)
+{
+  const char *problem = NULL;
+  CDL_TRY(cdl_json_string(path, object, "problem_type", true, &problem));
+  if (problem == NULL)
+    config->problem =
+        config->label_count == 1 ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_CLASSIFICATION;
+  else if (strcmp(problem, "regression") == 0)
+    config->problem = CDL_PROBLEM_REGRESSION;
+  else if (strcmp(problem, "single_label_classification") == 0)
+    config->problem = CDL_PROBLEM_CLASSIFICATION;
+  else if (strcmp(problem, "multi_label_classification") == 0)
+    config->problem = CDL_PROBLEM_MULTI_LABEL;
+  else
+    return cdl_fail(
+        CDL_DATA,
+        "%s: \"problem_type\" is \"%.100s\", expected regression, single_label_classification or "
+        "multi_label_classification",
+        path, problem);
+  return CDL_OK;
+}
+
+static cdl_status read_labels(const char *path, const json_t *object, cdl_model_config *config)
+{
+  json_t *map = json_object_get(object, "id2label");
+  const json_t *number = json_object_get(object, "num_labels");
+  int64_t count = 2;
+  if (!json_is_null(number))
+    CDL_TRY(cdl_json_integer(path, object, "num_labels", 1, LABELS_MOST, &count));
+  if (map == NULL || json_is_null(map)) {
+    config->label_count = count;
+  } else {
+    CDL_TRY(read_names(path, map, config));
+    if (json_is_integer(number) && count != config->label_count)
+      return cdl_fail(CDL_DATA, "%s: \"num_labels\" is %" PRId64 ", but \"id2label\" has %" PRId64,
+                      path, count, config->label_count);
+  }
+  return read_problem(path, object, config);
+}
+
+/* ---- The file ------------------------------------------------------------------------------- */
+
+static cdl_status read_object(const char *path, const json_t *object, cdl_model_config *config)
+{
+  CDL_TRY(family_of(path, object, &config->family));
+  CDL_TRY(refuse_other_models(path, object));
+  CDL_TRY(read_activation(path, object, &config->activation));
+  CDL_TRY(read_sizes(path, object, config));
+  CDL_TRY(read_rates(path, object, config));
+  return read_labels(path, object, config);
+}
+
+/* `path` itself, or config.json in it when it is a folder. */
+static char *config_path(const char *path)
+{
+  struct stat facts;
+  if (stat(path, &facts) == 0 && S_ISDIR(facts.st_mode))
+    return cdl_path_join(path, "config.json");
+  return strdup(path);
+}
+
+cdl_status cdl_model_config_read(const char *path, cdl_model_config *config)
+{
+  *config = (cdl_model_config){0};
+  char *file = config_path(path);
+  if (file == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  json_t *object = NULL;
+  cdl_status status = cdl_json_read(file, &object);
+  if (status == CDL_OK)
+    status = read_object(file, object, config);
+  if (status != CDL_OK)
+    cdl_model_config_free(config);
+  json_decref(object);
+  free(file);
+  return status;
+}
+
+/* ---- Writing -------------------------------------------------------------------------------- */
+
+static cdl_status add_label(const char *path, json_t *names, json_t *indices, int64_t index,
+                            const char *given)
+{
+  char key[32], fallback[40];
+  snprintf(key, sizeof key, "%" PRId64, index);
+  snprintf(fallback, sizeof fallback, "LABEL_%" PRId64, index);
+  const char *name = given != NULL ? given : fallback;
+  if (json_object_get(indices, name) != NULL)
+    return cdl_fail(CDL_ARGUMENT, "%s: label \"%.200s\" is given twice", path, name);
+  if (json_object_set_new(names, key, json_string(name)) != 0 ||
+      json_object_set_new(indices, name, json_integer(index)) != 0)
+    return cdl_fail(CDL_ARGUMENT, "%s: label %s is not UTF-8", path, key);
+  return CDL_OK;
+}
+
+static cdl_status change_object(const char *path, json_t *object, int64_t label_count,
+                                const char *const *label_names, cdl_problem problem)
+{
+  static const char *const problems[] = {"single_label_classification", "regression",
+                                         "multi_label_classification"};
+  cdl_family family = CDL_FAMILY_BERT;
+  CDL_TRY(family_of(path, object, &family));
+  json_t *names = json_object(), *indices = json_object();
+  /* set_new takes what it is given, and fails on NULL. */
+  int failed = json_object_set_new(object, "id2label", names) |
+               json_object_set_new(object, "label2id", indices);
+  failed |= json_object_set_new(object, "problem_type", json_string(problems[problem]));
+  failed |= json_object_set_new(object, "architectures",
+                                json_pack("[s]", family == CDL_FAMILY_ROBERTA
+                                                     ? "RobertaForSequenceClassification"
+                                                     : "BertForSequenceClassification"));
+  json_object_del(object, "num_labels");
+  const char *types[] = {"dtype", "torch_dtype"};
+  for (size_t i = 0; i < 2; i++)
+    if (json_object_get(object, types[i]) != NULL)
+      failed |= json_object_set_new(object, types[i], json_string("float32"));
+  if (failed)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  for (int64_t i = 0; i < label_count; i++)
+    CDL_TRY(add_label(path, names, indices, i, label_names != NULL ? label_names[i] : NULL));
+  return CDL_OK;
+}
+
+cdl_status cdl_model_config_write(const char *source, const char *destination, int64_t label_count,
+                                  const char *const *label_names, cdl_problem problem)
+{
+  if (label_count < 1 || label_count > LABELS_MOST || (unsigned)problem > CDL_PROBLEM_MULTI_LABEL)
+    return cdl_fail(CDL_ARGUMENT, "%s: %" PRId64 " labels cannot be", destination, label_count);
+  char *file = config_path(source);
+  if (file == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", source);
+  json_t *object = NULL;
+  cdl_status status = cdl_json_read(file, &object);
+  if (status == CDL_OK)
+    status = change_object(file, object, label_count, label_names, problem);
+  if (status == CDL_OK)
+    status = cdl_json_write(destination, object);
+  json_decref(object);
+  free(file);
+  return status;
+}

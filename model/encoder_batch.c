@@ -1,0 +1,124 @@
+/* A batch on its way to the device: checked, then uploaded in one piece. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/encoder_state.h"
+
+static cdl_status check_range(const cdl_token_batch *b, const char *what, const int32_t *values, int64_t limit)
+{
+  for (int32_t s = 0; s < b->sequences; s++)
+    for (int32_t t = b->offsets[s]; t < b->offsets[s + 1]; t++)
+      if (values[t] < 0 || values[t] >= limit)
+        return cdl_fail(CDL_DATA, "example %d: %s %d of token %d is outside the model's table of %lld",
+                        b->examples != NULL ? b->examples[s] : s, what, values[t], t - b->offsets[s],
+                        (long long)limit);
+  return CDL_OK;
+}
+
+static cdl_status check_batch(const cdl_encoder *e, const cdl_token_batch *b)
+{
+  if (b->sequences < 1 || b->offsets[0] != 0 || b->offsets[b->sequences] != b->tokens)
+    return cdl_fail(CDL_ARGUMENT, "a batch of %d sequences does not cover its %d tokens", b->sequences, b->tokens);
+  for (int32_t s = 0; s < b->sequences; s++) {
+    const int32_t length = b->offsets[s + 1] - b->offsets[s];
+    if (length < 1 || length > b->longest)
+      return cdl_fail(CDL_ARGUMENT, "sequence %d of a batch has %d tokens, not 1 to %d", s, length, b->longest);
+  }
+  if (b->tokens > e->limits.tokens || b->sequences > e->limits.sequences || b->longest > e->limits.longest)
+    return cdl_fail(CDL_ARGUMENT, "a batch of %d tokens in %d sequences, the longest %d, is above the plan's %d, %d, %d",
+                    b->tokens, b->sequences, b->longest, e->limits.tokens, e->limits.sequences, e->limits.longest);
+  CDL_TRY(check_range(b, "id", b->ids, e->config.vocabulary_size));
+  CDL_TRY(check_range(b, "position", b->positions, e->config.position_count));
+  return check_range(b, "token type", b->types, e->config.type_count);
+}
+
+/* The next `count` int32 of the staging area, and where they will be on the device. */
+static int32_t *stage(cdl_encoder *e, size_t *used, int32_t count, cdl_tensor *device)
+{
+  int32_t *host = e->staging + *used;
+  *device = cdl_tensor_1d(e->batch_buffer, CDL_I32, (int64_t)*used, count);
+  *used += (size_t)count;
+  return host;
+}
+
+static void stage_copy(cdl_encoder *e, size_t *used, const int32_t *values, int32_t count, cdl_tensor *device)
+{
+  memcpy(stage(e, used, count, device), values, (size_t)count * sizeof *values);
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+  const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return (x > y) - (x < y);
+}
+
+/* Rows sorted by the table row they came from, stably: key · 2³² + row sorts both. */
+static void stage_scatter(cdl_encoder *e, size_t *used, const int32_t *ids, int32_t tokens, scatter_plan *plan)
+{
+  uint64_t *keys = e->keys;
+  for (int32_t t = 0; t < tokens; t++)
+    keys[t] = (uint64_t)(uint32_t)ids[t] << 32 | (uint32_t)t;
+  qsort(keys, (size_t)tokens, sizeof *keys, compare_keys);
+
+  int32_t *order = stage(e, used, tokens, &plan->order);
+  int32_t *segment = stage(e, used, tokens + 1, &plan->segment);
+  int32_t *target = stage(e, used, tokens, &plan->target);
+  int32_t segments = 0;
+  for (int32_t t = 0; t < tokens; t++) {
+    const int32_t id = (int32_t)(keys[t] >> 32);
+    order[t] = (int32_t)(uint32_t)keys[t];
+    if (t == 0 || id != target[segments - 1]) {
+      segment[segments] = t;
+      target[segments++] = id;
+    }
+  }
+  segment[segments] = tokens;
+  for (int32_t t = segments; t < tokens; t++) { /* uploaded with the rest: unread, but defined */
+    segment[t + 1] = tokens;
+    target[t] = 0;
+  }
+  plan->segment.size[3] = segments + 1;
+  plan->target.size[3] = segments;
+}
+
+cdl_status cdl_encoder_load_batch(cdl_encoder *e, cdl_queue *q, const cdl_token_batch *b)
+{
+  CDL_TRY(check_batch(e, b));
+  loaded_batch loaded = {.packing = {.sequences = b->sequences, .tokens = b->tokens, .longest = b->longest}};
+  cdl_packing *p = &loaded.packing;
+  size_t used = 0;
+  stage_copy(e, &used, b->ids, b->tokens, &loaded.ids);
+  stage_copy(e, &used, b->positions, b->tokens, &loaded.positions);
+  stage_copy(e, &used, b->types, b->tokens, &loaded.types);
+  p->host_offsets = e->staging + used;
+  stage_copy(e, &used, b->offsets, b->sequences + 1, &p->offsets);
+  p->host_examples = e->staging + used;
+  if (b->examples != NULL)
+    stage_copy(e, &used, b->examples, b->sequences, &p->examples);
+  else
+    p->host_examples = NULL;
+  loaded.first_rows = p->offsets;
+  loaded.first_rows.size[3] = b->sequences;
+
+  /* Scattering first tokens back: sequence s is segment s. */
+  int32_t *count_up = stage(e, &used, b->sequences + 1, &loaded.firsts.segment);
+  for (int32_t s = 0; s <= b->sequences; s++)
+    count_up[s] = s;
+  loaded.firsts.order = loaded.firsts.segment;
+  loaded.firsts.order.size[3] = b->sequences;
+  loaded.firsts.target = loaded.first_rows;
+
+  if (e->embeddings_trained) {
+    stage_scatter(e, &used, b->ids, b->tokens, &loaded.words);
+    stage_scatter(e, &used, b->positions, b->tokens, &loaded.places);
+    stage_scatter(e, &used, b->types, b->tokens, &loaded.kinds);
+  }
+  cdl_upload(q, cdl_tensor_1d(e->batch_buffer, CDL_I32, 0, (int64_t)used), e->staging, used * sizeof *e->staging);
+  e->batch = loaded;
+  return CDL_OK;
+}
+
+const cdl_packing *cdl_encoder_packing(const cdl_encoder *encoder)
+{
+  return &encoder->batch.packing;
+}

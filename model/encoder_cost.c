@@ -1,0 +1,45 @@
+/* What a pass costs, counted along the same way that it is computed. */
+#include "model/encoder_state.h"
+
+/* Multiplications and additions of one linear layer for `rows` rows, its adapter included. */
+static double linear_operations(const projection *p, double rows, bool training, bool below)
+{
+  double operations = 0;
+  for (int i = 0; i < p->site_count; i++) {
+    const cdl_tensor w = p->weight[i]->value;
+    const double out = (double)w.size[2], in = (double)w.size[3], product = 2 * rows * out * in;
+    operations += product;
+    if (training && below)
+      operations += product;
+    if (training && p->weight[i]->trained)
+      operations += product;
+    if (training && site_adapted(p->site[i])) {
+      const double rank = (double)p->site[i]->delta.a.size[2];
+      operations += 2 * rows * rank * (in + out) * (below ? 3 : 2.5);
+    }
+  }
+  return operations;
+}
+
+double cdl_encoder_gemm_operations(const cdl_encoder *e, const cdl_token_batch *batch, bool training)
+{
+  const double tokens = batch->tokens, sequences = batch->sequences, hidden = (double)e->config.hidden_size;
+  double pairs = 0, operations = 0;
+  for (int32_t s = 0; s < batch->sequences; s++) {
+    const double length = batch->offsets[s + 1] - batch->offsets[s];
+    pairs += length * length;
+  }
+  for (int l = 0; l < e->config.layers; l++) {
+    const block_weights *w = &e->blocks[l];
+    const double rows = l == e->config.layers - 1 ? sequences : tokens;
+    const bool back = training && w->reached;
+    operations += linear_operations(&w->qkv, tokens, back, w->below_qkv);
+    operations += linear_operations(&w->attention_out, rows, back, w->below_attention_out);
+    operations += linear_operations(&w->intermediate, rows, back, w->below_intermediate);
+    operations += linear_operations(&w->output, rows, back, w->below_output);
+    /* Q Kᵀ and P V; backward P once more, dP, dV, dQ, dK. */
+    operations += 2 * pairs * hidden * (2 + (back && w->below_attention_out ? 5 : 0));
+  }
+  operations += linear_operations(&e->head_dense, sequences, training, e->body_reached);
+  return operations + linear_operations(&e->head_out, sequences, training, true);
+}

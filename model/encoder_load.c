@@ -1,0 +1,104 @@
+/* An encoder from a Hugging Face folder: stored tensors are read, missing heads drawn. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "condlora/random.h"
+#include "model/checkpoint.h"
+#include "model/encoder_state.h"
+
+/* The checkpoint's name of a parameter: without the family's prefix. */
+static const char *canonical(const cdl_encoder *e, const char *name)
+{
+  const char *family = cdl_family_name(e->config.family);
+  const size_t n = strlen(family);
+  return strncmp(name, family, n) == 0 && name[n] == '.' ? name + n + 1 : name;
+}
+
+static cdl_status read_parameter(const cdl_checkpoint *checkpoint, cdl_encoder *e, cdl_queue *q, const cdl_parameter *p,
+                                 float *staging)
+{
+  const int64_t matrix[2] = {p->value.size[2], p->value.size[3]};
+  CDL_TRY(cdl_checkpoint_read(checkpoint, canonical(e, p->name), (uint32_t)p->dimensions,
+                              p->dimensions == 2 ? matrix : matrix + 1, staging));
+  cdl_upload(q, p->value, staging, (size_t)cdl_elements(p->value) * sizeof *staging);
+  return cdl_queue_status(q);
+}
+
+static void draw_parameter(const cdl_encoder *e, cdl_queue *q, const cdl_parameter *p, uint64_t seed, float *staging)
+{
+  enum { MODEL_VALUES = 0x800000 }; /* apart from the adapters' own, whose layers count from 0 */
+  const int64_t count = cdl_elements(p->value);
+  cdl_random random = cdl_random_start(seed, CDL_RANDOM_INITIAL_VALUES,
+                                       (uint32_t)(MODEL_VALUES + (p - e->parameters)), 0);
+  for (int64_t i = 0; i < count; i++)
+    staging[i] = p->role == CDL_ROLE_WEIGHT ? (float)(e->config.initializer_range * cdl_random_normal(&random)) : 0;
+  cdl_upload(q, p->value, staging, (size_t)count * sizeof *staging);
+}
+
+static bool is_pooler(const cdl_encoder *e, const cdl_parameter *p)
+{
+  return strncmp(canonical(e, p->name), "pooler.", strlen("pooler.")) == 0;
+}
+
+static bool is_head(const cdl_parameter *p)
+{
+  return strncmp(p->name, "classifier.", strlen("classifier.")) == 0;
+}
+
+static cdl_status fill_parameters(const cdl_checkpoint *checkpoint, cdl_encoder *e, cdl_queue *q, uint64_t seed,
+                                  const cdl_load_report *report)
+{
+  int64_t largest = 0;
+  for (size_t i = 0; i < e->parameter_count; i++)
+    if (cdl_elements(e->parameters[i].value) > largest)
+      largest = cdl_elements(e->parameters[i].value);
+  float *staging = malloc((size_t)largest * sizeof *staging);
+  if (staging == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: a tensor of %lld elements", (long long)largest);
+  cdl_status status = CDL_OK;
+  for (size_t i = 0; status == CDL_OK && i < e->parameter_count; i++) {
+    const cdl_parameter *p = &e->parameters[i];
+    if ((is_head(p) && report->fresh_head) || (is_pooler(e, p) && report->fresh_pooler))
+      draw_parameter(e, q, p, seed, staging);
+    else
+      status = read_parameter(checkpoint, e, q, p, staging);
+  }
+  free(staging);
+  cdl_encoder_weights_changed(e, q, false);
+  return status != CDL_OK ? status : cdl_queue_status(q);
+}
+
+static cdl_status load(const cdl_checkpoint *checkpoint, cdl_queue *q, const char *folder,
+                       const cdl_load_options *options, cdl_encoder **encoder, cdl_load_report *report)
+{
+  const cdl_model_config *config = cdl_checkpoint_config(checkpoint);
+  const int64_t stored = cdl_checkpoint_head_labels(checkpoint);
+  if (options->labels == 0 && stored == 0)
+    return cdl_fail(CDL_DATA, "%s: the model has no classification head, and no adapter or labels say how large one is",
+                    folder);
+  const int labels = options->labels != 0 ? options->labels : (int)stored;
+  if (!options->fresh_head)
+    CDL_TRY(cdl_checkpoint_check_head(checkpoint, labels));
+  *report = (cdl_load_report){.fresh_head = options->fresh_head || stored == 0,
+                              .fresh_pooler = config->family == CDL_FAMILY_BERT &&
+                                              !cdl_checkpoint_has_pooler(checkpoint),
+                              .fingerprint = cdl_checkpoint_fingerprint(checkpoint)};
+  CDL_TRY(cdl_encoder_create(q, config, labels, encoder));
+  const cdl_status status = fill_parameters(checkpoint, *encoder, q, options->seed, report);
+  if (status != CDL_OK) {
+    cdl_encoder_destroy(*encoder);
+    *encoder = NULL;
+  }
+  return status;
+}
+
+cdl_status cdl_encoder_load(cdl_queue *queue, const char *folder, const cdl_load_options *options,
+                            cdl_encoder **encoder, cdl_load_report *report)
+{
+  *encoder = NULL;
+  cdl_checkpoint *checkpoint;
+  CDL_TRY(cdl_checkpoint_open(folder, &checkpoint));
+  const cdl_status status = load(checkpoint, queue, folder, options, encoder, report);
+  cdl_checkpoint_close(checkpoint);
+  return status;
+}

@@ -1,0 +1,351 @@
+/* An encoder's weights: one buffer, every block laid out alike, so that a batched GEMM can walk the layers. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/encoder_state.h"
+
+/* Tensors start at multiples of this many elements: 64 bytes. */
+enum { ALIGNMENT = 16 };
+
+typedef struct {
+  cdl_encoder *encoder;
+  int64_t used; /* elements */
+} builder;
+
+static const char *body_prefix(const cdl_encoder *e)
+{
+  return e->config.family == CDL_FAMILY_BERT ? "bert." : "roberta.";
+}
+
+/* name = prefix + last. The longest there is has some 60 characters. */
+static void join(char name[CDL_NAME_BYTES], const char *prefix, const char *last)
+{
+  size_t n = strlen(prefix), m = strlen(last);
+  n = n < CDL_NAME_BYTES ? n : CDL_NAME_BYTES - 1;
+  m = n + m < CDL_NAME_BYTES ? m : CDL_NAME_BYTES - 1 - n;
+  memmove(name, prefix, n);
+  memcpy(name + n, last, m);
+  name[n + m] = '\0';
+}
+
+/* `columns` 0 makes a vector. The buffer is filled in once the sum is known. */
+static cdl_parameter *add_parameter(builder *b, cdl_parameter_role role, int64_t rows, int64_t columns,
+                                    const char *prefix, const char *name)
+{
+  cdl_parameter *p = &b->encoder->parameters[b->encoder->parameter_count++];
+  *p = (cdl_parameter){.dimensions = columns > 0 ? 2 : 1, .role = role, .rate = 1};
+  join(p->name, prefix, name);
+  p->value = columns > 0 ? cdl_tensor_2d(NULL, CDL_F32, b->used, rows, columns)
+                         : cdl_tensor_1d(NULL, CDL_F32, b->used, rows);
+  b->used += cdl_elements(p->value);
+  return p;
+}
+
+static void align(builder *b)
+{
+  b->used = (b->used + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+static norm_weights add_norm(builder *b, const char *prefix, const char *name)
+{
+  char path[CDL_NAME_BYTES];
+  join(path, prefix, name);
+  join(path, path, ".");
+  const int64_t hidden = b->encoder->config.hidden_size;
+  align(b);
+  norm_weights n = {.gain = add_parameter(b, CDL_ROLE_NORM, hidden, 0, path, "weight")};
+  align(b);
+  n.bias = add_parameter(b, CDL_ROLE_NORM, hidden, 0, path, "bias");
+  return n;
+}
+
+static cdl_site *add_site(builder *b, const char *prefix, const char *name, int layer, cdl_site_kind kind)
+{
+  cdl_site *site = &b->encoder->sites[b->encoder->site_count++];
+  *site = (cdl_site){.layer = layer, .kind = kind};
+  join(site->path, prefix, name);
+  return site;
+}
+
+/* A projection's weights lie stacked, its biases likewise: a backend may read both where they are. */
+static void add_projection(builder *b, projection *p, const char *prefix, const char *const *names, int count,
+                           int64_t out, int64_t in)
+{
+  p->site_count = count;
+  align(b);
+  for (int i = 0; i < count; i++) {
+    char path[CDL_NAME_BYTES];
+    join(path, prefix, names[i]);
+    join(path, path, ".");
+    p->weight[i] = add_parameter(b, CDL_ROLE_WEIGHT, out, in, path, "weight");
+  }
+  align(b);
+  for (int i = 0; i < count; i++) {
+    char path[CDL_NAME_BYTES];
+    join(path, prefix, names[i]);
+    join(path, path, ".");
+    p->bias[i] = add_parameter(b, CDL_ROLE_BIAS, out, 0, path, "bias");
+  }
+}
+
+static void add_block(builder *b, int layer)
+{
+  cdl_encoder *e = b->encoder;
+  block_weights *w = &e->blocks[layer];
+  const int64_t hidden = e->config.hidden_size, intermediate = e->config.intermediate_size;
+  char prefix[CDL_NAME_BYTES], place[32];
+  snprintf(place, sizeof place, "encoder.layer.%d.", layer);
+  join(prefix, body_prefix(e), place);
+
+  static const char *const qkv[] = {"attention.self.query", "attention.self.key", "attention.self.value"};
+  static const char *const attention_out[] = {"attention.output.dense"};
+  static const char *const intermediate_dense[] = {"intermediate.dense"};
+  static const char *const output[] = {"output.dense"};
+
+  add_projection(b, &w->qkv, prefix, qkv, 3, hidden, hidden);
+  add_projection(b, &w->attention_out, prefix, attention_out, 1, hidden, hidden);
+  w->attention_norm = add_norm(b, prefix, "attention.output.LayerNorm");
+  add_projection(b, &w->intermediate, prefix, intermediate_dense, 1, intermediate, hidden);
+  add_projection(b, &w->output, prefix, output, 1, hidden, intermediate);
+  w->output_norm = add_norm(b, prefix, "output.LayerNorm");
+  align(b);
+
+  for (int i = 0; i < 3; i++)
+    w->qkv.site[i] = add_site(b, prefix, qkv[i], layer, (cdl_site_kind)(CDL_SITE_QUERY + i));
+  w->attention_out.site[0] = add_site(b, prefix, attention_out[0], layer, CDL_SITE_ATTENTION_OUT);
+  w->intermediate.site[0] = add_site(b, prefix, intermediate_dense[0], layer, CDL_SITE_INTERMEDIATE);
+  w->output.site[0] = add_site(b, prefix, output[0], layer, CDL_SITE_OUTPUT);
+}
+
+static void add_embeddings(builder *b)
+{
+  cdl_encoder *e = b->encoder;
+  const cdl_model_config *c = &e->config;
+  char prefix[CDL_NAME_BYTES];
+  join(prefix, body_prefix(e), "embeddings.");
+  e->tables[EMBEDDING_WORD] =
+      add_parameter(b, CDL_ROLE_WEIGHT, c->vocabulary_size, c->hidden_size, prefix, "word_embeddings.weight");
+  align(b);
+  e->tables[EMBEDDING_POSITION] =
+      add_parameter(b, CDL_ROLE_WEIGHT, c->position_count, c->hidden_size, prefix, "position_embeddings.weight");
+  align(b);
+  e->tables[EMBEDDING_TYPE] =
+      add_parameter(b, CDL_ROLE_WEIGHT, c->type_count, c->hidden_size, prefix, "token_type_embeddings.weight");
+  e->embedding_norm = add_norm(b, prefix, "LayerNorm");
+  align(b);
+}
+
+/* BERT: pooler.dense belongs to the body and can be adapted; RoBERTa: classifier.dense is the head's. */
+static void add_head(builder *b)
+{
+  cdl_encoder *e = b->encoder;
+  const int64_t hidden = e->config.hidden_size;
+  const bool bert = e->config.family == CDL_FAMILY_BERT;
+  static const char *const pooler[] = {"pooler.dense"}, *const dense[] = {"classifier.dense"};
+  static const char *const classifier[] = {"classifier"}, *const out_proj[] = {"classifier.out_proj"};
+
+  add_projection(b, &e->head_dense, bert ? body_prefix(e) : "", bert ? pooler : dense, 1, hidden, hidden);
+  if (bert)
+    e->head_dense.site[0] = add_site(b, body_prefix(e), pooler[0], -1, CDL_SITES_PER_BLOCK);
+  add_projection(b, &e->head_out, "", bert ? classifier : out_proj, 1, e->labels, hidden);
+}
+
+static cdl_status finish_projection(cdl_queue *q, projection *p)
+{
+  cdl_tensor sources[SITES_PER_PROJECTION];
+  for (int i = 0; i < p->site_count; i++) {
+    sources[i] = p->weight[i]->value;
+    if (p->site[i] != NULL)
+      p->site[i]->weight = p->weight[i]->value;
+  }
+  p->stacked_bias = p->bias[0]->value;
+  p->stacked_bias.size[3] *= p->site_count;
+  return cdl_weight_create(q, sources, (size_t)p->site_count, &p->stacked);
+}
+
+static void release_projection(projection *p)
+{
+  cdl_weight_destroy(p->stacked);
+  for (int i = 0; i < SITES_PER_PROJECTION; i++)
+    cdl_weight_destroy(p->single[i]);
+}
+
+static cdl_status build(cdl_encoder *e, cdl_queue *q)
+{
+  enum { PARAMETERS_PER_BLOCK = 16, PARAMETERS_OUTSIDE = 5 + 4, SITES_OUTSIDE = 1 };
+  const size_t layers = (size_t)e->config.layers;
+  e->parameters = calloc(layers * PARAMETERS_PER_BLOCK + PARAMETERS_OUTSIDE, sizeof *e->parameters);
+  e->sites = calloc(layers * CDL_SITES_PER_BLOCK + SITES_OUTSIDE, sizeof *e->sites);
+  e->blocks = calloc(layers, sizeof *e->blocks);
+  e->act.block = calloc(layers, sizeof *e->act.block);
+  if (e->parameters == NULL || e->sites == NULL || e->blocks == NULL || e->act.block == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: an encoder of %zu layers", layers);
+
+  builder b = {.encoder = e};
+  add_embeddings(&b);
+  for (int l = 0; l < e->config.layers; l++)
+    add_block(&b, l);
+  add_head(&b);
+
+  CDL_TRY(cdl_buffer_create(e->backend, (size_t)b.used * sizeof(float), &e->weight_buffer));
+  for (size_t i = 0; i < e->parameter_count; i++)
+    e->parameters[i].value.buffer = e->weight_buffer;
+
+  for (int l = 0; l < e->config.layers; l++) {
+    block_weights *w = &e->blocks[l];
+    CDL_TRY(finish_projection(q, &w->qkv));
+    CDL_TRY(finish_projection(q, &w->attention_out));
+    CDL_TRY(finish_projection(q, &w->intermediate));
+    CDL_TRY(finish_projection(q, &w->output));
+  }
+  CDL_TRY(finish_projection(q, &e->head_dense));
+  return finish_projection(q, &e->head_out);
+}
+
+cdl_status cdl_encoder_create(cdl_queue *queue, const cdl_model_config *config, int labels, cdl_encoder **encoder)
+{
+  *encoder = NULL;
+  if (labels < 1)
+    return cdl_fail(CDL_ARGUMENT, "an encoder has at least one label, not %d", labels);
+  cdl_encoder *e = calloc(1, sizeof *e);
+  if (e == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: an encoder");
+  e->backend = cdl_queue_backend(queue);
+  e->config = *config;
+  e->config.label_names = NULL; /* the caller's */
+  e->labels = labels;
+  const cdl_status status = build(e, queue);
+  if (status != CDL_OK) {
+    cdl_encoder_destroy(e);
+    return status;
+  }
+  *encoder = e;
+  return CDL_OK;
+}
+
+void cdl_encoder_destroy(cdl_encoder *e)
+{
+  if (e == NULL)
+    return;
+  for (int l = 0; e->blocks != NULL && l < e->config.layers; l++) {
+    release_projection(&e->blocks[l].qkv);
+    release_projection(&e->blocks[l].attention_out);
+    release_projection(&e->blocks[l].intermediate);
+    release_projection(&e->blocks[l].output);
+  }
+  release_projection(&e->head_dense);
+  release_projection(&e->head_out);
+  cdl_buffer_destroy(e->weight_buffer);
+  cdl_buffer_destroy(e->merge_buffer);
+  cdl_buffer_destroy(e->arena);
+  cdl_buffer_destroy(e->batch_buffer);
+  free(e->staging);
+  free(e->keys);
+  free(e->act.block);
+  free(e->blocks);
+  free(e->sites);
+  free(e->parameters);
+  free(e);
+}
+
+const cdl_model_config *cdl_encoder_config(const cdl_encoder *encoder)
+{
+  return &encoder->config;
+}
+
+int cdl_encoder_labels(const cdl_encoder *encoder)
+{
+  return encoder->labels;
+}
+
+size_t cdl_encoder_parameter_count(const cdl_encoder *encoder)
+{
+  return encoder->parameter_count;
+}
+
+cdl_parameter *cdl_encoder_parameters(cdl_encoder *encoder)
+{
+  return encoder->parameters;
+}
+
+size_t cdl_encoder_site_count(const cdl_encoder *encoder)
+{
+  return encoder->site_count;
+}
+
+cdl_site *cdl_encoder_sites(cdl_encoder *encoder)
+{
+  return encoder->sites;
+}
+
+static void update_projection(cdl_queue *q, projection *p, bool trained_only)
+{
+  if (trained_only && !projection_base_trained(p))
+    return;
+  cdl_weight_update(q, p->stacked);
+  for (int i = 0; i < p->site_count; i++)
+    if (p->single[i] != NULL)
+      cdl_weight_update(q, p->single[i]);
+}
+
+void cdl_encoder_weights_changed(cdl_encoder *e, cdl_queue *q, bool trained_only)
+{
+  for (int l = 0; l < e->config.layers; l++) {
+    update_projection(q, &e->blocks[l].qkv, trained_only);
+    update_projection(q, &e->blocks[l].attention_out, trained_only);
+    update_projection(q, &e->blocks[l].intermediate, trained_only);
+    update_projection(q, &e->blocks[l].output, trained_only);
+  }
+  update_projection(q, &e->head_dense, trained_only);
+  update_projection(q, &e->head_out, trained_only);
+}
+
+/* ---- Merging ------------------------------------------------------------------------------------------------------ */
+
+static int64_t adapted_elements(const cdl_encoder *e)
+{
+  int64_t elements = 0;
+  for (size_t i = 0; i < e->site_count; i++)
+    if (site_adapted(&e->sites[i]))
+      elements += cdl_elements(e->sites[i].weight);
+  return elements;
+}
+
+static cdl_tensor saved_weight(const cdl_encoder *e, const cdl_site *site, int64_t *offset)
+{
+  cdl_tensor saved = cdl_tensor_2d(e->merge_buffer, CDL_F32, *offset, site->weight.size[2], site->weight.size[3]);
+  *offset += cdl_elements(saved);
+  return saved;
+}
+
+cdl_status cdl_encoder_merge(cdl_encoder *e, cdl_queue *q)
+{
+  const int64_t elements = adapted_elements(e);
+  if (e->merge_buffer == NULL && elements > 0)
+    CDL_TRY(cdl_buffer_create(e->backend, (size_t)elements * sizeof(float), &e->merge_buffer));
+  int64_t offset = 0;
+  for (size_t i = 0; i < e->site_count; i++) {
+    cdl_site *site = &e->sites[i];
+    if (!site_adapted(site))
+      continue;
+    cdl_copy(q, CDL_ARGS(copy, .out = saved_weight(e, site, &offset), .x = site->weight));
+    cdl_gemm(q, CDL_ARGS(gemm, .out = site->weight, .a = site->delta.b, .b = site->delta.a,
+                         .alpha = site->delta.scale, .beta = 1));
+  }
+  cdl_encoder_weights_changed(e, q, false);
+  e->merged = true;
+  return CDL_OK;
+}
+
+void cdl_encoder_unmerge(cdl_encoder *e, cdl_queue *q)
+{
+  int64_t offset = 0;
+  for (size_t i = 0; i < e->site_count; i++) {
+    cdl_site *site = &e->sites[i];
+    if (site_adapted(site))
+      cdl_copy(q, CDL_ARGS(copy, .out = site->weight, .x = saved_weight(e, site, &offset)));
+  }
+  cdl_encoder_weights_changed(e, q, false);
+  e->merged = false;
+}

@@ -1,0 +1,333 @@
+#include "condlora/tokenizer.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "model/file.h"
+#include "model/tokenizer_parts.h"
+#include "model/unicode_text.h"
+
+/* ---- Opening ---- */
+
+int32_t cdl_tokenizer_find(const cdl_tokenizer *tokenizer, const char *text, size_t bytes)
+{
+  const int32_t id = cdl_vocabulary_find(&tokenizer->vocabulary, text, bytes);
+  return id >= 0 ? id : cdl_vocabulary_find(&tokenizer->extra, text, bytes);
+}
+
+cdl_status cdl_template_add(cdl_template *to, int kind, int32_t id, int32_t type_id)
+{
+  CDL_TRY(cdl_grow(&to->pieces, to->count + 1, sizeof *to->pieces));
+  cdl_template_piece *piece = &to->pieces[to->count++];
+  *piece = (cdl_template_piece){.id = id, .type_id = type_id};
+  piece->kind = kind == CDL_PIECE_FIRST    ? CDL_PIECE_FIRST
+                : kind == CDL_PIECE_SECOND ? CDL_PIECE_SECOND
+                                           : CDL_PIECE_TOKEN;
+  if (kind == CDL_PIECE_TOKEN)
+    to->tokens++;
+  return CDL_OK;
+}
+
+cdl_status cdl_template_check(const cdl_tokenizer *tokenizer, const char *path, const char *text,
+                              int64_t id)
+{
+  if (cdl_tokenizer_find(tokenizer, text, strlen(text)) < 0)
+    return cdl_fail(CDL_DATA, "%s: the special token \"%.64s\" is not in the vocabulary", path,
+                    text);
+  if (id < 0 || id >= CDL_TOKEN_ID_END || cdl_tokenizer_token(tokenizer, (int32_t)id) == NULL)
+    return cdl_fail(CDL_DATA,
+                    "%s: the special token \"%.64s\" has id %lld, which is not in the vocabulary",
+                    path, text, (long long)id);
+  return CDL_OK;
+}
+
+cdl_status cdl_template_usual(cdl_tokenizer *tokenizer, bool roberta, int32_t begin, int32_t end)
+{
+  const int32_t second = roberta ? 0 : 1;
+  cdl_template *single = &tokenizer->single, *pair = &tokenizer->pair;
+  CDL_TRY(cdl_template_add(single, CDL_PIECE_TOKEN, begin, 0));
+  CDL_TRY(cdl_template_add(single, CDL_PIECE_FIRST, 0, 0));
+  CDL_TRY(cdl_template_add(single, CDL_PIECE_TOKEN, end, 0));
+  CDL_TRY(cdl_template_add(pair, CDL_PIECE_TOKEN, begin, 0));
+  CDL_TRY(cdl_template_add(pair, CDL_PIECE_FIRST, 0, 0));
+  CDL_TRY(cdl_template_add(pair, CDL_PIECE_TOKEN, end, 0));
+  if (roberta)
+    CDL_TRY(cdl_template_add(pair, CDL_PIECE_TOKEN, end, 0));
+  CDL_TRY(cdl_template_add(pair, CDL_PIECE_SECOND, 0, second));
+  return cdl_template_add(pair, CDL_PIECE_TOKEN, end, second);
+}
+
+/* Loads whichever form the folder has. */
+static cdl_status load(const char *folder, const cdl_tokenizer_settings *settings,
+                       cdl_tokenizer *tokenizer)
+{
+  static const char *const names[] = {"tokenizer.json", "vocab.json", "vocab.txt"};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    char *path = cdl_path_join(folder, names[i]);
+    if (path == NULL)
+      return cdl_fail(CDL_MEMORY, "out of memory for a path");
+    const bool here = cdl_file_exists(path);
+    cdl_status status = CDL_OK;
+    if (here && i == 0) {
+      status = cdl_tokenizer_load_json(path, tokenizer);
+      if (status == CDL_OK)
+        status = cdl_tokenizer_settings_add_listed(settings, tokenizer);
+      if (status == CDL_OK)
+        status = cdl_tokenizer_settings_add_named(settings, tokenizer, false);
+      if (status == CDL_OK)
+        status = cdl_tokenizer_settings_apply(settings, tokenizer);
+    } else if (here) {
+      status = i == 1 ? cdl_tokenizer_load_bpe(folder, settings, tokenizer)
+                      : cdl_tokenizer_load_wordpiece(folder, settings, tokenizer);
+    }
+    free(path);
+    if (here)
+      return status;
+  }
+  return cdl_fail(
+      CDL_ABSENT,
+      "%s: no tokenizer: expected tokenizer.json, vocab.json with merges.txt, or vocab.txt",
+      folder);
+}
+
+cdl_status cdl_tokenizer_open(const char *model_folder, cdl_tokenizer **tokenizer)
+{
+  *tokenizer = NULL;
+  cdl_tokenizer *opened = calloc(1, sizeof *opened);
+  if (opened == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory for a tokenizer");
+  struct timespec now = {0};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  opened->stamp = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+  cdl_tokenizer_settings settings = {0};
+  cdl_status status = cdl_tokenizer_settings_read(model_folder, &settings);
+  if (status == CDL_OK)
+    status = load(model_folder, &settings, opened);
+  cdl_tokenizer_settings_release(&settings);
+  if (status == CDL_OK) {
+    cdl_bert_normalizer *normalizer = &opened->normalizer;
+    if (normalizer->strip_as_lowercase)
+      normalizer->strip_accents = normalizer->lowercase;
+    cdl_wordpiece_prepare_bytes(opened);
+    status = cdl_context(cdl_added_prepare(opened), "%s", model_folder);
+  }
+  if (status != CDL_OK) {
+    cdl_tokenizer_close(opened);
+    return status;
+  }
+  *tokenizer = opened;
+  return CDL_OK;
+}
+
+void cdl_tokenizer_close(cdl_tokenizer *tokenizer)
+{
+  if (tokenizer == NULL)
+    return;
+  cdl_vocabulary_release(&tokenizer->vocabulary);
+  cdl_vocabulary_release(&tokenizer->extra);
+  cdl_added_release(&tokenizer->added);
+  cdl_wordpiece_release(&tokenizer->wordpiece);
+  cdl_bpe_release(&tokenizer->bpe);
+  free(tokenizer->single.pieces);
+  free(tokenizer->pair.pieces);
+  free(tokenizer);
+}
+
+int32_t cdl_tokenizer_vocabulary_size(const cdl_tokenizer *tokenizer)
+{
+  const int32_t own = tokenizer->vocabulary.id_end, extra = tokenizer->extra.id_end;
+  return own > extra ? own : extra;
+}
+
+const char *cdl_tokenizer_token(const cdl_tokenizer *tokenizer, int32_t id)
+{
+  const char *text = cdl_vocabulary_text(&tokenizer->vocabulary, id);
+  return text != NULL ? text : cdl_vocabulary_text(&tokenizer->extra, id);
+}
+
+/* ---- Encoding ---- */
+
+/* The text itself when it is well-formed, otherwise a copy in which U+FFFD stands for each ill-formed part. */
+static cdl_status mend(cdl_scratch *scratch, const uint8_t **text, size_t *bytes)
+{
+  size_t good = cdl_utf8_well_formed(*text, *bytes);
+  if (good == *bytes)
+    return CDL_OK;
+  cdl_bytes *clean = &scratch->clean;
+  clean->count = 0;
+  const uint8_t *at = *text;
+  size_t left = *bytes;
+  while (left != 0) {
+    CDL_TRY(cdl_bytes_append(clean, at, good));
+    at += good;
+    left -= good;
+    if (left == 0)
+      break;
+    size_t subpart;
+    cdl_utf8_sequence(at, left, &subpart);
+    CDL_TRY(cdl_bytes_append(clean, "\xef\xbf\xbd", 3));
+    at += subpart;
+    left -= subpart;
+    good = cdl_utf8_well_formed(at, left);
+  }
+  *text = clean->data;
+  *bytes = clean->count;
+  return CDL_OK;
+}
+
+static cdl_status encode_model(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
+                               const uint8_t *text, size_t bytes, bool normal, cdl_ids *ids)
+{
+  return tokenizer->kind == CDL_MODEL_BPE
+             ? cdl_bpe_encode(tokenizer, scratch, text, bytes, ids)
+             : cdl_wordpiece_encode(tokenizer, scratch, text, bytes, normal, ids);
+}
+
+/* Text between the tokens that are looked for in the text as given: normalized, and searched for the others. */
+static cdl_status encode_between(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
+                                 const uint8_t *text, size_t bytes, cdl_ids *ids)
+{
+  if (tokenizer->added.normal.count == 0)
+    return encode_model(tokenizer, scratch, text, bytes, false, ids);
+  if (tokenizer->normalizer.present) {
+    scratch->spaced.count = 0;
+    CDL_TRY(cdl_bert_normalize(&tokenizer->normalizer, scratch, text, bytes, &scratch->spaced));
+    text = scratch->spaced.data;
+    bytes = scratch->spaced.count;
+  }
+  cdl_added_walk walk = {.patterns = &tokenizer->added.normal, .text = text, .bytes = bytes};
+  cdl_stretch stretch;
+  while (cdl_added_next(&walk, &stretch)) {
+    if (stretch.id < 0) {
+      CDL_TRY(encode_model(tokenizer, scratch, text + stretch.begin, stretch.end - stretch.begin,
+                           true, ids));
+    } else {
+      CDL_TRY(cdl_ids_reserve(ids, 1));
+      ids->data[ids->count++] = stretch.id;
+    }
+  }
+  return CDL_OK;
+}
+
+static cdl_status encode_text(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
+                              const uint8_t *text, size_t bytes, cdl_ids *ids)
+{
+  ids->count = 0;
+  CDL_TRY(mend(scratch, &text, &bytes));
+  cdl_added_walk walk = {.patterns = &tokenizer->added.raw, .text = text, .bytes = bytes};
+  cdl_stretch stretch;
+  while (cdl_added_next(&walk, &stretch)) {
+    if (stretch.id < 0) {
+      CDL_TRY(encode_between(tokenizer, scratch, text + stretch.begin, stretch.end - stretch.begin,
+                             ids));
+    } else {
+      CDL_TRY(cdl_ids_reserve(ids, 1));
+      ids->data[ids->count++] = stretch.id;
+    }
+  }
+  return CDL_OK;
+}
+
+/* How many ids of each text stay. Where both have to be cut, the longer one, or the second of two equals, keeps the odd
+ * one. */
+static void longest_first(size_t room, size_t *first, size_t *second)
+{
+  const bool first_is_longer = *first > *second;
+  const size_t shorter = first_is_longer ? *second : *first;
+  if (*first <= room && *second <= room - *first)
+    return;
+  size_t kept_shorter = shorter, kept_longer = shorter <= room / 2 ? room - shorter : 0;
+  if (shorter > room / 2) {
+    kept_shorter = room / 2;
+    kept_longer = room - room / 2;
+  }
+  *first = first_is_longer ? kept_longer : kept_shorter;
+  *second = first_is_longer ? kept_shorter : kept_longer;
+}
+
+static cdl_status scratch_of(const cdl_tokenizer *tokenizer, cdl_encoding *encoding,
+                             cdl_scratch **scratch)
+{
+  if (encoding->scratch == NULL)
+    encoding->scratch = calloc(1, sizeof **scratch);
+  cdl_scratch *own = encoding->scratch;
+  if (own == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory for an encoding");
+  if (own->cache.slots == NULL)
+    own->cache.slots = calloc(CDL_WORD_SLOTS, sizeof *own->cache.slots);
+  if (own->cache.arena == NULL)
+    own->cache.arena = malloc(CDL_WORD_ARENA);
+  if (own->cache.slots == NULL || own->cache.arena == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory for an encoding");
+  if (own->owner != tokenizer->stamp) {
+    cdl_word_forget(&own->cache);
+    own->owner = tokenizer->stamp;
+  }
+  *scratch = own;
+  return CDL_OK;
+}
+
+/* Room for `count` ids, at least one. */
+static cdl_status make_room(cdl_encoding *encoding, size_t count)
+{
+  cdl_scratch *scratch = encoding->scratch;
+  if (count < scratch->result_capacity)
+    return CDL_OK;
+  const size_t capacity = count + count / 2 + 64;
+  CDL_TRY(cdl_grow(&encoding->ids, capacity, sizeof *encoding->ids));
+  CDL_TRY(cdl_grow(&encoding->type_ids, capacity, sizeof *encoding->type_ids));
+  scratch->result_capacity = capacity;
+  return CDL_OK;
+}
+
+cdl_status cdl_tokenizer_encode(const cdl_tokenizer *tokenizer, const char *first,
+                                size_t first_bytes, const char *second, size_t second_bytes,
+                                size_t max_length, cdl_encoding *encoding)
+{
+  const cdl_template *template = second != NULL ? &tokenizer->pair : &tokenizer->single;
+  if (max_length != 0 && max_length < template->tokens)
+    return cdl_fail(CDL_ARGUMENT, "max_length is %zu, but the special tokens alone are %zu",
+                    max_length, template->tokens);
+  if (first_bytes > INT32_MAX || second_bytes > INT32_MAX)
+    return cdl_fail(CDL_ARGUMENT, "a text of %zu bytes, expected at most %d",
+                    first_bytes > second_bytes ? first_bytes : second_bytes, INT32_MAX);
+  cdl_scratch *scratch = NULL;
+  CDL_TRY(scratch_of(tokenizer, encoding, &scratch));
+  CDL_TRY(encode_text(tokenizer, scratch, (const uint8_t *)first, first_bytes, &scratch->first));
+  scratch->second.count = 0;
+  if (second != NULL)
+    CDL_TRY(
+        encode_text(tokenizer, scratch, (const uint8_t *)second, second_bytes, &scratch->second));
+
+  size_t kept_first = scratch->first.count, kept_second = scratch->second.count;
+  if (max_length != 0)
+    longest_first(max_length - template->tokens, &kept_first, &kept_second);
+  encoding->truncated = kept_first < scratch->first.count || kept_second < scratch->second.count;
+  encoding->count = 0;
+  for (size_t i = 0; i < template->count; i++) {
+    const cdl_template_piece *piece = &template->pieces[i];
+    const int32_t *ids = piece->kind == CDL_PIECE_TOKEN   ? &piece->id
+                         : piece->kind == CDL_PIECE_FIRST ? scratch->first.data
+                                                          : scratch->second.data;
+    const size_t count = piece->kind == CDL_PIECE_TOKEN   ? 1
+                         : piece->kind == CDL_PIECE_FIRST ? kept_first
+                                                          : kept_second;
+    CDL_TRY(make_room(encoding, encoding->count + count));
+    if (count != 0)
+      memcpy(encoding->ids + encoding->count, ids, count * sizeof *ids);
+    for (size_t k = 0; k < count; k++)
+      encoding->type_ids[encoding->count + k] = piece->type_id;
+    encoding->count += count;
+  }
+  return CDL_OK;
+}
+
+void cdl_encoding_release(cdl_encoding *encoding)
+{
+  if (encoding == NULL)
+    return;
+  free(encoding->ids);
+  free(encoding->type_ids);
+  cdl_scratch_release(encoding->scratch);
+  *encoding = (cdl_encoding){0};
+}

@@ -1,0 +1,404 @@
+/* The parts of a tokenizer, between its files:
+ *   tokenizer.c             the public calls, post-processing, truncation
+ *   tokenizer_load.c        tokenizer.json
+ *   tokenizer_vocab_load.c  vocab.json + merges.txt, vocab.txt
+ *   tokenizer_settings.c    tokenizer_config.json, special_tokens_map.json, added_tokens.json
+ *   tokenizer_added.c       added tokens: what they are, and where they stand in a text
+ *   tokenizer_vocabulary.c  token texts by id, ids by text
+ *   tokenizer_scratch.c     buffers and the cache of words, one set a thread
+ *   wordpiece.c             BERT: normalizer, pre-tokenizer, WordPiece
+ *   byte_bpe.c              RoBERTa: GPT-2's pre-tokenizer, byte-level BPE */
+#ifndef CONDLORA_MODEL_TOKENIZER_PARTS_H
+#define CONDLORA_MODEL_TOKENIZER_PARTS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "condlora/tokenizer.h"
+
+/* ---- Growing arrays; all zero is empty ---- */
+
+typedef struct {
+  uint8_t *data;
+  size_t count, capacity;
+} cdl_bytes;
+
+typedef struct {
+  int32_t *data;
+  size_t count, capacity;
+} cdl_ids;
+
+typedef struct {
+  uint32_t *data;
+  size_t count, capacity;
+} cdl_points;
+
+/* Room for `more` elements after the present ones. Errors: MEMORY. */
+CDL_MUST_USE cdl_status cdl_bytes_reserve(cdl_bytes *bytes, size_t more);
+CDL_MUST_USE cdl_status cdl_ids_reserve(cdl_ids *ids, size_t more);
+CDL_MUST_USE cdl_status cdl_points_reserve(cdl_points *points, size_t more);
+CDL_MUST_USE cdl_status cdl_bytes_append(cdl_bytes *bytes, const void *data, size_t count);
+
+/* Makes `count * size` bytes the size of *data, or fails with MEMORY and leaves it as it was. */
+CDL_MUST_USE cdl_status cdl_grow(void *data, size_t count, size_t size);
+
+/* ---- Vocabulary ---- */
+
+/* A hash that is extended byte by byte, so that all prefixes of a word are hashed in one pass. */
+#define CDL_HASH_START 0xcbf29ce484222325u
+static inline uint64_t cdl_hash_step(uint64_t hash, uint8_t byte)
+{
+  hash = (hash ^ byte) * 0x9e3779b97f4a7c15u;
+  return hash ^ hash >> 29;
+}
+
+typedef struct {
+  uint32_t tag; /* upper half of the hash */
+  int32_t id;   /* -1: empty */
+} cdl_vocabulary_slot;
+
+/* Texts map to ids one to one. */
+typedef struct {
+  cdl_bytes text;            /* NUL-terminated tokens */
+  uint32_t *offset, *length; /* [id_capacity]; offset ~0: no such id */
+  size_t id_capacity;
+  int32_t id_end; /* the largest id + 1 */
+  size_t count;
+  size_t longest; /* bytes */
+  cdl_vocabulary_slot *slots;
+  size_t slot_count; /* a power of two */
+} cdl_vocabulary;
+
+enum { CDL_TOKEN_ID_END = 1 << 24 };
+
+/* Errors: MEMORY; DATA where the text or the id is there already, or the id is not below CDL_TOKEN_ID_END; the message
+ * names token and id, the caller adds the file. */
+CDL_MUST_USE cdl_status cdl_vocabulary_add(cdl_vocabulary *vocabulary, const char *text,
+                                           size_t bytes, int64_t id);
+int32_t cdl_vocabulary_find(const cdl_vocabulary *vocabulary, const void *text,
+                            size_t bytes);                                     /* -1: not there */
+const char *cdl_vocabulary_text(const cdl_vocabulary *vocabulary, int32_t id); /* NULL: not there */
+void cdl_vocabulary_release(cdl_vocabulary *vocabulary);
+
+/* ---- Cache of words: pieces of text whose ids are known ---- */
+
+typedef struct {
+  uint32_t tag, at; /* `at` in the arena: the word, then its ids if there are several */
+  uint16_t bytes, count;
+  int32_t first;
+} cdl_word;
+
+enum {
+  CDL_CACHED_WORD_BYTES = 128,
+  CDL_WORD_SLOTS = 1 << 15,
+  CDL_WORD_PROBES = 8,
+  CDL_WORD_ARENA = 1 << 20
+};
+
+typedef struct {
+  cdl_word *slots; /* [CDL_WORD_SLOTS], NULL until first used */
+  uint8_t *arena;  /* [CDL_WORD_ARENA] */
+  size_t used, arena_used;
+} cdl_word_cache;
+
+/* ---- Scratch: what one encoding keeps from call to call ---- */
+
+typedef struct {
+  int32_t symbol;
+  uint32_t previous, next;
+} cdl_bpe_symbol;
+
+typedef struct {
+  uint32_t rank, position;
+} cdl_bpe_candidate;
+
+typedef struct {
+  uint64_t owner; /* stamp of the tokenizer that filled the cache */
+  cdl_bytes clean, spaced, normal, word;
+  cdl_points points, sorted;
+  cdl_ids first, second;
+  cdl_word_cache cache;
+  cdl_bpe_symbol *symbols;
+  size_t symbol_capacity;
+  cdl_bpe_candidate *heap;
+  size_t heap_count, heap_capacity;
+  pcre2_match_data *match;
+  size_t result_capacity; /* of the encoding's ids and type_ids */
+} cdl_scratch;
+
+void cdl_scratch_release(cdl_scratch *scratch);
+
+/* Appends the ids of a cached word; false when it is not cached. `bytes` > 0; `ids` has room. */
+static inline uint64_t cdl_word_hash(const uint8_t *word, size_t bytes)
+{
+  uint64_t a, b = 0;
+  if (bytes >= 8) {
+    memcpy(&a, word, 8);
+    memcpy(&b, word + bytes - 8, 8);
+    for (size_t i = 8; i + 8 < bytes; i += 8) {
+      uint64_t middle;
+      memcpy(&middle, word + i, 8);
+      a = (a ^ middle) * 0x9e3779b97f4a7c15u;
+      a ^= a >> 32;
+    }
+  } else if (bytes >= 4) {
+    uint32_t low, high;
+    memcpy(&low, word, 4);
+    memcpy(&high, word + bytes - 4, 4);
+    a = low | (uint64_t)high << 32;
+  } else {
+    a = word[0] | (uint64_t)word[bytes / 2] << 8 | (uint64_t)word[bytes - 1] << 16;
+  }
+  uint64_t hash = (a ^ bytes << 56) * 0x9e3779b97f4a7c15u;
+  hash ^= hash >> 32;
+  hash = (hash ^ b) * 0xd6e8feb86659fd93u;
+  return hash ^ hash >> 32;
+}
+
+static inline bool cdl_word_same(const uint8_t *a, const uint8_t *b, size_t bytes)
+{
+  if (bytes >= 8) {
+    for (size_t i = 0; i + 8 < bytes; i += 8)
+      if (memcmp(a + i, b + i, 8) != 0)
+        return false;
+    return memcmp(a + bytes - 8, b + bytes - 8, 8) == 0;
+  }
+  if (bytes >= 4)
+    return memcmp(a, b, 4) == 0 && memcmp(a + bytes - 4, b + bytes - 4, 4) == 0;
+  return a[0] == b[0] && a[bytes / 2] == b[bytes / 2] && a[bytes - 1] == b[bytes - 1];
+}
+
+static inline bool cdl_word_recall(const cdl_word_cache *cache, uint64_t hash, const uint8_t *word,
+                                   size_t bytes, cdl_ids *ids)
+{
+  const uint32_t tag = (uint32_t)(hash >> 32);
+  for (size_t probe = 0; probe < CDL_WORD_PROBES; probe++) {
+    const cdl_word *slot = &cache->slots[(hash + probe) % CDL_WORD_SLOTS];
+    if (slot->bytes == 0)
+      return false;
+    if (slot->tag != tag || slot->bytes != bytes ||
+        !cdl_word_same(cache->arena + slot->at, word, bytes))
+      continue;
+    if (slot->count == 1)
+      ids->data[ids->count++] = slot->first;
+    else if (slot->count != 0) {
+      memcpy(ids->data + ids->count, cache->arena + slot->at + bytes,
+             slot->count * sizeof(int32_t));
+      ids->count += slot->count;
+    }
+    return true;
+  }
+  return false;
+}
+
+void cdl_word_forget(cdl_word_cache *cache); /* all words */
+/* Remembers a word; forgets all others when full. */
+void cdl_word_remember(cdl_word_cache *cache, uint64_t hash, const uint8_t *word, size_t bytes,
+                       const int32_t *ids, size_t count);
+
+/* ---- Added tokens ---- */
+
+typedef struct {
+  char *content;
+  size_t bytes;
+  bool special, normalized, single_word, lstrip, rstrip;
+} cdl_added_token;
+
+/* A text to look for. */
+typedef struct {
+  uint8_t *text; /* normalized where the token is */
+  size_t bytes, order;
+  int32_t id;
+  bool single_word, lstrip, rstrip;
+} cdl_added_pattern;
+
+/* Patterns in order of first byte, longer ones first. */
+typedef struct {
+  cdl_added_pattern *items;
+  size_t count;
+  size_t begin[257]; /* items with first byte b: begin[b] to begin[b + 1] */
+  int only_lead;     /* the one first byte of them all, or -1 */
+} cdl_added_patterns;
+
+/* A token that is added again changes its flags, yet stays where it was looked for before. */
+typedef struct {
+  cdl_added_token token;
+  int32_t id;
+  bool special, in_raw, in_normal;
+} cdl_added_entry;
+
+typedef struct {
+  cdl_added_entry *entries;
+  size_t count, capacity;
+  cdl_vocabulary names; /* content to place among the entries */
+  int32_t last_id;      /* the largest, where there are entries */
+  cdl_added_patterns raw, normal;
+} cdl_added;
+
+/* A stretch of text: an added token (id >= 0), or text between them (id < 0). */
+typedef struct {
+  size_t begin, end;
+  int32_t id;
+} cdl_stretch;
+
+/* A walk through a text; starts with the first three members set and the rest zero. */
+typedef struct {
+  const cdl_added_patterns *patterns;
+  const uint8_t *text;
+  size_t bytes;
+  size_t searched, reached;
+  bool found; /* `token` comes next */
+  cdl_stretch token;
+} cdl_added_walk;
+
+/* ---- The tokenizer ---- */
+
+typedef enum { CDL_MODEL_WORDPIECE, CDL_MODEL_BPE } cdl_model_kind;
+
+typedef struct {
+  bool present, clean_text, handle_chinese_chars, strip_accents, lowercase;
+  bool strip_as_lowercase; /* strip_accents was not said: it follows lowercase */
+} cdl_bert_normalizer;
+
+/* What the pre-tokenizer does with a byte of a word. */
+enum { CDL_BYTE_WORD, CDL_BYTE_SPACE, CDL_BYTE_PUNCTUATION, CDL_BYTE_DROPPED, CDL_BYTE_WIDE };
+
+typedef struct {
+  int32_t unknown;
+  char *prefix; /* "##" */
+  size_t prefix_bytes;
+  size_t word_characters_max;
+  cdl_vocabulary_slot
+      *continuing;         /* tokens that begin with the prefix, by the hash of what follows it */
+  size_t continuing_count; /* a power of two */
+  uint8_t kind[2][256],
+      lower[2][256]; /* of bytes: of text as it is given, of text that is normalized already */
+} cdl_wordpiece;
+
+typedef struct {
+  int32_t left, right; /* left -1: empty */
+  uint32_t rank;
+} cdl_bpe_merge;
+
+typedef struct {
+  int32_t symbol
+      [256]; /* of a byte; -1: not in the vocabulary, dropped unless there is an unknown token */
+  uint16_t character[256];
+  uint8_t class[256];
+  int32_t unknown; /* -1: none */
+  bool fuse_unknown, ignore_merges, add_prefix_space, use_regex;
+  cdl_bpe_merge *merges;
+  size_t merge_count; /* slots, a power of two */
+  int32_t *merged;    /* [rank] */
+  pcre2_code *pattern;
+} cdl_byte_bpe;
+
+typedef struct {
+  enum { CDL_PIECE_FIRST, CDL_PIECE_SECOND, CDL_PIECE_TOKEN } kind;
+  int32_t id, type_id;
+} cdl_template_piece;
+
+typedef struct {
+  cdl_template_piece *pieces;
+  size_t count;
+  size_t tokens; /* that are special ones */
+} cdl_template;
+
+struct cdl_tokenizer {
+  uint64_t stamp; /* no two tokenizers that were open in a process share it */
+  cdl_model_kind kind;
+  cdl_vocabulary vocabulary; /* the model's own */
+  cdl_vocabulary extra;      /* added tokens that the model does not have */
+  cdl_added added;
+  cdl_bert_normalizer normalizer;
+  cdl_wordpiece wordpiece;
+  cdl_byte_bpe bpe;
+  cdl_template single, pair;
+};
+
+/* ---- Between the files ---- */
+
+/* What tokenizer_config.json, special_tokens_map.json and added_tokens.json say; absent files say nothing. */
+typedef struct {
+  char *config_path, *map_path, *added_path;
+  json_t *config, *map, *added; /* NULL where there is no file */
+} cdl_tokenizer_settings;
+
+CDL_MUST_USE cdl_status cdl_tokenizer_settings_read(const char *folder,
+                                                    cdl_tokenizer_settings *settings);
+void cdl_tokenizer_settings_release(cdl_tokenizer_settings *settings);
+/* Text of a special token, "cls_token" say: as the settings name it, else as Transformers does for this kind of model. */
+CDL_MUST_USE cdl_status cdl_tokenizer_settings_special(const cdl_tokenizer_settings *settings,
+                                                       cdl_model_kind kind, const char *key,
+                                                       const char **text);
+/* Adds the tokens of added_tokens_decoder or added_tokens.json. */
+CDL_MUST_USE cdl_status cdl_tokenizer_settings_add_listed(const cdl_tokenizer_settings *settings,
+                                                          cdl_tokenizer *tokenizer);
+/* Adds the special tokens that are not there yet. With `defaults`, those that the settings do not name have the names
+ * that Transformers gives to this kind of model. */
+CDL_MUST_USE cdl_status cdl_tokenizer_settings_add_named(const cdl_tokenizer_settings *settings,
+                                                         cdl_tokenizer *tokenizer, bool defaults);
+/* do_lower_case, strip_accents, tokenize_chinese_chars and add_prefix_space, where they are said. */
+CDL_MUST_USE cdl_status cdl_tokenizer_settings_apply(const cdl_tokenizer_settings *settings,
+                                                     cdl_tokenizer *tokenizer);
+
+CDL_MUST_USE cdl_status cdl_tokenizer_load_json(const char *path, cdl_tokenizer *tokenizer);
+CDL_MUST_USE cdl_status cdl_tokenizer_load_bpe(const char *folder,
+                                               const cdl_tokenizer_settings *settings,
+                                               cdl_tokenizer *tokenizer);
+CDL_MUST_USE cdl_status cdl_tokenizer_load_wordpiece(const char *folder,
+                                                     const cdl_tokenizer_settings *settings,
+                                                     cdl_tokenizer *tokenizer);
+/* Special tokens of a post-processor must be in the vocabulary. `path` is for messages. */
+CDL_MUST_USE cdl_status cdl_template_check(const cdl_tokenizer *tokenizer, const char *path,
+                                           const char *text, int64_t id);
+/* The usual post-processing: [CLS] A [SEP] B [SEP] with type ids 0 and 1, or <s> A </s></s> B </s> with type ids 0. */
+CDL_MUST_USE cdl_status cdl_template_usual(cdl_tokenizer *tokenizer, bool roberta, int32_t begin,
+                                           int32_t end);
+CDL_MUST_USE cdl_status cdl_template_add(cdl_template *to, int kind, int32_t id, int32_t type_id);
+
+/* `declared_id` -1: not declared. Errors: MEMORY; DATA where the id is not the one that the token gets. */
+CDL_MUST_USE cdl_status cdl_added_add(cdl_tokenizer *tokenizer, const cdl_added_token *token,
+                                      int64_t declared_id);
+int32_t cdl_tokenizer_find(const cdl_tokenizer *tokenizer, const char *text,
+                           size_t bytes); /* -1: no such token */
+const cdl_added_entry *cdl_added_find(const cdl_added *added, const char *content, size_t bytes);
+/* Once all tokens are there and the normalizer is known. */
+CDL_MUST_USE cdl_status cdl_added_prepare(cdl_tokenizer *tokenizer);
+void cdl_added_release(cdl_added *added);
+/* The next stretch; false at the end of the text. */
+bool cdl_added_next(cdl_added_walk *walk, cdl_stretch *stretch);
+
+/* Once the vocabulary is known. */
+CDL_MUST_USE cdl_status cdl_wordpiece_prepare(cdl_tokenizer *tokenizer, const char *prefix,
+                                              size_t word_characters_max, int32_t unknown);
+void cdl_wordpiece_prepare_bytes(cdl_tokenizer *tokenizer); /* once the normalizer is known */
+void cdl_wordpiece_release(cdl_wordpiece *model);
+/* Appends the normalized text to `out`. */
+CDL_MUST_USE cdl_status cdl_bert_normalize(const cdl_bert_normalizer *normalizer,
+                                           cdl_scratch *scratch, const uint8_t *text, size_t bytes,
+                                           cdl_bytes *out);
+/* Appends the ids of text without added tokens; `normal`: it is normalized already. */
+CDL_MUST_USE cdl_status cdl_wordpiece_encode(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
+                                             const uint8_t *text, size_t bytes, bool normal,
+                                             cdl_ids *ids);
+
+typedef struct {
+  const char *left, *right;
+  size_t left_bytes, right_bytes;
+} cdl_merge_text;
+
+/* Once the vocabulary is known; merges in order of rank. */
+CDL_MUST_USE cdl_status cdl_bpe_prepare(cdl_tokenizer *tokenizer, const cdl_merge_text *merges,
+                                        size_t count);
+void cdl_bpe_release(cdl_byte_bpe *model);
+CDL_MUST_USE cdl_status cdl_bpe_encode(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
+                                       const uint8_t *text, size_t bytes, cdl_ids *ids);
+
+#endif

@@ -1,0 +1,218 @@
+#include <stdlib.h>
+
+#include "model/file.h"
+#include "model/json.h"
+#include "model/tokenizer_parts.h"
+#include "model/unicode_text.h"
+
+/* ---- Lines ---- */
+
+typedef struct {
+  const char *text;
+  size_t bytes;
+  bool ended; /* by a line end */
+} text_line;
+
+/* Lines end with LF, CR LF or CR. False at the end of the file. */
+static bool next_line(const cdl_mapping *file, size_t *at, text_line *line)
+{
+  if (*at == file->size)
+    return false;
+  const char *text = (const char *)file->data + *at;
+  const size_t left = file->size - *at;
+  size_t end = 0;
+  while (end < left && text[end] != '\n' && text[end] != '\r')
+    end++;
+  *line = (text_line){.text = text, .bytes = end, .ended = end < left};
+  *at += end;
+  if (line->ended)
+    *at += text[end] == '\r' && end + 1 < left && text[end + 1] == '\n' ? 2 : 1;
+  return true;
+}
+
+/* Added tokens and template of both kinds. Transformers gives new ids to special tokens that the files lack; for those
+ * that every text gets, no model knows these ids, so that they are an error here. */
+static cdl_status finish(const char *path, const cdl_tokenizer_settings *settings,
+                         cdl_tokenizer *tokenizer)
+{
+  CDL_TRY(cdl_tokenizer_settings_apply(settings, tokenizer));
+  CDL_TRY(cdl_tokenizer_settings_add_listed(settings, tokenizer));
+  const char *begin = NULL, *end = NULL;
+  CDL_TRY(cdl_tokenizer_settings_special(settings, tokenizer->kind, "cls_token", &begin));
+  CDL_TRY(cdl_tokenizer_settings_special(settings, tokenizer->kind, "sep_token", &end));
+  if (begin == NULL || end == NULL)
+    return cdl_fail(CDL_DATA, "%s: \"cls_token\" and \"sep_token\" must be named, not null",
+                    settings->config_path);
+  const int32_t begin_id = cdl_tokenizer_find(tokenizer, begin, strlen(begin));
+  const int32_t end_id = cdl_tokenizer_find(tokenizer, end, strlen(end));
+  CDL_TRY(cdl_template_check(tokenizer, path, begin, begin_id));
+  CDL_TRY(cdl_template_check(tokenizer, path, end, end_id));
+  CDL_TRY(cdl_tokenizer_settings_add_named(settings, tokenizer, true));
+  return cdl_template_usual(tokenizer, tokenizer->kind == CDL_MODEL_BPE, begin_id, end_id);
+}
+
+/* ---- vocab.txt ---- */
+
+static cdl_status read_vocabulary_lines(const char *path, const cdl_mapping *file,
+                                        cdl_vocabulary *vocabulary)
+{
+  const size_t good = cdl_utf8_well_formed(file->data, file->size);
+  size_t at = 0, number = 0;
+  text_line line;
+  cdl_bytes token = {0};
+  cdl_status status = CDL_OK;
+  while (status == CDL_OK && next_line(file, &at, &line)) {
+    token.count = 0;
+    if (good < at || memchr(line.text, '\0', line.bytes) != NULL)
+      status =
+          cdl_fail(CDL_DATA, "%s:%zu: expected a token in UTF-8 without NUL", path, number + 1);
+    if (status == CDL_OK)
+      status = cdl_bytes_append(&token, line.text, line.bytes);
+    if (status == CDL_OK)
+      status = cdl_bytes_append(&token, "", 1);
+    if (status == CDL_OK)
+      status = cdl_context(
+          cdl_vocabulary_add(vocabulary, (const char *)token.data, line.bytes, (int64_t)number),
+          "%s:%zu", path, number + 1);
+    number++;
+  }
+  free(token.data);
+  if (status == CDL_OK && number == 0)
+    return cdl_fail(CDL_DATA, "%s: no tokens", path);
+  return status;
+}
+
+static cdl_status load_wordpiece(const char *path, const cdl_tokenizer_settings *settings,
+                                 cdl_tokenizer *tokenizer)
+{
+  cdl_mapping file;
+  CDL_TRY(cdl_file_map(path, &file));
+  const cdl_status status = read_vocabulary_lines(path, &file, &tokenizer->vocabulary);
+  cdl_file_unmap(&file);
+  CDL_TRY(status);
+  const char *unknown = NULL;
+  CDL_TRY(cdl_tokenizer_settings_special(settings, CDL_MODEL_WORDPIECE, "unk_token", &unknown));
+  const int32_t id =
+      unknown != NULL ? cdl_vocabulary_find(&tokenizer->vocabulary, unknown, strlen(unknown)) : -1;
+  if (id < 0)
+    return cdl_fail(CDL_DATA, "%s: the unknown token \"%.64s\" is not in the vocabulary", path,
+                    unknown != NULL ? unknown : "");
+  CDL_TRY(cdl_wordpiece_prepare(tokenizer, "##", 100, id));
+  return finish(path, settings, tokenizer);
+}
+
+cdl_status cdl_tokenizer_load_wordpiece(const char *folder, const cdl_tokenizer_settings *settings,
+                                        cdl_tokenizer *tokenizer)
+{
+  tokenizer->kind = CDL_MODEL_WORDPIECE;
+  tokenizer->normalizer = (cdl_bert_normalizer){.present = true,
+                                                .clean_text = true,
+                                                .handle_chinese_chars = true,
+                                                .lowercase = true,
+                                                .strip_as_lowercase = true};
+  char *path = cdl_path_join(folder, "vocab.txt");
+  if (path == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory for a path");
+  const cdl_status status = load_wordpiece(path, settings, tokenizer);
+  free(path);
+  return status;
+}
+
+/* ---- vocab.json and merges.txt ---- */
+
+static cdl_status read_vocabulary_json(const char *path, cdl_vocabulary *vocabulary)
+{
+  json_t *root;
+  CDL_TRY(cdl_json_read(path, &root));
+  cdl_status status = CDL_OK;
+  const char *token;
+  json_t *id;
+  json_object_foreach(root, token, id)
+  {
+    status = json_is_integer(id)
+                 ? cdl_context(
+                       cdl_vocabulary_add(vocabulary, token, strlen(token), json_integer_value(id)),
+                       "%s", path)
+                 : cdl_fail(CDL_DATA, "%s: token \"%.64s\": expected a whole number", path, token);
+    if (status != CDL_OK)
+      break;
+  }
+  json_decref(root);
+  if (status == CDL_OK && vocabulary->count == 0)
+    return cdl_fail(CDL_DATA, "%s: no tokens", path);
+  return status;
+}
+
+static cdl_status split_merge(const char *path, size_t number, const text_line *line,
+                              cdl_merge_text *merge)
+{
+  const char *const end = line->text + line->bytes;
+  const char *words[3] = {0};
+  size_t bytes[3] = {0}, count = 0;
+  for (const char *at = line->text; at < end && count < 3; count++) {
+    while (at < end && (*at == ' ' || *at == '\t'))
+      at++;
+    words[count] = at;
+    while (at < end && *at != ' ' && *at != '\t')
+      at++;
+    bytes[count] = (size_t)(at - words[count]);
+    if (bytes[count] == 0)
+      break;
+  }
+  if (count != 2)
+    return cdl_fail(CDL_DATA, "%s:%zu: expected two tokens", path, number);
+  *merge = (cdl_merge_text){
+      .left = words[0], .left_bytes = bytes[0], .right = words[1], .right_bytes = bytes[1]};
+  return CDL_OK;
+}
+
+/* As Transformers reads the file: the first line is the version, and what follows the last line end is no merge. */
+static cdl_status read_merges(const char *path, const cdl_mapping *file, cdl_tokenizer *tokenizer)
+{
+  size_t at = 0, number = 0, count = 0, capacity = 0;
+  cdl_merge_text *merges = NULL;
+  text_line line;
+  cdl_status status = CDL_OK;
+  while (status == CDL_OK && next_line(file, &at, &line)) {
+    if (number++ == 0 || !line.ended)
+      continue;
+    if (count == capacity) {
+      capacity = 2 * capacity + 1024;
+      status = cdl_grow(&merges, capacity, sizeof *merges);
+    }
+    if (status == CDL_OK)
+      status = split_merge(path, number, &line, &merges[count++]);
+  }
+  if (status == CDL_OK)
+    status = cdl_context(cdl_bpe_prepare(tokenizer, merges, count), "%s", path);
+  free(merges);
+  return status;
+}
+
+static cdl_status load_bpe(const char *vocabulary, const char *merges,
+                           const cdl_tokenizer_settings *settings, cdl_tokenizer *tokenizer)
+{
+  cdl_mapping file;
+  CDL_TRY(read_vocabulary_json(vocabulary, &tokenizer->vocabulary));
+  CDL_TRY(cdl_file_map(merges, &file));
+  const cdl_status status = read_merges(merges, &file, tokenizer);
+  cdl_file_unmap(&file);
+  CDL_TRY(status);
+  return finish(vocabulary, settings, tokenizer);
+}
+
+cdl_status cdl_tokenizer_load_bpe(const char *folder, const cdl_tokenizer_settings *settings,
+                                  cdl_tokenizer *tokenizer)
+{
+  tokenizer->kind = CDL_MODEL_BPE;
+  tokenizer->bpe.unknown = -1;
+  tokenizer->bpe.use_regex = true;
+  char *vocabulary = cdl_path_join(folder, "vocab.json"),
+       *merges = cdl_path_join(folder, "merges.txt");
+  const cdl_status status = vocabulary == NULL || merges == NULL
+                                ? cdl_fail(CDL_MEMORY, "out of memory for a path")
+                                : load_bpe(vocabulary, merges, settings, tokenizer);
+  free(vocabulary);
+  free(merges);
+  return status;
+}

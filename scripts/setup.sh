@@ -1,0 +1,61 @@
+# shellcheck shell=bash
+# What quickstart and run-tests share: saying what happens, installing packages, building. Sourced, with the project's root as the
+# current folder; `install=no` leaves packages alone.
+
+# What the build and the programs need, by Debian's names (docs/dependencies.md has the reasons).
+# shellcheck disable=SC2034  # for those who source this file
+project_packages=(build-essential meson ninja-build pkg-config check
+  libjansson-dev libpcre2-dev libutf8proc-dev libopenblas0-pthread liblapacke)
+
+step() { printf '\n== %s\n' "$*"; }
+say() { printf '   %s\n' "$*"; }
+fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+
+# quietly HINT COMMAND ...: runs a command, shows its last lines and the hint only where it fails.
+quietly() {
+  local hint=$1 log
+  shift
+  log=$(mktemp) || fail "no room for a temporary file in ${TMPDIR:-/tmp}"
+  if "$@" >"$log" 2>&1; then rm -f "$log"; return 0; fi
+  tail -n 8 "$log" >&2
+  rm -f "$log"
+  fail "\`$*' failed, its last lines are above. $hint"
+}
+
+[ -w . ] || fail "cannot write in $PWD: copy the project to a folder of your own"
+
+is_installed() { dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed; }
+
+# need_packages PACKAGE ...: installs those that are missing; asks the network for nothing where none is.
+need_packages() {
+  local package missing=() as_root=()
+  if [ "${install:-yes}" = no ]; then say "packages: taken as installed (--no-install)"; return 0; fi
+  if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+    fail "this system has no apt. Install what these Debian packages hold by its own means, then call again with --no-install: $*"
+  fi
+  for package; do is_installed "$package" || missing+=("$package"); done
+  if [ ${#missing[@]} -eq 0 ]; then say "packages: all here"; return 0; fi
+
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null ||
+      fail "packages are missing, and this is neither root nor is sudo here. As root: apt-get install ${missing[*]}"
+    as_root=(sudo)
+  fi
+  say "packages: installing ${missing[*]}"
+  as_root+=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300)
+  quietly "Is the network there?" "${as_root[@]}" update
+  quietly "Is the network there, and may this user install packages?" \
+    "${as_root[@]}" install --no-install-recommends "${missing[@]}"
+}
+
+# build FOLDER [MESON OPTION ...]: sets the folder up once, then compiles what has changed.
+build() {
+  local folder=$1
+  shift
+  if [ ! -e "$folder/build.ninja" ]; then
+    say "$folder: setting up"
+    quietly "What is missing? docs/dependencies.md lists all." meson setup "$folder" "$@"
+  fi
+  say "$folder: compiling what has changed"
+  quietly "If the folder is of an older state, remove $folder and call again." ninja -C "$folder"
+}

@@ -1,0 +1,179 @@
+/* attention and attention_grad. */
+#include "bounds.h"
+#include "reference.h"
+#include "suite.h"
+
+#include <math.h>
+
+enum { MAX_SEQUENCES = 8 };
+
+typedef struct {
+  int32_t lengths[MAX_SEQUENCES];
+  int count, heads, d;
+  layout qkv, out;
+  float probability, scale;
+  double spread;
+  bool keep_log_sum;
+} attention;
+
+typedef struct {
+  cdl_packing packing;
+  cdl_dropout_mask mask;
+  attention_shape shape;
+} setting;
+
+static setting set_up(trial *t, const attention *a)
+{
+  setting s = {.packing = trial_packing(t, a->lengths, a->count)};
+  s.shape =
+      (attention_shape){a->count, a->heads, a->d, s.packing.host_offsets, (double)a->scale, NULL};
+  if (a->probability == 0)
+    return s;
+  cdl_step_record record = {.step = (uint32_t)random_bits(&t->random)};
+  record.seed[0] = (uint32_t)random_bits(&t->random);
+  record.seed[1] = (uint32_t)random_bits(&t->random);
+  const operand *step = trial_step(t, record);
+  s.mask = (cdl_dropout_mask){a->probability, 5, 7, step->view};
+  double *keep = trial_doubles(t, attention_scores(&s.shape)), *at = keep;
+  for (int i = 0; i < a->count; i++)
+    for (int64_t e = 0; e < (int64_t)a->heads * a->lengths[i] * a->lengths[i]; e++)
+      *at++ = dropout_keeps(&record, (double)a->probability, 5, 7,
+                            (uint32_t)s.packing.host_examples[i], (uint64_t)e)
+                  ? 1 / (1 - (double)a->probability)
+                  : 0;
+  s.shape.keep = keep;
+  return s;
+}
+
+static void attention_case(trial *t, const void *parameters)
+{
+  const attention *a = parameters;
+  const setting s = set_up(t, a);
+  const int64_t width = (int64_t)a->heads * a->d, tokens = s.packing.tokens;
+  operand *qkv = trial_operand(t, "qkv", ROLE_IN, CDL_F32, shape_2d(tokens, 3 * width), a->qkv);
+  operand *out = trial_operand(t, "out", ROLE_OUT, CDL_F32, shape_2d(tokens, width), a->out);
+  operand *log_sum = a->keep_log_sum ? trial_operand(t, "log_sum", ROLE_OUT, CDL_F32,
+                                                     shape_2d(a->heads, tokens), LAYOUT_OFFSET)
+                                     : NULL;
+  fill_normal(t, qkv, a->spread);
+  if (!trial_run(t, CDL_ARGS(attention, .out = out->view, .qkv = qkv->view,
+                             .log_sum = log_sum == NULL ? (cdl_tensor){0} : log_sum->view,
+                             .packing = &s.packing, .heads = a->heads, .scale = a->scale,
+                             .mask = s.mask)))
+    return;
+  double *want = trial_doubles(t, out->count), *bound = trial_doubles(t, out->count);
+  double *want_sum = trial_doubles(t, a->heads * tokens),
+         *sum_bound = trial_doubles(t, a->heads * tokens);
+  attention_reference(&s.shape, qkv->value, want, want_sum, bound, sum_bound);
+  const double c = bound_constant(CDL_OP_attention) * unit_roundoff(CDL_F32);
+  for (int64_t i = 0; i < out->count; i++)
+    bound[i] = c * bound[i] + smallest_normal(CDL_F32);
+  for (int64_t i = 0; i < a->heads * tokens; i++)
+    sum_bound[i] = c * sum_bound[i];
+  trial_compare(t, out, want, bound);
+  if (log_sum != NULL)
+    trial_compare(t, log_sum, want_sum, sum_bound);
+}
+
+static void attention_grad_case(trial *t, const void *parameters)
+{
+  const attention *a = parameters;
+  const setting s = set_up(t, a);
+  const int64_t width = (int64_t)a->heads * a->d, tokens = s.packing.tokens;
+  operand *qkv = trial_operand(t, "qkv", ROLE_IN, CDL_F32, shape_2d(tokens, 3 * width), a->qkv);
+  operand *d_out = trial_operand(t, "d_out", ROLE_IN, CDL_F32, shape_2d(tokens, width), a->out);
+  operand *log_sum =
+      trial_operand(t, "log_sum", ROLE_IN, CDL_F32, shape_2d(a->heads, tokens), LAYOUT_OFFSET);
+  operand *d_qkv =
+      trial_operand(t, "d_qkv", ROLE_OUT, CDL_F32, shape_2d(tokens, 3 * width), a->qkv);
+  fill_normal(t, qkv, a->spread);
+  fill_normal(t, d_out, 1);
+  double *out = trial_doubles(t, d_out->count);
+  attention_reference(&s.shape, qkv->value, out, log_sum->value, NULL, NULL);
+  operand_settle(log_sum);
+  if (!trial_run(t, CDL_ARGS(attention_grad, .d_qkv = d_qkv->view, .d_out = d_out->view,
+                             .qkv = qkv->view, .log_sum = log_sum->view, .packing = &s.packing,
+                             .heads = a->heads, .scale = a->scale, .mask = s.mask)))
+    return;
+  double *want = trial_doubles(t, d_qkv->count), *bound = trial_doubles(t, d_qkv->count);
+  attention_grad_reference(&s.shape, qkv->value, d_out->value, want, bound);
+  for (int64_t i = 0; i < d_qkv->count; i++)
+    bound[i] = bound_constant(CDL_OP_attention_grad) * unit_roundoff(CDL_F32) * bound[i] +
+               smallest_normal(CDL_F32);
+  trial_compare(t, d_qkv, want, bound);
+}
+
+static void add(suite *s, unsigned flags, const attention *a)
+{
+  ADD(s, attention, CDL_F32, flags, attention_case, a,
+      "%d sequences of %d, %d, ..., %d heads of %d, scale %g, p %g, %s from %s%s", a->count,
+      (int)a->lengths[0], (int)a->lengths[1], a->heads, a->d, (double)a->scale,
+      (double)a->probability, layout_name(a->out), layout_name(a->qkv),
+      a->keep_log_sum ? ", log_sum" : "");
+  ADD(s, attention_grad, CDL_F32, flags, attention_grad_case, a,
+      "%d sequences of %d, %d, ..., %d heads of %d, scale %g, p %g, %s from %s", a->count,
+      (int)a->lengths[0], (int)a->lengths[1], a->heads, a->d, (double)a->scale,
+      (double)a->probability, layout_name(a->out), layout_name(a->qkv));
+}
+
+void register_attention(suite *s)
+{
+  static const int heads[] = {1, 3, 12}, sizes[] = {1, 5, 32, 64};
+  for (size_t h = 0; h < 3; h++)
+    for (size_t d = 0; d < 4; d++) {
+      attention a = {.lengths = {1, 2, 13, 37},
+                     .count = 4,
+                     .heads = heads[h],
+                     .d = sizes[d],
+                     .qkv = (layout)((h + d) % LAYOUT_COUNT),
+                     .out = (layout)((h + 2 * d + 1) % LAYOUT_COUNT),
+                     .scale = 1 / sqrtf((float)sizes[d]),
+                     .spread = 1,
+                     .keep_log_sum = d % 2 == 0};
+      add(s, 0, &a);
+      a.probability = h == 0 ? 0.1F : h == 1 ? 0.5F : 0.9F;
+      a.keep_log_sum = !a.keep_log_sum;
+      add(s, 0, &a);
+    }
+  static const attention others[] = {
+      {.lengths = {1}, .count = 1, .heads = 1, .d = 1, .scale = 1, .spread = 1},
+      {.lengths = {17, 64, 65},
+       .count = 3,
+       .heads = 2,
+       .d = 16,
+       .scale = 1,
+       .spread = 6,
+       .keep_log_sum = true}, /* scores in the hundreds */
+      {.lengths = {19, 4}, .count = 2, .heads = 2, .d = 8, .scale = -0.5F, .spread = 1},
+      {.lengths = {129},
+       .count = 1,
+       .heads = 1,
+       .d = 7,
+       .scale = 0.3F,
+       .spread = 1,
+       .qkv = LAYOUT_COLUMNS},
+      {.lengths = {7, 0, 5},
+       .count = 3,
+       .heads = 2,
+       .d = 4,
+       .scale = 0.5F,
+       .spread = 1,
+       .keep_log_sum = true},
+      {.count = 0, .heads = 2, .d = 4, .scale = 1, .spread = 1},
+  };
+  for (size_t k = 0; k < sizeof others / sizeof *others; k++)
+    add(s, 0, &others[k]);
+  for (size_t h = 0; h < 3; h++) {
+    const attention a = {.lengths = {1, 2, 131, 130, 512},
+                         .count = 5,
+                         .heads = heads[h],
+                         .d = h == 0   ? 64
+                              : h == 1 ? 5
+                                       : 32,
+                         .scale = 0.2F,
+                         .spread = 1,
+                         .keep_log_sum = true,
+                         .probability = h == 1 ? 0.1F : 0};
+    add(s, CASE_LARGE, &a);
+  }
+}

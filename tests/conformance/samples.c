@@ -1,0 +1,162 @@
+/* A small valid call of each op. Views are columns out of wider matrices, so that one column more would still lie in the
+ * buffer and in no other row: what is then wrong is the size alone. */
+#include "suite.h"
+
+static cdl_tensor in(trial *t, const char *name, cdl_dtype dtype, shape n)
+{
+  operand *o = trial_operand(t, name, ROLE_IN, dtype, n, LAYOUT_COLUMNS);
+  if (dtype == CDL_I32 || dtype == CDL_U8)
+    fill_integers(t, o, 0, 1);
+  else
+    fill_normal(t, o, 1);
+  return o->view;
+}
+
+static cdl_tensor out(trial *t, const char *name, cdl_dtype dtype, shape n)
+{
+  operand *o = trial_operand(t, name, ROLE_INOUT, dtype, n, LAYOUT_COLUMNS);
+  if (dtype == CDL_I32 || dtype == CDL_U8)
+    fill_integers(t, o, 0, 1);
+  else
+    fill_normal(t, o, 1);
+  return o->view;
+}
+
+static cdl_tensor integers(trial *t, const char *name, const double *values, int64_t count)
+{
+  operand *o = trial_operand(t, name, ROLE_IN, CDL_I32, shape_1d(count), LAYOUT_COLUMNS);
+  fill_values(o, values);
+  return o->view;
+}
+
+static cdl_tensor step(trial *t)
+{
+  return trial_step(t, (cdl_step_record){1e-3F, 0.1F, 0.001F, 0.5F, 1, {2, 3}, 0})->view;
+}
+
+static const cdl_packing *packing(trial *t)
+{
+  cdl_packing *p = trial_memory(t, 1, sizeof *p);
+  *p = trial_packing(t, (const int32_t[]){4, 3}, 2);
+  return p;
+}
+
+static const cdl_weight *weight(trial *t)
+{
+  operand *source = trial_operand(t, "source", ROLE_IN, CDL_F32, shape_2d(5, 6), LAYOUT_COLUMNS);
+  fill_normal(t, source, 1);
+  return trial_weight(t, &source, 1);
+}
+
+static cdl_tensor matrix(trial *t, const char *name, int64_t rows, int64_t columns)
+{
+  return in(t, name, t->dtype, shape_2d(rows, columns));
+}
+
+static cdl_tensor result(trial *t, const char *name, int64_t rows, int64_t columns)
+{
+  return out(t, name, t->dtype, shape_2d(rows, columns));
+}
+
+#define SAMPLE(op, ...)                                                                         \
+  static void build_##op(trial *t, void *args)                                                  \
+  {                                                                                             \
+    *(cdl_##op##_args *)args = (cdl_##op##_args){.size = sizeof(cdl_##op##_args), __VA_ARGS__}; \
+  }
+
+SAMPLE(copy, .out = result(t, "out", 5, 6), .x = matrix(t, "x", 5, 6))
+SAMPLE(cast, .out = out(t, "out", t->dtype, shape_2d(5, 6)),
+       .x = in(t, "x", t->dtype == CDL_F32 ? CDL_BF16 : CDL_F32, shape_2d(5, 6)))
+SAMPLE(permute, .out = result(t, "out", 6, 5), .x = matrix(t, "x", 5, 6), .order = {0, 1, 3, 2})
+SAMPLE(fill, .out = result(t, "out", 5, 6), .value = 2)
+SAMPLE(gather_rows, .out = result(t, "out", 3, 6), .table = matrix(t, "table", 5, 6),
+       .index = integers(t, "index", (const double[]){4, 0, 4}, 3))
+SAMPLE(scatter_add_rows, .table = result(t, "table", 5, 6), .x = matrix(t, "x", 3, 6),
+       .order = integers(t, "order", (const double[]){1, 0, 2}, 3),
+       .segment = integers(t, "segment", (const double[]){0, 1, 3}, 3),
+       .target = integers(t, "target", (const double[]){4, 1}, 2))
+SAMPLE(gemm, .out = out(t, "out", t->dtype == CDL_F64 ? CDL_F64 : CDL_F32, shape_2d(6, 6)),
+       .a = matrix(t, "a", 6, 6), .b = matrix(t, "b", 6, 6), .alpha = 1, .beta = 1)
+SAMPLE(unary, .out = result(t, "out", 5, 6), .x = matrix(t, "x", 5, 6), .function = CDL_UNARY_EXP)
+SAMPLE(unary_grad, .d_x = result(t, "d_x", 5, 6), .d_out = matrix(t, "d_out", 5, 6),
+       .x = matrix(t, "x", 5, 6), .activation = CDL_ACTIVATION_GELU)
+SAMPLE(binary, .out = result(t, "out", 5, 6), .x = matrix(t, "x", 5, 6), .y = matrix(t, "y", 5, 6),
+       .function = CDL_BINARY_ADD)
+SAMPLE(axpby, .out = result(t, "out", 5, 6), .x = matrix(t, "x", 5, 6), .alpha = 1, .beta = 1)
+SAMPLE(reduce, .out = result(t, "out", 5, 1), .x = matrix(t, "x", 5, 6), .axis = 3)
+SAMPLE(softmax, .out = result(t, "out", 5, 6), .x = matrix(t, "x", 5, 6), .scale = 1)
+SAMPLE(softmax_grad, .d_x = result(t, "d_x", 5, 6), .d_out = matrix(t, "d_out", 5, 6),
+       .out = matrix(t, "out", 5, 6), .scale = 1)
+SAMPLE(layer_norm, .out = result(t, "out", 5, 6), .x = matrix(t, "x", 5, 6),
+       .gain = matrix(t, "gain", 1, 6), .bias = matrix(t, "bias", 1, 6),
+       .mean = result(t, "mean", 1, 5), .rstd = result(t, "rstd", 1, 5), .epsilon = 1e-5F)
+SAMPLE(layer_norm_grad, .d_x = result(t, "d_x", 5, 6), .d_gain = result(t, "d_gain", 1, 6),
+       .d_bias = result(t, "d_bias", 1, 6), .d_out = matrix(t, "d_out", 5, 6),
+       .x = matrix(t, "x", 5, 6), .gain = matrix(t, "gain", 1, 6), .mean = matrix(t, "mean", 1, 5),
+       .rstd = matrix(t, "rstd", 1, 5))
+SAMPLE(dropout, .out = result(t, "out", 7, 6), .x = matrix(t, "x", 7, 6),
+       .mask = {0.25F, 1, 2, step(t)}, .packing = packing(t))
+SAMPLE(cross_entropy, .loss = result(t, "loss", 1, 1), .d_logits = result(t, "d_logits", 3, 6),
+       .logits = matrix(t, "logits", 3, 6),
+       .labels = integers(t, "labels", (const double[]){0, 5, 2}, 3),
+       .class_weight = matrix(t, "class_weight", 1, 6), .step = step(t))
+SAMPLE(squared_error, .loss = result(t, "loss", 1, 1), .d_out = result(t, "d_out", 1, 6),
+       .out = matrix(t, "out", 1, 6), .target = matrix(t, "target", 1, 6), .step = step(t))
+SAMPLE(adamw, .parameter = result(t, "parameter", 5, 6), .moment1 = result(t, "moment1", 5, 6),
+       .moment2 = result(t, "moment2", 5, 6), .gradient = matrix(t, "gradient", 5, 6),
+       .grad_scale = matrix(t, "grad_scale", 1, 1), .step = step(t), .beta1 = 0.9, .beta2 = 0.999,
+       .epsilon = 1e-8, .rate = 1)
+SAMPLE(any_non_finite, .flag = out(t, "flag", CDL_I32, shape_1d(1)), .x = matrix(t, "x", 5, 6))
+SAMPLE(linear, .out = result(t, "out", 3, 5), .pre = result(t, "pre", 3, 5),
+       .x = matrix(t, "x", 3, 6), .bias = matrix(t, "bias", 1, 5), .weight = weight(t),
+       .activation = CDL_ACTIVATION_GELU)
+SAMPLE(linear_grad, .d_x = result(t, "d_x", 3, 6), .d_out = matrix(t, "d_out", 3, 5),
+       .pre = matrix(t, "pre", 3, 6), .weight = weight(t), .activation = CDL_ACTIVATION_GELU)
+SAMPLE(low_rank, .out = result(t, "out", 3, 5), .hidden = result(t, "hidden", 3, 2),
+       .x = matrix(t, "x", 3, 6), .a = matrix(t, "a", 2, 6), .b = matrix(t, "b", 5, 2), .scale = 1)
+SAMPLE(low_rank_grad, .d_x = result(t, "d_x", 3, 6), .d_a = result(t, "d_a", 2, 6),
+       .d_b = result(t, "d_b", 5, 2), .d_out = matrix(t, "d_out", 3, 5),
+       .hidden = matrix(t, "hidden", 3, 2), .x = matrix(t, "x", 3, 6), .a = matrix(t, "a", 2, 6),
+       .b = matrix(t, "b", 5, 2), .scale = 1)
+SAMPLE(add_layer_norm, .out = result(t, "out", 5, 6), .sum = result(t, "sum", 5, 6),
+       .x = matrix(t, "x", 5, 6), .residual = matrix(t, "residual", 5, 6),
+       .gain = matrix(t, "gain", 1, 6), .bias = matrix(t, "bias", 1, 6),
+       .mean = result(t, "mean", 1, 5), .rstd = result(t, "rstd", 1, 5), .epsilon = 1e-5F)
+SAMPLE(attention, .out = result(t, "out", 7, 6), .qkv = matrix(t, "qkv", 7, 18),
+       .log_sum = result(t, "log_sum", 2, 7), .packing = packing(t), .heads = 2, .scale = 0.5F,
+       .mask = {0.25F, 1, 2, step(t)})
+SAMPLE(attention_grad, .d_qkv = result(t, "d_qkv", 7, 18), .d_out = matrix(t, "d_out", 7, 6),
+       .qkv = matrix(t, "qkv", 7, 18), .log_sum = matrix(t, "log_sum", 2, 7), .packing = packing(t),
+       .heads = 2, .scale = 0.5F, .mask = {0.25F, 1, 2, step(t)})
+SAMPLE(clip_norm, .norm = result(t, "norm", 1, 1), .factor = result(t, "factor", 1, 1),
+       .gradient = matrix(t, "gradient", 5, 6), .max_norm = 1)
+SAMPLE(svd, .u = result(t, "u", 5, 4), .sigma = result(t, "sigma", 1, 4),
+       .vt = result(t, "vt", 4, 4), .a = matrix(t, "a", 5, 4))
+SAMPLE(lu_solve, .x = result(t, "x", 4, 3), .a = matrix(t, "a", 4, 4), .b = matrix(t, "b", 4, 3))
+SAMPLE(lu_inverse, .out = result(t, "out", 4, 4), .a = matrix(t, "a", 4, 4))
+SAMPLE(qr, .q = result(t, "q", 5, 4), .r = result(t, "r", 4, 4), .a = matrix(t, "a", 5, 4))
+SAMPLE(eigh, .values = result(t, "values", 1, 4), .vectors = result(t, "vectors", 4, 4),
+       .a = matrix(t, "a", 4, 4))
+
+sample_builder *sample_of(cdl_op op)
+{
+  static sample_builder *const builders[CDL_OP_COUNT] = {
+#define CDL_OP(name, tier) [CDL_OP_##name] = build_##name,
+#include "condlora/ops.def"
+#undef CDL_OP
+  };
+  return builders[op];
+}
+
+bool sample_takes(cdl_op op, cdl_dtype dtype)
+{
+  if (dtype == CDL_F32)
+    return true;
+  if (op == CDL_OP_copy || op == CDL_OP_permute)
+    return dtype != CDL_DTYPE_COUNT;
+  if (op == CDL_OP_fill)
+    return dtype == CDL_F64 || dtype == CDL_I32;
+  if (op == CDL_OP_cast || op == CDL_OP_gemm)
+    return dtype == CDL_F64 || dtype == CDL_BF16;
+  return dtype == CDL_F64 && (op == CDL_OP_any_non_finite || op_find(op)->tier == TIER_HOST);
+}

@@ -1,0 +1,447 @@
+/* The numbers of PyTorch: every golden case named on the command line, on one backend. README.md says what a case holds
+ * and where the bounds come from. */
+#include <dirent.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "condlora/safetensors.h"
+#include "model/adapter_io.h"
+#include "train/loss.h"
+#include "train/trainer.h"
+
+enum { STEPS_MOST = 1000 };
+
+typedef struct {
+  char folder[4096], scratch[4096];
+  json_t *json;
+  cdl_safetensors *expected;
+  cdl_settings settings;
+  cdl_job job;
+  double losses[STEPS_MOST], norms[STEPS_MOST], rates[STEPS_MOST];
+  int64_t steps;
+  double limit_factor; /* 1 on the CPU; other devices sum in another order */
+  double worst;        /* error / bound over all that was compared */
+  int failures;
+} parity_case;
+
+/* ---- Comparing ----------------------------------------------------------------------------------------------------------- */
+
+static void judge(parity_case *c, const char *what, double error, double bound)
+{
+  const double share = error / (bound * c->limit_factor);
+  if (!(share <= c->worst))
+    c->worst = share;
+  if (getenv("CDL_PARITY_VERBOSE") != NULL)
+    printf("  %6.3f %s\n", share, what);
+  if (!(share <= 1)) {
+    c->failures++;
+    printf("  FAIL %s: error %.3g, bound %.3g\n", what, error, bound * c->limit_factor);
+  }
+}
+
+static const cdl_stored_tensor *find(parity_case *c, const char *name)
+{
+  const cdl_stored_tensor *t = cdl_safetensors_find(c->expected, name);
+  if (t == NULL) {
+    printf("  FAIL expected.safetensors has no %s\n", name);
+    c->failures++;
+  }
+  return t;
+}
+
+static double element(const cdl_stored_tensor *t, size_t i)
+{
+  if (t->type == CDL_STORED_F64) {
+    double v;
+    memcpy(&v, (const char *)t->data + i * sizeof v, sizeof v);
+    return v;
+  }
+  float v;
+  memcpy(&v, (const char *)t->data + i * sizeof v, sizeof v);
+  return (double)v;
+}
+
+static size_t elements(const cdl_stored_tensor *t)
+{
+  return t->bytes / cdl_stored_type_bytes(t->type);
+}
+
+/* |Δ| ≤ bound · max(floor, |y|), element by element. */
+static void compare_each(parity_case *c, const char *what, const cdl_stored_tensor *truth, const float *values,
+                         size_t count, double bound)
+{
+  if (truth == NULL)
+    return;
+  if (elements(truth) != count) {
+    printf("  FAIL %s: %zu values, expected %zu\n", what, count, elements(truth));
+    c->failures++;
+    return;
+  }
+  double worst_error = 0, worst_bound = bound;
+  for (size_t i = 0; i < count; i++) {
+    const double y = element(truth, i), error = fabs((double)values[i] - y), allowed = bound * fmax(1, fabs(y));
+    if (!(error / allowed <= worst_error / worst_bound)) {
+      worst_error = error;
+      worst_bound = allowed;
+    }
+  }
+  judge(c, what, worst_error, worst_bound);
+}
+
+static bool zero_in_exact_arithmetic(const parity_case *c, const char *name)
+{
+  size_t i;
+  json_t *item;
+  json_array_foreach(json_object_get(json_object_get(c->json, "zero_gradients"), "tensors"), i, item)
+    if (strcmp(json_string_value(item), name) == 0)
+      return true;
+  return false;
+}
+
+/* A parameter's name in the adapter's file; for `full` the model's own. */
+static void file_name(const parity_case *c, const cdl_parameter *p, char *name, size_t bytes)
+{
+  const bool full = strcmp(c->settings.method, "full") == 0;
+  snprintf(name, bytes, "%s%s", full ? "" : "base_model.model.", p->name);
+}
+
+/* ---- The parts of a case ---------------------------------------------------------------------------------------------------- */
+
+static void compare_ids(parity_case *c)
+{
+  const cdl_stored_tensor *ids = find(c, "data.input_ids"), *offsets = find(c, "data.offsets");
+  const cdl_stored_tensor *types = find(c, "data.token_type_ids");
+  const cdl_tokens tokens = cdl_dataset_tokens(c->job.train);
+  if (ids == NULL || offsets == NULL || types == NULL)
+    return;
+  bool same = elements(offsets) == tokens.count + 1 && elements(ids) == tokens.offsets[tokens.count];
+  for (size_t i = 0; same && i <= tokens.count; i++) {
+    int32_t offset;
+    memcpy(&offset, (const char *)offsets->data + i * 4, 4);
+    same = (uint64_t)offset == tokens.offsets[i];
+  }
+  for (size_t i = 0; same && i < elements(ids); i++) {
+    int32_t id, type;
+    memcpy(&id, (const char *)ids->data + i * 4, 4);
+    memcpy(&type, (const char *)types->data + i * 4, 4);
+    same = id == tokens.ids[i] && type == tokens.type_ids[i];
+  }
+  judge(c, "ids", same ? 0 : INFINITY, 1);
+}
+
+static cdl_status download(cdl_job *job, cdl_tensor t, float **values)
+{
+  const size_t bytes = (size_t)cdl_elements(t) * sizeof(float);
+  *values = malloc(bytes);
+  if (*values == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory");
+  cdl_download(job->queue, *values, t, bytes);
+  return cdl_sync(job->queue);
+}
+
+/* Logits of the first batch; `merged` as evaluation computes them. */
+static cdl_status compare_logits(parity_case *c, const char *what, double bound, bool merged)
+{
+  cdl_job *job = &c->job;
+  const size_t count = (size_t)c->settings.batch_size;
+  uint32_t *rows = cdl_all_rows(count);
+  float *logits = calloc(cdl_dataset_count(job->train) * (size_t)job->labels, sizeof *logits);
+  cdl_evaluation evaluation;
+  CDL_TRY(cdl_evaluation_create(&evaluation, job->train, rows, count, job->labels, job->first_position));
+  CDL_TRY(cdl_encoder_plan(job->encoder, job->queue, (cdl_batch_limits){0}, cdl_evaluation_limits(&evaluation)));
+  cdl_adapter_materialize(job->adapter, job->queue);
+  if (merged)
+    CDL_TRY(cdl_evaluation_run(&evaluation, job->encoder, job->queue, logits, NULL));
+  else
+    for (size_t b = 0; b < evaluation.plan.batches; b++) {
+      static const cdl_dropout_rates none = {0};
+      const size_t first = evaluation.plan.first[b], n = evaluation.plan.first[b + 1] - first;
+      CDL_TRY(cdl_batch_fill(&evaluation.batch, job->train, evaluation.plan.rows + first, n, job->first_position));
+      const cdl_token_batch view = cdl_batch_view(&evaluation.batch);
+      CDL_TRY(cdl_encoder_load_batch(job->encoder, job->queue, &view));
+      float *part;
+      CDL_TRY(download(job, cdl_encoder_forward(job->encoder, job->queue, &none, (cdl_tensor){0}, false), &part));
+      for (size_t i = 0; i < n; i++)
+        memcpy(logits + evaluation.plan.rows[first + i] * (size_t)job->labels, part + i * (size_t)job->labels,
+               (size_t)job->labels * sizeof *part);
+      free(part);
+    }
+  char line[128];
+  snprintf(line, sizeof line, "%s%s", what, merged ? " (merged)" : "");
+  compare_each(c, line, find(c, what), logits, count * (size_t)job->labels, bound);
+  cdl_evaluation_release(&evaluation);
+  free(logits);
+  free(rows);
+  return CDL_OK;
+}
+
+/* ‖Δ‖ ≤ 2e-5 · max(‖g‖, 1e-6 · the norm of all gradients), tensor by tensor. */
+static cdl_status compare_gradients(parity_case *c, double bound)
+{
+  cdl_job *job = &c->job;
+  const size_t count = cdl_adapter_parameter_count(job->adapter);
+  double all = 0;
+  for (size_t i = 0; i < cdl_safetensors_count(c->expected); i++) {
+    const cdl_stored_tensor *t = cdl_safetensors_at(c->expected, i);
+    for (size_t j = 0; strncmp(t->name, "gradient/", 9) == 0 && j < elements(t); j++)
+      all += element(t, j) * element(t, j);
+  }
+  for (size_t i = 0; i < count; i++) {
+    const cdl_parameter *p = cdl_adapter_parameter(job->adapter, i);
+    char name[256], key[300];
+    file_name(c, p, name, sizeof name);
+    snprintf(key, sizeof key, "gradient/%s", name);
+    const cdl_stored_tensor *truth = find(c, key);
+    if (truth == NULL || zero_in_exact_arithmetic(c, name))
+      continue;
+    float *values;
+    CDL_TRY(download(job, p->gradient, &values));
+    double error = 0, norm = 0;
+    for (size_t j = 0; j < elements(truth); j++) {
+      const double y = element(truth, j), d = (double)values[j] - y;
+      error += d * d;
+      norm += y * y;
+    }
+    judge(c, key, sqrt(error), bound * fmax(sqrt(norm), 1e-6 * sqrt(all)));
+    free(values);
+  }
+  return CDL_OK;
+}
+
+/* Loss and gradients of the first batch, by the same calls that a step makes. */
+static cdl_status compare_first_batch(parity_case *c)
+{
+  cdl_job *job = &c->job;
+  cdl_queue *q = job->queue;
+  const size_t count = (size_t)c->settings.batch_size;
+  static const cdl_dropout_rates none = {0};
+  const cdl_tokens tokens = cdl_dataset_tokens(job->train);
+  uint32_t *rows = cdl_all_rows(count);
+  cdl_batch_bound bound;
+  cdl_batch batch;
+  cdl_loss loss;
+  cdl_step_record record = {0};
+  CDL_TRY(cdl_batch_bound_of(&tokens, rows, count, count, &bound));
+  const cdl_batch_limits limits = {.tokens = (int32_t)bound.tokens, .sequences = (int32_t)count, .longest = (int32_t)bound.longest};
+  CDL_TRY(cdl_encoder_plan(job->encoder, q, limits, (cdl_batch_limits){0}));
+  if (!cdl_batch_allocate(&batch, bound))
+    return cdl_fail(CDL_MEMORY, "out of memory");
+  CDL_TRY(cdl_loss_create(&loss, job, &c->settings, count));
+  cdl_loss_begin_step(&loss, q, job->train, rows, count, &record);
+  cdl_adapter_materialize(job->adapter, q);
+  cdl_adapter_zero_gradients(job->adapter, q);
+  CDL_TRY(cdl_batch_fill(&batch, job->train, rows, count, job->first_position));
+  const cdl_token_batch view = cdl_batch_view(&batch);
+  CDL_TRY(cdl_encoder_load_batch(job->encoder, q, &view));
+  const cdl_tensor logits = cdl_encoder_forward(job->encoder, q, &none, loss.step, true);
+  cdl_loss_forward_backward(&loss, q, &batch, logits, cdl_encoder_d_logits(job->encoder));
+  cdl_encoder_backward(job->encoder, q);
+  cdl_adapter_pull_back(job->adapter, q);
+  float value, norm;
+  CDL_TRY(cdl_loss_end_step(&loss, q, &value, &norm));
+  const cdl_stored_tensor *truth = find(c, "loss");
+  if (truth != NULL)
+    judge(c, "loss of the first batch", fabs((double)value - element(truth, 0)), 1e-5 * fmax(1, fabs(element(truth, 0))));
+  CDL_TRY(compare_gradients(c, 2e-5));
+  cdl_loss_release(&loss);
+  cdl_batch_free(&batch);
+  free(rows);
+  return CDL_OK;
+}
+
+static void remember_step(void *user, const cdl_step_report *report)
+{
+  parity_case *c = user;
+  if (report->step > STEPS_MOST)
+    return;
+  c->losses[report->step - 1] = report->loss;
+  c->norms[report->step - 1] = report->gradient_norm;
+  c->rates[report->step - 1] = report->learning_rate;
+  c->steps = report->step;
+}
+
+static cdl_status compare_training(parity_case *c)
+{
+  const cdl_train_events events = {.user = c, .stepped = remember_step};
+  cdl_train_summary summary;
+  CDL_TRY(cdl_train(&c->job, &c->settings, &events, &summary));
+  const cdl_stored_tensor *losses = find(c, "losses"), *norms = find(c, "gradient_norms"), *rates = find(c, "rates");
+  if (losses == NULL || norms == NULL || rates == NULL)
+    return CDL_OK;
+  judge(c, "number of steps", fabs((double)c->steps - (double)elements(losses)), 0.5);
+  for (int64_t s = 0; s < c->steps && (size_t)s < elements(losses); s++) {
+    const double loss = element(losses, (size_t)s), norm = element(norms, (size_t)s), rate = element(rates, (size_t)s);
+    char what[64];
+    snprintf(what, sizeof what, "loss of step %lld", (long long)s + 1);
+    judge(c, what, fabs(c->losses[s] - loss), 1e-5 * fmax(1, fabs(loss)));
+    snprintf(what, sizeof what, "gradient norm of step %lld", (long long)s + 1);
+    judge(c, what, fabs(c->norms[s] - norm), 2e-5 * fmax(1e-3, fabs(norm)));
+    snprintf(what, sizeof what, "learning rate of step %lld", (long long)s + 1);
+    judge(c, what, fabs(c->rates[s] - rate), 1e-12 * fabs(rate) + 1e-300);
+  }
+  for (size_t i = 0; i < cdl_adapter_parameter_count(c->job.adapter); i++) {
+    const cdl_parameter *p = cdl_adapter_parameter(c->job.adapter, i);
+    char name[256], key[300];
+    file_name(c, p, name, sizeof name);
+    snprintf(key, sizeof key, "final/%s", name);
+    if (zero_in_exact_arithmetic(c, name))
+      continue;
+    float *values;
+    CDL_TRY(download(&c->job, p->value, &values));
+    compare_each(c, key, find(c, key), values, (size_t)cdl_elements(p->value), 2e-5);
+    free(values);
+  }
+  CDL_TRY(compare_logits(c, "final_logits", 2e-5, false));
+  return compare_logits(c, "final_logits", 2e-5, true);
+}
+
+/* ---- Reading a case ------------------------------------------------------------------------------------------------------------ */
+
+static cdl_status set(parity_case *c, const char *field, const char *value)
+{
+  return cdl_settings_set(&c->settings, cdl_setting_find(field), value);
+}
+
+/* A key of case.json as a setting: numbers, strings and lists of either. */
+static cdl_status set_from(parity_case *c, const char *key, const char *field)
+{
+  const json_t *value = json_object_get(c->json, key);
+  char text[1024] = "";
+  if (value == NULL || json_is_null(value))
+    return CDL_OK;
+  const size_t count = json_is_array(value) ? json_array_size(value) : 1;
+  for (size_t i = 0; i < count; i++) {
+    const json_t *item = json_is_array(value) ? json_array_get(value, i) : value;
+    const size_t used = strlen(text);
+    const char *comma = i > 0 ? "," : "";
+    if (json_is_string(item))
+      snprintf(text + used, sizeof text - used, "%s%s", comma, json_string_value(item));
+    else if (json_is_integer(item))
+      snprintf(text + used, sizeof text - used, "%s%lld", comma, (long long)json_integer_value(item));
+    else
+      snprintf(text + used, sizeof text - used, "%s%.17g", comma, json_number_value(item));
+  }
+  return set(c, field, text);
+}
+
+static cdl_status set_path(parity_case *c, const char *field, const char *name)
+{
+  char path[4300];
+  snprintf(path, sizeof path, "%s/%s", c->folder, name);
+  return access(path, F_OK) == 0 ? set(c, field, path) : CDL_OK;
+}
+
+static cdl_status read_settings(parity_case *c, const char *backend)
+{
+  static const char *const fields[][2] = {
+      {"method", "method"},           {"text_columns", "text_columns"}, {"label_column", "label_column"},
+      {"labels", "labels"},           {"max_length", "max_length"},     {"batch_size", "batch_size"},
+      {"accumulate", "accumulate"},   {"epochs", "epochs"},             {"max_steps", "max_steps"},
+      {"lr", "lr"},                   {"schedule", "schedule"},         {"cycles", "num_cycles"},
+      {"power", "power"},             {"end_rate", "end_lr"},           {"warmup_ratio", "warmup_ratio"},
+      {"weight_decay", "weight_decay"}, {"decay", "decay"},             {"max_grad_norm", "max_grad_norm"},
+      {"label_smoothing", "label_smoothing"}, {"class_weights", "class_weights"}};
+  for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+    CDL_TRY(set_from(c, fields[i][0], fields[i][1]));
+  CDL_TRY(set_path(c, "model", "model"));
+  CDL_TRY(set_path(c, "init_adapter", "adapter"));
+  CDL_TRY(set_path(c, "train", json_string_value(json_object_get(c->json, "train"))));
+  CDL_TRY(set(c, "dropout", "0"));
+  CDL_TRY(set(c, "dev_fraction", "0"));
+  CDL_TRY(set(c, "eval_every", "0"));
+  CDL_TRY(set(c, "no_shuffle", NULL));
+  CDL_TRY(set(c, "backend", backend));
+  c->settings.regression = strcmp(json_string_value(json_object_get(c->json, "task")), "regression") == 0;
+  if (c->settings.regression) {
+    free(c->settings.labels);
+    c->settings.labels = NULL;
+  }
+  char output[4300];
+  snprintf(output, sizeof output, "%s/out", c->scratch);
+  return set(c, "output", output);
+}
+
+static cdl_status run_case(parity_case *c, const char *backend)
+{
+  char path[4300];
+  json_error_t error;
+  snprintf(path, sizeof path, "%s/case.json", c->folder);
+  c->json = json_load_file(path, 0, &error);
+  if (c->json == NULL)
+    return cdl_fail(CDL_DATA, "%s: %s", path, error.text);
+  snprintf(path, sizeof path, "%s/expected.safetensors", c->folder);
+  CDL_TRY(cdl_safetensors_open(path, &c->expected));
+  CDL_TRY(read_settings(c, backend));
+  CDL_TRY(cdl_settings_check(&c->settings));
+  CDL_TRY(cdl_job_open(&c->job, &c->settings, NULL));
+  compare_ids(c);
+  CDL_TRY(compare_logits(c, "logits", 5e-6, false));
+  CDL_TRY(compare_logits(c, "logits", 5e-6, true));
+  CDL_TRY(compare_first_batch(c));
+  return compare_training(c);
+}
+
+static bool passes(const char *folder, const char *backend, double limit_factor)
+{
+  parity_case c = {.limit_factor = limit_factor};
+  snprintf(c.folder, sizeof c.folder, "%s", folder);
+  snprintf(c.scratch, sizeof c.scratch, "%s/condlora-parity-XXXXXX", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
+  cdl_status status = mkdtemp(c.scratch) == NULL ? cdl_fail(CDL_IO, "no temporary folder") : cdl_settings_init(&c.settings);
+  if (status == CDL_OK)
+    status = run_case(&c, backend);
+  if (status != CDL_OK) {
+    printf("  FAIL %s\n", cdl_error_message());
+    c.failures++;
+  }
+  printf("%s %-32s largest error / bound %.3f\n", c.failures == 0 ? "ok  " : "FAIL", strrchr(folder, '/') != NULL ? strrchr(folder, '/') + 1 : folder,
+         c.worst);
+  cdl_job_close(&c.job);
+  cdl_settings_release(&c.settings);
+  cdl_safetensors_close(c.expected);
+  json_decref(c.json);
+  char command[4400];
+  snprintf(command, sizeof command, "rm -rf '%s'", c.scratch);
+  if (system(command) != 0)
+    printf("  %s was left\n", c.scratch);
+  return c.failures == 0;
+}
+
+/* test-parity [--backend NAME] CASE ...; a folder without case.json is a folder of cases. */
+int main(int argc, char **argv)
+{
+  const char *backend = "cpu";
+  int passed = 0, failed = 0;
+  for (int i = 1; i < argc; i++) {
+    if (strcmp(argv[i], "--backend") == 0 && i + 1 < argc) {
+      backend = argv[++i];
+      continue;
+    }
+    const double factor = strcmp(backend, "cpu") == 0 ? 1 : 4;
+    char path[4300];
+    snprintf(path, sizeof path, "%s/case.json", argv[i]);
+    if (access(path, F_OK) == 0) {
+      *(passes(argv[i], backend, factor) ? &passed : &failed) += 1;
+      continue;
+    }
+    struct dirent **entries;
+    const int count = scandir(argv[i], &entries, NULL, alphasort);
+    for (int e = 0; e < count; e++) {
+      snprintf(path, sizeof path, "%s/%s/case.json", argv[i], entries[e]->d_name);
+      if (entries[e]->d_name[0] != '.' && access(path, F_OK) == 0) {
+        snprintf(path, sizeof path, "%s/%s", argv[i], entries[e]->d_name);
+        *(passes(path, backend, factor) ? &passed : &failed) += 1;
+      }
+      free(entries[e]);
+    }
+    if (count >= 0)
+      free(entries);
+  }
+  printf("%d passed, %d failed\n", passed, failed);
+  return failed > 0 || passed == 0;
+}

@@ -1,0 +1,281 @@
+"""Adapters on Transformers' BERT and RoBERTa classifiers, in PyTorch: the truth that condlora is held against.
+
+LoRA is PEFT's own. CondLoRA is written here from the paper's equations 5 and 6:
+
+    y = x Wᵀ + b + (alpha / r) (x Aᵀ) Bᵀ        W [out, in], A [r, in], B [out, r]
+    paper:      A = θA W,  B = W θBᵀ            θA [r, out], θB [r, in]
+    reference:  A = θA Wᵀ, B = W θBᵀ            square W only
+
+One θA and one θB serve every block: a group is all layers with the same path inside their block.
+The other methods train tensors of the base: `none` the head, `bitfit` every bias and the head, `full` everything.
+"""
+
+import dataclasses
+import json
+import math
+import pathlib
+import re
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import AutoModelForSequenceClassification
+
+METHODS = ("lora", "condlora", "none", "bitfit", "full")
+PEFT_PREFIX = "base_model.model."
+BLOCK_PATTERN = re.compile(r".*encoder\.layer\.\d+\.(.+)")
+
+
+@dataclasses.dataclass
+class Settings:
+    """What an adapter is. `targets` is a list of path suffixes or one regular expression, as in PEFT."""
+
+    method: str = "condlora"
+    orientation: str = "paper"
+    rank: int = 8
+    alpha: float = 8
+    targets: list | str = dataclasses.field(default_factory=lambda: ["query", "value"])
+    modules_to_save: list = dataclasses.field(default_factory=list)
+    labels: list | None = None
+    regression: bool = False
+
+    @property
+    def saved_modules(self):
+        return [*self.modules_to_save, "classifier"]
+
+
+def matches_target(path, targets):
+    if isinstance(targets, str):
+        return re.fullmatch(targets, path) is not None
+    return any(path == target or path.endswith("." + target) for target in targets)
+
+
+def inside_any(path, modules):
+    return any(re.match(rf"(^|.*\.){re.escape(module)}($|\..*)", path) for module in modules)
+
+
+class CondLoraGroup(nn.Module):
+    def __init__(self, out_features, in_features, settings):
+        super().__init__()
+        columns = out_features if settings.orientation == "paper" else in_features
+        self.condlora_A = nn.Parameter(torch.empty(settings.rank, columns))
+        self.condlora_B = nn.Parameter(torch.zeros(settings.rank, in_features))
+        nn.init.kaiming_uniform_(self.condlora_A, a=math.sqrt(5))
+
+
+class CondLoraLinear(nn.Module):
+    def __init__(self, base, group, settings):
+        super().__init__()
+        self.base = base
+        self._group = (group,)  # a tuple, so that the shared parameters belong to the group alone
+        self.paper = settings.orientation == "paper"
+        self.scale = settings.alpha / settings.rank
+
+    def forward(self, x):
+        group, weight = self._group[0], self.base.weight
+        down = group.condlora_A @ (weight if self.paper else weight.T)
+        up = weight @ group.condlora_B.T
+        return self.base(x) + self.scale * nn.functional.linear(nn.functional.linear(x, down), up)
+
+
+class Tuned(nn.Module):
+    """A base model with a method applied. `trained` maps names in the adapter's file to parameters."""
+
+    def __init__(self, model, settings, trained, groups=None):
+        super().__init__()
+        self.model = model
+        self.groups = nn.ModuleDict(groups or {})
+        self.settings = settings
+        self.trained = trained
+
+    def forward(self, **inputs):
+        return self.model(**inputs).logits
+
+    def load_tensors(self, tensors):
+        missing, unknown = set(self.trained) - set(tensors), set(tensors) - set(self.trained)
+        if missing or unknown:
+            raise ValueError(f"adapter tensors differ: missing {sorted(missing)}, unknown {sorted(unknown)}")
+        with torch.no_grad():
+            for name, parameter in self.trained.items():
+                if parameter.shape != tensors[name].shape:
+                    raise ValueError(f"{name}: shape {list(tensors[name].shape)}, expected {list(parameter.shape)}")
+                parameter.copy_(tensors[name])
+
+    def tensors(self):
+        return {name: parameter.detach().clone().contiguous() for name, parameter in self.trained.items()}
+
+    def save(self, folder):
+        """Writes the adapter's folder; for `full`, a whole Hugging Face folder."""
+        folder = pathlib.Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.settings.method == "full":
+            self.model.save_pretrained(folder)
+        elif self.settings.method == "lora":
+            self._save_lora(folder)
+        else:
+            (folder / "adapter_config.json").write_text(json.dumps(self._config(), indent=2) + "\n")
+            save_file(self.tensors(), folder / "adapter_model.safetensors", metadata={"format": "pt"})
+
+    def _save_lora(self, folder):
+        self.model.peft_config["default"].base_model_name_or_path = ""
+        self.model.save_pretrained(folder, save_embedding_layers=False)
+        (folder / "README.md").unlink(missing_ok=True)  # PEFT's model card template
+        saved = load_file(folder / "adapter_model.safetensors")
+        if set(saved) != set(self.trained):
+            raise AssertionError(f"PEFT saves other tensors: {sorted(set(saved) ^ set(self.trained))}")
+        config = json.loads((folder / "adapter_config.json").read_text())
+        for key in ("target_modules", "modules_to_save"):  # sets: PEFT's order changes from run to run
+            if isinstance(config[key], list):
+                config[key] = sorted(config[key])
+        (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+    def _config(self):
+        settings = self.settings
+        config = {"peft_type": settings.method.upper(), "task_type": "SEQ_CLS", "base_model_name_or_path": ""}
+        if settings.method == "condlora":
+            config |= {
+                "orientation": settings.orientation,
+                "r": settings.rank,
+                "lora_alpha": settings.alpha,
+                "lora_dropout": 0.0,
+                "target_modules": settings.targets,
+            }
+        config |= {"bias": "none", "modules_to_save": settings.saved_modules}
+        if settings.labels is not None:
+            config["labels"] = settings.labels
+        if settings.regression:
+            config["regression"] = True
+        return config
+
+
+def read_settings(folder):
+    """Settings of an adapter's folder, ours or PEFT's."""
+    config = json.loads((pathlib.Path(folder) / "adapter_config.json").read_text())
+    saved = config.get("modules_to_save") or []
+    return Settings(
+        method=config["peft_type"].lower(),
+        orientation=config.get("orientation", "paper"),
+        rank=config.get("r", 8),
+        alpha=config.get("lora_alpha", 8),
+        targets=config.get("target_modules", []),
+        modules_to_save=[module for module in saved if module not in ("classifier", "score")],
+        labels=config.get("labels"),
+        regression=config.get("regression", False),
+    )
+
+
+def read_base(folder, outputs, dropout=0.0, attention="sdpa"):
+    """The classifier in a Hugging Face folder and the modules it lacks, which are fresh: (model, fresh modules)."""
+    options = {} if dropout is None else {
+        "hidden_dropout_prob": dropout,
+        "attention_probs_dropout_prob": dropout,
+        "classifier_dropout": dropout,
+    }
+    model, info = AutoModelForSequenceClassification.from_pretrained(
+        folder, num_labels=outputs, attn_implementation=attention, output_loading_info=True, **options
+    )
+    fresh = [module for module in ("pooler", "classifier") if any(f"{module}." in key for key in info["missing_keys"])]
+    return model, fresh
+
+
+def apply(base, settings, fresh=()):
+    """Freezes `base` and applies the method of `settings`. A fresh pooler is trained like the head."""
+    if settings.method not in METHODS:
+        raise ValueError(f"method {settings.method}: expected one of {', '.join(METHODS)}")
+    if "pooler" in fresh and "pooler" not in settings.modules_to_save:
+        settings = dataclasses.replace(settings, modules_to_save=[*settings.modules_to_save, "pooler"])
+    if settings.method == "lora":
+        return _apply_lora(base, settings)
+    if settings.method == "condlora":
+        return _apply_condlora(base, settings)
+    return _apply_base_method(base, settings)
+
+
+def _apply_lora(base, settings):
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        task_type="SEQ_CLS",
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=0.0,
+        target_modules=settings.targets,
+        modules_to_save=list(settings.modules_to_save) or None,
+    )
+    model = get_peft_model(base, config)
+    trained = {
+        name.replace(".modules_to_save.default.", ".").replace(".default.", "."): parameter
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
+    return Tuned(model, settings, trained)
+
+
+def _apply_condlora(base, settings):
+    trained = _train_only(base, lambda path: inside_any(path, settings.saved_modules))
+    groups = {}
+    for path, linear in [(p, m) for p, m in base.named_modules() if isinstance(m, nn.Linear)]:
+        block = BLOCK_PATTERN.fullmatch(path)
+        if not matches_target(path, settings.targets) or inside_any(path, settings.saved_modules) or block is None:
+            continue
+        inner = block.group(1)
+        if settings.orientation == "reference" and linear.in_features != linear.out_features:
+            raise ValueError(f"{path}: orientation reference needs a square weight, found {list(linear.weight.shape)}")
+        if inner not in groups:
+            groups[inner] = CondLoraGroup(linear.out_features, linear.in_features, settings)
+        parent, _, leaf = path.rpartition(".")
+        setattr(base.get_submodule(parent), leaf, CondLoraLinear(linear, groups[inner], settings))
+    if not groups:
+        raise ValueError(f"targets {settings.targets} match no linear layer of a block")
+    for inner, group in groups.items():
+        trained[f"{PEFT_PREFIX}{inner}.condlora_A.weight"] = group.condlora_A
+        trained[f"{PEFT_PREFIX}{inner}.condlora_B.weight"] = group.condlora_B
+    return Tuned(base, settings, trained, {inner.replace(".", "/"): group for inner, group in groups.items()})
+
+
+def _apply_base_method(base, settings):
+    def is_trained(path):
+        if settings.method == "full":
+            return True
+        is_bias = settings.method == "bitfit" and path.endswith(".bias")
+        return is_bias or inside_any(path, settings.saved_modules)
+
+    prefix = "" if settings.method == "full" else PEFT_PREFIX
+    return Tuned(base, settings, _train_only(base, is_trained, prefix))
+
+
+def _train_only(base, is_trained, prefix=PEFT_PREFIX):
+    trained = {}
+    for path, parameter in base.named_parameters():
+        parameter.requires_grad_(is_trained(path))
+        if parameter.requires_grad:
+            trained[prefix + path] = parameter
+    return trained
+
+
+def read_adapter(model_folder, adapter_folder, outputs, dropout=0.0, attention="sdpa"):
+    """The model of `model_folder` with the adapter of `adapter_folder`, its tensors included."""
+    base, fresh = read_base(model_folder, outputs, dropout, attention)
+    tuned = apply(base, read_settings(adapter_folder), fresh)
+    tuned.load_tensors(load_file(pathlib.Path(adapter_folder) / "adapter_model.safetensors"))
+    return tuned
+
+
+def optimizer_groups(trained, weight_decay, decay):
+    """AdamW's parameter groups: `all` decays every tensor, `no-bias` spares biases and layer norms."""
+    spared = [p for name, p in trained.items() if decay == "no-bias" and (name.endswith("bias") or "LayerNorm" in name)]
+    spared_ids = {id(p) for p in spared}
+    decayed = [p for p in trained.values() if id(p) not in spared_ids]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def example_losses(logits, labels, class_weights=None, label_smoothing=0.0):
+    """Sum of the examples' losses and what to divide it by: the mean over any number of batches is Σ sums / Σ divisors."""
+    if labels.is_floating_point():
+        return ((logits.squeeze(-1) - labels) ** 2).sum(), torch.tensor(float(len(labels)), dtype=logits.dtype)
+    loss = nn.functional.cross_entropy(
+        logits, labels, weight=class_weights, label_smoothing=label_smoothing, reduction="sum"
+    )
+    divisor = torch.tensor(float(len(labels)), dtype=logits.dtype) if class_weights is None else class_weights[labels].sum()
+    return loss, divisor

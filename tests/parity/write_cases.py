@@ -1,0 +1,536 @@
+"""Writes golden cases: a model, data, an initial adapter and what PyTorch makes of them, see README.md in this folder.
+
+    python write_cases.py --output DIR                   the committed cases
+    python write_cases.py --output DIR --seed N          the same purposes, other shapes, numbers and sentences
+    python write_cases.py --output DIR --model MODEL     LoRA and CondLoRA on a real model's folder
+
+Truth is float64. PyTorch's own float32 runs beside it; how far it strays is noted in case.json, and a drawn case that is
+too ill-conditioned for it is drawn again.
+"""
+
+import argparse
+import copy
+import dataclasses
+import json
+import math
+import pathlib
+import shutil
+
+import small_models
+import tokenizers
+import torch
+import torch_model
+import transformers
+from peft import PeftModel
+from peft import __version__ as peft_version
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer, get_scheduler
+from transformers.utils import logging as transformers_logging
+
+STEPS = 20
+ROWS = 40
+SCHEDULES = {"cosine-with-restarts": "cosine_with_restarts"}  # where Transformers' name differs
+ZERO_GRADIENT = ".attention.self.key.bias"
+
+# What a float32 program may stray from float64: the bounds that condlora is held to.
+BOUNDS = {"logits": 5e-6, "gradients": 2e-5, "losses": 1e-5, "gradient_norms": 2e-5, "final_logits": 2e-5, "final_tensors": 2e-5}
+
+DENSE_TARGETS = ["intermediate.dense", "output.dense", "attention.output.dense"]
+
+
+def shape(family, hidden, heads, layers=2, intermediate=37, activation="gelu", tokenizer="vocab", head=True, **others):
+    base = {"positions": 64 if family == "bert" else 67, "epsilon": 1e-12 if family == "bert" else 1e-5, "vocabulary": 71}
+    return base | {
+        "family": family,
+        "hidden": hidden,
+        "heads": heads,
+        "layers": layers,
+        "intermediate": intermediate,
+        "activation": activation,
+        "tokenizer": tokenizer,
+        "head": head,
+        "form": "plain",
+    } | others
+
+
+@dataclasses.dataclass
+class Case:
+    name: str
+    purpose: str
+    shape: dict
+    adapter: torch_model.Settings
+    labels: list | None = dataclasses.field(default_factory=lambda: ["no", "yes"])  # None: regression
+    pairs: bool = False
+    zero_b: bool = False
+    short_and_long: bool = False  # the first batch holds sequences of two tokens and one of max_length
+    batch_size: int = 4
+    accumulate: int = 1
+    epochs: int | None = None  # None: max_steps = 20
+    max_length: int = 48
+    lr: float = 5e-3
+    schedule: str = "linear"
+    schedule_options: dict = dataclasses.field(default_factory=dict)  # Transformers' names
+    warmup_ratio: float = 0.1
+    weight_decay: float = 0.0
+    decay: str = "all"
+    max_grad_norm: float = 1.0
+    label_smoothing: float = 0.0
+    class_weights: list | None = None
+
+
+def adapter(method, targets=None, **others):
+    return torch_model.Settings(method=method, targets=targets or ["query", "value"], **others)
+
+
+def committed_cases():
+    lora = {"rank": 3, "alpha": 5}
+    return [
+        Case("bert-lora", "LoRA on query and value; two epochs give the steps", shape("bert", 20, 4),
+             adapter("lora", **lora), epochs=2),
+        Case("roberta-lora-linear", "LoRA on every linear layer of the blocks, GELU's tanh form",
+             shape("roberta", 20, 4, activation="gelu_new", tokenizer="json"),
+             adapter("lora", ["query", "key", "value", "dense"], rank=2, alpha=4), pairs=True),
+        Case("bert-condlora-paper", "CondLoRA as printed; B begins at zero; names without prefix, no head in the model",
+             shape("bert", 36, 6, layers=3, tokenizer="json", head=False), adapter("condlora", rank=4, alpha=4), zero_b=True),
+        Case("roberta-condlora-reference", "CondLoRA as its paper's code computes it",
+             shape("roberta", 30, 5, activation="relu"), adapter("condlora", orientation="reference", rank=5, alpha=8)),
+        Case("roberta-condlora-dense", "CondLoRA on weights that are not square; three labels; silu",
+             shape("roberta", 20, 5, activation="silu", tokenizer="json", head=False),
+             adapter("condlora", ["query", *DENSE_TARGETS], rank=3, alpha=3), labels=["above", "below", "level"], pairs=True),
+        Case("bert-lora-pooler", "LoRA reaches bert.pooler.dense; the pooler itself stays frozen",
+             shape("bert", 21, 3, intermediate=29), adapter("lora", ["query", "key", "value", "bert.pooler.dense"], **lora)),
+        Case("bert-lora-pattern", "targets as one regular expression; the pooler is among the modules to save",
+             shape("bert", 30, 5, activation="gelu_pytorch_tanh", tokenizer="json"),
+             adapter("lora", r".*layer\.[01]\.attention\.(self\.value|output\.dense)", modules_to_save=["pooler"], **lora)),
+        Case("bert-condlora-regression", "one output and mean squared error", shape("bert", 20, 4),
+             adapter("condlora", rank=4, alpha=2), labels=None, pairs=True),
+        Case("bert-condlora-truncated", "pairs cut to max_length, longest first", shape("bert", 36, 6, tokenizer="json"),
+             adapter("condlora", ["key", "value"], rank=2, alpha=2), pairs=True, max_length=17, batch_size=5),
+        Case("bert-condlora-lengths", "sequences of two tokens beside one of max_length in a batch",
+             shape("bert", 20, 4, layers=3), adapter("condlora", rank=3, alpha=6), short_and_long=True, max_length=64),
+        Case("roberta-lora-accumulate", "three batches a step, the last step of an epoch shorter",
+             shape("roberta", 20, 4), adapter("lora", **lora), batch_size=4, accumulate=3, epochs=5),
+        Case("bert-condlora-fresh-pooler", "the model has no pooler: a fresh one is trained and saved",
+             shape("bert", 20, 4, head=False, form="no-pooler"), adapter("condlora", rank=3, alpha=3)),
+        Case("roberta-none", "the head alone, constant rate without warm-up; tensors in shards",
+             shape("roberta", 20, 4, tokenizer="json", form="shards"), adapter("none"), schedule="constant", warmup_ratio=0.0),
+        Case("bert-bitfit", "every bias of the base and the head", shape("bert", 30, 5, activation="relu"), adapter("bitfit")),
+        Case("bert-full", "every tensor, decay without biases and layer norms; no adapter folder",
+             shape("bert", 20, 4, tokenizer="json"), adapter("full"), lr=2e-3, weight_decay=0.1, decay="no-bias"),
+        Case("roberta-full", "every tensor decays; constant rate after warm-up", shape("roberta", 20, 4, layers=1),
+             adapter("full"), lr=2e-3, weight_decay=0.1, schedule="constant", labels=["a", "b", "c"]),
+        Case("bert-condlora-weighted", "label smoothing and class weights", shape("bert", 20, 4, activation="gelu_fast"),
+             adapter("condlora", rank=3, alpha=3), labels=["a", "b", "c"], label_smoothing=0.1,
+             class_weights=[0.5, 1.0, 2.5], accumulate=2),
+        Case("bert-lora-polynomial", "polynomial schedule, every tensor decays, tight clipping; norms named gamma and beta",
+             shape("bert", 20, 4, form="gamma"),
+             adapter("lora", **lora), schedule="polynomial", schedule_options={"power": 2.0, "lr_end": 1e-5},
+             weight_decay=0.2, max_grad_norm=0.1),
+        Case("roberta-condlora-cosine", "cosine schedule; tensors in bfloat16", shape("roberta", 20, 4, form="bfloat16"),
+             adapter("condlora", orientation="reference", rank=3, alpha=3), schedule="cosine", zero_b=True),
+        Case("bert-condlora-restarts", "cosine schedule with restarts, decay spares biases; tensors in float16",
+             shape("bert", 20, 4, form="float16"),
+             adapter("condlora", rank=3, alpha=3), schedule="cosine-with-restarts", schedule_options={"num_cycles": 2},
+             weight_decay=0.3, decay="no-bias"),
+    ]
+
+
+def drawn_case(case, rng):
+    """The same purpose with another shape, rank, rate and batch."""
+    drawn = small_models.draw_shape(rng, case.shape["family"])
+    if isinstance(case.adapter.targets, str):
+        drawn["layers"] = max(drawn["layers"], 2)
+    drawn["form"] = case.shape["form"]
+    if case.adapter.method == "full" or drawn["form"] == "no-pooler":
+        drawn["head"] = case.shape["head"]
+    rank = rng.randint(1, 6)
+    settings = dataclasses.replace(case.adapter, rank=rank, alpha=rng.choice([rank, 2 * rank, 3, 5]))
+    changes = {"shape": drawn, "adapter": settings, "lr": case.lr * rng.choice([0.5, 1.0, 1.5])}
+    if case.short_and_long:
+        changes["max_length"] = drawn["positions"]
+    if case.accumulate == 1 and case.epochs is None:
+        changes["batch_size"] = rng.randint(2, 7)
+    return dataclasses.replace(case, **changes)
+
+
+def label_of(case):
+    def choose(rng, texts, index):
+        if case.labels is None:
+            return f"{5 * rng.random():.2f}"
+        hint = sum(len(text) for text in texts) if rng.random() < 0.7 else rng.randint(0, 99)
+        return case.labels[hint % len(case.labels)]
+
+    return choose
+
+
+def write_data(folder, case, rng):
+    rows = small_models.make_rows(rng, ROWS, case.pairs, label_of(case))
+    if case.short_and_long:
+        rows[0] = (" ", rows[0][-1])
+        rows[1] = (small_models.sentence(rng, 12), rows[1][-1])
+        rows[2] = (" ", rows[2][-1])
+    columns = [*text_columns(case), "label"]
+    small_models.write_rows(folder / "train.tsv", columns, rows)
+    return rows
+
+
+def text_columns(case):
+    return ["sentence1", "sentence2"] if case.pairs else ["sentence1"]
+
+
+def encode(model_folder, case, rows):
+    """Per example input_ids, token_type_ids and the label's index, or number."""
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    columns = [list(column) for column in zip(*[row[:-1] for row in rows])]
+    encoded = tokenizer(*columns, truncation=True, max_length=case.max_length, return_token_type_ids=True)
+    targets = [float(row[-1]) if case.labels is None else case.labels.index(row[-1]) for row in rows]
+    return list(zip(encoded["input_ids"], encoded["token_type_ids"], targets))
+
+
+def collate(examples, regression, dtype):
+    longest = max(len(ids) for ids, _, _ in examples)
+
+    def padded(values):
+        return torch.tensor([list(v) + [0] * (longest - len(v)) for v in values])
+
+    mask = padded([[1] * len(ids) for ids, _, _ in examples])
+    ids = padded([ids for ids, _, _ in examples])
+    labels = torch.tensor([target for _, _, target in examples], dtype=dtype if regression else torch.long)
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": padded([types for _, types, _ in examples])}, labels
+
+
+def pad_with(inputs, pad_id):
+    ids = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, pad_id)
+    return {**inputs, "input_ids": ids}
+
+
+def write_adapter(tuned, folder, case, seed):
+    """Initial values that tell a reader of the adapter from one of the model: a head of its own, shifted base tensors."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def noise(parameter, deviation):
+        return deviation * torch.randn(parameter.shape, generator=generator)
+
+    with torch.no_grad():
+        for name, parameter in tuned.trained.items():
+            if name.endswith("_A.weight"):
+                bound = 1 / math.sqrt(parameter.shape[1])
+                parameter.copy_((2 * torch.rand(parameter.shape, generator=generator) - 1) * bound)
+            elif name.endswith("_B.weight"):
+                parameter.copy_(noise(parameter, 0.0 if case.zero_b else 0.2))
+            elif ".classifier." in name:
+                parameter.copy_(noise(parameter, 0.2))
+            else:
+                parameter.add_(noise(parameter, 0.05))
+    tuned.save(folder)
+
+
+def open_tuned(model_folder, adapter_folder, case):
+    outputs = len(case.labels) if case.labels else 1
+    if case.adapter.method == "full":
+        base, fresh = torch_model.read_base(model_folder, outputs, attention="eager")
+        return torch_model.apply(base, case.adapter, fresh)
+    return torch_model.read_adapter(model_folder, adapter_folder, outputs, attention="eager")
+
+
+def run(tuned, case, examples, dtype):
+    """Everything expected of one case, in `dtype`."""
+    tuned = tuned.to(dtype).eval()
+    pad_id = tuned.model.config.pad_token_id
+    class_weights = None if case.class_weights is None else torch.tensor(case.class_weights, dtype=dtype)
+    parameters = list(tuned.trained.values())
+
+    def forward(chosen):
+        inputs, labels = collate(chosen, case.labels is None, dtype)
+        return tuned(**pad_with(inputs, pad_id)), labels
+
+    def loss_of(chosen):
+        return torch_model.example_losses(*forward(chosen), class_weights, case.label_smoothing)
+
+    def logits():
+        with torch.no_grad():
+            return forward(examples[: case.batch_size])[0].double()
+
+    result = {"logits": logits()}
+    total, divisor = loss_of(examples[: case.batch_size])
+    (total / divisor).backward()
+    result["loss"] = (total / divisor).item()
+    result["gradients"] = {name: p.grad.double().clone() for name, p in tuned.trained.items()}
+    tuned.zero_grad()
+
+    step_rows = case.batch_size * case.accumulate
+    per_epoch = math.ceil(len(examples) / step_rows)
+    steps = per_epoch * case.epochs if case.epochs else STEPS
+    optimizer = torch.optim.AdamW(torch_model.optimizer_groups(tuned.trained, case.weight_decay, case.decay), lr=case.lr)
+    schedule = get_scheduler(
+        transformers_schedule(case), optimizer, math.ceil(case.warmup_ratio * steps), steps, case.schedule_options
+    )
+    result |= {"losses": [], "gradient_norms": [], "rates": []}
+    for step in range(steps):
+        start = step % per_epoch * step_rows
+        rows = examples[start : start + step_rows]
+        parts = [rows[i : i + case.batch_size] for i in range(0, len(rows), case.batch_size)]
+        sums = []
+        for part in parts:
+            total, divisor = loss_of(part)
+            total.backward()
+            sums.append((total.item(), divisor.item()))
+        divisor = sum(d for _, d in sums)
+        for parameter in parameters:
+            parameter.grad /= divisor
+        result["losses"].append(sum(t for t, _ in sums) / divisor)
+        result["gradient_norms"].append(torch.nn.utils.clip_grad_norm_(parameters, case.max_grad_norm).item())
+        result["rates"].append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+    result["final_logits"] = logits()
+    result["final_tensors"] = {name: p.detach().double().clone() for name, p in tuned.trained.items()}
+    return result
+
+
+def transformers_schedule(case):
+    if case.schedule == "constant" and case.warmup_ratio > 0:
+        return "constant_with_warmup"
+    return SCHEDULES.get(case.schedule, case.schedule)
+
+
+def zero_gradient_names(names):
+    return [name for name in names if name.endswith(ZERO_GRADIENT)]
+
+
+def differences(truth, other):
+    """The largest of each kind, scaled as the bounds are."""
+    counted = [name for name in truth["gradients"] if not name.endswith(ZERO_GRADIENT)]
+    whole = math.sqrt(sum(float(g.norm()) ** 2 for g in truth["gradients"].values()))
+
+    def scaled(a, b, floor=1.0):
+        a, b = torch.as_tensor(a).double(), torch.as_tensor(b).double()
+        return float(((a - b).abs() / a.abs().clamp(min=floor)).max())
+
+    def gradient(name):
+        g = truth["gradients"][name]
+        return float((g - other["gradients"][name]).norm()) / max(float(g.norm()), 1e-6 * whole)
+
+    return {
+        "logits": scaled(truth["logits"], other["logits"]),
+        "gradients": max(gradient(name) for name in counted),
+        "losses": scaled(truth["losses"], other["losses"]),
+        "gradient_norms": scaled(truth["gradient_norms"], other["gradient_norms"], 1e-3),
+        "final_logits": scaled(truth["final_logits"], other["final_logits"]),
+        "final_tensors": max(scaled(truth["final_tensors"][name], other["final_tensors"][name]) for name in counted),
+    }
+
+
+def packed(prefix, examples):
+    offsets = [0]
+    for ids, _, _ in examples:
+        offsets.append(offsets[-1] + len(ids))
+    return {
+        f"{prefix}.input_ids": torch.tensor([i for ids, _, _ in examples for i in ids], dtype=torch.int32),
+        f"{prefix}.token_type_ids": torch.tensor([t for _, types, _ in examples for t in types], dtype=torch.int32),
+        f"{prefix}.offsets": torch.tensor(offsets, dtype=torch.int32),
+        f"{prefix}.labels": torch.tensor([target for _, _, target in examples], dtype=torch.float64),
+    }
+
+
+def write_expected(path, case, examples, truth):
+    tensors = packed("batch", examples[: case.batch_size]) | packed("data", examples)
+    tensors |= {
+        "logits": truth["logits"].float(),
+        "loss": torch.tensor([truth["loss"]], dtype=torch.float64),
+        "losses": torch.tensor(truth["losses"], dtype=torch.float64),
+        "gradient_norms": torch.tensor(truth["gradient_norms"], dtype=torch.float64),
+        "rates": torch.tensor(truth["rates"], dtype=torch.float64),
+        "final_logits": truth["final_logits"].float(),
+    }
+    tensors |= {f"gradient/{name}": gradient.float() for name, gradient in truth["gradients"].items()}
+    tensors |= {f"final/{name}": tensor.float() for name, tensor in truth["final_tensors"].items()}
+    save_file(tensors, path)
+
+
+def describe(case, truth, strayed, seed):
+    settings = case.adapter
+    steps = len(truth["losses"])
+    description = {
+        "name": case.name,
+        "purpose": case.purpose,
+        "seed": str(seed),
+        "method": settings.method,
+        "modules_to_save": settings.saved_modules,
+    }
+    if settings.method in ("lora", "condlora"):
+        description |= {"rank": settings.rank, "alpha": settings.alpha, "targets": settings.targets}
+    if settings.method == "condlora":
+        description["orientation"] = settings.orientation
+    zero = zero_gradient_names(truth["gradients"])
+    return description | {
+        "task": "classification" if case.labels else "regression",
+        "labels": case.labels,
+        "train": "train.tsv",
+        "text_columns": text_columns(case),
+        "label_column": "label",
+        "max_length": case.max_length,
+        "dropout": 0.0,
+        "batch_size": case.batch_size,
+        "accumulate": case.accumulate,
+        "epochs": case.epochs,
+        "max_steps": None if case.epochs else steps,
+        "steps": steps,
+        "lr": case.lr,
+        "schedule": case.schedule,
+        "cycles": case.schedule_options.get("num_cycles"),
+        "power": case.schedule_options.get("power"),
+        "end_rate": case.schedule_options.get("lr_end"),
+        "warmup_ratio": case.warmup_ratio,
+        "warmup_steps": math.ceil(case.warmup_ratio * steps),
+        "weight_decay": case.weight_decay,
+        "decay": case.decay,
+        "max_grad_norm": case.max_grad_norm,
+        "label_smoothing": case.label_smoothing,
+        "class_weights": case.class_weights,
+        "zero_gradients": {
+            "tensors": zero,
+            "reason": "a key's bias adds the same to all scores of a query, so its gradient is zero in exact arithmetic "
+            "and rounding noise in any other; neither its gradient nor its final value can be compared",
+        } if zero else None,
+        "bounds": BOUNDS,
+        "pytorch_float32_strays": strayed,
+        "versions": {
+            "torch": torch.__version__.partition("+")[0],
+            "transformers": transformers.__version__,
+            "peft": peft_version,
+            "tokenizers": tokenizers.__version__,
+        },
+    }
+
+
+def check_with_peft(model_folder, adapter_folder, case, examples, expected):
+    """PEFT itself must give the logits: it reads LoRA's folder, and CondLoRA's pairs written out as LoRA's."""
+    outputs = len(case.labels) if case.labels else 1
+    base, _ = torch_model.read_base(model_folder, outputs, attention="eager")
+    if case.adapter.method == "lora":
+        model = PeftModel.from_pretrained(base, adapter_folder)
+    else:
+        tuned = torch_model.apply(base, dataclasses.replace(case.adapter, method="lora", targets=written_out_targets(case)))
+        tuned.load_tensors(written_out(model_folder, adapter_folder, case, tuned))
+        model = tuned.model
+    model = model.double().eval()
+    inputs, _ = collate(examples[: case.batch_size], case.labels is None, torch.double)
+    with torch.no_grad():
+        logits = model(**pad_with(inputs, base.config.pad_token_id)).logits
+    if float((logits - expected).abs().max()) > 1e-10:
+        raise AssertionError(f"{case.name}: PEFT's logits differ by {float((logits - expected).abs().max())}")
+
+
+def written_out_targets(case):
+    inner = "|".join(target.replace(".", r"\.") for target in case.adapter.targets)
+    return rf".*layer\.\d+\.(.*\.)?({inner})"
+
+
+def written_out(model_folder, adapter_folder, case, lora):
+    """CondLoRA's A_l and B_l of every layer, in float64, as LoRA tensors."""
+    base, _ = torch_model.read_base(model_folder, len(case.labels) if case.labels else 1)
+    weights = {name: p.detach().double() for name, p in base.named_parameters()}
+    adapter_tensors = {name: t.double() for name, t in load_file(adapter_folder / "adapter_model.safetensors").items()}
+    lora.double()
+    tensors = {}
+    for name in lora.trained:
+        if ".lora_" not in name:
+            tensors[name] = adapter_tensors[name]
+            continue
+        path, _, kind = name.removeprefix(torch_model.PEFT_PREFIX).partition(".lora_")
+        weight = weights[path + ".weight"]
+        inner = torch_model.BLOCK_PATTERN.fullmatch(path).group(1)
+        theta = adapter_tensors[f"{torch_model.PEFT_PREFIX}{inner}.condlora_{kind}"]
+        if kind == "A.weight":
+            tensors[name] = theta @ (weight if case.adapter.orientation == "paper" else weight.T)
+        else:
+            tensors[name] = weight @ theta.T
+    return tensors
+
+
+def write_case(output, case, seed, real_model=None):
+    folder = output / case.name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    rng = small_models.make_generator(case.name, seed)
+    model_folder, adapter_folder = folder / "model", folder / "adapter"
+    if real_model:
+        model_folder.symlink_to(pathlib.Path(real_model).resolve())
+    else:
+        small_models.write_model(model_folder, case.shape, len(case.labels) if case.labels else 1, rng.getrandbits(31))
+    rows = write_data(folder, case, rng)
+    examples = encode(model_folder, case, rows)
+    if case.adapter.method != "full":
+        settings = dataclasses.replace(case.adapter, labels=case.labels, regression=case.labels is None)
+        torch.manual_seed(0)
+        base, fresh = torch_model.read_base(model_folder, len(case.labels) if case.labels else 1)
+        tuned = torch_model.apply(base, settings, fresh)
+        case = dataclasses.replace(case, adapter=tuned.settings)  # a fresh pooler is saved too
+        write_adapter(tuned, adapter_folder, case, rng.getrandbits(31))
+    tuned = open_tuned(model_folder, adapter_folder, case)
+    truth = run(copy.deepcopy(tuned), case, examples, torch.float64)
+    strayed = differences(truth, run(tuned, case, examples, torch.float32))
+    if case.adapter.method in ("lora", "condlora"):
+        check_with_peft(model_folder, adapter_folder, case, examples, truth["logits"])
+    write_expected(folder / "expected.safetensors", case, examples, truth)
+    description = describe(case, truth, strayed, seed)
+    (folder / "case.json").write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    make_readable(folder)
+    return strayed
+
+
+def make_readable(folder):
+    """safetensors writes files that only their owner may read."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.parent.is_symlink():
+            path.chmod(0o644)
+
+
+def well_conditioned(strayed):
+    """PyTorch's own float32 keeps to half of each bound."""
+    return all(strayed[kind] <= bound / 2 for kind, bound in BOUNDS.items())
+
+
+def write_drawn(output, case, seed):
+    for attempt in range(20):
+        rng = small_models.make_generator("shape", case.name, seed, attempt)
+        strayed = write_case(output, drawn_case(case, rng), f"{seed}.{attempt}")
+        if well_conditioned(strayed):
+            return strayed
+    raise RuntimeError(f"{case.name}: twenty draws, all too ill-conditioned for float32")
+
+
+def real_cases(seed):
+    common = {"pairs": True, "batch_size": 8, "max_length": 64, "shape": {}, "lr": 1e-3}
+    return [
+        Case(f"real-lora-{seed}", "LoRA on a real model", adapter=adapter("lora"), **common),
+        Case(f"real-condlora-paper-{seed}", "CondLoRA on a real model", adapter=adapter("condlora"), **common),
+        Case(f"real-condlora-reference-{seed}", "CondLoRA on a real model, as its paper's code computes it",
+             adapter=adapter("condlora", orientation="reference"), zero_b=True, **common),
+    ]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=pathlib.Path, required=True)
+    parser.add_argument("--seed", type=int, default=0, help="0: the committed cases")
+    parser.add_argument("--model", help="a real model's folder")
+    parser.add_argument("--only", help="write only cases whose names contain this")
+    arguments = parser.parse_args()
+    transformers_logging.set_verbosity_error()
+    cases = real_cases(arguments.seed) if arguments.model else committed_cases()
+    for case in cases:
+        if arguments.only and arguments.only not in case.name:
+            continue
+        if arguments.seed and not arguments.model:
+            strayed = write_drawn(arguments.output, case, arguments.seed)
+        else:
+            strayed = write_case(arguments.output, case, arguments.seed, arguments.model)
+        marks = " ".join(f"{kind} {value:.1e}" for kind, value in strayed.items())
+        print(f"{case.name:28} {marks}{'' if well_conditioned(strayed) else '  ILL-CONDITIONED'}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

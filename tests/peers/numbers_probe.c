@@ -1,0 +1,136 @@
+/* Numbers of the library for split_parity.py, schedule_parity.py and metrics_parity.py, which hold
+ * them against NumPy, Transformers, scikit-learn and SciPy. One request a line on standard input,
+ * one answer a line on standard output:
+ *   split SEED COUNT                      the permutation
+ *   count FRACTION COUNT                  examples held out
+ *   warmup RATIO TOTAL                    warm-up steps
+ *   schedule KIND RATE TOTAL WARMUP CYCLES POWER END_RATE STEPS
+ *                                         rates of steps 0 … STEPS - 1
+ *   classes CLASSES COUNT TRUTH… PREDICTED…
+ *                                         accuracy f1 macro_f1 mcc, then of each class precision
+ *                                         recall f1 support
+ *   regression COUNT TRUTH… PREDICTED…    pearson spearman */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "condlora/metrics.h"
+#include "condlora/schedule.h"
+#include "train/split.h"
+
+static double next_real(void)
+{
+  char word[64];
+  if (scanf("%63s", word) != 1)
+    exit(2);
+  return strtod(word, NULL);
+}
+
+static size_t next_count(void)
+{
+  return (size_t)next_real();
+}
+
+static void *allocate(size_t count, size_t bytes)
+{
+  void *memory = calloc(count + 1, bytes);
+  if (memory == NULL)
+    exit(2);
+  return memory;
+}
+
+static void must(cdl_status status)
+{
+  if (status != CDL_OK) {
+    fprintf(stderr, "%s\n", cdl_error_message());
+    exit(1);
+  }
+}
+
+static void answer_split(void)
+{
+  const uint32_t seed = (uint32_t)next_count(), count = (uint32_t)next_count();
+  uint32_t *rows = allocate(count, sizeof *rows);
+  cdl_split_permutation(seed, rows, count);
+  for (uint32_t i = 0; i < count; i++)
+    printf("%u ", rows[i]);
+  free(rows);
+}
+
+static void answer_schedule(void)
+{
+  char name[64];
+  if (scanf("%63s", name) != 1)
+    exit(2);
+  cdl_schedule_kind kind;
+  must(cdl_schedule_find(name, &kind));
+  cdl_schedule schedule = {.kind = kind, .rate = next_real()};
+  schedule.total = next_count();
+  schedule.warmup = next_count();
+  schedule.cycles = next_real();
+  schedule.power = next_real();
+  schedule.end_rate = next_real();
+  must(cdl_schedule_check(&schedule));
+  const size_t steps = next_count();
+  for (size_t step = 0; step < steps; step++)
+    printf("%.17g ", cdl_schedule_rate(&schedule, step));
+}
+
+static void answer_classes(void)
+{
+  const size_t classes = next_count(), count = next_count();
+  int32_t *given = allocate(2 * count, sizeof *given);
+  uint64_t *confusion = allocate(classes * classes, sizeof *confusion);
+  cdl_class_score *each = allocate(classes, sizeof *each);
+  for (size_t i = 0; i < 2 * count; i++)
+    given[i] = (int32_t)next_real();
+  must(cdl_confusion_add(confusion, classes, given, given + count, count));
+  const cdl_scores scores = cdl_scores_of_confusion(confusion, classes);
+  cdl_class_scores(confusion, classes, each);
+  for (int metric = CDL_METRIC_ACCURACY; metric <= CDL_METRIC_MCC; metric++)
+    printf("%.17g ", scores.value[metric]);
+  for (size_t c = 0; c < classes; c++)
+    printf("%.17g %.17g %.17g %llu ", each[c].precision, each[c].recall, each[c].f1,
+           (unsigned long long)each[c].support);
+  free(given);
+  free(confusion);
+  free(each);
+}
+
+static void answer_regression(void)
+{
+  const size_t count = next_count();
+  double *given = allocate(2 * count, sizeof *given);
+  for (size_t i = 0; i < 2 * count; i++)
+    given[i] = next_real();
+  cdl_scores scores;
+  must(cdl_scores_of_regression(given, given + count, count, &scores));
+  printf("%.17g %.17g", scores.value[CDL_METRIC_PEARSON], scores.value[CDL_METRIC_SPEARMAN]);
+  free(given);
+}
+
+int main(void)
+{
+  char request[16];
+  while (scanf("%15s", request) == 1) {
+    if (strcmp(request, "split") == 0) {
+      answer_split();
+    } else if (strcmp(request, "count") == 0) {
+      const double fraction = next_real();
+      printf("%zu", cdl_split_valid_count(fraction, next_count()));
+    } else if (strcmp(request, "warmup") == 0) {
+      const double ratio = next_real();
+      printf("%llu", (unsigned long long)cdl_schedule_warmup_steps(ratio, next_count()));
+    } else if (strcmp(request, "schedule") == 0) {
+      answer_schedule();
+    } else if (strcmp(request, "classes") == 0) {
+      answer_classes();
+    } else if (strcmp(request, "regression") == 0) {
+      answer_regression();
+    } else {
+      return 2;
+    }
+    putchar('\n');
+  }
+  return 0;
+}

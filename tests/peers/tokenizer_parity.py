@@ -1,0 +1,180 @@
+"""Ids of the C tokenizers against Hugging Face's, on GLUE (where CDL_GLUE_DIR points), on every code point, on hard strings.
+
+    python tokenizer_parity.py --program PATH/TO/encode_lines --model BERT_FOLDER [--quick]
+
+`tokenizers` is the truth for folders with nothing but a tokenizer.json, Transformers' AutoTokenizer for all others.
+Also prints the speed of both, on one thread. Exit status 0 when all ids, type ids and truncations agree and ours is at
+least three times as fast.
+"""
+import argparse
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+from tokenizers import Tokenizer  # noqa: E402
+from transformers import AutoTokenizer  # noqa: E402
+
+import tokenizer_folders  # noqa: E402
+import tokenizer_texts as texts_of  # noqa: E402
+
+NO_SECOND = 0xFFFFFFFF
+FAILURES = []
+
+
+def as_bytes(text):
+    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+
+
+def as_text(text):
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+
+
+def records(cases):
+    parts = []
+    for first, second, max_length in cases:
+        first = as_bytes(first)
+        parts.append(struct.pack("=III", len(first), NO_SECOND if second is None else len(as_bytes(second)), max_length))
+        parts.append(first)
+        parts.append(b"" if second is None else as_bytes(second))
+    return b"".join(parts)
+
+
+def ours(program, folder, cases):
+    done = subprocess.run([program, folder], input=records(cases), capture_output=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{folder}: exit {done.returncode}: {done.stderr.decode()}")
+    out, at, results = done.stdout, 0, []
+    for _ in cases:
+        count, truncated = struct.unpack_from("=II", out, at)
+        ids = struct.unpack_from(f"={count}i", out, at + 8)
+        types = struct.unpack_from(f"={count}i", out, at + 8 + 4 * count)
+        results.append((ids, types, bool(truncated)))
+        at += 8 + 8 * count
+    return results
+
+
+def reference(folder):
+    if (folder / "tokenizer.json").exists() and not (folder / "tokenizer_config.json").exists():
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    else:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder)).backend_tokenizer
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def theirs(tokenizer, case):
+    first, second, max_length = case
+    if max_length:
+        tokenizer.enable_truncation(max_length, strategy="longest_first")
+    else:
+        tokenizer.no_truncation()
+    arguments = [as_text(first)] + ([] if second is None else [as_text(second)])
+    encoding = tokenizer.encode(*arguments)
+    return tuple(encoding.ids), tuple(encoding.type_ids), bool(encoding.overflowing)
+
+
+def compare(program, folder, tokenizer, cases, what):
+    bad = 0
+    for case, mine in zip(cases, ours(program, folder, cases)):
+        expected = theirs(tokenizer, case)
+        if not case[2]:
+            mine, expected = mine[:2], expected[:2]
+        if mine == expected:
+            continue
+        bad += 1
+        if bad == 1:
+            print(f"  differs: {folder.name}: {what}: {str(case)[:200]!r}\n    ours   {str(mine)[:300]}\n    theirs {str(expected)[:300]}")
+    if bad:
+        FAILURES.append(f"{folder.name}: {what}: {bad} of {len(cases)}")
+    return len(cases)
+
+
+def truncations(tokenizer, pairs):
+    cases = []
+    for i, (first, second) in enumerate(pairs):
+        for length in (3, 4, 5, 6, 7, 8, 13, 16, 31, 64):
+            cases.append((first, second if i % 3 else None, length))
+            cases.append((second, first, length))
+    return [case for case in cases if tokenizer.num_special_tokens_to_add(case[1] is not None) <= case[2]]
+
+
+def speed(program, folder, tokenizer, sentences):
+    """MB/s of both on the same sentences, by processor time, best of rounds."""
+    size = sum(len(as_bytes(s)) for s in sentences)
+    data = records([(s, None, 0) for s in sentences])
+    line = subprocess.run([program, folder, "--time", "5"], input=data, capture_output=True, check=True).stdout
+    mine, opening = map(float, line.split())
+    tokenizer.no_truncation()
+    best = 1e30
+    for _ in range(3):
+        begin = time.process_time()
+        tokenizer.encode_batch_fast(sentences)
+        best = min(best, time.process_time() - begin)
+    begin = time.process_time()
+    Tokenizer.from_file(str(folder / "tokenizer.json"))
+    their_opening = time.process_time() - begin
+    print(f"{folder.name}: {size / mine / 1e6:.1f} MB/s, theirs {size / best / 1e6:.1f} MB/s, {best / mine:.1f} times as fast; "
+          f"opening {1e3 * opening:.1f} ms, theirs {1e3 * their_opening:.1f} ms")
+    if best < 3 * mine:
+        FAILURES.append(f"{folder.name}: only {best / mine:.1f} times as fast")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", required=True, help="the encode_lines program")
+    parser.add_argument("--model", required=True, help="a BERT folder with tokenizer.json and vocab.txt")
+    parser.add_argument("--quick", action="store_true", help="a sample of code points and sentences")
+    parser.add_argument("--only", help="folders whose name contains this")
+    options = parser.parse_args()
+    program = str(pathlib.Path(options.program).resolve())
+    glue = texts_of.glue_folder()
+    if not glue:
+        print("skipped: GLUE's sentences: CDL_GLUE_DIR is not set")
+    sentences, pairs = texts_of.glue_texts(glue) if glue else ([], [])
+    hard = texts_of.random_texts(4000, 1)
+    hard_pairs = list(zip(texts_of.random_texts(300, 2), texts_of.random_texts(300, 5)))
+    points = texts_of.every_code_point()
+    long = texts_of.long_texts()
+    bad = texts_of.ill_formed_bytes(2000, 4)
+    if options.quick:
+        sentences, pairs, points, long = sentences[::20], pairs[::20], points[::37], long[:4]
+    with tempfile.TemporaryDirectory() as root:
+        training = texts_of.training_texts(glue)
+        json_form, vocabulary_form = tokenizer_folders.folders(root, options.model, training)
+        whole = {"bpe", "bpe-vocab", "wp-cased", "wp-vocab", pathlib.Path(options.model).name}
+        if options.only:
+            json_form, vocabulary_form = ([f for f in form if options.only in f.name] for form in (json_form, vocabulary_form))
+        by_points = {"bpe", "wp-every", "wp-every-cased", "wp-every-accents"}
+        for folder in json_form + vocabulary_form:
+            begin, count = time.time(), 0
+            tokenizer = reference(folder)
+            every = folder.name in whole
+            for what, cases in (
+                    ("sentences", [(s, None, 0) for s in (sentences if every else sentences[::10])]),
+                    ("pairs", [(a, b, 0) for a, b in (pairs if every else pairs[::10])]),
+                    ("truncation", truncations(tokenizer, pairs[::300] + hard_pairs[:40])),
+                    ("hard strings", [(s, None, 0) for s in (hard if every else hard[::4]) + ["", " ", "  a ", "\x00"]]),
+                    ("hard pairs", [(a, b, 0) for a, b in hard_pairs] + [("", "", 0), ("a", "", 0), ("", "b", 9)]),
+                    ("ill-formed bytes", [(s, None, 0) for s in (bad if every else bad[::4])]),
+                    ("every code point", [(s, None, 0) for s in (points if folder.name in by_points else points[::97])]),
+                    ("long texts", [(s, None, 0) for s in (long if every else long[-4:])])):
+                count += compare(program, folder, tokenizer, cases, what)
+            print(f"{folder.name}: {count} texts, {time.time() - begin:.1f} s", flush=True)
+        timed = [s for s in (sentences or training) if len(s) > 20][:60000]
+        for folder in json_form[:1] + [pathlib.Path(options.model)]:
+            speed(program, folder, reference(folder), timed)
+    for failure in FAILURES:
+        print("FAILED", failure)
+    return 1 if FAILURES else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+/* Runs the built program and looks at what it did: exit status, both streams, files. */
+#ifndef CONDLORA_TESTS_PROGRAM_H
+#define CONDLORA_TESTS_PROGRAM_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "tests/unit/scratch.h"
+
+/* Of a run that is over. The texts live until program_teardown. */
+typedef struct {
+  int exit; /* status; minus the signal's number where one ended it */
+  const char *out, *err;
+} outcome;
+
+/* For each test: a scratch folder before, everything removed after. */
+void program_setup(void);
+void program_teardown(void);
+
+/* Runs condlora to its end. `input` is what it reads from stdin; NULL: nothing. */
+outcome program_run(const char *input, const char *const *arguments);
+#define RUN(...) program_run(NULL, (const char *const[]){__VA_ARGS__, NULL})
+#define RUN_WITH(input, ...) program_run(input, (const char *const[]){__VA_ARGS__, NULL})
+
+/* The same in two halves, to send signals between them. One at a time. */
+pid_t program_start(const char *const *arguments);
+outcome program_wait(pid_t program);
+
+/* Exits 0, and no error line. */
+void check_done(outcome o);
+/* Exits with `status`; stdout is empty, stderr one line that begins "condlora: " and holds every one of the texts. */
+void check_refused_with(outcome o, int status, const char *const *texts);
+#define check_refused(o, status, ...) check_refused_with(o, status, (const char *const[]){__VA_ARGS__, NULL})
+
+/* A file of a parity case: case_file("bert-full", "train.tsv"). Lives until program_teardown, as all texts here do. */
+const char *case_file(const char *name, const char *file);
+const char *joined(const char *folder, const char *file);
+/* A copy of a folder of files, in the scratch folder under `name`. */
+const char *copied_folder(const char *from, const char *name);
+
+/* Whole files. */
+const char *read_text(const char *path);
+size_t read_bytes(const char *path, const char **bytes);
+void write_bytes(const char *path, const void *bytes, size_t count);
+void write_text(const char *path, const char *text);
+bool exists(const char *path);
+/* Names in a folder, sorted, one a line; folders below it too, as "checkpoint/state.safetensors". */
+const char *listed(const char *folder);
+
+/* The JSON of a text, released by program_teardown; a text that is none fails the test. */
+json_t *parsed(const char *text);
+double number_at(json_t *object, const char *key);
+/* How many lines a text has. */
+size_t count_lines(const char *text);
+
+/* Runs a suite as the program's only one. */
+int run_suite(Suite *suite);
+#define CASE(suite, test)                                       \
+  do {                                                          \
+    TCase *case_ = tcase_create(#test);                         \
+    tcase_add_checked_fixture(case_, program_setup, program_teardown); \
+    tcase_set_timeout(case_, 120);                              \
+    tcase_add_test(case_, test);                                \
+    suite_add_tcase(suite, case_);                              \
+  } while (0)
+
+#endif

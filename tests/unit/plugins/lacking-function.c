@@ -1,0 +1,17 @@
+/* A backend that cannot sync. */
+#include "tests/unit/plugins/table.h"
+
+static cdl_backend_table table = {
+    .header = CDL_TABLE_HEADER,
+    .name = "lacking-function",
+    TABLE_FUNCTIONS,
+#include "condlora/ops.def"
+};
+
+const cdl_backend_table *cdl_plugin(const cdl_host *given)
+{
+  KEEP_QUIET_ABOUT_UNUSED;
+  host = given;
+  table.sync = NULL;
+  return &table;
+}

@@ -1,0 +1,18 @@
+/* A backend without two of the required ops. */
+#include "tests/unit/plugins/table.h"
+
+static cdl_backend_table table = {
+    .header = CDL_TABLE_HEADER,
+    .name = "lacking-op",
+    TABLE_FUNCTIONS,
+#include "condlora/ops.def"
+};
+
+const cdl_backend_table *cdl_plugin(const cdl_host *given)
+{
+  KEEP_QUIET_ABOUT_UNUSED;
+  host = given;
+  table.softmax = NULL;
+  table.dropout = NULL;
+  return &table;
+}

@@ -1,0 +1,443 @@
+#include "model/adapter_folder.h"
+
+#include "tests/unit/scratch.h"
+
+static const char *config_path(void)
+{
+  return scratch_path("adapter_config.json");
+}
+
+static const char *tensors_path(void)
+{
+  return scratch_path("adapter_model.safetensors");
+}
+
+static size_t make_tensors(cdl_stored_tensor *tensors)
+{
+  static const float values[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+  static const char *const names[] = {
+      "base_model.model.bert.encoder.layer.0.attention.self.query.lora_A.weight",
+      "base_model.model.bert.encoder.layer.0.attention.self.query.lora_B.weight",
+      "base_model.model.classifier.bias"};
+  const int64_t shapes[][2] = {{2, 4}, {3, 2}, {3, 0}};
+  for (size_t i = 0; i < 3; i++)
+    tensors[i] = (cdl_stored_tensor){.name = names[i],
+                                     .type = CDL_STORED_F32,
+                                     .rank = i == 2 ? 1 : 2,
+                                     .shape = {shapes[i][0], shapes[i][1]},
+                                     .data = values + i};
+  return 3;
+}
+
+static cdl_names names_of(char **list)
+{
+  cdl_names names = {.item = list};
+  while (list[names.count] != NULL)
+    names.count++;
+  return names;
+}
+
+static void expect_names(const cdl_names *names, char **wanted)
+{
+  size_t count = 0;
+  for (; wanted[count] != NULL; count++) {
+    ck_assert_uint_lt(count, names->count);
+    ck_assert_str_eq(names->item[count], wanted[count]);
+  }
+  ck_assert_uint_eq(names->count, count);
+}
+
+static char *targets[] = {(char[]){"query"}, (char[]){"value"}, NULL};
+static char *heads[] = {(char[]){"classifier"}, NULL};
+static char *labels[] = {(char[]){"no"}, (char[]){"yes"}, NULL};
+static char *nothing[] = {NULL};
+
+static cdl_adapter_config sample(void)
+{
+  static char lora[] = "LORA";
+  return (cdl_adapter_config){.peft_type = lora,
+                              .rank = 2,
+                              .alpha = 16,
+                              .targets = names_of(targets),
+                              .modules_to_save = names_of(heads)};
+}
+
+static void write_sample(void)
+{
+  cdl_stored_tensor tensors[3];
+  const cdl_adapter_config config = sample();
+  expect_ok(cdl_adapter_folder_write(scratch_folder, &config, tensors, make_tensors(tensors)));
+}
+
+static cdl_status open_text(const char *text, cdl_adapter_config *config)
+{
+  cdl_safetensors *tensors;
+  scratch_put_text(config_path(), text);
+  const cdl_status status = cdl_adapter_folder_open(scratch_folder, config, &tensors);
+  ck_assert((status == CDL_OK) == (tensors != NULL));
+  cdl_safetensors_close(tensors);
+  return status;
+}
+
+/* What PEFT 0.17 writes for a model with a classification head. */
+#define PEFT_CONFIG                                                                                \
+  "{\"alpha_pattern\": {}, \"auto_mapping\": null, \"base_model_name_or_path\": \"base\", "        \
+  "\"bias\": \"none\", "                                                                           \
+  "\"corda_config\": null, \"eva_config\": null, \"exclude_modules\": null, \"fan_in_fan_out\": "  \
+  "false, "                                                                                        \
+  "\"inference_mode\": true, \"init_lora_weights\": true, \"layer_replication\": null, "           \
+  "\"layers_pattern\": null, "                                                                     \
+  "\"layers_to_transform\": null, \"loftq_config\": {}, \"lora_alpha\": 6, \"lora_bias\": false, " \
+  "\"lora_dropout\": 0.5, "                                                                        \
+  "\"megatron_config\": null, \"megatron_core\": \"megatron.core\", \"modules_to_save\": "         \
+  "[\"classifier\", \"score\"], "                                                                  \
+  "\"peft_type\": \"LORA\", \"qalora_group_size\": 16, \"r\": 4, \"rank_pattern\": {}, "           \
+  "\"revision\": null, "                                                                           \
+  "\"target_modules\": [\"value\", \"query\"], \"target_parameters\": null, \"task_type\": "       \
+  "\"SEQ_CLS\", "                                                                                  \
+  "\"trainable_token_indices\": null, \"use_dora\": false, \"use_qalora\": false, "                \
+  "\"use_rslora\": false}"
+
+START_TEST(reads_what_peft_writes)
+{
+  write_sample();
+  cdl_adapter_config config;
+  expect_ok(open_text(PEFT_CONFIG, &config));
+  ck_assert_str_eq(config.peft_type, "LORA");
+  ck_assert_int_eq(config.rank, 4);
+  ck_assert(config.alpha == 6 && config.dropout == 0.5);
+  expect_names(&config.targets, (char *[]){(char[]){"value"}, (char[]){"query"}, NULL});
+  expect_names(&config.modules_to_save,
+               (char *[]){(char[]){"classifier"}, (char[]){"score"}, NULL});
+  ck_assert_str_eq(config.base_model, "base");
+  ck_assert_ptr_null(config.target_pattern);
+  ck_assert_ptr_null(config.orientation);
+  ck_assert_ptr_null(config.task);
+  ck_assert_ptr_null(config.fingerprint);
+  ck_assert_uint_eq(config.labels.count, 0);
+  ck_assert(!config.regression);
+  cdl_adapter_config_free(&config);
+  cdl_adapter_config_free(&config);
+}
+END_TEST
+
+START_TEST(writes_what_it_reads)
+{
+  char lora[] = "LORA", condlora[] = "CONDLORA", bitfit[] = "BITFIT", none[] = "NONE",
+       paper[] = "paper", reference[] = "reference", pattern[] = ".*\\.(query|key)", task[] = "RTE",
+       base[] = "a/b \xc3\xa9", fingerprint[] = "0123456789abcdef";
+  const cdl_adapter_config cases[] = {
+      {.peft_type = lora,
+       .rank = 2,
+       .alpha = 16,
+       .targets = names_of(targets),
+       .modules_to_save = names_of(heads)},
+      {.peft_type = lora,
+       .rank = 3,
+       .alpha = 0.1,
+       .dropout = 0.05,
+       .target_pattern = pattern,
+       .base_model = base},
+      {.peft_type = condlora,
+       .rank = 8,
+       .alpha = 8,
+       .targets = names_of(targets),
+       .orientation = paper,
+       .task = task,
+       .labels = names_of(labels),
+       .fingerprint = fingerprint},
+      {.peft_type = condlora,
+       .rank = 8,
+       .alpha = 8,
+       .targets = names_of(targets),
+       .orientation = reference,
+       .regression = true},
+      {.peft_type = bitfit, .modules_to_save = names_of(heads)},
+      {.peft_type = none},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    const cdl_adapter_config *given = &cases[i];
+    cdl_stored_tensor tensors[3];
+    const size_t count = make_tensors(tensors);
+    expect_ok(cdl_adapter_folder_write(scratch_folder, given, tensors, count));
+    cdl_adapter_config read;
+    cdl_safetensors *file;
+    expect_ok(cdl_adapter_folder_open(scratch_folder, &read, &file));
+    ck_assert_str_eq(read.peft_type, given->peft_type);
+    ck_assert_int_eq(read.rank, given->rank);
+    ck_assert(read.alpha == given->alpha && read.dropout == given->dropout);
+    expect_names(&read.targets, given->targets.count > 0 ? targets : nothing);
+    expect_names(&read.modules_to_save, given->modules_to_save.count > 0 ? heads : nothing);
+    expect_names(&read.labels, given->labels.count > 0 ? labels : nothing);
+    ck_assert_pstr_eq(read.target_pattern, given->target_pattern);
+    ck_assert_pstr_eq(read.orientation, given->orientation);
+    ck_assert_pstr_eq(read.base_model, given->base_model);
+    ck_assert_pstr_eq(read.task, given->task);
+    ck_assert_pstr_eq(read.fingerprint, given->fingerprint);
+    ck_assert(read.regression == given->regression);
+    ck_assert_str_eq(cdl_safetensors_metadata(file, "format"), "pt");
+    ck_assert_uint_eq(cdl_safetensors_count(file), count);
+    float values[8];
+    expect_ok(cdl_safetensors_read(file, cdl_safetensors_find(file, tensors[1].name), 2,
+                                   tensors[1].shape, values));
+    ck_assert_mem_eq(values, tensors[1].data, 6 * sizeof(float));
+    cdl_safetensors_close(file);
+    cdl_adapter_config_free(&read);
+  }
+  ck_assert_uint_eq(scratch_count_entries(), 2);
+}
+END_TEST
+
+START_TEST(the_same_arguments_give_the_same_bytes)
+{
+  write_sample();
+  size_t config_size, tensors_size;
+  uint8_t *config = scratch_get(config_path(), &config_size),
+          *tensors = scratch_get(tensors_path(), &tensors_size);
+  write_sample();
+  expect_content(config_path(), config, config_size);
+  expect_content(tensors_path(), tensors, tensors_size);
+  free(config);
+  free(tensors);
+}
+END_TEST
+
+/* Of two different adapters, one file each: what a crash between the two renames can leave at worst. */
+START_TEST(a_mixed_pair_is_found)
+{
+  write_sample();
+  size_t size;
+  uint8_t *old_config = scratch_get(config_path(), &size);
+  char condlora[] = "CONDLORA", paper[] = "paper";
+  cdl_adapter_config config = sample();
+  config.peft_type = condlora;
+  config.orientation = paper;
+  cdl_stored_tensor tensors[3];
+  const size_t count = make_tensors(tensors);
+  expect_ok(cdl_adapter_folder_write(scratch_folder, &config, tensors, count));
+  scratch_put(config_path(), old_config, size);
+  free(old_config);
+  cdl_safetensors *file;
+  cdl_adapter_config read;
+  expect_failure(cdl_adapter_folder_open(scratch_folder, &read, &file), CDL_DATA,
+                 "adapter_model.safetensors");
+  ck_assert_ptr_nonnull(strstr(cdl_error_message(), "another adapter"));
+
+  /* Other tensors under the same settings are another adapter too. */
+  expect_ok(cdl_adapter_folder_write(scratch_folder, &config, tensors, count));
+  old_config = scratch_get(config_path(), &size);
+  tensors[0].shape[0] = 1;
+  expect_ok(cdl_adapter_folder_write(scratch_folder, &config, tensors, count));
+  scratch_put(config_path(), old_config, size);
+  free(old_config);
+  expect_failure(cdl_adapter_folder_open(scratch_folder, &read, &file), CDL_DATA,
+                 "another adapter");
+}
+END_TEST
+
+START_TEST(refuses_settings_it_does_not_do)
+{
+  write_sample();
+  const struct {
+    const char *setting, *named;
+    cdl_status status;
+  } cases[] = {
+      {"\"use_dora\": true", "use_dora", CDL_UNSUPPORTED},
+      {"\"use_rslora\": true", "use_rslora", CDL_UNSUPPORTED},
+      {"\"fan_in_fan_out\": true", "fan_in_fan_out", CDL_UNSUPPORTED},
+      {"\"lora_bias\": true", "lora_bias", CDL_UNSUPPORTED},
+      {"\"bias\": \"all\"", "bias", CDL_UNSUPPORTED},
+      {"\"bias\": \"lora_only\"", "bias", CDL_UNSUPPORTED},
+      {"\"rank_pattern\": {\"query\": 4}", "rank_pattern", CDL_UNSUPPORTED},
+      {"\"alpha_pattern\": {\"query\": 4}", "alpha_pattern", CDL_UNSUPPORTED},
+      {"\"layers_to_transform\": [0]", "layers_to_transform", CDL_UNSUPPORTED},
+      {"\"layers_to_transform\": 0", "layers_to_transform", CDL_UNSUPPORTED},
+      {"\"exclude_modules\": [\"key\"]", "exclude_modules", CDL_UNSUPPORTED},
+      {"\"layer_replication\": [[0, 1]]", "layer_replication", CDL_UNSUPPORTED},
+      {"\"trainable_token_indices\": [1]", "trainable_token_indices", CDL_UNSUPPORTED},
+      {"\"of_a_later_version\": 3", "of_a_later_version", CDL_UNSUPPORTED},
+      {"\"init_lora_weights\": \"pissa_niter_4\"", "init_lora_weights", CDL_UNSUPPORTED},
+      {"\"task_type\": \"CAUSAL_LM\"", "task_type", CDL_UNSUPPORTED},
+      {"\"orientation\": \"paper\"", "orientation", CDL_DATA},
+      {"\"r\": 0", "\"r\"", CDL_DATA},
+      {"\"r\": 4.5", "\"r\"", CDL_DATA},
+      {"\"r\": \"8\"", "\"r\"", CDL_DATA},
+      {"\"lora_alpha\": \"8\"", "lora_alpha", CDL_DATA},
+      {"\"lora_dropout\": 1", "lora_dropout", CDL_DATA},
+      {"\"lora_dropout\": -0.1", "lora_dropout", CDL_DATA},
+      {"\"modules_to_save\": \"classifier\"", "modules_to_save", CDL_DATA},
+      {"\"modules_to_save\": [1]", "modules_to_save", CDL_DATA},
+      {"\"labels\": {\"a\": 1}", "labels", CDL_DATA},
+      {"\"regression\": 1", "regression", CDL_DATA},
+      {"\"regression\": true, \"labels\": [\"a\", \"b\"]", "labels", CDL_DATA},
+      {"\"task\": 1", "task", CDL_DATA},
+      {"\"base_model_name_or_path\": 1", "base_model_name_or_path", CDL_DATA},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    char text[300];
+    cdl_adapter_config config;
+    snprintf(text, sizeof text, "{\"peft_type\": \"LORA\", \"target_modules\": [\"query\"], %s}",
+             cases[i].setting);
+    expect_failure(open_text(text, &config), cases[i].status, cases[i].named);
+    ck_assert_ptr_nonnull(strstr(cdl_error_message(), "adapter_config.json"));
+    ck_assert_ptr_null(config.peft_type);
+  }
+}
+END_TEST
+
+START_TEST(refuses_broken_configs)
+{
+  write_sample();
+  const struct {
+    const char *text, *named;
+    cdl_status status;
+  } cases[] = {
+      {"", "JSON", CDL_DATA},
+      {"[]", "object", CDL_DATA},
+      {"{}", "peft_type", CDL_DATA},
+      {"{\"peft_type\": 1}", "peft_type", CDL_DATA},
+      {"{\"peft_type\": \"ADALORA\", \"target_modules\": [\"query\"]}", "ADALORA", CDL_UNSUPPORTED},
+      {"{\"peft_type\": \"PREFIX_TUNING\"}", "PREFIX_TUNING", CDL_UNSUPPORTED},
+      {"{\"peft_type\": \"lora\"}", "lora", CDL_UNSUPPORTED},
+      {"{\"peft_type\": \"LORA\"}", "target_modules", CDL_DATA},
+      {"{\"peft_type\": \"LORA\", \"target_modules\": null}", "target_modules", CDL_DATA},
+      {"{\"peft_type\": \"LORA\", \"target_modules\": []}", "target_modules", CDL_DATA},
+      {"{\"peft_type\": \"LORA\", \"target_modules\": [\"query\", 1]}", "target_modules", CDL_DATA},
+      {"{\"peft_type\": \"LORA\", \"target_modules\": {\"query\": 1}}", "target_modules", CDL_DATA},
+      {"{\"peft_type\": \"CONDLORA\", \"target_modules\": [\"query\"]}", "orientation", CDL_DATA},
+      {"{\"peft_type\": \"CONDLORA\", \"target_modules\": [\"query\"], \"orientation\": \"east\"}",
+       "east", CDL_DATA},
+      {"{\"peft_type\": \"LORA\", \"target_modules\": [\"qu\xfery\"]}", "JSON", CDL_DATA},
+      {"{\"peft_type\": \"LORA\", \"peft_type\": \"LORA\", \"target_modules\": [\"query\"]}",
+       "duplicate", CDL_DATA},
+      {"{\"peft_type\": \"NONE\", \"condlora_stamp\": 1}", "condlora_stamp", CDL_DATA},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    cdl_adapter_config config;
+    expect_failure(open_text(cases[i].text, &config), cases[i].status, cases[i].named);
+    ck_assert_ptr_nonnull(strstr(cdl_error_message(), "adapter_config.json"));
+  }
+}
+END_TEST
+
+START_TEST(refuses_broken_folders)
+{
+  cdl_adapter_config config;
+  cdl_safetensors *file;
+  expect_failure(cdl_adapter_folder_open(scratch_path("none"), &config, &file), CDL_ABSENT,
+                 "none/adapter_config.json");
+  write_sample();
+  unlink(tensors_path());
+  expect_failure(cdl_adapter_folder_open(scratch_folder, &config, &file), CDL_ABSENT,
+                 "adapter_model.safetensors");
+  scratch_put_text(scratch_path("adapter_model.bin"), "x");
+  expect_failure(cdl_adapter_folder_open(scratch_folder, &config, &file), CDL_ABSENT,
+                 "adapter_model.bin");
+  scratch_put_text(tensors_path(), "not tensors");
+  expect_failure(cdl_adapter_folder_open(scratch_folder, &config, &file), CDL_DATA,
+                 "adapter_model.safetensors");
+  cdl_stored_tensor tensors[3];
+  make_tensors(tensors);
+  tensors[0].name = "bert.encoder.layer.0.attention.self.query.lora_A.weight";
+  expect_ok(cdl_safetensors_write(tensors_path(), tensors, 1, NULL, 0));
+  expect_failure(cdl_adapter_folder_open(scratch_folder, &config, &file), CDL_DATA,
+                 tensors[0].name);
+  unlink(config_path());
+  expect_failure(cdl_adapter_folder_open(scratch_folder, &config, &file), CDL_ABSENT,
+                 "adapter_config.json");
+}
+END_TEST
+
+START_TEST(refuses_to_write_nonsense)
+{
+  char other[] = "OTHER", paper[] = "paper", pattern[] = "x", broken[] = "\xff";
+  char *broken_labels[] = {broken, NULL};
+  cdl_stored_tensor tensors[3];
+  const size_t count = make_tensors(tensors);
+  for (int what = 0; what < 12; what++) {
+    cdl_adapter_config config = sample();
+    if (what < 2)
+      config.peft_type = what == 0 ? other : NULL;
+    if (what == 2)
+      config.orientation = paper;
+    if (what == 3)
+      config.rank = 0;
+    if (what == 4)
+      config.alpha = 0.0 / 0.0;
+    if (what == 5)
+      config.dropout = 1;
+    if (what == 6)
+      config.target_pattern = pattern;
+    if (what == 7)
+      config.targets.count = 0;
+    if (what == 8)
+      config.base_model = broken;
+    if (what == 9) {
+      config.regression = true;
+      config.labels = names_of(labels);
+    }
+    if (what == 10)
+      config.labels = names_of(broken_labels);
+    if (what == 11)
+      tensors[0].name = "classifier.weight";
+    expect_failure(cdl_adapter_folder_write(scratch_path("out"), &config, tensors, count),
+                   CDL_ARGUMENT, "out");
+    ck_assert(access(scratch_path("out/adapter_config.json"), F_OK) != 0);
+    ck_assert(access(scratch_path("out/adapter_model.safetensors"), F_OK) != 0);
+  }
+  make_tensors(tensors);
+  const cdl_adapter_config config = sample();
+  scratch_put_text(scratch_path("file"), "x");
+  expect_failure(cdl_adapter_folder_write(scratch_path("file"), &config, tensors, count), CDL_IO,
+                 "file");
+}
+END_TEST
+
+START_TEST(survives_any_bytes)
+{
+  write_sample();
+  size_t size;
+  char *content = (char *)scratch_get(config_path(), &size);
+  for (size_t at = 0; at < size; at++)
+    for (int flip = 0; flip < 9; flip++) {
+      const char kept = content[at];
+      content[at] = (char)(flip == 8 ? 0 : kept ^ 1 << flip);
+      scratch_put(config_path(), content, size);
+      content[at] = kept;
+      cdl_adapter_config config;
+      cdl_safetensors *file;
+      const cdl_status status = cdl_adapter_folder_open(scratch_folder, &config, &file);
+      if (status != CDL_OK) {
+        ck_assert(status == CDL_DATA || status == CDL_UNSUPPORTED);
+        expect_failure(status, status, scratch_folder);
+      }
+      cdl_safetensors_close(file);
+      cdl_adapter_config_free(&config);
+    }
+  for (size_t cut = 0; cut < size - 2; cut++) {
+    cdl_adapter_config config;
+    scratch_put(config_path(), content, cut);
+    cdl_safetensors *file;
+    expect_failure(cdl_adapter_folder_open(scratch_folder, &config, &file), CDL_DATA,
+                   "adapter_config.json");
+  }
+  free(content);
+}
+END_TEST
+
+int main(void)
+{
+  const TTest *const tests[] = {
+      reads_what_peft_writes,
+      writes_what_it_reads,
+      the_same_arguments_give_the_same_bytes,
+      a_mixed_pair_is_found,
+      refuses_settings_it_does_not_do,
+      refuses_broken_configs,
+      refuses_broken_folders,
+      refuses_to_write_nonsense,
+      survives_any_bytes,
+      NULL,
+  };
+  return scratch_run("adapter_folder", tests);
+}

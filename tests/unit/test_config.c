@@ -1,0 +1,341 @@
+#include "condlora/config.h"
+
+#include <jansson.h>
+
+#include "tests/unit/scratch.h"
+
+static cdl_status read_text(const char *text, cdl_model_config *config)
+{
+  scratch_put_text(scratch_path("config.json"), text);
+  return cdl_model_config_read(scratch_folder, config);
+}
+
+/* The values of RobertaConfig() and BertConfig() in Transformers 4.56. */
+START_TEST(missing_keys_have_the_usual_values)
+{
+  cdl_model_config config;
+  expect_ok(read_text("{\"model_type\": \"roberta\"}", &config));
+  ck_assert_int_eq(config.family, CDL_FAMILY_ROBERTA);
+  ck_assert_str_eq(cdl_family_name(config.family), "roberta");
+  ck_assert_int_eq(config.vocabulary_size, 50265);
+  ck_assert_int_eq(config.hidden_size, 768);
+  ck_assert_int_eq(config.layers, 12);
+  ck_assert_int_eq(config.heads, 12);
+  ck_assert_int_eq(config.intermediate_size, 3072);
+  ck_assert_int_eq(config.position_count, 512);
+  ck_assert_int_eq(config.type_count, 2);
+  ck_assert_int_eq(config.pad_id, 1);
+  ck_assert_int_eq(cdl_model_config_max_tokens(&config), 510);
+  ck_assert(config.layer_norm_epsilon == 1e-12);
+  ck_assert_int_eq(config.activation, CDL_ACTIVATION_GELU);
+  ck_assert(config.hidden_dropout == 0.1 && config.attention_dropout == 0.1 &&
+            config.classifier_dropout == 0.1);
+  ck_assert(config.initializer_range == 0.02);
+  ck_assert_int_eq(config.label_count, 2);
+  ck_assert_ptr_null(config.label_names);
+  ck_assert_int_eq(config.problem, CDL_PROBLEM_CLASSIFICATION);
+  cdl_model_config_free(&config);
+
+  expect_ok(
+      read_text("{\"model_type\": \"bert\", \"pad_token_id\": null, \"classifier_dropout\": null,"
+                "\"hidden_dropout_prob\": 0.25}",
+                &config));
+  ck_assert_int_eq(config.family, CDL_FAMILY_BERT);
+  ck_assert_int_eq(config.vocabulary_size, 30522);
+  ck_assert_int_eq(config.pad_id, 0);
+  ck_assert_int_eq(cdl_model_config_max_tokens(&config), 512);
+  ck_assert(config.classifier_dropout == 0.25);
+  cdl_model_config_free(&config);
+
+  expect_ok(read_text("{\"architectures\": [\"RobertaForMaskedLM\"]}", &config));
+  ck_assert_int_eq(config.family, CDL_FAMILY_ROBERTA);
+  cdl_model_config_free(&config);
+}
+END_TEST
+
+START_TEST(every_key_is_read)
+{
+  cdl_model_config config;
+  expect_ok(read_text("{\"model_type\": \"roberta\", \"vocab_size\": 51, \"hidden_size\": 12, "
+                      "\"num_hidden_layers\": 3, "
+                      "\"num_attention_heads\": 4, \"intermediate_size\": 21, "
+                      "\"max_position_embeddings\": 40, \"type_vocab_size\": 1, "
+                      "\"pad_token_id\": 5, \"layer_norm_eps\": 1e-5, \"hidden_act\": \"relu\", "
+                      "\"hidden_dropout_prob\": 0, "
+                      "\"attention_probs_dropout_prob\": 0.2, \"classifier_dropout\": 0.3, "
+                      "\"initializer_range\": 0.5, "
+                      "\"id2label\": {\"1\": \"no\", \"0\": \"yes\", \"2\": 7}, \"num_labels\": 3, "
+                      "\"chunk_size_feed_forward\": 9, "
+                      "\"position_embedding_type\": \"absolute\", \"is_decoder\": false, "
+                      "\"problem_type\": \"multi_label_classification\"}",
+                      &config));
+  ck_assert_int_eq(config.vocabulary_size, 51);
+  ck_assert_int_eq(config.hidden_size, 12);
+  ck_assert_int_eq(config.layers, 3);
+  ck_assert_int_eq(config.heads, 4);
+  ck_assert_int_eq(config.intermediate_size, 21);
+  ck_assert_int_eq(config.position_count, 40);
+  ck_assert_int_eq(config.type_count, 1);
+  ck_assert_int_eq(config.pad_id, 5);
+  ck_assert_int_eq(cdl_model_config_max_tokens(&config), 34);
+  ck_assert(config.layer_norm_epsilon == 1e-5);
+  ck_assert_int_eq(config.activation, CDL_ACTIVATION_RELU);
+  ck_assert(config.hidden_dropout == 0 && config.attention_dropout == 0.2 &&
+            config.classifier_dropout == 0.3);
+  ck_assert(config.initializer_range == 0.5);
+  ck_assert_int_eq(config.label_count, 3);
+  ck_assert_str_eq(config.label_names[0], "yes");
+  ck_assert_str_eq(config.label_names[1], "no");
+  ck_assert_str_eq(config.label_names[2], "7");
+  ck_assert_int_eq(config.problem, CDL_PROBLEM_MULTI_LABEL);
+  cdl_model_config_free(&config);
+  cdl_model_config_free(&config);
+}
+END_TEST
+
+START_TEST(one_label_is_regression)
+{
+  cdl_model_config config;
+  expect_ok(read_text("{\"model_type\": \"bert\", \"num_labels\": 1}", &config));
+  ck_assert_int_eq(config.problem, CDL_PROBLEM_REGRESSION);
+  cdl_model_config_free(&config);
+  expect_ok(read_text(
+      "{\"model_type\": \"bert\", \"num_labels\": 4, \"problem_type\": \"regression\"}", &config));
+  ck_assert_int_eq(config.problem, CDL_PROBLEM_REGRESSION);
+  ck_assert_int_eq(config.label_count, 4);
+  cdl_model_config_free(&config);
+}
+END_TEST
+
+START_TEST(activations_have_their_names)
+{
+  const struct {
+    const char *name;
+    cdl_activation activation;
+  } cases[] = {{"gelu", CDL_ACTIVATION_GELU},
+               {"gelu_python", CDL_ACTIVATION_GELU},
+               {"gelu_new", CDL_ACTIVATION_GELU_TANH},
+               {"gelu_pytorch_tanh", CDL_ACTIVATION_GELU_TANH},
+               {"gelu_fast", CDL_ACTIVATION_GELU_TANH},
+               {"gelu_accurate", CDL_ACTIVATION_GELU_TANH},
+               {"quick_gelu", CDL_ACTIVATION_GELU_QUICK},
+               {"relu", CDL_ACTIVATION_RELU},
+               {"silu", CDL_ACTIVATION_SILU},
+               {"swish", CDL_ACTIVATION_SILU},
+               {"tanh", CDL_ACTIVATION_TANH},
+               {"sigmoid", CDL_ACTIVATION_SIGMOID},
+               {"mish", CDL_ACTIVATION_MISH},
+               {"linear", CDL_ACTIVATION_NONE}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    char text[100];
+    cdl_model_config config;
+    snprintf(text, sizeof text, "{\"model_type\": \"bert\", \"hidden_act\": \"%s\"}",
+             cases[i].name);
+    expect_ok(read_text(text, &config));
+    ck_assert_int_eq(config.activation, cases[i].activation);
+    cdl_model_config_free(&config);
+  }
+}
+END_TEST
+
+START_TEST(refuses_what_cannot_be)
+{
+  const struct {
+    const char *setting, *named;
+    cdl_status status;
+  } cases[] = {
+      {"\"hidden_size\": \"768\"", "hidden_size", CDL_DATA},
+      {"\"hidden_size\": 768.0", "hidden_size", CDL_DATA},
+      {"\"hidden_size\": null", "hidden_size", CDL_DATA},
+      {"\"hidden_size\": 0", "hidden_size", CDL_DATA},
+      {"\"hidden_size\": -768", "hidden_size", CDL_DATA},
+      {"\"hidden_size\": 770", "num_attention_heads", CDL_DATA},
+      {"\"hidden_size\": 9223372036854775807", "hidden_size", CDL_DATA},
+      {"\"num_hidden_layers\": 100000", "num_hidden_layers", CDL_DATA},
+      {"\"num_attention_heads\": 7", "num_attention_heads", CDL_DATA},
+      {"\"vocab_size\": true", "vocab_size", CDL_DATA},
+      {"\"intermediate_size\": []", "intermediate_size", CDL_DATA},
+      {"\"type_vocab_size\": 0", "type_vocab_size", CDL_DATA},
+      {"\"pad_token_id\": 50265", "pad_token_id", CDL_DATA},
+      {"\"pad_token_id\": -1", "pad_token_id", CDL_DATA},
+      {"\"pad_token_id\": null", "pad_token_id", CDL_DATA},
+      {"\"vocab_size\": 1", "pad_token_id", CDL_DATA},
+      {"\"max_position_embeddings\": 2", "max_position_embeddings", CDL_DATA},
+      {"\"layer_norm_eps\": 0", "layer_norm_eps", CDL_DATA},
+      {"\"layer_norm_eps\": \"1e-5\"", "layer_norm_eps", CDL_DATA},
+      {"\"hidden_dropout_prob\": 1", "hidden_dropout_prob", CDL_DATA},
+      {"\"hidden_dropout_prob\": null", "hidden_dropout_prob", CDL_DATA},
+      {"\"attention_probs_dropout_prob\": -0.1", "attention_probs_dropout_prob", CDL_DATA},
+      {"\"classifier_dropout\": 2", "classifier_dropout", CDL_DATA},
+      {"\"initializer_range\": -1", "initializer_range", CDL_DATA},
+      {"\"num_labels\": 0", "num_labels", CDL_DATA},
+      {"\"num_labels\": 3, \"id2label\": {\"0\": \"a\", \"1\": \"b\"}", "num_labels", CDL_DATA},
+      {"\"id2label\": {}", "id2label", CDL_DATA},
+      {"\"id2label\": [\"a\"]", "id2label", CDL_DATA},
+      {"\"id2label\": {\"1\": \"a\"}", "id2label", CDL_DATA},
+      {"\"id2label\": {\"0\": \"a\", \"00\": \"b\"}", "id2label", CDL_DATA},
+      {"\"id2label\": {\"0\": \"a\", \"x\": \"b\"}", "id2label", CDL_DATA},
+      {"\"id2label\": {\"0\": \"a\", \"-1\": \"b\"}", "id2label", CDL_DATA},
+      {"\"id2label\": {\"0\": \"a\", \"\": \"b\"}", "id2label", CDL_DATA},
+      {"\"id2label\": {\"0\": \"a\", \"1\": null}", "id2label", CDL_DATA},
+      {"\"problem_type\": \"guessing\"", "problem_type", CDL_DATA},
+      {"\"hidden_act\": 1", "hidden_act", CDL_DATA},
+      {"\"hidden_act\": \"gelu_10\"", "hidden_act", CDL_UNSUPPORTED},
+      {"\"position_embedding_type\": \"relative_key\"", "position_embedding_type", CDL_UNSUPPORTED},
+      {"\"is_decoder\": true", "is_decoder", CDL_UNSUPPORTED},
+      {"\"is_decoder\": \"true\"", "is_decoder", CDL_DATA},
+      {"\"add_cross_attention\": true", "add_cross_attention", CDL_UNSUPPORTED},
+      {"\"pruned_heads\": {\"0\": [1]}", "pruned_heads", CDL_UNSUPPORTED},
+      {"\"quantization_config\": {\"bits\": 4}", "quantization_config", CDL_UNSUPPORTED},
+      {"\"hidden_size\": 768, \"hidden_size\": 768", "hidden_size", CDL_DATA},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    char text[300];
+    cdl_model_config config;
+    snprintf(text, sizeof text, "{\"model_type\": \"roberta\", %s}", cases[i].setting);
+    expect_failure(read_text(text, &config), cases[i].status, cases[i].named);
+    ck_assert_ptr_nonnull(strstr(cdl_error_message(), "config.json"));
+    ck_assert_ptr_null(config.label_names);
+  }
+}
+END_TEST
+
+START_TEST(refuses_other_families)
+{
+  const char *cases[][2] = {{"{\"model_type\": \"xlm-roberta\"}", "xlm-roberta"},
+                            {"{\"model_type\": \"camembert\"}", "camembert"},
+                            {"{\"model_type\": \"distilbert\"}", "distilbert"},
+                            {"{\"architectures\": [\"XLMRobertaModel\"]}", "XLMRobertaModel"}};
+  cdl_model_config config;
+  for (size_t i = 0; i < 4; i++) {
+    expect_failure(read_text(cases[i][0], &config), CDL_UNSUPPORTED, cases[i][1]);
+    ck_assert_ptr_nonnull(strstr(cdl_error_message(), "config.json"));
+  }
+  expect_failure(read_text("{\"model_type\": null}", &config), CDL_DATA, "model_type");
+  expect_failure(read_text("{}", &config), CDL_DATA, "model_type");
+}
+END_TEST
+
+START_TEST(refuses_what_is_no_object)
+{
+  const char *cases[] = {"",
+                         "{",
+                         "[]",
+                         "1",
+                         "{\"model_type\": \"bert\"} x",
+                         "{\"model_type\": \"be\xff\x72t\"}",
+                         "{\"model_type\": \"bert\\u0000\"}",
+                         "{\"hidden_size\": 1e999}",
+                         "\xef\xbb\xbf{}"};
+  cdl_model_config config;
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    expect_failure(read_text(cases[i], &config), CDL_DATA, "config.json");
+  char deep[20000];
+  memset(deep, '[', sizeof deep);
+  memcpy(deep, "{\"a\":", 5);
+  deep[sizeof deep - 1] = '\0';
+  expect_failure(read_text(deep, &config), CDL_DATA, "config.json");
+  scratch_put(scratch_path("config.json"), "{\"model_type\":\0\"bert\"}", 22);
+  expect_failure(cdl_model_config_read(scratch_folder, &config), CDL_DATA, "config.json");
+  expect_failure(cdl_model_config_read(scratch_path("none.json"), &config), CDL_ABSENT,
+                 "none.json");
+  unlink(scratch_path("config.json"));
+  expect_failure(cdl_model_config_read(scratch_folder, &config), CDL_ABSENT, "config.json");
+}
+END_TEST
+
+START_TEST(writes_what_changed_and_keeps_the_rest)
+{
+  const char *text = "{\"model_type\": \"roberta\", \"architectures\": [\"RobertaForMaskedLM\"], "
+                     "\"layer_norm_eps\": 1e-05, "
+                     "\"hidden_dropout_prob\": 0.1, \"odd\": 0.12345678901234567, \"mine\": "
+                     "{\"a\": [1, null, \"\\u00e9\"]}, "
+                     "\"torch_dtype\": \"bfloat16\", \"num_labels\": 7}";
+  scratch_put_text(scratch_path("config.json"), text);
+  const char *names[] = {"no", "yes \"sir\"", "\xc3\xa9"};
+  expect_ok(cdl_model_config_write(scratch_folder, scratch_path("out.json"), 3, names,
+                                   CDL_PROBLEM_CLASSIFICATION));
+  json_t *found = json_load_file(scratch_path("out.json"), 0, NULL);
+  json_t *wanted =
+      json_loads("{\"model_type\": \"roberta\", \"architectures\": "
+                 "[\"RobertaForSequenceClassification\"], \"layer_norm_eps\": 1e-05, "
+                 "\"hidden_dropout_prob\": 0.1, \"odd\": 0.12345678901234567, \"mine\": {\"a\": "
+                 "[1, null, \"\\u00e9\"]}, "
+                 "\"torch_dtype\": \"float32\", \"problem_type\": \"single_label_classification\", "
+                 "\"id2label\": {\"0\": \"no\", \"1\": \"yes \\\"sir\\\"\", \"2\": \"\\u00e9\"}, "
+                 "\"label2id\": {\"no\": 0, \"yes \\\"sir\\\"\": 1, \"\\u00e9\": 2}}",
+                 0, NULL);
+  ck_assert_ptr_nonnull(wanted);
+  ck_assert(json_equal(found, wanted));
+  json_decref(found);
+  json_decref(wanted);
+
+  cdl_model_config config;
+  expect_ok(cdl_model_config_read(scratch_path("out.json"), &config));
+  ck_assert_int_eq(config.label_count, 3);
+  ck_assert_str_eq(config.label_names[1], "yes \"sir\"");
+  cdl_model_config_free(&config);
+
+  expect_ok(cdl_model_config_write(scratch_path("config.json"), scratch_path("out.json"), 1, NULL,
+                                   CDL_PROBLEM_REGRESSION));
+  expect_ok(cdl_model_config_read(scratch_path("out.json"), &config));
+  ck_assert_int_eq(config.problem, CDL_PROBLEM_REGRESSION);
+  ck_assert_str_eq(config.label_names[0], "LABEL_0");
+  cdl_model_config_free(&config);
+
+  const char *twice[] = {"a", "a"}, *broken[] = {"a", "\xff"};
+  unlink(scratch_path("out.json"));
+  expect_failure(cdl_model_config_write(scratch_folder, scratch_path("out.json"), 2, twice,
+                                        CDL_PROBLEM_CLASSIFICATION),
+                 CDL_ARGUMENT, "twice");
+  expect_failure(cdl_model_config_write(scratch_folder, scratch_path("out.json"), 2, broken,
+                                        CDL_PROBLEM_CLASSIFICATION),
+                 CDL_ARGUMENT, "UTF-8");
+  expect_failure(cdl_model_config_write(scratch_folder, scratch_path("out.json"), 0, NULL,
+                                        CDL_PROBLEM_CLASSIFICATION),
+                 CDL_ARGUMENT, "0 labels");
+  ck_assert_uint_eq(scratch_count_entries(), 1);
+}
+END_TEST
+
+START_TEST(survives_any_bytes)
+{
+  const char text[] = "{\"model_type\": \"bert\", \"vocab_size\": 51, \"hidden_size\": 12, "
+                      "\"num_attention_heads\": 4, "
+                      "\"id2label\": {\"0\": \"a\", \"1\": \"b\"}, \"hidden_act\": \"relu\", "
+                      "\"layer_norm_eps\": 1e-5}";
+  char changed[sizeof text];
+  for (size_t at = 0; at < sizeof text - 1; at++)
+    for (int flip = 0; flip < 9; flip++) {
+      cdl_model_config config;
+      memcpy(changed, text, sizeof text);
+      changed[at] = (char)(flip == 8 ? 0 : changed[at] ^ 1 << flip);
+      scratch_put(scratch_path("config.json"), changed, sizeof text - 1);
+      const cdl_status status = cdl_model_config_read(scratch_folder, &config);
+      if (status != CDL_OK) {
+        ck_assert(status == CDL_DATA || status == CDL_UNSUPPORTED);
+        expect_failure(status, status, "config.json");
+      }
+      cdl_model_config_free(&config);
+      scratch_put(scratch_path("config.json"), text, at);
+      expect_failure(cdl_model_config_read(scratch_folder, &config), CDL_DATA, "config.json");
+    }
+}
+END_TEST
+
+int main(void)
+{
+  const TTest *const tests[] = {
+      missing_keys_have_the_usual_values,
+      every_key_is_read,
+      one_label_is_regression,
+      activations_have_their_names,
+      refuses_what_cannot_be,
+      refuses_other_families,
+      refuses_what_is_no_object,
+      writes_what_changed_and_keeps_the_rest,
+      survives_any_bytes,
+      NULL,
+  };
+  return scratch_run("config", tests);
+}

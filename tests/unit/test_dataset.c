@@ -1,0 +1,375 @@
+/* Data sets: files of one's own, GLUE's layout, labels, and the errors of both. */
+#include <locale.h>
+#include <math.h>
+
+#include "condlora/dataset.h"
+#include "condlora/log.h"
+#include "scratch.h"
+#include "train/number.h"
+
+static char notice[1024];
+
+static void keep_notice(void *user, cdl_log_level level, const char *line)
+{
+  (void)user;
+  (void)level;
+  snprintf(notice, sizeof notice, "%s", line);
+}
+
+static cdl_dataset *read_own(const char *name, const char *text, cdl_dataset_source source)
+{
+  source.path = scratch_path(name);
+  scratch_put_text(source.path, text);
+  cdl_dataset *dataset;
+  expect_ok(cdl_dataset_read_file(&source, &dataset));
+  return dataset;
+}
+
+static void refuse_own(const char *name, const char *text, cdl_dataset_source source,
+                       const char *what)
+{
+  source.path = scratch_path(name);
+  scratch_put_text(source.path, text);
+  cdl_dataset *dataset;
+  expect_failure(cdl_dataset_read_file(&source, &dataset), CDL_DATA, what);
+  ck_assert_msg(strstr(cdl_error_message(), source.path) == cdl_error_message(), "%s",
+                cdl_error_message());
+  ck_assert_ptr_null(dataset);
+}
+
+static void expect_text(const cdl_example *example, int which, const char *text)
+{
+  ck_assert_uint_eq(example->bytes[which], strlen(text));
+  ck_assert_mem_eq(example->text[which], text, strlen(text));
+}
+
+static const cdl_dataset_source single = {.text_column = {"text"}, .label_column = "kind"};
+
+START_TEST(string_labels_are_sorted)
+{
+  cdl_dataset *dataset = read_own(
+      "own.tsv", "kind\ttext\nzebra\tone\nant\ttwo \nBee\t\nzebra\tfour\nan\tfive\n", single);
+  ck_assert_uint_eq(cdl_dataset_count(dataset), 5);
+  ck_assert_uint_eq(cdl_dataset_label_count(dataset), 4);
+  static const char *const names[] = {"Bee", "an", "ant", "zebra"};
+  for (int32_t i = 0; i < 4; i++)
+    ck_assert_str_eq(cdl_dataset_label_name(dataset, i), names[i]);
+  ck_assert_ptr_null(cdl_dataset_label_name(dataset, 4));
+  ck_assert_ptr_null(cdl_dataset_label_name(dataset, -1));
+  static const int32_t labels[] = {3, 2, 0, 3, 1};
+  for (uint32_t i = 0; i < 5; i++) {
+    const cdl_example example = cdl_dataset_example(dataset, i);
+    ck_assert_int_eq(example.label, labels[i]);
+    ck_assert_uint_eq(example.index, i);
+    ck_assert_uint_eq(example.line, i + 2);
+    ck_assert_double_nan(example.target);
+    ck_assert_ptr_null(example.text[1]);
+  }
+  const cdl_example padded = cdl_dataset_example(dataset, 1),
+                    empty = cdl_dataset_example(dataset, 2);
+  expect_text(&padded, 0, "two ");
+  expect_text(&empty, 0, "");
+  ck_assert(cdl_dataset_has_labels(dataset));
+  ck_assert(!cdl_dataset_is_pair(dataset));
+  ck_assert(!cdl_dataset_is_regression(dataset));
+  cdl_dataset_close(dataset);
+}
+END_TEST
+
+START_TEST(given_labels_keep_their_order)
+{
+  static const char *const order[] = {"no", "yes", "maybe"};
+  cdl_dataset_source source = {
+      .text_column = {"q", "a"}, .label_column = "y", .labels = order, .label_count = 3};
+  cdl_dataset *dataset = read_own("own.csv", "a,y,q\n\"x, y\",yes,Q\nz,no,\"R\nS\"\n", source);
+  ck_assert_uint_eq(cdl_dataset_label_count(dataset), 3);
+  const cdl_example first = cdl_dataset_example(dataset, 0),
+                    second = cdl_dataset_example(dataset, 1);
+  ck_assert_int_eq(first.label, 1);
+  ck_assert_int_eq(second.label, 0);
+  expect_text(&first, 0, "Q");
+  expect_text(&first, 1, "x, y");
+  expect_text(&second, 0, "R\nS");
+  ck_assert(cdl_dataset_is_pair(dataset));
+  cdl_dataset_close(dataset);
+  refuse_own("own.csv", "a,y,q\n1,yes,2\n1,Yes,2\n", source,
+             "own.csv:3: unknown label 'Yes'; expected one of 'no', 'yes', 'maybe'");
+}
+END_TEST
+
+START_TEST(regressions_read_numbers)
+{
+  cdl_dataset_source source = single;
+  source.regression = true;
+  cdl_dataset *dataset =
+      read_own("own.jsonl",
+               "{\"text\":\"a\",\"kind\":2.5}\n{\"text\":\"b\",\"kind\":\"-1e2\"}\n"
+               "{\"text\":\"c\",\"kind\":7}\n",
+               source);
+  static const double targets[] = {2.5, -100, 7};
+  for (size_t i = 0; i < 3; i++) {
+    ck_assert(cdl_dataset_example(dataset, i).target == targets[i]);
+    ck_assert_int_eq(cdl_dataset_example(dataset, i).label, -1);
+  }
+  ck_assert(cdl_dataset_is_regression(dataset));
+  ck_assert_uint_eq(cdl_dataset_label_count(dataset), 0);
+  cdl_dataset_close(dataset);
+  static const char *const bad[] = {"",   "x",  "1,5",  "nan", "inf", "0x10", " 1",
+                                    "1 ", "1e", "1e39", ".",   "-",   "--1"};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    char text[64];
+    snprintf(text, sizeof text, "text\tkind\na\t1\nb\t%s\n", bad[i]);
+    refuse_own("own.tsv", text, source, "own.tsv:3: ");
+  }
+}
+END_TEST
+
+START_TEST(numbers_do_not_depend_on_the_locale)
+{
+  if (setlocale(LC_ALL, "de_DE.UTF-8") == NULL && setlocale(LC_ALL, "fr_FR.UTF-8") == NULL)
+    setlocale(LC_ALL, ""); /* the check is as good as the locales that are installed */
+  double value = 0;
+  ck_assert(cdl_number_parse("3.25", 4, &value));
+  ck_assert(value == 3.25);
+  ck_assert(cdl_number_parse("+.5e-1x", 6, &value)); /* the text ends where its length says */
+  ck_assert(value == 0.05);
+  ck_assert(cdl_number_parse("5.", 2, &value));
+  ck_assert(!cdl_number_parse("3,25", 4, &value));
+  setlocale(LC_ALL, "C");
+}
+END_TEST
+
+START_TEST(labels_may_be_left_out)
+{
+  cdl_dataset *dataset =
+      read_own("own.tsv", "text\na\nb\n", (cdl_dataset_source){.text_column = {"text"}});
+  ck_assert(!cdl_dataset_has_labels(dataset));
+  ck_assert_int_eq(cdl_dataset_example(dataset, 1).label, -1);
+  cdl_dataset_close(dataset);
+
+  static const char *const order[] = {"no", "yes"};
+  cdl_dataset_source source = single;
+  source.label_optional = true;
+  source.labels = order;
+  source.label_count = 2;
+  dataset = read_own("own.tsv", "text\na\n", source);
+  ck_assert(!cdl_dataset_has_labels(dataset));
+  ck_assert_uint_eq(cdl_dataset_label_count(dataset), 2);
+  cdl_dataset_close(dataset);
+  dataset = read_own("own.tsv", "text\tkind\na\tyes\n", source);
+  ck_assert(cdl_dataset_has_labels(dataset));
+  ck_assert_int_eq(cdl_dataset_example(dataset, 0).label, 1);
+  cdl_dataset_close(dataset);
+  dataset = read_own("own.jsonl", "{\"text\":\"a\",\"kind\":\"yes\"}\n{\"text\":\"b\"}\n", source);
+  ck_assert(!cdl_dataset_has_labels(dataset));
+  ck_assert_int_eq(cdl_dataset_example(dataset, 0).label, 1);
+  ck_assert_int_eq(cdl_dataset_example(dataset, 1).label, -1);
+  cdl_dataset_close(dataset);
+  refuse_own("own.tsv", "text\tkind\na\tperhaps\n", source, ":2: unknown label 'perhaps'");
+}
+END_TEST
+
+START_TEST(own_files_are_strict)
+{
+  refuse_own("own.tsv", "text\tlabel\na\tb\n", single,
+             ":1: no column 'kind'; the header has 'text', 'label'");
+  refuse_own("own.tsv", "text\tkind\na\n", single, ":2: 1 field; the header has 2");
+  refuse_own("own.tsv", "text\tkind\na\t\nb\tx\n", single, ":2: the label is empty");
+  refuse_own("own.tsv", "text\tkind\n", single, "no rows");
+  refuse_own("own.tsv", "", single, "an empty file");
+  refuse_own("own.tsv", "text\tkind\na\tx\nb\tx\n", single, "every row has the label 'x'");
+  refuse_own("own.jsonl", "{\"text\":\"a\",\"kind\":\"x\"}\n{\"kind\":\"y\"}\n", single,
+             ":2: no field 'text'");
+  refuse_own("own.jsonl", "{\"text\":\"a\",\"kind\":\"x\"}\n{\"text\":\"b\",\"kind\":null}\n",
+             single, ":2: no field 'kind'");
+}
+END_TEST
+
+START_TEST(sources_that_cannot_be_are_refused)
+{
+  static const char *const one[] = {"x"}, *const twice[] = {"x", "y", "x"};
+  cdl_dataset *dataset;
+  cdl_dataset_source source = single;
+  source.path = scratch_path("own.tsv");
+  scratch_put_text(source.path, "text\tkind\na\tx\nb\ty\n");
+  source.labels = one;
+  source.label_count = 1;
+  expect_failure(cdl_dataset_read_file(&source, &dataset), CDL_USAGE, "at least two");
+  source.labels = twice;
+  source.label_count = 3;
+  expect_failure(cdl_dataset_read_file(&source, &dataset), CDL_USAGE, "'x' is listed twice");
+  source.regression = true;
+  expect_failure(cdl_dataset_read_file(&source, &dataset), CDL_USAGE, "no classes");
+  source.text_column[0] = NULL;
+  expect_failure(cdl_dataset_read_file(&source, &dataset), CDL_USAGE, "column of text");
+}
+END_TEST
+
+START_TEST(many_labels_are_told_apart)
+{
+  enum { LABELS = 3000 };
+  char *text = malloc(LABELS * 2 * 24 + 64);
+  ck_assert_ptr_nonnull(text);
+  size_t size = (size_t)sprintf(text, "text\tkind\n");
+  for (unsigned i = 0; i < 2 * LABELS; i++)
+    size += (size_t)sprintf(text + size, "x\tlabel-%04u\n", i * 1777 % LABELS);
+  cdl_dataset *dataset = read_own("own.tsv", text, single);
+  free(text);
+  ck_assert_uint_eq(cdl_dataset_label_count(dataset), LABELS);
+  for (unsigned i = 0; i < 2 * LABELS; i++)
+    ck_assert_int_eq(cdl_dataset_example(dataset, i).label, (int32_t)(i * 1777 % LABELS));
+  cdl_dataset_close(dataset);
+}
+END_TEST
+
+/* GLUE's layout, with sentences of our own */
+
+static void put_task(const char *task, const char *file, const char *text)
+{
+  char name[64];
+  mkdir(scratch_path(task), 0700);
+  snprintf(name, sizeof name, "%s/%s", task, file);
+  scratch_put_text(scratch_path(name), text);
+}
+
+static cdl_status read_task(const char *name, const char *split, cdl_dataset **dataset)
+{
+  const cdl_task *task;
+  expect_ok(cdl_task_find(name, &task));
+  return cdl_dataset_read_task(task, scratch_folder, split, dataset);
+}
+
+START_TEST(official_rows_without_a_used_column_are_dropped)
+{
+  put_task("QQP", "train.tsv",
+           "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
+           "0\t1\t2\tWhy?\tWhat for?\t1\n"
+           "1\t3\t4\tWhere\n"
+           "2\t\t\tWho?\t\t0\n"
+           "3\t5\t6\tWhen?\tSince when?\n"
+           "4\t7\t8\tHow \"so\"?\tHow come?\t0\textra\n");
+  notice[0] = '\0';
+  cdl_log_to(keep_notice, NULL);
+  cdl_dataset *dataset;
+  expect_ok(read_task("qqp", "train", &dataset));
+  cdl_log_to(NULL, NULL);
+  ck_assert_uint_eq(cdl_dataset_count(dataset), 3);
+  ck_assert_uint_eq(cdl_dataset_dropped(dataset), 2);
+  ck_assert_msg(strstr(notice, "QQP/train.tsv: 2 of 5 rows") != NULL, "%s", notice);
+  const cdl_example second = cdl_dataset_example(dataset, 1),
+                    last = cdl_dataset_example(dataset, 2);
+  expect_text(&second, 1, "");
+  expect_text(&last, 0, "How \"so\"?");
+  ck_assert_uint_eq(last.index, 2);
+  ck_assert_uint_eq(last.line, 6);
+  ck_assert_int_eq(last.label, 0);
+  cdl_dataset_close(dataset);
+}
+END_TEST
+
+START_TEST(cola_has_no_header)
+{
+  put_task("CoLA", "train.tsv", "xx\t1\t\tA cat slept.\nxx\t0\t*\tCat slept a.\n");
+  put_task("CoLA", "test.tsv", "index\tsentence\n0\tA dog ran.\n");
+  cdl_dataset *dataset;
+  expect_ok(read_task("cola", "train", &dataset));
+  ck_assert_uint_eq(cdl_dataset_count(dataset), 2);
+  const cdl_example second = cdl_dataset_example(dataset, 1);
+  expect_text(&second, 0, "Cat slept a.");
+  ck_assert_int_eq(second.label, 0);
+  ck_assert_uint_eq(second.line, 2);
+  cdl_dataset_close(dataset);
+  expect_ok(read_task("cola", "test", &dataset));
+  ck_assert_uint_eq(cdl_dataset_count(dataset), 1);
+  ck_assert(!cdl_dataset_has_labels(dataset));
+  ck_assert_uint_eq(cdl_dataset_label_count(dataset), 2);
+  cdl_dataset_close(dataset);
+}
+END_TEST
+
+START_TEST(mnli_is_matched_then_mismatched)
+{
+  put_task("MNLI", "dev_matched.tsv",
+           "index\tsentence1\tsentence2\tlabel1\tgold_"
+           "label\n0\ta\tb\tneutral\tneutral\n1\tc\td\tx\tcontradiction\n");
+  put_task("MNLI", "dev_mismatched.tsv", "sentence1\tgold_label\tsentence2\ne\tentailment\tf\n");
+  cdl_dataset *dataset;
+  expect_ok(read_task("MNLI", "dev", &dataset));
+  ck_assert_uint_eq(cdl_dataset_count(dataset), 3);
+  ck_assert_uint_eq(cdl_dataset_part_count(dataset), 2);
+  const cdl_dataset_part matched = cdl_dataset_get_part(dataset, 0),
+                         mismatched = cdl_dataset_get_part(dataset, 1);
+  ck_assert_str_eq(matched.name, "matched");
+  ck_assert_uint_eq(matched.first, 0);
+  ck_assert_uint_eq(matched.count, 2);
+  ck_assert_str_eq(mismatched.name, "mismatched");
+  ck_assert_uint_eq(mismatched.first, 2);
+  ck_assert_uint_eq(mismatched.count, 1);
+  ck_assert_ptr_nonnull(strstr(mismatched.path, "MNLI/dev_mismatched.tsv"));
+  static const int32_t labels[] = {1, 2, 0};
+  for (size_t i = 0; i < 3; i++)
+    ck_assert_int_eq(cdl_dataset_example(dataset, i).label, labels[i]);
+  ck_assert_uint_eq(cdl_dataset_example(dataset, 2).index, 2);
+  cdl_dataset_close(dataset);
+  expect_ok(read_task("MNLI", "dev_mismatched", &dataset));
+  ck_assert_uint_eq(cdl_dataset_count(dataset), 1);
+  ck_assert_str_eq(cdl_dataset_get_part(dataset, 0).name, "mismatched");
+  cdl_dataset_close(dataset);
+}
+END_TEST
+
+START_TEST(the_diagnostic_set_may_have_labels)
+{
+  put_task("AX", "AX.tsv", "index\tsentence1\tsentence2\n0\ta\tb\n");
+  cdl_dataset *dataset;
+  expect_ok(read_task("AX", "test", &dataset));
+  ck_assert(!cdl_dataset_has_labels(dataset));
+  cdl_dataset_close(dataset);
+  put_task("AX", "AX.tsv", "index\tsentence1\tsentence2\tlabel\n0\ta\tb\tcontradiction\n");
+  expect_ok(read_task("AX", "test", &dataset));
+  ck_assert(cdl_dataset_has_labels(dataset));
+  ck_assert_int_eq(cdl_dataset_example(dataset, 0).label, 2);
+  cdl_dataset_close(dataset);
+}
+END_TEST
+
+START_TEST(official_files_may_be_wrong)
+{
+  cdl_dataset *dataset;
+  expect_failure(read_task("RTE", "train", &dataset), CDL_ABSENT, "RTE/train.tsv");
+  put_task("RTE", "train.tsv", "index\tsentence1\tsentence2\tlabel\n0\ta\tb\tentails\n");
+  expect_failure(
+      read_task("RTE", "train", &dataset), CDL_DATA,
+      "RTE/train.tsv:2: unknown label 'entails'; expected one of 'entailment', 'not_entailment'");
+  put_task("RTE", "train.tsv", "index\tsentence1\tlabel\n0\ta\tentailment\n");
+  expect_failure(read_task("RTE", "train", &dataset), CDL_DATA,
+                 "RTE/train.tsv:1: no column 'sentence2'");
+  put_task("STS-B", "train.tsv", "sentence1\tsentence2\tscore\na\tb\t4.5\na\tb\tfive\n");
+  expect_failure(read_task("STS-B", "train", &dataset), CDL_DATA,
+                 "STS-B/train.tsv:3: 'five' is not a number");
+  put_task("SST-2", "train.tsv", "sentence\tlabel\na\t1\nb\xC3\t0\n");
+  expect_failure(read_task("SST-2", "train", &dataset), CDL_DATA,
+                 "SST-2/train.tsv:3: byte 2 of the line, 0xc3");
+  put_task("SST-2", "train.tsv", "sentence\tlabel\na\n");
+  expect_failure(read_task("SST-2", "train", &dataset), CDL_DATA, "no rows");
+}
+END_TEST
+
+int main(void)
+{
+  const TTest *const tests[] = {string_labels_are_sorted,
+                                given_labels_keep_their_order,
+                                regressions_read_numbers,
+                                numbers_do_not_depend_on_the_locale,
+                                labels_may_be_left_out,
+                                own_files_are_strict,
+                                sources_that_cannot_be_are_refused,
+                                many_labels_are_told_apart,
+                                official_rows_without_a_used_column_are_dropped,
+                                cola_has_no_header,
+                                mnli_is_matched_then_mismatched,
+                                the_diagnostic_set_may_have_labels,
+                                official_files_may_be_wrong,
+                                NULL};
+  return scratch_run("dataset", tests);
+}

@@ -1,0 +1,299 @@
+#include "model/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "tests/unit/scratch.h"
+
+START_TEST(maps_what_is_there)
+{
+  scratch_put(scratch_path("a"), "abc\0def", 7);
+  cdl_mapping mapping;
+  ck_assert_int_eq(cdl_file_map(scratch_path("a"), &mapping), CDL_OK);
+  ck_assert_uint_eq(mapping.size, 7);
+  ck_assert_mem_eq(mapping.data, "abc\0def", 7);
+  cdl_file_unmap(&mapping);
+  ck_assert_uint_eq(mapping.size, 0);
+  cdl_file_unmap(&mapping);
+}
+END_TEST
+
+START_TEST(maps_an_empty_file)
+{
+  scratch_put(scratch_path("empty"), "", 0);
+  cdl_mapping mapping;
+  ck_assert_int_eq(cdl_file_map(scratch_path("empty"), &mapping), CDL_OK);
+  ck_assert_uint_eq(mapping.size, 0);
+  ck_assert_ptr_nonnull(mapping.data);
+  cdl_file_discard(&mapping, 0, 10);
+  cdl_file_unmap(&mapping);
+}
+END_TEST
+
+START_TEST(refuses_what_is_no_file)
+{
+  cdl_mapping mapping;
+  expect_failure(cdl_file_map(scratch_path("absent"), &mapping), CDL_ABSENT, "absent");
+  scratch_put(scratch_path("plain"), "x", 1);
+  expect_failure(cdl_file_map(scratch_path("plain/below"), &mapping), CDL_ABSENT, "plain/below");
+  expect_failure(cdl_file_map(scratch_folder, &mapping), CDL_IO, scratch_folder);
+  ck_assert_int_eq(mkfifo(scratch_path("pipe"), 0600), 0);
+  expect_failure(cdl_file_map(scratch_path("pipe"), &mapping), CDL_IO, "pipe");
+  ck_assert_uint_eq(mapping.size, 0);
+  if (geteuid() != 0) {
+    chmod(scratch_path("plain"), 0);
+    expect_failure(cdl_file_map(scratch_path("plain"), &mapping), CDL_IO, "plain");
+  }
+}
+END_TEST
+
+START_TEST(discarded_pages_come_back)
+{
+  const size_t size = 3 * 4096 + 100;
+  uint8_t *bytes = malloc(size);
+  ck_assert_ptr_nonnull(bytes);
+  for (size_t i = 0; i < size; i++)
+    bytes[i] = (uint8_t)(i * 31 >> 3);
+  scratch_put(scratch_path("pages"), bytes, size);
+  cdl_mapping mapping;
+  ck_assert_int_eq(cdl_file_map(scratch_path("pages"), &mapping), CDL_OK);
+  const size_t ranges[][2] = {{0, size},       {4097, 10},           {size - 1, 1}, {size, 5},
+                              {100, SIZE_MAX}, {SIZE_MAX, SIZE_MAX}, {5, 0}};
+  for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+    cdl_file_discard(&mapping, ranges[i][0], ranges[i][1]);
+    ck_assert_mem_eq(mapping.data, bytes, size);
+  }
+  cdl_file_unmap(&mapping);
+  free(bytes);
+}
+END_TEST
+
+START_TEST(joins_paths)
+{
+  const char *cases[][3] = {{"a", "b", "a/b"},
+                            {"a/", "b", "a/b"},
+                            {"", "b", "b"},
+                            {"/", "b", "/b"},
+                            {"a/b", "c/d", "a/b/c/d"}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    char *path = cdl_path_join(cases[i][0], cases[i][1]);
+    ck_assert_str_eq(path, cases[i][2]);
+    free(path);
+  }
+}
+END_TEST
+
+START_TEST(makes_folders)
+{
+  ck_assert_int_eq(cdl_folder_make(scratch_path("x//y/z/")), CDL_OK);
+  ck_assert(cdl_file_exists(scratch_path("x/y/z")));
+  ck_assert_int_eq(cdl_folder_make(scratch_path("x/y/z")), CDL_OK);
+  ck_assert(!cdl_file_exists(scratch_path("x/y/other")));
+  scratch_put(scratch_path("plain"), "x", 1);
+  expect_failure(cdl_folder_make(scratch_path("plain")), CDL_IO, "plain");
+  expect_failure(cdl_folder_make(scratch_path("plain/below")), CDL_IO, "plain");
+  ck_assert_int_eq(cdl_folder_make(""), CDL_ARGUMENT);
+  ck_assert_int_eq(cdl_folder_make("/"), CDL_OK);
+}
+END_TEST
+
+START_TEST(writes_whole_or_not_at_all)
+{
+  scratch_put(scratch_path("out"), "before", 6);
+  cdl_output *output;
+  ck_assert_int_eq(cdl_output_begin(scratch_path("out"), &output), CDL_OK);
+  cdl_output_write(output, "after", 5);
+  cdl_output_printf(output, " %d%s", 42, "!");
+  expect_content(scratch_path("out"), "before", 6);
+  char beside[600];
+  snprintf(beside, sizeof beside, "%s.tmp-%ld", scratch_path("out"), (long)getpid());
+  ck_assert(cdl_file_exists(beside));
+  ck_assert_int_eq(cdl_output_commit(output), CDL_OK);
+  expect_content(scratch_path("out"), "after 42!", 9);
+  ck_assert_uint_eq(scratch_count_entries(), 1);
+
+  ck_assert_int_eq(cdl_output_begin(scratch_path("out"), &output), CDL_OK);
+  cdl_output_write(output, "lost", 4);
+  cdl_output_abort(output);
+  expect_content(scratch_path("out"), "after 42!", 9);
+  ck_assert_uint_eq(scratch_count_entries(), 1);
+  cdl_output_abort(NULL);
+}
+END_TEST
+
+START_TEST(writes_any_lengths)
+{
+  /* Lengths around the size of the buffer, and one printf longer than it. */
+  const size_t lengths[] = {0, 1, 65535, 2, 65536, 65537, 1, 65534, 200000, 3};
+  size_t total = 0;
+  for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++)
+    total += lengths[i];
+  char *bytes = malloc(total + 100000 + 1);
+  ck_assert_ptr_nonnull(bytes);
+  for (size_t i = 0; i < total + 100000; i++)
+    bytes[i] = (char)('a' + (i * i >> 5) % 26);
+  bytes[total + 100000] = '\0';
+  cdl_output *output;
+  ck_assert_int_eq(cdl_output_begin(scratch_path("long"), &output), CDL_OK);
+  size_t at = 0;
+  for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; at += lengths[i++])
+    cdl_output_write(output, bytes + at, lengths[i]);
+  cdl_output_printf(output, "%s", bytes + at);
+  ck_assert_int_eq(cdl_output_commit(output), CDL_OK);
+  expect_content(scratch_path("long"), bytes, total + 100000);
+  free(bytes);
+}
+END_TEST
+
+START_TEST(a_stale_temporary_is_no_obstacle)
+{
+  char beside[600];
+  snprintf(beside, sizeof beside, "%s.tmp-%ld", scratch_path("out"), (long)getpid());
+  scratch_put(beside, "left by a crash", 15);
+  cdl_output *output;
+  ck_assert_int_eq(cdl_output_begin(scratch_path("out"), &output), CDL_OK);
+  cdl_output_write(output, "new", 3);
+  ck_assert_int_eq(cdl_output_commit(output), CDL_OK);
+  expect_content(scratch_path("out"), "new", 3);
+  ck_assert_uint_eq(scratch_count_entries(), 1);
+}
+END_TEST
+
+START_TEST(refuses_impossible_places)
+{
+  cdl_output *output;
+  expect_failure(cdl_output_begin(scratch_folder, &output), CDL_IO, scratch_folder);
+  ck_assert_ptr_null(output);
+  expect_failure(cdl_output_begin(scratch_path("no/such"), &output), CDL_IO, "no/such");
+  if (geteuid() != 0) {
+    chmod(scratch_folder, 0500);
+    expect_failure(cdl_output_begin(scratch_path("out"), &output), CDL_IO, "out");
+  }
+}
+END_TEST
+
+/* A folder that takes the output's place meanwhile makes the rename fail. */
+START_TEST(a_failed_rename_leaves_nothing)
+{
+  cdl_output *output;
+  ck_assert_int_eq(cdl_output_begin(scratch_path("out"), &output), CDL_OK);
+  cdl_output_write(output, "new", 3);
+  ck_assert_int_eq(mkdir(scratch_path("out"), 0700), 0);
+  expect_failure(cdl_output_commit(output), CDL_IO, "out");
+  ck_assert_uint_eq(scratch_count_entries(), 1);
+}
+END_TEST
+
+/* A limit on a file's size stops a write as a full disk does: part of it is written, then an error. */
+START_TEST(a_write_that_stops_leaves_the_old_file)
+{
+  scratch_put(scratch_path("out"), "before", 6);
+  static uint8_t block[50000];
+  signal(SIGXFSZ, SIG_IGN);
+  const struct rlimit limit = {.rlim_cur = 120000, .rlim_max = RLIM_INFINITY};
+  ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  cdl_output *output;
+  ck_assert_int_eq(cdl_output_begin(scratch_path("out"), &output), CDL_OK);
+  for (int i = 0; i < 10; i++)
+    cdl_output_write(output, block, sizeof block);
+  cdl_output_printf(output, "more");
+  const cdl_status status = cdl_output_commit(output);
+  expect_failure(status, CDL_IO, "out");
+  ck_assert_ptr_nonnull(strstr(cdl_error_message(), strerror(EFBIG)));
+  expect_content(scratch_path("out"), "before", 6);
+  ck_assert_uint_eq(scratch_count_entries(), 1);
+}
+END_TEST
+
+START_TEST(a_full_device_is_an_error)
+{
+  if (!cdl_file_exists("/dev/full"))
+    return;
+  cdl_output *output;
+  ck_assert_int_eq(cdl_output_begin("/dev/full", &output), CDL_OK);
+  cdl_output_write(output, "x", 1);
+  expect_failure(cdl_output_commit(output), CDL_IO, "/dev/full");
+  ck_assert_ptr_nonnull(strstr(cdl_error_message(), strerror(ENOSPC)));
+  ck_assert(cdl_file_exists("/dev/full"));
+}
+END_TEST
+
+START_TEST(a_device_is_written_in_place)
+{
+  ck_assert_int_eq(mkfifo(scratch_path("pipe"), 0600), 0);
+  const int reader = open(scratch_path("pipe"), O_RDONLY | O_NONBLOCK);
+  ck_assert_int_ge(reader, 0);
+  cdl_output *output;
+  ck_assert_int_eq(cdl_output_begin(scratch_path("pipe"), &output), CDL_OK);
+  cdl_output_write(output, "line\n", 5);
+  ck_assert_int_eq(cdl_output_commit(output), CDL_OK);
+  char text[8];
+  ck_assert_int_eq(read(reader, text, sizeof text), 5);
+  ck_assert_mem_eq(text, "line\n", 5);
+  close(reader);
+}
+END_TEST
+
+/* Killed at any moment, the place holds the old content or the new, whole. */
+START_TEST(killed_at_any_moment)
+{
+  enum { BYTES = 300000 };
+  char *content = malloc(BYTES);
+  ck_assert_ptr_nonnull(content);
+  memset(content, 'a', BYTES);
+  scratch_put(scratch_path("out"), content, BYTES);
+  for (int round = 0; round < 20; round++) {
+    const pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+      for (char letter = 'a';; letter = letter == 'z' ? 'a' : (char)(letter + 1)) {
+        cdl_output *output;
+        memset(content, letter, BYTES);
+        if (cdl_output_begin(scratch_path("out"), &output) != CDL_OK)
+          _exit(1);
+        for (size_t at = 0; at < BYTES; at += 10000)
+          cdl_output_write(output, content + at, 10000);
+        if (cdl_output_commit(output) != CDL_OK)
+          _exit(1);
+      }
+    }
+    usleep((useconds_t)(1000 + 700 * round));
+    kill(child, SIGKILL);
+    int how;
+    ck_assert_int_eq(waitpid(child, &how, 0), child);
+    ck_assert(WIFSIGNALED(how));
+    cdl_mapping mapping;
+    ck_assert_int_eq(cdl_file_map(scratch_path("out"), &mapping), CDL_OK);
+    ck_assert_uint_eq(mapping.size, BYTES);
+    ck_assert_mem_eq(mapping.data, mapping.data + 1, BYTES - 1);
+    cdl_file_unmap(&mapping);
+  }
+  free(content);
+}
+END_TEST
+
+int main(void)
+{
+  const TTest *const tests[] = {
+      maps_what_is_there,
+      maps_an_empty_file,
+      refuses_what_is_no_file,
+      discarded_pages_come_back,
+      joins_paths,
+      makes_folders,
+      writes_whole_or_not_at_all,
+      writes_any_lengths,
+      a_stale_temporary_is_no_obstacle,
+      refuses_impossible_places,
+      a_failed_rename_leaves_nothing,
+      a_write_that_stops_leaves_the_old_file,
+      a_full_device_is_an_error,
+      a_device_is_written_in_place,
+      killed_at_any_moment,
+      NULL,
+  };
+  return scratch_run("file", tests);
+}

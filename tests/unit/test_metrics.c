@@ -1,0 +1,174 @@
+/* Metrics against figures worked out by hand. */
+#include <float.h>
+#include <math.h>
+
+#include "condlora/metrics.h"
+#include "scratch.h"
+
+static void expect_near(double found, double expected)
+{
+  ck_assert_msg(fabs(found - expected) <= 32 * DBL_EPSILON, "%.17g, expected %.17g", found,
+                expected);
+}
+
+START_TEST(two_classes_by_hand)
+{
+  /* 4 true negatives, 1 false positive, 2 false negatives, 3 true positives. */
+  const uint64_t confusion[] = {4, 1, 2, 3};
+  const cdl_scores scores = cdl_scores_of_confusion(confusion, 2);
+  expect_near(scores.value[CDL_METRIC_ACCURACY], 0.7);
+  expect_near(scores.value[CDL_METRIC_F1], 6.0 / 9.0);
+  expect_near(scores.value[CDL_METRIC_MACRO_F1], (6.0 / 9.0 + 8.0 / 11.0) / 2);
+  expect_near(scores.value[CDL_METRIC_MCC], (4.0 * 3.0 - 1.0 * 2.0) / sqrt(4.0 * 5.0 * 5.0 * 6.0));
+  ck_assert_double_nan(scores.value[CDL_METRIC_PEARSON]);
+
+  cdl_class_score classes[2];
+  cdl_class_scores(confusion, 2, classes);
+  expect_near(classes[0].precision, 4.0 / 6.0);
+  expect_near(classes[0].recall, 4.0 / 5.0);
+  expect_near(classes[1].precision, 3.0 / 4.0);
+  expect_near(classes[1].recall, 3.0 / 5.0);
+  expect_near(classes[1].f1, 6.0 / 9.0);
+  ck_assert_uint_eq(classes[1].support, 5);
+}
+END_TEST
+
+START_TEST(three_classes_by_hand)
+{
+  static const int32_t truth[] = {0, 0, 1, 1, 2, 2}, predicted[] = {0, 1, 1, 1, 2, 0};
+  uint64_t confusion[9] = {0};
+  expect_ok(cdl_confusion_add(confusion, 3, truth, predicted, 6));
+  static const uint64_t expected[] = {1, 1, 0, 0, 2, 0, 1, 0, 1};
+  ck_assert_mem_eq(confusion, expected, sizeof expected);
+  const cdl_scores scores = cdl_scores_of_confusion(confusion, 3);
+  expect_near(scores.value[CDL_METRIC_ACCURACY], 4.0 / 6.0);
+  expect_near(scores.value[CDL_METRIC_MACRO_F1], (0.5 + 0.8 + 2.0 / 3.0) / 3);
+  ck_assert_double_nan(scores.value[CDL_METRIC_F1]);
+  /* 4 correct of 6, column sums 2, 3, 1: (4 * 6 - 12) / sqrt((36 - 14) (36 - 12)) */
+  expect_near(scores.value[CDL_METRIC_MCC], 12.0 / sqrt(22.0 * 24.0));
+}
+END_TEST
+
+START_TEST(constant_predictions_are_worth_nothing)
+{
+  const uint64_t confusion[] = {7, 0, 3, 0};
+  const cdl_scores scores = cdl_scores_of_confusion(confusion, 2);
+  ck_assert(scores.value[CDL_METRIC_MCC] == 0.0);
+  ck_assert(scores.value[CDL_METRIC_F1] == 0.0);
+  expect_near(scores.value[CDL_METRIC_MACRO_F1], 14.0 / 17.0 / 2);
+  /* One class alone, all of it right. */
+  const uint64_t only[] = {0, 0, 0, 9};
+  ck_assert(cdl_scores_of_confusion(only, 2).value[CDL_METRIC_MCC] == 0.0);
+  expect_near(cdl_scores_of_confusion(only, 2).value[CDL_METRIC_MACRO_F1], 1.0);
+  const uint64_t nothing[4] = {0};
+  for (size_t i = 0; i < CDL_METRIC_COUNT; i++)
+    ck_assert_double_nan(cdl_scores_of_confusion(nothing, 2).value[i]);
+}
+END_TEST
+
+START_TEST(huge_counts_do_not_overflow)
+{
+  const uint64_t big = (uint64_t)1 << 61;
+  const uint64_t confusion[] = {3 * big, big, big, 2 * big};
+  const cdl_scores scores = cdl_scores_of_confusion(confusion, 2);
+  expect_near(scores.value[CDL_METRIC_ACCURACY], 5.0 / 7.0);
+  expect_near(scores.value[CDL_METRIC_MCC], 5.0 / 12.0); /* (3 * 2 - 1 * 1) / sqrt(4 * 3 * 4 * 3) */
+}
+END_TEST
+
+START_TEST(classes_that_are_not_there_are_refused)
+{
+  uint64_t confusion[4] = {0};
+  static const int32_t good[] = {0, 1}, high[] = {1, 2}, low[] = {0, -1};
+  expect_failure(cdl_confusion_add(confusion, 2, good, high, 2), CDL_ARGUMENT, "example 1");
+  expect_failure(cdl_confusion_add(confusion, 2, low, good, 2), CDL_ARGUMENT, "-1");
+  for (size_t i = 0; i < 4; i++)
+    ck_assert_uint_eq(confusion[i], 0);
+}
+END_TEST
+
+START_TEST(correlations_by_hand)
+{
+  static const double x[] = {1, 2, 3, 4}, y[] = {2, 1, 4, 3}, opposite[] = {9, 6, 3, 0};
+  expect_near(cdl_pearson(x, y, 4), 0.6);
+  expect_near(cdl_pearson(x, opposite, 4), -1.0);
+  ck_assert(cdl_pearson(x, x, 4) <= 1.0);
+  /* Ranks of (1, 2, 2, 3) are 1, 2.5, 2.5, 4: 4.5 / sqrt(5 * 4.5). */
+  static const double tied[] = {1, 2, 2, 3};
+  double rho;
+  expect_ok(cdl_spearman(x, tied, 4, &rho));
+  expect_near(rho, 4.5 / sqrt(22.5));
+  /* A monotone map changes Pearson but not Spearman. */
+  static const double curved[] = {1, 10, 100, 1000};
+  expect_ok(cdl_spearman(x, curved, 4, &rho));
+  expect_near(rho, 1.0);
+}
+END_TEST
+
+START_TEST(correlations_have_no_scale)
+{
+  static const double x[] = {1, 2, 3, 4, 7}, y[] = {2, 1, 4, 3, 5};
+  const double expected = cdl_pearson(x, y, 5);
+  static const double scales[] = {1e-300, 1e-160, 1e160, 1e307};
+  for (size_t s = 0; s < 4; s++) {
+    double scaled[5];
+    for (size_t i = 0; i < 5; i++)
+      scaled[i] = scales[s] * x[i];
+    expect_near(cdl_pearson(scaled, y, 5), expected);
+  }
+  /* A small spread about a large mean: the deviations are exact. */
+  static const double far_off[] = {1048576 + 1, 1048576 + 2, 1048576 + 3, 1048576 + 4, 1048576 + 7};
+  ck_assert_double_lt(fabs(cdl_pearson(far_off, y, 5) - expected), 1e-9);
+}
+END_TEST
+
+START_TEST(undefined_correlations_are_nan)
+{
+  static const double x[] = {1, 2, 3}, constant[] = {0.1, 0.1, 0.1}, one[] = {5};
+  const double infinite[] = {1, (double)INFINITY, 3}, undefined[] = {1, (double)NAN, 3};
+  const double *const bad[] = {constant, infinite, undefined};
+  for (size_t i = 0; i < 3; i++) {
+    cdl_scores scores;
+    expect_ok(cdl_scores_of_regression(x, bad[i], 3, &scores));
+    for (size_t m = 0; m < CDL_METRIC_COUNT; m++)
+      ck_assert_double_nan(scores.value[m]);
+  }
+  ck_assert_double_nan(cdl_pearson(one, one, 1));
+  ck_assert_double_nan(cdl_pearson(one, one, 0));
+}
+END_TEST
+
+START_TEST(nan_never_wins)
+{
+  const double nan_value = (double)NAN;
+  ck_assert(!cdl_metric_better(nan_value, 0.5));
+  ck_assert(!cdl_metric_better(nan_value, nan_value));
+  ck_assert(cdl_metric_better(-1.0, nan_value));
+  ck_assert(cdl_metric_better(0.6, 0.5));
+  ck_assert(!cdl_metric_better(0.5, 0.5));
+  ck_assert(!cdl_metric_better(0.4, 0.5));
+}
+END_TEST
+
+START_TEST(metrics_have_names)
+{
+  ck_assert_str_eq(cdl_metric_name(CDL_METRIC_ACCURACY), "accuracy");
+  ck_assert_str_eq(cdl_metric_name(CDL_METRIC_SPEARMAN), "spearman");
+}
+END_TEST
+
+int main(void)
+{
+  const TTest *const tests[] = {two_classes_by_hand,
+                                three_classes_by_hand,
+                                constant_predictions_are_worth_nothing,
+                                huge_counts_do_not_overflow,
+                                classes_that_are_not_there_are_refused,
+                                correlations_by_hand,
+                                correlations_have_no_scale,
+                                undefined_correlations_are_nan,
+                                nan_never_wins,
+                                metrics_have_names,
+                                NULL};
+  return scratch_run("metrics", tests);
+}

@@ -1,0 +1,366 @@
+/* Tables of text: what the rules of TSV, RFC 4180 and JSON Lines say a file holds, and what is
+ * refused where. */
+#include "scratch.h"
+#include "train/table.h"
+#include "train/utf8.h"
+
+/* Reads a whole table and writes it as text: fields in <>, absent ones as -, the line before each
+ * row. */
+static cdl_status read_all(const char *name, const void *bytes, size_t size, cdl_data_format format,
+                           bool strict, const char *const *columns, size_t count, char *found,
+                           size_t room)
+{
+  cdl_table *table;
+  found[0] = '\0';
+  CDL_TRY(cdl_table_open_bytes(name, bytes, size,
+                               &(cdl_table_options){.format = format, .strict = strict}, &table));
+  cdl_status status = cdl_table_select(table, columns, count);
+  size_t used = 0;
+  for (bool more = true; status == CDL_OK && more;) {
+    cdl_field fields[CDL_TABLE_SELECTED];
+    uint64_t line;
+    status = cdl_table_next(table, fields, &line, &more);
+    if (status != CDL_OK || !more)
+      break;
+    used += (size_t)snprintf(found + used, room - used, "%llu", (unsigned long long)line);
+    for (size_t i = 0; i < count; i++)
+      used += fields[i].data == NULL ? (size_t)snprintf(found + used, room - used, "-")
+                                     : (size_t)snprintf(found + used, room - used, "<%.*s>",
+                                                        (int)fields[i].bytes, fields[i].data);
+    used += (size_t)snprintf(found + used, room - used, ";");
+    ck_assert_uint_lt(used, room);
+  }
+  cdl_table_close(table);
+  return status;
+}
+
+static const char *const ab[] = {"a", "b"};
+
+static void expect_rows(cdl_data_format format, bool strict, const char *text, const char *expected)
+{
+  char found[4096];
+  expect_ok(read_all("t", text, strlen(text), format, strict, ab, 2, found, sizeof found));
+  ck_assert_str_eq(found, expected);
+}
+
+static void expect_refused(cdl_data_format format, const char *text, const char *place,
+                           const char *what)
+{
+  char found[4096];
+  const cdl_status status =
+      read_all("t", text, strlen(text), format, true, ab, 2, found, sizeof found);
+  expect_failure(status, CDL_DATA, what);
+  ck_assert_msg(strncmp(cdl_error_message(), place, strlen(place)) == 0,
+                "\"%s\" does not begin with %s", cdl_error_message(), place);
+}
+
+START_TEST(tsv_takes_every_byte_between_tabs)
+{
+  expect_rows(CDL_DATA_TSV, true, "a\tb\n1\t2\n", "2<1><2>;");
+  expect_rows(CDL_DATA_TSV, true, "a\tb\n1\t2", "2<1><2>;");
+  expect_rows(CDL_DATA_TSV, true,
+              "\xEF\xBB\xBF"
+              "a\tb\r\n 1 \t\"2\r\n",
+              "2< 1 ><\"2>;");
+  expect_rows(CDL_DATA_TSV, true, "b\tx\ta\n\t\t\n\"q\"\t\t'\n", "2<><>;3<'><\"q\">;");
+  expect_rows(CDL_DATA_TSV, true, "a\tb\nx\ry\tz\n", "2<x\ry><z>;"); /* a lone CR ends no line */
+  expect_rows(CDL_DATA_TSV, true, "a\tb\n1\t2\n\n\r\n\n", "2<1><2>;");
+  expect_rows(CDL_DATA_TSV, true, "a\tb\n1\t2\n3\t", "2<1><2>;3<3><>;");
+}
+END_TEST
+
+START_TEST(official_rows_may_be_short_or_long)
+{
+  expect_rows(CDL_DATA_TSV, false, "a\tx\tb\n1\n1\t2\n1\t2\t3\n1\t2\t3\t4\n\n5\t6\t7\n",
+              "2<1>-;3<1>-;4<1><3>;5<1><3>;6<>-;7<5><7>;");
+}
+END_TEST
+
+START_TEST(strict_rows_are_whole)
+{
+  expect_refused(CDL_DATA_TSV, "a\tb\n1\t2\n1\n", "t:3: ", "1 field; the header has 2");
+  expect_refused(CDL_DATA_TSV, "a\tb\n1\t2\t3\n", "t:2: ", "3 fields; the header has 2");
+  expect_refused(CDL_DATA_TSV, "a\tb\n1\t2\n\n3\t4\n", "t:3: ", "an empty line");
+  expect_refused(CDL_DATA_CSV, "a,b\n1,2\n1\n", "t:3: ", "1 field; the header has 2");
+  expect_refused(CDL_DATA_CSV, "a,b\n\"1\n1\",2\n1,2,3\n", "t:4: ", "3 fields");
+}
+END_TEST
+
+START_TEST(columns_are_found_by_name)
+{
+  expect_refused(CDL_DATA_TSV, "a\tc\n1\t2\n", "t:1: ", "no column 'b'; the header has 'a', 'c'");
+  expect_refused(CDL_DATA_TSV, "a\tB\n1\t2\n", "t:1: ", "no column 'b'");
+  expect_refused(CDL_DATA_CSV, "a, b\n1,2\n", "t:1: ", "' b'");
+  expect_refused(CDL_DATA_TSV, "a\tb\tb\n1\t2\t3\n", "t:1: ", "more than once");
+  expect_rows(CDL_DATA_TSV, true, "a\tx\tb\tx\n1\t2\t3\t4\n", "2<1><3>;");
+}
+END_TEST
+
+START_TEST(csv_follows_the_rfc)
+{
+  expect_rows(CDL_DATA_CSV, true, "a,b\r\n1,2\r\n", "2<1><2>;");
+  expect_rows(CDL_DATA_CSV, true, "\"a\",\"b\"\n\"1\",\"\"\n,\n", "2<1><>;3<><>;");
+  expect_rows(CDL_DATA_CSV, true, "a,b\n\"x, y\",\"he said \"\"no\"\"\"\n",
+              "2<x, y><he said \"no\">;");
+  expect_rows(CDL_DATA_CSV, true, "a,b\n\"1\r\n2\n\n3\",4\n5,6", "2<1\r\n2\n\n3><4>;6<5><6>;");
+  expect_rows(CDL_DATA_CSV, true, "a,b\n\"\"\"\",\"\"\"\"\"\"\n", "2<\"><\"\">;");
+  expect_rows(CDL_DATA_CSV, true, "a,b\n 1 ,\t2\n", "2< 1 ><\t2>;");
+}
+END_TEST
+
+START_TEST(csv_refuses_stray_quotes)
+{
+  expect_refused(CDL_DATA_CSV, "a,b\n1,2\nx\"y\",2\n",
+                 "t:3: ", "a '\"' inside a field without quotes");
+  expect_refused(CDL_DATA_CSV, "a,b\n\"x\"y,2\n", "t:2: ", "text after a closing '\"'");
+  expect_refused(CDL_DATA_CSV, "a,b\n1,2\n\"1\n2\"x,3\n", "t:4: ", "text after a closing '\"'");
+  expect_refused(CDL_DATA_CSV, "a,b\n1,2\n3,\"4\n5,6\n", "t:3: ", "never ends");
+  expect_refused(CDL_DATA_CSV, "a,b\n1\r,2\n", "t:2: ", "carriage return");
+  expect_refused(CDL_DATA_CSV, "a,\"b", "t:1: ", "never ends");
+}
+END_TEST
+
+START_TEST(jsonl_is_an_object_a_line)
+{
+  expect_rows(CDL_DATA_JSONL, true,
+              "{\"a\": \"1\", \"b\": \"x\\ty\\n\\u00e9\\ud83d\\ude00\"}\r\n{\"b\":2,\"a\":\"\"}",
+              "1<1><x\ty\n\xC3\xA9\xF0\x9F\x98\x80>;2<><2>;");
+  expect_rows(CDL_DATA_JSONL, true,
+              "{\"a\":-12,\"b\":0.1}\n{\"a\":true,\"b\":false}\n{\"a\":null,\"c\":[1]}\n",
+              "1<-12><0.1>;2<true><false>;3--;");
+  expect_rows(CDL_DATA_JSONL, true, "{\"a\":3.25e2,\"b\":1e100}\n", "1<325.0><1e100>;");
+}
+END_TEST
+
+START_TEST(jsonl_refuses_what_is_no_object)
+{
+  expect_refused(CDL_DATA_JSONL, "{\"a\":1}\n[1]\n", "t:2: ", "expected a JSON object");
+  expect_refused(CDL_DATA_JSONL, "{\"a\":1\n", "t:1: ", "expected a JSON object");
+  expect_refused(CDL_DATA_JSONL, "{\"a\":1} x\n", "t:1: ", "expected a JSON object");
+  expect_refused(CDL_DATA_JSONL, "{\"a\":1}\n\n{\"a\":1}\n", "t:2: ", "an empty line");
+  expect_refused(CDL_DATA_JSONL, "{\"a\":[1]}\n", "t:1: ", "'a' is an array or object");
+  expect_refused(CDL_DATA_JSONL, "{\"a\":1,\"a\":2}\n", "t:1: ", "duplicate");
+  expect_refused(CDL_DATA_JSONL, "{\"a\":\"\\u0000\"}\n", "t:1: ", "expected a JSON object");
+  expect_refused(CDL_DATA_JSONL, "{\"a\":\"\\ud800\"}\n", "t:1: ", "expected a JSON object");
+}
+END_TEST
+
+START_TEST(text_is_utf8_without_nul)
+{
+  char found[256];
+  static const char nul[] = "a\tb\n1\t2\n3\t\0"
+                            "4\n";
+  expect_failure(read_all("t", nul, sizeof nul - 1, CDL_DATA_TSV, true, ab, 2, found, sizeof found),
+                 CDL_DATA, "t:3: byte 3 of the line is NUL");
+  expect_refused(CDL_DATA_TSV, "a\tb\n1\t\xFF\n", "t:2: ", "byte 3 of the line, 0xff");
+  expect_refused(CDL_DATA_TSV, "a\tb\tc\xC0\x80\n1\t2\t3\n", "t:1: ", "0xc0");
+  expect_refused(CDL_DATA_TSV, "a\tb\n1\t2\xE2\x82",
+                 "t:2: ", "0xe2"); /* cut off by the end of the file */
+  expect_refused(CDL_DATA_CSV, "a,b\n\"1\n2\xED\xA0\x80\",3\n",
+                 "t:3: ", "byte 2 of the line, 0xed");
+  expect_refused(CDL_DATA_JSONL, "{\"a\":\"\xF5\"}\n", "t:1: ", "0xf5");
+  expect_refused(CDL_DATA_TSV,
+                 "\xFF\xFE"
+                 "a\n",
+                 "t:1: ", "0xff"); /* UTF-16's mark */
+}
+END_TEST
+
+START_TEST(utf8_is_checked_to_the_letter)
+{
+  static const char *const good[] = {"",
+                                     "a",
+                                     "\x7F",
+                                     "\xC2\x80",
+                                     "\xDF\xBF",
+                                     "\xE0\xA0\x80",
+                                     "\xED\x9F\xBF",
+                                     "\xEE\x80\x80",
+                                     "\xEF\xBF\xBF",
+                                     "\xF0\x90\x80\x80",
+                                     "\xF4\x8F\xBF\xBF",
+                                     "eight or more plain \xE2\x82\xAC and again plain ones"};
+  for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+    ck_assert_uint_eq(cdl_utf8_valid_prefix(good[i], strlen(good[i])), strlen(good[i]));
+
+  static const char *const bad[] = {"\x80",
+                                    "\xBF",
+                                    "\xC0\xAF",
+                                    "\xC1\xBF",
+                                    "\xC2",
+                                    "\xC2 ",
+                                    "\xE0\x80\x80",
+                                    "\xE0\x9F\xBF",
+                                    "\xE1\x80",
+                                    "\xE1\x80\x7F",
+                                    "\xED\xA0\x80",
+                                    "\xED\xBF\xBF",
+                                    "\xF0\x8F\xBF\xBF",
+                                    "\xF1\x80\x80",
+                                    "\xF4\x90\x80\x80",
+                                    "\xF8\x88\x80\x80\x80",
+                                    "\xFE",
+                                    "\xFF"};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    for (size_t before = 0; before < 18; before++) {
+      char text[64];
+      memset(text, 'x', before);
+      strcpy(text + before, bad[i]);
+      strcat(text, "tail of plain text");
+      ck_assert_uint_eq(cdl_utf8_valid_prefix(text, strlen(text)), before);
+    }
+  /* The NUL at each place of an eight-byte word, and next to bytes that could borrow from it. */
+  for (size_t at = 0; at < 24; at++) {
+    char text[24];
+    memset(text, 1, sizeof text);
+    text[at] = 0;
+    ck_assert_uint_eq(cdl_utf8_valid_prefix(text, sizeof text), at);
+  }
+}
+END_TEST
+
+START_TEST(empty_files_are_refused)
+{
+  static const char *const empty[] = {"", "\n", "\r\n\n", "\xEF\xBB\xBF", "\xEF\xBB\xBF\n"};
+  for (size_t i = 0; i < sizeof empty / sizeof empty[0]; i++)
+    for (int format = CDL_DATA_BY_NAME; format <= CDL_DATA_JSONL; format++)
+      expect_refused((cdl_data_format)format, empty[i], "t:1: ", "an empty file");
+  expect_rows(CDL_DATA_TSV, true, "a\tb", "");
+}
+END_TEST
+
+START_TEST(long_lines_are_ordinary)
+{
+  enum { LONG = 1 << 20 };
+  static char text[2 * LONG + 64];
+  static const cdl_data_format formats[] = {CDL_DATA_TSV, CDL_DATA_CSV, CDL_DATA_JSONL};
+  static const char *const before[] = {"a\tb\n", "a,b\n\"", "{\"a\":\""};
+  static const char *const after[] = {"\tx", "\"\"\",x", "\",\"b\":\"x\"}"};
+  for (size_t f = 0; f < 3; f++) {
+    size_t size = strlen(strcpy(text, before[f]));
+    memset(text + size, 'y', LONG);
+    size += LONG;
+    strcpy(text + size, after[f]);
+    size += strlen(after[f]);
+
+    cdl_table *table;
+    cdl_field fields[2];
+    uint64_t line;
+    bool more;
+    expect_ok(
+        cdl_table_open_bytes("t", text, size, &(cdl_table_options){.format = formats[f]}, &table));
+    expect_ok(cdl_table_select(table, ab, 2));
+    expect_ok(cdl_table_next(table, fields, &line, &more));
+    ck_assert(more);
+    ck_assert_uint_eq(fields[0].bytes, (size_t)LONG + (formats[f] == CDL_DATA_CSV));
+    ck_assert_int_eq(fields[0].data[LONG - 1], 'y');
+    ck_assert_uint_eq(fields[1].bytes, 1);
+    cdl_table_close(table);
+  }
+}
+END_TEST
+
+START_TEST(the_name_says_the_format)
+{
+  static const struct {
+    const char *name, *text;
+  } files[] = {{"x.tsv", "a\tb\n1\t2\n"},
+               {"x.CSV", "a,b\n1,2\n"},
+               {"x.y.jsonl", "{\"a\":\"1\",\"b\":\"2\"}\n"}};
+  for (size_t i = 0; i < 3; i++) {
+    const char *path = scratch_path(files[i].name);
+    scratch_put_text(path, files[i].text);
+    cdl_table *table;
+    cdl_field fields[2];
+    uint64_t line;
+    bool more;
+    expect_ok(cdl_table_open(path, &(cdl_table_options){.strict = true}, &table));
+    ck_assert_str_eq(cdl_table_name(table), path);
+    expect_ok(cdl_table_select(table, ab, 2));
+    expect_ok(cdl_table_next(table, fields, &line, &more));
+    cdl_table_discard(table); /* the pages come back when they are read */
+    ck_assert_int_eq(fields[0].data[0], '1');
+    ck_assert_int_eq(fields[1].data[0], '2');
+    cdl_table_close(table);
+  }
+
+  static const char *const unknown[] = {"x.txt", "tsv", "x.tsv/y", ".tsv.gz"};
+  for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
+    cdl_table *table;
+    expect_failure(cdl_table_open(unknown[i], &(cdl_table_options){0}, &table), CDL_USAGE,
+                   ".tsv, .csv or .jsonl");
+    ck_assert_ptr_null(table);
+  }
+  cdl_table *table;
+  expect_failure(cdl_table_open(scratch_path("none.tsv"), &(cdl_table_options){0}, &table),
+                 CDL_ABSENT, "none.tsv");
+}
+END_TEST
+
+static void expect_standard_input(const char *text, const char *expected)
+{
+  const char *path = scratch_path("input");
+  scratch_put_text(path, text);
+  ck_assert_ptr_nonnull(freopen(path, "r", stdin));
+  cdl_table *table;
+  cdl_field fields[2] = {{0}};
+  uint64_t line;
+  bool more;
+  expect_ok(cdl_table_open("-", &(cdl_table_options){.strict = true}, &table));
+  ck_assert_str_eq(cdl_table_name(table), "standard input");
+  expect_ok(cdl_table_select(table, ab, 2));
+  expect_ok(cdl_table_next(table, fields, &line, &more));
+  ck_assert(more);
+  ck_assert_mem_eq(fields[1].data, expected, strlen(expected));
+  cdl_table_close(table);
+}
+
+START_TEST(standard_input_is_told_by_its_first_byte)
+{
+  expect_standard_input("a\tb\n1\t{2}\n", "{2}");
+  expect_standard_input("{\"a\":\"1\",\"b\":\"2\"}\n", "2");
+  expect_standard_input("\xEF\xBB\xBF{\"a\":\"1\",\"b\":\"3\"}\n", "3");
+
+  static char large[300000];
+  size_t size = strlen(strcpy(large, "a\tb\n"));
+  memset(large + size, 'x', 250000);
+  strcpy(large + size + 250000, "\tend\n");
+  expect_standard_input(large, "end");
+}
+END_TEST
+
+START_TEST(quotes_are_cut_between_characters)
+{
+  ck_assert_str_eq(cdl_quote("short", 5).text, "'short'");
+  char text[61];
+  memset(text, 'x', 39);
+  for (size_t i = 39; i < 60; i += 3)
+    memcpy(text + i, "\xE2\x82\xAC", 3);
+  text[60] = '\0';
+  char expected[64] = "'";
+  memset(expected + 1, 'x', 39);
+  strcpy(expected + 40, "\xE2\x80\xA6'");
+  ck_assert_str_eq(cdl_quote(text, 60).text, expected);
+}
+END_TEST
+
+int main(void)
+{
+  const TTest *const tests[] = {tsv_takes_every_byte_between_tabs,
+                                official_rows_may_be_short_or_long,
+                                strict_rows_are_whole,
+                                columns_are_found_by_name,
+                                csv_follows_the_rfc,
+                                csv_refuses_stray_quotes,
+                                jsonl_is_an_object_a_line,
+                                jsonl_refuses_what_is_no_object,
+                                text_is_utf8_without_nul,
+                                utf8_is_checked_to_the_letter,
+                                empty_files_are_refused,
+                                long_lines_are_ordinary,
+                                the_name_says_the_format,
+                                standard_input_is_told_by_its_first_byte,
+                                quotes_are_cut_between_characters,
+                                NULL};
+  return scratch_run("table", tests);
+}

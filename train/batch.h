@@ -1,0 +1,61 @@
+/* Which examples come when, and a batch of them end to end, without padding. */
+#ifndef CONDLORA_TRAIN_BATCH_H
+#define CONDLORA_TRAIN_BATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "condlora/dataset.h"
+#include "condlora/status.h"
+
+/* The most that any batch holds: what buffers must be sized by. */
+typedef struct {
+  size_t examples, tokens, longest;
+} cdl_batch_bound;
+
+/* Puts rows [count] into the order of an epoch: Fisher and Yates's shuffle, keyed by the seed of
+ * the data order and the 0-based epoch. The result depends on the order that `rows` has before. */
+void cdl_epoch_shuffle(uint32_t *rows, size_t count, uint64_t data_seed, uint32_t epoch);
+
+/* Bound of batches of `size` of these rows in any order: the tokens of the `size` longest ones.
+ * Errors: MEMORY; DATA where tokens do not fit the 32-bit offsets of a batch. */
+CDL_MUST_USE cdl_status cdl_batch_bound_of(const cdl_tokens *tokens, const uint32_t *rows,
+                                           size_t count, size_t size, cdl_batch_bound *bound);
+
+/* Batches for evaluation: rows by ascending length (those of one length in their given order), cut
+ * so that a batch holds at most `token_budget` tokens and `example_limit` examples, or a single
+ * example that is longer. */
+typedef struct {
+  uint32_t *rows; /* [count] */
+  size_t *first;  /* [batches + 1]: batch b has rows[first[b]] … rows[first[b + 1] - 1] */
+  size_t count, batches;
+  cdl_batch_bound bound;
+} cdl_batch_plan;
+/* Errors: MEMORY, DATA as above; ARGUMENT for a limit of 0. */
+CDL_MUST_USE cdl_status cdl_batch_plan_make(const cdl_tokens *tokens, const uint32_t *rows,
+                                            size_t count, size_t token_budget, size_t example_limit,
+                                            cdl_batch_plan *plan);
+void cdl_batch_plan_release(cdl_batch_plan *plan);
+
+/* A batch on the host. The arrays are the caller's, as long as a bound says; NULL ones are left
+ * out. */
+typedef struct {
+  int32_t *ids;       /* [tokens] */
+  int32_t *positions; /* [tokens] */
+  int32_t *type_ids;  /* [tokens] */
+  int32_t *offsets;   /* [examples + 1], from 0 */
+  uint32_t *index;    /* [examples] what each example is known by in its data set */
+  int32_t *labels;    /* [examples] class ids, -1 without one */
+  float *targets;     /* [examples] of a regression, NaN without one */
+  cdl_batch_bound capacity;
+
+  size_t examples, tokens, longest; /* filled in */
+} cdl_batch;
+
+/* Fills a batch with the examples of `rows`, in order. Positions count from `first_position`: 0 for
+ * BERT, the padding id + 1 for RoBERTa. Allocates nothing. Errors: ARGUMENT when the batch is too
+ * small or a row is not there. */
+CDL_MUST_USE cdl_status cdl_batch_fill(cdl_batch *batch, const cdl_dataset *dataset,
+                                       const uint32_t *rows, size_t count, int32_t first_position);
+
+#endif

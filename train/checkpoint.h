@@ -1,0 +1,39 @@
+/* The state of a training run in one file, from which it goes on to the same bytes. */
+#ifndef CONDLORA_TRAIN_CHECKPOINT_H
+#define CONDLORA_TRAIN_CHECKPOINT_H
+
+#include <jansson.h>
+
+#include "model/adapter_io.h"
+#include "train/optimizer.h"
+
+/* What of a run is not a tensor. */
+typedef struct {
+  int64_t step;            /* optimizer steps done */
+  int64_t evaluated_step;  /* of the last evaluation */
+  int64_t best_step;       /* of the best evaluation; 0: none yet */
+  double best_value;       /* NaN: none yet */
+  int64_t since_best;      /* evaluations without a new best */
+  int64_t log_bytes;       /* length of train.jsonl */
+  bool finished;
+  json_t *evaluations;     /* array of what each evaluation measured; owned */
+  json_t *settings;        /* those that change the result; owned */
+  char *kernels;           /* the backend and its kernel set, threads aside; owned */
+} cdl_run_state;
+
+void cdl_run_state_release(cdl_run_state *state);
+
+/* Trained values, moments and the best values so far. `moments` [2 · values.count]. */
+typedef struct {
+  cdl_snapshot *values, *best;
+  float *moments;
+} cdl_run_tensors;
+
+/* Writes `path` whole or not at all, with a checksum over everything. */
+CDL_MUST_USE cdl_status cdl_checkpoint_write(const char *path, const cdl_run_state *state,
+                                             const cdl_run_tensors *tensors);
+/* Reads what was written for tensors of these sizes. ABSENT when there is none; DATA when the file is damaged or of
+ * another run. */
+CDL_MUST_USE cdl_status cdl_checkpoint_load(const char *path, cdl_run_state *state, const cdl_run_tensors *tensors);
+
+#endif

@@ -1,0 +1,433 @@
+#include "condlora/dataset.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "condlora/log.h"
+#include "model/file.h"
+#include "train/labels.h"
+#include "train/number.h"
+#include "train/table.h"
+#include "train/task_files.h"
+#include "train/token_store.h"
+
+typedef struct {
+  const char *text[2];
+  uint32_t bytes[2];
+  uint32_t line;
+  union {
+    int32_t label;
+    double target;
+  } truth;
+} row;
+
+typedef struct {
+  const char *name;
+  cdl_table *table;
+  size_t first, count;
+} part;
+
+struct cdl_dataset {
+  part parts[CDL_TASK_FILES_MAX];
+  size_t part_count;
+  row *rows;
+  size_t count, capacity;
+  bool pair, regression;
+  bool infers_labels; /* names are taken from the rows */
+  cdl_labels labels;
+  size_t unlabelled, dropped;
+  cdl_token_store tokens;
+};
+
+/* What is read of a file. */
+typedef struct {
+  const char *column[CDL_TABLE_SELECTED]; /* texts, then the label */
+  size_t texts, columns;
+  bool drops_rows, label_optional;
+} reading;
+
+static cdl_status fail_at(const cdl_table *table, uint64_t line, const char *format, ...)
+    CDL_PRINTF(3, 4);
+static cdl_status fail_at(const cdl_table *table, uint64_t line, const char *format, ...)
+{
+  va_list arguments;
+  va_start(arguments, format);
+  const cdl_status status = cdl_fail_v(CDL_DATA, format, arguments);
+  va_end(arguments);
+  return cdl_context(status, "%s:%llu", cdl_table_name(table), (unsigned long long)line);
+}
+
+static cdl_status unknown_label(const cdl_dataset *dataset, const cdl_table *table, uint64_t line,
+                                cdl_field field)
+{
+  char list[512] = "";
+  size_t used = 0;
+  for (size_t i = 0; i < dataset->labels.count && used < sizeof list - sizeof(cdl_quoted) - 8;
+       i++) {
+    const char *name = dataset->labels.names[i];
+    used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ", ",
+                             cdl_quote(name, strlen(name)).text);
+  }
+  return fail_at(table, line, "unknown label %s; expected %s%s",
+                 cdl_quote(field.data, field.bytes).text,
+                 dataset->labels.count == 1 ? "" : "one of ", list);
+}
+
+static cdl_status read_truth(cdl_dataset *dataset, const cdl_table *table, uint64_t line,
+                             cdl_field field, row *r)
+{
+  if (dataset->regression) {
+    if (!cdl_number_parse(field.data, field.bytes, &r->truth.target))
+      return fail_at(table, line, "%s is not a number; expected a finite decimal such as 3.25",
+                     cdl_quote(field.data, field.bytes).text);
+    return CDL_OK;
+  }
+  r->truth.label = cdl_labels_find(&dataset->labels, field.data, field.bytes);
+  if (r->truth.label >= 0)
+    return CDL_OK;
+  if (!dataset->infers_labels)
+    return unknown_label(dataset, table, line, field);
+  if (field.bytes == 0)
+    return fail_at(table, line, "the label is empty; expected the name of a class");
+  r->truth.label = (int32_t)dataset->labels.count;
+  return cdl_context(cdl_labels_add(&dataset->labels, field.data, field.bytes), "%s:%llu",
+                     cdl_table_name(table), (unsigned long long)line);
+}
+
+static cdl_status make_row(cdl_dataset *dataset, const cdl_table *table, uint64_t line,
+                           const reading *what, const cdl_field *fields, row *r)
+{
+  *r = (row){.line = line < UINT32_MAX ? (uint32_t)line : UINT32_MAX};
+  for (size_t i = 0; i < what->texts; i++) {
+    if (fields[i].bytes > INT32_MAX)
+      return fail_at(table, line, "a field of %zu bytes; at most %d can be read", fields[i].bytes,
+                     INT32_MAX);
+    r->text[i] = fields[i].data;
+    r->bytes[i] = (uint32_t)fields[i].bytes;
+  }
+  if (what->columns > what->texts && fields[what->texts].data != NULL)
+    return read_truth(dataset, table, line, fields[what->texts], r);
+  if (dataset->regression)
+    r->truth.target = (double)NAN;
+  else
+    r->truth.label = -1;
+  dataset->unlabelled++;
+  return CDL_OK;
+}
+
+static cdl_status add_row(cdl_dataset *dataset, const row *r)
+{
+  if (dataset->count == INT32_MAX)
+    return cdl_fail(CDL_DATA, "more than %d rows", INT32_MAX);
+  if (dataset->count == dataset->capacity) {
+    const size_t capacity =
+        dataset->capacity == 0 ? 1024 : dataset->capacity + dataset->capacity / 2;
+    row *rows =
+        capacity > SIZE_MAX / sizeof *rows ? NULL : realloc(dataset->rows, capacity * sizeof *rows);
+    if (rows == NULL)
+      return cdl_fail(CDL_MEMORY, "out of memory for %zu rows", capacity);
+    dataset->rows = rows;
+    dataset->capacity = capacity;
+  }
+  dataset->rows[dataset->count++] = *r;
+  return CDL_OK;
+}
+
+/* The first column that is needed and that the row has not; NULL when it is whole. */
+static const char *lacking(const reading *what, const cdl_field *fields)
+{
+  for (size_t i = 0; i < what->columns; i++)
+    if (fields[i].data == NULL && (i < what->texts || !what->label_optional))
+      return what->column[i];
+  return NULL;
+}
+
+static cdl_status read_rows(cdl_dataset *dataset, part *p, const reading *what)
+{
+  CDL_TRY(cdl_table_select(p->table, what->column, what->columns));
+  p->first = dataset->count;
+  size_t dropped = 0;
+  for (;;) {
+    cdl_field fields[CDL_TABLE_SELECTED] = {{0}};
+    uint64_t line;
+    bool more;
+    CDL_TRY(cdl_table_next(p->table, fields, &line, &more));
+    if (!more)
+      break;
+    const char *missing = lacking(what, fields);
+    if (missing != NULL && what->drops_rows) {
+      dropped++;
+      continue;
+    }
+    if (missing != NULL)
+      return fail_at(p->table, line, "no field %s", cdl_quote(missing, strlen(missing)).text);
+    row r;
+    CDL_TRY(make_row(dataset, p->table, line, what, fields, &r));
+    CDL_TRY(cdl_context(add_row(dataset, &r), "%s", cdl_table_name(p->table)));
+  }
+  p->count = dataset->count - p->first;
+  if (p->count == 0)
+    return cdl_fail(CDL_DATA, "%s: no rows; expected at least one", cdl_table_name(p->table));
+  if (dropped > 0)
+    cdl_log(CDL_LOG_NOTICE, "%s: %zu of %zu rows lack a column that is needed and were dropped",
+            cdl_table_name(p->table), dropped, p->count + dropped);
+  dataset->dropped += dropped;
+  cdl_table_discard(p->table);
+  return CDL_OK;
+}
+
+static cdl_status sort_labels(cdl_dataset *dataset)
+{
+  if (dataset->labels.count == 1)
+    return cdl_fail(CDL_DATA, "%s: every row has the label %s; expected at least two classes",
+                    cdl_table_name(dataset->parts[0].table),
+                    cdl_quote(dataset->labels.names[0], strlen(dataset->labels.names[0])).text);
+  int32_t *renumbered = calloc(dataset->labels.count + 1, sizeof *renumbered);
+  if (renumbered == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory for %zu labels", dataset->labels.count);
+  cdl_labels_sort(&dataset->labels, renumbered);
+  for (size_t i = 0; i < dataset->count; i++)
+    if (dataset->rows[i].truth.label >= 0)
+      dataset->rows[i].truth.label = renumbered[dataset->rows[i].truth.label];
+  free(renumbered);
+  return CDL_OK;
+}
+
+static cdl_status add_labels(cdl_dataset *dataset, const char *const *names, size_t count)
+{
+  for (size_t i = 0; i < count; i++) {
+    const size_t bytes = strlen(names[i]);
+    if (cdl_labels_find(&dataset->labels, names[i], bytes) >= 0)
+      return cdl_fail(CDL_USAGE, "the label %s is listed twice", cdl_quote(names[i], bytes).text);
+    CDL_TRY(cdl_labels_add(&dataset->labels, names[i], bytes));
+  }
+  return CDL_OK;
+}
+
+/* A file of one's own */
+
+static cdl_status check_source(const cdl_dataset_source *source)
+{
+  if (source->path == NULL || (source->text_column[0] == NULL) != source->plain_lines)
+    return cdl_fail(CDL_USAGE, "a data file needs a path and the name of a column of text");
+  if (source->regression && source->label_count > 0)
+    return cdl_fail(CDL_USAGE, "%s: a regression has no classes; expected no list of labels",
+                    source->path);
+  if (!source->regression && source->labels != NULL && source->label_count < 2)
+    return cdl_fail(CDL_USAGE, "%s: %zu label%s listed; expected at least two", source->path,
+                    source->label_count, source->label_count == 1 ? " is" : "s are");
+  return CDL_OK;
+}
+
+static cdl_status read_source(cdl_dataset *dataset, const cdl_dataset_source *source)
+{
+  dataset->regression = source->regression;
+  dataset->pair = source->text_column[1] != NULL;
+  dataset->infers_labels =
+      source->label_column != NULL && source->labels == NULL && !source->regression;
+  if (source->labels != NULL)
+    CDL_TRY(add_labels(dataset, source->labels, source->label_count));
+
+  part *p = &dataset->parts[0];
+  p->name = "";
+  static const char *const line_columns[] = {"first text", "second text"};
+  cdl_table_options options = {.format = source->format, .strict = true};
+  if (source->plain_lines) {
+    options.format = CDL_DATA_TSV;
+    options.header = line_columns;
+    options.header_count = 2;
+    options.header_as_row_1 = true;
+  }
+  CDL_TRY(cdl_table_open(source->path, &options, &p->table));
+  dataset->part_count = 1;
+
+  const char *const *columns = source->plain_lines ? line_columns : source->text_column;
+  if (source->plain_lines)
+    dataset->pair = cdl_table_has_column(p->table, line_columns[1]);
+  reading what = {.column = {columns[0], columns[1]},
+                  .texts = dataset->pair ? 2 : 1,
+                  .label_optional = source->label_optional};
+  what.columns = what.texts;
+  if (source->label_column != NULL &&
+      (!source->label_optional || cdl_table_has_column(p->table, source->label_column)))
+    what.column[what.columns++] = source->label_column;
+  CDL_TRY(read_rows(dataset, p, &what));
+  return dataset->infers_labels ? sort_labels(dataset) : CDL_OK;
+}
+
+static cdl_status finish(cdl_status status, cdl_dataset *made, cdl_dataset **dataset)
+{
+  if (status == CDL_OK)
+    *dataset = made;
+  else
+    cdl_dataset_close(made);
+  return status;
+}
+
+cdl_status cdl_dataset_read_file(const cdl_dataset_source *source, cdl_dataset **dataset)
+{
+  *dataset = NULL;
+  CDL_TRY(check_source(source));
+  cdl_dataset *made = calloc(1, sizeof *made);
+  if (made == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", source->path);
+  return finish(read_source(made, source), made, dataset);
+}
+
+/* A split of GLUE */
+
+static cdl_status read_task_file(cdl_dataset *dataset, const cdl_task *task, const char *folder,
+                                 const cdl_task_file *file)
+{
+  part *p = &dataset->parts[dataset->part_count];
+  p->name = file->part;
+  cdl_table_options options = {.format = CDL_DATA_TSV};
+  if (!file->has_header) {
+    options.header = cdl_task_headerless;
+    options.header_count = CDL_TASK_HEADERLESS_COLUMNS;
+  }
+  char *in_folder = cdl_path_join(folder, task->name);
+  char *path = in_folder != NULL ? cdl_path_join(in_folder, file->name) : NULL;
+  const cdl_status opened = path != NULL ? cdl_table_open(path, &options, &p->table)
+                                         : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  free(in_folder);
+  free(path);
+  CDL_TRY(opened);
+  dataset->part_count++;
+
+  reading what = {.column = {task->text_column[0], task->text_column[1]},
+                  .texts = dataset->pair ? 2 : 1,
+                  .drops_rows = true};
+  what.columns = what.texts;
+  if (file->labels == CDL_LABELS_REQUIRED || (file->labels == CDL_LABELS_WHERE_GIVEN &&
+                                              cdl_table_has_column(p->table, task->label_column)))
+    what.column[what.columns++] = task->label_column;
+  return read_rows(dataset, p, &what);
+}
+
+static cdl_status read_split(cdl_dataset *dataset, const cdl_task *task, const char *folder,
+                             const char *split)
+{
+  cdl_task_split files;
+  CDL_TRY(cdl_task_split_find(task, split, &files));
+  dataset->regression = cdl_task_is_regression(task);
+  dataset->pair = task->text_column[1] != NULL;
+  CDL_TRY(add_labels(dataset, task->labels, task->label_count));
+  for (size_t i = 0; i < files.count; i++)
+    CDL_TRY(read_task_file(dataset, task, folder, &files.file[i]));
+  return CDL_OK;
+}
+
+cdl_status cdl_dataset_read_task(const cdl_task *task, const char *folder, const char *split,
+                                 cdl_dataset **dataset)
+{
+  *dataset = NULL;
+  cdl_dataset *made = calloc(1, sizeof *made);
+  if (made == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", task->name);
+  return finish(read_split(made, task, folder, split), made, dataset);
+}
+
+void cdl_dataset_close(cdl_dataset *dataset)
+{
+  if (dataset == NULL)
+    return;
+  for (size_t i = 0; i < CDL_TASK_FILES_MAX; i++)
+    cdl_table_close(dataset->parts[i].table);
+  cdl_labels_release(&dataset->labels);
+  cdl_token_store_release(&dataset->tokens);
+  free(dataset->rows);
+  free(dataset);
+}
+
+/* Reading what is there */
+
+size_t cdl_dataset_count(const cdl_dataset *dataset)
+{
+  return dataset->count;
+}
+
+cdl_example cdl_dataset_example(const cdl_dataset *dataset, size_t index)
+{
+  const row *r = &dataset->rows[index];
+  return (cdl_example){
+      .text = {r->text[0], r->text[1]},
+      .bytes = {r->bytes[0], r->bytes[1]},
+      .label = dataset->regression ? -1 : r->truth.label,
+      .target = dataset->regression ? r->truth.target : (double)NAN,
+      .index = (uint32_t)index,
+      .line = r->line,
+  };
+}
+
+bool cdl_dataset_is_regression(const cdl_dataset *dataset)
+{
+  return dataset->regression;
+}
+
+bool cdl_dataset_is_pair(const cdl_dataset *dataset)
+{
+  return dataset->pair;
+}
+
+bool cdl_dataset_has_labels(const cdl_dataset *dataset)
+{
+  return dataset->unlabelled == 0;
+}
+
+size_t cdl_dataset_label_count(const cdl_dataset *dataset)
+{
+  return dataset->labels.count;
+}
+
+const char *cdl_dataset_label_name(const cdl_dataset *dataset, int32_t label)
+{
+  return label >= 0 && (size_t)label < dataset->labels.count ? dataset->labels.names[label] : NULL;
+}
+
+size_t cdl_dataset_dropped(const cdl_dataset *dataset)
+{
+  return dataset->dropped;
+}
+
+size_t cdl_dataset_part_count(const cdl_dataset *dataset)
+{
+  return dataset->part_count;
+}
+
+cdl_dataset_part cdl_dataset_get_part(const cdl_dataset *dataset, size_t index)
+{
+  const part *p = &dataset->parts[index];
+  return (cdl_dataset_part){
+      .name = p->name, .path = cdl_table_name(p->table), .first = p->first, .count = p->count};
+}
+
+/* Tokens */
+
+cdl_status cdl_dataset_tokenize(cdl_dataset *dataset, const cdl_tokenizer *tokenizer,
+                                size_t max_length, unsigned threads)
+{
+  cdl_token_store store;
+  CDL_TRY(cdl_token_store_build(&store, dataset, tokenizer, max_length, threads));
+  cdl_token_store_release(&dataset->tokens);
+  dataset->tokens = store;
+  for (size_t i = 0; i < dataset->part_count; i++)
+    cdl_table_discard(dataset->parts[i].table);
+  if (store.truncated > 0)
+    cdl_log(CDL_LOG_NOTICE, "%s: %zu of %zu examples were cut to %zu tokens",
+            cdl_table_name(dataset->parts[0].table), store.truncated, store.count, max_length);
+  return CDL_OK;
+}
+
+cdl_tokens cdl_dataset_tokens(const cdl_dataset *dataset)
+{
+  const cdl_token_store *store = &dataset->tokens;
+  return (cdl_tokens){.ids = store->ids,
+                      .type_ids = store->type_ids,
+                      .offsets = store->offsets,
+                      .count = store->count,
+                      .longest = store->longest,
+                      .truncated = store->truncated};
+}

@@ -1,0 +1,186 @@
+#include "train/evaluate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Long enough for the GEMMs to be at their best, short enough for the wide activations to stay near the processor. */
+enum { TOKEN_BUDGET = 1024, EXAMPLE_LIMIT = 256 };
+
+bool cdl_batch_allocate(cdl_batch *batch, cdl_batch_bound bound)
+{
+  *batch = (cdl_batch){.ids = calloc(bound.tokens + 1, sizeof *batch->ids),
+                       .positions = calloc(bound.tokens + 1, sizeof *batch->positions),
+                       .type_ids = calloc(bound.tokens + 1, sizeof *batch->type_ids),
+                       .offsets = calloc(bound.examples + 1, sizeof *batch->offsets),
+                       .index = calloc(bound.examples + 1, sizeof *batch->index),
+                       .labels = calloc(bound.examples + 1, sizeof *batch->labels),
+                       .targets = calloc(bound.examples + 1, sizeof *batch->targets),
+                       .capacity = bound};
+  return batch->ids != NULL && batch->positions != NULL && batch->type_ids != NULL && batch->offsets != NULL &&
+         batch->index != NULL && batch->labels != NULL && batch->targets != NULL;
+}
+
+void cdl_batch_free(cdl_batch *batch)
+{
+  free(batch->ids);
+  free(batch->positions);
+  free(batch->type_ids);
+  free(batch->offsets);
+  free(batch->index);
+  free(batch->labels);
+  free(batch->targets);
+  *batch = (cdl_batch){0};
+}
+
+cdl_token_batch cdl_batch_view(const cdl_batch *batch)
+{
+  return (cdl_token_batch){.ids = batch->ids,
+                           .positions = batch->positions,
+                           .types = batch->type_ids,
+                           .offsets = batch->offsets,
+                           .examples = (const int32_t *)batch->index,
+                           .sequences = (int32_t)batch->examples,
+                           .tokens = (int32_t)batch->tokens,
+                           .longest = (int32_t)batch->longest};
+}
+
+cdl_status cdl_evaluation_create(cdl_evaluation *e, const cdl_dataset *dataset, const uint32_t *rows, size_t count,
+                                 int labels, int32_t first_position)
+{
+  *e = (cdl_evaluation){.dataset = dataset, .labels = labels, .first_position = first_position};
+  const cdl_tokens tokens = cdl_dataset_tokens(dataset);
+  cdl_status status = cdl_batch_plan_make(&tokens, rows, count, TOKEN_BUDGET, EXAMPLE_LIMIT, &e->plan);
+  if (status == CDL_OK) {
+    e->staging = calloc((e->plan.bound.examples + 1) * (size_t)labels, sizeof *e->staging);
+    if (!cdl_batch_allocate(&e->batch, e->plan.bound) || e->staging == NULL)
+      status = cdl_fail(CDL_MEMORY, "out of memory: batches of %zu tokens", e->plan.bound.tokens);
+  }
+  if (status != CDL_OK)
+    cdl_evaluation_release(e);
+  return status;
+}
+
+void cdl_evaluation_release(cdl_evaluation *e)
+{
+  cdl_batch_plan_release(&e->plan);
+  cdl_batch_free(&e->batch);
+  free(e->staging);
+  *e = (cdl_evaluation){0};
+}
+
+cdl_batch_limits cdl_evaluation_limits(const cdl_evaluation *e)
+{
+  return (cdl_batch_limits){.tokens = (int32_t)e->plan.bound.tokens,
+                            .sequences = (int32_t)e->plan.bound.examples,
+                            .longest = (int32_t)e->plan.bound.longest};
+}
+
+static cdl_status run_batch(cdl_evaluation *e, size_t index, cdl_encoder *encoder, cdl_queue *queue, float *logits)
+{
+  static const cdl_dropout_rates no_dropout = {0};
+  const size_t first = e->plan.first[index], count = e->plan.first[index + 1] - first;
+  const size_t labels = (size_t)e->labels;
+  CDL_TRY(cdl_batch_fill(&e->batch, e->dataset, e->plan.rows + first, count, e->first_position));
+  if (e->types_zero)
+    memset(e->batch.type_ids, 0, e->batch.tokens * sizeof *e->batch.type_ids);
+  const cdl_token_batch view = cdl_batch_view(&e->batch);
+  CDL_TRY(cdl_encoder_load_batch(encoder, queue, &view));
+  const cdl_tensor y = cdl_encoder_forward(encoder, queue, &no_dropout, (cdl_tensor){0}, false);
+  cdl_download(queue, e->staging, y, count * labels * sizeof(float));
+  CDL_TRY(cdl_sync(queue));
+  for (size_t i = 0; i < count; i++)
+    memcpy(logits + (size_t)e->batch.index[i] * labels, e->staging + i * labels, labels * sizeof(float));
+  return CDL_OK;
+}
+
+cdl_status cdl_evaluation_run(cdl_evaluation *e, cdl_encoder *encoder, cdl_queue *queue, float *logits,
+                              const volatile int *stop)
+{
+  CDL_TRY(cdl_encoder_merge(encoder, queue));
+  cdl_status status = CDL_OK;
+  for (size_t b = 0; status == CDL_OK && b < e->plan.batches; b++)
+    status = stop != NULL && *stop != 0 ? cdl_fail(CDL_CANCELLED, "stopped while evaluating")
+                                        : run_batch(e, b, encoder, queue, logits);
+  cdl_encoder_unmerge(encoder, queue);
+  return status != CDL_OK ? status : cdl_queue_status(queue);
+}
+
+int32_t cdl_argmax(const float *logits, int labels)
+{
+  int best = 0;
+  for (int c = 1; c < labels; c++)
+    if (logits[c] > logits[best])
+      best = c;
+  return best;
+}
+
+static double log_sum_exp(const float *logits, int labels)
+{
+  const double largest = (double)logits[cdl_argmax(logits, labels)];
+  double sum = 0;
+  for (int c = 0; c < labels; c++)
+    sum += exp((double)logits[c] - largest);
+  return largest + log(sum);
+}
+
+void cdl_probabilities(const float *logits, int labels, double *probabilities)
+{
+  const double all = log_sum_exp(logits, labels);
+  for (int c = 0; c < labels; c++)
+    probabilities[c] = exp((double)logits[c] - all);
+}
+
+static cdl_status score_regression(const cdl_dataset *dataset, const uint32_t *rows, size_t count, const float *logits,
+                                   cdl_result *result)
+{
+  double *both = malloc((2 * count + 1) * sizeof *both);
+  if (both == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: the scores of %zu examples", count);
+  double *truth = both, *predicted = both + count;
+  for (size_t i = 0; i < count; i++) {
+    truth[i] = cdl_dataset_example(dataset, rows[i]).target;
+    predicted[i] = (double)logits[rows[i]];
+    result->loss += (truth[i] - predicted[i]) * (truth[i] - predicted[i]);
+  }
+  const cdl_status status = cdl_scores_of_regression(truth, predicted, count, &result->scores);
+  free(both);
+  return status;
+}
+
+static cdl_status score_classes(const cdl_dataset *dataset, const uint32_t *rows, size_t count, const float *logits,
+                                int labels, uint64_t *confusion, cdl_result *result)
+{
+  const size_t classes = (size_t)labels;
+  uint64_t *cells = confusion;
+  if (cells == NULL) {
+    cells = malloc(classes * classes * sizeof *cells);
+    if (cells == NULL)
+      return cdl_fail(CDL_MEMORY, "out of memory: a confusion matrix of %d classes", labels);
+  }
+  memset(cells, 0, classes * classes * sizeof *cells);
+  cdl_status status = CDL_OK;
+  for (size_t i = 0; status == CDL_OK && i < count; i++) {
+    const float *y = logits + rows[i] * classes;
+    const int32_t truth = cdl_dataset_example(dataset, rows[i]).label, predicted = cdl_argmax(y, labels);
+    status = cdl_confusion_add(cells, classes, &truth, &predicted, 1);
+    if (status == CDL_OK)
+      result->loss += log_sum_exp(y, labels) - (double)y[truth];
+  }
+  if (status == CDL_OK)
+    result->scores = cdl_scores_of_confusion(cells, classes);
+  if (confusion == NULL)
+    free(cells);
+  return status;
+}
+
+cdl_status cdl_score(const cdl_dataset *dataset, const uint32_t *rows, size_t count, const float *logits, int labels,
+                     uint64_t *confusion, cdl_result *result)
+{
+  *result = (cdl_result){.examples = count};
+  CDL_TRY(cdl_dataset_is_regression(dataset)
+              ? score_regression(dataset, rows, count, logits, result)
+              : score_classes(dataset, rows, count, logits, labels, confusion, result));
+  result->loss = count > 0 ? result->loss / (double)count : NAN;
+  return CDL_OK;
+}

@@ -1,0 +1,523 @@
+#include "train/job.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "condlora/log.h"
+#include "model/adapter_io.h"
+
+static bool was_given(const bool *given, const char *field)
+{
+  size_t count;
+  const cdl_setting *list = cdl_setting_list(&count);
+  return given != NULL && given[cdl_setting_find(field) - list];
+}
+
+/* ---- Settings from an adapter ------------------------------------------------------------------------------------------ */
+
+static cdl_status adopt_text(char **setting, const bool *given, const char *field, const char *value, const char *folder)
+{
+  if (was_given(given, field) && (*setting == NULL || strcmp(*setting, value) != 0))
+    return cdl_fail(CDL_USAGE, "--%s %s contradicts the adapter in %s, which has %s", field,
+                    *setting != NULL ? *setting : "", folder, value);
+  char *copy = strdup(value);
+  if (copy == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: settings");
+  free(*setting);
+  *setting = copy;
+  return CDL_OK;
+}
+
+static cdl_status adopt_number(double *setting, const bool *given, const char *field, double value, const char *folder)
+{
+  if (was_given(given, field) && *setting != value)
+    return cdl_fail(CDL_USAGE, "--%s %g contradicts the adapter in %s, which has %g", field, *setting, folder, value);
+  *setting = value;
+  return CDL_OK;
+}
+
+static int compare_text(const void *a, const void *b)
+{
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Lists compare as sets. */
+static bool same_set(const char *text, const cdl_names *names)
+{
+  cdl_list list;
+  if (cdl_list_split("", text, &list) != CDL_OK)
+    return false;
+  char **sorted = calloc(names->count + 1, sizeof *sorted);
+  bool same = sorted != NULL && list.count == names->count;
+  if (same) {
+    memcpy(sorted, names->item, names->count * sizeof *sorted);
+    qsort(sorted, names->count, sizeof *sorted, compare_text);
+    qsort(list.item, list.count, sizeof *list.item, compare_text);
+    for (size_t i = 0; same && i < list.count; i++)
+      same = strcmp(sorted[i], list.item[i]) == 0;
+  }
+  free(sorted);
+  cdl_list_release(&list);
+  return same;
+}
+
+static char *joined(const cdl_names *names)
+{
+  size_t bytes = 1;
+  for (size_t i = 0; i < names->count; i++)
+    bytes += strlen(names->item[i]) + 1;
+  char *text = calloc(bytes, 1);
+  for (size_t i = 0; text != NULL && i < names->count; i++) {
+    if (i > 0)
+      strcat(text, ",");
+    strcat(text, names->item[i]);
+  }
+  return text;
+}
+
+static cdl_status adopt_targets(cdl_settings *s, const bool *given, const cdl_adapter_config *config)
+{
+  char *text = config->target_pattern != NULL ? strdup(config->target_pattern) : joined(&config->targets);
+  if (text == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: settings");
+  cdl_status status = CDL_OK;
+  if (was_given(given, "targets") && config->target_pattern == NULL && same_set(s->targets, &config->targets))
+    free(text);
+  else {
+    status = adopt_text(&s->targets, given, "targets", text, s->init_adapter);
+    free(text);
+  }
+  return status;
+}
+
+/* Modules that the adapter holds whole stay trained. PEFT always lists classifier and score, whichever there is. */
+static cdl_status adopt_modules(cdl_settings *s, const bool *given, const cdl_adapter_config *config)
+{
+  if (was_given(given, "modules_to_save") || config->modules_to_save.count == 0)
+    return CDL_OK;
+  char *text = joined(&config->modules_to_save);
+  if (text == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: settings");
+  free(s->modules_to_save);
+  s->modules_to_save = text;
+  return CDL_OK;
+}
+
+/* Method, rank, alpha, targets and orientation come from the adapter that training starts from. */
+static cdl_status adopt_adapter(cdl_settings *s, const bool *given, const cdl_adapter_config *config)
+{
+  const char *method = cdl_adapter_method_of(config->peft_type);
+  if (method == NULL)
+    return cdl_fail(CDL_UNSUPPORTED, "%s: adapters of type %s are not read", s->init_adapter, config->peft_type);
+  CDL_TRY(adopt_text(&s->method, given, "method", method, s->init_adapter));
+  CDL_TRY(adopt_modules(s, given, config));
+  if (config->rank == 0)
+    return CDL_OK;
+  double rank = (double)s->rank;
+  CDL_TRY(adopt_number(&rank, given, "rank", (double)config->rank, s->init_adapter));
+  s->rank = config->rank;
+  CDL_TRY(adopt_number(&s->alpha, given, "alpha", config->alpha, s->init_adapter));
+  if (config->orientation != NULL)
+    CDL_TRY(adopt_text(&s->orientation, given, "orientation", config->orientation, s->init_adapter));
+  return adopt_targets(s, given, config);
+}
+
+/* ---- Data ---------------------------------------------------------------------------------------------------------------- */
+
+static cdl_status copy_label_names(cdl_job *job, const cdl_dataset *dataset)
+{
+  const size_t count = cdl_dataset_label_count(dataset);
+  job->regression = cdl_dataset_is_regression(dataset);
+  job->labels = job->regression ? 1 : (int)count;
+  if (job->regression)
+    return CDL_OK;
+  if (count < 2)
+    return cdl_fail(CDL_DATA, "the training examples have %zu label; a classifier wants at least two", count);
+  job->label_names = calloc(count, sizeof *job->label_names);
+  for (size_t i = 0; job->label_names != NULL && i < count; i++)
+    if ((job->label_names[i] = strdup(cdl_dataset_label_name(dataset, (int32_t)i))) == NULL)
+      return cdl_fail(CDL_MEMORY, "out of memory: %zu labels", count);
+  return job->label_names != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %zu labels", count);
+}
+
+static cdl_status read_own_files(cdl_job *job, const cdl_settings *s, const cdl_names *adapter_labels)
+{
+  cdl_list columns = {0}, labels = {0};
+  cdl_status status = cdl_list_split("--text-columns", s->text_columns, &columns);
+  if (status == CDL_OK && columns.count > 2)
+    status = cdl_fail(CDL_USAGE, "--text-columns names one column, or two for pairs, not %zu", columns.count);
+  if (status == CDL_OK && s->labels != NULL)
+    status = cdl_list_split("--labels", s->labels, &labels);
+  if (status == CDL_OK) {
+    cdl_dataset_source source = {.path = s->train,
+                                 .text_column = {columns.item[0], columns.count > 1 ? columns.item[1] : NULL},
+                                 .label_column = s->label_column,
+                                 .regression = s->regression};
+    if (labels.count > 0) {
+      source.labels = (const char *const *)labels.item;
+      source.label_count = labels.count;
+    } else if (adapter_labels != NULL && adapter_labels->count > 0) {
+      source.labels = (const char *const *)adapter_labels->item;
+      source.label_count = adapter_labels->count;
+    }
+    status = cdl_dataset_read_file(&source, &job->train);
+    if (status == CDL_OK)
+      status = copy_label_names(job, job->train);
+    if (status == CDL_OK && s->dev != NULL) {
+      source.path = s->dev;
+      source.labels = (const char *const *)job->label_names;
+      source.label_count = job->regression ? 0 : (size_t)job->labels;
+      status = cdl_dataset_read_file(&source, &job->dev);
+    }
+  }
+  cdl_list_release(&columns);
+  cdl_list_release(&labels);
+  return status;
+}
+
+static cdl_status read_task(cdl_job *job, const cdl_settings *s)
+{
+  CDL_TRY(cdl_task_find(s->task, &job->task));
+  CDL_TRY(cdl_dataset_read_task(job->task, s->data, "train", &job->train));
+  CDL_TRY(copy_label_names(job, job->train));
+  const bool needed = s->dev_fraction == 0 && strcmp(s->eval_every, "0") != 0;
+  const cdl_status status = cdl_dataset_read_task(job->task, s->data, "dev", &job->dev);
+  if (status == CDL_ABSENT && !needed) {
+    cdl_log(CDL_LOG_NOTICE, "%s has no dev split here: dev is not measured", job->task->name);
+    return CDL_OK;
+  }
+  return status;
+}
+
+uint32_t *cdl_all_rows(size_t count)
+{
+  uint32_t *rows = malloc((count + 1) * sizeof *rows);
+  for (size_t i = 0; rows != NULL && i < count; i++)
+    rows[i] = (uint32_t)i;
+  return rows;
+}
+
+static cdl_status read_data(cdl_job *job, const cdl_settings *s, const cdl_names *adapter_labels)
+{
+  CDL_TRY(s->task != NULL ? read_task(job, s) : read_own_files(job, s, adapter_labels));
+  CDL_TRY(cdl_split_make(s->dev_fraction, cdl_dataset_count(job->train), &job->split));
+  if (job->split.train_count == 0)
+    return cdl_fail(CDL_DATA, "there is no training example");
+  if (job->dev == NULL)
+    return CDL_OK;
+  job->dev_rows = cdl_all_rows(cdl_dataset_count(job->dev));
+  return job->dev_rows != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: the dev split");
+}
+
+/* ---- Model --------------------------------------------------------------------------------------------------------------- */
+
+static cdl_status find_length(cdl_job *job, const cdl_model_config *config, int64_t wanted)
+{
+  enum { DEFAULT_LENGTH = 512 };
+  const int64_t usable = cdl_model_config_max_tokens(config);
+  if (wanted > usable)
+    return cdl_fail(CDL_USAGE, "--max-length %" PRId64 " is above what the model can take, %" PRId64 " tokens", wanted,
+                    usable);
+  job->max_length = (size_t)(wanted > 0 ? wanted : usable < DEFAULT_LENGTH ? usable : DEFAULT_LENGTH);
+  job->first_position = config->family == CDL_FAMILY_ROBERTA ? (int32_t)config->pad_id + 1 : 0;
+  return CDL_OK;
+}
+
+cdl_status cdl_job_tokenize(const cdl_job *job, cdl_dataset *dataset)
+{
+  const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+  return cdl_dataset_tokenize(dataset, job->tokenizer, job->max_length, processors > 0 ? (unsigned)processors : 1);
+}
+
+static cdl_status open_backend(cdl_job *job, const char *name, int threads, bool no_fallback)
+{
+  const cdl_backend_options options = {.threads = threads, .no_fallback = no_fallback};
+  CDL_TRY(cdl_backend_open(name, &options, &job->backend));
+  return cdl_queue_create(job->backend, &job->queue);
+}
+
+static cdl_status load_model(cdl_job *job, const char *model, int labels, bool fresh_head, uint64_t seed)
+{
+  CDL_TRY(cdl_tokenizer_open(model, &job->tokenizer));
+  const cdl_load_options options = {.labels = labels, .fresh_head = fresh_head, .seed = seed};
+  CDL_TRY(cdl_encoder_load(job->queue, model, &options, &job->encoder, &job->loaded));
+  const int64_t vocabulary = cdl_encoder_config(job->encoder)->vocabulary_size;
+  if (cdl_tokenizer_vocabulary_size(job->tokenizer) > vocabulary)
+    cdl_log(CDL_LOG_WARNING, "%s: the tokenizer has ids up to %d, the model's embeddings end at %" PRId64, model,
+            cdl_tokenizer_vocabulary_size(job->tokenizer) - 1, vocabulary - 1);
+  return CDL_OK;
+}
+
+static bool is_pattern(const char *targets)
+{
+  return strpbrk(targets, "*+?()[]|\\^$") != NULL;
+}
+
+/* The adapter's config as it will be saved. */
+static cdl_status describe_adapter(cdl_job *job, const cdl_settings *s, const cdl_list *targets, const cdl_list *modules)
+{
+  cdl_adapter_config *c = &job->adapter_config;
+  *c = (cdl_adapter_config){.regression = job->regression};
+  const bool low_rank = strcmp(s->method, "lora") == 0 || strcmp(s->method, "condlora") == 0;
+  char fingerprint[20];
+  snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, job->loaded.fingerprint);
+  c->peft_type = strdup(cdl_adapter_peft_type(s->method));
+  c->base_model = strdup(s->model);
+  c->fingerprint = strdup(fingerprint);
+  bool complete = c->peft_type != NULL && c->base_model != NULL && c->fingerprint != NULL;
+  if (low_rank) {
+    c->rank = s->rank;
+    c->alpha = s->alpha;
+    c->dropout = s->adapter_dropout;
+    if (is_pattern(s->targets))
+      complete = complete && (c->target_pattern = strdup(s->targets)) != NULL;
+    if (strcmp(s->method, "condlora") == 0)
+      complete = complete && (c->orientation = strdup(s->orientation)) != NULL;
+  }
+  if (job->task != NULL)
+    complete = complete && (c->task = strdup(job->task->name)) != NULL;
+
+  bool pooler = job->loaded.fresh_pooler;
+  for (size_t i = 0; i < modules->count; i++)
+    pooler = pooler && strcmp(modules->item[i], "pooler") != 0;
+  const struct {
+    cdl_names *to;
+    char *const *from;
+    size_t count;
+    const char *extra;
+  } lists[] = {{&c->targets, targets->item, low_rank && c->target_pattern == NULL ? targets->count : 0, NULL},
+               {&c->modules_to_save, modules->item, modules->count, pooler ? "pooler" : NULL},
+               {&c->labels, job->label_names, job->regression ? 0 : (size_t)job->labels, NULL}};
+  for (size_t l = 0; complete && l < sizeof lists / sizeof lists[0]; l++) {
+    cdl_names *to = lists[l].to;
+    to->item = calloc(lists[l].count + 1, sizeof *to->item);
+    complete = to->item != NULL;
+    for (size_t i = 0; complete && i < lists[l].count; i++)
+      complete = (to->item[to->count++] = strdup(lists[l].from[i])) != NULL;
+    if (complete && lists[l].extra != NULL)
+      complete = (to->item[to->count++] = strdup(lists[l].extra)) != NULL;
+  }
+  return complete ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: the adapter's settings");
+}
+
+static cdl_status make_adapter(cdl_job *job, const cdl_settings *s)
+{
+  cdl_list targets = {0}, modules = {0};
+  cdl_status status = CDL_OK;
+  if (!is_pattern(s->targets))
+    status = cdl_list_split("--targets", s->targets, &targets);
+  if (status == CDL_OK && s->modules_to_save != NULL)
+    status = cdl_list_split("--modules-to-save", s->modules_to_save, &modules);
+  if (status == CDL_OK)
+    status = describe_adapter(job, s, &targets, &modules);
+  if (status == CDL_OK) {
+    const bool reference = strcmp(s->orientation, "reference") == 0;
+    const cdl_adapter_settings adapter = {
+        .method = s->method,
+        .rank = s->rank,
+        .alpha = s->alpha,
+        .dropout = s->adapter_dropout,
+        .orientation = reference ? CDL_ORIENTATION_REFERENCE : CDL_ORIENTATION_PAPER,
+        .dropout_hits_base = strcmp(s->compat, "reference") == 0,
+        .targets = (const char *const *)targets.item,
+        .target_count = targets.count,
+        .target_pattern = job->adapter_config.target_pattern,
+        .modules_to_save = (const char *const *)modules.item,
+        .module_count = modules.count,
+        .ignore_unmatched = s->init_adapter != NULL,
+        .train_pooler = job->loaded.fresh_pooler};
+    status = cdl_adapter_create(job->queue, job->encoder, &adapter, &job->adapter);
+  }
+  cdl_list_release(&targets);
+  cdl_list_release(&modules);
+  return status;
+}
+
+/* An adapter belongs to the body it was trained on: its fingerprint says which. */
+static cdl_status check_base(const cdl_job *job, const char *folder, const cdl_adapter_config *config)
+{
+  char present[20];
+  snprintf(present, sizeof present, "%016" PRIx64, job->loaded.fingerprint);
+  if (config->fingerprint != NULL && strcmp(config->fingerprint, present) != 0)
+    return cdl_fail(CDL_DATA, "%s: the adapter was trained on another base model (its fingerprint is %s, this model's %s)",
+                    folder, config->fingerprint, present);
+  return CDL_OK;
+}
+
+static cdl_status open_training(cdl_job *job, cdl_settings *s, const bool *given, cdl_adapter_config *initial,
+                                cdl_safetensors **tensors)
+{
+  if (s->init_adapter != NULL) {
+    CDL_TRY(cdl_adapter_folder_open(s->init_adapter, initial, tensors));
+    CDL_TRY(adopt_adapter(s, given, initial));
+  }
+  cdl_model_config config;
+  CDL_TRY(cdl_model_config_read(s->model, &config));
+  const cdl_status length = find_length(job, &config, s->max_length);
+  cdl_model_config_free(&config);
+  CDL_TRY(length);
+  job->types_zero = strcmp(s->compat, "reference") == 0;
+  CDL_TRY(read_data(job, s, s->init_adapter != NULL ? &initial->labels : NULL));
+  CDL_TRY(open_backend(job, s->backend, (int)s->threads, s->no_fallback));
+  const uint64_t seed = (uint64_t)(s->seed_init >= 0 ? s->seed_init : s->seed);
+  CDL_TRY(load_model(job, s->model, job->labels, s->init_adapter != NULL, seed));
+  CDL_TRY(cdl_job_tokenize(job, job->train));
+  if (job->dev != NULL)
+    CDL_TRY(cdl_job_tokenize(job, job->dev));
+  CDL_TRY(make_adapter(job, s));
+  if (s->init_adapter == NULL)
+    return cdl_adapter_initialize(job->adapter, job->queue, seed);
+  CDL_TRY(check_base(job, s->init_adapter, initial));
+  return cdl_adapter_read(job->adapter, job->queue, s->init_adapter, *tensors);
+}
+
+cdl_status cdl_job_open(cdl_job *job, cdl_settings *settings, const bool *given)
+{
+  *job = (cdl_job){0};
+  cdl_adapter_config initial = {0};
+  cdl_safetensors *tensors = NULL;
+  const cdl_status status = open_training(job, settings, given, &initial, &tensors);
+  cdl_adapter_config_free(&initial);
+  cdl_safetensors_close(tensors);
+  if (status != CDL_OK)
+    cdl_job_close(job);
+  return status;
+}
+
+/* ---- For eval and predict -------------------------------------------------------------------------------------------------- */
+
+static cdl_status adopt_labels(cdl_job *job, const cdl_names *names, bool regression, int64_t outputs)
+{
+  job->regression = regression;
+  job->labels = (int)outputs;
+  if (regression)
+    return CDL_OK;
+  job->label_names = calloc((size_t)outputs, sizeof *job->label_names);
+  if (job->label_names == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: %" PRId64 " labels", outputs);
+  for (int64_t i = 0; i < outputs; i++) {
+    char number[24];
+    snprintf(number, sizeof number, "%" PRId64, i);
+    job->label_names[i] = strdup(names->count > 0 ? names->item[i] : number);
+    if (job->label_names[i] == NULL)
+      return cdl_fail(CDL_MEMORY, "out of memory: %" PRId64 " labels", outputs);
+  }
+  return CDL_OK;
+}
+
+/* The head's rows: what the adapter's classifier says. */
+static cdl_status head_outputs(const char *folder, const cdl_safetensors *tensors, int64_t *outputs)
+{
+  static const char *const names[] = {"base_model.model.classifier.weight",
+                                      "base_model.model.classifier.out_proj.weight"};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    const cdl_stored_tensor *t = cdl_safetensors_find(tensors, names[i]);
+    if (t != NULL && t->rank == 2 && t->shape[0] > 0 && t->shape[0] < 65536) {
+      *outputs = t->shape[0];
+      return CDL_OK;
+    }
+  }
+  return cdl_fail(CDL_DATA, "%s: the adapter has no classification head", folder);
+}
+
+static cdl_status open_with_adapter(cdl_job *job, const cdl_inference_settings *s)
+{
+  cdl_safetensors *tensors;
+  CDL_TRY(cdl_adapter_folder_open(s->adapter, &job->adapter_config, &tensors));
+  const cdl_adapter_config *c = &job->adapter_config;
+  const char *method = cdl_adapter_method_of(c->peft_type);
+  int64_t outputs = 0;
+  cdl_status status = method == NULL ? cdl_fail(CDL_UNSUPPORTED, "%s: adapters of type %s are not read", s->adapter,
+                                                c->peft_type)
+                                     : head_outputs(s->adapter, tensors, &outputs);
+  if (status == CDL_OK && c->labels.count > 0 && (int64_t)c->labels.count != outputs)
+    status = cdl_fail(CDL_DATA, "%s: adapter_config.json names %zu labels, the head has %" PRId64 " outputs", s->adapter,
+                      c->labels.count, outputs);
+  if (status == CDL_OK)
+    status = adopt_labels(job, &c->labels, c->regression || (c->labels.count == 0 && outputs == 1), outputs);
+  if (status == CDL_OK)
+    status = load_model(job, s->model, (int)outputs, true, 0);
+  if (status == CDL_OK)
+    status = check_base(job, s->adapter, c);
+  if (status == CDL_OK) {
+    const cdl_adapter_settings adapter = {
+        .method = method,
+        .rank = c->rank,
+        .alpha = c->alpha,
+        .orientation = c->orientation != NULL && strcmp(c->orientation, "reference") == 0 ? CDL_ORIENTATION_REFERENCE
+                                                                                          : CDL_ORIENTATION_PAPER,
+        .targets = (const char *const *)c->targets.item,
+        .target_count = c->targets.count,
+        .target_pattern = c->target_pattern,
+        .modules_to_save = (const char *const *)c->modules_to_save.item,
+        .module_count = c->modules_to_save.count,
+        .ignore_unmatched = true,
+        .train_pooler = job->loaded.fresh_pooler};
+    status = cdl_adapter_create(job->queue, job->encoder, &adapter, &job->adapter);
+  }
+  if (status == CDL_OK)
+    status = cdl_adapter_read(job->adapter, job->queue, s->adapter, tensors);
+  cdl_safetensors_close(tensors);
+  return status;
+}
+
+static cdl_status open_whole_model(cdl_job *job, const cdl_inference_settings *s)
+{
+  CDL_TRY(load_model(job, s->model, 0, false, 0));
+  if (job->loaded.fresh_pooler)
+    return cdl_fail(CDL_DATA, "%s: the model has a classification head but no pooler", s->model);
+  cdl_model_config config;
+  CDL_TRY(cdl_model_config_read(s->model, &config));
+  const cdl_names names = {.item = config.label_names,
+                           .count = config.label_names != NULL ? (size_t)config.label_count : 0};
+  const int outputs = cdl_encoder_labels(job->encoder);
+  const cdl_status status =
+      names.count > 0 && (int)names.count != outputs
+          ? cdl_fail(CDL_DATA, "%s: config.json names %zu labels, the head has %d outputs", s->model, names.count,
+                     outputs)
+          : adopt_labels(job, &names, config.problem == CDL_PROBLEM_REGRESSION, outputs);
+  cdl_model_config_free(&config);
+  return status;
+}
+
+static cdl_status open_inference(cdl_job *job, const cdl_inference_settings *s)
+{
+  CDL_TRY(open_backend(job, s->backend, s->threads, s->no_fallback));
+  CDL_TRY(s->adapter != NULL ? open_with_adapter(job, s) : open_whole_model(job, s));
+  return find_length(job, cdl_encoder_config(job->encoder), s->max_length);
+}
+
+cdl_status cdl_job_open_inference(cdl_job *job, const cdl_inference_settings *settings)
+{
+  *job = (cdl_job){0};
+  const cdl_status status = open_inference(job, settings);
+  if (status != CDL_OK)
+    cdl_job_close(job);
+  return status;
+}
+
+void cdl_job_close(cdl_job *job)
+{
+  cdl_adapter_destroy(job->adapter);
+  cdl_encoder_destroy(job->encoder);
+  if (job->queue != NULL)
+    cdl_queue_destroy(job->queue);
+  if (job->backend != NULL)
+    (void)cdl_backend_close(job->backend);
+  if (job->tokenizer != NULL)
+    cdl_tokenizer_close(job->tokenizer);
+  if (job->train != NULL)
+    cdl_dataset_close(job->train);
+  if (job->dev != NULL)
+    cdl_dataset_close(job->dev);
+  cdl_split_release(&job->split);
+  free(job->dev_rows);
+  for (int i = 0; job->label_names != NULL && i < job->labels; i++)
+    free(job->label_names[i]);
+  free(job->label_names);
+  cdl_adapter_config_free(&job->adapter_config);
+  *job = (cdl_job){0};
+}

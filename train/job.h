@@ -1,0 +1,56 @@
+/* Everything a command works with, opened in order: data, tokenizer, backend, model, adapter. */
+#ifndef CONDLORA_TRAIN_JOB_H
+#define CONDLORA_TRAIN_JOB_H
+
+#include "condlora/adapter.h"
+#include "condlora/dataset.h"
+#include "condlora/tokenizer.h"
+#include "model/adapter_folder.h"
+#include "train/settings.h"
+#include "train/split.h"
+
+typedef struct {
+  const cdl_task *task; /* NULL for files of one's own */
+  cdl_dataset *train, *dev; /* either may be NULL */
+  cdl_split split;          /* of `train` */
+  uint32_t *dev_rows;       /* 0, 1, 2, … [dev's count] */
+  int labels;               /* outputs of the model */
+  bool regression;
+  char **label_names;       /* [labels]; NULL for a regression; owned */
+
+  cdl_tokenizer *tokenizer;
+  cdl_backend *backend;
+  cdl_queue *queue;
+  cdl_encoder *encoder;
+  cdl_load_report loaded;
+  cdl_adapter *adapter;
+  cdl_adapter_config adapter_config; /* what the adapter is saved with, or was read from */
+  int32_t first_position;            /* of an example's first token */
+  size_t max_length;
+  bool types_zero;
+} cdl_job;
+
+/* For training: `given` marks the settings that were set by hand (by place in cdl_setting_list; NULL: none), which
+ * --init-adapter must not contradict. Settings that the adapter decides are changed in place. On failure nothing stays
+ * open. */
+CDL_MUST_USE cdl_status cdl_job_open(cdl_job *job, cdl_settings *settings, const bool *given);
+
+typedef struct {
+  const char *model, *adapter; /* `adapter` NULL: a whole fine-tuned model */
+  const char *backend;
+  int threads;
+  bool no_fallback;
+  int64_t max_length; /* 0: as in training */
+} cdl_inference_settings;
+
+/* For eval and predict: no data yet; job->train and job->dev stay NULL. */
+CDL_MUST_USE cdl_status cdl_job_open_inference(cdl_job *job, const cdl_inference_settings *settings);
+
+void cdl_job_close(cdl_job *job);
+
+/* Tokenizes a data set as this job's model wants it. */
+CDL_MUST_USE cdl_status cdl_job_tokenize(const cdl_job *job, cdl_dataset *dataset);
+/* 0, 1, …, count - 1, to be freed by the caller; NULL when memory is out. */
+uint32_t *cdl_all_rows(size_t count);
+
+#endif

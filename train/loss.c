@@ -1,0 +1,130 @@
+#include "train/loss.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "train/number.h"
+
+/* Places in the buffer, in bytes; labels and class weights follow. */
+enum { STEP_AT = 0, LOSS_AT = 64, NORM_AT = 128, FACTOR_AT = 192, LABELS_AT = 256 };
+
+/* n / (classes · count of the class), as scikit-learn's "balanced". */
+static cdl_status balanced_weights(const cdl_job *job, float *weights)
+{
+  double *counts = calloc((size_t)job->labels, sizeof *counts);
+  if (counts == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: class weights");
+  for (size_t i = 0; i < job->split.train_count; i++)
+    counts[cdl_dataset_example(job->train, job->split.train[i]).label]++;
+  for (int c = 0; c < job->labels; c++)
+    weights[c] = counts[c] > 0 ? (float)((double)job->split.train_count / (job->labels * counts[c])) : 0;
+  free(counts);
+  return CDL_OK;
+}
+
+static cdl_status listed_weights(const cdl_job *job, const char *text, float *weights)
+{
+  cdl_list list;
+  CDL_TRY(cdl_list_split("--class-weights", text, &list));
+  cdl_status status = CDL_OK;
+  if (list.count != (size_t)job->labels)
+    status = cdl_fail(CDL_USAGE, "--class-weights has %zu weights for %d labels", list.count, job->labels);
+  for (size_t c = 0; status == CDL_OK && c < list.count; c++) {
+    double value;
+    if (!cdl_number_parse(list.item[c], strlen(list.item[c]), &value) || !(value >= 0))
+      status = cdl_fail(CDL_USAGE, "--class-weights wants numbers from 0, or balanced, not '%s'", list.item[c]);
+    else
+      weights[c] = (float)value;
+  }
+  cdl_list_release(&list);
+  return status;
+}
+
+static cdl_status make_weights(cdl_loss *loss, const cdl_job *job, const char *text)
+{
+  if (job->regression)
+    return cdl_fail(CDL_USAGE, "--class-weights goes with classes, not with a regression");
+  loss->weights = calloc((size_t)job->labels, sizeof *loss->weights);
+  if (loss->weights == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: class weights");
+  return strcmp(text, "balanced") == 0 ? balanced_weights(job, loss->weights)
+                                       : listed_weights(job, text, loss->weights);
+}
+
+static cdl_status build(cdl_loss *loss, const cdl_job *job, const cdl_settings *settings, size_t examples)
+{
+  if (loss->regression && settings->label_smoothing > 0)
+    return cdl_fail(CDL_USAGE, "--label-smoothing goes with classes, not with a regression");
+  if (settings->class_weights != NULL)
+    CDL_TRY(make_weights(loss, job, settings->class_weights));
+  const int64_t classes_at = LABELS_AT / 4 + (int64_t)examples;
+  CDL_TRY(cdl_buffer_create(job->backend, ((size_t)classes_at + (size_t)job->labels) * 4, &loss->buffer));
+  loss->step = cdl_tensor_1d(loss->buffer, CDL_U8, STEP_AT, sizeof(cdl_step_record));
+  loss->loss = cdl_tensor_1d(loss->buffer, CDL_F32, LOSS_AT / 4, 1);
+  loss->norm = cdl_tensor_1d(loss->buffer, CDL_F32, NORM_AT / 4, 1);
+  loss->factor = cdl_tensor_1d(loss->buffer, CDL_F32, FACTOR_AT / 4, 1);
+  loss->labels = cdl_tensor_1d(loss->buffer, loss->regression ? CDL_F32 : CDL_I32, LABELS_AT / 4, (int64_t)examples);
+  if (loss->weights != NULL) {
+    loss->class_weight = cdl_tensor_1d(loss->buffer, CDL_F32, classes_at, job->labels);
+    cdl_upload(job->queue, loss->class_weight, loss->weights, (size_t)job->labels * sizeof(float));
+  }
+  return cdl_queue_status(job->queue);
+}
+
+cdl_status cdl_loss_create(cdl_loss *loss, const cdl_job *job, const cdl_settings *settings, size_t examples)
+{
+  *loss = (cdl_loss){.label_smoothing = (float)settings->label_smoothing, .regression = job->regression};
+  const cdl_status status = build(loss, job, settings, examples);
+  if (status != CDL_OK)
+    cdl_loss_release(loss);
+  return status;
+}
+
+void cdl_loss_release(cdl_loss *loss)
+{
+  cdl_buffer_destroy(loss->buffer);
+  free(loss->weights);
+  *loss = (cdl_loss){0};
+}
+
+void cdl_loss_begin_step(cdl_loss *loss, cdl_queue *queue, const cdl_dataset *dataset, const uint32_t *rows,
+                         size_t count, cdl_step_record *record)
+{
+  double divisor = (double)count;
+  if (loss->weights != NULL) {
+    divisor = 0;
+    for (size_t i = 0; i < count; i++)
+      divisor += (double)loss->weights[cdl_dataset_example(dataset, rows[i]).label];
+  }
+  record->loss_scale = divisor > 0 ? (float)(1 / divisor) : 0;
+  cdl_upload(queue, loss->step, record, sizeof *record);
+  cdl_fill(queue, CDL_ARGS(fill, .out = loss->loss));
+}
+
+void cdl_loss_forward_backward(cdl_loss *loss, cdl_queue *queue, const cdl_batch *batch, cdl_tensor logits,
+                               cdl_tensor d_logits)
+{
+  cdl_tensor labels = loss->labels;
+  labels.size[3] = (int64_t)batch->examples;
+  if (loss->regression) {
+    /* One output a row: the column as a vector. */
+    const cdl_tensor out = cdl_tensor_1d(logits.buffer, CDL_F32, logits.offset, logits.size[2]);
+    const cdl_tensor d_out = cdl_tensor_1d(d_logits.buffer, CDL_F32, d_logits.offset, d_logits.size[2]);
+    cdl_upload(queue, labels, batch->targets, batch->examples * sizeof *batch->targets);
+    cdl_squared_error(queue, CDL_ARGS(squared_error, .loss = loss->loss, .d_out = d_out, .out = out, .target = labels,
+                                      .step = loss->step));
+    return;
+  }
+  cdl_upload(queue, labels, batch->labels, batch->examples * sizeof *batch->labels);
+  cdl_cross_entropy(queue, CDL_ARGS(cross_entropy, .loss = loss->loss, .d_logits = d_logits, .logits = logits,
+                                    .labels = labels, .class_weight = loss->class_weight, .step = loss->step,
+                                    .label_smoothing = loss->label_smoothing));
+}
+
+cdl_status cdl_loss_end_step(cdl_loss *loss, cdl_queue *queue, float *value, float *norm)
+{
+  cdl_download(queue, value, loss->loss, sizeof *value);
+  cdl_download(queue, norm, loss->norm, sizeof *norm);
+  return cdl_sync(queue);
+}

@@ -1,0 +1,234 @@
+#include "condlora/metrics.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+const char *cdl_metric_name(cdl_metric metric)
+{
+  static const char *const names[] = {
+#define NAME(metric, name) name,
+      CDL_METRIC_LIST(NAME)
+#undef NAME
+  };
+  const size_t index = (size_t)metric;
+  return index < sizeof names / sizeof names[0] ? names[index] : "?";
+}
+
+bool cdl_metric_better(double candidate, double best)
+{
+  return !isnan(candidate) && (isnan(best) || candidate > best);
+}
+
+static cdl_scores no_scores(void)
+{
+  cdl_scores scores;
+  for (size_t i = 0; i < CDL_METRIC_COUNT; i++)
+    scores.value[i] = (double)NAN;
+  return scores;
+}
+
+/* Classification */
+
+cdl_status cdl_confusion_add(uint64_t *confusion, size_t classes, const int32_t *truth,
+                             const int32_t *predicted, size_t count)
+{
+  for (size_t i = 0; i < count; i++)
+    if (truth[i] < 0 || (size_t)truth[i] >= classes || predicted[i] < 0 ||
+        (size_t)predicted[i] >= classes)
+      return cdl_fail(CDL_ARGUMENT,
+                      "confusion matrix: example %zu has class %d, predicted %d; there are %zu", i,
+                      truth[i], predicted[i], classes);
+  for (size_t i = 0; i < count; i++)
+    confusion[(size_t)truth[i] * classes + (size_t)predicted[i]]++;
+  return CDL_OK;
+}
+
+typedef struct {
+  uint64_t correct, truth, predicted;
+} class_counts;
+
+static class_counts count_class(const uint64_t *confusion, size_t classes, size_t c)
+{
+  class_counts counts = {.correct = confusion[c * classes + c]};
+  for (size_t other = 0; other < classes; other++) {
+    counts.truth += confusion[c * classes + other];
+    counts.predicted += confusion[other * classes + c];
+  }
+  return counts;
+}
+
+static double ratio(double part, double whole)
+{
+  return whole > 0 ? part / whole : 0.0;
+}
+
+static double f1(class_counts counts)
+{
+  return ratio(2.0 * (double)counts.correct, (double)counts.truth + (double)counts.predicted);
+}
+
+void cdl_class_scores(const uint64_t *confusion, size_t classes, cdl_class_score *scores)
+{
+  for (size_t c = 0; c < classes; c++) {
+    const class_counts counts = count_class(confusion, classes, c);
+    scores[c] = (cdl_class_score){
+        .precision = ratio((double)counts.correct, (double)counts.predicted),
+        .recall = ratio((double)counts.correct, (double)counts.truth),
+        .f1 = f1(counts),
+        .support = counts.truth,
+    };
+  }
+}
+
+cdl_scores cdl_scores_of_confusion(const uint64_t *confusion, size_t classes)
+{
+  cdl_scores scores = no_scores();
+  double total = 0, correct = 0, f1_sum = 0, occurring = 0;
+  for (size_t c = 0; c < classes; c++) {
+    const class_counts counts = count_class(confusion, classes, c);
+    total += (double)counts.truth;
+    correct += (double)counts.correct;
+    f1_sum += f1(counts);
+    occurring += counts.truth + counts.predicted > 0;
+  }
+  if (!(total > 0))
+    return scores;
+
+  /* Gorodkin (2004), eq. 8: covariances of the indicator matrices of truth and prediction. Shares
+   * instead of counts keep every product below 1. */
+  double covariance = correct / total, variance_truth = 1.0, variance_predicted = 1.0;
+  bool constant = false;
+  for (size_t c = 0; c < classes; c++) {
+    const class_counts counts = count_class(confusion, classes, c);
+    const double share_truth = (double)counts.truth / total,
+                 share_predicted = (double)counts.predicted / total;
+    covariance -= share_truth * share_predicted;
+    variance_truth -= share_truth * share_truth;
+    variance_predicted -= share_predicted * share_predicted;
+    constant = constant || (double)counts.truth >= total || (double)counts.predicted >= total;
+  }
+
+  scores.value[CDL_METRIC_ACCURACY] = correct / total;
+  scores.value[CDL_METRIC_MACRO_F1] = f1_sum / occurring;
+  scores.value[CDL_METRIC_MCC] =
+      constant ? 0.0 : covariance / (sqrt(variance_truth) * sqrt(variance_predicted));
+  if (classes == 2)
+    scores.value[CDL_METRIC_F1] = f1(count_class(confusion, classes, 1));
+  return scores;
+}
+
+/* Regression */
+
+/* Largest magnitude; NaN when a value is not finite. */
+static double magnitude(const double *x, size_t count)
+{
+  double largest = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (!isfinite(x[i]))
+      return (double)NAN;
+    largest = fmax(largest, fabs(x[i]));
+  }
+  return largest;
+}
+
+static bool all_equal(const double *x, size_t count)
+{
+  for (size_t i = 1; i < count; i++)
+    if (x[i] != x[0])
+      return false;
+  return true;
+}
+
+typedef struct {
+  double scale, mean,
+      deviation; /* of x / scale; `deviation` the largest one, so that no square underflows */
+} spread;
+
+static spread measure(const double *x, size_t count, double scale)
+{
+  spread s = {.scale = scale};
+  for (size_t i = 0; i < count; i++)
+    s.mean += x[i] / scale / (double)count;
+  for (size_t i = 0; i < count; i++)
+    s.deviation = fmax(s.deviation, fabs(x[i] / scale - s.mean));
+  return s;
+}
+
+static double deviation(const spread *s, double x)
+{
+  return (x / s->scale - s->mean) / s->deviation;
+}
+
+double cdl_pearson(const double *x, const double *y, size_t count)
+{
+  const double scale_x = magnitude(x, count), scale_y = magnitude(y, count);
+  if (count < 2 || isnan(scale_x) || isnan(scale_y) || all_equal(x, count) || all_equal(y, count))
+    return (double)NAN;
+
+  const spread sx = measure(x, count, scale_x), sy = measure(y, count, scale_y);
+  if (!(sx.deviation > 0) || !(sy.deviation > 0))
+    return (double)NAN;
+  double xx = 0, yy = 0, xy = 0;
+  for (size_t i = 0; i < count; i++) {
+    const double dx = deviation(&sx, x[i]), dy = deviation(&sy, y[i]);
+    xx += dx * dx;
+    yy += dy * dy;
+    xy += dx * dy;
+  }
+  return fmin(1.0, fmax(-1.0, xy / (sqrt(xx) * sqrt(yy))));
+}
+
+typedef struct {
+  double value;
+  size_t position;
+} ranked;
+
+static int compare_ranked(const void *a, const void *b)
+{
+  const double x = ((const ranked *)a)->value, y = ((const ranked *)b)->value;
+  return (x > y) - (x < y);
+}
+
+/* Ranks from 1, ties by their average; the values are finite. `order` is scratch [count]. */
+static void rank(const double *x, size_t count, ranked *order, double *ranks)
+{
+  for (size_t i = 0; i < count; i++)
+    order[i] = (ranked){.value = x[i], .position = i};
+  qsort(order, count, sizeof *order, compare_ranked);
+
+  for (size_t first = 0, end; first < count; first = end) {
+    for (end = first + 1; end < count && order[end].value == order[first].value;)
+      end++;
+    for (size_t i = first; i < end; i++)
+      ranks[order[i].position] = ((double)first + (double)end + 1.0) / 2.0;
+  }
+}
+
+cdl_status cdl_spearman(const double *x, const double *y, size_t count, double *rho)
+{
+  *rho = (double)NAN;
+  if (count < 2 || isnan(magnitude(x, count)) || isnan(magnitude(y, count)))
+    return CDL_OK;
+
+  ranked *order = calloc(count, sizeof *order);
+  double *ranks_x = calloc(count, sizeof *ranks_x), *ranks_y = calloc(count, sizeof *ranks_y);
+  const bool allocated = order != NULL && ranks_x != NULL && ranks_y != NULL;
+  if (allocated) {
+    rank(x, count, order, ranks_x);
+    rank(y, count, order, ranks_y);
+    *rho = cdl_pearson(ranks_x, ranks_y, count);
+  }
+  free(order);
+  free(ranks_x);
+  free(ranks_y);
+  return allocated ? CDL_OK
+                   : cdl_fail(CDL_MEMORY, "out of memory for the ranks of %zu examples", count);
+}
+
+cdl_status cdl_scores_of_regression(const double *truth, const double *predicted, size_t count,
+                                    cdl_scores *scores)
+{
+  *scores = no_scores();
+  scores->value[CDL_METRIC_PEARSON] = cdl_pearson(truth, predicted, count);
+  return cdl_spearman(truth, predicted, count, &scores->value[CDL_METRIC_SPEARMAN]);
+}

@@ -1,0 +1,191 @@
+#include "train/run_files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "condlora/log.h"
+#include "model/file.h"
+#include "model/json.h"
+
+/* True for a folder with anything in it; a missing one is empty. */
+static bool holds_anything(const char *folder)
+{
+  DIR *d = opendir(folder);
+  if (d == NULL)
+    return false;
+  bool any = false;
+  for (const struct dirent *entry = readdir(d); entry != NULL && !any; entry = readdir(d))
+    any = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+  closedir(d);
+  return any;
+}
+
+cdl_status cdl_run_files_open(cdl_run_files *f, const char *folder, bool resume)
+{
+  *f = (cdl_run_files){0};
+  if (!resume && holds_anything(folder))
+    return cdl_fail(CDL_USAGE, "%s is not empty; --resume goes on with the run in it, another --output starts one",
+                    folder);
+  CDL_TRY(cdl_folder_make(folder));
+  const struct {
+    char **path;
+    const char *name;
+  } paths[] = {{&f->adapter, "adapter"},       {&f->model, "model"},          {&f->checkpoint, "checkpoint"},
+               {&f->log_path, "train.jsonl"}, {&f->metrics, "metrics.json"}, {&f->run, "run.json"}};
+  bool complete = (f->folder = strdup(folder)) != NULL;
+  for (size_t i = 0; complete && i < sizeof paths / sizeof paths[0]; i++)
+    complete = (*paths[i].path = cdl_path_join(folder, paths[i].name)) != NULL;
+  cdl_status status = complete ? cdl_folder_make(f->checkpoint) : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  if (status == CDL_OK) {
+    char *state = cdl_path_join(f->checkpoint, "state.safetensors");
+    free(f->checkpoint);
+    f->checkpoint = state;
+    if (state == NULL)
+      status = cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  }
+  if (status != CDL_OK)
+    cdl_run_files_close(f);
+  return status;
+}
+
+void cdl_run_files_close(cdl_run_files *f)
+{
+  if (f->log != NULL)
+    fclose(f->log);
+  free(f->folder);
+  free(f->adapter);
+  free(f->model);
+  free(f->checkpoint);
+  free(f->log_path);
+  free(f->metrics);
+  free(f->run);
+  *f = (cdl_run_files){0};
+}
+
+static cdl_status log_failed(const cdl_run_files *f)
+{
+  return cdl_fail(CDL_IO, "%s: %s", f->log_path, strerror(errno));
+}
+
+cdl_status cdl_run_log_open(cdl_run_files *f, int64_t bytes)
+{
+  f->log = fopen(f->log_path, "a");
+  if (f->log == NULL || ftruncate(fileno(f->log), (off_t)bytes) != 0 || fseeko(f->log, 0, SEEK_END) != 0)
+    return log_failed(f);
+  return CDL_OK;
+}
+
+cdl_status cdl_run_log_step(cdl_run_files *f, const cdl_step_report *r)
+{
+  const int written = fprintf(f->log,
+                              "{\"step\": %lld, \"epoch\": %.9g, \"loss\": %.9g, \"lr\": %.17g, \"grad_norm\": %.9g, "
+                              "\"examples_per_s\": %12.3f}\n", /* of fixed width: checkpoints hold the log's length */
+                              (long long)r->step, r->epoch, r->loss, r->learning_rate, r->gradient_norm,
+                              r->examples_per_s);
+  return written < 0 || fflush(f->log) != 0 ? log_failed(f) : CDL_OK;
+}
+
+cdl_status cdl_run_log_sync(cdl_run_files *f, int64_t *bytes)
+{
+  if (fflush(f->log) != 0 || fsync(fileno(f->log)) != 0)
+    return log_failed(f);
+  *bytes = (int64_t)ftello(f->log);
+  return CDL_OK;
+}
+
+static json_t *number(double value)
+{
+  return isfinite(value) ? json_real(value) : json_null();
+}
+
+json_t *cdl_result_json(const cdl_job *job, const cdl_result *result)
+{
+  json_t *object = json_object();
+  json_object_set_new(object, "examples", json_integer((json_int_t)result->examples));
+  json_object_set_new(object, "loss", number(result->loss));
+  for (int m = 0; m < CDL_METRIC_COUNT; m++) {
+    const bool of_regression = m == CDL_METRIC_PEARSON || m == CDL_METRIC_SPEARMAN;
+    if (of_regression == job->regression && !(m == CDL_METRIC_F1 && job->labels != 2))
+      json_object_set_new(object, cdl_metric_name((cdl_metric)m), number(result->scores.value[m]));
+  }
+  return object;
+}
+
+json_t *cdl_confusion_json(const cdl_job *job, const uint64_t *confusion)
+{
+  const size_t classes = (size_t)job->labels;
+  cdl_class_score *scores = calloc(classes, sizeof *scores);
+  if (job->regression || scores == NULL) {
+    free(scores);
+    return NULL;
+  }
+  cdl_class_scores(confusion, classes, scores);
+  json_t *per_class = json_object(), *matrix = json_array();
+  for (size_t i = 0; i < classes; i++) {
+    json_object_set_new(per_class, job->label_names[i],
+                        json_pack("{sf sf sf sI}", "precision", scores[i].precision, "recall", scores[i].recall, "f1",
+                                  scores[i].f1, "support", (json_int_t)scores[i].support));
+    json_t *row = json_array();
+    for (size_t j = 0; j < classes; j++)
+      json_array_append_new(row, json_integer((json_int_t)confusion[i * classes + j]));
+    json_array_append_new(matrix, row);
+  }
+  free(scores);
+  return json_pack("{so so}", "per_class", per_class, "confusion", matrix);
+}
+
+static double number_of(const json_t *object, const char *key)
+{
+  const json_t *value = json_object_get(object, key);
+  return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+static bool read_result(const json_t *metrics, const char *split, cdl_result *result)
+{
+  const json_t *entry = json_object_get(metrics, split);
+  if (entry == NULL)
+    return false;
+  *result = (cdl_result){.loss = number_of(entry, "loss"), .examples = (size_t)number_of(entry, "examples")};
+  for (int m = 0; m < CDL_METRIC_COUNT; m++)
+    result->scores.value[m] = number_of(entry, cdl_metric_name((cdl_metric)m));
+  return true;
+}
+
+cdl_status cdl_metrics_read(const cdl_run_files *f, const cdl_job *job, cdl_train_summary *s)
+{
+  json_t *metrics;
+  CDL_TRY(cdl_json_read(f->metrics, &metrics));
+  const json_t *kept = json_object_get(metrics, "kept"), *timing = json_object_get(metrics, "timing");
+  *s = (cdl_train_summary){.steps = (int64_t)number_of(metrics, "steps"),
+                           .best_step = (int64_t)number_of(kept, "step"),
+                           .best_epoch = number_of(kept, "epoch"),
+                           .examples_per_s = number_of(timing, "examples_per_s"),
+                           .peak_bytes = (size_t)number_of(timing, "peak_bytes")};
+  cdl_adapter_trained_numbers(job->adapter, &s->adapter_numbers, &s->head_numbers);
+  s->has_valid = read_result(metrics, "valid", &s->valid);
+  s->has_dev = read_result(metrics, "dev", &s->dev);
+  const bool whole = strcmp(json_string_value(json_object_get(metrics, "method")), "full") == 0;
+  snprintf(s->adapter_path, sizeof s->adapter_path, "%s", whole ? f->model : f->adapter);
+  json_decref(metrics);
+  return CDL_OK;
+}
+
+cdl_status cdl_run_json_write(const cdl_run_files *f, const cdl_job *job, const cdl_settings *settings)
+{
+  json_t *object = json_pack("{ss so ss ss s{sI sI sI} sI}", "condlora", cdl_version(), "settings",
+                             cdl_settings_json(settings, false), "backend", cdl_backend_name(job->backend), "kernels",
+                             cdl_backend_description(job->backend), "seeds", "init",
+                             (json_int_t)(settings->seed_init >= 0 ? settings->seed_init : settings->seed), "data",
+                             (json_int_t)(settings->seed_data >= 0 ? settings->seed_data : settings->seed), "dropout",
+                             (json_int_t)(settings->seed_dropout >= 0 ? settings->seed_dropout : settings->seed), "max_length",
+                             (json_int_t)job->max_length);
+  if (object == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", f->run);
+  const cdl_status status = cdl_json_write(f->run, object);
+  json_decref(object);
+  return status;
+}

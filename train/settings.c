@@ -1,0 +1,384 @@
+#include "train/settings.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/json.h"
+#include "train/number.h"
+
+static const cdl_setting list[] = {
+#define GROUP(title) {.kind = CDL_KIND_GROUP, .help = title},
+#define SETTING(kind_, field_, initial, placeholder_, changes, help_) \
+  {.kind = CDL_KIND_##kind_,                                          \
+   .field = #field_,                                                  \
+   .placeholder = placeholder_,                                       \
+   .help = help_,                                                     \
+   .changes_result = changes,                                         \
+   .offset = offsetof(cdl_settings, field_)},
+#include "train/settings.def"
+#undef SETTING
+#undef GROUP
+};
+enum { LIST_COUNT = sizeof list / sizeof list[0] };
+
+const cdl_setting *cdl_setting_list(size_t *count)
+{
+  *count = LIST_COUNT;
+  return list;
+}
+
+/* '-' and '_' are the same in names. */
+static bool same_name(const char *a, const char *b)
+{
+  for (; *a != '\0' && *b != '\0'; a++, b++)
+    if (*a != *b && !((*a == '-' || *a == '_') && (*b == '-' || *b == '_')))
+      return false;
+  return *a == *b;
+}
+
+const cdl_setting *cdl_setting_find(const char *name)
+{
+  for (size_t i = 0; i < LIST_COUNT; i++)
+    if (list[i].kind != CDL_KIND_GROUP && same_name(list[i].field, name))
+      return &list[i];
+  return NULL;
+}
+
+/* Letters in common from the front, then length: good enough to point at a slip of the finger. */
+const char *cdl_setting_nearest(const char *name)
+{
+  const char *best = list[1].field;
+  size_t most = 0;
+  for (size_t i = 0; i < LIST_COUNT; i++) {
+    if (list[i].kind == CDL_KIND_GROUP)
+      continue;
+    size_t common = 0;
+    for (const char *a = list[i].field, *b = name; *a != '\0' && *b != '\0'; a++, b++)
+      common += *a == *b || (*a == '_' && *b == '-');
+    if (common > most) {
+      most = common;
+      best = list[i].field;
+    }
+  }
+  return best;
+}
+
+static void *place(const cdl_settings *settings, const cdl_setting *setting)
+{
+  return (char *)(uintptr_t)settings + setting->offset;
+}
+
+static cdl_status set_text(char **slot, const char *value)
+{
+  char *copy = strdup(value);
+  if (copy == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: settings");
+  free(*slot);
+  *slot = copy;
+  return CDL_OK;
+}
+
+static cdl_status init_TEXT(char **slot, const char *value)
+{
+  *slot = NULL;
+  return value != NULL ? set_text(slot, value) : CDL_OK;
+}
+
+cdl_status cdl_settings_init(cdl_settings *settings)
+{
+  *settings = (cdl_settings){0};
+  cdl_status status = CDL_OK;
+#define START_TEXT(field, initial) status = status == CDL_OK ? init_TEXT(&settings->field, initial) : status;
+#define START_CHOICE(field, initial) START_TEXT(field, initial)
+#define START_WHOLE(field, initial) settings->field = initial;
+#define START_REAL(field, initial) settings->field = initial;
+#define START_FLAG(field, initial) settings->field = initial;
+#define GROUP(title)
+#define SETTING(kind, field, initial, placeholder, changes, help) START_##kind(field, initial)
+#include "train/settings.def"
+#undef SETTING
+#undef GROUP
+  if (status != CDL_OK)
+    cdl_settings_release(settings);
+  return status;
+}
+
+void cdl_settings_release(cdl_settings *settings)
+{
+  for (size_t i = 0; i < LIST_COUNT; i++)
+    if (list[i].kind == CDL_KIND_TEXT || list[i].kind == CDL_KIND_CHOICE) {
+      char **slot = place(settings, &list[i]);
+      free(*slot);
+      *slot = NULL;
+    }
+}
+
+/* ---- From text --------------------------------------------------------------------------------------------------------- */
+
+/* "--batch-size" for messages. */
+typedef struct {
+  char text[48];
+} option_name;
+
+static option_name named(const cdl_setting *setting)
+{
+  option_name name;
+  snprintf(name.text, sizeof name.text, "--%s", setting->field);
+  for (char *c = name.text; *c != '\0'; c++)
+    if (*c == '_')
+      *c = '-';
+  return name;
+}
+
+/* "no-bias" and "no_bias" are the same choice. */
+static bool is_choice(const char *choices, const char *value)
+{
+  for (const char *c = choices;; c++) {
+    const char *end = strchrnul(c, '|');
+    char choice[64];
+    snprintf(choice, sizeof choice, "%.*s", (int)(end - c), c);
+    if (same_name(choice, value))
+      return true;
+    if (*end == '\0')
+      return false;
+    c = end;
+  }
+}
+
+static cdl_status parse_whole(const cdl_setting *setting, const char *value, int64_t *slot)
+{
+  char *end;
+  errno = 0;
+  const long long number = strtoll(value, &end, 10);
+  if (end == value || *end != '\0' || errno != 0 || number < 0 || (value[0] < '0' || value[0] > '9'))
+    return cdl_fail(CDL_USAGE, "%s wants a whole number from 0, not '%s'", named(setting).text, value);
+  *slot = number;
+  return CDL_OK;
+}
+
+cdl_status cdl_settings_set(cdl_settings *settings, const cdl_setting *setting, const char *value)
+{
+  void *slot = place(settings, setting);
+  if (setting->kind == CDL_KIND_FLAG) {
+    if (value != NULL && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
+      return cdl_fail(CDL_USAGE, "%s is true or false, not '%s'", named(setting).text, value);
+    *(bool *)slot = value == NULL || strcmp(value, "true") == 0;
+    return CDL_OK;
+  }
+  if (value == NULL || (value[0] == '\0' && setting->kind != CDL_KIND_TEXT))
+    return cdl_fail(CDL_USAGE, "%s wants a value: %s", named(setting).text, setting->placeholder);
+  switch (setting->kind) {
+  case CDL_KIND_CHOICE:
+    if (!is_choice(setting->placeholder, value))
+      return cdl_fail(CDL_USAGE, "%s is one of %s, not '%s'", named(setting).text, setting->placeholder, value);
+    return set_text(slot, value);
+  case CDL_KIND_TEXT:
+    return set_text(slot, value);
+  case CDL_KIND_WHOLE:
+    return parse_whole(setting, value, slot);
+  case CDL_KIND_REAL:
+    if (!cdl_number_parse(value, strlen(value), slot))
+      return cdl_fail(CDL_USAGE, "%s wants a number, not '%s'", named(setting).text, value);
+    return CDL_OK;
+  case CDL_KIND_GROUP:
+  case CDL_KIND_FLAG:
+    break;
+  }
+  return cdl_fail(CDL_ARGUMENT, "a group is no setting");
+}
+
+/* ---- From JSON --------------------------------------------------------------------------------------------------------- */
+
+/* ["a", "b"] is "a,b". */
+static cdl_status join_strings(const cdl_setting *setting, const char *path, const json_t *array, char **joined)
+{
+  size_t bytes = 1;
+  for (size_t i = 0; i < json_array_size(array); i++) {
+    const json_t *item = json_array_get(array, i);
+    if (!json_is_string(item))
+      return cdl_fail(CDL_USAGE, "%s: %s wants strings", path, setting->field);
+    bytes += json_string_length(item) + 1;
+  }
+  *joined = calloc(bytes, 1);
+  if (*joined == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  for (size_t i = 0; i < json_array_size(array); i++) {
+    if (i > 0)
+      strcat(*joined, ",");
+    strcat(*joined, json_string_value(json_array_get(array, i)));
+  }
+  return CDL_OK;
+}
+
+static cdl_status set_from_json(cdl_settings *settings, const cdl_setting *setting, const char *path, const json_t *value)
+{
+  char number[40];
+  const char *text = NULL;
+  char *joined = NULL;
+  if (json_is_null(value))
+    return CDL_OK;
+  if (json_is_array(value) && setting->kind == CDL_KIND_TEXT) {
+    CDL_TRY(join_strings(setting, path, value, &joined));
+    text = joined;
+  } else if (json_is_string(value))
+    text = json_string_value(value);
+  else if (json_is_boolean(value) && setting->kind == CDL_KIND_FLAG)
+    text = json_is_true(value) ? "true" : "false";
+  else if (json_is_integer(value) && setting->kind != CDL_KIND_FLAG) {
+    snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
+    text = number;
+  } else if (json_is_real(value) && setting->kind == CDL_KIND_REAL) {
+    *(double *)place(settings, setting) = json_real_value(value);
+    return CDL_OK;
+  } else
+    return cdl_fail(CDL_USAGE, "%s: %s wants %s", path, setting->field,
+                    setting->kind == CDL_KIND_FLAG ? "true or false" : setting->placeholder);
+  const cdl_status status = cdl_context(cdl_settings_set(settings, setting, text), "%s", path);
+  free(joined);
+  return status;
+}
+
+cdl_status cdl_settings_read(cdl_settings *settings, const char *path, const bool *given)
+{
+  json_t *object;
+  CDL_TRY(cdl_json_read(path, &object));
+  cdl_status status = CDL_OK;
+  const char *key;
+  json_t *value;
+  json_object_foreach(object, key, value) {
+    const cdl_setting *setting = cdl_setting_find(key);
+    if (strcmp(key, "paper") == 0 || strcmp(key, "comment") == 0)
+      continue;
+    if (setting == NULL)
+      status = cdl_fail(CDL_USAGE, "%s: there is no setting '%s'; the nearest is %s", path, key,
+                        cdl_setting_nearest(key));
+    else if (given == NULL || !given[setting - list])
+      status = set_from_json(settings, setting, path, value);
+    if (status != CDL_OK)
+      break;
+  }
+  json_decref(object);
+  return status;
+}
+
+/* ---- To JSON ----------------------------------------------------------------------------------------------------------- */
+
+static json_t *value_json(const cdl_settings *settings, const cdl_setting *setting)
+{
+  const void *slot = place(settings, setting);
+  switch (setting->kind) {
+  case CDL_KIND_TEXT:
+  case CDL_KIND_CHOICE:
+    return *(char *const *)slot != NULL ? json_string(*(char *const *)slot) : json_null();
+  case CDL_KIND_WHOLE:
+    return json_integer(*(const int64_t *)slot);
+  case CDL_KIND_REAL:
+    return json_real(*(const double *)slot);
+  case CDL_KIND_FLAG:
+    return json_boolean(*(const bool *)slot);
+  case CDL_KIND_GROUP:
+    break;
+  }
+  return NULL;
+}
+
+json_t *cdl_settings_json(const cdl_settings *settings, bool results_only)
+{
+  json_t *object = json_object();
+  for (size_t i = 0; object != NULL && i < LIST_COUNT; i++)
+    if (list[i].kind != CDL_KIND_GROUP && (list[i].changes_result || !results_only) &&
+        json_object_set_new(object, list[i].field, value_json(settings, &list[i])) != 0) {
+      json_decref(object);
+      return NULL;
+    }
+  return object;
+}
+
+/* ---- What goes together ------------------------------------------------------------------------------------------------ */
+
+static cdl_status check_data(const cdl_settings *s)
+{
+  if ((s->task != NULL) == (s->train != NULL))
+    return cdl_fail(CDL_USAGE, "give --task with --data, or --train with your own file");
+  if (s->task != NULL && s->data == NULL)
+    return cdl_fail(CDL_USAGE, "--task wants --data: the folder that holds %s/train.tsv", s->task);
+  if (s->train != NULL && (s->text_columns == NULL || s->label_column == NULL))
+    return cdl_fail(CDL_USAGE, "--train wants --text-columns and --label-column");
+  if (s->task != NULL && (s->dev != NULL || s->text_columns != NULL || s->label_column != NULL || s->regression))
+    return cdl_fail(CDL_USAGE, "--dev, --text-columns, --label-column and --regression go with --train, not with --task");
+  if (!(s->dev_fraction >= 0 && s->dev_fraction < 1))
+    return cdl_fail(CDL_USAGE, "--dev-fraction is at least 0 and below 1, not %g", s->dev_fraction);
+  return CDL_OK;
+}
+
+static cdl_status check_range(const char *option, double value, double least, double below)
+{
+  if (!(value >= least && value < below))
+    return cdl_fail(CDL_USAGE, "%s is at least %g and below %g, not %g", option, least, below, value);
+  return CDL_OK;
+}
+
+cdl_status cdl_settings_check(const cdl_settings *s)
+{
+  if (s->model == NULL)
+    return cdl_fail(CDL_USAGE, "give --model: the folder of a RoBERTa or BERT encoder");
+  if (s->output == NULL && !s->dry_run)
+    return cdl_fail(CDL_USAGE, "give --output: the folder for the run's files");
+  CDL_TRY(check_data(s));
+  const int64_t largest_batch = 65536;
+  if (s->batch_size < 1 || s->batch_size > largest_batch || s->accumulate < 1 || s->accumulate > largest_batch)
+    return cdl_fail(CDL_USAGE, "--batch-size and --accumulate are 1 to %lld", (long long)largest_batch);
+  if (s->epochs < 1 && s->max_steps < 1)
+    return cdl_fail(CDL_USAGE, "--epochs is at least 1");
+  CDL_TRY(check_range("--lr", s->lr, 0, 1e6));
+  CDL_TRY(check_range("--warmup-ratio", s->warmup_ratio, 0, 1 + 1e-12));
+  CDL_TRY(check_range("--weight-decay", s->weight_decay, 0, 1e6));
+  CDL_TRY(check_range("--max-grad-norm", s->max_grad_norm, 0, 1e30));
+  CDL_TRY(check_range("--adapter-dropout", s->adapter_dropout, 0, 1));
+  CDL_TRY(check_range("--label-smoothing", s->label_smoothing, 0, 1));
+  if (s->dropout != -1)
+    CDL_TRY(check_range("--dropout", s->dropout, 0, 1));
+  if (strcmp(s->precision, "fp32") != 0)
+    return cdl_fail(CDL_UNSUPPORTED, "--precision %s: no backend here computes in it; use fp32", s->precision);
+  return CDL_OK;
+}
+
+/* ---- Lists --------------------------------------------------------------------------------------------------------------- */
+
+cdl_status cdl_list_split(const char *option, const char *text, cdl_list *result)
+{
+  *result = (cdl_list){0};
+  size_t pieces = 1;
+  for (const char *c = text; *c != '\0'; c++)
+    pieces += *c == ',';
+  result->item = calloc(pieces, sizeof *result->item);
+  if (result->item == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: %s", option);
+  for (const char *c = text;; c++) {
+    const char *end = strchrnul(c, ',');
+    if (end == c) {
+      cdl_list_release(result);
+      return cdl_fail(CDL_USAGE, "%s: an empty name in '%s'", option, text);
+    }
+    char *piece = strndup(c, (size_t)(end - c));
+    if (piece == NULL) {
+      cdl_list_release(result);
+      return cdl_fail(CDL_MEMORY, "out of memory: %s", option);
+    }
+    result->item[result->count++] = piece;
+    if (*end == '\0')
+      return CDL_OK;
+    c = end;
+  }
+}
+
+void cdl_list_release(cdl_list *result)
+{
+  for (size_t i = 0; i < result->count; i++)
+    free(result->item[i]);
+  free(result->item);
+  *result = (cdl_list){0};
+}

@@ -1,0 +1,70 @@
+/* The settings of a training run: from options, from a JSON config or recipe, into run.json. */
+#ifndef CONDLORA_TRAIN_SETTINGS_H
+#define CONDLORA_TRAIN_SETTINGS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "condlora/status.h"
+
+typedef char *cdl_setting_TEXT;
+typedef char *cdl_setting_CHOICE;
+typedef int64_t cdl_setting_WHOLE;
+typedef double cdl_setting_REAL;
+typedef bool cdl_setting_FLAG;
+
+/* One member a setting, documented in settings.def. Texts are owned. */
+typedef struct {
+#define GROUP(title)
+#define SETTING(kind, field, initial, placeholder, changes, help) cdl_setting_##kind field;
+#include "train/settings.def"
+#undef SETTING
+#undef GROUP
+} cdl_settings;
+
+typedef enum { CDL_KIND_GROUP, CDL_KIND_TEXT, CDL_KIND_CHOICE, CDL_KIND_WHOLE, CDL_KIND_REAL, CDL_KIND_FLAG } cdl_setting_kind;
+
+/* A line of settings.def. Of a group, only kind and help (its title) mean anything. */
+typedef struct {
+  cdl_setting_kind kind;
+  const char *field;       /* "batch_size" */
+  const char *placeholder; /* "N", or "paper|reference" for a choice */
+  const char *help;
+  bool changes_result;
+  size_t offset;
+} cdl_setting;
+
+/* All lines, `*count` of them; static. */
+const cdl_setting *cdl_setting_list(size_t *count);
+/* By field or option name ('-' and '_' are the same); NULL when there is none. */
+const cdl_setting *cdl_setting_find(const char *name);
+/* The nearest name to one that is not there, for messages; static. */
+const char *cdl_setting_nearest(const char *name);
+
+CDL_MUST_USE cdl_status cdl_settings_init(cdl_settings *settings);
+void cdl_settings_release(cdl_settings *settings);
+
+/* Sets one from text. `value` NULL for a flag without one. USAGE, naming option and what was expected. */
+CDL_MUST_USE cdl_status cdl_settings_set(cdl_settings *settings, const cdl_setting *setting, const char *value);
+/* Sets those that a JSON object names, but not the ones marked in `given` (by position in the list): options on the
+ * command line win. A key "paper" or "comment" is ignored. `path` is for messages. DATA for a file that is no object,
+ * USAGE for an unknown key or a value of another kind. */
+CDL_MUST_USE cdl_status cdl_settings_read(cdl_settings *settings, const char *path, const bool *given);
+
+/* Every setting as a JSON object; with `results_only` those that change the result. NULL when memory is out. */
+json_t *cdl_settings_json(const cdl_settings *settings, bool results_only);
+
+/* Combinations that cannot be: USAGE. */
+CDL_MUST_USE cdl_status cdl_settings_check(const cdl_settings *settings);
+
+/* "a,b,c" as a list; pieces are owned by the list. An empty piece is an error naming `option`. */
+typedef struct {
+  char **item;
+  size_t count;
+} cdl_list;
+CDL_MUST_USE cdl_status cdl_list_split(const char *option, const char *text, cdl_list *list);
+void cdl_list_release(cdl_list *list);
+
+#endif

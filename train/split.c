@@ -1,0 +1,172 @@
+#include "train/split.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* A 128-bit integer in two halves: C has none, and neither has every machine. */
+typedef struct {
+  uint64_t high, low;
+} wide;
+
+static wide wide_add(wide a, wide b)
+{
+  const uint64_t low = a.low + b.low;
+  return (wide){.high = a.high + b.high + (low < a.low), .low = low};
+}
+
+static wide wide_multiply(wide a, wide b)
+{
+  const uint64_t a0 = a.low & UINT32_MAX, a1 = a.low >> 32, b0 = b.low & UINT32_MAX,
+                 b1 = b.low >> 32;
+  const uint64_t low = a0 * b0;
+  const uint64_t middle = a1 * b0 + (low >> 32);
+  const uint64_t middle2 = a0 * b1 + (middle & UINT32_MAX);
+  return (wide){
+      .high = a1 * b1 + (middle >> 32) + (middle2 >> 32) + a.high * b.low + a.low * b.high,
+      .low = middle2 << 32 | (low & UINT32_MAX),
+  };
+}
+
+/* PCG XSL-RR 128/64 (O'Neill 2014), as NumPy's PCG64: a 64-bit draw is asked for as two 32-bit
+ * ones, low half first. */
+typedef struct {
+  wide state, increment;
+  uint32_t high_half;
+  int has_high_half;
+} pcg64;
+
+static void pcg64_step(pcg64 *generator)
+{
+  const wide multiplier = {.high = 2549297995355413924u, .low = 4865540595714422341u};
+  generator->state = wide_add(wide_multiply(generator->state, multiplier), generator->increment);
+}
+
+static uint32_t pcg64_next32(pcg64 *generator)
+{
+  if (generator->has_high_half) {
+    generator->has_high_half = 0;
+    return generator->high_half;
+  }
+  pcg64_step(generator);
+  const uint64_t folded = generator->state.high ^ generator->state.low;
+  const unsigned turn = (unsigned)(generator->state.high >> 58);
+  const uint64_t draw = folded >> turn | folded << (-turn & 63);
+  generator->high_half = (uint32_t)(draw >> 32);
+  generator->has_high_half = 1;
+  return (uint32_t)draw;
+}
+
+/* NumPy's SeedSequence for one 32-bit seed: a pool of four words, hashed and mixed with each other
+ * (the seed_seq design of O'Neill 2015), and eight words drawn from it. */
+
+static uint32_t pool_hash(uint32_t value, uint32_t *constant)
+{
+  value ^= *constant;
+  *constant *= 0x931e8875u;
+  value *= *constant;
+  return value ^ value >> 16;
+}
+
+static uint32_t pool_mix(uint32_t x, uint32_t y)
+{
+  const uint32_t mixed = 0xca01f9ddu * x - 0x4973f715u * y;
+  return mixed ^ mixed >> 16;
+}
+
+static void seed_words(uint32_t seed, uint32_t words[8])
+{
+  enum { POOL = 4 };
+  uint32_t pool[POOL], constant = 0x43b0d7e5u;
+  for (int i = 0; i < POOL; i++)
+    pool[i] = pool_hash(i == 0 ? seed : 0, &constant);
+  for (int from = 0; from < POOL; from++)
+    for (int to = 0; to < POOL; to++)
+      if (from != to)
+        pool[to] = pool_mix(pool[to], pool_hash(pool[from], &constant));
+
+  constant = 0x8b51f9ddu;
+  for (int i = 0; i < 8; i++) {
+    uint32_t value = pool[i % POOL] ^ constant;
+    constant *= 0x58f38dedu;
+    value *= constant;
+    words[i] = value ^ value >> 16;
+  }
+}
+
+static pcg64 pcg64_seeded(uint32_t seed)
+{
+  uint32_t words[8];
+  seed_words(seed, words);
+  uint64_t halves[4]; /* of the initial state, then of the stream's number, high half first */
+  for (int i = 0; i < 4; i++)
+    halves[i] = (uint64_t)words[2 * i + 1] << 32 | words[2 * i];
+
+  pcg64 generator = {
+      .increment = {.high = halves[2] << 1 | halves[3] >> 63, .low = halves[3] << 1 | 1}};
+  pcg64_step(&generator);
+  generator.state = wide_add(generator.state, (wide){.high = halves[0], .low = halves[1]});
+  pcg64_step(&generator);
+  return generator;
+}
+
+void cdl_split_permutation(uint32_t seed, uint32_t *permutation, uint32_t count)
+{
+  for (uint32_t i = 0; i < count; i++)
+    permutation[i] = i;
+
+  pcg64 generator = pcg64_seeded(seed);
+  uint32_t mask = UINT32_MAX;
+  for (uint32_t i = count; i-- > 1;) {
+    while (mask >> 1 >= i)
+      mask >>= 1;
+    uint32_t j;
+    do
+      j = pcg64_next32(&generator) & mask;
+    while (j > i);
+    const uint32_t kept = permutation[i];
+    permutation[i] = permutation[j];
+    permutation[j] = kept;
+  }
+}
+
+size_t cdl_split_valid_count(double fraction, size_t count)
+{
+  const double exact = fraction * (double)count, below = floor(exact), rest = exact - below;
+  const size_t rounded = (size_t)below;
+  return rest > 0.5 || (rest == 0.5 && rounded % 2 == 1) ? rounded + 1 : rounded;
+}
+
+cdl_status cdl_split_make(double fraction, size_t count, cdl_split *split)
+{
+  *split = (cdl_split){0};
+  if (!(fraction >= 0 && fraction < 1))
+    return cdl_fail(CDL_USAGE, "a held-out fraction of %g; expected 0 or more and less than 1",
+                    fraction);
+  if (count > UINT32_MAX)
+    return cdl_fail(CDL_DATA, "%zu examples; at most %u can be split", count, UINT32_MAX);
+  const size_t valid_count = cdl_split_valid_count(fraction, count);
+  if (valid_count >= count)
+    return cdl_fail(CDL_USAGE, "a held-out fraction of %g of %zu examples leaves none to train on",
+                    fraction, count);
+
+  uint32_t *rows = calloc(count, sizeof *rows);
+  if (rows == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory for the order of %zu examples", count);
+  if (fraction > 0)
+    cdl_split_permutation(CDL_SPLIT_SEED, rows, (uint32_t)count);
+  else
+    for (size_t i = 0; i < count; i++)
+      rows[i] = (uint32_t)i;
+  *split = (cdl_split){.rows = rows,
+                       .valid = rows,
+                       .train = rows + valid_count,
+                       .valid_count = valid_count,
+                       .train_count = count - valid_count};
+  return CDL_OK;
+}
+
+void cdl_split_release(cdl_split *split)
+{
+  free(split->rows);
+  *split = (cdl_split){0};
+}

@@ -1,0 +1,598 @@
+#include "train/table.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "model/file.h"
+#include "train/utf8.h"
+
+/* Text that the file does not spell out byte by byte (escapes undone): blocks that live as long as
+ * the table. */
+typedef struct text_block {
+  struct text_block *next;
+  size_t used, capacity;
+  char text[];
+} text_block;
+
+struct cdl_table {
+  char *name;
+  cdl_data_format format;
+  bool strict;
+
+  cdl_mapping mapping;
+  bool mapped;
+  char *owned; /* what standard input held */
+
+  const char *at, *end; /* what is still to be read; without empty lines at the end */
+  uint64_t line;        /* of `at`, from 1 */
+
+  cdl_field *header; /* [columns] */
+  cdl_field *row;    /* [columns] fields of the current row */
+  size_t columns;
+  const char *selected[CDL_TABLE_SELECTED];
+  size_t selected_column[CDL_TABLE_SELECTED];
+  size_t selected_count;
+
+  text_block *blocks;
+};
+
+enum { BLOCK_BYTES = 1 << 20 };
+
+const char *cdl_table_name(const cdl_table *table)
+{
+  return table->name;
+}
+
+cdl_quoted cdl_quote(const char *data, size_t bytes)
+{
+  enum { SHOWN = 40 };
+  size_t shown = bytes;
+  if (shown > SHOWN)
+    for (shown = SHOWN; shown > 0 && ((unsigned char)data[shown] & 0xC0) == 0x80;)
+      shown--;
+  cdl_quoted quoted;
+  const char *cut = shown < bytes ? "…" : "";
+  snprintf(quoted.text, sizeof quoted.text, "'%.*s%s'", (int)shown, data, cut);
+  return quoted;
+}
+
+static cdl_status out_of_memory(const cdl_table *table)
+{
+  return cdl_fail(CDL_MEMORY, "%s:%llu: out of memory", table->name,
+                  (unsigned long long)table->line);
+}
+
+/* Memory for `bytes` bytes of text; NULL when out. */
+static char *take_text(cdl_table *table, size_t bytes)
+{
+  text_block *block = table->blocks;
+  if (block == NULL || block->capacity - block->used < bytes) {
+    const size_t capacity = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;
+    block = capacity <= SIZE_MAX - sizeof *block ? malloc(sizeof *block + capacity) : NULL;
+    if (block == NULL)
+      return NULL;
+    *block = (text_block){.next = table->blocks, .capacity = capacity};
+    table->blocks = block;
+  }
+  char *text = block->text + block->used;
+  block->used += bytes;
+  return text;
+}
+
+/* Bytes */
+
+static uint64_t count_newlines(const char *from, const char *to)
+{
+  uint64_t count = 0;
+  while (from < to && (from = memchr(from, '\n', (size_t)(to - from))) != NULL) {
+    count++;
+    from++;
+  }
+  return count;
+}
+
+/* Holds the bytes of a row, which begins on table->line, against UTF-8. */
+static cdl_status check_text(const cdl_table *table, const char *from, const char *to)
+{
+  const size_t bytes = (size_t)(to - from), good = cdl_utf8_valid_prefix(from, bytes);
+  if (good == bytes)
+    return CDL_OK;
+  const char *bad = from + good, *line_start = bad;
+  while (line_start > from && line_start[-1] != '\n')
+    line_start--;
+  const unsigned long long line = table->line + count_newlines(from, bad);
+  if (*bad == '\0')
+    return cdl_fail(CDL_DATA, "%s:%llu: byte %td of the line is NUL; expected text", table->name,
+                    line, bad - line_start + 1);
+  return cdl_fail(CDL_DATA, "%s:%llu: byte %td of the line, 0x%02x, is not valid UTF-8",
+                  table->name, line, bad - line_start + 1, (unsigned char)*bad);
+}
+
+/* End of the line that begins at `at`; `*next` is where the following one begins. */
+static const char *line_end(const cdl_table *table, const char **next)
+{
+  const char *newline = memchr(table->at, '\n', (size_t)(table->end - table->at));
+  const char *stop = newline != NULL ? newline : table->end;
+  *next = newline != NULL ? newline + 1 : table->end;
+  return stop > table->at && stop[-1] == '\r' ? stop - 1 : stop;
+}
+
+/* Records: fields by position. The first of table->columns fields are kept, all are counted. */
+
+typedef struct {
+  cdl_field *fields;
+  size_t kept, capacity, count;
+  bool grows; /* the header: `fields` is made as long as the record */
+} record;
+
+static cdl_status record_add(const cdl_table *table, record *r, cdl_field field)
+{
+  if (r->grows && r->kept == r->capacity) {
+    const size_t capacity = r->capacity == 0 ? 16 : 2 * r->capacity;
+    cdl_field *fields =
+        capacity > SIZE_MAX / sizeof *fields ? NULL : realloc(r->fields, capacity * sizeof *fields);
+    if (fields == NULL)
+      return out_of_memory(table);
+    r->fields = fields;
+    r->capacity = capacity;
+  }
+  if (r->kept < r->capacity)
+    r->fields[r->kept++] = field;
+  r->count++;
+  return CDL_OK;
+}
+
+static cdl_status read_tsv(cdl_table *table, record *r)
+{
+  const char *next, *end = line_end(table, &next);
+  CDL_TRY(check_text(table, table->at, end));
+  const char *from = table->at;
+  for (;;) {
+    const char *tab = memchr(from, '\t', (size_t)(end - from));
+    const char *to = tab != NULL ? tab : end;
+    CDL_TRY(record_add(table, r, (cdl_field){.data = from, .bytes = (size_t)(to - from)}));
+    if (tab == NULL)
+      break;
+    from = tab + 1;
+  }
+  table->at = next;
+  table->line++;
+  return CDL_OK;
+}
+
+/* The text of a quoted field that begins after its quote at `from`, "" undone; `*after` is behind
+ * the closing quote. */
+static cdl_status read_quoted(cdl_table *table, const char *from, cdl_field *field,
+                              const char **after)
+{
+  size_t doubled = 0;
+  const char *to = from;
+  for (;;) {
+    to = memchr(to, '"', (size_t)(table->end - to));
+    if (to == NULL)
+      return cdl_fail(
+          CDL_DATA, "%s:%llu: a quoted field begins here and never ends; expected a closing '\"'",
+          table->name, (unsigned long long)(table->line + count_newlines(table->at, from)));
+    if (to + 1 == table->end || to[1] != '"')
+      break;
+    doubled++;
+    to += 2;
+  }
+  *after = to + 1;
+  *field = (cdl_field){.data = from, .bytes = (size_t)(to - from) - doubled};
+  if (doubled == 0)
+    return CDL_OK;
+
+  char *text = take_text(table, field->bytes);
+  if (text == NULL)
+    return out_of_memory(table);
+  field->data = text;
+  while (from < to) {
+    *text++ = *from;
+    from += *from == '"' ? 2 : 1;
+  }
+  return CDL_OK;
+}
+
+static cdl_status stray(const cdl_table *table, const char *at, const char *what,
+                        const char *expected)
+{
+  return cdl_fail(CDL_DATA, "%s:%llu: %s; expected %s", table->name,
+                  (unsigned long long)(table->line + count_newlines(table->at, at)), what,
+                  expected);
+}
+
+static cdl_status read_csv(cdl_table *table, record *r)
+{
+  const char *at = table->at;
+  for (;;) {
+    cdl_field field = {.data = at};
+    if (at < table->end && *at == '"') {
+      CDL_TRY(read_quoted(table, at + 1, &field, &at));
+    } else {
+      while (at < table->end && *at != ',' && *at != '\n' && *at != '\r' && *at != '"')
+        at++;
+      field.bytes = (size_t)(at - field.data);
+      if (at < table->end && *at == '"')
+        return stray(table, at, "a '\"' inside a field without quotes",
+                     "the whole field in quotes, each '\"' doubled");
+    }
+    CDL_TRY(record_add(table, r, field));
+    if (at == table->end || *at != ',')
+      break;
+    at++;
+  }
+  if (at < table->end && *at == '\r' && (at + 1 == table->end || at[1] == '\n'))
+    at++;
+  if (at < table->end && *at != '\n')
+    return *at == '\r'
+               ? stray(table, at, "a carriage return within a line",
+                       "the field in quotes, or CR LF")
+               : stray(table, at, "text after a closing '\"'", "a comma or the end of the line");
+  if (at < table->end)
+    at++;
+  CDL_TRY(check_text(table, table->at, at));
+  table->line += count_newlines(table->at, at);
+  table->at = at;
+  return CDL_OK;
+}
+
+/* JSONL */
+
+static cdl_status keep_text(cdl_table *table, const char *text, size_t bytes, cdl_field *field)
+{
+  char *kept = take_text(table, bytes);
+  if (kept == NULL)
+    return out_of_memory(table);
+  memcpy(kept, text, bytes);
+  *field = (cdl_field){.data = kept, .bytes = bytes};
+  return CDL_OK;
+}
+
+/* The shortest decimal that reads back as the number; without regard to the locale, which printf
+ * would follow. */
+static cdl_status keep_real(cdl_table *table, const json_t *number, cdl_field *field)
+{
+  for (size_t digits = 1; digits <= 17; digits++) {
+    char *text = json_dumps(number, JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits));
+    json_t *again = text != NULL ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+    const bool same = again != NULL && json_number_value(again) == json_number_value(number);
+    json_decref(again);
+    const cdl_status status = same ? keep_text(table, text, strlen(text), field) : CDL_OK;
+    free(text);
+    if (same)
+      return status;
+  }
+  return out_of_memory(table);
+}
+
+static cdl_status read_value(cdl_table *table, uint64_t line, const char *name, const json_t *value,
+                             cdl_field *field)
+{
+  *field = (cdl_field){0};
+  char number[32];
+  switch (value == NULL ? JSON_NULL : json_typeof(value)) {
+  case JSON_NULL:
+    return CDL_OK;
+  case JSON_STRING:
+    return keep_text(table, json_string_value(value), json_string_length(value), field);
+  case JSON_INTEGER:
+    snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
+    return keep_text(table, number, strlen(number), field);
+  case JSON_REAL:
+    return keep_real(table, value, field);
+  case JSON_TRUE:
+    return keep_text(table, "true", 4, field);
+  case JSON_FALSE:
+    return keep_text(table, "false", 5, field);
+  default:
+    return cdl_fail(CDL_DATA, "%s:%llu: %s is an array or object; expected a string or a number",
+                    table->name, (unsigned long long)line, cdl_quote(name, strlen(name)).text);
+  }
+}
+
+static cdl_status read_json(cdl_table *table, cdl_field *fields)
+{
+  const char *next, *end = line_end(table, &next);
+  CDL_TRY(check_text(table, table->at, end));
+  json_error_t error;
+  json_t *object = json_loadb(table->at, (size_t)(end - table->at), JSON_REJECT_DUPLICATES, &error);
+  if (object == NULL && json_error_code(&error) == json_error_out_of_memory)
+    return out_of_memory(table);
+  if (object == NULL)
+    return cdl_fail(CDL_DATA, "%s:%llu: %s at byte %d; expected a JSON object", table->name,
+                    (unsigned long long)table->line, error.text, error.position);
+
+  cdl_status status = CDL_OK;
+  if (!json_is_object(object))
+    status = cdl_fail(CDL_DATA, "%s:%llu: expected a JSON object", table->name,
+                      (unsigned long long)table->line);
+  for (size_t i = 0; i < table->selected_count && status == CDL_OK; i++)
+    status = read_value(table, table->line, table->selected[i],
+                        json_object_get(object, table->selected[i]), &fields[i]);
+  json_decref(object);
+  table->at = next;
+  table->line++;
+  return status;
+}
+
+/* Rows */
+
+static cdl_status read_record(cdl_table *table, record *r)
+{
+  return table->format == CDL_DATA_CSV ? read_csv(table, r) : read_tsv(table, r);
+}
+
+static bool at_empty_line(const cdl_table *table)
+{
+  const char *at = table->at;
+  if (at < table->end && *at == '\r')
+    at++;
+  return at == table->end || *at == '\n';
+}
+
+cdl_status cdl_table_next(cdl_table *table, cdl_field *fields, uint64_t *line, bool *more)
+{
+  *more = table->at < table->end;
+  if (!*more)
+    return CDL_OK;
+  *line = table->line;
+  if (table->strict && at_empty_line(table) && table->columns != 1)
+    return cdl_fail(CDL_DATA, "%s:%llu: an empty line; expected a row", table->name,
+                    (unsigned long long)*line);
+  if (table->format == CDL_DATA_JSONL)
+    return read_json(table, fields);
+
+  record r = {.fields = table->row, .capacity = table->columns};
+  CDL_TRY(read_record(table, &r));
+  if (table->strict && r.count != table->columns)
+    return cdl_fail(CDL_DATA, "%s:%llu: %zu field%s; the header has %zu", table->name,
+                    (unsigned long long)*line, r.count, r.count == 1 ? "" : "s", table->columns);
+  for (size_t i = 0; i < table->selected_count; i++)
+    fields[i] =
+        table->selected_column[i] < r.kept ? table->row[table->selected_column[i]] : (cdl_field){0};
+  return CDL_OK;
+}
+
+/* Columns */
+
+static bool is_named(cdl_field field, const char *name)
+{
+  return strlen(name) == field.bytes && memcmp(field.data, name, field.bytes) == 0;
+}
+
+static size_t find_column(const cdl_table *table, const char *name, size_t from)
+{
+  while (from < table->columns && !is_named(table->header[from], name))
+    from++;
+  return from;
+}
+
+bool cdl_table_has_column(const cdl_table *table, const char *name)
+{
+  return table->format == CDL_DATA_JSONL || find_column(table, name, 0) < table->columns;
+}
+
+static cdl_status no_such_column(const cdl_table *table, const char *name)
+{
+  char list[512] = "";
+  size_t used = 0;
+  for (size_t i = 0; i < table->columns && used < sizeof list - sizeof(cdl_quoted) - 8; i++) {
+    const cdl_quoted column = cdl_quote(table->header[i].data, table->header[i].bytes);
+    used +=
+        (size_t)snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ", ", column.text);
+  }
+  return cdl_fail(CDL_DATA, "%s:1: no column %s; the header has %s", table->name,
+                  cdl_quote(name, strlen(name)).text, list);
+}
+
+cdl_status cdl_table_select(cdl_table *table, const char *const *names, size_t count)
+{
+  if (count > CDL_TABLE_SELECTED)
+    return cdl_fail(CDL_ARGUMENT, "%zu columns of %s; at most %d can be selected", count,
+                    table->name, CDL_TABLE_SELECTED);
+  for (size_t i = 0; i < count; i++) {
+    table->selected[i] = names[i];
+    if (table->format == CDL_DATA_JSONL)
+      continue;
+    const size_t column = find_column(table, names[i], 0);
+    if (column == table->columns)
+      return no_such_column(table, names[i]);
+    if (find_column(table, names[i], column + 1) < table->columns)
+      return cdl_fail(CDL_DATA, "%s:1: the header has the column %s more than once", table->name,
+                      cdl_quote(names[i], strlen(names[i])).text);
+    table->selected_column[i] = column;
+  }
+  table->selected_count = count;
+  return CDL_OK;
+}
+
+/* Of a TSV. */
+static size_t fields_of_row_1(const cdl_table *table)
+{
+  const char *next, *end = line_end(table, &next);
+  size_t fields = 1;
+  for (const char *c = table->at; c < end; c++)
+    fields += *c == '\t';
+  return fields;
+}
+
+static cdl_status read_header(cdl_table *table, const cdl_table_options *options)
+{
+  if (table->format == CDL_DATA_JSONL)
+    return CDL_OK;
+  record r = {.grows = true};
+  cdl_status status = CDL_OK;
+  size_t given = options->header != NULL ? options->header_count : 0;
+  if (options->header == NULL)
+    status = read_record(table, &r);
+  else if (options->header_as_row_1) {
+    const size_t fields = fields_of_row_1(table);
+    if (fields > given)
+      return cdl_fail(CDL_DATA, "%s:1: %zu fields; expected at most %zu", table->name, fields, given);
+    given = fields;
+  }
+  for (size_t i = 0; i < given && status == CDL_OK; i++)
+    status = record_add(
+        table, &r, (cdl_field){.data = options->header[i], .bytes = strlen(options->header[i])});
+  table->header = r.fields;
+  table->columns = r.kept;
+  if (status != CDL_OK)
+    return status;
+  table->row = calloc(r.kept + 1, sizeof *table->row);
+  return table->row != NULL ? CDL_OK : out_of_memory(table);
+}
+
+/* Opening */
+
+static cdl_status format_of_name(const char *path, cdl_data_format *format)
+{
+  const char *slash = strrchr(path, '/'), *dot = strrchr(slash != NULL ? slash : path, '.');
+  static const struct {
+    const char *extension;
+    cdl_data_format format;
+  } known[] = {{".tsv", CDL_DATA_TSV}, {".csv", CDL_DATA_CSV}, {".jsonl", CDL_DATA_JSONL}};
+  for (size_t i = 0; dot != NULL && i < sizeof known / sizeof known[0]; i++)
+    if (strcasecmp(dot, known[i].extension) == 0) {
+      *format = known[i].format;
+      return CDL_OK;
+    }
+  return cdl_fail(CDL_USAGE,
+                  "%s: cannot tell what kind of table this is; expected a name that ends in .tsv, "
+                  ".csv or .jsonl",
+                  path);
+}
+
+static cdl_status begin(cdl_table *table, const char *data, size_t size,
+                        const cdl_table_options *options)
+{
+  table->at = data;
+  table->end = data + size;
+  table->line = 1;
+  table->strict = options->strict;
+  if (size >= 3 && memcmp(data, "\xEF\xBB\xBF", 3) == 0)
+    table->at += 3;
+  if (table->format == CDL_DATA_BY_NAME)
+    table->format = table->at < table->end && *table->at == '{' ? CDL_DATA_JSONL : CDL_DATA_TSV;
+  while (table->end > table->at && (table->end[-1] == '\n' || table->end[-1] == '\r'))
+    table->end--;
+  if (table->at == table->end)
+    return cdl_fail(CDL_DATA, "%s:1: an empty file; expected %s", table->name,
+                    table->format == CDL_DATA_JSONL ? "JSON objects, one a line" : "rows of text");
+  return read_header(table, options);
+}
+
+/* Everything that is left in a file descriptor, in memory of its own. */
+static cdl_status read_all(int descriptor, const char *name, char **data, size_t *size)
+{
+  size_t capacity = 1 << 16, used = 0;
+  char *buffer = malloc(capacity);
+  for (;;) {
+    if (used == capacity && buffer != NULL) {
+      char *larger = capacity > SIZE_MAX / 2 ? NULL : realloc(buffer, 2 * capacity);
+      if (larger == NULL)
+        free(buffer);
+      buffer = larger;
+      capacity *= 2;
+    }
+    if (buffer == NULL)
+      return cdl_fail(CDL_MEMORY, "%s: out of memory after %zu bytes", name, used);
+    const ssize_t got = read(descriptor, buffer + used, capacity - used);
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got < 0) {
+      free(buffer);
+      return cdl_fail(CDL_IO, "%s: %s", name, strerror(errno));
+    }
+    if (got == 0)
+      break;
+    used += (size_t)got;
+  }
+  *data = buffer;
+  *size = used;
+  return CDL_OK;
+}
+
+/* NULL when memory is out. */
+static cdl_table *make(const char *name, cdl_data_format format)
+{
+  cdl_table *table = calloc(1, sizeof *table);
+  char *copy = strdup(name);
+  if (table == NULL || copy == NULL) {
+    free(table);
+    free(copy);
+    return NULL;
+  }
+  table->name = copy;
+  table->format = format;
+  return table;
+}
+
+static cdl_status finish_open(cdl_status status, cdl_table *made, cdl_table **table)
+{
+  if (status == CDL_OK)
+    *table = made;
+  else
+    cdl_table_close(made);
+  return status;
+}
+
+cdl_status cdl_table_open(const char *path, const cdl_table_options *options, cdl_table **table)
+{
+  *table = NULL;
+  const bool standard_input = strcmp(path, "-") == 0;
+  cdl_data_format format = options->format;
+  if (format == CDL_DATA_BY_NAME && !standard_input)
+    CDL_TRY(format_of_name(path, &format));
+  cdl_table *made = make(standard_input ? "standard input" : path, format);
+  if (made == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+
+  size_t size = 0;
+  cdl_status status = standard_input ? read_all(STDIN_FILENO, made->name, &made->owned, &size)
+                                     : cdl_file_map(path, &made->mapping);
+  made->mapped = status == CDL_OK && !standard_input;
+  if (status == CDL_OK)
+    status = made->mapped
+                 ? begin(made, (const char *)made->mapping.data, made->mapping.size, options)
+                 : begin(made, made->owned, size, options);
+  return finish_open(status, made, table);
+}
+
+cdl_status cdl_table_open_bytes(const char *name, const void *bytes, size_t size,
+                                const cdl_table_options *options, cdl_table **table)
+{
+  *table = NULL;
+  cdl_table *made = make(name, options->format);
+  if (made == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", name);
+  return finish_open(begin(made, bytes, size, options), made, table);
+}
+
+void cdl_table_close(cdl_table *table)
+{
+  if (table == NULL)
+    return;
+  for (text_block *block = table->blocks, *next; block != NULL; block = next) {
+    next = block->next;
+    free(block);
+  }
+  if (table->mapped)
+    cdl_file_unmap(&table->mapping);
+  free(table->owned);
+  free(table->header);
+  free(table->row);
+  free(table->name);
+  free(table);
+}
+
+void cdl_table_discard(cdl_table *table)
+{
+  if (table->mapped)
+    cdl_file_discard(&table->mapping, 0, table->mapping.size);
+}

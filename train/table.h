@@ -1,0 +1,67 @@
+/* Tables of text, read a row at a time, fields by column name:
+ *   TSV    tabs separate, quotes mean nothing, nothing is trimmed; the first line names the columns
+ *   CSV    RFC 4180, commas; the first record names the columns
+ *   JSONL  one JSON object a line (RFC 8259); strings, numbers and booleans serve as fields
+ * All are UTF-8, perhaps after a byte-order mark; lines end in LF or CR LF, the last one with or
+ * without; empty lines after the last row are ignored. A NUL byte or ill-formed UTF-8 is an error.
+ * Messages begin "file:line: ". */
+#ifndef CONDLORA_TRAIN_TABLE_H
+#define CONDLORA_TRAIN_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "condlora/dataset.h"
+#include "condlora/status.h"
+
+/* Text of a field, not NUL-terminated, valid until its table is closed; `data` is NULL where the
+ * row has no such field (or null, in JSONL). */
+typedef struct {
+  const char *data;
+  size_t bytes;
+} cdl_field;
+
+typedef struct {
+  cdl_data_format format;
+  const char *const *header; /* columns of a file without a header line; NULL: it has one */
+  size_t header_count;
+  bool header_as_row_1; /* only as many of `header` as the first row has fields */
+  bool strict; /* a row must have the header's number of fields; else fields may be absent */
+} cdl_table_options;
+
+typedef struct cdl_table cdl_table;
+
+/* Opens a file; "-" is standard input, read to its end. CDL_DATA_BY_NAME takes the format from the
+ * extension, for standard input from the first byte: '{' begins JSONL, anything else TSV. Errors:
+ * USAGE for another extension; ABSENT, IO; DATA for an empty file or a bad header. */
+CDL_MUST_USE cdl_status cdl_table_open(const char *path, const cdl_table_options *options,
+                                       cdl_table **table);
+/* Reads `bytes`, borrowed until close, under the name `name`. */
+CDL_MUST_USE cdl_status cdl_table_open_bytes(const char *name, const void *bytes, size_t size,
+                                             const cdl_table_options *options, cdl_table **table);
+void cdl_table_close(cdl_table *table);
+
+/* Whether the header has the column; true for JSONL, whose rows each say for themselves. */
+bool cdl_table_has_column(const cdl_table *table, const char *name);
+/* Chooses the columns that cdl_table_next gives, at most CDL_TABLE_SELECTED; the names are
+ * borrowed. An absent column is an error that lists the ones there are. */
+enum { CDL_TABLE_SELECTED = 3 };
+CDL_MUST_USE cdl_status cdl_table_select(cdl_table *table, const char *const *names, size_t count);
+
+/* The next row's selected fields and the line it begins on; `*more` is false, and `fields`
+ * untouched, at the end. */
+CDL_MUST_USE cdl_status cdl_table_next(cdl_table *table, cdl_field *fields, uint64_t *line,
+                                       bool *more);
+
+/* Gives back the memory of the file's pages; they are read again when touched. */
+void cdl_table_discard(cdl_table *table);
+
+/* For messages: the name of the file, and a field as a quoted, shortened, terminated string. */
+const char *cdl_table_name(const cdl_table *table);
+typedef struct {
+  char text[64];
+} cdl_quoted;
+cdl_quoted cdl_quote(const char *data, size_t bytes);
+
+#endif

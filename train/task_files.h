@@ -1,0 +1,42 @@
+/* Where a GLUE task's splits lie, and how its files differ from one another. */
+#ifndef CONDLORA_TRAIN_TASK_FILES_H
+#define CONDLORA_TRAIN_TASK_FILES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "condlora/status.h"
+#include "condlora/task.h"
+
+typedef enum {
+  CDL_LABELS_REQUIRED,
+  CDL_LABELS_WHERE_GIVEN, /* AX: some copies have them */
+  CDL_LABELS_NONE         /* official test files */
+} cdl_task_labels;
+
+/* One file of a split. */
+typedef struct {
+  const char *part; /* "matched", "mismatched"; "" where a split is one file */
+  const char *name; /* "dev.tsv", in the folder of the task */
+  cdl_task_labels labels;
+  bool has_header;
+} cdl_task_file;
+
+enum { CDL_TASK_FILES_MAX = 2 };
+
+typedef struct {
+  cdl_task_file file[CDL_TASK_FILES_MAX];
+  size_t count;
+} cdl_task_split;
+
+/* Files of the split "train", "dev" or "test" (MNLI: also "dev_matched", "dev_mismatched",
+ * "test_matched", "test_mismatched"; AX: only "test"), in the order their examples are counted.
+ * Errors: USAGE, listing the splits. */
+CDL_MUST_USE cdl_status cdl_task_split_find(const cdl_task *task, const char *split,
+                                            cdl_task_split *files);
+
+/* Names of the columns of a file without a header line, CoLA's train and dev. */
+enum { CDL_TASK_HEADERLESS_COLUMNS = 4 };
+extern const char *const cdl_task_headerless[CDL_TASK_HEADERLESS_COLUMNS];
+
+#endif

@@ -1,0 +1,26 @@
+/* Every example's tokens, end to end, made by several threads. */
+#ifndef CONDLORA_TRAIN_TOKEN_STORE_H
+#define CONDLORA_TRAIN_TOKEN_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "condlora/dataset.h"
+#include "condlora/status.h"
+#include "condlora/tokenizer.h"
+
+typedef struct {
+  int32_t *ids;
+  uint8_t *type_ids;
+  uint64_t *offsets;
+  size_t count, longest, truncated;
+} cdl_token_store;
+
+/* Encodes all examples of a data set. Errors: those of the first example that fails, naming its
+ * file and line. */
+CDL_MUST_USE cdl_status cdl_token_store_build(cdl_token_store *store, const cdl_dataset *dataset,
+                                              const cdl_tokenizer *tokenizer, size_t max_length,
+                                              unsigned threads);
+void cdl_token_store_release(cdl_token_store *store);
+
+#endif

@@ -1,0 +1,608 @@
+/* The way of a step, and of a run around it. */
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "condlora/log.h"
+#include "condlora/schedule.h"
+#include "model/file.h"
+#include "model/json.h"
+#include "train/checkpoint.h"
+#include "train/loss.h"
+#include "train/optimizer.h"
+#include "train/peak.h"
+#include "train/run_files.h"
+
+enum { CHECKPOINT_SECONDS = 30, RATE_WINDOW = 16 };
+
+typedef struct {
+  cdl_job *job;
+  const cdl_settings *settings;
+  const cdl_train_events *events;
+
+  cdl_schedule schedule;
+  cdl_optimizer optimizer;
+  cdl_loss loss;
+  cdl_dropout_rates dropout;
+  uint64_t seed_data, seed_dropout;
+
+  uint32_t *order;  /* [train_count] of the epoch `order_epoch` */
+  int64_t order_epoch;
+  int64_t steps_per_epoch, eval_every; /* eval_every 0: never */
+  cdl_batch batch;
+
+  cdl_evaluation evaluation; /* of the split that chooses the best */
+  const char *evaluated_split;
+  float *logits; /* [examples of its data set, labels] */
+  cdl_metric metric;
+
+  cdl_snapshot now, best;
+  float *moments;
+  cdl_run_state state;
+  cdl_run_files files;
+
+  double gemm_peak, operations; /* of this machine, a second; of the step */
+  double clock, last_checkpoint, train_seconds;
+  double window[RATE_WINDOW]; /* seconds of the last steps */
+  size_t window_examples[RATE_WINDOW];
+  int64_t trained_examples, first_step;
+} trainer;
+
+static double seconds_now(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static bool stop_requested(const trainer *t)
+{
+  return t->events->stop != NULL && *t->events->stop != 0;
+}
+
+/* ---- Preparing --------------------------------------------------------------------------------------------------------- */
+
+static cdl_status plan_schedule(trainer *t)
+{
+  const cdl_settings *s = t->settings;
+  const int64_t examples = (int64_t)t->job->split.train_count, window = s->batch_size * s->accumulate;
+  t->steps_per_epoch = (examples + window - 1) / window;
+  const int64_t total = s->max_steps > 0 ? s->max_steps : t->steps_per_epoch * s->epochs;
+  cdl_schedule_kind kind;
+  CDL_TRY(cdl_schedule_find(s->schedule, &kind));
+  t->schedule = cdl_schedule_make(kind, s->lr, (uint64_t)total, cdl_schedule_warmup_steps(s->warmup_ratio, (uint64_t)total));
+  if (s->num_cycles > 0)
+    t->schedule.cycles = s->num_cycles;
+  t->schedule.power = s->power;
+  t->schedule.end_rate = s->end_lr;
+  CDL_TRY(cdl_schedule_check(&t->schedule));
+
+  if (strcmp(s->eval_every, "epoch") == 0)
+    t->eval_every = t->steps_per_epoch;
+  else {
+    char *end;
+    t->eval_every = strtoll(s->eval_every, &end, 10);
+    if (*end != '\0' || end == s->eval_every || t->eval_every < 0)
+      return cdl_fail(CDL_USAGE, "--eval-every is a number of steps, epoch or 0, not '%s'", s->eval_every);
+  }
+  return CDL_OK;
+}
+
+static void plan_dropout(trainer *t)
+{
+  const cdl_model_config *c = cdl_encoder_config(t->job->encoder);
+  const double set = t->settings->dropout;
+  t->dropout = (cdl_dropout_rates){.hidden = (float)(set >= 0 ? set : c->hidden_dropout),
+                                   .attention = (float)(set >= 0 ? set : c->attention_dropout),
+                                   .classifier = (float)(set >= 0 ? set : c->classifier_dropout)};
+}
+
+/* Best is chosen on `valid`, or on `dev` where nothing is held out. */
+static cdl_status plan_evaluation(trainer *t)
+{
+  cdl_job *job = t->job;
+  const bool on_valid = job->split.valid_count > 0;
+  if (t->eval_every == 0)
+    return CDL_OK;
+  if (!on_valid && job->dev == NULL)
+    return cdl_fail(CDL_USAGE, "there is nothing to measure on: give --dev, a --dev-fraction above 0, or --eval-every 0");
+  const cdl_dataset *dataset = on_valid ? job->train : job->dev;
+  t->evaluated_split = on_valid ? "valid" : "dev";
+  t->metric = job->task != NULL ? job->task->metrics[0] : job->regression ? CDL_METRIC_PEARSON : CDL_METRIC_ACCURACY;
+  CDL_TRY(cdl_evaluation_create(&t->evaluation, dataset, on_valid ? job->split.valid : job->dev_rows,
+                                on_valid ? job->split.valid_count : cdl_dataset_count(dataset), job->labels,
+                                job->first_position));
+  t->evaluation.types_zero = job->types_zero;
+  t->logits = calloc(cdl_dataset_count(dataset) * (size_t)job->labels + 1, sizeof *t->logits);
+  return t->logits != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: the logits of %s", t->evaluated_split);
+}
+
+static cdl_status plan_memory(trainer *t, cdl_train_plan *plan)
+{
+  cdl_job *job = t->job;
+  const cdl_tokens tokens = cdl_dataset_tokens(job->train);
+  cdl_batch_bound bound;
+  CDL_TRY(cdl_batch_bound_of(&tokens, job->split.train, job->split.train_count, (size_t)t->settings->batch_size, &bound));
+  const cdl_batch_limits training = {.tokens = (int32_t)bound.tokens,
+                                     .sequences = (int32_t)bound.examples,
+                                     .longest = (int32_t)bound.longest};
+  cdl_batch_limits evaluation = {0};
+  if (t->eval_every != 0)
+    evaluation = cdl_evaluation_limits(&t->evaluation);
+  plan->longest_tokens = bound.longest;
+  plan->batch_tokens = bound.tokens;
+  plan->activation_bytes = cdl_encoder_activation_bytes(job->encoder, training, true);
+  cdl_memory_info memory;
+  CDL_TRY(cdl_backend_memory(job->backend, &memory));
+  plan->model_bytes = memory.used_bytes;
+  if (t->settings->dry_run)
+    return CDL_OK;
+  CDL_TRY(cdl_encoder_plan(job->encoder, job->queue, training, evaluation));
+  if (!cdl_batch_allocate(&t->batch, bound))
+    return cdl_fail(CDL_MEMORY, "out of memory: a batch of %zu tokens", bound.tokens);
+  return cdl_loss_create(&t->loss, job, t->settings, bound.examples);
+}
+
+static cdl_status prepare(trainer *t, cdl_train_plan *plan)
+{
+  cdl_job *job = t->job;
+  const cdl_settings *s = t->settings;
+  CDL_TRY(plan_schedule(t));
+  CDL_TRY(plan_evaluation(t));
+  plan_dropout(t);
+  t->seed_data = (uint64_t)(s->seed_data >= 0 ? s->seed_data : s->seed);
+  t->seed_dropout = (uint64_t)(s->seed_dropout >= 0 ? s->seed_dropout : s->seed);
+  t->order_epoch = -1;
+  t->order = malloc((job->split.train_count + 1) * sizeof *t->order);
+  if (t->order == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: the order of %zu examples", job->split.train_count);
+  CDL_TRY(plan_memory(t, plan));
+
+  cdl_optimizer_settings optimizer = cdl_optimizer_defaults();
+  optimizer.weight_decay = s->weight_decay;
+  optimizer.decay_all = strcmp(s->decay, "all") == 0;
+  CDL_TRY(cdl_optimizer_create(&t->optimizer, job->queue, job->adapter, optimizer));
+  CDL_TRY(cdl_snapshot_create(job->adapter, &t->now));
+  CDL_TRY(cdl_snapshot_create(job->adapter, &t->best));
+  t->moments = calloc(2 * t->now.count + 1, sizeof *t->moments);
+  t->state = (cdl_run_state){.best_value = NAN,
+                             .evaluations = json_array(),
+                             .settings = cdl_settings_json(s, true),
+                             .kernels = strdup(cdl_backend_description(job->backend))};
+  if (t->moments == NULL || t->state.evaluations == NULL || t->state.settings == NULL || t->state.kernels == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: the state of the run");
+  char *threads = strrchr(t->state.kernels, ','); /* ", 2 threads": the result does not depend on their number */
+  if (threads != NULL && strstr(threads, "thread") != NULL)
+    *threads = '\0';
+
+  *plan = (cdl_train_plan){.method = s->method,
+                           .backend = cdl_backend_description(job->backend),
+                           .train_examples = job->split.train_count,
+                           .valid_examples = job->split.valid_count,
+                           .dev_examples = job->dev != NULL ? cdl_dataset_count(job->dev) : 0,
+                           .steps = (int64_t)t->schedule.total,
+                           .steps_per_epoch = t->steps_per_epoch,
+                           .longest_tokens = plan->longest_tokens,
+                           .batch_tokens = plan->batch_tokens,
+                           .activation_bytes = plan->activation_bytes,
+                           .model_bytes = plan->model_bytes};
+  cdl_adapter_trained_numbers(job->adapter, &plan->adapter_numbers, &plan->head_numbers);
+  return CDL_OK;
+}
+
+static void release(trainer *t)
+{
+  cdl_run_files_close(&t->files);
+  cdl_run_state_release(&t->state);
+  cdl_snapshot_release(&t->now);
+  cdl_snapshot_release(&t->best);
+  cdl_evaluation_release(&t->evaluation);
+  cdl_optimizer_release(&t->optimizer);
+  cdl_loss_release(&t->loss);
+  cdl_batch_free(&t->batch);
+  free(t->moments);
+  free(t->logits);
+  free(t->order);
+}
+
+/* ---- Checkpoints --------------------------------------------------------------------------------------------------------- */
+
+static cdl_status save_checkpoint(trainer *t)
+{
+  CDL_TRY(cdl_run_log_sync(&t->files, &t->state.log_bytes));
+  CDL_TRY(cdl_snapshot_take(&t->now, t->job->adapter, t->job->queue));
+  cdl_download(t->job->queue, t->moments, cdl_optimizer_state(&t->optimizer), 2 * t->now.count * sizeof(float));
+  CDL_TRY(cdl_sync(t->job->queue));
+  t->last_checkpoint = seconds_now();
+  const cdl_run_tensors tensors = {.values = &t->now, .best = &t->best, .moments = t->moments};
+  return cdl_checkpoint_write(t->files.checkpoint, &t->state, &tensors);
+}
+
+/* What a resumed run must share with the one before. */
+static cdl_status compare_settings(const trainer *t, const cdl_run_state *found)
+{
+  const char *key;
+  json_t *value;
+  json_object_foreach(t->state.settings, key, value) {
+    const json_t *before = json_object_get(found->settings, key);
+    if (before == NULL || !json_equal(value, before))
+      return cdl_fail(CDL_USAGE, "%s: the run was started with another %s; resume with the same settings",
+                      t->files.checkpoint, key);
+  }
+  if (strcmp(found->kernels, t->state.kernels) != 0)
+    cdl_log(CDL_LOG_WARNING, "the run was started on %s, this is %s: results may differ in their last digits",
+            found->kernels, t->state.kernels);
+  return CDL_OK;
+}
+
+static cdl_status load_checkpoint(trainer *t)
+{
+  const cdl_run_tensors tensors = {.values = &t->now, .best = &t->best, .moments = t->moments};
+  cdl_run_state found;
+  const cdl_status status = cdl_checkpoint_load(t->files.checkpoint, &found, &tensors);
+  if (status == CDL_ABSENT) {
+    cdl_log(CDL_LOG_NOTICE, "%s holds no checkpoint: training starts afresh", t->files.folder);
+    return CDL_OK;
+  }
+  CDL_TRY(status);
+  const cdl_status same = compare_settings(t, &found);
+  if (same != CDL_OK) {
+    cdl_run_state_release(&found);
+    return same;
+  }
+  cdl_run_state_release(&t->state);
+  t->state = found;
+  cdl_snapshot_restore(&t->now, t->job->adapter, t->job->queue);
+  cdl_upload(t->job->queue, cdl_optimizer_state(&t->optimizer), t->moments, 2 * t->now.count * sizeof(float));
+  return cdl_queue_status(t->job->queue);
+}
+
+/* ---- Evaluating ---------------------------------------------------------------------------------------------------------- */
+
+static double epoch_of(const trainer *t, int64_t step)
+{
+  return (double)step / (double)t->steps_per_epoch;
+}
+
+/* The kept adapter is on disk as soon as it is the best. */
+static cdl_status write_adapter(trainer *t, const cdl_snapshot *values)
+{
+  if (strcmp(t->settings->method, "full") == 0)
+    return CDL_OK; /* a whole model is written once, at the end */
+  return cdl_adapter_write(t->job->adapter, values, t->files.adapter, &t->job->adapter_config);
+}
+
+static cdl_status evaluate(trainer *t)
+{
+  cdl_job *job = t->job;
+  cdl_adapter_materialize(job->adapter, job->queue); /* the step has moved the parameters */
+  CDL_TRY(cdl_evaluation_run(&t->evaluation, job->encoder, job->queue, t->logits, t->events->stop));
+  t->state.evaluated_step = t->state.step;
+  cdl_result result;
+  CDL_TRY(cdl_score(t->evaluation.dataset, t->evaluation.plan.rows, t->evaluation.plan.count, t->logits, job->labels,
+                    NULL, &result));
+  const double value = result.scores.value[t->metric];
+  const bool is_best = cdl_metric_better(value, t->state.best_value);
+  t->state.since_best = is_best ? 0 : t->state.since_best + 1;
+  if (is_best) {
+    t->state.best_value = value;
+    t->state.best_step = t->state.step;
+    CDL_TRY(cdl_snapshot_take(&t->best, job->adapter, job->queue));
+    if (strcmp(t->settings->keep, "best") == 0)
+      CDL_TRY(write_adapter(t, &t->best));
+  }
+  json_t *entry = cdl_result_json(job, &result);
+  json_object_set_new(entry, "step", json_integer((json_int_t)t->state.step));
+  json_object_set_new(entry, "epoch", json_real(epoch_of(t, t->state.step)));
+  json_object_set_new(entry, "split", json_string(t->evaluated_split));
+  json_array_append_new(t->state.evaluations, entry);
+
+  if (t->events->evaluated != NULL) {
+    const cdl_evaluation_report report = {.step = t->state.step,
+                                          .epoch = epoch_of(t, t->state.step),
+                                          .split = t->evaluated_split,
+                                          .result = &result,
+                                          .is_best = is_best};
+    t->events->evaluated(t->events->user, &report);
+  }
+  return CDL_OK;
+}
+
+/* ---- A step -------------------------------------------------------------------------------------------------------------- */
+
+static void order_epoch(trainer *t, int64_t epoch)
+{
+  if (t->order_epoch == epoch)
+    return;
+  memcpy(t->order, t->job->split.train, t->job->split.train_count * sizeof *t->order);
+  if (!t->settings->no_shuffle)
+    cdl_epoch_shuffle(t->order, t->job->split.train_count, t->seed_data, (uint32_t)epoch);
+  t->order_epoch = epoch;
+}
+
+/* One micro-batch: forward, loss, backward. */
+static cdl_status run_batch(trainer *t, const uint32_t *rows, size_t count)
+{
+  cdl_job *job = t->job;
+  cdl_queue *q = job->queue;
+  CDL_TRY(cdl_batch_fill(&t->batch, job->train, rows, count, job->first_position));
+  if (job->types_zero)
+    memset(t->batch.type_ids, 0, t->batch.tokens * sizeof *t->batch.type_ids);
+  const cdl_token_batch view = cdl_batch_view(&t->batch);
+  t->operations += cdl_encoder_gemm_operations(job->encoder, &view, true);
+  CDL_TRY(cdl_encoder_load_batch(job->encoder, q, &view));
+  const cdl_tensor logits = cdl_encoder_forward(job->encoder, q, &t->dropout, t->loss.step, true);
+  cdl_loss_forward_backward(&t->loss, q, &t->batch, logits, cdl_encoder_d_logits(job->encoder));
+  cdl_encoder_backward(job->encoder, q);
+  return cdl_queue_status(q);
+}
+
+/* One optimizer step over `count` examples. */
+static cdl_status run_step(trainer *t, const uint32_t *rows, size_t count, cdl_step_report *report)
+{
+  cdl_job *job = t->job;
+  cdl_queue *q = job->queue;
+  const size_t batch = (size_t)t->settings->batch_size;
+  const double rate = cdl_schedule_rate(&t->schedule, (uint64_t)t->state.step);
+  cdl_step_record record = {.step = (uint32_t)t->state.step,
+                            .seed = {(uint32_t)t->seed_dropout, (uint32_t)(t->seed_dropout >> 32)}};
+  cdl_optimizer_record(&t->optimizer, rate, t->state.step + 1, &record);
+  cdl_loss_begin_step(&t->loss, q, job->train, rows, count, &record);
+
+  cdl_adapter_materialize(job->adapter, q);
+  cdl_adapter_zero_gradients(job->adapter, q);
+  t->operations = 0;
+  for (size_t i = 0; i < count; i += batch)
+    CDL_TRY(run_batch(t, rows + i, count - i < batch ? count - i : batch));
+  cdl_adapter_pull_back(job->adapter, q);
+  cdl_clip_norm(q, CDL_ARGS(clip_norm, .norm = t->loss.norm, .factor = t->loss.factor,
+                            .gradient = cdl_adapter_gradients(job->adapter),
+                            .max_norm = (float)t->settings->max_grad_norm));
+  cdl_optimizer_step(&t->optimizer, q, t->loss.factor, t->loss.step);
+
+  float loss, norm;
+  CDL_TRY(cdl_loss_end_step(&t->loss, q, &loss, &norm));
+  report->loss = (double)loss;
+  report->gradient_norm = (double)norm;
+  report->learning_rate = rate;
+  if (!isfinite(loss) || !isfinite(norm))
+    return cdl_fail(CDL_NUMERIC,
+                    "step %lld: the loss is %g, the gradient's norm %g; training stops, the last checkpoint stands "
+                    "(a lower --lr may help)",
+                    (long long)t->state.step + 1, (double)loss, (double)norm);
+  return CDL_OK;
+}
+
+static void measure_pace(trainer *t, size_t examples, cdl_step_report *report)
+{
+  const double now = seconds_now(), spent = now - t->clock;
+  const int64_t done = t->state.step - t->first_step; /* in this process, this one included */
+  const size_t slot = (size_t)(t->state.step % RATE_WINDOW);
+  t->window[slot] = spent;
+  t->window_examples[slot] = examples;
+  t->train_seconds += spent;
+  t->trained_examples += (int64_t)examples;
+  double seconds = 0, seen = 0;
+  for (int64_t i = 0; i < (done < RATE_WINDOW ? done : RATE_WINDOW); i++) {
+    const size_t past = (size_t)((t->state.step - i) % RATE_WINDOW);
+    seconds += t->window[past];
+    seen += (double)t->window_examples[past];
+  }
+  report->examples_per_s = seen / seconds;
+  report->seconds_left = (double)(report->steps - report->step) * t->train_seconds / (double)done;
+  report->gemm_share = t->gemm_peak > 0 ? t->operations / spent / t->gemm_peak : 0;
+}
+
+/* The next step of the run: its examples, its report. */
+static cdl_status next_step(trainer *t)
+{
+  const size_t examples = t->job->split.train_count;
+  const size_t window = (size_t)(t->settings->batch_size * t->settings->accumulate);
+  order_epoch(t, t->state.step / t->steps_per_epoch);
+  const size_t first = (size_t)(t->state.step % t->steps_per_epoch) * window;
+  const size_t count = examples - first < window ? examples - first : window;
+  cdl_step_report report = {.steps = (int64_t)t->schedule.total};
+  t->clock = seconds_now();
+  CDL_TRY(run_step(t, t->order + first, count, &report));
+  t->state.step++;
+  report.step = t->state.step;
+  report.epoch = epoch_of(t, t->state.step);
+  measure_pace(t, count, &report);
+  CDL_TRY(cdl_run_log_step(&t->files, &report));
+  if (t->events->stepped != NULL)
+    t->events->stepped(t->events->user, &report);
+  return CDL_OK;
+}
+
+static bool evaluation_due(const trainer *t)
+{
+  const int64_t step = t->state.step;
+  return t->eval_every > 0 && step > t->state.evaluated_step &&
+         (step % t->eval_every == 0 || step == (int64_t)t->schedule.total);
+}
+
+static bool checkpoint_due(const trainer *t, bool evaluated)
+{
+  const int64_t every = t->settings->checkpoint_every;
+  return every > 0 ? t->state.step % every == 0 : evaluated || seconds_now() - t->last_checkpoint > CHECKPOINT_SECONDS;
+}
+
+static cdl_status stop(trainer *t)
+{
+  CDL_TRY(save_checkpoint(t));
+  return cdl_fail(CDL_CANCELLED, "stopped after step %lld of %lld; --resume with --output %s goes on",
+                  (long long)t->state.step, (long long)t->schedule.total, t->files.folder);
+}
+
+/* An evaluation belongs before the step that follows it, so that one that was cut short is made up after a resume. */
+static cdl_status train_steps(trainer *t)
+{
+  const int64_t patience = t->settings->early_stopping;
+  t->last_checkpoint = seconds_now();
+  for (;;) {
+    const bool evaluates = evaluation_due(t);
+    if (evaluates) {
+      const cdl_status status = evaluate(t);
+      if (status == CDL_CANCELLED)
+        return stop(t);
+      CDL_TRY(status);
+    }
+    if (t->state.step == (int64_t)t->schedule.total || (patience > 0 && t->state.since_best >= patience))
+      return CDL_OK;
+    if (stop_requested(t))
+      return stop(t);
+    if (t->state.step > t->first_step && checkpoint_due(t, evaluates))
+      CDL_TRY(save_checkpoint(t));
+    CDL_TRY(next_step(t));
+  }
+}
+
+/* ---- The end of a run ------------------------------------------------------------------------------------------------------ */
+
+/* Measures one split with the kept adapter. */
+static cdl_status measure_split(trainer *t, const cdl_dataset *dataset, const uint32_t *rows, size_t count,
+                                const char *name, cdl_result *result, json_t *metrics)
+{
+  cdl_job *job = t->job;
+  const size_t labels = (size_t)job->labels;
+  cdl_evaluation evaluation;
+  CDL_TRY(cdl_evaluation_create(&evaluation, dataset, rows, count, job->labels, job->first_position));
+  evaluation.types_zero = job->types_zero;
+  float *logits = calloc(cdl_dataset_count(dataset) * labels + 1, sizeof *logits);
+  uint64_t *confusion = calloc(labels * labels, sizeof *confusion);
+  cdl_status status = logits == NULL || confusion == NULL ? cdl_fail(CDL_MEMORY, "out of memory: %s", name) : CDL_OK;
+  if (status == CDL_OK)
+    status = cdl_encoder_plan(job->encoder, job->queue, (cdl_batch_limits){0}, cdl_evaluation_limits(&evaluation));
+  if (status == CDL_OK)
+    status = cdl_evaluation_run(&evaluation, job->encoder, job->queue, logits, NULL);
+  if (status == CDL_OK)
+    status = cdl_score(dataset, rows, count, logits, job->labels, confusion, result);
+  if (status == CDL_OK) {
+    json_t *entry = cdl_result_json(job, result), *details = cdl_confusion_json(job, confusion);
+    if (details != NULL)
+      json_object_update(entry, details);
+    json_decref(details);
+    for (size_t p = 0; dataset == job->dev && cdl_dataset_part_count(dataset) > 1 && p < cdl_dataset_part_count(dataset); p++) {
+      const cdl_dataset_part part = cdl_dataset_get_part(dataset, p);
+      cdl_result of_part;
+      status = cdl_score(dataset, rows + part.first, part.count, logits, job->labels, NULL, &of_part);
+      if (status != CDL_OK)
+        break;
+      json_object_set_new(entry, part.name, cdl_result_json(job, &of_part));
+    }
+    json_object_set_new(metrics, name, entry);
+  }
+  free(logits);
+  free(confusion);
+  cdl_evaluation_release(&evaluation);
+  return status;
+}
+
+static size_t peak_bytes(void)
+{
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  return (size_t)usage.ru_maxrss * 1024;
+}
+
+static cdl_status measure(trainer *t, const cdl_train_plan *plan, cdl_train_summary *s, json_t *metrics)
+{
+  cdl_job *job = t->job;
+  const bool best = strcmp(t->settings->keep, "best") == 0 && t->state.best_step > 0;
+  *s = (cdl_train_summary){.adapter_numbers = plan->adapter_numbers,
+                           .head_numbers = plan->head_numbers,
+                           .steps = t->state.step,
+                           .best_step = best ? t->state.best_step : t->state.step,
+                           .best_epoch = epoch_of(t, best ? t->state.best_step : t->state.step),
+                           .examples_per_s = t->train_seconds > 0 ? (double)t->trained_examples / t->train_seconds : 0,
+                           .has_valid = t->eval_every > 0 && job->split.valid_count > 0,
+                           .has_dev = t->eval_every > 0 && job->dev != NULL && cdl_dataset_has_labels(job->dev)};
+  if (best)
+    cdl_snapshot_restore(&t->best, job->adapter, job->queue);
+  const bool whole = strcmp(t->settings->method, "full") == 0;
+  snprintf(s->adapter_path, sizeof s->adapter_path, "%s", whole ? t->files.model : t->files.adapter);
+  json_object_set_new(metrics, "method", json_string(t->settings->method));
+  json_object_set_new(metrics, "parameters", json_pack("{sI sI}", "adapter", (json_int_t)s->adapter_numbers, "head",
+                                                       (json_int_t)s->head_numbers));
+  json_object_set_new(metrics, "steps", json_integer((json_int_t)s->steps));
+  json_object_set_new(metrics, "kept",
+                      json_pack("{ss sI sf}", "which", best ? "best" : "last", "step", (json_int_t)s->best_step,
+                                "epoch", s->best_epoch));
+  json_object_set(metrics, "evaluations", t->state.evaluations);
+  if (t->eval_every == 0)
+    json_object_set_new(metrics, "note", json_string("nothing was evaluated (--eval-every 0)"));
+  if (s->has_valid)
+    CDL_TRY(measure_split(t, job->train, job->split.valid, job->split.valid_count, "valid", &s->valid, metrics));
+  if (s->has_dev)
+    CDL_TRY(measure_split(t, job->dev, job->dev_rows, cdl_dataset_count(job->dev), "dev", &s->dev, metrics));
+  s->peak_bytes = peak_bytes();
+  json_object_set_new(metrics, "timing",
+                      json_pack("{sf sI}", "examples_per_s", s->examples_per_s, "peak_bytes", (json_int_t)s->peak_bytes));
+  return CDL_OK;
+}
+
+static cdl_status keep_result(trainer *t)
+{
+  cdl_job *job = t->job;
+  if (strcmp(t->settings->method, "full") == 0)
+    return cdl_model_write(job->encoder, job->queue, t->settings->model, t->files.model,
+                           (const char *const *)job->label_names,
+                           job->regression ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_CLASSIFICATION);
+  CDL_TRY(cdl_snapshot_take(&t->now, job->adapter, job->queue));
+  return write_adapter(t, &t->now);
+}
+
+static cdl_status finish(trainer *t, const cdl_train_plan *plan, cdl_train_summary *summary)
+{
+  t->state.finished = true;
+  CDL_TRY(save_checkpoint(t)); /* before the best values replace the last */
+  json_t *metrics = json_object();
+  cdl_status status = metrics != NULL ? measure(t, plan, summary, metrics) : cdl_fail(CDL_MEMORY, "out of memory");
+  if (status == CDL_OK)
+    status = keep_result(t);
+  if (status == CDL_OK)
+    status = cdl_json_write(t->files.metrics, metrics);
+  json_decref(metrics);
+  return status;
+}
+
+static cdl_status run(trainer *t, cdl_train_summary *summary)
+{
+  cdl_train_plan plan = {0};
+  CDL_TRY(prepare(t, &plan));
+  if (t->settings->dry_run) {
+    if (t->events->planned != NULL)
+      t->events->planned(t->events->user, &plan);
+    return CDL_OK;
+  }
+  CDL_TRY(cdl_run_files_open(&t->files, t->settings->output, t->settings->resume));
+  if (t->settings->resume)
+    CDL_TRY(load_checkpoint(t));
+  plan.first_step = t->first_step = t->state.step;
+  plan.finished = t->state.finished && cdl_file_exists(t->files.metrics); /* written last */
+  if (t->events->measure_gemm && !t->state.finished)
+    CDL_TRY(cdl_measure_gemm(t->job->queue, &t->gemm_peak));
+  if (t->events->planned != NULL)
+    t->events->planned(t->events->user, &plan);
+  if (plan.finished)
+    return cdl_metrics_read(&t->files, t->job, summary);
+  CDL_TRY(cdl_run_json_write(&t->files, t->job, t->settings));
+  CDL_TRY(cdl_run_log_open(&t->files, t->state.log_bytes));
+  if (!t->state.finished)
+    CDL_TRY(train_steps(t));
+  return finish(t, &plan, summary);
+}
+
+cdl_status cdl_train(cdl_job *job, const cdl_settings *settings, const cdl_train_events *events,
+                     cdl_train_summary *summary)
+{
+  *summary = (cdl_train_summary){0};
+  trainer t = {.job = job, .settings = settings, .events = events};
+  const cdl_status status = run(&t, summary);
+  release(&t);
+  return status;
+}

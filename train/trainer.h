@@ -1,0 +1,60 @@
+/* Training: from opened data and model to an adapter, evaluated, kept and resumable. */
+#ifndef CONDLORA_TRAIN_TRAINER_H
+#define CONDLORA_TRAIN_TRAINER_H
+
+#include "train/evaluate.h"
+#include "train/job.h"
+#include "train/settings.h"
+
+/* Before the first step. */
+typedef struct {
+  const char *method, *backend; /* description of the backend */
+  int64_t adapter_numbers, head_numbers; /* trained */
+  size_t train_examples, valid_examples, dev_examples;
+  int64_t steps, steps_per_epoch, first_step; /* first_step > 0: resumed */
+  size_t longest_tokens, batch_tokens;        /* longest example; most tokens of a batch */
+  size_t activation_bytes, model_bytes;
+  bool finished; /* the run was done already */
+} cdl_train_plan;
+
+typedef struct {
+  int64_t step, steps; /* of the whole run, done */
+  double epoch, loss, learning_rate, gradient_norm;
+  double examples_per_s, seconds_left; /* over the last steps */
+  double gemm_share; /* arithmetic per second against this machine's best GEMM; 0: not measured */
+} cdl_step_report;
+
+typedef struct {
+  int64_t step;
+  double epoch;
+  const char *split;     /* "valid" or "dev" */
+  const cdl_result *result;
+  bool is_best;
+} cdl_evaluation_report;
+
+/* Any of them may be NULL. */
+typedef struct {
+  void *user;
+  void (*planned)(void *user, const cdl_train_plan *plan);
+  void (*stepped)(void *user, const cdl_step_report *report);
+  void (*evaluated)(void *user, const cdl_evaluation_report *report);
+  const volatile int *stop; /* set: finish the step, save, return CANCELLED */
+  bool measure_gemm;        /* for gemm_share: takes a few hundredths of a second */
+} cdl_train_events;
+
+/* What a finished run amounts to. */
+typedef struct {
+  int64_t adapter_numbers, head_numbers, steps, best_step;
+  double best_epoch, examples_per_s;
+  size_t peak_bytes;      /* of the process */
+  bool has_valid, has_dev;
+  cdl_result valid, dev;  /* of the adapter that was kept */
+  char adapter_path[4096];
+} cdl_train_summary;
+
+/* Trains as `settings` say on what `job` opened for them. Errors: NUMERIC when a loss is not finite (nothing is saved
+ * after the last checkpoint); CANCELLED after `stop`, saved; those of files and devices. */
+CDL_MUST_USE cdl_status cdl_train(cdl_job *job, const cdl_settings *settings, const cdl_train_events *events,
+                                  cdl_train_summary *summary);
+
+#endif
