@@ -9,7 +9,7 @@
 
 typedef struct {
   bool quick, ops;
-  const char *backend, *format, *output;
+  const char *backend, *clock, *format, *output;
   const char *model, *task, *data, *lengths;
   int64_t threads, batch_size;
   double seconds; /* of the training step's measurement; 0: as the workload likes */

@@ -5,10 +5,17 @@
 #include <string.h>
 #include <time.h>
 
+static clockid_t clock_in_use = CLOCK_MONOTONIC;
+
+void measure_use(measure_clock clock)
+{
+  clock_in_use = clock == MEASURE_PROCESSOR ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
+}
+
 double measure_now(void)
 {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  clock_gettime(clock_in_use, &t);
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 

@@ -6,7 +6,12 @@
 
 #include "condlora/backend.h"
 
-/* Seconds of a clock that never jumps. */
+/* Which time counts. The processor's, summed over threads, says what work costs where other programs want the same cores;
+ * it says nothing of a device, and with several threads nothing of how well they share. Wall time unless set. */
+typedef enum { MEASURE_WALL, MEASURE_PROCESSOR } measure_clock;
+void measure_use(measure_clock clock);
+
+/* Seconds of the clock in use, which never jumps. */
 double measure_now(void);
 
 /* How long to try. */

@@ -27,7 +27,7 @@ static void add(product_list *list, cdl_op op, product p)
 
 /* ---- The products of each op ----------------------------------------------------------------------------------------- */
 
-/* A matrix of the list's scratch, half 0 or 1; its buffer comes later. */
+/* Matrices in the list's scratch; the buffer comes later. */
 static cdl_tensor scratch(product_list *list, int64_t batch, int64_t rows, int64_t columns)
 {
   const int64_t elements = batch * rows * columns;
@@ -166,42 +166,49 @@ void products_record_begin(product_list *list, cdl_backend *backend)
   cdl_backend_observe(backend, record, list);
 }
 
-static cdl_status copy_of(product_list *list, cdl_queue *queue, const cdl_weight *weight, cdl_buffer **buffer)
+static cdl_status copy_of(product_weights *weights, cdl_queue *queue, const cdl_weight *weight, cdl_buffer **buffer)
 {
-  for (size_t i = 0; i < list->copy_count; i++)
-    if (list->copies[i].weight == weight) {
-      *buffer = list->copies[i].buffer;
+  for (size_t i = 0; i < weights->count; i++)
+    if (weights->copy[i].weight == weight) {
+      *buffer = weights->copy[i].buffer;
       return CDL_OK;
     }
-  weight_copy *copies = realloc(list->copies, (list->copy_count + 1) * sizeof *copies);
-  if (copies == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu weights", list->copy_count + 1);
-  list->copies = copies;
+  void *copy = realloc(weights->copy, (weights->count + 1) * sizeof *weights->copy);
+  if (copy == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: %zu weights", weights->count + 1);
+  weights->copy = copy;
   const size_t elements = (size_t)(cdl_weight_rows(weight) * cdl_weight_columns(weight));
   CDL_TRY(cdl_buffer_create(cdl_queue_backend(queue), elements * sizeof(float), buffer));
-  copies[list->copy_count++] = (weight_copy){weight, *buffer};
+  weights->copy[weights->count].weight = weight;
+  weights->copy[weights->count++].buffer = *buffer;
   cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(*buffer, CDL_F32, 0, (int64_t)elements), .value = 1e-3));
   return CDL_OK;
 }
 
-cdl_status products_record_end(product_list *list, cdl_queue *queue)
+void product_weights_release(product_weights *weights)
+{
+  for (size_t i = 0; i < weights->count; i++)
+    cdl_buffer_destroy(weights->copy[i].buffer);
+  free(weights->copy);
+  *weights = (product_weights){0};
+}
+
+cdl_status products_record_end(product_list *list, cdl_queue *queue, product_weights *weights)
 {
   cdl_backend_observe(cdl_queue_backend(queue), NULL, NULL);
   CDL_TRY(list->status);
-  const int64_t half = list->scratch_elements + 1;
-  CDL_TRY(cdl_buffer_create(cdl_queue_backend(queue), 2 * (size_t)half * sizeof(float), &list->scratch));
-  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(list->scratch, CDL_F32, 0, 2 * half), .value = 1e-3));
+  const int64_t elements = list->scratch_elements + 1;
+  CDL_TRY(cdl_buffer_create(cdl_queue_backend(queue), (size_t)elements * sizeof(float), &list->scratch));
+  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(list->scratch, CDL_F32, 0, elements), .value = 1e-3));
   for (size_t i = 0; i < list->count; i++) {
     product *p = &list->item[i];
     if (p->weight != NULL) {
       cdl_buffer *buffer;
-      CDL_TRY(copy_of(list, queue, p->weight, &buffer));
+      CDL_TRY(copy_of(weights, queue, p->weight, &buffer));
       p->args.b = cdl_tensor_2d(buffer, CDL_F32, 0, cdl_weight_rows(p->weight), cdl_weight_columns(p->weight));
     }
     if (p->scratch_a)
       p->args.a.buffer = list->scratch;
-    if (p->scratch_b)
-      p->args.b.buffer = list->scratch;
     if (p->scratch_out)
       p->args.out.buffer = list->scratch;
   }
@@ -216,10 +223,7 @@ void products_replay(const product_list *list, cdl_queue *queue)
 
 void products_release(product_list *list)
 {
-  for (size_t i = 0; i < list->copy_count; i++)
-    cdl_buffer_destroy(list->copies[i].buffer);
   cdl_buffer_destroy(list->scratch);
-  free(list->copies);
   free(list->item);
   *list = (product_list){0};
 }

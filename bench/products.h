@@ -8,26 +8,28 @@
  * scratch, take the place of tensors that no caller sees. */
 typedef struct {
   cdl_gemm_args args;
-  const cdl_weight *weight;               /* b is this weight's copy */
-  bool scratch_a, scratch_b, scratch_out; /* lies in the list's scratch */
-  cdl_op op;                              /* it is part of */
+  const cdl_weight *weight;    /* b is this weight's copy */
+  bool scratch_a, scratch_out; /* lies in the list's scratch */
+  cdl_op op;                   /* it is part of */
 } product;
 
-/* A copy of a packed weight's size: its values do not matter. */
+/* Plain matrices of packed weights' sizes, shared by lists; their values do not matter. */
 typedef struct {
-  const cdl_weight *weight;
-  cdl_buffer *buffer;
-} weight_copy;
+  struct {
+    const cdl_weight *weight;
+    cdl_buffer *buffer;
+  } *copy;
+  size_t count;
+} product_weights;
+void product_weights_release(product_weights *weights);
 
 typedef struct {
   product *item;
   size_t count, capacity;
   double operations; /* 2 m n k over all */
-  weight_copy *copies;
-  size_t copy_count;
   cdl_buffer *scratch;
-  int64_t scratch_elements; /* of each of the two halves */
-  cdl_status status;
+  int64_t scratch_elements;
+  cdl_status status; /* the first failure while recording */
 } product_list;
 
 /* Adds the products that one call computes, whatever the op. `args` is the op's argument struct. */
@@ -35,7 +37,7 @@ void products_of_call(product_list *list, cdl_op op, const void *args);
 
 /* Records every call on the queue's backend from begin to end. */
 void products_record_begin(product_list *list, cdl_backend *backend);
-CDL_MUST_USE cdl_status products_record_end(product_list *list, cdl_queue *queue);
+CDL_MUST_USE cdl_status products_record_end(product_list *list, cdl_queue *queue, product_weights *weights);
 
 /* Enqueues all of them in their order. Overwrites activations and gradients of the step they come from. */
 void products_replay(const product_list *list, cdl_queue *queue);

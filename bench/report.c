@@ -19,7 +19,7 @@ static void release_table(report_table *t)
     free(t->rows[i].samples);
   }
   free(t->rows);
-  free(t->note);
+  free(t->title);
 }
 
 void report_release(report *r)
@@ -53,17 +53,8 @@ void report_add_table(report *r, const char *name, const char *title, const repo
   }
   r->tables = tables;
   r->tables[r->table_count++] =
-      (report_table){.name = name, .title = title, .columns = columns, .column_count = count};
-}
-
-void report_note(report *r, const char *note)
-{
-  if (r->out_of_memory)
-    return;
-  report_table *t = &r->tables[r->table_count - 1];
-  free(t->note);
-  t->note = strdup(note);
-  r->out_of_memory = t->note == NULL;
+      (report_table){.name = name, .title = strdup(title), .columns = columns, .column_count = count};
+  r->out_of_memory = r->out_of_memory || tables[r->table_count - 1].title == NULL;
 }
 
 void report_add_row(report *r)

@@ -45,8 +45,8 @@ typedef struct {
 } report_row;
 
 typedef struct {
-  const char *name, *title; /* "gemm"; a line for readers. `name` is static */
-  char *note;               /* below the table; NULL */
+  const char *name; /* "gemm"; static */
+  char *title;      /* a line for readers; owned */
   const report_column *columns; /* static; the first says what the row is */
   size_t column_count;
   report_row *rows;
@@ -68,7 +68,6 @@ void report_fact(report *r, const char *key, const char *text);
 void report_fact_number(report *r, const char *key, double number);
 /* A new table, and a new row of the last table. */
 void report_add_table(report *r, const char *name, const char *title, const report_column *columns, size_t count);
-void report_note(report *r, const char *note);
 void report_add_row(report *r);
 /* Cells of the last row, by key. A number that is not finite is left out. */
 void report_text(report *r, const char *key, const char *text);

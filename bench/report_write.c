@@ -125,8 +125,6 @@ static void write_table(FILE *f, const report_table *t, bool markdown)
   }
   for (size_t i = 0; i < t->row_count; i++)
     write_line(f, t, &t->rows[i], markdown);
-  if (t->note != NULL)
-    fprintf(f, markdown ? "\n%s\n" : "  %s\n", t->note);
 }
 
 static void write_for_readers(const report *r, FILE *f, bool markdown)
@@ -134,11 +132,11 @@ static void write_for_readers(const report *r, FILE *f, bool markdown)
   const char *key;
   json_t *value;
   json_object_foreach(r->facts, key, value) {
-    fprintf(f, markdown ? "- %s: " : "%-10s", key);
+    fprintf(f, markdown ? "- %s: " : "%-22s", key);
     if (json_is_string(value))
       fprintf(f, "%s\n", json_string_value(value));
     else
-      fprintf(f, "%.10g\n", json_number_value(value));
+      fprintf(f, "%.4g\n", json_number_value(value));
   }
   for (size_t i = 0; i < r->table_count; i++)
     if (r->tables[i].row_count > 0)

@@ -41,7 +41,7 @@ static cdl_status unknown_command(const char *name)
   for (size_t i = 0; i < COMMAND_COUNT; i++)
     names[i] = commands[i].name;
   return cdl_fail(CDL_USAGE, "there is no command %s; the nearest is %s (condlora --help lists all)", name,
-                  cli_nearest(name, names, COMMAND_COUNT));
+                  cdl_nearest(name, names, COMMAND_COUNT));
 }
 
 static cdl_status run(int count, char **arguments)

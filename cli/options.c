@@ -13,40 +13,6 @@ enum { NAME_BYTES = 64, NAMES_MAX = 128 };
 
 /* ---- Names ------------------------------------------------------------------------------------------------------------- */
 
-/* Levenshtein's distance; names are short, longer ones are cut. */
-static size_t distance(const char *a, const char *b)
-{
-  size_t row[NAME_BYTES + 1], previous;
-  const size_t n = strnlen(b, NAME_BYTES);
-  for (size_t j = 0; j <= n; j++)
-    row[j] = j;
-  for (size_t i = 0; a[i] != '\0' && i < NAME_BYTES; i++) {
-    previous = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < n; j++) {
-      const size_t replaced = previous + (a[i] != b[j]);
-      const size_t shifted = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
-      previous = row[j + 1];
-      row[j + 1] = replaced < shifted ? replaced : shifted;
-    }
-  }
-  return row[n];
-}
-
-const char *cli_nearest(const char *name, const char *const *names, size_t count)
-{
-  const char *best = names[0];
-  size_t least = SIZE_MAX;
-  for (size_t i = 0; i < count; i++) {
-    const size_t d = distance(name, names[i]);
-    if (d < least) {
-      least = d;
-      best = names[i];
-    }
-  }
-  return best;
-}
-
 typedef struct {
   char text[NAME_BYTES];
 } option_name;
@@ -78,7 +44,7 @@ static cdl_status unknown_option(const cli_grammar *g, const char *name)
       count++;
     }
   names[count++] = "help";
-  return cdl_fail(CDL_USAGE, "there is no option --%s; the nearest is --%s", name, cli_nearest(name, names, count));
+  return cdl_fail(CDL_USAGE, "there is no option --%s; the nearest is --%s", name, cdl_nearest(name, names, count));
 }
 
 /* ---- Reading ----------------------------------------------------------------------------------------------------------- */

@@ -34,7 +34,4 @@ typedef struct {
  * `*helped` is true when the help was asked for and printed to stdout: nothing else was done. Errors: USAGE. */
 CDL_MUST_USE cdl_status cli_options_read(const cli_grammar *grammar, int count, char **arguments, bool *helped);
 
-/* The name among `names` [count] that fewest slips of the finger lead to. */
-const char *cli_nearest(const char *name, const char *const *names, size_t count);
-
 #endif

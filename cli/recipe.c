@@ -49,7 +49,7 @@ static cdl_status no_such_recipe(const char *folder, const char *name)
   const cdl_status status =
       names != NULL && count > 0
           ? cdl_fail(CDL_USAGE, "there is no recipe %s; the nearest is %s (%s holds all)", name,
-                     cli_nearest(name, names, count), folder)
+                     cdl_nearest(name, names, count), folder)
           : cdl_fail(CDL_ABSENT, "%s: no recipes here", folder);
   free(names);
   for (size_t i = 0; i < count; i++)

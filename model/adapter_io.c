@@ -107,9 +107,9 @@ static cdl_status read_values(cdl_adapter *adapter, cdl_queue *queue, const char
     for (size_t i = 0; i < cdl_safetensors_count(tensors); i++) {
       const char *name = cdl_safetensors_at(tensors, i)->name;
       bool known = false;
+      const char *inner = strncmp(name, FILE_PREFIX, strlen(FILE_PREFIX)) == 0 ? name + strlen(FILE_PREFIX) : "";
       for (size_t j = 0; j < count && !known; j++)
-        known = strncmp(name, FILE_PREFIX, strlen(FILE_PREFIX)) == 0 &&
-                strcmp(name + strlen(FILE_PREFIX), cdl_adapter_parameter(adapter, j)->name) == 0;
+        known = strcmp(inner, cdl_adapter_parameter(adapter, j)->name) == 0;
       if (!known)
         return cdl_fail(CDL_DATA, "%s: tensor %s has no place in this model under the adapter's settings", folder,
                         name);

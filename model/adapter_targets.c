@@ -103,8 +103,16 @@ static bool matches(const pcre2_code *code, pcre2_match_data *data, const char *
   return pcre2_match(code, (PCRE2_SPTR)path, PCRE2_ZERO_TERMINATED, 0, 0, data, NULL) >= 0;
 }
 
+/* PEFT's word for every linear layer but the head's. */
+static const char every_layer[] = "all-linear";
+
 static cdl_status select_by_pattern(cdl_adapter *a, const char *pattern, bool *chosen)
 {
+  if (strcmp(pattern, every_layer) == 0) {
+    for (size_t i = 0; i < cdl_encoder_site_count(a->encoder); i++)
+      chosen[i] = true;
+    return CDL_OK;
+  }
   pcre2_code *code;
   CDL_TRY(compile_pattern(pattern, &code));
   pcre2_match_data *data = pcre2_match_data_create_from_pattern(code, NULL);

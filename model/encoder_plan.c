@@ -82,7 +82,7 @@ static void lay_out_backward(const cdl_encoder *e, activations *a, int32_t token
   a->d_rows = take(used, m, sequences, hidden);
   a->d_hidden = take(used, m, tokens, hidden);
   a->d_branch = take(used, m, tokens, hidden);
-  a->d_wide = take(used, m, tokens, intermediate);
+  a->d_wide = take(used, m, tokens, intermediate > hidden ? intermediate : hidden); /* serves both: see block_backward */
   a->d_qkv = take(used, m, tokens, 3 * hidden);
   const int64_t widest = widest_dropped_input(e);
   if (widest > 0)

@@ -226,10 +226,35 @@ static cdl_status find_length(cdl_job *job, const cdl_model_config *config, int6
   return CDL_OK;
 }
 
+static cdl_status outside(const cdl_dataset *dataset, size_t example, const char *what, int id, int64_t limit)
+{
+  size_t p = 0;
+  while (p + 1 < cdl_dataset_part_count(dataset) && example >= cdl_dataset_get_part(dataset, p + 1).first)
+    p++;
+  return cdl_fail(CDL_DATA, "%s:%u: the tokenizer gives a %s of %d, the model has %" PRId64 " of them",
+                  cdl_dataset_get_part(dataset, p).path, cdl_dataset_example(dataset, example).line, what, id, limit);
+}
+
+/* A tokenizer may know more than the model it lies beside: found out before anything runs. */
+static cdl_status check_ids(const cdl_job *job, const cdl_dataset *dataset)
+{
+  const cdl_model_config *config = cdl_encoder_config(job->encoder);
+  const cdl_tokens tokens = cdl_dataset_tokens(dataset);
+  for (size_t i = 0; i < tokens.count; i++)
+    for (uint64_t k = tokens.offsets[i]; k < tokens.offsets[i + 1]; k++) {
+      if (tokens.ids[k] < 0 || tokens.ids[k] >= config->vocabulary_size)
+        return outside(dataset, i, "token id", tokens.ids[k], config->vocabulary_size);
+      if (!job->types_zero && tokens.type_ids[k] >= config->type_count)
+        return outside(dataset, i, "token type", tokens.type_ids[k], config->type_count);
+    }
+  return CDL_OK;
+}
+
 cdl_status cdl_job_tokenize(const cdl_job *job, cdl_dataset *dataset)
 {
   const long processors = sysconf(_SC_NPROCESSORS_ONLN);
-  return cdl_dataset_tokenize(dataset, job->tokenizer, job->max_length, processors > 0 ? (unsigned)processors : 1);
+  CDL_TRY(cdl_dataset_tokenize(dataset, job->tokenizer, job->max_length, processors > 0 ? (unsigned)processors : 1));
+  return check_ids(job, dataset);
 }
 
 static cdl_status open_backend(cdl_job *job, const char *name, int threads, bool no_fallback)
@@ -253,7 +278,7 @@ static cdl_status load_model(cdl_job *job, const char *model, int labels, bool f
 
 static bool is_pattern(const char *targets)
 {
-  return strpbrk(targets, "*+?()[]|\\^$") != NULL;
+  return strpbrk(targets, "*+?()[]|\\^$") != NULL || strcmp(targets, "all-linear") == 0;
 }
 
 /* The adapter's config as it will be saved. */
@@ -478,6 +503,9 @@ static cdl_status open_whole_model(cdl_job *job, const cdl_inference_settings *s
       names.count > 0 && (int)names.count != outputs
           ? cdl_fail(CDL_DATA, "%s: config.json names %zu labels, the head has %d outputs", s->model, names.count,
                      outputs)
+      : config.problem == CDL_PROBLEM_MULTI_LABEL
+          ? cdl_fail(CDL_UNSUPPORTED, "%s: config.json asks for several labels at once; one label or a number is known",
+                     s->model)
           : adopt_labels(job, &names, config.problem == CDL_PROBLEM_REGRESSION, outputs);
   cdl_model_config_free(&config);
   return status;

@@ -48,7 +48,7 @@ CDL_MUST_USE cdl_status cdl_job_open_inference(cdl_job *job, const cdl_inference
 
 void cdl_job_close(cdl_job *job);
 
-/* Tokenizes a data set as this job's model wants it. */
+/* Tokenizes a data set as this job's model wants it. DATA, naming the line, for an id or type outside its tables. */
 CDL_MUST_USE cdl_status cdl_job_tokenize(const cdl_job *job, cdl_dataset *dataset);
 /* 0, 1, …, count - 1, to be freed by the caller; NULL when memory is out. */
 uint32_t *cdl_all_rows(size_t count);

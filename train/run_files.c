@@ -24,6 +24,21 @@ static bool holds_anything(const char *folder)
   return any;
 }
 
+/* Removes what a killed run left half-written: cdl_output's "NAME.tmp-PID". */
+static void sweep(const char *folder)
+{
+  static const char mark[] = ".tmp-";
+  DIR *d = opendir(folder);
+  for (const struct dirent *entry = d != NULL ? readdir(d) : NULL; entry != NULL; entry = readdir(d)) {
+    const char *tail = strstr(entry->d_name, mark);
+    if (tail == NULL || tail[sizeof mark - 1 + strspn(tail + sizeof mark - 1, "0123456789")] != '\0')
+      continue;
+    (void)unlinkat(dirfd(d), entry->d_name, 0);
+  }
+  if (d != NULL)
+    closedir(d);
+}
+
 cdl_status cdl_run_files_open(cdl_run_files *f, const char *folder, bool resume)
 {
   *f = (cdl_run_files){0};
@@ -41,6 +56,9 @@ cdl_status cdl_run_files_open(cdl_run_files *f, const char *folder, bool resume)
     complete = (*paths[i].path = cdl_path_join(folder, paths[i].name)) != NULL;
   cdl_status status = complete ? cdl_folder_make(f->checkpoint) : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
   if (status == CDL_OK) {
+    const char *const folders[] = {f->folder, f->adapter, f->model, f->checkpoint};
+    for (size_t i = 0; resume && i < sizeof folders / sizeof folders[0]; i++)
+      sweep(folders[i]);
     char *state = cdl_path_join(f->checkpoint, "state.safetensors");
     free(f->checkpoint);
     f->checkpoint = state;

@@ -47,23 +47,50 @@ const cdl_setting *cdl_setting_find(const char *name)
   return NULL;
 }
 
-/* Letters in common from the front, then length: good enough to point at a slip of the finger. */
-const char *cdl_setting_nearest(const char *name)
+enum { NEAREST_BYTES = 64 };
+
+/* Levenshtein's distance; names are short, longer ones are cut. */
+static size_t distance(const char *a, const char *b)
 {
-  const char *best = list[1].field;
-  size_t most = 0;
-  for (size_t i = 0; i < LIST_COUNT; i++) {
-    if (list[i].kind == CDL_KIND_GROUP)
-      continue;
-    size_t common = 0;
-    for (const char *a = list[i].field, *b = name; *a != '\0' && *b != '\0'; a++, b++)
-      common += *a == *b || (*a == '_' && *b == '-');
-    if (common > most) {
-      most = common;
-      best = list[i].field;
+  size_t row[NEAREST_BYTES + 1], previous;
+  const size_t n = strnlen(b, NEAREST_BYTES);
+  for (size_t j = 0; j <= n; j++)
+    row[j] = j;
+  for (size_t i = 0; a[i] != '\0' && i < NEAREST_BYTES; i++) {
+    previous = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < n; j++) {
+      const size_t replaced = previous + (a[i] != b[j]);
+      const size_t shifted = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
+      previous = row[j + 1];
+      row[j + 1] = replaced < shifted ? replaced : shifted;
+    }
+  }
+  return row[n];
+}
+
+const char *cdl_nearest(const char *name, const char *const *names, size_t count)
+{
+  const char *best = names[0];
+  size_t least = SIZE_MAX;
+  for (size_t i = 0; i < count; i++) {
+    const size_t d = distance(name, names[i]);
+    if (d < least) {
+      least = d;
+      best = names[i];
     }
   }
   return best;
+}
+
+const char *cdl_setting_nearest(const char *name)
+{
+  const char *names[LIST_COUNT];
+  size_t count = 0;
+  for (size_t i = 0; i < LIST_COUNT; i++)
+    if (list[i].kind != CDL_KIND_GROUP)
+      names[count++] = list[i].field;
+  return cdl_nearest(name, names, count);
 }
 
 static void *place(const cdl_settings *settings, const cdl_setting *setting)

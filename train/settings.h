@@ -40,7 +40,9 @@ typedef struct {
 const cdl_setting *cdl_setting_list(size_t *count);
 /* By field or option name ('-' and '_' are the same); NULL when there is none. */
 const cdl_setting *cdl_setting_find(const char *name);
-/* The nearest name to one that is not there, for messages; static. */
+/* The name among `names` [count] that fewest slips of the finger lead to. */
+const char *cdl_nearest(const char *name, const char *const *names, size_t count);
+/* The same among the settings; static. */
 const char *cdl_setting_nearest(const char *name);
 
 CDL_MUST_USE cdl_status cdl_settings_init(cdl_settings *settings);

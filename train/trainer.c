@@ -139,12 +139,13 @@ static cdl_status plan_memory(trainer *t, cdl_train_plan *plan)
   cdl_memory_info memory;
   CDL_TRY(cdl_backend_memory(job->backend, &memory));
   plan->model_bytes = memory.used_bytes;
+  CDL_TRY(cdl_loss_create(&t->loss, job, t->settings, bound.examples));
   if (t->settings->dry_run)
     return CDL_OK;
   CDL_TRY(cdl_encoder_plan(job->encoder, job->queue, training, evaluation));
   if (!cdl_batch_allocate(&t->batch, bound))
     return cdl_fail(CDL_MEMORY, "out of memory: a batch of %zu tokens", bound.tokens);
-  return cdl_loss_create(&t->loss, job, t->settings, bound.examples);
+  return CDL_OK;
 }
 
 static cdl_status prepare(trainer *t, cdl_train_plan *plan)

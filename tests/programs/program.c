@@ -4,7 +4,10 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdarg.h>
 #include <sys/wait.h>
+
+#include "tests/unit/scratch.h"
 
 extern char **environ;
 
@@ -13,7 +16,6 @@ enum { KEPT_MAX = 4096 };
 static void *kept[KEPT_MAX];
 static json_t *kept_json[KEPT_MAX];
 static size_t kept_count, kept_json_count;
-static unsigned run_count;
 
 static void *keep(void *memory)
 {
@@ -54,7 +56,6 @@ static pid_t spawn(const char *input, const char *const *arguments)
     ck_assert_uint_lt(count, ARGUMENTS_MAX);
     words[count] = (char *)(uintptr_t)arguments[count - 1];
   }
-  run_count++;
   write_text(scratch_path("stdin"), input != NULL ? input : "");
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
@@ -105,11 +106,25 @@ void check_refused_with(outcome o, int status, const char *const *texts)
 
 /* ---- Files -------------------------------------------------------------------------------------------------------------- */
 
+const char *text_of(const char *format, ...)
+{
+  char *text;
+  va_list arguments;
+  va_start(arguments, format);
+  const int length = vasprintf(&text, format, arguments);
+  va_end(arguments);
+  ck_assert_int_ge(length, 0);
+  return keep(text);
+}
+
 const char *joined(const char *folder, const char *file)
 {
-  char *path;
-  ck_assert_int_ge(asprintf(&path, "%s/%s", folder, file), 0);
-  return keep(path);
+  return text_of("%s/%s", folder, file);
+}
+
+const char *scratch(const char *name)
+{
+  return joined(scratch_folder, name);
 }
 
 const char *case_file(const char *name, const char *file)
@@ -162,7 +177,7 @@ bool exists(const char *path)
 
 const char *copied_folder(const char *from, const char *name)
 {
-  const char *to = joined(scratch_folder, name);
+  const char *to = scratch(name);
   ck_assert_int_eq(mkdir(to, 0700), 0);
   DIR *stream = opendir(from);
   ck_assert_msg(stream != NULL, "%s: %s", from, strerror(errno));
@@ -190,8 +205,8 @@ static void list_into(const char *folder, const char *prefix, char *text, size_t
       struct stat facts;
       const char *path = joined(folder, name);
       if (stat(path, &facts) == 0 && S_ISDIR(facts.st_mode)) {
-        char below[256];
-        snprintf(below, sizeof below, "%s%s/", prefix, name);
+        char below[512];
+        snprintf(below, sizeof below, "%.128s%.255s/", prefix, name);
         list_into(path, below, text, bytes);
       }
     }

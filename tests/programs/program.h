@@ -2,11 +2,16 @@
 #ifndef CONDLORA_TESTS_PROGRAM_H
 #define CONDLORA_TESTS_PROGRAM_H
 
+#include <check.h>
+#include <dirent.h>
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/types.h>
-
-#include "tests/unit/scratch.h"
+#include <unistd.h>
 
 /* Of a run that is over. The texts live until program_teardown. */
 typedef struct {
@@ -36,6 +41,10 @@ void check_refused_with(outcome o, int status, const char *const *texts);
 /* A file of a parity case: case_file("bert-full", "train.tsv"). Lives until program_teardown, as all texts here do. */
 const char *case_file(const char *name, const char *file);
 const char *joined(const char *folder, const char *file);
+/* A text as by printf. */
+const char *text_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A path in the test's scratch folder. */
+const char *scratch(const char *name);
 /* A copy of a folder of files, in the scratch folder under `name`. */
 const char *copied_folder(const char *from, const char *name);
 

@@ -49,7 +49,7 @@ END_TEST
 
 START_TEST(one_file_by_two_paths_is_one_plugin)
 {
-  char folder[] = "/tmp/condlora-test-XXXXXX", path[64];
+  char folder[] = P_tmpdir "/condlora-test-XXXXXX", path[64];
   ck_assert_ptr_nonnull(mkdtemp(folder));
   snprintf(path, sizeof path, "%s/other.so", folder);
   ck_assert_int_eq(symlink(plugin_path("recording"), path), 0);
@@ -180,7 +180,7 @@ END_TEST
 
 START_TEST(what_is_no_library_is_refused)
 {
-  char path[] = "/tmp/condlora-test-XXXXXX";
+  char path[] = P_tmpdir "/condlora-test-XXXXXX";
   const int file = mkstemp(path);
   ck_assert_int_ge(file, 0);
   ck_assert_int_eq(write(file, "not a library\n", 14), 14);
@@ -188,7 +188,7 @@ START_TEST(what_is_no_library_is_refused)
   assert_refused(path, CDL_ABSENT, WORDS(path, "cannot be loaded"));
   unlink(path);
   assert_refused(path, CDL_ABSENT, WORDS(path, "no such plug-in"));
-  assert_refused("/tmp", CDL_ABSENT, WORDS("/tmp: not a file"));
+  assert_refused(plugin_folder(), CDL_ABSENT, WORDS("plugins: not a file"));
   assert_refused("./", CDL_ABSENT, WORDS("not a file"));
 }
 END_TEST

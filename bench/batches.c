@@ -1,0 +1,185 @@
+#include "bench/batches.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "condlora/dataset.h"
+#include "condlora/random.h"
+#include "train/evaluate.h"
+#include "train/job.h"
+
+/* ---- Lengths --------------------------------------------------------------------------------------------------------- */
+
+enum { QUANTILES = 21 };
+
+/* Every twentieth quantile of the training examples' lengths in tokens. */
+static const struct {
+  const char *name;
+  int32_t quantile[QUANTILES];
+} distributions[] = {
+    {"mrpc", {19, 32, 36, 39, 41, 44, 45, 47, 50, 51, 53, 55, 57, 59, 61, 62, 64, 67, 70, 74, 103}},
+    {"rte", {13, 29, 33, 37, 40, 43, 45, 47, 50, 53, 56, 59, 62, 67, 72, 85, 103, 120, 135, 157, 289}},
+};
+
+static int32_t draw_length(const int32_t *quantile, cdl_random *random)
+{
+  const double at = cdl_random_double(random) * (QUANTILES - 1);
+  const int below = (int)at;
+  return (int32_t)(quantile[below] + (at - below) * (quantile[below + 1] - quantile[below]) + 0.5);
+}
+
+/* Of one example: drawn, or the same number for all. */
+static cdl_status find_lengths(const char *lengths, const int32_t **quantile, int32_t *fixed)
+{
+  *quantile = NULL;
+  for (size_t i = 0; i < sizeof distributions / sizeof distributions[0]; i++)
+    if (strcmp(distributions[i].name, lengths) == 0)
+      *quantile = distributions[i].quantile;
+  if (*quantile != NULL)
+    return CDL_OK;
+  char *end;
+  const long number = strtol(lengths, &end, 10);
+  if (!isdigit((unsigned char)lengths[0]) || *end != '\0' || number < 2 || number > 1000000)
+    return cdl_fail(CDL_USAGE, "--lengths is mrpc, rte or a number of tokens, not '%s'", lengths);
+  *fixed = (int32_t)number;
+  return CDL_OK;
+}
+
+/* ---- Batches --------------------------------------------------------------------------------------------------------- */
+
+static void count_batch(bench_batches *b, const cdl_batch *batch)
+{
+  b->tokens += (double)batch->tokens;
+  b->examples += (double)batch->examples;
+  b->bound.tokens = batch->tokens > b->bound.tokens ? batch->tokens : b->bound.tokens;
+  b->bound.examples = batch->examples > b->bound.examples ? batch->examples : b->bound.examples;
+  b->bound.longest = batch->longest > b->bound.longest ? batch->longest : b->bound.longest;
+}
+
+static cdl_status begin(bench_batches *batches, size_t count)
+{
+  *batches = (bench_batches){.item = calloc(count + 1, sizeof(cdl_batch)), .count = count};
+  return batches->item != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %zu batches", count);
+}
+
+static int32_t first_position(const cdl_model_config *config)
+{
+  return config->family == CDL_FAMILY_ROBERTA ? (int32_t)config->pad_id + 1 : 0;
+}
+
+static cdl_status make_batch(const cdl_model_config *config, const int32_t *lengths, size_t examples,
+                             cdl_random *random, cdl_batch *batch)
+{
+  cdl_batch_bound bound = {.examples = examples};
+  for (size_t i = 0; i < examples; i++) {
+    bound.tokens += (size_t)lengths[i];
+    bound.longest = (size_t)lengths[i] > bound.longest ? (size_t)lengths[i] : bound.longest;
+  }
+  if (!cdl_batch_allocate(batch, bound))
+    return cdl_fail(CDL_MEMORY, "out of memory: a batch of %zu tokens", bound.tokens);
+  batch->examples = examples;
+  batch->longest = bound.longest;
+  for (size_t i = 0; i < examples; i++) {
+    for (int32_t k = 0; k < lengths[i]; k++) {
+      batch->ids[batch->tokens] = (int32_t)cdl_random_below(random, (uint64_t)config->vocabulary_size);
+      batch->positions[batch->tokens++] = first_position(config) + k;
+    }
+    batch->offsets[i + 1] = (int32_t)batch->tokens;
+    batch->index[i] = (uint32_t)i;
+    batch->labels[i] = (int32_t)(i % 2);
+  }
+  return CDL_OK;
+}
+
+cdl_status bench_batches_make(const cdl_model_config *config, const char *lengths, size_t count, size_t examples,
+                              bench_batches *batches)
+{
+  const int32_t *quantile;
+  int32_t fixed = 0;
+  *batches = (bench_batches){0};
+  CDL_TRY(find_lengths(lengths, &quantile, &fixed));
+  CDL_TRY(begin(batches, count));
+  int32_t *drawn = calloc(examples + 1, sizeof *drawn);
+  cdl_status status = drawn != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %zu lengths", examples);
+  cdl_random random = cdl_random_start(1, CDL_RANDOM_TEST, 0, 0);
+  const int64_t longest = cdl_model_config_max_tokens(config);
+  for (size_t b = 0; status == CDL_OK && b < count; b++) {
+    for (size_t i = 0; i < examples; i++) {
+      const int32_t length = quantile != NULL ? draw_length(quantile, &random) : fixed;
+      drawn[i] = length < longest ? length : (int32_t)longest;
+    }
+    status = make_batch(config, drawn, examples, &random, &batches->item[b]);
+    if (status == CDL_OK)
+      count_batch(batches, &batches->item[b]);
+  }
+  free(drawn);
+  if (status != CDL_OK)
+    bench_batches_release(batches);
+  return status;
+}
+
+/* ---- From data ------------------------------------------------------------------------------------------------------- */
+
+static cdl_status take_batches(const cdl_model_config *config, const cdl_dataset *dataset, uint32_t *rows,
+                               size_t examples, bench_batches *batches)
+{
+  const size_t all = cdl_dataset_count(dataset);
+  const cdl_tokens tokens = cdl_dataset_tokens(dataset);
+  cdl_epoch_shuffle(rows, all, 42, 0);
+  for (size_t b = 0; b < batches->count; b++) {
+    const uint32_t *chosen = rows + b * examples;
+    cdl_batch_bound bound;
+    CDL_TRY(cdl_batch_bound_of(&tokens, chosen, examples, examples, &bound));
+    if (!cdl_batch_allocate(&batches->item[b], bound))
+      return cdl_fail(CDL_MEMORY, "out of memory: a batch of %zu tokens", bound.tokens);
+    CDL_TRY(cdl_batch_fill(&batches->item[b], dataset, chosen, examples, first_position(config)));
+    for (size_t i = 0; i < examples; i++)
+      batches->item[b].labels[i] = (int32_t)(i % 2); /* regressions are measured as classes too */
+    count_batch(batches, &batches->item[b]);
+  }
+  return CDL_OK;
+}
+
+static cdl_status read_batches(const cdl_model_config *config, const char *model, cdl_dataset *dataset, size_t count,
+                               size_t examples, bench_batches *batches)
+{
+  const size_t all = cdl_dataset_count(dataset), longest = (size_t)cdl_model_config_max_tokens(config);
+  if (all < examples)
+    return cdl_fail(CDL_DATA, "%zu examples are too few for a batch of %zu", all, examples);
+  cdl_tokenizer *tokenizer;
+  CDL_TRY(cdl_tokenizer_open(model, &tokenizer));
+  const cdl_status tokenized = cdl_dataset_tokenize(dataset, tokenizer, longest < 512 ? longest : 512, 2);
+  cdl_tokenizer_close(tokenizer);
+  CDL_TRY(tokenized);
+  CDL_TRY(begin(batches, count < all / examples ? count : all / examples));
+  uint32_t *rows = cdl_all_rows(all);
+  if (rows == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: the order of %zu examples", all);
+  const cdl_status status = take_batches(config, dataset, rows, examples, batches);
+  free(rows);
+  return status;
+}
+
+cdl_status bench_batches_read(const cdl_model_config *config, const char *model, const char *task, const char *data,
+                              size_t count, size_t examples, bench_batches *batches)
+{
+  *batches = (bench_batches){0};
+  const cdl_task *found;
+  cdl_dataset *dataset;
+  CDL_TRY(cdl_task_find(task, &found));
+  CDL_TRY(cdl_dataset_read_task(found, data, "train", &dataset));
+  const cdl_status status = read_batches(config, model, dataset, count, examples, batches);
+  cdl_dataset_close(dataset);
+  if (status != CDL_OK)
+    bench_batches_release(batches);
+  return status;
+}
+
+void bench_batches_release(bench_batches *batches)
+{
+  for (size_t i = 0; batches->item != NULL && i < batches->count; i++)
+    cdl_batch_free(&batches->item[i]);
+  free(batches->item);
+  *batches = (bench_batches){0};
+}

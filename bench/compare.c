@@ -1,0 +1,185 @@
+#include "bench/compare.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/measure.h"
+
+/* ---- Mann and Whitney ------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+  double value;
+  bool of_x;
+} ranked;
+
+static int by_value(const void *a, const void *b)
+{
+  const double x = ((const ranked *)a)->value, y = ((const ranked *)b)->value;
+  return (x > y) - (x < y);
+}
+
+/* How many of the ways to choose n of n + m ranks give a U of at most `u`: the recursion of Mann and Whitney (1947),
+ * count(u; n, m) = count(u − m; n − 1, m) + count(u; n, m − 1), for exactly u. */
+static double ways(int u, int n, int m)
+{
+  if (u < 0)
+    return 0;
+  if (n == 0 || m == 0)
+    return u == 0;
+  return ways(u - m, n - 1, m) + ways(u, n, m - 1);
+}
+
+static double exact_p(double u, size_t n, size_t m)
+{
+  double tail = 0, all = 1;
+  const double least = fmin(u, (double)(n * m) - u);
+  for (int k = 0; k <= (int)least; k++)
+    tail += ways(k, (int)n, (int)m);
+  for (size_t k = 1; k <= n; k++)
+    all *= (double)(m + k) / (double)k;
+  return fmin(1, 2 * tail / all);
+}
+
+double bench_mann_whitney(const double *x, size_t n, const double *y, size_t m)
+{
+  enum { EXACT_MOST = 20 };
+  const size_t count = n + m;
+  ranked *all = n > 0 && m > 0 ? malloc(count * sizeof *all) : NULL;
+  if (all == NULL)
+    return 1;
+  for (size_t i = 0; i < count; i++)
+    all[i] = (ranked){i < n ? x[i] : y[i - n], i < n};
+  qsort(all, count, sizeof *all, by_value);
+  double ranks = 0, ties = 0;
+  for (size_t i = 0, end; i < count; i = end) {
+    for (end = i + 1; end < count && !(all[end].value > all[i].value); end++)
+      ;
+    const double t = (double)(end - i), rank = ((double)(i + 1) + (double)end) / 2;
+    for (size_t k = i; k < end; k++)
+      ranks += all[k].of_x ? rank : 0;
+    ties += t * t * t - t;
+  }
+  free(all);
+  const double dn = (double)n, dm = (double)m, total = dn + dm, u = ranks - dn * (dn + 1) / 2;
+  if (count <= EXACT_MOST && !(ties > 0))
+    return exact_p(u, n, m);
+  const double variance = dn * dm / 12 * (total + 1 - ties / (total * (total - 1)));
+  const double distance = fmax(0, fabs(u - dn * dm / 2) - 0.5);
+  return variance > 0 ? erfc(distance / sqrt(2 * variance)) : 1;
+}
+
+/* ---- Reports --------------------------------------------------------------------------------------------------------- */
+
+static cdl_status read_report(const char *path, json_t **root)
+{
+  json_error_t error;
+  *root = json_load_file(path, 0, &error);
+  if (*root == NULL)
+    return cdl_fail(error.line < 0 ? CDL_IO : CDL_DATA, "%s: %s", path, error.text);
+  if (json_is_array(json_object_get(*root, "tables")))
+    return CDL_OK;
+  json_decref(*root);
+  *root = NULL;
+  return cdl_fail(CDL_DATA, "%s: no report of bench-condlora in JSON: it has no list of tables", path);
+}
+
+/* A row's name within its table: name, shape and whatever else is text. */
+static bool same_case(const json_t *a, const json_t *b)
+{
+  const char *key;
+  json_t *value;
+  json_object_foreach((json_t *)(uintptr_t)a, key, value) {
+    if (json_is_string(value) && !json_equal(value, json_object_get(b, key)))
+      return false;
+  }
+  return true;
+}
+
+static const json_t *find_table(const json_t *root, const json_t *like)
+{
+  size_t i;
+  json_t *table;
+  json_array_foreach(json_object_get(root, "tables"), i, table) {
+    if (json_equal(json_object_get(table, "name"), json_object_get(like, "name")) &&
+        json_equal(json_object_get(table, "title"), json_object_get(like, "title")))
+      return table;
+  }
+  return NULL;
+}
+
+static double *samples_of(const json_t *row, size_t *count)
+{
+  const json_t *list = json_object_get(row, "samples_s");
+  *count = json_array_size(list);
+  double *samples = *count > 0 ? malloc(*count * sizeof *samples) : NULL;
+  for (size_t i = 0; samples != NULL && i < *count; i++)
+    samples[i] = json_number_value(json_array_get(list, i));
+  return samples;
+}
+
+typedef struct {
+  FILE *file;
+  size_t cases, slower, faster;
+} comparison;
+
+static void compare_rows(comparison *c, const char *table, const json_t *before, const json_t *after)
+{
+  const double significant = 0.01, worth = 0.03;
+  size_t n, m;
+  double *x = samples_of(before, &n), *y = samples_of(after, &m);
+  if (x != NULL && y != NULL) {
+    const double p = bench_mann_whitney(x, n, y, m);
+    const double old = measure_median(x, n), new = measure_median(y, m), change = new / old - 1;
+    const bool differs = p < significant && fabs(change) > worth;
+    c->cases++;
+    c->slower += differs && change > 0;
+    c->faster += differs && change < 0;
+    const char *shape = json_string_value(json_object_get(after, "shape"));
+    const char *name = json_string_value(json_object_get(after, "name"));
+    fprintf(c->file, "%-12s %-32s %-20s %11.3f µs %11.3f µs %+7.1f %%  p %.2g  %s\n", table, name != NULL ? name : "",
+            shape != NULL ? shape : "", old * 1e6, new * 1e6, 100 * change, p,
+            !differs ? "same" : change > 0 ? "SLOWER" : "faster");
+  }
+  free(x);
+  free(y);
+}
+
+static void compare_tables(comparison *c, const json_t *before, const json_t *after)
+{
+  size_t i, k;
+  json_t *table, *row, *old;
+  json_array_foreach(json_object_get(after, "tables"), i, table) {
+    const json_t *other = find_table(before, table);
+    json_array_foreach(json_object_get(table, "rows"), k, row) {
+      size_t j;
+      json_array_foreach(json_object_get(other, "rows"), j, old) {
+        if (same_case(row, old)) {
+          compare_rows(c, json_string_value(json_object_get(table, "name")), old, row);
+          break;
+        }
+      }
+    }
+  }
+}
+
+cdl_status bench_compare_reports(const char *before, const char *after, FILE *file, bool *slower)
+{
+  json_t *a = NULL, *b = NULL;
+  comparison c = {.file = file};
+  cdl_status status = read_report(before, &a);
+  if (status == CDL_OK)
+    status = read_report(after, &b);
+  if (status == CDL_OK) {
+    compare_tables(&c, a, b);
+    if (c.cases == 0)
+      status = cdl_fail(CDL_DATA, "%s and %s have no measured case in common", before, after);
+    else
+      fprintf(file, "%zu cases: %zu slower, %zu faster\n", c.cases, c.slower, c.faster);
+  }
+  json_decref(a);
+  json_decref(b);
+  *slower = c.slower > 0;
+  return status;
+}

@@ -1,0 +1,418 @@
+/* Maps, norms, softmax, dropout, optimizer: bound by memory. The shapes are those of RoBERTa-base's activations. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/bench.h"
+
+enum { SEQUENCES = 20, LENGTH = 55, TOKENS = SEQUENCES * LENGTH, HIDDEN = 768, WIDE = 3072, FLAT = 1 << 22 };
+
+typedef struct {
+  cdl_queue *queue;
+  cdl_op op;
+  union {
+    cdl_copy_args copy;
+    cdl_permute_args permute;
+    cdl_gather_rows_args gather_rows;
+    cdl_axpby_args axpby;
+    cdl_binary_args binary;
+    cdl_unary_args unary;
+    cdl_unary_grad_args unary_grad;
+    cdl_reduce_args reduce;
+    cdl_softmax_args softmax;
+    cdl_softmax_grad_args softmax_grad;
+    cdl_layer_norm_args layer_norm;
+    cdl_layer_norm_grad_args layer_norm_grad;
+    cdl_add_layer_norm_args add_layer_norm;
+    cdl_dropout_args dropout;
+    cdl_adamw_args adamw;
+  } args;
+  cdl_packing packing;
+  int32_t offsets[SEQUENCES + 1], examples[SEQUENCES];
+  cdl_tensor out, in[3]; /* what the truth is computed from, as before the call */
+  float *y, *x[3];       /* the same on the host */
+  int64_t columns;       /* of out and in[0] */
+} element_case;
+
+static void run_case(void *context)
+{
+  const element_case *c = context;
+  switch (c->op) {
+#define RUN(name)                      \
+  case CDL_OP_##name:                  \
+    cdl_##name(c->queue, &c->args.name); \
+    break;
+    RUN(copy)
+    RUN(permute)
+    RUN(gather_rows)
+    RUN(axpby)
+    RUN(binary)
+    RUN(unary)
+    RUN(unary_grad)
+    RUN(reduce)
+    RUN(softmax)
+    RUN(softmax_grad)
+    RUN(layer_norm)
+    RUN(layer_norm_grad)
+    RUN(add_layer_norm)
+    RUN(dropout)
+    RUN(adamw)
+#undef RUN
+  default:
+    break;
+  }
+}
+
+#define SET(c, name, ...) \
+  ((c)->op = CDL_OP_##name, (c)->args.name = (cdl_##name##_args){.size = sizeof(cdl_##name##_args), __VA_ARGS__})
+
+/* ---- Each case: its arguments, and the truth in float64 for one element --------------------------------------------------- */
+
+static cdl_tensor in(bench_samples *s, element_case *c, int i, int64_t rows, int64_t columns)
+{
+  return c->in[i] = bench_sample(s, rows, columns, 1);
+}
+
+static cdl_tensor out(bench_samples *s, element_case *c, int64_t rows, int64_t columns)
+{
+  c->columns = columns;
+  return c->out = bench_sample(s, rows, columns, 0);
+}
+
+static double x_at(const element_case *c, int k, int64_t i, int64_t j)
+{
+  return (double)c->x[k][i * c->columns + j];
+}
+
+static void make_copy(bench_samples *s, element_case *c)
+{
+  SET(c, copy, .out = out(s, c, 1024, FLAT / 1024), .x = in(s, c, 0, 1024, FLAT / 1024));
+}
+
+static double true_copy(const element_case *c, int64_t i, int64_t j)
+{
+  return x_at(c, 0, i, j);
+}
+
+static void make_transpose(bench_samples *s, element_case *c)
+{
+  SET(c, permute, .out = out(s, c, HIDDEN, WIDE), .x = in(s, c, 0, WIDE, HIDDEN), .order = {0, 1, 3, 2});
+}
+
+static double true_transpose(const element_case *c, int64_t i, int64_t j)
+{
+  return (double)c->x[0][j * HIDDEN + i];
+}
+
+/* Row r of the output is row 7 r mod 1024 of the table. */
+static void make_gather(bench_samples *s, element_case *c)
+{
+  int32_t index[TOKENS];
+  for (int32_t i = 0; i < TOKENS; i++)
+    index[i] = 7 * i % 1024;
+  SET(c, gather_rows, .out = out(s, c, TOKENS, HIDDEN), .table = in(s, c, 0, 1024, HIDDEN),
+      .index = bench_sample_integers(s, index, TOKENS));
+}
+
+static double true_gather(const element_case *c, int64_t i, int64_t j)
+{
+  return x_at(c, 0, 7 * i % 1024, j);
+}
+
+static void make_axpby(bench_samples *s, element_case *c)
+{
+  const cdl_tensor y = out(s, c, 1024, FLAT / 1024);
+  SET(c, axpby, .out = y, .x = in(s, c, 0, 1024, FLAT / 1024), .alpha = 0.5F, .beta = 0.25F);
+}
+
+static double true_axpby(const element_case *c, int64_t i, int64_t j)
+{
+  return 0.5 * x_at(c, 0, i, j); /* out was zero */
+}
+
+static void make_bias(bench_samples *s, element_case *c)
+{
+  SET(c, binary, .out = out(s, c, TOKENS, WIDE), .x = in(s, c, 0, TOKENS, WIDE), .y = in(s, c, 1, 1, WIDE),
+      .function = CDL_BINARY_ADD);
+}
+
+static double true_bias(const element_case *c, int64_t i, int64_t j)
+{
+  return x_at(c, 0, i, j) + x_at(c, 1, 0, j);
+}
+
+static void make_gelu(bench_samples *s, element_case *c)
+{
+  SET(c, unary, .out = out(s, c, TOKENS, WIDE), .x = in(s, c, 0, TOKENS, WIDE), .function = CDL_UNARY_ACTIVATION,
+      .activation = CDL_ACTIVATION_GELU);
+}
+
+static double true_gelu(const element_case *c, int64_t i, int64_t j)
+{
+  const double x = x_at(c, 0, i, j);
+  return 0.5 * x * (1 + erf(x / sqrt(2.0)));
+}
+
+static void make_gelu_grad(bench_samples *s, element_case *c)
+{
+  SET(c, unary_grad, .d_x = out(s, c, TOKENS, WIDE), .d_out = in(s, c, 0, TOKENS, WIDE),
+      .x = in(s, c, 1, TOKENS, WIDE), .activation = CDL_ACTIVATION_GELU);
+}
+
+static double true_gelu_grad(const element_case *c, int64_t i, int64_t j)
+{
+  const double x = x_at(c, 1, i, j);
+  return x_at(c, 0, i, j) * (0.5 * (1 + erf(x / sqrt(2.0))) + x * exp(-x * x / 2) / sqrt(2 * 3.14159265358979323846));
+}
+
+static void make_column_sum(bench_samples *s, element_case *c)
+{
+  SET(c, reduce, .out = out(s, c, 1, WIDE), .x = in(s, c, 0, TOKENS, WIDE), .function = CDL_REDUCE_SUM, .axis = 2);
+}
+
+static double true_column_sum(const element_case *c, int64_t i, int64_t j)
+{
+  double sum = 0;
+  (void)i;
+  for (int64_t k = 0; k < TOKENS; k++)
+    sum += x_at(c, 0, k, j);
+  return sum;
+}
+
+enum { SCORE_ROWS = 12 * TOKENS };
+
+static void make_softmax(bench_samples *s, element_case *c)
+{
+  SET(c, softmax, .out = out(s, c, SCORE_ROWS, LENGTH), .x = in(s, c, 0, SCORE_ROWS, LENGTH), .scale = 2);
+}
+
+static double true_softmax(const element_case *c, int64_t i, int64_t j)
+{
+  double sum = 0;
+  for (int64_t k = 0; k < LENGTH; k++)
+    sum += exp(2 * (x_at(c, 0, i, k) - x_at(c, 0, i, j)));
+  return 1 / sum;
+}
+
+static void make_softmax_grad(bench_samples *s, element_case *c)
+{
+  SET(c, softmax_grad, .d_x = out(s, c, SCORE_ROWS, LENGTH), .d_out = in(s, c, 0, SCORE_ROWS, LENGTH),
+      .out = in(s, c, 1, SCORE_ROWS, LENGTH), .scale = 2);
+}
+
+static double true_softmax_grad(const element_case *c, int64_t i, int64_t j)
+{
+  double dot = 0;
+  for (int64_t k = 0; k < LENGTH; k++)
+    dot += x_at(c, 0, i, k) * x_at(c, 1, i, k);
+  return 2 * x_at(c, 1, i, j) * (x_at(c, 0, i, j) - dot);
+}
+
+static void make_norm(bench_samples *s, element_case *c)
+{
+  const cdl_tensor mean = bench_sample_constant(s, TOKENS, 0), rstd = bench_sample_constant(s, TOKENS, 0);
+  SET(c, layer_norm, .out = out(s, c, TOKENS, HIDDEN), .x = in(s, c, 0, TOKENS, HIDDEN),
+      .gain = bench_sample_constant(s, HIDDEN, 1.5), .bias = bench_sample_constant(s, HIDDEN, 0.25), .mean = mean,
+      .rstd = rstd, .epsilon = 1e-5F);
+}
+
+/* Mean and 1 / deviation of row i of the sum of the first `inputs` inputs. */
+static void row_moments(const element_case *c, int inputs, int64_t i, double *mean, double *rstd)
+{
+  double sum = 0, squares = 0;
+  for (int64_t k = 0; k < HIDDEN; k++)
+    sum += x_at(c, 0, i, k) + (inputs > 1 ? x_at(c, 1, i, k) : 0);
+  *mean = sum / HIDDEN;
+  for (int64_t k = 0; k < HIDDEN; k++) {
+    const double d = x_at(c, 0, i, k) + (inputs > 1 ? x_at(c, 1, i, k) : 0) - *mean;
+    squares += d * d;
+  }
+  *rstd = 1 / sqrt(squares / HIDDEN + 1e-5);
+}
+
+static double true_norm(const element_case *c, int64_t i, int64_t j)
+{
+  double mean, rstd;
+  row_moments(c, 1, i, &mean, &rstd);
+  return (x_at(c, 0, i, j) - mean) * rstd * 1.5 + 0.25;
+}
+
+static void make_add_norm(bench_samples *s, element_case *c)
+{
+  const cdl_tensor mean = bench_sample_constant(s, TOKENS, 0), rstd = bench_sample_constant(s, TOKENS, 0);
+  SET(c, add_layer_norm, .out = out(s, c, TOKENS, HIDDEN), .sum = bench_sample(s, TOKENS, HIDDEN, 0),
+      .x = in(s, c, 0, TOKENS, HIDDEN), .residual = in(s, c, 1, TOKENS, HIDDEN),
+      .gain = bench_sample_constant(s, HIDDEN, 1.5), .bias = bench_sample_constant(s, HIDDEN, 0.25), .mean = mean,
+      .rstd = rstd, .epsilon = 1e-5F);
+}
+
+static double true_add_norm(const element_case *c, int64_t i, int64_t j)
+{
+  double mean, rstd;
+  row_moments(c, 2, i, &mean, &rstd);
+  return (x_at(c, 0, i, j) + x_at(c, 1, i, j) - mean) * rstd * 1.5 + 0.25;
+}
+
+/* Mean 0.125 and rstd 0.75, whatever x is: the op takes them as they come. */
+static void make_norm_grad(bench_samples *s, element_case *c)
+{
+  SET(c, layer_norm_grad, .d_x = out(s, c, TOKENS, HIDDEN), .d_out = in(s, c, 0, TOKENS, HIDDEN),
+      .x = in(s, c, 1, TOKENS, HIDDEN), .gain = bench_sample_constant(s, HIDDEN, 1.5),
+      .mean = bench_sample_constant(s, TOKENS, 0.125), .rstd = bench_sample_constant(s, TOKENS, 0.75));
+}
+
+static double true_norm_grad(const element_case *c, int64_t i, int64_t j)
+{
+  double sum = 0, dot = 0;
+  for (int64_t k = 0; k < HIDDEN; k++) {
+    const double g = 1.5 * x_at(c, 0, i, k), normed = (x_at(c, 1, i, k) - 0.125) * 0.75;
+    sum += g;
+    dot += g * normed;
+  }
+  const double normed = (x_at(c, 1, i, j) - 0.125) * 0.75;
+  return 0.75 * (1.5 * x_at(c, 0, i, j) - sum / HIDDEN - normed * dot / HIDDEN);
+}
+
+static void make_dropout(bench_samples *s, element_case *c)
+{
+  const cdl_step_record record = {.step = 3, .seed = {11, 12}};
+  for (int32_t i = 0; i <= SEQUENCES; i++)
+    c->offsets[i] = i * LENGTH;
+  for (int32_t i = 0; i < SEQUENCES; i++)
+    c->examples[i] = 100 + i;
+  c->packing = (cdl_packing){.offsets = bench_sample_integers(s, c->offsets, SEQUENCES + 1),
+                             .examples = bench_sample_integers(s, c->examples, SEQUENCES),
+                             .host_offsets = c->offsets,
+                             .host_examples = c->examples,
+                             .sequences = SEQUENCES,
+                             .tokens = TOKENS,
+                             .longest = LENGTH};
+  SET(c, dropout, .out = out(s, c, TOKENS, HIDDEN), .x = in(s, c, 0, TOKENS, HIDDEN), .packing = &c->packing,
+      .mask = {.probability = 0.125F, .purpose = CDL_RANDOM_TEST, .layer = 5,
+               .step = bench_sample_bytes(s, &record, sizeof record)});
+}
+
+static double true_dropout(const element_case *c, int64_t i, int64_t j)
+{
+  const uint32_t e = (uint32_t)(i % LENGTH * HIDDEN + j);
+  const cdl_philox_words words =
+      cdl_random_block(11 | (uint64_t)12 << 32, CDL_RANDOM_TEST, 5, 3, (uint32_t)(100 + i / LENGTH), e / 4);
+  return words.word[e % 4] >= cdl_random_threshold(0.125) ? x_at(c, 0, i, j) / (1 - 0.125) : 0;
+}
+
+static void make_adamw(bench_samples *s, element_case *c)
+{
+  const cdl_step_record record = {.learning_rate = 1e-3F, .correction1 = 0.5F, .correction2 = 0.25F};
+  const cdl_tensor parameter = out(s, c, 1024, FLAT / 1024);
+  SET(c, adamw, .parameter = parameter, .moment1 = bench_sample(s, 1024, FLAT / 1024, 0),
+      .moment2 = bench_sample(s, 1024, FLAT / 1024, 0), .gradient = in(s, c, 0, 1024, FLAT / 1024),
+      .step = bench_sample_bytes(s, &record, sizeof record), .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .rate = 1);
+}
+
+/* From zeros: m = 0.1 g, v = 0.001 g². */
+static double true_adamw(const element_case *c, int64_t i, int64_t j)
+{
+  const double g = x_at(c, 0, i, j);
+  return -(double)1e-3F * (0.1 * g / 0.5) / (sqrt(0.001 * g * g) / sqrt(0.25) + 1e-8);
+}
+
+typedef struct {
+  const char *what, *shape;
+  void (*make)(bench_samples *s, element_case *c);
+  double (*truth)(const element_case *c, int64_t i, int64_t j);
+  double bytes; /* read and written by a call */
+  double bound; /* relative to max(1, |truth|) */
+  bool quick;
+} element_kind;
+
+#define BYTES(floats) (4.0 * (floats))
+
+static const element_kind kinds[] = {
+    {"copy", "4194304", make_copy, true_copy, BYTES(2.0 * FLAT), 0, true},
+    {"axpby", "4194304", make_axpby, true_axpby, BYTES(3.0 * FLAT), 1e-6, true},
+    {"adamw", "4194304", make_adamw, true_adamw, BYTES(7.0 * FLAT), 1e-5, true},
+    {"transpose", "3072x768", make_transpose, true_transpose, BYTES(2.0 * WIDE * HIDDEN), 0, false},
+    {"gather rows", "1100x768", make_gather, true_gather, BYTES(2.0 * TOKENS * HIDDEN), 0, false},
+    {"add bias", "1100x3072", make_bias, true_bias, BYTES(2.0 * TOKENS * WIDE), 1e-6, true},
+    {"GELU", "1100x3072", make_gelu, true_gelu, BYTES(2.0 * TOKENS * WIDE), 1e-6, true},
+    {"GELU gradient", "1100x3072", make_gelu_grad, true_gelu_grad, BYTES(3.0 * TOKENS * WIDE), 2e-6, true},
+    {"sum of columns", "1100x3072", make_column_sum, true_column_sum, BYTES(1.0 * TOKENS * WIDE), 1e-4, false},
+    {"softmax", "13200x55", make_softmax, true_softmax, BYTES(2.0 * SCORE_ROWS * LENGTH), 2e-6, true},
+    {"softmax gradient", "13200x55", make_softmax_grad, true_softmax_grad, BYTES(3.0 * SCORE_ROWS * LENGTH), 1e-5, false},
+    {"layer norm", "1100x768", make_norm, true_norm, BYTES(2.0 * TOKENS * HIDDEN), 1e-5, true},
+    {"add, layer norm", "1100x768", make_add_norm, true_add_norm, BYTES(4.0 * TOKENS * HIDDEN), 1e-5, true},
+    {"layer norm gradient", "1100x768", make_norm_grad, true_norm_grad, BYTES(3.0 * TOKENS * HIDDEN), 1e-5, true},
+    {"dropout", "1100x768", make_dropout, true_dropout, BYTES(2.0 * TOKENS * HIDDEN), 1e-6, true},
+};
+
+/* ---- The workload ---------------------------------------------------------------------------------------------------- */
+
+static cdl_status check_places(const element_kind *k, const element_case *c)
+{
+  enum { PLACES = 200 };
+  cdl_random random = cdl_random_start(2, CDL_RANDOM_TEST, 3, 0);
+  for (int place = 0; place < PLACES; place++) {
+    const int64_t at = (int64_t)cdl_random_below(&random, (uint64_t)cdl_elements(c->out));
+    const double truth = k->truth(c, at / c->columns, at % c->columns);
+    CDL_TRY(bench_compare(k->what, at, (double)c->y[at], truth, k->bound * fmax(1, fabs(truth))));
+  }
+  return CDL_OK;
+}
+
+static cdl_status check_case(const element_kind *k, element_case *c)
+{
+  cdl_status status = CDL_OK;
+  for (int i = 0; status == CDL_OK && i < 3; i++)
+    if (cdl_present(c->in[i]))
+      status = bench_download(c->queue, c->in[i], &c->x[i]);
+  if (status == CDL_OK) {
+    run_case(c);
+    status = bench_download(c->queue, c->out, &c->y);
+  }
+  if (status == CDL_OK)
+    status = check_places(k, c);
+  for (int i = 0; i < 3; i++)
+    free(c->x[i]);
+  free(c->y);
+  return status;
+}
+
+static cdl_status run_kind(bench *b, bench_samples *s, const element_kind *k)
+{
+  element_case c = {.queue = b->queue};
+  measurement m = {0};
+  k->make(s, &c);
+  CDL_TRY(s->status);
+  CDL_TRY(check_case(k, &c));
+  CDL_TRY(measure_run(b->queue, &b->effort, run_case, &c, &m));
+  report *r = &b->report;
+  report_add_row(r);
+  report_text(r, "name", k->what);
+  report_text(r, "shape", k->shape);
+  report_text(r, "path", cdl_path_name(cdl_op_path(b->backend, c.op, &c.args)));
+  report_timing(r, &m);
+  report_number(r, "bytes_per_s", k->bytes / m.median);
+  measure_release(&m);
+  return CDL_OK;
+}
+
+cdl_status bench_elementwise(bench *b)
+{
+  static const report_column columns[] = {{"name", "op", REPORT_TEXT},
+                                          {"shape", "shape", REPORT_TEXT},
+                                          {"path", "path", REPORT_TEXT},
+                                          REPORT_TIMING_COLUMNS,
+                                          {"bytes_per_s", "GB/s", REPORT_BYTES_PER_S}};
+  report_add_table(&b->report, "elementwise", "elementwise: bound by memory, float32", columns,
+                   sizeof columns / sizeof columns[0]);
+  cdl_status status = CDL_OK;
+  for (size_t i = 0; status == CDL_OK && i < sizeof kinds / sizeof kinds[0]; i++) {
+    if (b->options.quick && !kinds[i].quick)
+      continue;
+    bench_progress("elementwise", kinds[i].what);
+    bench_samples s = bench_samples_begin(b->queue, 4);
+    status = run_kind(b, &s, &kinds[i]);
+    bench_samples_release(&s);
+  }
+  return status;
+}

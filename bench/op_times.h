@@ -1,0 +1,32 @@
+/* Where a step's time goes, op by op: each call is timed between two syncs. */
+#ifndef CONDLORA_BENCH_OP_TIMES_H
+#define CONDLORA_BENCH_OP_TIMES_H
+
+#include "bench/bench.h"
+
+enum { OP_LABEL_BYTES = 64 };
+
+/* Calls of one op on one shape, rows aside. */
+typedef struct {
+  char label[OP_LABEL_BYTES]; /* "linear 1536x384" */
+  cdl_op op;
+  cdl_path path;
+  double seconds, calls, operations; /* in all */
+} op_time;
+
+typedef struct {
+  op_time *item;
+  size_t count, capacity;
+  int32_t sequences; /* fewer rows than tokens: a call for first tokens alone */
+  double started;
+  cdl_status status;
+} op_times;
+
+void op_times_begin(op_times *times, cdl_backend *backend, int32_t sequences);
+CDL_MUST_USE cdl_status op_times_end(op_times *times, cdl_backend *backend);
+void op_times_release(op_times *times);
+
+/* A table of what each op takes of a step, longest first. `steps` were observed, in `seconds` together. */
+void op_times_report(op_times *times, report *r, const char *title, double steps, double seconds);
+
+#endif

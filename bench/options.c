@@ -1,0 +1,173 @@
+#include "bench/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const bench_workload_names[BENCH_WORKLOADS] = {"gemm", "svd", "elementwise", "attention", "train"};
+
+typedef enum { FLAG, TEXT, WHOLE, REAL, TWO_FILES } option_kind;
+
+typedef struct {
+  option_kind kind;
+  const char *name;
+  void *target; /* bool *, const char **, int64_t *, double * or const char *[2] */
+  const char *placeholder, *help;
+} option;
+
+enum { OPTIONS = 15 };
+
+static void list_options(bench_command *c, option list[OPTIONS])
+{
+  bench_options *o = &c->options;
+  const option all[OPTIONS] = {
+      {TEXT, "backend", &o->backend, "NAME", "where to measure: cpu, or a plug-in with a device [auto]"},
+      {WHOLE, "threads", &o->threads, "N", "of the CPU; 0: every core [0]"},
+      {TEXT, "clock", &o->clock, "wall|processor", "which time counts: with --threads 1, the processor's is steady on a busy machine [wall]"},
+      {FLAG, "quick", &o->quick, NULL, "fewer and shorter cases: half a minute on two cores"},
+      {TEXT, "format", &o->format, "text|markdown|json|csv", "of the report [text]"},
+      {TEXT, "output", &o->output, "FILE", "the report goes here instead of standard output"},
+      {TEXT, "model", &o->model, "DIR", "train: this Hugging Face folder; default: RoBERTa-base's shape, random weights"},
+      {TEXT, "lengths", &o->lengths, "mrpc|rte|N",
+       "train: tokens of an example, as in that task or N each [rte; with --model mrpc]"},
+      {TEXT, "task", &o->task, "NAME", "train: examples of this GLUE task instead; wants --model and --data"},
+      {TEXT, "data", &o->data, "DIR", "train: folder that holds one folder a task"},
+      {WHOLE, "batch-size", &o->batch_size, "N", "train: examples a batch [16]"},
+      {REAL, "seconds", &o->seconds, "S", "train: how long to measure [40; quick 4]"},
+      {FLAG, "ops", &o->ops, NULL, "train: also what each op takes of a step"},
+      {TWO_FILES, "compare", c->compare, "A B",
+       "two JSON reports: which cases of B are slower or faster than A's; exit status 3 where one is slower"},
+      {FLAG, "version", &c->version, NULL, "print the version"},
+  };
+  memcpy(list, all, sizeof all);
+}
+
+static bool is_listed(const char *choices, const char *value)
+{
+  const size_t n = strlen(value);
+  for (const char *c = choices;; c++) {
+    const char *end = strchrnul(c, '|');
+    if ((size_t)(end - c) == n && memcmp(c, value, n) == 0)
+      return true;
+    if (*end == '\0')
+      return false;
+    c = end;
+  }
+}
+
+static cdl_status set_number(const option *o, const char *value)
+{
+  char *end;
+  errno = 0;
+  const double number = o->kind == WHOLE ? (double)strtoll(value, &end, 10) : strtod(value, &end);
+  if (!isdigit((unsigned char)value[0]) || *end != '\0' || errno != 0 || number > 1e9)
+    return cdl_fail(CDL_USAGE, "--%s wants a %snumber from 0, not '%s'", o->name, o->kind == WHOLE ? "whole " : "", value);
+  if (o->kind == WHOLE)
+    *(int64_t *)o->target = (int64_t)number;
+  else
+    *(double *)o->target = number;
+  return CDL_OK;
+}
+
+/* An option at arguments[*at], with its values. */
+static cdl_status read_option(const option *list, int count, char **arguments, int *at)
+{
+  const char *argument = arguments[*at] + 2, *equals = strchr(argument, '=');
+  const size_t length = equals != NULL ? (size_t)(equals - argument) : strlen(argument);
+  const option *o = NULL;
+  for (int i = 0; i < OPTIONS; i++)
+    if (strlen(list[i].name) == length && memcmp(list[i].name, argument, length) == 0)
+      o = &list[i];
+  if (o == NULL)
+    return cdl_fail(CDL_USAGE, "there is no option --%.*s; bench-condlora --help lists them", (int)length, argument);
+  if (o->kind == FLAG) {
+    if (equals != NULL)
+      return cdl_fail(CDL_USAGE, "--%s takes no value", o->name);
+    *(bool *)o->target = true;
+    return CDL_OK;
+  }
+  const int values = o->kind == TWO_FILES ? 2 : 1;
+  if ((equals == NULL && *at + values >= count) || (equals != NULL && values > 1))
+    return cdl_fail(CDL_USAGE, "--%s wants %s", o->name, o->placeholder);
+  const char *value = equals != NULL ? equals + 1 : arguments[++*at];
+  if (o->kind == WHOLE || o->kind == REAL)
+    return set_number(o, value);
+  const bool choice = strcmp(o->name, "format") == 0 || strcmp(o->name, "clock") == 0;
+  if (choice && !is_listed(o->placeholder, value))
+    return cdl_fail(CDL_USAGE, "--%s is one of %s, not '%s'", o->name, o->placeholder, value);
+  ((const char **)o->target)[0] = value;
+  if (values > 1)
+    ((const char **)o->target)[1] = arguments[++*at];
+  return CDL_OK;
+}
+
+static cdl_status read_workload(const char *name, bench_command *c)
+{
+  for (int w = 0; w < BENCH_WORKLOADS; w++)
+    if (strcmp(bench_workload_names[w], name) == 0) {
+      c->wanted[w] = true;
+      return CDL_OK;
+    }
+  return cdl_fail(CDL_USAGE, "there is no workload '%s': gemm, svd, elementwise, attention or train", name);
+}
+
+static cdl_status check(const bench_command *c)
+{
+  const bench_options *o = &c->options;
+  if (o->task != NULL && (o->model == NULL || o->data == NULL))
+    return cdl_fail(CDL_USAGE, "--task wants --model DIR, for the tokenizer, and --data DIR");
+  if (o->data != NULL && o->task == NULL)
+    return cdl_fail(CDL_USAGE, "--data wants --task NAME");
+  if (o->task != NULL && o->lengths != NULL)
+    return cdl_fail(CDL_USAGE, "--lengths and --task both say how long examples are: give one");
+  if (o->batch_size < 1)
+    return cdl_fail(CDL_USAGE, "--batch-size is at least 1");
+  return CDL_OK;
+}
+
+cdl_status bench_command_read(int count, char **arguments, bench_command *c)
+{
+  *c = (bench_command){.options = {.backend = "auto", .clock = "wall", .format = "text", .batch_size = 16}};
+  option list[OPTIONS];
+  list_options(c, list);
+  bool any = false;
+  for (int i = 0; i < count; i++) {
+    if (strcmp(arguments[i], "--help") == 0 || strcmp(arguments[i], "-h") == 0) {
+      c->help = true;
+      return CDL_OK;
+    }
+    if (strncmp(arguments[i], "--", 2) == 0) {
+      CDL_TRY(read_option(list, count, arguments, &i));
+    } else {
+      CDL_TRY(read_workload(arguments[i], c));
+      any = true;
+    }
+  }
+  for (int w = 0; !any && w < BENCH_WORKLOADS; w++)
+    c->wanted[w] = true;
+  return check(c);
+}
+
+void bench_command_help(void)
+{
+  bench_command c;
+  option list[OPTIONS];
+  list_options(&c, list);
+  puts("usage: bench-condlora [OPTION …] [WORKLOAD …]\n"
+       "Measures a backend. Each result is held against float64 before it is timed.\n\n"
+       "  gemm         matrix products of encoders' shapes\n"
+       "  svd          thin singular value decompositions\n"
+       "  elementwise  maps, norms, softmax, optimizer: bound by memory\n"
+       "  attention    within packed sequences, forward and backward\n"
+       "  train        a training step with LoRA and with CondLoRA, beside its own matrix products alone\n\n"
+       "Without a workload all are run.\n");
+  for (int i = 0; i < OPTIONS; i++) {
+    char left[64];
+    snprintf(left, sizeof left, "--%s %s", list[i].name, list[i].placeholder != NULL ? list[i].placeholder : "");
+    printf("  %-32s %s\n", left, list[i].help);
+  }
+  puts("  --help                           this text\n\n"
+       "Exit status: 0 done, 1 failed (a wrong result too), 2 wrong usage, 3 slower (--compare).");
+}

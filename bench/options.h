@@ -1,0 +1,21 @@
+/* The command line of bench-condlora. */
+#ifndef CONDLORA_BENCH_OPTIONS_H
+#define CONDLORA_BENCH_OPTIONS_H
+
+#include "bench/bench.h"
+
+enum { BENCH_WORKLOADS = 5 };
+
+typedef struct {
+  bench_options options;
+  bool help, version, wanted[BENCH_WORKLOADS]; /* in the order of bench_workload_names */
+  const char *compare[2]; /* two reports instead of a run; NULL */
+} bench_command;
+
+extern const char *const bench_workload_names[BENCH_WORKLOADS];
+
+/* USAGE, naming the argument and what was expected. */
+CDL_MUST_USE cdl_status bench_command_read(int count, char **arguments, bench_command *command);
+void bench_command_help(void);
+
+#endif

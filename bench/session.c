@@ -1,0 +1,251 @@
+#include "bench/session.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "condlora/random.h"
+#include "train/evaluate.h"
+
+/* ---- Weights --------------------------------------------------------------------------------------------------------- */
+
+enum { DRAWN = 1 << 20 }; /* normals, used again and again: drawing a hundred million would take seconds */
+
+static bool ends_with(const char *name, const char *end)
+{
+  const size_t n = strlen(name), m = strlen(end);
+  return n >= m && strcmp(name + n - m, end) == 0;
+}
+
+/* N(0, 0.02²), gains 1, biases 0. */
+static void draw(cdl_queue *queue, const cdl_parameter *p, const float *normals, float *staging)
+{
+  const int64_t count = cdl_elements(p->value);
+  if (p->role != CDL_ROLE_WEIGHT) {
+    const bool gain = p->role == CDL_ROLE_NORM && ends_with(p->name, ".weight");
+    cdl_fill(queue, CDL_ARGS(fill, .out = p->value, .value = gain ? 1 : 0));
+    return;
+  }
+  for (int64_t at = 0; at < count; at += DRAWN) {
+    const int64_t n = count - at < DRAWN ? count - at : DRAWN;
+    memcpy(staging + at, normals, (size_t)n * sizeof *staging);
+  }
+  cdl_upload(queue, p->value, staging, (size_t)count * sizeof *staging);
+}
+
+static cdl_status draw_all(cdl_queue *queue, cdl_encoder *encoder)
+{
+  const size_t count = cdl_encoder_parameter_count(encoder);
+  const cdl_parameter *parameters = cdl_encoder_parameters(encoder);
+  int64_t largest = 0;
+  for (size_t i = 0; i < count; i++)
+    largest = cdl_elements(parameters[i].value) > largest ? cdl_elements(parameters[i].value) : largest;
+  float *normals = malloc(DRAWN * sizeof *normals), *staging = malloc((size_t)(largest + 1) * sizeof *staging);
+  if (normals == NULL || staging == NULL) {
+    free(normals);
+    free(staging);
+    return cdl_fail(CDL_MEMORY, "out of memory: random weights");
+  }
+  cdl_random random = cdl_random_start(1, CDL_RANDOM_TEST, 1, 0);
+  for (size_t i = 0; i < DRAWN; i++)
+    normals[i] = (float)(0.02 * cdl_random_normal(&random));
+  for (size_t i = 0; i < count; i++)
+    draw(queue, &parameters[i], normals, staging);
+  cdl_encoder_weights_changed(encoder, queue, false);
+  const cdl_status status = cdl_sync(queue);
+  free(normals);
+  free(staging);
+  return status;
+}
+
+/* ---- Opening --------------------------------------------------------------------------------------------------------- */
+
+static cdl_status open_model(cdl_job *job, const session_model *model)
+{
+  if (model->folder != NULL) {
+    const cdl_load_options options = {.labels = job->labels, .fresh_head = true, .seed = 1};
+    return cdl_encoder_load(job->queue, model->folder, &options, &job->encoder, &job->loaded);
+  }
+  CDL_TRY(cdl_encoder_create(job->queue, &model->config, job->labels, &job->encoder));
+  return draw_all(job->queue, job->encoder);
+}
+
+static cdl_status open_all(session *s, const session_model *model, const char *method, cdl_batch_bound bound)
+{
+  static const char *const targets[] = {"query", "value"};
+  cdl_job *job = &s->job;
+  CDL_TRY(open_model(job, model));
+  const cdl_adapter_settings adapter = {.method = method,
+                                        .rank = 8,
+                                        .alpha = 8,
+                                        .targets = targets,
+                                        .target_count = 2,
+                                        .train_pooler = job->loaded.fresh_pooler};
+  CDL_TRY(cdl_adapter_create(job->queue, job->encoder, &adapter, &job->adapter));
+  CDL_TRY(cdl_adapter_initialize(job->adapter, job->queue, 1));
+  const cdl_batch_limits limits = {.tokens = (int32_t)bound.tokens,
+                                   .sequences = (int32_t)bound.examples,
+                                   .longest = (int32_t)bound.longest};
+  CDL_TRY(cdl_encoder_plan(job->encoder, job->queue, limits, (cdl_batch_limits){0}));
+  const cdl_settings plain = {0};
+  CDL_TRY(cdl_loss_create(&s->loss, job, &plain, bound.examples));
+  return cdl_optimizer_create(&s->optimizer, job->queue, job->adapter, cdl_optimizer_defaults());
+}
+
+cdl_status session_open(session *s, cdl_queue *queue, const session_model *model, const char *method,
+                        cdl_batch_bound bound)
+{
+  *s = (session){.job = {.backend = cdl_queue_backend(queue), .queue = queue, .labels = 2}};
+  const cdl_status status = open_all(s, model, method, bound);
+  if (status != CDL_OK)
+    session_close(s);
+  return status;
+}
+
+void session_close(session *s)
+{
+  cdl_optimizer_release(&s->optimizer);
+  cdl_loss_release(&s->loss);
+  cdl_adapter_destroy(s->job.adapter);
+  cdl_encoder_destroy(s->job.encoder);
+  *s = (session){0};
+}
+
+/* ---- Steps ----------------------------------------------------------------------------------------------------------- */
+
+/* Forward pass and loss; the logits are a view until the next forward. */
+static cdl_status forward(session *s, const cdl_batch *batch, cdl_tensor *logits)
+{
+  static const cdl_dropout_rates none = {0};
+  cdl_job *job = &s->job;
+  cdl_step_record record = {.step = (uint32_t)s->step};
+  cdl_optimizer_record(&s->optimizer, 1e-4, s->step + 1, &record);
+  cdl_loss_begin_step(&s->loss, job->queue, NULL, NULL, batch->examples, &record);
+  cdl_adapter_materialize(job->adapter, job->queue);
+  cdl_adapter_zero_gradients(job->adapter, job->queue);
+  const cdl_token_batch view = cdl_batch_view(batch);
+  CDL_TRY(cdl_encoder_load_batch(job->encoder, job->queue, &view));
+  *logits = cdl_encoder_forward(job->encoder, job->queue, &none, s->loss.step, true);
+  cdl_loss_forward_backward(&s->loss, job->queue, batch, *logits, cdl_encoder_d_logits(job->encoder));
+  return cdl_queue_status(job->queue);
+}
+
+/* What follows the forward pass, but for the optimizer. */
+static void backward(session *s)
+{
+  cdl_job *job = &s->job;
+  cdl_encoder_backward(job->encoder, job->queue);
+  cdl_adapter_pull_back(job->adapter, job->queue);
+  cdl_clip_norm(job->queue, CDL_ARGS(clip_norm, .norm = s->loss.norm, .factor = s->loss.factor,
+                                     .gradient = cdl_adapter_gradients(job->adapter), .max_norm = 1));
+}
+
+cdl_status session_step(session *s, const cdl_batch *batch, float *loss, float *norm)
+{
+  cdl_tensor logits;
+  CDL_TRY(forward(s, batch, &logits));
+  backward(s);
+  cdl_optimizer_step(&s->optimizer, s->job.queue, s->loss.factor, s->loss.step);
+  s->step++;
+  CDL_TRY(cdl_loss_end_step(&s->loss, s->job.queue, loss, norm));
+  return isfinite(*loss) && isfinite(*norm)
+             ? CDL_OK
+             : cdl_fail(CDL_NUMERIC, "the loss is %g, the gradient's norm %g", (double)*loss, (double)*norm);
+}
+
+/* ---- Checking -------------------------------------------------------------------------------------------------------- */
+
+/* Loss of a batch in float64, from its logits. */
+static cdl_status loss_of(session *s, const cdl_batch *batch, double *loss)
+{
+  cdl_tensor logits;
+  CDL_TRY(forward(s, batch, &logits));
+  const size_t labels = (size_t)s->job.labels, bytes = batch->examples * labels * sizeof(float);
+  float *y = malloc(bytes + 1), told;
+  if (y == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: logits");
+  cdl_download(s->job.queue, y, logits, bytes);
+  cdl_download(s->job.queue, &told, s->loss.loss, sizeof told);
+  const cdl_status status = cdl_sync(s->job.queue);
+  *loss = 0;
+  for (size_t i = 0; status == CDL_OK && i < batch->examples; i++) {
+    const double gap = (double)y[i * labels + (size_t)(1 - batch->labels[i])] - (double)y[i * labels + (size_t)batch->labels[i]];
+    *loss += log1p(exp(gap)) / (double)batch->examples; /* two labels */
+  }
+  free(y);
+  CDL_TRY(status);
+  return fabs((double)told - *loss) <= 1e-5
+             ? CDL_OK
+             : cdl_fail(CDL_NUMERIC, "the loss is wrong: %.9g, its logits give %.9g", (double)told, *loss);
+}
+
+/* Values and gradients of all that is trained, end to end on the host. */
+typedef struct {
+  float *value, *gradient, *moved;
+  size_t count;
+} trained_numbers;
+
+static cdl_status transfer(session *s, trained_numbers *t, bool up, const float *values)
+{
+  size_t at = 0;
+  for (size_t i = 0; i < cdl_adapter_parameter_count(s->job.adapter); i++) {
+    const cdl_parameter *p = cdl_adapter_parameter(s->job.adapter, i);
+    const size_t n = (size_t)cdl_elements(p->value);
+    if (up) {
+      cdl_upload(s->job.queue, p->value, values + at, n * sizeof *values);
+    } else {
+      cdl_download(s->job.queue, t->value + at, p->value, n * sizeof *values);
+      cdl_download(s->job.queue, t->gradient + at, p->gradient, n * sizeof *values);
+    }
+    at += n;
+  }
+  return cdl_sync(s->job.queue);
+}
+
+static cdl_status loss_along(session *s, const cdl_batch *batch, trained_numbers *t, double distance, double *loss)
+{
+  for (size_t i = 0; i < t->count; i++)
+    t->moved[i] = (float)((double)t->value[i] + distance * (double)t->gradient[i]);
+  CDL_TRY(transfer(s, t, true, t->moved));
+  return loss_of(s, batch, loss);
+}
+
+static cdl_status compare_slope(session *s, const cdl_batch *batch, trained_numbers *t)
+{
+  cdl_tensor logits;
+  CDL_TRY(forward(s, batch, &logits));
+  backward(s);
+  CDL_TRY(transfer(s, t, false, NULL));
+  double squares = 0, above, below;
+  for (size_t i = 0; i < t->count; i++)
+    squares += (double)t->gradient[i] * (double)t->gradient[i];
+  const double norm = sqrt(squares);
+  if (!(norm > 0))
+    return cdl_fail(CDL_NUMERIC, "the gradient's norm is %g", norm);
+  /* The loss changes by about 2e-3 either way: far above float32's noise, and the third order is still small. */
+  const double distance = 2e-3 / squares;
+  CDL_TRY(loss_along(s, batch, t, distance, &above));
+  CDL_TRY(loss_along(s, batch, t, -distance, &below));
+  CDL_TRY(transfer(s, t, true, t->value));
+  const double slope = (above - below) / (2 * distance);
+  return fabs(slope - squares) <= 0.02 * squares
+             ? CDL_OK
+             : cdl_fail(CDL_NUMERIC, "the gradient is wrong: its squared norm is %.6g, the loss's slope along it %.6g",
+                        squares, slope);
+}
+
+cdl_status session_check(session *s, const cdl_batch *batch, const char *method)
+{
+  trained_numbers t = {0};
+  for (size_t i = 0; i < cdl_adapter_parameter_count(s->job.adapter); i++)
+    t.count += (size_t)cdl_elements(cdl_adapter_parameter(s->job.adapter, i)->value);
+  float *memory = calloc(t.count + 1, 3 * sizeof *memory);
+  if (memory == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: a check of the gradient");
+  t.value = memory;
+  t.gradient = memory + t.count;
+  t.moved = memory + 2 * t.count;
+  const cdl_status status = compare_slope(s, batch, &t);
+  free(memory);
+  return cdl_context(status, "a training step with %s", method);
+}

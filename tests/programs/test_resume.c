@@ -1,0 +1,260 @@
+/* Runs that are stopped, killed and gone on with: the same bytes as if nothing had happened. */
+#include "tests/programs/program.h"
+
+#include <signal.h>
+#include <time.h>
+
+/* A run long enough to be interrupted: dropout as the model's config has it, evaluations and checkpoints in between. */
+#define LONG_RUN                                                                                                         \
+  "train", "--model", case_file("bert-condlora-paper", "model"), "--train", case_file("bert-condlora-paper", "train.tsv"), \
+      "--text-columns", "sentence1", "--label-column", "label", "--batch-size", "4", "--epochs", "40", "--lr", "0.01",    \
+      "--checkpoint-every", "7"
+
+static void sleep_ms(unsigned milliseconds)
+{
+  const struct timespec t = {.tv_sec = milliseconds / 1000, .tv_nsec = (long)(milliseconds % 1000) * 1000000};
+  nanosleep(&t, NULL);
+}
+
+/* xorshift32: the moments of the kills, the same in every run of the test. */
+static unsigned next_random(unsigned *state)
+{
+  *state ^= *state << 13;
+  *state ^= *state >> 17;
+  *state ^= *state << 5;
+  return *state;
+}
+
+static void check_same_bytes(const char *a, const char *b, const char *file)
+{
+  const char *x, *y;
+  const size_t n = read_bytes(joined(a, file), &x), m = read_bytes(joined(b, file), &y);
+  ck_assert_msg(n == m && memcmp(x, y, n) == 0, "%s differs (%zu and %zu bytes)", file, n, m);
+}
+
+/* metrics.json but for its timing, train.jsonl but for examples_per_s. */
+static void check_same_run(const char *a, const char *b, const char *kept)
+{
+  check_same_bytes(a, b, joined(kept, strcmp(kept, "model") == 0 ? "model.safetensors" : "adapter_model.safetensors"));
+  check_same_bytes(a, b, joined(kept, strcmp(kept, "model") == 0 ? "config.json" : "adapter_config.json"));
+  check_same_bytes(a, b, "checkpoint/state.safetensors");
+  json_t *x = parsed(read_text(joined(a, "metrics.json"))), *y = parsed(read_text(joined(b, "metrics.json")));
+  json_object_del(x, "timing");
+  json_object_del(y, "timing");
+  ck_assert_msg(json_equal(x, y), "metrics.json differs");
+  const char *p = read_text(joined(a, "train.jsonl")), *q = read_text(joined(b, "train.jsonl"));
+  ck_assert_uint_eq(count_lines(p), count_lines(q));
+  static const char pace[] = ", \"examples_per_s\"";
+  for (size_t line = 1; *p != '\0'; line++) {
+    const size_t n = (size_t)(strstr(p, pace) - p), m = (size_t)(strstr(q, pace) - q);
+    ck_assert_msg(n == m && memcmp(p, q, n) == 0, "train.jsonl:%zu differs:\n%.*s\n%.*s", line, (int)n, p, (int)m, q);
+    p = strchr(p, '\n') + 1;
+    q = strchr(q, '\n') + 1;
+  }
+  ck_assert_str_eq(listed(a), listed(b));
+}
+
+/* Starts a run, and kills it after some milliseconds; again and again until it is through. */
+static void run_with_kills(const char *const *arguments, unsigned *random, unsigned kills)
+{
+  for (; kills > 0; kills--) {
+    const pid_t program = program_start(arguments);
+    sleep_ms(3 + next_random(random) % 90);
+    kill(program, SIGKILL);
+    const outcome o = program_wait(program);
+    ck_assert_msg(o.exit == 0 || o.exit == -SIGKILL, "exit status %d: %s", o.exit, o.err);
+  }
+  check_done(program_run(NULL, arguments));
+}
+
+START_TEST(kills_at_any_moment_leave_the_same_bytes)
+{
+  unsigned random = 20240607;
+  const char *whole = scratch("whole"), *killed = scratch("killed"), *alone = scratch("alone");
+  check_done(RUN(LONG_RUN, "--threads", "2", "--output", whole));
+  run_with_kills((const char *const[]){LONG_RUN, "--threads", "2", "--output", killed, "--resume", NULL}, &random, 12);
+  check_same_run(whole, killed, "adapter");
+  /* One thread, then two, and kills in between. */
+  run_with_kills((const char *const[]){LONG_RUN, "--threads", "1", "--output", alone, "--resume", NULL}, &random, 6);
+  check_same_run(whole, alone, "adapter");
+}
+END_TEST
+
+START_TEST(a_resumed_run_may_use_another_number_of_threads)
+{
+  const char *whole = scratch("whole"), *changed = scratch("changed");
+  check_done(RUN(LONG_RUN, "--threads", "1", "--output", whole));
+  const pid_t program = program_start((const char *const[]){LONG_RUN, "--threads", "1", "--output", changed, NULL});
+  sleep_ms(60);
+  kill(program, SIGKILL);
+  (void)program_wait(program);
+  check_done(RUN(LONG_RUN, "--threads", "2", "--output", changed, "--resume"));
+  check_same_run(whole, changed, "adapter");
+}
+END_TEST
+
+START_TEST(kills_of_other_methods_leave_the_same_bytes)
+{
+  static const struct {
+    const char *method, *data, *kept;
+  } runs[] = {{"full", "roberta-full", "model"}, {"bitfit", "bert-bitfit", "adapter"}, {"lora", "bert-lora", "adapter"}};
+  unsigned random = 7;
+  for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
+#define METHOD_RUN                                                                                                   \
+  "train", "--model", case_file(runs[i].data, "model"), "--train", case_file(runs[i].data, "train.tsv"),              \
+      "--text-columns", "sentence1", "--label-column", "label", "--batch-size", "4", "--accumulate", "2", "--epochs", \
+      "20", "--lr", "0.01", "--checkpoint-every", "3", "--eval-every", "4", "--early-stopping", "9", "--method", runs[i].method
+    const char *whole = scratch(runs[i].method), *killed = scratch(text_of("killed-%s", runs[i].method));
+    check_done(RUN(METHOD_RUN, "--output", whole));
+    run_with_kills((const char *const[]){METHOD_RUN, "--output", killed, "--resume", NULL}, &random, 6);
+    check_same_run(whole, killed, runs[i].kept);
+#undef METHOD_RUN
+  }
+}
+END_TEST
+
+/* Waits until the run has done a step. */
+static void await_steps(const char *out)
+{
+  for (int i = 0; i < 5000; i++) {
+    struct stat facts;
+    if (stat(joined(out, "train.jsonl"), &facts) == 0 && facts.st_size > 0)
+      return;
+    sleep_ms(2);
+  }
+  ck_abort_msg("no step after 10 s");
+}
+
+static void check_stop(int signal_number, const char *whole, const char *out)
+{
+  const pid_t program = program_start((const char *const[]){LONG_RUN, "--output", out, NULL});
+  await_steps(out);
+  kill(program, signal_number);
+  const outcome o = program_wait(program);
+  ck_assert_msg(o.exit == 128 + signal_number, "exit status %d: %s", o.exit, o.err);
+  const char *last = strstr(o.err, "condlora: stopped after step ");
+  ck_assert_msg(last != NULL && count_lines(last) == 1, "%s", o.err);
+  ck_assert_ptr_nonnull(strstr(last, "--resume"));
+  ck_assert_ptr_nonnull(strstr(last, out));
+  ck_assert_str_eq(o.out, "");
+  ck_assert(exists(joined(out, "checkpoint/state.safetensors")));
+  ck_assert(!exists(joined(out, "metrics.json")));
+  check_done(RUN(LONG_RUN, "--output", out, "--resume"));
+  check_same_run(whole, out, "adapter");
+}
+
+START_TEST(signals_save_and_say_how_to_go_on)
+{
+  const char *whole = scratch("whole");
+  check_done(RUN(LONG_RUN, "--output", whole));
+  check_stop(SIGINT, whole, scratch("interrupted"));
+  check_stop(SIGTERM, whole, scratch("terminated"));
+}
+END_TEST
+
+START_TEST(a_second_signal_ends_at_once)
+{
+  const char *out = scratch("out");
+  const pid_t program = program_start((const char *const[]){LONG_RUN, "--output", out, NULL});
+  await_steps(out);
+  /* Both wait for the stopped program and arrive before it can take another step. */
+  kill(program, SIGSTOP);
+  kill(program, SIGINT);
+  kill(program, SIGTERM);
+  kill(program, SIGCONT);
+  const outcome o = program_wait(program);
+  ck_assert_msg(o.exit == 130 || o.exit == 143, "exit status %d: %s", o.exit, o.err);
+  ck_assert_ptr_null(strstr(o.err, "stopped after"));
+}
+END_TEST
+
+START_TEST(resume_without_a_checkpoint_starts_afresh)
+{
+  const char *whole = scratch("whole"), *out = scratch("out");
+  check_done(RUN(LONG_RUN, "--max-steps", "9", "--output", whole));
+  const outcome o = RUN(LONG_RUN, "--max-steps", "9", "--output", out, "--resume");
+  check_done(o);
+  ck_assert_ptr_nonnull(strstr(o.err, "afresh"));
+  check_same_run(whole, out, "adapter");
+}
+END_TEST
+
+START_TEST(resume_of_a_finished_run_does_nothing)
+{
+  const char *out = scratch("out"), *before, *after;
+  check_done(RUN(LONG_RUN, "--max-steps", "9", "--output", out));
+  const size_t bytes = read_bytes(joined(out, "metrics.json"), &before);
+  const outcome o = RUN(LONG_RUN, "--max-steps", "9", "--output", out, "--resume");
+  check_done(o);
+  ck_assert_ptr_nonnull(strstr(o.err, "finished"));
+  ck_assert_str_eq(o.out, "");
+  ck_assert_uint_eq(read_bytes(joined(out, "metrics.json"), &after), bytes);
+  ck_assert_mem_eq(before, after, bytes);
+}
+END_TEST
+
+START_TEST(what_a_killed_run_left_half_written_is_swept)
+{
+  const char *out = scratch("out");
+  check_done(RUN(LONG_RUN, "--max-steps", "9", "--output", out));
+  const char *before = listed(out);
+  write_text(joined(out, "checkpoint/state.safetensors.tmp-4711"), "half");
+  write_text(joined(out, "adapter/adapter_model.safetensors.tmp-12"), "");
+  write_text(joined(out, "metrics.json.tmp-9"), "{");
+  check_done(RUN(LONG_RUN, "--max-steps", "9", "--output", out, "--resume"));
+  ck_assert_str_eq(listed(out), before);
+}
+END_TEST
+
+START_TEST(a_folder_that_is_not_empty_is_refused)
+{
+  const char *out = scratch("out");
+  mkdir(out, 0700);
+  write_text(joined(out, "letter.txt"), "dear all");
+  check_refused(RUN(LONG_RUN, "--output", out), 2, out, "--resume");
+  ck_assert_str_eq(listed(out), "letter.txt\n");
+}
+END_TEST
+
+START_TEST(resume_wants_the_settings_of_the_start)
+{
+  const char *out = scratch("out");
+  check_done(RUN(LONG_RUN, "--max-steps", "9", "--output", out));
+  check_refused(RUN(LONG_RUN, "--max-steps", "9", "--output", out, "--resume", "--seed", "5"), 2, "seed", out);
+  check_refused(RUN(LONG_RUN, "--max-steps", "12", "--output", out, "--resume"), 2, "max_steps", out);
+}
+END_TEST
+
+START_TEST(a_damaged_checkpoint_is_named)
+{
+  const char *out = scratch("out"), *path = joined(out, "checkpoint/state.safetensors"), *bytes;
+  check_done(RUN(LONG_RUN, "--max-steps", "9", "--output", out));
+  const size_t count = read_bytes(path, &bytes);
+  write_bytes(path, bytes, count / 2);
+  check_refused(RUN(LONG_RUN, "--max-steps", "9", "--output", out, "--resume"), 1, "state.safetensors");
+  char *changed = malloc(count);
+  ck_assert_ptr_nonnull(changed);
+  memcpy(changed, bytes, count);
+  changed[count - 5] ^= 1;
+  write_bytes(path, changed, count);
+  free(changed);
+  check_refused(RUN(LONG_RUN, "--max-steps", "9", "--output", out, "--resume"), 1, "state.safetensors");
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("resume");
+  CASE(suite, kills_at_any_moment_leave_the_same_bytes);
+  CASE(suite, a_resumed_run_may_use_another_number_of_threads);
+  CASE(suite, kills_of_other_methods_leave_the_same_bytes);
+  CASE(suite, signals_save_and_say_how_to_go_on);
+  CASE(suite, a_second_signal_ends_at_once);
+  CASE(suite, resume_without_a_checkpoint_starts_afresh);
+  CASE(suite, resume_of_a_finished_run_does_nothing);
+  CASE(suite, what_a_killed_run_left_half_written_is_swept);
+  CASE(suite, a_folder_that_is_not_empty_is_refused);
+  CASE(suite, resume_wants_the_settings_of_the_start);
+  CASE(suite, a_damaged_checkpoint_is_named);
+  return run_suite(suite);
+}

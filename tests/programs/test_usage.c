@@ -1,0 +1,164 @@
+/* What the program says about itself, and about commands and options that cannot be. */
+#include "tests/programs/program.h"
+
+static const char *const commands[] = {"train", "eval", "predict", "tokenize", "inspect", "backends"};
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+/* Columns on a terminal, not bytes. */
+static size_t widest_line(const char *text)
+{
+  size_t widest = 0, width = 0;
+  for (; *text != '\0'; text++) {
+    width = *text == '\n' ? 0 : width + (((unsigned char)*text & 0xC0) != 0x80);
+    widest = width > widest ? width : widest;
+  }
+  return widest;
+}
+
+START_TEST(says_its_version)
+{
+  const outcome o = RUN("--version");
+  check_done(o);
+  ck_assert_int_eq(strncmp(o.out, "condlora ", 9), 0);
+  ck_assert_uint_eq(count_lines(o.out), 1);
+}
+END_TEST
+
+START_TEST(help_lists_every_command)
+{
+  const outcome o = RUN("--help");
+  check_done(o);
+  for (size_t i = 0; i < COMMANDS; i++)
+    ck_assert_msg(strstr(o.out, commands[i]) != NULL, "no %s in:\n%s", commands[i], o.out);
+  ck_assert_uint_le(widest_line(o.out), 110);
+  ck_assert_str_eq(o.err, "");
+}
+END_TEST
+
+START_TEST(every_command_has_help_that_fits_a_page)
+{
+  for (size_t i = 0; i < COMMANDS; i++) {
+    const outcome o = RUN(commands[i], "--help");
+    check_done(o);
+    ck_assert_int_eq(strncmp(o.out, "usage: condlora ", 16), 0);
+    ck_assert_msg(strstr(o.out, commands[i]) != NULL, "%s", o.out);
+    ck_assert_msg(widest_line(o.out) <= 115, "%s --help is %zu wide", commands[i], widest_line(o.out));
+    ck_assert_str_eq(o.err, "");
+    ck_assert_str_eq(RUN(commands[i], "-h").out, o.out);
+    /* Wherever it stands. */
+    ck_assert_str_eq(RUN(commands[i], "--no-such-thing", "--help").out, o.out);
+  }
+}
+END_TEST
+
+START_TEST(help_of_train_shows_defaults_and_groups)
+{
+  const outcome o = RUN("train", "--help");
+  static const char *const wanted[] = {"--batch-size N", "[16]", "--lr RATE", "[0.001]", "How it is trained",
+                                       "--targets", "[query,value]", "--recipe", "--config", "--resume", "--dry-run"};
+  for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
+    ck_assert_msg(strstr(o.out, wanted[i]) != NULL, "no '%s' in:\n%s", wanted[i], o.out);
+}
+END_TEST
+
+START_TEST(no_command_is_wrong_usage)
+{
+  const outcome o = program_run(NULL, (const char *const[]){NULL});
+  ck_assert_int_eq(o.exit, 2);
+  ck_assert_str_eq(o.out, "");
+  ck_assert_ptr_nonnull(strstr(o.err, "usage: condlora"));
+}
+END_TEST
+
+START_TEST(unknown_names_point_at_the_nearest)
+{
+  check_refused(RUN("trian"), 2, "trian", "train");
+  check_refused(RUN("tokenise"), 2, "tokenize");
+  check_refused(RUN("train", "--bach-size", "4"), 2, "--bach-size", "--batch-size");
+  check_refused(RUN("train", "--learning-rte=4"), 2, "--learning-rte");
+  check_refused(RUN("train", "--recipie", "x"), 2, "--recipe");
+  check_refused(RUN("eval", "--adaptor", "x"), 2, "--adapter");
+  check_refused(RUN("predict", "--inptu", "x"), 2, "--input");
+  check_refused(RUN("train", "-x"), 2, "-x");
+  check_refused(RUN("train", "--batch_size", "4"), 2, "--batch-size");
+}
+END_TEST
+
+START_TEST(values_that_cannot_be)
+{
+  static const char *const wrong[][4] = {
+      {"--batch-size", "0", "--batch-size"},     {"--batch-size", "many", "many"},
+      {"--batch-size", "-3", "--batch-size"},    {"--batch-size", "4.5", "4.5"},
+      {"--batch-size", "99999999999999999999", "--batch-size"},
+      {"--epochs", "0", "--epochs"},             {"--lr", "fast", "fast"},
+      {"--lr", "nan", "nan"},                    {"--lr", "-1", "--lr"},
+      {"--dropout", "1", "--dropout"},           {"--dropout", "-0.5", "--dropout"},
+      {"--adapter-dropout", "1.5", "--adapter-dropout"},
+      {"--warmup-ratio", "2", "--warmup-ratio"}, {"--label-smoothing", "1", "--label-smoothing"},
+      {"--dev-fraction", "1", "--dev-fraction"}, {"--method", "dora", "dora"},
+      {"--orientation", "sideways", "sideways"}, {"--schedule", "step", "step"},
+      {"--keep", "first", "first"},              {"--decay", "some", "some"},
+      {"--precision", "fp64", "fp64"},           {"--accumulate", "0", "--accumulate"},
+      {"--eval-every", "sometimes", "sometimes"},{"--rank", "0", "rank"},
+      {"--class-weights", "1,2,3", "--class-weights"}, {"--class-weights", "1,x", "--class-weights"},
+      {"--resume", NULL, NULL}};
+  for (size_t i = 0; wrong[i][1] != NULL; i++) {
+    const outcome o = RUN("train", "--model", case_file("bert-lora", "model"), "--train", case_file("bert-lora", "train.tsv"),
+                          "--text-columns", "sentence1", "--label-column", "label", "--dry-run", wrong[i][0], wrong[i][1]);
+    ck_assert_msg(o.exit == 2, "%s %s: exit status %d: %s", wrong[i][0], wrong[i][1], o.exit, o.err);
+    check_refused(o, 2, wrong[i][2]);
+  }
+}
+END_TEST
+
+START_TEST(an_option_wants_its_value_and_only_once)
+{
+  check_refused(RUN("train", "--model"), 2, "--model", "DIR");
+  check_refused(RUN("train", "--model", "--resume"), 2, "--model", "DIR");
+  check_refused(RUN("train", "--model="), 2, "--model");
+  check_refused(RUN("train", "--lr", "1", "--lr", "1"), 2, "--lr", "twice");
+  check_refused(RUN("eval", "--model", "a", "--model=a"), 2, "--model", "twice");
+  check_refused(RUN("train", "--resume", "--resume=false"), 2, "--resume", "twice");
+  check_refused(RUN("train", "--resume=maybe"), 2, "--resume", "maybe");
+  check_refused(RUN("train", "stray"), 2, "stray");
+  check_refused(RUN("inspect", "one", "two"), 2, "two");
+}
+END_TEST
+
+START_TEST(what_is_needed_is_named)
+{
+  check_refused(RUN("train"), 2, "--model");
+  check_refused(RUN("train", "--model", "m"), 2, "--output");
+  check_refused(RUN("train", "--model", "m", "--output", "o"), 2, "--task", "--train");
+  check_refused(RUN("train", "--model", "m", "--output", "o", "--task", "RTE"), 2, "--data");
+  check_refused(RUN("train", "--model", "m", "--output", "o", "--train", "t.tsv"), 2, "--text-columns");
+  check_refused(RUN("train", "--model", "m", "--output", "o", "--train", "t.tsv", "--task", "RTE"), 2, "--task", "--train");
+  check_refused(RUN("eval"), 2, "--model");
+  check_refused(RUN("eval", "--model", "m"), 2, "--task", "--input");
+  check_refused(RUN("eval", "--model", "m", "--input", "x.tsv"), 2, "--label-column");
+  check_refused(RUN("eval", "--model", "m", "--task", "RTE"), 2, "--data");
+  check_refused(RUN("predict", "--model", "m", "--task", "RTE", "--data", "d", "--input", "x"), 2, "--task", "--input");
+  check_refused(RUN("predict", "--model", "m", "--input", "x.tsv", "--split", "dev"), 2, "--split");
+  check_refused(RUN("predict", "--model", "m", "--task", "RTE", "--data", "d", "--text-columns", "x"), 2, "--text-columns");
+  check_refused(RUN("predict", "--model", "m", "--input", "x.tsv", "--format", "glue"), 2, "--format", "--task");
+  check_refused(RUN("predict", "--model", "m", "--task", "RTE", "--data", "d", "--format", "glue"), 2, "--output");
+  check_refused(RUN("predict", "--model", "m", "--input", "x.tsv", "--format", "xml"), 2, "jsonl", "glue");
+  check_refused(RUN("tokenize", "--input", "x.tsv"), 2, "--model");
+  check_refused(RUN("inspect"), 2, "model", "adapter");
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("usage");
+  CASE(suite, says_its_version);
+  CASE(suite, help_lists_every_command);
+  CASE(suite, every_command_has_help_that_fits_a_page);
+  CASE(suite, help_of_train_shows_defaults_and_groups);
+  CASE(suite, no_command_is_wrong_usage);
+  CASE(suite, unknown_names_point_at_the_nearest);
+  CASE(suite, values_that_cannot_be);
+  CASE(suite, an_option_wants_its_value_and_only_once);
+  CASE(suite, what_is_needed_is_named);
+  return run_suite(suite);
+}

@@ -1,0 +1,757 @@
+/* The CPU backend's own promises: each tile once, the same bytes for any number of threads, vector sets that agree with
+ * double arithmetic, OpenBLAS's kernels chosen by CPUID. What each op computes is the conformance suite's. */
+#include "backends/cpu/kernels/kernels.h"
+#include "backends/cpu/pool.h"
+#include "condlora/backend.h"
+#include "condlora/random.h"
+
+#include <check.h>
+#include <dirent.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- The pool ---- */
+
+enum { TILES = 1000 };
+
+typedef struct {
+  atomic_int taken[TILES];
+  atomic_int wrong; /* tiles whose scratch another tile wrote meanwhile */
+} tile_count;
+
+static void count_tile(const void *context, int64_t tile, void *scratch)
+{
+  tile_count *count = (tile_count *)(uintptr_t)context;
+  volatile int64_t *mine = scratch;
+  *mine = tile;
+  atomic_fetch_add(&count->taken[tile], 1);
+  if (*mine != tile)
+    atomic_fetch_add(&count->wrong, 1);
+}
+
+static void run_loops(cpu_pool *pool, int loops)
+{
+  tile_count count = {0};
+  int expected[TILES] = {0};
+  for (int i = 0; i < loops; i++) {
+    const int tiles = 1 + i * 37 % TILES;
+    ck_assert_int_eq(cpu_pool_run(pool, tiles, 64, count_tile, &count), CDL_OK);
+    for (int tile = 0; tile < tiles; tile++)
+      expected[tile]++;
+  }
+  for (int tile = 0; tile < TILES; tile++)
+    ck_assert_int_eq(atomic_load(&count.taken[tile]), expected[tile]);
+  ck_assert_int_eq(atomic_load(&count.wrong), 0);
+}
+
+START_TEST(each_tile_runs_once)
+{
+  cpu_pool *pool;
+  ck_assert_int_eq(cpu_pool_create(_i, &pool), CDL_OK);
+  ck_assert_int_eq(cpu_pool_threads(pool), _i);
+  run_loops(pool, 500);
+  cpu_pool_destroy(pool);
+}
+END_TEST
+
+static void *run_loops_on_thread(void *pool)
+{
+  run_loops(pool, 200);
+  return NULL;
+}
+
+START_TEST(callers_take_turns)
+{
+  cpu_pool *pool;
+  pthread_t callers[3];
+  ck_assert_int_eq(cpu_pool_create(3, &pool), CDL_OK);
+  for (int i = 0; i < 3; i++)
+    ck_assert_int_eq(pthread_create(&callers[i], NULL, run_loops_on_thread, pool), 0);
+  for (int i = 0; i < 3; i++)
+    ck_assert_int_eq(pthread_join(callers[i], NULL), 0);
+  cpu_pool_destroy(pool);
+}
+END_TEST
+
+START_TEST(sleeping_workers_wake)
+{
+  cpu_pool *pool;
+  ck_assert_int_eq(cpu_pool_create(3, &pool), CDL_OK);
+  for (int i = 0; i < 20; i++) {
+    usleep(2000); /* longer than workers spin */
+    run_loops(pool, 2);
+  }
+  cpu_pool_destroy(pool);
+}
+END_TEST
+
+START_TEST(memory_of_a_region_grows)
+{
+  cpu_pool *pool;
+  ck_assert_int_eq(cpu_pool_create(2, &pool), CDL_OK);
+  for (size_t bytes = 100; bytes < 5000000; bytes *= 7) {
+    void *shared;
+    ck_assert_int_eq(cpu_pool_enter(pool, 64, bytes, &shared), CDL_OK);
+    ck_assert_uint_eq((uintptr_t)shared % 64, 0);
+    memset(shared, 1, bytes);
+    cpu_pool_leave(pool);
+  }
+  ck_assert_int_eq(cpu_pool_enter(pool, SIZE_MAX / 4, 0, NULL), CDL_MEMORY);
+  run_loops(pool, 3);
+  cpu_pool_destroy(pool);
+}
+END_TEST
+
+START_TEST(a_negative_number_of_threads_is_refused)
+{
+  cpu_pool *pool;
+  ck_assert_int_eq(cpu_pool_create(-1, &pool), CDL_USAGE);
+  ck_assert_ptr_nonnull(strstr(cdl_error_message(), "-1"));
+}
+END_TEST
+
+/* ---- The same bytes for any number of threads ---- */
+
+/* One backend, and a growing record of every output's bytes. */
+typedef struct {
+  cdl_backend *backend;
+  cdl_queue *queue;
+  cdl_buffer *buffers[512];
+  int buffer_count;
+  cdl_random random;
+  unsigned char *record;
+  size_t record_bytes;
+} session;
+
+static session open_session(int threads)
+{
+  session s = {.random = cdl_random_start(1, CDL_RANDOM_TEST, 0, 0)};
+  ck_assert_msg(cdl_backend_open("cpu", &(cdl_backend_options){.threads = threads}, &s.backend) == CDL_OK, "%s",
+                cdl_error_message());
+  ck_assert_int_eq(cdl_queue_create(s.backend, &s.queue), CDL_OK);
+  return s;
+}
+
+static void close_session(session *s)
+{
+  for (int i = 0; i < s->buffer_count; i++)
+    cdl_buffer_destroy(s->buffers[i]);
+  cdl_queue_destroy(s->queue);
+  ck_assert_msg(cdl_backend_close(s->backend) == CDL_OK, "%s", cdl_error_message());
+}
+
+static cdl_buffer *new_buffer(session *s, size_t bytes)
+{
+  ck_assert_int_lt(s->buffer_count, 512);
+  ck_assert_int_eq(cdl_buffer_create(s->backend, bytes, &s->buffers[s->buffer_count]), CDL_OK);
+  return s->buffers[s->buffer_count++];
+}
+
+/* Normal numbers, [rows, columns]. */
+static cdl_tensor numbers(session *s, cdl_dtype dtype, int64_t rows, int64_t columns)
+{
+  const size_t count = (size_t)(rows * columns), bytes = count * cdl_dtype_bytes(dtype);
+  cdl_tensor t = cdl_tensor_2d(new_buffer(s, bytes), dtype, 0, rows, columns);
+  void *host = malloc(bytes);
+  ck_assert_ptr_nonnull(host);
+  for (size_t i = 0; i < count; i++) {
+    const double value = cdl_random_normal(&s->random);
+    if (dtype == CDL_F64)
+      ((double *)host)[i] = value;
+    else
+      ((float *)host)[i] = (float)value;
+  }
+  cdl_upload(s->queue, t, host, bytes);
+  free(host);
+  return t;
+}
+
+static cdl_tensor matrix(session *s, int64_t rows, int64_t columns)
+{
+  return numbers(s, CDL_F32, rows, columns);
+}
+
+static cdl_tensor vector(session *s, int64_t columns)
+{
+  cdl_tensor t = matrix(s, 1, columns);
+  return cdl_tensor_1d(t.buffer, CDL_F32, 0, columns);
+}
+
+static cdl_tensor integers(session *s, const int32_t *values, int64_t count)
+{
+  cdl_tensor t = cdl_tensor_1d(new_buffer(s, (size_t)count * 4), CDL_I32, 0, count);
+  cdl_upload(s->queue, t, values, (size_t)count * 4);
+  return t;
+}
+
+static void keep(session *s, cdl_tensor t)
+{
+  const size_t bytes = (size_t)cdl_elements(t) * cdl_dtype_bytes(t.dtype);
+  s->record = realloc(s->record, s->record_bytes + bytes);
+  ck_assert_ptr_nonnull(s->record);
+  cdl_download(s->queue, s->record + s->record_bytes, t, bytes);
+  ck_assert_msg(cdl_sync(s->queue) == CDL_OK, "%s", cdl_error_message());
+  s->record_bytes += bytes;
+}
+
+static cdl_tensor step_record(session *s)
+{
+  const cdl_step_record record = {.learning_rate = 1e-3f,
+                                  .correction1 = 0.271f,
+                                  .correction2 = 0.002997f,
+                                  .loss_scale = 0.125f,
+                                  .step = 3,
+                                  .seed = {7, 9}};
+  cdl_tensor t = cdl_tensor_1d(new_buffer(s, sizeof record), CDL_U8, 0, sizeof record);
+  cdl_upload(s->queue, t, &record, sizeof record);
+  return t;
+}
+
+static void run_moving(session *s)
+{
+  enum { ROWS = 333, COLUMNS = 517, SEGMENTS = 3 };
+  cdl_tensor x = matrix(s, ROWS, COLUMNS), out = matrix(s, ROWS, COLUMNS), turned = matrix(s, COLUMNS, ROWS);
+  cdl_tensor half = cdl_tensor_2d(new_buffer(s, ROWS * COLUMNS * 2), CDL_BF16, 0, ROWS, COLUMNS);
+  cdl_copy(s->queue, CDL_ARGS(copy, .out = out, .x = x));
+  keep(s, out);
+  cdl_cast(s->queue, CDL_ARGS(cast, .out = half, .x = x));
+  keep(s, half);
+  cdl_permute(s->queue, CDL_ARGS(permute, .out = turned, .x = x, .order = {0, 1, 3, 2}));
+  keep(s, turned);
+  cdl_fill(s->queue, CDL_ARGS(fill, .out = out, .value = 1.5));
+  keep(s, out);
+  int32_t rows[ROWS];
+  for (int32_t i = 0; i < ROWS; i++)
+    rows[i] = (i * 101) % ROWS;
+  cdl_gather_rows(s->queue, CDL_ARGS(gather_rows, .out = out, .table = x, .index = integers(s, rows, ROWS),
+                                     .accumulate = true));
+  keep(s, out);
+  const int32_t segment[SEGMENTS + 1] = {0, 5, 300, ROWS}, target[SEGMENTS] = {9, 2, 1};
+  cdl_scatter_add_rows(s->queue, CDL_ARGS(scatter_add_rows, .table = out, .x = x, .order = integers(s, rows, ROWS),
+                                          .segment = integers(s, segment, SEGMENTS + 1),
+                                          .target = integers(s, target, SEGMENTS)));
+  keep(s, out);
+}
+
+static void run_products(session *s)
+{
+  static const int64_t shapes[][3] = {{333, 517, 129}, {880, 384, 96}, {7, 5, 9001}, {1, 513, 700}, {700, 8, 384}};
+  for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+    const int64_t m = shapes[i][0], n = shapes[i][1], k = shapes[i][2];
+    for (int transposes = 0; transposes < 4; transposes++) {
+      const bool ta = transposes & 1, tb = transposes & 2;
+      cdl_tensor out = matrix(s, m, n), a = ta ? matrix(s, k, m) : matrix(s, m, k);
+      cdl_gemm(s->queue, CDL_ARGS(gemm, .out = out, .a = a, .b = tb ? matrix(s, n, k) : matrix(s, k, n),
+                                  .transpose_a = ta, .transpose_b = tb, .alpha = 0.5f, .beta = 1.0f));
+      keep(s, out);
+    }
+  }
+  cdl_tensor wide = numbers(s, CDL_F64, 300, 200);
+  cdl_gemm(s->queue, CDL_ARGS(gemm, .out = wide, .a = numbers(s, CDL_F64, 300, 70), .b = numbers(s, CDL_F64, 70, 200),
+                              .alpha = 1.0f));
+  keep(s, wide);
+  cdl_tensor many = matrix(s, 50 * 21, 33), a = matrix(s, 50 * 21, 17), b = matrix(s, 17, 33);
+  many = cdl_tensor_3d(many.buffer, CDL_F32, 0, 50, 21, 33);
+  a = cdl_tensor_3d(a.buffer, CDL_F32, 0, 50, 21, 17);
+  b = cdl_tensor_3d(b.buffer, CDL_F32, 0, 50, 17, 33);
+  b.stride[1] = 0;
+  cdl_gemm(s->queue, CDL_ARGS(gemm, .out = many, .a = a, .b = b, .alpha = 1.0f));
+  keep(s, many);
+}
+
+static void run_elementwise(session *s)
+{
+  cdl_tensor x = matrix(s, 411, 519), y = matrix(s, 411, 519), out = matrix(s, 411, 519);
+  for (int activation = CDL_ACTIVATION_NONE; activation <= CDL_ACTIVATION_MISH; activation++) {
+    cdl_unary(s->queue, CDL_ARGS(unary, .out = out, .x = x, .activation = (cdl_activation)activation));
+    keep(s, out);
+    cdl_unary_grad(s->queue, CDL_ARGS(unary_grad, .d_x = out, .d_out = y, .x = x,
+                                      .activation = (cdl_activation)activation));
+    keep(s, out);
+  }
+  cdl_binary(s->queue, CDL_ARGS(binary, .out = out, .x = x, .y = cdl_columns(y, 0, 1), .function = CDL_BINARY_DIVIDE));
+  keep(s, out);
+  cdl_axpby(s->queue, CDL_ARGS(axpby, .out = out, .x = x, .alpha = 0.3f, .beta = 0.7f));
+  keep(s, out);
+  const int32_t zero = 0;
+  cdl_tensor flag = integers(s, &zero, 1);
+  cdl_any_non_finite(s->queue, CDL_ARGS(any_non_finite, .flag = flag, .x = x));
+  keep(s, flag);
+}
+
+static void run_rows(session *s)
+{
+  cdl_tensor x = matrix(s, 411, 519), y = matrix(s, 411, 519), out = matrix(s, 411, 519), sum = matrix(s, 411, 519);
+  cdl_tensor gain = vector(s, 519), bias = vector(s, 519), mean = vector(s, 411), rstd = vector(s, 411);
+  cdl_tensor d_gain = vector(s, 519), d_bias = vector(s, 519);
+  cdl_softmax(s->queue, CDL_ARGS(softmax, .out = out, .x = x, .scale = 0.5f));
+  keep(s, out);
+  cdl_softmax_grad(s->queue, CDL_ARGS(softmax_grad, .d_x = sum, .d_out = y, .out = out, .scale = 0.5f));
+  keep(s, sum);
+  cdl_add_layer_norm(s->queue, CDL_ARGS(add_layer_norm, .out = out, .sum = sum, .x = x, .residual = y, .gain = gain,
+                                        .bias = bias, .mean = mean, .rstd = rstd, .epsilon = 1e-5f));
+  keep(s, out);
+  keep(s, sum);
+  cdl_layer_norm(s->queue, CDL_ARGS(layer_norm, .out = out, .x = x, .gain = gain, .bias = bias, .mean = mean,
+                                    .rstd = rstd, .epsilon = 1e-5f));
+  keep(s, out);
+  cdl_layer_norm_grad(s->queue, CDL_ARGS(layer_norm_grad, .d_x = out, .d_gain = d_gain, .d_bias = d_bias, .d_out = y,
+                                         .x = x, .gain = gain, .mean = mean, .rstd = rstd));
+  keep(s, out);
+  keep(s, d_gain);
+  keep(s, d_bias);
+}
+
+static void run_sums(session *s)
+{
+  static const int64_t shapes[][2] = {{411, 519}, {1, 100003}, {20011, 3}, {5003, 130}};
+  for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+    cdl_tensor x = matrix(s, shapes[i][0], shapes[i][1]);
+    for (uint8_t axis = 2; axis < 4; axis++)
+      for (int function = CDL_REDUCE_SUM; function <= CDL_REDUCE_MAXIMUM; function++) {
+        cdl_tensor out = axis == 2 ? matrix(s, 1, x.size[3]) : matrix(s, x.size[2], 1);
+        cdl_reduce(s->queue, CDL_ARGS(reduce, .out = out, .x = x, .axis = axis,
+                                      .function = (cdl_reduce_function)function));
+        keep(s, out);
+      }
+    cdl_tensor norm = vector(s, 1), factor = vector(s, 1);
+    cdl_clip_norm(s->queue, CDL_ARGS(clip_norm, .norm = norm, .factor = factor, .gradient = x, .max_norm = 1.0f));
+    keep(s, norm);
+    keep(s, factor);
+  }
+}
+
+static void run_training(session *s)
+{
+  cdl_tensor step = step_record(s), logits = matrix(s, 16, 25), d_logits = matrix(s, 16, 25), loss = vector(s, 1);
+  int32_t labels[16];
+  for (int32_t i = 0; i < 16; i++)
+    labels[i] = i;
+  cdl_cross_entropy(s->queue, CDL_ARGS(cross_entropy, .loss = loss, .d_logits = d_logits, .logits = logits,
+                                       .labels = integers(s, labels, 16), .step = step, .label_smoothing = 0.1f));
+  keep(s, loss);
+  keep(s, d_logits);
+  cdl_squared_error(s->queue, CDL_ARGS(squared_error, .loss = loss, .d_out = d_logits, .out = logits,
+                                       .target = matrix(s, 16, 25), .step = step));
+  keep(s, loss);
+  keep(s, d_logits);
+  cdl_tensor parameter = vector(s, 60013), moment1 = vector(s, 60013), moment2 = vector(s, 60013);
+  cdl_unary(s->queue, CDL_ARGS(unary, .out = moment2, .x = moment2, .function = CDL_UNARY_SQUARE));
+  cdl_adamw(s->queue, CDL_ARGS(adamw, .parameter = parameter, .moment1 = moment1, .moment2 = moment2,
+                               .gradient = vector(s, 60013), .step = step, .beta1 = 0.9, .beta2 = 0.999,
+                               .epsilon = 1e-8, .decay = 0.01, .rate = 1.0));
+  keep(s, parameter);
+  keep(s, moment1);
+  keep(s, moment2);
+}
+
+static void run_linear(session *s)
+{
+  cdl_tensor sources[] = {matrix(s, 131, 257), matrix(s, 131, 257), matrix(s, 65, 257)};
+  cdl_weight *weight;
+  ck_assert_int_eq(cdl_weight_create(s->queue, sources, 3, &weight), CDL_OK);
+  cdl_tensor x = matrix(s, 701, 257), out = matrix(s, 701, 327), pre = matrix(s, 701, 327), d_x = matrix(s, 701, 257);
+  cdl_linear(s->queue, CDL_ARGS(linear, .out = out, .pre = pre, .x = x, .bias = vector(s, 327), .weight = weight,
+                                .activation = CDL_ACTIVATION_GELU));
+  keep(s, out);
+  keep(s, pre);
+  cdl_linear_grad(s->queue, CDL_ARGS(linear_grad, .d_x = d_x, .d_out = out, .pre = x, .weight = weight,
+                                     .activation = CDL_ACTIVATION_GELU));
+  keep(s, d_x);
+  cdl_weight_destroy(weight);
+  for (int64_t rank = 3; rank < 40; rank += 17) {
+    cdl_tensor a = matrix(s, rank, 257), b = matrix(s, 327, rank), hidden = matrix(s, 701, rank);
+    cdl_tensor d_a = matrix(s, rank, 257), d_b = matrix(s, 327, rank);
+    cdl_low_rank(s->queue,
+                 CDL_ARGS(low_rank, .out = out, .hidden = hidden, .x = x, .a = a, .b = b, .scale = 0.5f));
+    keep(s, out);
+    keep(s, hidden);
+    cdl_low_rank_grad(s->queue, CDL_ARGS(low_rank_grad, .d_x = d_x, .d_a = d_a, .d_b = d_b, .d_out = pre,
+                                         .hidden = hidden, .x = x, .a = a, .b = b, .scale = 0.5f));
+    keep(s, d_x);
+    keep(s, d_a);
+    keep(s, d_b);
+  }
+}
+
+static void run_sequences(session *s)
+{
+  enum { SEQUENCES = 6, HEADS = 3, WIDTH = 20 };
+  static const int32_t offsets[SEQUENCES + 1] = {0, 1, 34, 34, 90, 401, 450}, examples[SEQUENCES] = {3, 1, 4, 8, 5, 9};
+  const cdl_packing packing = {.offsets = integers(s, offsets, SEQUENCES + 1),
+                               .examples = integers(s, examples, SEQUENCES),
+                               .host_offsets = offsets,
+                               .host_examples = examples,
+                               .sequences = SEQUENCES,
+                               .tokens = 450,
+                               .longest = 311};
+  const cdl_dropout_mask mask = {.probability = 0.1f, .purpose = 4, .layer = 2, .step = step_record(s)};
+  cdl_tensor qkv = matrix(s, 450, 3 * HEADS * WIDTH), d_qkv = matrix(s, 450, 3 * HEADS * WIDTH);
+  cdl_tensor out = matrix(s, 450, HEADS * WIDTH), d_out = matrix(s, 450, HEADS * WIDTH), log_sum = matrix(s, HEADS, 450);
+  cdl_attention(s->queue, CDL_ARGS(attention, .out = out, .qkv = qkv, .log_sum = log_sum, .packing = &packing,
+                                   .heads = HEADS, .scale = 0.2f, .mask = mask));
+  keep(s, out);
+  keep(s, log_sum);
+  cdl_attention_grad(s->queue, CDL_ARGS(attention_grad, .d_qkv = d_qkv, .d_out = d_out, .qkv = qkv, .log_sum = log_sum,
+                                        .packing = &packing, .heads = HEADS, .scale = 0.2f, .mask = mask));
+  keep(s, d_qkv);
+  cdl_dropout(s->queue, CDL_ARGS(dropout, .out = out, .x = d_out, .mask = mask, .packing = &packing));
+  keep(s, out);
+}
+
+static void run_decompositions(session *s)
+{
+  cdl_tensor a = matrix(s, 61, 40), square = matrix(s, 40, 40), out = matrix(s, 40, 40), values = vector(s, 40);
+  cdl_tensor u = matrix(s, 61, 40);
+  cdl_svd(s->queue, CDL_ARGS(svd, .u = u, .sigma = values, .vt = out, .a = a));
+  keep(s, u);
+  keep(s, values);
+  keep(s, out);
+  cdl_qr(s->queue, CDL_ARGS(qr, .q = u, .r = out, .a = a));
+  keep(s, u);
+  keep(s, out);
+  cdl_lu_solve(s->queue, CDL_ARGS(lu_solve, .x = out, .a = square, .b = cdl_rows(a, 0, 40)));
+  keep(s, out);
+  cdl_lu_inverse(s->queue, CDL_ARGS(lu_inverse, .out = out, .a = square));
+  keep(s, out);
+  cdl_eigh(s->queue, CDL_ARGS(eigh, .values = values, .vectors = out, .a = square));
+  keep(s, values);
+  keep(s, out);
+}
+
+static void run_all(session *s)
+{
+  run_moving(s);
+  run_products(s);
+  run_elementwise(s);
+  run_rows(s);
+  run_sums(s);
+  run_training(s);
+  run_linear(s);
+  run_sequences(s);
+  run_decompositions(s);
+}
+
+START_TEST(bytes_do_not_depend_on_threads)
+{
+  static const int threads[] = {2, 3, 5};
+  session one = open_session(1);
+  run_all(&one);
+  for (size_t i = 0; i < sizeof threads / sizeof threads[0]; i++) {
+    session more = open_session(threads[i]);
+    run_all(&more);
+    ck_assert_uint_eq(more.record_bytes, one.record_bytes);
+    size_t differ = 0;
+    while (differ < one.record_bytes && more.record[differ] == one.record[differ])
+      differ++;
+    ck_assert_msg(differ == one.record_bytes, "%d threads: byte %zu of %zu differs from one thread's", threads[i],
+                  differ, one.record_bytes);
+    free(more.record);
+    close_session(&more);
+  }
+  free(one.record);
+  close_session(&one);
+}
+END_TEST
+
+START_TEST(the_run_covers_every_op_natively)
+{
+  bool seen[CDL_OP_COUNT] = {false};
+  cdl_path_count counts[256];
+  session s = open_session(1);
+  run_all(&s);
+  const size_t count = cdl_path_counts(s.backend, counts, 256);
+  ck_assert_uint_le(count, 256);
+  for (size_t i = 0; i < count; i++) {
+    ck_assert_msg(counts[i].path == CDL_PATH_NATIVE, "%s is %s", cdl_op_name(counts[i].op),
+                  cdl_path_name(counts[i].path));
+    seen[counts[i].op] = true;
+  }
+  for (int op = 0; op < CDL_OP_COUNT; op++)
+    ck_assert_msg(seen[op], "%s was not run", cdl_op_name((cdl_op)op));
+  free(s.record);
+  close_session(&s);
+}
+END_TEST
+
+/* ---- Vector sets against double arithmetic ---- */
+
+static double sigmoid(double x)
+{
+  return 1.0 / (1.0 + exp(-x));
+}
+
+static double activation_truth(cdl_activation activation, double x)
+{
+  switch (activation) {
+  case CDL_ACTIVATION_NONE:
+    return x;
+  case CDL_ACTIVATION_GELU:
+    return x * 0.5 * erfc(-x / sqrt(2.0));
+  case CDL_ACTIVATION_GELU_TANH:
+    return x * sigmoid(2.0 * sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x));
+  case CDL_ACTIVATION_GELU_QUICK:
+    return x * sigmoid(1.702 * x);
+  case CDL_ACTIVATION_RELU:
+    return x > 0 ? x : 0;
+  case CDL_ACTIVATION_SILU:
+    return x * sigmoid(x);
+  case CDL_ACTIVATION_TANH:
+    return tanh(x);
+  case CDL_ACTIVATION_SIGMOID:
+    return sigmoid(x);
+  case CDL_ACTIVATION_MISH:
+    return x * tanh(log1p(exp(x)));
+  }
+  return NAN;
+}
+
+static double slope_truth(cdl_activation activation, double x)
+{
+  const double h = 1e-5;
+  if (activation == CDL_ACTIVATION_RELU)
+    return x > 0 ? 1 : 0;
+  /* Fourth-order central difference: error about h⁴ and 10⁻¹⁶ / h. */
+  return (8 * (activation_truth(activation, x + h) - activation_truth(activation, x - h)) -
+          (activation_truth(activation, x + 2 * h) - activation_truth(activation, x - 2 * h))) /
+         (12 * h);
+}
+
+enum { POINTS = 40001 }; /* odd, so that every loop has a tail */
+static const double half_ulp = 0x1p-24;
+
+START_TEST(activations_are_accurate)
+{
+  const cpu_kernels *kernels = cpu_kernels_set(_i);
+  if (kernels == NULL)
+    return;
+  static float x[POINTS], out[POINTS], slope[POINTS], one[POINTS];
+  for (int i = 0; i < POINTS; i++) {
+    x[i] = (float)(-25.0 + 50.0 * i / (POINTS - 1) + 1e-4); /* beside relu's corner */
+    one[i] = 1.0f;
+  }
+  for (int a = CDL_ACTIVATION_NONE; a <= CDL_ACTIVATION_MISH; a++) {
+    const cdl_activation activation = (cdl_activation)a;
+    kernels->unary(CDL_UNARY_ACTIVATION, activation, out, x, POINTS);
+    kernels->activation_grad(activation, slope, one, x, POINTS);
+    for (int i = 0; i < POINTS; i++) {
+      const double at = (double)x[i], wide = fmax(1.0, fabs(at));
+      ck_assert_msg(fabs((double)out[i] - activation_truth(activation, at)) <= 4 * half_ulp * wide,
+                    "%s, activation %d at %.9g: %.9g", kernels->name, a, at, (double)out[i]);
+      ck_assert_msg(fabs((double)slope[i] - slope_truth(activation, at)) <= 5 * half_ulp + 2e-11 * wide,
+                    "%s, slope of activation %d at %.9g: %.9g", kernels->name, a, at, (double)slope[i]);
+    }
+  }
+}
+END_TEST
+
+START_TEST(exponentials_are_accurate)
+{
+  const cpu_kernels *kernels = cpu_kernels_set(_i);
+  if (kernels == NULL)
+    return;
+  static float x[POINTS], out[POINTS];
+  for (int i = 0; i < POINTS; i++)
+    x[i] = (float)(-110.0 + 205.0 * i / (POINTS - 1));
+  kernels->unary(CDL_UNARY_EXP, CDL_ACTIVATION_NONE, out, x, POINTS);
+  for (int i = 0; i < POINTS; i++) {
+    const double truth = exp((double)x[i]);
+    if (truth > 3.4028235677973366e38) /* rounds to infinity */
+      ck_assert_msg(isinf(out[i]), "%s at %.9g: %.9g", kernels->name, (double)x[i], (double)out[i]);
+    else
+      ck_assert_msg(fabs((double)out[i] - truth) <= 2 * half_ulp * truth + 1.5e-45, "%s at %.9g: %.9g", kernels->name,
+                    (double)x[i], (double)out[i]);
+  }
+}
+END_TEST
+
+START_TEST(every_set_draws_the_masks_of_philox)
+{
+  const cpu_kernels *kernels = cpu_kernels_set(_i);
+  if (kernels == NULL)
+    return;
+  const cpu_mask mask = {.key = {11, 22}, .example = 33, .step = 44, .place = 55, .threshold = 0x40000000u, .scale = 2.0f};
+  float x[300], out[300];
+  for (int i = 0; i < 300; i++)
+    x[i] = (float)(i + 1);
+  for (uint64_t first = 0; first < 9; first++)
+    for (int64_t n = 0; n < 300; n += 37) {
+      kernels->dropout(&mask, out, x, first, n);
+      for (int64_t i = 0; i < n; i++) {
+        const uint64_t e = first + (uint64_t)i;
+        const cdl_philox_words words = cdl_philox((cdl_philox_words){{(uint32_t)(e / 4), 33, 44, 55}}, 11, 22);
+        const float expected = words.word[e % 4] >= mask.threshold ? 2.0f * x[i] : 0.0f;
+        ck_assert_msg(out[i] == expected, "%s: element %d is %g, not %g", kernels->name, (int)e, (double)out[i],
+                      (double)expected);
+      }
+    }
+}
+END_TEST
+
+START_TEST(rows_of_any_length_are_summed_whole)
+{
+  const cpu_kernels *kernels = cpu_kernels_set(_i);
+  if (kernels == NULL)
+    return;
+  float x[200], y[200], out[200];
+  for (int64_t n = 1; n < 200; n++) {
+    double sum = 0, squares = 0, inner = 0, most = -1e30, exps = 0;
+    for (int64_t j = 0; j < n; j++) {
+      x[j] = (float)((j * 37 + n) % 101) / 16.0f - 3.0f;
+      y[j] = (float)((j * 53 + n) % 89) / 32.0f;
+      sum += (double)x[j];
+      squares += (double)x[j] * (double)x[j];
+      inner += (double)x[j] * (double)y[j];
+      most = fmax(most, (double)x[j]);
+      exps += exp((double)x[j]);
+    }
+    const double bound = 8 * half_ulp * squares + 1e-6;
+    ck_assert_double_le(fabs((double)kernels->sum(x, n) - sum), bound);
+    ck_assert_double_le(fabs((double)kernels->sum_squares(x, n) - squares), bound);
+    ck_assert_double_le(fabs((double)kernels->dot(x, y, n) - inner), bound);
+    ck_assert(kernels->sum_squares_double(x, n) == squares); /* multiples of 2⁻⁸: exact in any order */
+    ck_assert((double)kernels->maximum(x, n) == most);
+    ck_assert_double_le(fabs((double)kernels->softmax(out, x, 1.0f, n) - log(exps)), 4 * half_ulp * (1 + fabs(most)));
+    for (int64_t j = 0; j < n; j++)
+      ck_assert_double_le(fabs((double)out[j] - exp((double)x[j]) / exps), 8 * half_ulp);
+  }
+}
+END_TEST
+
+/* ---- OpenBLAS ---- */
+
+/* Runs this program again as `describe`, with OPENBLAS_CORETYPE as given (NULL: unset): its line of output. */
+static void describe_again(const char *core_type, char *line, size_t bytes)
+{
+  int ends[2];
+  ck_assert_int_eq(pipe(ends), 0);
+  const pid_t child = fork();
+  ck_assert_int_ge(child, 0);
+  if (child == 0) {
+    unsetenv("OPENBLAS_L2_SIZE");
+    unsetenv("OPENBLAS_NUM_THREADS");
+    unsetenv("OPENBLAS_CORETYPE");
+    if (core_type != NULL)
+      setenv("OPENBLAS_CORETYPE", core_type, 1);
+    dup2(ends[1], STDOUT_FILENO);
+    close(ends[0]);
+    close(ends[1]);
+    execl("/proc/self/exe", "test-cpu", "describe", (char *)NULL);
+    _exit(127);
+  }
+  close(ends[1]);
+  size_t filled = 0;
+  ssize_t got;
+  while (filled + 1 < bytes && (got = read(ends[0], line + filled, bytes - 1 - filled)) > 0)
+    filled += (size_t)got;
+  line[filled] = '\0';
+  close(ends[0]);
+  int status;
+  ck_assert_int_eq(waitpid(child, &status, 0), child);
+  ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child ended with %d", status);
+}
+
+static int count_threads(void)
+{
+  DIR *tasks = opendir("/proc/self/task");
+  int count = 0;
+  for (const struct dirent *entry; tasks != NULL && (entry = readdir(tasks)) != NULL;)
+    count += entry->d_name[0] != '.';
+  if (tasks != NULL)
+    closedir(tasks);
+  return count;
+}
+
+/* "DESCRIPTION; THREADS threads in the process; environment kept (or changed)" */
+static int describe(void)
+{
+  const char *before = getenv("OPENBLAS_CORETYPE");
+  cdl_backend *backend;
+  if (cdl_backend_open("cpu", &(cdl_backend_options){.threads = 3}, &backend) != CDL_OK)
+    return 1;
+  const char *after = getenv("OPENBLAS_CORETYPE");
+  const bool kept = getenv("OPENBLAS_NUM_THREADS") == NULL &&
+                    (before == NULL ? after == NULL : after != NULL && strcmp(before, after) == 0);
+  printf("%s; %d threads in the process; environment %s\n", cdl_backend_description(backend), count_threads(),
+         kept ? "kept" : "changed");
+  return cdl_backend_close(backend) == CDL_OK ? 0 : 1;
+}
+
+static const char *expected_core(void)
+{
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd"))
+    return " SkylakeX, vector set avx512, 3 threads; ";
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    return " Haswell, vector set avx2, 3 threads; ";
+#endif
+  return "vector set generic, 3 threads; ";
+}
+
+START_TEST(openblas_is_given_the_kernels_this_cpu_has)
+{
+  char line[512];
+  describe_again(NULL, line, sizeof line);
+  ck_assert_msg(strncmp(line, "OpenBLAS 0.", 11) == 0, "%s", line);
+  ck_assert_msg(strstr(line, expected_core()) != NULL, "%s", line);
+  ck_assert_msg(strstr(line, "; environment kept") != NULL, "%s", line);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  ck_assert_msg(strstr(line, "; 3 threads in the process;") != NULL, "%s", line);
+#endif
+}
+END_TEST
+
+START_TEST(the_users_choice_of_kernels_stands)
+{
+#if defined(__x86_64__)
+  char line[512];
+  describe_again("Nehalem", line, sizeof line);
+  ck_assert_msg(strstr(line, " Nehalem, ") != NULL, "%s", line);
+  ck_assert_msg(strstr(line, "; environment kept") != NULL, "%s", line);
+#endif
+}
+END_TEST
+
+static void add(Suite *suite, TCase *tcase)
+{
+  tcase_set_timeout(tcase, 300);
+  suite_add_tcase(suite, tcase);
+}
+
+int main(int count, char **arguments)
+{
+  if (count > 1 && strcmp(arguments[1], "describe") == 0)
+    return describe();
+  Suite *suite = suite_create("cpu");
+  TCase *pool = tcase_create("pool"), *bytes = tcase_create("bytes"), *kernels = tcase_create("kernels");
+  TCase *openblas = tcase_create("openblas");
+  tcase_add_loop_test(pool, each_tile_runs_once, 1, 6);
+  tcase_add_test(pool, callers_take_turns);
+  tcase_add_test(pool, sleeping_workers_wake);
+  tcase_add_test(pool, memory_of_a_region_grows);
+  tcase_add_test(pool, a_negative_number_of_threads_is_refused);
+  tcase_add_test(bytes, bytes_do_not_depend_on_threads);
+  tcase_add_test(bytes, the_run_covers_every_op_natively);
+  tcase_add_loop_test(kernels, activations_are_accurate, 0, 3);
+  tcase_add_loop_test(kernels, exponentials_are_accurate, 0, 3);
+  tcase_add_loop_test(kernels, every_set_draws_the_masks_of_philox, 0, 3);
+  tcase_add_loop_test(kernels, rows_of_any_length_are_summed_whole, 0, 3);
+  tcase_add_test(openblas, openblas_is_given_the_kernels_this_cpu_has);
+  tcase_add_test(openblas, the_users_choice_of_kernels_stands);
+  add(suite, pool);
+  add(suite, bytes);
+  add(suite, kernels);
+  add(suite, openblas);
+  SRunner *runner = srunner_create(suite);
+  srunner_run_all(runner, CK_ENV);
+  const int failed = srunner_ntests_failed(runner);
+  srunner_free(runner);
+  return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
