@@ -69,7 +69,7 @@ static cdl_status make_case(bench_samples *s, attention_case *c, int32_t *offset
   return s->status;
 }
 
-/* ---- Float64 --------------------------------------------------------------------------------------------------------- */
+/* ---- Float64 --------------------------------------------------------------------------------- */
 
 typedef struct {
   float *qkv, *d_out, *out, *d_qkv;
@@ -82,17 +82,21 @@ static double at(const float *x, int64_t row, int64_t stride, int64_t column)
 }
 
 /* P = softmax(s Q Kᵀ) and dS = s · P ∘ (dP − Σ dP ∘ P), dP = dO Vᵀ, of the sequence that begins at `first`. */
-static void reference(const attention_shape *p, const attention_values *v, int64_t first, int64_t head)
+static void reference(const attention_shape *p, const attention_values *v, int64_t first,
+                      int64_t head)
 {
-  const int64_t n = p->length, d = p->width, hidden = p->heads * d, stride = 3 * hidden, q = head * d;
+  const int64_t n = p->length, d = p->width, hidden = p->heads * d, stride = 3 * hidden,
+                q = head * d;
   const double scale = 1 / sqrt((double)d);
   for (int64_t i = 0; i < n; i++) {
     double *row = v->p + i * n, *d_row = v->d_s + i * n, largest = -INFINITY, sum = 0, dot = 0;
     for (int64_t j = 0; j < n; j++) {
       row[j] = d_row[j] = 0;
       for (int64_t e = 0; e < d; e++) {
-        row[j] += scale * at(v->qkv, first + i, stride, q + e) * at(v->qkv, first + j, stride, hidden + q + e);
-        d_row[j] += at(v->d_out, first + i, hidden, q + e) * at(v->qkv, first + j, stride, 2 * hidden + q + e);
+        row[j] += scale * at(v->qkv, first + i, stride, q + e) *
+                  at(v->qkv, first + j, stride, hidden + q + e);
+        d_row[j] += at(v->d_out, first + i, hidden, q + e) *
+                    at(v->qkv, first + j, stride, 2 * hidden + q + e);
       }
       largest = fmax(largest, row[j]);
     }
@@ -108,10 +112,11 @@ static void reference(const attention_shape *p, const attention_values *v, int64
 }
 
 /* Row i and column e of the outputs of one sequence and head. */
-static cdl_status check_place(const attention_shape *p, const attention_values *v, int64_t first, int64_t head, int64_t i,
-                              int64_t e)
+static cdl_status check_place(const attention_shape *p, const attention_values *v, int64_t first,
+                              int64_t head, int64_t i, int64_t e)
 {
-  const int64_t n = p->length, hidden = p->heads * p->width, stride = 3 * hidden, column = head * p->width + e;
+  const int64_t n = p->length, hidden = p->heads * p->width, stride = 3 * hidden,
+                column = head * p->width + e;
   const double bound = 0x1p-24 * 64 * sqrt((double)(n * p->width));
   double out = 0, d_q = 0, d_k = 0, d_v = 0;
   for (int64_t j = 0; j < n; j++) {
@@ -122,10 +127,12 @@ static cdl_status check_place(const attention_shape *p, const attention_values *
   }
   const int64_t row = first + i;
   CDL_TRY(bench_compare("out", row * hidden + column, at(v->out, row, hidden, column), out, bound));
-  CDL_TRY(bench_compare("d_query", row * stride + column, at(v->d_qkv, row, stride, column), d_q, bound));
-  CDL_TRY(bench_compare("d_key", row * stride + hidden + column, at(v->d_qkv, row, stride, hidden + column), d_k, bound));
-  return bench_compare("d_value", row * stride + 2 * hidden + column, at(v->d_qkv, row, stride, 2 * hidden + column), d_v,
-                       bound);
+  CDL_TRY(bench_compare("d_query", row * stride + column, at(v->d_qkv, row, stride, column), d_q,
+                        bound));
+  CDL_TRY(bench_compare("d_key", row * stride + hidden + column,
+                        at(v->d_qkv, row, stride, hidden + column), d_k, bound));
+  return bench_compare("d_value", row * stride + 2 * hidden + column,
+                       at(v->d_qkv, row, stride, 2 * hidden + column), d_v, bound);
 }
 
 static cdl_status check_values(const attention_shape *p, attention_values *v)
@@ -142,7 +149,8 @@ static cdl_status check_values(const attention_shape *p, attention_values *v)
     const int64_t head = (int64_t)cdl_random_below(&random, (uint64_t)p->heads);
     reference(p, v, first, head);
     for (int place = 0; place < PLACES; place++)
-      CDL_TRY(check_place(p, v, first, head, (int64_t)cdl_random_below(&random, (uint64_t)p->length),
+      CDL_TRY(check_place(p, v, first, head,
+                          (int64_t)cdl_random_below(&random, (uint64_t)p->length),
                           (int64_t)cdl_random_below(&random, (uint64_t)p->width)));
   }
   return CDL_OK;
@@ -170,7 +178,7 @@ static cdl_status check_case(attention_case *c)
   return cdl_context(status, "%s", c->shape->what);
 }
 
-/* ---- The workload ---------------------------------------------------------------------------------------------------- */
+/* ---- The workload ---------------------------------------------------------------------------- */
 
 static cdl_status time_direction(bench *b, attention_case *c, bool forward)
 {
@@ -178,13 +186,16 @@ static cdl_status time_direction(bench *b, attention_case *c, bool forward)
   measurement m = {0};
   CDL_TRY(measure_run(b->queue, &b->effort, forward ? run_forward : run_backward, c, &m));
   const double products = forward ? 2 : 5; /* Q Kᵀ and P V; Q Kᵀ again, dP, dV, dQ, dK */
-  const double operations = products * 2 * p->sequences * p->heads * (double)p->length * p->length * p->width;
+  const double operations =
+      products * 2 * p->sequences * p->heads * (double)p->length * p->length * p->width;
   report *r = &b->report;
   report_add_row(r);
   report_text(r, "name", p->what);
   report_text(r, "direction", forward ? "forward" : "backward");
-  report_text(r, "path", cdl_path_name(forward ? cdl_op_path(b->backend, CDL_OP_attention, &c->forward)
-                                               : cdl_op_path(b->backend, CDL_OP_attention_grad, &c->backward)));
+  report_text(r, "path",
+              cdl_path_name(forward
+                                ? cdl_op_path(b->backend, CDL_OP_attention, &c->forward)
+                                : cdl_op_path(b->backend, CDL_OP_attention_grad, &c->backward)));
   report_timing(r, &m);
   report_number(r, "flop_per_s", operations / m.median);
   report_number(r, "of_best_gemm", operations / m.median / b->best_gemm);

@@ -9,7 +9,7 @@
 #include "train/evaluate.h"
 #include "train/job.h"
 
-/* ---- Lengths --------------------------------------------------------------------------------------------------------- */
+/* ---- Lengths --------------------------------------------------------------------------------- */
 
 enum { QUANTILES = 21 };
 
@@ -19,7 +19,8 @@ static const struct {
   int32_t quantile[QUANTILES];
 } distributions[] = {
     {"mrpc", {19, 32, 36, 39, 41, 44, 45, 47, 50, 51, 53, 55, 57, 59, 61, 62, 64, 67, 70, 74, 103}},
-    {"rte", {13, 29, 33, 37, 40, 43, 45, 47, 50, 53, 56, 59, 62, 67, 72, 85, 103, 120, 135, 157, 289}},
+    {"rte",
+     {13, 29, 33, 37, 40, 43, 45, 47, 50, 53, 56, 59, 62, 67, 72, 85, 103, 120, 135, 157, 289}},
 };
 
 static int32_t draw_length(const int32_t *quantile, cdl_random *random)
@@ -46,7 +47,7 @@ static cdl_status find_lengths(const char *lengths, const int32_t **quantile, in
   return CDL_OK;
 }
 
-/* ---- Batches --------------------------------------------------------------------------------------------------------- */
+/* ---- Batches --------------------------------------------------------------------------------- */
 
 static void count_batch(bench_batches *b, const cdl_batch *batch)
 {
@@ -68,8 +69,8 @@ static int32_t first_position(const cdl_model_config *config)
   return config->family == CDL_FAMILY_ROBERTA ? (int32_t)config->pad_id + 1 : 0;
 }
 
-static cdl_status make_batch(const cdl_model_config *config, const int32_t *lengths, size_t examples,
-                             cdl_random *random, cdl_batch *batch)
+static cdl_status make_batch(const cdl_model_config *config, const int32_t *lengths,
+                             size_t examples, cdl_random *random, cdl_batch *batch)
 {
   cdl_batch_bound bound = {.examples = examples};
   for (size_t i = 0; i < examples; i++) {
@@ -82,7 +83,8 @@ static cdl_status make_batch(const cdl_model_config *config, const int32_t *leng
   batch->longest = bound.longest;
   for (size_t i = 0; i < examples; i++) {
     for (int32_t k = 0; k < lengths[i]; k++) {
-      batch->ids[batch->tokens] = (int32_t)cdl_random_below(random, (uint64_t)config->vocabulary_size);
+      batch->ids[batch->tokens] =
+          (int32_t)cdl_random_below(random, (uint64_t)config->vocabulary_size);
       batch->positions[batch->tokens++] = first_position(config) + k;
     }
     batch->offsets[i + 1] = (int32_t)batch->tokens;
@@ -92,8 +94,8 @@ static cdl_status make_batch(const cdl_model_config *config, const int32_t *leng
   return CDL_OK;
 }
 
-cdl_status bench_batches_make(const cdl_model_config *config, const char *lengths, size_t count, size_t examples,
-                              bench_batches *batches)
+cdl_status bench_batches_make(const cdl_model_config *config, const char *lengths, size_t count,
+                              size_t examples, bench_batches *batches)
 {
   const int32_t *quantile;
   int32_t fixed = 0;
@@ -101,7 +103,8 @@ cdl_status bench_batches_make(const cdl_model_config *config, const char *length
   CDL_TRY(find_lengths(lengths, &quantile, &fixed));
   CDL_TRY(begin(batches, count));
   int32_t *drawn = calloc(examples + 1, sizeof *drawn);
-  cdl_status status = drawn != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %zu lengths", examples);
+  cdl_status status =
+      drawn != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %zu lengths", examples);
   cdl_random random = cdl_random_start(1, CDL_RANDOM_TEST, 0, 0);
   const int64_t longest = cdl_model_config_max_tokens(config);
   for (size_t b = 0; status == CDL_OK && b < count; b++) {
@@ -119,10 +122,10 @@ cdl_status bench_batches_make(const cdl_model_config *config, const char *length
   return status;
 }
 
-/* ---- From data ------------------------------------------------------------------------------------------------------- */
+/* ---- From data ------------------------------------------------------------------------------- */
 
-static cdl_status take_batches(const cdl_model_config *config, const cdl_dataset *dataset, uint32_t *rows,
-                               size_t examples, bench_batches *batches)
+static cdl_status take_batches(const cdl_model_config *config, const cdl_dataset *dataset,
+                               uint32_t *rows, size_t examples, bench_batches *batches)
 {
   const size_t all = cdl_dataset_count(dataset);
   const cdl_tokens tokens = cdl_dataset_tokens(dataset);
@@ -141,15 +144,18 @@ static cdl_status take_batches(const cdl_model_config *config, const cdl_dataset
   return CDL_OK;
 }
 
-static cdl_status read_batches(const cdl_model_config *config, const char *model, cdl_dataset *dataset, size_t count,
-                               size_t examples, bench_batches *batches)
+static cdl_status read_batches(const cdl_model_config *config, const char *model,
+                               cdl_dataset *dataset, size_t count, size_t examples,
+                               bench_batches *batches)
 {
-  const size_t all = cdl_dataset_count(dataset), longest = (size_t)cdl_model_config_max_tokens(config);
+  const size_t all = cdl_dataset_count(dataset),
+               longest = (size_t)cdl_model_config_max_tokens(config);
   if (all < examples)
     return cdl_fail(CDL_DATA, "%zu examples are too few for a batch of %zu", all, examples);
   cdl_tokenizer *tokenizer;
   CDL_TRY(cdl_tokenizer_open(model, &tokenizer));
-  const cdl_status tokenized = cdl_dataset_tokenize(dataset, tokenizer, longest < 512 ? longest : 512, 2);
+  const cdl_status tokenized =
+      cdl_dataset_tokenize(dataset, tokenizer, longest < 512 ? longest : 512, 2);
   cdl_tokenizer_close(tokenizer);
   CDL_TRY(tokenized);
   CDL_TRY(begin(batches, count < all / examples ? count : all / examples));
@@ -161,8 +167,9 @@ static cdl_status read_batches(const cdl_model_config *config, const char *model
   return status;
 }
 
-cdl_status bench_batches_read(const cdl_model_config *config, const char *model, const char *task, const char *data,
-                              size_t count, size_t examples, bench_batches *batches)
+cdl_status bench_batches_read(const cdl_model_config *config, const char *model, const char *task,
+                              const char *data, size_t count, size_t examples,
+                              bench_batches *batches)
 {
   *batches = (bench_batches){0};
   const cdl_task *found;

@@ -60,7 +60,8 @@ const cdl_weight *bench_sample_weight(bench_samples *s, cdl_tensor source);
 CDL_MUST_USE cdl_status bench_download(cdl_queue *queue, cdl_tensor t, float **values);
 
 /* "gemm 880x1152x384: element 17 is …": a NUMERIC error where |value − truth| > bound. */
-CDL_MUST_USE cdl_status bench_compare(const char *what, int64_t place, double value, double truth, double bound);
+CDL_MUST_USE cdl_status bench_compare(const char *what, int64_t place, double value, double truth,
+                                      double bound);
 
 /* A line on a terminal's stderr saying what is under way. */
 void bench_progress(const char *workload, const char *name);

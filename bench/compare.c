@@ -7,7 +7,7 @@
 
 #include "bench/measure.h"
 
-/* ---- Mann and Whitney ------------------------------------------------------------------------------------------------ */
+/* ---- Mann and Whitney ------------------------------------------------------------------------ */
 
 typedef struct {
   double value;
@@ -70,7 +70,7 @@ double bench_mann_whitney(const double *x, size_t n, const double *y, size_t m)
   return variance > 0 ? erfc(distance / sqrt(2 * variance)) : 1;
 }
 
-/* ---- Reports --------------------------------------------------------------------------------------------------------- */
+/* ---- Reports --------------------------------------------------------------------------------- */
 
 static cdl_status read_report(const char *path, json_t **root)
 {
@@ -82,7 +82,8 @@ static cdl_status read_report(const char *path, json_t **root)
     return CDL_OK;
   json_decref(*root);
   *root = NULL;
-  return cdl_fail(CDL_DATA, "%s: no report of bench-condlora in JSON: it has no list of tables", path);
+  return cdl_fail(CDL_DATA, "%s: no report of bench-condlora in JSON: it has no list of tables",
+                  path);
 }
 
 /* A row's name within its table: name, shape and whatever else is text. */
@@ -90,7 +91,8 @@ static bool same_case(const json_t *a, const json_t *b)
 {
   const char *key;
   json_t *value;
-  json_object_foreach((json_t *)(uintptr_t)a, key, value) {
+  json_object_foreach((json_t *)(uintptr_t)a, key, value)
+  {
     if (json_is_string(value) && !json_equal(value, json_object_get(b, key)))
       return false;
   }
@@ -101,7 +103,8 @@ static const json_t *find_table(const json_t *root, const json_t *like)
 {
   size_t i;
   json_t *table;
-  json_array_foreach(json_object_get(root, "tables"), i, table) {
+  json_array_foreach(json_object_get(root, "tables"), i, table)
+  {
     if (json_equal(json_object_get(table, "name"), json_object_get(like, "name")) &&
         json_equal(json_object_get(table, "title"), json_object_get(like, "title")))
       return table;
@@ -124,7 +127,8 @@ typedef struct {
   size_t cases, slower, faster;
 } comparison;
 
-static void compare_rows(comparison *c, const char *table, const json_t *before, const json_t *after)
+static void compare_rows(comparison *c, const char *table, const json_t *before,
+                         const json_t *after)
 {
   const double significant = 0.01, worth = 0.03;
   size_t n, m;
@@ -138,9 +142,12 @@ static void compare_rows(comparison *c, const char *table, const json_t *before,
     c->faster += differs && change < 0;
     const char *shape = json_string_value(json_object_get(after, "shape"));
     const char *name = json_string_value(json_object_get(after, "name"));
-    fprintf(c->file, "%-12s %-32s %-20s %11.3f µs %11.3f µs %+7.1f %%  p %.2g  %s\n", table, name != NULL ? name : "",
-            shape != NULL ? shape : "", old * 1e6, new * 1e6, 100 * change, p,
-            !differs ? "same" : change > 0 ? "SLOWER" : "faster");
+    fprintf(c->file, "%-12s %-32s %-20s %11.3f µs %11.3f µs %+7.1f %%  p %.2g  %s\n", table,
+            name != NULL ? name : "", shape != NULL ? shape : "", old * 1e6, new * 1e6,
+            100 * change, p,
+            !differs     ? "same"
+            : change > 0 ? "SLOWER"
+                         : "faster");
   }
   free(x);
   free(y);
@@ -150,11 +157,14 @@ static void compare_tables(comparison *c, const json_t *before, const json_t *af
 {
   size_t i, k;
   json_t *table, *row, *old;
-  json_array_foreach(json_object_get(after, "tables"), i, table) {
+  json_array_foreach(json_object_get(after, "tables"), i, table)
+  {
     const json_t *other = find_table(before, table);
-    json_array_foreach(json_object_get(table, "rows"), k, row) {
+    json_array_foreach(json_object_get(table, "rows"), k, row)
+    {
       size_t j;
-      json_array_foreach(json_object_get(other, "rows"), j, old) {
+      json_array_foreach(json_object_get(other, "rows"), j, old)
+      {
         if (same_case(row, old)) {
           compare_rows(c, json_string_value(json_object_get(table, "name")), old, row);
           break;

@@ -12,7 +12,8 @@ enum { BENCH_EXIT_SLOWER = 3 };
 
 /* Writes a line for each case that both JSON reports hold. `*slower`: some case of `after` is slower by more than 3 % of
  * the median, with p < 0.01. Errors: those of the files; DATA where one is no report or they share no case. */
-CDL_MUST_USE cdl_status bench_compare_reports(const char *before, const char *after, FILE *file, bool *slower);
+CDL_MUST_USE cdl_status bench_compare_reports(const char *before, const char *after, FILE *file,
+                                              bool *slower);
 
 /* Two-sided p of Mann and Whitney's test that neither of two samples tends to be larger: exact where both together have at
  * most 20 values without ties, else by the normal approximation with corrections for ties and continuity. */

@@ -5,7 +5,14 @@
 
 #include "bench/bench.h"
 
-enum { SEQUENCES = 20, LENGTH = 55, TOKENS = SEQUENCES * LENGTH, HIDDEN = 768, WIDE = 3072, FLAT = 1 << 22 };
+enum {
+  SEQUENCES = 20,
+  LENGTH = 55,
+  TOKENS = SEQUENCES * LENGTH,
+  HIDDEN = 768,
+  WIDE = 3072,
+  FLAT = 1 << 22
+};
 
 typedef struct {
   cdl_queue *queue;
@@ -38,8 +45,8 @@ static void run_case(void *context)
 {
   const element_case *c = context;
   switch (c->op) {
-#define RUN(name)                      \
-  case CDL_OP_##name:                  \
+#define RUN(name)                        \
+  case CDL_OP_##name:                    \
     cdl_##name(c->queue, &c->args.name); \
     break;
     RUN(copy)
@@ -63,10 +70,11 @@ static void run_case(void *context)
   }
 }
 
-#define SET(c, name, ...) \
-  ((c)->op = CDL_OP_##name, (c)->args.name = (cdl_##name##_args){.size = sizeof(cdl_##name##_args), __VA_ARGS__})
+#define SET(c, name, ...)   \
+  ((c)->op = CDL_OP_##name, \
+   (c)->args.name = (cdl_##name##_args){.size = sizeof(cdl_##name##_args), __VA_ARGS__})
 
-/* ---- Each case: its arguments, and the truth in float64 for one element --------------------------------------------------- */
+/* ---- Each case: its arguments, and the truth in float64 for one element ---------------------- */
 
 static cdl_tensor in(bench_samples *s, element_case *c, int i, int64_t rows, int64_t columns)
 {
@@ -96,7 +104,8 @@ static double true_copy(const element_case *c, int64_t i, int64_t j)
 
 static void make_transpose(bench_samples *s, element_case *c)
 {
-  SET(c, permute, .out = out(s, c, HIDDEN, WIDE), .x = in(s, c, 0, WIDE, HIDDEN), .order = {0, 1, 3, 2});
+  SET(c, permute, .out = out(s, c, HIDDEN, WIDE), .x = in(s, c, 0, WIDE, HIDDEN),
+      .order = {0, 1, 3, 2});
 }
 
 static double true_transpose(const element_case *c, int64_t i, int64_t j)
@@ -132,8 +141,8 @@ static double true_axpby(const element_case *c, int64_t i, int64_t j)
 
 static void make_bias(bench_samples *s, element_case *c)
 {
-  SET(c, binary, .out = out(s, c, TOKENS, WIDE), .x = in(s, c, 0, TOKENS, WIDE), .y = in(s, c, 1, 1, WIDE),
-      .function = CDL_BINARY_ADD);
+  SET(c, binary, .out = out(s, c, TOKENS, WIDE), .x = in(s, c, 0, TOKENS, WIDE),
+      .y = in(s, c, 1, 1, WIDE), .function = CDL_BINARY_ADD);
 }
 
 static double true_bias(const element_case *c, int64_t i, int64_t j)
@@ -143,8 +152,8 @@ static double true_bias(const element_case *c, int64_t i, int64_t j)
 
 static void make_gelu(bench_samples *s, element_case *c)
 {
-  SET(c, unary, .out = out(s, c, TOKENS, WIDE), .x = in(s, c, 0, TOKENS, WIDE), .function = CDL_UNARY_ACTIVATION,
-      .activation = CDL_ACTIVATION_GELU);
+  SET(c, unary, .out = out(s, c, TOKENS, WIDE), .x = in(s, c, 0, TOKENS, WIDE),
+      .function = CDL_UNARY_ACTIVATION, .activation = CDL_ACTIVATION_GELU);
 }
 
 static double true_gelu(const element_case *c, int64_t i, int64_t j)
@@ -162,12 +171,14 @@ static void make_gelu_grad(bench_samples *s, element_case *c)
 static double true_gelu_grad(const element_case *c, int64_t i, int64_t j)
 {
   const double x = x_at(c, 1, i, j);
-  return x_at(c, 0, i, j) * (0.5 * (1 + erf(x / sqrt(2.0))) + x * exp(-x * x / 2) / sqrt(2 * 3.14159265358979323846));
+  return x_at(c, 0, i, j) *
+         (0.5 * (1 + erf(x / sqrt(2.0))) + x * exp(-x * x / 2) / sqrt(2 * 3.14159265358979323846));
 }
 
 static void make_column_sum(bench_samples *s, element_case *c)
 {
-  SET(c, reduce, .out = out(s, c, 1, WIDE), .x = in(s, c, 0, TOKENS, WIDE), .function = CDL_REDUCE_SUM, .axis = 2);
+  SET(c, reduce, .out = out(s, c, 1, WIDE), .x = in(s, c, 0, TOKENS, WIDE),
+      .function = CDL_REDUCE_SUM, .axis = 2);
 }
 
 static double true_column_sum(const element_case *c, int64_t i, int64_t j)
@@ -183,7 +194,8 @@ enum { SCORE_ROWS = 12 * TOKENS };
 
 static void make_softmax(bench_samples *s, element_case *c)
 {
-  SET(c, softmax, .out = out(s, c, SCORE_ROWS, LENGTH), .x = in(s, c, 0, SCORE_ROWS, LENGTH), .scale = 2);
+  SET(c, softmax, .out = out(s, c, SCORE_ROWS, LENGTH), .x = in(s, c, 0, SCORE_ROWS, LENGTH),
+      .scale = 2);
 }
 
 static double true_softmax(const element_case *c, int64_t i, int64_t j)
@@ -196,8 +208,8 @@ static double true_softmax(const element_case *c, int64_t i, int64_t j)
 
 static void make_softmax_grad(bench_samples *s, element_case *c)
 {
-  SET(c, softmax_grad, .d_x = out(s, c, SCORE_ROWS, LENGTH), .d_out = in(s, c, 0, SCORE_ROWS, LENGTH),
-      .out = in(s, c, 1, SCORE_ROWS, LENGTH), .scale = 2);
+  SET(c, softmax_grad, .d_x = out(s, c, SCORE_ROWS, LENGTH),
+      .d_out = in(s, c, 0, SCORE_ROWS, LENGTH), .out = in(s, c, 1, SCORE_ROWS, LENGTH), .scale = 2);
 }
 
 static double true_softmax_grad(const element_case *c, int64_t i, int64_t j)
@@ -210,10 +222,11 @@ static double true_softmax_grad(const element_case *c, int64_t i, int64_t j)
 
 static void make_norm(bench_samples *s, element_case *c)
 {
-  const cdl_tensor mean = bench_sample_constant(s, TOKENS, 0), rstd = bench_sample_constant(s, TOKENS, 0);
+  const cdl_tensor mean = bench_sample_constant(s, TOKENS, 0),
+                   rstd = bench_sample_constant(s, TOKENS, 0);
   SET(c, layer_norm, .out = out(s, c, TOKENS, HIDDEN), .x = in(s, c, 0, TOKENS, HIDDEN),
-      .gain = bench_sample_constant(s, HIDDEN, 1.5), .bias = bench_sample_constant(s, HIDDEN, 0.25), .mean = mean,
-      .rstd = rstd, .epsilon = 1e-5F);
+      .gain = bench_sample_constant(s, HIDDEN, 1.5), .bias = bench_sample_constant(s, HIDDEN, 0.25),
+      .mean = mean, .rstd = rstd, .epsilon = 1e-5F);
 }
 
 /* Mean and 1 / deviation of row i of the sum of the first `inputs` inputs. */
@@ -239,11 +252,12 @@ static double true_norm(const element_case *c, int64_t i, int64_t j)
 
 static void make_add_norm(bench_samples *s, element_case *c)
 {
-  const cdl_tensor mean = bench_sample_constant(s, TOKENS, 0), rstd = bench_sample_constant(s, TOKENS, 0);
-  SET(c, add_layer_norm, .out = out(s, c, TOKENS, HIDDEN), .sum = bench_sample(s, TOKENS, HIDDEN, 0),
-      .x = in(s, c, 0, TOKENS, HIDDEN), .residual = in(s, c, 1, TOKENS, HIDDEN),
-      .gain = bench_sample_constant(s, HIDDEN, 1.5), .bias = bench_sample_constant(s, HIDDEN, 0.25), .mean = mean,
-      .rstd = rstd, .epsilon = 1e-5F);
+  const cdl_tensor mean = bench_sample_constant(s, TOKENS, 0),
+                   rstd = bench_sample_constant(s, TOKENS, 0);
+  SET(c, add_layer_norm, .out = out(s, c, TOKENS, HIDDEN),
+      .sum = bench_sample(s, TOKENS, HIDDEN, 0), .x = in(s, c, 0, TOKENS, HIDDEN),
+      .residual = in(s, c, 1, TOKENS, HIDDEN), .gain = bench_sample_constant(s, HIDDEN, 1.5),
+      .bias = bench_sample_constant(s, HIDDEN, 0.25), .mean = mean, .rstd = rstd, .epsilon = 1e-5F);
 }
 
 static double true_add_norm(const element_case *c, int64_t i, int64_t j)
@@ -258,7 +272,8 @@ static void make_norm_grad(bench_samples *s, element_case *c)
 {
   SET(c, layer_norm_grad, .d_x = out(s, c, TOKENS, HIDDEN), .d_out = in(s, c, 0, TOKENS, HIDDEN),
       .x = in(s, c, 1, TOKENS, HIDDEN), .gain = bench_sample_constant(s, HIDDEN, 1.5),
-      .mean = bench_sample_constant(s, TOKENS, 0.125), .rstd = bench_sample_constant(s, TOKENS, 0.75));
+      .mean = bench_sample_constant(s, TOKENS, 0.125),
+      .rstd = bench_sample_constant(s, TOKENS, 0.75));
 }
 
 static double true_norm_grad(const element_case *c, int64_t i, int64_t j)
@@ -287,26 +302,31 @@ static void make_dropout(bench_samples *s, element_case *c)
                              .sequences = SEQUENCES,
                              .tokens = TOKENS,
                              .longest = LENGTH};
-  SET(c, dropout, .out = out(s, c, TOKENS, HIDDEN), .x = in(s, c, 0, TOKENS, HIDDEN), .packing = &c->packing,
-      .mask = {.probability = 0.125F, .purpose = CDL_RANDOM_TEST, .layer = 5,
+  SET(c, dropout, .out = out(s, c, TOKENS, HIDDEN), .x = in(s, c, 0, TOKENS, HIDDEN),
+      .packing = &c->packing,
+      .mask = {.probability = 0.125F,
+               .purpose = CDL_RANDOM_TEST,
+               .layer = 5,
                .step = bench_sample_bytes(s, &record, sizeof record)});
 }
 
 static double true_dropout(const element_case *c, int64_t i, int64_t j)
 {
   const uint32_t e = (uint32_t)(i % LENGTH * HIDDEN + j);
-  const cdl_philox_words words =
-      cdl_random_block(11 | (uint64_t)12 << 32, CDL_RANDOM_TEST, 5, 3, (uint32_t)(100 + i / LENGTH), e / 4);
+  const cdl_philox_words words = cdl_random_block(11 | (uint64_t)12 << 32, CDL_RANDOM_TEST, 5, 3,
+                                                  (uint32_t)(100 + i / LENGTH), e / 4);
   return words.word[e % 4] >= cdl_random_threshold(0.125) ? x_at(c, 0, i, j) / (1 - 0.125) : 0;
 }
 
 static void make_adamw(bench_samples *s, element_case *c)
 {
-  const cdl_step_record record = {.learning_rate = 1e-3F, .correction1 = 0.5F, .correction2 = 0.25F};
+  const cdl_step_record record = {
+      .learning_rate = 1e-3F, .correction1 = 0.5F, .correction2 = 0.25F};
   const cdl_tensor parameter = out(s, c, 1024, FLAT / 1024);
   SET(c, adamw, .parameter = parameter, .moment1 = bench_sample(s, 1024, FLAT / 1024, 0),
       .moment2 = bench_sample(s, 1024, FLAT / 1024, 0), .gradient = in(s, c, 0, 1024, FLAT / 1024),
-      .step = bench_sample_bytes(s, &record, sizeof record), .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .rate = 1);
+      .step = bench_sample_bytes(s, &record, sizeof record), .beta1 = 0.9, .beta2 = 0.999,
+      .epsilon = 1e-8, .rate = 1);
 }
 
 /* From zeros: m = 0.1 g, v = 0.001 g². */
@@ -335,17 +355,23 @@ static const element_kind kinds[] = {
     {"gather rows", "1100x768", make_gather, true_gather, BYTES(2.0 * TOKENS * HIDDEN), 0, false},
     {"add bias", "1100x3072", make_bias, true_bias, BYTES(2.0 * TOKENS * WIDE), 1e-6, true},
     {"GELU", "1100x3072", make_gelu, true_gelu, BYTES(2.0 * TOKENS * WIDE), 1e-6, true},
-    {"GELU gradient", "1100x3072", make_gelu_grad, true_gelu_grad, BYTES(3.0 * TOKENS * WIDE), 2e-6, true},
-    {"sum of columns", "1100x3072", make_column_sum, true_column_sum, BYTES(1.0 * TOKENS * WIDE), 1e-4, false},
-    {"softmax", "13200x55", make_softmax, true_softmax, BYTES(2.0 * SCORE_ROWS * LENGTH), 2e-6, true},
-    {"softmax gradient", "13200x55", make_softmax_grad, true_softmax_grad, BYTES(3.0 * SCORE_ROWS * LENGTH), 1e-5, false},
+    {"GELU gradient", "1100x3072", make_gelu_grad, true_gelu_grad, BYTES(3.0 * TOKENS * WIDE), 2e-6,
+     true},
+    {"sum of columns", "1100x3072", make_column_sum, true_column_sum, BYTES(1.0 * TOKENS * WIDE),
+     1e-4, false},
+    {"softmax", "13200x55", make_softmax, true_softmax, BYTES(2.0 * SCORE_ROWS * LENGTH), 2e-6,
+     true},
+    {"softmax gradient", "13200x55", make_softmax_grad, true_softmax_grad,
+     BYTES(3.0 * SCORE_ROWS * LENGTH), 1e-5, false},
     {"layer norm", "1100x768", make_norm, true_norm, BYTES(2.0 * TOKENS * HIDDEN), 1e-5, true},
-    {"add, layer norm", "1100x768", make_add_norm, true_add_norm, BYTES(4.0 * TOKENS * HIDDEN), 1e-5, true},
-    {"layer norm gradient", "1100x768", make_norm_grad, true_norm_grad, BYTES(3.0 * TOKENS * HIDDEN), 1e-5, true},
+    {"add, layer norm", "1100x768", make_add_norm, true_add_norm, BYTES(4.0 * TOKENS * HIDDEN),
+     1e-5, true},
+    {"layer norm gradient", "1100x768", make_norm_grad, true_norm_grad,
+     BYTES(3.0 * TOKENS * HIDDEN), 1e-5, true},
     {"dropout", "1100x768", make_dropout, true_dropout, BYTES(2.0 * TOKENS * HIDDEN), 1e-6, true},
 };
 
-/* ---- The workload ---------------------------------------------------------------------------------------------------- */
+/* ---- The workload ---------------------------------------------------------------------------- */
 
 static cdl_status check_places(const element_kind *k, const element_case *c)
 {

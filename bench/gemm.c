@@ -64,18 +64,20 @@ static void run_case(void *context)
 static cdl_status make_case(bench_samples *s, const product_shape *p, gemm_case *c)
 {
   c->queue = s->queue;
-  c->args = (cdl_gemm_args){.size = sizeof c->args,
-                            .out = bench_sample(s, p->m, p->n, 0),
-                            .a = p->transpose_a ? bench_sample(s, p->k, p->m, 1) : bench_sample(s, p->m, p->k, 1),
-                            .b = p->transpose_b ? bench_sample(s, p->n, p->k, 1) : bench_sample(s, p->k, p->n, 1),
-                            .transpose_a = p->transpose_a,
-                            .transpose_b = p->transpose_b,
-                            .alpha = 1};
+  c->args = (cdl_gemm_args){
+      .size = sizeof c->args,
+      .out = bench_sample(s, p->m, p->n, 0),
+      .a = p->transpose_a ? bench_sample(s, p->k, p->m, 1) : bench_sample(s, p->m, p->k, 1),
+      .b = p->transpose_b ? bench_sample(s, p->n, p->k, 1) : bench_sample(s, p->k, p->n, 1),
+      .transpose_a = p->transpose_a,
+      .transpose_b = p->transpose_b,
+      .alpha = 1};
   return s->status;
 }
 
 /* A hundred elements of the product, in float64. */
-static cdl_status check_values(const product_shape *p, const float *a, const float *b, const float *out)
+static cdl_status check_values(const product_shape *p, const float *a, const float *b,
+                               const float *out)
 {
   enum { PLACES = 100 };
   cdl_random random = cdl_random_start(2, CDL_RANDOM_TEST, 0, 0);
@@ -91,7 +93,8 @@ static cdl_status check_values(const product_shape *p, const float *a, const flo
     }
     char what[128];
     snprintf(what, sizeof what, "gemm %s", p->what);
-    CDL_TRY(bench_compare(what, i * p->n + j, (double)out[i * p->n + j], sum, 0x1p-24 * sqrt((double)p->k) * size + 1e-6));
+    CDL_TRY(bench_compare(what, i * p->n + j, (double)out[i * p->n + j], sum,
+                          0x1p-24 * sqrt((double)p->k) * size + 1e-6));
   }
   return CDL_OK;
 }
@@ -123,7 +126,8 @@ static double bytes_of(const product_shape *p)
   return 4.0 * ((double)(p->m * p->k) + (double)(p->k * p->n) + (double)(p->m * p->n));
 }
 
-static cdl_status measure_shape(bench *b, const product_shape *p, bool check, gemm_case *c, measurement *m)
+static cdl_status measure_shape(bench *b, const product_shape *p, bool check, gemm_case *c,
+                                measurement *m)
 {
   bench_samples s = bench_samples_begin(b->queue, 1);
   cdl_status status = make_case(&s, p, c);
@@ -143,7 +147,8 @@ cdl_status bench_find_peak(bench *b, bool again)
   const bool first = !(b->best_gemm > 0);
   if (!first && !again)
     return CDL_OK;
-  b->effort = (measure_effort){.warm_seconds = first ? 0.1 : 0.01, .seconds = 0.03, .least = 3, .most = 10};
+  b->effort =
+      (measure_effort){.warm_seconds = first ? 0.1 : 0.01, .seconds = 0.03, .least = 3, .most = 10};
   cdl_status status = CDL_OK;
   for (size_t i = 0; status == CDL_OK && i < sizeof peaks / sizeof peaks[0]; i++) {
     gemm_case c;
@@ -159,8 +164,8 @@ static void report_case(bench *b, const product_shape *p, const gemm_case *c, co
 {
   report *r = &b->report;
   char shape[64];
-  snprintf(shape, sizeof shape, "%lldx%lldx%lld %c%c", (long long)p->m, (long long)p->n, (long long)p->k,
-           p->transpose_a ? 'T' : 'N', p->transpose_b ? 'T' : 'N');
+  snprintf(shape, sizeof shape, "%lldx%lldx%lld %c%c", (long long)p->m, (long long)p->n,
+           (long long)p->k, p->transpose_a ? 'T' : 'N', p->transpose_b ? 'T' : 'N');
   report_add_row(r);
   report_text(r, "name", p->what);
   report_text(r, "shape", shape);
@@ -181,7 +186,8 @@ static void report_shares(bench *b)
     share = strcmp(t->columns[c].key, "of_best_gemm") == 0 ? c : share;
   }
   for (size_t i = 0; i < t->row_count; i++)
-    t->rows[i].cell[share] = (report_cell){.number = t->rows[i].cell[rate].number / b->best_gemm, .present = true};
+    t->rows[i].cell[share] =
+        (report_cell){.number = t->rows[i].cell[rate].number / b->best_gemm, .present = true};
 }
 
 cdl_status bench_gemm(bench *b)
@@ -194,7 +200,8 @@ cdl_status bench_gemm(bench *b)
                                           {"bytes_per_s", "GB/s", REPORT_BYTES_PER_S},
                                           {"flop_per_byte", "flop/byte", REPORT_NUMBER},
                                           {"of_best_gemm", "of best", REPORT_SHARE}};
-  report_add_table(&b->report, "gemm", "gemm: products of encoders, float32", columns, sizeof columns / sizeof columns[0]);
+  report_add_table(&b->report, "gemm", "gemm: products of encoders, float32", columns,
+                   sizeof columns / sizeof columns[0]);
   CDL_TRY(bench_find_peak(b, false));
   for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
     if (b->options.quick && !shapes[i].quick)

@@ -12,7 +12,8 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 typedef cdl_status (*workload)(bench *b);
 
-static const workload workloads[BENCH_WORKLOADS] = {bench_gemm, bench_svd, bench_elementwise, bench_attention, bench_train};
+static const workload workloads[BENCH_WORKLOADS] = {bench_gemm, bench_svd, bench_elementwise,
+                                                    bench_attention, bench_train};
 
 static void report_head(bench *b)
 {
@@ -40,8 +41,10 @@ static cdl_status report_paths(bench *b)
   size_t other = 0;
   for (size_t i = 0; i < count; i++)
     other += counts[i].path != CDL_PATH_NATIVE;
-  report_fact(r, "paths", other == 0 ? "every op native" : "some ops composed or on the host: see paths");
-  report_add_table(r, "paths", "paths of ops that are not native", columns, sizeof columns / sizeof columns[0]);
+  report_fact(r, "paths",
+              other == 0 ? "every op native" : "some ops composed or on the host: see paths");
+  report_add_table(r, "paths", "paths of ops that are not native", columns,
+                   sizeof columns / sizeof columns[0]);
   for (size_t i = 0; i < count; i++) {
     if (counts[i].path == CDL_PATH_NATIVE)
       continue;
@@ -95,8 +98,9 @@ static cdl_status run_workloads(bench *b, const bench_command *c)
 static cdl_status run(const bench_command *c)
 {
   bench b = {.options = c->options};
-  b.effort = c->options.quick ? (measure_effort){.warm_seconds = 0.1, .seconds = 0.08, .least = 3, .most = 50}
-                              : (measure_effort){.warm_seconds = 0.5, .seconds = 0.5, .least = 7, .most = 200};
+  b.effort = c->options.quick
+                 ? (measure_effort){.warm_seconds = 0.1, .seconds = 0.08, .least = 3, .most = 50}
+                 : (measure_effort){.warm_seconds = 0.5, .seconds = 0.5, .least = 7, .most = 200};
   measure_use(strcmp(c->options.clock, "processor") == 0 ? MEASURE_PROCESSOR : MEASURE_WALL);
   const cdl_backend_options options = {.threads = (int)c->options.threads};
   CDL_TRY(cdl_backend_open(c->options.backend, &options, &b.backend));

@@ -19,7 +19,7 @@ double measure_now(void)
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* ---- Statistics ---------------------------------------------------------------------------------------------------- */
+/* ---- Statistics ------------------------------------------------------------------------------ */
 
 static int compare(const void *a, const void *b)
 {
@@ -45,11 +45,11 @@ double measure_median(double *values, size_t count)
 }
 
 /* Cornish and Fisher's expansion in 1/ν around the normal's quantile (Abramowitz and Stegun 26.7.5), whose error is
- * below 0.2 % from 4 degrees of freedom; exact values for fewer. */
+ * below 0.2 % from 5 degrees of freedom; exact values for fewer. */
 double measure_t95(double nu)
 {
-  static const double exact[] = {INFINITY, 12.7062, 4.3027, 3.1824};
-  if (nu < 4)
+  static const double exact[] = {INFINITY, 12.7062, 4.3027, 3.1824, 2.7764};
+  if (nu < 5)
     return exact[nu > 0 ? (int)nu : 0];
   const double x = 1.959963984540054, x2 = x * x;
   const double g1 = x * (x2 + 1) / 4, g2 = x * ((5 * x2 + 16) * x2 + 3) / 96;
@@ -112,10 +112,11 @@ void measure_release(measurement *m)
   *m = (measurement){0};
 }
 
-/* ---- Running ------------------------------------------------------------------------------------------------------- */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 /* Seconds of one of `times` runs between two syncs. */
-static cdl_status time_runs(cdl_queue *queue, measure_work work, void *context, size_t times, double *seconds)
+static cdl_status time_runs(cdl_queue *queue, measure_work work, void *context, size_t times,
+                            double *seconds)
 {
   const double start = measure_now();
   for (size_t i = 0; i < times; i++)
@@ -126,8 +127,8 @@ static cdl_status time_runs(cdl_queue *queue, measure_work work, void *context, 
 }
 
 /* `*last` is the time of a warm run. */
-static cdl_status warm_up(cdl_queue *queue, const measure_effort *effort, measure_work work, void *context,
-                          double *last)
+static cdl_status warm_up(cdl_queue *queue, const measure_effort *effort, measure_work work,
+                          void *context, double *last)
 {
   enum { WINDOW = 3 };
   double window[WINDOW];
@@ -146,8 +147,8 @@ static cdl_status warm_up(cdl_queue *queue, const measure_effort *effort, measur
   }
 }
 
-cdl_status measure_run(cdl_queue *queue, const measure_effort *effort, measure_work work, void *context,
-                       measurement *m)
+cdl_status measure_run(cdl_queue *queue, const measure_effort *effort, measure_work work,
+                       void *context, measurement *m)
 {
   const double shortest = 1e-4;
   *m = (measurement){0};
@@ -157,7 +158,8 @@ cdl_status measure_run(cdl_queue *queue, const measure_effort *effort, measure_w
   const size_t times = warm < shortest ? (size_t)ceil(shortest / fmax(warm, 1e-7)) : 1;
   const double end = measure_now() + effort->seconds;
   cdl_status status = CDL_OK;
-  while (status == CDL_OK && m->count < effort->most && (m->count < effort->least || measure_now() < end)) {
+  while (status == CDL_OK && m->count < effort->most &&
+         (m->count < effort->least || measure_now() < end)) {
     status = time_runs(queue, work, context, times, &seconds);
     if (status == CDL_OK)
       status = measure_add(m, seconds);

@@ -36,8 +36,8 @@ typedef void (*measure_work)(void *context);
 /* Runs `work` until three runs in a row differ by less than 5 %, or the warm-up's time is over; then times runs, each
  * between two syncs. Work shorter than 100 µs is repeated within a run, and the run's time divided. The measurement is
  * overwritten, and ends with measure_release. */
-CDL_MUST_USE cdl_status measure_run(cdl_queue *queue, const measure_effort *effort, measure_work work, void *context,
-                                    measurement *m);
+CDL_MUST_USE cdl_status measure_run(cdl_queue *queue, const measure_effort *effort,
+                                    measure_work work, void *context, measurement *m);
 
 /* For runs that a caller times: adds one; sums them up. */
 CDL_MUST_USE cdl_status measure_add(measurement *m, double seconds);

@@ -5,27 +5,31 @@
 
 #include "bench/products.h"
 
-/* ---- Observing ------------------------------------------------------------------------------------------------------- */
+/* ---- Observing ------------------------------------------------------------------------------- */
 
-/* Every op's arguments begin with its size and first tensor. */
-static cdl_tensor first_tensor(const void *args)
+/* What tells an op's shapes apart: the first tensor, with which every op's arguments begin, or d_out where that may be
+ * absent. */
+static cdl_tensor telling_tensor(const cdl_observation *seen)
 {
-  return ((const cdl_copy_args *)args)->out;
+  return seen->op == CDL_OP_low_rank_grad ? ((const cdl_low_rank_grad_args *)seen->args)->d_out
+                                          : ((const cdl_copy_args *)seen->args)->out;
 }
 
 static void make_label(const op_times *times, const cdl_observation *seen, char *label)
 {
   const char *name = cdl_op_name(seen->op);
-  const cdl_tensor t = first_tensor(seen->args);
-  const char *rows = t.size[2] <= times->sequences && t.size[2] > 1 ? ", first tokens" : "";
-  const cdl_weight *weight = seen->op == CDL_OP_linear        ? ((const cdl_linear_args *)seen->args)->weight
-                             : seen->op == CDL_OP_linear_grad ? ((const cdl_linear_grad_args *)seen->args)->weight
-                                                              : NULL;
+  const cdl_tensor t = telling_tensor(seen);
+  const char *rows = t.size[2] == times->sequences ? ", first tokens" : "";
+  const cdl_weight *weight =
+      seen->op == CDL_OP_linear        ? ((const cdl_linear_args *)seen->args)->weight
+      : seen->op == CDL_OP_linear_grad ? ((const cdl_linear_grad_args *)seen->args)->weight
+                                       : NULL;
   if (weight != NULL)
     snprintf(label, OP_LABEL_BYTES, "%s %lldx%lld%s", name, (long long)cdl_weight_rows(weight),
              (long long)cdl_weight_columns(weight), rows);
   else if (seen->op == CDL_OP_gemm)
-    snprintf(label, OP_LABEL_BYTES, "%s %lldx%lld", name, (long long)t.size[2], (long long)t.size[3]);
+    snprintf(label, OP_LABEL_BYTES, "%s %lldx%lld", name, (long long)t.size[2],
+             (long long)t.size[3]);
   else
     snprintf(label, OP_LABEL_BYTES, "%s %lld%s", name, (long long)t.size[3], rows);
 }
@@ -92,7 +96,7 @@ void op_times_release(op_times *times)
   *times = (op_times){0};
 }
 
-/* ---- Reporting ------------------------------------------------------------------------------------------------------- */
+/* ---- Reporting ------------------------------------------------------------------------------- */
 
 static int longer_first(const void *a, const void *b)
 {

@@ -17,7 +17,7 @@ typedef struct {
 typedef struct {
   op_time *item;
   size_t count, capacity;
-  int32_t sequences; /* fewer rows than tokens: a call for first tokens alone */
+  int32_t sequences; /* a call with as many rows is one for first tokens alone */
   double started;
   cdl_status status;
 } op_times;

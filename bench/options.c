@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const bench_workload_names[BENCH_WORKLOADS] = {"gemm", "svd", "elementwise", "attention", "train"};
+const char *const bench_workload_names[BENCH_WORKLOADS] = {"gemm", "svd", "elementwise",
+                                                           "attention", "train"};
 
 typedef enum { FLAG, TEXT, WHOLE, REAL, TWO_FILES } option_kind;
 
@@ -23,22 +24,27 @@ static void list_options(bench_command *c, option list[OPTIONS])
 {
   bench_options *o = &c->options;
   const option all[OPTIONS] = {
-      {TEXT, "backend", &o->backend, "NAME", "where to measure: cpu, or a plug-in with a device [auto]"},
+      {TEXT, "backend", &o->backend, "NAME",
+       "where to measure: cpu, or a plug-in with a device [auto]"},
       {WHOLE, "threads", &o->threads, "N", "of the CPU; 0: every core [0]"},
-      {TEXT, "clock", &o->clock, "wall|processor", "which time counts: with --threads 1, the processor's is steady on a busy machine [wall]"},
+      {TEXT, "clock", &o->clock, "wall|processor",
+       "which time counts: with --threads 1, the processor's is steady on a busy machine [wall]"},
       {FLAG, "quick", &o->quick, NULL, "fewer and shorter cases: half a minute on two cores"},
       {TEXT, "format", &o->format, "text|markdown|json|csv", "of the report [text]"},
       {TEXT, "output", &o->output, "FILE", "the report goes here instead of standard output"},
-      {TEXT, "model", &o->model, "DIR", "train: this Hugging Face folder; default: RoBERTa-base's shape, random weights"},
+      {TEXT, "model", &o->model, "DIR",
+       "train: this Hugging Face folder; default: RoBERTa-base's shape, random weights"},
       {TEXT, "lengths", &o->lengths, "mrpc|rte|N",
        "train: tokens of an example, as in that task or N each [rte; with --model mrpc]"},
-      {TEXT, "task", &o->task, "NAME", "train: examples of this GLUE task instead; wants --model and --data"},
+      {TEXT, "task", &o->task, "NAME",
+       "train: examples of this GLUE task instead; wants --model and --data"},
       {TEXT, "data", &o->data, "DIR", "train: folder that holds one folder a task"},
       {WHOLE, "batch-size", &o->batch_size, "N", "train: examples a batch [16]"},
       {REAL, "seconds", &o->seconds, "S", "train: how long to measure [40; quick 4]"},
       {FLAG, "ops", &o->ops, NULL, "train: also what each op takes of a step"},
       {TWO_FILES, "compare", c->compare, "A B",
-       "two JSON reports: which cases of B are slower or faster than A's; exit status 3 where one is slower"},
+       "two JSON reports: which cases of B are slower or faster than A's; exit status 3 where one "
+       "is slower"},
       {FLAG, "version", &c->version, NULL, "print the version"},
   };
   memcpy(list, all, sizeof all);
@@ -63,7 +69,8 @@ static cdl_status set_number(const option *o, const char *value)
   errno = 0;
   const double number = o->kind == WHOLE ? (double)strtoll(value, &end, 10) : strtod(value, &end);
   if (!isdigit((unsigned char)value[0]) || *end != '\0' || errno != 0 || number > 1e9)
-    return cdl_fail(CDL_USAGE, "--%s wants a %snumber from 0, not '%s'", o->name, o->kind == WHOLE ? "whole " : "", value);
+    return cdl_fail(CDL_USAGE, "--%s wants a %snumber from 0, not '%s'", o->name,
+                    o->kind == WHOLE ? "whole " : "", value);
   if (o->kind == WHOLE)
     *(int64_t *)o->target = (int64_t)number;
   else
@@ -81,7 +88,8 @@ static cdl_status read_option(const option *list, int count, char **arguments, i
     if (strlen(list[i].name) == length && memcmp(list[i].name, argument, length) == 0)
       o = &list[i];
   if (o == NULL)
-    return cdl_fail(CDL_USAGE, "there is no option --%.*s; bench-condlora --help lists them", (int)length, argument);
+    return cdl_fail(CDL_USAGE, "there is no option --%.*s; bench-condlora --help lists them",
+                    (int)length, argument);
   if (o->kind == FLAG) {
     if (equals != NULL)
       return cdl_fail(CDL_USAGE, "--%s takes no value", o->name);
@@ -110,7 +118,8 @@ static cdl_status read_workload(const char *name, bench_command *c)
       c->wanted[w] = true;
       return CDL_OK;
     }
-  return cdl_fail(CDL_USAGE, "there is no workload '%s': gemm, svd, elementwise, attention or train", name);
+  return cdl_fail(CDL_USAGE,
+                  "there is no workload '%s': gemm, svd, elementwise, attention or train", name);
 }
 
 static cdl_status check(const bench_command *c)
@@ -129,7 +138,8 @@ static cdl_status check(const bench_command *c)
 
 cdl_status bench_command_read(int count, char **arguments, bench_command *c)
 {
-  *c = (bench_command){.options = {.backend = "auto", .clock = "wall", .format = "text", .batch_size = 16}};
+  *c = (bench_command){
+      .options = {.backend = "auto", .clock = "wall", .format = "text", .batch_size = 16}};
   option list[OPTIONS];
   list_options(c, list);
   bool any = false;
@@ -161,11 +171,13 @@ void bench_command_help(void)
        "  svd          thin singular value decompositions\n"
        "  elementwise  maps, norms, softmax, optimizer: bound by memory\n"
        "  attention    within packed sequences, forward and backward\n"
-       "  train        a training step with LoRA and with CondLoRA, beside its own matrix products alone\n\n"
+       "  train        a training step with LoRA and with CondLoRA, beside its own matrix products "
+       "alone\n\n"
        "Without a workload all are run.\n");
   for (int i = 0; i < OPTIONS; i++) {
     char left[64];
-    snprintf(left, sizeof left, "--%s %s", list[i].name, list[i].placeholder != NULL ? list[i].placeholder : "");
+    snprintf(left, sizeof left, "--%s %s", list[i].name,
+             list[i].placeholder != NULL ? list[i].placeholder : "");
     printf("  %-32s %s\n", left, list[i].help);
   }
   puts("  --help                           this text\n\n"

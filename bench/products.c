@@ -25,7 +25,7 @@ static void add(product_list *list, cdl_op op, product p)
   list->item[list->count++] = p;
 }
 
-/* ---- The products of each op ----------------------------------------------------------------------------------------- */
+/* ---- The products of each op ----------------------------------------------------------------- */
 
 /* Matrices in the list's scratch; the buffer comes later. */
 static cdl_tensor scratch(product_list *list, int64_t batch, int64_t rows, int64_t columns)
@@ -39,13 +39,15 @@ static void add_linear(product_list *list, const cdl_linear_args *a)
 {
   const cdl_tensor out = cdl_present(a->pre) ? a->pre : a->out;
   add(list, CDL_OP_linear,
-      (product){.args = {.out = out, .a = a->x, .transpose_b = true, .alpha = 1}, .weight = a->weight});
+      (product){.args = {.out = out, .a = a->x, .transpose_b = true, .alpha = 1},
+                .weight = a->weight});
 }
 
 static void add_linear_grad(product_list *list, const cdl_linear_grad_args *a)
 {
   add(list, CDL_OP_linear_grad,
-      (product){.args = {.out = a->d_x, .a = a->d_out, .alpha = 1, .beta = a->accumulate ? 1 : 0}, .weight = a->weight});
+      (product){.args = {.out = a->d_x, .a = a->d_out, .alpha = 1, .beta = a->accumulate ? 1 : 0},
+                .weight = a->weight});
 }
 
 static void add_low_rank(product_list *list, const cdl_low_rank_args *a)
@@ -53,7 +55,12 @@ static void add_low_rank(product_list *list, const cdl_low_rank_args *a)
   add(list, CDL_OP_low_rank,
       (product){.args = {.out = a->hidden, .a = a->x, .b = a->a, .transpose_b = true, .alpha = 1}});
   add(list, CDL_OP_low_rank,
-      (product){.args = {.out = a->out, .a = a->hidden, .b = a->b, .transpose_b = true, .alpha = a->scale, .beta = 1}});
+      (product){.args = {.out = a->out,
+                         .a = a->hidden,
+                         .b = a->b,
+                         .transpose_b = true,
+                         .alpha = a->scale,
+                         .beta = 1}});
 }
 
 static void add_low_rank_grad(product_list *list, const cdl_low_rank_grad_args *a)
@@ -61,15 +68,26 @@ static void add_low_rank_grad(product_list *list, const cdl_low_rank_grad_args *
   const cdl_op op = CDL_OP_low_rank_grad;
   const cdl_tensor du = scratch(list, 1, a->d_out.size[2], a->b.size[3]);
   if (cdl_present(a->d_b))
-    add(list, op, (product){.args = {.out = a->d_b, .a = a->d_out, .b = a->hidden, .transpose_a = true,
-                                     .alpha = a->scale, .beta = 1}});
+    add(list, op,
+        (product){.args = {.out = a->d_b,
+                           .a = a->d_out,
+                           .b = a->hidden,
+                           .transpose_a = true,
+                           .alpha = a->scale,
+                           .beta = 1}});
   if (cdl_present(a->d_a) || cdl_present(a->d_x))
-    add(list, op, (product){.args = {.out = du, .a = a->d_out, .b = a->b, .alpha = a->scale}, .scratch_out = true});
+    add(list, op,
+        (product){.args = {.out = du, .a = a->d_out, .b = a->b, .alpha = a->scale},
+                  .scratch_out = true});
   if (cdl_present(a->d_a))
-    add(list, op, (product){.args = {.out = a->d_a, .a = du, .b = a->x, .transpose_a = true, .alpha = 1, .beta = 1},
-                            .scratch_a = true});
+    add(list, op,
+        (product){
+            .args = {.out = a->d_a, .a = du, .b = a->x, .transpose_a = true, .alpha = 1, .beta = 1},
+            .scratch_a = true});
   if (cdl_present(a->d_x))
-    add(list, op, (product){.args = {.out = a->d_x, .a = du, .b = a->a, .alpha = 1, .beta = 1}, .scratch_a = true});
+    add(list, op,
+        (product){.args = {.out = a->d_x, .a = du, .b = a->a, .alpha = 1, .beta = 1},
+                  .scratch_a = true});
 }
 
 /* The heads of a sequence's rows as a batch of matrices: columns [part · heads · d, …) of x. */
@@ -87,15 +105,22 @@ static void add_attention(product_list *list, const cdl_attention_args *a)
 {
   const cdl_op op = CDL_OP_attention;
   for (int32_t s = 0; s < a->packing->sequences; s++) {
-    const int64_t first = a->packing->host_offsets[s], length = a->packing->host_offsets[s + 1] - first;
+    const int64_t first = a->packing->host_offsets[s],
+                  length = a->packing->host_offsets[s + 1] - first;
     const cdl_tensor p = scratch(list, a->heads, length, length);
-    add(list, op, (product){.args = {.out = p, .a = heads_of(a->qkv, 0, a->heads, first, length),
-                                     .b = heads_of(a->qkv, 1, a->heads, first, length), .transpose_b = true,
-                                     .alpha = a->scale},
-                            .scratch_out = true});
-    add(list, op, (product){.args = {.out = heads_of(a->out, -1, a->heads, first, length), .a = p,
-                                     .b = heads_of(a->qkv, 2, a->heads, first, length), .alpha = 1},
-                            .scratch_a = true});
+    add(list, op,
+        (product){.args = {.out = p,
+                           .a = heads_of(a->qkv, 0, a->heads, first, length),
+                           .b = heads_of(a->qkv, 1, a->heads, first, length),
+                           .transpose_b = true,
+                           .alpha = a->scale},
+                  .scratch_out = true});
+    add(list, op,
+        (product){.args = {.out = heads_of(a->out, -1, a->heads, first, length),
+                           .a = p,
+                           .b = heads_of(a->qkv, 2, a->heads, first, length),
+                           .alpha = 1},
+                  .scratch_a = true});
   }
 }
 
@@ -104,7 +129,8 @@ static void add_attention_grad(product_list *list, const cdl_attention_grad_args
 {
   const cdl_op op = CDL_OP_attention_grad;
   for (int32_t s = 0; s < a->packing->sequences; s++) {
-    const int64_t first = a->packing->host_offsets[s], length = a->packing->host_offsets[s + 1] - first;
+    const int64_t first = a->packing->host_offsets[s],
+                  length = a->packing->host_offsets[s + 1] - first;
     cdl_tensor x[3], d_x[3];
     for (int part = 0; part < 3; part++) {
       x[part] = heads_of(a->qkv, part, a->heads, first, length);
@@ -112,15 +138,20 @@ static void add_attention_grad(product_list *list, const cdl_attention_grad_args
     }
     const cdl_tensor d_out = heads_of(a->d_out, -1, a->heads, first, length);
     const cdl_tensor p = scratch(list, a->heads, length, length);
-    add(list, op, (product){.args = {.out = p, .a = x[0], .b = x[1], .transpose_b = true, .alpha = a->scale},
-                            .scratch_out = true});
-    add(list, op, (product){.args = {.out = p, .a = d_out, .b = x[2], .transpose_b = true, .alpha = 1},
-                            .scratch_out = true});
-    add(list, op, (product){.args = {.out = d_x[2], .a = p, .b = d_out, .transpose_a = true, .alpha = 1},
-                            .scratch_a = true});
-    add(list, op, (product){.args = {.out = d_x[0], .a = p, .b = x[1], .alpha = 1}, .scratch_a = true});
-    add(list, op, (product){.args = {.out = d_x[1], .a = p, .b = x[0], .transpose_a = true, .alpha = 1},
-                            .scratch_a = true});
+    add(list, op,
+        (product){.args = {.out = p, .a = x[0], .b = x[1], .transpose_b = true, .alpha = a->scale},
+                  .scratch_out = true});
+    add(list, op,
+        (product){.args = {.out = p, .a = d_out, .b = x[2], .transpose_b = true, .alpha = 1},
+                  .scratch_out = true});
+    add(list, op,
+        (product){.args = {.out = d_x[2], .a = p, .b = d_out, .transpose_a = true, .alpha = 1},
+                  .scratch_a = true});
+    add(list, op,
+        (product){.args = {.out = d_x[0], .a = p, .b = x[1], .alpha = 1}, .scratch_a = true});
+    add(list, op,
+        (product){.args = {.out = d_x[1], .a = p, .b = x[0], .transpose_a = true, .alpha = 1},
+                  .scratch_a = true});
   }
 }
 
@@ -153,7 +184,7 @@ void products_of_call(product_list *list, cdl_op op, const void *args)
   }
 }
 
-/* ---- Recording --------------------------------------------------------------------------------------------------------- */
+/* ---- Recording ------------------------------------------------------------------------------- */
 
 static void record(void *user, const cdl_observation *seen)
 {
@@ -166,7 +197,8 @@ void products_record_begin(product_list *list, cdl_backend *backend)
   cdl_backend_observe(backend, record, list);
 }
 
-static cdl_status copy_of(product_weights *weights, cdl_queue *queue, const cdl_weight *weight, cdl_buffer **buffer)
+static cdl_status copy_of(product_weights *weights, cdl_queue *queue, const cdl_weight *weight,
+                          cdl_buffer **buffer)
 {
   for (size_t i = 0; i < weights->count; i++)
     if (weights->copy[i].weight == weight) {
@@ -181,7 +213,8 @@ static cdl_status copy_of(product_weights *weights, cdl_queue *queue, const cdl_
   CDL_TRY(cdl_buffer_create(cdl_queue_backend(queue), elements * sizeof(float), buffer));
   weights->copy[weights->count].weight = weight;
   weights->copy[weights->count++].buffer = *buffer;
-  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(*buffer, CDL_F32, 0, (int64_t)elements), .value = 1e-3));
+  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(*buffer, CDL_F32, 0, (int64_t)elements),
+                           .value = 1e-3));
   return CDL_OK;
 }
 
@@ -198,14 +231,17 @@ cdl_status products_record_end(product_list *list, cdl_queue *queue, product_wei
   cdl_backend_observe(cdl_queue_backend(queue), NULL, NULL);
   CDL_TRY(list->status);
   const int64_t elements = list->scratch_elements + 1;
-  CDL_TRY(cdl_buffer_create(cdl_queue_backend(queue), (size_t)elements * sizeof(float), &list->scratch));
-  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(list->scratch, CDL_F32, 0, elements), .value = 1e-3));
+  CDL_TRY(cdl_buffer_create(cdl_queue_backend(queue), (size_t)elements * sizeof(float),
+                            &list->scratch));
+  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(list->scratch, CDL_F32, 0, elements),
+                           .value = 1e-3));
   for (size_t i = 0; i < list->count; i++) {
     product *p = &list->item[i];
     if (p->weight != NULL) {
       cdl_buffer *buffer;
       CDL_TRY(copy_of(weights, queue, p->weight, &buffer));
-      p->args.b = cdl_tensor_2d(buffer, CDL_F32, 0, cdl_weight_rows(p->weight), cdl_weight_columns(p->weight));
+      p->args.b = cdl_tensor_2d(buffer, CDL_F32, 0, cdl_weight_rows(p->weight),
+                                cdl_weight_columns(p->weight));
     }
     if (p->scratch_a)
       p->args.a.buffer = list->scratch;

@@ -18,7 +18,7 @@ typedef struct {
   struct {
     const cdl_weight *weight;
     cdl_buffer *buffer;
-  } *copy;
+  } * copy;
   size_t count;
 } product_weights;
 void product_weights_release(product_weights *weights);
@@ -37,7 +37,8 @@ void products_of_call(product_list *list, cdl_op op, const void *args);
 
 /* Records every call on the queue's backend from begin to end. */
 void products_record_begin(product_list *list, cdl_backend *backend);
-CDL_MUST_USE cdl_status products_record_end(product_list *list, cdl_queue *queue, product_weights *weights);
+CDL_MUST_USE cdl_status products_record_end(product_list *list, cdl_queue *queue,
+                                            product_weights *weights);
 
 /* Enqueues all of them in their order. Overwrites activations and gradients of the step they come from. */
 void products_replay(const product_list *list, cdl_queue *queue);

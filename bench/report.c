@@ -39,12 +39,14 @@ void report_fact(report *r, const char *key, const char *text)
 
 void report_fact_number(report *r, const char *key, double number)
 {
-  json_t *value = number == floor(number) && fabs(number) < 1e15 ? json_integer((json_int_t)number) : json_real(number);
+  json_t *value = number == floor(number) && fabs(number) < 1e15 ? json_integer((json_int_t)number)
+                                                                 : json_real(number);
   if (json_object_set_new(r->facts, key, value) != 0)
     r->out_of_memory = true;
 }
 
-void report_add_table(report *r, const char *name, const char *title, const report_column *columns, size_t count)
+void report_add_table(report *r, const char *name, const char *title, const report_column *columns,
+                      size_t count)
 {
   report_table *tables = realloc(r->tables, (r->table_count + 1) * sizeof *tables);
   if (tables == NULL) {
@@ -52,8 +54,8 @@ void report_add_table(report *r, const char *name, const char *title, const repo
     return;
   }
   r->tables = tables;
-  r->tables[r->table_count++] =
-      (report_table){.name = name, .title = strdup(title), .columns = columns, .column_count = count};
+  r->tables[r->table_count++] = (report_table){
+      .name = name, .title = strdup(title), .columns = columns, .column_count = count};
   r->out_of_memory = r->out_of_memory || tables[r->table_count - 1].title == NULL;
 }
 

@@ -14,6 +14,7 @@ typedef enum {
   REPORT_COUNT,
   REPORT_SECONDS,
   REPORT_BYTES,
+  REPORT_OPERATIONS,       /* shown in Gflop */
   REPORT_OPERATIONS_PER_S, /* shown in GFLOP/s */
   REPORT_BYTES_PER_S,      /* shown in GB/s */
   REPORT_NUMBER,
@@ -27,10 +28,13 @@ typedef struct {
 } report_column;
 
 /* What every timed row has. */
-#define REPORT_TIMING_COLUMNS                                                                          \
-  {"n", "n", REPORT_COUNT}, {"min_s", "min", REPORT_SECONDS}, {"median_s", "median", REPORT_SECONDS},  \
-      {"p95_s", "p95", REPORT_SECONDS}, {"mean_s", "mean", REPORT_SECONDS},                            \
-      {"interval95_s", "± 95 %", REPORT_SECONDS}, {"outliers", "outliers", REPORT_COUNT}
+#define REPORT_TIMING_COLUMNS                                                         \
+  {"n", "n", REPORT_COUNT}, {"min_s", "min", REPORT_SECONDS},                         \
+      {"median_s", "median", REPORT_SECONDS}, {"p95_s", "p95", REPORT_SECONDS},       \
+      {"mean_s", "mean", REPORT_SECONDS}, {"interval95_s", "± 95 %", REPORT_SECONDS}, \
+  {                                                                                   \
+    "outliers", "outliers", REPORT_COUNT                                              \
+  }
 
 typedef struct {
   char *text; /* of a REPORT_TEXT; owned */
@@ -45,8 +49,8 @@ typedef struct {
 } report_row;
 
 typedef struct {
-  const char *name; /* "gemm"; static */
-  char *title;      /* a line for readers; owned */
+  const char *name;             /* "gemm"; static */
+  char *title;                  /* a line for readers; owned */
   const report_column *columns; /* static; the first says what the row is */
   size_t column_count;
   report_row *rows;
@@ -67,7 +71,8 @@ void report_release(report *r);
 void report_fact(report *r, const char *key, const char *text);
 void report_fact_number(report *r, const char *key, double number);
 /* A new table, and a new row of the last table. */
-void report_add_table(report *r, const char *name, const char *title, const report_column *columns, size_t count);
+void report_add_table(report *r, const char *name, const char *title, const report_column *columns,
+                      size_t count);
 void report_add_row(report *r);
 /* Cells of the last row, by key. A number that is not finite is left out. */
 void report_text(report *r, const char *key, const char *text);

@@ -9,7 +9,7 @@
 
 enum { CELL_BYTES = 256 };
 
-/* ---- For readers --------------------------------------------------------------------------------------------------- */
+/* ---- For readers ----------------------------------------------------------------------------- */
 
 static void show_seconds(double s, char *text)
 {
@@ -40,6 +40,7 @@ static void show(const report_cell *cell, report_unit unit, char *text)
   case REPORT_BYTES:
     snprintf(text, CELL_BYTES, "%.1f MB", x / 1e6);
     break;
+  case REPORT_OPERATIONS:
   case REPORT_OPERATIONS_PER_S:
   case REPORT_BYTES_PER_S:
     snprintf(text, CELL_BYTES, "%.*f", x < 1e10 ? 2 : 1, x / 1e9);
@@ -131,7 +132,8 @@ static void write_for_readers(const report *r, FILE *f, bool markdown)
 {
   const char *key;
   json_t *value;
-  json_object_foreach(r->facts, key, value) {
+  json_object_foreach(r->facts, key, value)
+  {
     fprintf(f, markdown ? "- %s: " : "%-22s", key);
     if (json_is_string(value))
       fprintf(f, "%s\n", json_string_value(value));
@@ -143,13 +145,15 @@ static void write_for_readers(const report *r, FILE *f, bool markdown)
       write_table(f, &r->tables[i], markdown);
 }
 
-/* ---- For programs -------------------------------------------------------------------------------------------------- */
+/* ---- For programs ---------------------------------------------------------------------------- */
 
 static json_t *cell_json(const report_cell *cell, report_unit unit)
 {
   if (unit == REPORT_TEXT)
     return json_string(cell->text);
-  return unit == REPORT_COUNT || unit == REPORT_BYTES ? json_integer((json_int_t)cell->number) : json_real(cell->number);
+  return unit == REPORT_COUNT || unit == REPORT_BYTES || unit == REPORT_OPERATIONS
+             ? json_integer((json_int_t)cell->number)
+             : json_real(cell->number);
 }
 
 static json_t *row_json(const report_table *t, const report_row *row)
@@ -176,7 +180,8 @@ static cdl_status write_json(const report *r, FILE *f)
     json_t *rows = json_array();
     for (size_t k = 0; k < t->row_count; k++)
       json_array_append_new(rows, row_json(t, &t->rows[k]));
-    json_array_append_new(tables, json_pack("{ss ss so}", "name", t->name, "title", t->title, "rows", rows));
+    json_array_append_new(
+        tables, json_pack("{ss ss so}", "name", t->name, "title", t->title, "rows", rows));
   }
   json_object_set_new(root, "tables", tables);
   const int failed = json_dumpf(root, f, JSON_INDENT(1) | JSON_REAL_PRECISION(9));

@@ -32,7 +32,8 @@ static cdl_buffer *new_buffer(bench_samples *s, size_t bytes)
     return NULL;
   }
   s->buffers = buffers;
-  s->status = cdl_buffer_create(cdl_queue_backend(s->queue), bytes > 0 ? bytes : 4, &s->buffers[s->buffer_count]);
+  s->status = cdl_buffer_create(cdl_queue_backend(s->queue), bytes > 0 ? bytes : 4,
+                                &s->buffers[s->buffer_count]);
   return s->status == CDL_OK ? s->buffers[s->buffer_count++] : NULL;
 }
 
@@ -46,7 +47,8 @@ static void upload_normals(bench_samples *s, cdl_tensor t, double deviation)
   }
   for (size_t i = 0; i < count; i++) { /* a bell of four bytes' sum: quick, and near enough */
     const uint32_t word = cdl_random_u32(&s->random);
-    const double sum = (double)((word & 255u) + (word >> 8 & 255u) + (word >> 16 & 255u) + (word >> 24));
+    const double sum =
+        (double)((word & 255u) + (word >> 8 & 255u) + (word >> 16 & 255u) + (word >> 24));
     values[i] = (float)((sum - 510.0) / 147.8 * deviation);
   }
   cdl_upload(s->queue, t, values, count * sizeof *values);
@@ -129,8 +131,9 @@ cdl_status bench_compare(const char *what, int64_t place, double value, double t
 {
   if (fabs(value - truth) <= bound) /* false for NaN */
     return CDL_OK;
-  return cdl_fail(CDL_NUMERIC, "%s is wrong: element %lld is %.9g, expected %.9g within %.2g; nothing was timed", what,
-                  (long long)place, value, truth, bound);
+  return cdl_fail(CDL_NUMERIC,
+                  "%s is wrong: element %lld is %.9g, expected %.9g within %.2g; nothing was timed",
+                  what, (long long)place, value, truth, bound);
 }
 
 void bench_progress(const char *workload, const char *name)

@@ -7,9 +7,11 @@
 #include "condlora/random.h"
 #include "train/evaluate.h"
 
-/* ---- Weights --------------------------------------------------------------------------------------------------------- */
+/* ---- Weights --------------------------------------------------------------------------------- */
 
-enum { DRAWN = 1 << 20 }; /* normals, used again and again: drawing a hundred million would take seconds */
+enum {
+  DRAWN = 1 << 20
+}; /* normals, used again and again: drawing a hundred million would take seconds */
 
 static bool ends_with(const char *name, const char *end)
 {
@@ -39,8 +41,10 @@ static cdl_status draw_all(cdl_queue *queue, cdl_encoder *encoder)
   const cdl_parameter *parameters = cdl_encoder_parameters(encoder);
   int64_t largest = 0;
   for (size_t i = 0; i < count; i++)
-    largest = cdl_elements(parameters[i].value) > largest ? cdl_elements(parameters[i].value) : largest;
-  float *normals = malloc(DRAWN * sizeof *normals), *staging = malloc((size_t)(largest + 1) * sizeof *staging);
+    largest =
+        cdl_elements(parameters[i].value) > largest ? cdl_elements(parameters[i].value) : largest;
+  float *normals = malloc(DRAWN * sizeof *normals),
+        *staging = malloc((size_t)(largest + 1) * sizeof *staging);
   if (normals == NULL || staging == NULL) {
     free(normals);
     free(staging);
@@ -58,7 +62,7 @@ static cdl_status draw_all(cdl_queue *queue, cdl_encoder *encoder)
   return status;
 }
 
-/* ---- Opening --------------------------------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static cdl_status open_model(cdl_job *job, const session_model *model)
 {
@@ -70,7 +74,8 @@ static cdl_status open_model(cdl_job *job, const session_model *model)
   return draw_all(job->queue, job->encoder);
 }
 
-static cdl_status open_all(session *s, const session_model *model, const char *method, cdl_batch_bound bound)
+static cdl_status open_all(session *s, const session_model *model, const char *method,
+                           cdl_batch_bound bound)
 {
   static const char *const targets[] = {"query", "value"};
   cdl_job *job = &s->job;
@@ -92,8 +97,8 @@ static cdl_status open_all(session *s, const session_model *model, const char *m
   return cdl_optimizer_create(&s->optimizer, job->queue, job->adapter, cdl_optimizer_defaults());
 }
 
-cdl_status session_open(session *s, cdl_queue *queue, const session_model *model, const char *method,
-                        cdl_batch_bound bound)
+cdl_status session_open(session *s, cdl_queue *queue, const session_model *model,
+                        const char *method, cdl_batch_bound bound)
 {
   *s = (session){.job = {.backend = cdl_queue_backend(queue), .queue = queue, .labels = 2}};
   const cdl_status status = open_all(s, model, method, bound);
@@ -111,7 +116,7 @@ void session_close(session *s)
   *s = (session){0};
 }
 
-/* ---- Steps ----------------------------------------------------------------------------------------------------------- */
+/* ---- Steps ----------------------------------------------------------------------------------- */
 
 /* Forward pass and loss; the logits are a view until the next forward. */
 static cdl_status forward(session *s, const cdl_batch *batch, cdl_tensor *logits)
@@ -126,7 +131,8 @@ static cdl_status forward(session *s, const cdl_batch *batch, cdl_tensor *logits
   const cdl_token_batch view = cdl_batch_view(batch);
   CDL_TRY(cdl_encoder_load_batch(job->encoder, job->queue, &view));
   *logits = cdl_encoder_forward(job->encoder, job->queue, &none, s->loss.step, true);
-  cdl_loss_forward_backward(&s->loss, job->queue, batch, *logits, cdl_encoder_d_logits(job->encoder));
+  cdl_loss_forward_backward(&s->loss, job->queue, batch, *logits,
+                            cdl_encoder_d_logits(job->encoder));
   return cdl_queue_status(job->queue);
 }
 
@@ -136,8 +142,9 @@ static void backward(session *s)
   cdl_job *job = &s->job;
   cdl_encoder_backward(job->encoder, job->queue);
   cdl_adapter_pull_back(job->adapter, job->queue);
-  cdl_clip_norm(job->queue, CDL_ARGS(clip_norm, .norm = s->loss.norm, .factor = s->loss.factor,
-                                     .gradient = cdl_adapter_gradients(job->adapter), .max_norm = 1));
+  cdl_clip_norm(job->queue,
+                CDL_ARGS(clip_norm, .norm = s->loss.norm, .factor = s->loss.factor,
+                         .gradient = cdl_adapter_gradients(job->adapter), .max_norm = 1));
 }
 
 cdl_status session_step(session *s, const cdl_batch *batch, float *loss, float *norm)
@@ -150,10 +157,11 @@ cdl_status session_step(session *s, const cdl_batch *batch, float *loss, float *
   CDL_TRY(cdl_loss_end_step(&s->loss, s->job.queue, loss, norm));
   return isfinite(*loss) && isfinite(*norm)
              ? CDL_OK
-             : cdl_fail(CDL_NUMERIC, "the loss is %g, the gradient's norm %g", (double)*loss, (double)*norm);
+             : cdl_fail(CDL_NUMERIC, "the loss is %g, the gradient's norm %g", (double)*loss,
+                        (double)*norm);
 }
 
-/* ---- Checking -------------------------------------------------------------------------------------------------------- */
+/* ---- Checking -------------------------------------------------------------------------------- */
 
 /* Loss of a batch in float64, from its logits. */
 static cdl_status loss_of(session *s, const cdl_batch *batch, double *loss)
@@ -169,14 +177,16 @@ static cdl_status loss_of(session *s, const cdl_batch *batch, double *loss)
   const cdl_status status = cdl_sync(s->job.queue);
   *loss = 0;
   for (size_t i = 0; status == CDL_OK && i < batch->examples; i++) {
-    const double gap = (double)y[i * labels + (size_t)(1 - batch->labels[i])] - (double)y[i * labels + (size_t)batch->labels[i]];
+    const double gap = (double)y[i * labels + (size_t)(1 - batch->labels[i])] -
+                       (double)y[i * labels + (size_t)batch->labels[i]];
     *loss += log1p(exp(gap)) / (double)batch->examples; /* two labels */
   }
   free(y);
   CDL_TRY(status);
   return fabs((double)told - *loss) <= 1e-5
              ? CDL_OK
-             : cdl_fail(CDL_NUMERIC, "the loss is wrong: %.9g, its logits give %.9g", (double)told, *loss);
+             : cdl_fail(CDL_NUMERIC, "the loss is wrong: %.9g, its logits give %.9g", (double)told,
+                        *loss);
 }
 
 /* Values and gradients of all that is trained, end to end on the host. */
@@ -202,7 +212,8 @@ static cdl_status transfer(session *s, trained_numbers *t, bool up, const float 
   return cdl_sync(s->job.queue);
 }
 
-static cdl_status loss_along(session *s, const cdl_batch *batch, trained_numbers *t, double distance, double *loss)
+static cdl_status loss_along(session *s, const cdl_batch *batch, trained_numbers *t,
+                             double distance, double *loss)
 {
   for (size_t i = 0; i < t->count; i++)
     t->moved[i] = (float)((double)t->value[i] + distance * (double)t->gradient[i]);
@@ -230,7 +241,9 @@ static cdl_status compare_slope(session *s, const cdl_batch *batch, trained_numb
   const double slope = (above - below) / (2 * distance);
   return fabs(slope - squares) <= 0.02 * squares
              ? CDL_OK
-             : cdl_fail(CDL_NUMERIC, "the gradient is wrong: its squared norm is %.6g, the loss's slope along it %.6g",
+             : cdl_fail(CDL_NUMERIC,
+                        "the gradient is wrong: its squared norm is %.6g, the loss's slope along "
+                        "it %.6g",
                         squares, slope);
 }
 

@@ -20,8 +20,8 @@ typedef struct {
 } session;
 
 /* Two labels; rank 8 on query and value, no dropout. The largest batch is `bound`'s. */
-CDL_MUST_USE cdl_status session_open(session *s, cdl_queue *queue, const session_model *model, const char *method,
-                                     cdl_batch_bound bound);
+CDL_MUST_USE cdl_status session_open(session *s, cdl_queue *queue, const session_model *model,
+                                     const char *method, cdl_batch_bound bound);
 void session_close(session *s);
 
 /* One optimizer step, waited for; its loss and the gradient's norm. */

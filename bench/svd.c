@@ -11,10 +11,8 @@ typedef struct {
 } svd_shape;
 
 static const svd_shape shapes[] = {
-    {"query, MiniLM", 384, 384, true},
-    {"query, RoBERTa-base", 768, 768, true},
-    {"up, RoBERTa-base", 3072, 768, false},
-    {"A of rank 8", 8, 768, true},
+    {"query, MiniLM", 384, 384, true},      {"query, RoBERTa-base", 768, 768, true},
+    {"up, RoBERTa-base", 3072, 768, false}, {"A of rank 8", 8, 768, true},
     {"B of rank 8", 768, 8, false},
 };
 
@@ -38,21 +36,25 @@ static cdl_status check_values(const svd_shape *p, const svd_values *v)
 {
   enum { PLACES = 50 };
   const int64_t k = p->m < p->n ? p->m : p->n;
-  const double tolerance = 0x1p-24 * 32 * sqrt((double)(p->m + p->n)), largest = (double)v->sigma[0];
+  const double tolerance = 0x1p-24 * 32 * sqrt((double)(p->m + p->n)),
+               largest = (double)v->sigma[0];
   cdl_random random = cdl_random_start(2, CDL_RANDOM_TEST, 1, 0);
   for (int place = 0; place < PLACES; place++) {
     const int64_t i = (int64_t)cdl_random_below(&random, (uint64_t)p->m);
     const int64_t j = (int64_t)cdl_random_below(&random, (uint64_t)p->n);
-    const int64_t x = (int64_t)cdl_random_below(&random, (uint64_t)k), y = place % 2 == 0 ? x : (x + 1) % k;
+    const int64_t x = (int64_t)cdl_random_below(&random, (uint64_t)k),
+                  y = place % 2 == 0 ? x : (x + 1) % k;
     double product = 0, dot = 0;
     for (int64_t l = 0; l < k; l++)
       product += (double)v->u[i * k + l] * (double)v->sigma[l] * (double)v->vt[l * p->n + j];
     for (int64_t l = 0; l < p->m; l++)
       dot += (double)v->u[l * k + x] * (double)v->u[l * k + y];
-    CDL_TRY(bench_compare("U diag(σ) Vᵀ", i * p->n + j, product, (double)v->a[i * p->n + j], tolerance * largest));
+    CDL_TRY(bench_compare("U diag(σ) Vᵀ", i * p->n + j, product, (double)v->a[i * p->n + j],
+                          tolerance * largest));
     CDL_TRY(bench_compare("UᵀU", x * k + y, dot, x == y ? 1 : 0, tolerance));
     if (x + 1 < k && !(v->sigma[x] >= v->sigma[x + 1]))
-      return cdl_fail(CDL_NUMERIC, "singular values %lld and the next are not in descending order", (long long)x);
+      return cdl_fail(CDL_NUMERIC, "singular values %lld and the next are not in descending order",
+                      (long long)x);
   }
   return CDL_OK;
 }

@@ -1,4 +1,5 @@
 /* A training step, and its own matrix products alone: LoRA and CondLoRA side by side, turn by turn. */
+#include <ctype.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ typedef struct {
   char title[256];
 } training;
 
-/* ---- Memory ---------------------------------------------------------------------------------------------------------- */
+/* ---- Memory ---------------------------------------------------------------------------------- */
 
 /* Linux can forget a process's peak; elsewhere it stands. */
 static void reset_peak(void)
@@ -49,7 +50,7 @@ static size_t peak_bytes(void)
   return (size_t)usage.ru_maxrss * 1024;
 }
 
-/* ---- Preparing ------------------------------------------------------------------------------------------------------- */
+/* ---- Preparing ------------------------------------------------------------------------------- */
 
 static cdl_model_config roberta_base(void)
 {
@@ -88,14 +89,21 @@ static cdl_status choose_batches(training *t)
   const size_t count = o->quick ? 2 : 6, examples = (size_t)o->batch_size;
   const char *lengths = o->lengths != NULL ? o->lengths : o->model != NULL ? "mrpc" : "rte";
   if (o->task != NULL)
-    CDL_TRY(bench_batches_read(&t->model.config, o->model, o->task, o->data, count, examples, &t->batches));
+    CDL_TRY(bench_batches_read(&t->model.config, o->model, o->task, o->data, count, examples,
+                               &t->batches));
   else
     CDL_TRY(bench_batches_make(&t->model.config, lengths, count, examples, &t->batches));
   const cdl_model_config *c = &t->model.config;
-  snprintf(t->title, sizeof t->title, "train: %lld layers of %lld%s; %zu batches of %zu, %s%s, %.0f tokens each, longest %zu",
-           (long long)c->layers, (long long)c->hidden_size, o->model != NULL ? "" : " (RoBERTa-base's shape, random)",
-           t->batches.count, examples, o->task != NULL ? o->task : lengths, o->task != NULL ? "" : " lengths",
-           t->batches.tokens / (double)t->batches.count, t->batches.bound.longest);
+  const char *kind = o->task != NULL                      ? ""
+                     : isdigit((unsigned char)lengths[0]) ? " tokens"
+                                                          : "'s lengths";
+  snprintf(t->title, sizeof t->title,
+           "train: %lld layers of %lld%s; %zu batches of %zu examples, %s%s: %.0f tokens each, "
+           "longest example %zu",
+           (long long)c->layers, (long long)c->hidden_size,
+           o->model != NULL ? "" : ", random, as RoBERTa-base's", t->batches.count, examples,
+           o->task != NULL ? o->task : lengths, kind, t->batches.tokens / (double)t->batches.count,
+           t->batches.bound.longest);
   return CDL_OK;
 }
 
@@ -135,7 +143,7 @@ static cdl_status prepare(training *t, contender *c)
   return CDL_OK;
 }
 
-/* ---- Measuring ------------------------------------------------------------------------------------------------------- */
+/* ---- Measuring ------------------------------------------------------------------------------- */
 
 static cdl_status time_step(contender *c, const cdl_batch *batch)
 {
@@ -173,7 +181,8 @@ static cdl_status run_rounds(training *t)
   const double seconds = o->seconds > 0 ? o->seconds : o->quick ? 4 : 40;
   enum { LEAST_ROUNDS = 2, MOST_ROUNDS = 200 };
   const double end = measure_now() + seconds;
-  for (int round = 0; round < MOST_ROUNDS && (round < LEAST_ROUNDS || measure_now() < end); round++) {
+  for (int round = 0; round < MOST_ROUNDS && (round < LEAST_ROUNDS || measure_now() < end);
+       round++) {
     bench_progress("train", "");
     CDL_TRY(run_round(t));
   }
@@ -184,12 +193,13 @@ static cdl_status run_rounds(training *t)
   return CDL_OK;
 }
 
-/* ---- Reporting ------------------------------------------------------------------------------------------------------- */
+/* ---- Reporting ------------------------------------------------------------------------------- */
 
 typedef enum { OVER_MEDIANS, OVER_MINIMA } estimate;
 
 /* Seconds for all batches once: the sum of each one's median, or least, time. */
-static cdl_status sum_over_batches(const training *t, const measurement *m, estimate how, double *sum)
+static cdl_status sum_over_batches(const training *t, const measurement *m, estimate how,
+                                   double *sum)
 {
   const size_t batches = t->batches.count, rounds = m->count / batches;
   double *times = malloc((rounds + 1) * sizeof *times);
@@ -234,6 +244,7 @@ static cdl_status report_times(training *t)
 {
   static const report_column columns[] = {{"name", "what", REPORT_TEXT},
                                           REPORT_TIMING_COLUMNS,
+                                          {"flop", "Gflop", REPORT_OPERATIONS},
                                           {"flop_per_s", "GFLOP/s", REPORT_OPERATIONS_PER_S},
                                           {"of_best_gemm", "of best GEMM", REPORT_SHARE},
                                           {"steps_per_s", "steps/s", REPORT_NUMBER},
@@ -252,6 +263,7 @@ static cdl_status report_times(training *t)
       report_add_row(r);
       report_text(r, "name", name);
       report_timing(r, times);
+      report_number(r, "flop", operations_of(t, c) / (double)t->batches.count);
       report_number(r, "flop_per_s", operations_of(t, c) / seconds);
       report_number(r, "of_best_gemm", operations_of(t, c) / seconds / t->bench->best_gemm);
       if (alone)
@@ -298,7 +310,8 @@ static cdl_status report_ratios(training *t)
 /* Each batch a few times more, watched. */
 static cdl_status watch_ops(training *t, contender *c)
 {
-  static const char *const titles[METHODS] = {"train: ops of a LoRA step", "train: ops of a CondLoRA step"};
+  static const char *const titles[METHODS] = {"train: ops of a LoRA step",
+                                              "train: ops of a CondLoRA step"};
   const int rounds = t->bench->options.quick ? 1 : 3;
   op_times times = {0};
   cdl_status status = CDL_OK;
@@ -321,7 +334,7 @@ static cdl_status watch_ops(training *t, contender *c)
   return status;
 }
 
-/* ---- The workload ---------------------------------------------------------------------------------------------------- */
+/* ---- The workload ---------------------------------------------------------------------------- */
 
 static void release(training *t)
 {

@@ -44,7 +44,8 @@ static machine describe_machine(void)
                .memory_gb = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / 1e9};
   struct utsname name;
   if (uname(&name) == 0)
-    snprintf(m.system, sizeof m.system, "%.64s %.64s %.64s", name.sysname, name.release, name.machine);
+    snprintf(m.system, sizeof m.system, "%.64s %.64s %.64s", name.sysname, name.release,
+             name.machine);
   read_fact("/proc/cpuinfo", "model name", m.processor, sizeof m.processor);
   if (m.processor[0] == '\0')
     snprintf(m.processor, sizeof m.processor, "unknown");
@@ -58,13 +59,16 @@ static void on_backend(void *user, const cdl_backend_listing *b)
   if (b->reason != NULL && !l->why)
     return;
   if (l->as_json)
-    json_array_append_new(l->list, json_pack("{ss sb ss* ss* ss* ss*}", "name", b->name, "usable", b->reason == NULL,
-                                             "device", b->device, "description", b->description, "reason", b->reason,
-                                             "path", b->path));
+    json_array_append_new(l->list, json_pack("{ss sb ss* ss* ss* ss*}", "name", b->name, "usable",
+                                             b->reason == NULL, "device", b->device, "description",
+                                             b->description, "reason", b->reason, "path", b->path));
   else if (b->reason != NULL)
     printf("%-12sabsent: %s\n", b->name, b->reason);
   else {
-    printf("%-12s%s\n", b->name, b->description != NULL ? b->description : b->device != NULL ? b->device : "");
+    printf("%-12s%s\n", b->name,
+           b->description != NULL ? b->description
+           : b->device != NULL    ? b->device
+                                  : "");
     if (b->path != NULL)
       printf("%-12s%s\n", "", b->path);
   }
@@ -73,27 +77,29 @@ static void on_backend(void *user, const cdl_backend_listing *b)
 cdl_status cli_backends(int count, char **arguments)
 {
   listing l = {0};
-  const cli_option options[] = {{CLI_FLAG, "why", &l.why, NULL, "also those that are absent, each with its reason"},
-                                {CLI_FLAG, "json", &l.as_json, NULL, "as JSON"}};
-  const cli_grammar grammar = {.usage = "condlora backends [--why] [--json]",
-                               .summary = "Says what this machine can compute on: enough for a bug report.",
-                               .options = options,
-                               .option_count = sizeof options / sizeof options[0]};
+  const cli_option options[] = {
+      {CLI_FLAG, "why", &l.why, NULL, "also those that are absent, each with its reason"},
+      {CLI_FLAG, "json", &l.as_json, NULL, "as JSON"}};
+  const cli_grammar grammar = {
+      .usage = "condlora backends [--why] [--json]",
+      .summary = "Says what this machine can compute on: enough for a bug report.",
+      .options = options,
+      .option_count = sizeof options / sizeof options[0]};
   bool helped;
   CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
   if (helped)
     return CDL_OK;
   const machine m = describe_machine();
   if (!l.as_json)
-    printf("%-12s%s\n%-12s%s\n%-12s%s, %ld cores\n%-12s%.1f GB\n\n", "condlora", cdl_version(), "system", m.system,
-           "processor", m.processor, m.cores, "memory", m.memory_gb);
+    printf("%-12s%s\n%-12s%s\n%-12s%s, %ld cores\n%-12s%.1f GB\n\n", "condlora", cdl_version(),
+           "system", m.system, "processor", m.processor, m.cores, "memory", m.memory_gb);
   l.list = json_array();
   const cdl_status status = cdl_backend_list(on_backend, &l);
   if (status != CDL_OK || !l.as_json) {
     json_decref(l.list);
     return status;
   }
-  return cli_stdout_json(json_pack("{ss ss s{ss sI} sf so}", "condlora", cdl_version(), "system", m.system, "processor",
-                                   "name", m.processor, "cores", (json_int_t)m.cores, "memory_gb", m.memory_gb,
-                                   "backends", l.list));
+  return cli_stdout_json(json_pack(
+      "{ss ss s{ss sI} sf so}", "condlora", cdl_version(), "system", m.system, "processor", "name",
+      m.processor, "cores", (json_int_t)m.cores, "memory_gb", m.memory_gb, "backends", l.list));
 }

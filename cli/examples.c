@@ -15,7 +15,8 @@ cdl_status cli_examples_check(const cli_example_source *s)
   if (s->task != NULL && s->data == NULL)
     return cdl_fail(CDL_USAGE, "--task wants --data: the folder that holds %s/dev.tsv", s->task);
   if (s->task != NULL && (s->text_columns != NULL || s->label_column != NULL))
-    return cdl_fail(CDL_USAGE, "--text-columns and --label-column go with --input, not with --task");
+    return cdl_fail(CDL_USAGE,
+                    "--text-columns and --label-column go with --input, not with --task");
   if (s->input != NULL && (s->data != NULL || s->split != NULL))
     return cdl_fail(CDL_USAGE, "--data and --split go with --task, not with --input");
   if (s->label_column != NULL && s->text_columns == NULL)
@@ -25,7 +26,7 @@ cdl_status cli_examples_check(const cli_example_source *s)
   return CDL_OK;
 }
 
-/* ---- Labels ------------------------------------------------------------------------------------------------------------ */
+/* ---- Labels ---- */
 
 /* Names that say nothing: "0", "LABEL_0". */
 static bool is_nameless(const cdl_job *job)
@@ -56,23 +57,26 @@ static cdl_status fit_task(cdl_job *job, const cdl_task *task)
 {
   if (cdl_task_is_regression(task) != job->regression)
     return cdl_fail(CDL_DATA, "%s is a %s, the model does %s", task->name,
-                    job->regression ? "classification" : "regression", job->regression ? "regression" : "classification");
+                    job->regression ? "classification" : "regression",
+                    job->regression ? "regression" : "classification");
   if (job->regression)
     return CDL_OK;
   if (task->label_count != (size_t)job->labels)
-    return cdl_fail(CDL_DATA, "%s has %zu labels, the model %d", task->name, task->label_count, job->labels);
+    return cdl_fail(CDL_DATA, "%s has %zu labels, the model %d", task->name, task->label_count,
+                    job->labels);
   if (is_nameless(job))
     return take_names(job, task);
   for (int i = 0; i < job->labels; i++)
     if (strcmp(job->label_names[i], task->labels[i]) != 0)
-      return cdl_fail(CDL_DATA, "label %d of %s is '%s', the model's is '%s'", i, task->name, task->labels[i],
-                      job->label_names[i]);
+      return cdl_fail(CDL_DATA, "label %d of %s is '%s', the model's is '%s'", i, task->name,
+                      task->labels[i], job->label_names[i]);
   return CDL_OK;
 }
 
-/* ---- Reading ----------------------------------------------------------------------------------------------------------- */
+/* ---- Reading ---- */
 
-static cdl_status read_task(const cli_example_source *s, cli_label_need need, cdl_job *job, cli_examples *e)
+static cdl_status read_task(const cli_example_source *s, cli_label_need need, cdl_job *job,
+                            cli_examples *e)
 {
   e->split = s->split != NULL ? s->split : "dev";
   const bool held_out = strcmp(e->split, "valid") == 0;
@@ -81,8 +85,10 @@ static cdl_status read_task(const cli_example_source *s, cli_label_need need, cd
     CDL_TRY(fit_task(job, e->task));
   CDL_TRY(cdl_dataset_read_task(e->task, s->data, held_out ? "train" : e->split, &e->dataset));
   if (need == CLI_LABELS_REQUIRED && !cdl_dataset_has_labels(e->dataset))
-    return cdl_fail(CDL_DATA, "%s: the examples have no labels to measure by; predict writes what the model says",
-                    cdl_dataset_get_part(e->dataset, 0).path);
+    return cdl_fail(
+        CDL_DATA,
+        "%s: the examples have no labels to measure by; predict writes what the model says",
+        cdl_dataset_get_part(e->dataset, 0).path);
   if (!held_out)
     return CDL_OK;
   cdl_split split;
@@ -94,11 +100,14 @@ static cdl_status read_task(const cli_example_source *s, cli_label_need need, cd
   cdl_split_release(&split);
   if (e->rows == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: the valid split");
-  return e->count > 0 ? CDL_OK : cdl_fail(CDL_USAGE, "--dev-fraction %g of %zu examples leaves no valid split",
-                                          s->dev_fraction, cdl_dataset_count(e->dataset));
+  return e->count > 0
+             ? CDL_OK
+             : cdl_fail(CDL_USAGE, "--dev-fraction %g of %zu examples leaves no valid split",
+                        s->dev_fraction, cdl_dataset_count(e->dataset));
 }
 
-static cdl_status read_own_file(const cli_example_source *s, cli_label_need need, const cdl_job *job, cli_examples *e)
+static cdl_status read_own_file(const cli_example_source *s, cli_label_need need,
+                                const cdl_job *job, cli_examples *e)
 {
   cdl_list columns = {0};
   e->split = s->input;
@@ -117,16 +126,19 @@ static cdl_status read_own_file(const cli_example_source *s, cli_label_need need
   }
   const cdl_status status =
       columns.count > 2
-          ? cdl_fail(CDL_USAGE, "--text-columns names one column, or two for pairs, not %zu", columns.count)
+          ? cdl_fail(CDL_USAGE, "--text-columns names one column, or two for pairs, not %zu",
+                     columns.count)
           : cdl_dataset_read_file(&source, &e->dataset);
   cdl_list_release(&columns);
   return status;
 }
 
-cdl_status cli_examples_read(const cli_example_source *source, cli_label_need need, cdl_job *job, cli_examples *e)
+cdl_status cli_examples_read(const cli_example_source *source, cli_label_need need, cdl_job *job,
+                             cli_examples *e)
 {
   *e = (cli_examples){0};
-  cdl_status status = source->task != NULL ? read_task(source, need, job, e) : read_own_file(source, need, job, e);
+  cdl_status status =
+      source->task != NULL ? read_task(source, need, job, e) : read_own_file(source, need, job, e);
   if (status == CDL_OK && e->rows == NULL) {
     e->count = cdl_dataset_count(e->dataset);
     e->rows = cdl_all_rows(e->count);
@@ -145,10 +157,20 @@ void cli_examples_close(cli_examples *e)
   *e = (cli_examples){0};
 }
 
-/* ---- Inference ---------------------------------------------------------------------------------------------------------- */
+cdl_status cli_take_threads(int64_t given, int *threads)
+{
+  enum { MOST = 4096 };
+  if (given > MOST)
+    return cdl_fail(CDL_USAGE, "--threads is at most %d, not %lld", MOST, (long long)given);
+  *threads = (int)given;
+  return CDL_OK;
+}
 
-cdl_status cli_open_for_inference(const cdl_inference_settings *settings, const cli_example_source *source,
-                                  cli_label_need need, cdl_job *job, cli_examples *examples)
+/* ---- Inference ---- */
+
+cdl_status cli_open_for_inference(const cdl_inference_settings *settings,
+                                  const cli_example_source *source, cli_label_need need,
+                                  cdl_job *job, cli_examples *examples)
 {
   if (settings->model == NULL)
     return cdl_fail(CDL_USAGE, "give --model: the folder of the encoder");
@@ -172,8 +194,8 @@ static cdl_status check_finite(const cdl_job *job, const cli_examples *e, const 
   for (size_t i = 0; i < e->count; i++)
     for (int c = 0; c < job->labels; c++)
       if (!isfinite(logits[(size_t)e->rows[i] * (size_t)job->labels + (size_t)c]))
-        return cdl_fail(CDL_NUMERIC, "%s: example %u (line %u): the model's output is not finite", e->split, e->rows[i],
-                        cdl_dataset_example(e->dataset, e->rows[i]).line);
+        return cdl_fail(CDL_NUMERIC, "%s: example %u (line %u): the model's output is not finite",
+                        e->split, e->rows[i], cdl_dataset_example(e->dataset, e->rows[i]).line);
   return CDL_OK;
 }
 
@@ -181,12 +203,15 @@ cdl_status cli_logits(cdl_job *job, const cli_examples *e, float **logits)
 {
   cdl_evaluation evaluation;
   *logits = NULL;
-  CDL_TRY(cdl_evaluation_create(&evaluation, e->dataset, e->rows, e->count, job->labels, job->first_position));
+  CDL_TRY(cdl_evaluation_create(&evaluation, e->dataset, e->rows, e->count, job->labels,
+                                job->first_position));
   evaluation.types_zero = job->types_zero;
   *logits = calloc(cdl_dataset_count(e->dataset) * (size_t)job->labels + 1, sizeof **logits);
-  cdl_status status = *logits != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %zu logits", e->count);
+  cdl_status status =
+      *logits != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %zu logits", e->count);
   if (status == CDL_OK)
-    status = cdl_encoder_plan(job->encoder, job->queue, (cdl_batch_limits){0}, cdl_evaluation_limits(&evaluation));
+    status = cdl_encoder_plan(job->encoder, job->queue, (cdl_batch_limits){0},
+                              cdl_evaluation_limits(&evaluation));
   cli_signals_defer();
   if (status == CDL_OK)
     status = cdl_evaluation_run(&evaluation, job->encoder, job->queue, *logits, cli_signals_flag());

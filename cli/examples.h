@@ -13,21 +13,35 @@ typedef struct {
 } cli_example_source;
 
 /* Lines of an option table; the commands differ in whether labels are read. */
-#define CLI_EXAMPLE_OPTIONS(source)                                                                                  \
-  {CLI_GROUP, .help = "Which examples"},                                                                             \
-      {CLI_TEXT, "task", &(source).task, "NAME", "a GLUE task: CoLA, SST-2, MRPC, QQP, STS-B, MNLI, QNLI, RTE, WNLI"}, \
-      {CLI_TEXT, "data", &(source).data, "DIR", "folder that holds one folder a GLUE task (DIR/RTE/dev.tsv)"},       \
-      {CLI_TEXT, "split", &(source).split, "NAME",                                                                   \
-       "train, valid (the part of train held out), dev, test; for MNLI dev_matched and the like too [dev]"},         \
-      {CLI_REAL, "dev-fraction", &(source).dev_fraction, "P", "part of train that valid is [0.1]"},                  \
-      {CLI_TEXT, "input", &(source).input, "FILE",                                                                   \
-       "your own examples instead: TSV, CSV or JSONL; without --text-columns a text a line (or two with a tab "      \
-       "between); -: standard input"},                                                                               \
-      {CLI_TEXT, "text-columns", &(source).text_columns, "A[,B]", "columns with the text, or the pair of texts"}
-#define CLI_LABEL_OPTION(source) {CLI_TEXT, "label-column", &(source).label_column, "Y", "column with the label"}
+#define CLI_EXAMPLE_OPTIONS(source)                                                               \
+  {CLI_GROUP, .help = "Which examples"},                                                          \
+      {CLI_TEXT, "task", &(source).task, "NAME",                                                  \
+       "a GLUE task: CoLA, SST-2, MRPC, QQP, STS-B, MNLI, QNLI, RTE, WNLI"},                      \
+      {CLI_TEXT, "data", &(source).data, "DIR",                                                   \
+       "folder that holds one folder a GLUE task (DIR/RTE/dev.tsv)"},                             \
+      {CLI_TEXT, "split", &(source).split, "NAME",                                                \
+       "train, valid (the part of train held out), dev, test; for MNLI dev_matched and the like " \
+       "too [dev]"},                                                                              \
+      {CLI_REAL, "dev-fraction", &(source).dev_fraction, "P",                                     \
+       "part of train that valid is [0.1]"},                                                      \
+      {CLI_TEXT, "input", &(source).input, "FILE",                                                \
+       "your own examples instead: TSV, CSV or JSONL; without --text-columns a text a line (or "  \
+       "two with a tab "                                                                          \
+       "between); -: standard input"},                                                            \
+  {                                                                                               \
+    CLI_TEXT, "text-columns", &(source).text_columns, "A[,B]",                                    \
+        "columns with the text, or the pair of texts"                                             \
+  }
+#define CLI_LABEL_OPTION(source)                                                   \
+  {                                                                                \
+    CLI_TEXT, "label-column", &(source).label_column, "Y", "column with the label" \
+  }
 
 /* What --split and --dev-fraction are without a word. */
-#define CLI_EXAMPLE_DEFAULTS {.dev_fraction = 0.1}
+#define CLI_EXAMPLE_DEFAULTS \
+  {                          \
+    .dev_fraction = 0.1      \
+  }
 
 typedef struct {
   const cdl_task *task; /* NULL for one's own file */
@@ -44,25 +58,36 @@ typedef enum { CLI_LABELS_IGNORED, CLI_LABELS_OPTIONAL, CLI_LABELS_REQUIRED } cl
 
 /* Reads them. `job` says which labels there are, NULL when labels are of no interest. A task's names replace the job's
  * where the adapter or model had none of its own. DATA where model and examples do not fit. */
-CDL_MUST_USE cdl_status cli_examples_read(const cli_example_source *source, cli_label_need need, cdl_job *job,
-                                          cli_examples *examples);
+CDL_MUST_USE cdl_status cli_examples_read(const cli_example_source *source, cli_label_need need,
+                                          cdl_job *job, cli_examples *examples);
 void cli_examples_close(cli_examples *examples);
 
 /* Options that open a model for inference. */
-#define CLI_MODEL_OPTIONS(settings, threads_, length)                                                                \
-  {CLI_GROUP, .help = "The model"},                                                                                  \
-      {CLI_TEXT, "model", &(settings).model, "DIR", "Hugging Face folder of the encoder"},                           \
-      {CLI_TEXT, "adapter", &(settings).adapter, "DIR",                                                              \
-       "adapter to apply, this program's or PEFT's; none for a model that was fine-tuned whole"},                    \
-      {CLI_WHOLE, "max-length", &(length), "N", "longest example in tokens [512, or what the model can take]"},      \
-      {CLI_GROUP, .help = "Where it runs"},                                                                          \
-      {CLI_TEXT, "backend", &(settings).backend, "NAME", "auto, cpu, or a plug-in with a device: opencl:0 [auto]"},  \
-      {CLI_WHOLE, "threads", &(threads_), "N", "of the CPU [every core]; the result does not depend on it"},         \
-      {CLI_FLAG, "no-fallback", &(settings).no_fallback, NULL, "work that would fall back to the host is an error"}
+#define CLI_MODEL_OPTIONS(settings, threads_, length)                                             \
+  {CLI_GROUP, .help = "The model"},                                                               \
+      {CLI_TEXT, "model", &(settings).model, "DIR", "Hugging Face folder of the encoder"},        \
+      {CLI_TEXT, "adapter", &(settings).adapter, "DIR",                                           \
+       "adapter to apply, this program's or PEFT's; none for a model that was fine-tuned whole"}, \
+      {CLI_WHOLE, "max-length", &(length), "N",                                                   \
+       "longest example in tokens [512, or what the model can take]"},                            \
+      {CLI_GROUP, .help = "Where it runs"},                                                       \
+      {CLI_TEXT, "backend", &(settings).backend, "NAME",                                          \
+       "auto, cpu, or a plug-in with a device: opencl:0 [auto]"},                                 \
+      {CLI_WHOLE, "threads", &(threads_), "N",                                                    \
+       "of the CPU [every core]; the result does not depend on it"},                              \
+  {                                                                                               \
+    CLI_FLAG, "no-fallback", &(settings).no_fallback, NULL,                                       \
+        "work that would fall back to the host is an error"                                       \
+  }
+
+/* --threads as given: USAGE for too many. */
+CDL_MUST_USE cdl_status cli_take_threads(int64_t given, int *threads);
 
 /* Opens the model, reads and tokenizes the examples, in that order of checks: options, examples' options, model, data. */
-CDL_MUST_USE cdl_status cli_open_for_inference(const cdl_inference_settings *settings, const cli_example_source *source,
-                                               cli_label_need need, cdl_job *job, cli_examples *examples);
+CDL_MUST_USE cdl_status cli_open_for_inference(const cdl_inference_settings *settings,
+                                               const cli_example_source *source,
+                                               cli_label_need need, cdl_job *job,
+                                               cli_examples *examples);
 
 /* Logits of the examples, [the data set's count, job->labels], to be freed by the caller. NUMERIC, naming the example,
  * where one is not finite; CANCELLED after a signal. */

@@ -15,7 +15,7 @@
 
 static const char head_module[] = "classifier.", adapter_prefix[] = "base_model.model.";
 
-/* ---- Tensors, the same ones of all layers as one line ---------------------------------------------------------------------- */
+/* ---- Tensors, the same ones of all layers as one line ---- */
 
 typedef struct {
   char name[256]; /* "encoder.layer.*.output.dense.weight" */
@@ -75,7 +75,8 @@ static void format_shape(const int64_t *shape, size_t rank, char *text, size_t b
 static bool is_head(const char *name)
 {
   const size_t n = strlen(adapter_prefix);
-  return strncmp(strncmp(name, adapter_prefix, n) == 0 ? name + n : name, head_module, strlen(head_module)) == 0;
+  return strncmp(strncmp(name, adapter_prefix, n) == 0 ? name + n : name, head_module,
+                 strlen(head_module)) == 0;
 }
 
 static cdl_status collect(const cdl_safetensors *file, tensor_table *t)
@@ -123,13 +124,13 @@ static json_t *tensors_json(const cdl_safetensors *file)
     json_t *shape = json_array();
     for (uint32_t d = 0; d < s->rank; d++)
       json_array_append_new(shape, json_integer(s->shape[d]));
-    json_array_append_new(array, json_pack("{ss ss so}", "name", s->name, "type", cdl_stored_type_name(s->type), "shape",
-                                           shape));
+    json_array_append_new(array, json_pack("{ss ss so}", "name", s->name, "type",
+                                           cdl_stored_type_name(s->type), "shape", shape));
   }
   return array;
 }
 
-/* ---- An adapter -------------------------------------------------------------------------------------------------------------- */
+/* ---- An adapter ---- */
 
 static void print_names(const char *label, const cdl_names *names)
 {
@@ -163,7 +164,8 @@ static void print_adapter(const char *folder, const cdl_adapter_config *c, const
     printf("%-12s%s\n", "base", c->base_model);
   if (c->fingerprint != NULL)
     printf("%-12s%s\n", "fingerprint", c->fingerprint);
-  printf("%-12s%s adapter, %s head\n", "parameters", cli_group_digits(t->rest).text, cli_group_digits(t->head).text);
+  printf("%-12s%s adapter, %s head\n", "parameters", cli_group_digits(t->rest).text,
+         cli_group_digits(t->head).text);
   print_lines("tensors", t);
 }
 
@@ -175,13 +177,15 @@ static json_t *names_json(const cdl_names *names)
   return array;
 }
 
-static json_t *adapter_json(const cdl_adapter_config *c, const tensor_table *t, const cdl_safetensors *file)
+static json_t *adapter_json(const cdl_adapter_config *c, const tensor_table *t,
+                            const cdl_safetensors *file)
 {
-  return json_pack("{ss ss sI sf ss* ss* so so ss* so sb ss* ss* s{sI sI} so}", "kind", "adapter", "type", c->peft_type,
-                   "rank", (json_int_t)c->rank, "alpha", c->alpha, "orientation", c->orientation, "target_pattern",
-                   c->target_pattern, "targets", names_json(&c->targets), "modules_to_save",
-                   names_json(&c->modules_to_save), "task", c->task, "labels", names_json(&c->labels), "regression",
-                   c->regression, "base", c->base_model, "fingerprint", c->fingerprint, "parameters", "adapter",
+  return json_pack("{ss ss sI sf ss* ss* so so ss* so sb ss* ss* s{sI sI} so}", "kind", "adapter",
+                   "type", c->peft_type, "rank", (json_int_t)c->rank, "alpha", c->alpha,
+                   "orientation", c->orientation, "target_pattern", c->target_pattern, "targets",
+                   names_json(&c->targets), "modules_to_save", names_json(&c->modules_to_save),
+                   "task", c->task, "labels", names_json(&c->labels), "regression", c->regression,
+                   "base", c->base_model, "fingerprint", c->fingerprint, "parameters", "adapter",
                    (json_int_t)t->rest, "head", (json_int_t)t->head, "tensors", tensors_json(file));
 }
 
@@ -202,7 +206,7 @@ static cdl_status inspect_adapter(const char *folder, bool as_json)
   return status;
 }
 
-/* ---- A model ----------------------------------------------------------------------------------------------------------------- */
+/* ---- A model ---- */
 
 typedef struct {
   tensor_table lines;
@@ -235,15 +239,17 @@ static cdl_status collect_sites(const cdl_model_config *config, reachable *r)
   return status;
 }
 
-static void print_model(const char *folder, const cdl_checkpoint *checkpoint, const tensor_table *t, const reachable *r)
+static void print_model(const char *folder, const cdl_checkpoint *checkpoint, const tensor_table *t,
+                        const reachable *r)
 {
   const cdl_model_config *c = cdl_checkpoint_config(checkpoint);
   const int64_t labels = cdl_checkpoint_head_labels(checkpoint);
   printf("%-12s%s\n", "model", folder);
-  printf("%-12s%s, %" PRId64 " layers, %" PRId64 " wide, %" PRId64 " heads, %" PRId64 " inside\n", "encoder",
-         cdl_family_name(c->family), c->layers, c->hidden_size, c->heads, c->intermediate_size);
-  printf("%-12s%" PRId64 " tokens, at most %" PRId64 " in an example\n", "vocabulary", c->vocabulary_size,
-         cdl_model_config_max_tokens(c));
+  printf("%-12s%s, %" PRId64 " layers, %" PRId64 " wide, %" PRId64 " heads, %" PRId64 " inside\n",
+         "encoder", cdl_family_name(c->family), c->layers, c->hidden_size, c->heads,
+         c->intermediate_size);
+  printf("%-12s%" PRId64 " tokens, at most %" PRId64 " in an example\n", "vocabulary",
+         c->vocabulary_size, cdl_model_config_max_tokens(c));
   if (labels == 0)
     printf("%-12snone: training draws one\n", "head");
   else if (labels == 1)
@@ -257,13 +263,16 @@ static void print_model(const char *folder, const cdl_checkpoint *checkpoint, co
   if (c->family == CDL_FAMILY_BERT && !cdl_checkpoint_has_pooler(checkpoint))
     printf("%-12snone: training draws one\n", "pooler");
   printf("%-12s%016" PRIx64 "\n", "fingerprint", cdl_checkpoint_fingerprint(checkpoint));
-  printf("%-12s%s body, %s head\n", "parameters", cli_group_digits(t->rest).text, cli_group_digits(t->head).text);
+  printf("%-12s%s body, %s head\n", "parameters", cli_group_digits(t->rest).text,
+         cli_group_digits(t->head).text);
   print_lines("tensors", t);
-  print_lines("layers that --targets can name, by any end of their paths (query; attention.output.dense)", &r->lines);
+  print_lines(
+      "layers that --targets can name, by any end of their paths (query; attention.output.dense)",
+      &r->lines);
 }
 
-static json_t *model_json(const cdl_checkpoint *checkpoint, const tensor_table *t, const cdl_safetensors *file,
-                          const reachable *r)
+static json_t *model_json(const cdl_checkpoint *checkpoint, const tensor_table *t,
+                          const cdl_safetensors *file, const reachable *r)
 {
   const cdl_model_config *c = cdl_checkpoint_config(checkpoint);
   char fingerprint[20];
@@ -272,12 +281,14 @@ static json_t *model_json(const cdl_checkpoint *checkpoint, const tensor_table *
   for (int64_t i = 0; c->label_names != NULL && i < c->label_count; i++)
     json_array_append_new(labels, json_string(c->label_names[i]));
   return json_pack("{ss ss sI sI sI sI sI sI sI so ss s{sI sI} sO so}", "kind", "model", "family",
-                   cdl_family_name(c->family), "layers", (json_int_t)c->layers, "hidden_size", (json_int_t)c->hidden_size,
-                   "heads", (json_int_t)c->heads, "intermediate_size", (json_int_t)c->intermediate_size, "vocabulary_size",
-                   (json_int_t)c->vocabulary_size, "max_tokens", (json_int_t)cdl_model_config_max_tokens(c), "head_labels",
-                   (json_int_t)cdl_checkpoint_head_labels(checkpoint), "labels", labels, "fingerprint", fingerprint,
-                   "parameters", "body", (json_int_t)t->rest, "head", (json_int_t)t->head, "targets", r->paths, "tensors",
-                   tensors_json(file));
+                   cdl_family_name(c->family), "layers", (json_int_t)c->layers, "hidden_size",
+                   (json_int_t)c->hidden_size, "heads", (json_int_t)c->heads, "intermediate_size",
+                   (json_int_t)c->intermediate_size, "vocabulary_size",
+                   (json_int_t)c->vocabulary_size, "max_tokens",
+                   (json_int_t)cdl_model_config_max_tokens(c), "head_labels",
+                   (json_int_t)cdl_checkpoint_head_labels(checkpoint), "labels", labels,
+                   "fingerprint", fingerprint, "parameters", "body", (json_int_t)t->rest, "head",
+                   (json_int_t)t->head, "targets", r->paths, "tensors", tensors_json(file));
 }
 
 static cdl_status inspect_model(const char *folder, bool as_json)
@@ -306,19 +317,20 @@ static cdl_status inspect_model(const char *folder, bool as_json)
   return status;
 }
 
-/* ---- The command --------------------------------------------------------------------------------------------------------------- */
+/* ---- The command ---- */
 
 cdl_status cli_inspect(int count, char **arguments)
 {
   const char *folder = NULL;
   bool as_json = false;
-  const cli_option options[] = {{CLI_FLAG, "json", &as_json, NULL, "as JSON, every tensor by itself"}};
-  const cli_grammar grammar = {
-      .usage = "condlora inspect DIR [--json]",
-      .summary = "Lists modules, shapes and parameters of a model or an adapter, and which layers an adapter can name.",
-      .options = options,
-      .option_count = sizeof options / sizeof options[0],
-      .operand = &folder};
+  const cli_option options[] = {
+      {CLI_FLAG, "json", &as_json, NULL, "as JSON, every tensor by itself"}};
+  const cli_grammar grammar = {.usage = "condlora inspect DIR [--json]",
+                               .summary = "Lists modules, shapes and parameters of a model or an "
+                                          "adapter, and which layers an adapter can name.",
+                               .options = options,
+                               .option_count = sizeof options / sizeof options[0],
+                               .operand = &folder};
   bool helped;
   CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
   if (helped)

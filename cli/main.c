@@ -32,7 +32,9 @@ static void print_usage(FILE *to)
         to);
   for (size_t i = 0; i < COMMAND_COUNT; i++)
     fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
-  fputs("\ncondlora COMMAND --help lists the options of a command, condlora --version says which version this is.\n", to);
+  fputs("\ncondlora COMMAND --help lists the options of a command, condlora --version says which "
+        "version this is.\n",
+        to);
 }
 
 static cdl_status unknown_command(const char *name)
@@ -40,7 +42,8 @@ static cdl_status unknown_command(const char *name)
   const char *names[COMMAND_COUNT];
   for (size_t i = 0; i < COMMAND_COUNT; i++)
     names[i] = commands[i].name;
-  return cdl_fail(CDL_USAGE, "there is no command %s; the nearest is %s (condlora --help lists all)", name,
+  return cdl_fail(CDL_USAGE,
+                  "there is no command %s; the nearest is %s (condlora --help lists all)", name,
                   cdl_nearest(name, names, COMMAND_COUNT));
 }
 

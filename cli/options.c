@@ -11,7 +11,7 @@
 
 enum { NAME_BYTES = 64, NAMES_MAX = 128 };
 
-/* ---- Names ------------------------------------------------------------------------------------------------------------- */
+/* ---- Names ---- */
 
 typedef struct {
   char text[NAME_BYTES];
@@ -44,10 +44,11 @@ static cdl_status unknown_option(const cli_grammar *g, const char *name)
       count++;
     }
   names[count++] = "help";
-  return cdl_fail(CDL_USAGE, "there is no option --%s; the nearest is --%s", name, cdl_nearest(name, names, count));
+  return cdl_fail(CDL_USAGE, "there is no option --%s; the nearest is --%s", name,
+                  cdl_nearest(name, names, count));
 }
 
-/* ---- Reading ----------------------------------------------------------------------------------------------------------- */
+/* ---- Reading ---- */
 
 static bool is_listed(const char *choices, const char *value)
 {
@@ -116,11 +117,13 @@ static found_option find_option(const cli_grammar *g, const char *name, bool *ow
 }
 
 /* Reads the option at arguments[*at] and its value, perhaps the next argument. */
-static cdl_status read_option(const cli_grammar *g, int count, char **arguments, int *at, bool *own_seen)
+static cdl_status read_option(const cli_grammar *g, int count, char **arguments, int *at,
+                              bool *own_seen)
 {
   const char *argument = arguments[*at] + 2, *equals = strchr(argument, '=');
   char name[NAME_BYTES];
-  snprintf(name, sizeof name, "%.*s", equals != NULL ? (int)(equals - argument) : (int)strlen(argument), argument);
+  snprintf(name, sizeof name, "%.*s",
+           equals != NULL ? (int)(equals - argument) : (int)strlen(argument), argument);
   const found_option o = find_option(g, name, own_seen);
   if (o.seen == NULL)
     return unknown_option(g, name);
@@ -168,14 +171,15 @@ cdl_status cli_options_read(const cli_grammar *g, int count, char **arguments, b
     else if (!options_over && argument[0] == '-' && argument[1] != '\0')
       return cdl_fail(CDL_USAGE, "there is no option %s; options begin with two dashes", argument);
     else if (g->operand == NULL || *g->operand != NULL)
-      return cdl_fail(CDL_USAGE, "unexpected argument '%s'; options begin with two dashes", argument);
+      return cdl_fail(CDL_USAGE, "unexpected argument '%s'; options begin with two dashes",
+                      argument);
     else
       *g->operand = argument;
   }
   return CDL_OK;
 }
 
-/* ---- Help -------------------------------------------------------------------------------------------------------------- */
+/* ---- Help ---- */
 
 enum { HELP_COLUMN = 29, HELP_WIDTH_MAX = 100, HELP_WIDTH_MIN = 60 };
 
@@ -206,7 +210,8 @@ static void print_wrapped(const char *text, size_t at, size_t indent, size_t wid
 
 static void print_option(const char *name, const char *placeholder, const char *help, size_t width)
 {
-  const int used = printf("  --%s%s%s", name, placeholder != NULL ? " " : "", placeholder != NULL ? placeholder : "");
+  const int used = printf("  --%s%s%s", name, placeholder != NULL ? " " : "",
+                          placeholder != NULL ? placeholder : "");
   if (used + 2 > HELP_COLUMN)
     printf("\n%*s", HELP_COLUMN, "");
   else
@@ -223,13 +228,15 @@ static void print_setting(const cdl_setting *setting, const json_t *defaults, si
     snprintf(text, sizeof text, "%s [%s]", setting->help, json_string_value(value));
   else if (json_is_number(value) && json_number_value(value) >= 0)
     snprintf(text, sizeof text, "%s [%g]", setting->help, json_number_value(value));
-  print_option(dashed(setting->field).text, setting->placeholder, text[0] != '\0' ? text : setting->help, width);
+  print_option(dashed(setting->field).text, setting->placeholder,
+               text[0] != '\0' ? text : setting->help, width);
 }
 
 static void print_settings(size_t width)
 {
   cdl_settings initial;
-  json_t *defaults = cdl_settings_init(&initial) == CDL_OK ? cdl_settings_json(&initial, false) : NULL;
+  json_t *defaults =
+      cdl_settings_init(&initial) == CDL_OK ? cdl_settings_json(&initial, false) : NULL;
   size_t count;
   const cdl_setting *list = cdl_setting_list(&count);
   for (size_t i = 0; i < count; i++)

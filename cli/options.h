@@ -13,8 +13,9 @@ typedef enum { CLI_GROUP, CLI_TEXT, CLI_WHOLE, CLI_REAL, CLI_FLAG } cli_option_k
 /* One option. Of a CLI_GROUP only `help` means anything: the title of the part of the help that it begins. */
 typedef struct {
   cli_option_kind kind;
-  const char *name;        /* "text-columns" */
-  void *target;            /* const char **, int64_t *, double * or bool *; a text is borrowed from the command line */
+  const char *name; /* "text-columns" */
+  void *
+      target; /* const char **, int64_t *, double * or bool *; a text is borrowed from the command line */
   const char *placeholder; /* "FILE"; "A|B" lists the values that may be */
   const char *help;
 } cli_option;
@@ -32,6 +33,7 @@ typedef struct {
 
 /* Reads the arguments after the command's name. `--name value` and `--name=value`; a lone `--` ends the options.
  * `*helped` is true when the help was asked for and printed to stdout: nothing else was done. Errors: USAGE. */
-CDL_MUST_USE cdl_status cli_options_read(const cli_grammar *grammar, int count, char **arguments, bool *helped);
+CDL_MUST_USE cdl_status cli_options_read(const cli_grammar *grammar, int count, char **arguments,
+                                         bool *helped);
 
 #endif

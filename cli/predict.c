@@ -16,7 +16,7 @@ typedef struct {
   const char *output, *format;
 } prediction;
 
-/* ---- JSON lines --------------------------------------------------------------------------------------------------------- */
+/* ---- JSON lines ---- */
 
 /* The labels as JSON strings, [job->labels], each to be freed. */
 static char **quote_labels(const cdl_job *job)
@@ -36,8 +36,8 @@ static char **quote_labels(const cdl_job *job)
   return quoted;
 }
 
-static void write_line(cli_sink *sink, const cdl_job *job, uint32_t index, const float *logits, double *probabilities,
-                       char *const *labels)
+static void write_line(cli_sink *sink, const cdl_job *job, uint32_t index, const float *logits,
+                       double *probabilities, char *const *labels)
 {
   cli_sink_printf(sink, "{\"index\": %" PRIu32 ", \"logits\": [", index);
   for (int c = 0; c < job->labels; c++)
@@ -53,7 +53,8 @@ static void write_line(cli_sink *sink, const cdl_job *job, uint32_t index, const
   cli_sink_printf(sink, "], \"prediction\": %s}\n", labels[cdl_argmax(logits, job->labels)]);
 }
 
-static cdl_status write_lines(const prediction *p, const cdl_job *job, const cli_examples *e, const float *logits)
+static cdl_status write_lines(const prediction *p, const cdl_job *job, const cli_examples *e,
+                              const float *logits)
 {
   double *probabilities = calloc((size_t)job->labels, sizeof *probabilities);
   char **labels = quote_labels(job);
@@ -63,7 +64,8 @@ static cdl_status write_lines(const prediction *p, const cdl_job *job, const cli
                           : cli_sink_begin(&sink, p->output);
   if (status == CDL_OK) {
     for (size_t i = 0; i < e->count; i++)
-      write_line(&sink, job, e->rows[i], logits + (size_t)e->rows[i] * (size_t)job->labels, probabilities, labels);
+      write_line(&sink, job, e->rows[i], logits + (size_t)e->rows[i] * (size_t)job->labels,
+                 probabilities, labels);
     status = cli_sink_finish(&sink, CDL_OK);
   }
   for (int c = 0; labels != NULL && c < job->labels; c++)
@@ -73,24 +75,25 @@ static cdl_status write_lines(const prediction *p, const cdl_job *job, const cli
   return status;
 }
 
-/* ---- Submissions --------------------------------------------------------------------------------------------------------- */
+/* ---- Submissions ---- */
 
-static cdl_status write_submission(const char *path, const cdl_job *job, const cli_examples *e, cdl_dataset_part part,
-                                   const float *logits)
+static cdl_status write_submission(const char *path, const cdl_job *job, const cli_examples *e,
+                                   cdl_dataset_part part, const float *logits)
 {
   int32_t *classes = calloc(part.count + 1, sizeof *classes);
   double *scores = calloc(part.count + 1, sizeof *scores);
   cdl_output *output = NULL;
-  cdl_status status = classes == NULL || scores == NULL ? cdl_fail(CDL_MEMORY, "out of memory: %s", path)
-                                                        : cdl_output_begin(path, &output);
+  cdl_status status = classes == NULL || scores == NULL
+                          ? cdl_fail(CDL_MEMORY, "out of memory: %s", path)
+                          : cdl_output_begin(path, &output);
   if (status == CDL_OK) {
     for (size_t i = 0; i < part.count; i++) {
       const float *row = logits + (part.first + i) * (size_t)job->labels;
       classes[i] = cdl_argmax(row, job->labels);
       scores[i] = (double)row[0];
     }
-    status = cdl_submission_write(output, e->task, job->regression ? NULL : classes, job->regression ? scores : NULL,
-                                  part.count);
+    status = cdl_submission_write(output, e->task, job->regression ? NULL : classes,
+                                  job->regression ? scores : NULL, part.count);
     if (status == CDL_OK)
       status = cdl_output_commit(output);
     else
@@ -102,7 +105,8 @@ static cdl_status write_submission(const char *path, const cdl_job *job, const c
 }
 
 /* --output is the file; where a split is two files (MNLI), it is the folder for both. */
-static cdl_status write_submissions(const prediction *p, const cdl_job *job, const cli_examples *e, const float *logits)
+static cdl_status write_submissions(const prediction *p, const cdl_job *job, const cli_examples *e,
+                                    const float *logits)
 {
   const size_t parts = cdl_dataset_part_count(e->dataset);
   if (parts == 1)
@@ -121,7 +125,7 @@ static cdl_status write_submissions(const prediction *p, const cdl_job *job, con
   return CDL_OK;
 }
 
-/* ---- The command --------------------------------------------------------------------------------------------------------- */
+/* ---- The command ---- */
 
 static cdl_status check(const prediction *p)
 {
@@ -130,7 +134,9 @@ static cdl_status check(const prediction *p)
   if (p->source.task == NULL)
     return cdl_fail(CDL_USAGE, "--format glue wants --task: a submission is for a task of GLUE");
   if (p->output == NULL || strcmp(p->output, "-") == 0)
-    return cdl_fail(CDL_USAGE, "--format glue wants --output: the submission's file, for MNLI's two the folder");
+    return cdl_fail(
+        CDL_USAGE,
+        "--format glue wants --output: the submission's file, for MNLI's two the folder");
   if (p->source.split != NULL && strcmp(p->source.split, "valid") == 0)
     return cdl_fail(CDL_USAGE, "--format glue numbers the rows of a file; --split valid is none");
   return CDL_OK;
@@ -161,23 +167,28 @@ cdl_status cli_predict(int count, char **arguments)
   const cli_option options[] = {
       CLI_MODEL_OPTIONS(p.model, threads, p.model.max_length),
       CLI_EXAMPLE_OPTIONS(p.source),
-      {CLI_TEXT, "label-column", &p.source.label_column, "Y", "column with the label: not needed, checked where it is"},
+      {CLI_TEXT, "label-column", &p.source.label_column, "Y",
+       "column with the label: not needed, checked where it is"},
       {CLI_GROUP, .help = "What it writes"},
       {CLI_TEXT, "output", &p.output, "FILE", "where to [standard output]"},
-      {CLI_TEXT, "format", &p.format, "jsonl|glue", "jsonl, or a submission for GLUE's site [jsonl]"}};
-  const cli_grammar grammar = {
-      .usage = "condlora predict --model DIR [--adapter DIR] --task NAME --data DIR [--split NAME] [--output FILE]\n"
-               "condlora predict --model DIR [--adapter DIR] --input FILE [--text-columns A[,B]] [--output FILE]",
-      .summary = "Applies an adapter, or a model that was fine-tuned whole: a line of JSON for each example, with index, "
-                 "logits, probabilities and prediction.",
-      .notes = "echo 'a small domesticated mammal' | condlora predict --model DIR --adapter DIR --input -",
-      .options = options,
-      .option_count = sizeof options / sizeof options[0]};
+      {CLI_TEXT, "format", &p.format, "jsonl|glue",
+       "jsonl, or a submission for GLUE's site [jsonl]"}};
+  const cli_grammar grammar = {.usage = "condlora predict --model DIR [--adapter DIR] --task NAME "
+                                        "--data DIR [--split NAME] [--output FILE]\n"
+                                        "condlora predict --model DIR [--adapter DIR] --input FILE "
+                                        "[--text-columns A[,B]] [--output FILE]",
+                               .summary = "Applies an adapter, or a model that was fine-tuned "
+                                          "whole: a line of JSON for each example, with index, "
+                                          "logits, probabilities and prediction.",
+                               .notes = "echo 'a small domesticated mammal' | condlora predict "
+                                        "--model DIR --adapter DIR --input -",
+                               .options = options,
+                               .option_count = sizeof options / sizeof options[0]};
   bool helped;
   CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
   if (helped)
     return CDL_OK;
-  p.model.threads = (int)(threads < INT32_MAX ? threads : INT32_MAX);
+  CDL_TRY(cli_take_threads(threads, &p.model.threads));
   cli_notices notices;
   cli_notices_begin(&notices);
   const cdl_status status = run(&p, &notices);

@@ -20,7 +20,8 @@ static double seconds_now(void)
 
 void cli_progress_begin(cli_progress *p)
 {
-  *p = (cli_progress){.live = cli_terminal_is_live(stderr), .colours = cli_terminal_has_colours(stderr)};
+  *p = (cli_progress){.live = cli_terminal_is_live(stderr),
+                      .colours = cli_terminal_has_colours(stderr)};
 }
 
 void cli_progress_clear(cli_progress *p)
@@ -33,7 +34,7 @@ void cli_progress_clear(cli_progress *p)
   cli_signals_line_is_open(false);
 }
 
-/* ---- A step ------------------------------------------------------------------------------------------------------------ */
+/* ---- A step ---- */
 
 /* The parts of a line in the order they stand in; the bar takes the place of BAR. */
 enum { STEP, BAR, EPOCH, LOSS, RATE, SPEED, SHARE, LEFT, PARTS };
@@ -50,7 +51,8 @@ static void format_duration(double seconds, char *text, size_t bytes)
   const double most = 359999;
   const int64_t s = (int64_t)(seconds >= 0 && seconds < most ? seconds + 0.5 : most);
   if (s >= 3600)
-    snprintf(text, bytes, "%" PRId64 ":%02" PRId64 ":%02" PRId64 " left", s / 3600, s / 60 % 60, s % 60);
+    snprintf(text, bytes, "%" PRId64 ":%02" PRId64 ":%02" PRId64 " left", s / 3600, s / 60 % 60,
+             s % 60);
   else
     snprintf(text, bytes, "%" PRId64 ":%02" PRId64 " left", s / 60, s % 60);
 }
@@ -62,7 +64,8 @@ static step_line describe_step(const cdl_step_report *r)
   snprintf(line.part[EPOCH], PART_BYTES, "epoch %.2f", r->epoch);
   snprintf(line.part[LOSS], PART_BYTES, "loss %.4f", r->loss);
   snprintf(line.part[RATE], PART_BYTES, "lr %.2e", r->learning_rate);
-  snprintf(line.part[SPEED], PART_BYTES, "%.*f examples/s", r->examples_per_s < 10 ? 1 : 0, r->examples_per_s);
+  snprintf(line.part[SPEED], PART_BYTES, "%.*f examples/s", r->examples_per_s < 10 ? 1 : 0,
+           r->examples_per_s);
   if (r->gemm_share > 0)
     snprintf(line.part[SHARE], PART_BYTES, "%.0f%% of GEMM peak", 100 * r->gemm_share);
   format_duration(r->seconds_left, line.part[LEFT], PART_BYTES);
@@ -81,7 +84,8 @@ static size_t width_of(const step_line *line)
 /* Leaves out what does not fit, and puts a bar where there is room for one. */
 static void fit(step_line *line, size_t columns, double done)
 {
-  for (size_t i = 0; i < sizeof dispensable / sizeof dispensable[0] && width_of(line) > columns; i++)
+  for (size_t i = 0; i < sizeof dispensable / sizeof dispensable[0] && width_of(line) > columns;
+       i++)
     line->part[dispensable[i]][0] = '\0';
   const size_t used = width_of(line) + GAP + BAR_FRAME;
   if (used + BAR_LEAST > columns)
@@ -103,7 +107,8 @@ static void print_parts(const cli_progress *p, const step_line *line)
     if (line->part[i][0] == '\0')
       continue;
     const bool coloured = i == BAR && p->colours;
-    fprintf(stderr, "%s%s%s%s", any ? "  " : "", coloured ? "\033[32m" : "", line->part[i], coloured ? "\033[0m" : "");
+    fprintf(stderr, "%s%s%s%s", any ? "  " : "", coloured ? "\033[32m" : "", line->part[i],
+            coloured ? "\033[0m" : "");
     any = true;
   }
 }
@@ -121,7 +126,8 @@ void cli_progress_step(cli_progress *p, const cdl_step_report *r)
     return;
   }
   const size_t columns = cli_terminal_columns(stderr);
-  fit(&line, columns > 1 ? columns - 1 : 1, (double)r->step / (double)(r->steps > 0 ? r->steps : 1));
+  fit(&line, columns > 1 ? columns - 1 : 1,
+      (double)r->step / (double)(r->steps > 0 ? r->steps : 1));
   fputc('\r', stderr);
   print_parts(p, &line);
   fputs("\033[K", stderr);
@@ -130,7 +136,7 @@ void cli_progress_step(cli_progress *p, const cdl_step_report *r)
   cli_signals_line_is_open(true);
 }
 
-/* ---- An evaluation ------------------------------------------------------------------------------------------------------ */
+/* ---- An evaluation ---- */
 
 void cli_progress_evaluation(cli_progress *p, const cdl_evaluation_report *r)
 {

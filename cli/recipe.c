@@ -64,11 +64,14 @@ cdl_status cli_recipe_find(const char *name, char **path)
   *path = NULL;
   char *folder = recipe_folder();
   if (folder == NULL)
-    return cdl_fail(CDL_ABSENT, "--recipe %s: the recipes are not installed; expected them in %s", name, CLI_RECIPES);
+    return cdl_fail(CDL_ABSENT, "--recipe %s: the recipes are not installed; expected them in %s",
+                    name, CLI_RECIPES);
   cdl_status status = CDL_OK;
   const int length = snprintf(file, sizeof file, "%s%s", name, suffix);
   if (strchr(name, '/') != NULL || length >= (int)sizeof file)
-    status = cdl_fail(CDL_USAGE, "--recipe wants a name such as rte-condlora, not '%s'; --config takes a file", name);
+    status = cdl_fail(CDL_USAGE,
+                      "--recipe wants a name such as rte-condlora, not '%s'; --config takes a file",
+                      name);
   else if ((*path = cdl_path_join(folder, file)) == NULL)
     status = cdl_fail(CDL_MEMORY, "out of memory: --recipe");
   else if (!cdl_file_exists(*path))

@@ -40,10 +40,12 @@ static described describe_method(const cdl_settings *s)
   described d;
   const bool conditioned = strcmp(s->method, "condlora") == 0;
   if (conditioned || strcmp(s->method, "lora") == 0)
-    snprintf(d.text, sizeof d.text, "%s%s%s%s, rank %" PRId64 ", alpha %g", s->method, conditioned ? " (" : "",
-             conditioned ? s->orientation : "", conditioned ? ")" : "", s->rank, s->alpha);
+    snprintf(d.text, sizeof d.text, "%s%s%s%s, rank %" PRId64 ", alpha %g", s->method,
+             conditioned ? " (" : "", conditioned ? s->orientation : "", conditioned ? ")" : "",
+             s->rank, s->alpha);
   else
-    snprintf(d.text, sizeof d.text, "%s", strcmp(s->method, "none") == 0 ? "none (the head alone)" : s->method);
+    snprintf(d.text, sizeof d.text, "%s",
+             strcmp(s->method, "none") == 0 ? "none (the head alone)" : s->method);
   return d;
 }
 
@@ -57,9 +59,10 @@ void cli_report_plan(FILE *to, const cdl_settings *s, const cdl_train_plan *p)
 {
   row(to, "method", "%s", describe_method(s).text);
   trained_row(to, p->adapter_numbers, p->head_numbers);
-  row(to, "examples", "%zu train, %zu valid, %zu dev", p->train_examples, p->valid_examples, p->dev_examples);
-  row(to, "steps", "%" PRId64 ", %" PRId64 " an epoch, %" PRId64 " examples each", p->steps, p->steps_per_epoch,
-      s->batch_size * s->accumulate);
+  row(to, "examples", "%zu train, %zu valid, %zu dev", p->train_examples, p->valid_examples,
+      p->dev_examples);
+  row(to, "steps", "%" PRId64 ", %" PRId64 " an epoch, %" PRId64 " examples each", p->steps,
+      p->steps_per_epoch, s->batch_size * s->accumulate);
   row(to, "largest batch", "%zu tokens, longest example %zu", p->batch_tokens, p->longest_tokens);
   row(to, "memory", "%s model, %s activations", describe_bytes(p->model_bytes).text,
       describe_bytes(p->activation_bytes).text);
@@ -68,8 +71,9 @@ void cli_report_plan(FILE *to, const cdl_settings *s, const cdl_train_plan *p)
 
 void cli_report_start(FILE *to, const cdl_train_plan *p)
 {
-  fprintf(to, "%s on %s: %s adapter and %s head parameters, %zu examples, %" PRId64 " steps\n", p->method, p->backend,
-          cli_group_digits(p->adapter_numbers).text, cli_group_digits(p->head_numbers).text, p->train_examples, p->steps);
+  fprintf(to, "%s on %s: %s adapter and %s head parameters, %zu examples, %" PRId64 " steps\n",
+          p->method, p->backend, cli_group_digits(p->adapter_numbers).text,
+          cli_group_digits(p->head_numbers).text, p->train_examples, p->steps);
   if (p->first_step > 0)
     fprintf(to, "going on from step %" PRId64 "\n", p->first_step);
 }
@@ -99,7 +103,8 @@ static void metric_rows(FILE *to, const cdl_job *job, const cdl_train_summary *s
     if (of_regression != job->regression || (m == CDL_METRIC_F1 && job->labels != 2))
       continue;
     char label[32];
-    snprintf(label, sizeof label, "%s", m == CDL_METRIC_MACRO_F1 ? "macro-F1" : cdl_metric_name((cdl_metric)m));
+    snprintf(label, sizeof label, "%s",
+             m == CDL_METRIC_MACRO_F1 ? "macro-F1" : cdl_metric_name((cdl_metric)m));
     fprintf(to, "%*s", LABEL_WIDTH, label);
     for (size_t i = 0; i < splits; i++) {
       char value[32] = "undefined";
@@ -111,7 +116,8 @@ static void metric_rows(FILE *to, const cdl_job *job, const cdl_train_summary *s
   }
 }
 
-void cli_report_summary(FILE *to, const cdl_job *job, const cdl_settings *settings, const cdl_train_summary *s)
+void cli_report_summary(FILE *to, const cdl_job *job, const cdl_settings *settings,
+                        const cdl_train_summary *s)
 {
   const bool best = strcmp(settings->keep, "best") == 0 && (s->has_valid || s->has_dev);
   row(to, "method", "%s", describe_method(settings).text);
@@ -119,7 +125,7 @@ void cli_report_summary(FILE *to, const cdl_job *job, const cdl_settings *settin
   row(to, "examples/s", "%.*f", s->examples_per_s < 10 ? 2 : 1, s->examples_per_s);
   row(to, "peak memory", "%s", describe_bytes(s->peak_bytes).text);
   metric_rows(to, job, s);
-  row(to, best ? "best epoch" : "last epoch", "%.4g (step %" PRId64 " of %" PRId64 ")", s->best_epoch, s->best_step,
-      s->steps);
+  row(to, best ? "best epoch" : "last epoch", "%.4g (step %" PRId64 " of %" PRId64 ")",
+      s->best_epoch, s->best_step, s->steps);
   row(to, strcmp(settings->method, "full") == 0 ? "model" : "adapter", "%s", s->adapter_path);
 }

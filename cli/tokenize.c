@@ -24,7 +24,8 @@ static cdl_status find_length(const tokenization *t, size_t *length)
   const int64_t usable = cdl_model_config_max_tokens(&config);
   cdl_model_config_free(&config);
   if (t->max_length > usable)
-    return cdl_fail(CDL_USAGE, "--max-length %" PRId64 " is above what the model can take, %" PRId64 " tokens",
+    return cdl_fail(CDL_USAGE,
+                    "--max-length %" PRId64 " is above what the model can take, %" PRId64 " tokens",
                     t->max_length, usable);
   *length = (size_t)(t->max_length > 0 ? t->max_length : usable < USUAL ? usable : USUAL);
   return CDL_OK;
@@ -46,7 +47,8 @@ static cdl_status write_lines(const tokenization *t, const cli_examples *e)
       cli_sink_printf(&sink, "%s%d", k > first ? ", " : "", tokens.type_ids[k]);
     cli_sink_printf(&sink, "]}\n");
   }
-  return cli_sink_finish(&sink, cli_signals_caught() == 0 ? CDL_OK : cdl_fail(CDL_CANCELLED, "stopped while writing"));
+  return cli_sink_finish(
+      &sink, cli_signals_caught() == 0 ? CDL_OK : cdl_fail(CDL_CANCELLED, "stopped while writing"));
 }
 
 static cdl_status run(const tokenization *t, cli_notices *notices)
@@ -62,7 +64,8 @@ static cdl_status run(const tokenization *t, cli_notices *notices)
   const long processors = sysconf(_SC_NPROCESSORS_ONLN);
   cdl_status status = cli_examples_read(&t->source, CLI_LABELS_IGNORED, NULL, &examples);
   if (status == CDL_OK)
-    status = cdl_dataset_tokenize(examples.dataset, tokenizer, length, processors > 0 ? (unsigned)processors : 1);
+    status = cdl_dataset_tokenize(examples.dataset, tokenizer, length,
+                                  processors > 0 ? (unsigned)processors : 1);
   if (status == CDL_OK) {
     cli_notices_release(notices);
     status = write_lines(t, &examples);
@@ -77,15 +80,19 @@ cdl_status cli_tokenize(int count, char **arguments)
   tokenization t = {.source = CLI_EXAMPLE_DEFAULTS};
   const cli_option options[] = {
       {CLI_GROUP, .help = "The tokenizer"},
-      {CLI_TEXT, "model", &t.model, "DIR", "Hugging Face folder with the tokenizer and config.json"},
-      {CLI_WHOLE, "max-length", &t.max_length, "N", "longest example in tokens [512, or what the model can take]"},
+      {CLI_TEXT, "model", &t.model, "DIR",
+       "Hugging Face folder with the tokenizer and config.json"},
+      {CLI_WHOLE, "max-length", &t.max_length, "N",
+       "longest example in tokens [512, or what the model can take]"},
       CLI_EXAMPLE_OPTIONS(t.source),
       {CLI_GROUP, .help = "What it writes"},
       {CLI_TEXT, "output", &t.output, "FILE", "where to [standard output]"}};
   const cli_grammar grammar = {
-      .usage = "condlora tokenize --model DIR --task NAME --data DIR [--split NAME] [--output FILE]\n"
-               "condlora tokenize --model DIR --input FILE [--text-columns A[,B]] [--output FILE]",
-      .summary = "Writes the token ids that the model would see: a line of JSON for each example, with index, input_ids "
+      .usage =
+          "condlora tokenize --model DIR --task NAME --data DIR [--split NAME] [--output FILE]\n"
+          "condlora tokenize --model DIR --input FILE [--text-columns A[,B]] [--output FILE]",
+      .summary = "Writes the token ids that the model would see: a line of JSON for each example, "
+                 "with index, input_ids "
                  "and token_type_ids.",
       .options = options,
       .option_count = sizeof options / sizeof options[0]};

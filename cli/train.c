@@ -24,7 +24,7 @@ typedef struct {
   bool finished_before;
 } training;
 
-/* ---- Settings ---------------------------------------------------------------------------------------------------------- */
+/* ---- Settings ---- */
 
 /* What a file of settings says counts as set by hand too. */
 static cdl_status mark_given(training *t, const char *path)
@@ -35,7 +35,8 @@ static cdl_status mark_given(training *t, const char *path)
   const cdl_setting *list = cdl_setting_list(&count);
   const char *key;
   json_t *value;
-  json_object_foreach(object, key, value) {
+  json_object_foreach(object, key, value)
+  {
     const cdl_setting *setting = cdl_setting_find(key);
     if (setting != NULL && !json_is_null(value))
       t->given[setting - list] = true;
@@ -62,7 +63,7 @@ static cdl_status read_files(training *t)
   return status;
 }
 
-/* ---- Events ------------------------------------------------------------------------------------------------------------ */
+/* ---- Events ---- */
 
 static void on_planned(void *user, const cdl_train_plan *plan)
 {
@@ -97,13 +98,15 @@ static void say_what_is_drawn(const cdl_job *job, const cdl_settings *settings)
   if (settings->init_adapter != NULL)
     return;
   if (job->loaded.fresh_head)
-    cdl_log(CDL_LOG_NOTICE, "%s has no classification head: a fresh one is trained and saved with the adapter",
+    cdl_log(CDL_LOG_NOTICE,
+            "%s has no classification head: a fresh one is trained and saved with the adapter",
             settings->model);
   if (job->loaded.fresh_pooler)
-    cdl_log(CDL_LOG_NOTICE, "%s has no pooler: a fresh one is trained and saved with the adapter", settings->model);
+    cdl_log(CDL_LOG_NOTICE, "%s has no pooler: a fresh one is trained and saved with the adapter",
+            settings->model);
 }
 
-/* ---- The command ------------------------------------------------------------------------------------------------------- */
+/* ---- The command ---- */
 
 static cdl_status run(training *t)
 {
@@ -139,15 +142,19 @@ cdl_status cli_train(int count, char **arguments)
   training t = {0};
   const cli_option options[] = {
       {CLI_GROUP, .help = "Settings from a file"},
-      {CLI_TEXT, "recipe", &t.recipe, "NAME", "the paper's settings for a task: rte-condlora, mrpc-lora, …"},
+      {CLI_TEXT, "recipe", &t.recipe, "NAME",
+       "the paper's settings for a task: rte-condlora, mrpc-lora, …"},
       {CLI_TEXT, "config", &t.config, "F.json",
        "settings as a JSON object, dashes as underscores: {\"lr\": 0.001, \"batch_size\": 32}"}};
   const cli_grammar grammar = {
       .usage = "condlora train --model DIR --task NAME --data DIR --output DIR [OPTION …]\n"
-               "condlora train --model DIR --train FILE --text-columns A[,B] --label-column Y --output DIR [OPTION …]",
-      .summary = "Fine-tunes an encoder with an adapter, and leaves in the output folder the adapter with its head, a "
+               "condlora train --model DIR --train FILE --text-columns A[,B] --label-column Y "
+               "--output DIR [OPTION …]",
+      .summary = "Fine-tunes an encoder with an adapter, and leaves in the output folder the "
+                 "adapter with its head, a "
                  "checkpoint, a log of the steps, and metrics.",
-      .notes = "Options win over --config, --config over --recipe. Exit status: 0 done, 1 failed, 2 wrong usage, 130 or 143 "
+      .notes = "Options win over --config, --config over --recipe. Exit status: 0 done, 1 failed, "
+               "2 wrong usage, 130 or 143 "
                "stopped by a signal after saving; --resume goes on.",
       .options = options,
       .option_count = sizeof options / sizeof options[0],

@@ -258,7 +258,7 @@ static cdl_tensor block_backward(const cdl_encoder *e, cdl_queue *q, int layer, 
     return d_h;
   cdl_tensor d_y = drop(e, q, cdl_rows(s->d_branch, 0, row_count), d_h,
                         mask_of(e, e->dropout.hidden, CDL_RANDOM_DROPOUT_FEED_FORWARD, layer), rows);
-  const cdl_tensor d_pre = w->below_output ? cdl_rows(s->d_wide, 0, row_count) : none;
+  const cdl_tensor d_pre = w->below_output ? scratch_like(s->d_wide, a->pre) : none;
   linear_backward(e, q, &w->output, d_pre, false, d_y, a->activated, a->pre, e->config.activation,
                   &a->low_rank[CDL_SITE_OUTPUT], rows);
   if (!w->below_output)

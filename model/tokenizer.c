@@ -71,7 +71,7 @@ static cdl_status load(const char *folder, const cdl_tokenizer_settings *setting
     if (here && i == 0) {
       status = cdl_tokenizer_load_json(path, tokenizer);
       if (status == CDL_OK)
-        status = cdl_tokenizer_settings_add_listed(settings, tokenizer);
+        status = cdl_tokenizer_settings_add_listed(settings, tokenizer, false);
       if (status == CDL_OK)
         status = cdl_tokenizer_settings_add_named(settings, tokenizer, false);
       if (status == CDL_OK)

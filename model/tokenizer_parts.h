@@ -337,9 +337,9 @@ void cdl_tokenizer_settings_release(cdl_tokenizer_settings *settings);
 CDL_MUST_USE cdl_status cdl_tokenizer_settings_special(const cdl_tokenizer_settings *settings,
                                                        cdl_model_kind kind, const char *key,
                                                        const char **text);
-/* Adds the tokens of added_tokens_decoder or added_tokens.json. */
+/* Adds the tokens of added_tokens_decoder or added_tokens.json; `defaults` as below. */
 CDL_MUST_USE cdl_status cdl_tokenizer_settings_add_listed(const cdl_tokenizer_settings *settings,
-                                                          cdl_tokenizer *tokenizer);
+                                                          cdl_tokenizer *tokenizer, bool defaults);
 /* Adds the special tokens that are not there yet. With `defaults`, those that the settings do not name have the names
  * that Transformers gives to this kind of model. */
 CDL_MUST_USE cdl_status cdl_tokenizer_settings_add_named(const cdl_tokenizer_settings *settings,

@@ -206,9 +206,9 @@ static cdl_status add_listed(const adding *a, const char *path, const listed_tok
 
 /* added_tokens_decoder of tokenizer_config.json, else added_tokens.json, in order of id. */
 cdl_status cdl_tokenizer_settings_add_listed(const cdl_tokenizer_settings *settings,
-                                             cdl_tokenizer *tokenizer)
+                                             cdl_tokenizer *tokenizer, bool defaults)
 {
-  const adding a = {.settings = settings, .tokenizer = tokenizer};
+  const adding a = {.settings = settings, .tokenizer = tokenizer, .defaults = defaults};
   json_t *decoder = json_object_get(settings->config, "added_tokens_decoder");
   json_t *list = decoder != NULL ? decoder : settings->added;
   const char *path = decoder != NULL ? settings->config_path : settings->added_path;

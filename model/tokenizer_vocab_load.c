@@ -36,7 +36,7 @@ static cdl_status finish(const char *path, const cdl_tokenizer_settings *setting
                          cdl_tokenizer *tokenizer)
 {
   CDL_TRY(cdl_tokenizer_settings_apply(settings, tokenizer));
-  CDL_TRY(cdl_tokenizer_settings_add_listed(settings, tokenizer));
+  CDL_TRY(cdl_tokenizer_settings_add_listed(settings, tokenizer, true));
   const char *begin = NULL, *end = NULL;
   CDL_TRY(cdl_tokenizer_settings_special(settings, tokenizer->kind, "cls_token", &begin));
   CDL_TRY(cdl_tokenizer_settings_special(settings, tokenizer->kind, "sep_token", &end));

@@ -348,6 +348,21 @@ static cdl_status check_range(const char *option, double value, double least, do
   return CDL_OK;
 }
 
+/* Numbers whose products must stay whole numbers. */
+static cdl_status check_sizes(const cdl_settings *s)
+{
+  const struct {
+    const char *option;
+    int64_t value, most;
+  } sizes[] = {{"--rank", s->rank, 65536},       {"--epochs", s->epochs, 1000000},
+               {"--max-steps", s->max_steps, INT32_MAX}, {"--threads", s->threads, 4096}};
+  for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+    if (sizes[i].value > sizes[i].most)
+      return cdl_fail(CDL_USAGE, "%s is at most %lld, not %lld", sizes[i].option, (long long)sizes[i].most,
+                      (long long)sizes[i].value);
+  return CDL_OK;
+}
+
 cdl_status cdl_settings_check(const cdl_settings *s)
 {
   if (s->model == NULL)
@@ -360,6 +375,7 @@ cdl_status cdl_settings_check(const cdl_settings *s)
     return cdl_fail(CDL_USAGE, "--batch-size and --accumulate are 1 to %lld", (long long)largest_batch);
   if (s->epochs < 1 && s->max_steps < 1)
     return cdl_fail(CDL_USAGE, "--epochs is at least 1");
+  CDL_TRY(check_sizes(s));
   CDL_TRY(check_range("--lr", s->lr, 0, 1e6));
   CDL_TRY(check_range("--warmup-ratio", s->warmup_ratio, 0, 1 + 1e-12));
   CDL_TRY(check_range("--weight-decay", s->weight_decay, 0, 1e6));

@@ -1,12 +1,13 @@
 /* Attention, a tile for each sequence and head. Scores of a block of query rows are made, used and forgotten while they
- * are in cache; the gradient makes them again from log_sum. Keys (and, for the gradient, values) are transposed first:
- * OpenBLAS's kernels for small matrices are twice as fast on untransposed factors. */
+ * are in cache; the gradient makes them again from log_sum. What is read more than once is first copied out of qkv,
+ * whose rows lie so far apart that they evict each other from the cache. Keys (and, for the gradient, values) are also
+ * transposed: OpenBLAS's kernels for small matrices are twice as fast on untransposed factors. */
 #include "backends/cpu/dropout.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { SCORES = 32768, LEAST_ROWS = 16, MOST_ROWS = 128, LANES = 16 };
+enum { SCORES = 16384, LEAST_ROWS = 16, MOST_ROWS = 128, LANES = 16 };
 
 /* What both directions share. Rows of scores are padded to whole vectors. */
 typedef struct {
@@ -75,23 +76,40 @@ static size_t scores_bytes(const attention_shape *shape)
   return cpu_float_bytes(cpu_max(SCORES, LEAST_ROWS * padded_length(shape->longest)) + MOST_ROWS * LANES);
 }
 
-/* x [length, d] of qkv as [d, padded], the padding zero. */
-static void transpose_head(const attention_shape *shape, const attention_tile *t, const float *x, int64_t stride,
-                           float *columns)
+static size_t head_bytes(const attention_shape *shape)
 {
-  shape->device->kernels->transpose((cpu_rows){columns, t->padded}, (cpu_rows){(float *)(uintptr_t)x, stride}, t->length,
-                                    shape->width);
-  for (int64_t i = 0; i < shape->width; i++)
-    for (int64_t j = t->length; j < t->padded; j++)
-      columns[i * t->padded + j] = 0.0f;
+  return cpu_float_bytes(shape->width * padded_length(shape->longest));
 }
 
-/* scale · Q Kᵀ of query rows [row, row + rows). */
-static void make_scores(const attention_shape *shape, const attention_tile *t, int64_t row, int64_t rows,
-                        const float *k_columns, float *scores)
+/* A block of query rows of one head. */
+static size_t block_bytes(const attention_shape *shape)
 {
-  cpu_sgemm(&shape->device->libraries, 0, 0, rows, t->padded, shape->width, shape->scale,
-            t->q + row * shape->qkv.stride, shape->qkv.stride, k_columns, t->padded, 0.0f, scores, t->padded);
+  return cpu_float_bytes(shape->width * MOST_ROWS);
+}
+
+/* `rows` rows of one head, dense, and rows of zeros up to `padded`. */
+static void gather_head(const attention_shape *shape, const float *x, int64_t stride, int64_t rows, int64_t padded,
+                        float *dense)
+{
+  const size_t bytes = (size_t)shape->width * sizeof(float);
+  for (int64_t i = 0; i < rows; i++)
+    memcpy(dense + i * shape->width, x + i * stride, bytes);
+  memset(dense + rows * shape->width, 0, (size_t)(padded - rows) * bytes);
+}
+
+/* [padded, d] as [d, padded]. */
+static void transpose_head(const attention_shape *shape, const attention_tile *t, float *dense, float *columns)
+{
+  shape->device->kernels->transpose((cpu_rows){columns, t->padded}, (cpu_rows){dense, shape->width}, t->padded,
+                                    shape->width);
+}
+
+/* factor · x columns of a block of `rows` rows: scores, or what d_out gives for them. */
+static void multiply_columns(const attention_shape *shape, const attention_tile *t, int64_t rows, float factor,
+                             const float *x, const float *columns, float *products)
+{
+  cpu_sgemm(&shape->device->libraries, 0, 0, rows, t->padded, shape->width, factor, x, shape->width, columns, t->padded,
+            0.0f, products, t->padded);
 }
 
 static void drop(const attention_shape *shape, const attention_tile *t, int64_t row, float *out, const float *x)
@@ -127,11 +145,16 @@ static void attention_forward_tile(const void *context, int64_t tile, void *scra
   const attention_shape *shape = &job->shape;
   const attention_tile t = tile_of(shape, tile);
   const cpu_kernels *kernels = shape->device->kernels;
-  float *k_columns = scratch, *scores = k_columns + shape->width * t.padded;
-  transpose_head(shape, &t, t.k, shape->qkv.stride, k_columns);
+  const int64_t head_floats = shape->width * t.padded;
+  float *q = scratch, *v = q + shape->width * MOST_ROWS, *k_columns = v + head_floats;
+  float *scores = k_columns + head_floats;
+  gather_head(shape, t.k, shape->qkv.stride, t.length, t.padded, v); /* until it is transposed */
+  transpose_head(shape, &t, v, k_columns);
+  gather_head(shape, t.v, shape->qkv.stride, t.length, t.length, v);
   for (int64_t row = 0; row < t.length; row += t.block) {
     const int64_t rows = cpu_min(t.block, t.length - row);
-    make_scores(shape, &t, row, rows, k_columns, scores);
+    gather_head(shape, t.q + row * shape->qkv.stride, shape->qkv.stride, rows, rows, q);
+    multiply_columns(shape, &t, rows, shape->scale, q, k_columns, scores);
     for (int64_t i = 0; i < rows; i++) {
       float *line = scores + i * t.padded;
       pad_row(&t, line);
@@ -141,8 +164,8 @@ static void attention_forward_tile(const void *context, int64_t tile, void *scra
       if (shape->drops)
         drop(shape, &t, row + i, line, line);
     }
-    cpu_sgemm(&shape->device->libraries, 0, 0, rows, shape->width, t.length, 1.0f, scores, t.padded, t.v,
-              shape->qkv.stride, 0.0f, job->out.data + (t.first + row) * job->out.stride + t.head * shape->width,
+    cpu_sgemm(&shape->device->libraries, 0, 0, rows, shape->width, t.length, 1.0f, scores, t.padded, v,
+              shape->width, 0.0f, job->out.data + (t.first + row) * job->out.stride + t.head * shape->width,
               job->out.stride);
   }
 }
@@ -153,7 +176,7 @@ cdl_status cpu_attention(void *queue, const cdl_attention_args *a)
                              cpu_rows_at(a->out, 0, 0), cpu_rows_at(a->log_sum, 0, 0)};
   const attention_shape *shape = &job.shape;
   clear_rest(shape, a->packing, a->out);
-  const size_t scratch = cpu_float_bytes(shape->width * padded_length(shape->longest)) + scores_bytes(shape);
+  const size_t scratch = 2 * head_bytes(shape) + block_bytes(shape) + scores_bytes(shape);
   return cpu_pool_run(shape->device->pool, a->packing->sequences * shape->heads, scratch, attention_forward_tile, &job);
 }
 
@@ -165,7 +188,9 @@ typedef struct {
 } attention_grad_job;
 
 typedef struct {
-  float *k_columns, *v_columns, *p, *d_p, *kept;
+  float *q, *d_out; /* of the block */
+  float *k, *k_columns, *v_columns;
+  float *p, *d_p, *kept;
 } grad_scratch;
 
 /* From the scores in s->p and d_out Vᵀ in s->d_p: P as dropped in s->p (or s->kept), and d_scores in s->d_p. */
@@ -196,16 +221,14 @@ static void multiply_back(const attention_grad_job *job, const attention_tile *t
 {
   const attention_shape *shape = &job->shape;
   const cpu_libraries *libraries = &shape->device->libraries;
-  const int64_t width = shape->width, hidden = shape->heads * width, stride = shape->qkv.stride;
+  const int64_t width = shape->width, hidden = shape->heads * width;
   const cpu_rows d = job->d_qkv;
-  const float *d_out = job->d_out.data + (t->first + row) * job->d_out.stride + t->head * width;
   float *d_q = d.data + t->first * d.stride + t->head * width, *d_k = d_q + hidden, *d_v = d_k + hidden;
   const float beta = row > 0 ? 1.0f : 0.0f;
   const float *p = shape->drops ? s->kept : s->p;
-  cpu_sgemm(libraries, 1, 0, t->length, width, rows, 1.0f, p, t->padded, d_out, job->d_out.stride, beta, d_v, d.stride);
-  cpu_sgemm(libraries, 1, 0, t->length, width, rows, 1.0f, s->d_p, t->padded, t->q + row * stride, stride, beta, d_k,
-            d.stride);
-  cpu_sgemm(libraries, 0, 0, rows, width, t->length, 1.0f, s->d_p, t->padded, t->k, stride, 0.0f, d_q + row * d.stride,
+  cpu_sgemm(libraries, 1, 0, t->length, width, rows, 1.0f, p, t->padded, s->d_out, width, beta, d_v, d.stride);
+  cpu_sgemm(libraries, 1, 0, t->length, width, rows, 1.0f, s->d_p, t->padded, s->q, width, beta, d_k, d.stride);
+  cpu_sgemm(libraries, 0, 0, rows, width, t->length, 1.0f, s->d_p, t->padded, s->k, width, 0.0f, d_q + row * d.stride,
             d.stride);
 }
 
@@ -215,19 +238,25 @@ static void attention_grad_tile(const void *context, int64_t tile, void *scratch
   const attention_shape *shape = &job->shape;
   const attention_tile t = tile_of(shape, tile);
   const int64_t head_floats = shape->width * t.padded, block_floats = t.block * t.padded;
-  grad_scratch s = {.k_columns = scratch};
+  grad_scratch s = {.q = scratch};
+  s.d_out = s.q + shape->width * MOST_ROWS;
+  s.k = s.d_out + shape->width * MOST_ROWS;
+  s.k_columns = s.k + head_floats;
   s.v_columns = s.k_columns + head_floats;
   s.p = s.v_columns + head_floats;
   s.d_p = s.p + block_floats;
   s.kept = s.d_p + block_floats;
-  transpose_head(shape, &t, t.k, shape->qkv.stride, s.k_columns);
-  transpose_head(shape, &t, t.v, shape->qkv.stride, s.v_columns);
+  gather_head(shape, t.v, shape->qkv.stride, t.length, t.padded, s.k); /* until it is transposed */
+  transpose_head(shape, &t, s.k, s.v_columns);
+  gather_head(shape, t.k, shape->qkv.stride, t.length, t.padded, s.k);
+  transpose_head(shape, &t, s.k, s.k_columns);
   for (int64_t row = 0; row < t.length; row += t.block) {
     const int64_t rows = cpu_min(t.block, t.length - row);
     const float *d_out = job->d_out.data + (t.first + row) * job->d_out.stride + t.head * shape->width;
-    make_scores(shape, &t, row, rows, s.k_columns, s.p);
-    cpu_sgemm(&shape->device->libraries, 0, 0, rows, t.padded, shape->width, 1.0f, d_out, job->d_out.stride,
-              s.v_columns, t.padded, 0.0f, s.d_p, t.padded);
+    gather_head(shape, t.q + row * shape->qkv.stride, shape->qkv.stride, rows, rows, s.q);
+    gather_head(shape, d_out, job->d_out.stride, rows, rows, s.d_out);
+    multiply_columns(shape, &t, rows, shape->scale, s.q, s.k_columns, s.p);
+    multiply_columns(shape, &t, rows, 1.0f, s.d_out, s.v_columns, s.d_p);
     differentiate_rows(job, &t, row, rows, &s);
     multiply_back(job, &t, row, rows, &s);
   }
@@ -240,7 +269,6 @@ cdl_status cpu_attention_grad(void *queue, const cdl_attention_grad_args *a)
                                   cpu_rows_at(a->log_sum, 0, 0)};
   const attention_shape *shape = &job.shape;
   clear_rest(shape, a->packing, a->d_qkv);
-  const size_t scratch = 2 * cpu_float_bytes(shape->width * padded_length(shape->longest)) +
-                         (shape->drops ? 3 : 2) * scores_bytes(shape);
+  const size_t scratch = 3 * head_bytes(shape) + 2 * block_bytes(shape) + (shape->drops ? 3 : 2) * scores_bytes(shape);
   return cpu_pool_run(shape->device->pool, a->packing->sequences * shape->heads, scratch, attention_grad_tile, &job);
 }

@@ -22,7 +22,7 @@ def train_bpe(texts, size):
                                   initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.add_special_tokens([AddedToken("<mask>", lstrip=True, normalized=False, special=True)])
-    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=False)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
     return tokenizer
 
 
@@ -57,7 +57,8 @@ def bpe_folders(root, texts, size):
 
     def prefix(t):
         t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-        t.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), trim_offsets=False, add_prefix_space=True)
+        t.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), trim_offsets=False,
+                                                        add_prefix_space=True)
 
     def no_regex(t):
         t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -65,7 +66,8 @@ def bpe_folders(root, texts, size):
 
     def many_added(t):
         t.add_tokens([AddedToken("hello", single_word=True), AddedToken("World", lstrip=True, rstrip=True),
-                      AddedToken("漢字", normalized=False), AddedToken(" x", normalized=True), AddedToken("\u3000", rstrip=True),
+                      AddedToken("漢字", normalized=False), AddedToken(" x", normalized=True),
+                      AddedToken("\u3000", rstrip=True),
                       AddedToken("é", single_word=True, normalized=False), "<m", "<mas"])
         t.add_special_tokens([AddedToken("<sep>", rstrip=True), AddedToken("'s", single_word=True)])
         t.post_processor = processors.TemplateProcessing(
@@ -106,9 +108,11 @@ def bpe_folders(root, texts, size):
     saved.save_pretrained(root / "bpe-saved")
     json_form.append(root / "bpe-saved")
     vocabulary_form.append(save_bpe_vocabulary(plain, root / "bpe-vocab-config", {
-        "tokenizer_class": "RobertaTokenizer", "add_prefix_space": True, "additional_special_tokens": ["<x>"], "mask_token": "<mask>"}))
+        "tokenizer_class": "RobertaTokenizer", "add_prefix_space": True, "additional_special_tokens": ["<x>"],
+        "mask_token": "<mask>"}))
     vocabulary_form.append(save_bpe_vocabulary(plain, root / "bpe-vocab-decoder", {"added_tokens_decoder": {
-        str(size + 1): {"content": "hello wor", "lstrip": False, "rstrip": True, "normalized": True, "single_word": True, "special": False}}}))
+        str(size + 1): {"content": "hello wor", "lstrip": False, "rstrip": True, "normalized": True,
+                        "single_word": True, "special": False}}}))
     older = save_bpe_vocabulary(plain, root / "bpe-vocab-older", {})
     write(older, "special_tokens_map.json", {"cls_token": "<s>", "additional_special_tokens": [
         "<y>", {"content": "<z>", "lstrip": True, "rstrip": False, "normalized": False, "single_word": False}],
@@ -118,10 +122,25 @@ def bpe_folders(root, texts, size):
     return json_form, vocabulary_form
 
 
+def train_wordpiece(folder, texts, size):
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.train_from_iterator(texts, trainers.WordPieceTrainer(
+        vocab_size=size, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], show_progress=False))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    save(tokenizer, folder)
+    tokenizer.model.save(str(folder))
+    return folder
+
+
 def wordpiece_folders(root, model):
     """The same for WordPiece, from the vocabulary of the folder `model`."""
     state = json.loads((model / "tokenizer.json").read_text())
     state.update(truncation=None, padding=None)
+    size = len(state["model"]["vocab"])
     json_form, vocabulary_form = [model], []
 
     def variant(name, change):
@@ -136,27 +155,32 @@ def wordpiece_folders(root, model):
 
     def added(t):
         t.add_tokens([AddedToken("hello", single_word=True), AddedToken("World", lstrip=True, rstrip=True),
-                      AddedToken("Café", normalized=True), AddedToken("ガ", normalized=True), AddedToken("##ing", normalized=False),
-                      AddedToken("漢", single_word=True, normalized=False), AddedToken("İ", normalized=True), "[CLSX]", "[C"])
+                      AddedToken("Café", normalized=True), AddedToken("ガ", normalized=True),
+                      AddedToken("##ing", normalized=False), AddedToken("漢", single_word=True, normalized=False),
+                      AddedToken("İ", normalized=True), "[CLSX]", "[C"])
         t.add_special_tokens([AddedToken("[NEW]", lstrip=True, rstrip=True), AddedToken("<mask>", normalized=True)])
 
     def bert(t):
-        t.post_processor = processors.BertProcessing(("[SEP]", 102), ("[CLS]", 101))
+        t.post_processor = processors.BertProcessing(*((name, t.token_to_id(name)) for name in ("[SEP]", "[CLS]")))
 
     def none(t):
         t.normalizer = None
         t.post_processor = None
 
     for name, change in (
-            ("wp-cased", normalizer(lowercase=False)), ("wp-cased-strip", normalizer(lowercase=False, strip_accents=True)),
-            ("wp-accents", normalizer(lowercase=True, strip_accents=False)), ("wp-no-clean", normalizer(clean_text=False)),
-            ("wp-no-ideographs", normalizer(handle_chinese_chars=False)), ("wp-added", added), ("wp-bert", bert), ("wp-none", none)):
+            ("wp-cased", normalizer(lowercase=False)),
+            ("wp-cased-strip", normalizer(lowercase=False, strip_accents=True)),
+            ("wp-accents", normalizer(lowercase=True, strip_accents=False)),
+            ("wp-no-clean", normalizer(clean_text=False)),
+            ("wp-no-ideographs", normalizer(handle_chinese_chars=False)),
+            ("wp-added", added), ("wp-bert", bert), ("wp-none", none)):
         variant(name, change)
 
     # A token for every code point that may be assigned: ids that show the normalized text itself.
     points = [chr(c) for c in range(1, 0x32400) if not 0xD800 <= c < 0xE000] + [chr(c) for c in range(0xE0000, 0xE0200)]
     tokens = ["[UNK]", "[CLS]", "[SEP]"] + points + ["##" + c for c in points]
-    for name, settings in (("wp-every", {}), ("wp-every-cased", {"lowercase": False}), ("wp-every-accents", {"strip_accents": False})):
+    for name, settings in (("wp-every", {}), ("wp-every-cased", {"lowercase": False}),
+                           ("wp-every-accents", {"strip_accents": False})):
         every = Tokenizer(models.WordPiece({token: i for i, token in enumerate(tokens)}, unk_token="[UNK]"))
         every.normalizer = normalizers.BertNormalizer(**settings)
         every.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -191,13 +215,15 @@ def wordpiece_folders(root, model):
     vocabulary("wp-vocab-cased", {"do_lower_case": False})
     vocabulary("wp-vocab-strip", {"do_lower_case": False, "strip_accents": True, "tokenize_chinese_chars": False})
     vocabulary("wp-vocab-accents", {"do_lower_case": True, "strip_accents": False, "tokenizer_class": "BertTokenizer"})
-    vocabulary("wp-vocab-map", {}, special_tokens_map={"mask_token": "[MASK]", "additional_special_tokens": ["[unused3]", "[NEW]"]},
-               added_tokens={"e-mail": 30522, "#tag": 30523, "[NEW]": 30524})
+    vocabulary("wp-vocab-map", {}, special_tokens_map={"mask_token": "[MASK]", "additional_special_tokens": ["[MASK]", "[NEW]"]},
+               added_tokens={"e-mail": size, "#tag": size + 1, "[NEW]": size + 2})
     return json_form, vocabulary_form
 
 
 def folders(root, model, texts, size=6000):
-    root, model = pathlib.Path(root), pathlib.Path(model)
+    """All of them, the one of WordPiece that the others come from first among its kind; `model` None trains one."""
+    root = pathlib.Path(root)
+    model = pathlib.Path(model) if model else train_wordpiece(root / "wp", texts, size)
     bpe_json, bpe_vocabulary = bpe_folders(root, texts, size)
     piece_json, piece_vocabulary = wordpiece_folders(root, model)
     return bpe_json + piece_json, bpe_vocabulary + piece_vocabulary

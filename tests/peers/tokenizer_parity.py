@@ -1,6 +1,6 @@
-"""Ids of the C tokenizers against Hugging Face's, on GLUE (where CDL_GLUE_DIR points), on every code point, on hard strings.
+"""Ids of the C tokenizers against Hugging Face's: GLUE (where CDL_GLUE_DIR points), every code point, hard strings.
 
-    python tokenizer_parity.py --program PATH/TO/encode_lines --model BERT_FOLDER [--quick]
+    python tokenizer_parity.py --program PATH/TO/encode-lines [--model BERT_FOLDER] [--quick]
 
 `tokenizers` is the truth for folders with nothing but a tokenizer.json, Transformers' AutoTokenizer for all others.
 Also prints the speed of both, on one thread. Exit status 0 when all ids, type ids and truncations agree and ours is at
@@ -130,7 +130,7 @@ def speed(program, folder, tokenizer, sentences):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", required=True, help="the encode_lines program")
-    parser.add_argument("--model", required=True, help="a BERT folder with tokenizer.json and vocab.txt")
+    parser.add_argument("--model", help="a BERT folder with tokenizer.json and vocab.txt; without one, a vocabulary is trained")
     parser.add_argument("--quick", action="store_true", help="a sample of code points and sentences")
     parser.add_argument("--only", help="folders whose name contains this")
     options = parser.parse_args()
@@ -149,7 +149,8 @@ def main():
     with tempfile.TemporaryDirectory() as root:
         training = texts_of.training_texts(glue)
         json_form, vocabulary_form = tokenizer_folders.folders(root, options.model, training)
-        whole = {"bpe", "bpe-vocab", "wp-cased", "wp-vocab", pathlib.Path(options.model).name}
+        base = next(folder for folder in json_form if (folder / "vocab.txt").exists())
+        whole = {"bpe", "bpe-vocab", "wp-cased", "wp-vocab", base.name}
         if options.only:
             json_form, vocabulary_form = ([f for f in form if options.only in f.name] for form in (json_form, vocabulary_form))
         by_points = {"bpe", "wp-every", "wp-every-cased", "wp-every-accents"}
@@ -169,7 +170,7 @@ def main():
                 count += compare(program, folder, tokenizer, cases, what)
             print(f"{folder.name}: {count} texts, {time.time() - begin:.1f} s", flush=True)
         timed = [s for s in (sentences or training) if len(s) > 20][:60000]
-        for folder in json_form[:1] + [pathlib.Path(options.model)]:
+        for folder in json_form[:1] + [base]:
             speed(program, folder, reference(folder), timed)
     for failure in FAILURES:
         print("FAILED", failure)

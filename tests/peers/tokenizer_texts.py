@@ -38,7 +38,7 @@ def code_points():
 
 
 def every_code_point():
-    """Each code point alone, between letters, digits and punctuation, behind a space, and among combining marks; eight a text."""
+    """Each code point alone, between letters, digits and punctuation, behind a space, among marks; eight a text."""
     points = code_points()
     return ["\n".join(frame.replace("*", chr(c)) for c in points[i:i + 8]
                       for frame in ("*", "a*b", "1*2", "!*!", "x*\u0301\u0323*\u0327 *", " *"))
@@ -88,7 +88,7 @@ def long_texts():
         letters, "a" * megabyte, "ab" * (megabyte // 2), " " * megabyte, "\n " * (megabyte // 2), "9" * megabyte, "-" * megabyte,
         "'s" * (megabyte // 2), "é" * (megabyte // 2), "e\u0301" * (megabyte // 3), "a" + MARKS * (megabyte // 40), "漢" * (megabyte // 3),
         "🙂" * (megabyte // 4), "\u3000" * (megabyte // 3), "\u3000x" * (megabyte // 4), "\ufffd" * (megabyte // 3), "[MASK]" * (megabyte // 6),
-        " <mask>" * (megabyte // 7), "[" * megabyte, "<" * megabyte, "the quick brown fox " * (megabyte // 20), "a" * 100 + " " + "b" * 101,
+        " <mask>" * 4000, "[" * megabyte, "<" * megabyte, "the quick brown fox " * (megabyte // 20), "a" * 100 + " " + "b" * 101,
         "é" * 100 + " " + "é" * 101, "e\u0301" * 100 + " x", "\x01a" * 101,
     ]
 

@@ -38,7 +38,7 @@ void program_teardown(void)
   scratch_remove();
 }
 
-/* ---- Running ------------------------------------------------------------------------------------------------------------ */
+/* ---- Running ---- */
 
 static const char *program_path(void)
 {
@@ -60,8 +60,10 @@ static pid_t spawn(const char *input, const char *const *arguments)
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 0, scratch_path("stdin"), O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, 1, scratch_path("stdout"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  posix_spawn_file_actions_addopen(&actions, 2, scratch_path("stderr"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  posix_spawn_file_actions_addopen(&actions, 1, scratch_path("stdout"),
+                                   O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  posix_spawn_file_actions_addopen(&actions, 2, scratch_path("stderr"),
+                                   O_WRONLY | O_CREAT | O_TRUNC, 0600);
   pid_t child;
   const int failed = posix_spawn(&child, words[0], &actions, NULL, words, environ);
   posix_spawn_file_actions_destroy(&actions);
@@ -92,19 +94,22 @@ outcome program_run(const char *input, const char *const *arguments)
 void check_done(outcome o)
 {
   ck_assert_msg(o.exit == 0, "exit status %d, stderr:\n%s", o.exit, o.err);
-  ck_assert_msg(strstr(o.err, "condlora: ") == NULL, "an error line, though it exits 0:\n%s", o.err);
+  ck_assert_msg(strstr(o.err, "condlora: ") == NULL, "an error line, though it exits 0:\n%s",
+                o.err);
 }
 
 void check_refused_with(outcome o, int status, const char *const *texts)
 {
-  ck_assert_msg(o.exit == status, "exit status %d instead of %d, stderr:\n%s", o.exit, status, o.err);
+  ck_assert_msg(o.exit == status, "exit status %d instead of %d, stderr:\n%s", o.exit, status,
+                o.err);
   ck_assert_msg(o.out[0] == '\0', "output though it failed:\n%s", o.out);
-  ck_assert_msg(strncmp(o.err, "condlora: ", 10) == 0 && count_lines(o.err) == 1, "not one error line:\n%s", o.err);
+  ck_assert_msg(strncmp(o.err, "condlora: ", 10) == 0 && count_lines(o.err) == 1,
+                "not one error line:\n%s", o.err);
   for (; *texts != NULL; texts++)
     ck_assert_msg(strstr(o.err, *texts) != NULL, "no '%s' in: %s", *texts, o.err);
 }
 
-/* ---- Files -------------------------------------------------------------------------------------------------------------- */
+/* ---- Files ---- */
 
 const char *text_of(const char *format, ...)
 {
@@ -223,7 +228,7 @@ const char *listed(const char *folder)
   return text;
 }
 
-/* ---- Texts -------------------------------------------------------------------------------------------------------------- */
+/* ---- Texts ---- */
 
 json_t *parsed(const char *text)
 {

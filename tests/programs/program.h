@@ -36,7 +36,8 @@ outcome program_wait(pid_t program);
 void check_done(outcome o);
 /* Exits with `status`; stdout is empty, stderr one line that begins "condlora: " and holds every one of the texts. */
 void check_refused_with(outcome o, int status, const char *const *texts);
-#define check_refused(o, status, ...) check_refused_with(o, status, (const char *const[]){__VA_ARGS__, NULL})
+#define check_refused(o, status, ...) \
+  check_refused_with(o, status, (const char *const[]){__VA_ARGS__, NULL})
 
 /* A file of a parity case: case_file("bert-full", "train.tsv"). Lives until program_teardown, as all texts here do. */
 const char *case_file(const char *name, const char *file);
@@ -65,13 +66,13 @@ size_t count_lines(const char *text);
 
 /* Runs a suite as the program's only one. */
 int run_suite(Suite *suite);
-#define CASE(suite, test)                                       \
-  do {                                                          \
-    TCase *case_ = tcase_create(#test);                         \
+#define CASE(suite, test)                                              \
+  do {                                                                 \
+    TCase *case_ = tcase_create(#test);                                \
     tcase_add_checked_fixture(case_, program_setup, program_teardown); \
-    tcase_set_timeout(case_, 120);                              \
-    tcase_add_test(case_, test);                                \
-    suite_add_tcase(suite, case_);                              \
+    tcase_set_timeout(case_, 120);                                     \
+    tcase_add_test(case_, test);                                       \
+    suite_add_tcase(suite, case_);                                     \
   } while (0)
 
 #endif

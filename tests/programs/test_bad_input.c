@@ -16,15 +16,16 @@ static const char *good_rows(void)
 }
 
 /* Training with these must fail, naming every one of the texts, and leave no output folder. */
-#define check_no_training(model, rows, columns, ...)                                                                     \
-  do {                                                                                                                   \
-    check_refused(RUN("train", "--model", model, "--train", rows, "--text-columns", columns, "--label-column", "label",  \
-                      "--batch-size", "4", "--max-steps", "3", "--output", scratch("out")),                              \
-                  1, __VA_ARGS__);                                                                                       \
-    ck_assert_msg(!exists(scratch("out")), "an output folder with\n%s", listed(scratch("out")));                         \
+#define check_no_training(model, rows, columns, ...)                                             \
+  do {                                                                                           \
+    check_refused(RUN("train", "--model", model, "--train", rows, "--text-columns", columns,     \
+                      "--label-column", "label", "--batch-size", "4", "--max-steps", "3",        \
+                      "--output", scratch("out")),                                               \
+                  1, __VA_ARGS__);                                                               \
+    ck_assert_msg(!exists(scratch("out")), "an output folder with\n%s", listed(scratch("out"))); \
   } while (0)
 
-/* ---- Rows -------------------------------------------------------------------------------------------------------------- */
+/* ---- Rows ---- */
 
 START_TEST(rows_that_are_not_whole)
 {
@@ -44,8 +45,10 @@ START_TEST(rows_that_are_not_whole)
       {"surrogate.tsv", "sentence1\tlabel\na\tno\n\xed\xa0\x80\tyes\n", "surrogate.tsv:3", "UTF-8"},
       {"quote.csv", "sentence1,label\na,no\n\"b,yes\n", "quote.csv:3", "quote"},
       {"stray.csv", "sentence1,label\na,no\nb\"b,yes\n", "stray.csv:3", "quotes"},
-      {"cut.jsonl", "{\"sentence1\": \"a\", \"label\": \"no\"}\n{\"sentence1\": \"b\"\n", "cut.jsonl:2", "JSON"},
-      {"field.jsonl", "{\"sentence1\": \"a\", \"label\": \"no\"}\n{\"label\": \"yes\"}\n", "field.jsonl:2", "sentence1"},
+      {"cut.jsonl", "{\"sentence1\": \"a\", \"label\": \"no\"}\n{\"sentence1\": \"b\"\n",
+       "cut.jsonl:2", "JSON"},
+      {"field.jsonl", "{\"sentence1\": \"a\", \"label\": \"no\"}\n{\"label\": \"yes\"}\n",
+       "field.jsonl:2", "sentence1"},
       {"list.jsonl", "{\"sentence1\": [\"a\"], \"label\": \"no\"}\n", "list.jsonl:1", "sentence1"}};
   for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
     const char *path = scratch(files[i].name);
@@ -65,11 +68,13 @@ START_TEST(labels_and_numbers_that_are_none)
 {
   const char *rows = scratch("rows.tsv"), *dev = scratch("dev.tsv");
   write_text(dev, "sentence1\tlabel\na\tno\nb\tmaybe\n");
-#define TRAIN(...)                                                                                                          \
-  RUN("train", "--model", good_model(), "--text-columns", "sentence1", "--label-column", "label", "--output", scratch("out"), \
-      __VA_ARGS__)
-  check_refused(TRAIN("--train", good_rows(), "--dev", dev), 1, "dev.tsv:3", "maybe", "'no', 'yes'");
-  check_refused(TRAIN("--train", good_rows(), "--labels", "yes,perhaps"), 1, "train.tsv", "perhaps");
+#define TRAIN(...)                                                                                \
+  RUN("train", "--model", good_model(), "--text-columns", "sentence1", "--label-column", "label", \
+      "--output", scratch("out"), __VA_ARGS__)
+  check_refused(TRAIN("--train", good_rows(), "--dev", dev), 1, "dev.tsv:3", "maybe",
+                "'no', 'yes'");
+  check_refused(TRAIN("--train", good_rows(), "--labels", "yes,perhaps"), 1, "train.tsv",
+                "perhaps");
   check_refused(TRAIN("--train", good_rows(), "--labels", "yes,yes"), 2, "yes", "twice");
   check_refused(TRAIN("--train", good_rows(), "--labels", "yes"), 2, "label");
   check_refused(TRAIN("--train", good_rows(), "--labels", "yes,,no"), 2, "--labels");
@@ -77,7 +82,9 @@ START_TEST(labels_and_numbers_that_are_none)
   check_refused(TRAIN("--train", rows, "--regression"), 1, "rows.tsv:3", "nan");
   write_text(rows, "sentence1\tlabel\na\t1.5\nb\t1e400\n");
   check_refused(TRAIN("--train", rows, "--regression"), 1, "rows.tsv:3", "1e400");
-  check_refused(TRAIN("--train", good_rows(), "--regression", "--class-weights", "balanced", "--dry-run"), 1, "train.tsv:2");
+  check_refused(
+      TRAIN("--train", good_rows(), "--regression", "--class-weights", "balanced", "--dry-run"), 1,
+      "train.tsv:2");
   write_text(scratch("rows.txt"), "sentence1\tlabel\na\tno\nb\tyes\n");
   check_refused(TRAIN("--train", scratch("rows.txt")), 2, "rows.txt", ".tsv");
   ck_assert(!exists(scratch("out")));
@@ -87,21 +94,24 @@ END_TEST
 
 START_TEST(tasks_that_are_not_there)
 {
-  check_refused(RUN("train", "--model", good_model(), "--task", "RTX", "--data", scratch(""), "--output", scratch("out")), 2,
-                "RTX", "RTE");
-  check_refused(RUN("train", "--model", good_model(), "--task", "RTE", "--data", scratch("glue"), "--output", scratch("out")),
+  check_refused(RUN("train", "--model", good_model(), "--task", "RTX", "--data", scratch(""),
+                    "--output", scratch("out")),
+                2, "RTX", "RTE");
+  check_refused(RUN("train", "--model", good_model(), "--task", "RTE", "--data", scratch("glue"),
+                    "--output", scratch("out")),
                 1, "glue/RTE/train.tsv");
   ck_assert(!exists(scratch("out")));
 }
 END_TEST
 
-/* ---- Models -------------------------------------------------------------------------------------------------------------- */
+/* ---- Models ---- */
 
 /* A good model with one file of other bytes; `text` NULL: without the file. */
 static const char *model_with(const char *file, const void *bytes, size_t count)
 {
   static unsigned turn;
-  const char *model = copied_folder(good_model(), text_of("model-%u", turn++)), *path = joined(model, file);
+  const char *model = copied_folder(good_model(), text_of("model-%u", turn++)),
+             *path = joined(model, file);
   if (bytes == NULL)
     ck_assert_int_eq(unlink(path), 0);
   else
@@ -115,17 +125,20 @@ START_TEST(safetensors_that_lie)
   const size_t count = read_bytes(joined(good_model(), "model.safetensors"), &bytes);
   const size_t cuts[] = {0, 4, 8, 100, count / 2, count - 1};
   for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++)
-    check_no_training(model_with("model.safetensors", bytes, cuts[i]), good_rows(), "sentence1", "model.safetensors");
+    check_no_training(model_with("model.safetensors", bytes, cuts[i]), good_rows(), "sentence1",
+                      "model.safetensors");
 
   char *changed = malloc(count + 16);
   ck_assert_ptr_nonnull(changed);
   /* Bytes that no tensor claims. */
   memcpy(changed, bytes, count);
   memset(changed + count, 0, 16);
-  check_no_training(model_with("model.safetensors", changed, count + 16), good_rows(), "sentence1", "model.safetensors");
+  check_no_training(model_with("model.safetensors", changed, count + 16), good_rows(), "sentence1",
+                    "model.safetensors");
   /* A header of 2^60 bytes. */
   changed[7] = 0x10;
-  check_no_training(model_with("model.safetensors", changed, count), good_rows(), "sentence1", "model.safetensors");
+  check_no_training(model_with("model.safetensors", changed, count), good_rows(), "sentence1",
+                    "model.safetensors");
   /* Another shape, another type, another name, overlapping data: the header's text is changed in place. */
   static const struct {
     const char *from, *to;
@@ -139,7 +152,8 @@ START_TEST(safetensors_that_lie)
     char *at = memmem(changed, count, edits[i].from, strlen(edits[i].from));
     ck_assert_msg(at != NULL, "no %s in the header", edits[i].from);
     memcpy(at, edits[i].to, strlen(edits[i].to));
-    check_no_training(model_with("model.safetensors", changed, count), good_rows(), "sentence1", "model.safetensors");
+    check_no_training(model_with("model.safetensors", changed, count), good_rows(), "sentence1",
+                      "model.safetensors");
   }
   free(changed);
   check_no_training(model_with("model.safetensors", NULL, 0), good_rows(), "sentence1", "model");
@@ -159,36 +173,52 @@ static const char *model_with_config(const char *key, json_t *value)
 
 START_TEST(configs_that_do_not_fit)
 {
-  static const char *const texts[] = {"", "{", "[]", "{\"model_type\": 3}", "{}", "{\"model_type\": \"bert\", \"model_type\": 1}"};
+  static const char *const texts[] = {
+      "", "{", "[]", "{\"model_type\": 3}", "{}", "{\"model_type\": \"bert\", \"model_type\": 1}"};
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-    check_no_training(model_with("config.json", texts[i], strlen(texts[i])), good_rows(), "sentence1", "config.json");
+    check_no_training(model_with("config.json", texts[i], strlen(texts[i])), good_rows(),
+                      "sentence1", "config.json");
   check_no_training(model_with("config.json", NULL, 0), good_rows(), "sentence1", "config.json");
-  check_no_training(model_with_config("model_type", json_string("gpt2")), good_rows(), "sentence1", "config.json", "gpt2");
-  check_no_training(model_with_config("hidden_act", json_string("maxout")), good_rows(), "sentence1", "config.json", "maxout");
-  check_no_training(model_with_config("num_attention_heads", json_integer(5)), good_rows(), "sentence1", "config.json");
-  check_no_training(model_with_config("num_attention_heads", json_integer(0)), good_rows(), "sentence1", "config.json");
-  check_no_training(model_with_config("hidden_size", json_integer(-36)), good_rows(), "sentence1", "config.json");
-  check_no_training(model_with_config("hidden_size", json_integer(INT64_MAX)), good_rows(), "sentence1", "config.json");
-  check_no_training(model_with_config("hidden_size", json_string("wide")), good_rows(), "sentence1", "config.json");
-  check_no_training(model_with_config("vocab_size", json_integer(70)), good_rows(), "sentence1", "model.safetensors");
-  check_no_training(model_with_config("num_hidden_layers", json_integer(4)), good_rows(), "sentence1", "encoder.layer.3.");
-  check_no_training(model_with_config("num_hidden_layers", json_integer(2)), good_rows(), "sentence1", "encoder.layer.2.");
-  check_no_training(model_with_config("layer_norm_eps", json_string("small")), good_rows(), "sentence1", "config.json");
+  check_no_training(model_with_config("model_type", json_string("gpt2")), good_rows(), "sentence1",
+                    "config.json", "gpt2");
+  check_no_training(model_with_config("hidden_act", json_string("maxout")), good_rows(),
+                    "sentence1", "config.json", "maxout");
+  check_no_training(model_with_config("num_attention_heads", json_integer(5)), good_rows(),
+                    "sentence1", "config.json");
+  check_no_training(model_with_config("num_attention_heads", json_integer(0)), good_rows(),
+                    "sentence1", "config.json");
+  check_no_training(model_with_config("hidden_size", json_integer(-36)), good_rows(), "sentence1",
+                    "config.json");
+  check_no_training(model_with_config("hidden_size", json_integer(INT64_MAX)), good_rows(),
+                    "sentence1", "config.json");
+  check_no_training(model_with_config("hidden_size", json_string("wide")), good_rows(), "sentence1",
+                    "config.json");
+  check_no_training(model_with_config("vocab_size", json_integer(70)), good_rows(), "sentence1",
+                    "model.safetensors");
+  check_no_training(model_with_config("num_hidden_layers", json_integer(4)), good_rows(),
+                    "sentence1", "encoder.layer.3.");
+  check_no_training(model_with_config("num_hidden_layers", json_integer(2)), good_rows(),
+                    "sentence1", "encoder.layer.2.");
+  check_no_training(model_with_config("layer_norm_eps", json_string("small")), good_rows(),
+                    "sentence1", "config.json");
 }
 END_TEST
 
 START_TEST(vocabularies_that_are_broken)
 {
   const char *text = read_text(joined(good_model(), "tokenizer.json"));
-  check_no_training(model_with("tokenizer.json", text, strlen(text) / 2), good_rows(), "sentence1", "tokenizer.json");
-  check_no_training(model_with("tokenizer.json", "{}", 2), good_rows(), "sentence1", "tokenizer.json");
-  check_no_training(model_with("tokenizer.json", "", 0), good_rows(), "sentence1", "tokenizer.json");
+  check_no_training(model_with("tokenizer.json", text, strlen(text) / 2), good_rows(), "sentence1",
+                    "tokenizer.json");
+  check_no_training(model_with("tokenizer.json", "{}", 2), good_rows(), "sentence1",
+                    "tokenizer.json");
+  check_no_training(model_with("tokenizer.json", "", 0), good_rows(), "sentence1",
+                    "tokenizer.json");
 
   json_t *tokenizer = parsed(text);
   json_object_set_new(json_object_get(tokenizer, "model"), "type", json_string("Unigram"));
   char *changed = json_dumps(tokenizer, 0);
-  check_no_training(model_with("tokenizer.json", changed, strlen(changed)), good_rows(), "sentence1", "tokenizer.json",
-                    "Unigram");
+  check_no_training(model_with("tokenizer.json", changed, strlen(changed)), good_rows(),
+                    "sentence1", "tokenizer.json", "Unigram");
   free(changed);
 }
 END_TEST
@@ -196,42 +226,49 @@ END_TEST
 START_TEST(an_id_beyond_the_embeddings_is_named)
 {
   json_t *tokenizer = parsed(read_text(joined(good_model(), "tokenizer.json")));
-  json_object_set_new(json_object_get(json_object_get(tokenizer, "model"), "vocab"), "zebra", json_integer(500));
+  json_object_set_new(json_object_get(json_object_get(tokenizer, "model"), "vocab"), "zebra",
+                      json_integer(500));
   char *changed = json_dumps(tokenizer, 0);
-  const char *model = model_with("tokenizer.json", changed, strlen(changed)), *rows = scratch("rows.tsv");
+  const char *model = model_with("tokenizer.json", changed, strlen(changed)),
+             *rows = scratch("rows.tsv");
   free(changed);
-  write_text(rows, "sentence1\tlabel\nthe lamp\tno\nzebra\tyes\nthe stone\tno\nthe cello\tyes\nthe ticket\tno\nit\tyes\n");
+  write_text(rows, "sentence1\tlabel\nthe lamp\tno\nzebra\tyes\nthe stone\tno\nthe cello\tyes\nthe "
+                   "ticket\tno\nit\tyes\n");
   check_no_training(model, rows, "sentence1", "rows.tsv:3", "500");
-  check_refused(RUN("predict", "--model", model, "--adapter", case_file("bert-condlora-paper", "adapter"), "--input", rows,
-                    "--text-columns", "sentence1"),
+  check_refused(RUN("predict", "--model", model, "--adapter",
+                    case_file("bert-condlora-paper", "adapter"), "--input", rows, "--text-columns",
+                    "sentence1"),
                 1, "rows.tsv:3", "500");
 }
 END_TEST
 
 START_TEST(lengths_beyond_the_positions_are_refused)
 {
-  check_refused(RUN("train", "--model", good_model(), "--train", good_rows(), "--text-columns", "sentence1", "--label-column",
-                    "label", "--max-length", "65", "--output", scratch("out")),
+  check_refused(RUN("train", "--model", good_model(), "--train", good_rows(), "--text-columns",
+                    "sentence1", "--label-column", "label", "--max-length", "65", "--output",
+                    scratch("out")),
                 2, "--max-length", "64");
-  check_refused(RUN("tokenize", "--model", good_model(), "--input", good_rows(), "--text-columns", "sentence1",
-                    "--max-length", "65"),
+  check_refused(RUN("tokenize", "--model", good_model(), "--input", good_rows(), "--text-columns",
+                    "sentence1", "--max-length", "65"),
                 2, "--max-length", "64");
-  check_refused(RUN("train", "--model", good_model(), "--train", good_rows(), "--text-columns", "sentence1", "--label-column",
-                    "label", "--max-length", "1", "--output", scratch("out")),
+  check_refused(RUN("train", "--model", good_model(), "--train", good_rows(), "--text-columns",
+                    "sentence1", "--label-column", "label", "--max-length", "1", "--output",
+                    scratch("out")),
                 1, "special tokens");
 }
 END_TEST
 
-/* ---- Adapters ------------------------------------------------------------------------------------------------------------ */
+/* ---- Adapters ---- */
 
-#define PREDICT(adapter)                                                                                        \
-  RUN("predict", "--model", case_file("bert-lora", "model"), "--adapter", adapter, "--input",                   \
+#define PREDICT(adapter)                                                                      \
+  RUN("predict", "--model", case_file("bert-lora", "model"), "--adapter", adapter, "--input", \
       case_file("bert-lora", "train.tsv"), "--text-columns", "sentence1")
 
 static const char *adapter_with(const char *file, const void *bytes, size_t count)
 {
   static unsigned turn;
-  const char *adapter = copied_folder(case_file("bert-lora", "adapter"), text_of("adapter-%u", turn++));
+  const char *adapter =
+      copied_folder(case_file("bert-lora", "adapter"), text_of("adapter-%u", turn++));
   write_bytes(joined(adapter, file), bytes, count);
   return adapter;
 }
@@ -239,10 +276,13 @@ static const char *adapter_with(const char *file, const void *bytes, size_t coun
 START_TEST(adapters_that_do_not_fit)
 {
   const char *bytes;
-  const size_t count = read_bytes(case_file("bert-lora", "adapter/adapter_model.safetensors"), &bytes);
+  const size_t count =
+      read_bytes(case_file("bert-lora", "adapter/adapter_model.safetensors"), &bytes);
   check_done(PREDICT(adapter_with("README.md", "", 0)));
-  check_refused(PREDICT(adapter_with("adapter_model.safetensors", bytes, count - 3)), 1, "adapter_model.safetensors");
-  check_refused(PREDICT(adapter_with("adapter_model.safetensors", "", 0)), 1, "adapter_model.safetensors");
+  check_refused(PREDICT(adapter_with("adapter_model.safetensors", bytes, count - 3)), 1,
+                "adapter_model.safetensors");
+  check_refused(PREDICT(adapter_with("adapter_model.safetensors", "", 0)), 1,
+                "adapter_model.safetensors");
   check_refused(PREDICT(adapter_with("adapter_config.json", "{", 1)), 1, "adapter_config.json");
   check_refused(PREDICT(adapter_with("adapter_config.json", "{}", 2)), 1, "adapter_config.json");
   check_refused(PREDICT(scratch("nowhere")), 1, "nowhere");
@@ -261,23 +301,25 @@ START_TEST(adapters_that_do_not_fit)
     char *text = json_dumps(config, 0);
     const outcome o = PREDICT(adapter_with("adapter_config.json", text, strlen(text)));
     free(text);
-    ck_assert_msg(o.exit == 1, "%s %d: exit status %d: %s", edits[i].key, edits[i].value, o.exit, o.err);
+    ck_assert_msg(o.exit == 1, "%s %d: exit status %d: %s", edits[i].key, edits[i].value, o.exit,
+                  o.err);
     check_refused(o, 1, "adapter");
   }
   /* Another model's. */
   check_refused(PREDICT(case_file("roberta-none", "adapter")), 1, "roberta-none");
   check_refused(PREDICT(case_file("bert-condlora-paper", "adapter")), 1, "bert-condlora-paper");
   /* A whole model without a head, and without an adapter. */
-  check_refused(RUN("predict", "--model", good_model(), "--input", good_rows(), "--text-columns", "sentence1"), 1,
-                good_model(), "head");
+  check_refused(RUN("predict", "--model", good_model(), "--input", good_rows(), "--text-columns",
+                    "sentence1"),
+                1, good_model(), "head");
 }
 END_TEST
 
 START_TEST(targets_that_match_nothing)
 {
-#define TARGETS(value)                                                                                            \
-  RUN("train", "--model", good_model(), "--train", good_rows(), "--text-columns", "sentence1", "--label-column", \
-      "label", "--output", scratch("out"), "--targets", value)
+#define TARGETS(value)                                                                         \
+  RUN("train", "--model", good_model(), "--train", good_rows(), "--text-columns", "sentence1", \
+      "--label-column", "label", "--output", scratch("out"), "--targets", value)
   check_refused(TARGETS("querry"), 2, "querry", "query");
   check_refused(TARGETS("query,valeu"), 2, "valeu");
   check_refused(TARGETS("query,"), 2, "--targets");
@@ -288,7 +330,7 @@ START_TEST(targets_that_match_nothing)
 }
 END_TEST
 
-/* ---- Places that cannot be written ------------------------------------------------------------------------------------------ */
+/* ---- Places that cannot be written ---- */
 
 START_TEST(a_full_disk_is_an_error_of_writing)
 {
@@ -296,17 +338,18 @@ START_TEST(a_full_disk_is_an_error_of_writing)
     puts("skipped: a_full_disk_is_an_error_of_writing: there is no /dev/full");
     return;
   }
-  const outcome o = RUN("predict", "--model", case_file("bert-lora", "model"), "--adapter", case_file("bert-lora", "adapter"),
-                        "--input", case_file("bert-lora", "train.tsv"), "--text-columns", "sentence1", "--output",
-                        "/dev/full");
+  const outcome o =
+      RUN("predict", "--model", case_file("bert-lora", "model"), "--adapter",
+          case_file("bert-lora", "adapter"), "--input", case_file("bert-lora", "train.tsv"),
+          "--text-columns", "sentence1", "--output", "/dev/full");
   check_refused(o, 1, "/dev/full", strerror(ENOSPC));
-  check_refused(RUN("tokenize", "--model", good_model(), "--input", good_rows(), "--text-columns", "sentence1", "--output",
-                    "/dev/full"),
+  check_refused(RUN("tokenize", "--model", good_model(), "--input", good_rows(), "--text-columns",
+                    "sentence1", "--output", "/dev/full"),
                 1, "/dev/full");
   ck_assert(exists("/dev/full"));
   /* Standard output itself. */
-  const char *command = text_of("'%s' inspect '%s' >/dev/full 2>'%s'; echo $?", getenv("CDL_PROGRAM"), good_model(),
-                                scratch("error"));
+  const char *command = text_of("'%s' inspect '%s' >/dev/full 2>'%s'; echo $?",
+                                getenv("CDL_PROGRAM"), good_model(), scratch("error"));
   FILE *shell = popen(command, "r");
   char status[16] = "";
   ck_assert_ptr_nonnull(fgets(status, sizeof status, shell));
@@ -321,17 +364,20 @@ START_TEST(training_on_a_full_disk_leaves_nothing_half_written)
   const char *disk = scratch("disk"), *out = joined(disk, "out");
   mkdir(disk, 0700);
   if (mount("condlora-test", disk, "tmpfs", 0, "size=32k") != 0) {
-    printf("skipped: training_on_a_full_disk_leaves_nothing_half_written: mounting a tmpfs: %s\n", strerror(errno));
+    printf("skipped: training_on_a_full_disk_leaves_nothing_half_written: mounting a tmpfs: %s\n",
+           strerror(errno));
     return;
   }
-  const outcome o = RUN("train", "--model", good_model(), "--train", good_rows(), "--text-columns", "sentence1",
-                        "--label-column", "label", "--rank", "32", "--batch-size", "4", "--max-steps", "30", "--output", out);
+  const outcome o = RUN("train", "--model", good_model(), "--train", good_rows(), "--text-columns",
+                        "sentence1", "--label-column", "label", "--rank", "32", "--batch-size", "4",
+                        "--max-steps", "30", "--output", out);
   const char *left = exists(out) ? listed(out) : "";
   ck_assert_int_eq(umount(disk), 0);
   ck_assert_msg(o.exit == 1, "exit status %d: %s", o.exit, o.err);
   ck_assert_ptr_nonnull(strstr(o.err, strerror(ENOSPC)));
   ck_assert_ptr_nonnull(strstr(o.err, disk));
-  ck_assert_msg(strstr(left, ".tmp") == NULL && strstr(left, "metrics.json") == NULL, "left:\n%s", left);
+  ck_assert_msg(strstr(left, ".tmp") == NULL && strstr(left, "metrics.json") == NULL, "left:\n%s",
+                left);
 }
 END_TEST
 
@@ -342,8 +388,9 @@ START_TEST(a_file_that_may_not_grow_is_an_error_of_writing)
   const struct rlimit small = {.rlim_cur = 6000, .rlim_max = before.rlim_max};
   ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
   const char *out = scratch("out");
-  const outcome o = RUN("train", "--model", good_model(), "--train", good_rows(), "--text-columns", "sentence1",
-                        "--label-column", "label", "--rank", "32", "--batch-size", "4", "--max-steps", "5", "--output", out);
+  const outcome o = RUN("train", "--model", good_model(), "--train", good_rows(), "--text-columns",
+                        "sentence1", "--label-column", "label", "--rank", "32", "--batch-size", "4",
+                        "--max-steps", "5", "--output", out);
   ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
   ck_assert_msg(o.exit == 1, "exit status %d: %s", o.exit, o.err);
   ck_assert_ptr_nonnull(strstr(o.err, strerror(EFBIG)));
@@ -355,12 +402,13 @@ START_TEST(places_that_cannot_be_written)
 {
   const char *file = scratch("file");
   write_text(file, "");
-  check_refused(RUN("predict", "--model", case_file("bert-lora", "model"), "--adapter", case_file("bert-lora", "adapter"),
-                    "--input", case_file("bert-lora", "train.tsv"), "--text-columns", "sentence1", "--output",
+  check_refused(RUN("predict", "--model", case_file("bert-lora", "model"), "--adapter",
+                    case_file("bert-lora", "adapter"), "--input",
+                    case_file("bert-lora", "train.tsv"), "--text-columns", "sentence1", "--output",
                     scratch("no/such/folder.jsonl")),
                 1, "no/such/folder.jsonl");
-  check_refused(RUN("train", "--model", good_model(), "--train", good_rows(), "--text-columns", "sentence1", "--label-column",
-                    "label", "--output", joined(file, "out")),
+  check_refused(RUN("train", "--model", good_model(), "--train", good_rows(), "--text-columns",
+                    "sentence1", "--label-column", "label", "--output", joined(file, "out")),
                 1, file);
   if (geteuid() == 0) {
     puts("skipped: places_that_cannot_be_written: no permission: root may write anywhere");
@@ -368,8 +416,8 @@ START_TEST(places_that_cannot_be_written)
   }
   const char *locked = scratch("locked"), *secret = scratch("secret.tsv");
   mkdir(locked, 0500);
-  check_refused(RUN("train", "--model", good_model(), "--train", good_rows(), "--text-columns", "sentence1", "--label-column",
-                    "label", "--output", joined(locked, "out")),
+  check_refused(RUN("train", "--model", good_model(), "--train", good_rows(), "--text-columns",
+                    "sentence1", "--label-column", "label", "--output", joined(locked, "out")),
                 1, "locked/out", strerror(EACCES));
   write_text(secret, "sentence1\tlabel\n");
   chmod(secret, 0);
@@ -379,14 +427,16 @@ END_TEST
 
 START_TEST(backends_that_are_not_here)
 {
-  check_refused(RUN("train", "--model", good_model(), "--train", good_rows(), "--text-columns", "sentence1", "--label-column",
-                    "label", "--output", scratch("out"), "--backend", "abacus"),
+  check_refused(RUN("train", "--model", good_model(), "--train", good_rows(), "--text-columns",
+                    "sentence1", "--label-column", "label", "--output", scratch("out"), "--backend",
+                    "abacus"),
                 1, "abacus");
-  check_refused(RUN("eval", "--model", good_model(), "--input", good_rows(), "--text-columns", "sentence1", "--label-column",
-                    "label", "--backend", "./nowhere.so"),
+  check_refused(RUN("eval", "--model", good_model(), "--input", good_rows(), "--text-columns",
+                    "sentence1", "--label-column", "label", "--backend", "./nowhere.so"),
                 1, "nowhere.so");
-  check_refused(RUN("train", "--model", good_model(), "--train", good_rows(), "--text-columns", "sentence1", "--label-column",
-                    "label", "--output", scratch("out"), "--precision", "bf16"),
+  check_refused(RUN("train", "--model", good_model(), "--train", good_rows(), "--text-columns",
+                    "sentence1", "--label-column", "label", "--output", scratch("out"),
+                    "--precision", "bf16"),
                 1, "bf16");
 }
 END_TEST

@@ -6,7 +6,7 @@
 
 #include "condlora/safetensors.h"
 
-/* ---- A case's truth -------------------------------------------------------------------------------------------------- */
+/* ---- A case's truth ---- */
 
 typedef struct {
   const char *folder, *columns;
@@ -20,11 +20,13 @@ static parity_case open_case(const char *name)
   parity_case c = {.folder = name, .model = case_file(name, "model")};
   c.settings = parsed(read_text(case_file(name, "case.json")));
   const json_t *columns = json_object_get(c.settings, "text_columns");
-  const char *first = json_string_value(json_array_get(columns, 0)), *second = json_string_value(json_array_get(columns, 1));
+  const char *first = json_string_value(json_array_get(columns, 0)),
+             *second = json_string_value(json_array_get(columns, 1));
   c.columns = second != NULL ? text_of("%s,%s", first, second) : first;
   if (exists(case_file(name, "adapter")))
     c.adapter = case_file(name, "adapter");
-  ck_assert_int_eq(cdl_safetensors_open(case_file(name, "expected.safetensors"), &c.expected), CDL_OK);
+  ck_assert_int_eq(cdl_safetensors_open(case_file(name, "expected.safetensors"), &c.expected),
+                   CDL_OK);
   return c;
 }
 
@@ -66,21 +68,32 @@ static json_t *line_of(const char *lines, size_t index)
   return object;
 }
 
-static const char *const cases[] = {"bert-bitfit",           "bert-condlora-lengths",   "bert-condlora-paper",
-                                    "bert-condlora-regression", "bert-condlora-truncated", "bert-condlora-weighted",
-                                    "bert-full",             "bert-lora",               "bert-lora-pattern",
-                                    "bert-lora-pooler",      "bert-condlora-fresh-pooler", "roberta-condlora-dense",
-                                    "roberta-condlora-reference", "roberta-full",       "roberta-lora-linear",
+static const char *const cases[] = {"bert-bitfit",
+                                    "bert-condlora-lengths",
+                                    "bert-condlora-paper",
+                                    "bert-condlora-regression",
+                                    "bert-condlora-truncated",
+                                    "bert-condlora-weighted",
+                                    "bert-full",
+                                    "bert-lora",
+                                    "bert-lora-pattern",
+                                    "bert-lora-pooler",
+                                    "bert-condlora-fresh-pooler",
+                                    "roberta-condlora-dense",
+                                    "roberta-condlora-reference",
+                                    "roberta-full",
+                                    "roberta-lora-linear",
                                     "roberta-none"};
 enum { CASES = sizeof cases / sizeof cases[0] };
 
 START_TEST(tokens_are_those_of_transformers)
 {
   const parity_case c = open_case(cases[_i]);
-  const outcome o = RUN("tokenize", "--model", c.model, "--input", case_file(c.folder, "train.tsv"), "--text-columns",
-                        c.columns, "--max-length", max_length_of(&c));
+  const outcome o = RUN("tokenize", "--model", c.model, "--input", case_file(c.folder, "train.tsv"),
+                        "--text-columns", c.columns, "--max-length", max_length_of(&c));
   check_done(o);
-  const cdl_stored_tensor *offsets = tensor_of(&c, "data.offsets"), *ids = tensor_of(&c, "data.input_ids"),
+  const cdl_stored_tensor *offsets = tensor_of(&c, "data.offsets"),
+                          *ids = tensor_of(&c, "data.input_ids"),
                           *types = tensor_of(&c, "data.token_type_ids");
   const size_t rows = (size_t)offsets->shape[0] - 1;
   ck_assert_uint_eq(count_lines(o.out), rows);
@@ -93,7 +106,8 @@ START_TEST(tokens_are_those_of_transformers)
     ck_assert_uint_eq(json_array_size(got_types), end - first);
     for (size_t k = first; k < end; k++) {
       ck_assert_int_eq(json_integer_value(json_array_get(got, k - first)), whole_at(ids, k));
-      ck_assert_int_eq(json_integer_value(json_array_get(got_types, k - first)), whole_at(types, k));
+      ck_assert_int_eq(json_integer_value(json_array_get(got_types, k - first)),
+                       whole_at(types, k));
     }
   }
   cdl_safetensors_close(c.expected);
@@ -103,8 +117,15 @@ END_TEST
 START_TEST(predictions_are_those_of_pytorch)
 {
   const parity_case c = open_case(cases[_i]);
-  const char *arguments[20] = {"predict", "--model", c.model, "--input", case_file(c.folder, "train.tsv"), "--text-columns",
-                               c.columns, "--max-length", max_length_of(&c)};
+  const char *arguments[20] = {"predict",
+                               "--model",
+                               c.model,
+                               "--input",
+                               case_file(c.folder, "train.tsv"),
+                               "--text-columns",
+                               c.columns,
+                               "--max-length",
+                               max_length_of(&c)};
   if (c.adapter != NULL) {
     arguments[9] = "--adapter";
     arguments[10] = c.adapter;
@@ -113,14 +134,17 @@ START_TEST(predictions_are_those_of_pytorch)
   check_done(o);
   const cdl_stored_tensor *logits = tensor_of(&c, "logits");
   const size_t batch = (size_t)logits->shape[0], labels = (size_t)logits->shape[1];
-  const bool regression = strcmp(json_string_value(json_object_get(c.settings, "task")), "regression") == 0;
+  const bool regression =
+      strcmp(json_string_value(json_object_get(c.settings, "task")), "regression") == 0;
   for (size_t i = 0; i < batch; i++) {
     json_t *line = line_of(o.out, i), *got = json_object_get(line, "logits");
     ck_assert_uint_eq(json_array_size(got), labels);
     double sum = 0;
     for (size_t k = 0; k < labels; k++) {
-      const double y = (double)real_at(logits, i * labels + k), x = json_number_value(json_array_get(got, k));
-      ck_assert_msg(fabs(x - y) <= 5e-6 * fmax(1, fabs(y)), "%s: row %zu: %.9g, PyTorch has %.9g", c.folder, i, x, y);
+      const double y = (double)real_at(logits, i * labels + k),
+                   x = json_number_value(json_array_get(got, k));
+      ck_assert_msg(fabs(x - y) <= 5e-6 * fmax(1, fabs(y)), "%s: row %zu: %.9g, PyTorch has %.9g",
+                    c.folder, i, x, y);
       sum += exp(x);
     }
     if (regression) {
@@ -129,23 +153,24 @@ START_TEST(predictions_are_those_of_pytorch)
       continue;
     }
     for (size_t k = 0; k < labels; k++)
-      ck_assert_double_eq_tol(json_number_value(json_array_get(json_object_get(line, "probabilities"), k)),
-                              exp(json_number_value(json_array_get(got, k))) / sum, 1e-7);
+      ck_assert_double_eq_tol(
+          json_number_value(json_array_get(json_object_get(line, "probabilities"), k)),
+          exp(json_number_value(json_array_get(got, k))) / sum, 1e-7);
     ck_assert(json_is_string(json_object_get(line, "prediction")));
   }
   cdl_safetensors_close(c.expected);
 }
 END_TEST
 
-/* ---- Against one another --------------------------------------------------------------------------------------------------- */
+/* ---- Against one another ---- */
 
 static const char *trained_adapter(void)
 {
   const char *out = scratch("out");
   check_done(RUN("train", "--model", case_file("bert-condlora-paper", "model"), "--train",
-                 case_file("bert-condlora-paper", "train.tsv"), "--text-columns", "sentence1", "--label-column", "label",
-                 "--batch-size", "4", "--epochs", "6", "--lr", "0.02", "--dev", case_file("bert-condlora-paper", "train.tsv"),
-                 "--output", out));
+                 case_file("bert-condlora-paper", "train.tsv"), "--text-columns", "sentence1",
+                 "--label-column", "label", "--batch-size", "4", "--epochs", "6", "--lr", "0.02",
+                 "--dev", case_file("bert-condlora-paper", "train.tsv"), "--output", out));
   return joined(out, "adapter");
 }
 
@@ -158,7 +183,8 @@ START_TEST(eval_counts_what_predict_says)
   const outcome measured = RUN("eval", TRAINED, ROWS, "--label-column", "label");
   check_done(measured);
   check_done(RUN("predict", TRAINED, ROWS, "--label-column", "label", "--output", file));
-  const char *predictions = read_text(file), *rows = strchr(read_text(case_file("bert-condlora-paper", "train.tsv")), '\n') + 1;
+  const char *predictions = read_text(file),
+             *rows = strchr(read_text(case_file("bert-condlora-paper", "train.tsv")), '\n') + 1;
   const size_t count = count_lines(predictions);
   size_t hits = 0, confusion[2][2] = {{0}};
   for (size_t i = 0; i < count; i++) {
@@ -175,7 +201,8 @@ START_TEST(eval_counts_what_predict_says)
   ck_assert_uint_eq((size_t)number_at(figures, "examples"), count);
   for (size_t t = 0; t < 2; t++)
     for (size_t p = 0; p < 2; p++)
-      ck_assert_int_eq(json_integer_value(json_array_get(json_array_get(json_object_get(figures, "confusion"), t), p)),
+      ck_assert_int_eq(json_integer_value(json_array_get(
+                           json_array_get(json_object_get(figures, "confusion"), t), p)),
                        (json_int_t)confusion[t][p]);
   /* What training measured with the adapter that it kept. */
   json_t *dev = json_object_get(parsed(read_text(scratch("out/metrics.json"))), "dev");
@@ -188,18 +215,22 @@ END_TEST
 START_TEST(a_line_of_text_is_enough)
 {
   const char *adapter = trained_adapter();
-  const outcome o = RUN_WITH("The tiny cello sings (again)\nThe naïve ticket melts\n", "predict", TRAINED, "--input", "-");
+  const outcome o = RUN_WITH("The tiny cello sings (again)\nThe naïve ticket melts\n", "predict",
+                             TRAINED, "--input", "-");
   check_done(o);
   ck_assert_uint_eq(count_lines(o.out), 2);
   const char *file = scratch("same.tsv");
   write_text(file, "text\nThe tiny cello sings (again)\nThe naïve ticket melts\n");
   ck_assert_str_eq(RUN("predict", TRAINED, "--input", file, "--text-columns", "text").out, o.out);
-  ck_assert_str_eq(RUN_WITH("{\"text\": \"The tiny cello sings (again)\"}\n{\"text\": \"The naïve ticket melts\"}\n", "predict",
-                            TRAINED, "--input", "-", "--text-columns", "text")
-                       .out,
-                   o.out);
+  ck_assert_str_eq(
+      RUN_WITH(
+          "{\"text\": \"The tiny cello sings (again)\"}\n{\"text\": \"The naïve ticket melts\"}\n",
+          "predict", TRAINED, "--input", "-", "--text-columns", "text")
+          .out,
+      o.out);
   check_refused(RUN_WITH("", "predict", TRAINED, "--input", "-"), 1, "empty");
-  check_refused(RUN_WITH("one\ta\ttwo\n", "predict", TRAINED, "--input", "-"), 1, ":1:", "3 fields");
+  check_refused(RUN_WITH("one\ta\ttwo\n", "predict", TRAINED, "--input", "-"), 1,
+                ":1:", "3 fields");
   check_refused(RUN_WITH("one\ttwo\nthree\n", "predict", TRAINED, "--input", "-"), 1, ":2:");
 }
 END_TEST
@@ -208,13 +239,13 @@ START_TEST(pairs_are_told_by_a_tab)
 {
   const parity_case c = open_case("bert-condlora-truncated");
   cdl_safetensors_close(c.expected);
-  const outcome o = RUN_WITH("The warm stone\tThe naïve harbour answers\n", "predict", "--model", c.model, "--adapter",
-                             c.adapter, "--max-length", "17", "--input", "-");
+  const outcome o = RUN_WITH("The warm stone\tThe naïve harbour answers\n", "predict", "--model",
+                             c.model, "--adapter", c.adapter, "--max-length", "17", "--input", "-");
   check_done(o);
   const char *file = scratch("pair.csv");
   write_text(file, "a,b\nThe warm stone,The naïve harbour answers\n");
-  ck_assert_str_eq(RUN("predict", "--model", c.model, "--adapter", c.adapter, "--max-length", "17", "--input", file,
-                       "--text-columns", "a,b")
+  ck_assert_str_eq(RUN("predict", "--model", c.model, "--adapter", c.adapter, "--max-length", "17",
+                       "--input", file, "--text-columns", "a,b")
                        .out,
                    o.out);
 }
@@ -223,7 +254,8 @@ END_TEST
 START_TEST(threads_do_not_change_predictions)
 {
   const char *adapter = trained_adapter();
-  ck_assert_str_eq(RUN("predict", TRAINED, ROWS, "--threads", "1").out, RUN("predict", TRAINED, ROWS, "--threads", "2").out);
+  ck_assert_str_eq(RUN("predict", TRAINED, ROWS, "--threads", "1").out,
+                   RUN("predict", TRAINED, ROWS, "--threads", "2").out);
 }
 END_TEST
 
@@ -231,12 +263,15 @@ START_TEST(labels_are_checked_where_they_are)
 {
   const char *adapter = trained_adapter(), *file = scratch("rows.tsv");
   write_text(file, "sentence1\tlabel\nThe lamp\tyes\nThe stone\tperhaps\n");
-  check_refused(RUN("predict", TRAINED, "--input", file, "--text-columns", "sentence1", "--label-column", "label"), 1,
-                "rows.tsv:3", "perhaps", "'no', 'yes'");
+  check_refused(RUN("predict", TRAINED, "--input", file, "--text-columns", "sentence1",
+                    "--label-column", "label"),
+                1, "rows.tsv:3", "perhaps", "'no', 'yes'");
   check_done(RUN("predict", TRAINED, "--input", file, "--text-columns", "sentence1"));
-  check_done(RUN("predict", TRAINED, "--input", file, "--text-columns", "sentence1", "--label-column", "none"));
-  check_refused(RUN("eval", TRAINED, "--input", file, "--text-columns", "sentence1", "--label-column", "none"), 1, "rows.tsv",
-                "none");
+  check_done(RUN("predict", TRAINED, "--input", file, "--text-columns", "sentence1",
+                 "--label-column", "none"));
+  check_refused(RUN("eval", TRAINED, "--input", file, "--text-columns", "sentence1",
+                    "--label-column", "none"),
+                1, "rows.tsv", "none");
 }
 END_TEST
 
@@ -247,24 +282,28 @@ static const char *rte_folder(void)
   char text[8192] = "index\tsentence1\tsentence2\tlabel\n";
   for (int i = 0; i < 40; i++) {
     char row[128];
-    snprintf(row, sizeof row, "%d\tThe lamp %s\tThe %s sings\t%s\n", i, i % 3 == 0 ? "melts" : "answers",
-             i % 2 == 0 ? "lamp" : "stone", i % 2 == 0 ? "entailment" : "not_entailment");
+    snprintf(row, sizeof row, "%d\tThe lamp %s\tThe %s sings\t%s\n", i,
+             i % 3 == 0 ? "melts" : "answers", i % 2 == 0 ? "lamp" : "stone",
+             i % 2 == 0 ? "entailment" : "not_entailment");
     strcat(text, row);
   }
   write_text(scratch("glue/RTE/train.tsv"), text);
-  write_text(scratch("glue/RTE/dev.tsv"), "index\tsentence1\tsentence2\tlabel\n0\tThe lamp melts\tThe lamp sings\tentailment\n"
-                                          "1\tThe lamp melts\tThe stone sings\tnot_entailment\n");
-  write_text(scratch("glue/RTE/test.tsv"), "index\tsentence1\tsentence2\n0\tThe lamp melts\tThe lamp sings\n"
-                                           "1\tThe lamp melts\tThe stone sings\n2\tThe lamp\tThe stone\n");
+  write_text(scratch("glue/RTE/dev.tsv"),
+             "index\tsentence1\tsentence2\tlabel\n0\tThe lamp melts\tThe lamp sings\tentailment\n"
+             "1\tThe lamp melts\tThe stone sings\tnot_entailment\n");
+  write_text(scratch("glue/RTE/test.tsv"),
+             "index\tsentence1\tsentence2\n0\tThe lamp melts\tThe lamp sings\n"
+             "1\tThe lamp melts\tThe stone sings\n2\tThe lamp\tThe stone\n");
   return scratch("glue");
 }
 
 START_TEST(a_glue_task_from_training_to_its_submission)
 {
-  const char *data = rte_folder(), *model = case_file("bert-condlora-truncated", "model"), *out = scratch("out"),
-             *adapter = joined(out, "adapter"), *file = scratch("RTE.tsv");
+  const char *data = rte_folder(), *model = case_file("bert-condlora-truncated", "model"),
+             *out = scratch("out"), *adapter = joined(out, "adapter"), *file = scratch("RTE.tsv");
 #define RTE "--model", model, "--task", "rte", "--data", data
-  check_done(RUN("train", RTE, "--epochs", "3", "--batch-size", "4", "--lr", "0.02", "--output", out));
+  check_done(
+      RUN("train", RTE, "--epochs", "3", "--batch-size", "4", "--lr", "0.02", "--output", out));
   json_t *trained = parsed(read_text(joined(out, "metrics.json")));
   static const char *const splits[] = {"valid", "dev"};
   for (size_t i = 0; i < 2; i++) {
@@ -272,25 +311,32 @@ START_TEST(a_glue_task_from_training_to_its_submission)
     check_done(o);
     json_t *figures = parsed(o.out);
     ck_assert_str_eq(json_string_value(json_object_get(figures, "split")), splits[i]);
-    ck_assert_double_eq_tol(number_at(figures, "accuracy"), number_at(json_object_get(trained, splits[i]), "accuracy"), 1e-12);
-    ck_assert_double_eq_tol(number_at(figures, "loss"), number_at(json_object_get(trained, splits[i]), "loss"), 1e-9);
+    ck_assert_double_eq_tol(number_at(figures, "accuracy"),
+                            number_at(json_object_get(trained, splits[i]), "accuracy"), 1e-12);
+    ck_assert_double_eq_tol(number_at(figures, "loss"),
+                            number_at(json_object_get(trained, splits[i]), "loss"), 1e-9);
     ck_assert_double_eq(number_at(figures, "examples"), i == 0 ? 4 : 2);
   }
   check_refused(RUN("eval", RTE, "--adapter", adapter, "--split", "test"), 1, "test.tsv", "labels");
   check_refused(RUN("eval", RTE, "--adapter", adapter, "--split", "tset"), 2, "tset");
 
-  check_done(RUN("predict", RTE, "--adapter", adapter, "--split", "test", "--format", "glue", "--output", file));
+  check_done(RUN("predict", RTE, "--adapter", adapter, "--split", "test", "--format", "glue",
+                 "--output", file));
   const outcome lines = RUN("predict", RTE, "--adapter", adapter, "--split", "test");
   char wanted[512] = "index\tprediction\n";
   for (size_t i = 0; i < 3; i++) {
     char row[64];
-    snprintf(row, sizeof row, "%zu\t%s\n", i, json_string_value(json_object_get(line_of(lines.out, i), "prediction")));
+    snprintf(row, sizeof row, "%zu\t%s\n", i,
+             json_string_value(json_object_get(line_of(lines.out, i), "prediction")));
     strcat(wanted, row);
   }
   ck_assert_str_eq(read_text(file), wanted);
-  check_refused(RUN("eval", "--model", model, "--task", "MNLI", "--data", data, "--adapter", adapter), 1, "MNLI", "3", "2");
-  check_refused(RUN("eval", "--model", model, "--task", "STS-B", "--data", data, "--adapter", adapter), 1, "STS-B",
-                "regression");
+  check_refused(
+      RUN("eval", "--model", model, "--task", "MNLI", "--data", data, "--adapter", adapter), 1,
+      "MNLI", "3", "2");
+  check_refused(
+      RUN("eval", "--model", model, "--task", "STS-B", "--data", data, "--adapter", adapter), 1,
+      "STS-B", "regression");
 #undef RTE
 }
 END_TEST
@@ -298,11 +344,14 @@ END_TEST
 START_TEST(a_whole_model_needs_no_adapter)
 {
   const char *out = scratch("out");
-  check_done(RUN("train", "--model", case_file("roberta-full", "model"), "--train", case_file("roberta-full", "train.tsv"),
-                 "--dev", case_file("roberta-full", "train.tsv"), "--text-columns", "sentence1", "--label-column", "label",
-                 "--method", "full", "--epochs", "2", "--batch-size", "8", "--output", out));
-  const outcome o = RUN("eval", "--model", joined(out, "model"), "--input", case_file("roberta-full", "train.tsv"),
-                        "--text-columns", "sentence1", "--label-column", "label");
+  check_done(RUN("train", "--model", case_file("roberta-full", "model"), "--train",
+                 case_file("roberta-full", "train.tsv"), "--dev",
+                 case_file("roberta-full", "train.tsv"), "--text-columns", "sentence1",
+                 "--label-column", "label", "--method", "full", "--epochs", "2", "--batch-size",
+                 "8", "--output", out));
+  const outcome o = RUN("eval", "--model", joined(out, "model"), "--input",
+                        case_file("roberta-full", "train.tsv"), "--text-columns", "sentence1",
+                        "--label-column", "label");
   check_done(o);
   json_t *dev = json_object_get(parsed(read_text(joined(out, "metrics.json"))), "dev");
   ck_assert_double_eq_tol(number_at(parsed(o.out), "loss"), number_at(dev, "loss"), 1e-9);
@@ -310,7 +359,7 @@ START_TEST(a_whole_model_needs_no_adapter)
 }
 END_TEST
 
-/* ---- Looking ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Looking ---- */
 
 START_TEST(inspect_tells_modules_and_counts)
 {
@@ -327,12 +376,14 @@ START_TEST(inspect_tells_modules_and_counts)
   ck_assert_uint_eq(json_array_size(json_object_get(facts, "targets")), 3 * 6 + 1);
   const int block = 4 * (36 * 36 + 36) + 2 * 2 * 36 + (36 * 37 + 37) + (36 * 37 + 36),
             embeddings = (64 + 2 + 71) * 36 + 2 * 36, pooler = 36 * 36 + 36;
-  ck_assert_int_eq((int)number_at(json_object_get(facts, "parameters"), "body"), 3 * block + embeddings + pooler);
+  ck_assert_int_eq((int)number_at(json_object_get(facts, "parameters"), "body"),
+                   3 * block + embeddings + pooler);
 
   const char *adapter = trained_adapter();
   facts = parsed(RUN("inspect", adapter, "--json").out);
   ck_assert_str_eq(json_string_value(json_object_get(facts, "type")), "CONDLORA");
-  ck_assert_int_eq((int)number_at(json_object_get(facts, "parameters"), "adapter"), 2 * 8 * (36 + 36));
+  ck_assert_int_eq((int)number_at(json_object_get(facts, "parameters"), "adapter"),
+                   2 * 8 * (36 + 36));
   ck_assert_int_eq((int)number_at(json_object_get(facts, "parameters"), "head"), 2 * 36 + 2);
   o = RUN("inspect", adapter);
   ck_assert_ptr_nonnull(strstr(o.out, "condlora_A.weight"));
@@ -352,8 +403,10 @@ START_TEST(backends_says_what_is_here_and_why_not)
   check_done(o);
   json_t *facts = parsed(o.out), *backend;
   size_t i, usable = 0;
-  ck_assert(json_object_get(facts, "condlora") != NULL && json_object_get(facts, "processor") != NULL);
-  json_array_foreach(json_object_get(facts, "backends"), i, backend) {
+  ck_assert(json_object_get(facts, "condlora") != NULL &&
+            json_object_get(facts, "processor") != NULL);
+  json_array_foreach(json_object_get(facts, "backends"), i, backend)
+  {
     const bool is_usable = json_is_true(json_object_get(backend, "usable"));
     usable += is_usable;
     ck_assert(is_usable == (json_object_get(backend, "reason") == NULL));

@@ -5,14 +5,16 @@
 #include <time.h>
 
 /* A run long enough to be interrupted: dropout as the model's config has it, evaluations and checkpoints in between. */
-#define LONG_RUN                                                                                                         \
-  "train", "--model", case_file("bert-condlora-paper", "model"), "--train", case_file("bert-condlora-paper", "train.tsv"), \
-      "--text-columns", "sentence1", "--label-column", "label", "--batch-size", "4", "--epochs", "40", "--lr", "0.01",    \
+#define LONG_RUN                                                                        \
+  "train", "--model", case_file("bert-condlora-paper", "model"), "--train",             \
+      case_file("bert-condlora-paper", "train.tsv"), "--text-columns", "sentence1",     \
+      "--label-column", "label", "--batch-size", "4", "--epochs", "40", "--lr", "0.01", \
       "--checkpoint-every", "7"
 
 static void sleep_ms(unsigned milliseconds)
 {
-  const struct timespec t = {.tv_sec = milliseconds / 1000, .tv_nsec = (long)(milliseconds % 1000) * 1000000};
+  const struct timespec t = {.tv_sec = milliseconds / 1000,
+                             .tv_nsec = (long)(milliseconds % 1000) * 1000000};
   nanosleep(&t, NULL);
 }
 
@@ -35,10 +37,14 @@ static void check_same_bytes(const char *a, const char *b, const char *file)
 /* metrics.json but for its timing, train.jsonl but for examples_per_s. */
 static void check_same_run(const char *a, const char *b, const char *kept)
 {
-  check_same_bytes(a, b, joined(kept, strcmp(kept, "model") == 0 ? "model.safetensors" : "adapter_model.safetensors"));
-  check_same_bytes(a, b, joined(kept, strcmp(kept, "model") == 0 ? "config.json" : "adapter_config.json"));
+  check_same_bytes(
+      a, b,
+      joined(kept, strcmp(kept, "model") == 0 ? "model.safetensors" : "adapter_model.safetensors"));
+  check_same_bytes(
+      a, b, joined(kept, strcmp(kept, "model") == 0 ? "config.json" : "adapter_config.json"));
   check_same_bytes(a, b, "checkpoint/state.safetensors");
-  json_t *x = parsed(read_text(joined(a, "metrics.json"))), *y = parsed(read_text(joined(b, "metrics.json")));
+  json_t *x = parsed(read_text(joined(a, "metrics.json"))),
+         *y = parsed(read_text(joined(b, "metrics.json")));
   json_object_del(x, "timing");
   json_object_del(y, "timing");
   ck_assert_msg(json_equal(x, y), "metrics.json differs");
@@ -47,7 +53,8 @@ static void check_same_run(const char *a, const char *b, const char *kept)
   static const char pace[] = ", \"examples_per_s\"";
   for (size_t line = 1; *p != '\0'; line++) {
     const size_t n = (size_t)(strstr(p, pace) - p), m = (size_t)(strstr(q, pace) - q);
-    ck_assert_msg(n == m && memcmp(p, q, n) == 0, "train.jsonl:%zu differs:\n%.*s\n%.*s", line, (int)n, p, (int)m, q);
+    ck_assert_msg(n == m && memcmp(p, q, n) == 0, "train.jsonl:%zu differs:\n%.*s\n%.*s", line,
+                  (int)n, p, (int)m, q);
     p = strchr(p, '\n') + 1;
     q = strchr(q, '\n') + 1;
   }
@@ -72,10 +79,14 @@ START_TEST(kills_at_any_moment_leave_the_same_bytes)
   unsigned random = 20240607;
   const char *whole = scratch("whole"), *killed = scratch("killed"), *alone = scratch("alone");
   check_done(RUN(LONG_RUN, "--threads", "2", "--output", whole));
-  run_with_kills((const char *const[]){LONG_RUN, "--threads", "2", "--output", killed, "--resume", NULL}, &random, 12);
+  run_with_kills(
+      (const char *const[]){LONG_RUN, "--threads", "2", "--output", killed, "--resume", NULL},
+      &random, 12);
   check_same_run(whole, killed, "adapter");
   /* One thread, then two, and kills in between. */
-  run_with_kills((const char *const[]){LONG_RUN, "--threads", "1", "--output", alone, "--resume", NULL}, &random, 6);
+  run_with_kills(
+      (const char *const[]){LONG_RUN, "--threads", "1", "--output", alone, "--resume", NULL},
+      &random, 6);
   check_same_run(whole, alone, "adapter");
 }
 END_TEST
@@ -84,7 +95,8 @@ START_TEST(a_resumed_run_may_use_another_number_of_threads)
 {
   const char *whole = scratch("whole"), *changed = scratch("changed");
   check_done(RUN(LONG_RUN, "--threads", "1", "--output", whole));
-  const pid_t program = program_start((const char *const[]){LONG_RUN, "--threads", "1", "--output", changed, NULL});
+  const pid_t program =
+      program_start((const char *const[]){LONG_RUN, "--threads", "1", "--output", changed, NULL});
   sleep_ms(60);
   kill(program, SIGKILL);
   (void)program_wait(program);
@@ -97,16 +109,22 @@ START_TEST(kills_of_other_methods_leave_the_same_bytes)
 {
   static const struct {
     const char *method, *data, *kept;
-  } runs[] = {{"full", "roberta-full", "model"}, {"bitfit", "bert-bitfit", "adapter"}, {"lora", "bert-lora", "adapter"}};
+  } runs[] = {{"full", "roberta-full", "model"},
+              {"bitfit", "bert-bitfit", "adapter"},
+              {"lora", "bert-lora", "adapter"}};
   unsigned random = 7;
   for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
-#define METHOD_RUN                                                                                                   \
-  "train", "--model", case_file(runs[i].data, "model"), "--train", case_file(runs[i].data, "train.tsv"),              \
-      "--text-columns", "sentence1", "--label-column", "label", "--batch-size", "4", "--accumulate", "2", "--epochs", \
-      "20", "--lr", "0.01", "--checkpoint-every", "3", "--eval-every", "4", "--early-stopping", "9", "--method", runs[i].method
-    const char *whole = scratch(runs[i].method), *killed = scratch(text_of("killed-%s", runs[i].method));
+#define METHOD_RUN                                                                           \
+  "train", "--model", case_file(runs[i].data, "model"), "--train",                           \
+      case_file(runs[i].data, "train.tsv"), "--text-columns", "sentence1", "--label-column", \
+      "label", "--batch-size", "4", "--accumulate", "2", "--epochs", "20", "--lr", "0.01",   \
+      "--checkpoint-every", "3", "--eval-every", "4", "--early-stopping", "9", "--method",   \
+      runs[i].method
+    const char *whole = scratch(runs[i].method),
+               *killed = scratch(text_of("killed-%s", runs[i].method));
     check_done(RUN(METHOD_RUN, "--output", whole));
-    run_with_kills((const char *const[]){METHOD_RUN, "--output", killed, "--resume", NULL}, &random, 6);
+    run_with_kills((const char *const[]){METHOD_RUN, "--output", killed, "--resume", NULL}, &random,
+                   6);
     check_same_run(whole, killed, runs[i].kept);
 #undef METHOD_RUN
   }
@@ -220,8 +238,10 @@ START_TEST(resume_wants_the_settings_of_the_start)
 {
   const char *out = scratch("out");
   check_done(RUN(LONG_RUN, "--max-steps", "9", "--output", out));
-  check_refused(RUN(LONG_RUN, "--max-steps", "9", "--output", out, "--resume", "--seed", "5"), 2, "seed", out);
-  check_refused(RUN(LONG_RUN, "--max-steps", "12", "--output", out, "--resume"), 2, "max_steps", out);
+  check_refused(RUN(LONG_RUN, "--max-steps", "9", "--output", out, "--resume", "--seed", "5"), 2,
+                "seed", out);
+  check_refused(RUN(LONG_RUN, "--max-steps", "12", "--output", out, "--resume"), 2, "max_steps",
+                out);
 }
 END_TEST
 
@@ -231,14 +251,16 @@ START_TEST(a_damaged_checkpoint_is_named)
   check_done(RUN(LONG_RUN, "--max-steps", "9", "--output", out));
   const size_t count = read_bytes(path, &bytes);
   write_bytes(path, bytes, count / 2);
-  check_refused(RUN(LONG_RUN, "--max-steps", "9", "--output", out, "--resume"), 1, "state.safetensors");
+  check_refused(RUN(LONG_RUN, "--max-steps", "9", "--output", out, "--resume"), 1,
+                "state.safetensors");
   char *changed = malloc(count);
   ck_assert_ptr_nonnull(changed);
   memcpy(changed, bytes, count);
   changed[count - 5] ^= 1;
   write_bytes(path, changed, count);
   free(changed);
-  check_refused(RUN(LONG_RUN, "--max-steps", "9", "--output", out, "--resume"), 1, "state.safetensors");
+  check_refused(RUN(LONG_RUN, "--max-steps", "9", "--output", out, "--resume"), 1,
+                "state.safetensors");
 }
 END_TEST
 

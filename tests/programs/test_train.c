@@ -3,7 +3,9 @@
 
 #include <math.h>
 
-#define DATA(name) "--model", case_file(name, "model"), "--train", case_file(name, "train.tsv"), "--label-column", "label"
+#define DATA(name)                                                                                \
+  "--model", case_file(name, "model"), "--train", case_file(name, "train.tsv"), "--label-column", \
+      "label"
 #define SMALL "--batch-size", "4", "--max-steps", "6"
 
 static const char *out_folder(const char *file)
@@ -47,19 +49,21 @@ START_TEST(every_method_leaves_a_run_and_a_table)
               {"full", "roberta-full", "sentence1", "model"}};
   for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
     const char *out = scratch(runs[i].method);
-    const outcome o = RUN("train", DATA(runs[i].data), "--text-columns", runs[i].columns, SMALL, "--method", runs[i].method,
-                          "--output", out);
+    const outcome o = RUN("train", DATA(runs[i].data), "--text-columns", runs[i].columns, SMALL,
+                          "--method", runs[i].method, "--output", out);
     check_done(o);
-    static const char *const rows[] = {"method", "adapter,", "head", "examples/s", "peak memory", "accuracy", "macro-F1",
-                                       "best epoch"};
+    static const char *const rows[] = {"method",      "adapter,", "head",     "examples/s",
+                                       "peak memory", "accuracy", "macro-F1", "best epoch"};
     for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++)
-      ck_assert_msg(strstr(o.out, rows[r]) != NULL, "%s: no '%s' in\n%s", runs[i].method, rows[r], o.out);
+      ck_assert_msg(strstr(o.out, rows[r]) != NULL, "%s: no '%s' in\n%s", runs[i].method, rows[r],
+                    o.out);
     ck_assert_ptr_nonnull(strstr(o.out, joined(out, runs[i].keeps)));
     ck_assert(exists(joined(joined(out, runs[i].keeps), "config.json")) ||
               exists(joined(joined(out, runs[i].keeps), "adapter_model.safetensors")));
     ck_assert_uint_eq(count_lines(read_text(joined(out, "train.jsonl"))), 6);
     json_t *run = parsed(read_text(joined(out, "run.json")));
-    ck_assert_str_eq(json_string_value(json_object_get(json_object_get(run, "settings"), "method")), runs[i].method);
+    ck_assert_str_eq(json_string_value(json_object_get(json_object_get(run, "settings"), "method")),
+                     runs[i].method);
   }
 }
 END_TEST
@@ -73,8 +77,8 @@ START_TEST(parameters_are_counted_as_the_formulas_say)
   } runs[] = {{"lora", 3 * 2 * 5 * (36 + 36)}, {"condlora", 2 * 5 * (36 + 36)}, {"none", 0}};
   for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
     const char *out = scratch(runs[i].method);
-    check_done(RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1", SMALL, "--method", runs[i].method,
-                   "--rank", "5", "--output", out));
+    check_done(RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1", SMALL,
+                   "--method", runs[i].method, "--rank", "5", "--output", out));
     json_t *counts = json_object_get(parsed(read_text(joined(out, "metrics.json"))), "parameters");
     ck_assert_int_eq((int)number_at(counts, "adapter"), runs[i].adapter);
     ck_assert_int_eq((int)number_at(counts, "head"), 2 * 36 + 2);
@@ -84,8 +88,9 @@ END_TEST
 
 START_TEST(a_dry_run_prints_a_plan_and_writes_nothing)
 {
-  const outcome o = RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1", "--batch-size", "5", "--epochs",
-                        "7", "--output", out_folder(""), "--dry-run");
+  const outcome o =
+      RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1", "--batch-size", "5",
+          "--epochs", "7", "--output", out_folder(""), "--dry-run");
   check_done(o);
   /* 40 rows, 4 of them held out: 36 in batches of 5 are 8 steps an epoch. */
   ck_assert_ptr_nonnull(strstr(o.out, "56, 8 an epoch"));
@@ -98,10 +103,12 @@ END_TEST
 START_TEST(options_win_over_a_config_and_a_config_over_a_recipe)
 {
   const char *config = scratch("config.json");
-  write_text(config, "{\"lr\": 0.25, \"batch_size\": 3, \"text_columns\": [\"sentence1\"], \"no_shuffle\": true, "
-                     "\"label_smoothing\": null, \"comment\": \"of no meaning\"}");
-  check_done(RUN("train", DATA("bert-condlora-paper"), "--config", config, "--batch-size=9", "--max-steps", "2", "--output",
-                 out_folder("")));
+  write_text(
+      config,
+      "{\"lr\": 0.25, \"batch_size\": 3, \"text_columns\": [\"sentence1\"], \"no_shuffle\": true, "
+      "\"label_smoothing\": null, \"comment\": \"of no meaning\"}");
+  check_done(RUN("train", DATA("bert-condlora-paper"), "--config", config, "--batch-size=9",
+                 "--max-steps", "2", "--output", out_folder("")));
   json_t *settings = json_object_get(parsed(read_text(out_folder("run.json"))), "settings");
   ck_assert_double_eq(number_at(settings, "lr"), 0.25);
   ck_assert_double_eq(number_at(settings, "batch_size"), 9);
@@ -112,11 +119,12 @@ START_TEST(options_win_over_a_config_and_a_config_over_a_recipe)
   mkdir(scratch("data"), 0700);
   mkdir(scratch("data/CoLA"), 0700);
   write_text(scratch("data/CoLA/train.tsv"),
-             "src\t1\t\tthe bread moves\nsrc\t0\t*\tbread the moves\nsrc\t1\t\tcold bread\nsrc\t0\t*\tmoves moves the\n"
+             "src\t1\t\tthe bread moves\nsrc\t0\t*\tbread the moves\nsrc\t1\t\tcold "
+             "bread\nsrc\t0\t*\tmoves moves the\n"
              "src\t1\t\tit sings\nsrc\t0\t*\tsings sings\n");
-  check_done(RUN("train", "--model", case_file("bert-condlora-paper", "model"), "--data", scratch("data"),
-                 "--recipe", "cola-condlora", "--config", config, "--orientation", "paper", "--max-steps", "2", "--output",
-                 scratch("recipe")));
+  check_done(RUN("train", "--model", case_file("bert-condlora-paper", "model"), "--data",
+                 scratch("data"), "--recipe", "cola-condlora", "--config", config, "--orientation",
+                 "paper", "--max-steps", "2", "--output", scratch("recipe")));
   settings = json_object_get(parsed(read_text(scratch("recipe/run.json"))), "settings");
   ck_assert_double_eq(number_at(settings, "lr"), 0.25);
   ck_assert_str_eq(json_string_value(json_object_get(settings, "task")), "CoLA");
@@ -143,7 +151,8 @@ START_TEST(a_config_that_cannot_be_is_named)
                {"{\"lr\": 1, \"lr\": 2}", "lr", 1}};
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
     write_text(config, wrong[i].text);
-    check_refused(RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1", "--dry-run", "--config", config),
+    check_refused(RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1",
+                      "--dry-run", "--config", config),
                   wrong[i].status, "config.json", wrong[i].named);
   }
   check_refused(RUN("train", "--config", scratch("none.json")), 1, "none.json");
@@ -160,12 +169,25 @@ static const char *tiny_glue(void)
   } tasks[] = {
       {"CoLA", NULL, {"src\t1\t\tthe bread moves\n", "src\t0\t*\tmoves the bread\n"}},
       {"SST-2", "sentence\tlabel\n", {"a fine song\t1\n", "a dull song\t0\n"}},
-      {"MRPC", "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n", {"1\t1\t2\tit sings\tit is singing\n", "0\t1\t2\tit sings\tit melts\n"}},
-      {"QQP", "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n", {"0\t1\t2\twho sings\twhich one sings\t1\n", "1\t1\t2\twho sings\twhat melts\t0\n"}},
-      {"STS-B", "index\tsentence1\tsentence2\tscore\n", {"0\tit sings\tit is singing\t4.5\n", "1\tit sings\tit melts\t0.5\n"}},
-      {"MNLI", "index\tsentence1\tsentence2\tgold_label\n", {"0\tit sings\tit is heard\tentailment\n", "1\tit sings\tit is silent\tcontradiction\n"}},
-      {"QNLI", "index\tquestion\tsentence\tlabel\n", {"0\twho sings\tthe lamp sings\tentailment\n", "1\twho sings\tthe stone is cold\tnot_entailment\n"}},
-      {"RTE", "index\tsentence1\tsentence2\tlabel\n", {"0\tit sings\tit is heard\tentailment\n", "1\tit sings\tit is cold\tnot_entailment\n"}}};
+      {"MRPC",
+       "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n",
+       {"1\t1\t2\tit sings\tit is singing\n", "0\t1\t2\tit sings\tit melts\n"}},
+      {"QQP",
+       "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n",
+       {"0\t1\t2\twho sings\twhich one sings\t1\n", "1\t1\t2\twho sings\twhat melts\t0\n"}},
+      {"STS-B",
+       "index\tsentence1\tsentence2\tscore\n",
+       {"0\tit sings\tit is singing\t4.5\n", "1\tit sings\tit melts\t0.5\n"}},
+      {"MNLI",
+       "index\tsentence1\tsentence2\tgold_label\n",
+       {"0\tit sings\tit is heard\tentailment\n", "1\tit sings\tit is silent\tcontradiction\n"}},
+      {"QNLI",
+       "index\tquestion\tsentence\tlabel\n",
+       {"0\twho sings\tthe lamp sings\tentailment\n",
+        "1\twho sings\tthe stone is cold\tnot_entailment\n"}},
+      {"RTE",
+       "index\tsentence1\tsentence2\tlabel\n",
+       {"0\tit sings\tit is heard\tentailment\n", "1\tit sings\tit is cold\tnot_entailment\n"}}};
   enum { COPIES = 8 };
   const char *folder = scratch("glue");
   mkdir(folder, 0700);
@@ -202,8 +224,9 @@ START_TEST(every_recipe_can_be_planned)
     if (extension == NULL)
       continue;
     *extension = '\0';
-    const outcome o = RUN("train", "--recipe", name, "--data", data, "--model", case_file("bert-condlora-paper", "model"),
-                          "--max-length", "40", "--targets", "query,value", "--dry-run");
+    const outcome o = RUN("train", "--recipe", name, "--data", data, "--model",
+                          case_file("bert-condlora-paper", "model"), "--max-length", "40",
+                          "--targets", "query,value", "--dry-run");
     ck_assert_msg(o.exit == 0, "%s: %s", name, o.err);
     ck_assert_ptr_nonnull(strstr(o.out, "method"));
     planned++;
@@ -219,7 +242,8 @@ START_TEST(init_adapter_decides_and_is_not_contradicted)
   json_t *config = parsed(read_text(joined(adapter, "adapter_config.json")));
   const int rank = (int)number_at(config, "r");
   const char *other = text_of("%d", rank + 1);
-#define START "train", DATA("bert-lora"), "--text-columns", "sentence1", SMALL, "--init-adapter", adapter
+#define START \
+  "train", DATA("bert-lora"), "--text-columns", "sentence1", SMALL, "--init-adapter", adapter
   check_done(RUN(START, "--output", out_folder("")));
   json_t *saved = parsed(read_text(out_folder("adapter/adapter_config.json")));
   ck_assert_str_eq(json_string_value(json_object_get(saved, "peft_type")), "LORA");
@@ -240,8 +264,8 @@ END_TEST
 
 START_TEST(without_evaluation_the_last_adapter_is_kept)
 {
-  const outcome o = RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1", SMALL, "--eval-every", "0",
-                        "--output", out_folder(""));
+  const outcome o = RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1", SMALL,
+                        "--eval-every", "0", "--output", out_folder(""));
   check_done(o);
   json_t *m = metrics();
   ck_assert_ptr_null(json_object_get(m, "valid"));
@@ -256,8 +280,9 @@ END_TEST
 START_TEST(patience_ends_a_run_and_the_best_stays)
 {
   /* With a rate of 0 nothing changes: the first evaluation is the best, three more exhaust the patience. */
-  check_done(RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1", "--batch-size", "4", "--epochs", "50",
-                 "--lr", "0", "--eval-every", "2", "--early-stopping", "3", "--output", out_folder("")));
+  check_done(RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1",
+                 "--batch-size", "4", "--epochs", "50", "--lr", "0", "--eval-every", "2",
+                 "--early-stopping", "3", "--output", out_folder("")));
   json_t *m = metrics(), *kept = json_object_get(m, "kept");
   ck_assert_uint_eq(json_array_size(json_object_get(m, "evaluations")), 4);
   ck_assert_int_eq((int)number_at(m, "steps"), 8);
@@ -269,15 +294,19 @@ END_TEST
 
 START_TEST(keep_last_keeps_the_last)
 {
-#define LAST "train", DATA("bert-condlora-paper"), "--text-columns", "sentence1", "--batch-size", "4", "--eval-every", "2"
-  check_done(RUN(LAST, "--max-steps", "8", "--lr", "0.05", "--keep", "last", "--output", out_folder("")));
+#define LAST                                                                                \
+  "train", DATA("bert-condlora-paper"), "--text-columns", "sentence1", "--batch-size", "4", \
+      "--eval-every", "2"
+  check_done(
+      RUN(LAST, "--max-steps", "8", "--lr", "0.05", "--keep", "last", "--output", out_folder("")));
   json_t *kept = json_object_get(metrics(), "kept");
   ck_assert_str_eq(json_string_value(json_object_get(kept, "which")), "last");
   ck_assert_int_eq((int)number_at(kept, "step"), 8);
   /* Eight steps without any evaluation come to the same adapter. */
   const char *bare = scratch("bare"), *a, *b;
-  check_done(RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1", "--batch-size", "4", "--eval-every",
-                 "0", "--max-steps", "8", "--lr", "0.05", "--output", bare));
+  check_done(RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1",
+                 "--batch-size", "4", "--eval-every", "0", "--max-steps", "8", "--lr", "0.05",
+                 "--output", bare));
   const size_t bytes = read_bytes(out_folder("adapter/adapter_model.safetensors"), &a);
   ck_assert_uint_eq(read_bytes(joined(bare, "adapter/adapter_model.safetensors"), &b), bytes);
   ck_assert_mem_eq(a, b, bytes);
@@ -287,8 +316,9 @@ END_TEST
 
 START_TEST(the_log_follows_the_schedule)
 {
-  check_done(RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1", "--batch-size", "4", "--max-steps",
-                 "10", "--lr", "0.5", "--warmup-ratio", "0.2", "--output", out_folder("")));
+  check_done(RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1",
+                 "--batch-size", "4", "--max-steps", "10", "--lr", "0.5", "--warmup-ratio", "0.2",
+                 "--output", out_folder("")));
   ck_assert_uint_eq(count_steps(), 10);
   /* Two steps of warm-up from 0, then down to 0 after the tenth (Transformers' linear schedule). */
   const double rates[] = {0, 0.25, 0.5, 0.4375, 0.375, 0.3125, 0.25, 0.1875, 0.125, 0.0625};
@@ -306,12 +336,13 @@ START_TEST(smoothing_and_weights_change_the_loss_as_defined)
   /* Two steps at a rate of 0 over the same rows: losses of one fixed model. Cross-entropy with smoothing e is
    * (1 - e) times the plain one plus e times the mean over classes, so it is linear in e; with equal class weights the
    * mean is weighted with ones. */
-#define LOSS_OF(folder, ...)                                                                                             \
-  (check_done(RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1", "--batch-size", "36",             \
-                  "--max-steps", "1", "--lr", "0", "--dropout", "0", "--eval-every", "0", "--output",                    \
-                  scratch(folder), __VA_ARGS__)),                                                         \
+#define LOSS_OF(folder, ...)                                                               \
+  (check_done(RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1",     \
+                  "--batch-size", "36", "--max-steps", "1", "--lr", "0", "--dropout", "0", \
+                  "--eval-every", "0", "--output", scratch(folder), __VA_ARGS__)),         \
    number_at(parsed(read_text(scratch(folder "/train.jsonl"))), "loss"))
-  const double plain = LOSS_OF("a", "--seed", "3"), half = LOSS_OF("b", "--seed", "3", "--label-smoothing", "0.5"),
+  const double plain = LOSS_OF("a", "--seed", "3"),
+               half = LOSS_OF("b", "--seed", "3", "--label-smoothing", "0.5"),
                quarter = LOSS_OF("c", "--seed", "3", "--label-smoothing", "0.25"),
                same = LOSS_OF("d", "--seed", "3", "--class-weights", "2,2"),
                first = LOSS_OF("e", "--seed", "3", "--class-weights", "1,0"),
@@ -329,8 +360,10 @@ END_TEST
 
 START_TEST(a_regression_is_measured_by_correlation)
 {
-  const outcome o = RUN("train", DATA("bert-condlora-regression"), "--text-columns", "sentence1,sentence2", "--regression",
-                        SMALL, "--dev", case_file("bert-condlora-regression", "train.tsv"), "--output", out_folder(""));
+  const outcome o =
+      RUN("train", DATA("bert-condlora-regression"), "--text-columns", "sentence1,sentence2",
+          "--regression", SMALL, "--dev", case_file("bert-condlora-regression", "train.tsv"),
+          "--output", out_folder(""));
   check_done(o);
   ck_assert_ptr_nonnull(strstr(o.out, "pearson"));
   ck_assert_ptr_nonnull(strstr(o.out, "spearman"));
@@ -345,9 +378,10 @@ START_TEST(a_loss_that_is_not_finite_stops_the_run)
   /* Fits a float, but its square does not. */
   const char *data = scratch("huge.tsv");
   write_text(data, "text\tvalue\nthe bread moves\t1\nthe cold bread\t3e38\nit sings\t2\n");
-  const outcome o = RUN("train", "--model", case_file("bert-condlora-regression", "model"), "--train", data, "--text-columns",
-                        "text", "--label-column", "value", "--regression", "--dev-fraction", "0", "--eval-every", "0",
-                        "--batch-size", "3", "--output", out_folder(""));
+  const outcome o =
+      RUN("train", "--model", case_file("bert-condlora-regression", "model"), "--train", data,
+          "--text-columns", "text", "--label-column", "value", "--regression", "--dev-fraction",
+          "0", "--eval-every", "0", "--batch-size", "3", "--output", out_folder(""));
   ck_assert_int_eq(o.exit, 1);
   ck_assert_ptr_nonnull(strstr(o.err, "condlora: step 1: the loss is inf"));
   ck_assert(!exists(out_folder("metrics.json")));

@@ -1,7 +1,8 @@
 /* What the program says about itself, and about commands and options that cannot be. */
 #include "tests/programs/program.h"
 
-static const char *const commands[] = {"train", "eval", "predict", "tokenize", "inspect", "backends"};
+static const char *const commands[] = {"train",    "eval",    "predict",
+                                       "tokenize", "inspect", "backends"};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 /* Columns on a terminal, not bytes. */
@@ -42,7 +43,8 @@ START_TEST(every_command_has_help_that_fits_a_page)
     check_done(o);
     ck_assert_int_eq(strncmp(o.out, "usage: condlora ", 16), 0);
     ck_assert_msg(strstr(o.out, commands[i]) != NULL, "%s", o.out);
-    ck_assert_msg(widest_line(o.out) <= 115, "%s --help is %zu wide", commands[i], widest_line(o.out));
+    ck_assert_msg(widest_line(o.out) <= 115, "%s --help is %zu wide", commands[i],
+                  widest_line(o.out));
     ck_assert_str_eq(o.err, "");
     ck_assert_str_eq(RUN(commands[i], "-h").out, o.out);
     /* Wherever it stands. */
@@ -54,10 +56,47 @@ END_TEST
 START_TEST(help_of_train_shows_defaults_and_groups)
 {
   const outcome o = RUN("train", "--help");
-  static const char *const wanted[] = {"--batch-size N", "[16]", "--lr RATE", "[0.001]", "How it is trained",
-                                       "--targets", "[query,value]", "--recipe", "--config", "--resume", "--dry-run"};
+  static const char *const wanted[] = {
+      "--batch-size N", "[16]",     "--lr RATE", "[0.001]",  "How it is trained", "--targets",
+      "[query,value]",  "--recipe", "--config",  "--resume", "--dry-run"};
   for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
     ck_assert_msg(strstr(o.out, wanted[i]) != NULL, "no '%s' in:\n%s", wanted[i], o.out);
+}
+END_TEST
+
+/* The manual page with its escapes undone. */
+static const char *manual(void)
+{
+  const char *page = read_text(joined(getenv("CDL_SOURCE"), "docs/man/condlora.1"));
+  char *plain = strdup(page), *out = plain;
+  ck_assert_ptr_nonnull(plain);
+  for (const char *c = page; *c != '\0'; c++)
+    if (*c != '\\')
+      *out++ = *c;
+  *out = '\0';
+  const char *kept = text_of("%s", plain);
+  free(plain);
+  return kept;
+}
+
+START_TEST(the_manual_knows_every_option)
+{
+  const char *page = manual();
+  size_t options = 0;
+  for (size_t i = 0; i < COMMANDS; i++) {
+    ck_assert_ptr_nonnull(strstr(page, commands[i]));
+    const char *help = RUN(commands[i], "--help").out;
+    for (const char *at = help; (at = strstr(at, "\n  --")) != NULL;) {
+      at += 3;
+      const char *option = text_of("%.*s", (int)strcspn(at, " \n"), at);
+      if (strcmp(option, "--help") == 0)
+        continue;
+      ck_assert_msg(strstr(page, option) != NULL, "the manual does not know %s of %s", option,
+                    commands[i]);
+      options++;
+    }
+  }
+  ck_assert_uint_gt(options, 60);
 }
 END_TEST
 
@@ -86,26 +125,44 @@ END_TEST
 
 START_TEST(values_that_cannot_be)
 {
-  static const char *const wrong[][4] = {
-      {"--batch-size", "0", "--batch-size"},     {"--batch-size", "many", "many"},
-      {"--batch-size", "-3", "--batch-size"},    {"--batch-size", "4.5", "4.5"},
-      {"--batch-size", "99999999999999999999", "--batch-size"},
-      {"--epochs", "0", "--epochs"},             {"--lr", "fast", "fast"},
-      {"--lr", "nan", "nan"},                    {"--lr", "-1", "--lr"},
-      {"--dropout", "1", "--dropout"},           {"--dropout", "-0.5", "--dropout"},
-      {"--adapter-dropout", "1.5", "--adapter-dropout"},
-      {"--warmup-ratio", "2", "--warmup-ratio"}, {"--label-smoothing", "1", "--label-smoothing"},
-      {"--dev-fraction", "1", "--dev-fraction"}, {"--method", "dora", "dora"},
-      {"--orientation", "sideways", "sideways"}, {"--schedule", "step", "step"},
-      {"--keep", "first", "first"},              {"--decay", "some", "some"},
-      {"--precision", "fp64", "fp64"},           {"--accumulate", "0", "--accumulate"},
-      {"--eval-every", "sometimes", "sometimes"},{"--rank", "0", "rank"},
-      {"--class-weights", "1,2,3", "--class-weights"}, {"--class-weights", "1,x", "--class-weights"},
-      {"--resume", NULL, NULL}};
+  static const char *const wrong[][4] = {{"--batch-size", "0", "--batch-size"},
+                                         {"--batch-size", "many", "many"},
+                                         {"--batch-size", "-3", "--batch-size"},
+                                         {"--batch-size", "4.5", "4.5"},
+                                         {"--batch-size", "99999999999999999999", "--batch-size"},
+                                         {"--epochs", "0", "--epochs"},
+                                         {"--lr", "fast", "fast"},
+                                         {"--lr", "nan", "nan"},
+                                         {"--lr", "-1", "--lr"},
+                                         {"--dropout", "1", "--dropout"},
+                                         {"--dropout", "-0.5", "--dropout"},
+                                         {"--adapter-dropout", "1.5", "--adapter-dropout"},
+                                         {"--warmup-ratio", "2", "--warmup-ratio"},
+                                         {"--label-smoothing", "1", "--label-smoothing"},
+                                         {"--dev-fraction", "1", "--dev-fraction"},
+                                         {"--method", "dora", "dora"},
+                                         {"--orientation", "sideways", "sideways"},
+                                         {"--schedule", "step", "step"},
+                                         {"--keep", "first", "first"},
+                                         {"--decay", "some", "some"},
+                                         {"--precision", "fp64", "fp64"},
+                                         {"--accumulate", "0", "--accumulate"},
+                                         {"--eval-every", "sometimes", "sometimes"},
+                                         {"--rank", "0", "rank"},
+                                         {"--class-weights", "1,2,3", "--class-weights"},
+                                         {"--class-weights", "1,x", "--class-weights"},
+                                         {"--rank", "9223372036854775807", "--rank"},
+                                         {"--epochs", "9223372036854775807", "--epochs"},
+                                         {"--max-steps", "9223372036854775807", "--max-steps"},
+                                         {"--threads", "5000000000", "--threads"},
+                                         {"--max-length", "9223372036854775807", "--max-length"},
+                                         {"--resume", NULL, NULL}};
   for (size_t i = 0; wrong[i][1] != NULL; i++) {
-    const outcome o = RUN("train", "--model", case_file("bert-lora", "model"), "--train", case_file("bert-lora", "train.tsv"),
-                          "--text-columns", "sentence1", "--label-column", "label", "--dry-run", wrong[i][0], wrong[i][1]);
-    ck_assert_msg(o.exit == 2, "%s %s: exit status %d: %s", wrong[i][0], wrong[i][1], o.exit, o.err);
+    const outcome o = RUN("train", "--model", case_file("bert-lora", "model"), "--train",
+                          case_file("bert-lora", "train.tsv"), "--text-columns", "sentence1",
+                          "--label-column", "label", "--dry-run", wrong[i][0], wrong[i][1]);
+    ck_assert_msg(o.exit == 2, "%s %s: exit status %d: %s", wrong[i][0], wrong[i][1], o.exit,
+                  o.err);
     check_refused(o, 2, wrong[i][2]);
   }
 }
@@ -131,18 +188,26 @@ START_TEST(what_is_needed_is_named)
   check_refused(RUN("train", "--model", "m"), 2, "--output");
   check_refused(RUN("train", "--model", "m", "--output", "o"), 2, "--task", "--train");
   check_refused(RUN("train", "--model", "m", "--output", "o", "--task", "RTE"), 2, "--data");
-  check_refused(RUN("train", "--model", "m", "--output", "o", "--train", "t.tsv"), 2, "--text-columns");
-  check_refused(RUN("train", "--model", "m", "--output", "o", "--train", "t.tsv", "--task", "RTE"), 2, "--task", "--train");
+  check_refused(RUN("train", "--model", "m", "--output", "o", "--train", "t.tsv"), 2,
+                "--text-columns");
+  check_refused(RUN("train", "--model", "m", "--output", "o", "--train", "t.tsv", "--task", "RTE"),
+                2, "--task", "--train");
   check_refused(RUN("eval"), 2, "--model");
   check_refused(RUN("eval", "--model", "m"), 2, "--task", "--input");
   check_refused(RUN("eval", "--model", "m", "--input", "x.tsv"), 2, "--label-column");
   check_refused(RUN("eval", "--model", "m", "--task", "RTE"), 2, "--data");
-  check_refused(RUN("predict", "--model", "m", "--task", "RTE", "--data", "d", "--input", "x"), 2, "--task", "--input");
+  check_refused(RUN("predict", "--model", "m", "--task", "RTE", "--data", "d", "--input", "x"), 2,
+                "--task", "--input");
   check_refused(RUN("predict", "--model", "m", "--input", "x.tsv", "--split", "dev"), 2, "--split");
-  check_refused(RUN("predict", "--model", "m", "--task", "RTE", "--data", "d", "--text-columns", "x"), 2, "--text-columns");
-  check_refused(RUN("predict", "--model", "m", "--input", "x.tsv", "--format", "glue"), 2, "--format", "--task");
-  check_refused(RUN("predict", "--model", "m", "--task", "RTE", "--data", "d", "--format", "glue"), 2, "--output");
-  check_refused(RUN("predict", "--model", "m", "--input", "x.tsv", "--format", "xml"), 2, "jsonl", "glue");
+  check_refused(
+      RUN("predict", "--model", "m", "--task", "RTE", "--data", "d", "--text-columns", "x"), 2,
+      "--text-columns");
+  check_refused(RUN("predict", "--model", "m", "--input", "x.tsv", "--format", "glue"), 2,
+                "--format", "--task");
+  check_refused(RUN("predict", "--model", "m", "--task", "RTE", "--data", "d", "--format", "glue"),
+                2, "--output");
+  check_refused(RUN("predict", "--model", "m", "--input", "x.tsv", "--format", "xml"), 2, "jsonl",
+                "glue");
   check_refused(RUN("tokenize", "--input", "x.tsv"), 2, "--model");
   check_refused(RUN("inspect"), 2, "model", "adapter");
 }
@@ -155,6 +220,7 @@ int main(void)
   CASE(suite, help_lists_every_command);
   CASE(suite, every_command_has_help_that_fits_a_page);
   CASE(suite, help_of_train_shows_defaults_and_groups);
+  CASE(suite, the_manual_knows_every_option);
   CASE(suite, no_command_is_wrong_usage);
   CASE(suite, unknown_names_point_at_the_nearest);
   CASE(suite, values_that_cannot_be);
