@@ -101,10 +101,10 @@ cdl_status bench_batches_make(const cdl_model_config *config, const char *length
   int32_t fixed = 0;
   *batches = (bench_batches){0};
   CDL_TRY(find_lengths(lengths, &quantile, &fixed));
-  CDL_TRY(begin(batches, count));
   int32_t *drawn = calloc(examples + 1, sizeof *drawn);
-  cdl_status status =
-      drawn != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %zu lengths", examples);
+  if (drawn == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: %zu lengths", examples);
+  cdl_status status = begin(batches, count);
   cdl_random random = cdl_random_start(1, CDL_RANDOM_TEST, 0, 0);
   const int64_t longest = cdl_model_config_max_tokens(config);
   for (size_t b = 0; status == CDL_OK && b < count; b++) {

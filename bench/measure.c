@@ -46,8 +46,9 @@ double measure_median(double *values, size_t count)
 
 /* Cornish and Fisher's expansion in 1/ν around the normal's quantile (Abramowitz and Stegun 26.7.5), whose error is
  * below 0.2 % from 5 degrees of freedom; exact values for fewer. */
-double measure_t95(double nu)
+double measure_t95(double degrees_of_freedom)
 {
+  const double nu = degrees_of_freedom;
   static const double exact[] = {INFINITY, 12.7062, 4.3027, 3.1824, 2.7764};
   if (nu < 5)
     return exact[nu > 0 ? (int)nu : 0];

@@ -238,7 +238,7 @@ cdl_status products_record_end(product_list *list, cdl_queue *queue, product_wei
   for (size_t i = 0; i < list->count; i++) {
     product *p = &list->item[i];
     if (p->weight != NULL) {
-      cdl_buffer *buffer;
+      cdl_buffer *buffer = NULL;
       CDL_TRY(copy_of(weights, queue, p->weight, &buffer));
       p->args.b = cdl_tensor_2d(buffer, CDL_F32, 0, cdl_weight_rows(p->weight),
                                 cdl_weight_columns(p->weight));

@@ -96,7 +96,6 @@ static size_t column_width(const report_table *t, size_t c)
 static void write_line(FILE *f, const report_table *t, const report_row *row, bool markdown)
 {
   char text[CELL_BYTES];
-  bool first = true;
   fputs(markdown ? "|" : "", f);
   for (size_t c = 0; c < t->column_count; c++) {
     if (!column_used(t, c))
@@ -105,10 +104,9 @@ static void write_line(FILE *f, const report_table *t, const report_row *row, bo
       show(&row->cell[c], t->columns[c].unit, text);
     else
       snprintf(text, sizeof text, "%s", t->columns[c].title);
-    fputs(markdown ? " " : first ? "  " : "  ", f);
+    fputs(markdown ? " " : "  ", f);
     pad(f, text, column_width(t, c), t->columns[c].unit != REPORT_TEXT);
     fputs(markdown ? " |" : "", f);
-    first = false;
   }
   fputc('\n', f);
 }

@@ -227,7 +227,7 @@ static cdl_status compare_slope(session *s, const cdl_batch *batch, trained_numb
   CDL_TRY(forward(s, batch, &logits));
   backward(s);
   CDL_TRY(transfer(s, t, false, NULL));
-  double squares = 0, above, below;
+  double squares = 0, above = 0, below = 0;
   for (size_t i = 0; i < t->count; i++)
     squares += (double)t->gradient[i] * (double)t->gradient[i];
   const double norm = sqrt(squares);

@@ -1,4 +1,5 @@
-/* Which examples a command reads, and the model that it reads them for: what eval, predict and tokenize share. */
+/* Which examples a command reads, and the model that it reads them for: what eval, predict and
+ * tokenize share. */
 #ifndef CONDLORA_CLI_EXAMPLES_H
 #define CONDLORA_CLI_EXAMPLES_H
 
@@ -56,8 +57,9 @@ CDL_MUST_USE cdl_status cli_examples_check(const cli_example_source *source);
 
 typedef enum { CLI_LABELS_IGNORED, CLI_LABELS_OPTIONAL, CLI_LABELS_REQUIRED } cli_label_need;
 
-/* Reads them. `job` says which labels there are, NULL when labels are of no interest. A task's names replace the job's
- * where the adapter or model had none of its own. DATA where model and examples do not fit. */
+/* Reads them. `job` says which labels there are, NULL when labels are of no interest. A task's
+ * names replace the job's where the adapter or model had none of its own. DATA where model and
+ * examples do not fit. */
 CDL_MUST_USE cdl_status cli_examples_read(const cli_example_source *source, cli_label_need need,
                                           cdl_job *job, cli_examples *examples);
 void cli_examples_close(cli_examples *examples);
@@ -83,14 +85,15 @@ void cli_examples_close(cli_examples *examples);
 /* --threads as given: USAGE for too many. */
 CDL_MUST_USE cdl_status cli_take_threads(int64_t given, int *threads);
 
-/* Opens the model, reads and tokenizes the examples, in that order of checks: options, examples' options, model, data. */
+/* Opens the model, reads and tokenizes the examples, in that order of checks: options, examples'
+ * options, model, data. */
 CDL_MUST_USE cdl_status cli_open_for_inference(const cdl_inference_settings *settings,
                                                const cli_example_source *source,
                                                cli_label_need need, cdl_job *job,
                                                cli_examples *examples);
 
-/* Logits of the examples, [the data set's count, job->labels], to be freed by the caller. NUMERIC, naming the example,
- * where one is not finite; CANCELLED after a signal. */
+/* Logits of the examples, [the data set's count, job->labels], to be freed by the caller. NUMERIC,
+ * naming the example, where one is not finite; CANCELLED after a signal. */
 CDL_MUST_USE cdl_status cli_logits(cdl_job *job, const cli_examples *examples, float **logits);
 
 #endif

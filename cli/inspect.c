@@ -13,7 +13,8 @@
 #include "model/checkpoint.h"
 #include "model/file.h"
 
-static const char head_module[] = "classifier.", adapter_prefix[] = "base_model.model.";
+/* What PEFT puts before every name. */
+static const char adapter_prefix[] = "base_model.model.";
 
 /* ---- Tensors, the same ones of all layers as one line ---- */
 
@@ -75,8 +76,7 @@ static void format_shape(const int64_t *shape, size_t rank, char *text, size_t b
 static bool is_head(const char *name)
 {
   const size_t n = strlen(adapter_prefix);
-  return strncmp(strncmp(name, adapter_prefix, n) == 0 ? name + n : name, head_module,
-                 strlen(head_module)) == 0;
+  return cdl_checkpoint_is_head(strncmp(name, adapter_prefix, n) == 0 ? name + n : name);
 }
 
 static cdl_status collect(const cdl_safetensors *file, tensor_table *t)

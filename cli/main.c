@@ -8,6 +8,7 @@
 #include "cli/signals.h"
 #include "cli/sink.h"
 #include "condlora/backend.h"
+#include "model/nearest.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 

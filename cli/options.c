@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/terminal.h"
+#include "model/nearest.h"
 #include "train/number.h"
 
 enum { NAME_BYTES = 64, NAMES_MAX = 128 };
@@ -183,7 +184,8 @@ cdl_status cli_options_read(const cli_grammar *g, int count, char **arguments, b
 
 enum { HELP_COLUMN = 29, HELP_WIDTH_MAX = 100, HELP_WIDTH_MIN = 60 };
 
-/* `text` broken at spaces, from column `at` on, further lines at `indent`; a newline of the text's own is kept. */
+/* `text` broken at spaces, from column `at` on, further lines at `indent`; a newline of the text's
+ * own is kept. */
 static void print_wrapped(const char *text, size_t at, size_t indent, size_t width)
 {
   while (*text != '\0') {
@@ -219,7 +221,8 @@ static void print_option(const char *name, const char *placeholder, const char *
   print_wrapped(help, HELP_COLUMN, HELP_COLUMN, width);
 }
 
-/* "help [default]": flags, absent texts and negative numbers, which stand for "not set", have none worth showing. */
+/* "help [default]": flags, absent texts and negative numbers, which stand for "not set", have none
+ * worth showing. */
 static void print_setting(const cdl_setting *setting, const json_t *defaults, size_t width)
 {
   const json_t *value = json_object_get(defaults, setting->field);

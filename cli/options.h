@@ -1,4 +1,5 @@
-/* Options of a command: a small table says what they are, the training settings plug in from their own list. */
+/* Options of a command: a small table says what they are, the training settings plug in from their
+ * own list. */
 #ifndef CONDLORA_CLI_OPTIONS_H
 #define CONDLORA_CLI_OPTIONS_H
 
@@ -10,7 +11,8 @@
 
 typedef enum { CLI_GROUP, CLI_TEXT, CLI_WHOLE, CLI_REAL, CLI_FLAG } cli_option_kind;
 
-/* One option. Of a CLI_GROUP only `help` means anything: the title of the part of the help that it begins. */
+/* One option. Of a CLI_GROUP only `help` means anything: the title of the part of the help that it
+ * begins. */
 typedef struct {
   cli_option_kind kind;
   const char *name; /* "text-columns" */
@@ -31,8 +33,9 @@ typedef struct {
   const char **operand;   /* an argument that is no option; NULL: there is none */
 } cli_grammar;
 
-/* Reads the arguments after the command's name. `--name value` and `--name=value`; a lone `--` ends the options.
- * `*helped` is true when the help was asked for and printed to stdout: nothing else was done. Errors: USAGE. */
+/* Reads the arguments after the command's name. `--name value` and `--name=value`; a lone `--` ends
+ * the options. `*helped` is true when the help was asked for and printed to stdout: nothing else
+ * was done. Errors: USAGE. */
 CDL_MUST_USE cdl_status cli_options_read(const cli_grammar *grammar, int count, char **arguments,
                                          bool *helped);
 

@@ -4,19 +4,12 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/signals.h"
 #include "cli/terminal.h"
+#include "train/process.h"
 
 static const double live_pause = 0.1, plain_pause = 5; /* seconds between two lines */
-
-static double seconds_now(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 void cli_progress_begin(cli_progress *p)
 {
@@ -115,7 +108,7 @@ static void print_parts(const cli_progress *p, const step_line *line)
 
 void cli_progress_step(cli_progress *p, const cdl_step_report *r)
 {
-  const double now = seconds_now();
+  const double now = cdl_process_seconds();
   if (p->last_drawn > 0 && now - p->last_drawn < (p->live ? live_pause : plain_pause))
     return;
   p->last_drawn = now;

@@ -1,4 +1,5 @@
-/* How training goes, on stderr: one line drawn over again on a terminal, now and then a plain line elsewhere. */
+/* How training goes, on stderr: one line drawn over again on a terminal, now and then a plain line
+ * elsewhere. */
 #ifndef CONDLORA_CLI_PROGRESS_H
 #define CONDLORA_CLI_PROGRESS_H
 

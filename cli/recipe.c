@@ -7,13 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/options.h"
 #include "model/file.h"
+#include "model/nearest.h"
 
 static const char suffix[] = ".json";
 
-/* The folder of recipes: beside the program in a build tree, relative to an installed one wherever it was moved to, or
- * where it was configured to be. NULL: none. */
+/* The folder of recipes: beside the program in a build tree, relative to an installed one wherever
+ * it was moved to, or where it was configured to be. NULL: none. */
 static char *recipe_folder(void)
 {
   static const char *const places[] = {"../share/condlora/recipes", "../recipes"};

@@ -4,7 +4,8 @@
 
 #include "condlora/status.h"
 
-/* The file of a recipe, to be freed by the caller. USAGE, naming the nearest, for one that is not there. */
+/* The file of a recipe, to be freed by the caller. USAGE, naming the nearest, for one that is not
+ * there. */
 CDL_MUST_USE cdl_status cli_recipe_find(const char *name, char **path);
 
 #endif

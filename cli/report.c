@@ -78,7 +78,8 @@ void cli_report_start(FILE *to, const cdl_train_plan *p)
     fprintf(to, "going on from step %" PRId64 "\n", p->first_step);
 }
 
-/* The metrics that the kind of task has, in the order of cdl_metric; those of both splits side by side. */
+/* The metrics that the kind of task has, in the order of cdl_metric; those of both splits side by
+ * side. */
 static void metric_rows(FILE *to, const cdl_job *job, const cdl_train_summary *s)
 {
   const cdl_result *results[2];
@@ -99,8 +100,7 @@ static void metric_rows(FILE *to, const cdl_job *job, const cdl_train_summary *s
     fprintf(to, "%s%*s", i > 0 ? "  " : "", i + 1 < splits ? -VALUE_WIDTH : 0, names[i]);
   fputc('\n', to);
   for (int m = 0; m < CDL_METRIC_COUNT; m++) {
-    const bool of_regression = m == CDL_METRIC_PEARSON || m == CDL_METRIC_SPEARMAN;
-    if (of_regression != job->regression || (m == CDL_METRIC_F1 && job->labels != 2))
+    if (!cdl_job_has_metric(job, (cdl_metric)m))
       continue;
     char label[32];
     snprintf(label, sizeof label, "%s",

@@ -1,4 +1,5 @@
-/* SIGINT and SIGTERM: they end the program at once, but for a stretch in which the first one only asks it to stop. */
+/* SIGINT and SIGTERM: they end the program at once, but for a stretch in which the first one only
+ * asks it to stop. */
 #ifndef CONDLORA_CLI_SIGNALS_H
 #define CONDLORA_CLI_SIGNALS_H
 
@@ -6,8 +7,8 @@
 
 enum { CLI_EXIT_SIGNALLED = 128 }; /* + the signal's number: 130, 143 */
 
-/* Takes both signals over (one that the parent had ignored stays ignored), and ignores SIGPIPE and SIGXFSZ: a
- * reader that goes away and a file that may not grow are errors of writing. */
+/* Takes both signals over (one that the parent had ignored stays ignored), and ignores SIGPIPE and
+ * SIGXFSZ: a reader that goes away and a file that may not grow are errors of writing. */
 void cli_signals_begin(void);
 
 /* From here on the first signal only sets the flag; the second one ends the program at once. */
@@ -18,7 +19,8 @@ const volatile int *cli_signals_flag(void);
 /* The signal that came; 0: none. */
 int cli_signals_caught(void);
 
-/* Whether a line of progress stands on the terminal, to be cleared when a signal ends the program. */
+/* Whether a line of progress stands on the terminal, to be cleared when a signal ends the
+ * program. */
 void cli_signals_line_is_open(bool open);
 
 #endif

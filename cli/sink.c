@@ -8,7 +8,8 @@
 
 #include "model/json.h"
 
-/* Devices and pipes are written to, never replaced; nor are the links in /dev that lead to open files. */
+/* Devices and pipes are written to, never replaced; nor are the links in /dev that lead to open
+ * files. */
 static bool is_stream(const char *path)
 {
   static const char devices[] = "/dev/";

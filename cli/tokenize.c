@@ -1,13 +1,12 @@
 /* condlora tokenize */
 #include <inttypes.h>
-#include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/examples.h"
 #include "cli/notices.h"
 #include "cli/signals.h"
 #include "cli/sink.h"
-#include "condlora/config.h"
+#include "train/process.h"
 
 typedef struct {
   const char *model, *output;
@@ -15,20 +14,13 @@ typedef struct {
   cli_example_source source;
 } tokenization;
 
-/* As training cuts: 512 tokens unless the model takes fewer, or as many as are asked for. */
 static cdl_status find_length(const tokenization *t, size_t *length)
 {
-  enum { USUAL = 512 };
   cdl_model_config config;
   CDL_TRY(cdl_model_config_read(t->model, &config));
-  const int64_t usable = cdl_model_config_max_tokens(&config);
+  const cdl_status status = cdl_example_length(&config, t->max_length, length);
   cdl_model_config_free(&config);
-  if (t->max_length > usable)
-    return cdl_fail(CDL_USAGE,
-                    "--max-length %" PRId64 " is above what the model can take, %" PRId64 " tokens",
-                    t->max_length, usable);
-  *length = (size_t)(t->max_length > 0 ? t->max_length : usable < USUAL ? usable : USUAL);
-  return CDL_OK;
+  return status;
 }
 
 static cdl_status write_lines(const tokenization *t, const cli_examples *e)
@@ -61,11 +53,9 @@ static cdl_status run(const tokenization *t, cli_notices *notices)
   cdl_tokenizer *tokenizer;
   CDL_TRY(cdl_tokenizer_open(t->model, &tokenizer));
   cli_examples examples = {0};
-  const long processors = sysconf(_SC_NPROCESSORS_ONLN);
   cdl_status status = cli_examples_read(&t->source, CLI_LABELS_IGNORED, NULL, &examples);
   if (status == CDL_OK)
-    status = cdl_dataset_tokenize(examples.dataset, tokenizer, length,
-                                  processors > 0 ? (unsigned)processors : 1);
+    status = cdl_dataset_tokenize(examples.dataset, tokenizer, length, cdl_process_processors());
   if (status == CDL_OK) {
     cli_notices_release(notices);
     status = write_lines(t, &examples);

@@ -11,6 +11,7 @@
 #include "cli/report.h"
 #include "cli/signals.h"
 #include "cli/sink.h"
+#include "cli/trace.h"
 #include "model/json.h"
 
 enum { SETTINGS_MAX = 128 };
@@ -126,12 +127,19 @@ static cdl_status run(training *t)
                                    .stop = cli_signals_flag(),
                                    .measure_gemm = true};
   cdl_train_summary summary;
+  cli_trace trace = {0};
   cli_signals_defer();
-  const cdl_status status = cdl_train(&job, &t->settings, &events, &summary);
+  cdl_status status = CDL_OK;
+  if (t->settings.trace != NULL && !t->settings.dry_run)
+    status = cli_trace_begin(&trace, job.backend, t->settings.trace);
+  if (status == CDL_OK)
+    status = cdl_train(&job, &t->settings, &events, &summary);
+  const cdl_status traced = cli_trace_end(&trace, status == CDL_OK || status == CDL_CANCELLED);
   cli_progress_clear(&t->progress);
+  status = status == CDL_OK ? traced : status;
   if (status == CDL_OK && t->finished_before)
     fprintf(stderr, "the run in %s is finished: nothing to do\n", t->settings.output);
-  else if (status == CDL_OK && !t->settings.dry_run)
+  if (status == CDL_OK && !t->settings.dry_run)
     cli_report_summary(stdout, &job, &t->settings, &summary);
   cdl_job_close(&job);
   return status != CDL_OK ? status : cli_stdout_flush();

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "model/adapter_state.h"
+#include "model/checkpoint.h"
 
 enum { ALIGNMENT = 16 }; /* elements: 64 bytes */
 
@@ -65,11 +66,11 @@ cdl_status adapter_add_parameter(cdl_adapter *a, cdl_parameter_role role, int64_
   return CDL_OK;
 }
 
-void adapter_kaiming_uniform(cdl_random *random, float *values, int64_t count, int64_t columns)
+void adapter_initialize_pair(const cdl_adapter *a, size_t index, cdl_random *random, float *values, int64_t count)
 {
-  const double bound = 1 / sqrt((double)columns);
+  const double bound = 1 / sqrt((double)a->own[index].value.size[3]);
   for (int64_t i = 0; i < count; i++)
-    values[i] = (float)((2 * cdl_random_double(random) - 1) * bound);
+    values[i] = index % 2 == 0 ? (float)((2 * cdl_random_double(random) - 1) * bound) : 0;
 }
 
 static int64_t aligned(int64_t elements)
@@ -246,17 +247,12 @@ cdl_parameter *cdl_adapter_parameter(const cdl_adapter *a, size_t index)
   return a->trained[index];
 }
 
-size_t cdl_adapter_own_count(const cdl_adapter *a)
-{
-  return a->own_count;
-}
-
 void cdl_adapter_trained_numbers(const cdl_adapter *a, int64_t *adapter_numbers, int64_t *head_numbers)
 {
   *adapter_numbers = *head_numbers = 0;
   for (size_t i = 0; i < a->trained_count; i++) {
     const cdl_parameter *p = a->trained[i];
-    const bool head = i >= a->own_count && strncmp(p->name, "classifier.", strlen("classifier.")) == 0;
+    const bool head = i >= a->own_count && cdl_checkpoint_is_head(p->name);
     *(head ? head_numbers : adapter_numbers) += cdl_elements(p->value);
   }
 }

@@ -24,7 +24,7 @@ static bool is_low_rank(const char *peft_type)
   return strcmp(peft_type, "LORA") == 0 || strcmp(peft_type, "CONDLORA") == 0;
 }
 
-/* ---- Memory --------------------------------------------------------------------------------- */
+/* ---- Memory ---- */
 
 static void free_names(cdl_names *names)
 {
@@ -48,7 +48,7 @@ void cdl_adapter_config_free(cdl_adapter_config *config)
   *config = (cdl_adapter_config){0};
 }
 
-/* ---- Reading -------------------------------------------------------------------------------- */
+/* ---- Reading ---- */
 
 static cdl_status copy_string(const char *path, const char *text, char **copy)
 {
@@ -95,7 +95,8 @@ static bool is_off(const json_t *value)
          (json_is_array(value) && json_array_size(value) == 0);
 }
 
-/* What changes the result is either read here or off. Keys of later versions of PEFT are no exception. */
+/* What changes the result is either read here or off. Keys of later versions of PEFT are no
+ * exception. */
 static cdl_status refuse_unknown_settings(const char *path, json_t *object)
 {
   static const char *const read_here[] = {"peft_type",
@@ -130,7 +131,8 @@ static cdl_status refuse_unknown_settings(const char *path, json_t *object)
   return CDL_OK;
 }
 
-/* These ways of making the initial values change the base's weights too, which the folder does not hold. */
+/* These ways of making the initial values change the base's weights too, which the folder does not
+ * hold. */
 static cdl_status check_initial_values(const char *path, const json_t *object)
 {
   const char *way = json_string_value(json_object_get(object, "init_lora_weights"));
@@ -213,7 +215,7 @@ cdl_status cdl_adapter_config_from_json(const char *path, json_t *object,
   return CDL_OK;
 }
 
-/* ---- Writing -------------------------------------------------------------------------------- */
+/* ---- Writing ---- */
 
 static cdl_status fail_setting(const char *path, const char *setting)
 {

@@ -6,10 +6,12 @@
 
 #include "model/adapter_folder.h"
 
-/* `path` is for messages. On failure `config` may be partly filled and is to be freed all the same. */
+/* `path` is for messages. On failure `config` may be partly filled and is to be freed all the
+ * same. */
 CDL_MUST_USE cdl_status cdl_adapter_config_from_json(const char *path, json_t *object,
                                                      cdl_adapter_config *config);
-/* ARGUMENT when the settings could not be read back. `object` is to be released with json_decref. */
+/* ARGUMENT when the settings could not be read back. `object` is to be released with
+ * json_decref. */
 CDL_MUST_USE cdl_status cdl_adapter_config_to_json(const char *path,
                                                    const cdl_adapter_config *config,
                                                    json_t **object);

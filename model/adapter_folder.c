@@ -5,6 +5,7 @@
 
 #include "model/adapter_config.h"
 #include "model/file.h"
+#include "model/hash.h"
 #include "model/json.h"
 
 static const char config_name[] = "adapter_config.json";
@@ -19,7 +20,7 @@ static bool has_prefix(const char *name)
          name[sizeof name_prefix - 1] != '\0';
 }
 
-/* ---- Reading -------------------------------------------------------------------------------- */
+/* ---- Reading ---- */
 
 static cdl_status check_names(const char *path, const cdl_safetensors *tensors)
 {
@@ -104,24 +105,17 @@ cdl_status cdl_adapter_folder_open(const char *folder, cdl_adapter_config *confi
   return status;
 }
 
-/* ---- Writing -------------------------------------------------------------------------------- */
+/* ---- Writing ---- */
 
-/* 64 bits (FNV-1a) over the config's text and the tensors' names and shapes: the same for each save of a run. */
-static uint64_t hash(uint64_t state, const void *bytes, size_t count)
-{
-  const uint8_t *byte = bytes;
-  for (size_t i = 0; i < count; i++)
-    state = (state ^ byte[i]) * UINT64_C(0x100000001b3);
-  return state;
-}
-
+/* A hash of the config's text and the tensors' names and shapes: the same for each save of a
+ * run. */
 static cdl_status make_stamp(const char *path, const json_t *object,
                              const cdl_stored_tensor *tensors, size_t count, char stamp[17])
 {
   char *text = cdl_json_text(object);
   if (text == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  uint64_t state = hash(UINT64_C(0xcbf29ce484222325), text, strlen(text));
+  uint64_t state = cdl_fnv(CDL_FNV_START, text, strlen(text));
   free(text);
   for (size_t i = 0; i < count; i++) {
     if (!has_prefix(tensors[i].name) || tensors[i].rank > CDL_STORED_RANK_MAX)
@@ -130,8 +124,8 @@ static cdl_status make_stamp(const char *path, const json_t *object,
                       tensors[i].name, name_prefix);
     /* A sum does not depend on the order of the tensors. */
     uint64_t tensor =
-        hash(UINT64_C(0xcbf29ce484222325), tensors[i].name, strlen(tensors[i].name) + 1);
-    tensor = hash(tensor, tensors[i].shape, tensors[i].rank * sizeof tensors[i].shape[0]);
+        cdl_fnv(CDL_FNV_START, tensors[i].name, strlen(tensors[i].name) + 1);
+    tensor = cdl_fnv(tensor, tensors[i].shape, tensors[i].rank * sizeof tensors[i].shape[0]);
     state += tensor;
   }
   for (int i = 0; i < 16; i++)

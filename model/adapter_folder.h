@@ -1,12 +1,15 @@
-/* An adapter's folder in PEFT's format (PEFT 0.17): adapter_config.json and adapter_model.safetensors.
+/* An adapter's folder in PEFT's format (PEFT 0.17): adapter_config.json and
+ * adapter_model.safetensors.
  *
- * A crash never leaves a half adapter. Each file is replaced atomically, the tensors first; both carry a stamp made from
- * the config (key "condlora_stamp", metadata "condlora_stamp"). While one run saves again and again the config does not
- * change, so the folder is a whole adapter at every moment; where a different adapter is overwritten and the machine dies
- * between the two files, the stamps differ and reading says so. A folder without stamps (PEFT's own) is not checked,
- * and editing a config by hand keeps its stamp.
+ * A crash never leaves a half adapter. Each file is replaced atomically, the tensors first; both
+ * carry a stamp made from the config (key "condlora_stamp", metadata "condlora_stamp"). While one
+ * run saves again and again the config does not change, so the folder is a whole adapter at every
+ * moment; where a different adapter is overwritten and the machine dies between the two files, the
+ * stamps differ and reading says so. A folder without stamps (PEFT's own) is not checked, and
+ * editing a config by hand keeps its stamp.
  *
- * PEFT reads LORA folders as they are; it warns that it ignores our own keys (condlora_stamp, labels, regression, task). */
+ * PEFT reads LORA folders as they are; it warns that it ignores our own keys (condlora_stamp,
+ * labels, regression, task). */
 #ifndef CONDLORA_MODEL_ADAPTER_FOLDER_H
 #define CONDLORA_MODEL_ADAPTER_FOLDER_H
 
@@ -41,10 +44,11 @@ typedef struct {
 
 void cdl_adapter_config_free(cdl_adapter_config *config);
 
-/* Opens a folder. Tensor names begin with "base_model.model."; that they fit a model is for the caller to judge.
- * inference_mode, and what only matters before training (init_lora_weights and the like) are ignored. Any other setting
- * that would change the result and is not done here is refused by name.
- * Errors: ABSENT, IO, DATA, UNSUPPORTED, MEMORY. On success the caller frees `config` and closes `tensors`. */
+/* Opens a folder. Tensor names begin with "base_model.model."; that they fit a model is for the
+ * caller to judge. inference_mode, and what only matters before training (init_lora_weights and the
+ * like) are ignored. Any other setting that would change the result and is not done here is refused
+ * by name. Errors: ABSENT, IO, DATA, UNSUPPORTED, MEMORY. On success the caller frees `config` and
+ * closes `tensors`. */
 CDL_MUST_USE cdl_status cdl_adapter_folder_open(const char *folder, cdl_adapter_config *config,
                                                 cdl_safetensors **tensors);
 

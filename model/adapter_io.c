@@ -127,7 +127,7 @@ cdl_status cdl_adapter_read(cdl_adapter *adapter, cdl_queue *queue, const char *
   return status;
 }
 
-/* ---- A whole model --------------------------------------------------------------------------------------------------- */
+/* ---- A whole model ---- */
 
 static cdl_status copy_file(const char *from_folder, const char *to_folder, const char *name)
 {

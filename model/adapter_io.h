@@ -5,7 +5,8 @@
 #include "condlora/adapter.h"
 #include "model/adapter_folder.h"
 
-/* Every trained tensor on the host: `values` in the order of the adapter's parameters, end to end. */
+/* Every trained tensor on the host: `values` in the order of the adapter's parameters, end to
+ * end. */
 typedef struct {
   float *values;
   size_t count;
@@ -22,13 +23,13 @@ void cdl_snapshot_restore(const cdl_snapshot *snapshot, cdl_adapter *adapter, cd
 /* Writes a snapshot as a PEFT folder under the settings of `config`. */
 CDL_MUST_USE cdl_status cdl_adapter_write(const cdl_adapter *adapter, const cdl_snapshot *snapshot, const char *folder,
                                           const cdl_adapter_config *config);
-/* Sets every trained tensor from an opened folder and materializes. DATA, naming folder and tensor, where one is
- * missing, has another shape or does not belong. */
+/* Sets every trained tensor from an opened folder and materializes. DATA, naming folder and tensor,
+ * where one is missing, has another shape or does not belong. */
 CDL_MUST_USE cdl_status cdl_adapter_read(cdl_adapter *adapter, cdl_queue *queue, const char *folder,
                                          const cdl_safetensors *tensors);
 
-/* Writes OUT as a whole Hugging Face folder: config.json with these labels, model.safetensors, and the base folder's
- * tokenizer files. */
+/* Writes OUT as a whole Hugging Face folder: config.json with these labels, model.safetensors, and
+ * the base folder's tokenizer files. */
 CDL_MUST_USE cdl_status cdl_model_write(cdl_encoder *encoder, cdl_queue *queue, const char *base_folder,
                                         const char *folder, const char *const *labels, cdl_problem problem);
 

@@ -29,11 +29,6 @@ typedef struct cdl_adapter_method {
   /* Where A_l, B_l are the parameters themselves, both are NULL. */
   void (*materialize)(cdl_adapter *adapter, cdl_queue *queue);
   void (*pull_back)(cdl_adapter *adapter, cdl_queue *queue);
-  /* Of methods that need them; NULL otherwise: a change of the frozen weights once initial values are known (PiSSA), a
-   * penalty added to the loss and its gradients, work after an optimizer step (AdaLoRA's allocator). */
-  cdl_status (*prepare_base)(cdl_adapter *adapter, cdl_queue *queue);
-  void (*extra_loss)(cdl_adapter *adapter, cdl_queue *queue, cdl_tensor loss);
-  cdl_status (*after_step)(cdl_adapter *adapter, cdl_queue *queue, int64_t step);
 } cdl_adapter_method;
 
 struct cdl_adapter {
@@ -66,8 +61,10 @@ struct cdl_adapter {
 cdl_status adapter_add_parameter(cdl_adapter *adapter, cdl_parameter_role role, int64_t rows, int64_t columns,
                                  const char *name_format, ...) CDL_PRINTF(5, 6);
 
-/* Kaiming-uniform with a = √5 for a matrix of `columns` inputs: U(±1/√columns) (He et al. 2015, as PyTorch's Linear). */
-void adapter_kaiming_uniform(cdl_random *random, float *values, int64_t count, int64_t columns);
+/* Initial values of methods whose parameters are pairs, A at an even index and B at the odd one
+ * after it: A Kaiming-uniform with a = √5, U(±1/√columns) (He et al. 2015, as PyTorch's Linear), B
+ * zero. */
+void adapter_initialize_pair(const cdl_adapter *adapter, size_t index, cdl_random *random, float *values, int64_t count);
 
 /* adapter_targets.c: fills in sites, runs and groups. */
 cdl_status adapter_find_targets(cdl_adapter *adapter, const cdl_adapter_settings *settings);

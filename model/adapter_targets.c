@@ -1,4 +1,5 @@
-/* Which linear layers an adapter reaches, and which tensors of the model are trained: PEFT's matching rules. */
+/* Which linear layers an adapter reaches, and which tensors of the model are trained: PEFT's
+ * matching rules. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 #include <stdio.h>
@@ -7,6 +8,8 @@
 
 #include "condlora/log.h"
 #include "model/adapter_state.h"
+#include "model/checkpoint.h"
+#include "model/nearest.h"
 
 /* path is `suffix`, or ends in ".suffix". */
 static bool has_suffix(const char *path, size_t length, const char *suffix)
@@ -15,29 +18,6 @@ static bool has_suffix(const char *path, size_t length, const char *suffix)
   if (n == 0 || n > length || memcmp(path + length - n, suffix, n) != 0)
     return false;
   return n == length || path[length - n - 1] == '.';
-}
-
-/* Levenshtein's distance, for short words. */
-static size_t distance(const char *a, const char *b)
-{
-  enum { LONGEST = 64 };
-  const size_t n = strlen(a), m = strlen(b);
-  if (n >= LONGEST || m >= LONGEST)
-    return LONGEST;
-  size_t row[LONGEST];
-  for (size_t j = 0; j <= m; j++)
-    row[j] = j;
-  for (size_t i = 1; i <= n; i++) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= m; j++) {
-      const size_t change = diagonal + (a[i - 1] != b[j - 1]);
-      const size_t skip = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-      diagonal = row[j];
-      row[j] = change < skip ? change : skip;
-    }
-  }
-  return row[m];
 }
 
 static const char *last_name(const char *path)
@@ -60,7 +40,7 @@ static void near_misses(const cdl_adapter *a, const char *wanted, char *text, si
       bool listed = false;
       for (int j = 0; j < k; j++)
         listed = listed || strcmp(best[j], candidate) == 0;
-      const size_t d = distance(name, candidate);
+      const size_t d = cdl_distance(name, candidate);
       if (!listed && d < least) {
         least = d;
         best[k] = candidate;
@@ -131,7 +111,8 @@ static cdl_status select_by_pattern(cdl_adapter *a, const char *pattern, bool *c
   return any ? CDL_OK : unmatched(a, "target pattern", pattern);
 }
 
-/* RoBERTa's classifier.dense is the head's, trained whole: "dense" matches it for PEFT too, and skips it. */
+/* RoBERTa's classifier.dense is the head's, trained whole: "dense" matches it for PEFT too, and
+ * skips it. */
 static cdl_status select_by_suffix(cdl_adapter *a, const cdl_adapter_settings *s, bool *chosen)
 {
   const cdl_site *sites = cdl_encoder_sites(a->encoder);
@@ -244,7 +225,7 @@ cdl_status adapter_mark_trained(cdl_adapter *a, const cdl_adapter_settings *s)
   }
   for (size_t i = 0; i < count; i++) {
     cdl_parameter *p = &parameters[i];
-    const bool head = strncmp(p->name, "classifier.", strlen("classifier.")) == 0;
+    const bool head = cdl_checkpoint_is_head(p->name);
     p->trained = head || saved_whole(s, p->name) || (a->method->trains != NULL && a->method->trains(p));
   }
   return CDL_OK;

@@ -1,5 +1,5 @@
-/* Methods that add nothing to the model and train parts of it: its head, its biases (BitFit, Ben Zaken et al. 2022), all
- * of it. */
+/* Methods that add nothing to the model and train parts of it: its head, its biases (BitFit, Ben
+ * Zaken et al. 2022), all of it. */
 #include <string.h>
 
 #include "model/adapter_state.h"

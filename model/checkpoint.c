@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "model/file.h"
+#include "model/hash.h"
 
 enum { NAME_BYTES = 96, ANY_SIZE = -1 };
 enum { SAMPLES_MOST = 16, SAMPLE_BYTES = 64 };
@@ -30,7 +31,7 @@ struct cdl_checkpoint {
   bool has[PART_COUNT];
 };
 
-/* ---- What the model consists of ------------------------------------------------------------- */
+/* ---- What the model consists of ---- */
 
 typedef struct {
   cdl_checkpoint *checkpoint;
@@ -147,7 +148,7 @@ static slot *find_slot(const cdl_checkpoint *checkpoint, const char *name)
   return bsearch(&key, checkpoint->slots, checkpoint->slot_count, sizeof key, by_name);
 }
 
-/* ---- What the file consists of -------------------------------------------------------------- */
+/* ---- What the file consists of ---- */
 
 static bool begins_with(const char *text, const char *start)
 {
@@ -287,7 +288,7 @@ static cdl_status check_head_agrees(const cdl_checkpoint *checkpoint)
   return CDL_OK;
 }
 
-/* ---- Opening and reading -------------------------------------------------------------------- */
+/* ---- Opening and reading ---- */
 
 static cdl_status open_folder(cdl_checkpoint *checkpoint, const char *folder)
 {
@@ -375,48 +376,45 @@ cdl_status cdl_checkpoint_read(const cdl_checkpoint *checkpoint, const char *nam
   return CDL_OK;
 }
 
-/* ---- Fingerprint ---------------------------------------------------------------------------- */
-
-static uint64_t hash(uint64_t state, const void *bytes, size_t count)
-{
-  const uint8_t *byte = bytes;
-  for (size_t i = 0; i < count; i++)
-    state = (state ^ byte[i]) * UINT64_C(0x100000001b3);
-  return state;
-}
+/* ---- Fingerprint ---- */
 
 static uint64_t hash_samples(uint64_t state, const cdl_stored_tensor *stored)
 {
   const uint8_t *bytes = stored->data;
   if (stored->bytes <= SAMPLES_MOST * SAMPLE_BYTES)
-    return hash(state, bytes, stored->bytes);
+    return cdl_fnv(state, bytes, stored->bytes);
   const size_t stride = (stored->bytes - SAMPLE_BYTES) / (SAMPLES_MOST - 1);
   for (size_t i = 0; i < SAMPLES_MOST; i++)
-    state = hash(state, bytes + i * stride, SAMPLE_BYTES);
+    state = cdl_fnv(state, bytes + i * stride, SAMPLE_BYTES);
   return state;
 }
 
 uint64_t cdl_checkpoint_fingerprint(const cdl_checkpoint *checkpoint)
 {
-  uint64_t state = UINT64_C(0xcbf29ce484222325);
+  uint64_t state = CDL_FNV_START;
   for (size_t i = 0; i < checkpoint->slot_count; i++) {
     const slot *place = &checkpoint->slots[i];
     if (place->part != PART_BODY)
       continue;
     const char *type = cdl_stored_type_name(place->stored->type);
-    state = hash(state, place->name, strlen(place->name) + 1);
-    state = hash(state, type, strlen(type) + 1);
-    state = hash(state, place->shape, sizeof place->shape);
+    state = cdl_fnv(state, place->name, strlen(place->name) + 1);
+    state = cdl_fnv(state, type, strlen(type) + 1);
+    state = cdl_fnv(state, place->shape, sizeof place->shape);
     state = hash_samples(state, place->stored);
     cdl_safetensors_discard(checkpoint->file, place->stored);
   }
   return state;
 }
 
+bool cdl_checkpoint_is_head(const char *name)
+{
+  return begins_with(name, "classifier.");
+}
+
 char *cdl_checkpoint_full_name(cdl_family family, const char *name)
 {
   char *full = NULL;
-  const bool head = begins_with(name, "classifier.");
+  const bool head = cdl_checkpoint_is_head(name);
   if (asprintf(&full, "%s%s%s", head ? "" : cdl_family_name(family), head ? "" : ".", name) < 0)
     return NULL;
   return full;

@@ -1,14 +1,17 @@
-/* A Hugging Face model folder as the encoder wants it: config.json and safetensors, tensors under one set of names.
+/* A Hugging Face model folder as the encoder wants it: config.json and safetensors, tensors under
+ * one set of names.
  *
  * Canonical names have no `bert.` or `roberta.` prefix and no LayerNorm.gamma or .beta:
  *   embeddings.{word,position,token_type}_embeddings.weight, embeddings.LayerNorm.{weight,bias}
  *   encoder.layer.N.attention.self.{query,key,value}.{weight,bias}
  *   encoder.layer.N.attention.output.{dense,LayerNorm}.{weight,bias}
- *   encoder.layer.N.intermediate.dense.{weight,bias}, encoder.layer.N.output.{dense,LayerNorm}.{weight,bias}
+ *   encoder.layer.N.intermediate.dense.{weight,bias},
+ *   encoder.layer.N.output.{dense,LayerNorm}.{weight,bias}
  *   pooler.dense.{weight,bias}                                       BERT
  *   classifier.{weight,bias}                                         BERT
  *   classifier.{dense,out_proj}.{weight,bias}                        RoBERTa
- * Known extras are ignored: position_ids, token_type_ids, lm_head.*, cls.*, and RoBERTa's pooler.*. */
+ * Known extras are ignored: position_ids, token_type_ids, lm_head.*, cls.*, and RoBERTa's
+ * pooler.*. */
 #ifndef CONDLORA_MODEL_CHECKPOINT_H
 #define CONDLORA_MODEL_CHECKPOINT_H
 
@@ -21,9 +24,10 @@
 
 typedef struct cdl_checkpoint cdl_checkpoint;
 
-/* Opens `folder` and checks that the body is complete, that every tensor has the shape that config.json implies and a
- * floating-point type, and that nothing unknown is there. Pooler and head may be missing, but not in part.
- * Errors: those of the files; DATA names the file and the tensor. */
+/* Opens `folder` and checks that the body is complete, that every tensor has the shape that
+ * config.json implies and a floating-point type, and that nothing unknown is there. Pooler and head
+ * may be missing, but not in part. Errors: those of the files; DATA names the file and the
+ * tensor. */
 CDL_MUST_USE cdl_status cdl_checkpoint_open(const char *folder, cdl_checkpoint **checkpoint);
 void cdl_checkpoint_close(cdl_checkpoint *checkpoint);
 
@@ -33,21 +37,26 @@ bool cdl_checkpoint_has_pooler(const cdl_checkpoint *checkpoint);
 
 /* Labels of the stored head; 0 when there is none. */
 int64_t cdl_checkpoint_head_labels(const cdl_checkpoint *checkpoint);
-/* DATA when a head is there and is for another number of labels (both are named); a missing head is no error. */
+/* DATA when a head is there and is for another number of labels (both are named); a missing head is
+ * no error. */
 CDL_MUST_USE cdl_status cdl_checkpoint_check_head(const cdl_checkpoint *checkpoint, int64_t labels);
 
-/* Reads a tensor as float32 and gives its pages back. DATA when it is missing or has another shape. */
+/* Reads a tensor as float32 and gives its pages back. DATA when it is missing or has another
+ * shape. */
 CDL_MUST_USE cdl_status cdl_checkpoint_read(const cdl_checkpoint *checkpoint, const char *name,
                                             uint32_t rank, const int64_t *shape,
                                             float *destination);
 
-/* 64 bits (FNV-1a) over canonical name, type, shape and up to 16 evenly spread samples of 64 bytes of each tensor of the
- * body: tells bases apart without reading them whole. Prefixes, shards, pooler and head do not matter; another storage
- * type does. */
+/* 64 bits (FNV-1a) over canonical name, type, shape and up to 16 evenly spread samples of 64 bytes
+ * of each tensor of the body: tells bases apart without reading them whole. Prefixes, shards,
+ * pooler and head do not matter; another storage type does. */
 uint64_t cdl_checkpoint_fingerprint(const cdl_checkpoint *checkpoint);
 
-/* A canonical name as stored in a checkpoint with a head: "bert.encoder…", "classifier.weight". To be freed by the
- * caller; NULL when memory is out. */
+/* Whether a tensor, by its canonical or its stored name, belongs to the classification head. */
+bool cdl_checkpoint_is_head(const char *name);
+
+/* A canonical name as stored in a checkpoint with a head: "bert.encoder…", "classifier.weight". To
+ * be freed by the caller; NULL when memory is out. */
 char *cdl_checkpoint_full_name(cdl_family family, const char *name);
 
 #endif

@@ -1,5 +1,5 @@
-/* CondLoRA (Kim et al. 2024): one pair of linear layers, shared by all blocks, gives each layer's A_l and B_l from its
- * frozen weight W_l. */
+/* CondLoRA (Kim et al. 2024): one pair of linear layers, shared by all blocks, gives each layer's
+ * A_l and B_l from its frozen weight W_l. */
 #include "model/adapter_state.h"
 
 /* Parameter 2 g is θA of group g, 2 g + 1 its θB. A group is named by its path inside the block. */
@@ -40,15 +40,6 @@ static cdl_status parameters(cdl_adapter *a)
   return CDL_OK;
 }
 
-static void initialize(const cdl_adapter *a, size_t index, cdl_random *random, float *values, int64_t count)
-{
-  if (index % 2 == 0)
-    adapter_kaiming_uniform(random, values, count, a->own[index].value.size[3]);
-  else
-    for (int64_t i = 0; i < count; i++)
-      values[i] = 0;
-}
-
 /* Matrix `index` of a run's batch. */
 static cdl_tensor of_layer(cdl_tensor batch, int index)
 {
@@ -82,7 +73,8 @@ static cdl_tensor repeated(cdl_tensor matrix, int count)
   return matrix;
 }
 
-/* Eq. 5 and 6: A_l = θA W_l (paper) or θA W_lᵀ (reference), B_l = W_l θBᵀ; all layers of a run in one batched GEMM each. */
+/* Eq. 5 and 6: A_l = θA W_l (paper) or θA W_lᵀ (reference), B_l = W_l θBᵀ; all layers of a run in
+ * one batched GEMM each. */
 static void materialize(cdl_adapter *a, cdl_queue *q)
 {
   const bool transposed = a->orientation == CDL_ORIENTATION_REFERENCE;
@@ -121,7 +113,7 @@ static void pull_back(cdl_adapter *a, cdl_queue *q)
 const cdl_adapter_method cdl_condlora = {.name = "condlora",
                                          .peft_type = "CONDLORA",
                                          .parameters = parameters,
-                                         .initialize = initialize,
+                                         .initialize = adapter_initialize_pair,
                                          .attach = attach,
                                          .materialize = materialize,
                                          .pull_back = pull_back};

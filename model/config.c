@@ -33,7 +33,7 @@ void cdl_model_config_free(cdl_model_config *config)
   *config = (cdl_model_config){0};
 }
 
-/* ---- What the family is --------------------------------------------------------------------- */
+/* ---- What the family is ---- */
 
 static cdl_status family_of(const char *path, const json_t *object, cdl_family *family)
 {
@@ -118,7 +118,7 @@ static cdl_status refuse_other_models(const char *path, const json_t *object)
   return CDL_OK;
 }
 
-/* ---- Sizes ---------------------------------------------------------------------------------- */
+/* ---- Sizes ---- */
 
 static cdl_status read_sizes(const char *path, const json_t *object, cdl_model_config *config)
 {
@@ -186,7 +186,7 @@ static cdl_status read_rates(const char *path, const json_t *object, cdl_model_c
                        &config->classifier_dropout);
 }
 
-/* ---- Labels --------------------------------------------------------------------------------- */
+/* ---- Labels ---- */
 
 /* The index a key of id2label stands for; -1 when it is none of 0 … count - 1. */
 static int64_t label_index(const char *key, int64_t count)
@@ -277,7 +277,7 @@ static cdl_status read_labels(const char *path, const json_t *object, cdl_model_
   return read_problem(path, object, config);
 }
 
-/* ---- The file ------------------------------------------------------------------------------- */
+/* ---- The file ---- */
 
 static cdl_status read_object(const char *path, const json_t *object, cdl_model_config *config)
 {
@@ -315,7 +315,7 @@ cdl_status cdl_model_config_read(const char *path, cdl_model_config *config)
   return status;
 }
 
-/* ---- Writing -------------------------------------------------------------------------------- */
+/* ---- Writing ---- */
 
 static cdl_status add_label(const char *path, json_t *names, json_t *indices, int64_t index,
                             const char *given)

@@ -1,4 +1,5 @@
-/* The encoder's mathematics: forward, and below each part its backward pass, in reverse order, with d_ names. */
+/* The encoder's mathematics: forward, and below each part its backward pass, in reverse order, with
+ * d_ names. */
 #include "condlora/random.h"
 #include "model/encoder_state.h"
 
@@ -24,7 +25,7 @@ static cdl_tensor drop(const cdl_encoder *e, cdl_queue *q, cdl_tensor out, cdl_t
   return out;
 }
 
-/* ---- Linear layers and what adapters add to them ------------------------------------------------------------------- */
+/* ---- Linear layers and what adapters add to them ---- */
 
 /* Columns of a stacked projection's output that belong to its i-th layer. */
 static cdl_tensor own_columns(const projection *p, cdl_tensor stacked, int i)
@@ -46,7 +47,8 @@ static cdl_tensor adapter_input(const cdl_encoder *e, cdl_queue *q, const cdl_si
   return drop(e, q, scratch_like(e->act.dropped, x), x, mask, rows);
 }
 
-/* out = f(x Wᵀ + b + Σ adapters). `pre` holds what f is applied to, for the backward pass; absent without f. */
+/* out = f(x Wᵀ + b + Σ adapters). `pre` holds what f is applied to, for the backward pass; absent
+ * without f. */
 static void linear_forward(const cdl_encoder *e, cdl_queue *q, const projection *p, cdl_tensor out, cdl_tensor pre,
                            cdl_tensor x, cdl_activation activation, const cdl_tensor *low_rank, row_kind rows)
 {
@@ -109,7 +111,8 @@ static void adapter_backward(const cdl_encoder *e, cdl_queue *q, const projectio
   }
 }
 
-/* The frozen path where some of its layers read a dropped input: those are left to adapter_backward. */
+/* The frozen path where some of its layers read a dropped input: those are left to
+ * adapter_backward. */
 static void undropped_base_backward(cdl_queue *q, const projection *p, cdl_tensor d_x, cdl_tensor d_out, bool accumulate)
 {
   if (!accumulate)
@@ -120,8 +123,8 @@ static void undropped_base_backward(cdl_queue *q, const projection *p, cdl_tenso
                                   .weight = p->single[i], .accumulate = true));
 }
 
-/* d_x = f'(pre) ∘ (d_out W + Σ adapters), or d_x += d_out W + Σ adapters with `accumulate`; f and pre are those of x. An
- * absent d_x is not wanted. */
+/* d_x = f'(pre) ∘ (d_out W + Σ adapters), or d_x += d_out W + Σ adapters with `accumulate`; f and
+ * pre are those of x. An absent d_x is not wanted. */
 static void linear_backward(const cdl_encoder *e, cdl_queue *q, const projection *p, cdl_tensor d_x, bool accumulate,
                             cdl_tensor d_out, cdl_tensor x, cdl_tensor pre, cdl_activation activation,
                             const cdl_tensor *low_rank, row_kind rows)
@@ -148,7 +151,7 @@ static void linear_backward(const cdl_encoder *e, cdl_queue *q, const projection
     cdl_unary_grad(q, CDL_ARGS(unary_grad, .d_x = d_x, .d_out = d_x, .x = pre, .activation = activation));
 }
 
-/* ---- Layer norms ---------------------------------------------------------------------------------------------------- */
+/* ---- Layer norms ---- */
 
 /* out = LN(x + residual) */
 static void add_norm_forward(const cdl_encoder *e, cdl_queue *q, cdl_tensor out, const norm_activations *a, cdl_tensor x,
@@ -159,7 +162,8 @@ static void add_norm_forward(const cdl_encoder *e, cdl_queue *q, cdl_tensor out,
                                  .epsilon = (float)e->config.layer_norm_epsilon));
 }
 
-/* In place: the gradient of the sum replaces that of the output. `wanted`: something before it is trained. */
+/* In place: the gradient of the sum replaces that of the output. `wanted`: something before it is
+ * trained. */
 static void norm_backward(cdl_queue *q, cdl_tensor d_h, bool wanted, const norm_activations *a, norm_weights w)
 {
   cdl_layer_norm_grad(q, CDL_ARGS(layer_norm_grad, .d_x = wanted ? d_h : (cdl_tensor){0},
@@ -168,7 +172,7 @@ static void norm_backward(cdl_queue *q, cdl_tensor d_h, bool wanted, const norm_
                                   .x = a->sum, .gain = w.gain->value, .mean = a->mean, .rstd = a->rstd));
 }
 
-/* ---- Embeddings ----------------------------------------------------------------------------------------------------- */
+/* ---- Embeddings ---- */
 
 /* h = drop(LN(word + position + type)) */
 static void embeddings_forward(const cdl_encoder *e, cdl_queue *q, cdl_tensor out)
@@ -201,7 +205,7 @@ static void embeddings_backward(const cdl_encoder *e, cdl_queue *q, cdl_tensor d
       scatter(q, e->tables[t]->gradient, d_h, plans[t]);
 }
 
-/* ---- Blocks ---------------------------------------------------------------------------------------------------------- */
+/* ---- Blocks ---- */
 
 static float attention_scale(const cdl_encoder *e)
 {
@@ -209,8 +213,8 @@ static float attention_scale(const cdl_encoder *e)
   return (float)(1 / __builtin_sqrt(head_size));
 }
 
-/* One post-norm Transformer block: h ← LN(h + SelfAttention(h)), h ← LN(h + FFN(h)). In the last, everything after the
- * attention is computed for each sequence's first token alone. */
+/* One post-norm Transformer block: h ← LN(h + SelfAttention(h)), h ← LN(h + FFN(h)). In the last,
+ * everything after the attention is computed for each sequence's first token alone. */
 static void block_forward(const cdl_encoder *e, cdl_queue *q, int layer)
 {
   const block_weights *w = &e->blocks[layer];
@@ -242,8 +246,8 @@ static void block_forward(const cdl_encoder *e, cdl_queue *q, int layer)
   add_norm_forward(e, q, a->out, &a->output_norm, y, a->normed, w->output_norm);
 }
 
-/* d_h [rows, hidden]: the gradient of `out`, replaced by that of the block's input; returns where that is, [tokens,
- * hidden]. Stops as soon as nothing below is trained. */
+/* d_h [rows, hidden]: the gradient of `out`, replaced by that of the block's input; returns where
+ * that is, [tokens, hidden]. Stops as soon as nothing below is trained. */
 static cdl_tensor block_backward(const cdl_encoder *e, cdl_queue *q, int layer, cdl_tensor d_h)
 {
   const block_weights *w = &e->blocks[layer];
@@ -298,7 +302,7 @@ static cdl_tensor block_backward(const cdl_encoder *e, cdl_queue *q, int layer, 
   return d_in;
 }
 
-/* ---- The head -------------------------------------------------------------------------------------------------------- */
+/* ---- The head ---- */
 
 static cdl_dropout_mask head_mask(const cdl_encoder *e, int place)
 {
@@ -337,7 +341,7 @@ static void head_backward(const cdl_encoder *e, cdl_queue *q, cdl_tensor d_h)
     drop(e, q, d_h, d_h, head_mask(e, 0), ROWS_SEQUENCES);
 }
 
-/* ---- The whole ------------------------------------------------------------------------------------------------------- */
+/* ---- The whole ---- */
 
 cdl_tensor cdl_encoder_forward(cdl_encoder *e, cdl_queue *q, const cdl_dropout_rates *dropout, cdl_tensor step,
                                bool training)

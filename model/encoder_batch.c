@@ -117,8 +117,3 @@ cdl_status cdl_encoder_load_batch(cdl_encoder *e, cdl_queue *q, const cdl_token_
   e->batch = loaded;
   return CDL_OK;
 }
-
-const cdl_packing *cdl_encoder_packing(const cdl_encoder *encoder)
-{
-  return &encoder->batch.packing;
-}

@@ -40,11 +40,6 @@ static bool is_pooler(const cdl_encoder *e, const cdl_parameter *p)
   return strncmp(canonical(e, p->name), "pooler.", strlen("pooler.")) == 0;
 }
 
-static bool is_head(const cdl_parameter *p)
-{
-  return strncmp(p->name, "classifier.", strlen("classifier.")) == 0;
-}
-
 static cdl_status fill_parameters(const cdl_checkpoint *checkpoint, cdl_encoder *e, cdl_queue *q, uint64_t seed,
                                   const cdl_load_report *report)
 {
@@ -58,7 +53,7 @@ static cdl_status fill_parameters(const cdl_checkpoint *checkpoint, cdl_encoder 
   cdl_status status = CDL_OK;
   for (size_t i = 0; status == CDL_OK && i < e->parameter_count; i++) {
     const cdl_parameter *p = &e->parameters[i];
-    if ((is_head(p) && report->fresh_head) || (is_pooler(e, p) && report->fresh_pooler))
+    if ((cdl_checkpoint_is_head(p->name) && report->fresh_head) || (is_pooler(e, p) && report->fresh_pooler))
       draw_parameter(e, q, p, seed, staging);
     else
       status = read_parameter(checkpoint, e, q, p, staging);

@@ -1,4 +1,5 @@
-/* The encoder's memory: which activations are kept, where each lies for a given batch, and the batch's own upload. */
+/* The encoder's memory: which activations are kept, where each lies for a given batch, and the
+ * batch's own upload. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,8 +21,9 @@ static cdl_tensor take_vector(size_t *used, cdl_buffer *arena, int64_t columns)
   return t;
 }
 
-/* Tensors of one block. What the backward pass will not read shares memory with the other blocks (`shared`); `out` and
- * `in` alternate between two places there, since one is written while the other is read. */
+/* Tensors of one block. What the backward pass will not read shares memory with the other blocks
+ * (`shared`); `out` and `in` alternate between two places there, since one is written while the
+ * other is read. */
 static void lay_out_block(const cdl_encoder *e, block_activations *a, int layer, int32_t tokens, int32_t rows, bool keep,
                           size_t *kept, size_t *shared_used)
 {
@@ -89,7 +91,8 @@ static void lay_out_backward(const cdl_encoder *e, activations *a, int32_t token
     a->d_dropped = take(used, m, tokens, widest);
 }
 
-/* One walk over the blocks, kept tensors from `*used` on, scratch from `shared` on; the end of the scratch. */
+/* One walk over the blocks, kept tensors from `*used` on, scratch from `shared` on; the end of the
+ * scratch. */
 static size_t lay_out_blocks(const cdl_encoder *e, cdl_batch_limits batch, bool training, cdl_tensor in,
                              const cdl_tensor alternating[2], size_t *used, size_t shared, block_activations *blocks)
 {
@@ -133,7 +136,8 @@ size_t encoder_lay_out(cdl_encoder *e, cdl_batch_limits batch, bool training, bo
   if (training && widest_dropped_input(e) > 0)
     a.dropped = take(&used, m, batch.tokens, widest_dropped_input(e));
 
-  /* `in` of a block is `out` of the one before; where a block's q, k and v are frozen and bare, nothing reads it later. */
+  /* `in` of a block is `out` of the one before; where a block's q, k and v are frozen and bare,
+   * nothing reads it later. */
   const cdl_tensor alternating[2] = {take(&used, m, batch.tokens, hidden), take(&used, m, batch.tokens, hidden)};
   const cdl_tensor in = training && projection_trained(&e->blocks[0].qkv) ? take(&used, m, batch.tokens, hidden)
                                                                           : alternating[0];
@@ -148,7 +152,7 @@ size_t encoder_lay_out(cdl_encoder *e, cdl_batch_limits batch, bool training, bo
   return used;
 }
 
-/* ---- What the backward pass reaches -------------------------------------------------------------------------------- */
+/* ---- What the backward pass reaches ---- */
 
 static void find_reach(cdl_encoder *e)
 {
@@ -192,7 +196,8 @@ static cdl_status make_all_single_weights(cdl_encoder *e, cdl_queue *q)
   return make_single_weights(q, &e->head_dense);
 }
 
-/* int32 elements that the largest batch uploads, scatter plans included where the embeddings are trained. */
+/* int32 elements that the largest batch uploads, scatter plans included where the embeddings are
+ * trained. */
 static size_t staging_elements(const cdl_encoder *e, cdl_batch_limits limits)
 {
   const size_t tokens = (size_t)limits.tokens, sequences = (size_t)limits.sequences;

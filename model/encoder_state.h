@@ -1,4 +1,5 @@
-/* The encoder's own view of itself: weights, activations and the loaded batch. Private to encoder*.c. */
+/* The encoder's own view of itself: weights, activations and the loaded batch. Private to
+ * encoder*.c. */
 #ifndef CONDLORA_MODEL_ENCODER_STATE_H
 #define CONDLORA_MODEL_ENCODER_STATE_H
 
@@ -6,7 +7,8 @@
 
 enum { SITES_PER_PROJECTION = 3 };
 
-/* One or several linear layers with the same input, computed as one: query, key and value, or a single one. */
+/* One or several linear layers with the same input, computed as one: query, key and value, or a
+ * single one. */
 typedef struct {
   int site_count;
   cdl_parameter *weight[SITES_PER_PROJECTION], *bias[SITES_PER_PROJECTION];
@@ -20,8 +22,8 @@ typedef struct {
   cdl_parameter *gain, *bias;
 } norm_weights;
 
-/* `reached`: the backward pass enters the block. `below_…`: something that precedes the named part is trained, so its
- * input needs a gradient. */
+/* `reached`: the backward pass enters the block. `below_…`: something that precedes the named part
+ * is trained, so its input needs a gradient. */
 typedef struct {
   projection qkv, attention_out, intermediate, output;
   norm_weights attention_norm, output_norm;
@@ -32,8 +34,8 @@ typedef struct {
   cdl_tensor sum, mean, rstd; /* a layer norm's input and statistics */
 } norm_activations;
 
-/* Rows are the batch's tokens; in the last block, from `attended` on, only each sequence's first token: nothing reads
- * the others. */
+/* Rows are the batch's tokens; in the last block, from `attended` on, only each sequence's first
+ * token: nothing reads the others. */
 typedef struct {
   cdl_tensor in;       /* [tokens, hidden] */
   cdl_tensor qkv;      /* [tokens, 3 hidden] */
@@ -109,8 +111,8 @@ struct cdl_encoder {
   cdl_tensor step;
 };
 
-/* encoder_plan.c: lays the activations of a batch out in the arena; the elements they take. Without `assign` nothing is
- * changed but the count. */
+/* encoder_plan.c: lays the activations of a batch out in the arena; the elements they take. Without
+ * `assign` nothing is changed but the count. */
 size_t encoder_lay_out(cdl_encoder *encoder, cdl_batch_limits batch, bool training, bool assign);
 
 static inline bool site_adapted(const cdl_site *site)

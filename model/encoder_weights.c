@@ -1,4 +1,5 @@
-/* An encoder's weights: one buffer, every block laid out alike, so that a batched GEMM can walk the layers. */
+/* An encoder's weights: one buffer, every block laid out alike, so that a batched GEMM can walk the
+ * layers. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,7 +69,8 @@ static cdl_site *add_site(builder *b, const char *prefix, const char *name, int 
   return site;
 }
 
-/* A projection's weights lie stacked, its biases likewise: a backend may read both where they are. */
+/* A projection's weights lie stacked, its biases likewise: a backend may read both where they
+ * are. */
 static void add_projection(builder *b, projection *p, const char *prefix, const char *const *names, int count,
                            int64_t out, int64_t in)
 {
@@ -136,7 +138,8 @@ static void add_embeddings(builder *b)
   align(b);
 }
 
-/* BERT: pooler.dense belongs to the body and can be adapted; RoBERTa: classifier.dense is the head's. */
+/* BERT: pooler.dense belongs to the body and can be adapted; RoBERTa: classifier.dense is the
+ * head's. */
 static void add_head(builder *b)
 {
   cdl_encoder *e = b->encoder;
@@ -301,7 +304,7 @@ void cdl_encoder_weights_changed(cdl_encoder *e, cdl_queue *q, bool trained_only
   update_projection(q, &e->head_out, trained_only);
 }
 
-/* ---- Merging ------------------------------------------------------------------------------------------------------ */
+/* ---- Merging ---- */
 
 static int64_t adapted_elements(const cdl_encoder *e)
 {

@@ -23,7 +23,7 @@ struct cdl_output {
   uint8_t buffer[BUFFER_BYTES];
 };
 
-/* ---- Reading -------------------------------------------------------------------------------- */
+/* ---- Reading ---- */
 
 static cdl_status fail_to_read(const char *path)
 {
@@ -87,7 +87,7 @@ void cdl_file_discard(const cdl_mapping *mapping, size_t offset, size_t bytes)
   madvise((void *)((uintptr_t)mapping->data + first), offset - first + bytes, MADV_DONTNEED);
 }
 
-/* ---- Paths ---------------------------------------------------------------------------------- */
+/* ---- Paths ---- */
 
 bool cdl_file_exists(const char *path)
 {
@@ -109,7 +109,8 @@ char *cdl_path_join(const char *folder, const char *name)
   return path;
 }
 
-/* Makes a file's new or changed name durable. A file system that cannot sync a folder is no error. */
+/* Makes a file's new or changed name durable. A file system that cannot sync a folder is no
+ * error. */
 static int sync_folder_of(const char *path)
 {
   const char *slash = strrchr(path, '/');
@@ -171,7 +172,7 @@ cdl_status cdl_folder_make(const char *path)
   return status;
 }
 
-/* ---- Writing -------------------------------------------------------------------------------- */
+/* ---- Writing ---- */
 
 static void destroy(cdl_output *output)
 {

@@ -14,10 +14,12 @@ typedef struct {
   size_t size;
 } cdl_mapping;
 
-/* Errors: ABSENT when there is no such file, IO otherwise (a folder, no permission); the message names the path. */
+/* Errors: ABSENT when there is no such file, IO otherwise (a folder, no permission); the message
+ * names the path. */
 CDL_MUST_USE cdl_status cdl_file_map(const char *path, cdl_mapping *mapping);
 void cdl_file_unmap(cdl_mapping *mapping);
-/* Gives the mapped pages [offset, offset + bytes) back to the system; they are read again when touched. */
+/* Gives the mapped pages [offset, offset + bytes) back to the system; they are read again when
+ * touched. */
 void cdl_file_discard(const cdl_mapping *mapping, size_t offset, size_t bytes);
 
 bool cdl_file_exists(const char *path);
@@ -26,9 +28,9 @@ CDL_MUST_USE cdl_status cdl_folder_make(const char *path);
 /* "folder/name" in memory of its own, to be freed by the caller; NULL when memory is out. */
 char *cdl_path_join(const char *folder, const char *name);
 
-/* A file in the making: written to "PATH.tmp-PID" beside its place; commit syncs it, renames it and syncs the folder.
- * After a failed write, later writes do nothing and commit returns the first failure; abort removes what is there.
- * commit and abort both destroy `output`. */
+/* A file in the making: written to "PATH.tmp-PID" beside its place; commit syncs it, renames it and
+ * syncs the folder. After a failed write, later writes do nothing and commit returns the first
+ * failure; abort removes what is there. commit and abort both destroy `output`. */
 typedef struct cdl_output cdl_output;
 CDL_MUST_USE cdl_status cdl_output_begin(const char *path, cdl_output **output);
 void cdl_output_write(cdl_output *output, const void *bytes, size_t count);

@@ -26,7 +26,8 @@ static json_t *with_integers(json_t *value)
   return json_incref(value);
 }
 
-/* Transformers writes "no limit" as 1000000000000000019884624838656, which no 64-bit integer holds. */
+/* Transformers writes "no limit" as 1000000000000000019884624838656, which no 64-bit integer
+ * holds. */
 static json_t *load(const char *bytes, size_t size, json_error_t *error)
 {
   json_t *value = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, error);

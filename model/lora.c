@@ -12,15 +12,6 @@ static cdl_status parameters(cdl_adapter *a)
   return CDL_OK;
 }
 
-static void initialize(const cdl_adapter *a, size_t index, cdl_random *random, float *values, int64_t count)
-{
-  if (index % 2 == 0)
-    adapter_kaiming_uniform(random, values, count, a->own[index].value.size[3]);
-  else
-    for (int64_t i = 0; i < count; i++)
-      values[i] = 0;
-}
-
 static cdl_status attach(cdl_adapter *a, cdl_queue *q)
 {
   (void)q;
@@ -37,4 +28,4 @@ static cdl_status attach(cdl_adapter *a, cdl_queue *q)
 }
 
 const cdl_adapter_method cdl_lora = {
-    .name = "lora", .peft_type = "LORA", .parameters = parameters, .initialize = initialize, .attach = attach};
+    .name = "lora", .peft_type = "LORA", .parameters = parameters, .initialize = adapter_initialize_pair, .attach = attach};

@@ -34,7 +34,7 @@ struct cdl_safetensors {
   size_t count;
 };
 
-/* ---- Types ---------------------------------------------------------------------------------- */
+/* ---- Types ---- */
 
 static const struct {
   const char *name;
@@ -65,7 +65,7 @@ static bool find_type(const char *name, cdl_stored_type *type)
   return false;
 }
 
-/* ---- The header of one file ----------------------------------------------------------------- */
+/* ---- The header of one file ---- */
 
 static cdl_status fail_at(const shard *file, const char *name, const char *problem)
 {
@@ -89,7 +89,8 @@ static cdl_status parse_shape(const shard *file, const json_t *entry, cdl_stored
   return CDL_OK;
 }
 
-/* Bytes that type and shape ask for; false when they do not fit a size_t, zero in another dimension or not. */
+/* Bytes that type and shape ask for; false when they do not fit a size_t, zero in another dimension
+ * or not. */
 static bool wanted_bytes(const cdl_stored_tensor *tensor, size_t *bytes)
 {
   *bytes = types[tensor->type].bytes;
@@ -269,7 +270,7 @@ static cdl_status sort_by_name(cdl_safetensors *all)
   return CDL_OK;
 }
 
-/* ---- Folders and shards --------------------------------------------------------------------- */
+/* ---- Folders and shards ---- */
 
 static bool is_plain_name(const char *name)
 {
@@ -430,7 +431,7 @@ void cdl_safetensors_close(cdl_safetensors *file)
   free(file);
 }
 
-/* ---- What is inside ------------------------------------------------------------------------- */
+/* ---- What is inside ---- */
 
 size_t cdl_safetensors_count(const cdl_safetensors *file)
 {

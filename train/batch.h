@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "condlora/dataset.h"
+#include "condlora/encoder.h"
 #include "condlora/status.h"
 
 /* The most that any batch holds: what buffers must be sized by. */
@@ -57,5 +58,11 @@ typedef struct {
  * small or a row is not there. */
 CDL_MUST_USE cdl_status cdl_batch_fill(cdl_batch *batch, const cdl_dataset *dataset,
                                        const uint32_t *rows, size_t count, int32_t first_position);
+
+/* Host arrays of a batch as large as `bound`; false when memory is out. */
+bool cdl_batch_allocate(cdl_batch *batch, cdl_batch_bound bound);
+void cdl_batch_free(cdl_batch *batch);
+/* The encoder's view of a filled batch. */
+cdl_token_batch cdl_batch_view(const cdl_batch *batch);
 
 #endif

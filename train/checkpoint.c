@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "condlora/safetensors.h"
+#include "model/hash.h"
 
 #define FORMAT "condlora-checkpoint-1"
 
@@ -18,25 +19,26 @@ void cdl_run_state_release(cdl_run_state *s)
   *s = (cdl_run_state){0};
 }
 
-/* FNV-1a over eight bytes at a time: it is there against torn and decayed files, not against people. */
+/* FNV-1a over eight bytes at a time, which is quick enough for whole checkpoints: it is there
+ * against torn and decayed files. */
 static uint64_t mix(uint64_t hash, const void *bytes, size_t count)
 {
   const unsigned char *p = bytes;
   for (; count >= 8; p += 8, count -= 8) {
     uint64_t word;
     memcpy(&word, p, 8);
-    hash = (hash ^ word) * 0x100000001b3u;
+    hash = (hash ^ word) * CDL_FNV_PRIME;
     hash ^= hash >> 32;
   }
   for (; count > 0; p++, count--)
-    hash = (hash ^ *p) * 0x100000001b3u;
+    hash = (hash ^ *p) * CDL_FNV_PRIME;
   return hash;
 }
 
 static uint64_t checksum(const char *state_text, const cdl_run_tensors *t)
 {
   const size_t bytes = t->values->count * sizeof(float);
-  uint64_t hash = 0xcbf29ce484222325u;
+  uint64_t hash = CDL_FNV_START;
   hash = mix(hash, state_text, strlen(state_text));
   hash = mix(hash, t->values->values, bytes);
   hash = mix(hash, t->best->values, bytes);

@@ -32,8 +32,8 @@ typedef struct {
 /* Writes `path` whole or not at all, with a checksum over everything. */
 CDL_MUST_USE cdl_status cdl_checkpoint_write(const char *path, const cdl_run_state *state,
                                              const cdl_run_tensors *tensors);
-/* Reads what was written for tensors of these sizes. ABSENT when there is none; DATA when the file is damaged or of
- * another run. */
+/* Reads what was written for tensors of these sizes. ABSENT when there is none; DATA when the file
+ * is damaged or of another run. */
 CDL_MUST_USE cdl_status cdl_checkpoint_load(const char *path, cdl_run_state *state, const cdl_run_tensors *tensors);
 
 #endif

@@ -4,46 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Long enough for the GEMMs to be at their best, short enough for the wide activations to stay near the processor. */
+/* Long enough for the GEMMs to be at their best, short enough for the wide activations to stay near
+ * the processor. */
 enum { TOKEN_BUDGET = 1024, EXAMPLE_LIMIT = 256 };
-
-bool cdl_batch_allocate(cdl_batch *batch, cdl_batch_bound bound)
-{
-  *batch = (cdl_batch){.ids = calloc(bound.tokens + 1, sizeof *batch->ids),
-                       .positions = calloc(bound.tokens + 1, sizeof *batch->positions),
-                       .type_ids = calloc(bound.tokens + 1, sizeof *batch->type_ids),
-                       .offsets = calloc(bound.examples + 1, sizeof *batch->offsets),
-                       .index = calloc(bound.examples + 1, sizeof *batch->index),
-                       .labels = calloc(bound.examples + 1, sizeof *batch->labels),
-                       .targets = calloc(bound.examples + 1, sizeof *batch->targets),
-                       .capacity = bound};
-  return batch->ids != NULL && batch->positions != NULL && batch->type_ids != NULL && batch->offsets != NULL &&
-         batch->index != NULL && batch->labels != NULL && batch->targets != NULL;
-}
-
-void cdl_batch_free(cdl_batch *batch)
-{
-  free(batch->ids);
-  free(batch->positions);
-  free(batch->type_ids);
-  free(batch->offsets);
-  free(batch->index);
-  free(batch->labels);
-  free(batch->targets);
-  *batch = (cdl_batch){0};
-}
-
-cdl_token_batch cdl_batch_view(const cdl_batch *batch)
-{
-  return (cdl_token_batch){.ids = batch->ids,
-                           .positions = batch->positions,
-                           .types = batch->type_ids,
-                           .offsets = batch->offsets,
-                           .examples = (const int32_t *)batch->index,
-                           .sequences = (int32_t)batch->examples,
-                           .tokens = (int32_t)batch->tokens,
-                           .longest = (int32_t)batch->longest};
-}
 
 cdl_status cdl_evaluation_create(cdl_evaluation *e, const cdl_dataset *dataset, const uint32_t *rows, size_t count,
                                  int labels, int32_t first_position)

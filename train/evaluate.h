@@ -25,8 +25,9 @@ void cdl_evaluation_release(cdl_evaluation *evaluation);
 /* The plan's largest batch, for cdl_encoder_plan. */
 cdl_batch_limits cdl_evaluation_limits(const cdl_evaluation *evaluation);
 
-/* Runs all batches with the adapter merged; the example of data set index i gets logits[i · labels …], `logits` of the
- * whole data set's length. `stop`, when not NULL and set, ends it early with CANCELLED. */
+/* Runs all batches with the adapter merged; the example of data set index i gets logits[i · labels
+ * …], `logits` of the whole data set's length. `stop`, when not NULL and set, ends it early with
+ * CANCELLED. */
 CDL_MUST_USE cdl_status cdl_evaluation_run(cdl_evaluation *evaluation, cdl_encoder *encoder, cdl_queue *queue,
                                            float *logits, const volatile int *stop);
 
@@ -35,8 +36,8 @@ int32_t cdl_argmax(const float *logits, int labels);
 /* softmax of `logits` in double. */
 void cdl_probabilities(const float *logits, int labels, double *probabilities);
 
-/* What logits [data set's count, labels] of `rows` score. `confusion` [labels, labels] is filled in for classes; NULL
- * where not wanted. `loss` is the mean of the plain losses. */
+/* What logits [data set's count, labels] of `rows` score. `confusion` [labels, labels] is filled in
+ * for classes; NULL where not wanted. `loss` is the mean of the plain losses. */
 typedef struct {
   cdl_scores scores;
   double loss;
@@ -44,11 +45,5 @@ typedef struct {
 } cdl_result;
 CDL_MUST_USE cdl_status cdl_score(const cdl_dataset *dataset, const uint32_t *rows, size_t count, const float *logits,
                                   int labels, uint64_t *confusion, cdl_result *result);
-
-/* Host arrays of a batch as large as `bound`; false when memory is out. */
-bool cdl_batch_allocate(cdl_batch *batch, cdl_batch_bound bound);
-void cdl_batch_free(cdl_batch *batch);
-/* The encoder's view of a filled batch. */
-cdl_token_batch cdl_batch_view(const cdl_batch *batch);
 
 #endif

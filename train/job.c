@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "condlora/log.h"
 #include "model/adapter_io.h"
+#include "train/process.h"
 
 static bool was_given(const bool *given, const char *field)
 {
@@ -16,7 +16,7 @@ static bool was_given(const bool *given, const char *field)
   return given != NULL && given[cdl_setting_find(field) - list];
 }
 
-/* ---- Settings from an adapter ------------------------------------------------------------------------------------------ */
+/* ---- Settings from an adapter ---- */
 
 static cdl_status adopt_text(char **setting, const bool *given, const char *field, const char *value, const char *folder)
 {
@@ -93,7 +93,8 @@ static cdl_status adopt_targets(cdl_settings *s, const bool *given, const cdl_ad
   return status;
 }
 
-/* Modules that the adapter holds whole stay trained. PEFT always lists classifier and score, whichever there is. */
+/* Modules that the adapter holds whole stay trained. PEFT always lists classifier and score,
+ * whichever there is. */
 static cdl_status adopt_modules(cdl_settings *s, const bool *given, const cdl_adapter_config *config)
 {
   if (was_given(given, "modules_to_save") || config->modules_to_save.count == 0)
@@ -125,7 +126,7 @@ static cdl_status adopt_adapter(cdl_settings *s, const bool *given, const cdl_ad
   return adopt_targets(s, given, config);
 }
 
-/* ---- Data ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Data ---- */
 
 static cdl_status copy_label_names(cdl_job *job, const cdl_dataset *dataset)
 {
@@ -212,18 +213,23 @@ static cdl_status read_data(cdl_job *job, const cdl_settings *s, const cdl_names
   return job->dev_rows != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: the dev split");
 }
 
-/* ---- Model --------------------------------------------------------------------------------------------------------------- */
+/* ---- Model ---- */
 
-static cdl_status find_length(cdl_job *job, const cdl_model_config *config, int64_t wanted)
+cdl_status cdl_example_length(const cdl_model_config *config, int64_t wanted, size_t *length)
 {
   enum { DEFAULT_LENGTH = 512 };
   const int64_t usable = cdl_model_config_max_tokens(config);
   if (wanted > usable)
     return cdl_fail(CDL_USAGE, "--max-length %" PRId64 " is above what the model can take, %" PRId64 " tokens", wanted,
                     usable);
-  job->max_length = (size_t)(wanted > 0 ? wanted : usable < DEFAULT_LENGTH ? usable : DEFAULT_LENGTH);
-  job->first_position = config->family == CDL_FAMILY_ROBERTA ? (int32_t)config->pad_id + 1 : 0;
+  *length = (size_t)(wanted > 0 ? wanted : usable < DEFAULT_LENGTH ? usable : DEFAULT_LENGTH);
   return CDL_OK;
+}
+
+static cdl_status find_length(cdl_job *job, const cdl_model_config *config, int64_t wanted)
+{
+  job->first_position = config->family == CDL_FAMILY_ROBERTA ? (int32_t)config->pad_id + 1 : 0;
+  return cdl_example_length(config, wanted, &job->max_length);
 }
 
 static cdl_status outside(const cdl_dataset *dataset, size_t example, const char *what, int id, int64_t limit)
@@ -252,8 +258,7 @@ static cdl_status check_ids(const cdl_job *job, const cdl_dataset *dataset)
 
 cdl_status cdl_job_tokenize(const cdl_job *job, cdl_dataset *dataset)
 {
-  const long processors = sysconf(_SC_NPROCESSORS_ONLN);
-  CDL_TRY(cdl_dataset_tokenize(dataset, job->tokenizer, job->max_length, processors > 0 ? (unsigned)processors : 1));
+  CDL_TRY(cdl_dataset_tokenize(dataset, job->tokenizer, job->max_length, cdl_process_processors()));
   return check_ids(job, dataset);
 }
 
@@ -412,7 +417,7 @@ cdl_status cdl_job_open(cdl_job *job, cdl_settings *settings, const bool *given)
   return status;
 }
 
-/* ---- For eval and predict -------------------------------------------------------------------------------------------------- */
+/* ---- For eval and predict ---- */
 
 static cdl_status adopt_labels(cdl_job *job, const cdl_names *names, bool regression, int64_t outputs)
 {
@@ -548,4 +553,10 @@ void cdl_job_close(cdl_job *job)
   free(job->label_names);
   cdl_adapter_config_free(&job->adapter_config);
   *job = (cdl_job){0};
+}
+
+bool cdl_job_has_metric(const cdl_job *job, cdl_metric metric)
+{
+  const bool of_regression = metric == CDL_METRIC_PEARSON || metric == CDL_METRIC_SPEARMAN;
+  return of_regression == job->regression && (metric != CDL_METRIC_F1 || job->labels == 2);
 }

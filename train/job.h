@@ -30,9 +30,9 @@ typedef struct {
   bool types_zero;
 } cdl_job;
 
-/* For training: `given` marks the settings that were set by hand (by place in cdl_setting_list; NULL: none), which
- * --init-adapter must not contradict. Settings that the adapter decides are changed in place. On failure nothing stays
- * open. */
+/* For training: `given` marks the settings that were set by hand (by place in cdl_setting_list;
+ * NULL: none), which --init-adapter must not contradict. Settings that the adapter decides are
+ * changed in place. On failure nothing stays open. */
 CDL_MUST_USE cdl_status cdl_job_open(cdl_job *job, cdl_settings *settings, const bool *given);
 
 typedef struct {
@@ -48,7 +48,15 @@ CDL_MUST_USE cdl_status cdl_job_open_inference(cdl_job *job, const cdl_inference
 
 void cdl_job_close(cdl_job *job);
 
-/* Tokenizes a data set as this job's model wants it. DATA, naming the line, for an id or type outside its tables. */
+/* Whether a metric means anything for this job: correlations for a regression, the rest for
+ * classes, F1 for two. */
+bool cdl_job_has_metric(const cdl_job *job, cdl_metric metric);
+
+/* The longest example in tokens: as `wanted`, or with 0 what the model takes, 512 at most. USAGE
+ * above what it takes. */
+CDL_MUST_USE cdl_status cdl_example_length(const cdl_model_config *config, int64_t wanted, size_t *length);
+/* Tokenizes a data set as this job's model wants it. DATA, naming the line, for an id or type
+ * outside its tables. */
 CDL_MUST_USE cdl_status cdl_job_tokenize(const cdl_job *job, cdl_dataset *dataset);
 /* 0, 1, …, count - 1, to be freed by the caller; NULL when memory is out. */
 uint32_t *cdl_all_rows(size_t count);

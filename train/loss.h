@@ -1,4 +1,5 @@
-/* The loss of a step, and the few numbers that travel with it: step record, gradient norm, clip factor. */
+/* The loss of a step, and the few numbers that travel with it: step record, gradient norm, clip
+ * factor. */
 #ifndef CONDLORA_TRAIN_LOSS_H
 #define CONDLORA_TRAIN_LOSS_H
 
@@ -22,8 +23,8 @@ CDL_MUST_USE cdl_status cdl_loss_create(cdl_loss *loss, const cdl_job *job, cons
                                         size_t examples);
 void cdl_loss_release(cdl_loss *loss);
 
-/* Sets the loss to 0 and uploads `record` with the divisor of these rows' losses: their count, or the sum of their
- * classes' weights. */
+/* Sets the loss to 0 and uploads `record` with the divisor of these rows' losses: their count, or
+ * the sum of their classes' weights. */
 void cdl_loss_begin_step(cdl_loss *loss, cdl_queue *queue, const cdl_dataset *dataset, const uint32_t *rows,
                          size_t count, cdl_step_record *record);
 /* Adds a batch's share of the loss, and writes the gradient of its logits. */

@@ -25,7 +25,8 @@ CDL_MUST_USE cdl_status cdl_optimizer_create(cdl_optimizer *optimizer, cdl_queue
                                              cdl_optimizer_settings settings);
 void cdl_optimizer_release(cdl_optimizer *optimizer);
 
-/* One update from the adapter's gradients, times `factor` [1]; rate and corrections come from `step`. */
+/* One update from the adapter's gradients, times `factor` [1]; rate and corrections come from
+ * `step`. */
 void cdl_optimizer_step(cdl_optimizer *optimizer, cdl_queue *queue, cdl_tensor factor, cdl_tensor step);
 /* Rate and corrections of the optimizer's 1-based step t. */
 void cdl_optimizer_record(const cdl_optimizer *optimizer, double learning_rate, int64_t t, cdl_step_record *record);

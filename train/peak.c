@@ -1,13 +1,6 @@
 #include "train/peak.h"
 
-#include <time.h>
-
-static double seconds_now(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
+#include "train/process.h"
 
 static cdl_status time_products(cdl_queue *queue, cdl_buffer *buffer, int64_t n, double *best)
 {
@@ -18,10 +11,10 @@ static cdl_status time_products(cdl_queue *queue, cdl_buffer *buffer, int64_t n,
   cdl_fill(queue, CDL_ARGS(fill, .out = b, .value = 0.25));
   CDL_TRY(cdl_sync(queue));
   for (int i = 0; i < RUNS; i++) {
-    const double start = seconds_now();
+    const double start = cdl_process_seconds();
     cdl_gemm(queue, CDL_ARGS(gemm, .out = c, .a = a, .b = b, .transpose_b = true, .alpha = 1));
     CDL_TRY(cdl_sync(queue));
-    const double rate = 2.0 * (double)n * (double)n * (double)n / (seconds_now() - start);
+    const double rate = 2.0 * (double)n * (double)n * (double)n / (cdl_process_seconds() - start);
     *best = rate > *best ? rate : *best;
   }
   return CDL_OK;

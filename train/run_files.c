@@ -126,8 +126,7 @@ json_t *cdl_result_json(const cdl_job *job, const cdl_result *result)
   json_object_set_new(object, "examples", json_integer((json_int_t)result->examples));
   json_object_set_new(object, "loss", number(result->loss));
   for (int m = 0; m < CDL_METRIC_COUNT; m++) {
-    const bool of_regression = m == CDL_METRIC_PEARSON || m == CDL_METRIC_SPEARMAN;
-    if (of_regression == job->regression && !(m == CDL_METRIC_F1 && job->labels != 2))
+    if (cdl_job_has_metric(job, (cdl_metric)m))
       json_object_set_new(object, cdl_metric_name((cdl_metric)m), number(result->scores.value[m]));
   }
   return object;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "model/json.h"
+#include "model/nearest.h"
 #include "train/number.h"
 
 static const cdl_setting list[] = {
@@ -47,43 +48,7 @@ const cdl_setting *cdl_setting_find(const char *name)
   return NULL;
 }
 
-enum { NEAREST_BYTES = 64 };
-
-/* Levenshtein's distance; names are short, longer ones are cut. */
-static size_t distance(const char *a, const char *b)
-{
-  size_t row[NEAREST_BYTES + 1], previous;
-  const size_t n = strnlen(b, NEAREST_BYTES);
-  for (size_t j = 0; j <= n; j++)
-    row[j] = j;
-  for (size_t i = 0; a[i] != '\0' && i < NEAREST_BYTES; i++) {
-    previous = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < n; j++) {
-      const size_t replaced = previous + (a[i] != b[j]);
-      const size_t shifted = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
-      previous = row[j + 1];
-      row[j + 1] = replaced < shifted ? replaced : shifted;
-    }
-  }
-  return row[n];
-}
-
-const char *cdl_nearest(const char *name, const char *const *names, size_t count)
-{
-  const char *best = names[0];
-  size_t least = SIZE_MAX;
-  for (size_t i = 0; i < count; i++) {
-    const size_t d = distance(name, names[i]);
-    if (d < least) {
-      least = d;
-      best = names[i];
-    }
-  }
-  return best;
-}
-
-const char *cdl_setting_nearest(const char *name)
+static const char *nearest_setting(const char *name)
 {
   const char *names[LIST_COUNT];
   size_t count = 0;
@@ -143,7 +108,7 @@ void cdl_settings_release(cdl_settings *settings)
     }
 }
 
-/* ---- From text --------------------------------------------------------------------------------------------------------- */
+/* ---- From text ---- */
 
 /* "--batch-size" for messages. */
 typedef struct {
@@ -217,7 +182,7 @@ cdl_status cdl_settings_set(cdl_settings *settings, const cdl_setting *setting, 
   return cdl_fail(CDL_ARGUMENT, "a group is no setting");
 }
 
-/* ---- From JSON --------------------------------------------------------------------------------------------------------- */
+/* ---- From JSON ---- */
 
 /* ["a", "b"] is "a,b". */
 static cdl_status join_strings(const cdl_setting *setting, const char *path, const json_t *array, char **joined)
@@ -281,7 +246,7 @@ cdl_status cdl_settings_read(cdl_settings *settings, const char *path, const boo
       continue;
     if (setting == NULL)
       status = cdl_fail(CDL_USAGE, "%s: there is no setting '%s'; the nearest is %s", path, key,
-                        cdl_setting_nearest(key));
+                        nearest_setting(key));
     else if (given == NULL || !given[setting - list])
       status = set_from_json(settings, setting, path, value);
     if (status != CDL_OK)
@@ -291,7 +256,7 @@ cdl_status cdl_settings_read(cdl_settings *settings, const char *path, const boo
   return status;
 }
 
-/* ---- To JSON ----------------------------------------------------------------------------------------------------------- */
+/* ---- To JSON ---- */
 
 static json_t *value_json(const cdl_settings *settings, const cdl_setting *setting)
 {
@@ -324,7 +289,7 @@ json_t *cdl_settings_json(const cdl_settings *settings, bool results_only)
   return object;
 }
 
-/* ---- What goes together ------------------------------------------------------------------------------------------------ */
+/* ---- What goes together ---- */
 
 static cdl_status check_data(const cdl_settings *s)
 {
@@ -389,7 +354,7 @@ cdl_status cdl_settings_check(const cdl_settings *s)
   return CDL_OK;
 }
 
-/* ---- Lists --------------------------------------------------------------------------------------------------------------- */
+/* ---- Lists ---- */
 
 cdl_status cdl_list_split(const char *option, const char *text, cdl_list *result)
 {

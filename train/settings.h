@@ -40,22 +40,21 @@ typedef struct {
 const cdl_setting *cdl_setting_list(size_t *count);
 /* By field or option name ('-' and '_' are the same); NULL when there is none. */
 const cdl_setting *cdl_setting_find(const char *name);
-/* The name among `names` [count] that fewest slips of the finger lead to. */
-const char *cdl_nearest(const char *name, const char *const *names, size_t count);
-/* The same among the settings; static. */
-const char *cdl_setting_nearest(const char *name);
 
 CDL_MUST_USE cdl_status cdl_settings_init(cdl_settings *settings);
 void cdl_settings_release(cdl_settings *settings);
 
-/* Sets one from text. `value` NULL for a flag without one. USAGE, naming option and what was expected. */
+/* Sets one from text. `value` NULL for a flag without one. USAGE, naming option and what was
+ * expected. */
 CDL_MUST_USE cdl_status cdl_settings_set(cdl_settings *settings, const cdl_setting *setting, const char *value);
-/* Sets those that a JSON object names, but not the ones marked in `given` (by position in the list): options on the
- * command line win. A key "paper" or "comment" is ignored. `path` is for messages. DATA for a file that is no object,
- * USAGE for an unknown key or a value of another kind. */
+/* Sets those that a JSON object names, but not the ones marked in `given` (by position in the
+ * list): options on the command line win. A key "paper" or "comment" is ignored. `path` is for
+ * messages. DATA for a file that is no object, USAGE for an unknown key or a value of another
+ * kind. */
 CDL_MUST_USE cdl_status cdl_settings_read(cdl_settings *settings, const char *path, const bool *given);
 
-/* Every setting as a JSON object; with `results_only` those that change the result. NULL when memory is out. */
+/* Every setting as a JSON object; with `results_only` those that change the result. NULL when
+ * memory is out. */
 json_t *cdl_settings_json(const cdl_settings *settings, bool results_only);
 
 /* Combinations that cannot be: USAGE. */

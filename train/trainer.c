@@ -4,8 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 
 #include "condlora/log.h"
 #include "condlora/schedule.h"
@@ -15,6 +13,7 @@
 #include "train/loss.h"
 #include "train/optimizer.h"
 #include "train/peak.h"
+#include "train/process.h"
 #include "train/run_files.h"
 
 enum { CHECKPOINT_SECONDS = 30, RATE_WINDOW = 16 };
@@ -52,19 +51,12 @@ typedef struct {
   int64_t trained_examples, first_step;
 } trainer;
 
-static double seconds_now(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 static bool stop_requested(const trainer *t)
 {
   return t->events->stop != NULL && *t->events->stop != 0;
 }
 
-/* ---- Preparing --------------------------------------------------------------------------------------------------------- */
+/* ---- Preparing ---- */
 
 static cdl_status plan_schedule(trainer *t)
 {
@@ -210,7 +202,7 @@ static void release(trainer *t)
   free(t->order);
 }
 
-/* ---- Checkpoints --------------------------------------------------------------------------------------------------------- */
+/* ---- Checkpoints ---- */
 
 static cdl_status save_checkpoint(trainer *t)
 {
@@ -218,7 +210,7 @@ static cdl_status save_checkpoint(trainer *t)
   CDL_TRY(cdl_snapshot_take(&t->now, t->job->adapter, t->job->queue));
   cdl_download(t->job->queue, t->moments, cdl_optimizer_state(&t->optimizer), 2 * t->now.count * sizeof(float));
   CDL_TRY(cdl_sync(t->job->queue));
-  t->last_checkpoint = seconds_now();
+  t->last_checkpoint = cdl_process_seconds();
   const cdl_run_tensors tensors = {.values = &t->now, .best = &t->best, .moments = t->moments};
   return cdl_checkpoint_write(t->files.checkpoint, &t->state, &tensors);
 }
@@ -262,7 +254,7 @@ static cdl_status load_checkpoint(trainer *t)
   return cdl_queue_status(t->job->queue);
 }
 
-/* ---- Evaluating ---------------------------------------------------------------------------------------------------------- */
+/* ---- Evaluating ---- */
 
 static double epoch_of(const trainer *t, int64_t step)
 {
@@ -313,7 +305,7 @@ static cdl_status evaluate(trainer *t)
   return CDL_OK;
 }
 
-/* ---- A step -------------------------------------------------------------------------------------------------------------- */
+/* ---- A step ---- */
 
 static void order_epoch(trainer *t, int64_t epoch)
 {
@@ -380,7 +372,7 @@ static cdl_status run_step(trainer *t, const uint32_t *rows, size_t count, cdl_s
 
 static void measure_pace(trainer *t, size_t examples, cdl_step_report *report)
 {
-  const double now = seconds_now(), spent = now - t->clock;
+  const double now = cdl_process_seconds(), spent = now - t->clock;
   const int64_t done = t->state.step - t->first_step; /* in this process, this one included */
   const size_t slot = (size_t)(t->state.step % RATE_WINDOW);
   t->window[slot] = spent;
@@ -407,7 +399,7 @@ static cdl_status next_step(trainer *t)
   const size_t first = (size_t)(t->state.step % t->steps_per_epoch) * window;
   const size_t count = examples - first < window ? examples - first : window;
   cdl_step_report report = {.steps = (int64_t)t->schedule.total};
-  t->clock = seconds_now();
+  t->clock = cdl_process_seconds();
   CDL_TRY(run_step(t, t->order + first, count, &report));
   t->state.step++;
   report.step = t->state.step;
@@ -429,7 +421,7 @@ static bool evaluation_due(const trainer *t)
 static bool checkpoint_due(const trainer *t, bool evaluated)
 {
   const int64_t every = t->settings->checkpoint_every;
-  return every > 0 ? t->state.step % every == 0 : evaluated || seconds_now() - t->last_checkpoint > CHECKPOINT_SECONDS;
+  return every > 0 ? t->state.step % every == 0 : evaluated || cdl_process_seconds() - t->last_checkpoint > CHECKPOINT_SECONDS;
 }
 
 static cdl_status stop(trainer *t)
@@ -439,11 +431,12 @@ static cdl_status stop(trainer *t)
                   (long long)t->state.step, (long long)t->schedule.total, t->files.folder);
 }
 
-/* An evaluation belongs before the step that follows it, so that one that was cut short is made up after a resume. */
+/* An evaluation belongs before the step that follows it, so that one that was cut short is made up
+ * after a resume. */
 static cdl_status train_steps(trainer *t)
 {
   const int64_t patience = t->settings->early_stopping;
-  t->last_checkpoint = seconds_now();
+  t->last_checkpoint = cdl_process_seconds();
   for (;;) {
     const bool evaluates = evaluation_due(t);
     if (evaluates) {
@@ -462,7 +455,7 @@ static cdl_status train_steps(trainer *t)
   }
 }
 
-/* ---- The end of a run ------------------------------------------------------------------------------------------------------ */
+/* ---- The end of a run ---- */
 
 /* Measures one split with the kept adapter. */
 static cdl_status measure_split(trainer *t, const cdl_dataset *dataset, const uint32_t *rows, size_t count,
@@ -503,13 +496,6 @@ static cdl_status measure_split(trainer *t, const cdl_dataset *dataset, const ui
   return status;
 }
 
-static size_t peak_bytes(void)
-{
-  struct rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
-  return (size_t)usage.ru_maxrss * 1024;
-}
-
 static cdl_status measure(trainer *t, const cdl_train_plan *plan, cdl_train_summary *s, json_t *metrics)
 {
   cdl_job *job = t->job;
@@ -540,7 +526,7 @@ static cdl_status measure(trainer *t, const cdl_train_plan *plan, cdl_train_summ
     CDL_TRY(measure_split(t, job->train, job->split.valid, job->split.valid_count, "valid", &s->valid, metrics));
   if (s->has_dev)
     CDL_TRY(measure_split(t, job->dev, job->dev_rows, cdl_dataset_count(job->dev), "dev", &s->dev, metrics));
-  s->peak_bytes = peak_bytes();
+  s->peak_bytes = cdl_process_peak_bytes();
   json_object_set_new(metrics, "timing",
                       json_pack("{sf sI}", "examples_per_s", s->examples_per_s, "peak_bytes", (json_int_t)s->peak_bytes));
   return CDL_OK;

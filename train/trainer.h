@@ -52,8 +52,9 @@ typedef struct {
   char adapter_path[4096];
 } cdl_train_summary;
 
-/* Trains as `settings` say on what `job` opened for them. Errors: NUMERIC when a loss is not finite (nothing is saved
- * after the last checkpoint); CANCELLED after `stop`, saved; those of files and devices. */
+/* Trains as `settings` say on what `job` opened for them. Errors: NUMERIC when a loss is not finite
+ * (nothing is saved after the last checkpoint); CANCELLED after `stop`, saved; those of files and
+ * devices. */
 CDL_MUST_USE cdl_status cdl_train(cdl_job *job, const cdl_settings *settings, const cdl_train_events *events,
                                   cdl_train_summary *summary);
 

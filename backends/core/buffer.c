@@ -1,7 +1,7 @@
-#include "backends/core/core.h"
-
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "backends/core/core.h"
 
 void core_count_bytes(cdl_backend *backend, size_t bytes)
 {

@@ -26,9 +26,10 @@ cdl_status core_refuse(const core_call *call, const char *format, ...)
   return cdl_fail(CDL_ARGUMENT, "%s: %s", call->spec->name, text);
 }
 
-/* ---- One tensor --------------------------------------------------------------------------------------------------- */
+/* ---- One tensor ---- */
 
-/* Its bytes in the buffer, [*first, *end); no overflow whatever the numbers are. NULL, or what is wrong. */
+/* Its bytes in the buffer, [*first, *end); no overflow whatever the numbers are. NULL, or what is
+ * wrong. */
 static const char *measure(const cdl_tensor *t, size_t *first, size_t *end)
 {
   int64_t elements = 1, last = t->offset;
@@ -130,7 +131,7 @@ static cdl_status check_operand(core_call *call, int at)
   return CDL_OK;
 }
 
-/* ---- Shapes ------------------------------------------------------------------------------------------------------- */
+/* ---- Shapes ---- */
 
 void core_bind(core_call *call, char letter, int64_t value, const char *source)
 {
@@ -215,7 +216,7 @@ static cdl_status match_shape(core_call *call, int at)
   return CDL_OK;
 }
 
-/* ---- Aliases ------------------------------------------------------------------------------------------------------ */
+/* ---- Aliases ---- */
 
 static cdl_status check_alias(const core_call *call, int a, int b)
 {
@@ -247,7 +248,7 @@ static cdl_status check_aliases(const core_call *call)
   return CDL_OK;
 }
 
-/* ---- One call ----------------------------------------------------------------------------------------------------- */
+/* ---- One call ---- */
 
 void core_add_operand(core_call *call, const core_operand *operand, const cdl_tensor *tensor)
 {
@@ -256,7 +257,8 @@ void core_add_operand(core_call *call, const core_operand *operand, const cdl_te
   call->count++;
 }
 
-/* A struct of a newer version is longer: its tail asks for something unknown here unless it is all zeros. */
+/* A struct of a newer version is longer: its tail asks for something unknown here unless it is all
+ * zeros. */
 static cdl_status check_size(const core_call *call)
 {
   uint32_t size;
@@ -325,7 +327,7 @@ void core_describe(cdl_op op, const void *args, char *text, size_t bytes)
     snprintf(text + used, bytes - used, ")");
 }
 
-/* ---- Parameters --------------------------------------------------------------------------------------------------- */
+/* ---- Parameters ---- */
 
 cdl_status core_want_finite(const core_call *call, const char *name, double value)
 {

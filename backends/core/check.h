@@ -1,10 +1,11 @@
 /* Validation of every op's arguments: done here once, so that no backend has to.
  *
- * Each op has a list of operands with a dtype and a shape; what shapes cannot say (parameters, a packing, a weight) is
- * in one function an op. A shape is a letter a dimension, the last ones of the tensor: "rc" is [rows, columns], the
- * first operand with a letter gives it its value. 's+' is one more than s, '1' a dimension of one, '*' any size. */
-#ifndef BACKENDS_CORE_CHECK_H
-#define BACKENDS_CORE_CHECK_H
+ * Each op has a list of operands with a dtype and a shape; what shapes cannot say (parameters, a
+ * packing, a weight) is in one function an op. A shape is a letter a dimension, the last ones of
+ * the tensor: "rc" is [rows, columns], the first operand with a letter gives it its value. 's+' is
+ * one more than s, '1' a dimension of one, '*' any size. */
+#ifndef CONDLORA_BACKENDS_CORE_CHECK_H
+#define CONDLORA_BACKENDS_CORE_CHECK_H
 
 #include "backends/core/core.h"
 
@@ -69,18 +70,19 @@ const core_op_spec *core_spec(cdl_op op);
 /* Checks a call. *nothing: valid, and there is nothing to do. */
 cdl_status core_check(const cdl_backend *backend, cdl_op op, const void *args, bool *nothing);
 
-/* One tensor by itself: present, its strides, its extent, its backend. `what` and `name` begin the message. */
+/* One tensor by itself: present, its strides, its extent, its backend. `what` and `name` begin the
+ * message. */
 cdl_status core_check_tensor(const cdl_backend *backend, const char *what, const char *name,
                              const cdl_tensor *tensor);
 
 bool core_is_dense(const cdl_tensor *tensor);
 bool core_same_view(const cdl_tensor *a, const cdl_tensor *b);
-/* Whether two views may share a byte. Exact for the ranges of rows or columns of one matrix, batched or not; otherwise
- * perhaps true for views that interleave. */
+/* Whether two views may share a byte. Exact for the ranges of rows or columns of one matrix,
+ * batched or not; otherwise perhaps true for views that interleave. */
 bool core_overlap(const cdl_tensor *a, const cdl_tensor *b);
 
-/* Whether two elements of a view may share memory, as those of an output never do: true unless each stride, in
- * ascending order, passes everything before it. */
+/* Whether two elements of a view may share memory, as those of an output never do: true unless each
+ * stride, in ascending order, passes everything before it. */
 bool core_repeats(const cdl_tensor *tensor);
 
 /* "[2, 7, 3]", without leading ones. */
@@ -95,10 +97,6 @@ void core_add_operand(core_call *call, const core_operand *operand, const cdl_te
 cdl_status core_want_finite(const core_call *call, const char *name, double value);
 cdl_status core_want_not_negative(const core_call *call, const char *name, double value);
 cdl_status core_want_activation(const core_call *call, cdl_activation activation);
-/* Adds the packing's tensors, and the mask's where it draws. */
-cdl_status core_want_packing(core_call *call, const cdl_packing *packing,
-                             const cdl_dropout_mask *mask);
-
 /* A U8 tensor that holds a cdl_step_record: present, long enough, at a multiple of four bytes. */
 cdl_status core_want_step(const core_call *call, const char *name, const cdl_tensor *step);
 /* For `finish`: every operand that is present has the first one's dtype. */

@@ -1,4 +1,4 @@
-/* Checks of GEMM, maps, reductions and normalisations. */
+/* Checks of GEMM, maps, reductions and normalizations. */
 #include "backends/core/check.h"
 
 /* ---- gemm: its shapes depend on its flags ---- */

@@ -37,8 +37,9 @@ cdl_status core_want_step(const core_call *call, const char *name, const cdl_ten
   return CDL_OK;
 }
 
-cdl_status core_want_packing(core_call *call, const cdl_packing *packing,
-                             const cdl_dropout_mask *mask)
+/* Adds the packing's tensors, and the mask's where it draws. */
+static cdl_status want_packing(core_call *call, const cdl_packing *packing,
+                               const cdl_dropout_mask *mask)
 {
   if (packing == NULL)
     return core_refuse(call, "packing is NULL");
@@ -85,7 +86,7 @@ static const core_operand dropout_operands[] = {
 static cdl_status prepare_dropout(core_call *call)
 {
   const cdl_dropout_args *args = call->args;
-  CDL_TRY(core_want_packing(call, args->packing, &args->mask));
+  CDL_TRY(want_packing(call, args->packing, &args->mask));
   if (args->per_sequence)
     core_bind(call, 'r', args->packing->sequences, "packing->sequences");
   else
@@ -122,7 +123,7 @@ static cdl_status prepare_heads(core_call *call, const cdl_packing *packing,
   if (hidden % heads != 0)
     return core_refuse(call, "%d heads cannot share the %lld columns of %s evenly", heads,
                        (long long)hidden, core_shape(out, shape));
-  CDL_TRY(core_want_packing(call, packing, mask));
+  CDL_TRY(want_packing(call, packing, mask));
   core_bind(call, 't', packing->tokens, "packing->tokens");
   core_bind(call, 'k', heads, "heads");
   if (hidden >= 0 && hidden <= INT64_MAX / 3)

@@ -1,7 +1,7 @@
 /* What can be said of views alone: extent, density, whether two of them share memory. */
-#include "backends/core/check.h"
-
 #include <stdio.h>
+
+#include "backends/core/check.h"
 
 bool core_is_dense(const cdl_tensor *tensor)
 {
@@ -26,7 +26,8 @@ bool core_same_view(const cdl_tensor *a, const cdl_tensor *b)
   return true;
 }
 
-/* A view as bytes: `run` of them at Σ i_k · stride_k, i_k < count_k, for k from `first` to `end`, strides descending. */
+/* A view as bytes: `run` of them at Σ i_k · stride_k, i_k < count_k, for k from `first` to `end`,
+ * strides descending. */
 typedef struct {
   int64_t run;
   int first, end;
@@ -81,7 +82,8 @@ static bool ranges_meet(int64_t first_a, int64_t count_a, int64_t first_b, int64
   return first_a < first_b + count_b && first_b < first_a + count_a;
 }
 
-/* How many rows are left over when those of the outermost dimension are grouped into periods; -1: they cannot be. */
+/* How many rows are left over when those of the outermost dimension are grouped into periods; -1:
+ * they cannot be. */
 static int64_t rows_beside_periods(const runs *view, int64_t period)
 {
   const int64_t stride = outer_stride(view);
@@ -93,7 +95,8 @@ static int64_t rows_beside_periods(const runs *view, int64_t period)
   return view->count[view->first] % rows;
 }
 
-/* Takes the dimension of stride `period` off a view and returns its count; 1 where the view fits into one period. */
+/* Takes the dimension of stride `period` off a view and returns its count; 1 where the view fits
+ * into one period. */
 static int64_t take_periods(runs *view, int64_t period)
 {
   const int64_t stride = outer_stride(view);
@@ -118,9 +121,9 @@ static bool meet_in_two(const runs *a, const runs *b, int64_t distance, int64_t 
          meet(&left, b, distance - whole.count[a->first] * a->stride[a->first]);
 }
 
-/* Whether `a`, at byte 0, and `b`, at byte `distance`, share a byte. Both are cut at multiples of the larger outermost
- * stride, the period: period i of one meets period i of the other, or the one after it, at one and the same distance
- * for every i. */
+/* Whether `a`, at byte 0, and `b`, at byte `distance`, share a byte. Both are cut at multiples of
+ * the larger outermost stride, the period: period i of one meets period i of the other, or the one
+ * after it, at one and the same distance for every i. */
 static bool meet(const runs *a, const runs *b, int64_t distance)
 {
   if (!ranges_meet(0, span(a), distance, span(b)))

@@ -1,4 +1,5 @@
-/* Attention from GEMMs over the heads of one sequence at a time: each head is a matrix of a batch, by strides. */
+/* Attention from GEMMs over the heads of one sequence at a time: each head is a matrix of a batch,
+ * by strides. */
 #include "backends/core/core.h"
 
 /* Columns [part · heads · d, …) of a sequence's rows as [heads, length, d]. */
@@ -13,8 +14,8 @@ static cdl_tensor heads_of(cdl_tensor x, int32_t part, int32_t heads, int64_t d,
                       x.dtype};
 }
 
-/* The mask's elements are numbered through all heads: they are one row of a packing whose rows are sequences. Such a
- * dropout reads the sequence's example and no offsets. */
+/* The mask's elements are numbered through all heads: they are one row of a packing whose rows are
+ * sequences. Such a dropout reads the sequence's example and no offsets. */
 static cdl_status drop(cdl_queue *queue, cdl_tensor out, cdl_tensor x, const cdl_dropout_mask *mask,
                        const cdl_packing *packing, int32_t sequence)
 {
@@ -63,7 +64,8 @@ static cdl_status log_sum_exp(cdl_queue *queue, cdl_tensor out, cdl_tensor score
       q, CDL_ARGS(binary, .out = out, .x = out, .y = maximum, .function = CDL_BINARY_ADD));
 }
 
-/* Scratch for `squares` tensors [heads, length, length] of the longest sequence and one [heads, length]. */
+/* Scratch for `squares` tensors [heads, length, length] of the longest sequence and one [heads,
+ * length]. */
 static cdl_status attention_scratch(cdl_queue *queue, const cdl_packing *packing, int32_t heads,
                                     size_t squares, cdl_buffer **scratch)
 {
@@ -119,8 +121,8 @@ cdl_status core_compose_attention(cdl_queue *queue, const cdl_attention_args *ar
   return CDL_OK;
 }
 
-/* P is computed anew, so log_sum is not needed. dV = dropout(P)ᵀ dO, dP = dropout(dO Vᵀ), dS by softmax's gradient,
- * dQ = dS K, dK = dSᵀ Q. */
+/* P is computed anew, so log_sum is not needed. dV = dropout(P)ᵀ dO, dP = dropout(dO Vᵀ), dS by
+ * softmax's gradient, dQ = dS K, dK = dSᵀ Q. */
 static cdl_status attend_grad(cdl_queue *queue, const cdl_attention_grad_args *args,
                               int32_t sequence, cdl_buffer *scratch)
 {

@@ -1,12 +1,12 @@
 /* What the files of core/ share. Nothing here is seen by callers or by plug-ins. */
-#ifndef BACKENDS_CORE_CORE_H
-#define BACKENDS_CORE_CORE_H
-
-#include "condlora/backend.h"
-#include "condlora/plugin.h"
+#ifndef CONDLORA_BACKENDS_CORE_CORE_H
+#define CONDLORA_BACKENDS_CORE_CORE_H
 
 #include <pthread.h>
 #include <stdatomic.h>
+
+#include "condlora/backend.h"
+#include "condlora/plugin.h"
 
 enum { CORE_MESSAGE_BYTES = 1024 };
 
@@ -42,7 +42,8 @@ struct cdl_queue {
   cdl_queue *host;     /* of backend->host */
 };
 
-/* A weight as the core keeps it. Without weight functions in the table, `weight.handle` is `parts`: one plain matrix. */
+/* A weight as the core keeps it. Without weight functions in the table, `weight.handle` is `parts`:
+ * one plain matrix. */
 typedef struct {
   cdl_weight weight;
   cdl_buffer *stacked; /* a copy of the sources, where they do not lie stacked already */
@@ -60,7 +61,8 @@ static inline const core_weight *core_weight_of(const cdl_weight *given)
 
 /* ---- status.c ---- */
 
-/* Empties this thread's message, so that a plug-in which fails without a word is not given an older one. */
+/* Empties this thread's message, so that a plug-in which fails without a word is not given an older
+ * one. */
 void core_clear_message(void);
 /* Sets a message if there is none; returns `status`. */
 cdl_status core_give_reason(cdl_status status);
@@ -69,9 +71,11 @@ cdl_status core_give_reason(cdl_status status);
 
 /* A built-in backend's table or a plug-in's. `file` is a path. */
 cdl_status core_load(const char *file, const cdl_backend_table **table);
-/* Takes over a table that an entry has given: versions, required functions and ops. `whose` begins the messages. */
+/* Takes over a table that an entry has given: versions, required functions and ops. `whose` begins
+ * the messages. */
 cdl_status core_adopt(const cdl_backend_table *given, const char *whose, cdl_backend_table *table);
-/* The plug-in's file for a backend's name; ABSENT naming the folders searched. The caller frees *path. */
+/* The plug-in's file for a backend's name; ABSENT naming the folders searched. The caller frees
+ * *path. */
 cdl_status core_find_plugin(const char *name, char **path);
 /* Calls `each` for every file condlora-NAME.so in the folders that are searched, in their order. */
 void core_each_plugin(void (*each)(void *user, const char *name, const char *path), void *user);
@@ -89,15 +93,15 @@ void core_uncount_bytes(cdl_backend *backend, size_t bytes);
 
 /* Keeps this thread's message and `status` as the queue's error, if it is the first. */
 void core_queue_fail(cdl_queue *queue, cdl_status status);
-/* Notes that `work` was enqueued with this result; syncs where CDL_SYNC asks for it. The caller adds what it knows to
- * the message and hands a failure to core_queue_fail. */
+/* Notes that `work` was enqueued with this result; syncs where CDL_SYNC asks for it. The caller
+ * adds what it knows to the message and hands a failure to core_queue_fail. */
 cdl_status core_enqueued(cdl_queue *queue, int work, cdl_status status);
-/* Device memory for a composed op, until the next one. Offsets into it are multiples of four bytes. */
+/* Device memory for a composed op, until the next one. Offsets into it are multiples of four
+ * bytes. */
 cdl_status core_scratch(cdl_queue *queue, size_t bytes, cdl_buffer **buffer);
 
 /* ---- dispatch.c ---- */
 
-core_tier core_op_tier(cdl_op op);
 /* Calls the table's own op. */
 cdl_status core_run_native(const cdl_backend_table *table, void *queue, cdl_op op,
                            const void *args);

@@ -1,15 +1,15 @@
 /* The way of a call: check, choose a path, count it, run it, keep the first error. */
-#include "backends/core/check.h"
-#include "backends/core/core.h"
-
 #include <stdio.h>
 #include <string.h>
+
+#include "backends/core/check.h"
+#include "backends/core/core.h"
 
 #define REQUIRED CORE_REQUIRED
 #define COMPOSED CORE_COMPOSED
 #define HOST CORE_HOST
 
-core_tier core_op_tier(cdl_op op)
+static core_tier tier_of(cdl_op op)
 {
   static const core_tier tiers[] = {
 #define CDL_OP(name, tier) tier,
@@ -35,7 +35,7 @@ const char *cdl_path_name(cdl_path path)
   return (unsigned)path <= CDL_PATH_NONE ? names[path] : "?";
 }
 
-/* ---- Paths -------------------------------------------------------------------------------------------------------- */
+/* ---- Paths ---- */
 
 static bool has_op(const cdl_backend_table *table, cdl_op op)
 {
@@ -69,7 +69,7 @@ cdl_path cdl_op_path(const cdl_backend *backend, cdl_op op, const void *args)
 {
   if (backend == NULL || args == NULL || (unsigned)op >= CDL_OP_COUNT)
     return CDL_PATH_NONE;
-  const core_tier tier = core_op_tier(op);
+  const core_tier tier = tier_of(op);
   const cdl_backend_table *table = backend->table;
   const bool own =
       has_op(table, op) && (table->supports == NULL || table->supports(backend->device, op, args));
@@ -120,7 +120,7 @@ size_t cdl_path_counts(const cdl_backend *backend, cdl_path_count *counts, size_
   return found;
 }
 
-/* ---- Calls -------------------------------------------------------------------------------------------------------- */
+/* ---- Calls ---- */
 
 static cdl_status run_on_path(cdl_queue *queue, cdl_op op, const void *args, cdl_path path)
 {

@@ -1,10 +1,10 @@
-/* The host path: the op's inputs are brought to the built-in backend, run there, and its outputs taken back. It waits
- * for the device twice. */
-#include "backends/core/check.h"
-#include "backends/core/core.h"
-
+/* The host path: the op's inputs are brought to the built-in backend, run there, and its outputs
+ * taken back. It waits for the device twice. */
 #include <stdlib.h>
 #include <string.h>
+
+#include "backends/core/check.h"
+#include "backends/core/core.h"
 
 static cdl_status host_backend(cdl_backend *backend, cdl_backend **host)
 {
@@ -27,7 +27,8 @@ typedef struct {
   size_t bytes;
 } travelling;
 
-/* Row by row where there are gaps; one transfer otherwise. Operands here have no batch dimensions. */
+/* Row by row where there are gaps; one transfer otherwise. Operands here have no batch
+ * dimensions. */
 static cdl_status move_rows(cdl_queue *queue, const travelling *t, bool to_device)
 {
   const cdl_backend_table *table = queue->backend->table;

@@ -1,6 +1,4 @@
 /* Plug-ins: where they are looked for, and what is asked of one before it is used. */
-#include "backends/core/core.h"
-
 #include <ctype.h>
 #include <dirent.h>
 #include <dlfcn.h>
@@ -9,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "backends/core/core.h"
 
 static const char prefix[] = "condlora-", suffix[] = ".so";
 
@@ -29,7 +29,7 @@ const cdl_host core_host = {
     .release = free,
 };
 
-/* ---- What a table must hold --------------------------------------------------------------------------------------- */
+/* ---- What a table must hold ---- */
 
 static cdl_status check_header(const cdl_table_header *header, const char *whose)
 {
@@ -133,7 +133,7 @@ cdl_status core_adopt(const cdl_backend_table *given, const char *whose, cdl_bac
   return check_ops(table, whose);
 }
 
-/* ---- Loading ------------------------------------------------------------------------------------------------------ */
+/* ---- Loading ---- */
 
 typedef struct plugin {
   struct plugin *next;
@@ -151,7 +151,8 @@ static cdl_status load_new(const char *file, cdl_backend_table *table)
   void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
   if (library == NULL)
     return cdl_fail(CDL_ABSENT, "%s: cannot be loaded: %s", file, dlerror());
-  /* ISO C has no cast from an object's address to a function's; POSIX gives both one representation. */
+  /* ISO C has no cast from an object's address to a function's; POSIX gives both one
+   * representation. */
   void *symbol = dlsym(library, "cdl_plugin");
   if (symbol == NULL)
     return cdl_fail(CDL_UNSUPPORTED,
@@ -201,7 +202,7 @@ cdl_status core_load(const char *file, const cdl_backend_table **table)
   return status;
 }
 
-/* ---- Searching ---------------------------------------------------------------------------------------------------- */
+/* ---- Searching ---- */
 
 /* Calls `visit` for each folder that is searched, in order, until it returns true. */
 typedef bool visit_folder(void *user, const char *folder);
@@ -227,7 +228,8 @@ static bool visit_path_variable(visit_folder *visit, void *user)
   return false;
 }
 
-/* The folder of the library that this code is in, or of the program where it is linked in statically. */
+/* The folder of the library that this code is in, or of the program where it is linked in
+ * statically. */
 static bool own_folder(char folder[PATH_MAX])
 {
   Dl_info info;

@@ -1,9 +1,9 @@
-#include "backends/core/check.h"
-#include "backends/core/core.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "backends/core/check.h"
+#include "backends/core/core.h"
 
 cdl_status cdl_queue_create(cdl_backend *backend, cdl_queue **queue)
 {
@@ -45,7 +45,7 @@ cdl_backend *cdl_queue_backend(const cdl_queue *queue)
   return queue->backend;
 }
 
-/* ---- The first error ---------------------------------------------------------------------------------------------- */
+/* ---- The first error ---- */
 
 void core_queue_fail(cdl_queue *queue, cdl_status status)
 {
@@ -130,7 +130,7 @@ cdl_status cdl_sync(cdl_queue *queue)
   return cdl_queue_status(queue);
 }
 
-/* ---- Moving bytes ------------------------------------------------------------------------------------------------- */
+/* ---- Moving bytes ---- */
 
 static cdl_status check_transfer(const cdl_queue *queue, const char *what, const cdl_tensor *tensor,
                                  const void *host, size_t bytes)
@@ -190,7 +190,7 @@ void cdl_download(cdl_queue *queue, void *host, cdl_tensor x, size_t bytes)
   transferred(queue, CORE_DOWNLOAD, status, bytes);
 }
 
-/* ---- Scratch ------------------------------------------------------------------------------------------------------ */
+/* ---- Scratch ---- */
 
 cdl_status core_scratch(cdl_queue *queue, size_t bytes, cdl_buffer **buffer)
 {

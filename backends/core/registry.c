@@ -1,18 +1,18 @@
 /* Backends by name. */
-#include "backends/core/core.h"
-
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "backends/core/core.h"
+
 const char *cdl_version(void)
 {
   return CDL_VERSION;
 }
 
-/* ---- Built in ----------------------------------------------------------------------------------------------------- */
+/* ---- Built in ---- */
 
 #define BUILTIN(name) cdl_plugin_entry cdl_##name##_plugin;
 #include "builtin.def"
@@ -58,7 +58,7 @@ static cdl_status load_builtin(int index, const cdl_backend_table **table)
   return status;
 }
 
-/* ---- Opening ------------------------------------------------------------------------------------------------------ */
+/* ---- Opening ---- */
 
 static cdl_status open_device(const cdl_backend_table *table, bool is_host, const char *device,
                               const cdl_backend_options *options, cdl_backend **backend)
@@ -203,12 +203,18 @@ const char *cdl_backend_description(const cdl_backend *backend)
   return description != NULL ? description : "";
 }
 
+void cdl_backend_observe(cdl_backend *backend, cdl_observer observer, void *user)
+{
+  backend->observer = observer;
+  backend->observer_user = user;
+}
+
 void cdl_backend_prefer_composed(cdl_backend *backend, bool prefer)
 {
   atomic_store_explicit(&backend->prefer_composed, prefer, memory_order_relaxed);
 }
 
-/* ---- Listing ------------------------------------------------------------------------------------------------------ */
+/* ---- Listing ---- */
 
 enum { LISTED = 64 };
 

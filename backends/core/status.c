@@ -1,7 +1,7 @@
-#include "backends/core/core.h"
-
 #include <stdio.h>
 #include <string.h>
+
+#include "backends/core/core.h"
 
 enum { MESSAGE_BYTES = 1024 };
 

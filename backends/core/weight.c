@@ -1,9 +1,9 @@
-#include "backends/core/check.h"
-#include "backends/core/core.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "backends/core/check.h"
+#include "backends/core/core.h"
 
 /* Sources as one matrix, where they lie one below the other with the same distance between rows. */
 static bool lie_stacked(const cdl_tensor *sources, size_t count, cdl_tensor *stacked)

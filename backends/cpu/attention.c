@@ -7,7 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-enum { SCORES = 16384, LEAST_ROWS = 16, MOST_ROWS = 128, LANES = 16 };
+/* A block of query rows is a small matrix to OpenBLAS, below 10⁶ multiply-adds, where it can be. */
+enum { SMALL_WORK = 1000000, LEAST_ROWS = 16, MOST_ROWS = 128, LANES = 16 };
 
 /* What both directions share. Rows of scores are padded to whole vectors. */
 typedef struct {
@@ -33,13 +34,13 @@ static int64_t padded_length(int64_t length)
   return cpu_divide_up(length, LANES) * LANES;
 }
 
-static int64_t block_rows(int64_t padded)
+static int64_t block_rows(int64_t padded, int64_t width)
 {
-  return cpu_min(MOST_ROWS, cpu_max(LEAST_ROWS, SCORES / padded / LEAST_ROWS * LEAST_ROWS));
+  return cpu_min(MOST_ROWS, cpu_max(LEAST_ROWS, SMALL_WORK / (padded * width) / 8 * 8));
 }
 
-static attention_shape shape_of(void *queue, const cdl_packing *packing, cdl_tensor qkv, int64_t heads, float scale,
-                                const cdl_dropout_mask *mask)
+static attention_shape shape_of(void *queue, const cdl_packing *packing, cdl_tensor qkv,
+                                int64_t heads, float scale, const cdl_dropout_mask *mask)
 {
   attention_shape shape = {.device = cpu_device_of(queue),
                            .offsets = cpu_ints(packing->offsets),
@@ -57,11 +58,12 @@ static attention_shape shape_of(void *queue, const cdl_packing *packing, cdl_ten
 
 static attention_tile tile_of(const attention_shape *shape, int64_t tile)
 {
-  const int64_t sequence = tile / shape->heads, head = tile % shape->heads, hidden = shape->heads * shape->width;
+  const int64_t sequence = tile / shape->heads, head = tile % shape->heads,
+                hidden = shape->heads * shape->width;
   attention_tile t = {.first = shape->offsets[sequence], .head = head, .mask = shape->mask};
   t.length = shape->offsets[sequence + 1] - t.first;
   t.padded = padded_length(t.length);
-  t.block = t.length > 0 ? block_rows(t.padded) : 0;
+  t.block = t.length > 0 ? block_rows(t.padded, shape->width) : 0;
   t.q = shape->qkv.data + t.first * shape->qkv.stride + head * shape->width;
   t.k = t.q + hidden;
   t.v = t.k + hidden;
@@ -70,10 +72,12 @@ static attention_tile tile_of(const attention_shape *shape, int64_t tile)
   return t;
 }
 
+/* A block's scores. Shorter sequences take more rows at once, and at most these many scores. */
 static size_t scores_bytes(const attention_shape *shape)
 {
-  /* Shorter sequences take more rows at once, and never more than this many scores. */
-  return cpu_float_bytes(cpu_max(SCORES, LEAST_ROWS * padded_length(shape->longest)) + MOST_ROWS * LANES);
+  const int64_t padded = padded_length(shape->longest),
+                small = SMALL_WORK / cpu_max(1, shape->width);
+  return cpu_float_bytes(cpu_min(MOST_ROWS * padded, cpu_max(LEAST_ROWS * padded, small)));
 }
 
 static size_t head_bytes(const attention_shape *shape)
@@ -88,8 +92,8 @@ static size_t block_bytes(const attention_shape *shape)
 }
 
 /* `rows` rows of one head, dense, and rows of zeros up to `padded`. */
-static void gather_head(const attention_shape *shape, const float *x, int64_t stride, int64_t rows, int64_t padded,
-                        float *dense)
+static void gather_head(const attention_shape *shape, const float *x, int64_t stride, int64_t rows,
+                        int64_t padded, float *dense)
 {
   const size_t bytes = (size_t)shape->width * sizeof(float);
   for (int64_t i = 0; i < rows; i++)
@@ -98,21 +102,23 @@ static void gather_head(const attention_shape *shape, const float *x, int64_t st
 }
 
 /* [padded, d] as [d, padded]. */
-static void transpose_head(const attention_shape *shape, const attention_tile *t, float *dense, float *columns)
+static void transpose_head(const attention_shape *shape, const attention_tile *t, float *dense,
+                           float *columns)
 {
-  shape->device->kernels->transpose((cpu_rows){columns, t->padded}, (cpu_rows){dense, shape->width}, t->padded,
-                                    shape->width);
+  shape->device->kernels->transpose((cpu_rows){columns, t->padded}, (cpu_rows){dense, shape->width},
+                                    t->padded, shape->width);
 }
 
 /* factor · x columns of a block of `rows` rows: scores, or what d_out gives for them. */
-static void multiply_columns(const attention_shape *shape, const attention_tile *t, int64_t rows, float factor,
-                             const float *x, const float *columns, float *products)
+static void multiply_columns(const attention_shape *shape, const attention_tile *t, int64_t rows,
+                             float factor, const float *x, const float *columns, float *products)
 {
-  cpu_sgemm(&shape->device->libraries, 0, 0, rows, t->padded, shape->width, factor, x, shape->width, columns, t->padded,
-            0.0f, products, t->padded);
+  cpu_sgemm(&shape->device->libraries, 0, 0, rows, t->padded, shape->width, factor, x, shape->width,
+            columns, t->padded, 0.0f, products, t->padded);
 }
 
-static void drop(const attention_shape *shape, const attention_tile *t, int64_t row, float *out, const float *x)
+static void drop(const attention_shape *shape, const attention_tile *t, int64_t row, float *out,
+                 const float *x)
 {
   const uint64_t first = (uint64_t)((t->head * t->length + row) * t->length);
   shape->device->kernels->dropout(&t->mask, out, x, first, t->length);
@@ -164,8 +170,9 @@ static void attention_forward_tile(const void *context, int64_t tile, void *scra
       if (shape->drops)
         drop(shape, &t, row + i, line, line);
     }
-    cpu_sgemm(&shape->device->libraries, 0, 0, rows, shape->width, t.length, 1.0f, scores, t.padded, v,
-              shape->width, 0.0f, job->out.data + (t.first + row) * job->out.stride + t.head * shape->width,
+    cpu_sgemm(&shape->device->libraries, 0, 0, rows, shape->width, t.length, 1.0f, scores, t.padded,
+              v, shape->width, 0.0f,
+              job->out.data + (t.first + row) * job->out.stride + t.head * shape->width,
               job->out.stride);
   }
 }
@@ -177,7 +184,8 @@ cdl_status cpu_attention(void *queue, const cdl_attention_args *a)
   const attention_shape *shape = &job.shape;
   clear_rest(shape, a->packing, a->out);
   const size_t scratch = 2 * head_bytes(shape) + block_bytes(shape) + scores_bytes(shape);
-  return cpu_pool_run(shape->device->pool, a->packing->sequences * shape->heads, scratch, attention_forward_tile, &job);
+  return cpu_pool_run(shape->device->pool, a->packing->sequences * shape->heads, scratch,
+                      attention_forward_tile, &job);
 }
 
 /* ---- attention_grad ---- */
@@ -194,8 +202,8 @@ typedef struct {
 } grad_scratch;
 
 /* From the scores in s->p and d_out Vᵀ in s->d_p: P as dropped in s->p (or s->kept), and d_scores in s->d_p. */
-static void differentiate_rows(const attention_grad_job *job, const attention_tile *t, int64_t row, int64_t rows,
-                               const grad_scratch *s)
+static void differentiate_rows(const attention_grad_job *job, const attention_tile *t, int64_t row,
+                               int64_t rows, const grad_scratch *s)
 {
   const attention_shape *shape = &job->shape;
   const cpu_kernels *kernels = shape->device->kernels;
@@ -203,7 +211,8 @@ static void differentiate_rows(const attention_grad_job *job, const attention_ti
     float *p = s->p + i * t->padded, *d_p = s->d_p + i * t->padded;
     pad_row(t, p);
     if (job->log_sum.data != NULL)
-      kernels->softmax_again(p, 1.0f, job->log_sum.data[t->head * job->log_sum.stride + t->first + row + i],
+      kernels->softmax_again(p, 1.0f,
+                             job->log_sum.data[t->head * job->log_sum.stride + t->first + row + i],
                              t->padded);
     else
       kernels->softmax(p, p, 1.0f, t->padded);
@@ -216,20 +225,23 @@ static void differentiate_rows(const attention_grad_job *job, const attention_ti
 }
 
 /* d_v (+)= Pᵀ d_out, d_k (+)= d_scoresᵀ Q, d_q = d_scores K for query rows [row, row + rows). */
-static void multiply_back(const attention_grad_job *job, const attention_tile *t, int64_t row, int64_t rows,
-                          const grad_scratch *s)
+static void multiply_back(const attention_grad_job *job, const attention_tile *t, int64_t row,
+                          int64_t rows, const grad_scratch *s)
 {
   const attention_shape *shape = &job->shape;
   const cpu_libraries *libraries = &shape->device->libraries;
   const int64_t width = shape->width, hidden = shape->heads * width;
   const cpu_rows d = job->d_qkv;
-  float *d_q = d.data + t->first * d.stride + t->head * width, *d_k = d_q + hidden, *d_v = d_k + hidden;
+  float *d_q = d.data + t->first * d.stride + t->head * width, *d_k = d_q + hidden,
+        *d_v = d_k + hidden;
   const float beta = row > 0 ? 1.0f : 0.0f;
   const float *p = shape->drops ? s->kept : s->p;
-  cpu_sgemm(libraries, 1, 0, t->length, width, rows, 1.0f, p, t->padded, s->d_out, width, beta, d_v, d.stride);
-  cpu_sgemm(libraries, 1, 0, t->length, width, rows, 1.0f, s->d_p, t->padded, s->q, width, beta, d_k, d.stride);
-  cpu_sgemm(libraries, 0, 0, rows, width, t->length, 1.0f, s->d_p, t->padded, s->k, width, 0.0f, d_q + row * d.stride,
+  cpu_sgemm(libraries, 1, 0, t->length, width, rows, 1.0f, p, t->padded, s->d_out, width, beta, d_v,
             d.stride);
+  cpu_sgemm(libraries, 1, 0, t->length, width, rows, 1.0f, s->d_p, t->padded, s->q, width, beta,
+            d_k, d.stride);
+  cpu_sgemm(libraries, 0, 0, rows, width, t->length, 1.0f, s->d_p, t->padded, s->k, width, 0.0f,
+            d_q + row * d.stride, d.stride);
 }
 
 static void attention_grad_tile(const void *context, int64_t tile, void *scratch)
@@ -252,7 +264,8 @@ static void attention_grad_tile(const void *context, int64_t tile, void *scratch
   transpose_head(shape, &t, s.k, s.k_columns);
   for (int64_t row = 0; row < t.length; row += t.block) {
     const int64_t rows = cpu_min(t.block, t.length - row);
-    const float *d_out = job->d_out.data + (t.first + row) * job->d_out.stride + t.head * shape->width;
+    const float *d_out =
+        job->d_out.data + (t.first + row) * job->d_out.stride + t.head * shape->width;
     gather_head(shape, t.q + row * shape->qkv.stride, shape->qkv.stride, rows, rows, s.q);
     gather_head(shape, d_out, job->d_out.stride, rows, rows, s.d_out);
     multiply_columns(shape, &t, rows, shape->scale, s.q, s.k_columns, s.p);
@@ -269,6 +282,8 @@ cdl_status cpu_attention_grad(void *queue, const cdl_attention_grad_args *a)
                                   cpu_rows_at(a->log_sum, 0, 0)};
   const attention_shape *shape = &job.shape;
   clear_rest(shape, a->packing, a->d_qkv);
-  const size_t scratch = 3 * head_bytes(shape) + 2 * block_bytes(shape) + (shape->drops ? 3 : 2) * scores_bytes(shape);
-  return cpu_pool_run(shape->device->pool, a->packing->sequences * shape->heads, scratch, attention_grad_tile, &job);
+  const size_t scratch =
+      3 * head_bytes(shape) + 2 * block_bytes(shape) + (shape->drops ? 3 : 2) * scores_bytes(shape);
+  return cpu_pool_run(shape->device->pool, a->packing->sequences * shape->heads, scratch,
+                      attention_grad_tile, &job);
 }

@@ -26,8 +26,9 @@ static void describe(cpu_device *device)
   if (config[name_and_version] != '\0')
     name_and_version += 1 + (int)strcspn(config + name_and_version + 1, " ");
   const int threads = cpu_pool_threads(device->pool);
-  snprintf(device->description, sizeof device->description, "%.*s %s, vector set %s, %d thread%s", name_and_version,
-           config, device->libraries.openblas_get_corename(), device->kernels->name, threads, threads == 1 ? "" : "s");
+  snprintf(device->description, sizeof device->description, "%.*s %s, vector set %s, %d thread%s",
+           name_and_version, config, device->libraries.openblas_get_corename(),
+           device->kernels->name, threads, threads == 1 ? "" : "s");
 }
 
 static cdl_status cpu_open(const char *device_name, const cdl_open_options *options, void **out)
@@ -70,7 +71,8 @@ static const char *cpu_description(void *opaque)
 static cdl_status cpu_memory_info(void *opaque, cdl_device_memory *memory)
 {
   (void)opaque;
-  const long page = sysconf(_SC_PAGESIZE), total = sysconf(_SC_PHYS_PAGES), available = sysconf(_SC_AVPHYS_PAGES);
+  const long page = sysconf(_SC_PAGESIZE), total = sysconf(_SC_PHYS_PAGES),
+             available = sysconf(_SC_AVPHYS_PAGES);
   *memory = (cdl_device_memory){0};
   if (page > 0 && total > 0 && available > 0)
     *memory = (cdl_device_memory){(size_t)available * (size_t)page, (size_t)total * (size_t)page};
@@ -103,8 +105,8 @@ static cdl_status cpu_allocate(void *device, size_t bytes, void **handle)
     return CDL_OK;
   cdl_device_memory memory;
   CDL_TRY(cpu_memory_info(device, &memory));
-  return cdl_fail(CDL_MEMORY, "cpu: a buffer of %zu bytes is not to be had, %zu bytes are free", bytes,
-                  memory.free_bytes);
+  return cdl_fail(CDL_MEMORY, "cpu: a buffer of %zu bytes is not to be had, %zu bytes are free",
+                  bytes, memory.free_bytes);
 }
 
 static void cpu_free(void *device, void *handle)
@@ -113,7 +115,8 @@ static void cpu_free(void *device, void *handle)
   cpu_memory_free(handle);
 }
 
-static cdl_status cpu_upload(void *queue, cdl_buffer *out, size_t offset, const void *host, size_t bytes)
+static cdl_status cpu_upload(void *queue, cdl_buffer *out, size_t offset, const void *host,
+                             size_t bytes)
 {
   (void)queue;
   if (bytes > 0)
@@ -121,7 +124,8 @@ static cdl_status cpu_upload(void *queue, cdl_buffer *out, size_t offset, const 
   return CDL_OK;
 }
 
-static cdl_status cpu_download(void *queue, void *host, const cdl_buffer *x, size_t offset, size_t bytes)
+static cdl_status cpu_download(void *queue, void *host, const cdl_buffer *x, size_t offset,
+                               size_t bytes)
 {
   (void)queue;
   if (bytes > 0)

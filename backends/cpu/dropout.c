@@ -59,7 +59,8 @@ static void dropout_tile(const void *context, int64_t tile, void *scratch)
     const int64_t within = a->per_sequence ? 0 : row - offsets[sequence];
     mask.example = (uint32_t)examples[sequence];
     job->kernels->dropout(&mask, cpu_floats(a->out) + row * a->out.stride[2],
-                          cpu_floats(a->x) + row * a->x.stride[2], (uint64_t)(within * columns), columns);
+                          cpu_floats(a->x) + row * a->x.stride[2], (uint64_t)(within * columns),
+                          columns);
   }
 }
 

@@ -36,7 +36,8 @@ static void unary_grad_run(const void *context, char *const *pointers, int64_t n
 {
   const map_context *map = context;
   const cdl_unary_grad_args *a = map->args;
-  map->kernels->activation_grad(a->activation, output_at(pointers), floats_at(pointers, 1), floats_at(pointers, 2), n);
+  map->kernels->activation_grad(a->activation, output_at(pointers), floats_at(pointers, 1),
+                                floats_at(pointers, 2), n);
 }
 
 cdl_status cpu_unary_grad(void *queue, const cdl_unary_grad_args *a)
@@ -51,16 +52,19 @@ static void binary_run(const void *context, char *const *pointers, int64_t n)
   const map_context *map = context;
   const cdl_binary_args *a = map->args;
   if (map->repeats)
-    map->kernels->binary_scalar(a->function, output_at(pointers), floats_at(pointers, 1), *floats_at(pointers, 2), n);
+    map->kernels->binary_scalar(a->function, output_at(pointers), floats_at(pointers, 1),
+                                *floats_at(pointers, 2), n);
   else
-    map->kernels->binary(a->function, output_at(pointers), floats_at(pointers, 1), floats_at(pointers, 2), n);
+    map->kernels->binary(a->function, output_at(pointers), floats_at(pointers, 1),
+                         floats_at(pointers, 2), n);
 }
 
 cdl_status cpu_binary(void *queue, const cdl_binary_args *a)
 {
   cpu_device *device = cpu_device_of(queue);
   const cpu_walk walk = cpu_walk_over((cdl_tensor[]){a->out, a->x, a->y}, 3, true);
-  return cpu_walk_run(device, &walk, binary_run, &(map_context){device->kernels, a, walk.inner[2] == 0});
+  return cpu_walk_run(device, &walk, binary_run,
+                      &(map_context){device->kernels, a, walk.inner[2] == 0});
 }
 
 static void axpby_run(const void *context, char *const *pointers, int64_t n)
@@ -102,5 +106,6 @@ cdl_status cpu_any_non_finite(void *queue, const cdl_any_non_finite_args *a)
 {
   cpu_device *device = cpu_device_of(queue);
   const cpu_walk walk = cpu_walk_over(&a->x, 1, false);
-  return cpu_walk_run(device, &walk, finite_run, &(finite_context){device->kernels, a->x.dtype, cpu_ints(a->flag)});
+  return cpu_walk_run(device, &walk, finite_run,
+                      &(finite_context){device->kernels, a->x.dtype, cpu_ints(a->flag)});
 }

@@ -18,9 +18,11 @@ static double expected_time(int64_t m, int64_t n, int64_t k, cpu_grid grid)
   } cases[] = {{2, 0.80}, {4, 0.12}, {8, 0.05}, {16, 0.03}};
   const double packing = 9.0, begin = 6e4, loop = 3e5;
   const int64_t tile_m = cpu_divide_up(cpu_divide_up(m, CPU_GRID_ROWS), grid.rows) * CPU_GRID_ROWS;
-  const int64_t tile_n = cpu_divide_up(cpu_divide_up(n, CPU_GRID_COLUMNS), grid.columns) * CPU_GRID_COLUMNS;
+  const int64_t tile_n =
+      cpu_divide_up(cpu_divide_up(n, CPU_GRID_COLUMNS), grid.columns) * CPU_GRID_COLUMNS;
   const double work = (double)tile_m * (double)tile_n * (double)k;
-  const double tile = work * (1.0 + packing * (1.0 / (double)tile_m + 1.0 / (double)tile_n)) + begin;
+  const double tile =
+      work * (1.0 + packing * (1.0 / (double)tile_m + 1.0 / (double)tile_n)) + begin;
   const int64_t tiles = grid.rows * grid.columns;
   if (tiles == 1)
     return tile;
@@ -32,14 +34,19 @@ static double expected_time(int64_t m, int64_t n, int64_t k, cpu_grid grid)
 
 cpu_grid cpu_gemm_grid(int64_t m, int64_t n, int64_t k)
 {
-  enum { MOST_ROWS = 512, MOST_COLUMNS = 512, CHOICES = 12 }; /* of a tile: its packed panels stay in a 1 MiB L2 */
+  enum {
+    MOST_ROWS = 512,
+    MOST_COLUMNS = 512,
+    CHOICES = 12
+  }; /* of a tile: its packed panels stay in a 1 MiB L2 */
   const cpu_grid least = {cpu_divide_up(m, MOST_ROWS), cpu_divide_up(n, MOST_COLUMNS)};
   cpu_grid best = least;
   if ((double)m * (double)n * (double)k < 4e5)
     return best;
   double best_time = expected_time(m, n, k, best);
   const int64_t rows_end = cpu_min(least.rows + CHOICES, cpu_divide_up(m, 4 * CPU_GRID_ROWS));
-  const int64_t columns_end = cpu_min(least.columns + CHOICES, cpu_divide_up(n, 2 * CPU_GRID_COLUMNS));
+  const int64_t columns_end =
+      cpu_min(least.columns + CHOICES, cpu_divide_up(n, 2 * CPU_GRID_COLUMNS));
   for (int64_t rows = least.rows; rows <= rows_end; rows++)
     for (int64_t columns = least.columns; columns <= columns_end; columns++) {
       const double time = expected_time(m, n, k, (cpu_grid){rows, columns});
@@ -54,7 +61,8 @@ cpu_grid cpu_gemm_grid(int64_t m, int64_t n, int64_t k)
 cdl_status cpu_check_blas_size(const char *op, int64_t size)
 {
   if (size > INT_MAX)
-    return cdl_fail(CDL_UNSUPPORTED, "%s: a size or stride of %lld; this backend's library takes at most %d", op,
+    return cdl_fail(CDL_UNSUPPORTED,
+                    "%s: a size or stride of %lld; this backend's library takes at most %d", op,
                     (long long)size, INT_MAX);
   return CDL_OK;
 }
@@ -85,8 +93,9 @@ static size_t packed_bytes(const operand *o, int64_t span, int64_t k)
 }
 
 /* The part of `o` in matrix (i0, i1) that begins at (row, column), [rows, columns] as stored; its stride. */
-static const void *operand_part(const operand *o, const cpu_kernels *kernels, int64_t offset, int64_t row, int64_t column,
-                                int64_t rows, int64_t columns, char *scratch, int64_t *stride)
+static const void *operand_part(const operand *o, const cpu_kernels *kernels, int64_t offset,
+                                int64_t row, int64_t column, int64_t rows, int64_t columns,
+                                char *scratch, int64_t *stride)
 {
   const size_t element = cdl_dtype_bytes(o->tensor.dtype);
   const char *start = cpu_bytes(o->tensor) + (size_t)(offset + row * o->stride + column) * element;
@@ -112,18 +121,18 @@ typedef struct {
   operand a, b;
   int64_t m, n, k, batches, c_stride;
   cpu_grid grid;
-  int64_t pieces;        /* of k; above 1 the grid is 1 × 1 and results go to `partial` */
+  int64_t pieces; /* of k; above 1 the grid is 1 × 1 and results go to `partial` */
   int64_t batches_a_tile;
-  size_t scratch_a;      /* bytes of the scratch that belong to a */
-  float *partial;        /* [batches, pieces, m, n] */
+  size_t scratch_a; /* bytes of the scratch that belong to a */
+  float *partial;   /* [batches, pieces, m, n] */
 } gemm_job;
 
 typedef struct {
   cpu_range m, n, k;
 } gemm_part;
 
-static void multiply_part(const gemm_job *job, int64_t batch, gemm_part part, float beta, void *c, int64_t c_stride,
-                          char *scratch)
+static void multiply_part(const gemm_job *job, int64_t batch, gemm_part part, float beta, void *c,
+                          int64_t c_stride, char *scratch)
 {
   const cdl_gemm_args *g = job->args;
   const int64_t i0 = batch / g->out.size[1], i1 = batch % g->out.size[1];
@@ -132,24 +141,22 @@ static void multiply_part(const gemm_job *job, int64_t batch, gemm_part part, fl
   const int64_t b_offset = i0 * b->tensor.stride[0] + i1 * b->tensor.stride[1];
   int64_t a_stride, b_stride;
   const cpu_kernels *kernels = job->device->kernels;
-  const void *a_part =
-      a->transpose
-          ? operand_part(a, kernels, a_offset, part.k.first, part.m.first, part.k.count, part.m.count, scratch, &a_stride)
-          : operand_part(a, kernels, a_offset, part.m.first, part.k.first, part.m.count, part.k.count, scratch,
-                         &a_stride);
+  const void *a_part = a->transpose ? operand_part(a, kernels, a_offset, part.k.first, part.m.first,
+                                                   part.k.count, part.m.count, scratch, &a_stride)
+                                    : operand_part(a, kernels, a_offset, part.m.first, part.k.first,
+                                                   part.m.count, part.k.count, scratch, &a_stride);
   scratch += job->scratch_a;
-  const void *b_part =
-      b->transpose
-          ? operand_part(b, kernels, b_offset, part.n.first, part.k.first, part.n.count, part.k.count, scratch, &b_stride)
-          : operand_part(b, kernels, b_offset, part.k.first, part.n.first, part.k.count, part.n.count, scratch,
-                         &b_stride);
+  const void *b_part = b->transpose ? operand_part(b, kernels, b_offset, part.n.first, part.k.first,
+                                                   part.n.count, part.k.count, scratch, &b_stride)
+                                    : operand_part(b, kernels, b_offset, part.k.first, part.n.first,
+                                                   part.k.count, part.n.count, scratch, &b_stride);
   const cpu_libraries *libraries = &job->device->libraries;
   if (g->out.dtype == CDL_F64)
-    cpu_dgemm(libraries, a->transpose, b->transpose, part.m.count, part.n.count, part.k.count, (double)g->alpha, a_part,
-              a_stride, b_part, b_stride, (double)beta, c, c_stride);
+    cpu_dgemm(libraries, a->transpose, b->transpose, part.m.count, part.n.count, part.k.count,
+              (double)g->alpha, a_part, a_stride, b_part, b_stride, (double)beta, c, c_stride);
   else
-    cpu_sgemm(libraries, a->transpose, b->transpose, part.m.count, part.n.count, part.k.count, g->alpha, a_part,
-              a_stride, b_part, b_stride, beta, c, c_stride);
+    cpu_sgemm(libraries, a->transpose, b->transpose, part.m.count, part.n.count, part.k.count,
+              g->alpha, a_part, a_stride, b_part, b_stride, beta, c, c_stride);
 }
 
 static char *output_start(const gemm_job *job, int64_t batch, int64_t row, int64_t column)
@@ -171,15 +178,17 @@ static void gemm_tile(const void *context, int64_t tile, void *scratch)
                           {0, job->k}};
   for (int64_t batch = first; batch < cpu_min(job->batches, first + job->batches_a_tile); batch++)
     if (part.m.count > 0 && part.n.count > 0)
-      multiply_part(job, batch, part, job->args->beta, output_start(job, batch, part.m.first, part.n.first),
-                    job->c_stride, scratch);
+      multiply_part(job, batch, part, job->args->beta,
+                    output_start(job, batch, part.m.first, part.n.first), job->c_stride, scratch);
 }
 
 static void piece_tile(const void *context, int64_t tile, void *scratch)
 {
   const gemm_job *job = context;
-  const gemm_part part = {{0, job->m}, {0, job->n}, cpu_part(job->k, job->pieces, tile % job->pieces, 64)};
-  multiply_part(job, tile / job->pieces, part, 0.0f, job->partial + tile * job->m * job->n, job->n, scratch);
+  const gemm_part part = {
+      {0, job->m}, {0, job->n}, cpu_part(job->k, job->pieces, tile % job->pieces, 64)};
+  multiply_part(job, tile / job->pieces, part, 0.0f, job->partial + tile * job->m * job->n, job->n,
+                scratch);
 }
 
 /* A long sum for few results: pieces of k at once, then added in order. */
@@ -198,8 +207,8 @@ static cdl_status run_pieces(gemm_job *job)
     for (int64_t piece = 1; piece < job->pieces; piece++)
       device->kernels->add_row(CDL_REDUCE_SUM, sum, sum + piece * area, area);
     for (int64_t i = 0; i < job->m; i++)
-      device->kernels->axpby((float *)(void *)output_start(job, batch, i, 0), sum + i * job->n, 1.0f, job->args->beta,
-                             job->n);
+      device->kernels->axpby((float *)(void *)output_start(job, batch, i, 0), sum + i * job->n,
+                             1.0f, job->args->beta, job->n);
   }
   cpu_pool_leave(device->pool);
   return CDL_OK;
@@ -220,7 +229,8 @@ static cdl_status run_tiles(gemm_job *job)
   job->scratch_a = packed_bytes(&job->a, tile_m, job->k);
   const size_t scratch = job->scratch_a + packed_bytes(&job->b, tile_n, job->k);
   const int64_t groups = cpu_divide_up(job->batches, job->batches_a_tile);
-  return cpu_pool_run(job->device->pool, groups * job->grid.rows * job->grid.columns, scratch, gemm_tile, job);
+  return cpu_pool_run(job->device->pool, groups * job->grid.rows * job->grid.columns, scratch,
+                      gemm_tile, job);
 }
 
 /* out = β out: a sum over nothing. */

@@ -28,8 +28,8 @@ static cdl_status check_finite(const char *op, cdl_tensor t)
   for (int64_t i = 0; i < t.size[2]; i++)
     for (int64_t j = 0; j < t.size[3]; j++)
       if (!isfinite(value_at(row_of(t, i), j, is_f64(t))))
-        return cdl_fail(CDL_NUMERIC, "%s: element (%lld, %lld) of the matrix is not finite", op, (long long)i,
-                        (long long)j);
+        return cdl_fail(CDL_NUMERIC, "%s: element (%lld, %lld) of the matrix is not finite", op,
+                        (long long)i, (long long)j);
   return CDL_OK;
 }
 
@@ -74,8 +74,9 @@ static void transpose_out(cdl_tensor t, const void *dense, int64_t stride)
 static cdl_status allocate(const char *op, int64_t elements, size_t element_bytes, void **memory)
 {
   *memory = cpu_memory_allocate((size_t)cpu_max(1, elements) * element_bytes);
-  return *memory != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: no memory for a copy of %lld elements", op,
-                                             (long long)elements);
+  return *memory != NULL ? CDL_OK
+                         : cdl_fail(CDL_MEMORY, "%s: no memory for a copy of %lld elements", op,
+                                    (long long)elements);
 }
 
 static cdl_status begin(const char *op, cdl_tensor a)
@@ -103,20 +104,22 @@ static int call_gesdd(const svd_call *c)
 {
   const char job = c->u != NULL ? 'S' : 'N';
   if (c->f64)
-    return c->libraries->LAPACKE_dgesdd(CPU_COLUMN_MAJOR, job, c->rows, c->columns, c->a, c->rows, c->sigma, c->u,
-                                        c->u_stride, c->vt, c->vt_stride);
-  return c->libraries->LAPACKE_sgesdd(CPU_COLUMN_MAJOR, job, c->rows, c->columns, c->a, c->rows, c->sigma, c->u,
-                                      c->u_stride, c->vt, c->vt_stride);
+    return c->libraries->LAPACKE_dgesdd(CPU_COLUMN_MAJOR, job, c->rows, c->columns, c->a, c->rows,
+                                        c->sigma, c->u, c->u_stride, c->vt, c->vt_stride);
+  return c->libraries->LAPACKE_sgesdd(CPU_COLUMN_MAJOR, job, c->rows, c->columns, c->a, c->rows,
+                                      c->sigma, c->u, c->u_stride, c->vt, c->vt_stride);
 }
 
 static int call_gesvd(const svd_call *c)
 {
   const char job = c->u != NULL ? 'S' : 'N';
   if (c->f64)
-    return c->libraries->LAPACKE_dgesvd(CPU_COLUMN_MAJOR, job, job, c->rows, c->columns, c->a, c->rows, c->sigma, c->u,
-                                        c->u_stride, c->vt, c->vt_stride, c->superb);
-  return c->libraries->LAPACKE_sgesvd(CPU_COLUMN_MAJOR, job, job, c->rows, c->columns, c->a, c->rows, c->sigma, c->u,
-                                      c->u_stride, c->vt, c->vt_stride, c->superb);
+    return c->libraries->LAPACKE_dgesvd(CPU_COLUMN_MAJOR, job, job, c->rows, c->columns, c->a,
+                                        c->rows, c->sigma, c->u, c->u_stride, c->vt, c->vt_stride,
+                                        c->superb);
+  return c->libraries->LAPACKE_sgesvd(CPU_COLUMN_MAJOR, job, job, c->rows, c->columns, c->a,
+                                      c->rows, c->sigma, c->u, c->u_stride, c->vt, c->vt_stride,
+                                      c->superb);
 }
 
 /* aᵀ = V Σ Uᵀ: column-major V is row-major vt, column-major Uᵀ row-major u. */
@@ -150,8 +153,8 @@ cdl_status cpu_svd(void *queue, const cdl_svd_args *g)
   }
   cpu_memory_free(memory);
   if (info > 0)
-    return cdl_fail(CDL_NUMERIC, "svd: no convergence for a matrix of %lld x %lld", (long long)a.size[2],
-                    (long long)a.size[3]);
+    return cdl_fail(CDL_NUMERIC, "svd: no convergence for a matrix of %lld x %lld",
+                    (long long)a.size[2], (long long)a.size[3]);
   return info == 0 ? CDL_OK : refused("svd", info);
 }
 
@@ -159,8 +162,8 @@ cdl_status cpu_svd(void *queue, const cdl_svd_args *g)
 
 static cdl_status singular(const char *op, cdl_tensor a, int pivot)
 {
-  return cdl_fail(CDL_NUMERIC, "%s: the matrix of %lld x %lld is singular (pivot %d is zero)", op, (long long)a.size[2],
-                  (long long)a.size[3], pivot);
+  return cdl_fail(CDL_NUMERIC, "%s: the matrix of %lld x %lld is singular (pivot %d is zero)", op,
+                  (long long)a.size[2], (long long)a.size[3], pivot);
 }
 
 cdl_status cpu_lu_solve(void *queue, const cdl_lu_solve_args *g)
@@ -173,15 +176,17 @@ cdl_status cpu_lu_solve(void *queue, const cdl_lu_solve_args *g)
   CDL_TRY(begin("lu_solve", g->b));
   const size_t element = cdl_dtype_bytes(g->a.dtype);
   void *memory;
-  CDL_TRY(allocate("lu_solve", n * n + n * k + n, element, &memory)); /* the pivots are no wider than an element */
+  CDL_TRY(allocate("lu_solve", n * n + n * k + n, element,
+                   &memory)); /* the pivots are no wider than an element */
   char *right = (char *)memory + (size_t)(n * n) * element;
   int *pivots = (int *)(void *)(right + (size_t)(n * k) * element);
   transpose_in(memory, g->a);
   transpose_in(right, g->b);
-  const int info = is_f64(g->a) ? libraries->LAPACKE_dgesv(CPU_COLUMN_MAJOR, (int)n, (int)k, memory, (int)n, pivots,
-                                                           (double *)(void *)right, (int)n)
-                                : libraries->LAPACKE_sgesv(CPU_COLUMN_MAJOR, (int)n, (int)k, memory, (int)n, pivots,
-                                                           (float *)(void *)right, (int)n);
+  const int info = is_f64(g->a)
+                       ? libraries->LAPACKE_dgesv(CPU_COLUMN_MAJOR, (int)n, (int)k, memory, (int)n,
+                                                  pivots, (double *)(void *)right, (int)n)
+                       : libraries->LAPACKE_sgesv(CPU_COLUMN_MAJOR, (int)n, (int)k, memory, (int)n,
+                                                  pivots, (float *)(void *)right, (int)n);
   if (info == 0)
     transpose_out(g->x, right, n);
   cpu_memory_free(memory);
@@ -250,8 +255,10 @@ cdl_status cpu_qr(void *queue, const cdl_qr_args *g)
                  : libraries->LAPACKE_sgeqrf(CPU_COLUMN_MAJOR, (int)m, (int)n, memory, (int)m, tau);
   if (info == 0) {
     take_r(g->r, memory, m);
-    info = f64 ? libraries->LAPACKE_dorgqr(CPU_COLUMN_MAJOR, (int)m, (int)k, (int)k, memory, (int)m, tau)
-               : libraries->LAPACKE_sorgqr(CPU_COLUMN_MAJOR, (int)m, (int)k, (int)k, memory, (int)m, tau);
+    info = f64 ? libraries->LAPACKE_dorgqr(CPU_COLUMN_MAJOR, (int)m, (int)k, (int)k, memory, (int)m,
+                                           tau)
+               : libraries->LAPACKE_sorgqr(CPU_COLUMN_MAJOR, (int)m, (int)k, (int)k, memory, (int)m,
+                                           tau);
   }
   if (info == 0)
     transpose_out(g->q, memory, m);
@@ -267,8 +274,8 @@ static cdl_status check_lower_triangle(cdl_tensor a)
   for (int64_t i = 0; i < a.size[2]; i++)
     for (int64_t j = 0; j <= i; j++)
       if (!isfinite(value_at(row_of(a, i), j, is_f64(a))))
-        return cdl_fail(CDL_NUMERIC, "eigh: element (%lld, %lld) of the matrix is not finite", (long long)i,
-                        (long long)j);
+        return cdl_fail(CDL_NUMERIC, "eigh: element (%lld, %lld) of the matrix is not finite",
+                        (long long)i, (long long)j);
   return CDL_OK;
 }
 
@@ -286,13 +293,15 @@ cdl_status cpu_eigh(void *queue, const cdl_eigh_args *g)
   const char job = cdl_present(g->vectors) ? 'V' : 'N';
   void *values = cpu_bytes(g->values);
   copy_in(memory, g->a);
-  const int info = is_f64(g->a)
-                       ? libraries->LAPACKE_dsyevd(CPU_COLUMN_MAJOR, job, 'U', (int)n, memory, (int)n, values)
-                       : libraries->LAPACKE_ssyevd(CPU_COLUMN_MAJOR, job, 'U', (int)n, memory, (int)n, values);
+  const int info =
+      is_f64(g->a)
+          ? libraries->LAPACKE_dsyevd(CPU_COLUMN_MAJOR, job, 'U', (int)n, memory, (int)n, values)
+          : libraries->LAPACKE_ssyevd(CPU_COLUMN_MAJOR, job, 'U', (int)n, memory, (int)n, values);
   if (info == 0 && job == 'V')
     transpose_out(g->vectors, memory, n);
   cpu_memory_free(memory);
   if (info > 0)
-    return cdl_fail(CDL_NUMERIC, "eigh: no convergence for a matrix of %lld x %lld", (long long)n, (long long)n);
+    return cdl_fail(CDL_NUMERIC, "eigh: no convergence for a matrix of %lld x %lld", (long long)n,
+                    (long long)n);
   return info == 0 ? CDL_OK : refused("eigh", info);
 }

@@ -10,10 +10,12 @@ static void describe_parts(cpu_weight *weight, const cdl_tensor *sources, size_t
   int64_t first = 0;
   weight->count = 0;
   for (size_t i = 0; i < count; i++) {
-    const cpu_weight_part part = {cpu_floats(sources[i]), sources[i].size[2], first, cpu_row_stride(sources[i])};
+    const cpu_weight_part part = {cpu_floats(sources[i]), sources[i].size[2], first,
+                                  cpu_row_stride(sources[i])};
     cpu_weight_part *last = weight->count > 0 ? &weight->parts[weight->count - 1] : NULL;
     const int64_t columns = weight->columns;
-    if (last != NULL && last->stride == columns && part.stride == columns && part.data == last->data + last->rows * columns)
+    if (last != NULL && last->stride == columns && part.stride == columns &&
+        part.data == last->data + last->rows * columns)
       last->rows += part.rows; /* stacked already */
     else
       weight->parts[weight->count++] = part;
@@ -21,7 +23,8 @@ static void describe_parts(cpu_weight *weight, const cdl_tensor *sources, size_t
   }
 }
 
-cdl_status cpu_weight_create(void *queue, const cdl_tensor *sources, size_t count, void **handle, size_t *bytes)
+cdl_status cpu_weight_create(void *queue, const cdl_tensor *sources, size_t count, void **handle,
+                             size_t *bytes)
 {
   (void)queue;
   cpu_weight *weight = malloc(sizeof *weight + count * sizeof weight->parts[0]);
@@ -53,7 +56,7 @@ typedef struct {
   cpu_device *device;
   const cdl_linear_args *args;
   const cpu_weight *weight;
-  cpu_grid grid;       /* `columns` of each part of the weight */
+  cpu_grid grid; /* `columns` of each part of the weight */
   int64_t x_stride;
 } linear_job;
 
@@ -65,15 +68,18 @@ static void linear_tile(const void *context, int64_t tile, void *scratch)
   const cdl_linear_args *a = job->args;
   const int64_t columns = job->grid.columns;
   const cpu_weight_part *part = &job->weight->parts[tile / (columns * job->grid.rows)];
-  const cpu_range m = cpu_part(a->out.size[2], job->grid.rows, tile / columns % job->grid.rows, CPU_GRID_ROWS);
+  const cpu_range m =
+      cpu_part(a->out.size[2], job->grid.rows, tile / columns % job->grid.rows, CPU_GRID_ROWS);
   const cpu_range n = cpu_part(part->rows, columns, tile % columns, CPU_GRID_COLUMNS);
   if (m.count == 0 || n.count == 0)
     return;
   const int64_t column = part->first + n.first, k = a->x.size[3];
-  const cpu_rows out = cpu_rows_at(a->out, m.first, column), pre = cpu_rows_at(a->pre, m.first, column);
+  const cpu_rows out = cpu_rows_at(a->out, m.first, column),
+                 pre = cpu_rows_at(a->pre, m.first, column);
   const cpu_rows product = pre.data != NULL ? pre : out;
-  cpu_sgemm(&job->device->libraries, 0, 1, m.count, n.count, k, 1.0f, cpu_floats(a->x) + m.first * job->x_stride,
-            job->x_stride, part->data + n.first * part->stride, part->stride, 0.0f, product.data, product.stride);
+  cpu_sgemm(&job->device->libraries, 0, 1, m.count, n.count, k, 1.0f,
+            cpu_floats(a->x) + m.first * job->x_stride, job->x_stride,
+            part->data + n.first * part->stride, part->stride, 0.0f, product.data, product.stride);
   const float *bias = cdl_present(a->bias) ? cpu_floats(a->bias) + column : NULL;
   if (bias != NULL || pre.data != NULL || a->activation != CDL_ACTIVATION_NONE)
     job->device->kernels->bias_activation(a->activation, out, pre, product, bias, m.count, n.count);
@@ -93,9 +99,12 @@ cdl_status cpu_linear(void *queue, const cdl_linear_args *a)
   const int64_t m = a->out.size[2], n = a->out.size[3], k = a->x.size[3];
   if (m == 0 || n == 0)
     return CDL_OK;
-  CDL_TRY(cpu_check_blas_size("linear", cpu_max(cpu_max(m, n), cpu_max(cpu_row_stride(a->out), cpu_row_stride(a->x)))));
-  const linear_job job = {cpu_device_of(queue), a, weight, grid_of_parts(m, n, k, weight->count), cpu_row_stride(a->x)};
-  return cpu_pool_run(job.device->pool, (int64_t)weight->count * job.grid.rows * job.grid.columns, 0, linear_tile, &job);
+  CDL_TRY(cpu_check_blas_size(
+      "linear", cpu_max(cpu_max(m, n), cpu_max(cpu_row_stride(a->out), cpu_row_stride(a->x)))));
+  const linear_job job = {cpu_device_of(queue), a, weight, grid_of_parts(m, n, k, weight->count),
+                          cpu_row_stride(a->x)};
+  return cpu_pool_run(job.device->pool, (int64_t)weight->count * job.grid.rows * job.grid.columns,
+                      0, linear_tile, &job);
 }
 
 /* ---- linear_grad ---- */
@@ -113,23 +122,27 @@ static void linear_grad_tile(const void *context, int64_t tile, void *scratch)
   (void)scratch;
   const linear_grad_job *job = context;
   const cdl_linear_grad_args *a = job->args;
-  const cpu_range m = cpu_part(a->d_x.size[2], job->grid.rows, tile / job->grid.columns, CPU_GRID_ROWS);
-  const cpu_range n = cpu_part(a->d_x.size[3], job->grid.columns, tile % job->grid.columns, CPU_GRID_COLUMNS);
+  const cpu_range m =
+      cpu_part(a->d_x.size[2], job->grid.rows, tile / job->grid.columns, CPU_GRID_ROWS);
+  const cpu_range n =
+      cpu_part(a->d_x.size[3], job->grid.columns, tile % job->grid.columns, CPU_GRID_COLUMNS);
   if (m.count == 0 || n.count == 0)
     return;
   const cpu_rows d_x = cpu_rows_at(a->d_x, m.first, n.first);
   for (size_t i = 0; i < job->weight->count; i++) {
     const cpu_weight_part *part = &job->weight->parts[i];
     const cpu_rows d_out = cpu_rows_at(a->d_out, m.first, part->first);
-    cpu_sgemm(&job->device->libraries, 0, 0, m.count, n.count, part->rows, 1.0f, d_out.data, d_out.stride,
-              part->data + n.first, part->stride, a->accumulate || i > 0 ? 1.0f : 0.0f, d_x.data, d_x.stride);
+    cpu_sgemm(&job->device->libraries, 0, 0, m.count, n.count, part->rows, 1.0f, d_out.data,
+              d_out.stride, part->data + n.first, part->stride,
+              a->accumulate || i > 0 ? 1.0f : 0.0f, d_x.data, d_x.stride);
   }
   if (a->activation == CDL_ACTIVATION_NONE)
     return;
   const cpu_rows pre = cpu_rows_at(a->pre, m.first, n.first);
   for (int64_t i = 0; i < m.count; i++) {
     float *row = d_x.data + i * d_x.stride;
-    job->device->kernels->activation_grad(a->activation, row, row, pre.data + i * pre.stride, n.count);
+    job->device->kernels->activation_grad(a->activation, row, row, pre.data + i * pre.stride,
+                                          n.count);
   }
 }
 
@@ -139,7 +152,10 @@ cdl_status cpu_linear_grad(void *queue, const cdl_linear_grad_args *a)
   const int64_t m = a->d_x.size[2], n = a->d_x.size[3], k = a->d_out.size[3];
   if (m == 0 || n == 0)
     return CDL_OK;
-  CDL_TRY(cpu_check_blas_size("linear_grad", cpu_max(cpu_max(m, k), cpu_max(cpu_row_stride(a->d_x), cpu_row_stride(a->d_out)))));
+  CDL_TRY(cpu_check_blas_size(
+      "linear_grad",
+      cpu_max(cpu_max(m, k), cpu_max(cpu_row_stride(a->d_x), cpu_row_stride(a->d_out)))));
   const linear_grad_job job = {cpu_device_of(queue), a, weight, cpu_gemm_grid(m, n, k)};
-  return cpu_pool_run(job.device->pool, job.grid.rows * job.grid.columns, 0, linear_grad_tile, &job);
+  return cpu_pool_run(job.device->pool, job.grid.rows * job.grid.columns, 0, linear_grad_tile,
+                      &job);
 }

@@ -24,7 +24,8 @@ static double log_sum_exp(const float *x, int64_t n)
 
 /* One row's loss; its gradient, times `scale`, in d_logits unless that is NULL. With targets t_c = (1 − ε) [c = y] w_y +
  * ε/C w_c: loss = Σ_c t_c (−log p_c), gradient = p_c Σ t − t_c. */
-static double cross_entropy_row(const cdl_cross_entropy_args *a, int64_t row, double scale, float *d_logits)
+static double cross_entropy_row(const cdl_cross_entropy_args *a, int64_t row, double scale,
+                                float *d_logits)
 {
   const int64_t classes = a->logits.size[3];
   const float *logits = cpu_floats(a->logits) + row * a->logits.stride[2];
@@ -53,8 +54,9 @@ cdl_status cpu_cross_entropy(void *queue, const cdl_cross_entropy_args *a)
   const double scale = (double)cpu_step(a->step)->loss_scale;
   double loss = 0.0;
   for (int64_t row = 0; row < a->logits.size[2]; row++)
-    loss += cross_entropy_row(a, row, scale,
-                              cdl_present(a->d_logits) ? cpu_floats(a->d_logits) + row * a->d_logits.stride[2] : NULL);
+    loss += cross_entropy_row(
+        a, row, scale,
+        cdl_present(a->d_logits) ? cpu_floats(a->d_logits) + row * a->d_logits.stride[2] : NULL);
   if (cdl_present(a->loss))
     *cpu_floats(a->loss) += (float)(scale * loss);
   return CDL_OK;

@@ -35,10 +35,10 @@ static void low_rank_tile(const void *context, int64_t tile, void *scratch)
   const cpu_range rows = cpu_part(g->out.size[2], job->parts, tile, CPU_GRID_ROWS);
   const cpu_rows out = cpu_rows_at(g->out, rows.first, 0), x = cpu_rows_at(g->x, rows.first, 0);
   const cpu_rows hidden = cpu_rows_at(g->hidden, rows.first, 0);
-  cpu_sgemm(libraries, 0, 0, rows.count, rank, in, 1.0f, x.data, x.stride, job->a_columns, rank, 0.0f, hidden.data,
-            hidden.stride);
-  cpu_sgemm(libraries, 0, 0, rows.count, out_columns, rank, g->scale, hidden.data, hidden.stride, job->b_columns,
-            out_columns, 1.0f, out.data, out.stride);
+  cpu_sgemm(libraries, 0, 0, rows.count, rank, in, 1.0f, x.data, x.stride, job->a_columns, rank,
+            0.0f, hidden.data, hidden.stride);
+  cpu_sgemm(libraries, 0, 0, rows.count, out_columns, rank, g->scale, hidden.data, hidden.stride,
+            job->b_columns, out_columns, 1.0f, out.data, out.stride);
 }
 
 cdl_status cpu_low_rank(void *queue, const cdl_low_rank_args *g)
@@ -48,7 +48,8 @@ cdl_status cpu_low_rank(void *queue, const cdl_low_rank_args *g)
   if (rows == 0 || rank == 0)
     return CDL_OK;
   CDL_TRY(check_sizes("low_rank", g->out, g->x, g->hidden));
-  low_rank_job job = {.device = device, .args = g, .parts = row_parts(rows, cpu_max(in, out), rank)};
+  low_rank_job job = {
+      .device = device, .args = g, .parts = row_parts(rows, cpu_max(in, out), rank)};
   void *shared;
   const size_t a_bytes = cpu_float_bytes(in * rank);
   CDL_TRY(cpu_pool_enter(device->pool, 0, a_bytes + cpu_float_bytes(rank * out), &shared));
@@ -78,23 +79,26 @@ static void low_rank_grad_tile(const void *context, int64_t tile, void *scratch)
   const cpu_libraries *libraries = &job->device->libraries;
   const int64_t rank = g->a.size[2], in = g->x.size[3], out = g->d_out.size[3];
   const cpu_range rows = cpu_part(g->d_out.size[2], job->parts, tile, CPU_GRID_ROWS);
-  const cpu_rows d_out = cpu_rows_at(g->d_out, rows.first, 0), hidden = cpu_rows_at(g->hidden, rows.first, 0);
+  const cpu_rows d_out = cpu_rows_at(g->d_out, rows.first, 0),
+                 hidden = cpu_rows_at(g->hidden, rows.first, 0);
   const cpu_rows a = cpu_rows_at(g->a, 0, 0), b = cpu_rows_at(g->b, 0, 0);
   float *du = scratch;
   float *d_a = job->partial + tile * (rank * in + out * rank), *d_b = d_a + rank * in;
   if (cdl_present(g->d_a) || cdl_present(g->d_x))
-    cpu_sgemm(libraries, 0, 0, rows.count, rank, out, g->scale, d_out.data, d_out.stride, b.data, b.stride, 0.0f, du,
-              rank);
+    cpu_sgemm(libraries, 0, 0, rows.count, rank, out, g->scale, d_out.data, d_out.stride, b.data,
+              b.stride, 0.0f, du, rank);
   if (cdl_present(g->d_b))
-    cpu_sgemm(libraries, 1, 0, out, rank, rows.count, g->scale, d_out.data, d_out.stride, hidden.data, hidden.stride,
-              0.0f, d_b, rank);
+    cpu_sgemm(libraries, 1, 0, out, rank, rows.count, g->scale, d_out.data, d_out.stride,
+              hidden.data, hidden.stride, 0.0f, d_b, rank);
   if (cdl_present(g->d_x)) {
     const cpu_rows d_x = cpu_rows_at(g->d_x, rows.first, 0);
-    cpu_sgemm(libraries, 0, 0, rows.count, in, rank, 1.0f, du, rank, a.data, a.stride, 1.0f, d_x.data, d_x.stride);
+    cpu_sgemm(libraries, 0, 0, rows.count, in, rank, 1.0f, du, rank, a.data, a.stride, 1.0f,
+              d_x.data, d_x.stride);
   }
   if (cdl_present(g->d_a)) {
     const cpu_rows x = cpu_rows_at(g->x, rows.first, 0);
-    cpu_sgemm(libraries, 1, 0, rank, in, rows.count, 1.0f, du, rank, x.data, x.stride, 0.0f, d_a, in);
+    cpu_sgemm(libraries, 1, 0, rank, in, rows.count, 1.0f, du, rank, x.data, x.stride, 0.0f, d_a,
+              in);
   }
 }
 
@@ -112,24 +116,27 @@ static void add_parts_tile(const void *context, int64_t tile, void *scratch)
   if (!cdl_present(d))
     return;
   const int64_t first = is_a ? tile : (tile - rank) * ROWS_OF_B;
-  const int64_t end = is_a ? first + 1 : cpu_min(out, first + ROWS_OF_B), columns = is_a ? in : rank;
+  const int64_t end = is_a ? first + 1 : cpu_min(out, first + ROWS_OF_B),
+                columns = is_a ? in : rank;
   const float *sums = job->partial + (is_a ? 0 : rank * in);
   for (int64_t part = 0; part < job->parts; part++)
     for (int64_t i = first; i < end; i++)
-      job->device->kernels->add_row(CDL_REDUCE_SUM, cpu_rows_at(d, i, 0).data, sums + part * block + i * columns,
-                                    columns);
+      job->device->kernels->add_row(CDL_REDUCE_SUM, cpu_rows_at(d, i, 0).data,
+                                    sums + part * block + i * columns, columns);
 }
 
 cdl_status cpu_low_rank_grad(void *queue, const cdl_low_rank_grad_args *g)
 {
   cpu_device *device = cpu_device_of(queue);
-  const int64_t rank = g->a.size[2], in = g->x.size[3], out = g->d_out.size[3], rows = g->d_out.size[2];
+  const int64_t rank = g->a.size[2], in = g->x.size[3], out = g->d_out.size[3],
+                rows = g->d_out.size[2];
   if (rows == 0 || rank == 0)
     return CDL_OK;
   CDL_TRY(check_sizes("low_rank_grad", g->d_out, g->x, g->hidden));
   enum { MOST_PARTS = 16 }; /* so that the sums of a high rank stay few */
   const int64_t wanted = row_parts(rows, cpu_max(in, out), rank);
-  low_rank_grad_job job = {.device = device, .args = g, .parts = rank > 16 ? cpu_min(MOST_PARTS, wanted) : wanted};
+  low_rank_grad_job job = {
+      .device = device, .args = g, .parts = rank > 16 ? cpu_min(MOST_PARTS, wanted) : wanted};
   void *shared;
   const int64_t rows_a_part = cpu_divide_up(rows, job.parts) + CPU_GRID_ROWS;
   CDL_TRY(cpu_pool_enter(device->pool, cpu_float_bytes(rows_a_part * rank),

@@ -21,7 +21,8 @@ static void *map(size_t bytes, size_t *mapped)
 {
   const size_t align = bytes >= 2 * (size_t)HUGE_PAGE ? HUGE_PAGE : 4096;
   const size_t whole = (bytes + 4095) / 4096 * 4096;
-  char *start = mmap(NULL, whole + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char *start =
+      mmap(NULL, whole + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (start == MAP_FAILED)
     return NULL;
   const size_t before = (align - (uintptr_t)start % align) % align;
@@ -32,7 +33,8 @@ static void *map(size_t bytes, size_t *mapped)
   start += before;
 #ifdef MADV_HUGEPAGE
   if (align == HUGE_PAGE)
-    madvise(start, whole / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* a hint: small pages serve too */
+    madvise(start, whole / HUGE_PAGE * HUGE_PAGE,
+            MADV_HUGEPAGE); /* a hint: small pages serve too */
 #endif
   *mapped = whole;
   return start;

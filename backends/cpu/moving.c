@@ -124,7 +124,8 @@ cdl_status cpu_cast(void *queue, const cdl_cast_args *a)
 {
   cpu_device *device = cpu_device_of(queue);
   const cpu_walk walk = cpu_walk_over((cdl_tensor[]){a->out, a->x}, 2, false);
-  return cpu_walk_run(device, &walk, cast_run, &(cast_context){device->kernels, a->out.dtype, a->x.dtype});
+  return cpu_walk_run(device, &walk, cast_run,
+                      &(cast_context){device->kernels, a->out.dtype, a->x.dtype});
 }
 
 /* ---- permute ---- */
@@ -142,9 +143,9 @@ static void permute_block(const permute_job *job, char *out, const char *x, int6
   const int64_t bytes = (int64_t)cdl_dtype_bytes(job->out.dtype);
   const int64_t out_row = job->out.stride[2] * bytes, x_row = job->x.stride[2] * bytes;
   const int64_t x_column = job->x.stride[3] * bytes, columns = job->out.size[3];
-#define MOVE(type)                                                                                    \
-  for (int64_t i = 0; i < rows; i++)                                                                  \
-    for (int64_t j = j0; j < j1; j++)                                                                 \
+#define MOVE(type)                    \
+  for (int64_t i = 0; i < rows; i++)  \
+    for (int64_t j = j0; j < j1; j++) \
       memcpy(out + i * out_row + j * bytes, x + i * x_row + j * x_column, sizeof(type));
   for (int64_t j0 = 0; j0 < columns; j0 += PERMUTE_SIDE) {
     const int64_t j1 = cpu_min(columns, j0 + PERMUTE_SIDE);
@@ -169,15 +170,19 @@ static void permute_tile(const void *context, int64_t tile, void *scratch)
   const int64_t matrix = tile / job->blocks, first = tile % job->blocks * PERMUTE_SIDE;
   const int64_t i0 = matrix / job->out.size[1], i1 = matrix % job->out.size[1];
   const cdl_tensor *out = &job->out, *x = &job->x;
-  permute_block(job, cpu_bytes(*out) + (i0 * out->stride[0] + i1 * out->stride[1] + first * out->stride[2]) * bytes,
-                cpu_bytes(*x) + (i0 * x->stride[0] + i1 * x->stride[1] + first * x->stride[2]) * bytes,
+  permute_block(job,
+                cpu_bytes(*out) +
+                    (i0 * out->stride[0] + i1 * out->stride[1] + first * out->stride[2]) * bytes,
+                cpu_bytes(*x) +
+                    (i0 * x->stride[0] + i1 * x->stride[1] + first * x->stride[2]) * bytes,
                 cpu_min(PERMUTE_SIDE, out->size[2] - first));
 }
 
 cdl_status cpu_permute(void *queue, const cdl_permute_args *a)
 {
   cpu_device *device = cpu_device_of(queue);
-  permute_job job = {.out = a->out, .x = a->x, .blocks = cpu_divide_up(a->out.size[2], PERMUTE_SIDE)};
+  permute_job job = {
+      .out = a->out, .x = a->x, .blocks = cpu_divide_up(a->out.size[2], PERMUTE_SIDE)};
   for (int d = 0; d < 4; d++) {
     job.x.size[d] = a->x.size[a->order[d]];
     job.x.stride[d] = a->x.stride[a->order[d]];
@@ -186,7 +191,8 @@ cdl_status cpu_permute(void *queue, const cdl_permute_args *a)
     return CDL_OK;
   if (job.x.stride[3] == 1 || job.x.size[3] == 1)
     return cpu_copy(queue, CDL_ARGS(copy, .out = job.out, .x = job.x));
-  return cpu_pool_run(device->pool, job.out.size[0] * job.out.size[1] * job.blocks, 0, permute_tile, &job);
+  return cpu_pool_run(device->pool, job.out.size[0] * job.out.size[1] * job.blocks, 0, permute_tile,
+                      &job);
 }
 
 /* ---- gather, scatter ---- */
@@ -221,7 +227,8 @@ cdl_status cpu_gather_rows(void *queue, const cdl_gather_rows_args *a)
   cpu_device *device = cpu_device_of(queue);
   if (cdl_elements(a->out) == 0)
     return CDL_OK;
-  const gather_job job = {device->kernels, a, cpu_min(a->out.size[2], cpu_parts(cdl_elements(a->out), 32768))};
+  const gather_job job = {device->kernels, a,
+                          cpu_min(a->out.size[2], cpu_parts(cdl_elements(a->out), 32768))};
   return cpu_pool_run(device->pool, job.tiles, 0, gather_tile, &job);
 }
 
@@ -237,12 +244,14 @@ static void scatter_tile(const void *context, int64_t tile, void *scratch)
   const scatter_job *job = context;
   const cdl_scatter_add_rows_args *a = job->args;
   const int64_t columns = a->x.size[3];
-  const int32_t *order = cpu_ints(a->order), *segment = cpu_ints(a->segment), *target = cpu_ints(a->target);
+  const int32_t *order = cpu_ints(a->order), *segment = cpu_ints(a->segment),
+                *target = cpu_ints(a->target);
   const cpu_range segments = cpu_part(a->target.size[3], job->tiles, tile, 1);
   for (int64_t s = segments.first; s < segments.first + segments.count; s++) {
     float *to = cpu_floats(a->table) + target[s] * a->table.stride[2];
     for (int32_t k = segment[s]; k < segment[s + 1]; k++)
-      job->kernels->add_row(CDL_REDUCE_SUM, to, cpu_floats(a->x) + order[k] * a->x.stride[2], columns);
+      job->kernels->add_row(CDL_REDUCE_SUM, to, cpu_floats(a->x) + order[k] * a->x.stride[2],
+                            columns);
   }
 }
 
@@ -252,6 +261,7 @@ cdl_status cpu_scatter_add_rows(void *queue, const cdl_scatter_add_rows_args *a)
   const int64_t segments = cdl_elements(a->target);
   if (segments == 0 || cdl_elements(a->x) == 0)
     return CDL_OK;
-  const scatter_job job = {device->kernels, a, cpu_min(segments, cpu_parts(cdl_elements(a->x), 16384))};
+  const scatter_job job = {device->kernels, a,
+                           cpu_min(segments, cpu_parts(cdl_elements(a->x), 16384))};
   return cpu_pool_run(device->pool, job.tiles, 0, scatter_tile, &job);
 }

@@ -59,7 +59,8 @@ static void softmax_grad_tile(const void *context, int64_t tile, void *scratch)
   for (int64_t row = rows.first; row < rows.first + rows.count; row++)
     job->kernels->softmax_grad(cpu_floats(a->d_x) + cpu_row_start(&a->d_x, row),
                                cpu_floats(a->d_out) + cpu_row_start(&a->d_out, row),
-                               cpu_floats(a->out) + cpu_row_start(&a->out, row), a->scale, a->out.size[3]);
+                               cpu_floats(a->out) + cpu_row_start(&a->out, row), a->scale,
+                               a->out.size[3]);
 }
 
 cdl_status cpu_softmax_grad(void *queue, const cdl_softmax_grad_args *a)
@@ -109,8 +110,9 @@ cdl_status cpu_add_layer_norm(void *queue, const cdl_add_layer_norm_args *a)
 
 cdl_status cpu_layer_norm(void *queue, const cdl_layer_norm_args *a)
 {
-  return cpu_add_layer_norm(queue, CDL_ARGS(add_layer_norm, .out = a->out, .x = a->x, .gain = a->gain, .bias = a->bias,
-                                            .mean = a->mean, .rstd = a->rstd, .epsilon = a->epsilon));
+  return cpu_add_layer_norm(queue, CDL_ARGS(add_layer_norm, .out = a->out, .x = a->x,
+                                            .gain = a->gain, .bias = a->bias, .mean = a->mean,
+                                            .rstd = a->rstd, .epsilon = a->epsilon));
 }
 
 /* Each tile sums its rows' gradients of gain and bias; the sums are added in order. */

@@ -15,8 +15,9 @@ static const char lapacke_package[] = "liblapacke";
 static const char *core_type(void)
 {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd"))
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512cd"))
     return "SkylakeX";
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
     return "Haswell";
@@ -48,19 +49,20 @@ static void *open_openblas(void)
 static cdl_status absent(const char *package)
 {
   const char *reason = dlerror();
-  return cdl_fail(CDL_ABSENT, "cpu: %s (Debian's package %s has it)", reason != NULL ? reason : "a library is missing",
-                  package);
+  return cdl_fail(CDL_ABSENT, "cpu: %s (Debian's package %s has it)",
+                  reason != NULL ? reason : "a library is missing", package);
 }
 
 static cdl_status find_functions(cpu_libraries *libraries)
 {
   const char *file, *package;
-#define FUNCTION(library, result, name, parameters)                                                  \
-  file = library##_file;                                                                             \
-  package = library##_package;                                                                       \
-  *(void **)(void *)&libraries->name = dlsym(libraries->library, #name);                             \
-  if (libraries->name == NULL)                                                                       \
-    return cdl_fail(CDL_ABSENT, "cpu: %s has no %s (Debian's package %s does)", file, #name, package);
+#define FUNCTION(library, result, name, parameters)                                          \
+  file = library##_file;                                                                     \
+  package = library##_package;                                                               \
+  *(void **)(void *)&libraries->name = dlsym(libraries->library, #name);                     \
+  if (libraries->name == NULL)                                                               \
+    return cdl_fail(CDL_ABSENT, "cpu: %s has no %s (Debian's package %s does)", file, #name, \
+                    package);
 #include "backends/cpu/api.def"
 #undef FUNCTION
   return CDL_OK;
@@ -74,7 +76,8 @@ cdl_status cpu_libraries_open(cpu_libraries *libraries)
   if (libraries->openblas == NULL)
     return absent(openblas_package);
   libraries->lapacke = dlopen(lapacke_file, RTLD_NOW | RTLD_LOCAL);
-  cdl_status status = libraries->lapacke != NULL ? find_functions(libraries) : absent(lapacke_package);
+  cdl_status status =
+      libraries->lapacke != NULL ? find_functions(libraries) : absent(lapacke_package);
   if (status != CDL_OK) {
     cpu_libraries_close(libraries);
     return status;

@@ -18,7 +18,8 @@ enum {
 };
 
 typedef struct {
-  _Atomic(void *) memory; /* a thread late for a loop may read it while the next region grows it, and then not use it */
+  _Atomic(void *)
+      memory; /* a thread late for a loop may read it while the next region grows it, and then not use it */
   size_t bytes;
 } scratch_block;
 
@@ -66,8 +67,10 @@ static void take_tiles(cpu_pool *pool, uint64_t open, void *scratch)
                                                memory_order_acquire))
       continue;
     task(context, (int64_t)(tiles - (uint32_t)open), scratch);
-    const uint32_t finished = atomic_fetch_add_explicit(&pool->finished, 1, memory_order_seq_cst) + 1;
-    if (finished == tiles && atomic_load_explicit(&pool->caller_sleeps, memory_order_seq_cst) != 0) {
+    const uint32_t finished =
+        atomic_fetch_add_explicit(&pool->finished, 1, memory_order_seq_cst) + 1;
+    if (finished == tiles &&
+        atomic_load_explicit(&pool->caller_sleeps, memory_order_seq_cst) != 0) {
       pthread_mutex_lock(&pool->sleep_lock);
       pthread_cond_signal(&pool->loop_finished);
       pthread_mutex_unlock(&pool->sleep_lock);
@@ -196,7 +199,8 @@ void cpu_pool_leave(cpu_pool *pool)
   pthread_mutex_unlock(&pool->region);
 }
 
-cdl_status cpu_pool_run(cpu_pool *pool, int64_t tiles, size_t scratch_bytes, cpu_task *task, const void *context)
+cdl_status cpu_pool_run(cpu_pool *pool, int64_t tiles, size_t scratch_bytes, cpu_task *task,
+                        const void *context)
 {
   if (tiles <= 0)
     return CDL_OK;

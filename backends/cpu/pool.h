@@ -27,6 +27,7 @@ typedef void cpu_task(const void *context, int64_t tile, void *scratch);
 void cpu_pool_for(cpu_pool *pool, int64_t tiles, cpu_task *task, const void *context);
 
 /* A region of one parallel loop. */
-cdl_status cpu_pool_run(cpu_pool *pool, int64_t tiles, size_t scratch_bytes, cpu_task *task, const void *context);
+cdl_status cpu_pool_run(cpu_pool *pool, int64_t tiles, size_t scratch_bytes, cpu_task *task,
+                        const void *context);
 
 #endif

@@ -4,9 +4,9 @@
 
 /* A sum is cut into pieces by its length alone, and the pieces are added in order. */
 enum {
-  ROW_PIECE = 16384,   /* elements of a row */
-  COLUMN_PIECE = 512,  /* rows of a column sum */
-  COLUMN_STRIP = 128,  /* columns a tile of a column sum */
+  ROW_PIECE = 16384,  /* elements of a row */
+  COLUMN_PIECE = 512, /* rows of a column sum */
+  COLUMN_STRIP = 128, /* columns a tile of a column sum */
   TILE_ELEMENTS = 16384
 };
 
@@ -22,7 +22,8 @@ static float combine(cdl_reduce_function function, float x, float y)
   return x > y || x != x ? x : y;
 }
 
-static float reduce_run(const cpu_kernels *kernels, cdl_reduce_function function, const float *x, int64_t n)
+static float reduce_run(const cpu_kernels *kernels, cdl_reduce_function function, const float *x,
+                        int64_t n)
 {
   switch (function) {
   case CDL_REDUCE_SUM:
@@ -39,7 +40,7 @@ typedef struct {
   const cpu_kernels *kernels;
   const cdl_reduce_args *args;
   int64_t rows, tiles, pieces, piece_rows, strips;
-  cdl_tensor walked; /* x with the reduced dimension taken out */
+  cdl_tensor walked;    /* x with the reduced dimension taken out */
   int64_t length, step; /* of the reduced dimension, in elements */
   float *partial;
 } reduce_job;
@@ -61,7 +62,8 @@ static void row_tile(const void *context, int64_t tile, void *scratch)
   const cpu_range rows = cpu_part(job->rows, job->tiles, tile, 1);
   for (int64_t row = rows.first; row < rows.first + rows.count; row++)
     put(job, row, 0,
-        reduce_run(job->kernels, job->args->function, cpu_floats(*x) + cpu_row_start(x, row), x->size[3]));
+        reduce_run(job->kernels, job->args->function, cpu_floats(*x) + cpu_row_start(x, row),
+                   x->size[3]));
 }
 
 static void row_piece_tile(const void *context, int64_t tile, void *scratch)
@@ -109,7 +111,8 @@ static void column_tile(const void *context, int64_t tile, void *scratch)
   const int64_t piece_of_row = tile / job->strips;
   const cpu_range piece = cpu_part(job->length, job->pieces, piece_of_row % job->pieces, 1);
   float *partial = job->partial + piece_of_row * columns + strip.first;
-  const float *x = cpu_floats(a->x) + cpu_row_start(&job->walked, piece_of_row / job->pieces) + strip.first;
+  const float *x =
+      cpu_floats(a->x) + cpu_row_start(&job->walked, piece_of_row / job->pieces) + strip.first;
   for (int64_t j = 0; j < strip.count; j++)
     partial[j] = nothing(a->function);
   for (int64_t i = piece.first; i < piece.first + piece.count; i++)
@@ -127,7 +130,8 @@ static cdl_status reduce_columns(cpu_device *device, reduce_job *job)
   job->pieces = cpu_parts(job->length, cpu_max(COLUMN_PIECE, COLUMN_PIECE * 64 / columns));
   job->strips = cpu_parts(columns, COLUMN_STRIP);
   void *shared;
-  CDL_TRY(cpu_pool_enter(device->pool, 0, cpu_float_bytes(job->rows * job->pieces * columns), &shared));
+  CDL_TRY(
+      cpu_pool_enter(device->pool, 0, cpu_float_bytes(job->rows * job->pieces * columns), &shared));
   job->partial = shared;
   cpu_pool_for(device->pool, job->rows * job->pieces * job->strips, column_tile, job);
   for (int64_t row = 0; row < job->rows; row++) {
@@ -189,7 +193,8 @@ cdl_status cpu_clip_norm(void *queue, const cdl_clip_norm_args *a)
   job.rows = job.x.size[0] * job.x.size[1] * job.x.size[2];
   job.pieces = cpu_parts(job.x.size[3], ROW_PIECE);
   void *shared;
-  CDL_TRY(cpu_pool_enter(device->pool, 0, (size_t)(job.rows * job.pieces) * sizeof(double), &shared));
+  CDL_TRY(
+      cpu_pool_enter(device->pool, 0, (size_t)(job.rows * job.pieces) * sizeof(double), &shared));
   job.partial = shared;
   cpu_pool_for(device->pool, job.rows * job.pieces, norm_tile, &job);
   double sum = 0.0;

@@ -23,7 +23,9 @@ static int join_dimensions(const cdl_tensor *tensors, int count, dimension *join
       continue;
     dimension next = {.size = tensors[0].size[d]};
     for (int t = 0; t < count; t++)
-      next.stride[t] = tensors[t].size[d] == 1 ? 0 : tensors[t].stride[d] * (int64_t)cdl_dtype_bytes(tensors[t].dtype);
+      next.stride[t] = tensors[t].size[d] == 1
+                           ? 0
+                           : tensors[t].stride[d] * (int64_t)cdl_dtype_bytes(tensors[t].dtype);
     if (used > 0 && continues(&next, &joined[used - 1], count))
       joined[used - 1].size *= next.size;
     else
@@ -83,9 +85,10 @@ static void walk_tile(const void *context, int64_t tile, void *scratch)
   const walk_job *job = context;
   const cpu_walk *walk = job->walk;
   const cpu_range rows = cpu_part(walk->rows, job->row_tiles, tile / job->column_tiles, 1);
-  const cpu_range columns = cpu_part(walk->columns, job->column_tiles, tile % job->column_tiles, 64);
-  int64_t index[3] = {rows.first / (walk->size[1] * walk->size[2]), rows.first / walk->size[2] % walk->size[1],
-                      rows.first % walk->size[2]};
+  const cpu_range columns =
+      cpu_part(walk->columns, job->column_tiles, tile % job->column_tiles, 64);
+  int64_t index[3] = {rows.first / (walk->size[1] * walk->size[2]),
+                      rows.first / walk->size[2] % walk->size[1], rows.first % walk->size[2]};
   for (int64_t row = 0; row < rows.count; row++) {
     char *pointers[CPU_WALK_TENSORS];
     for (int t = 0; t < walk->tensors; t++)
@@ -116,6 +119,6 @@ cdl_status cpu_walk_run(cpu_device *device, const cpu_walk *walk, cpu_run *run, 
 
 int64_t cpu_row_start(const cdl_tensor *t, int64_t row)
 {
-  return row / (t->size[1] * t->size[2]) * t->stride[0] + row / t->size[2] % t->size[1] * t->stride[1] +
-         row % t->size[2] * t->stride[2];
+  return row / (t->size[1] * t->size[2]) * t->stride[0] +
+         row / t->size[2] % t->size[1] * t->stride[1] + row % t->size[2] * t->stride[2];
 }

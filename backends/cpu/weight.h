@@ -15,7 +15,8 @@ typedef struct {
   cpu_weight_part parts[];
 } cpu_weight;
 
-cdl_status cpu_weight_create(void *queue, const cdl_tensor *sources, size_t count, void **handle, size_t *bytes);
+cdl_status cpu_weight_create(void *queue, const cdl_tensor *sources, size_t count, void **handle,
+                             size_t *bytes);
 cdl_status cpu_weight_update(void *queue, void *handle, const cdl_tensor *sources, size_t count);
 void cpu_weight_destroy(void *device, void *handle);
 

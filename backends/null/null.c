@@ -1,12 +1,13 @@
-/* A backend that does nothing, to start one's own from: it has one device, host memory for buffers, and every required
- * op says that it is not written. Replace the ops one by one; the conformance suite tells which are right. */
-#include "condlora/plugin.h"
-
+/* A backend that does nothing, to start one's own from: it has one device, host memory for buffers,
+ * and every required op says that it is not written. Replace the ops one by one; the conformance
+ * suite tells which are right. */
 #include <string.h>
+
+#include "condlora/plugin.h"
 
 static const cdl_host *host;
 
-/* ---- The device --------------------------------------------------------------------------------------------------- */
+/* ---- The device ---- */
 
 static cdl_status enumerate(int *count)
 {
@@ -14,7 +15,8 @@ static cdl_status enumerate(int *count)
   return CDL_OK;
 }
 
-/* The device and a queue need memory of their own in a real backend; here their addresses only tell them apart. */
+/* The device and a queue need memory of their own in a real backend; here their addresses only tell
+ * them apart. */
 static char the_device, a_queue;
 
 static cdl_status open_device(const char *device_name, const cdl_open_options *options,
@@ -38,7 +40,7 @@ static const char *description(void *device)
   return "a template without ops";
 }
 
-/* ---- Queues: work is done at once, so there is nothing to wait for ------------------------------------------------- */
+/* ---- Queues: work is done at once, so there is nothing to wait for ---- */
 
 static cdl_status queue_create(void *device, void **queue)
 {
@@ -58,7 +60,7 @@ static cdl_status sync_queue(void *queue)
   return CDL_OK;
 }
 
-/* ---- Memory ------------------------------------------------------------------------------------------------------- */
+/* ---- Memory ---- */
 
 static cdl_status allocate(void *device, size_t bytes, void **handle)
 {
@@ -88,7 +90,7 @@ static cdl_status download(void *queue, void *to, const cdl_buffer *x, size_t of
   return CDL_OK;
 }
 
-/* ---- Ops ---------------------------------------------------------------------------------------------------------- */
+/* ---- Ops ---- */
 
 #define NOT_WRITTEN(op)                                           \
   static cdl_status op(void *queue, const cdl_##op##_args *args)  \

@@ -1,7 +1,7 @@
 /* Backends, their queues, buffers and weights, for callers.
  *
- * Threads: a backend may be shared; a queue, and what is enqueued on it, belongs to one thread at a time. After fork, a
- * child may only exec. */
+ * Threads: a backend may be shared; a queue, and what is enqueued on it, belongs to one thread at a
+ * time. After fork, a child may only exec. */
 #ifndef CONDLORA_BACKEND_H
 #define CONDLORA_BACKEND_H
 
@@ -17,27 +17,31 @@ typedef struct cdl_queue cdl_queue;
 
 CDL_API const char *cdl_version(void); /* "0.1.0" */
 
-/* ---- Choosing ---------------------------------------------------------------------------------------------------- */
+/* ---- Choosing ---- */
 
 typedef struct {
   int threads;      /* of the CPU backend; 0: every core this process may use */
   bool no_fallback; /* the host path, on any backend but cpu, is an error */
 } cdl_backend_options;
 
-/* Opens "auto", "cpu", "null", "NAME", "NAME:DEVICE" or a path to a plug-in ("./libmine.so", with a slash). `options`
- * may be NULL. Every backend but the CPU's is a plug-in, looked for under the path named, then in the folders of
- * CDL_BACKEND_PATH, then in the library's own. "auto" takes the best that opens: cuda, opencl, cpu.
+/* Opens "auto", "cpu", "null", "NAME", "NAME:DEVICE" or a path to a plug-in ("./libmine.so", with a
+ * slash). `options` may be NULL. Every backend but the CPU's is a plug-in: the file that a path
+ * names, else condlora-NAME.so in the folders of CDL_BACKEND_PATH (absolute ones; others are
+ * skipped with a notice), in the library's own folder or its build folder, and last where the
+ * library was configured to be installed. "auto" takes the best that opens: cuda, opencl, cpu.
  * Errors: ABSENT, with the reason in a sentence. */
 CDL_API CDL_MUST_USE cdl_status cdl_backend_open(const char *name, const cdl_backend_options *options,
                                                  cdl_backend **backend);
-/* ARGUMENT, counting them, when buffers, weights or queues are still alive; the backend then stays open. */
+/* ARGUMENT, counting them, when buffers, weights or queues are still alive; the backend then stays
+ * open. */
 CDL_API cdl_status cdl_backend_close(cdl_backend *backend);
 
 CDL_API const char *cdl_backend_name(const cdl_backend *backend);        /* "cpu" */
 CDL_API const char *cdl_backend_description(const cdl_backend *backend); /* device, library, kernel set, threads */
 
-/* One line for each backend known on this machine: usable ones with device and description, the others with the reason
- * why not. Strings are borrowed during the call. Opens devices; a plug-in once loaded stays. */
+/* One line for each backend known on this machine: usable ones with device and description, the
+ * others with the reason why not. Strings are borrowed during the call. Opens devices; a plug-in
+ * once loaded stays. */
 typedef struct {
   const char *name, *device, *description;
   const char *reason; /* NULL when usable */
@@ -45,14 +49,14 @@ typedef struct {
 } cdl_backend_listing;
 CDL_API cdl_status cdl_backend_list(void (*each)(void *user, const cdl_backend_listing *listing), void *user);
 
-/* Bytes in use by this backend's buffers and weights, their highest sum so far, and of the device as a whole where it
- * can say (else 0). */
+/* Bytes in use by this backend's buffers and weights, their highest sum so far, and of the device
+ * as a whole where it can say (else 0). */
 typedef struct {
   size_t used_bytes, peak_bytes, free_bytes, total_bytes;
 } cdl_memory_info;
 CDL_API cdl_status cdl_backend_memory(const cdl_backend *backend, cdl_memory_info *info);
 
-/* ---- Buffers: untyped memory of a device -------------------------------------------------------------------------- */
+/* ---- Buffers: untyped memory of a device ---- */
 
 /* Contents are undefined. Errors: MEMORY, naming wanted and free bytes. */
 CDL_API CDL_MUST_USE cdl_status cdl_buffer_create(cdl_backend *backend, size_t bytes, cdl_buffer **buffer);
@@ -60,10 +64,10 @@ CDL_API CDL_MUST_USE cdl_status cdl_buffer_create(cdl_backend *backend, size_t b
 CDL_API void cdl_buffer_destroy(cdl_buffer *buffer);
 CDL_API size_t cdl_buffer_bytes(const cdl_buffer *buffer);
 
-/* ---- Queues ------------------------------------------------------------------------------------------------------- */
+/* ---- Queues ---- */
 
-/* Work runs in order, perhaps later. A queue keeps its first error and skips all work after it; a failed queue stays
- * failed. */
+/* Work runs in order, perhaps later. A queue keeps its first error and skips all work after it; a
+ * failed queue stays failed. */
 CDL_API CDL_MUST_USE cdl_status cdl_queue_create(cdl_backend *backend, cdl_queue **queue);
 CDL_API void cdl_queue_destroy(cdl_queue *queue);
 CDL_API cdl_backend *cdl_queue_backend(const cdl_queue *queue);
@@ -73,16 +77,18 @@ CDL_API CDL_MUST_USE cdl_status cdl_sync(cdl_queue *queue);
 /* The first error so far that is known without waiting. */
 CDL_API cdl_status cdl_queue_status(const cdl_queue *queue);
 
-/* Host memory to and from a tensor, which must be dense. `bytes` must be the tensor's. The host memory of an upload may
- * be reused at once; that of a download holds the data after the next cdl_sync. */
+/* Host memory to and from a tensor, which must be dense. `bytes` must be the tensor's. The host
+ * memory of an upload may be reused at once; that of a download holds the data after the next
+ * cdl_sync. */
 CDL_API void cdl_upload(cdl_queue *queue, cdl_tensor out, const void *host, size_t bytes);
 CDL_API void cdl_download(cdl_queue *queue, void *host, cdl_tensor x, size_t bytes);
 
-/* ---- Weights ------------------------------------------------------------------------------------------------------ */
+/* ---- Weights ---- */
 
-/* One weight from `count` plain matrices [out_i, in], F32, stacked along rows, in the layout and type the backend likes
- * for `linear`. The sources must stay alive and in place as long as the weight: a backend may read them where they
- * are. cdl_weight_update takes the sources' new values over. */
+/* One weight from `count` plain matrices [out_i, in], F32, stacked along rows, in the layout and
+ * type the backend likes for `linear`. The sources must stay alive and in place as long as the
+ * weight: a backend may read them where they are. cdl_weight_update takes the sources' new values
+ * over. */
 CDL_API CDL_MUST_USE cdl_status cdl_weight_create(cdl_queue *queue, const cdl_tensor *sources, size_t count,
                                                   cdl_weight **weight);
 CDL_API void cdl_weight_update(cdl_queue *queue, cdl_weight *weight);
@@ -90,19 +96,20 @@ CDL_API void cdl_weight_destroy(cdl_weight *weight);
 CDL_API int64_t cdl_weight_rows(const cdl_weight *weight);
 CDL_API int64_t cdl_weight_columns(const cdl_weight *weight);
 
-/* ---- Ops: cdl_gemm(queue, CDL_ARGS(gemm, …)) and so on ------------------------------------------------------------- */
+/* ---- Ops: cdl_gemm(queue, CDL_ARGS(gemm, …)) and so on ---- */
 
 #define CDL_OP(name, tier) CDL_API void cdl_##name(cdl_queue *queue, const cdl_##name##_args *args);
 #include "condlora/ops.def"
 #undef CDL_OP
 
-/* ---- Paths --------------------------------------------------------------------------------------------------------- */
+/* ---- Paths ---- */
 
 typedef enum { CDL_PATH_NATIVE, CDL_PATH_COMPOSED, CDL_PATH_HOST, CDL_PATH_NONE } cdl_path;
 
 CDL_API const char *cdl_op_name(cdl_op op);
 CDL_API const char *cdl_path_name(cdl_path path);
-/* The path a call with these arguments takes on this backend; `args` points to the op's argument struct. */
+/* The path a call with these arguments takes on this backend; `args` points to the op's argument
+ * struct. */
 CDL_API cdl_path cdl_op_path(const cdl_backend *backend, cdl_op op, const void *args);
 
 /* How often each path was taken since the backend was opened, in the order of ops.def. */
@@ -115,8 +122,8 @@ typedef struct {
 /* Copies at most `capacity` counts that are not zero; returns how many there are. */
 CDL_API size_t cdl_path_counts(const cdl_backend *backend, cdl_path_count *counts, size_t capacity);
 
-/* What a benchmark or a trace sees of a call: before it is enqueued and, with `after`, when it has been. `args` points to
- * the op's argument struct, borrowed for the call. */
+/* What a benchmark or a trace sees of a call: before it is enqueued and, with `after`, when it has
+ * been. `args` points to the op's argument struct, borrowed for the call. */
 typedef struct {
   cdl_queue *queue;
   cdl_op op;
@@ -125,8 +132,9 @@ typedef struct {
   bool after;
 } cdl_observation;
 typedef void (*cdl_observer)(void *user, const cdl_observation *observation);
-/* Has every call that passes its checks observed; NULL ends it. The parts of a composed op are not seen. The observer
- * may sync the queue, but enqueues nothing on it. To be called while no queue of the backend is in use. */
+/* Has every call that passes its checks observed; NULL ends it. The parts of a composed op are not
+ * seen. The observer may sync the queue, but enqueues nothing on it. To be called while no queue of
+ * the backend is in use. */
 CDL_API void cdl_backend_observe(cdl_backend *backend, cdl_observer observer, void *user);
 
 /* For tests: composed paths even where the backend has its own. */

@@ -1,4 +1,5 @@
-/* RoBERTa and BERT encoders with a sequence-classification head: forward, and the backward pass written by hand.
+/* RoBERTa and BERT encoders with a sequence-classification head: forward, and the backward pass
+ * written by hand.
  *
  * The encoder knows nothing of adapter methods: it sees one cdl_delta per linear layer. */
 #ifndef CONDLORA_ENCODER_H
@@ -12,7 +13,8 @@
 extern "C" {
 #endif
 
-/* The linear layers of a block that an adapter can reach, in the order of their weights, and BERT's pooler. */
+/* The linear layers of a block that an adapter can reach, in the order of their weights, and BERT's
+ * pooler. */
 typedef enum {
   CDL_SITE_QUERY,
   CDL_SITE_KEY,
@@ -41,8 +43,8 @@ typedef struct {
   cdl_delta delta;           /* an adapter's to set */
 } cdl_site;
 
-/* Sequences packed end to end, on the host. Ids, positions and types must lie within the model's tables: checked by
- * cdl_encoder_load_batch, whose error names the example. */
+/* Sequences packed end to end, on the host. Ids, positions and types must lie within the model's
+ * tables: checked by cdl_encoder_load_batch, whose error names the example. */
 typedef struct {
   const int32_t *ids, *positions, *types; /* [tokens] */
   const int32_t *offsets;                 /* [sequences + 1] */
@@ -75,57 +77,59 @@ typedef struct {
 
 typedef struct {
   bool fresh_head, fresh_pooler; /* drawn: N(0, initializer_range), biases 0 */
-  uint64_t fingerprint;          /* of the body's tensors, to recognise the model an adapter was made for */
+  uint64_t fingerprint;          /* of the body's tensors, to recognize the model an adapter was made for */
 } cdl_load_report;
 
-/* A model from its Hugging Face folder, tokenizer aside. Errors: those of the files; DATA where the folder's head has
- * another number of labels, or where it has none and `labels` is 0. */
+/* A model from its Hugging Face folder, tokenizer aside. Errors: those of the files; DATA where the
+ * folder's head has another number of labels, or where it has none and `labels` is 0. */
 CDL_API CDL_MUST_USE cdl_status cdl_encoder_load(cdl_queue *queue, const char *folder, const cdl_load_options *options,
                                                  cdl_encoder **encoder, cdl_load_report *report);
 
 CDL_API const cdl_model_config *cdl_encoder_config(const cdl_encoder *encoder);
 CDL_API int cdl_encoder_labels(const cdl_encoder *encoder);
 
-/* Every tensor of the model, body first, head last, under its name in a checkpoint. Set `trained` before
- * cdl_encoder_plan. */
+/* Every tensor of the model, body first, head last, under its name in a checkpoint. Set `trained`
+ * before cdl_encoder_plan. */
 CDL_API size_t cdl_encoder_parameter_count(const cdl_encoder *encoder);
 CDL_API cdl_parameter *cdl_encoder_parameters(cdl_encoder *encoder);
 
-/* Every linear layer that an adapter can reach: block by block in the order of cdl_site_kind, then BERT's pooler. */
+/* Every linear layer that an adapter can reach: block by block in the order of cdl_site_kind, then
+ * BERT's pooler. */
 CDL_API size_t cdl_encoder_site_count(const cdl_encoder *encoder);
 CDL_API cdl_site *cdl_encoder_sites(cdl_encoder *encoder);
 
 /* After weights have been written through their parameters: those that are trained, or any. */
 CDL_API void cdl_encoder_weights_changed(cdl_encoder *encoder, cdl_queue *queue, bool trained_only);
 
-/* Bytes of activations for such batches: what training (all that the backward pass reads) and evaluation take. */
+/* Bytes of activations for such batches: what training (all that the backward pass reads) and
+ * evaluation take. */
 CDL_API size_t cdl_encoder_activation_bytes(const cdl_encoder *encoder, cdl_batch_limits limits, bool training);
-/* Allocates the arena: the larger of the two plans; a plan of no tokens is none. Called once sites and parameters say
- * what is trained; nothing is allocated afterwards. */
+/* Allocates the arena: the larger of the two plans; a plan of no tokens is none. Called once sites
+ * and parameters say what is trained; nothing is allocated afterwards. */
 CDL_API CDL_MUST_USE cdl_status cdl_encoder_plan(cdl_encoder *encoder, cdl_queue *queue, cdl_batch_limits training,
                                                  cdl_batch_limits evaluation);
 
 /* Checks a batch and uploads it. It stays loaded until the next. */
 CDL_API CDL_MUST_USE cdl_status cdl_encoder_load_batch(cdl_encoder *encoder, cdl_queue *queue,
                                                        const cdl_token_batch *batch);
-/* The loaded batch on the device. */
-CDL_API const cdl_packing *cdl_encoder_packing(const cdl_encoder *encoder);
 
-/* Logits [sequences, labels] of the loaded batch: a view that holds until the next forward. With `training`, dropout
- * draws from `step` (a U8 tensor with a cdl_step_record) and what the backward pass needs is kept. */
+/* Logits [sequences, labels] of the loaded batch: a view that holds until the next forward. With
+ * `training`, dropout draws from `step` (a U8 tensor with a cdl_step_record) and what the backward
+ * pass needs is kept. */
 CDL_API cdl_tensor cdl_encoder_forward(cdl_encoder *encoder, cdl_queue *queue, const cdl_dropout_rates *dropout,
                                        cdl_tensor step, bool training);
 /* Where the loss writes its gradient, [sequences, labels]. */
 CDL_API cdl_tensor cdl_encoder_d_logits(const cdl_encoder *encoder);
-/* Adds to the gradients of every trained parameter and of every site's A and B. After a training forward. */
+/* Adds to the gradients of every trained parameter and of every site's A and B. After a training
+ * forward. */
 CDL_API void cdl_encoder_backward(cdl_encoder *encoder, cdl_queue *queue);
 
-/* Floating-point operations of the matrix products that a step (with `training`, backward pass included) or an
- * evaluation of such a batch takes. */
+/* Floating-point operations of the matrix products that a step (with `training`, backward pass
+ * included) or an evaluation of such a batch takes. */
 CDL_API double cdl_encoder_gemm_operations(const cdl_encoder *encoder, const cdl_token_batch *batch, bool training);
 
-/* W ← W + scale · B A for every adapted site, so that a pass costs what the bare encoder's does; forward then ignores
- * the deltas. Unmerging gives back the original bits. Evaluation only. */
+/* W ← W + scale · B A for every adapted site, so that a pass costs what the bare encoder's does;
+ * forward then ignores the deltas. Unmerging gives back the original bits. Evaluation only. */
 CDL_API CDL_MUST_USE cdl_status cdl_encoder_merge(cdl_encoder *encoder, cdl_queue *queue);
 CDL_API void cdl_encoder_unmerge(cdl_encoder *encoder, cdl_queue *queue);
 

@@ -1,14 +1,21 @@
 /* The ops: one struct of arguments each, the same for the caller, for supports() and for a backend.
  *
  * Said once for all:
- *  - The core checks dtype, shape, stride, alias and extent of every tensor before a backend sees the call. Sizes in
- *    [brackets] are required; tensors marked optional may be absent. An empty output makes a call that does nothing.
- *  - Inputs and outputs have dtype F32 unless a line says otherwise. Any strides that tensor.h admits are valid.
- *  - Outputs are overwritten. Gradients of parameters (d_gain, d_bias, d_a, d_b, table) and `loss` are added to.
- *  - An output may be the very same view as an input where a line says "in place"; any other overlap is an error.
- *  - `size` is sizeof of the struct the caller was compiled with: CDL_ARGS fills it in. A backend treats a missing tail
+ *  - The core checks dtype, shape, stride, alias and extent of every tensor before a backend
+ *    sees the call. Sizes in
+ *    [brackets] are required; tensors marked optional may be absent. An empty output makes a
+ *    call that does nothing.
+ *  - Inputs and outputs have dtype F32 unless a line says otherwise. Any strides that tensor.h
+ *    admits are valid.
+ *  - Outputs are overwritten. Gradients of parameters (d_gain, d_bias, d_a, d_b, table) and
+ *    `loss` are added to.
+ *  - An output may be the very same view as an input where a line says "in place"; any other
+ *    overlap is an error.
+ *  - `size` is sizeof of the struct the caller was compiled with: CDL_ARGS fills it in. A
+ *    backend treats a missing tail
  *    as zeros.
- *  - Where a sum's length is n, a result may differ from exact arithmetic by a small multiple of n·2⁻²⁴ (F32). */
+ *  - Where a sum's length is n, a result may differ from exact arithmetic by a small multiple
+ *    of n·2⁻²⁴ (F32). */
 #ifndef CONDLORA_OPS_H
 #define CONDLORA_OPS_H
 
@@ -18,7 +25,8 @@
 extern "C" {
 #endif
 
-/* An argument struct with its size: cdl_gemm(queue, CDL_ARGS(gemm, .out = c, .a = a, .b = b, .alpha = 1)). */
+/* An argument struct with its size: cdl_gemm(queue, CDL_ARGS(gemm, .out = c, .a = a, .b = b, .alpha
+ * = 1)). */
 #define CDL_ARGS(op, ...) (&(const cdl_##op##_args){.size = sizeof(cdl_##op##_args), __VA_ARGS__})
 
 typedef enum {
@@ -28,7 +36,7 @@ typedef enum {
   CDL_OP_COUNT
 } cdl_op;
 
-/* ---- Moving ------------------------------------------------------------------------------------------------------ */
+/* ---- Moving ---- */
 
 /* out = x, same dtype (any) and sizes; x may repeat (stride 0). */
 typedef struct {
@@ -42,7 +50,8 @@ typedef struct {
   cdl_tensor out, x;
 } cdl_cast_args;
 
-/* out[i0, i1, i2, i3] = x with its dimensions in another order: out.size[d] = x.size[order[d]]. Any dtype. */
+/* out[i0, i1, i2, i3] = x with its dimensions in another order: out.size[d] = x.size[order[d]]. Any
+ * dtype. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, x;
@@ -67,7 +76,8 @@ typedef struct {
 } cdl_gather_rows_args;
 
 /* The gradient of gather_rows, by segments so that no device needs atomics:
- *   table[target[s], :] += Σ_{k in [segment[s], segment[s + 1])} x[order[k], :]   in this order of k
+ *   table[target[s], :] += Σ_{k in [segment[s], segment[s + 1])} x[order[k], :]   in this order
+ *                                                                                 of k
  *   table    [entries, columns]
  *   x        [rows, columns]
  *   order    [rows] I32, the rows sorted by entry
@@ -78,11 +88,13 @@ typedef struct {
   cdl_tensor table, x, order, segment, target;
 } cdl_scatter_add_rows_args;
 
-/* ---- Arithmetic -------------------------------------------------------------------------------------------------- */
+/* ---- Arithmetic ---- */
 
-/* out = α op(a) op(b) + β out; out is not read when β is 0. F32 or F64; a and b also BF16 with out F32 (sums in F32).
+/* out = α op(a) op(b) + β out; out is not read when β is 0. F32 or F64; a and b also BF16 with out
+ * F32 (sums in F32).
  *   out  [n0, n1, m, n]
- *   a    [n0, n1, m, k], or [n0, n1, k, m] with transpose_a; batch dimensions may repeat with stride 0
+ *   a    [n0, n1, m, k], or [n0, n1, k, m] with transpose_a; batch dimensions may repeat with
+ *        stride 0
  *   b    [n0, n1, k, n], or [n0, n1, n, k] with transpose_b */
 typedef struct {
   uint32_t size;
@@ -138,7 +150,8 @@ typedef enum {
   CDL_BINARY_MINIMUM
 } cdl_binary_function;
 
-/* out = f(x, y), elementwise; y may be of size 1 in any dimension and is repeated there; in place on x allowed. */
+/* out = f(x, y), elementwise; y may be of size 1 in any dimension and is repeated there; in place
+ * on x allowed. A maximum or minimum with a NaN, whichever of the two it is, is NaN. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, x, y;
@@ -154,8 +167,9 @@ typedef struct {
 
 typedef enum { CDL_REDUCE_SUM, CDL_REDUCE_SUM_SQUARES, CDL_REDUCE_MAXIMUM } cdl_reduce_function;
 
-/* out = f over dimension `axis` of x (0 to 3), or out + f with `accumulate` (sums only). out.size is x.size with 1 in
- * `axis`. The maximum of nothing is -infinity, NaN wins; the sum of nothing is 0. */
+/* out = f over dimension `axis` of x (0 to 3), or out + f with `accumulate` (sums only). out.size
+ * is x.size with 1 in `axis`. The maximum of nothing is -infinity, NaN wins; the sum of nothing is
+ * 0. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, x;
@@ -164,7 +178,8 @@ typedef struct {
   bool accumulate;
 } cdl_reduce_args;
 
-/* Row-wise out = softmax(scale · x); in place allowed. A row whose every element is -infinity becomes zeros. */
+/* Row-wise out = softmax(scale · x); in place allowed. A row whose every element is -infinity
+ * becomes zeros. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, x;
@@ -178,7 +193,7 @@ typedef struct {
   float scale;
 } cdl_softmax_grad_args;
 
-/* Row-wise normalisation over the last dimension (Ba et al. 2016, eq. 4), biased variance.
+/* Row-wise normalization over the last dimension (Ba et al. 2016, eq. 4), biased variance.
  *   x, out      [rows, columns]   in place allowed
  *   gain, bias  [columns]
  *   mean, rstd  [rows]            optional, kept for layer_norm_grad */
@@ -198,19 +213,22 @@ typedef struct {
   cdl_tensor d_x, d_gain, d_bias, d_out, x, gain, mean, rstd;
 } cdl_layer_norm_grad_args;
 
-/* ---- Packed sequences and randomness ----------------------------------------------------------------------------- */
+/* ---- Packed sequences and randomness ---- */
 
-/* A batch without padding: sequence i owns the rows [offsets[i], offsets[i + 1]) of every activation. Device tensors
- * and their host twins hold the same numbers; a device that replays recorded work reads the device's. */
+/* A batch without padding: sequence i owns the rows [offsets[i], offsets[i + 1]) of every
+ * activation; it may be empty. Device tensors and their host twins hold the same numbers; a device
+ * that replays recorded work reads the device's. `longest` bounds the lengths: it may be larger
+ * than the longest sequence, never smaller. */
 typedef struct {
   cdl_tensor offsets;          /* [sequences + 1] I32 */
   cdl_tensor examples;         /* [sequences] I32, each sequence's index in the data set; optional without dropout */
   const int32_t *host_offsets; /* [sequences + 1] */
-  const int32_t *host_examples;
+  const int32_t *host_examples; /* [sequences]; optional without dropout */
   int32_t sequences, tokens, longest;
 } cdl_packing;
 
-/* What changes from step to step, read on the device: one of these at the start of a U8 tensor `step`. */
+/* What changes from step to step, read on the device: one of these at the start of a U8 tensor
+ * `step`, whose offset is a multiple of 4 bytes. */
 typedef struct {
   float learning_rate;
   float correction1, correction2; /* 1 − β1ᵗ, 1 − β2ᵗ of the optimizer's step t */
@@ -222,15 +240,18 @@ typedef struct {
 
 /* Which mask a dropout draws. Element e of example x is kept if word e mod 4 of
  *   Philox4x32-10(key = seed, counter = {e div 4, x, step, purpose · 2²⁴ + layer})
- * is at least round(p · 2³²), and then divided by 1 − p: random.h has both, cdl_philox and cdl_random_threshold. */
+ * is at least round(p · 2³²), and then divided by 1 − p: random.h has both, cdl_philox and
+ * cdl_random_threshold. */
 typedef struct {
   float probability; /* p in [0, 1); 0 turns dropout off, and nothing else here is read */
-  uint32_t purpose, layer; /* cdl_random_purpose; layer below 2²⁴ */
+  uint32_t purpose, layer; /* a cdl_random_purpose, below 256; layer below 2²⁴ */
   cdl_tensor step; /* [≥ sizeof(cdl_step_record)] U8 */
 } cdl_dropout_mask;
 
-/* out = x with elements dropped; its own gradient when applied to d_out with the same mask. in place allowed. e = (row
- * within its sequence) · columns + column. With `per_sequence`, x has one row a sequence: [sequences, columns]. */
+/* out = x with elements dropped; its own gradient when applied to d_out with the same mask; in
+ * place allowed. e = (row within its sequence) · columns + column. With `per_sequence`, x has one
+ * row a sequence, [sequences, columns], and of the packing only `examples` is read, never its
+ * offsets. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, x;
@@ -239,10 +260,10 @@ typedef struct {
   bool per_sequence;
 } cdl_dropout_args;
 
-/* ---- Losses and the optimizer ------------------------------------------------------------------------------------ */
+/* ---- Losses and the optimizer ---- */
 
-/* loss += scale · Σ_i l_i,  l_i = (1 − ε) w[y_i] (−log p_i[y_i]) + ε/C Σ_c w[c] (−log p_i[c]);  d_logits its gradient.
- * scale is loss_scale of `step`.
+/* loss += scale · Σ_i l_i,  l_i = (1 − ε) w[y_i] (−log p_i[y_i]) + ε/C Σ_c w[c] (−log p_i[c]);
+ * d_logits its gradient. scale is loss_scale of `step`.
  *   loss          [1]              optional
  *   d_logits      [rows, classes]  optional
  *   logits        [rows, classes]
@@ -265,7 +286,8 @@ typedef struct {
 } cdl_squared_error_args;
 
 /* One step of AdamW (Loshchilov and Hutter 2019) as PyTorch does it, on any shape:
- *   g = gradient · grad_scale;  p ← p (1 − lr · decay);  m ← β1 m + (1 − β1) g;  v ← β2 v + (1 − β2) g²
+ *   g = gradient · grad_scale;  p ← p (1 − lr · decay);  m ← β1 m + (1 − β1) g;  v ← β2 v + (1
+ *                                                                                − β2) g²
  *   p ← p − lr · (m / correction1) / (√v / √correction2 + ε),  lr = learning_rate · rate
  *   parameter, moment1, moment2, gradient  same sizes
  *   grad_scale                             [1] optional */
@@ -281,12 +303,14 @@ typedef struct {
   cdl_tensor flag, x;
 } cdl_any_non_finite_args;
 
-/* ---- Composed ---------------------------------------------------------------------------------------------------- */
+/* ---- Composed ---- */
 
-/* A frozen weight in the layout and type that a backend likes: see cdl_weight_create in backend.h. */
+/* A frozen weight in the layout and type that a backend likes: see cdl_weight_create in
+ * backend.h. */
 typedef struct cdl_weight cdl_weight;
 
-/* out = f(x Wᵀ + bias);  pre, when present, keeps x Wᵀ + bias for unary_grad.
+/* out = f(x Wᵀ + bias);  pre, when present, keeps x Wᵀ + bias for unary_grad. An output may not
+ * overlap the sources that the weight was made from, here or in linear_grad.
  *   out   [n, out]
  *   pre   [n, out]  optional
  *   x     [n, in]
@@ -334,7 +358,8 @@ typedef struct {
   float scale;
 } cdl_low_rank_grad_args;
 
-/* sum = x + residual;  out = LN(sum).  sum may be x or residual in place; out may be sum where sum is not kept.
+/* sum = x + residual;  out = LN(sum).  sum may be x or residual in place; out may be sum where sum
+ * is not kept. So out is the same view as x or residual only where sum is too.
  *   out, sum, x, residual  [rows, columns]; the rest as in layer_norm */
 typedef struct {
   uint32_t size;
@@ -342,10 +367,12 @@ typedef struct {
   float epsilon;
 } cdl_add_layer_norm_args;
 
-/* Self-attention within each sequence, heads side by side: out = dropout(softmax(scale · Q Kᵀ)) V for each head.
+/* Self-attention within each sequence, heads side by side: out = dropout(softmax(scale · Q Kᵀ)) V
+ * for each head.
  *   out      [tokens, heads · d]
  *   qkv      [tokens, 3 · heads · d]  query, key and value end to end
- *   log_sum  [heads, tokens]          optional: log Σ exp of each row's scores, kept for attention_grad
+ *   log_sum  [heads, tokens]          optional: log Σ exp of each row's scores, kept for
+ *                                     attention_grad
  * Dropout's element e = (head · length + row) · length + column, length the sequence's. */
 typedef struct {
   uint32_t size;
@@ -376,7 +403,7 @@ typedef struct {
   float max_norm;
 } cdl_clip_norm_args;
 
-/* ---- Host: F32 or F64, no batch dimensions ----------------------------------------------------------------------- */
+/* ---- Host: F32 or F64, no batch dimensions ---- */
 
 /* a = u diag(sigma) vt, thin: k = min(m, n), sigma descending.
  *   a [m, n], sigma [k];  u [m, k], vt [k, n]  both present or both absent */

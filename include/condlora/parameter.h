@@ -13,7 +13,8 @@ enum { CDL_NAME_BYTES = 128 };
 /* Which rules hold for it: weight decay spares biases and layer norms under `--decay no-bias`. */
 typedef enum { CDL_ROLE_WEIGHT, CDL_ROLE_BIAS, CDL_ROLE_NORM } cdl_parameter_role;
 
-/* value and gradient: a vector [size[3]] or a matrix [size[2], size[3]], dense. Absent gradient: frozen. */
+/* value and gradient: a vector [size[3]] or a matrix [size[2], size[3]], dense. Absent gradient:
+ * frozen. */
 typedef struct {
   char name[CDL_NAME_BYTES]; /* "bert.encoder.layer.0.attention.self.query.lora_A.weight": as in PEFT's file, less
                                 "base_model.model." */

@@ -1,14 +1,15 @@
-/* What the author of a backend implements: a shared object that exports one function, cdl_plugin. docs/add-a-backend.md
- * walks through it, backends/null/ is a complete one to start from.
+/* What the author of a backend implements: a shared object that exports one function, cdl_plugin.
+ * docs/add-a-backend.md walks through it, backends/null/ is a complete one to start from.
  *
- * The core checks every argument before it calls the table, counts and logs paths, keeps each queue's first error and
- * calls nothing on a failed queue. So a table's functions do the work and nothing else. They may enqueue it: a fault
- * found later is returned by the queue's next call or by sync. */
+ * The core checks every argument before it calls the table, counts and logs paths, keeps each
+ * queue's first error and calls nothing on a failed queue. So a table's functions do the work and
+ * nothing else. They may enqueue it: a fault found later is returned by the queue's next call or by
+ * sync. */
 #ifndef CONDLORA_PLUGIN_H
 #define CONDLORA_PLUGIN_H
 
-#include "condlora/ops.h"
 #include "condlora/log.h"
+#include "condlora/ops.h"
 #include "condlora/status.h"
 
 #ifdef __cplusplus
@@ -26,7 +27,8 @@ struct cdl_buffer {
   struct cdl_backend *owner;
 };
 
-/* A packed weight likewise. */
+/* A packed weight likewise. For a backend without weight functions, `handle` points to a const
+ * cdl_tensor: the plain matrix [rows, columns], F32, dense. */
 struct cdl_weight {
   void *handle;
   int64_t rows, columns; /* of all sources stacked: [out, in] */
@@ -62,14 +64,16 @@ typedef struct {
   size_t free_bytes, total_bytes; /* 0 where the device cannot say */
 } cdl_device_memory;
 
-/* `device`, `queue`, `event`, `graph` are the backend's own objects. Members marked optional may be NULL. */
+/* `device`, `queue`, `event`, `graph` are the backend's own objects. Members marked optional may be
+ * NULL. */
 typedef struct cdl_backend_table {
   cdl_table_header header;
   const char *name; /* "opencl": letters, digits, '-' */
 
   /* Devices that are here, numbered from 0; ABSENT with the reason when there are none. */
   cdl_status (*enumerate)(int *count);
-  /* `device_name` is what follows the colon in "opencl:NAME": a number, or text of the backend's own meaning. */
+  /* `device_name` is what follows the colon in "opencl:NAME": a number, or text of the backend's
+   * own meaning; "", never NULL, without a colon. */
   cdl_status (*open)(const char *device_name, const cdl_open_options *options, void **device);
   void (*close)(void *device);
   const char *(*description)(void *device); /* one line, lives as long as the device */
@@ -79,23 +83,24 @@ typedef struct cdl_backend_table {
   void (*queue_destroy)(void *queue);
   cdl_status (*sync)(void *queue);
 
-  /* Memory aligned for any dtype and for the device's widest access. `free` may be called while work that uses the
-   * memory is still under way: it waits. */
+  /* Memory aligned for any dtype and for the device's widest access. `free` may be called while
+   * work that uses the memory is still under way: it waits. */
   cdl_status (*allocate)(void *device, size_t bytes, void **handle);
   void (*free)(void *device, void *handle);
-  /* Bytes from host memory to a buffer: `host` may change once the call returns. To host memory: it is filled when
-   * sync returns. */
+  /* Bytes from host memory to a buffer: `host` may change once the call returns. To host memory: it
+   * is filled when sync returns. */
   cdl_status (*upload)(void *queue, cdl_buffer *out, size_t offset, const void *host, size_t bytes);
   cdl_status (*download)(void *queue, void *host, const cdl_buffer *x, size_t offset, size_t bytes);
 
-  /* Optional, all or none: without them the core keeps a plain stacked matrix. As cdl_weight_create says. */
+  /* Optional, all or none: without them the core keeps a plain stacked matrix, and struct
+   * cdl_weight says where. As cdl_weight_create says. */
   cdl_status (*weight_create)(void *queue, const cdl_tensor *sources, size_t count, void **handle, size_t *bytes);
   cdl_status (*weight_update)(void *queue, void *handle, const cdl_tensor *sources, size_t count);
   void (*weight_destroy)(void *device, void *handle);
 
-  /* Optional: whether the backend's own op takes these very arguments (a pointer to the op's struct). Without it, every
-   * op that is not NULL does. Pure: the same answer for the same arguments. A required op must take F32 of any shape
-   * and strides. */
+  /* Optional: whether the backend's own op takes these very arguments (a pointer to the op's
+   * struct). Without it, every op that is not NULL does. Pure: the same answer for the same
+   * arguments. A required op must take F32 of any shape and strides. */
   bool (*supports)(void *device, cdl_op op, const void *args);
 
   /* Optional: times. */
@@ -114,18 +119,19 @@ typedef struct cdl_backend_table {
   cdl_status (*pinned_allocate)(void *device, size_t bytes, void **memory);
   void (*pinned_free)(void *device, void *memory);
 
-  /* Optional: foreign memory (a CUdeviceptr, a cl_mem, host memory on the CPU) and foreign queues (a stream); they stay
-   * the caller's. */
+  /* Optional: foreign memory (a CUdeviceptr, a cl_mem, host memory on the CPU) and foreign queues
+   * (a stream); they stay the caller's. */
   cdl_status (*wrap_memory)(void *device, void *foreign, size_t bytes, void **handle);
   cdl_status (*wrap_queue)(void *device, void *foreign, void **queue);
 
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a declared name has none. */
 #define CDL_OP(name, tier) cdl_status (*name)(void *queue, const cdl_##name##_args *args);
 #include "condlora/ops.def"
 #undef CDL_OP
 } cdl_backend_table;
 
-/* The one symbol of a plug-in. The core compares versions and says which two did not fit. NULL: the plug-in cannot work
- * here, and has said why through host->fail. */
+/* The one symbol of a plug-in. The core compares versions and says which two did not fit. NULL: the
+ * plug-in cannot work here, and has said why through host->fail. */
 typedef const cdl_backend_table *cdl_plugin_entry(const cdl_host *host);
 
 #define CDL_EXPORT __attribute__((visibility("default")))

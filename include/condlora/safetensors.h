@@ -1,9 +1,10 @@
 /* Safetensors: named tensors in a mapped file, or in several (Hugging Face's format,
  * https://github.com/huggingface/safetensors, "Format").
  *
- * Everything the header claims is checked when the file is opened: its length (at most 100 MB), names (each once),
- * types, shapes (no product overflows), and offsets, which must cover the data without hole or overlap. Values are not
- * looked at; see cdl_safetensors_check_finite. An opened file is read-only and may be shared by threads. */
+ * Everything the header claims is checked when the file is opened: its length (at most 100 MB),
+ * names (each once), types, shapes (no product overflows), and offsets, which must cover the data
+ * without hole or overlap. Values are not looked at; see cdl_safetensors_check_finite. An opened
+ * file is read-only and may be shared by threads. */
 #ifndef CONDLORA_SAFETENSORS_H
 #define CONDLORA_SAFETENSORS_H
 
@@ -62,13 +63,15 @@ typedef struct {
 
 typedef struct cdl_safetensors cdl_safetensors;
 
-/* Opens a file, or a model folder: its `model.safetensors`, else the shards that `model.safetensors.index.json` names,
- * which must lie in the folder and hold exactly the tensors it says.
- * Errors: ABSENT (no such file), IO, DATA (names the file, the tensor and what is wrong with it), MEMORY. */
+/* Opens a file, or a model folder: its `model.safetensors`, else the shards that
+ * `model.safetensors.index.json` names, which must lie in the folder and hold exactly the tensors
+ * it says. Errors: ABSENT (no such file), IO, DATA (names the file, the tensor and what is wrong
+ * with it), MEMORY. */
 CDL_API CDL_MUST_USE cdl_status cdl_safetensors_open(const char *path, cdl_safetensors **file);
 CDL_API void cdl_safetensors_close(cdl_safetensors *file);
 
-/* Tensors in the order of their names (bytewise); borrowed until the file is closed, with name and data. */
+/* Tensors in the order of their names (bytewise); borrowed until the file is closed, with name and
+ * data. */
 CDL_API size_t cdl_safetensors_count(const cdl_safetensors *file);
 CDL_API const cdl_stored_tensor *cdl_safetensors_at(const cdl_safetensors *file, size_t index);
 /* NULL when there is none. */
@@ -77,15 +80,18 @@ CDL_API const cdl_stored_tensor *cdl_safetensors_find(const cdl_safetensors *fil
 /* The file that holds `tensor`, one of this file's own; borrowed. */
 CDL_API const char *cdl_safetensors_path_of(const cdl_safetensors *file,
                                             const cdl_stored_tensor *tensor);
-/* A string of the header's __metadata__ (the first shard's that has it); NULL when there is none; borrowed. */
+/* A string of the header's __metadata__ (the first shard's that has it); NULL when there is none;
+ * borrowed. */
 CDL_API const char *cdl_safetensors_metadata(const cdl_safetensors *file, const char *key);
 
-/* Copies `tensor`, which must have the given shape, to `destination` as float32: exact from F32, F16 and BF16 (NaN
- * keep their upper bits), rounded to nearest from F64. Other types are an error, DATA, as is another shape. */
+/* Copies `tensor`, which must have the given shape, to `destination` as float32: exact from F32,
+ * F16 and BF16 (NaN keep their upper bits), rounded to nearest from F64. Other types are an error,
+ * DATA, as is another shape. */
 CDL_API CDL_MUST_USE cdl_status cdl_safetensors_read(const cdl_safetensors *file,
                                                      const cdl_stored_tensor *tensor, uint32_t rank,
                                                      const int64_t *shape, float *destination);
-/* DATA, naming the first element, when a value of a floating-point tensor is infinite or not a number. */
+/* DATA, naming the first element, when a value of a floating-point tensor is infinite or not a
+ * number. */
 CDL_API CDL_MUST_USE cdl_status cdl_safetensors_check_finite(const cdl_safetensors *file,
                                                              const cdl_stored_tensor *tensor);
 /* Gives the memory that holds the tensor's pages back; they are read again when touched. */
@@ -95,10 +101,10 @@ typedef struct {
   const char *key, *value;
 } cdl_metadata;
 
-/* Writes a file, whole or not at all. The bytes depend on the arguments' values alone, not on the order of `tensors`:
- * they are stored widest type first, then by name, the data aligned to 8 bytes. Names must be UTF-8, each once.
- * Transformers wants the metadata "format": "pt".
- * Errors: ARGUMENT (a name twice or not UTF-8, a rank or size that cannot be), IO, MEMORY. */
+/* Writes a file, whole or not at all. The bytes depend on the arguments' values alone, not on the
+ * order of `tensors`: they are stored widest type first, then by name, the data aligned to 8 bytes.
+ * Names must be UTF-8, each once. Transformers wants the metadata "format": "pt". Errors: ARGUMENT
+ * (a name twice or not UTF-8, a rank or size that cannot be), IO, MEMORY. */
 CDL_API CDL_MUST_USE cdl_status cdl_safetensors_write(const char *path,
                                                       const cdl_stored_tensor *tensors,
                                                       size_t count, const cdl_metadata *metadata,

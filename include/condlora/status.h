@@ -41,17 +41,18 @@ typedef enum {
 /* Name of a code, "MEMORY" say; static. */
 CDL_API const char *cdl_status_name(cdl_status status);
 
-/* The message of this thread's last failure: one line, no final newline, "" before the first. Borrowed: valid until
- * the thread's next failing call. */
+/* The message of this thread's last failure: one line, no final newline, "" before the first.
+ * Borrowed: valid until the thread's next failing call. */
 CDL_API const char *cdl_error_message(void);
 
-/* Records a message for this thread, formatted as by printf, and returns `status`, so that a function can fail in one
- * statement: return cdl_fail(CDL_DATA, "%s: …", path). Messages are cut at 1023 bytes; control characters (a newline
- * in a file's name) are shown as '?'. */
+/* Records a message for this thread, formatted as by printf, and returns `status`, so that a
+ * function can fail in one statement: return cdl_fail(CDL_DATA, "%s: …", path). Messages are cut at
+ * 1023 bytes; control characters (a newline in a file's name) are shown as '?'. */
 CDL_API cdl_status cdl_fail(cdl_status status, const char *format, ...) CDL_PRINTF(2, 3);
 CDL_API cdl_status cdl_fail_v(cdl_status status, const char *format, va_list arguments) CDL_PRINTF(2, 0);
 
-/* Puts "context: " before this thread's message and returns `status` unchanged; CDL_OK passes through untouched. */
+/* Puts "context: " before this thread's message and returns `status` unchanged; CDL_OK passes
+ * through untouched. */
 CDL_API cdl_status cdl_context(cdl_status status, const char *format, ...) CDL_PRINTF(2, 3);
 
 /* Returns from the calling function when `expression` fails. */

@@ -25,7 +25,8 @@ typedef enum {
   CDL_DTYPE_COUNT
 } cdl_dtype;
 
-/* The upper half of a float32, rounded to nearest, ties to even. Storage only: arithmetic is float32. */
+/* The upper half of a float32, rounded to nearest, ties to even. Storage only: arithmetic is
+ * float32. */
 typedef struct {
   uint16_t bits;
 } cdl_bf16;
@@ -60,10 +61,11 @@ static inline const char *cdl_dtype_name(cdl_dtype dtype)
 
 typedef struct cdl_buffer cdl_buffer;
 
-/* Element (i, j, k, l) lies at offset + i·stride[0] + j·stride[1] + k·stride[2] + l·stride[3], in elements of `dtype`
- * from the start of `buffer`. A matrix [rows, columns] uses the last two dimensions, a vector the last; the leading
- * ones are 1. stride[3] is 1 wherever size[3] > 1. A stride of 0 repeats an input along that dimension; outputs never
- * have one. A tensor without a buffer is absent; one with a size of 0 is empty, and every op on it is valid. */
+/* Element (i, j, k, l) lies at offset + i·stride[0] + j·stride[1] + k·stride[2] + l·stride[3], in
+ * elements of `dtype` from the start of `buffer`. A matrix [rows, columns] uses the last two
+ * dimensions, a vector the last; the leading ones are 1. stride[3] is 1 wherever size[3] > 1. A
+ * stride of 0 repeats an input along that dimension; outputs never have one. A tensor without a
+ * buffer is absent; one with a size of 0 is empty, and every op on it is valid. */
 typedef struct {
   cdl_buffer *buffer;
   int64_t offset;
@@ -82,7 +84,8 @@ static inline int64_t cdl_elements(cdl_tensor t)
   return t.size[0] * t.size[1] * t.size[2] * t.size[3];
 }
 
-/* Dense views: [n0, n1, n2, n3], [batch, rows, columns], [rows, columns], [columns], starting at element `offset`. */
+/* Dense views: [n0, n1, n2, n3], [batch, rows, columns], [rows, columns], [columns], starting at
+ * element `offset`. */
 static inline cdl_tensor cdl_tensor_4d(cdl_buffer *buffer, cdl_dtype dtype, int64_t offset, int64_t n0, int64_t n1,
                                        int64_t n2, int64_t n3)
 {

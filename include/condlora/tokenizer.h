@@ -1,4 +1,5 @@
-/* Text to token ids: byte-level BPE (RoBERTa) and WordPiece (BERT), as Hugging Face `tokenizers` does them. */
+/* Text to token ids: byte-level BPE (RoBERTa) and WordPiece (BERT), as Hugging Face `tokenizers`
+ * does them. */
 #ifndef CONDLORA_TOKENIZER_H
 #define CONDLORA_TOKENIZER_H
 
@@ -15,8 +16,8 @@ extern "C" {
 /* Immutable once open: may be shared by threads. */
 typedef struct cdl_tokenizer cdl_tokenizer;
 
-/* Ids of one text or one pair, special tokens included, never padded. Starts as {0} and is reused from call to call;
- * belongs to one thread at a time; ends with cdl_encoding_release. */
+/* Ids of one text or one pair, special tokens included, never padded. Starts as {0} and is reused
+ * from call to call; belongs to one thread at a time; ends with cdl_encoding_release. */
 typedef struct {
   int32_t *ids;      /* [count] */
   int32_t *type_ids; /* [count] segment of each token, as the tokenizer's post-processor says */
@@ -25,16 +26,18 @@ typedef struct {
   void *scratch;  /* the tokenizer's own */
 } cdl_encoding;
 
-/* Opens the tokenizer of a Hugging Face folder: `tokenizer.json` (its stored truncation and padding are ignored), else
- * `vocab.json` + `merges.txt`, else `vocab.txt`; with tokenizer_config.json, special_tokens_map.json and
- * added_tokens.json where they are. Errors: ABSENT or DATA, naming the file and the entry. */
+/* Opens the tokenizer of a Hugging Face folder: `tokenizer.json` (its stored truncation and padding
+ * are ignored), else `vocab.json` + `merges.txt`, else `vocab.txt`; with tokenizer_config.json,
+ * special_tokens_map.json and added_tokens.json where they are. Errors: ABSENT or DATA, naming the
+ * file and the entry. */
 CDL_API CDL_MUST_USE cdl_status cdl_tokenizer_open(const char *model_folder, cdl_tokenizer **tokenizer);
 CDL_API void cdl_tokenizer_close(cdl_tokenizer *tokenizer);
 
-/* Encodes `first`, or the pair `first`, `second` when `second` is not NULL. Ill-formed UTF-8 counts as U+FFFD, one for
- * each maximal subpart (Unicode 15, 3.9). `max_length` 0 does not truncate; otherwise the longest of the two texts
- * loses its last token until everything with special tokens fits (`longest_first`). Errors: MEMORY; ARGUMENT where
- * max_length leaves no room for the special tokens. */
+/* Encodes `first`, or the pair `first`, `second` when `second` is not NULL. Ill-formed UTF-8 counts
+ * as U+FFFD, one for each maximal subpart (Unicode 15, 3.9). `max_length` 0 does not truncate;
+ * otherwise the longest of the two texts loses its last token until everything with special tokens
+ * fits (`longest_first`). Errors: MEMORY; ARGUMENT where max_length leaves no room for the special
+ * tokens. */
 CDL_API CDL_MUST_USE cdl_status cdl_tokenizer_encode(const cdl_tokenizer *tokenizer, const char *first,
                                                      size_t first_bytes, const char *second, size_t second_bytes,
                                                      size_t max_length, cdl_encoding *encoding);

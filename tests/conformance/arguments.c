@@ -1,8 +1,9 @@
-/* Wrong calls. Each starts from the op's sample, breaks one thing, and must leave ARGUMENT and the op's name on its own
- * queue, and every byte as it was. The sample unbroken must pass, or nothing here would say anything. */
-#include "suite.h"
-
+/* Wrong calls. Each starts from the op's sample, breaks one thing, and must leave ARGUMENT and the
+ * op's name on its own queue, and every byte as it was. The sample unbroken must pass, or nothing
+ * here would say anything. */
 #include <string.h>
+
+#include "tests/conformance/suite.h"
 
 enum { OUT = 1, IN = 2, OPTIONAL = 4, ANY_SIZE = 8, INTEGER = 16, BYTES = 32 };
 
@@ -220,7 +221,7 @@ static void broken_case(trial *t, const void *parameters)
     expect_refusal(t, args);
 }
 
-/* ---- What is particular to an op ------------------------------------------------------------------------------------- */
+/* ---- What is particular to an op ---- */
 
 typedef struct {
   const char *what;
@@ -310,7 +311,7 @@ static const particular particulars[] = {
     {"an empty input for an output that is not", axpby_batch, CDL_OP_axpby},
 };
 
-/* ---- Registration -------------------------------------------------------------------------------------------------- */
+/* ---- Registration ---- */
 
 static void add_broken(suite *s, const breakage *b, const char *what)
 {

@@ -1,4 +1,4 @@
-#include "bounds.h"
+#include "tests/conformance/bounds.h"
 
 #include <float.h>
 #include <math.h>

@@ -1,10 +1,10 @@
 /* condlora-conformance: does a backend do what ops.h says? */
-#include "suite.h"
-
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/conformance/suite.h"
 
 enum { EXIT_SKIPPED = 77 }; /* as test harnesses read it */
 

@@ -1,10 +1,11 @@
-/* Mode `grad`: gradients against central differences of the forward function in float64, so that neither the device's
- * gradients nor the reference's own rest on a derivation made once. The objective is Σ d_out ∘ f(θ). */
-#include "bounds.h"
-#include "reference.h"
-#include "suite.h"
-
+/* Mode `grad`: gradients against central differences of the forward function in float64, so that
+ * neither the device's gradients nor the reference's own rest on a derivation made once. The
+ * objective is Σ d_out ∘ f(θ). */
 #include <math.h>
+
+#include "tests/conformance/bounds.h"
+#include "tests/conformance/reference.h"
+#include "tests/conformance/suite.h"
 
 typedef double objective(const void *context, const double *theta);
 
@@ -33,7 +34,8 @@ static double largest(const double *values, int64_t n)
   return most;
 }
 
-/* `reference` and what the device left in `got` against differences; `length` is that of the longest sum. */
+/* `reference` and what the device left in `got` against differences; `length` is that of the
+ * longest sum. */
 static void judge(trial *t, objective *f, const void *context, double *theta, const operand *got,
                   const double *reference, double length)
 {
@@ -58,7 +60,7 @@ static void judge(trial *t, objective *f, const void *context, double *theta, co
               4 * c * unit_roundoff(CDL_F32) * sqrt(length) * size + truncation);
 }
 
-/* ---- Elementwise and rows -------------------------------------------------------------------------------------------- */
+/* ---- Elementwise and rows ---- */
 
 typedef struct {
   int64_t rows, columns;
@@ -135,7 +137,7 @@ static void softmax_grad(trial *t, const void *parameters)
 }
 
 /* θ is x; or with x given, gain; or with gain given too, bias. */
-static double normalised(const void *p, const double *theta)
+static double normalized(const void *p, const double *theta)
 {
   const context *c = p;
   const double *x = c->x == NULL ? theta : c->x, *gain = c->gain == NULL ? theta : c->gain,
@@ -196,12 +198,12 @@ static void layer_norm_grad(trial *t, const void *parameters)
   by_gain.x = by_bias.x = x->value;
   by_gain.bias = bias;
   by_bias.gain = gain->value;
-  judge(t, normalised, &by_x, x->value, d_x, want, COLUMNS);
-  judge(t, normalised, &by_gain, gain->value, d_gain, want_gain, ROWS);
-  judge(t, normalised, &by_bias, bias, d_bias, want_bias, ROWS);
+  judge(t, normalized, &by_x, x->value, d_x, want, COLUMNS);
+  judge(t, normalized, &by_gain, gain->value, d_gain, want_gain, ROWS);
+  judge(t, normalized, &by_bias, bias, d_bias, want_bias, ROWS);
 }
 
-/* ---- Losses -------------------------------------------------------------------------------------------------------- */
+/* ---- Losses ---- */
 
 typedef struct {
   int64_t rows, classes;
@@ -270,7 +272,7 @@ static void squared_error(trial *t, const void *parameters)
   judge(t, squared, &c, out->value, d, reference, 1);
 }
 
-/* ---- Linear maps ----------------------------------------------------------------------------------------------------- */
+/* ---- Linear maps ---- */
 
 enum { N = 5, IN = 7, OUT = 6, RANK = 2 };
 
@@ -374,7 +376,7 @@ static void low_rank_grad(trial *t, const void *parameters)
   judge(t, through_low_rank, &by_b, b->value, d_b, want, IN * N);
 }
 
-/* ---- Attention ----------------------------------------------------------------------------------------------------- */
+/* ---- Attention ---- */
 
 typedef struct {
   attention_shape shape;

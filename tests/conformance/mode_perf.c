@@ -1,10 +1,10 @@
-/* Mode `perf`: median time of a few ordinary calls, with a sync after each. A yardstick for whoever writes a backend; the
- * project's own benchmarks are bench-condlora's. */
-#include "suite.h"
-
+/* Mode `perf`: median time of a few ordinary calls, with a sync after each. A yardstick for whoever
+ * writes a backend; the project's own benchmarks are bench-condlora's. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "tests/conformance/suite.h"
 
 enum { MOST_RUNS = 101 };
 
@@ -114,7 +114,8 @@ static int by_time(const void *a, const void *b)
   return x < y ? -1 : x > y;
 }
 
-/* Median of as many runs as fit into a quarter of a second, after two to warm up; 0 with the trial failed. */
+/* Median of as many runs as fit into a quarter of a second, after two to warm up; 0 with the trial
+ * failed. */
 static uint64_t median_ns(trial *t, const workload *w, const void *args)
 {
   uint64_t times[MOST_RUNS];

@@ -1,7 +1,7 @@
 /* Mode `support`: which path each op takes for each dtype, told by cdl_op_path of its sample. */
-#include "suite.h"
-
 #include <string.h>
+
+#include "tests/conformance/suite.h"
 
 static const char *path_of(suite *s, cdl_op op, cdl_dtype dtype)
 {

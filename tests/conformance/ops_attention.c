@@ -1,9 +1,9 @@
 /* attention and attention_grad. */
-#include "bounds.h"
-#include "reference.h"
-#include "suite.h"
-
 #include <math.h>
+
+#include "tests/conformance/bounds.h"
+#include "tests/conformance/reference.h"
+#include "tests/conformance/suite.h"
 
 enum { MAX_SEQUENCES = 8 };
 

@@ -1,9 +1,9 @@
-#include "bounds.h"
-#include "reference.h"
-#include "suite.h"
-
 #include <math.h>
 #include <string.h>
+
+#include "tests/conformance/bounds.h"
+#include "tests/conformance/reference.h"
+#include "tests/conformance/suite.h"
 
 enum { MAX_SEQUENCES = 8 };
 
@@ -60,7 +60,8 @@ static void dropout_case(trial *t, const void *parameters)
     trial_compare(t, out, want, bound);
 }
 
-/* The share of kept elements, within six standard deviations of 1 − p; and neighbours independent. */
+/* The share of kept elements, within six standard deviations of 1 − p; and neighbours
+ * independent. */
 static void share_case(trial *t, const void *parameters)
 {
   const float *probability = parameters;
@@ -89,7 +90,8 @@ static void share_case(trial *t, const void *parameters)
               6 * sqrt(3 * pair * (1 - pair) / n));
 }
 
-/* The packing of other sequences does not matter to one: its rows alone get the bits they get in company. */
+/* The packing of other sequences does not matter to one: its rows alone get the bits they get in
+ * company. */
 static void packing_case(trial *t, const void *parameters)
 {
   (void)parameters;

@@ -1,8 +1,8 @@
-#include "bounds.h"
-#include "reference.h"
-#include "suite.h"
-
 #include <math.h>
+
+#include "tests/conformance/bounds.h"
+#include "tests/conformance/reference.h"
+#include "tests/conformance/suite.h"
 
 typedef struct {
   int64_t n0, n1, m, n, k;

@@ -1,9 +1,10 @@
-/* svd, lu_solve, lu_inverse, qr, eigh: judged by what defines them, since the factors themselves are not unique. */
-#include "bounds.h"
-#include "reference.h"
-#include "suite.h"
-
+/* svd, lu_solve, lu_inverse, qr, eigh: judged by what defines them, since the factors themselves
+ * are not unique. */
 #include <math.h>
+
+#include "tests/conformance/bounds.h"
+#include "tests/conformance/reference.h"
+#include "tests/conformance/suite.h"
 
 enum matrix_kind { DENSE, RANK_TWO, ZERO, SPREAD, EQUAL };
 
@@ -198,9 +199,10 @@ static void eigh_case(trial *t, const void *parameters)
               allowed * sqrt((double)n));
 }
 
-/* ---- Linear systems ------------------------------------------------------------------------------------------------ */
+/* ---- Linear systems ---- */
 
-/* Higham 2002, theorem 9.3 with the growth of partial pivoting on such matrices: residual ≤ c u n ‖a‖ ‖x‖. */
+/* Higham 2002, theorem 9.3 with the growth of partial pivoting on such matrices: residual ≤ c u n
+ * ‖a‖ ‖x‖. */
 static void lu_case(trial *t, const void *parameters)
 {
   const factored *f = parameters;

@@ -1,9 +1,9 @@
 /* linear and linear_grad, with weights of one and of several sources. */
-#include "bounds.h"
-#include "reference.h"
-#include "suite.h"
-
 #include <math.h>
+
+#include "tests/conformance/bounds.h"
+#include "tests/conformance/reference.h"
+#include "tests/conformance/suite.h"
 
 typedef struct {
   int64_t rows, in, out[3];

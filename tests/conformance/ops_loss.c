@@ -1,9 +1,9 @@
 /* cross_entropy and squared_error. */
-#include "bounds.h"
-#include "reference.h"
-#include "suite.h"
-
 #include <math.h>
+
+#include "tests/conformance/bounds.h"
+#include "tests/conformance/reference.h"
+#include "tests/conformance/suite.h"
 
 typedef struct {
   int64_t rows, classes;

@@ -1,9 +1,9 @@
 /* low_rank and low_rank_grad. */
-#include "bounds.h"
-#include "reference.h"
-#include "suite.h"
-
 #include <math.h>
+
+#include "tests/conformance/bounds.h"
+#include "tests/conformance/reference.h"
+#include "tests/conformance/suite.h"
 
 typedef struct {
   int64_t rows, in, rank, out;
@@ -12,7 +12,8 @@ typedef struct {
   unsigned absent; /* of the gradient: 1 d_x, 2 d_a, 4 d_b */
 } low_rank;
 
-/* product = op(a) op(b), and its error where a itself errs by a_error (or b by b_error), in units of u. */
+/* product = op(a) op(b), and its error where a itself errs by a_error (or b by b_error), in units
+ * of u. */
 static void product(trial *t, const gemm_shape *g, const double *a, const double *b,
                     const double *a_error, const double *b_error, double *out, double *error)
 {

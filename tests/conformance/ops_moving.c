@@ -1,8 +1,8 @@
 /* copy, cast, permute, fill, gather_rows, scatter_add_rows. */
-#include "bounds.h"
-#include "suite.h"
-
 #include <math.h>
+
+#include "tests/conformance/bounds.h"
+#include "tests/conformance/suite.h"
 
 typedef struct {
   shape n;
@@ -108,7 +108,7 @@ static void fill_case(trial *t, const void *parameters)
     trial_exact(t, out, want);
 }
 
-/* ---- Rows ---------------------------------------------------------------------------------------------------------- */
+/* ---- Rows ---- */
 
 typedef struct {
   int64_t rows, entries, columns;
@@ -143,7 +143,8 @@ static void gather_case(trial *t, const void *parameters)
     trial_compare(t, out, want, bound);
 }
 
-/* Segments for entries drawn at random: order, segment and target as a batch's preparation would make them. */
+/* Segments for entries drawn at random: order, segment and target as a batch's preparation would
+ * make them. */
 typedef struct {
   operand *order, *segment, *target;
 } segments;
@@ -217,7 +218,7 @@ static void scatter_case(trial *t, const void *parameters)
     trial_compare(t, table, want, bound);
 }
 
-/* ---- Registration -------------------------------------------------------------------------------------------------- */
+/* ---- Registration ---- */
 
 static const shape shapes[] = {
     {{1, 1, 1, 1}}, {{1, 1, 5, 7}}, {{1, 1, 1, 131}}, {{2, 3, 5, 17}},

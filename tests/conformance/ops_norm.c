@@ -1,9 +1,9 @@
 /* layer_norm, add_layer_norm, layer_norm_grad. */
-#include "bounds.h"
-#include "reference.h"
-#include "suite.h"
-
 #include <math.h>
+
+#include "tests/conformance/bounds.h"
+#include "tests/conformance/reference.h"
+#include "tests/conformance/suite.h"
 
 enum {
   WITH_STATISTICS = 1,
@@ -146,7 +146,7 @@ static void add_layer_norm_case(trial *t, const void *parameters)
   }
 }
 
-/* ---- Gradient ------------------------------------------------------------------------------------------------------ */
+/* ---- Gradient ---- */
 
 typedef struct {
   const operand *d_out, *x, *gain, *mean, *rstd;
@@ -260,7 +260,7 @@ static void layer_norm_grad_case(trial *t, const void *parameters)
     judge_parameters(t, n, &in, d_gain, d_bias, c);
 }
 
-/* ---- Registration -------------------------------------------------------------------------------------------------- */
+/* ---- Registration ---- */
 
 void register_norm(suite *s)
 {

@@ -1,8 +1,8 @@
 /* adamw and clip_norm. */
-#include "bounds.h"
-#include "suite.h"
-
 #include <math.h>
+
+#include "tests/conformance/bounds.h"
+#include "tests/conformance/suite.h"
 
 typedef struct {
   shape n;
@@ -156,7 +156,7 @@ static void adamw_steps_case(trial *t, const void *parameters)
   trial_compare(t, parameter, want, bound);
 }
 
-/* ---- clip_norm ----------------------------------------------------------------------------------------------------- */
+/* ---- clip_norm ---- */
 
 typedef struct {
   shape n;
@@ -166,8 +166,9 @@ typedef struct {
   unsigned repeat;
 } clip;
 
-/* The sum of squares is F32's to hold: below 3.4e38 the norm must be right; above, a backend may say infinity, and then
- * the factor is 0, or 1 without a bound. Squares below 2⁻¹²⁶ may be flushed, √(n 2⁻¹²⁶) of the norm. */
+/* The sum of squares is F32's to hold: below 3.4e38 the norm must be right; above, a backend may
+ * say infinity, and then the factor is 0, or 1 without a bound. Squares below 2⁻¹²⁶ may be flushed,
+ * √(n 2⁻¹²⁶) of the norm. */
 static void clip_case(trial *t, const void *parameters)
 {
   const clip *k = parameters;

@@ -1,7 +1,7 @@
-#include "bounds.h"
-#include "suite.h"
-
 #include <math.h>
+
+#include "tests/conformance/bounds.h"
+#include "tests/conformance/suite.h"
 
 typedef struct {
   shape n;

@@ -1,8 +1,9 @@
-/* What backend.h says of queues, buffers, weights and paths, and that every op of ops.def has a case. */
-#include "suite.h"
-
+/* What backend.h says of queues, buffers, weights and paths, and that every op of ops.def has a
+ * case. */
 #include <math.h>
 #include <string.h>
+
+#include "tests/conformance/suite.h"
 
 #define EXPECT(t, condition, ...) \
   do {                            \
@@ -19,7 +20,7 @@ static void need_ok(trial *t, cdl_queue *queue, const char *what)
     trial_fail(t, "%s: %s: %s", what, cdl_status_name(status), cdl_error_message());
 }
 
-/* ---- Queues -------------------------------------------------------------------------------------------------------- */
+/* ---- Queues ---- */
 
 static void sticky_case(trial *t, const void *parameters)
 {
@@ -143,7 +144,7 @@ static void transfer_case(trial *t, const void *parameters)
          "the message does not say what failed: %s", cdl_error_message());
 }
 
-/* ---- Buffers ------------------------------------------------------------------------------------------------------- */
+/* ---- Buffers ---- */
 
 static void destroy_busy_case(trial *t, const void *parameters)
 {
@@ -240,7 +241,7 @@ static void foreign_case(trial *t, const void *parameters)
   EXPECT(t, status == CDL_OK, "close: %s", cdl_error_message());
 }
 
-/* ---- Weights ------------------------------------------------------------------------------------------------------- */
+/* ---- Weights ---- */
 
 static void weight_update_case(trial *t, const void *parameters)
 {
@@ -313,7 +314,7 @@ static void weight_refused_case(trial *t, const void *parameters)
   cdl_weight_destroy(NULL);
 }
 
-/* ---- Names and counts ---------------------------------------------------------------------------------------------- */
+/* ---- Names and counts ---- */
 
 static void names_case(trial *t, const void *parameters)
 {

@@ -1,9 +1,9 @@
-#include "reference.h"
-
-#include "bounds.h"
+#include "tests/conformance/reference.h"
 
 #include <math.h>
 #include <stdlib.h>
+
+#include "tests/conformance/bounds.h"
 
 void philox(const uint32_t key[2], const uint32_t counter[4], uint32_t words[4])
 {
@@ -66,7 +66,7 @@ void gemm_reference(const gemm_shape *g, const double *a, const double *b, doubl
   }
 }
 
-/* ---- Activations --------------------------------------------------------------------------------------------------- */
+/* ---- Activations ---- */
 
 static double sigmoid(double x)
 {
@@ -186,7 +186,7 @@ double activation_slope_error(cdl_activation activation, double x)
   return 0;
 }
 
-/* ---- Rows ---------------------------------------------------------------------------------------------------------- */
+/* ---- Rows ---- */
 
 void softmax_reference(int64_t n, const double *x, double scale, double *out)
 {

@@ -1,7 +1,8 @@
-/* Every op's arithmetic in float64, on dense arrays, as ops.h defines it. Where an op has a gradient, mode `grad` holds
- * the gradient here against central differences of the forward function here. */
-#ifndef CONFORMANCE_REFERENCE_H
-#define CONFORMANCE_REFERENCE_H
+/* Every op's arithmetic in float64, on dense arrays, as ops.h defines it. Where an op has a
+ * gradient, mode `grad` holds the gradient here against central differences of the forward function
+ * here. */
+#ifndef CONDLORA_TESTS_CONFORMANCE_REFERENCE_H
+#define CONDLORA_TESTS_CONFORMANCE_REFERENCE_H
 
 #include "condlora/ops.h"
 
@@ -11,7 +12,8 @@ void philox(const uint32_t key[2], const uint32_t counter[4], uint32_t words[4])
 bool dropout_keeps(const cdl_step_record *record, double probability, uint32_t purpose,
                    uint32_t layer, uint32_t example, uint64_t element);
 
-/* op(a)[m, k] op(b)[k, n] of one batch: sums, and where not NULL the sums of |p| and of p² of their terms p. */
+/* op(a)[m, k] op(b)[k, n] of one batch: sums, and where not NULL the sums of |p| and of p² of their
+ * terms p. */
 typedef struct {
   int64_t m, n, k;
   bool transpose_a, transpose_b;
@@ -45,8 +47,8 @@ double cross_entropy_reference(int64_t rows, int64_t classes, const double *logi
                                const double *labels, const double *weight, double smoothing,
                                double *d_logits);
 
-/* Packed attention. keep[h] (total of length² over sequences, heads side by side within a sequence as dropout's elements
- * are) holds 0 or 1/(1 − p), or is NULL. */
+/* Packed attention. keep[h] (total of length² over sequences, heads side by side within a sequence
+ * as dropout's elements are) holds 0 or 1/(1 − p), or is NULL. */
 typedef struct {
   int sequences, heads, d;
   const int32_t *offsets;
@@ -61,8 +63,8 @@ void attention_grad_reference(const attention_shape *s, const double *qkv, const
 /* Σ length² · heads: elements of all score matrices. */
 int64_t attention_scores(const attention_shape *s);
 
-/* Singular values, descending, of a [m, n] by one-sided Jacobi rotations; eigenvalues, ascending, of a symmetric [n, n] by
- * two-sided ones. */
+/* Singular values, descending, of a [m, n] by one-sided Jacobi rotations; eigenvalues, ascending,
+ * of a symmetric [n, n] by two-sided ones. */
 void singular_values(int64_t m, int64_t n, const double *a, double *sigma);
 void symmetric_eigenvalues(int64_t n, const double *a, double *values);
 

@@ -1,10 +1,9 @@
-#include "reference.h"
-
-#include "bounds.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "tests/conformance/bounds.h"
+#include "tests/conformance/reference.h"
 
 static double *doubles(int64_t count)
 {
@@ -26,7 +25,8 @@ int64_t attention_scores(const attention_shape *s)
   return total;
 }
 
-/* Probabilities [length] of one row, before dropout; the largest error of a score, in units of u. */
+/* Probabilities [length] of one row, before dropout; the largest error of a score, in units of
+ * u. */
 typedef struct {
   double log_sum, score_error;
 } score_row;

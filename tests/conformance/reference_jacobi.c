@@ -1,10 +1,11 @@
-#include "reference.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* In long double where the machine has one, so that the sweeps' own rounding stays below that of a float64 routine. */
+#include "tests/conformance/reference.h"
+
+/* In long double where the machine has one, so that the sweeps' own rounding stays below that of a
+ * float64 routine. */
 typedef long double wide;
 
 static wide *make_work(int64_t count)
@@ -28,7 +29,8 @@ static int ascending(const void *a, const void *b)
   return descending(b, a);
 }
 
-/* Cosine and sine that make two columns with these products orthogonal (Golub and Van Loan, 8.5.2). */
+/* Cosine and sine that make two columns with these products orthogonal (Golub and Van Loan,
+ * 8.5.2). */
 static void rotation(wide alpha, wide beta, wide gamma, wide *cosine, wide *sine)
 {
   const wide zeta = (beta - alpha) / (2 * gamma);

@@ -1,6 +1,6 @@
-/* A small valid call of each op. Views are columns out of wider matrices, so that one column more would still lie in the
- * buffer and in no other row: what is then wrong is the size alone. */
-#include "suite.h"
+/* A small valid call of each op. Views are columns out of wider matrices, so that one column more
+ * would still lie in the buffer and in no other row: what is then wrong is the size alone. */
+#include "tests/conformance/suite.h"
 
 static cdl_tensor in(trial *t, const char *name, cdl_dtype dtype, shape n)
 {

@@ -1,11 +1,11 @@
-#include "suite.h"
+#include "tests/conformance/suite.h"
 
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- The rows of ops.def --------------------------------------------------------------------------------------------- */
+/* ---- The rows of ops.def ---- */
 
 #define CDL_OP(name, tier)                                    \
   static void call_##name(cdl_queue *queue, const void *args) \
@@ -26,7 +26,7 @@ const op_info *op_find(cdl_op op)
   return &ops[op];
 }
 
-/* ---- Registration -------------------------------------------------------------------------------------------------- */
+/* ---- Registration ---- */
 
 static void *grown(void *array, size_t *capacity, size_t bytes)
 {
@@ -73,7 +73,7 @@ void suite_free(suite *s)
   free(s->results);
 }
 
-/* ---- Running ------------------------------------------------------------------------------------------------------- */
+/* ---- Running ---- */
 
 static case_result *new_result(suite *s, const test_case *c)
 {
@@ -123,7 +123,7 @@ void suite_run(suite *s, unsigned mode_flag)
   }
 }
 
-/* ---- Reports ------------------------------------------------------------------------------------------------------- */
+/* ---- Reports ---- */
 
 typedef struct {
   size_t passed, marginal, failed, skipped;

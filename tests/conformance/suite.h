@@ -1,6 +1,8 @@
-/* The conformance suite: every op, on whatever backend is named, against float64 arithmetic written here.
+/* The conformance suite: every op, on whatever backend is named, against float64 arithmetic written
+ * here.
  *
- * A case is one call of one op. Its body lays out operands, fills them, runs the op and compares what came back:
+ * A case is one call of one op. Its body lays out operands, fills them, runs the op and compares
+ * what came back:
  *
  *   operand *x = trial_operand(t, "x", ROLE_IN, CDL_F32, shape_2d(5, 7), LAYOUT_COLUMNS);
  *   operand *out = trial_operand(t, "out", ROLE_OUT, CDL_F32, shape_2d(5, 7), LAYOUT_DENSE);
@@ -8,19 +10,19 @@
  *   if (trial_run(t, CDL_ARGS(copy, .out = out->view, .x = x->view)))
  *     trial_exact(t, out, x->value);
  *
- * trial_run uploads everything, calls the op twice from the same state, and checks by itself that inputs and guards kept
- * their bytes and that both calls gave the same ones. */
-#ifndef CONFORMANCE_SUITE_H
-#define CONFORMANCE_SUITE_H
-
-#include "condlora/backend.h"
+ * trial_run uploads everything, calls the op twice from the same state, and checks by itself that
+ * inputs and guards kept their bytes and that both calls gave the same ones. */
+#ifndef CONDLORA_TESTS_CONFORMANCE_SUITE_H
+#define CONDLORA_TESTS_CONFORMANCE_SUITE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
-/* ---- Ops ----------------------------------------------------------------------------------------------------------- */
+#include "condlora/backend.h"
+
+/* ---- Ops ---- */
 
 typedef enum { TIER_REQUIRED, TIER_COMPOSED, TIER_HOST } op_tier;
 
@@ -34,7 +36,7 @@ typedef struct {
 /* The row of ops.def. */
 const op_info *op_find(cdl_op op);
 
-/* ---- Cases --------------------------------------------------------------------------------------------------------- */
+/* ---- Cases ---- */
 
 typedef struct suite suite;
 typedef struct trial trial;
@@ -94,7 +96,8 @@ void suite_run(suite *s, unsigned mode_flag);
 void suite_free(suite *s);
 int suite_report(const suite *s); /* prints what its format wants; the exit status */
 
-/* A small valid call of each op in the dtype of the trial: for wrong calls made from it, and for mode `support`. */
+/* A small valid call of each op in the dtype of the trial: for wrong calls made from it, and for
+ * mode `support`. */
 typedef void sample_builder(trial *t, void *args);
 sample_builder *sample_of(cdl_op op);
 /* Whether the op is defined for F64, BF16, … beside F32. */
@@ -120,7 +123,7 @@ void register_grad(suite *s);
 int mode_support(suite *s);
 int mode_perf(suite *s);
 
-/* ---- Randomness: the same values for the same seed and case, whatever else runs -------------------------------------- */
+/* ---- Randomness: the same values for the same seed and case, whatever else runs ---- */
 
 typedef struct {
   uint64_t state;
@@ -136,7 +139,7 @@ int64_t random_integer(random_source *r, int64_t low, int64_t high); /* both inc
 /* `value` as `dtype` holds it: to nearest, ties to even; integers by truncation. */
 double round_to(cdl_dtype dtype, double value);
 
-/* ---- Trials: one run of a case -------------------------------------------------------------------------------------- */
+/* ---- Trials: one run of a case ---- */
 
 typedef enum { ROLE_IN, ROLE_OUT, ROLE_INOUT } operand_role;
 
@@ -236,7 +239,8 @@ bool trial_run(trial *t, const void *args);
 void trial_fail(trial *t, const char *format, ...) CDL_PRINTF(2, 3);
 void trial_skip(trial *t, const char *format, ...) CDL_PRINTF(2, 3);
 
-/* |result − want| ≤ bound, element by element; NaN where `want` is NaN, the same infinity where it is infinite. */
+/* |result − want| ≤ bound, element by element; NaN where `want` is NaN, the same infinity where it
+ * is infinite. */
 void trial_compare(trial *t, const operand *o, const double *want, const double *bound);
 void trial_exact(trial *t, const operand *o, const double *want);
 /* One number against its bound. */

@@ -1,12 +1,12 @@
-#include "suite.h"
-
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Memory -------------------------------------------------------------------------------------------------------- */
+#include "tests/conformance/suite.h"
+
+/* ---- Memory ---- */
 
 typedef struct trial_block {
   struct trial_block *next;
@@ -34,7 +34,7 @@ double *trial_doubles(trial *t, int64_t count)
   return trial_memory(t, (size_t)count, sizeof(double));
 }
 
-/* ---- Shapes and layouts ---------------------------------------------------------------------------------------------- */
+/* ---- Shapes and layouts ---- */
 
 shape shape_4d(int64_t n0, int64_t n1, int64_t n2, int64_t n3)
 {
@@ -100,7 +100,7 @@ static int64_t place(const cdl_tensor *view, int64_t index)
   return at;
 }
 
-/* ---- Bytes --------------------------------------------------------------------------------------------------------- */
+/* ---- Bytes ---- */
 
 static void encode(cdl_dtype dtype, double value, unsigned char *at)
 {
@@ -168,7 +168,8 @@ static double decode(cdl_dtype dtype, const unsigned char *at)
   return 0;
 }
 
-/* NaN with a payload of its own, so that one read by mistake poisons the result and one overwritten is seen. */
+/* NaN with a payload of its own, so that one read by mistake poisons the result and one overwritten
+ * is seen. */
 static void guard(cdl_dtype dtype, unsigned char *at)
 {
   static const uint64_t f64 = 0x7ffda5a5a5a5a5a5u;
@@ -192,7 +193,7 @@ static void guard(cdl_dtype dtype, unsigned char *at)
   }
 }
 
-/* ---- Operands ------------------------------------------------------------------------------------------------------ */
+/* ---- Operands ---- */
 
 static operand *make_operand(trial *t, const char *name, operand_role role, cdl_dtype dtype,
                              shape n, layout l, unsigned repeat)
@@ -325,7 +326,7 @@ cdl_weight *trial_weight(trial *t, operand *const *sources, int count)
   return weight;
 }
 
-/* ---- Running ------------------------------------------------------------------------------------------------------- */
+/* ---- Running ---- */
 
 static uint64_t hash_text(uint64_t hash, const char *text)
 {
@@ -453,7 +454,7 @@ bool trial_run(trial *t, const void *args)
   return t->outcome != OUTCOME_FAIL;
 }
 
-/* ---- Judging ------------------------------------------------------------------------------------------------------- */
+/* ---- Judging ---- */
 
 void trial_fail(trial *t, const char *format, ...)
 {

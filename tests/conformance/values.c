@@ -1,7 +1,7 @@
-#include "suite.h"
-
 #include <float.h>
 #include <math.h>
+
+#include "tests/conformance/suite.h"
 
 /* splitmix64 (Steele, Lea and Flood 2014). */
 uint64_t random_bits(random_source *r)
@@ -36,7 +36,8 @@ int64_t random_integer(random_source *r, int64_t low, int64_t high)
   return low + (int64_t)(random_bits(r) % (uint64_t)(high - low + 1));
 }
 
-/* To `digits` significant bits where exponents begin at `lowest` (of the leading bit), ties to even. */
+/* To `digits` significant bits where exponents begin at `lowest` (of the leading bit), ties to
+ * even. */
 static double round_binary(double value, int digits, int lowest, double largest)
 {
   if (!isfinite(value) || value == 0)

@@ -1,5 +1,5 @@
-/* The numbers of PyTorch: every golden case named on the command line, on one backend. README.md says what a case holds
- * and where the bounds come from. */
+/* The numbers of PyTorch: every golden case named on the command line, on one backend. README.md
+ * says what a case holds and where the bounds come from. */
 #include <dirent.h>
 #include <jansson.h>
 #include <math.h>
@@ -30,7 +30,7 @@ typedef struct {
   int failures;
 } parity_case;
 
-/* ---- Comparing ----------------------------------------------------------------------------------------------------------- */
+/* ---- Comparing ---- */
 
 static void judge(parity_case *c, const char *what, double error, double bound)
 {
@@ -111,7 +111,7 @@ static void file_name(const parity_case *c, const cdl_parameter *p, char *name, 
   snprintf(name, bytes, "%s%s", full ? "" : "base_model.model.", p->name);
 }
 
-/* ---- The parts of a case ---------------------------------------------------------------------------------------------------- */
+/* ---- The parts of a case ---- */
 
 static void compare_ids(parity_case *c)
 {
@@ -301,7 +301,7 @@ static cdl_status compare_training(parity_case *c)
   return compare_logits(c, "final_logits", 2e-5, true);
 }
 
-/* ---- Reading a case ------------------------------------------------------------------------------------------------------------ */
+/* ---- Reading a case ---- */
 
 static cdl_status set(parity_case *c, const char *field, const char *value)
 {

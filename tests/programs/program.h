@@ -1,6 +1,6 @@
 /* Runs the built program and looks at what it did: exit status, both streams, files. */
-#ifndef CONDLORA_TESTS_PROGRAM_H
-#define CONDLORA_TESTS_PROGRAM_H
+#ifndef CONDLORA_TESTS_PROGRAMS_PROGRAM_H
+#define CONDLORA_TESTS_PROGRAMS_PROGRAM_H
 
 #include <check.h>
 #include <dirent.h>
@@ -34,12 +34,14 @@ outcome program_wait(pid_t program);
 
 /* Exits 0, and no error line. */
 void check_done(outcome o);
-/* Exits with `status`; stdout is empty, stderr one line that begins "condlora: " and holds every one of the texts. */
+/* Exits with `status`; stdout is empty, stderr one line that begins "condlora: " and holds every
+ * one of the texts. */
 void check_refused_with(outcome o, int status, const char *const *texts);
 #define check_refused(o, status, ...) \
   check_refused_with(o, status, (const char *const[]){__VA_ARGS__, NULL})
 
-/* A file of a parity case: case_file("bert-full", "train.tsv"). Lives until program_teardown, as all texts here do. */
+/* A file of a parity case: case_file("bert-full", "train.tsv"). Lives until program_teardown, as
+ * all texts here do. */
 const char *case_file(const char *name, const char *file);
 const char *joined(const char *folder, const char *file);
 /* A text as by printf. */
@@ -55,7 +57,8 @@ size_t read_bytes(const char *path, const char **bytes);
 void write_bytes(const char *path, const void *bytes, size_t count);
 void write_text(const char *path, const char *text);
 bool exists(const char *path);
-/* Names in a folder, sorted, one a line; folders below it too, as "checkpoint/state.safetensors". */
+/* Names in a folder, sorted, one a line; folders below it too, as
+ * "checkpoint/state.safetensors". */
 const char *listed(const char *folder);
 
 /* The JSON of a text, released by program_teardown; a text that is none fails the test. */

@@ -1,9 +1,10 @@
-/* Input that is broken, cut, lying or not there: exit status 1, one line that names it, nothing left behind. */
-#include "tests/programs/program.h"
-
+/* Input that is broken, cut, lying or not there: exit status 1, one line that names it, nothing
+ * left behind. */
 #include <errno.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+
+#include "tests/programs/program.h"
 
 static const char *good_model(void)
 {
@@ -139,7 +140,8 @@ START_TEST(safetensors_that_lie)
   changed[7] = 0x10;
   check_no_training(model_with("model.safetensors", changed, count), good_rows(), "sentence1",
                     "model.safetensors");
-  /* Another shape, another type, another name, overlapping data: the header's text is changed in place. */
+  /* Another shape, another type, another name, overlapping data: the header's text is changed in
+   * place. */
   static const struct {
     const char *from, *to;
   } edits[] = {{"\"shape\":[71,36]", "\"shape\":[36,71]"},

@@ -1,10 +1,9 @@
-/* eval, predict, tokenize, inspect, backends: against what PyTorch, Transformers and PEFT wrote into the parity cases, and
- * against one another. */
-#include "tests/programs/program.h"
-
+/* eval, predict, tokenize, inspect, backends: against what PyTorch, Transformers and PEFT wrote
+ * into the parity cases, and against one another. */
 #include <math.h>
 
 #include "condlora/safetensors.h"
+#include "tests/programs/program.h"
 
 /* ---- A case's truth ---- */
 

@@ -1,6 +1,4 @@
 /* What training shows on a terminal, and where there is none. */
-#include "tests/programs/program.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -9,6 +7,8 @@
 #include <sys/wait.h>
 #include <termios.h>
 
+#include "tests/programs/program.h"
+
 extern char **environ;
 
 #define RUN_OF(name)                                                                             \
@@ -16,8 +16,8 @@ extern char **environ;
       "--text-columns", "sentence1", "--label-column", "label", "--batch-size", "4", "--epochs", \
       "12", "--eval-every", "36"
 
-/* What condlora writes to a terminal of so many columns as its stderr. `stop_after` not 0: this signal comes as soon as
- * something is drawn. */
+/* What condlora writes to a terminal of so many columns as its stderr. `stop_after` not 0: this
+ * signal comes as soon as something is drawn. */
 static const char *on_terminal(unsigned short columns, int stop_after, const char *const *arguments,
                                int *status)
 {

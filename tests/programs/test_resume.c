@@ -1,10 +1,11 @@
 /* Runs that are stopped, killed and gone on with: the same bytes as if nothing had happened. */
-#include "tests/programs/program.h"
-
 #include <signal.h>
 #include <time.h>
 
-/* A run long enough to be interrupted: dropout as the model's config has it, evaluations and checkpoints in between. */
+#include "tests/programs/program.h"
+
+/* A run long enough to be interrupted: dropout as the model's config has it, evaluations and
+ * checkpoints in between. */
 #define LONG_RUN                                                                        \
   "train", "--model", case_file("bert-condlora-paper", "model"), "--train",             \
       case_file("bert-condlora-paper", "train.tsv"), "--text-columns", "sentence1",     \

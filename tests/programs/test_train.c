@@ -1,7 +1,7 @@
 /* condlora train: every method, the settings that change what is kept, recipes and configs. */
-#include "tests/programs/program.h"
-
 #include <math.h>
+
+#include "tests/programs/program.h"
 
 #define DATA(name)                                                                                \
   "--model", case_file(name, "model"), "--train", case_file(name, "train.tsv"), "--label-column", \
@@ -279,7 +279,8 @@ END_TEST
 
 START_TEST(patience_ends_a_run_and_the_best_stays)
 {
-  /* With a rate of 0 nothing changes: the first evaluation is the best, three more exhaust the patience. */
+  /* With a rate of 0 nothing changes: the first evaluation is the best, three more exhaust the
+   * patience. */
   check_done(RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1",
                  "--batch-size", "4", "--epochs", "50", "--lr", "0", "--eval-every", "2",
                  "--early-stopping", "3", "--output", out_folder("")));
@@ -333,9 +334,9 @@ END_TEST
 
 START_TEST(smoothing_and_weights_change_the_loss_as_defined)
 {
-  /* Two steps at a rate of 0 over the same rows: losses of one fixed model. Cross-entropy with smoothing e is
-   * (1 - e) times the plain one plus e times the mean over classes, so it is linear in e; with equal class weights the
-   * mean is weighted with ones. */
+  /* Two steps at a rate of 0 over the same rows: losses of one fixed model. Cross-entropy with
+   * smoothing e is (1 - e) times the plain one plus e times the mean over classes, so it is linear
+   * in e; with equal class weights the mean is weighted with ones. */
 #define LOSS_OF(folder, ...)                                                               \
   (check_done(RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1",     \
                   "--batch-size", "36", "--max-steps", "1", "--lr", "0", "--dropout", "0", \

@@ -112,7 +112,7 @@ END_TEST
 START_TEST(unknown_names_point_at_the_nearest)
 {
   check_refused(RUN("trian"), 2, "trian", "train");
-  check_refused(RUN("tokenise"), 2, "tokenize");
+  check_refused(RUN("tokenize"), 2, "tokenize");
   check_refused(RUN("train", "--bach-size", "4"), 2, "--bach-size", "--batch-size");
   check_refused(RUN("train", "--learning-rte=4"), 2, "--learning-rte");
   check_refused(RUN("train", "--recipie", "x"), 2, "--recipe");

@@ -1,12 +1,13 @@
-/* A valid call of every op, over a backend that only notes it: what the tests of argument checks change for the worse. */
-#ifndef TESTS_OP_SAMPLES_H
-#define TESTS_OP_SAMPLES_H
-
-#include "condlora/backend.h"
-#include "tests/unit/plugins/find.h"
+/* A valid call of every op, over a backend that only notes it: what the tests of argument checks
+ * change for the worse. */
+#ifndef CONDLORA_TESTS_UNIT_OP_SAMPLES_H
+#define CONDLORA_TESTS_UNIT_OP_SAMPLES_H
 
 #include <check.h>
 #include <math.h>
+
+#include "condlora/backend.h"
+#include "tests/unit/plugins/find.h"
 
 enum { BYTES = 1 << 16 };
 
@@ -71,9 +72,10 @@ static inline void tear_down(void)
   ck_assert_int_eq(cdl_backend_close(foreign), CDL_OK);
 }
 
-/* ---- A valid call of each op -------------------------------------------------------------------------------------- */
+/* ---- A valid call of each op ---- */
 
-/* Of a tensor: written; may be left out; may have another size; may be the next tensor's very view. */
+/* Of a tensor: written; may be left out; may have another size; may be the next tensor's very
+ * view. */
 enum { INPUT = 0, WRITTEN = 1, MAY_LACK = 2, ANY_SIZE = 4 };
 
 typedef struct {
@@ -431,7 +433,7 @@ static inline void make(cdl_op op, sample *s)
   }
 }
 
-/* ---- What a call comes to ----------------------------------------------------------------------------------------- */
+/* ---- What a call comes to ---- */
 
 static inline cdl_status call(cdl_op op, const void *args)
 {

@@ -1,6 +1,7 @@
-/* A folder of its own for each test, files in it, and failures that must name what they are about. */
-#ifndef CONDLORA_TESTS_SCRATCH_H
-#define CONDLORA_TESTS_SCRATCH_H
+/* A folder of its own for each test, files in it, and failures that must name what they are
+ * about. */
+#ifndef CONDLORA_TESTS_UNIT_SCRATCH_H
+#define CONDLORA_TESTS_UNIT_SCRATCH_H
 
 #include <check.h>
 #include <dirent.h>

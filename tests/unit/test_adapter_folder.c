@@ -1,5 +1,4 @@
 #include "model/adapter_folder.h"
-
 #include "tests/unit/scratch.h"
 
 static const char *config_path(void)
@@ -202,7 +201,8 @@ START_TEST(the_same_arguments_give_the_same_bytes)
 }
 END_TEST
 
-/* Of two different adapters, one file each: what a crash between the two renames can leave at worst. */
+/* Of two different adapters, one file each: what a crash between the two renames can leave at
+ * worst. */
 START_TEST(a_mixed_pair_is_found)
 {
   write_sample();

@@ -1,11 +1,11 @@
+#include <check.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "condlora/backend.h"
 #include "condlora/log.h"
 #include "condlora/plugin.h"
 #include "tests/unit/plugins/find.h"
-
-#include <check.h>
-#include <pthread.h>
-#include <stdatomic.h>
 
 static cdl_backend *backend;
 static cdl_queue *queue;
@@ -48,7 +48,7 @@ static void fill(void)
   cdl_fill(queue, CDL_ARGS(fill, .out = matrix(0, 2, 3), .value = 1));
 }
 
-/* ---- Registry ----------------------------------------------------------------------------------------------------- */
+/* ---- Registry ---- */
 
 typedef struct {
   int lines, null, absent_without_reason;
@@ -106,7 +106,7 @@ START_TEST(names_that_cannot_be_are_refused)
 }
 END_TEST
 
-/* ---- Buffers ------------------------------------------------------------------------------------------------------ */
+/* ---- Buffers ---- */
 
 START_TEST(memory_is_counted)
 {
@@ -167,7 +167,7 @@ START_TEST(closing_counts_what_is_alive)
 }
 END_TEST
 
-/* ---- Transfers ---------------------------------------------------------------------------------------------------- */
+/* ---- Transfers ---- */
 
 START_TEST(bytes_come_back)
 {
@@ -210,7 +210,7 @@ START_TEST(transfers_are_checked)
 }
 END_TEST
 
-/* ---- Errors ------------------------------------------------------------------------------------------------------- */
+/* ---- Errors ---- */
 
 START_TEST(a_queue_keeps_its_first_error)
 {
@@ -303,7 +303,7 @@ START_TEST(sync_after_each_op_names_the_one)
 }
 END_TEST
 
-/* ---- Weights ------------------------------------------------------------------------------------------------------ */
+/* ---- Weights ---- */
 
 START_TEST(sources_that_lie_stacked_are_not_copied)
 {
@@ -417,7 +417,7 @@ START_TEST(a_backends_own_weights)
 }
 END_TEST
 
-/* ---- Paths -------------------------------------------------------------------------------------------------------- */
+/* ---- Paths ---- */
 
 static void add_norm(void)
 {
@@ -637,7 +637,7 @@ START_TEST(scratch_is_counted_and_goes_with_its_queue)
 }
 END_TEST
 
-/* ---- Threads ------------------------------------------------------------------------------------------------------ */
+/* ---- Threads ---- */
 
 enum { THREADS = 4, ROUNDS = 200 };
 

@@ -2,8 +2,8 @@
 #include <math.h>
 
 #include "condlora/random.h"
+#include "tests/unit/words.h"
 #include "train/batch.h"
-#include "words.h"
 
 static void count_up(uint32_t *rows, size_t count)
 {

@@ -1,7 +1,7 @@
 /* Every op refuses arguments that break its contract, and says which. */
 #include "tests/unit/op_samples.h"
 
-/* ---- Of every op -------------------------------------------------------------------------------------------------- */
+/* ---- Of every op ---- */
 
 #define EACH_PART(op, s, p) \
   for (int k_ = 0; make((cdl_op)op, &s), k_ < s.count && (p = &s.parts[k_]) != NULL; k_++)

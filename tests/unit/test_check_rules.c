@@ -1,9 +1,9 @@
 /* What single ops ask of their arguments, what odd calls they take, and what is known of views. */
+#include "backends/core/check.h"
 #include "tests/unit/op_samples.h"
 
-#include "backends/core/check.h"
-
-/* Makes a valid call of `op`, changes it as the statements say (`a` is its arguments), and wants `word` in the error. */
+/* Makes a valid call of `op`, changes it as the statements say (`a` is its arguments), and wants
+ * `word` in the error. */
 #define REFUSED(op, word, ...)                           \
   {                                                      \
     sample s;                                            \
@@ -34,7 +34,7 @@
     ck_assert_int_eq(seen->calls[CDL_OP_##op], before);                                         \
   }
 
-/* ---- Parameters --------------------------------------------------------------------------------------------------- */
+/* ---- Parameters ---- */
 
 START_TEST(numbers_are_checked)
 {
@@ -137,7 +137,7 @@ START_TEST(messages_say_what_was_expected)
 }
 END_TEST
 
-/* ---- Packings ----------------------------------------------------------------------------------------------------- */
+/* ---- Packings ---- */
 
 START_TEST(packings_are_checked)
 {
@@ -173,7 +173,7 @@ START_TEST(packings_are_checked)
 }
 END_TEST
 
-/* ---- Aliases ------------------------------------------------------------------------------------------------------ */
+/* ---- Aliases ---- */
 
 START_TEST(in_place_where_the_op_says_so)
 {
@@ -233,7 +233,7 @@ START_TEST(thirds_of_one_matrix_are_apart)
 }
 END_TEST
 
-/* ---- Odd calls ---------------------------------------------------------------------------------------------------- */
+/* ---- Odd calls ---- */
 
 START_TEST(odd_calls_are_taken)
 {
@@ -281,7 +281,7 @@ START_TEST(empty_outputs_make_calls_that_do_nothing)
 }
 END_TEST
 
-/* ---- Views, against the set of their bytes ------------------------------------------------------------------------- */
+/* ---- Views, against the set of their bytes ---- */
 
 enum { SPACE = 4096 };
 

@@ -1,8 +1,7 @@
 #include "model/checkpoint.h"
-
 #include "tests/unit/scratch.h"
 
-/* ---- A small model -------------------------------------------------------------------------- */
+/* ---- A small model ---- */
 
 enum {
   HIDDEN = 4,
@@ -107,7 +106,7 @@ static void expect_values(const cdl_checkpoint *checkpoint, const char *name, ui
 
 static const char query[] = "encoder.layer.1.attention.self.query.weight";
 
-/* ---- Tests ---------------------------------------------------------------------------------- */
+/* ---- Tests ---- */
 
 START_TEST(bodies_open_with_and_without_prefix)
 {

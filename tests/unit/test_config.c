@@ -1,7 +1,6 @@
-#include "condlora/config.h"
-
 #include <jansson.h>
 
+#include "condlora/config.h"
 #include "tests/unit/scratch.h"
 
 static cdl_status read_text(const char *text, cdl_model_config *config)

@@ -132,8 +132,9 @@ typedef struct {
 static session open_session(int threads)
 {
   session s = {.random = cdl_random_start(1, CDL_RANDOM_TEST, 0, 0)};
-  ck_assert_msg(cdl_backend_open("cpu", &(cdl_backend_options){.threads = threads}, &s.backend) == CDL_OK, "%s",
-                cdl_error_message());
+  ck_assert_msg(cdl_backend_open("cpu", &(cdl_backend_options){.threads = threads}, &s.backend) ==
+                    CDL_OK,
+                "%s", cdl_error_message());
   ck_assert_int_eq(cdl_queue_create(s.backend, &s.queue), CDL_OK);
   return s;
 }
@@ -216,7 +217,8 @@ static cdl_tensor step_record(session *s)
 static void run_moving(session *s)
 {
   enum { ROWS = 333, COLUMNS = 517, SEGMENTS = 3 };
-  cdl_tensor x = matrix(s, ROWS, COLUMNS), out = matrix(s, ROWS, COLUMNS), turned = matrix(s, COLUMNS, ROWS);
+  cdl_tensor x = matrix(s, ROWS, COLUMNS), out = matrix(s, ROWS, COLUMNS),
+             turned = matrix(s, COLUMNS, ROWS);
   cdl_tensor half = cdl_tensor_2d(new_buffer(s, ROWS * COLUMNS * 2), CDL_BF16, 0, ROWS, COLUMNS);
   cdl_copy(s->queue, CDL_ARGS(copy, .out = out, .x = x));
   keep(s, out);
@@ -229,11 +231,12 @@ static void run_moving(session *s)
   int32_t rows[ROWS];
   for (int32_t i = 0; i < ROWS; i++)
     rows[i] = (i * 101) % ROWS;
-  cdl_gather_rows(s->queue, CDL_ARGS(gather_rows, .out = out, .table = x, .index = integers(s, rows, ROWS),
-                                     .accumulate = true));
+  cdl_gather_rows(s->queue, CDL_ARGS(gather_rows, .out = out, .table = x,
+                                     .index = integers(s, rows, ROWS), .accumulate = true));
   keep(s, out);
   const int32_t segment[SEGMENTS + 1] = {0, 5, 300, ROWS}, target[SEGMENTS] = {9, 2, 1};
-  cdl_scatter_add_rows(s->queue, CDL_ARGS(scatter_add_rows, .table = out, .x = x, .order = integers(s, rows, ROWS),
+  cdl_scatter_add_rows(s->queue, CDL_ARGS(scatter_add_rows, .table = out, .x = x,
+                                          .order = integers(s, rows, ROWS),
                                           .segment = integers(s, segment, SEGMENTS + 1),
                                           .target = integers(s, target, SEGMENTS)));
   keep(s, out);
@@ -241,20 +244,22 @@ static void run_moving(session *s)
 
 static void run_products(session *s)
 {
-  static const int64_t shapes[][3] = {{333, 517, 129}, {880, 384, 96}, {7, 5, 9001}, {1, 513, 700}, {700, 8, 384}};
+  static const int64_t shapes[][3] = {
+      {333, 517, 129}, {880, 384, 96}, {7, 5, 9001}, {1, 513, 700}, {700, 8, 384}};
   for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
     const int64_t m = shapes[i][0], n = shapes[i][1], k = shapes[i][2];
     for (int transposes = 0; transposes < 4; transposes++) {
       const bool ta = transposes & 1, tb = transposes & 2;
       cdl_tensor out = matrix(s, m, n), a = ta ? matrix(s, k, m) : matrix(s, m, k);
-      cdl_gemm(s->queue, CDL_ARGS(gemm, .out = out, .a = a, .b = tb ? matrix(s, n, k) : matrix(s, k, n),
-                                  .transpose_a = ta, .transpose_b = tb, .alpha = 0.5f, .beta = 1.0f));
+      cdl_gemm(s->queue,
+               CDL_ARGS(gemm, .out = out, .a = a, .b = tb ? matrix(s, n, k) : matrix(s, k, n),
+                        .transpose_a = ta, .transpose_b = tb, .alpha = 0.5f, .beta = 1.0f));
       keep(s, out);
     }
   }
   cdl_tensor wide = numbers(s, CDL_F64, 300, 200);
-  cdl_gemm(s->queue, CDL_ARGS(gemm, .out = wide, .a = numbers(s, CDL_F64, 300, 70), .b = numbers(s, CDL_F64, 70, 200),
-                              .alpha = 1.0f));
+  cdl_gemm(s->queue, CDL_ARGS(gemm, .out = wide, .a = numbers(s, CDL_F64, 300, 70),
+                              .b = numbers(s, CDL_F64, 70, 200), .alpha = 1.0f));
   keep(s, wide);
   cdl_tensor many = matrix(s, 50 * 21, 33), a = matrix(s, 50 * 21, 17), b = matrix(s, 17, 33);
   many = cdl_tensor_3d(many.buffer, CDL_F32, 0, 50, 21, 33);
@@ -269,13 +274,15 @@ static void run_elementwise(session *s)
 {
   cdl_tensor x = matrix(s, 411, 519), y = matrix(s, 411, 519), out = matrix(s, 411, 519);
   for (int activation = CDL_ACTIVATION_NONE; activation <= CDL_ACTIVATION_MISH; activation++) {
-    cdl_unary(s->queue, CDL_ARGS(unary, .out = out, .x = x, .activation = (cdl_activation)activation));
+    cdl_unary(s->queue,
+              CDL_ARGS(unary, .out = out, .x = x, .activation = (cdl_activation)activation));
     keep(s, out);
     cdl_unary_grad(s->queue, CDL_ARGS(unary_grad, .d_x = out, .d_out = y, .x = x,
                                       .activation = (cdl_activation)activation));
     keep(s, out);
   }
-  cdl_binary(s->queue, CDL_ARGS(binary, .out = out, .x = x, .y = cdl_columns(y, 0, 1), .function = CDL_BINARY_DIVIDE));
+  cdl_binary(s->queue, CDL_ARGS(binary, .out = out, .x = x, .y = cdl_columns(y, 0, 1),
+                                .function = CDL_BINARY_DIVIDE));
   keep(s, out);
   cdl_axpby(s->queue, CDL_ARGS(axpby, .out = out, .x = x, .alpha = 0.3f, .beta = 0.7f));
   keep(s, out);
@@ -287,22 +294,27 @@ static void run_elementwise(session *s)
 
 static void run_rows(session *s)
 {
-  cdl_tensor x = matrix(s, 411, 519), y = matrix(s, 411, 519), out = matrix(s, 411, 519), sum = matrix(s, 411, 519);
-  cdl_tensor gain = vector(s, 519), bias = vector(s, 519), mean = vector(s, 411), rstd = vector(s, 411);
+  cdl_tensor x = matrix(s, 411, 519), y = matrix(s, 411, 519), out = matrix(s, 411, 519),
+             sum = matrix(s, 411, 519);
+  cdl_tensor gain = vector(s, 519), bias = vector(s, 519), mean = vector(s, 411),
+             rstd = vector(s, 411);
   cdl_tensor d_gain = vector(s, 519), d_bias = vector(s, 519);
   cdl_softmax(s->queue, CDL_ARGS(softmax, .out = out, .x = x, .scale = 0.5f));
   keep(s, out);
-  cdl_softmax_grad(s->queue, CDL_ARGS(softmax_grad, .d_x = sum, .d_out = y, .out = out, .scale = 0.5f));
+  cdl_softmax_grad(s->queue,
+                   CDL_ARGS(softmax_grad, .d_x = sum, .d_out = y, .out = out, .scale = 0.5f));
   keep(s, sum);
-  cdl_add_layer_norm(s->queue, CDL_ARGS(add_layer_norm, .out = out, .sum = sum, .x = x, .residual = y, .gain = gain,
-                                        .bias = bias, .mean = mean, .rstd = rstd, .epsilon = 1e-5f));
+  cdl_add_layer_norm(s->queue, CDL_ARGS(add_layer_norm, .out = out, .sum = sum, .x = x,
+                                        .residual = y, .gain = gain, .bias = bias, .mean = mean,
+                                        .rstd = rstd, .epsilon = 1e-5f));
   keep(s, out);
   keep(s, sum);
-  cdl_layer_norm(s->queue, CDL_ARGS(layer_norm, .out = out, .x = x, .gain = gain, .bias = bias, .mean = mean,
-                                    .rstd = rstd, .epsilon = 1e-5f));
+  cdl_layer_norm(s->queue, CDL_ARGS(layer_norm, .out = out, .x = x, .gain = gain, .bias = bias,
+                                    .mean = mean, .rstd = rstd, .epsilon = 1e-5f));
   keep(s, out);
-  cdl_layer_norm_grad(s->queue, CDL_ARGS(layer_norm_grad, .d_x = out, .d_gain = d_gain, .d_bias = d_bias, .d_out = y,
-                                         .x = x, .gain = gain, .mean = mean, .rstd = rstd));
+  cdl_layer_norm_grad(s->queue,
+                      CDL_ARGS(layer_norm_grad, .d_x = out, .d_gain = d_gain, .d_bias = d_bias,
+                               .d_out = y, .x = x, .gain = gain, .mean = mean, .rstd = rstd));
   keep(s, out);
   keep(s, d_gain);
   keep(s, d_bias);
@@ -321,7 +333,8 @@ static void run_sums(session *s)
         keep(s, out);
       }
     cdl_tensor norm = vector(s, 1), factor = vector(s, 1);
-    cdl_clip_norm(s->queue, CDL_ARGS(clip_norm, .norm = norm, .factor = factor, .gradient = x, .max_norm = 1.0f));
+    cdl_clip_norm(s->queue, CDL_ARGS(clip_norm, .norm = norm, .factor = factor, .gradient = x,
+                                     .max_norm = 1.0f));
     keep(s, norm);
     keep(s, factor);
   }
@@ -329,23 +342,26 @@ static void run_sums(session *s)
 
 static void run_training(session *s)
 {
-  cdl_tensor step = step_record(s), logits = matrix(s, 16, 25), d_logits = matrix(s, 16, 25), loss = vector(s, 1);
+  cdl_tensor step = step_record(s), logits = matrix(s, 16, 25), d_logits = matrix(s, 16, 25),
+             loss = vector(s, 1);
   int32_t labels[16];
   for (int32_t i = 0; i < 16; i++)
     labels[i] = i;
-  cdl_cross_entropy(s->queue, CDL_ARGS(cross_entropy, .loss = loss, .d_logits = d_logits, .logits = logits,
-                                       .labels = integers(s, labels, 16), .step = step, .label_smoothing = 0.1f));
+  cdl_cross_entropy(s->queue, CDL_ARGS(cross_entropy, .loss = loss, .d_logits = d_logits,
+                                       .logits = logits, .labels = integers(s, labels, 16),
+                                       .step = step, .label_smoothing = 0.1f));
   keep(s, loss);
   keep(s, d_logits);
-  cdl_squared_error(s->queue, CDL_ARGS(squared_error, .loss = loss, .d_out = d_logits, .out = logits,
-                                       .target = matrix(s, 16, 25), .step = step));
+  cdl_squared_error(s->queue, CDL_ARGS(squared_error, .loss = loss, .d_out = d_logits,
+                                       .out = logits, .target = matrix(s, 16, 25), .step = step));
   keep(s, loss);
   keep(s, d_logits);
   cdl_tensor parameter = vector(s, 60013), moment1 = vector(s, 60013), moment2 = vector(s, 60013);
   cdl_unary(s->queue, CDL_ARGS(unary, .out = moment2, .x = moment2, .function = CDL_UNARY_SQUARE));
-  cdl_adamw(s->queue, CDL_ARGS(adamw, .parameter = parameter, .moment1 = moment1, .moment2 = moment2,
-                               .gradient = vector(s, 60013), .step = step, .beta1 = 0.9, .beta2 = 0.999,
-                               .epsilon = 1e-8, .decay = 0.01, .rate = 1.0));
+  cdl_adamw(s->queue,
+            CDL_ARGS(adamw, .parameter = parameter, .moment1 = moment1, .moment2 = moment2,
+                     .gradient = vector(s, 60013), .step = step, .beta1 = 0.9, .beta2 = 0.999,
+                     .epsilon = 1e-8, .decay = 0.01, .rate = 1.0));
   keep(s, parameter);
   keep(s, moment1);
   keep(s, moment2);
@@ -356,24 +372,26 @@ static void run_linear(session *s)
   cdl_tensor sources[] = {matrix(s, 131, 257), matrix(s, 131, 257), matrix(s, 65, 257)};
   cdl_weight *weight;
   ck_assert_int_eq(cdl_weight_create(s->queue, sources, 3, &weight), CDL_OK);
-  cdl_tensor x = matrix(s, 701, 257), out = matrix(s, 701, 327), pre = matrix(s, 701, 327), d_x = matrix(s, 701, 257);
-  cdl_linear(s->queue, CDL_ARGS(linear, .out = out, .pre = pre, .x = x, .bias = vector(s, 327), .weight = weight,
-                                .activation = CDL_ACTIVATION_GELU));
+  cdl_tensor x = matrix(s, 701, 257), out = matrix(s, 701, 327), pre = matrix(s, 701, 327),
+             d_x = matrix(s, 701, 257);
+  cdl_linear(s->queue, CDL_ARGS(linear, .out = out, .pre = pre, .x = x, .bias = vector(s, 327),
+                                .weight = weight, .activation = CDL_ACTIVATION_GELU));
   keep(s, out);
   keep(s, pre);
-  cdl_linear_grad(s->queue, CDL_ARGS(linear_grad, .d_x = d_x, .d_out = out, .pre = x, .weight = weight,
-                                     .activation = CDL_ACTIVATION_GELU));
+  cdl_linear_grad(s->queue, CDL_ARGS(linear_grad, .d_x = d_x, .d_out = out, .pre = x,
+                                     .weight = weight, .activation = CDL_ACTIVATION_GELU));
   keep(s, d_x);
   cdl_weight_destroy(weight);
   for (int64_t rank = 3; rank < 40; rank += 17) {
     cdl_tensor a = matrix(s, rank, 257), b = matrix(s, 327, rank), hidden = matrix(s, 701, rank);
     cdl_tensor d_a = matrix(s, rank, 257), d_b = matrix(s, 327, rank);
-    cdl_low_rank(s->queue,
-                 CDL_ARGS(low_rank, .out = out, .hidden = hidden, .x = x, .a = a, .b = b, .scale = 0.5f));
+    cdl_low_rank(s->queue, CDL_ARGS(low_rank, .out = out, .hidden = hidden, .x = x, .a = a, .b = b,
+                                    .scale = 0.5f));
     keep(s, out);
     keep(s, hidden);
-    cdl_low_rank_grad(s->queue, CDL_ARGS(low_rank_grad, .d_x = d_x, .d_a = d_a, .d_b = d_b, .d_out = pre,
-                                         .hidden = hidden, .x = x, .a = a, .b = b, .scale = 0.5f));
+    cdl_low_rank_grad(s->queue,
+                      CDL_ARGS(low_rank_grad, .d_x = d_x, .d_a = d_a, .d_b = d_b, .d_out = pre,
+                               .hidden = hidden, .x = x, .a = a, .b = b, .scale = 0.5f));
     keep(s, d_x);
     keep(s, d_a);
     keep(s, d_b);
@@ -383,7 +401,8 @@ static void run_linear(session *s)
 static void run_sequences(session *s)
 {
   enum { SEQUENCES = 6, HEADS = 3, WIDTH = 20 };
-  static const int32_t offsets[SEQUENCES + 1] = {0, 1, 34, 34, 90, 401, 450}, examples[SEQUENCES] = {3, 1, 4, 8, 5, 9};
+  static const int32_t offsets[SEQUENCES + 1] = {0, 1, 34, 34, 90, 401, 450},
+                                           examples[SEQUENCES] = {3, 1, 4, 8, 5, 9};
   const cdl_packing packing = {.offsets = integers(s, offsets, SEQUENCES + 1),
                                .examples = integers(s, examples, SEQUENCES),
                                .host_offsets = offsets,
@@ -391,23 +410,29 @@ static void run_sequences(session *s)
                                .sequences = SEQUENCES,
                                .tokens = 450,
                                .longest = 311};
-  const cdl_dropout_mask mask = {.probability = 0.1f, .purpose = 4, .layer = 2, .step = step_record(s)};
+  const cdl_dropout_mask mask = {
+      .probability = 0.1f, .purpose = 4, .layer = 2, .step = step_record(s)};
   cdl_tensor qkv = matrix(s, 450, 3 * HEADS * WIDTH), d_qkv = matrix(s, 450, 3 * HEADS * WIDTH);
-  cdl_tensor out = matrix(s, 450, HEADS * WIDTH), d_out = matrix(s, 450, HEADS * WIDTH), log_sum = matrix(s, HEADS, 450);
-  cdl_attention(s->queue, CDL_ARGS(attention, .out = out, .qkv = qkv, .log_sum = log_sum, .packing = &packing,
-                                   .heads = HEADS, .scale = 0.2f, .mask = mask));
+  cdl_tensor out = matrix(s, 450, HEADS * WIDTH), d_out = matrix(s, 450, HEADS * WIDTH),
+             log_sum = matrix(s, HEADS, 450);
+  cdl_attention(s->queue,
+                CDL_ARGS(attention, .out = out, .qkv = qkv, .log_sum = log_sum, .packing = &packing,
+                         .heads = HEADS, .scale = 0.2f, .mask = mask));
   keep(s, out);
   keep(s, log_sum);
-  cdl_attention_grad(s->queue, CDL_ARGS(attention_grad, .d_qkv = d_qkv, .d_out = d_out, .qkv = qkv, .log_sum = log_sum,
-                                        .packing = &packing, .heads = HEADS, .scale = 0.2f, .mask = mask));
+  cdl_attention_grad(s->queue, CDL_ARGS(attention_grad, .d_qkv = d_qkv, .d_out = d_out, .qkv = qkv,
+                                        .log_sum = log_sum, .packing = &packing, .heads = HEADS,
+                                        .scale = 0.2f, .mask = mask));
   keep(s, d_qkv);
-  cdl_dropout(s->queue, CDL_ARGS(dropout, .out = out, .x = d_out, .mask = mask, .packing = &packing));
+  cdl_dropout(s->queue,
+              CDL_ARGS(dropout, .out = out, .x = d_out, .mask = mask, .packing = &packing));
   keep(s, out);
 }
 
 static void run_decompositions(session *s)
 {
-  cdl_tensor a = matrix(s, 61, 40), square = matrix(s, 40, 40), out = matrix(s, 40, 40), values = vector(s, 40);
+  cdl_tensor a = matrix(s, 61, 40), square = matrix(s, 40, 40), out = matrix(s, 40, 40),
+             values = vector(s, 40);
   cdl_tensor u = matrix(s, 61, 40);
   cdl_svd(s->queue, CDL_ARGS(svd, .u = u, .sigma = values, .vt = out, .a = a));
   keep(s, u);
@@ -450,8 +475,9 @@ START_TEST(bytes_do_not_depend_on_threads)
     size_t differ = 0;
     while (differ < one.record_bytes && more.record[differ] == one.record[differ])
       differ++;
-    ck_assert_msg(differ == one.record_bytes, "%d threads: byte %zu of %zu differs from one thread's", threads[i],
-                  differ, one.record_bytes);
+    ck_assert_msg(differ == one.record_bytes,
+                  "%d threads: byte %zu of %zu differs from one thread's", threads[i], differ,
+                  one.record_bytes);
     free(more.record);
     close_session(&more);
   }
@@ -544,8 +570,9 @@ START_TEST(activations_are_accurate)
       const double at = (double)x[i], wide = fmax(1.0, fabs(at));
       ck_assert_msg(fabs((double)out[i] - activation_truth(activation, at)) <= 4 * half_ulp * wide,
                     "%s, activation %d at %.9g: %.9g", kernels->name, a, at, (double)out[i]);
-      ck_assert_msg(fabs((double)slope[i] - slope_truth(activation, at)) <= 5 * half_ulp + 2e-11 * wide,
-                    "%s, slope of activation %d at %.9g: %.9g", kernels->name, a, at, (double)slope[i]);
+      ck_assert_msg(
+          fabs((double)slope[i] - slope_truth(activation, at)) <= 5 * half_ulp + 2e-11 * wide,
+          "%s, slope of activation %d at %.9g: %.9g", kernels->name, a, at, (double)slope[i]);
     }
   }
 }
@@ -565,8 +592,8 @@ START_TEST(exponentials_are_accurate)
     if (truth > 3.4028235677973366e38) /* rounds to infinity */
       ck_assert_msg(isinf(out[i]), "%s at %.9g: %.9g", kernels->name, (double)x[i], (double)out[i]);
     else
-      ck_assert_msg(fabs((double)out[i] - truth) <= 2 * half_ulp * truth + 1.5e-45, "%s at %.9g: %.9g", kernels->name,
-                    (double)x[i], (double)out[i]);
+      ck_assert_msg(fabs((double)out[i] - truth) <= 2 * half_ulp * truth + 1.5e-45,
+                    "%s at %.9g: %.9g", kernels->name, (double)x[i], (double)out[i]);
   }
 }
 END_TEST
@@ -576,7 +603,12 @@ START_TEST(every_set_draws_the_masks_of_philox)
   const cpu_kernels *kernels = cpu_kernels_set(_i);
   if (kernels == NULL)
     return;
-  const cpu_mask mask = {.key = {11, 22}, .example = 33, .step = 44, .place = 55, .threshold = 0x40000000u, .scale = 2.0f};
+  const cpu_mask mask = {.key = {11, 22},
+                         .example = 33,
+                         .step = 44,
+                         .place = 55,
+                         .threshold = 0x40000000u,
+                         .scale = 2.0f};
   float x[300], out[300];
   for (int i = 0; i < 300; i++)
     x[i] = (float)(i + 1);
@@ -585,10 +617,11 @@ START_TEST(every_set_draws_the_masks_of_philox)
       kernels->dropout(&mask, out, x, first, n);
       for (int64_t i = 0; i < n; i++) {
         const uint64_t e = first + (uint64_t)i;
-        const cdl_philox_words words = cdl_philox((cdl_philox_words){{(uint32_t)(e / 4), 33, 44, 55}}, 11, 22);
+        const cdl_philox_words words =
+            cdl_philox((cdl_philox_words){{(uint32_t)(e / 4), 33, 44, 55}}, 11, 22);
         const float expected = words.word[e % 4] >= mask.threshold ? 2.0f * x[i] : 0.0f;
-        ck_assert_msg(out[i] == expected, "%s: element %d is %g, not %g", kernels->name, (int)e, (double)out[i],
-                      (double)expected);
+        ck_assert_msg(out[i] == expected, "%s: element %d is %g, not %g", kernels->name, (int)e,
+                      (double)out[i], (double)expected);
       }
     }
 }
@@ -615,9 +648,11 @@ START_TEST(rows_of_any_length_are_summed_whole)
     ck_assert_double_le(fabs((double)kernels->sum(x, n) - sum), bound);
     ck_assert_double_le(fabs((double)kernels->sum_squares(x, n) - squares), bound);
     ck_assert_double_le(fabs((double)kernels->dot(x, y, n) - inner), bound);
-    ck_assert(kernels->sum_squares_double(x, n) == squares); /* multiples of 2⁻⁸: exact in any order */
+    ck_assert(kernels->sum_squares_double(x, n) ==
+              squares); /* multiples of 2⁻⁸: exact in any order */
     ck_assert((double)kernels->maximum(x, n) == most);
-    ck_assert_double_le(fabs((double)kernels->softmax(out, x, 1.0f, n) - log(exps)), 4 * half_ulp * (1 + fabs(most)));
+    ck_assert_double_le(fabs((double)kernels->softmax(out, x, 1.0f, n) - log(exps)),
+                        4 * half_ulp * (1 + fabs(most)));
     for (int64_t j = 0; j < n; j++)
       ck_assert_double_le(fabs((double)out[j] - exp((double)x[j]) / exps), 8 * half_ulp);
   }
@@ -678,16 +713,17 @@ static int describe(void)
   const char *after = getenv("OPENBLAS_CORETYPE");
   const bool kept = getenv("OPENBLAS_NUM_THREADS") == NULL &&
                     (before == NULL ? after == NULL : after != NULL && strcmp(before, after) == 0);
-  printf("%s; %d threads in the process; environment %s\n", cdl_backend_description(backend), count_threads(),
-         kept ? "kept" : "changed");
+  printf("%s; %d threads in the process; environment %s\n", cdl_backend_description(backend),
+         count_threads(), kept ? "kept" : "changed");
   return cdl_backend_close(backend) == CDL_OK ? 0 : 1;
 }
 
 static const char *expected_core(void)
 {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd"))
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512cd"))
     return " SkylakeX, vector set avx512, 3 threads; ";
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
     return " Haswell, vector set avx2, 3 threads; ";
@@ -730,7 +766,8 @@ int main(int count, char **arguments)
   if (count > 1 && strcmp(arguments[1], "describe") == 0)
     return describe();
   Suite *suite = suite_create("cpu");
-  TCase *pool = tcase_create("pool"), *bytes = tcase_create("bytes"), *kernels = tcase_create("kernels");
+  TCase *pool = tcase_create("pool"), *bytes = tcase_create("bytes"),
+        *kernels = tcase_create("kernels");
   TCase *openblas = tcase_create("openblas");
   tcase_add_loop_test(pool, each_tile_runs_once, 1, 6);
   tcase_add_test(pool, callers_take_turns);

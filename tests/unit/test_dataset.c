@@ -4,7 +4,7 @@
 
 #include "condlora/dataset.h"
 #include "condlora/log.h"
-#include "scratch.h"
+#include "tests/unit/scratch.h"
 #include "train/number.h"
 
 static char notice[1024];

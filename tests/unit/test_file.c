@@ -1,11 +1,10 @@
-#include "model/file.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "model/file.h"
 #include "tests/unit/scratch.h"
 
 START_TEST(maps_what_is_there)
@@ -187,7 +186,8 @@ START_TEST(a_failed_rename_leaves_nothing)
 }
 END_TEST
 
-/* A limit on a file's size stops a write as a full disk does: part of it is written, then an error. */
+/* A limit on a file's size stops a write as a full disk does: part of it is written, then an
+ * error. */
 START_TEST(a_write_that_stops_leaves_the_old_file)
 {
   scratch_put(scratch_path("out"), "before", 6);

@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "condlora/dataset.h"
-#include "scratch.h"
+#include "tests/unit/scratch.h"
 
 static const struct {
   const char *task, *split;

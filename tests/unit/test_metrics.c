@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "condlora/metrics.h"
-#include "scratch.h"
+#include "tests/unit/scratch.h"
 
 static void expect_near(double found, double expected)
 {

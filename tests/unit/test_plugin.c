@@ -1,9 +1,9 @@
+#include <check.h>
+#include <sys/stat.h>
+
 #include "condlora/backend.h"
 #include "condlora/plugin.h"
 #include "tests/unit/plugins/find.h"
-
-#include <check.h>
-#include <sys/stat.h>
 
 static void assert_refused(const char *name, cdl_status status, const char *const *words)
 {
@@ -193,9 +193,10 @@ START_TEST(what_is_no_library_is_refused)
 }
 END_TEST
 
-/* ---- The list of ops ---------------------------------------------------------------------------------------------- */
+/* ---- The list of ops ---- */
 
-/* The ops of version 1.0 in their order: this list is never edited, only added to with a new minor version. */
+/* The ops of version 1.0 in their order: this list is never edited, only added to with a new minor
+ * version. */
 static const char *const recorded_ops[] = {"copy REQUIRED",
                                            "cast REQUIRED",
                                            "permute REQUIRED",

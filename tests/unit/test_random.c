@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "condlora/random.h"
-#include "scratch.h"
+#include "tests/unit/scratch.h"
 
 START_TEST(philox_gives_the_published_answers)
 {

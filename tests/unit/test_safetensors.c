@@ -1,10 +1,9 @@
-#include "condlora/safetensors.h"
-
 #include <math.h>
 
+#include "condlora/safetensors.h"
 #include "tests/unit/scratch.h"
 
-/* ---- Files made by hand --------------------------------------------------------------------- */
+/* ---- Files made by hand ---- */
 
 /* Writes length, header and `data_bytes` bytes 0, 1, 2, … to NAME. */
 static const char *put_file(const char *name, const char *header, size_t data_bytes)
@@ -237,7 +236,7 @@ START_TEST(refuses_headers_that_exhaust)
 }
 END_TEST
 
-/* ---- Values --------------------------------------------------------------------------------- */
+/* ---- Values ---- */
 
 static void read_values(const char *dtype, const void *bytes, size_t byte_count, int64_t count,
                         float *values)
@@ -360,7 +359,7 @@ START_TEST(finds_what_is_not_finite)
 }
 END_TEST
 
-/* ---- Writing -------------------------------------------------------------------------------- */
+/* ---- Writing ---- */
 
 START_TEST(writes_what_it_reads)
 {
@@ -449,7 +448,7 @@ START_TEST(refuses_to_write_nonsense)
 }
 END_TEST
 
-/* ---- Shards --------------------------------------------------------------------------------- */
+/* ---- Shards ---- */
 
 static void put_shards(const char *index)
 {
@@ -544,7 +543,7 @@ START_TEST(an_empty_folder_says_what_is_wanted)
 }
 END_TEST
 
-/* ---- Any bytes ------------------------------------------------------------------------------ */
+/* ---- Any bytes ---- */
 
 /* Whatever is opened after a change is read to the last byte, so that a wrong bound is a fault. */
 static void open_and_touch(const char *path)

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "condlora/schedule.h"
-#include "scratch.h"
+#include "tests/unit/scratch.h"
 
 static const double rate = 2e-3;
 static const double pi = 3.14159265358979323846;

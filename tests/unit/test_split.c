@@ -1,7 +1,7 @@
 /* The reference's train/valid split: permutations that NumPy prints, and Python's rounding. */
 #include <math.h>
 
-#include "scratch.h"
+#include "tests/unit/scratch.h"
 #include "train/split.h"
 
 static void expect_beginning(uint32_t count, const uint32_t *expected, size_t expected_count)

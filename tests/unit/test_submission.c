@@ -2,7 +2,7 @@
 #include <locale.h>
 #include <math.h>
 
-#include "scratch.h"
+#include "tests/unit/scratch.h"
 #include "train/submission.h"
 
 static const cdl_task *find(const char *name)

@@ -1,6 +1,6 @@
 /* Tables of text: what the rules of TSV, RFC 4180 and JSON Lines say a file holds, and what is
  * refused where. */
-#include "scratch.h"
+#include "tests/unit/scratch.h"
 #include "train/table.h"
 #include "train/utf8.h"
 

@@ -2,7 +2,7 @@
  * names the file. Of most use under AddressSanitizer. */
 #include "condlora/dataset.h"
 #include "condlora/random.h"
-#include "scratch.h"
+#include "tests/unit/scratch.h"
 #include "train/table.h"
 #include "train/utf8.h"
 

@@ -1,7 +1,7 @@
 /* Tokens of a whole data set, whatever the number of threads. */
 #include "condlora/dataset.h"
 #include "condlora/log.h"
-#include "words.h"
+#include "tests/unit/words.h"
 
 static char notice[1024];
 

@@ -1,9 +1,9 @@
 /* A small WordPiece vocabulary and sentences of its words, whose ids a test can work out. */
-#ifndef CONDLORA_TESTS_WORDS_H
-#define CONDLORA_TESTS_WORDS_H
+#ifndef CONDLORA_TESTS_UNIT_WORDS_H
+#define CONDLORA_TESTS_UNIT_WORDS_H
 
 #include "condlora/tokenizer.h"
-#include "scratch.h"
+#include "tests/unit/scratch.h"
 
 enum { WORDS_UNKNOWN = 1, WORDS_CLS = 2, WORDS_SEP = 3, WORDS_FIRST = 5, WORDS_COUNT = 26 };
 

@@ -36,7 +36,9 @@ static inline float gelu_tanh_value(float x)
 
 static inline float gelu_tanh_slope(float x)
 {
-  x = x > 20.0f ? 20.0f : x < -20.0f ? -20.0f : x; /* beyond, the slope is 1 or 0, and x² would overflow */
+  x = x > 20.0f    ? 20.0f
+      : x < -20.0f ? -20.0f
+                   : x; /* beyond, the slope is 1 or 0, and x² would overflow */
   const sigmoid_values s = sigmoid_both(2.0f * gelu_c0 * (x + gelu_c1 * x * x * x));
   return s.value + x * (s.value * s.rest) * 2.0f * gelu_c0 * (1.0f + 3.0f * gelu_c1 * x * x);
 }
@@ -110,15 +112,15 @@ static inline float mish_slope(float x)
 }
 
 /* X(NAME, function) for each activation. */
-#define ACTIVATIONS(X)          \
-  X(NONE, none)                 \
-  X(GELU, gelu)                 \
-  X(GELU_TANH, gelu_tanh)       \
-  X(GELU_QUICK, gelu_quick)     \
-  X(RELU, relu)                 \
-  X(SILU, silu)                 \
-  X(TANH, tanh)                 \
-  X(SIGMOID, sigmoid)           \
+#define ACTIVATIONS(X)      \
+  X(NONE, none)             \
+  X(GELU, gelu)             \
+  X(GELU_TANH, gelu_tanh)   \
+  X(GELU_QUICK, gelu_quick) \
+  X(RELU, relu)             \
+  X(SILU, silu)             \
+  X(TANH, tanh)             \
+  X(SIGMOID, sigmoid)       \
   X(MISH, mish)
 
 #endif

@@ -13,7 +13,8 @@ typedef struct {
 
 typedef struct {
   int64_t rows, columns;
-  cpu_rows out, sum, x, residual; /* residual.data NULL: x alone; sum.data NULL: x + residual is not kept */
+  cpu_rows out, sum, x,
+      residual; /* residual.data NULL: x alone; sum.data NULL: x + residual is not kept */
   const float *gain, *bias;
   float *mean, *rstd; /* NULL: not kept */
   float epsilon;
@@ -27,7 +28,8 @@ typedef struct {
 } cpu_layer_norm_grad_rows;
 
 typedef struct {
-  float beta1, beta2, rest1, rest2, epsilon, decay_factor, rate, correction1, root_correction2, grad_scale;
+  float beta1, beta2, rest1, rest2, epsilon, decay_factor, rate, correction1, root_correction2,
+      grad_scale;
 } cpu_adamw_scalars;
 
 /* One sequence's or one plain row's place in dropout's counter. */
@@ -38,10 +40,14 @@ typedef struct {
 
 typedef struct {
   const char *name; /* "avx512" */
-  void (*unary)(cdl_unary_function function, cdl_activation activation, float *out, const float *x, int64_t n);
-  void (*activation_grad)(cdl_activation activation, float *d_x, const float *d_out, const float *x, int64_t n);
-  void (*binary)(cdl_binary_function function, float *out, const float *x, const float *y, int64_t n);
-  void (*binary_scalar)(cdl_binary_function function, float *out, const float *x, float y, int64_t n);
+  void (*unary)(cdl_unary_function function, cdl_activation activation, float *out, const float *x,
+                int64_t n);
+  void (*activation_grad)(cdl_activation activation, float *d_x, const float *d_out, const float *x,
+                          int64_t n);
+  void (*binary)(cdl_binary_function function, float *out, const float *x, const float *y,
+                 int64_t n);
+  void (*binary_scalar)(cdl_binary_function function, float *out, const float *x, float y,
+                        int64_t n);
   void (*axpby)(float *out, const float *x, float alpha, float beta, int64_t n);
   bool (*all_finite)(const float *x, int64_t n);
 
@@ -49,7 +55,8 @@ typedef struct {
   float (*sum_squares)(const float *x, int64_t n);
   float (*maximum)(const float *x, int64_t n); /* NaN wins; of nothing −∞ */
   double (*sum_squares_double)(const float *x, int64_t n);
-  void (*add_row)(cdl_reduce_function function, float *out, const float *x, int64_t n); /* out[j] ∘= x[j] */
+  void (*add_row)(cdl_reduce_function function, float *out, const float *x,
+                  int64_t n); /* out[j] ∘= x[j] */
 
   /* out = softmax(scale · x); returns log Σ exp(scale · x). */
   float (*softmax)(float *out, const float *x, float scale, int64_t n);
@@ -57,14 +64,15 @@ typedef struct {
   void (*softmax_again)(float *x, float scale, float log_sum, int64_t n);
   void (*softmax_grad)(float *d_x, const float *d_out, const float *out, float scale, int64_t n);
   /* d_x = scale · out ∘ (d_out − inner) */
-  void (*softmax_grad_known)(float *d_x, const float *d_out, const float *out, float scale, float inner, int64_t n);
+  void (*softmax_grad_known)(float *d_x, const float *d_out, const float *out, float scale,
+                             float inner, int64_t n);
   float (*dot)(const float *x, const float *y, int64_t n);
   void (*layer_norm)(const cpu_layer_norm_rows *rows);
   void (*layer_norm_grad)(const cpu_layer_norm_grad_rows *rows);
 
   /* A row of x Wᵀ: pre = x + bias, out = f(pre), for `rows` rows; pre and bias may be NULL. In place on x allowed. */
-  void (*bias_activation)(cdl_activation activation, cpu_rows out, cpu_rows pre, cpu_rows x, const float *bias,
-                          int64_t rows, int64_t columns);
+  void (*bias_activation)(cdl_activation activation, cpu_rows out, cpu_rows pre, cpu_rows x,
+                          const float *bias, int64_t rows, int64_t columns);
 
   void (*adamw)(const cpu_adamw_scalars *scalars, float *parameter, float *moment1, float *moment2,
                 const float *gradient, int64_t n);

@@ -11,8 +11,8 @@
 static void activation_map(cdl_activation activation, float *out, const float *x, int64_t n)
 {
   switch (activation) {
-#define CASE(NAME, name)        \
-  case CDL_ACTIVATION_##NAME:   \
+#define CASE(NAME, name)              \
+  case CDL_ACTIVATION_##NAME:         \
     EACH out[j] = name##_value(x[j]); \
     break;
     ACTIVATIONS(CASE)
@@ -20,7 +20,8 @@ static void activation_map(cdl_activation activation, float *out, const float *x
   }
 }
 
-static void unary_map(cdl_unary_function function, cdl_activation activation, float *out, const float *x, int64_t n)
+static void unary_map(cdl_unary_function function, cdl_activation activation, float *out,
+                      const float *x, int64_t n)
 {
   switch (function) {
   case CDL_UNARY_ACTIVATION:
@@ -48,11 +49,12 @@ static void unary_map(cdl_unary_function function, cdl_activation activation, fl
   }
 }
 
-static void activation_grad_map(cdl_activation activation, float *d_x, const float *d_out, const float *x, int64_t n)
+static void activation_grad_map(cdl_activation activation, float *d_x, const float *d_out,
+                                const float *x, int64_t n)
 {
   switch (activation) {
-#define CASE(NAME, name)        \
-  case CDL_ACTIVATION_##NAME:   \
+#define CASE(NAME, name)                         \
+  case CDL_ACTIVATION_##NAME:                    \
     EACH d_x[j] = d_out[j] * name##_slope(x[j]); \
     break;
     ACTIVATIONS(CASE)
@@ -70,34 +72,36 @@ static inline float smaller(float x, float y)
   return x < y || x != x ? x : y;
 }
 
-#define BINARY_SWITCH(Y)                          \
-  switch (function) {                             \
-  case CDL_BINARY_ADD:                            \
-    EACH out[j] = x[j] + (Y);                     \
-    break;                                        \
-  case CDL_BINARY_SUBTRACT:                       \
-    EACH out[j] = x[j] - (Y);                     \
-    break;                                        \
-  case CDL_BINARY_MULTIPLY:                       \
-    EACH out[j] = x[j] * (Y);                     \
-    break;                                        \
-  case CDL_BINARY_DIVIDE:                         \
-    EACH out[j] = x[j] / (Y);                     \
-    break;                                        \
-  case CDL_BINARY_MAXIMUM:                        \
-    EACH out[j] = larger(x[j], (Y));              \
-    break;                                        \
-  case CDL_BINARY_MINIMUM:                        \
-    EACH out[j] = smaller(x[j], (Y));             \
-    break;                                        \
+#define BINARY_SWITCH(Y)              \
+  switch (function) {                 \
+  case CDL_BINARY_ADD:                \
+    EACH out[j] = x[j] + (Y);         \
+    break;                            \
+  case CDL_BINARY_SUBTRACT:           \
+    EACH out[j] = x[j] - (Y);         \
+    break;                            \
+  case CDL_BINARY_MULTIPLY:           \
+    EACH out[j] = x[j] * (Y);         \
+    break;                            \
+  case CDL_BINARY_DIVIDE:             \
+    EACH out[j] = x[j] / (Y);         \
+    break;                            \
+  case CDL_BINARY_MAXIMUM:            \
+    EACH out[j] = larger(x[j], (Y));  \
+    break;                            \
+  case CDL_BINARY_MINIMUM:            \
+    EACH out[j] = smaller(x[j], (Y)); \
+    break;                            \
   }
 
-static void binary_map(cdl_binary_function function, float *out, const float *x, const float *y, int64_t n)
+static void binary_map(cdl_binary_function function, float *out, const float *x, const float *y,
+                       int64_t n)
 {
   BINARY_SWITCH(y[j])
 }
 
-static void binary_scalar_map(cdl_binary_function function, float *out, const float *x, float y, int64_t n)
+static void binary_scalar_map(cdl_binary_function function, float *out, const float *x, float y,
+                              int64_t n)
 {
   BINARY_SWITCH(y)
 }
@@ -122,8 +126,8 @@ static bool all_finite_map(const float *x, int64_t n)
   return bad == 0;
 }
 
-static void adamw_map(const cpu_adamw_scalars *scalars, float *parameter, float *moment1, float *moment2,
-                      const float *gradient, int64_t n)
+static void adamw_map(const cpu_adamw_scalars *scalars, float *parameter, float *moment1,
+                      float *moment2, const float *gradient, int64_t n)
 {
   const cpu_adamw_scalars s = *scalars;
   const float pace = s.rate / s.correction1, spread = 1.0f / s.root_correction2;
@@ -138,8 +142,8 @@ static void adamw_map(const cpu_adamw_scalars *scalars, float *parameter, float 
   }
 }
 
-static void bias_activation_rows(cdl_activation activation, cpu_rows out, cpu_rows pre, cpu_rows x, const float *bias,
-                                 int64_t rows, int64_t n)
+static void bias_activation_rows(cdl_activation activation, cpu_rows out, cpu_rows pre, cpu_rows x,
+                                 const float *bias, int64_t rows, int64_t n)
 {
   for (int64_t i = 0; i < rows; i++) {
     float *to = out.data + i * out.stride;
@@ -202,7 +206,8 @@ static inline void transpose_8x8(float *out, int64_t out_stride, const float *x,
   vector pairs[8], quads[8];
 #pragma GCC unroll 4
   for (int i = 0; i < 8; i += 2) {
-    const vector even = *(const vector *)(x + i * x_stride), odd = *(const vector *)(x + (i + 1) * x_stride);
+    const vector even = *(const vector *)(x + i * x_stride),
+                 odd = *(const vector *)(x + (i + 1) * x_stride);
     pairs[i] = LOW_PAIRS(even, odd);
     pairs[i + 1] = HIGH_PAIRS(even, odd);
   }
@@ -215,8 +220,10 @@ static inline void transpose_8x8(float *out, int64_t out_stride, const float *x,
     }
 #pragma GCC unroll 4
   for (int i = 0; i < 4; i++) {
-    *(vector *)(out + i * out_stride) = __builtin_shufflevector(quads[i], quads[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-    *(vector *)(out + (i + 4) * out_stride) = __builtin_shufflevector(quads[i], quads[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    *(vector *)(out + i * out_stride) =
+        __builtin_shufflevector(quads[i], quads[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    *(vector *)(out + (i + 4) * out_stride) =
+        __builtin_shufflevector(quads[i], quads[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
   }
 #else
   for (int i = 0; i < 8; i++)
@@ -242,7 +249,8 @@ static void transpose_map(cpu_rows out, cpu_rows x, int64_t rows, int64_t column
 /* Words of the blocks [first, first + 16), four a block, under Philox 4x32-10. */
 static void philox_words(const cpu_mask *mask, uint32_t first, uint32_t *restrict words)
 {
-  const uint32_t k0 = mask->key[0], k1 = mask->key[1], example = mask->example, step = mask->step, place = mask->place;
+  const uint32_t k0 = mask->key[0], k1 = mask->key[1], example = mask->example, step = mask->step,
+                 place = mask->place;
 #pragma omp simd
   for (uint32_t lane = 0; lane < 16; lane++) {
     uint32_t c0 = first + lane, c1 = example, c2 = step, c3 = place;
@@ -262,7 +270,8 @@ static void philox_words(const cpu_mask *mask, uint32_t first, uint32_t *restric
   }
 }
 
-static void dropout_map(const cpu_mask *mask, float *out, const float *x, uint64_t first, int64_t count)
+static void dropout_map(const cpu_mask *mask, float *out, const float *x, uint64_t first,
+                        int64_t count)
 {
   uint32_t words[64];
   const uint32_t threshold = mask->threshold;

@@ -33,7 +33,9 @@ static inline float exp_float(float x)
   x = x < -105.0f ? -105.0f : x;
   const float shifted = x * 1.44269504f + rounder;
   const float n = shifted - rounder;
-  float r = x - n * 0x1.62e4p-1f; /* ln 2 in two parts, the first with trailing zeros: n times it is exact */
+  float r =
+      x -
+      n * 0x1.62e4p-1f; /* ln 2 in two parts, the first with trailing zeros: n times it is exact */
   r = r - n * 1.42860677e-6f;
   float p = 1.38144669e-3f;
   p = p * r + 8.36878041e-3f;
@@ -63,7 +65,8 @@ static inline float exp_nonpositive(float x)
   p = p * r + 1.66665201e-1f;
   p = p * r + 4.99999934e-1f;
   const float e = 1.0f + (r + r * r * p);
-  return e * float_of_bits((bits_of_float(shifted) + (127u + 24u) - bits_of_float(rounder)) << 23) * 0x1p-24f;
+  return e * float_of_bits((bits_of_float(shifted) + (127u + 24u) - bits_of_float(rounder)) << 23) *
+         0x1p-24f;
 }
 
 /* Φ(x) of the standard normal distribution: below 5.2 one half + x R(v), v = x² / 13.52 − 1, else 0 or 1. Absolute
@@ -122,7 +125,7 @@ static inline sigmoid_values sigmoid_both(float x)
 {
   const float e = exp_nonpositive(-fabsf(x));
   const float large = 1.0f / (1.0f + e), small = e * large;
-  return x < 0.0f ? (sigmoid_values){small, large} : (sigmoid_values){large, small};
+  return (sigmoid_values){x < 0.0f ? small : large, x < 0.0f ? large : small};
 }
 
 static inline float sigmoid_float(float x)

@@ -5,7 +5,8 @@
 
 #include "backends/cpu/kernels/maps.h"
 
-#define EACH_SUM(...) _Pragma(PRAGMA_TEXT(omp simd reduction(__VA_ARGS__))) for (int64_t j = 0; j < n; j++)
+#define EACH_SUM(...) \
+  _Pragma(PRAGMA_TEXT(omp simd reduction(__VA_ARGS__))) for (int64_t j = 0; j < n; j++)
 #define PRAGMA_TEXT(...) #__VA_ARGS__
 
 static float sum_row(const float *x, int64_t n)
@@ -117,12 +118,14 @@ static void softmax_again_row(float *x, float scale, float log_sum, int64_t n)
   EACH x[j] = exp_nonpositive(scale * x[j] - log_sum);
 }
 
-static void softmax_grad_known_row(float *d_x, const float *d_out, const float *out, float scale, float inner, int64_t n)
+static void softmax_grad_known_row(float *d_x, const float *d_out, const float *out, float scale,
+                                   float inner, int64_t n)
 {
   EACH d_x[j] = scale * out[j] * (d_out[j] - inner);
 }
 
-static void softmax_grad_row(float *d_x, const float *d_out, const float *out, float scale, int64_t n)
+static void softmax_grad_row(float *d_x, const float *d_out, const float *out, float scale,
+                             int64_t n)
 {
   softmax_grad_known_row(d_x, d_out, out, scale, dot_row(d_out, out, n), n);
 }

@@ -1,8 +1,6 @@
 /* Where the plug-ins of these tests lie: in the folder plugins/ beside the test program. */
-#ifndef TESTS_PLUGINS_FIND_H
-#define TESTS_PLUGINS_FIND_H
-
-#include "tests/unit/plugins/recording.h"
+#ifndef CONDLORA_TESTS_UNIT_PLUGINS_FIND_H
+#define CONDLORA_TESTS_UNIT_PLUGINS_FIND_H
 
 #include <dlfcn.h>
 #include <limits.h>
@@ -10,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "tests/unit/plugins/recording.h"
 
 static inline const char *plugin_folder(void)
 {

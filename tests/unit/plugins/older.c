@@ -1,4 +1,5 @@
-/* A table that ends before its host ops, as an older minor version's would: its svd lies past the end. */
+/* A table that ends before its host ops, as an older minor version's would: its svd lies past the
+ * end. */
 #include "tests/unit/plugins/table.h"
 
 static const cdl_backend_table table = {

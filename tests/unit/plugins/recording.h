@@ -1,6 +1,6 @@
 /* What a recording plug-in has seen, and how it is to fail: its exported variable `recorded`. */
-#ifndef TESTS_PLUGINS_RECORDING_H
-#define TESTS_PLUGINS_RECORDING_H
+#ifndef CONDLORA_TESTS_UNIT_PLUGINS_RECORDING_H
+#define CONDLORA_TESTS_UNIT_PLUGINS_RECORDING_H
 
 #include "condlora/ops.h"
 #include "condlora/status.h"

@@ -1,13 +1,14 @@
-/* A backend over host memory that notes what is asked of it: what the plug-ins of these tests are made of. Its ops do
- * nothing; a test sets `recorded.fail_op` and the like to see what becomes of a failure. */
-#ifndef TESTS_PLUGINS_TABLE_H
-#define TESTS_PLUGINS_TABLE_H
-
-#include "condlora/plugin.h"
-#include "tests/unit/plugins/recording.h"
+/* A backend over host memory that notes what is asked of it: what the plug-ins of these tests are
+ * made of. Its ops do nothing; a test sets `recorded.fail_op` and the like to see what becomes of a
+ * failure. */
+#ifndef CONDLORA_TESTS_UNIT_PLUGINS_TABLE_H
+#define CONDLORA_TESTS_UNIT_PLUGINS_TABLE_H
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "condlora/plugin.h"
+#include "tests/unit/plugins/recording.h"
 
 static const cdl_host *host;
 static char the_device, a_queue;

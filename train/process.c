@@ -1,0 +1,26 @@
+#include "train/process.h"
+
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+double cdl_process_seconds(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+size_t cdl_process_peak_bytes(void)
+{
+  enum { KILOBYTE = 1024 }; /* Linux's unit of ru_maxrss */
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  return (size_t)usage.ru_maxrss * KILOBYTE;
+}
+
+unsigned cdl_process_processors(void)
+{
+  const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+  return processors > 0 ? (unsigned)processors : 1;
+}
