@@ -92,21 +92,31 @@ static size_t column_width(const report_table *t, size_t c)
   return width;
 }
 
-/* One line; `row` NULL: the titles. */
-static void write_line(FILE *f, const report_table *t, const report_row *row, bool markdown)
+static void write_cell(FILE *f, const report_table *t, size_t c, const char *text, bool markdown)
+{
+  fputs(markdown ? " " : "  ", f);
+  pad(f, text, column_width(t, c), t->columns[c].unit != REPORT_TEXT);
+  fputs(markdown ? " |" : "", f);
+}
+
+static void write_titles(FILE *f, const report_table *t, bool markdown)
+{
+  fputs(markdown ? "|" : "", f);
+  for (size_t c = 0; c < t->column_count; c++)
+    if (column_used(t, c))
+      write_cell(f, t, c, t->columns[c].title, markdown);
+  fputc('\n', f);
+}
+
+static void write_row(FILE *f, const report_table *t, const report_row *row, bool markdown)
 {
   char text[CELL_BYTES];
   fputs(markdown ? "|" : "", f);
   for (size_t c = 0; c < t->column_count; c++) {
     if (!column_used(t, c))
       continue;
-    if (row != NULL)
-      show(&row->cell[c], t->columns[c].unit, text);
-    else
-      snprintf(text, sizeof text, "%s", t->columns[c].title);
-    fputs(markdown ? " " : "  ", f);
-    pad(f, text, column_width(t, c), t->columns[c].unit != REPORT_TEXT);
-    fputs(markdown ? " |" : "", f);
+    show(&row->cell[c], t->columns[c].unit, text);
+    write_cell(f, t, c, text, markdown);
   }
   fputc('\n', f);
 }
@@ -114,7 +124,7 @@ static void write_line(FILE *f, const report_table *t, const report_row *row, bo
 static void write_table(FILE *f, const report_table *t, bool markdown)
 {
   fprintf(f, markdown ? "\n### %s\n\n" : "\n%s\n", t->title);
-  write_line(f, t, NULL, markdown);
+  write_titles(f, t, markdown);
   if (markdown) {
     fputc('|', f);
     for (size_t c = 0; c < t->column_count; c++)
@@ -123,7 +133,7 @@ static void write_table(FILE *f, const report_table *t, bool markdown)
     fputc('\n', f);
   }
   for (size_t i = 0; i < t->row_count; i++)
-    write_line(f, t, &t->rows[i], markdown);
+    write_row(f, t, &t->rows[i], markdown);
 }
 
 static void write_for_readers(const report *r, FILE *f, bool markdown)

@@ -1,7 +1,9 @@
 /* condlora: a command, then its options. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/options.h"
@@ -63,8 +65,19 @@ static cdl_status run(int count, char **arguments)
   return CDL_OK;
 }
 
+/* A standard stream that is closed would give its number to the next file opened, and messages would
+ * land in a run's log. Its place is taken by one on which input and results fail as on a closed one. */
+static void occupy_closed_streams(void)
+{
+  static const int modes[] = {O_WRONLY, O_RDONLY, O_WRONLY};
+  for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++)
+    if (fcntl(stream, F_GETFD) < 0)
+      (void)open("/dev/null", modes[stream]); /* takes the lowest free number: this one */
+}
+
 int main(int count, char **arguments)
 {
+  occupy_closed_streams();
   cli_signals_begin();
   if (count < 2) {
     print_usage(stderr);

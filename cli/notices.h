@@ -1,5 +1,5 @@
-/* What the library has to say, on stderr: held back until all inputs are checked, so that a refused
- * input leaves its one line alone. */
+/* What the library has to say, on stderr: held back until all inputs are checked, so that a
+ * refused input leaves its one line alone. */
 #ifndef CONDLORA_CLI_NOTICES_H
 #define CONDLORA_CLI_NOTICES_H
 

@@ -16,8 +16,8 @@ typedef enum { CLI_GROUP, CLI_TEXT, CLI_WHOLE, CLI_REAL, CLI_FLAG } cli_option_k
 typedef struct {
   cli_option_kind kind;
   const char *name; /* "text-columns" */
-  void *
-      target; /* const char **, int64_t *, double * or bool *; a text is borrowed from the command line */
+  /* const char **, int64_t *, double * or bool *; a text is borrowed from the command line. */
+  void *target;
   const char *placeholder; /* "FILE"; "A|B" lists the values that may be */
   const char *help;
 } cli_option;
@@ -33,9 +33,9 @@ typedef struct {
   const char **operand;   /* an argument that is no option; NULL: there is none */
 } cli_grammar;
 
-/* Reads the arguments after the command's name. `--name value` and `--name=value`; a lone `--` ends
- * the options. `*helped` is true when the help was asked for and printed to stdout: nothing else
- * was done. Errors: USAGE. */
+/* Reads the arguments after the command's name. `--name value` and `--name=value`; a lone `--`
+ * ends the options. `*helped` is true when the help was asked for and printed to stdout: nothing
+ * else was done. Errors: USAGE. */
 CDL_MUST_USE cdl_status cli_options_read(const cli_grammar *grammar, int count, char **arguments,
                                          bool *helped);
 

@@ -8,7 +8,8 @@
 enum { CLI_EXIT_SIGNALLED = 128 }; /* + the signal's number: 130, 143 */
 
 /* Takes both signals over (one that the parent had ignored stays ignored), and ignores SIGPIPE and
- * SIGXFSZ: a reader that goes away and a file that may not grow are errors of writing. */
+ * SIGXFSZ: a
+ * reader that goes away and a file that may not grow are errors of writing. */
 void cli_signals_begin(void);
 
 /* From here on the first signal only sets the flag; the second one ends the program at once. */

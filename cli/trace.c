@@ -20,7 +20,8 @@ static void observe(void *user, const cdl_observation *o)
     return; /* the run ends with this error */
   const double ended = seconds_now();
   cdl_output_printf(trace->output,
-                    "%s\n{\"name\": \"%s\", \"cat\": \"%s\", \"ph\": \"X\", \"pid\": 1, \"tid\": 1, \"ts\": %.3f, \"dur\": %.3f}",
+                    "%s\n{\"name\": \"%s\", \"cat\": \"%s\", \"ph\": \"X\", \"pid\": 1, \"tid\": "
+                    "1, \"ts\": %.3f, \"dur\": %.3f}",
                     trace->any ? "," : "", cdl_op_name(o->op), cdl_path_name(o->path),
                     (trace->started - trace->origin) * 1e6, (ended - trace->started) * 1e6);
   trace->any = true;

@@ -3,13 +3,15 @@
 #include <stdio.h>
 #include <string.h>
 
-static cdl_status print_tokens(const cdl_tokenizer *tokenizer, const char *first, const char *second)
+static cdl_status print_tokens(const cdl_tokenizer *tokenizer, const char *first,
+                               const char *second)
 {
   cdl_encoding encoding = {0};
   const cdl_status status = cdl_tokenizer_encode(tokenizer, first, strlen(first), second,
                                                  second != NULL ? strlen(second) : 0, 0, &encoding);
   for (size_t i = 0; status == CDL_OK && i < encoding.count; i++)
-    printf("%6d  %d  %s\n", encoding.ids[i], encoding.type_ids[i], cdl_tokenizer_token(tokenizer, encoding.ids[i]));
+    printf("%6d  %d  %s\n", encoding.ids[i], encoding.type_ids[i],
+           cdl_tokenizer_token(tokenizer, encoding.ids[i]));
   cdl_encoding_release(&encoding);
   return status;
 }

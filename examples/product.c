@@ -11,10 +11,12 @@ static cdl_status multiply(cdl_backend *backend, cdl_queue *queue, float *c)
 
   /* One buffer holds all three matrices; tensors are views of it. */
   cdl_buffer *buffer;
-  CDL_TRY(cdl_buffer_create(backend, (ROWS * INNER + INNER * COLUMNS + ROWS * COLUMNS) * sizeof(float), &buffer));
+  CDL_TRY(cdl_buffer_create(
+      backend, (ROWS * INNER + INNER * COLUMNS + ROWS * COLUMNS) * sizeof(float), &buffer));
   const cdl_tensor x = cdl_tensor_2d(buffer, CDL_F32, 0, ROWS, INNER);
   const cdl_tensor y = cdl_tensor_2d(buffer, CDL_F32, ROWS * INNER, INNER, COLUMNS);
-  const cdl_tensor z = cdl_tensor_2d(buffer, CDL_F32, ROWS * INNER + INNER * COLUMNS, ROWS, COLUMNS);
+  const cdl_tensor z =
+      cdl_tensor_2d(buffer, CDL_F32, ROWS * INNER + INNER * COLUMNS, ROWS, COLUMNS);
 
   /* No status after each call: the queue keeps the first failure, and cdl_sync hands it over. */
   cdl_upload(queue, x, a, sizeof a);
@@ -41,8 +43,8 @@ int main(int argc, char **argv)
     cdl_queue_destroy(queue);
   }
   if (status == CDL_OK)
-    printf("on %s:\n%4g %4g\n%4g %4g\n", cdl_backend_description(backend), (double)c[0], (double)c[1], (double)c[2],
-           (double)c[3]);
+    printf("on %s:\n%4g %4g\n%4g %4g\n", cdl_backend_description(backend), (double)c[0],
+           (double)c[1], (double)c[2], (double)c[3]);
   else
     fprintf(stderr, "product: %s\n", cdl_error_message());
   cdl_backend_close(backend);

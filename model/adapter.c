@@ -11,7 +11,8 @@
 
 enum { ALIGNMENT = 16 }; /* elements: 64 bytes */
 
-static const cdl_adapter_method *const methods[] = {&cdl_lora, &cdl_condlora, &cdl_head_only, &cdl_bitfit, &cdl_full};
+static const cdl_adapter_method *const methods[] = {&cdl_lora, &cdl_condlora, &cdl_head_only,
+                                                    &cdl_bitfit, &cdl_full};
 enum { METHOD_COUNT = sizeof methods / sizeof methods[0] };
 
 const char *const *cdl_adapter_methods(void)
@@ -42,8 +43,8 @@ const char *cdl_adapter_method_of(const char *peft_type)
   return NULL;
 }
 
-cdl_status adapter_add_parameter(cdl_adapter *a, cdl_parameter_role role, int64_t rows, int64_t columns,
-                                 const char *name_format, ...)
+cdl_status adapter_add_parameter(cdl_adapter *a, cdl_parameter_role role, int64_t rows,
+                                 int64_t columns, const char *name_format, ...)
 {
   if (a->own_count == a->own_capacity) {
     const size_t capacity = a->own_capacity == 0 ? 16 : 2 * a->own_capacity;
@@ -66,7 +67,8 @@ cdl_status adapter_add_parameter(cdl_adapter *a, cdl_parameter_role role, int64_
   return CDL_OK;
 }
 
-void adapter_initialize_pair(const cdl_adapter *a, size_t index, cdl_random *random, float *values, int64_t count)
+void adapter_initialize_pair(const cdl_adapter *a, size_t index, cdl_random *random, float *values,
+                             int64_t count)
 {
   const double bound = 1 / sqrt((double)a->own[index].value.size[3]);
   for (int64_t i = 0; i < count; i++)
@@ -90,6 +92,7 @@ static cdl_status allocate_parameters(cdl_adapter *a, cdl_backend *backend, cdl_
   if (a->trained == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: an adapter's list of parameters");
 
+  a->trained_count = 0;
   int64_t values = 0, gradients = 0;
   for (size_t i = 0; i < a->own_count; i++) {
     a->own[i].value.offset = values;
@@ -110,7 +113,8 @@ static cdl_status allocate_parameters(cdl_adapter *a, cdl_backend *backend, cdl_
   int64_t offset = 0;
   for (size_t i = 0; i < a->trained_count; i++) {
     cdl_parameter *p = a->trained[i];
-    p->gradient = cdl_tensor_2d(a->gradient_buffer, CDL_F32, offset, p->value.size[2], p->value.size[3]);
+    p->gradient =
+        cdl_tensor_2d(a->gradient_buffer, CDL_F32, offset, p->value.size[2], p->value.size[3]);
     offset += aligned(cdl_elements(p->value));
   }
   a->gradients = cdl_tensor_1d(a->gradient_buffer, CDL_F32, 0, gradients);
@@ -118,7 +122,8 @@ static cdl_status allocate_parameters(cdl_adapter *a, cdl_backend *backend, cdl_
   return CDL_OK;
 }
 
-static cdl_tensor take(int64_t *used, cdl_buffer *buffer, int64_t count, int64_t rows, int64_t columns)
+static cdl_tensor take(int64_t *used, cdl_buffer *buffer, int64_t count, int64_t rows,
+                       int64_t columns)
 {
   const cdl_tensor t = cdl_tensor_3d(buffer, CDL_F32, *used, count, rows, columns);
   *used += aligned(cdl_elements(t));
@@ -192,13 +197,14 @@ static cdl_status build(cdl_adapter *a, cdl_queue *queue, const cdl_adapter_sett
   return a->method->attach != NULL ? a->method->attach(a, queue) : CDL_OK;
 }
 
-cdl_status cdl_adapter_create(cdl_queue *queue, cdl_encoder *encoder, const cdl_adapter_settings *settings,
-                              cdl_adapter **adapter)
+cdl_status cdl_adapter_create(cdl_queue *queue, cdl_encoder *encoder,
+                              const cdl_adapter_settings *settings, cdl_adapter **adapter)
 {
   *adapter = NULL;
   const cdl_adapter_method *method = find_method(settings->method);
   if (method == NULL)
-    return cdl_fail(CDL_USAGE, "there is no method %s; methods are lora, condlora, none, bitfit, full",
+    return cdl_fail(CDL_USAGE,
+                    "there is no method %s; methods are lora, condlora, none, bitfit, full",
                     settings->method);
   cdl_adapter *a = calloc(1, sizeof *a);
   if (a == NULL)
@@ -247,7 +253,8 @@ cdl_parameter *cdl_adapter_parameter(const cdl_adapter *a, size_t index)
   return a->trained[index];
 }
 
-void cdl_adapter_trained_numbers(const cdl_adapter *a, int64_t *adapter_numbers, int64_t *head_numbers)
+void cdl_adapter_trained_numbers(const cdl_adapter *a, int64_t *adapter_numbers,
+                                 int64_t *head_numbers)
 {
   *adapter_numbers = *head_numbers = 0;
   for (size_t i = 0; i < a->trained_count; i++) {

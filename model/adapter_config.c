@@ -106,6 +106,7 @@ static cdl_status refuse_unknown_settings(const char *path, json_t *object)
                                           "labels",
                                           "task",
                                           "regression",
+                                          "types_zero",
                                           "target_modules",
                                           "orientation",
                                           "task_type",
@@ -209,6 +210,7 @@ cdl_status cdl_adapter_config_from_json(const char *path, json_t *object,
   CDL_TRY(read_text(path, object, "task", &config->task));
   CDL_TRY(read_names(path, object, "labels", &config->labels));
   CDL_TRY(cdl_json_boolean(path, object, "regression", &config->regression));
+  CDL_TRY(cdl_json_boolean(path, object, "types_zero", &config->types_zero));
   if (config->regression && config->labels.count > 1)
     return cdl_fail(CDL_DATA, "%s: \"labels\": regression has one output, but %zu names are given",
                     path, config->labels.count);
@@ -314,6 +316,8 @@ cdl_status cdl_adapter_config_to_json(const char *path, const cdl_adapter_config
   if (config->task != NULL)
     set(&w, "task", json_string(config->task));
   set(&w, "task_type", json_string("SEQ_CLS"));
+  if (config->types_zero)
+    set(&w, "types_zero", json_true());
   if (w.status != CDL_OK) {
     json_decref(w.object);
     return w.status;

@@ -123,8 +123,7 @@ static cdl_status make_stamp(const char *path, const json_t *object,
                       "%s: tensor \"%.200s\": expected a name that begins with \"%s\"", path,
                       tensors[i].name, name_prefix);
     /* A sum does not depend on the order of the tensors. */
-    uint64_t tensor =
-        cdl_fnv(CDL_FNV_START, tensors[i].name, strlen(tensors[i].name) + 1);
+    uint64_t tensor = cdl_fnv(CDL_FNV_START, tensors[i].name, strlen(tensors[i].name) + 1);
     tensor = cdl_fnv(tensor, tensors[i].shape, tensors[i].rank * sizeof tensors[i].shape[0]);
     state += tensor;
   }

@@ -9,7 +9,7 @@
  * editing a config by hand keeps its stamp.
  *
  * PEFT reads LORA folders as they are; it warns that it ignores our own keys (condlora_stamp,
- * labels, regression, task). */
+ * labels, regression, task, types_zero). */
 #ifndef CONDLORA_MODEL_ADAPTER_FOLDER_H
 #define CONDLORA_MODEL_ADAPTER_FOLDER_H
 
@@ -38,17 +38,19 @@ typedef struct {
   char *task;       /* ours: "RTE", say, or NULL */
   cdl_names labels; /* ours: names in the order of the logits; empty when unknown */
   bool regression;  /* ours: one output, no labels */
-  char *
-      fingerprint; /* of the base model, 16 hexadecimal digits from the tensors' metadata, or NULL */
+  bool types_zero;  /* ours: trained with every token of type 0 */
+  /* Of the base model: 16 hexadecimal digits from the tensors' metadata, or NULL. */
+  char *fingerprint;
 } cdl_adapter_config;
 
 void cdl_adapter_config_free(cdl_adapter_config *config);
 
 /* Opens a folder. Tensor names begin with "base_model.model."; that they fit a model is for the
- * caller to judge. inference_mode, and what only matters before training (init_lora_weights and the
- * like) are ignored. Any other setting that would change the result and is not done here is refused
- * by name. Errors: ABSENT, IO, DATA, UNSUPPORTED, MEMORY. On success the caller frees `config` and
- * closes `tensors`. */
+ * caller to judge. inference_mode, and what only matters before training (init_lora_weights and
+ * the like) are ignored. Any other setting that would change the result and is not done here is
+ * refused by name.
+ * Errors: ABSENT, IO, DATA, UNSUPPORTED, MEMORY. On success the caller frees `config` and closes
+ * `tensors`. */
 CDL_MUST_USE cdl_status cdl_adapter_folder_open(const char *folder, cdl_adapter_config *config,
                                                 cdl_safetensors **tensors);
 

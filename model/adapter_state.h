@@ -10,9 +10,10 @@ typedef struct {
   cdl_site_kind kind;
   cdl_site **sites; /* [count] */
   int count;
-  int group; /* which group of shared parameters the run belongs to */
-  cdl_tensor weights;    /* [count, out, in] */
-  cdl_tensor a, b;       /* [count, rank, in], [count, out, rank]: derived, for methods that share parameters */
+  int group;          /* which group of shared parameters the run belongs to */
+  cdl_tensor weights; /* [count, out, in] */
+  /* [count, rank, in], [count, out, rank]: derived, for methods that share parameters. */
+  cdl_tensor a, b;
   cdl_tensor d_a, d_b;
 } site_run;
 
@@ -21,7 +22,8 @@ typedef struct cdl_adapter_method {
   /* Lists the method's parameters with adapter_add_parameter; NULL: none of its own. */
   cdl_status (*parameters)(cdl_adapter *adapter);
   /* Initial values of parameter `index` of the method's own, `count` floats. */
-  void (*initialize)(const cdl_adapter *adapter, size_t index, cdl_random *random, float *values, int64_t count);
+  void (*initialize)(const cdl_adapter *adapter, size_t index, cdl_random *random, float *values,
+                     int64_t count);
   /* Sets the adapted sites' deltas, memory being there. */
   cdl_status (*attach)(cdl_adapter *adapter, cdl_queue *queue);
   /* What of the model itself is trained, besides head and modules to save; NULL: nothing. */
@@ -52,19 +54,20 @@ struct cdl_adapter {
   size_t trained_count;
 
   cdl_buffer *value_buffer, *gradient_buffer, *derived_buffer;
-  cdl_tensor gradients;  /* every trained parameter's, end to end */
-  cdl_tensor d_derived;  /* every run's d_a, d_b */
-  cdl_tensor scratch;    /* for pull_back: [the widest run's count · rank · width] */
+  cdl_tensor gradients; /* every trained parameter's, end to end */
+  cdl_tensor d_derived; /* every run's d_a, d_b */
+  cdl_tensor scratch;   /* for pull_back: [the widest run's count · rank · width] */
 };
 
 /* Adds a parameter; `name` as formatted. Memory comes later. */
-cdl_status adapter_add_parameter(cdl_adapter *adapter, cdl_parameter_role role, int64_t rows, int64_t columns,
-                                 const char *name_format, ...) CDL_PRINTF(5, 6);
+cdl_status adapter_add_parameter(cdl_adapter *adapter, cdl_parameter_role role, int64_t rows,
+                                 int64_t columns, const char *name_format, ...) CDL_PRINTF(5, 6);
 
 /* Initial values of methods whose parameters are pairs, A at an even index and B at the odd one
  * after it: A Kaiming-uniform with a = √5, U(±1/√columns) (He et al. 2015, as PyTorch's Linear), B
  * zero. */
-void adapter_initialize_pair(const cdl_adapter *adapter, size_t index, cdl_random *random, float *values, int64_t count);
+void adapter_initialize_pair(const cdl_adapter *adapter, size_t index, cdl_random *random,
+                             float *values, int64_t count);
 
 /* adapter_targets.c: fills in sites, runs and groups. */
 cdl_status adapter_find_targets(cdl_adapter *adapter, const cdl_adapter_settings *settings);

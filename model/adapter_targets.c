@@ -60,22 +60,24 @@ static cdl_status unmatched(const cdl_adapter *a, const char *what, const char *
 {
   char near[256];
   near_misses(a, wanted, near, sizeof near);
-  return cdl_fail(CDL_USAGE, "%s '%s' matches no linear layer of the model; near it are %s (condlora inspect lists all)",
-                  what, wanted, near);
+  return cdl_fail(
+      CDL_USAGE,
+      "%s '%s' matches no linear layer of the model; near it are %s (condlora inspect lists all)",
+      what, wanted, near);
 }
 
 static cdl_status compile_pattern(const char *pattern, pcre2_code **code)
 {
   int error;
   PCRE2_SIZE where;
-  *code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_UTF,
-                        &error, &where, NULL);
+  *code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED,
+                        PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_UTF, &error, &where, NULL);
   if (*code != NULL)
     return CDL_OK;
   PCRE2_UCHAR text[128];
   pcre2_get_error_message(error, text, sizeof text);
-  return cdl_fail(CDL_USAGE, "target pattern '%s' is no regular expression: %s at character %zu", pattern,
-                  (const char *)text, where);
+  return cdl_fail(CDL_USAGE, "target pattern '%s' is no regular expression: %s at character %zu",
+                  pattern, (const char *)text, where);
 }
 
 static bool matches(const pcre2_code *code, pcre2_match_data *data, const char *path)
@@ -162,10 +164,13 @@ static cdl_status make_runs(cdl_adapter *a)
       cdl_site *site = a->sites[i];
       if (site->layer < 0 || (int)site->kind != kind)
         continue;
-      const int64_t step = run != NULL ? site->weight.offset - run->sites[run->count - 1]->weight.offset : 0;
+      const int64_t step =
+          run != NULL ? site->weight.offset - run->sites[run->count - 1]->weight.offset : 0;
       if (run == NULL || (run->count > 1 && step != stride)) {
         run = &a->runs[a->run_count++];
-        *run = (site_run){.kind = (cdl_site_kind)kind, .sites = a->run_sites + used, .group = a->group_count,
+        *run = (site_run){.kind = (cdl_site_kind)kind,
+                          .sites = a->run_sites + used,
+                          .group = a->group_count,
                           .weights = site->weight};
       } else {
         stride = step;
@@ -190,9 +195,11 @@ cdl_status adapter_find_targets(cdl_adapter *a, const cdl_adapter_settings *s)
     free(chosen);
     return cdl_fail(CDL_MEMORY, "out of memory: %zu linear layers", count);
   }
-  const cdl_status status =
-      s->target_pattern != NULL ? select_by_pattern(a, s->target_pattern, chosen) : select_by_suffix(a, s, chosen);
+  const cdl_status status = s->target_pattern != NULL
+                                ? select_by_pattern(a, s->target_pattern, chosen)
+                                : select_by_suffix(a, s, chosen);
   const bool shares = a->method->materialize != NULL;
+  a->site_count = 0;
   bool outside = false;
   for (size_t i = 0; status == CDL_OK && i < count; i++) {
     if (!chosen[i] || saved_whole(s, sites[i].path))
@@ -205,7 +212,9 @@ cdl_status adapter_find_targets(cdl_adapter *a, const cdl_adapter_settings *s)
   free(chosen);
   CDL_TRY(status);
   if (outside)
-    cdl_log(CDL_LOG_NOTICE, "%s shares its layers by their place in a block: the pooler is left as it is", a->method->name);
+    cdl_log(CDL_LOG_NOTICE,
+            "%s shares its layers by their place in a block: the pooler is left as it is",
+            a->method->name);
   if (a->site_count == 0)
     return cdl_fail(CDL_USAGE, "the targets leave no linear layer to adapt");
   return make_runs(a);
@@ -220,13 +229,16 @@ cdl_status adapter_mark_trained(cdl_adapter *a, const cdl_adapter_settings *s)
     for (size_t i = 0; i < count; i++)
       any = any || within_module(parameters[i].name, s->modules_to_save[m]);
     if (!any)
-      return cdl_fail(CDL_USAGE, "module to save '%s' matches no module of the model (condlora inspect lists all)",
-                      s->modules_to_save[m]);
+      return cdl_fail(
+          CDL_USAGE,
+          "module to save '%s' matches no module of the model (condlora inspect lists all)",
+          s->modules_to_save[m]);
   }
   for (size_t i = 0; i < count; i++) {
     cdl_parameter *p = &parameters[i];
     const bool head = cdl_checkpoint_is_head(p->name);
-    p->trained = head || saved_whole(s, p->name) || (a->method->trains != NULL && a->method->trains(p));
+    p->trained =
+        head || saved_whole(s, p->name) || (a->method->trains != NULL && a->method->trains(p));
   }
   return CDL_OK;
 }

@@ -5,8 +5,7 @@
  *   embeddings.{word,position,token_type}_embeddings.weight, embeddings.LayerNorm.{weight,bias}
  *   encoder.layer.N.attention.self.{query,key,value}.{weight,bias}
  *   encoder.layer.N.attention.output.{dense,LayerNorm}.{weight,bias}
- *   encoder.layer.N.intermediate.dense.{weight,bias},
- *   encoder.layer.N.output.{dense,LayerNorm}.{weight,bias}
+ *   encoder.layer.N.intermediate.dense.{weight,bias}, encoder.layer.N.output.{dense,LayerNorm}.{weight,bias}
  *   pooler.dense.{weight,bias}                                       BERT
  *   classifier.{weight,bias}                                         BERT
  *   classifier.{dense,out_proj}.{weight,bias}                        RoBERTa
@@ -25,9 +24,9 @@
 typedef struct cdl_checkpoint cdl_checkpoint;
 
 /* Opens `folder` and checks that the body is complete, that every tensor has the shape that
- * config.json implies and a floating-point type, and that nothing unknown is there. Pooler and head
- * may be missing, but not in part. Errors: those of the files; DATA names the file and the
- * tensor. */
+ * config.json implies and a floating-point type, and that nothing unknown is there. Pooler and
+ * head may be missing, but not in part.
+ * Errors: those of the files; DATA names the file and the tensor. */
 CDL_MUST_USE cdl_status cdl_checkpoint_open(const char *folder, cdl_checkpoint **checkpoint);
 void cdl_checkpoint_close(cdl_checkpoint *checkpoint);
 
@@ -37,8 +36,8 @@ bool cdl_checkpoint_has_pooler(const cdl_checkpoint *checkpoint);
 
 /* Labels of the stored head; 0 when there is none. */
 int64_t cdl_checkpoint_head_labels(const cdl_checkpoint *checkpoint);
-/* DATA when a head is there and is for another number of labels (both are named); a missing head is
- * no error. */
+/* DATA when a head is there and is for another number of labels (both are named); a missing head
+ * is no error. */
 CDL_MUST_USE cdl_status cdl_checkpoint_check_head(const cdl_checkpoint *checkpoint, int64_t labels);
 
 /* Reads a tensor as float32 and gives its pages back. DATA when it is missing or has another

@@ -32,8 +32,10 @@ static cdl_status parameters(cdl_adapter *a)
     const int64_t out = run->weights.size[2], in = run->weights.size[3];
     const char *path = path_inside_block(run->kind);
     if (a->orientation == CDL_ORIENTATION_REFERENCE && out != in)
-      return cdl_fail(CDL_USAGE, "orientation reference wants square weights, but %s is [%lld, %lld]; use paper", path,
-                      (long long)out, (long long)in);
+      return cdl_fail(
+          CDL_USAGE,
+          "orientation reference wants square weights, but %s is [%lld, %lld]; use paper", path,
+          (long long)out, (long long)in);
     CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, a->rank, out, "%s.condlora_A.weight", path));
     CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, a->rank, in, "%s.condlora_B.weight", path));
   }
@@ -80,23 +82,25 @@ static void materialize(cdl_adapter *a, cdl_queue *q)
   const bool transposed = a->orientation == CDL_ORIENTATION_REFERENCE;
   for (size_t r = 0; r < a->run_count; r++) {
     const site_run *run = &a->runs[r];
-    cdl_gemm(q, CDL_ARGS(gemm, .out = run->a, .a = repeated(theta_a(a, run)->value, run->count), .b = run->weights,
-                         .transpose_b = transposed, .alpha = 1));
-    cdl_gemm(q, CDL_ARGS(gemm, .out = run->b, .a = run->weights, .b = repeated(theta_b(a, run)->value, run->count),
-                         .transpose_b = true, .alpha = 1));
+    cdl_gemm(q, CDL_ARGS(gemm, .out = run->a, .a = repeated(theta_a(a, run)->value, run->count),
+                         .b = run->weights, .transpose_b = transposed, .alpha = 1));
+    cdl_gemm(q, CDL_ARGS(gemm, .out = run->b, .a = run->weights,
+                         .b = repeated(theta_b(a, run)->value, run->count), .transpose_b = true,
+                         .alpha = 1));
   }
 }
 
 /* gradient += Σ_l op(x_l) op(W_l), by way of one product a layer. */
-static void add_products(const cdl_adapter *a, cdl_queue *q, const site_run *run, cdl_tensor gradient, cdl_tensor x,
-                         bool transpose_x, bool transpose_weights)
+static void add_products(const cdl_adapter *a, cdl_queue *q, const site_run *run,
+                         cdl_tensor gradient, cdl_tensor x, bool transpose_x,
+                         bool transpose_weights)
 {
-  const cdl_tensor products =
-      cdl_tensor_3d(a->scratch.buffer, CDL_F32, a->scratch.offset, run->count, a->rank, gradient.size[3]);
+  const cdl_tensor products = cdl_tensor_3d(a->scratch.buffer, CDL_F32, a->scratch.offset,
+                                            run->count, a->rank, gradient.size[3]);
   cdl_gemm(q, CDL_ARGS(gemm, .out = products, .a = x, .b = run->weights, .transpose_a = transpose_x,
                        .transpose_b = transpose_weights, .alpha = 1));
-  cdl_reduce(q, CDL_ARGS(reduce, .out = gradient, .x = products, .function = CDL_REDUCE_SUM, .axis = 1,
-                         .accumulate = true));
+  cdl_reduce(q, CDL_ARGS(reduce, .out = gradient, .x = products, .function = CDL_REDUCE_SUM,
+                         .axis = 1, .accumulate = true));
 }
 
 /* dθA += Σ_l dA_l W_lᵀ (paper) or dA_l W_l (reference),  dθB += Σ_l dB_lᵀ W_l */

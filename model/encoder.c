@@ -1,12 +1,13 @@
-/* The encoder's mathematics: forward, and below each part its backward pass, in reverse order, with
- * d_ names. */
+/* The encoder's mathematics: forward, and below each part its backward pass, in reverse order,
+ * with d_ names. */
 #include "condlora/random.h"
 #include "model/encoder_state.h"
 
 /* Rows of an activation: every token, or one a sequence. */
 typedef enum { ROWS_TOKENS, ROWS_SEQUENCES } row_kind;
 
-static cdl_dropout_mask mask_of(const cdl_encoder *e, float probability, cdl_random_purpose purpose, int layer)
+static cdl_dropout_mask mask_of(const cdl_encoder *e, float probability, cdl_random_purpose purpose,
+                                int layer)
 {
   return (cdl_dropout_mask){.probability = e->training ? probability : 0,
                             .purpose = (uint32_t)purpose,
@@ -15,8 +16,8 @@ static cdl_dropout_mask mask_of(const cdl_encoder *e, float probability, cdl_ran
 }
 
 /* out = drop(x), which is its own gradient; x itself where nothing is dropped. */
-static cdl_tensor drop(const cdl_encoder *e, cdl_queue *q, cdl_tensor out, cdl_tensor x, cdl_dropout_mask mask,
-                       row_kind rows)
+static cdl_tensor drop(const cdl_encoder *e, cdl_queue *q, cdl_tensor out, cdl_tensor x,
+                       cdl_dropout_mask mask, row_kind rows)
 {
   if (mask.probability <= 0)
     return x;
@@ -40,7 +41,8 @@ static cdl_tensor scratch_like(cdl_tensor scratch, cdl_tensor x)
 }
 
 /* The input of a site's adapter: x, some of it dropped in training. */
-static cdl_tensor adapter_input(const cdl_encoder *e, cdl_queue *q, const cdl_site *site, cdl_tensor x, row_kind rows)
+static cdl_tensor adapter_input(const cdl_encoder *e, cdl_queue *q, const cdl_site *site,
+                                cdl_tensor x, row_kind rows)
 {
   const cdl_dropout_mask mask =
       mask_of(e, site->delta.dropout, CDL_RANDOM_DROPOUT_ADAPTER, (int)(site - e->sites));
@@ -49,12 +51,14 @@ static cdl_tensor adapter_input(const cdl_encoder *e, cdl_queue *q, const cdl_si
 
 /* out = f(x Wᵀ + b + Σ adapters). `pre` holds what f is applied to, for the backward pass; absent
  * without f. */
-static void linear_forward(const cdl_encoder *e, cdl_queue *q, const projection *p, cdl_tensor out, cdl_tensor pre,
-                           cdl_tensor x, cdl_activation activation, const cdl_tensor *low_rank, row_kind rows)
+static void linear_forward(const cdl_encoder *e, cdl_queue *q, const projection *p, cdl_tensor out,
+                           cdl_tensor pre, cdl_tensor x, cdl_activation activation,
+                           const cdl_tensor *low_rank, row_kind rows)
 {
   if (e->merged || !projection_adapted(p)) {
-    cdl_linear(q, CDL_ARGS(linear, .out = out, .pre = e->training ? pre : (cdl_tensor){0}, .x = x,
-                           .bias = p->stacked_bias, .weight = p->stacked, .activation = activation));
+    cdl_linear(q,
+               CDL_ARGS(linear, .out = out, .pre = e->training ? pre : (cdl_tensor){0}, .x = x,
+                        .bias = p->stacked_bias, .weight = p->stacked, .activation = activation));
     return;
   }
   const cdl_tensor y = activation == CDL_ACTIVATION_NONE ? out : pre;
@@ -65,13 +69,15 @@ static void linear_forward(const cdl_encoder *e, cdl_queue *q, const projection 
       continue;
     const cdl_tensor input = adapter_input(e, q, site, x, rows);
     if (e->training && drops_base(site))
-      cdl_linear(q, CDL_ARGS(linear, .out = own_columns(p, y, i), .x = input, .bias = p->bias[i]->value,
-                             .weight = p->single[i]));
-    cdl_low_rank(q, CDL_ARGS(low_rank, .out = own_columns(p, y, i), .hidden = low_rank[i], .x = input,
-                             .a = site->delta.a, .b = site->delta.b, .scale = site->delta.scale));
+      cdl_linear(q, CDL_ARGS(linear, .out = own_columns(p, y, i), .x = input,
+                             .bias = p->bias[i]->value, .weight = p->single[i]));
+    cdl_low_rank(q,
+                 CDL_ARGS(low_rank, .out = own_columns(p, y, i), .hidden = low_rank[i], .x = input,
+                          .a = site->delta.a, .b = site->delta.b, .scale = site->delta.scale));
   }
   if (activation != CDL_ACTIVATION_NONE)
-    cdl_unary(q, CDL_ARGS(unary, .out = out, .x = y, .function = CDL_UNARY_ACTIVATION, .activation = activation));
+    cdl_unary(q, CDL_ARGS(unary, .out = out, .x = y, .function = CDL_UNARY_ACTIVATION,
+                          .activation = activation));
 }
 
 /* Gradients of W and b themselves, where they are trained. */
@@ -80,17 +86,18 @@ static void linear_base_backward(cdl_queue *q, const projection *p, cdl_tensor d
   for (int i = 0; i < p->site_count; i++) {
     const cdl_tensor d_y = own_columns(p, d_out, i);
     if (p->weight[i]->trained)
-      cdl_gemm(q, CDL_ARGS(gemm, .out = p->weight[i]->gradient, .a = d_y, .b = x, .transpose_a = true, .alpha = 1,
-                           .beta = 1));
+      cdl_gemm(q, CDL_ARGS(gemm, .out = p->weight[i]->gradient, .a = d_y, .b = x,
+                           .transpose_a = true, .alpha = 1, .beta = 1));
     if (p->bias[i]->trained)
-      cdl_reduce(q, CDL_ARGS(reduce, .out = p->bias[i]->gradient, .x = d_y, .function = CDL_REDUCE_SUM, .axis = 2,
-                             .accumulate = true));
+      cdl_reduce(q, CDL_ARGS(reduce, .out = p->bias[i]->gradient, .x = d_y,
+                             .function = CDL_REDUCE_SUM, .axis = 2, .accumulate = true));
   }
 }
 
 /* One adapter's part. With dropout, d_x's share passes the mask before it is added. */
-static void adapter_backward(const cdl_encoder *e, cdl_queue *q, const projection *p, int i, cdl_tensor d_x,
-                             cdl_tensor d_y, cdl_tensor x, cdl_tensor low_rank, row_kind rows)
+static void adapter_backward(const cdl_encoder *e, cdl_queue *q, const projection *p, int i,
+                             cdl_tensor d_x, cdl_tensor d_y, cdl_tensor x, cdl_tensor low_rank,
+                             row_kind rows)
 {
   const cdl_site *site = p->site[i];
   const cdl_tensor input = adapter_input(e, q, site, x, rows);
@@ -100,9 +107,10 @@ static void adapter_backward(const cdl_encoder *e, cdl_queue *q, const projectio
     cdl_linear_grad(q, CDL_ARGS(linear_grad, .d_x = d_input, .d_out = d_y, .weight = p->single[i]));
   else if (dropped)
     cdl_fill(q, CDL_ARGS(fill, .out = d_input));
-  cdl_low_rank_grad(q, CDL_ARGS(low_rank_grad, .d_x = d_input, .d_a = site->delta.d_a, .d_b = site->delta.d_b,
-                                .d_out = d_y, .hidden = low_rank, .x = input, .a = site->delta.a,
-                                .b = site->delta.b, .scale = site->delta.scale));
+  cdl_low_rank_grad(q,
+                    CDL_ARGS(low_rank_grad, .d_x = d_input, .d_a = site->delta.d_a,
+                             .d_b = site->delta.d_b, .d_out = d_y, .hidden = low_rank, .x = input,
+                             .a = site->delta.a, .b = site->delta.b, .scale = site->delta.scale));
   if (dropped) {
     const cdl_dropout_mask mask =
         mask_of(e, site->delta.dropout, CDL_RANDOM_DROPOUT_ADAPTER, (int)(site - e->sites));
@@ -113,7 +121,8 @@ static void adapter_backward(const cdl_encoder *e, cdl_queue *q, const projectio
 
 /* The frozen path where some of its layers read a dropped input: those are left to
  * adapter_backward. */
-static void undropped_base_backward(cdl_queue *q, const projection *p, cdl_tensor d_x, cdl_tensor d_out, bool accumulate)
+static void undropped_base_backward(cdl_queue *q, const projection *p, cdl_tensor d_x,
+                                    cdl_tensor d_out, bool accumulate)
 {
   if (!accumulate)
     cdl_fill(q, CDL_ARGS(fill, .out = d_x));
@@ -125,12 +134,13 @@ static void undropped_base_backward(cdl_queue *q, const projection *p, cdl_tenso
 
 /* d_x = f'(pre) ∘ (d_out W + Σ adapters), or d_x += d_out W + Σ adapters with `accumulate`; f and
  * pre are those of x. An absent d_x is not wanted. */
-static void linear_backward(const cdl_encoder *e, cdl_queue *q, const projection *p, cdl_tensor d_x, bool accumulate,
-                            cdl_tensor d_out, cdl_tensor x, cdl_tensor pre, cdl_activation activation,
-                            const cdl_tensor *low_rank, row_kind rows)
+static void linear_backward(const cdl_encoder *e, cdl_queue *q, const projection *p, cdl_tensor d_x,
+                            bool accumulate, cdl_tensor d_out, cdl_tensor x, cdl_tensor pre,
+                            cdl_activation activation, const cdl_tensor *low_rank, row_kind rows)
 {
   linear_base_backward(q, p, d_out, x);
   const bool adapted = projection_adapted(p);
+  const bool plain = adapted || activation == CDL_ACTIVATION_NONE;
   bool any_drops_base = false;
   for (int i = 0; i < p->site_count; i++)
     any_drops_base = any_drops_base || drops_base(p->site[i]);
@@ -139,37 +149,42 @@ static void linear_backward(const cdl_encoder *e, cdl_queue *q, const projection
     if (any_drops_base)
       undropped_base_backward(q, p, d_x, d_out, accumulate);
     else
-      cdl_linear_grad(q, CDL_ARGS(linear_grad, .d_x = d_x, .d_out = d_out, .pre = adapted ? (cdl_tensor){0} : pre,
-                                  .weight = p->stacked,
-                                  .activation = adapted ? CDL_ACTIVATION_NONE : activation,
+      cdl_linear_grad(q, CDL_ARGS(linear_grad, .d_x = d_x, .d_out = d_out,
+                                  .pre = plain ? (cdl_tensor){0} : pre, .weight = p->stacked,
+                                  .activation = plain ? CDL_ACTIVATION_NONE : activation,
                                   .accumulate = accumulate));
   }
   for (int i = 0; i < p->site_count; i++)
     if (site_adapted(p->site[i]))
       adapter_backward(e, q, p, i, d_x, own_columns(p, d_out, i), x, low_rank[i], rows);
   if (adapted && cdl_present(d_x) && activation != CDL_ACTIVATION_NONE)
-    cdl_unary_grad(q, CDL_ARGS(unary_grad, .d_x = d_x, .d_out = d_x, .x = pre, .activation = activation));
+    cdl_unary_grad(
+        q, CDL_ARGS(unary_grad, .d_x = d_x, .d_out = d_x, .x = pre, .activation = activation));
 }
 
 /* ---- Layer norms ---- */
 
 /* out = LN(x + residual) */
-static void add_norm_forward(const cdl_encoder *e, cdl_queue *q, cdl_tensor out, const norm_activations *a, cdl_tensor x,
-                             cdl_tensor residual, norm_weights w)
+static void add_norm_forward(const cdl_encoder *e, cdl_queue *q, cdl_tensor out,
+                             const norm_activations *a, cdl_tensor x, cdl_tensor residual,
+                             norm_weights w)
 {
-  cdl_add_layer_norm(q, CDL_ARGS(add_layer_norm, .out = out, .sum = a->sum, .x = x, .residual = residual,
-                                 .gain = w.gain->value, .bias = w.bias->value, .mean = a->mean, .rstd = a->rstd,
+  cdl_add_layer_norm(q, CDL_ARGS(add_layer_norm, .out = out, .sum = a->sum, .x = x,
+                                 .residual = residual, .gain = w.gain->value, .bias = w.bias->value,
+                                 .mean = a->mean, .rstd = a->rstd,
                                  .epsilon = (float)e->config.layer_norm_epsilon));
 }
 
 /* In place: the gradient of the sum replaces that of the output. `wanted`: something before it is
  * trained. */
-static void norm_backward(cdl_queue *q, cdl_tensor d_h, bool wanted, const norm_activations *a, norm_weights w)
+static void norm_backward(cdl_queue *q, cdl_tensor d_h, bool wanted, const norm_activations *a,
+                          norm_weights w)
 {
   cdl_layer_norm_grad(q, CDL_ARGS(layer_norm_grad, .d_x = wanted ? d_h : (cdl_tensor){0},
                                   .d_gain = w.gain->trained ? w.gain->gradient : (cdl_tensor){0},
-                                  .d_bias = w.bias->trained ? w.bias->gradient : (cdl_tensor){0}, .d_out = d_h,
-                                  .x = a->sum, .gain = w.gain->value, .mean = a->mean, .rstd = a->rstd));
+                                  .d_bias = w.bias->trained ? w.bias->gradient : (cdl_tensor){0},
+                                  .d_out = d_h, .x = a->sum, .gain = w.gain->value, .mean = a->mean,
+                                  .rstd = a->rstd));
 }
 
 /* ---- Embeddings ---- */
@@ -182,22 +197,26 @@ static void embeddings_forward(const cdl_encoder *e, cdl_queue *q, cdl_tensor ou
   for (int t = 0; t < EMBEDDING_TABLES; t++)
     cdl_gather_rows(q, CDL_ARGS(gather_rows, .out = a->embedded_sum, .table = e->tables[t]->value,
                                 .index = indices[t], .accumulate = t > 0));
-  cdl_layer_norm(q, CDL_ARGS(layer_norm, .out = out, .x = a->embedded_sum, .gain = e->embedding_norm.gain->value,
-                             .bias = e->embedding_norm.bias->value, .mean = a->mean, .rstd = a->rstd,
-                             .epsilon = (float)e->config.layer_norm_epsilon));
+  cdl_layer_norm(q, CDL_ARGS(layer_norm, .out = out, .x = a->embedded_sum,
+                             .gain = e->embedding_norm.gain->value,
+                             .bias = e->embedding_norm.bias->value, .mean = a->mean,
+                             .rstd = a->rstd, .epsilon = (float)e->config.layer_norm_epsilon));
   drop(e, q, out, out, mask_of(e, e->dropout.hidden, CDL_RANDOM_DROPOUT_EMBEDDING, 0), ROWS_TOKENS);
 }
 
 static void scatter(cdl_queue *q, cdl_tensor table, cdl_tensor rows, const scatter_plan *plan)
 {
-  cdl_scatter_add_rows(q, CDL_ARGS(scatter_add_rows, .table = table, .x = rows, .order = plan->order,
-                                   .segment = plan->segment, .target = plan->target));
+  cdl_scatter_add_rows(q,
+                       CDL_ARGS(scatter_add_rows, .table = table, .x = rows, .order = plan->order,
+                                .segment = plan->segment, .target = plan->target));
 }
 
 static void embeddings_backward(const cdl_encoder *e, cdl_queue *q, cdl_tensor d_h)
 {
-  const norm_activations norm = {.sum = e->act.embedded_sum, .mean = e->act.mean, .rstd = e->act.rstd};
-  const scatter_plan *plans[EMBEDDING_TABLES] = {&e->batch.words, &e->batch.places, &e->batch.kinds};
+  const norm_activations norm = {
+      .sum = e->act.embedded_sum, .mean = e->act.mean, .rstd = e->act.rstd};
+  const scatter_plan *plans[EMBEDDING_TABLES] = {&e->batch.words, &e->batch.places,
+                                                 &e->batch.kinds};
   drop(e, q, d_h, d_h, mask_of(e, e->dropout.hidden, CDL_RANDOM_DROPOUT_EMBEDDING, 0), ROWS_TOKENS);
   norm_backward(q, d_h, true, &norm, e->embedding_norm);
   for (int t = 0; t < EMBEDDING_TABLES; t++)
@@ -222,26 +241,32 @@ static void block_forward(const cdl_encoder *e, cdl_queue *q, int layer)
   const row_kind rows = layer == e->config.layers - 1 ? ROWS_SEQUENCES : ROWS_TOKENS;
   const cdl_tensor none = {0};
 
-  linear_forward(e, q, &w->qkv, a->qkv, none, a->in, CDL_ACTIVATION_NONE, &a->low_rank[CDL_SITE_QUERY], ROWS_TOKENS);
-  cdl_attention(q, CDL_ARGS(attention, .out = a->context, .qkv = a->qkv,
-                            .log_sum = e->training ? a->log_sum : none, .packing = &e->batch.packing,
-                            .heads = (int32_t)e->config.heads, .scale = attention_scale(e),
-                            .mask = mask_of(e, e->dropout.attention, CDL_RANDOM_DROPOUT_ATTENTION, layer)));
+  linear_forward(e, q, &w->qkv, a->qkv, none, a->in, CDL_ACTIVATION_NONE,
+                 &a->low_rank[CDL_SITE_QUERY], ROWS_TOKENS);
+  cdl_attention(
+      q, CDL_ARGS(attention, .out = a->context, .qkv = a->qkv,
+                  .log_sum = e->training ? a->log_sum : none, .packing = &e->batch.packing,
+                  .heads = (int32_t)e->config.heads, .scale = attention_scale(e),
+                  .mask = mask_of(e, e->dropout.attention, CDL_RANDOM_DROPOUT_ATTENTION, layer)));
   if (rows == ROWS_SEQUENCES) {
-    cdl_gather_rows(q, CDL_ARGS(gather_rows, .out = a->selected, .table = a->context, .index = e->batch.first_rows));
-    cdl_gather_rows(q, CDL_ARGS(gather_rows, .out = a->residual, .table = a->in, .index = e->batch.first_rows));
+    cdl_gather_rows(q, CDL_ARGS(gather_rows, .out = a->selected, .table = a->context,
+                                .index = e->batch.first_rows));
+    cdl_gather_rows(
+        q, CDL_ARGS(gather_rows, .out = a->residual, .table = a->in, .index = e->batch.first_rows));
   }
 
   const cdl_tensor attended = a->attention_norm.sum;
   linear_forward(e, q, &w->attention_out, attended, none, a->selected, CDL_ACTIVATION_NONE,
                  &a->low_rank[CDL_SITE_ATTENTION_OUT], rows);
-  drop(e, q, attended, attended, mask_of(e, e->dropout.hidden, CDL_RANDOM_DROPOUT_ATTENTION_OUT, layer), rows);
+  drop(e, q, attended, attended,
+       mask_of(e, e->dropout.hidden, CDL_RANDOM_DROPOUT_ATTENTION_OUT, layer), rows);
   add_norm_forward(e, q, a->normed, &a->attention_norm, attended, a->residual, w->attention_norm);
 
   linear_forward(e, q, &w->intermediate, a->activated, a->pre, a->normed, e->config.activation,
                  &a->low_rank[CDL_SITE_INTERMEDIATE], rows);
   const cdl_tensor y = a->output_norm.sum;
-  linear_forward(e, q, &w->output, y, none, a->activated, CDL_ACTIVATION_NONE, &a->low_rank[CDL_SITE_OUTPUT], rows);
+  linear_forward(e, q, &w->output, y, none, a->activated, CDL_ACTIVATION_NONE,
+                 &a->low_rank[CDL_SITE_OUTPUT], rows);
   drop(e, q, y, y, mask_of(e, e->dropout.hidden, CDL_RANDOM_DROPOUT_FEED_FORWARD, layer), rows);
   add_norm_forward(e, q, a->out, &a->output_norm, y, a->normed, w->output_norm);
 }
@@ -260,15 +285,16 @@ static cdl_tensor block_backward(const cdl_encoder *e, cdl_queue *q, int layer, 
   norm_backward(q, d_h, w->below_output_norm, &a->output_norm, w->output_norm);
   if (!w->below_output_norm)
     return d_h;
-  cdl_tensor d_y = drop(e, q, cdl_rows(s->d_branch, 0, row_count), d_h,
-                        mask_of(e, e->dropout.hidden, CDL_RANDOM_DROPOUT_FEED_FORWARD, layer), rows);
+  cdl_tensor d_y =
+      drop(e, q, cdl_rows(s->d_branch, 0, row_count), d_h,
+           mask_of(e, e->dropout.hidden, CDL_RANDOM_DROPOUT_FEED_FORWARD, layer), rows);
   const cdl_tensor d_pre = w->below_output ? scratch_like(s->d_wide, a->pre) : none;
   linear_backward(e, q, &w->output, d_pre, false, d_y, a->activated, a->pre, e->config.activation,
                   &a->low_rank[CDL_SITE_OUTPUT], rows);
   if (!w->below_output)
     return d_h;
-  linear_backward(e, q, &w->intermediate, w->below_intermediate ? d_h : none, true, d_pre, a->normed, none,
-                  CDL_ACTIVATION_NONE, &a->low_rank[CDL_SITE_INTERMEDIATE], rows);
+  linear_backward(e, q, &w->intermediate, w->below_intermediate ? d_h : none, true, d_pre,
+                  a->normed, none, CDL_ACTIVATION_NONE, &a->low_rank[CDL_SITE_INTERMEDIATE], rows);
   if (!w->below_intermediate)
     return d_h;
 
@@ -280,23 +306,25 @@ static cdl_tensor block_backward(const cdl_encoder *e, cdl_queue *q, int layer, 
   /* The wide scratch is free again: the gradient of the attention's output takes its place. */
   const cdl_tensor d_context = scratch_like(s->d_wide, a->context);
   const cdl_tensor d_selected = rows == ROWS_TOKENS ? d_context : s->d_rows;
-  linear_backward(e, q, &w->attention_out, w->below_attention_out ? d_selected : none, false, d_y, a->selected, none,
-                  CDL_ACTIVATION_NONE, &a->low_rank[CDL_SITE_ATTENTION_OUT], rows);
+  linear_backward(e, q, &w->attention_out, w->below_attention_out ? d_selected : none, false, d_y,
+                  a->selected, none, CDL_ACTIVATION_NONE, &a->low_rank[CDL_SITE_ATTENTION_OUT],
+                  rows);
   if (!w->below_attention_out)
     return d_h;
   if (rows == ROWS_SEQUENCES) {
     cdl_fill(q, CDL_ARGS(fill, .out = d_context));
     scatter(q, d_context, d_selected, &e->batch.firsts);
   }
-  cdl_attention_grad(q, CDL_ARGS(attention_grad, .d_qkv = s->d_qkv, .d_out = d_context, .qkv = a->qkv,
-                                 .log_sum = a->log_sum, .packing = &e->batch.packing,
-                                 .heads = (int32_t)e->config.heads, .scale = attention_scale(e),
-                                 .mask = mask_of(e, e->dropout.attention, CDL_RANDOM_DROPOUT_ATTENTION, layer)));
+  cdl_attention_grad(
+      q, CDL_ARGS(attention_grad, .d_qkv = s->d_qkv, .d_out = d_context, .qkv = a->qkv,
+                  .log_sum = a->log_sum, .packing = &e->batch.packing,
+                  .heads = (int32_t)e->config.heads, .scale = attention_scale(e),
+                  .mask = mask_of(e, e->dropout.attention, CDL_RANDOM_DROPOUT_ATTENTION, layer)));
 
   const bool scattered = rows == ROWS_SEQUENCES;
   const cdl_tensor d_in = scattered ? s->d_hidden : d_h;
-  linear_backward(e, q, &w->qkv, w->below_qkv ? d_in : none, !scattered, s->d_qkv, a->in, none, CDL_ACTIVATION_NONE,
-                  &a->low_rank[CDL_SITE_QUERY], ROWS_TOKENS);
+  linear_backward(e, q, &w->qkv, w->below_qkv ? d_in : none, !scattered, s->d_qkv, a->in, none,
+                  CDL_ACTIVATION_NONE, &a->low_rank[CDL_SITE_QUERY], ROWS_TOKENS);
   if (scattered && w->below_qkv)
     scatter(q, d_in, d_h, &e->batch.firsts);
   return d_in;
@@ -313,11 +341,14 @@ static cdl_dropout_mask head_mask(const cdl_encoder *e, int place)
 static void head_forward(cdl_encoder *e, cdl_queue *q, cdl_tensor h)
 {
   activations *a = &e->act;
-  a->head_input = e->config.family == CDL_FAMILY_ROBERTA ? drop(e, q, a->head_input, h, head_mask(e, 0), ROWS_SEQUENCES) : h;
-  linear_forward(e, q, &e->head_dense, a->pooled, a->pooled_pre, a->head_input, CDL_ACTIVATION_TANH, &a->head_low_rank,
-                 ROWS_SEQUENCES);
+  a->head_input = e->config.family == CDL_FAMILY_ROBERTA
+                      ? drop(e, q, a->head_input, h, head_mask(e, 0), ROWS_SEQUENCES)
+                      : h;
+  linear_forward(e, q, &e->head_dense, a->pooled, a->pooled_pre, a->head_input, CDL_ACTIVATION_TANH,
+                 &a->head_low_rank, ROWS_SEQUENCES);
   drop(e, q, a->pooled, a->pooled, head_mask(e, 1), ROWS_SEQUENCES);
-  linear_forward(e, q, &e->head_out, a->logits, (cdl_tensor){0}, a->pooled, CDL_ACTIVATION_NONE, NULL, ROWS_SEQUENCES);
+  linear_forward(e, q, &e->head_out, a->logits, (cdl_tensor){0}, a->pooled, CDL_ACTIVATION_NONE,
+                 NULL, ROWS_SEQUENCES);
 }
 
 static void head_backward(const cdl_encoder *e, cdl_queue *q, cdl_tensor d_h)
@@ -325,33 +356,34 @@ static void head_backward(const cdl_encoder *e, cdl_queue *q, cdl_tensor d_h)
   const activations *a = &e->act;
   const bool dropped = head_mask(e, 1).probability > 0;
   const bool below_out = e->body_reached || projection_trained(&e->head_dense);
-  linear_backward(e, q, &e->head_out, below_out ? a->d_pooled : (cdl_tensor){0}, false, a->d_logits, a->pooled,
-                  dropped ? (cdl_tensor){0} : a->pooled_pre, dropped ? CDL_ACTIVATION_NONE : CDL_ACTIVATION_TANH, NULL,
-                  ROWS_SEQUENCES);
+  linear_backward(e, q, &e->head_out, below_out ? a->d_pooled : (cdl_tensor){0}, false, a->d_logits,
+                  a->pooled, dropped ? (cdl_tensor){0} : a->pooled_pre,
+                  dropped ? CDL_ACTIVATION_NONE : CDL_ACTIVATION_TANH, NULL, ROWS_SEQUENCES);
   if (!below_out)
     return;
   if (dropped) {
     drop(e, q, a->d_pooled, a->d_pooled, head_mask(e, 1), ROWS_SEQUENCES);
-    cdl_unary_grad(q, CDL_ARGS(unary_grad, .d_x = a->d_pooled, .d_out = a->d_pooled, .x = a->pooled_pre,
-                               .activation = CDL_ACTIVATION_TANH));
+    cdl_unary_grad(q, CDL_ARGS(unary_grad, .d_x = a->d_pooled, .d_out = a->d_pooled,
+                               .x = a->pooled_pre, .activation = CDL_ACTIVATION_TANH));
   }
-  linear_backward(e, q, &e->head_dense, d_h, false, a->d_pooled, a->head_input, (cdl_tensor){0}, CDL_ACTIVATION_NONE,
-                  &a->head_low_rank, ROWS_SEQUENCES);
+  linear_backward(e, q, &e->head_dense, d_h, false, a->d_pooled, a->head_input, (cdl_tensor){0},
+                  CDL_ACTIVATION_NONE, &a->head_low_rank, ROWS_SEQUENCES);
   if (cdl_present(d_h) && e->config.family == CDL_FAMILY_ROBERTA)
     drop(e, q, d_h, d_h, head_mask(e, 0), ROWS_SEQUENCES);
 }
 
 /* ---- The whole ---- */
 
-cdl_tensor cdl_encoder_forward(cdl_encoder *e, cdl_queue *q, const cdl_dropout_rates *dropout, cdl_tensor step,
-                               bool training)
+cdl_tensor cdl_encoder_forward(cdl_encoder *e, cdl_queue *q, const cdl_dropout_rates *dropout,
+                               cdl_tensor step, bool training)
 {
   e->training = training;
   e->dropout = *dropout;
   e->step = step;
   const cdl_packing *p = &e->batch.packing;
-  encoder_lay_out(e, (cdl_batch_limits){.tokens = p->tokens, .sequences = p->sequences, .longest = p->longest}, training,
-                  true);
+  encoder_lay_out(
+      e, (cdl_batch_limits){.tokens = p->tokens, .sequences = p->sequences, .longest = p->longest},
+      training, true);
 
   embeddings_forward(e, q, e->act.block[0].in);
   for (int l = 0; l < e->config.layers; l++)

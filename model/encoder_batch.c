@@ -4,29 +4,37 @@
 
 #include "model/encoder_state.h"
 
-static cdl_status check_range(const cdl_token_batch *b, const char *what, const int32_t *values, int64_t limit)
+static cdl_status check_range(const cdl_token_batch *b, const char *what, const int32_t *values,
+                              int64_t limit)
 {
   for (int32_t s = 0; s < b->sequences; s++)
     for (int32_t t = b->offsets[s]; t < b->offsets[s + 1]; t++)
       if (values[t] < 0 || values[t] >= limit)
-        return cdl_fail(CDL_DATA, "example %d: %s %d of token %d is outside the model's table of %lld",
-                        b->examples != NULL ? b->examples[s] : s, what, values[t], t - b->offsets[s],
-                        (long long)limit);
+        return cdl_fail(CDL_DATA,
+                        "example %d: %s %d of token %d is outside the model's table of %lld",
+                        b->examples != NULL ? b->examples[s] : s, what, values[t],
+                        t - b->offsets[s], (long long)limit);
   return CDL_OK;
 }
 
 static cdl_status check_batch(const cdl_encoder *e, const cdl_token_batch *b)
 {
   if (b->sequences < 1 || b->offsets[0] != 0 || b->offsets[b->sequences] != b->tokens)
-    return cdl_fail(CDL_ARGUMENT, "a batch of %d sequences does not cover its %d tokens", b->sequences, b->tokens);
+    return cdl_fail(CDL_ARGUMENT, "a batch of %d sequences does not cover its %d tokens",
+                    b->sequences, b->tokens);
   for (int32_t s = 0; s < b->sequences; s++) {
     const int32_t length = b->offsets[s + 1] - b->offsets[s];
     if (length < 1 || length > b->longest)
-      return cdl_fail(CDL_ARGUMENT, "sequence %d of a batch has %d tokens, not 1 to %d", s, length, b->longest);
+      return cdl_fail(CDL_ARGUMENT, "sequence %d of a batch has %d tokens, not 1 to %d", s, length,
+                      b->longest);
   }
-  if (b->tokens > e->limits.tokens || b->sequences > e->limits.sequences || b->longest > e->limits.longest)
-    return cdl_fail(CDL_ARGUMENT, "a batch of %d tokens in %d sequences, the longest %d, is above the plan's %d, %d, %d",
-                    b->tokens, b->sequences, b->longest, e->limits.tokens, e->limits.sequences, e->limits.longest);
+  if (b->tokens > e->limits.tokens || b->sequences > e->limits.sequences ||
+      b->longest > e->limits.longest)
+    return cdl_fail(
+        CDL_ARGUMENT,
+        "a batch of %d tokens in %d sequences, the longest %d, is above the plan's %d, %d, %d",
+        b->tokens, b->sequences, b->longest, e->limits.tokens, e->limits.sequences,
+        e->limits.longest);
   CDL_TRY(check_range(b, "id", b->ids, e->config.vocabulary_size));
   CDL_TRY(check_range(b, "position", b->positions, e->config.position_count));
   return check_range(b, "token type", b->types, e->config.type_count);
@@ -41,7 +49,8 @@ static int32_t *stage(cdl_encoder *e, size_t *used, int32_t count, cdl_tensor *d
   return host;
 }
 
-static void stage_copy(cdl_encoder *e, size_t *used, const int32_t *values, int32_t count, cdl_tensor *device)
+static void stage_copy(cdl_encoder *e, size_t *used, const int32_t *values, int32_t count,
+                       cdl_tensor *device)
 {
   memcpy(stage(e, used, count, device), values, (size_t)count * sizeof *values);
 }
@@ -53,7 +62,8 @@ static int compare_keys(const void *a, const void *b)
 }
 
 /* Rows sorted by the table row they came from, stably: key · 2³² + row sorts both. */
-static void stage_scatter(cdl_encoder *e, size_t *used, const int32_t *ids, int32_t tokens, scatter_plan *plan)
+static void stage_scatter(cdl_encoder *e, size_t *used, const int32_t *ids, int32_t tokens,
+                          scatter_plan *plan)
 {
   uint64_t *keys = e->keys;
   for (int32_t t = 0; t < tokens; t++)
@@ -84,7 +94,8 @@ static void stage_scatter(cdl_encoder *e, size_t *used, const int32_t *ids, int3
 cdl_status cdl_encoder_load_batch(cdl_encoder *e, cdl_queue *q, const cdl_token_batch *b)
 {
   CDL_TRY(check_batch(e, b));
-  loaded_batch loaded = {.packing = {.sequences = b->sequences, .tokens = b->tokens, .longest = b->longest}};
+  loaded_batch loaded = {
+      .packing = {.sequences = b->sequences, .tokens = b->tokens, .longest = b->longest}};
   cdl_packing *p = &loaded.packing;
   size_t used = 0;
   stage_copy(e, &used, b->ids, b->tokens, &loaded.ids);
@@ -113,7 +124,8 @@ cdl_status cdl_encoder_load_batch(cdl_encoder *e, cdl_queue *q, const cdl_token_
     stage_scatter(e, &used, b->positions, b->tokens, &loaded.places);
     stage_scatter(e, &used, b->types, b->tokens, &loaded.kinds);
   }
-  cdl_upload(q, cdl_tensor_1d(e->batch_buffer, CDL_I32, 0, (int64_t)used), e->staging, used * sizeof *e->staging);
+  cdl_upload(q, cdl_tensor_1d(e->batch_buffer, CDL_I32, 0, (int64_t)used), e->staging,
+             used * sizeof *e->staging);
   e->batch = loaded;
   return CDL_OK;
 }

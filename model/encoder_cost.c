@@ -21,9 +21,11 @@ static double linear_operations(const projection *p, double rows, bool training,
   return operations;
 }
 
-double cdl_encoder_gemm_operations(const cdl_encoder *e, const cdl_token_batch *batch, bool training)
+double cdl_encoder_gemm_operations(const cdl_encoder *e, const cdl_token_batch *batch,
+                                   bool training)
 {
-  const double tokens = batch->tokens, sequences = batch->sequences, hidden = (double)e->config.hidden_size;
+  const double tokens = batch->tokens, sequences = batch->sequences,
+               hidden = (double)e->config.hidden_size;
   double pairs = 0, operations = 0;
   for (int32_t s = 0; s < batch->sequences; s++) {
     const double length = batch->offsets[s + 1] - batch->offsets[s];

@@ -14,8 +14,8 @@ static const char *canonical(const cdl_encoder *e, const char *name)
   return strncmp(name, family, n) == 0 && name[n] == '.' ? name + n + 1 : name;
 }
 
-static cdl_status read_parameter(const cdl_checkpoint *checkpoint, cdl_encoder *e, cdl_queue *q, const cdl_parameter *p,
-                                 float *staging)
+static cdl_status read_parameter(const cdl_checkpoint *checkpoint, cdl_encoder *e, cdl_queue *q,
+                                 const cdl_parameter *p, float *staging)
 {
   const int64_t matrix[2] = {p->value.size[2], p->value.size[3]};
   CDL_TRY(cdl_checkpoint_read(checkpoint, canonical(e, p->name), (uint32_t)p->dimensions,
@@ -24,14 +24,17 @@ static cdl_status read_parameter(const cdl_checkpoint *checkpoint, cdl_encoder *
   return cdl_queue_status(q);
 }
 
-static void draw_parameter(const cdl_encoder *e, cdl_queue *q, const cdl_parameter *p, uint64_t seed, float *staging)
+static void draw_parameter(const cdl_encoder *e, cdl_queue *q, const cdl_parameter *p,
+                           uint64_t seed, float *staging)
 {
   enum { MODEL_VALUES = 0x800000 }; /* apart from the adapters' own, whose layers count from 0 */
   const int64_t count = cdl_elements(p->value);
   cdl_random random = cdl_random_start(seed, CDL_RANDOM_INITIAL_VALUES,
                                        (uint32_t)(MODEL_VALUES + (p - e->parameters)), 0);
   for (int64_t i = 0; i < count; i++)
-    staging[i] = p->role == CDL_ROLE_WEIGHT ? (float)(e->config.initializer_range * cdl_random_normal(&random)) : 0;
+    staging[i] = p->role == CDL_ROLE_WEIGHT
+                     ? (float)(e->config.initializer_range * cdl_random_normal(&random))
+                     : 0;
   cdl_upload(q, p->value, staging, (size_t)count * sizeof *staging);
 }
 
@@ -40,8 +43,8 @@ static bool is_pooler(const cdl_encoder *e, const cdl_parameter *p)
   return strncmp(canonical(e, p->name), "pooler.", strlen("pooler.")) == 0;
 }
 
-static cdl_status fill_parameters(const cdl_checkpoint *checkpoint, cdl_encoder *e, cdl_queue *q, uint64_t seed,
-                                  const cdl_load_report *report)
+static cdl_status fill_parameters(const cdl_checkpoint *checkpoint, cdl_encoder *e, cdl_queue *q,
+                                  uint64_t seed, const cdl_load_report *report)
 {
   int64_t largest = 0;
   for (size_t i = 0; i < e->parameter_count; i++)
@@ -53,7 +56,8 @@ static cdl_status fill_parameters(const cdl_checkpoint *checkpoint, cdl_encoder 
   cdl_status status = CDL_OK;
   for (size_t i = 0; status == CDL_OK && i < e->parameter_count; i++) {
     const cdl_parameter *p = &e->parameters[i];
-    if ((cdl_checkpoint_is_head(p->name) && report->fresh_head) || (is_pooler(e, p) && report->fresh_pooler))
+    if ((cdl_checkpoint_is_head(p->name) && report->fresh_head) ||
+        (is_pooler(e, p) && report->fresh_pooler))
       draw_parameter(e, q, p, seed, staging);
     else
       status = read_parameter(checkpoint, e, q, p, staging);
@@ -64,13 +68,16 @@ static cdl_status fill_parameters(const cdl_checkpoint *checkpoint, cdl_encoder 
 }
 
 static cdl_status load(const cdl_checkpoint *checkpoint, cdl_queue *q, const char *folder,
-                       const cdl_load_options *options, cdl_encoder **encoder, cdl_load_report *report)
+                       const cdl_load_options *options, cdl_encoder **encoder,
+                       cdl_load_report *report)
 {
   const cdl_model_config *config = cdl_checkpoint_config(checkpoint);
   const int64_t stored = cdl_checkpoint_head_labels(checkpoint);
   if (options->labels == 0 && stored == 0)
-    return cdl_fail(CDL_DATA, "%s: the model has no classification head, and no adapter or labels say how large one is",
-                    folder);
+    return cdl_fail(
+        CDL_DATA,
+        "%s: the model has no classification head, and no adapter or labels say how large one is",
+        folder);
   const int labels = options->labels != 0 ? options->labels : (int)stored;
   if (!options->fresh_head)
     CDL_TRY(cdl_checkpoint_check_head(checkpoint, labels));

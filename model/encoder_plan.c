@@ -24,8 +24,8 @@ static cdl_tensor take_vector(size_t *used, cdl_buffer *arena, int64_t columns)
 /* Tensors of one block. What the backward pass will not read shares memory with the other blocks
  * (`shared`); `out` and `in` alternate between two places there, since one is written while the
  * other is read. */
-static void lay_out_block(const cdl_encoder *e, block_activations *a, int layer, int32_t tokens, int32_t rows, bool keep,
-                          size_t *kept, size_t *shared_used)
+static void lay_out_block(const cdl_encoder *e, block_activations *a, int layer, int32_t tokens,
+                          int32_t rows, bool keep, size_t *kept, size_t *shared_used)
 {
   cdl_buffer *m = e->arena;
   const block_weights *w = &e->blocks[layer];
@@ -57,7 +57,8 @@ static void lay_out_block(const cdl_encoder *e, block_activations *a, int layer,
     for (int i = 0; i < projections[p]->site_count; i++, site++) {
       const cdl_delta *delta = &projections[p]->site[i]->delta;
       if (cdl_present(delta->a))
-        a->low_rank[site] = take(own, m, projections[p] == &w->qkv ? tokens : rows, delta->a.size[2]);
+        a->low_rank[site] =
+            take(own, m, projections[p] == &w->qkv ? tokens : rows, delta->a.size[2]);
     }
 }
 
@@ -72,7 +73,8 @@ static int64_t widest_dropped_input(const cdl_encoder *e)
   return widest;
 }
 
-static void lay_out_backward(const cdl_encoder *e, activations *a, int32_t tokens, int32_t sequences, size_t *used)
+static void lay_out_backward(const cdl_encoder *e, activations *a, int32_t tokens,
+                             int32_t sequences, size_t *used)
 {
   cdl_buffer *m = e->arena;
   const int64_t hidden = e->config.hidden_size, intermediate = e->config.intermediate_size;
@@ -84,7 +86,8 @@ static void lay_out_backward(const cdl_encoder *e, activations *a, int32_t token
   a->d_rows = take(used, m, sequences, hidden);
   a->d_hidden = take(used, m, tokens, hidden);
   a->d_branch = take(used, m, tokens, hidden);
-  a->d_wide = take(used, m, tokens, intermediate > hidden ? intermediate : hidden); /* serves both: see block_backward */
+  /* Serves both widths: see block_backward. */
+  a->d_wide = take(used, m, tokens, intermediate > hidden ? intermediate : hidden);
   a->d_qkv = take(used, m, tokens, 3 * hidden);
   const int64_t widest = widest_dropped_input(e);
   if (widest > 0)
@@ -93,8 +96,9 @@ static void lay_out_backward(const cdl_encoder *e, activations *a, int32_t token
 
 /* One walk over the blocks, kept tensors from `*used` on, scratch from `shared` on; the end of the
  * scratch. */
-static size_t lay_out_blocks(const cdl_encoder *e, cdl_batch_limits batch, bool training, cdl_tensor in,
-                             const cdl_tensor alternating[2], size_t *used, size_t shared, block_activations *blocks)
+static size_t lay_out_blocks(const cdl_encoder *e, cdl_batch_limits batch, bool training,
+                             cdl_tensor in, const cdl_tensor alternating[2], size_t *used,
+                             size_t shared, block_activations *blocks)
 {
   const int layers = (int)e->config.layers;
   size_t scratch_end = shared;
@@ -138,13 +142,16 @@ size_t encoder_lay_out(cdl_encoder *e, cdl_batch_limits batch, bool training, bo
 
   /* `in` of a block is `out` of the one before; where a block's q, k and v are frozen and bare,
    * nothing reads it later. */
-  const cdl_tensor alternating[2] = {take(&used, m, batch.tokens, hidden), take(&used, m, batch.tokens, hidden)};
-  const cdl_tensor in = training && projection_trained(&e->blocks[0].qkv) ? take(&used, m, batch.tokens, hidden)
-                                                                          : alternating[0];
+  const cdl_tensor alternating[2] = {take(&used, m, batch.tokens, hidden),
+                                     take(&used, m, batch.tokens, hidden)};
+  const cdl_tensor in = training && projection_trained(&e->blocks[0].qkv)
+                            ? take(&used, m, batch.tokens, hidden)
+                            : alternating[0];
   /* Scratch lies behind everything kept, whose end the first walk finds. */
   size_t kept_end = used;
   lay_out_blocks(e, batch, training, in, alternating, &kept_end, 0, NULL);
-  used = lay_out_blocks(e, batch, training, in, alternating, &used, kept_end, assign ? a.block : NULL);
+  used =
+      lay_out_blocks(e, batch, training, in, alternating, &used, kept_end, assign ? a.block : NULL);
   if (training)
     lay_out_backward(e, &a, batch.tokens, batch.sequences, &used);
   if (assign)
@@ -212,19 +219,22 @@ static int32_t larger(int32_t a, int32_t b)
   return a > b ? a : b;
 }
 
-size_t cdl_encoder_activation_bytes(const cdl_encoder *encoder, cdl_batch_limits limits, bool training)
+size_t cdl_encoder_activation_bytes(const cdl_encoder *encoder, cdl_batch_limits limits,
+                                    bool training)
 {
   cdl_encoder copy = *encoder;
   find_reach(&copy); /* what is trained may have changed since the last plan */
   return encoder_lay_out(&copy, limits, training, false) * sizeof(float);
 }
 
-cdl_status cdl_encoder_plan(cdl_encoder *e, cdl_queue *queue, cdl_batch_limits training, cdl_batch_limits evaluation)
+cdl_status cdl_encoder_plan(cdl_encoder *e, cdl_queue *queue, cdl_batch_limits training,
+                            cdl_batch_limits evaluation)
 {
   find_reach(e);
   CDL_TRY(make_all_single_weights(e, queue));
   const size_t train_elements = training.tokens > 0 ? encoder_lay_out(e, training, true, false) : 0;
-  const size_t eval_elements = evaluation.tokens > 0 ? encoder_lay_out(e, evaluation, false, false) : 0;
+  const size_t eval_elements =
+      evaluation.tokens > 0 ? encoder_lay_out(e, evaluation, false, false) : 0;
   const size_t elements = train_elements > eval_elements ? train_elements : eval_elements;
 
   cdl_buffer_destroy(e->arena);

@@ -12,9 +12,9 @@ enum { SITES_PER_PROJECTION = 3 };
 typedef struct {
   int site_count;
   cdl_parameter *weight[SITES_PER_PROJECTION], *bias[SITES_PER_PROJECTION];
-  cdl_site *site[SITES_PER_PROJECTION]; /* NULL where no adapter can reach (the head) */
-  cdl_tensor stacked_bias;              /* [Σ out] */
-  cdl_weight *stacked;                  /* [Σ out, in] */
+  cdl_site *site[SITES_PER_PROJECTION];     /* NULL where no adapter can reach (the head) */
+  cdl_tensor stacked_bias;                  /* [Σ out] */
+  cdl_weight *stacked;                      /* [Σ out, in] */
   cdl_weight *single[SITES_PER_PROJECTION]; /* made only where dropout_hits_base asks for them */
 } projection;
 
@@ -27,7 +27,8 @@ typedef struct {
 typedef struct {
   projection qkv, attention_out, intermediate, output;
   norm_weights attention_norm, output_norm;
-  bool below_qkv, below_attention_out, below_attention_norm, below_intermediate, below_output, below_output_norm, reached;
+  bool below_qkv, below_attention_out, below_attention_norm, below_intermediate, below_output,
+      below_output_norm, reached;
 } block_weights;
 
 typedef struct {
@@ -47,13 +48,13 @@ typedef struct {
   cdl_tensor normed;         /* [rows, hidden] */
   cdl_tensor pre, activated; /* [rows, intermediate] */
   norm_activations output_norm;
-  cdl_tensor out; /* [rows, hidden] */
+  cdl_tensor out;                           /* [rows, hidden] */
   cdl_tensor low_rank[CDL_SITES_PER_BLOCK]; /* [rows, rank] drop(x) Aᵀ of each adapted site */
 } block_activations;
 
 typedef struct {
-  cdl_tensor embedded_sum, mean, rstd; /* of the embeddings' layer norm */
-  block_activations *block;            /* [layers] */
+  cdl_tensor embedded_sum, mean, rstd;                      /* of the embeddings' layer norm */
+  block_activations *block;                                 /* [layers] */
   cdl_tensor head_input, pooled_pre, pooled, head_low_rank; /* [sequences, hidden], … */
   cdl_tensor logits, d_logits;                              /* [sequences, labels] */
   /* Scratch of the backward pass. */
@@ -102,7 +103,7 @@ struct cdl_encoder {
   activations act;         /* laid out anew for each batch */
   int32_t *staging;        /* what load_batch uploads, in one piece */
   size_t staging_count;
-  uint64_t *keys;          /* [tokens] for sorting, where the embeddings are trained */
+  uint64_t *keys; /* [tokens] for sorting, where the embeddings are trained */
   loaded_batch batch;
 
   /* Of the forward pass under way or just done. */
@@ -111,8 +112,8 @@ struct cdl_encoder {
   cdl_tensor step;
 };
 
-/* encoder_plan.c: lays the activations of a batch out in the arena; the elements they take. Without
- * `assign` nothing is changed but the count. */
+/* encoder_plan.c: lays the activations of a batch out in the arena; the elements they take.
+ * Without `assign` nothing is changed but the count. */
 size_t encoder_lay_out(cdl_encoder *encoder, cdl_batch_limits batch, bool training, bool assign);
 
 static inline bool site_adapted(const cdl_site *site)

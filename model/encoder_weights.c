@@ -1,5 +1,5 @@
-/* An encoder's weights: one buffer, every block laid out alike, so that a batched GEMM can walk the
- * layers. */
+/* An encoder's weights: one buffer, every block laid out alike, so that a batched GEMM can walk
+ * the layers. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,8 +31,8 @@ static void join(char name[CDL_NAME_BYTES], const char *prefix, const char *last
 }
 
 /* `columns` 0 makes a vector. The buffer is filled in once the sum is known. */
-static cdl_parameter *add_parameter(builder *b, cdl_parameter_role role, int64_t rows, int64_t columns,
-                                    const char *prefix, const char *name)
+static cdl_parameter *add_parameter(builder *b, cdl_parameter_role role, int64_t rows,
+                                    int64_t columns, const char *prefix, const char *name)
 {
   cdl_parameter *p = &b->encoder->parameters[b->encoder->parameter_count++];
   *p = (cdl_parameter){.dimensions = columns > 0 ? 2 : 1, .role = role, .rate = 1};
@@ -61,7 +61,8 @@ static norm_weights add_norm(builder *b, const char *prefix, const char *name)
   return n;
 }
 
-static cdl_site *add_site(builder *b, const char *prefix, const char *name, int layer, cdl_site_kind kind)
+static cdl_site *add_site(builder *b, const char *prefix, const char *name, int layer,
+                          cdl_site_kind kind)
 {
   cdl_site *site = &b->encoder->sites[b->encoder->site_count++];
   *site = (cdl_site){.layer = layer, .kind = kind};
@@ -71,8 +72,8 @@ static cdl_site *add_site(builder *b, const char *prefix, const char *name, int 
 
 /* A projection's weights lie stacked, its biases likewise: a backend may read both where they
  * are. */
-static void add_projection(builder *b, projection *p, const char *prefix, const char *const *names, int count,
-                           int64_t out, int64_t in)
+static void add_projection(builder *b, projection *p, const char *prefix, const char *const *names,
+                           int count, int64_t out, int64_t in)
 {
   p->site_count = count;
   align(b);
@@ -100,7 +101,8 @@ static void add_block(builder *b, int layer)
   snprintf(place, sizeof place, "encoder.layer.%d.", layer);
   join(prefix, body_prefix(e), place);
 
-  static const char *const qkv[] = {"attention.self.query", "attention.self.key", "attention.self.value"};
+  static const char *const qkv[] = {"attention.self.query", "attention.self.key",
+                                    "attention.self.value"};
   static const char *const attention_out[] = {"attention.output.dense"};
   static const char *const intermediate_dense[] = {"intermediate.dense"};
   static const char *const output[] = {"output.dense"};
@@ -116,7 +118,8 @@ static void add_block(builder *b, int layer)
   for (int i = 0; i < 3; i++)
     w->qkv.site[i] = add_site(b, prefix, qkv[i], layer, (cdl_site_kind)(CDL_SITE_QUERY + i));
   w->attention_out.site[0] = add_site(b, prefix, attention_out[0], layer, CDL_SITE_ATTENTION_OUT);
-  w->intermediate.site[0] = add_site(b, prefix, intermediate_dense[0], layer, CDL_SITE_INTERMEDIATE);
+  w->intermediate.site[0] =
+      add_site(b, prefix, intermediate_dense[0], layer, CDL_SITE_INTERMEDIATE);
   w->output.site[0] = add_site(b, prefix, output[0], layer, CDL_SITE_OUTPUT);
 }
 
@@ -126,14 +129,14 @@ static void add_embeddings(builder *b)
   const cdl_model_config *c = &e->config;
   char prefix[CDL_NAME_BYTES];
   join(prefix, body_prefix(e), "embeddings.");
-  e->tables[EMBEDDING_WORD] =
-      add_parameter(b, CDL_ROLE_WEIGHT, c->vocabulary_size, c->hidden_size, prefix, "word_embeddings.weight");
+  e->tables[EMBEDDING_WORD] = add_parameter(b, CDL_ROLE_WEIGHT, c->vocabulary_size, c->hidden_size,
+                                            prefix, "word_embeddings.weight");
   align(b);
-  e->tables[EMBEDDING_POSITION] =
-      add_parameter(b, CDL_ROLE_WEIGHT, c->position_count, c->hidden_size, prefix, "position_embeddings.weight");
+  e->tables[EMBEDDING_POSITION] = add_parameter(
+      b, CDL_ROLE_WEIGHT, c->position_count, c->hidden_size, prefix, "position_embeddings.weight");
   align(b);
-  e->tables[EMBEDDING_TYPE] =
-      add_parameter(b, CDL_ROLE_WEIGHT, c->type_count, c->hidden_size, prefix, "token_type_embeddings.weight");
+  e->tables[EMBEDDING_TYPE] = add_parameter(b, CDL_ROLE_WEIGHT, c->type_count, c->hidden_size,
+                                            prefix, "token_type_embeddings.weight");
   e->embedding_norm = add_norm(b, prefix, "LayerNorm");
   align(b);
 }
@@ -146,9 +149,11 @@ static void add_head(builder *b)
   const int64_t hidden = e->config.hidden_size;
   const bool bert = e->config.family == CDL_FAMILY_BERT;
   static const char *const pooler[] = {"pooler.dense"}, *const dense[] = {"classifier.dense"};
-  static const char *const classifier[] = {"classifier"}, *const out_proj[] = {"classifier.out_proj"};
+  static const char *const classifier[] = {"classifier"}, *const out_proj[] = {
+                                                              "classifier.out_proj"};
 
-  add_projection(b, &e->head_dense, bert ? body_prefix(e) : "", bert ? pooler : dense, 1, hidden, hidden);
+  add_projection(b, &e->head_dense, bert ? body_prefix(e) : "", bert ? pooler : dense, 1, hidden,
+                 hidden);
   if (bert)
     e->head_dense.site[0] = add_site(b, body_prefix(e), pooler[0], -1, CDL_SITES_PER_BLOCK);
   add_projection(b, &e->head_out, "", bert ? classifier : out_proj, 1, e->labels, hidden);
@@ -206,7 +211,8 @@ static cdl_status build(cdl_encoder *e, cdl_queue *q)
   return finish_projection(q, &e->head_out);
 }
 
-cdl_status cdl_encoder_create(cdl_queue *queue, const cdl_model_config *config, int labels, cdl_encoder **encoder)
+cdl_status cdl_encoder_create(cdl_queue *queue, const cdl_model_config *config, int labels,
+                              cdl_encoder **encoder)
 {
   *encoder = NULL;
   if (labels < 1)
@@ -317,7 +323,8 @@ static int64_t adapted_elements(const cdl_encoder *e)
 
 static cdl_tensor saved_weight(const cdl_encoder *e, const cdl_site *site, int64_t *offset)
 {
-  cdl_tensor saved = cdl_tensor_2d(e->merge_buffer, CDL_F32, *offset, site->weight.size[2], site->weight.size[3]);
+  cdl_tensor saved =
+      cdl_tensor_2d(e->merge_buffer, CDL_F32, *offset, site->weight.size[2], site->weight.size[3]);
   *offset += cdl_elements(saved);
   return saved;
 }

@@ -28,8 +28,8 @@ CDL_MUST_USE cdl_status cdl_folder_make(const char *path);
 /* "folder/name" in memory of its own, to be freed by the caller; NULL when memory is out. */
 char *cdl_path_join(const char *folder, const char *name);
 
-/* A file in the making: written to "PATH.tmp-PID" beside its place; commit syncs it, renames it and
- * syncs the folder. After a failed write, later writes do nothing and commit returns the first
+/* A file in the making: written to "PATH.tmp-PID" beside its place; commit syncs it, renames it
+ * and syncs the folder. After a failed write, later writes do nothing and commit returns the first
  * failure; abort removes what is there. commit and abort both destroy `output`. */
 typedef struct cdl_output cdl_output;
 CDL_MUST_USE cdl_status cdl_output_begin(const char *path, cdl_output **output);

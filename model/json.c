@@ -17,8 +17,7 @@ static json_t *with_integers(json_t *value)
   } else if (json_is_object(value)) {
     const char *key;
     json_t *member;
-    json_object_foreach(value, key, member)
-      json_object_set_new(value, key, with_integers(member));
+    json_object_foreach(value, key, member) json_object_set_new(value, key, with_integers(member));
   } else if (json_is_array(value)) {
     for (size_t i = 0; i < json_array_size(value); i++)
       json_array_set_new(value, i, with_integers(json_array_get(value, i)));

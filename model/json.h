@@ -16,8 +16,8 @@ CDL_MUST_USE cdl_status cdl_json_parse(const char *path, const void *bytes, size
                                        json_t **object);
 CDL_MUST_USE cdl_status cdl_json_read(const char *path, json_t **object);
 
-/* Values of keys. A missing key leaves *value as it is, a null too where `nullable`. Numbers lie in
- * [low, high]. */
+/* Values of keys. A missing key leaves *value as it is, a null too where `nullable`. Numbers lie
+ * in [low, high]. */
 CDL_MUST_USE cdl_status cdl_json_integer(const char *path, const json_t *object, const char *key,
                                          int64_t low, int64_t high, int64_t *value);
 CDL_MUST_USE cdl_status cdl_json_real(const char *path, const json_t *object, const char *key,

@@ -6,8 +6,10 @@ static cdl_status parameters(cdl_adapter *a)
 {
   for (size_t i = 0; i < a->site_count; i++) {
     const cdl_site *site = a->sites[i];
-    CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, a->rank, site->weight.size[3], "%s.lora_A.weight", site->path));
-    CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, site->weight.size[2], a->rank, "%s.lora_B.weight", site->path));
+    CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, a->rank, site->weight.size[3],
+                                  "%s.lora_A.weight", site->path));
+    CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, site->weight.size[2], a->rank,
+                                  "%s.lora_B.weight", site->path));
   }
   return CDL_OK;
 }
@@ -27,5 +29,8 @@ static cdl_status attach(cdl_adapter *a, cdl_queue *q)
   return CDL_OK;
 }
 
-const cdl_adapter_method cdl_lora = {
-    .name = "lora", .peft_type = "LORA", .parameters = parameters, .initialize = adapter_initialize_pair, .attach = attach};
+const cdl_adapter_method cdl_lora = {.name = "lora",
+                                     .peft_type = "LORA",
+                                     .parameters = parameters,
+                                     .initialize = adapter_initialize_pair,
+                                     .attach = attach};

@@ -89,8 +89,8 @@ static cdl_status parse_shape(const shard *file, const json_t *entry, cdl_stored
   return CDL_OK;
 }
 
-/* Bytes that type and shape ask for; false when they do not fit a size_t, zero in another dimension
- * or not. */
+/* Bytes that type and shape ask for; false when they do not fit a size_t, zero in another
+ * dimension or not. */
 static bool wanted_bytes(const cdl_stored_tensor *tensor, size_t *bytes)
 {
   *bytes = types[tensor->type].bytes;

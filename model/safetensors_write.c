@@ -1,3 +1,4 @@
+/* Safetensors files, written: the same bytes for the same values. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>

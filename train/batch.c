@@ -206,8 +206,9 @@ bool cdl_batch_allocate(cdl_batch *batch, cdl_batch_bound bound)
                        .labels = calloc(bound.examples + 1, sizeof *batch->labels),
                        .targets = calloc(bound.examples + 1, sizeof *batch->targets),
                        .capacity = bound};
-  return batch->ids != NULL && batch->positions != NULL && batch->type_ids != NULL && batch->offsets != NULL &&
-         batch->index != NULL && batch->labels != NULL && batch->targets != NULL;
+  return batch->ids != NULL && batch->positions != NULL && batch->type_ids != NULL &&
+         batch->offsets != NULL && batch->index != NULL && batch->labels != NULL &&
+         batch->targets != NULL;
 }
 
 void cdl_batch_free(cdl_batch *batch)

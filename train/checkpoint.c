@@ -49,12 +49,14 @@ static json_t *state_json(const cdl_run_state *s)
 {
   return json_pack("{sI sI sI so sI sI sb sO sO ss}", "step", (json_int_t)s->step, "evaluated_step",
                    (json_int_t)s->evaluated_step, "best_step", (json_int_t)s->best_step,
-                   "best_value", isnan(s->best_value) ? json_null() : json_real(s->best_value), "since_best",
-                   (json_int_t)s->since_best, "log_bytes", (json_int_t)s->log_bytes, "finished", (int)s->finished,
-                   "evaluations", s->evaluations, "settings", s->settings, "kernels", s->kernels);
+                   "best_value", isnan(s->best_value) ? json_null() : json_real(s->best_value),
+                   "since_best", (json_int_t)s->since_best, "log_bytes", (json_int_t)s->log_bytes,
+                   "finished", (int)s->finished, "evaluations", s->evaluations, "settings",
+                   s->settings, "kernels", s->kernels);
 }
 
-cdl_status cdl_checkpoint_write(const char *path, const cdl_run_state *state, const cdl_run_tensors *t)
+cdl_status cdl_checkpoint_write(const char *path, const cdl_run_state *state,
+                                const cdl_run_tensors *t)
 {
   json_t *object = state_json(state);
   char *text = object != NULL ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
@@ -65,25 +67,37 @@ cdl_status cdl_checkpoint_write(const char *path, const cdl_run_state *state, co
   snprintf(sum, sizeof sum, "%016" PRIx64, checksum(text, t));
 
   const int64_t count = (int64_t)t->values->count;
-  const cdl_stored_tensor tensors[] = {
-      {.name = "values", .type = CDL_STORED_F32, .rank = 1, .shape = {count}, .data = t->values->values},
-      {.name = "best", .type = CDL_STORED_F32, .rank = 1, .shape = {count}, .data = t->best->values},
-      {.name = "moments", .type = CDL_STORED_F32, .rank = 2, .shape = {2, count}, .data = t->moments}};
+  const cdl_stored_tensor tensors[] = {{.name = "values",
+                                        .type = CDL_STORED_F32,
+                                        .rank = 1,
+                                        .shape = {count},
+                                        .data = t->values->values},
+                                       {.name = "best",
+                                        .type = CDL_STORED_F32,
+                                        .rank = 1,
+                                        .shape = {count},
+                                        .data = t->best->values},
+                                       {.name = "moments",
+                                        .type = CDL_STORED_F32,
+                                        .rank = 2,
+                                        .shape = {2, count},
+                                        .data = t->moments}};
   const cdl_metadata metadata[] = {{"format", FORMAT}, {"state", text}, {"checksum", sum}};
   const cdl_status status = cdl_safetensors_write(path, tensors, 3, metadata, 3);
   free(text);
   return status;
 }
 
-static cdl_status read_tensor(const char *path, const cdl_safetensors *file, const char *name, uint32_t rank,
-                              int64_t rows, int64_t count, float *values)
+static cdl_status read_tensor(const char *path, const cdl_safetensors *file, const char *name,
+                              uint32_t rank, int64_t rows, int64_t count, float *values)
 {
   const cdl_stored_tensor *tensor = cdl_safetensors_find(file, name);
   if (tensor == NULL)
     return cdl_fail(CDL_DATA, "%s: the checkpoint has no %s", path, name);
   const int64_t shape[2] = {rows, count};
-  return cdl_context(cdl_safetensors_read(file, tensor, rank, rank == 2 ? shape : shape + 1, values),
-                     "the checkpoint is of another run");
+  return cdl_context(
+      cdl_safetensors_read(file, tensor, rank, rank == 2 ? shape : shape + 1, values),
+      "the checkpoint is of another run");
 }
 
 static cdl_status parse_state(const char *path, const char *text, cdl_run_state *s)
@@ -94,11 +108,11 @@ static cdl_status parse_state(const char *path, const char *text, cdl_run_state 
   json_t *best, *evaluations, *settings;
   const char *kernels;
   cdl_status status = CDL_OK;
-  if (object == NULL || json_unpack(object, "{sI sI sI so sI sI sb so so ss}", "step", &step,
-                                    "evaluated_step", &evaluated_step, "best_step", &best_step,
-                                    "best_value", &best, "since_best", &since_best, "log_bytes", &log_bytes,
-                                    "finished", &finished, "evaluations", &evaluations, "settings", &settings,
-                                    "kernels", &kernels) != 0)
+  if (object == NULL ||
+      json_unpack(object, "{sI sI sI so sI sI sb so so ss}", "step", &step, "evaluated_step",
+                  &evaluated_step, "best_step", &best_step, "best_value", &best, "since_best",
+                  &since_best, "log_bytes", &log_bytes, "finished", &finished, "evaluations",
+                  &evaluations, "settings", &settings, "kernels", &kernels) != 0)
     status = cdl_fail(CDL_DATA, "%s: the checkpoint's state cannot be read", path);
   else {
     *s = (cdl_run_state){.step = step,
@@ -118,9 +132,11 @@ static cdl_status parse_state(const char *path, const char *text, cdl_run_state 
   return status;
 }
 
-static cdl_status load(const char *path, const cdl_safetensors *file, cdl_run_state *state, const cdl_run_tensors *t)
+static cdl_status load(const char *path, const cdl_safetensors *file, cdl_run_state *state,
+                       const cdl_run_tensors *t)
 {
-  const char *format = cdl_safetensors_metadata(file, "format"), *text = cdl_safetensors_metadata(file, "state");
+  const char *format = cdl_safetensors_metadata(file, "format"),
+             *text = cdl_safetensors_metadata(file, "state");
   const char *sum = cdl_safetensors_metadata(file, "checksum");
   if (format == NULL || strcmp(format, FORMAT) != 0 || text == NULL || sum == NULL)
     return cdl_fail(CDL_DATA, "%s: this is no checkpoint of this version (" FORMAT ")", path);
@@ -131,11 +147,13 @@ static cdl_status load(const char *path, const cdl_safetensors *file, cdl_run_st
   char present[20];
   snprintf(present, sizeof present, "%016" PRIx64, checksum(text, t));
   if (strcmp(present, sum) != 0)
-    return cdl_fail(CDL_DATA, "%s: the checkpoint is damaged: its checksum is %s, its content's %s", path, sum, present);
+    return cdl_fail(CDL_DATA, "%s: the checkpoint is damaged: its checksum is %s, its content's %s",
+                    path, sum, present);
   return parse_state(path, text, state);
 }
 
-cdl_status cdl_checkpoint_load(const char *path, cdl_run_state *state, const cdl_run_tensors *tensors)
+cdl_status cdl_checkpoint_load(const char *path, cdl_run_state *state,
+                               const cdl_run_tensors *tensors)
 {
   *state = (cdl_run_state){0};
   cdl_safetensors *file;

@@ -9,16 +9,16 @@
 
 /* What of a run is not a tensor. */
 typedef struct {
-  int64_t step;            /* optimizer steps done */
-  int64_t evaluated_step;  /* of the last evaluation */
-  int64_t best_step;       /* of the best evaluation; 0: none yet */
-  double best_value;       /* NaN: none yet */
-  int64_t since_best;      /* evaluations without a new best */
-  int64_t log_bytes;       /* length of train.jsonl */
+  int64_t step;           /* optimizer steps done */
+  int64_t evaluated_step; /* of the last evaluation */
+  int64_t best_step;      /* of the best evaluation; 0: none yet */
+  double best_value;      /* NaN: none yet */
+  int64_t since_best;     /* evaluations without a new best */
+  int64_t log_bytes;      /* length of train.jsonl */
   bool finished;
-  json_t *evaluations;     /* array of what each evaluation measured; owned */
-  json_t *settings;        /* those that change the result; owned */
-  char *kernels;           /* the backend and its kernel set, threads aside; owned */
+  json_t *evaluations; /* array of what each evaluation measured; owned */
+  json_t *settings;    /* those that change the result; owned */
+  char *kernels;       /* the backend and its kernel set, threads aside; owned */
 } cdl_run_state;
 
 void cdl_run_state_release(cdl_run_state *state);
@@ -34,6 +34,7 @@ CDL_MUST_USE cdl_status cdl_checkpoint_write(const char *path, const cdl_run_sta
                                              const cdl_run_tensors *tensors);
 /* Reads what was written for tensors of these sizes. ABSENT when there is none; DATA when the file
  * is damaged or of another run. */
-CDL_MUST_USE cdl_status cdl_checkpoint_load(const char *path, cdl_run_state *state, const cdl_run_tensors *tensors);
+CDL_MUST_USE cdl_status cdl_checkpoint_load(const char *path, cdl_run_state *state,
+                                            const cdl_run_tensors *tensors);
 
 #endif

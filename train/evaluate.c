@@ -4,16 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Long enough for the GEMMs to be at their best, short enough for the wide activations to stay near
- * the processor. */
+/* Long enough for the GEMMs to be at their best, short enough for the wide activations to stay
+ * near the processor. */
 enum { TOKEN_BUDGET = 1024, EXAMPLE_LIMIT = 256 };
 
-cdl_status cdl_evaluation_create(cdl_evaluation *e, const cdl_dataset *dataset, const uint32_t *rows, size_t count,
-                                 int labels, int32_t first_position)
+cdl_status cdl_evaluation_create(cdl_evaluation *e, const cdl_dataset *dataset,
+                                 const uint32_t *rows, size_t count, int labels,
+                                 int32_t first_position)
 {
   *e = (cdl_evaluation){.dataset = dataset, .labels = labels, .first_position = first_position};
   const cdl_tokens tokens = cdl_dataset_tokens(dataset);
-  cdl_status status = cdl_batch_plan_make(&tokens, rows, count, TOKEN_BUDGET, EXAMPLE_LIMIT, &e->plan);
+  cdl_status status =
+      cdl_batch_plan_make(&tokens, rows, count, TOKEN_BUDGET, EXAMPLE_LIMIT, &e->plan);
   if (status == CDL_OK) {
     e->staging = calloc((e->plan.bound.examples + 1) * (size_t)labels, sizeof *e->staging);
     if (!cdl_batch_allocate(&e->batch, e->plan.bound) || e->staging == NULL)
@@ -39,7 +41,8 @@ cdl_batch_limits cdl_evaluation_limits(const cdl_evaluation *e)
                             .longest = (int32_t)e->plan.bound.longest};
 }
 
-static cdl_status run_batch(cdl_evaluation *e, size_t index, cdl_encoder *encoder, cdl_queue *queue, float *logits)
+static cdl_status run_batch(cdl_evaluation *e, size_t index, cdl_encoder *encoder, cdl_queue *queue,
+                            float *logits)
 {
   static const cdl_dropout_rates no_dropout = {0};
   const size_t first = e->plan.first[index], count = e->plan.first[index + 1] - first;
@@ -53,12 +56,13 @@ static cdl_status run_batch(cdl_evaluation *e, size_t index, cdl_encoder *encode
   cdl_download(queue, e->staging, y, count * labels * sizeof(float));
   CDL_TRY(cdl_sync(queue));
   for (size_t i = 0; i < count; i++)
-    memcpy(logits + (size_t)e->batch.index[i] * labels, e->staging + i * labels, labels * sizeof(float));
+    memcpy(logits + (size_t)e->batch.index[i] * labels, e->staging + i * labels,
+           labels * sizeof(float));
   return CDL_OK;
 }
 
-cdl_status cdl_evaluation_run(cdl_evaluation *e, cdl_encoder *encoder, cdl_queue *queue, float *logits,
-                              const volatile int *stop)
+cdl_status cdl_evaluation_run(cdl_evaluation *e, cdl_encoder *encoder, cdl_queue *queue,
+                              float *logits, const volatile int *stop)
 {
   CDL_TRY(cdl_encoder_merge(encoder, queue));
   cdl_status status = CDL_OK;
@@ -94,8 +98,8 @@ void cdl_probabilities(const float *logits, int labels, double *probabilities)
     probabilities[c] = exp((double)logits[c] - all);
 }
 
-static cdl_status score_regression(const cdl_dataset *dataset, const uint32_t *rows, size_t count, const float *logits,
-                                   cdl_result *result)
+static cdl_status score_regression(const cdl_dataset *dataset, const uint32_t *rows, size_t count,
+                                   const float *logits, cdl_result *result)
 {
   double *both = malloc((2 * count + 1) * sizeof *both);
   if (both == NULL)
@@ -111,8 +115,9 @@ static cdl_status score_regression(const cdl_dataset *dataset, const uint32_t *r
   return status;
 }
 
-static cdl_status score_classes(const cdl_dataset *dataset, const uint32_t *rows, size_t count, const float *logits,
-                                int labels, uint64_t *confusion, cdl_result *result)
+static cdl_status score_classes(const cdl_dataset *dataset, const uint32_t *rows, size_t count,
+                                const float *logits, int labels, uint64_t *confusion,
+                                cdl_result *result)
 {
   const size_t classes = (size_t)labels;
   uint64_t *cells = confusion;
@@ -125,7 +130,8 @@ static cdl_status score_classes(const cdl_dataset *dataset, const uint32_t *rows
   cdl_status status = CDL_OK;
   for (size_t i = 0; status == CDL_OK && i < count; i++) {
     const float *y = logits + rows[i] * classes;
-    const int32_t truth = cdl_dataset_example(dataset, rows[i]).label, predicted = cdl_argmax(y, labels);
+    const int32_t truth = cdl_dataset_example(dataset, rows[i]).label,
+                  predicted = cdl_argmax(y, labels);
     status = cdl_confusion_add(cells, classes, &truth, &predicted, 1);
     if (status == CDL_OK)
       result->loss += log_sum_exp(y, labels) - (double)y[truth];
@@ -137,8 +143,8 @@ static cdl_status score_classes(const cdl_dataset *dataset, const uint32_t *rows
   return status;
 }
 
-cdl_status cdl_score(const cdl_dataset *dataset, const uint32_t *rows, size_t count, const float *logits, int labels,
-                     uint64_t *confusion, cdl_result *result)
+cdl_status cdl_score(const cdl_dataset *dataset, const uint32_t *rows, size_t count,
+                     const float *logits, int labels, uint64_t *confusion, cdl_result *result)
 {
   *result = (cdl_result){.examples = count};
   CDL_TRY(cdl_dataset_is_regression(dataset)

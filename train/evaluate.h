@@ -19,8 +19,9 @@ typedef struct {
 } cdl_evaluation;
 
 /* Plans `rows` [count] of a tokenized data set. Ends with cdl_evaluation_release. */
-CDL_MUST_USE cdl_status cdl_evaluation_create(cdl_evaluation *evaluation, const cdl_dataset *dataset,
-                                              const uint32_t *rows, size_t count, int labels, int32_t first_position);
+CDL_MUST_USE cdl_status cdl_evaluation_create(cdl_evaluation *evaluation,
+                                              const cdl_dataset *dataset, const uint32_t *rows,
+                                              size_t count, int labels, int32_t first_position);
 void cdl_evaluation_release(cdl_evaluation *evaluation);
 /* The plan's largest batch, for cdl_encoder_plan. */
 cdl_batch_limits cdl_evaluation_limits(const cdl_evaluation *evaluation);
@@ -28,22 +29,24 @@ cdl_batch_limits cdl_evaluation_limits(const cdl_evaluation *evaluation);
 /* Runs all batches with the adapter merged; the example of data set index i gets logits[i · labels
  * …], `logits` of the whole data set's length. `stop`, when not NULL and set, ends it early with
  * CANCELLED. */
-CDL_MUST_USE cdl_status cdl_evaluation_run(cdl_evaluation *evaluation, cdl_encoder *encoder, cdl_queue *queue,
-                                           float *logits, const volatile int *stop);
+CDL_MUST_USE cdl_status cdl_evaluation_run(cdl_evaluation *evaluation, cdl_encoder *encoder,
+                                           cdl_queue *queue, float *logits,
+                                           const volatile int *stop);
 
 /* Class with the largest logit, the first among equals. */
 int32_t cdl_argmax(const float *logits, int labels);
 /* softmax of `logits` in double. */
 void cdl_probabilities(const float *logits, int labels, double *probabilities);
 
-/* What logits [data set's count, labels] of `rows` score. `confusion` [labels, labels] is filled in
- * for classes; NULL where not wanted. `loss` is the mean of the plain losses. */
+/* What logits [data set's count, labels] of `rows` score. `confusion` [labels, labels] is filled
+ * in for classes; NULL where not wanted. `loss` is the mean of the plain losses. */
 typedef struct {
   cdl_scores scores;
   double loss;
   size_t examples;
 } cdl_result;
-CDL_MUST_USE cdl_status cdl_score(const cdl_dataset *dataset, const uint32_t *rows, size_t count, const float *logits,
-                                  int labels, uint64_t *confusion, cdl_result *result);
+CDL_MUST_USE cdl_status cdl_score(const cdl_dataset *dataset, const uint32_t *rows, size_t count,
+                                  const float *logits, int labels, uint64_t *confusion,
+                                  cdl_result *result);
 
 #endif

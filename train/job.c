@@ -18,7 +18,8 @@ static bool was_given(const bool *given, const char *field)
 
 /* ---- Settings from an adapter ---- */
 
-static cdl_status adopt_text(char **setting, const bool *given, const char *field, const char *value, const char *folder)
+static cdl_status adopt_text(char **setting, const bool *given, const char *field,
+                             const char *value, const char *folder)
 {
   if (was_given(given, field) && (*setting == NULL || strcmp(*setting, value) != 0))
     return cdl_fail(CDL_USAGE, "--%s %s contradicts the adapter in %s, which has %s", field,
@@ -31,10 +32,12 @@ static cdl_status adopt_text(char **setting, const bool *given, const char *fiel
   return CDL_OK;
 }
 
-static cdl_status adopt_number(double *setting, const bool *given, const char *field, double value, const char *folder)
+static cdl_status adopt_number(double *setting, const bool *given, const char *field, double value,
+                               const char *folder)
 {
   if (was_given(given, field) && *setting != value)
-    return cdl_fail(CDL_USAGE, "--%s %g contradicts the adapter in %s, which has %g", field, *setting, folder, value);
+    return cdl_fail(CDL_USAGE, "--%s %g contradicts the adapter in %s, which has %g", field,
+                    *setting, folder, value);
   *setting = value;
   return CDL_OK;
 }
@@ -78,13 +81,16 @@ static char *joined(const cdl_names *names)
   return text;
 }
 
-static cdl_status adopt_targets(cdl_settings *s, const bool *given, const cdl_adapter_config *config)
+static cdl_status adopt_targets(cdl_settings *s, const bool *given,
+                                const cdl_adapter_config *config)
 {
-  char *text = config->target_pattern != NULL ? strdup(config->target_pattern) : joined(&config->targets);
+  char *text =
+      config->target_pattern != NULL ? strdup(config->target_pattern) : joined(&config->targets);
   if (text == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: settings");
   cdl_status status = CDL_OK;
-  if (was_given(given, "targets") && config->target_pattern == NULL && same_set(s->targets, &config->targets))
+  if (was_given(given, "targets") && config->target_pattern == NULL &&
+      same_set(s->targets, &config->targets))
     free(text);
   else {
     status = adopt_text(&s->targets, given, "targets", text, s->init_adapter);
@@ -95,7 +101,8 @@ static cdl_status adopt_targets(cdl_settings *s, const bool *given, const cdl_ad
 
 /* Modules that the adapter holds whole stay trained. PEFT always lists classifier and score,
  * whichever there is. */
-static cdl_status adopt_modules(cdl_settings *s, const bool *given, const cdl_adapter_config *config)
+static cdl_status adopt_modules(cdl_settings *s, const bool *given,
+                                const cdl_adapter_config *config)
 {
   if (was_given(given, "modules_to_save") || config->modules_to_save.count == 0)
     return CDL_OK;
@@ -108,11 +115,13 @@ static cdl_status adopt_modules(cdl_settings *s, const bool *given, const cdl_ad
 }
 
 /* Method, rank, alpha, targets and orientation come from the adapter that training starts from. */
-static cdl_status adopt_adapter(cdl_settings *s, const bool *given, const cdl_adapter_config *config)
+static cdl_status adopt_adapter(cdl_settings *s, const bool *given,
+                                const cdl_adapter_config *config)
 {
   const char *method = cdl_adapter_method_of(config->peft_type);
   if (method == NULL)
-    return cdl_fail(CDL_UNSUPPORTED, "%s: adapters of type %s are not read", s->init_adapter, config->peft_type);
+    return cdl_fail(CDL_UNSUPPORTED, "%s: adapters of type %s are not read", s->init_adapter,
+                    config->peft_type);
   CDL_TRY(adopt_text(&s->method, given, "method", method, s->init_adapter));
   CDL_TRY(adopt_modules(s, given, config));
   if (config->rank == 0)
@@ -122,7 +131,8 @@ static cdl_status adopt_adapter(cdl_settings *s, const bool *given, const cdl_ad
   s->rank = config->rank;
   CDL_TRY(adopt_number(&s->alpha, given, "alpha", config->alpha, s->init_adapter));
   if (config->orientation != NULL)
-    CDL_TRY(adopt_text(&s->orientation, given, "orientation", config->orientation, s->init_adapter));
+    CDL_TRY(
+        adopt_text(&s->orientation, given, "orientation", config->orientation, s->init_adapter));
   return adopt_targets(s, given, config);
 }
 
@@ -136,27 +146,32 @@ static cdl_status copy_label_names(cdl_job *job, const cdl_dataset *dataset)
   if (job->regression)
     return CDL_OK;
   if (count < 2)
-    return cdl_fail(CDL_DATA, "the training examples have %zu label; a classifier wants at least two", count);
+    return cdl_fail(CDL_DATA,
+                    "the training examples have %zu label; a classifier wants at least two", count);
   job->label_names = calloc(count, sizeof *job->label_names);
   for (size_t i = 0; job->label_names != NULL && i < count; i++)
     if ((job->label_names[i] = strdup(cdl_dataset_label_name(dataset, (int32_t)i))) == NULL)
       return cdl_fail(CDL_MEMORY, "out of memory: %zu labels", count);
-  return job->label_names != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %zu labels", count);
+  return job->label_names != NULL ? CDL_OK
+                                  : cdl_fail(CDL_MEMORY, "out of memory: %zu labels", count);
 }
 
-static cdl_status read_own_files(cdl_job *job, const cdl_settings *s, const cdl_names *adapter_labels)
+static cdl_status read_own_files(cdl_job *job, const cdl_settings *s,
+                                 const cdl_names *adapter_labels)
 {
   cdl_list columns = {0}, labels = {0};
   cdl_status status = cdl_list_split("--text-columns", s->text_columns, &columns);
   if (status == CDL_OK && columns.count > 2)
-    status = cdl_fail(CDL_USAGE, "--text-columns names one column, or two for pairs, not %zu", columns.count);
+    status = cdl_fail(CDL_USAGE, "--text-columns names one column, or two for pairs, not %zu",
+                      columns.count);
   if (status == CDL_OK && s->labels != NULL)
     status = cdl_list_split("--labels", s->labels, &labels);
   if (status == CDL_OK) {
-    cdl_dataset_source source = {.path = s->train,
-                                 .text_column = {columns.item[0], columns.count > 1 ? columns.item[1] : NULL},
-                                 .label_column = s->label_column,
-                                 .regression = s->regression};
+    cdl_dataset_source source = {
+        .path = s->train,
+        .text_column = {columns.item[0], columns.count > 1 ? columns.item[1] : NULL},
+        .label_column = s->label_column,
+        .regression = s->regression};
     if (labels.count > 0) {
       source.labels = (const char *const *)labels.item;
       source.label_count = labels.count;
@@ -220,8 +235,9 @@ cdl_status cdl_example_length(const cdl_model_config *config, int64_t wanted, si
   enum { DEFAULT_LENGTH = 512 };
   const int64_t usable = cdl_model_config_max_tokens(config);
   if (wanted > usable)
-    return cdl_fail(CDL_USAGE, "--max-length %" PRId64 " is above what the model can take, %" PRId64 " tokens", wanted,
-                    usable);
+    return cdl_fail(CDL_USAGE,
+                    "--max-length %" PRId64 " is above what the model can take, %" PRId64 " tokens",
+                    wanted, usable);
   *length = (size_t)(wanted > 0 ? wanted : usable < DEFAULT_LENGTH ? usable : DEFAULT_LENGTH);
   return CDL_OK;
 }
@@ -232,13 +248,17 @@ static cdl_status find_length(cdl_job *job, const cdl_model_config *config, int6
   return cdl_example_length(config, wanted, &job->max_length);
 }
 
-static cdl_status outside(const cdl_dataset *dataset, size_t example, const char *what, int id, int64_t limit)
+static cdl_status outside(const cdl_dataset *dataset, size_t example, const char *what, int id,
+                          int64_t limit)
 {
   size_t p = 0;
-  while (p + 1 < cdl_dataset_part_count(dataset) && example >= cdl_dataset_get_part(dataset, p + 1).first)
+  while (p + 1 < cdl_dataset_part_count(dataset) &&
+         example >= cdl_dataset_get_part(dataset, p + 1).first)
     p++;
-  return cdl_fail(CDL_DATA, "%s:%u: the tokenizer gives a %s of %d, the model has %" PRId64 " of them",
-                  cdl_dataset_get_part(dataset, p).path, cdl_dataset_example(dataset, example).line, what, id, limit);
+  return cdl_fail(CDL_DATA,
+                  "%s:%u: the tokenizer gives a %s of %d, the model has %" PRId64 " of them",
+                  cdl_dataset_get_part(dataset, p).path, cdl_dataset_example(dataset, example).line,
+                  what, id, limit);
 }
 
 /* A tokenizer may know more than the model it lies beside: found out before anything runs. */
@@ -269,14 +289,16 @@ static cdl_status open_backend(cdl_job *job, const char *name, int threads, bool
   return cdl_queue_create(job->backend, &job->queue);
 }
 
-static cdl_status load_model(cdl_job *job, const char *model, int labels, bool fresh_head, uint64_t seed)
+static cdl_status load_model(cdl_job *job, const char *model, int labels, bool fresh_head,
+                             uint64_t seed)
 {
   CDL_TRY(cdl_tokenizer_open(model, &job->tokenizer));
   const cdl_load_options options = {.labels = labels, .fresh_head = fresh_head, .seed = seed};
   CDL_TRY(cdl_encoder_load(job->queue, model, &options, &job->encoder, &job->loaded));
   const int64_t vocabulary = cdl_encoder_config(job->encoder)->vocabulary_size;
   if (cdl_tokenizer_vocabulary_size(job->tokenizer) > vocabulary)
-    cdl_log(CDL_LOG_WARNING, "%s: the tokenizer has ids up to %d, the model's embeddings end at %" PRId64, model,
+    cdl_log(CDL_LOG_WARNING,
+            "%s: the tokenizer has ids up to %d, the model's embeddings end at %" PRId64, model,
             cdl_tokenizer_vocabulary_size(job->tokenizer) - 1, vocabulary - 1);
   return CDL_OK;
 }
@@ -287,10 +309,11 @@ static bool is_pattern(const char *targets)
 }
 
 /* The adapter's config as it will be saved. */
-static cdl_status describe_adapter(cdl_job *job, const cdl_settings *s, const cdl_list *targets, const cdl_list *modules)
+static cdl_status describe_adapter(cdl_job *job, const cdl_settings *s, const cdl_list *targets,
+                                   const cdl_list *modules)
 {
   cdl_adapter_config *c = &job->adapter_config;
-  *c = (cdl_adapter_config){.regression = job->regression};
+  *c = (cdl_adapter_config){.regression = job->regression, .types_zero = job->types_zero};
   const bool low_rank = strcmp(s->method, "lora") == 0 || strcmp(s->method, "condlora") == 0;
   char fingerprint[20];
   snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, job->loaded.fingerprint);
@@ -318,7 +341,8 @@ static cdl_status describe_adapter(cdl_job *job, const cdl_settings *s, const cd
     char *const *from;
     size_t count;
     const char *extra;
-  } lists[] = {{&c->targets, targets->item, low_rank && c->target_pattern == NULL ? targets->count : 0, NULL},
+  } lists[] = {{&c->targets, targets->item,
+                low_rank && c->target_pattern == NULL ? targets->count : 0, NULL},
                {&c->modules_to_save, modules->item, modules->count, pooler ? "pooler" : NULL},
                {&c->labels, job->label_names, job->regression ? 0 : (size_t)job->labels, NULL}};
   for (size_t l = 0; complete && l < sizeof lists / sizeof lists[0]; l++) {
@@ -333,6 +357,14 @@ static cdl_status describe_adapter(cdl_job *job, const cdl_settings *s, const cd
   return complete ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: the adapter's settings");
 }
 
+/* What would be wrong usage on a command line is wrong data in a file. */
+static cdl_status in_file(cdl_status status, const char *folder)
+{
+  return status == CDL_USAGE
+             ? cdl_fail(CDL_DATA, "%s: adapter_config.json: %s", folder, cdl_error_message())
+             : status;
+}
+
 static cdl_status make_adapter(cdl_job *job, const cdl_settings *s)
 {
   cdl_list targets = {0}, modules = {0};
@@ -345,21 +377,23 @@ static cdl_status make_adapter(cdl_job *job, const cdl_settings *s)
     status = describe_adapter(job, s, &targets, &modules);
   if (status == CDL_OK) {
     const bool reference = strcmp(s->orientation, "reference") == 0;
-    const cdl_adapter_settings adapter = {
-        .method = s->method,
-        .rank = s->rank,
-        .alpha = s->alpha,
-        .dropout = s->adapter_dropout,
-        .orientation = reference ? CDL_ORIENTATION_REFERENCE : CDL_ORIENTATION_PAPER,
-        .dropout_hits_base = strcmp(s->compat, "reference") == 0,
-        .targets = (const char *const *)targets.item,
-        .target_count = targets.count,
-        .target_pattern = job->adapter_config.target_pattern,
-        .modules_to_save = (const char *const *)modules.item,
-        .module_count = modules.count,
-        .ignore_unmatched = s->init_adapter != NULL,
-        .train_pooler = job->loaded.fresh_pooler};
+    const cdl_adapter_settings adapter = {.method = s->method,
+                                          .rank = s->rank,
+                                          .alpha = s->alpha,
+                                          .dropout = s->adapter_dropout,
+                                          .orientation = reference ? CDL_ORIENTATION_REFERENCE
+                                                                   : CDL_ORIENTATION_PAPER,
+                                          .dropout_hits_base = strcmp(s->compat, "reference") == 0,
+                                          .targets = (const char *const *)targets.item,
+                                          .target_count = targets.count,
+                                          .target_pattern = job->adapter_config.target_pattern,
+                                          .modules_to_save = (const char *const *)modules.item,
+                                          .module_count = modules.count,
+                                          .ignore_unmatched = s->init_adapter != NULL,
+                                          .train_pooler = job->loaded.fresh_pooler};
     status = cdl_adapter_create(job->queue, job->encoder, &adapter, &job->adapter);
+    if (s->init_adapter != NULL)
+      status = in_file(status, s->init_adapter);
   }
   cdl_list_release(&targets);
   cdl_list_release(&modules);
@@ -367,18 +401,21 @@ static cdl_status make_adapter(cdl_job *job, const cdl_settings *s)
 }
 
 /* An adapter belongs to the body it was trained on: its fingerprint says which. */
-static cdl_status check_base(const cdl_job *job, const char *folder, const cdl_adapter_config *config)
+static cdl_status check_base(const cdl_job *job, const char *folder,
+                             const cdl_adapter_config *config)
 {
   char present[20];
   snprintf(present, sizeof present, "%016" PRIx64, job->loaded.fingerprint);
   if (config->fingerprint != NULL && strcmp(config->fingerprint, present) != 0)
-    return cdl_fail(CDL_DATA, "%s: the adapter was trained on another base model (its fingerprint is %s, this model's %s)",
+    return cdl_fail(CDL_DATA,
+                    "%s: the adapter was trained on another base model (its fingerprint is %s, "
+                    "this model's %s)",
                     folder, config->fingerprint, present);
   return CDL_OK;
 }
 
-static cdl_status open_training(cdl_job *job, cdl_settings *s, const bool *given, cdl_adapter_config *initial,
-                                cdl_safetensors **tensors)
+static cdl_status open_training(cdl_job *job, cdl_settings *s, const bool *given,
+                                cdl_adapter_config *initial, cdl_safetensors **tensors)
 {
   if (s->init_adapter != NULL) {
     CDL_TRY(cdl_adapter_folder_open(s->init_adapter, initial, tensors));
@@ -389,7 +426,7 @@ static cdl_status open_training(cdl_job *job, cdl_settings *s, const bool *given
   const cdl_status length = find_length(job, &config, s->max_length);
   cdl_model_config_free(&config);
   CDL_TRY(length);
-  job->types_zero = strcmp(s->compat, "reference") == 0;
+  job->types_zero = strcmp(s->compat, "reference") == 0 || initial->types_zero;
   CDL_TRY(read_data(job, s, s->init_adapter != NULL ? &initial->labels : NULL));
   CDL_TRY(open_backend(job, s->backend, (int)s->threads, s->no_fallback));
   const uint64_t seed = (uint64_t)(s->seed_init >= 0 ? s->seed_init : s->seed);
@@ -419,7 +456,8 @@ cdl_status cdl_job_open(cdl_job *job, cdl_settings *settings, const bool *given)
 
 /* ---- For eval and predict ---- */
 
-static cdl_status adopt_labels(cdl_job *job, const cdl_names *names, bool regression, int64_t outputs)
+static cdl_status adopt_labels(cdl_job *job, const cdl_names *names, bool regression,
+                               int64_t outputs)
 {
   job->regression = regression;
   job->labels = (int)outputs;
@@ -460,25 +498,30 @@ static cdl_status open_with_adapter(cdl_job *job, const cdl_inference_settings *
   const cdl_adapter_config *c = &job->adapter_config;
   const char *method = cdl_adapter_method_of(c->peft_type);
   int64_t outputs = 0;
-  cdl_status status = method == NULL ? cdl_fail(CDL_UNSUPPORTED, "%s: adapters of type %s are not read", s->adapter,
-                                                c->peft_type)
-                                     : head_outputs(s->adapter, tensors, &outputs);
+  cdl_status status = method == NULL
+                          ? cdl_fail(CDL_UNSUPPORTED, "%s: adapters of type %s are not read",
+                                     s->adapter, c->peft_type)
+                          : head_outputs(s->adapter, tensors, &outputs);
   if (status == CDL_OK && c->labels.count > 0 && (int64_t)c->labels.count != outputs)
-    status = cdl_fail(CDL_DATA, "%s: adapter_config.json names %zu labels, the head has %" PRId64 " outputs", s->adapter,
-                      c->labels.count, outputs);
+    status = cdl_fail(CDL_DATA,
+                      "%s: adapter_config.json names %zu labels, the head has %" PRId64 " outputs",
+                      s->adapter, c->labels.count, outputs);
   if (status == CDL_OK)
-    status = adopt_labels(job, &c->labels, c->regression || (c->labels.count == 0 && outputs == 1), outputs);
+    status = adopt_labels(job, &c->labels, c->regression || (c->labels.count == 0 && outputs == 1),
+                          outputs);
   if (status == CDL_OK)
     status = load_model(job, s->model, (int)outputs, true, 0);
   if (status == CDL_OK)
     status = check_base(job, s->adapter, c);
+  job->types_zero = c->types_zero;
   if (status == CDL_OK) {
     const cdl_adapter_settings adapter = {
         .method = method,
         .rank = c->rank,
         .alpha = c->alpha,
-        .orientation = c->orientation != NULL && strcmp(c->orientation, "reference") == 0 ? CDL_ORIENTATION_REFERENCE
-                                                                                          : CDL_ORIENTATION_PAPER,
+        .orientation = c->orientation != NULL && strcmp(c->orientation, "reference") == 0
+                           ? CDL_ORIENTATION_REFERENCE
+                           : CDL_ORIENTATION_PAPER,
         .targets = (const char *const *)c->targets.item,
         .target_count = c->targets.count,
         .target_pattern = c->target_pattern,
@@ -486,7 +529,7 @@ static cdl_status open_with_adapter(cdl_job *job, const cdl_inference_settings *
         .module_count = c->modules_to_save.count,
         .ignore_unmatched = true,
         .train_pooler = job->loaded.fresh_pooler};
-    status = cdl_adapter_create(job->queue, job->encoder, &adapter, &job->adapter);
+    status = in_file(cdl_adapter_create(job->queue, job->encoder, &adapter, &job->adapter), s->adapter);
   }
   if (status == CDL_OK)
     status = cdl_adapter_read(job->adapter, job->queue, s->adapter, tensors);
@@ -506,11 +549,13 @@ static cdl_status open_whole_model(cdl_job *job, const cdl_inference_settings *s
   const int outputs = cdl_encoder_labels(job->encoder);
   const cdl_status status =
       names.count > 0 && (int)names.count != outputs
-          ? cdl_fail(CDL_DATA, "%s: config.json names %zu labels, the head has %d outputs", s->model, names.count,
-                     outputs)
+          ? cdl_fail(CDL_DATA, "%s: config.json names %zu labels, the head has %d outputs",
+                     s->model, names.count, outputs)
       : config.problem == CDL_PROBLEM_MULTI_LABEL
-          ? cdl_fail(CDL_UNSUPPORTED, "%s: config.json asks for several labels at once; one label or a number is known",
-                     s->model)
+          ? cdl_fail(
+                CDL_UNSUPPORTED,
+                "%s: config.json asks for several labels at once; one label or a number is known",
+                s->model)
           : adopt_labels(job, &names, config.problem == CDL_PROBLEM_REGRESSION, outputs);
   cdl_model_config_free(&config);
   return status;

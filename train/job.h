@@ -10,13 +10,13 @@
 #include "train/split.h"
 
 typedef struct {
-  const cdl_task *task; /* NULL for files of one's own */
+  const cdl_task *task;     /* NULL for files of one's own */
   cdl_dataset *train, *dev; /* either may be NULL */
   cdl_split split;          /* of `train` */
   uint32_t *dev_rows;       /* 0, 1, 2, … [dev's count] */
   int labels;               /* outputs of the model */
   bool regression;
-  char **label_names;       /* [labels]; NULL for a regression; owned */
+  char **label_names; /* [labels]; NULL for a regression; owned */
 
   cdl_tokenizer *tokenizer;
   cdl_backend *backend;
@@ -27,7 +27,7 @@ typedef struct {
   cdl_adapter_config adapter_config; /* what the adapter is saved with, or was read from */
   int32_t first_position;            /* of an example's first token */
   size_t max_length;
-  bool types_zero;
+  bool types_zero; /* every token reads type 0, whatever the tokenizer says */
 } cdl_job;
 
 /* For training: `given` marks the settings that were set by hand (by place in cdl_setting_list;
@@ -44,7 +44,8 @@ typedef struct {
 } cdl_inference_settings;
 
 /* For eval and predict: no data yet; job->train and job->dev stay NULL. */
-CDL_MUST_USE cdl_status cdl_job_open_inference(cdl_job *job, const cdl_inference_settings *settings);
+CDL_MUST_USE cdl_status cdl_job_open_inference(cdl_job *job,
+                                               const cdl_inference_settings *settings);
 
 void cdl_job_close(cdl_job *job);
 
@@ -54,7 +55,8 @@ bool cdl_job_has_metric(const cdl_job *job, cdl_metric metric);
 
 /* The longest example in tokens: as `wanted`, or with 0 what the model takes, 512 at most. USAGE
  * above what it takes. */
-CDL_MUST_USE cdl_status cdl_example_length(const cdl_model_config *config, int64_t wanted, size_t *length);
+CDL_MUST_USE cdl_status cdl_example_length(const cdl_model_config *config, int64_t wanted,
+                                           size_t *length);
 /* Tokenizes a data set as this job's model wants it. DATA, naming the line, for an id or type
  * outside its tables. */
 CDL_MUST_USE cdl_status cdl_job_tokenize(const cdl_job *job, cdl_dataset *dataset);

@@ -18,7 +18,8 @@ static cdl_status balanced_weights(const cdl_job *job, float *weights)
   for (size_t i = 0; i < job->split.train_count; i++)
     counts[cdl_dataset_example(job->train, job->split.train[i]).label]++;
   for (int c = 0; c < job->labels; c++)
-    weights[c] = counts[c] > 0 ? (float)((double)job->split.train_count / (job->labels * counts[c])) : 0;
+    weights[c] =
+        counts[c] > 0 ? (float)((double)job->split.train_count / (job->labels * counts[c])) : 0;
   free(counts);
   return CDL_OK;
 }
@@ -28,15 +29,22 @@ static cdl_status listed_weights(const cdl_job *job, const char *text, float *we
   cdl_list list;
   CDL_TRY(cdl_list_split("--class-weights", text, &list));
   cdl_status status = CDL_OK;
+  float largest = 0;
   if (list.count != (size_t)job->labels)
-    status = cdl_fail(CDL_USAGE, "--class-weights has %zu weights for %d labels", list.count, job->labels);
+    status = cdl_fail(CDL_USAGE, "--class-weights has %zu weights for %d labels", list.count,
+                      job->labels);
   for (size_t c = 0; status == CDL_OK && c < list.count; c++) {
     double value;
     if (!cdl_number_parse(list.item[c], strlen(list.item[c]), &value) || !(value >= 0))
-      status = cdl_fail(CDL_USAGE, "--class-weights wants numbers from 0, or balanced, not '%s'", list.item[c]);
+      status = cdl_fail(CDL_USAGE, "--class-weights wants numbers from 0, or balanced, not '%s'",
+                        list.item[c]);
     else
       weights[c] = (float)value;
+    if (weights[c] > largest)
+      largest = weights[c];
   }
+  if (status == CDL_OK && !(largest > 0))
+    status = cdl_fail(CDL_USAGE, "--class-weights wants one weight above 0 at least, not '%s'", text);
   cdl_list_release(&list);
   return status;
 }
@@ -52,19 +60,22 @@ static cdl_status make_weights(cdl_loss *loss, const cdl_job *job, const char *t
                                        : listed_weights(job, text, loss->weights);
 }
 
-static cdl_status build(cdl_loss *loss, const cdl_job *job, const cdl_settings *settings, size_t examples)
+static cdl_status build(cdl_loss *loss, const cdl_job *job, const cdl_settings *settings,
+                        size_t examples)
 {
   if (loss->regression && settings->label_smoothing > 0)
     return cdl_fail(CDL_USAGE, "--label-smoothing goes with classes, not with a regression");
   if (settings->class_weights != NULL)
     CDL_TRY(make_weights(loss, job, settings->class_weights));
   const int64_t classes_at = LABELS_AT / 4 + (int64_t)examples;
-  CDL_TRY(cdl_buffer_create(job->backend, ((size_t)classes_at + (size_t)job->labels) * 4, &loss->buffer));
+  CDL_TRY(cdl_buffer_create(job->backend, ((size_t)classes_at + (size_t)job->labels) * 4,
+                            &loss->buffer));
   loss->step = cdl_tensor_1d(loss->buffer, CDL_U8, STEP_AT, sizeof(cdl_step_record));
   loss->loss = cdl_tensor_1d(loss->buffer, CDL_F32, LOSS_AT / 4, 1);
   loss->norm = cdl_tensor_1d(loss->buffer, CDL_F32, NORM_AT / 4, 1);
   loss->factor = cdl_tensor_1d(loss->buffer, CDL_F32, FACTOR_AT / 4, 1);
-  loss->labels = cdl_tensor_1d(loss->buffer, loss->regression ? CDL_F32 : CDL_I32, LABELS_AT / 4, (int64_t)examples);
+  loss->labels = cdl_tensor_1d(loss->buffer, loss->regression ? CDL_F32 : CDL_I32, LABELS_AT / 4,
+                               (int64_t)examples);
   if (loss->weights != NULL) {
     loss->class_weight = cdl_tensor_1d(loss->buffer, CDL_F32, classes_at, job->labels);
     cdl_upload(job->queue, loss->class_weight, loss->weights, (size_t)job->labels * sizeof(float));
@@ -72,9 +83,11 @@ static cdl_status build(cdl_loss *loss, const cdl_job *job, const cdl_settings *
   return cdl_queue_status(job->queue);
 }
 
-cdl_status cdl_loss_create(cdl_loss *loss, const cdl_job *job, const cdl_settings *settings, size_t examples)
+cdl_status cdl_loss_create(cdl_loss *loss, const cdl_job *job, const cdl_settings *settings,
+                           size_t examples)
 {
-  *loss = (cdl_loss){.label_smoothing = (float)settings->label_smoothing, .regression = job->regression};
+  *loss = (cdl_loss){.label_smoothing = (float)settings->label_smoothing,
+                     .regression = job->regression};
   const cdl_status status = build(loss, job, settings, examples);
   if (status != CDL_OK)
     cdl_loss_release(loss);
@@ -88,8 +101,8 @@ void cdl_loss_release(cdl_loss *loss)
   *loss = (cdl_loss){0};
 }
 
-void cdl_loss_begin_step(cdl_loss *loss, cdl_queue *queue, const cdl_dataset *dataset, const uint32_t *rows,
-                         size_t count, cdl_step_record *record)
+void cdl_loss_begin_step(cdl_loss *loss, cdl_queue *queue, const cdl_dataset *dataset,
+                         const uint32_t *rows, size_t count, cdl_step_record *record)
 {
   double divisor = (double)count;
   if (loss->weights != NULL) {
@@ -102,24 +115,26 @@ void cdl_loss_begin_step(cdl_loss *loss, cdl_queue *queue, const cdl_dataset *da
   cdl_fill(queue, CDL_ARGS(fill, .out = loss->loss));
 }
 
-void cdl_loss_forward_backward(cdl_loss *loss, cdl_queue *queue, const cdl_batch *batch, cdl_tensor logits,
-                               cdl_tensor d_logits)
+void cdl_loss_forward_backward(cdl_loss *loss, cdl_queue *queue, const cdl_batch *batch,
+                               cdl_tensor logits, cdl_tensor d_logits)
 {
   cdl_tensor labels = loss->labels;
   labels.size[3] = (int64_t)batch->examples;
   if (loss->regression) {
     /* One output a row: the column as a vector. */
     const cdl_tensor out = cdl_tensor_1d(logits.buffer, CDL_F32, logits.offset, logits.size[2]);
-    const cdl_tensor d_out = cdl_tensor_1d(d_logits.buffer, CDL_F32, d_logits.offset, d_logits.size[2]);
+    const cdl_tensor d_out =
+        cdl_tensor_1d(d_logits.buffer, CDL_F32, d_logits.offset, d_logits.size[2]);
     cdl_upload(queue, labels, batch->targets, batch->examples * sizeof *batch->targets);
-    cdl_squared_error(queue, CDL_ARGS(squared_error, .loss = loss->loss, .d_out = d_out, .out = out, .target = labels,
-                                      .step = loss->step));
+    cdl_squared_error(queue, CDL_ARGS(squared_error, .loss = loss->loss, .d_out = d_out, .out = out,
+                                      .target = labels, .step = loss->step));
     return;
   }
   cdl_upload(queue, labels, batch->labels, batch->examples * sizeof *batch->labels);
-  cdl_cross_entropy(queue, CDL_ARGS(cross_entropy, .loss = loss->loss, .d_logits = d_logits, .logits = logits,
-                                    .labels = labels, .class_weight = loss->class_weight, .step = loss->step,
-                                    .label_smoothing = loss->label_smoothing));
+  cdl_cross_entropy(queue,
+                    CDL_ARGS(cross_entropy, .loss = loss->loss, .d_logits = d_logits,
+                             .logits = logits, .labels = labels, .class_weight = loss->class_weight,
+                             .step = loss->step, .label_smoothing = loss->label_smoothing));
 }
 
 cdl_status cdl_loss_end_step(cdl_loss *loss, cdl_queue *queue, float *value, float *norm)

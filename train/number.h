@@ -1,3 +1,4 @@
+/* Numbers in text. */
 #ifndef CONDLORA_TRAIN_NUMBER_H
 #define CONDLORA_TRAIN_NUMBER_H
 

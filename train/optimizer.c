@@ -13,7 +13,8 @@ cdl_status cdl_optimizer_create(cdl_optimizer *o, cdl_queue *queue, cdl_adapter 
   *o = (cdl_optimizer){.adapter = adapter, .settings = settings};
   for (size_t i = 0; i < cdl_adapter_parameter_count(adapter); i++)
     o->elements += cdl_elements(cdl_adapter_parameter(adapter, i)->value);
-  CDL_TRY(cdl_buffer_create(cdl_queue_backend(queue), 2 * (size_t)o->elements * sizeof(float), &o->buffer));
+  CDL_TRY(cdl_buffer_create(cdl_queue_backend(queue), 2 * (size_t)o->elements * sizeof(float),
+                            &o->buffer));
   cdl_fill(queue, CDL_ARGS(fill, .out = cdl_optimizer_state(o)));
   return cdl_queue_status(queue);
 }
@@ -30,19 +31,22 @@ void cdl_optimizer_step(cdl_optimizer *o, cdl_queue *queue, cdl_tensor factor, c
   int64_t offset = 0;
   for (size_t i = 0; i < cdl_adapter_parameter_count(o->adapter); i++) {
     const cdl_parameter *p = cdl_adapter_parameter(o->adapter, i);
-    cdl_tensor moment1 = cdl_tensor_2d(o->buffer, CDL_F32, offset, p->value.size[2], p->value.size[3]);
+    cdl_tensor moment1 =
+        cdl_tensor_2d(o->buffer, CDL_F32, offset, p->value.size[2], p->value.size[3]);
     cdl_tensor moment2 = moment1;
     moment2.offset += o->elements;
     offset += cdl_elements(moment1);
-    cdl_adamw(queue, CDL_ARGS(adamw, .parameter = p->value, .moment1 = moment1, .moment2 = moment2,
-                              .gradient = p->gradient, .grad_scale = factor, .step = step, .beta1 = s->beta1,
-                              .beta2 = s->beta2, .epsilon = s->epsilon,
-                              .decay = s->decay_all || p->role == CDL_ROLE_WEIGHT ? s->weight_decay : 0,
-                              .rate = (double)p->rate));
+    cdl_adamw(queue,
+              CDL_ARGS(adamw, .parameter = p->value, .moment1 = moment1, .moment2 = moment2,
+                       .gradient = p->gradient, .grad_scale = factor, .step = step,
+                       .beta1 = s->beta1, .beta2 = s->beta2, .epsilon = s->epsilon,
+                       .decay = s->decay_all || p->role == CDL_ROLE_WEIGHT ? s->weight_decay : 0,
+                       .rate = (double)p->rate));
   }
 }
 
-void cdl_optimizer_record(const cdl_optimizer *o, double learning_rate, int64_t t, cdl_step_record *record)
+void cdl_optimizer_record(const cdl_optimizer *o, double learning_rate, int64_t t,
+                          cdl_step_record *record)
 {
   record->learning_rate = (float)learning_rate;
   record->correction1 = (float)(1 - pow(o->settings.beta1, (double)t));

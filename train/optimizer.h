@@ -21,15 +21,17 @@ typedef struct {
 cdl_optimizer_settings cdl_optimizer_defaults(void);
 
 /* Moments start at zero. The adapter must outlive the optimizer. */
-CDL_MUST_USE cdl_status cdl_optimizer_create(cdl_optimizer *optimizer, cdl_queue *queue, cdl_adapter *adapter,
-                                             cdl_optimizer_settings settings);
+CDL_MUST_USE cdl_status cdl_optimizer_create(cdl_optimizer *optimizer, cdl_queue *queue,
+                                             cdl_adapter *adapter, cdl_optimizer_settings settings);
 void cdl_optimizer_release(cdl_optimizer *optimizer);
 
 /* One update from the adapter's gradients, times `factor` [1]; rate and corrections come from
  * `step`. */
-void cdl_optimizer_step(cdl_optimizer *optimizer, cdl_queue *queue, cdl_tensor factor, cdl_tensor step);
+void cdl_optimizer_step(cdl_optimizer *optimizer, cdl_queue *queue, cdl_tensor factor,
+                        cdl_tensor step);
 /* Rate and corrections of the optimizer's 1-based step t. */
-void cdl_optimizer_record(const cdl_optimizer *optimizer, double learning_rate, int64_t t, cdl_step_record *record);
+void cdl_optimizer_record(const cdl_optimizer *optimizer, double learning_rate, int64_t t,
+                          cdl_step_record *record);
 
 /* Both moments, [2 · elements], for checkpoints. */
 cdl_tensor cdl_optimizer_state(const cdl_optimizer *optimizer);

@@ -29,9 +29,11 @@ static void sweep(const char *folder)
 {
   static const char mark[] = ".tmp-";
   DIR *d = opendir(folder);
-  for (const struct dirent *entry = d != NULL ? readdir(d) : NULL; entry != NULL; entry = readdir(d)) {
+  for (const struct dirent *entry = d != NULL ? readdir(d) : NULL; entry != NULL;
+       entry = readdir(d)) {
     const char *tail = strstr(entry->d_name, mark);
-    if (tail == NULL || tail[sizeof mark - 1 + strspn(tail + sizeof mark - 1, "0123456789")] != '\0')
+    if (tail == NULL ||
+        tail[sizeof mark - 1 + strspn(tail + sizeof mark - 1, "0123456789")] != '\0')
       continue;
     (void)unlinkat(dirfd(d), entry->d_name, 0);
   }
@@ -43,18 +45,22 @@ cdl_status cdl_run_files_open(cdl_run_files *f, const char *folder, bool resume)
 {
   *f = (cdl_run_files){0};
   if (!resume && holds_anything(folder))
-    return cdl_fail(CDL_USAGE, "%s is not empty; --resume goes on with the run in it, another --output starts one",
-                    folder);
+    return cdl_fail(
+        CDL_USAGE,
+        "%s is not empty; --resume goes on with the run in it, another --output starts one",
+        folder);
   CDL_TRY(cdl_folder_make(folder));
   const struct {
     char **path;
     const char *name;
-  } paths[] = {{&f->adapter, "adapter"},       {&f->model, "model"},          {&f->checkpoint, "checkpoint"},
-               {&f->log_path, "train.jsonl"}, {&f->metrics, "metrics.json"}, {&f->run, "run.json"}};
+  } paths[] = {{&f->adapter, "adapter"},       {&f->model, "model"},
+               {&f->checkpoint, "checkpoint"}, {&f->log_path, "train.jsonl"},
+               {&f->metrics, "metrics.json"},  {&f->run, "run.json"}};
   bool complete = (f->folder = strdup(folder)) != NULL;
   for (size_t i = 0; complete && i < sizeof paths / sizeof paths[0]; i++)
     complete = (*paths[i].path = cdl_path_join(folder, paths[i].name)) != NULL;
-  cdl_status status = complete ? cdl_folder_make(f->checkpoint) : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  cdl_status status =
+      complete ? cdl_folder_make(f->checkpoint) : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
   if (status == CDL_OK) {
     const char *const folders[] = {f->folder, f->adapter, f->model, f->checkpoint};
     for (size_t i = 0; resume && i < sizeof folders / sizeof folders[0]; i++)
@@ -91,19 +97,27 @@ static cdl_status log_failed(const cdl_run_files *f)
 
 cdl_status cdl_run_log_open(cdl_run_files *f, int64_t bytes)
 {
-  f->log = fopen(f->log_path, "a");
-  if (f->log == NULL || ftruncate(fileno(f->log), (off_t)bytes) != 0 || fseeko(f->log, 0, SEEK_END) != 0)
+  f->log = fopen(f->log_path, bytes > 0 ? "r+" : "a");
+  if (f->log == NULL || fseeko(f->log, 0, SEEK_END) != 0)
+    return log_failed(f);
+  const int64_t present = (int64_t)ftello(f->log);
+  if (present < bytes)
+    return cdl_fail(CDL_DATA,
+                    "%s: %lld bytes, fewer than the %lld it had when the checkpoint was written",
+                    f->log_path, (long long)present, (long long)bytes);
+  if (ftruncate(fileno(f->log), (off_t)bytes) != 0 || fseeko(f->log, 0, SEEK_END) != 0)
     return log_failed(f);
   return CDL_OK;
 }
 
 cdl_status cdl_run_log_step(cdl_run_files *f, const cdl_step_report *r)
 {
+  /* The rate, which no two runs share, is of fixed width: checkpoints hold the log's length. */
   const int written = fprintf(f->log,
-                              "{\"step\": %lld, \"epoch\": %.9g, \"loss\": %.9g, \"lr\": %.17g, \"grad_norm\": %.9g, "
-                              "\"examples_per_s\": %12.3f}\n", /* of fixed width: checkpoints hold the log's length */
-                              (long long)r->step, r->epoch, r->loss, r->learning_rate, r->gradient_norm,
-                              r->examples_per_s);
+                              "{\"step\": %lld, \"epoch\": %.9g, \"loss\": %.9g, \"lr\": %.17g, "
+                              "\"grad_norm\": %.9g, \"examples_per_s\": %12.3f}\n",
+                              (long long)r->step, r->epoch, r->loss, r->learning_rate,
+                              r->gradient_norm, r->examples_per_s);
   return written < 0 || fflush(f->log) != 0 ? log_failed(f) : CDL_OK;
 }
 
@@ -144,8 +158,9 @@ json_t *cdl_confusion_json(const cdl_job *job, const uint64_t *confusion)
   json_t *per_class = json_object(), *matrix = json_array();
   for (size_t i = 0; i < classes; i++) {
     json_object_set_new(per_class, job->label_names[i],
-                        json_pack("{sf sf sf sI}", "precision", scores[i].precision, "recall", scores[i].recall, "f1",
-                                  scores[i].f1, "support", (json_int_t)scores[i].support));
+                        json_pack("{sf sf sf sI}", "precision", scores[i].precision, "recall",
+                                  scores[i].recall, "f1", scores[i].f1, "support",
+                                  (json_int_t)scores[i].support));
     json_t *row = json_array();
     for (size_t j = 0; j < classes; j++)
       json_array_append_new(row, json_integer((json_int_t)confusion[i * classes + j]));
@@ -161,12 +176,22 @@ static double number_of(const json_t *object, const char *key)
   return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
+/* 0 for what is no count. */
+static size_t count_of(const json_t *object, const char *key)
+{
+  const json_t *value = json_object_get(object, key);
+  return json_is_integer(value) && json_integer_value(value) > 0
+             ? (size_t)json_integer_value(value)
+             : 0;
+}
+
 static bool read_result(const json_t *metrics, const char *split, cdl_result *result)
 {
   const json_t *entry = json_object_get(metrics, split);
   if (entry == NULL)
     return false;
-  *result = (cdl_result){.loss = number_of(entry, "loss"), .examples = (size_t)number_of(entry, "examples")};
+  *result = (cdl_result){.loss = number_of(entry, "loss"),
+                         .examples = count_of(entry, "examples")};
   for (int m = 0; m < CDL_METRIC_COUNT; m++)
     result->scores.value[m] = number_of(entry, cdl_metric_name((cdl_metric)m));
   return true;
@@ -176,30 +201,41 @@ cdl_status cdl_metrics_read(const cdl_run_files *f, const cdl_job *job, cdl_trai
 {
   json_t *metrics;
   CDL_TRY(cdl_json_read(f->metrics, &metrics));
-  const json_t *kept = json_object_get(metrics, "kept"), *timing = json_object_get(metrics, "timing");
-  *s = (cdl_train_summary){.steps = (int64_t)number_of(metrics, "steps"),
-                           .best_step = (int64_t)number_of(kept, "step"),
+  const json_t *kept = json_object_get(metrics, "kept"),
+               *timing = json_object_get(metrics, "timing");
+  const char *method = json_string_value(json_object_get(metrics, "method"));
+  if (method == NULL || !json_is_object(kept) || !json_is_object(timing)) {
+    json_decref(metrics);
+    return cdl_fail(CDL_DATA,
+                    "%s: expected \"method\", \"kept\" and \"timing\", as a finished run writes "
+                    "them; without the file --resume measures again",
+                    f->metrics);
+  }
+  *s = (cdl_train_summary){.steps = (int64_t)count_of(metrics, "steps"),
+                           .best_step = (int64_t)count_of(kept, "step"),
                            .best_epoch = number_of(kept, "epoch"),
                            .examples_per_s = number_of(timing, "examples_per_s"),
-                           .peak_bytes = (size_t)number_of(timing, "peak_bytes")};
+                           .peak_bytes = count_of(timing, "peak_bytes")};
   cdl_adapter_trained_numbers(job->adapter, &s->adapter_numbers, &s->head_numbers);
   s->has_valid = read_result(metrics, "valid", &s->valid);
   s->has_dev = read_result(metrics, "dev", &s->dev);
-  const bool whole = strcmp(json_string_value(json_object_get(metrics, "method")), "full") == 0;
+  const bool whole = strcmp(method, "full") == 0;
   snprintf(s->adapter_path, sizeof s->adapter_path, "%s", whole ? f->model : f->adapter);
   json_decref(metrics);
   return CDL_OK;
 }
 
-cdl_status cdl_run_json_write(const cdl_run_files *f, const cdl_job *job, const cdl_settings *settings)
+cdl_status cdl_run_json_write(const cdl_run_files *f, const cdl_job *job,
+                              const cdl_settings *settings)
 {
-  json_t *object = json_pack("{ss so ss ss s{sI sI sI} sI}", "condlora", cdl_version(), "settings",
-                             cdl_settings_json(settings, false), "backend", cdl_backend_name(job->backend), "kernels",
-                             cdl_backend_description(job->backend), "seeds", "init",
-                             (json_int_t)(settings->seed_init >= 0 ? settings->seed_init : settings->seed), "data",
-                             (json_int_t)(settings->seed_data >= 0 ? settings->seed_data : settings->seed), "dropout",
-                             (json_int_t)(settings->seed_dropout >= 0 ? settings->seed_dropout : settings->seed), "max_length",
-                             (json_int_t)job->max_length);
+  json_t *object = json_pack(
+      "{ss so ss ss s{sI sI sI} sI}", "condlora", cdl_version(), "settings",
+      cdl_settings_json(settings, false), "backend", cdl_backend_name(job->backend), "kernels",
+      cdl_backend_description(job->backend), "seeds", "init",
+      (json_int_t)(settings->seed_init >= 0 ? settings->seed_init : settings->seed), "data",
+      (json_int_t)(settings->seed_data >= 0 ? settings->seed_data : settings->seed), "dropout",
+      (json_int_t)(settings->seed_dropout >= 0 ? settings->seed_dropout : settings->seed),
+      "max_length", (json_int_t)job->max_length);
   if (object == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", f->run);
   const cdl_status status = cdl_json_write(f->run, object);

@@ -27,7 +27,9 @@ json_t *cdl_result_json(const cdl_job *job, const cdl_result *result);
 /* Per-class figures and the confusion matrix; NULL for a regression. */
 json_t *cdl_confusion_json(const cdl_job *job, const uint64_t *confusion);
 /* What a finished run's metrics.json says, as far as a summary goes. */
-CDL_MUST_USE cdl_status cdl_metrics_read(const cdl_run_files *files, const cdl_job *job, cdl_train_summary *summary);
-CDL_MUST_USE cdl_status cdl_run_json_write(const cdl_run_files *files, const cdl_job *job, const cdl_settings *settings);
+CDL_MUST_USE cdl_status cdl_metrics_read(const cdl_run_files *files, const cdl_job *job,
+                                         cdl_train_summary *summary);
+CDL_MUST_USE cdl_status cdl_run_json_write(const cdl_run_files *files, const cdl_job *job,
+                                           const cdl_settings *settings);
 
 #endif

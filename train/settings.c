@@ -9,6 +9,7 @@
 #include "model/json.h"
 #include "model/nearest.h"
 #include "train/number.h"
+#include "train/utf8.h"
 
 static const cdl_setting list[] = {
 #define GROUP(title) {.kind = CDL_KIND_GROUP, .help = title},
@@ -83,7 +84,8 @@ cdl_status cdl_settings_init(cdl_settings *settings)
 {
   *settings = (cdl_settings){0};
   cdl_status status = CDL_OK;
-#define START_TEXT(field, initial) status = status == CDL_OK ? init_TEXT(&settings->field, initial) : status;
+#define START_TEXT(field, initial) \
+  status = status == CDL_OK ? init_TEXT(&settings->field, initial) : status;
 #define START_CHOICE(field, initial) START_TEXT(field, initial)
 #define START_WHOLE(field, initial) settings->field = initial;
 #define START_REAL(field, initial) settings->field = initial;
@@ -145,8 +147,10 @@ static cdl_status parse_whole(const cdl_setting *setting, const char *value, int
   char *end;
   errno = 0;
   const long long number = strtoll(value, &end, 10);
-  if (end == value || *end != '\0' || errno != 0 || number < 0 || (value[0] < '0' || value[0] > '9'))
-    return cdl_fail(CDL_USAGE, "%s wants a whole number from 0, not '%s'", named(setting).text, value);
+  if (end == value || *end != '\0' || errno != 0 || number < 0 ||
+      (value[0] < '0' || value[0] > '9'))
+    return cdl_fail(CDL_USAGE, "%s wants a whole number from 0, not '%s'", named(setting).text,
+                    value);
   *slot = number;
   return CDL_OK;
 }
@@ -162,10 +166,15 @@ cdl_status cdl_settings_set(cdl_settings *settings, const cdl_setting *setting, 
   }
   if (value == NULL || (value[0] == '\0' && setting->kind != CDL_KIND_TEXT))
     return cdl_fail(CDL_USAGE, "%s wants a value: %s", named(setting).text, setting->placeholder);
+  const size_t bytes = strlen(value), valid = cdl_utf8_valid_prefix(value, bytes);
+  if (valid < bytes) /* run.json and the adapter's config could not hold it */
+    return cdl_fail(CDL_USAGE, "%s: byte %zu of its value, 0x%02x, is not valid UTF-8",
+                    named(setting).text, valid + 1, (unsigned)(unsigned char)value[valid]);
   switch (setting->kind) {
   case CDL_KIND_CHOICE:
     if (!is_choice(setting->placeholder, value))
-      return cdl_fail(CDL_USAGE, "%s is one of %s, not '%s'", named(setting).text, setting->placeholder, value);
+      return cdl_fail(CDL_USAGE, "%s is one of %s, not '%s'", named(setting).text,
+                      setting->placeholder, value);
     return set_text(slot, value);
   case CDL_KIND_TEXT:
     return set_text(slot, value);
@@ -185,7 +194,8 @@ cdl_status cdl_settings_set(cdl_settings *settings, const cdl_setting *setting, 
 /* ---- From JSON ---- */
 
 /* ["a", "b"] is "a,b". */
-static cdl_status join_strings(const cdl_setting *setting, const char *path, const json_t *array, char **joined)
+static cdl_status join_strings(const cdl_setting *setting, const char *path, const json_t *array,
+                               char **joined)
 {
   size_t bytes = 1;
   for (size_t i = 0; i < json_array_size(array); i++) {
@@ -205,7 +215,8 @@ static cdl_status join_strings(const cdl_setting *setting, const char *path, con
   return CDL_OK;
 }
 
-static cdl_status set_from_json(cdl_settings *settings, const cdl_setting *setting, const char *path, const json_t *value)
+static cdl_status set_from_json(cdl_settings *settings, const cdl_setting *setting,
+                                const char *path, const json_t *value)
 {
   char number[40];
   const char *text = NULL;
@@ -240,7 +251,8 @@ cdl_status cdl_settings_read(cdl_settings *settings, const char *path, const boo
   cdl_status status = CDL_OK;
   const char *key;
   json_t *value;
-  json_object_foreach(object, key, value) {
+  json_object_foreach(object, key, value)
+  {
     const cdl_setting *setting = cdl_setting_find(key);
     if (strcmp(key, "paper") == 0 || strcmp(key, "comment") == 0)
       continue;
@@ -299,8 +311,14 @@ static cdl_status check_data(const cdl_settings *s)
     return cdl_fail(CDL_USAGE, "--task wants --data: the folder that holds %s/train.tsv", s->task);
   if (s->train != NULL && (s->text_columns == NULL || s->label_column == NULL))
     return cdl_fail(CDL_USAGE, "--train wants --text-columns and --label-column");
-  if (s->task != NULL && (s->dev != NULL || s->text_columns != NULL || s->label_column != NULL || s->regression))
-    return cdl_fail(CDL_USAGE, "--dev, --text-columns, --label-column and --regression go with --train, not with --task");
+  if (s->train != NULL && s->data != NULL)
+    return cdl_fail(CDL_USAGE, "--data goes with --task, not with --train");
+  if (s->task != NULL && (s->dev != NULL || s->text_columns != NULL || s->label_column != NULL ||
+                          s->labels != NULL || s->regression))
+    return cdl_fail(CDL_USAGE, "--dev, --text-columns, --label-column, --labels and --regression go "
+                               "with --train, not with --task");
+  if (s->regression && s->labels != NULL)
+    return cdl_fail(CDL_USAGE, "--labels goes with classes, not with --regression");
   if (!(s->dev_fraction >= 0 && s->dev_fraction < 1))
     return cdl_fail(CDL_USAGE, "--dev-fraction is at least 0 and below 1, not %g", s->dev_fraction);
   return CDL_OK;
@@ -309,7 +327,28 @@ static cdl_status check_data(const cdl_settings *s)
 static cdl_status check_range(const char *option, double value, double least, double below)
 {
   if (!(value >= least && value < below))
-    return cdl_fail(CDL_USAGE, "%s is at least %g and below %g, not %g", option, least, below, value);
+    return cdl_fail(CDL_USAGE, "%s is at least %g and below %g, not %g", option, least, below,
+                    value);
+  return CDL_OK;
+}
+
+static cdl_status check_rates(const cdl_settings *s)
+{
+  CDL_TRY(check_range("--lr", s->lr, 0, 1e6));
+  if (!(s->warmup_ratio >= 0 && s->warmup_ratio <= 1))
+    return cdl_fail(CDL_USAGE, "--warmup-ratio is 0 to 1, not %g", s->warmup_ratio);
+  CDL_TRY(check_range("--num-cycles", s->num_cycles, 0, 1e9));
+  CDL_TRY(check_range("--power", s->power, 0, 1e9));
+  CDL_TRY(check_range("--end-lr", s->end_lr, 0, 1e6));
+  CDL_TRY(check_range("--weight-decay", s->weight_decay, 0, 1e6));
+  CDL_TRY(check_range("--max-grad-norm", s->max_grad_norm, 0, 1e30));
+  CDL_TRY(check_range("--label-smoothing", s->label_smoothing, 0, 1));
+  if (s->dropout != -1)
+    CDL_TRY(check_range("--dropout", s->dropout, 0, 1));
+  /* What an adapter's folder can hold. */
+  CDL_TRY(check_range("--adapter-dropout", s->adapter_dropout, 0, 0.999999));
+  if (!(fabs(s->alpha) <= 1e9))
+    return cdl_fail(CDL_USAGE, "--alpha is -1e9 to 1e9, not %g", s->alpha);
   return CDL_OK;
 }
 
@@ -319,12 +358,14 @@ static cdl_status check_sizes(const cdl_settings *s)
   const struct {
     const char *option;
     int64_t value, most;
-  } sizes[] = {{"--rank", s->rank, 65536},       {"--epochs", s->epochs, 1000000},
-               {"--max-steps", s->max_steps, INT32_MAX}, {"--threads", s->threads, 4096}};
+  } sizes[] = {{"--rank", s->rank, 65536},
+               {"--epochs", s->epochs, 1000000},
+               {"--max-steps", s->max_steps, INT32_MAX},
+               {"--threads", s->threads, 4096}};
   for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
     if (sizes[i].value > sizes[i].most)
-      return cdl_fail(CDL_USAGE, "%s is at most %lld, not %lld", sizes[i].option, (long long)sizes[i].most,
-                      (long long)sizes[i].value);
+      return cdl_fail(CDL_USAGE, "%s is at most %lld, not %lld", sizes[i].option,
+                      (long long)sizes[i].most, (long long)sizes[i].value);
   return CDL_OK;
 }
 
@@ -336,21 +377,19 @@ cdl_status cdl_settings_check(const cdl_settings *s)
     return cdl_fail(CDL_USAGE, "give --output: the folder for the run's files");
   CDL_TRY(check_data(s));
   const int64_t largest_batch = 65536;
-  if (s->batch_size < 1 || s->batch_size > largest_batch || s->accumulate < 1 || s->accumulate > largest_batch)
-    return cdl_fail(CDL_USAGE, "--batch-size and --accumulate are 1 to %lld", (long long)largest_batch);
+  if (s->batch_size < 1 || s->batch_size > largest_batch || s->accumulate < 1 ||
+      s->accumulate > largest_batch)
+    return cdl_fail(CDL_USAGE, "--batch-size and --accumulate are 1 to %lld",
+                    (long long)largest_batch);
   if (s->epochs < 1 && s->max_steps < 1)
     return cdl_fail(CDL_USAGE, "--epochs is at least 1");
   CDL_TRY(check_sizes(s));
-  CDL_TRY(check_range("--lr", s->lr, 0, 1e6));
-  CDL_TRY(check_range("--warmup-ratio", s->warmup_ratio, 0, 1 + 1e-12));
-  CDL_TRY(check_range("--weight-decay", s->weight_decay, 0, 1e6));
-  CDL_TRY(check_range("--max-grad-norm", s->max_grad_norm, 0, 1e30));
-  CDL_TRY(check_range("--adapter-dropout", s->adapter_dropout, 0, 1));
-  CDL_TRY(check_range("--label-smoothing", s->label_smoothing, 0, 1));
-  if (s->dropout != -1)
-    CDL_TRY(check_range("--dropout", s->dropout, 0, 1));
+  CDL_TRY(check_rates(s));
+  if (strcmp(s->compat, "reference") == 0 && strcmp(s->method, "full") == 0)
+    return cdl_fail(CDL_USAGE, "--compat reference goes with adapters, not with --method full");
   if (strcmp(s->precision, "fp32") != 0)
-    return cdl_fail(CDL_UNSUPPORTED, "--precision %s: no backend here computes in it; use fp32", s->precision);
+    return cdl_fail(CDL_UNSUPPORTED, "--precision %s: no backend here computes in it; use fp32",
+                    s->precision);
   return CDL_OK;
 }
 

@@ -24,7 +24,14 @@ typedef struct {
 #undef GROUP
 } cdl_settings;
 
-typedef enum { CDL_KIND_GROUP, CDL_KIND_TEXT, CDL_KIND_CHOICE, CDL_KIND_WHOLE, CDL_KIND_REAL, CDL_KIND_FLAG } cdl_setting_kind;
+typedef enum {
+  CDL_KIND_GROUP,
+  CDL_KIND_TEXT,
+  CDL_KIND_CHOICE,
+  CDL_KIND_WHOLE,
+  CDL_KIND_REAL,
+  CDL_KIND_FLAG
+} cdl_setting_kind;
 
 /* A line of settings.def. Of a group, only kind and help (its title) mean anything. */
 typedef struct {
@@ -46,12 +53,14 @@ void cdl_settings_release(cdl_settings *settings);
 
 /* Sets one from text. `value` NULL for a flag without one. USAGE, naming option and what was
  * expected. */
-CDL_MUST_USE cdl_status cdl_settings_set(cdl_settings *settings, const cdl_setting *setting, const char *value);
+CDL_MUST_USE cdl_status cdl_settings_set(cdl_settings *settings, const cdl_setting *setting,
+                                         const char *value);
 /* Sets those that a JSON object names, but not the ones marked in `given` (by position in the
  * list): options on the command line win. A key "paper" or "comment" is ignored. `path` is for
  * messages. DATA for a file that is no object, USAGE for an unknown key or a value of another
  * kind. */
-CDL_MUST_USE cdl_status cdl_settings_read(cdl_settings *settings, const char *path, const bool *given);
+CDL_MUST_USE cdl_status cdl_settings_read(cdl_settings *settings, const char *path,
+                                          const bool *given);
 
 /* Every setting as a JSON object; with `results_only` those that change the result. NULL when
  * memory is out. */

@@ -434,7 +434,8 @@ static cdl_status read_header(cdl_table *table, const cdl_table_options *options
   else if (options->header_as_row_1) {
     const size_t fields = fields_of_row_1(table);
     if (fields > given)
-      return cdl_fail(CDL_DATA, "%s:1: %zu fields; expected at most %zu", table->name, fields, given);
+      return cdl_fail(CDL_DATA, "%s:1: %zu fields; expected at most %zu", table->name, fields,
+                      given);
     given = fields;
   }
   for (size_t i = 0; i < given && status == CDL_OK; i++)

@@ -1,13 +1,17 @@
 /* The way of a step, and of a run around it. */
 #include "train/trainer.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "condlora/log.h"
 #include "condlora/schedule.h"
 #include "model/file.h"
+#include "model/hash.h"
 #include "model/json.h"
 #include "train/checkpoint.h"
 #include "train/loss.h"
@@ -29,7 +33,7 @@ typedef struct {
   cdl_dropout_rates dropout;
   uint64_t seed_data, seed_dropout;
 
-  uint32_t *order;  /* [train_count] of the epoch `order_epoch` */
+  uint32_t *order; /* [train_count] of the epoch `order_epoch` */
   int64_t order_epoch;
   int64_t steps_per_epoch, eval_every; /* eval_every 0: never */
   cdl_batch batch;
@@ -61,12 +65,14 @@ static bool stop_requested(const trainer *t)
 static cdl_status plan_schedule(trainer *t)
 {
   const cdl_settings *s = t->settings;
-  const int64_t examples = (int64_t)t->job->split.train_count, window = s->batch_size * s->accumulate;
+  const int64_t examples = (int64_t)t->job->split.train_count,
+                window = s->batch_size * s->accumulate;
   t->steps_per_epoch = (examples + window - 1) / window;
   const int64_t total = s->max_steps > 0 ? s->max_steps : t->steps_per_epoch * s->epochs;
   cdl_schedule_kind kind;
   CDL_TRY(cdl_schedule_find(s->schedule, &kind));
-  t->schedule = cdl_schedule_make(kind, s->lr, (uint64_t)total, cdl_schedule_warmup_steps(s->warmup_ratio, (uint64_t)total));
+  t->schedule = cdl_schedule_make(kind, s->lr, (uint64_t)total,
+                                  cdl_schedule_warmup_steps(s->warmup_ratio, (uint64_t)total));
   if (s->num_cycles > 0)
     t->schedule.cycles = s->num_cycles;
   t->schedule.power = s->power;
@@ -76,10 +82,12 @@ static cdl_status plan_schedule(trainer *t)
   if (strcmp(s->eval_every, "epoch") == 0)
     t->eval_every = t->steps_per_epoch;
   else {
-    char *end;
-    t->eval_every = strtoll(s->eval_every, &end, 10);
-    if (*end != '\0' || end == s->eval_every || t->eval_every < 0)
-      return cdl_fail(CDL_USAGE, "--eval-every is a number of steps, epoch or 0, not '%s'", s->eval_every);
+    const size_t digits = strspn(s->eval_every, "0123456789");
+    errno = 0;
+    t->eval_every = strtoll(s->eval_every, NULL, 10);
+    if (digits == 0 || s->eval_every[digits] != '\0' || errno != 0)
+      return cdl_fail(CDL_USAGE, "--eval-every is a number of steps, epoch or 0, not '%s'",
+                      s->eval_every);
   }
   return CDL_OK;
 }
@@ -101,16 +109,23 @@ static cdl_status plan_evaluation(trainer *t)
   if (t->eval_every == 0)
     return CDL_OK;
   if (!on_valid && job->dev == NULL)
-    return cdl_fail(CDL_USAGE, "there is nothing to measure on: give --dev, a --dev-fraction above 0, or --eval-every 0");
+    return cdl_fail(
+        CDL_USAGE,
+        "there is nothing to measure on: give --dev, a --dev-fraction above 0, or --eval-every 0");
   const cdl_dataset *dataset = on_valid ? job->train : job->dev;
   t->evaluated_split = on_valid ? "valid" : "dev";
-  t->metric = job->task != NULL ? job->task->metrics[0] : job->regression ? CDL_METRIC_PEARSON : CDL_METRIC_ACCURACY;
-  CDL_TRY(cdl_evaluation_create(&t->evaluation, dataset, on_valid ? job->split.valid : job->dev_rows,
-                                on_valid ? job->split.valid_count : cdl_dataset_count(dataset), job->labels,
-                                job->first_position));
+  t->metric = job->task != NULL ? job->task->metrics[0]
+              : job->regression ? CDL_METRIC_PEARSON
+                                : CDL_METRIC_ACCURACY;
+  CDL_TRY(cdl_evaluation_create(&t->evaluation, dataset,
+                                on_valid ? job->split.valid : job->dev_rows,
+                                on_valid ? job->split.valid_count : cdl_dataset_count(dataset),
+                                job->labels, job->first_position));
   t->evaluation.types_zero = job->types_zero;
   t->logits = calloc(cdl_dataset_count(dataset) * (size_t)job->labels + 1, sizeof *t->logits);
-  return t->logits != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: the logits of %s", t->evaluated_split);
+  return t->logits != NULL
+             ? CDL_OK
+             : cdl_fail(CDL_MEMORY, "out of memory: the logits of %s", t->evaluated_split);
 }
 
 static cdl_status plan_memory(trainer *t, cdl_train_plan *plan)
@@ -118,7 +133,8 @@ static cdl_status plan_memory(trainer *t, cdl_train_plan *plan)
   cdl_job *job = t->job;
   const cdl_tokens tokens = cdl_dataset_tokens(job->train);
   cdl_batch_bound bound;
-  CDL_TRY(cdl_batch_bound_of(&tokens, job->split.train, job->split.train_count, (size_t)t->settings->batch_size, &bound));
+  CDL_TRY(cdl_batch_bound_of(&tokens, job->split.train, job->split.train_count,
+                             (size_t)t->settings->batch_size, &bound));
   const cdl_batch_limits training = {.tokens = (int32_t)bound.tokens,
                                      .sequences = (int32_t)bound.examples,
                                      .longest = (int32_t)bound.longest};
@@ -138,6 +154,39 @@ static cdl_status plan_memory(trainer *t, cdl_train_plan *plan)
   if (!cdl_batch_allocate(&t->batch, bound))
     return cdl_fail(CDL_MEMORY, "out of memory: a batch of %zu tokens", bound.tokens);
   return CDL_OK;
+}
+
+static uint64_t hash_examples(uint64_t hash, const cdl_dataset *dataset)
+{
+  const cdl_tokens tokens = cdl_dataset_tokens(dataset);
+  hash = cdl_fnv(hash, tokens.offsets, (tokens.count + 1) * sizeof *tokens.offsets);
+  hash = cdl_fnv(hash, tokens.ids, tokens.offsets[tokens.count] * sizeof *tokens.ids);
+  for (size_t i = 0; i < tokens.count; i++) {
+    const cdl_example example = cdl_dataset_example(dataset, i);
+    hash = cdl_fnv(hash, &example.label, sizeof example.label);
+    hash = cdl_fnv(hash, &example.target, sizeof example.target);
+  }
+  return hash;
+}
+
+/* A path may lead to other contents by the time a run is resumed. */
+static bool note_inputs(const trainer *t, json_t *settings)
+{
+  const cdl_job *job = t->job;
+  uint64_t hash = hash_examples(CDL_FNV_START, job->train);
+  if (job->dev != NULL)
+    hash = hash_examples(hash, job->dev);
+  const struct {
+    const char *name;
+    uint64_t hash;
+  } inputs[] = {{"base model", job->loaded.fingerprint}, {"set of examples", hash}};
+  for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
+    char digits[20];
+    snprintf(digits, sizeof digits, "%016" PRIx64, inputs[i].hash);
+    if (json_object_set_new(settings, inputs[i].name, json_string(digits)) != 0)
+      return false;
+  }
+  return true;
 }
 
 static cdl_status prepare(trainer *t, cdl_train_plan *plan)
@@ -166,9 +215,11 @@ static cdl_status prepare(trainer *t, cdl_train_plan *plan)
                              .evaluations = json_array(),
                              .settings = cdl_settings_json(s, true),
                              .kernels = strdup(cdl_backend_description(job->backend))};
-  if (t->moments == NULL || t->state.evaluations == NULL || t->state.settings == NULL || t->state.kernels == NULL)
+  if (t->moments == NULL || t->state.evaluations == NULL || t->state.settings == NULL ||
+      t->state.kernels == NULL || !note_inputs(t, t->state.settings))
     return cdl_fail(CDL_MEMORY, "out of memory: the state of the run");
-  char *threads = strrchr(t->state.kernels, ','); /* ", 2 threads": the result does not depend on their number */
+  /* ", 2 threads" goes: the result does not depend on their number. */
+  char *threads = strrchr(t->state.kernels, ',');
   if (threads != NULL && strstr(threads, "thread") != NULL)
     *threads = '\0';
 
@@ -208,7 +259,8 @@ static cdl_status save_checkpoint(trainer *t)
 {
   CDL_TRY(cdl_run_log_sync(&t->files, &t->state.log_bytes));
   CDL_TRY(cdl_snapshot_take(&t->now, t->job->adapter, t->job->queue));
-  cdl_download(t->job->queue, t->moments, cdl_optimizer_state(&t->optimizer), 2 * t->now.count * sizeof(float));
+  cdl_download(t->job->queue, t->moments, cdl_optimizer_state(&t->optimizer),
+               2 * t->now.count * sizeof(float));
   CDL_TRY(cdl_sync(t->job->queue));
   t->last_checkpoint = cdl_process_seconds();
   const cdl_run_tensors tensors = {.values = &t->now, .best = &t->best, .moments = t->moments};
@@ -220,14 +272,17 @@ static cdl_status compare_settings(const trainer *t, const cdl_run_state *found)
 {
   const char *key;
   json_t *value;
-  json_object_foreach(t->state.settings, key, value) {
+  json_object_foreach(t->state.settings, key, value)
+  {
     const json_t *before = json_object_get(found->settings, key);
     if (before == NULL || !json_equal(value, before))
-      return cdl_fail(CDL_USAGE, "%s: the run was started with another %s; resume with the same settings",
+      return cdl_fail(CDL_USAGE,
+                      "%s: the run was started with another %s; resume with the same",
                       t->files.checkpoint, key);
   }
   if (strcmp(found->kernels, t->state.kernels) != 0)
-    cdl_log(CDL_LOG_WARNING, "the run was started on %s, this is %s: results may differ in their last digits",
+    cdl_log(CDL_LOG_WARNING,
+            "the run was started on %s, this is %s: results may differ in their last digits",
             found->kernels, t->state.kernels);
   return CDL_OK;
 }
@@ -250,7 +305,8 @@ static cdl_status load_checkpoint(trainer *t)
   cdl_run_state_release(&t->state);
   t->state = found;
   cdl_snapshot_restore(&t->now, t->job->adapter, t->job->queue);
-  cdl_upload(t->job->queue, cdl_optimizer_state(&t->optimizer), t->moments, 2 * t->now.count * sizeof(float));
+  cdl_upload(t->job->queue, cdl_optimizer_state(&t->optimizer), t->moments,
+             2 * t->now.count * sizeof(float));
   return cdl_queue_status(t->job->queue);
 }
 
@@ -276,8 +332,8 @@ static cdl_status evaluate(trainer *t)
   CDL_TRY(cdl_evaluation_run(&t->evaluation, job->encoder, job->queue, t->logits, t->events->stop));
   t->state.evaluated_step = t->state.step;
   cdl_result result;
-  CDL_TRY(cdl_score(t->evaluation.dataset, t->evaluation.plan.rows, t->evaluation.plan.count, t->logits, job->labels,
-                    NULL, &result));
+  CDL_TRY(cdl_score(t->evaluation.dataset, t->evaluation.plan.rows, t->evaluation.plan.count,
+                    t->logits, job->labels, NULL, &result));
   const double value = result.scores.value[t->metric];
   const bool is_best = cdl_metric_better(value, t->state.best_value);
   t->state.since_best = is_best ? 0 : t->state.since_best + 1;
@@ -364,7 +420,8 @@ static cdl_status run_step(trainer *t, const uint32_t *rows, size_t count, cdl_s
   report->learning_rate = rate;
   if (!isfinite(loss) || !isfinite(norm))
     return cdl_fail(CDL_NUMERIC,
-                    "step %lld: the loss is %g, the gradient's norm %g; training stops, the last checkpoint stands "
+                    "step %lld: the loss is %g, the gradient's norm %g; training stops, the last "
+                    "checkpoint stands "
                     "(a lower --lr may help)",
                     (long long)t->state.step + 1, (double)loss, (double)norm);
   return CDL_OK;
@@ -421,13 +478,15 @@ static bool evaluation_due(const trainer *t)
 static bool checkpoint_due(const trainer *t, bool evaluated)
 {
   const int64_t every = t->settings->checkpoint_every;
-  return every > 0 ? t->state.step % every == 0 : evaluated || cdl_process_seconds() - t->last_checkpoint > CHECKPOINT_SECONDS;
+  return every > 0 ? t->state.step % every == 0
+                   : evaluated || cdl_process_seconds() - t->last_checkpoint > CHECKPOINT_SECONDS;
 }
 
 static cdl_status stop(trainer *t)
 {
   CDL_TRY(save_checkpoint(t));
-  return cdl_fail(CDL_CANCELLED, "stopped after step %lld of %lld; --resume with --output %s goes on",
+  return cdl_fail(CDL_CANCELLED,
+                  "stopped after step %lld of %lld; --resume with --output %s goes on",
                   (long long)t->state.step, (long long)t->schedule.total, t->files.folder);
 }
 
@@ -445,7 +504,8 @@ static cdl_status train_steps(trainer *t)
         return stop(t);
       CDL_TRY(status);
     }
-    if (t->state.step == (int64_t)t->schedule.total || (patience > 0 && t->state.since_best >= patience))
+    if (t->state.step == (int64_t)t->schedule.total ||
+        (patience > 0 && t->state.since_best >= patience))
       return CDL_OK;
     if (stop_requested(t))
       return stop(t);
@@ -458,19 +518,23 @@ static cdl_status train_steps(trainer *t)
 /* ---- The end of a run ---- */
 
 /* Measures one split with the kept adapter. */
-static cdl_status measure_split(trainer *t, const cdl_dataset *dataset, const uint32_t *rows, size_t count,
-                                const char *name, cdl_result *result, json_t *metrics)
+static cdl_status measure_split(trainer *t, const cdl_dataset *dataset, const uint32_t *rows,
+                                size_t count, const char *name, cdl_result *result, json_t *metrics)
 {
   cdl_job *job = t->job;
   const size_t labels = (size_t)job->labels;
   cdl_evaluation evaluation;
-  CDL_TRY(cdl_evaluation_create(&evaluation, dataset, rows, count, job->labels, job->first_position));
+  CDL_TRY(
+      cdl_evaluation_create(&evaluation, dataset, rows, count, job->labels, job->first_position));
   evaluation.types_zero = job->types_zero;
   float *logits = calloc(cdl_dataset_count(dataset) * labels + 1, sizeof *logits);
   uint64_t *confusion = calloc(labels * labels, sizeof *confusion);
-  cdl_status status = logits == NULL || confusion == NULL ? cdl_fail(CDL_MEMORY, "out of memory: %s", name) : CDL_OK;
+  cdl_status status = logits == NULL || confusion == NULL
+                          ? cdl_fail(CDL_MEMORY, "out of memory: %s", name)
+                          : CDL_OK;
   if (status == CDL_OK)
-    status = cdl_encoder_plan(job->encoder, job->queue, (cdl_batch_limits){0}, cdl_evaluation_limits(&evaluation));
+    status = cdl_encoder_plan(job->encoder, job->queue, (cdl_batch_limits){0},
+                              cdl_evaluation_limits(&evaluation));
   if (status == CDL_OK)
     status = cdl_evaluation_run(&evaluation, job->encoder, job->queue, logits, NULL);
   if (status == CDL_OK)
@@ -480,10 +544,13 @@ static cdl_status measure_split(trainer *t, const cdl_dataset *dataset, const ui
     if (details != NULL)
       json_object_update(entry, details);
     json_decref(details);
-    for (size_t p = 0; dataset == job->dev && cdl_dataset_part_count(dataset) > 1 && p < cdl_dataset_part_count(dataset); p++) {
+    for (size_t p = 0; dataset == job->dev && cdl_dataset_part_count(dataset) > 1 &&
+                       p < cdl_dataset_part_count(dataset);
+         p++) {
       const cdl_dataset_part part = cdl_dataset_get_part(dataset, p);
       cdl_result of_part;
-      status = cdl_score(dataset, rows + part.first, part.count, logits, job->labels, NULL, &of_part);
+      status =
+          cdl_score(dataset, rows + part.first, part.count, logits, job->labels, NULL, &of_part);
       if (status != CDL_OK)
         break;
       json_object_set_new(entry, part.name, cdl_result_json(job, &of_part));
@@ -496,39 +563,46 @@ static cdl_status measure_split(trainer *t, const cdl_dataset *dataset, const ui
   return status;
 }
 
-static cdl_status measure(trainer *t, const cdl_train_plan *plan, cdl_train_summary *s, json_t *metrics)
+static cdl_status measure(trainer *t, const cdl_train_plan *plan, cdl_train_summary *s,
+                          json_t *metrics)
 {
   cdl_job *job = t->job;
   const bool best = strcmp(t->settings->keep, "best") == 0 && t->state.best_step > 0;
-  *s = (cdl_train_summary){.adapter_numbers = plan->adapter_numbers,
-                           .head_numbers = plan->head_numbers,
-                           .steps = t->state.step,
-                           .best_step = best ? t->state.best_step : t->state.step,
-                           .best_epoch = epoch_of(t, best ? t->state.best_step : t->state.step),
-                           .examples_per_s = t->train_seconds > 0 ? (double)t->trained_examples / t->train_seconds : 0,
-                           .has_valid = t->eval_every > 0 && job->split.valid_count > 0,
-                           .has_dev = t->eval_every > 0 && job->dev != NULL && cdl_dataset_has_labels(job->dev)};
+  *s = (cdl_train_summary){
+      .adapter_numbers = plan->adapter_numbers,
+      .head_numbers = plan->head_numbers,
+      .steps = t->state.step,
+      .best_step = best ? t->state.best_step : t->state.step,
+      .best_epoch = epoch_of(t, best ? t->state.best_step : t->state.step),
+      .examples_per_s = t->train_seconds > 0 ? (double)t->trained_examples / t->train_seconds : 0,
+      .has_valid = t->eval_every > 0 && job->split.valid_count > 0,
+      .has_dev = t->eval_every > 0 && job->dev != NULL && cdl_dataset_has_labels(job->dev)};
   if (best)
     cdl_snapshot_restore(&t->best, job->adapter, job->queue);
   const bool whole = strcmp(t->settings->method, "full") == 0;
-  snprintf(s->adapter_path, sizeof s->adapter_path, "%s", whole ? t->files.model : t->files.adapter);
+  snprintf(s->adapter_path, sizeof s->adapter_path, "%s",
+           whole ? t->files.model : t->files.adapter);
   json_object_set_new(metrics, "method", json_string(t->settings->method));
-  json_object_set_new(metrics, "parameters", json_pack("{sI sI}", "adapter", (json_int_t)s->adapter_numbers, "head",
-                                                       (json_int_t)s->head_numbers));
+  json_object_set_new(metrics, "parameters",
+                      json_pack("{sI sI}", "adapter", (json_int_t)s->adapter_numbers, "head",
+                                (json_int_t)s->head_numbers));
   json_object_set_new(metrics, "steps", json_integer((json_int_t)s->steps));
   json_object_set_new(metrics, "kept",
-                      json_pack("{ss sI sf}", "which", best ? "best" : "last", "step", (json_int_t)s->best_step,
-                                "epoch", s->best_epoch));
+                      json_pack("{ss sI sf}", "which", best ? "best" : "last", "step",
+                                (json_int_t)s->best_step, "epoch", s->best_epoch));
   json_object_set(metrics, "evaluations", t->state.evaluations);
   if (t->eval_every == 0)
     json_object_set_new(metrics, "note", json_string("nothing was evaluated (--eval-every 0)"));
   if (s->has_valid)
-    CDL_TRY(measure_split(t, job->train, job->split.valid, job->split.valid_count, "valid", &s->valid, metrics));
+    CDL_TRY(measure_split(t, job->train, job->split.valid, job->split.valid_count, "valid",
+                          &s->valid, metrics));
   if (s->has_dev)
-    CDL_TRY(measure_split(t, job->dev, job->dev_rows, cdl_dataset_count(job->dev), "dev", &s->dev, metrics));
+    CDL_TRY(measure_split(t, job->dev, job->dev_rows, cdl_dataset_count(job->dev), "dev", &s->dev,
+                          metrics));
   s->peak_bytes = cdl_process_peak_bytes();
   json_object_set_new(metrics, "timing",
-                      json_pack("{sf sI}", "examples_per_s", s->examples_per_s, "peak_bytes", (json_int_t)s->peak_bytes));
+                      json_pack("{sf sI}", "examples_per_s", s->examples_per_s, "peak_bytes",
+                                (json_int_t)s->peak_bytes));
   return CDL_OK;
 }
 
@@ -548,7 +622,8 @@ static cdl_status finish(trainer *t, const cdl_train_plan *plan, cdl_train_summa
   t->state.finished = true;
   CDL_TRY(save_checkpoint(t)); /* before the best values replace the last */
   json_t *metrics = json_object();
-  cdl_status status = metrics != NULL ? measure(t, plan, summary, metrics) : cdl_fail(CDL_MEMORY, "out of memory");
+  cdl_status status =
+      metrics != NULL ? measure(t, plan, summary, metrics) : cdl_fail(CDL_MEMORY, "out of memory");
   if (status == CDL_OK)
     status = keep_result(t);
   if (status == CDL_OK)
@@ -571,14 +646,18 @@ static cdl_status run(trainer *t, cdl_train_summary *summary)
     CDL_TRY(load_checkpoint(t));
   plan.first_step = t->first_step = t->state.step;
   plan.finished = t->state.finished && cdl_file_exists(t->files.metrics); /* written last */
-  if (t->events->measure_gemm && !t->state.finished)
-    CDL_TRY(cdl_measure_gemm(t->job->queue, &t->gemm_peak));
+  if (plan.finished)
+    CDL_TRY(cdl_metrics_read(&t->files, t->job, summary));
+  else {
+    CDL_TRY(cdl_run_log_open(&t->files, t->state.log_bytes));
+    CDL_TRY(cdl_run_json_write(&t->files, t->job, t->settings));
+    if (t->events->measure_gemm && !t->state.finished)
+      CDL_TRY(cdl_measure_gemm(t->job->queue, &t->gemm_peak));
+  }
   if (t->events->planned != NULL)
     t->events->planned(t->events->user, &plan);
   if (plan.finished)
-    return cdl_metrics_read(&t->files, t->job, summary);
-  CDL_TRY(cdl_run_json_write(&t->files, t->job, t->settings));
-  CDL_TRY(cdl_run_log_open(&t->files, t->state.log_bytes));
+    return CDL_OK;
   if (!t->state.finished)
     CDL_TRY(train_steps(t));
   return finish(t, &plan, summary);

@@ -8,7 +8,7 @@
 
 /* Before the first step. */
 typedef struct {
-  const char *method, *backend; /* description of the backend */
+  const char *method, *backend;          /* description of the backend */
   int64_t adapter_numbers, head_numbers; /* trained */
   size_t train_examples, valid_examples, dev_examples;
   int64_t steps, steps_per_epoch, first_step; /* first_step > 0: resumed */
@@ -27,7 +27,7 @@ typedef struct {
 typedef struct {
   int64_t step;
   double epoch;
-  const char *split;     /* "valid" or "dev" */
+  const char *split; /* "valid" or "dev" */
   const cdl_result *result;
   bool is_best;
 } cdl_evaluation_report;
@@ -46,16 +46,16 @@ typedef struct {
 typedef struct {
   int64_t adapter_numbers, head_numbers, steps, best_step;
   double best_epoch, examples_per_s;
-  size_t peak_bytes;      /* of the process */
+  size_t peak_bytes; /* of the process */
   bool has_valid, has_dev;
-  cdl_result valid, dev;  /* of the adapter that was kept */
+  cdl_result valid, dev; /* of the adapter that was kept */
   char adapter_path[4096];
 } cdl_train_summary;
 
-/* Trains as `settings` say on what `job` opened for them. Errors: NUMERIC when a loss is not finite
- * (nothing is saved after the last checkpoint); CANCELLED after `stop`, saved; those of files and
- * devices. */
-CDL_MUST_USE cdl_status cdl_train(cdl_job *job, const cdl_settings *settings, const cdl_train_events *events,
-                                  cdl_train_summary *summary);
+/* Trains as `settings` say on what `job` opened for them. Errors: NUMERIC when a loss is not
+ * finite (nothing is saved after the last checkpoint); CANCELLED after `stop`, saved; those of
+ * files and devices. */
+CDL_MUST_USE cdl_status cdl_train(cdl_job *job, const cdl_settings *settings,
+                                  const cdl_train_events *events, cdl_train_summary *summary);
 
 #endif

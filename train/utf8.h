@@ -1,3 +1,4 @@
+/* Whether bytes are UTF-8. */
 #ifndef CONDLORA_TRAIN_UTF8_H
 #define CONDLORA_TRAIN_UTF8_H
 

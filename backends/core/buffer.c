@@ -1,3 +1,4 @@
+/* Buffers, and how many bytes they and the weights take. */
 #include <stdio.h>
 #include <stdlib.h>
 

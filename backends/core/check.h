@@ -28,8 +28,8 @@ typedef struct {
   uint16_t offset; /* of the cdl_tensor in the op's arguments */
   uint8_t dtypes;  /* a mask */
   uint8_t role;
-  uint8_t
-      in_place; /* a mask of operands (by their place in the list) whose very same view this output may be */
+  /* A mask of operands, by their place in the list, whose very same view this output may be. */
+  uint8_t in_place;
 } core_operand;
 
 #define CORE_OPERAND(op, member, shape, dtypes, role, in_place)                         \
@@ -81,8 +81,8 @@ bool core_same_view(const cdl_tensor *a, const cdl_tensor *b);
  * batched or not; otherwise perhaps true for views that interleave. */
 bool core_overlap(const cdl_tensor *a, const cdl_tensor *b);
 
-/* Whether two elements of a view may share memory, as those of an output never do: true unless each
- * stride, in ascending order, passes everything before it. */
+/* Whether two elements of a view may share memory, as those of an output never do: true unless
+ * each stride, in ascending order, passes everything before it. */
 bool core_repeats(const cdl_tensor *tensor);
 
 /* "[2, 7, 3]", without leading ones. */

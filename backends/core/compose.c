@@ -1,6 +1,6 @@
 /* Composed ops: built from required ones on the same queue. Arguments are checked already, so the
- * table's ops are called directly; everything here is F32, which required ops take in any shape and
- * with any strides. An empty output is not handed on: backends never see one. */
+ * table's ops are called directly; everything here is F32, which required ops take in any shape
+ * and with any strides. An empty output is not handed on: backends never see one. */
 #include "backends/core/core.h"
 
 static cdl_status gemm(cdl_queue *queue, const cdl_gemm_args *args)
@@ -103,8 +103,8 @@ static cdl_status add_layer_norm(cdl_queue *queue, const cdl_add_layer_norm_args
 
 /* ---- The norm of a gradient ---- */
 
-/* Σ x² of any shape: squares along the last dimension, then sums along the others, the last of them
- * into `out`. */
+/* Σ x² of any shape: squares along the last dimension, then sums along the others, the last of
+ * them into `out`. */
 static cdl_status sum_squares(cdl_queue *queue, cdl_tensor out, cdl_tensor x, cdl_buffer *scratch)
 {
   const cdl_backend_table *table = queue->backend->table;

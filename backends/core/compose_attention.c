@@ -122,7 +122,8 @@ cdl_status core_compose_attention(cdl_queue *queue, const cdl_attention_args *ar
 }
 
 /* P is computed anew, so log_sum is not needed. dV = dropout(P)ᵀ dO, dP = dropout(dO Vᵀ), dS by
- * softmax's gradient, dQ = dS K, dK = dSᵀ Q. */
+ * softmax's gradient,
+ * dQ = dS K, dK = dSᵀ Q. */
 static cdl_status attend_grad(cdl_queue *queue, const cdl_attention_grad_args *args,
                               int32_t sequence, cdl_buffer *scratch)
 {

@@ -42,16 +42,16 @@ struct cdl_queue {
   cdl_queue *host;     /* of backend->host */
 };
 
-/* A weight as the core keeps it. Without weight functions in the table, `weight.handle` is `parts`:
- * one plain matrix. */
+/* A weight as the core keeps it. Without weight functions in the table, `weight.handle` is
+ * `parts`: one plain matrix. */
 typedef struct {
   cdl_weight weight;
   cdl_buffer *stacked; /* a copy of the sources, where they do not lie stacked already */
   size_t native_bytes;
   size_t source_count, part_count;
   cdl_tensor *sources;
-  cdl_tensor *
-      parts; /* plain matrices that composed ops read: the stacked one, or the sources themselves */
+  /* Plain matrices that composed ops read: the stacked one, or the sources themselves. */
+  cdl_tensor *parts;
 } core_weight;
 
 static inline const core_weight *core_weight_of(const cdl_weight *given)
@@ -61,8 +61,8 @@ static inline const core_weight *core_weight_of(const cdl_weight *given)
 
 /* ---- status.c ---- */
 
-/* Empties this thread's message, so that a plug-in which fails without a word is not given an older
- * one. */
+/* Empties this thread's message, so that a plug-in which fails without a word is not given an
+ * older one. */
 void core_clear_message(void);
 /* Sets a message if there is none; returns `status`. */
 cdl_status core_give_reason(cdl_status status);

@@ -1,3 +1,4 @@
+/* Queues: the first error, what went before it, and the way of bytes to and from a device. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

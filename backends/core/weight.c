@@ -1,3 +1,4 @@
+/* Weights: as the backend likes them, or as one plain matrix that the core keeps for it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -13,7 +13,7 @@
  * thread takes a tile by a compare-and-swap on that word, so one that read an older loop's task can never run it on a
  * newer loop's tile. */
 enum {
-  SPINS = 4000, /* pauses before a thread sleeps: some tens of microseconds */
+  SPINS = 2000, /* pauses before a thread sleeps: some tens of microseconds */
   LINE = 64
 };
 

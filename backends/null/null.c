@@ -1,6 +1,6 @@
-/* A backend that does nothing, to start one's own from: it has one device, host memory for buffers,
- * and every required op says that it is not written. Replace the ops one by one; the conformance
- * suite tells which are right. */
+/* A backend that does nothing, to start one's own from: it has one device, host memory for
+ * buffers, and every required op says that it is not written. Replace the ops one by one; the
+ * conformance suite tells which are right. */
 #include <string.h>
 
 #include "condlora/plugin.h"
@@ -15,8 +15,8 @@ static cdl_status enumerate(int *count)
   return CDL_OK;
 }
 
-/* The device and a queue need memory of their own in a real backend; here their addresses only tell
- * them apart. */
+/* The device and a queue need memory of their own in a real backend; here their addresses only
+ * tell them apart. */
 static char the_device, a_queue;
 
 static cdl_status open_device(const char *device_name, const cdl_open_options *options,

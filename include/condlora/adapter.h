@@ -9,10 +9,8 @@ extern "C" {
 #endif
 
 /* How CondLoRA's shared layers meet a frozen weight W [out, in]:
- *   paper      A = θA W,   θA [rank, out];  B = W θBᵀ, θB [rank, in]   equations 5 and 6 as
- *                                                                      written; any W
- *   reference  A = θA Wᵀ,  θA [rank, d];    B = W θBᵀ, θB [rank, d]    what the paper's code
- *                                                                      computes; square W */
+ *   paper      A = θA W,   θA [rank, out];  B = W θBᵀ, θB [rank, in]   equations 5 and 6 as written; any W
+ *   reference  A = θA Wᵀ,  θA [rank, d];    B = W θBᵀ, θB [rank, d]    what the paper's code computes; square W */
 typedef enum { CDL_ORIENTATION_PAPER, CDL_ORIENTATION_REFERENCE } cdl_orientation;
 
 typedef struct {
@@ -46,22 +44,25 @@ CDL_API const char *cdl_adapter_peft_type(const char *method);
 CDL_API const char *cdl_adapter_method_of(const char *peft_type);
 
 /* Marks what the method trains, sets every adapted site's delta, and allocates parameters and
- * gradients (values are undefined until initialized or read). The encoder must outlive the adapter;
- * one adapter an encoder at a time. Errors: USAGE for settings that cannot be, naming near misses
- * of a target that matches nothing. */
+ * gradients (values are undefined until initialized or read). The encoder must outlive the
+ * adapter; one adapter an encoder at a time. Errors: USAGE for settings that cannot be, naming
+ * near misses of a target that matches nothing. */
 CDL_API CDL_MUST_USE cdl_status cdl_adapter_create(cdl_queue *queue, cdl_encoder *encoder,
-                                                   const cdl_adapter_settings *settings, cdl_adapter **adapter);
+                                                   const cdl_adapter_settings *settings,
+                                                   cdl_adapter **adapter);
 CDL_API void cdl_adapter_destroy(cdl_adapter *adapter);
 
 /* Everything trained: the method's own parameters, then those of the model, head last. */
 CDL_API size_t cdl_adapter_parameter_count(const cdl_adapter *adapter);
 CDL_API cdl_parameter *cdl_adapter_parameter(const cdl_adapter *adapter, size_t index);
 /* Trained numbers of the adapter (with trained tensors of the model's body) and of the head. */
-CDL_API void cdl_adapter_trained_numbers(const cdl_adapter *adapter, int64_t *adapter_numbers, int64_t *head_numbers);
+CDL_API void cdl_adapter_trained_numbers(const cdl_adapter *adapter, int64_t *adapter_numbers,
+                                         int64_t *head_numbers);
 
-/* The method's own initial values: Kaiming-uniform for A, zero for B (method.md). Drawn on the host
- * from `seed`. */
-CDL_API CDL_MUST_USE cdl_status cdl_adapter_initialize(cdl_adapter *adapter, cdl_queue *queue, uint64_t seed);
+/* The method's own initial values: Kaiming-uniform for A, zero for B (method.md). Drawn on the
+ * host from `seed`. */
+CDL_API CDL_MUST_USE cdl_status cdl_adapter_initialize(cdl_adapter *adapter, cdl_queue *queue,
+                                                       uint64_t seed);
 
 /* A_l and B_l of every adapted layer, and packed weights that are trained, from the parameters:
  * once after every change of them. */

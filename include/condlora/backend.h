@@ -1,7 +1,7 @@
 /* Backends, their queues, buffers and weights, for callers.
  *
- * Threads: a backend may be shared; a queue, and what is enqueued on it, belongs to one thread at a
- * time. After fork, a child may only exec. */
+ * Threads: a backend may be shared; a queue, and what is enqueued on it, belongs to one thread at
+ * a time. After fork, a child may only exec. */
 #ifndef CONDLORA_BACKEND_H
 #define CONDLORA_BACKEND_H
 
@@ -24,20 +24,22 @@ typedef struct {
   bool no_fallback; /* the host path, on any backend but cpu, is an error */
 } cdl_backend_options;
 
-/* Opens "auto", "cpu", "null", "NAME", "NAME:DEVICE" or a path to a plug-in ("./libmine.so", with a
- * slash). `options` may be NULL. Every backend but the CPU's is a plug-in: the file that a path
+/* Opens "auto", "cpu", "null", "NAME", "NAME:DEVICE" or a path to a plug-in ("./libmine.so", with
+ * a slash). `options` may be NULL. Every backend but the CPU's is a plug-in: the file that a path
  * names, else condlora-NAME.so in the folders of CDL_BACKEND_PATH (absolute ones; others are
  * skipped with a notice), in the library's own folder or its build folder, and last where the
  * library was configured to be installed. "auto" takes the best that opens: cuda, opencl, cpu.
  * Errors: ABSENT, with the reason in a sentence. */
-CDL_API CDL_MUST_USE cdl_status cdl_backend_open(const char *name, const cdl_backend_options *options,
+CDL_API CDL_MUST_USE cdl_status cdl_backend_open(const char *name,
+                                                 const cdl_backend_options *options,
                                                  cdl_backend **backend);
 /* ARGUMENT, counting them, when buffers, weights or queues are still alive; the backend then stays
  * open. */
 CDL_API cdl_status cdl_backend_close(cdl_backend *backend);
 
-CDL_API const char *cdl_backend_name(const cdl_backend *backend);        /* "cpu" */
-CDL_API const char *cdl_backend_description(const cdl_backend *backend); /* device, library, kernel set, threads */
+CDL_API const char *cdl_backend_name(const cdl_backend *backend); /* "cpu" */
+/* Device, library, kernel set and threads, in a line. */
+CDL_API const char *cdl_backend_description(const cdl_backend *backend);
 
 /* One line for each backend known on this machine: usable ones with device and description, the
  * others with the reason why not. Strings are borrowed during the call. Opens devices; a plug-in
@@ -47,7 +49,8 @@ typedef struct {
   const char *reason; /* NULL when usable */
   const char *path;   /* of the plug-in, NULL when built in */
 } cdl_backend_listing;
-CDL_API cdl_status cdl_backend_list(void (*each)(void *user, const cdl_backend_listing *listing), void *user);
+CDL_API cdl_status cdl_backend_list(void (*each)(void *user, const cdl_backend_listing *listing),
+                                    void *user);
 
 /* Bytes in use by this backend's buffers and weights, their highest sum so far, and of the device
  * as a whole where it can say (else 0). */
@@ -59,7 +62,8 @@ CDL_API cdl_status cdl_backend_memory(const cdl_backend *backend, cdl_memory_inf
 /* ---- Buffers: untyped memory of a device ---- */
 
 /* Contents are undefined. Errors: MEMORY, naming wanted and free bytes. */
-CDL_API CDL_MUST_USE cdl_status cdl_buffer_create(cdl_backend *backend, size_t bytes, cdl_buffer **buffer);
+CDL_API CDL_MUST_USE cdl_status cdl_buffer_create(cdl_backend *backend, size_t bytes,
+                                                  cdl_buffer **buffer);
 /* Waits until every queue has passed the buffer. NULL is allowed. */
 CDL_API void cdl_buffer_destroy(cdl_buffer *buffer);
 CDL_API size_t cdl_buffer_bytes(const cdl_buffer *buffer);
@@ -89,8 +93,8 @@ CDL_API void cdl_download(cdl_queue *queue, void *host, cdl_tensor x, size_t byt
  * type the backend likes for `linear`. The sources must stay alive and in place as long as the
  * weight: a backend may read them where they are. cdl_weight_update takes the sources' new values
  * over. */
-CDL_API CDL_MUST_USE cdl_status cdl_weight_create(cdl_queue *queue, const cdl_tensor *sources, size_t count,
-                                                  cdl_weight **weight);
+CDL_API CDL_MUST_USE cdl_status cdl_weight_create(cdl_queue *queue, const cdl_tensor *sources,
+                                                  size_t count, cdl_weight **weight);
 CDL_API void cdl_weight_update(cdl_queue *queue, cdl_weight *weight);
 CDL_API void cdl_weight_destroy(cdl_weight *weight);
 CDL_API int64_t cdl_weight_rows(const cdl_weight *weight);
@@ -133,8 +137,8 @@ typedef struct {
 } cdl_observation;
 typedef void (*cdl_observer)(void *user, const cdl_observation *observation);
 /* Has every call that passes its checks observed; NULL ends it. The parts of a composed op are not
- * seen. The observer may sync the queue, but enqueues nothing on it. To be called while no queue of
- * the backend is in use. */
+ * seen. The observer may sync the queue, but enqueues nothing on it. To be called while no queue
+ * of the backend is in use. */
 CDL_API void cdl_backend_observe(cdl_backend *backend, cdl_observer observer, void *user);
 
 /* For tests: composed paths even where the backend has its own. */

@@ -40,9 +40,9 @@ typedef struct {
 } cdl_model_config;
 
 /* Reads `path`, a config.json or the folder that holds it. A missing key has the default of
- * Transformers 4.56. Errors: ABSENT, IO, DATA (file and key: wrong type, out of range, sizes that
- * do not go together), UNSUPPORTED (another model family, activation or kind of attention),
- * MEMORY. */
+ * Transformers 4.56.
+ * Errors: ABSENT, IO, DATA (file and key: wrong type, out of range, sizes that do not go
+ * together), UNSUPPORTED (another model family, activation or kind of attention), MEMORY. */
 CDL_API CDL_MUST_USE cdl_status cdl_model_config_read(const char *path, cdl_model_config *config);
 CDL_API void cdl_model_config_free(cdl_model_config *config);
 
@@ -51,8 +51,8 @@ CDL_API int64_t cdl_model_config_max_tokens(const cdl_model_config *config);
 
 /* Writes the config.json of a fine-tuned classifier to the file `destination`: the one at `source`
  * (file or folder) with architecture, labels, problem and type (float32) changed and every other
- * key kept. `label_names` may be NULL: LABEL_0, … Errors: as for reading; ARGUMENT for a name twice
- * or not UTF-8. */
+ * key kept. `label_names` may be NULL: LABEL_0, … Errors: as for reading; ARGUMENT for a name
+ * twice or not UTF-8. */
 CDL_API CDL_MUST_USE cdl_status cdl_model_config_write(const char *source, const char *destination,
                                                        int64_t label_count,
                                                        const char *const *label_names,

@@ -33,10 +33,10 @@ typedef struct {
   cdl_data_format format;
   const char *text_column[2]; /* the second NULL: single texts */
   bool plain_lines; /* instead of columns: a text a line, or two with a tab between, as on line 1 */
-  const char *label_column;   /* NULL: labels are not read */
-  bool label_optional;        /* column or field may be missing; what is there is checked */
-  bool regression;            /* the label is a finite number */
-  const char *const *labels;  /* by id; NULL: the strings found, sorted bytewise */
+  const char *label_column;  /* NULL: labels are not read */
+  bool label_optional;       /* column or field may be missing; what is there is checked */
+  bool regression;           /* the label is a finite number */
+  const char *const *labels; /* by id; NULL: the strings found, sorted bytewise */
   size_t label_count;
 } cdl_dataset_source;
 

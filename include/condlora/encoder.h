@@ -13,8 +13,8 @@
 extern "C" {
 #endif
 
-/* The linear layers of a block that an adapter can reach, in the order of their weights, and BERT's
- * pooler. */
+/* The linear layers of a block that an adapter can reach, in the order of their weights, and
+ * BERT's pooler. */
 typedef enum {
   CDL_SITE_QUERY,
   CDL_SITE_KEY,
@@ -30,8 +30,9 @@ typedef struct {
   cdl_tensor a, b;     /* [rank, in], [out, rank]; absent: nothing is added */
   cdl_tensor d_a, d_b; /* their gradients, added to by the backward pass */
   float scale;
-  float dropout;          /* probability on the adapter's input */
-  bool dropout_hits_base; /* the frozen path reads the dropped input too, as the reference's CondLoRA does */
+  float dropout; /* probability on the adapter's input */
+  /* The frozen path reads the dropped input too, as the reference's CondLoRA does. */
+  bool dropout_hits_base;
 } cdl_delta;
 
 /* One linear layer that may be adapted. */
@@ -65,24 +66,26 @@ typedef struct {
 typedef struct cdl_encoder cdl_encoder;
 
 /* Memory for all weights, contents undefined. `labels` outputs. */
-CDL_API CDL_MUST_USE cdl_status cdl_encoder_create(cdl_queue *queue, const cdl_model_config *config, int labels,
-                                                   cdl_encoder **encoder);
+CDL_API CDL_MUST_USE cdl_status cdl_encoder_create(cdl_queue *queue, const cdl_model_config *config,
+                                                   int labels, cdl_encoder **encoder);
 CDL_API void cdl_encoder_destroy(cdl_encoder *encoder);
 
 typedef struct {
-  int labels;          /* outputs of the head; 0: as many as the folder's head has */
-  bool fresh_head;     /* draw a new head even where the folder has one */
-  uint64_t seed;       /* of what is drawn */
+  int labels;      /* outputs of the head; 0: as many as the folder's head has */
+  bool fresh_head; /* draw a new head even where the folder has one */
+  uint64_t seed;   /* of what is drawn */
 } cdl_load_options;
 
 typedef struct {
   bool fresh_head, fresh_pooler; /* drawn: N(0, initializer_range), biases 0 */
-  uint64_t fingerprint;          /* of the body's tensors, to recognize the model an adapter was made for */
+  /* Of the body's tensors, to recognize the model that an adapter was made for. */
+  uint64_t fingerprint;
 } cdl_load_report;
 
-/* A model from its Hugging Face folder, tokenizer aside. Errors: those of the files; DATA where the
- * folder's head has another number of labels, or where it has none and `labels` is 0. */
-CDL_API CDL_MUST_USE cdl_status cdl_encoder_load(cdl_queue *queue, const char *folder, const cdl_load_options *options,
+/* A model from its Hugging Face folder, tokenizer aside. Errors: those of the files; DATA where
+ * the folder's head has another number of labels, or where it has none and `labels` is 0. */
+CDL_API CDL_MUST_USE cdl_status cdl_encoder_load(cdl_queue *queue, const char *folder,
+                                                 const cdl_load_options *options,
                                                  cdl_encoder **encoder, cdl_load_report *report);
 
 CDL_API const cdl_model_config *cdl_encoder_config(const cdl_encoder *encoder);
@@ -103,10 +106,12 @@ CDL_API void cdl_encoder_weights_changed(cdl_encoder *encoder, cdl_queue *queue,
 
 /* Bytes of activations for such batches: what training (all that the backward pass reads) and
  * evaluation take. */
-CDL_API size_t cdl_encoder_activation_bytes(const cdl_encoder *encoder, cdl_batch_limits limits, bool training);
+CDL_API size_t cdl_encoder_activation_bytes(const cdl_encoder *encoder, cdl_batch_limits limits,
+                                            bool training);
 /* Allocates the arena: the larger of the two plans; a plan of no tokens is none. Called once sites
  * and parameters say what is trained; nothing is allocated afterwards. */
-CDL_API CDL_MUST_USE cdl_status cdl_encoder_plan(cdl_encoder *encoder, cdl_queue *queue, cdl_batch_limits training,
+CDL_API CDL_MUST_USE cdl_status cdl_encoder_plan(cdl_encoder *encoder, cdl_queue *queue,
+                                                 cdl_batch_limits training,
                                                  cdl_batch_limits evaluation);
 
 /* Checks a batch and uploads it. It stays loaded until the next. */
@@ -116,8 +121,9 @@ CDL_API CDL_MUST_USE cdl_status cdl_encoder_load_batch(cdl_encoder *encoder, cdl
 /* Logits [sequences, labels] of the loaded batch: a view that holds until the next forward. With
  * `training`, dropout draws from `step` (a U8 tensor with a cdl_step_record) and what the backward
  * pass needs is kept. */
-CDL_API cdl_tensor cdl_encoder_forward(cdl_encoder *encoder, cdl_queue *queue, const cdl_dropout_rates *dropout,
-                                       cdl_tensor step, bool training);
+CDL_API cdl_tensor cdl_encoder_forward(cdl_encoder *encoder, cdl_queue *queue,
+                                       const cdl_dropout_rates *dropout, cdl_tensor step,
+                                       bool training);
 /* Where the loss writes its gradient, [sequences, labels]. */
 CDL_API cdl_tensor cdl_encoder_d_logits(const cdl_encoder *encoder);
 /* Adds to the gradients of every trained parameter and of every site's A and B. After a training
@@ -126,7 +132,8 @@ CDL_API void cdl_encoder_backward(cdl_encoder *encoder, cdl_queue *queue);
 
 /* Floating-point operations of the matrix products that a step (with `training`, backward pass
  * included) or an evaluation of such a batch takes. */
-CDL_API double cdl_encoder_gemm_operations(const cdl_encoder *encoder, const cdl_token_batch *batch, bool training);
+CDL_API double cdl_encoder_gemm_operations(const cdl_encoder *encoder, const cdl_token_batch *batch,
+                                           bool training);
 
 /* W ← W + scale · B A for every adapted site, so that a pass costs what the bare encoder's does;
  * forward then ignores the deltas. Unmerging gives back the original bits. Evaluation only. */

@@ -1,21 +1,19 @@
 /* The ops: one struct of arguments each, the same for the caller, for supports() and for a backend.
  *
  * Said once for all:
- *  - The core checks dtype, shape, stride, alias and extent of every tensor before a backend
- *    sees the call. Sizes in
- *    [brackets] are required; tensors marked optional may be absent. An empty output makes a
- *    call that does nothing.
+ *  - The core checks dtype, shape, stride, alias and extent of every tensor before a backend sees
+ *    the call. Sizes in [brackets] are required; tensors marked optional may be absent. An empty
+ *    output makes a call that does nothing.
  *  - Inputs and outputs have dtype F32 unless a line says otherwise. Any strides that tensor.h
  *    admits are valid.
- *  - Outputs are overwritten. Gradients of parameters (d_gain, d_bias, d_a, d_b, table) and
- *    `loss` are added to.
+ *  - Outputs are overwritten. Gradients of parameters (d_gain, d_bias, d_a, d_b, table) and `loss`
+ *    are added to.
  *  - An output may be the very same view as an input where a line says "in place"; any other
  *    overlap is an error.
- *  - `size` is sizeof of the struct the caller was compiled with: CDL_ARGS fills it in. A
- *    backend treats a missing tail
- *    as zeros.
- *  - Where a sum's length is n, a result may differ from exact arithmetic by a small multiple
- *    of n·2⁻²⁴ (F32). */
+ *  - `size` is sizeof of the struct the caller was compiled with: CDL_ARGS fills it in. A backend
+ *    treats a missing tail as zeros.
+ *  - Where a sum's length is n, a result may differ from exact arithmetic by a small multiple of
+ *    n·2⁻²⁴ (F32). */
 #ifndef CONDLORA_OPS_H
 #define CONDLORA_OPS_H
 
@@ -25,8 +23,8 @@
 extern "C" {
 #endif
 
-/* An argument struct with its size: cdl_gemm(queue, CDL_ARGS(gemm, .out = c, .a = a, .b = b, .alpha
- * = 1)). */
+/* An argument struct with its size: cdl_gemm(queue, CDL_ARGS(gemm, .out = c, .a = a, .b = b,
+ * .alpha = 1)). */
 #define CDL_ARGS(op, ...) (&(const cdl_##op##_args){.size = sizeof(cdl_##op##_args), __VA_ARGS__})
 
 typedef enum {
@@ -50,8 +48,8 @@ typedef struct {
   cdl_tensor out, x;
 } cdl_cast_args;
 
-/* out[i0, i1, i2, i3] = x with its dimensions in another order: out.size[d] = x.size[order[d]]. Any
- * dtype. */
+/* out[i0, i1, i2, i3] = x with its dimensions in another order: out.size[d] = x.size[order[d]].
+ * Any dtype. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, x;
@@ -76,8 +74,7 @@ typedef struct {
 } cdl_gather_rows_args;
 
 /* The gradient of gather_rows, by segments so that no device needs atomics:
- *   table[target[s], :] += Σ_{k in [segment[s], segment[s + 1])} x[order[k], :]   in this order
- *                                                                                 of k
+ *   table[target[s], :] += Σ_{k in [segment[s], segment[s + 1])} x[order[k], :]   in this order of k
  *   table    [entries, columns]
  *   x        [rows, columns]
  *   order    [rows] I32, the rows sorted by entry
@@ -93,8 +90,7 @@ typedef struct {
 /* out = α op(a) op(b) + β out; out is not read when β is 0. F32 or F64; a and b also BF16 with out
  * F32 (sums in F32).
  *   out  [n0, n1, m, n]
- *   a    [n0, n1, m, k], or [n0, n1, k, m] with transpose_a; batch dimensions may repeat with
- *        stride 0
+ *   a    [n0, n1, m, k], or [n0, n1, k, m] with transpose_a; batch dimensions may repeat with stride 0
  *   b    [n0, n1, k, n], or [n0, n1, n, k] with transpose_b */
 typedef struct {
   uint32_t size;
@@ -218,12 +214,12 @@ typedef struct {
 /* A batch without padding: sequence i owns the rows [offsets[i], offsets[i + 1]) of every
  * activation; it may be empty. Device tensors and their host twins hold the same numbers; a device
  * that replays recorded work reads the device's. `longest` bounds the lengths: it may be larger
- * than the longest sequence, never smaller. */
+ * than the longest sequence, never smaller. Without dropout both lists of examples are optional. */
 typedef struct {
-  cdl_tensor offsets;          /* [sequences + 1] I32 */
-  cdl_tensor examples;         /* [sequences] I32, each sequence's index in the data set; optional without dropout */
-  const int32_t *host_offsets; /* [sequences + 1] */
-  const int32_t *host_examples; /* [sequences]; optional without dropout */
+  cdl_tensor offsets;  /* [sequences + 1] I32 */
+  cdl_tensor examples; /* [sequences] I32, each one's index in the data set */
+  const int32_t *host_offsets;
+  const int32_t *host_examples;
   int32_t sequences, tokens, longest;
 } cdl_packing;
 
@@ -243,9 +239,9 @@ typedef struct {
  * is at least round(p · 2³²), and then divided by 1 − p: random.h has both, cdl_philox and
  * cdl_random_threshold. */
 typedef struct {
-  float probability; /* p in [0, 1); 0 turns dropout off, and nothing else here is read */
+  float probability;       /* p in [0, 1); 0 turns dropout off, and nothing else here is read */
   uint32_t purpose, layer; /* a cdl_random_purpose, below 256; layer below 2²⁴ */
-  cdl_tensor step; /* [≥ sizeof(cdl_step_record)] U8 */
+  cdl_tensor step;         /* [≥ sizeof(cdl_step_record)] U8 */
 } cdl_dropout_mask;
 
 /* out = x with elements dropped; its own gradient when applied to d_out with the same mask; in
@@ -286,8 +282,7 @@ typedef struct {
 } cdl_squared_error_args;
 
 /* One step of AdamW (Loshchilov and Hutter 2019) as PyTorch does it, on any shape:
- *   g = gradient · grad_scale;  p ← p (1 − lr · decay);  m ← β1 m + (1 − β1) g;  v ← β2 v + (1
- *                                                                                − β2) g²
+ *   g = gradient · grad_scale;  p ← p (1 − lr · decay);  m ← β1 m + (1 − β1) g;  v ← β2 v + (1 − β2) g²
  *   p ← p − lr · (m / correction1) / (√v / √correction2 + ε),  lr = learning_rate · rate
  *   parameter, moment1, moment2, gradient  same sizes
  *   grad_scale                             [1] optional */
@@ -371,8 +366,7 @@ typedef struct {
  * for each head.
  *   out      [tokens, heads · d]
  *   qkv      [tokens, 3 · heads · d]  query, key and value end to end
- *   log_sum  [heads, tokens]          optional: log Σ exp of each row's scores, kept for
- *                                     attention_grad
+ *   log_sum  [heads, tokens]          optional: log Σ exp of each row's scores, kept for attention_grad
  * Dropout's element e = (head · length + row) · length + column, length the sequence's. */
 typedef struct {
   uint32_t size;

@@ -16,12 +16,13 @@ typedef enum { CDL_ROLE_WEIGHT, CDL_ROLE_BIAS, CDL_ROLE_NORM } cdl_parameter_rol
 /* value and gradient: a vector [size[3]] or a matrix [size[2], size[3]], dense. Absent gradient:
  * frozen. */
 typedef struct {
-  char name[CDL_NAME_BYTES]; /* "bert.encoder.layer.0.attention.self.query.lora_A.weight": as in PEFT's file, less
-                                "base_model.model." */
-  int dimensions;            /* 1 or 2, as the file's shape */
+  /* As in PEFT's file, less "base_model.model.":
+   * "bert.encoder.layer.0.attention.self.query.lora_A.weight". */
+  char name[CDL_NAME_BYTES];
+  int dimensions; /* 1 or 2, as the file's shape */
   cdl_tensor value, gradient;
   cdl_parameter_role role;
-  float rate;   /* multiplies the learning rate; 0 means 1 */
+  float rate;   /* multiplies the learning rate */
   bool trained; /* gets a gradient, an optimizer's state and a place in the saved adapter */
 } cdl_parameter;
 

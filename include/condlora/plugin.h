@@ -3,8 +3,8 @@
  *
  * The core checks every argument before it calls the table, counts and logs paths, keeps each
  * queue's first error and calls nothing on a failed queue. So a table's functions do the work and
- * nothing else. They may enqueue it: a fault found later is returned by the queue's next call or by
- * sync. */
+ * nothing else. They may enqueue it: a fault found later is returned by the queue's next call or
+ * by sync. */
 #ifndef CONDLORA_PLUGIN_H
 #define CONDLORA_PLUGIN_H
 
@@ -28,7 +28,7 @@ struct cdl_buffer {
 };
 
 /* A packed weight likewise. For a backend without weight functions, `handle` points to a const
- * cdl_tensor: the plain matrix [rows, columns], F32, dense. */
+ * cdl_tensor: the plain matrix [rows, columns], F32, whose rows may lie apart. */
 struct cdl_weight {
   void *handle;
   int64_t rows, columns; /* of all sources stacked: [out, in] */
@@ -40,8 +40,8 @@ typedef struct {
   uint32_t struct_size;
   uint32_t abi_major, abi_minor;
   cdl_status (*fail)(cdl_status status, const char *format, ...) CDL_PRINTF(2, 3); /* as cdl_fail */
-  void (*log)(cdl_log_level level, const char *format, ...) CDL_PRINTF(2, 3);     /* as cdl_log */
-  void *(*allocate)(size_t bytes, size_t alignment);                              /* host memory; NULL when out of it */
+  void (*log)(cdl_log_level level, const char *format, ...) CDL_PRINTF(2, 3);      /* as cdl_log */
+  void *(*allocate)(size_t bytes, size_t alignment); /* host memory; NULL when out of it */
   void (*release)(void *memory);
 } cdl_host;
 
@@ -52,8 +52,10 @@ typedef struct {
   uint32_t struct_size; /* of the whole table as the plug-in was compiled */
 } cdl_table_header;
 
-#define CDL_TABLE_HEADER \
-  {CDL_PLUGIN_MAGIC, CDL_ABI_MAJOR, CDL_ABI_MINOR, sizeof(cdl_backend_table)}
+#define CDL_TABLE_HEADER                                                      \
+  {                                                                           \
+    CDL_PLUGIN_MAGIC, CDL_ABI_MAJOR, CDL_ABI_MINOR, sizeof(cdl_backend_table) \
+  }
 
 typedef struct {
   uint32_t struct_size;
@@ -64,8 +66,8 @@ typedef struct {
   size_t free_bytes, total_bytes; /* 0 where the device cannot say */
 } cdl_device_memory;
 
-/* `device`, `queue`, `event`, `graph` are the backend's own objects. Members marked optional may be
- * NULL. */
+/* `device`, `queue`, `event`, `graph` are the backend's own objects. Members marked optional may
+ * be NULL. */
 typedef struct cdl_backend_table {
   cdl_table_header header;
   const char *name; /* "opencl": letters, digits, '-' */
@@ -87,14 +89,15 @@ typedef struct cdl_backend_table {
    * work that uses the memory is still under way: it waits. */
   cdl_status (*allocate)(void *device, size_t bytes, void **handle);
   void (*free)(void *device, void *handle);
-  /* Bytes from host memory to a buffer: `host` may change once the call returns. To host memory: it
-   * is filled when sync returns. */
+  /* Bytes from host memory to a buffer: `host` may change once the call returns. To host memory:
+   * it is filled when sync returns. */
   cdl_status (*upload)(void *queue, cdl_buffer *out, size_t offset, const void *host, size_t bytes);
   cdl_status (*download)(void *queue, void *host, const cdl_buffer *x, size_t offset, size_t bytes);
 
-  /* Optional, all or none: without them the core keeps a plain stacked matrix, and struct
-   * cdl_weight says where. As cdl_weight_create says. */
-  cdl_status (*weight_create)(void *queue, const cdl_tensor *sources, size_t count, void **handle, size_t *bytes);
+  /* Optional, all or none, as cdl_weight_create says. Without them the core keeps a plain stacked
+   * matrix: see struct cdl_weight. */
+  cdl_status (*weight_create)(void *queue, const cdl_tensor *sources, size_t count, void **handle,
+                              size_t *bytes);
   cdl_status (*weight_update)(void *queue, void *handle, const cdl_tensor *sources, size_t count);
   void (*weight_destroy)(void *device, void *handle);
 
@@ -130,8 +133,8 @@ typedef struct cdl_backend_table {
 #undef CDL_OP
 } cdl_backend_table;
 
-/* The one symbol of a plug-in. The core compares versions and says which two did not fit. NULL: the
- * plug-in cannot work here, and has said why through host->fail. */
+/* The one symbol of a plug-in. The core compares versions and says which two did not fit. NULL:
+ * the plug-in cannot work here, and has said why through host->fail. */
 typedef const cdl_backend_table *cdl_plugin_entry(const cdl_host *host);
 
 #define CDL_EXPORT __attribute__((visibility("default")))

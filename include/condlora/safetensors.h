@@ -42,7 +42,7 @@ typedef enum {
 #define CDL_STORED_TYPE_ENUM(name, bits) CDL_STORED_##name,
   CDL_STORED_TYPE_LIST(CDL_STORED_TYPE_ENUM)
 #undef CDL_STORED_TYPE_ENUM
-  CDL_STORED_TYPE_COUNT
+      CDL_STORED_TYPE_COUNT
 } cdl_stored_type;
 
 /* "BF16", say, as it stands in a header; static. */
@@ -65,8 +65,9 @@ typedef struct cdl_safetensors cdl_safetensors;
 
 /* Opens a file, or a model folder: its `model.safetensors`, else the shards that
  * `model.safetensors.index.json` names, which must lie in the folder and hold exactly the tensors
- * it says. Errors: ABSENT (no such file), IO, DATA (names the file, the tensor and what is wrong
- * with it), MEMORY. */
+ * it says.
+ * Errors: ABSENT (no such file), IO, DATA (names the file, the tensor and what is wrong with it),
+ * MEMORY. */
 CDL_API CDL_MUST_USE cdl_status cdl_safetensors_open(const char *path, cdl_safetensors **file);
 CDL_API void cdl_safetensors_close(cdl_safetensors *file);
 
@@ -102,9 +103,9 @@ typedef struct {
 } cdl_metadata;
 
 /* Writes a file, whole or not at all. The bytes depend on the arguments' values alone, not on the
- * order of `tensors`: they are stored widest type first, then by name, the data aligned to 8 bytes.
- * Names must be UTF-8, each once. Transformers wants the metadata "format": "pt". Errors: ARGUMENT
- * (a name twice or not UTF-8, a rank or size that cannot be), IO, MEMORY. */
+ * order of `tensors`: they are stored widest type first, then by name, the data aligned to 8
+ * bytes. Names must be UTF-8, each once. Transformers wants the metadata "format": "pt".
+ * Errors: ARGUMENT (a name twice or not UTF-8, a rank or size that cannot be), IO, MEMORY. */
 CDL_API CDL_MUST_USE cdl_status cdl_safetensors_write(const char *path,
                                                       const cdl_stored_tensor *tensors,
                                                       size_t count, const cdl_metadata *metadata,

@@ -19,16 +19,16 @@ extern "C" {
 #endif
 
 /*      code              meaning */
-#define CDL_STATUS_LIST(X)                                       \
-  X(OK, "done")                                                  \
-  X(USAGE, "an option or setting that cannot be")                \
-  X(ARGUMENT, "a call whose arguments break its contract")       \
-  X(DATA, "a file whose content is not what it should be")       \
-  X(IO, "the operating system refused a read or a write")        \
-  X(MEMORY, "out of memory")                                     \
-  X(ABSENT, "not on this machine: a device, a library, a file")  \
-  X(UNSUPPORTED, "this backend or version does not do it")       \
-  X(DEVICE, "a device or its library failed")                    \
+#define CDL_STATUS_LIST(X)                                        \
+  X(OK, "done")                                                   \
+  X(USAGE, "an option or setting that cannot be")                 \
+  X(ARGUMENT, "a call whose arguments break its contract")        \
+  X(DATA, "a file whose content is not what it should be")        \
+  X(IO, "the operating system refused a read or a write")         \
+  X(MEMORY, "out of memory")                                      \
+  X(ABSENT, "not on this machine: a device, a library, a file")   \
+  X(UNSUPPORTED, "this backend or version does not do it")        \
+  X(DEVICE, "a device or its library failed")                     \
   X(NUMERIC, "a value that is not finite, a matrix without rank") \
   X(CANCELLED, "stopped on request")
 
@@ -46,21 +46,22 @@ CDL_API const char *cdl_status_name(cdl_status status);
 CDL_API const char *cdl_error_message(void);
 
 /* Records a message for this thread, formatted as by printf, and returns `status`, so that a
- * function can fail in one statement: return cdl_fail(CDL_DATA, "%s: …", path). Messages are cut at
- * 1023 bytes; control characters (a newline in a file's name) are shown as '?'. */
+ * function can fail in one statement: return cdl_fail(CDL_DATA, "%s: …", path). Messages are cut
+ * at 1023 bytes; control characters (a newline in a file's name) are shown as '?'. */
 CDL_API cdl_status cdl_fail(cdl_status status, const char *format, ...) CDL_PRINTF(2, 3);
-CDL_API cdl_status cdl_fail_v(cdl_status status, const char *format, va_list arguments) CDL_PRINTF(2, 0);
+CDL_API cdl_status cdl_fail_v(cdl_status status, const char *format, va_list arguments)
+    CDL_PRINTF(2, 0);
 
 /* Puts "context: " before this thread's message and returns `status` unchanged; CDL_OK passes
  * through untouched. */
 CDL_API cdl_status cdl_context(cdl_status status, const char *format, ...) CDL_PRINTF(2, 3);
 
 /* Returns from the calling function when `expression` fails. */
-#define CDL_TRY(expression)                       \
-  do {                                            \
+#define CDL_TRY(expression)                         \
+  do {                                              \
     const cdl_status cdl_try_status = (expression); \
-    if (cdl_try_status != CDL_OK)                 \
-      return cdl_try_status;                      \
+    if (cdl_try_status != CDL_OK)                   \
+      return cdl_try_status;                        \
   } while (0)
 
 #ifdef __cplusplus

@@ -22,7 +22,7 @@ typedef enum {
 #define CDL_DTYPE_ENUM(name, bytes) CDL_##name,
   CDL_DTYPE_LIST(CDL_DTYPE_ENUM)
 #undef CDL_DTYPE_ENUM
-  CDL_DTYPE_COUNT
+      CDL_DTYPE_COUNT
 } cdl_dtype;
 
 /* The upper half of a float32, rounded to nearest, ties to even. Storage only: arithmetic is
@@ -86,25 +86,26 @@ static inline int64_t cdl_elements(cdl_tensor t)
 
 /* Dense views: [n0, n1, n2, n3], [batch, rows, columns], [rows, columns], [columns], starting at
  * element `offset`. */
-static inline cdl_tensor cdl_tensor_4d(cdl_buffer *buffer, cdl_dtype dtype, int64_t offset, int64_t n0, int64_t n1,
-                                       int64_t n2, int64_t n3)
+static inline cdl_tensor cdl_tensor_4d(cdl_buffer *buffer, cdl_dtype dtype, int64_t offset,
+                                       int64_t n0, int64_t n1, int64_t n2, int64_t n3)
 {
   return (cdl_tensor){buffer, offset, {n0, n1, n2, n3}, {n1 * n2 * n3, n2 * n3, n3, 1}, dtype};
 }
 
-static inline cdl_tensor cdl_tensor_3d(cdl_buffer *buffer, cdl_dtype dtype, int64_t offset, int64_t batch, int64_t rows,
-                                       int64_t columns)
+static inline cdl_tensor cdl_tensor_3d(cdl_buffer *buffer, cdl_dtype dtype, int64_t offset,
+                                       int64_t batch, int64_t rows, int64_t columns)
 {
   return cdl_tensor_4d(buffer, dtype, offset, 1, batch, rows, columns);
 }
 
-static inline cdl_tensor cdl_tensor_2d(cdl_buffer *buffer, cdl_dtype dtype, int64_t offset, int64_t rows,
-                                       int64_t columns)
+static inline cdl_tensor cdl_tensor_2d(cdl_buffer *buffer, cdl_dtype dtype, int64_t offset,
+                                       int64_t rows, int64_t columns)
 {
   return cdl_tensor_4d(buffer, dtype, offset, 1, 1, rows, columns);
 }
 
-static inline cdl_tensor cdl_tensor_1d(cdl_buffer *buffer, cdl_dtype dtype, int64_t offset, int64_t columns)
+static inline cdl_tensor cdl_tensor_1d(cdl_buffer *buffer, cdl_dtype dtype, int64_t offset,
+                                       int64_t columns)
 {
   return cdl_tensor_4d(buffer, dtype, offset, 1, 1, 1, columns);
 }

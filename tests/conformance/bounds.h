@@ -2,10 +2,11 @@
  * unit in the last place.
  *
  * The growth of a sum of n terms p is that of a random order of them: a partial sum s_t of t of
- * them has E s_t² ≈ t/n (1 − t/n) Σp² + (t/n)² S², each addition errs by at most u |s_t|, and the
- * errors are independent (Higham and Mary 2019), so that the error's scale is u √(Σp² + n (Σp²/6 +
- * S²/3)): n^½ for terms of one sign, no growth beyond Σ|p| for terms of either. Any blocking of the
- * sum does better. */
+ * them has
+ * E s_t² ≈ t/n (1 − t/n) Σp² + (t/n)² S², each addition errs by at most u |s_t|, and the errors
+ * are independent (Higham and Mary 2019), so that the error's scale is u √(Σp² + n (Σp²/6 +
+ * S²/3)): n^½ for terms of one sign, no growth beyond Σ|p| for terms of either. Any blocking of
+ * the sum does better. */
 #ifndef CONDLORA_TESTS_CONFORMANCE_BOUNDS_H
 #define CONDLORA_TESTS_CONFORMANCE_BOUNDS_H
 

@@ -1,5 +1,5 @@
-/* Mode `perf`: median time of a few ordinary calls, with a sync after each. A yardstick for whoever
- * writes a backend; the project's own benchmarks are bench-condlora's. */
+/* Mode `perf`: median time of a few ordinary calls, with a sync after each. A yardstick for
+ * whoever writes a backend; the project's own benchmarks are bench-condlora's. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

@@ -1,3 +1,4 @@
+/* dropout. */
 #include <math.h>
 #include <string.h>
 

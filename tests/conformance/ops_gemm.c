@@ -1,3 +1,4 @@
+/* gemm. */
 #include <math.h>
 
 #include "tests/conformance/bounds.h"

@@ -167,8 +167,8 @@ typedef struct {
 } clip;
 
 /* The sum of squares is F32's to hold: below 3.4e38 the norm must be right; above, a backend may
- * say infinity, and then the factor is 0, or 1 without a bound. Squares below 2⁻¹²⁶ may be flushed,
- * √(n 2⁻¹²⁶) of the norm. */
+ * say infinity, and then the factor is 0, or 1 without a bound. Squares below 2⁻¹²⁶ may be
+ * flushed, √(n 2⁻¹²⁶) of the norm. */
 static void clip_case(trial *t, const void *parameters)
 {
   const clip *k = parameters;

@@ -1,3 +1,4 @@
+/* reduce. */
 #include <math.h>
 
 #include "tests/conformance/bounds.h"

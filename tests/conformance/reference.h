@@ -1,6 +1,6 @@
 /* Every op's arithmetic in float64, on dense arrays, as ops.h defines it. Where an op has a
- * gradient, mode `grad` holds the gradient here against central differences of the forward function
- * here. */
+ * gradient, mode `grad` holds the gradient here against central differences of the forward
+ * function here. */
 #ifndef CONDLORA_TESTS_CONFORMANCE_REFERENCE_H
 #define CONDLORA_TESTS_CONFORMANCE_REFERENCE_H
 
@@ -12,8 +12,8 @@ void philox(const uint32_t key[2], const uint32_t counter[4], uint32_t words[4])
 bool dropout_keeps(const cdl_step_record *record, double probability, uint32_t purpose,
                    uint32_t layer, uint32_t example, uint64_t element);
 
-/* op(a)[m, k] op(b)[k, n] of one batch: sums, and where not NULL the sums of |p| and of p² of their
- * terms p. */
+/* op(a)[m, k] op(b)[k, n] of one batch: sums, and where not NULL the sums of |p| and of p² of
+ * their terms p. */
 typedef struct {
   int64_t m, n, k;
   bool transpose_a, transpose_b;

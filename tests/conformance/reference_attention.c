@@ -1,3 +1,4 @@
+/* Attention and its gradient in float64, with bounds for their float32 results. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,8 +83,8 @@ void attention_reference(const attention_shape *s, const double *qkv, double *ou
             squares += term * term;
           }
           out[(first + r) * width + h * s->d + c] = sum;
-          if (error !=
-              NULL) /* an error e of the scores makes 2 e in p, once above and once below the fraction */
+          /* An error e of the scores makes 2 e in p, once above and once below the fraction. */
+          if (error != NULL)
             error[(first + r) * width + h * s->d + c] =
                 absolute * (2 * row.score_error + 4 + sqrt((double)length)) +
                 sum_growth((double)length, squares, sum);
@@ -95,9 +96,9 @@ void attention_reference(const attention_shape *s, const double *qkv, double *ou
   free(p);
 }
 
+/* [length] of one row: probabilities, gradients before and after the softmax's, error of ds. */
 typedef struct {
-  double *p, *dp,
-      *size; /* [length] of one row: probabilities, gradients before and after the softmax's, error of ds */
+  double *p, *dp, *size;
 } grad_row;
 
 /* ds of one row in dp, and its error in units of u. */

@@ -1,3 +1,4 @@
+/* Singular values in float64, by rotations of Jacobi. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

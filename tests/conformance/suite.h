@@ -1,5 +1,5 @@
-/* The conformance suite: every op, on whatever backend is named, against float64 arithmetic written
- * here.
+/* The conformance suite: every op, on whatever backend is named, against float64 arithmetic
+ * written here.
  *
  * A case is one call of one op. Its body lays out operands, fills them, runs the op and compares
  * what came back:

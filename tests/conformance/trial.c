@@ -168,8 +168,8 @@ static double decode(cdl_dtype dtype, const unsigned char *at)
   return 0;
 }
 
-/* NaN with a payload of its own, so that one read by mistake poisons the result and one overwritten
- * is seen. */
+/* NaN with a payload of its own, so that one read by mistake poisons the result and one
+ * overwritten is seen. */
 static void guard(cdl_dtype dtype, unsigned char *at)
 {
   static const uint64_t f64 = 0x7ffda5a5a5a5a5a5u;

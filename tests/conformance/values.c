@@ -1,3 +1,4 @@
+/* Values for operands: drawn, of many scales, special ones. */
 #include <float.h>
 #include <math.h>
 

@@ -73,8 +73,8 @@ static size_t elements(const cdl_stored_tensor *t)
 }
 
 /* |Δ| ≤ bound · max(floor, |y|), element by element. */
-static void compare_each(parity_case *c, const char *what, const cdl_stored_tensor *truth, const float *values,
-                         size_t count, double bound)
+static void compare_each(parity_case *c, const char *what, const cdl_stored_tensor *truth,
+                         const float *values, size_t count, double bound)
 {
   if (truth == NULL)
     return;
@@ -85,7 +85,8 @@ static void compare_each(parity_case *c, const char *what, const cdl_stored_tens
   }
   double worst_error = 0, worst_bound = bound;
   for (size_t i = 0; i < count; i++) {
-    const double y = element(truth, i), error = fabs((double)values[i] - y), allowed = bound * fmax(1, fabs(y));
+    const double y = element(truth, i), error = fabs((double)values[i] - y),
+                 allowed = bound * fmax(1, fabs(y));
     if (!(error / allowed <= worst_error / worst_bound)) {
       worst_error = error;
       worst_bound = allowed;
@@ -98,9 +99,8 @@ static bool zero_in_exact_arithmetic(const parity_case *c, const char *name)
 {
   size_t i;
   json_t *item;
-  json_array_foreach(json_object_get(json_object_get(c->json, "zero_gradients"), "tensors"), i, item)
-    if (strcmp(json_string_value(item), name) == 0)
-      return true;
+  json_array_foreach(json_object_get(json_object_get(c->json, "zero_gradients"), "tensors"), i,
+                     item) if (strcmp(json_string_value(item), name) == 0) return true;
   return false;
 }
 
@@ -120,7 +120,8 @@ static void compare_ids(parity_case *c)
   const cdl_tokens tokens = cdl_dataset_tokens(c->job.train);
   if (ids == NULL || offsets == NULL || types == NULL)
     return;
-  bool same = elements(offsets) == tokens.count + 1 && elements(ids) == tokens.offsets[tokens.count];
+  bool same =
+      elements(offsets) == tokens.count + 1 && elements(ids) == tokens.offsets[tokens.count];
   for (size_t i = 0; same && i <= tokens.count; i++) {
     int32_t offset;
     memcpy(&offset, (const char *)offsets->data + i * 4, 4);
@@ -153,8 +154,10 @@ static cdl_status compare_logits(parity_case *c, const char *what, double bound,
   uint32_t *rows = cdl_all_rows(count);
   float *logits = calloc(cdl_dataset_count(job->train) * (size_t)job->labels, sizeof *logits);
   cdl_evaluation evaluation;
-  CDL_TRY(cdl_evaluation_create(&evaluation, job->train, rows, count, job->labels, job->first_position));
-  CDL_TRY(cdl_encoder_plan(job->encoder, job->queue, (cdl_batch_limits){0}, cdl_evaluation_limits(&evaluation)));
+  CDL_TRY(cdl_evaluation_create(&evaluation, job->train, rows, count, job->labels,
+                                job->first_position));
+  CDL_TRY(cdl_encoder_plan(job->encoder, job->queue, (cdl_batch_limits){0},
+                           cdl_evaluation_limits(&evaluation)));
   cdl_adapter_materialize(job->adapter, job->queue);
   if (merged)
     CDL_TRY(cdl_evaluation_run(&evaluation, job->encoder, job->queue, logits, NULL));
@@ -162,14 +165,17 @@ static cdl_status compare_logits(parity_case *c, const char *what, double bound,
     for (size_t b = 0; b < evaluation.plan.batches; b++) {
       static const cdl_dropout_rates none = {0};
       const size_t first = evaluation.plan.first[b], n = evaluation.plan.first[b + 1] - first;
-      CDL_TRY(cdl_batch_fill(&evaluation.batch, job->train, evaluation.plan.rows + first, n, job->first_position));
+      CDL_TRY(cdl_batch_fill(&evaluation.batch, job->train, evaluation.plan.rows + first, n,
+                             job->first_position));
       const cdl_token_batch view = cdl_batch_view(&evaluation.batch);
       CDL_TRY(cdl_encoder_load_batch(job->encoder, job->queue, &view));
       float *part;
-      CDL_TRY(download(job, cdl_encoder_forward(job->encoder, job->queue, &none, (cdl_tensor){0}, false), &part));
+      CDL_TRY(download(job,
+                       cdl_encoder_forward(job->encoder, job->queue, &none, (cdl_tensor){0}, false),
+                       &part));
       for (size_t i = 0; i < n; i++)
-        memcpy(logits + evaluation.plan.rows[first + i] * (size_t)job->labels, part + i * (size_t)job->labels,
-               (size_t)job->labels * sizeof *part);
+        memcpy(logits + evaluation.plan.rows[first + i] * (size_t)job->labels,
+               part + i * (size_t)job->labels, (size_t)job->labels * sizeof *part);
       free(part);
     }
   char line[128];
@@ -228,7 +234,9 @@ static cdl_status compare_first_batch(parity_case *c)
   cdl_loss loss;
   cdl_step_record record = {0};
   CDL_TRY(cdl_batch_bound_of(&tokens, rows, count, count, &bound));
-  const cdl_batch_limits limits = {.tokens = (int32_t)bound.tokens, .sequences = (int32_t)count, .longest = (int32_t)bound.longest};
+  const cdl_batch_limits limits = {.tokens = (int32_t)bound.tokens,
+                                   .sequences = (int32_t)count,
+                                   .longest = (int32_t)bound.longest};
   CDL_TRY(cdl_encoder_plan(job->encoder, q, limits, (cdl_batch_limits){0}));
   if (!cdl_batch_allocate(&batch, bound))
     return cdl_fail(CDL_MEMORY, "out of memory");
@@ -247,7 +255,8 @@ static cdl_status compare_first_batch(parity_case *c)
   CDL_TRY(cdl_loss_end_step(&loss, q, &value, &norm));
   const cdl_stored_tensor *truth = find(c, "loss");
   if (truth != NULL)
-    judge(c, "loss of the first batch", fabs((double)value - element(truth, 0)), 1e-5 * fmax(1, fabs(element(truth, 0))));
+    judge(c, "loss of the first batch", fabs((double)value - element(truth, 0)),
+          1e-5 * fmax(1, fabs(element(truth, 0))));
   CDL_TRY(compare_gradients(c, 2e-5));
   cdl_loss_release(&loss);
   cdl_batch_free(&batch);
@@ -271,12 +280,14 @@ static cdl_status compare_training(parity_case *c)
   const cdl_train_events events = {.user = c, .stepped = remember_step};
   cdl_train_summary summary;
   CDL_TRY(cdl_train(&c->job, &c->settings, &events, &summary));
-  const cdl_stored_tensor *losses = find(c, "losses"), *norms = find(c, "gradient_norms"), *rates = find(c, "rates");
+  const cdl_stored_tensor *losses = find(c, "losses"), *norms = find(c, "gradient_norms"),
+                          *rates = find(c, "rates");
   if (losses == NULL || norms == NULL || rates == NULL)
     return CDL_OK;
   judge(c, "number of steps", fabs((double)c->steps - (double)elements(losses)), 0.5);
   for (int64_t s = 0; s < c->steps && (size_t)s < elements(losses); s++) {
-    const double loss = element(losses, (size_t)s), norm = element(norms, (size_t)s), rate = element(rates, (size_t)s);
+    const double loss = element(losses, (size_t)s), norm = element(norms, (size_t)s),
+                 rate = element(rates, (size_t)s);
     char what[64];
     snprintf(what, sizeof what, "loss of step %lld", (long long)s + 1);
     judge(c, what, fabs(c->losses[s] - loss), 1e-5 * fmax(1, fabs(loss)));
@@ -323,7 +334,8 @@ static cdl_status set_from(parity_case *c, const char *key, const char *field)
     if (json_is_string(item))
       snprintf(text + used, sizeof text - used, "%s%s", comma, json_string_value(item));
     else if (json_is_integer(item))
-      snprintf(text + used, sizeof text - used, "%s%lld", comma, (long long)json_integer_value(item));
+      snprintf(text + used, sizeof text - used, "%s%lld", comma,
+               (long long)json_integer_value(item));
     else
       snprintf(text + used, sizeof text - used, "%s%.17g", comma, json_number_value(item));
   }
@@ -339,14 +351,26 @@ static cdl_status set_path(parity_case *c, const char *field, const char *name)
 
 static cdl_status read_settings(parity_case *c, const char *backend)
 {
-  static const char *const fields[][2] = {
-      {"method", "method"},           {"text_columns", "text_columns"}, {"label_column", "label_column"},
-      {"labels", "labels"},           {"max_length", "max_length"},     {"batch_size", "batch_size"},
-      {"accumulate", "accumulate"},   {"epochs", "epochs"},             {"max_steps", "max_steps"},
-      {"lr", "lr"},                   {"schedule", "schedule"},         {"cycles", "num_cycles"},
-      {"power", "power"},             {"end_rate", "end_lr"},           {"warmup_ratio", "warmup_ratio"},
-      {"weight_decay", "weight_decay"}, {"decay", "decay"},             {"max_grad_norm", "max_grad_norm"},
-      {"label_smoothing", "label_smoothing"}, {"class_weights", "class_weights"}};
+  static const char *const fields[][2] = {{"method", "method"},
+                                          {"text_columns", "text_columns"},
+                                          {"label_column", "label_column"},
+                                          {"labels", "labels"},
+                                          {"max_length", "max_length"},
+                                          {"batch_size", "batch_size"},
+                                          {"accumulate", "accumulate"},
+                                          {"epochs", "epochs"},
+                                          {"max_steps", "max_steps"},
+                                          {"lr", "lr"},
+                                          {"schedule", "schedule"},
+                                          {"cycles", "num_cycles"},
+                                          {"power", "power"},
+                                          {"end_rate", "end_lr"},
+                                          {"warmup_ratio", "warmup_ratio"},
+                                          {"weight_decay", "weight_decay"},
+                                          {"decay", "decay"},
+                                          {"max_grad_norm", "max_grad_norm"},
+                                          {"label_smoothing", "label_smoothing"},
+                                          {"class_weights", "class_weights"}};
   for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
     CDL_TRY(set_from(c, fields[i][0], fields[i][1]));
   CDL_TRY(set_path(c, "model", "model"));
@@ -357,7 +381,8 @@ static cdl_status read_settings(parity_case *c, const char *backend)
   CDL_TRY(set(c, "eval_every", "0"));
   CDL_TRY(set(c, "no_shuffle", NULL));
   CDL_TRY(set(c, "backend", backend));
-  c->settings.regression = strcmp(json_string_value(json_object_get(c->json, "task")), "regression") == 0;
+  c->settings.regression =
+      strcmp(json_string_value(json_object_get(c->json, "task")), "regression") == 0;
   if (c->settings.regression) {
     free(c->settings.labels);
     c->settings.labels = NULL;
@@ -391,16 +416,18 @@ static bool passes(const char *folder, const char *backend, double limit_factor)
 {
   parity_case c = {.limit_factor = limit_factor};
   snprintf(c.folder, sizeof c.folder, "%s", folder);
-  snprintf(c.scratch, sizeof c.scratch, "%s/condlora-parity-XXXXXX", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
-  cdl_status status = mkdtemp(c.scratch) == NULL ? cdl_fail(CDL_IO, "no temporary folder") : cdl_settings_init(&c.settings);
+  snprintf(c.scratch, sizeof c.scratch, "%s/condlora-parity-XXXXXX",
+           getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
+  cdl_status status = mkdtemp(c.scratch) == NULL ? cdl_fail(CDL_IO, "no temporary folder")
+                                                 : cdl_settings_init(&c.settings);
   if (status == CDL_OK)
     status = run_case(&c, backend);
   if (status != CDL_OK) {
     printf("  FAIL %s\n", cdl_error_message());
     c.failures++;
   }
-  printf("%s %-32s largest error / bound %.3f\n", c.failures == 0 ? "ok  " : "FAIL", strrchr(folder, '/') != NULL ? strrchr(folder, '/') + 1 : folder,
-         c.worst);
+  printf("%s %-32s largest error / bound %.3f\n", c.failures == 0 ? "ok  " : "FAIL",
+         strrchr(folder, '/') != NULL ? strrchr(folder, '/') + 1 : folder, c.worst);
   cdl_job_close(&c.job);
   cdl_settings_release(&c.settings);
   cdl_safetensors_close(c.expected);

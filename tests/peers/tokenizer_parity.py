@@ -145,7 +145,8 @@ def main():
     long = texts_of.long_texts()
     bad = texts_of.ill_formed_bytes(2000, 4)
     if options.quick:
-        sentences, pairs, points, long = sentences[::20], pairs[::20], points[::37], long[:4]
+        sentences, pairs, points, long = sentences[::20], pairs[::20], points[::97], long[:2] + long[-4:]
+        hard, hard_pairs, bad = hard[::4], hard_pairs[:60], bad[::4]
     with tempfile.TemporaryDirectory() as root:
         training = texts_of.training_texts(glue)
         json_form, vocabulary_form = tokenizer_folders.folders(root, options.model, training)
@@ -161,7 +162,7 @@ def main():
             for what, cases in (
                     ("sentences", [(s, None, 0) for s in (sentences if every else sentences[::10])]),
                     ("pairs", [(a, b, 0) for a, b in (pairs if every else pairs[::10])]),
-                    ("truncation", truncations(tokenizer, pairs[::300] + hard_pairs[:40])),
+                    ("truncation", truncations(tokenizer, pairs[::300] + hard_pairs[:30])),
                     ("hard strings", [(s, None, 0) for s in (hard if every else hard[::4]) + ["", " ", "  a ", "\x00"]]),
                     ("hard pairs", [(a, b, 0) for a, b in hard_pairs] + [("", "", 0), ("a", "", 0), ("", "b", 9)]),
                     ("ill-formed bytes", [(s, None, 0) for s in (bad if every else bad[::4])]),

@@ -30,7 +30,8 @@ def training_texts(glue):
     if glue:
         return [" ".join(fields) for _, fields in glue_rows(glue)]
     library = pathlib.Path(sysconfig.get_paths()["stdlib"])
-    return [line for path in sorted(library.glob("*.py")) for line in path.read_text("utf-8", "replace").splitlines()]
+    lines = [line for path in sorted(library.glob("*.py")) for line in path.read_text("utf-8", "replace").splitlines()]
+    return lines[:60000]
 
 
 def code_points():

@@ -253,12 +253,3 @@ size_t count_lines(const char *text)
     lines += *text == '\n';
   return lines;
 }
-
-int run_suite(Suite *suite)
-{
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  const int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}

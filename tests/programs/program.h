@@ -13,6 +13,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "tests/run_suite.h"
+
 /* Of a run that is over. The texts live until program_teardown. */
 typedef struct {
   int exit; /* status; minus the signal's number where one ended it */
@@ -67,8 +69,6 @@ double number_at(json_t *object, const char *key);
 /* How many lines a text has. */
 size_t count_lines(const char *text);
 
-/* Runs a suite as the program's only one. */
-int run_suite(Suite *suite);
 #define CASE(suite, test)                                              \
   do {                                                                 \
     TCase *case_ = tcase_create(#test);                                \

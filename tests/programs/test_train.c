@@ -335,8 +335,9 @@ END_TEST
 START_TEST(smoothing_and_weights_change_the_loss_as_defined)
 {
   /* Two steps at a rate of 0 over the same rows: losses of one fixed model. Cross-entropy with
-   * smoothing e is (1 - e) times the plain one plus e times the mean over classes, so it is linear
-   * in e; with equal class weights the mean is weighted with ones. */
+   * smoothing e is
+   * (1 - e) times the plain one plus e times the mean over classes, so it is linear in e; with
+   * equal class weights the mean is weighted with ones. */
 #define LOSS_OF(folder, ...)                                                               \
   (check_done(RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1",     \
                   "--batch-size", "36", "--max-steps", "1", "--lr", "0", "--dropout", "0", \

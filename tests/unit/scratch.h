@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "condlora/status.h"
+#include "tests/run_suite.h"
 
 static char scratch_folder[64];
 
@@ -121,11 +122,7 @@ static inline int scratch_run(const char *name, const TTest *const *tests)
   for (; *tests != NULL; tests++)
     tcase_add_test(group, *tests);
   suite_add_tcase(suite, group);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  const int failures = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failures != 0;
+  return run_suite(suite);
 }
 
 #endif

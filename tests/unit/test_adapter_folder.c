@@ -1,3 +1,5 @@
+/* Adapters' folders: what PEFT writes is read, what is written reads back, and whatever is wrong
+ * is named. */
 #include "model/adapter_folder.h"
 #include "tests/unit/scratch.h"
 

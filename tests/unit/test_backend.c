@@ -1,3 +1,5 @@
+/* The core with a backend that notes what is asked of it: queues, errors, paths, weights,
+ * threads. */
 #include <check.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -5,6 +7,7 @@
 #include "condlora/backend.h"
 #include "condlora/log.h"
 #include "condlora/plugin.h"
+#include "tests/run_suite.h"
 #include "tests/unit/plugins/find.h"
 
 static cdl_backend *backend;
@@ -763,9 +766,5 @@ int main(void)
   for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++)
     tcase_add_test(all, tests[i]);
   suite_add_tcase(suite, all);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  const int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+  return run_suite(suite);
 }

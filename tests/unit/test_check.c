@@ -1,4 +1,5 @@
 /* Every op refuses arguments that break its contract, and says which. */
+#include "tests/run_suite.h"
 #include "tests/unit/op_samples.h"
 
 /* ---- Of every op ---- */
@@ -219,9 +220,5 @@ int main(void)
   for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++)
     tcase_add_loop_test(all, tests[i], 0, CDL_OP_COUNT);
   suite_add_tcase(suite, all);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  const int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+  return run_suite(suite);
 }

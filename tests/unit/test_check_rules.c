@@ -1,5 +1,6 @@
 /* What single ops ask of their arguments, what odd calls they take, and what is known of views. */
 #include "backends/core/check.h"
+#include "tests/run_suite.h"
 #include "tests/unit/op_samples.h"
 
 /* Makes a valid call of `op`, changes it as the statements say (`a` is its arguments), and wants
@@ -160,7 +161,8 @@ START_TEST(packings_are_checked)
           a->mask.probability = 1)
   REFUSED(dropout, "mask.probability is -0.1", a->mask.probability = -0.1f)
   REFUSED(attention, "mask.probability is nan", a->mask.probability = NAN)
-  REFUSED(attention_grad, "mask.layer 16777216, expected below 256 and 2^24", a->mask.layer = 1 << 24)
+  REFUSED(attention_grad, "mask.layer 16777216, expected below 256 and 2^24",
+          a->mask.layer = 1 << 24)
   REFUSED(attention, "mask.purpose is 256", a->mask.purpose = 256)
   REFUSED(attention, "mask.step is [8]", a->mask.step.size[3] = 8)
   /* Without dropout neither examples nor the step are looked at. */
@@ -460,9 +462,5 @@ int main(void)
   for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++)
     tcase_add_test(all, tests[i]);
   suite_add_tcase(suite, all);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  const int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+  return run_suite(suite);
 }

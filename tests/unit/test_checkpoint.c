@@ -1,3 +1,5 @@
+/* Model folders: names of all kinds are understood, and what is missing, unknown or misshapen is
+ * named. */
 #include "model/checkpoint.h"
 #include "tests/unit/scratch.h"
 

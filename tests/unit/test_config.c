@@ -1,3 +1,4 @@
+/* config.json: Transformers' defaults, and what cannot be is refused by key. */
 #include <jansson.h>
 
 #include "condlora/config.h"

@@ -1,3 +1,4 @@
+/* Files are written whole or not at all, whatever fails on the way. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -1,8 +1,10 @@
+/* Plug-ins: where they are found, and why an unsound one is refused. */
 #include <check.h>
 #include <sys/stat.h>
 
 #include "condlora/backend.h"
 #include "condlora/plugin.h"
+#include "tests/run_suite.h"
 #include "tests/unit/plugins/find.h"
 
 static void assert_refused(const char *name, cdl_status status, const char *const *words)
@@ -304,9 +306,5 @@ int main(void)
   tcase_add_test(tests, ops_are_only_appended);
   tcase_add_test(tests, every_op_is_documented);
   suite_add_tcase(suite, tests);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  const int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+  return run_suite(suite);
 }

@@ -1,3 +1,4 @@
+/* Safetensors: values by the definitions of their types, and damaged files of many kinds. */
 #include <math.h>
 
 #include "condlora/safetensors.h"

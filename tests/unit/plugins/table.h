@@ -1,6 +1,6 @@
 /* A backend over host memory that notes what is asked of it: what the plug-ins of these tests are
- * made of. Its ops do nothing; a test sets `recorded.fail_op` and the like to see what becomes of a
- * failure. */
+ * made of. Its ops do nothing; a test sets `recorded.fail_op` and the like to see what becomes of
+ * a failure. */
 #ifndef CONDLORA_TESTS_UNIT_PLUGINS_TABLE_H
 #define CONDLORA_TESTS_UNIT_PLUGINS_TABLE_H
 
