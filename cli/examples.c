@@ -207,11 +207,12 @@ cdl_status cli_logits(cdl_job *job, const cli_examples *e, float **logits)
                                 job->first_position));
   evaluation.types_zero = job->types_zero;
   *logits = calloc(cdl_dataset_count(e->dataset) * (size_t)job->labels + 1, sizeof **logits);
-  cdl_status status =
-      *logits != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %zu logits", e->count);
-  if (status == CDL_OK)
-    status = cdl_encoder_plan(job->encoder, job->queue, (cdl_batch_limits){0},
-                              cdl_evaluation_limits(&evaluation));
+  if (*logits == NULL) {
+    cdl_evaluation_release(&evaluation);
+    return cdl_fail(CDL_MEMORY, "out of memory: %zu logits", e->count);
+  }
+  cdl_status status = cdl_encoder_plan(job->encoder, job->queue, (cdl_batch_limits){0},
+                                       cdl_evaluation_limits(&evaluation));
   cli_signals_defer();
   if (status == CDL_OK)
     status = cdl_evaluation_run(&evaluation, job->encoder, job->queue, *logits, cli_signals_flag());

@@ -65,8 +65,10 @@ static cdl_status run(int count, char **arguments)
   return CDL_OK;
 }
 
-/* A standard stream that is closed would give its number to the next file opened, and messages would
- * land in a run's log. Its place is taken by one on which input and results fail as on a closed one. */
+/* A standard stream that is closed would give its number to the next file opened, and messages
+ * would
+ * land in a run's log. Its place is taken by one on which input and results fail as on a closed
+ * one. */
 static void occupy_closed_streams(void)
 {
   static const int modes[] = {O_WRONLY, O_RDONLY, O_WRONLY};

@@ -57,18 +57,20 @@ static cdl_status write_lines(const prediction *p, const cdl_job *job, const cli
                               const float *logits)
 {
   double *probabilities = calloc((size_t)job->labels, sizeof *probabilities);
-  char **labels = quote_labels(job);
+  char **labels = probabilities != NULL ? quote_labels(job) : NULL;
+  if (labels == NULL) {
+    free(probabilities);
+    return cdl_fail(CDL_MEMORY, "out of memory: %d labels", job->labels);
+  }
   cli_sink sink;
-  cdl_status status = probabilities == NULL || labels == NULL
-                          ? cdl_fail(CDL_MEMORY, "out of memory: %d labels", job->labels)
-                          : cli_sink_begin(&sink, p->output);
+  cdl_status status = cli_sink_begin(&sink, p->output);
   if (status == CDL_OK) {
     for (size_t i = 0; i < e->count; i++)
       write_line(&sink, job, e->rows[i], logits + (size_t)e->rows[i] * (size_t)job->labels,
                  probabilities, labels);
     status = cli_sink_finish(&sink, CDL_OK);
   }
-  for (int c = 0; labels != NULL && c < job->labels; c++)
+  for (int c = 0; c < job->labels; c++)
     free(labels[c]);
   free(labels);
   free(probabilities);
@@ -82,10 +84,13 @@ static cdl_status write_submission(const char *path, const cdl_job *job, const c
 {
   int32_t *classes = calloc(part.count + 1, sizeof *classes);
   double *scores = calloc(part.count + 1, sizeof *scores);
+  if (classes == NULL || scores == NULL) {
+    free(classes);
+    free(scores);
+    return cdl_fail(CDL_MEMORY, "out of memory: %s", path);
+  }
   cdl_output *output = NULL;
-  cdl_status status = classes == NULL || scores == NULL
-                          ? cdl_fail(CDL_MEMORY, "out of memory: %s", path)
-                          : cdl_output_begin(path, &output);
+  cdl_status status = cdl_output_begin(path, &output);
   if (status == CDL_OK) {
     for (size_t i = 0; i < part.count; i++) {
       const float *row = logits + (part.first + i) * (size_t)job->labels;

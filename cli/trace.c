@@ -1,24 +1,17 @@
 #include "cli/trace.h"
 
-#include <time.h>
-
-static double seconds_now(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
+#include "train/process.h"
 
 static void observe(void *user, const cdl_observation *o)
 {
   cli_trace *trace = user;
   if (!o->after) {
-    trace->started = seconds_now();
+    trace->started = cdl_process_seconds();
     return;
   }
   if (cdl_sync(o->queue) != CDL_OK)
     return; /* the run ends with this error */
-  const double ended = seconds_now();
+  const double ended = cdl_process_seconds();
   cdl_output_printf(trace->output,
                     "%s\n{\"name\": \"%s\", \"cat\": \"%s\", \"ph\": \"X\", \"pid\": 1, \"tid\": "
                     "1, \"ts\": %.3f, \"dur\": %.3f}",
@@ -32,7 +25,7 @@ cdl_status cli_trace_begin(cli_trace *trace, cdl_backend *backend, const char *p
   CDL_TRY(cdl_output_begin(path, &trace->output));
   cdl_output_printf(trace->output, "{\"displayTimeUnit\": \"ms\", \"traceEvents\": [");
   trace->backend = backend;
-  trace->origin = seconds_now();
+  trace->origin = cdl_process_seconds();
   cdl_backend_observe(backend, observe, trace);
   return CDL_OK;
 }

@@ -8,8 +8,7 @@
 
 #include "model/adapter_state.h"
 #include "model/checkpoint.h"
-
-enum { ALIGNMENT = 16 }; /* elements: 64 bytes */
+#include "model/layout.h"
 
 static const cdl_adapter_method *const methods[] = {&cdl_lora, &cdl_condlora, &cdl_head_only,
                                                     &cdl_bitfit, &cdl_full};
@@ -75,11 +74,6 @@ void adapter_initialize_pair(const cdl_adapter *a, size_t index, cdl_random *ran
     values[i] = index % 2 == 0 ? (float)((2 * cdl_random_double(random) - 1) * bound) : 0;
 }
 
-static int64_t aligned(int64_t elements)
-{
-  return (elements + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-}
-
 /* Own values in one buffer, all gradients in another. */
 static cdl_status allocate_parameters(cdl_adapter *a, cdl_backend *backend, cdl_queue *q)
 {
@@ -96,7 +90,7 @@ static cdl_status allocate_parameters(cdl_adapter *a, cdl_backend *backend, cdl_
   int64_t values = 0, gradients = 0;
   for (size_t i = 0; i < a->own_count; i++) {
     a->own[i].value.offset = values;
-    values += aligned(cdl_elements(a->own[i].value));
+    values += cdl_aligned(cdl_elements(a->own[i].value));
     a->trained[a->trained_count++] = &a->own[i];
   }
   for (size_t i = 0; i < encoder_count; i++)
@@ -108,14 +102,14 @@ static cdl_status allocate_parameters(cdl_adapter *a, cdl_backend *backend, cdl_
     a->own[i].value.buffer = a->value_buffer;
 
   for (size_t i = 0; i < a->trained_count; i++)
-    gradients += aligned(cdl_elements(a->trained[i]->value));
+    gradients += cdl_aligned(cdl_elements(a->trained[i]->value));
   CDL_TRY(cdl_buffer_create(backend, (size_t)gradients * sizeof(float), &a->gradient_buffer));
   int64_t offset = 0;
   for (size_t i = 0; i < a->trained_count; i++) {
     cdl_parameter *p = a->trained[i];
     p->gradient =
         cdl_tensor_2d(a->gradient_buffer, CDL_F32, offset, p->value.size[2], p->value.size[3]);
-    offset += aligned(cdl_elements(p->value));
+    offset += cdl_aligned(cdl_elements(p->value));
   }
   a->gradients = cdl_tensor_1d(a->gradient_buffer, CDL_F32, 0, gradients);
   cdl_fill(q, CDL_ARGS(fill, .out = a->gradients));
@@ -126,7 +120,7 @@ static cdl_tensor take(int64_t *used, cdl_buffer *buffer, int64_t count, int64_t
                        int64_t columns)
 {
   const cdl_tensor t = cdl_tensor_3d(buffer, CDL_F32, *used, count, rows, columns);
-  *used += aligned(cdl_elements(t));
+  *used += cdl_aligned(cdl_elements(t));
   return t;
 }
 
@@ -277,6 +271,8 @@ cdl_status cdl_adapter_initialize(cdl_adapter *a, cdl_queue *q, uint64_t seed)
     cdl_upload(q, t, values, (size_t)count * sizeof *values);
     free(values);
   }
+  if (a->method->prepare_base != NULL)
+    CDL_TRY(a->method->prepare_base(a, q));
   return cdl_queue_status(q);
 }
 
@@ -298,6 +294,17 @@ void cdl_adapter_pull_back(cdl_adapter *a, cdl_queue *q)
 {
   if (a->method->pull_back != NULL)
     a->method->pull_back(a, q);
+}
+
+void cdl_adapter_extra_loss(cdl_adapter *a, cdl_queue *q, cdl_tensor loss)
+{
+  if (a->method->extra_loss != NULL)
+    a->method->extra_loss(a, q, loss);
+}
+
+cdl_status cdl_adapter_after_step(cdl_adapter *a, cdl_queue *q, int64_t step)
+{
+  return a->method->after_step != NULL ? a->method->after_step(a, q, step) : CDL_OK;
 }
 
 cdl_tensor cdl_adapter_gradients(const cdl_adapter *a)

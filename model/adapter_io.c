@@ -70,8 +70,8 @@ cdl_status cdl_adapter_write(const cdl_adapter *adapter, const cdl_snapshot *sna
                              const char *folder, const cdl_adapter_config *config)
 {
   const size_t count = cdl_adapter_parameter_count(adapter);
-  cdl_stored_tensor *tensors = calloc(count, sizeof *tensors);
-  char(*names)[FILE_NAME_BYTES] = calloc(count, sizeof *names);
+  cdl_stored_tensor *tensors = calloc(count + 1, sizeof *tensors);
+  char(*names)[FILE_NAME_BYTES] = calloc(count + 1, sizeof *names);
   if (tensors == NULL || names == NULL) {
     free(names);
     free(tensors);
@@ -167,7 +167,7 @@ static cdl_status write_weights(cdl_encoder *encoder, cdl_queue *queue, const ch
   for (size_t i = 0; i < count; i++)
     total += elements_of(&parameters[i]);
   float *values = malloc((total + 1) * sizeof *values);
-  cdl_stored_tensor *tensors = calloc(count, sizeof *tensors);
+  cdl_stored_tensor *tensors = calloc(count + 1, sizeof *tensors);
   if (values == NULL || tensors == NULL) {
     free(tensors);
     free(values);

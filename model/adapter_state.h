@@ -31,6 +31,12 @@ typedef struct cdl_adapter_method {
   /* Where A_l, B_l are the parameters themselves, both are NULL. */
   void (*materialize)(cdl_adapter *adapter, cdl_queue *queue);
   void (*pull_back)(cdl_adapter *adapter, cdl_queue *queue);
+  /* Places in a run where a method may step in; NULL: it does not. The frozen weights once initial
+   * values are drawn (PiSSA); a penalty on the loss and its gradients (AdaLoRA); work after an
+   * optimizer step, `step` the 0-based one just done (AdaLoRA's allocator). */
+  cdl_status (*prepare_base)(cdl_adapter *adapter, cdl_queue *queue);
+  void (*extra_loss)(cdl_adapter *adapter, cdl_queue *queue, cdl_tensor loss);
+  cdl_status (*after_step)(cdl_adapter *adapter, cdl_queue *queue, int64_t step);
 } cdl_adapter_method;
 
 struct cdl_adapter {

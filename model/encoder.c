@@ -341,24 +341,26 @@ static cdl_dropout_mask head_mask(const cdl_encoder *e, int place)
 static void head_forward(cdl_encoder *e, cdl_queue *q, cdl_tensor h)
 {
   activations *a = &e->act;
+  const cdl_tensor none = {0};
   a->head_input = e->config.family == CDL_FAMILY_ROBERTA
                       ? drop(e, q, a->head_input, h, head_mask(e, 0), ROWS_SEQUENCES)
                       : h;
   linear_forward(e, q, &e->head_dense, a->pooled, a->pooled_pre, a->head_input, CDL_ACTIVATION_TANH,
                  &a->head_low_rank, ROWS_SEQUENCES);
   drop(e, q, a->pooled, a->pooled, head_mask(e, 1), ROWS_SEQUENCES);
-  linear_forward(e, q, &e->head_out, a->logits, (cdl_tensor){0}, a->pooled, CDL_ACTIVATION_NONE,
-                 NULL, ROWS_SEQUENCES);
+  linear_forward(e, q, &e->head_out, a->logits, none, a->pooled, CDL_ACTIVATION_NONE, &none,
+                 ROWS_SEQUENCES);
 }
 
 static void head_backward(const cdl_encoder *e, cdl_queue *q, cdl_tensor d_h)
 {
   const activations *a = &e->act;
+  const cdl_tensor none = {0};
   const bool dropped = head_mask(e, 1).probability > 0;
   const bool below_out = e->body_reached || projection_trained(&e->head_dense);
-  linear_backward(e, q, &e->head_out, below_out ? a->d_pooled : (cdl_tensor){0}, false, a->d_logits,
-                  a->pooled, dropped ? (cdl_tensor){0} : a->pooled_pre,
-                  dropped ? CDL_ACTIVATION_NONE : CDL_ACTIVATION_TANH, NULL, ROWS_SEQUENCES);
+  linear_backward(e, q, &e->head_out, below_out ? a->d_pooled : none, false, a->d_logits, a->pooled,
+                  dropped ? none : a->pooled_pre,
+                  dropped ? CDL_ACTIVATION_NONE : CDL_ACTIVATION_TANH, &none, ROWS_SEQUENCES);
   if (!below_out)
     return;
   if (dropped) {

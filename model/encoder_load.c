@@ -50,7 +50,7 @@ static cdl_status fill_parameters(const cdl_checkpoint *checkpoint, cdl_encoder 
   for (size_t i = 0; i < e->parameter_count; i++)
     if (cdl_elements(e->parameters[i].value) > largest)
       largest = cdl_elements(e->parameters[i].value);
-  float *staging = malloc((size_t)largest * sizeof *staging);
+  float *staging = malloc((size_t)(largest + 1) * sizeof *staging);
   if (staging == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: a tensor of %lld elements", (long long)largest);
   cdl_status status = CDL_OK;

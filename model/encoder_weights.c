@@ -5,9 +5,7 @@
 #include <string.h>
 
 #include "model/encoder_state.h"
-
-/* Tensors start at multiples of this many elements: 64 bytes. */
-enum { ALIGNMENT = 16 };
+#include "model/layout.h"
 
 typedef struct {
   cdl_encoder *encoder;
@@ -45,7 +43,7 @@ static cdl_parameter *add_parameter(builder *b, cdl_parameter_role role, int64_t
 
 static void align(builder *b)
 {
-  b->used = (b->used + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+  b->used = cdl_aligned(b->used);
 }
 
 static norm_weights add_norm(builder *b, const char *prefix, const char *name)

@@ -65,12 +65,15 @@ cdl_status cdl_evaluation_run(cdl_evaluation *e, cdl_encoder *encoder, cdl_queue
                               float *logits, const volatile int *stop)
 {
   CDL_TRY(cdl_encoder_merge(encoder, queue));
-  cdl_status status = CDL_OK;
-  for (size_t b = 0; status == CDL_OK && b < e->plan.batches; b++)
-    status = stop != NULL && *stop != 0 ? cdl_fail(CDL_CANCELLED, "stopped while evaluating")
-                                        : run_batch(e, b, encoder, queue, logits);
+  bool stopped = false;
+  for (size_t b = 0; !stopped && b < e->plan.batches; b++) {
+    stopped = stop != NULL && *stop != 0;
+    if (!stopped)
+      CDL_TRY(run_batch(e, b, encoder, queue, logits)); /* its message stays: no further work */
+  }
   cdl_encoder_unmerge(encoder, queue);
-  return status != CDL_OK ? status : cdl_queue_status(queue);
+  CDL_TRY(cdl_queue_status(queue));
+  return stopped ? cdl_fail(CDL_CANCELLED, "stopped while evaluating") : CDL_OK;
 }
 
 int32_t cdl_argmax(const float *logits, int labels)

@@ -202,7 +202,7 @@ static cdl_status read_task(cdl_job *job, const cdl_settings *s)
   const bool needed = s->dev_fraction == 0 && strcmp(s->eval_every, "0") != 0;
   const cdl_status status = cdl_dataset_read_task(job->task, s->data, "dev", &job->dev);
   if (status == CDL_ABSENT && !needed) {
-    cdl_log(CDL_LOG_NOTICE, "%s has no dev split here: dev is not measured", job->task->name);
+    cdl_log(CDL_LOG_NOTICE, "%s; the dev split is not measured", cdl_error_message());
     return CDL_OK;
   }
   return status;
@@ -303,6 +303,14 @@ static cdl_status load_model(cdl_job *job, const char *model, int labels, bool f
   return CDL_OK;
 }
 
+enum { FINGERPRINT_BYTES = 17 };
+
+/* Of the body that was loaded, as adapters keep it. */
+static void write_fingerprint(const cdl_job *job, char text[FINGERPRINT_BYTES])
+{
+  snprintf(text, FINGERPRINT_BYTES, "%016" PRIx64, job->loaded.fingerprint);
+}
+
 static bool is_pattern(const char *targets)
 {
   return strpbrk(targets, "*+?()[]|\\^$") != NULL || strcmp(targets, "all-linear") == 0;
@@ -315,8 +323,8 @@ static cdl_status describe_adapter(cdl_job *job, const cdl_settings *s, const cd
   cdl_adapter_config *c = &job->adapter_config;
   *c = (cdl_adapter_config){.regression = job->regression, .types_zero = job->types_zero};
   const bool low_rank = strcmp(s->method, "lora") == 0 || strcmp(s->method, "condlora") == 0;
-  char fingerprint[20];
-  snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, job->loaded.fingerprint);
+  char fingerprint[FINGERPRINT_BYTES];
+  write_fingerprint(job, fingerprint);
   c->peft_type = strdup(cdl_adapter_peft_type(s->method));
   c->base_model = strdup(s->model);
   c->fingerprint = strdup(fingerprint);
@@ -404,8 +412,8 @@ static cdl_status make_adapter(cdl_job *job, const cdl_settings *s)
 static cdl_status check_base(const cdl_job *job, const char *folder,
                              const cdl_adapter_config *config)
 {
-  char present[20];
-  snprintf(present, sizeof present, "%016" PRIx64, job->loaded.fingerprint);
+  char present[FINGERPRINT_BYTES];
+  write_fingerprint(job, present);
   if (config->fingerprint != NULL && strcmp(config->fingerprint, present) != 0)
     return cdl_fail(CDL_DATA,
                     "%s: the adapter was trained on another base model (its fingerprint is %s, "
@@ -529,7 +537,8 @@ static cdl_status open_with_adapter(cdl_job *job, const cdl_inference_settings *
         .module_count = c->modules_to_save.count,
         .ignore_unmatched = true,
         .train_pooler = job->loaded.fresh_pooler};
-    status = in_file(cdl_adapter_create(job->queue, job->encoder, &adapter, &job->adapter), s->adapter);
+    status =
+        in_file(cdl_adapter_create(job->queue, job->encoder, &adapter, &job->adapter), s->adapter);
   }
   if (status == CDL_OK)
     status = cdl_adapter_read(job->adapter, job->queue, s->adapter, tensors);
@@ -547,16 +556,17 @@ static cdl_status open_whole_model(cdl_job *job, const cdl_inference_settings *s
   const cdl_names names = {.item = config.label_names,
                            .count = config.label_names != NULL ? (size_t)config.label_count : 0};
   const int outputs = cdl_encoder_labels(job->encoder);
-  const cdl_status status =
-      names.count > 0 && (int)names.count != outputs
-          ? cdl_fail(CDL_DATA, "%s: config.json names %zu labels, the head has %d outputs",
-                     s->model, names.count, outputs)
-      : config.problem == CDL_PROBLEM_MULTI_LABEL
-          ? cdl_fail(
-                CDL_UNSUPPORTED,
-                "%s: config.json asks for several labels at once; one label or a number is known",
-                s->model)
-          : adopt_labels(job, &names, config.problem == CDL_PROBLEM_REGRESSION, outputs);
+  cdl_status status;
+  if (names.count > 0 && (int)names.count != outputs)
+    status = cdl_fail(CDL_DATA, "%s: config.json names %zu labels, the head has %d outputs",
+                      s->model, names.count, outputs);
+  else if (config.problem == CDL_PROBLEM_MULTI_LABEL)
+    status =
+        cdl_fail(CDL_UNSUPPORTED,
+                 "%s: config.json asks for several labels at once; one label or a number is known",
+                 s->model);
+  else
+    status = adopt_labels(job, &names, config.problem == CDL_PROBLEM_REGRESSION, outputs);
   cdl_model_config_free(&config);
   return status;
 }

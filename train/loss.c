@@ -44,7 +44,8 @@ static cdl_status listed_weights(const cdl_job *job, const char *text, float *we
       largest = weights[c];
   }
   if (status == CDL_OK && !(largest > 0))
-    status = cdl_fail(CDL_USAGE, "--class-weights wants one weight above 0 at least, not '%s'", text);
+    status =
+        cdl_fail(CDL_USAGE, "--class-weights wants one weight above 0 at least, not '%s'", text);
   cdl_list_release(&list);
   return status;
 }

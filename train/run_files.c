@@ -59,8 +59,11 @@ cdl_status cdl_run_files_open(cdl_run_files *f, const char *folder, bool resume)
   bool complete = (f->folder = strdup(folder)) != NULL;
   for (size_t i = 0; complete && i < sizeof paths / sizeof paths[0]; i++)
     complete = (*paths[i].path = cdl_path_join(folder, paths[i].name)) != NULL;
-  cdl_status status =
-      complete ? cdl_folder_make(f->checkpoint) : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  if (!complete) {
+    cdl_run_files_close(f);
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  }
+  cdl_status status = cdl_folder_make(f->checkpoint);
   if (status == CDL_OK) {
     const char *const folders[] = {f->folder, f->adapter, f->model, f->checkpoint};
     for (size_t i = 0; resume && i < sizeof folders / sizeof folders[0]; i++)
@@ -180,9 +183,8 @@ static double number_of(const json_t *object, const char *key)
 static size_t count_of(const json_t *object, const char *key)
 {
   const json_t *value = json_object_get(object, key);
-  return json_is_integer(value) && json_integer_value(value) > 0
-             ? (size_t)json_integer_value(value)
-             : 0;
+  return json_is_integer(value) && json_integer_value(value) > 0 ? (size_t)json_integer_value(value)
+                                                                 : 0;
 }
 
 static bool read_result(const json_t *metrics, const char *split, cdl_result *result)
@@ -190,8 +192,7 @@ static bool read_result(const json_t *metrics, const char *split, cdl_result *re
   const json_t *entry = json_object_get(metrics, split);
   if (entry == NULL)
     return false;
-  *result = (cdl_result){.loss = number_of(entry, "loss"),
-                         .examples = count_of(entry, "examples")};
+  *result = (cdl_result){.loss = number_of(entry, "loss"), .examples = count_of(entry, "examples")};
   for (int m = 0; m < CDL_METRIC_COUNT; m++)
     result->scores.value[m] = number_of(entry, cdl_metric_name((cdl_metric)m));
   return true;

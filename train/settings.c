@@ -315,8 +315,9 @@ static cdl_status check_data(const cdl_settings *s)
     return cdl_fail(CDL_USAGE, "--data goes with --task, not with --train");
   if (s->task != NULL && (s->dev != NULL || s->text_columns != NULL || s->label_column != NULL ||
                           s->labels != NULL || s->regression))
-    return cdl_fail(CDL_USAGE, "--dev, --text-columns, --label-column, --labels and --regression go "
-                               "with --train, not with --task");
+    return cdl_fail(CDL_USAGE,
+                    "--dev, --text-columns, --label-column, --labels and --regression go "
+                    "with --train, not with --task");
   if (s->regression && s->labels != NULL)
     return cdl_fail(CDL_USAGE, "--labels goes with classes, not with --regression");
   if (!(s->dev_fraction >= 0 && s->dev_fraction < 1))
@@ -347,8 +348,8 @@ static cdl_status check_rates(const cdl_settings *s)
     CDL_TRY(check_range("--dropout", s->dropout, 0, 1));
   /* What an adapter's folder can hold. */
   CDL_TRY(check_range("--adapter-dropout", s->adapter_dropout, 0, 0.999999));
-  if (!(fabs(s->alpha) <= 1e9))
-    return cdl_fail(CDL_USAGE, "--alpha is -1e9 to 1e9, not %g", s->alpha);
+  if (!(s->alpha > 0 && s->alpha <= 1e9))
+    return cdl_fail(CDL_USAGE, "--alpha is above 0 and at most 1e9, not %g", s->alpha);
   return CDL_OK;
 }
 

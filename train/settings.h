@@ -74,7 +74,7 @@ typedef struct {
   char **item;
   size_t count;
 } cdl_list;
-CDL_MUST_USE cdl_status cdl_list_split(const char *option, const char *text, cdl_list *list);
-void cdl_list_release(cdl_list *list);
+CDL_MUST_USE cdl_status cdl_list_split(const char *option, const char *text, cdl_list *result);
+void cdl_list_release(cdl_list *result);
 
 #endif

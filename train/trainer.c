@@ -276,8 +276,7 @@ static cdl_status compare_settings(const trainer *t, const cdl_run_state *found)
   {
     const json_t *before = json_object_get(found->settings, key);
     if (before == NULL || !json_equal(value, before))
-      return cdl_fail(CDL_USAGE,
-                      "%s: the run was started with another %s; resume with the same",
+      return cdl_fail(CDL_USAGE, "%s: the run was started with another %s; resume with the same",
                       t->files.checkpoint, key);
   }
   if (strcmp(found->kernels, t->state.kernels) != 0)
@@ -408,10 +407,12 @@ static cdl_status run_step(trainer *t, const uint32_t *rows, size_t count, cdl_s
   for (size_t i = 0; i < count; i += batch)
     CDL_TRY(run_batch(t, rows + i, count - i < batch ? count - i : batch));
   cdl_adapter_pull_back(job->adapter, q);
+  cdl_adapter_extra_loss(job->adapter, q, t->loss.loss);
   cdl_clip_norm(q, CDL_ARGS(clip_norm, .norm = t->loss.norm, .factor = t->loss.factor,
                             .gradient = cdl_adapter_gradients(job->adapter),
                             .max_norm = (float)t->settings->max_grad_norm));
   cdl_optimizer_step(&t->optimizer, q, t->loss.factor, t->loss.step);
+  CDL_TRY(cdl_adapter_after_step(job->adapter, q, t->state.step));
 
   float loss, norm;
   CDL_TRY(cdl_loss_end_step(&t->loss, q, &loss, &norm));
@@ -444,7 +445,10 @@ static void measure_pace(trainer *t, size_t examples, cdl_step_report *report)
   }
   report->examples_per_s = seen / seconds;
   report->seconds_left = (double)(report->steps - report->step) * t->train_seconds / (double)done;
-  report->gemm_share = t->gemm_peak > 0 ? t->operations / spent / t->gemm_peak : 0;
+  if (t->gemm_peak > 0) { /* measured while the machine was perhaps busy: a faster step sets it */
+    t->gemm_peak = fmax(t->gemm_peak, t->operations / spent);
+    report->gemm_share = t->operations / spent / t->gemm_peak;
+  }
 }
 
 /* The next step of the run: its examples, its report. */

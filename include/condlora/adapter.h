@@ -71,6 +71,12 @@ CDL_API void cdl_adapter_materialize(cdl_adapter *adapter, cdl_queue *queue);
 CDL_API void cdl_adapter_zero_gradients(cdl_adapter *adapter, cdl_queue *queue);
 /* The layers' gradients to the parameters': after the last backward pass of a step. */
 CDL_API void cdl_adapter_pull_back(cdl_adapter *adapter, cdl_queue *queue);
+/* The method's own penalty, where it has one: added to `loss` [1], its gradients to the parameters'.
+ * After pull_back. */
+CDL_API void cdl_adapter_extra_loss(cdl_adapter *adapter, cdl_queue *queue, cdl_tensor loss);
+/* What a method does after an optimizer step, `step` the 0-based one just done. */
+CDL_API CDL_MUST_USE cdl_status cdl_adapter_after_step(cdl_adapter *adapter, cdl_queue *queue,
+                                                       int64_t step);
 /* All gradients end to end, [n], in the order of the parameters (with gaps of zeros). */
 CDL_API cdl_tensor cdl_adapter_gradients(const cdl_adapter *adapter);
 

@@ -127,7 +127,6 @@ typedef struct cdl_backend_table {
   cdl_status (*wrap_memory)(void *device, void *foreign, size_t bytes, void **handle);
   cdl_status (*wrap_queue)(void *device, void *foreign, void **queue);
 
-/* NOLINTNEXTLINE(bugprone-macro-parentheses): a declared name has none. */
 #define CDL_OP(name, tier) cdl_status (*name)(void *queue, const cdl_##name##_args *args);
 #include "condlora/ops.def"
 #undef CDL_OP

@@ -101,103 +101,113 @@ static void add_random(suite *s, int count)
   }
 }
 
-void register_gemm(suite *s)
+/* Each transposition of small and uneven products. */
+static void register_sizes(suite *s, cdl_dtype dtype, cdl_dtype in)
 {
   static const int64_t sizes[][3] = {{1, 1, 1},    {1, 7, 5},    {7, 1, 3},    {5, 3, 1},
                                      {17, 31, 13}, {64, 64, 64}, {65, 33, 100}};
-  static const struct {
-    cdl_dtype out, in;
-  } kinds[] = {{CDL_F32, CDL_F32}, {CDL_F64, CDL_F64}, {CDL_F32, CDL_BF16}};
-  for (size_t kind = 0; kind < 3; kind++) {
-    const cdl_dtype dtype = kinds[kind].out, in = kinds[kind].in;
-    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
-      for (unsigned transpose = 0; transpose < 4; transpose++)
-        add(s, dtype, 0,
-            (gemm){.n0 = 1,
-                   .n1 = 1,
-                   .m = sizes[k][0],
-                   .n = sizes[k][1],
-                   .k = sizes[k][2],
-                   .input = in,
-                   .transpose_a = transpose & 1,
-                   .transpose_b = transpose >> 1,
-                   .beta = k % 2 == 0 ? 0.0F : 0.5F,
-                   .out = (layout)((k + transpose) % LAYOUT_COUNT),
-                   .a = (layout)((k + 1) % LAYOUT_COUNT),
-                   .b = (layout)((k + 2 * transpose) % LAYOUT_COUNT)});
+  for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
     for (unsigned transpose = 0; transpose < 4; transpose++)
       add(s, dtype, 0,
           (gemm){.n0 = 1,
                  .n1 = 1,
-                 .m = 257,
-                 .n = 129,
-                 .k = 263,
+                 .m = sizes[k][0],
+                 .n = sizes[k][1],
+                 .k = sizes[k][2],
                  .input = in,
                  .transpose_a = transpose & 1,
                  .transpose_b = transpose >> 1,
-                 .alpha = -0.75F,
-                 .beta = 1.5F,
-                 .out = LAYOUT_COLUMNS,
-                 .a = LAYOUT_ROWS,
-                 .b = LAYOUT_COLUMNS});
-    for (unsigned repeat = 0; repeat < 16; repeat += 5)
-      add(s, dtype, 0,
-          (gemm){.n0 = 2,
-                 .n1 = 3,
-                 .m = 13,
-                 .n = 17,
-                 .k = 19,
-                 .input = in,
-                 .repeat_a = repeat & 3,
-                 .repeat_b = repeat >> 2,
-                 .transpose_b = true,
-                 .beta = 1,
-                 .out = LAYOUT_ROWS,
-                 .a = LAYOUT_DENSE,
-                 .b = LAYOUT_COLUMNS});
-    add(s, dtype, 0,
-        (gemm){.n0 = 1,
-               .n1 = 12,
-               .m = 8,
-               .n = 96,
-               .k = 96,
-               .input = in,
-               .repeat_a = 2}); /* θA W_l of every layer */
-    add(s, dtype, 0, (gemm){.n0 = 1, .n1 = 1, .m = 0, .n = 5, .k = 3, .input = in});
-    add(s, dtype, 0, (gemm){.n0 = 1, .n1 = 1, .m = 4, .n = 0, .k = 3, .input = in});
-    add(s, dtype, 0, (gemm){.n0 = 0, .n1 = 1, .m = 4, .n = 5, .k = 3, .input = in});
-    add(s, dtype, 0,
-        (gemm){
-            .n0 = 1, .n1 = 1, .m = 4, .n = 5, .k = 0, .input = in}); /* zeros, whatever was there */
+                 .beta = k % 2 == 0 ? 0.0F : 0.5F,
+                 .out = (layout)((k + transpose) % LAYOUT_COUNT),
+                 .a = (layout)((k + 1) % LAYOUT_COUNT),
+                 .b = (layout)((k + 2 * transpose) % LAYOUT_COUNT)});
+  for (unsigned transpose = 0; transpose < 4; transpose++)
     add(s, dtype, 0,
         (gemm){.n0 = 1,
                .n1 = 1,
-               .m = 4,
-               .n = 5,
-               .k = 0,
+               .m = 257,
+               .n = 129,
+               .k = 263,
                .input = in,
-               .beta = 2,
-               .out = LAYOUT_COLUMNS});
+               .transpose_a = transpose & 1,
+               .transpose_b = transpose >> 1,
+               .alpha = -0.75F,
+               .beta = 1.5F,
+               .out = LAYOUT_COLUMNS,
+               .a = LAYOUT_ROWS,
+               .b = LAYOUT_COLUMNS});
+}
+
+static void register_batches(suite *s, cdl_dtype dtype, cdl_dtype in)
+{
+  for (unsigned repeat = 0; repeat < 16; repeat += 5)
     add(s, dtype, 0,
-        (gemm){.n0 = 1, .n1 = 1, .m = 31, .n = 29, .k = 500, .input = in, .fill = FILL_SCALES});
-    add(s, dtype, 0,
-        (gemm){.n0 = 1,
-               .n1 = 1,
-               .m = 31,
-               .n = 29,
-               .k = 3000,
+        (gemm){.n0 = 2,
+               .n1 = 3,
+               .m = 13,
+               .n = 17,
+               .k = 19,
                .input = in,
-               .fill = FILL_ONE_SIGN,
-               .transpose_b = true});
-    add(s, dtype, 0,
-        (gemm){.n0 = 1,
-               .n1 = 1,
-               .m = 9,
-               .n = 11,
-               .k = 7,
-               .input = in,
-               .fill = FILL_NAN,
-               .out = LAYOUT_COLUMNS});
+               .repeat_a = repeat & 3,
+               .repeat_b = repeat >> 2,
+               .transpose_b = true,
+               .beta = 1,
+               .out = LAYOUT_ROWS,
+               .a = LAYOUT_DENSE,
+               .b = LAYOUT_COLUMNS});
+  add(s, dtype, 0,
+      (gemm){.n0 = 1,
+             .n1 = 12,
+             .m = 8,
+             .n = 96,
+             .k = 96,
+             .input = in,
+             .repeat_a = 2}); /* θA W_l of every layer */
+}
+
+/* Nothing to add up, and values that are hard to add up. */
+static void register_edges(suite *s, cdl_dtype dtype, cdl_dtype in)
+{
+  add(s, dtype, 0, (gemm){.n0 = 1, .n1 = 1, .m = 0, .n = 5, .k = 3, .input = in});
+  add(s, dtype, 0, (gemm){.n0 = 1, .n1 = 1, .m = 4, .n = 0, .k = 3, .input = in});
+  add(s, dtype, 0, (gemm){.n0 = 0, .n1 = 1, .m = 4, .n = 5, .k = 3, .input = in});
+  add(s, dtype, 0,
+      (gemm){
+          .n0 = 1, .n1 = 1, .m = 4, .n = 5, .k = 0, .input = in}); /* zeros, whatever was there */
+  add(s, dtype, 0,
+      (gemm){
+          .n0 = 1, .n1 = 1, .m = 4, .n = 5, .k = 0, .input = in, .beta = 2, .out = LAYOUT_COLUMNS});
+  add(s, dtype, 0,
+      (gemm){.n0 = 1, .n1 = 1, .m = 31, .n = 29, .k = 500, .input = in, .fill = FILL_SCALES});
+  add(s, dtype, 0,
+      (gemm){.n0 = 1,
+             .n1 = 1,
+             .m = 31,
+             .n = 29,
+             .k = 3000,
+             .input = in,
+             .fill = FILL_ONE_SIGN,
+             .transpose_b = true});
+  add(s, dtype, 0,
+      (gemm){.n0 = 1,
+             .n1 = 1,
+             .m = 9,
+             .n = 11,
+             .k = 7,
+             .input = in,
+             .fill = FILL_NAN,
+             .out = LAYOUT_COLUMNS});
+}
+
+void register_gemm(suite *s)
+{
+  static const struct {
+    cdl_dtype out, in;
+  } kinds[] = {{CDL_F32, CDL_F32}, {CDL_F64, CDL_F64}, {CDL_F32, CDL_BF16}};
+  for (size_t kind = 0; kind < 3; kind++) {
+    register_sizes(s, kinds[kind].out, kinds[kind].in);
+    register_batches(s, kinds[kind].out, kinds[kind].in);
+    register_edges(s, kinds[kind].out, kinds[kind].in);
   }
   add(s, CDL_F32, CASE_LARGE,
       (gemm){

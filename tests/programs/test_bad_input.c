@@ -292,13 +292,20 @@ START_TEST(adapters_that_do_not_fit)
   static const struct {
     const char *key;
     int value;
-  } edits[] = {{"r", 4}, {"r", 0}, {"use_dora", -1}, {"target_modules", -2}, {"peft_type", -3}};
+  } edits[] = {{"r", 4},
+               {"r", 0},
+               {"lora_alpha", -5},
+               {"use_dora", -1},
+               {"target_modules", -2},
+               {"target_modules", -4},
+               {"peft_type", -3}};
   for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++) {
     json_t *config = parsed(read_text(case_file("bert-lora", "adapter/adapter_config.json")));
     json_object_set_new(config, edits[i].key,
                         edits[i].value == -1   ? json_true()
                         : edits[i].value == -2 ? json_pack("[s]", "key")
                         : edits[i].value == -3 ? json_string("IA3")
+                        : edits[i].value == -4 ? json_string("(query")
                                                : json_integer(edits[i].value));
     char *text = json_dumps(config, 0);
     const outcome o = PREDICT(adapter_with("adapter_config.json", text, strlen(text)));

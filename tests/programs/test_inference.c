@@ -360,6 +360,37 @@ END_TEST
 
 /* ---- Looking ---- */
 
+START_TEST(an_adapter_remembers_that_its_tokens_had_one_type)
+{
+  const char *model = case_file("bert-condlora-regression", "model");
+#define PAIRS                                                                                  \
+  case_file("bert-condlora-regression", "train.tsv"), "--text-columns", "sentence1,sentence2", \
+      "--label-column", json_string_value(json_object_get(settings, "label_column"))
+  json_t *settings = parsed(read_text(case_file("bert-condlora-regression", "case.json")));
+  check_done(RUN("train", "--model", model, "--train", PAIRS, "--dev",
+                 case_file("bert-condlora-regression", "train.tsv"), "--regression", "--compat",
+                 "reference", "--max-steps", "3", "--output", scratch("out")));
+  json_t *metrics = parsed(read_text(scratch("out/metrics.json")));
+  const double trained = number_at(json_object_get(metrics, "dev"), "loss");
+  const outcome o =
+      RUN("eval", "--model", model, "--adapter", scratch("out/adapter"), "--input", PAIRS);
+  check_done(o);
+  ck_assert_double_eq_tol(number_at(parsed(o.out), "loss"), trained, 1e-6 * fabs(trained));
+
+  /* The types would have mattered. */
+  const char *config = scratch("out/adapter/adapter_config.json");
+  json_t *object = parsed(read_text(config));
+  ck_assert_int_eq(json_object_del(object, "types_zero"), 0);
+  ck_assert_int_eq(json_dump_file(object, config, 0), 0);
+  const outcome with_types =
+      RUN("eval", "--model", model, "--adapter", scratch("out/adapter"), "--input", PAIRS);
+  check_done(with_types);
+  ck_assert_double_gt(fabs(number_at(parsed(with_types.out), "loss") - trained),
+                      1e-4 * fabs(trained));
+#undef PAIRS
+}
+END_TEST
+
 START_TEST(inspect_tells_modules_and_counts)
 {
   const char *model = case_file("bert-condlora-paper", "model");
@@ -430,6 +461,7 @@ int main(void)
   CASE(suite, labels_are_checked_where_they_are);
   CASE(suite, a_glue_task_from_training_to_its_submission);
   CASE(suite, a_whole_model_needs_no_adapter);
+  CASE(suite, an_adapter_remembers_that_its_tokens_had_one_type);
   CASE(suite, inspect_tells_modules_and_counts);
   CASE(suite, backends_says_what_is_here_and_why_not);
   return run_suite(suite);

@@ -23,23 +23,26 @@ static const char *on_terminal(unsigned short columns, int stop_after, const cha
 {
   enum { MOST = 1 << 20 };
   char *words[64] = {getenv("CDL_PROGRAM")};
+  ck_assert_ptr_nonnull(words[0]);
   for (size_t i = 0; arguments[i] != NULL; i++)
     words[i + 1] = (char *)(uintptr_t)arguments[i];
   const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
   ck_assert(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
-  const int slave = open(ptsname(terminal), O_RDWR | O_NOCTTY);
-  ck_assert_int_ge(slave, 0);
+  const char *name = ptsname(terminal);
+  ck_assert_ptr_nonnull(name);
+  const int theirs = open(name, O_RDWR | O_NOCTTY);
+  ck_assert_int_ge(theirs, 0);
   const struct winsize size = {.ws_row = 24, .ws_col = columns};
-  ck_assert_int_eq(ioctl(slave, TIOCSWINSZ, &size), 0);
+  ck_assert_int_eq(ioctl(theirs, TIOCSWINSZ, &size), 0);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 1, scratch("stdout"), O_WRONLY | O_CREAT | O_TRUNC,
                                    0600);
-  posix_spawn_file_actions_adddup2(&actions, slave, 2);
+  posix_spawn_file_actions_adddup2(&actions, theirs, 2);
   pid_t child;
   ck_assert_int_eq(posix_spawn(&child, words[0], &actions, NULL, words, environ), 0);
   posix_spawn_file_actions_destroy(&actions);
-  close(slave);
+  close(theirs);
 
   char *text = malloc(MOST);
   ck_assert_ptr_nonnull(text);

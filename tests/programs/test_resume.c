@@ -1,5 +1,6 @@
 /* Runs that are stopped, killed and gone on with: the same bytes as if nothing had happened. */
 #include <signal.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "tests/programs/program.h"
@@ -187,6 +188,32 @@ START_TEST(a_second_signal_ends_at_once)
 }
 END_TEST
 
+START_TEST(a_signal_ends_predict_with_a_word_or_none)
+{
+  const char *rows = scratch("rows.txt"), *out = scratch("labels.jsonl");
+  FILE *file = fopen(rows, "w");
+  ck_assert_ptr_nonnull(file);
+  for (int i = 0; i < 20000; i++)
+    fputs("the old kettle sings under the bridge\n", file);
+  ck_assert_int_eq(fclose(file), 0);
+  for (unsigned wait = 20; wait < 500; wait += 60) {
+    const pid_t program = program_start((const char *const[]){
+        "predict", "--model", case_file("bert-lora", "model"), "--adapter",
+        case_file("bert-lora", "adapter"), "--input", rows, "--output", out, NULL});
+    sleep_ms(wait);
+    kill(program, SIGINT);
+    const outcome o = program_wait(program);
+    if (o.exit == -SIGINT) /* before it could listen */
+      continue;
+    if (o.exit == 0) /* too fast for this moment */
+      break;
+    ck_assert_msg(o.exit == 130, "exit status %d: %s", o.exit, o.err);
+    ck_assert_msg(o.err[0] == '\0' || strstr(o.err, "condlora: stopped") != NULL, "%s", o.err);
+    ck_assert(!exists(out));
+  }
+}
+END_TEST
+
 START_TEST(resume_without_a_checkpoint_starts_afresh)
 {
   const char *whole = scratch("whole"), *out = scratch("out");
@@ -201,12 +228,13 @@ END_TEST
 START_TEST(resume_of_a_finished_run_does_nothing)
 {
   const char *out = scratch("out"), *before, *after;
-  check_done(RUN(LONG_RUN, "--max-steps", "9", "--output", out));
+  const outcome first = RUN(LONG_RUN, "--max-steps", "9", "--output", out);
+  check_done(first);
   const size_t bytes = read_bytes(joined(out, "metrics.json"), &before);
   const outcome o = RUN(LONG_RUN, "--max-steps", "9", "--output", out, "--resume");
   check_done(o);
   ck_assert_ptr_nonnull(strstr(o.err, "finished"));
-  ck_assert_str_eq(o.out, "");
+  ck_assert_str_eq(o.out, first.out);
   ck_assert_uint_eq(read_bytes(joined(out, "metrics.json"), &after), bytes);
   ck_assert_mem_eq(before, after, bytes);
 }
@@ -265,6 +293,86 @@ START_TEST(a_damaged_checkpoint_is_named)
 }
 END_TEST
 
+START_TEST(a_log_that_was_cut_is_named)
+{
+  const char *out = scratch("out"), *log = joined(out, "train.jsonl"), *bytes;
+  check_done(RUN(LONG_RUN, "--max-steps", "9", "--output", out));
+  ck_assert_int_eq(unlink(joined(out, "metrics.json")), 0);
+  const size_t count = read_bytes(log, &bytes);
+  write_bytes(log, bytes, count - 10);
+  const char *before = listed(out);
+  check_refused(RUN(LONG_RUN, "--max-steps", "9", "--output", out, "--resume"), 1, "train.jsonl",
+                text_of("%zu", count), text_of("%zu", count - 10));
+  ck_assert_str_eq(listed(out), before);
+  ck_assert_int_eq(unlink(log), 0);
+  check_refused(RUN(LONG_RUN, "--max-steps", "9", "--output", out, "--resume"), 1, "train.jsonl");
+  ck_assert(!exists(log));
+}
+END_TEST
+
+START_TEST(metrics_that_no_run_wrote_are_named)
+{
+  static const char *const wrong[] = {"",
+                                      "{",
+                                      "[]",
+                                      "{}",
+                                      "{\"method\": \"condlora\"}",
+                                      "{\"method\": 3, \"kept\": {}, \"timing\": {}}"};
+  const char *out = scratch("out");
+  check_done(RUN(LONG_RUN, "--max-steps", "9", "--output", out));
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    write_text(joined(out, "metrics.json"), wrong[i]);
+    check_refused(RUN(LONG_RUN, "--max-steps", "9", "--output", out, "--resume"), 1,
+                  "metrics.json");
+  }
+}
+END_TEST
+
+START_TEST(other_contents_under_the_same_paths_are_noticed)
+{
+  const char *out = scratch("out"), *data = scratch("data.tsv");
+  const char *model = copied_folder(case_file("bert-condlora-paper", "model"), "model");
+  write_text(data, "text\tlabel\nthe old kettle\tno\na cold river\tyes\nthe lamp\tno\n");
+#define DATA_RUN                                                                                   \
+  "train", "--model", model, "--train", data, "--text-columns", "text", "--label-column", "label", \
+      "--max-steps", "3", "--eval-every", "0", "--output", out
+  check_done(RUN(DATA_RUN));
+  check_done(RUN(DATA_RUN, "--resume"));
+  write_text(data, "text\tlabel\nthe old kettle\tno\na cold river\tyes\nthe lamp\tyes\n");
+  check_refused(RUN(DATA_RUN, "--resume"), 2, "state.safetensors", "examples");
+  write_text(data, "text\tlabel\nthe old kettle\tno\na cold river\tyes\nthe lamp\tno\n");
+  const char *bytes;
+  const size_t count = read_bytes(joined(model, "model.safetensors"), &bytes);
+  char *changed = malloc(count);
+  ck_assert_ptr_nonnull(changed);
+  memcpy(changed, bytes, count);
+  uint64_t header;
+  memcpy(&header, bytes, sizeof header);
+  changed[sizeof header + header] ^= 1; /* of the first tensor's first number */
+  write_bytes(joined(model, "model.safetensors"), changed, count);
+  free(changed);
+  check_refused(RUN(DATA_RUN, "--resume"), 2, "state.safetensors", "base model");
+#undef DATA_RUN
+}
+END_TEST
+
+/* The numbers of closed streams would go to the next files that are opened. */
+START_TEST(closed_streams_write_into_no_file)
+{
+  const char *whole = scratch("whole"), *out = scratch("out");
+  check_done(RUN(LONG_RUN, "--max-steps", "9", "--output", whole));
+  const char *command = text_of(
+      "'%s' train --model '%s' --train '%s' --text-columns sentence1 --label-column label "
+      "--batch-size 4 --epochs 40 --lr 0.01 --checkpoint-every 7 --max-steps 9 --output '%s' "
+      "<&- >&- 2>&-",
+      getenv("CDL_PROGRAM"), case_file("bert-condlora-paper", "model"),
+      case_file("bert-condlora-paper", "train.tsv"), out);
+  const int status = system(command);
+  ck_assert_int_eq(WEXITSTATUS(status), 1); /* the table at the end could not be printed */
+  check_same_run(whole, out, "adapter");
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("resume");
@@ -273,11 +381,16 @@ int main(void)
   CASE(suite, kills_of_other_methods_leave_the_same_bytes);
   CASE(suite, signals_save_and_say_how_to_go_on);
   CASE(suite, a_second_signal_ends_at_once);
+  CASE(suite, a_signal_ends_predict_with_a_word_or_none);
   CASE(suite, resume_without_a_checkpoint_starts_afresh);
   CASE(suite, resume_of_a_finished_run_does_nothing);
   CASE(suite, what_a_killed_run_left_half_written_is_swept);
   CASE(suite, a_folder_that_is_not_empty_is_refused);
   CASE(suite, resume_wants_the_settings_of_the_start);
   CASE(suite, a_damaged_checkpoint_is_named);
+  CASE(suite, a_log_that_was_cut_is_named);
+  CASE(suite, metrics_that_no_run_wrote_are_named);
+  CASE(suite, other_contents_under_the_same_paths_are_noticed);
+  CASE(suite, closed_streams_write_into_no_file);
   return run_suite(suite);
 }

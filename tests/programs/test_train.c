@@ -86,6 +86,20 @@ START_TEST(parameters_are_counted_as_the_formulas_say)
 }
 END_TEST
 
+START_TEST(an_intermediate_layer_may_be_linear)
+{
+  static const char *const methods[] = {"condlora", "lora", "bitfit", "full"};
+  const char *model = copied_folder(case_file("bert-full", "model"), "model");
+  json_t *config = parsed(read_text(joined(model, "config.json")));
+  json_object_set_new(config, "hidden_act", json_string("linear"));
+  ck_assert_int_eq(json_dump_file(config, joined(model, "config.json"), 0), 0);
+  for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
+    check_done(RUN("train", "--model", model, "--train", case_file("bert-full", "train.tsv"),
+                   "--text-columns", "sentence1", "--label-column", "label", "--method", methods[i],
+                   "--max-steps", "2", "--output", scratch(methods[i])));
+}
+END_TEST
+
 START_TEST(a_dry_run_prints_a_plan_and_writes_nothing)
 {
   const outcome o =
@@ -396,6 +410,7 @@ int main(void)
   Suite *suite = suite_create("train");
   CASE(suite, every_method_leaves_a_run_and_a_table);
   CASE(suite, parameters_are_counted_as_the_formulas_say);
+  CASE(suite, an_intermediate_layer_may_be_linear);
   CASE(suite, a_dry_run_prints_a_plan_and_writes_nothing);
   CASE(suite, options_win_over_a_config_and_a_config_over_a_recipe);
   CASE(suite, a_config_that_cannot_be_is_named);

@@ -156,6 +156,18 @@ START_TEST(values_that_cannot_be)
                                          {"--max-steps", "9223372036854775807", "--max-steps"},
                                          {"--threads", "5000000000", "--threads"},
                                          {"--max-length", "9223372036854775807", "--max-length"},
+                                         {"--class-weights", "0,0", "0,0"},
+                                         {"--alpha", "0", "--alpha"},
+                                         {"--alpha", "1e10", "--alpha"},
+                                         {"--adapter-dropout", "0.9999999", "--adapter-dropout"},
+                                         {"--num-cycles", "-1", "--num-cycles"},
+                                         {"--power", "-1", "--power"},
+                                         {"--end-lr", "-1", "--end-lr"},
+                                         {"--eval-every", " 3", "--eval-every"},
+                                         {"--eval-every", "99999999999999999999", "--eval-every"},
+                                         {"--labels", "no,\xff", "UTF-8"},
+                                         {"--output", "caf\xe9", "UTF-8"},
+                                         {"--data", "glue", "--data"},
                                          {"--resume", NULL, NULL}};
   for (size_t i = 0; wrong[i][1] != NULL; i++) {
     const outcome o = RUN("train", "--model", case_file("bert-lora", "model"), "--train",
