@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* ---- The device ---- */
@@ -31,6 +32,22 @@ static void describe(cpu_device *device)
            device->kernels->name, threads, threads == 1 ? "" : "s");
 }
 
+/* OpenBLAS maps working memory at a thread's first product and, where the system refuses, asks again for ever. So an
+ * address space too small for it (ulimit -v) is found out here. */
+static cdl_status check_address_space(int threads)
+{
+  enum { BYTES_A_THREAD = 134221824 }; /* of Debian's 0.3.21 */
+  const size_t bytes = (size_t)threads * BYTES_A_THREAD;
+  void *probe = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (probe == MAP_FAILED)
+    return cdl_fail(CDL_MEMORY,
+                    "cpu: OpenBLAS wants %zu MiB of address space for %d threads and the system refuses it; "
+                    "fewer --threads or a higher limit (ulimit -v) help",
+                    bytes >> 20, threads);
+  munmap(probe, bytes);
+  return CDL_OK;
+}
+
 static cdl_status cpu_open(const char *device_name, const cdl_open_options *options, void **out)
 {
   if (device_name != NULL && device_name[0] != '\0' && strcmp(device_name, "0") != 0)
@@ -42,6 +59,11 @@ static cdl_status cpu_open(const char *device_name, const cdl_open_options *opti
   cdl_status status = cpu_libraries_open(&device->libraries);
   if (status == CDL_OK) {
     status = cpu_pool_create(options != NULL ? options->threads : 0, &device->pool);
+    if (status == CDL_OK) {
+      status = check_address_space(cpu_pool_threads(device->pool));
+      if (status != CDL_OK)
+        cpu_pool_destroy(device->pool);
+    }
     if (status != CDL_OK)
       cpu_libraries_close(&device->libraries);
   }
