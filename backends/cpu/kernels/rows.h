@@ -115,7 +115,17 @@ static void softmax_again_row(float *x, float scale, float log_sum, int64_t n)
     EACH x[j] = 0.0f;
     return;
   }
-  EACH x[j] = exp_nonpositive(scale * x[j] - log_sum);
+  /* Rounding of log_sum would scale the whole row, and the gradient is a difference that cancels: so
+   * the row is made to sum to one again. */
+  float sum = 0.0f;
+  EACH_SUM(+ : sum)
+  {
+    const float e = exp_nonpositive(scale * x[j] - log_sum);
+    x[j] = e;
+    sum += e;
+  }
+  const float factor = 1.0f / sum;
+  EACH x[j] *= factor;
 }
 
 static void softmax_grad_known_row(float *d_x, const float *d_out, const float *out, float scale,
