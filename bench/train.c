@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "bench/bench.h"
 #include "bench/op_times.h"
 #include "bench/products.h"
 #include "bench/session.h"
+#include "train/process.h"
 
 enum { METHODS = 2 };
 
@@ -41,13 +41,6 @@ static void reset_peak(void)
     return;
   fputs("5", f);
   fclose(f);
-}
-
-static size_t peak_bytes(void)
-{
-  struct rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
-  return (size_t)usage.ru_maxrss * 1024;
 }
 
 /* ---- Preparing ------------------------------------------------------------------------------- */
@@ -117,7 +110,7 @@ static cdl_status measure_memory(training *t, contender *c)
   cdl_status status = CDL_OK;
   for (size_t i = 0; status == CDL_OK && i < 2 && i < t->batches.count; i++)
     status = session_step(&s, &t->batches.item[i], &loss, &norm);
-  c->peak_bytes = peak_bytes();
+  c->peak_bytes = cdl_process_peak_bytes();
   if (status == CDL_OK)
     status = session_check(&s, &t->batches.item[0], c->method);
   session_close(&s);
