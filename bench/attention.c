@@ -6,21 +6,9 @@
 #include "bench/bench.h"
 
 typedef struct {
-  const char *what;
-  int32_t sequences, length, heads, width; /* `width` of a head */
-  bool quick;
-} attention_shape;
-
-static const attention_shape shapes[] = {
-    {"MiniLM, 16 x 55 tokens", 16, 55, 12, 32, true},
-    {"RoBERTa-base, 16 x 70 tokens", 16, 70, 12, 64, true},
-    {"RoBERTa-base, 8 x 512 tokens", 8, 512, 12, 64, false},
-    {"RoBERTa-large, 8 x 512 tokens", 8, 512, 16, 64, false},
-};
-
-typedef struct {
   const attention_shape *shape;
   cdl_queue *queue;
+  int32_t tokens, longest;
   cdl_packing packing;
   cdl_attention_args forward;
   cdl_attention_grad_args backward;
@@ -41,16 +29,19 @@ static void run_backward(void *context)
 static cdl_status make_case(bench_samples *s, attention_case *c, int32_t *offsets)
 {
   const attention_shape *p = c->shape;
-  const int32_t tokens = p->sequences * p->length, hidden = p->heads * p->width;
+  const int32_t hidden = p->heads * p->width;
   const float scale = (float)(1 / sqrt((double)p->width));
-  for (int32_t i = 0; i <= p->sequences; i++)
-    offsets[i] = i * p->length;
+  for (int32_t i = 0; i < p->sequences; i++) {
+    offsets[i + 1] = offsets[i] + p->lengths[i];
+    c->longest = p->lengths[i] > c->longest ? p->lengths[i] : c->longest;
+  }
+  const int32_t tokens = c->tokens = offsets[p->sequences];
   c->queue = s->queue;
   c->packing = (cdl_packing){.offsets = bench_sample_integers(s, offsets, p->sequences + 1),
                              .host_offsets = offsets,
                              .sequences = p->sequences,
                              .tokens = tokens,
-                             .longest = p->length};
+                             .longest = c->longest};
   c->forward = (cdl_attention_args){.size = sizeof c->forward,
                                     .out = bench_sample(s, tokens, hidden, 0),
                                     .qkv = bench_sample(s, tokens, 3 * hidden, 1),
@@ -74,19 +65,24 @@ static cdl_status make_case(bench_samples *s, attention_case *c, int32_t *offset
 typedef struct {
   float *qkv, *d_out, *out, *d_qkv;
   double *p, *d_s; /* [length, length] of one sequence and head */
+  double unit;     /* of the products' rounding */
 } attention_values;
+
+/* One sequence and head: its first row and its length. */
+typedef struct {
+  int64_t first, length, head;
+} attention_place;
 
 static double at(const float *x, int64_t row, int64_t stride, int64_t column)
 {
   return (double)x[row * stride + column];
 }
 
-/* P = softmax(s Q Kᵀ) and dS = s · P ∘ (dP − Σ dP ∘ P), dP = dO Vᵀ, of the sequence that begins at `first`. */
-static void reference(const attention_shape *p, const attention_values *v, int64_t first,
-                      int64_t head)
+/* P = softmax(s Q Kᵀ) and dS = s · P ∘ (dP − Σ dP ∘ P), dP = dO Vᵀ. */
+static void reference(const attention_shape *p, const attention_values *v, attention_place at_place)
 {
-  const int64_t n = p->length, d = p->width, hidden = p->heads * d, stride = 3 * hidden,
-                q = head * d;
+  const int64_t n = at_place.length, first = at_place.first, d = p->width, hidden = p->heads * d,
+                stride = 3 * hidden, q = at_place.head * d;
   const double scale = 1 / sqrt((double)d);
   for (int64_t i = 0; i < n; i++) {
     double *row = v->p + i * n, *d_row = v->d_s + i * n, largest = -INFINITY, sum = 0, dot = 0;
@@ -111,54 +107,65 @@ static void reference(const attention_shape *p, const attention_values *v, int64
   }
 }
 
-/* Row i and column e of the outputs of one sequence and head. */
-static cdl_status check_place(const attention_shape *p, const attention_values *v, int64_t first,
-                              int64_t head, int64_t i, int64_t e)
+/* Adds a term to a sum, and its size to `*size`. */
+static void add_term(double *sum, double *size, double term)
 {
-  const int64_t n = p->length, hidden = p->heads * p->width, stride = 3 * hidden,
-                column = head * p->width + e;
-  const double bound = 0x1p-24 * 64 * sqrt((double)(n * p->width));
-  double out = 0, d_q = 0, d_k = 0, d_v = 0;
-  for (int64_t j = 0; j < n; j++) {
-    out += v->p[i * n + j] * at(v->qkv, first + j, stride, 2 * hidden + column);
-    d_q += v->d_s[i * n + j] * at(v->qkv, first + j, stride, hidden + column);
-    d_k += v->d_s[j * n + i] * at(v->qkv, first + j, stride, column);
-    d_v += v->p[j * n + i] * at(v->d_out, first + j, hidden, column);
-  }
-  const int64_t row = first + i;
-  CDL_TRY(bench_compare("out", row * hidden + column, at(v->out, row, hidden, column), out, bound));
-  CDL_TRY(bench_compare("d_query", row * stride + column, at(v->d_qkv, row, stride, column), d_q,
-                        bound));
-  CDL_TRY(bench_compare("d_key", row * stride + hidden + column,
-                        at(v->d_qkv, row, stride, hidden + column), d_k, bound));
-  return bench_compare("d_value", row * stride + 2 * hidden + column,
-                       at(v->d_qkv, row, stride, 2 * hidden + column), d_v, bound);
+  *sum += term;
+  *size += fabs(term);
 }
 
-static cdl_status check_values(const attention_shape *p, attention_values *v)
+/* Row i and column e of the outputs of one sequence and head. */
+static cdl_status check_place(const attention_shape *p, const attention_values *v,
+                              attention_place where, int64_t i, int64_t e)
+{
+  const int64_t n = where.length, first = where.first, hidden = p->heads * p->width,
+                stride = 3 * hidden, column = where.head * p->width + e, row = first + i;
+  /* In float32 by length; where products round to 10 bits, by the terms' size. */
+  const double fine = 0x1p-24 * 64 * sqrt((double)(n * p->width)),
+               coarse = v->unit > 0x1p-24 ? 32 * v->unit : 0;
+  double out = 0, d_q = 0, d_k = 0, d_v = 0, size[4] = {0};
+  for (int64_t j = 0; j < n; j++) {
+    add_term(&out, &size[0], v->p[i * n + j] * at(v->qkv, first + j, stride, 2 * hidden + column));
+    add_term(&d_q, &size[1], v->d_s[i * n + j] * at(v->qkv, first + j, stride, hidden + column));
+    add_term(&d_k, &size[2], v->d_s[j * n + i] * at(v->qkv, first + j, stride, column));
+    add_term(&d_v, &size[3], v->p[j * n + i] * at(v->d_out, first + j, hidden, column));
+  }
+  CDL_TRY(bench_compare("out", row * hidden + column, at(v->out, row, hidden, column), out,
+                        fine + coarse * size[0]));
+  CDL_TRY(bench_compare("d_query", row * stride + column, at(v->d_qkv, row, stride, column), d_q,
+                        fine + coarse * size[1]));
+  CDL_TRY(bench_compare("d_key", row * stride + hidden + column,
+                        at(v->d_qkv, row, stride, hidden + column), d_k, fine + coarse * size[2]));
+  return bench_compare("d_value", row * stride + 2 * hidden + column,
+                       at(v->d_qkv, row, stride, 2 * hidden + column), d_v,
+                       fine + coarse * size[3]);
+}
+
+static cdl_status check_values(const attention_case *c, attention_values *v)
 {
   enum { PAIRS = 3, PLACES = 40 };
-  const size_t square = (size_t)p->length * (size_t)p->length;
+  const attention_shape *p = c->shape;
+  const size_t square = (size_t)c->longest * (size_t)c->longest;
   v->p = malloc(2 * square * sizeof *v->p);
   if (v->p == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: a check of attention");
   v->d_s = v->p + square;
   cdl_random random = cdl_random_start(2, CDL_RANDOM_TEST, 2, 0);
   for (int pair = 0; pair < PAIRS; pair++) {
-    const int64_t first = (int64_t)cdl_random_below(&random, (uint64_t)p->sequences) * p->length;
-    const int64_t head = (int64_t)cdl_random_below(&random, (uint64_t)p->heads);
-    reference(p, v, first, head);
+    const uint64_t sequence = cdl_random_below(&random, (uint64_t)p->sequences);
+    const attention_place where = {c->packing.host_offsets[sequence], p->lengths[sequence],
+                                   (int64_t)cdl_random_below(&random, (uint64_t)p->heads)};
+    reference(p, v, where);
     for (int place = 0; place < PLACES; place++)
-      CDL_TRY(check_place(p, v, first, head,
-                          (int64_t)cdl_random_below(&random, (uint64_t)p->length),
+      CDL_TRY(check_place(p, v, where, (int64_t)cdl_random_below(&random, (uint64_t)where.length),
                           (int64_t)cdl_random_below(&random, (uint64_t)p->width)));
   }
   return CDL_OK;
 }
 
-static cdl_status check_case(attention_case *c)
+static cdl_status check_case(attention_case *c, double unit)
 {
-  attention_values v = {0};
+  attention_values v = {.unit = unit};
   run_forward(c);
   run_backward(c);
   cdl_status status = bench_download(c->queue, c->forward.qkv, &v.qkv);
@@ -169,7 +176,7 @@ static cdl_status check_case(attention_case *c)
   if (status == CDL_OK)
     status = bench_download(c->queue, c->backward.d_qkv, &v.d_qkv);
   if (status == CDL_OK)
-    status = check_values(c->shape, &v);
+    status = check_values(c, &v);
   free(v.qkv);
   free(v.d_out);
   free(v.out);
@@ -186,9 +193,13 @@ static cdl_status time_direction(bench *b, attention_case *c, bool forward)
   measurement m = {0};
   CDL_TRY(measure_run(b->queue, &b->effort, forward ? run_forward : run_backward, c, &m));
   const double products = forward ? 2 : 5; /* Q Kᵀ and P V; Q Kᵀ again, dP, dV, dQ, dK */
-  const double operations =
-      products * 2 * p->sequences * p->heads * (double)p->length * p->length * p->width;
-  report *r = &b->report;
+  double pairs = 0;
+  for (int32_t i = 0; i < p->sequences; i++)
+    pairs += (double)p->lengths[i] * p->lengths[i];
+  const double operations = products * 2 * p->heads * pairs * p->width;
+  /* At least qkv, out and log_sum; backward d_qkv too. What lies between may stay on the chip. */
+  const double bytes = 4.0 * c->tokens * p->heads * ((forward ? 4 : 7) * p->width + 1);
+  report *r = b->report;
   report_add_row(r);
   report_text(r, "name", p->what);
   report_text(r, "direction", forward ? "forward" : "backward");
@@ -198,7 +209,8 @@ static cdl_status time_direction(bench *b, attention_case *c, bool forward)
                                 : cdl_op_path(b->backend, CDL_OP_attention_grad, &c->backward)));
   report_timing(r, &m);
   report_number(r, "flop_per_s", operations / m.median);
-  report_number(r, "of_best_gemm", operations / m.median / b->best_gemm);
+  report_number(r, "bytes_per_s", bytes / m.median);
+  report_number(r, "flop_per_byte", operations / bytes);
   measure_release(&m);
   return CDL_OK;
 }
@@ -211,7 +223,7 @@ static cdl_status run_shape(bench *b, bench_samples *s, const attention_shape *p
     return cdl_fail(CDL_MEMORY, "out of memory: offsets");
   cdl_status status = make_case(s, &c, offsets);
   if (status == CDL_OK)
-    status = check_case(&c);
+    status = check_case(&c, bench_unit(b));
   if (status == CDL_OK)
     status = time_direction(b, &c, true);
   if (status == CDL_OK)
@@ -226,18 +238,18 @@ cdl_status bench_attention(bench *b)
                                           {"direction", "direction", REPORT_TEXT},
                                           {"path", "path", REPORT_TEXT},
                                           REPORT_TIMING_COLUMNS,
-                                          {"flop_per_s", "GFLOP/s", REPORT_OPERATIONS_PER_S},
-                                          {"of_best_gemm", "of best GEMM", REPORT_SHARE}};
-  report_add_table(&b->report, "attention", "attention: packed sequences, without dropout", columns,
+                                          REPORT_RATE_COLUMNS};
+  report_use_table(b->report, "attention", "attention: packed sequences, without dropout", columns,
                    sizeof columns / sizeof columns[0]);
   CDL_TRY(bench_find_peak(b, false));
   cdl_status status = CDL_OK;
-  for (size_t i = 0; status == CDL_OK && i < sizeof shapes / sizeof shapes[0]; i++) {
-    if (b->options.quick && !shapes[i].quick)
+  for (size_t i = 0; status == CDL_OK && i < b->shapes->attention_count; i++) {
+    const attention_shape *p = &b->shapes->attention[i];
+    if (b->options.quick && !p->quick)
       continue;
-    bench_progress("attention", shapes[i].what);
+    bench_progress("attention", p->what);
     bench_samples s = bench_samples_begin(b->queue, 3);
-    status = run_shape(b, &s, &shapes[i]);
+    status = run_shape(b, &s, p);
     bench_samples_release(&s);
   }
   return status;

@@ -66,7 +66,7 @@ static cdl_status begin(bench_batches *batches, size_t count)
 
 static int32_t first_position(const cdl_model_config *config)
 {
-  return config->family == CDL_FAMILY_ROBERTA ? (int32_t)config->pad_id + 1 : 0;
+  return (int32_t)cdl_model_config_first_position(config);
 }
 
 static cdl_status make_batch(const cdl_model_config *config, const int32_t *lengths,
@@ -117,6 +117,29 @@ cdl_status bench_batches_make(const cdl_model_config *config, const char *length
       count_batch(batches, &batches->item[b]);
   }
   free(drawn);
+  if (status != CDL_OK)
+    bench_batches_release(batches);
+  return status;
+}
+
+cdl_status bench_batches_like(const cdl_model_config *config, const attention_shape *shapes,
+                              size_t count, bench_batches *batches)
+{
+  CDL_TRY(begin(batches, count));
+  cdl_status status = CDL_OK;
+  cdl_random random = cdl_random_start(1, CDL_RANDOM_TEST, 0, 0);
+  const int64_t longest = cdl_model_config_max_tokens(config);
+  for (size_t b = 0; status == CDL_OK && b < count; b++) {
+    const size_t examples = (size_t)shapes[b].sequences;
+    int32_t *lengths = calloc(examples + 1, sizeof *lengths);
+    for (size_t i = 0; lengths != NULL && i < examples; i++)
+      lengths[i] = shapes[b].lengths[i] < longest ? shapes[b].lengths[i] : (int32_t)longest;
+    status = lengths != NULL ? make_batch(config, lengths, examples, &random, &batches->item[b])
+                             : cdl_fail(CDL_MEMORY, "out of memory: %zu lengths", examples);
+    if (status == CDL_OK)
+      count_batch(batches, &batches->item[b]);
+    free(lengths);
+  }
   if (status != CDL_OK)
     bench_batches_release(batches);
   return status;

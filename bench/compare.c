@@ -2,6 +2,7 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,14 +87,13 @@ static cdl_status read_report(const char *path, json_t **root)
                   path);
 }
 
-/* A row's name within its table: name, shape and whatever else is text. */
+/* What makes two rows the same case: where it ran and what it is, not how (its path). */
 static bool same_case(const json_t *a, const json_t *b)
 {
-  const char *key;
-  json_t *value;
-  json_object_foreach((json_t *)(uintptr_t)a, key, value)
-  {
-    if (json_is_string(value) && !json_equal(value, json_object_get(b, key)))
+  static const char *const keys[] = {"backend", "name", "shape", "direction"};
+  for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+    const json_t *x = json_object_get(a, keys[i]), *y = json_object_get(b, keys[i]);
+    if ((x == NULL) != (y == NULL) || (x != NULL && !json_equal(x, y)))
       return false;
   }
   return true;
@@ -124,8 +124,20 @@ static double *samples_of(const json_t *row, size_t *count)
 
 typedef struct {
   FILE *file;
-  size_t cases, slower, faster;
+  bool wide; /* several backends: a column says which */
+  size_t cases, slower, faster, alone;
 } comparison;
+
+static const char *text_of(const json_t *row, const char *key)
+{
+  const char *text = json_string_value(json_object_get(row, key));
+  return text != NULL ? text : "";
+}
+
+static bool is_timed(const json_t *row)
+{
+  return json_array_size(json_object_get(row, "samples_s")) > 0;
+}
 
 static void compare_rows(comparison *c, const char *table, const json_t *before,
                          const json_t *after)
@@ -140,54 +152,140 @@ static void compare_rows(comparison *c, const char *table, const json_t *before,
     c->cases++;
     c->slower += differs && change > 0;
     c->faster += differs && change < 0;
-    const char *shape = json_string_value(json_object_get(after, "shape"));
-    const char *name = json_string_value(json_object_get(after, "name"));
-    fprintf(c->file, "%-12s %-32s %-20s %11.3f µs %11.3f µs %+7.1f %%  p %.2g  %s\n", table,
-            name != NULL ? name : "", shape != NULL ? shape : "", old * 1e6, new * 1e6,
-            100 * change, p,
+    const char *shape = text_of(after, "shape");
+    const char *was = text_of(before, "path"), *is = text_of(after, "path");
+    if (c->wide)
+      fprintf(c->file, "%-10s ", text_of(after, "backend"));
+    fprintf(c->file, "%-12s %-36s %-20s %11.3f µs %11.3f µs %+7.1f %%  p %.2g  %s", table,
+            text_of(after, "name"), shape[0] != '\0' ? shape : text_of(after, "direction"),
+            old * 1e6, new * 1e6, 100 * change, p,
             !differs     ? "same"
             : change > 0 ? "SLOWER"
                          : "faster");
+    if (strcmp(was, is) != 0)
+      fprintf(c->file, ", was %s, is %s", was, is);
+    fputc('\n', c->file);
   }
   free(x);
   free(y);
 }
 
+/* The row of the same case in the other report; NULL. */
+static const json_t *find_row(const json_t *table, const json_t *like)
+{
+  size_t i;
+  json_t *row;
+  json_array_foreach(json_object_get(table, "rows"), i, row)
+  {
+    if (is_timed(row) && same_case(row, like))
+      return row;
+  }
+  return NULL;
+}
+
+/* Calls compare_rows for what both hold; counts what `after` alone does. */
 static void compare_tables(comparison *c, const json_t *before, const json_t *after)
 {
   size_t i, k;
-  json_t *table, *row, *old;
+  json_t *table, *row;
   json_array_foreach(json_object_get(after, "tables"), i, table)
   {
     const json_t *other = find_table(before, table);
     json_array_foreach(json_object_get(table, "rows"), k, row)
     {
-      size_t j;
-      json_array_foreach(json_object_get(other, "rows"), j, old)
-      {
-        if (same_case(row, old)) {
-          compare_rows(c, json_string_value(json_object_get(table, "name")), old, row);
-          break;
-        }
-      }
+      if (!is_timed(row))
+        continue;
+      const json_t *old = find_row(other, row);
+      if (old != NULL)
+        compare_rows(c, text_of(table, "name"), old, row);
+      else
+        c->alone++;
     }
   }
+}
+
+static size_t count_cases(const json_t *root)
+{
+  size_t i, k, count = 0;
+  json_t *table, *row;
+  json_array_foreach(json_object_get(root, "tables"), i, table)
+  {
+    json_array_foreach(json_object_get(table, "rows"), k, row) count += is_timed(row);
+  }
+  return count;
+}
+
+/* What else than the code may explain a difference: another device, or another way of measuring. */
+static void say_conditions(const comparison *c, const json_t *a, const json_t *b)
+{
+  static const char *const facts[] = {"version", "clock", "precision", "shapes", "caches", "quick"};
+  for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++)
+    if (strcmp(text_of(a, facts[i]), text_of(b, facts[i])) != 0)
+      fprintf(c->file, "%s: was %s, is %s\n", facts[i], text_of(a, facts[i]), text_of(b, facts[i]));
+  const json_t *like = json_pack("{ss ss}", "name", "backends", "title", "backends");
+  const json_t *before = find_table(a, like), *after = find_table(b, like);
+  json_decref((json_t *)(uintptr_t)like);
+  size_t i, k;
+  json_t *x, *y;
+  json_array_foreach(json_object_get(before, "rows"), i, x)
+  {
+    json_array_foreach(json_object_get(after, "rows"), k, y)
+    {
+      if (strcmp(text_of(x, "name"), text_of(y, "name")) == 0 &&
+          strcmp(text_of(x, "device"), text_of(y, "device")) != 0)
+        fprintf(c->file, "%s: was %s, is %s\n", text_of(x, "name"), text_of(x, "device"),
+                text_of(y, "device"));
+    }
+  }
+}
+
+static bool has_several_backends(const json_t *root)
+{
+  size_t i, k;
+  json_t *table, *row;
+  const char *first = NULL;
+  json_array_foreach(json_object_get(root, "tables"), i, table)
+  {
+    json_array_foreach(json_object_get(table, "rows"), k, row)
+    {
+      const char *backend = json_string_value(json_object_get(row, "backend"));
+      first = first != NULL ? first : backend;
+      if (backend != NULL && strcmp(backend, first) != 0)
+        return true;
+    }
+  }
+  return false;
+}
+
+static cdl_status compare_roots(comparison *c, const json_t *before, const json_t *after)
+{
+  c->wide = has_several_backends(after);
+  say_conditions(c, before, after);
+  compare_tables(c, before, after);
+  fprintf(c->file,
+          "%zu cases: %zu slower, %zu faster; in one report alone: %zu before, %zu after\n",
+          c->cases, c->slower, c->faster, count_cases(before) - c->cases, c->alone);
+  return c->cases > 0 ? CDL_OK : cdl_fail(CDL_DATA, "no measured case in common");
 }
 
 cdl_status bench_compare_reports(const char *before, const char *after, FILE *file, bool *slower)
 {
   json_t *a = NULL, *b = NULL;
-  comparison c = {.file = file};
+  char *text = NULL;
+  size_t bytes = 0;
+  comparison c = {.file = open_memstream(&text, &bytes)};
+  if (c.file == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: a comparison");
   cdl_status status = read_report(before, &a);
   if (status == CDL_OK)
     status = read_report(after, &b);
-  if (status == CDL_OK) {
-    compare_tables(&c, a, b);
-    if (c.cases == 0)
-      status = cdl_fail(CDL_DATA, "%s and %s have no measured case in common", before, after);
-    else
-      fprintf(file, "%zu cases: %zu slower, %zu faster\n", c.cases, c.slower, c.faster);
-  }
+  if (status == CDL_OK)
+    status = cdl_context(compare_roots(&c, a, b), "%s and %s", before, after);
+  if (fclose(c.file) != 0 && status == CDL_OK)
+    status = cdl_fail(CDL_MEMORY, "out of memory: a comparison");
+  if (status == CDL_OK)
+    fwrite(text, 1, bytes, file);
+  free(text);
   json_decref(a);
   json_decref(b);
   *slower = c.slower > 0;

@@ -1,18 +1,11 @@
-/* Maps, norms, softmax, dropout, optimizer: bound by memory. The shapes are those of RoBERTa-base's activations. */
+/* Maps, norms, softmax, dropout, optimizer: bound by memory. The shapes are an encoder's activations. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/bench.h"
 
-enum {
-  SEQUENCES = 20,
-  LENGTH = 55,
-  TOKENS = SEQUENCES * LENGTH,
-  HIDDEN = 768,
-  WIDE = 3072,
-  FLAT = 1 << 22
-};
+enum { FLAT = 1 << 22, FLAT_ROWS = 1024 };
 
 typedef struct {
   cdl_queue *queue;
@@ -35,7 +28,9 @@ typedef struct {
     cdl_adamw_args adamw;
   } args;
   cdl_packing packing;
-  int32_t offsets[SEQUENCES + 1], examples[SEQUENCES];
+  int32_t *offsets, *examples; /* of the packing; owned */
+  int32_t sequences;
+  int64_t length, tokens, hidden, wide, score_rows;
   cdl_tensor out, in[3]; /* what the truth is computed from, as before the call */
   float *y, *x[3];       /* the same on the host */
   int64_t columns;       /* of out and in[0] */
@@ -94,7 +89,8 @@ static double x_at(const element_case *c, int k, int64_t i, int64_t j)
 
 static void make_copy(bench_samples *s, element_case *c)
 {
-  SET(c, copy, .out = out(s, c, 1024, FLAT / 1024), .x = in(s, c, 0, 1024, FLAT / 1024));
+  SET(c, copy, .out = out(s, c, FLAT_ROWS, FLAT / FLAT_ROWS),
+      .x = in(s, c, 0, FLAT_ROWS, FLAT / FLAT_ROWS));
 }
 
 static double true_copy(const element_case *c, int64_t i, int64_t j)
@@ -104,34 +100,41 @@ static double true_copy(const element_case *c, int64_t i, int64_t j)
 
 static void make_transpose(bench_samples *s, element_case *c)
 {
-  SET(c, permute, .out = out(s, c, HIDDEN, WIDE), .x = in(s, c, 0, WIDE, HIDDEN),
+  SET(c, permute, .out = out(s, c, c->hidden, c->wide), .x = in(s, c, 0, c->wide, c->hidden),
       .order = {0, 1, 3, 2});
 }
 
 static double true_transpose(const element_case *c, int64_t i, int64_t j)
 {
-  return (double)c->x[0][j * HIDDEN + i];
+  return (double)c->x[0][j * c->hidden + i];
 }
 
-/* Row r of the output is row 7 r mod 1024 of the table. */
+/* Row r of the output is row 7 r mod tokens of the table. */
 static void make_gather(bench_samples *s, element_case *c)
 {
-  int32_t index[TOKENS];
-  for (int32_t i = 0; i < TOKENS; i++)
-    index[i] = 7 * i % 1024;
-  SET(c, gather_rows, .out = out(s, c, TOKENS, HIDDEN), .table = in(s, c, 0, 1024, HIDDEN),
-      .index = bench_sample_integers(s, index, TOKENS));
+  int32_t *index = calloc((size_t)c->tokens + 1, sizeof *index);
+  if (index == NULL) {
+    s->status = cdl_fail(CDL_MEMORY, "out of memory: %lld indices", (long long)c->tokens);
+    return;
+  }
+  for (int64_t i = 0; i < c->tokens; i++)
+    index[i] = (int32_t)(7 * i % c->tokens);
+  SET(c, gather_rows, .out = out(s, c, c->tokens, c->hidden),
+      .table = in(s, c, 0, c->tokens, c->hidden),
+      .index = bench_sample_integers(s, index, c->tokens));
+  free(index);
 }
 
 static double true_gather(const element_case *c, int64_t i, int64_t j)
 {
-  return x_at(c, 0, 7 * i % 1024, j);
+  return x_at(c, 0, 7 * i % c->tokens, j);
 }
 
 static void make_axpby(bench_samples *s, element_case *c)
 {
-  const cdl_tensor y = out(s, c, 1024, FLAT / 1024);
-  SET(c, axpby, .out = y, .x = in(s, c, 0, 1024, FLAT / 1024), .alpha = 0.5F, .beta = 0.25F);
+  const cdl_tensor y = out(s, c, FLAT_ROWS, FLAT / FLAT_ROWS);
+  SET(c, axpby, .out = y, .x = in(s, c, 0, FLAT_ROWS, FLAT / FLAT_ROWS), .alpha = 0.5F,
+      .beta = 0.25F);
 }
 
 static double true_axpby(const element_case *c, int64_t i, int64_t j)
@@ -141,8 +144,8 @@ static double true_axpby(const element_case *c, int64_t i, int64_t j)
 
 static void make_bias(bench_samples *s, element_case *c)
 {
-  SET(c, binary, .out = out(s, c, TOKENS, WIDE), .x = in(s, c, 0, TOKENS, WIDE),
-      .y = in(s, c, 1, 1, WIDE), .function = CDL_BINARY_ADD);
+  SET(c, binary, .out = out(s, c, c->tokens, c->wide), .x = in(s, c, 0, c->tokens, c->wide),
+      .y = in(s, c, 1, 1, c->wide), .function = CDL_BINARY_ADD);
 }
 
 static double true_bias(const element_case *c, int64_t i, int64_t j)
@@ -152,7 +155,7 @@ static double true_bias(const element_case *c, int64_t i, int64_t j)
 
 static void make_gelu(bench_samples *s, element_case *c)
 {
-  SET(c, unary, .out = out(s, c, TOKENS, WIDE), .x = in(s, c, 0, TOKENS, WIDE),
+  SET(c, unary, .out = out(s, c, c->tokens, c->wide), .x = in(s, c, 0, c->tokens, c->wide),
       .function = CDL_UNARY_ACTIVATION, .activation = CDL_ACTIVATION_GELU);
 }
 
@@ -164,8 +167,8 @@ static double true_gelu(const element_case *c, int64_t i, int64_t j)
 
 static void make_gelu_grad(bench_samples *s, element_case *c)
 {
-  SET(c, unary_grad, .d_x = out(s, c, TOKENS, WIDE), .d_out = in(s, c, 0, TOKENS, WIDE),
-      .x = in(s, c, 1, TOKENS, WIDE), .activation = CDL_ACTIVATION_GELU);
+  SET(c, unary_grad, .d_x = out(s, c, c->tokens, c->wide), .d_out = in(s, c, 0, c->tokens, c->wide),
+      .x = in(s, c, 1, c->tokens, c->wide), .activation = CDL_ACTIVATION_GELU);
 }
 
 static double true_gelu_grad(const element_case *c, int64_t i, int64_t j)
@@ -177,7 +180,7 @@ static double true_gelu_grad(const element_case *c, int64_t i, int64_t j)
 
 static void make_column_sum(bench_samples *s, element_case *c)
 {
-  SET(c, reduce, .out = out(s, c, 1, WIDE), .x = in(s, c, 0, TOKENS, WIDE),
+  SET(c, reduce, .out = out(s, c, 1, c->wide), .x = in(s, c, 0, c->tokens, c->wide),
       .function = CDL_REDUCE_SUM, .axis = 2);
 }
 
@@ -185,62 +188,62 @@ static double true_column_sum(const element_case *c, int64_t i, int64_t j)
 {
   double sum = 0;
   (void)i;
-  for (int64_t k = 0; k < TOKENS; k++)
+  for (int64_t k = 0; k < c->tokens; k++)
     sum += x_at(c, 0, k, j);
   return sum;
 }
 
-enum { SCORE_ROWS = 12 * TOKENS };
-
 static void make_softmax(bench_samples *s, element_case *c)
 {
-  SET(c, softmax, .out = out(s, c, SCORE_ROWS, LENGTH), .x = in(s, c, 0, SCORE_ROWS, LENGTH),
-      .scale = 2);
+  SET(c, softmax, .out = out(s, c, c->score_rows, c->length),
+      .x = in(s, c, 0, c->score_rows, c->length), .scale = 2);
 }
 
 static double true_softmax(const element_case *c, int64_t i, int64_t j)
 {
   double sum = 0;
-  for (int64_t k = 0; k < LENGTH; k++)
+  for (int64_t k = 0; k < c->length; k++)
     sum += exp(2 * (x_at(c, 0, i, k) - x_at(c, 0, i, j)));
   return 1 / sum;
 }
 
 static void make_softmax_grad(bench_samples *s, element_case *c)
 {
-  SET(c, softmax_grad, .d_x = out(s, c, SCORE_ROWS, LENGTH),
-      .d_out = in(s, c, 0, SCORE_ROWS, LENGTH), .out = in(s, c, 1, SCORE_ROWS, LENGTH), .scale = 2);
+  SET(c, softmax_grad, .d_x = out(s, c, c->score_rows, c->length),
+      .d_out = in(s, c, 0, c->score_rows, c->length), .out = in(s, c, 1, c->score_rows, c->length),
+      .scale = 2);
 }
 
 static double true_softmax_grad(const element_case *c, int64_t i, int64_t j)
 {
   double dot = 0;
-  for (int64_t k = 0; k < LENGTH; k++)
+  for (int64_t k = 0; k < c->length; k++)
     dot += x_at(c, 0, i, k) * x_at(c, 1, i, k);
   return 2 * x_at(c, 1, i, j) * (x_at(c, 0, i, j) - dot);
 }
 
 static void make_norm(bench_samples *s, element_case *c)
 {
-  const cdl_tensor mean = bench_sample_constant(s, TOKENS, 0),
-                   rstd = bench_sample_constant(s, TOKENS, 0);
-  SET(c, layer_norm, .out = out(s, c, TOKENS, HIDDEN), .x = in(s, c, 0, TOKENS, HIDDEN),
-      .gain = bench_sample_constant(s, HIDDEN, 1.5), .bias = bench_sample_constant(s, HIDDEN, 0.25),
-      .mean = mean, .rstd = rstd, .epsilon = 1e-5F);
+  const cdl_tensor mean = bench_sample_constant(s, c->tokens, 0),
+                   rstd = bench_sample_constant(s, c->tokens, 0);
+  SET(c, layer_norm, .out = out(s, c, c->tokens, c->hidden), .x = in(s, c, 0, c->tokens, c->hidden),
+      .gain = bench_sample_constant(s, c->hidden, 1.5),
+      .bias = bench_sample_constant(s, c->hidden, 0.25), .mean = mean, .rstd = rstd,
+      .epsilon = 1e-5F);
 }
 
 /* Mean and 1 / deviation of row i of the sum of the first `inputs` inputs. */
 static void row_moments(const element_case *c, int inputs, int64_t i, double *mean, double *rstd)
 {
   double sum = 0, squares = 0;
-  for (int64_t k = 0; k < HIDDEN; k++)
+  for (int64_t k = 0; k < c->hidden; k++)
     sum += x_at(c, 0, i, k) + (inputs > 1 ? x_at(c, 1, i, k) : 0);
-  *mean = sum / HIDDEN;
-  for (int64_t k = 0; k < HIDDEN; k++) {
+  *mean = sum / (double)c->hidden;
+  for (int64_t k = 0; k < c->hidden; k++) {
     const double d = x_at(c, 0, i, k) + (inputs > 1 ? x_at(c, 1, i, k) : 0) - *mean;
     squares += d * d;
   }
-  *rstd = 1 / sqrt(squares / HIDDEN + 1e-5);
+  *rstd = 1 / sqrt(squares / (double)c->hidden + 1e-5);
 }
 
 static double true_norm(const element_case *c, int64_t i, int64_t j)
@@ -252,12 +255,14 @@ static double true_norm(const element_case *c, int64_t i, int64_t j)
 
 static void make_add_norm(bench_samples *s, element_case *c)
 {
-  const cdl_tensor mean = bench_sample_constant(s, TOKENS, 0),
-                   rstd = bench_sample_constant(s, TOKENS, 0);
-  SET(c, add_layer_norm, .out = out(s, c, TOKENS, HIDDEN),
-      .sum = bench_sample(s, TOKENS, HIDDEN, 0), .x = in(s, c, 0, TOKENS, HIDDEN),
-      .residual = in(s, c, 1, TOKENS, HIDDEN), .gain = bench_sample_constant(s, HIDDEN, 1.5),
-      .bias = bench_sample_constant(s, HIDDEN, 0.25), .mean = mean, .rstd = rstd, .epsilon = 1e-5F);
+  const cdl_tensor mean = bench_sample_constant(s, c->tokens, 0),
+                   rstd = bench_sample_constant(s, c->tokens, 0);
+  SET(c, add_layer_norm, .out = out(s, c, c->tokens, c->hidden),
+      .sum = bench_sample(s, c->tokens, c->hidden, 0), .x = in(s, c, 0, c->tokens, c->hidden),
+      .residual = in(s, c, 1, c->tokens, c->hidden),
+      .gain = bench_sample_constant(s, c->hidden, 1.5),
+      .bias = bench_sample_constant(s, c->hidden, 0.25), .mean = mean, .rstd = rstd,
+      .epsilon = 1e-5F);
 }
 
 static double true_add_norm(const element_case *c, int64_t i, int64_t j)
@@ -270,39 +275,41 @@ static double true_add_norm(const element_case *c, int64_t i, int64_t j)
 /* Mean 0.125 and rstd 0.75, whatever x is: the op takes them as they come. */
 static void make_norm_grad(bench_samples *s, element_case *c)
 {
-  SET(c, layer_norm_grad, .d_x = out(s, c, TOKENS, HIDDEN), .d_out = in(s, c, 0, TOKENS, HIDDEN),
-      .x = in(s, c, 1, TOKENS, HIDDEN), .gain = bench_sample_constant(s, HIDDEN, 1.5),
-      .mean = bench_sample_constant(s, TOKENS, 0.125),
-      .rstd = bench_sample_constant(s, TOKENS, 0.75));
+  SET(c, layer_norm_grad, .d_x = out(s, c, c->tokens, c->hidden),
+      .d_out = in(s, c, 0, c->tokens, c->hidden), .x = in(s, c, 1, c->tokens, c->hidden),
+      .gain = bench_sample_constant(s, c->hidden, 1.5),
+      .mean = bench_sample_constant(s, c->tokens, 0.125),
+      .rstd = bench_sample_constant(s, c->tokens, 0.75));
 }
 
 static double true_norm_grad(const element_case *c, int64_t i, int64_t j)
 {
   double sum = 0, dot = 0;
-  for (int64_t k = 0; k < HIDDEN; k++) {
+  for (int64_t k = 0; k < c->hidden; k++) {
     const double g = 1.5 * x_at(c, 0, i, k), normed = (x_at(c, 1, i, k) - 0.125) * 0.75;
     sum += g;
     dot += g * normed;
   }
   const double normed = (x_at(c, 1, i, j) - 0.125) * 0.75;
-  return 0.75 * (1.5 * x_at(c, 0, i, j) - sum / HIDDEN - normed * dot / HIDDEN);
+  return 0.75 *
+         (1.5 * x_at(c, 0, i, j) - sum / (double)c->hidden - normed * dot / (double)c->hidden);
 }
 
 static void make_dropout(bench_samples *s, element_case *c)
 {
   const cdl_step_record record = {.step = 3, .seed = {11, 12}};
-  for (int32_t i = 0; i <= SEQUENCES; i++)
-    c->offsets[i] = i * LENGTH;
-  for (int32_t i = 0; i < SEQUENCES; i++)
-    c->examples[i] = 100 + i;
-  c->packing = (cdl_packing){.offsets = bench_sample_integers(s, c->offsets, SEQUENCES + 1),
-                             .examples = bench_sample_integers(s, c->examples, SEQUENCES),
+  for (int32_t i = 0; i <= c->sequences; i++) {
+    c->offsets[i] = i * (int32_t)c->length;
+    c->examples[i] = 100 + i; /* one too many, unused */
+  }
+  c->packing = (cdl_packing){.offsets = bench_sample_integers(s, c->offsets, c->sequences + 1),
+                             .examples = bench_sample_integers(s, c->examples, c->sequences),
                              .host_offsets = c->offsets,
                              .host_examples = c->examples,
-                             .sequences = SEQUENCES,
-                             .tokens = TOKENS,
-                             .longest = LENGTH};
-  SET(c, dropout, .out = out(s, c, TOKENS, HIDDEN), .x = in(s, c, 0, TOKENS, HIDDEN),
+                             .sequences = c->sequences,
+                             .tokens = (int32_t)c->tokens,
+                             .longest = (int32_t)c->length};
+  SET(c, dropout, .out = out(s, c, c->tokens, c->hidden), .x = in(s, c, 0, c->tokens, c->hidden),
       .packing = &c->packing,
       .mask = {.probability = 0.125F,
                .purpose = CDL_RANDOM_TEST,
@@ -312,9 +319,9 @@ static void make_dropout(bench_samples *s, element_case *c)
 
 static double true_dropout(const element_case *c, int64_t i, int64_t j)
 {
-  const uint32_t e = (uint32_t)(i % LENGTH * HIDDEN + j);
+  const uint32_t e = (uint32_t)(i % c->length * c->hidden + j);
   const cdl_philox_words words = cdl_random_block(11 | (uint64_t)12 << 32, CDL_RANDOM_TEST, 5, 3,
-                                                  (uint32_t)(100 + i / LENGTH), e / 4);
+                                                  (uint32_t)(100 + i / c->length), e / 4);
   return words.word[e % 4] >= cdl_random_threshold(0.125) ? x_at(c, 0, i, j) / (1 - 0.125) : 0;
 }
 
@@ -322,9 +329,10 @@ static void make_adamw(bench_samples *s, element_case *c)
 {
   const cdl_step_record record = {
       .learning_rate = 1e-3F, .correction1 = 0.5F, .correction2 = 0.25F};
-  const cdl_tensor parameter = out(s, c, 1024, FLAT / 1024);
-  SET(c, adamw, .parameter = parameter, .moment1 = bench_sample(s, 1024, FLAT / 1024, 0),
-      .moment2 = bench_sample(s, 1024, FLAT / 1024, 0), .gradient = in(s, c, 0, 1024, FLAT / 1024),
+  const cdl_tensor parameter = out(s, c, FLAT_ROWS, FLAT / FLAT_ROWS);
+  SET(c, adamw, .parameter = parameter, .moment1 = bench_sample(s, FLAT_ROWS, FLAT / FLAT_ROWS, 0),
+      .moment2 = bench_sample(s, FLAT_ROWS, FLAT / FLAT_ROWS, 0),
+      .gradient = in(s, c, 0, FLAT_ROWS, FLAT / FLAT_ROWS),
       .step = bench_sample_bytes(s, &record, sizeof record), .beta1 = 0.9, .beta2 = 0.999,
       .epsilon = 1e-8, .rate = 1);
 }
@@ -337,38 +345,31 @@ static double true_adamw(const element_case *c, int64_t i, int64_t j)
 }
 
 typedef struct {
-  const char *what, *shape;
+  const char *what;
   void (*make)(bench_samples *s, element_case *c);
   double (*truth)(const element_case *c, int64_t i, int64_t j);
-  double bytes; /* read and written by a call */
-  double bound; /* relative to max(1, |truth|) */
+  double streams;    /* floats read and written for each element of the larger of in[0] and out */
+  double operations; /* arithmetic on each; a root or a transcendental function counts as one */
+  double bound;      /* relative to max(1, |truth|) */
   bool quick;
 } element_kind;
 
-#define BYTES(floats) (4.0 * (floats))
-
 static const element_kind kinds[] = {
-    {"copy", "4194304", make_copy, true_copy, BYTES(2.0 * FLAT), 0, true},
-    {"axpby", "4194304", make_axpby, true_axpby, BYTES(3.0 * FLAT), 1e-6, true},
-    {"adamw", "4194304", make_adamw, true_adamw, BYTES(7.0 * FLAT), 1e-5, true},
-    {"transpose", "3072x768", make_transpose, true_transpose, BYTES(2.0 * WIDE * HIDDEN), 0, false},
-    {"gather rows", "1100x768", make_gather, true_gather, BYTES(2.0 * TOKENS * HIDDEN), 0, false},
-    {"add bias", "1100x3072", make_bias, true_bias, BYTES(2.0 * TOKENS * WIDE), 1e-6, true},
-    {"GELU", "1100x3072", make_gelu, true_gelu, BYTES(2.0 * TOKENS * WIDE), 1e-6, true},
-    {"GELU gradient", "1100x3072", make_gelu_grad, true_gelu_grad, BYTES(3.0 * TOKENS * WIDE), 2e-6,
-     true},
-    {"sum of columns", "1100x3072", make_column_sum, true_column_sum, BYTES(1.0 * TOKENS * WIDE),
-     1e-4, false},
-    {"softmax", "13200x55", make_softmax, true_softmax, BYTES(2.0 * SCORE_ROWS * LENGTH), 2e-6,
-     true},
-    {"softmax gradient", "13200x55", make_softmax_grad, true_softmax_grad,
-     BYTES(3.0 * SCORE_ROWS * LENGTH), 1e-5, false},
-    {"layer norm", "1100x768", make_norm, true_norm, BYTES(2.0 * TOKENS * HIDDEN), 1e-5, true},
-    {"add, layer norm", "1100x768", make_add_norm, true_add_norm, BYTES(4.0 * TOKENS * HIDDEN),
-     1e-5, true},
-    {"layer norm gradient", "1100x768", make_norm_grad, true_norm_grad,
-     BYTES(3.0 * TOKENS * HIDDEN), 1e-5, true},
-    {"dropout", "1100x768", make_dropout, true_dropout, BYTES(2.0 * TOKENS * HIDDEN), 1e-6, true},
+    {"copy", make_copy, true_copy, 2, 0, 0, true},
+    {"axpby", make_axpby, true_axpby, 3, 3, 1e-6, true},
+    {"adamw", make_adamw, true_adamw, 7, 15, 1e-5, true},
+    {"transpose", make_transpose, true_transpose, 2, 0, 0, false},
+    {"gather rows", make_gather, true_gather, 2, 0, 0, false},
+    {"add bias", make_bias, true_bias, 2, 1, 1e-6, true},
+    {"GELU", make_gelu, true_gelu, 2, 5, 1e-6, true},
+    {"GELU gradient", make_gelu_grad, true_gelu_grad, 3, 12, 2e-6, true},
+    {"sum of columns", make_column_sum, true_column_sum, 1, 1, 1e-4, false},
+    {"softmax", make_softmax, true_softmax, 2, 6, 2e-6, true},
+    {"softmax gradient", make_softmax_grad, true_softmax_grad, 3, 5, 1e-5, false},
+    {"layer norm", make_norm, true_norm, 2, 8, 1e-5, true},
+    {"add, layer norm", make_add_norm, true_add_norm, 4, 9, 1e-5, true},
+    {"layer norm gradient", make_norm_grad, true_norm_grad, 3, 12, 1e-5, true},
+    {"dropout", make_dropout, true_dropout, 2, 1, 1e-6, true},
 };
 
 /* ---- The workload ---------------------------------------------------------------------------- */
@@ -403,21 +404,51 @@ static cdl_status check_case(const element_kind *k, element_case *c)
   return status;
 }
 
-static cdl_status run_kind(bench *b, bench_samples *s, const element_kind *k)
+static cdl_status prepare(const bench *b, element_case *c)
 {
-  element_case c = {.queue = b->queue};
-  measurement m = {0};
-  k->make(s, &c);
-  CDL_TRY(s->status);
-  CDL_TRY(check_case(k, &c));
-  CDL_TRY(measure_run(b->queue, &b->effort, run_case, &c, &m));
-  report *r = &b->report;
+  const activation_shape *a = &b->shapes->activations;
+  *c = (element_case){.queue = b->queue,
+                      .sequences = a->sequences,
+                      .length = a->length,
+                      .tokens = (int64_t)a->sequences * a->length,
+                      .hidden = a->hidden,
+                      .wide = a->wide,
+                      .offsets = calloc(2 * (size_t)(a->sequences + 1), sizeof *c->offsets)};
+  if (c->offsets == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: offsets");
+  c->score_rows = a->heads * c->tokens;
+  c->examples = c->offsets + a->sequences + 1;
+  return CDL_OK;
+}
+
+static void report_kind(bench *b, const element_kind *k, const element_case *c,
+                        const measurement *m)
+{
+  const int64_t read = cdl_elements(c->in[0]), written = cdl_elements(c->out);
+  const double elements = (double)(read > written ? read : written);
+  const cdl_tensor shown = read > written ? c->in[0] : c->out;
+  report *r = b->report;
+  char shape[64];
+  snprintf(shape, sizeof shape, "%lldx%lld", (long long)shown.size[2], (long long)shown.size[3]);
   report_add_row(r);
   report_text(r, "name", k->what);
-  report_text(r, "shape", k->shape);
-  report_text(r, "path", cdl_path_name(cdl_op_path(b->backend, c.op, &c.args)));
-  report_timing(r, &m);
-  report_number(r, "bytes_per_s", k->bytes / m.median);
+  report_text(r, "shape", shape);
+  report_text(r, "path", cdl_path_name(cdl_op_path(b->backend, c->op, &c->args)));
+  report_timing(r, m);
+  report_number(r, "bytes_per_s", 4 * k->streams * elements / m->median);
+  report_number(r, "flop_per_byte", k->operations / (4 * k->streams));
+  if (k->operations > 0)
+    report_number(r, "flop_per_s", k->operations * elements / m->median);
+}
+
+static cdl_status run_kind(bench *b, bench_samples *s, const element_kind *k, element_case *c)
+{
+  measurement m = {0};
+  k->make(s, c);
+  CDL_TRY(s->status);
+  CDL_TRY(check_case(k, c));
+  CDL_TRY(measure_run(b->queue, &b->effort, run_case, c, &m));
+  report_kind(b, k, c, &m);
   measure_release(&m);
   return CDL_OK;
 }
@@ -428,17 +459,22 @@ cdl_status bench_elementwise(bench *b)
                                           {"shape", "shape", REPORT_TEXT},
                                           {"path", "path", REPORT_TEXT},
                                           REPORT_TIMING_COLUMNS,
-                                          {"bytes_per_s", "GB/s", REPORT_BYTES_PER_S}};
-  report_add_table(&b->report, "elementwise", "elementwise: bound by memory, float32", columns,
+                                          REPORT_RATE_COLUMNS};
+  report_use_table(b->report, "elementwise", "elementwise: bound by memory, float32", columns,
                    sizeof columns / sizeof columns[0]);
-  cdl_status status = CDL_OK;
-  for (size_t i = 0; status == CDL_OK && i < sizeof kinds / sizeof kinds[0]; i++) {
+  CDL_TRY(bench_find_peak(b, false));
+  for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
     if (b->options.quick && !kinds[i].quick)
       continue;
     bench_progress("elementwise", kinds[i].what);
     bench_samples s = bench_samples_begin(b->queue, 4);
-    status = run_kind(b, &s, &kinds[i]);
+    element_case c;
+    cdl_status status = prepare(b, &c);
+    if (status == CDL_OK)
+      status = run_kind(b, &s, &kinds[i], &c);
+    free(c.offsets);
     bench_samples_release(&s);
+    CDL_TRY(status);
   }
-  return status;
+  return CDL_OK;
 }

@@ -5,49 +5,11 @@
 
 #include "bench/bench.h"
 
-typedef struct {
-  const char *what;
-  int64_t m, n, k;
-  bool transpose_a, transpose_b;
-  bool quick; /* part of a quick run */
-} product_shape;
-
-/* n × k of a forward product is a weight's [out, in]; of a gradient's, in and out. */
-static const product_shape shapes[] = {
-    {"MiniLM qkv", 880, 1152, 384, false, true, true},
-    {"MiniLM attention out", 880, 384, 384, false, true, false},
-    {"MiniLM up", 880, 1536, 384, false, true, true},
-    {"MiniLM down", 880, 384, 1536, false, true, false},
-    {"MiniLM qkv gradient", 880, 384, 1152, false, false, false},
-    {"MiniLM up gradient", 880, 384, 1536, false, false, true},
-    {"MiniLM down gradient", 880, 1536, 384, false, false, false},
-    {"RoBERTa-base qkv", 1100, 2304, 768, false, true, true},
-    {"RoBERTa-base attention out", 1100, 768, 768, false, true, false},
-    {"RoBERTa-base up", 1100, 3072, 768, false, true, true},
-    {"RoBERTa-base down", 1100, 768, 3072, false, true, false},
-    {"RoBERTa-base qkv gradient", 1100, 768, 2304, false, false, false},
-    {"RoBERTa-base up gradient", 1100, 768, 3072, false, false, true},
-    {"RoBERTa-base down gradient", 1100, 3072, 768, false, false, false},
-    {"RoBERTa-base up, 4096 tokens", 4096, 3072, 768, false, true, false},
-    {"RoBERTa-base down, 4096 tokens", 4096, 768, 3072, false, true, false},
-    {"RoBERTa-large up", 1100, 4096, 1024, false, true, false},
-    {"RoBERTa-large down", 1100, 1024, 4096, false, true, false},
-    {"RoBERTa-large up gradient", 1100, 1024, 4096, false, false, false},
-    {"RoBERTa-large up, 4096 tokens", 4096, 4096, 1024, false, true, false},
-    {"rank 8: x Aᵀ", 1100, 8, 768, false, true, true},
-    {"rank 8: u Bᵀ", 1100, 768, 8, false, true, true},
-    {"rank 8: d_out B", 1100, 8, 768, false, false, false},
-    {"rank 8: d_outᵀ u", 768, 8, 1100, true, false, true},
-    {"rank 8: duᵀ x", 8, 768, 1100, true, false, false},
-    {"CondLoRA: θA W", 8, 768, 768, false, false, false},
-    {"square", 1024, 1024, 1024, false, false, true},
-};
-
 /* Measured again and again to know the peak of the moment. */
-static const product_shape peaks[] = {
-    {"peak", 2048, 3072, 768, false, true, true},
-    {"peak", 1024, 1024, 1024, false, true, true},
-    {"peak", 1100, 3072, 768, false, false, true},
+static const gemm_shape peaks[] = {
+    {"peak", 2048, 3072, 768, 1, false, true, true},
+    {"peak", 1024, 1024, 1024, 1, false, true, true},
+    {"peak", 1100, 3072, 768, 1, false, false, true},
 };
 
 typedef struct {
@@ -55,28 +17,48 @@ typedef struct {
   cdl_gemm_args args;
 } gemm_case;
 
+typedef struct {
+  cdl_queue *queue;
+  cdl_copy_args args;
+} copy_case;
+
+static void run_copy(void *context)
+{
+  const copy_case *c = context;
+  cdl_copy(c->queue, &c->args);
+}
+
 static void run_case(void *context)
 {
   const gemm_case *c = context;
   cdl_gemm(c->queue, &c->args);
 }
 
-static cdl_status make_case(bench_samples *s, const product_shape *p, gemm_case *c)
+/* Matrices end to end. */
+static cdl_tensor matrices(bench_samples *s, int64_t batch, int64_t rows, int64_t columns,
+                           double deviation)
+{
+  const cdl_tensor flat = bench_sample(s, batch * rows, columns, deviation);
+  return cdl_tensor_3d(flat.buffer, CDL_F32, 0, batch, rows, columns);
+}
+
+static cdl_status make_case(bench_samples *s, const gemm_shape *p, gemm_case *c)
 {
   c->queue = s->queue;
-  c->args = (cdl_gemm_args){
-      .size = sizeof c->args,
-      .out = bench_sample(s, p->m, p->n, 0),
-      .a = p->transpose_a ? bench_sample(s, p->k, p->m, 1) : bench_sample(s, p->m, p->k, 1),
-      .b = p->transpose_b ? bench_sample(s, p->n, p->k, 1) : bench_sample(s, p->k, p->n, 1),
-      .transpose_a = p->transpose_a,
-      .transpose_b = p->transpose_b,
-      .alpha = 1};
+  c->args = (cdl_gemm_args){.size = sizeof c->args,
+                            .out = matrices(s, p->batch, p->m, p->n, 0),
+                            .a = p->transpose_a ? matrices(s, p->batch, p->k, p->m, 1)
+                                                : matrices(s, p->batch, p->m, p->k, 1),
+                            .b = p->transpose_b ? matrices(s, p->batch, p->n, p->k, 1)
+                                                : matrices(s, p->batch, p->k, p->n, 1),
+                            .transpose_a = p->transpose_a,
+                            .transpose_b = p->transpose_b,
+                            .alpha = 1};
   return s->status;
 }
 
-/* A hundred elements of the product, in float64. */
-static cdl_status check_values(const product_shape *p, const float *a, const float *b,
+/* A hundred elements of the product, in float64. Factors of 10 bits of mantissa err by 2⁻¹¹ each at most. */
+static cdl_status check_values(const gemm_shape *p, double unit, const float *a, const float *b,
                                const float *out)
 {
   enum { PLACES = 100 };
@@ -84,22 +66,25 @@ static cdl_status check_values(const product_shape *p, const float *a, const flo
   for (int place = 0; place < PLACES; place++) {
     const int64_t i = (int64_t)cdl_random_below(&random, (uint64_t)p->m);
     const int64_t j = (int64_t)cdl_random_below(&random, (uint64_t)p->n);
+    const int64_t batch = (int64_t)cdl_random_below(&random, (uint64_t)p->batch);
+    const float *left = a + batch * p->m * p->k, *right = b + batch * p->k * p->n;
     double sum = 0, size = 0;
     for (int64_t l = 0; l < p->k; l++) {
-      const double x = (double)a[p->transpose_a ? l * p->m + i : i * p->k + l];
-      const double y = (double)b[p->transpose_b ? j * p->k + l : l * p->n + j];
+      const double x = (double)left[p->transpose_a ? l * p->m + i : i * p->k + l];
+      const double y = (double)right[p->transpose_b ? j * p->k + l : l * p->n + j];
       sum += x * y;
       size += fabs(x * y);
     }
     char what[128];
     snprintf(what, sizeof what, "gemm %s", p->what);
-    CDL_TRY(bench_compare(what, i * p->n + j, (double)out[i * p->n + j], sum,
-                          0x1p-24 * sqrt((double)p->k) * size + 1e-6));
+    const int64_t at = (batch * p->m + i) * p->n + j;
+    const double rounding = 0x1p-24 * sqrt((double)p->k) + (unit > 0x1p-24 ? 2 * unit : 0);
+    CDL_TRY(bench_compare(what, at, (double)out[at], sum, rounding * size + 1e-6));
   }
   return CDL_OK;
 }
 
-static cdl_status check_case(const product_shape *p, gemm_case *c)
+static cdl_status check_case(const gemm_shape *p, double unit, gemm_case *c)
 {
   run_case(c);
   float *a = NULL, *b = NULL, *out = NULL;
@@ -109,30 +94,31 @@ static cdl_status check_case(const product_shape *p, gemm_case *c)
   if (status == CDL_OK)
     status = bench_download(c->queue, c->args.out, &out);
   if (status == CDL_OK)
-    status = check_values(p, a, b, out);
+    status = check_values(p, unit, a, b, out);
   free(a);
   free(b);
   free(out);
   return status;
 }
 
-static double operations_of(const product_shape *p)
+static double operations_of(const gemm_shape *p)
 {
-  return 2.0 * (double)p->m * (double)p->n * (double)p->k;
+  return 2.0 * (double)p->batch * (double)p->m * (double)p->n * (double)p->k;
 }
 
-static double bytes_of(const product_shape *p)
+static double bytes_of(const gemm_shape *p)
 {
-  return 4.0 * ((double)(p->m * p->k) + (double)(p->k * p->n) + (double)(p->m * p->n));
+  return 4.0 * (double)p->batch *
+         ((double)(p->m * p->k) + (double)(p->k * p->n) + (double)(p->m * p->n));
 }
 
-static cdl_status measure_shape(bench *b, const product_shape *p, bool check, gemm_case *c,
+static cdl_status measure_shape(bench *b, const gemm_shape *p, bool check, gemm_case *c,
                                 measurement *m)
 {
   bench_samples s = bench_samples_begin(b->queue, 1);
   cdl_status status = make_case(&s, p, c);
   if (status == CDL_OK && check)
-    status = check_case(p, c);
+    status = check_case(p, bench_unit(b), c);
   if (status == CDL_OK)
     status = measure_run(b->queue, &b->effort, run_case, c, m);
   bench_samples_release(&s);
@@ -141,10 +127,41 @@ static cdl_status measure_shape(bench *b, const product_shape *p, bool check, ge
   return status;
 }
 
+cdl_status bench_time_product(bench *b, const gemm_shape *p, double *seconds)
+{
+  gemm_case c;
+  measurement m = {0};
+  CDL_TRY(measure_shape(b, p, true, &c, &m));
+  *seconds = m.median;
+  measure_release(&m);
+  return CDL_OK;
+}
+
+/* What a copy between buffers that no cache holds moves a second, read and written: STREAM's copy (McCalpin 1995). */
+static cdl_status find_copy_rate(bench *b)
+{
+  const int64_t columns = 1 << 14, rows = bench_large_bytes() / 4 / columns;
+  bench_samples s = bench_samples_begin(b->queue, 5);
+  copy_case c = {.queue = b->queue,
+                 .args = {.size = sizeof c.args,
+                          .x = bench_sample(&s, rows, columns, 0),
+                          .out = bench_sample(&s, rows, columns, 0)}};
+  const measure_effort effort = {.warm_seconds = 0.1, .seconds = 0.1, .least = 3, .most = 20};
+  measurement m = {0};
+  cdl_status status = s.status;
+  if (status == CDL_OK)
+    status = measure_run(b->queue, &effort, run_copy, &c, &m);
+  if (status == CDL_OK)
+    b->copy_rate = 2 * 4.0 * (double)(rows * columns) / m.minimum;
+  measure_release(&m);
+  bench_samples_release(&s);
+  return cdl_context(status, "copying between large buffers");
+}
+
 cdl_status bench_find_peak(bench *b, bool again)
 {
   const measure_effort effort = b->effort;
-  const bool first = !(b->best_gemm > 0);
+  const bool first = !(b->copy_rate > 0);
   if (!first && !again)
     return CDL_OK;
   b->effort =
@@ -157,15 +174,19 @@ cdl_status bench_find_peak(bench *b, bool again)
     measure_release(&m);
   }
   b->effort = effort;
+  if (status == CDL_OK && first)
+    status = find_copy_rate(b);
   return status;
 }
 
-static void report_case(bench *b, const product_shape *p, const gemm_case *c, const measurement *m)
+static void report_case(bench *b, const gemm_shape *p, const gemm_case *c, const measurement *m)
 {
-  report *r = &b->report;
-  char shape[64];
-  snprintf(shape, sizeof shape, "%lldx%lldx%lld %c%c", (long long)p->m, (long long)p->n,
-           (long long)p->k, p->transpose_a ? 'T' : 'N', p->transpose_b ? 'T' : 'N');
+  report *r = b->report;
+  char shape[96], batch[32] = "";
+  if (p->batch > 1)
+    snprintf(batch, sizeof batch, " %lld times", (long long)p->batch);
+  snprintf(shape, sizeof shape, "%lldx%lldx%lld %c%c%s", (long long)p->m, (long long)p->n,
+           (long long)p->k, p->transpose_a ? 'T' : 'N', p->transpose_b ? 'T' : 'N', batch);
   report_add_row(r);
   report_text(r, "name", p->what);
   report_text(r, "shape", shape);
@@ -176,44 +197,26 @@ static void report_case(bench *b, const product_shape *p, const gemm_case *c, co
   report_number(r, "flop_per_byte", operations_of(p) / bytes_of(p));
 }
 
-/* Known once all shapes are measured. */
-static void report_shares(bench *b)
-{
-  report_table *t = &b->report.tables[b->report.table_count - 1];
-  size_t rate = 0, share = 0;
-  for (size_t c = 0; c < t->column_count; c++) {
-    rate = strcmp(t->columns[c].key, "flop_per_s") == 0 ? c : rate;
-    share = strcmp(t->columns[c].key, "of_best_gemm") == 0 ? c : share;
-  }
-  for (size_t i = 0; i < t->row_count; i++)
-    t->rows[i].cell[share] =
-        (report_cell){.number = t->rows[i].cell[rate].number / b->best_gemm, .present = true};
-}
-
 cdl_status bench_gemm(bench *b)
 {
   static const report_column columns[] = {{"name", "product", REPORT_TEXT},
                                           {"shape", "m x n x k", REPORT_TEXT},
                                           {"path", "path", REPORT_TEXT},
                                           REPORT_TIMING_COLUMNS,
-                                          {"flop_per_s", "GFLOP/s", REPORT_OPERATIONS_PER_S},
-                                          {"bytes_per_s", "GB/s", REPORT_BYTES_PER_S},
-                                          {"flop_per_byte", "flop/byte", REPORT_NUMBER},
-                                          {"of_best_gemm", "of best", REPORT_SHARE}};
-  report_add_table(&b->report, "gemm", "gemm: products of encoders, float32", columns,
+                                          REPORT_RATE_COLUMNS};
+  report_use_table(b->report, "gemm", "gemm: products of encoders, float32 matrices", columns,
                    sizeof columns / sizeof columns[0]);
   CDL_TRY(bench_find_peak(b, false));
-  for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
-    if (b->options.quick && !shapes[i].quick)
+  for (size_t i = 0; i < b->shapes->gemm_count; i++) {
+    const gemm_shape *p = &b->shapes->gemm[i];
+    if (b->options.quick && !p->quick)
       continue;
     gemm_case c;
     measurement m = {0};
-    bench_progress("gemm", shapes[i].what);
-    CDL_TRY(measure_shape(b, &shapes[i], true, &c, &m));
-    report_case(b, &shapes[i], &c, &m);
+    bench_progress("gemm", p->what);
+    CDL_TRY(measure_shape(b, p, true, &c, &m));
+    report_case(b, p, &c, &m);
     measure_release(&m);
   }
-  if (!b->report.out_of_memory)
-    report_shares(b);
   return CDL_OK;
 }

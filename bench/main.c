@@ -1,4 +1,4 @@
-/* bench-condlora: measures a backend, and a training step on it. */
+/* bench-condlora: measures backends, and a training step on them. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,6 +6,8 @@
 
 #include "bench/compare.h"
 #include "bench/options.h"
+#include "bench/roofline.h"
+#include "bench/tune.h"
 #include "model/file.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -15,102 +17,106 @@ typedef cdl_status (*workload)(bench *b);
 static const workload workloads[BENCH_WORKLOADS] = {bench_gemm, bench_svd, bench_elementwise,
                                                     bench_attention, bench_train};
 
-static void report_head(bench *b)
+static void report_head(report *r, const bench_options *o)
 {
-  report *r = &b->report;
   report_fact(r, "version", cdl_version());
-  report_fact(r, "backend", cdl_backend_name(b->backend));
-  report_fact(r, "device", cdl_backend_description(b->backend));
-  report_fact(r, "clock", b->options.clock);
-  report_fact(r, "quick", b->options.quick ? "yes" : "no");
+  report_fact(r, "clock", o->clock);
+  report_fact(r, "precision", o->precision);
+  report_fact(r, "shapes", o->shapes != NULL ? o->shapes : "mixed");
+  report_fact(r, "caches", o->cold ? "cold" : "warm");
+  report_fact(r, "quick", o->quick ? "yes" : "no");
 }
 
-/* How often each op took which path; on a backend that has all ops of its own there is nothing to say. */
-static cdl_status report_paths(bench *b)
+/* To the file, whole or not at all, or to standard output. */
+static cdl_status write_text(const char *path, const char *text, size_t bytes)
 {
-  static const report_column columns[] = {{"op", "op", REPORT_TEXT},
-                                          {"dtype", "type", REPORT_TEXT},
-                                          {"path", "path", REPORT_TEXT},
-                                          {"calls", "calls", REPORT_COUNT}};
-  const size_t count = cdl_path_counts(b->backend, NULL, 0);
-  cdl_path_count *counts = calloc(count + 1, sizeof *counts);
-  if (counts == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu paths", count);
-  cdl_path_counts(b->backend, counts, count);
-  report *r = &b->report;
-  size_t other = 0;
-  for (size_t i = 0; i < count; i++)
-    other += counts[i].path != CDL_PATH_NATIVE;
-  report_fact(r, "paths",
-              other == 0 ? "every op native" : "some ops composed or on the host: see paths");
-  report_add_table(r, "paths", "paths of ops that are not native", columns,
-                   sizeof columns / sizeof columns[0]);
-  for (size_t i = 0; i < count; i++) {
-    if (counts[i].path == CDL_PATH_NATIVE)
-      continue;
-    report_add_row(r);
-    report_text(r, "op", cdl_op_name(counts[i].op));
-    report_text(r, "dtype", cdl_dtype_name(counts[i].dtype));
-    report_text(r, "path", cdl_path_name(counts[i].path));
-    report_number(r, "calls", (double)counts[i].calls);
+  if (path == NULL) {
+    return fwrite(text, 1, bytes, stdout) == bytes && fflush(stdout) == 0
+               ? CDL_OK
+               : cdl_fail(CDL_IO, "standard output: %s", strerror(errno));
   }
-  free(counts);
-  return CDL_OK;
+  cdl_output *output;
+  CDL_TRY(cdl_output_begin(path, &output));
+  cdl_output_write(output, text, bytes);
+  return cdl_output_commit(output);
 }
 
-static cdl_status write_report(const bench *b)
+typedef cdl_status (*writer)(const report *r, const bench_list *list, const char *format, FILE *f);
+
+static cdl_status as_report(const report *r, const bench_list *list, const char *format, FILE *f)
+{
+  (void)list;
+  return report_write(r, format, f);
+}
+
+static cdl_status as_plot(const report *r, const bench_list *list, const char *format, FILE *f)
+{
+  (void)format;
+  return bench_roofline_write(r, list, f);
+}
+
+static cdl_status write_through(writer write, const report *r, const bench_list *list,
+                                const char *format, const char *path)
 {
   char *text = NULL;
   size_t bytes = 0;
   FILE *memory = open_memstream(&text, &bytes);
   if (memory == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: the report");
-  cdl_status status = report_write(&b->report, b->options.format, memory);
+  cdl_status status = write(r, list, format, memory);
   if (fclose(memory) != 0 && status == CDL_OK)
     status = cdl_fail(CDL_MEMORY, "out of memory: the report");
-  cdl_output *output;
-  if (status == CDL_OK && b->options.output != NULL) {
-    status = cdl_output_begin(b->options.output, &output);
-    if (status == CDL_OK) {
-      cdl_output_write(output, text, bytes);
-      status = cdl_output_commit(output);
-    }
-  } else if (status == CDL_OK && (fwrite(text, 1, bytes, stdout) != bytes || fflush(stdout) != 0)) {
-    status = cdl_fail(CDL_IO, "standard output: %s", strerror(errno));
-  }
+  if (status == CDL_OK)
+    status = write_text(path, text, bytes);
   free(text);
   return status;
 }
 
-static cdl_status run_workloads(bench *b, const bench_command *c)
+cdl_status bench_write_report(const report *r, const char *format, const char *path)
 {
-  report_head(b);
+  return write_through(as_report, r, NULL, format, path);
+}
+
+static cdl_status run_workloads(bench_list *list, report *r, const bench_command *c)
+{
   for (int w = 0; w < BENCH_WORKLOADS; w++)
-    if (c->wanted[w])
-      CDL_TRY(cdl_context(workloads[w](b), "%s", bench_workload_names[w]));
+    for (size_t i = 0; c->wanted[w] && i < list->count; i++) {
+      bench *b = &list->item[i];
+      report_use_backend(r, b->label);
+      CDL_TRY(cdl_context(workloads[w](b), "%s: %s", b->label, bench_workload_names[w]));
+    }
   bench_progress("", "");
-  CDL_TRY(report_paths(b));
-  if (b->best_gemm > 0)
-    report_fact_number(&b->report, "best_gemm_flop_per_s", b->best_gemm);
-  return write_report(b);
+  for (size_t i = 0; i < list->count; i++)
+    CDL_TRY(bench_report_backend(&list->item[i]));
+  bench_fill_shares(r, list);
+  return CDL_OK;
+}
+
+static cdl_status run_opened(bench_list *list, report *r, const bench_command *c)
+{
+  const bench_options *o = &c->options;
+  CDL_TRY(run_workloads(list, r, c));
+  if (o->plot != NULL)
+    CDL_TRY(write_through(as_plot, r, list, NULL, o->plot));
+  return bench_write_report(r, o->format, o->output);
 }
 
 static cdl_status run(const bench_command *c)
 {
-  bench b = {.options = c->options};
-  b.effort = c->options.quick
-                 ? (measure_effort){.warm_seconds = 0.1, .seconds = 0.08, .least = 3, .most = 50}
-                 : (measure_effort){.warm_seconds = 0.5, .seconds = 0.5, .least = 7, .most = 200};
-  measure_use(strcmp(c->options.clock, "processor") == 0 ? MEASURE_PROCESSOR : MEASURE_WALL);
-  const cdl_backend_options options = {.threads = (int)c->options.threads};
-  CDL_TRY(cdl_backend_open(c->options.backend, &options, &b.backend));
-  cdl_status status = cdl_queue_create(b.backend, &b.queue);
-  report_begin(&b.report);
+  const bench_options *o = &c->options;
+  bench_shapes shapes;
+  bench_list list = {0};
+  report r;
+  measure_use(strcmp(o->clock, "processor") == 0 ? MEASURE_PROCESSOR : MEASURE_WALL);
+  CDL_TRY(bench_shapes_choose(o->shapes, &shapes));
+  report_begin(&r);
+  report_head(&r, o);
+  cdl_status status = bench_open(o, &shapes, &r, &list);
   if (status == CDL_OK)
-    status = run_workloads(&b, c);
-  report_release(&b.report);
-  cdl_queue_destroy(b.queue);
-  cdl_backend_close(b.backend);
+    status = run_opened(&list, &r, c);
+  bench_close(&list);
+  report_release(&r);
+  bench_shapes_release(&shapes);
   return status;
 }
 
@@ -125,6 +131,8 @@ int main(int count, char **arguments)
     printf("bench-condlora %s\n", cdl_version());
   else if (status == CDL_OK && c.compare[0] != NULL)
     status = bench_compare_reports(c.compare[0], c.compare[1], stdout, &slower);
+  else if (status == CDL_OK && c.tune)
+    status = bench_tune(&c.options);
   else if (status == CDL_OK)
     status = run(&c);
   if (status == CDL_OK)

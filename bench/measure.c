@@ -115,27 +115,61 @@ void measure_release(measurement *m)
 
 /* ---- Running --------------------------------------------------------------------------------- */
 
-/* Seconds of one of `times` runs between two syncs. */
-static cdl_status time_runs(cdl_queue *queue, measure_work work, void *context, size_t times,
-                            double *seconds)
+/* One piece of work under measurement. */
+typedef struct {
+  cdl_queue *queue;
+  const measure_effort *effort;
+  measure_work work;
+  void *context;
+  cdl_event *from, *to; /* NULL where the backend has none */
+} trial;
+
+static cdl_status begin_trial(trial *t)
 {
+  cdl_backend *backend = cdl_queue_backend(t->queue);
+  cdl_status status = cdl_event_create(backend, &t->from);
+  if (status == CDL_OK)
+    status = cdl_event_create(backend, &t->to);
+  return status == CDL_UNSUPPORTED ? CDL_OK : status;
+}
+
+static void end_trial(trial *t)
+{
+  cdl_event_destroy(t->to);
+  cdl_event_destroy(t->from);
+}
+
+/* Seconds of one of `times` runs between two syncs, and between two events. */
+static cdl_status time_runs(const trial *t, size_t times, double *seconds, double *device)
+{
+  if (cdl_present(t->effort->evict)) {
+    cdl_fill(t->queue, CDL_ARGS(fill, .out = t->effort->evict, .value = 1));
+    CDL_TRY(cdl_sync(t->queue));
+  }
   const double start = measure_now();
+  if (t->to != NULL)
+    cdl_event_record(t->queue, t->from);
   for (size_t i = 0; i < times; i++)
-    work(context);
-  CDL_TRY(cdl_sync(queue));
+    t->work(t->context);
+  if (t->to != NULL)
+    cdl_event_record(t->queue, t->to);
+  CDL_TRY(cdl_sync(t->queue));
   *seconds = (measure_now() - start) / (double)times;
+  uint64_t nanoseconds = 0;
+  if (t->to != NULL)
+    CDL_TRY(cdl_event_elapsed(t->from, t->to, &nanoseconds));
+  *device = (double)nanoseconds * 1e-9 / (double)times;
   return CDL_OK;
 }
 
 /* `*last` is the time of a warm run. */
-static cdl_status warm_up(cdl_queue *queue, const measure_effort *effort, measure_work work,
-                          void *context, double *last)
+static cdl_status warm_up(const trial *t, double *last)
 {
   enum { WINDOW = 3 };
-  double window[WINDOW];
-  const double end = measure_now() + effort->warm_seconds;
+  double window[WINDOW], device;
+  const double end = measure_now() + t->effort->warm_seconds;
   for (size_t i = 0;; i++) {
-    CDL_TRY(time_runs(queue, work, context, 1, last));
+    CDL_TRY(time_runs(t, 1, last, &device));
     window[i % WINDOW] = *last;
     if (i + 1 >= WINDOW) {
       const double least = fmin(window[0], fmin(window[1], window[2]));
@@ -148,25 +182,36 @@ static cdl_status warm_up(cdl_queue *queue, const measure_effort *effort, measur
   }
 }
 
+static cdl_status run_trial(const trial *t, measurement *m, measurement *device)
+{
+  const double shortest = 1e-4;
+  double warm, seconds, on_device;
+  CDL_TRY(cdl_sync(t->queue));
+  CDL_TRY(warm_up(t, &warm));
+  const bool repeat = warm < shortest && !cdl_present(t->effort->evict);
+  const size_t times = repeat ? (size_t)ceil(shortest / fmax(warm, 1e-7)) : 1;
+  const double end = measure_now() + t->effort->seconds;
+  while (m->count < t->effort->most && (m->count < t->effort->least || measure_now() < end)) {
+    CDL_TRY(time_runs(t, times, &seconds, &on_device));
+    CDL_TRY(measure_add(m, seconds));
+    CDL_TRY(measure_add(device, on_device));
+  }
+  m->has_device = t->to != NULL;
+  m->device_median = measure_median(device->samples, device->count);
+  return measure_summarize(m);
+}
+
 cdl_status measure_run(cdl_queue *queue, const measure_effort *effort, measure_work work,
                        void *context, measurement *m)
 {
-  const double shortest = 1e-4;
   *m = (measurement){0};
-  double warm, seconds;
-  CDL_TRY(cdl_sync(queue));
-  CDL_TRY(warm_up(queue, effort, work, context, &warm));
-  const size_t times = warm < shortest ? (size_t)ceil(shortest / fmax(warm, 1e-7)) : 1;
-  const double end = measure_now() + effort->seconds;
-  cdl_status status = CDL_OK;
-  while (status == CDL_OK && m->count < effort->most &&
-         (m->count < effort->least || measure_now() < end)) {
-    status = time_runs(queue, work, context, times, &seconds);
-    if (status == CDL_OK)
-      status = measure_add(m, seconds);
-  }
+  measurement device = {0};
+  trial t = {.queue = queue, .effort = effort, .work = work, .context = context};
+  cdl_status status = begin_trial(&t);
   if (status == CDL_OK)
-    status = measure_summarize(m);
+    status = run_trial(&t, m, &device);
+  end_trial(&t);
+  measure_release(&device);
   if (status != CDL_OK)
     measure_release(m);
   return status;

@@ -14,11 +14,13 @@ void measure_use(measure_clock clock);
 /* Seconds of the clock in use, which never jumps. */
 double measure_now(void);
 
-/* How long to try. */
+/* How long to try, and in what state. */
 typedef struct {
   double warm_seconds; /* longest warm-up */
   double seconds;      /* of timed runs; ended early by `most` runs, late by `least` */
   size_t least, most;
+  cdl_tensor
+      evict; /* present: overwritten before each run, so that caches hold nothing of the work's */
 } measure_effort;
 
 /* Times of single runs, in seconds, and their summary. */
@@ -28,14 +30,17 @@ typedef struct {
   double minimum, median, p95, mean;
   double interval; /* the mean's 95 % interval is mean ± interval (Student's t) */
   size_t outliers; /* more than 3.5 · 1.4826 · MAD from the median (Iglewicz and Hoaglin 1993) */
+  bool has_device; /* the backend has events, */
+  double device_median; /* and this is what they say a run takes on the device */
 } measurement;
 
 /* Work to time; it enqueues on a queue and does not wait. */
 typedef void (*measure_work)(void *context);
 
 /* Runs `work` until three runs in a row differ by less than 5 %, or the warm-up's time is over; then times runs, each
- * between two syncs. Work shorter than 100 µs is repeated within a run, and the run's time divided. The measurement is
- * overwritten, and ends with measure_release. */
+ * between two syncs, and between two events where the backend has them. Work shorter than 100 µs is repeated within a run,
+ * and the run's time divided; with cold caches it is not. The measurement is overwritten, and ends with
+ * measure_release. */
 CDL_MUST_USE cdl_status measure_run(cdl_queue *queue, const measure_effort *effort,
                                     measure_work work, void *context, measurement *m);
 

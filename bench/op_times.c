@@ -113,7 +113,7 @@ void op_times_report(op_times *times, report *r, const char *title, double steps
                                           {"share", "share", REPORT_SHARE},
                                           {"flop_per_s", "GFLOP/s", REPORT_OPERATIONS_PER_S}};
   double inside = 0;
-  report_add_table(r, "train-ops", title, columns, sizeof columns / sizeof columns[0]);
+  report_use_table(r, "train-ops", title, columns, sizeof columns / sizeof columns[0]);
   qsort(times->item, times->count, sizeof *times->item, longer_first);
   for (size_t i = 0; i < times->count; i++) {
     const op_time *t = &times->item[i];

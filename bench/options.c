@@ -18,20 +18,27 @@ typedef struct {
   const char *placeholder, *help;
 } option;
 
-enum { OPTIONS = 15 };
+enum { OPTIONS = 20 };
 
 static void list_options(bench_command *c, option list[OPTIONS])
 {
   bench_options *o = &c->options;
   const option all[OPTIONS] = {
-      {TEXT, "backend", &o->backend, "NAME",
-       "where to measure: cpu, or a plug-in with a device [auto]"},
+      {TEXT, "backend", &o->backends, "A,B|all",
+       "where to measure: one or several, side by side; NAME or NAME:DEVICE [auto]"},
+      {TEXT, "precision", &o->precision, "fp32|tf32|bf16",
+       "of products, where a backend has it [fp32]"},
+      {TEXT, "shapes", &o->shapes, "base|large|FILE",
+       "sizes of RoBERTa-base's or -large's, or of a run: FILE of condlora train --trace"},
+      {FLAG, "cold", &o->cold, NULL, "caches are emptied before each run; not of train"},
       {WHOLE, "threads", &o->threads, "N", "of the CPU; 0: every core [0]"},
       {TEXT, "clock", &o->clock, "wall|processor",
        "which time counts: with --threads 1, the processor's is steady on a busy machine [wall]"},
       {FLAG, "quick", &o->quick, NULL, "fewer and shorter cases: half a minute on two cores"},
       {TEXT, "format", &o->format, "text|markdown|json|csv", "of the report [text]"},
       {TEXT, "output", &o->output, "FILE", "the report goes here instead of standard output"},
+      {TEXT, "plot", &o->plot, "FILE.svg",
+       "also a roofline plot of all cases whose operations count"},
       {TEXT, "model", &o->model, "DIR",
        "train: this Hugging Face folder; default: RoBERTa-base's shape, random weights"},
       {TEXT, "lengths", &o->lengths, "mrpc|rte|N",
@@ -40,7 +47,10 @@ static void list_options(bench_command *c, option list[OPTIONS])
        "train: examples of this GLUE task instead; wants --model and --data"},
       {TEXT, "data", &o->data, "DIR", "train: folder that holds one folder a task"},
       {WHOLE, "batch-size", &o->batch_size, "N", "train: examples a batch [16]"},
-      {REAL, "seconds", &o->seconds, "S", "train: how long to measure [40; quick 4]"},
+      {REAL, "seconds", &o->seconds, "S",
+       "train: how long to measure [40; quick 4]; tune: to search [600; quick 60]"},
+      {TEXT, "parameters", &o->parameters, "FILE",
+       "tune: what was found goes here; default: where the backend looks by itself"},
       {FLAG, "ops", &o->ops, NULL, "train: also what each op takes of a step"},
       {TWO_FILES, "compare", c->compare, "A B",
        "two JSON reports: which cases of B are slower or faster than A's; exit status 3 where one "
@@ -102,7 +112,8 @@ static cdl_status read_option(const option *list, int count, char **arguments, i
   const char *value = equals != NULL ? equals + 1 : arguments[++*at];
   if (o->kind == WHOLE || o->kind == REAL)
     return set_number(o, value);
-  const bool choice = strcmp(o->name, "format") == 0 || strcmp(o->name, "clock") == 0;
+  const bool choice = strcmp(o->name, "format") == 0 || strcmp(o->name, "clock") == 0 ||
+                      strcmp(o->name, "precision") == 0;
   if (choice && !is_listed(o->placeholder, value))
     return cdl_fail(CDL_USAGE, "--%s is one of %s, not '%s'", o->name, o->placeholder, value);
   ((const char **)o->target)[0] = value;
@@ -118,8 +129,28 @@ static cdl_status read_workload(const char *name, bench_command *c)
       c->wanted[w] = true;
       return CDL_OK;
     }
+  if (strcmp(name, "tune") == 0) {
+    c->tune = true;
+    return CDL_OK;
+  }
   return cdl_fail(CDL_USAGE,
-                  "there is no workload '%s': gemm, svd, elementwise, attention or train", name);
+                  "there is no workload '%s': gemm, svd, elementwise, attention, train or tune",
+                  name);
+}
+
+static cdl_status check_tuning(const bench_command *c)
+{
+  const char *backend = c->options.backends;
+  for (int w = 0; w < BENCH_WORKLOADS; w++)
+    if (c->wanted[w])
+      return cdl_fail(CDL_USAGE, "tune runs alone, without %s", bench_workload_names[w]);
+  if (strcmp(backend, "opencl") != 0 && strncmp(backend, "opencl:", 7) != 0)
+    return cdl_fail(CDL_USAGE, "tune wants --backend opencl or opencl:DEVICE, not '%s'", backend);
+  if (strchr(backend, ',') != NULL)
+    return cdl_fail(CDL_USAGE, "tune takes one device at a time, not '%s'", backend);
+  if (strcmp(c->options.precision, "fp32") != 0 || c->options.cold)
+    return cdl_fail(CDL_USAGE, "tune searches for fp32 with warm caches alone");
+  return CDL_OK;
 }
 
 static cdl_status check(const bench_command *c)
@@ -133,13 +164,22 @@ static cdl_status check(const bench_command *c)
     return cdl_fail(CDL_USAGE, "--lengths and --task both say how long examples are: give one");
   if (o->batch_size < 1)
     return cdl_fail(CDL_USAGE, "--batch-size is at least 1");
-  return CDL_OK;
+  if (o->model != NULL && (o->shapes != NULL && strcmp(o->shapes, "large") == 0))
+    return cdl_fail(CDL_USAGE, "--model and --shapes large both say which encoder: give one");
+  if (o->parameters != NULL && !c->tune)
+    return cdl_fail(CDL_USAGE, "--parameters is of tune alone");
+  if (o->plot != NULL && c->tune)
+    return cdl_fail(CDL_USAGE, "tune draws no --plot");
+  return c->tune ? check_tuning(c) : CDL_OK;
 }
 
 cdl_status bench_command_read(int count, char **arguments, bench_command *c)
 {
-  *c = (bench_command){
-      .options = {.backend = "auto", .clock = "wall", .format = "text", .batch_size = 16}};
+  *c = (bench_command){.options = {.backends = "auto",
+                                   .precision = "fp32",
+                                   .clock = "wall",
+                                   .format = "text",
+                                   .batch_size = 16}};
   option list[OPTIONS];
   list_options(c, list);
   bool any = false;
@@ -155,7 +195,7 @@ cdl_status bench_command_read(int count, char **arguments, bench_command *c)
       any = true;
     }
   }
-  for (int w = 0; !any && w < BENCH_WORKLOADS; w++)
+  for (int w = 0; !any && !c->tune && w < BENCH_WORKLOADS; w++)
     c->wanted[w] = true;
   return check(c);
 }
@@ -172,8 +212,10 @@ void bench_command_help(void)
        "  elementwise  maps, norms, softmax, optimizer: bound by memory\n"
        "  attention    within packed sequences, forward and backward\n"
        "  train        a training step with LoRA and with CondLoRA, beside its own matrix products "
-       "alone\n\n"
-       "Without a workload all are run.\n");
+       "alone\n"
+       "  tune         searches matrix products' parameters for an OpenCL device and writes them "
+       "down\n\n"
+       "Without a workload all but tune are run.\n");
   for (int i = 0; i < OPTIONS; i++) {
     char left[64];
     snprintf(left, sizeof left, "--%s %s", list[i].name,

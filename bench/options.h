@@ -8,8 +8,8 @@ enum { BENCH_WORKLOADS = 5 };
 
 typedef struct {
   bench_options options;
-  bool help, version, wanted[BENCH_WORKLOADS]; /* in the order of bench_workload_names */
-  const char *compare[2];                      /* two reports instead of a run; NULL */
+  bool help, version, tune, wanted[BENCH_WORKLOADS]; /* in the order of bench_workload_names */
+  const char *compare[2];                            /* two reports instead of a run; NULL */
 } bench_command;
 
 extern const char *const bench_workload_names[BENCH_WORKLOADS];

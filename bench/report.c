@@ -6,7 +6,7 @@
 
 void report_begin(report *r)
 {
-  *r = (report){.facts = json_object()};
+  *r = (report){.facts = json_object(), .backend = REPORT_NO_BACKEND};
   r->out_of_memory = r->facts == NULL;
 }
 
@@ -27,6 +27,7 @@ void report_release(report *r)
   for (size_t i = 0; i < r->table_count; i++)
     release_table(&r->tables[i]);
   free(r->tables);
+  free(r->backends);
   json_decref(r->facts);
   *r = (report){0};
 }
@@ -45,49 +46,96 @@ void report_fact_number(report *r, const char *key, double number)
     r->out_of_memory = true;
 }
 
-void report_add_table(report *r, const char *name, const char *title, const report_column *columns,
+void report_use_backend(report *r, const char *label)
+{
+  r->backend = REPORT_NO_BACKEND;
+  if (label == NULL)
+    return;
+  for (size_t i = 0; i < r->backend_count; i++)
+    if (strcmp(r->backends[i], label) == 0) {
+      r->backend = (int)i;
+      return;
+    }
+  const char **backends = realloc(r->backends, (r->backend_count + 1) * sizeof *backends);
+  if (backends == NULL) {
+    r->out_of_memory = true;
+    return;
+  }
+  r->backends = backends;
+  r->backend = (int)r->backend_count;
+  backends[r->backend_count++] = label;
+}
+
+void report_use_table(report *r, const char *name, const char *title, const report_column *columns,
                       size_t count)
 {
+  if (r->out_of_memory)
+    return;
+  for (r->current = 0; r->current < r->table_count; r->current++)
+    if (strcmp(r->tables[r->current].name, name) == 0 &&
+        strcmp(r->tables[r->current].title, title) == 0)
+      return;
   report_table *tables = realloc(r->tables, (r->table_count + 1) * sizeof *tables);
   if (tables == NULL) {
     r->out_of_memory = true;
     return;
   }
   r->tables = tables;
-  r->tables[r->table_count++] = (report_table){
+  tables[r->table_count++] = (report_table){
       .name = name, .title = strdup(title), .columns = columns, .column_count = count};
-  r->out_of_memory = r->out_of_memory || tables[r->table_count - 1].title == NULL;
+  r->out_of_memory = tables[r->current].title == NULL;
 }
 
 void report_add_row(report *r)
 {
   if (r->out_of_memory)
     return;
-  report_table *t = &r->tables[r->table_count - 1];
+  report_table *t = &r->tables[r->current];
   report_row *rows = realloc(t->rows, (t->row_count + 1) * sizeof *rows);
   if (rows == NULL) {
     r->out_of_memory = true;
     return;
   }
   t->rows = rows;
-  rows[t->row_count] = (report_row){.cell = calloc(t->column_count, sizeof *rows->cell)};
+  rows[t->row_count] =
+      (report_row){.backend = r->backend, .cell = calloc(t->column_count, sizeof *rows->cell)};
   r->out_of_memory = rows[t->row_count].cell == NULL;
   t->row_count++;
 }
 
 static report_row *last_row(const report *r)
 {
-  const report_table *t = &r->tables[r->table_count - 1];
+  const report_table *t = &r->tables[r->current];
   return &t->rows[t->row_count - 1];
+}
+
+static report_cell *cell_in(const report_table *t, const report_row *row, const char *key)
+{
+  for (size_t c = 0; c < t->column_count; c++)
+    if (strcmp(t->columns[c].key, key) == 0)
+      return &row->cell[c];
+  return NULL;
 }
 
 static report_cell *cell_of(const report *r, const char *key)
 {
-  const report_table *t = &r->tables[r->table_count - 1];
-  for (size_t c = 0; c < t->column_count; c++)
-    if (strcmp(t->columns[c].key, key) == 0)
-      return &last_row(r)->cell[c];
-  return NULL;
+  return cell_in(&r->tables[r->current], last_row(r), key);
+}
+
+const report_cell *report_find(const report_table *t, const report_row *row, const char *key)
+{
+  const report_cell *cell = cell_in(t, row, key);
+  return cell != NULL && cell->present ? cell : NULL;
+}
+
+bool report_set(const report_table *t, report_row *row, const char *key, double number)
+{
+  report_cell *cell = cell_in(t, row, key);
+  if (cell == NULL || !isfinite(number))
+    return false;
+  cell->number = number;
+  cell->present = true;
+  return true;
 }
 
 void report_text(report *r, const char *key, const char *text)
@@ -118,6 +166,8 @@ void report_timing(report *r, const measurement *m)
   report_number(r, "mean_s", m->mean);
   report_number(r, "interval95_s", m->interval);
   report_number(r, "outliers", (double)m->outliers);
+  if (m->has_device)
+    report_number(r, "device_s", m->device_median);
   if (r->out_of_memory)
     return;
   report_row *row = last_row(r);

@@ -1,4 +1,6 @@
-/* Results as tables, written in one of four formats. Numbers are kept in SI units; only text and Markdown round them. */
+/* Results as tables, written in one of four formats. Numbers are kept in SI units; only text and Markdown round them.
+ * A row belongs to the backend it was measured on. Text and Markdown show backends side by side where there are several,
+ * and each one's full table below. */
 #ifndef CONDLORA_BENCH_REPORT_H
 #define CONDLORA_BENCH_REPORT_H
 
@@ -32,8 +34,18 @@ typedef struct {
   {"n", "n", REPORT_COUNT}, {"min_s", "min", REPORT_SECONDS},                         \
       {"median_s", "median", REPORT_SECONDS}, {"p95_s", "p95", REPORT_SECONDS},       \
       {"mean_s", "mean", REPORT_SECONDS}, {"interval95_s", "± 95 %", REPORT_SECONDS}, \
+      {"outliers", "outliers", REPORT_COUNT},                                         \
   {                                                                                   \
-    "outliers", "outliers", REPORT_COUNT                                              \
+    "device_s", "on device", REPORT_SECONDS                                           \
+  }
+
+/* What follows from operations, bytes and time: rates.h fills the shares in at the end. */
+#define REPORT_RATE_COLUMNS                                                                        \
+  {"flop_per_s", "GFLOP/s", REPORT_OPERATIONS_PER_S}, {"bytes_per_s", "GB/s", REPORT_BYTES_PER_S}, \
+      {"flop_per_byte", "flop/byte", REPORT_NUMBER}, {"of_best", "of best GEMM", REPORT_SHARE},    \
+      {"of_roof", "of roof", REPORT_SHARE},                                                        \
+  {                                                                                                \
+    "of_sheet", "of data sheet", REPORT_SHARE                                                      \
   }
 
 typedef struct {
@@ -42,7 +54,10 @@ typedef struct {
   bool present;
 } report_cell;
 
+enum { REPORT_NO_BACKEND = -1 };
+
 typedef struct {
+  int backend;       /* index into the report's, or REPORT_NO_BACKEND */
   report_cell *cell; /* [columns] */
   double *samples;   /* [sample_count] seconds of single runs; owned */
   size_t sample_count;
@@ -57,11 +72,14 @@ typedef struct {
   size_t row_count;
 } report_table;
 
-/* `facts` say what was measured where; a JSON object of texts and numbers. */
+/* `facts` say what was measured how; a JSON object of texts and numbers. */
 typedef struct {
   json_t *facts;
+  const char **backends; /* labels, borrowed */
+  size_t backend_count;
+  int backend; /* of the rows to come */
   report_table *tables;
-  size_t table_count;
+  size_t table_count, current;
   bool out_of_memory;
 } report;
 
@@ -70,15 +88,21 @@ void report_begin(report *r);
 void report_release(report *r);
 void report_fact(report *r, const char *key, const char *text);
 void report_fact_number(report *r, const char *key, double number);
-/* A new table, and a new row of the last table. */
-void report_add_table(report *r, const char *name, const char *title, const report_column *columns,
+/* What follows comes from the backend with this label, which is borrowed; NULL: from none. */
+void report_use_backend(report *r, const char *label);
+/* The table of this name and title, new where there is none yet, and a new row of it. */
+void report_use_table(report *r, const char *name, const char *title, const report_column *columns,
                       size_t count);
 void report_add_row(report *r);
-/* Cells of the last row, by key. A number that is not finite is left out. */
+/* Cells of the row added last, by key. A number that is not finite is left out. */
 void report_text(report *r, const char *key, const char *text);
 void report_number(report *r, const char *key, double number);
 /* The timing columns, and the samples. */
 void report_timing(report *r, const measurement *m);
+
+/* A cell of a table by its column's key; NULL where the table has no such column or the cell is empty. */
+const report_cell *report_find(const report_table *t, const report_row *row, const char *key);
+bool report_set(const report_table *t, report_row *row, const char *key, double number);
 
 /* `format`: text, markdown, json or csv. */
 CDL_MUST_USE cdl_status report_write(const report *r, const char *format, FILE *file);

@@ -7,7 +7,7 @@
 
 #include "condlora/backend.h"
 
-enum { CELL_BYTES = 256 };
+enum { CELL_BYTES = 1024 };
 
 /* ---- For readers ----------------------------------------------------------------------------- */
 
@@ -72,85 +72,281 @@ static void pad(FILE *f, const char *text, size_t width, bool right)
     fprintf(f, "%s%*s", text, (int)missing, "");
 }
 
-static bool column_used(const report_table *t, size_t c)
+/* What is printed of a table: some columns and rows of it, or cells of several backends in one row. */
+typedef struct {
+  char title[64];
+  const char *group; /* the backend above the title; "" for none */
+  report_unit unit;
+} shown_column;
+
+typedef struct {
+  shown_column *columns;
+  size_t column_count, column_capacity;
+  const report_cell **cells; /* [rows, column_capacity]; NULL: empty */
+  size_t row_count;
+} shown_table;
+
+static bool begin_shown(shown_table *s, size_t rows, size_t columns)
 {
-  for (size_t i = 0; i < t->row_count; i++)
-    if (t->rows[i].cell[c].present)
-      return true;
-  return false;
+  *s = (shown_table){.columns = calloc(columns + 1, sizeof *s->columns),
+                     .cells = calloc(rows * columns + 1, sizeof *s->cells),
+                     .column_capacity = columns};
+  return s->columns != NULL && s->cells != NULL;
 }
 
-static size_t column_width(const report_table *t, size_t c)
+static void end_shown(shown_table *s)
+{
+  free(s->columns);
+  free(s->cells);
+}
+
+static const report_cell **shown_cell(const shown_table *s, size_t row, size_t column)
+{
+  return &s->cells[row * s->column_capacity + column];
+}
+
+/* Appends a column unless all its cells are empty. */
+static void keep_column(shown_table *s, const report_column *column, const char *group)
+{
+  bool used = false;
+  for (size_t i = 0; i < s->row_count; i++)
+    used = used || *shown_cell(s, i, s->column_count) != NULL;
+  if (!used)
+    return;
+  shown_column *c = &s->columns[s->column_count++];
+  snprintf(c->title, sizeof c->title, "%s", column->title);
+  c->group = group;
+  c->unit = column->unit;
+}
+
+static void show_cell(const shown_table *s, size_t row, size_t column, char *text)
+{
+  const report_cell *cell = *shown_cell(s, row, column);
+  text[0] = '\0';
+  if (cell != NULL)
+    show(cell, s->columns[column].unit, text);
+}
+
+static size_t column_width(const shown_table *s, size_t c)
 {
   char text[CELL_BYTES];
-  size_t width = width_of(t->columns[c].title);
-  for (size_t i = 0; i < t->row_count; i++) {
-    show(&t->rows[i].cell[c], t->columns[c].unit, text);
+  size_t width = width_of(s->columns[c].title);
+  for (size_t i = 0; i < s->row_count; i++) {
+    show_cell(s, i, c, text);
     const size_t w = width_of(text);
     width = w > width ? w : width;
   }
   return width;
 }
 
-static void write_cell(FILE *f, const report_table *t, size_t c, const char *text, bool markdown)
+/* A line that names the backend where its columns begin. */
+static void write_groups(FILE *f, const shown_table *s)
 {
-  fputs(markdown ? " " : "  ", f);
-  pad(f, text, column_width(t, c), t->columns[c].unit != REPORT_TEXT);
-  fputs(markdown ? " |" : "", f);
+  bool any = false;
+  for (size_t c = 0; c < s->column_count; c++)
+    any = any || s->columns[c].group[0] != '\0';
+  for (size_t c = 0, end; any && c < s->column_count; c = end) {
+    size_t width = 0;
+    for (end = c; end < s->column_count && s->columns[end].group == s->columns[c].group; end++)
+      width += column_width(s, end) + 2;
+    fputs("  ", f);
+    pad(f, s->columns[c].group, width - 2, false);
+  }
+  if (any)
+    fputc('\n', f);
 }
 
-static void write_titles(FILE *f, const report_table *t, bool markdown)
-{
-  fputs(markdown ? "|" : "", f);
-  for (size_t c = 0; c < t->column_count; c++)
-    if (column_used(t, c))
-      write_cell(f, t, c, t->columns[c].title, markdown);
-  fputc('\n', f);
-}
-
-static void write_row(FILE *f, const report_table *t, const report_row *row, bool markdown)
+static void write_as_text(FILE *f, const shown_table *s)
 {
   char text[CELL_BYTES];
-  fputs(markdown ? "|" : "", f);
-  for (size_t c = 0; c < t->column_count; c++) {
-    if (!column_used(t, c))
-      continue;
-    show(&row->cell[c], t->columns[c].unit, text);
-    write_cell(f, t, c, text, markdown);
-  }
-  fputc('\n', f);
-}
-
-static void write_table(FILE *f, const report_table *t, bool markdown)
-{
-  fprintf(f, markdown ? "\n### %s\n\n" : "\n%s\n", t->title);
-  write_titles(f, t, markdown);
-  if (markdown) {
-    fputc('|', f);
-    for (size_t c = 0; c < t->column_count; c++)
-      if (column_used(t, c))
-        fputs(t->columns[c].unit == REPORT_TEXT ? " :-- |" : " --: |", f);
+  write_groups(f, s);
+  for (size_t row = 0; row <= s->row_count; row++) { /* the titles first */
+    for (size_t c = 0; c < s->column_count; c++) {
+      if (row > 0)
+        show_cell(s, row - 1, c, text);
+      fputs("  ", f);
+      pad(f, row == 0 ? s->columns[c].title : text, column_width(s, c),
+          s->columns[c].unit != REPORT_TEXT);
+    }
     fputc('\n', f);
   }
-  for (size_t i = 0; i < t->row_count; i++)
-    write_row(f, t, &t->rows[i], markdown);
 }
 
-static void write_for_readers(const report *r, FILE *f, bool markdown)
+static void write_as_markdown(FILE *f, const shown_table *s)
+{
+  char text[CELL_BYTES];
+  fputc('|', f);
+  for (size_t c = 0; c < s->column_count; c++)
+    fprintf(f, " %s%s%s |", s->columns[c].group, s->columns[c].group[0] != '\0' ? " " : "",
+            s->columns[c].title);
+  fputs("\n|", f);
+  for (size_t c = 0; c < s->column_count; c++)
+    fputs(s->columns[c].unit == REPORT_TEXT ? " :-- |" : " --: |", f);
+  fputc('\n', f);
+  for (size_t row = 0; row < s->row_count; row++) {
+    fputc('|', f);
+    for (size_t c = 0; c < s->column_count; c++) {
+      show_cell(s, row, c, text);
+      fprintf(f, " %s |", text);
+    }
+    fputc('\n', f);
+  }
+}
+
+static const report_cell *present(const report_cell *cell)
+{
+  return cell->present ? cell : NULL;
+}
+
+static bool is_identity(const report_column *c)
+{
+  return c->unit == REPORT_TEXT && strcmp(c->key, "path") != 0;
+}
+
+/* What is shown of each backend where several stand side by side. */
+static bool is_side(const report_column *c)
+{
+  static const char *const keys[] = {"path",        "median_s", "interval95_s", "flop_per_s",
+                                     "bytes_per_s", "of_roof",  "of_sheet",     "examples_per_s"};
+  for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+    if (strcmp(keys[i], c->key) == 0)
+      return true;
+  return false;
+}
+
+static bool same_case(const report_table *t, const report_row *a, const report_row *b)
+{
+  for (size_t c = 0; c < t->column_count; c++)
+    if (is_identity(&t->columns[c]) && a->cell[c].present && b->cell[c].present &&
+        strcmp(a->cell[c].text, b->cell[c].text) != 0)
+      return false;
+  return true;
+}
+
+static const report_row *row_of_case(const report_table *t, const report_row *like, int backend)
+{
+  for (size_t i = 0; i < t->row_count; i++)
+    if (t->rows[i].backend == backend && same_case(t, like, &t->rows[i]))
+      return &t->rows[i];
+  return NULL;
+}
+
+/* Rows of one backend, all columns. */
+static bool show_backend(const report_table *t, int backend, shown_table *s)
+{
+  if (!begin_shown(s, t->row_count, t->column_count))
+    return false;
+  for (size_t i = 0; i < t->row_count; i++)
+    s->row_count += t->rows[i].backend == backend;
+  for (size_t c = 0; c < t->column_count; c++) {
+    size_t row = 0;
+    for (size_t i = 0; i < t->row_count; i++)
+      if (t->rows[i].backend == backend)
+        *shown_cell(s, row++, s->column_count) = present(&t->rows[i].cell[c]);
+    keep_column(s, &t->columns[c], "");
+  }
+  return true;
+}
+
+/* A row a case; what the case is, then the chosen columns of each backend. */
+static bool show_side_by_side(const report *r, const report_table *t, shown_table *s)
+{
+  const report_row **first = calloc(t->row_count + 1, sizeof *first);
+  if (first == NULL || !begin_shown(s, t->row_count, (r->backend_count + 1) * t->column_count)) {
+    free(first);
+    return false;
+  }
+  for (size_t i = 0; i < t->row_count; i++) {
+    size_t k = 0;
+    while (k < s->row_count && !same_case(t, first[k], &t->rows[i]))
+      k++;
+    if (k == s->row_count)
+      first[s->row_count++] = &t->rows[i];
+  }
+  for (size_t c = 0; c < t->column_count; c++) {
+    for (size_t i = 0; is_identity(&t->columns[c]) && i < s->row_count; i++)
+      *shown_cell(s, i, s->column_count) = present(&first[i]->cell[c]);
+    if (is_identity(&t->columns[c]))
+      keep_column(s, &t->columns[c], "");
+  }
+  for (size_t b = 0; b < r->backend_count; b++)
+    for (size_t c = 0; c < t->column_count; c++) {
+      if (!is_side(&t->columns[c]))
+        continue;
+      for (size_t i = 0; i < s->row_count; i++) {
+        const report_row *row = row_of_case(t, first[i], (int)b);
+        *shown_cell(s, i, s->column_count) = row != NULL ? present(&row->cell[c]) : NULL;
+      }
+      keep_column(s, &t->columns[c], r->backends[b]);
+    }
+  free(first);
+  return true;
+}
+
+static void write_shown(FILE *f, const shown_table *s, const char *title, const char *where,
+                        bool markdown)
+{
+  fprintf(f, markdown ? "\n### %s%s%s\n\n" : "\n%s%s%s\n", title, where[0] != '\0' ? ", on " : "",
+          where);
+  (markdown ? write_as_markdown : write_as_text)(f, s);
+}
+
+static bool has_rows_of(const report_table *t, int backend)
+{
+  for (size_t i = 0; i < t->row_count; i++)
+    if (t->rows[i].backend == backend)
+      return true;
+  return false;
+}
+
+static bool is_timed(const report_table *t)
+{
+  for (size_t c = 0; c < t->column_count; c++)
+    if (strcmp(t->columns[c].key, "median_s") == 0)
+      return true;
+  return false;
+}
+
+static bool write_table(FILE *f, const report *r, const report_table *t, bool markdown)
+{
+  shown_table s = {0};
+  bool complete = true;
+  size_t sharing = 0;
+  for (size_t b = 0; b < r->backend_count; b++)
+    sharing += has_rows_of(t, (int)b);
+  if (sharing > 1 && is_timed(t)) {
+    complete = show_side_by_side(r, t, &s);
+    if (complete)
+      write_shown(f, &s, t->title, "", markdown);
+    end_shown(&s);
+  }
+  for (int b = REPORT_NO_BACKEND; complete && b < (int)r->backend_count; b++) {
+    if (!has_rows_of(t, b))
+      continue;
+    complete = show_backend(t, b, &s);
+    if (complete)
+      write_shown(f, &s, t->title, b >= 0 && r->backend_count > 1 ? r->backends[b] : "", markdown);
+    end_shown(&s);
+  }
+  return complete;
+}
+
+static cdl_status write_for_readers(const report *r, FILE *f, bool markdown)
 {
   const char *key;
   json_t *value;
   json_object_foreach(r->facts, key, value)
   {
-    fprintf(f, markdown ? "- %s: " : "%-22s", key);
+    fprintf(f, markdown ? "- %s: " : "%-12s", key);
     if (json_is_string(value))
       fprintf(f, "%s\n", json_string_value(value));
     else
       fprintf(f, "%.4g\n", json_number_value(value));
   }
   for (size_t i = 0; i < r->table_count; i++)
-    if (r->tables[i].row_count > 0)
-      write_table(f, &r->tables[i], markdown);
+    if (!write_table(f, r, &r->tables[i], markdown))
+      return cdl_fail(CDL_MEMORY, "out of memory: a table of the report");
+  return CDL_OK;
 }
 
 /* ---- For programs ---------------------------------------------------------------------------- */
@@ -164,9 +360,11 @@ static json_t *cell_json(const report_cell *cell, report_unit unit)
              : json_real(cell->number);
 }
 
-static json_t *row_json(const report_table *t, const report_row *row)
+static json_t *row_json(const report *r, const report_table *t, const report_row *row)
 {
   json_t *object = json_object();
+  if (row->backend >= 0)
+    json_object_set_new(object, "backend", json_string(r->backends[row->backend]));
   for (size_t c = 0; c < t->column_count; c++)
     if (row->cell[c].present)
       json_object_set_new(object, t->columns[c].key, cell_json(&row->cell[c], t->columns[c].unit));
@@ -187,7 +385,7 @@ static cdl_status write_json(const report *r, FILE *f)
     const report_table *t = &r->tables[i];
     json_t *rows = json_array();
     for (size_t k = 0; k < t->row_count; k++)
-      json_array_append_new(rows, row_json(t, &t->rows[k]));
+      json_array_append_new(rows, row_json(r, t, &t->rows[k]));
     json_array_append_new(
         tables, json_pack("{ss ss so}", "name", t->name, "title", t->title, "rows", rows));
   }
@@ -251,13 +449,15 @@ static cdl_status write_csv(const report *r, FILE *f)
   const char **keys;
   size_t count;
   CDL_TRY(union_of_keys(r, &keys, &count));
-  fputs("table", f);
+  fputs("table,backend", f);
   for (size_t k = 0; k < count; k++)
     fprintf(f, ",%s", keys[k]);
   fputc('\n', f);
   for (size_t i = 0; i < r->table_count; i++)
     for (size_t row = 0; row < r->tables[i].row_count; row++) {
-      fputs(r->tables[i].name, f);
+      const int backend = r->tables[i].rows[row].backend;
+      fprintf(f, "%s,", r->tables[i].name);
+      write_quoted(f, backend >= 0 ? r->backends[backend] : "");
       for (size_t k = 0; k < count; k++) {
         size_t c;
         fputc(',', f);
@@ -286,6 +486,6 @@ cdl_status report_write(const report *r, const char *format, FILE *file)
   else if (strcmp(format, "csv") == 0)
     status = write_csv(r, file);
   else
-    write_for_readers(r, file, strcmp(format, "markdown") == 0);
+    status = write_for_readers(r, file, strcmp(format, "markdown") == 0);
   return status;
 }

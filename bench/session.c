@@ -92,9 +92,8 @@ static cdl_status open_all(session *s, const session_model *model, const char *m
                                    .sequences = (int32_t)bound.examples,
                                    .longest = (int32_t)bound.longest};
   CDL_TRY(cdl_encoder_plan(job->encoder, job->queue, limits, (cdl_batch_limits){0}));
-  const cdl_settings plain = {0};
-  CDL_TRY(cdl_loss_create(&s->loss, job, &plain, bound.examples));
-  return cdl_optimizer_create(&s->optimizer, job->queue, job->adapter, cdl_optimizer_defaults());
+  const cdl_settings plain = {.max_grad_norm = 1};
+  return cdl_step_create(&s->step, job, &plain, bound);
 }
 
 cdl_status session_open(session *s, cdl_queue *queue, const session_model *model,
@@ -109,8 +108,7 @@ cdl_status session_open(session *s, cdl_queue *queue, const session_model *model
 
 void session_close(session *s)
 {
-  cdl_optimizer_release(&s->optimizer);
-  cdl_loss_release(&s->loss);
+  cdl_step_release(&s->step);
   cdl_adapter_destroy(s->job.adapter);
   cdl_encoder_destroy(s->job.encoder);
   *s = (session){0};
@@ -118,43 +116,23 @@ void session_close(session *s)
 
 /* ---- Steps ----------------------------------------------------------------------------------- */
 
-/* Forward pass and loss; the logits are a view until the next forward. */
-static cdl_status forward(session *s, const cdl_batch *batch, cdl_tensor *logits)
+/* One step whose learning rate may be 0: then nothing moves but the moments. */
+static cdl_status enqueue_step(session *s, const cdl_batch *batch, double rate)
 {
-  static const cdl_dropout_rates none = {0};
-  cdl_job *job = &s->job;
-  cdl_step_record record = {.step = (uint32_t)s->step};
-  cdl_optimizer_record(&s->optimizer, 1e-4, s->step + 1, &record);
-  cdl_loss_begin_step(&s->loss, job->queue, NULL, NULL, batch->examples, &record);
-  cdl_adapter_materialize(job->adapter, job->queue);
-  cdl_adapter_zero_gradients(job->adapter, job->queue);
-  const cdl_token_batch view = cdl_batch_view(batch);
-  CDL_TRY(cdl_encoder_load_batch(job->encoder, job->queue, &view));
-  *logits = cdl_encoder_forward(job->encoder, job->queue, &none, s->loss.step, true);
-  cdl_loss_forward_backward(&s->loss, job->queue, batch, *logits,
-                            cdl_encoder_d_logits(job->encoder));
-  return cdl_queue_status(job->queue);
-}
-
-/* What follows the forward pass, but for the optimizer. */
-static void backward(session *s)
-{
-  cdl_job *job = &s->job;
-  cdl_encoder_backward(job->encoder, job->queue);
-  cdl_adapter_pull_back(job->adapter, job->queue);
-  cdl_clip_norm(job->queue,
-                CDL_ARGS(clip_norm, .norm = s->loss.norm, .factor = s->loss.factor,
-                         .gradient = cdl_adapter_gradients(job->adapter), .max_norm = 1));
+  cdl_step_record record = {.step = (uint32_t)s->done, .loss_scale = 1 / (float)batch->examples};
+  cdl_optimizer_record(&s->step.optimizer, rate, s->done + 1, &record);
+  s->done++;
+  CDL_TRY(cdl_step_begin(&s->step, &record));
+  CDL_TRY(cdl_step_batch(&s->step, batch));
+  return cdl_step_end(&s->step, s->done - 1);
 }
 
 cdl_status session_step(session *s, const cdl_batch *batch, float *loss, float *norm)
 {
-  cdl_tensor logits;
-  CDL_TRY(forward(s, batch, &logits));
-  backward(s);
-  cdl_optimizer_step(&s->optimizer, s->job.queue, s->loss.factor, s->loss.step);
-  s->step++;
-  CDL_TRY(cdl_loss_end_step(&s->loss, s->job.queue, loss, norm));
+  CDL_TRY(enqueue_step(s, batch, 1e-4));
+  cdl_download(s->job.queue, loss, s->step.loss.loss, sizeof *loss);
+  cdl_download(s->job.queue, norm, s->step.loss.norm, sizeof *norm);
+  CDL_TRY(cdl_sync(s->job.queue));
   return isfinite(*loss) && isfinite(*norm)
              ? CDL_OK
              : cdl_fail(CDL_NUMERIC, "the loss is %g, the gradient's norm %g", (double)*loss,
@@ -166,14 +144,13 @@ cdl_status session_step(session *s, const cdl_batch *batch, float *loss, float *
 /* Loss of a batch in float64, from its logits. */
 static cdl_status loss_of(session *s, const cdl_batch *batch, double *loss)
 {
-  cdl_tensor logits;
-  CDL_TRY(forward(s, batch, &logits));
+  CDL_TRY(enqueue_step(s, batch, 0));
   const size_t labels = (size_t)s->job.labels, bytes = batch->examples * labels * sizeof(float);
   float *y = malloc(bytes + 1), told;
   if (y == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: logits");
-  cdl_download(s->job.queue, y, logits, bytes);
-  cdl_download(s->job.queue, &told, s->loss.loss, sizeof told);
+  cdl_download(s->job.queue, y, cdl_encoder_logits(s->job.encoder), bytes);
+  cdl_download(s->job.queue, &told, s->step.loss.loss, sizeof told);
   const cdl_status status = cdl_sync(s->job.queue);
   *loss = 0;
   for (size_t i = 0; status == CDL_OK && i < batch->examples; i++) {
@@ -221,11 +198,9 @@ static cdl_status loss_along(session *s, const cdl_batch *batch, trained_numbers
   return loss_of(s, batch, loss);
 }
 
-static cdl_status compare_slope(session *s, const cdl_batch *batch, trained_numbers *t)
+static cdl_status compare_slope(session *s, const cdl_batch *batch, trained_numbers *t, bool coarse)
 {
-  cdl_tensor logits;
-  CDL_TRY(forward(s, batch, &logits));
-  backward(s);
+  CDL_TRY(enqueue_step(s, batch, 0));
   CDL_TRY(transfer(s, t, false, NULL));
   double squares = 0, above = 0, below = 0;
   for (size_t i = 0; i < t->count; i++)
@@ -233,13 +208,14 @@ static cdl_status compare_slope(session *s, const cdl_batch *batch, trained_numb
   const double norm = sqrt(squares);
   if (!(norm > 0))
     return cdl_fail(CDL_NUMERIC, "the gradient's norm is %g", norm);
-  /* The loss changes by about 2e-3 either way: far above float32's noise, and the third order is still small. */
-  const double distance = 2e-3 / squares;
+  /* The loss changes by about 2e-3 either way: far above float32's noise, and the third order is still small. Products
+   * of 10 bits have more noise, and want a longer way. */
+  const double distance = (coarse ? 2e-2 : 2e-3) / squares, tolerance = coarse ? 0.1 : 0.02;
   CDL_TRY(loss_along(s, batch, t, distance, &above));
   CDL_TRY(loss_along(s, batch, t, -distance, &below));
   CDL_TRY(transfer(s, t, true, t->value));
   const double slope = (above - below) / (2 * distance);
-  return fabs(slope - squares) <= 0.02 * squares
+  return fabs(slope - squares) <= tolerance * squares
              ? CDL_OK
              : cdl_fail(CDL_NUMERIC,
                         "the gradient is wrong: its squared norm is %.6g, the loss's slope along "
@@ -247,7 +223,7 @@ static cdl_status compare_slope(session *s, const cdl_batch *batch, trained_numb
                         squares, slope);
 }
 
-cdl_status session_check(session *s, const cdl_batch *batch, const char *method)
+cdl_status session_check(session *s, const cdl_batch *batch, const char *method, bool coarse)
 {
   trained_numbers t = {0};
   for (size_t i = 0; i < cdl_adapter_parameter_count(s->job.adapter); i++)
@@ -258,7 +234,7 @@ cdl_status session_check(session *s, const cdl_batch *batch, const char *method)
   t.value = memory;
   t.gradient = memory + t.count;
   t.moved = memory + 2 * t.count;
-  const cdl_status status = compare_slope(s, batch, &t);
+  const cdl_status status = compare_slope(s, batch, &t, coarse);
   free(memory);
   return cdl_context(status, "a training step with %s", method);
 }

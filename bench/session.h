@@ -3,8 +3,7 @@
 #define CONDLORA_BENCH_SESSION_H
 
 #include "bench/batches.h"
-#include "train/loss.h"
-#include "train/optimizer.h"
+#include "train/step.h"
 
 /* Where the weights come from: a folder, or drawn for a shape. */
 typedef struct {
@@ -14,9 +13,8 @@ typedef struct {
 
 typedef struct {
   cdl_job job; /* backend, queue, encoder, adapter and labels of it */
-  cdl_loss loss;
-  cdl_optimizer optimizer;
-  int64_t step;
+  cdl_step step;
+  int64_t done; /* steps */
 } session;
 
 /* Two labels; rank 8 on query and value, no dropout. The largest batch is `bound`'s. */
@@ -28,7 +26,9 @@ void session_close(session *s);
 CDL_MUST_USE cdl_status session_step(session *s, const cdl_batch *batch, float *loss, float *norm);
 
 /* Holds the step against float64: the loss against the logits, and the whole backward pass against the slope of the loss
- * along the gradient, (L(θ + ε g/‖g‖) − L(θ − ε g/‖g‖)) / 2ε = ‖g‖. NUMERIC where they differ. */
-CDL_MUST_USE cdl_status session_check(session *s, const cdl_batch *batch, const char *method);
+ * along the gradient, (L(θ + ε g/‖g‖) − L(θ − ε g/‖g‖)) / 2ε = ‖g‖. NUMERIC where they differ.
+ * `coarse`: products are not in float32. */
+CDL_MUST_USE cdl_status session_check(session *s, const cdl_batch *batch, const char *method,
+                                      bool coarse);
 
 #endif

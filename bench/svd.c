@@ -5,18 +5,6 @@
 #include "bench/bench.h"
 
 typedef struct {
-  const char *what;
-  int64_t m, n;
-  bool quick;
-} svd_shape;
-
-static const svd_shape shapes[] = {
-    {"query, MiniLM", 384, 384, true},      {"query, RoBERTa-base", 768, 768, true},
-    {"up, RoBERTa-base", 3072, 768, false}, {"A of rank 8", 8, 768, true},
-    {"B of rank 8", 768, 8, false},
-};
-
-typedef struct {
   cdl_queue *queue;
   cdl_svd_args args;
 } svd_case;
@@ -94,7 +82,7 @@ static cdl_status run_shape(bench *b, bench_samples *s, const svd_shape *p)
   CDL_TRY(s->status);
   CDL_TRY(check_case(p, &c));
   CDL_TRY(measure_run(b->queue, &effort, run_case, &c, &m));
-  report *r = &b->report;
+  report *r = b->report;
   char shape[64];
   snprintf(shape, sizeof shape, "%lldx%lld", (long long)p->m, (long long)p->n);
   report_add_row(r);
@@ -112,15 +100,16 @@ cdl_status bench_svd(bench *b)
                                           {"shape", "m x n", REPORT_TEXT},
                                           {"path", "path", REPORT_TEXT},
                                           REPORT_TIMING_COLUMNS};
-  report_add_table(&b->report, "svd", "svd: thin, with both sets of vectors, float32", columns,
+  report_use_table(b->report, "svd", "svd: thin, with both sets of vectors, float32", columns,
                    sizeof columns / sizeof columns[0]);
   cdl_status status = CDL_OK;
-  for (size_t i = 0; status == CDL_OK && i < sizeof shapes / sizeof shapes[0]; i++) {
-    if (b->options.quick && !shapes[i].quick)
+  for (size_t i = 0; status == CDL_OK && i < b->shapes->svd_count; i++) {
+    const svd_shape *p = &b->shapes->svd[i];
+    if (b->options.quick && !p->quick)
       continue;
-    bench_progress("svd", shapes[i].what);
+    bench_progress("svd", p->what);
     bench_samples s = bench_samples_begin(b->queue, 2);
-    status = run_shape(b, &s, &shapes[i]);
+    status = run_shape(b, &s, p);
     bench_samples_release(&s);
   }
   return status;

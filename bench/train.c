@@ -18,8 +18,8 @@ typedef struct {
   session session;
   product_list *lists; /* [batches] */
   product_weights weights;
-  measurement step, list; /* samples: round by round, a batch after the other */
-  size_t peak_bytes;
+  measurement step, list;          /* samples: round by round, a batch after the other */
+  size_t peak_bytes, buffer_bytes; /* of the process; in the backend's buffers and weights */
 } contender;
 
 typedef struct {
@@ -45,14 +45,14 @@ static void reset_peak(void)
 
 /* ---- Preparing ------------------------------------------------------------------------------- */
 
-static cdl_model_config roberta_base(void)
+static cdl_model_config roberta(bool large)
 {
   return (cdl_model_config){.family = CDL_FAMILY_ROBERTA,
                             .vocabulary_size = 50265,
-                            .hidden_size = 768,
-                            .layers = 12,
-                            .heads = 12,
-                            .intermediate_size = 3072,
+                            .hidden_size = large ? 1024 : 768,
+                            .layers = large ? 24 : 12,
+                            .heads = large ? 16 : 12,
+                            .intermediate_size = large ? 4096 : 3072,
                             .position_count = 514,
                             .type_count = 1,
                             .pad_id = 1,
@@ -69,34 +69,49 @@ static cdl_status choose_model(training *t)
     CDL_TRY(cdl_model_config_read(o->model, &t->model.config));
     t->model.folder = o->model;
   } else {
-    t->model.config = roberta_base();
+    t->model.config = roberta(strcmp(t->bench->shapes->encoder, "large") == 0);
     if (o->quick)
       t->model.config.layers = QUICK_LAYERS;
   }
   return CDL_OK;
 }
 
-static cdl_status choose_batches(training *t)
+static cdl_status make_batches(training *t, const char *lengths)
 {
   const bench_options *o = &t->bench->options;
   const size_t count = o->quick ? 2 : 6, examples = (size_t)o->batch_size;
-  const char *lengths = o->lengths != NULL ? o->lengths : o->model != NULL ? "mrpc" : "rte";
+  const bench_shapes *s = t->bench->shapes;
   if (o->task != NULL)
-    CDL_TRY(bench_batches_read(&t->model.config, o->model, o->task, o->data, count, examples,
-                               &t->batches));
-  else
-    CDL_TRY(bench_batches_make(&t->model.config, lengths, count, examples, &t->batches));
+    return bench_batches_read(&t->model.config, o->model, o->task, o->data, count, examples,
+                              &t->batches);
+  if (s->batch_count > 0 && o->lengths == NULL)
+    return bench_batches_like(&t->model.config, s->batches,
+                              s->batch_count < count ? s->batch_count : count, &t->batches);
+  return bench_batches_make(&t->model.config, lengths, count, examples, &t->batches);
+}
+
+static cdl_status choose_batches(training *t)
+{
+  const bench_options *o = &t->bench->options;
+  const bool traced = t->bench->shapes->batch_count > 0 && o->lengths == NULL && o->task == NULL;
+  const char *lengths = o->lengths != NULL ? o->lengths : o->model != NULL ? "mrpc" : "rte";
+  CDL_TRY(make_batches(t, lengths));
   const cdl_model_config *c = &t->model.config;
   const char *kind = o->task != NULL                      ? ""
+                     : traced                             ? "'s lengths"
                      : isdigit((unsigned char)lengths[0]) ? " tokens"
                                                           : "'s lengths";
+  char like[64];
+  snprintf(like, sizeof like, ", random, as RoBERTa-%s's", t->bench->shapes->encoder);
   snprintf(t->title, sizeof t->title,
            "train: %lld layers of %lld%s; %zu batches of %zu examples, %s%s: %.0f tokens each, "
            "longest example %zu",
-           (long long)c->layers, (long long)c->hidden_size,
-           o->model != NULL ? "" : ", random, as RoBERTa-base's", t->batches.count, examples,
-           o->task != NULL ? o->task : lengths, kind, t->batches.tokens / (double)t->batches.count,
-           t->batches.bound.longest);
+           (long long)c->layers, (long long)c->hidden_size, o->model != NULL ? "" : like,
+           t->batches.count, t->batches.bound.examples,
+           o->task != NULL ? o->task
+           : traced        ? "the trace"
+                           : lengths,
+           kind, t->batches.tokens / (double)t->batches.count, t->batches.bound.longest);
   return CDL_OK;
 }
 
@@ -111,8 +126,12 @@ static cdl_status measure_memory(training *t, contender *c)
   for (size_t i = 0; status == CDL_OK && i < 2 && i < t->batches.count; i++)
     status = session_step(&s, &t->batches.item[i], &loss, &norm);
   c->peak_bytes = cdl_process_peak_bytes();
+  cdl_memory_info memory = {0};
   if (status == CDL_OK)
-    status = session_check(&s, &t->batches.item[0], c->method);
+    status = cdl_backend_memory(t->bench->backend, &memory);
+  c->buffer_bytes = memory.used_bytes;
+  if (status == CDL_OK)
+    status = session_check(&s, &t->batches.item[0], c->method, bench_unit(t->bench) > 0x1p-24);
   session_close(&s);
   return status;
 }
@@ -239,12 +258,13 @@ static cdl_status report_times(training *t)
                                           REPORT_TIMING_COLUMNS,
                                           {"flop", "Gflop", REPORT_OPERATIONS},
                                           {"flop_per_s", "GFLOP/s", REPORT_OPERATIONS_PER_S},
-                                          {"of_best_gemm", "of best GEMM", REPORT_SHARE},
+                                          {"of_best", "of best GEMM", REPORT_SHARE},
+                                          {"of_sheet", "of data sheet", REPORT_SHARE},
                                           {"steps_per_s", "steps/s", REPORT_NUMBER},
                                           {"examples_per_s", "examples/s", REPORT_NUMBER},
                                           {"tokens_per_s", "tokens/s", REPORT_NUMBER}};
-  report *r = &t->bench->report;
-  report_add_table(r, "train", t->title, columns, sizeof columns / sizeof columns[0]);
+  report *r = t->bench->report;
+  report_use_table(r, "train", t->title, columns, sizeof columns / sizeof columns[0]);
   for (int m = 0; m < METHODS; m++) {
     const contender *c = &t->contender[m];
     for (int alone = 0; alone < 2; alone++) {
@@ -258,7 +278,6 @@ static cdl_status report_times(training *t)
       report_timing(r, times);
       report_number(r, "flop", operations_of(t, c) / (double)t->batches.count);
       report_number(r, "flop_per_s", operations_of(t, c) / seconds);
-      report_number(r, "of_best_gemm", operations_of(t, c) / seconds / t->bench->best_gemm);
       if (alone)
         continue;
       report_number(r, "steps_per_s", (double)t->batches.count / seconds);
@@ -277,9 +296,10 @@ static cdl_status report_ratios(training *t)
                                           {"gemms_of_best", "GEMMs / best GEMM", REPORT_SHARE},
                                           {"step_per_lora", "step / LoRA's", REPORT_NUMBER},
                                           {"step_per_lora_least", "by least times", REPORT_NUMBER},
-                                          {"peak_bytes", "peak memory", REPORT_BYTES}};
-  report *r = &t->bench->report;
-  report_add_table(r, "train-ratios", "train: ratios", columns, sizeof columns / sizeof columns[0]);
+                                          {"buffer_bytes", "in buffers", REPORT_BYTES},
+                                          {"peak_bytes", "peak of process", REPORT_BYTES}};
+  report *r = t->bench->report;
+  report_use_table(r, "train-ratios", "train: ratios", columns, sizeof columns / sizeof columns[0]);
   for (int m = 0; m < METHODS; m++) {
     const contender *c = &t->contender[m];
     double ratio = 0, of_lora = 0, step = 0, list = 0, lora = 0;
@@ -295,6 +315,7 @@ static cdl_status report_ratios(training *t)
     report_number(r, "gemms_of_best", operations_of(t, c) / list / t->bench->best_gemm);
     report_number(r, "step_per_lora", of_lora);
     report_number(r, "step_per_lora_least", step / lora);
+    report_number(r, "buffer_bytes", (double)c->buffer_bytes);
     report_number(r, "peak_bytes", (double)c->peak_bytes);
   }
   return CDL_OK;
@@ -322,7 +343,7 @@ static cdl_status watch_ops(training *t, contender *c)
       status = status == CDL_OK ? ended : status;
     }
   if (status == CDL_OK)
-    op_times_report(&times, &t->bench->report, titles[c - t->contender], steps, seconds);
+    op_times_report(&times, t->bench->report, titles[c - t->contender], steps, seconds);
   op_times_release(&times);
   return status;
 }

@@ -11,7 +11,7 @@
 
 typedef struct {
   bool why, as_json;
-  json_t *list;
+  json_t *list, *folders;
   size_t usable;
 } listing;
 
@@ -62,9 +62,11 @@ static void on_backend(void *user, const cdl_backend_listing *b)
     json_array_append_new(l->list, json_pack("{ss sb ss* ss* ss* ss*}", "name", b->name, "usable",
                                              b->reason == NULL, "device", b->device, "description",
                                              b->description, "reason", b->reason, "path", b->path));
-  else if (b->reason != NULL)
-    printf("%-12sabsent: %s\n", b->name, b->reason);
-  else {
+  else if (b->reason != NULL) {
+    printf("%-12snot taken: %s\n", b->name, b->reason);
+    if (b->path != NULL)
+      printf("%-12s%s\n", "", b->path);
+  } else {
     printf("%-12s%s\n", b->name,
            b->description != NULL ? b->description
            : b->device != NULL    ? b->device
@@ -74,11 +76,22 @@ static void on_backend(void *user, const cdl_backend_listing *b)
   }
 }
 
+static void on_folder(void *user, const char *folder, const char *reason)
+{
+  const listing *l = user;
+  if (l->as_json)
+    json_array_append_new(l->folders, json_pack("{ss ss*}", "path", folder, "reason", reason));
+  else
+    printf("%-12s%s%s%s\n", reason == NULL ? "searched" : "skipped", folder,
+           reason == NULL ? "" : ": ", reason == NULL ? "" : reason);
+}
+
 cdl_status cli_backends(int count, char **arguments)
 {
   listing l = {0};
   const cli_option options[] = {
-      {CLI_FLAG, "why", &l.why, NULL, "also those that are absent, each with its reason"},
+      {CLI_FLAG, "why", &l.why, NULL,
+       "also those that are absent, each with its reason, and where was looked"},
       {CLI_FLAG, "json", &l.as_json, NULL, "as JSON"}};
   const cli_grammar grammar = {
       .usage = "condlora backends [--why] [--json]",
@@ -94,12 +107,20 @@ cdl_status cli_backends(int count, char **arguments)
     printf("%-12s%s\n%-12s%s\n%-12s%s, %ld cores\n%-12s%.1f GB\n\n", "condlora", cdl_version(),
            "system", m.system, "processor", m.processor, m.cores, "memory", m.memory_gb);
   l.list = json_array();
-  const cdl_status status = cdl_backend_list(on_backend, &l);
+  l.folders = json_array();
+  cdl_status status = cdl_backend_list(on_backend, &l);
+  if (status == CDL_OK && l.why) {
+    if (!l.as_json)
+      printf("\n");
+    status = cdl_backend_folders(on_folder, &l);
+  }
   if (status != CDL_OK || !l.as_json) {
     json_decref(l.list);
+    json_decref(l.folders);
     return status;
   }
-  return cli_stdout_json(json_pack(
-      "{ss ss s{ss sI} sf so}", "condlora", cdl_version(), "system", m.system, "processor", "name",
-      m.processor, "cores", (json_int_t)m.cores, "memory_gb", m.memory_gb, "backends", l.list));
+  return cli_stdout_json(json_pack("{ss ss s{ss sI} sf so so}", "condlora", cdl_version(), "system",
+                                   m.system, "processor", "name", m.processor, "cores",
+                                   (json_int_t)m.cores, "memory_gb", m.memory_gb, "backends",
+                                   l.list, "searched", l.folders));
 }

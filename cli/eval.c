@@ -75,7 +75,7 @@ static cdl_status run(const cdl_inference_settings *settings, const cli_example_
 
 cdl_status cli_eval(int count, char **arguments)
 {
-  cdl_inference_settings settings = {.backend = "auto"};
+  cdl_inference_settings settings = {.backend = "auto", .precision = "fp32"};
   cli_example_source source = CLI_EXAMPLE_DEFAULTS;
   int64_t threads = 0;
   const cli_option options[] = {CLI_MODEL_OPTIONS(settings, threads, settings.max_length),

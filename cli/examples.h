@@ -75,6 +75,8 @@ void cli_examples_close(cli_examples *examples);
       {CLI_GROUP, .help = "Where it runs"},                                                       \
       {CLI_TEXT, "backend", &(settings).backend, "NAME",                                          \
        "auto, cpu, or a plug-in with a device: opencl:0 [auto]"},                                 \
+      {CLI_TEXT, "precision", &(settings).precision, "P",                                         \
+       "of products: fp32, tf32 or bf16 where the backend has it [fp32]"},                        \
       {CLI_WHOLE, "threads", &(threads_), "N",                                                    \
        "of the CPU [every core]; the result does not depend on it"},                              \
   {                                                                                               \

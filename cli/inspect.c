@@ -11,6 +11,7 @@
 #include "condlora/adapter.h"
 #include "model/adapter_folder.h"
 #include "model/checkpoint.h"
+#include "model/family.h"
 #include "model/file.h"
 
 /* What PEFT puts before every name. */
@@ -260,7 +261,7 @@ static void print_model(const char *folder, const cdl_checkpoint *checkpoint, co
       printf("%s%s", i > 0 ? ", " : ": ", c->label_names[i]);
     putchar('\n');
   }
-  if (c->family == CDL_FAMILY_BERT && !cdl_checkpoint_has_pooler(checkpoint))
+  if (cdl_family_of(c->family)->pooler && !cdl_checkpoint_has_pooler(checkpoint))
     printf("%-12snone: training draws one\n", "pooler");
   printf("%-12s%016" PRIx64 "\n", "fingerprint", cdl_checkpoint_fingerprint(checkpoint));
   printf("%-12s%s body, %s head\n", "parameters", cli_group_digits(t->rest).text,

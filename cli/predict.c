@@ -167,7 +167,7 @@ static cdl_status run(const prediction *p, cli_notices *notices)
 
 cdl_status cli_predict(int count, char **arguments)
 {
-  prediction p = {.model = {.backend = "auto"}, .source = CLI_EXAMPLE_DEFAULTS, .format = "jsonl"};
+  prediction p = {.model = {.backend = "auto", .precision = "fp32"}, .source = CLI_EXAMPLE_DEFAULTS, .format = "jsonl"};
   int64_t threads = 0;
   const cli_option options[] = {
       CLI_MODEL_OPTIONS(p.model, threads, p.model.max_length),

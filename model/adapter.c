@@ -10,38 +10,6 @@
 #include "model/checkpoint.h"
 #include "model/layout.h"
 
-static const cdl_adapter_method *const methods[] = {&cdl_lora, &cdl_condlora, &cdl_head_only,
-                                                    &cdl_bitfit, &cdl_full};
-enum { METHOD_COUNT = sizeof methods / sizeof methods[0] };
-
-const char *const *cdl_adapter_methods(void)
-{
-  static const char *const names[] = {"lora", "condlora", "none", "bitfit", "full", NULL};
-  return names;
-}
-
-static const cdl_adapter_method *find_method(const char *name)
-{
-  for (size_t i = 0; i < METHOD_COUNT; i++)
-    if (strcmp(methods[i]->name, name) == 0)
-      return methods[i];
-  return NULL;
-}
-
-const char *cdl_adapter_peft_type(const char *method)
-{
-  const cdl_adapter_method *m = find_method(method);
-  return m != NULL ? m->peft_type : NULL;
-}
-
-const char *cdl_adapter_method_of(const char *peft_type)
-{
-  for (size_t i = 0; i < METHOD_COUNT; i++)
-    if (strcmp(methods[i]->peft_type, peft_type) == 0)
-      return methods[i]->name;
-  return NULL;
-}
-
 cdl_status adapter_add_parameter(cdl_adapter *a, cdl_parameter_role role, int64_t rows,
                                  int64_t columns, const char *name_format, ...)
 {
@@ -69,9 +37,15 @@ cdl_status adapter_add_parameter(cdl_adapter *a, cdl_parameter_role role, int64_
 void adapter_initialize_pair(const cdl_adapter *a, size_t index, cdl_random *random, float *values,
                              int64_t count)
 {
-  const double bound = 1 / sqrt((double)a->own[index].value.size[3]);
+  const cdl_tensor value = a->own[index].value;
+  const double bound = 1 / sqrt((double)value.size[3]), deviation = 1 / (double)value.size[2];
   for (int64_t i = 0; i < count; i++)
-    values[i] = index % 2 == 0 ? (float)((2 * cdl_random_double(random) - 1) * bound) : 0;
+    if (index % 2 == 1)
+      values[i] = 0;
+    else if (a->init == CDL_INIT_GAUSSIAN)
+      values[i] = (float)(cdl_random_normal(random) * deviation);
+    else
+      values[i] = (float)((2 * cdl_random_double(random) - 1) * bound);
 }
 
 /* Own values in one buffer, all gradients in another. */
@@ -126,24 +100,24 @@ static cdl_tensor take(int64_t *used, cdl_buffer *buffer, int64_t count, int64_t
 
 static int64_t lay_out_derived(cdl_adapter *a)
 {
-  int64_t used = 0, widest = 0;
+  int64_t used = 0, largest = 0;
   for (size_t r = 0; r < a->run_count; r++) {
     site_run *run = &a->runs[r];
     const int64_t out = run->weights.size[2], in = run->weights.size[3];
-    run->a = take(&used, a->derived_buffer, run->count, a->rank, in);
-    run->b = take(&used, a->derived_buffer, run->count, out, a->rank);
-    const int64_t width = run->count * (out > in ? out : in);
-    widest = width > widest ? width : widest;
+    run->a = take(&used, a->derived_buffer, run->count, run->rank, in);
+    run->b = take(&used, a->derived_buffer, run->count, out, run->rank);
+    const int64_t elements = run->count * run->rank * (out > in ? out : in);
+    largest = elements > largest ? elements : largest;
   }
   const int64_t gradients = used;
   for (size_t r = 0; r < a->run_count; r++) {
     site_run *run = &a->runs[r];
-    run->d_a = take(&used, a->derived_buffer, run->count, a->rank, run->weights.size[3]);
-    run->d_b = take(&used, a->derived_buffer, run->count, run->weights.size[2], a->rank);
+    run->d_a = take(&used, a->derived_buffer, run->count, run->rank, run->weights.size[3]);
+    run->d_b = take(&used, a->derived_buffer, run->count, run->weights.size[2], run->rank);
   }
   a->d_derived = cdl_tensor_1d(a->derived_buffer, CDL_F32, gradients, used - gradients);
-  a->scratch = cdl_tensor_1d(a->derived_buffer, CDL_F32, used, a->rank * widest);
-  return used + a->rank * widest;
+  a->scratch = cdl_tensor_1d(a->derived_buffer, CDL_F32, used, largest);
+  return used + largest;
 }
 
 /* A_l, B_l and their gradients, for methods that derive them. */
@@ -158,28 +132,55 @@ static cdl_status allocate_derived(cdl_adapter *a, cdl_backend *backend, cdl_que
   return CDL_OK;
 }
 
-static cdl_status check_settings(const cdl_adapter_settings *s, const cdl_adapter_method *method)
+static cdl_status check_low_rank(const cdl_adapter_settings *s, const cdl_adapter_method *method)
 {
-  if (method->attach == NULL)
-    return CDL_OK;
+  static const char *const inits[] = {"kaiming", "gaussian", "pissa", "olora"};
   if (s->rank < 1)
     return cdl_fail(CDL_USAGE, "rank is at least 1, not %lld", (long long)s->rank);
   if (!(s->alpha > 0) || !isfinite(s->alpha))
     return cdl_fail(CDL_USAGE, "alpha is above 0, not %g", s->alpha);
   if (!(s->dropout >= 0 && s->dropout < 1))
     return cdl_fail(CDL_USAGE, "adapter dropout is at least 0 and below 1, not %g", s->dropout);
+  if (!(s->lora_plus_ratio >= 0) || !isfinite(s->lora_plus_ratio))
+    return cdl_fail(CDL_USAGE, "LoRA+'s ratio is above 0, not %g", s->lora_plus_ratio);
+  if (s->init != CDL_INIT_KAIMING && (method->initial_values >> s->init & 1) == 0)
+    return cdl_fail(CDL_USAGE, "method %s has no initial values %s", method->name, inits[s->init]);
   return CDL_OK;
+}
+
+static cdl_status take_options(cdl_adapter *a, const double *values)
+{
+  size_t count;
+  const cdl_adapter_option *options = cdl_adapter_options(a->method->name, &count);
+  for (size_t i = 0; i < count; i++) {
+    const cdl_adapter_option *o = &options[i];
+    a->options[i] = values != NULL ? values[i] : o->fallback;
+    const bool number = o->kind == CDL_OPTION_WHOLE || o->kind == CDL_OPTION_REAL;
+    if (number && !(a->options[i] >= o->low && a->options[i] <= o->high))
+      return cdl_fail(CDL_USAGE, "%s is %g to %g, not %g", o->name, o->low, o->high, a->options[i]);
+  }
+  return CDL_OK;
+}
+
+/* As PEFT has LoRA+: B and vectors, those of the model too. */
+static void set_rates(cdl_adapter *a, double ratio)
+{
+  for (size_t i = 0; i < a->trained_count; i++)
+    if (a->trained[i]->dimensions == 1 || strstr(a->trained[i]->name, "lora_B") != NULL)
+      a->trained[i]->rate = (float)ratio;
 }
 
 static cdl_status build(cdl_adapter *a, cdl_queue *queue, const cdl_adapter_settings *s)
 {
   cdl_backend *backend = cdl_queue_backend(queue);
-  CDL_TRY(check_settings(s, a->method));
+  CDL_TRY(take_options(a, s->options));
   if (a->method->attach != NULL) {
+    CDL_TRY(check_low_rank(s, a->method));
     a->rank = s->rank;
-    a->scale = (float)(s->alpha / (double)s->rank);
+    a->scale = adapter_scale(s, s->rank, s->alpha);
     a->dropout = (float)s->dropout;
     a->dropout_hits_base = s->dropout_hits_base;
+    a->init = s->init;
     a->orientation = s->orientation;
     CDL_TRY(adapter_find_targets(a, s));
   }
@@ -188,24 +189,36 @@ static cdl_status build(cdl_adapter *a, cdl_queue *queue, const cdl_adapter_sett
     CDL_TRY(a->method->parameters(a));
   CDL_TRY(allocate_parameters(a, backend, queue));
   CDL_TRY(allocate_derived(a, backend, queue));
+  if (a->method->attach != NULL && s->lora_plus_ratio > 0)
+    set_rates(a, s->lora_plus_ratio);
   return a->method->attach != NULL ? a->method->attach(a, queue) : CDL_OK;
+}
+
+static cdl_status no_such_method(const char *name)
+{
+  char list[256] = "";
+  for (const char *const *m = cdl_adapter_methods(); *m != NULL; m++) {
+    const size_t used = strlen(list);
+    snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "", *m);
+  }
+  return cdl_fail(CDL_USAGE, "there is no method %s; methods are %s", name, list);
 }
 
 cdl_status cdl_adapter_create(cdl_queue *queue, cdl_encoder *encoder,
                               const cdl_adapter_settings *settings, cdl_adapter **adapter)
 {
   *adapter = NULL;
-  const cdl_adapter_method *method = find_method(settings->method);
+  const cdl_adapter_method *method = adapter_method_find(settings->method);
   if (method == NULL)
-    return cdl_fail(CDL_USAGE,
-                    "there is no method %s; methods are lora, condlora, none, bitfit, full",
-                    settings->method);
+    return no_such_method(settings->method);
   cdl_adapter *a = calloc(1, sizeof *a);
   if (a == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: an adapter");
   a->method = method;
   a->encoder = encoder;
+  a->extra = settings->extra;
   const cdl_status status = build(a, queue, settings);
+  a->extra = NULL;
   if (status != CDL_OK) {
     cdl_adapter_destroy(a);
     return status;
@@ -214,7 +227,6 @@ cdl_status cdl_adapter_create(cdl_queue *queue, cdl_encoder *encoder,
   return CDL_OK;
 }
 
-/* The encoder is left as it was before: nothing trained, nothing added. */
 void cdl_adapter_destroy(cdl_adapter *a)
 {
   if (a == NULL)
@@ -223,9 +235,12 @@ void cdl_adapter_destroy(cdl_adapter *a)
   for (size_t i = 0; i < cdl_encoder_parameter_count(a->encoder); i++) {
     parameters[i].trained = false;
     parameters[i].gradient = (cdl_tensor){0};
+    parameters[i].rate = 1;
   }
   for (size_t i = 0; i < a->site_count; i++)
     a->sites[i]->delta = (cdl_delta){0};
+  if (a->method->release != NULL)
+    a->method->release(a);
   cdl_buffer_destroy(a->value_buffer);
   cdl_buffer_destroy(a->gradient_buffer);
   cdl_buffer_destroy(a->derived_buffer);
@@ -233,6 +248,8 @@ void cdl_adapter_destroy(cdl_adapter *a)
   free(a->own);
   free(a->runs);
   free(a->run_sites);
+  free(a->run_numbers);
+  free(a->per_site);
   free(a->sites);
   free(a);
 }
@@ -274,6 +291,34 @@ cdl_status cdl_adapter_initialize(cdl_adapter *a, cdl_queue *q, uint64_t seed)
   if (a->method->prepare_base != NULL)
     CDL_TRY(a->method->prepare_base(a, q));
   return cdl_queue_status(q);
+}
+
+size_t cdl_adapter_module_count(const cdl_adapter *a)
+{
+  return a->site_count;
+}
+
+cdl_adapted_module cdl_adapter_module(const cdl_adapter *a, size_t index)
+{
+  const site_settings *s = &a->per_site[index];
+  return (cdl_adapted_module){a->sites[index]->path, s->rank, s->alpha, (double)s->scale};
+}
+
+/* ---- In a run ---- */
+
+cdl_status cdl_adapter_begin_run(cdl_adapter *a, cdl_queue *q, int64_t steps)
+{
+  return a->method->begin_run != NULL ? a->method->begin_run(a, q, steps) : CDL_OK;
+}
+
+bool cdl_adapter_varies(const cdl_adapter *a)
+{
+  return a->method->varies != NULL && a->method->varies(a);
+}
+
+cdl_status cdl_adapter_begin_step(cdl_adapter *a, cdl_queue *q, const cdl_step_record *record)
+{
+  return a->method->begin_step != NULL ? a->method->begin_step(a, q, record) : CDL_OK;
 }
 
 void cdl_adapter_materialize(cdl_adapter *a, cdl_queue *q)

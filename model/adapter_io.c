@@ -4,15 +4,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "condlora/log.h"
+#include "model/adapter_state.h"
 #include "model/file.h"
 
 /* What PEFT puts before every name. */
 #define FILE_PREFIX "base_model.model."
-enum { FILE_NAME_BYTES = CDL_NAME_BYTES + sizeof FILE_PREFIX };
+enum { FILE_NAME_BYTES = CDL_NAME_BYTES + sizeof FILE_PREFIX + sizeof ".base_layer" };
+
+typedef struct {
+  char text[FILE_NAME_BYTES];
+} file_name;
 
 static size_t elements_of(const cdl_parameter *p)
 {
   return (size_t)cdl_elements(p->value);
+}
+
+static cdl_tensor state_tensor(const cdl_adapter *adapter, size_t index)
+{
+  /* The method hands out tensors to be written; a snapshot's taking only reads. */
+  cdl_adapter *a = (cdl_adapter *)(uintptr_t)adapter;
+  return a->method->state != NULL ? a->method->state(a, index) : (cdl_tensor){0};
 }
 
 cdl_status cdl_snapshot_create(const cdl_adapter *adapter, cdl_snapshot *snapshot)
@@ -20,9 +33,12 @@ cdl_status cdl_snapshot_create(const cdl_adapter *adapter, cdl_snapshot *snapsho
   *snapshot = (cdl_snapshot){0};
   for (size_t i = 0; i < cdl_adapter_parameter_count(adapter); i++)
     snapshot->count += elements_of(cdl_adapter_parameter(adapter, i));
-  snapshot->values = calloc(snapshot->count + 1, sizeof *snapshot->values);
+  for (size_t i = 0; cdl_present(state_tensor(adapter, i)); i++)
+    snapshot->state_count += (size_t)cdl_elements(state_tensor(adapter, i));
+  snapshot->values = calloc(snapshot->count + snapshot->state_count + 1, sizeof *snapshot->values);
   if (snapshot->values == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: a copy of %zu trained numbers", snapshot->count);
+  snapshot->state = snapshot->values + snapshot->count;
   return CDL_OK;
 }
 
@@ -40,10 +56,16 @@ cdl_status cdl_snapshot_take(cdl_snapshot *snapshot, const cdl_adapter *adapter,
     cdl_download(queue, next, p->value, elements_of(p) * sizeof *next);
     next += elements_of(p);
   }
+  for (size_t i = 0; cdl_present(state_tensor(adapter, i)); i++) {
+    const cdl_tensor t = state_tensor(adapter, i);
+    cdl_download(queue, next, t, (size_t)cdl_elements(t) * sizeof *next);
+    next += cdl_elements(t);
+  }
   return cdl_sync(queue);
 }
 
-void cdl_snapshot_restore(const cdl_snapshot *snapshot, cdl_adapter *adapter, cdl_queue *queue)
+cdl_status cdl_snapshot_restore(const cdl_snapshot *snapshot, cdl_adapter *adapter,
+                                cdl_queue *queue)
 {
   const float *next = snapshot->values;
   for (size_t i = 0; i < cdl_adapter_parameter_count(adapter); i++) {
@@ -51,7 +73,15 @@ void cdl_snapshot_restore(const cdl_snapshot *snapshot, cdl_adapter *adapter, cd
     cdl_upload(queue, p->value, next, elements_of(p) * sizeof *next);
     next += elements_of(p);
   }
+  for (size_t i = 0; cdl_present(state_tensor(adapter, i)); i++) {
+    const cdl_tensor t = state_tensor(adapter, i);
+    cdl_upload(queue, t, next, (size_t)cdl_elements(t) * sizeof *next);
+    next += cdl_elements(t);
+  }
+  if (adapter->method->restored != NULL)
+    CDL_TRY(adapter->method->restored(adapter, queue));
   cdl_adapter_materialize(adapter, queue);
+  return cdl_queue_status(queue);
 }
 
 static cdl_stored_tensor stored(const cdl_parameter *p, const char *name, const float *values)
@@ -66,62 +96,150 @@ static cdl_stored_tensor stored(const cdl_parameter *p, const char *name, const 
   return t;
 }
 
+/* PEFT wraps an adapted layer: what is the layer's own is called base_layer's. */
+static file_name name_in_file(const cdl_adapter *adapter, const cdl_parameter *p)
+{
+  file_name name;
+  snprintf(name.text, sizeof name.text, FILE_PREFIX "%s", p->name);
+  for (size_t i = 0; i < cdl_adapter_module_count(adapter); i++) {
+    const char *path = cdl_adapter_module(adapter, i).path;
+    const size_t n = strlen(path);
+    if (strncmp(p->name, path, n) == 0 && strcmp(p->name + n, ".bias") == 0)
+      snprintf(name.text, sizeof name.text, FILE_PREFIX "%s.base_layer.bias", path);
+  }
+  return name;
+}
+
+static bool in_base_layer(const char *name)
+{
+  return strstr(name, ".base_layer.bias") != NULL;
+}
+
+/* ---- Writing ---- */
+
+typedef struct {
+  cdl_stored_tensor *tensors; /* [count] */
+  file_name *names;
+  stored_values *replaced; /* what the method stores in a parameter's place */
+  size_t count;
+} adapter_tensors;
+
+static cdl_status collect_tensors(const cdl_adapter *a, const cdl_snapshot *snapshot,
+                                  adapter_tensors *t)
+{
+  const float *next = snapshot->values;
+  for (size_t i = 0; i < t->count; i++) {
+    const cdl_parameter *p = cdl_adapter_parameter(a, i);
+    t->names[i] = name_in_file(a, p);
+    t->tensors[i] = stored(p, t->names[i].text, next);
+    next += elements_of(p);
+    if (i < a->own_count && a->method->store != NULL) {
+      stored_values *r = &t->replaced[i];
+      CDL_TRY(a->method->store(a, snapshot, i, r));
+      if (r->values != NULL) {
+        t->tensors[i].data = r->values;
+        t->tensors[i].shape[0] = r->rows;
+        t->tensors[i].shape[1] = r->columns;
+      }
+    }
+  }
+  return CDL_OK;
+}
+
+static cdl_status write_with_extra(const cdl_adapter *a, const cdl_snapshot *snapshot,
+                                   const char *folder, const cdl_adapter_config *config,
+                                   const adapter_tensors *t)
+{
+  cdl_adapter_config written = *config;
+  json_t *extra = NULL;
+  if (a->method->extra != NULL) {
+    written.extra = extra = a->method->extra(a, snapshot);
+    if (extra == NULL)
+      return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  }
+  const cdl_status status = cdl_adapter_folder_write(folder, &written, t->tensors, t->count);
+  json_decref(extra);
+  return status;
+}
+
 cdl_status cdl_adapter_write(const cdl_adapter *adapter, const cdl_snapshot *snapshot,
                              const char *folder, const cdl_adapter_config *config)
 {
   const size_t count = cdl_adapter_parameter_count(adapter);
-  cdl_stored_tensor *tensors = calloc(count + 1, sizeof *tensors);
-  char(*names)[FILE_NAME_BYTES] = calloc(count + 1, sizeof *names);
-  if (tensors == NULL || names == NULL) {
-    free(names);
-    free(tensors);
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
-  }
-  const float *next = snapshot->values;
-  for (size_t i = 0; i < count; i++) {
-    const cdl_parameter *p = cdl_adapter_parameter(adapter, i);
-    snprintf(names[i], sizeof names[i], FILE_PREFIX "%s", p->name);
-    tensors[i] = stored(p, names[i], next);
-    next += elements_of(p);
-  }
-  const cdl_status status = cdl_adapter_folder_write(folder, config, tensors, count);
-  free(names);
-  free(tensors);
+  adapter_tensors t = {.tensors = calloc(count + 1, sizeof *t.tensors),
+                       .names = calloc(count + 1, sizeof *t.names),
+                       .replaced = calloc(count + 1, sizeof *t.replaced),
+                       .count = count};
+  cdl_status status = CDL_OK;
+  if (t.tensors == NULL || t.names == NULL || t.replaced == NULL)
+    status = cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  if (status == CDL_OK)
+    status = collect_tensors(adapter, snapshot, &t);
+  if (status == CDL_OK)
+    status = write_with_extra(adapter, snapshot, folder, config, &t);
+  for (size_t i = 0; t.replaced != NULL && i < count; i++)
+    free(t.replaced[i].values);
+  free(t.replaced);
+  free(t.names);
+  free(t.tensors);
   return status;
+}
+
+/* ---- Reading ---- */
+
+/* What PEFT writes besides under bias "all": the head's bias as it was, and once more. */
+static bool is_repeated(const char *name)
+{
+  return strstr(name, ".original_module.") != NULL || strstr(name, ".modules_to_save.") != NULL;
+}
+
+static cdl_status refuse_others(const cdl_adapter *adapter, const char *folder,
+                                const cdl_safetensors *tensors)
+{
+  for (size_t i = 0; i < cdl_safetensors_count(tensors); i++) {
+    const char *name = cdl_safetensors_at(tensors, i)->name;
+    bool known = is_repeated(name);
+    for (size_t j = 0; j < cdl_adapter_parameter_count(adapter) && !known; j++)
+      known = strcmp(name, name_in_file(adapter, cdl_adapter_parameter(adapter, j)).text) == 0;
+    if (!known)
+      return cdl_fail(CDL_DATA,
+                      "%s: tensor %s has no place in this model under the adapter's settings",
+                      folder, name);
+  }
+  return CDL_OK;
 }
 
 static cdl_status read_values(cdl_adapter *adapter, cdl_queue *queue, const char *folder,
                               const cdl_safetensors *tensors, cdl_snapshot *snapshot)
 {
   const size_t count = cdl_adapter_parameter_count(adapter);
+  bool has_biases = false;
+  size_t read = 0;
+  for (size_t i = 0; i < cdl_safetensors_count(tensors) && !has_biases; i++)
+    has_biases = in_base_layer(cdl_safetensors_at(tensors, i)->name);
+  CDL_TRY(cdl_snapshot_take(snapshot, adapter, queue)); /* what the folder does not have stays */
   float *next = snapshot->values;
   for (size_t i = 0; i < count; i++) {
     const cdl_parameter *p = cdl_adapter_parameter(adapter, i);
-    char name[FILE_NAME_BYTES];
-    snprintf(name, sizeof name, FILE_PREFIX "%s", p->name);
-    const cdl_stored_tensor *t = cdl_safetensors_find(tensors, name);
-    if (t == NULL)
+    const file_name name = name_in_file(adapter, p);
+    const cdl_stored_tensor *t = cdl_safetensors_find(tensors, name.text);
+    if (t != NULL) {
+      const cdl_stored_tensor wanted = stored(p, name.text, next);
+      CDL_TRY(cdl_safetensors_read(tensors, t, wanted.rank, wanted.shape, next));
+      read++;
+    } else if (has_biases || !in_base_layer(name.text))
       return cdl_fail(CDL_DATA, "%s: the adapter has no tensor %s; is it for another model?",
-                      folder, name);
-    const cdl_stored_tensor wanted = stored(p, name, next);
-    CDL_TRY(cdl_safetensors_read(tensors, t, wanted.rank, wanted.shape, next));
+                      folder, name.text);
     next += elements_of(p);
   }
-  if (cdl_safetensors_count(tensors) != count)
-    for (size_t i = 0; i < cdl_safetensors_count(tensors); i++) {
-      const char *name = cdl_safetensors_at(tensors, i)->name;
-      bool known = false;
-      const char *inner =
-          strncmp(name, FILE_PREFIX, strlen(FILE_PREFIX)) == 0 ? name + strlen(FILE_PREFIX) : "";
-      for (size_t j = 0; j < count && !known; j++)
-        known = strcmp(inner, cdl_adapter_parameter(adapter, j)->name) == 0;
-      if (!known)
-        return cdl_fail(CDL_DATA,
-                        "%s: tensor %s has no place in this model under the adapter's settings",
-                        folder, name);
-    }
-  cdl_snapshot_restore(snapshot, adapter, queue);
-  return cdl_queue_status(queue);
+  if (read < count)
+    cdl_log(CDL_LOG_NOTICE,
+            "%s: the biases of adapted layers are not in the adapter: those of the "
+            "model stay",
+            folder);
+  if (cdl_safetensors_count(tensors) != read)
+    CDL_TRY(refuse_others(adapter, folder, tensors));
+  return cdl_snapshot_restore(snapshot, adapter, queue);
 }
 
 cdl_status cdl_adapter_read(cdl_adapter *adapter, cdl_queue *queue, const char *folder,

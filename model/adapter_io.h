@@ -5,11 +5,11 @@
 #include "condlora/adapter.h"
 #include "model/adapter_folder.h"
 
-/* Every trained tensor on the host: `values` in the order of the adapter's parameters, end to
- * end. */
-typedef struct {
-  float *values;
-  size_t count;
+/* An adapter on the host: `values` of every trained tensor in the order of the parameters, end to
+ * end, and the `state` that its method keeps besides. One allocation. */
+typedef struct cdl_snapshot {
+  float *values, *state;
+  size_t count, state_count;
 } cdl_snapshot;
 
 /* Allocates `snapshot` for this adapter; ends with cdl_snapshot_release. */
@@ -19,13 +19,17 @@ void cdl_snapshot_release(cdl_snapshot *snapshot);
 CDL_MUST_USE cdl_status cdl_snapshot_take(cdl_snapshot *snapshot, const cdl_adapter *adapter,
                                           cdl_queue *queue);
 /* Puts them back; deltas are materialized anew. */
-void cdl_snapshot_restore(const cdl_snapshot *snapshot, cdl_adapter *adapter, cdl_queue *queue);
+CDL_MUST_USE cdl_status cdl_snapshot_restore(const cdl_snapshot *snapshot, cdl_adapter *adapter,
+                                             cdl_queue *queue);
 
-/* Writes a snapshot as a PEFT folder under the settings of `config`. */
+/* Writes a snapshot as a PEFT folder under the settings of `config`, to which the method may add
+ * keys of its own. */
 CDL_MUST_USE cdl_status cdl_adapter_write(const cdl_adapter *adapter, const cdl_snapshot *snapshot,
                                           const char *folder, const cdl_adapter_config *config);
-/* Sets every trained tensor from an opened folder and materializes. DATA, naming folder and
- * tensor, where one is missing, has another shape or does not belong. */
+/* Sets every trained tensor from an opened folder and materializes. Biases of adapted layers, where
+ * the folder has none, stay the model's: PEFT 0.17 trains those of bias "lora_only" and does not
+ * save them. DATA, naming folder and tensor, where another is missing, has another shape or does
+ * not belong. */
 CDL_MUST_USE cdl_status cdl_adapter_read(cdl_adapter *adapter, cdl_queue *queue, const char *folder,
                                          const cdl_safetensors *tensors);
 

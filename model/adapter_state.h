@@ -2,14 +2,20 @@
 #ifndef CONDLORA_MODEL_ADAPTER_STATE_H
 #define CONDLORA_MODEL_ADAPTER_STATE_H
 
+#include <jansson.h>
+
 #include "condlora/adapter.h"
 #include "condlora/random.h"
+
+struct cdl_snapshot; /* model/adapter_io.h */
 
 /* Adapted sites of one kind in layers of equal distance: their weights are one strided batch. */
 typedef struct {
   cdl_site_kind kind;
-  cdl_site **sites; /* [count] */
+  cdl_site **sites;      /* [count] */
+  const size_t *numbers; /* [count] their places among the adapter's sites */
   int count;
+  int64_t rank;
   int group;          /* which group of shared parameters the run belongs to */
   cdl_tensor weights; /* [count, out, in] */
   /* [count, rank, in], [count, out, rank]: derived, for methods that share parameters. */
@@ -17,42 +23,94 @@ typedef struct {
   cdl_tensor d_a, d_b;
 } site_run;
 
+/* What of one site the settings' patterns decide. */
+typedef struct {
+  int64_t rank;
+  double alpha;
+  float scale;
+} site_settings;
+
+/* A tensor of the adapter's file that is not the parameter itself: [rows, columns], to be freed by
+ * the caller. */
+typedef struct {
+  int64_t rows, columns;
+  float *values;
+} stored_values;
+
 typedef struct cdl_adapter_method {
   const char *name, *peft_type;
+  /* Ends with a NULL name; NULL: none. adapter_option_value reads them by place. */
+  const cdl_adapter_option *options;
+  /* Keys of adapter_config.json that the method writes with `extra` and finds again in the
+   * adapter's `extra`; ends with NULL. One that is a setting of all methods (rank_pattern) is then
+   * the method's alone. */
+  const char *const *extra_keys;
+  unsigned initial_values; /* which of cdl_init there may be, bit by bit; kaiming always */
+  bool oriented;           /* --orientation means something */
+
   /* Lists the method's parameters with adapter_add_parameter; NULL: none of its own. */
   cdl_status (*parameters)(cdl_adapter *adapter);
   /* Initial values of parameter `index` of the method's own, `count` floats. */
   void (*initialize)(const cdl_adapter *adapter, size_t index, cdl_random *random, float *values,
                      int64_t count);
-  /* Sets the adapted sites' deltas, memory being there. */
+  /* Sets the adapted sites' deltas, memory being there; NULL: the method adapts none. */
   cdl_status (*attach)(cdl_adapter *adapter, cdl_queue *queue);
+  /* Frees `adapter->own_state`. */
+  void (*release)(cdl_adapter *adapter);
   /* What of the model itself is trained, besides head and modules to save; NULL: nothing. */
   bool (*trains)(const cdl_parameter *parameter);
   /* Where A_l, B_l are the parameters themselves, both are NULL. */
   void (*materialize)(cdl_adapter *adapter, cdl_queue *queue);
   void (*pull_back)(cdl_adapter *adapter, cdl_queue *queue);
-  /* Places in a run where a method may step in; NULL: it does not. The frozen weights once initial
-   * values are drawn (PiSSA); a penalty on the loss and its gradients (AdaLoRA); work after an
-   * optimizer step, `step` the 0-based one just done (AdaLoRA's allocator). */
+
+  /* Places in a run where a method may step in; NULL: it does not. In order: */
+  /* the frozen weights, once initial values are drawn (PiSSA); */
   cdl_status (*prepare_base)(cdl_adapter *adapter, cdl_queue *queue);
+  /* the number of optimizer steps is known (schedules of the method's own); */
+  cdl_status (*begin_run)(cdl_adapter *adapter, cdl_queue *queue, int64_t steps);
+  /* before a step's materialize (what is drawn anew each step); */
+  cdl_status (*begin_step)(cdl_adapter *adapter, cdl_queue *queue, const cdl_step_record *record);
+  /* a penalty on the loss and its gradients, after pull_back (AdaLoRA); */
   void (*extra_loss)(cdl_adapter *adapter, cdl_queue *queue, cdl_tensor loss);
+  /* after an optimizer step, `step` the 0-based one just done (AdaLoRA's allocator). */
   cdl_status (*after_step)(cdl_adapter *adapter, cdl_queue *queue, int64_t step);
+  /* Whether what a step enqueues differs from step to step; NULL: it does not. */
+  bool (*varies)(const cdl_adapter *adapter);
+
+  /* Dense F32 tensors, besides parameters, that a resumed run must find as they were: tensor
+   * `index` of them, an absent one past the last. */
+  cdl_tensor (*state)(cdl_adapter *adapter, size_t index);
+  /* Parameters and state have been put back: for what is derived from them on the host. */
+  cdl_status (*restored)(cdl_adapter *adapter, cdl_queue *queue);
+
+  /* What the adapter's folder holds in the place of the snapshot's own parameter `index`; `values`
+   * stays NULL where that is the parameter itself. */
+  cdl_status (*store)(const cdl_adapter *adapter, const struct cdl_snapshot *snapshot, size_t index,
+                      stored_values *stored);
+  /* The values of extra_keys for a snapshot: a new object; NULL when memory is out. */
+  json_t *(*extra)(const cdl_adapter *adapter, const struct cdl_snapshot *snapshot);
 } cdl_adapter_method;
 
 struct cdl_adapter {
   const cdl_adapter_method *method;
   cdl_encoder *encoder;
-  int64_t rank;
+  int64_t rank; /* where no pattern says otherwise, as scale */
   float scale, dropout;
   bool dropout_hits_base;
+  cdl_init init;
   cdl_orientation orientation;
+  double options[CDL_ADAPTER_OPTIONS_MAX]; /* in the order of the method's list */
+  const json_t *extra;                     /* while the adapter is created */
+  void *own_state;                         /* the method's to use */
 
-  cdl_site **sites; /* adapted, in the encoder's order */
+  cdl_site **sites;        /* adapted, in the encoder's order */
+  site_settings *per_site; /* [site_count] */
   size_t site_count;
   site_run *runs;
   size_t run_count;
   int group_count;
-  cdl_site **run_sites; /* what the runs' `sites` point into */
+  cdl_site **run_sites; /* what the runs' `sites` and `numbers` point into */
+  size_t *run_numbers;
 
   cdl_parameter *own;
   size_t own_count, own_capacity;
@@ -62,24 +120,39 @@ struct cdl_adapter {
   cdl_buffer *value_buffer, *gradient_buffer, *derived_buffer;
   cdl_tensor gradients; /* every trained parameter's, end to end */
   cdl_tensor d_derived; /* every run's d_a, d_b */
-  cdl_tensor scratch;   /* for pull_back: [the widest run's count · rank · width] */
+  cdl_tensor scratch;   /* for pull_back: [the largest run's count · rank · width] */
 };
 
 /* Adds a parameter; `name` as formatted. Memory comes later. */
 cdl_status adapter_add_parameter(cdl_adapter *adapter, cdl_parameter_role role, int64_t rows,
                                  int64_t columns, const char *name_format, ...) CDL_PRINTF(5, 6);
 
+static inline double adapter_option_value(const cdl_adapter *adapter, int option)
+{
+  return adapter->options[option];
+}
+
 /* Initial values of methods whose parameters are pairs, A at an even index and B at the odd one
- * after it: A Kaiming-uniform with a = √5, U(±1/√columns) (He et al. 2015, as PyTorch's Linear), B
- * zero. */
+ * after it: A Kaiming-uniform with a = √5, U(±1/√columns) (He et al. 2015, as PyTorch's Linear), or
+ * N(0, 1/rows²) where `init` is gaussian; B zero. */
 void adapter_initialize_pair(const cdl_adapter *adapter, size_t index, cdl_random *random,
                              float *values, int64_t count);
 
-/* adapter_targets.c: fills in sites, runs and groups. */
+/* adapter_methods.c */
+const cdl_adapter_method *adapter_method_find(const char *name);
+
+/* alpha / rank, or what else the settings say. */
+float adapter_scale(const cdl_adapter_settings *settings, int64_t rank, double alpha);
+/* Whether it is a bias, of a linear layer or of a norm. */
+bool adapter_is_bias(const cdl_parameter *parameter);
+
+/* adapter_targets.c: fills in sites, their settings, runs and groups. */
 cdl_status adapter_find_targets(cdl_adapter *adapter, const cdl_adapter_settings *settings);
 /* Marks head, modules to save and what the method trains. */
 cdl_status adapter_mark_trained(cdl_adapter *adapter, const cdl_adapter_settings *settings);
 
-extern const cdl_adapter_method cdl_lora, cdl_condlora, cdl_head_only, cdl_bitfit, cdl_full;
+#define METHOD(name) extern const cdl_adapter_method cdl_method_##name;
+#include "model/methods.def"
+#undef METHOD
 
 #endif

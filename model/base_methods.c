@@ -1,13 +1,6 @@
 /* Methods that add nothing to the model and train parts of it: its head, its biases (BitFit, Ben
  * Zaken et al. 2022), all of it. */
-#include <string.h>
-
 #include "model/adapter_state.h"
-
-static bool biases(const cdl_parameter *p)
-{
-  return p->role == CDL_ROLE_BIAS || strstr(p->name, "LayerNorm.bias") != NULL;
-}
 
 static bool everything(const cdl_parameter *p)
 {
@@ -15,6 +8,8 @@ static bool everything(const cdl_parameter *p)
   return true;
 }
 
-const cdl_adapter_method cdl_head_only = {.name = "none", .peft_type = "NONE"};
-const cdl_adapter_method cdl_bitfit = {.name = "bitfit", .peft_type = "BITFIT", .trains = biases};
-const cdl_adapter_method cdl_full = {.name = "full", .peft_type = "FULL", .trains = everything};
+const cdl_adapter_method cdl_method_none = {.name = "none", .peft_type = "NONE"};
+const cdl_adapter_method cdl_method_bitfit = {
+    .name = "bitfit", .peft_type = "BITFIT", .trains = adapter_is_bias};
+const cdl_adapter_method cdl_method_full = {
+    .name = "full", .peft_type = "FULL", .trains = everything};

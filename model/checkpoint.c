@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/family.h"
 #include "model/file.h"
 #include "model/hash.h"
 
@@ -35,6 +36,7 @@ struct cdl_checkpoint {
 
 typedef struct {
   cdl_checkpoint *checkpoint;
+  const cdl_family_facts *family;
   part part;
   char module[NAME_BYTES - 32]; /* what the next names begin with */
 } builder;
@@ -53,7 +55,8 @@ static void begin_module(builder *b, const char *module)
 
 static void begin_layer_module(builder *b, int64_t layer, const char *module)
 {
-  snprintf(b->module, sizeof b->module, "encoder.layer.%" PRId64 ".%s", layer, module);
+  snprintf(b->module, sizeof b->module, "%s%" PRId64 ".%s", b->family->block->layers, layer,
+           module);
 }
 
 static void add_linear(builder *b, int64_t out, int64_t in)
@@ -70,51 +73,44 @@ static void add_norm(builder *b, int64_t size)
 
 static void add_embeddings(builder *b, const cdl_model_config *config)
 {
-  const int64_t hidden = config->hidden_size;
+  const int64_t width = config->embedding_size;
   begin_module(b, "embeddings");
-  add(b, "word_embeddings.weight", 2, config->vocabulary_size, hidden);
-  add(b, "position_embeddings.weight", 2, config->position_count, hidden);
-  add(b, "token_type_embeddings.weight", 2, config->type_count, hidden);
+  add(b, "word_embeddings.weight", 2, config->vocabulary_size, width);
+  add(b, "position_embeddings.weight", 2, config->position_count, width);
+  if (b->family->types)
+    add(b, "token_type_embeddings.weight", 2, config->type_count, width);
   begin_module(b, "embeddings.LayerNorm");
-  add_norm(b, hidden);
+  add_norm(b, width);
+  if (width != config->hidden_size) {
+    begin_module(b, "embeddings_project");
+    add_linear(b, config->hidden_size, width);
+  }
 }
 
 static void add_layer(builder *b, const cdl_model_config *config, int64_t layer)
 {
-  static const char *const projections[] = {"attention.self.query", "attention.self.key",
-                                            "attention.self.value", "attention.output.dense"};
-  const int64_t hidden = config->hidden_size;
-  for (size_t i = 0; i < sizeof projections / sizeof projections[0]; i++) {
-    begin_layer_module(b, layer, projections[i]);
-    add_linear(b, hidden, hidden);
+  const cdl_block_names *names = b->family->block;
+  const int64_t hidden = config->hidden_size, intermediate = config->intermediate_size;
+  for (int site = 0; site < CDL_SITES_PER_BLOCK; site++) {
+    begin_layer_module(b, layer, names->paths[site]);
+    add_linear(b, site == CDL_SITE_INTERMEDIATE ? intermediate : hidden,
+               site == CDL_SITE_OUTPUT ? intermediate : hidden);
   }
-  begin_layer_module(b, layer, "attention.output.LayerNorm");
+  begin_layer_module(b, layer, names->attention_norm);
   add_norm(b, hidden);
-  begin_layer_module(b, layer, "intermediate.dense");
-  add_linear(b, config->intermediate_size, hidden);
-  begin_layer_module(b, layer, "output.dense");
-  add_linear(b, hidden, config->intermediate_size);
-  begin_layer_module(b, layer, "output.LayerNorm");
+  begin_layer_module(b, layer, names->output_norm);
   add_norm(b, hidden);
 }
 
 static void add_pooler_and_head(builder *b, const cdl_model_config *config)
 {
   const int64_t hidden = config->hidden_size;
-  if (config->family == CDL_FAMILY_BERT) {
-    b->part = PART_POOLER;
-    begin_module(b, "pooler.dense");
-    add_linear(b, hidden, hidden);
-    b->part = PART_HEAD;
-    begin_module(b, "classifier");
-    add_linear(b, ANY_SIZE, hidden);
-  } else {
-    b->part = PART_HEAD;
-    begin_module(b, "classifier.dense");
-    add_linear(b, hidden, hidden);
-    begin_module(b, "classifier.out_proj");
-    add_linear(b, ANY_SIZE, hidden);
-  }
+  b->part = b->family->pooler ? PART_POOLER : PART_HEAD;
+  begin_module(b, b->family->head_dense);
+  add_linear(b, hidden, hidden);
+  b->part = PART_HEAD;
+  begin_module(b, b->family->head_out);
+  add_linear(b, ANY_SIZE, hidden);
 }
 
 static int by_name(const void *left, const void *right)
@@ -124,13 +120,14 @@ static int by_name(const void *left, const void *right)
 
 static cdl_status make_slots(cdl_checkpoint *checkpoint)
 {
-  enum { IN_EMBEDDINGS = 5, IN_LAYER = 16, IN_HEAD = 4 };
+  enum { IN_EMBEDDINGS = 7, IN_LAYER = 16, IN_HEAD = 4 };
   const cdl_model_config *config = &checkpoint->config;
   const size_t most = IN_EMBEDDINGS + IN_LAYER * (size_t)config->layers + IN_HEAD;
   checkpoint->slots = calloc(most, sizeof *checkpoint->slots);
   if (checkpoint->slots == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", checkpoint->folder);
-  builder b = {.checkpoint = checkpoint, .part = PART_BODY};
+  builder b = {
+      .checkpoint = checkpoint, .family = cdl_family_of(config->family), .part = PART_BODY};
   add_embeddings(&b, config);
   for (int64_t layer = 0; layer < config->layers; layer++)
     add_layer(&b, config, layer);
@@ -173,17 +170,19 @@ static void rename_norm(char *name)
 
 static const char *without_prefix(cdl_family family, const char *name)
 {
-  const char *prefix = cdl_family_name(family);
-  return begins_with(name, prefix) && name[strlen(prefix)] == '.' ? name + strlen(prefix) + 1
-                                                                  : name;
+  const char *prefix = cdl_family_of(family)->prefix;
+  return begins_with(name, prefix) ? name + strlen(prefix) : name;
 }
 
 static bool is_known_extra(cdl_family family, const char *name)
 {
+  const char *const *extras = cdl_family_of(family)->extras;
+  for (int i = 0; i < CDL_FAMILY_EXTRAS && extras[i] != NULL; i++)
+    if (begins_with(name, extras[i]))
+      return true;
   return strcmp(name, "position_ids") == 0 || ends_with(name, ".position_ids") ||
          ends_with(name, ".token_type_ids") || begins_with(name, "lm_head.") ||
-         begins_with(name, "cls.") ||
-         (family == CDL_FAMILY_ROBERTA && begins_with(name, "pooler."));
+         begins_with(name, "cls.");
 }
 
 static cdl_status place_tensor(cdl_checkpoint *checkpoint, const cdl_stored_tensor *stored)
@@ -269,8 +268,7 @@ static cdl_status check_complete(cdl_checkpoint *checkpoint)
 static const slot *head_slot(const cdl_checkpoint *checkpoint, const char *kind)
 {
   char name[NAME_BYTES];
-  snprintf(name, sizeof name, "classifier.%s%s",
-           checkpoint->config.family == CDL_FAMILY_ROBERTA ? "out_proj." : "", kind);
+  snprintf(name, sizeof name, "%s.%s", cdl_family_of(checkpoint->config.family)->head_out, kind);
   return find_slot(checkpoint, name);
 }
 
@@ -408,14 +406,14 @@ uint64_t cdl_checkpoint_fingerprint(const cdl_checkpoint *checkpoint)
 
 bool cdl_checkpoint_is_head(const char *name)
 {
-  return begins_with(name, "classifier.");
+  return begins_with(name, "classifier.") || begins_with(name, "pre_classifier.");
 }
 
 char *cdl_checkpoint_full_name(cdl_family family, const char *name)
 {
   char *full = NULL;
-  const bool head = cdl_checkpoint_is_head(name);
-  if (asprintf(&full, "%s%s%s", head ? "" : cdl_family_name(family), head ? "" : ".", name) < 0)
+  const char *prefix = cdl_checkpoint_is_head(name) ? "" : cdl_family_of(family)->prefix;
+  if (asprintf(&full, "%s%s", prefix, name) < 0)
     return NULL;
   return full;
 }

@@ -1,16 +1,19 @@
 /* A Hugging Face model folder as the encoder wants it: config.json and safetensors, tensors under
  * one set of names.
  *
- * Canonical names have no `bert.` or `roberta.` prefix and no LayerNorm.gamma or .beta:
+ * Canonical names have no family's prefix (`bert.`) and no LayerNorm.gamma or .beta:
  *   embeddings.{word,position,token_type}_embeddings.weight, embeddings.LayerNorm.{weight,bias}
+ *   embeddings_project.{weight,bias}                                 ELECTRA, where widths differ
  *   encoder.layer.N.attention.self.{query,key,value}.{weight,bias}
  *   encoder.layer.N.attention.output.{dense,LayerNorm}.{weight,bias}
  *   encoder.layer.N.intermediate.dense.{weight,bias}, encoder.layer.N.output.{dense,LayerNorm}.{weight,bias}
  *   pooler.dense.{weight,bias}                                       BERT
- *   classifier.{weight,bias}                                         BERT
- *   classifier.{dense,out_proj}.{weight,bias}                        RoBERTa
- * Known extras are ignored: position_ids, token_type_ids, lm_head.*, cls.*, and RoBERTa's
- * pooler.*. */
+ *   classifier.{weight,bias}                                         BERT, DistilBERT
+ *   pre_classifier.{weight,bias}                                     DistilBERT
+ *   classifier.{dense,out_proj}.{weight,bias}                        RoBERTa, ELECTRA
+ * with DistilBERT's own names inside its blocks (model/family.c).
+ * Known extras are ignored: position_ids, token_type_ids, lm_head.*, cls.*, and what the family
+ * has besides: RoBERTa's pooler.*, DistilBERT's vocab_*, ELECTRA's heads of pre-training. */
 #ifndef CONDLORA_MODEL_CHECKPOINT_H
 #define CONDLORA_MODEL_CHECKPOINT_H
 

@@ -1,6 +1,7 @@
 /* CondLoRA (Kim et al. 2024): one pair of linear layers, shared by all blocks, gives each layer's
  * A_l and B_l from its frozen weight W_l. */
 #include "model/adapter_state.h"
+#include "model/family.h"
 
 /* Parameter 2 g is θA of group g, 2 g + 1 its θB. A group is named by its path inside the block. */
 static const cdl_parameter *theta_a(const cdl_adapter *a, const site_run *run)
@@ -13,12 +14,9 @@ static const cdl_parameter *theta_b(const cdl_adapter *a, const site_run *run)
   return &a->own[2 * run->group + 1];
 }
 
-static const char *path_inside_block(cdl_site_kind kind)
+static const char *path_inside_block(const cdl_adapter *a, cdl_site_kind kind)
 {
-  static const char *const paths[CDL_SITES_PER_BLOCK] = {
-      "attention.self.query",   "attention.self.key", "attention.self.value",
-      "attention.output.dense", "intermediate.dense", "output.dense"};
-  return paths[kind];
+  return cdl_family_of(cdl_encoder_config(a->encoder)->family)->block->paths[kind];
 }
 
 static cdl_status parameters(cdl_adapter *a)
@@ -30,14 +28,15 @@ static cdl_status parameters(cdl_adapter *a)
       continue;
     known = run->group + 1;
     const int64_t out = run->weights.size[2], in = run->weights.size[3];
-    const char *path = path_inside_block(run->kind);
+    const char *path = path_inside_block(a, run->kind);
     if (a->orientation == CDL_ORIENTATION_REFERENCE && out != in)
       return cdl_fail(
           CDL_USAGE,
           "orientation reference wants square weights, but %s is [%lld, %lld]; use paper", path,
           (long long)out, (long long)in);
-    CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, a->rank, out, "%s.condlora_A.weight", path));
-    CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, a->rank, in, "%s.condlora_B.weight", path));
+    CDL_TRY(
+        adapter_add_parameter(a, CDL_ROLE_WEIGHT, run->rank, out, "%s.condlora_A.weight", path));
+    CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, run->rank, in, "%s.condlora_B.weight", path));
   }
   return CDL_OK;
 }
@@ -60,7 +59,7 @@ static cdl_status attach(cdl_adapter *a, cdl_queue *q)
                                          .b = of_layer(run->b, i),
                                          .d_a = of_layer(run->d_a, i),
                                          .d_b = of_layer(run->d_b, i),
-                                         .scale = a->scale,
+                                         .scale = a->per_site[run->numbers[i]].scale,
                                          .dropout = a->dropout,
                                          .dropout_hits_base = a->dropout_hits_base};
   }
@@ -96,7 +95,7 @@ static void add_products(const cdl_adapter *a, cdl_queue *q, const site_run *run
                          bool transpose_weights)
 {
   const cdl_tensor products = cdl_tensor_3d(a->scratch.buffer, CDL_F32, a->scratch.offset,
-                                            run->count, a->rank, gradient.size[3]);
+                                            run->count, run->rank, gradient.size[3]);
   cdl_gemm(q, CDL_ARGS(gemm, .out = products, .a = x, .b = run->weights, .transpose_a = transpose_x,
                        .transpose_b = transpose_weights, .alpha = 1));
   cdl_reduce(q, CDL_ARGS(reduce, .out = gradient, .x = products, .function = CDL_REDUCE_SUM,
@@ -114,10 +113,12 @@ static void pull_back(cdl_adapter *a, cdl_queue *q)
   }
 }
 
-const cdl_adapter_method cdl_condlora = {.name = "condlora",
-                                         .peft_type = "CONDLORA",
-                                         .parameters = parameters,
-                                         .initialize = adapter_initialize_pair,
-                                         .attach = attach,
-                                         .materialize = materialize,
-                                         .pull_back = pull_back};
+const cdl_adapter_method cdl_method_condlora = {.name = "condlora",
+                                                .peft_type = "CONDLORA",
+                                                .initial_values = 1u << CDL_INIT_GAUSSIAN,
+                                                .oriented = true,
+                                                .parameters = parameters,
+                                                .initialize = adapter_initialize_pair,
+                                                .attach = attach,
+                                                .materialize = materialize,
+                                                .pull_back = pull_back};

@@ -6,22 +6,21 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "model/family.h"
 #include "model/file.h"
 #include "model/json.h"
 
 /* Far above any model, and small enough that no product of two overflows. */
 enum { SIZE_MOST = 1 << 30, LAYERS_MOST = 1 << 12, LABELS_MOST = 1 << 20 };
 
-const char *cdl_family_name(cdl_family family)
+int64_t cdl_model_config_first_position(const cdl_model_config *config)
 {
-  return family == CDL_FAMILY_ROBERTA ? "roberta" : "bert";
+  return cdl_family_of(config->family)->after_padding ? config->pad_id + 1 : 0;
 }
 
 int64_t cdl_model_config_max_tokens(const cdl_model_config *config)
 {
-  if (config->family == CDL_FAMILY_ROBERTA)
-    return config->position_count - config->pad_id - 1;
-  return config->position_count;
+  return config->position_count - cdl_model_config_first_position(config);
 }
 
 void cdl_model_config_free(cdl_model_config *config)
@@ -41,22 +40,50 @@ static cdl_status family_of(const char *path, const json_t *object, cdl_family *
   CDL_TRY(cdl_json_string(path, object, "model_type", false, &type));
   const char *class_name =
       json_string_value(json_array_get(json_object_get(object, "architectures"), 0));
+  if ((type != NULL || class_name != NULL) && cdl_family_find(type, class_name, family))
+    return CDL_OK;
+  char known[128] = "";
+  for (int f = 0; f < CDL_FAMILY_COUNT; f++) {
+    const size_t used = strlen(known);
+    snprintf(known + used, sizeof known - used, "%s%s", f > 0 ? ", " : "",
+             cdl_family_name((cdl_family)f));
+  }
   if (type == NULL && class_name == NULL)
-    return cdl_fail(CDL_DATA, "%s: \"model_type\" is missing, expected \"roberta\" or \"bert\"",
-                    path);
-  if (type != NULL ? strcmp(type, "bert") == 0 : strncmp(class_name, "Bert", 4) == 0)
-    *family = CDL_FAMILY_BERT;
-  else if (type != NULL ? strcmp(type, "roberta") == 0 : strncmp(class_name, "Roberta", 7) == 0)
-    *family = CDL_FAMILY_ROBERTA;
-  else
-    return cdl_fail(CDL_UNSUPPORTED,
-                    "%s: models of type \"%.100s\" are not supported, \"roberta\" and \"bert\" are",
-                    path, type != NULL ? type : class_name);
-  return CDL_OK;
+    return cdl_fail(CDL_DATA, "%s: \"model_type\" is missing, expected one of %s", path, known);
+  return cdl_fail(CDL_UNSUPPORTED,
+                  "%s: models of type \"%.100s\" are not supported, expected one of %s", path,
+                  type != NULL ? type : class_name, known);
 }
 
-static cdl_status read_activation(const char *path, const json_t *object,
-                                  cdl_activation *activation)
+/* ---- What the keys are called ---- */
+
+typedef struct {
+  const char *hidden_size, *layers, *heads, *intermediate_size, *activation, *hidden_dropout,
+      *attention_dropout, *classifier_dropout;
+} key_names;
+
+static const key_names *keys_of(cdl_family family)
+{
+  static const key_names usual = {.hidden_size = "hidden_size",
+                                  .layers = "num_hidden_layers",
+                                  .heads = "num_attention_heads",
+                                  .intermediate_size = "intermediate_size",
+                                  .activation = "hidden_act",
+                                  .hidden_dropout = "hidden_dropout_prob",
+                                  .attention_dropout = "attention_probs_dropout_prob",
+                                  .classifier_dropout = "classifier_dropout"};
+  static const key_names distilbert = {.hidden_size = "dim",
+                                       .layers = "n_layers",
+                                       .heads = "n_heads",
+                                       .intermediate_size = "hidden_dim",
+                                       .activation = "activation",
+                                       .hidden_dropout = "dropout",
+                                       .attention_dropout = "attention_dropout",
+                                       .classifier_dropout = "seq_classif_dropout"};
+  return family == CDL_FAMILY_DISTILBERT ? &distilbert : &usual;
+}
+
+static cdl_status read_activation(const char *path, const json_t *object, cdl_model_config *config)
 {
   static const struct {
     const char *name;
@@ -77,19 +104,18 @@ static cdl_status read_activation(const char *path, const json_t *object,
       {"mish", CDL_ACTIVATION_MISH},
       {"linear", CDL_ACTIVATION_NONE},
   };
-  const char *name = "gelu";
-  CDL_TRY(cdl_json_string(path, object, "hidden_act", false, &name));
+  const char *name = "gelu", *key = keys_of(config->family)->activation;
+  CDL_TRY(cdl_json_string(path, object, key, false, &name));
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
     if (strcmp(name, known[i].name) == 0) {
-      *activation = known[i].activation;
+      config->activation = known[i].activation;
       return CDL_OK;
     }
   return cdl_fail(
       CDL_UNSUPPORTED,
-      "%s: \"hidden_act\" is \"%.100s\", supported are gelu, gelu_new, gelu_pytorch_tanh, "
-      "gelu_fast, "
+      "%s: \"%s\" is \"%.100s\", supported are gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, "
       "gelu_python, gelu_accurate, quick_gelu, relu, silu, swish, tanh, sigmoid, mish and linear",
-      path, name);
+      path, key, name);
 }
 
 /* Settings that would change the mathematics. */
@@ -120,39 +146,52 @@ static cdl_status refuse_other_models(const char *path, const json_t *object)
 
 /* ---- Sizes ---- */
 
+/* The defaults of Transformers' configuration classes. */
+static void set_default_sizes(cdl_model_config *config)
+{
+  const bool electra = config->family == CDL_FAMILY_ELECTRA;
+  config->vocabulary_size = config->family == CDL_FAMILY_ROBERTA ? 50265 : 30522;
+  config->hidden_size = electra ? 256 : 768;
+  config->embedding_size = electra ? 128 : 0;
+  config->layers = config->family == CDL_FAMILY_DISTILBERT ? 6 : 12;
+  config->heads = electra ? 4 : 12;
+  config->intermediate_size = electra ? 1024 : 3072;
+  config->position_count = 512;
+  config->type_count = cdl_family_of(config->family)->types ? 2 : 0;
+  config->pad_id = cdl_family_of(config->family)->after_padding ? 1 : 0;
+}
+
 static cdl_status read_sizes(const char *path, const json_t *object, cdl_model_config *config)
 {
-  const bool roberta = config->family == CDL_FAMILY_ROBERTA;
-  config->vocabulary_size = roberta ? 50265 : 30522;
-  config->hidden_size = 768;
-  config->layers = 12;
-  config->heads = 12;
-  config->intermediate_size = 3072;
-  config->position_count = 512;
-  config->type_count = 2;
-  config->pad_id = roberta ? 1 : 0;
+  const key_names *keys = keys_of(config->family);
+  set_default_sizes(config);
   const struct {
     const char *key;
     int64_t most, *value;
   } sizes[] = {
       {"vocab_size", SIZE_MOST, &config->vocabulary_size},
-      {"hidden_size", SIZE_MOST, &config->hidden_size},
-      {"num_hidden_layers", LAYERS_MOST, &config->layers},
-      {"num_attention_heads", SIZE_MOST, &config->heads},
-      {"intermediate_size", SIZE_MOST, &config->intermediate_size},
+      {keys->hidden_size, SIZE_MOST, &config->hidden_size},
+      {keys->layers, LAYERS_MOST, &config->layers},
+      {keys->heads, SIZE_MOST, &config->heads},
+      {keys->intermediate_size, SIZE_MOST, &config->intermediate_size},
       {"max_position_embeddings", SIZE_MOST, &config->position_count},
-      {"type_vocab_size", SIZE_MOST, &config->type_count},
   };
   for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
     CDL_TRY(cdl_json_integer(path, object, sizes[i].key, 1, sizes[i].most, sizes[i].value));
-  if (roberta || !json_is_null(json_object_get(object, "pad_token_id")))
+  if (config->type_count > 0)
+    CDL_TRY(cdl_json_integer(path, object, "type_vocab_size", 1, SIZE_MOST, &config->type_count));
+  if (config->embedding_size > 0)
+    CDL_TRY(
+        cdl_json_integer(path, object, "embedding_size", 1, SIZE_MOST, &config->embedding_size));
+  else
+    config->embedding_size = config->hidden_size;
+  if (cdl_family_of(config->family)->after_padding ||
+      !json_is_null(json_object_get(object, "pad_token_id")))
     CDL_TRY(cdl_json_integer(path, object, "pad_token_id", 0, config->vocabulary_size - 1,
                              &config->pad_id));
   if (config->hidden_size % config->heads != 0)
-    return cdl_fail(CDL_DATA,
-                    "%s: \"hidden_size\" is %" PRId64
-                    ", expected a multiple of \"num_attention_heads\", %" PRId64,
-                    path, config->hidden_size, config->heads);
+    return cdl_fail(CDL_DATA, "%s: \"%s\" is %" PRId64 ", expected a multiple of \"%s\", %" PRId64,
+                    path, keys->hidden_size, config->hidden_size, keys->heads, config->heads);
   if (config->pad_id >= config->vocabulary_size)
     return cdl_fail(CDL_DATA,
                     "%s: \"pad_token_id\" is missing and its default, %" PRId64
@@ -168,21 +207,24 @@ static cdl_status read_sizes(const char *path, const json_t *object, cdl_model_c
 
 static cdl_status read_rates(const char *path, const json_t *object, cdl_model_config *config)
 {
+  const key_names *keys = keys_of(config->family);
+  const bool distilbert = config->family == CDL_FAMILY_DISTILBERT;
   const double most = 0.999999; /* a rate of 1 would leave nothing to scale up */
   config->layer_norm_epsilon = 1e-12;
   config->hidden_dropout = 0.1;
   config->attention_dropout = 0.1;
   config->initializer_range = 0.02;
+  if (!distilbert) /* whose is fixed */
+    CDL_TRY(cdl_json_real(path, object, "layer_norm_eps", 1e-38, 1, false,
+                          &config->layer_norm_epsilon));
   CDL_TRY(
-      cdl_json_real(path, object, "layer_norm_eps", 1e-38, 1, false, &config->layer_norm_epsilon));
-  CDL_TRY(
-      cdl_json_real(path, object, "hidden_dropout_prob", 0, most, false, &config->hidden_dropout));
-  CDL_TRY(cdl_json_real(path, object, "attention_probs_dropout_prob", 0, most, false,
+      cdl_json_real(path, object, keys->hidden_dropout, 0, most, false, &config->hidden_dropout));
+  CDL_TRY(cdl_json_real(path, object, keys->attention_dropout, 0, most, false,
                         &config->attention_dropout));
   CDL_TRY(
       cdl_json_real(path, object, "initializer_range", 0, 1e6, false, &config->initializer_range));
-  config->classifier_dropout = config->hidden_dropout;
-  return cdl_json_real(path, object, "classifier_dropout", 0, most, true,
+  config->classifier_dropout = distilbert ? 0.2 : config->hidden_dropout;
+  return cdl_json_real(path, object, keys->classifier_dropout, 0, most, !distilbert,
                        &config->classifier_dropout);
 }
 
@@ -283,7 +325,7 @@ static cdl_status read_object(const char *path, const json_t *object, cdl_model_
 {
   CDL_TRY(family_of(path, object, &config->family));
   CDL_TRY(refuse_other_models(path, object));
-  CDL_TRY(read_activation(path, object, &config->activation));
+  CDL_TRY(read_activation(path, object, config));
   CDL_TRY(read_sizes(path, object, config));
   CDL_TRY(read_rates(path, object, config));
   return read_labels(path, object, config);
@@ -344,10 +386,9 @@ static cdl_status change_object(const char *path, json_t *object, int64_t label_
   int failed = json_object_set_new(object, "id2label", names) |
                json_object_set_new(object, "label2id", indices);
   failed |= json_object_set_new(object, "problem_type", json_string(problems[problem]));
-  failed |= json_object_set_new(object, "architectures",
-                                json_pack("[s]", family == CDL_FAMILY_ROBERTA
-                                                     ? "RobertaForSequenceClassification"
-                                                     : "BertForSequenceClassification"));
+  failed |= json_object_set_new(
+      object, "architectures",
+      json_pack("[s+]", cdl_family_of(family)->classes, "ForSequenceClassification"));
   json_object_del(object, "num_labels");
   const char *types[] = {"dtype", "torch_dtype"};
   for (size_t i = 0; i < 2; i++)

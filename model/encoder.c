@@ -189,19 +189,25 @@ static void norm_backward(cdl_queue *q, cdl_tensor d_h, bool wanted, const norm_
 
 /* ---- Embeddings ---- */
 
-/* h = drop(LN(word + position + type)) */
-static void embeddings_forward(const cdl_encoder *e, cdl_queue *q, cdl_tensor out)
+/* h = drop(LN(word + position + type)), then projected where the embeddings' width is another. */
+static void embeddings_forward(const cdl_encoder *e, cdl_queue *q, cdl_tensor h)
 {
   const activations *a = &e->act;
+  const bool projected = e->project.site_count > 0;
+  const cdl_tensor out = projected ? a->embedded : h;
   const cdl_tensor indices[EMBEDDING_TABLES] = {e->batch.ids, e->batch.positions, e->batch.types};
   for (int t = 0; t < EMBEDDING_TABLES; t++)
-    cdl_gather_rows(q, CDL_ARGS(gather_rows, .out = a->embedded_sum, .table = e->tables[t]->value,
-                                .index = indices[t], .accumulate = t > 0));
+    if (e->tables[t] != NULL)
+      cdl_gather_rows(q, CDL_ARGS(gather_rows, .out = a->embedded_sum, .table = e->tables[t]->value,
+                                  .index = indices[t], .accumulate = t > 0));
   cdl_layer_norm(q, CDL_ARGS(layer_norm, .out = out, .x = a->embedded_sum,
                              .gain = e->embedding_norm.gain->value,
                              .bias = e->embedding_norm.bias->value, .mean = a->mean,
                              .rstd = a->rstd, .epsilon = (float)e->config.layer_norm_epsilon));
   drop(e, q, out, out, mask_of(e, e->dropout.hidden, CDL_RANDOM_DROPOUT_EMBEDDING, 0), ROWS_TOKENS);
+  if (projected)
+    linear_forward(e, q, &e->project, h, (cdl_tensor){0}, out, CDL_ACTIVATION_NONE,
+                   &a->project_low_rank, ROWS_TOKENS);
 }
 
 static void scatter(cdl_queue *q, cdl_tensor table, cdl_tensor rows, const scatter_plan *plan)
@@ -217,14 +223,28 @@ static void embeddings_backward(const cdl_encoder *e, cdl_queue *q, cdl_tensor d
       .sum = e->act.embedded_sum, .mean = e->act.mean, .rstd = e->act.rstd};
   const scatter_plan *plans[EMBEDDING_TABLES] = {&e->batch.words, &e->batch.places,
                                                  &e->batch.kinds};
+  if (e->project_reached) {
+    const cdl_tensor none = {0}, d_embedded = e->embeddings_trained ? e->act.d_embedded : none;
+    linear_backward(e, q, &e->project, d_embedded, false, d_h, e->act.embedded, none,
+                    CDL_ACTIVATION_NONE, &e->act.project_low_rank, ROWS_TOKENS);
+    d_h = d_embedded;
+  }
+  if (!e->embeddings_trained)
+    return;
   drop(e, q, d_h, d_h, mask_of(e, e->dropout.hidden, CDL_RANDOM_DROPOUT_EMBEDDING, 0), ROWS_TOKENS);
   norm_backward(q, d_h, true, &norm, e->embedding_norm);
   for (int t = 0; t < EMBEDDING_TABLES; t++)
-    if (e->tables[t]->trained)
+    if (e->tables[t] != NULL && e->tables[t]->trained)
       scatter(q, e->tables[t]->gradient, d_h, plans[t]);
 }
 
 /* ---- Blocks ---- */
+
+static cdl_dropout_mask attended_mask(const cdl_encoder *e, int layer)
+{
+  return mask_of(e, e->family->drops_attended ? e->dropout.hidden : 0,
+                 CDL_RANDOM_DROPOUT_ATTENTION_OUT, layer);
+}
 
 static float attention_scale(const cdl_encoder *e)
 {
@@ -258,8 +278,7 @@ static void block_forward(const cdl_encoder *e, cdl_queue *q, int layer)
   const cdl_tensor attended = a->attention_norm.sum;
   linear_forward(e, q, &w->attention_out, attended, none, a->selected, CDL_ACTIVATION_NONE,
                  &a->low_rank[CDL_SITE_ATTENTION_OUT], rows);
-  drop(e, q, attended, attended,
-       mask_of(e, e->dropout.hidden, CDL_RANDOM_DROPOUT_ATTENTION_OUT, layer), rows);
+  drop(e, q, attended, attended, attended_mask(e, layer), rows);
   add_norm_forward(e, q, a->normed, &a->attention_norm, attended, a->residual, w->attention_norm);
 
   linear_forward(e, q, &w->intermediate, a->activated, a->pre, a->normed, e->config.activation,
@@ -301,8 +320,7 @@ static cdl_tensor block_backward(const cdl_encoder *e, cdl_queue *q, int layer, 
   norm_backward(q, d_h, w->below_attention_norm, &a->attention_norm, w->attention_norm);
   if (!w->below_attention_norm)
     return d_h;
-  d_y = drop(e, q, cdl_rows(s->d_branch, 0, row_count), d_h,
-             mask_of(e, e->dropout.hidden, CDL_RANDOM_DROPOUT_ATTENTION_OUT, layer), rows);
+  d_y = drop(e, q, cdl_rows(s->d_branch, 0, row_count), d_h, attended_mask(e, layer), rows);
   /* The wide scratch is free again: the gradient of the attention's output takes its place. */
   const cdl_tensor d_context = scratch_like(s->d_wide, a->context);
   const cdl_tensor d_selected = rows == ROWS_TOKENS ? d_context : s->d_rows;
@@ -337,16 +355,16 @@ static cdl_dropout_mask head_mask(const cdl_encoder *e, int place)
   return mask_of(e, e->dropout.classifier, CDL_RANDOM_DROPOUT_CLASSIFIER, place);
 }
 
-/* RoBERTa: out_proj(drop(tanh(dense(drop(h))))).  BERT: classifier(drop(tanh(pooler(h)))). */
+/* out(drop(f(dense(h)))): f and the layers are the family's, and whether h is dropped from too. */
 static void head_forward(cdl_encoder *e, cdl_queue *q, cdl_tensor h)
 {
   activations *a = &e->act;
   const cdl_tensor none = {0};
-  a->head_input = e->config.family == CDL_FAMILY_ROBERTA
+  a->head_input = e->family->head_drops_input
                       ? drop(e, q, a->head_input, h, head_mask(e, 0), ROWS_SEQUENCES)
                       : h;
-  linear_forward(e, q, &e->head_dense, a->pooled, a->pooled_pre, a->head_input, CDL_ACTIVATION_TANH,
-                 &a->head_low_rank, ROWS_SEQUENCES);
+  linear_forward(e, q, &e->head_dense, a->pooled, a->pooled_pre, a->head_input,
+                 e->family->head_activation, &a->head_low_rank, ROWS_SEQUENCES);
   drop(e, q, a->pooled, a->pooled, head_mask(e, 1), ROWS_SEQUENCES);
   linear_forward(e, q, &e->head_out, a->logits, none, a->pooled, CDL_ACTIVATION_NONE, &none,
                  ROWS_SEQUENCES);
@@ -356,21 +374,22 @@ static void head_backward(const cdl_encoder *e, cdl_queue *q, cdl_tensor d_h)
 {
   const activations *a = &e->act;
   const cdl_tensor none = {0};
+  const cdl_activation activation = e->family->head_activation;
   const bool dropped = head_mask(e, 1).probability > 0;
   const bool below_out = e->body_reached || projection_trained(&e->head_dense);
   linear_backward(e, q, &e->head_out, below_out ? a->d_pooled : none, false, a->d_logits, a->pooled,
-                  dropped ? none : a->pooled_pre,
-                  dropped ? CDL_ACTIVATION_NONE : CDL_ACTIVATION_TANH, &none, ROWS_SEQUENCES);
+                  dropped ? none : a->pooled_pre, dropped ? CDL_ACTIVATION_NONE : activation, &none,
+                  ROWS_SEQUENCES);
   if (!below_out)
     return;
   if (dropped) {
     drop(e, q, a->d_pooled, a->d_pooled, head_mask(e, 1), ROWS_SEQUENCES);
     cdl_unary_grad(q, CDL_ARGS(unary_grad, .d_x = a->d_pooled, .d_out = a->d_pooled,
-                               .x = a->pooled_pre, .activation = CDL_ACTIVATION_TANH));
+                               .x = a->pooled_pre, .activation = activation));
   }
   linear_backward(e, q, &e->head_dense, d_h, false, a->d_pooled, a->head_input, (cdl_tensor){0},
                   CDL_ACTIVATION_NONE, &a->head_low_rank, ROWS_SEQUENCES);
-  if (cdl_present(d_h) && e->config.family == CDL_FAMILY_ROBERTA)
+  if (cdl_present(d_h) && e->family->head_drops_input)
     drop(e, q, d_h, d_h, head_mask(e, 0), ROWS_SEQUENCES);
 }
 
@@ -394,6 +413,11 @@ cdl_tensor cdl_encoder_forward(cdl_encoder *e, cdl_queue *q, const cdl_dropout_r
   return e->act.logits;
 }
 
+cdl_tensor cdl_encoder_logits(const cdl_encoder *e)
+{
+  return e->act.logits;
+}
+
 cdl_tensor cdl_encoder_d_logits(const cdl_encoder *encoder)
 {
   return encoder->act.d_logits;
@@ -405,6 +429,6 @@ void cdl_encoder_backward(cdl_encoder *e, cdl_queue *q)
   head_backward(e, q, d_h);
   for (int l = (int)e->config.layers - 1; l >= 0 && e->blocks[l].reached; l--)
     d_h = block_backward(e, q, l, d_h);
-  if (e->embeddings_trained)
+  if (e->embeddings_trained || e->project_reached)
     embeddings_backward(e, q, d_h);
 }

@@ -19,7 +19,7 @@ static cdl_status check_range(const cdl_token_batch *b, const char *what, const 
 
 static cdl_status check_batch(const cdl_encoder *e, const cdl_token_batch *b)
 {
-  if (b->sequences < 1 || b->offsets[0] != 0 || b->offsets[b->sequences] != b->tokens)
+  if (b->sequences < 1 || b->offsets[0] != 0 || b->offsets[b->sequences] > b->tokens)
     return cdl_fail(CDL_ARGUMENT, "a batch of %d sequences does not cover its %d tokens",
                     b->sequences, b->tokens);
   for (int32_t s = 0; s < b->sequences; s++) {
@@ -37,7 +37,7 @@ static cdl_status check_batch(const cdl_encoder *e, const cdl_token_batch *b)
         e->limits.longest);
   CDL_TRY(check_range(b, "id", b->ids, e->config.vocabulary_size));
   CDL_TRY(check_range(b, "position", b->positions, e->config.position_count));
-  return check_range(b, "token type", b->types, e->config.type_count);
+  return e->family->types ? check_range(b, "token type", b->types, e->config.type_count) : CDL_OK;
 }
 
 /* The next `count` int32 of the staging area, and where they will be on the device. */
@@ -53,6 +53,16 @@ static void stage_copy(cdl_encoder *e, size_t *used, const int32_t *values, int3
                        cdl_tensor *device)
 {
   memcpy(stage(e, used, count, device), values, (size_t)count * sizeof *values);
+}
+
+/* One number a token; rows of no sequence get 0, which is in every table. */
+static void stage_tokens(cdl_encoder *e, size_t *used, const cdl_token_batch *b,
+                         const int32_t *values, cdl_tensor *device)
+{
+  const size_t given = (size_t)b->offsets[b->sequences];
+  int32_t *staged = stage(e, used, b->tokens, device);
+  memcpy(staged, values, given * sizeof *values);
+  memset(staged + given, 0, ((size_t)b->tokens - given) * sizeof *values);
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -91,6 +101,11 @@ static void stage_scatter(cdl_encoder *e, size_t *used, const int32_t *ids, int3
   plan->target.size[3] = segments;
 }
 
+bool cdl_encoder_recordable(const cdl_encoder *e)
+{
+  return !e->embeddings_trained; /* their gradients go by a batch's own ids */
+}
+
 cdl_status cdl_encoder_load_batch(cdl_encoder *e, cdl_queue *q, const cdl_token_batch *b)
 {
   CDL_TRY(check_batch(e, b));
@@ -98,9 +113,9 @@ cdl_status cdl_encoder_load_batch(cdl_encoder *e, cdl_queue *q, const cdl_token_
       .packing = {.sequences = b->sequences, .tokens = b->tokens, .longest = b->longest}};
   cdl_packing *p = &loaded.packing;
   size_t used = 0;
-  stage_copy(e, &used, b->ids, b->tokens, &loaded.ids);
-  stage_copy(e, &used, b->positions, b->tokens, &loaded.positions);
-  stage_copy(e, &used, b->types, b->tokens, &loaded.types);
+  stage_tokens(e, &used, b, b->ids, &loaded.ids);
+  stage_tokens(e, &used, b, b->positions, &loaded.positions);
+  stage_tokens(e, &used, b, b->types, &loaded.types);
   p->host_offsets = e->staging + used;
   stage_copy(e, &used, b->offsets, b->sequences + 1, &p->offsets);
   p->host_examples = e->staging + used;
@@ -120,9 +135,10 @@ cdl_status cdl_encoder_load_batch(cdl_encoder *e, cdl_queue *q, const cdl_token_
   loaded.firsts.target = loaded.first_rows;
 
   if (e->embeddings_trained) {
-    stage_scatter(e, &used, b->ids, b->tokens, &loaded.words);
-    stage_scatter(e, &used, b->positions, b->tokens, &loaded.places);
-    stage_scatter(e, &used, b->types, b->tokens, &loaded.kinds);
+    const int32_t tokens = b->offsets[b->sequences];
+    stage_scatter(e, &used, b->ids, tokens, &loaded.words);
+    stage_scatter(e, &used, b->positions, tokens, &loaded.places);
+    stage_scatter(e, &used, b->types, tokens, &loaded.kinds);
   }
   cdl_upload(q, cdl_tensor_1d(e->batch_buffer, CDL_I32, 0, (int64_t)used), e->staging,
              used * sizeof *e->staging);

@@ -42,6 +42,8 @@ double cdl_encoder_gemm_operations(const cdl_encoder *e, const cdl_token_batch *
     /* Q Kᵀ and P V; backward P once more, dP, dV, dQ, dK. */
     operations += 2 * pairs * hidden * (2 + (back && w->below_attention_out ? 5 : 0));
   }
+  operations +=
+      linear_operations(&e->project, tokens, training && e->project_reached, e->embeddings_trained);
   operations += linear_operations(&e->head_dense, sequences, training, e->body_reached);
   return operations + linear_operations(&e->head_out, sequences, training, true);
 }

@@ -9,9 +9,9 @@
 /* The checkpoint's name of a parameter: without the family's prefix. */
 static const char *canonical(const cdl_encoder *e, const char *name)
 {
-  const char *family = cdl_family_name(e->config.family);
-  const size_t n = strlen(family);
-  return strncmp(name, family, n) == 0 && name[n] == '.' ? name + n + 1 : name;
+  const char *prefix = e->family->prefix;
+  const size_t n = strlen(prefix);
+  return strncmp(name, prefix, n) == 0 ? name + n : name;
 }
 
 static cdl_status read_parameter(const cdl_checkpoint *checkpoint, cdl_encoder *e, cdl_queue *q,
@@ -82,7 +82,7 @@ static cdl_status load(const cdl_checkpoint *checkpoint, cdl_queue *q, const cha
   if (!options->fresh_head)
     CDL_TRY(cdl_checkpoint_check_head(checkpoint, labels));
   *report = (cdl_load_report){.fresh_head = options->fresh_head || stored == 0,
-                              .fresh_pooler = config->family == CDL_FAMILY_BERT &&
+                              .fresh_pooler = cdl_family_of(config->family)->pooler &&
                                               !cdl_checkpoint_has_pooler(checkpoint),
                               .fingerprint = cdl_checkpoint_fingerprint(checkpoint)};
   CDL_TRY(cdl_encoder_create(q, config, labels, encoder));

@@ -88,6 +88,8 @@ static void lay_out_backward(const cdl_encoder *e, activations *a, int32_t token
   /* Serves both widths: see block_backward. */
   a->d_wide = take(used, m, tokens, intermediate > hidden ? intermediate : hidden);
   a->d_qkv = take(used, m, tokens, 3 * hidden);
+  if (e->project_reached)
+    a->d_embedded = take(used, m, tokens, e->config.embedding_size);
   const int64_t widest = widest_dropped_input(e);
   if (widest > 0)
     a->d_dropped = take(used, m, tokens, widest);
@@ -127,7 +129,11 @@ size_t encoder_lay_out(cdl_encoder *e, cdl_batch_limits batch, bool training, bo
   activations a = {.block = e->act.block};
   size_t used = 0;
 
-  a.embedded_sum = take(&used, m, batch.tokens, hidden);
+  a.embedded_sum = take(&used, m, batch.tokens, e->config.embedding_size);
+  if (e->project.site_count > 0)
+    a.embedded = take(&used, m, batch.tokens, e->config.embedding_size);
+  if (site_adapted(e->project.site[0]))
+    a.project_low_rank = take(&used, m, batch.tokens, e->project.site[0]->delta.a.size[2]);
   a.mean = take_vector(&used, m, batch.tokens);
   a.rstd = take_vector(&used, m, batch.tokens);
   a.head_input = take(&used, m, batch.sequences, hidden);
@@ -164,8 +170,10 @@ static void find_reach(cdl_encoder *e)
 {
   bool below = norm_trained(e->embedding_norm);
   for (int t = 0; t < EMBEDDING_TABLES; t++)
-    below = below || e->tables[t]->trained;
+    below = below || (e->tables[t] != NULL && e->tables[t]->trained);
   e->embeddings_trained = below;
+  below = below || projection_trained(&e->project);
+  e->project_reached = e->project.site_count > 0 && below;
   for (int l = 0; l < e->config.layers; l++) {
     block_weights *w = &e->blocks[l];
     w->below_qkv = below;
@@ -199,6 +207,7 @@ static cdl_status make_all_single_weights(cdl_encoder *e, cdl_queue *q)
     CDL_TRY(make_single_weights(q, &e->blocks[l].intermediate));
     CDL_TRY(make_single_weights(q, &e->blocks[l].output));
   }
+  CDL_TRY(make_single_weights(q, &e->project));
   return make_single_weights(q, &e->head_dense);
 }
 

@@ -4,6 +4,7 @@
 #define CONDLORA_MODEL_ENCODER_STATE_H
 
 #include "condlora/encoder.h"
+#include "model/family.h"
 
 enum { SITES_PER_PROJECTION = 3 };
 
@@ -53,8 +54,9 @@ typedef struct {
 } block_activations;
 
 typedef struct {
-  cdl_tensor embedded_sum, mean, rstd;                      /* of the embeddings' layer norm */
-  block_activations *block;                                 /* [layers] */
+  cdl_tensor embedded_sum, mean, rstd; /* of the embeddings' layer norm: [tokens, embedding], … */
+  cdl_tensor embedded, project_low_rank; /* [tokens, embedding], where it is projected */
+  block_activations *block;              /* [layers] */
   cdl_tensor head_input, pooled_pre, pooled, head_low_rank; /* [sequences, hidden], … */
   cdl_tensor logits, d_logits;                              /* [sequences, labels] */
   /* Scratch of the backward pass. */
@@ -62,6 +64,7 @@ typedef struct {
   cdl_tensor d_first, d_rows;    /* [sequences, hidden] */
   cdl_tensor d_wide;             /* [tokens, intermediate] */
   cdl_tensor d_qkv;              /* [tokens, 3 hidden] */
+  cdl_tensor d_embedded;         /* [tokens, embedding], where it is projected */
   cdl_tensor d_pooled;           /* [sequences, hidden] */
   /* Scratch of adapter dropout: an adapter's input and its gradient. */
   cdl_tensor dropped, d_dropped; /* [tokens, the widest adapted input] */
@@ -84,6 +87,7 @@ enum { EMBEDDING_WORD, EMBEDDING_POSITION, EMBEDDING_TYPE, EMBEDDING_TABLES };
 struct cdl_encoder {
   cdl_backend *backend;
   cdl_model_config config;
+  const cdl_family_facts *family;
   int labels;
   cdl_buffer *weight_buffer, *merge_buffer, *arena, *batch_buffer;
 
@@ -92,12 +96,13 @@ struct cdl_encoder {
   cdl_site *sites;
   size_t site_count;
 
-  cdl_parameter *tables[EMBEDDING_TABLES];
+  cdl_parameter *tables[EMBEDDING_TABLES]; /* NULL: the family has no such table */
   norm_weights embedding_norm;
+  projection project; /* ELECTRA, embedding_size to hidden_size; of no sites where they are equal */
   block_weights *blocks; /* [layers] */
   projection head_dense; /* BERT: the pooler */
   projection head_out;
-  bool merged, embeddings_trained, body_reached;
+  bool merged, embeddings_trained, project_reached, body_reached;
 
   cdl_batch_limits limits; /* of both plans */
   activations act;         /* laid out anew for each batch */

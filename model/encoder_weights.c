@@ -12,11 +12,6 @@ typedef struct {
   int64_t used; /* elements */
 } builder;
 
-static const char *body_prefix(const cdl_encoder *e)
-{
-  return e->config.family == CDL_FAMILY_BERT ? "bert." : "roberta.";
-}
-
 /* name = prefix + last. The longest there is has some 60 characters. */
 static void join(char name[CDL_NAME_BYTES], const char *prefix, const char *last)
 {
@@ -46,16 +41,15 @@ static void align(builder *b)
   b->used = cdl_aligned(b->used);
 }
 
-static norm_weights add_norm(builder *b, const char *prefix, const char *name)
+static norm_weights add_norm(builder *b, int64_t size, const char *prefix, const char *name)
 {
   char path[CDL_NAME_BYTES];
   join(path, prefix, name);
   join(path, path, ".");
-  const int64_t hidden = b->encoder->config.hidden_size;
   align(b);
-  norm_weights n = {.gain = add_parameter(b, CDL_ROLE_NORM, hidden, 0, path, "weight")};
+  norm_weights n = {.gain = add_parameter(b, CDL_ROLE_NORM, size, 0, path, "weight")};
   align(b);
-  n.bias = add_parameter(b, CDL_ROLE_NORM, hidden, 0, path, "bias");
+  n.bias = add_parameter(b, CDL_ROLE_NORM, size, 0, path, "bias");
   return n;
 }
 
@@ -95,66 +89,66 @@ static void add_block(builder *b, int layer)
   cdl_encoder *e = b->encoder;
   block_weights *w = &e->blocks[layer];
   const int64_t hidden = e->config.hidden_size, intermediate = e->config.intermediate_size;
+  const cdl_block_names *names = e->family->block;
   char prefix[CDL_NAME_BYTES], place[32];
-  snprintf(place, sizeof place, "encoder.layer.%d.", layer);
-  join(prefix, body_prefix(e), place);
+  snprintf(place, sizeof place, "%s%d.", names->layers, layer);
+  join(prefix, e->family->prefix, place);
 
-  static const char *const qkv[] = {"attention.self.query", "attention.self.key",
-                                    "attention.self.value"};
-  static const char *const attention_out[] = {"attention.output.dense"};
-  static const char *const intermediate_dense[] = {"intermediate.dense"};
-  static const char *const output[] = {"output.dense"};
-
-  add_projection(b, &w->qkv, prefix, qkv, 3, hidden, hidden);
-  add_projection(b, &w->attention_out, prefix, attention_out, 1, hidden, hidden);
-  w->attention_norm = add_norm(b, prefix, "attention.output.LayerNorm");
-  add_projection(b, &w->intermediate, prefix, intermediate_dense, 1, intermediate, hidden);
-  add_projection(b, &w->output, prefix, output, 1, hidden, intermediate);
-  w->output_norm = add_norm(b, prefix, "output.LayerNorm");
+  const char *const *path = names->paths;
+  add_projection(b, &w->qkv, prefix, path + CDL_SITE_QUERY, 3, hidden, hidden);
+  add_projection(b, &w->attention_out, prefix, path + CDL_SITE_ATTENTION_OUT, 1, hidden, hidden);
+  w->attention_norm = add_norm(b, hidden, prefix, names->attention_norm);
+  add_projection(b, &w->intermediate, prefix, path + CDL_SITE_INTERMEDIATE, 1, intermediate,
+                 hidden);
+  add_projection(b, &w->output, prefix, path + CDL_SITE_OUTPUT, 1, hidden, intermediate);
+  w->output_norm = add_norm(b, hidden, prefix, names->output_norm);
   align(b);
 
+  cdl_site *sites[CDL_SITES_PER_BLOCK];
+  for (int i = 0; i < CDL_SITES_PER_BLOCK; i++)
+    sites[i] = add_site(b, prefix, path[i], layer, (cdl_site_kind)i);
   for (int i = 0; i < 3; i++)
-    w->qkv.site[i] = add_site(b, prefix, qkv[i], layer, (cdl_site_kind)(CDL_SITE_QUERY + i));
-  w->attention_out.site[0] = add_site(b, prefix, attention_out[0], layer, CDL_SITE_ATTENTION_OUT);
-  w->intermediate.site[0] =
-      add_site(b, prefix, intermediate_dense[0], layer, CDL_SITE_INTERMEDIATE);
-  w->output.site[0] = add_site(b, prefix, output[0], layer, CDL_SITE_OUTPUT);
+    w->qkv.site[i] = sites[CDL_SITE_QUERY + i];
+  w->attention_out.site[0] = sites[CDL_SITE_ATTENTION_OUT];
+  w->intermediate.site[0] = sites[CDL_SITE_INTERMEDIATE];
+  w->output.site[0] = sites[CDL_SITE_OUTPUT];
 }
 
 static void add_embeddings(builder *b)
 {
   cdl_encoder *e = b->encoder;
   const cdl_model_config *c = &e->config;
+  const int64_t width = c->embedding_size;
   char prefix[CDL_NAME_BYTES];
-  join(prefix, body_prefix(e), "embeddings.");
-  e->tables[EMBEDDING_WORD] = add_parameter(b, CDL_ROLE_WEIGHT, c->vocabulary_size, c->hidden_size,
-                                            prefix, "word_embeddings.weight");
+  join(prefix, e->family->prefix, "embeddings.");
+  e->tables[EMBEDDING_WORD] = add_parameter(b, CDL_ROLE_WEIGHT, c->vocabulary_size, width, prefix,
+                                            "word_embeddings.weight");
   align(b);
-  e->tables[EMBEDDING_POSITION] = add_parameter(
-      b, CDL_ROLE_WEIGHT, c->position_count, c->hidden_size, prefix, "position_embeddings.weight");
+  e->tables[EMBEDDING_POSITION] = add_parameter(b, CDL_ROLE_WEIGHT, c->position_count, width,
+                                                prefix, "position_embeddings.weight");
   align(b);
-  e->tables[EMBEDDING_TYPE] = add_parameter(b, CDL_ROLE_WEIGHT, c->type_count, c->hidden_size,
-                                            prefix, "token_type_embeddings.weight");
-  e->embedding_norm = add_norm(b, prefix, "LayerNorm");
+  if (e->family->types)
+    e->tables[EMBEDDING_TYPE] = add_parameter(b, CDL_ROLE_WEIGHT, c->type_count, width, prefix,
+                                              "token_type_embeddings.weight");
+  e->embedding_norm = add_norm(b, width, prefix, "LayerNorm");
+  static const char *const project[] = {"embeddings_project"};
+  if (width != c->hidden_size)
+    add_projection(b, &e->project, e->family->prefix, project, 1, c->hidden_size, width);
   align(b);
 }
 
-/* BERT: pooler.dense belongs to the body and can be adapted; RoBERTa: classifier.dense is the
- * head's. */
+/* A pooler belongs to the body and can be adapted; any other first layer is the head's. */
 static void add_head(builder *b)
 {
   cdl_encoder *e = b->encoder;
   const int64_t hidden = e->config.hidden_size;
-  const bool bert = e->config.family == CDL_FAMILY_BERT;
-  static const char *const pooler[] = {"pooler.dense"}, *const dense[] = {"classifier.dense"};
-  static const char *const classifier[] = {"classifier"}, *const out_proj[] = {
-                                                              "classifier.out_proj"};
-
-  add_projection(b, &e->head_dense, bert ? body_prefix(e) : "", bert ? pooler : dense, 1, hidden,
-                 hidden);
-  if (bert)
-    e->head_dense.site[0] = add_site(b, body_prefix(e), pooler[0], -1, CDL_SITES_PER_BLOCK);
-  add_projection(b, &e->head_out, "", bert ? classifier : out_proj, 1, e->labels, hidden);
+  const cdl_family_facts *f = e->family;
+  add_projection(b, &e->head_dense, f->pooler ? f->prefix : "", &f->head_dense, 1, hidden, hidden);
+  add_projection(b, &e->head_out, "", &f->head_out, 1, e->labels, hidden);
+  if (e->project.site_count > 0)
+    e->project.site[0] = add_site(b, f->prefix, "embeddings_project", -1, CDL_SITES_PER_BLOCK);
+  if (f->pooler)
+    e->head_dense.site[0] = add_site(b, f->prefix, f->head_dense, -1, CDL_SITES_PER_BLOCK);
 }
 
 static cdl_status finish_projection(cdl_queue *q, projection *p)
@@ -179,7 +173,7 @@ static void release_projection(projection *p)
 
 static cdl_status build(cdl_encoder *e, cdl_queue *q)
 {
-  enum { PARAMETERS_PER_BLOCK = 16, PARAMETERS_OUTSIDE = 5 + 4, SITES_OUTSIDE = 1 };
+  enum { PARAMETERS_PER_BLOCK = 16, PARAMETERS_OUTSIDE = 7 + 4, SITES_OUTSIDE = 2 };
   const size_t layers = (size_t)e->config.layers;
   e->parameters = calloc(layers * PARAMETERS_PER_BLOCK + PARAMETERS_OUTSIDE, sizeof *e->parameters);
   e->sites = calloc(layers * CDL_SITES_PER_BLOCK + SITES_OUTSIDE, sizeof *e->sites);
@@ -205,6 +199,8 @@ static cdl_status build(cdl_encoder *e, cdl_queue *q)
     CDL_TRY(finish_projection(q, &w->intermediate));
     CDL_TRY(finish_projection(q, &w->output));
   }
+  if (e->project.site_count > 0)
+    CDL_TRY(finish_projection(q, &e->project));
   CDL_TRY(finish_projection(q, &e->head_dense));
   return finish_projection(q, &e->head_out);
 }
@@ -221,6 +217,9 @@ cdl_status cdl_encoder_create(cdl_queue *queue, const cdl_model_config *config, 
   e->backend = cdl_queue_backend(queue);
   e->config = *config;
   e->config.label_names = NULL; /* the caller's */
+  if (e->config.embedding_size == 0)
+    e->config.embedding_size = config->hidden_size;
+  e->family = cdl_family_of(config->family);
   e->labels = labels;
   const cdl_status status = build(e, queue);
   if (status != CDL_OK) {
@@ -241,6 +240,7 @@ void cdl_encoder_destroy(cdl_encoder *e)
     release_projection(&e->blocks[l].intermediate);
     release_projection(&e->blocks[l].output);
   }
+  release_projection(&e->project);
   release_projection(&e->head_dense);
   release_projection(&e->head_out);
   cdl_buffer_destroy(e->weight_buffer);
@@ -304,6 +304,8 @@ void cdl_encoder_weights_changed(cdl_encoder *e, cdl_queue *q, bool trained_only
     update_projection(q, &e->blocks[l].intermediate, trained_only);
     update_projection(q, &e->blocks[l].output, trained_only);
   }
+  if (e->project.site_count > 0)
+    update_projection(q, &e->project, trained_only);
   update_projection(q, &e->head_dense, trained_only);
   update_projection(q, &e->head_out, trained_only);
 }

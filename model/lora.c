@@ -1,4 +1,10 @@
-/* LoRA (Hu et al. 2022): A_l and B_l of each adapted layer are trained themselves. */
+/* LoRA (Hu et al. 2022): A_l and B_l of each adapted layer are trained themselves. With it the
+ * initial values of PiSSA and OLoRA, which begin at a part of the frozen weight and take it off. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/adapter_io.h"
 #include "model/adapter_state.h"
 
 /* Parameter 2 i is A of site i, 2 i + 1 its B. */
@@ -6,9 +12,10 @@ static cdl_status parameters(cdl_adapter *a)
 {
   for (size_t i = 0; i < a->site_count; i++) {
     const cdl_site *site = a->sites[i];
-    CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, a->rank, site->weight.size[3],
+    const int64_t rank = a->per_site[i].rank;
+    CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, rank, site->weight.size[3],
                                   "%s.lora_A.weight", site->path));
-    CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, site->weight.size[2], a->rank,
+    CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, site->weight.size[2], rank,
                                   "%s.lora_B.weight", site->path));
   }
   return CDL_OK;
@@ -23,14 +30,152 @@ static cdl_status attach(cdl_adapter *a, cdl_queue *q)
                                      .b = up->value,
                                      .d_a = down->gradient,
                                      .d_b = up->gradient,
-                                     .scale = a->scale,
+                                     .scale = a->per_site[i].scale,
                                      .dropout = a->dropout};
   }
   return CDL_OK;
 }
 
-const cdl_adapter_method cdl_lora = {.name = "lora",
-                                     .peft_type = "LORA",
-                                     .parameters = parameters,
-                                     .initialize = adapter_initialize_pair,
-                                     .attach = attach};
+/* ---- Initial values from the frozen weight ---- */
+
+/* The method's own state: A and B as they were taken off the weights, end to end like the
+ * parameters; NULL where nothing was. */
+static int64_t own_offset(const cdl_adapter *a, size_t index)
+{
+  int64_t offset = 0;
+  for (size_t i = 0; i < index; i++)
+    offset += cdl_elements(a->own[i].value);
+  return offset;
+}
+
+/* The factors of one weight on the host: W = left · diag(sigma) · right, or W = left · right without
+ * sigma. */
+typedef struct {
+  int64_t rows, columns, inner; /* W [rows, columns]; inner = min */
+  float *left, *sigma, *right;  /* [rows, inner], [inner], [inner, columns] */
+  float *memory;
+} factors;
+
+static cdl_status factorize(cdl_queue *q, cdl_tensor weight, bool singular, factors *f)
+{
+  const int64_t m = weight.size[2], n = weight.size[3], k = m < n ? m : n;
+  const int64_t elements = m * k + k * n + k;
+  cdl_buffer *buffer;
+  *f = (factors){.rows = m, .columns = n, .inner = k};
+  CDL_TRY(cdl_buffer_create(cdl_queue_backend(q), (size_t)elements * sizeof(float), &buffer));
+  const cdl_tensor left = cdl_tensor_2d(buffer, CDL_F32, 0, m, k),
+                   right = cdl_tensor_2d(buffer, CDL_F32, m * k, k, n),
+                   sigma = cdl_tensor_1d(buffer, CDL_F32, m * k + k * n, k);
+  if (singular)
+    cdl_svd(q, CDL_ARGS(svd, .u = left, .sigma = sigma, .vt = right, .a = weight));
+  else {
+    cdl_fill(q, CDL_ARGS(fill, .out = sigma, .value = 1));
+    cdl_qr(q, CDL_ARGS(qr, .q = left, .r = right, .a = weight));
+  }
+  f->memory = malloc((size_t)elements * sizeof(float));
+  cdl_status status = f->memory != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: a weight");
+  if (status == CDL_OK) {
+    f->left = f->memory;
+    f->right = f->memory + m * k;
+    f->sigma = f->right + k * n;
+    cdl_download(q, f->memory, cdl_tensor_1d(buffer, CDL_F32, 0, elements),
+                 (size_t)elements * sizeof(float));
+    status = cdl_sync(q);
+  }
+  if (status != CDL_OK)
+    free(f->memory);
+  cdl_buffer_destroy(buffer);
+  return status;
+}
+
+/* PiSSA: A = √(Σ_r / s) V_rᵀ, B = U_r √(Σ_r / s). OLoRA: A = R's first r rows, B = Q's first r
+ * columns. s · B A is then what is taken off. */
+static cdl_status take_off(cdl_adapter *a, cdl_queue *q, size_t site, float *down, float *up)
+{
+  const int64_t rank = a->per_site[site].rank;
+  const double scale = (double)a->per_site[site].scale;
+  const bool singular = a->init == CDL_INIT_PISSA;
+  const cdl_tensor weight = a->sites[site]->weight;
+  factors f;
+  if (rank > weight.size[2] || rank > weight.size[3])
+    return cdl_fail(CDL_USAGE, "%s: initial values from a weight [%lld, %lld] have no rank %lld",
+                    a->sites[site]->path, (long long)weight.size[2], (long long)weight.size[3],
+                    (long long)rank);
+  CDL_TRY(factorize(q, weight, singular, &f));
+  for (int64_t r = 0; r < rank; r++) {
+    const double part = singular ? sqrt((double)f.sigma[r] / scale) : 1;
+    for (int64_t i = 0; i < f.columns; i++)
+      down[r * f.columns + i] = (float)(part * (double)f.right[r * f.columns + i]);
+    for (int64_t i = 0; i < f.rows; i++)
+      up[i * rank + r] = (float)(part * (double)f.left[i * f.inner + r]);
+  }
+  free(f.memory);
+  const cdl_tensor a0 = a->own[2 * site].value, b0 = a->own[2 * site + 1].value;
+  cdl_upload(q, a0, down, (size_t)cdl_elements(a0) * sizeof *down);
+  cdl_upload(q, b0, up, (size_t)cdl_elements(b0) * sizeof *up);
+  cdl_gemm(q, CDL_ARGS(gemm, .out = weight, .a = b0, .b = a0, .alpha = -a->per_site[site].scale,
+                       .beta = 1));
+  return cdl_queue_status(q);
+}
+
+static cdl_status prepare_base(cdl_adapter *a, cdl_queue *q)
+{
+  if (a->init != CDL_INIT_PISSA && a->init != CDL_INIT_OLORA)
+    return CDL_OK;
+  if (a->own_state != NULL)
+    return cdl_fail(CDL_ARGUMENT, "an adapter's initial values are taken off the weights once");
+  float *taken = calloc((size_t)own_offset(a, a->own_count) + 1, sizeof(float));
+  if (taken == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: initial values");
+  a->own_state = taken;
+  for (size_t i = 0; i < a->site_count; i++)
+    CDL_TRY(take_off(a, q, i, taken + own_offset(a, 2 * i), taken + own_offset(a, 2 * i + 1)));
+  cdl_encoder_weights_changed(a->encoder, q, false);
+  return CDL_OK;
+}
+
+static void release(cdl_adapter *a)
+{
+  free(a->own_state);
+}
+
+/* To be read beside the weights as they were, as a LoRA of twice the rank:
+ * B A − B₀ A₀ = [B, −B₀] [A; A₀]. */
+static cdl_status store(const cdl_adapter *a, const cdl_snapshot *snapshot, size_t index,
+                        stored_values *stored)
+{
+  const float *taken = a->own_state;
+  if (taken == NULL)
+    return CDL_OK;
+  const cdl_tensor value = a->own[index].value;
+  const int64_t rows = value.size[2], columns = value.size[3], elements = rows * columns;
+  const float *now = snapshotaken + own_offset(a, index), *before = taken + own_offset(a, index);
+  const bool down = index % 2 == 0;
+  *stored = (stored_values){.rows = down ? 2 * rows : rows,
+                            .columns = down ? columns : 2 * columns,
+                            .values = malloc(2 * (size_t)elements * sizeof(float))};
+  if (stored->values == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: %s", a->own[index].name);
+  if (down) {
+    memcpy(stored->values, now, (size_t)elements * sizeof *now);
+    memcpy(stored->values + elements, before, (size_t)elements * sizeof *before);
+    return CDL_OK;
+  }
+  for (int64_t i = 0; i < rows; i++)
+    for (int64_t r = 0; r < columns; r++) {
+      stored->values[i * 2 * columns + r] = now[i * columns + r];
+      stored->values[i * 2 * columns + columns + r] = -before[i * columns + r];
+    }
+  return CDL_OK;
+}
+
+const cdl_adapter_method cdl_method_lora = {
+    .name = "lora",
+    .peft_type = "LORA",
+    .initial_values = 1u << CDL_INIT_GAUSSIAN | 1u << CDL_INIT_PISSA | 1u << CDL_INIT_OLORA,
+    .parameters = parameters,
+    .initialize = adapter_initialize_pair,
+    .attach = attach,
+    .release = release,
+    .prepare_base = prepare_base,
+    .store = store};

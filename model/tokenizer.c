@@ -61,7 +61,8 @@ cdl_status cdl_template_usual(cdl_tokenizer *tokenizer, bool roberta, int32_t be
 static cdl_status load(const char *folder, const cdl_tokenizer_settings *settings,
                        cdl_tokenizer *tokenizer)
 {
-  static const char *const names[] = {"tokenizer.json", "vocab.json", "vocab.txt"};
+  static const char *const names[] = {"tokenizer.json", "vocab.json", "vocab.txt",
+                                      "sentencepiece.bpe.model"};
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
     char *path = cdl_path_join(folder, names[i]);
     if (path == NULL)
@@ -77,8 +78,9 @@ static cdl_status load(const char *folder, const cdl_tokenizer_settings *setting
       if (status == CDL_OK)
         status = cdl_tokenizer_settings_apply(settings, tokenizer);
     } else if (here) {
-      status = i == 1 ? cdl_tokenizer_load_bpe(folder, settings, tokenizer)
-                      : cdl_tokenizer_load_wordpiece(folder, settings, tokenizer);
+      status = i == 1   ? cdl_tokenizer_load_bpe(folder, settings, tokenizer)
+               : i == 2 ? cdl_tokenizer_load_wordpiece(folder, settings, tokenizer)
+                        : cdl_tokenizer_load_sentencepiece(folder, settings, tokenizer);
     }
     free(path);
     if (here)
@@ -86,7 +88,8 @@ static cdl_status load(const char *folder, const cdl_tokenizer_settings *setting
   }
   return cdl_fail(
       CDL_ABSENT,
-      "%s: no tokenizer: expected tokenizer.json, vocab.json with merges.txt, or vocab.txt",
+      "%s: no tokenizer: expected tokenizer.json, vocab.json with merges.txt, vocab.txt, or "
+      "sentencepiece.bpe.model",
       folder);
 }
 
@@ -128,6 +131,7 @@ void cdl_tokenizer_close(cdl_tokenizer *tokenizer)
   cdl_added_release(&tokenizer->added);
   cdl_wordpiece_release(&tokenizer->wordpiece);
   cdl_bpe_release(&tokenizer->bpe);
+  cdl_unigram_release(&tokenizer->unigram);
   free(tokenizer->single.pieces);
   free(tokenizer->pair.pieces);
   free(tokenizer);
@@ -175,23 +179,45 @@ static cdl_status mend(cdl_scratch *scratch, const uint8_t **text, size_t *bytes
   return CDL_OK;
 }
 
-static cdl_status encode_model(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
-                               const uint8_t *text, size_t bytes, bool normal, cdl_ids *ids)
+bool cdl_tokenizer_normalizes(const cdl_tokenizer *tokenizer)
 {
-  return tokenizer->kind == CDL_MODEL_BPE
-             ? cdl_bpe_encode(tokenizer, scratch, text, bytes, ids)
-             : cdl_wordpiece_encode(tokenizer, scratch, text, bytes, normal, ids);
+  return tokenizer->kind == CDL_MODEL_UNIGRAM ? tokenizer->unigram.step_count > 0
+                                              : tokenizer->normalizer.present;
+}
+
+cdl_status cdl_tokenizer_normalize(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
+                                   const uint8_t *text, size_t bytes, bool *first, cdl_bytes *out)
+{
+  out->count = 0;
+  return tokenizer->kind == CDL_MODEL_UNIGRAM
+             ? cdl_unigram_normalize(&tokenizer->unigram, scratch, text, bytes, first, out)
+             : cdl_bert_normalize(&tokenizer->normalizer, scratch, text, bytes, out);
+}
+
+/* `normal`: the text is normalized already; `first`: it begins where the whole text does. */
+static cdl_status encode_model(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
+                               const uint8_t *text, size_t bytes, bool normal, bool first,
+                               cdl_ids *ids)
+{
+  switch (tokenizer->kind) {
+  case CDL_MODEL_BPE:
+    return cdl_bpe_encode(tokenizer, scratch, text, bytes, ids);
+  case CDL_MODEL_UNIGRAM:
+    return cdl_unigram_encode(tokenizer, scratch, text, bytes, normal, first, ids);
+  case CDL_MODEL_WORDPIECE:
+    break;
+  }
+  return cdl_wordpiece_encode(tokenizer, scratch, text, bytes, normal, ids);
 }
 
 /* Text between the tokens that are looked for in the text as given: normalized, and searched for the others. */
 static cdl_status encode_between(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
-                                 const uint8_t *text, size_t bytes, cdl_ids *ids)
+                                 const uint8_t *text, size_t bytes, bool first, cdl_ids *ids)
 {
   if (tokenizer->added.normal.count == 0)
-    return encode_model(tokenizer, scratch, text, bytes, false, ids);
-  if (tokenizer->normalizer.present) {
-    scratch->spaced.count = 0;
-    CDL_TRY(cdl_bert_normalize(&tokenizer->normalizer, scratch, text, bytes, &scratch->spaced));
+    return encode_model(tokenizer, scratch, text, bytes, false, first, ids);
+  if (cdl_tokenizer_normalizes(tokenizer)) {
+    CDL_TRY(cdl_tokenizer_normalize(tokenizer, scratch, text, bytes, &first, &scratch->spaced));
     text = scratch->spaced.data;
     bytes = scratch->spaced.count;
   }
@@ -200,7 +226,7 @@ static cdl_status encode_between(const cdl_tokenizer *tokenizer, cdl_scratch *sc
   while (cdl_added_next(&walk, &stretch)) {
     if (stretch.id < 0) {
       CDL_TRY(encode_model(tokenizer, scratch, text + stretch.begin, stretch.end - stretch.begin,
-                           true, ids));
+                           true, first && stretch.begin == 0, ids));
     } else {
       CDL_TRY(cdl_ids_reserve(ids, 1));
       ids->data[ids->count++] = stretch.id;
@@ -219,7 +245,7 @@ static cdl_status encode_text(const cdl_tokenizer *tokenizer, cdl_scratch *scrat
   while (cdl_added_next(&walk, &stretch)) {
     if (stretch.id < 0) {
       CDL_TRY(encode_between(tokenizer, scratch, text + stretch.begin, stretch.end - stretch.begin,
-                             ids));
+                             stretch.begin == 0, ids));
     } else {
       CDL_TRY(cdl_ids_reserve(ids, 1));
       ids->data[ids->count++] = stretch.id;

@@ -102,9 +102,10 @@ static cdl_status add_pattern(const cdl_tokenizer *tokenizer, const cdl_added_en
 {
   cdl_bytes text = {0};
   const uint8_t *content = (const uint8_t *)entry->token.content;
+  bool first = true;
   const cdl_status status =
-      normal && tokenizer->normalizer.present
-          ? cdl_bert_normalize(&tokenizer->normalizer, scratch, content, entry->token.bytes, &text)
+      normal && cdl_tokenizer_normalizes(tokenizer)
+          ? cdl_tokenizer_normalize(tokenizer, scratch, content, entry->token.bytes, &first, &text)
           : cdl_bytes_append(&text, content, entry->token.bytes);
   if (status != CDL_OK || text.count == 0) {
     free(text.data);

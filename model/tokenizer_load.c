@@ -170,8 +170,10 @@ static cdl_status load_model(const loading *l, const json_t *root)
     return cdl_fail(CDL_DATA, "%s: expected an object \"model\"", l->path);
   const char *type = type_of(model);
   const bool bpe = strcmp(type, "BPE") == 0;
+  if (strcmp(type, "Unigram") == 0)
+    return cdl_unigram_load(l->path, root, l->tokenizer);
   if (!bpe && strcmp(type, "WordPiece") != 0)
-    return unsupported(l, "model", type, "BPE or WordPiece");
+    return unsupported(l, "model", type, "BPE, WordPiece or Unigram");
   l->tokenizer->kind = bpe ? CDL_MODEL_BPE : CDL_MODEL_WORDPIECE;
   CDL_TRY(load_vocabulary(l, model));
   return bpe ? load_bpe(l, model) : load_wordpiece(l, model);
@@ -371,9 +373,10 @@ cdl_status cdl_tokenizer_load_json(const char *path, cdl_tokenizer *tokenizer)
   json_t *root;
   CDL_TRY(cdl_json_read(path, &root));
   cdl_status status = load_model(&l, root);
-  if (status == CDL_OK)
+  const bool more = tokenizer->kind != CDL_MODEL_UNIGRAM; /* which has been read whole */
+  if (status == CDL_OK && more)
     status = load_normalizer(&l, root);
-  if (status == CDL_OK)
+  if (status == CDL_OK && more)
     status = load_pre_tokenizer(&l, root);
   if (status == CDL_OK)
     status = load_added_tokens(&l, root);

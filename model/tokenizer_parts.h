@@ -1,13 +1,16 @@
 /* The parts of a tokenizer, between its files:
  *   tokenizer.c             the public calls, post-processing, truncation
  *   tokenizer_load.c        tokenizer.json
+ *   tokenizer_load_unigram.c  its parts where the model is a unigram one
  *   tokenizer_vocab_load.c  vocab.json + merges.txt, vocab.txt
+ *   sentencepiece.c         sentencepiece.bpe.model
  *   tokenizer_settings.c    tokenizer_config.json, special_tokens_map.json, added_tokens.json
  *   tokenizer_added.c       added tokens: what they are, and where they stand in a text
  *   tokenizer_vocabulary.c  token texts by id, ids by text
  *   tokenizer_scratch.c     buffers and the cache of words, one set a thread
  *   wordpiece.c             BERT: normalizer, pre-tokenizer, WordPiece
- *   byte_bpe.c              RoBERTa: GPT-2's pre-tokenizer, byte-level BPE */
+ *   byte_bpe.c              RoBERTa: GPT-2's pre-tokenizer, byte-level BPE
+ *   unigram.c, charsmap.c   XLM-RoBERTa: normalizer, Metaspace, SentencePiece's unigram model */
 #ifndef CONDLORA_MODEL_TOKENIZER_PARTS_H
 #define CONDLORA_MODEL_TOKENIZER_PARTS_H
 
@@ -118,6 +121,13 @@ typedef struct {
   uint32_t rank, position;
 } cdl_bpe_candidate;
 
+/* Where a piece ends: the best path to there, and where its last piece begins. */
+typedef struct {
+  double score;
+  int32_t id;
+  uint32_t from;
+} cdl_path_node;
+
 typedef struct {
   uint64_t owner; /* stamp of the tokenizer that filled the cache */
   cdl_bytes clean, spaced, normal, word;
@@ -128,6 +138,8 @@ typedef struct {
   size_t symbol_capacity;
   cdl_bpe_candidate *heap;
   size_t heap_count, heap_capacity;
+  cdl_path_node *path;
+  size_t path_capacity;
   pcre2_match_data *match;
   size_t result_capacity; /* of the encoding's ids and type_ids */
 } cdl_scratch;
@@ -259,7 +271,7 @@ typedef struct {
 
 /* ---- The tokenizer ---- */
 
-typedef enum { CDL_MODEL_WORDPIECE, CDL_MODEL_BPE } cdl_model_kind;
+typedef enum { CDL_MODEL_WORDPIECE, CDL_MODEL_BPE, CDL_MODEL_UNIGRAM } cdl_model_kind;
 
 typedef struct {
   bool present, clean_text, handle_chinese_chars, strip_accents, lowercase;
@@ -299,6 +311,45 @@ typedef struct {
   pcre2_code *pattern;
 } cdl_byte_bpe;
 
+/* Replacements of characters: see charsmap.h. */
+typedef struct {
+  uint32_t *units; /* [unit_count] */
+  size_t unit_count;
+  uint8_t *text; /* [text_bytes], and a NUL */
+  size_t text_bytes;
+  bool plain[256]; /* bytes of ASCII that stay as they are */
+} cdl_charsmap;
+
+/* A step of a normalizer. */
+typedef struct {
+  enum { CDL_STEP_CHARSMAP, CDL_STEP_STRIP, CDL_STEP_REPLACE } kind;
+  bool left, right;        /* STRIP: white space at which ends */
+  char *pattern, *content; /* REPLACE */
+  size_t pattern_bytes, content_bytes;
+  bool repeated; /* REPLACE: with what follows of the pattern's first byte, " {2,}" say */
+} cdl_text_step;
+
+typedef struct {
+  cdl_text_step *steps; /* in order */
+  size_t step_count;
+  cdl_charsmap charsmap;
+  bool split_spaces; /* at white space, which goes, before anything else */
+  char space[5];     /* what stands for a space: one character */
+  size_t space_bytes;
+  enum { CDL_PREPEND_ALWAYS, CDL_PREPEND_FIRST, CDL_PREPEND_NEVER } prepend;
+  bool split; /* before each `space` */
+
+  int32_t unknown;
+  double unknown_score;
+  double *scores; /* [id] */
+  size_t score_capacity;
+  /* The pieces' trie. Children of node n: children[n] to children[n + 1], in order of `bytes`. */
+  uint32_t *children;
+  int32_t *pieces;     /* [nodes] id, or -1 */
+  uint8_t *bytes;      /* [nodes] by which a node is reached */
+  uint32_t first[256]; /* the root's children, or UINT32_MAX */
+} cdl_unigram;
+
 typedef struct {
   enum { CDL_PIECE_FIRST, CDL_PIECE_SECOND, CDL_PIECE_TOKEN } kind;
   int32_t id, type_id;
@@ -319,6 +370,7 @@ struct cdl_tokenizer {
   cdl_bert_normalizer normalizer;
   cdl_wordpiece wordpiece;
   cdl_byte_bpe bpe;
+  cdl_unigram unigram;
   cdl_template single, pair;
 };
 
@@ -349,12 +401,28 @@ CDL_MUST_USE cdl_status cdl_tokenizer_settings_apply(const cdl_tokenizer_setting
                                                      cdl_tokenizer *tokenizer);
 
 CDL_MUST_USE cdl_status cdl_tokenizer_load_json(const char *path, cdl_tokenizer *tokenizer);
+/* The model, normalizer and pre-tokenizer of tokenizer.json where the model is a unigram one. */
+CDL_MUST_USE cdl_status cdl_unigram_load(const char *path, const json_t *root,
+                                         cdl_tokenizer *tokenizer);
+CDL_MUST_USE cdl_status cdl_tokenizer_load_sentencepiece(const char *folder,
+                                                         const cdl_tokenizer_settings *settings,
+                                                         cdl_tokenizer *tokenizer);
+/* Added tokens and template of folders without a tokenizer.json. */
+CDL_MUST_USE cdl_status cdl_tokenizer_load_specials(const char *path,
+                                                    const cdl_tokenizer_settings *settings,
+                                                    cdl_tokenizer *tokenizer);
 CDL_MUST_USE cdl_status cdl_tokenizer_load_bpe(const char *folder,
                                                const cdl_tokenizer_settings *settings,
                                                cdl_tokenizer *tokenizer);
 CDL_MUST_USE cdl_status cdl_tokenizer_load_wordpiece(const char *folder,
                                                      const cdl_tokenizer_settings *settings,
                                                      cdl_tokenizer *tokenizer);
+/* Whether there is a normalizer; the normalized text, in place of what `out` holds. *first is cleared where the text's
+ * beginning goes: what is left begins elsewhere. */
+bool cdl_tokenizer_normalizes(const cdl_tokenizer *tokenizer);
+CDL_MUST_USE cdl_status cdl_tokenizer_normalize(const cdl_tokenizer *tokenizer,
+                                                cdl_scratch *scratch, const uint8_t *text,
+                                                size_t bytes, bool *first, cdl_bytes *out);
 /* Special tokens of a post-processor must be in the vocabulary. `path` is for messages. */
 CDL_MUST_USE cdl_status cdl_template_check(const cdl_tokenizer *tokenizer, const char *path,
                                            const char *text, int64_t id);
@@ -400,5 +468,22 @@ CDL_MUST_USE cdl_status cdl_bpe_prepare(cdl_tokenizer *tokenizer, const cdl_merg
 void cdl_bpe_release(cdl_byte_bpe *model);
 CDL_MUST_USE cdl_status cdl_bpe_encode(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
                                        const uint8_t *text, size_t bytes, cdl_ids *ids);
+
+/* The next piece, whose id is the number of those before. Errors: MEMORY; DATA, without a path. */
+CDL_MUST_USE cdl_status cdl_unigram_add(cdl_tokenizer *tokenizer, const char *piece, size_t bytes,
+                                        double score);
+/* A copy of `step`; its texts end with a NUL. */
+CDL_MUST_USE cdl_status cdl_unigram_add_step(cdl_unigram *model, const cdl_text_step *step);
+CDL_MUST_USE cdl_status
+cdl_unigram_prepare(cdl_tokenizer *tokenizer); /* once all pieces are there */
+void cdl_unigram_release(cdl_unigram *model);
+CDL_MUST_USE cdl_status cdl_unigram_normalize(const cdl_unigram *model, cdl_scratch *scratch,
+                                              const uint8_t *text, size_t bytes, bool *first,
+                                              cdl_bytes *out);
+/* Appends the ids of text without added tokens; `normal`: it is normalized already; `first`: it
+ * begins where the whole text does. */
+CDL_MUST_USE cdl_status cdl_unigram_encode(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
+                                           const uint8_t *text, size_t bytes, bool normal,
+                                           bool first, cdl_ids *ids);
 
 #endif

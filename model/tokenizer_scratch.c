@@ -99,6 +99,7 @@ void cdl_scratch_release(cdl_scratch *scratch)
   free(scratch->cache.arena);
   free(scratch->symbols);
   free(scratch->heap);
+  free(scratch->path);
   pcre2_match_data_free(scratch->match);
   free(scratch);
 }

@@ -132,7 +132,7 @@ cdl_status cdl_tokenizer_settings_special(const cdl_tokenizer_settings *settings
     cdl_added_token token;
     bool plain;
     CDL_TRY(role_token(settings, role,
-                       kind == CDL_MODEL_BPE ? roles[role].roberta : roles[role].bert, &token,
+                       kind == CDL_MODEL_WORDPIECE ? roles[role].bert : roles[role].roberta, &token,
                        &plain));
     *text = token.content;
   }
@@ -151,7 +151,7 @@ static const char *fallback_of(const adding *a, size_t role)
 {
   if (!a->defaults)
     return NULL;
-  return a->tokenizer->kind == CDL_MODEL_BPE ? roles[role].roberta : roles[role].bert;
+  return a->tokenizer->kind == CDL_MODEL_WORDPIECE ? roles[role].bert : roles[role].roberta;
 }
 
 static cdl_status is_special_name(const adding *a, const char *content, bool *special)
@@ -244,7 +244,7 @@ cdl_status cdl_tokenizer_settings_add_listed(const cdl_tokenizer_settings *setti
 }
 
 /* RoBERTa's own class makes tokens with flags of the texts it is given: <mask> takes the spaces before it, the others
- * are looked for only after those. */
+ * are looked for only after those. XLM-RoBERTa's looks for all of them in the text as given. */
 static cdl_status add_role(const adding *a, const cdl_added_token *named, bool plain, bool is_mask)
 {
   cdl_tokenizer *tokenizer = a->tokenizer;
@@ -252,14 +252,15 @@ static cdl_status add_role(const adding *a, const cdl_added_token *named, bool p
     return CDL_OK;
   cdl_added_token token = *named;
   const bool known = cdl_added_find(&tokenizer->added, token.content, token.bytes) != NULL;
-  const bool by_roberta = plain && a->defaults && tokenizer->kind == CDL_MODEL_BPE;
+  const bool roberta = tokenizer->kind != CDL_MODEL_WORDPIECE;
+  const bool by_roberta = plain && a->defaults && roberta;
   const bool listed = json_object_get(a->settings->config, "added_tokens_decoder") != NULL;
   if (known && (!a->defaults || listed || (plain && !by_roberta)))
     return CDL_OK;
   if (by_roberta) {
     token.lstrip = is_mask;
-    token.normalized = !is_mask;
-  } else if (plain && is_mask && tokenizer->kind == CDL_MODEL_BPE) {
+    token.normalized = !is_mask && tokenizer->kind == CDL_MODEL_BPE;
+  } else if (plain && is_mask && roberta) {
     token.lstrip = true;
   }
   return cdl_added_add(tokenizer, &token, -1);

@@ -30,10 +30,10 @@ static bool next_line(const cdl_mapping *file, size_t *at, text_line *line)
   return true;
 }
 
-/* Added tokens and template of both kinds. Transformers gives new ids to special tokens that the files lack; for those
+/* Transformers gives new ids to special tokens that the files lack; for those
  * that every text gets, no model knows these ids, so that they are an error here. */
-static cdl_status finish(const char *path, const cdl_tokenizer_settings *settings,
-                         cdl_tokenizer *tokenizer)
+cdl_status cdl_tokenizer_load_specials(const char *path, const cdl_tokenizer_settings *settings,
+                                       cdl_tokenizer *tokenizer)
 {
   CDL_TRY(cdl_tokenizer_settings_apply(settings, tokenizer));
   CDL_TRY(cdl_tokenizer_settings_add_listed(settings, tokenizer, true));
@@ -48,7 +48,7 @@ static cdl_status finish(const char *path, const cdl_tokenizer_settings *setting
   CDL_TRY(cdl_template_check(tokenizer, path, begin, begin_id));
   CDL_TRY(cdl_template_check(tokenizer, path, end, end_id));
   CDL_TRY(cdl_tokenizer_settings_add_named(settings, tokenizer, true));
-  return cdl_template_usual(tokenizer, tokenizer->kind == CDL_MODEL_BPE, begin_id, end_id);
+  return cdl_template_usual(tokenizer, tokenizer->kind != CDL_MODEL_WORDPIECE, begin_id, end_id);
 }
 
 /* ---- vocab.txt ---- */
@@ -98,7 +98,7 @@ static cdl_status load_wordpiece(const char *path, const cdl_tokenizer_settings 
     return cdl_fail(CDL_DATA, "%s: the unknown token \"%.64s\" is not in the vocabulary", path,
                     unknown != NULL ? unknown : "");
   CDL_TRY(cdl_wordpiece_prepare(tokenizer, "##", 100, id));
-  return finish(path, settings, tokenizer);
+  return cdl_tokenizer_load_specials(path, settings, tokenizer);
 }
 
 cdl_status cdl_tokenizer_load_wordpiece(const char *folder, const cdl_tokenizer_settings *settings,
@@ -198,7 +198,7 @@ static cdl_status load_bpe(const char *vocabulary, const char *merges,
   const cdl_status status = read_merges(merges, &file, tokenizer);
   cdl_file_unmap(&file);
   CDL_TRY(status);
-  return finish(vocabulary, settings, tokenizer);
+  return cdl_tokenizer_load_specials(vocabulary, settings, tokenizer);
 }
 
 cdl_status cdl_tokenizer_load_bpe(const char *folder, const cdl_tokenizer_settings *settings,

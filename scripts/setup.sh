@@ -7,6 +7,10 @@
 project_packages=(build-essential meson ninja-build pkg-config check
   libjansson-dev libpcre2-dev libutf8proc-dev libopenblas0-pthread liblapacke)
 
+# What only tests need: devices that are no GPUs, and tools that watch.
+# shellcheck disable=SC2034
+test_packages=(pocl-opencl-icd ocl-icd-libopencl1 libclblast1 oclgrind valgrind)
+
 step() { printf '\n== %s\n' "$*"; }
 say() { printf '   %s\n' "$*"; }
 fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }

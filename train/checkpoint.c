@@ -37,12 +37,15 @@ static uint64_t mix(uint64_t hash, const void *bytes, size_t count)
 
 static uint64_t checksum(const char *state_text, const cdl_run_tensors *t)
 {
-  const size_t bytes = t->values->count * sizeof(float);
+  const size_t bytes = t->values->count * sizeof(float),
+               state_bytes = t->values->state_count * sizeof(float);
   uint64_t hash = CDL_FNV_START;
   hash = mix(hash, state_text, strlen(state_text));
   hash = mix(hash, t->values->values, bytes);
   hash = mix(hash, t->best->values, bytes);
-  return mix(hash, t->moments, 2 * bytes);
+  hash = mix(hash, t->moments, 2 * bytes);
+  hash = mix(hash, t->values->state, state_bytes);
+  return mix(hash, t->best->state, state_bytes);
 }
 
 static json_t *state_json(const cdl_run_state *s)
@@ -53,6 +56,12 @@ static json_t *state_json(const cdl_run_state *s)
                    "since_best", (json_int_t)s->since_best, "log_bytes", (json_int_t)s->log_bytes,
                    "finished", (int)s->finished, "evaluations", s->evaluations, "settings",
                    s->settings, "kernels", s->kernels);
+}
+
+static cdl_stored_tensor vector(const char *name, const float *values, int64_t count)
+{
+  return (cdl_stored_tensor){
+      .name = name, .type = CDL_STORED_F32, .rank = 1, .shape = {count}, .data = values};
 }
 
 cdl_status cdl_checkpoint_write(const char *path, const cdl_run_state *state,
@@ -66,24 +75,18 @@ cdl_status cdl_checkpoint_write(const char *path, const cdl_run_state *state,
   char sum[20];
   snprintf(sum, sizeof sum, "%016" PRIx64, checksum(text, t));
 
-  const int64_t count = (int64_t)t->values->count;
-  const cdl_stored_tensor tensors[] = {{.name = "values",
-                                        .type = CDL_STORED_F32,
-                                        .rank = 1,
-                                        .shape = {count},
-                                        .data = t->values->values},
-                                       {.name = "best",
-                                        .type = CDL_STORED_F32,
-                                        .rank = 1,
-                                        .shape = {count},
-                                        .data = t->best->values},
+  const int64_t count = (int64_t)t->values->count, states = (int64_t)t->values->state_count;
+  const cdl_stored_tensor tensors[] = {vector("values", t->values->values, count),
+                                       vector("best", t->best->values, count),
                                        {.name = "moments",
                                         .type = CDL_STORED_F32,
                                         .rank = 2,
                                         .shape = {2, count},
-                                        .data = t->moments}};
+                                        .data = t->moments},
+                                       vector("state", t->values->state, states),
+                                       vector("best state", t->best->state, states)};
   const cdl_metadata metadata[] = {{"format", FORMAT}, {"state", text}, {"checksum", sum}};
-  const cdl_status status = cdl_safetensors_write(path, tensors, 3, metadata, 3);
+  const cdl_status status = cdl_safetensors_write(path, tensors, states > 0 ? 5 : 3, metadata, 3);
   free(text);
   return status;
 }
@@ -144,6 +147,11 @@ static cdl_status load(const char *path, const cdl_safetensors *file, cdl_run_st
   CDL_TRY(read_tensor(path, file, "values", 1, 0, count, t->values->values));
   CDL_TRY(read_tensor(path, file, "best", 1, 0, count, t->best->values));
   CDL_TRY(read_tensor(path, file, "moments", 2, 2, count, t->moments));
+  const int64_t states = (int64_t)t->values->state_count;
+  if (states > 0) {
+    CDL_TRY(read_tensor(path, file, "state", 1, 0, states, t->values->state));
+    CDL_TRY(read_tensor(path, file, "best state", 1, 0, states, t->best->state));
+  }
   char present[20];
   snprintf(present, sizeof present, "%016" PRIx64, checksum(text, t));
   if (strcmp(present, sum) != 0)

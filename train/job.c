@@ -244,7 +244,7 @@ cdl_status cdl_example_length(const cdl_model_config *config, int64_t wanted, si
 
 static cdl_status find_length(cdl_job *job, const cdl_model_config *config, int64_t wanted)
 {
-  job->first_position = config->family == CDL_FAMILY_ROBERTA ? (int32_t)config->pad_id + 1 : 0;
+  job->first_position = (int32_t)cdl_model_config_first_position(config);
   return cdl_example_length(config, wanted, &job->max_length);
 }
 
@@ -270,7 +270,7 @@ static cdl_status check_ids(const cdl_job *job, const cdl_dataset *dataset)
     for (uint64_t k = tokens.offsets[i]; k < tokens.offsets[i + 1]; k++) {
       if (tokens.ids[k] < 0 || tokens.ids[k] >= config->vocabulary_size)
         return outside(dataset, i, "token id", tokens.ids[k], config->vocabulary_size);
-      if (!job->types_zero && tokens.type_ids[k] >= config->type_count)
+      if (!job->types_zero && config->type_count > 0 && tokens.type_ids[k] >= config->type_count)
         return outside(dataset, i, "token type", tokens.type_ids[k], config->type_count);
     }
   return CDL_OK;
@@ -282,9 +282,11 @@ cdl_status cdl_job_tokenize(const cdl_job *job, cdl_dataset *dataset)
   return check_ids(job, dataset);
 }
 
-static cdl_status open_backend(cdl_job *job, const char *name, int threads, bool no_fallback)
+static cdl_status open_backend(cdl_job *job, const char *name, const char *precision, int threads,
+                               bool no_fallback)
 {
-  const cdl_backend_options options = {.threads = threads, .no_fallback = no_fallback};
+  cdl_backend_options options = {.threads = threads, .no_fallback = no_fallback};
+  CDL_TRY(cdl_precision_find(precision, &options.precision));
   CDL_TRY(cdl_backend_open(name, &options, &job->backend));
   return cdl_queue_create(job->backend, &job->queue);
 }
@@ -422,6 +424,14 @@ static cdl_status check_base(const cdl_job *job, const char *folder,
   return CDL_OK;
 }
 
+static cdl_status default_targets(cdl_settings *s, cdl_family family)
+{
+  if (s->targets != NULL)
+    return CDL_OK;
+  s->targets = strdup(cdl_family_targets(family));
+  return s->targets != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: settings");
+}
+
 static cdl_status open_training(cdl_job *job, cdl_settings *s, const bool *given,
                                 cdl_adapter_config *initial, cdl_safetensors **tensors)
 {
@@ -431,12 +441,14 @@ static cdl_status open_training(cdl_job *job, cdl_settings *s, const bool *given
   }
   cdl_model_config config;
   CDL_TRY(cdl_model_config_read(s->model, &config));
-  const cdl_status length = find_length(job, &config, s->max_length);
+  cdl_status status = find_length(job, &config, s->max_length);
+  if (status == CDL_OK)
+    status = default_targets(s, config.family);
   cdl_model_config_free(&config);
-  CDL_TRY(length);
+  CDL_TRY(status);
   job->types_zero = strcmp(s->compat, "reference") == 0 || initial->types_zero;
   CDL_TRY(read_data(job, s, s->init_adapter != NULL ? &initial->labels : NULL));
-  CDL_TRY(open_backend(job, s->backend, (int)s->threads, s->no_fallback));
+  CDL_TRY(open_backend(job, s->backend, s->precision, (int)s->threads, s->no_fallback));
   const uint64_t seed = (uint64_t)(s->seed_init >= 0 ? s->seed_init : s->seed);
   CDL_TRY(load_model(job, s->model, job->labels, s->init_adapter != NULL, seed));
   CDL_TRY(cdl_job_tokenize(job, job->train));
@@ -573,7 +585,7 @@ static cdl_status open_whole_model(cdl_job *job, const cdl_inference_settings *s
 
 static cdl_status open_inference(cdl_job *job, const cdl_inference_settings *s)
 {
-  CDL_TRY(open_backend(job, s->backend, s->threads, s->no_fallback));
+  CDL_TRY(open_backend(job, s->backend, s->precision, s->threads, s->no_fallback));
   CDL_TRY(s->adapter != NULL ? open_with_adapter(job, s) : open_whole_model(job, s));
   return find_length(job, cdl_encoder_config(job->encoder), s->max_length);
 }

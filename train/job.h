@@ -37,7 +37,7 @@ CDL_MUST_USE cdl_status cdl_job_open(cdl_job *job, cdl_settings *settings, const
 
 typedef struct {
   const char *model, *adapter; /* `adapter` NULL: a whole fine-tuned model */
-  const char *backend;
+  const char *backend, *precision;
   int threads;
   bool no_fallback;
   int64_t max_length; /* 0: as in training */

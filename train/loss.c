@@ -102,8 +102,8 @@ void cdl_loss_release(cdl_loss *loss)
   *loss = (cdl_loss){0};
 }
 
-void cdl_loss_begin_step(cdl_loss *loss, cdl_queue *queue, const cdl_dataset *dataset,
-                         const uint32_t *rows, size_t count, cdl_step_record *record)
+float cdl_loss_scale(const cdl_loss *loss, const cdl_dataset *dataset, const uint32_t *rows,
+                     size_t count)
 {
   double divisor = (double)count;
   if (loss->weights != NULL) {
@@ -111,36 +111,38 @@ void cdl_loss_begin_step(cdl_loss *loss, cdl_queue *queue, const cdl_dataset *da
     for (size_t i = 0; i < count; i++)
       divisor += (double)loss->weights[cdl_dataset_example(dataset, rows[i]).label];
   }
-  record->loss_scale = divisor > 0 ? (float)(1 / divisor) : 0;
-  cdl_upload(queue, loss->step, record, sizeof *record);
-  cdl_fill(queue, CDL_ARGS(fill, .out = loss->loss));
+  return divisor > 0 ? (float)(1 / divisor) : 0;
 }
 
-void cdl_loss_forward_backward(cdl_loss *loss, cdl_queue *queue, const cdl_batch *batch,
-                               cdl_tensor logits, cdl_tensor d_logits)
+static cdl_tensor labels_of(const cdl_loss *loss, int64_t examples)
 {
   cdl_tensor labels = loss->labels;
-  labels.size[3] = (int64_t)batch->examples;
+  labels.size[3] = examples;
+  return labels;
+}
+
+void cdl_loss_load_batch(cdl_loss *loss, cdl_queue *queue, const cdl_batch *batch)
+{
+  const void *values = loss->regression ? (const void *)batch->targets : batch->labels;
+  cdl_upload(queue, labels_of(loss, (int64_t)batch->examples), values,
+             batch->examples * cdl_dtype_bytes(loss->labels.dtype));
+}
+
+void cdl_loss_forward_backward(cdl_loss *loss, cdl_queue *queue, cdl_tensor logits,
+                               cdl_tensor d_logits)
+{
+  const cdl_tensor labels = labels_of(loss, logits.size[2]);
   if (loss->regression) {
     /* One output a row: the column as a vector. */
     const cdl_tensor out = cdl_tensor_1d(logits.buffer, CDL_F32, logits.offset, logits.size[2]);
     const cdl_tensor d_out =
         cdl_tensor_1d(d_logits.buffer, CDL_F32, d_logits.offset, d_logits.size[2]);
-    cdl_upload(queue, labels, batch->targets, batch->examples * sizeof *batch->targets);
     cdl_squared_error(queue, CDL_ARGS(squared_error, .loss = loss->loss, .d_out = d_out, .out = out,
                                       .target = labels, .step = loss->step));
     return;
   }
-  cdl_upload(queue, labels, batch->labels, batch->examples * sizeof *batch->labels);
   cdl_cross_entropy(queue,
                     CDL_ARGS(cross_entropy, .loss = loss->loss, .d_logits = d_logits,
                              .logits = logits, .labels = labels, .class_weight = loss->class_weight,
                              .step = loss->step, .label_smoothing = loss->label_smoothing));
-}
-
-cdl_status cdl_loss_end_step(cdl_loss *loss, cdl_queue *queue, float *value, float *norm)
-{
-  cdl_download(queue, value, loss->loss, sizeof *value);
-  cdl_download(queue, norm, loss->norm, sizeof *norm);
-  return cdl_sync(queue);
 }

@@ -23,15 +23,14 @@ CDL_MUST_USE cdl_status cdl_loss_create(cdl_loss *loss, const cdl_job *job,
                                         const cdl_settings *settings, size_t examples);
 void cdl_loss_release(cdl_loss *loss);
 
-/* Sets the loss to 0 and uploads `record` with the divisor of these rows' losses: their count, or
- * the sum of their classes' weights. */
-void cdl_loss_begin_step(cdl_loss *loss, cdl_queue *queue, const cdl_dataset *dataset,
-                         const uint32_t *rows, size_t count, cdl_step_record *record);
-/* Adds a batch's share of the loss, and writes the gradient of its logits. */
-void cdl_loss_forward_backward(cdl_loss *loss, cdl_queue *queue, const cdl_batch *batch,
-                               cdl_tensor logits, cdl_tensor d_logits);
-/* Waits for the step; its loss and the norm that clip_norm found. */
-CDL_MUST_USE cdl_status cdl_loss_end_step(cdl_loss *loss, cdl_queue *queue, float *value,
-                                          float *norm);
+/* What the losses of these rows are multiplied with: one over their count, or over the sum of their
+ * classes' weights. */
+float cdl_loss_scale(const cdl_loss *loss, const cdl_dataset *dataset, const uint32_t *rows,
+                     size_t count);
+/* Uploads a batch's labels or targets. */
+void cdl_loss_load_batch(cdl_loss *loss, cdl_queue *queue, const cdl_batch *batch);
+/* Adds the share of the loss of the examples loaded, and writes the gradient of their logits. */
+void cdl_loss_forward_backward(cdl_loss *loss, cdl_queue *queue, cdl_tensor logits,
+                               cdl_tensor d_logits);
 
 #endif

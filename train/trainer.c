@@ -14,11 +14,11 @@
 #include "model/hash.h"
 #include "model/json.h"
 #include "train/checkpoint.h"
-#include "train/loss.h"
-#include "train/optimizer.h"
 #include "train/peak.h"
 #include "train/process.h"
 #include "train/run_files.h"
+#include "train/step.h"
+#include "train/watch.h"
 
 enum { CHECKPOINT_SECONDS = 30, RATE_WINDOW = 16 };
 
@@ -28,9 +28,8 @@ typedef struct {
   const cdl_train_events *events;
 
   cdl_schedule schedule;
-  cdl_optimizer optimizer;
-  cdl_loss loss;
-  cdl_dropout_rates dropout;
+  cdl_step step;
+  cdl_watch watch;
   uint64_t seed_data, seed_dropout;
 
   uint32_t *order; /* [train_count] of the epoch `order_epoch` */
@@ -48,7 +47,7 @@ typedef struct {
   cdl_run_state state;
   cdl_run_files files;
 
-  double gemm_peak, operations; /* of this machine, a second; of the step */
+  double gemm_peak; /* of this machine, a second */
   double clock, last_checkpoint, train_seconds;
   double window[RATE_WINDOW]; /* seconds of the last steps */
   size_t window_examples[RATE_WINDOW];
@@ -96,9 +95,10 @@ static void plan_dropout(trainer *t)
 {
   const cdl_model_config *c = cdl_encoder_config(t->job->encoder);
   const double set = t->settings->dropout;
-  t->dropout = (cdl_dropout_rates){.hidden = (float)(set >= 0 ? set : c->hidden_dropout),
-                                   .attention = (float)(set >= 0 ? set : c->attention_dropout),
-                                   .classifier = (float)(set >= 0 ? set : c->classifier_dropout)};
+  t->step.dropout =
+      (cdl_dropout_rates){.hidden = (float)(set >= 0 ? set : c->hidden_dropout),
+                          .attention = (float)(set >= 0 ? set : c->attention_dropout),
+                          .classifier = (float)(set >= 0 ? set : c->classifier_dropout)};
 }
 
 /* Best is chosen on `valid`, or on `dev` where nothing is held out. */
@@ -147,7 +147,7 @@ static cdl_status plan_memory(trainer *t, cdl_train_plan *plan)
   cdl_memory_info memory;
   CDL_TRY(cdl_backend_memory(job->backend, &memory));
   plan->model_bytes = memory.used_bytes;
-  CDL_TRY(cdl_loss_create(&t->loss, job, t->settings, bound.examples));
+  CDL_TRY(cdl_step_create(&t->step, job, t->settings, bound));
   if (t->settings->dry_run)
     return CDL_OK;
   CDL_TRY(cdl_encoder_plan(job->encoder, job->queue, training, evaluation));
@@ -195,7 +195,6 @@ static cdl_status prepare(trainer *t, cdl_train_plan *plan)
   const cdl_settings *s = t->settings;
   CDL_TRY(plan_schedule(t));
   CDL_TRY(plan_evaluation(t));
-  plan_dropout(t);
   t->seed_data = (uint64_t)(s->seed_data >= 0 ? s->seed_data : s->seed);
   t->seed_dropout = (uint64_t)(s->seed_dropout >= 0 ? s->seed_dropout : s->seed);
   t->order_epoch = -1;
@@ -203,11 +202,9 @@ static cdl_status prepare(trainer *t, cdl_train_plan *plan)
   if (t->order == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: the order of %zu examples", job->split.train_count);
   CDL_TRY(plan_memory(t, plan));
-
-  cdl_optimizer_settings optimizer = cdl_optimizer_defaults();
-  optimizer.weight_decay = s->weight_decay;
-  optimizer.decay_all = strcmp(s->decay, "all") == 0;
-  CDL_TRY(cdl_optimizer_create(&t->optimizer, job->queue, job->adapter, optimizer));
+  plan_dropout(t);
+  CDL_TRY(cdl_adapter_begin_run(job->adapter, job->queue, (int64_t)t->schedule.total));
+  CDL_TRY(cdl_watch_create(&t->watch, job->queue));
   CDL_TRY(cdl_snapshot_create(job->adapter, &t->now));
   CDL_TRY(cdl_snapshot_create(job->adapter, &t->best));
   t->moments = calloc(2 * t->now.count + 1, sizeof *t->moments);
@@ -245,21 +242,80 @@ static void release(trainer *t)
   cdl_snapshot_release(&t->now);
   cdl_snapshot_release(&t->best);
   cdl_evaluation_release(&t->evaluation);
-  cdl_optimizer_release(&t->optimizer);
-  cdl_loss_release(&t->loss);
+  cdl_watch_release(&t->watch);
+  cdl_step_release(&t->step);
   cdl_batch_free(&t->batch);
   free(t->moments);
   free(t->logits);
   free(t->order);
 }
 
+static double epoch_of(const trainer *t, int64_t step)
+{
+  return (double)step / (double)t->steps_per_epoch;
+}
+
+/* ---- Steps that are done ---- */
+
+static void measure_pace(trainer *t, const cdl_watched_step *step, cdl_step_report *report)
+{
+  const double now = cdl_process_seconds(), spent = now - t->clock;
+  const int64_t done = report->step - t->first_step; /* in this process, this one included */
+  const size_t slot = (size_t)(report->step % RATE_WINDOW);
+  t->clock = now;
+  t->window[slot] = spent;
+  t->window_examples[slot] = step->examples;
+  t->train_seconds += spent;
+  t->trained_examples += (int64_t)step->examples;
+  double seconds = 0, seen = 0;
+  for (int64_t i = 0; i < (done < RATE_WINDOW ? done : RATE_WINDOW); i++) {
+    const size_t past = (size_t)((report->step - i) % RATE_WINDOW);
+    seconds += t->window[past];
+    seen += (double)t->window_examples[past];
+  }
+  report->examples_per_s = seen / seconds;
+  report->seconds_left = (double)(report->steps - report->step) * t->train_seconds / (double)done;
+  if (t->gemm_peak > 0) { /* measured while the machine was perhaps busy: a faster step sets it */
+    t->gemm_peak = fmax(t->gemm_peak, step->operations / spent);
+    report->gemm_share = step->operations / spent / t->gemm_peak;
+  }
+}
+
+/* Waits for the oldest step under way: its numbers are checked, logged and reported. */
+static cdl_status finish_step(trainer *t)
+{
+  cdl_watched_step step;
+  CDL_TRY(cdl_watch_take(&t->watch, &step));
+  cdl_step_report *report = &step.report;
+  if (!isfinite(report->loss) || !isfinite(report->gradient_norm))
+    return cdl_fail(CDL_NUMERIC,
+                    "step %lld: the loss is %g, the gradient's norm %g; training stops, the last "
+                    "checkpoint stands "
+                    "(a lower --lr may help)",
+                    (long long)report->step, report->loss, report->gradient_norm);
+  measure_pace(t, &step, report);
+  CDL_TRY(cdl_run_log_step(&t->files, report));
+  if (t->events->stepped != NULL)
+    t->events->stepped(t->events->user, report);
+  return CDL_OK;
+}
+
+/* Nothing is evaluated, saved or said of a state whose steps have not been seen to be sound. */
+static cdl_status finish_steps(trainer *t)
+{
+  while (!cdl_watch_empty(&t->watch))
+    CDL_TRY(finish_step(t));
+  return CDL_OK;
+}
+
 /* ---- Checkpoints ---- */
 
 static cdl_status save_checkpoint(trainer *t)
 {
+  CDL_TRY(finish_steps(t));
   CDL_TRY(cdl_run_log_sync(&t->files, &t->state.log_bytes));
   CDL_TRY(cdl_snapshot_take(&t->now, t->job->adapter, t->job->queue));
-  cdl_download(t->job->queue, t->moments, cdl_optimizer_state(&t->optimizer),
+  cdl_download(t->job->queue, t->moments, cdl_optimizer_state(&t->step.optimizer),
                2 * t->now.count * sizeof(float));
   CDL_TRY(cdl_sync(t->job->queue));
   t->last_checkpoint = cdl_process_seconds();
@@ -303,18 +359,13 @@ static cdl_status load_checkpoint(trainer *t)
   }
   cdl_run_state_release(&t->state);
   t->state = found;
-  cdl_snapshot_restore(&t->now, t->job->adapter, t->job->queue);
-  cdl_upload(t->job->queue, cdl_optimizer_state(&t->optimizer), t->moments,
+  CDL_TRY(cdl_snapshot_restore(&t->now, t->job->adapter, t->job->queue));
+  cdl_upload(t->job->queue, cdl_optimizer_state(&t->step.optimizer), t->moments,
              2 * t->now.count * sizeof(float));
   return cdl_queue_status(t->job->queue);
 }
 
 /* ---- Evaluating ---- */
-
-static double epoch_of(const trainer *t, int64_t step)
-{
-  return (double)step / (double)t->steps_per_epoch;
-}
 
 /* The kept adapter is on disk as soon as it is the best. */
 static cdl_status write_adapter(trainer *t, const cdl_snapshot *values)
@@ -327,6 +378,7 @@ static cdl_status write_adapter(trainer *t, const cdl_snapshot *values)
 static cdl_status evaluate(trainer *t)
 {
   cdl_job *job = t->job;
+  CDL_TRY(finish_steps(t));
   cdl_adapter_materialize(job->adapter, job->queue); /* the step has moved the parameters */
   CDL_TRY(cdl_evaluation_run(&t->evaluation, job->encoder, job->queue, t->logits, t->events->stop));
   t->state.evaluated_step = t->state.step;
@@ -373,85 +425,35 @@ static void order_epoch(trainer *t, int64_t epoch)
 }
 
 /* One micro-batch: forward, loss, backward. */
-static cdl_status run_batch(trainer *t, const uint32_t *rows, size_t count)
+static cdl_status run_batch(trainer *t, const uint32_t *rows, size_t count, double *operations)
 {
   cdl_job *job = t->job;
-  cdl_queue *q = job->queue;
   CDL_TRY(cdl_batch_fill(&t->batch, job->train, rows, count, job->first_position));
   if (job->types_zero)
     memset(t->batch.type_ids, 0, t->batch.tokens * sizeof *t->batch.type_ids);
   const cdl_token_batch view = cdl_batch_view(&t->batch);
-  t->operations += cdl_encoder_gemm_operations(job->encoder, &view, true);
-  CDL_TRY(cdl_encoder_load_batch(job->encoder, q, &view));
-  const cdl_tensor logits = cdl_encoder_forward(job->encoder, q, &t->dropout, t->loss.step, true);
-  cdl_loss_forward_backward(&t->loss, q, &t->batch, logits, cdl_encoder_d_logits(job->encoder));
-  cdl_encoder_backward(job->encoder, q);
-  return cdl_queue_status(q);
+  *operations += cdl_encoder_gemm_operations(job->encoder, &view, true);
+  return cdl_step_batch(&t->step, &t->batch);
 }
 
-/* One optimizer step over `count` examples. */
-static cdl_status run_step(trainer *t, const uint32_t *rows, size_t count, cdl_step_report *report)
+/* Enqueues one optimizer step over `count` examples. */
+static cdl_status run_step(trainer *t, const uint32_t *rows, size_t count, cdl_watched_step *step)
 {
-  cdl_job *job = t->job;
-  cdl_queue *q = job->queue;
   const size_t batch = (size_t)t->settings->batch_size;
-  const double rate = cdl_schedule_rate(&t->schedule, (uint64_t)t->state.step);
-  cdl_step_record record = {.step = (uint32_t)t->state.step,
+  step->report.learning_rate = cdl_schedule_rate(&t->schedule, (uint64_t)t->state.step);
+  cdl_step_record record = {.loss_scale = cdl_loss_scale(&t->step.loss, t->job->train, rows, count),
+                            .step = (uint32_t)t->state.step,
                             .seed = {(uint32_t)t->seed_dropout, (uint32_t)(t->seed_dropout >> 32)}};
-  cdl_optimizer_record(&t->optimizer, rate, t->state.step + 1, &record);
-  cdl_loss_begin_step(&t->loss, q, job->train, rows, count, &record);
-
-  cdl_adapter_materialize(job->adapter, q);
-  cdl_adapter_zero_gradients(job->adapter, q);
-  t->operations = 0;
+  cdl_optimizer_record(&t->step.optimizer, step->report.learning_rate, t->state.step + 1, &record);
+  CDL_TRY(cdl_step_begin(&t->step, &record));
   for (size_t i = 0; i < count; i += batch)
-    CDL_TRY(run_batch(t, rows + i, count - i < batch ? count - i : batch));
-  cdl_adapter_pull_back(job->adapter, q);
-  cdl_adapter_extra_loss(job->adapter, q, t->loss.loss);
-  cdl_clip_norm(q, CDL_ARGS(clip_norm, .norm = t->loss.norm, .factor = t->loss.factor,
-                            .gradient = cdl_adapter_gradients(job->adapter),
-                            .max_norm = (float)t->settings->max_grad_norm));
-  cdl_optimizer_step(&t->optimizer, q, t->loss.factor, t->loss.step);
-  CDL_TRY(cdl_adapter_after_step(job->adapter, q, t->state.step));
-
-  float loss, norm;
-  CDL_TRY(cdl_loss_end_step(&t->loss, q, &loss, &norm));
-  report->loss = (double)loss;
-  report->gradient_norm = (double)norm;
-  report->learning_rate = rate;
-  if (!isfinite(loss) || !isfinite(norm))
-    return cdl_fail(CDL_NUMERIC,
-                    "step %lld: the loss is %g, the gradient's norm %g; training stops, the last "
-                    "checkpoint stands "
-                    "(a lower --lr may help)",
-                    (long long)t->state.step + 1, (double)loss, (double)norm);
-  return CDL_OK;
+    CDL_TRY(run_batch(t, rows + i, count - i < batch ? count - i : batch, &step->operations));
+  CDL_TRY(cdl_step_end(&t->step, t->state.step));
+  cdl_watch_add(&t->watch, step, t->step.loss.loss, t->step.loss.norm);
+  return cdl_queue_status(t->job->queue);
 }
 
-static void measure_pace(trainer *t, size_t examples, cdl_step_report *report)
-{
-  const double now = cdl_process_seconds(), spent = now - t->clock;
-  const int64_t done = t->state.step - t->first_step; /* in this process, this one included */
-  const size_t slot = (size_t)(t->state.step % RATE_WINDOW);
-  t->window[slot] = spent;
-  t->window_examples[slot] = examples;
-  t->train_seconds += spent;
-  t->trained_examples += (int64_t)examples;
-  double seconds = 0, seen = 0;
-  for (int64_t i = 0; i < (done < RATE_WINDOW ? done : RATE_WINDOW); i++) {
-    const size_t past = (size_t)((t->state.step - i) % RATE_WINDOW);
-    seconds += t->window[past];
-    seen += (double)t->window_examples[past];
-  }
-  report->examples_per_s = seen / seconds;
-  report->seconds_left = (double)(report->steps - report->step) * t->train_seconds / (double)done;
-  if (t->gemm_peak > 0) { /* measured while the machine was perhaps busy: a faster step sets it */
-    t->gemm_peak = fmax(t->gemm_peak, t->operations / spent);
-    report->gemm_share = t->operations / spent / t->gemm_peak;
-  }
-}
-
-/* The next step of the run: its examples, its report. */
+/* The next step of the run, and the report of one that is done. */
 static cdl_status next_step(trainer *t)
 {
   const size_t examples = t->job->split.train_count;
@@ -459,17 +461,15 @@ static cdl_status next_step(trainer *t)
   order_epoch(t, t->state.step / t->steps_per_epoch);
   const size_t first = (size_t)(t->state.step % t->steps_per_epoch) * window;
   const size_t count = examples - first < window ? examples - first : window;
-  cdl_step_report report = {.steps = (int64_t)t->schedule.total};
-  t->clock = cdl_process_seconds();
-  CDL_TRY(run_step(t, t->order + first, count, &report));
+  if (cdl_watch_empty(&t->watch))
+    t->clock = cdl_process_seconds();
+  cdl_watched_step step = {.examples = count,
+                           .report = {.step = t->state.step + 1,
+                                      .steps = (int64_t)t->schedule.total,
+                                      .epoch = epoch_of(t, t->state.step + 1)}};
+  CDL_TRY(run_step(t, t->order + first, count, &step));
   t->state.step++;
-  report.step = t->state.step;
-  report.epoch = epoch_of(t, t->state.step);
-  measure_pace(t, count, &report);
-  CDL_TRY(cdl_run_log_step(&t->files, &report));
-  if (t->events->stepped != NULL)
-    t->events->stepped(t->events->user, &report);
-  return CDL_OK;
+  return cdl_watch_full(&t->watch) ? finish_step(t) : CDL_OK;
 }
 
 static bool evaluation_due(const trainer *t)
@@ -582,7 +582,7 @@ static cdl_status measure(trainer *t, const cdl_train_plan *plan, cdl_train_summ
       .has_valid = t->eval_every > 0 && job->split.valid_count > 0,
       .has_dev = t->eval_every > 0 && job->dev != NULL && cdl_dataset_has_labels(job->dev)};
   if (best)
-    cdl_snapshot_restore(&t->best, job->adapter, job->queue);
+    CDL_TRY(cdl_snapshot_restore(&t->best, job->adapter, job->queue));
   const bool whole = strcmp(t->settings->method, "full") == 0;
   snprintf(s->adapter_path, sizeof s->adapter_path, "%s",
            whole ? t->files.model : t->files.adapter);

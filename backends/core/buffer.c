@@ -72,6 +72,35 @@ void core_buffer_destroy(cdl_buffer *buffer)
   free(buffer);
 }
 
+cdl_status cdl_buffer_wrap(cdl_backend *backend, void *foreign, size_t bytes, cdl_buffer **buffer)
+{
+  if (backend == NULL || foreign == NULL || buffer == NULL)
+    return cdl_fail(CDL_ARGUMENT, "cdl_buffer_wrap: %s is NULL",
+                    backend == NULL   ? "backend"
+                    : foreign == NULL ? "the foreign memory"
+                                      : "buffer");
+  *buffer = NULL;
+  const cdl_backend_table *table = backend->table;
+  if (table->wrap_memory == NULL)
+    return cdl_fail(CDL_UNSUPPORTED, "%s: takes no foreign memory", table->name);
+  cdl_buffer *created = calloc(1, sizeof *created);
+  if (created == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory for a buffer", table->name);
+  core_clear_message();
+  const cdl_status status = table->wrap_memory(backend->device, foreign, bytes, &created->handle);
+  if (status != CDL_OK) {
+    free(created);
+    return cdl_context(core_give_reason(status), "%s: foreign memory of %zu bytes", table->name,
+                       bytes);
+  }
+  created->owner = backend;
+  core_count_bytes(backend, bytes);
+  created->bytes = bytes;
+  atomic_fetch_add(&backend->buffers, 1);
+  *buffer = created;
+  return CDL_OK;
+}
+
 cdl_status cdl_buffer_create(cdl_backend *backend, size_t bytes, cdl_buffer **buffer)
 {
   if (backend == NULL || buffer == NULL)
@@ -95,6 +124,37 @@ void cdl_buffer_destroy(cdl_buffer *buffer)
 size_t cdl_buffer_bytes(const cdl_buffer *buffer)
 {
   return buffer->bytes;
+}
+
+cdl_status cdl_host_allocate(cdl_backend *backend, size_t bytes, void **memory)
+{
+  if (backend == NULL || memory == NULL)
+    return cdl_fail(CDL_ARGUMENT, "cdl_host_allocate: %s is NULL",
+                    backend == NULL ? "backend" : "memory");
+  const cdl_backend_table *table = backend->table;
+  const size_t wanted = bytes > 0 ? bytes : 1;
+  *memory = NULL;
+  core_clear_message();
+  if (table->pinned_allocate != NULL) {
+    const cdl_status status = table->pinned_allocate(backend->device, wanted, memory);
+    return status == CDL_OK ? CDL_OK
+                            : cdl_context(core_give_reason(status), "%s: host memory of %zu bytes",
+                                          table->name, bytes);
+  }
+  *memory = core_host.allocate(wanted, 64);
+  return *memory != NULL
+             ? CDL_OK
+             : cdl_fail(CDL_MEMORY, "%s: out of host memory: wanted %zu bytes", table->name, bytes);
+}
+
+void cdl_host_free(cdl_backend *backend, void *memory)
+{
+  if (memory == NULL)
+    return;
+  if (backend->table->pinned_free != NULL)
+    backend->table->pinned_free(backend->device, memory);
+  else
+    core_host.release(memory);
 }
 
 cdl_status cdl_backend_memory(const cdl_backend *backend, cdl_memory_info *info)

@@ -59,9 +59,11 @@ static cdl_status want_packing(core_call *call, const cdl_packing *packing,
     if (offsets[i + 1] - offsets[i] > longest)
       longest = offsets[i + 1] - offsets[i];
   }
-  if (offsets[packing->sequences] != packing->tokens)
+  if (offsets[packing->sequences] > packing->tokens)
     return core_refuse(call, "packing->host_offsets ends at %d but packing->tokens is %d",
                        offsets[packing->sequences], packing->tokens);
+  if (packing->sequences == 0 && packing->tokens > 0)
+    return core_refuse(call, "packing has %d tokens and no sequence", packing->tokens);
   if (packing->longest < longest)
     return core_refuse(call, "packing->longest is %d but a sequence has %d tokens",
                        packing->longest, longest);

@@ -80,6 +80,16 @@ static cdl_status attention_scratch(cdl_queue *queue, const cdl_packing *packing
   return core_scratch(queue, bytes, scratch);
 }
 
+/* Rows that belong to no sequence are zero. */
+static cdl_status clear_rest(cdl_queue *queue, cdl_tensor out, const cdl_packing *packing)
+{
+  const int64_t first = packing->host_offsets[packing->sequences];
+  if (first == out.size[2])
+    return CDL_OK;
+  return queue->backend->table->fill(
+      queue->handle, CDL_ARGS(fill, .out = cdl_rows(out, first, out.size[2] - first)));
+}
+
 static cdl_status attend(cdl_queue *queue, const cdl_attention_args *args, int32_t sequence,
                          cdl_buffer *scratch)
 {
@@ -118,7 +128,7 @@ cdl_status core_compose_attention(cdl_queue *queue, const cdl_attention_args *ar
                             &scratch));
   for (int32_t i = 0; i < args->packing->sequences; i++)
     CDL_TRY(attend(queue, args, i, scratch));
-  return CDL_OK;
+  return clear_rest(queue, args->out, args->packing);
 }
 
 /* P is computed anew, so log_sum is not needed. dV = dropout(P)ᵀ dO, dP = dropout(dO Vᵀ), dS by
@@ -167,5 +177,5 @@ cdl_status core_compose_attention_grad(cdl_queue *queue, const cdl_attention_gra
   CDL_TRY(attention_scratch(queue, args->packing, args->heads, 2, &scratch));
   for (int32_t i = 0; i < args->packing->sequences; i++)
     CDL_TRY(attend_grad(queue, args, i, scratch));
-  return CDL_OK;
+  return clear_rest(queue, args->d_qkv, args->packing);
 }

@@ -11,7 +11,7 @@
 enum { CORE_MESSAGE_BYTES = 1024 };
 
 /* What a queue remembers since its last sync: each op, and the calls that are not ops. */
-enum { CORE_UPLOAD = CDL_OP_COUNT, CORE_DOWNLOAD, CORE_WEIGHT, CORE_WORK_COUNT };
+enum { CORE_UPLOAD = CDL_OP_COUNT, CORE_DOWNLOAD, CORE_WEIGHT, CORE_REPLAY, CORE_WORK_COUNT };
 
 typedef enum { CORE_REQUIRED, CORE_COMPOSED, CORE_HOST } core_tier;
 
@@ -22,7 +22,7 @@ struct cdl_backend {
   bool no_fallback;
   int threads;
   atomic_bool prefer_composed;
-  atomic_size_t buffers, weights, queues; /* alive */
+  atomic_size_t buffers, weights, queues, events; /* alive */
   atomic_size_t used_bytes, peak_bytes;
   pthread_mutex_t host_lock;
   struct cdl_backend *host; /* runs the host path; opened by the first op that takes it */
@@ -37,9 +37,13 @@ struct cdl_queue {
   cdl_status status; /* the first error, with its message */
   char message[CORE_MESSAGE_BYTES];
   bool sync_each; /* CDL_SYNC=1 */
+  bool recording; /* between cdl_capture_begin and end */
+  size_t graphs;  /* alive */
   uint32_t since_sync[CORE_WORK_COUNT];
-  cdl_buffer *scratch; /* of composed ops, grown on demand */
-  cdl_queue *host;     /* of backend->host */
+  cdl_buffer *scratch;   /* of composed ops, grown on demand */
+  cdl_buffer **outgrown; /* [outgrown_count] scratch that recorded work may still use */
+  size_t outgrown_count;
+  cdl_queue *host; /* of backend->host */
 };
 
 /* A weight as the core keeps it. Without weight functions in the table, `weight.handle` is
@@ -93,12 +97,20 @@ void core_uncount_bytes(cdl_backend *backend, size_t bytes);
 
 /* Keeps this thread's message and `status` as the queue's error, if it is the first. */
 void core_queue_fail(cdl_queue *queue, cdl_status status);
+/* After a call of the table that failed: its reason, and the work that may be behind a fault of the
+ * device. The caller goes on as after core_enqueued. */
+cdl_status core_call_failed(const cdl_queue *queue, cdl_status status);
 /* Notes that `work` was enqueued with this result; syncs where CDL_SYNC asks for it. The caller
  * adds what it knows to the message and hands a failure to core_queue_fail. */
 cdl_status core_enqueued(cdl_queue *queue, int work, cdl_status status);
 /* Device memory for a composed op, until the next one. Offsets into it are multiples of four
  * bytes. */
 cdl_status core_scratch(cdl_queue *queue, size_t bytes, cdl_buffer **buffer);
+
+/* ---- capture.c ---- */
+
+/* Errors: UNSUPPORTED while the queue records, when the path of an op cannot be recorded. */
+cdl_status core_check_recordable(const cdl_queue *queue, cdl_op op, cdl_path path);
 
 /* ---- dispatch.c ---- */
 

@@ -172,6 +172,11 @@ static void run(cdl_queue *queue, cdl_op op, const void *args)
     core_queue_fail(queue, refuse_fallback(backend, op));
     return;
   }
+  status = queue->recording ? core_check_recordable(queue, op, path) : CDL_OK;
+  if (status != CDL_OK) {
+    core_queue_fail(queue, status);
+    return;
+  }
   if (path != CDL_PATH_NONE)
     count_call(backend, op, args, path);
   observe(queue, op, args, path, false);

@@ -204,10 +204,11 @@ cdl_status core_load(const char *file, const cdl_backend_table **table)
 
 /* ---- Searching ---- */
 
-/* Calls `visit` for each folder that is searched, in order, until it returns true. */
+/* Calls `visit` for each folder that is searched, in order, until it returns true; `skipped`, or the
+ * log where that is NULL, hears of those that are not. */
 typedef bool visit_folder(void *user, const char *folder);
 
-static bool visit_path_variable(visit_folder *visit, void *user)
+static bool visit_path_variable(visit_folder *visit, visit_folder *skipped, void *user)
 {
   const char *list = secure_getenv("CDL_BACKEND_PATH");
   char folder[PATH_MAX];
@@ -217,7 +218,9 @@ static bool visit_path_variable(visit_folder *visit, void *user)
       memcpy(folder, list, length);
       folder[length] = '\0';
       /* A relative folder would depend on where the program is started. */
-      if (folder[0] != '/')
+      if (folder[0] != '/' && skipped != NULL)
+        skipped(user, folder);
+      else if (folder[0] != '/')
         cdl_log(CDL_LOG_NOTICE,
                 "CDL_BACKEND_PATH: '%s' is not an absolute path and is not searched", folder);
       else if (visit(user, folder))
@@ -261,7 +264,7 @@ static bool visit_build(visit_folder *visit, void *user, char own[PATH_MAX])
         return false;
       bool done = false;
       for (struct dirent *entry; !done && (entry = readdir(backends)) != NULL;)
-        if (entry->d_name[0] != '.' &&
+        if (strchr(entry->d_name, '.') == NULL && /* neither . and .. nor folders of object files */
             snprintf(path, sizeof path, "%s/backends/%s", own, entry->d_name) < (int)sizeof path &&
             stat(path, &at) == 0 && S_ISDIR(at.st_mode))
           done = visit(user, path);
@@ -276,10 +279,10 @@ static bool visit_build(visit_folder *visit, void *user, char own[PATH_MAX])
   return false;
 }
 
-static void visit_folders(visit_folder *visit, void *user)
+static void visit_folders(visit_folder *visit, visit_folder *skipped, void *user)
 {
   char own[PATH_MAX];
-  if (visit_path_variable(visit, user))
+  if (visit_path_variable(visit, skipped, user))
     return;
   if (own_folder(own)) {
     if (visit(user, own[0] != '\0' ? own : "/"))
@@ -288,6 +291,37 @@ static void visit_folders(visit_folder *visit, void *user)
       return;
   }
   visit(user, CDL_LIBRARY_FOLDER);
+}
+
+typedef struct {
+  void (*each)(void *user, const char *folder, const char *reason);
+  void *user;
+} folder_teller;
+
+static bool tell_folder(void *user, const char *folder)
+{
+  const folder_teller *teller = user;
+  struct stat at;
+  const bool exists = stat(folder, &at) == 0 && S_ISDIR(at.st_mode);
+  teller->each(teller->user, folder, exists ? NULL : "no such folder");
+  return false;
+}
+
+static bool tell_relative(void *user, const char *folder)
+{
+  const folder_teller *teller = user;
+  teller->each(teller->user, folder, "not an absolute path");
+  return false;
+}
+
+cdl_status cdl_backend_folders(void (*each)(void *user, const char *folder, const char *reason),
+                               void *user)
+{
+  if (each == NULL)
+    return cdl_fail(CDL_ARGUMENT, "cdl_backend_folders: each is NULL");
+  folder_teller teller = {each, user};
+  visit_folders(tell_folder, tell_relative, &teller);
+  return CDL_OK;
 }
 
 typedef struct {
@@ -315,7 +349,7 @@ static bool look_for(void *user, const char *folder)
 cdl_status core_find_plugin(const char *name, char **path)
 {
   search s = {.name = name};
-  visit_folders(look_for, &s);
+  visit_folders(look_for, NULL, &s);
   if (s.found == NULL)
     return cdl_fail(CDL_ABSENT, "no plug-in %s%s%s in %s", prefix, name, suffix, s.searched);
   *path = s.found;
@@ -356,5 +390,5 @@ static bool list_folder(void *user, const char *folder)
 void core_each_plugin(void (*each)(void *user, const char *name, const char *path), void *user)
 {
   listing l = {each, user};
-  visit_folders(list_folder, &l);
+  visit_folders(list_folder, NULL, &l);
 }

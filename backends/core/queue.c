@@ -6,17 +6,17 @@
 #include "backends/core/check.h"
 #include "backends/core/core.h"
 
-cdl_status cdl_queue_create(cdl_backend *backend, cdl_queue **queue)
+/* `foreign` NULL: a queue of the backend's own. */
+static cdl_status create(cdl_backend *backend, void *foreign, cdl_queue **queue)
 {
-  if (backend == NULL || queue == NULL)
-    return cdl_fail(CDL_ARGUMENT, "cdl_queue_create: %s is NULL",
-                    backend == NULL ? "backend" : "queue");
-  *queue = NULL;
+  const cdl_backend_table *table = backend->table;
   cdl_queue *created = calloc(1, sizeof *created);
   if (created == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory for a queue", backend->table->name);
+    return cdl_fail(CDL_MEMORY, "%s: out of memory for a queue", table->name);
   core_clear_message();
-  const cdl_status status = backend->table->queue_create(backend->device, &created->handle);
+  const cdl_status status = foreign == NULL
+                                ? table->queue_create(backend->device, &created->handle)
+                                : table->wrap_queue(backend->device, foreign, &created->handle);
   if (status != CDL_OK) {
     free(created);
     return cdl_context(core_give_reason(status), "%s: queue", backend->table->name);
@@ -29,6 +29,28 @@ cdl_status cdl_queue_create(cdl_backend *backend, cdl_queue **queue)
   return CDL_OK;
 }
 
+cdl_status cdl_queue_create(cdl_backend *backend, cdl_queue **queue)
+{
+  if (backend == NULL || queue == NULL)
+    return cdl_fail(CDL_ARGUMENT, "cdl_queue_create: %s is NULL",
+                    backend == NULL ? "backend" : "queue");
+  *queue = NULL;
+  return create(backend, NULL, queue);
+}
+
+cdl_status cdl_queue_wrap(cdl_backend *backend, void *foreign, cdl_queue **queue)
+{
+  if (backend == NULL || foreign == NULL || queue == NULL)
+    return cdl_fail(CDL_ARGUMENT, "cdl_queue_wrap: %s is NULL",
+                    backend == NULL   ? "backend"
+                    : foreign == NULL ? "the foreign queue"
+                                      : "queue");
+  *queue = NULL;
+  if (backend->table->wrap_queue == NULL)
+    return cdl_fail(CDL_UNSUPPORTED, "%s: takes no foreign queues", backend->table->name);
+  return create(backend, foreign, queue);
+}
+
 void cdl_queue_destroy(cdl_queue *queue)
 {
   if (queue == NULL)
@@ -36,6 +58,9 @@ void cdl_queue_destroy(cdl_queue *queue)
   cdl_backend *backend = queue->backend;
   cdl_queue_destroy(queue->host);
   core_buffer_destroy(queue->scratch);
+  for (size_t i = 0; i < queue->outgrown_count; i++)
+    core_buffer_destroy(queue->outgrown[i]);
+  free(queue->outgrown);
   backend->table->queue_destroy(queue->handle);
   free(queue);
   atomic_fetch_sub(&backend->queues, 1);
@@ -63,7 +88,7 @@ cdl_status cdl_queue_status(const cdl_queue *queue)
 
 static const char *work_name(int work)
 {
-  static const char *const others[] = {"upload", "download", "weight"};
+  static const char *const others[] = {"upload", "download", "weight", "replay"};
   return work < CDL_OP_COUNT ? cdl_op_name((cdl_op)work) : others[work - CDL_OP_COUNT];
 }
 
@@ -103,12 +128,8 @@ static cdl_status sync_now(cdl_queue *queue)
                   work[0] != '\0' ? work : "nothing");
 }
 
-cdl_status core_enqueued(cdl_queue *queue, int work, cdl_status status)
+cdl_status core_call_failed(const cdl_queue *queue, cdl_status status)
 {
-  if (status == CDL_OK) {
-    queue->since_sync[work]++;
-    return queue->sync_each ? sync_now(queue) : CDL_OK;
-  }
   core_give_reason(status);
   char others[CORE_MESSAGE_BYTES / 2];
   list_work(queue, others, sizeof others);
@@ -119,12 +140,21 @@ cdl_status core_enqueued(cdl_queue *queue, int work, cdl_status status)
                   others);
 }
 
+cdl_status core_enqueued(cdl_queue *queue, int work, cdl_status status)
+{
+  if (status != CDL_OK)
+    return core_call_failed(queue, status);
+  queue->since_sync[work]++;
+  return queue->sync_each && !queue->recording ? sync_now(queue) : CDL_OK;
+}
+
 cdl_status cdl_sync(cdl_queue *queue)
 {
   if (queue == NULL)
     return cdl_fail(CDL_ARGUMENT, "cdl_sync: queue is NULL");
   if (queue->status == CDL_OK) {
-    const cdl_status status = sync_now(queue);
+    const cdl_status status =
+        queue->recording ? cdl_fail(CDL_UNSUPPORTED, "a sync cannot be recorded") : sync_now(queue);
     if (status != CDL_OK)
       core_queue_fail(queue, status);
   }
@@ -136,6 +166,8 @@ cdl_status cdl_sync(cdl_queue *queue)
 static cdl_status check_transfer(const cdl_queue *queue, const char *what, const cdl_tensor *tensor,
                                  const void *host, size_t bytes)
 {
+  if (queue->recording)
+    return cdl_fail(CDL_UNSUPPORTED, "%s: it cannot be recorded", what);
   CDL_TRY(core_check_tensor(queue->backend, what, "the tensor", tensor));
   char shape[CORE_SHAPE_BYTES];
   core_shape(tensor, shape);
@@ -193,10 +225,27 @@ void cdl_download(cdl_queue *queue, void *host, cdl_tensor x, size_t bytes)
 
 /* ---- Scratch ---- */
 
+static cdl_status keep_outgrown(cdl_queue *queue)
+{
+  if (queue->scratch == NULL)
+    return CDL_OK;
+  cdl_buffer **longer =
+      realloc(queue->outgrown, (queue->outgrown_count + 1) * sizeof *queue->outgrown);
+  if (longer == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory for a list of %zu buffers",
+                    queue->outgrown_count + 1);
+  queue->outgrown = longer;
+  queue->outgrown[queue->outgrown_count++] = queue->scratch;
+  return CDL_OK;
+}
+
 cdl_status core_scratch(cdl_queue *queue, size_t bytes, cdl_buffer **buffer)
 {
   if (queue->scratch == NULL || queue->scratch->bytes < bytes) {
-    core_buffer_destroy(queue->scratch); /* waits until the ops that use it are done */
+    if (queue->graphs > 0 || queue->recording)
+      CDL_TRY(keep_outgrown(queue));
+    else
+      core_buffer_destroy(queue->scratch); /* waits until the ops that use it are done */
     queue->scratch = NULL;
     CDL_TRY(core_buffer_create(queue->backend, bytes, &queue->scratch));
   }

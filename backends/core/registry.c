@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backends/core/core.h"
@@ -58,11 +59,41 @@ static cdl_status load_builtin(int index, const cdl_backend_table **table)
   return status;
 }
 
+/* ---- Precision ---- */
+
+static const char *const precisions[] = {"fp32", "tf32", "bf16"};
+
+const char *cdl_precision_name(cdl_precision precision)
+{
+  return (unsigned)precision <= CDL_PRECISION_BF16 ? precisions[precision] : "?";
+}
+
+cdl_status cdl_precision_find(const char *name, cdl_precision *precision)
+{
+  for (int i = 0; i <= CDL_PRECISION_BF16; i++)
+    if (strcmp(name, precisions[i]) == 0) {
+      *precision = (cdl_precision)i;
+      return CDL_OK;
+    }
+  return cdl_fail(CDL_UNSUPPORTED, "no precision is called '%s': expected fp32, tf32 or bf16",
+                  name);
+}
+
 /* ---- Opening ---- */
 
+/* What was asked for, and whether by name. */
+typedef struct {
+  cdl_backend_options options;
+  bool automatic;
+} request;
+
 static cdl_status open_device(const cdl_backend_table *table, bool is_host, const char *device,
-                              const cdl_backend_options *options, cdl_backend **backend)
+                              const request *wanted, cdl_backend **backend)
 {
+  const cdl_backend_options *options = &wanted->options;
+  if (options->precision != CDL_PRECISION_FP32 && table->header.abi_minor < 1)
+    return cdl_fail(CDL_UNSUPPORTED, "%s: it was built before there were precisions: fp32 alone",
+                    table->name);
   cdl_backend *opened = calloc(1, sizeof *opened);
   if (opened == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", table->name);
@@ -72,7 +103,8 @@ static cdl_status open_device(const cdl_backend_table *table, bool is_host, cons
   opened->threads = options->threads;
   pthread_mutex_init(&opened->host_lock, NULL);
   core_clear_message();
-  const cdl_open_options chosen = {sizeof chosen, options->threads};
+  const cdl_open_options chosen = {sizeof chosen, options->threads, options->precision,
+                                   wanted->automatic};
   const cdl_status status = table->open(device, &chosen, &opened->device);
   if (status != CDL_OK) {
     pthread_mutex_destroy(&opened->host_lock);
@@ -83,46 +115,47 @@ static cdl_status open_device(const cdl_backend_table *table, bool is_host, cons
   return CDL_OK;
 }
 
-static cdl_status open_file(const char *file, const char *device,
-                            const cdl_backend_options *options, cdl_backend **backend)
+static cdl_status open_file(const char *file, const char *device, const request *wanted,
+                            cdl_backend **backend)
 {
   const cdl_backend_table *table;
   CDL_TRY(core_load(file, &table));
-  return open_device(table, false, device, options, backend);
+  return open_device(table, false, device, wanted, backend);
 }
 
-static cdl_status open_named(const char *name, const char *device,
-                             const cdl_backend_options *options, cdl_backend **backend)
+static cdl_status open_named(const char *name, const char *device, const request *wanted,
+                             cdl_backend **backend)
 {
   const int index = builtin_index(name);
   const cdl_backend_table *table;
   if (index >= 0) {
     CDL_TRY(load_builtin(index, &table));
-    return open_device(table, true, device, options, backend);
+    return open_device(table, true, device, wanted, backend);
   }
   char *file;
   CDL_TRY(core_find_plugin(name, &file));
-  const cdl_status status = open_file(file, device, options, backend);
+  const cdl_status status = open_file(file, device, wanted, backend);
   free(file);
   return status;
 }
 
 /* "PATH:DEVICE", unless a file has the whole name. */
-static cdl_status open_path(char *path, const cdl_backend_options *options, cdl_backend **backend)
+static cdl_status open_path(char *path, const request *wanted, cdl_backend **backend)
 {
   char *colon = strchr(strrchr(path, '/'), ':');
   if (colon == NULL || access(path, F_OK) == 0)
-    return open_file(path, "", options, backend);
+    return open_file(path, "", wanted, backend);
   *colon = '\0';
-  return open_file(path, colon + 1, options, backend);
+  return open_file(path, colon + 1, wanted, backend);
 }
 
 static cdl_status open_best(const cdl_backend_options *options, cdl_backend **backend)
 {
   static const char *const order[] = {"cuda", "opencl", "cpu"};
+  const request wanted = {*options, .automatic = true};
   cdl_status status = CDL_OK;
   for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
-    status = open_named(order[i], "", options, backend);
+    status = open_named(order[i], "", &wanted, backend);
     if (status == CDL_OK)
       return CDL_OK;
     cdl_log(CDL_LOG_DEBUG, "auto: not %s: %s", order[i], cdl_error_message());
@@ -154,17 +187,18 @@ cdl_status cdl_backend_open(const char *name, const cdl_backend_options *options
   char *copy = strdup(name);
   if (copy == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", name);
+  const request wanted = {.options = *chosen};
   char *colon = strchr(copy, ':');
   cdl_status status;
   if (strcmp(copy, "auto") == 0) {
     status = open_best(chosen, backend);
   } else if (strchr(copy, '/') != NULL) {
-    status = open_path(copy, chosen, backend);
+    status = open_path(copy, &wanted, backend);
   } else {
     if (colon != NULL)
       *colon = '\0';
     if (is_name(copy))
-      status = open_named(copy, colon != NULL ? colon + 1 : "", chosen, backend);
+      status = open_named(copy, colon != NULL ? colon + 1 : "", &wanted, backend);
     else
       status = cdl_fail(
           CDL_ABSENT,
@@ -181,10 +215,11 @@ cdl_status cdl_backend_close(cdl_backend *backend)
   if (backend == NULL)
     return CDL_OK;
   const size_t buffers = atomic_load(&backend->buffers), weights = atomic_load(&backend->weights);
-  const size_t queues = atomic_load(&backend->queues);
-  if (buffers + weights + queues > 0)
-    return cdl_fail(CDL_ARGUMENT, "%s: still alive: %zu buffers, %zu weights, %zu queues",
-                    backend->table->name, buffers, weights, queues);
+  const size_t queues = atomic_load(&backend->queues), events = atomic_load(&backend->events);
+  if (buffers + weights + queues + events > 0)
+    return cdl_fail(CDL_ARGUMENT,
+                    "%s: still alive: %zu buffers, %zu weights, %zu queues, %zu events",
+                    backend->table->name, buffers, weights, queues, events);
   CDL_TRY(cdl_backend_close(backend->host));
   backend->table->close(backend->device);
   pthread_mutex_destroy(&backend->host_lock);
@@ -201,6 +236,12 @@ const char *cdl_backend_description(const cdl_backend *backend)
 {
   const char *description = backend->table->description(backend->device);
   return description != NULL ? description : "";
+}
+
+uint64_t cdl_backend_compile_ns(const cdl_backend *backend)
+{
+  const cdl_backend_table *table = backend->table;
+  return table->compile_nanoseconds != NULL ? table->compile_nanoseconds(backend->device) : 0;
 }
 
 void cdl_backend_observe(cdl_backend *backend, cdl_observer observer, void *user)
@@ -222,6 +263,7 @@ typedef struct {
   void (*each)(void *user, const cdl_backend_listing *listing);
   void *user;
   char seen[LISTED][64]; /* a name found twice is opened from the first folder alone */
+  char *path[LISTED];    /* where it was found first; NULL: nowhere */
   size_t seen_count;
 } lister;
 
@@ -250,8 +292,7 @@ static void list_devices(const lister *l, const cdl_backend_table *table, bool i
     char device[16];
     cdl_backend *backend = NULL;
     snprintf(device, sizeof device, "%d", i);
-    if (open_device(table, is_host, device, &(cdl_backend_options){0}, &backend) != CDL_OK ||
-        backend == NULL) {
+    if (open_device(table, is_host, device, &(request){0}, &backend) != CDL_OK || backend == NULL) {
       say_absent(l, name, device, path);
       continue;
     }
@@ -264,23 +305,46 @@ static void list_devices(const lister *l, const cdl_backend_table *table, bool i
   }
 }
 
-static bool first_time(lister *l, const char *name)
+/* *earlier: what an earlier call gave as its path, borrowed. */
+static bool first_time(lister *l, const char *name, const char *path, const char **earlier)
 {
+  *earlier = NULL;
   for (size_t i = 0; i < l->seen_count; i++)
-    if (strcmp(l->seen[i], name) == 0)
+    if (strcmp(l->seen[i], name) == 0) {
+      *earlier = l->path[i];
       return false;
+    }
   if (l->seen_count == LISTED || strlen(name) >= sizeof l->seen[0])
     return false;
+  l->path[l->seen_count] = path != NULL ? strdup(path) : NULL;
   strcpy(l->seen[l->seen_count++], name);
   return true;
+}
+
+static bool same_file(const char *a, const char *b)
+{
+  struct stat first, second;
+  return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+         first.st_ino == second.st_ino;
 }
 
 static void list_file(void *user, const char *name, const char *path)
 {
   lister *l = user;
   const cdl_backend_table *table;
-  if (builtin_index(name) >= 0 || !first_time(l, name))
+  const char *earlier;
+  if (builtin_index(name) >= 0) {
+    cdl_fail(CDL_UNSUPPORTED, "%s is built in", name);
+    say_absent(l, name, NULL, path);
     return;
+  }
+  if (!first_time(l, name, path, &earlier)) {
+    if (earlier == NULL || same_file(earlier, path))
+      return;
+    cdl_fail(CDL_UNSUPPORTED, "%s comes first", earlier);
+    say_absent(l, name, NULL, path);
+    return;
+  }
   if (core_load(path, &table) != CDL_OK)
     say_absent(l, name, NULL, path);
   else
@@ -308,13 +372,16 @@ cdl_status cdl_backend_list(void (*each)(void *user, const cdl_backend_listing *
   core_each_plugin(list_file, l);
   for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
     char *path;
-    if (!first_time(l, expected[i]))
+    const char *earlier;
+    if (!first_time(l, expected[i], NULL, &earlier))
       continue;
     if (core_find_plugin(expected[i], &path) == CDL_OK)
       free(path);
     else
       say_absent(l, expected[i], NULL, NULL);
   }
+  for (size_t i = 0; i < l->seen_count; i++)
+    free(l->path[i]);
   free(l);
   return CDL_OK;
 }

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -40,10 +39,11 @@ static cdl_status check_address_space(int threads)
   const size_t bytes = (size_t)threads * BYTES_A_THREAD;
   void *probe = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (probe == MAP_FAILED)
-    return cdl_fail(CDL_MEMORY,
-                    "cpu: OpenBLAS wants %zu MiB of address space for %d threads and the system refuses it; "
-                    "fewer --threads or a higher limit (ulimit -v) help",
-                    bytes >> 20, threads);
+    return cdl_fail(
+        CDL_MEMORY,
+        "cpu: OpenBLAS wants %zu MiB of address space for %d threads and the system refuses it; "
+        "fewer --threads or a higher limit (ulimit -v) help",
+        bytes >> 20, threads);
   munmap(probe, bytes);
   return CDL_OK;
 }
@@ -52,6 +52,8 @@ static cdl_status cpu_open(const char *device_name, const cdl_open_options *opti
 {
   if (device_name != NULL && device_name[0] != '\0' && strcmp(device_name, "0") != 0)
     return cdl_fail(CDL_ABSENT, "cpu:%s: there is one CPU device, cpu or cpu:0", device_name);
+  if (options != NULL && options->precision != CDL_PRECISION_FP32)
+    return cdl_fail(CDL_UNSUPPORTED, "it computes in fp32 alone");
   cpu_device *device = calloc(1, sizeof *device);
   if (device == NULL)
     return cdl_fail(CDL_MEMORY, "cpu: no memory for the device");
@@ -155,35 +157,10 @@ static cdl_status cpu_download(void *queue, void *host, const cdl_buffer *x, siz
   return CDL_OK;
 }
 
-/* ---- Times ---- */
+/* ---- The table ---- */
 
-static cdl_status cpu_event_create(void *device, void **event)
-{
-  (void)device;
-  *event = calloc(1, sizeof(struct timespec));
-  return *event != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "cpu: no memory for an event");
-}
-
-static void cpu_event_destroy(void *event)
-{
-  free(event);
-}
-
-static cdl_status cpu_event_record(void *queue, void *event)
-{
-  (void)queue;
-  clock_gettime(CLOCK_MONOTONIC, event);
-  return CDL_OK;
-}
-
-static cdl_status cpu_event_elapsed(void *from, void *to, uint64_t *nanoseconds)
-{
-  const struct timespec *a = from, *b = to;
-  *nanoseconds = (uint64_t)((b->tv_sec - a->tv_sec) * 1000000000LL + (b->tv_nsec - a->tv_nsec));
-  return CDL_OK;
-}
-
-/* Without supports(): every op takes whatever the core admits. */
+/* Without supports(): every op takes whatever the core admits. Without events: nothing is done later than it is called
+ * for, and the host's clock tells its time. */
 static const cdl_backend_table table = {
     .header = CDL_TABLE_HEADER,
     .name = "cpu",
@@ -202,10 +179,6 @@ static const cdl_backend_table table = {
     .weight_create = cpu_weight_create,
     .weight_update = cpu_weight_update,
     .weight_destroy = cpu_weight_destroy,
-    .event_create = cpu_event_create,
-    .event_destroy = cpu_event_destroy,
-    .event_record = cpu_event_record,
-    .event_elapsed = cpu_event_elapsed,
 #define CDL_OP(op, tier) .op = cpu_##op,
 #include "condlora/ops.def"
 #undef CDL_OP

@@ -22,7 +22,8 @@ static char the_device, a_queue;
 static cdl_status open_device(const char *device_name, const cdl_open_options *options,
                               void **device)
 {
-  (void)options;
+  if (options->precision != CDL_PRECISION_FP32)
+    return host->fail(CDL_UNSUPPORTED, "it computes in fp32 alone");
   if (device_name[0] != '\0' && strcmp(device_name, "0") != 0)
     return host->fail(CDL_ABSENT, "no device '%s', only 0", device_name);
   *device = &the_device;

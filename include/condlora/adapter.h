@@ -13,11 +13,59 @@ extern "C" {
  *   reference  A = θA Wᵀ,  θA [rank, d];    B = W θBᵀ, θB [rank, d]    what the paper's code computes; square W */
 typedef enum { CDL_ORIENTATION_PAPER, CDL_ORIENTATION_REFERENCE } cdl_orientation;
 
+/* Initial values of A and B. The last two begin at a part of the frozen weight W and take it off W,
+ * so that training starts at the base model all the same (the `lora` method's alone):
+ *   kaiming   A uniform in ±1/√columns, B zero
+ *   gaussian  A normal with deviation 1/rank, B zero
+ *   pissa     B A the part of W of its largest singular values (Meng et al. 2024)
+ *   olora     B A the first columns of Q and rows of R of W = Q R (Büyükakyüz 2024) */
+typedef enum { CDL_INIT_KAIMING, CDL_INIT_GAUSSIAN, CDL_INIT_PISSA, CDL_INIT_OLORA } cdl_init;
+
+/* Biases that are trained beside the adapter: none, all of the model, those of adapted layers. */
+typedef enum { CDL_BIAS_NONE, CDL_BIAS_ALL, CDL_BIAS_ADAPTED } cdl_bias_choice;
+
+/* A rank or an alpha for the modules whose path, or the end of it after a dot, a regular expression
+ * matches; the first of a list that does counts (PEFT's rule). */
 typedef struct {
-  const char *method; /* "lora", "condlora", "none", "bitfit", "full" */
+  const char *pattern;
+  double value;
+} cdl_module_value;
+
+/* ---- Options that some methods have ---- */
+
+typedef enum {
+  CDL_OPTION_WHOLE,
+  CDL_OPTION_REAL,
+  CDL_OPTION_FLAG,  /* 0 or 1 */
+  CDL_OPTION_CHOICE /* the position in `choices` */
+} cdl_adapter_option_kind;
+
+/* An option by name, whatever methods have it: they agree on all of it. */
+typedef struct {
+  const char *name; /* "init_r": a key of JSON settings; the command's option is --init-r */
+  const char *key;  /* in adapter_config.json; NULL: `name` */
+  cdl_adapter_option_kind kind;
+  double fallback;     /* what a missing key means */
+  double low, high;    /* of a number, both included */
+  const char *choices; /* "none|type1|type2" */
+  const char *help;
+} cdl_adapter_option;
+
+enum { CDL_ADAPTER_OPTIONS_MAX = 32 };
+
+typedef struct {
+  const char *method; /* one of cdl_adapter_methods */
   int64_t rank;
-  double alpha;   /* scale = alpha / rank */
+  double alpha; /* scale = alpha / rank */
+  bool rslora;  /* scale = alpha / √rank instead (Kalajdzievski 2023) */
+  const cdl_module_value *rank_pattern, *alpha_pattern;
+  size_t rank_pattern_count, alpha_pattern_count;
   double dropout; /* on the adapter's input */
+  cdl_init init;
+  cdl_bias_choice bias;
+  /* B's learning rate, and that of every vector, over A's (LoRA+, Hayou et al. 2024); 0: the
+   * same. */
+  double lora_plus_ratio;
   cdl_orientation orientation;
   bool dropout_hits_base; /* CondLoRA's dropout on the frozen path too, as the reference has it */
   /* Linear layers to adapt: suffixes of their paths, or one regular expression for whole paths
@@ -25,6 +73,20 @@ typedef struct {
   const char *const *targets;
   size_t target_count;
   const char *target_pattern;
+  /* Of these targets, only those in these layers (none listed: in any), and none of the modules
+   * excluded, named as targets are. A layer's number is the component after any module, or after
+   * one of `layers_pattern`: regular expressions for its name. */
+  const int64_t *layers;
+  size_t layer_count;
+  const char *const *layers_pattern;
+  size_t layers_pattern_count;
+  const char *const *excluded;
+  size_t excluded_count;
+  const char *excluded_pattern;
+  /* Values of the method's own options, in the order of cdl_adapter_options; NULL: fallbacks. */
+  const double *options;
+  /* What the method itself keeps in adapter_config.json, as read from there; NULL: nothing. */
+  const struct json_t *extra;
   /* Modules to train and save whole, besides the head: suffixes of their paths. With
    * `ignore_unmatched`, for adapters read from a folder, an entry that matches nothing is no
    * error. */
@@ -38,6 +100,12 @@ typedef struct cdl_adapter cdl_adapter;
 
 /* The methods' names, a NULL at the end; static. */
 CDL_API const char *const *cdl_adapter_methods(void);
+/* The method's own options, `*count` of them; static. None for an unknown method. */
+CDL_API const cdl_adapter_option *cdl_adapter_options(const char *method, size_t *count);
+/* Whether it adapts linear layers by a low-rank update, and so has a rank and targets. */
+CDL_API bool cdl_adapter_is_low_rank(const char *method);
+/* Whether it has an orientation. */
+CDL_API bool cdl_adapter_is_oriented(const char *method);
 /* "CONDLORA" for "condlora"; NULL for an unknown method; static. */
 CDL_API const char *cdl_adapter_peft_type(const char *method);
 /* "condlora" for "CONDLORA"; NULL likewise. */
@@ -50,7 +118,20 @@ CDL_API const char *cdl_adapter_method_of(const char *peft_type);
 CDL_API CDL_MUST_USE cdl_status cdl_adapter_create(cdl_queue *queue, cdl_encoder *encoder,
                                                    const cdl_adapter_settings *settings,
                                                    cdl_adapter **adapter);
+/* The encoder is left as it was, but for weights that initial values were taken off (pissa,
+ * olora). */
 CDL_API void cdl_adapter_destroy(cdl_adapter *adapter);
+
+/* One adapted linear layer. */
+typedef struct {
+  const char *path;
+  int64_t rank;
+  double alpha, scale;
+} cdl_adapted_module;
+
+/* In the encoder's order. */
+CDL_API size_t cdl_adapter_module_count(const cdl_adapter *adapter);
+CDL_API cdl_adapted_module cdl_adapter_module(const cdl_adapter *adapter, size_t index);
 
 /* Everything trained: the method's own parameters, then those of the model, head last. */
 CDL_API size_t cdl_adapter_parameter_count(const cdl_adapter *adapter);
@@ -59,10 +140,19 @@ CDL_API cdl_parameter *cdl_adapter_parameter(const cdl_adapter *adapter, size_t 
 CDL_API void cdl_adapter_trained_numbers(const cdl_adapter *adapter, int64_t *adapter_numbers,
                                          int64_t *head_numbers);
 
-/* The method's own initial values: Kaiming-uniform for A, zero for B (method.md). Drawn on the
- * host from `seed`. */
+/* Initial values, as the settings' `init` says. Drawn on the host from `seed`. */
 CDL_API CDL_MUST_USE cdl_status cdl_adapter_initialize(cdl_adapter *adapter, cdl_queue *queue,
                                                        uint64_t seed);
+
+/* Once before training: how many optimizer steps there will be. USAGE where the method's options do
+ * not go with that. */
+CDL_API CDL_MUST_USE cdl_status cdl_adapter_begin_run(cdl_adapter *adapter, cdl_queue *queue,
+                                                      int64_t steps);
+/* Whether what a step enqueues differs from step to step, so that it must not be recorded. */
+CDL_API bool cdl_adapter_varies(const cdl_adapter *adapter);
+/* Before anything else of a step; `record` is its own. */
+CDL_API CDL_MUST_USE cdl_status cdl_adapter_begin_step(cdl_adapter *adapter, cdl_queue *queue,
+                                                       const cdl_step_record *record);
 
 /* A_l and B_l of every adapted layer, and packed weights that are trained, from the parameters:
  * once after every change of them. */

@@ -22,14 +22,20 @@ CDL_API const char *cdl_version(void); /* "0.1.0" */
 typedef struct {
   int threads;      /* of the CPU backend; 0: every core this process may use */
   bool no_fallback; /* the host path, on any backend but cpu, is an error */
+  cdl_precision precision;
 } cdl_backend_options;
+
+/* "fp32", "tf32", "bf16"; find is UNSUPPORTED for any other text. */
+CDL_API const char *cdl_precision_name(cdl_precision precision);
+CDL_API CDL_MUST_USE cdl_status cdl_precision_find(const char *name, cdl_precision *precision);
 
 /* Opens "auto", "cpu", "null", "NAME", "NAME:DEVICE" or a path to a plug-in ("./libmine.so", with
  * a slash). `options` may be NULL. Every backend but the CPU's is a plug-in: the file that a path
  * names, else condlora-NAME.so in the folders of CDL_BACKEND_PATH (absolute ones; others are
  * skipped with a notice), in the library's own folder or its build folder, and last where the
- * library was configured to be installed. "auto" takes the best that opens: cuda, opencl, cpu.
- * Errors: ABSENT, with the reason in a sentence. */
+ * library was configured to be installed. "auto" takes the best that opens: cuda, opencl where its device is not the host's
+ * processor, cpu.
+ * Errors: ABSENT, with the reason in a sentence; UNSUPPORTED for a precision it lacks. */
 CDL_API CDL_MUST_USE cdl_status cdl_backend_open(const char *name,
                                                  const cdl_backend_options *options,
                                                  cdl_backend **backend);
@@ -42,7 +48,7 @@ CDL_API const char *cdl_backend_name(const cdl_backend *backend); /* "cpu" */
 CDL_API const char *cdl_backend_description(const cdl_backend *backend);
 
 /* One line for each backend known on this machine: usable ones with device and description, the
- * others with the reason why not. Strings are borrowed during the call. Opens devices; a plug-in
+ * others, and files that another of the same name comes before, with the reason why not. Strings are borrowed during the call. Opens devices; a plug-in
  * once loaded stays. */
 typedef struct {
   const char *name, *device, *description;
@@ -51,6 +57,11 @@ typedef struct {
 } cdl_backend_listing;
 CDL_API cdl_status cdl_backend_list(void (*each)(void *user, const cdl_backend_listing *listing),
                                     void *user);
+/* The folders in which plug-ins are looked for, in their order; those that are not searched with the
+ * reason, else NULL. The strings are borrowed. */
+CDL_API cdl_status cdl_backend_folders(void (*each)(void *user, const char *folder,
+                                                    const char *reason),
+                                       void *user);
 
 /* Bytes in use by this backend's buffers and weights, their highest sum so far, and of the device
  * as a whole where it can say (else 0). */
@@ -58,6 +69,9 @@ typedef struct {
   size_t used_bytes, peak_bytes, free_bytes, total_bytes;
 } cdl_memory_info;
 CDL_API cdl_status cdl_backend_memory(const cdl_backend *backend, cdl_memory_info *info);
+
+/* Time that the backend has spent on compiling kernels since it was opened, in nanoseconds. */
+CDL_API uint64_t cdl_backend_compile_ns(const cdl_backend *backend);
 
 /* ---- Buffers: untyped memory of a device ---- */
 
@@ -67,6 +81,16 @@ CDL_API CDL_MUST_USE cdl_status cdl_buffer_create(cdl_backend *backend, size_t b
 /* Waits until every queue has passed the buffer. NULL is allowed. */
 CDL_API void cdl_buffer_destroy(cdl_buffer *buffer);
 CDL_API size_t cdl_buffer_bytes(const cdl_buffer *buffer);
+/* A buffer over `bytes` of memory that stays the caller's: a CUdeviceptr (its value as a pointer) on
+ * cuda, a cl_mem on opencl. Errors: UNSUPPORTED where the backend has no such thing. */
+CDL_API CDL_MUST_USE cdl_status cdl_buffer_wrap(cdl_backend *backend, void *foreign, size_t bytes,
+                                                cdl_buffer **buffer);
+
+/* Host memory from which uploads are quick and to which downloads are: the device's page-locked
+ * one where it has such, else ordinary memory. */
+CDL_API CDL_MUST_USE cdl_status cdl_host_allocate(cdl_backend *backend, size_t bytes,
+                                                  void **memory);
+CDL_API void cdl_host_free(cdl_backend *backend, void *memory);
 
 /* ---- Queues ---- */
 
@@ -74,6 +98,10 @@ CDL_API size_t cdl_buffer_bytes(const cdl_buffer *buffer);
  * failed queue stays failed. */
 CDL_API CDL_MUST_USE cdl_status cdl_queue_create(cdl_backend *backend, cdl_queue **queue);
 CDL_API void cdl_queue_destroy(cdl_queue *queue);
+/* A queue over the caller's own: a CUstream on cuda, a cl_command_queue on opencl. What it enqueued
+ * there before comes first. Errors: UNSUPPORTED where the backend has no such thing. */
+CDL_API CDL_MUST_USE cdl_status cdl_queue_wrap(cdl_backend *backend, void *foreign,
+                                               cdl_queue **queue);
 CDL_API cdl_backend *cdl_queue_backend(const cdl_queue *queue);
 
 /* Waits for everything enqueued; the first error since the queue was made. */
@@ -86,6 +114,38 @@ CDL_API cdl_status cdl_queue_status(const cdl_queue *queue);
  * cdl_sync. */
 CDL_API void cdl_upload(cdl_queue *queue, cdl_tensor out, const void *host, size_t bytes);
 CDL_API void cdl_download(cdl_queue *queue, void *host, cdl_tensor x, size_t bytes);
+
+/* ---- Recorded work ---- */
+
+/* What is enqueued between begin and end is checked and recorded, not run; cdl_replay enqueues it
+ * all again, as often as one likes. Replayed work reads and writes the buffers it was recorded
+ * with, which must stay alive; what changes from one time to the next, it reads from them: step
+ * records, ids, a packing's offsets. Recording needs ops to run natively, without uploads, downloads
+ * and syncs; the first that does not is the error of cdl_capture_end, and leaves the queue usable.
+ * Running the same ops once before makes sure that no working memory is missing. */
+typedef struct cdl_graph cdl_graph;
+CDL_API bool cdl_backend_captures(const cdl_backend *backend);
+/* Errors: UNSUPPORTED where the backend cannot. */
+CDL_API CDL_MUST_USE cdl_status cdl_capture_begin(cdl_queue *queue);
+CDL_API CDL_MUST_USE cdl_status cdl_capture_end(cdl_queue *queue, cdl_graph **graph);
+CDL_API void cdl_replay(cdl_queue *queue, cdl_graph *graph);
+/* Before its queue. NULL is allowed. */
+CDL_API void cdl_graph_destroy(cdl_graph *graph);
+
+/* ---- Times, where the device keeps them ---- */
+
+typedef struct cdl_event cdl_event;
+/* Errors: UNSUPPORTED where the backend has none. */
+CDL_API CDL_MUST_USE cdl_status cdl_event_create(cdl_backend *backend, cdl_event **event);
+CDL_API void cdl_event_destroy(cdl_event *event);
+/* Marks the place that the queue has come to. */
+CDL_API void cdl_event_record(cdl_queue *queue, cdl_event *event);
+/* Waits until the queue has passed the mark. Downloads enqueued before it are there then if their
+ * host memory is cdl_host_allocate's. */
+CDL_API CDL_MUST_USE cdl_status cdl_event_wait(cdl_event *event);
+/* Waits for both. */
+CDL_API CDL_MUST_USE cdl_status cdl_event_elapsed(cdl_event *from, cdl_event *to,
+                                                  uint64_t *nanoseconds);
 
 /* ---- Weights ---- */
 

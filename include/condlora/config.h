@@ -1,4 +1,5 @@
-/* A model's `config.json`, of the RoBERTa and BERT families, as Transformers writes it. */
+/* A model's `config.json`, as Transformers writes it: BERT, RoBERTa, DistilBERT, ELECTRA,
+ * XLM-RoBERTa. */
 #ifndef CONDLORA_CONFIG_H
 #define CONDLORA_CONFIG_H
 
@@ -13,11 +14,18 @@
 extern "C" {
 #endif
 
-typedef enum { CDL_FAMILY_BERT, CDL_FAMILY_ROBERTA } cdl_family;
+typedef enum {
+  CDL_FAMILY_BERT,
+  CDL_FAMILY_ROBERTA,
+  CDL_FAMILY_DISTILBERT,
+  CDL_FAMILY_ELECTRA,
+  CDL_FAMILY_XLM_ROBERTA
+} cdl_family;
 
-/* "bert" or "roberta"; static. With a dot it is the prefix of the body's tensors in a checkpoint
- * with a head. */
+/* The `model_type`: "bert", "xlm-roberta"; static. */
 CDL_API const char *cdl_family_name(cdl_family family);
+/* What an adapter's targets usually are, separated by commas: "query,value"; static. */
+CDL_API const char *cdl_family_targets(cdl_family family);
 
 typedef enum {
   CDL_PROBLEM_CLASSIFICATION,
@@ -28,7 +36,8 @@ typedef enum {
 typedef struct {
   cdl_family family;
   int64_t vocabulary_size, hidden_size, layers, heads, intermediate_size, position_count,
-      type_count;
+      type_count;         /* 0: the family embeds no token types */
+  int64_t embedding_size; /* of the embeddings, where it differs; 0: hidden_size */
   int64_t pad_id;
   double layer_norm_epsilon;
   cdl_activation activation;
@@ -46,7 +55,9 @@ typedef struct {
 CDL_API CDL_MUST_USE cdl_status cdl_model_config_read(const char *path, cdl_model_config *config);
 CDL_API void cdl_model_config_free(cdl_model_config *config);
 
-/* The longest input in tokens: RoBERTa's positions count from pad_id + 1. */
+/* A sequence's first position: pad_id + 1 for RoBERTa and XLM-RoBERTa, 0 for the others. */
+CDL_API int64_t cdl_model_config_first_position(const cdl_model_config *config);
+/* The longest input in tokens. */
 CDL_API int64_t cdl_model_config_max_tokens(const cdl_model_config *config);
 
 /* Writes the config.json of a fine-tuned classifier to the file `destination`: the one at `source`

@@ -1,5 +1,4 @@
-/* RoBERTa and BERT encoders with a sequence-classification head: forward, and the backward pass
- * written by hand.
+/* Encoders with a sequence-classification head: forward, and the backward pass written by hand.
  *
  * The encoder knows nothing of adapter methods: it sees one cdl_delta per linear layer. */
 #ifndef CONDLORA_ENCODER_H
@@ -13,8 +12,7 @@
 extern "C" {
 #endif
 
-/* The linear layers of a block that an adapter can reach, in the order of their weights, and
- * BERT's pooler. */
+/* The linear layers of a block that an adapter can reach, in the order of their weights. */
 typedef enum {
   CDL_SITE_QUERY,
   CDL_SITE_KEY,
@@ -47,7 +45,7 @@ typedef struct {
 /* Sequences packed end to end, on the host. Ids, positions and types must lie within the model's
  * tables: checked by cdl_encoder_load_batch, whose error names the example. */
 typedef struct {
-  const int32_t *ids, *positions, *types; /* [tokens] */
+  const int32_t *ids, *positions, *types; /* [offsets[sequences]] */
   const int32_t *offsets;                 /* [sequences + 1] */
   const int32_t *examples;                /* [sequences] index in the data set */
   int32_t sequences, tokens, longest;
@@ -97,7 +95,7 @@ CDL_API size_t cdl_encoder_parameter_count(const cdl_encoder *encoder);
 CDL_API cdl_parameter *cdl_encoder_parameters(cdl_encoder *encoder);
 
 /* Every linear layer that an adapter can reach: block by block in the order of cdl_site_kind, then
- * BERT's pooler. */
+ * ELECTRA's projection of its embeddings, BERT's pooler. */
 CDL_API size_t cdl_encoder_site_count(const cdl_encoder *encoder);
 CDL_API cdl_site *cdl_encoder_sites(cdl_encoder *encoder);
 
@@ -114,7 +112,12 @@ CDL_API CDL_MUST_USE cdl_status cdl_encoder_plan(cdl_encoder *encoder, cdl_queue
                                                  cdl_batch_limits training,
                                                  cdl_batch_limits evaluation);
 
-/* Checks a batch and uploads it. It stays loaded until the next. */
+/* Whether what a pass enqueues follows from the shape of a batch alone, its ids and lengths being
+ * read on the device. Known once planned. */
+CDL_API bool cdl_encoder_recordable(const cdl_encoder *encoder);
+
+/* Checks a batch and uploads it. It stays loaded until the next. `tokens` may be more than the
+ * sequences have, within the plan: the rows past the last sequence belong to none. */
 CDL_API CDL_MUST_USE cdl_status cdl_encoder_load_batch(cdl_encoder *encoder, cdl_queue *queue,
                                                        const cdl_token_batch *batch);
 
@@ -124,6 +127,8 @@ CDL_API CDL_MUST_USE cdl_status cdl_encoder_load_batch(cdl_encoder *encoder, cdl
 CDL_API cdl_tensor cdl_encoder_forward(cdl_encoder *encoder, cdl_queue *queue,
                                        const cdl_dropout_rates *dropout, cdl_tensor step,
                                        bool training);
+/* The same logits again. */
+CDL_API cdl_tensor cdl_encoder_logits(const cdl_encoder *encoder);
 /* Where the loss writes its gradient, [sequences, labels]. */
 CDL_API cdl_tensor cdl_encoder_d_logits(const cdl_encoder *encoder);
 /* Adds to the gradients of every trained parameter and of every site's A and B. After a training

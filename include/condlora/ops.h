@@ -34,6 +34,11 @@ typedef enum {
   CDL_OP_COUNT
 } cdl_op;
 
+/* What products are computed in; sums are F32 in all of them, and so is everything that is not a
+ * product of F32 matrices. TF32 rounds their elements to 10 bits of mantissa; BF16 is for frozen
+ * weights and what they are multiplied with, and TF32 for the rest. */
+typedef enum { CDL_PRECISION_FP32, CDL_PRECISION_TF32, CDL_PRECISION_BF16 } cdl_precision;
+
 /* ---- Moving ---- */
 
 /* out = x, same dtype (any) and sizes; x may repeat (stride 0). */
@@ -214,7 +219,9 @@ typedef struct {
 /* A batch without padding: sequence i owns the rows [offsets[i], offsets[i + 1]) of every
  * activation; it may be empty. Device tensors and their host twins hold the same numbers; a device
  * that replays recorded work reads the device's. `longest` bounds the lengths: it may be larger
- * than the longest sequence, never smaller. Without dropout both lists of examples are optional. */
+ * than the longest sequence, never smaller. `tokens` bounds the rows likewise: it may be larger than
+ * the last offset, and the rows past that belong to no sequence. Without dropout both lists of
+ * examples are optional. */
 typedef struct {
   cdl_tensor offsets;  /* [sequences + 1] I32 */
   cdl_tensor examples; /* [sequences] I32, each one's index in the data set */
@@ -247,7 +254,7 @@ typedef struct {
 /* out = x with elements dropped; its own gradient when applied to d_out with the same mask; in
  * place allowed. e = (row within its sequence) · columns + column. With `per_sequence`, x has one
  * row a sequence, [sequences, columns], and of the packing only `examples` is read, never its
- * offsets. */
+ * offsets. In rows past the last offset any elements may be dropped. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, x;
@@ -367,7 +374,8 @@ typedef struct {
  *   out      [tokens, heads · d]
  *   qkv      [tokens, 3 · heads · d]  query, key and value end to end
  *   log_sum  [heads, tokens]          optional: log Σ exp of each row's scores, kept for attention_grad
- * Dropout's element e = (head · length + row) · length + column, length the sequence's. */
+ * Dropout's element e = (head · length + row) · length + column, length the sequence's. Rows past
+ * the last offset are written as zeros; log_sum is not defined there. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, qkv, log_sum;
@@ -377,7 +385,8 @@ typedef struct {
   cdl_dropout_mask mask;
 } cdl_attention_args;
 
-/*   d_qkv  [tokens, 3 · heads · d]
+/* Rows past the last offset are written as zeros, and nothing there is read.
+ *   d_qkv  [tokens, 3 · heads · d]
  *   d_out  [tokens, heads · d] */
 typedef struct {
   uint32_t size;

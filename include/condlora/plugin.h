@@ -18,7 +18,7 @@ extern "C" {
 
 #define CDL_PLUGIN_MAGIC 0x4344504cu /* "CDPL" */
 #define CDL_ABI_MAJOR 1
-#define CDL_ABI_MINOR 0
+#define CDL_ABI_MINOR 1
 
 /* Buffers as a backend sees them: `handle` is its own; the rest is the core's to write. */
 struct cdl_buffer {
@@ -59,7 +59,11 @@ typedef struct {
 
 typedef struct {
   uint32_t struct_size;
-  int threads; /* 0: the backend's choice */
+  int threads;             /* 0: the backend's choice */
+  cdl_precision precision; /* since 1.1; one that the backend lacks is UNSUPPORTED at open */
+  /* Since 1.1: nobody asked for this backend by name. Without an accelerator, only the host's own
+   * processor in another guise, it is ABSENT then. */
+  bool automatic;
 } cdl_open_options;
 
 typedef struct {
@@ -90,7 +94,8 @@ typedef struct cdl_backend_table {
   cdl_status (*allocate)(void *device, size_t bytes, void **handle);
   void (*free)(void *device, void *handle);
   /* Bytes from host memory to a buffer: `host` may change once the call returns. To host memory:
-   * it is filled when sync returns. */
+   * it is filled when sync returns, or, memory from pinned_allocate, when an event recorded later
+   * has passed. */
   cdl_status (*upload)(void *queue, cdl_buffer *out, size_t offset, const void *host, size_t bytes);
   cdl_status (*download)(void *queue, void *host, const cdl_buffer *x, size_t offset, size_t bytes);
 
@@ -112,7 +117,10 @@ typedef struct cdl_backend_table {
   cdl_status (*event_record)(void *queue, void *event);
   cdl_status (*event_elapsed)(void *from, void *to, uint64_t *nanoseconds); /* waits for both */
 
-  /* Optional: what is enqueued between begin and end is recorded, not run, and replayed at will. */
+  /* Optional: what is enqueued between begin and end is recorded, not run, and replayed at will.
+   * Memory that the recorded work uses stays the caller's to keep; the backend's own working memory
+   * stays valid as long as the queue. After an error between the two, capture_end ends the
+   * recording and returns it. */
   cdl_status (*capture_begin)(void *queue);
   cdl_status (*capture_end)(void *queue, void **graph);
   cdl_status (*replay)(void *queue, void *graph);
@@ -130,6 +138,11 @@ typedef struct cdl_backend_table {
 #define CDL_OP(name, tier) cdl_status (*name)(void *queue, const cdl_##name##_args *args);
 #include "condlora/ops.def"
 #undef CDL_OP
+  /* Places of the ops that later minor versions add, so that what follows keeps its own: NULL. */
+  void (*later_ops[64 - CDL_OP_COUNT])(void);
+
+  /* Since 1.1, optional: time spent on compiling kernels for the device since it was opened. */
+  uint64_t (*compile_nanoseconds)(void *device);
 } cdl_backend_table;
 
 /* The one symbol of a plug-in. The core compares versions and says which two did not fit. NULL:

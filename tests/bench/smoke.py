@@ -1,18 +1,20 @@
-"""Small runs of bench-condlora: the report holds together, the step's products are as many as arithmetic says, errors
-have their exit status. No time is judged.
+"""Small runs of bench-condlora: the report holds together, the step's products are as many as arithmetic says, rates and
+shares follow from what stands beside them, errors have their exit status. No time is judged.
 
-    smoke.py BENCH-CONDLORA MODEL-FOLDER
+    smoke.py BENCH-CONDLORA MODEL-FOLDER MAN-PAGE
 """
 
 import csv
 import io
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
+import xml.etree.ElementTree
 
-PROGRAM, MODEL = sys.argv[1:3]
+PROGRAM, MODEL, PAGE = sys.argv[1:4]
 BATCH, LENGTH, RANK, LABELS = 4, 9, 8, 2
 
 
@@ -24,8 +26,9 @@ def run(*arguments, status=0):
     return done.stdout
 
 
-def small(*more):
-    return run("--quick", "--seconds", "0.01", "--batch-size", str(BATCH), "--lengths", str(LENGTH), "--model", MODEL, *more)
+def small(*more, backend="cpu"):
+    return run("--quick", "--backend", backend, "--seconds", "0.01", "--batch-size", str(BATCH), "--lengths", str(LENGTH),
+               "--model", MODEL, *more)
 
 
 def products_of_a_step(adapter):
@@ -53,18 +56,48 @@ def rows_of(report, name):
     return next(table for table in report["tables"] if table["name"] == name)["rows"]
 
 
-def check_report():
-    report = json.loads(small("--format", "json", "--ops"))
-    assert report["backend"] == "cpu" and report["version"] and report["best_gemm_flop_per_s"] > 0
-    names = [table["name"] for table in report["tables"]]
-    assert names[:6] == ["gemm", "svd", "elementwise", "attention", "train", "train-ratios"], names
-    for table in report["tables"][:5]:
-        assert table["rows"], table["name"]
+def check_rows(report):
+    """What must hold of every timed row, whatever the backend."""
+    backends = {row["name"]: row for row in rows_of(report, "backends")}
+    for table in report["tables"]:
         for row in table["rows"]:
+            if "samples_s" not in row:
+                continue
             assert 0 < row["min_s"] <= row["median_s"] <= row["p95_s"] and row["mean_s"] > 0, row
             assert row["n"] == len(row["samples_s"]) > 0 and row["interval95_s"] >= 0, row
             assert min(row["samples_s"]) == row["min_s"], row
             assert row.get("path", "native") in ("native", "composed", "host"), row
+            check_rates(table["name"], row, backends[row["backend"]])
+
+
+def close(a, b):
+    return abs(a - b) <= 1e-6 * abs(b)
+
+
+def check_rates(table, row, backend):
+    flop, moved = row.get("flop_per_s", 0), row.get("bytes_per_s", 0)
+    if table == "gemm":
+        m, n, k = (int(size) for size in row["shape"].split()[0].split("x"))
+        assert close(flop * row["median_s"], 2 * m * n * k) and close(moved * row["median_s"], 4 * (m * n + m * k + n * k)), row
+        assert close(row["flop_per_byte"], flop / moved), row
+    if table in ("gemm", "attention", "elementwise"):
+        measured = max(flop / backend["best_gemm_flop_per_s"], moved / backend["copy_bytes_per_s"])
+        assert close(row["of_roof"], measured), row
+    if "of_best" in row:
+        assert close(row["of_best"], flop / backend["best_gemm_flop_per_s"]), row
+    assert ("of_sheet" in row) == ("sheet" in backend and bool(flop or moved)), row
+
+
+def check_report():
+    report = json.loads(small("--format", "json", "--ops"))
+    assert report["version"] and report["precision"] == "fp32" and report["caches"] == "warm", report
+    places = rows_of(report, "backends")
+    assert [row["name"] for row in places] == ["cpu"] and places[0]["best_gemm_flop_per_s"] > 0, places
+    assert "sheet" not in places[0], "no data sheet is known of a processor"
+    names = [table["name"] for table in report["tables"]]
+    assert names[:7] == ["backends", "gemm", "svd", "elementwise", "attention", "train", "train-ratios"], names
+    assert all(table["rows"] for table in report["tables"][:7]), names
+    check_rows(report)
     for row in rows_of(report, "train"):
         expected = products_of_a_step(row["name"].split()[0])
         assert row["flop"] == expected, f"{row['name']}: {row['flop']} operations, counted {expected}"
@@ -75,12 +108,104 @@ def check_report():
 
 
 def check_formats():
-    text = small("svd")
-    assert "svd" in text and "GFLOP" not in text
-    assert "| :-- |" in small("--format", "markdown", "svd")
-    table = list(csv.DictReader(io.StringIO(small("--format", "csv", "svd", "attention"))))
-    assert {row["table"] for row in table} == {"svd", "attention"}
-    assert all(float(row["median_s"]) > 0 for row in table)
+    workloads = ("gemm", "svd", "elementwise", "attention", "train")
+    text, markdown = small(*workloads), small("--format", "markdown", *workloads)
+    table = list(csv.DictReader(io.StringIO(small("--format", "csv", *workloads))))
+    for workload in workloads:
+        assert re.search(rf"^{workload}: .*\n .* median ", text, re.MULTILINE), text
+        assert re.search(rf"^### {workload}: .*\n\n\|.* median \|.*\n\| :-- \|", markdown, re.MULTILINE), markdown
+        rows = [row for row in table if row["table"] == workload]
+        assert rows and all(row["backend"] == "cpu" and float(row["median_s"]) > 0 for row in rows)
+    cold = json.loads(small("--format", "json", "--cold", "elementwise"))
+    assert cold["caches"] == "cold"
+    check_rows(cold)
+
+
+def check_shapes(folder):
+    """Sizes from a trace as `condlora train --trace` writes it."""
+    def event(name, **sizes):
+        return {"name": name, "ph": "X", "ts": 1, "dur": 1, "args": sizes}
+
+    path = folder / "trace.json"
+    events = [event("linear", m=tokens, n=24, k=8) for tokens in (11, 13, 10)]
+    events += [event("linear", m=2, n=24, k=8), event("linear_grad", m=11, n=8, k=24), event("fill", rows=1, columns=5)]
+    events += [event("low_rank_grad", m=11, n=8, k=16, rank=2), event("gemm", m=3, n=4, k=5, batch=2, transpose="TN")]
+    events += [event("attention", heads=2, width=4, lengths=lengths) for lengths in ([5, 6], [5, 6], [4, 9], [3, 2])]
+    path.write_text(json.dumps({"traceEvents": events}))
+    report = json.loads(run("--quick", "--backend", "cpu", "--shapes", str(path), "--format", "json", "gemm", "attention", "elementwise"))
+    shapes = {row["name"]: row["shape"] for row in rows_of(report, "gemm")}
+    assert shapes == {
+        "linear": "11x24x8 NT",  # the middle of 2, 10, 11 and 13 tokens, the upper one
+        "linear_grad": "11x8x24 NN",
+        "low_rank_grad: d_out B": "11x2x8 NN",
+        "low_rank_grad: d_outᵀ u": "8x2x11 TN",
+        "low_rank_grad: duᵀ x": "2x16x11 TN",
+        "low_rank_grad: du A": "11x16x2 NN",
+        "gemm": "3x4x5 TN 2 times",
+    }, shapes
+    chosen = {row["name"] for row in rows_of(report, "attention")}
+    assert chosen == {"middle batch: 2 sequences, 11 tokens", "largest batch: 2 sequences, 13 tokens"}, chosen
+    assert "12x8" in {row["shape"] for row in rows_of(report, "elementwise")}  # 2 sequences of 6 tokens, 2 heads of 4
+    steps = json.loads(run("--quick", "--backend", "cpu", "--seconds", "0.01", "--shapes", str(path), "--model", MODEL,
+                           "--format", "json", "train"))
+    title = next(table["title"] for table in steps["tables"] if table["name"] == "train")
+    assert "2 batches of 2 examples, the trace's lengths: 12 tokens each, longest example 9" in title, title
+    for content in ("", "[]", '{"traceEvents": 1}', '{"traceEvents": []}', '{"traceEvents": [{"name": "fill", "args": {"rows": 1}}]}',
+                    json.dumps({"traceEvents": [event("linear", m=1, n=1, k=1)]})):
+        path.write_text(content)
+        run("--shapes", str(path), "gemm", status=1)
+    run("--shapes", str(folder / "none.json"), "gemm", status=1)
+    large = json.loads(run("--quick", "--backend", "cpu", "--shapes", "large", "--format", "json", "svd"))
+    assert {row["shape"] for row in rows_of(large, "svd")} == {"1024x1024", "8x1024"}, large
+
+
+def check_plot(folder):
+    """Points lie where their numbers say: read back from the picture itself."""
+    path = folder / "roof.svg"
+    report = json.loads(small("--format", "json", "--plot", str(path), "gemm", "elementwise", "attention"))
+    svg = "{http://www.w3.org/2000/svg}"
+    root = xml.etree.ElementTree.parse(path).getroot()
+    assert root.tag == svg + "svg"
+    wanted = sum(1 for table in report["tables"] for row in table["rows"] if row.get("flop_per_s") and row.get("flop_per_byte"))
+    marks = [mark for mark in root.iter() if mark.tag in (svg + "circle", svg + "rect", svg + "path")
+             and mark.find(svg + "title") is not None]
+    assert len(marks) == wanted > 0, (len(marks), wanted)
+    width, height = float(root.get("width")), float(root.get("height"))
+    for mark in marks:
+        if mark.tag == svg + "circle":
+            assert 90 <= float(mark.get("cx")) <= width and 50 <= float(mark.get("cy")) <= height
+    circles = {mark.find(svg + "title").text: float(mark.get("cy")) for mark in marks if mark.tag == svg + "circle"}
+    rates = {title: float(re.search(r": ([0-9.e+-]+) GFLOP/s", title).group(1)) for title in circles}
+    ordered = sorted(circles, key=rates.get)
+    assert all(circles[a] >= circles[b] for a, b in zip(ordered, ordered[1:])), "faster is higher"
+    run("--quick", "--backend", "cpu", "--plot", str(path), "svd", status=1)
+
+
+def check_page():
+    """Every option of --help is in the manual page, and no other."""
+    told = set(re.findall(r"^  (--[a-z-]+)", run("--help"), re.MULTILINE))
+    page = pathlib.Path(PAGE).read_text().replace("\\-", "-")
+    options = page[page.index(".SH OPTIONS"):page.index(".SH EXIT STATUS")]
+    assert set(re.findall(r"^\.B[IR]? .*?(--[a-z-]+)", options, re.MULTILINE)) >= told, told
+    assert set(re.findall(r"--[a-z-]+", options)) <= told | {"--trace"}, "the page has options that there are not"
+
+
+def check_several_backends():
+    """All that open, side by side; the others are named. With the CPU alone there is no second column to look at."""
+    report = json.loads(small("--format", "json", "svd", backend="all"))
+    names = [row["name"] for row in rows_of(report, "backends")]
+    absent = next((table["rows"] for table in report["tables"] if table["name"] == "absent"), [])
+    assert "cpu" in names and "null" not in names, names
+    known = {name.split()[0] for name in names} | {row["name"] for row in absent}
+    assert all(row["reason"] for row in absent) and {"cpu", "opencl", "cuda"} <= known, (names, absent)
+    check_rows(report)
+    cases = {name: {row["shape"] for row in rows_of(report, "svd") if row["backend"] == name} for name in names}
+    assert all(cases[name] == cases["cpu"] for name in names), cases
+    if len(names) == 1:
+        print("skipped: backends side by side: no other backend opens")
+        return
+    text = small("svd", backend=",".join(name.split()[0] for name in names))
+    assert f", on {names[1]}\n" in text and text.count("query, MiniLM") == len(names) + 1, text
 
 
 def check_compare(report, folder):
@@ -92,24 +217,60 @@ def check_compare(report, folder):
     rows_of(report, "svd")[0]["samples_s"] = [1.1 + 0.001 * i for i in range(12)]
     after.write_text(json.dumps(report))
     assert run("--compare", str(before), str(after), status=3).count("SLOWER") == 1
-    assert run("--compare", str(after), str(before)).count("faster\n") == 2  # the case, and the sum
+    assert run("--compare", str(after), str(before)).count("faster\n") == 1
+    check_compare_backends(report, before, after)
     after.write_text("[]")
+    run("--compare", str(before), str(after), status=1)
+
+
+def check_compare_backends(report, before, after):
+    """A case is one of a backend; its path may change and is said; another device or option is said."""
+    two = json.loads(json.dumps(report))
+    svd = rows_of(two, "svd")
+    svd += [dict(row, backend="opencl", path="host") for row in svd]
+    before.write_text(json.dumps(two))
+    svd[-1]["samples_s"] = [2.0 + 0.001 * i for i in range(12)]
+    svd[-1]["path"] = "native"
+    two["caches"] = "cold"
+    rows_of(two, "backends")[0]["device"] = "another"
+    after.write_text(json.dumps(two))
+    text = run("--compare", str(before), str(after), status=3)
+    slower = [line for line in text.splitlines() if "SLOWER" in line]
+    assert len(slower) == 1 and slower[0].startswith("opencl ") and slower[0].endswith("was host, is native"), slower
+    assert "caches: was warm, is cold" in text and ", is another" in text, text
+    del svd[-1]
+    after.write_text(json.dumps(two))
+    assert "in one report alone: 1 before, 0 after" in run("--compare", str(before), str(after))
+    for row in svd:
+        row["backend"] = "cuda"
+    two["tables"] = [table for table in two["tables"] if table["name"] == "svd"]
+    after.write_text(json.dumps(two))
     run("--compare", str(before), str(after), status=1)
 
 
 def main():
     report = check_report()
     check_formats()
+    check_page()
+    check_several_backends()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         small("--format", "json", "--output", str(folder / "report.json"), "svd")
         assert json.loads((folder / "report.json").read_text())["quick"] == "yes"
         run("--quick", "--output", str(folder / "no" / "such"), "svd", status=1)
         check_compare(report, folder)
+        check_shapes(folder)
+        check_plot(folder)
     run("--model", "/no/such/folder", "train", status=1)
     run("--backend", "nonsense", status=1)
+    run("--backend", "cpu,nonsense", "svd", status=1)
+    run("--backend", "cpu", "--precision", "bf16", "svd", status=1)  # the CPU has float32 alone
     for wrong in (["--nonsense"], ["nonsense"], ["--format", "xml"], ["--threads", "two"], ["--lengths", "long", "train"],
-                  ["--task", "RTE"], ["--threads"], ["--compare", "one"]):
+                  ["--task", "RTE"], ["--threads"], ["--compare", "one"], ["--backend", "cpu,"], ["--backend", "cpu,cpu"], ["--backend", ""],
+                  ["--precision", "fp8"], ["tune"], ["tune", "--backend", "cpu"], ["tune", "--backend", "opencl,cpu"],
+                  ["tune", "gemm", "--backend", "opencl"], ["tune", "--backend", "opencl", "--precision", "tf32"],
+                  ["--parameters", "x", "svd"], ["tune", "--backend", "opencl", "--plot", "x"],
+                  ["--shapes", "large", "--model", MODEL, "train"]):
         run(*wrong, status=2)
     assert "usage:" in run("--help") and run("--version").startswith("bench-condlora ")
 

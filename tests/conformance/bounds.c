@@ -97,7 +97,56 @@ double smallest_normal(cdl_dtype dtype)
   return 0;
 }
 
+bool may_be_flushed(cdl_op op, cdl_dtype dtype, double want)
+{
+  if (op == CDL_OP_copy || op == CDL_OP_permute || op == CDL_OP_fill)
+    return false;
+  if (dtype == CDL_F64 && op != CDL_OP_cast)
+    return false;
+  return fabs(want) < (double)FLT_MIN;
+}
+
 double sum_growth(double n, double squares, double sum)
 {
   return sqrt(squares + n * (squares / 6 + sum * sum / 3));
+}
+
+/* ---- Precision ---- */
+
+static cdl_precision precision = CDL_PRECISION_FP32;
+
+void bound_precision(cdl_precision chosen)
+{
+  precision = chosen;
+}
+
+/* v; 0 where factors are taken as they are. */
+static double factor_roundoff(cdl_op op)
+{
+  if (precision == CDL_PRECISION_FP32)
+    return 0;
+  switch (op) {
+  case CDL_OP_linear:
+  case CDL_OP_linear_grad:
+    return precision == CDL_PRECISION_BF16 ? 0x1p-8 : 0x1p-11;
+  case CDL_OP_gemm:
+  case CDL_OP_low_rank:
+  case CDL_OP_low_rank_grad:
+  case CDL_OP_attention:
+  case CDL_OP_attention_grad:
+    return 0x1p-11;
+  default:
+    return 0;
+  }
+}
+
+double product_growth(cdl_op op, double n, double squares, double sum)
+{
+  return sum_growth(n, squares, sum) +
+         factor_roundoff(op) / unit_roundoff(CDL_F32) * sqrt(squares + sum * sum);
+}
+
+double product_roundoff(cdl_op op)
+{
+  return fmax(unit_roundoff(CDL_F32), factor_roundoff(op));
 }

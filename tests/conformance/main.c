@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/conformance/bounds.h"
 #include "tests/conformance/suite.h"
 
 enum { EXIT_SKIPPED = 77 }; /* as test harnesses read it */
@@ -16,12 +17,16 @@ static const char usage[] =
     "  test      values, guards, wrong calls, queues (default)\n"
     "  grad      gradients against central differences\n"
     "  support   the path that each op takes for each dtype\n"
-    "  perf      time of a few ordinary calls\n"
+    "  perf      time of ordinary calls of every op\n"
     "\n"
     "options:\n"
     "  --backend NAME[:DEVICE]|FILE.so   cpu (default), opencl:1, ./libmine.so\n"
     "  --op NAME      one op or group only (see --list)\n"
+    "  --case NAME    cases of this name only, as --list prints them\n"
     "  --seed N       of the values and the randomized shapes (default 1)\n"
+    "  --random N     randomized cases of each op and dtype (default 6; --quick 2)\n"
+    "  --precision P  fp32 (default), tf32 or bf16: opens the backend so, with wider bounds\n"
+    "                 for ops that multiply\n"
     "  --threads N    of the CPU backend\n"
     "  --quick        without the large cases\n"
     "  --strict       a dtype that the backend does not take is a failure, not a skip\n"
@@ -38,6 +43,7 @@ typedef struct {
   const char *mode;
   bool list;
   int threads;
+  cdl_precision precision;
 } choice;
 
 static int wrong_usage(const char *what, const char *value)
@@ -66,13 +72,54 @@ static bool parse_format(const char *text, output_format *format)
   return false;
 }
 
+static bool parse_precision(const char *text, cdl_precision *precision)
+{
+  static const char *const names[] = {"fp32", "tf32", "bf16"};
+  for (int i = 0; i < 3; i++)
+    if (strcmp(text, names[i]) == 0) {
+      *precision = (cdl_precision)i;
+      return true;
+    }
+  return false;
+}
+
+/* "random 17" is there when there are 18. */
+static void choose_random(suite *s)
+{
+  enum { USUAL = 6, QUICK = 2 };
+  int number = 0;
+  if (s->random < 0)
+    s->random = s->quick ? QUICK : USUAL;
+  if (s->only_case != NULL && sscanf(s->only_case, "random %d", &number) == 1 && number < 1 << 20 &&
+      number >= s->random)
+    s->random = number + 1;
+}
+
 /* -1: go on; otherwise the exit status. */
 static int parse(int argc, char **argv, suite *s, choice *c)
 {
-  enum { BACKEND = 1, OP, SEED, THREADS, QUICK, STRICT, FORMAT, VERBOSE, LIST, VERSION, HELP };
+  enum {
+    BACKEND = 1,
+    OP,
+    CASE,
+    SEED,
+    RANDOM,
+    PRECISION,
+    THREADS,
+    QUICK,
+    STRICT,
+    FORMAT,
+    VERBOSE,
+    LIST,
+    VERSION,
+    HELP
+  };
   static const struct option options[] = {{"backend", required_argument, NULL, BACKEND},
                                           {"op", required_argument, NULL, OP},
+                                          {"case", required_argument, NULL, CASE},
                                           {"seed", required_argument, NULL, SEED},
+                                          {"random", required_argument, NULL, RANDOM},
+                                          {"precision", required_argument, NULL, PRECISION},
                                           {"threads", required_argument, NULL, THREADS},
                                           {"quick", no_argument, NULL, QUICK},
                                           {"strict", no_argument, NULL, STRICT},
@@ -90,6 +137,18 @@ static int parse(int argc, char **argv, suite *s, choice *c)
       break;
     case OP:
       s->only_op = optarg;
+      break;
+    case CASE:
+      s->only_case = optarg;
+      break;
+    case RANDOM:
+      if (!parse_number(optarg, &number) || number > 1 << 20)
+        return wrong_usage("--random takes a number", optarg);
+      s->random = (int)number;
+      break;
+    case PRECISION:
+      if (!parse_precision(optarg, &c->precision))
+        return wrong_usage("--precision takes fp32, tf32 or bf16", optarg);
       break;
     case SEED:
       if (!parse_number(optarg, &s->seed))
@@ -136,6 +195,7 @@ static int parse(int argc, char **argv, suite *s, choice *c)
     return wrong_usage("no such mode", c->mode);
   if (s->format == (table ? FORMAT_JUNIT : FORMAT_CSV))
     return wrong_usage("this mode has no such format", table ? "junit" : "csv");
+  choose_random(s);
   return -1;
 }
 
@@ -156,13 +216,23 @@ static void register_all(suite *s)
   register_host(s);
   register_arguments(s);
   register_queue(s);
+  register_optional(s);
   register_grad(s);
+  register_coverage(s);
 }
 
 static bool known_group(const suite *s, const char *name)
 {
   for (size_t i = 0; i < s->case_count; i++)
     if (strcmp(s->cases[i].group, name) == 0)
+      return true;
+  return false;
+}
+
+static bool known_case(const suite *s, const char *name)
+{
+  for (size_t i = 0; i < s->case_count; i++)
+    if (strcmp(s->cases[i].name, name) == 0)
       return true;
   return false;
 }
@@ -205,7 +275,8 @@ static int without_backend(const suite *s, cdl_status status)
 
 static int run(suite *s, const choice *c)
 {
-  const cdl_backend_options options = {.threads = c->threads};
+  const cdl_backend_options options = {.threads = c->threads, .precision = c->precision};
+  bound_precision(c->precision);
   const cdl_status status = cdl_backend_open(s->backend_name, &options, &s->backend);
   if (status != CDL_OK)
     return without_backend(s, status);
@@ -216,8 +287,9 @@ static int run(suite *s, const choice *c)
     result = mode_perf(s);
   } else {
     if (s->format == FORMAT_TEXT)
-      printf("%s: %s; seed %llu\n", cdl_backend_name(s->backend),
-             cdl_backend_description(s->backend), (unsigned long long)s->seed);
+      printf("%s: %s; seed %llu, %d randomized cases of each op and dtype\n",
+             cdl_backend_name(s->backend), cdl_backend_description(s->backend),
+             (unsigned long long)s->seed, s->random);
     suite_run(s, strcmp(c->mode, "grad") == 0 ? CASE_GRAD : 0);
     result = suite_report(s);
   }
@@ -230,7 +302,7 @@ static int run(suite *s, const choice *c)
 
 int main(int argc, char **argv)
 {
-  suite s = {.backend_name = "cpu", .seed = 1};
+  suite s = {.backend_name = "cpu", .seed = 1, .random = -1};
   choice c = {.mode = "test"};
   const int stop = parse(argc, argv, &s, &c);
   if (stop >= 0)
@@ -239,6 +311,8 @@ int main(int argc, char **argv)
   int result = 0;
   if (s.only_op != NULL && !known_group(&s, s.only_op))
     result = wrong_usage("no such op or group", s.only_op);
+  else if (s.only_case != NULL && !known_case(&s, s.only_case))
+    result = wrong_usage("no such case", s.only_case);
   else if (c.list)
     list_cases(&s, strcmp(c.mode, "grad") == 0);
   else

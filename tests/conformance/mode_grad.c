@@ -57,7 +57,7 @@ static void judge(trial *t, objective *f, const void *context, double *theta, co
   snprintf(what, sizeof what, "%s of the backend against differences", got->name);
   const double c = bound_constant((cdl_op)t->self->op);
   trial_judge(t, what, device_error,
-              4 * c * unit_roundoff(CDL_F32) * sqrt(length) * size + truncation);
+              4 * c * product_roundoff((cdl_op)t->self->op) * sqrt(length) * size + truncation);
 }
 
 /* ---- Elementwise and rows ---- */
@@ -414,7 +414,7 @@ static void attention_grad(trial *t, const void *parameters)
       trial_operand(t, "d_qkv", ROLE_OUT, CDL_F32, shape_2d(tokens, 3 * width), LAYOUT_COLUMNS);
   fill_normal(t, qkv, 1);
   fill_normal(t, d_out, 1);
-  attended a = {{4, HEADS, D, packing.host_offsets, 0.5, NULL},
+  attended a = {{4, HEADS, D, packing.host_offsets, 0.5, NULL, 0},
                 d_out->value,
                 trial_doubles(t, tokens * width),
                 trial_doubles(t, HEADS * tokens),

@@ -1,4 +1,4 @@
-/* Mode `perf`: median time of a few ordinary calls, with a sync after each. A yardstick for
+/* Mode `perf`: median time of ordinary calls of every op, with a sync after each. A yardstick for
  * whoever writes a backend; the project's own benchmarks are bench-condlora's. */
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +19,46 @@ static cdl_tensor in(trial *t, int64_t rows, int64_t columns)
 {
   operand *o = trial_operand(t, "in", ROLE_IN, CDL_F32, shape_2d(rows, columns), LAYOUT_DENSE);
   fill_normal(t, o, 0.5);
+  return o->view;
+}
+
+static cdl_tensor in_as(trial *t, cdl_dtype dtype, int64_t rows, int64_t columns)
+{
+  operand *o = trial_operand(t, "in", ROLE_IN, dtype, shape_2d(rows, columns), LAYOUT_DENSE);
+  fill_normal(t, o, 0.5);
+  return o->view;
+}
+
+/* 0, step, 2 step, … modulo `most`. */
+static cdl_tensor indices(trial *t, int64_t count, int64_t step, int64_t most)
+{
+  operand *o = trial_operand(t, "indices", ROLE_IN, CDL_I32, shape_1d(count), LAYOUT_DENSE);
+  for (int64_t i = 0; i < count; i++)
+    o->value[i] = (double)(i * step % most);
+  operand_settle(o);
+  return o->view;
+}
+
+static cdl_tensor flag(trial *t)
+{
+  operand *o = trial_operand(t, "flag", ROLE_INOUT, CDL_I32, shape_1d(1), LAYOUT_DENSE);
+  fill_integers(t, o, 0, 0);
+  return o->view;
+}
+
+static cdl_tensor step(trial *t)
+{
+  return trial_step(t, (cdl_step_record){1e-6F, 0.1F, 0.001F, 0.5F, 1, {2, 3}, 0})->view;
+}
+
+/* Diagonal 1: no factorization breaks down. */
+static cdl_tensor regular(trial *t, int64_t n)
+{
+  operand *o = trial_operand(t, "in", ROLE_IN, CDL_F32, shape_2d(n, n), LAYOUT_DENSE);
+  fill_normal(t, o, 0.01);
+  for (int64_t i = 0; i < n; i++)
+    o->value[i * n + i] = 1;
+  operand_settle(o);
   return o->view;
 }
 
@@ -77,28 +117,85 @@ BUILD(attention, attention, .out = out(t, 512, 384), .qkv = in(t, 512, 1152),
 BUILD(attention_grad, attention_grad, .d_qkv = out(t, 512, 1152), .d_out = in(t, 512, 384),
       .qkv = in(t, 512, 1152), .log_sum = in(t, 12, 512), .packing = packing(t), .heads = 12,
       .scale = 0.18F)
+BUILD(to_bf16, cast, .out = in_as(t, CDL_BF16, 1024, 1024), .x = in(t, 1024, 1024))
+BUILD(fill, fill, .out = out(t, 1024, 1024), .value = 1)
+BUILD(gather, gather_rows, .out = out(t, 512, 768), .table = in(t, 1000, 768),
+      .index = indices(t, 512, 7, 1000))
+BUILD(scatter, scatter_add_rows, .table = out(t, 1000, 768), .x = in(t, 512, 768),
+      .order = indices(t, 512, 1, 512), .segment = indices(t, 257, 2, 513),
+      .target = indices(t, 256, 3, 1000))
+BUILD(axpby, axpby, .out = out(t, 1024, 1024), .x = in(t, 1024, 1024), .alpha = 0.5F, .beta = 0.5F)
+BUILD(softmax_grad, softmax_grad, .d_x = out(t, 3072, 128), .d_out = in(t, 3072, 128),
+      .out = in(t, 3072, 128), .scale = 1)
+BUILD(norm_grad, layer_norm_grad, .d_x = out(t, 512, 768), .d_gain = out(t, 1, 768),
+      .d_bias = out(t, 1, 768), .d_out = in(t, 512, 768), .x = in(t, 512, 768),
+      .gain = in(t, 1, 768), .mean = in(t, 1, 512), .rstd = in(t, 1, 512))
+BUILD(add_norm, add_layer_norm, .out = out(t, 512, 768), .sum = out(t, 512, 768),
+      .x = in(t, 512, 768), .residual = in(t, 512, 768), .gain = in(t, 1, 768),
+      .bias = in(t, 1, 768), .epsilon = 1e-5F)
+BUILD(drop, dropout, .out = out(t, 512, 768), .x = in(t, 512, 768), .mask = {0.1F, 1, 2, step(t)},
+      .packing = packing(t))
+BUILD(cross, cross_entropy, .loss = out(t, 1, 1), .d_logits = out(t, 512, 64),
+      .logits = in(t, 512, 64), .labels = indices(t, 512, 5, 64), .step = step(t))
+BUILD(squared, squared_error, .loss = out(t, 1, 1), .d_out = out(t, 1, 65536),
+      .out = in(t, 1, 65536), .target = in(t, 1, 65536), .step = step(t))
+BUILD(adam, adamw, .parameter = out(t, 1024, 768), .moment1 = out(t, 1024, 768),
+      .moment2 = out(t, 1024, 768), .gradient = in(t, 1024, 768), .step = step(t), .beta1 = 0.9,
+      .beta2 = 0.999, .epsilon = 1e-8, .rate = 1)
+BUILD(all_finite, any_non_finite, .flag = flag(t), .x = in(t, 1024, 1024))
+BUILD(linear_grad, linear_grad, .d_x = out(t, 512, 384), .d_out = in(t, 512, 1536),
+      .weight = weight(t, 1536, 384))
+BUILD(low_rank_grad, low_rank_grad, .d_x = out(t, 512, 768), .d_a = out(t, 8, 768),
+      .d_b = out(t, 768, 8), .d_out = in(t, 512, 768), .hidden = in(t, 512, 8),
+      .x = in(t, 512, 768), .a = in(t, 8, 768), .b = in(t, 768, 8), .scale = 1e-3F)
+BUILD(clip, clip_norm, .norm = out(t, 1, 1), .factor = out(t, 1, 1), .gradient = in(t, 1024, 768),
+      .max_norm = 1)
+BUILD(lu_solve, lu_solve, .x = out(t, 256, 64), .a = regular(t, 256), .b = in(t, 256, 64))
+BUILD(lu_inverse, lu_inverse, .out = out(t, 256, 256), .a = regular(t, 256))
+BUILD(qr, qr, .q = out(t, 256, 256), .r = out(t, 256, 256), .a = in(t, 256, 256))
+BUILD(eigh, eigh, .values = out(t, 1, 256), .vectors = out(t, 256, 256), .a = regular(t, 256))
 BUILD(svd, svd, .u = out(t, 256, 256), .sigma = out(t, 1, 256), .vt = out(t, 256, 256),
       .a = in(t, 256, 256))
 
 static const workload workloads[] = {
     {CDL_OP_copy, "1024x1024", 0, 8.0 * 1024 * 1024, copy},
+    {CDL_OP_cast, "1024x1024 to BF16", 0, 6.0 * 1024 * 1024, to_bf16},
     {CDL_OP_permute, "1024x1024 transposed", 0, 8.0 * 1024 * 1024, transpose},
+    {CDL_OP_fill, "1024x1024", 0, 4.0 * 1024 * 1024, fill},
+    {CDL_OP_gather_rows, "512 of 1000x768", 0, 8.0 * 512 * 768, gather},
+    {CDL_OP_scatter_add_rows, "512 to 256 of 1000x768", 0, 4.0 * (512 + 2 * 256) * 768, scatter},
     {CDL_OP_gemm, "1024x1024x1024", 2.0 * 1024 * 1024 * 1024, 0, square},
     {CDL_OP_gemm, "512x1536x384 nt", 2.0 * 512 * 1536 * 384, 0, wide},
     {CDL_OP_gemm, "512x8x768 nt", 2.0 * 512 * 8 * 768, 0, thin},
     {CDL_OP_unary, "512x1536 gelu", 0, 8.0 * 512 * 1536, gelu},
     {CDL_OP_unary_grad, "512x1536 gelu", 0, 12.0 * 512 * 1536, gelu_grad},
     {CDL_OP_binary, "1024x1024 add", 0, 12.0 * 1024 * 1024, add},
+    {CDL_OP_axpby, "1024x1024", 0, 12.0 * 1024 * 1024, axpby},
     {CDL_OP_reduce, "1024x1024 sum over rows", 0, 4.0 * 1024 * 1024, column_sum},
     {CDL_OP_softmax, "3072x128", 0, 8.0 * 3072 * 128, softmax},
+    {CDL_OP_softmax_grad, "3072x128", 0, 12.0 * 3072 * 128, softmax_grad},
     {CDL_OP_layer_norm, "512x768", 0, 8.0 * 512 * 768, norm},
+    {CDL_OP_layer_norm_grad, "512x768", 0, 12.0 * 512 * 768, norm_grad},
+    {CDL_OP_dropout, "512x768", 0, 8.0 * 512 * 768, drop},
+    {CDL_OP_cross_entropy, "512x64", 0, 8.0 * 512 * 64, cross},
+    {CDL_OP_squared_error, "65536", 0, 12.0 * 65536, squared},
+    {CDL_OP_adamw, "1024x768", 0, 28.0 * 1024 * 768, adam},
+    {CDL_OP_any_non_finite, "1024x1024", 0, 4.0 * 1024 * 1024, all_finite},
     {CDL_OP_linear, "512x384 to 1536, gelu", 2.0 * 512 * 1536 * 384, 0, linear},
+    {CDL_OP_linear_grad, "512x1536 to 384", 2.0 * 512 * 1536 * 384, 0, linear_grad},
     {CDL_OP_low_rank, "512x768 by 8 to 768", 4.0 * 512 * 8 * 768, 0, low_rank},
+    {CDL_OP_low_rank_grad, "512x768 by 8 to 768", 8.0 * 512 * 8 * 768, 0, low_rank_grad},
+    {CDL_OP_add_layer_norm, "512x768", 0, 16.0 * 512 * 768, add_norm},
     {CDL_OP_attention, "8 sequences of 64, 12 heads of 32", 4.0 * 8 * 12 * 64 * 64 * 32, 0,
      attention},
     {CDL_OP_attention_grad, "8 sequences of 64, 12 heads of 32", 10.0 * 8 * 12 * 64 * 64 * 32, 0,
      attention_grad},
+    {CDL_OP_clip_norm, "1024x768", 0, 4.0 * 1024 * 768, clip},
     {CDL_OP_svd, "256x256", 0, 0, svd},
+    {CDL_OP_lu_solve, "256x256, 64 columns", 0, 0, lu_solve},
+    {CDL_OP_lu_inverse, "256x256", 0, 0, lu_inverse},
+    {CDL_OP_qr, "256x256", 0, 0, qr},
+    {CDL_OP_eigh, "256x256", 0, 0, eigh},
 };
 
 static uint64_t now_ns(void)

@@ -14,6 +14,7 @@ typedef struct {
   float probability, scale;
   double spread;
   bool keep_log_sum;
+  int rest; /* rows past the last offset */
 } attention;
 
 typedef struct {
@@ -25,8 +26,10 @@ typedef struct {
 static setting set_up(trial *t, const attention *a)
 {
   setting s = {.packing = trial_packing(t, a->lengths, a->count)};
-  s.shape =
-      (attention_shape){a->count, a->heads, a->d, s.packing.host_offsets, (double)a->scale, NULL};
+  s.packing.tokens += a->rest;
+  s.packing.longest += a->rest; /* a bound may be loose */
+  s.shape = (attention_shape){a->count,         a->heads, a->d,   s.packing.host_offsets,
+                              (double)a->scale, NULL,     a->rest};
   if (a->probability == 0)
     return s;
   cdl_step_record record = {.step = (uint32_t)random_bits(&t->random)};
@@ -45,6 +48,15 @@ static setting set_up(trial *t, const attention *a)
   return s;
 }
 
+/* NaN past the last offset: nothing there may reach a result. */
+static void fill_rows(trial *t, operand *x, double spread, int rest)
+{
+  fill_normal(t, x, spread);
+  for (int64_t i = x->count - rest * x->view.size[3]; i < x->count; i++)
+    x->value[i] = NAN;
+  operand_settle(x);
+}
+
 static void attention_case(trial *t, const void *parameters)
 {
   const attention *a = parameters;
@@ -55,7 +67,7 @@ static void attention_case(trial *t, const void *parameters)
   operand *log_sum = a->keep_log_sum ? trial_operand(t, "log_sum", ROLE_OUT, CDL_F32,
                                                      shape_2d(a->heads, tokens), LAYOUT_OFFSET)
                                      : NULL;
-  fill_normal(t, qkv, a->spread);
+  fill_rows(t, qkv, a->spread, a->rest);
   if (!trial_run(t, CDL_ARGS(attention, .out = out->view, .qkv = qkv->view,
                              .log_sum = log_sum == NULL ? (cdl_tensor){0} : log_sum->view,
                              .packing = &s.packing, .heads = a->heads, .scale = a->scale,
@@ -66,13 +78,18 @@ static void attention_case(trial *t, const void *parameters)
          *sum_bound = trial_doubles(t, a->heads * tokens);
   attention_reference(&s.shape, qkv->value, want, want_sum, bound, sum_bound);
   const double c = bound_constant(CDL_OP_attention) * unit_roundoff(CDL_F32);
+  const int64_t real = (tokens - a->rest) * width;
   for (int64_t i = 0; i < out->count; i++)
-    bound[i] = c * bound[i] + smallest_normal(CDL_F32);
+    bound[i] = i < real ? c * bound[i] + smallest_normal(CDL_F32) : 0;
   for (int64_t i = 0; i < a->heads * tokens; i++)
     sum_bound[i] = c * sum_bound[i];
   trial_compare(t, out, want, bound);
-  if (log_sum != NULL)
-    trial_compare(t, log_sum, want_sum, sum_bound);
+  if (log_sum == NULL)
+    return;
+  for (int64_t i = 0; i < log_sum->count; i++)
+    if (i % tokens >= tokens - a->rest)
+      want_sum[i] = log_sum->result[i]; /* not defined there */
+  trial_compare(t, log_sum, want_sum, sum_bound);
 }
 
 static void attention_grad_case(trial *t, const void *parameters)
@@ -86,9 +103,11 @@ static void attention_grad_case(trial *t, const void *parameters)
       trial_operand(t, "log_sum", ROLE_IN, CDL_F32, shape_2d(a->heads, tokens), LAYOUT_OFFSET);
   operand *d_qkv =
       trial_operand(t, "d_qkv", ROLE_OUT, CDL_F32, shape_2d(tokens, 3 * width), a->qkv);
-  fill_normal(t, qkv, a->spread);
-  fill_normal(t, d_out, 1);
+  fill_rows(t, qkv, a->spread, a->rest);
+  fill_rows(t, d_out, 1, a->rest);
   double *out = trial_doubles(t, d_out->count);
+  for (int64_t i = 0; i < log_sum->count; i++)
+    log_sum->value[i] = NAN;
   attention_reference(&s.shape, qkv->value, out, log_sum->value, NULL, NULL);
   operand_settle(log_sum);
   if (!trial_run(t, CDL_ARGS(attention_grad, .d_qkv = d_qkv->view, .d_out = d_out->view,
@@ -97,27 +116,56 @@ static void attention_grad_case(trial *t, const void *parameters)
     return;
   double *want = trial_doubles(t, d_qkv->count), *bound = trial_doubles(t, d_qkv->count);
   attention_grad_reference(&s.shape, qkv->value, d_out->value, want, bound);
+  const int64_t real = (tokens - a->rest) * 3 * width;
   for (int64_t i = 0; i < d_qkv->count; i++)
-    bound[i] = bound_constant(CDL_OP_attention_grad) * unit_roundoff(CDL_F32) * bound[i] +
-               smallest_normal(CDL_F32);
+    bound[i] = i < real
+                   ? bound_constant(CDL_OP_attention_grad) * unit_roundoff(CDL_F32) * bound[i] +
+                         smallest_normal(CDL_F32)
+                   : 0;
   trial_compare(t, d_qkv, want, bound);
 }
 
 static void add(suite *s, unsigned flags, const attention *a)
 {
   ADD(s, attention, CDL_F32, flags, attention_case, a,
+      "%d sequences of %d, %d, ..., %d heads of %d, scale %g, p %g, %s from %s%s%s", a->count,
+      (int)a->lengths[0], (int)a->lengths[1], a->heads, a->d, (double)a->scale,
+      (double)a->probability, layout_name(a->out), layout_name(a->qkv),
+      a->keep_log_sum ? ", log_sum" : "", a->rest > 0 ? ", a rest" : "");
+  ADD(s, attention_grad, CDL_F32, flags, attention_grad_case, a,
       "%d sequences of %d, %d, ..., %d heads of %d, scale %g, p %g, %s from %s%s", a->count,
       (int)a->lengths[0], (int)a->lengths[1], a->heads, a->d, (double)a->scale,
       (double)a->probability, layout_name(a->out), layout_name(a->qkv),
-      a->keep_log_sum ? ", log_sum" : "");
-  ADD(s, attention_grad, CDL_F32, flags, attention_grad_case, a,
-      "%d sequences of %d, %d, ..., %d heads of %d, scale %g, p %g, %s from %s", a->count,
-      (int)a->lengths[0], (int)a->lengths[1], a->heads, a->d, (double)a->scale,
-      (double)a->probability, layout_name(a->out), layout_name(a->qkv));
+      a->rest > 0 ? ", a rest" : "");
+}
+
+static void draw_attention(trial *t, void *parameters)
+{
+  attention *a = parameters;
+  random_source *r = &t->random;
+  *a = (attention){.count = (int)random_integer(r, 1, MAX_SEQUENCES),
+                   .heads = (int)random_integer(r, 1, 5),
+                   .d = (int)random_integer(r, 1, random_chance(r, 0.1) ? 130 : 66)};
+  for (int i = 0; i < a->count; i++)
+    a->lengths[i] = (int32_t)random_size(r, 50);
+  a->qkv = random_layout(r);
+  a->out = random_layout(r);
+  a->probability = random_chance(r, 0.5) ? 0 : (float)(0.9 * random_uniform(r));
+  a->scale = (float)(1 / sqrt((double)a->d));
+  a->spread = 1;
+  a->keep_log_sum = random_chance(r, 0.5);
+  a->rest = random_chance(r, 0.4) ? (int)random_integer(r, 1, 40) : 0;
+  trial_describe(t, "%d sequences of %d, %d, ..., %d heads of %d, p %g, %s from %s%s, rest %d",
+                 a->count, (int)a->lengths[0], (int)a->lengths[1], a->heads, a->d,
+                 (double)a->probability, layout_name(a->out), layout_name(a->qkv),
+                 a->keep_log_sum ? ", log_sum" : "", a->rest);
 }
 
 void register_attention(suite *s)
 {
+  suite_add_random(s, CDL_OP_attention, CDL_F32, draw_attention, attention_case, sizeof(attention));
+  suite_add_random(s, CDL_OP_attention_grad, CDL_F32, draw_attention, attention_grad_case,
+                   sizeof(attention));
   static const int heads[] = {1, 3, 12}, sizes[] = {1, 5, 32, 64};
   for (size_t h = 0; h < 3; h++)
     for (size_t d = 0; d < 4; d++) {
@@ -160,6 +208,26 @@ void register_attention(suite *s)
        .spread = 1,
        .keep_log_sum = true},
       {.count = 0, .heads = 2, .d = 4, .scale = 1, .spread = 1},
+      {.lengths = {5, 31, 2, 0, 0},
+       .count = 5,
+       .heads = 3,
+       .d = 8,
+       .scale = 0.5F,
+       .spread = 1,
+       .keep_log_sum = true,
+       .rest = 67},
+      {.lengths = {33, 7},
+       .count = 2,
+       .heads = 2,
+       .d = 32,
+       .scale = 0.2F,
+       .spread = 1,
+       .keep_log_sum = true,
+       .probability = 0.25F,
+       .qkv = LAYOUT_ROWS,
+       .out = LAYOUT_COLUMNS,
+       .rest = 1},
+      {.lengths = {0}, .count = 1, .heads = 2, .d = 4, .scale = 1, .spread = 1, .rest = 5},
   };
   for (size_t k = 0; k < sizeof others / sizeof *others; k++)
     add(s, 0, &others[k]);

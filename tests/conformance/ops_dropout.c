@@ -135,8 +135,30 @@ static void packing_case(trial *t, const void *parameters)
     }
 }
 
+static void draw_dropping(trial *t, void *parameters)
+{
+  dropping *d = parameters;
+  random_source *r = &t->random;
+  *d =
+      (dropping){.count = (int)random_integer(r, 0, MAX_SEQUENCES), .columns = random_size(r, 500)};
+  for (int i = 0; i < d->count; i++)
+    d->lengths[i] = (int32_t)random_size(r, 60);
+  d->probability = random_chance(r, 0.1) ? 0 : (float)random_uniform(r);
+  d->out = random_layout(r);
+  d->x = random_layout(r);
+  d->per_sequence = random_chance(r, 0.3);
+  d->in_place = random_chance(r, 0.3);
+  d->purpose = (uint32_t)random_integer(r, 0, 255);
+  d->layer = (uint32_t)random_integer(r, 0, (1 << 24) - 1);
+  trial_describe(t, "%d sequences of %d, %d, ... x %d, p %g, %s from %s%s%s", d->count,
+                 (int)d->lengths[0], (int)d->lengths[1], (int)d->columns, (double)d->probability,
+                 layout_name(d->out), layout_name(d->x),
+                 d->per_sequence ? ", a row a sequence" : "", d->in_place ? ", in place" : "");
+}
+
 void register_dropout(suite *s)
 {
+  suite_add_random(s, CDL_OP_dropout, CDL_F32, draw_dropping, dropout_case, sizeof(dropping));
   static const dropping cases[] = {
       {.lengths = {1}, .count = 1, .columns = 1, .probability = 0.5F},
       {.lengths = {5, 1, 13},

@@ -274,6 +274,64 @@ static void register_non_finite(suite *s)
   ADD(s, any_non_finite, CDL_F32, 0, non_finite_case, &p, "NaN in 3x5x9, repeated");
 }
 
+/* ---- Randomized ---- */
+
+static void draw_elementwise(trial *t, void *parameters)
+{
+  elementwise *e = parameters;
+  random_source *r = &t->random;
+  static const int functions[] = {
+      [CDL_OP_unary] = CDL_UNARY_RECIPROCAL, [CDL_OP_binary] = CDL_BINARY_MINIMUM};
+  *e = (elementwise){.n = random_shape(r, 30000), .out = random_layout(r)};
+  e->x = random_layout(r);
+  e->y = random_layout(r);
+  if (t->self->op == CDL_OP_unary || t->self->op == CDL_OP_binary)
+    e->function = (int)random_integer(r, 0, functions[t->self->op]);
+  if (t->self->op == CDL_OP_unary_grad || e->function == CDL_UNARY_ACTIVATION)
+    e->activation = (cdl_activation)random_integer(r, 0, CDL_ACTIVATION_MISH);
+  e->repeat = random_chance(r, 0.5) ? (unsigned)random_integer(r, 1, 15) : 0;
+  e->in_place = random_chance(r, 0.3);
+  e->stride_zero = !e->in_place && random_chance(r, 0.2);
+  e->alpha = (float)random_normal(r);
+  e->beta = random_chance(r, 0.4) ? 0 : (float)random_normal(r);
+  trial_describe(t, "%dx%dx%dx%d function %d activation %d, %s %s %s, repeat %u%s%s, %g %g",
+                 (int)e->n.n[0], (int)e->n.n[1], (int)e->n.n[2], (int)e->n.n[3], e->function,
+                 e->activation, layout_name(e->out), layout_name(e->x), layout_name(e->y),
+                 e->repeat, e->in_place ? ", in place" : "", e->stride_zero ? ", stride 0" : "",
+                 (double)e->alpha, (double)e->beta);
+}
+
+static void draw_planted(trial *t, void *parameters)
+{
+  planted *p = parameters;
+  random_source *r = &t->random;
+  *p = (planted){.n = random_shape(r, 30000), .x = random_layout(r)};
+  p->planted = random_chance(r, 0.3) ? 0 : random_chance(r, 0.5) ? (double)NAN : (double)-INFINITY;
+  p->at = random_integer(r, 0, 29999);
+  p->before = (int)random_integer(r, 0, 3);
+  p->repeat = random_chance(r, 0.2) ? 4 : 0;
+  trial_describe(t, "%g in %dx%dx%dx%d %s at %d, flag %d before, repeated %u", p->planted,
+                 (int)p->n.n[0], (int)p->n.n[1], (int)p->n.n[2], (int)p->n.n[3], layout_name(p->x),
+                 (int)p->at, p->before, p->repeat);
+}
+
+static void register_random(suite *s)
+{
+  static const struct {
+    cdl_op op;
+    case_body *body;
+  } ops[] = {{CDL_OP_unary, unary_case},
+             {CDL_OP_unary_grad, unary_grad_case},
+             {CDL_OP_binary, binary_case},
+             {CDL_OP_axpby, axpby_case}};
+  for (size_t k = 0; k < sizeof ops / sizeof *ops; k++)
+    suite_add_random(s, ops[k].op, CDL_F32, draw_elementwise, ops[k].body, sizeof(elementwise));
+  suite_add_random(s, CDL_OP_any_non_finite, CDL_F32, draw_planted, non_finite_case,
+                   sizeof(planted));
+  suite_add_random(s, CDL_OP_any_non_finite, CDL_F64, draw_planted, non_finite_case,
+                   sizeof(planted));
+}
+
 /* ---- Registration ---- */
 
 static void register_unary(suite *s)
@@ -359,4 +417,5 @@ void register_elementwise(suite *s)
           layout_name(e.out));
     }
   register_non_finite(s);
+  register_random(s);
 }

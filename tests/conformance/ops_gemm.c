@@ -59,9 +59,11 @@ static void gemm_case(trial *t, const void *parameters)
                beta = (double)g->beta;
   for (int64_t i = 0; i < out->count; i++) {
     const double product = alpha * want[i], before = beta == 0 ? 0 : beta * out->value[i];
-    bound[i] = c * (fabs(alpha) * sum_growth((double)g->k, bound[i], want[i]) + fabs(product) +
-                    fabs(before)) +
-               smallest_normal(t->dtype);
+    const double growth = g->input == CDL_F32
+                              ? product_growth(CDL_OP_gemm, (double)g->k, bound[i], want[i])
+                              : sum_growth((double)g->k, bound[i], want[i]);
+    bound[i] =
+        c * (fabs(alpha) * growth + fabs(product) + fabs(before)) + smallest_normal(t->dtype);
     want[i] = alpha == 0 ? before : product + before;
   }
   trial_compare(t, out, want, bound);
@@ -81,24 +83,31 @@ static void add(suite *s, cdl_dtype dtype, unsigned flags, gemm g)
                                 : "");
 }
 
-static void add_random(suite *s, int count)
+static void draw_gemm(trial *t, void *parameters)
 {
-  random_source r = {.state = s->seed ^ 0x6765u};
-  for (int i = 0; i < count; i++) {
-    gemm g = {.n0 = 1, .n1 = 1, .input = CDL_F32};
-    g.m = random_integer(&r, 1, 90);
-    g.n = random_integer(&r, 1, 90);
-    g.k = random_integer(&r, 1, 300);
-    g.transpose_a = random_bits(&r) & 1;
-    g.transpose_b = random_bits(&r) & 1;
-    g.n1 = random_bits(&r) % 4 == 0 ? 3 : 1;
-    g.out = (layout)(random_bits(&r) % LAYOUT_COUNT);
-    g.a = (layout)(random_bits(&r) % LAYOUT_COUNT);
-    g.b = (layout)(random_bits(&r) % LAYOUT_COUNT);
-    g.alpha = (float)random_normal(&r);
-    g.beta = random_bits(&r) & 1 ? 0.0F : (float)random_normal(&r);
-    add(s, CDL_F32, 0, g);
-  }
+  gemm *g = parameters;
+  random_source *r = &t->random;
+  const bool small = random_chance(r, 0.5);
+  *g = (gemm){.n0 = random_chance(r, 0.2) ? random_integer(r, 0, 3) : 1,
+              .n1 = random_chance(r, 0.3) ? random_integer(r, 1, 4) : 1,
+              .m = random_size(r, small ? 70 : 300),
+              .n = random_size(r, small ? 70 : 300)};
+  g->k = random_size(r, small ? 400 : 130);
+  g->input = t->dtype == CDL_F32 && random_chance(r, 0.25) ? CDL_BF16 : t->dtype;
+  g->transpose_a = random_chance(r, 0.5);
+  g->transpose_b = random_chance(r, 0.5);
+  g->out = random_layout(r);
+  g->a = random_layout(r);
+  g->b = random_layout(r);
+  g->alpha = random_chance(r, 0.1) ? 0 : (float)random_normal(r);
+  g->beta = random_chance(r, 0.5) ? 0 : (float)random_normal(r);
+  g->repeat_a = random_chance(r, 0.2) ? 2 : 0;
+  g->repeat_b = random_chance(r, 0.2) ? 3 : 0;
+  trial_describe(t, "%dx%d of %dx%dx%d of %s %c%c alpha %g beta %g, %s = %s %s, repeated %u %u",
+                 (int)g->n0, (int)g->n1, (int)g->m, (int)g->n, (int)g->k, cdl_dtype_name(g->input),
+                 g->transpose_a ? 't' : 'n', g->transpose_b ? 't' : 'n', (double)g->alpha,
+                 (double)g->beta, layout_name(g->out), layout_name(g->a), layout_name(g->b),
+                 g->repeat_a, g->repeat_b);
 }
 
 /* Each transposition of small and uneven products. */
@@ -217,5 +226,6 @@ void register_gemm(suite *s)
           .n0 = 1, .n1 = 1, .m = 509, .n = 511, .k = 513, .input = CDL_F64, .transpose_a = true});
   add(s, CDL_F32, CASE_LARGE,
       (gemm){.n0 = 1, .n1 = 1, .m = 3, .n = 2, .k = 100003, .input = CDL_F32, .transpose_b = true});
-  add_random(s, 24);
+  suite_add_random(s, CDL_OP_gemm, CDL_F32, draw_gemm, gemm_case, sizeof(gemm));
+  suite_add_random(s, CDL_OP_gemm, CDL_F64, draw_gemm, gemm_case, sizeof(gemm));
 }

@@ -269,10 +269,38 @@ static void add_factored(suite *s, cdl_op op, cdl_dtype dtype, case_body *body, 
             f->values_only ? ", values only" : "");
 }
 
+static void draw_factored(trial *t, void *parameters)
+{
+  factored *f = parameters;
+  random_source *r = &t->random;
+  const cdl_op op = (cdl_op)t->self->op;
+  *f = (factored){.m = random_size(r, 90), .n = random_size(r, 90), .l = random_layout(r)};
+  f->kind = (enum matrix_kind)random_integer(r, DENSE, EQUAL);
+  if ((op == CDL_OP_lu_solve || op == CDL_OP_lu_inverse) &&
+      (f->kind == RANK_TWO || f->kind == ZERO))
+    f->kind = DENSE;
+  if (op == CDL_OP_lu_inverse || op == CDL_OP_eigh)
+    f->m = f->n;
+  f->values_only = (op == CDL_OP_svd || op == CDL_OP_eigh) && random_chance(r, 0.3);
+  trial_describe(t, "%dx%d %s %s%s", (int)f->m, (int)f->n, kind_name(f->kind), layout_name(f->l),
+                 f->values_only ? ", values only" : "");
+}
+
 void register_host(suite *s)
 {
-  static const int64_t sizes[][2] = {{1, 1},   {1, 9},    {9, 1},    {7, 5}, {5, 7},
-                                     {31, 31}, {67, 129}, {129, 64}, {0, 5}, {211, 197}};
+  static const struct {
+    cdl_op op;
+    case_body *body;
+  } ops[] = {{CDL_OP_svd, svd_case},
+             {CDL_OP_lu_solve, lu_case},
+             {CDL_OP_lu_inverse, lu_case},
+             {CDL_OP_qr, qr_case},
+             {CDL_OP_eigh, eigh_case}};
+  for (cdl_dtype dtype = CDL_F32; dtype <= CDL_F64; dtype = (cdl_dtype)(dtype + 1))
+    for (size_t k = 0; k < sizeof ops / sizeof *ops; k++)
+      suite_add_random(s, ops[k].op, dtype, draw_factored, ops[k].body, sizeof(factored));
+  static const int64_t sizes[][2] = {{1, 1},    {1, 9},    {9, 1}, {7, 5}, {5, 7},    {31, 31},
+                                     {67, 129}, {129, 64}, {0, 5}, {5, 0}, {211, 197}};
   for (cdl_dtype dtype = CDL_F32; dtype <= CDL_F64; dtype = (cdl_dtype)(dtype + 1)) {
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
       for (int v = 0; v < 6; v++) {

@@ -70,7 +70,8 @@ static void linear_case(trial *t, const void *parameters)
   const double c = bound_constant(CDL_OP_linear) * unit_roundoff(CDL_F32);
   for (int64_t i = 0; i < out->count; i++) {
     const double added = bias == NULL ? 0 : bias->value[i % w.out];
-    const double error = sum_growth((double)l->in, bound[i], sum[i]) + fabs(sum[i]) + fabs(added);
+    const double error =
+        product_growth(CDL_OP_linear, (double)l->in, bound[i], sum[i]) + fabs(sum[i]) + fabs(added);
     sum[i] += added;
     want[i] = activation_value(l->activation, sum[i]);
     bound[i] = c * error + smallest_normal(CDL_F32);
@@ -113,7 +114,8 @@ static void linear_grad_case(trial *t, const void *parameters)
                  slope = activated ? activation_slope(l->activation, pre->value[i]) : 1;
     const double slope_error = activated ? activation_slope_error(l->activation, pre->value[i]) : 0;
     bound[i] =
-        c * (fabs(slope) * (sum_growth((double)w.out, bound[i], want[i]) + 2 * fabs(want[i])) +
+        c * (fabs(slope) * (product_growth(CDL_OP_linear_grad, (double)w.out, bound[i], want[i]) +
+                            2 * fabs(want[i])) +
              fabs(want[i]) * slope_error + fabs(before)) +
         smallest_normal(CDL_F32);
     want[i] = slope * want[i] + before;
@@ -121,8 +123,32 @@ static void linear_grad_case(trial *t, const void *parameters)
   trial_compare(t, d_x, want, bound);
 }
 
+static void draw_linear(trial *t, void *parameters)
+{
+  linear *l = parameters;
+  random_source *r = &t->random;
+  *l = (linear){.rows = random_size(r, 150), .sources = (int)random_integer(r, 1, 3)};
+  l->in = random_size(r, 200);
+  l->in += l->in == 0;
+  for (int i = 0; i < l->sources; i++)
+    l->out[i] = random_integer(r, 1, 90);
+  l->x = random_layout(r);
+  l->y = random_layout(r);
+  l->w = random_layout(r);
+  l->activation = (cdl_activation)random_integer(r, 0, CDL_ACTIVATION_MISH);
+  l->bias = random_chance(r, 0.6);
+  l->pre = random_chance(r, 0.5);
+  l->accumulate = l->activation == CDL_ACTIVATION_NONE && random_chance(r, 0.5);
+  trial_describe(t, "%dx%d to %d+%d+%d, %s%s%s%s, %s from %s, weights %s", (int)l->rows, (int)l->in,
+                 (int)l->out[0], (int)l->out[1], (int)l->out[2], activation_name(l->activation),
+                 l->bias ? ", bias" : "", l->pre ? ", pre" : "", l->accumulate ? ", added" : "",
+                 layout_name(l->y), layout_name(l->x), layout_name(l->w));
+}
+
 void register_linear(suite *s)
 {
+  suite_add_random(s, CDL_OP_linear, CDL_F32, draw_linear, linear_case, sizeof(linear));
+  suite_add_random(s, CDL_OP_linear_grad, CDL_F32, draw_linear, linear_grad_case, sizeof(linear));
   static const linear cases[] = {
       {.rows = 1, .in = 1, .out = {1}, .sources = 1},
       {.rows = 5, .in = 7, .out = {3}, .sources = 1, .bias = true, .x = LAYOUT_ROWS},

@@ -134,8 +134,47 @@ static void squared_error_case(trial *t, const void *parameters)
   }
 }
 
+static void draw_losses(trial *t, void *parameters)
+{
+  losses *l = parameters;
+  random_source *r = &t->random;
+  *l = (losses){.rows = random_size(r, 300), .classes = random_size(r, 300)};
+  if (l->classes == 0)
+    l->classes = 2; /* a label must be one of them */
+  l->logits = random_layout(r);
+  l->d_logits = random_layout(r);
+  l->smoothing = random_chance(r, 0.5) ? 0 : (float)random_uniform(r);
+  l->scale = (float)random_uniform(r);
+  l->spread = random_chance(r, 0.2) ? 40 : 2;
+  l->weighted = random_chance(r, 0.4);
+  l->no_loss = random_chance(r, 0.2);
+  l->no_gradient = !l->no_loss && random_chance(r, 0.2);
+  trial_describe(t, "%dx%d %s from %s, smoothing %g, scale %g%s%s%s", (int)l->rows, (int)l->classes,
+                 layout_name(l->d_logits), layout_name(l->logits), (double)l->smoothing,
+                 (double)l->scale, l->weighted ? ", class weights" : "",
+                 l->no_loss ? ", gradient only" : "", l->no_gradient ? ", loss only" : "");
+}
+
+static void draw_squares(trial *t, void *parameters)
+{
+  squares *s = parameters;
+  random_source *r = &t->random;
+  *s = (squares){.n = random_shape(r, 5000), .out = random_layout(r)};
+  s->target = random_chance(r, 0.5) ? LAYOUT_DENSE : LAYOUT_OFFSET;
+  s->scale = (float)random_uniform(r);
+  s->no_loss = random_chance(r, 0.2);
+  s->no_gradient = !s->no_loss && random_chance(r, 0.2);
+  trial_describe(t, "%dx%dx%dx%d %s, scale %g%s%s", (int)s->n.n[0], (int)s->n.n[1], (int)s->n.n[2],
+                 (int)s->n.n[3], layout_name(s->out), (double)s->scale,
+                 s->no_loss ? ", gradient only" : "", s->no_gradient ? ", loss only" : "");
+}
+
 void register_loss(suite *s)
 {
+  suite_add_random(s, CDL_OP_cross_entropy, CDL_F32, draw_losses, cross_entropy_case,
+                   sizeof(losses));
+  suite_add_random(s, CDL_OP_squared_error, CDL_F32, draw_squares, squared_error_case,
+                   sizeof(squares));
   static const int64_t sizes[][2] = {{1, 1},    {1, 2},     {16, 2}, {13, 3},  {64, 25},
                                      {7, 1009}, {1, 30522}, {0, 3},  {257, 1}, {1000, 5}};
   for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
@@ -157,8 +196,9 @@ void register_loss(suite *s)
           l.weighted ? ", class weights" : "", l.spread > 10 ? ", large logits" : "",
           l.no_loss ? ", gradient only" : "", l.no_gradient ? ", loss only" : "");
     }
-  static const shape shapes[] = {{{1, 1, 1, 1}}, {{1, 1, 1, 16}},   {{1, 1, 131, 1}},
-                                 {{1, 1, 0, 1}}, {{1, 1, 1, 1031}}, {{1, 1, 7, 3}}};
+  static const shape shapes[] = {{{1, 1, 1, 1}},    {{1, 1, 1, 16}},   {{1, 1, 131, 1}},
+                                 {{1, 1, 0, 1}},    {{1, 1, 1, 1031}}, {{1, 1, 7, 3}},
+                                 {{1, 1, 129, 255}}};
   for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
     for (unsigned v = 0; v < 3; v++) {
       const squares q = {.n = shapes[k],

@@ -26,7 +26,8 @@ static void product(trial *t, const gemm_shape *g, const double *a, const double
   else if (b_error != NULL)
     gemm_reference(g, a, b_error, carried, absolute, NULL);
   for (int64_t i = 0; i < count; i++)
-    error[i] = sum_growth((double)g->k, squares[i], out[i]) + fabs(out[i]) + absolute[i];
+    error[i] = product_growth(CDL_OP_low_rank, (double)g->k, squares[i], out[i]) + fabs(out[i]) +
+               absolute[i];
 }
 
 static void low_rank_case(trial *t, const void *parameters)
@@ -131,8 +132,29 @@ static void low_rank_grad_case(trial *t, const void *parameters)
   }
 }
 
+static void draw_low_rank(trial *t, void *parameters)
+{
+  low_rank *l = parameters;
+  random_source *r = &t->random;
+  *l = (low_rank){.rows = random_size(r, 200), .in = random_size(r, 300)};
+  l->in += l->in == 0;
+  l->rank = random_integer(r, 1, random_chance(r, 0.7) ? 16 : 70);
+  l->out = random_integer(r, 1, 200);
+  l->x = random_layout(r);
+  l->y = random_layout(r);
+  l->ab = random_layout(r);
+  l->scale = (float)random_normal(r);
+  l->absent = random_chance(r, 0.4) ? (unsigned)random_integer(r, 1, 6) : 0;
+  trial_describe(t, "%dx%d by %d to %d, scale %g, %s from %s, A and B %s, absent %u", (int)l->rows,
+                 (int)l->in, (int)l->rank, (int)l->out, (double)l->scale, layout_name(l->y),
+                 layout_name(l->x), layout_name(l->ab), l->absent);
+}
+
 void register_low_rank(suite *s)
 {
+  suite_add_random(s, CDL_OP_low_rank, CDL_F32, draw_low_rank, low_rank_case, sizeof(low_rank));
+  suite_add_random(s, CDL_OP_low_rank_grad, CDL_F32, draw_low_rank, low_rank_grad_case,
+                   sizeof(low_rank));
   static const int64_t sizes[][4] = {{1, 1, 1, 1},       {5, 7, 2, 3},       {131, 67, 8, 33},
                                      {64, 384, 8, 384},  {257, 129, 13, 31}, {0, 8, 2, 8},
                                      {300, 768, 64, 129}};

@@ -262,8 +262,27 @@ static void layer_norm_grad_case(trial *t, const void *parameters)
 
 /* ---- Registration ---- */
 
+static void draw_norm(trial *t, void *parameters)
+{
+  norm *n = parameters;
+  random_source *r = &t->random;
+  *n = (norm){.rows = random_size(r, 300), .columns = random_size(r, 800)};
+  n->out = random_layout(r);
+  n->x = random_layout(r);
+  n->epsilon = random_chance(r, 0.5) ? 1e-5F : 1e-12F;
+  n->flags = (random_chance(r, 0.5) ? WITH_STATISTICS : 0u) |
+             (random_chance(r, 0.3) ? IN_PLACE : 0u) | (random_chance(r, 0.3) ? ALIAS_SUM : 0u) |
+             (random_chance(r, 0.2) ? NO_D_GAIN : 0u);
+  trial_describe(t, "%dx%d %s from %s, epsilon %g, flags %u", (int)n->rows, (int)n->columns,
+                 layout_name(n->out), layout_name(n->x), (double)n->epsilon, n->flags);
+}
+
 void register_norm(suite *s)
 {
+  suite_add_random(s, CDL_OP_layer_norm, CDL_F32, draw_norm, layer_norm_case, sizeof(norm));
+  suite_add_random(s, CDL_OP_add_layer_norm, CDL_F32, draw_norm, add_layer_norm_case, sizeof(norm));
+  suite_add_random(s, CDL_OP_layer_norm_grad, CDL_F32, draw_norm, layer_norm_grad_case,
+                   sizeof(norm));
   static const int64_t sizes[][2] = {{1, 1},    {5, 7}, {13, 131}, {64, 384}, {257, 129},
                                      {3, 1031}, {0, 8}, {127, 1},  {880, 96}};
   for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)

@@ -220,10 +220,42 @@ static void clip_nan_case(trial *t, const void *parameters)
     trial_exact(t, norm, planted);
 }
 
+static void draw_adam(trial *t, void *parameters)
+{
+  adam *a = parameters;
+  random_source *r = &t->random;
+  *a = (adam){.n = random_shape(r, 30000), .parameter = random_layout(r)};
+  a->moment = random_layout(r);
+  a->steps = (int)random_integer(r, 1, 100);
+  a->gradient_scale = random_chance(r, 0.5) ? 0 : (float)random_uniform(r);
+  a->decay = random_chance(r, 0.5) ? 0 : 0.1 * random_uniform(r);
+  a->rate = random_chance(r, 0.5) ? 1 : 16 * random_uniform(r);
+  a->epsilon = random_chance(r, 0.5) ? 1e-8 : 1e-6;
+  a->gradient = pow(10, -6 * random_uniform(r));
+  trial_describe(t, "%dx%dx%dx%d %s %s, step %d, decay %g, rate %g, scale %g, gradients of %g",
+                 (int)a->n.n[0], (int)a->n.n[1], (int)a->n.n[2], (int)a->n.n[3],
+                 layout_name(a->parameter), layout_name(a->moment), a->steps, a->decay, a->rate,
+                 (double)a->gradient_scale, a->gradient);
+}
+
+static void draw_clip(trial *t, void *parameters)
+{
+  clip *c = parameters;
+  random_source *r = &t->random;
+  *c = (clip){.n = random_shape(r, 30000), .gradient = random_layout(r)};
+  c->max_norm = random_chance(r, 0.3) ? 0 : (float)(10 * random_uniform(r));
+  c->size = pow(10, 4 - 8 * random_uniform(r));
+  trial_describe(t, "%dx%dx%dx%d %s of size %g, bound %g", (int)c->n.n[0], (int)c->n.n[1],
+                 (int)c->n.n[2], (int)c->n.n[3], layout_name(c->gradient), c->size,
+                 (double)c->max_norm);
+}
+
 void register_optimizer(suite *s)
 {
+  suite_add_random(s, CDL_OP_adamw, CDL_F32, draw_adam, adamw_case, sizeof(adam));
+  suite_add_random(s, CDL_OP_clip_norm, CDL_F32, draw_clip, clip_case, sizeof(clip));
   static const shape shapes[] = {{{1, 1, 1, 1}},    {{1, 1, 5, 7}}, {{2, 3, 5, 17}},
-                                 {{1, 1, 1, 1031}}, {{1, 1, 0, 8}}, {{1, 1, 8, 384}}};
+                                 {{1, 1, 1, 1031}}, {{1, 1, 0, 8}}, {{1, 1, 45, 384}}};
   for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
     for (unsigned v = 0; v < 4; v++) {
       const adam a = {.n = shapes[k],

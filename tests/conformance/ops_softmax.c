@@ -85,8 +85,23 @@ static void softmax_grad_case(trial *t, const void *parameters)
     trial_compare(t, d_x, want, bound);
 }
 
+static void draw_rows(trial *t, void *parameters)
+{
+  rows *s = parameters;
+  random_source *r = &t->random;
+  *s = (rows){.n = random_shape(r, 30000), .out = random_layout(r), .x = random_layout(r)};
+  s->scale = (float)random_normal(r);
+  s->spread = random_chance(r, 0.2) ? 30 : 2;
+  s->in_place = random_chance(r, 0.3);
+  trial_describe(t, "%dx%dx%dx%d scale %g, %s from %s, spread %g%s", (int)s->n.n[0], (int)s->n.n[1],
+                 (int)s->n.n[2], (int)s->n.n[3], (double)s->scale, layout_name(s->out),
+                 layout_name(s->x), s->spread, s->in_place ? ", in place" : "");
+}
+
 void register_softmax(suite *s)
 {
+  suite_add_random(s, CDL_OP_softmax, CDL_F32, draw_rows, softmax_case, sizeof(rows));
+  suite_add_random(s, CDL_OP_softmax_grad, CDL_F32, draw_rows, softmax_grad_case, sizeof(rows));
   static const shape shapes[] = {
       {{1, 1, 1, 1}}, {{1, 1, 7, 5}}, {{2, 3, 4, 17}},  {{1, 1, 13, 131}}, {{1, 12, 33, 64}},
       {{1, 1, 0, 4}}, {{1, 1, 4, 0}}, {{1, 1, 127, 1}}, {{1, 1, 5, 1009}}, {{1, 1, 3, 512}}};

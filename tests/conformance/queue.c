@@ -1,5 +1,4 @@
-/* What backend.h says of queues, buffers, weights and paths, and that every op of ops.def has a
- * case. */
+/* What backend.h says of queues, buffers, weights and paths. */
 #include <math.h>
 #include <string.h>
 
@@ -351,19 +350,6 @@ static void counts_case(trial *t, const void *parameters)
   EXPECT(t, calls == 3, "3 calls are counted as %llu", (unsigned long long)calls);
 }
 
-static void coverage_case(trial *t, const void *parameters)
-{
-  (void)parameters;
-  const suite *s = t->suite;
-  for (int op = 0; op < CDL_OP_COUNT; op++) {
-    size_t cases = 0;
-    for (size_t i = 0; i < s->case_count; i++)
-      cases += s->cases[i].op == op && (s->cases[i].flags & (CASE_DEFECT | CASE_GRAD)) == 0;
-    if (cases == 0)
-      trial_fail(t, "op '%s' of ops.def has no case", op_find((cdl_op)op)->name);
-  }
-}
-
 void register_queue(suite *s)
 {
   static const struct {
@@ -381,7 +367,6 @@ void register_queue(suite *s)
       {"backend", "paths are counted", counts_case},
       {"weight", "update takes new values over", weight_update_case},
       {"weight", "sources that do not fit", weight_refused_case},
-      {"coverage", "every op of ops.def has a case", coverage_case},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
     suite_add(s, CASE_NO_OP, cases[i].group, CDL_F32, 0, cases[i].body, NULL, 0, "%s",

@@ -54,6 +54,7 @@ typedef struct {
   const int32_t *offsets;
   double scale;
   const double *keep;
+  int64_t rest; /* rows past the last offset: zeros in out and d_qkv, log_sum left alone */
 } attention_shape;
 /* Errors may be NULL: error[·] in units of u, without c. log_sum is [heads, tokens]. */
 void attention_reference(const attention_shape *s, const double *qkv, double *out, double *log_sum,

@@ -46,7 +46,8 @@ static score_row scores_of_row(const attention_shape *s, const double *query, co
     }
     p[j] = s->scale * dot;
     largest = p[j] > largest ? p[j] : largest;
-    const double error = fabs(s->scale) * sum_growth(s->d, squares, dot) + 3 * fabs(p[j]);
+    const double error =
+        fabs(s->scale) * product_growth(CDL_OP_attention, s->d, squares, dot) + 3 * fabs(p[j]);
     row.score_error = error > row.score_error ? error : row.score_error;
   }
   for (int64_t j = 0; j < length; j++)
@@ -60,9 +61,11 @@ static score_row scores_of_row(const attention_shape *s, const double *query, co
 void attention_reference(const attention_shape *s, const double *qkv, double *out, double *log_sum,
                          double *error, double *log_sum_error)
 {
-  const int64_t width = (int64_t)s->heads * s->d, tokens = s->offsets[s->sequences];
+  const int64_t width = (int64_t)s->heads * s->d, tokens = s->offsets[s->sequences] + s->rest;
   const double *keep = s->keep;
   double *p = doubles(tokens);
+  for (int64_t i = s->offsets[s->sequences] * width; i < tokens * width; i++)
+    out[i] = 0;
   for (int i = 0; i < s->sequences; i++) {
     const int64_t first = s->offsets[i], length = s->offsets[i + 1] - first;
     for (int h = 0; h < s->heads; h++) {
@@ -87,7 +90,7 @@ void attention_reference(const attention_shape *s, const double *qkv, double *ou
           if (error != NULL)
             error[(first + r) * width + h * s->d + c] =
                 absolute * (2 * row.score_error + 4 + sqrt((double)length)) +
-                sum_growth((double)length, squares, sum);
+                product_growth(CDL_OP_attention, (double)length, squares, sum);
         }
       }
       keep = keep == NULL ? NULL : keep + length * length;
@@ -117,7 +120,7 @@ static void softmax_part(const attention_shape *s, const grad_row *w, const doub
     }
     const double kept = keep == NULL ? 1 : keep[j];
     w->dp[j] = kept * dot;
-    w->size[j] = kept * (sum_growth(s->d, squares, dot) + absolute);
+    w->size[j] = kept * (product_growth(CDL_OP_attention, s->d, squares, dot) + absolute);
     sum += w->p[j] * w->dp[j];
     sum_absolute += w->p[j] * w->size[j];
   }
@@ -132,7 +135,7 @@ static void softmax_part(const attention_shape *s, const grad_row *w, const doub
 void attention_grad_reference(const attention_shape *s, const double *qkv, const double *d_out,
                               double *d_qkv, double *error)
 {
-  const int64_t width = (int64_t)s->heads * s->d, tokens = s->offsets[s->sequences];
+  const int64_t width = (int64_t)s->heads * s->d, tokens = s->offsets[s->sequences] + s->rest;
   const int64_t step = 3 * width;
   double *sum_squares = doubles(tokens * step);
   const double *keep = s->keep;
@@ -176,7 +179,9 @@ void attention_grad_reference(const attention_shape *s, const double *qkv, const
         for (int part = 0; part < 3; part++)
           for (int c = 0; c < s->d; c++) {
             const int64_t to = at + r * step + part * width + c;
-            error[to] += sum_growth((double)length, sum_squares[to], d_qkv[to]) + fabs(d_qkv[to]);
+            error[to] +=
+                product_growth(CDL_OP_attention, (double)length, sum_squares[to], d_qkv[to]) +
+                fabs(d_qkv[to]);
           }
       keep = keep == NULL ? NULL : keep + length * length;
     }

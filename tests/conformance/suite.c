@@ -65,6 +65,30 @@ void suite_add(suite *s, int op, const char *group, cdl_dtype dtype, unsigned fl
   va_end(arguments);
 }
 
+/* ---- Randomized cases ---- */
+
+typedef struct {
+  case_draw *draw;
+  case_body *body;
+  size_t bytes;
+} randomized;
+
+static void random_case(trial *t, const void *parameters)
+{
+  const randomized *r = parameters;
+  void *drawn = trial_memory(t, 1, r->bytes);
+  r->draw(t, drawn);
+  r->body(t, drawn);
+}
+
+void suite_add_random(suite *s, cdl_op op, cdl_dtype dtype, case_draw *draw, case_body *body,
+                      size_t parameter_bytes)
+{
+  const randomized r = {draw, body, parameter_bytes};
+  for (int i = 0; i < s->random; i++)
+    suite_add(s, (int)op, NULL, dtype, CASE_RANDOM, random_case, &r, sizeof r, "random %d", i);
+}
+
 void suite_free(suite *s)
 {
   for (size_t i = 0; i < s->case_count; i++)
@@ -99,6 +123,7 @@ static case_result *run_once(suite *s, const test_case *c, bool composed)
   r->ratio = t.ratio;
   r->outcome = t.outcome == OUTCOME_PASS && t.ratio > 0.5 ? OUTCOME_MARGINAL : t.outcome;
   memcpy(r->message, t.message, sizeof r->message);
+  memcpy(r->drawn, t.drawn, sizeof r->drawn);
   if (composed && r->outcome != OUTCOME_FAIL && t.ran && t.path != CDL_PATH_COMPOSED) {
     r->outcome = OUTCOME_FAIL;
     snprintf(r->message, sizeof r->message, "composed paths were preferred, yet the path is %s",
@@ -112,7 +137,8 @@ void suite_run(suite *s, unsigned mode_flag)
   for (size_t i = 0; i < s->case_count; i++) {
     const test_case *c = &s->cases[i];
     if ((c->flags & CASE_GRAD) != mode_flag ||
-        (s->only_op != NULL && strcmp(s->only_op, c->group) != 0))
+        (s->only_op != NULL && strcmp(s->only_op, c->group) != 0) ||
+        (s->only_case != NULL && strcmp(s->only_case, c->name) != 0))
       continue;
     if (s->quick && (c->flags & CASE_LARGE) != 0)
       continue;
@@ -153,16 +179,19 @@ static tally count_results(const suite *s, const char *group)
   return sum;
 }
 
-static void print_case(const case_result *r)
+static void print_case(const suite *s, const case_result *r)
 {
   const bool has_path = r->self->op != CASE_NO_OP && r->path != CDL_PATH_NONE;
-  printf("  %-8s %s %s: %s%s%s", outcome_name(r->outcome), r->self->group,
-         cdl_dtype_name(r->self->dtype), r->self->name, has_path ? ", " : "",
-         has_path ? cdl_path_name(r->path) : "");
+  printf("  %-8s %s %s: %s%s%s%s%s", outcome_name(r->outcome), r->self->group,
+         cdl_dtype_name(r->self->dtype), r->self->name, r->drawn[0] != '\0' ? ": " : "", r->drawn,
+         has_path ? ", " : "", has_path ? cdl_path_name(r->path) : "");
   if (r->outcome == OUTCOME_PASS || r->outcome == OUTCOME_MARGINAL)
     printf(", error/bound %.3f", r->ratio);
   if (r->message[0] != '\0')
     printf("\n           %s", r->message);
+  if (r->outcome == OUTCOME_FAIL)
+    printf("\n           again: --backend %s --seed %llu --op %s --case '%s'", s->backend_name,
+           (unsigned long long)s->seed, r->self->group, r->self->name);
   printf("\n");
 }
 
@@ -190,7 +219,7 @@ static void report_text(const suite *s)
     for (size_t k = i; k < s->result_count; k++)
       if (strcmp(s->results[k].self->group, group) == 0 &&
           (s->verbose || s->results[k].outcome != OUTCOME_PASS))
-        print_case(&s->results[k]);
+        print_case(s, &s->results[k]);
   }
 }
 
@@ -233,8 +262,10 @@ static void report_json(const suite *s)
     printf("%s\n{\"group\": \"%s\", \"dtype\": \"%s\", \"case\": \"", i == 0 ? "" : ",",
            r->self->group, cdl_dtype_name(r->self->dtype));
     print_escaped(r->self->name, false);
-    printf("\", \"path\": \"%s\", \"outcome\": \"%s\", \"error_over_bound\": ",
-           cdl_path_name(r->path), outcome_name(r->outcome));
+    printf("\", \"drawn\": \"");
+    print_escaped(r->drawn, false);
+    printf("\", \"composed\": %s, \"path\": \"%s\", \"outcome\": \"%s\", \"error_over_bound\": ",
+           r->composed ? "true" : "false", cdl_path_name(r->path), outcome_name(r->outcome));
     print_ratio(r->ratio);
     printf(", \"message\": \"");
     print_escaped(r->message, false);
@@ -254,15 +285,39 @@ static void report_junit(const suite *s)
     const case_result *r = &s->results[i];
     printf("<testcase classname=\"%s\" name=\"%s ", r->self->group, cdl_dtype_name(r->self->dtype));
     print_escaped(r->self->name, true);
+    if (r->drawn[0] != '\0')
+      printf(": ");
+    print_escaped(r->drawn, true);
     printf("%s\">", r->composed ? ", composed" : "");
     if (r->outcome == OUTCOME_FAIL || r->outcome == OUTCOME_SKIP) {
       printf("<%s message=\"", r->outcome == OUTCOME_FAIL ? "failure" : "skipped");
       print_escaped(r->message, true);
+      if (r->outcome == OUTCOME_FAIL)
+        printf("; --seed %llu", (unsigned long long)s->seed);
       printf("\"/>");
     }
     printf("</testcase>\n");
   }
   printf("</testsuite>\n");
+}
+
+/* Which dtypes the backend does without, op by op. */
+static void report_skips(const suite *s)
+{
+  for (size_t i = 0; i < s->result_count; i++) {
+    const test_case *self = s->results[i].self;
+    if (!first_of_group(s, i))
+      continue;
+    size_t skipped = 0;
+    const char *why = "";
+    for (size_t k = i; k < s->result_count; k++)
+      if (s->results[k].outcome == OUTCOME_SKIP && s->results[k].self->group == self->group) {
+        why = s->results[k].message;
+        skipped++;
+      }
+    if (skipped > 0)
+      printf("skipped: %zu of %s: %s\n", skipped, self->group, why);
+  }
 }
 
 int suite_report(const suite *s)
@@ -280,6 +335,7 @@ int suite_report(const suite *s)
     report_text(s);
     if (sum.marginal > 0)
       printf("%zu marginal: above half of their bound\n", sum.marginal);
+    report_skips(s);
     printf("%zu passed, %zu failed, %zu skipped\n", sum.passed, sum.failed, sum.skipped);
     break;
   }

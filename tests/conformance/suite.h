@@ -46,7 +46,8 @@ enum {
   CASE_NO_OP = -1, /* of the group named, not of an op */
   CASE_LARGE = 1,  /* left out by --quick */
   CASE_GRAD = 2,   /* of mode `grad`, not of `test` */
-  CASE_DEFECT = 4  /* a wrong call: by itself it does not cover an op */
+  CASE_DEFECT = 4, /* a wrong call: by itself it does not cover an op */
+  CASE_RANDOM = 8
 };
 
 typedef struct {
@@ -68,6 +69,7 @@ typedef struct {
   bool composed; /* run with composed paths preferred although the backend has its own */
   double ratio;  /* largest error / bound */
   char message[400];
+  char drawn[160];
 } case_result;
 
 typedef enum { FORMAT_TEXT, FORMAT_JSON, FORMAT_JUNIT, FORMAT_CSV } output_format;
@@ -76,14 +78,29 @@ struct suite {
   cdl_backend *backend;
   const char *backend_name; /* as on the command line */
   uint64_t seed;
+  int random; /* randomized cases of each op and dtype */
   bool quick, strict, verbose;
-  const char *only_op;
+  const char *only_op, *only_case;
   output_format format;
   test_case *cases;
   size_t case_count, case_capacity;
   case_result *results;
   size_t result_count, result_capacity;
+  unsigned seen[CDL_OP_COUNT]; /* classes of shapes that ran, bits of shape_class */
 };
+
+/* What every op must be tried with. */
+typedef enum {
+  CLASS_ONE, /* attention's smallest has three elements, a query, a key and a value */
+  CLASS_ODD,
+  CLASS_PRIME,
+  CLASS_LARGE,
+  CLASS_ZERO,
+  CLASS_STRIDED,
+  CLASS_OFFSET,
+  CLASS_COUNT
+} shape_class;
+const char *shape_class_name(shape_class c);
 
 /* A group of CDL_OP_<name>, or of `group` when op is CASE_NO_OP. Parameters are copied. */
 void suite_add(suite *s, int op, const char *group, cdl_dtype dtype, unsigned flags,
@@ -92,6 +109,12 @@ void suite_add(suite *s, int op, const char *group, cdl_dtype dtype, unsigned fl
 /* The commonest form: a struct of parameters by pointer. */
 #define ADD(s, op, dtype, flags, body, parameters, ...) \
   suite_add(s, CDL_OP_##op, NULL, dtype, flags, body, parameters, sizeof *(parameters), __VA_ARGS__)
+/* s->random cases "random 0", "random 1", …: `draw` makes a case's parameters of this many bytes
+ * from the trial's own random numbers, so that a seed and a name give the same case again, and
+ * describes them by trial_describe; `body` runs them. */
+typedef void case_draw(trial *t, void *parameters);
+void suite_add_random(suite *s, cdl_op op, cdl_dtype dtype, case_draw *draw, case_body *body,
+                      size_t parameter_bytes);
 void suite_run(suite *s, unsigned mode_flag);
 void suite_free(suite *s);
 int suite_report(const suite *s); /* prints what its format wants; the exit status */
@@ -118,6 +141,8 @@ void register_attention(suite *s);
 void register_host(suite *s);
 void register_arguments(suite *s);
 void register_queue(suite *s);
+void register_optional(suite *s);
+void register_coverage(suite *s); /* after all others of mode `test` */
 void register_grad(suite *s);
 
 int mode_support(suite *s);
@@ -135,6 +160,10 @@ uint64_t random_bits(random_source *r);
 double random_uniform(random_source *r); /* [0, 1) */
 double random_normal(random_source *r);
 int64_t random_integer(random_source *r, int64_t low, int64_t high); /* both included */
+bool random_chance(random_source *r, double probability);
+/* Of a dimension, below 2¹⁰ and such that this many elements are not passed: now and then 0 or 1, else
+ * spread over all magnitudes, often beside a power of two. */
+int64_t random_size(random_source *r, int64_t most);
 
 /* `value` as `dtype` holds it: to nearest, ties to even; integers by truncation. */
 double round_to(cdl_dtype dtype, double value);
@@ -153,6 +182,7 @@ typedef enum {
 } layout;
 
 const char *layout_name(layout l);
+layout random_layout(random_source *r);
 
 typedef struct {
   int64_t n[4];
@@ -162,6 +192,8 @@ shape shape_1d(int64_t n);
 shape shape_2d(int64_t rows, int64_t columns);
 shape shape_3d(int64_t batch, int64_t rows, int64_t columns);
 shape shape_4d(int64_t n0, int64_t n1, int64_t n2, int64_t n3);
+/* Of up to four dimensions and at most this many elements. */
+shape random_shape(random_source *r, int64_t most);
 
 typedef struct {
   const char *name;
@@ -197,6 +229,7 @@ struct trial {
   outcome outcome;
   double ratio;
   char message[400];
+  char drawn[160]; /* what a randomized case has drawn; "" for others */
 };
 
 bool trial_begin(trial *t, suite *s, const test_case *c);
@@ -236,6 +269,7 @@ cdl_packing trial_packing(trial *t, const int32_t *lengths, int count);
 /* Calls the case's op. False when there is nothing to compare. */
 bool trial_run(trial *t, const void *args);
 
+void trial_describe(trial *t, const char *format, ...) CDL_PRINTF(2, 3);
 void trial_fail(trial *t, const char *format, ...) CDL_PRINTF(2, 3);
 void trial_skip(trial *t, const char *format, ...) CDL_PRINTF(2, 3);
 

@@ -37,6 +37,42 @@ int64_t random_integer(random_source *r, int64_t low, int64_t high)
   return low + (int64_t)(random_bits(r) % (uint64_t)(high - low + 1));
 }
 
+bool random_chance(random_source *r, double probability)
+{
+  return random_uniform(r) < probability;
+}
+
+int64_t random_size(random_source *r, int64_t most)
+{
+  const int64_t limit = most < 1024 ? most : 1024;
+  if (random_chance(r, 0.04))
+    return 0;
+  if (random_chance(r, 0.1) || limit < 2)
+    return 1;
+  const double drawn = exp2(log2((double)limit) * random_uniform(r));
+  int64_t size = (int64_t)drawn;
+  if (random_chance(r, 0.4)) /* 2^k − 1, 2^k, 2^k + 1 */
+    size = (int64_t)exp2(floor(log2(drawn) + 0.5)) + random_integer(r, -1, 1);
+  return size < 1 ? 1 : size > limit ? limit : size;
+}
+
+shape random_shape(random_source *r, int64_t most)
+{
+  shape n = {{1, 1, 1, 1}};
+  int64_t left = most;
+  const int dimensions = (int)random_integer(r, 1, 4);
+  for (int d = 3; d > 3 - dimensions; d--) {
+    n.n[d] = random_size(r, left);
+    left = n.n[d] > 1 ? left / n.n[d] : left;
+  }
+  return n;
+}
+
+layout random_layout(random_source *r)
+{
+  return (layout)(random_bits(r) % LAYOUT_COUNT);
+}
+
 /* To `digits` significant bits where exponents begin at `lowest` (of the leading bit), ties to
  * even. */
 static double round_binary(double value, int digits, int lowest, double largest)

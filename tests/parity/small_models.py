@@ -1,4 +1,4 @@
-"""Random small BERT and RoBERTa folders with tiny tokenizers, and made-up sentences to run them on."""
+"""Random small encoders of every family with tiny tokenizers, and made-up sentences to run them on."""
 
 import json
 import pathlib
@@ -6,16 +6,19 @@ import random
 
 import torch
 from safetensors.torch import load_file, save_file
+from sentencepiece import sentencepiece_model_pb2 as sentencepiece_model
 from transformers import (
-    BertConfig,
-    BertForSequenceClassification,
+    AutoConfig,
+    AutoModelForSequenceClassification,
     BertTokenizerFast,
-    RobertaConfig,
-    RobertaForSequenceClassification,
+    DistilBertTokenizerFast,
+    ElectraTokenizerFast,
     RobertaTokenizerFast,
+    XLMRobertaTokenizerFast,
 )
 
 WEIGHT_DEVIATION = 0.2  # large enough that every tensor changes the logits
+WORDPIECE_TOKENIZERS = {"bert": BertTokenizerFast, "distilbert": DistilBertTokenizerFast, "electra": ElectraTokenizerFast}
 ROBERTA_SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 BERT_SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -87,10 +90,10 @@ def merges_for(words):
     return merges
 
 
-def write_bert_tokenizer(folder, size, form):
+def write_wordpiece_tokenizer(folder, family, size, form):
     vocabulary = folder / "vocab.txt"
     vocabulary.write_text("".join(token + "\n" for token in wordpiece_vocabulary(size)), encoding="utf-8")
-    tokenizer = BertTokenizerFast(vocab_file=str(vocabulary), do_lower_case=True)
+    tokenizer = WORDPIECE_TOKENIZERS[family](vocab_file=str(vocabulary), do_lower_case=True)
     vocabulary.unlink()
     tokenizer.save_pretrained(folder, legacy_format=form == "vocab")
     return len(tokenizer)
@@ -108,42 +111,88 @@ def write_roberta_tokenizer(folder, form):
     return len(tokenizer)
 
 
+def unigram_pieces():
+    """Pieces and scores: letters that are likely enough for any word, and longer pieces that are better still."""
+    words = ["▁the", "▁and", "ing", "▁not", "▁river", "▁kettle", "er", "▁old", "▁is", "▁under", "ly", "▁s", "▁The"]
+    characters = [*LETTERS, *LETTERS.upper(), *"0123456789.,?!'()-üï", "▁"]
+    return [(word, -3.0 - 0.25 * i) for i, word in enumerate(words)] + [(c, -8.0 - 0.01 * i) for i, c in enumerate(characters)]
+
+
+def write_unigram_tokenizer(folder, form):
+    """form "vocab": sentencepiece.bpe.model, as XLM-RoBERTa's first checkpoints have it."""
+    model = sentencepiece_model.ModelProto()
+    model.trainer_spec.model_type = model.trainer_spec.UNIGRAM
+    model.trainer_spec.unk_id, model.trainer_spec.bos_id, model.trainer_spec.eos_id = 0, 1, 2
+    for piece, kind in (("<unk>", "UNKNOWN"), ("<s>", "CONTROL"), ("</s>", "CONTROL")):
+        model.pieces.add(piece=piece, score=0.0, type=getattr(model.SentencePiece, kind))
+    for piece, score in unigram_pieces():
+        model.pieces.add(piece=piece, score=score)
+    path = folder / "sentencepiece.bpe.model"
+    path.write_bytes(model.SerializeToString())
+    tokenizer = XLMRobertaTokenizerFast(vocab_file=str(path))
+    tokenizer.save_pretrained(folder, legacy_format=form == "vocab")
+    path.unlink() if form == "json" else None
+    return len(tokenizer)
+
+
+def write_tokenizer(folder, shape):
+    if shape["family"] in WORDPIECE_TOKENIZERS:
+        return write_wordpiece_tokenizer(folder, shape["family"], shape["vocabulary"], shape["tokenizer"])
+    write = write_roberta_tokenizer if shape["family"] == "roberta" else write_unigram_tokenizer
+    return write(folder, shape["tokenizer"])
+
+
 def randomize(model, seed):
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            centre = 1.0 if name.endswith("LayerNorm.weight") else 0.0
+            centre = 1.0 if name.lower().endswith(("layernorm.weight", "layer_norm.weight")) else 0.0
             parameter.copy_(centre + WEIGHT_DEVIATION * torch.randn(parameter.shape, generator=generator))
 
 
 def write_model(folder, shape, outputs, seed):
-    """A Hugging Face folder. `shape`: family, hidden, heads, layers, intermediate, positions, activation, epsilon,
-    vocabulary (BERT), tokenizer ("vocab" or "json"), head (False: the base model alone, names without prefix) and form:
+    """A Hugging Face folder. `shape`: family, hidden, embedding (ELECTRA), heads, layers, intermediate, positions,
+    activation, epsilon, vocabulary (of word pieces), tokenizer ("vocab" or "json"), head (False: the base model alone, names without prefix) and form:
     how the tensors are stored, see `restore`."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    bert = shape["family"] == "bert"
-    if bert:
-        tokens = write_bert_tokenizer(folder, shape["vocabulary"], shape["tokenizer"])
-    else:
-        tokens = write_roberta_tokenizer(folder, shape["tokenizer"])
-    config = (BertConfig if bert else RobertaConfig)(
+    tokens = write_tokenizer(folder, shape)
+    config = AutoConfig.for_model(
+        shape["family"],
         vocab_size=tokens,
-        hidden_size=shape["hidden"],
-        num_attention_heads=shape["heads"],
-        num_hidden_layers=shape["layers"],
-        intermediate_size=shape["intermediate"],
         max_position_embeddings=shape["positions"],
-        type_vocab_size=2 if bert else 1,
-        hidden_act=shape["activation"],
-        layer_norm_eps=shape["epsilon"],
         num_labels=outputs,
+        **(distilbert_settings(shape) if shape["family"] == "distilbert" else usual_settings(shape)),
     )
-    model = (BertForSequenceClassification if bert else RobertaForSequenceClassification)(config)
+    model = AutoModelForSequenceClassification.from_config(config)
     randomize(model, seed)
     shard_size = "20KB" if shape["form"] == "shards" else "1GB"
     (model if shape["head"] else model.base_model).save_pretrained(folder, max_shard_size=shard_size)
     restore(folder / "model.safetensors", shape["form"])
+
+
+def usual_settings(shape):
+    settings = {
+        "hidden_size": shape["hidden"],
+        "num_attention_heads": shape["heads"],
+        "num_hidden_layers": shape["layers"],
+        "intermediate_size": shape["intermediate"],
+        "type_vocab_size": 1 if "roberta" in shape["family"] else 2,
+        "hidden_act": shape["activation"],
+        "layer_norm_eps": shape["epsilon"],
+    }
+    return settings | ({"embedding_size": shape["embedding"]} if shape["family"] == "electra" else {})
+
+
+def distilbert_settings(shape):
+    return {
+        "dim": shape["hidden"],
+        "n_heads": shape["heads"],
+        "n_layers": shape["layers"],
+        "hidden_dim": shape["intermediate"],
+        "activation": shape["activation"],
+        "sinusoidal_pos_embds": shape.get("sinusoidal", False),
+    }
 
 
 def restore(path, form):
@@ -167,7 +216,8 @@ def restore(path, form):
 
 def draw_shape(rng, family):
     heads = rng.randint(1, 6)
-    return {
+    more = {"embedding": rng.randint(7, 40)} if family == "electra" else {}
+    return more | {
         "family": family,
         "hidden": heads * rng.randint(3, 9),
         "heads": heads,

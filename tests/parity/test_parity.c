@@ -12,7 +12,7 @@
 
 #include "condlora/safetensors.h"
 #include "model/adapter_io.h"
-#include "train/loss.h"
+#include "train/step.h"
 #include "train/trainer.h"
 
 enum { STEPS_MOST = 1000 };
@@ -226,13 +226,11 @@ static cdl_status compare_first_batch(parity_case *c)
   cdl_job *job = &c->job;
   cdl_queue *q = job->queue;
   const size_t count = (size_t)c->settings.batch_size;
-  static const cdl_dropout_rates none = {0};
   const cdl_tokens tokens = cdl_dataset_tokens(job->train);
   uint32_t *rows = cdl_all_rows(count);
   cdl_batch_bound bound;
   cdl_batch batch;
-  cdl_loss loss;
-  cdl_step_record record = {0};
+  cdl_step step;
   CDL_TRY(cdl_batch_bound_of(&tokens, rows, count, count, &bound));
   const cdl_batch_limits limits = {.tokens = (int32_t)bound.tokens,
                                    .sequences = (int32_t)count,
@@ -240,25 +238,22 @@ static cdl_status compare_first_batch(parity_case *c)
   CDL_TRY(cdl_encoder_plan(job->encoder, q, limits, (cdl_batch_limits){0}));
   if (!cdl_batch_allocate(&batch, bound))
     return cdl_fail(CDL_MEMORY, "out of memory");
-  CDL_TRY(cdl_loss_create(&loss, job, &c->settings, count));
-  cdl_loss_begin_step(&loss, q, job->train, rows, count, &record);
-  cdl_adapter_materialize(job->adapter, q);
-  cdl_adapter_zero_gradients(job->adapter, q);
+  CDL_TRY(cdl_step_create(&step, job, &c->settings, bound));
   CDL_TRY(cdl_batch_fill(&batch, job->train, rows, count, job->first_position));
-  const cdl_token_batch view = cdl_batch_view(&batch);
-  CDL_TRY(cdl_encoder_load_batch(job->encoder, q, &view));
-  const cdl_tensor logits = cdl_encoder_forward(job->encoder, q, &none, loss.step, true);
-  cdl_loss_forward_backward(&loss, q, &batch, logits, cdl_encoder_d_logits(job->encoder));
-  cdl_encoder_backward(job->encoder, q);
-  cdl_adapter_pull_back(job->adapter, q);
-  float value, norm;
-  CDL_TRY(cdl_loss_end_step(&loss, q, &value, &norm));
+  cdl_step_record record = {.loss_scale = cdl_loss_scale(&step.loss, job->train, rows, count)};
+  cdl_optimizer_record(&step.optimizer, 0, 1, &record); /* nothing moves */
+  CDL_TRY(cdl_step_begin(&step, &record));
+  CDL_TRY(cdl_step_batch(&step, &batch));
+  CDL_TRY(cdl_step_end(&step, 0));
+  float value;
+  cdl_download(q, &value, step.loss.loss, sizeof value);
+  CDL_TRY(cdl_sync(q));
   const cdl_stored_tensor *truth = find(c, "loss");
   if (truth != NULL)
     judge(c, "loss of the first batch", fabs((double)value - element(truth, 0)),
           1e-5 * fmax(1, fabs(element(truth, 0))));
   CDL_TRY(compare_gradients(c, 2e-5));
-  cdl_loss_release(&loss);
+  cdl_step_release(&step);
   cdl_batch_free(&batch);
   free(rows);
   return CDL_OK;
@@ -439,6 +434,34 @@ static bool passes(const char *folder, const char *backend, double limit_factor)
   return c.failures == 0;
 }
 
+/* Whether CDL_REQUIRE, names with commas between, has the backend's. */
+static bool is_required(const char *backend)
+{
+  const char *list = getenv("CDL_REQUIRE");
+  const size_t length = strcspn(backend, ":");
+  while (list != NULL && *list != '\0') {
+    const size_t entry = strcspn(list, ",");
+    if (entry == length && strncmp(list, backend, length) == 0)
+      return true;
+    list += entry + (list[entry] == ',');
+  }
+  return false;
+}
+
+/* -1: the backend is there and named on standard output; otherwise the exit status, 77 to skip. */
+static int without_backend(const char *name)
+{
+  cdl_backend *backend = NULL;
+  const cdl_status status = cdl_backend_open(name, NULL, &backend);
+  if (status == CDL_OK) {
+    printf("%s: %s\n", name, cdl_backend_description(backend));
+    return cdl_backend_close(backend) == CDL_OK ? -1 : 1;
+  }
+  const bool failed = status != CDL_ABSENT || strcmp(name, "cpu") == 0 || is_required(name);
+  printf("%s: parity on %s: %s\n", failed ? "FAIL" : "skipped", name, cdl_error_message());
+  return failed ? 1 : 77;
+}
+
 /* test-parity [--backend NAME] CASE ...; a folder without case.json is a folder of cases. */
 int main(int argc, char **argv)
 {
@@ -447,6 +470,9 @@ int main(int argc, char **argv)
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--backend") == 0 && i + 1 < argc) {
       backend = argv[++i];
+      const int stop = without_backend(backend);
+      if (stop >= 0)
+        return stop;
       continue;
     }
     const double factor = strcmp(backend, "cpu") == 0 ? 1 : 4;

@@ -1,4 +1,4 @@
-"""Adapters on Transformers' BERT and RoBERTa classifiers, in PyTorch: the truth that condlora is held against.
+"""Adapters on Transformers' classifiers, in PyTorch: the truth that condlora is held against.
 
 LoRA is PEFT's own. CondLoRA is written here from the paper's equations 5 and 6:
 
@@ -23,7 +23,9 @@ from transformers import AutoModelForSequenceClassification
 
 METHODS = ("lora", "condlora", "none", "bitfit", "full")
 PEFT_PREFIX = "base_model.model."
-BLOCK_PATTERN = re.compile(r".*encoder\.layer\.\d+\.(.+)")
+DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
+DISTILBERT_DROPOUTS = ("dropout", "attention_dropout", "seq_classif_dropout")
+BLOCK_PATTERN = re.compile(r".*\.layer\.\d+\.(.+)")
 
 
 @dataclasses.dataclass
@@ -51,7 +53,8 @@ def matches_target(path, targets):
 
 
 def inside_any(path, modules):
-    return any(re.match(rf"(^|.*\.){re.escape(module)}($|\..*)", path) for module in modules)
+    """As PEFT matches modules to save: by how their paths end. DistilBERT's pre_classifier ends like classifier."""
+    return any(re.match(rf".*{re.escape(module)}($|\..*)", path) for module in modules)
 
 
 class CondLoraGroup(nn.Module):
@@ -164,13 +167,14 @@ def read_settings(folder):
     )
 
 
+def is_distilbert(folder):
+    return json.loads((pathlib.Path(folder) / "config.json").read_text())["model_type"] == "distilbert"
+
+
 def read_base(folder, outputs, dropout=0.0, attention="sdpa"):
     """The classifier in a Hugging Face folder and the modules it lacks, which are fresh: (model, fresh modules)."""
-    options = {} if dropout is None else {
-        "hidden_dropout_prob": dropout,
-        "attention_probs_dropout_prob": dropout,
-        "classifier_dropout": dropout,
-    }
+    names = DISTILBERT_DROPOUTS if is_distilbert(folder) else DROPOUTS
+    options = {} if dropout is None else dict.fromkeys(names, dropout)
     model, info = AutoModelForSequenceClassification.from_pretrained(
         folder, num_labels=outputs, attn_implementation=attention, output_loading_info=True, **options
     )
@@ -261,9 +265,13 @@ def read_adapter(model_folder, adapter_folder, outputs, dropout=0.0, attention="
     return tuned
 
 
+def is_norm(name):
+    return "LayerNorm." in name or "layer_norm." in name
+
+
 def optimizer_groups(trained, weight_decay, decay):
     """AdamW's parameter groups: `all` decays every tensor, `no-bias` spares biases and layer norms."""
-    spared = [p for name, p in trained.items() if decay == "no-bias" and (name.endswith("bias") or "LayerNorm" in name)]
+    spared = [p for name, p in trained.items() if decay == "no-bias" and (name.endswith("bias") or is_norm(name))]
     spared_ids = {id(p) for p in spared}
     decayed = [p for p in trained.values() if id(p) not in spared_ids]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]

@@ -30,7 +30,7 @@ from transformers.utils import logging as transformers_logging
 STEPS = 20
 ROWS = 40
 SCHEDULES = {"cosine-with-restarts": "cosine_with_restarts"}  # where Transformers' name differs
-ZERO_GRADIENT = ".attention.self.key.bias"
+ZERO_GRADIENT = (".attention.self.key.bias", ".attention.k_lin.bias")
 
 # What a float32 program may stray from float64: the bounds that condlora is held to.
 BOUNDS = {"logits": 5e-6, "gradients": 2e-5, "losses": 1e-5, "gradient_norms": 2e-5, "final_logits": 2e-5, "final_tensors": 2e-5}
@@ -39,7 +39,8 @@ DENSE_TARGETS = ["intermediate.dense", "output.dense", "attention.output.dense"]
 
 
 def shape(family, hidden, heads, layers=2, intermediate=37, activation="gelu", tokenizer="vocab", head=True, **others):
-    base = {"positions": 64 if family == "bert" else 67, "epsilon": 1e-12 if family == "bert" else 1e-5, "vocabulary": 71}
+    padded = "roberta" in family  # positions count from the padding's id on
+    base = {"positions": 67 if padded else 64, "epsilon": 1e-5 if padded else 1e-12, "vocabulary": 71}
     return base | {
         "family": family,
         "hidden": hidden,
@@ -132,6 +133,36 @@ def committed_cases():
              shape("bert", 20, 4, form="float16"),
              adapter("condlora", rank=3, alpha=3), schedule="cosine-with-restarts", schedule_options={"num_cycles": 2},
              weight_decay=0.3, decay="no-bias"),
+        Case("distilbert-lora", "LoRA on DistilBERT's names; its activation is another than its head's",
+             shape("distilbert", 20, 4, activation="gelu_new", tokenizer="json"), adapter("lora", ["q_lin", "v_lin"], **lora),
+             pairs=True),
+        Case("distilbert-condlora-regression", "one output; names without prefix, no head in the model; positions that "
+             "config.json calls sinusoidal are those of the checkpoint",
+             shape("distilbert", 30, 5, layers=3, head=False, sinusoidal=True),
+             adapter("condlora", ["q_lin", "v_lin", "ffn.lin1", "lin2"], rank=3, alpha=4), labels=None),
+        Case("distilbert-condlora-reference", "CondLoRA as its paper's code computes it; pairs without token types",
+             shape("distilbert", 20, 4), adapter("condlora", ["attention.q_lin", "out_lin"], orientation="reference", rank=4, alpha=3),
+             pairs=True, labels=["a", "b", "c"]),
+        Case("distilbert-full", "every tensor, decay without biases and layer norms",
+             shape("distilbert", 20, 4, tokenizer="json"), adapter("full"), lr=2e-3, weight_decay=0.1, decay="no-bias"),
+        Case("electra-lora-project", "LoRA on every linear layer, the embeddings' projection too",
+             shape("electra", 20, 4, embedding=13), adapter("lora", ["query", "key", "value", "dense", "embeddings_project"],
+             rank=2, alpha=4), pairs=True),
+        Case("electra-condlora-paper", "CondLoRA over embeddings that are wider than the blocks; regression",
+             shape("electra", 30, 5, layers=3, embedding=37, activation="relu", tokenizer="json", head=False),
+             adapter("condlora", ["query", "value", *DENSE_TARGETS], rank=3, alpha=3), labels=None),
+        Case("electra-condlora-reference", "CondLoRA as its paper's code computes it; embeddings as wide as the blocks",
+             shape("electra", 20, 4, embedding=20), adapter("condlora", orientation="reference", rank=4, alpha=6), pairs=True),
+        Case("electra-full", "every tensor, the projection and what is before it",
+             shape("electra", 20, 4, embedding=11, tokenizer="json"), adapter("full"), lr=2e-3, weight_decay=0.1,
+             decay="no-bias", pairs=True),
+        Case("xlm-roberta-lora", "LoRA; the tokenizer is sentencepiece.bpe.model alone",
+             shape("xlm-roberta", 20, 4), adapter("lora", **lora), pairs=True, max_length=31),
+        Case("xlm-roberta-condlora-regression", "one output; the tokenizer is tokenizer.json",
+             shape("xlm-roberta", 30, 5, tokenizer="json"), adapter("condlora", rank=4, alpha=2), labels=None),
+        Case("xlm-roberta-condlora-reference", "CondLoRA as its paper's code computes it; no head in the model",
+             shape("xlm-roberta", 20, 4, layers=3, activation="relu", head=False),
+             adapter("condlora", orientation="reference", rank=3, alpha=3), labels=["a", "b", "c"]),
     ]
 
 
@@ -141,6 +172,7 @@ def drawn_case(case, rng):
     if isinstance(case.adapter.targets, str):
         drawn["layers"] = max(drawn["layers"], 2)
     drawn["form"] = case.shape["form"]
+    drawn["sinusoidal"] = case.shape.get("sinusoidal", False)
     if case.adapter.method == "full" or drawn["form"] == "no-pooler":
         drawn["head"] = case.shape["head"]
     rank = rng.randint(1, 6)
@@ -199,9 +231,10 @@ def collate(examples, regression, dtype):
     return {"input_ids": ids, "attention_mask": mask, "token_type_ids": padded([types for _, types, _ in examples])}, labels
 
 
-def pad_with(inputs, pad_id):
-    ids = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, pad_id)
-    return {**inputs, "input_ids": ids}
+def pad_with(inputs, config):
+    ids = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, config.pad_token_id)
+    unread = ("token_type_ids",) if config.model_type == "distilbert" else ()
+    return {name: value for name, value in {**inputs, "input_ids": ids}.items() if name not in unread}
 
 
 def write_adapter(tuned, folder, case, seed):
@@ -236,13 +269,12 @@ def open_tuned(model_folder, adapter_folder, case):
 def run(tuned, case, examples, dtype):
     """Everything expected of one case, in `dtype`."""
     tuned = tuned.to(dtype).eval()
-    pad_id = tuned.model.config.pad_token_id
     class_weights = None if case.class_weights is None else torch.tensor(case.class_weights, dtype=dtype)
     parameters = list(tuned.trained.values())
 
     def forward(chosen):
         inputs, labels = collate(chosen, case.labels is None, dtype)
-        return tuned(**pad_with(inputs, pad_id)), labels
+        return tuned(**pad_with(inputs, tuned.model.config)), labels
 
     def loss_of(chosen):
         return torch_model.example_losses(*forward(chosen), class_weights, case.label_smoothing)
@@ -418,7 +450,7 @@ def check_with_peft(model_folder, adapter_folder, case, examples, expected):
     model = model.double().eval()
     inputs, _ = collate(examples[: case.batch_size], case.labels is None, torch.double)
     with torch.no_grad():
-        logits = model(**pad_with(inputs, base.config.pad_token_id)).logits
+        logits = model(**pad_with(inputs, base.config)).logits
     if float((logits - expected).abs().max()) > 1e-10:
         raise AssertionError(f"{case.name}: PEFT's logits differ by {float((logits - expected).abs().max())}")
 
@@ -430,7 +462,7 @@ def written_out_targets(case):
 
 def written_out(model_folder, adapter_folder, case, lora):
     """CondLoRA's A_l and B_l of every layer, in float64, as LoRA tensors."""
-    base, _ = torch_model.read_base(model_folder, len(case.labels) if case.labels else 1)
+    base, _ = torch_model.read_base(model_folder, len(case.labels) if case.labels else 1, attention="eager")
     weights = {name: p.detach().double() for name, p in base.named_parameters()}
     adapter_tensors = {name: t.double() for name, t in load_file(adapter_folder / "adapter_model.safetensors").items()}
     lora.double()
@@ -465,7 +497,7 @@ def write_case(output, case, seed, real_model=None):
     if case.adapter.method != "full":
         settings = dataclasses.replace(case.adapter, labels=case.labels, regression=case.labels is None)
         torch.manual_seed(0)
-        base, fresh = torch_model.read_base(model_folder, len(case.labels) if case.labels else 1)
+        base, fresh = torch_model.read_base(model_folder, len(case.labels) if case.labels else 1, attention="eager")
         tuned = torch_model.apply(base, settings, fresh)
         case = dataclasses.replace(case, adapter=tuned.settings)  # a fresh pooler is saved too
         write_adapter(tuned, adapter_folder, case, rng.getrandbits(31))

@@ -1,10 +1,14 @@
 """Model folders with tokenizers of many kinds, written with the real libraries."""
+import base64
+import io
 import json
 import pathlib
 import shutil
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import BertTokenizerFast, RobertaTokenizerFast
+import sentencepiece
+from sentencepiece import sentencepiece_model_pb2 as sentencepiece_model
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import BertTokenizerFast, RobertaTokenizerFast, XLMRobertaTokenizerFast
 
 ROBERTA_SPECIALS = ["<s>", "<pad>", "</s>", "<unk>"]
 
@@ -220,10 +224,106 @@ def wordpiece_folders(root, model):
     return json_form, vocabulary_form
 
 
+def train_sentencepiece(folder, texts, size, rule="nmt_nfkc", symbols=()):
+    """sentencepiece.bpe.model with SentencePiece's own trainer; the folder."""
+    written = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(text for text in texts if text), model_writer=written, vocab_size=size, model_type="unigram",
+        normalization_rule_name=rule, user_defined_symbols=list(symbols), character_coverage=0.9999, hard_vocab_limit=False,
+        num_threads=1, num_sub_iterations=1, minloglevel=2)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "sentencepiece.bpe.model").write_bytes(written.getvalue())
+    write(folder, "config.json", {"model_type": "xlm-roberta"})
+    return folder
+
+
+def charsmap_of(folder):
+    model = sentencepiece_model.ModelProto()
+    model.ParseFromString((folder / "sentencepiece.bpe.model").read_bytes())
+    return model.normalizer_spec.precompiled_charsmap
+
+
+def xlm_processor():
+    return processors.TemplateProcessing(single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>",
+                                         special_tokens=[("<s>", 0), ("</s>", 2)])
+
+
+def unigram_folders(root, texts, size):
+    """The same for SentencePiece's unigram model."""
+    texts = texts[:: max(1, len(texts) // 12000)]
+    base = train_sentencepiece(root / "ug-vocab", texts, size)
+    folded = train_sentencepiece(root / "ug-vocab-folded", texts, 1500, "nmt_nfkc_cf", ["漢字", "hello wor", "<x>"])
+    bare = train_sentencepiece(root / "ug-vocab-identity", texts, 1500, "identity")
+    vocabulary_form = [base, folded, bare]
+    plain = XLMRobertaTokenizerFast(vocab_file=str(base / "sentencepiece.bpe.model")).backend_tokenizer
+    charsmap = charsmap_of(base)
+    json_form = [save(plain, root / "ug")]
+
+    def variant(name, change):
+        tokenizer = Tokenizer.from_str(plain.to_str())
+        change(tokenizer)
+        json_form.append(save(tokenizer, root / name))
+
+    def metaspace(**settings):
+        def change(t):
+            t.pre_tokenizer = pre_tokenizers.Metaspace(**settings)
+        return change
+
+    def one_space(t):
+        t.normalizer = normalizers.Sequence([normalizers.Precompiled(charsmap), normalizers.Replace(Regex(" {2,}"), " ")])
+        t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+
+    def stripped(t):
+        t.normalizer = normalizers.Sequence([normalizers.Replace("e", "ee"), normalizers.Strip(), normalizers.Replace("aa", "")])
+        t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="first")])
+
+    def added(t):
+        t.add_tokens([AddedToken("hello", single_word=True), AddedToken("World", lstrip=True, rstrip=True),
+                      AddedToken("ﬁ", normalized=True), AddedToken("漢", normalized=False), AddedToken("  x", normalized=True)])
+        t.add_special_tokens([AddedToken("<sep>", rstrip=True), AddedToken("½", normalized=True)])
+
+    for name, change in (("ug-first", metaspace(prepend_scheme="first")), ("ug-never", metaspace(prepend_scheme="never")),
+                         ("ug-no-split", metaspace(split=False)), ("ug-letter", metaspace(replacement="_")),
+                         ("ug-one-space", one_space), ("ug-stripped", stripped), ("ug-added", added)):
+        variant(name, change)
+
+    state = json.loads(plain.to_str())  # as the model's own folder on the hub has it
+    state["normalizer"] = {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(charsmap).decode()}
+    space = {"type": "Metaspace", "replacement": "▁", "str_rep": "▁", "add_prefix_space": True}
+    state["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, space]}
+    write(root / "ug-older", "tokenizer.json", state)
+    json_form.append(root / "ug-older")
+
+    trained = Tokenizer(models.Unigram())
+    trained.normalizer = normalizers.Precompiled(charsmap)
+    trained.pre_tokenizer = pre_tokenizers.Metaspace()
+    trained.train_from_iterator(texts[::4], trainers.UnigramTrainer(
+        vocab_size=1200, special_tokens=ROBERTA_SPECIALS, unk_token="<unk>", show_progress=False))
+    trained.post_processor = xlm_processor()
+    json_form.append(save(trained, root / "ug-trained"))
+
+    # A piece for every code point: ids that show the normalized text itself.
+    points = [chr(c) for c in range(1, 0x32400) if not 0xD800 <= c < 0xE000] + [chr(c) for c in range(0xE0000, 0xE0200)]
+    every = Tokenizer(models.Unigram([(token, 0.0) for token in ROBERTA_SPECIALS] + [(c, -1.0) for c in points], 3, False))
+    every.normalizer, every.pre_tokenizer, every.post_processor = plain.normalizer, plain.pre_tokenizer, xlm_processor()
+    json_form.append(save(every, root / "ug-every"))
+
+    saved = XLMRobertaTokenizerFast(vocab_file=str(base / "sentencepiece.bpe.model"), additional_special_tokens=["<x>"])
+    saved.add_tokens([AddedToken("hello", single_word=True), AddedToken("Café", lstrip=True)])
+    saved.save_pretrained(root / "ug-saved", legacy_format=False)
+    json_form.append(root / "ug-saved")
+    saved.save_pretrained(root / "ug-vocab-saved", legacy_format=True)
+    (root / "ug-vocab-saved" / "tokenizer.json").unlink(missing_ok=True)
+    write(root / "ug-vocab-saved", "config.json", {"model_type": "xlm-roberta"})
+    vocabulary_form.append(root / "ug-vocab-saved")
+    return json_form, vocabulary_form
+
+
 def folders(root, model, texts, size=6000):
     """All of them, the one of WordPiece that the others come from first among its kind; `model` None trains one."""
     root = pathlib.Path(root)
     model = pathlib.Path(model) if model else train_wordpiece(root / "wp", texts, size)
     bpe_json, bpe_vocabulary = bpe_folders(root, texts, size)
     piece_json, piece_vocabulary = wordpiece_folders(root, model)
-    return bpe_json + piece_json, bpe_vocabulary + piece_vocabulary
+    unigram_json, unigram_vocabulary = unigram_folders(root, texts, size)
+    return bpe_json + piece_json + unigram_json, bpe_vocabulary + piece_vocabulary + unigram_vocabulary

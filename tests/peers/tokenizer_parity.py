@@ -150,11 +150,13 @@ def main():
     with tempfile.TemporaryDirectory() as root:
         training = texts_of.training_texts(glue)
         json_form, vocabulary_form = tokenizer_folders.folders(root, options.model, training)
+        byte_bpe = json_form[0]
         base = next(folder for folder in json_form if (folder / "vocab.txt").exists())
-        whole = {"bpe", "bpe-vocab", "wp-cased", "wp-vocab", base.name}
+        unigram = next(folder for folder in json_form if folder.name == "ug")
+        whole = {"bpe", "bpe-vocab", "wp-cased", "wp-vocab", base.name, "ug", "ug-older", "ug-vocab"}
         if options.only:
             json_form, vocabulary_form = ([f for f in form if options.only in f.name] for form in (json_form, vocabulary_form))
-        by_points = {"bpe", "wp-every", "wp-every-cased", "wp-every-accents"}
+        by_points = {"bpe", "wp-every", "wp-every-cased", "wp-every-accents", "ug", "ug-every"}
         for folder in json_form + vocabulary_form:
             begin, count = time.time(), 0
             tokenizer = reference(folder)
@@ -171,7 +173,7 @@ def main():
                 count += compare(program, folder, tokenizer, cases, what)
             print(f"{folder.name}: {count} texts, {time.time() - begin:.1f} s", flush=True)
         timed = [s for s in (sentences or training) if len(s) > 20][:60000]
-        for folder in json_form[:1] + [base]:
+        for folder in [folder for folder in (byte_bpe, base, unigram) if options.only is None or options.only in folder.name]:
             speed(program, folder, reference(folder), timed)
     for failure in FAILURES:
         print("FAILED", failure)

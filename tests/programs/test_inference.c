@@ -428,7 +428,8 @@ START_TEST(backends_says_what_is_here_and_why_not)
   check_done(o);
   ck_assert_ptr_nonnull(strstr(o.out, "\ncpu "));
   ck_assert_ptr_nonnull(strstr(o.out, "OpenBLAS"));
-  ck_assert_ptr_null(strstr(o.out, "absent"));
+  ck_assert_ptr_null(strstr(o.out, "not taken"));
+  ck_assert_ptr_null(strstr(o.out, "searched"));
   o = RUN("backends", "--why", "--json");
   check_done(o);
   json_t *facts = parsed(o.out), *backend;
@@ -442,6 +443,40 @@ START_TEST(backends_says_what_is_here_and_why_not)
     ck_assert(is_usable == (json_object_get(backend, "reason") == NULL));
   }
   ck_assert_uint_ge(usable, 1);
+  ck_assert_uint_ge(json_array_size(json_object_get(facts, "searched")), 2);
+}
+END_TEST
+
+/* Each file found, each folder searched; a build's own plug-ins with nothing set. */
+START_TEST(backends_why_names_every_candidate)
+{
+  char here[4096];
+  ck_assert_ptr_nonnull(getcwd(here, sizeof here));
+  const char *first = joined(here, scratch("first")), *second = joined(here, scratch("second")),
+             *none = joined(here, scratch("none"));
+  ck_assert(mkdir(first, 0755) == 0 && mkdir(second, 0755) == 0);
+  write_text(joined(first, "condlora-broken.so"), "not a library\n");
+  write_text(joined(second, "condlora-broken.so"), "another\n");
+  write_text(joined(second, "condlora-cpu.so"), "the CPU is built in\n");
+  write_text(joined(second, "other.so"), "no candidate\n");
+  setenv("CDL_BACKEND_PATH", text_of("%s:%s:%s:relative", first, second, none), 1);
+  const outcome o = RUN("backends", "--why");
+  unsetenv("CDL_BACKEND_PATH");
+  check_done(o);
+  const char *const lines[] = {
+      text_of("\nbroken      not taken: %s/condlora-broken.so: cannot be loaded: ", first),
+      text_of("\nbroken      not taken: %s/condlora-broken.so comes first\n", first),
+      text_of("\n            %s/condlora-broken.so\n", second),
+      "\ncpu         not taken: cpu is built in\n",
+      "\nnull        a template without ops\n",
+      "/backends/null/condlora-null.so\n",
+      text_of("\nsearched    %s\nsearched    %s\nskipped     %s: no such folder\n", first, second,
+              none),
+      "\nskipped     relative: not an absolute path\n",
+      "/backends/null\n"};
+  for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+    ck_assert_msg(strstr(o.out, lines[i]) != NULL, "no '%s' in\n%s", lines[i], o.out);
+  ck_assert_ptr_null(strstr(o.out, "other.so"));
 }
 END_TEST
 
@@ -464,5 +499,6 @@ int main(void)
   CASE(suite, an_adapter_remembers_that_its_tokens_had_one_type);
   CASE(suite, inspect_tells_modules_and_counts);
   CASE(suite, backends_says_what_is_here_and_why_not);
+  CASE(suite, backends_why_names_every_candidate);
   return run_suite(suite);
 }

@@ -142,14 +142,20 @@ END_TEST
 
 START_TEST(packings_are_checked)
 {
-  static const int32_t falling[] = {0, 3, 2, 5}, late[] = {1, 2, 2, 5}, short_of[] = {0, 2, 2, 4};
+  static const int32_t falling[] = {0, 3, 2, 5}, late[] = {1, 2, 2, 5}, beyond[] = {0, 2, 2, 6},
+                       short_of[] = {0, 2, 2, 4}, none[] = {0};
   REFUSED(attention, "packing is NULL", a->packing = NULL)
   REFUSED(attention, "host_offsets is NULL", s.packing.host_offsets = NULL)
   REFUSED(attention, "host_offsets[2] is 2 after 3; they must ascend",
           s.packing.host_offsets = falling)
   REFUSED(attention, "host_offsets[0] is 1, expected 0", s.packing.host_offsets = late)
-  REFUSED(attention_grad, "host_offsets ends at 4 but packing->tokens is 5",
-          s.packing.host_offsets = short_of)
+  REFUSED(attention_grad, "host_offsets ends at 6 but packing->tokens is 5",
+          s.packing.host_offsets = beyond)
+  TAKEN(attention, s.packing.host_offsets = short_of)
+  TAKEN(attention_grad, s.packing.host_offsets = short_of)
+  TAKEN(dropout, s.packing.host_offsets = short_of)
+  REFUSED(attention, "packing has 5 tokens and no sequence", s.packing.host_offsets = none;
+          s.packing.sequences = 0)
   REFUSED(dropout, "packing->longest is 2 but a sequence has 3 tokens", s.packing.longest = 2)
   REFUSED(dropout, "packing has -1 sequences", s.packing.sequences = -1)
   REFUSED(dropout, "host_examples is NULL", s.packing.host_examples = NULL)

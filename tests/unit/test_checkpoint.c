@@ -327,11 +327,14 @@ START_TEST(full_names)
   const struct {
     cdl_family family;
     const char *name, *full;
-  } cases[] = {{CDL_FAMILY_BERT, "pooler.dense.bias", "bert.pooler.dense.bias"},
-               {CDL_FAMILY_BERT, "classifier.weight", "classifier.weight"},
-               {CDL_FAMILY_ROBERTA, "classifier.dense.weight", "classifier.dense.weight"},
-               {CDL_FAMILY_ROBERTA, query, "roberta.encoder.layer.1.attention.self.query.weight"}};
-  for (size_t i = 0; i < 4; i++) {
+  } cases[] = {
+      {CDL_FAMILY_BERT, "pooler.dense.bias", "bert.pooler.dense.bias"},
+      {CDL_FAMILY_BERT, "classifier.weight", "classifier.weight"},
+      {CDL_FAMILY_ROBERTA, "classifier.dense.weight", "classifier.dense.weight"},
+      {CDL_FAMILY_DISTILBERT, "pre_classifier.bias", "pre_classifier.bias"},
+      {CDL_FAMILY_XLM_ROBERTA, query, "roberta.encoder.layer.1.attention.self.query.weight"},
+      {CDL_FAMILY_ROBERTA, query, "roberta.encoder.layer.1.attention.self.query.weight"}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     char *full = cdl_checkpoint_full_name(cases[i].family, cases[i].name);
     ck_assert_str_eq(full, cases[i].full);
     free(full);

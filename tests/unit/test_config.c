@@ -53,6 +53,61 @@ START_TEST(missing_keys_have_the_usual_values)
 }
 END_TEST
 
+/* The values of DistilBertConfig(), ElectraConfig() and XLMRobertaConfig(). */
+START_TEST(other_families_have_their_own)
+{
+  cdl_model_config config;
+  expect_ok(read_text("{\"model_type\": \"distilbert\"}", &config));
+  ck_assert_int_eq(config.family, CDL_FAMILY_DISTILBERT);
+  ck_assert_str_eq(cdl_family_name(config.family), "distilbert");
+  ck_assert_str_eq(cdl_family_targets(config.family), "q_lin,v_lin");
+  ck_assert_int_eq(config.layers, 6);
+  ck_assert_int_eq(config.type_count, 0);
+  ck_assert_int_eq(config.hidden_size, 768);
+  ck_assert_int_eq(config.embedding_size, 768);
+  ck_assert(config.hidden_dropout == 0.1 && config.attention_dropout == 0.1 &&
+            config.classifier_dropout == 0.2);
+  cdl_model_config_free(&config);
+
+  expect_ok(read_text("{\"model_type\": \"distilbert\", \"dim\": 20, \"n_layers\": 3, "
+                      "\"n_heads\": 4, \"hidden_dim\": 31, \"activation\": \"relu\", "
+                      "\"dropout\": 0.5, \"attention_dropout\": 0.25, "
+                      "\"seq_classif_dropout\": 0, \"sinusoidal_pos_embds\": true, "
+                      "\"layer_norm_eps\": 0.5, \"type_vocab_size\": 7}",
+                      &config));
+  ck_assert_int_eq(config.hidden_size, 20);
+  ck_assert_int_eq(config.layers, 3);
+  ck_assert_int_eq(config.heads, 4);
+  ck_assert_int_eq(config.intermediate_size, 31);
+  ck_assert_int_eq(config.activation, CDL_ACTIVATION_RELU);
+  ck_assert_int_eq(config.type_count, 0);
+  ck_assert(config.layer_norm_epsilon == 1e-12); /* whatever the file says */
+  ck_assert(config.hidden_dropout == 0.5 && config.attention_dropout == 0.25 &&
+            config.classifier_dropout == 0);
+  cdl_model_config_free(&config);
+  expect_failure(
+      read_text("{\"model_type\": \"distilbert\", \"dim\": 20, \"n_heads\": 3}", &config), CDL_DATA,
+      "\"n_heads\", 3");
+
+  expect_ok(read_text("{\"architectures\": [\"ElectraForPreTraining\"]}", &config));
+  ck_assert_int_eq(config.family, CDL_FAMILY_ELECTRA);
+  ck_assert_int_eq(config.hidden_size, 256);
+  ck_assert_int_eq(config.embedding_size, 128);
+  ck_assert_int_eq(config.heads, 4);
+  ck_assert_int_eq(config.intermediate_size, 1024);
+  ck_assert_int_eq(config.type_count, 2);
+  cdl_model_config_free(&config);
+
+  expect_ok(
+      read_text("{\"model_type\": \"xlm-roberta\", \"max_position_embeddings\": 514}", &config));
+  ck_assert_int_eq(config.family, CDL_FAMILY_XLM_ROBERTA);
+  ck_assert_int_eq(config.vocabulary_size, 30522);
+  ck_assert_int_eq(cdl_model_config_first_position(&config), 2);
+  ck_assert_int_eq(cdl_model_config_max_tokens(&config), 512);
+  cdl_model_config_free(&config);
+}
+END_TEST
+
 START_TEST(every_key_is_read)
 {
   cdl_model_config config;
@@ -202,10 +257,10 @@ END_TEST
 
 START_TEST(refuses_other_families)
 {
-  const char *cases[][2] = {{"{\"model_type\": \"xlm-roberta\"}", "xlm-roberta"},
+  const char *cases[][2] = {{"{\"model_type\": \"xlm-roberta-xl\"}", "xlm-roberta-xl"},
                             {"{\"model_type\": \"camembert\"}", "camembert"},
-                            {"{\"model_type\": \"distilbert\"}", "distilbert"},
-                            {"{\"architectures\": [\"XLMRobertaModel\"]}", "XLMRobertaModel"}};
+                            {"{\"model_type\": \"roformer\"}", "roformer"},
+                            {"{\"architectures\": [\"XLMModel\"]}", "XLMModel"}};
   cdl_model_config config;
   for (size_t i = 0; i < 4; i++) {
     expect_failure(read_text(cases[i][0], &config), CDL_UNSUPPORTED, cases[i][1]);
@@ -327,6 +382,7 @@ int main(void)
 {
   const TTest *const tests[] = {
       missing_keys_have_the_usual_values,
+      other_families_have_their_own,
       every_key_is_read,
       one_label_is_regression,
       activations_have_their_names,

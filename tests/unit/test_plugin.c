@@ -149,6 +149,31 @@ START_TEST(an_older_table_lacks_its_tail)
 }
 END_TEST
 
+/* Built against the header of version 1.0: its table ends with the ops. */
+START_TEST(version_1_0_is_taken)
+{
+  cdl_backend *backend;
+  cdl_queue *queue;
+  cdl_buffer *buffer;
+  ck_assert_int_eq(cdl_backend_open(plugin_path("version-1-0"), NULL, &backend), CDL_OK);
+  ck_assert_uint_eq(cdl_backend_compile_ns(backend), 0);
+  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_OK);
+  ck_assert_int_eq(cdl_buffer_create(backend, 64, &buffer), CDL_OK);
+  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(buffer, CDL_F32, 0, 4), .value = 1));
+  ck_assert_int_eq(cdl_sync(queue), CDL_OK);
+  ck_assert_int_eq(((recording *)plugin_variable("version-1-0", "recorded"))->calls[CDL_OP_fill],
+                   1);
+  cdl_buffer_destroy(buffer);
+  cdl_queue_destroy(queue);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_OK);
+  const cdl_backend_options options = {.precision = CDL_PRECISION_TF32};
+  ck_assert_int_eq(cdl_backend_open(plugin_path("version-1-0"), &options, &backend),
+                   CDL_UNSUPPORTED);
+  ck_assert_str_eq(cdl_error_message(),
+                   "version-1-0: it was built before there were precisions: fp32 alone");
+}
+END_TEST
+
 START_TEST(a_newer_minor_version_is_taken)
 {
   cdl_backend *backend;
@@ -161,8 +186,8 @@ END_TEST
 START_TEST(unsound_plugins_are_refused_with_a_reason)
 {
   assert_refused(plugin_path("other-major"), CDL_UNSUPPORTED,
-                 WORDS("condlora-other-major.so: built for version 2.5", "this library has 1.0"));
-  assert_refused(plugin_path("too-long"), CDL_UNSUPPORTED, WORDS("its table has", "version 1.0"));
+                 WORDS("condlora-other-major.so: built for version 2.5", "this library has 1.1"));
+  assert_refused(plugin_path("too-long"), CDL_UNSUPPORTED, WORDS("its table has", "version 1.1"));
   assert_refused(plugin_path("wrong-magic"), CDL_UNSUPPORTED,
                  WORDS("does not begin with the mark"));
   assert_refused(plugin_path("lacking-op"), CDL_UNSUPPORTED,
@@ -249,6 +274,9 @@ START_TEST(ops_are_only_appended)
   for (int i = RECORDED; i < CDL_OP_COUNT; i++)
     ck_assert_msg(strstr(ops[i], "REQUIRED") == NULL,
                   "%s: what a minor version adds is never required", ops[i]);
+  /* What follows the ops keeps its place. */
+  ck_assert_uint_eq(offsetof(cdl_backend_table, compile_nanoseconds),
+                    offsetof(cdl_backend_table, copy) + 64 * sizeof(void *));
 }
 END_TEST
 
@@ -300,6 +328,7 @@ int main(void)
   tcase_add_test(tests, the_build_folder_is_searched);
   tcase_add_test(tests, the_template_says_which_op_is_missing);
   tcase_add_test(tests, an_older_table_lacks_its_tail);
+  tcase_add_test(tests, version_1_0_is_taken);
   tcase_add_test(tests, a_newer_minor_version_is_taken);
   tcase_add_test(tests, unsound_plugins_are_refused_with_a_reason);
   tcase_add_test(tests, what_is_no_library_is_refused);

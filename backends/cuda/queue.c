@@ -1,0 +1,244 @@
+/* Queues: a stream each, with the libraries' handles that belong to it; launches, events, recorded work. */
+#include "backends/cuda/device.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- Making and ending ---- */
+
+/* cublasSetStream takes the workspace away again, so the two always come together. */
+static cdl_status bind_blas(cuda_queue *queue)
+{
+  const cuda_block *workspace = queue->workspace;
+  CDL_TRY(CUDA_BLAS_CALL(cublasSetStream_v2, queue->blas, queue->stream));
+  return CUDA_BLAS_CALL(cublasSetWorkspace_v2, queue->blas, (void *)(uintptr_t)workspace->address,
+                        queue->device->workspace_bytes);
+}
+
+/* Until now one queue may have been alone, and memory that it gave back still in its use. */
+static cdl_status link_queue(cuda_queue *queue)
+{
+  cuda_device *device = queue->device;
+  cdl_status status = CDL_OK;
+  pthread_mutex_lock(&device->lock);
+  for (cuda_queue *other = device->queues; other != NULL && status == CDL_OK; other = other->next)
+    if (!other->recording)
+      status = CUDA_DEVICE_CALL(device, cuStreamSynchronize, other->stream);
+  if (status == CDL_OK) {
+    queue->next = device->queues;
+    device->queues = queue;
+  }
+  pthread_mutex_unlock(&device->lock);
+  return status;
+}
+
+static void unlink_queue(cuda_queue *queue)
+{
+  cuda_device *device = queue->device;
+  pthread_mutex_lock(&device->lock);
+  for (cuda_queue **at = &device->queues; *at != NULL; at = &(*at)->next)
+    if (*at == queue) {
+      *at = queue->next;
+      break;
+    }
+  pthread_mutex_unlock(&device->lock);
+}
+
+static cdl_status fill_queue(cuda_queue *queue, void *foreign)
+{
+  cuda_device *device = queue->device;
+  if (foreign != NULL)
+    queue->stream = foreign;
+  else
+    CDL_TRY(CUDA_DEVICE_CALL(device, cuStreamCreate, &queue->stream, CU_STREAM_NON_BLOCKING));
+  CDL_TRY(link_queue(queue)); /* before it is given memory */
+  CDL_TRY(cuda_allocate(device, device->workspace_bytes, &queue->workspace));
+  const cublasStatus_t answer = cuda_api.cublasCreate_v2(&queue->blas);
+  if (answer != CUBLAS_STATUS_SUCCESS)
+    queue->blas = NULL;
+  CDL_TRY(cuda_check_blas("cublasCreate_v2", answer));
+  return bind_blas(queue);
+}
+
+static cdl_status create(cuda_device *device, void *foreign, void **queue)
+{
+  cuda_queue *created = cuda_host->allocate(sizeof *created, 64);
+  if (created == NULL)
+    return cuda_host->fail(CDL_MEMORY, "no host memory for a queue");
+  memset(created, 0, sizeof *created);
+  created->common.device = &device->common;
+  created->device = device;
+  created->is_foreign = foreign != NULL;
+  cdl_status status = cuda_enter(device);
+  if (status == CDL_OK)
+    status = cuda_leave(device, fill_queue(created, foreign));
+  if (status != CDL_OK) {
+    cuda_queue_destroy(created);
+    return status;
+  }
+  *queue = created;
+  return CDL_OK;
+}
+
+cdl_status cuda_queue_create(void *device, void **queue)
+{
+  return create(device, NULL, queue);
+}
+
+cdl_status cuda_wrap_queue(void *device, void *foreign, void **queue)
+{
+  return create(device, foreign, queue);
+}
+
+bool cuda_settle(cuda_queue *queue)
+{
+  /* An error may be that of work before it, said once; what counts is that nothing runs. */
+  for (int attempt = 0; attempt < 2; attempt++) {
+    const CUresult answer = cuda_api.cuStreamSynchronize(queue->stream);
+    if (cuda_warn("cuStreamSynchronize", answer) || cuda_is_lasting(answer))
+      return true;
+  }
+  return false;
+}
+
+static void end_work(cuda_queue *queue)
+{
+  if (queue->recording)
+    cuda_capture_abandon(queue);
+  pthread_mutex_lock(&queue->device->lock);
+  cuda_settle(queue);
+  pthread_mutex_unlock(&queue->device->lock);
+}
+
+void cuda_queue_destroy(void *given)
+{
+  cuda_queue *queue = given;
+  cuda_device *device = queue->device;
+  CUcontext popped;
+  const bool entered = CUDA_CALL_OR_WARN(cuCtxPushCurrent_v2, device->context);
+  if (queue->stream != NULL)
+    end_work(queue);
+  cuda_solver_destroy(queue);
+  if (queue->blas != NULL) {
+    const cublasStatus_t answer = cuda_api.cublasDestroy_v2(queue->blas);
+    if (answer != CUBLAS_STATUS_SUCCESS)
+      cuda_host->log(CDL_LOG_WARNING, "cuda: cublasDestroy_v2: %d", answer);
+  }
+  cuda_staging_destroy(queue);
+  kernel_scratch_release(&queue->common);
+  cuda_free(device, queue->workspace);
+  unlink_queue(queue);
+  if (queue->stream != NULL && !queue->is_foreign)
+    CUDA_CALL_OR_WARN(cuStreamDestroy_v2, queue->stream);
+  if (entered)
+    CUDA_CALL_OR_WARN(cuCtxPopCurrent_v2, &popped);
+  cuda_host->release(queue->deliveries);
+  cuda_host->release(queue);
+}
+
+/* ---- Waiting ---- */
+
+cdl_status cuda_refuse_recording(const cuda_queue *queue, const char *what)
+{
+  return queue->recording ? cuda_host->fail(CDL_UNSUPPORTED, "%s cannot be recorded", what)
+                          : CDL_OK;
+}
+
+cdl_status cuda_sync(void *given)
+{
+  cuda_queue *queue = given;
+  CDL_TRY(cuda_refuse_recording(queue, "a sync"));
+  CDL_TRY(cuda_enter(queue->device));
+  CDL_TRY(cuda_leave(queue->device,
+                     CUDA_DEVICE_CALL(queue->device, cuStreamSynchronize, queue->stream)));
+  cuda_deliver(queue);
+  return CDL_OK;
+}
+
+/* ---- Launches ---- */
+
+static unsigned int extent(int64_t groups)
+{
+  return groups > 1 ? (unsigned int)groups : 1;
+}
+
+static cdl_status launch_failed(cuda_device *device, const kernel_launch *launch, CUresult answer)
+{
+  char call[96];
+  snprintf(call, sizeof call, "cuLaunchKernel of %s", kernel_list[launch->kernel].name);
+  return cuda_answer(device, call, answer);
+}
+
+cdl_status cuda_launch(kernel_queue *given, const kernel_launch *launch)
+{
+  const cuda_queue *queue = (const cuda_queue *)given;
+  cuda_device *device = queue->device;
+  const int buffers = kernel_list[launch->kernel].buffer_count;
+  CUdeviceptr addresses[KERNEL_BUFFERS];
+  void *parameters[KERNEL_BUFFERS + 1];
+  for (int i = 0; i < buffers; i++) {
+    addresses[i] = launch->buffers[i] != NULL ? cuda_address(launch->buffers[i]) : 0;
+    parameters[i] = &addresses[i];
+  }
+  memcpy(&parameters[buffers], &launch->parameters, sizeof parameters[buffers]); /* only read */
+  CDL_TRY(cuda_enter(device));
+  const CUresult answer = cuda_api.cuLaunchKernel(
+      device->functions[launch->kernel], extent(launch->groups[0]), extent(launch->groups[1]),
+      extent(launch->groups[2]), (unsigned int)device->common.group_size, 1, 1, 0, queue->stream,
+      parameters, NULL);
+  return cuda_leave(device,
+                    answer == CUDA_SUCCESS ? CDL_OK : launch_failed(device, launch, answer));
+}
+
+/* ---- Products ---- */
+
+static cudaDataType type_of(cdl_dtype dtype)
+{
+  return dtype == CDL_F64 ? CUDA_R_64F : dtype == CDL_BF16 ? CUDA_R_16BF : CUDA_R_32F;
+}
+
+static cublasComputeType_t compute_type(const cuda_device *device, const kernel_product *p)
+{
+  if (p->out.dtype == CDL_F64)
+    return CUBLAS_COMPUTE_64F;
+  return p->a.dtype == CDL_F32 && device->precision != CDL_PRECISION_FP32
+             ? CUBLAS_COMPUTE_32F_FAST_TF32
+             : CUBLAS_COMPUTE_32F;
+}
+
+static void *first_element(const kernel_matrix *x)
+{
+  const CUdeviceptr offset = (CUdeviceptr)x->offset * cdl_dtype_bytes(x->dtype);
+  return (void *)(uintptr_t)(cuda_address(x->buffer) + offset);
+}
+
+static cdl_status check_sizes(const kernel_product *p)
+{
+  const int64_t sizes[] = {
+      p->m, p->n, p->k, p->batch, p->a.row_stride, p->b.row_stride, p->out.row_stride};
+  for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+    if (sizes[i] > INT_MAX)
+      return cuda_host->fail(CDL_UNSUPPORTED, "cuBLAS takes sizes and strides up to %d, not %lld",
+                             INT_MAX, (long long)sizes[i]);
+  return CDL_OK;
+}
+
+/* cuBLAS sees a row-major matrix as its transpose in columns: outᵀ = op(b)ᵀ op(a)ᵀ. */
+cdl_status cuda_multiply(kernel_queue *given, const kernel_product *p)
+{
+  const cuda_queue *queue = (const cuda_queue *)given;
+  const bool f64 = p->out.dtype == CDL_F64;
+  const float alpha = (float)p->alpha, beta = (float)p->beta;
+  CDL_TRY(check_sizes(p));
+  CDL_TRY(cuda_enter(queue->device));
+  const cdl_status status = CUDA_BLAS_CALL(
+      cublasGemmStridedBatchedEx, queue->blas, p->transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N,
+      p->transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N, (int)p->n, (int)p->m, (int)p->k,
+      f64 ? (const void *)&p->alpha : &alpha, first_element(&p->b), type_of(p->b.dtype),
+      (int)p->b.row_stride, p->b.batch_stride, first_element(&p->a), type_of(p->a.dtype),
+      (int)p->a.row_stride, p->a.batch_stride, f64 ? (const void *)&p->beta : &beta,
+      first_element(&p->out), type_of(p->out.dtype), (int)p->out.row_stride, p->out.batch_stride,
+      (int)p->batch, compute_type(queue->device, p), CUBLAS_GEMM_DEFAULT);
+  return cuda_leave(queue->device, status);
+}

@@ -1,0 +1,124 @@
+/* NVIDIA's types and constants that api.def needs, by NVIDIA's names and values, so that nothing of a toolkit is wanted to
+ * build the backend. Where a toolkit is present, a test holds every line against its headers. */
+#ifndef CONDLORA_CUDA_TYPES_H
+#define CONDLORA_CUDA_TYPES_H
+
+#include <stddef.h>
+
+/* Enumerations are passed as int. */
+/*   name                what it is here */
+#define CUDA_TYPES(X)                               \
+  X(CUresult, int)                                  \
+  X(CUdevice, int)                                  \
+  X(CUdevice_attribute, int)                        \
+  X(CUfunction_attribute, int)                      \
+  X(CUstreamCaptureMode, int)                       \
+  X(CUdeviceptr, unsigned long long)                \
+  X(CUcontext, struct CUctx_st *)                   \
+  X(CUmodule, struct CUmod_st *)                    \
+  X(CUfunction, struct CUfunc_st *)                 \
+  X(CUstream, struct CUstream_st *)                 \
+  X(CUevent, struct CUevent_st *)                   \
+  X(CUgraph, struct CUgraph_st *)                   \
+  X(CUgraphExec, struct CUgraphExec_st *)           \
+  X(libraryPropertyType, int)                       \
+  X(cudaDataType, int)                              \
+  X(cudaStream_t, struct CUstream_st *)             \
+  X(cublasHandle_t, struct cublasContext *)         \
+  X(cublasStatus_t, int)                            \
+  X(cublasOperation_t, int)                         \
+  X(cublasFillMode_t, int)                          \
+  X(cublasComputeType_t, int)                       \
+  X(cublasGemmAlgo_t, int)                          \
+  X(cusolverDnHandle_t, struct cusolverDnContext *) \
+  X(cusolverStatus_t, int)                          \
+  X(cusolverEigMode_t, int)
+
+#ifndef CUDA_TYPES_ARE_THE_VENDORS
+#define CUDA_TYPE(name, is) typedef is name;
+CUDA_TYPES(CUDA_TYPE)
+#undef CUDA_TYPE
+#endif
+
+#define CUDA_CONSTANTS(X)                                   \
+  X(CUDA_SUCCESS, 0)                                        \
+  X(CUDA_ERROR_INVALID_VALUE, 1)                            \
+  X(CUDA_ERROR_OUT_OF_MEMORY, 2)                            \
+  X(CUDA_ERROR_NOT_INITIALIZED, 3)                          \
+  X(CUDA_ERROR_NO_DEVICE, 100)                              \
+  X(CUDA_ERROR_INVALID_DEVICE, 101)                         \
+  X(CUDA_ERROR_INVALID_IMAGE, 200)                          \
+  X(CUDA_ERROR_INVALID_CONTEXT, 201)                        \
+  X(CUDA_ERROR_NO_BINARY_FOR_GPU, 209)                      \
+  X(CUDA_ERROR_ECC_UNCORRECTABLE, 214)                      \
+  X(CUDA_ERROR_INVALID_HANDLE, 400)                         \
+  X(CUDA_ERROR_NOT_FOUND, 500)                              \
+  X(CUDA_ERROR_NOT_READY, 600)                              \
+  X(CUDA_ERROR_ILLEGAL_ADDRESS, 700)                        \
+  X(CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES, 701)                \
+  X(CUDA_ERROR_LAUNCH_TIMEOUT, 702)                         \
+  X(CUDA_ERROR_ASSERT, 710)                                 \
+  X(CUDA_ERROR_HARDWARE_STACK_ERROR, 714)                   \
+  X(CUDA_ERROR_ILLEGAL_INSTRUCTION, 715)                    \
+  X(CUDA_ERROR_MISALIGNED_ADDRESS, 716)                     \
+  X(CUDA_ERROR_INVALID_ADDRESS_SPACE, 717)                  \
+  X(CUDA_ERROR_INVALID_PC, 718)                             \
+  X(CUDA_ERROR_LAUNCH_FAILED, 719)                          \
+  X(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, 900)             \
+  X(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, 901)             \
+  X(CUDA_ERROR_UNKNOWN, 999)                                \
+  X(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 16)           \
+  X(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR, 39) \
+  X(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 75)       \
+  X(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, 76)       \
+  X(CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 0)             \
+  X(CU_STREAM_NON_BLOCKING, 1)                              \
+  X(CU_EVENT_DEFAULT, 0)                                    \
+  X(CU_EVENT_DISABLE_TIMING, 2)                             \
+  X(CU_STREAM_CAPTURE_MODE_RELAXED, 2)                      \
+  X(MAJOR_VERSION, 0)                                       \
+  X(MINOR_VERSION, 1)                                       \
+  X(PATCH_LEVEL, 2)                                         \
+  X(CUDA_R_32F, 0)                                          \
+  X(CUDA_R_64F, 1)                                          \
+  X(CUDA_R_16BF, 14)                                        \
+  X(CUBLAS_STATUS_SUCCESS, 0)                               \
+  X(CUBLAS_STATUS_NOT_INITIALIZED, 1)                       \
+  X(CUBLAS_STATUS_ALLOC_FAILED, 3)                          \
+  X(CUBLAS_STATUS_INVALID_VALUE, 7)                         \
+  X(CUBLAS_STATUS_ARCH_MISMATCH, 8)                         \
+  X(CUBLAS_STATUS_MAPPING_ERROR, 11)                        \
+  X(CUBLAS_STATUS_EXECUTION_FAILED, 13)                     \
+  X(CUBLAS_STATUS_INTERNAL_ERROR, 14)                       \
+  X(CUBLAS_STATUS_NOT_SUPPORTED, 15)                        \
+  X(CUBLAS_STATUS_LICENSE_ERROR, 16)                        \
+  X(CUBLAS_OP_N, 0)                                         \
+  X(CUBLAS_OP_T, 1)                                         \
+  X(CUBLAS_FILL_MODE_LOWER, 0)                              \
+  X(CUBLAS_FILL_MODE_UPPER, 1)                              \
+  X(CUBLAS_COMPUTE_32F, 68)                                 \
+  X(CUBLAS_COMPUTE_32F_FAST_TF32, 77)                       \
+  X(CUBLAS_COMPUTE_64F, 70)                                 \
+  X(CUBLAS_GEMM_DEFAULT, -1)                                \
+  X(CUSOLVER_STATUS_SUCCESS, 0)                             \
+  X(CUSOLVER_STATUS_NOT_INITIALIZED, 1)                     \
+  X(CUSOLVER_STATUS_ALLOC_FAILED, 2)                        \
+  X(CUSOLVER_STATUS_INVALID_VALUE, 3)                       \
+  X(CUSOLVER_STATUS_ARCH_MISMATCH, 4)                       \
+  X(CUSOLVER_STATUS_MAPPING_ERROR, 5)                       \
+  X(CUSOLVER_STATUS_EXECUTION_FAILED, 6)                    \
+  X(CUSOLVER_STATUS_INTERNAL_ERROR, 7)                      \
+  X(CUSOLVER_STATUS_MATRIX_TYPE_NOT_SUPPORTED, 8)           \
+  X(CUSOLVER_STATUS_NOT_SUPPORTED, 9)                       \
+  X(CUSOLVER_EIG_MODE_NOVECTOR, 0)                          \
+  X(CUSOLVER_EIG_MODE_VECTOR, 1)
+
+#ifndef CUDA_TYPES_ARE_THE_VENDORS
+enum {
+#define CUDA_CONSTANT(name, value) name = value,
+  CUDA_CONSTANTS(CUDA_CONSTANT)
+#undef CUDA_CONSTANT
+};
+#endif
+
+#endif

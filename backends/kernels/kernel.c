@@ -1,0 +1,64 @@
+#include "backends/kernels/kernel.h"
+
+const kernel_info kernel_list[KERNEL_COUNT] = {
+#define KERNEL_ENTRY(name, buffers, parameters, barriers) {#name, buffers, sizeof(parameters)},
+#include "backends/kernels/kernels.def"
+#undef KERNEL_ENTRY
+};
+
+#define KERNEL_ENTRY(name, buffers, parameters, barriers) \
+  _Static_assert(buffers <= KERNEL_BUFFERS, #name " has more buffers than a launch holds");
+#include "backends/kernels/kernels.def"
+#undef KERNEL_ENTRY
+
+struct kernel_retired {
+  void *handle;
+  kernel_retired *next;
+};
+
+/* Gives up a slot's memory, now or with the queue. */
+static cdl_status retire(kernel_queue *queue, cdl_buffer *scratch)
+{
+  const kernel_driver *driver = queue->device->driver;
+  if (!queue->recorded) {
+    driver->release(queue->device, scratch->handle);
+  } else {
+    kernel_retired *retired = driver->host()->allocate(sizeof *retired, _Alignof(kernel_retired));
+    if (retired == NULL)
+      return driver->host()->fail(CDL_MEMORY, "the host has no more");
+    *retired = (kernel_retired){scratch->handle, queue->retired};
+    queue->retired = retired;
+  }
+  *scratch = (cdl_buffer){0};
+  return CDL_OK;
+}
+
+cdl_status kernel_scratch(kernel_queue *queue, kernel_scratch_slot slot, size_t bytes,
+                          const cdl_buffer **buffer)
+{
+  cdl_buffer *scratch = &queue->scratch[slot];
+  *buffer = scratch;
+  if (scratch->handle != NULL && scratch->bytes >= bytes)
+    return CDL_OK;
+  if (scratch->handle != NULL)
+    CDL_TRY(retire(queue, scratch));
+  CDL_TRY(queue->device->driver->allocate(queue->device, bytes, &scratch->handle));
+  scratch->bytes = bytes;
+  return CDL_OK;
+}
+
+void kernel_scratch_release(kernel_queue *queue)
+{
+  const kernel_driver *driver = queue->device->driver;
+  for (int slot = 0; slot < SCRATCH_COUNT; slot++)
+    if (queue->scratch[slot].handle != NULL) {
+      driver->release(queue->device, queue->scratch[slot].handle);
+      queue->scratch[slot] = (cdl_buffer){0};
+    }
+  while (queue->retired != NULL) {
+    kernel_retired *retired = queue->retired;
+    queue->retired = retired->next;
+    driver->release(queue->device, retired->handle);
+    driver->host()->release(retired);
+  }
+}

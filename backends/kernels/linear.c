@@ -1,0 +1,59 @@
+/* linear: the backend's product, then bias and activation in one pass. */
+#include "backends/kernels/tiling.h"
+
+enum { ITEM_COLUMNS = 4, ALONE_COLUMNS = 8192 };
+
+/* The plain matrix of a weight: see struct cdl_weight, and kernel.h for BF16. */
+static cdl_tensor matrix_of(const cdl_weight *weight)
+{
+  return *(const cdl_tensor *)weight->handle;
+}
+
+static cdl_status add_bias_and_activate(kernel_queue *queue, const cdl_linear_args *a)
+{
+  const kernel_device *device = queue->device;
+  const int64_t size[4] = {1, 1, a->out.size[2], a->out.size[3]};
+  const linear_parameters p = {
+      .tiling =
+          tiling_of(device, size, size[2],
+                    device->group_size == 1 ? ALONE_COLUMNS : ITEM_COLUMNS * device->group_size),
+      .out = a->out.offset,
+      .out_stride = a->out.stride[2],
+      .pre = offset_of(&a->pre),
+      .pre_stride = a->pre.stride[2],
+      .bias = a->bias.offset,
+      .function = (int)a->activation,
+  };
+  return LAUNCH(queue, linear_finish, groups_for(device, p.tiling.tiles), &p, a->out.buffer,
+                a->pre.buffer, a->bias.buffer);
+}
+
+cdl_status kernel_op_linear(void *queue, const cdl_linear_args *a)
+{
+  if (cdl_elements(a->out) == 0)
+    return CDL_OK;
+  const cdl_tensor product = cdl_present(a->pre) ? a->pre : a->out;
+  CDL_TRY(kernel_op_gemm(queue, CDL_ARGS(gemm, .out = product, .a = a->x, .b = matrix_of(a->weight),
+                                         .transpose_b = true, .alpha = 1.0f)));
+  if (cdl_present(a->bias))
+    return add_bias_and_activate(queue, a);
+  if (a->activation == CDL_ACTIVATION_NONE)
+    return cdl_present(a->pre) ? kernel_op_copy(queue, CDL_ARGS(copy, .out = a->out, .x = a->pre))
+                               : CDL_OK;
+  return kernel_op_unary(queue,
+                         CDL_ARGS(unary, .out = a->out, .x = product,
+                                  .function = CDL_UNARY_ACTIVATION, .activation = a->activation));
+}
+
+cdl_status kernel_op_linear_grad(void *queue, const cdl_linear_grad_args *a)
+{
+  if (cdl_elements(a->d_x) == 0)
+    return CDL_OK;
+  CDL_TRY(
+      kernel_op_gemm(queue, CDL_ARGS(gemm, .out = a->d_x, .a = a->d_out, .b = matrix_of(a->weight),
+                                     .alpha = 1.0f, .beta = a->accumulate ? 1.0f : 0.0f)));
+  if (a->activation == CDL_ACTIVATION_NONE)
+    return CDL_OK;
+  return kernel_op_unary_grad(queue, CDL_ARGS(unary_grad, .d_x = a->d_x, .d_out = a->d_x,
+                                              .x = a->pre, .activation = a->activation));
+}

@@ -1,0 +1,81 @@
+#include "backends/kernels/reduce.h"
+#include "backends/kernels/tiling.h"
+
+cdl_status kernel_op_add_layer_norm(void *queue, const cdl_add_layer_norm_args *a)
+{
+  kernel_queue *q = queue;
+  const layer_norm_parameters p = {.tiling = tiling_of_rows(q->device, a->x.size),
+                                   .out = a->out.offset,
+                                   .out_stride = a->out.stride[2],
+                                   .sum = offset_of(&a->sum),
+                                   .sum_stride = a->sum.stride[2],
+                                   .x = a->x.offset,
+                                   .x_stride = a->x.stride[2],
+                                   .residual = offset_of(&a->residual),
+                                   .residual_stride = a->residual.stride[2],
+                                   .gain = a->gain.offset,
+                                   .bias = a->bias.offset,
+                                   .mean = offset_of(&a->mean),
+                                   .rstd = offset_of(&a->rstd),
+                                   .epsilon = a->epsilon};
+  return LAUNCH(q, layer_norm, groups_for(q->device, p.tiling.tiles), &p, a->out.buffer,
+                a->sum.buffer, a->x.buffer, a->residual.buffer, a->gain.buffer, a->bias.buffer,
+                a->mean.buffer, a->rstd.buffer);
+}
+
+cdl_status kernel_op_layer_norm(void *queue, const cdl_layer_norm_args *a)
+{
+  return kernel_op_add_layer_norm(queue, CDL_ARGS(add_layer_norm, .out = a->out, .x = a->x,
+                                                  .gain = a->gain, .bias = a->bias, .mean = a->mean,
+                                                  .rstd = a->rstd, .epsilon = a->epsilon));
+}
+
+/* ---- Gradient ---- */
+
+static cdl_status add_parameter_gradients(kernel_queue *queue, const cdl_layer_norm_grad_args *a,
+                                          layer_norm_grad_parameters p)
+{
+  enum { PIECE_ROWS = 16 };
+  const kernel_device *device = queue->device;
+  const int64_t rows = a->x.size[2], columns = a->x.size[3], group = device->group_size;
+  const int64_t wanted = divide_up(2 * device->preferred_groups * group, columns);
+  const int64_t pieces = at_least(at_most(rows / PIECE_ROWS, wanted), 1);
+  const int64_t size[4] = {1, 1, pieces, columns};
+  const cdl_buffer *parts;
+  CDL_TRY(
+      kernel_scratch(queue, SCRATCH_OP, (size_t)(2 * pieces * columns) * sizeof(float), &parts));
+  p.tiling = tiling_of(device, size, pieces, group == 1 ? 1024 : group);
+  p.rows = rows;
+  p.piece_rows = divide_up(rows, pieces);
+  CDL_TRY(LAUNCH(queue, layer_norm_grad_parts, groups_for(device, p.tiling.tiles), &p, parts,
+                 a->d_out.buffer, a->x.buffer, a->mean.buffer, a->rstd.buffer));
+  if (cdl_present(a->d_gain))
+    CDL_TRY(reduce_add_rows(queue, &a->d_gain, parts, 0, pieces));
+  return cdl_present(a->d_bias)
+             ? reduce_add_rows(queue, &a->d_bias, parts, pieces * columns, pieces)
+             : CDL_OK;
+}
+
+cdl_status kernel_op_layer_norm_grad(void *queue, const cdl_layer_norm_grad_args *a)
+{
+  kernel_queue *q = queue;
+  if (cdl_elements(a->x) == 0)
+    return CDL_OK;
+  const layer_norm_grad_parameters p = {.tiling = tiling_of_rows(q->device, a->x.size),
+                                        .d_x = offset_of(&a->d_x),
+                                        .d_x_stride = a->d_x.stride[2],
+                                        .d_out = a->d_out.offset,
+                                        .d_out_stride = a->d_out.stride[2],
+                                        .x = a->x.offset,
+                                        .x_stride = a->x.stride[2],
+                                        .gain = a->gain.offset,
+                                        .mean = a->mean.offset,
+                                        .rstd = a->rstd.offset};
+  /* First, as d_x may take the place of d_out. */
+  if (cdl_present(a->d_gain) || cdl_present(a->d_bias))
+    CDL_TRY(add_parameter_gradients(q, a, p));
+  return cdl_present(a->d_x)
+             ? LAUNCH(q, layer_norm_grad, groups_for(q->device, p.tiling.tiles), &p, a->d_x.buffer,
+                      a->d_out.buffer, a->x.buffer, a->gain.buffer, a->mean.buffer, a->rstd.buffer)
+             : CDL_OK;
+}

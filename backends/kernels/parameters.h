@@ -1,0 +1,273 @@
+/* What kernels are given besides buffers: one struct by value each, read by host and device alike.
+ * A member has the size and alignment it has in C on every device: i64, u32, int, float, and
+ * structs and arrays of them, largest first; no padding but at the end. No double: a device may
+ * lack it. */
+#ifndef CONDLORA_KERNELS_PARAMETERS_H
+#define CONDLORA_KERNELS_PARAMETERS_H
+
+#ifndef CONDLORA_KERNELS_DIALECT_H /* the host's */
+#include <stdint.h>
+typedef int64_t i64;
+typedef uint32_t u32;
+#endif
+
+/* A tensor without its buffer: element (i, j, k, l) lies at offset + i·stride[0] + … + l·stride[3].
+ */
+typedef struct {
+  i64 offset, stride[4];
+} view;
+
+/* How a grid is spread over `rows` rows of size[3] columns: see source/rows.h. A tile is `span`
+ * columns of the rows that a group holds when each has 2^lanes_log2 work-items. Where a row's number
+ * stands for three indices, these count to size[0], size[1], size[2]. */
+typedef struct {
+  i64 size[4];
+  i64 rows, tiles, column_tiles, span;
+  int lanes_log2, spare;
+} row_tiling;
+
+/* ---- Moving ---- */
+
+/* Columns lie side by side in `out`, and in `x` but for the copies named strided: there x's are
+ * x.stride[3] apart. */
+typedef struct {
+  row_tiling tiling;
+  view out, x;
+} copy_parameters;
+
+typedef struct {
+  row_tiling tiling;
+  view out;
+  u32 value[2]; /* bits, the low half first; of four bytes or eight */
+} fill_parameters;
+
+typedef struct {
+  row_tiling tiling; /* over out */
+  view out;
+  i64 table, table_stride, index; /* offsets of table and index, stride of the table's rows */
+  int accumulate, spare;
+} gather_rows_parameters;
+
+typedef struct {
+  row_tiling tiling; /* a row a segment */
+  i64 table, table_stride, x, x_stride, order, segment, target;
+} scatter_add_rows_parameters;
+
+/* ---- Elementwise ---- */
+
+/* In the order of cdl_activation, then of cdl_unary_function. */
+enum {
+  FUNCTION_NONE,
+  FUNCTION_GELU,
+  FUNCTION_GELU_TANH,
+  FUNCTION_GELU_QUICK,
+  FUNCTION_RELU,
+  FUNCTION_SILU,
+  FUNCTION_TANH,
+  FUNCTION_SIGMOID,
+  FUNCTION_MISH,
+  FUNCTION_ABSOLUTE,
+  FUNCTION_SQUARE,
+  FUNCTION_SQUARE_ROOT,
+  FUNCTION_EXP,
+  FUNCTION_LOG,
+  FUNCTION_RECIPROCAL
+};
+
+typedef struct {
+  row_tiling tiling;
+  view out, x;
+  int function, spare;
+} unary_parameters;
+
+typedef struct {
+  row_tiling tiling;
+  view d_x, d_out, x;
+  int function, spare; /* an activation */
+} unary_grad_parameters;
+
+/* In the order of cdl_binary_function. */
+enum {
+  BINARY_ADD,
+  BINARY_SUBTRACT,
+  BINARY_MULTIPLY,
+  BINARY_DIVIDE,
+  BINARY_MAXIMUM,
+  BINARY_MINIMUM
+};
+
+typedef struct {
+  row_tiling tiling;
+  view out, x, y; /* y.stride[3] is 1, or 0: one element a row */
+  int function, spare;
+} binary_parameters;
+
+typedef struct {
+  row_tiling tiling;
+  view out, x;
+  float alpha, beta;
+} axpby_parameters;
+
+/* ---- Reductions ---- */
+
+/* In the order of cdl_reduce_function. */
+enum { REDUCE_SUM, REDUCE_SUM_SQUARES, REDUCE_MAXIMUM };
+
+/* The reduced dimension of x has `length` elements, x_step apart, cut into `pieces` of
+ * `piece_length`. A tiling's row is a piece of what its sizes count; the pieces' results lie out_piece
+ * apart.
+ *   reduce_rows     one result a row
+ *   reduce_columns  one a row and column */
+typedef struct {
+  row_tiling tiling;
+  view out, x;
+  i64 length, x_step, piece_length, pieces, out_piece;
+  int function, accumulate;
+} reduce_parameters;
+
+/* Each group its part of a number: the sum of squares, or whether any element is not finite. */
+typedef struct {
+  row_tiling tiling;
+  view x;
+} whole_parameters;
+
+typedef struct {
+  i64 parts, norm, factor; /* number of parts, offsets */
+  float max_norm;
+  int spare;
+} clip_norm_parameters;
+
+typedef struct {
+  i64 parts, flag;
+} flag_parameters;
+
+/* ---- Rows ---- */
+
+typedef struct {
+  row_tiling tiling;
+  view out, x;
+  float scale;
+  int spare;
+} softmax_parameters;
+
+typedef struct {
+  row_tiling tiling;
+  view d_x, d_out, out;
+  float scale;
+  int spare;
+} softmax_grad_parameters;
+
+/* Offsets of vectors, strides of rows. */
+typedef struct {
+  row_tiling tiling;
+  i64 out, out_stride, sum, sum_stride, x, x_stride, residual, residual_stride;
+  i64 gain, bias, mean, rstd;
+  float epsilon;
+  int spare;
+} layer_norm_parameters;
+
+typedef struct {
+  row_tiling tiling;
+  i64 d_x, d_x_stride, d_out, d_out_stride, x, x_stride;
+  i64 gain, mean, rstd;
+  i64 rows, piece_rows; /* of layer_norm_grad_parts: the tiling's rows are pieces */
+} layer_norm_grad_parameters;
+
+/* ---- Dropout ---- */
+
+/* Where the members of a cdl_step_record lie, in words. */
+enum {
+  STEP_LEARNING_RATE,
+  STEP_CORRECTION1,
+  STEP_CORRECTION2,
+  STEP_LOSS_SCALE,
+  STEP_STEP,
+  STEP_SEED
+};
+
+/* A cdl_dropout_mask with p > 0. */
+typedef struct {
+  i64 step_offset; /* of the step record, in words */
+  u32 place;       /* purpose · 2²⁴ + layer */
+  u32 threshold;
+  float scale;
+  int spare;
+} mask_parameters;
+
+typedef struct {
+  row_tiling tiling; /* a column four elements: a block of random numbers */
+  mask_parameters mask;
+  i64 columns, out, out_stride, x, x_stride, offsets, examples;
+  int sequences, per_sequence;
+} dropout_parameters;
+
+/* ---- Losses and the optimizer ---- */
+
+typedef struct {
+  row_tiling tiling; /* over logits */
+  i64 d_logits, d_logits_stride, logits, logits_stride, labels, class_weight, step;
+  float label_smoothing;
+  int spare;
+} cross_entropy_parameters;
+
+/* loss += loss_scale · Σ of `count` numbers. */
+typedef struct {
+  i64 count, loss, step;
+} add_loss_parameters;
+
+/* Each tensor in its own shape. */
+typedef struct {
+  i64 d_out_size[4], out_size[4], target_size[4];
+  view d_out, out, target;
+  i64 count, step;
+} squared_error_parameters;
+
+typedef struct {
+  row_tiling tiling;
+  view parameter, moment1, moment2, gradient;
+  i64 grad_scale, step;             /* offsets; of the step record in words */
+  float beta1, beta2, rest1, rest2; /* rest: 1 − β */
+  float epsilon, rate, decay_rate;  /* decay · rate */
+  int spare;
+} adamw_parameters;
+
+/* ---- Products ---- */
+
+typedef struct {
+  row_tiling tiling;
+  i64 out, out_stride, pre, pre_stride, bias;
+  int function, spare; /* an activation */
+} linear_parameters;
+
+typedef struct {
+  row_tiling tiling;
+  view out;
+  float factor;
+  int spare;
+} scale_parameters;
+
+/* Of a tile, and of what low_rank's own kernels take. */
+enum { LOW_RANK_ROWS = 32, LOW_RANK_MOST = 64 };
+
+/* `out` [rows, rank] and x [rows, columns], or the reverse in low_rank_expand; w(r, k) lies at
+ * w + r·w_rank_step + k·w_step. */
+typedef struct {
+  i64 out, out_stride, x, x_stride, w, w_rank_step, w_step;
+  i64 rows, columns;
+  int rank;
+  float factor;
+} low_rank_parameters;
+
+/* ---- Attention ---- */
+
+/* Offsets and strides of rows; `out` is d_qkv in the gradient, which alone has a d_out. */
+typedef struct {
+  mask_parameters mask; /* not read unless `drops` */
+  i64 out, out_stride, d_out, d_out_stride, qkv, qkv_stride, log_sum, log_sum_stride;
+  i64 offsets, examples, tokens;        /* tokens: rows of out */
+  int sequences, longest, heads, depth; /* depth: columns of a head */
+  int drops;
+  float scale;
+} attention_parameters;
+
+#endif

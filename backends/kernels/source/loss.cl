@@ -1,0 +1,104 @@
+/* Terms that are added up before their sum is: the vocabulary of a language model is a long row. */
+#define SUM_BLOCK 256
+
+/* With targets t_c = (1 − ε) [c = y] w_y + ε/C w_c: loss = Σ_c t_c (−log p_c), gradient =
+ * p_c Σ t − t_c. `losses` [rows], of which add_loss takes the sum. */
+KERNEL(cross_entropy)
+(GLOBAL float *losses, GLOBAL float *d_logits, GLOBAL const float *logits, GLOBAL const int *labels,
+ GLOBAL const float *class_weight, GLOBAL const float *step, cross_entropy_parameters p)
+{
+  LOCAL float sums[GROUP_SIZE];
+  LOCAL int keys[GROUP_SIZE];
+  const int lanes_log2 = p.tiling.lanes_log2;
+  const float scale = step[p.step + STEP_LOSS_SCALE];
+  const float spread = p.label_smoothing / (float)p.tiling.size[3];
+  EACH_TILE(p.tiling)
+  {
+    const row_part s = part_of(p.tiling, tile);
+    GLOBAL const float *from = logits + p.logits + s.row * p.logits_stride;
+    const i64 label = labels[p.labels + s.row];
+    int key = float_key(NEGATIVE_INFINITY);
+    EACH_COLUMN(s, p.tiling)
+    {
+      const int other = float_key(from[j]);
+      key = other > key ? other : key;
+    }
+    const float largest = float_of_key(lanes_largest(key, lanes_log2, keys));
+    const float most = absolute(largest) == POSITIVE_INFINITY ? 0.0f : largest;
+    float sum = 0.0f;
+    EACH_COLUMN(s, p.tiling) sum += exp_float(from[j] - most);
+    sum = lanes_sum(sum, lanes_log2, sums);
+    const float log_sum = MATH(log)(sum);
+    float loss = 0.0f, total = 0.0f;
+    for (i64 first = s.first; first < s.end; first += (i64)SUM_BLOCK * LANES(p.tiling)) {
+      const i64 next = first + (i64)SUM_BLOCK * LANES(p.tiling), end = next < s.end ? next : s.end;
+      float block_loss = 0.0f, block_total = 0.0f;
+      VECTOR_LOOP for (i64 j = first; j < end; j += LANES(p.tiling))
+      {
+        const float weight = class_weight != 0 ? class_weight[p.class_weight + j] : 1.0f;
+        const float target = weight * ((j == label ? 1.0f - p.label_smoothing : 0.0f) + spread);
+        block_loss += target != 0.0f ? target * (log_sum + (most - from[j])) : 0.0f;
+        block_total += target;
+      }
+      loss += block_loss;
+      total += block_total;
+    }
+    loss = lanes_sum(loss, lanes_log2, sums);
+    total = lanes_sum(total, lanes_log2, sums);
+    if (s.lane == 0 && !s.beyond && losses != 0)
+      losses[s.row] = loss;
+    if (d_logits != 0) {
+      EACH_COLUMN(s, p.tiling)
+      {
+        const float weight = class_weight != 0 ? class_weight[p.class_weight + j] : 1.0f;
+        const float target = weight * ((j == label ? 1.0f - p.label_smoothing : 0.0f) + spread);
+        const float probability = exp_float(from[j] - most) / sum;
+        d_logits[p.d_logits + s.row * p.d_logits_stride + j] =
+            scale * (probability * total - target);
+      }
+    }
+  }
+}
+
+KERNEL(add_loss)
+(GLOBAL float *loss, GLOBAL const float *losses, GLOBAL const float *step, add_loss_parameters p)
+{
+  LOCAL float sums[GROUP_SIZE];
+  float sum = 0.0f;
+  VECTOR_LOOP for (i64 i = ITEM_ID; i < p.count; i += GROUP_SIZE) sum += losses[i];
+  sum = lanes_sum(sum, whole_group(), sums);
+  if (ITEM_ID == 0)
+    loss[p.loss] += step[p.step + STEP_LOSS_SCALE] * sum;
+}
+
+/* Where element `i` of a tensor lies, counted in its own shape. */
+FUNCTION i64 element_at(view v, const i64 *size, i64 i)
+{
+  i64 at = v.offset;
+  for (int d = 3; d >= 0; d--) {
+    const i64 outer = quotient(i, size[d]);
+    at += (i - outer * size[d]) * v.stride[d];
+    i = outer;
+  }
+  return at;
+}
+
+/* parts [groups]: each group's sum of squares. */
+KERNEL(squared_error)
+(GLOBAL float *parts, GLOBAL float *d_out, GLOBAL const float *out, GLOBAL const float *target,
+ GLOBAL const float *step, squared_error_parameters p)
+{
+  LOCAL float sums[GROUP_SIZE];
+  const float scale = 2.0f * step[p.step + STEP_LOSS_SCALE];
+  float sum = 0.0f;
+  for (i64 i = GRID_ID; i < p.count; i += GRID_SIZE) {
+    const float difference =
+        out[element_at(p.out, p.out_size, i)] - target[element_at(p.target, p.target_size, i)];
+    sum += difference * difference;
+    if (d_out != 0)
+      d_out[element_at(p.d_out, p.d_out_size, i)] = scale * difference;
+  }
+  sum = lanes_sum(sum, whole_group(), sums);
+  if (ITEM_ID == 0 && parts != 0)
+    parts[GROUP_ID(0)] = sum;
+}

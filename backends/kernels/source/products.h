@@ -1,0 +1,14 @@
+/* What kernels that multiply matrices share. */
+#ifndef CONDLORA_KERNELS_PRODUCTS_H
+#define CONDLORA_KERNELS_PRODUCTS_H
+
+/* a b + c, in one instruction where the device has it: contraction is off elsewhere. */
+#if defined(DIALECT_CUDA)
+#define MULTIPLY_ADD(a, b, c) fmaf(a, b, c)
+#elif defined(DIALECT_OPENCL) && (defined(FP_FAST_FMAF) || defined(__FMA__))
+#define MULTIPLY_ADD(a, b, c) fma(a, b, c)
+#else
+#define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
+#endif
+
+#endif

@@ -1,0 +1,64 @@
+/* What sizes the workloads run at: those of known encoders, or of a run that was traced. */
+#ifndef CONDLORA_BENCH_SHAPES_H
+#define CONDLORA_BENCH_SHAPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "condlora/status.h"
+
+enum { SHAPE_NAME_BYTES = 64 };
+
+/* op(a) [m, k] times op(b) [k, n], `batch` times over. */
+typedef struct {
+  char what[SHAPE_NAME_BYTES];
+  int64_t m, n, k, batch;
+  bool transpose_a, transpose_b, quick; /* `quick`: part of a quick run */
+} gemm_shape;
+
+typedef struct {
+  char what[SHAPE_NAME_BYTES];
+  int64_t m, n;
+  bool quick;
+} svd_shape;
+
+typedef struct {
+  char what[SHAPE_NAME_BYTES];
+  int32_t *lengths; /* [sequences] tokens; owned */
+  int32_t sequences, heads, width;
+  bool quick;
+} attention_shape;
+
+/* Activations that maps and norms work on: `sequences` of `length` tokens each. */
+typedef struct {
+  int32_t sequences, length, heads, hidden, wide;
+} activation_shape;
+
+typedef struct {
+  gemm_shape *gemm;
+  svd_shape *svd;
+  attention_shape *attention;
+  size_t gemm_count, svd_count, attention_count;
+  activation_shape activations;
+  const char
+      *encoder; /* the name of the shape that train takes without a model: "base" or "large" */
+  /* Lengths of the examples of each batch that a trace holds, for train. */
+  attention_shape *batches;
+  size_t batch_count;
+} bench_shapes;
+
+/* `name`: NULL, a little of everything; "base" and "large", RoBERTa's; else a trace of `condlora train`. */
+CDL_MUST_USE cdl_status bench_shapes_choose(const char *name, bench_shapes *shapes);
+void bench_shapes_release(bench_shapes *shapes);
+
+/* Additions; false when out of memory. Lengths are copied. */
+bool bench_shapes_add_gemm(bench_shapes *shapes, gemm_shape shape);
+bool bench_shapes_add_svd(bench_shapes *shapes, svd_shape shape);
+bool bench_shapes_add_attention(bench_shapes *shapes, attention_shape shape);
+bool bench_shapes_add_batch(bench_shapes *shapes, attention_shape shape);
+
+/* shapes_trace.c: the shapes of a trace's ops. DATA where it is none or tells no shapes. */
+CDL_MUST_USE cdl_status bench_shapes_of_trace(const char *path, bench_shapes *shapes);
+
+#endif

@@ -1,0 +1,445 @@
+#include "bench/tune.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench/tune_space.h"
+#include "model/file.h"
+
+/* A candidate is tried in a process of its own: what it is compiled to may crash the driver or never end, and CLBlast
+ * takes new parameters best before its first product. This process opens no backend, so that it may fork. */
+
+enum {
+  SHAPES_MOST = 12,
+  SHAPES_SEARCHED = 3, /* of each kernel: the search's pace */
+  LINE_BYTES = 512,
+  TRIAL_SECONDS = 60,
+  INDIRECT_NEVER = 100000, /* XGEMM_MIN_INDIRECT_SIZE: products below its cube go to XgemmDirect */
+  SEED = 1
+};
+
+typedef struct {
+  const bench_options *options;
+  const gemm_shape *shapes[SHAPES_MOST];
+  size_t count;
+  char device[256], driver[128], candidate[PATH_MAX];
+  double until; /* of measure_now */
+  cdl_random random;
+} tuning;
+
+/* What a process that tried parameters has to say. */
+typedef struct {
+  cdl_status status;
+  double seconds[SHAPES_MOST]; /* median of each shape; 0: not tried */
+  char description[512], message[512];
+} outcome;
+
+/* ---- One candidate --------------------------------------------------------------------------- */
+
+/* In the child: the shapes whose bit is set, each held against float64 first. */
+static cdl_status measure_shapes(const tuning *t, unsigned wanted, outcome *o)
+{
+  const bench_shapes none = {0};
+  bench_list list = {0};
+  report r;
+  report_begin(&r);
+  cdl_status status = bench_open(t->options, &none, &r, &list);
+  for (size_t i = 0; status == CDL_OK && i < t->count; i++) {
+    bench *b = &list.item[0];
+    b->effort = (measure_effort){.warm_seconds = 0.05, .seconds = 0.1, .least = 3, .most = 20};
+    if ((wanted >> i & 1u) == 0)
+      continue;
+    status = bench_time_product(b, t->shapes[i], &o->seconds[i]);
+  }
+  if (status == CDL_OK)
+    snprintf(o->description, sizeof o->description, "%s",
+             cdl_backend_description(list.item[0].backend));
+  else
+    snprintf(o->message, sizeof o->message, "%s", cdl_error_message());
+  bench_close(&list);
+  report_release(&r);
+  return status;
+}
+
+static void run_child(const tuning *t, const char *parameters, unsigned wanted, int to)
+{
+  outcome o = {0};
+  if (parameters != NULL)
+    setenv("CDL_OPENCL_TUNING", parameters, 1);
+  o.status = measure_shapes(t, wanted, &o);
+  const char *bytes = (const char *)&o;
+  for (size_t sent = 0; sent < sizeof o;) {
+    const ssize_t n = write(to, bytes + sent, sizeof o - sent);
+    if (n <= 0 && errno != EINTR)
+      break;
+    sent += n > 0 ? (size_t)n : 0;
+  }
+  _exit(0);
+}
+
+/* Reads an outcome whole, before `until`. */
+static bool read_outcome(int from, double until, outcome *o)
+{
+  char *bytes = (char *)o;
+  for (size_t got = 0; got < sizeof *o;) {
+    struct pollfd wait = {.fd = from, .events = POLLIN};
+    const double left = until - measure_now();
+    if (left <= 0)
+      return false;
+    if (poll(&wait, 1, (int)(left * 1e3) + 1) <= 0)
+      continue;
+    const ssize_t n = read(from, bytes + got, sizeof *o - got);
+    if (n <= 0)
+      return false;
+    got += (size_t)n;
+  }
+  return true;
+}
+
+/* Tries the parameters of a file, NULL: those that the backend finds by itself. */
+static cdl_status try(const tuning *t, const char *parameters, unsigned wanted, double seconds,
+                      outcome *o)
+{
+  int ends[2];
+  if (pipe(ends) != 0)
+    return cdl_fail(CDL_IO, "a pipe: %s", strerror(errno));
+  fflush(NULL);
+  const pid_t child = fork();
+  if (child == 0) {
+    close(ends[0]);
+    run_child(t, parameters, wanted, ends[1]);
+  }
+  close(ends[1]);
+  if (child < 0) {
+    close(ends[0]);
+    return cdl_fail(CDL_IO, "a process: %s", strerror(errno));
+  }
+  *o = (outcome){0};
+  if (!read_outcome(ends[0], measure_now() + seconds, o)) {
+    kill(child, SIGKILL);
+    *o = (outcome){.status = CDL_DEVICE};
+    snprintf(o->message, sizeof o->message, "it crashed or took more than %.0f s", seconds);
+  }
+  close(ends[0]);
+  while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+    ;
+  return CDL_OK;
+}
+
+/* ---- Files of parameters --------------------------------------------------------------------- */
+
+/* Lines of CLBlast's parameters; those that are empty are left out. */
+typedef struct {
+  char xgemm[LINE_BYTES], direct[LINE_BYTES], routine[LINE_BYTES];
+} parameter_lines;
+
+static cdl_status write_parameters(const tuning *t, const parameter_lines *lines, const char *path)
+{
+  cdl_output *output;
+  CDL_TRY(cdl_output_begin(path, &output));
+  cdl_output_printf(output, "condlora-opencl-tuning 1\n");
+  if (t->device[0] != '\0')
+    cdl_output_printf(output, "device %s\ndriver %s\n", t->device, t->driver);
+  const char *const all[] = {lines->xgemm, lines->direct, lines->routine};
+  for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+    if (all[i][0] != '\0')
+      cdl_output_printf(output, "%s\n", all[i]);
+  return cdl_output_commit(output);
+}
+
+static void write_routine(char *line, long smallest_indirect)
+{
+  snprintf(line, LINE_BYTES, "GemmRoutine 32 XGEMM_MIN_INDIRECT_SIZE=%ld", smallest_indirect);
+}
+
+/* ---- The search ------------------------------------------------------------------------------ */
+
+static double volume_of(const gemm_shape *p)
+{
+  return (double)p->m * (double)p->n * (double)p->k;
+}
+
+static double rate_of(const tuning *t, size_t shape, double seconds)
+{
+  return 2 * volume_of(t->shapes[shape]) / seconds;
+}
+
+/* Shapes that a kernel is searched with: the largest for Xgemm, the smallest for XgemmDirect. `shapes` are sorted. */
+static unsigned searched(const tuning *t, const tune_space *space)
+{
+  const size_t n = t->count < SHAPES_SEARCHED ? t->count : SHAPES_SEARCHED;
+  const unsigned low = (1u << n) - 1;
+  return space == &tune_xgemm ? low << (t->count - n) : low;
+}
+
+/* The geometric mean of the rates; 0 after a failure. */
+static double score_of(const tuning *t, unsigned wanted, const outcome *o)
+{
+  double sum = 0, count = 0;
+  for (size_t i = 0; i < t->count; i++) {
+    if ((wanted >> i & 1u) == 0)
+      continue;
+    if (!(o->seconds[i] > 0))
+      return 0;
+    sum += log(rate_of(t, i, o->seconds[i]));
+    count++;
+  }
+  return o->status == CDL_OK && count > 0 ? exp(sum / count) : 0;
+}
+
+static cdl_status try_point(tuning *t, const tune_space *space, const tune_point *p, double *score)
+{
+  const unsigned wanted = searched(t, space);
+  parameter_lines lines = {0};
+  outcome o;
+  tune_line(space, p, space == &tune_xgemm ? lines.xgemm : lines.direct, LINE_BYTES);
+  write_routine(lines.routine, space == &tune_xgemm ? 0 : INDIRECT_NEVER);
+  CDL_TRY(write_parameters(t, &lines, t->candidate));
+  const double left = t->until - measure_now();
+  CDL_TRY(try(t, t->candidate, wanted, fmin(TRIAL_SECONDS, fmax(left, 1)), &o));
+  *score = score_of(t, wanted, &o);
+  return CDL_OK;
+}
+
+/* The starts, then points at random and neighbours of the best in turn, until `until`. `*score` is 0 where none worked. */
+static cdl_status search_space(tuning *t, const tune_space *space, double until, tune_point *best,
+                               double *score)
+{
+  *best = space->starts[0];
+  *score = 0;
+  for (size_t tried = 0; tried == 0 || measure_now() < until; tried++) {
+    const tune_point p = tried < space->start_count ? space->starts[tried]
+                         : tried % 3 == 0 || !(*score > 0)
+                             ? tune_draw(space, &t->random)
+                             : tune_neighbour(space, best, &t->random);
+    double now = 0;
+    char progress[96];
+    snprintf(progress, sizeof progress, "%s: %zu tried, best %.1f GFLOP/s", space->kernel, tried,
+             *score / 1e9);
+    bench_progress("tune", progress);
+    CDL_TRY(try_point(t, space, &p, &now));
+    if (now > *score) {
+      *score = now;
+      *best = p;
+    }
+  }
+  return CDL_OK;
+}
+
+/* From which size on Xgemm is the better of the two, given what each takes on every shape. */
+static long smallest_indirect(const tuning *t, const outcome *indirect, const outcome *direct)
+{
+  double least = INFINITY;
+  long best = 0;
+  for (size_t cut = 0; cut <= t->count; cut++) { /* shapes below `cut` go to XgemmDirect */
+    double sum = 0;
+    for (size_t i = 0; i < t->count; i++)
+      sum += i < cut ? direct->seconds[i] : indirect->seconds[i];
+    if (!(sum < least))
+      continue;
+    least = sum;
+    const double below = cut > 0 ? volume_of(t->shapes[cut - 1]) : 0;
+    const double above = cut < t->count ? volume_of(t->shapes[cut]) : 8 * below;
+    best = cut == 0 ? 0 : (long)ceil(cbrt(sqrt(below * fmax(above, below))));
+    best += cut > 0 && pow((double)best, 3) <= below; /* of equal volume: above both */
+  }
+  return best;
+}
+
+/* ---- Reporting ------------------------------------------------------------------------------- */
+
+static cdl_status report_outcomes(const tuning *t, const outcome *before, const outcome *after,
+                                  const char *parameters)
+{
+  static const report_column columns[] = {{"name", "product", REPORT_TEXT},
+                                          {"shape", "m x n x k", REPORT_TEXT},
+                                          {"before_s", "before", REPORT_SECONDS},
+                                          {"after_s", "after", REPORT_SECONDS},
+                                          {"before", "GFLOP/s before", REPORT_OPERATIONS_PER_S},
+                                          {"after", "after", REPORT_OPERATIONS_PER_S},
+                                          {"gain", "times as fast", REPORT_NUMBER}};
+  report r;
+  report_begin(&r);
+  report_fact(&r, "version", cdl_version());
+  report_fact(&r, "device", before->description);
+  report_fact(&r, "parameters", parameters != NULL ? parameters : "none better found");
+  report_use_table(&r, "tune", "tune: products, float32", columns,
+                   sizeof columns / sizeof columns[0]);
+  for (size_t i = 0; i < t->count; i++) {
+    const gemm_shape *p = t->shapes[i];
+    char shape[96];
+    snprintf(shape, sizeof shape, "%lldx%lldx%lld %c%c", (long long)p->m, (long long)p->n,
+             (long long)p->k, p->transpose_a ? 'T' : 'N', p->transpose_b ? 'T' : 'N');
+    report_add_row(&r);
+    report_text(&r, "name", p->what);
+    report_text(&r, "shape", shape);
+    report_number(&r, "before_s", before->seconds[i]);
+    report_number(&r, "after_s", after->seconds[i]);
+    report_number(&r, "before", rate_of(t, i, before->seconds[i]));
+    report_number(&r, "after", rate_of(t, i, after->seconds[i]));
+    report_number(&r, "gain", before->seconds[i] / after->seconds[i]);
+  }
+  const cdl_status status = bench_write_report(&r, t->options->format, t->options->output);
+  report_release(&r);
+  return status;
+}
+
+/* ---- All of it ------------------------------------------------------------------------------- */
+
+static int by_volume(const void *a, const void *b)
+{
+  const double x = volume_of(*(const gemm_shape *const *)a),
+               y = volume_of(*(const gemm_shape *const *)b);
+  return (x > y) - (x < y);
+}
+
+static void choose_shapes(tuning *t, const bench_shapes *shapes)
+{
+  for (size_t i = 0; i < shapes->gemm_count && t->count < SHAPES_MOST; i++)
+    if (shapes->gemm[i].quick && shapes->gemm[i].batch == 1)
+      t->shapes[t->count++] = &shapes->gemm[i];
+  qsort(t->shapes, t->count, sizeof t->shapes[0], by_volume);
+}
+
+/* "NAME, PLATFORM, driver VERSION, CLBlast" as the backend describes itself. */
+static void read_description(tuning *t, const char *description)
+{
+  const char *driver = strstr(description, ", driver ");
+  snprintf(t->device, sizeof t->device, "%.*s", (int)strcspn(description, ","), description);
+  if (driver == NULL)
+    return;
+  driver += strlen(", driver ");
+  const char *end = strrchr(driver, ',');
+  snprintf(t->driver, sizeof t->driver, "%.*s",
+           end != NULL ? (int)(end - driver) : (int)strlen(driver), driver);
+}
+
+/* Where the backend looks without being told, as docs/environment.md says. */
+static cdl_status default_path(const tuning *t, char path[PATH_MAX])
+{
+  const char *own = getenv("CDL_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"),
+             *home = getenv("HOME");
+  char name[sizeof t->device];
+  snprintf(name, sizeof name, "%s", t->device);
+  for (char *c = name; *c != '\0'; c++)
+    if (!((*c >= '0' && *c <= '9') || (*c >= 'A' && *c <= 'Z') || (*c >= 'a' && *c <= 'z')))
+      *c = '-';
+  int length = PATH_MAX;
+  if (own != NULL && own[0] != '\0')
+    length = snprintf(path, PATH_MAX, "%s/opencl-tuning-%s.txt", own, name);
+  else if (xdg != NULL && xdg[0] == '/')
+    length = snprintf(path, PATH_MAX, "%s/condlora/opencl-tuning-%s.txt", xdg, name);
+  else if (home != NULL && home[0] == '/')
+    length = snprintf(path, PATH_MAX, "%s/.cache/condlora/opencl-tuning-%s.txt", home, name);
+  return length < PATH_MAX
+             ? CDL_OK
+             : cdl_fail(CDL_IO, "no folder for a cache: --parameters FILE says where they go");
+}
+
+/* The line of a kernel's best point; empty where that is no better than what there was. */
+static cdl_status search_kernel(tuning *t, const tune_space *space, double until,
+                                const outcome *before, char *line)
+{
+  tune_point best;
+  double score;
+  CDL_TRY(search_space(t, space, until, &best, &score));
+  if (score > score_of(t, searched(t, space), before))
+    tune_line(space, &best, line, LINE_BYTES);
+  return CDL_OK;
+}
+
+/* Both kernels, then the size that tells them apart. */
+static cdl_status search(tuning *t, const outcome *before, parameter_lines *lines)
+{
+  const unsigned all = (1u << t->count) - 1;
+  const double start = measure_now(), seconds = fmax(t->until - start, 1);
+  outcome indirect, direct;
+  CDL_TRY(search_kernel(t, &tune_xgemm, start + 0.6 * seconds, before, lines->xgemm));
+  CDL_TRY(search_kernel(t, &tune_direct, start + seconds, before, lines->direct));
+  bench_progress("tune", "where to change from one kernel to the other");
+  write_routine(lines->routine, 0);
+  CDL_TRY(write_parameters(t, lines, t->candidate));
+  CDL_TRY(try(t, t->candidate, all, 2 * TRIAL_SECONDS, &indirect));
+  write_routine(lines->routine, INDIRECT_NEVER);
+  CDL_TRY(write_parameters(t, lines, t->candidate));
+  CDL_TRY(try(t, t->candidate, all, 2 * TRIAL_SECONDS, &direct));
+  lines->routine[0] = '\0';
+  if (indirect.status == CDL_OK && direct.status == CDL_OK)
+    write_routine(lines->routine, smallest_indirect(t, &indirect, &direct));
+  return write_parameters(t, lines, t->candidate);
+}
+
+/* Tries again, and keeps the lesser time of each shape: a disturbance can only raise it. */
+static cdl_status try_again(tuning *t, const char *parameters, outcome *o)
+{
+  outcome again;
+  CDL_TRY(try(t, parameters, (1u << t->count) - 1, 2 * TRIAL_SECONDS, &again));
+  for (size_t i = 0; again.status == CDL_OK && i < t->count; i++)
+    o->seconds[i] = fmin(o->seconds[i], again.seconds[i]);
+  return CDL_OK;
+}
+
+static cdl_status tune_all(tuning *t)
+{
+  const bench_options *o = t->options;
+  const unsigned all = (1u << t->count) - 1;
+  const double seconds = o->seconds > 0 ? o->seconds : o->quick ? 60 : 600, worth = 1.02;
+  outcome before, after;
+  parameter_lines lines = {0};
+  char place[PATH_MAX];
+  bench_progress("tune", "what there is");
+  CDL_TRY(try(t, NULL, all, fmax(seconds, 5 * TRIAL_SECONDS), &before)); /* kernels compile here */
+  if (before.status != CDL_OK)
+    return cdl_fail(before.status, "%s", before.message);
+  t->until = measure_now() + seconds;
+  read_description(t, before.description);
+  if (o->parameters == NULL)
+    CDL_TRY(default_path(t, place));
+  const char *path = o->parameters != NULL ? o->parameters : place;
+  CDL_TRY(search(t, &before, &lines));
+  bench_progress("tune", "what was found");
+  CDL_TRY(try(t, t->candidate, all, 2 * TRIAL_SECONDS, &after));
+  CDL_TRY(try_again(t, NULL, &before));
+  if (after.status == CDL_OK)
+    CDL_TRY(try_again(t, t->candidate, &after));
+  bench_progress("", "");
+  const bool better = score_of(t, all, &after) > worth * score_of(t, all, &before);
+  if (better)
+    CDL_TRY(write_parameters(t, &lines, path));
+  return report_outcomes(t, &before, better ? &after : &before, better ? path : NULL);
+}
+
+static cdl_status make_candidate(tuning *t)
+{
+  const char *folder = getenv("TMPDIR");
+  snprintf(t->candidate, sizeof t->candidate, "%s/condlora-tune-XXXXXX",
+           folder != NULL && folder[0] == '/' ? folder : "/tmp");
+  const int file = mkstemp(t->candidate);
+  if (file < 0)
+    return cdl_fail(CDL_IO, "%s: %s", t->candidate, strerror(errno));
+  close(file);
+  return CDL_OK;
+}
+
+cdl_status bench_tune(const bench_options *options)
+{
+  bench_shapes shapes;
+  tuning t = {.options = options, .random = cdl_random_start(SEED, CDL_RANDOM_TEST, 6, 0)};
+  CDL_TRY(bench_shapes_choose(options->shapes, &shapes));
+  choose_shapes(&t, &shapes);
+  cdl_status status =
+      t.count > 0 ? make_candidate(&t) : cdl_fail(CDL_DATA, "no product to tune for");
+  if (status == CDL_OK) {
+    status = tune_all(&t);
+    unlink(t.candidate);
+  }
+  bench_shapes_release(&shapes);
+  return status;
+}

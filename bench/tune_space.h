@@ -1,0 +1,42 @@
+/* What CLBlast's two kernels of matrix products can be compiled with. */
+#ifndef CONDLORA_BENCH_TUNE_SPACE_H
+#define CONDLORA_BENCH_TUNE_SPACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "condlora/random.h"
+
+enum { TUNE_PARAMETERS = 16, TUNE_VALUES = 8 };
+
+/* One value for each of a space's parameters, in their order. */
+typedef struct {
+  int value[TUNE_PARAMETERS];
+} tune_point;
+
+typedef struct {
+  const char *name; /* a parameter of the kernel */
+  int values[TUNE_VALUES];
+  size_t count;
+} tune_axis;
+
+typedef struct {
+  const char *kernel; /* CLBlast's name */
+  const tune_axis *axes;
+  size_t axis_count;
+  const tune_point *starts; /* known to be good somewhere */
+  size_t start_count;
+  bool (*valid)(const tune_point *p);
+} tune_space;
+
+/* Xgemm, for large products, copies its operands into tiles first; XgemmDirect does without. */
+extern const tune_space tune_xgemm, tune_direct;
+
+/* A valid point at random; and `p` with one or two parameters changed, valid too. */
+tune_point tune_draw(const tune_space *space, cdl_random *random);
+tune_point tune_neighbour(const tune_space *space, const tune_point *p, cdl_random *random);
+
+/* "KERNEL 32 NAME=VALUE …", a line of a tuning file; at most 512 bytes with the end. */
+void tune_line(const tune_space *space, const tune_point *p, char *line, size_t bytes);
+
+#endif

@@ -1,0 +1,108 @@
+#include "model/family.h"
+
+#include <string.h>
+
+static const cdl_block_names bert_block = {
+    .layers = "encoder.layer.",
+    .paths = {"attention.self.query", "attention.self.key", "attention.self.value",
+              "attention.output.dense", "intermediate.dense", "output.dense"},
+    .attention_norm = "attention.output.LayerNorm",
+    .output_norm = "output.LayerNorm"};
+
+static const cdl_block_names distilbert_block = {.layers = "transformer.layer.",
+                                                 .paths = {"attention.q_lin", "attention.k_lin",
+                                                           "attention.v_lin", "attention.out_lin",
+                                                           "ffn.lin1", "ffn.lin2"},
+                                                 .attention_norm = "sa_layer_norm",
+                                                 .output_norm = "output_layer_norm"};
+
+static const cdl_family_facts families[CDL_FAMILY_COUNT] = {
+    [CDL_FAMILY_BERT] = {.name = "bert",
+                         .classes = "Bert",
+                         .prefix = "bert.",
+                         .block = &bert_block,
+                         .targets = "query,value",
+                         .types = true,
+                         .drops_attended = true,
+                         .head_dense = "pooler.dense",
+                         .head_out = "classifier",
+                         .head_activation = CDL_ACTIVATION_TANH,
+                         .pooler = true},
+    [CDL_FAMILY_ROBERTA] = {.name = "roberta",
+                            .classes = "Roberta",
+                            .prefix = "roberta.",
+                            .block = &bert_block,
+                            .targets = "query,value",
+                            .types = true,
+                            .after_padding = true,
+                            .drops_attended = true,
+                            .head_dense = "classifier.dense",
+                            .head_out = "classifier.out_proj",
+                            .head_activation = CDL_ACTIVATION_TANH,
+                            .head_drops_input = true,
+                            .extras = {"pooler."}},
+    [CDL_FAMILY_DISTILBERT] = {.name = "distilbert",
+                               .classes = "DistilBert",
+                               .prefix = "distilbert.",
+                               .block = &distilbert_block,
+                               .targets = "q_lin,v_lin",
+                               .head_dense = "pre_classifier",
+                               .head_out = "classifier",
+                               .head_activation = CDL_ACTIVATION_RELU,
+                               .extras = {"vocab_transform.", "vocab_layer_norm.",
+                                          "vocab_projector."}},
+    [CDL_FAMILY_ELECTRA] = {.name = "electra",
+                            .classes = "Electra",
+                            .prefix = "electra.",
+                            .block = &bert_block,
+                            .targets = "query,value",
+                            .types = true,
+                            .drops_attended = true,
+                            .head_dense = "classifier.dense",
+                            .head_out = "classifier.out_proj",
+                            .head_activation = CDL_ACTIVATION_GELU,
+                            .head_drops_input = true,
+                            .extras = {"discriminator_predictions.", "generator_predictions.",
+                                       "generator_lm_head."}},
+    [CDL_FAMILY_XLM_ROBERTA] = {.name = "xlm-roberta",
+                                .classes = "XLMRoberta",
+                                .prefix = "roberta.",
+                                .block = &bert_block,
+                                .targets = "query,value",
+                                .types = true,
+                                .after_padding = true,
+                                .drops_attended = true,
+                                .head_dense = "classifier.dense",
+                                .head_out = "classifier.out_proj",
+                                .head_activation = CDL_ACTIVATION_TANH,
+                                .head_drops_input = true,
+                                .extras = {"pooler."}},
+};
+
+const cdl_family_facts *cdl_family_of(cdl_family family)
+{
+  return &families[family];
+}
+
+bool cdl_family_find(const char *type, const char *class_name, cdl_family *family)
+{
+  for (int f = 0; f < CDL_FAMILY_COUNT; f++) {
+    const cdl_family_facts *facts = &families[f];
+    if (type != NULL ? strcmp(type, facts->name) == 0
+                     : strncmp(class_name, facts->classes, strlen(facts->classes)) == 0) {
+      *family = (cdl_family)f;
+      return true;
+    }
+  }
+  return false;
+}
+
+const char *cdl_family_name(cdl_family family)
+{
+  return families[family].name;
+}
+
+const char *cdl_family_targets(cdl_family family)
+{
+  return families[family].targets;
+}

@@ -1,0 +1,41 @@
+/* What tells one family of encoders from another: names, embeddings, head. One row a family. */
+#ifndef CONDLORA_MODEL_FAMILY_H
+#define CONDLORA_MODEL_FAMILY_H
+
+#include <stdbool.h>
+
+#include "condlora/config.h"
+#include "condlora/encoder.h"
+
+enum { CDL_FAMILY_COUNT = CDL_FAMILY_XLM_ROBERTA + 1, CDL_FAMILY_EXTRAS = 3 };
+
+/* Names of a block's parts: "encoder.layer." N "." path. */
+typedef struct {
+  const char *layers;
+  const char *paths[CDL_SITES_PER_BLOCK];
+  const char *attention_norm, *output_norm;
+} cdl_block_names;
+
+typedef struct {
+  const char *name;    /* `model_type` in config.json */
+  const char *classes; /* what the names of Transformers' classes begin with */
+  const char *prefix;  /* of the body's tensors in a checkpoint with a head: "roberta." */
+  const cdl_block_names *block;
+  const char *targets; /* usual ones of an adapter, separated by commas */
+  bool types;          /* token types are embedded */
+  bool after_padding;  /* positions count from pad_id + 1 */
+  bool drops_attended; /* hidden dropout behind the attention's last projection */
+  /* The head: its first layer, an activation, classifier dropout, its last layer. */
+  const char *head_dense, *head_out;
+  cdl_activation head_activation;
+  bool head_drops_input; /* classifier dropout before the first layer too */
+  bool pooler;           /* the first layer is the body's: frozen, unless it has to be drawn */
+  const char *extras[CDL_FAMILY_EXTRAS]; /* stored modules that no classifier reads */
+} cdl_family_facts;
+
+const cdl_family_facts *cdl_family_of(cdl_family family);
+
+/* The family of a `model_type`, or where that is NULL of a class; false where there is none. */
+bool cdl_family_find(const char *type, const char *class_name, cdl_family *family);
+
+#endif

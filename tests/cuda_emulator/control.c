@@ -1,0 +1,344 @@
+/* The lock, counted calls, failures on request, violations and objects. */
+#include "tests/cuda_emulator/control.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/cuda_emulator/emulator.h"
+
+enum { STRICT_STATUS = 86, STIR_ONE_IN = 4 };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+typedef enum { FAIL_NONE, FAIL_ANY, FAIL_NAMED, FAIL_LATE } fail_mode;
+static struct {
+  fail_mode mode;
+  char name[64];
+  uint64_t left;
+  const char *failed_call;
+} request;
+
+static uint64_t calls, works;
+static uint64_t seed = 1, random_state = 1;
+static int violations, left_behind;
+static char last_violation[512];
+static CUresult context_fault;
+
+/* ---- Randomness: SplitMix64 (Steele, Lea and Flood 2014) ---- */
+
+uint64_t emulator_random(void)
+{
+  uint64_t z = random_state += 0x9e3779b97f4a7c15u;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+/* ---- Calls ---- */
+
+static void set_request(const char *what, uint64_t k)
+{
+  request.mode = k == 0                      ? FAIL_NONE
+                 : strcmp(what, "*") == 0    ? FAIL_ANY
+                 : strcmp(what, "late") == 0 ? FAIL_LATE
+                                             : FAIL_NAMED;
+  snprintf(request.name, sizeof request.name, "%s", what);
+  request.left = k;
+  request.failed_call = NULL;
+  calls = works = 0;
+}
+
+static void read_environment(void)
+{
+  const char *text = getenv("CUDA_EMULATOR_SEED");
+  if (text != NULL)
+    seed = strtoull(text, NULL, 10);
+  random_state = seed;
+  const char *fail = getenv("CUDA_EMULATOR_FAIL");
+  const char *colon = fail != NULL ? strrchr(fail, ':') : NULL;
+  if (colon == NULL)
+    return;
+  char what[64];
+  snprintf(what, sizeof what, "%.*s", (int)(colon - fail), fail);
+  set_request(what, strtoull(colon + 1, NULL, 10));
+}
+
+static bool is_requested(const char *name)
+{
+  const bool counts =
+      request.mode == FAIL_ANY || (request.mode == FAIL_NAMED && strcmp(request.name, name) == 0);
+  if (!counts || request.left == 0 || --request.left > 0)
+    return false;
+  request.failed_call = name;
+  return true;
+}
+
+emulator_call emulator_enter(const char *name)
+{
+  pthread_mutex_lock(&lock);
+  static bool environment_read;
+  if (!environment_read)
+    read_environment();
+  environment_read = true;
+  calls++;
+  if (emulator_random() % STIR_ONE_IN == 0)
+    stream_stir();
+  return (emulator_call){.fails = is_requested(name)};
+}
+
+void emulator_leave(emulator_call *call)
+{
+  (void)call;
+  pthread_mutex_unlock(&lock);
+}
+
+bool emulator_late_fault(void)
+{
+  works++;
+  if (request.mode != FAIL_LATE || request.left == 0 || --request.left > 0)
+    return false;
+  request.failed_call = "late";
+  return true;
+}
+
+/* ---- Violations and faults ---- */
+
+void emulator_violation(const char *format, ...)
+{
+  violations++;
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(last_violation, sizeof last_violation, format, arguments);
+  va_end(arguments);
+  fprintf(stderr, "CUDA emulator: %s (seed %llu)\n", last_violation, (unsigned long long)seed);
+}
+
+void emulator_fault(CUresult code)
+{
+  if (context_fault == CUDA_SUCCESS)
+    context_fault = code;
+}
+
+CUresult emulator_fault_code(void)
+{
+  return context_fault;
+}
+
+void emulator_fault_clear(void)
+{
+  context_fault = CUDA_SUCCESS;
+}
+
+/* ---- Objects ---- */
+
+static const char *const kind_names[OBJECT_KINDS] = {
+    [OBJECT_CONTEXT] = "context",
+    [OBJECT_STREAM] = "stream",
+    [OBJECT_EVENT] = "event",
+    [OBJECT_MODULE] = "module",
+    [OBJECT_FUNCTION] = "function",
+    [OBJECT_GRAPH] = "graph",
+    [OBJECT_GRAPH_EXEC] = "executable graph",
+    [OBJECT_BLAS] = "cuBLAS handle",
+    [OBJECT_SOLVER] = "cuSOLVER handle",
+};
+
+/* Slot i has the handle 16 (given before + i + 1): small numbers, which no page backs. */
+typedef struct {
+  object_kind kind;
+  bool alive;
+  void *memory;
+} object;
+static object *objects;
+static size_t object_slots, object_capacity, given_before;
+
+static void *handle_of(size_t slot)
+{
+  return (void *)(uintptr_t)(16 * (given_before + slot + 1));
+}
+
+void *object_create(object_kind kind, size_t bytes, void **memory)
+{
+  if (object_slots == object_capacity) {
+    object_capacity = object_capacity == 0 ? 64 : 2 * object_capacity;
+    objects = realloc(objects, object_capacity * sizeof *objects);
+  }
+  void *new_memory = calloc(1, bytes == 0 ? 1 : bytes);
+  if (objects == NULL || new_memory == NULL)
+    abort();
+  objects[object_slots] = (object){.kind = kind, .alive = true, .memory = new_memory};
+  if (memory != NULL)
+    *memory = new_memory;
+  return handle_of(object_slots++);
+}
+
+static object *slot_of(object_kind kind, const void *handle)
+{
+  const uintptr_t number = (uintptr_t)handle;
+  if (number % 16 != 0 || number / 16 <= given_before ||
+      number / 16 - given_before > object_slots) {
+    emulator_violation("%p is no %s", handle, kind_names[kind]);
+    return NULL;
+  }
+  object *found = &objects[number / 16 - given_before - 1];
+  if (found->kind != kind || !found->alive) {
+    emulator_violation("%p is a %s%s, not a live %s", handle, found->alive ? "" : "destroyed ",
+                       kind_names[found->kind], kind_names[kind]);
+    return NULL;
+  }
+  return found;
+}
+
+void *object_find(object_kind kind, const void *handle)
+{
+  const object *found = slot_of(kind, handle);
+  return found != NULL ? found->memory : NULL;
+}
+
+void object_destroy(object_kind kind, const void *handle)
+{
+  object *found = slot_of(kind, handle);
+  if (found == NULL)
+    return;
+  free(found->memory);
+  *found = (object){.kind = kind};
+}
+
+void object_forget_all(void)
+{
+  given_before += object_slots;
+  object_slots = 0;
+}
+
+int object_count(object_kind kind)
+{
+  int count = 0;
+  for (size_t i = 0; i < object_slots; i++)
+    count += objects[i].alive && objects[i].kind == kind;
+  return count;
+}
+
+void *object_next(object_kind kind, size_t *place, const void **handle)
+{
+  while (*place < object_slots) {
+    const size_t i = (*place)++;
+    if (objects[i].alive && objects[i].kind == kind) {
+      if (handle != NULL)
+        *handle = handle_of(i);
+      return objects[i].memory;
+    }
+  }
+  return NULL;
+}
+
+/* ---- For tests ---- */
+
+void emulator_left_behind(int count)
+{
+  left_behind += count;
+}
+
+/* Functions live as long as their module, so they are no leaks of their own. */
+static int count_leaks(bool print)
+{
+  int leaks = left_behind;
+  for (object_kind kind = 0; kind < OBJECT_KINDS; kind++) {
+    const int count = kind == OBJECT_FUNCTION ? 0 : object_count(kind);
+    leaks += count;
+    if (print && count > 0)
+      fprintf(stderr, "CUDA emulator: %d of kind %s not destroyed\n", count, kind_names[kind]);
+  }
+  if (print && left_behind > 0)
+    fprintf(stderr, "CUDA emulator: %d objects or allocations left in an ended context\n",
+            left_behind);
+  return leaks + memory_count();
+}
+
+EMULATOR_EXPORT void emulator_fail_at(const char *what, uint64_t k)
+{
+  pthread_mutex_lock(&lock);
+  set_request(what, k);
+  pthread_mutex_unlock(&lock);
+}
+
+EMULATOR_EXPORT const char *emulator_failed_call(void)
+{
+  pthread_mutex_lock(&lock);
+  const char *name = request.failed_call;
+  pthread_mutex_unlock(&lock);
+  return name;
+}
+
+static uint64_t read_locked(const uint64_t *number)
+{
+  pthread_mutex_lock(&lock);
+  const uint64_t value = *number;
+  pthread_mutex_unlock(&lock);
+  return value;
+}
+
+EMULATOR_EXPORT uint64_t emulator_calls(void)
+{
+  return read_locked(&calls);
+}
+
+EMULATOR_EXPORT uint64_t emulator_works(void)
+{
+  return read_locked(&works);
+}
+
+EMULATOR_EXPORT int emulator_leaks(void)
+{
+  pthread_mutex_lock(&lock);
+  const int leaks = count_leaks(false);
+  pthread_mutex_unlock(&lock);
+  return leaks;
+}
+
+EMULATOR_EXPORT int emulator_violations(void)
+{
+  pthread_mutex_lock(&lock);
+  const int count = violations;
+  pthread_mutex_unlock(&lock);
+  return count;
+}
+
+EMULATOR_EXPORT const char *emulator_last_violation(void)
+{
+  return last_violation;
+}
+
+EMULATOR_EXPORT void emulator_forget(void)
+{
+  pthread_mutex_lock(&lock);
+  violations = left_behind = 0;
+  last_violation[0] = '\0';
+  pthread_mutex_unlock(&lock);
+}
+
+EMULATOR_EXPORT void emulator_seed(uint64_t new_seed)
+{
+  pthread_mutex_lock(&lock);
+  seed = random_state = new_seed;
+  pthread_mutex_unlock(&lock);
+}
+
+static __attribute__((destructor)) void report_at_unload(void)
+{
+  const int leaks = count_leaks(true);
+  if (violations > 0 || leaks > 0)
+    fprintf(stderr, "CUDA emulator: %d violations, %d leaks (seed %llu)\n", violations, leaks,
+            (unsigned long long)seed);
+  for (size_t i = 0; i < object_slots; i++)
+    free(objects[i].memory);
+  free(objects);
+  objects = NULL;
+  object_slots = 0;
+  const char *strict = getenv("CUDA_EMULATOR_STRICT");
+  if (strict != NULL && strcmp(strict, "1") == 0 && (violations > 0 || leaks > 0))
+    _exit(STRICT_STATUS);
+}

@@ -1,0 +1,30 @@
+/* How tests steer the emulator: functions of its core, to be found with dlsym through any of its
+ * libraries, and variables of the environment.
+ *
+ *   CUDA_EMULATOR_SEED=N       of every random choice; 1 without it
+ *   CUDA_EMULATOR_FAIL=WHAT:K  the K-th call fails, from 1: of the function WHAT, or of all with "*"; "late": the K-th
+ *                              piece of work faults when it runs
+ *   CUDA_EMULATOR_MEMORY=N     bytes of the device's memory
+ *   CUDA_EMULATOR_STRICT=1     exit status 86 at the end of a program with violations or leaks */
+#ifndef CONDLORA_TESTS_CUDA_EMULATOR_CONTROL_H
+#define CONDLORA_TESTS_CUDA_EMULATOR_CONTROL_H
+
+#include <stdint.h>
+
+/* The K-th call from now on fails, of all ("*") or of one function; "late" as above; 0: none does. */
+void emulator_fail_at(const char *what, uint64_t k);
+/* The name of the call that failed on request, since emulator_fail_at; NULL: none has. */
+const char *emulator_failed_call(void);
+/* Calls, and pieces of work that ran, since the last emulator_fail_at. */
+uint64_t emulator_calls(void);
+uint64_t emulator_works(void);
+/* Objects and allocations that are alive, and those that were when their context ended. */
+int emulator_leaks(void);
+int emulator_violations(void);
+/* The latest violation, "" without one. */
+const char *emulator_last_violation(void);
+/* Forgets violations and leaks: for tests that cause them on purpose. */
+void emulator_forget(void);
+void emulator_seed(uint64_t seed);
+
+#endif

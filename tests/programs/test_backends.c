@@ -1,0 +1,118 @@
+/* condlora train on another backend, named in CDL_TEST_BACKEND: the same run as the CPU's, but for how
+ * sums are rounded. */
+#include <math.h>
+
+#include "condlora/backend.h"
+#include "tests/programs/program.h"
+
+enum { STEPS = 20 };
+
+static const char *backend_name(void)
+{
+  const char *name = getenv("CDL_TEST_BACKEND");
+  return name != NULL ? name : "cpu";
+}
+
+typedef struct {
+  double loss[STEPS], norm[STEPS];
+} run;
+
+static run train(const char *method, const char *data, const char *columns, const char *backend)
+{
+  const char *out = scratch(text_of("%s-%s", method, backend));
+  check_done(RUN("train", "--model", case_file(data, "model"), "--train",
+                 case_file(data, "train.tsv"), "--label-column", "label", "--text-columns", columns,
+                 "--method", method, "--batch-size", "4", "--max-steps", text_of("%d", STEPS),
+                 "--lr", "1e-3", "--dev-fraction", "0.2", "--backend", backend, "--output", out));
+  const char *line = read_text(joined(out, "train.jsonl"));
+  ck_assert_uint_eq(count_lines(line), STEPS);
+  run r;
+  for (int i = 0; i < STEPS; i++) {
+    json_error_t error;
+    json_t *object = json_loads(line, JSON_DISABLE_EOF_CHECK, &error);
+    ck_assert_msg(object != NULL, "step %d: %s", i + 1, error.text);
+    r.loss[i] = number_at(object, "loss");
+    r.norm[i] = number_at(object, "grad_norm");
+    json_decref(object);
+    line = strchr(line, '\n') + 1;
+  }
+  return r;
+}
+
+/* Dropout is on, as the models' configurations have it: all backends draw the same masks. Each run
+ * may lie as far from the truth as parity lets it: 1e-5 of a loss on the CPU, four times that
+ * elsewhere; 2e-5 and four times that of a norm. */
+START_TEST(losses_are_the_cpus)
+{
+  static const struct {
+    const char *method, *data, *columns;
+  } runs[] = {{"condlora", "bert-condlora-paper", "sentence1"},
+              {"lora", "roberta-lora-linear", "sentence1,sentence2"}};
+  for (size_t k = 0; k < sizeof runs / sizeof runs[0]; k++) {
+    const run cpu = train(runs[k].method, runs[k].data, runs[k].columns, "cpu");
+    const run other = train(runs[k].method, runs[k].data, runs[k].columns, backend_name());
+    for (int i = 0; i < STEPS; i++) {
+      ck_assert_msg(fabs(cpu.loss[i] - other.loss[i]) <= 5e-5 * fmax(1, cpu.loss[i]),
+                    "%s, step %d: loss %.9g on cpu, %.9g on %s", runs[k].method, i + 1, cpu.loss[i],
+                    other.loss[i], backend_name());
+      ck_assert_msg(fabs(cpu.norm[i] - other.norm[i]) <= 1e-4 * fmax(1e-3, cpu.norm[i]),
+                    "%s, step %d: norm %.9g on cpu, %.9g on %s", runs[k].method, i + 1, cpu.norm[i],
+                    other.norm[i], backend_name());
+    }
+  }
+}
+END_TEST
+
+START_TEST(a_trained_adapter_is_read_by_either)
+{
+  const char *out = scratch("adapter-of");
+  check_done(RUN("train", "--model", case_file("bert-lora", "model"), "--train",
+                 case_file("bert-lora", "train.tsv"), "--label-column", "label", "--text-columns",
+                 "sentence1", "--batch-size", "4", "--max-steps", "4", "--eval-every", "0",
+                 "--method", "condlora", "--backend", backend_name(), "--output", out));
+  double first[2] = {0};
+  for (int i = 0; i < 2; i++) {
+    const char *file = scratch(text_of("predictions-%d", i));
+    check_done(RUN("predict", "--model", case_file("bert-lora", "model"), "--adapter",
+                   joined(out, "adapter"), "--input", case_file("bert-lora", "train.tsv"),
+                   "--text-columns", "sentence1", "--backend", i == 0 ? "cpu" : backend_name(),
+                   "--output", file));
+    json_error_t error;
+    json_t *object = json_loads(read_text(file), JSON_DISABLE_EOF_CHECK, &error);
+    ck_assert_msg(object != NULL, "%s", error.text);
+    first[i] = json_number_value(json_array_get(json_object_get(object, "logits"), 0));
+    json_decref(object);
+  }
+  ck_assert_msg(fabs(first[0] - first[1]) <= 2.5e-5 * fmax(1, fabs(first[0])),
+                "the first logit is %.9g on cpu, %.9g on %s", first[0], first[1], backend_name());
+}
+END_TEST
+
+/* Whether CDL_REQUIRE, names with commas between, has the backend's. */
+static bool is_required(void)
+{
+  const char *list = getenv("CDL_REQUIRE");
+  const size_t length = strlen(backend_name());
+  for (; list != NULL && *list != '\0'; list += strspn(list, ",")) {
+    const size_t entry = strcspn(list, ",");
+    if (entry == length && strncmp(list, backend_name(), length) == 0)
+      return true;
+    list += entry;
+  }
+  return false;
+}
+
+int main(void)
+{
+  cdl_backend *backend = NULL;
+  if (cdl_backend_open(backend_name(), NULL, &backend) == CDL_ABSENT && !is_required()) {
+    printf("skipped: training on %s: %s\n", backend_name(), cdl_error_message());
+    return 77;
+  }
+  if (cdl_backend_close(backend) != CDL_OK)
+    return 1;
+  Suite *suite = suite_create("backends");
+  CASE(suite, losses_are_the_cpus);
+  CASE(suite, a_trained_adapter_is_read_by_either);
+  return run_suite(suite);
+}

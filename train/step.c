@@ -1,0 +1,163 @@
+#include "train/step.h"
+
+#include <string.h>
+
+#include "condlora/log.h"
+
+/* ---- Creating ---- */
+
+cdl_status cdl_step_create(cdl_step *step, cdl_job *job, const cdl_settings *settings,
+                           cdl_batch_bound bound)
+{
+  *step =
+      (cdl_step){.job = job, .max_gradient_norm = (float)settings->max_grad_norm, .bound = bound};
+  CDL_TRY(cdl_loss_create(&step->loss, job, settings, bound.examples));
+  cdl_optimizer_settings optimizer = cdl_optimizer_defaults();
+  optimizer.weight_decay = settings->weight_decay;
+  optimizer.decay_all = settings->decay == NULL || strcmp(settings->decay, "all") == 0;
+  const cdl_status status =
+      cdl_optimizer_create(&step->optimizer, job->queue, job->adapter, optimizer);
+  if (status != CDL_OK)
+    cdl_step_release(step);
+  return status;
+}
+
+void cdl_step_release(cdl_step *step)
+{
+  cdl_graph_destroy(step->begin);
+  cdl_graph_destroy(step->end);
+  for (size_t i = 0; i < step->batch_count; i++)
+    cdl_graph_destroy(step->batches[i].graph);
+  cdl_optimizer_release(&step->optimizer);
+  cdl_loss_release(&step->loss);
+  *step = (cdl_step){0};
+}
+
+/* ---- Recording ---- */
+
+typedef void step_work(cdl_step *step);
+
+/* Enqueues `work`, by a recording where there can be one. What runs for the first time is not
+ * recorded: it may still allocate. */
+static cdl_status enqueue(cdl_step *step, cdl_graph **graph, bool first, step_work *work)
+{
+  cdl_queue *q = step->job->queue;
+  if (step->records && !first && *graph == NULL) {
+    CDL_TRY(cdl_capture_begin(q));
+    work(step);
+    const cdl_status status = cdl_capture_end(q, graph);
+    if (status == CDL_UNSUPPORTED) {
+      cdl_log(CDL_LOG_NOTICE, "steps are not recorded: %s", cdl_error_message());
+      step->records = false;
+    } else
+      CDL_TRY(status);
+  }
+  if (*graph != NULL)
+    cdl_replay(q, *graph);
+  else
+    work(step);
+  return cdl_queue_status(q);
+}
+
+/* Up to the next multiple of a sixteenth of the power of two below, and of 64 at least: what is
+ * computed for nothing stays below 1/16 of a long batch. */
+static int32_t round_up(int32_t count, size_t bound)
+{
+  enum { LEAST = 64, PARTS = 16 };
+  int32_t unit = LEAST;
+  while (unit <= count / (2 * PARTS))
+    unit *= 2;
+  const int64_t rounded = ((int64_t)count + unit - 1) / unit * unit;
+  return rounded < (int64_t)bound ? (int32_t)rounded : (int32_t)bound;
+}
+
+/* The recording for a batch's shape, and that shape; NULL when there is no room for another. */
+static cdl_recorded_batch *find_recorded(cdl_step *step, cdl_token_batch *batch, bool *first)
+{
+  const int32_t tokens = round_up(batch->tokens, step->bound.tokens);
+  const int32_t longest = round_up(batch->longest, step->bound.longest);
+  *first = false;
+  for (size_t i = 0; i < step->batch_count; i++) {
+    cdl_recorded_batch *known = &step->batches[i];
+    if (known->tokens == tokens && known->sequences == batch->sequences &&
+        known->longest == longest) {
+      batch->tokens = tokens;
+      batch->longest = longest;
+      return known;
+    }
+  }
+  if (step->batch_count == CDL_RECORDED_BATCHES)
+    return NULL;
+  cdl_recorded_batch *added = &step->batches[step->batch_count++];
+  *added = (cdl_recorded_batch){tokens, batch->sequences, longest, NULL};
+  batch->tokens = tokens;
+  batch->longest = longest;
+  *first = true;
+  return added;
+}
+
+/* ---- The parts of a step ---- */
+
+static void begin(cdl_step *step)
+{
+  cdl_queue *q = step->job->queue;
+  cdl_fill(q, CDL_ARGS(fill, .out = step->loss.loss));
+  cdl_adapter_materialize(step->job->adapter, q);
+  cdl_adapter_zero_gradients(step->job->adapter, q);
+}
+
+static void forward_backward(cdl_step *step)
+{
+  cdl_encoder *encoder = step->job->encoder;
+  cdl_queue *q = step->job->queue;
+  const cdl_tensor logits = cdl_encoder_forward(encoder, q, &step->dropout, step->loss.step, true);
+  cdl_loss_forward_backward(&step->loss, q, logits, cdl_encoder_d_logits(encoder));
+  cdl_encoder_backward(encoder, q);
+}
+
+static void end(cdl_step *step)
+{
+  cdl_adapter *adapter = step->job->adapter;
+  cdl_queue *q = step->job->queue;
+  cdl_loss *loss = &step->loss;
+  cdl_adapter_pull_back(adapter, q);
+  cdl_adapter_extra_loss(adapter, q, loss->loss);
+  cdl_clip_norm(q, CDL_ARGS(clip_norm, .norm = loss->norm, .factor = loss->factor,
+                            .gradient = cdl_adapter_gradients(adapter),
+                            .max_norm = step->max_gradient_norm));
+  cdl_optimizer_step(&step->optimizer, q, loss->factor, loss->step);
+}
+
+cdl_status cdl_step_begin(cdl_step *step, const cdl_step_record *record)
+{
+  const cdl_job *job = step->job;
+  if (!step->warm)
+    step->records = cdl_backend_captures(job->backend) && cdl_encoder_recordable(job->encoder) &&
+                    !cdl_adapter_varies(job->adapter);
+  cdl_upload(job->queue, step->loss.step, record, sizeof *record);
+  CDL_TRY(cdl_adapter_begin_step(job->adapter, job->queue, record));
+  return enqueue(step, &step->begin, !step->warm, begin);
+}
+
+cdl_status cdl_step_batch(cdl_step *step, const cdl_batch *batch)
+{
+  cdl_token_batch view = cdl_batch_view(batch);
+  cdl_graph *none = NULL, **graph = &none;
+  bool first = true;
+  if (step->records) {
+    cdl_recorded_batch *recorded = find_recorded(step, &view, &first);
+    if (recorded != NULL)
+      graph = &recorded->graph;
+    first = first || recorded == NULL;
+  }
+  CDL_TRY(cdl_encoder_load_batch(step->job->encoder, step->job->queue, &view));
+  cdl_loss_load_batch(&step->loss, step->job->queue, batch);
+  return enqueue(step, graph, first, forward_backward);
+}
+
+cdl_status cdl_step_end(cdl_step *step, int64_t number)
+{
+  CDL_TRY(enqueue(step, &step->end, !step->warm, end));
+  step->warm = true;
+  return cdl_adapter_after_step(step->job->adapter, step->job->queue, number);
+}
