@@ -74,19 +74,28 @@ static cdl_status open_model(cdl_job *job, const session_model *model)
   return draw_all(job->queue, job->encoder);
 }
 
-static cdl_status open_all(session *s, const session_model *model, const char *method,
-                           cdl_batch_bound bound)
+static cdl_status make_adapter(cdl_job *job, const char *method)
 {
-  static const char *const targets[] = {"query", "value"};
-  cdl_job *job = &s->job;
-  CDL_TRY(open_model(job, model));
+  cdl_list targets = {0};
+  CDL_TRY(cdl_list_split("--targets", cdl_family_targets(cdl_encoder_config(job->encoder)->family),
+                         &targets));
   const cdl_adapter_settings adapter = {.method = method,
                                         .rank = 8,
                                         .alpha = 8,
-                                        .targets = targets,
-                                        .target_count = 2,
+                                        .targets = (const char *const *)targets.item,
+                                        .target_count = targets.count,
                                         .train_pooler = job->loaded.fresh_pooler};
-  CDL_TRY(cdl_adapter_create(job->queue, job->encoder, &adapter, &job->adapter));
+  const cdl_status status = cdl_adapter_create(job->queue, job->encoder, &adapter, &job->adapter);
+  cdl_list_release(&targets);
+  return status;
+}
+
+static cdl_status open_all(session *s, const session_model *model, const char *method,
+                           cdl_batch_bound bound)
+{
+  cdl_job *job = &s->job;
+  CDL_TRY(open_model(job, model));
+  CDL_TRY(make_adapter(job, method));
   CDL_TRY(cdl_adapter_initialize(job->adapter, job->queue, 1));
   const cdl_batch_limits limits = {.tokens = (int32_t)bound.tokens,
                                    .sequences = (int32_t)bound.examples,

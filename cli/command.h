@@ -10,6 +10,8 @@ cdl_status cli_eval(int count, char **arguments);
 cdl_status cli_predict(int count, char **arguments);
 cdl_status cli_tokenize(int count, char **arguments);
 cdl_status cli_inspect(int count, char **arguments);
+cdl_status cli_export(int count, char **arguments);
+cdl_status cli_merge(int count, char **arguments);
 cdl_status cli_backends(int count, char **arguments);
 
 #endif

@@ -9,7 +9,7 @@
 #include "cli/progress.h"
 #include "cli/sink.h"
 #include "condlora/adapter.h"
-#include "model/adapter_folder.h"
+#include "model/adapter_config.h"
 #include "model/checkpoint.h"
 #include "model/family.h"
 #include "model/file.h"
@@ -143,18 +143,178 @@ static void print_names(const char *label, const cdl_names *names)
   putchar('\n');
 }
 
-static void print_adapter(const char *folder, const cdl_adapter_config *c, const tensor_table *t)
+/* ---- Adapted modules, from an adapter whose tensors are named by module ---- */
+
+/* The path that a tensor's name holds, of lora_A alone: one a module. */
+static bool module_of(const char *name, char *path, size_t bytes)
+{
+  static const char ending[] = ".lora_A.weight";
+  const size_t n = strlen(name), prefix = strlen(adapter_prefix), end = sizeof ending - 1;
+  if (n <= prefix + end || strncmp(name, adapter_prefix, prefix) != 0 ||
+      strcmp(name + n - end, ending) != 0)
+    return false;
+  snprintf(path, bytes, "%.*s", (int)(n - end - prefix), name + prefix);
+  return true;
+}
+
+typedef cdl_status module_visitor(const cdl_adapted_module *module, void *user);
+
+static cdl_status visit_modules(const cdl_adapter_config *c, const cdl_safetensors *file,
+                                module_visitor *visit, void *user)
+{
+  for (size_t i = 0; i < cdl_safetensors_count(file); i++) {
+    const cdl_stored_tensor *s = cdl_safetensors_at(file, i);
+    char path[256];
+    cdl_adapted_module module;
+    if (s->rank != 2 || s->shape[0] < 1 || !module_of(s->name, path, sizeof path))
+      continue;
+    CDL_TRY(cdl_adapter_config_module(c, path, s->shape[0], &module));
+    CDL_TRY(visit(&module, user));
+  }
+  return CDL_OK;
+}
+
+/* Those of all layers that are alike are one line. */
+static cdl_status add_module_line(const cdl_adapted_module *m, void *user)
+{
+  tensor_line line = {0};
+  collapse_layer(m->path, line.name, sizeof line.name);
+  snprintf(line.shape, sizeof line.shape, "rank %" PRId64 "  alpha %g  scale %g", m->rank, m->alpha,
+           m->scale);
+  return add_line(user, &line);
+}
+
+static cdl_status add_module_json(const cdl_adapted_module *m, void *user)
+{
+  json_array_append_new(user, json_pack("{ss sI sf sf}", "path", m->path, "rank",
+                                        (json_int_t)m->rank, "alpha", m->alpha, "scale", m->scale));
+  return CDL_OK;
+}
+
+/* ---- The whole of it ---- */
+
+static void print_values(const char *label, const cdl_module_values *values)
+{
+  if (values->count == 0)
+    return;
+  printf("%-12s", label);
+  for (size_t i = 0; i < values->count; i++)
+    printf("%s%s: %g", i > 0 ? ", " : "", values->item[i].pattern, values->item[i].value);
+  putchar('\n');
+}
+
+static void print_option(const cdl_adapter_option *o, double value)
+{
+  printf("%-12s%s", o->name, strlen(o->name) < 12 ? "" : " ");
+  if (o->kind == CDL_OPTION_CHOICE) {
+    const cdl_adapter_word word = cdl_adapter_choice_text(o, (int)value);
+    printf("%.*s\n", (int)word.bytes, word.text);
+  } else if (o->kind == CDL_OPTION_FLAG)
+    puts(value != 0 ? "true" : "false");
+  else
+    printf("%g\n", value);
+}
+
+static void print_low_rank(const cdl_adapter_config *c)
+{
+  static const char *const biases[] = {"", "every one", "those of adapted layers"};
+  if (c->target_pattern != NULL)
+    printf("%-12s%s\n", "targets", c->target_pattern);
+  print_names("targets", &c->targets);
+  if (c->layer_count > 0)
+    printf("%-12s", "layers");
+  for (size_t i = 0; i < c->layer_count; i++)
+    printf("%" PRId64 "%s", c->layers[i], i + 1 < c->layer_count ? ", " : "\n");
+  print_names("without", &c->excluded);
+  if (c->excluded_pattern != NULL)
+    printf("%-12s%s\n", "without", c->excluded_pattern);
+  print_values("ranks", &c->rank_pattern);
+  print_values("alphas", &c->alpha_pattern);
+  if (c->bias != CDL_BIAS_NONE)
+    printf("%-12s%s\n", "biases", biases[c->bias]);
+  size_t count;
+  const cdl_adapter_option *options =
+      cdl_adapter_options(cdl_adapter_method_of(c->peft_type), &count);
+  for (size_t i = 0; i < count; i++)
+    if (c->options[i] != options[i].fallback)
+      print_option(&options[i], c->options[i]);
+}
+
+/* How many of a layer's ranks AdaLoRA kept. */
+static size_t ranks_kept(const json_t *list)
+{
+  size_t kept = 0, i;
+  json_t *item;
+  json_array_foreach(list, i, item) kept += json_is_true(item);
+  return kept;
+}
+
+/* One line for all layers of a kind, in their order. */
+static void print_ranks(json_t *pattern)
+{
+  const char *path, *other;
+  json_t *list;
+  size_t kept = 0, all = 0;
+  json_object_foreach(pattern, path, list)
+  {
+    kept += ranks_kept(list);
+    all += json_array_size(list);
+  }
+  if (all == 0)
+    return;
+  printf("%-12s%zu of %zu\n", "ranks kept", kept, all);
+  json_object_foreach(pattern, path, list)
+  {
+    char kind[CDL_NAME_BYTES], name[CDL_NAME_BYTES];
+    bool first = true, before = true;
+    json_t *same;
+    collapse_layer(path, kind, sizeof kind);
+    json_object_foreach(pattern, other, same)
+    {
+      collapse_layer(other, name, sizeof name);
+      before = before && strcmp(other, path) != 0;
+      if (before && strcmp(name, kind) == 0)
+        first = false; /* printed already */
+    }
+    if (!first)
+      continue;
+    const char *ending = strstr(kind, ".lora_E"); /* PEFT's name of Λ */
+    printf("  %.*s:", ending != NULL ? (int)(ending - kind) : (int)strlen(kind), kind);
+    json_object_foreach(pattern, other, same)
+    {
+      collapse_layer(other, name, sizeof name);
+      if (strcmp(name, kind) == 0)
+        printf(" %zu", ranks_kept(same));
+    }
+    putchar('\n');
+  }
+}
+
+static bool has_option(const cdl_adapter_config *c, const char *name)
+{
+  size_t count;
+  const cdl_adapter_option *options =
+      cdl_adapter_options(cdl_adapter_method_of(c->peft_type), &count);
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(options[i].name, name) == 0)
+      return true;
+  return false;
+}
+
+static void print_adapter(const char *folder, const cdl_adapter_config *c, const tensor_table *t,
+                          const tensor_table *modules)
 {
   printf("%-12s%s\n", "adapter", folder);
   printf("%-12s%s", "type", c->peft_type);
   if (c->orientation != NULL)
     printf(" (%s)", c->orientation);
-  if (c->rank > 0)
-    printf(", rank %" PRId64 ", alpha %g", c->rank, c->alpha);
+  if (c->rank > 0 && has_option(c, "init_r")) /* r is not used */
+    printf(", alpha %g", c->alpha);
+  else if (c->rank > 0)
+    printf(", rank %" PRId64 ", alpha %g%s", c->rank, c->alpha,
+           c->rslora ? ", scaled by alpha / sqrt(rank)" : "");
   putchar('\n');
-  if (c->target_pattern != NULL)
-    printf("%-12s%s\n", "targets", c->target_pattern);
-  print_names("targets", &c->targets);
+  print_low_rank(c);
   print_names("saved whole", &c->modules_to_save);
   if (c->task != NULL)
     printf("%-12s%s\n", "task", c->task);
@@ -167,6 +327,9 @@ static void print_adapter(const char *folder, const cdl_adapter_config *c, const
     printf("%-12s%s\n", "fingerprint", c->fingerprint);
   printf("%-12s%s adapter, %s head\n", "parameters", cli_group_digits(t->rest).text,
          cli_group_digits(t->head).text);
+  print_ranks(json_object_get(c->extra, "rank_pattern"));
+  if (modules->count > 0)
+    print_lines("adapted layers", modules);
   print_lines("tensors", t);
 }
 
@@ -178,16 +341,45 @@ static json_t *names_json(const cdl_names *names)
   return array;
 }
 
-static json_t *adapter_json(const cdl_adapter_config *c, const tensor_table *t,
-                            const cdl_safetensors *file)
+static json_t *values_json(const cdl_module_values *values)
 {
-  return json_pack("{ss ss sI sf ss* ss* so so ss* so sb ss* ss* s{sI sI} so}", "kind", "adapter",
-                   "type", c->peft_type, "rank", (json_int_t)c->rank, "alpha", c->alpha,
-                   "orientation", c->orientation, "target_pattern", c->target_pattern, "targets",
-                   names_json(&c->targets), "modules_to_save", names_json(&c->modules_to_save),
-                   "task", c->task, "labels", names_json(&c->labels), "regression", c->regression,
-                   "base", c->base_model, "fingerprint", c->fingerprint, "parameters", "adapter",
-                   (json_int_t)t->rest, "head", (json_int_t)t->head, "tensors", tensors_json(file));
+  json_t *object = json_object();
+  for (size_t i = 0; i < values->count; i++)
+    json_object_set_new(object, values->item[i].pattern, json_real(values->item[i].value));
+  return object;
+}
+
+static json_t *options_json(const cdl_adapter_config *c)
+{
+  json_t *object = json_object();
+  size_t count;
+  const cdl_adapter_option *options =
+      cdl_adapter_options(cdl_adapter_method_of(c->peft_type), &count);
+  for (size_t i = 0; i < count; i++)
+    json_object_set_new(object, options[i].name,
+                        cdl_adapter_option_json(&options[i], c->options[i]));
+  return object;
+}
+
+static json_t *adapter_json(const cdl_adapter_config *c, const tensor_table *t,
+                            const cdl_safetensors *file, json_t *modules)
+{
+  static const char *const biases[] = {"none", "all", "lora_only"};
+  json_t *layers = json_array();
+  for (size_t i = 0; i < c->layer_count; i++)
+    json_array_append_new(layers, json_integer(c->layers[i]));
+  return json_pack(
+      "{ss ss sI sf sb so so so so ss* so sO* ss ss* ss* so so ss* so sb ss* ss* s{sI sI} so so}",
+      "kind", "adapter", "type", c->peft_type, "rank", (json_int_t)c->rank, "alpha", c->alpha,
+      "rslora", (int)c->rslora, "rank_pattern", values_json(&c->rank_pattern), "alpha_pattern",
+      values_json(&c->alpha_pattern), "layers", layers, "excluded", names_json(&c->excluded),
+      "excluded_pattern", c->excluded_pattern, "options", options_json(c), "ranks_kept",
+      json_object_get(c->extra, "rank_pattern"), "bias", biases[c->bias], "orientation",
+      c->orientation, "target_pattern", c->target_pattern, "targets", names_json(&c->targets),
+      "modules_to_save", names_json(&c->modules_to_save), "task", c->task, "labels",
+      names_json(&c->labels), "regression", (int)c->regression, "base", c->base_model,
+      "fingerprint", c->fingerprint, "parameters", "adapter", (json_int_t)t->rest, "head",
+      (json_int_t)t->head, "modules", modules, "tensors", tensors_json(file));
 }
 
 static cdl_status inspect_adapter(const char *folder, bool as_json)
@@ -195,12 +387,19 @@ static cdl_status inspect_adapter(const char *folder, bool as_json)
   cdl_adapter_config config;
   cdl_safetensors *file;
   CDL_TRY(cdl_adapter_folder_open(folder, &config, &file));
-  tensor_table table = {0};
+  tensor_table table = {0}, lines = {0};
+  json_t *modules = json_array();
   cdl_status status = collect(file, &table);
   if (status == CDL_OK && as_json)
-    status = cli_stdout_json(adapter_json(&config, &table, file));
+    status = visit_modules(&config, file, add_module_json, modules);
   else if (status == CDL_OK)
-    print_adapter(folder, &config, &table);
+    status = visit_modules(&config, file, add_module_line, &lines);
+  if (status == CDL_OK && as_json)
+    status = cli_stdout_json(adapter_json(&config, &table, file, json_incref(modules)));
+  else if (status == CDL_OK)
+    print_adapter(folder, &config, &table, &lines);
+  json_decref(modules);
+  free(lines.lines);
   free(table.lines);
   cdl_safetensors_close(file);
   cdl_adapter_config_free(&config);

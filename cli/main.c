@@ -24,6 +24,8 @@ static const struct {
     {"predict", cli_predict, "label texts: a line of JSON each, or a GLUE submission"},
     {"tokenize", cli_tokenize, "the token ids that a model would see"},
     {"inspect", cli_inspect, "modules, shapes and parameters of a model or an adapter"},
+    {"export", cli_export, "an adapter as plain LoRA, for PEFT"},
+    {"merge", cli_merge, "an adapter and its base as one model"},
     {"backends", cli_backends, "what this machine can compute on"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };

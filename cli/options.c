@@ -10,7 +10,7 @@
 #include "model/nearest.h"
 #include "train/number.h"
 
-enum { NAME_BYTES = 64, NAMES_MAX = 128 };
+enum { NAME_BYTES = 64, NAMES_MAX = CDL_SETTINGS_MAX + 64 };
 
 /* ---- Names ---- */
 
@@ -221,10 +221,29 @@ static void print_option(const char *name, const char *placeholder, const char *
   print_wrapped(help, HELP_COLUMN, HELP_COLUMN, width);
 }
 
+/* Of the method's own list. */
+static void print_method_option(const cdl_setting *setting, size_t width)
+{
+  const cdl_adapter_option *o = setting->option;
+  char text[512];
+  if (o->kind == CDL_OPTION_FLAG)
+    snprintf(text, sizeof text, "%s", setting->help);
+  else if (o->kind == CDL_OPTION_CHOICE) {
+    const cdl_adapter_word word = cdl_adapter_choice_text(o, (int)o->fallback);
+    snprintf(text, sizeof text, "%s [%.*s]", setting->help, (int)word.bytes, word.text);
+  } else
+    snprintf(text, sizeof text, "%s [%g]", setting->help, o->fallback);
+  print_option(dashed(setting->field).text, setting->placeholder, text, width);
+}
+
 /* "help [default]": flags, absent texts and negative numbers, which stand for "not set", have none
  * worth showing. */
 static void print_setting(const cdl_setting *setting, const json_t *defaults, size_t width)
 {
+  if (setting->option != NULL) {
+    print_method_option(setting, width);
+    return;
+  }
   const json_t *value = json_object_get(defaults, setting->field);
   char text[512] = "";
   if (json_is_string(value))

@@ -34,12 +34,23 @@ static described describe_bytes(size_t bytes)
   return d;
 }
 
-/* "condlora (paper), rank 8, alpha 8". */
+static double option_value(const cdl_settings *s, const char *name)
+{
+  /* Found in settings that may be written; only read here. */
+  return cdl_settings_option((cdl_settings *)(uintptr_t)s, name)->value;
+}
+
+/* "condlora (paper), rank 8, alpha 8", "adalora, ranks 12 to 8, alpha 8". */
 static described describe_method(const cdl_settings *s)
 {
   described d;
-  const bool conditioned = strcmp(s->method, "condlora") == 0;
-  if (conditioned || strcmp(s->method, "lora") == 0)
+  const bool conditioned = cdl_adapter_is_oriented(s->method);
+  size_t count;
+  const cdl_adapter_option *options = cdl_adapter_options(s->method, &count);
+  if (count > 0 && strcmp(options[0].name, "init_r") == 0)
+    snprintf(d.text, sizeof d.text, "%s, ranks %g to %g, alpha %g", s->method,
+             option_value(s, "init_r"), option_value(s, "target_r"), s->alpha);
+  else if (cdl_adapter_is_low_rank(s->method))
     snprintf(d.text, sizeof d.text, "%s%s%s%s, rank %" PRId64 ", alpha %g", s->method,
              conditioned ? " (" : "", conditioned ? s->orientation : "", conditioned ? ")" : "",
              s->rank, s->alpha);

@@ -14,11 +14,9 @@
 #include "cli/trace.h"
 #include "model/json.h"
 
-enum { SETTINGS_MAX = 128 };
-
 typedef struct {
   cdl_settings settings;
-  bool given[SETTINGS_MAX]; /* set by hand, by place in cdl_setting_list */
+  bool given[CDL_SETTINGS_MAX]; /* set by hand, by place in cdl_setting_list */
   const char *recipe, *config;
   cli_notices notices;
   cli_progress progress;

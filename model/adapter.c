@@ -10,8 +10,8 @@
 #include "model/checkpoint.h"
 #include "model/layout.h"
 
-cdl_status adapter_add_parameter(cdl_adapter *a, cdl_parameter_role role, int64_t rows,
-                                 int64_t columns, const char *name_format, ...)
+static cdl_status add_parameter(cdl_adapter *a, cdl_parameter parameter, const char *name_format,
+                                va_list arguments)
 {
   if (a->own_count == a->own_capacity) {
     const size_t capacity = a->own_capacity == 0 ? 16 : 2 * a->own_capacity;
@@ -22,16 +22,35 @@ cdl_status adapter_add_parameter(cdl_adapter *a, cdl_parameter_role role, int64_
     a->own_capacity = capacity;
   }
   cdl_parameter *p = &a->own[a->own_count++];
-  *p = (cdl_parameter){.dimensions = 2,
-                       .value = cdl_tensor_2d(NULL, CDL_F32, 0, rows, columns),
-                       .role = role,
-                       .rate = 1,
-                       .trained = true};
+  *p = parameter;
+  p->rate = 1;
+  p->trained = true;
+  vsnprintf(p->name, sizeof p->name, name_format, arguments);
+  return CDL_OK;
+}
+
+cdl_status adapter_add_parameter(cdl_adapter *a, cdl_parameter_role role, int64_t rows,
+                                 int64_t columns, const char *name_format, ...)
+{
+  const cdl_tensor value = cdl_tensor_2d(NULL, CDL_F32, 0, rows, columns);
   va_list arguments;
   va_start(arguments, name_format);
-  vsnprintf(p->name, sizeof p->name, name_format, arguments);
+  const cdl_status status = add_parameter(
+      a, (cdl_parameter){.dimensions = 2, .value = value, .role = role}, name_format, arguments);
   va_end(arguments);
-  return CDL_OK;
+  return status;
+}
+
+cdl_status adapter_add_vector(cdl_adapter *a, cdl_parameter_role role, int64_t count,
+                              const char *name_format, ...)
+{
+  const cdl_tensor value = cdl_tensor_1d(NULL, CDL_F32, 0, count);
+  va_list arguments;
+  va_start(arguments, name_format);
+  const cdl_status status = add_parameter(
+      a, (cdl_parameter){.dimensions = 1, .value = value, .role = role}, name_format, arguments);
+  va_end(arguments);
+  return status;
 }
 
 void adapter_initialize_pair(const cdl_adapter *a, size_t index, cdl_random *random, float *values,
@@ -123,7 +142,7 @@ static int64_t lay_out_derived(cdl_adapter *a)
 /* A_l, B_l and their gradients, for methods that derive them. */
 static cdl_status allocate_derived(cdl_adapter *a, cdl_backend *backend, cdl_queue *q)
 {
-  if (a->method->materialize == NULL || a->run_count == 0)
+  if (!a->method->shares || a->run_count == 0)
     return CDL_OK;
   const int64_t elements = lay_out_derived(a);
   CDL_TRY(cdl_buffer_create(backend, (size_t)elements * sizeof(float), &a->derived_buffer));
@@ -177,9 +196,11 @@ static cdl_status build(cdl_adapter *a, cdl_queue *queue, const cdl_adapter_sett
   if (a->method->attach != NULL) {
     CDL_TRY(check_low_rank(s, a->method));
     a->rank = s->rank;
+    a->rslora = s->rslora;
     a->scale = adapter_scale(s, s->rank, s->alpha);
     a->dropout = (float)s->dropout;
     a->dropout_hits_base = s->dropout_hits_base;
+    a->as_reference = s->as_reference;
     a->init = s->init;
     a->orientation = s->orientation;
     CDL_TRY(adapter_find_targets(a, s));
@@ -293,6 +314,34 @@ cdl_status cdl_adapter_initialize(cdl_adapter *a, cdl_queue *q, uint64_t seed)
   return cdl_queue_status(q);
 }
 
+/* ---- Runs ---- */
+
+cdl_tensor adapter_of_layer(cdl_tensor batch, int index)
+{
+  batch.offset += index * batch.stride[1];
+  batch.size[1] = 1;
+  return batch;
+}
+
+cdl_tensor adapter_repeated(cdl_tensor matrix, int count)
+{
+  matrix.size[1] = count;
+  matrix.stride[1] = 0;
+  return matrix;
+}
+
+void adapter_add_products(const cdl_adapter *a, cdl_queue *q, const site_run *run,
+                          cdl_tensor gradient, cdl_tensor x, bool transpose_x,
+                          bool transpose_weights)
+{
+  const cdl_tensor products = cdl_tensor_3d(a->scratch.buffer, CDL_F32, a->scratch.offset,
+                                            run->count, run->rank, gradient.size[3]);
+  cdl_gemm(q, CDL_ARGS(gemm, .out = products, .a = x, .b = run->weights, .transpose_a = transpose_x,
+                       .transpose_b = transpose_weights, .alpha = 1));
+  cdl_reduce(q, CDL_ARGS(reduce, .out = gradient, .x = products, .function = CDL_REDUCE_SUM,
+                         .axis = 1, .accumulate = true));
+}
+
 size_t cdl_adapter_module_count(const cdl_adapter *a)
 {
   return a->site_count;
@@ -347,9 +396,27 @@ void cdl_adapter_extra_loss(cdl_adapter *a, cdl_queue *q, cdl_tensor loss)
     a->method->extra_loss(a, q, loss);
 }
 
-cdl_status cdl_adapter_after_step(cdl_adapter *a, cdl_queue *q, int64_t step)
+cdl_status cdl_adapter_evaluation_penalty(cdl_adapter *a, cdl_queue *q, double *penalty)
 {
-  return a->method->after_step != NULL ? a->method->after_step(a, q, step) : CDL_OK;
+  *penalty = 0;
+  if (!a->as_reference || a->method->extra_loss == NULL)
+    return CDL_OK;
+  cdl_buffer *buffer;
+  float value;
+  CDL_TRY(cdl_buffer_create(cdl_queue_backend(q), sizeof value, &buffer));
+  const cdl_tensor loss = cdl_tensor_1d(buffer, CDL_F32, 0, 1);
+  cdl_fill(q, CDL_ARGS(fill, .out = loss));
+  a->method->extra_loss(a, q, loss);
+  cdl_download(q, &value, loss, sizeof value);
+  const cdl_status status = cdl_sync(q);
+  cdl_buffer_destroy(buffer);
+  *penalty = status == CDL_OK ? (double)value : 0;
+  return status;
+}
+
+cdl_status cdl_adapter_after_step(cdl_adapter *a, cdl_queue *q, int64_t step, cdl_tensor factor)
+{
+  return a->method->after_step != NULL ? a->method->after_step(a, q, step, factor) : CDL_OK;
 }
 
 cdl_tensor cdl_adapter_gradients(const cdl_adapter *a)

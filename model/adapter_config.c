@@ -1,14 +1,17 @@
 #include "model/adapter_config.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "model/adapter_state.h"
 #include "model/json.h"
+#include "model/module_pattern.h"
 
 enum { RANK_MOST = 1 << 20 };
 
-static const char *const types[] = {"LORA", "CONDLORA", "NONE", "BITFIT"};
 static const char *const orientations[] = {"paper", "reference"};
 
 static bool is_one_of(const char *text, const char *const *list, size_t count)
@@ -19,9 +22,24 @@ static bool is_one_of(const char *text, const char *const *list, size_t count)
   return false;
 }
 
-static bool is_low_rank(const char *peft_type)
+/* NULL for a type that has no adapter folder. */
+static const cdl_adapter_method *method_of(const char *peft_type)
 {
-  return strcmp(peft_type, "LORA") == 0 || strcmp(peft_type, "CONDLORA") == 0;
+  const char *name = cdl_adapter_method_of(peft_type);
+  return name == NULL || strcmp(name, "full") == 0 ? NULL : adapter_method_find(name);
+}
+
+static const char *key_of(const cdl_adapter_option *option)
+{
+  return option->key != NULL ? option->key : option->name;
+}
+
+static bool is_extra(const cdl_adapter_method *method, const char *key)
+{
+  for (const char *const *k = method->extra_keys; k != NULL && *k != NULL; k++)
+    if (strcmp(*k, key) == 0)
+      return true;
+  return false;
 }
 
 /* ---- Memory ---- */
@@ -34,8 +52,23 @@ static void free_names(cdl_names *names)
   *names = (cdl_names){0};
 }
 
+static void free_values(cdl_module_values *values)
+{
+  for (size_t i = 0; i < values->count; i++)
+    free((char *)(uintptr_t)values->item[i].pattern);
+  free(values->item);
+  *values = (cdl_module_values){0};
+}
+
 void cdl_adapter_config_free(cdl_adapter_config *config)
 {
+  free_values(&config->rank_pattern);
+  free_values(&config->alpha_pattern);
+  free(config->layers);
+  free_names(&config->layers_pattern);
+  free_names(&config->excluded);
+  free(config->excluded_pattern);
+  json_decref(config->extra);
   free(config->peft_type);
   free(config->target_pattern);
   free(config->orientation);
@@ -46,6 +79,71 @@ void cdl_adapter_config_free(cdl_adapter_config *config)
   free_names(&config->modules_to_save);
   free_names(&config->labels);
   *config = (cdl_adapter_config){0};
+}
+
+/* ---- As settings ---- */
+
+cdl_adapter_settings cdl_adapter_config_settings(const cdl_adapter_config *c)
+{
+  const bool reference = c->orientation != NULL && strcmp(c->orientation, "reference") == 0;
+  return (cdl_adapter_settings){.method = cdl_adapter_method_of(c->peft_type),
+                                .rank = c->rank,
+                                .alpha = c->alpha,
+                                .rslora = c->rslora,
+                                .rank_pattern = c->rank_pattern.item,
+                                .rank_pattern_count = c->rank_pattern.count,
+                                .alpha_pattern = c->alpha_pattern.item,
+                                .alpha_pattern_count = c->alpha_pattern.count,
+                                .dropout = c->dropout,
+                                .init = c->init,
+                                .bias = c->bias,
+                                .orientation =
+                                    reference ? CDL_ORIENTATION_REFERENCE : CDL_ORIENTATION_PAPER,
+                                .targets = (const char *const *)c->targets.item,
+                                .target_count = c->targets.count,
+                                .target_pattern = c->target_pattern,
+                                .layers = c->layers,
+                                .layer_count = c->layer_count,
+                                .layers_pattern = (const char *const *)c->layers_pattern.item,
+                                .layers_pattern_count = c->layers_pattern.count,
+                                .excluded = (const char *const *)c->excluded.item,
+                                .excluded_count = c->excluded.count,
+                                .excluded_pattern = c->excluded_pattern,
+                                .options = c->options,
+                                .extra = c->extra,
+                                .modules_to_save = (const char *const *)c->modules_to_save.item,
+                                .module_count = c->modules_to_save.count};
+}
+
+cdl_status cdl_adapter_config_module(const cdl_adapter_config *c, const char *path, int64_t rank,
+                                     cdl_adapted_module *module)
+{
+  double alpha = c->alpha;
+  bool found = false;
+  for (size_t i = 0; i < c->alpha_pattern.count && !found; i++) {
+    module_pattern *pattern;
+    CDL_TRY(module_pattern_end("alpha pattern", c->alpha_pattern.item[i].pattern, &pattern));
+    found = module_pattern_matches(pattern, path);
+    alpha = found ? c->alpha_pattern.item[i].value : alpha;
+    module_pattern_free(pattern);
+  }
+  const cdl_adapter_settings settings = cdl_adapter_config_settings(c);
+  *module = (cdl_adapted_module){path, rank, alpha, (double)adapter_scale(&settings, rank, alpha)};
+  return CDL_OK;
+}
+
+void cdl_adapter_config_converted(cdl_adapter_config *c)
+{
+  if (c->init != CDL_INIT_PISSA && c->init != CDL_INIT_OLORA)
+    return;
+  const double factor = c->rslora ? sqrt(2) : 2;
+  c->init = CDL_INIT_KAIMING;
+  c->rank *= 2;
+  c->alpha *= factor;
+  for (size_t i = 0; i < c->rank_pattern.count; i++)
+    c->rank_pattern.item[i].value *= 2;
+  for (size_t i = 0; i < c->alpha_pattern.count; i++)
+    c->alpha_pattern.item[i].value *= factor;
 }
 
 /* ---- Reading ---- */
@@ -97,9 +195,13 @@ static bool is_off(const json_t *value)
 
 /* What changes the result is either read here or off. Keys of later versions of PEFT are no
  * exception. */
-static cdl_status refuse_unknown_settings(const char *path, json_t *object)
+static cdl_status refuse_unknown_settings(const char *path, json_t *object,
+                                          const cdl_adapter_method *method)
 {
+  size_t option_count;
+  const cdl_adapter_option *options = cdl_adapter_options(method->name, &option_count);
   static const char *const read_here[] = {"peft_type",
+                                          "bias",
                                           "r",
                                           "lora_alpha",
                                           "lora_dropout",
@@ -114,15 +216,23 @@ static cdl_status refuse_unknown_settings(const char *path, json_t *object)
                                           "base_model_name_or_path",
                                           "init_lora_weights",
                                           "condlora_stamp"};
+  static const char *const of_low_rank[] = {"use_rslora",          "rank_pattern",
+                                            "alpha_pattern",       "exclude_modules",
+                                            "layers_to_transform", "layers_pattern"};
   static const char *const without_effect[] = {
-      "auto_mapping", "inference_mode", "revision",          "eva_config",
-      "corda_config", "loftq_config",   "qalora_group_size", "megatron_core",
-      "peft_version", "layers_pattern", "runtime_config"};
+      "auto_mapping", "inference_mode",    "revision",      "eva_config",   "corda_config",
+      "loftq_config", "qalora_group_size", "megatron_core", "peft_version", "runtime_config"};
   const char *key;
   json_t *value;
   json_object_foreach(object, key, value)
   {
-    if (is_one_of(key, read_here, sizeof read_here / sizeof read_here[0]) ||
+    bool is_option = false;
+    for (size_t i = 0; i < option_count && !is_option; i++)
+      is_option = strcmp(key, key_of(&options[i])) == 0;
+    if (is_option || is_extra(method, key) ||
+        is_one_of(key, read_here, sizeof read_here / sizeof read_here[0]) ||
+        (method->attach != NULL &&
+         is_one_of(key, of_low_rank, sizeof of_low_rank / sizeof of_low_rank[0])) ||
         is_one_of(key, without_effect, sizeof without_effect / sizeof without_effect[0]) ||
         is_off(value))
       continue;
@@ -132,17 +242,24 @@ static cdl_status refuse_unknown_settings(const char *path, json_t *object)
   return CDL_OK;
 }
 
-/* These ways of making the initial values change the base's weights too, which the folder does not
- * hold. */
-static cdl_status check_initial_values(const char *path, const json_t *object)
+/* Ways of making initial values that change the base's weights and cannot be made again from the
+ * folder: random ones, and those from data. */
+static cdl_status read_initial_values(const char *path, const json_t *object,
+                                      cdl_adapter_config *config)
 {
   const char *way = json_string_value(json_object_get(object, "init_lora_weights"));
-  if (way != NULL && (strncmp(way, "pissa", 5) == 0 || strcmp(way, "olora") == 0 ||
-                      strcmp(way, "corda") == 0 || strcmp(way, "loftq") == 0))
+  if (way == NULL)
+    return CDL_OK;
+  if (strncmp(way, "pissa_niter", 11) == 0 || strcmp(way, "corda") == 0 ||
+      strcmp(way, "loftq") == 0)
     return cdl_fail(CDL_UNSUPPORTED,
                     "%s: \"init_lora_weights\" is \"%.40s\", which changes the base model; save "
                     "the adapter converted to LoRA",
                     path, way);
+  config->init = strcmp(way, "pissa") == 0          ? CDL_INIT_PISSA
+                 : strcasecmp(way, "olora") == 0    ? CDL_INIT_OLORA
+                 : strcasecmp(way, "gaussian") == 0 ? CDL_INIT_GAUSSIAN
+                                                    : CDL_INIT_KAIMING;
   return CDL_OK;
 }
 
@@ -151,18 +268,24 @@ static cdl_status read_type(const char *path, const json_t *object, cdl_adapter_
   CDL_TRY(read_text(path, object, "peft_type", &config->peft_type));
   if (config->peft_type == NULL)
     return cdl_fail(CDL_DATA, "%s: \"peft_type\" is missing", path);
-  if (!is_one_of(config->peft_type, types, sizeof types / sizeof types[0]))
-    return cdl_fail(
-        CDL_UNSUPPORTED,
-        "%s: \"peft_type\" is \"%.100s\", supported so far are LORA, CONDLORA, BITFIT and NONE",
-        path, config->peft_type);
+  if (method_of(config->peft_type) == NULL) {
+    char list[256] = "";
+    for (const char *const *m = cdl_adapter_methods(); *m != NULL; m++) {
+      const char *type = cdl_adapter_peft_type(*m);
+      const size_t used = strlen(list);
+      if (method_of(type) != NULL)
+        snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "", type);
+    }
+    return cdl_fail(CDL_UNSUPPORTED, "%s: \"peft_type\" is \"%.100s\", supported so far are %s",
+                    path, config->peft_type, list);
+  }
   CDL_TRY(read_text(path, object, "orientation", &config->orientation));
-  const bool conditional = strcmp(config->peft_type, "CONDLORA") == 0;
+  const bool conditional = method_of(config->peft_type)->oriented;
   if (config->orientation == NULL && conditional)
     return cdl_fail(CDL_DATA, "%s: \"orientation\" is missing, expected \"paper\" or \"reference\"",
                     path);
   if (config->orientation != NULL && !conditional)
-    return cdl_fail(CDL_DATA, "%s: \"orientation\" is for CONDLORA only", path);
+    return cdl_fail(CDL_DATA, "%s: \"orientation\" is not for %s", path, config->peft_type);
   if (conditional && !is_one_of(config->orientation, orientations, 2))
     return cdl_fail(CDL_DATA,
                     "%s: \"orientation\" is \"%.100s\", expected \"paper\" or \"reference\"", path,
@@ -175,36 +298,167 @@ static cdl_status read_type(const char *path, const json_t *object, cdl_adapter_
   return CDL_OK;
 }
 
-static cdl_status read_targets(const char *path, const json_t *object, cdl_adapter_config *config)
+/* A list of names, or one string that is an expression. */
+static cdl_status read_names_or_pattern(const char *path, const json_t *object, const char *key,
+                                        cdl_names *names, char **pattern)
 {
-  const json_t *targets = json_object_get(object, "target_modules");
-  if (json_is_string(targets))
-    return copy_string(path, json_string_value(targets), &config->target_pattern);
-  CDL_TRY(read_names(path, object, "target_modules", &config->targets));
-  if (config->targets.count == 0)
-    return cdl_fail(
-        CDL_DATA, "%s: \"target_modules\": expected a list of names or a regular expression", path);
+  const json_t *value = json_object_get(object, key);
+  return json_is_string(value) ? copy_string(path, json_string_value(value), pattern)
+                               : read_names(path, object, key, names);
+}
+
+/* {"query": 4, …} in the order of the file, which decides. */
+static cdl_status read_values(const char *path, json_t *object, const char *key, double low,
+                              double high, cdl_module_values *values)
+{
+  json_t *list = json_object_get(object, key);
+  if (list == NULL || json_is_null(list))
+    return CDL_OK;
+  if (!json_is_object(list))
+    return cdl_fail(CDL_DATA, "%s: \"%s\": expected an object of numbers", path, key);
+  values->item = calloc(json_object_size(list) + 1, sizeof *values->item);
+  if (values->item == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  const char *pattern;
+  json_t *value;
+  json_object_foreach(list, pattern, value)
+  {
+    const double number = json_number_value(value);
+    if (!json_is_number(value) || !(number >= low && number <= high))
+      return cdl_fail(CDL_DATA, "%s: \"%s\": \"%.100s\": expected a number from %g to %g", path,
+                      key, pattern, low, high);
+    char *copy;
+    CDL_TRY(copy_string(path, pattern, &copy));
+    values->item[values->count++] = (cdl_module_value){copy, number};
+  }
   return CDL_OK;
 }
 
-static cdl_status read_low_rank(const char *path, const json_t *object, cdl_adapter_config *config)
+/* One number or a list. */
+static cdl_status read_layers(const char *path, const json_t *object, cdl_adapter_config *config)
 {
+  static const char key[] = "layers_to_transform";
+  const json_t *value = json_object_get(object, key);
+  if (value == NULL || json_is_null(value))
+    return CDL_OK;
+  const size_t count = json_is_array(value) ? json_array_size(value) : 1;
+  config->layers = calloc(count + 1, sizeof *config->layers);
+  if (config->layers == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  for (size_t i = 0; i < count; i++) {
+    const json_t *number = json_is_array(value) ? json_array_get(value, i) : value;
+    if (!json_is_integer(number) || json_integer_value(number) < 0 ||
+        json_integer_value(number) > INT32_MAX)
+      return cdl_fail(CDL_DATA, "%s: \"%s\": expected the numbers of layers", path, key);
+    config->layers[config->layer_count++] = json_integer_value(number);
+  }
+  return CDL_OK;
+}
+
+static cdl_status read_bias(const char *path, const json_t *object, cdl_adapter_config *config)
+{
+  const char *bias = NULL;
+  CDL_TRY(cdl_json_string(path, object, "bias", true, &bias));
+  if (bias == NULL || strcmp(bias, "none") == 0)
+    return CDL_OK;
+  if (strcmp(bias, "all") != 0 && strcmp(bias, "lora_only") != 0)
+    return cdl_fail(CDL_DATA, "%s: \"bias\" is \"%.40s\", expected none, all or lora_only", path,
+                    bias);
+  config->bias = strcmp(bias, "all") == 0 ? CDL_BIAS_ALL : CDL_BIAS_ADAPTED;
+  return CDL_OK;
+}
+
+static cdl_status read_low_rank(const char *path, json_t *object, cdl_adapter_config *config)
+{
+  const cdl_adapter_method *method = method_of(config->peft_type);
   config->rank = 8;
   config->alpha = 8;
   CDL_TRY(cdl_json_integer(path, object, "r", 1, RANK_MOST, &config->rank));
   CDL_TRY(cdl_json_real(path, object, "lora_alpha", -1e9, 1e9, false, &config->alpha));
   CDL_TRY(cdl_json_real(path, object, "lora_dropout", 0, 0.999999, false, &config->dropout));
-  return read_targets(path, object, config);
+  CDL_TRY(cdl_json_boolean(path, object, "use_rslora", &config->rslora));
+  if (!is_extra(method, "rank_pattern"))
+    CDL_TRY(read_values(path, object, "rank_pattern", 1, RANK_MOST, &config->rank_pattern));
+  if (!is_extra(method, "alpha_pattern"))
+    CDL_TRY(read_values(path, object, "alpha_pattern", -1e9, 1e9, &config->alpha_pattern));
+  CDL_TRY(read_initial_values(path, object, config));
+  CDL_TRY(read_bias(path, object, config));
+  CDL_TRY(read_layers(path, object, config));
+  const json_t *layers_pattern = json_object_get(object, "layers_pattern");
+  if (json_is_string(layers_pattern)) {
+    config->layers_pattern.item = calloc(2, sizeof(char *));
+    if (config->layers_pattern.item == NULL)
+      return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    CDL_TRY(copy_string(path, json_string_value(layers_pattern), config->layers_pattern.item));
+    config->layers_pattern.count = 1;
+  } else
+    CDL_TRY(read_names(path, object, "layers_pattern", &config->layers_pattern));
+  CDL_TRY(read_names_or_pattern(path, object, "exclude_modules", &config->excluded,
+                                &config->excluded_pattern));
+  CDL_TRY(read_names_or_pattern(path, object, "target_modules", &config->targets,
+                                &config->target_pattern));
+  if (config->targets.count == 0 && config->target_pattern == NULL)
+    return cdl_fail(
+        CDL_DATA, "%s: \"target_modules\": expected a list of names or a regular expression", path);
+  return CDL_OK;
+}
+
+static cdl_status read_option(const char *path, const json_t *object, const cdl_adapter_option *o,
+                              double *value)
+{
+  const char *key = key_of(o), *choice = NULL;
+  *value = o->fallback;
+  if (json_object_get(object, key) == NULL || json_is_null(json_object_get(object, key)))
+    return CDL_OK;
+  int64_t whole = 0;
+  bool flag = false;
+  switch (o->kind) {
+  case CDL_OPTION_WHOLE:
+    CDL_TRY(cdl_json_integer(path, object, key, (int64_t)o->low, (int64_t)o->high, &whole));
+    *value = (double)whole;
+    return CDL_OK;
+  case CDL_OPTION_REAL:
+    return cdl_json_real(path, object, key, o->low, o->high, false, value);
+  case CDL_OPTION_FLAG:
+    CDL_TRY(cdl_json_boolean(path, object, key, &flag));
+    *value = flag;
+    return CDL_OK;
+  case CDL_OPTION_CHOICE:
+    CDL_TRY(cdl_json_string(path, object, key, false, &choice));
+    whole = cdl_adapter_choice(o, choice);
+    if (whole < 0)
+      return cdl_fail(CDL_DATA, "%s: \"%s\" is \"%.40s\", expected one of %s", path, key, choice,
+                      o->choices);
+    *value = (double)whole;
+    return CDL_OK;
+  }
+  return cdl_fail(CDL_ARGUMENT, "an option of no kind");
+}
+
+static cdl_status read_options(const char *path, json_t *object, cdl_adapter_config *config)
+{
+  const cdl_adapter_method *method = method_of(config->peft_type);
+  size_t count;
+  const cdl_adapter_option *options = cdl_adapter_options(method->name, &count);
+  for (size_t i = 0; i < count; i++)
+    CDL_TRY(read_option(path, object, &options[i], &config->options[i]));
+  if (method->extra_keys == NULL)
+    return CDL_OK;
+  config->extra = json_object();
+  for (const char *const *k = method->extra_keys; config->extra != NULL && *k != NULL; k++)
+    if (json_object_get(object, *k) != NULL)
+      json_object_set(config->extra, *k, json_object_get(object, *k));
+  return config->extra != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
 }
 
 cdl_status cdl_adapter_config_from_json(const char *path, json_t *object,
                                         cdl_adapter_config *config)
 {
   CDL_TRY(read_type(path, object, config));
-  CDL_TRY(refuse_unknown_settings(path, object));
-  CDL_TRY(check_initial_values(path, object));
-  if (is_low_rank(config->peft_type))
+  CDL_TRY(refuse_unknown_settings(path, object, method_of(config->peft_type)));
+  if (method_of(config->peft_type)->attach != NULL)
     CDL_TRY(read_low_rank(path, object, config));
+  CDL_TRY(read_options(path, object, config));
   CDL_TRY(read_names(path, object, "modules_to_save", &config->modules_to_save));
   CDL_TRY(read_text(path, object, "base_model_name_or_path", &config->base_model));
   CDL_TRY(read_text(path, object, "task", &config->task));
@@ -226,16 +480,17 @@ static cdl_status fail_setting(const char *path, const char *setting)
 
 static cdl_status check_settings(const char *path, const cdl_adapter_config *config)
 {
-  if (config->peft_type == NULL ||
-      !is_one_of(config->peft_type, types, sizeof types / sizeof types[0]))
+  const cdl_adapter_method *method =
+      config->peft_type != NULL ? method_of(config->peft_type) : NULL;
+  if (method == NULL)
     return fail_setting(path, "type");
-  const bool conditional = strcmp(config->peft_type, "CONDLORA") == 0;
+  const bool conditional = method->oriented;
   if (conditional != (config->orientation != NULL) ||
       (conditional && !is_one_of(config->orientation, orientations, 2)))
     return fail_setting(path, "orientation");
   if (config->regression && config->labels.count > 1)
     return fail_setting(path, "list of labels");
-  if (!is_low_rank(config->peft_type))
+  if (method->attach == NULL)
     return CDL_OK;
   if (config->rank < 1 || config->rank > RANK_MOST)
     return fail_setting(path, "rank");
@@ -245,6 +500,8 @@ static cdl_status check_settings(const char *path, const cdl_adapter_config *con
     return fail_setting(path, "dropout");
   if ((config->targets.count > 0) == (config->target_pattern != NULL))
     return fail_setting(path, "choice of targets");
+  if (config->excluded.count > 0 && config->excluded_pattern != NULL)
+    return fail_setting(path, "choice of excluded modules");
   return CDL_OK;
 }
 
@@ -283,34 +540,97 @@ static void set(writer *w, const char *key, json_t *value)
     w->status = cdl_fail(CDL_ARGUMENT, "%s: \"%s\": is not UTF-8, or memory is out", w->path, key);
 }
 
+static json_t *object_of(const cdl_module_values *values)
+{
+  json_t *object = json_object();
+  for (size_t i = 0; i < values->count && object != NULL; i++)
+    if (json_object_set_new(object, values->item[i].pattern, number(values->item[i].value)) != 0) {
+      json_decref(object);
+      object = NULL;
+    }
+  return object;
+}
+
+/* What a missing key would not mean. */
+static void set_low_rank(writer *w, const cdl_adapter_config *c)
+{
+  if (c->alpha_pattern.count > 0)
+    set(w, "alpha_pattern", object_of(&c->alpha_pattern));
+  if (c->excluded_pattern != NULL || c->excluded.count > 0)
+    set(w, "exclude_modules",
+        c->excluded_pattern != NULL ? json_string(c->excluded_pattern) : list_of(&c->excluded));
+  if (c->init != CDL_INIT_KAIMING)
+    set(w, "init_lora_weights",
+        json_string(c->init == CDL_INIT_GAUSSIAN ? "gaussian"
+                    : c->init == CDL_INIT_PISSA  ? "pissa"
+                                                 : "olora"));
+  if (c->layers_pattern.count > 0)
+    set(w, "layers_pattern", list_of(&c->layers_pattern));
+  if (c->layer_count > 0) {
+    json_t *layers = json_array();
+    for (size_t i = 0; i < c->layer_count; i++)
+      json_array_append_new(layers, json_integer(c->layers[i]));
+    set(w, "layers_to_transform", layers);
+  }
+  set(w, "lora_alpha", number(c->alpha));
+  set(w, "lora_dropout", json_real(c->dropout));
+  set(w, "r", json_integer(c->rank));
+  if (c->rank_pattern.count > 0)
+    set(w, "rank_pattern", object_of(&c->rank_pattern));
+  set(w, "target_modules",
+      c->target_pattern != NULL ? json_string(c->target_pattern) : list_of(&c->targets));
+  if (c->rslora)
+    set(w, "use_rslora", json_true());
+}
+
+json_t *cdl_adapter_option_json(const cdl_adapter_option *o, double value)
+{
+  if (o->kind == CDL_OPTION_FLAG)
+    return json_boolean(value != 0);
+  if (o->kind == CDL_OPTION_WHOLE)
+    return json_integer((json_int_t)value);
+  if (o->kind == CDL_OPTION_REAL)
+    return json_real(value);
+  const cdl_adapter_word word = cdl_adapter_choice_text(o, (int)value);
+  return json_stringn(word.text, word.bytes);
+}
+
+/* An option that is at its fallback is a missing key. */
+static void set_options(writer *w, const cdl_adapter_config *c)
+{
+  size_t count;
+  const cdl_adapter_option *options =
+      cdl_adapter_options(cdl_adapter_method_of(c->peft_type), &count);
+  for (size_t i = 0; i < count; i++)
+    if (c->options[i] != options[i].fallback)
+      set(w, key_of(&options[i]), cdl_adapter_option_json(&options[i], c->options[i]));
+  const char *key;
+  json_t *value;
+  json_object_foreach(c->extra, key, value) set(w, key, json_incref(value));
+}
+
 cdl_status cdl_adapter_config_to_json(const char *path, const cdl_adapter_config *config,
                                       json_t **object)
 {
+  static const char *const biases[] = {"none", "all", "lora_only"};
   *object = NULL;
   CDL_TRY(check_settings(path, config));
   writer w = {.path = path, .object = json_object(), .status = CDL_OK};
   if (w.object == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
   set(&w, "base_model_name_or_path", text_or_null(config->base_model));
-  set(&w, "bias", json_string("none"));
+  set(&w, "bias", json_string(biases[config->bias]));
   set(&w, "inference_mode", json_true());
   if (config->labels.count > 0)
     set(&w, "labels", list_of(&config->labels));
-  if (is_low_rank(config->peft_type)) {
-    set(&w, "lora_alpha", number(config->alpha));
-    set(&w, "lora_dropout", json_real(config->dropout));
-  }
   set(&w, "modules_to_save",
       config->modules_to_save.count > 0 ? list_of(&config->modules_to_save) : json_null());
   if (config->orientation != NULL)
     set(&w, "orientation", json_string(config->orientation));
   set(&w, "peft_type", json_string(config->peft_type));
-  if (is_low_rank(config->peft_type)) {
-    set(&w, "r", json_integer(config->rank));
-    set(&w, "target_modules",
-        config->target_pattern != NULL ? json_string(config->target_pattern)
-                                       : list_of(&config->targets));
-  }
+  if (method_of(config->peft_type)->attach != NULL)
+    set_low_rank(&w, config);
+  set_options(&w, config);
   if (config->regression)
     set(&w, "regression", json_true());
   if (config->task != NULL)

@@ -16,4 +16,7 @@ CDL_MUST_USE cdl_status cdl_adapter_config_to_json(const char *path,
                                                    const cdl_adapter_config *config,
                                                    json_t **object);
 
+/* An option's value as JSON has it; NULL when memory is out. */
+json_t *cdl_adapter_option_json(const cdl_adapter_option *option, double value);
+
 #endif

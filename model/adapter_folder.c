@@ -7,9 +7,11 @@
 #include "model/file.h"
 #include "model/hash.h"
 #include "model/json.h"
+#include "model/reference_adapter.h"
 
 static const char config_name[] = "adapter_config.json";
 static const char tensors_name[] = "adapter_model.safetensors";
+static const char pickle_name[] = "adapter_model.bin";
 static const char stamp_key[] = "condlora_stamp";
 static const char fingerprint_key[] = "condlora_base";
 static const char name_prefix[] = "base_model.model.";
@@ -22,13 +24,13 @@ static bool has_prefix(const char *name)
 
 /* ---- Reading ---- */
 
-static cdl_status check_names(const char *path, const cdl_safetensors *tensors)
+static cdl_status check_names(const cdl_safetensors *tensors, bool of_reference)
 {
   for (size_t i = 0; i < cdl_safetensors_count(tensors); i++) {
     const cdl_stored_tensor *tensor = cdl_safetensors_at(tensors, i);
-    if (!has_prefix(tensor->name))
+    if (!has_prefix(tensor->name) && !(of_reference && cdl_reference_adapter_has(tensor->name)))
       return cdl_fail(CDL_DATA, "%s: tensor \"%.200s\": expected a name that begins with \"%s\"",
-                      path, tensor->name, name_prefix);
+                      cdl_safetensors_path_of(tensors, tensor), tensor->name, name_prefix);
   }
   return CDL_OK;
 }
@@ -53,17 +55,17 @@ static cdl_status read_metadata(const char *config_path, const char *tensors_pat
   return CDL_OK;
 }
 
+/* adapter_model.safetensors, or what PEFT wrote before it. */
 static cdl_status open_tensors(const char *folder, const char *path, cdl_safetensors **tensors)
 {
-  cdl_status status = cdl_safetensors_open(path, tensors);
-  if (status == CDL_ABSENT) {
-    char *pickle = cdl_path_join(folder, "adapter_model.bin");
-    if (pickle != NULL && cdl_file_exists(pickle))
-      status = cdl_fail(
-          CDL_ABSENT,
-          "%s: no such file; adapter_model.bin is not read, save the adapter as safetensors", path);
-    free(pickle);
-  }
+  if (cdl_file_exists(path))
+    return cdl_safetensors_open(path, tensors);
+  char *pickle = cdl_path_join(folder, pickle_name);
+  if (pickle == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  const bool found = cdl_file_exists(pickle);
+  const cdl_status status = cdl_safetensors_open(found ? pickle : path, tensors);
+  free(pickle);
   return status;
 }
 
@@ -72,11 +74,14 @@ static cdl_status open_files(const char *folder, const char *config_path, const 
 {
   json_t *object = NULL;
   CDL_TRY(cdl_json_read(config_path, &object));
-  cdl_status status = cdl_adapter_config_from_json(config_path, object, config);
+  const bool of_reference = cdl_reference_adapter_is(object);
+  cdl_status status = of_reference ? cdl_reference_adapter_config(config_path, object) : CDL_OK;
+  if (status == CDL_OK)
+    status = cdl_adapter_config_from_json(config_path, object, config);
   if (status == CDL_OK)
     status = open_tensors(folder, tensors_path, tensors);
   if (status == CDL_OK)
-    status = check_names(tensors_path, *tensors);
+    status = check_names(*tensors, of_reference);
   if (status == CDL_OK)
     status = read_metadata(config_path, tensors_path, object, *tensors, config);
   json_decref(object);

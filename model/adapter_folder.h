@@ -17,22 +17,40 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "condlora/adapter.h"
 #include "condlora/safetensors.h"
-#include "condlora/status.h"
 
 typedef struct {
   char **item;
   size_t count;
 } cdl_names;
 
+/* For each pattern a rank or an alpha; patterns are owned. */
 typedef struct {
-  char *peft_type;      /* "LORA", "CONDLORA", "NONE" or "BITFIT" */
-  int64_t rank;         /* r; 0 for NONE and BITFIT */
-  double alpha;         /* lora_alpha: the scale is alpha / rank */
-  double dropout;       /* lora_dropout, in [0, 1) */
+  cdl_module_value *item;
+  size_t count;
+} cdl_module_values;
+
+/* Settings that are no low-rank method's are zero. */
+typedef struct {
+  char *peft_type; /* "LORA", …: of any method but full */
+  int64_t rank;    /* r; 0: the method has none */
+  double alpha;    /* lora_alpha */
+  double dropout;  /* lora_dropout, in [0, 1) */
+  bool rslora;     /* use_rslora: the scale is alpha / √rank, not alpha / rank */
+  cdl_module_values rank_pattern, alpha_pattern;
+  cdl_init init; /* init_lora_weights */
+  cdl_bias_choice bias;
   cdl_names targets;    /* suffixes of module paths; empty when there is a pattern */
   char *target_pattern; /* a regular expression for whole module paths, or NULL */
-  char *orientation;    /* CONDLORA: "paper" or "reference"; else NULL */
+  int64_t *layers;      /* layers_to_transform; none: all */
+  size_t layer_count;
+  cdl_names layers_pattern;
+  cdl_names excluded; /* exclude_modules, as targets */
+  char *excluded_pattern;
+  char *orientation; /* of an oriented method: "paper" or "reference"; else NULL */
+  double options[CDL_ADAPTER_OPTIONS_MAX]; /* in the order of cdl_adapter_options */
+  struct json_t *extra; /* keys of the method's own: an object with a reference; or NULL */
   cdl_names modules_to_save;
   char *base_model; /* base_model_name_or_path, or NULL */
   char *task;       /* ours: "RTE", say, or NULL */
@@ -45,9 +63,23 @@ typedef struct {
 
 void cdl_adapter_config_free(cdl_adapter_config *config);
 
+/* An adapter of this config: views into it. What is not kept in one (dropout_hits_base,
+ * lora_plus_ratio, ignore_unmatched, train_pooler) is zero. `config` is whole: its type is known. */
+cdl_adapter_settings cdl_adapter_config_settings(const cdl_adapter_config *config);
+
+/* Alpha and scale of one adapted module of rank `rank`, by the config's patterns. */
+CDL_MUST_USE cdl_status cdl_adapter_config_module(const cdl_adapter_config *config,
+                                                  const char *path, int64_t rank,
+                                                  cdl_adapted_module *module);
+
+/* Initial values that were taken off the frozen weights (pissa, olora) are saved beside the weights
+ * as they were: as a LoRA of twice the rank and the same scale. Other configs stay. */
+void cdl_adapter_config_converted(cdl_adapter_config *config);
+
 /* Opens a folder. Tensor names begin with "base_model.model."; that they fit a model is for the
- * caller to judge. inference_mode, and what only matters before training (init_lora_weights and
- * the like) are ignored. Any other setting that would change the result and is not done here is
+ * caller to judge. inference_mode, and what only matters before training, are ignored;
+ * init_lora_weights "pissa" and "olora" say that the values belong beside weights from which the
+ * initial ones were taken off. Any other setting that would change the result and is not done here is
  * refused by name.
  * Errors: ABSENT, IO, DATA, UNSUPPORTED, MEMORY. On success the caller frees `config` and closes
  * `tensors`. */

@@ -7,6 +7,7 @@
 #include "condlora/log.h"
 #include "model/adapter_state.h"
 #include "model/file.h"
+#include "model/reference_adapter.h"
 
 /* What PEFT puts before every name. */
 #define FILE_PREFIX "base_model.model."
@@ -97,16 +98,22 @@ static cdl_stored_tensor stored(const cdl_parameter *p, const char *name, const 
 }
 
 /* PEFT wraps an adapted layer: what is the layer's own is called base_layer's. */
-static file_name name_in_file(const cdl_adapter *adapter, const cdl_parameter *p)
+void cdl_adapter_name_in_file(const cdl_adapter *adapter, const cdl_parameter *p, char *name,
+                              size_t bytes)
 {
-  file_name name;
-  snprintf(name.text, sizeof name.text, FILE_PREFIX "%s", p->name);
+  snprintf(name, bytes, FILE_PREFIX "%s", p->name);
   for (size_t i = 0; i < cdl_adapter_module_count(adapter); i++) {
     const char *path = cdl_adapter_module(adapter, i).path;
     const size_t n = strlen(path);
     if (strncmp(p->name, path, n) == 0 && strcmp(p->name + n, ".bias") == 0)
-      snprintf(name.text, sizeof name.text, FILE_PREFIX "%s.base_layer.bias", path);
+      snprintf(name, bytes, FILE_PREFIX "%s.base_layer.bias", path);
   }
+}
+
+static file_name name_in_file(const cdl_adapter *adapter, const cdl_parameter *p)
+{
+  file_name name;
+  cdl_adapter_name_in_file(adapter, p, name.text, sizeof name.text);
   return name;
 }
 
@@ -193,14 +200,28 @@ static bool is_repeated(const char *name)
   return strstr(name, ".original_module.") != NULL || strstr(name, ".modules_to_save.") != NULL;
 }
 
+/* A parameter's tensor under its own name or the one in files of the paper's code. */
+static const cdl_stored_tensor *find_stored(const cdl_safetensors *tensors, const file_name *name,
+                                            const cdl_parameter *p)
+{
+  char other[CDL_NAME_BYTES];
+  const cdl_stored_tensor *t = cdl_safetensors_find(tensors, name->text);
+  return t == NULL && cdl_reference_adapter_name(p->name, other, sizeof other)
+             ? cdl_safetensors_find(tensors, other)
+             : t;
+}
+
 static cdl_status refuse_others(const cdl_adapter *adapter, const char *folder,
                                 const cdl_safetensors *tensors)
 {
   for (size_t i = 0; i < cdl_safetensors_count(tensors); i++) {
     const char *name = cdl_safetensors_at(tensors, i)->name;
     bool known = is_repeated(name);
-    for (size_t j = 0; j < cdl_adapter_parameter_count(adapter) && !known; j++)
-      known = strcmp(name, name_in_file(adapter, cdl_adapter_parameter(adapter, j)).text) == 0;
+    for (size_t j = 0; j < cdl_adapter_parameter_count(adapter) && !known; j++) {
+      const cdl_parameter *p = cdl_adapter_parameter(adapter, j);
+      const file_name own = name_in_file(adapter, p);
+      known = find_stored(tensors, &own, p) == cdl_safetensors_at(tensors, i);
+    }
     if (!known)
       return cdl_fail(CDL_DATA,
                       "%s: tensor %s has no place in this model under the adapter's settings",
@@ -222,7 +243,7 @@ static cdl_status read_values(cdl_adapter *adapter, cdl_queue *queue, const char
   for (size_t i = 0; i < count; i++) {
     const cdl_parameter *p = cdl_adapter_parameter(adapter, i);
     const file_name name = name_in_file(adapter, p);
-    const cdl_stored_tensor *t = cdl_safetensors_find(tensors, name.text);
+    const cdl_stored_tensor *t = find_stored(tensors, &name, p);
     if (t != NULL) {
       const cdl_stored_tensor wanted = stored(p, name.text, next);
       CDL_TRY(cdl_safetensors_read(tensors, t, wanted.rank, wanted.shape, next));
@@ -316,6 +337,7 @@ cdl_status cdl_model_write(cdl_encoder *encoder, cdl_queue *queue, const char *b
                                                 "added_tokens.json",
                                                 "vocab.json",
                                                 "merges.txt",
+                                                "sentencepiece.bpe.model",
                                                 "vocab.txt"};
   CDL_TRY(cdl_folder_make(folder));
   for (size_t i = 0; i < sizeof tokenizer_files / sizeof tokenizer_files[0]; i++)

@@ -22,6 +22,10 @@ CDL_MUST_USE cdl_status cdl_snapshot_take(cdl_snapshot *snapshot, const cdl_adap
 CDL_MUST_USE cdl_status cdl_snapshot_restore(const cdl_snapshot *snapshot, cdl_adapter *adapter,
                                              cdl_queue *queue);
 
+/* A parameter's name in the adapter's file. */
+void cdl_adapter_name_in_file(const cdl_adapter *adapter, const cdl_parameter *parameter,
+                              char *name, size_t bytes);
+
 /* Writes a snapshot as a PEFT folder under the settings of `config`, to which the method may add
  * keys of its own. */
 CDL_MUST_USE cdl_status cdl_adapter_write(const cdl_adapter *adapter, const cdl_snapshot *snapshot,

@@ -64,3 +64,33 @@ bool cdl_adapter_is_oriented(const char *method)
   const cdl_adapter_method *m = adapter_method_find(method);
   return m != NULL && m->oriented;
 }
+
+/* ---- Choices ---- */
+
+static bool same_word(const char *a, size_t n, const char *b)
+{
+  for (size_t i = 0; i < n; i++)
+    if (a[i] != b[i] && !((a[i] == '-' || a[i] == '_') && (b[i] == '-' || b[i] == '_')))
+      return false;
+  return b[n] == '\0';
+}
+
+cdl_adapter_word cdl_adapter_choice_text(const cdl_adapter_option *option, int place)
+{
+  const char *word = option->choices;
+  for (; place > 0; place--)
+    word = strchr(word, '|') + 1;
+  return (cdl_adapter_word){word, strcspn(word, "|")};
+}
+
+int cdl_adapter_choice(const cdl_adapter_option *option, const char *word)
+{
+  int place = 0;
+  for (const char *c = option->choices; c != NULL; place++) {
+    if (same_word(c, strcspn(c, "|"), word))
+      return place;
+    c = strchr(c, '|');
+    c = c != NULL ? c + 1 : NULL;
+  }
+  return -1;
+}

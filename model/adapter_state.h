@@ -47,6 +47,7 @@ typedef struct cdl_adapter_method {
   const char *const *extra_keys;
   unsigned initial_values; /* which of cdl_init there may be, bit by bit; kaiming always */
   bool oriented;           /* --orientation means something */
+  bool shares; /* layers share parameters: A_l, B_l of each run of layers are derived from them */
 
   /* Lists the method's parameters with adapter_add_parameter; NULL: none of its own. */
   cdl_status (*parameters)(cdl_adapter *adapter);
@@ -59,7 +60,7 @@ typedef struct cdl_adapter_method {
   void (*release)(cdl_adapter *adapter);
   /* What of the model itself is trained, besides head and modules to save; NULL: nothing. */
   bool (*trains)(const cdl_parameter *parameter);
-  /* Where A_l, B_l are the parameters themselves, both are NULL. */
+  /* What is derived from the parameters, and its gradients back; NULL: nothing. */
   void (*materialize)(cdl_adapter *adapter, cdl_queue *queue);
   void (*pull_back)(cdl_adapter *adapter, cdl_queue *queue);
 
@@ -72,8 +73,9 @@ typedef struct cdl_adapter_method {
   cdl_status (*begin_step)(cdl_adapter *adapter, cdl_queue *queue, const cdl_step_record *record);
   /* a penalty on the loss and its gradients, after pull_back (AdaLoRA); */
   void (*extra_loss)(cdl_adapter *adapter, cdl_queue *queue, cdl_tensor loss);
-  /* after an optimizer step, `step` the 0-based one just done (AdaLoRA's allocator). */
-  cdl_status (*after_step)(cdl_adapter *adapter, cdl_queue *queue, int64_t step);
+  /* after an optimizer step, `step` the 0-based one just done, which took the gradients times
+   * `factor` [1] (AdaLoRA's allocator). */
+  cdl_status (*after_step)(cdl_adapter *adapter, cdl_queue *queue, int64_t step, cdl_tensor factor);
   /* Whether what a step enqueues differs from step to step; NULL: it does not. */
   bool (*varies)(const cdl_adapter *adapter);
 
@@ -96,12 +98,15 @@ struct cdl_adapter {
   cdl_encoder *encoder;
   int64_t rank; /* where no pattern says otherwise, as scale */
   float scale, dropout;
-  bool dropout_hits_base;
+  bool dropout_hits_base, as_reference, rslora;
   cdl_init init;
   cdl_orientation orientation;
   double options[CDL_ADAPTER_OPTIONS_MAX]; /* in the order of the method's list */
   const json_t *extra;                     /* while the adapter is created */
   void *own_state;                         /* the method's to use */
+  struct dora_state *dora;                 /* dora.c; NULL: off */
+  cdl_delta *whole_deltas;                 /* [site_count] dylora.c: of the full rank; NULL: off */
+  int64_t rank_in_use;                     /* likewise */
 
   cdl_site **sites;        /* adapted, in the encoder's order */
   site_settings *per_site; /* [site_count] */
@@ -127,6 +132,10 @@ struct cdl_adapter {
 cdl_status adapter_add_parameter(cdl_adapter *adapter, cdl_parameter_role role, int64_t rows,
                                  int64_t columns, const char *name_format, ...) CDL_PRINTF(5, 6);
 
+/* A vector, likewise. */
+cdl_status adapter_add_vector(cdl_adapter *adapter, cdl_parameter_role role, int64_t count,
+                              const char *name_format, ...) CDL_PRINTF(4, 5);
+
 static inline double adapter_option_value(const cdl_adapter *adapter, int option)
 {
   return adapter->options[option];
@@ -137,6 +146,15 @@ static inline double adapter_option_value(const cdl_adapter *adapter, int option
  * N(0, 1/rows²) where `init` is gaussian; B zero. */
 void adapter_initialize_pair(const cdl_adapter *adapter, size_t index, cdl_random *random,
                              float *values, int64_t count);
+
+/* Of a run's batch of matrices, the one of layer `index`. */
+cdl_tensor adapter_of_layer(cdl_tensor batch, int index);
+/* One shared matrix as a batch of `count` equal ones. */
+cdl_tensor adapter_repeated(cdl_tensor matrix, int count);
+/* gradient += Σ_l op(x_l) op(W_l), by way of one product a layer. */
+void adapter_add_products(const cdl_adapter *adapter, cdl_queue *queue, const site_run *run,
+                          cdl_tensor gradient, cdl_tensor x, bool transpose_x,
+                          bool transpose_weights);
 
 /* adapter_methods.c */
 const cdl_adapter_method *adapter_method_find(const char *name);

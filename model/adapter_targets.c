@@ -304,7 +304,7 @@ static cdl_status make_runs(cdl_adapter *a)
       if (site->layer < 0 || (int)site->kind != kind)
         continue;
       rank = rank == 0 ? a->per_site[i].rank : rank;
-      if (a->method->materialize != NULL && a->per_site[i].rank != rank)
+      if (a->method->shares && a->per_site[i].rank != rank)
         return cdl_fail(CDL_USAGE,
                         "method %s shares the rank of layers of one kind: %s cannot have rank "
                         "%lld beside %lld",
@@ -344,7 +344,7 @@ cdl_status adapter_find_targets(cdl_adapter *a, const cdl_adapter_settings *s)
     return cdl_fail(CDL_MEMORY, "out of memory: %zu linear layers", count);
   }
   const cdl_status status = choose_sites(a, s, chosen, chosen + count);
-  const bool shares = a->method->materialize != NULL;
+  const bool shares = a->method->shares;
   a->site_count = 0;
   bool outside = false;
   for (size_t i = 0; status == CDL_OK && i < count; i++) {

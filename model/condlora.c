@@ -1,9 +1,29 @@
 /* CondLoRA (Kim et al. 2024): one pair of linear layers, shared by all blocks, gives each layer's
- * A_l and B_l from its frozen weight W_l. */
-#include "model/adapter_state.h"
-#include "model/family.h"
+ * A_l and B_l from its frozen weight W_l. By its options conditioning on the input, by one more layer
+ * that all modules share; and DoRA and DyLoRA. */
+#include <string.h>
 
-/* Parameter 2 g is θA of group g, 2 g + 1 its θB. A group is named by its path inside the block. */
+#include "model/family.h"
+#include "model/low_rank.h"
+
+#define X_SCALING 0.5 /* as the reference's scripts have it */
+enum { OPTION_USE_X = LOW_RANK_OPTIONS_COUNT, OPTION_X_SCALING };
+
+/* type1: y += s·x_scaling · B L x̃, L [rank, in]. type2: y_t += s·x_scaling · ⟨x̃_t, x̃_0⟩ w, w [out]. */
+enum { X_NONE, X_TYPE1, X_TYPE2 };
+
+static int use_x(const cdl_adapter *a)
+{
+  return (int)adapter_option_value(a, OPTION_USE_X);
+}
+
+static float x_scaling(const cdl_adapter *a)
+{
+  return (float)adapter_option_value(a, OPTION_X_SCALING);
+}
+
+/* Parameter 2 g is θA of group g, 2 g + 1 its θB. A group is named by its path inside the block.
+ * L or w follows. */
 static const cdl_parameter *theta_a(const cdl_adapter *a, const site_run *run)
 {
   return &a->own[2 * run->group];
@@ -14,14 +34,60 @@ static const cdl_parameter *theta_b(const cdl_adapter *a, const site_run *run)
   return &a->own[2 * run->group + 1];
 }
 
+static const cdl_parameter *theta_x(const cdl_adapter *a)
+{
+  return &a->own[2 * a->group_count];
+}
+
 static const char *path_inside_block(const cdl_adapter *a, cdl_site_kind kind)
 {
   return cdl_family_of(cdl_encoder_config(a->encoder)->family)->block->paths[kind];
 }
 
+static cdl_status check_x(const cdl_adapter *a)
+{
+  const double scaling = adapter_option_value(a, OPTION_X_SCALING);
+  if (use_x(a) == X_NONE)
+    return scaling == X_SCALING || scaling == 0
+               ? CDL_OK
+               : cdl_fail(CDL_USAGE, "x_scaling goes with use_x type1 or type2");
+  if (scaling == 0)
+    return cdl_fail(CDL_USAGE, "x_scaling is above 0 with use_x type1 or type2");
+  return use_x(a) == X_TYPE2 && adapter_option_value(a, OPTION_USE_DORA) != 0
+             ? cdl_fail(CDL_USAGE, "use_x type2 does not go with use_dora")
+             : CDL_OK;
+}
+
+/* L or w, which serves all modules: their inputs and ranks, or their outputs, are of one size. */
+static cdl_status x_parameter(cdl_adapter *a)
+{
+  const site_run *first = &a->runs[0];
+  const int64_t rank = first->rank, out = first->weights.size[2], in = first->weights.size[3];
+  if (use_x(a) == X_NONE)
+    return CDL_OK;
+  for (size_t r = 1; r < a->run_count; r++) {
+    const site_run *run = &a->runs[r];
+    const bool same = use_x(a) == X_TYPE1 ? run->weights.size[3] == in && run->rank == rank
+                                          : run->weights.size[2] == out;
+    if (!same)
+      return cdl_fail(CDL_USAGE,
+                      "use_x shares one layer among all targets, but %s is [%lld, %lld] of rank "
+                      "%lld and %s [%lld, %lld] of rank %lld",
+                      path_inside_block(a, first->kind), (long long)out, (long long)in,
+                      (long long)rank, path_inside_block(a, run->kind),
+                      (long long)run->weights.size[2], (long long)run->weights.size[3],
+                      (long long)run->rank);
+  }
+  return use_x(a) == X_TYPE1
+             ? adapter_add_parameter(a, CDL_ROLE_WEIGHT, rank, in, "condlora_x.weight")
+             : adapter_add_parameter(a, CDL_ROLE_WEIGHT, out, 1, "condlora_x.weight");
+}
+
 static cdl_status parameters(cdl_adapter *a)
 {
   int known = 0;
+  CDL_TRY(low_rank_check_options(a));
+  CDL_TRY(check_x(a));
   for (size_t i = 0; i < a->run_count; i++) {
     const site_run *run = &a->runs[i];
     if (run->group < known)
@@ -38,87 +104,138 @@ static cdl_status parameters(cdl_adapter *a)
         adapter_add_parameter(a, CDL_ROLE_WEIGHT, run->rank, out, "%s.condlora_A.weight", path));
     CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, run->rank, in, "%s.condlora_B.weight", path));
   }
-  return CDL_OK;
+  CDL_TRY(x_parameter(a));
+  return dora_parameters(a);
 }
 
-/* Matrix `index` of a run's batch. */
-static cdl_tensor of_layer(cdl_tensor batch, int index)
+/* The layer of the input begins at zero, as θB does. */
+static void initialize(const cdl_adapter *a, size_t index, cdl_random *random, float *values,
+                       int64_t count)
 {
-  batch.offset += index * batch.stride[1];
-  batch.size[1] = 1;
-  return batch;
+  const size_t pairs = 2 * (size_t)a->group_count;
+  if (index < pairs)
+    adapter_initialize_pair(a, index, random, values, count);
+  else
+    memset(values, 0, (size_t)count * sizeof *values);
+}
+
+static void attach_pair(const cdl_adapter *a, cdl_delta *delta)
+{
+  if (use_x(a) != X_TYPE2)
+    return;
+  delta->pair = theta_x(a)->value;
+  delta->d_pair = theta_x(a)->gradient;
+  delta->pair_scale = delta->scale * x_scaling(a);
 }
 
 static cdl_status attach(cdl_adapter *a, cdl_queue *q)
 {
-  (void)q;
   for (size_t r = 0; r < a->run_count; r++) {
     const site_run *run = &a->runs[r];
-    for (int i = 0; i < run->count; i++)
-      run->sites[i]->delta = (cdl_delta){.a = of_layer(run->a, i),
-                                         .b = of_layer(run->b, i),
-                                         .d_a = of_layer(run->d_a, i),
-                                         .d_b = of_layer(run->d_b, i),
+    for (int i = 0; i < run->count; i++) {
+      run->sites[i]->delta = (cdl_delta){.a = adapter_of_layer(run->a, i),
+                                         .b = adapter_of_layer(run->b, i),
+                                         .d_a = adapter_of_layer(run->d_a, i),
+                                         .d_b = adapter_of_layer(run->d_b, i),
                                          .scale = a->per_site[run->numbers[i]].scale,
                                          .dropout = a->dropout,
                                          .dropout_hits_base = a->dropout_hits_base};
+      attach_pair(a, &run->sites[i]->delta);
+    }
   }
-  return CDL_OK;
-}
-
-/* One shared matrix as a batch of `count` equal ones. */
-static cdl_tensor repeated(cdl_tensor matrix, int count)
-{
-  matrix.size[1] = count;
-  matrix.stride[1] = 0;
-  return matrix;
+  CDL_TRY(dora_attach(a, q));
+  return dylora_attach(a);
 }
 
 /* Eq. 5 and 6: A_l = θA W_l (paper) or θA W_lᵀ (reference), B_l = W_l θBᵀ; all layers of a run in
- * one batched GEMM each. */
+ * one batched GEMM each. Of type1, A_l + x_scaling L is all that there is: B (A + L) x = B A x + B L x. */
 static void materialize(cdl_adapter *a, cdl_queue *q)
 {
   const bool transposed = a->orientation == CDL_ORIENTATION_REFERENCE;
+  const bool type1 = use_x(a) == X_TYPE1;
   for (size_t r = 0; r < a->run_count; r++) {
     const site_run *run = &a->runs[r];
-    cdl_gemm(q, CDL_ARGS(gemm, .out = run->a, .a = repeated(theta_a(a, run)->value, run->count),
-                         .b = run->weights, .transpose_b = transposed, .alpha = 1));
+    if (type1)
+      cdl_axpby(q,
+                CDL_ARGS(axpby, .out = run->a, .x = adapter_repeated(theta_x(a)->value, run->count),
+                         .alpha = x_scaling(a)));
+    cdl_gemm(q,
+             CDL_ARGS(gemm, .out = run->a,
+                      .a = adapter_repeated(theta_a(a, run)->value, run->count), .b = run->weights,
+                      .transpose_b = transposed, .alpha = 1, .beta = type1 ? 1 : 0));
     cdl_gemm(q, CDL_ARGS(gemm, .out = run->b, .a = run->weights,
-                         .b = repeated(theta_b(a, run)->value, run->count), .transpose_b = true,
-                         .alpha = 1));
+                         .b = adapter_repeated(theta_b(a, run)->value, run->count),
+                         .transpose_b = true, .alpha = 1));
   }
+  dora_materialize(a, q);
 }
 
-/* gradient += Σ_l op(x_l) op(W_l), by way of one product a layer. */
-static void add_products(const cdl_adapter *a, cdl_queue *q, const site_run *run,
-                         cdl_tensor gradient, cdl_tensor x, bool transpose_x,
-                         bool transpose_weights)
+/* dL += x_scaling Σ_l dA_l */
+static void add_x_gradient(const cdl_adapter *a, cdl_queue *q, const site_run *run)
 {
-  const cdl_tensor products = cdl_tensor_3d(a->scratch.buffer, CDL_F32, a->scratch.offset,
-                                            run->count, run->rank, gradient.size[3]);
-  cdl_gemm(q, CDL_ARGS(gemm, .out = products, .a = x, .b = run->weights, .transpose_a = transpose_x,
-                       .transpose_b = transpose_weights, .alpha = 1));
-  cdl_reduce(q, CDL_ARGS(reduce, .out = gradient, .x = products, .function = CDL_REDUCE_SUM,
-                         .axis = 1, .accumulate = true));
+  const cdl_tensor gradient = theta_x(a)->gradient;
+  const cdl_tensor sum = cdl_tensor_2d(a->scratch.buffer, CDL_F32, a->scratch.offset,
+                                       gradient.size[2], gradient.size[3]);
+  cdl_reduce(q, CDL_ARGS(reduce, .out = sum, .x = run->d_a, .function = CDL_REDUCE_SUM, .axis = 1));
+  cdl_axpby(q, CDL_ARGS(axpby, .out = gradient, .x = sum, .alpha = x_scaling(a), .beta = 1));
 }
 
 /* dθA += Σ_l dA_l W_lᵀ (paper) or dA_l W_l (reference),  dθB += Σ_l dB_lᵀ W_l */
 static void pull_back(cdl_adapter *a, cdl_queue *q)
 {
   const bool paper = a->orientation == CDL_ORIENTATION_PAPER;
+  dylora_pull_back(a, q);
   for (size_t r = 0; r < a->run_count; r++) {
     const site_run *run = &a->runs[r];
-    add_products(a, q, run, theta_a(a, run)->gradient, run->d_a, false, paper);
-    add_products(a, q, run, theta_b(a, run)->gradient, run->d_b, true, false);
+    adapter_add_products(a, q, run, theta_a(a, run)->gradient, run->d_a, false, paper);
+    adapter_add_products(a, q, run, theta_b(a, run)->gradient, run->d_b, true, false);
+    if (use_x(a) == X_TYPE1)
+      add_x_gradient(a, q, run);
   }
+  dora_pull_back(a, q);
 }
+
+static cdl_status prepare_base(cdl_adapter *a, cdl_queue *q)
+{
+  dora_initialize(a, q);
+  return CDL_OK;
+}
+
+static void release(cdl_adapter *a)
+{
+  dora_release(a);
+  dylora_release(a);
+}
+
+static const cdl_adapter_option options[] = {
+    LOW_RANK_OPTIONS,
+    {.name = "use_x",
+     .kind = CDL_OPTION_CHOICE,
+     .choices = "none|type1|type2",
+     .help =
+         "condition on the input too, by one layer that all modules share: type1 adds its product "
+         "with the input to A's, type2 a vector times the products with the first token"},
+    {.name = "x_scaling",
+     .key = "lora_x_scaling",
+     .kind = CDL_OPTION_REAL,
+     .fallback = X_SCALING,
+     .high = 1,
+     .help = "of that layer's part"},
+    {0}};
 
 const cdl_adapter_method cdl_method_condlora = {.name = "condlora",
                                                 .peft_type = "CONDLORA",
+                                                .options = options,
                                                 .initial_values = 1u << CDL_INIT_GAUSSIAN,
                                                 .oriented = true,
+                                                .shares = true,
                                                 .parameters = parameters,
-                                                .initialize = adapter_initialize_pair,
+                                                .initialize = initialize,
                                                 .attach = attach,
+                                                .release = release,
                                                 .materialize = materialize,
-                                                .pull_back = pull_back};
+                                                .pull_back = pull_back,
+                                                .prepare_base = prepare_base,
+                                                .begin_step = dylora_begin_step,
+                                                .after_step = dylora_after_step,
+                                                .varies = dylora_varies};

@@ -1,166 +1,6 @@
 /* The encoder's mathematics: forward, and below each part its backward pass, in reverse order,
  * with d_ names. */
-#include "condlora/random.h"
-#include "model/encoder_state.h"
-
-/* Rows of an activation: every token, or one a sequence. */
-typedef enum { ROWS_TOKENS, ROWS_SEQUENCES } row_kind;
-
-static cdl_dropout_mask mask_of(const cdl_encoder *e, float probability, cdl_random_purpose purpose,
-                                int layer)
-{
-  return (cdl_dropout_mask){.probability = e->training ? probability : 0,
-                            .purpose = (uint32_t)purpose,
-                            .layer = (uint32_t)layer,
-                            .step = e->step};
-}
-
-/* out = drop(x), which is its own gradient; x itself where nothing is dropped. */
-static cdl_tensor drop(const cdl_encoder *e, cdl_queue *q, cdl_tensor out, cdl_tensor x,
-                       cdl_dropout_mask mask, row_kind rows)
-{
-  if (mask.probability <= 0)
-    return x;
-  cdl_dropout(q, CDL_ARGS(dropout, .out = out, .x = x, .mask = mask, .packing = &e->batch.packing,
-                          .per_sequence = rows == ROWS_SEQUENCES));
-  return out;
-}
-
-/* ---- Linear layers and what adapters add to them ---- */
-
-/* Columns of a stacked projection's output that belong to its i-th layer. */
-static cdl_tensor own_columns(const projection *p, cdl_tensor stacked, int i)
-{
-  const int64_t out = p->bias[i]->value.size[3];
-  return cdl_columns(stacked, i * out, out);
-}
-
-static cdl_tensor scratch_like(cdl_tensor scratch, cdl_tensor x)
-{
-  return cdl_tensor_2d(scratch.buffer, CDL_F32, scratch.offset, x.size[2], x.size[3]);
-}
-
-/* The input of a site's adapter: x, some of it dropped in training. */
-static cdl_tensor adapter_input(const cdl_encoder *e, cdl_queue *q, const cdl_site *site,
-                                cdl_tensor x, row_kind rows)
-{
-  const cdl_dropout_mask mask =
-      mask_of(e, site->delta.dropout, CDL_RANDOM_DROPOUT_ADAPTER, (int)(site - e->sites));
-  return drop(e, q, scratch_like(e->act.dropped, x), x, mask, rows);
-}
-
-/* out = f(x Wᵀ + b + Σ adapters). `pre` holds what f is applied to, for the backward pass; absent
- * without f. */
-static void linear_forward(const cdl_encoder *e, cdl_queue *q, const projection *p, cdl_tensor out,
-                           cdl_tensor pre, cdl_tensor x, cdl_activation activation,
-                           const cdl_tensor *low_rank, row_kind rows)
-{
-  if (e->merged || !projection_adapted(p)) {
-    cdl_linear(q,
-               CDL_ARGS(linear, .out = out, .pre = e->training ? pre : (cdl_tensor){0}, .x = x,
-                        .bias = p->stacked_bias, .weight = p->stacked, .activation = activation));
-    return;
-  }
-  const cdl_tensor y = activation == CDL_ACTIVATION_NONE ? out : pre;
-  cdl_linear(q, CDL_ARGS(linear, .out = y, .x = x, .bias = p->stacked_bias, .weight = p->stacked));
-  for (int i = 0; i < p->site_count; i++) {
-    const cdl_site *site = p->site[i];
-    if (!site_adapted(site))
-      continue;
-    const cdl_tensor input = adapter_input(e, q, site, x, rows);
-    if (e->training && drops_base(site))
-      cdl_linear(q, CDL_ARGS(linear, .out = own_columns(p, y, i), .x = input,
-                             .bias = p->bias[i]->value, .weight = p->single[i]));
-    cdl_low_rank(q,
-                 CDL_ARGS(low_rank, .out = own_columns(p, y, i), .hidden = low_rank[i], .x = input,
-                          .a = site->delta.a, .b = site->delta.b, .scale = site->delta.scale));
-  }
-  if (activation != CDL_ACTIVATION_NONE)
-    cdl_unary(q, CDL_ARGS(unary, .out = out, .x = y, .function = CDL_UNARY_ACTIVATION,
-                          .activation = activation));
-}
-
-/* Gradients of W and b themselves, where they are trained. */
-static void linear_base_backward(cdl_queue *q, const projection *p, cdl_tensor d_out, cdl_tensor x)
-{
-  for (int i = 0; i < p->site_count; i++) {
-    const cdl_tensor d_y = own_columns(p, d_out, i);
-    if (p->weight[i]->trained)
-      cdl_gemm(q, CDL_ARGS(gemm, .out = p->weight[i]->gradient, .a = d_y, .b = x,
-                           .transpose_a = true, .alpha = 1, .beta = 1));
-    if (p->bias[i]->trained)
-      cdl_reduce(q, CDL_ARGS(reduce, .out = p->bias[i]->gradient, .x = d_y,
-                             .function = CDL_REDUCE_SUM, .axis = 2, .accumulate = true));
-  }
-}
-
-/* One adapter's part. With dropout, d_x's share passes the mask before it is added. */
-static void adapter_backward(const cdl_encoder *e, cdl_queue *q, const projection *p, int i,
-                             cdl_tensor d_x, cdl_tensor d_y, cdl_tensor x, cdl_tensor low_rank,
-                             row_kind rows)
-{
-  const cdl_site *site = p->site[i];
-  const cdl_tensor input = adapter_input(e, q, site, x, rows);
-  const bool dropped = site->delta.dropout > 0 && cdl_present(d_x);
-  const cdl_tensor d_input = dropped ? scratch_like(e->act.d_dropped, x) : d_x;
-  if (dropped && drops_base(site))
-    cdl_linear_grad(q, CDL_ARGS(linear_grad, .d_x = d_input, .d_out = d_y, .weight = p->single[i]));
-  else if (dropped)
-    cdl_fill(q, CDL_ARGS(fill, .out = d_input));
-  cdl_low_rank_grad(q,
-                    CDL_ARGS(low_rank_grad, .d_x = d_input, .d_a = site->delta.d_a,
-                             .d_b = site->delta.d_b, .d_out = d_y, .hidden = low_rank, .x = input,
-                             .a = site->delta.a, .b = site->delta.b, .scale = site->delta.scale));
-  if (dropped) {
-    const cdl_dropout_mask mask =
-        mask_of(e, site->delta.dropout, CDL_RANDOM_DROPOUT_ADAPTER, (int)(site - e->sites));
-    drop(e, q, d_input, d_input, mask, rows);
-    cdl_axpby(q, CDL_ARGS(axpby, .out = d_x, .x = d_input, .alpha = 1, .beta = 1));
-  }
-}
-
-/* The frozen path where some of its layers read a dropped input: those are left to
- * adapter_backward. */
-static void undropped_base_backward(cdl_queue *q, const projection *p, cdl_tensor d_x,
-                                    cdl_tensor d_out, bool accumulate)
-{
-  if (!accumulate)
-    cdl_fill(q, CDL_ARGS(fill, .out = d_x));
-  for (int i = 0; i < p->site_count; i++)
-    if (!drops_base(p->site[i]))
-      cdl_linear_grad(q, CDL_ARGS(linear_grad, .d_x = d_x, .d_out = own_columns(p, d_out, i),
-                                  .weight = p->single[i], .accumulate = true));
-}
-
-/* d_x = f'(pre) ∘ (d_out W + Σ adapters), or d_x += d_out W + Σ adapters with `accumulate`; f and
- * pre are those of x. An absent d_x is not wanted. */
-static void linear_backward(const cdl_encoder *e, cdl_queue *q, const projection *p, cdl_tensor d_x,
-                            bool accumulate, cdl_tensor d_out, cdl_tensor x, cdl_tensor pre,
-                            cdl_activation activation, const cdl_tensor *low_rank, row_kind rows)
-{
-  linear_base_backward(q, p, d_out, x);
-  const bool adapted = projection_adapted(p);
-  const bool plain = adapted || activation == CDL_ACTIVATION_NONE;
-  bool any_drops_base = false;
-  for (int i = 0; i < p->site_count; i++)
-    any_drops_base = any_drops_base || drops_base(p->site[i]);
-
-  if (cdl_present(d_x)) {
-    if (any_drops_base)
-      undropped_base_backward(q, p, d_x, d_out, accumulate);
-    else
-      cdl_linear_grad(q, CDL_ARGS(linear_grad, .d_x = d_x, .d_out = d_out,
-                                  .pre = plain ? (cdl_tensor){0} : pre, .weight = p->stacked,
-                                  .activation = plain ? CDL_ACTIVATION_NONE : activation,
-                                  .accumulate = accumulate));
-  }
-  for (int i = 0; i < p->site_count; i++)
-    if (site_adapted(p->site[i]))
-      adapter_backward(e, q, p, i, d_x, own_columns(p, d_out, i), x, low_rank[i], rows);
-  if (adapted && cdl_present(d_x) && activation != CDL_ACTIVATION_NONE)
-    cdl_unary_grad(
-        q, CDL_ARGS(unary_grad, .d_x = d_x, .d_out = d_x, .x = pre, .activation = activation));
-}
+#include "model/encoder_linear.h"
 
 /* ---- Layer norms ---- */
 
@@ -204,10 +44,11 @@ static void embeddings_forward(const cdl_encoder *e, cdl_queue *q, cdl_tensor h)
                              .gain = e->embedding_norm.gain->value,
                              .bias = e->embedding_norm.bias->value, .mean = a->mean,
                              .rstd = a->rstd, .epsilon = (float)e->config.layer_norm_epsilon));
-  drop(e, q, out, out, mask_of(e, e->dropout.hidden, CDL_RANDOM_DROPOUT_EMBEDDING, 0), ROWS_TOKENS);
+  encoder_drop(e, q, out, out, encoder_mask(e, e->dropout.hidden, CDL_RANDOM_DROPOUT_EMBEDDING, 0),
+               ROWS_TOKENS);
   if (projected)
-    linear_forward(e, q, &e->project, h, (cdl_tensor){0}, out, CDL_ACTIVATION_NONE,
-                   &a->project_low_rank, ROWS_TOKENS);
+    linear_forward(e, q, &e->project, h, (cdl_tensor){0}, out, CDL_ACTIVATION_NONE, &a->project,
+                   ROWS_TOKENS);
 }
 
 static void scatter(cdl_queue *q, cdl_tensor table, cdl_tensor rows, const scatter_plan *plan)
@@ -226,12 +67,13 @@ static void embeddings_backward(const cdl_encoder *e, cdl_queue *q, cdl_tensor d
   if (e->project_reached) {
     const cdl_tensor none = {0}, d_embedded = e->embeddings_trained ? e->act.d_embedded : none;
     linear_backward(e, q, &e->project, d_embedded, false, d_h, e->act.embedded, none,
-                    CDL_ACTIVATION_NONE, &e->act.project_low_rank, ROWS_TOKENS);
+                    CDL_ACTIVATION_NONE, &e->act.project, ROWS_TOKENS);
     d_h = d_embedded;
   }
   if (!e->embeddings_trained)
     return;
-  drop(e, q, d_h, d_h, mask_of(e, e->dropout.hidden, CDL_RANDOM_DROPOUT_EMBEDDING, 0), ROWS_TOKENS);
+  encoder_drop(e, q, d_h, d_h, encoder_mask(e, e->dropout.hidden, CDL_RANDOM_DROPOUT_EMBEDDING, 0),
+               ROWS_TOKENS);
   norm_backward(q, d_h, true, &norm, e->embedding_norm);
   for (int t = 0; t < EMBEDDING_TABLES; t++)
     if (e->tables[t] != NULL && e->tables[t]->trained)
@@ -242,8 +84,8 @@ static void embeddings_backward(const cdl_encoder *e, cdl_queue *q, cdl_tensor d
 
 static cdl_dropout_mask attended_mask(const cdl_encoder *e, int layer)
 {
-  return mask_of(e, e->family->drops_attended ? e->dropout.hidden : 0,
-                 CDL_RANDOM_DROPOUT_ATTENTION_OUT, layer);
+  return encoder_mask(e, e->family->drops_attended ? e->dropout.hidden : 0,
+                      CDL_RANDOM_DROPOUT_ATTENTION_OUT, layer);
 }
 
 static float attention_scale(const cdl_encoder *e)
@@ -261,13 +103,14 @@ static void block_forward(const cdl_encoder *e, cdl_queue *q, int layer)
   const row_kind rows = layer == e->config.layers - 1 ? ROWS_SEQUENCES : ROWS_TOKENS;
   const cdl_tensor none = {0};
 
-  linear_forward(e, q, &w->qkv, a->qkv, none, a->in, CDL_ACTIVATION_NONE,
-                 &a->low_rank[CDL_SITE_QUERY], ROWS_TOKENS);
+  linear_forward(e, q, &w->qkv, a->qkv, none, a->in, CDL_ACTIVATION_NONE, &a->site[CDL_SITE_QUERY],
+                 ROWS_TOKENS);
   cdl_attention(
-      q, CDL_ARGS(attention, .out = a->context, .qkv = a->qkv,
-                  .log_sum = e->training ? a->log_sum : none, .packing = &e->batch.packing,
-                  .heads = (int32_t)e->config.heads, .scale = attention_scale(e),
-                  .mask = mask_of(e, e->dropout.attention, CDL_RANDOM_DROPOUT_ATTENTION, layer)));
+      q,
+      CDL_ARGS(attention, .out = a->context, .qkv = a->qkv,
+               .log_sum = e->training ? a->log_sum : none, .packing = &e->batch.packing,
+               .heads = (int32_t)e->config.heads, .scale = attention_scale(e),
+               .mask = encoder_mask(e, e->dropout.attention, CDL_RANDOM_DROPOUT_ATTENTION, layer)));
   if (rows == ROWS_SEQUENCES) {
     cdl_gather_rows(q, CDL_ARGS(gather_rows, .out = a->selected, .table = a->context,
                                 .index = e->batch.first_rows));
@@ -277,16 +120,17 @@ static void block_forward(const cdl_encoder *e, cdl_queue *q, int layer)
 
   const cdl_tensor attended = a->attention_norm.sum;
   linear_forward(e, q, &w->attention_out, attended, none, a->selected, CDL_ACTIVATION_NONE,
-                 &a->low_rank[CDL_SITE_ATTENTION_OUT], rows);
-  drop(e, q, attended, attended, attended_mask(e, layer), rows);
+                 &a->site[CDL_SITE_ATTENTION_OUT], rows);
+  encoder_drop(e, q, attended, attended, attended_mask(e, layer), rows);
   add_norm_forward(e, q, a->normed, &a->attention_norm, attended, a->residual, w->attention_norm);
 
   linear_forward(e, q, &w->intermediate, a->activated, a->pre, a->normed, e->config.activation,
-                 &a->low_rank[CDL_SITE_INTERMEDIATE], rows);
+                 &a->site[CDL_SITE_INTERMEDIATE], rows);
   const cdl_tensor y = a->output_norm.sum;
   linear_forward(e, q, &w->output, y, none, a->activated, CDL_ACTIVATION_NONE,
-                 &a->low_rank[CDL_SITE_OUTPUT], rows);
-  drop(e, q, y, y, mask_of(e, e->dropout.hidden, CDL_RANDOM_DROPOUT_FEED_FORWARD, layer), rows);
+                 &a->site[CDL_SITE_OUTPUT], rows);
+  encoder_drop(e, q, y, y,
+               encoder_mask(e, e->dropout.hidden, CDL_RANDOM_DROPOUT_FEED_FORWARD, layer), rows);
   add_norm_forward(e, q, a->out, &a->output_norm, y, a->normed, w->output_norm);
 }
 
@@ -304,45 +148,44 @@ static cdl_tensor block_backward(const cdl_encoder *e, cdl_queue *q, int layer, 
   norm_backward(q, d_h, w->below_output_norm, &a->output_norm, w->output_norm);
   if (!w->below_output_norm)
     return d_h;
-  cdl_tensor d_y =
-      drop(e, q, cdl_rows(s->d_branch, 0, row_count), d_h,
-           mask_of(e, e->dropout.hidden, CDL_RANDOM_DROPOUT_FEED_FORWARD, layer), rows);
+  cdl_tensor d_y = encoder_drop(
+      e, q, cdl_rows(s->d_branch, 0, row_count), d_h,
+      encoder_mask(e, e->dropout.hidden, CDL_RANDOM_DROPOUT_FEED_FORWARD, layer), rows);
   const cdl_tensor d_pre = w->below_output ? scratch_like(s->d_wide, a->pre) : none;
   linear_backward(e, q, &w->output, d_pre, false, d_y, a->activated, a->pre, e->config.activation,
-                  &a->low_rank[CDL_SITE_OUTPUT], rows);
+                  &a->site[CDL_SITE_OUTPUT], rows);
   if (!w->below_output)
     return d_h;
   linear_backward(e, q, &w->intermediate, w->below_intermediate ? d_h : none, true, d_pre,
-                  a->normed, none, CDL_ACTIVATION_NONE, &a->low_rank[CDL_SITE_INTERMEDIATE], rows);
+                  a->normed, none, CDL_ACTIVATION_NONE, &a->site[CDL_SITE_INTERMEDIATE], rows);
   if (!w->below_intermediate)
     return d_h;
 
   norm_backward(q, d_h, w->below_attention_norm, &a->attention_norm, w->attention_norm);
   if (!w->below_attention_norm)
     return d_h;
-  d_y = drop(e, q, cdl_rows(s->d_branch, 0, row_count), d_h, attended_mask(e, layer), rows);
+  d_y = encoder_drop(e, q, cdl_rows(s->d_branch, 0, row_count), d_h, attended_mask(e, layer), rows);
   /* The wide scratch is free again: the gradient of the attention's output takes its place. */
   const cdl_tensor d_context = scratch_like(s->d_wide, a->context);
   const cdl_tensor d_selected = rows == ROWS_TOKENS ? d_context : s->d_rows;
   linear_backward(e, q, &w->attention_out, w->below_attention_out ? d_selected : none, false, d_y,
-                  a->selected, none, CDL_ACTIVATION_NONE, &a->low_rank[CDL_SITE_ATTENTION_OUT],
-                  rows);
+                  a->selected, none, CDL_ACTIVATION_NONE, &a->site[CDL_SITE_ATTENTION_OUT], rows);
   if (!w->below_attention_out)
     return d_h;
   if (rows == ROWS_SEQUENCES) {
     cdl_fill(q, CDL_ARGS(fill, .out = d_context));
     scatter(q, d_context, d_selected, &e->batch.firsts);
   }
-  cdl_attention_grad(
-      q, CDL_ARGS(attention_grad, .d_qkv = s->d_qkv, .d_out = d_context, .qkv = a->qkv,
-                  .log_sum = a->log_sum, .packing = &e->batch.packing,
-                  .heads = (int32_t)e->config.heads, .scale = attention_scale(e),
-                  .mask = mask_of(e, e->dropout.attention, CDL_RANDOM_DROPOUT_ATTENTION, layer)));
+  cdl_attention_grad(q, CDL_ARGS(attention_grad, .d_qkv = s->d_qkv, .d_out = d_context,
+                                 .qkv = a->qkv, .log_sum = a->log_sum, .packing = &e->batch.packing,
+                                 .heads = (int32_t)e->config.heads, .scale = attention_scale(e),
+                                 .mask = encoder_mask(e, e->dropout.attention,
+                                                      CDL_RANDOM_DROPOUT_ATTENTION, layer)));
 
   const bool scattered = rows == ROWS_SEQUENCES;
   const cdl_tensor d_in = scattered ? s->d_hidden : d_h;
   linear_backward(e, q, &w->qkv, w->below_qkv ? d_in : none, !scattered, s->d_qkv, a->in, none,
-                  CDL_ACTIVATION_NONE, &a->low_rank[CDL_SITE_QUERY], ROWS_TOKENS);
+                  CDL_ACTIVATION_NONE, &a->site[CDL_SITE_QUERY], ROWS_TOKENS);
   if (scattered && w->below_qkv)
     scatter(q, d_in, d_h, &e->batch.firsts);
   return d_in;
@@ -352,7 +195,7 @@ static cdl_tensor block_backward(const cdl_encoder *e, cdl_queue *q, int layer, 
 
 static cdl_dropout_mask head_mask(const cdl_encoder *e, int place)
 {
-  return mask_of(e, e->dropout.classifier, CDL_RANDOM_DROPOUT_CLASSIFIER, place);
+  return encoder_mask(e, e->dropout.classifier, CDL_RANDOM_DROPOUT_CLASSIFIER, place);
 }
 
 /* out(drop(f(dense(h)))): f and the layers are the family's, and whether h is dropped from too. */
@@ -361,12 +204,12 @@ static void head_forward(cdl_encoder *e, cdl_queue *q, cdl_tensor h)
   activations *a = &e->act;
   const cdl_tensor none = {0};
   a->head_input = e->family->head_drops_input
-                      ? drop(e, q, a->head_input, h, head_mask(e, 0), ROWS_SEQUENCES)
+                      ? encoder_drop(e, q, a->head_input, h, head_mask(e, 0), ROWS_SEQUENCES)
                       : h;
   linear_forward(e, q, &e->head_dense, a->pooled, a->pooled_pre, a->head_input,
-                 e->family->head_activation, &a->head_low_rank, ROWS_SEQUENCES);
-  drop(e, q, a->pooled, a->pooled, head_mask(e, 1), ROWS_SEQUENCES);
-  linear_forward(e, q, &e->head_out, a->logits, none, a->pooled, CDL_ACTIVATION_NONE, &none,
+                 e->family->head_activation, &a->head_dense, ROWS_SEQUENCES);
+  encoder_drop(e, q, a->pooled, a->pooled, head_mask(e, 1), ROWS_SEQUENCES);
+  linear_forward(e, q, &e->head_out, a->logits, none, a->pooled, CDL_ACTIVATION_NONE, NULL,
                  ROWS_SEQUENCES);
 }
 
@@ -378,19 +221,19 @@ static void head_backward(const cdl_encoder *e, cdl_queue *q, cdl_tensor d_h)
   const bool dropped = head_mask(e, 1).probability > 0;
   const bool below_out = e->body_reached || projection_trained(&e->head_dense);
   linear_backward(e, q, &e->head_out, below_out ? a->d_pooled : none, false, a->d_logits, a->pooled,
-                  dropped ? none : a->pooled_pre, dropped ? CDL_ACTIVATION_NONE : activation, &none,
+                  dropped ? none : a->pooled_pre, dropped ? CDL_ACTIVATION_NONE : activation, NULL,
                   ROWS_SEQUENCES);
   if (!below_out)
     return;
   if (dropped) {
-    drop(e, q, a->d_pooled, a->d_pooled, head_mask(e, 1), ROWS_SEQUENCES);
+    encoder_drop(e, q, a->d_pooled, a->d_pooled, head_mask(e, 1), ROWS_SEQUENCES);
     cdl_unary_grad(q, CDL_ARGS(unary_grad, .d_x = a->d_pooled, .d_out = a->d_pooled,
                                .x = a->pooled_pre, .activation = activation));
   }
   linear_backward(e, q, &e->head_dense, d_h, false, a->d_pooled, a->head_input, (cdl_tensor){0},
-                  CDL_ACTIVATION_NONE, &a->head_low_rank, ROWS_SEQUENCES);
+                  CDL_ACTIVATION_NONE, &a->head_dense, ROWS_SEQUENCES);
   if (cdl_present(d_h) && e->family->head_drops_input)
-    drop(e, q, d_h, d_h, head_mask(e, 0), ROWS_SEQUENCES);
+    encoder_drop(e, q, d_h, d_h, head_mask(e, 0), ROWS_SEQUENCES);
 }
 
 /* ---- The whole ---- */

@@ -101,9 +101,24 @@ static void stage_scatter(cdl_encoder *e, size_t *used, const int32_t *ids, int3
   plan->target.size[3] = segments;
 }
 
+static void stage_pairs(cdl_encoder *e, size_t *used, const cdl_token_batch *b,
+                        loaded_batch *loaded)
+{
+  const int32_t given = b->offsets[b->sequences];
+  int32_t *first = stage(e, used, b->tokens, &loaded->own_first_rows);
+  for (int32_t s = 0; s < b->sequences; s++)
+    for (int32_t t = b->offsets[s]; t < b->offsets[s + 1]; t++)
+      first[t] = b->offsets[s];
+  memset(first + given, 0, (size_t)(b->tokens - given) * sizeof *first);
+  int32_t *rows = stage(e, used, given, &loaded->own_rows);
+  for (int32_t t = 0; t < given; t++)
+    rows[t] = t;
+}
+
 bool cdl_encoder_recordable(const cdl_encoder *e)
 {
-  return !e->embeddings_trained; /* their gradients go by a batch's own ids */
+  /* Their gradients go by a batch's own ids, or by how many tokens there are. */
+  return !e->embeddings_trained && !e->paired;
 }
 
 cdl_status cdl_encoder_load_batch(cdl_encoder *e, cdl_queue *q, const cdl_token_batch *b)
@@ -134,6 +149,8 @@ cdl_status cdl_encoder_load_batch(cdl_encoder *e, cdl_queue *q, const cdl_token_
   loaded.firsts.order.size[3] = b->sequences;
   loaded.firsts.target = loaded.first_rows;
 
+  if (e->paired)
+    stage_pairs(e, &used, b, &loaded);
   if (e->embeddings_trained) {
     const int32_t tokens = b->offsets[b->sequences];
     stage_scatter(e, &used, b->ids, tokens, &loaded.words);

@@ -16,6 +16,8 @@ static double linear_operations(const projection *p, double rows, bool training,
     if (training && site_adapted(p->site[i])) {
       const double rank = (double)p->site[i]->delta.a.size[2];
       operations += 2 * rows * rank * (in + out) * (below ? 3 : 2.5);
+      if (gain_is_parted(p->site[i])) /* x̃ Wᵀ besides x Wᵀ */
+        operations += below ? 2 * product : product;
     }
   }
   return operations;

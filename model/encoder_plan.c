@@ -20,6 +20,20 @@ static cdl_tensor take_vector(size_t *used, cdl_buffer *arena, int64_t columns)
   return t;
 }
 
+static site_activations take_site(size_t *used, cdl_buffer *m, const cdl_site *site, int64_t rows)
+{
+  site_activations a = {0};
+  if (!site_adapted(site))
+    return a;
+  const cdl_delta *d = &site->delta;
+  a.hidden = take(used, m, rows, d->a.size[2]);
+  if (cdl_present(d->gain))
+    a.ungained = take(used, m, rows, site->weight.size[2]);
+  if (cdl_present(d->pair))
+    a.products = take(used, m, rows, 1);
+  return a;
+}
+
 /* Tensors of one block. What the backward pass will not read shares memory with the other blocks
  * (`shared`); `out` and `in` alternate between two places there, since one is written while the
  * other is read. */
@@ -53,12 +67,9 @@ static void lay_out_block(const cdl_encoder *e, block_activations *a, int layer,
   const projection *projections[] = {&w->qkv, &w->attention_out, &w->intermediate, &w->output};
   int site = 0;
   for (size_t p = 0; p < sizeof projections / sizeof projections[0]; p++)
-    for (int i = 0; i < projections[p]->site_count; i++, site++) {
-      const cdl_delta *delta = &projections[p]->site[i]->delta;
-      if (cdl_present(delta->a))
-        a->low_rank[site] =
-            take(own, m, projections[p] == &w->qkv ? tokens : rows, delta->a.size[2]);
-    }
+    for (int i = 0; i < projections[p]->site_count; i++)
+      a->site[site++] =
+          take_site(own, m, projections[p]->site[i], projections[p] == &w->qkv ? tokens : rows);
 }
 
 static int64_t widest_dropped_input(const cdl_encoder *e)
@@ -69,6 +80,28 @@ static int64_t widest_dropped_input(const cdl_encoder *e)
     if (site_adapted(site) && site->delta.dropout > 0 && site->weight.size[3] > widest)
       widest = site->weight.size[3];
   }
+  return widest;
+}
+
+/* Of one projection's layers together. */
+static int64_t widest_gained_output(const cdl_encoder *e)
+{
+  int64_t widest = 0;
+  for (size_t i = 0; i < e->site_count; i++) {
+    const cdl_site *site = &e->sites[i];
+    const int64_t layers = site->layer >= 0 && site->kind <= CDL_SITE_VALUE ? 3 : 1;
+    if (site_gained(site) && layers * site->weight.size[2] > widest)
+      widest = layers * site->weight.size[2];
+  }
+  return widest;
+}
+
+static int64_t widest_paired_input(const cdl_encoder *e)
+{
+  int64_t widest = 0;
+  for (size_t i = 0; i < e->site_count; i++)
+    if (cdl_present(e->sites[i].delta.pair) && e->sites[i].weight.size[3] > widest)
+      widest = e->sites[i].weight.size[3];
   return widest;
 }
 
@@ -132,18 +165,20 @@ size_t encoder_lay_out(cdl_encoder *e, cdl_batch_limits batch, bool training, bo
   a.embedded_sum = take(&used, m, batch.tokens, e->config.embedding_size);
   if (e->project.site_count > 0)
     a.embedded = take(&used, m, batch.tokens, e->config.embedding_size);
-  if (site_adapted(e->project.site[0]))
-    a.project_low_rank = take(&used, m, batch.tokens, e->project.site[0]->delta.a.size[2]);
+  a.project = take_site(&used, m, e->project.site[0], batch.tokens);
   a.mean = take_vector(&used, m, batch.tokens);
   a.rstd = take_vector(&used, m, batch.tokens);
   a.head_input = take(&used, m, batch.sequences, hidden);
   a.pooled_pre = take(&used, m, batch.sequences, hidden);
   a.pooled = take(&used, m, batch.sequences, hidden);
   a.logits = take(&used, m, batch.sequences, e->labels);
-  if (site_adapted(e->head_dense.site[0]))
-    a.head_low_rank = take(&used, m, batch.sequences, e->head_dense.site[0]->delta.a.size[2]);
+  a.head_dense = take_site(&used, m, e->head_dense.site[0], batch.sequences);
   if (training && widest_dropped_input(e) > 0)
     a.dropped = take(&used, m, batch.tokens, widest_dropped_input(e));
+  if (training && widest_gained_output(e) > 0)
+    a.gained = take(&used, m, batch.tokens, widest_gained_output(e));
+  if (widest_paired_input(e) > 0)
+    a.spread = take(&used, m, batch.tokens, widest_paired_input(e));
 
   /* `in` of a block is `out` of the one before; where a block's q, k and v are frozen and bare,
    * nothing reads it later. */
@@ -185,14 +220,14 @@ static void find_reach(cdl_encoder *e)
     w->reached = below = below || norm_trained(w->output_norm);
   }
   e->body_reached = below;
+  e->paired = widest_paired_input(e) > 0;
 }
 
-/* Where the frozen path reads an adapter's dropped input, a stacked weight does not serve. */
 static cdl_status make_single_weights(cdl_queue *q, projection *p)
 {
   bool any = false;
   for (int i = 0; i < p->site_count; i++)
-    any = any || drops_base(p->site[i]);
+    any = any || needs_single(p->site[i]);
   for (int i = 0; any && i < p->site_count; i++)
     if (p->single[i] == NULL)
       CDL_TRY(cdl_weight_create(q, &p->weight[i]->value, 1, &p->single[i]));
@@ -211,14 +246,16 @@ static cdl_status make_all_single_weights(cdl_encoder *e, cdl_queue *q)
   return make_single_weights(q, &e->head_dense);
 }
 
-/* int32 elements that the largest batch uploads, scatter plans included where the embeddings are
- * trained. */
+/* int32 elements that the largest batch uploads: scatter plans where the embeddings are trained, rows
+ * where there are pairs. */
 static size_t staging_elements(const cdl_encoder *e, cdl_batch_limits limits)
 {
   const size_t tokens = (size_t)limits.tokens, sequences = (size_t)limits.sequences;
   size_t elements = 3 * tokens + 3 * sequences + 2;
   if (e->embeddings_trained)
     elements += EMBEDDING_TABLES * (3 * tokens + 1);
+  if (e->paired)
+    elements += 2 * tokens;
   return elements;
 }
 

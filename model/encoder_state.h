@@ -16,7 +16,7 @@ typedef struct {
   cdl_site *site[SITES_PER_PROJECTION];     /* NULL where no adapter can reach (the head) */
   cdl_tensor stacked_bias;                  /* [Σ out] */
   cdl_weight *stacked;                      /* [Σ out, in] */
-  cdl_weight *single[SITES_PER_PROJECTION]; /* made only where dropout_hits_base asks for them */
+  cdl_weight *single[SITES_PER_PROJECTION]; /* made only where needs_single says so */
 } projection;
 
 typedef struct {
@@ -36,6 +36,13 @@ typedef struct {
   cdl_tensor sum, mean, rstd; /* a layer norm's input and statistics */
 } norm_activations;
 
+/* What the backward pass of an adapted layer reads. Its rows are those of the layer. */
+typedef struct {
+  cdl_tensor hidden;   /* [rows, rank] drop(x) Aᵀ */
+  cdl_tensor ungained; /* [rows, out] what a gain multiplies, where there is one */
+  cdl_tensor products; /* [rows, 1] ⟨x_t, x_0⟩, where there is a pair */
+} site_activations;
+
 /* Rows are the batch's tokens; in the last block, from `attended` on, only each sequence's first
  * token: nothing reads the others. */
 typedef struct {
@@ -49,16 +56,18 @@ typedef struct {
   cdl_tensor normed;         /* [rows, hidden] */
   cdl_tensor pre, activated; /* [rows, intermediate] */
   norm_activations output_norm;
-  cdl_tensor out;                           /* [rows, hidden] */
-  cdl_tensor low_rank[CDL_SITES_PER_BLOCK]; /* [rows, rank] drop(x) Aᵀ of each adapted site */
+  cdl_tensor out; /* [rows, hidden] */
+  site_activations site[CDL_SITES_PER_BLOCK];
 } block_activations;
 
 typedef struct {
   cdl_tensor embedded_sum, mean, rstd; /* of the embeddings' layer norm: [tokens, embedding], … */
-  cdl_tensor embedded, project_low_rank; /* [tokens, embedding], where it is projected */
-  block_activations *block;              /* [layers] */
-  cdl_tensor head_input, pooled_pre, pooled, head_low_rank; /* [sequences, hidden], … */
-  cdl_tensor logits, d_logits;                              /* [sequences, labels] */
+  cdl_tensor embedded;                 /* [tokens, embedding], where it is projected */
+  site_activations project;
+  block_activations *block;                  /* [layers] */
+  cdl_tensor head_input, pooled_pre, pooled; /* [sequences, hidden] */
+  site_activations head_dense;
+  cdl_tensor logits, d_logits; /* [sequences, labels] */
   /* Scratch of the backward pass. */
   cdl_tensor d_hidden, d_branch; /* [tokens, hidden] */
   cdl_tensor d_first, d_rows;    /* [sequences, hidden] */
@@ -68,6 +77,8 @@ typedef struct {
   cdl_tensor d_pooled;           /* [sequences, hidden] */
   /* Scratch of adapter dropout: an adapter's input and its gradient. */
   cdl_tensor dropped, d_dropped; /* [tokens, the widest adapted input] */
+  cdl_tensor gained;             /* [tokens, the widest projection with a gain] */
+  cdl_tensor spread;             /* [tokens, the widest input with a pair] */
 } activations;
 
 /* The plan by which a gradient is added to an embedding table's rows: see scatter_add_rows. */
@@ -79,6 +90,9 @@ typedef struct {
   cdl_packing packing;
   cdl_tensor ids, positions, types; /* [tokens] */
   cdl_tensor first_rows;            /* [sequences] the row of each sequence's first token */
+  /* Where there are pairs: for each token the row of its sequence's first one, [tokens], and the
+   * rows of all sequences, counted up. */
+  cdl_tensor own_first_rows, own_rows;
   scatter_plan words, places, kinds, firsts;
 } loaded_batch;
 
@@ -102,7 +116,7 @@ struct cdl_encoder {
   block_weights *blocks; /* [layers] */
   projection head_dense; /* BERT: the pooler */
   projection head_out;
-  bool merged, embeddings_trained, project_reached, body_reached;
+  bool merged, embeddings_trained, project_reached, body_reached, paired;
 
   cdl_batch_limits limits; /* of both plans */
   activations act;         /* laid out anew for each batch */
@@ -129,6 +143,31 @@ static inline bool site_adapted(const cdl_site *site)
 static inline bool drops_base(const cdl_site *site)
 {
   return site_adapted(site) && site->delta.dropout > 0 && site->delta.dropout_hits_base;
+}
+
+static inline bool site_gained(const cdl_site *site)
+{
+  return site_adapted(site) && cdl_present(site->delta.gain);
+}
+
+/* Whether in training the gain's input is another than the frozen path's. */
+static inline bool gain_is_parted(const cdl_site *site)
+{
+  return site_gained(site) && site->delta.dropout > 0 && !site->delta.dropout_hits_base;
+}
+
+/* Where the frozen path reads an adapter's dropped input, a stacked weight does not serve. */
+static inline bool needs_single(const cdl_site *site)
+{
+  return drops_base(site) || gain_is_parted(site);
+}
+
+static inline bool projection_gained(const projection *p)
+{
+  for (int i = 0; i < p->site_count; i++)
+    if (site_gained(p->site[i]))
+      return true;
+  return false;
 }
 
 static inline bool projection_adapted(const projection *p)

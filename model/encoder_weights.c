@@ -329,6 +329,20 @@ static cdl_tensor saved_weight(const cdl_encoder *e, const cdl_site *site, int64
   return saved;
 }
 
+/* [n] as the one column of a matrix. */
+static cdl_tensor as_column(cdl_tensor t)
+{
+  return cdl_tensor_2d(t.buffer, CDL_F32, t.offset, cdl_elements(t), 1);
+}
+
+bool cdl_encoder_merges_whole(const cdl_encoder *e)
+{
+  for (size_t i = 0; i < e->site_count; i++)
+    if (cdl_present(e->sites[i].delta.pair))
+      return false;
+  return true;
+}
+
 cdl_status cdl_encoder_merge(cdl_encoder *e, cdl_queue *q)
 {
   const int64_t elements = adapted_elements(e);
@@ -342,6 +356,9 @@ cdl_status cdl_encoder_merge(cdl_encoder *e, cdl_queue *q)
     cdl_copy(q, CDL_ARGS(copy, .out = saved_weight(e, site, &offset), .x = site->weight));
     cdl_gemm(q, CDL_ARGS(gemm, .out = site->weight, .a = site->delta.b, .b = site->delta.a,
                          .alpha = site->delta.scale, .beta = 1));
+    if (cdl_present(site->delta.gain))
+      cdl_binary(q, CDL_ARGS(binary, .out = site->weight, .x = site->weight,
+                             .y = as_column(site->delta.gain), .function = CDL_BINARY_MULTIPLY));
   }
   cdl_encoder_weights_changed(e, q, false);
   e->merged = true;

@@ -1,15 +1,17 @@
 /* LoRA (Hu et al. 2022): A_l and B_l of each adapted layer are trained themselves. With it the
- * initial values of PiSSA and OLoRA, which begin at a part of the frozen weight and take it off. */
+ * initial values of PiSSA and OLoRA, which begin at a part of the frozen weight and take it off; and
+ * by its options DoRA and DyLoRA. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "model/adapter_io.h"
-#include "model/adapter_state.h"
+#include "model/low_rank.h"
 
 /* Parameter 2 i is A of site i, 2 i + 1 its B. */
 static cdl_status parameters(cdl_adapter *a)
 {
+  CDL_TRY(low_rank_check_options(a));
   for (size_t i = 0; i < a->site_count; i++) {
     const cdl_site *site = a->sites[i];
     const int64_t rank = a->per_site[i].rank;
@@ -18,12 +20,11 @@ static cdl_status parameters(cdl_adapter *a)
     CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, site->weight.size[2], rank,
                                   "%s.lora_B.weight", site->path));
   }
-  return CDL_OK;
+  return dora_parameters(a);
 }
 
 static cdl_status attach(cdl_adapter *a, cdl_queue *q)
 {
-  (void)q;
   for (size_t i = 0; i < a->site_count; i++) {
     const cdl_parameter *down = &a->own[2 * i], *up = &a->own[2 * i + 1];
     a->sites[i]->delta = (cdl_delta){.a = down->value,
@@ -33,7 +34,14 @@ static cdl_status attach(cdl_adapter *a, cdl_queue *q)
                                      .scale = a->per_site[i].scale,
                                      .dropout = a->dropout};
   }
-  return CDL_OK;
+  CDL_TRY(dora_attach(a, q));
+  return dylora_attach(a);
+}
+
+static void pull_back(cdl_adapter *a, cdl_queue *q)
+{
+  dylora_pull_back(a, q);
+  dora_pull_back(a, q);
 }
 
 /* ---- Initial values from the frozen weight ---- */
@@ -118,10 +126,8 @@ static cdl_status take_off(cdl_adapter *a, cdl_queue *q, size_t site, float *dow
   return cdl_queue_status(q);
 }
 
-static cdl_status prepare_base(cdl_adapter *a, cdl_queue *q)
+static cdl_status take_off_all(cdl_adapter *a, cdl_queue *q)
 {
-  if (a->init != CDL_INIT_PISSA && a->init != CDL_INIT_OLORA)
-    return CDL_OK;
   if (a->own_state != NULL)
     return cdl_fail(CDL_ARGUMENT, "an adapter's initial values are taken off the weights once");
   float *taken = calloc((size_t)own_offset(a, a->own_count) + 1, sizeof(float));
@@ -134,9 +140,19 @@ static cdl_status prepare_base(cdl_adapter *a, cdl_queue *q)
   return CDL_OK;
 }
 
+static cdl_status prepare_base(cdl_adapter *a, cdl_queue *q)
+{
+  if (a->init == CDL_INIT_PISSA || a->init == CDL_INIT_OLORA)
+    CDL_TRY(take_off_all(a, q));
+  dora_initialize(a, q);
+  return CDL_OK;
+}
+
 static void release(cdl_adapter *a)
 {
   free(a->own_state);
+  dora_release(a);
+  dylora_release(a);
 }
 
 /* To be read beside the weights as they were, as a LoRA of twice the rank:
@@ -145,11 +161,12 @@ static cdl_status store(const cdl_adapter *a, const cdl_snapshot *snapshot, size
                         stored_values *stored)
 {
   const float *taken = a->own_state;
-  if (taken == NULL)
+  if (taken == NULL || dora_owns(a, index))
     return CDL_OK;
   const cdl_tensor value = a->own[index].value;
   const int64_t rows = value.size[2], columns = value.size[3], elements = rows * columns;
-  const float *now = snapshotaken + own_offset(a, index), *before = taken + own_offset(a, index);
+  const float *now = snapshot->values + own_offset(a, index),
+              *before = taken + own_offset(a, index);
   const bool down = index % 2 == 0;
   *stored = (stored_values){.rows = down ? 2 * rows : rows,
                             .columns = down ? columns : 2 * columns,
@@ -169,13 +186,21 @@ static cdl_status store(const cdl_adapter *a, const cdl_snapshot *snapshot, size
   return CDL_OK;
 }
 
+static const cdl_adapter_option options[] = {LOW_RANK_OPTIONS, {0}};
+
 const cdl_adapter_method cdl_method_lora = {
     .name = "lora",
     .peft_type = "LORA",
+    .options = options,
     .initial_values = 1u << CDL_INIT_GAUSSIAN | 1u << CDL_INIT_PISSA | 1u << CDL_INIT_OLORA,
     .parameters = parameters,
     .initialize = adapter_initialize_pair,
     .attach = attach,
     .release = release,
+    .materialize = dora_materialize,
+    .pull_back = pull_back,
     .prepare_base = prepare_base,
+    .begin_step = dylora_begin_step,
+    .after_step = dylora_after_step,
+    .varies = dylora_varies,
     .store = store};

@@ -9,6 +9,7 @@
 
 #include "model/file.h"
 #include "model/json.h"
+#include "model/torch_file.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "tensors are stored little-endian and are read as they are"
@@ -24,7 +25,8 @@ enum {
 typedef struct {
   char *path;
   cdl_mapping mapping;
-  json_t *header; /* owns the names and the metadata */
+  json_t *header;   /* owns the names and the metadata */
+  torch_file torch; /* of a file that torch.save wrote, which has no header */
 } shard;
 
 struct cdl_safetensors {
@@ -222,6 +224,33 @@ static cdl_status parse_header(shard *file, size_t *data_offset)
   return check_metadata(file);
 }
 
+static cdl_status make_room(cdl_safetensors *all, const char *path, size_t room)
+{
+  cdl_stored_tensor *tensors =
+      room > SIZE_MAX / sizeof *tensors - all->count - 1
+          ? NULL
+          : realloc(all->tensors, (all->count + room + 1) * sizeof *tensors);
+  if (tensors == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  all->tensors = tensors;
+  return CDL_OK;
+}
+
+static cdl_status add_torch_tensors(cdl_safetensors *all, shard *file)
+{
+  CDL_TRY(torch_file_open(file->path, &file->mapping, &file->torch));
+  CDL_TRY(make_room(all, file->path, file->torch.count));
+  for (size_t i = 0; i < file->torch.count; i++)
+    all->tensors[all->count++] = file->torch.tensors[i];
+  return CDL_OK;
+}
+
+static bool ends_in_bin(const char *path)
+{
+  const size_t length = strlen(path);
+  return length > 4 && strcmp(path + length - 4, ".bin") == 0;
+}
+
 /* Opens one file and appends its tensors. */
 static cdl_status add_shard(cdl_safetensors *all, const char *path)
 {
@@ -231,16 +260,14 @@ static cdl_status add_shard(cdl_safetensors *all, const char *path)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
   all->shard_count++;
   CDL_TRY(cdl_file_map(path, &file->mapping));
+  if (torch_file_is(&file->mapping))
+    return add_torch_tensors(all, file);
+  if (ends_in_bin(path))
+    return cdl_fail(CDL_DATA, "%s: is no file of tensors that torch.save wrote", path);
   size_t data_offset = 0;
   CDL_TRY(parse_header(file, &data_offset));
-  const size_t room = json_object_size(file->header);
-  cdl_stored_tensor *tensors =
-      room > SIZE_MAX / sizeof *tensors - all->count
-          ? NULL
-          : realloc(all->tensors, (all->count + room + 1) * sizeof *tensors);
-  if (tensors == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  all->tensors = tensors;
+  CDL_TRY(make_room(all, path, json_object_size(file->header)));
+  cdl_stored_tensor *tensors = all->tensors;
   const uint8_t *data = file->mapping.data + data_offset;
   const size_t data_bytes = file->mapping.size - data_offset;
   const size_t first = all->count;
@@ -368,32 +395,39 @@ static cdl_status open_file(cdl_safetensors *all, const char *path)
   return sort_by_name(all);
 }
 
+static cdl_status open_index(cdl_safetensors *all, const char *folder, const char *index)
+{
+  json_t *document = NULL;
+  cdl_status status = cdl_json_read(index, &document);
+  if (status == CDL_OK)
+    status = open_shards(all, folder, index, document);
+  json_decref(document);
+  return status;
+}
+
+/* The first of these that is there. */
 static cdl_status open_folder(cdl_safetensors *all, const char *folder)
 {
-  char *whole = cdl_path_join(folder, "model.safetensors");
-  char *index = cdl_path_join(folder, "model.safetensors.index.json");
-  char *pickle = cdl_path_join(folder, "pytorch_model.bin");
-  json_t *document = NULL;
-  cdl_status status;
-  if (whole == NULL || index == NULL || pickle == NULL) {
-    status = cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
-  } else if (cdl_file_exists(whole)) {
-    status = open_file(all, whole);
-  } else if (cdl_file_exists(index)) {
-    status = cdl_json_read(index, &document);
-    if (status == CDL_OK)
-      status = open_shards(all, folder, index, document);
-  } else {
-    status = cdl_fail(CDL_ABSENT, "%s: no such file%s", whole,
-                      cdl_file_exists(pickle)
-                          ? "; pytorch_model.bin is not read, save the model as safetensors"
-                          : "");
+  static const struct {
+    const char *name;
+    bool is_index;
+  } files[] = {{"model.safetensors", false},
+               {"model.safetensors.index.json", true},
+               {"pytorch_model.bin", false},
+               {"pytorch_model.bin.index.json", true}};
+  for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+    char *path = cdl_path_join(folder, files[i].name);
+    if (path == NULL)
+      return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+    const bool found = cdl_file_exists(path);
+    cdl_status status = CDL_OK;
+    if (found)
+      status = files[i].is_index ? open_index(all, folder, path) : open_file(all, path);
+    free(path);
+    if (found)
+      return status;
   }
-  json_decref(document);
-  free(pickle);
-  free(index);
-  free(whole);
-  return status;
+  return cdl_fail(CDL_ABSENT, "%s: has neither model.safetensors nor pytorch_model.bin", folder);
 }
 
 static bool is_folder(const char *path)
@@ -423,6 +457,7 @@ void cdl_safetensors_close(cdl_safetensors *file)
     return;
   for (size_t i = 0; i < file->shard_count; i++) {
     json_decref(file->shards[i].header);
+    torch_file_release(&file->shards[i].torch);
     cdl_file_unmap(&file->shards[i].mapping);
     free(file->shards[i].path);
   }
@@ -449,13 +484,20 @@ const cdl_stored_tensor *cdl_safetensors_find(const cdl_safetensors *file, const
   return file->count == 0 ? NULL : bsearch(&key, file->tensors, file->count, sizeof key, by_name);
 }
 
+static bool is_copy(const shard *file, const cdl_stored_tensor *tensor)
+{
+  const uintptr_t place = (uintptr_t)tensor->data, begin = (uintptr_t)file->torch.copies;
+  return begin != 0 && place >= begin && place + tensor->bytes <= begin + file->torch.copied_bytes;
+}
+
 static const shard *shard_of(const cdl_safetensors *file, const cdl_stored_tensor *tensor)
 {
   const uintptr_t place = (uintptr_t)tensor->data;
   for (size_t i = 0; i < file->shard_count; i++) {
     const uintptr_t begin = (uintptr_t)file->shards[i].mapping.data;
-    if (place >= begin + LENGTH_BYTES &&
-        place + tensor->bytes <= begin + file->shards[i].mapping.size)
+    if (is_copy(&file->shards[i], tensor) ||
+        (place >= begin + LENGTH_BYTES &&
+         place + tensor->bytes <= begin + file->shards[i].mapping.size))
       return &file->shards[i];
   }
   return &file->shards[0];
@@ -477,6 +519,9 @@ const char *cdl_safetensors_metadata(const cdl_safetensors *file, const char *ke
 
 void cdl_safetensors_discard(const cdl_safetensors *file, const cdl_stored_tensor *tensor)
 {
-  const cdl_mapping *mapping = &shard_of(file, tensor)->mapping;
+  const shard *holder = shard_of(file, tensor);
+  const cdl_mapping *mapping = &holder->mapping;
+  if (is_copy(holder, tensor))
+    return;
   cdl_file_discard(mapping, (size_t)((const uint8_t *)tensor->data - mapping->data), tensor->bytes);
 }

@@ -19,6 +19,8 @@ static const char *type_of(const json_t *section)
 
 /* ---- Model ---- */
 
+__extension__ typedef unsigned __int128 wide;
+
 /* A number as the reference reads it: its shortest digits as one whole number, divided by a power of ten, each rounded.
  * That is the number but for the last bit, which decides between two cuts of equal worth. */
 static double as_reference_reads(double number)
@@ -36,15 +38,15 @@ static double as_reference_reads(double number)
   for (; magnitude * 10 < bound; places--)
     bound /= 10;
   for (int digits = FEWEST_DIGITS; digits <= MOST_DIGITS; digits++) {
-    unsigned __int128 power = 1;
+    wide power = 1;
     for (int i = places; i < digits; i++)
       power *= 10;
-    const unsigned __int128 exact = mantissa * power, half = (unsigned __int128)1 << (shift - 1);
+    const wide exact = mantissa * power, half = (wide)1 << (shift - 1);
     uint64_t whole = (uint64_t)((exact + half) >> shift);
     if (((exact + half) & (2 * half - 1)) == 0) /* halfway: to the even one */
       whole &= ~(uint64_t)1;
-    const unsigned __int128 rounded = (unsigned __int128)whole << shift;
-    const unsigned __int128 error = rounded > exact ? rounded - exact : exact - rounded;
+    const wide rounded = (wide)whole << shift;
+    const wide error = rounded > exact ? rounded - exact : exact - rounded;
     if (2 * error < power) /* these digits name no other number */
       return copysign((double)whole / (double)power, number);
   }

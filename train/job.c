@@ -7,134 +7,8 @@
 
 #include "condlora/log.h"
 #include "model/adapter_io.h"
+#include "train/job_adapter.h"
 #include "train/process.h"
-
-static bool was_given(const bool *given, const char *field)
-{
-  size_t count;
-  const cdl_setting *list = cdl_setting_list(&count);
-  return given != NULL && given[cdl_setting_find(field) - list];
-}
-
-/* ---- Settings from an adapter ---- */
-
-static cdl_status adopt_text(char **setting, const bool *given, const char *field,
-                             const char *value, const char *folder)
-{
-  if (was_given(given, field) && (*setting == NULL || strcmp(*setting, value) != 0))
-    return cdl_fail(CDL_USAGE, "--%s %s contradicts the adapter in %s, which has %s", field,
-                    *setting != NULL ? *setting : "", folder, value);
-  char *copy = strdup(value);
-  if (copy == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: settings");
-  free(*setting);
-  *setting = copy;
-  return CDL_OK;
-}
-
-static cdl_status adopt_number(double *setting, const bool *given, const char *field, double value,
-                               const char *folder)
-{
-  if (was_given(given, field) && *setting != value)
-    return cdl_fail(CDL_USAGE, "--%s %g contradicts the adapter in %s, which has %g", field,
-                    *setting, folder, value);
-  *setting = value;
-  return CDL_OK;
-}
-
-static int compare_text(const void *a, const void *b)
-{
-  return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Lists compare as sets. */
-static bool same_set(const char *text, const cdl_names *names)
-{
-  cdl_list list;
-  if (cdl_list_split("", text, &list) != CDL_OK)
-    return false;
-  char **sorted = calloc(names->count + 1, sizeof *sorted);
-  bool same = sorted != NULL && list.count == names->count;
-  if (same) {
-    memcpy(sorted, names->item, names->count * sizeof *sorted);
-    qsort(sorted, names->count, sizeof *sorted, compare_text);
-    qsort(list.item, list.count, sizeof *list.item, compare_text);
-    for (size_t i = 0; same && i < list.count; i++)
-      same = strcmp(sorted[i], list.item[i]) == 0;
-  }
-  free(sorted);
-  cdl_list_release(&list);
-  return same;
-}
-
-static char *joined(const cdl_names *names)
-{
-  size_t bytes = 1;
-  for (size_t i = 0; i < names->count; i++)
-    bytes += strlen(names->item[i]) + 1;
-  char *text = calloc(bytes, 1);
-  for (size_t i = 0; text != NULL && i < names->count; i++) {
-    if (i > 0)
-      strcat(text, ",");
-    strcat(text, names->item[i]);
-  }
-  return text;
-}
-
-static cdl_status adopt_targets(cdl_settings *s, const bool *given,
-                                const cdl_adapter_config *config)
-{
-  char *text =
-      config->target_pattern != NULL ? strdup(config->target_pattern) : joined(&config->targets);
-  if (text == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: settings");
-  cdl_status status = CDL_OK;
-  if (was_given(given, "targets") && config->target_pattern == NULL &&
-      same_set(s->targets, &config->targets))
-    free(text);
-  else {
-    status = adopt_text(&s->targets, given, "targets", text, s->init_adapter);
-    free(text);
-  }
-  return status;
-}
-
-/* Modules that the adapter holds whole stay trained. PEFT always lists classifier and score,
- * whichever there is. */
-static cdl_status adopt_modules(cdl_settings *s, const bool *given,
-                                const cdl_adapter_config *config)
-{
-  if (was_given(given, "modules_to_save") || config->modules_to_save.count == 0)
-    return CDL_OK;
-  char *text = joined(&config->modules_to_save);
-  if (text == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: settings");
-  free(s->modules_to_save);
-  s->modules_to_save = text;
-  return CDL_OK;
-}
-
-/* Method, rank, alpha, targets and orientation come from the adapter that training starts from. */
-static cdl_status adopt_adapter(cdl_settings *s, const bool *given,
-                                const cdl_adapter_config *config)
-{
-  const char *method = cdl_adapter_method_of(config->peft_type);
-  if (method == NULL)
-    return cdl_fail(CDL_UNSUPPORTED, "%s: adapters of type %s are not read", s->init_adapter,
-                    config->peft_type);
-  CDL_TRY(adopt_text(&s->method, given, "method", method, s->init_adapter));
-  CDL_TRY(adopt_modules(s, given, config));
-  if (config->rank == 0)
-    return CDL_OK;
-  double rank = (double)s->rank;
-  CDL_TRY(adopt_number(&rank, given, "rank", (double)config->rank, s->init_adapter));
-  s->rank = config->rank;
-  CDL_TRY(adopt_number(&s->alpha, given, "alpha", config->alpha, s->init_adapter));
-  if (config->orientation != NULL)
-    CDL_TRY(
-        adopt_text(&s->orientation, given, "orientation", config->orientation, s->init_adapter));
-  return adopt_targets(s, given, config);
-}
 
 /* ---- Data ---- */
 
@@ -305,130 +179,12 @@ static cdl_status load_model(cdl_job *job, const char *model, int labels, bool f
   return CDL_OK;
 }
 
-enum { FINGERPRINT_BYTES = 17 };
-
-/* Of the body that was loaded, as adapters keep it. */
-static void write_fingerprint(const cdl_job *job, char text[FINGERPRINT_BYTES])
-{
-  snprintf(text, FINGERPRINT_BYTES, "%016" PRIx64, job->loaded.fingerprint);
-}
-
-static bool is_pattern(const char *targets)
-{
-  return strpbrk(targets, "*+?()[]|\\^$") != NULL || strcmp(targets, "all-linear") == 0;
-}
-
-/* The adapter's config as it will be saved. */
-static cdl_status describe_adapter(cdl_job *job, const cdl_settings *s, const cdl_list *targets,
-                                   const cdl_list *modules)
-{
-  cdl_adapter_config *c = &job->adapter_config;
-  *c = (cdl_adapter_config){.regression = job->regression, .types_zero = job->types_zero};
-  const bool low_rank = strcmp(s->method, "lora") == 0 || strcmp(s->method, "condlora") == 0;
-  char fingerprint[FINGERPRINT_BYTES];
-  write_fingerprint(job, fingerprint);
-  c->peft_type = strdup(cdl_adapter_peft_type(s->method));
-  c->base_model = strdup(s->model);
-  c->fingerprint = strdup(fingerprint);
-  bool complete = c->peft_type != NULL && c->base_model != NULL && c->fingerprint != NULL;
-  if (low_rank) {
-    c->rank = s->rank;
-    c->alpha = s->alpha;
-    c->dropout = s->adapter_dropout;
-    if (is_pattern(s->targets))
-      complete = complete && (c->target_pattern = strdup(s->targets)) != NULL;
-    if (strcmp(s->method, "condlora") == 0)
-      complete = complete && (c->orientation = strdup(s->orientation)) != NULL;
-  }
-  if (job->task != NULL)
-    complete = complete && (c->task = strdup(job->task->name)) != NULL;
-
-  bool pooler = job->loaded.fresh_pooler;
-  for (size_t i = 0; i < modules->count; i++)
-    pooler = pooler && strcmp(modules->item[i], "pooler") != 0;
-  const struct {
-    cdl_names *to;
-    char *const *from;
-    size_t count;
-    const char *extra;
-  } lists[] = {{&c->targets, targets->item,
-                low_rank && c->target_pattern == NULL ? targets->count : 0, NULL},
-               {&c->modules_to_save, modules->item, modules->count, pooler ? "pooler" : NULL},
-               {&c->labels, job->label_names, job->regression ? 0 : (size_t)job->labels, NULL}};
-  for (size_t l = 0; complete && l < sizeof lists / sizeof lists[0]; l++) {
-    cdl_names *to = lists[l].to;
-    to->item = calloc(lists[l].count + 1, sizeof *to->item);
-    complete = to->item != NULL;
-    for (size_t i = 0; complete && i < lists[l].count; i++)
-      complete = (to->item[to->count++] = strdup(lists[l].from[i])) != NULL;
-    if (complete && lists[l].extra != NULL)
-      complete = (to->item[to->count++] = strdup(lists[l].extra)) != NULL;
-  }
-  return complete ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: the adapter's settings");
-}
-
-/* What would be wrong usage on a command line is wrong data in a file. */
-static cdl_status in_file(cdl_status status, const char *folder)
-{
-  return status == CDL_USAGE
-             ? cdl_fail(CDL_DATA, "%s: adapter_config.json: %s", folder, cdl_error_message())
-             : status;
-}
-
-static cdl_status make_adapter(cdl_job *job, const cdl_settings *s)
-{
-  cdl_list targets = {0}, modules = {0};
-  cdl_status status = CDL_OK;
-  if (!is_pattern(s->targets))
-    status = cdl_list_split("--targets", s->targets, &targets);
-  if (status == CDL_OK && s->modules_to_save != NULL)
-    status = cdl_list_split("--modules-to-save", s->modules_to_save, &modules);
-  if (status == CDL_OK)
-    status = describe_adapter(job, s, &targets, &modules);
-  if (status == CDL_OK) {
-    const bool reference = strcmp(s->orientation, "reference") == 0;
-    const cdl_adapter_settings adapter = {.method = s->method,
-                                          .rank = s->rank,
-                                          .alpha = s->alpha,
-                                          .dropout = s->adapter_dropout,
-                                          .orientation = reference ? CDL_ORIENTATION_REFERENCE
-                                                                   : CDL_ORIENTATION_PAPER,
-                                          .dropout_hits_base = strcmp(s->compat, "reference") == 0,
-                                          .targets = (const char *const *)targets.item,
-                                          .target_count = targets.count,
-                                          .target_pattern = job->adapter_config.target_pattern,
-                                          .modules_to_save = (const char *const *)modules.item,
-                                          .module_count = modules.count,
-                                          .ignore_unmatched = s->init_adapter != NULL,
-                                          .train_pooler = job->loaded.fresh_pooler};
-    status = cdl_adapter_create(job->queue, job->encoder, &adapter, &job->adapter);
-    if (s->init_adapter != NULL)
-      status = in_file(status, s->init_adapter);
-  }
-  cdl_list_release(&targets);
-  cdl_list_release(&modules);
-  return status;
-}
-
-/* An adapter belongs to the body it was trained on: its fingerprint says which. */
-static cdl_status check_base(const cdl_job *job, const char *folder,
-                             const cdl_adapter_config *config)
-{
-  char present[FINGERPRINT_BYTES];
-  write_fingerprint(job, present);
-  if (config->fingerprint != NULL && strcmp(config->fingerprint, present) != 0)
-    return cdl_fail(CDL_DATA,
-                    "%s: the adapter was trained on another base model (its fingerprint is %s, "
-                    "this model's %s)",
-                    folder, config->fingerprint, present);
-  return CDL_OK;
-}
-
 static cdl_status default_targets(cdl_settings *s, cdl_family family)
 {
   if (s->targets != NULL)
     return CDL_OK;
-  s->targets = strdup(cdl_family_targets(family));
+  const bool fork = strcmp(s->method, "adalora") == 0 && strcmp(s->compat, "reference") == 0;
+  s->targets = strdup(fork ? "query,key,value,dense" : cdl_family_targets(family));
   return s->targets != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: settings");
 }
 
@@ -437,8 +193,9 @@ static cdl_status open_training(cdl_job *job, cdl_settings *s, const bool *given
 {
   if (s->init_adapter != NULL) {
     CDL_TRY(cdl_adapter_folder_open(s->init_adapter, initial, tensors));
-    CDL_TRY(adopt_adapter(s, given, initial));
+    CDL_TRY(cdl_adopt_adapter(s, given, initial));
   }
+  CDL_TRY(cdl_check_adapter_settings(s));
   cdl_model_config config;
   CDL_TRY(cdl_model_config_read(s->model, &config));
   cdl_status status = find_length(job, &config, s->max_length);
@@ -454,10 +211,15 @@ static cdl_status open_training(cdl_job *job, cdl_settings *s, const bool *given
   CDL_TRY(cdl_job_tokenize(job, job->train));
   if (job->dev != NULL)
     CDL_TRY(cdl_job_tokenize(job, job->dev));
-  CDL_TRY(make_adapter(job, s));
+  CDL_TRY(cdl_make_adapter(job, s, initial));
+  /* Of an adapter whose initial values were taken off the weights, they are taken off again. */
+  const bool takes_off = initial->init == CDL_INIT_PISSA || initial->init == CDL_INIT_OLORA;
+  if (s->init_adapter != NULL)
+    CDL_TRY(cdl_check_base(job, s->init_adapter, initial));
+  if (s->init_adapter == NULL || takes_off)
+    CDL_TRY(cdl_adapter_initialize(job->adapter, job->queue, seed));
   if (s->init_adapter == NULL)
-    return cdl_adapter_initialize(job->adapter, job->queue, seed);
-  CDL_TRY(check_base(job, s->init_adapter, initial));
+    return CDL_OK;
   return cdl_adapter_read(job->adapter, job->queue, s->init_adapter, *tensors);
 }
 
@@ -532,34 +294,20 @@ static cdl_status open_with_adapter(cdl_job *job, const cdl_inference_settings *
   if (status == CDL_OK)
     status = load_model(job, s->model, (int)outputs, true, 0);
   if (status == CDL_OK)
-    status = check_base(job, s->adapter, c);
+    status = cdl_check_base(job, s->adapter, c);
   job->types_zero = c->types_zero;
-  if (status == CDL_OK) {
-    const cdl_adapter_settings adapter = {
-        .method = method,
-        .rank = c->rank,
-        .alpha = c->alpha,
-        .orientation = c->orientation != NULL && strcmp(c->orientation, "reference") == 0
-                           ? CDL_ORIENTATION_REFERENCE
-                           : CDL_ORIENTATION_PAPER,
-        .targets = (const char *const *)c->targets.item,
-        .target_count = c->targets.count,
-        .target_pattern = c->target_pattern,
-        .modules_to_save = (const char *const *)c->modules_to_save.item,
-        .module_count = c->modules_to_save.count,
-        .ignore_unmatched = true,
-        .train_pooler = job->loaded.fresh_pooler};
-    status =
-        in_file(cdl_adapter_create(job->queue, job->encoder, &adapter, &job->adapter), s->adapter);
-  }
   if (status == CDL_OK)
-    status = cdl_adapter_read(job->adapter, job->queue, s->adapter, tensors);
+    status = cdl_open_adapter(job, s->adapter, c, tensors);
+  if (status == CDL_OK && s->rank != 0)
+    status = cdl_adapter_use_rank(job->adapter, job->queue, s->rank);
   cdl_safetensors_close(tensors);
   return status;
 }
 
 static cdl_status open_whole_model(cdl_job *job, const cdl_inference_settings *s)
 {
+  if (s->rank != 0)
+    return cdl_fail(CDL_USAGE, "--rank goes with --adapter");
   CDL_TRY(load_model(job, s->model, 0, false, 0));
   if (job->loaded.fresh_pooler)
     return cdl_fail(CDL_DATA, "%s: the model has a classification head but no pooler", s->model);

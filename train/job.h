@@ -41,6 +41,7 @@ typedef struct {
   int threads;
   bool no_fallback;
   int64_t max_length; /* 0: as in training */
+  int64_t rank;       /* 0: the adapter's; one that DyLoRA trained serves with lower ones too */
 } cdl_inference_settings;
 
 /* For eval and predict: no data yet; job->train and job->dev stay NULL. */

@@ -226,17 +226,29 @@ cdl_status cdl_metrics_read(const cdl_run_files *f, const cdl_job *job, cdl_trai
   return CDL_OK;
 }
 
+/* Every adapted layer with its rank, alpha and scale. */
+static json_t *modules_json(const cdl_adapter *adapter)
+{
+  json_t *array = json_array();
+  for (size_t i = 0; i < cdl_adapter_module_count(adapter); i++) {
+    const cdl_adapted_module m = cdl_adapter_module(adapter, i);
+    json_array_append_new(array, json_pack("{ss sI sf sf}", "path", m.path, "rank",
+                                           (json_int_t)m.rank, "alpha", m.alpha, "scale", m.scale));
+  }
+  return array;
+}
+
 cdl_status cdl_run_json_write(const cdl_run_files *f, const cdl_job *job,
                               const cdl_settings *settings)
 {
   json_t *object = json_pack(
-      "{ss so ss ss s{sI sI sI} sI}", "condlora", cdl_version(), "settings",
+      "{ss so ss ss s{sI sI sI} sI so}", "condlora", cdl_version(), "settings",
       cdl_settings_json(settings, false), "backend", cdl_backend_name(job->backend), "kernels",
       cdl_backend_description(job->backend), "seeds", "init",
       (json_int_t)(settings->seed_init >= 0 ? settings->seed_init : settings->seed), "data",
       (json_int_t)(settings->seed_data >= 0 ? settings->seed_data : settings->seed), "dropout",
       (json_int_t)(settings->seed_dropout >= 0 ? settings->seed_dropout : settings->seed),
-      "max_length", (json_int_t)job->max_length);
+      "max_length", (json_int_t)job->max_length, "modules", modules_json(job->adapter));
   if (object == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", f->run);
   const cdl_status status = cdl_json_write(f->run, object);

@@ -2,16 +2,26 @@
 
 #include <errno.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/adapter_config.h"
 #include "model/json.h"
 #include "model/nearest.h"
 #include "train/number.h"
 #include "train/utf8.h"
 
-static const cdl_setting list[] = {
+/* "condlora|lora|…" */
+#define METHOD(name) "|" #name
+static const char listed_methods[] =
+#include "model/methods.def"
+    ;
+#undef METHOD
+#define METHOD_CHOICES (&listed_methods[1])
+
+static const cdl_setting lines[] = {
 #define GROUP(title) {.kind = CDL_KIND_GROUP, .help = title},
 #define SETTING(kind_, field_, initial, placeholder_, changes, help_) \
   {.kind = CDL_KIND_##kind_,                                          \
@@ -24,11 +34,89 @@ static const cdl_setting list[] = {
 #undef SETTING
 #undef GROUP
 };
-enum { LIST_COUNT = sizeof list / sizeof list[0] };
+enum { LINE_COUNT = sizeof lines / sizeof lines[0], HELP_BYTES = 320 };
+
+/* ---- The list ---- */
+
+static cdl_setting list[CDL_SETTINGS_MAX];
+static size_t list_count;
+static char option_help[CDL_METHOD_OPTIONS_MAX][HELP_BYTES];
+static pthread_once_t list_once = PTHREAD_ONCE_INIT;
+
+static bool method_has(const char *method, const char *option)
+{
+  size_t count;
+  const cdl_adapter_option *options = cdl_adapter_options(method, &count);
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(options[i].name, option) == 0)
+      return true;
+  return false;
+}
+
+/* "condlora, lora" */
+static void methods_with(const char *option, char *text, size_t bytes)
+{
+  text[0] = '\0';
+  for (const char *const *m = cdl_adapter_methods(); *m != NULL; m++) {
+    const size_t used = strlen(text);
+    if (method_has(*m, option))
+      snprintf(text + used, bytes - used, "%s%s", used > 0 ? ", " : "", *m);
+  }
+}
+
+static const char *placeholder_of(const cdl_adapter_option *o)
+{
+  return o->kind == CDL_OPTION_WHOLE    ? "N"
+         : o->kind == CDL_OPTION_REAL   ? "X"
+         : o->kind == CDL_OPTION_CHOICE ? o->choices
+                                        : NULL;
+}
+
+static void add_option(const cdl_adapter_option *o, size_t place)
+{
+  static const cdl_setting_kind kinds[] = {[CDL_OPTION_WHOLE] = CDL_KIND_WHOLE,
+                                           [CDL_OPTION_REAL] = CDL_KIND_REAL,
+                                           [CDL_OPTION_FLAG] = CDL_KIND_FLAG,
+                                           [CDL_OPTION_CHOICE] = CDL_KIND_CHOICE};
+  char methods[128];
+  methods_with(o->name, methods, sizeof methods);
+  snprintf(option_help[place], HELP_BYTES, "%s: %s", methods, o->help);
+  list[list_count++] =
+      (cdl_setting){.kind = kinds[o->kind],
+                    .field = o->name,
+                    .placeholder = placeholder_of(o),
+                    .help = option_help[place],
+                    .changes_result = true,
+                    .offset = offsetof(cdl_settings, options) + place * sizeof(cdl_method_option),
+                    .option = o};
+}
+
+static void make_list(void)
+{
+  size_t place = 0;
+  memcpy(list, lines, sizeof lines);
+  list_count = LINE_COUNT;
+  for (const char *const *m = cdl_adapter_methods(); *m != NULL; m++) {
+    size_t count;
+    const cdl_adapter_option *options = cdl_adapter_options(*m, &count);
+    for (size_t i = 0; i < count; i++) {
+      bool known = false;
+      for (size_t j = 0; j < list_count && !known; j++)
+        known = list[j].option != NULL && strcmp(list[j].field, options[i].name) == 0;
+      if (known || place == CDL_METHOD_OPTIONS_MAX || list_count + 2 > CDL_SETTINGS_MAX)
+        continue;
+      if (place == 0)
+        list[list_count++] =
+            (cdl_setting){.kind = CDL_KIND_GROUP, .help = "Options of some methods"};
+      add_option(&options[i], place++);
+    }
+  }
+}
 
 const cdl_setting *cdl_setting_list(size_t *count)
 {
-  *count = LIST_COUNT;
+  (void)pthread_once(&list_once, make_list);
+  *count = list_count;
   return list;
 }
 
@@ -43,17 +131,19 @@ static bool same_name(const char *a, const char *b)
 
 const cdl_setting *cdl_setting_find(const char *name)
 {
-  for (size_t i = 0; i < LIST_COUNT; i++)
-    if (list[i].kind != CDL_KIND_GROUP && same_name(list[i].field, name))
-      return &list[i];
+  size_t count;
+  const cdl_setting *all = cdl_setting_list(&count);
+  for (size_t i = 0; i < count; i++)
+    if (all[i].kind != CDL_KIND_GROUP && same_name(all[i].field, name))
+      return &all[i];
   return NULL;
 }
 
 static const char *nearest_setting(const char *name)
 {
-  const char *names[LIST_COUNT];
+  const char *names[CDL_SETTINGS_MAX];
   size_t count = 0;
-  for (size_t i = 0; i < LIST_COUNT; i++)
+  for (size_t i = 0; i < list_count; i++)
     if (list[i].kind != CDL_KIND_GROUP)
       names[count++] = list[i].field;
   return cdl_nearest(name, names, count);
@@ -86,6 +176,8 @@ cdl_status cdl_settings_init(cdl_settings *settings)
   cdl_status status = CDL_OK;
 #define START_TEXT(field, initial) \
   status = status == CDL_OK ? init_TEXT(&settings->field, initial) : status;
+#define START_MAP(field, initial) START_TEXT(field, initial)
+#define START_WHOLES(field, initial) START_TEXT(field, initial)
 #define START_CHOICE(field, initial) START_TEXT(field, initial)
 #define START_WHOLE(field, initial) settings->field = initial;
 #define START_REAL(field, initial) settings->field = initial;
@@ -95,6 +187,11 @@ cdl_status cdl_settings_init(cdl_settings *settings)
 #include "train/settings.def"
 #undef SETTING
 #undef GROUP
+  size_t count;
+  const cdl_setting *all = cdl_setting_list(&count);
+  for (size_t i = 0; i < count; i++)
+    if (all[i].option != NULL)
+      ((cdl_method_option *)place(settings, &all[i]))->value = all[i].option->fallback;
   if (status != CDL_OK)
     cdl_settings_release(settings);
   return status;
@@ -102,9 +199,10 @@ cdl_status cdl_settings_init(cdl_settings *settings)
 
 void cdl_settings_release(cdl_settings *settings)
 {
-  for (size_t i = 0; i < LIST_COUNT; i++)
-    if (list[i].kind == CDL_KIND_TEXT || list[i].kind == CDL_KIND_CHOICE) {
-      char **slot = place(settings, &list[i]);
+  for (size_t i = 0; i < LINE_COUNT; i++)
+    if (lines[i].kind == CDL_KIND_TEXT || lines[i].kind == CDL_KIND_CHOICE ||
+        lines[i].kind == CDL_KIND_MAP || lines[i].kind == CDL_KIND_WHOLES) {
+      char **slot = place(settings, &lines[i]);
       free(*slot);
       *slot = NULL;
     }
@@ -155,12 +253,58 @@ static cdl_status parse_whole(const cdl_setting *setting, const char *value, int
   return CDL_OK;
 }
 
+static cdl_status set_wholes(const cdl_setting *setting, const char *value, char **slot)
+{
+  enum { DIGITS_MOST = 9 };
+  for (const char *c = value;; c++) {
+    const size_t digits = strspn(c, "0123456789");
+    if (digits == 0 || digits > DIGITS_MOST || (c[digits] != '\0' && c[digits] != ','))
+      return cdl_fail(CDL_USAGE, "%s wants whole numbers with commas, not '%s'",
+                      named(setting).text, value);
+    c += digits;
+    if (*c == '\0')
+      return set_text(slot, value);
+  }
+}
+
+/* `value` fits the option's kind. */
+static cdl_status set_option(const cdl_setting *setting, const char *value, cdl_method_option *slot)
+{
+  const cdl_adapter_option *o = setting->option;
+  int64_t whole = 0;
+  double number = 0;
+  switch (o->kind) {
+  case CDL_OPTION_FLAG:
+    number = value == NULL || strcmp(value, "true") == 0;
+    break;
+  case CDL_OPTION_CHOICE:
+    number = cdl_adapter_choice(o, value);
+    break;
+  case CDL_OPTION_WHOLE:
+    CDL_TRY(parse_whole(setting, value, &whole));
+    number = (double)whole;
+    break;
+  case CDL_OPTION_REAL:
+    if (!cdl_number_parse(value, strlen(value), &number))
+      return cdl_fail(CDL_USAGE, "%s wants a number, not '%s'", named(setting).text, value);
+    break;
+  }
+  const bool ranged = o->kind == CDL_OPTION_WHOLE || o->kind == CDL_OPTION_REAL;
+  if (ranged && !(number >= o->low && number <= o->high))
+    return cdl_fail(CDL_USAGE, "%s is %g to %g, not %s", named(setting).text, o->low, o->high,
+                    value);
+  *slot = (cdl_method_option){number, true};
+  return CDL_OK;
+}
+
 cdl_status cdl_settings_set(cdl_settings *settings, const cdl_setting *setting, const char *value)
 {
   void *slot = place(settings, setting);
   if (setting->kind == CDL_KIND_FLAG) {
     if (value != NULL && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
       return cdl_fail(CDL_USAGE, "%s is true or false, not '%s'", named(setting).text, value);
+    if (setting->option != NULL)
+      return set_option(setting, value, slot);
     *(bool *)slot = value == NULL || strcmp(value, "true") == 0;
     return CDL_OK;
   }
@@ -175,12 +319,18 @@ cdl_status cdl_settings_set(cdl_settings *settings, const cdl_setting *setting, 
     if (!is_choice(setting->placeholder, value))
       return cdl_fail(CDL_USAGE, "%s is one of %s, not '%s'", named(setting).text,
                       setting->placeholder, value);
-    return set_text(slot, value);
+    return setting->option != NULL ? set_option(setting, value, slot) : set_text(slot, value);
   case CDL_KIND_TEXT:
+  case CDL_KIND_MAP:
     return set_text(slot, value);
+  case CDL_KIND_WHOLES:
+    return set_wholes(setting, value, slot);
   case CDL_KIND_WHOLE:
-    return parse_whole(setting, value, slot);
+    return setting->option != NULL ? set_option(setting, value, slot)
+                                   : parse_whole(setting, value, slot);
   case CDL_KIND_REAL:
+    if (setting->option != NULL)
+      return set_option(setting, value, slot);
     if (!cdl_number_parse(value, strlen(value), slot))
       return cdl_fail(CDL_USAGE, "%s wants a number, not '%s'", named(setting).text, value);
     return CDL_OK;
@@ -193,24 +343,31 @@ cdl_status cdl_settings_set(cdl_settings *settings, const cdl_setting *setting, 
 
 /* ---- From JSON ---- */
 
-/* ["a", "b"] is "a,b". */
-static cdl_status join_strings(const cdl_setting *setting, const char *path, const json_t *array,
-                               char **joined)
+/* ["a", "b"] is "a,b", [0, 2] is "0,2". */
+static cdl_status join_items(const cdl_setting *setting, const char *path, const json_t *array,
+                             char **joined)
 {
+  enum { NUMBER_BYTES = 24 };
+  const bool wholes = setting->kind == CDL_KIND_WHOLES;
   size_t bytes = 1;
   for (size_t i = 0; i < json_array_size(array); i++) {
     const json_t *item = json_array_get(array, i);
-    if (!json_is_string(item))
-      return cdl_fail(CDL_USAGE, "%s: %s wants strings", path, setting->field);
-    bytes += json_string_length(item) + 1;
+    if (wholes ? !json_is_integer(item) : !json_is_string(item))
+      return cdl_fail(CDL_USAGE, "%s: %s wants %s", path, setting->field,
+                      wholes ? "whole numbers" : "strings");
+    bytes += json_is_string(item) ? json_string_length(item) + 1 : NUMBER_BYTES;
   }
   *joined = calloc(bytes, 1);
   if (*joined == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
   for (size_t i = 0; i < json_array_size(array); i++) {
-    if (i > 0)
-      strcat(*joined, ",");
-    strcat(*joined, json_string_value(json_array_get(array, i)));
+    const json_t *item = json_array_get(array, i);
+    const size_t used = strlen(*joined);
+    const char *comma = i > 0 ? "," : "";
+    if (json_is_string(item))
+      snprintf(*joined + used, bytes - used, "%s%s", comma, json_string_value(item));
+    else
+      snprintf(*joined + used, bytes - used, "%s%lld", comma, (long long)json_integer_value(item));
   }
   return CDL_OK;
 }
@@ -223,8 +380,14 @@ static cdl_status set_from_json(cdl_settings *settings, const cdl_setting *setti
   char *joined = NULL;
   if (json_is_null(value))
     return CDL_OK;
-  if (json_is_array(value) && setting->kind == CDL_KIND_TEXT) {
-    CDL_TRY(join_strings(setting, path, value, &joined));
+  if (json_is_array(value) &&
+      (setting->kind == CDL_KIND_TEXT || setting->kind == CDL_KIND_WHOLES)) {
+    CDL_TRY(join_items(setting, path, value, &joined));
+    text = joined;
+  } else if (json_is_object(value) && setting->kind == CDL_KIND_MAP) {
+    joined = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    if (joined == NULL)
+      return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
     text = joined;
   } else if (json_is_string(value))
     text = json_string_value(value);
@@ -234,6 +397,10 @@ static cdl_status set_from_json(cdl_settings *settings, const cdl_setting *setti
     snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
     text = number;
   } else if (json_is_real(value) && setting->kind == CDL_KIND_REAL) {
+    if (setting->option != NULL) {
+      snprintf(number, sizeof number, "%.17g", json_real_value(value));
+      return cdl_context(cdl_settings_set(settings, setting, number), "%s", path);
+    }
     *(double *)place(settings, setting) = json_real_value(value);
     return CDL_OK;
   } else
@@ -273,8 +440,12 @@ cdl_status cdl_settings_read(cdl_settings *settings, const char *path, const boo
 static json_t *value_json(const cdl_settings *settings, const cdl_setting *setting)
 {
   const void *slot = place(settings, setting);
+  if (setting->option != NULL)
+    return cdl_adapter_option_json(setting->option, ((const cdl_method_option *)slot)->value);
   switch (setting->kind) {
   case CDL_KIND_TEXT:
+  case CDL_KIND_MAP:
+  case CDL_KIND_WHOLES:
   case CDL_KIND_CHOICE:
     return *(char *const *)slot != NULL ? json_string(*(char *const *)slot) : json_null();
   case CDL_KIND_WHOLE:
@@ -292,13 +463,43 @@ static json_t *value_json(const cdl_settings *settings, const cdl_setting *setti
 json_t *cdl_settings_json(const cdl_settings *settings, bool results_only)
 {
   json_t *object = json_object();
-  for (size_t i = 0; object != NULL && i < LIST_COUNT; i++)
-    if (list[i].kind != CDL_KIND_GROUP && (list[i].changes_result || !results_only) &&
-        json_object_set_new(object, list[i].field, value_json(settings, &list[i])) != 0) {
+  size_t count;
+  const cdl_setting *all = cdl_setting_list(&count);
+  for (size_t i = 0; object != NULL && i < count; i++) {
+    const cdl_setting *line = &all[i];
+    if (line->kind == CDL_KIND_GROUP || (results_only && !line->changes_result) ||
+        (line->option != NULL && !method_has(settings->method, line->field)))
+      continue;
+    if (json_object_set_new(object, line->field, value_json(settings, line)) != 0) {
       json_decref(object);
       return NULL;
     }
+  }
   return object;
+}
+
+/* ---- Options of methods ---- */
+
+cdl_method_option *cdl_settings_option(cdl_settings *settings, const char *name)
+{
+  const cdl_setting *setting = cdl_setting_find(name);
+  return setting != NULL && setting->option != NULL ? place(settings, setting) : NULL;
+}
+
+cdl_status cdl_settings_check_options(const cdl_settings *s)
+{
+  size_t count;
+  const cdl_setting *all = cdl_setting_list(&count);
+  for (size_t i = 0; i < count; i++) {
+    if (all[i].option == NULL || method_has(s->method, all[i].field) ||
+        !((const cdl_method_option *)place(s, &all[i]))->set)
+      continue;
+    char methods[128];
+    methods_with(all[i].field, methods, sizeof methods);
+    return cdl_fail(CDL_USAGE, "%s goes with --method %s, not with %s", named(&all[i]).text,
+                    methods, s->method);
+  }
+  return CDL_OK;
 }
 
 /* ---- What goes together ---- */
@@ -350,6 +551,9 @@ static cdl_status check_rates(const cdl_settings *s)
   CDL_TRY(check_range("--adapter-dropout", s->adapter_dropout, 0, 0.999999));
   if (!(s->alpha > 0 && s->alpha <= 1e9))
     return cdl_fail(CDL_USAGE, "--alpha is above 0 and at most 1e9, not %g", s->alpha);
+  if (!(s->lora_plus_ratio > 0 && s->lora_plus_ratio <= 1e6))
+    return cdl_fail(CDL_USAGE, "--lora-plus-ratio is above 0 and at most 1e6, not %g",
+                    s->lora_plus_ratio);
   return CDL_OK;
 }
 

@@ -7,13 +7,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "condlora/status.h"
+#include "condlora/adapter.h"
 
 typedef char *cdl_setting_TEXT;
+typedef char *cdl_setting_MAP;
+typedef char *cdl_setting_WHOLES;
 typedef char *cdl_setting_CHOICE;
 typedef int64_t cdl_setting_WHOLE;
 typedef double cdl_setting_REAL;
 typedef bool cdl_setting_FLAG;
+
+enum { CDL_SETTINGS_MAX = 160, CDL_METHOD_OPTIONS_MAX = 64 };
+
+/* An option that only some methods have. */
+typedef struct {
+  double value;
+  bool set; /* by hand, from a file, or by an adapter */
+} cdl_method_option;
 
 /* One member a setting, documented in settings.def. Texts are owned. */
 typedef struct {
@@ -22,28 +32,33 @@ typedef struct {
 #include "train/settings.def"
 #undef SETTING
 #undef GROUP
+  cdl_method_option options[CDL_METHOD_OPTIONS_MAX]; /* of all methods together */
 } cdl_settings;
 
 typedef enum {
   CDL_KIND_GROUP,
   CDL_KIND_TEXT,
+  CDL_KIND_MAP,
+  CDL_KIND_WHOLES,
   CDL_KIND_CHOICE,
   CDL_KIND_WHOLE,
   CDL_KIND_REAL,
   CDL_KIND_FLAG
 } cdl_setting_kind;
 
-/* A line of settings.def. Of a group, only kind and help (its title) mean anything. */
+/* A line of settings.def, or an option of methods. Of a group, only kind and help (its title) mean
+ * anything. */
 typedef struct {
   cdl_setting_kind kind;
   const char *field;       /* "batch_size" */
   const char *placeholder; /* "N", or "paper|reference" for a choice */
   const char *help;
   bool changes_result;
-  size_t offset;
+  size_t offset;                    /* of the member; of an option, its cdl_method_option */
+  const cdl_adapter_option *option; /* NULL: a line of settings.def */
 } cdl_setting;
 
-/* All lines, `*count` of them; static. */
+/* All lines, then the options of all methods, each once; static. At most CDL_SETTINGS_MAX. */
 const cdl_setting *cdl_setting_list(size_t *count);
 /* By field or option name ('-' and '_' are the same); NULL when there is none. */
 const cdl_setting *cdl_setting_find(const char *name);
@@ -62,7 +77,12 @@ CDL_MUST_USE cdl_status cdl_settings_set(cdl_settings *settings, const cdl_setti
 CDL_MUST_USE cdl_status cdl_settings_read(cdl_settings *settings, const char *path,
                                           const bool *given);
 
-/* Every setting as a JSON object; with `results_only` those that change the result. NULL when
+/* An option by its name. NULL when no method has it. */
+cdl_method_option *cdl_settings_option(cdl_settings *settings, const char *name);
+/* USAGE for an option that is set and that the method does not have. */
+CDL_MUST_USE cdl_status cdl_settings_check_options(const cdl_settings *settings);
+
+/* Every setting, and the options of the method, as a JSON object; with `results_only` those that change the result. NULL when
  * memory is out. */
 json_t *cdl_settings_json(const cdl_settings *settings, bool results_only);
 

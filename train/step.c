@@ -159,5 +159,5 @@ cdl_status cdl_step_end(cdl_step *step, int64_t number)
 {
   CDL_TRY(enqueue(step, &step->end, !step->warm, end));
   step->warm = true;
-  return cdl_adapter_after_step(step->job->adapter, step->job->queue, number);
+  return cdl_adapter_after_step(step->job->adapter, step->job->queue, number, step->loss.factor);
 }

@@ -375,6 +375,14 @@ static cdl_status write_adapter(trainer *t, const cdl_snapshot *values)
   return cdl_adapter_write(t->job->adapter, values, t->files.adapter, &t->job->adapter_config);
 }
 
+static cdl_status add_penalty(const cdl_job *job, cdl_result *result)
+{
+  double penalty;
+  CDL_TRY(cdl_adapter_evaluation_penalty(job->adapter, job->queue, &penalty));
+  result->loss += penalty;
+  return CDL_OK;
+}
+
 static cdl_status evaluate(trainer *t)
 {
   cdl_job *job = t->job;
@@ -385,6 +393,7 @@ static cdl_status evaluate(trainer *t)
   cdl_result result;
   CDL_TRY(cdl_score(t->evaluation.dataset, t->evaluation.plan.rows, t->evaluation.plan.count,
                     t->logits, job->labels, NULL, &result));
+  CDL_TRY(add_penalty(job, &result));
   const double value = result.scores.value[t->metric];
   const bool is_best = cdl_metric_better(value, t->state.best_value);
   t->state.since_best = is_best ? 0 : t->state.since_best + 1;
@@ -543,6 +552,8 @@ static cdl_status measure_split(trainer *t, const cdl_dataset *dataset, const ui
     status = cdl_evaluation_run(&evaluation, job->encoder, job->queue, logits, NULL);
   if (status == CDL_OK)
     status = cdl_score(dataset, rows, count, logits, job->labels, confusion, result);
+  if (status == CDL_OK)
+    status = add_penalty(job, result);
   if (status == CDL_OK) {
     json_t *entry = cdl_result_json(job, result), *details = cdl_confusion_json(job, confusion);
     if (details != NULL)
@@ -555,6 +566,8 @@ static cdl_status measure_split(trainer *t, const cdl_dataset *dataset, const ui
       cdl_result of_part;
       status =
           cdl_score(dataset, rows + part.first, part.count, logits, job->labels, NULL, &of_part);
+      if (status == CDL_OK)
+        status = add_penalty(job, &of_part);
       if (status != CDL_OK)
         break;
       json_object_set_new(entry, part.name, cdl_result_json(job, &of_part));

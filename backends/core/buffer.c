@@ -33,6 +33,10 @@ static cdl_status refuse_memory(const cdl_backend *backend, size_t bytes)
   if (device_memory(backend, &memory) != CDL_OK || memory.total_bytes == 0)
     return cdl_fail(CDL_MEMORY, "%s: out of memory: wanted %zu bytes%s%s", backend->table->name,
                     bytes, between, reason);
+  if (memory.free_bytes == 0) /* the device cannot say */
+    return cdl_fail(CDL_MEMORY,
+                    "%s: out of memory: wanted %zu bytes, the device has %zu in all%s%s",
+                    backend->table->name, bytes, memory.total_bytes, between, reason);
   return cdl_fail(CDL_MEMORY, "%s: out of memory: wanted %zu bytes, %zu of %zu are free%s%s",
                   backend->table->name, bytes, memory.free_bytes, memory.total_bytes, between,
                   reason);

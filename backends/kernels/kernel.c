@@ -1,12 +1,13 @@
 #include "backends/kernels/kernel.h"
 
 const kernel_info kernel_list[KERNEL_COUNT] = {
-#define KERNEL_ENTRY(name, buffers, parameters, barriers) {#name, buffers, sizeof(parameters)},
+#define KERNEL_ENTRY(name, buffers, parameters, barriers, program) \
+  {#name, buffers, sizeof(parameters), PROGRAM_##program},
 #include "backends/kernels/kernels.def"
 #undef KERNEL_ENTRY
 };
 
-#define KERNEL_ENTRY(name, buffers, parameters, barriers) \
+#define KERNEL_ENTRY(name, buffers, parameters, barriers, program) \
   _Static_assert(buffers <= KERNEL_BUFFERS, #name " has more buffers than a launch holds");
 #include "backends/kernels/kernels.def"
 #undef KERNEL_ENTRY

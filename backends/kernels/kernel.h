@@ -9,16 +9,24 @@
 enum { KERNEL_BUFFERS = 10 }; /* most that one kernel takes */
 
 typedef enum {
-#define KERNEL_ENTRY(name, buffers, parameters, barriers) KERNEL_##name,
+#define KERNEL_ENTRY(name, buffers, parameters, barriers, program) KERNEL_##name,
 #include "backends/kernels/kernels.def"
 #undef KERNEL_ENTRY
   KERNEL_COUNT
 } kernel_id;
 
+typedef enum {
+#define KERNEL_PROGRAM(name, files, options) PROGRAM_##name,
+#include "backends/kernels/programs.def"
+#undef KERNEL_PROGRAM
+  PROGRAM_COUNT
+} kernel_program;
+
 typedef struct {
   const char *name;
   int buffer_count;
   size_t parameter_bytes;
+  kernel_program program;
 } kernel_info;
 
 /* The rows of kernels.def. */

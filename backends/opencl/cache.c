@@ -22,6 +22,12 @@ uint64_t opencl_hash(uint64_t hash, const void *data, size_t bytes)
 
 /* ---- Where ---- */
 
+bool opencl_cache_chosen(void)
+{
+  const char *own = secure_getenv("CDL_CACHE_DIR");
+  return own != NULL && own[0] != '\0';
+}
+
 static bool absolute(const char *folder)
 {
   return folder != NULL && folder[0] == '/';

@@ -12,6 +12,9 @@
 /* $CDL_CACHE_DIR, else $XDG_CACHE_HOME/condlora, else ~/.cache/condlora, and the file's name. False where there is none. */
 bool opencl_cache_path(char path[PATH_MAX], const char *name);
 
+/* Whether CDL_CACHE_DIR names a folder. */
+bool opencl_cache_chosen(void);
+
 /* FNV-1a, 64 bits, of `bytes` more bytes; begins with opencl_hash_start. */
 extern const uint64_t opencl_hash_start;
 uint64_t opencl_hash(uint64_t hash, const void *data, size_t bytes);

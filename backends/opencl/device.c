@@ -234,7 +234,7 @@ static cdl_status prepare(opencl_device *device)
   CDL_TRY(ask_limits(device, &units));
   CDL_TRY(choose_groups(device, units));
   CDL_TRY(create_context(device));
-  CDL_TRY(opencl_program_create(device));
+  CDL_TRY(opencl_fit_groups(device));
   CDL_TRY(opencl_tune(device));
   snprintf(device->description, sizeof device->description, "%s, %s, driver %s, CLBlast",
            device->name, device->platform_name, device->driver);
@@ -243,10 +243,10 @@ static cdl_status prepare(opencl_device *device)
 
 static void discard(opencl_device *device)
 {
-  if (device->program != NULL)
-    cl.clReleaseProgram(device->program);
+  opencl_programs_release(device);
   if (device->context != NULL)
     cl.clReleaseContext(device->context);
+  pthread_mutex_destroy(&device->program_lock);
   pthread_mutex_destroy(&device->gemm_lock);
   free(device);
 }
@@ -266,6 +266,7 @@ static cdl_status create(const kernel_driver *driver, const opencl_found *found,
   ask_text(ask_device, found->id, CL_DRIVER_VERSION, created->driver);
   ask_text(ask_device, found->id, CL_DEVICE_VERSION, created->version);
   ask_text(ask_platform, found->platform, CL_PLATFORM_VERSION, created->platform_version);
+  pthread_mutex_init(&created->program_lock, NULL);
   pthread_mutex_init(&created->gemm_lock, NULL);
   const cdl_status status = prepare(created);
   if (status != CDL_OK)

@@ -30,12 +30,13 @@ typedef struct opencl_device {
   cl_platform_id platform;
   cl_device_id id;
   cl_context context;
-  cl_program program;
+  cl_program programs[PROGRAM_COUNT]; /* NULL: not wanted yet */
   size_t group_limit, local_bytes, largest_allocation, total_bytes;
   char name[OPENCL_NAME_BYTES], version[OPENCL_NAME_BYTES], driver[OPENCL_NAME_BYTES];
   char platform_name[OPENCL_NAME_BYTES], platform_version[OPENCL_NAME_BYTES];
   char description[4 * OPENCL_NAME_BYTES];
   _Atomic uint64_t compile_ns;
+  pthread_mutex_t program_lock; /* of `programs` */
   pthread_mutex_t gemm_lock; /* CLBlast compiles on first use, for all threads */
   uint32_t gemm_compiled;    /* guarded by gemm_lock: kinds of product that were used before */
 } opencl_device;
@@ -58,8 +59,16 @@ typedef struct {
 CDL_MUST_USE cdl_status opencl_open(const kernel_driver *driver, const opencl_found *found,
                                     void **device);
 
-/* program.c: builds the kernels, or takes them from the cache. */
-CDL_MUST_USE cdl_status opencl_program_create(opencl_device *device);
+/* program.c */
+
+/* A kernel object, the caller's to release; its program is compiled or taken from the cache where it
+ * is not there yet. */
+CDL_MUST_USE cdl_status opencl_kernel_create(opencl_device *device, kernel_id which,
+                                             cl_kernel *kernel);
+/* Halves the device's group size until every kernel can run with it: registers and local memory may
+ * leave less than the device's limit. All are compiled for that, unless a group is one item. */
+CDL_MUST_USE cdl_status opencl_fit_groups(opencl_device *device);
+void opencl_programs_release(opencl_device *device);
 
 /* gemm.c */
 cdl_status opencl_multiply(kernel_queue *queue, const kernel_product *product);

@@ -1,4 +1,5 @@
-/* The kernels as a program of the device: compiled, or taken from the cache. */
+/* The kernels as programs of the device, each made when one of its kernels is first wanted: compiled, or taken from the
+ * cache. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,27 +7,74 @@
 #include "cache.h"
 #include "device.h"
 
-static const unsigned char source[] = {
+static const struct {
+  const char *name;
+  const unsigned char *text;
+  size_t bytes;
+} files[] = {
 #include "kernels_source.inc"
 };
 
-enum { KEY_BYTES = 2048, OPTIONS_BYTES = 128 };
+enum { FILE_COUNT = sizeof files / sizeof files[0], KEY_BYTES = 2048, OPTIONS_BYTES = 160 };
 
-static void write_options(const opencl_device *device, char options[OPTIONS_BYTES])
+static const struct {
+  const char *name, *files, *options;
+} programs[] = {
+#define KERNEL_PROGRAM(name, files, options) {#name, files, options},
+#include "backends/kernels/programs.def"
+#undef KERNEL_PROGRAM
+};
+
+/* The text of a program: every header, then the files that its list names. */
+typedef struct {
+  const char *text[FILE_COUNT];
+  size_t bytes[FILE_COUNT];
+  cl_uint count;
+} source;
+
+static bool lists(const char *list, const char *name)
 {
-  snprintf(options, OPTIONS_BYTES, "-DDIALECT_OPENCL -DGROUP_SIZE=%d%s", device->common.group_size,
-           device->common.has_f64 ? " -DHAS_F64" : "");
+  const size_t length = strlen(name);
+  for (const char *at = list; (at = strstr(at, name)) != NULL; at += length)
+    if ((at == list || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
+      return true;
+  return false;
+}
+
+static source source_of(kernel_program program)
+{
+  source s = {.count = 0};
+  for (int i = 0; i < FILE_COUNT; i++) {
+    const char *name = files[i].name;
+    const bool header = strcmp(name + strlen(name) - 2, ".h") == 0;
+    if (header || lists(programs[program].files, name)) {
+      s.text[s.count] = (const char *)files[i].text;
+      s.bytes[s.count++] = files[i].bytes;
+    }
+  }
+  return s;
+}
+
+static void write_options(const opencl_device *device, kernel_program program,
+                          char options[OPTIONS_BYTES])
+{
+  snprintf(options, OPTIONS_BYTES, "-DDIALECT_OPENCL -DGROUP_SIZE=%d%s %s",
+           device->common.group_size, device->common.has_f64 ? " -DHAS_F64" : "",
+           programs[program].options);
 }
 
 /* All that a compiled program depends on. */
-static void write_key(const opencl_device *device, const char *options, char key[KEY_BYTES])
+static void write_key(const opencl_device *device, const source *s, const char *options,
+                      char key[KEY_BYTES])
 {
+  uint64_t hash = opencl_hash_start;
+  for (cl_uint i = 0; i < s->count; i++)
+    hash = opencl_hash(hash, s->text[i], s->bytes[i]);
   snprintf(key, KEY_BYTES,
            "source %016llx\noptions %s\ndevice %s\nversion %s\ndriver %s\n"
            "platform %s\nplatform version %s\n",
-           (unsigned long long)opencl_hash(opencl_hash_start, source, sizeof source), options,
-           device->name, device->version, device->driver, device->platform_name,
-           device->platform_version);
+           (unsigned long long)hash, options, device->name, device->version, device->driver,
+           device->platform_name, device->platform_version);
 }
 
 /* ---- Compiling ---- */
@@ -48,35 +96,44 @@ static cdl_status build_failed(const opencl_device *device, cl_program program, 
   return status;
 }
 
-static cdl_status compile(opencl_device *device, const char *options)
+static cdl_status compile(const opencl_device *device, const source *s, const char *options,
+                          cl_program *program)
 {
-  const char *text = (const char *)source;
-  const size_t length = sizeof source;
+  const char *text[FILE_COUNT];
   cl_int code;
-  device->program = cl.clCreateProgramWithSource(device->context, 1, &text, &length, &code);
+  memcpy(text, s->text, sizeof text);
+  *program = cl.clCreateProgramWithSource(device->context, s->count, text, s->bytes, &code);
   CDL_TRY(opencl_check(code, "clCreateProgramWithSource"));
-  code = cl.clBuildProgram(device->program, 1, &device->id, options, NULL, NULL);
-  return code == CL_SUCCESS ? CDL_OK : build_failed(device, device->program, code);
+  code = cl.clBuildProgram(*program, 1, &device->id, options, NULL, NULL);
+  if (code == CL_SUCCESS)
+    return CDL_OK;
+  const cdl_status status = build_failed(device, *program, code);
+  cl.clReleaseProgram(*program);
+  return status;
 }
 
-/* Some devices compile the rest only when asked for the binary. */
-static void keep(const opencl_device *device, const char *key)
+/* Drivers for CPUs compile a kernel when it is launched and keep that themselves; asked for a binary, they compile
+ * whatever it may be launched as, which takes longer than all else together. So their programs are kept where somebody
+ * has named a folder for it, and others' always. */
+static void keep(const opencl_device *device, cl_program program, const char *key)
 {
   size_t bytes = 0;
-  if (cl.clGetProgramInfo(device->program, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL) !=
+  if (device->common.is_cpu && !opencl_cache_chosen())
+    return;
+  if (cl.clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL) !=
           CL_SUCCESS ||
       bytes == 0)
     return;
   unsigned char *binary = malloc(bytes);
   if (binary == NULL)
     return;
-  if (cl.clGetProgramInfo(device->program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) ==
-      CL_SUCCESS)
+  if (cl.clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS)
     opencl_cache_write(key, binary, bytes);
   free(binary);
 }
 
-static bool take_kept(opencl_device *device, const char *key, const char *options)
+static bool take_kept(const opencl_device *device, const char *key, const char *options,
+                      cl_program *program)
 {
   size_t bytes = 0;
   unsigned char *binary = opencl_cache_read(key, &bytes);
@@ -84,46 +141,71 @@ static bool take_kept(opencl_device *device, const char *key, const char *option
     return false;
   const unsigned char *given = binary;
   cl_int of_device = CL_SUCCESS, code;
-  device->program = cl.clCreateProgramWithBinary(device->context, 1, &device->id, &bytes, &given,
-                                                 &of_device, &code);
+  *program = cl.clCreateProgramWithBinary(device->context, 1, &device->id, &bytes, &given,
+                                          &of_device, &code);
   free(binary);
   if (code == CL_SUCCESS && of_device == CL_SUCCESS &&
-      cl.clBuildProgram(device->program, 1, &device->id, options, NULL, NULL) == CL_SUCCESS)
+      cl.clBuildProgram(*program, 1, &device->id, options, NULL, NULL) == CL_SUCCESS)
     return true;
   opencl_host->log(CDL_LOG_DEBUG, "opencl: the driver refuses the kept kernels");
-  if (device->program != NULL)
-    cl.clReleaseProgram(device->program);
-  device->program = NULL;
+  if (*program != NULL)
+    cl.clReleaseProgram(*program);
   return false;
 }
 
-static cdl_status create(opencl_device *device)
+static cdl_status create(opencl_device *device, kernel_program which)
 {
+  const uint64_t start = opencl_now();
+  const source s = source_of(which);
   char options[OPTIONS_BYTES], key[KEY_BYTES];
-  write_options(device, options);
-  write_key(device, options, key);
-  if (take_kept(device, key, options))
-    return CDL_OK;
-  CDL_TRY(compile(device, options));
-  keep(device, key);
+  cl_program program = NULL;
+  cdl_status status = CDL_OK;
+  write_options(device, which, options);
+  write_key(device, &s, options, key);
+  if (!take_kept(device, key, options, &program)) {
+    status = compile(device, &s, options, &program);
+    if (status == CDL_OK)
+      keep(device, program, key);
+  }
+  const uint64_t spent = opencl_now() - start;
+  device->compile_ns += spent;
+  CDL_TRY(status);
+  opencl_host->log(CDL_LOG_DEBUG, "opencl: program %s ready after %.3f s", programs[which].name,
+                   (double)spent * 1e-9);
+  device->programs[which] = program;
   return CDL_OK;
+}
+
+cdl_status opencl_kernel_create(opencl_device *device, kernel_id which, cl_kernel *kernel)
+{
+  const kernel_info *info = &kernel_list[which];
+  *kernel = NULL;
+  pthread_mutex_lock(&device->program_lock);
+  const cdl_status status =
+      device->programs[info->program] == NULL ? create(device, info->program) : CDL_OK;
+  const cl_program program = device->programs[info->program];
+  pthread_mutex_unlock(&device->program_lock);
+  CDL_TRY(status);
+  cl_int code;
+  *kernel = cl.clCreateKernel(program, info->name, &code);
+  if (code == CL_SUCCESS)
+    return CDL_OK;
+  char call[96];
+  *kernel = NULL;
+  snprintf(call, sizeof call, "clCreateKernel of %s", info->name);
+  return opencl_check(code, call);
 }
 
 /* ---- Whether its kernels can run ---- */
 
-static cdl_status check_kernel(const opencl_device *device, const char *name, size_t *largest)
+static cdl_status check_kernel(opencl_device *device, kernel_id which, size_t *largest)
 {
-  cl_int code;
-  cl_kernel kernel = cl.clCreateKernel(device->program, name, &code);
-  if (code != CL_SUCCESS) {
-    char call[96];
-    snprintf(call, sizeof call, "clCreateKernel of %s", name);
-    return opencl_check(code, call);
-  }
+  cl_kernel kernel;
   size_t group = 0;
   cl_ulong local = 0;
-  code = cl.clGetKernelWorkGroupInfo(kernel, device->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof group,
-                                     &group, NULL);
+  CDL_TRY(opencl_kernel_create(device, which, &kernel));
+  cl_int code = cl.clGetKernelWorkGroupInfo(kernel, device->id, CL_KERNEL_WORK_GROUP_SIZE,
+                                            sizeof group, &group, NULL);
   if (code == CL_SUCCESS)
     code = cl.clGetKernelWorkGroupInfo(kernel, device->id, CL_KERNEL_LOCAL_MEM_SIZE, sizeof local,
                                        &local, NULL);
@@ -136,38 +218,38 @@ static cdl_status check_kernel(const opencl_device *device, const char *name, si
   return CDL_OK;
 }
 
-static cdl_status check_kernels(const opencl_device *device, size_t *largest)
+static cdl_status too_small(const opencl_device *device)
 {
-  *largest = SIZE_MAX;
-  for (int kernel = 0; kernel < KERNEL_COUNT; kernel++)
-    CDL_TRY(check_kernel(device, kernel_list[kernel].name, largest));
-  return CDL_OK;
+  return opencl_host->fail(CDL_ABSENT,
+                           "device %s is too small for the kernels: %zu bytes of local memory",
+                           device->name, device->local_bytes);
 }
 
-/* A kernel's registers and local memory may leave less than the device's limit. */
-static cdl_status create_fitting(opencl_device *device)
+void opencl_programs_release(opencl_device *device)
 {
-  for (;;) {
-    size_t largest;
-    CDL_TRY(create(device));
-    CDL_TRY(check_kernels(device, &largest));
-    if (largest >= (size_t)device->common.group_size)
-      return CDL_OK;
-    if (device->common.group_size == 1)
-      return opencl_host->fail(CDL_ABSENT,
-                               "device %s is too small for the kernels: %zu bytes of "
-                               "local memory",
-                               device->name, device->local_bytes);
-    device->common.group_size /= 2;
-    cl.clReleaseProgram(device->program);
-    device->program = NULL;
+  for (int program = 0; program < PROGRAM_COUNT; program++) {
+    if (device->programs[program] != NULL)
+      cl.clReleaseProgram(device->programs[program]);
+    device->programs[program] = NULL;
   }
 }
 
-cdl_status opencl_program_create(opencl_device *device)
+cdl_status opencl_fit_groups(opencl_device *device)
 {
-  const uint64_t start = opencl_now();
-  const cdl_status status = create_fitting(device);
-  device->compile_ns += opencl_now() - start;
-  return status;
+  enum {
+    LOCAL_BYTES = 32 << 10
+  }; /* what OpenCL's full profile promises, and the kernels keep to */
+  if (device->common.group_size == 1)
+    return device->local_bytes >= LOCAL_BYTES ? CDL_OK : too_small(device);
+  for (;;) {
+    size_t largest = SIZE_MAX;
+    for (int kernel = 0; kernel < KERNEL_COUNT; kernel++)
+      CDL_TRY(check_kernel(device, (kernel_id)kernel, &largest));
+    if (largest >= (size_t)device->common.group_size)
+      return CDL_OK;
+    if (device->common.group_size == 1)
+      return too_small(device);
+    device->common.group_size /= 2;
+    opencl_programs_release(device);
+  }
 }

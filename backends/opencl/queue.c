@@ -118,14 +118,8 @@ cdl_status opencl_launch(kernel_queue *queue, const kernel_launch *launch)
 {
   opencl_queue *q = (opencl_queue *)queue;
   cl_kernel *kernel = &q->kernels[launch->kernel];
-  if (*kernel == NULL) {
-    cl_int code;
-    *kernel = cl.clCreateKernel(q->device->program, kernel_list[launch->kernel].name, &code);
-    if (code != CL_SUCCESS) {
-      *kernel = NULL;
-      return opencl_check(code, "clCreateKernel");
-    }
-  }
+  if (*kernel == NULL)
+    CDL_TRY(opencl_kernel_create(q->device, launch->kernel, kernel));
   CDL_TRY(set_arguments(*kernel, launch));
   const size_t group = (size_t)queue->device->group_size;
   const size_t local[3] = {group, 1, 1};

@@ -68,6 +68,7 @@ typedef struct {
   double lora_plus_ratio;
   cdl_orientation orientation;
   bool dropout_hits_base; /* CondLoRA's dropout on the frozen path too, as the reference has it */
+  bool as_reference;      /* AdaLoRA that never allocates and begins with a random Λ: likewise */
   /* Linear layers to adapt: suffixes of their paths, or one regular expression for whole paths
    * (PEFT's rules). */
   const char *const *targets;
@@ -102,6 +103,14 @@ typedef struct cdl_adapter cdl_adapter;
 CDL_API const char *const *cdl_adapter_methods(void);
 /* The method's own options, `*count` of them; static. None for an unknown method. */
 CDL_API const cdl_adapter_option *cdl_adapter_options(const char *method, size_t *count);
+/* The place of a choice's word, '-' and '_' being the same; -1 for no such word. */
+CDL_API int cdl_adapter_choice(const cdl_adapter_option *option, const char *word);
+/* The word at a place: `bytes` of `text`. */
+typedef struct {
+  const char *text;
+  size_t bytes;
+} cdl_adapter_word;
+CDL_API cdl_adapter_word cdl_adapter_choice_text(const cdl_adapter_option *option, int place);
 /* Whether it adapts linear layers by a low-rank update, and so has a rank and targets. */
 CDL_API bool cdl_adapter_is_low_rank(const char *method);
 /* Whether it has an orientation. */
@@ -154,6 +163,11 @@ CDL_API bool cdl_adapter_varies(const cdl_adapter *adapter);
 CDL_API CDL_MUST_USE cdl_status cdl_adapter_begin_step(cdl_adapter *adapter, cdl_queue *queue,
                                                        const cdl_step_record *record);
 
+/* From here on, and until the next training step, the rank in use: any of those that DyLoRA trained.
+ * USAGE for another, and for an adapter that it did not train. */
+CDL_API CDL_MUST_USE cdl_status cdl_adapter_use_rank(cdl_adapter *adapter, cdl_queue *queue,
+                                                     int64_t rank);
+
 /* A_l and B_l of every adapted layer, and packed weights that are trained, from the parameters:
  * once after every change of them. */
 CDL_API void cdl_adapter_materialize(cdl_adapter *adapter, cdl_queue *queue);
@@ -164,9 +178,14 @@ CDL_API void cdl_adapter_pull_back(cdl_adapter *adapter, cdl_queue *queue);
 /* The method's own penalty, where it has one: added to `loss` [1], its gradients to the parameters'.
  * After pull_back. */
 CDL_API void cdl_adapter_extra_loss(cdl_adapter *adapter, cdl_queue *queue, cdl_tensor loss);
-/* What a method does after an optimizer step, `step` the 0-based one just done. */
+/* What the reference adds to the loss of an evaluation too, under `as_reference`: the penalty of
+ * the present parameters; else 0. Syncs the queue; gradients are undefined afterwards. */
+CDL_API CDL_MUST_USE cdl_status cdl_adapter_evaluation_penalty(cdl_adapter *adapter,
+                                                               cdl_queue *queue, double *penalty);
+/* What a method does after an optimizer step, `step` the 0-based one just done, which took the
+ * gradients times `factor` [1]. */
 CDL_API CDL_MUST_USE cdl_status cdl_adapter_after_step(cdl_adapter *adapter, cdl_queue *queue,
-                                                       int64_t step);
+                                                       int64_t step, cdl_tensor factor);
 /* All gradients end to end, [n], in the order of the parameters (with gaps of zeros). */
 CDL_API cdl_tensor cdl_adapter_gradients(const cdl_adapter *adapter);
 

@@ -23,7 +23,10 @@ typedef enum {
   CDL_SITES_PER_BLOCK
 } cdl_site_kind;
 
-/* What an adapter adds to one linear layer: y += scale · (drop(x) Aᵀ) Bᵀ. */
+/* What an adapter makes of one linear layer y = x Wᵀ + b, with x̃ = drop(x):
+ *   y += scale · (x̃ Aᵀ) Bᵀ                                             always
+ *   y = x Wᵀ + b + (g − 1) ∘ (x̃ Wᵀ) + g ∘ scale · (x̃ Aᵀ) Bᵀ            with a gain g, in its place
+ *   y_t += pair_scale · ⟨x̃_t, x̃_0⟩ · w  for token t of a sequence       with a pair w, besides */
 typedef struct {
   cdl_tensor a, b;     /* [rank, in], [out, rank]; absent: nothing is added */
   cdl_tensor d_a, d_b; /* their gradients, added to by the backward pass */
@@ -31,6 +34,9 @@ typedef struct {
   float dropout; /* probability on the adapter's input */
   /* The frozen path reads the dropped input too, as the reference's CondLoRA does. */
   bool dropout_hits_base;
+  cdl_tensor gain, d_gain; /* [out]; optional */
+  cdl_tensor pair, d_pair; /* out elements; optional, not beside a gain */
+  float pair_scale;
 } cdl_delta;
 
 /* One linear layer that may be adapted. */
@@ -140,9 +146,12 @@ CDL_API void cdl_encoder_backward(cdl_encoder *encoder, cdl_queue *queue);
 CDL_API double cdl_encoder_gemm_operations(const cdl_encoder *encoder, const cdl_token_batch *batch,
                                            bool training);
 
-/* W ← W + scale · B A for every adapted site, so that a pass costs what the bare encoder's does;
- * forward then ignores the deltas. Unmerging gives back the original bits. Evaluation only. */
+/* W ← W + scale · B A, its rows times the gain, for every adapted site, so that a pass costs what
+ * the bare encoder's does; forward then ignores the deltas, but for pairs, which no weight can hold.
+ * Unmerging gives back the original bits. Evaluation only. */
 CDL_API CDL_MUST_USE cdl_status cdl_encoder_merge(cdl_encoder *encoder, cdl_queue *queue);
+/* Whether merged weights hold all that the deltas add. */
+CDL_API bool cdl_encoder_merges_whole(const cdl_encoder *encoder);
 CDL_API void cdl_encoder_unmerge(cdl_encoder *encoder, cdl_queue *queue);
 
 #ifdef __cplusplus

@@ -4,7 +4,10 @@
  * Everything the header claims is checked when the file is opened: its length (at most 100 MB),
  * names (each once), types, shapes (no product overflows), and offsets, which must cover the data
  * without hole or overlap. Values are not looked at; see cdl_safetensors_check_finite. An opened
- * file is read-only and may be shared by threads. */
+ * file is read-only and may be shared by threads.
+ *
+ * Files that torch.save wrote (PyTorch 1.6 and newer) are opened as well when they hold a dictionary
+ * of tensors and nothing else; nothing in them is run. Their tensors may share memory. */
 #ifndef CONDLORA_SAFETENSORS_H
 #define CONDLORA_SAFETENSORS_H
 
@@ -65,7 +68,7 @@ typedef struct cdl_safetensors cdl_safetensors;
 
 /* Opens a file, or a model folder: its `model.safetensors`, else the shards that
  * `model.safetensors.index.json` names, which must lie in the folder and hold exactly the tensors
- * it says.
+ * it says; else `pytorch_model.bin` or its shards.
  * Errors: ABSENT (no such file), IO, DATA (names the file, the tensor and what is wrong with it),
  * MEMORY. */
 CDL_API CDL_MUST_USE cdl_status cdl_safetensors_open(const char *path, cdl_safetensors **file);

@@ -1,5 +1,5 @@
-/* Text to token ids: byte-level BPE (RoBERTa) and WordPiece (BERT), as Hugging Face `tokenizers`
- * does them. */
+/* Text to token ids: WordPiece (BERT, DistilBERT, ELECTRA), byte-level BPE (RoBERTa) and
+ * SentencePiece's unigram model (XLM-RoBERTa), as Hugging Face `tokenizers` does them. */
 #ifndef CONDLORA_TOKENIZER_H
 #define CONDLORA_TOKENIZER_H
 
@@ -27,9 +27,9 @@ typedef struct {
 } cdl_encoding;
 
 /* Opens the tokenizer of a Hugging Face folder: `tokenizer.json` (its stored truncation and
- * padding are ignored), else `vocab.json` + `merges.txt`, else `vocab.txt`; with
- * tokenizer_config.json, special_tokens_map.json and added_tokens.json where they are. Errors:
- * ABSENT or DATA, naming the file and the entry. */
+ * padding are ignored), else `vocab.json` + `merges.txt`, else `vocab.txt`, else
+ * `sentencepiece.bpe.model`; with tokenizer_config.json, special_tokens_map.json and
+ * added_tokens.json where they are. Errors: ABSENT or DATA, naming the file and the entry. */
 CDL_API CDL_MUST_USE cdl_status cdl_tokenizer_open(const char *model_folder,
                                                    cdl_tokenizer **tokenizer);
 CDL_API void cdl_tokenizer_close(cdl_tokenizer *tokenizer);

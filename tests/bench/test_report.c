@@ -140,7 +140,6 @@ START_TEST(peaks_by_name)
        1935}, /* products outside frozen layers: TF32 */
       {"NVIDIA H100 80GB HBM3", "tf32", true, 494.7, 3350},
       {"NVIDIA H100 80GB HBM3", "bf16", true, 989.4, 3350},
-      {"NVIDIA H100 PCIe", "fp32", true, 51, 2000},
       {"NVIDIA H200", "bf16", true, 989.4, 4800},
       {"condlora CUDA emulator", "fp32", false, 0, 0},
       {"OpenBLAS 0.3.21 SkylakeX", "fp32", false, 0, 0},

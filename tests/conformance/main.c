@@ -267,8 +267,9 @@ static int without_backend(const suite *s, cdl_status status)
   const bool absent = status == CDL_ABSENT && strchr(s->backend_name, '/') == NULL &&
                       strncmp(s->backend_name, "cpu", 3) != 0;
   const bool failed = !absent || is_required(s->backend_name);
-  fprintf(failed ? stderr : stdout, "%s no such device: %s: %s\n", failed ? "FAIL" : "skip",
-          s->backend_name, cdl_error_message());
+  fprintf(failed ? stderr : stdout, "%s %s: %s: %s\n", failed ? "FAIL" : "skip",
+          status == CDL_ABSENT ? "no such device" : "does not open", s->backend_name,
+          cdl_error_message());
   printf("0 passed, %d failed, %d skipped\n", failed, !failed);
   return failed ? 1 : EXIT_SKIPPED;
 }

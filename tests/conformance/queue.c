@@ -250,11 +250,12 @@ static void weight_update_case(trial *t, const void *parameters)
       trial_operand(t, "second", ROLE_IN, CDL_F32, shape_2d(4, 9), LAYOUT_ROWS)};
   operand *x = trial_operand(t, "x", ROLE_IN, CDL_F32, shape_2d(9, 9), LAYOUT_DENSE);
   operand *out = trial_operand(t, "out", ROLE_OUT, CDL_F32, shape_2d(9, 9), LAYOUT_DENSE);
-  for (int64_t i = 0; i < 81; i++) /* the identity: out is the weight's transpose, exactly */
+  /* The identity: out is the weight's transpose, exactly, as BF16 holds such integers. */
+  for (int64_t i = 0; i < 81; i++)
     x->value[i] = i % 10 == 0 ? 1 : 0;
   operand_settle(x);
-  fill_normal(t, sources[0], 1);
-  fill_normal(t, sources[1], 1);
+  fill_integers(t, sources[0], -128, 128);
+  fill_integers(t, sources[1], -128, 128);
   cdl_weight *weight = trial_weight(t, sources, 2);
   if (weight == NULL)
     return;
@@ -263,8 +264,8 @@ static void weight_update_case(trial *t, const void *parameters)
   float got[81];
   for (int round = 0; round < 2; round++) {
     if (round == 1) {
-      fill_normal(t, sources[0], 1);
-      fill_normal(t, sources[1], 1);
+      fill_integers(t, sources[0], -128, 128);
+      fill_integers(t, sources[1], -128, 128);
       trial_upload(t);
       cdl_weight_update(t->queue, weight);
     }

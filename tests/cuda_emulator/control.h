@@ -2,8 +2,8 @@
  * libraries, and variables of the environment.
  *
  *   CUDA_EMULATOR_SEED=N       of every random choice; 1 without it
- *   CUDA_EMULATOR_FAIL=WHAT:K  the K-th call fails, from 1: of the function WHAT, or of all with "*"; "late": the K-th
- *                              piece of work faults when it runs
+ *   CUDA_EMULATOR_FAIL=WHAT:K  the K-th call fails, from 1: of the function WHAT, or of all with
+ *                              "*"; "late": the K-th piece of work faults when it runs
  *   CUDA_EMULATOR_MEMORY=N     bytes of the device's memory
  *   CUDA_EMULATOR_STRICT=1     exit status 86 at the end of a program with violations or leaks */
 #ifndef CONDLORA_TESTS_CUDA_EMULATOR_CONTROL_H
@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-/* The K-th call from now on fails, of all ("*") or of one function; "late" as above; 0: none does. */
+/* The K-th call from now on fails, of all ("*") or of one function; "late" as above; 0: none. */
 void emulator_fail_at(const char *what, uint64_t k);
 /* The name of the call that failed on request, since emulator_fail_at; NULL: none has. */
 const char *emulator_failed_call(void);

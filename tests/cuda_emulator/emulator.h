@@ -22,7 +22,6 @@
 enum {
   ERROR_CONTEXT_IS_DESTROYED = 709,
   ERROR_ILLEGAL_STATE = 401,
-  ERROR_CAPTURE_UNJOINED = 904,
   ERROR_CAPTURED_EVENT = 907,
   ERROR_CAPTURE_WRONG_THREAD = 908
 };
@@ -124,8 +123,6 @@ size_t memory_used(void), memory_total(void);
 /* The host's view of device memory [address, address + bytes), for work that runs; NULL, and a
  * violation that names `what`, where that is not inside one live allocation. */
 void *memory_view(uintptr_t address, size_t bytes, const char *what);
-/* The same without a violation. */
-void *memory_peek(uintptr_t address, size_t bytes);
 CUresult pinned_allocate(size_t bytes, void **memory);
 CUresult pinned_free(void *memory);
 /* Whether all, some or nothing of a range of host memory is pinned. */
@@ -157,7 +154,6 @@ typedef struct stream stream;
 
 /* The stream of a handle, the default one of NULL; NULL, and a violation, where it is no stream. */
 stream *stream_find(CUstream handle);
-stream *stream_of_default(void);
 /* Takes the item over. An error where the stream's capture has been invalidated. */
 CUresult stream_enqueue(stream *target, work *item);
 bool stream_is_capturing(const stream *target);
@@ -168,8 +164,6 @@ CUresult stream_create(CUstream *handle);
 CUresult stream_destroy(CUstream handle);
 /* Runs what is enqueued. */
 void stream_drain(stream *target);
-void stream_drain_all(void);
-bool stream_is_idle(const stream *target);
 /* Lets a little of some stream's work run. */
 void stream_stir(void);
 /* Drops all work and every stream; the number of live streams. */

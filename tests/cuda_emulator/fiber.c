@@ -177,8 +177,8 @@ static void make(fiber *made)
   made->context.uc_link = NULL;
   makecontext(&made->context, serve, 0);
 #else
-  /* From the top: a word in the place of a return address, so that `serve` finds the stack as after a
-   * call, its address, and six registers. */
+  /* From the top: the place of a return address, so that `serve` finds the stack aligned as after
+   * a call, its own address, and six registers. */
   uintptr_t *words = (uintptr_t *)(void *)(stack + mapped) - 8;
   words[6] = (uintptr_t)serve;
   made->top = words;

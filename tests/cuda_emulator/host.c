@@ -3,7 +3,7 @@
 
 #include "tests/cuda_emulator/emulator.h"
 
-/* OpenBLAS reads the environment once, while it is loaded; its own threads would be of no use here. */
+/* OpenBLAS reads the environment once, while it is loaded; its own threads are of no use here. */
 static void *open_openblas(void)
 {
   static const char variable[] = "OPENBLAS_NUM_THREADS";

@@ -63,7 +63,7 @@ void kernel_poison_locals(void)
 #define BUFFERS_11(b) BUFFERS_10(b)(b)[10],
 #define BUFFERS_12(b) BUFFERS_11(b)(b)[11],
 
-#define KERNEL_ENTRY(name, buffers, parameters, barriers)           \
+#define KERNEL_ENTRY(name, buffers, parameters, barriers, program)  \
   static void call_##name(void *const *given, const void *by_value) \
   {                                                                 \
     name(BUFFERS_##buffers(given) * (const parameters *)by_value);  \
@@ -73,7 +73,7 @@ void kernel_poison_locals(void)
 
 enum { PLAIN = false, BARRIERS = true };
 const emulated_kernel emulated_kernels[] = {
-#define KERNEL_ENTRY(name, buffers, parameters, barriers) \
+#define KERNEL_ENTRY(name, buffers, parameters, barriers, program) \
   {#name, buffers, sizeof(parameters), barriers, call_##name},
 #include "backends/kernels/kernels.def"
 #undef KERNEL_ENTRY

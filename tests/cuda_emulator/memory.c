@@ -196,7 +196,8 @@ CUresult memory_free(uintptr_t address)
   return CUDA_SUCCESS;
 }
 
-void *memory_peek(uintptr_t address, size_t bytes)
+/* NULL: not inside one live allocation. */
+static void *peek(uintptr_t address, size_t bytes)
 {
   const block *found = block_below(address);
   if (found == NULL || found->pages == NULL)
@@ -209,7 +210,7 @@ void *memory_peek(uintptr_t address, size_t bytes)
 
 void *memory_view(uintptr_t address, size_t bytes, const char *what)
 {
-  void *view = memory_peek(address, bytes);
+  void *view = peek(address, bytes);
   if (view != NULL)
     return view;
   const block *found = block_below(address);

@@ -80,11 +80,6 @@ static void run_first(stream *target)
 
 /* ---- Streams ---- */
 
-stream *stream_of_default(void)
-{
-  return &default_stream;
-}
-
 stream *stream_find(CUstream handle)
 {
   if (handle == NULL)
@@ -141,23 +136,6 @@ void stream_drain(stream *target)
 {
   while (target->first != NULL)
     run_first(target);
-}
-
-/* Draining one stream may run others' work but ends with all idle: nothing is enqueued meanwhile. */
-void stream_drain_all(void)
-{
-  stream_drain(&default_stream);
-  for (stream *each = streams, *next; each != NULL; each = next) {
-    next = each->next;
-    stream_drain(each);
-    if (each->handle == NULL)
-      free_stream(each);
-  }
-}
-
-bool stream_is_idle(const stream *target)
-{
-  return target->first == NULL;
 }
 
 void stream_stir(void)

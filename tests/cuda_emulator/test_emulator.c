@@ -1,5 +1,5 @@
-/* That the emulator is as hostile as it says: each rule is broken once, and caught. And that what it
- * computes is right, where a test can say so without a device. */
+/* That the emulator is as hostile as it says: each rule is broken once, and caught. And that what
+ * it computes is right, where a test can say so without a device. */
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>

@@ -1,8 +1,9 @@
-/* Every call that fails, once: a small training run on the emulated CUDA device is repeated, and the
- * K-th call of each function of the driver and its libraries fails, for each K; then the K-th piece
- * of work faults on the device. The run has an eager step, one that is recorded, one that is
+/* Every call that fails, once: a small training run on the emulated CUDA device is repeated, and
+ * the K-th call of each function of the driver and its libraries fails, for each K; then the K-th
+ * piece of work faults on the device. The run has an eager step, one that is recorded, one that is
  * replayed, and a checkpoint. Each time: no crash, nothing left on the device, and either an error
- * that names the call, the device's own code and the op, or the same adapter as without a failure. */
+ * that names the call, the device's own code and the op, or the same adapter as without a
+ * failure. */
 #include <dlfcn.h>
 #include <ftw.h>
 #include <stdbool.h>

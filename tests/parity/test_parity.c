@@ -12,6 +12,7 @@
 
 #include "condlora/safetensors.h"
 #include "model/adapter_io.h"
+#include "model/triplets.h"
 #include "train/step.h"
 #include "train/trainer.h"
 
@@ -107,8 +108,10 @@ static bool zero_in_exact_arithmetic(const parity_case *c, const char *name)
 /* A parameter's name in the adapter's file; for `full` the model's own. */
 static void file_name(const parity_case *c, const cdl_parameter *p, char *name, size_t bytes)
 {
-  const bool full = strcmp(c->settings.method, "full") == 0;
-  snprintf(name, bytes, "%s%s", full ? "" : "base_model.model.", p->name);
+  if (strcmp(c->settings.method, "full") == 0)
+    snprintf(name, bytes, "%s", p->name);
+  else
+    cdl_adapter_name_in_file(c->job.adapter, p, name, bytes);
 }
 
 /* ---- The parts of a case ---- */
@@ -259,6 +262,39 @@ static cdl_status compare_first_batch(parity_case *c)
   return CDL_OK;
 }
 
+/* How many triplets AdaLoRA's last choice left in each layer; -1: there was none yet. */
+static cdl_status compare_ranks(parity_case *c, int64_t step)
+{
+  const cdl_adapter *a = c->job.adapter;
+  if (a->method->options != triplet_options)
+    return CDL_OK;
+  const triplets *t = a->own_state;
+  cdl_tensor masks = t->state;
+  masks.offset += t->first_mask;
+  masks.size[3] = (int64_t)t->mask_count;
+  float *kept;
+  CDL_TRY(download(&c->job, masks, &kept));
+  for (size_t i = 0; i < t->batch_count; i++)
+    for (int layer = 0; layer < t->batches[i].count; layer++) {
+      const triplet_batch *b = &t->batches[i];
+      char name[256];
+      snprintf(name, sizeof name, "ranks/%s", a->sites[b->sites[layer]]->path);
+      const cdl_stored_tensor *truth = find(c, name);
+      if (truth == NULL)
+        continue;
+      int32_t wanted, rank = 0;
+      memcpy(&wanted, (const char *)truth->data + (step - 1) * 4, sizeof wanted);
+      for (int64_t k = 0; k < b->rank; k++)
+        rank += kept[b->first_mask + (size_t)(layer * b->rank + k)] != 0;
+      char what[300];
+      snprintf(what, sizeof what, "%s, step %lld", name, (long long)step);
+      if (wanted >= 0)
+        judge(c, what, fabs((double)(rank - wanted)), 0.5);
+    }
+  free(kept);
+  return CDL_OK;
+}
+
 static void remember_step(void *user, const cdl_step_report *report)
 {
   parity_case *c = user;
@@ -268,6 +304,9 @@ static void remember_step(void *user, const cdl_step_report *report)
   c->norms[report->step - 1] = report->gradient_norm;
   c->rates[report->step - 1] = report->learning_rate;
   c->steps = report->step;
+  /* Only a backend that does not work ahead is still at this step. */
+  if (c->limit_factor == 1 && compare_ranks(c, report->step) != CDL_OK)
+    judge(c, cdl_error_message(), INFINITY, 1);
 }
 
 static cdl_status compare_training(parity_case *c)
@@ -363,6 +402,7 @@ static cdl_status read_settings(parity_case *c, const char *backend)
                                           {"warmup_ratio", "warmup_ratio"},
                                           {"weight_decay", "weight_decay"},
                                           {"decay", "decay"},
+                                          {"lora_plus_ratio", "lora_plus_ratio"},
                                           {"max_grad_norm", "max_grad_norm"},
                                           {"label_smoothing", "label_smoothing"},
                                           {"class_weights", "class_weights"}};

@@ -6,6 +6,11 @@ LoRA is PEFT's own. CondLoRA is written here from the paper's equations 5 and 6:
     paper:      A = θA W,  B = W θBᵀ            θA [r, out], θB [r, in]
     reference:  A = θA Wᵀ, B = W θBᵀ            square W only
 
+Conditioning on the input, x_0 the first token's, s = alpha / r, s_x the config's lora_x_scaling; L and w serve every module:
+
+    type1:      y += s s_x (x Lᵀ) Bᵀ            L [r, in]
+    type2:      y_t += s s_x ⟨x_t, x_0⟩ w       w [out]
+
 One θA and one θB serve every block: a group is all layers with the same path inside their block.
 The other methods train tensors of the base: `none` the head, `bitfit` every bias and the head, `full` everything.
 """
@@ -16,13 +21,21 @@ import math
 import pathlib
 import re
 
+import dylora
 import torch
+import torch_adalora
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForSequenceClassification
 
-METHODS = ("lora", "condlora", "none", "bitfit", "full")
+METHODS = ("lora", "condlora", "adalora", "condadalora", "none", "bitfit", "full")
+DYLORA = ("dylora_rank_min", "dylora_frozen")
+FORMS = {"LORA": DYLORA, "CONDLORA": ("use_dora", "use_x", "lora_x_scaling", *DYLORA)}
 PEFT_PREFIX = "base_model.model."
+PEFT_SETTINGS = (
+    "use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "layers_to_transform", "layers_pattern", "exclude_modules", "bias", "init_lora_weights",
+)
+REPEATED = re.compile(r"\.original_module\.|\.modules_to_save\.")  # the head's bias again, which PEFT saves under bias "all"
 DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
 DISTILBERT_DROPOUTS = ("dropout", "attention_dropout", "seq_classif_dropout")
 BLOCK_PATTERN = re.compile(r".*\.layer\.\d+\.(.+)")
@@ -38,6 +51,10 @@ class Settings:
     alpha: float = 8
     targets: list | str = dataclasses.field(default_factory=lambda: ["query", "value"])
     modules_to_save: list = dataclasses.field(default_factory=list)
+    peft: dict = dataclasses.field(default_factory=dict)  # further settings of PEFT's LoraConfig, by its names
+    lora_plus_ratio: float = 1.0
+    forms: dict = dataclasses.field(default_factory=dict)  # our own keys of adapter_config.json: use_x, dylora_rank_min, …
+    allocation: dict = dataclasses.field(default_factory=dict)  # AdaLoRA's own settings, by PEFT's names
     labels: list | None = None
     regression: bool = False
 
@@ -74,25 +91,53 @@ class CondLoraLinear(nn.Module):
         self.paper = settings.orientation == "paper"
         self.scale = settings.alpha / settings.rank
 
+        self._shared = ()  # with use_x, its layer
+        self.nested = None
+        self.use_x = settings.forms.get("use_x", "none")
+        self.x_scale = settings.forms.get("lora_x_scaling", 0.5)
+        self.magnitude = nn.Parameter(base.weight.detach().norm(dim=1)) if settings.forms.get("use_dora") else None
+
     def forward(self, x):
         group, weight = self._group[0], self.base.weight
         down = group.condlora_A @ (weight if self.paper else weight.T)
         up = weight @ group.condlora_B.T
-        return self.base(x) + self.scale * nn.functional.linear(nn.functional.linear(x, down), up)
+        hidden = nn.functional.linear(x, down)
+        if self.use_x == "type1":
+            hidden = hidden + self.x_scale * nn.functional.linear(x, self._shared[0])
+        if self.nested is not None:
+            hidden = self.nested(hidden)
+        change = self.scale * nn.functional.linear(hidden, up)
+        if self.use_x == "type2":
+            products = (x * x[:, :1]).sum(-1, keepdim=True)
+            change = change + self.scale * self.x_scale * products * self._shared[0][:, 0]
+        if self.magnitude is None:
+            return self.base(x) + change
+        if self.use_x == "type1":
+            down = down + self.x_scale * self._shared[0]
+        norms = (weight + self.scale * up @ down).norm(dim=1).detach()
+        return self.magnitude / norms * (nn.functional.linear(x, weight) + change) + self.base.bias
 
 
 class Tuned(nn.Module):
-    """A base model with a method applied. `trained` maps names in the adapter's file to parameters."""
+    """A base model with a method applied. `trained` maps names in the adapter's file to parameters; `allocation` has AdaLoRA's
+    penalty and allocator."""
 
-    def __init__(self, model, settings, trained, groups=None):
+    def __init__(self, model, settings, trained, groups=None, allocation=None, nested=()):
         super().__init__()
+        self.nested = list(nested)  # DyLoRA's cuts
         self.model = model
         self.groups = nn.ModuleDict(groups or {})
         self.settings = settings
         self.trained = trained
+        self.allocation = allocation
 
     def forward(self, **inputs):
         return self.model(**inputs).logits
+
+    def use_rank(self, rank):
+        """DyLoRA: the rank of the passes that follow; None: the whole."""
+        for cut in self.nested:
+            cut.in_use = rank
 
     def load_tensors(self, tensors):
         missing, unknown = set(self.trained) - set(tensors), set(tensors) - set(self.trained)
@@ -113,7 +158,7 @@ class Tuned(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         if self.settings.method == "full":
             self.model.save_pretrained(folder)
-        elif self.settings.method == "lora":
+        elif self.settings.method in ("lora", "adalora"):
             self._save_lora(folder)
         else:
             (folder / "adapter_config.json").write_text(json.dumps(self._config(), indent=2) + "\n")
@@ -123,13 +168,17 @@ class Tuned(nn.Module):
         self.model.peft_config["default"].base_model_name_or_path = ""
         self.model.save_pretrained(folder, save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's model card template
-        saved = load_file(folder / "adapter_model.safetensors")
-        if set(saved) != set(self.trained):
-            raise AssertionError(f"PEFT saves other tensors: {sorted(set(saved) ^ set(self.trained))}")
+        path = folder / "adapter_model.safetensors"
+        if self.settings.peft.get("bias") == "lora_only":  # PEFT 0.17 does not save these biases
+            save_file(self.tensors(), path, metadata={"format": "pt"})
+        saved = {name for name in load_file(path) if not REPEATED.search(name)}
+        if saved != set(self.trained):
+            raise AssertionError(f"PEFT saves other tensors: {sorted(saved ^ set(self.trained))}")
         config = json.loads((folder / "adapter_config.json").read_text())
         for key in ("target_modules", "modules_to_save"):  # sets: PEFT's order changes from run to run
             if isinstance(config[key], list):
                 config[key] = sorted(config[key])
+        config |= self.settings.forms
         (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
     def _config(self):
@@ -142,7 +191,10 @@ class Tuned(nn.Module):
                 "lora_alpha": settings.alpha,
                 "lora_dropout": 0.0,
                 "target_modules": settings.targets,
+                **settings.forms,
             }
+        if settings.method == "condadalora":
+            config |= {"lora_alpha": settings.alpha, "lora_dropout": 0.0, "target_modules": settings.targets} | settings.allocation
         config |= {"bias": "none", "modules_to_save": settings.saved_modules}
         if settings.labels is not None:
             config["labels"] = settings.labels
@@ -162,6 +214,9 @@ def read_settings(folder):
         alpha=config.get("lora_alpha", 8),
         targets=config.get("target_modules", []),
         modules_to_save=[module for module in saved if module not in ("classifier", "score")],
+        peft={key: config[key] for key in PEFT_SETTINGS if config["peft_type"] == "LORA" and config.get(key) not in (None, {}, [])},
+        allocation={key: config[key] for key in torch_adalora.ALLOCATION if key in config},
+        forms={key: config[key] for key in FORMS[config["peft_type"]] if key in config} if config["peft_type"] in FORMS else {},
         labels=config.get("labels"),
         regression=config.get("regression", False),
     )
@@ -192,6 +247,11 @@ def apply(base, settings, fresh=()):
         return _apply_lora(base, settings)
     if settings.method == "condlora":
         return _apply_condlora(base, settings)
+    if settings.method == "adalora":
+        model, trained, allocation = torch_adalora.apply_adalora(base, settings)
+        return Tuned(model, settings, trained, allocation=allocation)
+    if settings.method == "condadalora":
+        return _apply_condadalora(base, settings)
     return _apply_base_method(base, settings)
 
 
@@ -205,19 +265,29 @@ def _apply_lora(base, settings):
         lora_dropout=0.0,
         target_modules=settings.targets,
         modules_to_save=list(settings.modules_to_save) or None,
+        **settings.peft,
     )
     model = get_peft_model(base, config)
-    trained = {
-        name.replace(".modules_to_save.default.", ".").replace(".default.", "."): parameter
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad
-    }
-    return Tuned(model, settings, trained)
+    trained = {name_in_file(name): parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    nested = []
+    if settings.forms.get("dylora_rank_min"):
+        for path, module in model.named_modules():
+            if path.endswith(".lora_A.default"):
+                nested.append(dylora.NestedHook(module.out_features, settings.peft.get("use_rslora", False)))
+                module.register_forward_hook(nested[-1])
+    return Tuned(model, settings, trained, nested=nested)
+
+
+def name_in_file(name):
+    """As PEFT saves a parameter."""
+    name = name.replace(".modules_to_save.default.", ".").replace(".default.", ".")
+    return name.removesuffix(".weight") if name.endswith(".lora_magnitude_vector.weight") else name
 
 
 def _apply_condlora(base, settings):
     trained = _train_only(base, lambda path: inside_any(path, settings.saved_modules))
-    groups = {}
+    groups, layers = {}, {}
+    nested = [dylora.Nested(settings.rank)] if settings.forms.get("dylora_rank_min") else []
     for path, linear in [(p, m) for p, m in base.named_modules() if isinstance(m, nn.Linear)]:
         block = BLOCK_PATTERN.fullmatch(path)
         if not matches_target(path, settings.targets) or inside_any(path, settings.saved_modules) or block is None:
@@ -228,13 +298,51 @@ def _apply_condlora(base, settings):
         if inner not in groups:
             groups[inner] = CondLoraGroup(linear.out_features, linear.in_features, settings)
         parent, _, leaf = path.rpartition(".")
-        setattr(base.get_submodule(parent), leaf, CondLoraLinear(linear, groups[inner], settings))
+        layers[path] = CondLoraLinear(linear, groups[inner], settings)
+        layers[path].nested = nested[0] if nested else None
+        setattr(base.get_submodule(parent), leaf, layers[path])
     if not groups:
         raise ValueError(f"targets {settings.targets} match no linear layer of a block")
     for inner, group in groups.items():
         trained[f"{PEFT_PREFIX}{inner}.condlora_A.weight"] = group.condlora_A
         trained[f"{PEFT_PREFIX}{inner}.condlora_B.weight"] = group.condlora_B
-    return Tuned(base, settings, trained, {inner.replace(".", "/"): group for inner, group in groups.items()})
+    if settings.forms.get("use_x", "none") != "none":
+        trained[f"{PEFT_PREFIX}condlora_x.weight"] = _share_x(layers, settings)
+    for path, layer in layers.items():
+        if layer.magnitude is not None:
+            trained[f"{PEFT_PREFIX}{path}.lora_magnitude_vector"] = layer.magnitude
+    return Tuned(base, settings, trained, {inner.replace(".", "/"): group for inner, group in groups.items()}, nested=nested)
+
+
+def _share_x(layers, settings):
+    """The one layer of the input, which the first of the modules registers."""
+    first = next(iter(layers.values()))
+    out, columns = first.base.weight.shape
+    first.condlora_x = nn.Parameter(torch.zeros((settings.rank, columns) if settings.forms["use_x"] == "type1" else (out, 1)))
+    for layer in layers.values():
+        layer._shared = (first.condlora_x,)
+    return first.condlora_x
+
+
+def _apply_condadalora(base, settings):
+    trained = _train_only(base, lambda path: inside_any(path, settings.saved_modules))
+    groups, layers = {}, {}
+    for path, linear in [(p, m) for p, m in base.named_modules() if isinstance(m, nn.Linear)]:
+        block = BLOCK_PATTERN.fullmatch(path)
+        if not matches_target(path, settings.targets) or inside_any(path, settings.saved_modules) or block is None:
+            continue
+        group = groups.setdefault(
+            block.group(1),
+            torch_adalora.ConditionedGroup(linear.out_features, linear.in_features, settings.allocation["init_r"]),
+        )
+        layers[path] = torch_adalora.ConditionedLinear(linear, group, settings)
+        parent, _, leaf = path.rpartition(".")
+        setattr(base.get_submodule(parent), leaf, layers[path])
+    for inner, group in groups.items():
+        for part in ("P", "E", "Q"):
+            trained[f"{PEFT_PREFIX}{inner}.condlora_{part}.weight"] = getattr(group, f"condlora_{part}")
+    allocation = torch_adalora.ConditionedAllocation(layers, settings)
+    return Tuned(base, settings, trained, {inner.replace(".", "/"): group for inner, group in groups.items()}, allocation)
 
 
 def _apply_base_method(base, settings):
@@ -260,9 +368,28 @@ def _train_only(base, is_trained, prefix=PEFT_PREFIX):
 def read_adapter(model_folder, adapter_folder, outputs, dropout=0.0, attention="sdpa"):
     """The model of `model_folder` with the adapter of `adapter_folder`, its tensors included."""
     base, fresh = read_base(model_folder, outputs, dropout, attention)
+    if torch_adalora.is_pruned(adapter_folder):
+        settings = read_settings(adapter_folder)
+        model, trained, allocation = torch_adalora.read_pruned(base, adapter_folder, settings)
+        return Tuned(model, settings, trained, allocation=allocation)
     tuned = apply(base, read_settings(adapter_folder), fresh)
-    tuned.load_tensors(load_file(pathlib.Path(adapter_folder) / "adapter_model.safetensors"))
+    saved = load_file(pathlib.Path(adapter_folder) / "adapter_model.safetensors")
+    tuned.load_tensors({name: tensor for name, tensor in saved.items() if not REPEATED.search(name)})
     return tuned
+
+
+def singular_gap(base, settings):
+    """The least distance of a singular value that PiSSA takes off from the first that it leaves, over the largest: where it is
+    small, what is taken off depends on rounding. 1 for other initial values."""
+    if settings.peft.get("init_lora_weights") != "pissa":
+        return 1.0
+    gaps = [1.0]
+    for path, linear in base.named_modules():
+        if isinstance(linear, nn.Linear) and matches_target(path, settings.targets):
+            sigma = torch.linalg.svdvals(linear.weight.detach().double())
+            if settings.rank < len(sigma):
+                gaps.append(float((sigma[settings.rank - 1] - sigma[settings.rank]) / sigma[0]))
+    return min(gaps)
 
 
 def is_norm(name):

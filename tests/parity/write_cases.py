@@ -16,13 +16,16 @@ import math
 import pathlib
 import shutil
 
+import dylora
 import small_models
 import tokenizers
 import torch
+import torch_adalora
 import torch_model
 import transformers
 from peft import PeftModel
 from peft import __version__ as peft_version
+from peft.optimizers import create_loraplus_optimizer
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, get_scheduler
 from transformers.utils import logging as transformers_logging
@@ -34,6 +37,14 @@ ZERO_GRADIENT = (".attention.self.key.bias", ".attention.k_lin.bias")
 
 # What a float32 program may stray from float64: the bounds that condlora is held to.
 BOUNDS = {"logits": 5e-6, "gradients": 2e-5, "losses": 1e-5, "gradient_norms": 2e-5, "final_logits": 2e-5, "final_tensors": 2e-5}
+
+SEED = 42  # condlora's default, of what a step draws
+LEAST_GAP = 0.04  # between singular values, over the largest
+
+
+class IllConditioned(Exception):
+    pass
+
 
 DENSE_TARGETS = ["intermediate.dense", "output.dense", "attention.output.dense"]
 
@@ -63,6 +74,7 @@ class Case:
     labels: list | None = dataclasses.field(default_factory=lambda: ["no", "yes"])  # None: regression
     pairs: bool = False
     zero_b: bool = False
+    pruned: dict | None = None  # AdaLoRA: the initial adapter has lost these ranks, by the ends of paths
     short_and_long: bool = False  # the first batch holds sequences of two tokens and one of max_length
     batch_size: int = 4
     accumulate: int = 1
@@ -81,6 +93,11 @@ class Case:
 
 def adapter(method, targets=None, **others):
     return torch_model.Settings(method=method, targets=targets or ["query", "value"], **others)
+
+
+def allocation(**changes):
+    return {"init_r": 4, "target_r": 2, "tinit": 0, "tfinal": 0, "deltaT": 1, "beta1": 0.85, "beta2": 0.85,
+            "orth_reg_weight": 0.5, "total_step": STEPS} | changes
 
 
 def committed_cases():
@@ -109,8 +126,65 @@ def committed_cases():
              adapter("condlora", ["key", "value"], rank=2, alpha=2), pairs=True, max_length=17, batch_size=5),
         Case("bert-condlora-lengths", "sequences of two tokens beside one of max_length in a batch",
              shape("bert", 20, 4, layers=3), adapter("condlora", rank=3, alpha=6), short_and_long=True, max_length=64),
+        Case("bert-lora-rslora", "scale alpha over the root of the rank", shape("bert", 20, 4),
+             adapter("lora", rank=5, alpha=3, peft={"use_rslora": True})),
+        Case("roberta-lora-ranks", "ranks and alphas by module: the first pattern that matches counts; rsLoRA",
+             shape("roberta", 24, 4, intermediate=31, tokenizer="json"),
+             adapter("lora", ["query", "value", "dense"], rank=3, alpha=2, peft={
+                 "use_rslora": True, "rank_pattern": {r"layer\.1\..*\.(query|value)": 2, "value": 5, "dense": 1},
+                 "alpha_pattern": {"query": 1, "attention.output.dense": 0.5}})),
+        Case("bert-lora-layers", "some layers alone, without the output's layers", shape("bert", 20, 4, layers=3),
+             adapter("lora", ["query", "value", "dense"], rank=3, alpha=5, peft={
+                 "layers_to_transform": [0, 2], "layers_pattern": "layer", "exclude_modules": ["output.dense"]})),
+        Case("bert-lora-biases", "every bias is trained too, as PEFT names them in the file", shape("bert", 20, 4, tokenizer="json"),
+             adapter("lora", **lora, peft={"bias": "all"}), weight_decay=0.1, decay="no-bias"),
+        Case("roberta-lora-biases", "the biases of adapted layers are trained too", shape("roberta", 20, 4),
+             adapter("lora", ["query", "intermediate.dense"], **lora, peft={"bias": "lora_only"})),
+        Case("bert-lora-pissa", "begins at the largest singular values, which the frozen weights lose", shape("bert", 20, 4),
+             adapter("lora", ["value", "intermediate.dense"], rank=3, alpha=5, peft={"init_lora_weights": "pissa"})),
+        Case("roberta-lora-olora", "begins at the first columns of Q and rows of R, which the frozen weights lose",
+             shape("roberta", 20, 4, intermediate=31, tokenizer="json"),
+             adapter("lora", ["query", "value", "output.dense"], rank=3, alpha=2, peft={"init_lora_weights": "olora", "use_rslora": True})),
+        Case("bert-lora-plus", "B and every vector learn faster than A (LoRA+)", shape("bert", 20, 4),
+             adapter("lora", **lora, lora_plus_ratio=4.0), lr=2e-3),
+        Case("bert-adalora", "AdaLoRA over a whole schedule: steps before, between and after choices", shape("bert", 20, 4, layers=3),
+             adapter("adalora", alpha=8, allocation=allocation(tinit=2, tfinal=5, deltaT=3))),
+        Case("roberta-adalora-dense", "AdaLoRA on layers of several shapes; a choice after every step; one output",
+             shape("roberta", 20, 4, tokenizer="json"),
+             adapter("adalora", ["query", "key", "value", "dense"], alpha=6,
+                     allocation=allocation(init_r=3, target_r=1, beta1=0.6, orth_reg_weight=0.1)), labels=None, accumulate=2),
+        Case("bert-adalora-pooler", "AdaLoRA outside the blocks too; tight clipping", shape("bert", 20, 4, tokenizer="json"),
+             adapter("adalora", ["value", "bert.pooler.dense"], alpha=16, allocation=allocation(tfinal=1, beta2=0.5)),
+             max_grad_norm=0.1),
+        Case("bert-adalora-pruned", "AdaLoRA that has lost ranks, all of them in one layer; PEFT saved and read it", shape("bert", 20, 4),
+             adapter("adalora", alpha=8, allocation=allocation(target_r=4)),
+             pruned={"0.attention.self.query": [], "0.attention.self.value": [0, 3], "1.attention.self.query": [1, 2]}),
+        Case("bert-condadalora", "AdaLoRA conditioned on the frozen weights, over a whole schedule", shape("bert", 20, 4, layers=3),
+             adapter("condadalora", alpha=8, allocation=allocation(tinit=1, tfinal=4, deltaT=2))),
+        Case("roberta-condadalora-dense", "the same on weights that are not square; a choice after every step",
+             shape("roberta", 20, 4, activation="silu", tokenizer="json"),
+             adapter("condadalora", ["value", *DENSE_TARGETS], alpha=6, allocation=allocation(init_r=3, target_r=1, tfinal=2)),
+             labels=["a", "b", "c"], pairs=True),
         Case("roberta-lora-accumulate", "three batches a step, the last step of an epoch shorter",
              shape("roberta", 20, 4), adapter("lora", **lora), batch_size=4, accumulate=3, epochs=5),
+        Case("bert-lora-dora", "DoRA as PEFT has it; rsLoRA", shape("bert", 20, 4),
+             adapter("lora", ["query", "value", "intermediate.dense"], **lora, peft={"use_dora": True, "use_rslora": True})),
+        Case("roberta-lora-dora", "DoRA on every linear layer of the blocks", shape("roberta", 20, 4, tokenizer="json"),
+             adapter("lora", ["query", "key", "value", "dense"], **lora, peft={"use_dora": True}), pairs=True),
+        Case("bert-condlora-dora", "CondLoRA with DoRA's magnitudes and type1", shape("bert", 20, 4),
+             adapter("condlora", rank=3, alpha=4, forms={"use_dora": True, "use_x": "type1"})),
+        Case("roberta-condlora-type1", "the product of the input with a shared layer is added to A's",
+             shape("roberta", 20, 4), adapter("condlora", orientation="reference", rank=3, alpha=4, forms={"use_x": "type1"})),
+        Case("roberta-condlora-type2", "a shared vector times the products with the first token; the last block's first tokens too",
+             shape("roberta", 20, 4), adapter("condlora", ["query", "attention.output.dense", "output.dense"], rank=2, alpha=2,
+             forms={"use_x": "type2", "lora_x_scaling": 0.0625}), lr=1e-3),
+        Case("bert-condlora-type2", "the same as the paper's code has it: in square weights alone",
+             shape("bert", 20, 4, tokenizer="json"),
+             adapter("condlora", orientation="reference", rank=3, alpha=3, forms={"use_x": "type2", "lora_x_scaling": 0.0625})),
+        Case("bert-lora-dylora", "a rank from 2 to 5 drawn each step", shape("bert", 20, 4),
+             adapter("lora", rank=5, alpha=4, forms={"dylora_rank_min": 2})),
+        Case("roberta-condlora-dylora", "a rank from 1 to 4 drawn each step, of which the last row and column move",
+             shape("roberta", 20, 4), adapter("condlora", rank=4, alpha=4, forms={"dylora_rank_min": 1, "dylora_frozen": True})),
         Case("bert-condlora-fresh-pooler", "the model has no pooler: a fresh one is trained and saved",
              shape("bert", 20, 4, head=False, form="no-pooler"), adapter("condlora", rank=3, alpha=3)),
         Case("roberta-none", "the head alone, constant rate without warm-up; tensors in shards",
@@ -169,13 +243,15 @@ def committed_cases():
 def drawn_case(case, rng):
     """The same purpose with another shape, rank, rate and batch."""
     drawn = small_models.draw_shape(rng, case.shape["family"])
-    if isinstance(case.adapter.targets, str):
+    if isinstance(case.adapter.targets, str) or case.adapter.peft:
         drawn["layers"] = max(drawn["layers"], 2)
     drawn["form"] = case.shape["form"]
     drawn["sinusoidal"] = case.shape.get("sinusoidal", False)
     if case.adapter.method == "full" or drawn["form"] == "no-pooler":
         drawn["head"] = case.shape["head"]
     rank = rng.randint(1, 6)
+    if case.adapter.peft.get("init_lora_weights"):
+        rank = min(rank, drawn["hidden"])
     settings = dataclasses.replace(case.adapter, rank=rank, alpha=rng.choice([rank, 2 * rank, 3, 5]))
     changes = {"shape": drawn, "adapter": settings, "lr": case.lr * rng.choice([0.5, 1.0, 1.5])}
     if case.short_and_long:
@@ -244,8 +320,11 @@ def write_adapter(tuned, folder, case, seed):
     def noise(parameter, deviation):
         return deviation * torch.randn(parameter.shape, generator=generator)
 
+    from_weights = tuned.settings.peft.get("init_lora_weights") in ("pissa", "olora")
     with torch.no_grad():
         for name, parameter in tuned.trained.items():
+            if from_weights and ".lora_" in name:
+                continue
             if name.endswith("_A.weight"):
                 bound = 1 / math.sqrt(parameter.shape[1])
                 parameter.copy_((2 * torch.rand(parameter.shape, generator=generator) - 1) * bound)
@@ -253,8 +332,12 @@ def write_adapter(tuned, folder, case, seed):
                 parameter.copy_(noise(parameter, 0.0 if case.zero_b else 0.2))
             elif ".classifier." in name:
                 parameter.copy_(noise(parameter, 0.2))
+            elif tuned.allocation is not None and not name.endswith(("_P.weight", "_Q.weight")):
+                parameter.copy_(noise(parameter, 0.3))
             else:
                 parameter.add_(noise(parameter, 0.05))
+    if case.pruned is not None:
+        torch_adalora.prune(tuned.model, case.pruned)
     tuned.save(folder)
 
 
@@ -277,15 +360,27 @@ def run(tuned, case, examples, dtype):
         return tuned(**pad_with(inputs, tuned.model.config)), labels
 
     def loss_of(chosen):
-        return torch_model.example_losses(*forward(chosen), class_weights, case.label_smoothing)
+        total, divisor = torch_model.example_losses(*forward(chosen), class_weights, case.label_smoothing)
+        return (total + tuned.allocation.penalty() * divisor if tuned.allocation else total), divisor
 
     def logits():
         with torch.no_grad():
             return forward(examples[: case.batch_size])[0].double()
 
+    def draw_rank(seed, step):
+        if tuned.nested:
+            tuned.use_rank(dylora.rank_of_step(seed, step, case.adapter.forms["dylora_rank_min"], case.adapter.rank))
+
+    def end_rank():
+        if case.adapter.forms.get("dylora_frozen"):
+            dylora.freeze(tuned.trained, tuned.nested[0].in_use)
+        tuned.use_rank(None)
+
     result = {"logits": logits()}
+    draw_rank(0, 0)
     total, divisor = loss_of(examples[: case.batch_size])
     (total / divisor).backward()
+    end_rank()
     result["loss"] = (total / divisor).item()
     result["gradients"] = {name: p.grad.double().clone() for name, p in tuned.trained.items()}
     tuned.zero_grad()
@@ -293,12 +388,13 @@ def run(tuned, case, examples, dtype):
     step_rows = case.batch_size * case.accumulate
     per_epoch = math.ceil(len(examples) / step_rows)
     steps = per_epoch * case.epochs if case.epochs else STEPS
-    optimizer = torch.optim.AdamW(torch_model.optimizer_groups(tuned.trained, case.weight_decay, case.decay), lr=case.lr)
+    optimizer = make_optimizer(tuned, case)
     schedule = get_scheduler(
         transformers_schedule(case), optimizer, math.ceil(case.warmup_ratio * steps), steps, case.schedule_options
     )
-    result |= {"losses": [], "gradient_norms": [], "rates": []}
+    result |= {"losses": [], "gradient_norms": [], "rates": [], "ranks": []}
     for step in range(steps):
+        draw_rank(SEED, step)
         start = step % per_epoch * step_rows
         rows = examples[start : start + step_rows]
         parts = [rows[i : i + case.batch_size] for i in range(0, len(rows), case.batch_size)]
@@ -307,18 +403,30 @@ def run(tuned, case, examples, dtype):
             total, divisor = loss_of(part)
             total.backward()
             sums.append((total.item(), divisor.item()))
+        end_rank()
         divisor = sum(d for _, d in sums)
         for parameter in parameters:
             parameter.grad /= divisor
         result["losses"].append(sum(t for t, _ in sums) / divisor)
         result["gradient_norms"].append(torch.nn.utils.clip_grad_norm_(parameters, case.max_grad_norm).item())
+        if tuned.allocation:
+            tuned.allocation.scale_gradients(min(1, case.max_grad_norm / (result["gradient_norms"][-1] + 1e-6)) / divisor)
         result["rates"].append(schedule.get_last_lr()[0])
         optimizer.step()
+        if tuned.allocation:
+            result["ranks"].append(tuned.allocation.after_step(step))
         schedule.step()
         optimizer.zero_grad()
     result["final_logits"] = logits()
     result["final_tensors"] = {name: p.detach().double().clone() for name, p in tuned.trained.items()}
     return result
+
+
+def make_optimizer(tuned, case):
+    ratio = case.adapter.lora_plus_ratio
+    if ratio != 1:
+        return create_loraplus_optimizer(tuned.model, torch.optim.AdamW, lr=case.lr, loraplus_lr_ratio=ratio)
+    return torch.optim.AdamW(torch_model.optimizer_groups(tuned.trained, case.weight_decay, case.decay), lr=case.lr)
 
 
 def transformers_schedule(case):
@@ -333,7 +441,7 @@ def zero_gradient_names(names):
 
 def differences(truth, other):
     """The largest of each kind, scaled as the bounds are."""
-    counted = [name for name in truth["gradients"] if not name.endswith(ZERO_GRADIENT)]
+    counted = [name for name, g in truth["gradients"].items() if g.numel() > 0 and not name.endswith(ZERO_GRADIENT)]
     whole = math.sqrt(sum(float(g.norm()) ** 2 for g in truth["gradients"].values()))
 
     def scaled(a, b, floor=1.0):
@@ -376,6 +484,9 @@ def write_expected(path, case, examples, truth):
         "rates": torch.tensor(truth["rates"], dtype=torch.float64),
         "final_logits": truth["final_logits"].float(),
     }
+    for module in truth["ranks"][-1] if truth["ranks"] else []:
+        ranks = [of_step.get(module, -1) for of_step in truth["ranks"]]  # -1: no choice yet
+        tensors[f"ranks/{module}"] = torch.tensor(ranks, dtype=torch.int32)
     tensors |= {f"gradient/{name}": gradient.float() for name, gradient in truth["gradients"].items()}
     tensors |= {f"final/{name}": tensor.float() for name, tensor in truth["final_tensors"].items()}
     save_file(tensors, path)
@@ -393,10 +504,16 @@ def describe(case, truth, strayed, seed):
     }
     if settings.method in ("lora", "condlora"):
         description |= {"rank": settings.rank, "alpha": settings.alpha, "targets": settings.targets}
+    if settings.allocation:
+        description |= {"alpha": settings.alpha, "targets": settings.targets}
     if settings.method == "condlora":
         description["orientation"] = settings.orientation
     zero = zero_gradient_names(truth["gradients"])
     return description | {
+        "peft": settings.peft or None,
+        "allocation": settings.allocation or None,
+        "forms": settings.forms or None,
+        "lora_plus_ratio": settings.lora_plus_ratio if settings.lora_plus_ratio != 1 else None,
         "task": "classification" if case.labels else "regression",
         "labels": case.labels,
         "train": "train.tsv",
@@ -438,17 +555,26 @@ def describe(case, truth, strayed, seed):
 
 
 def check_with_peft(model_folder, adapter_folder, case, examples, expected):
-    """PEFT itself must give the logits: it reads LoRA's folder, and CondLoRA's pairs written out as LoRA's."""
+    """PEFT itself must give the logits: it reads LoRA's folder, and CondLoRA's pairs, or triplets, written out."""
     outputs = len(case.labels) if case.labels else 1
     base, _ = torch_model.read_base(model_folder, outputs, attention="eager")
-    if case.adapter.method == "lora":
-        model = PeftModel.from_pretrained(base, adapter_folder)
+    if case.adapter.method in ("lora", "adalora"):
+        model = PeftModel.from_pretrained(base, adapter_folder, is_trainable=case.adapter.method == "adalora")
+    elif case.adapter.method == "condadalora":
+        model = torch_adalora.written_out(base, load_file(adapter_folder / "adapter_model.safetensors"), case.adapter)
     else:
-        tuned = torch_model.apply(base, dataclasses.replace(case.adapter, method="lora", targets=written_out_targets(case)))
+        forms = case.adapter.forms
+        if forms.get("use_x") == "type2":  # no LoRA can hold it
+            return
+        tuned = torch_model.apply(base, dataclasses.replace(
+            case.adapter, method="lora", targets=written_out_targets(case), forms={}, peft={"use_dora": forms.get("use_dora", False)}
+        ))
         tuned.load_tensors(written_out(model_folder, adapter_folder, case, tuned))
         model = tuned.model
     model = model.double().eval()
-    inputs, _ = collate(examples[: case.batch_size], case.labels is None, torch.double)
+    inputs, labels = collate(examples[: case.batch_size], case.labels is None, torch.double)
+    if case.adapter.method == "adalora":
+        torch_adalora.PeftAllocation(model, case.adapter).check_penalty(pad_with(inputs, base.config), labels)
     with torch.no_grad():
         logits = model(**pad_with(inputs, base.config)).logits
     if float((logits - expected).abs().max()) > 1e-10:
@@ -468,7 +594,7 @@ def written_out(model_folder, adapter_folder, case, lora):
     lora.double()
     tensors = {}
     for name in lora.trained:
-        if ".lora_" not in name:
+        if ".lora_" not in name or name.endswith(".lora_magnitude_vector"):
             tensors[name] = adapter_tensors[name]
             continue
         path, _, kind = name.removeprefix(torch_model.PEFT_PREFIX).partition(".lora_")
@@ -477,6 +603,8 @@ def written_out(model_folder, adapter_folder, case, lora):
         theta = adapter_tensors[f"{torch_model.PEFT_PREFIX}{inner}.condlora_{kind}"]
         if kind == "A.weight":
             tensors[name] = theta @ (weight if case.adapter.orientation == "paper" else weight.T)
+            if case.adapter.forms.get("use_x") == "type1":
+                tensors[name] += case.adapter.forms.get("lora_x_scaling", 0.5) * adapter_tensors[f"{torch_model.PEFT_PREFIX}condlora_x.weight"]
         else:
             tensors[name] = weight @ theta.T
     return tensors
@@ -498,13 +626,15 @@ def write_case(output, case, seed, real_model=None):
         settings = dataclasses.replace(case.adapter, labels=case.labels, regression=case.labels is None)
         torch.manual_seed(0)
         base, fresh = torch_model.read_base(model_folder, len(case.labels) if case.labels else 1, attention="eager")
+        if torch_model.singular_gap(base, settings) < LEAST_GAP:
+            raise IllConditioned(f"{case.name}: singular values too close")
         tuned = torch_model.apply(base, settings, fresh)
         case = dataclasses.replace(case, adapter=tuned.settings)  # a fresh pooler is saved too
         write_adapter(tuned, adapter_folder, case, rng.getrandbits(31))
     tuned = open_tuned(model_folder, adapter_folder, case)
     truth = run(copy.deepcopy(tuned), case, examples, torch.float64)
     strayed = differences(truth, run(tuned, case, examples, torch.float32))
-    if case.adapter.method in ("lora", "condlora"):
+    if case.adapter.method in ("lora", "condlora", "adalora", "condadalora"):
         check_with_peft(model_folder, adapter_folder, case, examples, truth["logits"])
     write_expected(folder / "expected.safetensors", case, examples, truth)
     description = describe(case, truth, strayed, seed)
@@ -528,7 +658,10 @@ def well_conditioned(strayed):
 def write_drawn(output, case, seed):
     for attempt in range(20):
         rng = small_models.make_generator("shape", case.name, seed, attempt)
-        strayed = write_case(output, drawn_case(case, rng), f"{seed}.{attempt}")
+        try:
+            strayed = write_case(output, drawn_case(case, rng), f"{seed}.{attempt}")
+        except IllConditioned:
+            continue
         if well_conditioned(strayed):
             return strayed
     raise RuntimeError(f"{case.name}: twenty draws, all too ill-conditioned for float32")

@@ -75,14 +75,23 @@ static const char *const cases[] = {"bert-bitfit",
                                     "bert-condlora-weighted",
                                     "bert-full",
                                     "bert-lora",
+                                    "bert-lora-biases",
+                                    "bert-lora-layers",
                                     "bert-lora-pattern",
+                                    "bert-lora-pissa",
                                     "bert-lora-pooler",
                                     "bert-condlora-fresh-pooler",
                                     "roberta-condlora-dense",
                                     "roberta-condlora-reference",
                                     "roberta-full",
                                     "roberta-lora-linear",
-                                    "roberta-none"};
+                                    "roberta-lora-olora",
+                                    "roberta-lora-ranks",
+                                    "roberta-none",
+                                    "distilbert-condlora-reference",
+                                    "electra-condlora-paper",
+                                    "xlm-roberta-condlora-regression",
+                                    "xlm-roberta-lora"};
 enum { CASES = sizeof cases / sizeof cases[0] };
 
 START_TEST(tokens_are_those_of_transformers)

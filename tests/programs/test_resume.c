@@ -110,10 +110,17 @@ END_TEST
 START_TEST(kills_of_other_methods_leave_the_same_bytes)
 {
   static const struct {
-    const char *method, *data, *kept;
-  } runs[] = {{"full", "roberta-full", "model"},
-              {"bitfit", "bert-bitfit", "adapter"},
-              {"lora", "bert-lora", "adapter"}};
+    const char *method, *data, *kept, *option;
+  } runs[] = {{"full", "roberta-full", "model", "--init=kaiming"},
+              {"bitfit", "bert-bitfit", "adapter", "--init=kaiming"},
+              {"lora", "bert-lora", "adapter", "--init=kaiming"},
+              {"lora", "bert-lora", "adapter", "--init=pissa"}, /* taken off the weights again */
+              {"adalora", "bert-lora", "adapter", "--delta-t=2"},
+              {"condadalora", "bert-lora", "adapter", "--tinit=5"},
+              {"lora", "bert-lora", "adapter", "--use-dora"},
+              {"lora", "bert-lora", "adapter", "--dylora-rank-min=2"},
+              {"condlora", "roberta-condlora-type1", "adapter", "--use-x=type1"},
+              {"condlora", "bert-condlora-type2", "adapter", "--use-x=type2"}};
   unsigned random = 7;
   for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
 #define METHOD_RUN                                                                           \
@@ -121,9 +128,9 @@ START_TEST(kills_of_other_methods_leave_the_same_bytes)
       case_file(runs[i].data, "train.tsv"), "--text-columns", "sentence1", "--label-column", \
       "label", "--batch-size", "4", "--accumulate", "2", "--epochs", "20", "--lr", "0.01",   \
       "--checkpoint-every", "3", "--eval-every", "4", "--early-stopping", "9", "--method",   \
-      runs[i].method
-    const char *whole = scratch(runs[i].method),
-               *killed = scratch(text_of("killed-%s", runs[i].method));
+      runs[i].method, runs[i].option
+    const char *whole = scratch(text_of("%s%s", runs[i].method, runs[i].option)),
+               *killed = scratch(text_of("killed-%s%s", runs[i].method, runs[i].option));
     check_done(RUN(METHOD_RUN, "--output", whole));
     run_with_kills((const char *const[]){METHOD_RUN, "--output", killed, "--resume", NULL}, &random,
                    6);

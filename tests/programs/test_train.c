@@ -162,6 +162,10 @@ START_TEST(a_config_that_cannot_be_is_named)
                {"{\"resume\": 1}", "resume", 2},
                {"{\"lr\": true}", "lr", 2},
                {"{\"targets\": [1]}", "targets", 2},
+               {"{\"targets\": {\"a\": 1}}", "targets", 2},
+               {"{\"layers_to_transform\": [\"1\"]}", "layers_to_transform", 2},
+               {"{\"layers_to_transform\": [-1]}", "layers-to-transform", 2},
+               {"{\"rank_pattern\": [4]}", "rank_pattern", 2},
                {"{\"lr\": 1, \"lr\": 2}", "lr", 1}};
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
     write_text(config, wrong[i].text);
@@ -172,6 +176,63 @@ START_TEST(a_config_that_cannot_be_is_named)
   check_refused(RUN("train", "--config", scratch("none.json")), 1, "none.json");
   check_refused(RUN("train", "--recipe", "rte-condlra"), 2, "rte-condlra", "rte-condlora");
   check_refused(RUN("train", "--recipe", "../x"), 2, "--recipe");
+}
+END_TEST
+
+START_TEST(ranks_and_layers_may_come_from_a_config)
+{
+  const char *config = scratch("config.json");
+  write_text(
+      config,
+      "{\"method\": \"lora\", \"rank\": 3, \"rank_pattern\": {\"layer\\\\.1\\\\..{1,40}\": 2, "
+      "\"value\": 5}, \"alpha_pattern\": {\"query\": 1.5}, \"layers_to_transform\": [1, 2], "
+      "\"bias\": \"lora_only\", \"rslora\": true}");
+  check_done(RUN("train", DATA("bert-condlora-paper"), "--config", config, "--text-columns",
+                 "sentence1", SMALL, "--alpha", "6", "--output", out_folder("")));
+  /* Query and value of layers 1 and 2: ranks 2, 2, 3, 5. */
+  json_t *modules = json_object_get(parsed(read_text(out_folder("run.json"))), "modules");
+  static const double expected[][2] = {{2, 1.5}, {2, 6}, {3, 1.5}, {5, 6}};
+  ck_assert_uint_eq(json_array_size(modules), 4);
+  for (size_t i = 0; i < 4; i++) {
+    json_t *module = json_array_get(modules, i);
+    ck_assert_double_eq(number_at(module, "rank"), expected[i][0]);
+    ck_assert_double_eq(number_at(module, "alpha"), expected[i][1]);
+    ck_assert_double_eq_tol(number_at(module, "scale"), expected[i][1] / sqrt(expected[i][0]),
+                            1e-6);
+  }
+  /* The folder says the same. */
+  const outcome shown = RUN("inspect", out_folder("adapter"), "--json");
+  check_done(shown);
+  ck_assert(json_equal(json_object_get(parsed(shown.out), "modules"), modules));
+  /* 12 ranks of 36 + 36 numbers, and four biases of 36. */
+  ck_assert_double_eq(
+      number_at(json_object_get(parsed(read_text(out_folder("metrics.json"))), "parameters"),
+                "adapter"),
+      12 * 72 + 4 * 36);
+}
+END_TEST
+
+/* Saved beside the weights as they were, the adapter gives what training measured. */
+START_TEST(values_taken_off_the_weights_are_saved_as_lora)
+{
+  static const char *const inits[] = {"pissa", "olora"};
+  for (size_t i = 0; i < 2; i++) {
+    const char *out = scratch(inits[i]), *rows = case_file("bert-lora", "train.tsv");
+    check_done(RUN("train", DATA("bert-lora"), "--text-columns", "sentence1", "--dev", rows, SMALL,
+                   "--method", "lora", "--init", inits[i], "--rslora", "--rank", "3",
+                   "--rank-pattern", "value=2", "--alpha-pattern", "query=3", "--lr", "0.02",
+                   "--output", out));
+    json_t *config = parsed(read_text(joined(out, "adapter/adapter_config.json")));
+    ck_assert_int_eq((int)number_at(config, "r"), 6);
+    ck_assert_ptr_null(json_object_get(config, "init_lora_weights"));
+    const outcome measured =
+        RUN("eval", "--model", case_file("bert-lora", "model"), "--adapter", joined(out, "adapter"),
+            "--input", rows, "--text-columns", "sentence1", "--label-column", "label");
+    check_done(measured);
+    const double trained =
+        number_at(json_object_get(parsed(read_text(joined(out, "metrics.json"))), "dev"), "loss");
+    ck_assert_double_eq_tol(number_at(parsed(measured.out), "loss"), trained, 2e-6);
+  }
 }
 END_TEST
 
@@ -268,10 +329,30 @@ START_TEST(init_adapter_decides_and_is_not_contradicted)
   check_refused(RUN(START, "--dry-run", "--alpha", "77"), 2, "--alpha", adapter);
   check_refused(RUN(START, "--dry-run", "--method", "condlora"), 2, "--method", "lora");
   check_refused(RUN(START, "--dry-run", "--targets", "key"), 2, "--targets", adapter);
+  check_refused(RUN(START, "--dry-run", "--rslora"), 2, "--rslora", adapter);
+  check_refused(RUN(START, "--dry-run", "--init", "pissa"), 2, "--init", adapter);
+  check_refused(RUN(START, "--dry-run", "--bias", "all"), 2, "--bias", adapter);
+  check_refused(RUN(START, "--dry-run", "--rank-pattern", "value=2"), 2, "--rank-pattern", adapter);
+  check_refused(RUN(START, "--dry-run", "--layers-to-transform", "0"), 2, "--layers-to-transform",
+                adapter);
+  check_refused(RUN(START, "--dry-run", "--exclude-modules", "value"), 2, "--exclude-modules",
+                adapter);
   check_done(RUN(START, "--dry-run", "--method", "lora", "--targets", "value,query"));
   const char *file = scratch("config.json");
   write_text(file, text_of("{\"rank\": %s}", other));
   check_refused(RUN(START, "--dry-run", "--config", file), 2, "--rank", adapter);
+#undef START
+  adapter = case_file("roberta-lora-ranks", "adapter");
+  config = parsed(read_text(joined(adapter, "adapter_config.json")));
+#define START                                                                                  \
+  "train", DATA("roberta-lora-ranks"), "--text-columns", "sentence1", SMALL, "--init-adapter", \
+      adapter
+  check_done(RUN(START, "--output", scratch("ranks")));
+  saved = parsed(read_text(scratch("ranks/adapter/adapter_config.json")));
+  static const char *const kept[] = {"rank_pattern", "alpha_pattern", "use_rslora"};
+  for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
+    ck_assert(json_equal(json_object_get(saved, kept[i]), json_object_get(config, kept[i])));
+  check_refused(RUN(START, "--dry-run", "--rank-pattern", "value=2"), 2, "--rank-pattern", adapter);
 #undef START
 }
 END_TEST
@@ -414,6 +495,8 @@ int main(void)
   CASE(suite, a_dry_run_prints_a_plan_and_writes_nothing);
   CASE(suite, options_win_over_a_config_and_a_config_over_a_recipe);
   CASE(suite, a_config_that_cannot_be_is_named);
+  CASE(suite, ranks_and_layers_may_come_from_a_config);
+  CASE(suite, values_taken_off_the_weights_are_saved_as_lora);
   CASE(suite, every_recipe_can_be_planned);
   CASE(suite, init_adapter_decides_and_is_not_contradicted);
   CASE(suite, without_evaluation_the_last_adapter_is_kept);

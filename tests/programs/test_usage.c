@@ -1,8 +1,8 @@
 /* What the program says about itself, and about commands and options that cannot be. */
 #include "tests/programs/program.h"
 
-static const char *const commands[] = {"train",    "eval",    "predict",
-                                       "tokenize", "inspect", "backends"};
+static const char *const commands[] = {"train",   "eval",   "predict", "tokenize",
+                                       "inspect", "export", "merge",   "backends"};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 /* Columns on a terminal, not bytes. */
@@ -56,9 +56,9 @@ END_TEST
 START_TEST(help_of_train_shows_defaults_and_groups)
 {
   const outcome o = RUN("train", "--help");
-  static const char *const wanted[] = {
-      "--batch-size N", "[16]",     "--lr RATE", "[0.001]",  "How it is trained", "--targets",
-      "[query,value]",  "--recipe", "--config",  "--resume", "--dry-run"};
+  static const char *const wanted[] = {"--batch-size N",    "[16]",      "--lr RATE",  "[0.001]",
+                                       "How it is trained", "--targets", "[condlora]", "--recipe",
+                                       "--config",          "--resume",  "--dry-run"};
   for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
     ck_assert_msg(strstr(o.out, wanted[i]) != NULL, "no '%s' in:\n%s", wanted[i], o.out);
 }
@@ -168,6 +168,16 @@ START_TEST(values_that_cannot_be)
                                          {"--labels", "no,\xff", "UTF-8"},
                                          {"--output", "caf\xe9", "UTF-8"},
                                          {"--data", "glue", "--data"},
+                                         {"--rank-pattern", "query", "RE=NUMBER"},
+                                         {"--rank-pattern", "query=0", "query"},
+                                         {"--rank-pattern", "query=1.5", "query"},
+                                         {"--alpha-pattern", "{\"value\": true}", "value"},
+                                         {"--alpha-pattern", "{\"value\"", "--alpha-pattern"},
+                                         {"--layers-to-transform", "0,x", "0,x"},
+                                         {"--layers-pattern", "a,,b", "--layers-pattern"},
+                                         {"--init", "svd", "svd"},
+                                         {"--bias", "some", "some"},
+                                         {"--lora-plus-ratio", "0", "--lora-plus-ratio"},
                                          {"--resume", NULL, NULL}};
   for (size_t i = 0; wrong[i][1] != NULL; i++) {
     const outcome o = RUN("train", "--model", case_file("bert-lora", "model"), "--train",

@@ -1,5 +1,7 @@
 /* Adapters' folders: what PEFT writes is read, what is written reads back, and whatever is wrong
  * is named. */
+#include <math.h>
+
 #include "model/adapter_folder.h"
 #include "tests/unit/scratch.h"
 
@@ -203,6 +205,47 @@ START_TEST(the_same_arguments_give_the_same_bytes)
 }
 END_TEST
 
+/* PEFT's settings of which layers, how large and how scaled; every way of writing them. */
+START_TEST(reads_and_writes_settings_of_low_rank_methods)
+{
+  write_sample();
+  cdl_adapter_config config;
+  expect_ok(open_text("{\"peft_type\": \"LORA\", \"target_modules\": [\"query\"], \"r\": 4, "
+                      "\"use_rslora\": true, \"rank_pattern\": {\"query\": 2, \"a\": 3}, "
+                      "\"alpha_pattern\": {\"z$\": 0.5}, \"layers_to_transform\": 1, "
+                      "\"layers_pattern\": \"layer\", \"exclude_modules\": \".*key\", "
+                      "\"bias\": \"lora_only\", \"init_lora_weights\": \"olora\"}",
+                      &config));
+  for (int round = 0; round < 2; round++) { /* as read, then as written and read again */
+    ck_assert(config.rslora && config.bias == CDL_BIAS_ADAPTED && config.init == CDL_INIT_OLORA);
+    ck_assert_uint_eq(config.rank_pattern.count, 2);
+    ck_assert_str_eq(config.rank_pattern.item[0].pattern, "query"); /* their order decides */
+    ck_assert(config.rank_pattern.item[0].value == 2 && config.rank_pattern.item[1].value == 3);
+    ck_assert_uint_eq(config.alpha_pattern.count, 1);
+    ck_assert(config.alpha_pattern.item[0].value == 0.5);
+    ck_assert(config.layer_count == 1 && config.layers[0] == 1);
+    ck_assert_uint_eq(config.layers_pattern.count, 1);
+    ck_assert_str_eq(config.excluded_pattern, ".*key");
+    if (round == 0) {
+      cdl_stored_tensor tensors[3];
+      const size_t count = make_tensors(tensors);
+      expect_ok(cdl_adapter_folder_write(scratch_folder, &config, tensors, count));
+      cdl_adapter_config_free(&config);
+      cdl_safetensors *file;
+      expect_ok(cdl_adapter_folder_open(scratch_folder, &config, &file));
+      cdl_safetensors_close(file);
+    }
+  }
+  /* Scale 8 / √4 with r 4; the same with twice the rank. */
+  cdl_adapter_config_converted(&config);
+  ck_assert_int_eq(config.rank, 8);
+  ck_assert(fabs(config.alpha / sqrt(8) - 8 / sqrt(4)) < 1e-12);
+  ck_assert(config.rank_pattern.item[1].value == 6 && config.init == CDL_INIT_KAIMING);
+  ck_assert(fabs(config.alpha_pattern.item[0].value - 0.5 * sqrt(2)) < 1e-12);
+  cdl_adapter_config_free(&config);
+}
+END_TEST
+
 /* Of two different adapters, one file each: what a crash between the two renames can leave at
  * worst. */
 START_TEST(a_mixed_pair_is_found)
@@ -244,17 +287,10 @@ START_TEST(refuses_settings_it_does_not_do)
     const char *setting, *named;
     cdl_status status;
   } cases[] = {
-      {"\"use_dora\": true", "use_dora", CDL_UNSUPPORTED},
-      {"\"use_rslora\": true", "use_rslora", CDL_UNSUPPORTED},
+      {"\"use_dora\": 1", "use_dora", CDL_DATA},
+      {"\"use_qalora\": true", "use_qalora", CDL_UNSUPPORTED},
       {"\"fan_in_fan_out\": true", "fan_in_fan_out", CDL_UNSUPPORTED},
       {"\"lora_bias\": true", "lora_bias", CDL_UNSUPPORTED},
-      {"\"bias\": \"all\"", "bias", CDL_UNSUPPORTED},
-      {"\"bias\": \"lora_only\"", "bias", CDL_UNSUPPORTED},
-      {"\"rank_pattern\": {\"query\": 4}", "rank_pattern", CDL_UNSUPPORTED},
-      {"\"alpha_pattern\": {\"query\": 4}", "alpha_pattern", CDL_UNSUPPORTED},
-      {"\"layers_to_transform\": [0]", "layers_to_transform", CDL_UNSUPPORTED},
-      {"\"layers_to_transform\": 0", "layers_to_transform", CDL_UNSUPPORTED},
-      {"\"exclude_modules\": [\"key\"]", "exclude_modules", CDL_UNSUPPORTED},
       {"\"layer_replication\": [[0, 1]]", "layer_replication", CDL_UNSUPPORTED},
       {"\"trainable_token_indices\": [1]", "trainable_token_indices", CDL_UNSUPPORTED},
       {"\"of_a_later_version\": 3", "of_a_later_version", CDL_UNSUPPORTED},
@@ -273,6 +309,17 @@ START_TEST(refuses_settings_it_does_not_do)
       {"\"regression\": 1", "regression", CDL_DATA},
       {"\"regression\": true, \"labels\": [\"a\", \"b\"]", "labels", CDL_DATA},
       {"\"task\": 1", "task", CDL_DATA},
+      {"\"use_rslora\": 1", "use_rslora", CDL_DATA},
+      {"\"bias\": \"some\"", "bias", CDL_DATA},
+      {"\"rank_pattern\": [4]", "rank_pattern", CDL_DATA},
+      {"\"rank_pattern\": {\"query\": 0}", "query", CDL_DATA},
+      {"\"rank_pattern\": {\"query\": [true]}", "query", CDL_DATA},
+      {"\"alpha_pattern\": {\"query\": \"4\"}", "query", CDL_DATA},
+      {"\"layers_to_transform\": \"0\"", "layers_to_transform", CDL_DATA},
+      {"\"layers_to_transform\": [0.5]", "layers_to_transform", CDL_DATA},
+      {"\"layers_to_transform\": -1", "layers_to_transform", CDL_DATA},
+      {"\"layers_pattern\": 1", "layers_pattern", CDL_DATA},
+      {"\"exclude_modules\": [1]", "exclude_modules", CDL_DATA},
       {"\"base_model_name_or_path\": 1", "base_model_name_or_path", CDL_DATA},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -298,7 +345,7 @@ START_TEST(refuses_broken_configs)
       {"[]", "object", CDL_DATA},
       {"{}", "peft_type", CDL_DATA},
       {"{\"peft_type\": 1}", "peft_type", CDL_DATA},
-      {"{\"peft_type\": \"ADALORA\", \"target_modules\": [\"query\"]}", "ADALORA", CDL_UNSUPPORTED},
+      {"{\"peft_type\": \"FULL\"}", "FULL", CDL_UNSUPPORTED},
       {"{\"peft_type\": \"PREFIX_TUNING\"}", "PREFIX_TUNING", CDL_UNSUPPORTED},
       {"{\"peft_type\": \"lora\"}", "lora", CDL_UNSUPPORTED},
       {"{\"peft_type\": \"LORA\"}", "target_modules", CDL_DATA},
@@ -333,7 +380,7 @@ START_TEST(refuses_broken_folders)
   expect_failure(cdl_adapter_folder_open(scratch_folder, &config, &file), CDL_ABSENT,
                  "adapter_model.safetensors");
   scratch_put_text(scratch_path("adapter_model.bin"), "x");
-  expect_failure(cdl_adapter_folder_open(scratch_folder, &config, &file), CDL_ABSENT,
+  expect_failure(cdl_adapter_folder_open(scratch_folder, &config, &file), CDL_DATA,
                  "adapter_model.bin");
   scratch_put_text(tensors_path(), "not tensors");
   expect_failure(cdl_adapter_folder_open(scratch_folder, &config, &file), CDL_DATA,
@@ -433,6 +480,7 @@ int main(void)
       reads_what_peft_writes,
       writes_what_it_reads,
       the_same_arguments_give_the_same_bytes,
+      reads_and_writes_settings_of_low_rank_methods,
       a_mixed_pair_is_found,
       refuses_settings_it_does_not_do,
       refuses_broken_configs,

@@ -411,6 +411,10 @@ FUNCTION void attend(GLOBAL float *out, GLOBAL const float *qkv, GLOBAL float *l
   BARRIER();
 }
 
+/* A program for one width of heads alone defines ATTENTION_WIDTH. */
+#define ATTENTION_EXPAND(kernels, width, tiles) ATTENTION_APPLY(kernels, (width, tiles))
+#define ATTENTION_APPLY(kernels, arguments) kernels arguments
+
 #define ATTENTION_KERNEL(width, queries, keys)                                                    \
   KERNEL(attention_##width)                                                                       \
   (GLOBAL float *out, GLOBAL const float *qkv, GLOBAL float *log_sum, GLOBAL const int *offsets,  \
@@ -431,15 +435,25 @@ FUNCTION void attend(GLOBAL float *out, GLOBAL const float *qkv, GLOBAL float *l
   }
 
 #if GROUP_SIZE == 1
-ATTENTION_KERNEL(32, 64, 64)
-ATTENTION_KERNEL(64, 64, 64)
-ATTENTION_KERNEL(128, 64, 64)
+#define TILES_32 64, 64
+#define TILES_64 64, 64
+#define TILES_128 64, 64
 #elif defined(DIALECT_OPENCL) /* within 32 KiB of local memory */
-ATTENTION_KERNEL(32, 64, 32)
-ATTENTION_KERNEL(64, 32, 32)
-ATTENTION_KERNEL(128, 32, 16)
+#define TILES_32 64, 32
+#define TILES_64 32, 32
+#define TILES_128 32, 16
 #else /* within 48 KiB */
-ATTENTION_KERNEL(32, 64, 32)
-ATTENTION_KERNEL(64, 64, 32)
-ATTENTION_KERNEL(128, 32, 32)
+#define TILES_32 64, 32
+#define TILES_64 64, 32
+#define TILES_128 32, 32
+#endif
+
+#if !defined(ATTENTION_WIDTH) || ATTENTION_WIDTH == 32
+ATTENTION_EXPAND(ATTENTION_KERNEL, 32, TILES_32)
+#endif
+#if !defined(ATTENTION_WIDTH) || ATTENTION_WIDTH == 64
+ATTENTION_EXPAND(ATTENTION_KERNEL, 64, TILES_64)
+#endif
+#if !defined(ATTENTION_WIDTH) || ATTENTION_WIDTH == 128
+ATTENTION_EXPAND(ATTENTION_KERNEL, 128, TILES_128)
 #endif

@@ -83,15 +83,6 @@ KERNEL(reduce_columns)(GLOBAL float *out, GLOBAL const float *x, reduce_paramete
 
 /* ---- One number of a whole tensor: a part a group, then the sum of the parts ---- */
 
-/* log₂ of GROUP_SIZE. */
-FUNCTION int whole_group(void)
-{
-  int log2 = 0;
-  while (1 << log2 < GROUP_SIZE)
-    log2++;
-  return log2;
-}
-
 KERNEL(sum_squares_parts)(GLOBAL float *parts, GLOBAL const float *x, whole_parameters p)
 {
   LOCAL float sums[GROUP_SIZE];

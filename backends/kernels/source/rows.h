@@ -129,4 +129,13 @@ FUNCTION int lanes_largest(int x, int lanes_log2, LOCAL_POINTER int *shared)
   return x;
 }
 
+/* log₂ of GROUP_SIZE. */
+FUNCTION int whole_group(void)
+{
+  int log2 = 0;
+  while (1 << log2 < GROUP_SIZE)
+    log2++;
+  return log2;
+}
+
 #endif

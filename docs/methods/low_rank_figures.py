@@ -1,0 +1,78 @@
+"""Draws condlora.svg, dora.svg and dylora.svg beside itself: schemes of the methods' matrices.
+
+    python low_rank_figures.py
+"""
+
+import pathlib
+
+FROZEN, TRAINED, DERIVED, UNUSED = "#d7dce2", "#f0a868", "#9cc3e6", "#ffffff"
+
+
+def box(x, y, width, height, fill, label):
+    return (
+        f'<rect x="{x}" y="{y}" width="{width}" height="{height}" fill="{fill}" stroke="#333"/>'
+        f'<text x="{x + width / 2}" y="{y + height / 2 + 5}" text-anchor="middle">{label}</text>'
+    )
+
+
+def text(x, y, words, anchor="middle"):
+    return f'<text x="{x}" y="{y}" text-anchor="{anchor}">{words}</text>'
+
+
+def legend(x, y):
+    parts = []
+    for i, (fill, word) in enumerate([(FROZEN, "frozen"), (TRAINED, "trained"), (DERIVED, "derived")]):
+        parts.append(box(x + 90 * i, y, 14, 14, fill, "") + text(x + 90 * i + 20, y + 12, word, "start"))
+    return "".join(parts)
+
+
+def svg(name, width, height, *parts):
+    body = "".join(parts)
+    path = pathlib.Path(__file__).with_name(name)
+    path.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'font-family="sans-serif" font-size="14"><rect width="{width}" height="{height}" fill="#fff"/>{body}</svg>\n'
+    )
+
+
+def condlora():
+    svg(
+        "condlora.svg", 560, 220,
+        box(20, 70, 100, 26, TRAINED, "θA"), text(135, 88, "·"), box(150, 30, 100, 100, FROZEN, "W l"), text(270, 88, "="),
+        box(290, 70, 100, 26, DERIVED, "A l"),
+        box(410, 30, 30, 100, DERIVED, "B l"), text(467, 88, "= W l ·"), box(496, 30, 36, 100, TRAINED, "θBᵀ"),
+        text(280, 160, "one θA and one θB for all layers l of a group"), legend(150, 185),
+    )
+
+
+def dora():
+    rows = "".join(
+        f'<line x1="330" y1="130" x2="{330 + dx * g}" y2="{130 - dy * g}" stroke="#d2691e" stroke-width="4"/>'
+        f'<line x1="330" y1="130" x2="{330 + dx}" y2="{130 - dy}" stroke="#333" stroke-dasharray="5 3"/>'
+        for dx, dy, g in ((110, 30, 0.7), (70, 80, 1.15), (-30, 70, 1.3))
+    )
+    svg(
+        "dora.svg", 560, 220,
+        box(20, 40, 90, 90, FROZEN, "W"), text(126, 90, "+ s"), box(142, 40, 26, 90, TRAINED, "B"), box(172, 72, 90, 26, TRAINED, "A"),
+        rows, box(480, 40, 26, 90, TRAINED, "m"),
+        text(280, 160, "dashed: rows of W + s B A; drawn out: the same at trained lengths m"), legend(150, 185),
+    )
+
+
+def dylora():
+    svg(
+        "dylora.svg", 560, 230,
+        box(60, 30, 22, 120, TRAINED, ""), box(82, 30, 22, 120, TRAINED, ""), box(104, 30, 22, 120, UNUSED, ""),
+        box(126, 30, 22, 120, UNUSED, ""), text(104, 20, "B"),
+        box(200, 40, 160, 22, TRAINED, "row 1"), box(200, 62, 160, 22, TRAINED, "row b"), box(200, 84, 160, 22, UNUSED, ""),
+        box(200, 106, 160, 22, UNUSED, "row r"), text(280, 30, "A"),
+        text(390, 66, "this step's rank b,", "start"), text(390, 84, "scale α / b", "start"),
+        text(390, 116, "no part in the step", "start"),
+        text(280, 175, "each step draws b; the frozen form trains row and column b alone"), legend(150, 198),
+    )
+
+
+if __name__ == "__main__":
+    condlora()
+    dora()
+    dylora()

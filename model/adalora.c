@@ -1,0 +1,313 @@
+/* AdaLoRA (Zhang et al. 2023), as PEFT 0.17 has it: each adapted layer's update is P diag(Λ) Q, and
+ * ranks go where they matter while training runs. PEFT's names: lora_B is P, lora_E Λ, lora_A Q. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/layout.h"
+#include "model/triplets.h"
+
+/* The method's own state. Parameters lie batch by batch: its layers' P, then their Λ, then their
+ * Q. */
+typedef struct {
+  triplets triplets;
+  cdl_tensor *scaled, *d_scaled; /* [count, rank, in] of each batch: A_l = diag(Λ) Q */
+  size_t *first_parameter;       /* of each batch */
+} adalora;
+
+/* ---- Parameters ---- */
+
+static int64_t stored_rank(const cdl_adapter *a, const triplets *t, size_t site)
+{
+  const int64_t initial = a->per_site[site].rank;
+  int64_t rank = 0;
+  for (int64_t k = 0; k < initial; k++)
+    rank += t->stored[(int64_t)site * initial + k];
+  return rank;
+}
+
+static bool same_shape(const cdl_adapter *a, size_t x, size_t y)
+{
+  const cdl_tensor u = a->sites[x]->weight, v = a->sites[y]->weight;
+  return u.size[2] == v.size[2] && u.size[3] == v.size[3] &&
+         a->per_site[x].rank == a->per_site[y].rank;
+}
+
+/* Layers of one shape and rank, wherever they are, are one batch. */
+static cdl_status make_batches(cdl_adapter *a, triplets *t)
+{
+  bool *done = calloc(a->site_count, sizeof *done);
+  if (done == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: %zu layers", a->site_count);
+  size_t used = 0;
+  for (size_t i = 0; i < a->site_count; i++) {
+    if (done[i])
+      continue;
+    triplet_batch *b = &t->batches[t->batch_count++];
+    *b = (triplet_batch){.sites = t->batch_sites + used, .rank = a->per_site[i].rank};
+    for (size_t j = i; j < a->site_count; j++)
+      if (!done[j] && same_shape(a, i, j)) {
+        done[j] = true;
+        t->batch_sites[used++] = j;
+        b->count++;
+      }
+  }
+  free(done);
+  return CDL_OK;
+}
+
+static cdl_status list_batch(cdl_adapter *a, triplet_batch *b)
+{
+  const cdl_tensor weight = a->sites[b->sites[0]]->weight;
+  const struct {
+    const char *ending;
+    int64_t rows, columns;
+  } parts[TRIPLET_PARTS] = {[TRIPLET_P] = {"lora_B", weight.size[2], b->rank},
+                            [TRIPLET_LAMBDA] = {"lora_E", b->rank, 1},
+                            [TRIPLET_Q] = {"lora_A", b->rank, weight.size[3]}};
+  for (triplet_part p = TRIPLET_P; p < TRIPLET_PARTS; p++)
+    for (int i = 0; i < b->count; i++)
+      CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, parts[p].rows, parts[p].columns, "%s.%s",
+                                    a->sites[b->sites[i]]->path, parts[p].ending));
+  return CDL_OK;
+}
+
+static cdl_status parameters(cdl_adapter *a)
+{
+  adalora *own = calloc(1, sizeof *own);
+  if (own == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: an adapter");
+  a->own_state = own;
+  triplets *t = &own->triplets;
+  t->pattern_ending = ".lora_E";
+  CDL_TRY(triplets_prepare(a, t));
+  for (size_t i = 0; i < a->site_count; i++)
+    a->per_site[i].rank = stored_rank(a, t, i);
+  CDL_TRY(make_batches(a, t));
+  own->scaled = calloc(2 * t->batch_count, sizeof *own->scaled);
+  own->first_parameter = calloc(t->batch_count, sizeof *own->first_parameter);
+  if (own->scaled == NULL || own->first_parameter == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: an adapter");
+  own->d_scaled = own->scaled + t->batch_count;
+  int64_t values = 0;
+  for (size_t i = 0; i < t->batch_count; i++) {
+    triplet_batch *b = &t->batches[i];
+    own->first_parameter[i] = a->own_count;
+    CDL_TRY(list_batch(a, b));
+    for (size_t p = own->first_parameter[i]; p < a->own_count; p++) {
+      if (p == own->first_parameter[i] + (size_t)b->count)
+        b->stored_lambda = values;
+      values += cdl_elements(a->own[p].value);
+    }
+  }
+  return CDL_OK;
+}
+
+static void release(cdl_adapter *a)
+{
+  adalora *own = a->own_state;
+  if (own == NULL)
+    return;
+  triplets_release(&own->triplets);
+  free(own->scaled);
+  free(own->first_parameter);
+  free(own);
+}
+
+/* The part of a batch that a parameter belongs to. */
+static triplet_part part_of(const adalora *own, size_t index, size_t *batch, int *layer)
+{
+  *batch = own->triplets.batch_count - 1;
+  while (index < own->first_parameter[*batch])
+    --*batch;
+  const size_t place = index - own->first_parameter[*batch],
+               count = (size_t)own->triplets.batches[*batch].count;
+  *layer = (int)(place % count);
+  return (triplet_part)(place / count);
+}
+
+/* P and Q N(0, 0.02²), Λ zero; the reference draws Λ too. */
+static void initialize(const cdl_adapter *a, size_t index, cdl_random *random, float *values,
+                       int64_t count)
+{
+  size_t batch;
+  int layer;
+  const bool zero =
+      part_of(a->own_state, index, &batch, &layer) == TRIPLET_LAMBDA && !a->as_reference;
+  for (int64_t i = 0; i < count; i++)
+    values[i] = zero ? 0 : (float)(cdl_random_normal(random) * 0.02);
+}
+
+/* ---- Deltas ---- */
+
+/* `count` parameters of one shape as a batch: they lie at equal distances. */
+static cdl_tensor joined(cdl_tensor first, int count)
+{
+  first.size[1] = count;
+  first.stride[1] = cdl_aligned(cdl_elements(first) / count);
+  first.stride[0] = count * first.stride[1];
+  return first;
+}
+
+static cdl_tensor of_layer(cdl_tensor batch, int layer)
+{
+  batch.offset += layer * batch.stride[1];
+  batch.size[1] = 1;
+  return batch;
+}
+
+static int64_t lay_out_scaled(adalora *own, const cdl_adapter *a, cdl_buffer *buffer)
+{
+  const triplets *t = &own->triplets;
+  int64_t used = 0;
+  for (size_t i = 0; i < 2 * t->batch_count; i++) {
+    const triplet_batch *b = &t->batches[i % t->batch_count];
+    own->scaled[i] = cdl_tensor_3d(buffer, CDL_F32, used, b->count, b->rank,
+                                   a->sites[b->sites[0]]->weight.size[3]);
+    used += cdl_aligned(cdl_elements(own->scaled[i]));
+  }
+  return used;
+}
+
+static cdl_status allocate_scaled(cdl_adapter *a, cdl_queue *q, adalora *own)
+{
+  const int64_t elements = lay_out_scaled(own, a, NULL);
+  if (elements == 0)
+    return CDL_OK;
+  CDL_TRY(cdl_buffer_create(cdl_queue_backend(q), (size_t)elements * sizeof(float),
+                            &a->derived_buffer));
+  lay_out_scaled(own, a, a->derived_buffer);
+  a->d_derived = cdl_tensor_1d(a->derived_buffer, CDL_F32, elements / 2, elements / 2);
+  cdl_fill(q, CDL_ARGS(fill, .out = a->d_derived));
+  return CDL_OK;
+}
+
+static cdl_status attach(cdl_adapter *a, cdl_queue *q)
+{
+  adalora *own = a->own_state;
+  triplets *t = &own->triplets;
+  CDL_TRY(triplets_allocate(a, q, t));
+  CDL_TRY(allocate_scaled(a, q, own));
+  for (size_t i = 0; i < t->batch_count; i++) {
+    triplet_batch *b = &t->batches[i];
+    for (triplet_part p = TRIPLET_P; p < TRIPLET_PARTS && b->rank > 0; p++) {
+      const cdl_parameter *first = &a->own[own->first_parameter[i] + (size_t)p * (size_t)b->count];
+      b->value[p] = joined(first->value, b->count);
+      b->gradient[p] = joined(first->gradient, b->count);
+    }
+    for (int layer = 0; layer < b->count && b->rank > 0; layer++) {
+      const size_t site = b->sites[layer];
+      a->sites[site]->delta = (cdl_delta){.a = of_layer(own->scaled[i], layer),
+                                          .b = of_layer(b->value[TRIPLET_P], layer),
+                                          .d_a = of_layer(own->d_scaled[i], layer),
+                                          .d_b = of_layer(b->gradient[TRIPLET_P], layer),
+                                          .scale = a->per_site[site].scale,
+                                          .dropout = a->dropout};
+    }
+  }
+  return cdl_queue_status(q);
+}
+
+/* A_l = diag(Λ) Q */
+static void materialize(cdl_adapter *a, cdl_queue *q)
+{
+  const adalora *own = a->own_state;
+  const triplets *t = &own->triplets;
+  for (size_t i = 0; i < t->batch_count; i++)
+    if (t->batches[i].rank > 0)
+      triplets_scale_rows(t, q, own->scaled[i], t->batches[i].value[TRIPLET_Q],
+                          t->batches[i].value[TRIPLET_LAMBDA], false);
+}
+
+/* dΛ_i += ⟨dA_i, Q_i⟩,  dQ += diag(Λ) dA */
+static void pull_back(cdl_adapter *a, cdl_queue *q)
+{
+  const adalora *own = a->own_state;
+  const triplets *t = &own->triplets;
+  for (size_t i = 0; i < t->batch_count; i++) {
+    const triplet_batch *b = &t->batches[i];
+    if (b->rank == 0)
+      continue;
+    triplets_row_dots(t, q, b->gradient[TRIPLET_LAMBDA], own->d_scaled[i], b->value[TRIPLET_Q],
+                      true);
+    triplets_scale_rows(t, q, b->gradient[TRIPLET_Q], own->d_scaled[i], b->value[TRIPLET_LAMBDA],
+                        true);
+  }
+}
+
+static void extra_loss(cdl_adapter *a, cdl_queue *q, cdl_tensor loss)
+{
+  adalora *own = a->own_state;
+  triplets_penalty(a, &own->triplets, q, loss, true);
+}
+
+/* Triplets that are not chosen lose their Λ alone: it may grow again until the next choice. */
+static cdl_status after_step(cdl_adapter *a, cdl_queue *q, int64_t step, cdl_tensor factor)
+{
+  adalora *own = a->own_state;
+  triplets *t = &own->triplets;
+  bool masked;
+  CDL_TRY(triplets_after_step(a, t, q, step, factor, &masked));
+  for (size_t i = 0; i < t->batch_count && masked; i++)
+    if (t->batches[i].rank > 0) {
+      const cdl_tensor lambda = t->batches[i].value[TRIPLET_LAMBDA];
+      cdl_binary(q, CDL_ARGS(binary, .out = lambda, .x = lambda, .y = t->batches[i].mask,
+                             .function = CDL_BINARY_MULTIPLY));
+    }
+  return cdl_queue_status(q);
+}
+
+/* ---- In a folder ---- */
+
+/* Rows of Λ and Q, and columns of P, of the triplets that were kept. */
+static cdl_status store(const cdl_adapter *a, const cdl_snapshot *snapshot, size_t index,
+                        stored_values *stored)
+{
+  const adalora *own = a->own_state;
+  const triplets *t = &own->triplets;
+  size_t batch;
+  int layer;
+  const triplet_part part = part_of(own, index, &batch, &layer);
+  const triplet_batch *b = &t->batches[batch];
+  int64_t kept = 0, next = 0;
+  for (int64_t k = 0; k < b->rank; k++)
+    kept += triplets_kept(t, snapshot, b, layer, k);
+  if (!triplets_chosen(t, snapshot) || kept == b->rank)
+    return CDL_OK;
+  const float *values = snapshot->values;
+  for (size_t i = 0; i < index; i++)
+    values += cdl_elements(a->own[i].value);
+  const bool columns = part == TRIPLET_P;
+  const int64_t length = cdl_elements(a->own[index].value) / b->rank;
+  *stored = (stored_values){.rows = columns ? length : kept,
+                            .columns = columns ? kept : length,
+                            .values = malloc((size_t)(kept * length + 1) * sizeof(float))};
+  if (stored->values == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: %s", a->own[index].name);
+  for (int64_t k = 0; k < b->rank; k++)
+    if (triplets_kept(t, snapshot, b, layer, k)) {
+      for (int64_t i = 0; i < length; i++)
+        if (columns)
+          stored->values[i * kept + next] = values[i * b->rank + k];
+        else
+          stored->values[next * length + i] = values[k * length + i];
+      next++;
+    }
+  return CDL_OK;
+}
+
+const cdl_adapter_method cdl_method_adalora = {.name = "adalora",
+                                               .peft_type = "ADALORA",
+                                               .options = triplet_options,
+                                               .extra_keys = triplet_extra_keys,
+                                               .parameters = parameters,
+                                               .initialize = initialize,
+                                               .attach = attach,
+                                               .release = release,
+                                               .materialize = materialize,
+                                               .pull_back = pull_back,
+                                               .begin_run = triplets_begin_run,
+                                               .extra_loss = extra_loss,
+                                               .after_step = after_step,
+                                               .state = triplets_state,
+                                               .store = store,
+                                               .extra = triplets_extra};

@@ -1,0 +1,238 @@
+#include "model/adapter_export.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/adapter_io.h"
+#include "model/adapter_state.h"
+
+enum { NAME_BYTES = CDL_NAME_BYTES + 64 };
+static const char magnitude_ending[] = ".lora_magnitude_vector";
+
+typedef struct {
+  const cdl_adapter *adapter;
+  cdl_queue *queue;
+  cdl_adapter_config config; /* of the LoRA; its own lists alone are to be freed */
+  cdl_stored_tensor *tensors;
+  char (*names)[NAME_BYTES];
+  float *values;
+  cdl_buffer *dense;  /* as large as the largest factor */
+  size_t count, used; /* tensors, floats of `values` */
+} exported;
+
+/* ---- What can be held ---- */
+
+static bool is_magnitude(const cdl_parameter *p)
+{
+  const size_t length = strlen(p->name), ending = sizeof magnitude_ending - 1;
+  return length > ending && strcmp(p->name + length - ending, magnitude_ending) == 0;
+}
+
+static cdl_status check(const cdl_adapter *a, const cdl_adapter_config *config)
+{
+  if (a->method->attach == NULL)
+    return cdl_fail(CDL_UNSUPPORTED,
+                    "an adapter of method %s has no A and B, which LoRA consists of",
+                    a->method->name);
+  if (config->init == CDL_INIT_PISSA || config->init == CDL_INIT_OLORA)
+    return cdl_fail(CDL_UNSUPPORTED,
+                    "the adapter's initial values have changed the base (init_lora_weights); PEFT "
+                    "reads it as it is");
+  size_t adapted = 0;
+  for (size_t i = 0; i < a->site_count; i++) {
+    const cdl_delta *delta = &a->sites[i]->delta;
+    if (cdl_present(delta->pair))
+      return cdl_fail(CDL_UNSUPPORTED,
+                      "use_x type2 multiplies tokens with each other: no LoRA holds it");
+    adapted += cdl_present(delta->a);
+  }
+  return adapted > 0 ? CDL_OK : cdl_fail(CDL_UNSUPPORTED, "no layer has a rank left");
+}
+
+/* ---- Settings ---- */
+
+static cdl_status add_text(cdl_names *names, const char *text)
+{
+  names->item[names->count] = strdup(text);
+  return names->item[names->count++] != NULL ? CDL_OK
+                                             : cdl_fail(CDL_MEMORY, "out of memory: a name");
+}
+
+/* A path is its own pattern but for dots, which match themselves too. */
+static cdl_status add_value(cdl_module_values *values, const char *path, double value)
+{
+  char *pattern = strdup(path);
+  values->item[values->count++] = (cdl_module_value){pattern, value};
+  return pattern != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: a name");
+}
+
+/* Every adapted layer by its whole path. PEFT's scale is alpha / rank; of the layers that differ from
+ * the first, rank and alpha are in patterns. */
+static cdl_status set_modules(exported *e)
+{
+  const cdl_adapter *a = e->adapter;
+  cdl_adapter_config *c = &e->config;
+  c->targets = (cdl_names){.item = calloc(a->site_count + 1, sizeof *c->targets.item)};
+  c->rank_pattern =
+      (cdl_module_values){.item = calloc(a->site_count, sizeof *c->rank_pattern.item)};
+  c->alpha_pattern =
+      (cdl_module_values){.item = calloc(a->site_count, sizeof *c->alpha_pattern.item)};
+  if (c->targets.item == NULL || c->rank_pattern.item == NULL || c->alpha_pattern.item == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: %zu adapted layers", a->site_count);
+  c->rank = 0;
+  for (size_t i = 0; i < a->site_count; i++) {
+    const cdl_delta *delta = &a->sites[i]->delta;
+    if (!cdl_present(delta->a))
+      continue;
+    const char *path = a->sites[i]->path;
+    const int64_t rank = delta->a.size[2];
+    const double alpha = (double)delta->scale * (double)rank;
+    if (c->rank == 0) {
+      c->rank = rank;
+      c->alpha = alpha;
+    }
+    CDL_TRY(add_text(&c->targets, path));
+    if (rank != c->rank)
+      CDL_TRY(add_value(&c->rank_pattern, path, (double)rank));
+    if (alpha != c->alpha)
+      CDL_TRY(add_value(&c->alpha_pattern, path, alpha));
+  }
+  return CDL_OK;
+}
+
+/* Options are LoRA's own: of them PEFT knows DoRA. */
+static void set_options(cdl_adapter_config *c, bool dora)
+{
+  size_t count;
+  const cdl_adapter_option *options = cdl_adapter_options("lora", &count);
+  for (size_t i = 0; i < count; i++)
+    c->options[i] = strcmp(options[i].name, "use_dora") == 0 ? (double)dora : options[i].fallback;
+}
+
+static cdl_adapter_config lora_config(const cdl_adapter_config *given)
+{
+  static char lora[] = "LORA";
+  cdl_adapter_config c = {.peft_type = lora,
+                          .dropout = given->dropout,
+                          .bias = given->bias,
+                          .modules_to_save = given->modules_to_save,
+                          .base_model = given->base_model,
+                          .task = given->task,
+                          .labels = given->labels,
+                          .regression = given->regression,
+                          .types_zero = given->types_zero,
+                          .fingerprint = given->fingerprint};
+  return c;
+}
+
+/* ---- Tensors ---- */
+
+static void add_tensor(exported *e, cdl_tensor value, int dimensions)
+{
+  float *values = e->values + e->used;
+  cdl_download(e->queue, values, value, (size_t)cdl_elements(value) * sizeof *values);
+  e->used += (size_t)cdl_elements(value);
+  cdl_stored_tensor *t = &e->tensors[e->count];
+  *t = (cdl_stored_tensor){.name = e->names[e->count],
+                           .type = CDL_STORED_F32,
+                           .rank = (uint32_t)dimensions,
+                           .data = values};
+  t->shape[0] = value.size[dimensions == 2 ? 2 : 3];
+  t->shape[1] = dimensions == 2 ? value.size[3] : 0;
+  e->count++;
+}
+
+/* A lower rank's A and B are parts of wider matrices. */
+static void add_factor(exported *e, cdl_tensor factor, const char *path, char letter)
+{
+  const cdl_tensor dense = cdl_tensor_2d(e->dense, CDL_F32, 0, factor.size[2], factor.size[3]);
+  snprintf(e->names[e->count], NAME_BYTES, "base_model.model.%s.lora_%c.weight", path, letter);
+  cdl_copy(e->queue, CDL_ARGS(copy, .out = dense, .x = factor));
+  add_tensor(e, dense, 2);
+}
+
+static cdl_status take_tensors(exported *e)
+{
+  const cdl_adapter *a = e->adapter;
+  for (size_t i = 0; i < a->site_count; i++) {
+    const cdl_delta *delta = &a->sites[i]->delta;
+    if (!cdl_present(delta->a))
+      continue;
+    add_factor(e, delta->a, a->sites[i]->path, 'A');
+    add_factor(e, delta->b, a->sites[i]->path, 'B');
+  }
+  for (size_t i = 0; i < a->trained_count; i++) {
+    const cdl_parameter *p = cdl_adapter_parameter(a, i);
+    if (i < a->own_count && !is_magnitude(p))
+      continue;
+    cdl_adapter_name_in_file(a, p, e->names[e->count], NAME_BYTES);
+    add_tensor(e, p->value, p->dimensions);
+  }
+  return cdl_sync(e->queue);
+}
+
+static cdl_status make_room(exported *e)
+{
+  const cdl_adapter *a = e->adapter;
+  size_t floats = 0, largest = 0;
+  for (size_t i = 0; i < a->site_count; i++) {
+    const cdl_delta *delta = &a->sites[i]->delta;
+    if (!cdl_present(delta->a))
+      continue;
+    const size_t down = (size_t)cdl_elements(delta->a), up = (size_t)cdl_elements(delta->b);
+    floats += down + up;
+    largest = down > largest ? down : largest;
+    largest = up > largest ? up : largest;
+  }
+  for (size_t i = 0; i < a->trained_count; i++)
+    floats += (size_t)cdl_elements(cdl_adapter_parameter(a, i)->value);
+  const size_t most = 2 * a->site_count + a->trained_count + 1;
+  e->values = malloc((floats + 1) * sizeof *e->values);
+  e->tensors = calloc(most, sizeof *e->tensors);
+  e->names = calloc(most, sizeof *e->names);
+  if (e->values == NULL || e->tensors == NULL || e->names == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: %zu floats", floats);
+  return cdl_buffer_create(cdl_queue_backend(e->queue), largest * sizeof(float), &e->dense);
+}
+
+/* ---- The whole ---- */
+
+static cdl_status export_to(exported *e, const char *folder)
+{
+  const cdl_adapter *a = e->adapter;
+  bool dora = false;
+  for (size_t i = 0; i < a->own_count; i++)
+    dora = dora || is_magnitude(&a->own[i]);
+  set_options(&e->config, dora);
+  CDL_TRY(set_modules(e));
+  CDL_TRY(make_room(e));
+  CDL_TRY(take_tensors(e));
+  return cdl_adapter_folder_write(folder, &e->config, e->tensors, e->count);
+}
+
+static void free_values(cdl_module_values *values)
+{
+  for (size_t i = 0; i < values->count; i++)
+    free((char *)(uintptr_t)values->item[i].pattern);
+  free(values->item);
+}
+
+cdl_status cdl_adapter_export(cdl_adapter *adapter, cdl_queue *queue, const char *folder,
+                              const cdl_adapter_config *config)
+{
+  CDL_TRY(check(adapter, config));
+  exported e = {.adapter = adapter, .queue = queue, .config = lora_config(config)};
+  const cdl_status status = export_to(&e, folder);
+  for (size_t i = 0; i < e.config.targets.count; i++)
+    free(e.config.targets.item[i]);
+  free(e.config.targets.item);
+  free_values(&e.config.rank_pattern);
+  free_values(&e.config.alpha_pattern);
+  cdl_buffer_destroy(e.dense);
+  free(e.values);
+  free(e.tensors);
+  free(e.names);
+  return status;
+}

@@ -1,0 +1,242 @@
+#include "model/torch_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/pickle.h"
+#include "model/zip.h"
+
+/* How files from before 1.6 begin: a pickle of one number. */
+static const uint8_t old_start[] = {0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c,
+                                    0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19};
+
+typedef struct {
+  const char *path;
+  const zip_entry *entries;
+  size_t entry_count;
+  const char *folder; /* of the archive: what stands before "/data.pkl" */
+  size_t folder_bytes;
+  size_t copies_most;
+} archive;
+
+static bool is_old(const cdl_mapping *file)
+{
+  return file->size >= sizeof old_start && memcmp(file->data, old_start, sizeof old_start) == 0;
+}
+
+bool torch_file_is(const cdl_mapping *file)
+{
+  return zip_is_archive(file) || is_old(file);
+}
+
+static cdl_status fail_at(const archive *a, const pickled_tensor *p, const char *problem)
+{
+  return cdl_fail(CDL_DATA, "%s: tensor \"%.*s\": %s", a->path,
+                  p->name_bytes < 200 ? (int)p->name_bytes : 200, p->name, problem);
+}
+
+/* ---- Entries ---- */
+
+static const zip_entry *find_pickle(archive *a)
+{
+  static const char name[] = "/data.pkl";
+  const size_t length = sizeof name - 1;
+  for (size_t i = 0; i < a->entry_count; i++) {
+    const zip_entry *e = &a->entries[i];
+    if (e->name_bytes <= length || memcmp(e->name + e->name_bytes - length, name, length) != 0)
+      continue;
+    a->folder = e->name;
+    a->folder_bytes = e->name_bytes - length;
+    if (memchr(a->folder, '/', a->folder_bytes) == NULL)
+      return e;
+  }
+  return NULL;
+}
+
+/* FOLDER/PART/KEY; `*entry` is NULL where there is none. */
+static cdl_status find_entry(const archive *a, const char *part, const char *key, size_t key_bytes,
+                             const zip_entry **entry)
+{
+  const size_t part_bytes = strlen(part);
+  char *name = malloc(a->folder_bytes + part_bytes + key_bytes + 1);
+  if (name == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", a->path);
+  memcpy(name, a->folder, a->folder_bytes);
+  memcpy(name + a->folder_bytes, part, part_bytes);
+  memcpy(name + a->folder_bytes + part_bytes, key, key_bytes);
+  *entry = zip_find(a->entries, a->entry_count, name, a->folder_bytes + part_bytes + key_bytes);
+  free(name);
+  return CDL_OK;
+}
+
+static cdl_status check_byte_order(const archive *a)
+{
+  const zip_entry *e;
+  CDL_TRY(find_entry(a, "/byteorder", "", 0, &e));
+  if (e == NULL || (e->size == 6 && memcmp(e->data, "little", 6) == 0))
+    return CDL_OK;
+  return cdl_fail(CDL_UNSUPPORTED, "%s: its numbers are not little-endian", a->path);
+}
+
+/* ---- Tensors ---- */
+
+/* Elements of the tensor and the first past its last one; false when they overflow. */
+static bool measure(const pickled_tensor *p, int64_t *elements, int64_t *end)
+{
+  *elements = 1;
+  *end = p->offset;
+  if (p->offset < 0)
+    return false;
+  for (uint32_t i = 0; i < p->rank; i++)
+    if (p->shape[i] < 0 || p->stride[i] < 0 ||
+        __builtin_mul_overflow(*elements, p->shape[i], elements))
+      return false;
+  if (*elements == 0)
+    return true;
+  for (uint32_t i = 0; i < p->rank; i++) {
+    int64_t reach;
+    if (__builtin_mul_overflow(p->shape[i] - 1, p->stride[i], &reach) ||
+        __builtin_add_overflow(*end, reach, end))
+      return false;
+  }
+  return !__builtin_add_overflow(*end, 1, end);
+}
+
+static bool is_row_major(const pickled_tensor *p, int64_t elements)
+{
+  int64_t dense = 1;
+  for (uint32_t i = p->rank; elements > 0 && i-- > 0;) {
+    if (p->shape[i] != 1 && p->stride[i] != dense)
+      return false;
+    dense *= p->shape[i];
+  }
+  return true;
+}
+
+static cdl_status check_storage(const archive *a, const pickled_tensor *p, const zip_entry **entry)
+{
+  CDL_TRY(find_entry(a, "/data/", p->key, p->key_bytes, entry));
+  if (*entry == NULL)
+    return fail_at(a, p, "its storage is not in the file");
+  size_t bytes;
+  if (__builtin_mul_overflow((size_t)p->storage_count, cdl_stored_type_bytes(p->type), &bytes) ||
+      bytes != (*entry)->size)
+    return fail_at(a, p, "its storage has another size than the pickle says");
+  return CDL_OK;
+}
+
+/* Copies in row-major order, the last dimension fastest. */
+static void gather(const pickled_tensor *p, const uint8_t *storage, size_t size, int64_t elements,
+                   uint8_t *copy)
+{
+  int64_t index[CDL_STORED_RANK_MAX] = {0}, place = p->offset;
+  for (int64_t n = 0; n < elements; n++) {
+    memcpy(copy + (size_t)n * size, storage + (size_t)place * size, size);
+    for (uint32_t i = p->rank; i-- > 0;) {
+      place += p->stride[i];
+      if (++index[i] < p->shape[i])
+        break;
+      place -= p->shape[i] * p->stride[i];
+      index[i] = 0;
+    }
+  }
+}
+
+/* `t->copies` has room for as many bytes as the whole file: PyTorch saves no tensor that is larger
+ * than its storage but for expanded ones. */
+static cdl_status add_copy(const archive *a, torch_file *t, const pickled_tensor *p,
+                           const uint8_t *storage, int64_t elements, cdl_stored_tensor *tensor)
+{
+  const size_t size = cdl_stored_type_bytes(p->type);
+  if (elements > p->storage_count || tensor->bytes > a->copies_most - t->copied_bytes)
+    return fail_at(a, p, "its strides repeat elements");
+  if (t->copies == NULL && (t->copies = malloc(a->copies_most)) == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", a->path);
+  gather(p, storage, size, elements, t->copies + t->copied_bytes);
+  tensor->data = t->copies + t->copied_bytes;
+  t->copied_bytes += tensor->bytes;
+  return CDL_OK;
+}
+
+static cdl_status add_tensor(const archive *a, torch_file *t, const pickled_tensor *p,
+                             const char *name)
+{
+  const zip_entry *storage;
+  int64_t elements, end;
+  CDL_TRY(check_storage(a, p, &storage));
+  if (!measure(p, &elements, &end) || (elements > 0 && end > p->storage_count) ||
+      (elements == 0 && p->offset > p->storage_count))
+    return fail_at(a, p, "shape and strides reach outside its storage");
+  cdl_stored_tensor *tensor = &t->tensors[t->count++];
+  *tensor = (cdl_stored_tensor){.name = name, .type = p->type, .rank = p->rank};
+  memcpy(tensor->shape, p->shape, sizeof tensor->shape);
+  const size_t size = cdl_stored_type_bytes(p->type);
+  if (__builtin_mul_overflow((size_t)elements, size, &tensor->bytes))
+    return fail_at(a, p, "the product of its shape overflows");
+  tensor->data = storage->data + (size_t)p->offset * size;
+  return is_row_major(p, elements) ? CDL_OK : add_copy(a, t, p, storage->data, elements, tensor);
+}
+
+static cdl_status add_tensors(const archive *a, torch_file *t, const pickled_tensor *tensors,
+                              size_t count)
+{
+  size_t bytes = 1;
+  for (size_t i = 0; i < count; i++)
+    bytes += tensors[i].name_bytes + 1;
+  t->names = malloc(bytes);
+  t->tensors = calloc(count + 1, sizeof *t->tensors);
+  if (t->names == NULL || t->tensors == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", a->path);
+  char *name = t->names;
+  for (size_t i = 0; i < count; i++) {
+    memcpy(name, tensors[i].name, tensors[i].name_bytes);
+    name[tensors[i].name_bytes] = '\0';
+    CDL_TRY(add_tensor(a, t, &tensors[i], name));
+    name += tensors[i].name_bytes + 1;
+  }
+  return CDL_OK;
+}
+
+/* ---- The file ---- */
+
+static cdl_status open_archive(archive *a, torch_file *t)
+{
+  const zip_entry *pickle = find_pickle(a);
+  if (pickle == NULL)
+    return cdl_fail(CDL_DATA, "%s: a zip archive without data.pkl: torch.save did not write it",
+                    a->path);
+  CDL_TRY(check_byte_order(a));
+  pickled_tensor *tensors;
+  size_t count;
+  CDL_TRY(pickle_read(a->path, pickle->data, pickle->size, &tensors, &count));
+  const cdl_status status = add_tensors(a, t, tensors, count);
+  free(tensors);
+  return status;
+}
+
+cdl_status torch_file_open(const char *path, const cdl_mapping *file, torch_file *t)
+{
+  *t = (torch_file){0};
+  if (is_old(file))
+    return cdl_fail(CDL_UNSUPPORTED,
+                    "%s: is in the format of PyTorch before 1.6, which is not read; save it anew, "
+                    "or as safetensors",
+                    path);
+  archive a = {.path = path, .copies_most = file->size};
+  zip_entry *entries;
+  CDL_TRY(zip_list(path, file, &entries, &a.entry_count));
+  a.entries = entries;
+  const cdl_status status = open_archive(&a, t);
+  free(entries);
+  if (status != CDL_OK)
+    torch_file_release(t);
+  return status;
+}
+
+void torch_file_release(torch_file *t)
+{
+  free(t->tensors);
+  free(t->names);
+  free(t->copies);
+  *t = (torch_file){0};
+}

@@ -1,0 +1,24 @@
+/* A file of tensors that torch.save has written (PyTorch 1.6 and newer: a zip archive of a pickle
+ * and of raw storages). */
+#ifndef CONDLORA_MODEL_TORCH_FILE_H
+#define CONDLORA_MODEL_TORCH_FILE_H
+
+#include "condlora/safetensors.h"
+#include "model/file.h"
+
+typedef struct {
+  cdl_stored_tensor *tensors; /* in the order of the file, of which most are parts */
+  size_t count;
+  char *names;
+  uint8_t *copies; /* of tensors whose elements do not lie in row-major order */
+  size_t copied_bytes;
+} torch_file;
+
+/* Whether it is of PyTorch, the old format included; torch_file_open refuses that one. */
+bool torch_file_is(const cdl_mapping *file);
+/* DATA, naming `path` and, where it is one's fault, the tensor. On failure nothing is to be
+ * released. */
+CDL_MUST_USE cdl_status torch_file_open(const char *path, const cdl_mapping *file, torch_file *t);
+void torch_file_release(torch_file *t);
+
+#endif

@@ -1,0 +1,518 @@
+/* What settings make of an adapter: which layers, their ranks and scales, initial values, rates,
+ * biases; and the options of methods as settings. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "condlora/adapter.h"
+#include "condlora/random.h"
+#include "model/adapter_io.h"
+#include "tests/run_suite.h"
+#include "train/settings.h"
+
+enum { HIDDEN = 12, INSIDE = 17, LAYERS = 3, RANK = 4, SITES_MOST = 4 * LAYERS };
+
+static const char *const query_value[] = {"query", "value"};
+
+static cdl_backend *backend;
+static cdl_queue *queue;
+static cdl_encoder *encoder;
+static cdl_adapter *adapter;
+
+static void ok(cdl_status status)
+{
+  ck_assert_msg(status == CDL_OK, "%s", cdl_error_message());
+}
+
+static void refused(cdl_status status, const char *named)
+{
+  ck_assert_int_eq(status, CDL_USAGE);
+  ck_assert_msg(strstr(cdl_error_message(), named) != NULL, "%s", cdl_error_message());
+}
+
+static float *values_of(cdl_tensor t)
+{
+  float *values = calloc((size_t)cdl_elements(t) + 1, sizeof *values);
+  ck_assert_ptr_nonnull(values);
+  cdl_download(queue, values, t, (size_t)cdl_elements(t) * sizeof *values);
+  ok(cdl_sync(queue));
+  return values;
+}
+
+static void start(void)
+{
+  const cdl_model_config config = {.family = CDL_FAMILY_BERT,
+                                   .vocabulary_size = 20,
+                                   .hidden_size = HIDDEN,
+                                   .layers = LAYERS,
+                                   .heads = 3,
+                                   .intermediate_size = INSIDE,
+                                   .position_count = 16,
+                                   .type_count = 2,
+                                   .layer_norm_epsilon = 1e-5,
+                                   .activation = CDL_ACTIVATION_GELU};
+  ok(cdl_backend_open("cpu", NULL, &backend));
+  ok(cdl_queue_create(backend, &queue));
+  ok(cdl_encoder_create(queue, &config, 2, &encoder));
+  for (size_t i = 0; i < cdl_encoder_parameter_count(encoder); i++) {
+    const cdl_tensor t = cdl_encoder_parameters(encoder)[i].value;
+    cdl_random random = cdl_random_start(7, CDL_RANDOM_TEST, (uint32_t)i, 0);
+    float *values = values_of(t);
+    for (int64_t k = 0; k < cdl_elements(t); k++)
+      values[k] = (float)cdl_random_normal(&random);
+    cdl_upload(queue, t, values, (size_t)cdl_elements(t) * sizeof *values);
+    free(values);
+  }
+  cdl_encoder_weights_changed(encoder, queue, false);
+}
+
+static void stop(void)
+{
+  cdl_adapter_destroy(adapter);
+  cdl_encoder_destroy(encoder);
+  cdl_queue_destroy(queue);
+  ok(cdl_backend_close(backend));
+  adapter = NULL;
+}
+
+static cdl_adapter_settings lora(void)
+{
+  return (cdl_adapter_settings){
+      .method = "lora", .rank = RANK, .alpha = 6, .targets = query_value, .target_count = 2};
+}
+
+static cdl_status create(cdl_adapter_settings s)
+{
+  cdl_adapter_destroy(adapter);
+  return cdl_adapter_create(queue, encoder, &s, &adapter);
+}
+
+static void expect_module(size_t index, const char *path, int64_t rank, double scale)
+{
+  const cdl_adapted_module m = cdl_adapter_module(adapter, index);
+  ck_assert_str_eq(m.path, path);
+  ck_assert_int_eq(m.rank, rank);
+  ck_assert_msg(fabs(m.scale - scale) < 1e-6 * scale, "%s: scale %g, expected %g", path, m.scale,
+                scale);
+}
+
+#define LAYER(l, rest) "bert.encoder.layer." #l "." rest
+
+/* ---- Ranks and scales ---- */
+
+START_TEST(the_first_pattern_that_matches_decides)
+{
+  const cdl_module_value ranks[] = {{"layer\\.1\\..*value", 2}, {"value", 5}, {"alue", 7}},
+                         alphas[] = {{"self\\.(query|value)", 3}, {"query", 9}};
+  cdl_adapter_settings s = lora();
+  s.rank_pattern = ranks;
+  s.rank_pattern_count = 2;
+  s.alpha_pattern = alphas;
+  s.alpha_pattern_count = 1;
+  ok(create(s));
+  ck_assert_uint_eq(cdl_adapter_module_count(adapter), 2 * LAYERS);
+  expect_module(0, LAYER(0, "attention.self.query"), 4, 3. / 4);
+  expect_module(1, LAYER(0, "attention.self.value"), 5, 3. / 5);
+  expect_module(3, LAYER(1, "attention.self.value"), 2, 3. / 2);
+  s.rslora = true;
+  ok(create(s));
+  expect_module(3, LAYER(1, "attention.self.value"), 2, 3 / sqrt(2));
+  s.alpha_pattern++; /* "query" alone */
+  ok(create(s));
+  expect_module(0, LAYER(0, "attention.self.query"), 4, 9 / sqrt(4));
+  expect_module(1, LAYER(0, "attention.self.value"), 5, 6 / sqrt(5));
+  /* A pattern matches from a dot on: "alue" is the end of no path's component. */
+  s.rank_pattern = ranks + 2;
+  s.rank_pattern_count = 1;
+  refused(create(s), "alue");
+  s.ignore_unmatched = true;
+  ok(create(s));
+  expect_module(1, LAYER(0, "attention.self.value"), 4, 3);
+}
+END_TEST
+
+START_TEST(layers_that_share_parameters_share_their_rank)
+{
+  const cdl_module_value by_layer[] = {{"layer\\.1\\..*", 2}}, by_kind[] = {{"value", 2}};
+  cdl_adapter_settings s = lora();
+  s.method = "condlora";
+  s.rank_pattern = by_layer;
+  s.rank_pattern_count = 1;
+  refused(create(s), "layer.1.attention.self.query");
+  s.rank_pattern = by_kind;
+  ok(create(s));
+  expect_module(0, LAYER(0, "attention.self.query"), 4, 1.5);
+  expect_module(1, LAYER(0, "attention.self.value"), 2, 3);
+  ck_assert_int_eq(cdl_adapter_parameter(adapter, 2)->value.size[2], 2);
+}
+END_TEST
+
+/* ---- Which layers ---- */
+
+START_TEST(layers_and_exclusions_narrow_the_targets)
+{
+  static const char *const named[] = {"dense", "query", LAYER(1, "attention.self.value")},
+                           *const out[] = {"attention.output.dense", "pooler.dense"},
+                           *const stray[] = {"nothing"}, *const names[] = {"block", "layer"};
+  static const int64_t layers[] = {2, 0}, beyond[] = {LAYERS};
+  cdl_adapter_settings s = lora();
+  s.targets = named;
+  s.target_count = 3;
+  s.layers = layers;
+  s.layer_count = 2;
+  s.layers_pattern = names;
+  s.layers_pattern_count = 2;
+  s.excluded = out;
+  s.excluded_count = 1;
+  ok(create(s));
+  /* The pooler is in no layer; a whole path stays, whatever its layer. */
+  static const char *const kept[] = {
+      LAYER(0, "attention.self.query"), LAYER(0, "intermediate.dense"),
+      LAYER(0, "output.dense"),         LAYER(1, "attention.self.value"),
+      LAYER(2, "attention.self.query"), LAYER(2, "intermediate.dense"),
+      LAYER(2, "output.dense")};
+  ck_assert_uint_eq(cdl_adapter_module_count(adapter), 7);
+  for (size_t i = 0; i < 7; i++)
+    ck_assert_str_eq(cdl_adapter_module(adapter, i).path, kept[i]);
+
+  s.excluded_count = 0;
+  s.excluded_pattern = ".*(self|intermediate).*";
+  ok(create(s));
+  ck_assert_uint_eq(cdl_adapter_module_count(adapter), 4); /* two dense layers of each */
+  s.excluded_pattern = NULL;
+  s.excluded = stray;
+  s.excluded_count = 1;
+  refused(create(s), "nothing");
+  s.ignore_unmatched = true;
+  ok(create(s));
+  s.ignore_unmatched = false;
+  s.excluded_count = 0;
+  s.layers = beyond;
+  s.layer_count = 1;
+  refused(create(s), "no layer 3");
+  s.layer_count = 0;
+  refused(create(s), "layers pattern");
+  s.layers_pattern_count = 0;
+  s.layer_count = 1;
+  s.target_pattern = ".*query";
+  refused(create(s), "numbers of layers");
+  s.layer_count = 0;
+  s.target_pattern = "(";
+  refused(create(s), "no regular expression");
+}
+END_TEST
+
+/* ---- Initial values ---- */
+
+START_TEST(gaussian_values_have_deviation_one_over_rank)
+{
+  cdl_adapter_settings s = lora();
+  s.init = CDL_INIT_GAUSSIAN;
+  ok(create(s));
+  ok(cdl_adapter_initialize(adapter, queue, 11));
+  double sum = 0, squares = 0, count = 0;
+  for (size_t i = 0; i < 4 * LAYERS; i++) {
+    const cdl_tensor t = cdl_adapter_parameter(adapter, i)->value;
+    float *values = values_of(t);
+    for (int64_t k = 0; k < cdl_elements(t); k++)
+      if (i % 2 == 1)
+        ck_assert(values[k] == 0);
+      else {
+        sum += (double)values[k];
+        squares += (double)values[k] * (double)values[k];
+        count++;
+      }
+    free(values);
+  }
+  /* 288 values: five standard errors of a mean and of a deviation. */
+  ck_assert(fabs(sum / count) < 5 / (RANK * sqrt(count)));
+  ck_assert(fabs(sqrt(squares / count) * RANK - 1) < 5 / sqrt(2 * count));
+}
+END_TEST
+
+/* A weight before and after its part s B A was taken off. */
+typedef struct {
+  int64_t out, in;
+  double scale;
+  float *before, *after, *a, *b;
+} parted;
+
+static double product(const parted *p, int64_t i, int64_t j)
+{
+  double sum = 0;
+  for (int64_t r = 0; r < RANK; r++)
+    sum += (double)p->b[i * RANK + r] * (double)p->a[r * p->in + j];
+  return sum;
+}
+
+/* The largest singular value of what is left, by powers of WᵀW. */
+static double norm_of_rest(const parted *p)
+{
+  double v[INSIDE], u[INSIDE], norm = 0;
+  for (int64_t j = 0; j < p->in; j++)
+    v[j] = 1 + (double)j / 10;
+  for (int round = 0; round < 500; round++) {
+    double squares = 0;
+    for (int64_t i = 0; i < p->out; i++) {
+      u[i] = 0;
+      for (int64_t j = 0; j < p->in; j++)
+        u[i] += (double)p->after[i * p->in + j] * v[j];
+    }
+    for (int64_t j = 0; j < p->in; j++) {
+      v[j] = 0;
+      for (int64_t i = 0; i < p->out; i++)
+        v[j] += (double)p->after[i * p->in + j] * u[i];
+      squares += v[j] * v[j];
+    }
+    norm = sqrt(squares);
+    for (int64_t j = 0; j < p->in; j++)
+      v[j] /= norm;
+  }
+  return sqrt(norm);
+}
+
+/* (Bᵀ W)[r, j] of what is left. */
+static double against_b(const parted *p, int64_t r, int64_t j)
+{
+  double sum = 0;
+  for (int64_t i = 0; i < p->out; i++)
+    sum += (double)p->b[i * RANK + r] * (double)p->after[i * p->in + j];
+  return sum;
+}
+
+/* The best approximation of rank r leaves nothing in its own directions, and no direction as long as
+ * its shortest (Eckart and Young 1936). σ_r = s ‖a_r‖². */
+static void check_pissa(const parted *p)
+{
+  double shortest = 0;
+  for (int64_t j = 0; j < p->in; j++)
+    shortest += p->scale * pow((double)p->a[(RANK - 1) * p->in + j], 2);
+  ck_assert(norm_of_rest(p) <= shortest * (1 + 1e-5));
+  for (int64_t r = 0; r < RANK; r++) {
+    double in_a = 0;
+    for (int64_t j = 0; j < p->in; j++) {
+      ck_assert(fabs(against_b(p, r, j)) < 1e-4);
+      in_a += (double)p->after[j] * (double)p->a[r * p->in + j]; /* the first row's */
+    }
+    ck_assert(fabs(in_a) < 1e-4);
+  }
+}
+
+/* Orthonormal columns, A upper triangular, and B Bᵀ W = B A: of W, s times that is gone. */
+static void check_olora(const parted *p)
+{
+  for (int64_t r = 0; r < RANK; r++) {
+    for (int64_t q = 0; q < RANK; q++) {
+      double dot = 0;
+      for (int64_t i = 0; i < p->out; i++)
+        dot += (double)p->b[i * RANK + r] * (double)p->b[i * RANK + q];
+      ck_assert(fabs(dot - (q == r)) < 1e-5);
+    }
+    for (int64_t j = 0; j < p->in; j++) {
+      const double a = (double)p->a[r * p->in + j];
+      ck_assert(j >= r || a == 0);
+      ck_assert(fabs(against_b(p, r, j) - (1 - p->scale) * a) < 1e-4);
+    }
+  }
+}
+
+static void check_parts(cdl_init init)
+{
+  static const char *const targets[] = {"query", "intermediate.dense", "output.dense"};
+  cdl_adapter_settings s = lora();
+  s.targets = targets;
+  s.target_count = 3;
+  s.init = init;
+  ok(create(s));
+  float *before[SITES_MOST];
+  const size_t count = cdl_adapter_module_count(adapter);
+  cdl_site *sites[SITES_MOST];
+  size_t used = 0;
+  for (size_t i = 0; i < cdl_encoder_site_count(encoder); i++)
+    if (cdl_present(cdl_encoder_sites(encoder)[i].delta.a) && used < SITES_MOST)
+      sites[used++] = &cdl_encoder_sites(encoder)[i];
+  ck_assert_uint_eq(used, count);
+  ck_assert_uint_eq(used, SITES_MOST); /* "output.dense" is attention.output.dense's end too */
+  for (size_t i = 0; i < count; i++)
+    before[i] = values_of(sites[i]->weight);
+  ok(cdl_adapter_initialize(adapter, queue, 1));
+  for (size_t i = 0; i < count; i++) {
+    parted p = {.out = sites[i]->weight.size[2],
+                .in = sites[i]->weight.size[3],
+                .scale = cdl_adapter_module(adapter, i).scale,
+                .before = before[i],
+                .after = values_of(sites[i]->weight),
+                .a = values_of(sites[i]->delta.a),
+                .b = values_of(sites[i]->delta.b)};
+    for (int64_t k = 0; k < p.out * p.in; k++)
+      ck_assert(fabs((double)p.after[k] + p.scale * product(&p, k / p.in, k % p.in) -
+                     (double)p.before[k]) < 2e-5);
+    if (init == CDL_INIT_PISSA)
+      check_pissa(&p);
+    else
+      check_olora(&p);
+    free(p.before);
+    free(p.after);
+    free(p.a);
+    free(p.b);
+  }
+}
+
+START_TEST(pissa_takes_off_the_best_approximation)
+{
+  check_parts(CDL_INIT_PISSA);
+}
+END_TEST
+
+START_TEST(olora_takes_off_columns_of_q_and_rows_of_r)
+{
+  check_parts(CDL_INIT_OLORA);
+}
+END_TEST
+
+START_TEST(initial_values_that_cannot_be)
+{
+  cdl_adapter_settings s = lora();
+  s.init = CDL_INIT_PISSA;
+  s.rank = HIDDEN + 1;
+  ok(create(s));
+  refused(cdl_adapter_initialize(adapter, queue, 1), "have no rank 13");
+  s = lora();
+  s.method = "condlora";
+  s.init = CDL_INIT_PISSA;
+  refused(create(s), "pissa");
+}
+END_TEST
+
+/* ---- Rates and biases ---- */
+
+static const cdl_parameter *named(const char *name)
+{
+  for (size_t i = 0; i < cdl_adapter_parameter_count(adapter); i++)
+    if (strcmp(cdl_adapter_parameter(adapter, i)->name, name) == 0)
+      return cdl_adapter_parameter(adapter, i);
+  return NULL;
+}
+
+START_TEST(lora_plus_speeds_up_b_and_vectors)
+{
+  cdl_adapter_settings s = lora();
+  s.lora_plus_ratio = 16;
+  ok(create(s));
+  ck_assert(named(LAYER(0, "attention.self.query.lora_A.weight"))->rate == 1);
+  ck_assert(named(LAYER(0, "attention.self.query.lora_B.weight"))->rate == 16);
+  ck_assert(named("classifier.weight")->rate == 1 && named("classifier.bias")->rate == 16);
+  ok(create(lora())); /* the head's rates are as they were */
+  ck_assert(named("classifier.bias")->rate == 1);
+}
+END_TEST
+
+START_TEST(biases_are_trained_and_named_as_peft_names_them)
+{
+  static const char own[] = LAYER(2, "attention.self.value.bias"),
+                    other[] = LAYER(2, "output.dense.bias"),
+                    norm[] = LAYER(2, "output.LayerNorm.bias");
+  cdl_adapter_settings s = lora();
+  ok(create(s));
+  ck_assert_ptr_null(named(own));
+  s.bias = CDL_BIAS_ADAPTED;
+  ok(create(s));
+  ck_assert(named(own) != NULL && named(other) == NULL && named(norm) == NULL);
+  char name[200];
+  cdl_adapter_name_in_file(adapter, named(own), name, sizeof name);
+  ck_assert_str_eq(name, "base_model.model." LAYER(2, "attention.self.value.base_layer.bias"));
+  s.bias = CDL_BIAS_ALL;
+  ok(create(s));
+  ck_assert(named(own) != NULL && named(other) != NULL && named(norm) != NULL);
+  cdl_adapter_name_in_file(adapter, named(other), name, sizeof name);
+  ck_assert_str_eq(name, "base_model.model." LAYER(2, "output.dense.bias"));
+}
+END_TEST
+
+/* ---- Options of methods ---- */
+
+static bool same_option(const cdl_adapter_option *a, const cdl_adapter_option *b)
+{
+  const bool same_choices = a->choices == b->choices || (a->choices != NULL && b->choices != NULL &&
+                                                         strcmp(a->choices, b->choices) == 0);
+  const char *key_a = a->key != NULL ? a->key : a->name, *key_b = b->key != NULL ? b->key : b->name;
+  return a->kind == b->kind && a->fallback == b->fallback && a->low == b->low &&
+         a->high == b->high && same_choices && strcmp(key_a, key_b) == 0;
+}
+
+START_TEST(methods_agree_on_the_options_they_share)
+{
+  size_t listed = 0, count;
+  const cdl_setting *list = cdl_setting_list(&listed);
+  ck_assert_uint_lt(listed, CDL_SETTINGS_MAX);
+  for (const char *const *m = cdl_adapter_methods(); *m != NULL; m++) {
+    const cdl_adapter_option *options = cdl_adapter_options(*m, &count);
+    ck_assert_uint_le(count, CDL_ADAPTER_OPTIONS_MAX);
+    for (size_t i = 0; i < count; i++) {
+      size_t found = 0;
+      for (size_t l = 0; l < listed; l++)
+        if (list[l].kind != CDL_KIND_GROUP && strcmp(list[l].field, options[i].name) == 0) {
+          found++;
+          ck_assert_msg(list[l].option != NULL && same_option(list[l].option, &options[i]),
+                        "%s of %s is another setting's name, or differs between methods",
+                        options[i].name, *m);
+        }
+      ck_assert_msg(found == 1, "%s of %s: %zu settings", options[i].name, *m, found);
+    }
+  }
+}
+END_TEST
+
+START_TEST(options_are_settings_of_their_methods_alone)
+{
+  for (const char *const *m = cdl_adapter_methods(); *m != NULL; m++) {
+    size_t count;
+    const cdl_adapter_option *options = cdl_adapter_options(*m, &count);
+    for (size_t i = 0; i < count; i++) {
+      const cdl_adapter_option *o = &options[i];
+      cdl_settings s;
+      ok(cdl_settings_init(&s));
+      ck_assert(cdl_settings_option(&s, o->name)->value == o->fallback);
+      char text[40];
+      if (o->kind == CDL_OPTION_CHOICE)
+        snprintf(text, sizeof text, "%.*s", (int)cdl_adapter_choice_text(o, 0).bytes,
+                 cdl_adapter_choice_text(o, 0).text);
+      else
+        snprintf(text, sizeof text, o->kind == CDL_OPTION_FLAG ? "true" : "%.17g", o->low);
+      ok(cdl_settings_set(&s, cdl_setting_find("method"), *m));
+      ok(cdl_settings_set(&s, cdl_setting_find(o->name), text));
+      ok(cdl_settings_check_options(&s));
+      json_t *object = cdl_settings_json(&s, true);
+      ck_assert_ptr_nonnull(json_object_get(object, o->name));
+      json_decref(object);
+      ok(cdl_settings_set(&s, cdl_setting_find("method"), "none"));
+      refused(cdl_settings_check_options(&s), *m);
+      object = cdl_settings_json(&s, true);
+      ck_assert_ptr_null(json_object_get(object, o->name));
+      json_decref(object);
+      cdl_settings_release(&s);
+    }
+  }
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("adapter_settings");
+  TCase *encoder_case = tcase_create("adapters"), *settings_case = tcase_create("options");
+  tcase_add_checked_fixture(encoder_case, start, stop);
+  tcase_add_test(encoder_case, the_first_pattern_that_matches_decides);
+  tcase_add_test(encoder_case, layers_that_share_parameters_share_their_rank);
+  tcase_add_test(encoder_case, layers_and_exclusions_narrow_the_targets);
+  tcase_add_test(encoder_case, gaussian_values_have_deviation_one_over_rank);
+  tcase_add_test(encoder_case, pissa_takes_off_the_best_approximation);
+  tcase_add_test(encoder_case, olora_takes_off_columns_of_q_and_rows_of_r);
+  tcase_add_test(encoder_case, initial_values_that_cannot_be);
+  tcase_add_test(encoder_case, lora_plus_speeds_up_b_and_vectors);
+  tcase_add_test(encoder_case, biases_are_trained_and_named_as_peft_names_them);
+  tcase_add_test(settings_case, methods_agree_on_the_options_they_share);
+  tcase_add_test(settings_case, options_are_settings_of_their_methods_alone);
+  suite_add_tcase(suite, encoder_case);
+  suite_add_tcase(suite, settings_case);
+  return run_suite(suite);
+}

@@ -1,0 +1,597 @@
+/* What LoRA and CondLoRA can be told besides: conditioning on the input, DoRA, DyLoRA. Gradients are
+ * held against differences of the loss, dropout being on; on the backend that the first argument
+ * names (default: cpu). */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "condlora/adapter.h"
+#include "condlora/random.h"
+#include "model/adapter_state.h"
+#include "tests/run_suite.h"
+
+enum { SEQUENCES = 3, TOKENS = 9, LABELS = 2, RANK = 4, TENSORS_MOST = 64 };
+
+static const char *backend_name = "cpu";
+static cdl_backend *backend;
+static cdl_queue *queue;
+static cdl_encoder *encoder;
+static cdl_adapter *adapter;
+static cdl_buffer *step_buffer;
+
+static cdl_tensor step_tensor(void)
+{
+  return (cdl_tensor){
+      step_buffer,
+      0,
+      {1, 1, 1, sizeof(cdl_step_record)},
+      {sizeof(cdl_step_record), sizeof(cdl_step_record), sizeof(cdl_step_record), 1},
+      CDL_U8};
+}
+
+static void ok(cdl_status status)
+{
+  ck_assert_msg(status == CDL_OK, "%s", cdl_error_message());
+}
+
+static void start(void)
+{
+  ok(cdl_backend_open(backend_name, NULL, &backend));
+  ok(cdl_queue_create(backend, &queue));
+  ok(cdl_buffer_create(backend, sizeof(cdl_step_record), &step_buffer));
+}
+
+static void stop(void)
+{
+  cdl_adapter_destroy(adapter);
+  cdl_encoder_destroy(encoder);
+  cdl_buffer_destroy(step_buffer);
+  cdl_queue_destroy(queue);
+  ok(cdl_backend_close(backend));
+  adapter = NULL;
+  encoder = NULL;
+}
+
+static void read_values(cdl_tensor t, float *values)
+{
+  cdl_download(queue, values, t, (size_t)cdl_elements(t) * sizeof *values);
+  ok(cdl_sync(queue));
+}
+
+static void write_values(cdl_tensor t, const float *values)
+{
+  cdl_upload(queue, t, values, (size_t)cdl_elements(t) * sizeof *values);
+  ok(cdl_sync(queue));
+}
+
+static float *memory_for(cdl_tensor t)
+{
+  float *values = calloc((size_t)cdl_elements(t) + 1, sizeof *values);
+  ck_assert_ptr_nonnull(values);
+  return values;
+}
+
+/* value = mean + deviation · N(0, 1) */
+static void draw(cdl_tensor t, uint32_t number, double mean, double deviation)
+{
+  cdl_random random = cdl_random_start(5, CDL_RANDOM_TEST, number, 0);
+  float *values = memory_for(t);
+  for (int64_t i = 0; i < cdl_elements(t); i++)
+    values[i] = (float)(mean + deviation * cdl_random_normal(&random));
+  write_values(t, values);
+  free(values);
+}
+
+static void make_encoder(int64_t hidden, int64_t layers)
+{
+  const cdl_model_config config = {.family = CDL_FAMILY_ROBERTA,
+                                   .vocabulary_size = 20,
+                                   .hidden_size = hidden,
+                                   .layers = layers,
+                                   .heads = 3,
+                                   .intermediate_size = 17,
+                                   .position_count = 16,
+                                   .type_count = 1,
+                                   .layer_norm_epsilon = 1e-5,
+                                   .activation = CDL_ACTIVATION_GELU};
+  ok(cdl_encoder_create(queue, &config, LABELS, &encoder));
+  for (size_t i = 0; i < cdl_encoder_parameter_count(encoder); i++) {
+    const cdl_parameter *p = &cdl_encoder_parameters(encoder)[i];
+    const bool gain = p->role == CDL_ROLE_NORM && strstr(p->name, "weight") != NULL;
+    draw(p->value, (uint32_t)i, gain ? 1 : 0, p->dimensions == 2 ? 0.3 : 0.1);
+  }
+  cdl_encoder_weights_changed(encoder, queue, false);
+}
+
+typedef struct {
+  const char *title, *method;
+  const char *targets[4];
+  double use_dora, rank_min, frozen, use_x, x_scaling;
+  double dropout;
+  bool hits_base, reference;
+} form;
+
+static cdl_status make_adapter(const form *f)
+{
+  const double options[CDL_ADAPTER_OPTIONS_MAX] = {f->use_dora, f->rank_min, f->frozen, f->use_x,
+                                                   f->x_scaling > 0 ? f->x_scaling : 0.5};
+  cdl_adapter_settings s = {.method = f->method,
+                            .rank = RANK,
+                            .alpha = 3,
+                            .dropout = f->dropout,
+                            .dropout_hits_base = f->hits_base,
+                            .orientation =
+                                f->reference ? CDL_ORIENTATION_REFERENCE : CDL_ORIENTATION_PAPER,
+                            .targets = f->targets,
+                            .options = options};
+  while (s.target_count < 4 && f->targets[s.target_count] != NULL)
+    s.target_count++;
+  return cdl_adapter_create(queue, encoder, &s, &adapter);
+}
+
+/* An adapter that is anywhere but at its initial values. */
+static void make_moved_adapter(const form *f)
+{
+  ok(make_adapter(f));
+  ok(cdl_adapter_initialize(adapter, queue, 3));
+  for (size_t i = 0; i < adapter->own_count; i++) {
+    const cdl_parameter *p = &adapter->own[i];
+    float *before = memory_for(p->value), *noise = memory_for(p->value);
+    read_values(p->value, before);
+    draw(p->value, 1000 + (uint32_t)i, 0, 0.2);
+    read_values(p->value, noise);
+    for (int64_t j = 0; j < cdl_elements(p->value); j++)
+      noise[j] += before[j];
+    write_values(p->value, noise);
+    free(before);
+    free(noise);
+  }
+  const cdl_batch_limits limits = {.tokens = TOKENS, .sequences = SEQUENCES, .longest = 5};
+  ok(cdl_encoder_plan(encoder, queue, limits, limits));
+  static const int32_t ids[TOKENS] = {3, 7, 1, 19, 4, 4, 0, 11, 8};
+  static const int32_t positions[TOKENS] = {1, 2, 3, 1, 1, 2, 3, 4, 5}, types[TOKENS] = {0};
+  static const int32_t offsets[SEQUENCES + 1] = {0, 3, 4, 9}, examples[SEQUENCES] = {5, 0, 2};
+  const cdl_token_batch batch = {.ids = ids,
+                                 .positions = positions,
+                                 .types = types,
+                                 .offsets = offsets,
+                                 .examples = examples,
+                                 .sequences = SEQUENCES,
+                                 .tokens = TOKENS,
+                                 .longest = 5};
+  ok(cdl_encoder_load_batch(encoder, queue, &batch));
+}
+
+static void logits_of(bool training, float logits[SEQUENCES * LABELS])
+{
+  static const cdl_dropout_rates rates = {.hidden = 0.1f, .attention = 0.1f, .classifier = 0.1f};
+  static const cdl_dropout_rates none = {0};
+  read_values(
+      cdl_encoder_forward(encoder, queue, training ? &rates : &none, step_tensor(), training),
+      logits);
+}
+
+/* ---- Gradients ---- */
+
+static const float weights_of_logits[SEQUENCES * LABELS] = {0.7f, -1.1f, 0.4f, 0.9f, -0.6f, 1.3f};
+
+static double loss_of_present_values(void)
+{
+  float logits[SEQUENCES * LABELS];
+  double loss = 0;
+  logits_of(true, logits);
+  for (int i = 0; i < SEQUENCES * LABELS; i++)
+    loss += (double)logits[i] * (double)weights_of_logits[i];
+  return loss;
+}
+
+/* Of all sites: DoRA's gradient takes the norms for constants, so they are kept while A and B
+ * move. */
+static void keep_gains(float *gains[TENSORS_MOST], bool back)
+{
+  for (size_t i = 0; i < adapter->site_count; i++) {
+    const cdl_tensor gain = adapter->sites[i]->delta.gain;
+    if (!cdl_present(gain))
+      return;
+    if (back)
+      write_values(gain, gains[i]);
+    else {
+      gains[i] = memory_for(gain);
+      read_values(gain, gains[i]);
+    }
+  }
+}
+
+/* The loss where a parameter has moved by `distance` along a direction. */
+static double loss_along(const cdl_parameter *p, const float *start_values, const float *direction,
+                         double distance, float *gains[TENSORS_MOST])
+{
+  float *moved = memory_for(p->value);
+  for (int64_t i = 0; i < cdl_elements(p->value); i++)
+    moved[i] = (float)((double)start_values[i] + distance * (double)direction[i]);
+  write_values(p->value, moved);
+  free(moved);
+  cdl_adapter_materialize(adapter, queue);
+  if (strstr(p->name, "magnitude") == NULL)
+    keep_gains(gains, true);
+  const double loss = loss_of_present_values();
+  write_values(p->value, start_values);
+  return loss;
+}
+
+/* The slope along the gradient is the gradient's norm. */
+static void check_slope(const form *f, const cdl_parameter *p, float *gains[TENSORS_MOST])
+{
+  const double step = 0.01;
+  float *values = memory_for(p->value), *direction = memory_for(p->value);
+  double norm = 0;
+  read_values(p->value, values);
+  read_values(p->gradient, direction);
+  for (int64_t i = 0; i < cdl_elements(p->value); i++)
+    norm += (double)direction[i] * (double)direction[i];
+  norm = sqrt(norm);
+  ck_assert_msg(norm > 0.02, "%s: %s: gradient of norm %g", f->title, p->name, norm);
+  for (int64_t i = 0; i < cdl_elements(p->value); i++)
+    direction[i] = (float)((double)direction[i] / norm);
+  const double slope = (loss_along(p, values, direction, step, gains) -
+                        loss_along(p, values, direction, -step, gains)) /
+                       (2 * step);
+  ck_assert_msg(fabs(slope - norm) <= 0.01 * norm + 5e-4, "%s: %s: slope %g, gradient of norm %g",
+                f->title, p->name, slope, norm);
+  free(values);
+  free(direction);
+}
+
+static const form forms[] = {
+    {"dora", "lora", {"query", "value", "intermediate.dense"}, .use_dora = 1},
+    {"dora, dropout", "lora", {"query", "dense"}, .use_dora = 1, .dropout = 0.3},
+    {"condlora dora, dropout on the base",
+     "condlora",
+     {"query", "key"},
+     .use_dora = 1,
+     .dropout = 0.3,
+     .hits_base = true},
+    {"condlora dora, type1",
+     "condlora",
+     {"value", "attention.output.dense"},
+     .use_dora = 1,
+     .use_x = 1,
+     .dropout = 0.2},
+    {"type1",
+     "condlora",
+     {"query", "value"},
+     .use_x = 1,
+     .dropout = 0.2,
+     .hits_base = true,
+     .reference = true},
+    {"type2", "condlora", {"query", "value", "output.dense"}, .use_x = 2, .x_scaling = 0.1},
+    {"type2, dropout",
+     "condlora",
+     {"query", "attention.output.dense"},
+     .use_x = 2,
+     .x_scaling = 0.1,
+     .dropout = 0.2},
+    {"type2, dropout on the base",
+     "condlora",
+     {"value", "output.dense"},
+     .use_x = 2,
+     .x_scaling = 0.1,
+     .dropout = 0.2,
+     .hits_base = true},
+    {"dylora", "lora", {"query", "value"}, .rank_min = 2, .dropout = 0.1},
+    {"dylora, frozen", "lora", {"query", "value"}, .rank_min = 1, .frozen = 1},
+    {"condlora dylora", "condlora", {"query", "output.dense"}, .rank_min = 2},
+    {"condlora dylora, frozen, type1",
+     "condlora",
+     {"query", "value"},
+     .rank_min = 1,
+     .frozen = 1,
+     .use_x = 1},
+    {"dylora and dora", "lora", {"query", "value"}, .rank_min = 2, .use_dora = 1},
+};
+enum { FORMS = sizeof forms / sizeof forms[0] };
+
+START_TEST(gradients_are_slopes_of_the_loss)
+{
+  const form *f = &forms[_i];
+  const cdl_step_record record = {.loss_scale = 1, .step = 6, .seed = {42, 0}};
+  float *gains[TENSORS_MOST] = {NULL};
+  start();
+  make_encoder(12, 3);
+  make_moved_adapter(f);
+  cdl_upload(queue, step_tensor(), &record, sizeof record);
+  ok(cdl_adapter_begin_step(adapter, queue, &record));
+  cdl_adapter_materialize(adapter, queue);
+  cdl_adapter_zero_gradients(adapter, queue);
+  (void)loss_of_present_values();
+  write_values(cdl_encoder_d_logits(encoder), weights_of_logits);
+  cdl_encoder_backward(encoder, queue);
+  cdl_adapter_pull_back(adapter, queue);
+  ok(cdl_sync(queue));
+  keep_gains(gains, false);
+  for (size_t i = 0; i < adapter->own_count; i++)
+    check_slope(f, &adapter->own[i], gains);
+  for (size_t i = 0; i < TENSORS_MOST; i++)
+    free(gains[i]);
+  stop();
+}
+END_TEST
+
+/* ---- Merging, initial values ---- */
+
+static void check_same(const char *title, const float *a, const float *b, double tolerance)
+{
+  for (int i = 0; i < SEQUENCES * LABELS; i++)
+    ck_assert_msg(fabs((double)a[i] - (double)b[i]) <= tolerance * fmax(1, fabs((double)b[i])),
+                  "%s: logit %d is %g, not %g", title, i, (double)a[i], (double)b[i]);
+}
+
+START_TEST(merged_weights_give_the_same_logits)
+{
+  const form *f = &forms[_i];
+  float apart[SEQUENCES * LABELS], merged[SEQUENCES * LABELS], again[SEQUENCES * LABELS];
+  start();
+  make_encoder(12, 3);
+  make_moved_adapter(f);
+  cdl_adapter_materialize(adapter, queue);
+  logits_of(false, apart);
+  ok(cdl_encoder_merge(encoder, queue));
+  logits_of(false, merged);
+  check_same(f->title, merged, apart, 2e-5);
+  cdl_encoder_unmerge(encoder, queue);
+  logits_of(false, again);
+  ck_assert_mem_eq(again, apart, sizeof apart);
+  ck_assert_int_eq(cdl_encoder_merges_whole(encoder), f->use_x != 2);
+  stop();
+}
+END_TEST
+
+START_TEST(training_begins_at_the_model)
+{
+  const form *f = &forms[_i];
+  float bare[SEQUENCES * LABELS], adapted[SEQUENCES * LABELS];
+  start();
+  make_encoder(12, 3);
+  make_moved_adapter(f);
+  ok(cdl_adapter_initialize(adapter, queue, 3));
+  cdl_adapter_materialize(adapter, queue);
+  logits_of(false, adapted);
+  cdl_delta kept[TENSORS_MOST];
+  for (size_t i = 0; i < adapter->site_count; i++) {
+    kept[i] = adapter->sites[i]->delta;
+    adapter->sites[i]->delta = (cdl_delta){0};
+  }
+  logits_of(false, bare);
+  for (size_t i = 0; i < adapter->site_count; i++)
+    adapter->sites[i]->delta = kept[i];
+  check_same(f->title, adapted, bare, 1e-5);
+  stop();
+}
+END_TEST
+
+/* ---- DyLoRA ---- */
+
+START_TEST(every_rank_of_the_range_is_drawn)
+{
+  static const form f = {"dylora", "lora", {"query", "value"}, .rank_min = 2};
+  int drawn[RANK + 1] = {0};
+  start();
+  make_encoder(12, 1);
+  ok(make_adapter(&f));
+  ck_assert(cdl_adapter_varies(adapter));
+  for (uint32_t step = 0; step < 300; step++) {
+    const cdl_step_record record = {.step = step, .seed = {9, 1}};
+    ok(cdl_adapter_begin_step(adapter, queue, &record));
+    const int64_t rank = adapter->rank_in_use;
+    ck_assert_int_ge(rank, 2);
+    ck_assert_int_le(rank, RANK);
+    drawn[rank]++;
+    ok(cdl_adapter_begin_step(adapter, queue, &record));
+    ck_assert_int_eq(adapter->rank_in_use, rank);
+  }
+  for (int rank = 2; rank <= RANK; rank++)
+    ck_assert_int_gt(drawn[rank], 60); /* of 100 expected, deviation 8 */
+  stop();
+}
+END_TEST
+
+/* With rank b: A's other rows gone, and the scale of rank b. */
+START_TEST(a_lower_rank_leaves_the_other_rows_out)
+{
+  static const form f = {"dylora", "lora", {"query", "value"}, .rank_min = 1};
+  const int rank = _i;
+  float lower[SEQUENCES * LABELS], cut[SEQUENCES * LABELS];
+  start();
+  make_encoder(12, 3);
+  make_moved_adapter(&f);
+  ok(cdl_adapter_use_rank(adapter, queue, rank));
+  logits_of(false, lower);
+  ok(cdl_adapter_use_rank(adapter, queue, RANK));
+  for (size_t i = 0; i < adapter->own_count; i += 2) {
+    const cdl_tensor a = adapter->own[i].value;
+    float *values = memory_for(a);
+    read_values(a, values);
+    for (int64_t j = 0; j < cdl_elements(a); j++)
+      values[j] = j / a.size[3] < rank ? values[j] * RANK / (float)rank : 0;
+    write_values(a, values);
+    free(values);
+  }
+  cdl_adapter_materialize(adapter, queue);
+  logits_of(false, cut);
+  check_same("lower rank", lower, cut, 1e-5);
+  stop();
+}
+END_TEST
+
+/* Of the rank drawn only the last row of A and column of B have a gradient. */
+START_TEST(frozen_rows_have_no_gradient)
+{
+  static const form f = {
+      .title = "frozen", .method = "lora", .targets = {"query"}, .rank_min = 1, .frozen = 1};
+  const cdl_step_record record = {.loss_scale = 1, .step = 4, .seed = {1, 0}};
+  start();
+  make_encoder(12, 2);
+  make_moved_adapter(&f);
+  cdl_upload(queue, step_tensor(), &record, sizeof record);
+  ok(cdl_adapter_begin_step(adapter, queue, &record));
+  const int64_t last = adapter->rank_in_use - 1;
+  ck_assert_int_ge(last, 1);
+  cdl_adapter_zero_gradients(adapter, queue);
+  (void)loss_of_present_values();
+  write_values(cdl_encoder_d_logits(encoder), weights_of_logits);
+  cdl_encoder_backward(encoder, queue);
+  cdl_adapter_pull_back(adapter, queue);
+  for (size_t i = 0; i < adapter->own_count; i++) {
+    const cdl_tensor g = adapter->own[i].gradient;
+    float *values = memory_for(g);
+    read_values(g, values);
+    for (int64_t j = 0; j < cdl_elements(g); j++) {
+      const int64_t of_rank = i % 2 == 0 ? j / g.size[3] : j % g.size[3];
+      ck_assert_int_eq(values[j] != 0, of_rank == last);
+    }
+    free(values);
+  }
+  stop();
+}
+END_TEST
+
+/* ---- DoRA ---- */
+
+/* s (B A)[row, column] */
+static double change(const cdl_delta *d, const float *a, const float *b, int64_t row,
+                     int64_t column)
+{
+  double sum = 0;
+  for (int64_t r = 0; r < RANK; r++)
+    sum += (double)b[row * RANK + r] * (double)a[r * d->a.size[3] + column];
+  return (double)d->scale * sum;
+}
+
+/* g = m / ‖W + s B A‖, row by row. */
+START_TEST(gains_are_magnitudes_over_norms)
+{
+  static const form f = {
+      .title = "dora", .method = "lora", .targets = {"query", "output.dense"}, .use_dora = 1};
+  start();
+  make_encoder(12, 2);
+  make_moved_adapter(&f);
+  cdl_adapter_materialize(adapter, queue);
+  for (size_t i = 0; i < adapter->site_count; i++) {
+    const cdl_site *site = adapter->sites[i];
+    const cdl_tensor magnitude = adapter->own[2 * adapter->site_count + i].value;
+    float *w = memory_for(site->weight), *a = memory_for(site->delta.a),
+          *b = memory_for(site->delta.b), *m = memory_for(magnitude), *g = memory_for(magnitude);
+    read_values(site->weight, w);
+    read_values(site->delta.a, a);
+    read_values(site->delta.b, b);
+    read_values(magnitude, m);
+    read_values(site->delta.gain, g);
+    for (int64_t row = 0; row < site->weight.size[2]; row++) {
+      double square = 0;
+      for (int64_t column = 0; column < site->weight.size[3]; column++) {
+        const double v = (double)w[row * site->weight.size[3] + column] +
+                         change(&site->delta, a, b, row, column);
+        square += v * v;
+      }
+      ck_assert_double_eq_tol((double)g[row], (double)m[row] / sqrt(square), 1e-5);
+    }
+    free(w);
+    free(a);
+    free(b);
+    free(m);
+    free(g);
+  }
+  stop();
+}
+END_TEST
+
+/* ---- Counting and refusing ---- */
+
+START_TEST(conditioning_costs_what_the_paper_s_code_prints)
+{
+  static const struct {
+    double use_x;
+    int64_t numbers;
+  } counted[] = {{0, 24576}, {1, 30720}, {2, 25344}};
+  const char *const targets[] = {"query", "value"};
+  start();
+  make_encoder(768, 1);
+  for (size_t i = 0; i < sizeof counted / sizeof counted[0]; i++) {
+    const double options[CDL_ADAPTER_OPTIONS_MAX] = {0, 0, 0, counted[i].use_x, 0.5};
+    const cdl_adapter_settings s = {.method = "condlora",
+                                    .rank = 8,
+                                    .alpha = 8,
+                                    .orientation = CDL_ORIENTATION_REFERENCE,
+                                    .targets = targets,
+                                    .target_count = 2,
+                                    .options = options};
+    int64_t of_adapter, of_head;
+    ok(cdl_adapter_create(queue, encoder, &s, &adapter));
+    cdl_adapter_trained_numbers(adapter, &of_adapter, &of_head);
+    ck_assert_int_eq(of_adapter, counted[i].numbers);
+    cdl_adapter_destroy(adapter);
+    adapter = NULL;
+  }
+  stop();
+}
+END_TEST
+
+START_TEST(contradictions_are_refused)
+{
+  static const struct {
+    form form;
+    const char *named;
+  } refused[] = {
+      {{"", "lora", {"query"}, .rank_min = RANK + 1}, "dylora_rank_min"},
+      {{"", "lora", {"query"}, .frozen = 1}, "dylora_frozen"},
+      {{"", "condlora", {"query"}, .x_scaling = 0.25}, "x_scaling"},
+      {{"", "condlora", {"query"}, .use_x = 2, .use_dora = 1}, "use_dora"},
+      {{"", "condlora", {"query", "output.dense"}, .use_x = 1}, "output.dense"},
+      {{"", "condlora", {"query", "intermediate.dense"}, .use_x = 2}, "intermediate.dense"},
+  };
+  start();
+  make_encoder(12, 2);
+  for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+    ck_assert_int_eq(make_adapter(&refused[i].form), CDL_USAGE);
+    ck_assert_msg(strstr(cdl_error_message(), refused[i].named) != NULL, "%s", cdl_error_message());
+  }
+  static const form plain = {.title = "", .method = "lora", .targets = {"query"}};
+  ok(make_adapter(&plain));
+  ck_assert_int_eq(cdl_adapter_use_rank(adapter, queue, 2), CDL_USAGE);
+  stop();
+}
+END_TEST
+
+static bool is_absent(const char *name)
+{
+  cdl_backend *opened;
+  const cdl_status status = cdl_backend_open(name, NULL, &opened);
+  if (status == CDL_OK)
+    return cdl_backend_close(opened) != CDL_OK;
+  printf("skipped: %s: %s\n", name, cdl_error_message());
+  return true;
+}
+
+int main(int argc, char **argv)
+{
+  if (argc > 1) {
+    backend_name = argv[1];
+    if (is_absent(backend_name))
+      return 77;
+    setenv("CK_FORK", "no", 1); /* a device's driver, once opened, does not outlive a fork */
+  }
+  Suite *suite = suite_create("low-rank methods");
+  TCase *slow = tcase_create("forms");
+  tcase_set_timeout(slow, 120);
+  tcase_add_loop_test(slow, gradients_are_slopes_of_the_loss, 0, FORMS);
+  tcase_add_loop_test(slow, merged_weights_give_the_same_logits, 0, FORMS);
+  tcase_add_loop_test(slow, training_begins_at_the_model, 0, FORMS);
+  tcase_add_test(slow, every_rank_of_the_range_is_drawn);
+  tcase_add_loop_test(slow, a_lower_rank_leaves_the_other_rows_out, 1, RANK + 1);
+  tcase_add_test(slow, frozen_rows_have_no_gradient);
+  tcase_add_test(slow, gains_are_magnitudes_over_norms);
+  tcase_add_test(slow, conditioning_costs_what_the_paper_s_code_prints);
+  tcase_add_test(slow, contradictions_are_refused);
+  suite_add_tcase(suite, slow);
+  return run_suite(suite);
+}

@@ -1,0 +1,565 @@
+#include "train/job_adapter.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "condlora/log.h"
+#include "model/adapter_io.h"
+#include "model/json.h"
+#include "train/number.h"
+
+static const char *const inits[] = {"kaiming", "gaussian", "pissa", "olora"};
+static const char *const biases[] = {"none", "all", "lora_only"};
+
+static cdl_status no_memory(void)
+{
+  return cdl_fail(CDL_MEMORY, "out of memory: the adapter's settings");
+}
+
+/* The place of a checked choice, by its first letter. */
+static int place_of(const char *const *words, const char *word)
+{
+  int i = 0;
+  while (words[i][0] != word[0])
+    i++;
+  return i;
+}
+
+/* ---- Texts of settings ---- */
+
+static void free_values(cdl_module_values *values)
+{
+  for (size_t i = 0; i < values->count; i++)
+    free((char *)(uintptr_t)values->item[i].pattern);
+  free(values->item);
+  *values = (cdl_module_values){0};
+}
+
+static cdl_status add_value(cdl_module_values *values, const char *pattern, size_t bytes,
+                            double value)
+{
+  cdl_module_value *grown = realloc(values->item, (values->count + 1) * sizeof *grown);
+  char *copy = strndup(pattern, bytes);
+  if (grown != NULL)
+    values->item = grown;
+  if (grown == NULL || copy == NULL) {
+    free(copy);
+    return no_memory();
+  }
+  values->item[values->count++] = (cdl_module_value){copy, value};
+  return CDL_OK;
+}
+
+static cdl_status values_from_json(const char *option, const char *text, cdl_module_values *values)
+{
+  json_t *object;
+  CDL_TRY(cdl_json_parse(option, text, strlen(text), &object));
+  cdl_status status = CDL_OK;
+  const char *pattern;
+  json_t *value;
+  json_object_foreach(object, pattern, value)
+  {
+    status = json_is_number(value)
+                 ? add_value(values, pattern, strlen(pattern), json_number_value(value))
+                 : cdl_fail(CDL_USAGE, "%s: '%s' wants a number", option, pattern);
+    if (status != CDL_OK)
+      break;
+  }
+  json_decref(object);
+  return status;
+}
+
+/* "query=4,layer\.0\..*=2" or an object in JSON, which alone can have commas in an expression. */
+static cdl_status parse_values(const char *option, const char *text, bool whole,
+                               cdl_module_values *values)
+{
+  *values = (cdl_module_values){0};
+  cdl_status status = CDL_OK;
+  if (text != NULL && text[0] == '{') {
+    status = values_from_json(option, text, values);
+    status = status == CDL_DATA ? cdl_fail(CDL_USAGE, "%s", cdl_error_message()) : status;
+  } else
+    for (const char *piece = text; piece != NULL && status == CDL_OK;) {
+      const char *end = strchrnul(piece, ','), *equals = memrchr(piece, '=', (size_t)(end - piece));
+      double value;
+      if (equals == NULL || equals == piece ||
+          !cdl_number_parse(equals + 1, (size_t)(end - equals - 1), &value))
+        status = cdl_fail(CDL_USAGE, "%s wants RE=NUMBER,RE=NUMBER or an object in JSON, not '%s'",
+                          option, text);
+      else
+        status = add_value(values, piece, (size_t)(equals - piece), value);
+      piece = *end == ',' ? end + 1 : NULL;
+    }
+  for (size_t i = 0; i < values->count && status == CDL_OK; i++) {
+    const double value = values->item[i].value;
+    if (!(value > 0 && value <= 1e9) || (whole && value != (double)(int64_t)value))
+      status = cdl_fail(CDL_USAGE, "%s: '%s' wants a %s above 0, not %g", option,
+                        values->item[i].pattern, whole ? "whole number" : "number", value);
+  }
+  if (status != CDL_OK)
+    free_values(values);
+  return status;
+}
+
+/* A setting of the kind WHOLES: it has only digits and commas. */
+static cdl_status parse_layers(const char *text, int64_t **layers, size_t *count)
+{
+  *layers = NULL;
+  *count = 0;
+  if (text == NULL)
+    return CDL_OK;
+  *layers = calloc(strlen(text) + 1, sizeof **layers);
+  if (*layers == NULL)
+    return no_memory();
+  for (const char *c = text; c != NULL; c = strchr(c, ',') != NULL ? strchr(c, ',') + 1 : NULL)
+    (*layers)[(*count)++] = strtoll(c, NULL, 10);
+  return CDL_OK;
+}
+
+/* Where a list may be one expression instead, this tells which it is. */
+static bool is_pattern(const char *targets)
+{
+  return strpbrk(targets, "*+?()[]|\\^$") != NULL || strcmp(targets, "all-linear") == 0;
+}
+
+/* Either is left empty. `text` NULL: both. */
+static cdl_status parse_names(const char *option, const char *text, cdl_names *names,
+                              char **pattern)
+{
+  if (text == NULL)
+    return CDL_OK;
+  if (pattern != NULL && is_pattern(text)) {
+    *pattern = strdup(text);
+    return *pattern != NULL ? CDL_OK : no_memory();
+  }
+  cdl_list list;
+  CDL_TRY(cdl_list_split(option, text, &list));
+  *names = (cdl_names){.item = list.item, .count = list.count}; /* takes them over */
+  return CDL_OK;
+}
+
+/* ---- The config ---- */
+
+enum { FINGERPRINT_BYTES = 17 };
+
+/* Of the body that was loaded, as adapters keep it. */
+static void write_fingerprint(const cdl_job *job, char text[FINGERPRINT_BYTES])
+{
+  snprintf(text, FINGERPRINT_BYTES, "%016" PRIx64, job->loaded.fingerprint);
+}
+
+static cdl_status describe_low_rank(const cdl_settings *s, cdl_adapter_config *c)
+{
+  c->rank = s->rank;
+  c->alpha = s->alpha;
+  c->dropout = s->adapter_dropout;
+  c->rslora = s->rslora;
+  c->init = (cdl_init)place_of(inits, s->init);
+  c->bias = (cdl_bias_choice)place_of(biases, s->bias);
+  CDL_TRY(parse_values("--rank-pattern", s->rank_pattern, true, &c->rank_pattern));
+  CDL_TRY(parse_values("--alpha-pattern", s->alpha_pattern, false, &c->alpha_pattern));
+  CDL_TRY(parse_layers(s->layers_to_transform, &c->layers, &c->layer_count));
+  CDL_TRY(parse_names("--layers-pattern", s->layers_pattern, &c->layers_pattern, NULL));
+  CDL_TRY(parse_names("--exclude-modules", s->exclude_modules, &c->excluded, &c->excluded_pattern));
+  CDL_TRY(parse_names("--targets", s->targets, &c->targets, &c->target_pattern));
+  if (cdl_adapter_is_oriented(s->method) && (c->orientation = strdup(s->orientation)) == NULL)
+    return no_memory();
+  return CDL_OK;
+}
+
+static cdl_status describe_options(const cdl_settings *s, cdl_adapter_config *c)
+{
+  size_t count;
+  const cdl_adapter_option *options = cdl_adapter_options(s->method, &count);
+  for (size_t i = 0; i < count; i++)
+    c->options[i] = cdl_settings_option((cdl_settings *)(uintptr_t)s, options[i].name)->value;
+  return CDL_OK;
+}
+
+static bool add_name(cdl_names *names, const char *name)
+{
+  char **grown = realloc(names->item, (names->count + 1) * sizeof *grown);
+  if (grown == NULL)
+    return false;
+  names->item = grown;
+  names->item[names->count] = strdup(name);
+  return names->item[names->count] != NULL && ++names->count > 0;
+}
+
+static bool has_name(const cdl_names *names, const char *name)
+{
+  for (size_t i = 0; i < names->count; i++)
+    if (strcmp(names->item[i], name) == 0)
+      return true;
+  return false;
+}
+
+/* The adapter's config; a fresh pooler is saved too. */
+static cdl_status describe_adapter(const cdl_job *job, const cdl_settings *s, cdl_adapter_config *c)
+{
+  char fingerprint[FINGERPRINT_BYTES];
+  write_fingerprint(job, fingerprint);
+  *c = (cdl_adapter_config){.regression = job->regression,
+                            .types_zero = job->types_zero,
+                            .peft_type = strdup(cdl_adapter_peft_type(s->method)),
+                            .base_model = strdup(s->model),
+                            .fingerprint = strdup(fingerprint)};
+  if (c->peft_type == NULL || c->base_model == NULL || c->fingerprint == NULL)
+    return no_memory();
+  if (job->task != NULL && (c->task = strdup(job->task->name)) == NULL)
+    return no_memory();
+  if (cdl_adapter_is_low_rank(s->method))
+    CDL_TRY(describe_low_rank(s, c));
+  CDL_TRY(describe_options(s, c));
+  CDL_TRY(parse_names("--modules-to-save", s->modules_to_save, &c->modules_to_save, NULL));
+  if (job->loaded.fresh_pooler && !has_name(&c->modules_to_save, "pooler") &&
+      !add_name(&c->modules_to_save, "pooler"))
+    return no_memory();
+  for (int i = 0; i < job->labels && !job->regression; i++)
+    if (!add_name(&c->labels, job->label_names[i]))
+      return no_memory();
+  return CDL_OK;
+}
+
+/* What would be wrong usage on a command line is wrong data in a file. */
+static cdl_status in_file(cdl_status status, const char *folder)
+{
+  return status == CDL_USAGE
+             ? cdl_fail(CDL_DATA, "%s: adapter_config.json: %s", folder, cdl_error_message())
+             : status;
+}
+
+cdl_status cdl_make_adapter(cdl_job *job, const cdl_settings *s, const cdl_adapter_config *initial)
+{
+  cdl_adapter_config *c = &job->adapter_config;
+  CDL_TRY(describe_adapter(job, s, c));
+  c->extra = json_incref(initial->extra);
+  cdl_adapter_settings adapter = cdl_adapter_config_settings(c);
+  adapter.dropout_hits_base = adapter.as_reference = strcmp(s->compat, "reference") == 0;
+  adapter.lora_plus_ratio = s->lora_plus_ratio != 1 ? s->lora_plus_ratio : 0;
+  adapter.ignore_unmatched = s->init_adapter != NULL;
+  adapter.train_pooler = job->loaded.fresh_pooler;
+  const cdl_status status = cdl_adapter_create(job->queue, job->encoder, &adapter, &job->adapter);
+  cdl_adapter_config_converted(c);
+  return s->init_adapter != NULL ? in_file(status, s->init_adapter) : status;
+}
+
+cdl_status cdl_open_adapter(cdl_job *job, const char *folder, const cdl_adapter_config *config,
+                            const cdl_safetensors *tensors)
+{
+  cdl_adapter_settings adapter = cdl_adapter_config_settings(config);
+  adapter.dropout = 0; /* of training */
+  adapter.ignore_unmatched = true;
+  adapter.train_pooler = job->loaded.fresh_pooler;
+  CDL_TRY(in_file(cdl_adapter_create(job->queue, job->encoder, &adapter, &job->adapter), folder));
+  if (config->init == CDL_INIT_PISSA || config->init == CDL_INIT_OLORA)
+    CDL_TRY(cdl_adapter_initialize(job->adapter, job->queue, 0));
+  return cdl_adapter_read(job->adapter, job->queue, folder, tensors);
+}
+
+cdl_status cdl_check_base(const cdl_job *job, const char *folder, const cdl_adapter_config *config)
+{
+  char present[FINGERPRINT_BYTES];
+  write_fingerprint(job, present);
+  if (config->fingerprint != NULL && strcmp(config->fingerprint, present) != 0)
+    return cdl_fail(CDL_DATA,
+                    "%s: the adapter was trained on another base model (its fingerprint is %s, "
+                    "this model's %s)",
+                    folder, config->fingerprint, present);
+  return CDL_OK;
+}
+
+/* Methods that allocate ranks have options of their own for them, and a scale of their own. */
+static cdl_status check_own_ranks(const cdl_settings *s)
+{
+  enum { DEFAULT_RANK = 8 };
+  size_t count;
+  const cdl_adapter_option *options = cdl_adapter_options(s->method, &count);
+  bool allocates = false;
+  for (size_t i = 0; i < count; i++)
+    allocates = allocates || strcmp(options[i].name, "init_r") == 0;
+  if (!allocates || s->init_adapter != NULL)
+    return CDL_OK;
+  const char *option = s->rank != DEFAULT_RANK    ? "--rank"
+                       : s->rank_pattern != NULL  ? "--rank-pattern"
+                       : s->alpha_pattern != NULL ? "--alpha-pattern"
+                       : s->rslora                ? "--rslora"
+                                                  : NULL;
+  return option == NULL ? CDL_OK
+                        : cdl_fail(CDL_USAGE,
+                                   "%s is not for %s: --init-r and --target-r say its ranks, and "
+                                   "its scale is alpha / init_r",
+                                   option, s->method);
+}
+
+cdl_status cdl_check_adapter_settings(const cdl_settings *s)
+{
+  const struct {
+    const char *option;
+    bool set;
+  } of_low_rank[] = {{"--rslora", s->rslora},
+                     {"--rank-pattern", s->rank_pattern != NULL},
+                     {"--alpha-pattern", s->alpha_pattern != NULL},
+                     {"--init", strcmp(s->init, "kaiming") != 0},
+                     {"--layers-to-transform", s->layers_to_transform != NULL},
+                     {"--layers-pattern", s->layers_pattern != NULL},
+                     {"--exclude-modules", s->exclude_modules != NULL},
+                     {"--bias", strcmp(s->bias, "none") != 0},
+                     {"--lora-plus-ratio", s->lora_plus_ratio != 1}};
+  CDL_TRY(cdl_settings_check_options(s));
+  CDL_TRY(check_own_ranks(s));
+  if (cdl_adapter_is_low_rank(s->method)) {
+    cdl_adapter_config c = {0};
+    const cdl_status status = describe_low_rank(s, &c);
+    cdl_adapter_config_free(&c);
+    return status;
+  }
+  for (size_t i = 0; i < sizeof of_low_rank / sizeof of_low_rank[0]; i++)
+    if (of_low_rank[i].set)
+      return cdl_fail(CDL_USAGE, "%s goes with a low-rank method, not with %s",
+                      of_low_rank[i].option, s->method);
+  return CDL_OK;
+}
+
+/* ---- Settings from an adapter ---- */
+
+typedef struct {
+  char text[48];
+} option_name;
+
+/* "--rank-pattern" */
+static option_name named(const char *field)
+{
+  option_name name;
+  snprintf(name.text, sizeof name.text, "--%s", field);
+  for (char *c = name.text; *c != '\0'; c++)
+    if (*c == '_')
+      *c = '-';
+  return name;
+}
+
+static bool was_given(const bool *given, const char *field)
+{
+  size_t count;
+  const cdl_setting *list = cdl_setting_list(&count);
+  return given != NULL && given[cdl_setting_find(field) - list];
+}
+
+/* ---- Settings from an adapter ---- */
+
+static cdl_status adopt_text(char **setting, const bool *given, const char *field,
+                             const char *value, const char *folder)
+{
+  if (was_given(given, field) && (*setting == NULL || strcmp(*setting, value) != 0))
+    return cdl_fail(CDL_USAGE, "%s %s contradicts the adapter in %s, which has %s",
+                    named(field).text, *setting != NULL ? *setting : "", folder, value);
+  char *copy = strdup(value);
+  if (copy == NULL)
+    return no_memory();
+  free(*setting);
+  *setting = copy;
+  return CDL_OK;
+}
+
+static cdl_status adopt_number(double *setting, const bool *given, const char *field, double value,
+                               const char *folder)
+{
+  if (was_given(given, field) && *setting != value)
+    return cdl_fail(CDL_USAGE, "%s %g contradicts the adapter in %s, which has %g",
+                    named(field).text, *setting, folder, value);
+  *setting = value;
+  return CDL_OK;
+}
+
+static int compare_text(const void *a, const void *b)
+{
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Lists compare as sets. */
+static bool same_set(const char *text, const cdl_names *names)
+{
+  cdl_list list;
+  if (cdl_list_split("", text, &list) != CDL_OK)
+    return false;
+  char **sorted = calloc(names->count + 1, sizeof *sorted);
+  bool same = sorted != NULL && list.count == names->count;
+  if (same) {
+    memcpy(sorted, names->item, names->count * sizeof *sorted);
+    qsort(sorted, names->count, sizeof *sorted, compare_text);
+    qsort(list.item, list.count, sizeof *list.item, compare_text);
+    for (size_t i = 0; same && i < list.count; i++)
+      same = strcmp(sorted[i], list.item[i]) == 0;
+  }
+  free(sorted);
+  cdl_list_release(&list);
+  return same;
+}
+
+static char *joined(const cdl_names *names)
+{
+  size_t bytes = 1;
+  for (size_t i = 0; i < names->count; i++)
+    bytes += strlen(names->item[i]) + 1;
+  char *text = calloc(bytes, 1);
+  for (size_t i = 0; text != NULL && i < names->count; i++) {
+    if (i > 0)
+      strcat(text, ",");
+    strcat(text, names->item[i]);
+  }
+  return text;
+}
+
+/* A setting that is a list or an expression. `pattern` may be NULL, as may the setting. */
+static cdl_status adopt_names(cdl_settings *s, char **setting, const bool *given, const char *field,
+                              const cdl_names *names, const char *pattern)
+{
+  const bool was = was_given(given, field), none = pattern == NULL && names->count == 0;
+  if (none && was && *setting != NULL)
+    return cdl_fail(CDL_USAGE, "%s %s contradicts the adapter in %s, which has none",
+                    named(field).text, *setting, s->init_adapter);
+  if (none || (was && pattern == NULL && same_set(*setting, names)))
+    return CDL_OK;
+  char *text = pattern != NULL ? strdup(pattern) : joined(names);
+  if (text == NULL)
+    return no_memory();
+  const cdl_status status = adopt_text(setting, given, field, text, s->init_adapter);
+  free(text);
+  return status;
+}
+
+/* An object in JSON; NULL when memory is out. */
+static char *values_text(const cdl_module_values *values)
+{
+  json_t *object = json_object();
+  for (size_t i = 0; i < values->count; i++)
+    json_object_set_new(object, values->item[i].pattern, json_real(values->item[i].value));
+  char *text = object != NULL ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+  json_decref(object);
+  return text;
+}
+
+/* Two lists of patterns are the same when they read alike, in the same order. */
+static cdl_status adopt_values(cdl_settings *s, char **setting, const bool *given,
+                               const char *field, const cdl_module_values *values)
+{
+  if (!was_given(given, field) && values->count == 0)
+    return CDL_OK;
+  cdl_module_values own = {0};
+  char *text = values_text(values), *own_text = NULL;
+  cdl_status status = text != NULL ? CDL_OK : no_memory();
+  if (status == CDL_OK && was_given(given, field))
+    status = parse_values(named(field).text, *setting, false, &own);
+  if (status == CDL_OK && was_given(given, field)) {
+    own_text = values_text(&own);
+    if (own_text == NULL || strcmp(text, own_text) != 0)
+      status = cdl_fail(CDL_USAGE, "%s %s contradicts the adapter in %s, which has %s",
+                        named(field).text, *setting, s->init_adapter, text);
+  }
+  if (status == CDL_OK) {
+    free(*setting);
+    *setting = text;
+    text = NULL;
+  }
+  free(own_text);
+  free(text);
+  free_values(&own);
+  return status;
+}
+
+static cdl_status adopt_layers(cdl_settings *s, const bool *given, const cdl_adapter_config *c)
+{
+  cdl_names numbers = {0};
+  cdl_status status = CDL_OK;
+  for (size_t i = 0; i < c->layer_count && status == CDL_OK; i++) {
+    char digits[24];
+    snprintf(digits, sizeof digits, "%" PRId64, c->layers[i]);
+    status = add_name(&numbers, digits) ? CDL_OK : no_memory();
+  }
+  if (status == CDL_OK)
+    status = adopt_names(s, &s->layers_to_transform, given, "layers_to_transform", &numbers, NULL);
+  for (size_t i = 0; i < numbers.count; i++)
+    free(numbers.item[i]);
+  free(numbers.item);
+  return status;
+}
+
+/* A choice or a flag, as text. */
+static cdl_status adopt_choice(const cdl_settings *s, char **setting, const bool *given,
+                               const char *field, const char *const *words, int place)
+{
+  if (place_of(words, *setting) == place)
+    return CDL_OK;
+  return adopt_text(setting, given, field, words[place], s->init_adapter);
+}
+
+static cdl_status adopt_options(cdl_settings *s, const cdl_adapter_config *c)
+{
+  size_t count;
+  const cdl_adapter_option *options = cdl_adapter_options(s->method, &count);
+  for (size_t i = 0; i < count; i++) {
+    cdl_method_option *o = cdl_settings_option(s, options[i].name);
+    const cdl_adapter_option_kind kind = options[i].kind;
+    if (o->set && o->value != c->options[i]) {
+      if (kind == CDL_OPTION_WHOLE || kind == CDL_OPTION_REAL)
+        return cdl_fail(CDL_USAGE, "%s %g contradicts the adapter in %s, which has %g",
+                        named(options[i].name).text, o->value, s->init_adapter, c->options[i]);
+      return cdl_fail(CDL_USAGE, "%s contradicts the adapter in %s", named(options[i].name).text,
+                      s->init_adapter);
+    }
+    *o = (cdl_method_option){c->options[i], true};
+  }
+  return CDL_OK;
+}
+
+/* Modules that the adapter holds whole stay trained. PEFT always lists classifier and score,
+ * whichever there is. */
+static cdl_status adopt_modules(cdl_settings *s, const bool *given,
+                                const cdl_adapter_config *config)
+{
+  if (was_given(given, "modules_to_save") || config->modules_to_save.count == 0)
+    return CDL_OK;
+  char *text = joined(&config->modules_to_save);
+  if (text == NULL)
+    return no_memory();
+  free(s->modules_to_save);
+  s->modules_to_save = text;
+  return CDL_OK;
+}
+
+static cdl_status adopt_low_rank(cdl_settings *s, const bool *given, const cdl_adapter_config *c)
+{
+  const char *folder = s->init_adapter;
+  double rank = (double)s->rank;
+  CDL_TRY(adopt_number(&rank, given, "rank", (double)c->rank, folder));
+  s->rank = c->rank;
+  CDL_TRY(adopt_number(&s->alpha, given, "alpha", c->alpha, folder));
+  if (was_given(given, "rslora") && s->rslora != c->rslora)
+    return cdl_fail(CDL_USAGE, "--rslora contradicts the adapter in %s", folder);
+  s->rslora = c->rslora;
+  CDL_TRY(adopt_values(s, &s->rank_pattern, given, "rank_pattern", &c->rank_pattern));
+  CDL_TRY(adopt_values(s, &s->alpha_pattern, given, "alpha_pattern", &c->alpha_pattern));
+  CDL_TRY(adopt_choice(s, &s->init, given, "init", inits, (int)c->init));
+  CDL_TRY(adopt_choice(s, &s->bias, given, "bias", biases, (int)c->bias));
+  if (c->orientation != NULL)
+    CDL_TRY(adopt_text(&s->orientation, given, "orientation", c->orientation, folder));
+  CDL_TRY(adopt_layers(s, given, c));
+  CDL_TRY(adopt_names(s, &s->layers_pattern, given, "layers_pattern", &c->layers_pattern, NULL));
+  CDL_TRY(adopt_names(s, &s->exclude_modules, given, "exclude_modules", &c->excluded,
+                      c->excluded_pattern));
+  return adopt_names(s, &s->targets, given, "targets", &c->targets, c->target_pattern);
+}
+
+cdl_status cdl_adopt_adapter(cdl_settings *s, const bool *given, const cdl_adapter_config *config)
+{
+  const char *method = cdl_adapter_method_of(config->peft_type);
+  if (method == NULL)
+    return cdl_fail(CDL_UNSUPPORTED, "%s: adapters of type %s are not read", s->init_adapter,
+                    config->peft_type);
+  CDL_TRY(adopt_text(&s->method, given, "method", method, s->init_adapter));
+  CDL_TRY(adopt_modules(s, given, config));
+  CDL_TRY(adopt_options(s, config));
+  return cdl_adapter_is_low_rank(method) ? adopt_low_rank(s, given, config) : CDL_OK;
+}

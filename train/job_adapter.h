@@ -1,0 +1,29 @@
+/* A job's adapter: settings from one that training starts from, and the adapter of settings. */
+#ifndef CONDLORA_TRAIN_JOB_ADAPTER_H
+#define CONDLORA_TRAIN_JOB_ADAPTER_H
+
+#include "train/job.h"
+
+/* Method, rank, alpha, targets and whatever else an adapter's folder decides: taken over into
+ * `settings`. USAGE where a setting that was `given` says something else. */
+CDL_MUST_USE cdl_status cdl_adopt_adapter(cdl_settings *settings, const bool *given,
+                                          const cdl_adapter_config *config);
+
+/* What can be told from the settings alone: before anything is loaded. */
+CDL_MUST_USE cdl_status cdl_check_adapter_settings(const cdl_settings *settings);
+
+/* The adapter that the settings describe, on the job's encoder, and the config that it is saved
+ * with. `initial` is that of the adapter that training starts from, or empty: what a method keeps
+ * there goes on. */
+CDL_MUST_USE cdl_status cdl_make_adapter(cdl_job *job, const cdl_settings *settings,
+                                         const cdl_adapter_config *initial);
+/* The adapter of an opened folder, values included. `config` stays the caller's. */
+CDL_MUST_USE cdl_status cdl_open_adapter(cdl_job *job, const char *folder,
+                                         const cdl_adapter_config *config,
+                                         const cdl_safetensors *tensors);
+
+/* An adapter belongs to the body it was trained on: its fingerprint says which. */
+CDL_MUST_USE cdl_status cdl_check_base(const cdl_job *job, const char *folder,
+                                       const cdl_adapter_config *config);
+
+#endif
