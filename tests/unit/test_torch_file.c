@@ -28,7 +28,7 @@ static void put(archive *a, const void *bytes, size_t count)
 static void put_number(archive *a, uint64_t number, int bytes)
 {
   for (int i = 0; i < bytes; i++)
-    put(a, &(uint8_t){i < 8 ? (uint8_t)(number >> 8 * i) : 0}, 1);
+    put(a, &(uint8_t){(uint8_t)(i < 8 ? number >> 8 * i : 0)}, 1);
 }
 
 /* The part that local and central headers share. */
