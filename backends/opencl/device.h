@@ -37,8 +37,8 @@ typedef struct opencl_device {
   char description[4 * OPENCL_NAME_BYTES];
   _Atomic uint64_t compile_ns;
   pthread_mutex_t program_lock; /* of `programs` */
-  pthread_mutex_t gemm_lock; /* CLBlast compiles on first use, for all threads */
-  uint32_t gemm_compiled;    /* guarded by gemm_lock: kinds of product that were used before */
+  pthread_mutex_t gemm_lock;    /* CLBlast compiles on first use, for all threads */
+  uint32_t gemm_compiled;       /* guarded by gemm_lock: kinds of product that were used before */
 } opencl_device;
 
 /* Host memory that an upload still reads. */
