@@ -72,17 +72,6 @@ static bool parse_format(const char *text, output_format *format)
   return false;
 }
 
-static bool parse_precision(const char *text, cdl_precision *precision)
-{
-  static const char *const names[] = {"fp32", "tf32", "bf16"};
-  for (int i = 0; i < 3; i++)
-    if (strcmp(text, names[i]) == 0) {
-      *precision = (cdl_precision)i;
-      return true;
-    }
-  return false;
-}
-
 /* "random 17" is there when there are 18. */
 static void choose_random(suite *s)
 {
@@ -147,7 +136,7 @@ static int parse(int argc, char **argv, suite *s, choice *c)
       s->random = (int)number;
       break;
     case PRECISION:
-      if (!parse_precision(optarg, &c->precision))
+      if (cdl_precision_find(optarg, &c->precision) != CDL_OK)
         return wrong_usage("--precision takes fp32, tf32 or bf16", optarg);
       break;
     case SEED:
