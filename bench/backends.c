@@ -87,16 +87,9 @@ static cdl_status split_names(choice *c, const char *list)
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
-static cdl_precision precision_of(const char *name)
-{
-  return strcmp(name, "bf16") == 0   ? CDL_PRECISION_BF16
-         : strcmp(name, "tf32") == 0 ? CDL_PRECISION_TF32
-                                     : CDL_PRECISION_FP32;
-}
-
 double bench_unit(const bench *b)
 {
-  return precision_of(b->options.precision) == CDL_PRECISION_FP32 ? 0x1p-24 : 0x1p-11;
+  return strcmp(b->options.precision, "fp32") == 0 ? 0x1p-24 : 0x1p-11;
 }
 
 /* The name as it was asked for says more than the backend's own where it holds a device; "auto" says less. What an emulator
@@ -114,8 +107,8 @@ static char *label_of(const char *asked, const cdl_backend *backend)
 static cdl_status open_one(bench *b, const char *name)
 {
   const bench_options *o = &b->options;
-  const cdl_backend_options options = {.threads = (int)o->threads,
-                                       .precision = precision_of(o->precision)};
+  cdl_backend_options options = {.threads = (int)o->threads};
+  CDL_TRY(cdl_precision_find(o->precision, &options.precision));
   CDL_TRY(cdl_backend_open(name, &options, &b->backend));
   CDL_TRY(cdl_queue_create(b->backend, &b->queue));
   b->label = label_of(name, b->backend);
