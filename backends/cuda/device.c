@@ -82,6 +82,13 @@ static cdl_status choose(const char *text, CUdevice *id, char name[NAME_BYTES])
 
 /* ---- Kernels ---- */
 
+/* What a driver answers about an image, and not about the device or its memory. */
+static bool is_of_image(CUresult answer)
+{
+  return answer == CUDA_ERROR_INVALID_IMAGE || answer == CUDA_ERROR_NO_BINARY_FOR_GPU ||
+         answer == CUDA_ERROR_INVALID_PTX || answer == CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
+}
+
 static cdl_status refuse_image(const char *name)
 {
   if (cuda_image_bytes > 1)
@@ -94,13 +101,10 @@ static cdl_status refuse_image(const char *name)
 static cdl_status load_kernels(cuda_device *device, const char *name)
 {
   const CUresult answer = cuda_api.cuModuleLoadData(&device->module, cuda_image);
-  if (answer == CUDA_ERROR_NO_BINARY_FOR_GPU || answer == CUDA_ERROR_INVALID_IMAGE ||
-      (answer != CUDA_SUCCESS && cuda_image_bytes == 1)) {
-    device->module = NULL;
-    return refuse_image(name);
-  }
   if (answer != CUDA_SUCCESS)
     device->module = NULL;
+  if (is_of_image(answer))
+    return refuse_image(name);
   CDL_TRY(cuda_answer(device, "cuModuleLoadData", answer));
   for (int i = 0; i < KERNEL_COUNT; i++) {
     int group = 0;
