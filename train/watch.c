@@ -22,6 +22,11 @@ cdl_status cdl_watch_create(cdl_watch *watch, cdl_queue *queue)
 
 void cdl_watch_release(cdl_watch *watch)
 {
+  /* Steps under way still write to `numbers`. Whoever ends early has an error of his own to tell. */
+  if (!cdl_watch_empty(watch)) {
+    const cdl_status ignored = cdl_sync(watch->queue);
+    (void)ignored;
+  }
   for (size_t i = 0; i < CDL_WATCHED_STEPS; i++)
     cdl_event_destroy(watch->event[i]);
   if (watch->queue != NULL)

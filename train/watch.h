@@ -24,6 +24,7 @@ typedef struct {
 } cdl_watch;
 
 CDL_MUST_USE cdl_status cdl_watch_create(cdl_watch *watch, cdl_queue *queue);
+/* Waits for steps that were not taken; the thread's last message may change. */
 void cdl_watch_release(cdl_watch *watch);
 
 /* A step that has just been enqueued. To be called only while the watch is not full. */

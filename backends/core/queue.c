@@ -152,12 +152,11 @@ cdl_status cdl_sync(cdl_queue *queue)
 {
   if (queue == NULL)
     return cdl_fail(CDL_ARGUMENT, "cdl_sync: queue is NULL");
-  if (queue->status == CDL_OK) {
-    const cdl_status status =
-        queue->recording ? cdl_fail(CDL_UNSUPPORTED, "a sync cannot be recorded") : sync_now(queue);
-    if (status != CDL_OK)
-      core_queue_fail(queue, status);
-  }
+  /* A failed queue too: what was enqueued before may still write to the host's memory. */
+  const cdl_status status =
+      queue->recording ? cdl_fail(CDL_UNSUPPORTED, "a sync cannot be recorded") : sync_now(queue);
+  if (status != CDL_OK)
+    core_queue_fail(queue, status);
   return cdl_queue_status(queue);
 }
 

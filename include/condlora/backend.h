@@ -104,7 +104,7 @@ CDL_API CDL_MUST_USE cdl_status cdl_queue_wrap(cdl_backend *backend, void *forei
                                                cdl_queue **queue);
 CDL_API cdl_backend *cdl_queue_backend(const cdl_queue *queue);
 
-/* Waits for everything enqueued; the first error since the queue was made. */
+/* Waits for everything enqueued, of a failed queue too; the first error since the queue was made. */
 CDL_API CDL_MUST_USE cdl_status cdl_sync(cdl_queue *queue);
 /* The first error so far that is known without waiting. */
 CDL_API cdl_status cdl_queue_status(const cdl_queue *queue);
