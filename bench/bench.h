@@ -65,6 +65,7 @@ cdl_status bench_svd(bench *b);
 cdl_status bench_elementwise(bench *b);
 cdl_status bench_attention(bench *b);
 cdl_status bench_train(bench *b);
+cdl_status bench_inference(bench *b);
 
 /* gemm.c: runs a few large products and a large copy if none has been measured yet, so that best_gemm and copy_rate mean
  * something; with `again` the products once more in any case. */

@@ -14,8 +14,8 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 typedef cdl_status (*workload)(bench *b);
 
-static const workload workloads[BENCH_WORKLOADS] = {bench_gemm, bench_svd, bench_elementwise,
-                                                    bench_attention, bench_train};
+static const workload workloads[BENCH_WORKLOADS] = {bench_gemm,      bench_svd,   bench_elementwise,
+                                                    bench_attention, bench_train, bench_inference};
 
 static void report_head(report *r, const bench_options *o)
 {
@@ -41,40 +41,20 @@ static cdl_status write_text(const char *path, const char *text, size_t bytes)
   return cdl_output_commit(output);
 }
 
-typedef cdl_status (*writer)(const report *r, const bench_list *list, const char *format, FILE *f);
-
-static cdl_status as_report(const report *r, const bench_list *list, const char *format, FILE *f)
-{
-  (void)list;
-  return report_write(r, format, f);
-}
-
-static cdl_status as_plot(const report *r, const bench_list *list, const char *format, FILE *f)
-{
-  (void)format;
-  return bench_roofline_write(r, list, f);
-}
-
-static cdl_status write_through(writer write, const report *r, const bench_list *list,
-                                const char *format, const char *path)
+cdl_status bench_write_report(const report *r, const char *format, const char *path)
 {
   char *text = NULL;
   size_t bytes = 0;
   FILE *memory = open_memstream(&text, &bytes);
   if (memory == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: the report");
-  cdl_status status = write(r, list, format, memory);
+  cdl_status status = report_write(r, format, memory);
   if (fclose(memory) != 0 && status == CDL_OK)
     status = cdl_fail(CDL_MEMORY, "out of memory: the report");
   if (status == CDL_OK)
     status = write_text(path, text, bytes);
   free(text);
   return status;
-}
-
-cdl_status bench_write_report(const report *r, const char *format, const char *path)
-{
-  return write_through(as_report, r, NULL, format, path);
 }
 
 static cdl_status run_workloads(bench_list *list, report *r, const bench_command *c)
@@ -97,7 +77,7 @@ static cdl_status run_opened(bench_list *list, report *r, const bench_command *c
   const bench_options *o = &c->options;
   CDL_TRY(run_workloads(list, r, c));
   if (o->plot != NULL)
-    CDL_TRY(write_through(as_plot, r, list, NULL, o->plot));
+    CDL_TRY(bench_roofline_write(r, list, o->plot));
   return bench_write_report(r, o->format, o->output);
 }
 

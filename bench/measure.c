@@ -216,3 +216,35 @@ cdl_status measure_run(cdl_queue *queue, const measure_effort *effort, measure_w
     measure_release(m);
   return status;
 }
+
+cdl_status measure_sum(const measurement *m, size_t batches, measure_estimate how, double *sum)
+{
+  const size_t rounds = m->count / batches;
+  double *times = malloc((rounds + 1) * sizeof *times);
+  if (times == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: %zu times", rounds);
+  *sum = 0;
+  for (size_t b = 0; b < batches; b++) {
+    double least = m->samples[b];
+    for (size_t r = 0; r < rounds; r++) {
+      times[r] = m->samples[r * batches + b];
+      least = times[r] < least ? times[r] : least;
+    }
+    *sum += how == MEASURE_MINIMA ? least : measure_median(times, rounds);
+  }
+  free(times);
+  return CDL_OK;
+}
+
+cdl_status measure_ratio(const measurement *a, const measurement *b, double *ratio)
+{
+  const size_t count = a->count < b->count ? a->count : b->count;
+  double *ratios = malloc((count + 1) * sizeof *ratios);
+  if (ratios == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: %zu ratios", count);
+  for (size_t i = 0; i < count; i++)
+    ratios[i] = a->samples[i] / b->samples[i];
+  *ratio = measure_median(ratios, count);
+  free(ratios);
+  return CDL_OK;
+}

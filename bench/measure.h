@@ -49,6 +49,14 @@ CDL_MUST_USE cdl_status measure_add(measurement *m, double seconds);
 CDL_MUST_USE cdl_status measure_summarize(measurement *m);
 void measure_release(measurement *m);
 
+/* Of runs over several batches, round by round, a batch after the other: seconds for all batches once, the sum of each one's
+ * median, or least, time. */
+typedef enum { MEASURE_MEDIANS, MEASURE_MINIMA } measure_estimate;
+CDL_MUST_USE cdl_status measure_sum(const measurement *m, size_t batches, measure_estimate how,
+                                    double *sum);
+/* The median of what one takes in units of the other, measured one after the other. */
+CDL_MUST_USE cdl_status measure_ratio(const measurement *a, const measurement *b, double *ratio);
+
 /* Median of values [count], which are reordered. NaN for none. */
 double measure_median(double *values, size_t count);
 /* Two-sided quantile of Student's t: P(|T| ≤ t) = 0.95. */

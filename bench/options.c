@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const bench_workload_names[BENCH_WORKLOADS] = {"gemm", "svd", "elementwise",
-                                                           "attention", "train"};
+#include "plot/canvas.h"
+
+const char *const bench_workload_names[BENCH_WORKLOADS] = {"gemm",      "svd",   "elementwise",
+                                                           "attention", "train", "inference"};
 
 typedef enum { FLAG, TEXT, WHOLE, REAL, TWO_FILES } option_kind;
 
@@ -37,8 +39,8 @@ static void list_options(bench_command *c, option list[OPTIONS])
       {FLAG, "quick", &o->quick, NULL, "fewer and shorter cases: half a minute on two cores"},
       {TEXT, "format", &o->format, "text|markdown|json|csv", "of the report [text]"},
       {TEXT, "output", &o->output, "FILE", "the report goes here instead of standard output"},
-      {TEXT, "plot", &o->plot, "FILE.svg",
-       "also a roofline plot of all cases whose operations count"},
+      {TEXT, "plot", &o->plot, "FILE",
+       "also a roofline plot of all cases whose operations count: .svg, .png or .pdf"},
       {TEXT, "model", &o->model, "DIR",
        "train: this Hugging Face folder; default: RoBERTa-base's shape, random weights"},
       {TEXT, "lengths", &o->lengths, "mrpc|rte|N",
@@ -170,6 +172,8 @@ static cdl_status check(const bench_command *c)
     return cdl_fail(CDL_USAGE, "--parameters is of tune alone");
   if (o->plot != NULL && c->tune)
     return cdl_fail(CDL_USAGE, "tune draws no --plot");
+  if (o->plot != NULL)
+    CDL_TRY(cdl_context(cdl_canvas_check_path(o->plot), "--plot"));
   return c->tune ? check_tuning(c) : CDL_OK;
 }
 

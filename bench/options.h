@@ -4,7 +4,7 @@
 
 #include "bench/bench.h"
 
-enum { BENCH_WORKLOADS = 5 };
+enum { BENCH_WORKLOADS = 6 };
 
 typedef struct {
   bench_options options;

@@ -4,199 +4,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-  WIDTH = 960,
-  LEFT = 90,
-  RIGHT = 30,
-  TOP = 50,
-  HEIGHT = 460, /* of the plot itself */
-  LINE = 20,    /* of the legend */
-  COLOURS = 6
-};
+#include "plot/chart.h"
 
-/* Okabe and Ito's palette, which the colour-blind can tell apart. */
-static const char *const colours[COLOURS] = {"#0072B2", "#D55E00", "#009E73",
-                                             "#CC79A7", "#E69F00", "#56B4E9"};
+enum { NAME_BYTES = 256, ROOF_POINTS = 3, ROOFS_A_BACKEND = 2 };
 
-/* Decades shown, and where they lie. */
+/* One series with what it borrows. */
 typedef struct {
-  double x_low, x_high, y_low, y_high; /* log10 */
-} axes;
-
-static double at_x(const axes *a, double intensity)
-{
-  return LEFT + (log10(intensity) - a->x_low) / (a->x_high - a->x_low) * (WIDTH - LEFT - RIGHT);
-}
-
-static double at_y(const axes *a, double rate)
-{
-  return TOP + (a->y_high - log10(rate)) / (a->y_high - a->y_low) * HEIGHT;
-}
-
-static void write_escaped(FILE *f, const char *text)
-{
-  for (; *text != '\0'; text++)
-    switch (*text) {
-    case '&':
-      fputs("&amp;", f);
-      break;
-    case '<':
-      fputs("&lt;", f);
-      break;
-    case '>':
-      fputs("&gt;", f);
-      break;
-    default:
-      if ((unsigned char)*text >= 0x20)
-        fputc(*text, f);
-    }
-}
-
-/* ---- Points ---------------------------------------------------------------------------------- */
+  char name[2 * NAME_BYTES], fastest[NAME_BYTES];
+  double *x, *y; /* flop a byte, flop a second; owned */
+} drawn;
 
 typedef struct {
-  const report_table *table;
-  const report_row *row;
-  double intensity, rate; /* flop a byte, flop a second */
-} point;
-
-static bool read_point(const report_table *t, const report_row *row, point *p)
-{
-  const report_cell *intensity = report_find(t, row, "flop_per_byte"),
-                    *rate = report_find(t, row, "flop_per_s");
-  if (row->backend < 0 || intensity == NULL || rate == NULL || !(intensity->number > 0) ||
-      !(rate->number > 0))
-    return false;
-  *p = (point){t, row, intensity->number, rate->number};
-  return true;
-}
-
-typedef void (*on_point)(void *user, const point *p);
-
-static void each_point(const report *r, on_point each, void *user)
-{
-  point p;
-  for (size_t i = 0; i < r->table_count; i++)
-    for (size_t k = 0; k < r->tables[i].row_count; k++)
-      if (read_point(&r->tables[i], &r->tables[i].rows[k], &p))
-        each(user, &p);
-}
-
-static void widen(axes *a, double intensity, double rate)
-{
-  a->x_low = fmin(a->x_low, log10(intensity));
-  a->x_high = fmax(a->x_high, log10(intensity));
-  a->y_low = fmin(a->y_low, log10(rate));
-  a->y_high = fmax(a->y_high, log10(rate));
-}
-
-static void widen_for_point(void *user, const point *p)
-{
-  widen(user, p->intensity, p->rate);
-}
-
-/* A mark's shape says the workload. */
-static void write_mark(FILE *f, const char *workload, double x, double y, const char *colour)
-{
-  const double r = 4.5;
-  if (strcmp(workload, "gemm") == 0)
-    fprintf(f, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"", x, y, r);
-  else if (strcmp(workload, "elementwise") == 0)
-    fprintf(f, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"", x - r, y - r, 2 * r,
-            2 * r);
-  else
-    fprintf(f, "<path d=\"M%.1f %.1fL%.1f %.1fL%.1f %.1fZ\"", x, y - r - 1, x - r - 1, y + r,
-            x + r + 1, y + r);
-  fprintf(f, " fill=\"%s\" fill-opacity=\"0.75\" stroke=\"white\" stroke-width=\"0.8\"", colour);
-}
-
-typedef struct {
-  FILE *file;
-  const axes *axes;
-  const report *report;
-} plot;
-
-static void write_point(void *user, const point *p)
-{
-  const plot *of = user;
-  FILE *f = of->file;
-  write_mark(f, p->table->name, at_x(of->axes, p->intensity), at_y(of->axes, p->rate),
-             colours[p->row->backend % COLOURS]);
-  fputs("><title>", f);
-  write_escaped(f, of->report->backends[p->row->backend]);
-  static const char *const keys[] = {"name", "direction", "shape"};
-  for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-    const report_cell *cell = report_find(p->table, p->row, keys[i]);
-    fputs(cell != NULL ? ", " : "", f);
-    write_escaped(f, cell != NULL ? cell->text : "");
-  }
-  fprintf(f, ": %.4g GFLOP/s at %.3g flop/byte</title>%s\n", p->rate / 1e9, p->intensity,
-          strcmp(p->table->name, "gemm") == 0          ? "</circle>"
-          : strcmp(p->table->name, "elementwise") == 0 ? "</rect>"
-                                                       : "</path>");
-}
-
-/* ---- Axes and roofs -------------------------------------------------------------------------- */
-
-static void write_text(FILE *f, double x, double y, const char *anchor, const char *text)
-{
-  fprintf(f, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", x, y, anchor);
-  write_escaped(f, text);
-  fputs("</text>\n", f);
-}
-
-static void write_line(FILE *f, double x1, double y1, double x2, double y2, const char *style)
-{
-  fprintf(f, "<path d=\"M%.1f %.1fL%.1f %.1f\" %s/>\n", x1, y1, x2, y2, style);
-}
-
-static void write_axes(FILE *f, const axes *a)
-{
-  static const char *const major = "stroke=\"#cccccc\"", *const minor = "stroke=\"#eeeeee\"";
-  const double right = WIDTH - RIGHT, bottom = TOP + HEIGHT;
-  char label[32];
-  for (int d = (int)a->x_low; d <= (int)a->x_high; d++)
-    for (int k = 1; k <= (d < (int)a->x_high ? 9 : 1); k++) {
-      const double x = at_x(a, k * pow(10, d));
-      write_line(f, x, TOP, x, bottom, k == 1 ? major : minor);
-      snprintf(label, sizeof label, "%g", pow(10, d));
-      if (k == 1)
-        write_text(f, x, bottom + 18, "middle", label);
-    }
-  for (int d = (int)a->y_low; d <= (int)a->y_high; d++)
-    for (int k = 1; k <= (d < (int)a->y_high ? 9 : 1); k++) {
-      const double y = at_y(a, k * pow(10, d));
-      write_line(f, LEFT, y, right, y, k == 1 ? major : minor);
-      snprintf(label, sizeof label, "%g", pow(10, d - 9));
-      if (k == 1)
-        write_text(f, LEFT - 8, y + 4, "end", label);
-    }
-  fprintf(f,
-          "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"none\" stroke=\"#444444\"/>\n",
-          LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT);
-  write_text(f, (LEFT + right) / 2, bottom + 40, "middle",
-             "arithmetic intensity, floating-point operations a byte");
-  fprintf(
-      f, "<text transform=\"translate(24 %d) rotate(-90)\" text-anchor=\"middle\">GFLOP/s</text>\n",
-      TOP + HEIGHT / 2);
-}
+  cdl_series *series;
+  drawn *drawn;
+  size_t count;
+  double x_low, x_high, y_low; /* of everything, decades */
+} plan;
 
 static bool is_known(bench_peak peak)
 {
   return peak.flop_per_s > 0 && peak.bytes_per_s > 0;
-}
-
-/* min(peak, intensity · bandwidth) across the plot. */
-static void write_roof(FILE *f, const axes *a, bench_peak peak, const char *colour, bool dashed)
-{
-  const double low = fmax(pow(10, a->x_low), pow(10, a->y_low) / peak.bytes_per_s),
-               high = pow(10, a->x_high), ridge = peak.flop_per_s / peak.bytes_per_s;
-  fprintf(f,
-          "<path d=\"M%.1f %.1fL%.1f %.1fL%.1f %.1f\" fill=\"none\" stroke=\"%s\" "
-          "stroke-width=\"1.8\"%s/>\n",
-          at_x(a, low), at_y(a, low * peak.bytes_per_s), at_x(a, ridge), at_y(a, peak.flop_per_s),
-          at_x(a, high), at_y(a, peak.flop_per_s), colour,
-          dashed ? " stroke-dasharray=\"7 4\"" : "");
 }
 
 static bench_peak measured_peak(const bench *b)
@@ -211,81 +38,203 @@ static bench_peak sheet_peak(const bench *b)
                           &source);
 }
 
-static const char *colour_of(const report *r, const bench *b)
+static int backend_of(const report *r, const bench *b)
 {
   for (size_t i = 0; i < r->backend_count; i++)
     if (strcmp(r->backends[i], b->label) == 0)
-      return colours[i % COLOURS];
-  return colours[0];
+      return (int)i;
+  return 0;
 }
 
-/* ---- The legend ------------------------------------------------------------------------------ */
+/* ---- Points ---- */
 
-static void write_legend(FILE *f, const report *r, const bench_list *list, double top)
+static bool read_point(const report_table *t, const report_row *row, int backend, double *intensity,
+                       double *rate)
 {
-  static const char *const marks[] = {"gemm", "elementwise", "attention"};
-  for (int i = 0; i < 3; i++) {
-    write_mark(f, marks[i], LEFT + 8 + 130 * i, top - 4, "#666666");
-    fputs("/>\n", f);
-    write_text(f, LEFT + 20 + 130 * i, top, "start", marks[i]);
+  const report_cell *x = report_find(t, row, "flop_per_byte"),
+                    *y = report_find(t, row, "flop_per_s");
+  if (row->backend != backend || x == NULL || y == NULL || !(x->number > 0) || !(y->number > 0))
+    return false;
+  *intensity = x->number;
+  *rate = y->number;
+  return true;
+}
+
+/* "linear forward 512x768x768" */
+static void name_row(const report_table *t, const report_row *row, char *name)
+{
+  static const char *const keys[] = {"name", "direction", "shape"};
+  name[0] = '\0';
+  for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+    const report_cell *cell = report_find(t, row, keys[i]);
+    const size_t used = strlen(name);
+    if (cell != NULL && cell->text != NULL)
+      snprintf(name + used, NAME_BYTES - used, "%s%.80s", used > 0 ? " " : "", cell->text);
+  }
+}
+
+static void widen(plan *p, double x, double y)
+{
+  p->x_low = fmin(p->x_low, floor(log10(x)));
+  p->x_high = fmax(p->x_high, floor(log10(x)) + 1);
+  p->y_low = fmin(p->y_low, floor(log10(y)));
+}
+
+/* The rows of a table that belong to a backend; a mark's shape says the workload. */
+static cdl_status add_cloud(plan *p, const report *r, const report_table *t, int backend)
+{
+  drawn *d = &p->drawn[p->count];
+  cdl_series *s = &p->series[p->count];
+  d->x = calloc(2 * t->row_count + 1, sizeof *d->x);
+  if (d->x == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: the plot");
+  d->y = d->x + t->row_count;
+  *s = (cdl_series){.x = d->x, .y = d->y, .colour = backend, .points = true};
+  s->mark = strcmp(t->name, "gemm") == 0          ? CDL_MARK_CIRCLE
+            : strcmp(t->name, "elementwise") == 0 ? CDL_MARK_SQUARE
+                                                  : CDL_MARK_TRIANGLE;
+  double fastest = 0;
+  for (size_t i = 0; i < t->row_count; i++) {
+    if (!read_point(t, &t->rows[i], backend, &d->x[s->count], &d->y[s->count]))
+      continue;
+    widen(p, d->x[s->count], d->y[s->count]);
+    if (d->y[s->count] > fastest) {
+      fastest = d->y[s->count];
+      name_row(t, &t->rows[i], d->fastest);
+    }
+    s->count++;
+  }
+  snprintf(d->name, sizeof d->name, "%.60s, %s; fastest: %s", r->backends[backend], t->name,
+           d->fastest);
+  s->name = d->name;
+  if (s->count > 0)
+    p->count++;
+  else
+    free(d->x);
+  return CDL_OK;
+}
+
+/* ---- Roofs ---- */
+
+/* min(peak, intensity · bandwidth) across the plot. */
+static cdl_status add_roof(plan *p, bench_peak peak, int backend, bool dashed)
+{
+  drawn *d = &p->drawn[p->count];
+  d->x = calloc(2 * (size_t)ROOF_POINTS, sizeof *d->x);
+  if (d->x == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: the plot");
+  d->y = d->x + ROOF_POINTS;
+  d->x[0] = fmax(pow(10, p->x_low), pow(10, p->y_low) / peak.bytes_per_s);
+  d->x[1] = peak.flop_per_s / peak.bytes_per_s;
+  d->x[2] = pow(10, p->x_high);
+  for (int i = 0; i < ROOF_POINTS; i++)
+    d->y[i] = fmin(peak.flop_per_s, d->x[i] * peak.bytes_per_s);
+  p->series[p->count++] = (cdl_series){.x = d->x,
+                                       .y = d->y,
+                                       .count = ROOF_POINTS,
+                                       .colour = backend,
+                                       .line = true,
+                                       .dashed = dashed};
+  return CDL_OK;
+}
+
+static cdl_status add_roofs(plan *p, const report *r, const bench_list *list)
+{
+  for (size_t i = 0; i < list->count; i++) {
+    const bench_peak peaks[ROOFS_A_BACKEND] = {measured_peak(&list->item[i]),
+                                               sheet_peak(&list->item[i])};
+    for (int k = 0; k < ROOFS_A_BACKEND; k++)
+      if (is_known(peaks[k]))
+        widen(p, peaks[k].flop_per_s / peaks[k].bytes_per_s, peaks[k].flop_per_s);
   }
   for (size_t i = 0; i < list->count; i++) {
     const bench *b = &list->item[i];
-    const bench_peak measured = measured_peak(b), sheet = sheet_peak(b);
-    const double y = top + (double)LINE * (double)(2 * i + 1);
-    char style[96], text[256];
-    snprintf(style, sizeof style, "stroke=\"%s\" stroke-width=\"3\"", colour_of(r, b));
-    write_line(f, LEFT, y - 4, LEFT + 16, y - 4, style);
-    snprintf(text, sizeof text, "%.40s: %.100s", b->label, cdl_backend_description(b->backend));
-    write_text(f, LEFT + 24, y, "start", text);
-    int used = snprintf(text, sizeof text, "measured %.4g GFLOP/s, %.4g GB/s (solid)",
-                        measured.flop_per_s / 1e9, measured.bytes_per_s / 1e9);
-    if (is_known(sheet))
-      snprintf(text + used, sizeof text - (size_t)used,
-               "; data sheet %.4g GFLOP/s, %.4g GB/s (dashed)", sheet.flop_per_s / 1e9,
-               sheet.bytes_per_s / 1e9);
-    write_text(f, LEFT + 24, y + LINE, "start", text);
+    const int backend = backend_of(r, b);
+    if (is_known(measured_peak(b)))
+      CDL_TRY(add_roof(p, measured_peak(b), backend, false));
+    if (is_known(sheet_peak(b)))
+      CDL_TRY(add_roof(p, sheet_peak(b), backend, true));
   }
+  return CDL_OK;
 }
 
-cdl_status bench_roofline_write(const report *r, const bench_list *list, FILE *f)
+/* "cpu: OpenBLAS …: measured 80 GFLOP/s, 12 GB/s (solid)" */
+static void describe(const bench *b, char *text)
 {
-  axes a = {INFINITY, -INFINITY, INFINITY, -INFINITY};
-  each_point(r, widen_for_point, &a);
-  if (!isfinite(a.x_low))
-    return cdl_fail(CDL_DATA, "a roofline plot wants cases of gemm, elementwise or attention");
-  for (size_t i = 0; i < list->count; i++) {
-    const bench_peak peaks[] = {measured_peak(&list->item[i]), sheet_peak(&list->item[i])};
-    for (int k = 0; k < 2; k++)
-      if (is_known(peaks[k]))
-        widen(&a, peaks[k].flop_per_s / peaks[k].bytes_per_s, peaks[k].flop_per_s);
+  const bench_peak measured = measured_peak(b), sheet = sheet_peak(b);
+  const int used = snprintf(text, NAME_BYTES, "%.40s: measured %.4g GFLOP/s, %.4g GB/s (solid)",
+                            b->label, measured.flop_per_s / 1e9, measured.bytes_per_s / 1e9);
+  if (is_known(sheet))
+    snprintf(text + used, NAME_BYTES - (size_t)used,
+             "; data sheet %.4g GFLOP/s, %.4g GB/s (dashed)", sheet.flop_per_s / 1e9,
+             sheet.bytes_per_s / 1e9);
+}
+
+/* ---- The chart ---- */
+
+static cdl_status write_chart(const plan *p, const report *r, const bench_list *list,
+                              const char *path)
+{
+  char(*lines)[NAME_BYTES] = calloc(2 * list->count + 1, sizeof *lines);
+  const char **notes = calloc(2 * list->count + 1, sizeof *notes);
+  if (lines == NULL || notes == NULL) {
+    free(lines);
+    free(notes);
+    return cdl_fail(CDL_MEMORY, "out of memory: the plot");
   }
-  a = (axes){floor(a.x_low), floor(a.x_high) + 1, floor(a.y_low), floor(a.y_high) + 1};
-  const int height = TOP + HEIGHT + 60 + LINE * (int)(2 * list->count + 2);
-  fprintf(
-      f,
-      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
-      "font-family=\"sans-serif\" font-size=\"13\">\n"
-      "<title>Roofline of bench-condlora %s</title>\n"
-      "<rect width=\"%d\" height=\"%d\" fill=\"white\"/>\n",
-      WIDTH, height, WIDTH, height, cdl_version(), WIDTH, height);
+  for (size_t i = 0; i < list->count; i++) {
+    snprintf(lines[2 * i], NAME_BYTES, "%.40s: %.120s", list->item[i].label,
+             cdl_backend_description(list->item[i].backend));
+    describe(&list->item[i], lines[2 * i + 1]);
+    notes[2 * i] = lines[2 * i];
+    notes[2 * i + 1] = lines[2 * i + 1];
+  }
   char title[160];
   snprintf(title, sizeof title, "bench-condlora %s: %s, caches %s", cdl_version(),
            json_string_value(json_object_get(r->facts, "precision")),
            json_string_value(json_object_get(r->facts, "caches")));
-  write_text(f, LEFT, TOP - 20, "start", title);
-  write_axes(f, &a);
-  for (size_t i = 0; i < list->count; i++) {
-    const bench *b = &list->item[i];
-    if (is_known(measured_peak(b)))
-      write_roof(f, &a, measured_peak(b), colour_of(r, b), false);
-    if (is_known(sheet_peak(b)))
-      write_roof(f, &a, sheet_peak(b), colour_of(r, b), true);
-  }
-  plot p = {f, &a, r};
-  each_point(r, write_point, &p);
-  write_legend(f, r, list, TOP + HEIGHT + 66);
-  fputs("</svg>\n", f);
-  return CDL_OK;
+  const cdl_chart chart = {.title = title,
+                           .x_axis = "arithmetic intensity, floating-point operations a byte",
+                           .y_axis = "GFLOP/s",
+                           .log_x = true,
+                           .log_y = true,
+                           .y_unit = 1e9,
+                           .series = p->series,
+                           .series_count = (int)p->count,
+                           .notes = notes,
+                           .note_count = (int)(2 * list->count)};
+  const cdl_status status = cdl_chart_write(path, &chart);
+  free(lines);
+  free(notes);
+  return status;
+}
+
+static cdl_status fill(plan *p, const report *r, const bench_list *list)
+{
+  for (size_t i = 0; i < r->backend_count; i++)
+    for (size_t k = 0; k < r->table_count; k++)
+      CDL_TRY(add_cloud(p, r, &r->tables[k], (int)i));
+  if (p->count == 0)
+    return cdl_fail(CDL_DATA, "a roofline plot wants cases of gemm, elementwise or attention");
+  return add_roofs(p, r, list);
+}
+
+cdl_status bench_roofline_write(const report *r, const bench_list *list, const char *path)
+{
+  const size_t most = r->backend_count * r->table_count + ROOFS_A_BACKEND * list->count + 1;
+  plan p = {.series = calloc(most, sizeof *p.series),
+            .drawn = calloc(most, sizeof *p.drawn),
+            .x_low = INFINITY,
+            .x_high = -INFINITY,
+            .y_low = INFINITY};
+  cdl_status status = p.series != NULL && p.drawn != NULL
+                          ? fill(&p, r, list)
+                          : cdl_fail(CDL_MEMORY, "out of memory: the plot");
+  if (status == CDL_OK)
+    status = write_chart(&p, r, list, path);
+  for (size_t i = 0; i < p.count; i++)
+    free(p.drawn[i].x);
+  free(p.series);
+  free(p.drawn);
+  return status;
 }

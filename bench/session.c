@@ -90,6 +90,13 @@ static cdl_status make_adapter(cdl_job *job, const char *method)
   return status;
 }
 
+static cdl_batch_limits limits_of(cdl_batch_bound bound)
+{
+  return (cdl_batch_limits){.tokens = (int32_t)bound.tokens,
+                            .sequences = (int32_t)bound.examples,
+                            .longest = (int32_t)bound.longest};
+}
+
 static cdl_status open_all(session *s, const session_model *model, const char *method,
                            cdl_batch_bound bound)
 {
@@ -97,10 +104,7 @@ static cdl_status open_all(session *s, const session_model *model, const char *m
   CDL_TRY(open_model(job, model));
   CDL_TRY(make_adapter(job, method));
   CDL_TRY(cdl_adapter_initialize(job->adapter, job->queue, 1));
-  const cdl_batch_limits limits = {.tokens = (int32_t)bound.tokens,
-                                   .sequences = (int32_t)bound.examples,
-                                   .longest = (int32_t)bound.longest};
-  CDL_TRY(cdl_encoder_plan(job->encoder, job->queue, limits, (cdl_batch_limits){0}));
+  CDL_TRY(cdl_encoder_plan(job->encoder, job->queue, limits_of(bound), (cdl_batch_limits){0}));
   const cdl_settings plain = {.max_grad_norm = 1};
   return cdl_step_create(&s->step, job, &plain, bound);
 }
@@ -121,6 +125,103 @@ void session_close(session *s)
   cdl_adapter_destroy(s->job.adapter);
   cdl_encoder_destroy(s->job.encoder);
   *s = (session){0};
+}
+
+/* ---- Inference ------------------------------------------------------------------------------- */
+
+cdl_status session_infer(session *s, const cdl_batch *batch)
+{
+  static const cdl_dropout_rates no_dropout = {0};
+  const cdl_token_batch view = {.ids = batch->ids,
+                                .positions = batch->positions,
+                                .types = batch->type_ids,
+                                .offsets = batch->offsets,
+                                .examples = (const int32_t *)batch->index,
+                                .sequences = (int32_t)batch->examples,
+                                .tokens = (int32_t)batch->tokens,
+                                .longest = (int32_t)batch->longest};
+  CDL_TRY(cdl_encoder_load_batch(s->job.encoder, s->job.queue, &view));
+  (void)cdl_encoder_forward(s->job.encoder, s->job.queue, &no_dropout, (cdl_tensor){0}, false);
+  return CDL_OK;
+}
+
+static cdl_status logits_of(session *s, const cdl_batch *batch, float *logits)
+{
+  CDL_TRY(session_infer(s, batch));
+  cdl_download(s->job.queue, logits, cdl_encoder_logits(s->job.encoder),
+               batch->examples * (size_t)s->job.labels * sizeof *logits);
+  return cdl_sync(s->job.queue);
+}
+
+/* N(0, 0.02²) for every trained matrix. */
+static cdl_status draw_adapter(cdl_job *job)
+{
+  int64_t largest = 0;
+  for (size_t i = 0; i < cdl_adapter_parameter_count(job->adapter); i++) {
+    const int64_t count = cdl_elements(cdl_adapter_parameter(job->adapter, i)->value);
+    largest = count > largest ? count : largest;
+  }
+  float *values = malloc((size_t)(largest + 1) * sizeof *values);
+  if (values == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: random values");
+  cdl_random random = cdl_random_start(1, CDL_RANDOM_TEST, 2, 0);
+  for (int64_t i = 0; i < largest; i++)
+    values[i] = (float)(0.02 * cdl_random_normal(&random));
+  for (size_t i = 0; i < cdl_adapter_parameter_count(job->adapter); i++) {
+    const cdl_parameter *p = cdl_adapter_parameter(job->adapter, i);
+    cdl_upload(job->queue, p->value, values, (size_t)cdl_elements(p->value) * sizeof *values);
+  }
+  cdl_adapter_materialize(job->adapter, job->queue);
+  cdl_encoder_weights_changed(job->encoder, job->queue, false);
+  const cdl_status status = cdl_sync(job->queue);
+  free(values);
+  return status;
+}
+
+/* Merges; the logits must stay. */
+static cdl_status merge(session *s, const cdl_batch *batch, bool coarse)
+{
+  const size_t count = batch->examples * (size_t)s->job.labels;
+  const double tolerance = coarse ? 0.1 : 1e-4;
+  double difference = 0, scale = 1;
+  float *before = malloc((2 * count + 1) * sizeof *before), *after = before + count;
+  if (before == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: logits");
+  cdl_status status = logits_of(s, batch, before);
+  if (status == CDL_OK)
+    status = cdl_encoder_merge(s->job.encoder, s->job.queue);
+  if (status == CDL_OK)
+    status = logits_of(s, batch, after);
+  for (size_t i = 0; status == CDL_OK && i < count; i++) {
+    difference = fmax(difference, fabs((double)after[i] - (double)before[i]));
+    scale = fmax(scale, fabs((double)before[i]));
+  }
+  free(before);
+  CDL_TRY(status);
+  return difference <= tolerance * scale
+             ? CDL_OK
+             : cdl_fail(CDL_NUMERIC, "merging changes a logit by %.3g", difference);
+}
+
+cdl_status session_open_inference(session *s, cdl_queue *queue, const session_model *model,
+                                  const char *method, cdl_batch_bound bound, const cdl_batch *batch,
+                                  bool coarse)
+{
+  *s = (session){.job = {.backend = cdl_queue_backend(queue), .queue = queue, .labels = 2}};
+  cdl_status status = open_model(&s->job, model);
+  if (status == CDL_OK && method != NULL)
+    status = make_adapter(&s->job, method);
+  if (status == CDL_OK && method != NULL)
+    status = cdl_adapter_initialize(s->job.adapter, queue, 1);
+  if (status == CDL_OK && method != NULL)
+    status = draw_adapter(&s->job);
+  if (status == CDL_OK)
+    status = cdl_encoder_plan(s->job.encoder, queue, (cdl_batch_limits){0}, limits_of(bound));
+  if (status == CDL_OK && method != NULL)
+    status = merge(s, batch, coarse);
+  if (status != CDL_OK)
+    session_close(s);
+  return status;
 }
 
 /* ---- Steps ----------------------------------------------------------------------------------- */

@@ -20,7 +20,16 @@ typedef struct {
 /* Two labels; rank 8 on query and value, no dropout. The largest batch is `bound`'s. */
 CDL_MUST_USE cdl_status session_open(session *s, cdl_queue *queue, const session_model *model,
                                      const char *method, cdl_batch_bound bound);
+/* For inference alone: bare with a `method` of NULL; else A and B are drawn, none of them zero, and merged into the weights,
+ * once the logits of `batch` have been found to be those of the adapter beside them. NUMERIC where they are not. */
+CDL_MUST_USE cdl_status session_open_inference(session *s, cdl_queue *queue,
+                                               const session_model *model, const char *method,
+                                               cdl_batch_bound bound, const cdl_batch *batch,
+                                               bool coarse);
 void session_close(session *s);
+
+/* Logits of a batch, without dropout; nothing is waited for. */
+CDL_MUST_USE cdl_status session_infer(session *s, const cdl_batch *batch);
 
 /* One optimizer step, waited for; its loss and the gradient's norm. */
 CDL_MUST_USE cdl_status session_step(session *s, const cdl_batch *batch, float *loss, float *norm);

@@ -1,14 +1,12 @@
 /* A training step, and its own matrix products alone: LoRA and CondLoRA side by side, turn by turn. */
-#include <ctype.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "bench/bench.h"
+#include "bench/encoders.h"
 #include "bench/op_times.h"
 #include "bench/products.h"
-#include "bench/session.h"
 #include "train/process.h"
 
 enum { METHODS = 2 };
@@ -24,10 +22,8 @@ typedef struct {
 
 typedef struct {
   bench *bench;
-  session_model model;
-  bench_batches batches;
+  bench_encoder encoder;
   contender contender[METHODS];
-  char title[256];
 } training;
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
@@ -45,93 +41,25 @@ static void reset_peak(void)
 
 /* ---- Preparing ------------------------------------------------------------------------------- */
 
-static cdl_model_config roberta(bool large)
-{
-  return (cdl_model_config){.family = CDL_FAMILY_ROBERTA,
-                            .vocabulary_size = 50265,
-                            .hidden_size = large ? 1024 : 768,
-                            .layers = large ? 24 : 12,
-                            .heads = large ? 16 : 12,
-                            .intermediate_size = large ? 4096 : 3072,
-                            .position_count = 514,
-                            .type_count = 1,
-                            .pad_id = 1,
-                            .layer_norm_epsilon = 1e-5,
-                            .activation = CDL_ACTIVATION_GELU,
-                            .initializer_range = 0.02};
-}
-
-static cdl_status choose_model(training *t)
-{
-  const bench_options *o = &t->bench->options;
-  enum { QUICK_LAYERS = 3 };
-  if (o->model != NULL) {
-    CDL_TRY(cdl_model_config_read(o->model, &t->model.config));
-    t->model.folder = o->model;
-  } else {
-    t->model.config = roberta(strcmp(t->bench->shapes->encoder, "large") == 0);
-    if (o->quick)
-      t->model.config.layers = QUICK_LAYERS;
-  }
-  return CDL_OK;
-}
-
-static cdl_status make_batches(training *t, const char *lengths)
-{
-  const bench_options *o = &t->bench->options;
-  const size_t count = o->quick ? 2 : 6, examples = (size_t)o->batch_size;
-  const bench_shapes *s = t->bench->shapes;
-  if (o->task != NULL)
-    return bench_batches_read(&t->model.config, o->model, o->task, o->data, count, examples,
-                              &t->batches);
-  if (s->batch_count > 0 && o->lengths == NULL)
-    return bench_batches_like(&t->model.config, s->batches,
-                              s->batch_count < count ? s->batch_count : count, &t->batches);
-  return bench_batches_make(&t->model.config, lengths, count, examples, &t->batches);
-}
-
-static cdl_status choose_batches(training *t)
-{
-  const bench_options *o = &t->bench->options;
-  const bool traced = t->bench->shapes->batch_count > 0 && o->lengths == NULL && o->task == NULL;
-  const char *lengths = o->lengths != NULL ? o->lengths : o->model != NULL ? "mrpc" : "rte";
-  CDL_TRY(make_batches(t, lengths));
-  const cdl_model_config *c = &t->model.config;
-  const char *kind = o->task != NULL                      ? ""
-                     : traced                             ? "'s lengths"
-                     : isdigit((unsigned char)lengths[0]) ? " tokens"
-                                                          : "'s lengths";
-  char like[64];
-  snprintf(like, sizeof like, ", random, as RoBERTa-%s's", t->bench->shapes->encoder);
-  snprintf(t->title, sizeof t->title,
-           "train: %lld layers of %lld%s; %zu batches of %zu examples, %s%s: %.0f tokens each, "
-           "longest example %zu",
-           (long long)c->layers, (long long)c->hidden_size, o->model != NULL ? "" : like,
-           t->batches.count, t->batches.bound.examples,
-           o->task != NULL ? o->task
-           : traced        ? "the trace"
-                           : lengths,
-           kind, t->batches.tokens / (double)t->batches.count, t->batches.bound.longest);
-  return CDL_OK;
-}
-
 /* A model at a time, so that each one's peak is its own; and the check. */
 static cdl_status measure_memory(training *t, contender *c)
 {
   session s;
   float loss, norm;
   reset_peak();
-  CDL_TRY(session_open(&s, t->bench->queue, &t->model, c->method, t->batches.bound));
+  CDL_TRY(
+      session_open(&s, t->bench->queue, &t->encoder.model, c->method, t->encoder.batches.bound));
   cdl_status status = CDL_OK;
-  for (size_t i = 0; status == CDL_OK && i < 2 && i < t->batches.count; i++)
-    status = session_step(&s, &t->batches.item[i], &loss, &norm);
+  for (size_t i = 0; status == CDL_OK && i < 2 && i < t->encoder.batches.count; i++)
+    status = session_step(&s, &t->encoder.batches.item[i], &loss, &norm);
   c->peak_bytes = cdl_process_peak_bytes();
   cdl_memory_info memory = {0};
   if (status == CDL_OK)
     status = cdl_backend_memory(t->bench->backend, &memory);
   c->buffer_bytes = memory.used_bytes;
   if (status == CDL_OK)
-    status = session_check(&s, &t->batches.item[0], c->method, bench_unit(t->bench) > 0x1p-24);
+    status =
+        session_check(&s, &t->encoder.batches.item[0], c->method, bench_unit(t->bench) > 0x1p-24);
   session_close(&s);
   return status;
 }
@@ -141,13 +69,13 @@ static cdl_status prepare(training *t, contender *c)
 {
   cdl_queue *queue = t->bench->queue;
   float loss, norm;
-  CDL_TRY(session_open(&c->session, queue, &t->model, c->method, t->batches.bound));
-  c->lists = calloc(t->batches.count, sizeof *c->lists);
+  CDL_TRY(session_open(&c->session, queue, &t->encoder.model, c->method, t->encoder.batches.bound));
+  c->lists = calloc(t->encoder.batches.count, sizeof *c->lists);
   if (c->lists == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: lists of products");
-  for (size_t i = 0; i < t->batches.count; i++) {
+  for (size_t i = 0; i < t->encoder.batches.count; i++) {
     products_record_begin(&c->lists[i], t->bench->backend);
-    const cdl_status status = session_step(&c->session, &t->batches.item[i], &loss, &norm);
+    const cdl_status status = session_step(&c->session, &t->encoder.batches.item[i], &loss, &norm);
     const cdl_status ended = products_record_end(&c->lists[i], queue, &c->weights);
     CDL_TRY(status);
     CDL_TRY(ended);
@@ -178,10 +106,10 @@ static cdl_status time_list(contender *c, const product_list *list)
 /* One round over all batches: what is compared is measured within the same second. */
 static cdl_status run_round(training *t)
 {
-  for (size_t b = 0; b < t->batches.count; b++)
+  for (size_t b = 0; b < t->encoder.batches.count; b++)
     for (int m = 0; m < METHODS; m++) {
       contender *c = &t->contender[(m + (int)b) % METHODS]; /* who goes first, changes */
-      CDL_TRY(time_step(c, &t->batches.item[b]));
+      CDL_TRY(time_step(c, &t->encoder.batches.item[b]));
       CDL_TRY(time_list(c, &c->lists[b]));
     }
   return bench_find_peak(t->bench, true);
@@ -207,47 +135,10 @@ static cdl_status run_rounds(training *t)
 
 /* ---- Reporting ------------------------------------------------------------------------------- */
 
-typedef enum { OVER_MEDIANS, OVER_MINIMA } estimate;
-
-/* Seconds for all batches once: the sum of each one's median, or least, time. */
-static cdl_status sum_over_batches(const training *t, const measurement *m, estimate how,
-                                   double *sum)
-{
-  const size_t batches = t->batches.count, rounds = m->count / batches;
-  double *times = malloc((rounds + 1) * sizeof *times);
-  if (times == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu times", rounds);
-  *sum = 0;
-  for (size_t b = 0; b < batches; b++) {
-    double least = m->samples[b];
-    for (size_t r = 0; r < rounds; r++) {
-      times[r] = m->samples[r * batches + b];
-      least = times[r] < least ? times[r] : least;
-    }
-    *sum += how == OVER_MINIMA ? least : measure_median(times, rounds);
-  }
-  free(times);
-  return CDL_OK;
-}
-
-/* The median of what one takes in units of the other, measured one after the other. */
-static cdl_status median_ratio(const measurement *a, const measurement *b, double *ratio)
-{
-  const size_t count = a->count < b->count ? a->count : b->count;
-  double *ratios = malloc((count + 1) * sizeof *ratios);
-  if (ratios == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu ratios", count);
-  for (size_t i = 0; i < count; i++)
-    ratios[i] = a->samples[i] / b->samples[i];
-  *ratio = measure_median(ratios, count);
-  free(ratios);
-  return CDL_OK;
-}
-
 static double operations_of(const training *t, const contender *c)
 {
   double sum = 0;
-  for (size_t b = 0; b < t->batches.count; b++)
+  for (size_t b = 0; b < t->encoder.batches.count; b++)
     sum += c->lists[b].operations;
   return sum;
 }
@@ -264,25 +155,27 @@ static cdl_status report_times(training *t)
                                           {"examples_per_s", "examples/s", REPORT_NUMBER},
                                           {"tokens_per_s", "tokens/s", REPORT_NUMBER}};
   report *r = t->bench->report;
-  report_use_table(r, "train", t->title, columns, sizeof columns / sizeof columns[0]);
+  char title[320];
+  snprintf(title, sizeof title, "train: %s", t->encoder.title);
+  report_use_table(r, "train", title, columns, sizeof columns / sizeof columns[0]);
   for (int m = 0; m < METHODS; m++) {
     const contender *c = &t->contender[m];
     for (int alone = 0; alone < 2; alone++) {
       const measurement *times = alone ? &c->list : &c->step;
       char name[64];
       double seconds = 0;
-      CDL_TRY(sum_over_batches(t, times, OVER_MEDIANS, &seconds));
+      CDL_TRY(measure_sum(times, t->encoder.batches.count, MEASURE_MEDIANS, &seconds));
       snprintf(name, sizeof name, "%s %s", c->method, alone ? "GEMMs alone" : "step");
       report_add_row(r);
       report_text(r, "name", name);
       report_timing(r, times);
-      report_number(r, "flop", operations_of(t, c) / (double)t->batches.count);
+      report_number(r, "flop", operations_of(t, c) / (double)t->encoder.batches.count);
       report_number(r, "flop_per_s", operations_of(t, c) / seconds);
       if (alone)
         continue;
-      report_number(r, "steps_per_s", (double)t->batches.count / seconds);
-      report_number(r, "examples_per_s", t->batches.examples / seconds);
-      report_number(r, "tokens_per_s", t->batches.tokens / seconds);
+      report_number(r, "steps_per_s", (double)t->encoder.batches.count / seconds);
+      report_number(r, "examples_per_s", t->encoder.batches.examples / seconds);
+      report_number(r, "tokens_per_s", t->encoder.batches.tokens / seconds);
     }
   }
   return CDL_OK;
@@ -303,11 +196,11 @@ static cdl_status report_ratios(training *t)
   for (int m = 0; m < METHODS; m++) {
     const contender *c = &t->contender[m];
     double ratio = 0, of_lora = 0, step = 0, list = 0, lora = 0;
-    CDL_TRY(median_ratio(&c->step, &c->list, &ratio));
-    CDL_TRY(median_ratio(&c->step, &t->contender[0].step, &of_lora));
-    CDL_TRY(sum_over_batches(t, &c->step, OVER_MINIMA, &step));
-    CDL_TRY(sum_over_batches(t, &c->list, OVER_MINIMA, &list));
-    CDL_TRY(sum_over_batches(t, &t->contender[0].step, OVER_MINIMA, &lora));
+    CDL_TRY(measure_ratio(&c->step, &c->list, &ratio));
+    CDL_TRY(measure_ratio(&c->step, &t->contender[0].step, &of_lora));
+    CDL_TRY(measure_sum(&c->step, t->encoder.batches.count, MEASURE_MINIMA, &step));
+    CDL_TRY(measure_sum(&c->list, t->encoder.batches.count, MEASURE_MINIMA, &list));
+    CDL_TRY(measure_sum(&t->contender[0].step, t->encoder.batches.count, MEASURE_MINIMA, &lora));
     report_add_row(r);
     report_text(r, "method", c->method);
     report_number(r, "step_per_gemms", ratio);
@@ -331,8 +224,8 @@ static cdl_status watch_ops(training *t, contender *c)
   cdl_status status = CDL_OK;
   double seconds = 0, steps = 0;
   for (int round = 0; round < rounds; round++)
-    for (size_t b = 0; status == CDL_OK && b < t->batches.count; b++) {
-      const cdl_batch *batch = &t->batches.item[b];
+    for (size_t b = 0; status == CDL_OK && b < t->encoder.batches.count; b++) {
+      const cdl_batch *batch = &t->encoder.batches.item[b];
       float loss, norm;
       op_times_begin(&times, t->bench->backend, (int32_t)batch->examples);
       const double start = measure_now();
@@ -354,7 +247,7 @@ static void release(training *t)
 {
   for (int m = 0; m < METHODS; m++) {
     contender *c = &t->contender[m];
-    for (size_t b = 0; c->lists != NULL && b < t->batches.count; b++)
+    for (size_t b = 0; c->lists != NULL && b < t->encoder.batches.count; b++)
       products_release(&c->lists[b]);
     free(c->lists);
     product_weights_release(&c->weights);
@@ -362,15 +255,12 @@ static void release(training *t)
     measure_release(&c->step);
     measure_release(&c->list);
   }
-  bench_batches_release(&t->batches);
-  if (t->model.folder != NULL)
-    cdl_model_config_free(&t->model.config);
+  bench_encoder_release(&t->encoder);
 }
 
 static cdl_status run(training *t)
 {
-  CDL_TRY(choose_model(t));
-  CDL_TRY(choose_batches(t));
+  CDL_TRY(bench_encoder_choose(t->bench, &t->encoder));
   for (int m = 0; m < METHODS; m++) {
     bench_progress("train", "memory and check");
     CDL_TRY(measure_memory(t, &t->contender[m]));

@@ -6,60 +6,114 @@
 #include "cli/examples.h"
 #include "cli/new_folder.h"
 #include "cli/notices.h"
+#include "cli/probe.h"
 #include "model/adapter_export.h"
+#include "model/adapter_io.h"
+#include "model/encoder_onnx.h"
 
-static cdl_status check(const cdl_inference_settings *s, const char *output, const char *format)
+/* ---- What was asked for ---- */
+
+typedef struct {
+  cdl_inference_settings settings;
+  const char *output, *format;
+} request;
+
+static bool is_onnx(const request *r)
 {
-  if (strcmp(format, "peft") != 0)
-    return cdl_fail(CDL_USAGE, "--format %s: peft is what export writes", format);
-  if (s->model == NULL)
-    return cdl_fail(CDL_USAGE, "export wants --model: the encoder that the adapter is for");
-  if (s->adapter == NULL)
-    return cdl_fail(CDL_USAGE, "export wants --adapter: what to export");
-  return output != NULL ? CDL_OK : cdl_fail(CDL_USAGE, "export wants --output: the new folder");
+  return strcmp(r->format, "onnx") == 0;
 }
 
-static cdl_status run(const cdl_inference_settings *settings, const char *output,
-                      const char *format, cli_notices *notices)
+static cdl_status check(const request *r)
 {
-  CDL_TRY(check(settings, output, format));
-  cdl_job job;
-  CDL_TRY(cdl_job_open_inference(&job, settings));
-  cli_notices_release(notices);
-  char *temporary;
-  cdl_status status = cli_new_folder_begin(output, &temporary);
+  if (strcmp(r->format, "peft") != 0 && !is_onnx(r))
+    return cdl_fail(CDL_USAGE, "--format %s: peft and onnx are what export writes", r->format);
+  if (r->settings.model == NULL)
+    return cdl_fail(CDL_USAGE, "export wants --model: the encoder that the adapter is for");
+  if (r->settings.adapter == NULL && !is_onnx(r))
+    return cdl_fail(CDL_USAGE, "export wants --adapter: what to export");
+  return r->output != NULL ? CDL_OK : cdl_fail(CDL_USAGE, "export wants --output: the new folder");
+}
+
+/* ---- The formats ---- */
+
+static cdl_status write_onnx(const cdl_job *job, const char *base, const char *folder)
+{
+  const cdl_problem problem = job->regression ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_CLASSIFICATION;
+  CDL_TRY(cdl_model_write_settings(base, folder, job->labels, (const char *const *)job->label_names,
+                                   problem));
+  return cdl_encoder_write_onnx(job->encoder, job->queue, folder, job->types_zero);
+}
+
+/* `*change`: the largest of a logit that merging makes. */
+static cdl_status merge(const cdl_job *job, double *change)
+{
+  cli_probe probe;
+  if (!cdl_encoder_merges_whole(job->encoder))
+    return cdl_fail(CDL_UNSUPPORTED,
+                    "use_x type2 multiplies tokens with each other: no weights hold it");
+  CDL_TRY(cli_probe_begin(&probe, job));
+  cdl_status status = cdl_encoder_merge(job->encoder, job->queue);
   if (status == CDL_OK)
-    status = cli_new_folder_finish(
-        output, temporary,
-        cdl_adapter_export(job.adapter, job.queue, temporary, &job.adapter_config));
+    status = cli_probe_change(&probe, job, change);
+  cli_probe_end(&probe);
+  return status;
+}
+
+static cdl_status export(const request *r, const cdl_job *job, double *change)
+{
+  char *temporary;
+  if (is_onnx(r) && job->adapter != NULL)
+    CDL_TRY(merge(job, change));
+  CDL_TRY(cli_new_folder_begin(r->output, &temporary));
+  return cli_new_folder_finish(
+      r->output, temporary,
+      is_onnx(r) ? write_onnx(job, r->settings.model, temporary)
+                 : cdl_adapter_export(job->adapter, job->queue, temporary, &job->adapter_config));
+}
+
+/* ---- The command ---- */
+
+static cdl_status run(const request *r, cli_notices *notices)
+{
+  CDL_TRY(check(r));
+  cdl_job job;
+  double change = 0;
+  CDL_TRY(cdl_job_open_inference(&job, &r->settings));
+  cli_notices_release(notices);
+  const bool merged = is_onnx(r) && job.adapter != NULL;
+  const cdl_status status = export(r, &job, &change);
   cdl_job_close(&job);
+  if (status == CDL_OK && merged)
+    printf(
+        "%s: the largest change of a logit by merging is %.3g, on %d sequences of random tokens\n",
+        r->output, change, CLI_PROBE_SEQUENCES);
   return status;
 }
 
 cdl_status cli_export(int count, char **arguments)
 {
-  cdl_inference_settings settings = {.backend = "auto", .precision = "fp32"};
-  const char *output = NULL, *format = "peft";
+  request r = {.settings = {.backend = "auto", .precision = "fp32"}, .format = "peft"};
   int64_t threads = 0;
-  const cli_option options[] = {
-      CLI_MODEL_OPTIONS(settings, threads, settings.max_length),
-      {CLI_GROUP, .help = "What it writes"},
-      {CLI_TEXT, "output", &output, "DIR", "the new folder"},
-      {CLI_TEXT, "format", &format, "peft", "LoRA as PEFT has it [peft]"}};
+  const cli_option options[] = {CLI_MODEL_OPTIONS(r.settings, threads, r.settings.max_length),
+                                {CLI_GROUP, .help = "What it writes"},
+                                {CLI_TEXT, "output", &r.output, "DIR", "the new folder"},
+                                {CLI_TEXT, "format", &r.format, "peft|onnx",
+                                 "LoRA as PEFT has it, or the merged model as ONNX [peft]"}};
   const cli_grammar grammar = {
-      .usage = "condlora export --model DIR --adapter DIR --output DIR [--format peft]",
+      .usage = "condlora export --model DIR --adapter DIR --output DIR\n"
+               "       condlora export --model DIR [--adapter DIR] --output DIR --format onnx",
       .summary = "Writes an adapter for other programs: as plain LoRA, which PEFT reads, with the "
-                 "A and B of each layer written out.",
+                 "A and B of each layer written out; or merged into its model, as ONNX.",
       .options = options,
       .option_count = sizeof options / sizeof options[0]};
   bool helped;
   CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
   if (helped)
     return CDL_OK;
-  CDL_TRY(cli_take_threads(threads, &settings.threads));
+  CDL_TRY(cli_take_threads(threads, &r.settings.threads));
   cli_notices notices;
   cli_notices_begin(&notices);
-  const cdl_status status = run(&settings, output, format, &notices);
+  const cdl_status status = run(&r, &notices);
   cli_notices_end(&notices);
   return status;
 }

@@ -24,8 +24,11 @@ static const struct {
     {"predict", cli_predict, "label texts: a line of JSON each, or a GLUE submission"},
     {"tokenize", cli_tokenize, "the token ids that a model would see"},
     {"inspect", cli_inspect, "modules, shapes and parameters of a model or an adapter"},
-    {"export", cli_export, "an adapter as plain LoRA, for PEFT"},
+    {"export", cli_export, "an adapter as plain LoRA for PEFT, or with its model as ONNX"},
     {"merge", cli_merge, "an adapter and its base as one model"},
+    {"search", cli_search, "the best settings of a run, by Optuna"},
+    {"reproduce", cli_reproduce, "a table or figure of the paper: runs and report"},
+    {"analyze", cli_analyze, "adapters, weights and layers compared (the paper's analyses)"},
     {"backends", cli_backends, "what this machine can compute on"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };

@@ -73,6 +73,13 @@ static cdl_status set_option(const cli_option *o, const char *value)
       return cdl_fail(CDL_USAGE, "--%s is one of %s, not '%s'", o->name, o->placeholder, value);
     *(const char **)o->target = value;
     return CDL_OK;
+  case CLI_TEXTS: {
+    cli_texts *texts = o->target;
+    if (texts->count == CLI_TEXTS_MAX)
+      return cdl_fail(CDL_USAGE, "--%s is given more than %d times", o->name, CLI_TEXTS_MAX);
+    texts->item[texts->count++] = value;
+    return CDL_OK;
+  }
   case CLI_WHOLE: {
     errno = 0;
     const long long number = strtoll(value, &end, 10);
@@ -128,7 +135,7 @@ static cdl_status read_option(const cli_grammar *g, int count, char **arguments,
   const found_option o = find_option(g, name, own_seen);
   if (o.seen == NULL)
     return unknown_option(g, name);
-  if (*o.seen)
+  if (*o.seen && (o.own == NULL || o.own->kind != CLI_TEXTS))
     return cdl_fail(CDL_USAGE, "--%s is given twice", name);
   *o.seen = true;
 

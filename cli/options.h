@@ -9,14 +9,30 @@
 
 #include "train/settings.h"
 
-typedef enum { CLI_GROUP, CLI_TEXT, CLI_WHOLE, CLI_REAL, CLI_FLAG } cli_option_kind;
+typedef enum {
+  CLI_GROUP,
+  CLI_TEXT,
+  CLI_TEXTS, /* may be given several times */
+  CLI_WHOLE,
+  CLI_REAL,
+  CLI_FLAG
+} cli_option_kind;
+
+enum { CLI_TEXTS_MAX = 64 };
+
+/* Borrowed from the command line, in its order. */
+typedef struct {
+  const char *item[CLI_TEXTS_MAX];
+  size_t count;
+} cli_texts;
 
 /* One option. Of a CLI_GROUP only `help` means anything: the title of the part of the help that it
  * begins. */
 typedef struct {
   cli_option_kind kind;
   const char *name; /* "text-columns" */
-  /* const char **, int64_t *, double * or bool *; a text is borrowed from the command line. */
+  /* const char **, cli_texts *, int64_t *, double * or bool *; a text is borrowed from the command
+   * line. */
   void *target;
   const char *placeholder; /* "FILE"; "A|B" lists the values that may be */
   const char *help;

@@ -7,28 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/data_path.h"
 #include "model/file.h"
 #include "model/nearest.h"
 
 static const char suffix[] = ".json";
-
-/* The folder of recipes: beside the program in a build tree, relative to an installed one wherever
- * it was moved to, or where it was configured to be. NULL: none. */
-static char *recipe_folder(void)
-{
-  static const char *const places[] = {"../share/condlora/recipes", "../recipes"};
-  char program[PATH_MAX] = "";
-  const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-  char *slash = length > 0 ? strrchr(program, '/') : NULL;
-  for (size_t i = 0; slash != NULL && i < sizeof places / sizeof places[0]; i++) {
-    *slash = '\0';
-    char *folder = cdl_path_join(program, places[i]);
-    if (folder != NULL && access(folder, R_OK) == 0)
-      return folder;
-    free(folder);
-  }
-  return access(CLI_RECIPES, R_OK) == 0 ? strdup(CLI_RECIPES) : NULL;
-}
 
 static int is_recipe(const struct dirent *entry)
 {
@@ -62,10 +45,11 @@ cdl_status cli_recipe_find(const char *name, char **path)
 {
   char file[NAME_MAX];
   *path = NULL;
-  char *folder = recipe_folder();
+  char *folder = cli_data_path("recipes");
   if (folder == NULL)
-    return cdl_fail(CDL_ABSENT, "--recipe %s: the recipes are not installed; expected them in %s",
-                    name, CLI_RECIPES);
+    return cdl_fail(CDL_ABSENT,
+                    "--recipe %s: the recipes are not installed; expected them in %s/recipes", name,
+                    CLI_DATA);
   cdl_status status = CDL_OK;
   const int length = snprintf(file, sizeof file, "%s%s", name, suffix);
   if (strchr(name, '/') != NULL || length >= (int)sizeof file)

@@ -5,13 +5,15 @@
 #include <unistd.h>
 
 /* A handler has no argument for state of one's own. */
-static volatile int caught;
+static volatile int caught, own_flags[CLI_SIGNALS_FLAGS];
 static volatile sig_atomic_t deferred, line_open;
 
 static void handle(int number)
 {
   if (deferred && caught == 0) {
     caught = number;
+    for (size_t i = 0; i < CLI_SIGNALS_FLAGS; i++)
+      own_flags[i] = number;
     return;
   }
   if (line_open) {
@@ -44,6 +46,18 @@ void cli_signals_defer(void)
 const volatile int *cli_signals_flag(void)
 {
   return &caught;
+}
+
+volatile int *cli_signals_own_flag(size_t index)
+{
+  return &own_flags[index];
+}
+
+void cli_signals_clear_flag(size_t index)
+{
+  own_flags[index] = 0;
+  if (caught != 0) /* perhaps just before */
+    own_flags[index] = caught;
 }
 
 int cli_signals_caught(void)

@@ -4,6 +4,7 @@
 #define CONDLORA_CLI_SIGNALS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum { CLI_EXIT_SIGNALLED = 128 }; /* + the signal's number: 130, 143 */
 
@@ -17,6 +18,11 @@ void cli_signals_defer(void);
 
 /* Not 0 once a signal came. */
 const volatile int *cli_signals_flag(void);
+enum { CLI_SIGNALS_FLAGS = 32 };
+/* One of CLI_SIGNALS_FLAGS flags that the signal sets too, and that its user may set without one. */
+volatile int *cli_signals_own_flag(size_t index);
+/* Clears it, but for a signal that came. */
+void cli_signals_clear_flag(size_t index);
 /* The signal that came; 0: none. */
 int cli_signals_caught(void);
 

@@ -7,12 +7,11 @@
 #include "cli/notices.h"
 #include "cli/options.h"
 #include "cli/progress.h"
-#include "cli/recipe.h"
 #include "cli/report.h"
+#include "cli/setting_files.h"
 #include "cli/signals.h"
 #include "cli/sink.h"
 #include "cli/trace.h"
-#include "model/json.h"
 
 typedef struct {
   cdl_settings settings;
@@ -22,45 +21,6 @@ typedef struct {
   cli_progress progress;
   bool finished_before;
 } training;
-
-/* ---- Settings ---- */
-
-/* What a file of settings says counts as set by hand too. */
-static cdl_status mark_given(training *t, const char *path)
-{
-  json_t *object;
-  CDL_TRY(cdl_json_read(path, &object));
-  size_t count;
-  const cdl_setting *list = cdl_setting_list(&count);
-  const char *key;
-  json_t *value;
-  json_object_foreach(object, key, value)
-  {
-    const cdl_setting *setting = cdl_setting_find(key);
-    if (setting != NULL && !json_is_null(value))
-      t->given[setting - list] = true;
-  }
-  json_decref(object);
-  return CDL_OK;
-}
-
-/* The command line wins over --config, --config over --recipe. */
-static cdl_status read_files(training *t)
-{
-  if (t->config != NULL)
-    CDL_TRY(cdl_settings_read(&t->settings, t->config, t->given));
-  if (t->config != NULL)
-    CDL_TRY(mark_given(t, t->config));
-  if (t->recipe == NULL)
-    return CDL_OK;
-  char *path;
-  CDL_TRY(cli_recipe_find(t->recipe, &path));
-  cdl_status status = cdl_settings_read(&t->settings, path, t->given);
-  if (status == CDL_OK)
-    status = mark_given(t, path);
-  free(path);
-  return status;
-}
 
 /* ---- Events ---- */
 
@@ -109,7 +69,7 @@ static void say_what_is_drawn(const cdl_job *job, const cdl_settings *settings)
 
 static cdl_status run(training *t)
 {
-  CDL_TRY(read_files(t));
+  CDL_TRY(cli_setting_files_read(&t->settings, t->given, t->recipe, t->config, NULL));
   CDL_TRY(cdl_settings_check(&t->settings));
   cdl_job job;
   CDL_TRY(cdl_job_open(&job, &t->settings, t->given));

@@ -189,6 +189,26 @@ static void set_rates(cdl_adapter *a, double ratio)
       a->trained[i]->rate = (float)ratio;
 }
 
+/* What other encoders read too stays as it is. */
+static cdl_status check_shared(const cdl_adapter *a, const cdl_adapter_settings *s)
+{
+  const cdl_parameter *parameters = cdl_encoder_parameters(a->encoder);
+  const bool takes_off = s->init == CDL_INIT_PISSA || s->init == CDL_INIT_OLORA;
+  for (size_t i = 0; i < cdl_encoder_parameter_count(a->encoder); i++) {
+    const cdl_parameter *p = &parameters[i];
+    if (p->shared && p->trained)
+      return cdl_fail(CDL_USAGE,
+                      "the base is shared by several runs, and this one would train its %s",
+                      p->name);
+    if (p->shared && takes_off && a->method->attach != NULL)
+      return cdl_fail(CDL_USAGE,
+                      "the base is shared by several runs, and initial values %s are "
+                      "taken off its weights",
+                      s->init == CDL_INIT_PISSA ? "pissa" : "olora");
+  }
+  return CDL_OK;
+}
+
 static cdl_status build(cdl_adapter *a, cdl_queue *queue, const cdl_adapter_settings *s)
 {
   cdl_backend *backend = cdl_queue_backend(queue);
@@ -206,6 +226,7 @@ static cdl_status build(cdl_adapter *a, cdl_queue *queue, const cdl_adapter_sett
     CDL_TRY(adapter_find_targets(a, s));
   }
   CDL_TRY(adapter_mark_trained(a, s));
+  CDL_TRY(check_shared(a, s));
   if (a->method->parameters != NULL)
     CDL_TRY(a->method->parameters(a));
   CDL_TRY(allocate_parameters(a, backend, queue));

@@ -328,8 +328,8 @@ static cdl_status write_weights(cdl_encoder *encoder, cdl_queue *queue, const ch
   return status;
 }
 
-cdl_status cdl_model_write(cdl_encoder *encoder, cdl_queue *queue, const char *base_folder,
-                           const char *folder, const char *const *labels, cdl_problem problem)
+cdl_status cdl_model_write_settings(const char *base_folder, const char *folder, int label_count,
+                                    const char *const *labels, cdl_problem problem)
 {
   static const char *const tokenizer_files[] = {"tokenizer.json",
                                                 "tokenizer_config.json",
@@ -342,17 +342,22 @@ cdl_status cdl_model_write(cdl_encoder *encoder, cdl_queue *queue, const char *b
   CDL_TRY(cdl_folder_make(folder));
   for (size_t i = 0; i < sizeof tokenizer_files / sizeof tokenizer_files[0]; i++)
     CDL_TRY(copy_file(base_folder, folder, tokenizer_files[i]));
-  char *config = cdl_path_join(folder, "config.json"),
-       *weights = cdl_path_join(folder, "model.safetensors");
-  cdl_status status = config == NULL || weights == NULL
-                          ? cdl_fail(CDL_MEMORY, "%s: out of memory", folder)
-                          : CDL_OK;
-  if (status == CDL_OK)
-    status = write_weights(encoder, queue, weights);
-  if (status == CDL_OK)
-    status =
-        cdl_model_config_write(base_folder, config, cdl_encoder_labels(encoder), labels, problem);
+  char *config = cdl_path_join(folder, "config.json");
+  const cdl_status status =
+      config != NULL ? cdl_model_config_write(base_folder, config, label_count, labels, problem)
+                     : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
   free(config);
+  return status;
+}
+
+cdl_status cdl_model_write(cdl_encoder *encoder, cdl_queue *queue, const char *base_folder,
+                           const char *folder, const char *const *labels, cdl_problem problem)
+{
+  CDL_TRY(
+      cdl_model_write_settings(base_folder, folder, cdl_encoder_labels(encoder), labels, problem));
+  char *weights = cdl_path_join(folder, "model.safetensors");
+  const cdl_status status = weights != NULL ? write_weights(encoder, queue, weights)
+                                            : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
   free(weights);
   return status;
 }

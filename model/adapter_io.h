@@ -37,8 +37,12 @@ CDL_MUST_USE cdl_status cdl_adapter_write(const cdl_adapter *adapter, const cdl_
 CDL_MUST_USE cdl_status cdl_adapter_read(cdl_adapter *adapter, cdl_queue *queue, const char *folder,
                                          const cdl_safetensors *tensors);
 
-/* Writes OUT as a whole Hugging Face folder: config.json with these labels, model.safetensors, and
- * the base folder's tokenizer files. */
+/* What a whole model's folder holds beside its weights: config.json with these labels, and the base
+ * folder's tokenizer files. */
+CDL_MUST_USE cdl_status cdl_model_write_settings(const char *base_folder, const char *folder,
+                                                 int label_count, const char *const *labels,
+                                                 cdl_problem problem);
+/* Writes OUT as a whole Hugging Face folder: its settings and model.safetensors. */
 CDL_MUST_USE cdl_status cdl_model_write(cdl_encoder *encoder, cdl_queue *queue,
                                         const char *base_folder, const char *folder,
                                         const char *const *labels, cdl_problem problem);

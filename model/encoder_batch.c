@@ -1,4 +1,4 @@
-/* A batch on its way to the device: checked, then uploaded in one piece. */
+/* Batches on their way to the device: checked, then uploaded in one piece. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,8 +43,8 @@ static cdl_status check_batch(const cdl_encoder *e, const cdl_token_batch *b)
 /* The next `count` int32 of the staging area, and where they will be on the device. */
 static int32_t *stage(cdl_encoder *e, size_t *used, int32_t count, cdl_tensor *device)
 {
-  int32_t *host = e->staging + *used;
-  *device = cdl_tensor_1d(e->batch_buffer, CDL_I32, (int64_t)*used, count);
+  int32_t *host = e->memory->staging + *used;
+  *device = cdl_tensor_1d(e->memory->batch_buffer, CDL_I32, (int64_t)*used, count);
   *used += (size_t)count;
   return host;
 }
@@ -55,14 +55,26 @@ static void stage_copy(cdl_encoder *e, size_t *used, const int32_t *values, int3
   memcpy(stage(e, used, count, device), values, (size_t)count * sizeof *values);
 }
 
-/* One number a token; rows of no sequence get 0, which is in every table. */
-static void stage_tokens(cdl_encoder *e, size_t *used, const cdl_token_batch *b,
-                         const int32_t *values, cdl_tensor *device)
+static const int32_t *token_numbers(const cdl_token_batch *b, int table)
 {
-  const size_t given = (size_t)b->offsets[b->sequences];
-  int32_t *staged = stage(e, used, b->tokens, device);
-  memcpy(staged, values, given * sizeof *values);
-  memset(staged + given, 0, ((size_t)b->tokens - given) * sizeof *values);
+  return table == EMBEDDING_WORD ? b->ids : table == EMBEDDING_POSITION ? b->positions : b->types;
+}
+
+/* One number a token of all batches; rows of no sequence get 0, which is in every table. */
+static void stage_tokens(cdl_encoder *e, size_t *used, const cdl_token_batch *batches, size_t count,
+                         int table)
+{
+  int32_t tokens = 0;
+  for (size_t l = 0; l < count; l++)
+    tokens += batches[l].tokens;
+  int32_t *staged = stage(e, used, tokens, &e->indices[table]);
+  for (size_t l = 0; l < count; l++) {
+    const cdl_token_batch *b = &batches[l];
+    const size_t given = (size_t)b->offsets[b->sequences];
+    memcpy(staged, token_numbers(b, table), given * sizeof *staged);
+    memset(staged + given, 0, ((size_t)b->tokens - given) * sizeof *staged);
+    staged += b->tokens;
+  }
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -75,7 +87,7 @@ static int compare_keys(const void *a, const void *b)
 static void stage_scatter(cdl_encoder *e, size_t *used, const int32_t *ids, int32_t tokens,
                           scatter_plan *plan)
 {
-  uint64_t *keys = e->keys;
+  uint64_t *keys = e->memory->keys;
   for (int32_t t = 0; t < tokens; t++)
     keys[t] = (uint64_t)(uint32_t)ids[t] << 32 | (uint32_t)t;
   qsort(keys, (size_t)tokens, sizeof *keys, compare_keys);
@@ -118,47 +130,72 @@ static void stage_pairs(cdl_encoder *e, size_t *used, const cdl_token_batch *b,
 bool cdl_encoder_recordable(const cdl_encoder *e)
 {
   /* Their gradients go by a batch's own ids, or by how many tokens there are. */
-  return !e->embeddings_trained && !e->paired;
+  return !e->embeddings_trained && !encoder_paired(e);
 }
 
-cdl_status cdl_encoder_load_batch(cdl_encoder *e, cdl_queue *q, const cdl_token_batch *b)
+/* What of a batch is its own encoder's. */
+static void stage_own(cdl_encoder *e, size_t *used, const cdl_token_batch *b)
 {
-  CDL_TRY(check_batch(e, b));
   loaded_batch loaded = {
       .packing = {.sequences = b->sequences, .tokens = b->tokens, .longest = b->longest}};
   cdl_packing *p = &loaded.packing;
-  size_t used = 0;
-  stage_tokens(e, &used, b, b->ids, &loaded.ids);
-  stage_tokens(e, &used, b, b->positions, &loaded.positions);
-  stage_tokens(e, &used, b, b->types, &loaded.types);
-  p->host_offsets = e->staging + used;
-  stage_copy(e, &used, b->offsets, b->sequences + 1, &p->offsets);
-  p->host_examples = e->staging + used;
+  p->host_offsets = e->memory->staging + *used;
+  stage_copy(e, used, b->offsets, b->sequences + 1, &p->offsets);
+  p->host_examples = e->memory->staging + *used;
   if (b->examples != NULL)
-    stage_copy(e, &used, b->examples, b->sequences, &p->examples);
+    stage_copy(e, used, b->examples, b->sequences, &p->examples);
   else
     p->host_examples = NULL;
   loaded.first_rows = p->offsets;
   loaded.first_rows.size[3] = b->sequences;
 
   /* Scattering first tokens back: sequence s is segment s. */
-  int32_t *count_up = stage(e, &used, b->sequences + 1, &loaded.firsts.segment);
+  int32_t *count_up = stage(e, used, b->sequences + 1, &loaded.firsts.segment);
   for (int32_t s = 0; s <= b->sequences; s++)
     count_up[s] = s;
   loaded.firsts.order = loaded.firsts.segment;
   loaded.firsts.order.size[3] = b->sequences;
   loaded.firsts.target = loaded.first_rows;
 
-  if (e->paired)
-    stage_pairs(e, &used, b, &loaded);
+  if (encoder_paired(e))
+    stage_pairs(e, used, b, &loaded);
   if (e->embeddings_trained) {
     const int32_t tokens = b->offsets[b->sequences];
-    stage_scatter(e, &used, b->ids, tokens, &loaded.words);
-    stage_scatter(e, &used, b->positions, tokens, &loaded.places);
-    stage_scatter(e, &used, b->types, tokens, &loaded.kinds);
+    stage_scatter(e, used, b->ids, tokens, &loaded.words);
+    stage_scatter(e, used, b->positions, tokens, &loaded.places);
+    stage_scatter(e, used, b->types, tokens, &loaded.kinds);
   }
-  cdl_upload(q, cdl_tensor_1d(e->batch_buffer, CDL_I32, 0, (int64_t)used), e->staging,
-             used * sizeof *e->staging);
   e->batch = loaded;
+}
+
+cdl_status cdl_encoder_load_joint(cdl_encoder *const *encoders, size_t count, cdl_queue *q,
+                                  const cdl_token_batch *batches)
+{
+  cdl_encoder *e = encoders[0];
+  if (count < 1 || count > CDL_JOINT_ENCODERS_MAX)
+    return cdl_fail(CDL_ARGUMENT, "1 to %d encoders run together, not %zu", CDL_JOINT_ENCODERS_MAX,
+                    count);
+  for (size_t l = 0; l < count; l++) {
+    if (count > 1 && (encoders[l]->base == NULL || encoders[l]->base != e->base))
+      return cdl_fail(CDL_ARGUMENT, "encoders that run together share one base");
+    CDL_TRY(check_batch(encoders[l], &batches[l]));
+  }
+
+  e->lane_count = count;
+  for (size_t l = 0; l < count; l++)
+    e->lanes[l] = encoders[l];
+  encoder_find_reach(all_lanes(e));
+  size_t used = 0;
+  for (int table = 0; table < EMBEDDING_TABLES; table++)
+    stage_tokens(e, &used, batches, count, table);
+  for (size_t l = 0; l < count; l++)
+    stage_own(encoders[l], &used, &batches[l]);
+  cdl_upload(q, cdl_tensor_1d(e->memory->batch_buffer, CDL_I32, 0, (int64_t)used),
+             e->memory->staging, used * sizeof *e->memory->staging);
   return CDL_OK;
+}
+
+cdl_status cdl_encoder_load_batch(cdl_encoder *e, cdl_queue *q, const cdl_token_batch *b)
+{
+  return cdl_encoder_load_joint(&e, 1, q, b);
 }

@@ -2,22 +2,47 @@
  * d_ names. encoder.h has the formula that a cdl_delta stands for. */
 #include "model/encoder_linear.h"
 
-cdl_dropout_mask encoder_mask(const cdl_encoder *e, float probability, cdl_random_purpose purpose,
-                              int layer)
+cdl_dropout_mask encoder_mask(const cdl_encoder *lane, float probability,
+                              cdl_random_purpose purpose, int layer)
 {
-  return (cdl_dropout_mask){.probability = e->training ? probability : 0,
+  return (cdl_dropout_mask){.probability = lane->training ? probability : 0,
                             .purpose = (uint32_t)purpose,
                             .layer = (uint32_t)layer,
-                            .step = e->step};
+                            .step = lane->step};
 }
 
-cdl_tensor encoder_drop(const cdl_encoder *e, cdl_queue *q, cdl_tensor out, cdl_tensor x,
-                        cdl_dropout_mask mask, row_kind rows)
+/* One lane's rows; x itself where nothing is dropped. */
+static cdl_tensor drop(const cdl_encoder *lane, cdl_queue *q, cdl_tensor out, cdl_tensor x,
+                       cdl_dropout_mask mask, row_kind rows)
 {
   if (mask.probability <= 0)
     return x;
-  cdl_dropout(q, CDL_ARGS(dropout, .out = out, .x = x, .mask = mask, .packing = &e->batch.packing,
-                          .per_sequence = rows == ROWS_SEQUENCES));
+  cdl_dropout(q, CDL_ARGS(dropout, .out = out, .x = x, .mask = mask,
+                          .packing = &lane->batch.packing, .per_sequence = rows == ROWS_SEQUENCES));
+  return out;
+}
+
+cdl_tensor encoder_drop(lane_list lanes, cdl_queue *q, cdl_tensor out, cdl_tensor x,
+                        dropout_place *place, int number, row_kind rows)
+{
+  bool any = false;
+  for (size_t l = 0; l < lanes.count; l++)
+    any = any || place(lanes.encoder[l], number).probability > 0;
+  if (!any)
+    return x;
+  const bool in_place = out.buffer == x.buffer && out.offset == x.offset;
+  int64_t first = 0;
+  for (size_t l = 0; l < lanes.count; l++) {
+    const cdl_encoder *lane = lanes.encoder[l];
+    const int64_t count = lane_row_count(lane, rows);
+    const cdl_tensor to = cdl_rows(out, first, count), from = cdl_rows(x, first, count);
+    const cdl_dropout_mask mask = place(lane, number);
+    if (mask.probability > 0)
+      drop(lane, q, to, from, mask, rows);
+    else if (!in_place)
+      cdl_copy(q, CDL_ARGS(copy, .out = to, .x = from));
+    first += count;
+  }
   return out;
 }
 
@@ -28,16 +53,39 @@ static cdl_tensor own_columns(const projection *p, cdl_tensor stacked, int i)
   return cdl_columns(stacked, i * out, out);
 }
 
-static cdl_dropout_mask adapter_mask(const cdl_encoder *e, const cdl_site *site)
+/* A site of one lane, and the rows of its layer's tensors that are the lane's. */
+typedef struct {
+  const cdl_encoder *lane;
+  const cdl_site *site;
+  const site_activations *act;
+  cdl_tensor bias;
+  const cdl_weight *single;
+  row_kind rows;
+} adapted_site;
+
+static adapted_site adapted(lane_list lanes, const cdl_encoder *lane, const projection *p, int i,
+                            row_kind rows)
 {
-  return encoder_mask(e, site->delta.dropout, CDL_RANDOM_DROPOUT_ADAPTER, (int)(site - e->sites));
+  const cdl_site *site = lane_site(lanes.encoder[0], lane, p, i);
+  return (adapted_site){.lane = lane,
+                        .site = site,
+                        .act = &lane->own.site[site - lane->sites],
+                        .bias = p->bias[i]->value,
+                        .single = p->packed->single[i],
+                        .rows = rows};
+}
+
+static cdl_dropout_mask adapter_mask(const adapted_site *s)
+{
+  return encoder_mask(s->lane, s->site->delta.dropout, CDL_RANDOM_DROPOUT_ADAPTER,
+                      (int)(s->site - s->lane->sites));
 }
 
 /* The input of a site's adapter: x, some of it dropped in training. */
-static cdl_tensor adapter_input(const cdl_encoder *e, cdl_queue *q, const cdl_site *site,
-                                cdl_tensor x, row_kind rows)
+static cdl_tensor adapter_input(const adapted_site *s, cdl_queue *q, cdl_tensor x)
 {
-  return encoder_drop(e, q, scratch_like(e->act.dropped, x), x, adapter_mask(e, site), rows);
+  return drop(s->lane, q, scratch_like(s->lane->own.scratch.dropped, x), x, adapter_mask(s),
+              s->rows);
 }
 
 static void binary(cdl_queue *q, cdl_tensor out, cdl_tensor x, cdl_tensor y,
@@ -62,22 +110,21 @@ static void add_low_rank(cdl_queue *q, const cdl_delta *d, cdl_tensor out, cdl_t
 
 /* y = x Wᵀ + b becomes y = g ∘ v + b, v = x Wᵀ + scale (x Aᵀ) Bᵀ. Where dropout is the adapter's
  * alone, x̃ the dropped input, v is of x̃ and y = x Wᵀ + b − x̃ Wᵀ + g ∘ v. */
-static void gain_forward(const cdl_encoder *e, cdl_queue *q, const projection *p, int i,
-                         cdl_tensor y, cdl_tensor input, const site_activations *a)
+static void gain_forward(const adapted_site *s, cdl_queue *q, cdl_tensor y, cdl_tensor input)
 {
-  const cdl_delta *d = &p->site[i]->delta;
-  const cdl_tensor v = a->ungained, bias = p->bias[i]->value;
-  if (e->training && gain_is_parted(p->site[i])) {
-    const cdl_tensor gained = scratch_like(e->act.gained, y);
-    cdl_linear(q, CDL_ARGS(linear, .out = v, .x = input, .weight = p->single[i]));
+  const cdl_delta *d = &s->site->delta;
+  const cdl_tensor v = s->act->ungained, bias = s->bias;
+  if (s->lane->training && gain_is_parted(s->site)) {
+    const cdl_tensor gained = scratch_like(s->lane->own.scratch.gained, y);
+    cdl_linear(q, CDL_ARGS(linear, .out = v, .x = input, .weight = s->single));
     add(q, y, v, -1);
-    add_low_rank(q, d, v, a->hidden, input);
+    add_low_rank(q, d, v, s->act->hidden, input);
     binary(q, gained, v, d->gain, CDL_BINARY_MULTIPLY);
     add(q, y, gained, 1);
     return;
   }
   binary(q, v, y, bias, CDL_BINARY_SUBTRACT);
-  add_low_rank(q, d, v, a->hidden, input);
+  add_low_rank(q, d, v, s->act->hidden, input);
   binary(q, y, v, d->gain, CDL_BINARY_MULTIPLY);
   binary(q, y, y, bias, CDL_BINARY_ADD);
 }
@@ -91,18 +138,26 @@ static void gain_backward(cdl_queue *q, const cdl_delta *d, cdl_tensor d_y, cdl_
 }
 
 /* dv of each layer: g ∘ d_out, or d_out itself where there is no gain. */
-static cdl_tensor gained_gradient(const cdl_encoder *e, cdl_queue *q, const projection *p,
-                                  cdl_tensor d_out)
+static cdl_tensor gained_gradient(lane_list lanes, cdl_queue *q, const projection *p,
+                                  cdl_tensor d_out, row_kind rows)
 {
-  if (!projection_gained(p))
+  if (!any_site(lanes, p, site_gained))
     return d_out;
-  const cdl_tensor d_v = scratch_like(e->act.gained, d_out);
-  for (int i = 0; i < p->site_count; i++) {
-    const cdl_tensor d_y = own_columns(p, d_out, i), own = own_columns(p, d_v, i);
-    if (site_gained(p->site[i]))
-      binary(q, own, d_y, p->site[i]->delta.gain, CDL_BINARY_MULTIPLY);
-    else
-      cdl_copy(q, CDL_ARGS(copy, .out = own, .x = d_y));
+  const cdl_tensor d_v = scratch_like(lanes.encoder[0]->own.scratch.gained, d_out);
+  int64_t first = 0;
+  for (size_t l = 0; l < lanes.count; l++) {
+    const cdl_encoder *lane = lanes.encoder[l];
+    const int64_t count = lane_row_count(lane, rows);
+    for (int i = 0; i < p->site_count; i++) {
+      const cdl_site *site = lane_site(lanes.encoder[0], lane, p, i);
+      const cdl_tensor d_y = own_columns(p, cdl_rows(d_out, first, count), i),
+                       own = own_columns(p, cdl_rows(d_v, first, count), i);
+      if (site_gained(site))
+        binary(q, own, d_y, site->delta.gain, CDL_BINARY_MULTIPLY);
+      else
+        cdl_copy(q, CDL_ARGS(copy, .out = own, .x = d_y));
+    }
+    first += count;
   }
   return d_v;
 }
@@ -116,23 +171,24 @@ static cdl_tensor as_row(cdl_tensor t)
 }
 
 /* Row t: the input of the first token of t's sequence. */
-static cdl_tensor first_inputs(const cdl_encoder *e, cdl_queue *q, cdl_tensor input)
+static cdl_tensor first_inputs(const cdl_encoder *lane, cdl_queue *q, cdl_tensor input)
 {
-  const cdl_tensor out = scratch_like(e->act.spread, input);
+  const cdl_tensor out = scratch_like(lane->own.scratch.spread, input);
   cdl_gather_rows(
-      q, CDL_ARGS(gather_rows, .out = out, .table = input, .index = e->batch.own_first_rows));
+      q, CDL_ARGS(gather_rows, .out = out, .table = input, .index = lane->batch.own_first_rows));
   return out;
 }
 
 /* y_t += pair_scale ⟨x_t, x_0⟩ w, the products being kept. */
-static void pair_forward(const cdl_encoder *e, cdl_queue *q, const cdl_delta *d, cdl_tensor y,
-                         cdl_tensor input, cdl_tensor products, row_kind rows)
+static void pair_forward(const adapted_site *s, cdl_queue *q, cdl_tensor y, cdl_tensor input)
 {
-  if (rows == ROWS_SEQUENCES)
+  const cdl_delta *d = &s->site->delta;
+  const cdl_tensor products = s->act->products;
+  if (s->rows == ROWS_SEQUENCES)
     cdl_reduce(q, CDL_ARGS(reduce, .out = products, .x = input, .function = CDL_REDUCE_SUM_SQUARES,
                            .axis = 3));
   else {
-    const cdl_tensor firsts = first_inputs(e, q, input);
+    const cdl_tensor firsts = first_inputs(s->lane, q, input);
     binary(q, firsts, firsts, input, CDL_BINARY_MULTIPLY);
     cdl_reduce(
         q, CDL_ARGS(reduce, .out = products, .x = firsts, .function = CDL_REDUCE_SUM, .axis = 3));
@@ -143,9 +199,12 @@ static void pair_forward(const cdl_encoder *e, cdl_queue *q, const cdl_delta *d,
 
 /* With g_t = pair_scale ⟨dy_t, w⟩:  dw += pair_scale Σ_t ⟨x_t, x_0⟩ dy_t,  dx_t += g_t x_0,
  * dx_0 += Σ_t g_t x_t. g overwrites the products. */
-static void pair_backward(const cdl_encoder *e, cdl_queue *q, const cdl_delta *d, cdl_tensor d_x,
-                          cdl_tensor d_y, cdl_tensor input, cdl_tensor products, row_kind rows)
+static void pair_backward(const adapted_site *s, cdl_queue *q, cdl_tensor d_x, cdl_tensor d_y,
+                          cdl_tensor input)
 {
+  const cdl_encoder *lane = s->lane;
+  const cdl_delta *d = &s->site->delta;
+  const cdl_tensor products = s->act->products;
   cdl_gemm(q, CDL_ARGS(gemm, .out = as_row(d->d_pair), .a = products, .b = d_y, .transpose_a = true,
                        .alpha = d->pair_scale, .beta = 1));
   if (!cdl_present(d_x))
@@ -153,66 +212,80 @@ static void pair_backward(const cdl_encoder *e, cdl_queue *q, const cdl_delta *d
   const cdl_tensor g = products;
   cdl_gemm(q, CDL_ARGS(gemm, .out = g, .a = d_y, .b = as_row(d->pair), .transpose_b = true,
                        .alpha = d->pair_scale));
-  const cdl_tensor spread = scratch_like(e->act.spread, input);
-  if (rows == ROWS_SEQUENCES) { /* x_t is x_0 */
+  const cdl_tensor spread = scratch_like(lane->own.scratch.spread, input);
+  if (s->rows == ROWS_SEQUENCES) { /* x_t is x_0 */
     binary(q, spread, input, g, CDL_BINARY_MULTIPLY);
     add(q, d_x, spread, 2);
     return;
   }
-  first_inputs(e, q, input);
+  first_inputs(lane, q, input);
   binary(q, spread, spread, g, CDL_BINARY_MULTIPLY);
   add(q, d_x, spread, 1);
   binary(q, spread, input, g, CDL_BINARY_MULTIPLY);
-  const cdl_tensor order = e->batch.own_rows;
+  const cdl_tensor order = lane->batch.own_rows;
   cdl_scatter_add_rows(q, CDL_ARGS(scatter_add_rows, .table = d_x,
                                    .x = cdl_rows(spread, 0, order.size[3]), .order = order,
-                                   .segment = e->batch.packing.offsets,
-                                   .target = e->batch.first_rows));
+                                   .segment = lane->batch.packing.offsets,
+                                   .target = lane->batch.first_rows));
 }
 
 /* ---- Forward ---- */
 
-static void adapter_forward(const cdl_encoder *e, cdl_queue *q, const projection *p, int i,
-                            cdl_tensor y, cdl_tensor x, const site_activations *a, row_kind rows)
+static void adapter_forward(const adapted_site *s, cdl_queue *q, cdl_tensor y, cdl_tensor x)
 {
-  const cdl_site *site = p->site[i];
-  const cdl_delta *d = &site->delta;
-  const cdl_tensor input = adapter_input(e, q, site, x, rows);
-  if (e->training && drops_base(site))
-    cdl_linear(q, CDL_ARGS(linear, .out = y, .x = input, .bias = p->bias[i]->value,
-                           .weight = p->single[i]));
-  if (!e->merged && cdl_present(d->gain))
-    gain_forward(e, q, p, i, y, input, a);
-  else if (!e->merged)
-    add_low_rank(q, d, y, a->hidden, input);
+  const cdl_delta *d = &s->site->delta;
+  const cdl_tensor input = adapter_input(s, q, x);
+  if (s->lane->training && drops_base(s->site))
+    cdl_linear(q, CDL_ARGS(linear, .out = y, .x = input, .bias = s->bias, .weight = s->single));
+  if (!s->lane->merged && cdl_present(d->gain))
+    gain_forward(s, q, y, input);
+  else if (!s->lane->merged)
+    add_low_rank(q, d, y, s->act->hidden, input);
   if (cdl_present(d->pair))
-    pair_forward(e, q, d, y, input, a->products, rows);
+    pair_forward(s, q, y, input);
 }
 
 /* Whether a pass has to add anything to the frozen layers: merged weights hold all but pairs. */
-static bool adds_to(const cdl_encoder *e, const cdl_site *site)
+static bool adds_to(const cdl_encoder *lane, const cdl_site *site)
 {
-  return site_adapted(site) && (!e->merged || cdl_present(site->delta.pair));
+  return site_adapted(site) && (!lane->merged || cdl_present(site->delta.pair));
 }
 
-void linear_forward(const cdl_encoder *e, cdl_queue *q, const projection *p, cdl_tensor out,
-                    cdl_tensor pre, cdl_tensor x, cdl_activation activation,
-                    const site_activations *sites, row_kind rows)
+/* Whether it has to for any lane. */
+static bool adds(lane_list lanes, const projection *p)
 {
-  bool adds = false;
-  for (int i = 0; i < p->site_count; i++)
-    adds = adds || adds_to(e, p->site[i]);
-  if (!adds) {
-    cdl_linear(q,
-               CDL_ARGS(linear, .out = out, .pre = e->training ? pre : (cdl_tensor){0}, .x = x,
-                        .bias = p->stacked_bias, .weight = p->stacked, .activation = activation));
+  for (size_t l = 0; l < lanes.count; l++)
+    for (int i = 0; i < p->site_count; i++)
+      if (adds_to(lanes.encoder[l], lane_site(lanes.encoder[0], lanes.encoder[l], p, i)))
+        return true;
+  return false;
+}
+
+void linear_forward(lane_list lanes, cdl_queue *q, const projection *p, cdl_tensor out,
+                    cdl_tensor pre, cdl_tensor x, cdl_activation activation, row_kind rows)
+{
+  const cdl_weight *stacked = p->packed->stacked;
+  if (!adds(lanes, p)) {
+    const bool kept = lanes.encoder[0]->training;
+    cdl_linear(q, CDL_ARGS(linear, .out = out, .pre = kept ? pre : (cdl_tensor){0}, .x = x,
+                           .bias = p->stacked_bias, .weight = stacked, .activation = activation));
     return;
   }
   const cdl_tensor y = activation == CDL_ACTIVATION_NONE ? out : pre;
-  cdl_linear(q, CDL_ARGS(linear, .out = y, .x = x, .bias = p->stacked_bias, .weight = p->stacked));
-  for (int i = 0; i < p->site_count; i++)
-    if (adds_to(e, p->site[i]))
-      adapter_forward(e, q, p, i, own_columns(p, y, i), x, &sites[i], rows);
+  cdl_linear(q, CDL_ARGS(linear, .out = y, .x = x, .bias = p->stacked_bias, .weight = stacked));
+  int64_t first = 0;
+  for (size_t l = 0; l < lanes.count; l++) {
+    const cdl_encoder *lane = lanes.encoder[l];
+    const int64_t count = lane_row_count(lane, rows);
+    for (int i = 0; i < p->site_count; i++) {
+      if (!adds_to(lane, lane_site(lanes.encoder[0], lane, p, i)))
+        continue;
+      const adapted_site s = adapted(lanes, lane, p, i, rows);
+      adapter_forward(&s, q, own_columns(p, cdl_rows(y, first, count), i),
+                      cdl_rows(x, first, count));
+    }
+    first += count;
+  }
   if (activation != CDL_ACTIVATION_NONE)
     cdl_unary(q, CDL_ARGS(unary, .out = out, .x = y, .function = CDL_UNARY_ACTIVATION,
                           .activation = activation));
@@ -236,84 +309,123 @@ static void base_backward(cdl_queue *q, const projection *p, cdl_tensor d_out, c
 
 /* The frozen path's share of a dropped input's gradient. Where a gain is parted from dropout, the
  * undropped path has the rest: d_v becomes (g − 1) ∘ d_y. */
-static void dropped_base_backward(cdl_queue *q, const projection *p, int i, cdl_tensor d_input,
+static void dropped_base_backward(const adapted_site *s, cdl_queue *q, cdl_tensor d_input,
                                   cdl_tensor d_y, cdl_tensor d_v)
 {
-  if (gain_is_parted(p->site[i]))
+  if (gain_is_parted(s->site))
     add(q, d_v, d_y, -1);
-  else if (!drops_base(p->site[i]))
+  else if (!drops_base(s->site))
     return;
-  cdl_linear_grad(q, CDL_ARGS(linear_grad, .d_x = d_input, .d_out = d_v, .weight = p->single[i],
+  cdl_linear_grad(q, CDL_ARGS(linear_grad, .d_x = d_input, .d_out = d_v, .weight = s->single,
                               .accumulate = true));
 }
 
 /* One adapter's part. With dropout, d_x's share passes the mask before it is added. */
-static void adapter_backward(const cdl_encoder *e, cdl_queue *q, const projection *p, int i,
-                             cdl_tensor d_x, cdl_tensor d_y, cdl_tensor d_v, cdl_tensor x,
-                             const site_activations *a, row_kind rows)
+static void adapter_backward(const adapted_site *s, cdl_queue *q, cdl_tensor d_x, cdl_tensor d_y,
+                             cdl_tensor d_v, cdl_tensor x)
 {
-  const cdl_site *site = p->site[i];
-  const cdl_delta *d = &site->delta;
-  const cdl_tensor input = adapter_input(e, q, site, x, rows);
+  const cdl_delta *d = &s->site->delta;
+  const cdl_tensor input = adapter_input(s, q, x);
   const bool dropped = d->dropout > 0 && cdl_present(d_x);
-  const cdl_tensor d_input = dropped ? scratch_like(e->act.d_dropped, x) : d_x;
+  const cdl_tensor d_input = dropped ? scratch_like(s->lane->own.scratch.d_dropped, x) : d_x;
   if (dropped)
     cdl_fill(q, CDL_ARGS(fill, .out = d_input));
   if (cdl_present(d->gain))
-    gain_backward(q, d, d_y, a->ungained);
+    gain_backward(q, d, d_y, s->act->ungained);
   cdl_low_rank_grad(q, CDL_ARGS(low_rank_grad, .d_x = d_input, .d_a = d->d_a, .d_b = d->d_b,
-                                .d_out = d_v, .hidden = a->hidden, .x = input, .a = d->a, .b = d->b,
-                                .scale = d->scale));
+                                .d_out = d_v, .hidden = s->act->hidden, .x = input, .a = d->a,
+                                .b = d->b, .scale = d->scale));
   if (cdl_present(d->pair))
-    pair_backward(e, q, d, d_input, d_y, input, a->products, rows);
+    pair_backward(s, q, d_input, d_y, input);
   if (!dropped)
     return;
-  dropped_base_backward(q, p, i, d_input, d_y, d_v);
-  encoder_drop(e, q, d_input, d_input, adapter_mask(e, site), rows);
+  dropped_base_backward(s, q, d_input, d_y, d_v);
+  drop(s->lane, q, d_input, d_input, adapter_mask(s), s->rows);
   add(q, d_x, d_input, 1);
 }
 
-/* The frozen path where some of its layers read a dropped input: those are left to
- * adapter_backward. */
-static void undropped_base_backward(cdl_queue *q, const projection *p, cdl_tensor d_x,
-                                    cdl_tensor d_v, bool accumulate)
+/* How the gradient passes one lane's frozen weights: as one, out of d_v; as one, out of d_out, where
+ * a gain's part is left to adapter_backward; layer by layer, those that read a dropped input being
+ * left to it. */
+typedef enum { FROZEN_GAINED, FROZEN_UNGAINED, FROZEN_SINGLY } frozen_path;
+
+static frozen_path path_of(lane_list lanes, size_t l, const projection *p)
+{
+  frozen_path path = FROZEN_GAINED;
+  for (int i = 0; i < p->site_count; i++) {
+    const cdl_site *site = lane_site(lanes.encoder[0], lanes.encoder[l], p, i);
+    if (drops_base(site))
+      return FROZEN_SINGLY;
+    if (gain_is_parted(site))
+      path = FROZEN_UNGAINED;
+  }
+  return path;
+}
+
+static void undropped_base_backward(lane_list lanes, size_t l, cdl_queue *q, const projection *p,
+                                    cdl_tensor d_x, cdl_tensor d_v, bool accumulate)
 {
   if (!accumulate)
     cdl_fill(q, CDL_ARGS(fill, .out = d_x));
   for (int i = 0; i < p->site_count; i++)
-    if (!drops_base(p->site[i]))
+    if (!drops_base(lane_site(lanes.encoder[0], lanes.encoder[l], p, i)))
       cdl_linear_grad(q, CDL_ARGS(linear_grad, .d_x = d_x, .d_out = own_columns(p, d_v, i),
-                                  .weight = p->single[i], .accumulate = true));
+                                  .weight = p->packed->single[i], .accumulate = true));
 }
 
-void linear_backward(const cdl_encoder *e, cdl_queue *q, const projection *p, cdl_tensor d_x,
+/* d_x of the frozen weights: one product for neighbouring lanes whose path is the same. */
+static void frozen_backward(lane_list lanes, cdl_queue *q, const projection *p, cdl_tensor d_x,
+                            bool accumulate, cdl_tensor d_out, cdl_tensor d_v, cdl_tensor pre,
+                            cdl_activation activation, row_kind rows)
+{
+  int64_t first = 0;
+  for (size_t l = 0, next; l < lanes.count; l = next) {
+    const frozen_path path = path_of(lanes, l, p);
+    int64_t count = lane_row_count(lanes.encoder[l], rows);
+    for (next = l + 1; path != FROZEN_SINGLY && next < lanes.count; next++) {
+      if (path_of(lanes, next, p) != path)
+        break;
+      count += lane_row_count(lanes.encoder[next], rows);
+    }
+    const cdl_tensor own_d_x = cdl_rows(d_x, first, count);
+    const cdl_tensor d_y = cdl_rows(path == FROZEN_UNGAINED ? d_out : d_v, first, count);
+    if (path == FROZEN_SINGLY)
+      undropped_base_backward(lanes, l, q, p, own_d_x, d_y, accumulate);
+    else
+      cdl_linear_grad(q, CDL_ARGS(linear_grad, .d_x = own_d_x, .d_out = d_y,
+                                  .pre = cdl_present(pre) ? cdl_rows(pre, first, count) : pre,
+                                  .weight = p->packed->stacked, .activation = activation,
+                                  .accumulate = accumulate));
+    first += count;
+  }
+}
+
+void linear_backward(lane_list lanes, cdl_queue *q, const projection *p, cdl_tensor d_x,
                      bool accumulate, cdl_tensor d_out, cdl_tensor x, cdl_tensor pre,
-                     cdl_activation activation, const site_activations *sites, row_kind rows)
+                     cdl_activation activation, row_kind rows)
 {
   base_backward(q, p, d_out, x);
-  const bool adapted = projection_adapted(p);
-  const bool plain = adapted || activation == CDL_ACTIVATION_NONE;
-  bool any_drops_base = false, any_parted = false;
-  for (int i = 0; i < p->site_count; i++) {
-    any_drops_base = any_drops_base || drops_base(p->site[i]);
-    any_parted = any_parted || gain_is_parted(p->site[i]);
+  const bool adapts = any_site(lanes, p, site_adapted);
+  const bool plain = adapts || activation == CDL_ACTIVATION_NONE;
+  const cdl_tensor none = {0}, d_v = gained_gradient(lanes, q, p, d_out, rows);
+  if (cdl_present(d_x))
+    frozen_backward(lanes, q, p, d_x, accumulate, d_out, d_v, plain ? none : pre,
+                    plain ? CDL_ACTIVATION_NONE : activation, rows);
+  int64_t first = 0;
+  for (size_t l = 0; adapts && l < lanes.count; l++) {
+    const cdl_encoder *lane = lanes.encoder[l];
+    const int64_t count = lane_row_count(lane, rows);
+    for (int i = 0; i < p->site_count; i++) {
+      if (!site_adapted(lane_site(lanes.encoder[0], lane, p, i)))
+        continue;
+      const adapted_site s = adapted(lanes, lane, p, i, rows);
+      adapter_backward(&s, q, cdl_present(d_x) ? cdl_rows(d_x, first, count) : none,
+                       own_columns(p, cdl_rows(d_out, first, count), i),
+                       own_columns(p, cdl_rows(d_v, first, count), i), cdl_rows(x, first, count));
+    }
+    first += count;
   }
-
-  const cdl_tensor d_v = gained_gradient(e, q, p, d_out);
-  if (cdl_present(d_x)) {
-    if (any_drops_base)
-      undropped_base_backward(q, p, d_x, d_v, accumulate);
-    else
-      cdl_linear_grad(q, CDL_ARGS(linear_grad, .d_x = d_x, .d_out = any_parted ? d_out : d_v,
-                                  .pre = plain ? (cdl_tensor){0} : pre, .weight = p->stacked,
-                                  .activation = plain ? CDL_ACTIVATION_NONE : activation,
-                                  .accumulate = accumulate));
-  }
-  for (int i = 0; i < p->site_count; i++)
-    if (site_adapted(p->site[i]))
-      adapter_backward(e, q, p, i, d_x, own_columns(p, d_out, i), own_columns(p, d_v, i), x,
-                       &sites[i], rows);
-  if (adapted && cdl_present(d_x) && activation != CDL_ACTIVATION_NONE)
+  if (adapts && cdl_present(d_x) && activation != CDL_ACTIVATION_NONE)
     cdl_unary_grad(
         q, CDL_ARGS(unary_grad, .d_x = d_x, .d_out = d_x, .x = pre, .activation = activation));
 }

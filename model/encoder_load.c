@@ -43,8 +43,9 @@ static bool is_pooler(const cdl_encoder *e, const cdl_parameter *p)
   return strncmp(canonical(e, p->name), "pooler.", strlen("pooler.")) == 0;
 }
 
+/* Without `body` only head and pooler. */
 static cdl_status fill_parameters(const cdl_checkpoint *checkpoint, cdl_encoder *e, cdl_queue *q,
-                                  uint64_t seed, const cdl_load_report *report)
+                                  uint64_t seed, const cdl_load_report *report, bool body)
 {
   int64_t largest = 0;
   for (size_t i = 0; i < e->parameter_count; i++)
@@ -56,8 +57,10 @@ static cdl_status fill_parameters(const cdl_checkpoint *checkpoint, cdl_encoder 
   cdl_status status = CDL_OK;
   for (size_t i = 0; status == CDL_OK && i < e->parameter_count; i++) {
     const cdl_parameter *p = &e->parameters[i];
-    if ((cdl_checkpoint_is_head(p->name) && report->fresh_head) ||
-        (is_pooler(e, p) && report->fresh_pooler))
+    const bool head = cdl_checkpoint_is_head(p->name), pooler = is_pooler(e, p);
+    if (!body && !head && !pooler)
+      continue;
+    if ((head && report->fresh_head) || (pooler && report->fresh_pooler))
       draw_parameter(e, q, p, seed, staging);
     else
       status = read_parameter(checkpoint, e, q, p, staging);
@@ -65,6 +68,30 @@ static cdl_status fill_parameters(const cdl_checkpoint *checkpoint, cdl_encoder 
   free(staging);
   cdl_encoder_weights_changed(e, q, false);
   return status != CDL_OK ? status : cdl_queue_status(q);
+}
+
+cdl_status encoder_draw_fresh(cdl_encoder *e, cdl_queue *q, uint64_t seed)
+{
+  for (size_t i = e->head_parameter; i < e->parameter_count; i++) {
+    const cdl_parameter *p = &e->parameters[i];
+    if (!(is_pooler(e, p) ? e->fresh_pooler : e->fresh_head))
+      continue;
+    float *staging = malloc((size_t)cdl_elements(p->value) * sizeof *staging);
+    if (staging == NULL)
+      return cdl_fail(CDL_MEMORY, "out of memory: initial values of %s", p->name);
+    draw_parameter(e, q, p, seed, staging);
+    free(staging);
+  }
+  return cdl_queue_status(q);
+}
+
+static cdl_load_report report_of(const cdl_checkpoint *checkpoint, const cdl_load_options *options)
+{
+  return (cdl_load_report){
+      .fresh_head = options->fresh_head || cdl_checkpoint_head_labels(checkpoint) == 0,
+      .fresh_pooler = cdl_family_of(cdl_checkpoint_config(checkpoint)->family)->pooler &&
+                      !cdl_checkpoint_has_pooler(checkpoint),
+      .fingerprint = cdl_checkpoint_fingerprint(checkpoint)};
 }
 
 static cdl_status load(const cdl_checkpoint *checkpoint, cdl_queue *q, const char *folder,
@@ -81,12 +108,11 @@ static cdl_status load(const cdl_checkpoint *checkpoint, cdl_queue *q, const cha
   const int labels = options->labels != 0 ? options->labels : (int)stored;
   if (!options->fresh_head)
     CDL_TRY(cdl_checkpoint_check_head(checkpoint, labels));
-  *report = (cdl_load_report){.fresh_head = options->fresh_head || stored == 0,
-                              .fresh_pooler = cdl_family_of(config->family)->pooler &&
-                                              !cdl_checkpoint_has_pooler(checkpoint),
-                              .fingerprint = cdl_checkpoint_fingerprint(checkpoint)};
+  *report = report_of(checkpoint, options);
   CDL_TRY(cdl_encoder_create(q, config, labels, encoder));
-  const cdl_status status = fill_parameters(checkpoint, *encoder, q, options->seed, report);
+  (*encoder)->fresh_head = report->fresh_head;
+  (*encoder)->fresh_pooler = report->fresh_pooler;
+  const cdl_status status = fill_parameters(checkpoint, *encoder, q, options->seed, report, true);
   if (status != CDL_OK) {
     cdl_encoder_destroy(*encoder);
     *encoder = NULL;
@@ -101,6 +127,20 @@ cdl_status cdl_encoder_load(cdl_queue *queue, const char *folder, const cdl_load
   cdl_checkpoint *checkpoint;
   CDL_TRY(cdl_checkpoint_open(folder, &checkpoint));
   const cdl_status status = load(checkpoint, queue, folder, options, encoder, report);
+  cdl_checkpoint_close(checkpoint);
+  return status;
+}
+
+cdl_status cdl_encoder_reload(cdl_encoder *encoder, cdl_queue *queue, const char *folder,
+                              const cdl_load_options *options, uint64_t fingerprint, bool body)
+{
+  cdl_checkpoint *checkpoint;
+  CDL_TRY(cdl_checkpoint_open(folder, &checkpoint));
+  const cdl_load_report report = report_of(checkpoint, options);
+  const cdl_status status =
+      report.fingerprint == fingerprint
+          ? fill_parameters(checkpoint, encoder, queue, options->seed, &report, body)
+          : cdl_fail(CDL_DATA, "%s: the model has changed since it was loaded", folder);
   cdl_checkpoint_close(checkpoint);
   return status;
 }

@@ -20,6 +20,130 @@ static cdl_tensor take_vector(size_t *used, cdl_buffer *arena, int64_t columns)
   return t;
 }
 
+static cdl_batch_limits together(const cdl_batch_limits *batches, size_t count)
+{
+  cdl_batch_limits all = {0};
+  for (size_t l = 0; l < count; l++) {
+    all.tokens += batches[l].tokens;
+    all.sequences += batches[l].sequences;
+    all.longest = batches[l].longest > all.longest ? batches[l].longest : all.longest;
+  }
+  return all;
+}
+
+/* ---- What frozen layers keep ---- */
+
+/* Tensors of one block. What the backward pass will not read shares memory with the other blocks
+ * (`shared`); `out` and `in` alternate between two places there, since one is written while the
+ * other is read. */
+static void lay_out_block(lane_list lanes, block_activations *a, int layer, int32_t tokens,
+                          int32_t rows, bool keep, size_t *kept, size_t *shared_used)
+{
+  const cdl_encoder *e = lanes.encoder[0];
+  cdl_buffer *m = e->memory->arena;
+  const block_weights *w = &e->blocks[layer];
+  const int64_t hidden = e->config.hidden_size, intermediate = e->config.intermediate_size;
+  size_t *own = keep ? kept : shared_used;
+  /* Scratch in any case where nothing trained reads it. */
+  size_t *context = keep && projection_trained(lanes, &w->attention_out) ? kept : shared_used;
+  size_t *normed = keep && projection_trained(lanes, &w->intermediate) ? kept : shared_used;
+  size_t *activated = keep && projection_trained(lanes, &w->output) ? kept : shared_used;
+
+  a->qkv = take(own, m, tokens, 3 * hidden);
+  a->context = take(context, m, tokens, hidden);
+  a->residual = rows == tokens ? a->in : take(shared_used, m, rows, hidden);
+  a->selected = rows == tokens ? a->context : take(context, m, rows, hidden);
+  a->attention_norm = (norm_activations){.sum = take(own, m, rows, hidden)};
+  a->attention_norm.mean = take_vector(own, m, rows);
+  a->attention_norm.rstd = take_vector(own, m, rows);
+  a->normed = take(normed, m, rows, hidden);
+  a->pre = take(own, m, rows, intermediate);
+  a->activated = take(activated, m, rows, intermediate);
+  a->output_norm = (norm_activations){.sum = take(own, m, rows, hidden)};
+  a->output_norm.mean = take_vector(own, m, rows);
+  a->output_norm.rstd = take_vector(own, m, rows);
+}
+
+static void lay_out_backward(const cdl_encoder *e, activations *a, int32_t tokens,
+                             int32_t sequences, size_t *used)
+{
+  cdl_buffer *m = e->memory->arena;
+  const int64_t hidden = e->config.hidden_size, intermediate = e->config.intermediate_size;
+  a->d_first = take(used, m, sequences, hidden);
+  a->d_rows = take(used, m, sequences, hidden);
+  a->d_hidden = take(used, m, tokens, hidden);
+  a->d_branch = take(used, m, tokens, hidden);
+  /* Serves both widths: see block_backward. */
+  a->d_wide = take(used, m, tokens, intermediate > hidden ? intermediate : hidden);
+  a->d_qkv = take(used, m, tokens, 3 * hidden);
+  if (e->project_reached)
+    a->d_embedded = take(used, m, tokens, e->config.embedding_size);
+}
+
+/* ---- What each lane keeps ---- */
+
+static bool is_dropped(const cdl_site *site)
+{
+  return site_adapted(site) && site->delta.dropout > 0;
+}
+
+static bool is_paired(const cdl_site *site)
+{
+  return site != NULL && cdl_present(site->delta.pair);
+}
+
+/* Of all lanes' sites that `holds` picks, the widest input. */
+static int64_t widest_input(lane_list lanes, site_predicate *holds)
+{
+  int64_t widest = 0;
+  for (size_t l = 0; l < lanes.count; l++)
+    for (size_t i = 0; i < lanes.encoder[l]->site_count; i++) {
+      const cdl_site *site = &lanes.encoder[l]->sites[i];
+      if (holds(site) && site->weight.size[3] > widest)
+        widest = site->weight.size[3];
+    }
+  return widest;
+}
+
+/* Of one projection's layers together. */
+static int64_t widest_gained_output(lane_list lanes)
+{
+  int64_t widest = 0;
+  for (size_t l = 0; l < lanes.count; l++)
+    for (size_t i = 0; i < lanes.encoder[l]->site_count; i++) {
+      const cdl_site *site = &lanes.encoder[l]->sites[i];
+      const int64_t layers = site->layer >= 0 && site->kind <= CDL_SITE_VALUE ? 3 : 1;
+      if (site_gained(site) && layers * site->weight.size[2] > widest)
+        widest = layers * site->weight.size[2];
+    }
+  return widest;
+}
+
+bool encoder_paired(const cdl_encoder *e)
+{
+  for (size_t i = 0; i < e->site_count; i++)
+    if (is_paired(&e->sites[i]))
+      return true;
+  return false;
+}
+
+static adapter_scratch take_scratch(lane_list lanes, int32_t tokens, bool training, size_t *used)
+{
+  cdl_buffer *m = lanes.encoder[0]->memory->arena;
+  const int64_t dropped = widest_input(lanes, is_dropped), gained = widest_gained_output(lanes),
+                paired = widest_input(lanes, is_paired);
+  adapter_scratch s = {0};
+  if (training && dropped > 0) {
+    s.dropped = take(used, m, tokens, dropped);
+    s.d_dropped = take(used, m, tokens, dropped);
+  }
+  if (training && gained > 0)
+    s.gained = take(used, m, tokens, gained);
+  if (paired > 0)
+    s.spread = take(used, m, tokens, paired);
+  return s;
+}
+
 static site_activations take_site(size_t *used, cdl_buffer *m, const cdl_site *site, int64_t rows)
 {
   site_activations a = {0};
@@ -34,120 +158,79 @@ static site_activations take_site(size_t *used, cdl_buffer *m, const cdl_site *s
   return a;
 }
 
-/* Tensors of one block. What the backward pass will not read shares memory with the other blocks
- * (`shared`); `out` and `in` alternate between two places there, since one is written while the
- * other is read. */
-static void lay_out_block(const cdl_encoder *e, block_activations *a, int layer, int32_t tokens,
-                          int32_t rows, bool keep, size_t *kept, size_t *shared_used)
+/* Attention's sums and the adapter's part of one block. */
+static void lay_out_lane_block(cdl_encoder *lane, int layer, const cdl_batch_limits *batch,
+                               bool assign, size_t *used)
 {
-  cdl_buffer *m = e->arena;
-  const block_weights *w = &e->blocks[layer];
-  const int64_t hidden = e->config.hidden_size, intermediate = e->config.intermediate_size;
-  size_t *own = keep ? kept : shared_used;
-  /* Scratch in any case where nothing trained reads it. */
-  size_t *context = keep && projection_trained(&w->attention_out) ? kept : shared_used;
-  size_t *normed = keep && projection_trained(&w->intermediate) ? kept : shared_used;
-  size_t *activated = keep && projection_trained(&w->output) ? kept : shared_used;
-
-  a->qkv = take(own, m, tokens, 3 * hidden);
-  a->log_sum = take(own, m, e->config.heads, tokens);
-  a->context = take(context, m, tokens, hidden);
-  a->residual = rows == tokens ? a->in : take(shared_used, m, rows, hidden);
-  a->selected = rows == tokens ? a->context : take(context, m, rows, hidden);
-  a->attention_norm = (norm_activations){.sum = take(own, m, rows, hidden)};
-  a->attention_norm.mean = take_vector(own, m, rows);
-  a->attention_norm.rstd = take_vector(own, m, rows);
-  a->normed = take(normed, m, rows, hidden);
-  a->pre = take(own, m, rows, intermediate);
-  a->activated = take(activated, m, rows, intermediate);
-  a->output_norm = (norm_activations){.sum = take(own, m, rows, hidden)};
-  a->output_norm.mean = take_vector(own, m, rows);
-  a->output_norm.rstd = take_vector(own, m, rows);
-
-  const projection *projections[] = {&w->qkv, &w->attention_out, &w->intermediate, &w->output};
-  int site = 0;
-  for (size_t p = 0; p < sizeof projections / sizeof projections[0]; p++)
-    for (int i = 0; i < projections[p]->site_count; i++)
-      a->site[site++] =
-          take_site(own, m, projections[p]->site[i], projections[p] == &w->qkv ? tokens : rows);
-}
-
-static int64_t widest_dropped_input(const cdl_encoder *e)
-{
-  int64_t widest = 0;
-  for (size_t i = 0; i < e->site_count; i++) {
-    const cdl_site *site = &e->sites[i];
-    if (site_adapted(site) && site->delta.dropout > 0 && site->weight.size[3] > widest)
-      widest = site->weight.size[3];
+  cdl_buffer *m = lane->memory->arena;
+  const bool last = layer == lane->config.layers - 1;
+  const cdl_tensor log_sum = take(used, m, lane->config.heads, batch->tokens);
+  if (assign)
+    lane->own.log_sum[layer] = log_sum;
+  for (int kind = 0; kind < CDL_SITES_PER_BLOCK; kind++) {
+    const int index = layer * CDL_SITES_PER_BLOCK + kind;
+    const int64_t rows = last && kind > CDL_SITE_VALUE ? batch->sequences : batch->tokens;
+    const site_activations a = take_site(used, m, &lane->sites[index], rows);
+    if (assign)
+      lane->own.site[index] = a;
   }
-  return widest;
 }
 
-/* Of one projection's layers together. */
-static int64_t widest_gained_output(const cdl_encoder *e)
+static void lay_out_outside(cdl_encoder *lane, const cdl_site *site, int64_t rows, bool assign,
+                            size_t *used)
 {
-  int64_t widest = 0;
-  for (size_t i = 0; i < e->site_count; i++) {
-    const cdl_site *site = &e->sites[i];
-    const int64_t layers = site->layer >= 0 && site->kind <= CDL_SITE_VALUE ? 3 : 1;
-    if (site_gained(site) && layers * site->weight.size[2] > widest)
-      widest = layers * site->weight.size[2];
+  const site_activations a = take_site(used, lane->memory->arena, site, rows);
+  if (assign && site != NULL)
+    lane->own.site[site - lane->sites] = a;
+}
+
+/* All else that a lane has of its own. */
+static void lay_out_lane(cdl_encoder *lane, const cdl_batch_limits *batch, bool training,
+                         bool assign, size_t *used)
+{
+  cdl_buffer *m = lane->memory->arena;
+  const int64_t hidden = lane->config.hidden_size, sequences = batch->sequences;
+  own_activations a = {.log_sum = lane->own.log_sum, .site = lane->own.site};
+  lay_out_outside(lane, lane->project.site[0], batch->tokens, assign, used);
+  a.head_input = take(used, m, sequences, hidden);
+  a.pooled_pre = take(used, m, sequences, hidden);
+  a.pooled = take(used, m, sequences, hidden);
+  a.logits = take(used, m, sequences, lane->labels);
+  lay_out_outside(lane, lane->head_dense.site[0], sequences, assign, used);
+  if (training) {
+    a.d_logits = take(used, m, sequences, lane->labels);
+    a.d_pooled = take(used, m, sequences, hidden);
   }
-  return widest;
+  if (assign)
+    lane->own = a;
 }
 
-static int64_t widest_paired_input(const cdl_encoder *e)
-{
-  int64_t widest = 0;
-  for (size_t i = 0; i < e->site_count; i++)
-    if (cdl_present(e->sites[i].delta.pair) && e->sites[i].weight.size[3] > widest)
-      widest = e->sites[i].weight.size[3];
-  return widest;
-}
-
-static void lay_out_backward(const cdl_encoder *e, activations *a, int32_t tokens,
-                             int32_t sequences, size_t *used)
-{
-  cdl_buffer *m = e->arena;
-  const int64_t hidden = e->config.hidden_size, intermediate = e->config.intermediate_size;
-  a->d_logits = take(used, m, sequences, e->labels);
-  a->d_pooled = take(used, m, sequences, hidden);
-  if (!e->body_reached)
-    return;
-  a->d_first = take(used, m, sequences, hidden);
-  a->d_rows = take(used, m, sequences, hidden);
-  a->d_hidden = take(used, m, tokens, hidden);
-  a->d_branch = take(used, m, tokens, hidden);
-  /* Serves both widths: see block_backward. */
-  a->d_wide = take(used, m, tokens, intermediate > hidden ? intermediate : hidden);
-  a->d_qkv = take(used, m, tokens, 3 * hidden);
-  if (e->project_reached)
-    a->d_embedded = take(used, m, tokens, e->config.embedding_size);
-  const int64_t widest = widest_dropped_input(e);
-  if (widest > 0)
-    a->d_dropped = take(used, m, tokens, widest);
-}
+/* ---- All of it ---- */
 
 /* One walk over the blocks, kept tensors from `*used` on, scratch from `shared` on; the end of the
  * scratch. */
-static size_t lay_out_blocks(const cdl_encoder *e, cdl_batch_limits batch, bool training,
+static size_t lay_out_blocks(lane_list lanes, const cdl_batch_limits *batches, bool training,
                              cdl_tensor in, const cdl_tensor alternating[2], size_t *used,
-                             size_t shared, block_activations *blocks)
+                             size_t shared, bool assign)
 {
+  cdl_encoder *e = lanes.encoder[0];
+  const cdl_batch_limits all = together(batches, lanes.count);
   const int layers = (int)e->config.layers;
   size_t scratch_end = shared;
   for (int l = 0; l < layers; l++) {
-    const bool last = l == layers - 1;
-    const int32_t rows = last ? batch.sequences : batch.tokens;
+    const bool last = l == layers - 1, keep = training && e->blocks[l].reached;
+    const int32_t rows = last ? all.sequences : all.tokens;
     size_t scratch = shared;
     block_activations a = {.in = in};
-    lay_out_block(e, &a, l, batch.tokens, rows, training && e->blocks[l].reached, used, &scratch);
-    if (!last && training && projection_trained(&e->blocks[l + 1].qkv))
-      a.out = take(used, e->arena, rows, e->config.hidden_size);
+    lay_out_block(lanes, &a, l, all.tokens, rows, keep, used, &scratch);
+    for (size_t k = 0; k < lanes.count; k++)
+      lay_out_lane_block(lanes.encoder[k], l, &batches[k], assign, keep ? used : &scratch);
+    if (!last && training && projection_trained(lanes, &e->blocks[l + 1].qkv))
+      a.out = take(used, e->memory->arena, rows, e->config.hidden_size);
     else
       a.out = cdl_rows(alternating[(l + 1) % 2], 0, rows);
-    if (blocks != NULL)
-      blocks[l] = a;
+    if (assign)
+      e->act.block[l] = a;
     if (scratch > scratch_end)
       scratch_end = scratch;
     in = a.out;
@@ -155,45 +238,39 @@ static size_t lay_out_blocks(const cdl_encoder *e, cdl_batch_limits batch, bool 
   return scratch_end;
 }
 
-size_t encoder_lay_out(cdl_encoder *e, cdl_batch_limits batch, bool training, bool assign)
+size_t encoder_lay_out(lane_list lanes, const cdl_batch_limits *batches, bool training, bool assign)
 {
+  cdl_encoder *e = lanes.encoder[0];
+  const cdl_batch_limits all = together(batches, lanes.count);
   const int64_t hidden = e->config.hidden_size;
-  cdl_buffer *m = e->arena;
+  cdl_buffer *m = e->memory->arena;
   activations a = {.block = e->act.block};
   size_t used = 0;
 
-  a.embedded_sum = take(&used, m, batch.tokens, e->config.embedding_size);
+  a.embedded_sum = take(&used, m, all.tokens, e->config.embedding_size);
   if (e->project.site_count > 0)
-    a.embedded = take(&used, m, batch.tokens, e->config.embedding_size);
-  a.project = take_site(&used, m, e->project.site[0], batch.tokens);
-  a.mean = take_vector(&used, m, batch.tokens);
-  a.rstd = take_vector(&used, m, batch.tokens);
-  a.head_input = take(&used, m, batch.sequences, hidden);
-  a.pooled_pre = take(&used, m, batch.sequences, hidden);
-  a.pooled = take(&used, m, batch.sequences, hidden);
-  a.logits = take(&used, m, batch.sequences, e->labels);
-  a.head_dense = take_site(&used, m, e->head_dense.site[0], batch.sequences);
-  if (training && widest_dropped_input(e) > 0)
-    a.dropped = take(&used, m, batch.tokens, widest_dropped_input(e));
-  if (training && widest_gained_output(e) > 0)
-    a.gained = take(&used, m, batch.tokens, widest_gained_output(e));
-  if (widest_paired_input(e) > 0)
-    a.spread = take(&used, m, batch.tokens, widest_paired_input(e));
+    a.embedded = take(&used, m, all.tokens, e->config.embedding_size);
+  a.mean = take_vector(&used, m, all.tokens);
+  a.rstd = take_vector(&used, m, all.tokens);
+  for (size_t k = 0; k < lanes.count; k++)
+    lay_out_lane(lanes.encoder[k], &batches[k], training, assign, &used);
+  const adapter_scratch scratch = take_scratch(lanes, all.tokens, training, &used);
+  for (size_t k = 0; assign && k < lanes.count; k++)
+    lanes.encoder[k]->own.scratch = scratch;
 
   /* `in` of a block is `out` of the one before; where a block's q, k and v are frozen and bare,
    * nothing reads it later. */
-  const cdl_tensor alternating[2] = {take(&used, m, batch.tokens, hidden),
-                                     take(&used, m, batch.tokens, hidden)};
-  const cdl_tensor in = training && projection_trained(&e->blocks[0].qkv)
-                            ? take(&used, m, batch.tokens, hidden)
+  const cdl_tensor alternating[2] = {take(&used, m, all.tokens, hidden),
+                                     take(&used, m, all.tokens, hidden)};
+  const cdl_tensor in = training && projection_trained(lanes, &e->blocks[0].qkv)
+                            ? take(&used, m, all.tokens, hidden)
                             : alternating[0];
   /* Scratch lies behind everything kept, whose end the first walk finds. */
   size_t kept_end = used;
-  lay_out_blocks(e, batch, training, in, alternating, &kept_end, 0, NULL);
-  used =
-      lay_out_blocks(e, batch, training, in, alternating, &used, kept_end, assign ? a.block : NULL);
-  if (training)
-    lay_out_backward(e, &a, batch.tokens, batch.sequences, &used);
+  lay_out_blocks(lanes, batches, training, in, alternating, &kept_end, 0, false);
+  used = lay_out_blocks(lanes, batches, training, in, alternating, &used, kept_end, assign);
+  if (training && e->body_reached)
+    lay_out_backward(e, &a, all.tokens, all.sequences, &used);
   if (assign)
     e->act = a;
   return used;
@@ -201,27 +278,29 @@ size_t encoder_lay_out(cdl_encoder *e, cdl_batch_limits batch, bool training, bo
 
 /* ---- What the backward pass reaches ---- */
 
-static void find_reach(cdl_encoder *e)
+void encoder_find_reach(lane_list lanes)
 {
+  cdl_encoder *e = lanes.encoder[0];
   bool below = norm_trained(e->embedding_norm);
   for (int t = 0; t < EMBEDDING_TABLES; t++)
     below = below || (e->tables[t] != NULL && e->tables[t]->trained);
   e->embeddings_trained = below;
-  below = below || projection_trained(&e->project);
+  below = below || projection_trained(lanes, &e->project);
   e->project_reached = e->project.site_count > 0 && below;
   for (int l = 0; l < e->config.layers; l++) {
     block_weights *w = &e->blocks[l];
     w->below_qkv = below;
-    w->below_attention_out = below = below || projection_trained(&w->qkv);
-    w->below_attention_norm = below = below || projection_trained(&w->attention_out);
+    w->below_attention_out = below = below || projection_trained(lanes, &w->qkv);
+    w->below_attention_norm = below = below || projection_trained(lanes, &w->attention_out);
     w->below_intermediate = below = below || norm_trained(w->attention_norm);
-    w->below_output = below = below || projection_trained(&w->intermediate);
-    w->below_output_norm = below = below || projection_trained(&w->output);
+    w->below_output = below = below || projection_trained(lanes, &w->intermediate);
+    w->below_output_norm = below = below || projection_trained(lanes, &w->output);
     w->reached = below = below || norm_trained(w->output_norm);
   }
   e->body_reached = below;
-  e->paired = widest_paired_input(e) > 0;
 }
+
+/* ---- Memory ---- */
 
 static cdl_status make_single_weights(cdl_queue *q, projection *p)
 {
@@ -229,8 +308,8 @@ static cdl_status make_single_weights(cdl_queue *q, projection *p)
   for (int i = 0; i < p->site_count; i++)
     any = any || needs_single(p->site[i]);
   for (int i = 0; any && i < p->site_count; i++)
-    if (p->single[i] == NULL)
-      CDL_TRY(cdl_weight_create(q, &p->weight[i]->value, 1, &p->single[i]));
+    if (p->packed->single[i] == NULL)
+      CDL_TRY(cdl_weight_create(q, &p->weight[i]->value, 1, &p->packed->single[i]));
   return CDL_OK;
 }
 
@@ -246,6 +325,37 @@ static cdl_status make_all_single_weights(cdl_encoder *e, cdl_queue *q)
   return make_single_weights(q, &e->head_dense);
 }
 
+static void release_single_weights(projection *p)
+{
+  for (int i = 0; i < SITES_PER_PROJECTION; i++) {
+    cdl_weight_destroy(p->own.single[i]);
+    p->own.single[i] = NULL;
+  }
+}
+
+void encoder_release_memory(pass_memory *m)
+{
+  cdl_buffer_destroy(m->arena);
+  cdl_buffer_destroy(m->batch_buffer);
+  cdl_buffer_destroy(m->merge_buffer);
+  free(m->staging);
+  free(m->keys);
+  *m = (pass_memory){0};
+}
+
+void cdl_encoder_release_plan(cdl_encoder *e)
+{
+  encoder_release_memory(&e->own_memory);
+  for (int l = 0; l < e->config.layers; l++) {
+    release_single_weights(&e->blocks[l].qkv);
+    release_single_weights(&e->blocks[l].attention_out);
+    release_single_weights(&e->blocks[l].intermediate);
+    release_single_weights(&e->blocks[l].output);
+  }
+  release_single_weights(&e->project);
+  release_single_weights(&e->head_dense);
+}
+
 /* int32 elements that the largest batch uploads: scatter plans where the embeddings are trained, rows
  * where there are pairs. */
 static size_t staging_elements(const cdl_encoder *e, cdl_batch_limits limits)
@@ -254,7 +364,7 @@ static size_t staging_elements(const cdl_encoder *e, cdl_batch_limits limits)
   size_t elements = 3 * tokens + 3 * sequences + 2;
   if (e->embeddings_trained)
     elements += EMBEDDING_TABLES * (3 * tokens + 1);
-  if (e->paired)
+  if (encoder_paired(e))
     elements += 2 * tokens;
   return elements;
 }
@@ -267,39 +377,92 @@ static int32_t larger(int32_t a, int32_t b)
 size_t cdl_encoder_activation_bytes(const cdl_encoder *encoder, cdl_batch_limits limits,
                                     bool training)
 {
-  cdl_encoder copy = *encoder;
-  find_reach(&copy); /* what is trained may have changed since the last plan */
-  return encoder_lay_out(&copy, limits, training, false) * sizeof(float);
+  cdl_encoder copy = *encoder, *const lane = &copy;
+  const lane_list alone = {&lane, 1};
+  encoder_find_reach(alone); /* what is trained may have changed since the last plan */
+  return encoder_lay_out(alone, &limits, training, false) * sizeof(float);
+}
+
+static size_t larger_size(size_t a, size_t b)
+{
+  return a > b ? a : b;
+}
+
+/* At least so much of everything; what is large enough stays where it is. */
+static cdl_status reserve(cdl_encoder *e, size_t elements, size_t staging, size_t keys)
+{
+  pass_memory *m = e->memory;
+  if (elements > m->arena_elements) {
+    cdl_buffer_destroy(m->arena);
+    m->arena = NULL;
+    m->arena_elements = 0;
+    CDL_TRY(cdl_buffer_create(e->backend, elements * sizeof(float), &m->arena));
+    m->arena_elements = elements;
+  }
+  if (staging > m->staging_count) {
+    cdl_buffer_destroy(m->batch_buffer);
+    free(m->staging);
+    m->batch_buffer = NULL;
+    m->staging_count = 0;
+    m->staging = malloc(staging * sizeof *m->staging);
+    if (m->staging == NULL)
+      return cdl_fail(CDL_MEMORY, "out of memory: a batch of %d tokens", e->limits.tokens);
+    CDL_TRY(cdl_buffer_create(e->backend, staging * sizeof(int32_t), &m->batch_buffer));
+    m->staging_count = staging;
+  }
+  if (keys > m->key_count) {
+    free(m->keys);
+    m->key_count = 0;
+    m->keys = malloc(keys * sizeof *m->keys);
+    if (m->keys == NULL)
+      return cdl_fail(CDL_MEMORY, "out of memory: a batch of %d tokens", e->limits.tokens);
+    m->key_count = keys;
+  }
+  return CDL_OK;
+}
+
+cdl_status encoder_reserve_merge(pass_memory *m, cdl_backend *backend, size_t elements)
+{
+  if (elements <= m->merge_elements)
+    return CDL_OK;
+  cdl_buffer_destroy(m->merge_buffer);
+  m->merge_buffer = NULL;
+  m->merge_elements = 0;
+  CDL_TRY(cdl_buffer_create(backend, elements * sizeof(float), &m->merge_buffer));
+  m->merge_elements = elements;
+  return CDL_OK;
+}
+
+cdl_status cdl_encoder_plan_joint(cdl_encoder *const *encoders, size_t count, cdl_queue *queue,
+                                  const cdl_batch_limits *training,
+                                  const cdl_batch_limits *evaluation)
+{
+  size_t elements = 0, staging = 0, together_staged = 0, keys = 0;
+  for (size_t k = count; k-- > 0;) {
+    cdl_encoder *e = encoders[k];
+    const lane_list alone = {&encoders[k], 1};
+    encoder_find_reach(alone);
+    CDL_TRY(make_all_single_weights(e, queue));
+    e->limits =
+        (cdl_batch_limits){.tokens = larger(training[k].tokens, evaluation[k].tokens),
+                           .sequences = larger(training[k].sequences, evaluation[k].sequences),
+                           .longest = larger(training[k].longest, evaluation[k].longest)};
+    if (evaluation[k].tokens > 0)
+      elements = larger_size(elements, encoder_lay_out(alone, &evaluation[k], false, false));
+    staging = larger_size(staging, staging_elements(e, e->limits));
+    together_staged += staging_elements(e, training[k]);
+    if (e->embeddings_trained)
+      keys = larger_size(keys, (size_t)e->limits.tokens);
+  }
+  const lane_list lanes = {encoders, count};
+  encoder_find_reach(lanes);
+  if (together(training, count).tokens > 0)
+    elements = larger_size(elements, encoder_lay_out(lanes, training, true, false));
+  return reserve(encoders[0], elements, larger_size(staging, together_staged), keys);
 }
 
 cdl_status cdl_encoder_plan(cdl_encoder *e, cdl_queue *queue, cdl_batch_limits training,
                             cdl_batch_limits evaluation)
 {
-  find_reach(e);
-  CDL_TRY(make_all_single_weights(e, queue));
-  const size_t train_elements = training.tokens > 0 ? encoder_lay_out(e, training, true, false) : 0;
-  const size_t eval_elements =
-      evaluation.tokens > 0 ? encoder_lay_out(e, evaluation, false, false) : 0;
-  const size_t elements = train_elements > eval_elements ? train_elements : eval_elements;
-
-  cdl_buffer_destroy(e->arena);
-  cdl_buffer_destroy(e->batch_buffer);
-  free(e->staging);
-  free(e->keys);
-  e->arena = NULL;
-  e->batch_buffer = NULL;
-  e->staging = NULL;
-  e->keys = NULL;
-
-  e->limits = (cdl_batch_limits){.tokens = larger(training.tokens, evaluation.tokens),
-                                 .sequences = larger(training.sequences, evaluation.sequences),
-                                 .longest = larger(training.longest, evaluation.longest)};
-  e->staging_count = staging_elements(e, e->limits);
-  e->staging = malloc(e->staging_count * sizeof *e->staging);
-  if (e->embeddings_trained)
-    e->keys = malloc((size_t)e->limits.tokens * sizeof *e->keys);
-  if (e->staging == NULL || (e->embeddings_trained && e->keys == NULL))
-    return cdl_fail(CDL_MEMORY, "out of memory: a batch of %d tokens", e->limits.tokens);
-  CDL_TRY(cdl_buffer_create(e->backend, e->staging_count * sizeof(int32_t), &e->batch_buffer));
-  return cdl_buffer_create(e->backend, elements * sizeof(float), &e->arena);
+  return cdl_encoder_plan_joint(&e, 1, queue, &training, &evaluation);
 }

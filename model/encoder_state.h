@@ -8,15 +8,21 @@
 
 enum { SITES_PER_PROJECTION = 3 };
 
+/* A projection's weights as the backend likes them. */
+typedef struct {
+  cdl_weight *stacked;                      /* [Σ out, in] */
+  cdl_weight *single[SITES_PER_PROJECTION]; /* made only where needs_single says so */
+} packed_weights;
+
 /* One or several linear layers with the same input, computed as one: query, key and value, or a
  * single one. */
 typedef struct {
   int site_count;
   cdl_parameter *weight[SITES_PER_PROJECTION], *bias[SITES_PER_PROJECTION];
-  cdl_site *site[SITES_PER_PROJECTION];     /* NULL where no adapter can reach (the head) */
-  cdl_tensor stacked_bias;                  /* [Σ out] */
-  cdl_weight *stacked;                      /* [Σ out, in] */
-  cdl_weight *single[SITES_PER_PROJECTION]; /* made only where needs_single says so */
+  cdl_site *site[SITES_PER_PROJECTION]; /* NULL where no adapter can reach (the head) */
+  cdl_tensor stacked_bias;              /* [Σ out] */
+  packed_weights own;
+  packed_weights *packed; /* `own`, or the base's */
 } projection;
 
 typedef struct {
@@ -43,12 +49,11 @@ typedef struct {
   cdl_tensor products; /* [rows, 1] ⟨x_t, x_0⟩, where there is a pair */
 } site_activations;
 
-/* Rows are the batch's tokens; in the last block, from `attended` on, only each sequence's first
- * token: nothing reads the others. */
+/* Rows are the tokens of all batches under way; in the last block, from `attended` on, only each
+ * sequence's first token: nothing reads the others. */
 typedef struct {
   cdl_tensor in;       /* [tokens, hidden] */
   cdl_tensor qkv;      /* [tokens, 3 hidden] */
-  cdl_tensor log_sum;  /* [heads, tokens] */
   cdl_tensor context;  /* [tokens, hidden] */
   cdl_tensor residual; /* [rows, hidden] `in`, or its first tokens */
   cdl_tensor selected; /* [rows, hidden] `context`, or its first tokens */
@@ -57,39 +62,49 @@ typedef struct {
   cdl_tensor pre, activated; /* [rows, intermediate] */
   norm_activations output_norm;
   cdl_tensor out; /* [rows, hidden] */
-  site_activations site[CDL_SITES_PER_BLOCK];
 } block_activations;
 
+/* What frozen layers compute for all batches under way. */
 typedef struct {
   cdl_tensor embedded_sum, mean, rstd; /* of the embeddings' layer norm: [tokens, embedding], … */
   cdl_tensor embedded;                 /* [tokens, embedding], where it is projected */
-  site_activations project;
-  block_activations *block;                  /* [layers] */
-  cdl_tensor head_input, pooled_pre, pooled; /* [sequences, hidden] */
-  site_activations head_dense;
-  cdl_tensor logits, d_logits; /* [sequences, labels] */
+  block_activations *block;            /* [layers] */
   /* Scratch of the backward pass. */
   cdl_tensor d_hidden, d_branch; /* [tokens, hidden] */
   cdl_tensor d_first, d_rows;    /* [sequences, hidden] */
   cdl_tensor d_wide;             /* [tokens, intermediate] */
   cdl_tensor d_qkv;              /* [tokens, 3 hidden] */
   cdl_tensor d_embedded;         /* [tokens, embedding], where it is projected */
-  cdl_tensor d_pooled;           /* [sequences, hidden] */
-  /* Scratch of adapter dropout: an adapter's input and its gradient. */
-  cdl_tensor dropped, d_dropped; /* [tokens, the widest adapted input] */
-  cdl_tensor gained;             /* [tokens, the widest projection with a gain] */
-  cdl_tensor spread;             /* [tokens, the widest input with a pair] */
 } activations;
+
+/* Scratch of adapters, as long as all batches under way. */
+typedef struct {
+  /* An adapter's input and its gradient where there is dropout: [tokens, the widest adapted
+   * input]. */
+  cdl_tensor dropped, d_dropped;
+  cdl_tensor gained; /* [tokens, the widest projection with a gain] */
+  cdl_tensor spread; /* [tokens, the widest input with a pair] */
+} adapter_scratch;
+
+/* What belongs to one encoder's batch alone: attention's sums, its adapter, its head. */
+typedef struct {
+  cdl_tensor *log_sum;                       /* [layers] of [heads, tokens] */
+  site_activations *site;                    /* [sites] */
+  cdl_tensor head_input, pooled_pre, pooled; /* [sequences, hidden] */
+  cdl_tensor logits, d_logits;               /* [sequences, labels] */
+  cdl_tensor d_pooled;                       /* [sequences, hidden] */
+  adapter_scratch scratch;
+} own_activations;
 
 /* The plan by which a gradient is added to an embedding table's rows: see scatter_add_rows. */
 typedef struct {
   cdl_tensor order, segment, target;
 } scatter_plan;
 
+/* Rows count from the batch's own first token. */
 typedef struct {
   cdl_packing packing;
-  cdl_tensor ids, positions, types; /* [tokens] */
-  cdl_tensor first_rows;            /* [sequences] the row of each sequence's first token */
+  cdl_tensor first_rows; /* [sequences] the row of each sequence's first token */
   /* Where there are pairs: for each token the row of its sequence's first one, [tokens], and the
    * rows of all sequences, counted up. */
   cdl_tensor own_first_rows, own_rows;
@@ -98,15 +113,38 @@ typedef struct {
 
 enum { EMBEDDING_WORD, EMBEDDING_POSITION, EMBEDDING_TYPE, EMBEDDING_TABLES };
 
+/* Encoders whose batches run together, the first of them leading: rows of what they share lie end to
+ * end in this order. */
+typedef struct {
+  cdl_encoder *const *encoder;
+  size_t count;
+} lane_list;
+
+/* Memory of passes: one for all encoders over a body. */
+typedef struct {
+  cdl_buffer *arena, *batch_buffer, *merge_buffer;
+  size_t arena_elements, merge_elements;
+  int32_t *staging; /* what a load uploads, in one piece */
+  size_t staging_count;
+  uint64_t *keys; /* [tokens] for sorting, where the embeddings are trained */
+  size_t key_count;
+} pass_memory;
+
 struct cdl_encoder {
   cdl_backend *backend;
   cdl_model_config config;
   const cdl_family_facts *family;
   int labels;
-  cdl_buffer *weight_buffer, *merge_buffer, *arena, *batch_buffer;
+  bool fresh_head, fresh_pooler; /* drawn, not read */
+  cdl_buffer *weight_buffer;     /* of the whole model; of a shared body's encoder, of its head */
+
+  cdl_encoder *base; /* whose body it is; NULL: its own */
+  size_t sharers;    /* encoders with this one as their base */
+  pass_memory own_memory;
+  pass_memory *memory; /* own_memory, or the base's */
 
   cdl_parameter *parameters;
-  size_t parameter_count;
+  size_t parameter_count, head_parameter; /* the first that is not the body's */
   cdl_site *sites;
   size_t site_count;
 
@@ -116,24 +154,45 @@ struct cdl_encoder {
   block_weights *blocks; /* [layers] */
   projection head_dense; /* BERT: the pooler */
   projection head_out;
-  bool merged, embeddings_trained, project_reached, body_reached, paired;
+  bool merged;
 
   cdl_batch_limits limits; /* of both plans */
-  activations act;         /* laid out anew for each batch */
-  int32_t *staging;        /* what load_batch uploads, in one piece */
-  size_t staging_count;
-  uint64_t *keys; /* [tokens] for sorting, where the embeddings are trained */
-  loaded_batch batch;
 
-  /* Of the forward pass under way or just done. */
+  /* Of the batches loaded last, this encoder leading. */
+  cdl_encoder *lanes[CDL_JOINT_ENCODERS_MAX];
+  size_t lane_count;
+  cdl_tensor indices[EMBEDDING_TABLES];                   /* [tokens of all lanes] */
+  bool embeddings_trained, project_reached, body_reached; /* by any lane */
+  activations act;                                        /* laid out anew for each load */
+
+  /* Of its own batch, and the forward pass over it under way or just done. */
+  loaded_batch batch;
+  own_activations own;
   bool training;
   cdl_dropout_rates dropout;
   cdl_tensor step;
 };
 
-/* encoder_plan.c: lays the activations of a batch out in the arena; the elements they take.
- * Without `assign` nothing is changed but the count. */
-size_t encoder_lay_out(cdl_encoder *encoder, cdl_batch_limits batch, bool training, bool assign);
+static inline lane_list all_lanes(const cdl_encoder *leader)
+{
+  return (lane_list){leader->lanes, leader->lane_count};
+}
+
+/* encoder_plan.c */
+
+/* Lays the activations of one batch a lane, `batches` [count], out in the arena; the elements they
+ * take. Without `assign` nothing is changed but the count. */
+size_t encoder_lay_out(lane_list lanes, const cdl_batch_limits *batches, bool training,
+                       bool assign);
+/* What the backward pass of these lanes reaches, into the first one's flags. */
+void encoder_find_reach(lane_list lanes);
+bool encoder_paired(const cdl_encoder *encoder);
+/* Room for what merging replaces. */
+cdl_status encoder_reserve_merge(pass_memory *memory, cdl_backend *backend, size_t elements);
+void encoder_release_memory(pass_memory *memory);
+
+/* encoder_load.c: initial values of a fresh head and pooler, before they are packed. */
+cdl_status encoder_draw_fresh(cdl_encoder *encoder, cdl_queue *queue, uint64_t seed);
 
 static inline bool site_adapted(const cdl_site *site)
 {
@@ -162,19 +221,22 @@ static inline bool needs_single(const cdl_site *site)
   return drops_base(site) || gain_is_parted(site);
 }
 
-static inline bool projection_gained(const projection *p)
+/* A lane's own site at the place of layer i of the leader's projection `p`; NULL in the head. */
+static inline cdl_site *lane_site(const cdl_encoder *leader, const cdl_encoder *lane,
+                                  const projection *p, int i)
 {
-  for (int i = 0; i < p->site_count; i++)
-    if (site_gained(p->site[i]))
-      return true;
-  return false;
+  return p->site[i] != NULL ? &lane->sites[p->site[i] - leader->sites] : NULL;
 }
 
-static inline bool projection_adapted(const projection *p)
+typedef bool site_predicate(const cdl_site *site);
+
+/* Whether it holds for any lane's site of a projection. */
+static inline bool any_site(lane_list lanes, const projection *p, site_predicate *holds)
 {
-  for (int i = 0; i < p->site_count; i++)
-    if (site_adapted(p->site[i]))
-      return true;
+  for (size_t l = 0; l < lanes.count; l++)
+    for (int i = 0; i < p->site_count; i++)
+      if (holds(lane_site(lanes.encoder[0], lanes.encoder[l], p, i)))
+        return true;
   return false;
 }
 
@@ -186,12 +248,13 @@ static inline bool projection_base_trained(const projection *p)
   return false;
 }
 
-static inline bool projection_trained(const projection *p)
+/* Of a projection in the body, or of one lane's head. */
+static inline bool projection_trained(lane_list lanes, const projection *p)
 {
   for (int i = 0; i < p->site_count; i++)
     if (p->bias[i]->trained)
       return true;
-  return projection_adapted(p) || projection_base_trained(p);
+  return any_site(lanes, p, site_adapted) || projection_base_trained(p);
 }
 
 static inline bool norm_trained(norm_weights n)

@@ -68,6 +68,7 @@ static void add_projection(builder *b, projection *p, const char *prefix, const 
                            int count, int64_t out, int64_t in)
 {
   p->site_count = count;
+  p->packed = &p->own;
   align(b);
   for (int i = 0; i < count; i++) {
     char path[CDL_NAME_BYTES];
@@ -143,6 +144,7 @@ static void add_head(builder *b)
   cdl_encoder *e = b->encoder;
   const int64_t hidden = e->config.hidden_size;
   const cdl_family_facts *f = e->family;
+  e->head_parameter = e->parameter_count;
   add_projection(b, &e->head_dense, f->pooler ? f->prefix : "", &f->head_dense, 1, hidden, hidden);
   add_projection(b, &e->head_out, "", &f->head_out, 1, e->labels, hidden);
   if (e->project.site_count > 0)
@@ -151,7 +153,8 @@ static void add_head(builder *b)
     e->head_dense.site[0] = add_site(b, f->prefix, f->head_dense, -1, CDL_SITES_PER_BLOCK);
 }
 
-static cdl_status finish_projection(cdl_queue *q, projection *p)
+/* `base`: the same projection where it is packed already, NULL: it is not. */
+static cdl_status finish_projection(cdl_queue *q, projection *p, projection *base)
 {
   cdl_tensor sources[SITES_PER_PROJECTION];
   for (int i = 0; i < p->site_count; i++) {
@@ -161,25 +164,27 @@ static cdl_status finish_projection(cdl_queue *q, projection *p)
   }
   p->stacked_bias = p->bias[0]->value;
   p->stacked_bias.size[3] *= p->site_count;
-  return cdl_weight_create(q, sources, (size_t)p->site_count, &p->stacked);
+  if (base != NULL) {
+    p->packed = base->packed;
+    return CDL_OK;
+  }
+  return cdl_weight_create(q, sources, (size_t)p->site_count, &p->own.stacked);
 }
 
-static void release_projection(projection *p)
-{
-  cdl_weight_destroy(p->stacked);
-  for (int i = 0; i < SITES_PER_PROJECTION; i++)
-    cdl_weight_destroy(p->single[i]);
-}
-
-static cdl_status build(cdl_encoder *e, cdl_queue *q)
+/* Lists parameters and sites, their memory still missing; the elements that they take. */
+static cdl_status list_parts(cdl_encoder *e, int64_t *elements)
 {
   enum { PARAMETERS_PER_BLOCK = 16, PARAMETERS_OUTSIDE = 7 + 4, SITES_OUTSIDE = 2 };
-  const size_t layers = (size_t)e->config.layers;
+  const size_t layers = (size_t)e->config.layers,
+               sites = layers * CDL_SITES_PER_BLOCK + SITES_OUTSIDE;
   e->parameters = calloc(layers * PARAMETERS_PER_BLOCK + PARAMETERS_OUTSIDE, sizeof *e->parameters);
-  e->sites = calloc(layers * CDL_SITES_PER_BLOCK + SITES_OUTSIDE, sizeof *e->sites);
+  e->sites = calloc(sites, sizeof *e->sites);
   e->blocks = calloc(layers, sizeof *e->blocks);
   e->act.block = calloc(layers, sizeof *e->act.block);
-  if (e->parameters == NULL || e->sites == NULL || e->blocks == NULL || e->act.block == NULL)
+  e->own.log_sum = calloc(layers, sizeof *e->own.log_sum);
+  e->own.site = calloc(sites, sizeof *e->own.site);
+  if (e->parameters == NULL || e->sites == NULL || e->blocks == NULL || e->act.block == NULL ||
+      e->own.log_sum == NULL || e->own.site == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: an encoder of %zu layers", layers);
 
   builder b = {.encoder = e};
@@ -187,22 +192,53 @@ static cdl_status build(cdl_encoder *e, cdl_queue *q)
   for (int l = 0; l < e->config.layers; l++)
     add_block(&b, l);
   add_head(&b);
+  *elements = b.used;
+  return CDL_OK;
+}
 
-  CDL_TRY(cdl_buffer_create(e->backend, (size_t)b.used * sizeof(float), &e->weight_buffer));
+static cdl_status finish_body(cdl_encoder *e, cdl_queue *q, cdl_encoder *base)
+{
+  for (int l = 0; l < e->config.layers; l++) {
+    block_weights *w = &e->blocks[l], *of_base = base != NULL ? &base->blocks[l] : NULL;
+    CDL_TRY(finish_projection(q, &w->qkv, of_base != NULL ? &of_base->qkv : NULL));
+    CDL_TRY(
+        finish_projection(q, &w->attention_out, of_base != NULL ? &of_base->attention_out : NULL));
+    CDL_TRY(
+        finish_projection(q, &w->intermediate, of_base != NULL ? &of_base->intermediate : NULL));
+    CDL_TRY(finish_projection(q, &w->output, of_base != NULL ? &of_base->output : NULL));
+  }
+  return e->project.site_count > 0
+             ? finish_projection(q, &e->project, base != NULL ? &base->project : NULL)
+             : CDL_OK;
+}
+
+static cdl_status finish_head(cdl_encoder *e, cdl_queue *q)
+{
+  CDL_TRY(finish_projection(q, &e->head_dense, NULL));
+  return finish_projection(q, &e->head_out, NULL);
+}
+
+static cdl_status build(cdl_encoder *e, cdl_queue *q)
+{
+  int64_t elements;
+  CDL_TRY(list_parts(e, &elements));
+  CDL_TRY(cdl_buffer_create(e->backend, (size_t)elements * sizeof(float), &e->weight_buffer));
   for (size_t i = 0; i < e->parameter_count; i++)
     e->parameters[i].value.buffer = e->weight_buffer;
+  CDL_TRY(finish_body(e, q, NULL));
+  return finish_head(e, q);
+}
 
-  for (int l = 0; l < e->config.layers; l++) {
-    block_weights *w = &e->blocks[l];
-    CDL_TRY(finish_projection(q, &w->qkv));
-    CDL_TRY(finish_projection(q, &w->attention_out));
-    CDL_TRY(finish_projection(q, &w->intermediate));
-    CDL_TRY(finish_projection(q, &w->output));
-  }
-  if (e->project.site_count > 0)
-    CDL_TRY(finish_projection(q, &e->project));
-  CDL_TRY(finish_projection(q, &e->head_dense));
-  return finish_projection(q, &e->head_out);
+static cdl_encoder *allocate(cdl_queue *queue)
+{
+  cdl_encoder *e = calloc(1, sizeof *e);
+  if (e == NULL)
+    return NULL;
+  e->backend = cdl_queue_backend(queue);
+  e->memory = &e->own_memory;
+  e->lanes[0] = e;
+  e->lane_count = 1;
+  return e;
 }
 
 cdl_status cdl_encoder_create(cdl_queue *queue, const cdl_model_config *config, int labels,
@@ -211,10 +247,9 @@ cdl_status cdl_encoder_create(cdl_queue *queue, const cdl_model_config *config, 
   *encoder = NULL;
   if (labels < 1)
     return cdl_fail(CDL_ARGUMENT, "an encoder has at least one label, not %d", labels);
-  cdl_encoder *e = calloc(1, sizeof *e);
+  cdl_encoder *e = allocate(queue);
   if (e == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: an encoder");
-  e->backend = cdl_queue_backend(queue);
   e->config = *config;
   e->config.label_names = NULL; /* the caller's */
   if (e->config.embedding_size == 0)
@@ -230,26 +265,92 @@ cdl_status cdl_encoder_create(cdl_queue *queue, const cdl_model_config *config, 
   return CDL_OK;
 }
 
+/* ---- One body for several ---- */
+
+/* The body's tensors are the base's, the head's lie in a buffer of their own. */
+static cdl_status share_parts(cdl_encoder *e, cdl_queue *q, uint64_t seed)
+{
+  cdl_encoder *base = e->base;
+  int64_t elements;
+  CDL_TRY(list_parts(e, &elements));
+  const int64_t first = e->parameters[e->head_parameter].value.offset;
+  CDL_TRY(
+      cdl_buffer_create(e->backend, (size_t)(elements - first) * sizeof(float), &e->weight_buffer));
+  for (size_t i = 0; i < e->parameter_count; i++) {
+    cdl_parameter *p = &e->parameters[i];
+    if (i < e->head_parameter) {
+      p->value = base->parameters[i].value;
+      p->shared = true;
+      continue;
+    }
+    p->value.buffer = e->weight_buffer;
+    p->value.offset -= first;
+    cdl_copy(q, CDL_ARGS(copy, .out = p->value, .x = base->parameters[i].value));
+  }
+  CDL_TRY(encoder_draw_fresh(e, q, seed));
+  CDL_TRY(finish_body(e, q, base));
+  return finish_head(e, q);
+}
+
+cdl_status cdl_encoder_share(cdl_queue *queue, cdl_encoder *base, uint64_t seed,
+                             cdl_encoder **encoder)
+{
+  *encoder = NULL;
+  cdl_encoder *e = allocate(queue);
+  if (e == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: an encoder");
+  while (base->base != NULL)
+    base = base->base;
+  e->base = base;
+  base->sharers++;
+  e->memory = base->memory;
+  e->config = base->config;
+  e->family = base->family;
+  e->labels = base->labels;
+  e->fresh_head = base->fresh_head;
+  e->fresh_pooler = base->fresh_pooler;
+  const cdl_status status = share_parts(e, queue, seed);
+  if (status != CDL_OK) {
+    cdl_encoder_destroy(e);
+    return status;
+  }
+  *encoder = e;
+  return CDL_OK;
+}
+
+bool cdl_encoder_same_body(const cdl_encoder *a, const cdl_encoder *b)
+{
+  return (a->base != NULL ? a->base : a) == (b->base != NULL ? b->base : b);
+}
+
+static void release_packed(projection *p)
+{
+  cdl_weight_destroy(p->own.stacked);
+  for (int i = 0; i < SITES_PER_PROJECTION; i++)
+    cdl_weight_destroy(p->own.single[i]);
+}
+
 void cdl_encoder_destroy(cdl_encoder *e)
 {
   if (e == NULL)
     return;
   for (int l = 0; e->blocks != NULL && l < e->config.layers; l++) {
-    release_projection(&e->blocks[l].qkv);
-    release_projection(&e->blocks[l].attention_out);
-    release_projection(&e->blocks[l].intermediate);
-    release_projection(&e->blocks[l].output);
+    release_packed(&e->blocks[l].qkv);
+    release_packed(&e->blocks[l].attention_out);
+    release_packed(&e->blocks[l].intermediate);
+    release_packed(&e->blocks[l].output);
   }
-  release_projection(&e->project);
-  release_projection(&e->head_dense);
-  release_projection(&e->head_out);
+  release_packed(&e->project);
+  release_packed(&e->head_dense);
+  release_packed(&e->head_out);
   cdl_buffer_destroy(e->weight_buffer);
-  cdl_buffer_destroy(e->merge_buffer);
-  cdl_buffer_destroy(e->arena);
-  cdl_buffer_destroy(e->batch_buffer);
-  free(e->staging);
-  free(e->keys);
+  if (e->base == NULL)
+    encoder_release_memory(&e->own_memory);
+  else if (--e->base->sharers == 0)
+    cdl_encoder_release_plan(e->base);
   free(e->act.block);
+  free(e->own.log_sum);
+  free(e->own.site);
   free(e->blocks);
   free(e->sites);
   free(e->parameters);
@@ -290,10 +391,10 @@ static void update_projection(cdl_queue *q, projection *p, bool trained_only)
 {
   if (trained_only && !projection_base_trained(p))
     return;
-  cdl_weight_update(q, p->stacked);
+  cdl_weight_update(q, p->packed->stacked);
   for (int i = 0; i < p->site_count; i++)
-    if (p->single[i] != NULL)
-      cdl_weight_update(q, p->single[i]);
+    if (p->packed->single[i] != NULL)
+      cdl_weight_update(q, p->packed->single[i]);
 }
 
 void cdl_encoder_weights_changed(cdl_encoder *e, cdl_queue *q, bool trained_only)
@@ -323,8 +424,8 @@ static int64_t adapted_elements(const cdl_encoder *e)
 
 static cdl_tensor saved_weight(const cdl_encoder *e, const cdl_site *site, int64_t *offset)
 {
-  cdl_tensor saved =
-      cdl_tensor_2d(e->merge_buffer, CDL_F32, *offset, site->weight.size[2], site->weight.size[3]);
+  cdl_tensor saved = cdl_tensor_2d(e->memory->merge_buffer, CDL_F32, *offset, site->weight.size[2],
+                                   site->weight.size[3]);
   *offset += cdl_elements(saved);
   return saved;
 }
@@ -345,9 +446,7 @@ bool cdl_encoder_merges_whole(const cdl_encoder *e)
 
 cdl_status cdl_encoder_merge(cdl_encoder *e, cdl_queue *q)
 {
-  const int64_t elements = adapted_elements(e);
-  if (e->merge_buffer == NULL && elements > 0)
-    CDL_TRY(cdl_buffer_create(e->backend, (size_t)elements * sizeof(float), &e->merge_buffer));
+  CDL_TRY(encoder_reserve_merge(e->memory, e->backend, (size_t)adapted_elements(e)));
   int64_t offset = 0;
   for (size_t i = 0; i < e->site_count; i++) {
     cdl_site *site = &e->sites[i];

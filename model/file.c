@@ -1,5 +1,6 @@
 #include "model/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -148,6 +149,18 @@ static cdl_status make_one_folder(const char *folder)
   return CDL_OK;
 }
 
+bool cdl_folder_is_empty(const char *path)
+{
+  DIR *stream = opendir(path);
+  bool any = false;
+  for (const struct dirent *entry = stream != NULL ? readdir(stream) : NULL; entry != NULL && !any;
+       entry = readdir(stream))
+    any = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+  if (stream != NULL)
+    closedir(stream);
+  return !any;
+}
+
 cdl_status cdl_folder_make(const char *path)
 {
   if (path[0] == '\0')
@@ -173,6 +186,22 @@ cdl_status cdl_folder_make(const char *path)
 }
 
 /* ---- Writing ---- */
+
+void cdl_folder_sweep(const char *folder)
+{
+  static const char mark[] = ".tmp-";
+  DIR *d = opendir(folder);
+  for (const struct dirent *entry = d != NULL ? readdir(d) : NULL; entry != NULL;
+       entry = readdir(d)) {
+    const char *tail = strstr(entry->d_name, mark);
+    if (tail == NULL ||
+        tail[sizeof mark - 1 + strspn(tail + sizeof mark - 1, "0123456789")] != '\0')
+      continue;
+    (void)unlinkat(dirfd(d), entry->d_name, 0);
+  }
+  if (d != NULL)
+    closedir(d);
+}
 
 static void destroy(cdl_output *output)
 {

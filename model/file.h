@@ -23,6 +23,8 @@ void cdl_file_unmap(cdl_mapping *mapping);
 void cdl_file_discard(const cdl_mapping *mapping, size_t offset, size_t bytes);
 
 bool cdl_file_exists(const char *path);
+/* True also for a folder that is not there. */
+bool cdl_folder_is_empty(const char *path);
 /* Makes a folder and its missing parents; one that is there already is no error. */
 CDL_MUST_USE cdl_status cdl_folder_make(const char *path);
 /* "folder/name" in memory of its own, to be freed by the caller; NULL when memory is out. */
@@ -32,6 +34,8 @@ char *cdl_path_join(const char *folder, const char *name);
  * and syncs the folder. After a failed write, later writes do nothing and commit returns the first
  * failure; abort removes what is there. commit and abort both destroy `output`. */
 typedef struct cdl_output cdl_output;
+/* Removes files "NAME.tmp-PID" from a folder: what a killed process left half-written. */
+void cdl_folder_sweep(const char *folder);
 CDL_MUST_USE cdl_status cdl_output_begin(const char *path, cdl_output **output);
 void cdl_output_write(cdl_output *output, const void *bytes, size_t count);
 void cdl_output_printf(cdl_output *output, const char *format, ...) CDL_PRINTF(2, 3);

@@ -5,7 +5,7 @@
 # What the build and the programs need, by Debian's names (docs/dependencies.md has the reasons).
 # shellcheck disable=SC2034  # for those who source this file
 project_packages=(build-essential meson ninja-build pkg-config check
-  libjansson-dev libpcre2-dev libutf8proc-dev libopenblas0-pthread liblapacke)
+  libjansson-dev libpcre2-dev libutf8proc-dev libprotobuf-c-dev protobuf-c-compiler libcairo2-dev libopenblas0-pthread liblapacke)
 
 # What only tests need: devices that are no GPUs, and tools that watch.
 # shellcheck disable=SC2034

@@ -7,6 +7,8 @@
 
 #include "condlora/log.h"
 #include "model/adapter_io.h"
+#include "model/checkpoint.h"
+#include "model/hash.h"
 #include "train/job_adapter.h"
 #include "train/process.h"
 
@@ -188,52 +190,169 @@ static cdl_status default_targets(cdl_settings *s, cdl_family family)
   return s->targets != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: settings");
 }
 
-static cdl_status open_training(cdl_job *job, cdl_settings *s, const bool *given,
-                                cdl_adapter_config *initial, cdl_safetensors **tensors)
+/* Whether the run trains, or has taken initial values off, more than adapter, pooler and head. */
+static bool changes_body(const cdl_job *job, const cdl_settings *s)
 {
-  if (s->init_adapter != NULL) {
-    CDL_TRY(cdl_adapter_folder_open(s->init_adapter, initial, tensors));
-    CDL_TRY(cdl_adopt_adapter(s, given, initial));
-  }
-  CDL_TRY(cdl_check_adapter_settings(s));
+  const cdl_parameter *first = cdl_encoder_parameters(job->encoder),
+                      *end = first + cdl_encoder_parameter_count(job->encoder);
+  for (const cdl_parameter *p = first; p < end; p++)
+    if (p->trained && !cdl_checkpoint_is_head(p->name) && strstr(p->name, "pooler.") == NULL)
+      return true;
+  return strcmp(s->init, "pissa") == 0 || strcmp(s->init, "olora") == 0;
+}
+
+static uint64_t initial_seed(const cdl_settings *s)
+{
+  return (uint64_t)(s->seed_init >= 0 ? s->seed_init : s->seed);
+}
+
+/* Data, tokenizer, backend and model. */
+static cdl_status open_base(cdl_job *job, const cdl_settings *s)
+{
   cdl_model_config config;
   CDL_TRY(cdl_model_config_read(s->model, &config));
-  cdl_status status = find_length(job, &config, s->max_length);
-  if (status == CDL_OK)
-    status = default_targets(s, config.family);
+  const cdl_status status = find_length(job, &config, s->max_length);
   cdl_model_config_free(&config);
   CDL_TRY(status);
-  job->types_zero = strcmp(s->compat, "reference") == 0 || initial->types_zero;
-  CDL_TRY(read_data(job, s, s->init_adapter != NULL ? &initial->labels : NULL));
+  job->types_zero = strcmp(s->compat, "reference") == 0 || job->initial.types_zero;
+  CDL_TRY(read_data(job, s, s->init_adapter != NULL ? &job->initial.labels : NULL));
   CDL_TRY(open_backend(job, s->backend, s->precision, (int)s->threads, s->no_fallback));
-  const uint64_t seed = (uint64_t)(s->seed_init >= 0 ? s->seed_init : s->seed);
-  CDL_TRY(load_model(job, s->model, job->labels, s->init_adapter != NULL, seed));
+  CDL_TRY(load_model(job, s->model, job->labels, s->init_adapter != NULL, initial_seed(s)));
   CDL_TRY(cdl_job_tokenize(job, job->train));
   if (job->dev != NULL)
     CDL_TRY(cdl_job_tokenize(job, job->dev));
-  CDL_TRY(cdl_make_adapter(job, s, initial));
+  return s->init_adapter != NULL ? cdl_check_base(job, s->init_adapter, &job->initial) : CDL_OK;
+}
+
+static cdl_status make_adapter(cdl_job *job, cdl_settings *s)
+{
+  CDL_TRY(default_targets(s, cdl_encoder_config(job->encoder)->family));
+  CDL_TRY(cdl_make_adapter(job, s, &job->initial));
+  job->body_changed = job->body_changed || changes_body(job, s);
   /* Of an adapter whose initial values were taken off the weights, they are taken off again. */
-  const bool takes_off = initial->init == CDL_INIT_PISSA || initial->init == CDL_INIT_OLORA;
-  if (s->init_adapter != NULL)
-    CDL_TRY(cdl_check_base(job, s->init_adapter, initial));
+  const bool takes_off = job->initial.init == CDL_INIT_PISSA || job->initial.init == CDL_INIT_OLORA;
   if (s->init_adapter == NULL || takes_off)
-    CDL_TRY(cdl_adapter_initialize(job->adapter, job->queue, seed));
+    CDL_TRY(cdl_adapter_initialize(job->adapter, job->queue, initial_seed(s)));
   if (s->init_adapter == NULL)
     return CDL_OK;
-  return cdl_adapter_read(job->adapter, job->queue, s->init_adapter, *tensors);
+  return cdl_adapter_read(job->adapter, job->queue, s->init_adapter, job->initial_tensors);
+}
+
+static cdl_status adopt_initial(cdl_job *job, cdl_settings *s, const bool *given)
+{
+  return s->init_adapter != NULL ? cdl_adopt_adapter(s, given, &job->initial) : CDL_OK;
+}
+
+static cdl_status open_initial(cdl_job *job, cdl_settings *s, const bool *given)
+{
+  if (s->init_adapter != NULL)
+    CDL_TRY(cdl_adapter_folder_open(s->init_adapter, &job->initial, &job->initial_tensors));
+  return adopt_initial(job, s, given);
 }
 
 cdl_status cdl_job_open(cdl_job *job, cdl_settings *settings, const bool *given)
 {
   *job = (cdl_job){0};
-  cdl_adapter_config initial = {0};
-  cdl_safetensors *tensors = NULL;
-  const cdl_status status = open_training(job, settings, given, &initial, &tensors);
-  cdl_adapter_config_free(&initial);
-  cdl_safetensors_close(tensors);
+  cdl_status status = open_initial(job, settings, given);
+  if (status == CDL_OK)
+    status = cdl_check_adapter_settings(settings);
+  if (status == CDL_OK)
+    status = open_base(job, settings);
+  if (status == CDL_OK)
+    status = make_adapter(job, settings);
   if (status != CDL_OK)
     cdl_job_close(job);
   return status;
+}
+
+/* ---- Several runs ---- */
+
+cdl_status cdl_job_open_base(cdl_job *job, cdl_settings *settings, const bool *given)
+{
+  *job = (cdl_job){0};
+  cdl_status status = open_initial(job, settings, given);
+  if (status == CDL_OK)
+    status = open_base(job, settings);
+  if (status != CDL_OK)
+    cdl_job_close(job);
+  return status;
+}
+
+cdl_status cdl_job_begin_run(cdl_job *job, cdl_settings *settings, const bool *given)
+{
+  CDL_TRY(adopt_initial(job, settings, given));
+  CDL_TRY(cdl_check_adapter_settings(settings));
+  const cdl_load_options options = {.labels = job->labels,
+                                    .fresh_head = settings->init_adapter != NULL,
+                                    .seed = initial_seed(settings)};
+  CDL_TRY(cdl_encoder_reload(job->encoder, job->queue, settings->model, &options,
+                             job->loaded.fingerprint, job->body_changed));
+  job->body_changed = false;
+  const cdl_status status = make_adapter(job, settings);
+  if (status != CDL_OK)
+    cdl_job_end_run(job);
+  return status;
+}
+
+void cdl_job_end_run(cdl_job *job)
+{
+  cdl_adapter_destroy(job->adapter);
+  job->adapter = NULL;
+  cdl_adapter_config_free(&job->adapter_config);
+  job->adapter_config = (cdl_adapter_config){0};
+  cdl_encoder_release_plan(job->encoder);
+}
+
+cdl_status cdl_job_share(cdl_job *base, cdl_settings *settings, const bool *given, cdl_job *job)
+{
+  CDL_TRY(adopt_initial(base, settings, given));
+  CDL_TRY(cdl_check_adapter_settings(settings));
+  if (base->body_changed) {
+    const cdl_load_options options = {.labels = base->labels,
+                                      .fresh_head = settings->init_adapter != NULL,
+                                      .seed = initial_seed(settings)};
+    CDL_TRY(cdl_encoder_reload(base->encoder, base->queue, settings->model, &options,
+                               base->loaded.fingerprint, true));
+    base->body_changed = false;
+  }
+  *job = *base;
+  job->encoder = NULL;
+  cdl_status status =
+      cdl_encoder_share(job->queue, base->encoder, initial_seed(settings), &job->encoder);
+  if (status == CDL_OK)
+    status = make_adapter(job, settings);
+  if (status != CDL_OK)
+    cdl_job_unshare(job);
+  return status;
+}
+
+void cdl_job_unshare(cdl_job *job)
+{
+  cdl_adapter_destroy(job->adapter);
+  cdl_adapter_config_free(&job->adapter_config);
+  cdl_encoder_destroy(job->encoder);
+  *job = (cdl_job){0};
+}
+
+/* ---- What was read ---- */
+
+static uint64_t hash_examples(uint64_t hash, const cdl_dataset *dataset)
+{
+  const cdl_tokens tokens = cdl_dataset_tokens(dataset);
+  hash = cdl_fnv(hash, tokens.offsets, (tokens.count + 1) * sizeof *tokens.offsets);
+  hash = cdl_fnv(hash, tokens.ids, tokens.offsets[tokens.count] * sizeof *tokens.ids);
+  for (size_t i = 0; i < tokens.count; i++) {
+    const cdl_example example = cdl_dataset_example(dataset, i);
+    hash = cdl_fnv(hash, &example.label, sizeof example.label);
+    hash = cdl_fnv(hash, &example.target, sizeof example.target);
+  }
+  return hash;
+}
+
+uint64_t cdl_job_examples_hash(const cdl_job *job)
+{
+  const uint64_t hash = hash_examples(CDL_FNV_START, job->train);
+  return job->dev != NULL ? hash_examples(hash, job->dev) : hash;
 }
 
 /* ---- For eval and predict ---- */
@@ -367,7 +486,16 @@ void cdl_job_close(cdl_job *job)
     free(job->label_names[i]);
   free(job->label_names);
   cdl_adapter_config_free(&job->adapter_config);
+  cdl_adapter_config_free(&job->initial);
+  cdl_safetensors_close(job->initial_tensors);
   *job = (cdl_job){0};
+}
+
+cdl_metric cdl_job_main_metric(const cdl_job *job)
+{
+  return job->task != NULL ? job->task->metrics[0]
+         : job->regression ? CDL_METRIC_PEARSON
+                           : CDL_METRIC_ACCURACY;
 }
 
 bool cdl_job_has_metric(const cdl_job *job, cdl_metric metric)

@@ -28,12 +28,33 @@ typedef struct {
   int32_t first_position;            /* of an example's first token */
   size_t max_length;
   bool types_zero; /* every token reads type 0, whatever the tokenizer says */
+
+  /* Of --init-adapter, else empty. */
+  cdl_adapter_config initial;
+  cdl_safetensors *initial_tensors;
+  bool body_changed; /* by this run or one before, beyond pooler and head */
 } cdl_job;
 
 /* For training: `given` marks the settings that were set by hand (by place in cdl_setting_list;
  * NULL: none), which --init-adapter must not contradict. Settings that the adapter decides are
  * changed in place. On failure nothing stays open. */
 CDL_MUST_USE cdl_status cdl_job_open(cdl_job *job, cdl_settings *settings, const bool *given);
+
+/* The same in two halves, for several runs one after another on one base: all but the adapter, as far
+ * as `settings` say it; then for each run its adapter and a head as fresh as cdl_job_open's, under
+ * its own settings, which differ from the first in nothing that the base depends on (data, model,
+ * backend, compat, init_adapter). cdl_job_end_run frees all that a run took on the backend. */
+CDL_MUST_USE cdl_status cdl_job_open_base(cdl_job *job, cdl_settings *settings, const bool *given);
+CDL_MUST_USE cdl_status cdl_job_begin_run(cdl_job *job, cdl_settings *settings, const bool *given);
+void cdl_job_end_run(cdl_job *job);
+
+/* For runs side by side on one base: a job of its own for each, that borrows all but encoder (over
+ * the base's body) and adapter. USAGE for settings that change the body. Ends with cdl_job_unshare,
+ * before the base, on which no run has begun itself meanwhile; after the last, all that runs took on
+ * the backend is free. */
+CDL_MUST_USE cdl_status cdl_job_share(cdl_job *base, cdl_settings *settings, const bool *given,
+                                      cdl_job *job);
+void cdl_job_unshare(cdl_job *job);
 
 typedef struct {
   const char *model, *adapter; /* `adapter` NULL: a whole fine-tuned model */
@@ -50,6 +71,8 @@ CDL_MUST_USE cdl_status cdl_job_open_inference(cdl_job *job,
 
 void cdl_job_close(cdl_job *job);
 
+/* The one that chooses the best: the task's first, else Pearson's correlation or accuracy. */
+cdl_metric cdl_job_main_metric(const cdl_job *job);
 /* Whether a metric means anything for this job: correlations for a regression, the rest for
  * classes, F1 for two. */
 bool cdl_job_has_metric(const cdl_job *job, cdl_metric metric);
@@ -58,6 +81,8 @@ bool cdl_job_has_metric(const cdl_job *job, cdl_metric metric);
  * above what it takes. */
 CDL_MUST_USE cdl_status cdl_example_length(const cdl_model_config *config, int64_t wanted,
                                            size_t *length);
+/* 64 bits (FNV-1a) over ids and labels of all examples, once tokenized. */
+uint64_t cdl_job_examples_hash(const cdl_job *job);
 /* Tokenizes a data set as this job's model wants it. DATA, naming the line, for an id or type
  * outside its tables. */
 CDL_MUST_USE cdl_status cdl_job_tokenize(const cdl_job *job, cdl_dataset *dataset);

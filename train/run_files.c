@@ -1,6 +1,5 @@
 #include "train/run_files.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -11,40 +10,10 @@
 #include "model/file.h"
 #include "model/json.h"
 
-/* True for a folder with anything in it; a missing one is empty. */
-static bool holds_anything(const char *folder)
-{
-  DIR *d = opendir(folder);
-  if (d == NULL)
-    return false;
-  bool any = false;
-  for (const struct dirent *entry = readdir(d); entry != NULL && !any; entry = readdir(d))
-    any = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
-  closedir(d);
-  return any;
-}
-
-/* Removes what a killed run left half-written: cdl_output's "NAME.tmp-PID". */
-static void sweep(const char *folder)
-{
-  static const char mark[] = ".tmp-";
-  DIR *d = opendir(folder);
-  for (const struct dirent *entry = d != NULL ? readdir(d) : NULL; entry != NULL;
-       entry = readdir(d)) {
-    const char *tail = strstr(entry->d_name, mark);
-    if (tail == NULL ||
-        tail[sizeof mark - 1 + strspn(tail + sizeof mark - 1, "0123456789")] != '\0')
-      continue;
-    (void)unlinkat(dirfd(d), entry->d_name, 0);
-  }
-  if (d != NULL)
-    closedir(d);
-}
-
 cdl_status cdl_run_files_open(cdl_run_files *f, const char *folder, bool resume)
 {
   *f = (cdl_run_files){0};
-  if (!resume && holds_anything(folder))
+  if (!resume && !cdl_folder_is_empty(folder))
     return cdl_fail(
         CDL_USAGE,
         "%s is not empty; --resume goes on with the run in it, another --output starts one",
@@ -67,7 +36,7 @@ cdl_status cdl_run_files_open(cdl_run_files *f, const char *folder, bool resume)
   if (status == CDL_OK) {
     const char *const folders[] = {f->folder, f->adapter, f->model, f->checkpoint};
     for (size_t i = 0; resume && i < sizeof folders / sizeof folders[0]; i++)
-      sweep(folders[i]);
+      cdl_folder_sweep(folders[i]);
     char *state = cdl_path_join(f->checkpoint, "state.safetensors");
     free(f->checkpoint);
     f->checkpoint = state;

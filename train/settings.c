@@ -197,15 +197,37 @@ cdl_status cdl_settings_init(cdl_settings *settings)
   return status;
 }
 
+static bool is_text(const cdl_setting *line)
+{
+  return line->kind == CDL_KIND_TEXT || line->kind == CDL_KIND_CHOICE ||
+         line->kind == CDL_KIND_MAP || line->kind == CDL_KIND_WHOLES;
+}
+
 void cdl_settings_release(cdl_settings *settings)
 {
   for (size_t i = 0; i < LINE_COUNT; i++)
-    if (lines[i].kind == CDL_KIND_TEXT || lines[i].kind == CDL_KIND_CHOICE ||
-        lines[i].kind == CDL_KIND_MAP || lines[i].kind == CDL_KIND_WHOLES) {
+    if (is_text(&lines[i])) {
       char **slot = place(settings, &lines[i]);
       free(*slot);
       *slot = NULL;
     }
+}
+
+cdl_status cdl_settings_copy(cdl_settings *copy, const cdl_settings *settings)
+{
+  bool whole = true;
+  *copy = *settings;
+  for (size_t i = 0; i < LINE_COUNT; i++) {
+    char **slot = place(copy, &lines[i]);
+    if (!is_text(&lines[i]) || *slot == NULL)
+      continue;
+    *slot = strdup(*slot);
+    whole = whole && *slot != NULL;
+  }
+  if (whole)
+    return CDL_OK;
+  cdl_settings_release(copy);
+  return cdl_fail(CDL_MEMORY, "out of memory: settings");
 }
 
 /* ---- From text ---- */
@@ -411,14 +433,13 @@ static cdl_status set_from_json(cdl_settings *settings, const cdl_setting *setti
   return status;
 }
 
-cdl_status cdl_settings_read(cdl_settings *settings, const char *path, const bool *given)
+cdl_status cdl_settings_take(cdl_settings *settings, const char *path, const json_t *object,
+                             const bool *given)
 {
-  json_t *object;
-  CDL_TRY(cdl_json_read(path, &object));
   cdl_status status = CDL_OK;
   const char *key;
   json_t *value;
-  json_object_foreach(object, key, value)
+  json_object_foreach((json_t *)(uintptr_t)object, key, value)
   {
     const cdl_setting *setting = cdl_setting_find(key);
     if (strcmp(key, "paper") == 0 || strcmp(key, "comment") == 0)
@@ -431,6 +452,14 @@ cdl_status cdl_settings_read(cdl_settings *settings, const char *path, const boo
     if (status != CDL_OK)
       break;
   }
+  return status;
+}
+
+cdl_status cdl_settings_read(cdl_settings *settings, const char *path, const bool *given)
+{
+  json_t *object;
+  CDL_TRY(cdl_json_read(path, &object));
+  const cdl_status status = cdl_settings_take(settings, path, object, given);
   json_decref(object);
   return status;
 }
@@ -484,6 +513,16 @@ cdl_method_option *cdl_settings_option(cdl_settings *settings, const char *name)
 {
   const cdl_setting *setting = cdl_setting_find(name);
   return setting != NULL && setting->option != NULL ? place(settings, setting) : NULL;
+}
+
+void cdl_settings_drop_options(cdl_settings *s)
+{
+  size_t count;
+  const cdl_setting *all = cdl_setting_list(&count);
+  for (size_t i = 0; i < count; i++)
+    if (all[i].option != NULL && !method_has(s->method, all[i].field))
+      *(cdl_method_option *)place(s, &all[i]) =
+          (cdl_method_option){.value = all[i].option->fallback};
 }
 
 cdl_status cdl_settings_check_options(const cdl_settings *s)

@@ -65,6 +65,8 @@ const cdl_setting *cdl_setting_find(const char *name);
 
 CDL_MUST_USE cdl_status cdl_settings_init(cdl_settings *settings);
 void cdl_settings_release(cdl_settings *settings);
+/* Texts are copied. */
+CDL_MUST_USE cdl_status cdl_settings_copy(cdl_settings *copy, const cdl_settings *settings);
 
 /* Sets one from text. `value` NULL for a flag without one. USAGE, naming option and what was
  * expected. */
@@ -76,9 +78,14 @@ CDL_MUST_USE cdl_status cdl_settings_set(cdl_settings *settings, const cdl_setti
  * kind. */
 CDL_MUST_USE cdl_status cdl_settings_read(cdl_settings *settings, const char *path,
                                           const bool *given);
+/* The same of an object that was read from `path`. */
+CDL_MUST_USE cdl_status cdl_settings_take(cdl_settings *settings, const char *path,
+                                          const json_t *object, const bool *given);
 
 /* An option by its name. NULL when no method has it. */
 cdl_method_option *cdl_settings_option(cdl_settings *settings, const char *name);
+/* Unsets the options that the method does not have. */
+void cdl_settings_drop_options(cdl_settings *settings);
 /* USAGE for an option that is set and that the method does not have. */
 CDL_MUST_USE cdl_status cdl_settings_check_options(const cdl_settings *settings);
 

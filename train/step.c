@@ -155,6 +155,30 @@ cdl_status cdl_step_batch(cdl_step *step, const cdl_batch *batch)
   return enqueue(step, graph, first, forward_backward);
 }
 
+cdl_status cdl_step_batches(cdl_step *const *steps, const cdl_batch *const *batches, size_t count)
+{
+  cdl_encoder *encoders[CDL_JOINT_ENCODERS_MAX] = {NULL};
+  cdl_token_batch views[CDL_JOINT_ENCODERS_MAX] = {{0}};
+  cdl_dropout_rates dropout[CDL_JOINT_ENCODERS_MAX];
+  cdl_tensor records[CDL_JOINT_ENCODERS_MAX];
+  cdl_queue *q = steps[0]->job->queue;
+  for (size_t i = 0; i < count; i++) {
+    encoders[i] = steps[i]->job->encoder;
+    views[i] = cdl_batch_view(batches[i]);
+    dropout[i] = steps[i]->dropout;
+    records[i] = steps[i]->loss.step;
+  }
+  CDL_TRY(cdl_encoder_load_joint(encoders, count, q, views));
+  for (size_t i = 0; i < count; i++)
+    cdl_loss_load_batch(&steps[i]->loss, q, batches[i]);
+  cdl_encoder_forward_joint(encoders[0], q, dropout, records);
+  for (size_t i = 0; i < count; i++)
+    cdl_loss_forward_backward(&steps[i]->loss, q, cdl_encoder_logits(encoders[i]),
+                              cdl_encoder_d_logits(encoders[i]));
+  cdl_encoder_backward(encoders[0], q);
+  return cdl_queue_status(q);
+}
+
 cdl_status cdl_step_end(cdl_step *step, int64_t number)
 {
   CDL_TRY(enqueue(step, &step->end, !step->warm, end));

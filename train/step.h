@@ -43,5 +43,9 @@ void cdl_step_release(cdl_step *step);
 CDL_MUST_USE cdl_status cdl_step_begin(cdl_step *step, const cdl_step_record *record);
 CDL_MUST_USE cdl_status cdl_step_batch(cdl_step *step, const cdl_batch *batch);
 CDL_MUST_USE cdl_status cdl_step_end(cdl_step *step, int64_t number);
+/* The batches of `count` steps in one pass, at least two: their encoders share a base. It is not
+ * recorded. */
+CDL_MUST_USE cdl_status cdl_step_batches(cdl_step *const *steps, const cdl_batch *const *batches,
+                                         size_t count);
 
 #endif

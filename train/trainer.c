@@ -1,5 +1,5 @@
-/* The way of a step, and of a run around it. */
-#include "train/trainer.h"
+/* The way of a step, and of a run around it: trainer_state.h has the parts in order. */
+#include "train/trainer_state.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,57 +11,20 @@
 #include "condlora/log.h"
 #include "condlora/schedule.h"
 #include "model/file.h"
-#include "model/hash.h"
 #include "model/json.h"
-#include "train/checkpoint.h"
 #include "train/peak.h"
 #include "train/process.h"
-#include "train/run_files.h"
-#include "train/step.h"
-#include "train/watch.h"
 
-enum { CHECKPOINT_SECONDS = 30, RATE_WINDOW = 16 };
+enum { CHECKPOINT_SECONDS = 30 };
 
-typedef struct {
-  cdl_job *job;
-  const cdl_settings *settings;
-  const cdl_train_events *events;
-
-  cdl_schedule schedule;
-  cdl_step step;
-  cdl_watch watch;
-  uint64_t seed_data, seed_dropout;
-
-  uint32_t *order; /* [train_count] of the epoch `order_epoch` */
-  int64_t order_epoch;
-  int64_t steps_per_epoch, eval_every; /* eval_every 0: never */
-  cdl_batch batch;
-
-  cdl_evaluation evaluation; /* of the split that chooses the best */
-  const char *evaluated_split;
-  float *logits; /* [examples of its data set, labels] */
-  cdl_metric metric;
-
-  cdl_snapshot now, best;
-  float *moments;
-  cdl_run_state state;
-  cdl_run_files files;
-
-  double gemm_peak; /* of this machine, a second */
-  double clock, last_checkpoint, train_seconds;
-  double window[RATE_WINDOW]; /* seconds of the last steps */
-  size_t window_examples[RATE_WINDOW];
-  int64_t trained_examples, first_step;
-} trainer;
-
-static bool stop_requested(const trainer *t)
+static bool stop_requested(const cdl_trainer *t)
 {
   return t->events->stop != NULL && *t->events->stop != 0;
 }
 
 /* ---- Preparing ---- */
 
-static cdl_status plan_schedule(trainer *t)
+static cdl_status plan_schedule(cdl_trainer *t)
 {
   const cdl_settings *s = t->settings;
   const int64_t examples = (int64_t)t->job->split.train_count,
@@ -91,7 +54,7 @@ static cdl_status plan_schedule(trainer *t)
   return CDL_OK;
 }
 
-static void plan_dropout(trainer *t)
+static void plan_dropout(cdl_trainer *t)
 {
   const cdl_model_config *c = cdl_encoder_config(t->job->encoder);
   const double set = t->settings->dropout;
@@ -102,7 +65,7 @@ static void plan_dropout(trainer *t)
 }
 
 /* Best is chosen on `valid`, or on `dev` where nothing is held out. */
-static cdl_status plan_evaluation(trainer *t)
+static cdl_status plan_evaluation(cdl_trainer *t)
 {
   cdl_job *job = t->job;
   const bool on_valid = job->split.valid_count > 0;
@@ -114,9 +77,7 @@ static cdl_status plan_evaluation(trainer *t)
         "there is nothing to measure on: give --dev, a --dev-fraction above 0, or --eval-every 0");
   const cdl_dataset *dataset = on_valid ? job->train : job->dev;
   t->evaluated_split = on_valid ? "valid" : "dev";
-  t->metric = job->task != NULL ? job->task->metrics[0]
-              : job->regression ? CDL_METRIC_PEARSON
-                                : CDL_METRIC_ACCURACY;
+  t->metric = cdl_job_main_metric(job);
   CDL_TRY(cdl_evaluation_create(&t->evaluation, dataset,
                                 on_valid ? job->split.valid : job->dev_rows,
                                 on_valid ? job->split.valid_count : cdl_dataset_count(dataset),
@@ -128,58 +89,41 @@ static cdl_status plan_evaluation(trainer *t)
              : cdl_fail(CDL_MEMORY, "out of memory: the logits of %s", t->evaluated_split);
 }
 
-static cdl_status plan_memory(trainer *t, cdl_train_plan *plan)
+static cdl_status plan_memory(cdl_trainer *t, cdl_train_plan *plan)
 {
   cdl_job *job = t->job;
   const cdl_tokens tokens = cdl_dataset_tokens(job->train);
   cdl_batch_bound bound;
   CDL_TRY(cdl_batch_bound_of(&tokens, job->split.train, job->split.train_count,
                              (size_t)t->settings->batch_size, &bound));
-  const cdl_batch_limits training = {.tokens = (int32_t)bound.tokens,
-                                     .sequences = (int32_t)bound.examples,
-                                     .longest = (int32_t)bound.longest};
-  cdl_batch_limits evaluation = {0};
+  t->training_limits = (cdl_batch_limits){.tokens = (int32_t)bound.tokens,
+                                          .sequences = (int32_t)bound.examples,
+                                          .longest = (int32_t)bound.longest};
   if (t->eval_every != 0)
-    evaluation = cdl_evaluation_limits(&t->evaluation);
+    t->evaluation_limits = cdl_evaluation_limits(&t->evaluation);
   plan->longest_tokens = bound.longest;
   plan->batch_tokens = bound.tokens;
-  plan->activation_bytes = cdl_encoder_activation_bytes(job->encoder, training, true);
+  plan->activation_bytes = cdl_encoder_activation_bytes(job->encoder, t->training_limits, true);
   cdl_memory_info memory;
   CDL_TRY(cdl_backend_memory(job->backend, &memory));
   plan->model_bytes = memory.used_bytes;
   CDL_TRY(cdl_step_create(&t->step, job, t->settings, bound));
   if (t->settings->dry_run)
     return CDL_OK;
-  CDL_TRY(cdl_encoder_plan(job->encoder, job->queue, training, evaluation));
   if (!cdl_batch_allocate(&t->batch, bound))
     return cdl_fail(CDL_MEMORY, "out of memory: a batch of %zu tokens", bound.tokens);
   return CDL_OK;
 }
 
-static uint64_t hash_examples(uint64_t hash, const cdl_dataset *dataset)
-{
-  const cdl_tokens tokens = cdl_dataset_tokens(dataset);
-  hash = cdl_fnv(hash, tokens.offsets, (tokens.count + 1) * sizeof *tokens.offsets);
-  hash = cdl_fnv(hash, tokens.ids, tokens.offsets[tokens.count] * sizeof *tokens.ids);
-  for (size_t i = 0; i < tokens.count; i++) {
-    const cdl_example example = cdl_dataset_example(dataset, i);
-    hash = cdl_fnv(hash, &example.label, sizeof example.label);
-    hash = cdl_fnv(hash, &example.target, sizeof example.target);
-  }
-  return hash;
-}
-
 /* A path may lead to other contents by the time a run is resumed. */
-static bool note_inputs(const trainer *t, json_t *settings)
+static bool note_inputs(const cdl_trainer *t, json_t *settings)
 {
   const cdl_job *job = t->job;
-  uint64_t hash = hash_examples(CDL_FNV_START, job->train);
-  if (job->dev != NULL)
-    hash = hash_examples(hash, job->dev);
   const struct {
     const char *name;
     uint64_t hash;
-  } inputs[] = {{"base model", job->loaded.fingerprint}, {"set of examples", hash}};
+  } inputs[] = {{"base model", job->loaded.fingerprint},
+                {"set of examples", cdl_job_examples_hash(job)}};
   for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
     char digits[20];
     snprintf(digits, sizeof digits, "%016" PRIx64, inputs[i].hash);
@@ -189,20 +133,27 @@ static bool note_inputs(const trainer *t, json_t *settings)
   return true;
 }
 
-static cdl_status prepare(trainer *t, cdl_train_plan *plan)
+cdl_status cdl_trainer_prepare(cdl_trainer *t)
 {
-  cdl_job *job = t->job;
   const cdl_settings *s = t->settings;
+  const size_t examples = t->job->split.train_count;
   CDL_TRY(plan_schedule(t));
   CDL_TRY(plan_evaluation(t));
   t->seed_data = (uint64_t)(s->seed_data >= 0 ? s->seed_data : s->seed);
   t->seed_dropout = (uint64_t)(s->seed_dropout >= 0 ? s->seed_dropout : s->seed);
   t->order_epoch = -1;
-  t->order = malloc((job->split.train_count + 1) * sizeof *t->order);
+  t->order = malloc((examples + 1) * sizeof *t->order);
   if (t->order == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: the order of %zu examples", job->split.train_count);
-  CDL_TRY(plan_memory(t, plan));
+    return cdl_fail(CDL_MEMORY, "out of memory: the order of %zu examples", examples);
+  CDL_TRY(plan_memory(t, &t->plan));
   plan_dropout(t);
+  return CDL_OK;
+}
+
+/* What a run carries from step to step and into its checkpoint. */
+static cdl_status make_state(cdl_trainer *t)
+{
+  cdl_job *job = t->job;
   CDL_TRY(cdl_adapter_begin_run(job->adapter, job->queue, (int64_t)t->schedule.total));
   CDL_TRY(cdl_watch_create(&t->watch, job->queue));
   CDL_TRY(cdl_snapshot_create(job->adapter, &t->now));
@@ -210,7 +161,7 @@ static cdl_status prepare(trainer *t, cdl_train_plan *plan)
   t->moments = calloc(2 * t->now.count + 1, sizeof *t->moments);
   t->state = (cdl_run_state){.best_value = NAN,
                              .evaluations = json_array(),
-                             .settings = cdl_settings_json(s, true),
+                             .settings = cdl_settings_json(t->settings, true),
                              .kernels = strdup(cdl_backend_description(job->backend))};
   if (t->moments == NULL || t->state.evaluations == NULL || t->state.settings == NULL ||
       t->state.kernels == NULL || !note_inputs(t, t->state.settings))
@@ -219,23 +170,25 @@ static cdl_status prepare(trainer *t, cdl_train_plan *plan)
   char *threads = strrchr(t->state.kernels, ',');
   if (threads != NULL && strstr(threads, "thread") != NULL)
     *threads = '\0';
-
-  *plan = (cdl_train_plan){.method = s->method,
-                           .backend = cdl_backend_description(job->backend),
-                           .train_examples = job->split.train_count,
-                           .valid_examples = job->split.valid_count,
-                           .dev_examples = job->dev != NULL ? cdl_dataset_count(job->dev) : 0,
-                           .steps = (int64_t)t->schedule.total,
-                           .steps_per_epoch = t->steps_per_epoch,
-                           .longest_tokens = plan->longest_tokens,
-                           .batch_tokens = plan->batch_tokens,
-                           .activation_bytes = plan->activation_bytes,
-                           .model_bytes = plan->model_bytes};
-  cdl_adapter_trained_numbers(job->adapter, &plan->adapter_numbers, &plan->head_numbers);
   return CDL_OK;
 }
 
-static void release(trainer *t)
+/* What plan_memory did not know. */
+static void complete_plan(cdl_trainer *t)
+{
+  const cdl_job *job = t->job;
+  cdl_train_plan *plan = &t->plan;
+  plan->method = t->settings->method;
+  plan->backend = cdl_backend_description(job->backend);
+  plan->train_examples = job->split.train_count;
+  plan->valid_examples = job->split.valid_count;
+  plan->dev_examples = job->dev != NULL ? cdl_dataset_count(job->dev) : 0;
+  plan->steps = (int64_t)t->schedule.total;
+  plan->steps_per_epoch = t->steps_per_epoch;
+  cdl_adapter_trained_numbers(job->adapter, &plan->adapter_numbers, &plan->head_numbers);
+}
+
+void cdl_trainer_release(cdl_trainer *t)
 {
   cdl_run_files_close(&t->files);
   cdl_run_state_release(&t->state);
@@ -248,16 +201,17 @@ static void release(trainer *t)
   free(t->moments);
   free(t->logits);
   free(t->order);
+  *t = (cdl_trainer){0};
 }
 
-static double epoch_of(const trainer *t, int64_t step)
+double cdl_trainer_epoch(const cdl_trainer *t, int64_t step)
 {
   return (double)step / (double)t->steps_per_epoch;
 }
 
 /* ---- Steps that are done ---- */
 
-static void measure_pace(trainer *t, const cdl_watched_step *step, cdl_step_report *report)
+static void measure_pace(cdl_trainer *t, const cdl_watched_step *step, cdl_step_report *report)
 {
   const double now = cdl_process_seconds(), spent = now - t->clock;
   const int64_t done = report->step - t->first_step; /* in this process, this one included */
@@ -282,7 +236,7 @@ static void measure_pace(trainer *t, const cdl_watched_step *step, cdl_step_repo
 }
 
 /* Waits for the oldest step under way: its numbers are checked, logged and reported. */
-static cdl_status finish_step(trainer *t)
+static cdl_status finish_step(cdl_trainer *t)
 {
   cdl_watched_step step;
   CDL_TRY(cdl_watch_take(&t->watch, &step));
@@ -301,7 +255,7 @@ static cdl_status finish_step(trainer *t)
 }
 
 /* Nothing is evaluated, saved or said of a state whose steps have not been seen to be sound. */
-static cdl_status finish_steps(trainer *t)
+static cdl_status finish_steps(cdl_trainer *t)
 {
   while (!cdl_watch_empty(&t->watch))
     CDL_TRY(finish_step(t));
@@ -310,7 +264,7 @@ static cdl_status finish_steps(trainer *t)
 
 /* ---- Checkpoints ---- */
 
-static cdl_status save_checkpoint(trainer *t)
+cdl_status cdl_trainer_save(cdl_trainer *t)
 {
   CDL_TRY(finish_steps(t));
   CDL_TRY(cdl_run_log_sync(&t->files, &t->state.log_bytes));
@@ -324,7 +278,7 @@ static cdl_status save_checkpoint(trainer *t)
 }
 
 /* What a resumed run must share with the one before. */
-static cdl_status compare_settings(const trainer *t, const cdl_run_state *found)
+static cdl_status compare_settings(const cdl_trainer *t, const cdl_run_state *found)
 {
   const char *key;
   json_t *value;
@@ -342,7 +296,7 @@ static cdl_status compare_settings(const trainer *t, const cdl_run_state *found)
   return CDL_OK;
 }
 
-static cdl_status load_checkpoint(trainer *t)
+static cdl_status load_checkpoint(cdl_trainer *t)
 {
   const cdl_run_tensors tensors = {.values = &t->now, .best = &t->best, .moments = t->moments};
   cdl_run_state found;
@@ -368,14 +322,14 @@ static cdl_status load_checkpoint(trainer *t)
 /* ---- Evaluating ---- */
 
 /* The kept adapter is on disk as soon as it is the best. */
-static cdl_status write_adapter(trainer *t, const cdl_snapshot *values)
+cdl_status cdl_trainer_write_adapter(cdl_trainer *t, const cdl_snapshot *values)
 {
   if (strcmp(t->settings->method, "full") == 0)
     return CDL_OK; /* a whole model is written once, at the end */
   return cdl_adapter_write(t->job->adapter, values, t->files.adapter, &t->job->adapter_config);
 }
 
-static cdl_status add_penalty(const cdl_job *job, cdl_result *result)
+cdl_status cdl_add_penalty(const cdl_job *job, cdl_result *result)
 {
   double penalty;
   CDL_TRY(cdl_adapter_evaluation_penalty(job->adapter, job->queue, &penalty));
@@ -383,7 +337,7 @@ static cdl_status add_penalty(const cdl_job *job, cdl_result *result)
   return CDL_OK;
 }
 
-static cdl_status evaluate(trainer *t)
+static cdl_status evaluate(cdl_trainer *t)
 {
   cdl_job *job = t->job;
   CDL_TRY(finish_steps(t));
@@ -393,7 +347,7 @@ static cdl_status evaluate(trainer *t)
   cdl_result result;
   CDL_TRY(cdl_score(t->evaluation.dataset, t->evaluation.plan.rows, t->evaluation.plan.count,
                     t->logits, job->labels, NULL, &result));
-  CDL_TRY(add_penalty(job, &result));
+  CDL_TRY(cdl_add_penalty(job, &result));
   const double value = result.scores.value[t->metric];
   const bool is_best = cdl_metric_better(value, t->state.best_value);
   t->state.since_best = is_best ? 0 : t->state.since_best + 1;
@@ -402,17 +356,17 @@ static cdl_status evaluate(trainer *t)
     t->state.best_step = t->state.step;
     CDL_TRY(cdl_snapshot_take(&t->best, job->adapter, job->queue));
     if (strcmp(t->settings->keep, "best") == 0)
-      CDL_TRY(write_adapter(t, &t->best));
+      CDL_TRY(cdl_trainer_write_adapter(t, &t->best));
   }
   json_t *entry = cdl_result_json(job, &result);
   json_object_set_new(entry, "step", json_integer((json_int_t)t->state.step));
-  json_object_set_new(entry, "epoch", json_real(epoch_of(t, t->state.step)));
+  json_object_set_new(entry, "epoch", json_real(cdl_trainer_epoch(t, t->state.step)));
   json_object_set_new(entry, "split", json_string(t->evaluated_split));
   json_array_append_new(t->state.evaluations, entry);
 
   if (t->events->evaluated != NULL) {
     const cdl_evaluation_report report = {.step = t->state.step,
-                                          .epoch = epoch_of(t, t->state.step),
+                                          .epoch = cdl_trainer_epoch(t, t->state.step),
                                           .split = t->evaluated_split,
                                           .result = &result,
                                           .is_best = is_best};
@@ -423,7 +377,7 @@ static cdl_status evaluate(trainer *t)
 
 /* ---- A step ---- */
 
-static void order_epoch(trainer *t, int64_t epoch)
+static void order_epoch(cdl_trainer *t, int64_t epoch)
 {
   if (t->order_epoch == epoch)
     return;
@@ -433,71 +387,77 @@ static void order_epoch(trainer *t, int64_t epoch)
   t->order_epoch = epoch;
 }
 
-/* One micro-batch: forward, loss, backward. */
-static cdl_status run_batch(trainer *t, const uint32_t *rows, size_t count, double *operations)
-{
-  cdl_job *job = t->job;
-  CDL_TRY(cdl_batch_fill(&t->batch, job->train, rows, count, job->first_position));
-  if (job->types_zero)
-    memset(t->batch.type_ids, 0, t->batch.tokens * sizeof *t->batch.type_ids);
-  const cdl_token_batch view = cdl_batch_view(&t->batch);
-  *operations += cdl_encoder_gemm_operations(job->encoder, &view, true);
-  return cdl_step_batch(&t->step, &t->batch);
-}
-
-/* Enqueues one optimizer step over `count` examples. */
-static cdl_status run_step(trainer *t, const uint32_t *rows, size_t count, cdl_watched_step *step)
-{
-  const size_t batch = (size_t)t->settings->batch_size;
-  step->report.learning_rate = cdl_schedule_rate(&t->schedule, (uint64_t)t->state.step);
-  cdl_step_record record = {.loss_scale = cdl_loss_scale(&t->step.loss, t->job->train, rows, count),
-                            .step = (uint32_t)t->state.step,
-                            .seed = {(uint32_t)t->seed_dropout, (uint32_t)(t->seed_dropout >> 32)}};
-  cdl_optimizer_record(&t->step.optimizer, step->report.learning_rate, t->state.step + 1, &record);
-  CDL_TRY(cdl_step_begin(&t->step, &record));
-  for (size_t i = 0; i < count; i += batch)
-    CDL_TRY(run_batch(t, rows + i, count - i < batch ? count - i : batch, &step->operations));
-  CDL_TRY(cdl_step_end(&t->step, t->state.step));
-  cdl_watch_add(&t->watch, step, t->step.loss.loss, t->step.loss.norm);
-  return cdl_queue_status(t->job->queue);
-}
-
-/* The next step of the run, and the report of one that is done. */
-static cdl_status next_step(trainer *t)
+/* The next step's examples, and what all its batches read. */
+static cdl_status begin_step(cdl_trainer *t)
 {
   const size_t examples = t->job->split.train_count;
   const size_t window = (size_t)(t->settings->batch_size * t->settings->accumulate);
-  order_epoch(t, t->state.step / t->steps_per_epoch);
-  const size_t first = (size_t)(t->state.step % t->steps_per_epoch) * window;
+  const int64_t number = t->state.step;
+  order_epoch(t, number / t->steps_per_epoch);
+  const size_t first = (size_t)(number % t->steps_per_epoch) * window;
   const size_t count = examples - first < window ? examples - first : window;
   if (cdl_watch_empty(&t->watch))
     t->clock = cdl_process_seconds();
-  cdl_watched_step step = {.examples = count,
-                           .report = {.step = t->state.step + 1,
-                                      .steps = (int64_t)t->schedule.total,
-                                      .epoch = epoch_of(t, t->state.step + 1)}};
-  CDL_TRY(run_step(t, t->order + first, count, &step));
+  t->rows = t->order + first;
+  t->rows_done = 0;
+  t->under_way = (cdl_watched_step){
+      .examples = count,
+      .report = {.step = number + 1,
+                 .steps = (int64_t)t->schedule.total,
+                 .epoch = cdl_trainer_epoch(t, number + 1),
+                 .learning_rate = cdl_schedule_rate(&t->schedule, (uint64_t)number)}};
+  cdl_step_record record = {.loss_scale =
+                                cdl_loss_scale(&t->step.loss, t->job->train, t->rows, count),
+                            .step = (uint32_t)number,
+                            .seed = {(uint32_t)t->seed_dropout, (uint32_t)(t->seed_dropout >> 32)}};
+  cdl_optimizer_record(&t->step.optimizer, t->under_way.report.learning_rate, number + 1, &record);
+  return cdl_step_begin(&t->step, &record);
+}
+
+static cdl_status fill_batch(cdl_trainer *t)
+{
+  const cdl_job *job = t->job;
+  const size_t left = t->under_way.examples - t->rows_done, size = (size_t)t->settings->batch_size;
+  CDL_TRY(cdl_batch_fill(&t->batch, job->train, t->rows + t->rows_done, left < size ? left : size,
+                         job->first_position));
+  if (job->types_zero)
+    memset(t->batch.type_ids, 0, t->batch.tokens * sizeof *t->batch.type_ids);
+  const cdl_token_batch view = cdl_batch_view(&t->batch);
+  t->under_way.operations += cdl_encoder_gemm_operations(job->encoder, &view, true);
+  return CDL_OK;
+}
+
+cdl_status cdl_trainer_proceed(cdl_trainer *t)
+{
+  t->rows_done += t->batch.examples;
+  if (t->rows_done < t->under_way.examples)
+    return CDL_OK;
+  CDL_TRY(cdl_step_end(&t->step, t->state.step));
+  cdl_watch_add(&t->watch, &t->under_way, t->step.loss.loss, t->step.loss.norm);
+  CDL_TRY(cdl_queue_status(t->job->queue));
+  t->under_way = (cdl_watched_step){0};
+  t->rows_done = 0;
   t->state.step++;
   return cdl_watch_full(&t->watch) ? finish_step(t) : CDL_OK;
 }
 
-static bool evaluation_due(const trainer *t)
+static bool evaluation_due(const cdl_trainer *t)
 {
   const int64_t step = t->state.step;
   return t->eval_every > 0 && step > t->state.evaluated_step &&
          (step % t->eval_every == 0 || step == (int64_t)t->schedule.total);
 }
 
-static bool checkpoint_due(const trainer *t, bool evaluated)
+static bool checkpoint_due(const cdl_trainer *t, bool evaluated)
 {
   const int64_t every = t->settings->checkpoint_every;
   return every > 0 ? t->state.step % every == 0
                    : evaluated || cdl_process_seconds() - t->last_checkpoint > CHECKPOINT_SECONDS;
 }
 
-static cdl_status stop(trainer *t)
+static cdl_status stop(cdl_trainer *t)
 {
-  CDL_TRY(save_checkpoint(t));
+  CDL_TRY(cdl_trainer_save(t));
   return cdl_fail(CDL_CANCELLED,
                   "stopped after step %lld of %lld; --resume with --output %s goes on",
                   (long long)t->state.step, (long long)t->schedule.total, t->files.folder);
@@ -505,187 +465,68 @@ static cdl_status stop(trainer *t)
 
 /* An evaluation belongs before the step that follows it, so that one that was cut short is made up
  * after a resume. */
-static cdl_status train_steps(trainer *t)
+static cdl_status between_steps(cdl_trainer *t, bool *over)
 {
   const int64_t patience = t->settings->early_stopping;
-  t->last_checkpoint = cdl_process_seconds();
-  for (;;) {
-    const bool evaluates = evaluation_due(t);
-    if (evaluates) {
-      const cdl_status status = evaluate(t);
-      if (status == CDL_CANCELLED)
-        return stop(t);
-      CDL_TRY(status);
-    }
-    if (t->state.step == (int64_t)t->schedule.total ||
-        (patience > 0 && t->state.since_best >= patience))
-      return CDL_OK;
-    if (stop_requested(t))
+  const bool evaluates = evaluation_due(t);
+  *over = false;
+  if (evaluates) {
+    const cdl_status status = evaluate(t);
+    if (status == CDL_CANCELLED)
       return stop(t);
-    if (t->state.step > t->first_step && checkpoint_due(t, evaluates))
-      CDL_TRY(save_checkpoint(t));
-    CDL_TRY(next_step(t));
+    CDL_TRY(status);
   }
-}
-
-/* ---- The end of a run ---- */
-
-/* Measures one split with the kept adapter. */
-static cdl_status measure_split(trainer *t, const cdl_dataset *dataset, const uint32_t *rows,
-                                size_t count, const char *name, cdl_result *result, json_t *metrics)
-{
-  cdl_job *job = t->job;
-  const size_t labels = (size_t)job->labels;
-  cdl_evaluation evaluation;
-  CDL_TRY(
-      cdl_evaluation_create(&evaluation, dataset, rows, count, job->labels, job->first_position));
-  evaluation.types_zero = job->types_zero;
-  float *logits = calloc(cdl_dataset_count(dataset) * labels + 1, sizeof *logits);
-  uint64_t *confusion = calloc(labels * labels, sizeof *confusion);
-  cdl_status status = logits == NULL || confusion == NULL
-                          ? cdl_fail(CDL_MEMORY, "out of memory: %s", name)
-                          : CDL_OK;
-  if (status == CDL_OK)
-    status = cdl_encoder_plan(job->encoder, job->queue, (cdl_batch_limits){0},
-                              cdl_evaluation_limits(&evaluation));
-  if (status == CDL_OK)
-    status = cdl_evaluation_run(&evaluation, job->encoder, job->queue, logits, NULL);
-  if (status == CDL_OK)
-    status = cdl_score(dataset, rows, count, logits, job->labels, confusion, result);
-  if (status == CDL_OK)
-    status = add_penalty(job, result);
-  if (status == CDL_OK) {
-    json_t *entry = cdl_result_json(job, result), *details = cdl_confusion_json(job, confusion);
-    if (details != NULL)
-      json_object_update(entry, details);
-    json_decref(details);
-    for (size_t p = 0; dataset == job->dev && cdl_dataset_part_count(dataset) > 1 &&
-                       p < cdl_dataset_part_count(dataset);
-         p++) {
-      const cdl_dataset_part part = cdl_dataset_get_part(dataset, p);
-      cdl_result of_part;
-      status =
-          cdl_score(dataset, rows + part.first, part.count, logits, job->labels, NULL, &of_part);
-      if (status == CDL_OK)
-        status = add_penalty(job, &of_part);
-      if (status != CDL_OK)
-        break;
-      json_object_set_new(entry, part.name, cdl_result_json(job, &of_part));
-    }
-    json_object_set_new(metrics, name, entry);
-  }
-  free(logits);
-  free(confusion);
-  cdl_evaluation_release(&evaluation);
-  return status;
-}
-
-static cdl_status measure(trainer *t, const cdl_train_plan *plan, cdl_train_summary *s,
-                          json_t *metrics)
-{
-  cdl_job *job = t->job;
-  const bool best = strcmp(t->settings->keep, "best") == 0 && t->state.best_step > 0;
-  *s = (cdl_train_summary){
-      .adapter_numbers = plan->adapter_numbers,
-      .head_numbers = plan->head_numbers,
-      .steps = t->state.step,
-      .best_step = best ? t->state.best_step : t->state.step,
-      .best_epoch = epoch_of(t, best ? t->state.best_step : t->state.step),
-      .examples_per_s = t->train_seconds > 0 ? (double)t->trained_examples / t->train_seconds : 0,
-      .has_valid = t->eval_every > 0 && job->split.valid_count > 0,
-      .has_dev = t->eval_every > 0 && job->dev != NULL && cdl_dataset_has_labels(job->dev)};
-  if (best)
-    CDL_TRY(cdl_snapshot_restore(&t->best, job->adapter, job->queue));
-  const bool whole = strcmp(t->settings->method, "full") == 0;
-  snprintf(s->adapter_path, sizeof s->adapter_path, "%s",
-           whole ? t->files.model : t->files.adapter);
-  json_object_set_new(metrics, "method", json_string(t->settings->method));
-  json_object_set_new(metrics, "parameters",
-                      json_pack("{sI sI}", "adapter", (json_int_t)s->adapter_numbers, "head",
-                                (json_int_t)s->head_numbers));
-  json_object_set_new(metrics, "steps", json_integer((json_int_t)s->steps));
-  json_object_set_new(metrics, "kept",
-                      json_pack("{ss sI sf}", "which", best ? "best" : "last", "step",
-                                (json_int_t)s->best_step, "epoch", s->best_epoch));
-  json_object_set(metrics, "evaluations", t->state.evaluations);
-  if (t->eval_every == 0)
-    json_object_set_new(metrics, "note", json_string("nothing was evaluated (--eval-every 0)"));
-  if (s->has_valid)
-    CDL_TRY(measure_split(t, job->train, job->split.valid, job->split.valid_count, "valid",
-                          &s->valid, metrics));
-  if (s->has_dev)
-    CDL_TRY(measure_split(t, job->dev, job->dev_rows, cdl_dataset_count(job->dev), "dev", &s->dev,
-                          metrics));
-  s->peak_bytes = cdl_process_peak_bytes();
-  json_object_set_new(metrics, "timing",
-                      json_pack("{sf sI}", "examples_per_s", s->examples_per_s, "peak_bytes",
-                                (json_int_t)s->peak_bytes));
+  *over = t->state.step == (int64_t)t->schedule.total ||
+          (patience > 0 && t->state.since_best >= patience);
+  if (*over)
+    return CDL_OK;
+  if (stop_requested(t))
+    return stop(t);
+  if (t->state.step > t->first_step && checkpoint_due(t, evaluates))
+    return cdl_trainer_save(t);
   return CDL_OK;
 }
 
-static cdl_status keep_result(trainer *t)
+cdl_status cdl_trainer_next_batch(cdl_trainer *t, bool *over)
 {
-  cdl_job *job = t->job;
-  if (strcmp(t->settings->method, "full") == 0)
-    return cdl_model_write(job->encoder, job->queue, t->settings->model, t->files.model,
-                           (const char *const *)job->label_names,
-                           job->regression ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_CLASSIFICATION);
-  CDL_TRY(cdl_snapshot_take(&t->now, job->adapter, job->queue));
-  return write_adapter(t, &t->now);
-}
-
-static cdl_status finish(trainer *t, const cdl_train_plan *plan, cdl_train_summary *summary)
-{
-  t->state.finished = true;
-  CDL_TRY(save_checkpoint(t)); /* before the best values replace the last */
-  json_t *metrics = json_object();
-  cdl_status status =
-      metrics != NULL ? measure(t, plan, summary, metrics) : cdl_fail(CDL_MEMORY, "out of memory");
-  if (status == CDL_OK)
-    status = keep_result(t);
-  if (status == CDL_OK)
-    status = cdl_json_write(t->files.metrics, metrics);
-  json_decref(metrics);
-  return status;
-}
-
-static cdl_status run(trainer *t, cdl_train_summary *summary)
-{
-  cdl_train_plan plan = {0};
-  CDL_TRY(prepare(t, &plan));
-  if (t->settings->dry_run) {
-    if (t->events->planned != NULL)
-      t->events->planned(t->events->user, &plan);
+  *over = t->state.finished;
+  if (*over)
     return CDL_OK;
+  if (t->rows_done == 0) {
+    CDL_TRY(between_steps(t, over));
+    if (*over)
+      return CDL_OK;
+    CDL_TRY(begin_step(t));
   }
-  CDL_TRY(cdl_run_files_open(&t->files, t->settings->output, t->settings->resume));
-  if (t->settings->resume)
-    CDL_TRY(load_checkpoint(t));
-  plan.first_step = t->first_step = t->state.step;
-  plan.finished = t->state.finished && cdl_file_exists(t->files.metrics); /* written last */
-  if (plan.finished)
-    CDL_TRY(cdl_metrics_read(&t->files, t->job, summary));
-  else {
-    CDL_TRY(cdl_run_log_open(&t->files, t->state.log_bytes));
-    CDL_TRY(cdl_run_json_write(&t->files, t->job, t->settings));
-    if (t->events->measure_gemm && !t->state.finished)
-      CDL_TRY(cdl_measure_gemm(t->job->queue, &t->gemm_peak));
+  return fill_batch(t);
+}
+
+/* ---- The beginning of a run ---- */
+
+cdl_status cdl_trainer_begin(cdl_trainer *t, cdl_train_summary *summary, bool *ended)
+{
+  cdl_train_plan *plan = &t->plan;
+  CDL_TRY(make_state(t));
+  complete_plan(t);
+  *ended = t->settings->dry_run;
+  if (!*ended) {
+    CDL_TRY(cdl_run_files_open(&t->files, t->settings->output, t->settings->resume));
+    if (t->settings->resume)
+      CDL_TRY(load_checkpoint(t));
+    plan->first_step = t->first_step = t->state.step;
+    plan->finished = t->state.finished && cdl_file_exists(t->files.metrics); /* written last */
+    *ended = plan->finished;
+    if (plan->finished)
+      CDL_TRY(cdl_metrics_read(&t->files, t->job, summary));
+    else {
+      CDL_TRY(cdl_run_log_open(&t->files, t->state.log_bytes));
+      CDL_TRY(cdl_run_json_write(&t->files, t->job, t->settings));
+      if (t->events->measure_gemm && !t->state.finished)
+        CDL_TRY(cdl_measure_gemm(t->job->queue, &t->gemm_peak));
+    }
   }
   if (t->events->planned != NULL)
-    t->events->planned(t->events->user, &plan);
-  if (plan.finished)
-    return CDL_OK;
-  if (!t->state.finished)
-    CDL_TRY(train_steps(t));
-  return finish(t, &plan, summary);
-}
-
-cdl_status cdl_train(cdl_job *job, const cdl_settings *settings, const cdl_train_events *events,
-                     cdl_train_summary *summary)
-{
-  *summary = (cdl_train_summary){0};
-  trainer t = {.job = job, .settings = settings, .events = events};
-  const cdl_status status = run(&t, summary);
-  release(&t);
-  return status;
+    t->events->planned(t->events->user, plan);
+  t->last_checkpoint = cdl_process_seconds();
+  return CDL_OK;
 }

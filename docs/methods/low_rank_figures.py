@@ -1,4 +1,4 @@
-"""Draws condlora.svg, dora.svg and dylora.svg beside itself: schemes of the methods' matrices.
+"""Draws lora.svg, condlora.svg, dora.svg, dylora.svg, adalora.svg and condadalora.svg beside itself: schemes of the methods' matrices.
 
     python low_rank_figures.py
 """
@@ -32,6 +32,15 @@ def svg(name, width, height, *parts):
     path.write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'font-family="sans-serif" font-size="14"><rect width="{width}" height="{height}" fill="#fff"/>{body}</svg>\n'
+    )
+
+
+def lora():
+    svg(
+        "lora.svg", 560, 220,
+        box(20, 30, 100, 100, FROZEN, "W"), text(150, 85, "+ s ·"), box(182, 30, 30, 100, TRAINED, "B l"), text(228, 85, "·"),
+        box(244, 67, 100, 26, TRAINED, "A l"), text(362, 85, "="), box(382, 30, 100, 100, DERIVED, "W + s B A"),
+        text(280, 160, "a pair A, B of its own in every layer; the sum serves where nothing is trained"), legend(150, 185),
     )
 
 
@@ -72,7 +81,40 @@ def dylora():
     )
 
 
+def triplets(x, fill, unused):
+    """P, diag(Λ) and Q of one layer, whose triplets from the place `unused` on are put out."""
+    parts = []
+    for i in range(4):
+        shade = fill if i < unused else UNUSED
+        parts += [box(x + 18 * i, 40, 18, 100, shade, ""), box(x + 90 + 18 * i, 54 + 18 * i, 18, 18, shade, ""),
+                  box(x + 180, 54 + 18 * i, 100, 18, shade, "")]
+    return "".join(parts) + text(x + 36, 32, "P") + text(x + 126, 32, "Λ") + text(x + 230, 32, "Q")
+
+
+def adalora():
+    svg(
+        "adalora.svg", 680, 230,
+        triplets(20, TRAINED, 3), triplets(380, TRAINED, 1), text(160, 162, "a layer that matters keeps three ranks"),
+        text(520, 162, "another keeps one"), text(340, 184, "white: Λ is zero by the allocator's choice, which comes again as the budget falls"),
+        legend(210, 204),
+    )
+
+
+def condadalora():
+    svg(
+        "condadalora.svg", 670, 240,
+        box(20, 24, 150, 24, TRAINED, "θQ"), box(20, 62, 150, 24, TRAINED, "θΛ"), box(20, 100, 150, 24, TRAINED, "θP"),
+        text(195, 80, "with"), box(225, 24, 100, 100, FROZEN, "W l"), text(344, 80, "="),
+        triplets(360, DERIVED, 2).replace("Λ<", "Λ l<").replace("P<", "P l<").replace("Q<", "Q l<"),
+        text(335, 168, "Q = θQ W, P = W θPᵀ, Λ i = m i ⟨(θΛ W) i, Q i⟩: three θ for all layers l of a group"),
+        text(335, 190, "white: m i is zero by the allocator's choice in this layer"), legend(205, 212),
+    )
+
+
 if __name__ == "__main__":
+    lora()
     condlora()
     dora()
     dylora()
+    adalora()
+    condadalora()

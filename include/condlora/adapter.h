@@ -123,7 +123,8 @@ CDL_API const char *cdl_adapter_method_of(const char *peft_type);
 /* Marks what the method trains, sets every adapted site's delta, and allocates parameters and
  * gradients (values are undefined until initialized or read). The encoder must outlive the
  * adapter; one adapter an encoder at a time. Errors: USAGE for settings that cannot be, naming
- * near misses of a target that matches nothing. */
+ * near misses of a target that matches nothing, and for those that would change a body that other
+ * encoders share. */
 CDL_API CDL_MUST_USE cdl_status cdl_adapter_create(cdl_queue *queue, cdl_encoder *encoder,
                                                    const cdl_adapter_settings *settings,
                                                    cdl_adapter **adapter);

@@ -69,10 +69,24 @@ typedef struct {
 
 typedef struct cdl_encoder cdl_encoder;
 
+/* The most encoders of one body that run together. */
+enum { CDL_JOINT_ENCODERS_MAX = 32 };
+
 /* Memory for all weights, contents undefined. `labels` outputs. */
 CDL_API CDL_MUST_USE cdl_status cdl_encoder_create(cdl_queue *queue, const cdl_model_config *config,
                                                    int labels, cdl_encoder **encoder);
 CDL_API void cdl_encoder_destroy(cdl_encoder *encoder);
+
+/* Another encoder over the frozen body of `base`: it has sites, head and pooler of its own, values
+ * drawn from `seed` as cdl_encoder_load would draw them, or those of `base` where the checkpoint
+ * has them. It takes part in whatever an encoder does, but what lies in the body cannot be trained
+ * (cdl_parameter.shared). Encoders over one body have one memory for activations and belong to one
+ * queue; `base` outlives them, and is neither adapted nor planned while there are any. Once the last
+ * is destroyed the base has the memory it had before the first. */
+CDL_API CDL_MUST_USE cdl_status cdl_encoder_share(cdl_queue *queue, cdl_encoder *base,
+                                                  uint64_t seed, cdl_encoder **encoder);
+/* Whether both have one body. */
+CDL_API bool cdl_encoder_same_body(const cdl_encoder *a, const cdl_encoder *b);
 
 typedef struct {
   int labels;      /* outputs of the head; 0: as many as the folder's head has */
@@ -91,6 +105,15 @@ typedef struct {
 CDL_API CDL_MUST_USE cdl_status cdl_encoder_load(cdl_queue *queue, const char *folder,
                                                  const cdl_load_options *options,
                                                  cdl_encoder **encoder, cdl_load_report *report);
+
+/* The encoder as cdl_encoder_load would have left it with these options, for another run on the same
+ * base: no adapter may be on it. Without `body` only head and pooler are read or drawn again, the
+ * rest being as it was. Errors: those of the files; DATA where the folder holds another body by
+ * now. */
+CDL_API CDL_MUST_USE cdl_status cdl_encoder_reload(cdl_encoder *encoder, cdl_queue *queue,
+                                                   const char *folder,
+                                                   const cdl_load_options *options,
+                                                   uint64_t fingerprint, bool body);
 
 CDL_API const cdl_model_config *cdl_encoder_config(const cdl_encoder *encoder);
 CDL_API int cdl_encoder_labels(const cdl_encoder *encoder);
@@ -118,6 +141,17 @@ CDL_API CDL_MUST_USE cdl_status cdl_encoder_plan(cdl_encoder *encoder, cdl_queue
                                                  cdl_batch_limits training,
                                                  cdl_batch_limits evaluation);
 
+/* Frees all that a plan and a run took besides the weights; the next begins with a plan of its own.
+ * Nothing may be enqueued that uses it. */
+CDL_API void cdl_encoder_release_plan(cdl_encoder *encoder);
+
+/* For passes of several encoders over one body together, `training` [count] the batches of each, and
+ * for evaluations of any of them alone. What is there and large enough stays. */
+CDL_API CDL_MUST_USE cdl_status cdl_encoder_plan_joint(cdl_encoder *const *encoders, size_t count,
+                                                       cdl_queue *queue,
+                                                       const cdl_batch_limits *training,
+                                                       const cdl_batch_limits *evaluation);
+
 /* Whether what a pass enqueues follows from the shape of a batch alone, its ids and lengths being
  * read on the device. Known once planned. */
 CDL_API bool cdl_encoder_recordable(const cdl_encoder *encoder);
@@ -127,18 +161,28 @@ CDL_API bool cdl_encoder_recordable(const cdl_encoder *encoder);
 CDL_API CDL_MUST_USE cdl_status cdl_encoder_load_batch(cdl_encoder *encoder, cdl_queue *queue,
                                                        const cdl_token_batch *batch);
 
+/* The same for encoders over one body, a batch each: the first of them leads, and its forward and
+ * backward passes are those of all, the frozen layers computed for all rows as one. */
+CDL_API CDL_MUST_USE cdl_status cdl_encoder_load_joint(cdl_encoder *const *encoders, size_t count,
+                                                       cdl_queue *queue,
+                                                       const cdl_token_batch *batches);
+
 /* Logits [sequences, labels] of the loaded batch: a view that holds until the next forward. With
  * `training`, dropout draws from `step` (a U8 tensor with a cdl_step_record) and what the backward
  * pass needs is kept. */
 CDL_API cdl_tensor cdl_encoder_forward(cdl_encoder *encoder, cdl_queue *queue,
                                        const cdl_dropout_rates *dropout, cdl_tensor step,
                                        bool training);
+/* A training pass for all encoders of the batches that cdl_encoder_load_joint loaded under `leader`,
+ * each with its own dropout and step [count]. */
+CDL_API void cdl_encoder_forward_joint(cdl_encoder *leader, cdl_queue *queue,
+                                       const cdl_dropout_rates *dropout, const cdl_tensor *step);
 /* The same logits again. */
 CDL_API cdl_tensor cdl_encoder_logits(const cdl_encoder *encoder);
 /* Where the loss writes its gradient, [sequences, labels]. */
 CDL_API cdl_tensor cdl_encoder_d_logits(const cdl_encoder *encoder);
 /* Adds to the gradients of every trained parameter and of every site's A and B. After a training
- * forward. */
+ * forward; of a joint one, to those of every encoder. */
 CDL_API void cdl_encoder_backward(cdl_encoder *encoder, cdl_queue *queue);
 
 /* Floating-point operations of the matrix products that a step (with `training`, backward pass

@@ -24,6 +24,7 @@ typedef struct {
   cdl_parameter_role role;
   float rate;   /* multiplies the learning rate */
   bool trained; /* gets a gradient, an optimizer's state and a place in the saved adapter */
+  bool shared;  /* other encoders read it too: not to be trained */
 } cdl_parameter;
 
 #ifdef __cplusplus

@@ -20,7 +20,8 @@ typedef enum {
   CDL_RANDOM_DROPOUT_CLASSIFIER = 7,    /* in the head; layer 0 its first place, 1 its second */
   CDL_RANDOM_DROPOUT_ADAPTER = 8, /* an adapter's input; layer = number of the adapted module */
   CDL_RANDOM_TEST = 9,            /* made-up weights and data of tests and benchmarks */
-  CDL_RANDOM_DYLORA_RANK = 10     /* the rank that a step of DyLoRA trains; seed of dropout */
+  CDL_RANDOM_DYLORA_RANK = 10,    /* the rank that a step of DyLoRA trains; seed of dropout */
+  CDL_RANDOM_ANALYSIS = 11        /* random matrices that an analysis compares with */
 } cdl_random_purpose;
 
 typedef struct {

@@ -7,6 +7,7 @@ shares follow from what stands beside them, errors have their exit status. No ti
 import csv
 import io
 import json
+import math
 import pathlib
 import re
 import subprocess
@@ -96,6 +97,7 @@ def check_report():
     assert "sheet" not in places[0], "no data sheet is known of a processor"
     names = [table["name"] for table in report["tables"]]
     assert names[:7] == ["backends", "gemm", "svd", "elementwise", "attention", "train", "train-ratios"], names
+    assert "inference" in names, names
     assert all(table["rows"] for table in report["tables"][:7]), names
     check_rows(report)
     for row in rows_of(report, "train"):
@@ -103,12 +105,15 @@ def check_report():
         assert row["flop"] == expected, f"{row['name']}: {row['flop']} operations, counted {expected}"
     for row in rows_of(report, "train-ratios"):
         assert row["step_per_gemms"] > 0 and row["gemms_of_best"] > 0 and row["peak_bytes"] > 1e6, row
+    merged = rows_of(report, "inference")
+    assert [row["name"] for row in merged] == ["bare", "lora merged", "condlora merged"], merged
+    assert merged[0]["per_bare"] == 1 and all(row["per_bare"] > 0 and row["tokens_per_s"] > 0 for row in merged), merged
     assert {row["op"] for row in rows_of(report, "train-ops")} >= {"between ops"}
     return report
 
 
 def check_formats():
-    workloads = ("gemm", "svd", "elementwise", "attention", "train")
+    workloads = ("gemm", "svd", "elementwise", "attention", "train", "inference")
     text, markdown = small(*workloads), small("--format", "markdown", *workloads)
     table = list(csv.DictReader(io.StringIO(small("--format", "csv", *workloads))))
     for workload in workloads:
@@ -160,25 +165,29 @@ def check_shapes(folder):
 
 
 def check_plot(folder):
-    """Points lie where their numbers say: read back from the picture itself."""
+    """Points lie where their numbers say: read back from the picture itself. A circle is a product."""
     path = folder / "roof.svg"
     report = json.loads(small("--format", "json", "--plot", str(path), "gemm", "elementwise", "attention"))
     svg = "{http://www.w3.org/2000/svg}"
     root = xml.etree.ElementTree.parse(path).getroot()
     assert root.tag == svg + "svg"
+    filled = [mark for mark in root.iter(svg + "path") if "fill-opacity:0.8" in mark.get("style", "").replace(" ", "")]
     wanted = sum(1 for table in report["tables"] for row in table["rows"] if row.get("flop_per_s") and row.get("flop_per_byte"))
-    marks = [mark for mark in root.iter() if mark.tag in (svg + "circle", svg + "rect", svg + "path")
-             and mark.find(svg + "title") is not None]
-    assert len(marks) == wanted > 0, (len(marks), wanted)
-    width, height = float(root.get("width")), float(root.get("height"))
-    for mark in marks:
-        if mark.tag == svg + "circle":
-            assert 90 <= float(mark.get("cx")) <= width and 50 <= float(mark.get("cy")) <= height
-    circles = {mark.find(svg + "title").text: float(mark.get("cy")) for mark in marks if mark.tag == svg + "circle"}
-    rates = {title: float(re.search(r": ([0-9.e+-]+) GFLOP/s", title).group(1)) for title in circles}
-    ordered = sorted(circles, key=rates.get)
-    assert all(circles[a] >= circles[b] for a, b in zip(ordered, ordered[1:])), "faster is higher"
+    assert len(filled) == wanted > 0, (len(filled), wanted)
+    rates = [row["flop_per_s"] for row in rows_of(report, "gemm") if row.get("flop_per_s") and row.get("flop_per_byte")]
+    places = [float(mark.get("d").split()[2]) for mark in filled if " C " in mark.get("d")]
+    assert len(places) == len(rates) > 1, (len(places), len(rates))
+    logs = [math.log10(rate) for rate in rates]
+    low, high = min(range(len(logs)), key=logs.__getitem__), max(range(len(logs)), key=logs.__getitem__)
+    slope = (places[high] - places[low]) / (logs[high] - logs[low])
+    assert slope < 0, "faster is higher"
+    for place, log in zip(places, logs):
+        assert abs(places[low] + slope * (log - logs[low]) - place) < 0.01, (place, log)
+    for end, mark in ((".png", b"\x89PNG"), (".pdf", b"%PDF")):
+        small("--plot", str(folder / ("roof" + end)), "gemm")
+        assert (folder / ("roof" + end)).read_bytes().startswith(mark)
     run("--quick", "--backend", "cpu", "--plot", str(path), "svd", status=1)
+    run("--quick", "--backend", "cpu", "--plot", str(folder / "roof.gif"), "gemm", status=2)
 
 
 def check_page():

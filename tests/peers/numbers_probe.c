@@ -1,5 +1,5 @@
-/* Numbers of the library for split_parity.py, schedule_parity.py and metrics_parity.py, which hold
- * them against NumPy, Transformers, scikit-learn and SciPy. One request a line on standard input,
+/* Numbers of the library for split_parity.py, schedule_parity.py, metrics_parity.py and
+ * statistics_parity.py, which hold them against NumPy, Transformers, scikit-learn and SciPy. One request a line on standard input,
  * one answer a line on standard output:
  *   split SEED COUNT                      the permutation
  *   count FRACTION COUNT                  examples held out
@@ -9,7 +9,10 @@
  *   classes CLASSES COUNT TRUTH… PREDICTED…
  *                                         accuracy f1 macro_f1 mcc, then of each class precision
  *                                         recall f1 support
- *   regression COUNT TRUTH… PREDICTED…    pearson spearman */
+ *   regression COUNT TRUTH… PREDICTED…    pearson spearman
+ *   sample COUNT VALUES…                  mean, sample deviation
+ *   student T FREEDOM                     two-sided p
+ *   paired COUNT A… B…                    mean difference, its deviation, t, p */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +20,7 @@
 #include "condlora/metrics.h"
 #include "condlora/schedule.h"
 #include "train/split.h"
+#include "train/statistics.h"
 
 static double next_real(void)
 {
@@ -109,6 +113,37 @@ static void answer_regression(void)
   free(given);
 }
 
+static double *next_reals(size_t count)
+{
+  double *values = allocate(count, sizeof *values);
+  for (size_t i = 0; i < count; i++)
+    values[i] = next_real();
+  return values;
+}
+
+static void answer_sample(void)
+{
+  const size_t count = next_count();
+  double *values = next_reals(count);
+  printf("%.17g %.17g", cdl_mean(values, count), cdl_deviation(values, count));
+  free(values);
+}
+
+static void answer_student(void)
+{
+  const double t = next_real();
+  printf("%.17g", cdl_student_two_sided(t, next_real()));
+}
+
+static void answer_paired(void)
+{
+  const size_t count = next_count();
+  double *values = next_reals(2 * count);
+  const cdl_paired_test test = cdl_paired_t_test(values, values + count, count);
+  printf("%.17g %.17g %.17g %.17g", test.mean, test.deviation, test.t, test.p);
+  free(values);
+}
+
 int main(void)
 {
   char request[16];
@@ -127,6 +162,12 @@ int main(void)
       answer_classes();
     } else if (strcmp(request, "regression") == 0) {
       answer_regression();
+    } else if (strcmp(request, "sample") == 0) {
+      answer_sample();
+    } else if (strcmp(request, "student") == 0) {
+      answer_student();
+    } else if (strcmp(request, "paired") == 0) {
+      answer_paired();
     } else {
       return 2;
     }

@@ -88,6 +88,41 @@ START_TEST(an_export_is_the_same_adapter_as_lora)
 }
 END_TEST
 
+/* What ONNX Runtime makes of it, tests/peers/onnx_export.py asks. Here: the folder serves alone, and
+ * its weights are those that merge writes. */
+START_TEST(an_onnx_folder_has_the_merged_weights)
+{
+  const char *name = cases[_i], *model = case_file(name, "model"),
+             *adapter = case_file(name, "adapter"), *out = scratch("onnx"),
+             *merged = scratch("merged"), *data;
+  const outcome o =
+      RUN("export", "--format", "onnx", "--model", model, "--adapter", adapter, "--output", out);
+  check_done(o);
+  ck_assert_uint_eq(count_lines(o.out), 1);
+  check_done(RUN("merge", "--model", model, "--adapter", adapter, "--output", merged));
+  ck_assert_str_eq(read_text(joined(out, "config.json")), read_text(joined(merged, "config.json")));
+  ck_assert(exists(joined(out, "model.onnx")));
+  const size_t bytes = read_bytes(joined(out, "model.onnx.data"), &data);
+  cdl_safetensors *weights;
+  ck_assert_int_eq(cdl_safetensors_open(merged, &weights), CDL_OK);
+  size_t found = 0, vectors = 0;
+  for (size_t t = 0; t < cdl_safetensors_count(weights); t++) {
+    const cdl_stored_tensor *tensor = cdl_safetensors_at(weights, t);
+    if (tensor->rank != 1)
+      continue;
+    vectors++;
+    for (size_t at = 0; at + tensor->bytes <= bytes; at += 4096)
+      if (memcmp(data + at, tensor->data, tensor->bytes) == 0) {
+        found++;
+        break;
+      }
+  }
+  ck_assert(vectors > 0);
+  ck_assert_uint_eq(found, vectors);
+  cdl_safetensors_close(weights);
+}
+END_TEST
+
 START_TEST(a_merged_model_is_adapter_and_base)
 {
   const char *name = cases[_i], *model = case_file(name, "model"),
@@ -167,7 +202,14 @@ END_TEST
 
 /* ---- What cannot be done ---- */
 
-static const char *const commands[] = {"export", "merge"};
+static const char *const commands[][3] = {{"export"}, {"merge"}, {"export", "--format", "onnx"}};
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+/* The command of the loop with what is given. */
+#define RUN_COMMAND(i, ...)                                                             \
+  (commands[i][1] != NULL                                                               \
+       ? RUN(commands[i][0], commands[i][1], commands[i][2] __VA_OPT__(, ) __VA_ARGS__) \
+       : RUN(commands[i][0] __VA_OPT__(, ) __VA_ARGS__))
 
 static void expect_nothing(const char *out)
 {
@@ -177,21 +219,23 @@ static void expect_nothing(const char *out)
 
 START_TEST(wrong_usage_and_wrong_inputs_are_one_line)
 {
-  const char *command = commands[_i], *model = case_file("bert-lora", "model"),
+  const char *command = commands[_i][0], *model = case_file("bert-lora", "model"),
              *adapter = case_file("bert-lora", "adapter"), *out = scratch("out"),
              *full = scratch("full");
-  check_refused(RUN(command), 2, command, "--model");
-  check_refused(RUN(command, "--model", model), 2, "--adapter");
-  check_refused(RUN(command, "--model", model, "--adapter", adapter), 2, "--output");
+  check_refused(RUN_COMMAND(_i), 2, command, "--model");
+  if (commands[_i][1] == NULL)
+    check_refused(RUN_COMMAND(_i, "--model", model), 2, "--adapter");
+  check_refused(RUN_COMMAND(_i, "--model", model, "--adapter", adapter), 2, "--output");
   mkdir(full, 0700);
-  check_refused(RUN(command, "--model", model, "--adapter", adapter, "--output", full), 1, full,
+  check_refused(RUN_COMMAND(_i, "--model", model, "--adapter", adapter, "--output", full), 1, full,
                 "exists already");
   ck_assert_str_eq(listed(full), "");
-  check_refused(RUN(command, "--model", case_file("roberta-full", "model"), "--adapter", adapter,
-                    "--output", out),
+  check_refused(RUN_COMMAND(_i, "--model", case_file("roberta-full", "model"), "--adapter", adapter,
+                            "--output", out),
                 1, "adapter");
-  check_refused(RUN(command, "--model", case_file("roberta-condlora-type2", "model"), "--adapter",
-                    case_file("roberta-condlora-type2", "adapter"), "--output", out),
+  check_refused(RUN_COMMAND(_i, "--model", case_file("roberta-condlora-type2", "model"),
+                            "--adapter", case_file("roberta-condlora-type2", "adapter"), "--output",
+                            out),
                 1, "type2");
   expect_nothing(out);
 }
@@ -221,8 +265,9 @@ START_TEST(a_disk_that_is_full_leaves_nothing)
   ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
   const struct rlimit small = {.rlim_cur = 6000, .rlim_max = before.rlim_max};
   ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
-  const outcome o = RUN(commands[_i], "--model", case_file("roberta-lora-linear", "model"),
-                        "--adapter", case_file("roberta-lora-linear", "adapter"), "--output", out);
+  const outcome o =
+      RUN_COMMAND(_i, "--model", case_file("roberta-lora-linear", "model"), "--adapter",
+                  case_file("roberta-lora-linear", "adapter"), "--output", out);
   ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
   check_refused(o, 1, strerror(EFBIG));
   expect_nothing(out);
@@ -250,9 +295,10 @@ int main(void)
   tcase_add_checked_fixture(each, program_setup, program_teardown);
   tcase_set_timeout(each, 120);
   tcase_add_loop_test(each, an_export_is_the_same_adapter_as_lora, 0, CASES);
+  tcase_add_loop_test(each, an_onnx_folder_has_the_merged_weights, 0, CASES);
   tcase_add_loop_test(each, a_merged_model_is_adapter_and_base, 0, CASES);
-  tcase_add_loop_test(each, wrong_usage_and_wrong_inputs_are_one_line, 0, 2);
-  tcase_add_loop_test(each, a_disk_that_is_full_leaves_nothing, 0, 2);
+  tcase_add_loop_test(each, wrong_usage_and_wrong_inputs_are_one_line, 0, COMMANDS);
+  tcase_add_loop_test(each, a_disk_that_is_full_leaves_nothing, 0, COMMANDS);
   suite_add_tcase(suite, each);
   CASE(suite, a_lower_rank_of_dylora_is_written_alone);
   CASE(suite, a_merged_model_has_the_types_of_its_base);

@@ -1,8 +1,9 @@
 /* What the program says about itself, and about commands and options that cannot be. */
 #include "tests/programs/program.h"
 
-static const char *const commands[] = {"train",   "eval",   "predict", "tokenize",
-                                       "inspect", "export", "merge",   "backends"};
+static const char *const commands[] = {"train",   "eval",    "predict", "tokenize",
+                                       "inspect", "export",  "merge",   "reproduce",
+                                       "search",  "analyze", "backends"};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 /* Columns on a terminal, not bytes. */

@@ -1,0 +1,180 @@
+/* What is not as in the paper, computed from the runs' settings and the model's config. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "condlora/config.h"
+#include "reports/sections.h"
+
+static const char *last_name(const char *path)
+{
+  size_t end = strlen(path);
+  while (end > 1 && path[end - 1] == '/')
+    end--;
+  size_t start = end;
+  while (start > 0 && path[start - 1] != '/')
+    start--;
+  return path + start;
+}
+
+cdl_status cdl_describe_model(const cdl_report_source *source, cdl_described *d, bool *as_paper)
+{
+  enum { BASE_LAYERS = 12, BASE_WIDTH = 768 };
+  cdl_model_config config;
+  CDL_TRY(cdl_model_config_read(source->model, &config));
+  const char *name = last_name(source->model);
+  snprintf(d->text, sizeof d->text, "%.*s: %s, %" PRId64 " layers of width %" PRId64,
+           (int)strcspn(name, "/"), name, cdl_family_name(config.family), config.layers,
+           config.hidden_size);
+  *as_paper = config.family == CDL_FAMILY_ROBERTA && config.layers == BASE_LAYERS &&
+              config.hidden_size == BASE_WIDTH;
+  cdl_model_config_free(&config);
+  return CDL_OK;
+}
+
+/* ---- Values as text, each once ---- */
+
+static void value_text(const json_t *value, char *text, size_t size)
+{
+  if (json_is_string(value))
+    snprintf(text, size, "%s", json_string_value(value));
+  else if (json_is_integer(value))
+    snprintf(text, size, "%" PRId64, (int64_t)json_integer_value(value));
+  else if (json_is_real(value))
+    snprintf(text, size, "%.6g", json_real_value(value));
+  else
+    snprintf(text, size, "%s", json_is_true(value) ? "yes" : json_is_false(value) ? "no" : "–");
+}
+
+/* Adds `value` to a list with commas, unless it is there. */
+static void add_value(cdl_described *d, const json_t *value)
+{
+  char text[128];
+  value_text(value, text, sizeof text);
+  const size_t length = strlen(text);
+  for (const char *at = d->text; (at = strstr(at, text)) != NULL; at += length)
+    if ((at == d->text || at[-1] == ' ') && (at[length] == '\0' || at[length] == ','))
+      return;
+  const size_t used = strlen(d->text);
+  snprintf(d->text + used, sizeof d->text - used, "%s%s", used > 0 ? ", " : "", text);
+}
+
+cdl_described cdl_setting_values(const cdl_comparison *c, const char *key)
+{
+  cdl_described d = {""};
+  for (size_t i = 0; i < c->task_count * c->method_count * c->seed_count; i++)
+    if (json_object_get(c->runs[i].settings, key) != NULL)
+      add_value(&d, json_object_get(c->runs[i].settings, key));
+  return d;
+}
+
+/* ---- Settings ---- */
+
+static bool is_place(const char *key)
+{
+  return strcmp(key, "model") == 0 || strcmp(key, "data") == 0 || strcmp(key, "seed") == 0;
+}
+
+/* The run of a task and method with the first seed; settings differ between seeds in the seed
+ * alone. */
+static const json_t *here(const cdl_comparison *c, size_t task, size_t method)
+{
+  return cdl_compared_run_at(c, task, method, 0)->settings;
+}
+
+/* A row for `key` where any run's value is not its recipe's. */
+static void setting_row(const cdl_report_source *source, cdl_document *to, const char *key,
+                        bool *begun)
+{
+  const cdl_comparison *c = source->comparison;
+  cdl_described recipe = {""}, now = {""}, where = {""};
+  size_t differing = 0;
+  for (size_t t = 0; t < c->task_count; t++)
+    for (size_t m = 0; m < c->method_count; m++) {
+      const json_t *before = json_object_get(source->recipes[t * c->method_count + m], key),
+                   *after = json_object_get(here(c, t, m), key);
+      if (before == NULL || after == NULL || json_equal(before, after))
+        continue;
+      json_t *name = json_string(c->methods[m]->name);
+      add_value(&recipe, before);
+      add_value(&now, after);
+      add_value(&where, name);
+      json_decref(name);
+      differing++;
+    }
+  if (differing == 0)
+    return;
+  if (!*begun) {
+    cdl_document_paragraph(to, "Settings in which runs differ from the recipes, which hold what "
+                               "the paper's scripts ran:");
+    cdl_document_table_begin(to, 4);
+    cdl_document_cell(to, "setting");
+    cdl_document_cell(to, "recipes");
+    cdl_document_cell(to, "here");
+    cdl_document_cell(to, "methods");
+  }
+  *begun = true;
+  cdl_document_cell(to, "`%s`", key);
+  cdl_document_cell(to, "%s", recipe.text);
+  cdl_document_cell(to, "%s", now.text);
+  cdl_document_cell(to, "%s", differing == c->task_count * c->method_count ? "all" : where.text);
+}
+
+static void setting_table(const cdl_report_source *source, cdl_document *to)
+{
+  const cdl_comparison *c = source->comparison;
+  json_t *keys = json_object();
+  for (size_t i = 0; i < c->task_count * c->method_count; i++)
+    (void)json_object_update_missing(keys, source->recipes[i]);
+  bool begun = false;
+  const char *key;
+  json_t *value;
+  json_object_foreach(keys, key, value)
+  {
+    if (!is_place(key))
+      setting_row(source, to, key, &begun);
+  }
+  json_decref(keys);
+  if (begun)
+    cdl_document_table_end(to);
+  else
+    cdl_document_paragraph(to, "All settings are those of the recipes, which hold what the paper's "
+                               "scripts ran.");
+}
+
+static void seed_items(const cdl_comparison *c, cdl_document *to)
+{
+  enum { PAPER_SEEDS = 3 };
+  if (c->seed_count != PAPER_SEEDS)
+    cdl_document_item(to, "Seeds: %zu; the paper has three.", c->seed_count);
+  const json_t *settings = c->runs[0].settings;
+  const json_int_t data = json_integer_value(json_object_get(settings, "seed_data")),
+                   dropout = json_integer_value(json_object_get(settings, "seed_dropout"));
+  if (data >= 0 && dropout >= 0)
+    cdl_document_item(to,
+                      "A run's seed is that of its initial values; as in the paper's code, the "
+                      "order of the data and dropout have one seed in all runs: %" PRId64
+                      " and %" PRId64 ".",
+                      (int64_t)data, (int64_t)dropout);
+}
+
+cdl_status cdl_write_deviations(const cdl_report_source *source, cdl_document *to)
+{
+  const cdl_comparison *c = source->comparison;
+  cdl_described model;
+  bool as_paper;
+  CDL_TRY(cdl_describe_model(source, &model, &as_paper));
+  cdl_document_heading(to, "What is not as in the paper");
+  cdl_document_item(to,
+                    as_paper ? "Model: %s, which has RoBERTa-base's shape."
+                             : "Model: %s; the paper's is RoBERTa-base, 12 layers of width 768.",
+                    model.text);
+  seed_items(c, to);
+  for (size_t m = 0; m < c->method_count; m++)
+    if (!c->methods[m]->has_recipe)
+      cdl_document_item(to, "The paper has no settings for %s; those of LoRA are used.",
+                        cdl_method_title(c->methods[m]).text);
+  setting_table(source, to);
+  return CDL_OK;
+}

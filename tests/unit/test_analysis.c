@@ -1,0 +1,492 @@
+/* Similarities of subspaces and conversion matrices, against what algebra says of them, on the
+ * backend that the first argument names (default: cpu). */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis/conversion.h"
+#include "analysis/correlation.h"
+#include "analysis/sharing.h"
+#include "analysis/similarity.h"
+#include "tests/run_suite.h"
+
+/* Products of float32 values, some thousand roundings. */
+#define CLOSE 1e-9
+
+static const char *backend_name = "cpu";
+static cdl_backend *backend;
+static cdl_queue *queue;
+static cdl_random numbers;
+
+static void set_up(void)
+{
+  ck_assert_int_eq(cdl_backend_open(backend_name, NULL, &backend), CDL_OK);
+  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_OK);
+  numbers = cdl_random_start(7, CDL_RANDOM_TEST, 0, 0);
+}
+
+static void tear_down(void)
+{
+  cdl_queue_destroy(queue);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_OK);
+}
+
+static cdl_matrix normal(int64_t rows, int64_t columns)
+{
+  cdl_matrix m;
+  ck_assert_int_eq(cdl_matrix_normal(rows, columns, &numbers, &m), CDL_OK);
+  return m;
+}
+
+static cdl_matrix transposed(const cdl_matrix *m)
+{
+  cdl_matrix t;
+  ck_assert_int_eq(cdl_matrix_transpose(m, &t), CDL_OK);
+  return t;
+}
+
+/* x y, as it is defined. */
+static cdl_matrix product(const cdl_matrix *x, const cdl_matrix *y)
+{
+  cdl_matrix p;
+  ck_assert_int_eq(cdl_matrix_create(x->rows, y->columns, &p), CDL_OK);
+  for (int64_t i = 0; i < x->rows; i++)
+    for (int64_t j = 0; j < y->columns; j++)
+      for (int64_t l = 0; l < x->columns; l++)
+        cdl_matrix_row(&p, i)[j] += cdl_matrix_row(x, i)[l] * cdl_matrix_row(y, l)[j];
+  return p;
+}
+
+static cdl_spectrum spectrum(const cdl_matrix *m)
+{
+  cdl_spectrum s;
+  ck_assert_int_eq(cdl_spectrum_of(queue, m, &s), CDL_OK);
+  return s;
+}
+
+static void expect_equal(const cdl_matrix *x, const cdl_matrix *y, double bound)
+{
+  ck_assert_int_eq(x->rows, y->rows);
+  ck_assert_int_eq(x->columns, y->columns);
+  for (int64_t i = 0; i < x->rows * x->columns; i++)
+    ck_assert_msg(fabs(x->values[i] - y->values[i]) <= bound, "element %lld: %.15g and %.15g",
+                  (long long)i, x->values[i], y->values[i]);
+}
+
+static void expect_orthonormal_rows(const cdl_matrix *m)
+{
+  cdl_matrix t = transposed(m), gram = product(m, &t);
+  for (int64_t i = 0; i < gram.rows; i++)
+    for (int64_t j = 0; j < gram.columns; j++)
+      ck_assert_double_le(fabs(cdl_matrix_row(&gram, i)[j] - (i == j)), 1e-12);
+  cdl_matrix_free(&t);
+  cdl_matrix_free(&gram);
+}
+
+/* ---- Similarity ---- */
+
+START_TEST(a_subspace_is_like_itself_and_unlike_an_orthogonal_one)
+{
+  cdl_matrix m = normal(12, 5);
+  cdl_spectrum s = spectrum(&m);
+  const cdl_matrix *left = &s.vectors[CDL_SIDE_LEFT];
+  cdl_matrix rest = {2, 12, cdl_matrix_row(left, 3)};
+  for (int64_t i = 1; i <= 5; i++)
+    ck_assert_double_eq_tol(cdl_phi(left, i, left, i), 1, 1e-12);
+  ck_assert_double_eq_tol(cdl_phi(left, 2, left, 5), 1, 1e-12); /* one within the other */
+  ck_assert_double_le(cdl_phi(left, 3, &rest, 2), 1e-24);
+  cdl_spectrum_free(&s);
+  cdl_matrix_free(&m);
+}
+END_TEST
+
+START_TEST(similarity_is_of_subspaces_alone)
+{
+  /* x r for any invertible r spans what x does. */
+  cdl_matrix x = normal(11, 3), r = normal(3, 3), y = product(&x, &r), z = normal(11, 4);
+  cdl_spectrum sx = spectrum(&x), sy = spectrum(&y), sz = spectrum(&z);
+  const double before = cdl_phi(&sx.vectors[CDL_SIDE_LEFT], 3, &sz.vectors[CDL_SIDE_LEFT], 2);
+  ck_assert_double_eq_tol(cdl_phi(&sy.vectors[CDL_SIDE_LEFT], 3, &sz.vectors[CDL_SIDE_LEFT], 2),
+                          before, CLOSE);
+  ck_assert_double_eq_tol(cdl_phi(&sz.vectors[CDL_SIDE_LEFT], 2, &sx.vectors[CDL_SIDE_LEFT], 3),
+                          before, CLOSE);
+  ck_assert(before > 0 && before < 1);
+  cdl_spectrum_free(&sx);
+  cdl_spectrum_free(&sy);
+  cdl_spectrum_free(&sz);
+  cdl_matrix_free(&x);
+  cdl_matrix_free(&r);
+  cdl_matrix_free(&y);
+  cdl_matrix_free(&z);
+}
+END_TEST
+
+/* E φ = max(i, j) / n, within five standard errors; and orthonormal they are. */
+START_TEST(random_subspaces_are_as_similar_as_expected)
+{
+  static const struct {
+    int64_t i, j, n;
+  } cases[] = {{3, 3, 30}, {2, 6, 24}, {5, 1, 17}, {4, 4, 4}};
+  enum { DRAWS = 300 };
+  for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+    double sum = 0, squares = 0;
+    for (int draw = 0; draw < DRAWS; draw++) {
+      cdl_matrix x, y;
+      ck_assert_int_eq(cdl_random_vectors(queue, cases[c].i, cases[c].n, &numbers, &x), CDL_OK);
+      ck_assert_int_eq(cdl_random_vectors(queue, cases[c].j, cases[c].n, &numbers, &y), CDL_OK);
+      const double phi = cdl_phi(&x, cases[c].i, &y, cases[c].j);
+      sum += phi;
+      squares += phi * phi;
+      if (draw == 0)
+        expect_orthonormal_rows(&x);
+      cdl_matrix_free(&x);
+      cdl_matrix_free(&y);
+    }
+    const double mean = sum / DRAWS, error = sqrt(fmax(squares / DRAWS - mean * mean, 0) / DRAWS),
+                 expected = cdl_phi_expected(cases[c].i, cases[c].j, cases[c].n);
+    ck_assert_double_eq_tol(
+        expected, (double)(cases[c].i > cases[c].j ? cases[c].i : cases[c].j) / (double)cases[c].n,
+        1e-15);
+    ck_assert_msg(fabs(mean - expected) <= 5 * error + 1e-12, "case %zu: %g, expected %g", c, mean,
+                  expected);
+  }
+}
+END_TEST
+
+START_TEST(a_product_has_the_spectrum_of_its_matrix)
+{
+  cdl_matrix x = normal(14, 3), y = normal(3, 9), m = product(&x, &y);
+  cdl_spectrum s = spectrum(&m), p;
+  ck_assert_int_eq(cdl_spectrum_of_product(queue, &x, &y, &p), CDL_OK);
+  ck_assert_int_eq(p.sigma.columns, 3);
+  ck_assert_int_eq(p.rank, 3);
+  ck_assert_int_eq(s.rank, 3);
+  for (int k = 0; k < 3; k++)
+    ck_assert_double_eq_tol(p.sigma.values[k], s.sigma.values[k], CLOSE);
+  for (cdl_side side = 0; side < CDL_SIDE_COUNT; side++) {
+    expect_orthonormal_rows(&p.vectors[side]);
+    for (int64_t i = 1; i <= 3; i++)
+      ck_assert_double_eq_tol(cdl_phi(&p.vectors[side], i, &s.vectors[side], i), 1, CLOSE);
+  }
+  cdl_spectrum_free(&s);
+  cdl_spectrum_free(&p);
+  cdl_matrix_free(&x);
+  cdl_matrix_free(&y);
+  cdl_matrix_free(&m);
+}
+END_TEST
+
+START_TEST(more_vectors_than_the_rank_are_orthonormal_and_warned_of)
+{
+  cdl_matrix m = normal(10, 3), same;
+  cdl_spectrum s = spectrum(&m);
+  ck_assert(cdl_spectrum_check(&s, 3, "it"));
+  ck_assert(!cdl_spectrum_check(&s, 4, "it"));
+  ck_assert_int_eq(cdl_spectrum_extend(queue, &s, CDL_SIDE_LEFT, 7, &numbers), CDL_OK);
+  expect_orthonormal_rows(&s.vectors[CDL_SIDE_LEFT]);
+  ck_assert_int_eq(s.vectors[CDL_SIDE_LEFT].rows, 7);
+  /* The leading three still span the matrix's columns. */
+  cdl_spectrum again = spectrum(&m);
+  ck_assert_double_eq_tol(cdl_phi(&s.vectors[CDL_SIDE_LEFT], 3, &again.vectors[CDL_SIDE_LEFT], 3),
+                          1, CLOSE);
+  /* Of a matrix with equal singular values no part is determined. */
+  ck_assert_int_eq(cdl_matrix_create(4, 4, &same), CDL_OK);
+  for (int i = 0; i < 4; i++)
+    cdl_matrix_row(&same, i)[i] = i < 2 ? 2 : 1;
+  cdl_spectrum equal = spectrum(&same);
+  ck_assert(!cdl_spectrum_check(&equal, 1, "it"));
+  ck_assert(cdl_spectrum_check(&equal, 2, "it"));
+  ck_assert(!cdl_spectrum_check(&equal, 3, "it"));
+  ck_assert(cdl_spectrum_check(&equal, 4, "it"));
+  cdl_spectrum_free(&equal);
+  cdl_spectrum_free(&again);
+  cdl_spectrum_free(&s);
+  cdl_matrix_free(&same);
+  cdl_matrix_free(&m);
+}
+END_TEST
+
+/* ---- Conversion matrices ---- */
+
+enum { RANK = 3 };
+
+/* A = θA W (or θA Wᵀ), B = W θBᵀ. */
+typedef struct {
+  cdl_matrix w, theta_a, theta_b, a, b;
+} conditioned;
+
+static conditioned condition(cdl_matrix w, cdl_orientation form)
+{
+  const bool paper = form == CDL_ORIENTATION_PAPER;
+  conditioned c = {.w = w,
+                   .theta_a = normal(RANK, paper ? w.rows : w.columns),
+                   .theta_b = normal(RANK, w.columns)};
+  cdl_matrix wt = transposed(&w), bt = transposed(&c.theta_b);
+  c.a = product(&c.theta_a, paper ? &w : &wt);
+  c.b = product(&w, &bt);
+  cdl_matrix_free(&wt);
+  cdl_matrix_free(&bt);
+  return c;
+}
+
+static void release(conditioned *c)
+{
+  cdl_matrix_free(&c->w);
+  cdl_matrix_free(&c->theta_a);
+  cdl_matrix_free(&c->theta_b);
+  cdl_matrix_free(&c->a);
+  cdl_matrix_free(&c->b);
+}
+
+static void expect_theta(const cdl_matrix *found, const cdl_matrix *theta)
+{
+  cdl_matrix t = transposed(theta);
+  expect_equal(found, &t, CLOSE);
+  cdl_matrix_free(&t);
+}
+
+START_TEST(a_condlora_adapter_gives_back_its_theta)
+{
+  static const struct {
+    int64_t out, in;
+    cdl_orientation form;
+  } cases[] = {{9, 9, CDL_ORIENTATION_PAPER},
+               {9, 9, CDL_ORIENTATION_REFERENCE},
+               {13, 8, CDL_ORIENTATION_PAPER},
+               {8, 13, CDL_ORIENTATION_PAPER}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    conditioned c = condition(normal(cases[i].out, cases[i].in), cases[i].form);
+    cdl_conversion_matrices m;
+    ck_assert_int_eq(cdl_conversion_matrices_of(queue, &c.w, &c.a, &c.b, cases[i].form, &m),
+                     CDL_OK);
+    ck_assert(m.condition >= 1 && isfinite(m.condition));
+    if (cases[i].out <= cases[i].in) /* W has full row rank */
+      expect_theta(&m.a, &c.theta_a);
+    if (cases[i].in <= cases[i].out) /* full column rank */
+      expect_theta(&m.b, &c.theta_b);
+    cdl_conversion_matrices_free(&m);
+    release(&c);
+  }
+}
+END_TEST
+
+/* Moore and Penrose: W W⁺ W = W, and what W⁺ gives lies in the rows of W. */
+START_TEST(a_weight_without_full_rank_has_its_pseudo_inverse)
+{
+  cdl_matrix x = normal(10, 4), y = normal(4, 7), yt = transposed(&y);
+  conditioned c = condition(product(&x, &y), CDL_ORIENTATION_PAPER);
+  cdl_conversion_matrices m;
+  ck_assert_int_eq(cdl_conversion_matrices_of(queue, &c.w, &c.a, &c.b, CDL_ORIENTATION_PAPER, &m),
+                   CDL_OK);
+  ck_assert(isinf(m.condition));
+  cdl_matrix wt = transposed(&c.w), at = transposed(&c.a), b = product(&c.w, &m.b),
+             a = product(&wt, &m.a);
+  expect_equal(&b, &c.b, CLOSE);
+  expect_equal(&a, &at, CLOSE);
+  cdl_spectrum rows = spectrum(&yt), columns = spectrum(&x), of_b = spectrum(&m.b),
+               of_a = spectrum(&m.a);
+  ck_assert_double_eq_tol(
+      cdl_phi(&of_b.vectors[CDL_SIDE_LEFT], RANK, &rows.vectors[CDL_SIDE_LEFT], 4), 1, CLOSE);
+  ck_assert_double_eq_tol(
+      cdl_phi(&of_a.vectors[CDL_SIDE_LEFT], RANK, &columns.vectors[CDL_SIDE_LEFT], 4), 1, CLOSE);
+  cdl_spectrum *const spectra[] = {&rows, &columns, &of_b, &of_a};
+  for (int i = 0; i < 4; i++)
+    cdl_spectrum_free(spectra[i]);
+  cdl_matrix *const all[] = {&x, &y, &yt, &wt, &at, &a, &b};
+  for (int i = 0; i < 7; i++)
+    cdl_matrix_free(all[i]);
+  cdl_conversion_matrices_free(&m);
+  release(&c);
+}
+END_TEST
+
+START_TEST(what_has_no_inverse_is_refused)
+{
+  cdl_conversion_matrices m;
+  conditioned wide = condition(normal(4, 6), CDL_ORIENTATION_PAPER);
+  ck_assert_int_eq(
+      cdl_conversion_matrices_of(queue, &wide.w, &wide.a, &wide.b, CDL_ORIENTATION_REFERENCE, &m),
+      CDL_USAGE);
+  ck_assert_ptr_nonnull(strstr(cdl_error_message(), "[4, 6]"));
+  cdl_matrix x = normal(6, 2), y = normal(2, 6);
+  conditioned singular = condition(product(&x, &y), CDL_ORIENTATION_REFERENCE);
+  ck_assert_int_eq(cdl_conversion_matrices_of(queue, &singular.w, &singular.a, &singular.b,
+                                              CDL_ORIENTATION_REFERENCE, &m),
+                   CDL_NUMERIC);
+  ck_assert_ptr_nonnull(strstr(cdl_error_message(), "rank 2 of 6"));
+  cdl_matrix_free(&x);
+  cdl_matrix_free(&y);
+  release(&wide);
+  release(&singular);
+}
+END_TEST
+
+/* ---- Whole analyses, on layers made up here ---- */
+
+enum { LAYERS = 4, OUT = 11, IN = 11 };
+
+static cdl_site sites[LAYERS];
+static cdl_buffer *weights[LAYERS];
+static cdl_adapted_layer layers[LAYERS];
+static cdl_adapted_target target;
+static cdl_adapted adapted;
+
+/* One θ for all layers, or one for each. */
+static void make_layers(bool shared)
+{
+  cdl_matrix theta_a = normal(RANK, OUT), theta_b = normal(IN, RANK);
+  target = (cdl_adapted_target){.name = "attention.self.query",
+                                .rows = OUT,
+                                .columns = IN,
+                                .layers = layers,
+                                .count = LAYERS};
+  adapted = (cdl_adapted){.targets = &target, .count = 1};
+  for (int l = 0; l < LAYERS; l++) {
+    float values[OUT * IN];
+    cdl_matrix w = normal(OUT, IN);
+    if (!shared && l > 0) {
+      cdl_matrix_free(&theta_a);
+      cdl_matrix_free(&theta_b);
+      theta_a = normal(RANK, OUT);
+      theta_b = normal(IN, RANK);
+    }
+    for (int i = 0; i < OUT * IN; i++) {
+      values[i] = (float)w.values[i];
+      w.values[i] = (double)values[i]; /* the weight that is there */
+    }
+    ck_assert_int_eq(cdl_buffer_create(backend, sizeof values, &weights[l]), CDL_OK);
+    sites[l] = (cdl_site){.layer = l, .weight = cdl_tensor_2d(weights[l], CDL_F32, 0, OUT, IN)};
+    cdl_upload(queue, sites[l].weight, values, sizeof values);
+    ck_assert_int_eq(cdl_sync(queue), CDL_OK);
+    layers[l] = (cdl_adapted_layer){
+        .number = l, .site = &sites[l], .a = product(&theta_a, &w), .b = product(&w, &theta_b)};
+    cdl_matrix_free(&w);
+  }
+  cdl_matrix_free(&theta_a);
+  cdl_matrix_free(&theta_b);
+}
+
+static void free_layers(void)
+{
+  for (int l = 0; l < LAYERS; l++) {
+    cdl_buffer_destroy(weights[l]);
+    cdl_matrix_free(&layers[l].a);
+    cdl_matrix_free(&layers[l].b);
+  }
+}
+
+START_TEST(what_is_shared_is_found_in_every_layer)
+{
+  const cdl_conversion_settings settings = {
+      .form = CDL_ORIENTATION_PAPER, .i = 2, .j = 2, .sides = {true, true}, .seed = 3};
+  cdl_conversion figure;
+  cdl_sharing sharing;
+  make_layers(true);
+  ck_assert_int_eq(cdl_conversion_compute(queue, &adapted, &settings, &figure), CDL_OK);
+  ck_assert_int_eq(cdl_sharing_compute(queue, &adapted, CDL_ORIENTATION_PAPER, &sharing), CDL_OK);
+  for (cdl_conversion_kind k = CDL_CONVERSION_A; k <= CDL_CONVERSION_B; k++) {
+    for (cdl_side side = 0; side < CDL_SIDE_COUNT; side++) {
+      ck_assert_double_eq_tol(figure.targets[0].figures[k][side].grid.upper, 1, CLOSE);
+      ck_assert_double_eq_tol(figure.targets[0].figures[k][side].grid.all, 1, CLOSE);
+    }
+    ck_assert_double_eq_tol(sharing.targets[0].figures[k].same, 1, CLOSE);
+    ck_assert_double_eq_tol(sharing.targets[0].figures[k].scaled, 1, CLOSE);
+  }
+  /* C_BA = θBᵀ A_l: the left vectors' space is θB's, of full rank. */
+  ck_assert_int_eq(sharing.targets[0].figures[CDL_CONVERSION_BA].layers[0].rank, RANK);
+  cdl_conversion_free(&figure);
+  cdl_sharing_free(&sharing);
+  free_layers();
+}
+END_TEST
+
+START_TEST(what_is_not_shared_is_as_random)
+{
+  const cdl_conversion_settings settings = {
+      .form = CDL_ORIENTATION_PAPER, .i = 3, .j = 2, .sides = {true, false}, .seed = 3};
+  cdl_conversion_settings several = settings;
+  cdl_conversion figure, again;
+  several.workers = 3;
+  cdl_sharing sharing;
+  make_layers(false);
+  ck_assert_int_eq(cdl_conversion_compute(queue, &adapted, &settings, &figure), CDL_OK);
+  ck_assert_int_eq(cdl_conversion_compute(queue, &adapted, &several, &again), CDL_OK);
+  ck_assert_int_eq(cdl_sharing_compute(queue, &adapted, CDL_ORIENTATION_PAPER, &sharing), CDL_OK);
+  for (cdl_conversion_kind k = 0; k < CDL_CONVERSION_COUNT; k++) {
+    const cdl_conversion_figure *f = &figure.targets[0].figures[k][CDL_SIDE_LEFT];
+    ck_assert_ptr_null(figure.targets[0].figures[k][CDL_SIDE_RIGHT].grid.values);
+    ck_assert_double_eq_tol(f->expected, 3.0 / 11, 1e-15);
+    ck_assert(f->grid.upper < 0.8 && f->random.upper < 0.8);
+    for (int l = 0; l < LAYERS; l++) /* the first two are within the first three */
+      ck_assert_double_eq_tol(f->grid.values[l * LAYERS + l], 1, CLOSE);
+    /* A seed gives the same numbers again, and so do three threads. */
+    ck_assert_mem_eq(f->grid.values, again.targets[0].figures[k][CDL_SIDE_LEFT].grid.values,
+                     sizeof(double) * LAYERS * LAYERS);
+    ck_assert_mem_eq(f->random.values, again.targets[0].figures[k][CDL_SIDE_LEFT].random.values,
+                     sizeof(double) * LAYERS * LAYERS);
+    const cdl_sharing_figure *s = &sharing.targets[0].figures[k];
+    ck_assert(s->same >= 0 && s->same < 0.7 && s->scaled < 0.9);
+    ck_assert(s->scaled >= s->expected); /* the largest of LAYERS shares of 1 */
+  }
+  cdl_conversion_free(&figure);
+  cdl_conversion_free(&again);
+  cdl_sharing_free(&sharing);
+  free_layers();
+}
+END_TEST
+
+START_TEST(an_adapter_is_like_itself)
+{
+  const cdl_similarity_settings settings = {.i = 2, .j = 3, .seed = 1};
+  cdl_similarity s;
+  make_layers(false);
+  ck_assert_int_eq(cdl_similarity_compute(queue, &adapted, &adapted, &settings, &s), CDL_OK);
+  for (cdl_similarity_kind k = 0; k < CDL_SIMILARITY_COUNT; k++) {
+    ck_assert_double_eq_tol(s.phi[k], 1, CLOSE);
+    ck_assert(s.random[k] > 0 && s.random[k] < 0.7);
+    ck_assert_double_eq_tol(s.targets[0].expected[k], 3.0 / 11, 1e-15);
+  }
+  cdl_similarity_free(&s);
+  free_layers();
+}
+END_TEST
+
+START_TEST(vectors_that_are_not_there_are_refused)
+{
+  const cdl_conversion_settings settings = {
+      .form = CDL_ORIENTATION_PAPER, .i = 2, .j = 4, .sides = {false, true}, .seed = 3};
+  const cdl_correlation_settings correlation = {.i = 12, .j = 2, .sides = {true, true}};
+  cdl_conversion figure;
+  cdl_correlation c;
+  make_layers(false);
+  ck_assert_int_eq(cdl_conversion_compute(queue, &adapted, &settings, &figure), CDL_USAGE);
+  ck_assert_ptr_nonnull(strstr(cdl_error_message(), "--j 4"));
+  ck_assert_int_eq(cdl_correlation_compute(queue, &adapted, &correlation, &c), CDL_USAGE);
+  ck_assert_ptr_nonnull(strstr(cdl_error_message(), "--i 12"));
+  free_layers();
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+  Suite *suite = suite_create("analysis");
+  TCase *cases = tcase_create("analysis");
+  if (argc > 1)
+    backend_name = argv[1];
+  tcase_add_checked_fixture(cases, set_up, tear_down);
+  tcase_set_timeout(cases, 120);
+  tcase_add_test(cases, a_subspace_is_like_itself_and_unlike_an_orthogonal_one);
+  tcase_add_test(cases, similarity_is_of_subspaces_alone);
+  tcase_add_test(cases, random_subspaces_are_as_similar_as_expected);
+  tcase_add_test(cases, a_product_has_the_spectrum_of_its_matrix);
+  tcase_add_test(cases, more_vectors_than_the_rank_are_orthonormal_and_warned_of);
+  tcase_add_test(cases, a_condlora_adapter_gives_back_its_theta);
+  tcase_add_test(cases, a_weight_without_full_rank_has_its_pseudo_inverse);
+  tcase_add_test(cases, what_has_no_inverse_is_refused);
+  tcase_add_test(cases, what_is_shared_is_found_in_every_layer);
+  tcase_add_test(cases, what_is_not_shared_is_as_random);
+  tcase_add_test(cases, an_adapter_is_like_itself);
+  tcase_add_test(cases, vectors_that_are_not_there_are_refused);
+  suite_add_tcase(suite, cases);
+  return run_suite(suite);
+}

@@ -1,0 +1,159 @@
+/* Pictures: formats by name, the same bytes for the same drawing, colours that say the values. */
+#include <cairo.h>
+#include <math.h>
+
+#include "plot/chart.h"
+#include "plot/heatmap.h"
+#include "tests/unit/scratch.h"
+
+static const char *const ends[] = {"svg", "png", "pdf"};
+enum { ENDS = sizeof ends / sizeof ends[0] };
+
+static const char *named(const char *name, const char *end)
+{
+  char file[64];
+  snprintf(file, sizeof file, "%s.%s", name, end);
+  return scratch_path(file);
+}
+
+static cdl_heatmap map_of(const double *values, int rows, int columns)
+{
+  return (cdl_heatmap){.title = "C_A <query> & value: ä",
+                       .rows = rows,
+                       .columns = columns,
+                       .values = values,
+                       .row_axis = "layer",
+                       .column_axis = "layer",
+                       .low = 0,
+                       .high = 1,
+                       .decimals = 2};
+}
+
+static cdl_chart chart_of(const cdl_series *series, int count)
+{
+  return (cdl_chart){.title = "loss",
+                     .x_axis = "epoch",
+                     .y_axis = "loss",
+                     .series = series,
+                     .series_count = count};
+}
+
+static void check_same(const char *a, const char *b)
+{
+  size_t bytes;
+  uint8_t *content = scratch_get(a, &bytes);
+  expect_content(b, content, bytes);
+  free(content);
+}
+
+START_TEST(a_format_by_the_end_of_the_name)
+{
+  static const char *const beginnings[ENDS] = {"<?xml", "\x89PNG", "%PDF-"};
+  const double values[] = {0, 0.25, 1, NAN};
+  const double x[] = {1, 2, 3}, y[] = {0.7, NAN, 0.2};
+  const cdl_series series = {
+      .name = "lora", .x = x, .y = y, .count = 3, .line = true, .points = true};
+  for (int i = 0; i < ENDS; i++) {
+    size_t bytes;
+    const cdl_heatmap map = map_of(values, 2, 2);
+    expect_ok(cdl_heatmap_write(named("a", ends[i]), &map));
+    expect_ok(cdl_heatmap_write(named("b", ends[i]), &map));
+    check_same(named("a", ends[i]), named("b", ends[i]));
+    const cdl_chart chart = chart_of(&series, 1);
+    expect_ok(cdl_chart_write(named("c", ends[i]), &chart));
+    expect_ok(cdl_chart_write(named("d", ends[i]), &chart));
+    check_same(named("c", ends[i]), named("d", ends[i]));
+    uint8_t *content = scratch_get(named("c", ends[i]), &bytes);
+    ck_assert_int_eq(memcmp(content, beginnings[i], strlen(beginnings[i])), 0);
+    free(content);
+  }
+}
+END_TEST
+
+/* Pixels of a colour, of 255, give or take rounding. */
+static int count_pixels(const char *path, int red, int green, int blue)
+{
+  cairo_surface_t *image = cairo_image_surface_create_from_png(path);
+  ck_assert_int_eq(cairo_surface_status(image), CAIRO_STATUS_SUCCESS);
+  cairo_surface_flush(image);
+  const int width = cairo_image_surface_get_width(image),
+            height = cairo_image_surface_get_height(image),
+            stride = cairo_image_surface_get_stride(image);
+  const unsigned char *data = cairo_image_surface_get_data(image);
+  int count = 0;
+  for (int row = 0; row < height; row++)
+    for (int column = 0; column < width; column++) {
+      uint32_t pixel;
+      memcpy(&pixel, data + (size_t)row * (size_t)stride + 4 * (size_t)column, sizeof pixel);
+      count += abs((int)(pixel >> 16 & 255) - red) <= 1 &&
+               abs((int)(pixel >> 8 & 255) - green) <= 1 && abs((int)(pixel & 255) - blue) <= 1;
+    }
+  cairo_surface_destroy(image);
+  return count;
+}
+
+/* The two ends of the scale, and white where there is no value. Numbers take a part of a cell. */
+START_TEST(colours_say_values)
+{
+  enum { CELL_LEAST = 30 * 30 * 4, MOST_OF = 2 };
+  static const double values[] = {1, 0, NAN};
+  static const int colours[][3] = {{252, 242, 153}, {33, 26, 84}, {255, 255, 255}};
+  int found[3][3];
+  for (int v = 0; v < 3; v++) {
+    const double four[] = {values[v], values[v], values[v], values[v]};
+    const cdl_heatmap map = map_of(four, 2, 2);
+    expect_ok(cdl_heatmap_write(scratch_path("map.png"), &map));
+    for (int c = 0; c < 3; c++)
+      found[v][c] =
+          count_pixels(scratch_path("map.png"), colours[c][0], colours[c][1], colours[c][2]);
+  }
+  for (int v = 0; v < 3; v++)
+    for (int c = 0; c < 3; c++)
+      if (c != v) /* four cells more of its own colour than the others have of it */
+        ck_assert_int_gt(found[v][v], found[c][v] + 4 * CELL_LEAST / MOST_OF);
+}
+END_TEST
+
+/* A logarithmic axis leaves out what has no logarithm, and lines break at gaps. */
+START_TEST(charts_show_what_can_be_shown)
+{
+  const double x[] = {0, 1, 10, 100, 1000}, y[] = {1, -1, 0.5, NAN, 0.25}, shown_x[] = {10, 1000},
+               shown_y[] = {0.5, 0.25};
+  const cdl_series all = {.x = x, .y = y, .count = 5, .points = true},
+                   some = {.x = shown_x, .y = shown_y, .count = 2, .points = true};
+  cdl_chart chart = chart_of(&all, 1);
+  chart.log_x = chart.log_y = true;
+  expect_ok(cdl_chart_write(scratch_path("all.svg"), &chart));
+  chart.series = &some;
+  expect_ok(cdl_chart_write(scratch_path("some.svg"), &chart));
+  check_same(scratch_path("all.svg"), scratch_path("some.svg"));
+
+  const double one[] = {3};
+  const cdl_series single = {.x = one, .y = one, .count = 1, .line = true, .points = true};
+  chart = chart_of(&single, 1);
+  expect_ok(cdl_chart_write(scratch_path("one.svg"), &chart));
+}
+END_TEST
+
+START_TEST(what_cannot_be_drawn_leaves_nothing)
+{
+  const double values[] = {0.5}, none[] = {NAN};
+  cdl_heatmap map = map_of(values, 1, 1);
+  expect_failure(cdl_heatmap_write(scratch_path("map.gif"), &map), CDL_USAGE, "map.gif");
+  expect_failure(cdl_heatmap_write(scratch_path("svg"), &map), CDL_USAGE, "svg");
+  expect_failure(cdl_heatmap_write(scratch_path("no/map.svg"), &map), CDL_IO, "no/map.svg");
+  map.high = map.low;
+  expect_failure(cdl_heatmap_write(scratch_path("map.svg"), &map), CDL_ARGUMENT, "map.svg");
+  const cdl_series series = {.x = none, .y = none, .count = 1, .points = true};
+  const cdl_chart chart = chart_of(&series, 1);
+  expect_failure(cdl_chart_write(scratch_path("chart.svg"), &chart), CDL_DATA, "loss");
+  ck_assert_uint_eq(scratch_count_entries(), 0);
+}
+END_TEST
+
+int main(void)
+{
+  return scratch_run("plot", (const TTest *[]){a_format_by_the_end_of_the_name, colours_say_values,
+                                               charts_show_what_can_be_shown,
+                                               what_cannot_be_drawn_leaves_nothing, NULL});
+}

@@ -1,0 +1,44 @@
+/* Quantiles of Student's distribution as tables print them, and cases without an answer.
+ * tests/peers/statistics_parity.py asks SciPy. */
+#include <math.h>
+
+#include "tests/unit/scratch.h"
+#include "train/statistics.h"
+
+START_TEST(student_as_in_tables)
+{
+  static const struct {
+    double t, freedom, p;
+  } table[] = {{12.706, 1, 0.05}, {4.303, 2, 0.05},  {2.776, 4, 0.05},   {4.604, 4, 0.01},
+               {2.228, 10, 0.05}, {2.042, 30, 0.05}, {1.960, 1e7, 0.05}, {3.291, 1e7, 0.001}};
+  for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+    const double half = 0.0005; /* of the last digit printed */
+    ck_assert_double_lt(cdl_student_two_sided(table[i].t + half, table[i].freedom), table[i].p);
+    ck_assert_double_gt(cdl_student_two_sided(table[i].t - half, table[i].freedom), table[i].p);
+    ck_assert_double_eq(cdl_student_two_sided(-table[i].t, table[i].freedom),
+                        cdl_student_two_sided(table[i].t, table[i].freedom));
+  }
+  /* One degree of freedom is Cauchy's distribution. */
+  for (double t = 0.001; t < 1000; t *= 3)
+    ck_assert_double_eq_tol(cdl_student_two_sided(t, 1), 1 - 2 * atan(t) / M_PI, 1e-14);
+  ck_assert_double_eq(cdl_student_two_sided(0, 5), 1);
+  ck_assert_double_eq(cdl_student_two_sided(INFINITY, 5), 0);
+}
+END_TEST
+
+START_TEST(degenerate_samples)
+{
+  const double a[] = {1, 2, 3}, b[] = {0, 1, 2};
+  ck_assert(isnan(cdl_mean(a, 0)) && isnan(cdl_deviation(a, 1)));
+  ck_assert(isnan(cdl_paired_t_test(a, b, 0).p) && isnan(cdl_paired_t_test(a, b, 1).p));
+  ck_assert(isnan(cdl_paired_t_test(a, a, 3).p));
+  const cdl_paired_test shifted = cdl_paired_t_test(a, b, 3);
+  ck_assert(isinf(shifted.t) && shifted.p == 0 && shifted.mean == 1);
+}
+END_TEST
+
+int main(void)
+{
+  return scratch_run("statistics",
+                     (const TTest *[]){student_as_in_tables, degenerate_samples, NULL});
+}

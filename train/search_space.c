@@ -1,0 +1,348 @@
+#include "train/search_space.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/nearest.h"
+#include "train/number.h"
+
+static const char *const kind_names[] = {[CDL_SEARCH_LOG] = "log",
+                                         [CDL_SEARCH_UNIFORM] = "uniform",
+                                         [CDL_SEARCH_WHOLE] = "int",
+                                         [CDL_SEARCH_CHOICE] = "choice"};
+enum { KIND_COUNT = sizeof kind_names / sizeof kind_names[0], NUMBER_BYTES = 40 };
+
+/* ---- Which settings ---- */
+
+/* What trials share: opened once, or no matter of results. */
+static bool is_shared(const cdl_setting *setting)
+{
+  static const char *const fields[] = {"model",     "task",         "data",       "train",
+                                       "dev",       "text_columns", "labels",     "regression",
+                                       "precision", "label_column", "max_length", "dev_fraction",
+                                       "compat",    "init_adapter"};
+  for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+    if (strcmp(setting->field, fields[i]) == 0)
+      return true;
+  return !setting->changes_result;
+}
+
+static cdl_status find_setting(const char *name, const cdl_setting **found)
+{
+  size_t count, names_count = 0;
+  const cdl_setting *list = cdl_setting_list(&count);
+  *found = cdl_setting_find(name);
+  if (*found == NULL) {
+    const char *names[CDL_SETTINGS_MAX];
+    for (size_t i = 0; i < count; i++)
+      if (list[i].kind != CDL_KIND_GROUP && !is_shared(&list[i]))
+        names[names_count++] = list[i].field;
+    return cdl_fail(CDL_USAGE, "--space: there is no setting %s; the nearest is %s", name,
+                    cdl_nearest(name, names, names_count));
+  }
+  if (is_shared(*found))
+    return cdl_fail(CDL_USAGE,
+                    "--space: %s is not searched: data, base model, backend and files are one for "
+                    "all trials",
+                    name);
+  return CDL_OK;
+}
+
+static cdl_search_dimension *find_dimension(const cdl_search_space *space,
+                                            const cdl_setting *setting)
+{
+  for (size_t i = 0; i < space->count; i++)
+    if (space->item[i].setting == setting)
+      return &space->item[i];
+  return NULL;
+}
+
+/* ---- Reading ---- */
+
+static void release_dimension(cdl_search_dimension *d)
+{
+  for (size_t i = 0; i < d->choice_count; i++)
+    free(d->choices[i]);
+  free(d->choices);
+}
+
+void cdl_search_space_release(cdl_search_space *space)
+{
+  for (size_t i = 0; i < space->count; i++)
+    release_dimension(&space->item[i]);
+  free(space->item);
+  *space = (cdl_search_space){0};
+}
+
+/* Takes `dimension` over, also where it fails. */
+static cdl_status insert(cdl_search_space *space, cdl_search_dimension *dimension)
+{
+  cdl_search_dimension *grown = realloc(space->item, (space->count + 1) * sizeof *grown);
+  if (grown == NULL) {
+    release_dimension(dimension);
+    return cdl_fail(CDL_MEMORY, "out of memory: --space");
+  }
+  size_t at = space->count++;
+  space->item = grown;
+  for (; at > 0 && strcmp(grown[at - 1].setting->field, dimension->setting->field) > 0; at--)
+    grown[at] = grown[at - 1];
+  grown[at] = *dimension;
+  return CDL_OK;
+}
+
+/* "LOW:HIGH" */
+static cdl_status read_bounds(cdl_search_dimension *d, const char *text)
+{
+  const char *field = d->setting->field, *kind = kind_names[d->kind];
+  const char *colon = strchr(text, ':');
+  if (colon == NULL || !cdl_number_parse(text, (size_t)(colon - text), &d->low) ||
+      !cdl_number_parse(colon + 1, strlen(colon + 1), &d->high) || !isfinite(d->low) ||
+      !isfinite(d->high))
+    return cdl_fail(CDL_USAGE, "--space %s: %s wants LOW:HIGH, two numbers, not '%s'", field, kind,
+                    text);
+  if (!(d->low < d->high))
+    return cdl_fail(CDL_USAGE, "--space %s: %g is not below %g", field, d->low, d->high);
+  if (d->kind == CDL_SEARCH_LOG && d->low <= 0)
+    return cdl_fail(CDL_USAGE, "--space %s: log wants bounds above 0, not %g", field, d->low);
+  const double most = 1e15; /* whole numbers that a double holds */
+  if (d->kind == CDL_SEARCH_WHOLE && (d->low != floor(d->low) || d->high != floor(d->high) ||
+                                      fabs(d->low) > most || fabs(d->high) > most))
+    return cdl_fail(CDL_USAGE, "--space %s: int wants whole numbers, not %g and %g", field, d->low,
+                    d->high);
+  return CDL_OK;
+}
+
+/* Takes `choices` over. */
+static cdl_status take_choices(cdl_search_dimension *d, cdl_list choices)
+{
+  d->choices = choices.item;
+  d->choice_count = choices.count;
+  for (size_t i = 0; i < d->choice_count; i++)
+    for (size_t j = 0; j < i; j++)
+      if (strcmp(d->choices[i], d->choices[j]) == 0)
+        return cdl_fail(CDL_USAGE, "--space %s: the choice %s is there twice", d->setting->field,
+                        d->choices[i]);
+  return CDL_OK;
+}
+
+static cdl_status check_kind(const cdl_search_dimension *d)
+{
+  const cdl_setting_kind kind = d->setting->kind;
+  const bool fits = d->kind == CDL_SEARCH_CHOICE || kind == CDL_KIND_REAL ||
+                    (kind == CDL_KIND_WHOLE && d->kind == CDL_SEARCH_WHOLE);
+  return fits ? CDL_OK
+              : cdl_fail(CDL_USAGE, "--space %s: %s is for %s; this setting wants %s",
+                         d->setting->field, kind_names[d->kind],
+                         d->kind == CDL_SEARCH_WHOLE ? "numbers" : "real numbers",
+                         kind == CDL_KIND_WHOLE ? "int or choice" : "choice");
+}
+
+/* "log:5e-5:5e-3", "choice:4,8" */
+static cdl_status read_dimension(cdl_search_dimension *d, const char *text)
+{
+  const char *colon = strchrnul(text, ':');
+  int kind = 0;
+  while (kind < KIND_COUNT && (strlen(kind_names[kind]) != (size_t)(colon - text) ||
+                               strncmp(kind_names[kind], text, (size_t)(colon - text)) != 0))
+    kind++;
+  if (kind == KIND_COUNT || *colon == '\0')
+    return cdl_fail(CDL_USAGE,
+                    "--space %s wants log:LOW:HIGH, uniform:LOW:HIGH, int:LOW:HIGH or "
+                    "choice:A,B, not '%s'",
+                    d->setting->field, text);
+  d->kind = (cdl_search_kind)kind;
+  CDL_TRY(check_kind(d));
+  if (d->kind != CDL_SEARCH_CHOICE)
+    return read_bounds(d, colon + 1);
+  cdl_list choices;
+  CDL_TRY(cdl_list_split("--space", colon + 1, &choices));
+  return take_choices(d, choices);
+}
+
+cdl_status cdl_search_space_add(cdl_search_space *space, const char *text)
+{
+  const char *equals = strchr(text, '=');
+  char name[64];
+  if (equals == NULL || equals == text || (size_t)(equals - text) >= sizeof name)
+    return cdl_fail(CDL_USAGE, "--space wants SETTING=KIND:…, lr=log:5e-5:5e-3 say, not '%s'",
+                    text);
+  snprintf(name, sizeof name, "%.*s", (int)(equals - text), text);
+  cdl_search_dimension d = {0};
+  CDL_TRY(find_setting(name, &d.setting));
+  if (find_dimension(space, d.setting) != NULL)
+    return cdl_fail(CDL_USAGE, "--space %s is given twice", name);
+  const cdl_status status = read_dimension(&d, equals + 1);
+  if (status == CDL_OK)
+    return insert(space, &d);
+  release_dimension(&d);
+  return status;
+}
+
+/* An array's items, numbers and booleans as the texts that they would be on a command line. */
+static cdl_status read_array(cdl_search_dimension *d, const char *path, const json_t *array)
+{
+  cdl_list choices = {.item = calloc(json_array_size(array) + 1, sizeof *choices.item)};
+  if (choices.item == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  d->kind = CDL_SEARCH_CHOICE;
+  for (size_t i = 0; i < json_array_size(array); i++) {
+    const json_t *item = json_array_get(array, i);
+    char *text = NULL;
+    if (json_is_string(item))
+      text = strdup(json_string_value(item));
+    else if (json_is_number(item) || json_is_boolean(item))
+      text = json_dumps(item, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+    else {
+      cdl_list_release(&choices);
+      return cdl_fail(CDL_USAGE, "%s: space: %s wants texts, numbers or booleans in its array",
+                      path, d->setting->field);
+    }
+    if (text == NULL) {
+      cdl_list_release(&choices);
+      return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    }
+    choices.item[choices.count++] = text;
+  }
+  if (choices.count == 0) {
+    cdl_list_release(&choices);
+    return cdl_fail(CDL_USAGE, "%s: space: %s has no choices", path, d->setting->field);
+  }
+  return take_choices(d, choices);
+}
+
+cdl_status cdl_search_space_read(cdl_search_space *space, const char *path, const json_t *object)
+{
+  const char *name;
+  json_t *value;
+  if (!json_is_object(object))
+    return cdl_fail(CDL_USAGE, "%s: space wants an object: {\"lr\": \"log:5e-5:5e-3\"}", path);
+  json_object_foreach((json_t *)(uintptr_t)object, name, value)
+  {
+    cdl_search_dimension d = {0};
+    CDL_TRY(cdl_context(find_setting(name, &d.setting), "%s", path));
+    if (find_dimension(space, d.setting) != NULL)
+      continue;
+    cdl_status status;
+    if (json_is_array(value))
+      status = read_array(&d, path, value);
+    else if (json_is_string(value))
+      status = cdl_context(read_dimension(&d, json_string_value(value)), "%s", path);
+    else
+      status = cdl_fail(CDL_USAGE, "%s: space: %s wants a text or an array", path, name);
+    if (status != CDL_OK) {
+      release_dimension(&d);
+      return status;
+    }
+    CDL_TRY(insert(space, &d));
+  }
+  return CDL_OK;
+}
+
+/* ---- Values ---- */
+
+/* Reads back as the same number; a whole one without a point. */
+static void write_number(double value, char text[NUMBER_BYTES])
+{
+  if (value == floor(value) && fabs(value) < 1e15)
+    snprintf(text, NUMBER_BYTES, "%.0f", value);
+  else
+    snprintf(text, NUMBER_BYTES, "%.17g", value);
+}
+
+static cdl_status try_value(const cdl_search_dimension *d, const char *text,
+                            const cdl_settings *base)
+{
+  cdl_settings settings;
+  CDL_TRY(cdl_settings_copy(&settings, base));
+  cdl_status status = cdl_settings_set(&settings, d->setting, text);
+  if (status == CDL_OK)
+    status = cdl_settings_check(&settings);
+  cdl_settings_release(&settings);
+  return cdl_context(status, "--space %s", d->setting->field);
+}
+
+cdl_status cdl_search_space_check(const cdl_search_space *space, const cdl_settings *base)
+{
+  for (size_t i = 0; i < space->count; i++) {
+    const cdl_search_dimension *d = &space->item[i];
+    for (size_t c = 0; c < d->choice_count; c++)
+      CDL_TRY(try_value(d, d->choices[c], base));
+    if (d->kind == CDL_SEARCH_CHOICE)
+      continue;
+    char low[NUMBER_BYTES], high[NUMBER_BYTES];
+    write_number(d->low, low);
+    write_number(d->high, high);
+    CDL_TRY(try_value(d, low, base));
+    CDL_TRY(try_value(d, high, base));
+  }
+  return CDL_OK;
+}
+
+static json_t *choices_json(const cdl_search_dimension *d)
+{
+  json_t *array = json_array();
+  for (size_t i = 0; i < d->choice_count; i++)
+    json_array_append_new(array, json_string(d->choices[i]));
+  return array;
+}
+
+json_t *cdl_search_space_json(const cdl_search_space *space)
+{
+  json_t *object = json_object();
+  for (size_t i = 0; object != NULL && i < space->count; i++) {
+    const cdl_search_dimension *d = &space->item[i];
+    json_t *entry =
+        d->kind == CDL_SEARCH_CHOICE
+            ? json_pack("{ss so*}", "kind", kind_names[d->kind], "choices", choices_json(d))
+        : d->kind == CDL_SEARCH_WHOLE
+            ? json_pack("{ss sI sI}", "kind", kind_names[d->kind], "low", (json_int_t)d->low,
+                        "high", (json_int_t)d->high)
+            : json_pack("{ss sf sf}", "kind", kind_names[d->kind], "low", d->low, "high", d->high);
+    if (json_object_set_new(object, d->setting->field, entry) != 0) {
+      json_decref(object);
+      return NULL;
+    }
+  }
+  return object;
+}
+
+/* A trial's value of one setting, as its text; `number` holds that of a number. */
+static cdl_status value_text(const cdl_search_dimension *d, const json_t *value,
+                             char number[NUMBER_BYTES], const char **text)
+{
+  *text = NULL;
+  if (d->kind == CDL_SEARCH_CHOICE && json_is_string(value)) {
+    for (size_t i = 0; i < d->choice_count; i++)
+      if (strcmp(d->choices[i], json_string_value(value)) == 0)
+        *text = d->choices[i];
+  } else if (d->kind != CDL_SEARCH_CHOICE && json_is_number(value)) {
+    const double x = json_number_value(value);
+    const bool whole = d->kind != CDL_SEARCH_WHOLE || x == floor(x);
+    if (whole && x >= d->low && x <= d->high) {
+      write_number(x, number);
+      *text = number;
+    }
+  }
+  return *text != NULL ? CDL_OK
+                       : cdl_fail(CDL_DATA, "the sampler's value of %s is not in the search space",
+                                  d->setting->field);
+}
+
+cdl_status cdl_search_space_apply(const cdl_search_space *space, const json_t *parameters,
+                                  cdl_settings *settings)
+{
+  bool method = false;
+  for (size_t i = 0; i < space->count; i++) {
+    const cdl_search_dimension *d = &space->item[i];
+    char number[NUMBER_BYTES];
+    const char *text;
+    CDL_TRY(value_text(d, json_object_get(parameters, d->setting->field), number, &text));
+    CDL_TRY(cdl_settings_set(settings, d->setting, text));
+    method = method || strcmp(d->setting->field, "method") == 0;
+  }
+  if (method)
+    cdl_settings_drop_options(settings);
+  return CDL_OK;
+}
