@@ -232,7 +232,7 @@ START_TEST(a_queue_keeps_its_first_error)
   ck_assert_str_eq(cdl_error_message(), "fill(out F32 [2, 3]): error 42");
   ck_assert_int_eq(seen->calls[CDL_OP_fill], 1);
   ck_assert_int_eq(seen->calls[CDL_OP_copy], 0);
-  ck_assert_int_eq(seen->syncs, 0);
+  ck_assert_int_eq(seen->syncs, 1); /* what came before the error may be under way */
 }
 END_TEST
 
