@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/nearest.h"
 #include "plot/canvas.h"
 
 const char *const bench_workload_names[BENCH_WORKLOADS] = {"gemm",      "svd",   "elementwise",
@@ -62,19 +63,6 @@ static void list_options(bench_command *c, option list[OPTIONS])
   memcpy(list, all, sizeof all);
 }
 
-static bool is_listed(const char *choices, const char *value)
-{
-  const size_t n = strlen(value);
-  for (const char *c = choices;; c++) {
-    const char *end = strchrnul(c, '|');
-    if ((size_t)(end - c) == n && memcmp(c, value, n) == 0)
-      return true;
-    if (*end == '\0')
-      return false;
-    c = end;
-  }
-}
-
 static cdl_status set_number(const option *o, const char *value)
 {
   char *end;
@@ -116,7 +104,7 @@ static cdl_status read_option(const option *list, int count, char **arguments, i
     return set_number(o, value);
   const bool choice = strcmp(o->name, "format") == 0 || strcmp(o->name, "clock") == 0 ||
                       strcmp(o->name, "precision") == 0;
-  if (choice && !is_listed(o->placeholder, value))
+  if (choice && !cdl_is_listed(o->placeholder, value))
     return cdl_fail(CDL_USAGE, "--%s is one of %s, not '%s'", o->name, o->placeholder, value);
   ((const char **)o->target)[0] = value;
   if (values > 1)

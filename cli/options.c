@@ -51,25 +51,12 @@ static cdl_status unknown_option(const cli_grammar *g, const char *name)
 
 /* ---- Reading ---- */
 
-static bool is_listed(const char *choices, const char *value)
-{
-  const size_t n = strlen(value);
-  for (const char *c = choices;; c++) {
-    const char *end = strchrnul(c, '|');
-    if ((size_t)(end - c) == n && memcmp(c, value, n) == 0)
-      return true;
-    if (*end == '\0')
-      return false;
-    c = end;
-  }
-}
-
 static cdl_status set_option(const cli_option *o, const char *value)
 {
   char *end;
   switch (o->kind) {
   case CLI_TEXT:
-    if (strchr(o->placeholder, '|') != NULL && !is_listed(o->placeholder, value))
+    if (strchr(o->placeholder, '|') != NULL && !cdl_is_listed(o->placeholder, value))
       return cdl_fail(CDL_USAGE, "--%s is one of %s, not '%s'", o->name, o->placeholder, value);
     *(const char **)o->target = value;
     return CDL_OK;
@@ -93,7 +80,7 @@ static cdl_status set_option(const cli_option *o, const char *value)
       return cdl_fail(CDL_USAGE, "--%s wants a number, not '%s'", o->name, value);
     return CDL_OK;
   case CLI_FLAG:
-    if (value != NULL && !is_listed("true|false", value))
+    if (value != NULL && !cdl_is_listed("true|false", value))
       return cdl_fail(CDL_USAGE, "--%s is true or false, not '%s'", o->name, value);
     *(bool *)o->target = value == NULL || strcmp(value, "true") == 0;
     return CDL_OK;

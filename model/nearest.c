@@ -37,3 +37,16 @@ const char *cdl_nearest(const char *name, const char *const *names, size_t count
   }
   return best;
 }
+
+bool cdl_is_listed(const char *choices, const char *value)
+{
+  const size_t n = strlen(value);
+  for (const char *c = choices;; c++) {
+    const char *end = strchrnul(c, '|');
+    if ((size_t)(end - c) == n && memcmp(c, value, n) == 0)
+      return true;
+    if (*end == '\0')
+      return false;
+    c = end;
+  }
+}

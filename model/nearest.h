@@ -1,12 +1,16 @@
-/* Names that were mistyped. */
+/* Names that may be given, and those that were mistyped. */
 #ifndef CONDLORA_MODEL_NEAREST_H
 #define CONDLORA_MODEL_NEAREST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Levenshtein's distance. Names are short: what is beyond 64 bytes does not count. */
 size_t cdl_distance(const char *a, const char *b);
 /* The name among `names` [count], at least one, that fewest slips of the finger lead to. */
 const char *cdl_nearest(const char *name, const char *const *names, size_t count);
+
+/* Whether `value` is one of `choices`, "A|B|C". */
+bool cdl_is_listed(const char *choices, const char *value);
 
 #endif

@@ -278,16 +278,22 @@ cdl_status cdl_job_open_base(cdl_job *job, cdl_settings *settings, const bool *g
   return status;
 }
 
+/* The encoder as a run with these settings finds it; the body is read only where a run changed it. */
+static cdl_status reload(cdl_job *job, const cdl_settings *s)
+{
+  const cdl_load_options options = {
+      .labels = job->labels, .fresh_head = s->init_adapter != NULL, .seed = initial_seed(s)};
+  CDL_TRY(cdl_encoder_reload(job->encoder, job->queue, s->model, &options, job->loaded.fingerprint,
+                             job->body_changed));
+  job->body_changed = false;
+  return CDL_OK;
+}
+
 cdl_status cdl_job_begin_run(cdl_job *job, cdl_settings *settings, const bool *given)
 {
   CDL_TRY(adopt_initial(job, settings, given));
   CDL_TRY(cdl_check_adapter_settings(settings));
-  const cdl_load_options options = {.labels = job->labels,
-                                    .fresh_head = settings->init_adapter != NULL,
-                                    .seed = initial_seed(settings)};
-  CDL_TRY(cdl_encoder_reload(job->encoder, job->queue, settings->model, &options,
-                             job->loaded.fingerprint, job->body_changed));
-  job->body_changed = false;
+  CDL_TRY(reload(job, settings));
   const cdl_status status = make_adapter(job, settings);
   if (status != CDL_OK)
     cdl_job_end_run(job);
@@ -307,14 +313,8 @@ cdl_status cdl_job_share(cdl_job *base, cdl_settings *settings, const bool *give
 {
   CDL_TRY(adopt_initial(base, settings, given));
   CDL_TRY(cdl_check_adapter_settings(settings));
-  if (base->body_changed) {
-    const cdl_load_options options = {.labels = base->labels,
-                                      .fresh_head = settings->init_adapter != NULL,
-                                      .seed = initial_seed(settings)};
-    CDL_TRY(cdl_encoder_reload(base->encoder, base->queue, settings->model, &options,
-                               base->loaded.fingerprint, true));
-    base->body_changed = false;
-  }
+  if (base->body_changed)
+    CDL_TRY(reload(base, settings));
   *job = *base;
   job->encoder = NULL;
   cdl_status status =
