@@ -18,8 +18,8 @@ typedef struct {
 
 #define ANALYZE_DEFAULTS                                                                   \
   {                                                                                        \
-    .settings = {.backend = "auto", .precision = "fp32"}, .i = 8, .j = 8, .form = "paper", \
-    .side = "left", .plots = "svg"                                                         \
+    .settings = {.backend = "auto", .precision = "fp32", .adapted_only = true}, .i = 8,    \
+    .j = 8, .form = "paper", .side = "left", .plots = "svg"                                \
   }
 
 /* Lines of option tables. */

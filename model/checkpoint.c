@@ -363,15 +363,20 @@ cdl_status cdl_checkpoint_check_head(const cdl_checkpoint *checkpoint, int64_t l
                   checkpoint->folder, stored, labels);
 }
 
-cdl_status cdl_checkpoint_read(const cdl_checkpoint *checkpoint, const char *name, uint32_t rank,
-                               const int64_t *shape, float *destination)
+cdl_status cdl_checkpoint_view(const cdl_checkpoint *checkpoint, const char *name, uint32_t rank,
+                               const int64_t *shape, float *staging, const void **values)
 {
   const slot *place = find_slot(checkpoint, name);
   if (place == NULL || place->stored == NULL)
     return cdl_fail(CDL_DATA, "%s: tensor \"%s\": is missing", checkpoint->folder, name);
-  CDL_TRY(cdl_safetensors_read(checkpoint->file, place->stored, rank, shape, destination));
-  cdl_safetensors_discard(checkpoint->file, place->stored);
-  return CDL_OK;
+  return cdl_safetensors_view(checkpoint->file, place->stored, rank, shape, staging, values);
+}
+
+void cdl_checkpoint_discard(const cdl_checkpoint *checkpoint, const char *name)
+{
+  const slot *place = find_slot(checkpoint, name);
+  if (place != NULL && place->stored != NULL)
+    cdl_safetensors_discard(checkpoint->file, place->stored);
 }
 
 /* ---- Fingerprint ---- */

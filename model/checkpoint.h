@@ -43,11 +43,13 @@ int64_t cdl_checkpoint_head_labels(const cdl_checkpoint *checkpoint);
  * is no error. */
 CDL_MUST_USE cdl_status cdl_checkpoint_check_head(const cdl_checkpoint *checkpoint, int64_t labels);
 
-/* Reads a tensor as float32 and gives its pages back. DATA when it is missing or has another
- * shape. */
-CDL_MUST_USE cdl_status cdl_checkpoint_read(const cdl_checkpoint *checkpoint, const char *name,
-                                            uint32_t rank, const int64_t *shape,
-                                            float *destination);
+/* A tensor as float32: `values` is the file's own memory where it is stored so, not aligned in any
+ * way, else `staging`, which has room for all. DATA when it is missing or has another shape. */
+CDL_MUST_USE cdl_status cdl_checkpoint_view(const cdl_checkpoint *checkpoint, const char *name,
+                                            uint32_t rank, const int64_t *shape, float *staging,
+                                            const void **values);
+/* Gives back the pages of a tensor that was looked at. */
+void cdl_checkpoint_discard(const cdl_checkpoint *checkpoint, const char *name);
 
 /* 64 bits (FNV-1a) over canonical name, type, shape and up to 16 evenly spread samples of 64 bytes
  * of each tensor of the body: tells bases apart without reading them whole. Prefixes, shards,

@@ -18,9 +18,12 @@ static cdl_status read_parameter(const cdl_checkpoint *checkpoint, cdl_encoder *
                                  const cdl_parameter *p, float *staging)
 {
   const int64_t matrix[2] = {p->value.size[2], p->value.size[3]};
-  CDL_TRY(cdl_checkpoint_read(checkpoint, canonical(e, p->name), (uint32_t)p->dimensions,
-                              p->dimensions == 2 ? matrix : matrix + 1, staging));
-  cdl_upload(q, p->value, staging, (size_t)cdl_elements(p->value) * sizeof *staging);
+  const char *name = canonical(e, p->name);
+  const void *values;
+  CDL_TRY(cdl_checkpoint_view(checkpoint, name, (uint32_t)p->dimensions,
+                              p->dimensions == 2 ? matrix : matrix + 1, staging, &values));
+  cdl_upload(q, p->value, values, (size_t)cdl_elements(p->value) * sizeof *staging);
+  cdl_checkpoint_discard(checkpoint, name);
   return cdl_queue_status(q);
 }
 
@@ -43,9 +46,17 @@ static bool is_pooler(const cdl_encoder *e, const cdl_parameter *p)
   return strncmp(canonical(e, p->name), "pooler.", strlen("pooler.")) == 0;
 }
 
-/* Without `body` only head and pooler. */
+static bool is_adapted_weight(const cdl_encoder *e, const cdl_parameter *p)
+{
+  for (size_t i = 0; i < e->site_count; i++)
+    if (cdl_present(e->sites[i].delta.a) && e->sites[i].weight.buffer == p->value.buffer &&
+        e->sites[i].weight.offset == p->value.offset)
+      return true;
+  return false;
+}
+
 static cdl_status fill_parameters(const cdl_checkpoint *checkpoint, cdl_encoder *e, cdl_queue *q,
-                                  uint64_t seed, const cdl_load_report *report, bool body)
+                                  uint64_t seed, const cdl_load_report *report, cdl_load_part part)
 {
   int64_t largest = 0;
   for (size_t i = 0; i < e->parameter_count; i++)
@@ -58,7 +69,8 @@ static cdl_status fill_parameters(const cdl_checkpoint *checkpoint, cdl_encoder 
   for (size_t i = 0; status == CDL_OK && i < e->parameter_count; i++) {
     const cdl_parameter *p = &e->parameters[i];
     const bool head = cdl_checkpoint_is_head(p->name), pooler = is_pooler(e, p);
-    if (!body && !head && !pooler)
+    if (part == CDL_LOAD_HEAD ? !head && !pooler
+                              : part == CDL_LOAD_ADAPTED && !is_adapted_weight(e, p))
       continue;
     if ((head && report->fresh_head) || (pooler && report->fresh_pooler))
       draw_parameter(e, q, p, seed, staging);
@@ -112,7 +124,7 @@ static cdl_status load(const cdl_checkpoint *checkpoint, cdl_queue *q, const cha
   CDL_TRY(cdl_encoder_create(q, config, labels, encoder));
   (*encoder)->fresh_head = report->fresh_head;
   (*encoder)->fresh_pooler = report->fresh_pooler;
-  const cdl_status status = fill_parameters(checkpoint, *encoder, q, options->seed, report, true);
+  const cdl_status status = fill_parameters(checkpoint, *encoder, q, options->seed, report, options->part);
   if (status != CDL_OK) {
     cdl_encoder_destroy(*encoder);
     *encoder = NULL;
@@ -132,14 +144,14 @@ cdl_status cdl_encoder_load(cdl_queue *queue, const char *folder, const cdl_load
 }
 
 cdl_status cdl_encoder_reload(cdl_encoder *encoder, cdl_queue *queue, const char *folder,
-                              const cdl_load_options *options, uint64_t fingerprint, bool body)
+                              const cdl_load_options *options, uint64_t fingerprint)
 {
   cdl_checkpoint *checkpoint;
   CDL_TRY(cdl_checkpoint_open(folder, &checkpoint));
   const cdl_load_report report = report_of(checkpoint, options);
   const cdl_status status =
       report.fingerprint == fingerprint
-          ? fill_parameters(checkpoint, encoder, queue, options->seed, &report, body)
+          ? fill_parameters(checkpoint, encoder, queue, options->seed, &report, options->part)
           : cdl_fail(CDL_DATA, "%s: the model has changed since it was loaded", folder);
   cdl_checkpoint_close(checkpoint);
   return status;

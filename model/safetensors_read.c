@@ -74,8 +74,9 @@ static const char *shape_text(uint32_t rank, const int64_t *shape, char text[SHA
   return text;
 }
 
-cdl_status cdl_safetensors_read(const cdl_safetensors *file, const cdl_stored_tensor *tensor,
-                                uint32_t rank, const int64_t *shape, float *destination)
+/* Floating-point numbers of this shape. */
+static cdl_status check_readable(const cdl_safetensors *file, const cdl_stored_tensor *tensor,
+                                 uint32_t rank, const int64_t *shape)
 {
   const char *path = cdl_safetensors_path_of(file, tensor);
   if (rank > CDL_STORED_RANK_MAX)
@@ -91,7 +92,27 @@ cdl_status cdl_safetensors_read(const cdl_safetensors *file, const cdl_stored_te
   if (!is_floating(tensor->type))
     return cdl_fail(CDL_DATA, "%s: tensor \"%.200s\": dtype %s, expected F32, F16, BF16 or F64",
                     path, tensor->name, cdl_stored_type_name(tensor->type));
+  return CDL_OK;
+}
+
+cdl_status cdl_safetensors_read(const cdl_safetensors *file, const cdl_stored_tensor *tensor,
+                                uint32_t rank, const int64_t *shape, float *destination)
+{
+  CDL_TRY(check_readable(file, tensor, rank, shape));
   convert(tensor, destination);
+  return CDL_OK;
+}
+
+cdl_status cdl_safetensors_view(const cdl_safetensors *file, const cdl_stored_tensor *tensor,
+                                uint32_t rank, const int64_t *shape, float *staging,
+                                const void **values)
+{
+  CDL_TRY(check_readable(file, tensor, rank, shape));
+  *values = tensor->data;
+  if (tensor->type != CDL_STORED_F32) {
+    convert(tensor, staging);
+    *values = staging;
+  }
   return CDL_OK;
 }
 

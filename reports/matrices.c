@@ -31,7 +31,8 @@ static cdl_status open_run(const cdl_report_source *source, size_t task, size_t 
                                            .backend = source->backend,
                                            .precision = "fp32",
                                            .threads = source->threads,
-                                           .no_fallback = source->no_fallback};
+                                           .no_fallback = source->no_fallback,
+                                           .adapted_only = true};
   const cdl_selection all = {0};
   cdl_status status = cdl_job_open_inference(&o->job, &settings);
   free(adapter);

@@ -167,12 +167,10 @@ static cdl_status open_backend(cdl_job *job, const char *name, const char *preci
   return cdl_queue_create(job->backend, &job->queue);
 }
 
-static cdl_status load_model(cdl_job *job, const char *model, int labels, bool fresh_head,
-                             uint64_t seed)
+static cdl_status load_model(cdl_job *job, const char *model, const cdl_load_options *options)
 {
   CDL_TRY(cdl_tokenizer_open(model, &job->tokenizer));
-  const cdl_load_options options = {.labels = labels, .fresh_head = fresh_head, .seed = seed};
-  CDL_TRY(cdl_encoder_load(job->queue, model, &options, &job->encoder, &job->loaded));
+  CDL_TRY(cdl_encoder_load(job->queue, model, options, &job->encoder, &job->loaded));
   const int64_t vocabulary = cdl_encoder_config(job->encoder)->vocabulary_size;
   if (cdl_tokenizer_vocabulary_size(job->tokenizer) > vocabulary)
     cdl_log(CDL_LOG_WARNING,
@@ -206,6 +204,12 @@ static uint64_t initial_seed(const cdl_settings *s)
   return (uint64_t)(s->seed_init >= 0 ? s->seed_init : s->seed);
 }
 
+static cdl_load_options load_options(const cdl_job *job, const cdl_settings *s)
+{
+  return (cdl_load_options){
+      .labels = job->labels, .fresh_head = s->init_adapter != NULL, .seed = initial_seed(s)};
+}
+
 /* Data, tokenizer, backend and model. */
 static cdl_status open_base(cdl_job *job, const cdl_settings *s)
 {
@@ -217,7 +221,8 @@ static cdl_status open_base(cdl_job *job, const cdl_settings *s)
   job->types_zero = strcmp(s->compat, "reference") == 0 || job->initial.types_zero;
   CDL_TRY(read_data(job, s, s->init_adapter != NULL ? &job->initial.labels : NULL));
   CDL_TRY(open_backend(job, s->backend, s->precision, (int)s->threads, s->no_fallback));
-  CDL_TRY(load_model(job, s->model, job->labels, s->init_adapter != NULL, initial_seed(s)));
+  const cdl_load_options options = load_options(job, s);
+  CDL_TRY(load_model(job, s->model, &options));
   CDL_TRY(cdl_job_tokenize(job, job->train));
   if (job->dev != NULL)
     CDL_TRY(cdl_job_tokenize(job, job->dev));
@@ -281,10 +286,9 @@ cdl_status cdl_job_open_base(cdl_job *job, cdl_settings *settings, const bool *g
 /* The encoder as a run with these settings finds it; the body is read only where a run changed it. */
 static cdl_status reload(cdl_job *job, const cdl_settings *s)
 {
-  const cdl_load_options options = {
-      .labels = job->labels, .fresh_head = s->init_adapter != NULL, .seed = initial_seed(s)};
-  CDL_TRY(cdl_encoder_reload(job->encoder, job->queue, s->model, &options, job->loaded.fingerprint,
-                             job->body_changed));
+  cdl_load_options options = load_options(job, s);
+  options.part = job->body_changed ? CDL_LOAD_ALL : CDL_LOAD_HEAD;
+  CDL_TRY(cdl_encoder_reload(job->encoder, job->queue, s->model, &options, job->loaded.fingerprint));
   job->body_changed = false;
   return CDL_OK;
 }
@@ -410,13 +414,16 @@ static cdl_status open_with_adapter(cdl_job *job, const cdl_inference_settings *
   if (status == CDL_OK)
     status = adopt_labels(job, &c->labels, c->regression || (c->labels.count == 0 && outputs == 1),
                           outputs);
+  const cdl_load_options options = {.labels = (int)outputs,
+                                    .fresh_head = true,
+                                    .part = s->adapted_only ? CDL_LOAD_HEAD : CDL_LOAD_ALL};
   if (status == CDL_OK)
-    status = load_model(job, s->model, (int)outputs, true, 0);
+    status = load_model(job, s->model, &options);
   if (status == CDL_OK)
     status = cdl_check_base(job, s->adapter, c);
   job->types_zero = c->types_zero;
   if (status == CDL_OK)
-    status = cdl_open_adapter(job, s->adapter, c, tensors);
+    status = cdl_open_adapter(job, s, c, tensors);
   if (status == CDL_OK && s->rank != 0)
     status = cdl_adapter_use_rank(job->adapter, job->queue, s->rank);
   cdl_safetensors_close(tensors);
@@ -427,7 +434,7 @@ static cdl_status open_whole_model(cdl_job *job, const cdl_inference_settings *s
 {
   if (s->rank != 0)
     return cdl_fail(CDL_USAGE, "--rank goes with --adapter");
-  CDL_TRY(load_model(job, s->model, 0, false, 0));
+  CDL_TRY(load_model(job, s->model, &(cdl_load_options){0}));
   if (job->loaded.fresh_pooler)
     return cdl_fail(CDL_DATA, "%s: the model has a classification head but no pooler", s->model);
   cdl_model_config config;

@@ -63,6 +63,7 @@ typedef struct {
   bool no_fallback;
   int64_t max_length; /* 0: as in training */
   int64_t rank;       /* 0: the adapter's; one that DyLoRA trained serves with lower ones too */
+  bool adapted_only;  /* no pass will run: of the body only the weights that are adapted are read */
 } cdl_inference_settings;
 
 /* For eval and predict: no data yet; job->train and job->dev stay NULL. */

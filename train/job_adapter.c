@@ -246,14 +246,19 @@ cdl_status cdl_make_adapter(cdl_job *job, const cdl_settings *s, const cdl_adapt
   return s->init_adapter != NULL ? in_file(status, s->init_adapter) : status;
 }
 
-cdl_status cdl_open_adapter(cdl_job *job, const char *folder, const cdl_adapter_config *config,
-                            const cdl_safetensors *tensors)
+cdl_status cdl_open_adapter(cdl_job *job, const cdl_inference_settings *settings,
+                            const cdl_adapter_config *config, const cdl_safetensors *tensors)
 {
+  const char *folder = settings->adapter;
   cdl_adapter_settings adapter = cdl_adapter_config_settings(config);
   adapter.dropout = 0; /* of training */
   adapter.ignore_unmatched = true;
   adapter.train_pooler = job->loaded.fresh_pooler;
   CDL_TRY(in_file(cdl_adapter_create(job->queue, job->encoder, &adapter, &job->adapter), folder));
+  if (settings->adapted_only)
+    CDL_TRY(cdl_encoder_reload(job->encoder, job->queue, settings->model,
+                               &(cdl_load_options){.part = CDL_LOAD_ADAPTED},
+                               job->loaded.fingerprint));
   if (config->init == CDL_INIT_PISSA || config->init == CDL_INIT_OLORA)
     CDL_TRY(cdl_adapter_initialize(job->adapter, job->queue, 0));
   return cdl_adapter_read(job->adapter, job->queue, folder, tensors);

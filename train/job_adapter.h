@@ -17,8 +17,9 @@ CDL_MUST_USE cdl_status cdl_check_adapter_settings(const cdl_settings *settings)
  * there goes on. */
 CDL_MUST_USE cdl_status cdl_make_adapter(cdl_job *job, const cdl_settings *settings,
                                          const cdl_adapter_config *initial);
-/* The adapter of an opened folder, values included. `config` stays the caller's. */
-CDL_MUST_USE cdl_status cdl_open_adapter(cdl_job *job, const char *folder,
+/* The adapter of an opened folder, values included, and the weights it stands on where the body was
+ * left out. `config` stays the caller's. */
+CDL_MUST_USE cdl_status cdl_open_adapter(cdl_job *job, const cdl_inference_settings *settings,
                                          const cdl_adapter_config *config,
                                          const cdl_safetensors *tensors);
 

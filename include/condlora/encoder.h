@@ -88,10 +88,18 @@ CDL_API CDL_MUST_USE cdl_status cdl_encoder_share(cdl_queue *queue, cdl_encoder 
 /* Whether both have one body. */
 CDL_API bool cdl_encoder_same_body(const cdl_encoder *a, const cdl_encoder *b);
 
+/* What is read or drawn; the rest stays as it is, undefined in a new encoder. */
+typedef enum {
+  CDL_LOAD_ALL,
+  CDL_LOAD_HEAD,   /* head and pooler */
+  CDL_LOAD_ADAPTED /* weights of the linear layers that are adapted by now */
+} cdl_load_part;
+
 typedef struct {
   int labels;      /* outputs of the head; 0: as many as the folder's head has */
   bool fresh_head; /* draw a new head even where the folder has one */
   uint64_t seed;   /* of what is drawn */
+  cdl_load_part part;
 } cdl_load_options;
 
 typedef struct {
@@ -106,14 +114,13 @@ CDL_API CDL_MUST_USE cdl_status cdl_encoder_load(cdl_queue *queue, const char *f
                                                  const cdl_load_options *options,
                                                  cdl_encoder **encoder, cdl_load_report *report);
 
-/* The encoder as cdl_encoder_load would have left it with these options, for another run on the same
- * base: no adapter may be on it. Without `body` only head and pooler are read or drawn again, the
- * rest being as it was. Errors: those of the files; DATA where the folder holds another body by
- * now. */
+/* A part of an encoder from the folder of the rest, as cdl_encoder_load would have loaded it: again,
+ * for another run on the same base, when no adapter is on it; or one that was left out. Errors: those
+ * of the files; DATA where the folder holds another body by now. */
 CDL_API CDL_MUST_USE cdl_status cdl_encoder_reload(cdl_encoder *encoder, cdl_queue *queue,
                                                    const char *folder,
                                                    const cdl_load_options *options,
-                                                   uint64_t fingerprint, bool body);
+                                                   uint64_t fingerprint);
 
 CDL_API const cdl_model_config *cdl_encoder_config(const cdl_encoder *encoder);
 CDL_API int cdl_encoder_labels(const cdl_encoder *encoder);

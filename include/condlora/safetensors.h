@@ -94,6 +94,12 @@ CDL_API const char *cdl_safetensors_metadata(const cdl_safetensors *file, const 
 CDL_API CDL_MUST_USE cdl_status cdl_safetensors_read(const cdl_safetensors *file,
                                                      const cdl_stored_tensor *tensor, uint32_t rank,
                                                      const int64_t *shape, float *destination);
+/* The same without a copy where none is needed: `values` is the file's own memory for a tensor of
+ * F32, not aligned in any way, else `staging`, which has room for all. */
+CDL_API CDL_MUST_USE cdl_status cdl_safetensors_view(const cdl_safetensors *file,
+                                                     const cdl_stored_tensor *tensor, uint32_t rank,
+                                                     const int64_t *shape, float *staging,
+                                                     const void **values);
 /* DATA, naming the first element, when a value of a floating-point tensor is infinite or not a
  * number. */
 CDL_API CDL_MUST_USE cdl_status cdl_safetensors_check_finite(const cdl_safetensors *file,

@@ -101,9 +101,12 @@ static size_t index_of(const char *end)
 static void expect_values(const cdl_checkpoint *checkpoint, const char *name, uint32_t rank,
                           int64_t rows, int64_t columns, const float *wanted)
 {
-  float read[VALUES];
-  expect_ok(cdl_checkpoint_read(checkpoint, name, rank, (const int64_t[]){rows, columns}, read));
-  ck_assert_mem_eq(read, wanted, sizeof(float) * (size_t)(rows * (rank == 2 ? columns : 1)));
+  float staging[VALUES];
+  const void *viewed;
+  expect_ok(cdl_checkpoint_view(checkpoint, name, rank, (const int64_t[]){rows, columns}, staging,
+                                &viewed));
+  ck_assert_mem_eq(viewed, wanted, sizeof(float) * (size_t)(rows * (rank == 2 ? columns : 1)));
+  cdl_checkpoint_discard(checkpoint, name);
 }
 
 static const char query[] = "encoder.layer.1.attention.self.query.weight";
@@ -276,11 +279,14 @@ START_TEST(refuses_other_shapes_and_types)
     }
   cdl_checkpoint *checkpoint;
   expect_ok(write_and_open("bert", &checkpoint));
-  float read[VALUES];
-  expect_failure(cdl_checkpoint_read(checkpoint, query, 2, (const int64_t[]){HIDDEN, 3}, read),
-                 CDL_DATA, "shape [4, 4], expected [4, 3]");
-  expect_failure(cdl_checkpoint_read(checkpoint, "nothing", 1, (const int64_t[]){4}, read),
-                 CDL_DATA, "nothing");
+  float staging[VALUES];
+  const void *viewed;
+  expect_failure(
+      cdl_checkpoint_view(checkpoint, query, 2, (const int64_t[]){HIDDEN, 3}, staging, &viewed),
+      CDL_DATA, "shape [4, 4], expected [4, 3]");
+  expect_failure(
+      cdl_checkpoint_view(checkpoint, "nothing", 1, (const int64_t[]){4}, staging, &viewed),
+      CDL_DATA, "nothing");
   cdl_checkpoint_close(checkpoint);
 }
 END_TEST

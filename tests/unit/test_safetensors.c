@@ -398,6 +398,18 @@ START_TEST(writes_what_it_reads)
   ck_assert_mem_eq(read, values, sizeof values);
   expect_ok(cdl_safetensors_read(file, cdl_safetensors_find(file, "scalar"), 0, NULL, read));
   ck_assert(read[0] == 1.25f);
+  const cdl_stored_tensor *floats = cdl_safetensors_find(file, tensors[1].name);
+  const void *viewed;
+  float staging[6] = {0};
+  expect_ok(cdl_safetensors_view(file, floats, 2, (const int64_t[]){2, 3}, staging, &viewed));
+  ck_assert_ptr_eq(viewed, floats->data);
+  expect_ok(cdl_safetensors_view(file, cdl_safetensors_find(file, "scalar"), 0, NULL, staging,
+                                 &viewed));
+  ck_assert_ptr_eq(viewed, staging);
+  ck_assert(staging[0] == 1.25f);
+  expect_failure(cdl_safetensors_view(file, cdl_safetensors_find(file, "z.bytes"), 1,
+                                      (const int64_t[]){3}, staging, &viewed),
+                 CDL_DATA, "dtype U8");
   ck_assert_mem_eq(cdl_safetensors_find(file, "z.bytes")->data, bytes, 3);
   ck_assert_uint_eq(cdl_safetensors_find(file, "empty")->bytes, 0);
   cdl_safetensors_close(file);
