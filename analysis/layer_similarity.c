@@ -4,62 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "analysis/cka.h"
 #include "analysis/conversion.h"
-
-/* ---- Linear CKA of one set of matrices ---- */
-
-static void center(cdl_matrix *m)
-{
-  for (int64_t j = 0; j < m->columns; j++) {
-    double mean = 0;
-    for (int64_t i = 0; i < m->rows; i++)
-      mean += m->values[i * m->columns + j] / (double)m->rows;
-    for (int64_t i = 0; i < m->rows; i++)
-      m->values[i * m->columns + j] -= mean;
-  }
-}
-
-/* ‖XᵀY‖² = ⟨X Xᵀ, Y Yᵀ⟩: one product a layer where rows are few, else one a pair. */
-static cdl_status cross(cdl_queue *queue, const cdl_matrix *x, const cdl_matrix *y, bool grams,
-                        double *value)
-{
-  if (grams) {
-    *value = cdl_matrix_dot(x, y);
-    return CDL_OK;
-  }
-  cdl_matrix product;
-  CDL_TRY(cdl_matrix_multiply(queue, x, true, y, false, &product));
-  *value = cdl_matrix_dot(&product, &product);
-  cdl_matrix_free(&product);
-  return CDL_OK;
-}
-
-/* Centers `matrices` [count], and makes Grams of them. */
-static cdl_status cka(cdl_queue *queue, cdl_matrix *matrices, int count, cdl_grid *grid)
-{
-  const bool grams = matrices[0].rows <= matrices[0].columns;
-  CDL_TRY(cdl_grid_create(count, grid));
-  for (int l = 0; l < count; l++) {
-    center(&matrices[l]);
-    if (!grams)
-      continue;
-    cdl_matrix gram;
-    CDL_TRY(cdl_matrix_multiply(queue, &matrices[l], false, &matrices[l], true, &gram));
-    cdl_matrix_free(&matrices[l]);
-    matrices[l] = gram;
-  }
-  double *v = grid->values;
-  for (int l = 0; l < count; l++)
-    for (int k = l; k < count; k++)
-      CDL_TRY(cross(queue, &matrices[l], &matrices[k], grams, &v[l * count + k]));
-  for (int l = 0; l < count; l++)
-    for (int k = 0; k < l; k++)
-      v[l * count + k] = v[k * count + l] /= sqrt(v[l * count + l] * v[k * count + k]);
-  for (int l = 0; l < count; l++)
-    v[l * count + l] /= v[l * count + l];
-  cdl_grid_average(grid);
-  return CDL_OK;
-}
 
 /* ---- The matrices ---- */
 
@@ -164,7 +110,7 @@ static cdl_status compute_set(const work *w, matrix_set set)
   }
   if (set == CONVERSION)
     CDL_TRY(phi(w));
-  return cka(w->queue, w->matrices, w->base->count, grids[set]);
+  return cdl_cka(w->queue, w->matrices, w->base->count, grids[set]);
 }
 
 static cdl_status compute_target(work *w)
@@ -228,4 +174,35 @@ void cdl_layer_similarity_free(cdl_layer_similarity *result)
   }
   free(result->targets);
   *result = (cdl_layer_similarity){0};
+}
+
+/* ---- States ---- */
+
+static cdl_status take_rows(const float *states, int64_t hidden, const uint32_t *rows, size_t count,
+                            cdl_matrix *m)
+{
+  CDL_TRY(cdl_matrix_create((int64_t)count, hidden, m));
+  for (size_t i = 0; i < count; i++)
+    for (int64_t j = 0; j < hidden; j++)
+      cdl_matrix_row(m, (int64_t)i)[j] = (double)states[(int64_t)rows[i] * hidden + j];
+  return CDL_OK;
+}
+
+cdl_status cdl_state_similarity(cdl_queue *queue, const float *states, int layers, size_t total,
+                                int64_t hidden, const uint32_t *rows, size_t count, cdl_grid *grid)
+{
+  if (count < 2)
+    return cdl_fail(CDL_DATA, "%zu example; at least two can be compared", count);
+  cdl_matrix *matrices = calloc((size_t)layers, sizeof *matrices);
+  cdl_status status =
+      matrices != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %d layers", layers);
+  for (int l = 0; l < layers && status == CDL_OK; l++)
+    status = take_rows(states + (size_t)l * total * (size_t)hidden, hidden, rows, count,
+                       &matrices[l]);
+  if (status == CDL_OK)
+    status = cdl_cka(queue, matrices, layers, grid);
+  for (int l = 0; l < layers && matrices != NULL; l++)
+    cdl_matrix_free(&matrices[l]);
+  free(matrices);
+  return status;
 }

@@ -6,9 +6,7 @@
 #include "analysis/adapted.h"
 #include "analysis/subspace.h"
 
-/* Linear CKA (Kornblith et al. 2019) of matrices whose rows are the examples:
- *   ‖X̃ᵀ Ỹ‖² / (‖X̃ᵀ X̃‖ ‖Ỹᵀ Ỹ‖), X̃ being X less the mean of its rows
- * Here a row is one output of a linear layer, and its columns are the inputs' weights. */
+/* A row of a weight, one output of a linear layer, is what CKA takes for an example. */
 typedef struct {
   const cdl_adapted_target *target; /* borrowed; of the base */
   cdl_grid base, tuned, update;     /* CKA of W, of W', of ΔW */
@@ -27,5 +25,11 @@ CDL_MUST_USE cdl_status cdl_layer_similarity_compute(cdl_queue *queue, const cdl
                                                      const cdl_adapted *tuned, int64_t i, int64_t j,
                                                      cdl_layer_similarity *result);
 void cdl_layer_similarity_free(cdl_layer_similarity *result);
+
+/* What the layers give rather than what they are: linear CKA of all pairs of `states` [layers, total,
+ * hidden], of which rows `rows` [count] of each are examples. DATA for less than two. */
+CDL_MUST_USE cdl_status cdl_state_similarity(cdl_queue *queue, const float *states, int layers,
+                                             size_t total, int64_t hidden, const uint32_t *rows,
+                                             size_t count, cdl_grid *grid);
 
 #endif

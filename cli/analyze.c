@@ -11,10 +11,12 @@
 
 /* ---- Options ---- */
 
-cdl_status analyze_check(analyze_options *o)
+static cdl_status check(const analyze_kind *kind, analyze_options *o)
 {
   if (o->settings.model == NULL)
     return cdl_fail(CDL_USAGE, "analyze wants --model: the encoder that was adapted");
+  if (o->settings.adapter == NULL && !kind->bare)
+    return cdl_fail(CDL_USAGE, "analyze %s wants --adapter: what was trained", kind->name);
   if (o->i < 1 || o->j < 1)
     return cdl_fail(CDL_USAGE, "--%c is at least 1", o->i < 1 ? 'i' : 'j');
   return cli_take_threads(o->threads, &o->settings.threads);
@@ -30,7 +32,21 @@ cdl_orientation analyze_form(const analyze_options *o)
   return strcmp(o->form, "paper") == 0 ? CDL_ORIENTATION_PAPER : CDL_ORIENTATION_REFERENCE;
 }
 
-static cdl_status read_layers(const char *text, analyze_selection *s)
+/* Lists of the options, taken apart; owned. */
+typedef struct {
+  cdl_list targets;
+  int64_t *layers;
+  cdl_selection selection; /* of them */
+} chosen_lists;
+
+static void free_lists(chosen_lists *s)
+{
+  cdl_list_release(&s->targets);
+  free(s->layers);
+  *s = (chosen_lists){0};
+}
+
+static cdl_status read_layers(const char *text, chosen_lists *s)
 {
   cdl_list numbers;
   CDL_TRY(cdl_list_split("--layers", text, &numbers));
@@ -51,9 +67,9 @@ static cdl_status read_layers(const char *text, analyze_selection *s)
   return status;
 }
 
-cdl_status analyze_selection_read(const analyze_options *o, analyze_selection *s)
+static cdl_status read_lists(const analyze_options *o, chosen_lists *s)
 {
-  *s = (analyze_selection){0};
+  *s = (chosen_lists){0};
   cdl_status status = CDL_OK;
   if (o->targets != NULL)
     status = cdl_list_split("--targets", o->targets, &s->targets);
@@ -62,21 +78,14 @@ cdl_status analyze_selection_read(const analyze_options *o, analyze_selection *s
   if (status == CDL_OK && o->layers != NULL)
     status = read_layers(o->layers, s);
   if (status != CDL_OK)
-    analyze_selection_free(s);
+    free_lists(s);
   return status;
-}
-
-void analyze_selection_free(analyze_selection *s)
-{
-  cdl_list_release(&s->targets);
-  free(s->layers);
-  *s = (analyze_selection){0};
 }
 
 /* ---- Running one ---- */
 
-cdl_status analyze_opened(const analyze_kind *kind, const analyze_input *input,
-                          cli_notices *notices)
+static cdl_status run_opened(const analyze_kind *kind, const analyze_input *input,
+                             cli_notices *notices)
 {
   const analyze_options *o = input->options;
   analyze_output out;
@@ -98,17 +107,25 @@ cdl_status analyze_opened(const analyze_kind *kind, const analyze_input *input,
   return status;
 }
 
+static cdl_status choose_layers(const analyze_kind *kind, analyze_input *input)
+{
+  cdl_encoder *encoder = input->job->encoder;
+  if (kind->bare)
+    return cdl_adapted_sites(encoder, input->selection, &input->adapted);
+  return cdl_context(
+      cdl_adapted_read(encoder, input->job->queue, input->selection, &input->adapted), "%s",
+      input->options->settings.adapter);
+}
+
 static cdl_status open_and_run(const analyze_kind *kind, const analyze_options *o,
                                const cdl_selection *selection, cli_notices *notices)
 {
   cdl_job job;
+  analyze_input input = {.options = o, .selection = selection, .job = &job};
   CDL_TRY(cdl_job_open_inference(&job, &o->settings));
-  analyze_input input = {.options = o, .selection = selection, .queue = job.queue};
-  cdl_status status =
-      cdl_context(cdl_adapted_read(job.encoder, job.queue, selection, &input.adapted), "%s",
-                  o->settings.adapter);
+  cdl_status status = choose_layers(kind, &input);
   if (status == CDL_OK) {
-    status = analyze_opened(kind, &input, notices);
+    status = run_opened(kind, &input, notices);
     cdl_adapted_free(&input.adapted);
   }
   cdl_job_close(&job);
@@ -117,16 +134,15 @@ static cdl_status open_and_run(const analyze_kind *kind, const analyze_options *
 
 cdl_status analyze_run(const analyze_kind *kind, analyze_options *o)
 {
-  analyze_selection selection;
+  chosen_lists lists;
   cli_notices notices;
-  CDL_TRY(analyze_check(o));
-  if (o->settings.adapter == NULL)
-    return cdl_fail(CDL_USAGE, "analyze %s wants --adapter: what was trained", kind->name);
-  CDL_TRY(analyze_selection_read(o, &selection));
+  CDL_TRY(check(kind, o));
+  CDL_TRY(read_lists(o, &lists));
+  o->settings.part = kind->bare ? CDL_OPEN_BODY : CDL_OPEN_ADAPTED;
   cli_notices_begin(&notices);
-  const cdl_status status = open_and_run(kind, o, &selection.selection, &notices);
+  const cdl_status status = open_and_run(kind, o, &lists.selection, &notices);
   cli_notices_end(&notices);
-  analyze_selection_free(&selection);
+  free_lists(&lists);
   return status;
 }
 

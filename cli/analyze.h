@@ -18,8 +18,8 @@ typedef struct {
 
 #define ANALYZE_DEFAULTS                                                                   \
   {                                                                                        \
-    .settings = {.backend = "auto", .precision = "fp32", .adapted_only = true}, .i = 8,    \
-    .j = 8, .form = "paper", .side = "left", .plots = "svg"                                \
+    .settings = {.backend = "auto", .precision = "fp32"}, .i = 8, .j = 8, .form = "paper", \
+    .side = "left", .plots = "svg"                                                         \
   }
 
 /* Lines of option tables. */
@@ -82,20 +82,21 @@ cdl_orientation analyze_form(const analyze_options *o);
 
 /* ---- Running one ---- */
 
-/* The layers chosen, with the job whose adapter gives their A and B. */
+/* What was opened, and the layers chosen of it. */
 typedef struct {
   const analyze_options *options;
   const cdl_selection *selection;
-  cdl_queue *queue;
+  cdl_job *job;
   cdl_adapted adapted;
 } analyze_input;
 
 struct analyze_output;
 
-/* An analysis of one adapter. `result` is `result_bytes` of zeros at first; it may point into the
+/* An analysis of an adapter, or of a model without one. `result` is `result_bytes` of zeros at first; it may point into the
  * input. */
 typedef struct {
   const char *name;
+  bool bare; /* no adapter: of what is chosen all W, and no A and B */
   size_t result_bytes;
   cdl_status (*compute)(const analyze_input *input, void *result);
   cdl_status (*write)(const analyze_options *o, const struct analyze_output *out,
@@ -104,23 +105,8 @@ typedef struct {
   void (*release)(void *result);
 } analyze_kind;
 
-/* Options are read: checks them, opens base and adapter, computes, writes, prints. */
+/* Options are read: checks them, opens what they name, computes, writes, prints. */
 CDL_MUST_USE cdl_status analyze_run(const analyze_kind *kind, analyze_options *o);
-
-/* Parts of it, for an analysis that opens something else. */
-/* --model, --i, --j and --threads: USAGE for what cannot be. */
-CDL_MUST_USE cdl_status analyze_check(analyze_options *o);
-/* Lists of the options, taken apart; owned. */
-typedef struct {
-  cdl_list targets;
-  int64_t *layers;
-  cdl_selection selection; /* of them */
-} analyze_selection;
-CDL_MUST_USE cdl_status analyze_selection_read(const analyze_options *o, analyze_selection *s);
-void analyze_selection_free(analyze_selection *s);
-/* Computes, writes and prints. */
-CDL_MUST_USE cdl_status analyze_opened(const analyze_kind *kind, const analyze_input *input,
-                                       cli_notices *notices);
 
 /* ---- Output ---- */
 

@@ -139,7 +139,7 @@ static cdl_status compute(const analyze_input *input, void *result)
       .sides = {analyze_wants_side(o, CDL_SIDE_LEFT), analyze_wants_side(o, CDL_SIDE_RIGHT)},
       .seed = (uint64_t)o->seed,
       .workers = o->settings.threads > 0 ? o->settings.threads : (int)cdl_process_processors()};
-  return cdl_conversion_compute(input->queue, &input->adapted, &settings, result);
+  return cdl_conversion_compute(input->job->queue, &input->adapted, &settings, result);
 }
 
 static cdl_status write(const analyze_options *o, const analyze_output *out, const void *result)
@@ -157,7 +157,7 @@ static void release(void *result)
 cdl_status analyze_conversion(int count, char **arguments)
 {
   static const analyze_kind kind = {
-      "conversion", sizeof(cdl_conversion), compute, write, print_table, release};
+      "conversion", false, sizeof(cdl_conversion), compute, write, print_table, release};
   analyze_options o = ANALYZE_DEFAULTS;
   const cli_option options[] = {ANALYZE_MODEL_OPTION(o),        ANALYZE_ADAPTER_OPTIONS(o),
                                 ANALYZE_CHOICE_OPTIONS(o),      ANALYZE_FORM_OPTION(o),

@@ -96,7 +96,7 @@ static cdl_status compute(const analyze_input *input, void *result)
       .j = o->j,
       .sides = {analyze_wants_side(o, CDL_SIDE_LEFT), analyze_wants_side(o, CDL_SIDE_RIGHT)},
       .seed = (uint64_t)o->seed};
-  return cdl_correlation_compute(input->queue, &input->adapted, &settings, result);
+  return cdl_correlation_compute(input->job->queue, &input->adapted, &settings, result);
 }
 
 static cdl_status write(const analyze_options *o, const analyze_output *out, const void *result)
@@ -113,7 +113,7 @@ static void release(void *result)
 cdl_status analyze_correlation(int count, char **arguments)
 {
   static const analyze_kind kind = {
-      "correlation", sizeof(cdl_correlation), compute, write, print_table, release};
+      "correlation", false, sizeof(cdl_correlation), compute, write, print_table, release};
   analyze_options o = ANALYZE_DEFAULTS;
   o.side = "both";
   const cli_option options[] = {ANALYZE_MODEL_OPTION(o),   ANALYZE_ADAPTER_OPTIONS(o),

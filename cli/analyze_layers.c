@@ -1,15 +1,26 @@
 /* condlora analyze layers */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "analysis/layer_similarity.h"
 #include "cli/analyze.h"
+#include "cli/examples.h"
+#include "cli/signals.h"
+#include "train/evaluate.h"
 
-/* The options, and the model that was fine-tuned whole. */
 typedef struct {
   analyze_options common; /* first: what the parts that are shared are given */
-  const char *tuned;
-  cdl_encoder *tuned_encoder; /* on the same queue as the base */
+  const char *tuned;      /* the model that was fine-tuned whole */
+  cli_example_source source;
+  int64_t examples; /* at most */
 } layers_options;
+
+/* Of weights, and of what they make of examples where there are any. */
+typedef struct {
+  cdl_layer_similarity weights;
+  size_t examples;
+  cdl_grid before, after; /* CKA of the blocks' outputs for the examples' first tokens */
+} layers_result;
 
 static const layers_options *own(const analyze_options *o)
 {
@@ -33,9 +44,20 @@ static const cdl_grid *grid_of(const cdl_layer_similarity_target *t, int grid)
   return all[grid];
 }
 
+enum { STATES = 2 };
+static const struct {
+  const char *name, *title;
+} states[STATES] = {{"before", "CKA before"}, {"after", "CKA after"}};
+
+static const cdl_grid *states_of(const layers_result *r, int which)
+{
+  return which == 0 ? &r->before : &r->after;
+}
+
 static void print_table(const analyze_options *o, const void *result)
 {
-  const cdl_layer_similarity *s = result;
+  const layers_result *r = result;
+  const cdl_layer_similarity *s = &r->weights;
   printf("pairs of layers of a fine-tuned model, C = W+ (W' - W); i = %lld, j = %lld\n\n"
          "%-24s %-16s %14s %10s\n",
          (long long)o->i, (long long)o->j, "target", "what", "above diagonal", "all pairs");
@@ -45,28 +67,45 @@ static void print_table(const analyze_options *o, const void *result)
       printf("%-24s %-16s %14s %10s\n", s->targets[t].target->name, grids[g].title,
              analyze_cell_of(grid->upper).text, analyze_cell_of(grid->all).text);
     }
+  for (int g = 0; g < STATES && r->examples > 0; g++) {
+    const cdl_grid *grid = states_of(r, g);
+    printf("%-24s %-16s %14s %10s\n", "hidden states", states[g].title,
+           analyze_cell_of(grid->upper).text, analyze_cell_of(grid->all).text);
+  }
 }
 
 /* ---- Files ---- */
 
-static json_t *whole_json(const cdl_layer_similarity *s, const analyze_options *o)
+static json_t *described_grid(const cdl_grid *grid)
 {
+  return json_pack("{so so so}", "values", analyze_grid_json(grid), "mean_above_diagonal",
+                   analyze_number(grid->upper), "mean_all_pairs", analyze_number(grid->all));
+}
+
+static json_t *states_json(const layers_result *r)
+{
+  if (r->examples == 0)
+    return json_null();
+  json_t *object = json_pack("{sI}", "examples", (json_int_t)r->examples);
+  for (int g = 0; g < STATES; g++)
+    json_object_set_new(object, states[g].name, described_grid(states_of(r, g)));
+  return object;
+}
+
+static json_t *whole_json(const layers_result *r, const analyze_options *o)
+{
+  const cdl_layer_similarity *s = &r->weights;
   json_t *targets = json_array();
   for (size_t t = 0; t < s->count; t++) {
     json_t *target = json_pack("{ss so}", "target", s->targets[t].target->name, "layers",
                                analyze_layers_json(s->targets[t].target));
-    for (int g = 0; g < GRIDS; g++) {
-      const cdl_grid *grid = grid_of(&s->targets[t], g);
-      json_object_set_new(target, grids[g].name,
-                          json_pack("{so so so}", "values", analyze_grid_json(grid),
-                                    "mean_above_diagonal", analyze_number(grid->upper),
-                                    "mean_all_pairs", analyze_number(grid->all)));
-    }
+    for (int g = 0; g < GRIDS; g++)
+      json_object_set_new(target, grids[g].name, described_grid(grid_of(&s->targets[t], g)));
     json_array_append_new(targets, target);
   }
-  return json_pack("{ss ss ss sI sI so}", "analysis", "layers", "model", o->settings.model,
+  return json_pack("{ss ss ss sI sI so so}", "analysis", "layers", "model", o->settings.model,
                    "model2", own(o)->tuned, "i", (json_int_t)o->i, "j", (json_int_t)o->j, "targets",
-                   targets);
+                   targets, "states", states_json(r));
 }
 
 static cdl_status write_csv(const cdl_layer_similarity *s, const analyze_output *out)
@@ -92,11 +131,34 @@ static cdl_status write_csv(const cdl_layer_similarity *s, const analyze_output 
   return analyze_file_commit(file);
 }
 
+static cdl_status write_states(const layers_result *r, const analyze_output *out)
+{
+  cdl_output *file;
+  CDL_TRY(analyze_file_begin(out, "states.csv", &file));
+  if (file != NULL)
+    cdl_output_printf(file, "layer,other_layer,before,after\n");
+  const int layers = r->before.layers;
+  for (int i = 0; i < layers * layers && file != NULL; i++)
+    cdl_output_printf(file, "%d,%d,%.12g,%.12g\n", i / layers, i % layers, r->before.values[i],
+                      r->after.values[i]);
+  CDL_TRY(analyze_file_commit(file));
+  for (int g = 0; g < STATES; g++) {
+    char name[64], title[64];
+    snprintf(name, sizeof name, "states.%s", states[g].name);
+    snprintf(title, sizeof title, "hidden states, %s", states[g].title);
+    CDL_TRY(analyze_map(out, name, title, states_of(r, g), 0));
+  }
+  return CDL_OK;
+}
+
 static cdl_status write(const analyze_options *o, const analyze_output *out, const void *result)
 {
-  const cdl_layer_similarity *s = result;
+  const layers_result *r = result;
+  const cdl_layer_similarity *s = &r->weights;
   CDL_TRY(write_csv(s, out));
-  CDL_TRY(analyze_json(out, "layers.json", whole_json(s, o)));
+  CDL_TRY(analyze_json(out, "layers.json", whole_json(r, o)));
+  if (r->examples > 0)
+    CDL_TRY(write_states(r, out));
   for (size_t t = 0; t < s->count; t++)
     for (int g = 0; g < GRIDS; g++) {
       char name[CDL_NAME_BYTES + 32], title[CDL_NAME_BYTES + 64];
@@ -108,80 +170,124 @@ static cdl_status write(const analyze_options *o, const analyze_output *out, con
   return CDL_OK;
 }
 
+/* ---- Hidden states ---- */
+
+static bool wants_examples(const layers_options *o)
+{
+  return o->source.task != NULL || o->source.data != NULL || o->source.input != NULL;
+}
+
+/* As the base's tokenizer has them, the first of them. */
+static cdl_status read_examples(const layers_options *o, cdl_job *job, cli_examples *e)
+{
+  CDL_TRY(cdl_job_open_tokenizer(job, o->common.settings.model));
+  CDL_TRY(cli_examples_read(&o->source, CLI_LABELS_IGNORED, NULL, e));
+  const cdl_status status = cdl_job_tokenize(job, e->dataset);
+  if (status != CDL_OK)
+    cli_examples_close(e);
+  else if (e->count > (size_t)o->examples)
+    e->count = (size_t)o->examples;
+  return status;
+}
+
+static cdl_status compare_states(const cdl_job *job, cdl_encoder *encoder, const cli_examples *e,
+                                 cdl_grid *grid)
+{
+  const cdl_model_config *c = cdl_encoder_config(encoder);
+  const size_t total = cdl_dataset_count(e->dataset);
+  cdl_evaluation evaluation;
+  CDL_TRY(cdl_evaluation_create(&evaluation, e->dataset, e->rows, e->count,
+                                cdl_encoder_labels(encoder), job->first_position));
+  float *values = calloc(total * (size_t)(c->layers * c->hidden_size) + 1, sizeof *values);
+  cdl_status status = values != NULL
+                          ? CDL_OK
+                          : cdl_fail(CDL_MEMORY, "out of memory: states of %zu examples", total);
+  if (status == CDL_OK)
+    status = cdl_encoder_plan(encoder, job->queue, (cdl_batch_limits){0},
+                              cdl_evaluation_limits(&evaluation));
+  if (status == CDL_OK)
+    status = cdl_evaluation_states(&evaluation, encoder, job->queue, values, cli_signals_flag());
+  if (status == CDL_OK)
+    status = cdl_state_similarity(job->queue, values, (int)c->layers, total, c->hidden_size,
+                                  e->rows, e->count, grid);
+  free(values);
+  cdl_evaluation_release(&evaluation);
+  return cdl_context(status, "%s", e->split);
+}
+
+static cdl_status compute_states(const layers_options *o, cdl_job *job, cdl_encoder *tuned,
+                                 layers_result *r)
+{
+  cli_examples examples;
+  CDL_TRY(read_examples(o, job, &examples));
+  cli_signals_defer();
+  cdl_status status = compare_states(job, job->encoder, &examples, &r->before);
+  if (status == CDL_OK)
+    status = compare_states(job, tuned, &examples, &r->after);
+  r->examples = examples.count;
+  cli_examples_close(&examples);
+  return status;
+}
+
 /* ---- The command ---- */
+
+/* The fine-tuned model's tables are the base's in size: its examples are tokenized alike. */
+static cdl_status check_tables(const cdl_encoder *base, const cdl_encoder *tuned)
+{
+  const cdl_model_config *x = cdl_encoder_config(base), *y = cdl_encoder_config(tuned);
+  return x->family == y->family && x->vocabulary_size == y->vocabulary_size &&
+                 x->position_count == y->position_count && x->type_count == y->type_count
+             ? CDL_OK
+             : cdl_fail(CDL_DATA, "the models read different tokens");
+}
 
 static cdl_status compute(const analyze_input *input, void *result)
 {
-  const analyze_options *o = input->options;
+  const layers_options *o = own(input->options);
+  const cdl_load_options options = {.labels = 1, .fresh_head = true};
+  layers_result *r = result;
+  cdl_encoder *encoder;
+  cdl_load_report report;
   cdl_adapted tuned;
-  CDL_TRY(cdl_adapted_sites(own(o)->tuned_encoder, input->selection, &tuned));
-  const cdl_status status =
-      cdl_layer_similarity_compute(input->queue, &input->adapted, &tuned, o->i, o->j, result);
+  CDL_TRY(cdl_encoder_load(input->job->queue, o->tuned, &options, &encoder, &report));
+  cdl_status status = cdl_adapted_sites(encoder, input->selection, &tuned);
+  if (status == CDL_OK)
+    status = cdl_layer_similarity_compute(input->job->queue, &input->adapted, &tuned, o->common.i,
+                                          o->common.j, &r->weights);
   cdl_adapted_free(&tuned);
-  return cdl_context(status, "%s", own(o)->tuned);
+  if (status == CDL_OK && wants_examples(o))
+    status = check_tables(input->job->encoder, encoder);
+  status = cdl_context(status, "%s", o->tuned);
+  if (status == CDL_OK && wants_examples(o))
+    status = compute_states(o, input->job, encoder, r);
+  cdl_encoder_destroy(encoder);
+  return status;
 }
 
 static void release(void *result)
 {
-  cdl_layer_similarity_free(result);
+  layers_result *r = result;
+  cdl_layer_similarity_free(&r->weights);
+  cdl_grid_free(&r->before);
+  cdl_grid_free(&r->after);
 }
 
-static const analyze_kind kind = {
-    "layers", sizeof(cdl_layer_similarity), compute, write, print_table, release};
-
-/* A body alone: heads play no part, one is drawn where there is none. */
-static cdl_status load(cdl_queue *queue, const char *folder, cdl_encoder **encoder)
+static cdl_status check(const layers_options *o)
 {
-  const cdl_load_options options = {.labels = 2, .fresh_head = true};
-  cdl_load_report report;
-  return cdl_encoder_load(queue, folder, &options, encoder, &report);
-}
-
-static cdl_status run_on(layers_options *o, cdl_queue *queue, const cdl_selection *selection,
-                         cli_notices *notices)
-{
-  cdl_encoder *base;
-  analyze_input input = {.options = &o->common, .selection = selection, .queue = queue};
-  CDL_TRY(load(queue, o->common.settings.model, &base));
-  cdl_status status = load(queue, o->tuned, &o->tuned_encoder);
-  if (status == CDL_OK) {
-    status = cdl_adapted_sites(base, selection, &input.adapted);
-    if (status == CDL_OK)
-      status = analyze_opened(&kind, &input, notices);
-    cdl_adapted_free(&input.adapted);
-    cdl_encoder_destroy(o->tuned_encoder);
-  }
-  cdl_encoder_destroy(base);
-  return status;
-}
-
-static cdl_status run(layers_options *o)
-{
-  const cdl_backend_options options = {.threads = o->common.settings.threads,
-                                       .no_fallback = o->common.settings.no_fallback};
-  analyze_selection selection;
-  cli_notices notices;
-  cdl_backend *backend;
-  cdl_queue *queue = NULL;
-  CDL_TRY(analyze_selection_read(&o->common, &selection));
-  cli_notices_begin(&notices);
-  cdl_status status = cdl_backend_open(o->common.settings.backend, &options, &backend);
-  if (status == CDL_OK) {
-    status = cdl_queue_create(backend, &queue);
-    if (status == CDL_OK)
-      status = run_on(o, queue, &selection.selection, &notices);
-    if (queue != NULL)
-      cdl_queue_destroy(queue);
-    (void)cdl_backend_close(backend);
-  }
-  cli_notices_end(&notices);
-  analyze_selection_free(&selection);
-  return status;
+  if (o->tuned == NULL)
+    return cdl_fail(CDL_USAGE,
+                    "analyze layers wants --model2: the model that was fine-tuned whole");
+  if (o->examples < 2)
+    return cdl_fail(CDL_USAGE, "--examples is at least 2");
+  return wants_examples(o) ? cli_examples_check(&o->source) : CDL_OK;
 }
 
 cdl_status analyze_layers(int count, char **arguments)
 {
-  layers_options o = {.common = ANALYZE_DEFAULTS};
+  static const analyze_kind kind = {
+      "layers", true, sizeof(layers_result), compute, write, print_table, release};
+  layers_options o = {
+      .common = ANALYZE_DEFAULTS, .source = CLI_EXAMPLE_DEFAULTS, .examples = 1000};
   const cli_option options[] = {
       {CLI_GROUP, .help = "The models"},
       {CLI_TEXT, "model", &o.common.settings.model, "DIR",
@@ -193,21 +299,24 @@ cdl_status analyze_layers(int count, char **arguments)
        "calls them]"},
       {CLI_TEXT, "layers", &o.common.layers, "N,N", "blocks, counted from 0 [all]"},
       ANALYZE_VECTOR_OPTIONS(o.common),
+      CLI_EXAMPLE_OPTIONS(o.source),
+      {CLI_WHOLE, "examples", &o.examples, "N", "the first N of them at most [1000]"},
+      {CLI_WHOLE, "max-length", &o.common.settings.max_length, "N",
+       "longest example in tokens [512, or what the model can take]"},
       ANALYZE_OUTPUT_OPTIONS(o.common)};
   const cli_grammar grammar = {
-      .usage = "condlora analyze layers --model DIR --model2 DIR [--output DIR]",
+      .usage = "condlora analyze layers --model DIR --model2 DIR [--task NAME --data DIR] "
+               "[--output DIR]",
       .summary = "Compares all pairs of layers of a model that was fine-tuned whole: linear CKA of "
                  "weights, of their updates and of the conversion matrices that make the updates "
-                 "of the weights, and the similarity of the latter.",
+                 "of the weights, and the similarity of the latter. With examples also linear CKA "
+                 "of what the blocks make of them, before and after.",
       .options = options,
       .option_count = sizeof options / sizeof options[0]};
   bool helped;
   CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
   if (helped)
     return CDL_OK;
-  if (o.tuned == NULL)
-    return cdl_fail(CDL_USAGE,
-                    "analyze layers wants --model2: the model that was fine-tuned whole");
-  CDL_TRY(analyze_check(&o.common));
-  return run(&o);
+  CDL_TRY(check(&o));
+  return analyze_run(&kind, &o.common);
 }

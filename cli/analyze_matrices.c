@@ -112,7 +112,7 @@ static cdl_status write_maps(const cdl_sharing *s, const analyze_output *out)
 
 static cdl_status compute(const analyze_input *input, void *result)
 {
-  return cdl_sharing_compute(input->queue, &input->adapted, analyze_form(input->options), result);
+  return cdl_sharing_compute(input->job->queue, &input->adapted, analyze_form(input->options), result);
 }
 
 static cdl_status write(const analyze_options *o, const analyze_output *out, const void *result)
@@ -129,7 +129,7 @@ static void release(void *result)
 
 cdl_status analyze_matrices(int count, char **arguments)
 {
-  static const analyze_kind kind = {"matrices", sizeof(cdl_sharing), compute,
+  static const analyze_kind kind = {"matrices", false, sizeof(cdl_sharing), compute,
                                     write,      print_table,         release};
   analyze_options o = ANALYZE_DEFAULTS;
   const cli_option options[] = {ANALYZE_MODEL_OPTION(o), ANALYZE_ADAPTER_OPTIONS(o),

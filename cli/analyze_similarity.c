@@ -115,7 +115,7 @@ static cdl_status compute(const analyze_input *input, void *result)
   cdl_status status = cdl_context(
       cdl_adapted_read(job.encoder, job.queue, input->selection, &adapted), "%s", other.adapter);
   if (status == CDL_OK) {
-    status = cdl_similarity_compute(input->queue, &input->adapted, &adapted, &settings, result);
+    status = cdl_similarity_compute(input->job->queue, &input->adapted, &adapted, &settings, result);
     cdl_adapted_free(&adapted);
   }
   cdl_job_close(&job);
@@ -136,7 +136,7 @@ static void release(void *result)
 cdl_status analyze_similarity(int count, char **arguments)
 {
   static const analyze_kind kind = {
-      "similarity", sizeof(cdl_similarity), compute, write, print_table, release};
+      "similarity", false, sizeof(cdl_similarity), compute, write, print_table, release};
   similarity_options o = {.common = ANALYZE_DEFAULTS};
   const cli_option options[] = {
       ANALYZE_MODEL_OPTION(o.common),

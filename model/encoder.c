@@ -305,6 +305,23 @@ static void head_backward(cdl_encoder *e, cdl_queue *q, cdl_tensor d_h)
 
 /* ---- The whole ---- */
 
+void cdl_encoder_watch_states(cdl_encoder *e, cdl_tensor states)
+{
+  e->states = states;
+}
+
+static void keep_states(const cdl_encoder *e, cdl_queue *q, int layer)
+{
+  const cdl_tensor out = e->act.block[layer].out, all = e->states;
+  const cdl_tensor kept =
+      cdl_tensor_2d(all.buffer, all.dtype, all.offset + layer * all.stride[1],
+                    lane_row_count(e, ROWS_SEQUENCES), e->config.hidden_size);
+  if (layer == e->config.layers - 1)
+    cdl_copy(q, CDL_ARGS(copy, .out = kept, .x = out));
+  else
+    gather_firsts(e, q, kept, out);
+}
+
 static void forward(cdl_encoder *e, cdl_queue *q)
 {
   cdl_batch_limits batches[CDL_JOINT_ENCODERS_MAX];
@@ -316,8 +333,11 @@ static void forward(cdl_encoder *e, cdl_queue *q)
   encoder_lay_out(all_lanes(e), batches, e->training, true);
 
   embeddings_forward(e, q, e->act.block[0].in);
-  for (int l = 0; l < e->config.layers; l++)
+  for (int l = 0; l < e->config.layers; l++) {
     block_forward(e, q, l);
+    if (cdl_present(e->states) && !e->training)
+      keep_states(e, q, l);
+  }
   int64_t first = 0;
   for (size_t l = 0; l < e->lane_count; l++) {
     const int64_t count = lane_row_count(e->lanes[l], ROWS_SEQUENCES);

@@ -155,6 +155,7 @@ struct cdl_encoder {
   projection head_dense; /* BERT: the pooler */
   projection head_out;
   bool merged;
+  cdl_tensor states; /* where evaluations leave what the blocks give; or none */
 
   cdl_batch_limits limits; /* of both plans */
 

@@ -32,7 +32,7 @@ static cdl_status open_run(const cdl_report_source *source, size_t task, size_t 
                                            .precision = "fp32",
                                            .threads = source->threads,
                                            .no_fallback = source->no_fallback,
-                                           .adapted_only = true};
+                                           .part = CDL_OPEN_ADAPTED};
   const cdl_selection all = {0};
   cdl_status status = cdl_job_open_inference(&o->job, &settings);
   free(adapter);

@@ -41,39 +41,89 @@ cdl_batch_limits cdl_evaluation_limits(const cdl_evaluation *e)
                             .longest = (int32_t)e->plan.bound.longest};
 }
 
+/* What is kept of a pass: `result` [parts, the data set's count, width], of a tensor [parts, the
+ * largest batch's examples, width] that each batch fills from the front of each part. */
+typedef struct {
+  float *result, *staging; /* `staging` is the tensor on the host */
+  size_t parts, width;
+  cdl_tensor passed; /* none: the logits, of one part */
+} harvest;
+
+static void keep(const cdl_evaluation *e, const harvest *h, size_t count)
+{
+  for (size_t p = 0; p < h->parts; p++)
+    for (size_t i = 0; i < count; i++) {
+      const size_t to = p * cdl_dataset_count(e->dataset) + (size_t)e->batch.index[i],
+                   from = p * e->plan.bound.examples + i;
+      memcpy(h->result + to * h->width, h->staging + from * h->width,
+             h->width * sizeof *h->result);
+    }
+}
+
 static cdl_status run_batch(cdl_evaluation *e, size_t index, cdl_encoder *encoder, cdl_queue *queue,
-                            float *logits)
+                            const harvest *h)
 {
   static const cdl_dropout_rates no_dropout = {0};
   const size_t first = e->plan.first[index], count = e->plan.first[index + 1] - first;
-  const size_t labels = (size_t)e->labels;
   CDL_TRY(cdl_batch_fill(&e->batch, e->dataset, e->plan.rows + first, count, e->first_position));
   if (e->types_zero)
     memset(e->batch.type_ids, 0, e->batch.tokens * sizeof *e->batch.type_ids);
   const cdl_token_batch view = cdl_batch_view(&e->batch);
   CDL_TRY(cdl_encoder_load_batch(encoder, queue, &view));
   const cdl_tensor y = cdl_encoder_forward(encoder, queue, &no_dropout, (cdl_tensor){0}, false);
-  cdl_download(queue, e->staging, y, count * labels * sizeof(float));
+  const cdl_tensor passed = cdl_present(h->passed) ? h->passed : y;
+  cdl_download(queue, h->staging, passed, (size_t)cdl_elements(passed) * sizeof *h->staging);
   CDL_TRY(cdl_sync(queue));
-  for (size_t i = 0; i < count; i++)
-    memcpy(logits + (size_t)e->batch.index[i] * labels, e->staging + i * labels,
-           labels * sizeof(float));
+  keep(e, h, count);
   return CDL_OK;
 }
 
-cdl_status cdl_evaluation_run(cdl_evaluation *e, cdl_encoder *encoder, cdl_queue *queue,
-                              float *logits, const volatile int *stop)
+static cdl_status run(cdl_evaluation *e, cdl_encoder *encoder, cdl_queue *queue, const harvest *h,
+                      const volatile int *stop)
 {
   CDL_TRY(cdl_encoder_merge(encoder, queue));
   bool stopped = false;
   for (size_t b = 0; !stopped && b < e->plan.batches; b++) {
     stopped = stop != NULL && *stop != 0;
     if (!stopped)
-      CDL_TRY(run_batch(e, b, encoder, queue, logits)); /* its message stays: no further work */
+      CDL_TRY(run_batch(e, b, encoder, queue, h)); /* its message stays: no further work */
   }
   cdl_encoder_unmerge(encoder, queue);
   CDL_TRY(cdl_queue_status(queue));
   return stopped ? cdl_fail(CDL_CANCELLED, "stopped while evaluating") : CDL_OK;
+}
+
+cdl_status cdl_evaluation_run(cdl_evaluation *e, cdl_encoder *encoder, cdl_queue *queue,
+                              float *logits, const volatile int *stop)
+{
+  const harvest h = {
+      .result = logits, .staging = e->staging, .parts = 1, .width = (size_t)e->labels};
+  return run(e, encoder, queue, &h, stop);
+}
+
+cdl_status cdl_evaluation_states(cdl_evaluation *e, cdl_encoder *encoder, cdl_queue *queue,
+                                 float *states, const volatile int *stop)
+{
+  const cdl_model_config *c = cdl_encoder_config(encoder);
+  const int64_t examples = (int64_t)e->plan.bound.examples;
+  const size_t bytes = (size_t)(c->layers * examples * c->hidden_size) * sizeof *states;
+  harvest h = {.result = states, .parts = (size_t)c->layers, .width = (size_t)c->hidden_size};
+  cdl_buffer *buffer;
+  CDL_TRY(cdl_buffer_create(cdl_queue_backend(queue), bytes, &buffer));
+  h.passed = cdl_tensor_3d(buffer, CDL_F32, 0, c->layers, examples, c->hidden_size);
+  h.staging = malloc(bytes);
+  cdl_status status =
+      h.staging != NULL
+          ? CDL_OK
+          : cdl_fail(CDL_MEMORY, "out of memory: states of %lld examples", (long long)examples);
+  if (status == CDL_OK) {
+    cdl_encoder_watch_states(encoder, h.passed);
+    status = run(e, encoder, queue, &h, stop);
+    cdl_encoder_watch_states(encoder, (cdl_tensor){0});
+  }
+  free(h.staging);
+  cdl_buffer_destroy(buffer);
+  return status;
 }
 
 int32_t cdl_argmax(const float *logits, int labels)

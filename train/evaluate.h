@@ -32,6 +32,11 @@ cdl_batch_limits cdl_evaluation_limits(const cdl_evaluation *evaluation);
 CDL_MUST_USE cdl_status cdl_evaluation_run(cdl_evaluation *evaluation, cdl_encoder *encoder,
                                            cdl_queue *queue, float *logits,
                                            const volatile int *stop);
+/* Runs all batches for what each block gives for the examples' first tokens: `states` [layers, the
+ * data set's count, hidden]. */
+CDL_MUST_USE cdl_status cdl_evaluation_states(cdl_evaluation *evaluation, cdl_encoder *encoder,
+                                              cdl_queue *queue, float *states,
+                                              const volatile int *stop);
 
 /* Class with the largest logit, the first among equals. */
 int32_t cdl_argmax(const float *logits, int labels);

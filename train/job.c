@@ -167,16 +167,20 @@ static cdl_status open_backend(cdl_job *job, const char *name, const char *preci
   return cdl_queue_create(job->backend, &job->queue);
 }
 
-static cdl_status load_model(cdl_job *job, const char *model, const cdl_load_options *options)
+cdl_status cdl_job_open_tokenizer(cdl_job *job, const char *model)
 {
   CDL_TRY(cdl_tokenizer_open(model, &job->tokenizer));
-  CDL_TRY(cdl_encoder_load(job->queue, model, options, &job->encoder, &job->loaded));
   const int64_t vocabulary = cdl_encoder_config(job->encoder)->vocabulary_size;
   if (cdl_tokenizer_vocabulary_size(job->tokenizer) > vocabulary)
     cdl_log(CDL_LOG_WARNING,
             "%s: the tokenizer has ids up to %d, the model's embeddings end at %" PRId64, model,
             cdl_tokenizer_vocabulary_size(job->tokenizer) - 1, vocabulary - 1);
   return CDL_OK;
+}
+
+static cdl_status load_encoder(cdl_job *job, const char *model, const cdl_load_options *options)
+{
+  return cdl_encoder_load(job->queue, model, options, &job->encoder, &job->loaded);
 }
 
 static cdl_status default_targets(cdl_settings *s, cdl_family family)
@@ -222,7 +226,8 @@ static cdl_status open_base(cdl_job *job, const cdl_settings *s)
   CDL_TRY(read_data(job, s, s->init_adapter != NULL ? &job->initial.labels : NULL));
   CDL_TRY(open_backend(job, s->backend, s->precision, (int)s->threads, s->no_fallback));
   const cdl_load_options options = load_options(job, s);
-  CDL_TRY(load_model(job, s->model, &options));
+  CDL_TRY(load_encoder(job, s->model, &options));
+  CDL_TRY(cdl_job_open_tokenizer(job, s->model));
   CDL_TRY(cdl_job_tokenize(job, job->train));
   if (job->dev != NULL)
     CDL_TRY(cdl_job_tokenize(job, job->dev));
@@ -414,11 +419,14 @@ static cdl_status open_with_adapter(cdl_job *job, const cdl_inference_settings *
   if (status == CDL_OK)
     status = adopt_labels(job, &c->labels, c->regression || (c->labels.count == 0 && outputs == 1),
                           outputs);
+  const bool whole = s->part == CDL_OPEN_MODEL;
   const cdl_load_options options = {.labels = (int)outputs,
                                     .fresh_head = true,
-                                    .part = s->adapted_only ? CDL_LOAD_HEAD : CDL_LOAD_ALL};
+                                    .part = whole ? CDL_LOAD_ALL : CDL_LOAD_HEAD};
   if (status == CDL_OK)
-    status = load_model(job, s->model, &options);
+    status = load_encoder(job, s->model, &options);
+  if (status == CDL_OK && whole)
+    status = cdl_job_open_tokenizer(job, s->model);
   if (status == CDL_OK)
     status = cdl_check_base(job, s->adapter, c);
   job->types_zero = c->types_zero;
@@ -434,7 +442,8 @@ static cdl_status open_whole_model(cdl_job *job, const cdl_inference_settings *s
 {
   if (s->rank != 0)
     return cdl_fail(CDL_USAGE, "--rank goes with --adapter");
-  CDL_TRY(load_model(job, s->model, &(cdl_load_options){0}));
+  CDL_TRY(load_encoder(job, s->model, &(cdl_load_options){0}));
+  CDL_TRY(cdl_job_open_tokenizer(job, s->model));
   if (job->loaded.fresh_pooler)
     return cdl_fail(CDL_DATA, "%s: the model has a classification head but no pooler", s->model);
   cdl_model_config config;
@@ -457,10 +466,17 @@ static cdl_status open_whole_model(cdl_job *job, const cdl_inference_settings *s
   return status;
 }
 
+static cdl_status open_model(cdl_job *job, const cdl_inference_settings *s)
+{
+  if (s->part == CDL_OPEN_BODY)
+    return load_encoder(job, s->model, &(cdl_load_options){.labels = 1, .fresh_head = true});
+  return s->adapter != NULL ? open_with_adapter(job, s) : open_whole_model(job, s);
+}
+
 static cdl_status open_inference(cdl_job *job, const cdl_inference_settings *s)
 {
   CDL_TRY(open_backend(job, s->backend, s->precision, s->threads, s->no_fallback));
-  CDL_TRY(s->adapter != NULL ? open_with_adapter(job, s) : open_whole_model(job, s));
+  CDL_TRY(open_model(job, s));
   return find_length(job, cdl_encoder_config(job->encoder), s->max_length);
 }
 

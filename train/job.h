@@ -56,6 +56,13 @@ CDL_MUST_USE cdl_status cdl_job_share(cdl_job *base, cdl_settings *settings, con
                                       cdl_job *job);
 void cdl_job_unshare(cdl_job *job);
 
+/* How much of a model is opened. */
+typedef enum {
+  CDL_OPEN_MODEL,
+  CDL_OPEN_ADAPTED, /* for no pass: of the body the weights that are adapted, and no tokenizer */
+  CDL_OPEN_BODY     /* no adapter, no tokenizer, and a head that means nothing */
+} cdl_open_part;
+
 typedef struct {
   const char *model, *adapter; /* `adapter` NULL: a whole fine-tuned model */
   const char *backend, *precision;
@@ -63,12 +70,14 @@ typedef struct {
   bool no_fallback;
   int64_t max_length; /* 0: as in training */
   int64_t rank;       /* 0: the adapter's; one that DyLoRA trained serves with lower ones too */
-  bool adapted_only;  /* no pass will run: of the body only the weights that are adapted are read */
+  cdl_open_part part;
 } cdl_inference_settings;
 
 /* For eval and predict: no data yet; job->train and job->dev stay NULL. */
 CDL_MUST_USE cdl_status cdl_job_open_inference(cdl_job *job,
                                                const cdl_inference_settings *settings);
+/* For a job that was opened without. */
+CDL_MUST_USE cdl_status cdl_job_open_tokenizer(cdl_job *job, const char *model);
 
 void cdl_job_close(cdl_job *job);
 

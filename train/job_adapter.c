@@ -255,7 +255,7 @@ cdl_status cdl_open_adapter(cdl_job *job, const cdl_inference_settings *settings
   adapter.ignore_unmatched = true;
   adapter.train_pooler = job->loaded.fresh_pooler;
   CDL_TRY(in_file(cdl_adapter_create(job->queue, job->encoder, &adapter, &job->adapter), folder));
-  if (settings->adapted_only)
+  if (settings->part == CDL_OPEN_ADAPTED)
     CDL_TRY(cdl_encoder_reload(job->encoder, job->queue, settings->model,
                                &(cdl_load_options){.part = CDL_LOAD_ADAPTED},
                                job->loaded.fingerprint));

@@ -184,6 +184,9 @@ CDL_API cdl_tensor cdl_encoder_forward(cdl_encoder *encoder, cdl_queue *queue,
  * each with its own dropout and step [count]. */
 CDL_API void cdl_encoder_forward_joint(cdl_encoder *leader, cdl_queue *queue,
                                        const cdl_dropout_rates *dropout, const cdl_tensor *step);
+/* From now on an evaluation leaves in `states`, [layers, sequences, hidden] as far as planned, what
+ * each block gives for the first tokens of the batch; after no tensor, no more. */
+CDL_API void cdl_encoder_watch_states(cdl_encoder *encoder, cdl_tensor states);
 /* The same logits again. */
 CDL_API cdl_tensor cdl_encoder_logits(const cdl_encoder *encoder);
 /* Where the loss writes its gradient, [sequences, labels]. */

@@ -14,6 +14,7 @@ import tempfile
 
 import torch
 from safetensors.torch import load_file
+from transformers import AutoModel
 
 PROGRAM = pathlib.Path(sys.argv[1]).resolve()
 CASE = pathlib.Path(__file__).resolve().parent.parent / "parity" / "cases" / "bert-condlora-paper"
@@ -22,6 +23,9 @@ LAYERS = json.loads((MODEL / "config.json").read_text())["num_hidden_layers"]
 SQUARE, WIDE = ["attention.self.query", "attention.self.value"], ["intermediate.dense"]
 # Rounding times condition number over the gap of singular values, which are apart here.
 BOUND = 1e-7
+# Both sides run the model in float32.
+STATES_BOUND = 1e-5
+EXAMPLES = 11
 failures = []
 
 
@@ -44,11 +48,11 @@ def analyze(folder, kind, *options):
     return json.loads((folder / f"{kind}.json").read_text())
 
 
-def check(what, ours, truth, relative=False):
+def check(what, ours, truth, relative=False, bound=BOUND):
     ours, truth = torch.as_tensor(ours, dtype=torch.float64), torch.as_tensor(truth, dtype=torch.float64)
     scale = truth.abs().clamp_min(1e-300) if relative else 1
     difference = float(((ours - truth).abs() / scale).max()) if ours.shape == truth.shape else float("nan")
-    if not difference <= BOUND:
+    if not difference <= bound:
         failures.append(what)
         print(f"differs: {what}: by {difference:.2e}")
 
@@ -189,8 +193,31 @@ def check_matrices(scratch, adapter, factors, weights, form, targets):
             check(f"{what}: cosines", figure["cosines"], rows @ rows.T)
 
 
+def states_of(folder, tokens):
+    """What each block gives for the first token of each example, by Transformers."""
+    model = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+    with torch.no_grad():
+        examples = [model(torch.tensor([line["input_ids"]]), token_type_ids=torch.tensor([line["token_type_ids"]]), output_hidden_states=True)
+                    for line in tokens]
+    return [torch.stack([example.hidden_states[block + 1][0, 0] for example in examples]).double() for block in range(LAYERS)]
+
+
+def check_states(found, tuned, folder):
+    text = ["--input", CASE / "train.tsv", "--text-columns", "sentence1"]
+    tokens = [json.loads(line) for line in run("tokenize", "--model", MODEL, *text).splitlines()][:EXAMPLES]
+    rows = list(csv.DictReader((folder / "states.csv").open()))
+    assert found["examples"] == len(tokens) == EXAMPLES
+    for name, model in ("before", MODEL), ("after", tuned):
+        truth = grid(states_of(model, tokens), cka)
+        check(f"states {name}", found[name]["values"], truth, bound=STATES_BOUND)
+        check(f"states {name}: means", [found[name]["mean_above_diagonal"], found[name]["mean_all_pairs"]], means(truth), bound=STATES_BOUND)
+        check(f"states {name}: csv", [float(row[name]) for row in rows], torch.tensor(found[name]["values"]).flatten())
+
+
 def check_layers(scratch, tuned, weights, i, j):
-    found = analyze(scratch / "layers", "layers", "--model", MODEL, "--model2", tuned, "--i", i, "--j", j, "--targets", ",".join(SQUARE + WIDE))
+    found = analyze(scratch / "layers", "layers", "--model", MODEL, "--model2", tuned, "--i", i, "--j", j, "--targets", ",".join(SQUARE + WIDE),
+                    "--input", CASE / "train.tsv", "--text-columns", "sentence1", "--examples", EXAMPLES)
+    check_states(found["states"], tuned, scratch / "layers")
     after = weights_of(tuned)
     for target in found["targets"]:
         paths = [path(layer, target["target"]) for layer in target["layers"]]

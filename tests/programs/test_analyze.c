@@ -113,6 +113,20 @@ START_TEST(others_write_their_numbers)
                  "--output", layers, "--targets", "intermediate.dense"));
   ck_assert_ptr_nonnull(strstr(listed(layers), "intermediate.dense.update.svg\n"));
   ck_assert_uint_eq(count_lines(read_text(joined(layers, "layers.csv"))), 1 + BLOCKS * BLOCKS);
+  ck_assert_ptr_null(strstr(listed(layers), "states"));
+}
+END_TEST
+
+START_TEST(layers_are_compared_by_what_they_give)
+{
+  const char *out = scratch("states");
+  check_done(RUN("analyze", "layers", "--model", model(), "--model2", trained("full", "none"),
+                 "--input", case_file(BASE, "train.tsv"), "--text-columns", "sentence1",
+                 "--examples", "5", "--output", out));
+  ck_assert_ptr_nonnull(strstr(listed(out), "states.after.svg\nstates.before.svg\nstates.csv\n"));
+  ck_assert_uint_eq(count_lines(read_text(joined(out, "states.csv"))), 1 + BLOCKS * BLOCKS);
+  json_t *states = json_object_get(parsed(read_text(joined(out, "layers.json"))), "states");
+  ck_assert_int_eq((int)number_at(states, "examples"), 5);
 }
 END_TEST
 
@@ -166,6 +180,11 @@ START_TEST(options_that_cannot_be)
   check_refused(ADAPTED("conversion", trained("lora", "intermediate.dense"), "--form", "reference",
                         "--i", "2", "--j", "2", "--output", out),
                 2, "intermediate.dense", "square");
+#define LAYERS_OF(...) \
+  RUN("analyze", "layers", "--model", model(), "--model2", trained("full", "none"), __VA_ARGS__)
+  check_refused(LAYERS_OF("--task", "MRPC", "--output", out), 2, "--data");
+  check_refused(LAYERS_OF("--task", "MRPCC", "--data", out, "--output", out), 2, "MRPCC");
+  check_refused(LAYERS_OF("--input", "-", "--examples", "1", "--output", out), 2, "--examples");
   ck_assert(!exists(out));
 }
 END_TEST
@@ -192,6 +211,10 @@ START_TEST(models_and_adapters_that_do_not_fit)
   check_refused(RUN("analyze", "layers", "--model", base, "--model2",
                     case_file("electra-full", "model"), "--output", out),
                 1, "");
+  const char *one = scratch("one.txt");
+  write_text(one, "a single example\n");
+  check_refused(LAYERS_OF("--input", one, "--output", out), 1, "one.txt", "1 example");
+  check_refused(LAYERS_OF("--input", scratch("nothing"), "--output", out), 1, "nothing");
   ck_assert(!exists(out));
 }
 END_TEST
@@ -255,6 +278,7 @@ int main(void)
   Suite *suite = suite_create("analyze");
   CASE(suite, conversion_writes_numbers_and_maps);
   CASE(suite, others_write_their_numbers);
+  CASE(suite, layers_are_compared_by_what_they_give);
   CASE(suite, without_an_output_there_is_the_table_alone);
   CASE(suite, ranks_that_are_passed_are_warned_of);
   CASE(suite, options_that_cannot_be);
