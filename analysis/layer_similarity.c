@@ -197,8 +197,8 @@ cdl_status cdl_state_similarity(cdl_queue *queue, const float *states, int layer
   cdl_status status =
       matrices != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %d layers", layers);
   for (int l = 0; l < layers && status == CDL_OK; l++)
-    status = take_rows(states + (size_t)l * total * (size_t)hidden, hidden, rows, count,
-                       &matrices[l]);
+    status =
+        take_rows(states + (size_t)l * total * (size_t)hidden, hidden, rows, count, &matrices[l]);
   if (status == CDL_OK)
     status = cdl_cka(queue, matrices, layers, grid);
   for (int l = 0; l < layers && matrices != NULL; l++)

@@ -11,7 +11,7 @@
 
 /* ---- Options ---- */
 
-static cdl_status check(const analyze_kind *kind, analyze_options *o)
+static cdl_status check(const analyze_kind *kind, const analyze_options *o)
 {
   if (o->settings.model == NULL)
     return cdl_fail(CDL_USAGE, "analyze wants --model: the encoder that was adapted");
@@ -19,7 +19,7 @@ static cdl_status check(const analyze_kind *kind, analyze_options *o)
     return cdl_fail(CDL_USAGE, "analyze %s wants --adapter: what was trained", kind->name);
   if (o->i < 1 || o->j < 1)
     return cdl_fail(CDL_USAGE, "--%c is at least 1", o->i < 1 ? 'i' : 'j');
-  return cli_take_threads(o->threads, &o->settings.threads);
+  return kind->check != NULL ? kind->check(o) : CDL_OK;
 }
 
 bool analyze_wants_side(const analyze_options *o, cdl_side side)
@@ -132,18 +132,28 @@ static cdl_status open_and_run(const analyze_kind *kind, const analyze_options *
   return status;
 }
 
-cdl_status analyze_run(const analyze_kind *kind, analyze_options *o)
+typedef struct {
+  const analyze_kind *kind;
+  analyze_options *options;
+} analysis;
+
+static cdl_status run(const void *command, cli_notices *notices)
 {
+  const analysis *a = command;
   chosen_lists lists;
-  cli_notices notices;
-  CDL_TRY(check(kind, o));
-  CDL_TRY(read_lists(o, &lists));
-  o->settings.part = kind->bare ? CDL_OPEN_BODY : CDL_OPEN_ADAPTED;
-  cli_notices_begin(&notices);
-  const cdl_status status = open_and_run(kind, o, &lists.selection, &notices);
-  cli_notices_end(&notices);
+  CDL_TRY(check(a->kind, a->options));
+  CDL_TRY(read_lists(a->options, &lists));
+  const cdl_status status = open_and_run(a->kind, a->options, &lists.selection, notices);
   free_lists(&lists);
   return status;
+}
+
+cdl_status analyze_run(const analyze_kind *kind, const cli_grammar *grammar, int count,
+                       char **arguments, analyze_options *o)
+{
+  const analysis a = {kind, o};
+  o->settings.part = kind->bare ? CDL_OPEN_BODY : CDL_OPEN_ADAPTED;
+  return cli_run(grammar, count, arguments, run, &a);
 }
 
 /* ---- The command ---- */

@@ -4,15 +4,14 @@
 
 #include "analysis/adapted.h"
 #include "analysis/subspace.h"
-#include "cli/notices.h"
-#include "cli/options.h"
+#include "cli/command.h"
 #include "model/file.h"
 #include "train/job.h"
 
 /* As the command line says. */
 typedef struct {
   cdl_inference_settings settings;
-  int64_t threads, i, j, seed;
+  int64_t i, j, seed;
   const char *targets, *layers, *form, *side, *output, *plots;
 } analyze_options;
 
@@ -70,7 +69,7 @@ typedef struct {
       {CLI_TEXT, "plots", &(o).plots, "LIST", "heat maps as svg, png, pdf, or none [svg]"}, \
       {CLI_TEXT, "backend", &(o).settings.backend, "NAME",                                  \
        "auto, cpu, or a plug-in with a device: opencl:0 [auto]"},                           \
-      {CLI_WHOLE, "threads", &(o).threads, "N", "of the CPU [every core]"},                 \
+      {CLI_THREADS, "threads", &(o).settings.threads, "N", "of the CPU [every core]"},      \
   {                                                                                         \
     CLI_FLAG, "no-fallback", &(o).settings.no_fallback, NULL,                               \
         "work that would fall back to the host is an error"                                 \
@@ -103,10 +102,12 @@ typedef struct {
                       const void *result);
   void (*print)(const analyze_options *o, const void *result);
   void (*release)(void *result);
+  cdl_status (*check)(const analyze_options *o); /* of options of its own; may be NULL */
 } analyze_kind;
 
-/* Options are read: checks them, opens what they name, computes, writes, prints. */
-CDL_MUST_USE cdl_status analyze_run(const analyze_kind *kind, analyze_options *o);
+/* Reads and checks the options, opens what they name, computes, writes, prints. */
+CDL_MUST_USE cdl_status analyze_run(const analyze_kind *kind, const cli_grammar *grammar, int count,
+                                    char **arguments, analyze_options *o);
 
 /* ---- Output ---- */
 

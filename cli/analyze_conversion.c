@@ -157,7 +157,7 @@ static void release(void *result)
 cdl_status analyze_conversion(int count, char **arguments)
 {
   static const analyze_kind kind = {
-      "conversion", false, sizeof(cdl_conversion), compute, write, print_table, release};
+      "conversion", false, sizeof(cdl_conversion), compute, write, print_table, release, NULL};
   analyze_options o = ANALYZE_DEFAULTS;
   const cli_option options[] = {ANALYZE_MODEL_OPTION(o),        ANALYZE_ADAPTER_OPTIONS(o),
                                 ANALYZE_CHOICE_OPTIONS(o),      ANALYZE_FORM_OPTION(o),
@@ -169,7 +169,5 @@ cdl_status analyze_conversion(int count, char **arguments)
                  "weight into the A, B and B A that were trained upon it (Figure 1).",
       .options = options,
       .option_count = sizeof options / sizeof options[0]};
-  bool helped;
-  CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
-  return helped ? CDL_OK : analyze_run(&kind, &o);
+  return analyze_run(&kind, &grammar, count, arguments, &o);
 }

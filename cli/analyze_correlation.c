@@ -113,7 +113,7 @@ static void release(void *result)
 cdl_status analyze_correlation(int count, char **arguments)
 {
   static const analyze_kind kind = {
-      "correlation", false, sizeof(cdl_correlation), compute, write, print_table, release};
+      "correlation", false, sizeof(cdl_correlation), compute, write, print_table, release, NULL};
   analyze_options o = ANALYZE_DEFAULTS;
   o.side = "both";
   const cli_option options[] = {ANALYZE_MODEL_OPTION(o),   ANALYZE_ADAPTER_OPTIONS(o),
@@ -126,7 +126,5 @@ cdl_status analyze_correlation(int count, char **arguments)
                  "vectors of W with those of B A, beside W and random vectors.",
       .options = options,
       .option_count = sizeof options / sizeof options[0]};
-  bool helped;
-  CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
-  return helped ? CDL_OK : analyze_run(&kind, &o);
+  return analyze_run(&kind, &grammar, count, arguments, &o);
 }

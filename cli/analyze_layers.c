@@ -272,8 +272,9 @@ static void release(void *result)
   cdl_grid_free(&r->after);
 }
 
-static cdl_status check(const layers_options *o)
+static cdl_status check(const analyze_options *common)
 {
+  const layers_options *o = own(common);
   if (o->tuned == NULL)
     return cdl_fail(CDL_USAGE,
                     "analyze layers wants --model2: the model that was fine-tuned whole");
@@ -285,9 +286,8 @@ static cdl_status check(const layers_options *o)
 cdl_status analyze_layers(int count, char **arguments)
 {
   static const analyze_kind kind = {
-      "layers", true, sizeof(layers_result), compute, write, print_table, release};
-  layers_options o = {
-      .common = ANALYZE_DEFAULTS, .source = CLI_EXAMPLE_DEFAULTS, .examples = 1000};
+      "layers", true, sizeof(layers_result), compute, write, print_table, release, check};
+  layers_options o = {.common = ANALYZE_DEFAULTS, .source = CLI_EXAMPLE_DEFAULTS, .examples = 1000};
   const cli_option options[] = {
       {CLI_GROUP, .help = "The models"},
       {CLI_TEXT, "model", &o.common.settings.model, "DIR",
@@ -313,10 +313,5 @@ cdl_status analyze_layers(int count, char **arguments)
                  "of what the blocks make of them, before and after.",
       .options = options,
       .option_count = sizeof options / sizeof options[0]};
-  bool helped;
-  CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
-  if (helped)
-    return CDL_OK;
-  CDL_TRY(check(&o));
-  return analyze_run(&kind, &o.common);
+  return analyze_run(&kind, &grammar, count, arguments, &o.common);
 }

@@ -112,7 +112,8 @@ static cdl_status write_maps(const cdl_sharing *s, const analyze_output *out)
 
 static cdl_status compute(const analyze_input *input, void *result)
 {
-  return cdl_sharing_compute(input->job->queue, &input->adapted, analyze_form(input->options), result);
+  return cdl_sharing_compute(input->job->queue, &input->adapted, analyze_form(input->options),
+                             result);
 }
 
 static cdl_status write(const analyze_options *o, const analyze_output *out, const void *result)
@@ -129,8 +130,8 @@ static void release(void *result)
 
 cdl_status analyze_matrices(int count, char **arguments)
 {
-  static const analyze_kind kind = {"matrices", false, sizeof(cdl_sharing), compute,
-                                    write,      print_table,         release};
+  static const analyze_kind kind = {
+      "matrices", false, sizeof(cdl_sharing), compute, write, print_table, release, NULL};
   analyze_options o = ANALYZE_DEFAULTS;
   const cli_option options[] = {ANALYZE_MODEL_OPTION(o), ANALYZE_ADAPTER_OPTIONS(o),
                                 ANALYZE_CHOICE_OPTIONS(o), ANALYZE_FORM_OPTION(o),
@@ -141,7 +142,5 @@ cdl_status analyze_matrices(int count, char **arguments)
                  "effective rank, and how much of them one matrix shared by all layers explains.",
       .options = options,
       .option_count = sizeof options / sizeof options[0]};
-  bool helped;
-  CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
-  return helped ? CDL_OK : analyze_run(&kind, &o);
+  return analyze_run(&kind, &grammar, count, arguments, &o);
 }

@@ -115,7 +115,8 @@ static cdl_status compute(const analyze_input *input, void *result)
   cdl_status status = cdl_context(
       cdl_adapted_read(job.encoder, job.queue, input->selection, &adapted), "%s", other.adapter);
   if (status == CDL_OK) {
-    status = cdl_similarity_compute(input->job->queue, &input->adapted, &adapted, &settings, result);
+    status =
+        cdl_similarity_compute(input->job->queue, &input->adapted, &adapted, &settings, result);
     cdl_adapted_free(&adapted);
   }
   cdl_job_close(&job);
@@ -133,10 +134,17 @@ static void release(void *result)
   cdl_similarity_free(result);
 }
 
+static cdl_status check(const analyze_options *o)
+{
+  return second_of(o) != NULL
+             ? CDL_OK
+             : cdl_fail(CDL_USAGE, "analyze similarity wants --adapter2: what to compare with");
+}
+
 cdl_status analyze_similarity(int count, char **arguments)
 {
   static const analyze_kind kind = {
-      "similarity", false, sizeof(cdl_similarity), compute, write, print_table, release};
+      "similarity", false, sizeof(cdl_similarity), compute, write, print_table, release, check};
   similarity_options o = {.common = ANALYZE_DEFAULTS};
   const cli_option options[] = {
       ANALYZE_MODEL_OPTION(o.common),
@@ -153,11 +161,5 @@ cdl_status analyze_similarity(int count, char **arguments)
                  "B and B A by their left ones, beside the first adapter and random vectors.",
       .options = options,
       .option_count = sizeof options / sizeof options[0]};
-  bool helped;
-  CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
-  if (helped)
-    return CDL_OK;
-  if (o.second == NULL)
-    return cdl_fail(CDL_USAGE, "analyze similarity wants --adapter2: what to compare with");
-  return analyze_run(&kind, &o.common);
+  return analyze_run(&kind, &grammar, count, arguments, &o.common);
 }

@@ -2,7 +2,8 @@
 #ifndef CONDLORA_CLI_COMMAND_H
 #define CONDLORA_CLI_COMMAND_H
 
-#include "condlora/status.h"
+#include "cli/notices.h"
+#include "cli/options.h"
 
 /* Each takes the arguments after its name. A failure has left its line in cdl_error_message(). */
 cdl_status cli_train(int count, char **arguments);
@@ -16,5 +17,11 @@ cdl_status cli_reproduce(int count, char **arguments);
 cdl_status cli_search(int count, char **arguments);
 cdl_status cli_analyze(int count, char **arguments);
 cdl_status cli_backends(int count, char **arguments);
+
+/* What most of them end in: reads the arguments into what the grammar's options point to, and unless
+ * they ask for help calls `run` with `command`, the library's log taken meanwhile. */
+CDL_MUST_USE cdl_status cli_run(const cli_grammar *grammar, int count, char **arguments,
+                                cdl_status (*run)(const void *command, cli_notices *notices),
+                                const void *command);
 
 #endif

@@ -5,9 +5,13 @@
 
 #include "cli/command.h"
 #include "cli/examples.h"
-#include "cli/notices.h"
 #include "cli/sink.h"
 #include "train/run_files.h"
+
+typedef struct {
+  cdl_inference_settings model;
+  cli_example_source source;
+} measurement;
 
 /* {"split": …, "accuracy": …, "per_class": …}; NULL with the status in `*status`. */
 static json_t *measure(const cdl_job *job, const cli_examples *e, const float *logits,
@@ -52,12 +56,12 @@ static cdl_status add_parts(json_t *object, const cdl_job *job, const cli_exampl
   return CDL_OK;
 }
 
-static cdl_status run(const cdl_inference_settings *settings, const cli_example_source *source,
-                      cli_notices *notices)
+static cdl_status run(const void *command, cli_notices *notices)
 {
+  const measurement *m = command;
   cdl_job job;
   cli_examples examples;
-  CDL_TRY(cli_open_for_inference(settings, source, CLI_LABELS_REQUIRED, &job, &examples));
+  CDL_TRY(cli_open_for_inference(&m->model, &m->source, CLI_LABELS_REQUIRED, &job, &examples));
   cli_notices_release(notices);
   float *logits;
   cdl_status status = cli_logits(&job, &examples, &logits);
@@ -75,11 +79,10 @@ static cdl_status run(const cdl_inference_settings *settings, const cli_example_
 
 cdl_status cli_eval(int count, char **arguments)
 {
-  cdl_inference_settings settings = {.backend = "auto", .precision = "fp32"};
-  cli_example_source source = CLI_EXAMPLE_DEFAULTS;
-  int64_t threads = 0;
-  const cli_option options[] = {CLI_MODEL_OPTIONS(settings, threads, settings.max_length),
-                                CLI_EXAMPLE_OPTIONS(source), CLI_LABEL_OPTION(source)};
+  measurement m = {.model = {.backend = "auto", .precision = "fp32"},
+                   .source = CLI_EXAMPLE_DEFAULTS};
+  const cli_option options[] = {CLI_MODEL_OPTIONS(m.model), CLI_EXAMPLE_OPTIONS(m.source),
+                                CLI_LABEL_OPTION(m.source)};
   const cli_grammar grammar = {
       .usage = "condlora eval --model DIR [--adapter DIR] --task NAME --data DIR [--split NAME]\n"
                "condlora eval --model DIR [--adapter DIR] --input FILE --text-columns A[,B] "
@@ -88,14 +91,5 @@ cdl_status cli_eval(int count, char **arguments)
           "Measures an adapter, or a model that was fine-tuned whole, and prints metrics as JSON.",
       .options = options,
       .option_count = sizeof options / sizeof options[0]};
-  bool helped;
-  CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
-  if (helped)
-    return CDL_OK;
-  CDL_TRY(cli_take_threads(threads, &settings.threads));
-  cli_notices notices;
-  cli_notices_begin(&notices);
-  const cdl_status status = run(&settings, &source, &notices);
-  cli_notices_end(&notices);
-  return status;
+  return cli_run(&grammar, count, arguments, run, &m);
 }

@@ -157,15 +157,6 @@ void cli_examples_close(cli_examples *e)
   *e = (cli_examples){0};
 }
 
-cdl_status cli_take_threads(int64_t given, int *threads)
-{
-  enum { MOST = 4096 };
-  if (given > MOST)
-    return cdl_fail(CDL_USAGE, "--threads is at most %d, not %lld", MOST, (long long)given);
-  *threads = (int)given;
-  return CDL_OK;
-}
-
 /* ---- Inference ---- */
 
 cdl_status cli_open_for_inference(const cdl_inference_settings *settings,

@@ -65,29 +65,26 @@ CDL_MUST_USE cdl_status cli_examples_read(const cli_example_source *source, cli_
 void cli_examples_close(cli_examples *examples);
 
 /* Options that open a model for inference. */
-#define CLI_MODEL_OPTIONS(settings, threads_, length)                                             \
+#define CLI_MODEL_OPTIONS(settings)                                                               \
   {CLI_GROUP, .help = "The model"},                                                               \
       {CLI_TEXT, "model", &(settings).model, "DIR", "Hugging Face folder of the encoder"},        \
       {CLI_TEXT, "adapter", &(settings).adapter, "DIR",                                           \
        "adapter to apply, this program's or PEFT's; none for a model that was fine-tuned whole"}, \
       {CLI_WHOLE, "rank", &(settings).rank, "B",                                                  \
        "use this rank of an adapter that DyLoRA trained [the adapter's own]"},                    \
-      {CLI_WHOLE, "max-length", &(length), "N",                                                   \
+      {CLI_WHOLE, "max-length", &(settings).max_length, "N",                                      \
        "longest example in tokens [512, or what the model can take]"},                            \
       {CLI_GROUP, .help = "Where it runs"},                                                       \
       {CLI_TEXT, "backend", &(settings).backend, "NAME",                                          \
        "auto, cpu, or a plug-in with a device: opencl:0 [auto]"},                                 \
       {CLI_TEXT, "precision", &(settings).precision, "P",                                         \
        "of products: fp32, tf32 or bf16 where the backend has it [fp32]"},                        \
-      {CLI_WHOLE, "threads", &(threads_), "N",                                                    \
+      {CLI_THREADS, "threads", &(settings).threads, "N",                                          \
        "of the CPU [every core]; the result does not depend on it"},                              \
   {                                                                                               \
     CLI_FLAG, "no-fallback", &(settings).no_fallback, NULL,                                       \
         "work that would fall back to the host is an error"                                       \
   }
-
-/* --threads as given: USAGE for too many. */
-CDL_MUST_USE cdl_status cli_take_threads(int64_t given, int *threads);
 
 /* Opens the model, reads and tokenizes the examples, in that order of checks: options, examples'
  * options, model, data. */

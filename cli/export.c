@@ -5,7 +5,6 @@
 #include "cli/command.h"
 #include "cli/examples.h"
 #include "cli/new_folder.h"
-#include "cli/notices.h"
 #include "cli/probe.h"
 #include "model/adapter_export.h"
 #include "model/adapter_io.h"
@@ -73,8 +72,9 @@ static cdl_status export(const request *r, const cdl_job *job, double *change)
 
 /* ---- The command ---- */
 
-static cdl_status run(const request *r, cli_notices *notices)
+static cdl_status run(const void *command, cli_notices *notices)
 {
+  const request *r = command;
   CDL_TRY(check(r));
   cdl_job job;
   double change = 0;
@@ -93,8 +93,7 @@ static cdl_status run(const request *r, cli_notices *notices)
 cdl_status cli_export(int count, char **arguments)
 {
   request r = {.settings = {.backend = "auto", .precision = "fp32"}, .format = "peft"};
-  int64_t threads = 0;
-  const cli_option options[] = {CLI_MODEL_OPTIONS(r.settings, threads, r.settings.max_length),
+  const cli_option options[] = {CLI_MODEL_OPTIONS(r.settings),
                                 {CLI_GROUP, .help = "What it writes"},
                                 {CLI_TEXT, "output", &r.output, "DIR", "the new folder"},
                                 {CLI_TEXT, "format", &r.format, "peft|onnx",
@@ -106,14 +105,5 @@ cdl_status cli_export(int count, char **arguments)
                  "A and B of each layer written out; or merged into its model, as ONNX.",
       .options = options,
       .option_count = sizeof options / sizeof options[0]};
-  bool helped;
-  CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
-  if (helped)
-    return CDL_OK;
-  CDL_TRY(cli_take_threads(threads, &r.settings.threads));
-  cli_notices notices;
-  cli_notices_begin(&notices);
-  const cdl_status status = run(&r, &notices);
-  cli_notices_end(&notices);
-  return status;
+  return cli_run(&grammar, count, arguments, run, &r);
 }

@@ -4,18 +4,22 @@
 #include "cli/command.h"
 #include "cli/examples.h"
 #include "cli/new_folder.h"
-#include "cli/notices.h"
 #include "cli/probe.h"
 #include "model/adapter_io.h"
 #include "model/model_merge.h"
 
-static cdl_status check(const cdl_inference_settings *s, const char *output)
+typedef struct {
+  cdl_inference_settings settings;
+  const char *output;
+} merging;
+
+static cdl_status check(const merging *m)
 {
-  if (s->model == NULL)
+  if (m->settings.model == NULL)
     return cdl_fail(CDL_USAGE, "merge wants --model: the encoder that the adapter is for");
-  if (s->adapter == NULL)
+  if (m->settings.adapter == NULL)
     return cdl_fail(CDL_USAGE, "merge wants --adapter: what to merge into it");
-  return output != NULL ? CDL_OK : cdl_fail(CDL_USAGE, "merge wants --output: the new folder");
+  return m->output != NULL ? CDL_OK : cdl_fail(CDL_USAGE, "merge wants --output: the new folder");
 }
 
 /* ---- What merging changes ---- */
@@ -63,48 +67,37 @@ static cdl_status merge(cdl_job *job, const cdl_inference_settings *settings, co
   return status;
 }
 
-static cdl_status run(const cdl_inference_settings *settings, const char *output,
-                      cli_notices *notices)
+static cdl_status run(const void *command, cli_notices *notices)
 {
-  CDL_TRY(check(settings, output));
+  const merging *m = command;
+  CDL_TRY(check(m));
   cdl_job job;
   double change = 0;
-  CDL_TRY(cdl_job_open_inference(&job, settings));
+  CDL_TRY(cdl_job_open_inference(&job, &m->settings));
   cli_notices_release(notices);
   cdl_status status =
       cdl_encoder_merges_whole(job.encoder)
-          ? merge(&job, settings, output, &change)
+          ? merge(&job, &m->settings, m->output, &change)
           : cdl_fail(CDL_UNSUPPORTED, "use_x type2 multiplies tokens with each other: no weights "
                                       "hold it");
   cdl_job_close(&job);
   if (status == CDL_OK)
-    printf("%s: the largest change of a logit is %.3g, on %d sequences of random tokens\n", output,
-           change, CLI_PROBE_SEQUENCES);
+    printf("%s: the largest change of a logit is %.3g, on %d sequences of random tokens\n",
+           m->output, change, CLI_PROBE_SEQUENCES);
   return status;
 }
 
 cdl_status cli_merge(int count, char **arguments)
 {
-  cdl_inference_settings settings = {.backend = "auto", .precision = "fp32"};
-  const char *output = NULL;
-  int64_t threads = 0;
-  const cli_option options[] = {CLI_MODEL_OPTIONS(settings, threads, settings.max_length),
+  merging m = {.settings = {.backend = "auto", .precision = "fp32"}};
+  const cli_option options[] = {CLI_MODEL_OPTIONS(m.settings),
                                 {CLI_GROUP, .help = "What it writes"},
-                                {CLI_TEXT, "output", &output, "DIR", "the new folder"}};
+                                {CLI_TEXT, "output", &m.output, "DIR", "the new folder"}};
   const cli_grammar grammar = {
       .usage = "condlora merge --model DIR --adapter DIR --output DIR",
       .summary = "Adds an adapter to the weights it is for, and writes a whole model, which "
                  "Transformers reads. The base stays as it is.",
       .options = options,
       .option_count = sizeof options / sizeof options[0]};
-  bool helped;
-  CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
-  if (helped)
-    return CDL_OK;
-  CDL_TRY(cli_take_threads(threads, &settings.threads));
-  cli_notices notices;
-  cli_notices_begin(&notices);
-  const cdl_status status = run(&settings, output, &notices);
-  cli_notices_end(&notices);
-  return status;
+  return cli_run(&grammar, count, arguments, run, &m);
 }

@@ -10,7 +10,7 @@
 #include "model/nearest.h"
 #include "train/number.h"
 
-enum { NAME_BYTES = 64, NAMES_MAX = CDL_SETTINGS_MAX + 64 };
+enum { NAME_BYTES = 64, NAMES_MAX = CDL_SETTINGS_MAX + 64, MOST_THREADS = 4096 };
 
 /* ---- Names ---- */
 
@@ -51,9 +51,19 @@ static cdl_status unknown_option(const cli_grammar *g, const char *name)
 
 /* ---- Reading ---- */
 
-static cdl_status set_option(const cli_option *o, const char *value)
+static cdl_status read_whole(const char *name, const char *value, int64_t *number)
 {
   char *end;
+  errno = 0;
+  const long long read = strtoll(value, &end, 10);
+  if (!isdigit((unsigned char)value[0]) || *end != '\0' || errno != 0)
+    return cdl_fail(CDL_USAGE, "--%s wants a whole number from 0, not '%s'", name, value);
+  *number = read;
+  return CDL_OK;
+}
+
+static cdl_status set_option(const cli_option *o, const char *value)
+{
   switch (o->kind) {
   case CLI_TEXT:
     if (strchr(o->placeholder, '|') != NULL && !cdl_is_listed(o->placeholder, value))
@@ -67,12 +77,14 @@ static cdl_status set_option(const cli_option *o, const char *value)
     texts->item[texts->count++] = value;
     return CDL_OK;
   }
-  case CLI_WHOLE: {
-    errno = 0;
-    const long long number = strtoll(value, &end, 10);
-    if (!isdigit((unsigned char)value[0]) || *end != '\0' || errno != 0)
-      return cdl_fail(CDL_USAGE, "--%s wants a whole number from 0, not '%s'", o->name, value);
-    *(int64_t *)o->target = number;
+  case CLI_WHOLE:
+    return read_whole(o->name, value, o->target);
+  case CLI_THREADS: {
+    int64_t number = 0;
+    CDL_TRY(read_whole(o->name, value, &number));
+    if (number > MOST_THREADS)
+      return cdl_fail(CDL_USAGE, "--%s is at most %d, not %s", o->name, MOST_THREADS, value);
+    *(int *)o->target = (int)number;
     return CDL_OK;
   }
   case CLI_REAL:

@@ -14,6 +14,7 @@ typedef enum {
   CLI_TEXT,
   CLI_TEXTS, /* may be given several times */
   CLI_WHOLE,
+  CLI_THREADS, /* a number that makes sense for threads */
   CLI_REAL,
   CLI_FLAG
 } cli_option_kind;
@@ -31,7 +32,7 @@ typedef struct {
 typedef struct {
   cli_option_kind kind;
   const char *name; /* "text-columns" */
-  /* const char **, cli_texts *, int64_t *, double * or bool *; a text is borrowed from the command
+  /* const char **, cli_texts *, int64_t *, int * (threads), double * or bool *; a text is borrowed from the command
    * line. */
   void *target;
   const char *placeholder; /* "FILE"; "A|B" lists the values that may be */

@@ -5,7 +5,6 @@
 
 #include "cli/command.h"
 #include "cli/examples.h"
-#include "cli/notices.h"
 #include "cli/sink.h"
 #include "train/evaluate.h"
 #include "train/submission.h"
@@ -147,8 +146,9 @@ static cdl_status check(const prediction *p)
   return CDL_OK;
 }
 
-static cdl_status run(const prediction *p, cli_notices *notices)
+static cdl_status run(const void *command, cli_notices *notices)
 {
+  const prediction *p = command;
   CDL_TRY(check(p));
   cdl_job job;
   cli_examples examples;
@@ -167,10 +167,11 @@ static cdl_status run(const prediction *p, cli_notices *notices)
 
 cdl_status cli_predict(int count, char **arguments)
 {
-  prediction p = {.model = {.backend = "auto", .precision = "fp32"}, .source = CLI_EXAMPLE_DEFAULTS, .format = "jsonl"};
-  int64_t threads = 0;
+  prediction p = {.model = {.backend = "auto", .precision = "fp32"},
+                  .source = CLI_EXAMPLE_DEFAULTS,
+                  .format = "jsonl"};
   const cli_option options[] = {
-      CLI_MODEL_OPTIONS(p.model, threads, p.model.max_length),
+      CLI_MODEL_OPTIONS(p.model),
       CLI_EXAMPLE_OPTIONS(p.source),
       {CLI_TEXT, "label-column", &p.source.label_column, "Y",
        "column with the label: not needed, checked where it is"},
@@ -189,14 +190,5 @@ cdl_status cli_predict(int count, char **arguments)
                                         "--model DIR --adapter DIR --input -",
                                .options = options,
                                .option_count = sizeof options / sizeof options[0]};
-  bool helped;
-  CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
-  if (helped)
-    return CDL_OK;
-  CDL_TRY(cli_take_threads(threads, &p.model.threads));
-  cli_notices notices;
-  cli_notices_begin(&notices);
-  const cdl_status status = run(&p, &notices);
-  cli_notices_end(&notices);
-  return status;
+  return cli_run(&grammar, count, arguments, run, &p);
 }

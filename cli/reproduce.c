@@ -148,7 +148,7 @@ static cdl_status write_report(const cli_reproduction *r)
                               .recipes = recipes,
                               .model = r->model,
                               .backend = r->backend,
-                              .threads = (int)r->threads,
+                              .threads = r->threads,
                               .no_fallback = r->no_fallback};
   cdl_status status =
       recipes != NULL ? read_recipes(r, recipes) : cdl_fail(CDL_MEMORY, "out of memory: recipes");
@@ -248,7 +248,7 @@ cdl_status cli_reproduce(int count, char **arguments)
       {CLI_GROUP, .help = "Where it runs"},
       {CLI_TEXT, "backend", &r.backend, "NAME",
        "auto, cpu, or a plug-in with a device: opencl:0 [auto]"},
-      {CLI_WHOLE, "threads", &r.threads, "N",
+      {CLI_THREADS, "threads", &r.threads, "N",
        "of the CPU [every core]; the result does not depend on it"},
       {CLI_FLAG, "no-fallback", &r.no_fallback, NULL,
        "work that would fall back to the host is an error"}};
@@ -265,8 +265,6 @@ cdl_status cli_reproduce(int count, char **arguments)
   CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
   if (helped)
     return CDL_OK;
-  int threads;
-  CDL_TRY(cli_take_threads(r.threads, &threads));
   const cdl_status status = run(&r, &given);
   release(&r);
   return status;

@@ -12,7 +12,7 @@ typedef struct {
   const char *table, *model, *data, *output;
   cdl_list methods, tasks, seeds, settings; /* settings: "KEY=VALUE" or "METHOD:KEY=VALUE" */
   const char *backend;
-  int64_t threads;
+  int threads;
   bool no_fallback;
   cdl_comparison comparison;
 } cli_reproduction;

@@ -44,7 +44,7 @@ static cdl_status predict(const cli_reproduction *r, const cdl_settings *setting
                                             .adapter = adapter,
                                             .backend = r->backend,
                                             .precision = settings->precision,
-                                            .threads = (int)r->threads,
+                                            .threads = r->threads,
                                             .no_fallback = r->no_fallback,
                                             .max_length = settings->max_length};
   const cli_example_source source = {.task = task->name, .data = r->data, .split = "dev"};

@@ -3,7 +3,6 @@
 
 #include "cli/command.h"
 #include "cli/examples.h"
-#include "cli/notices.h"
 #include "cli/signals.h"
 #include "cli/sink.h"
 #include "train/process.h"
@@ -43,8 +42,9 @@ static cdl_status write_lines(const tokenization *t, const cli_examples *e)
       &sink, cli_signals_caught() == 0 ? CDL_OK : cdl_fail(CDL_CANCELLED, "stopped while writing"));
 }
 
-static cdl_status run(const tokenization *t, cli_notices *notices)
+static cdl_status run(const void *command, cli_notices *notices)
 {
+  const tokenization *t = command;
   if (t->model == NULL)
     return cdl_fail(CDL_USAGE, "give --model: the folder with the tokenizer");
   CDL_TRY(cli_examples_check(&t->source));
@@ -86,13 +86,5 @@ cdl_status cli_tokenize(int count, char **arguments)
                  "and token_type_ids.",
       .options = options,
       .option_count = sizeof options / sizeof options[0]};
-  bool helped;
-  CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
-  if (helped)
-    return CDL_OK;
-  cli_notices notices;
-  cli_notices_begin(&notices);
-  const cdl_status status = run(&t, &notices);
-  cli_notices_end(&notices);
-  return status;
+  return cli_run(&grammar, count, arguments, run, &t);
 }

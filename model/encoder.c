@@ -313,9 +313,8 @@ void cdl_encoder_watch_states(cdl_encoder *e, cdl_tensor states)
 static void keep_states(const cdl_encoder *e, cdl_queue *q, int layer)
 {
   const cdl_tensor out = e->act.block[layer].out, all = e->states;
-  const cdl_tensor kept =
-      cdl_tensor_2d(all.buffer, all.dtype, all.offset + layer * all.stride[1],
-                    lane_row_count(e, ROWS_SEQUENCES), e->config.hidden_size);
+  const cdl_tensor kept = cdl_tensor_2d(all.buffer, all.dtype, all.offset + layer * all.stride[1],
+                                        lane_row_count(e, ROWS_SEQUENCES), e->config.hidden_size);
   if (layer == e->config.layers - 1)
     cdl_copy(q, CDL_ARGS(copy, .out = kept, .x = out));
   else

@@ -124,7 +124,8 @@ static cdl_status load(const cdl_checkpoint *checkpoint, cdl_queue *q, const cha
   CDL_TRY(cdl_encoder_create(q, config, labels, encoder));
   (*encoder)->fresh_head = report->fresh_head;
   (*encoder)->fresh_pooler = report->fresh_pooler;
-  const cdl_status status = fill_parameters(checkpoint, *encoder, q, options->seed, report, options->part);
+  const cdl_status status =
+      fill_parameters(checkpoint, *encoder, q, options->seed, report, options->part);
   if (status != CDL_OK) {
     cdl_encoder_destroy(*encoder);
     *encoder = NULL;

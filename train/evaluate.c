@@ -55,8 +55,7 @@ static void keep(const cdl_evaluation *e, const harvest *h, size_t count)
     for (size_t i = 0; i < count; i++) {
       const size_t to = p * cdl_dataset_count(e->dataset) + (size_t)e->batch.index[i],
                    from = p * e->plan.bound.examples + i;
-      memcpy(h->result + to * h->width, h->staging + from * h->width,
-             h->width * sizeof *h->result);
+      memcpy(h->result + to * h->width, h->staging + from * h->width, h->width * sizeof *h->result);
     }
 }
 

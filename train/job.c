@@ -293,7 +293,8 @@ static cdl_status reload(cdl_job *job, const cdl_settings *s)
 {
   cdl_load_options options = load_options(job, s);
   options.part = job->body_changed ? CDL_LOAD_ALL : CDL_LOAD_HEAD;
-  CDL_TRY(cdl_encoder_reload(job->encoder, job->queue, s->model, &options, job->loaded.fingerprint));
+  CDL_TRY(
+      cdl_encoder_reload(job->encoder, job->queue, s->model, &options, job->loaded.fingerprint));
   job->body_changed = false;
   return CDL_OK;
 }
@@ -420,9 +421,8 @@ static cdl_status open_with_adapter(cdl_job *job, const cdl_inference_settings *
     status = adopt_labels(job, &c->labels, c->regression || (c->labels.count == 0 && outputs == 1),
                           outputs);
   const bool whole = s->part == CDL_OPEN_MODEL;
-  const cdl_load_options options = {.labels = (int)outputs,
-                                    .fresh_head = true,
-                                    .part = whole ? CDL_LOAD_ALL : CDL_LOAD_HEAD};
+  const cdl_load_options options = {
+      .labels = (int)outputs, .fresh_head = true, .part = whole ? CDL_LOAD_ALL : CDL_LOAD_HEAD};
   if (status == CDL_OK)
     status = load_encoder(job, s->model, &options);
   if (status == CDL_OK && whole)

@@ -403,8 +403,8 @@ START_TEST(writes_what_it_reads)
   float staging[6] = {0};
   expect_ok(cdl_safetensors_view(file, floats, 2, (const int64_t[]){2, 3}, staging, &viewed));
   ck_assert_ptr_eq(viewed, floats->data);
-  expect_ok(cdl_safetensors_view(file, cdl_safetensors_find(file, "scalar"), 0, NULL, staging,
-                                 &viewed));
+  expect_ok(
+      cdl_safetensors_view(file, cdl_safetensors_find(file, "scalar"), 0, NULL, staging, &viewed));
   ck_assert_ptr_eq(viewed, staging);
   ck_assert(staging[0] == 1.25f);
   expect_failure(cdl_safetensors_view(file, cdl_safetensors_find(file, "z.bytes"), 1,
