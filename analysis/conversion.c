@@ -1,11 +1,12 @@
 #include "analysis/conversion.h"
 
-#include <float.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "analysis/extreme.h"
 
 const char *cdl_conversion_name(cdl_conversion_kind kind)
 {
@@ -15,85 +16,63 @@ const char *cdl_conversion_name(cdl_conversion_kind kind)
 
 /* ---- The matrices of one layer ---- */
 
-/* [x | y] of as many rows. */
-static cdl_status beside(const cdl_matrix *x, const cdl_matrix *y, cdl_matrix *both)
+/* W⁻¹ B and W⁻¹ Aᵀ. */
+static cdl_status by_inverse(const cdl_inverted *w, const cdl_matrix *at, const cdl_matrix *b,
+                             cdl_conversion_matrices *m)
 {
-  CDL_TRY(cdl_matrix_create(x->rows, x->columns + y->columns, both));
-  for (int64_t i = 0; i < x->rows; i++) {
-    memcpy(cdl_matrix_row(both, i), cdl_matrix_row(x, i),
-           (size_t)x->columns * sizeof *both->values);
-    memcpy(cdl_matrix_row(both, i) + x->columns, cdl_matrix_row(y, i),
-           (size_t)y->columns * sizeof *both->values);
-  }
-  return CDL_OK;
+  CDL_TRY(cdl_inverted_solve(w, false, b, &m->b));
+  return cdl_inverted_solve(w, false, at, &m->a);
 }
 
-static cdl_status columns_of(const cdl_matrix *m, int64_t first, int64_t count, cdl_matrix *part)
-{
-  CDL_TRY(cdl_matrix_create(m->rows, count, part));
-  for (int64_t i = 0; i < m->rows; i++)
-    memcpy(cdl_matrix_row(part, i), cdl_matrix_row(m, i) + first,
-           (size_t)count * sizeof *part->values);
-  return CDL_OK;
-}
+/* W or, where it is wide, Wᵀ: T = Q R, tall. */
+typedef struct {
+  bool wide;
+  cdl_matrix q;
+  cdl_inverted r;
+} tall_factors;
 
-/* W⁻¹ [B | Aᵀ] in one solve. */
-static cdl_status by_inverse(cdl_queue *queue, const cdl_matrix *w, const cdl_matrix *at,
-                             const cdl_matrix *b, cdl_conversion_matrices *m)
-{
-  cdl_matrix right = {0}, x = {0};
-  cdl_status status = beside(b, at, &right);
-  if (status == CDL_OK)
-    status = cdl_matrix_solve(queue, w, &right, &x);
-  if (status == CDL_OK)
-    status = columns_of(&x, 0, b->columns, &m->b);
-  if (status == CDL_OK)
-    status = columns_of(&x, b->columns, at->columns, &m->a);
-  cdl_matrix_free(&right);
-  cdl_matrix_free(&x);
-  return status;
-}
-
-/* T = Q R, tall and of full rank: T⁺ z = R⁻¹ Qᵀ z, (Tᵀ)⁺ z = Q R⁻ᵀ z. */
-static cdl_status solve_tall(cdl_queue *queue, const cdl_matrix *q, const cdl_matrix *r,
-                             const cdl_matrix *z, cdl_matrix *x)
+/* T⁺ z = R⁻¹ Qᵀ z */
+static cdl_status solve_tall(cdl_queue *queue, const tall_factors *t, const cdl_matrix *z,
+                             cdl_matrix *x)
 {
   cdl_matrix product;
-  CDL_TRY(cdl_matrix_multiply(queue, q, true, z, false, &product));
-  const cdl_status status = cdl_matrix_solve(queue, r, &product, x);
+  CDL_TRY(cdl_matrix_multiply(queue, &t->q, true, z, false, &product));
+  const cdl_status status = cdl_inverted_solve(&t->r, false, &product, x);
   cdl_matrix_free(&product);
   return status;
 }
 
-static cdl_status solve_wide(cdl_queue *queue, const cdl_matrix *q, const cdl_matrix *r,
-                             const cdl_matrix *z, cdl_matrix *x)
+/* (Tᵀ)⁺ z = Q R⁻ᵀ z */
+static cdl_status solve_wide(cdl_queue *queue, const tall_factors *t, const cdl_matrix *z,
+                             cdl_matrix *x)
 {
-  cdl_matrix lower = {0}, solved = {0};
-  cdl_status status = cdl_matrix_transpose(r, &lower);
-  if (status == CDL_OK)
-    status = cdl_matrix_solve(queue, &lower, z, &solved);
-  if (status == CDL_OK)
-    status = cdl_matrix_multiply(queue, q, false, &solved, false, x);
-  cdl_matrix_free(&lower);
-  cdl_matrix_free(&solved);
+  cdl_matrix product;
+  CDL_TRY(cdl_inverted_solve(&t->r, true, z, &product));
+  const cdl_status status = cdl_matrix_multiply(queue, &t->q, false, &product, false, x);
+  cdl_matrix_free(&product);
   return status;
 }
 
-static cdl_status by_qr(cdl_queue *queue, const cdl_matrix *w, const cdl_matrix *at,
+static cdl_status by_qr(cdl_queue *queue, const tall_factors *t, const cdl_matrix *at,
                         const cdl_matrix *b, cdl_conversion_matrices *m)
 {
-  const bool tall = w->rows >= w->columns;
-  cdl_matrix wt = {0}, q = {0}, r = {0};
-  cdl_status status = tall ? CDL_OK : cdl_matrix_transpose(w, &wt);
+  CDL_TRY((t->wide ? solve_wide : solve_tall)(queue, t, b, &m->b));
+  return (t->wide ? solve_tall : solve_wide)(queue, t, at, &m->a);
+}
+
+static cdl_status factor(cdl_queue *queue, const cdl_matrix *w, tall_factors *t)
+{
+  cdl_matrix turned = {0}, r = {0};
+  *t = (tall_factors){.wide = w->rows < w->columns};
+  cdl_status status = t->wide ? cdl_matrix_transpose(w, &turned) : CDL_OK;
   if (status == CDL_OK)
-    status = cdl_matrix_qr(queue, tall ? w : &wt, &q, &r);
+    status = cdl_matrix_qr(queue, t->wide ? &turned : w, &t->q, &r);
   if (status == CDL_OK)
-    status = (tall ? solve_tall : solve_wide)(queue, &q, &r, b, &m->b);
-  if (status == CDL_OK)
-    status = (tall ? solve_wide : solve_tall)(queue, &q, &r, at, &m->a);
-  cdl_matrix_free(&wt);
-  cdl_matrix_free(&q);
+    status = cdl_invert(queue, &r, &t->r);
+  cdl_matrix_free(&turned);
   cdl_matrix_free(&r);
+  if (status != CDL_OK)
+    cdl_matrix_free(&t->q);
   return status;
 }
 
@@ -126,38 +105,36 @@ static cdl_status by_svd(cdl_queue *queue, const cdl_matrix *w, const cdl_matrix
   return status;
 }
 
-/* Condition number and numerical rank of W. */
-static cdl_status measure(cdl_queue *queue, const cdl_matrix *w, double *condition, int64_t *rank)
+static cdl_status convert_reference(cdl_queue *queue, const cdl_matrix *w, const cdl_matrix *at,
+                                    const cdl_matrix *b, cdl_conversion_matrices *m)
 {
-  cdl_matrix sigma;
-  CDL_TRY(cdl_matrix_svd(queue, w, NULL, &sigma, NULL));
-  const int64_t k = sigma.columns, longest = w->rows > w->columns ? w->rows : w->columns;
-  const double least = (double)longest * DBL_EPSILON * sigma.values[0];
-  *rank = 0;
-  while (*rank < k && sigma.values[*rank] > least)
-    ++*rank;
-  *condition = *rank == k ? sigma.values[0] / sigma.values[k - 1] : INFINITY;
-  cdl_matrix_free(&sigma);
-  return CDL_OK;
-}
-
-static cdl_status convert(cdl_queue *queue, const cdl_matrix *w, const cdl_matrix *at,
-                          const cdl_matrix *b, cdl_orientation form, cdl_conversion_matrices *m)
-{
-  const bool square = w->rows == w->columns;
-  int64_t rank;
-  if (form == CDL_ORIENTATION_REFERENCE && !square)
+  cdl_inverted i;
+  if (w->rows != w->columns)
     return cdl_fail(CDL_USAGE, "form reference wants square weights, not [%lld, %lld]; use paper",
                     (long long)w->rows, (long long)w->columns);
-  CDL_TRY(measure(queue, w, &m->condition, &rank));
-  const bool full = rank == (w->rows < w->columns ? w->rows : w->columns);
-  if (form == CDL_ORIENTATION_PAPER)
-    return (full ? by_qr : by_svd)(queue, w, at, b, m);
-  return full ? by_inverse(queue, w, at, b, m)
-              : cdl_fail(CDL_NUMERIC,
-                         "the weight has rank %lld of %lld and no inverse; form paper takes its "
-                         "pseudo-inverse",
-                         (long long)rank, (long long)w->rows);
+  CDL_TRY(cdl_invert(queue, w, &i));
+  m->condition = i.condition;
+  const cdl_status status =
+      i.rank == w->rows ? by_inverse(&i, at, b, m)
+                        : cdl_fail(CDL_NUMERIC,
+                                   "the weight has rank %lld of %lld and no inverse; form paper "
+                                   "takes its pseudo-inverse",
+                                   (long long)i.rank, (long long)w->rows);
+  cdl_inverted_free(&i);
+  return status;
+}
+
+static cdl_status convert_paper(cdl_queue *queue, const cdl_matrix *w, const cdl_matrix *at,
+                                const cdl_matrix *b, cdl_conversion_matrices *m)
+{
+  tall_factors t;
+  CDL_TRY(factor(queue, w, &t));
+  m->condition = t.r.condition;
+  const cdl_status status =
+      t.r.rank == t.q.columns ? by_qr(queue, &t, at, b, m) : by_svd(queue, w, at, b, m);
+  cdl_matrix_free(&t.q);
+  cdl_inverted_free(&t.r);
+  return status;
 }
 
 cdl_status cdl_conversion_matrices_of(cdl_queue *queue, const cdl_matrix *weight,
@@ -167,7 +144,8 @@ cdl_status cdl_conversion_matrices_of(cdl_queue *queue, const cdl_matrix *weight
   cdl_matrix at;
   *m = (cdl_conversion_matrices){0};
   CDL_TRY(cdl_matrix_transpose(a, &at));
-  const cdl_status status = convert(queue, weight, &at, b, form, m);
+  const cdl_status status =
+      (form == CDL_ORIENTATION_PAPER ? convert_paper : convert_reference)(queue, weight, &at, b, m);
   cdl_matrix_free(&at);
   if (status != CDL_OK)
     cdl_conversion_matrices_free(m);

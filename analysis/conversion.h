@@ -25,7 +25,8 @@ typedef struct {
   double condition; /* σ_max / σ_min of W; infinite where W has no full rank */
 } cdl_conversion_matrices;
 
-/* W⁻¹ by LU; W⁺ by QR, or by SVD where W has no full rank. USAGE for form reference and a W that is not square; NUMERIC where it is singular. */
+/* W⁻¹ by LU; W⁺ by QR, or by SVD where W has no full rank. USAGE for form reference and a W that is not
+ * square; NUMERIC where it is singular. */
 CDL_MUST_USE cdl_status cdl_conversion_matrices_of(cdl_queue *queue, const cdl_matrix *weight,
                                                    const cdl_matrix *a, const cdl_matrix *b,
                                                    cdl_orientation form,

@@ -180,6 +180,121 @@ cdl_status cdl_matrix_multiply(cdl_queue *queue, const cdl_matrix *a, bool trans
   return status;
 }
 
+/* ---- Matrices that stay ---- */
+
+static cdl_gemm_args product_args(const cdl_resident *r, bool transpose, cdl_tensor x,
+                                  cdl_tensor out)
+{
+  return (cdl_gemm_args){.size = sizeof(cdl_gemm_args),
+                         .out = out,
+                         .a = r->m,
+                         .b = x,
+                         .transpose_a = transpose,
+                         .alpha = 1};
+}
+
+/* Room for a matrix of that size, or none. */
+static cdl_status make_room(cdl_queue *queue, int64_t rows, int64_t columns, cdl_resident *r)
+{
+  cdl_backend *backend = cdl_queue_backend(queue);
+  const int64_t elements = rows * columns;
+  *r = (cdl_resident){.queue = queue};
+  CDL_TRY(cdl_buffer_create(backend, (size_t)(elements + rows + columns + 1) * sizeof(double),
+                            &r->buffer));
+  r->m = cdl_tensor_2d(r->buffer, CDL_F64, 0, rows, columns);
+  r->right = cdl_tensor_2d(r->buffer, CDL_F64, elements, columns, 1);
+  r->left = cdl_tensor_2d(r->buffer, CDL_F64, elements + columns, rows, 1);
+  const cdl_gemm_args forward = product_args(r, false, r->right, r->left),
+                      back = product_args(r, true, r->left, r->right);
+  if (cdl_op_path(backend, CDL_OP_gemm, &forward) == CDL_PATH_NONE ||
+      cdl_op_path(backend, CDL_OP_gemm, &back) == CDL_PATH_NONE) {
+    cdl_buffer_destroy(r->buffer);
+    r->buffer = NULL;
+  }
+  return CDL_OK;
+}
+
+cdl_status cdl_resident_begin(cdl_queue *queue, const cdl_matrix *m, cdl_resident *r)
+{
+  CDL_TRY(make_room(queue, m->rows, m->columns, r));
+  if (r->buffer != NULL) {
+    cdl_upload(queue, r->m, m->values, bytes_of(m));
+    return cdl_queue_status(queue);
+  }
+  CDL_TRY(cdl_matrix_create(m->rows, m->columns, &r->host));
+  memcpy(r->host.values, m->values, bytes_of(m));
+  return CDL_OK;
+}
+
+static cdl_status inverse_of_host(const cdl_resident *r, cdl_resident *inverse)
+{
+  call c = {.queue = r->queue};
+  add(&c, &r->host);
+  cdl_status status = cdl_matrix_create(r->host.rows, r->host.columns, &inverse->host);
+  add(&c, &inverse->host);
+  if (status == CDL_OK)
+    status = begin(&c, 1);
+  if (status == CDL_OK)
+    cdl_lu_inverse(c.queue, CDL_ARGS(lu_inverse, .a = c.tensor[0], .out = c.tensor[1]));
+  return finish(&c, status, 1);
+}
+
+cdl_status cdl_resident_inverse(const cdl_resident *r, cdl_resident *inverse)
+{
+  if (r->buffer == NULL) {
+    *inverse = (cdl_resident){.queue = r->queue};
+    return inverse_of_host(r, inverse);
+  }
+  CDL_TRY(make_room(r->queue, r->m.size[2], r->m.size[3], inverse));
+  cdl_lu_inverse(r->queue, CDL_ARGS(lu_inverse, .a = r->m, .out = inverse->m));
+  return cdl_sync(r->queue);
+}
+
+cdl_status cdl_resident_apply(const cdl_resident *r, bool transpose, const double *x, double *y)
+{
+  if (r->buffer == NULL) {
+    const cdl_matrix in = {transpose ? r->host.rows : r->host.columns, 1,
+                           (double *)(uintptr_t)x}; /* read alone */
+    cdl_matrix out = {transpose ? r->host.columns : r->host.rows, 1, y};
+    memset(y, 0, bytes_of(&out));
+    multiply_here(&r->host, transpose, &in, false, &out);
+    return CDL_OK;
+  }
+  const cdl_tensor in = transpose ? r->left : r->right, out = transpose ? r->right : r->left;
+  const cdl_gemm_args product = product_args(r, transpose, in, out);
+  cdl_upload(r->queue, in, x, (size_t)cdl_elements(in) * sizeof *x);
+  cdl_gemm(r->queue, &product);
+  cdl_download(r->queue, y, out, (size_t)cdl_elements(out) * sizeof *y);
+  return cdl_sync(r->queue);
+}
+
+cdl_status cdl_resident_multiply(const cdl_resident *r, bool transpose, const cdl_matrix *x,
+                                 cdl_matrix *out)
+{
+  CDL_TRY(cdl_matrix_create(transpose ? cdl_resident_columns(r) : cdl_resident_rows(r), x->columns,
+                            out));
+  if (r->buffer == NULL) {
+    multiply_here(&r->host, transpose, x, false, out);
+    return CDL_OK;
+  }
+  call c = {.queue = r->queue};
+  add(&c, x);
+  add(&c, out);
+  const cdl_status status = begin(&c, 1);
+  if (status == CDL_OK) {
+    const cdl_gemm_args product = product_args(r, transpose, c.tensor[0], c.tensor[1]);
+    cdl_gemm(r->queue, &product);
+  }
+  return finish(&c, status, 1);
+}
+
+void cdl_resident_end(cdl_resident *r)
+{
+  cdl_buffer_destroy(r->buffer);
+  cdl_matrix_free(&r->host);
+  *r = (cdl_resident){0};
+}
+
 /* ---- Decompositions ---- */
 
 static int64_t smaller(const cdl_matrix *a)
@@ -230,21 +345,6 @@ cdl_status cdl_matrix_qr(cdl_queue *queue, const cdl_matrix *a, cdl_matrix *q, c
   if (status == CDL_OK)
     cdl_qr(queue, CDL_ARGS(qr, .a = c.tensor[0], .q = c.tensor[1], .r = c.tensor[2]));
   return finish(&c, status, 1);
-}
-
-cdl_status cdl_matrix_solve(cdl_queue *queue, const cdl_matrix *a, const cdl_matrix *b,
-                            cdl_matrix *x)
-{
-  call c = {.queue = queue};
-  add(&c, a);
-  add(&c, b);
-  cdl_status status = cdl_matrix_create(b->rows, b->columns, x);
-  add(&c, x);
-  if (status == CDL_OK)
-    status = begin(&c, 2);
-  if (status == CDL_OK)
-    cdl_lu_solve(queue, CDL_ARGS(lu_solve, .a = c.tensor[0], .b = c.tensor[1], .x = c.tensor[2]));
-  return finish(&c, status, 2);
 }
 
 cdl_status cdl_matrix_eigenvalues(cdl_queue *queue, const cdl_matrix *a, cdl_matrix *values)

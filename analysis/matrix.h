@@ -38,12 +38,39 @@ CDL_MUST_USE cdl_status cdl_matrix_svd(cdl_queue *queue, const cdl_matrix *a, cd
 /* a = q r, thin: q [rows, k], r [k, columns]. */
 CDL_MUST_USE cdl_status cdl_matrix_qr(cdl_queue *queue, const cdl_matrix *a, cdl_matrix *q,
                                       cdl_matrix *r);
-/* a x = b by LU. NUMERIC for an `a` that is singular. */
-CDL_MUST_USE cdl_status cdl_matrix_solve(cdl_queue *queue, const cdl_matrix *a, const cdl_matrix *b,
-                                         cdl_matrix *x);
 /* Eigenvalues of a symmetric matrix, [1, n] ascending. */
 CDL_MUST_USE cdl_status cdl_matrix_eigenvalues(cdl_queue *queue, const cdl_matrix *a,
                                                cdl_matrix *values);
+
+/* A matrix that stays on the backend for many products; without products in float64 there, on the
+ * host. Ends with cdl_resident_end, before its queue does. */
+typedef struct {
+  cdl_queue *queue;          /* borrowed */
+  cdl_buffer *buffer;        /* NULL: on the host */
+  cdl_tensor m, right, left; /* m [rows, columns], a vector of its columns and one of its rows */
+  cdl_matrix host;
+} cdl_resident;
+
+static inline int64_t cdl_resident_rows(const cdl_resident *r)
+{
+  return r->buffer != NULL ? r->m.size[2] : r->host.rows;
+}
+
+static inline int64_t cdl_resident_columns(const cdl_resident *r)
+{
+  return r->buffer != NULL ? r->m.size[3] : r->host.columns;
+}
+
+CDL_MUST_USE cdl_status cdl_resident_begin(cdl_queue *queue, const cdl_matrix *m, cdl_resident *r);
+/* By LU, for a square matrix. NUMERIC where it is singular, which ends the queue. */
+CDL_MUST_USE cdl_status cdl_resident_inverse(const cdl_resident *r, cdl_resident *inverse);
+/* y = m x or mᵀ x, of vectors. */
+CDL_MUST_USE cdl_status cdl_resident_apply(const cdl_resident *r, bool transpose, const double *x,
+                                           double *y);
+/* op(m) x, a new matrix. */
+CDL_MUST_USE cdl_status cdl_resident_multiply(const cdl_resident *r, bool transpose,
+                                              const cdl_matrix *x, cdl_matrix *out);
+void cdl_resident_end(cdl_resident *r);
 
 /* Σ a ∘ b of two matrices of one shape. */
 double cdl_matrix_dot(const cdl_matrix *a, const cdl_matrix *b);

@@ -131,6 +131,67 @@ typedef struct {
   cpu_range m, n, k;
 } gemm_part;
 
+/* One tile as BLAS is told of it: op(a) [m, k], op(b) [k, n], c [m, n]. */
+typedef struct {
+  gemm_part part;
+  const void *a, *b;
+  void *c;
+  int64_t a_stride, b_stride, c_stride;
+  float beta;
+} tile_call;
+
+static void call_gemm(const gemm_job *job, const tile_call *t)
+{
+  const cdl_gemm_args *g = job->args;
+  const cpu_libraries *libraries = &job->device->libraries;
+  if (g->out.dtype == CDL_F64)
+    cpu_dgemm(libraries, g->transpose_a, g->transpose_b, t->part.m.count, t->part.n.count,
+              t->part.k.count, (double)g->alpha, t->a, t->a_stride, t->b, t->b_stride,
+              (double)t->beta, t->c, t->c_stride);
+  else
+    cpu_sgemm(libraries, g->transpose_a, g->transpose_b, t->part.m.count, t->part.n.count,
+              t->part.k.count, g->alpha, t->a, t->a_stride, t->b, t->b_stride, t->beta, t->c,
+              t->c_stride);
+}
+
+/* y = β y, which gemv is not asked for: in some releases of OpenBLAS 0 times NaN is NaN there. */
+static void scale_vector(const gemm_job *job, void *y, int64_t count, int64_t stride, float beta)
+{
+  for (int64_t i = 0; i < count; i++)
+    if (job->args->out.dtype == CDL_F64) {
+      double *value = (double *)y + i * stride;
+      *value = beta == 0.0f ? 0.0 : *value * (double)beta;
+    } else {
+      float *value = (float *)y + i * stride;
+      *value = beta == 0.0f ? 0.0f : *value * beta;
+    }
+}
+
+/* One row or one column: gemm would copy all of the other matrix to pack it. */
+static void call_gemv(const gemm_job *job, const tile_call *t)
+{
+  enum { NO_TRANSPOSE = 111, TRANSPOSE = 112 };
+  const cdl_gemm_args *g = job->args;
+  const cpu_libraries *libraries = &job->device->libraries;
+  const bool column = t->part.n.count == 1; /* op(a) b, else op(b)ᵀ aᵀ */
+  const int results = (int)(column ? t->part.m.count : t->part.n.count), k = (int)t->part.k.count;
+  const bool by_columns = column ? g->transpose_a : !g->transpose_b; /* stored [k, results] */
+  const void *matrix = column ? t->a : t->b, *x = column ? t->b : t->a;
+  const int rows = by_columns ? k : results, columns = by_columns ? results : k,
+            transpose = by_columns ? TRANSPOSE : NO_TRANSPOSE,
+            matrix_stride = (int)(column ? t->a_stride : t->b_stride),
+            x_stride = (int)(column ? (g->transpose_b ? 1 : t->b_stride)
+                                    : (g->transpose_a ? t->a_stride : 1)),
+            y_stride = (int)(column ? t->c_stride : 1);
+  scale_vector(job, t->c, results, y_stride, t->beta);
+  if (g->out.dtype == CDL_F64)
+    libraries->cblas_dgemv(CPU_ROW_MAJOR, transpose, rows, columns, (double)g->alpha, matrix,
+                           matrix_stride, x, x_stride, 1.0, t->c, y_stride);
+  else
+    libraries->cblas_sgemv(CPU_ROW_MAJOR, transpose, rows, columns, g->alpha, matrix, matrix_stride,
+                           x, x_stride, 1.0f, t->c, y_stride);
+}
+
 static void multiply_part(const gemm_job *job, int64_t batch, gemm_part part, float beta, void *c,
                           int64_t c_stride, char *scratch)
 {
@@ -150,13 +211,8 @@ static void multiply_part(const gemm_job *job, int64_t batch, gemm_part part, fl
                                                    part.n.count, part.k.count, scratch, &b_stride)
                                     : operand_part(b, kernels, b_offset, part.k.first, part.n.first,
                                                    part.k.count, part.n.count, scratch, &b_stride);
-  const cpu_libraries *libraries = &job->device->libraries;
-  if (g->out.dtype == CDL_F64)
-    cpu_dgemm(libraries, a->transpose, b->transpose, part.m.count, part.n.count, part.k.count,
-              (double)g->alpha, a_part, a_stride, b_part, b_stride, (double)beta, c, c_stride);
-  else
-    cpu_sgemm(libraries, a->transpose, b->transpose, part.m.count, part.n.count, part.k.count,
-              g->alpha, a_part, a_stride, b_part, b_stride, beta, c, c_stride);
+  const tile_call t = {part, a_part, b_part, c, a_stride, b_stride, c_stride, beta};
+  (part.m.count == 1 || part.n.count == 1 ? call_gemv : call_gemm)(job, &t);
 }
 
 static char *output_start(const gemm_job *job, int64_t batch, int64_t row, int64_t column)

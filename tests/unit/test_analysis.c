@@ -6,6 +6,7 @@
 
 #include "analysis/conversion.h"
 #include "analysis/correlation.h"
+#include "analysis/extreme.h"
 #include "analysis/sharing.h"
 #include "analysis/similarity.h"
 #include "tests/run_suite.h"
@@ -203,6 +204,124 @@ START_TEST(more_vectors_than_the_rank_are_orthonormal_and_warned_of)
   cdl_spectrum_free(&s);
   cdl_matrix_free(&same);
   cdl_matrix_free(&m);
+}
+END_TEST
+
+/* ---- Inverses ---- */
+
+/* Reflects the rows of `m`, as vectors, in the plane across a random one. */
+static void reflect_rows(cdl_matrix *m)
+{
+  cdl_matrix v = normal(1, m->columns);
+  const double square = cdl_matrix_dot(&v, &v);
+  for (int64_t i = 0; i < m->rows; i++) {
+    double *row = cdl_matrix_row(m, i), dot = 0;
+    for (int64_t j = 0; j < m->columns; j++)
+      dot += row[j] * v.values[j];
+    for (int64_t j = 0; j < m->columns; j++)
+      row[j] -= 2 * dot / square * v.values[j];
+  }
+  cdl_matrix_free(&v);
+}
+
+/* Square, with singular values from `largest` to `least` in equal ratios, or in equal steps. */
+static cdl_matrix square_with(int64_t n, double largest, double least, bool ratios)
+{
+  cdl_matrix m;
+  ck_assert_int_eq(cdl_matrix_create(n, n, &m), CDL_OK);
+  for (int64_t i = 0; i < n; i++) {
+    const double part = n > 1 ? (double)i / (double)(n - 1) : 0;
+    cdl_matrix_row(&m, i)[i] =
+        ratios ? largest * pow(least / largest, part) : largest + part * (least - largest);
+  }
+  for (int turn = 0; turn < 4; turn++) {
+    reflect_rows(&m);
+    cdl_matrix t = transposed(&m);
+    cdl_matrix_free(&m);
+    m = t;
+  }
+  return m;
+}
+
+/* A matrix whose singular values are known says what its condition is; many near the largest make it
+ * hard to find, and past 1e8 the inverse does not tell any more. */
+START_TEST(an_inverse_knows_its_condition)
+{
+  static const struct {
+    int64_t n;
+    double largest, least;
+    bool ratios;
+    double bound;
+  } cases[] = {{1, 3, 3, true, 1e-7},      {2, 5, 1, false, 1e-7},     {40, 2, 2, true, 1e-7},
+               {60, 7, 1e-3, true, 1e-7},  {150, 1, 0.5, false, 1e-7}, {200, 30, 1e-5, false, 1e-6},
+               {400, 1, 0.9, false, 1e-7}, {80, 1, 1e-10, true, 1e-4}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    cdl_matrix m = square_with(cases[i].n, cases[i].largest, cases[i].least, cases[i].ratios);
+    const double condition = cases[i].largest / cases[i].least;
+    cdl_inverted found;
+    ck_assert_int_eq(cdl_invert(queue, &m, &found), CDL_OK);
+    ck_assert_int_eq(found.rank, cases[i].n);
+    ck_assert_msg(fabs(found.condition - condition) <= cases[i].bound * condition,
+                  "case %zu: %.12g, not %.12g", i, found.condition, condition);
+    cdl_matrix wanted = normal(cases[i].n, 3), turned = transposed(&m);
+    for (int side = 0; side < 2; side++) {
+      cdl_matrix b = product(side == 0 ? &m : &turned, &wanted), x;
+      ck_assert_int_eq(cdl_inverted_solve(&found, side == 1, &b, &x), CDL_OK);
+      expect_equal(&x, &wanted, 1e-14 * condition * (double)cases[i].n);
+      cdl_matrix_free(&b);
+      cdl_matrix_free(&x);
+    }
+    cdl_matrix_free(&wanted);
+    cdl_matrix_free(&turned);
+    cdl_inverted_free(&found);
+    cdl_matrix_free(&m);
+  }
+}
+END_TEST
+
+START_TEST(a_matrix_without_an_inverse_says_its_rank)
+{
+  cdl_matrix x = normal(9, 4), y = normal(4, 9), none;
+  cdl_matrix deficient = product(&x, &y);
+  ck_assert_int_eq(cdl_matrix_create(5, 5, &none), CDL_OK);
+  const cdl_matrix *const cases[] = {&deficient, &none};
+  for (int i = 0; i < 2; i++) {
+    cdl_inverted found;
+    ck_assert_int_eq(cdl_invert(queue, cases[i], &found), CDL_OK);
+    ck_assert_int_eq(found.rank, i == 0 ? 4 : 0);
+    ck_assert(isinf(found.condition));
+    cdl_inverted_free(&found);
+  }
+  cdl_matrix *const all[] = {&x, &y, &none, &deficient};
+  for (int i = 0; i < 4; i++)
+    cdl_matrix_free(all[i]);
+}
+END_TEST
+
+static double largest_of(const cdl_matrix *m)
+{
+  cdl_resident r;
+  double sigma;
+  ck_assert_int_eq(cdl_resident_begin(queue, m, &r), CDL_OK);
+  ck_assert_int_eq(cdl_largest_singular_value(&r, &sigma), CDL_OK);
+  cdl_resident_end(&r);
+  return sigma;
+}
+
+START_TEST(the_largest_singular_value_of_any_shape)
+{
+  static const int64_t shapes[][2] = {{1, 7}, {7, 1}, {31, 12}, {12, 31}, {300, 300}};
+  for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+    cdl_matrix m = normal(shapes[i][0], shapes[i][1]), none, sigma;
+    const double largest = largest_of(&m);
+    ck_assert_int_eq(cdl_matrix_svd(queue, &m, NULL, &sigma, NULL), CDL_OK);
+    ck_assert_double_eq_tol(largest, sigma.values[0], 1e-7 * sigma.values[0]);
+    ck_assert_int_eq(cdl_matrix_create(shapes[i][0], shapes[i][1], &none), CDL_OK);
+    ck_assert(largest_of(&none) == 0);
+    cdl_matrix_free(&m);
+    cdl_matrix_free(&none);
+    cdl_matrix_free(&sigma);
+  }
 }
 END_TEST
 
@@ -480,6 +599,9 @@ int main(int argc, char **argv)
   tcase_add_test(cases, random_subspaces_are_as_similar_as_expected);
   tcase_add_test(cases, a_product_has_the_spectrum_of_its_matrix);
   tcase_add_test(cases, more_vectors_than_the_rank_are_orthonormal_and_warned_of);
+  tcase_add_test(cases, an_inverse_knows_its_condition);
+  tcase_add_test(cases, a_matrix_without_an_inverse_says_its_rank);
+  tcase_add_test(cases, the_largest_singular_value_of_any_shape);
   tcase_add_test(cases, a_condlora_adapter_gives_back_its_theta);
   tcase_add_test(cases, a_weight_without_full_rank_has_its_pseudo_inverse);
   tcase_add_test(cases, what_has_no_inverse_is_refused);
