@@ -25,8 +25,9 @@ CDL_MUST_USE cdl_status cli_reproduce_settings(const cli_reproduction *r, size_t
 /* Every key of --setting is a setting that may be given here, and every run's settings and files
  * of data are sound. */
 CDL_MUST_USE cdl_status cli_reproduce_check(const cli_reproduction *r);
-/* Notes in the output folder what the runs there have in common; USAGE, naming it, where an earlier
- * call said otherwise. Makes the folder. */
+/* Notes in the output folder what the runs there have in common: what was asked for, and hashes of the
+ * model and of the tasks' files. USAGE, naming it, where an earlier call asked for something else; DATA
+ * where files have changed since. Makes the folder. */
 CDL_MUST_USE cdl_status cli_reproduce_claim(const cli_reproduction *r);
 
 typedef struct {

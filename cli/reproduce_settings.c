@@ -6,10 +6,7 @@
 #include "cli/recipe.h"
 #include "cli/reproduce.h"
 #include "model/file.h"
-#include "model/json.h"
 #include "train/job.h"
-
-static const char claim_name[] = "reproduce.json";
 
 /* Set by reproduce itself, or without a meaning for many runs. */
 static bool is_taken(const char *field)
@@ -217,78 +214,5 @@ cdl_status cli_reproduce_check(const cli_reproduction *r)
   CDL_TRY(cdl_model_config_read(r->model, &model));
   const cdl_status status = check_runs(r, &model);
   cdl_model_config_free(&model);
-  return status;
-}
-
-/* ---- The folder ---- */
-
-/* {"model": …, "data": …, "settings": {"epochs": "2", "adalora:lr": "0.002"}} */
-static json_t *claim_json(const cli_reproduction *r)
-{
-  char *model = realpath(r->model, NULL), *data = realpath(r->data, NULL);
-  json_t *settings = json_object();
-  for (size_t i = 0; i < r->settings.count; i++) {
-    const char *equals = strchr(r->settings.item[i], '=');
-    json_object_setn_new(settings, r->settings.item[i], (size_t)(equals - r->settings.item[i]),
-                         json_string(equals + 1));
-  }
-  json_t *object = json_pack("{ss ss so}", "model", model != NULL ? model : r->model, "data",
-                             data != NULL ? data : r->data, "settings", settings);
-  free(model);
-  free(data);
-  return object;
-}
-
-static const char *text_or_nothing(const json_t *object, const char *key)
-{
-  const json_t *value = json_object_get(object, key);
-  return json_is_string(value) ? json_string_value(value) : "nothing";
-}
-
-/* 1e-3 and 0.001 are the same. */
-static bool same_value(const char *a, const char *b)
-{
-  char *ends[2];
-  const double numbers[] = {strtod(a, &ends[0]), strtod(b, &ends[1])};
-  const bool both = ends[0] != a && *ends[0] == '\0' && ends[1] != b && *ends[1] == '\0';
-  return strcmp(a, b) == 0 || (both && numbers[0] == numbers[1]);
-}
-
-static cdl_status compare_claims(const char *folder, const json_t *now, const json_t *before)
-{
-  const json_t *pairs[][2] = {
-      {now, before}, {json_object_get(now, "settings"), json_object_get(before, "settings")}};
-  for (size_t i = 0; i < 2; i++)
-    for (int side = 0; side < 2; side++) {
-      const char *key;
-      json_t *value;
-      json_object_foreach((json_t *)(uintptr_t)pairs[i][side], key, value)
-      {
-        if (json_is_string(value) &&
-            !same_value(text_or_nothing(pairs[i][0], key), text_or_nothing(pairs[i][1], key)))
-          return cdl_fail(
-              CDL_USAGE, "%s was begun with %s %s, not %s; another --output begins anew", folder,
-              key, text_or_nothing(pairs[i][1], key), text_or_nothing(pairs[i][0], key));
-      }
-    }
-  return CDL_OK;
-}
-
-cdl_status cli_reproduce_claim(const cli_reproduction *r)
-{
-  CDL_TRY(cdl_folder_make(r->output));
-  char *path = cdl_path_join(r->output, claim_name);
-  json_t *now = claim_json(r), *before = NULL;
-  cdl_status status =
-      path != NULL && now != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", r->output);
-  if (status == CDL_OK && cdl_file_exists(path)) {
-    status = cdl_json_read(path, &before);
-    if (status == CDL_OK)
-      status = compare_claims(r->output, now, before);
-  } else if (status == CDL_OK)
-    status = cdl_json_write(path, now);
-  json_decref(now);
-  json_decref(before);
-  free(path);
   return status;
 }

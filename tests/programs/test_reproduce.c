@@ -198,7 +198,7 @@ END_TEST
 
 /* ---- What is refused ---- */
 
-START_TEST(another_setting_in_the_same_folder_is_refused)
+START_TEST(anything_else_in_the_same_folder_is_refused)
 {
   const char *data = small_glue(), *out = scratch("out");
 #define SHORT(epochs, ...)                                                                         \
@@ -210,6 +210,11 @@ START_TEST(another_setting_in_the_same_folder_is_refused)
   check_refused(SHORT("1", "--methods", "lora", "--lr", "0.5"), 2, "lr nothing, not 0.5");
   check_refused(SHORT("1", "--methods", "lora", "--setting", "lora:rank=4"), 2, "lora:rank");
   check_done(SHORT("1", "--methods", "lora,condlora")); /* more of the same */
+  const char *file = joined(data, "RTE/dev.tsv"), *text = strdup(read_text(file));
+  write_text(file, text_of("%sanother one\tin it\tentailment\n", text));
+  check_refused(SHORT("1", "--methods", "lora"), 1, "out", "another content of RTE");
+  write_text(file, text);
+  check_done(SHORT("1", "--methods", "lora"));
 #undef SHORT
 }
 END_TEST
@@ -282,7 +287,7 @@ int main(void)
   CASE(suite, tables_say_what_the_runs_say);
   CASE(suite, every_table_is_written);
   CASE(suite, one_that_was_stopped_ends_in_the_same_report);
-  CASE(suite, another_setting_in_the_same_folder_is_refused);
+  CASE(suite, anything_else_in_the_same_folder_is_refused);
   CASE(suite, a_damaged_run_is_named);
   CASE(suite, bad_calls_say_what_is_wrong);
   return run_suite(suite);

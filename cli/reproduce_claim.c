@@ -1,0 +1,170 @@
+/* What the runs in an output folder of `condlora reproduce` have in common. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/reproduce.h"
+#include "model/checkpoint.h"
+#include "model/file.h"
+#include "model/hash.h"
+#include "model/json.h"
+
+static const char claim_name[] = "reproduce.json";
+
+/* ---- What was asked for ---- */
+
+/* {"model": …, "data": …, "settings": {"epochs": "2", "adalora:lr": "0.002"}} */
+static json_t *claim_json(const cli_reproduction *r)
+{
+  char *model = realpath(r->model, NULL), *data = realpath(r->data, NULL);
+  json_t *settings = json_object();
+  for (size_t i = 0; i < r->settings.count; i++) {
+    const char *equals = strchr(r->settings.item[i], '=');
+    json_object_setn_new(settings, r->settings.item[i], (size_t)(equals - r->settings.item[i]),
+                         json_string(equals + 1));
+  }
+  json_t *object = json_pack("{ss ss so}", "model", model != NULL ? model : r->model, "data",
+                             data != NULL ? data : r->data, "settings", settings);
+  free(model);
+  free(data);
+  return object;
+}
+
+static const char *text_or_nothing(const json_t *object, const char *key)
+{
+  const json_t *value = json_object_get(object, key);
+  return json_is_string(value) ? json_string_value(value) : "nothing";
+}
+
+/* 1e-3 and 0.001 are the same. */
+static bool same_value(const char *a, const char *b)
+{
+  char *ends[2];
+  const double numbers[] = {strtod(a, &ends[0]), strtod(b, &ends[1])};
+  const bool both = ends[0] != a && *ends[0] == '\0' && ends[1] != b && *ends[1] == '\0';
+  return strcmp(a, b) == 0 || (both && numbers[0] == numbers[1]);
+}
+
+static cdl_status compare_claims(const char *folder, const json_t *now, const json_t *before)
+{
+  const json_t *pairs[][2] = {
+      {now, before}, {json_object_get(now, "settings"), json_object_get(before, "settings")}};
+  for (size_t i = 0; i < 2; i++)
+    for (int side = 0; side < 2; side++) {
+      const char *key;
+      json_t *value;
+      json_object_foreach((json_t *)(uintptr_t)pairs[i][side], key, value)
+      {
+        if (json_is_string(value) &&
+            !same_value(text_or_nothing(pairs[i][0], key), text_or_nothing(pairs[i][1], key)))
+          return cdl_fail(
+              CDL_USAGE, "%s was begun with %s %s, not %s; another --output begins anew", folder,
+              key, text_or_nothing(pairs[i][1], key), text_or_nothing(pairs[i][0], key));
+      }
+    }
+  return CDL_OK;
+}
+
+/* ---- What is in it ---- */
+
+static cdl_status hash_model(const char *folder, uint64_t *hash)
+{
+  cdl_checkpoint *checkpoint;
+  CDL_TRY(cdl_checkpoint_open(folder, &checkpoint));
+  *hash = cdl_checkpoint_fingerprint(checkpoint);
+  cdl_checkpoint_close(checkpoint);
+  return CDL_OK;
+}
+
+static cdl_status hash_file(const char *path, uint64_t *hash)
+{
+  cdl_mapping file;
+  CDL_TRY(cdl_file_map(path, &file));
+  *hash = cdl_fnv(*hash, file.data, file.size);
+  cdl_file_unmap(&file);
+  return CDL_OK;
+}
+
+/* Of the files that its runs read. */
+static cdl_status hash_task(const cdl_task *task, const char *data, uint64_t *hash)
+{
+  static const char *const splits[] = {"train", "dev"};
+  *hash = CDL_FNV_START;
+  for (size_t i = 0; i < sizeof splits / sizeof splits[0]; i++) {
+    cdl_dataset *dataset;
+    cdl_status status = cdl_dataset_read_task(task, data, splits[i], &dataset);
+    CDL_TRY(status);
+    for (size_t p = 0; p < cdl_dataset_part_count(dataset) && status == CDL_OK; p++)
+      status = hash_file(cdl_dataset_get_part(dataset, p).path, hash);
+    cdl_dataset_close(dataset);
+    CDL_TRY(status);
+  }
+  return CDL_OK;
+}
+
+static void set_hash(json_t *contents, const char *key, uint64_t hash)
+{
+  char text[20];
+  snprintf(text, sizeof text, "%016" PRIx64, hash);
+  json_object_set_new(contents, key, json_string(text));
+}
+
+/* {"model": "0123…", "RTE": "4567…"}: with those of tasks that earlier calls ran. DATA where one is
+ * not what it was. */
+static cdl_status claim_contents(const cli_reproduction *r, const json_t *before, json_t *contents)
+{
+  uint64_t hash = 0;
+  CDL_TRY(hash_model(r->model, &hash));
+  set_hash(contents, "model", hash);
+  for (size_t t = 0; t < r->comparison.task_count; t++) {
+    CDL_TRY(hash_task(r->comparison.tasks[t], r->data, &hash));
+    set_hash(contents, r->comparison.tasks[t]->name, hash);
+  }
+  const char *key;
+  json_t *value;
+  json_object_foreach((json_t *)(uintptr_t)before, key, value)
+  {
+    const json_t *now = json_object_get(contents, key);
+    if (now == NULL)
+      json_object_set(contents, key, value);
+    else if (!json_equal(now, value))
+      return cdl_fail(CDL_DATA,
+                      "%s was begun with another content of %s%s; another --output begins anew",
+                      r->output, strcmp(key, "model") == 0 ? "the " : "", key);
+  }
+  return CDL_OK;
+}
+
+/* ---- Both ---- */
+
+static cdl_status claim(const cli_reproduction *r, const char *path, json_t *now)
+{
+  json_t *before = NULL, *contents = json_object();
+  cdl_status status = CDL_OK;
+  if (cdl_file_exists(path)) {
+    status = cdl_json_read(path, &before);
+    if (status == CDL_OK)
+      status = compare_claims(r->output, now, before);
+  }
+  if (status == CDL_OK)
+    status = claim_contents(r, json_object_get(before, "contents"), contents);
+  json_object_set_new(now, "contents", contents);
+  if (status == CDL_OK && !json_equal(now, before))
+    status = cdl_json_write(path, now);
+  json_decref(before);
+  return status;
+}
+
+cdl_status cli_reproduce_claim(const cli_reproduction *r)
+{
+  CDL_TRY(cdl_folder_make(r->output));
+  char *path = cdl_path_join(r->output, claim_name);
+  json_t *now = claim_json(r);
+  const cdl_status status = path != NULL && now != NULL
+                                ? claim(r, path, now)
+                                : cdl_fail(CDL_MEMORY, "%s: out of memory", r->output);
+  json_decref(now);
+  free(path);
+  return status;
+}
