@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "backends/opencl/cache_path.h"
 #include "bench/tune_space.h"
 #include "model/file.h"
 
@@ -322,27 +323,6 @@ static void read_description(tuning *t, const char *description)
 }
 
 /* Where the backend looks without being told, as docs/environment.md says. */
-static cdl_status default_path(const tuning *t, char path[PATH_MAX])
-{
-  const char *own = getenv("CDL_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME"),
-             *home = getenv("HOME");
-  char name[sizeof t->device];
-  snprintf(name, sizeof name, "%s", t->device);
-  for (char *c = name; *c != '\0'; c++)
-    if (!((*c >= '0' && *c <= '9') || (*c >= 'A' && *c <= 'Z') || (*c >= 'a' && *c <= 'z')))
-      *c = '-';
-  int length = PATH_MAX;
-  if (own != NULL && own[0] != '\0')
-    length = snprintf(path, PATH_MAX, "%s/opencl-tuning-%s.txt", own, name);
-  else if (xdg != NULL && xdg[0] == '/')
-    length = snprintf(path, PATH_MAX, "%s/condlora/opencl-tuning-%s.txt", xdg, name);
-  else if (home != NULL && home[0] == '/')
-    length = snprintf(path, PATH_MAX, "%s/.cache/condlora/opencl-tuning-%s.txt", home, name);
-  return length < PATH_MAX
-             ? CDL_OK
-             : cdl_fail(CDL_IO, "no folder for a cache: --parameters FILE says where they go");
-}
-
 /* The line of a kernel's best point; empty where that is no better than what there was. */
 static cdl_status search_kernel(tuning *t, const tune_space *space, double until,
                                 const outcome *before, char *line)
@@ -400,8 +380,8 @@ static cdl_status tune_all(tuning *t)
     return cdl_fail(before.status, "%s", before.message);
   t->until = measure_now() + seconds;
   read_description(t, before.description);
-  if (o->parameters == NULL)
-    CDL_TRY(default_path(t, place));
+  if (o->parameters == NULL && !opencl_tuning_path(place, t->device))
+    return cdl_fail(CDL_IO, "no folder for a cache: --parameters FILE says where they go");
   const char *path = o->parameters != NULL ? o->parameters : place;
   CDL_TRY(search(t, &before, &lines));
   bench_progress("tune", "what was found");

@@ -2,15 +2,11 @@
 #ifndef CONDLORA_OPENCL_CACHE_H
 #define CONDLORA_OPENCL_CACHE_H
 
-#include <limits.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backends/opencl/cache_path.h"
 #include "condlora/plugin.h"
-
-/* $CDL_CACHE_DIR, else $XDG_CACHE_HOME/condlora, else ~/.cache/condlora, and the file's name. False where there is none. */
-bool opencl_cache_path(char path[PATH_MAX], const char *name);
 
 /* Whether CDL_CACHE_DIR names a folder. */
 bool opencl_cache_chosen(void);

@@ -158,22 +158,12 @@ static cdl_status take_file(const opencl_device *device, const char *path, FILE 
   return status;
 }
 
-static bool kept_path(const opencl_device *device, char path[PATH_MAX])
-{
-  char name[OPENCL_NAME_BYTES + 32];
-  snprintf(name, sizeof name, "opencl-tuning-%s.txt", device->name);
-  for (char *at = name + strlen("opencl-tuning-"); at[0] != '\0' && strcmp(at, ".txt") != 0; at++)
-    if (!isalnum((unsigned char)*at))
-      *at = '-';
-  return opencl_cache_path(path, name);
-}
-
 static cdl_status give_own(const opencl_device *device)
 {
   char kept[PATH_MAX];
   const char *path = secure_getenv("CDL_OPENCL_TUNING");
   const bool named = path != NULL && path[0] != '\0';
-  if (!named && !kept_path(device, kept))
+  if (!named && !opencl_tuning_path(kept, device->name))
     return CDL_OK;
   if (!named)
     path = kept;

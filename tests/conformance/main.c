@@ -6,6 +6,7 @@
 
 #include "tests/conformance/bounds.h"
 #include "tests/conformance/suite.h"
+#include "tests/required.h"
 
 enum { EXIT_SKIPPED = 77 }; /* as test harnesses read it */
 
@@ -234,20 +235,6 @@ static void list_cases(const suite *s, bool grad)
         (s->only_op == NULL || strcmp(s->only_op, c->group) == 0))
       printf("%s %s: %s\n", c->group, cdl_dtype_name(c->dtype), c->name);
   }
-}
-
-/* Whether CDL_REQUIRE, names with commas between, has the backend's. */
-static bool is_required(const char *backend)
-{
-  const char *list = getenv("CDL_REQUIRE");
-  const size_t length = strcspn(backend, ":");
-  while (list != NULL && *list != '\0') {
-    const size_t entry = strcspn(list, ",");
-    if (entry == length && strncmp(list, backend, length) == 0)
-      return true;
-    list += entry + (list[entry] == ',');
-  }
-  return false;
 }
 
 /* A file that was named must load, and the CPU is always there; a device need not be. */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/required.h"
 #include "train/joint.h"
 
 enum { STEPS = 20, RUNS_MOST = 9, FIELDS_MOST = 12 };
@@ -404,19 +405,6 @@ static const mix distilled = {"distilbert-lora",
                                {{NULL}, 0}}};
 
 /* ---- The program ---- */
-
-static bool is_required(const char *name)
-{
-  const char *list = getenv("CDL_REQUIRE");
-  const size_t length = strcspn(name, ":");
-  while (list != NULL && *list != '\0') {
-    const size_t entry = strcspn(list, ",");
-    if (entry == length && strncmp(list, name, length) == 0)
-      return true;
-    list += entry + (list[entry] == ',');
-  }
-  return false;
-}
 
 static int without_backend(void)
 {

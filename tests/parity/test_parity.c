@@ -13,6 +13,7 @@
 #include "condlora/safetensors.h"
 #include "model/adapter_io.h"
 #include "model/triplets.h"
+#include "tests/required.h"
 #include "train/step.h"
 #include "train/trainer.h"
 
@@ -472,20 +473,6 @@ static bool passes(const char *folder, const char *backend, double limit_factor)
   if (system(command) != 0)
     printf("  %s was left\n", c.scratch);
   return c.failures == 0;
-}
-
-/* Whether CDL_REQUIRE, names with commas between, has the backend's. */
-static bool is_required(const char *backend)
-{
-  const char *list = getenv("CDL_REQUIRE");
-  const size_t length = strcspn(backend, ":");
-  while (list != NULL && *list != '\0') {
-    const size_t entry = strcspn(list, ",");
-    if (entry == length && strncmp(list, backend, length) == 0)
-      return true;
-    list += entry + (list[entry] == ',');
-  }
-  return false;
 }
 
 /* -1: the backend is there and named on standard output; otherwise the exit status, 77 to skip. */

@@ -4,6 +4,7 @@
 
 #include "condlora/backend.h"
 #include "tests/programs/program.h"
+#include "tests/required.h"
 
 enum { STEPS = 20 };
 
@@ -88,24 +89,11 @@ START_TEST(a_trained_adapter_is_read_by_either)
 }
 END_TEST
 
-/* Whether CDL_REQUIRE, names with commas between, has the backend's. */
-static bool is_required(void)
-{
-  const char *list = getenv("CDL_REQUIRE");
-  const size_t length = strlen(backend_name());
-  for (; list != NULL && *list != '\0'; list += strspn(list, ",")) {
-    const size_t entry = strcspn(list, ",");
-    if (entry == length && strncmp(list, backend_name(), length) == 0)
-      return true;
-    list += entry;
-  }
-  return false;
-}
-
 int main(void)
 {
   cdl_backend *backend = NULL;
-  if (cdl_backend_open(backend_name(), NULL, &backend) == CDL_ABSENT && !is_required()) {
+  if (cdl_backend_open(backend_name(), NULL, &backend) == CDL_ABSENT &&
+      !is_required(backend_name())) {
     printf("skipped: training on %s: %s\n", backend_name(), cdl_error_message());
     return 77;
   }

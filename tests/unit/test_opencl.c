@@ -5,6 +5,7 @@
 
 #include "backends/opencl/device.h"
 #include "condlora/backend.h"
+#include "tests/required.h"
 #include "tests/unit/scratch.h"
 
 static cdl_backend *backend;
@@ -377,9 +378,8 @@ int main(void)
   }
   int status = 0;
   waitpid(child, &status, 0);
-  const char *required = getenv("CDL_REQUIRE");
   if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-    return required != NULL && strstr(required, "opencl") != NULL ? EXIT_FAILURE : 77;
+    return is_required("opencl") ? EXIT_FAILURE : 77;
   static const cdl_host host = {.struct_size = sizeof(cdl_host), .fail = cdl_fail, .log = cdl_log};
   opencl_host = &host; /* of the parts that are linked in here, to look at OpenCL from outside */
   const TTest *const tests[] = {a_device_opens_by_its_name_in_any_case,
