@@ -215,18 +215,14 @@ static cdl_status compare_states(const cdl_job *job, cdl_encoder *encoder, const
   return cdl_context(status, "%s", e->split);
 }
 
-static cdl_status compute_states(const layers_options *o, cdl_job *job, cdl_encoder *tuned,
+static cdl_status compute_states(const cdl_job *job, cdl_encoder *tuned, const cli_examples *e,
                                  layers_result *r)
 {
-  cli_examples examples;
-  CDL_TRY(read_examples(o, job, &examples));
   cli_signals_defer();
-  cdl_status status = compare_states(job, job->encoder, &examples, &r->before);
-  if (status == CDL_OK)
-    status = compare_states(job, tuned, &examples, &r->after);
-  r->examples = examples.count;
-  cli_examples_close(&examples);
-  return status;
+  CDL_TRY(compare_states(job, job->encoder, e, &r->before));
+  CDL_TRY(compare_states(job, tuned, e, &r->after));
+  r->examples = e->count;
+  return CDL_OK;
 }
 
 /* ---- The command ---- */
@@ -241,26 +237,39 @@ static cdl_status check_tables(const cdl_encoder *base, const cdl_encoder *tuned
              : cdl_fail(CDL_DATA, "the models read different tokens");
 }
 
+static cdl_status compute_weights(const analyze_input *input, cdl_encoder *tuned,
+                                  cdl_layer_similarity *result)
+{
+  const analyze_options *o = input->options;
+  cdl_adapted chosen;
+  CDL_TRY(cdl_adapted_sites(tuned, input->selection, &chosen));
+  const cdl_status status =
+      cdl_layer_similarity_compute(input->job->queue, &input->adapted, &chosen, o->i, o->j, result);
+  cdl_adapted_free(&chosen);
+  return status;
+}
+
 static cdl_status compute(const analyze_input *input, void *result)
 {
   const layers_options *o = own(input->options);
   const cdl_load_options options = {.labels = 1, .fresh_head = true};
   layers_result *r = result;
-  cdl_encoder *encoder;
+  cdl_encoder *tuned;
   cdl_load_report report;
-  cdl_adapted tuned;
-  CDL_TRY(cdl_encoder_load(input->job->queue, o->tuned, &options, &encoder, &report));
-  cdl_status status = cdl_adapted_sites(encoder, input->selection, &tuned);
+  cli_examples examples = {0};
+  CDL_TRY(cdl_encoder_load(input->job->queue, o->tuned, &options, &tuned, &report));
+  cdl_status status = CDL_OK;
+  if (wants_examples(o)) {
+    status = cdl_context(check_tables(input->job->encoder, tuned), "%s", o->tuned);
+    if (status == CDL_OK)
+      status = read_examples(o, input->job, &examples);
+  }
   if (status == CDL_OK)
-    status = cdl_layer_similarity_compute(input->job->queue, &input->adapted, &tuned, o->common.i,
-                                          o->common.j, &r->weights);
-  cdl_adapted_free(&tuned);
+    status = cdl_context(compute_weights(input, tuned, &r->weights), "%s", o->tuned);
   if (status == CDL_OK && wants_examples(o))
-    status = check_tables(input->job->encoder, encoder);
-  status = cdl_context(status, "%s", o->tuned);
-  if (status == CDL_OK && wants_examples(o))
-    status = compute_states(o, input->job, encoder, r);
-  cdl_encoder_destroy(encoder);
+    status = compute_states(input->job, tuned, &examples, r);
+  cli_examples_close(&examples);
+  cdl_encoder_destroy(tuned);
   return status;
 }
 
