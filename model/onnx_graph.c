@@ -59,20 +59,6 @@ static int64_t *copy_list(onnx_graph *g, const int64_t *values, size_t count)
   return copy;
 }
 
-/* Appends to a list of messages, whose room doubles at each power of two. */
-static void append(onnx_graph *g, void ***items, size_t *count, void *item)
-{
-  const bool full = *count == 0 || (*count >= FIRST_ROOM && (*count & (*count - 1)) == 0);
-  if (full) {
-    void **room = take(g, (*count == 0 ? FIRST_ROOM : 2 * *count) * sizeof *room);
-    if (room == NULL)
-      return;
-    if (*count > 0)
-      memcpy(room, *items, *count * sizeof *room);
-    *items = room;
-  }
-  (*items)[(*count)++] = item;
-}
 /* `items`, or more room for pointers, which doubles at each power of two; NULL when memory is out. */
 static void *room_for_one(onnx_graph *g, void *items, size_t count)
 {

@@ -210,10 +210,12 @@ START_TEST(anything_else_in_the_same_folder_is_refused)
   check_refused(SHORT("1", "--methods", "lora", "--lr", "0.5"), 2, "lr nothing, not 0.5");
   check_refused(SHORT("1", "--methods", "lora", "--setting", "lora:rank=4"), 2, "lora:rank");
   check_done(SHORT("1", "--methods", "lora,condlora")); /* more of the same */
-  const char *file = joined(data, "RTE/dev.tsv"), *text = strdup(read_text(file));
+  const char *file = joined(data, "RTE/dev.tsv");
+  char *text = strdup(read_text(file));
   write_text(file, text_of("%sanother one\tin it\tentailment\n", text));
   check_refused(SHORT("1", "--methods", "lora"), 1, "out", "another content of RTE");
   write_text(file, text);
+  free(text);
   check_done(SHORT("1", "--methods", "lora"));
 #undef SHORT
 }
