@@ -154,10 +154,7 @@ static cdl_status by_all_values(cdl_queue *queue, const cdl_matrix *m, cdl_inver
 {
   cdl_matrix sigma;
   CDL_TRY(cdl_matrix_svd(queue, m, NULL, &sigma, NULL));
-  const double least = (double)m->rows * DBL_EPSILON * sigma.values[0];
-  i->rank = 0;
-  while (i->rank < m->rows && sigma.values[i->rank] > least)
-    i->rank++;
+  i->rank = cdl_matrix_rank(&sigma, m->rows);
   i->condition = i->rank == m->rows ? sigma.values[0] / sigma.values[m->rows - 1] : INFINITY;
   cdl_matrix_free(&sigma);
   return CDL_OK;

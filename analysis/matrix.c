@@ -1,5 +1,6 @@
 #include "analysis/matrix.h"
 
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +47,15 @@ double cdl_matrix_dot(const cdl_matrix *a, const cdl_matrix *b)
   for (int64_t i = 0; i < a->rows * a->columns; i++)
     sum += a->values[i] * b->values[i];
   return sum;
+}
+
+int64_t cdl_matrix_rank(const cdl_matrix *sigma, int64_t longest)
+{
+  int64_t rank = 0;
+  while (rank < sigma->columns &&
+         sigma->values[rank] > (double)longest * DBL_EPSILON * sigma->values[0])
+    rank++;
+  return rank;
 }
 
 /* ---- To and from a backend ---- */

@@ -72,6 +72,9 @@ CDL_MUST_USE cdl_status cdl_resident_multiply(const cdl_resident *r, bool transp
                                               const cdl_matrix *x, cdl_matrix *out);
 void cdl_resident_end(cdl_resident *r);
 
+/* How many singular values, [1, k] descending, are above longest · 2⁻⁵² σ_1, NumPy's rule. */
+int64_t cdl_matrix_rank(const cdl_matrix *sigma, int64_t longest);
+
 /* Σ a ∘ b of two matrices of one shape. */
 double cdl_matrix_dot(const cdl_matrix *a, const cdl_matrix *b);
 

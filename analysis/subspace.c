@@ -1,6 +1,5 @@
 #include "analysis/subspace.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,11 +19,7 @@ const char *cdl_side_name(cdl_side side)
 
 static void find_rank(cdl_spectrum *s)
 {
-  const int64_t k = s->sigma.columns, longest = s->rows > s->columns ? s->rows : s->columns;
-  const double least = k > 0 ? (double)longest * DBL_EPSILON * s->sigma.values[0] : 0;
-  s->rank = 0;
-  while (s->rank < k && s->sigma.values[s->rank] > least)
-    s->rank++;
+  s->rank = cdl_matrix_rank(&s->sigma, s->rows > s->columns ? s->rows : s->columns);
 }
 
 cdl_status cdl_spectrum_of(cdl_queue *queue, const cdl_matrix *m, cdl_spectrum *s)
