@@ -9,6 +9,7 @@
 #include "model/file.h"
 #include "model/hash.h"
 #include "model/json.h"
+#include "train/task_files.h"
 
 static const char claim_name[] = "reproduce.json";
 
@@ -77,10 +78,14 @@ static cdl_status hash_model(const char *folder, uint64_t *hash)
   return CDL_OK;
 }
 
-static cdl_status hash_file(const char *path, uint64_t *hash)
+static cdl_status hash_file(const char *folder, const char *name, uint64_t *hash)
 {
   cdl_mapping file;
-  CDL_TRY(cdl_file_map(path, &file));
+  char *path = cdl_path_join(folder, name);
+  cdl_status status =
+      path != NULL ? cdl_file_map(path, &file) : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  free(path);
+  CDL_TRY(status);
   *hash = cdl_fnv(*hash, file.data, file.size);
   cdl_file_unmap(&file);
   return CDL_OK;
@@ -90,17 +95,18 @@ static cdl_status hash_file(const char *path, uint64_t *hash)
 static cdl_status hash_task(const cdl_task *task, const char *data, uint64_t *hash)
 {
   static const char *const splits[] = {"train", "dev"};
+  char *folder = cdl_path_join(data, task->name);
+  cdl_status status =
+      folder != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", task->name);
   *hash = CDL_FNV_START;
-  for (size_t i = 0; i < sizeof splits / sizeof splits[0]; i++) {
-    cdl_dataset *dataset;
-    cdl_status status = cdl_dataset_read_task(task, data, splits[i], &dataset);
-    CDL_TRY(status);
-    for (size_t p = 0; p < cdl_dataset_part_count(dataset) && status == CDL_OK; p++)
-      status = hash_file(cdl_dataset_get_part(dataset, p).path, hash);
-    cdl_dataset_close(dataset);
-    CDL_TRY(status);
+  for (size_t i = 0; i < sizeof splits / sizeof splits[0] && status == CDL_OK; i++) {
+    cdl_task_split files = {0};
+    status = cdl_task_split_find(task, splits[i], &files);
+    for (size_t f = 0; f < files.count && status == CDL_OK; f++)
+      status = hash_file(folder, files.file[f].name, hash);
   }
-  return CDL_OK;
+  free(folder);
+  return status;
 }
 
 static void set_hash(json_t *contents, const char *key, uint64_t hash)
