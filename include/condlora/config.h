@@ -49,7 +49,7 @@ typedef struct {
 } cdl_model_config;
 
 /* Reads `path`, a config.json or the folder that holds it. A missing key has the default of
- * Transformers 4.56.
+ * Transformers 4.57.
  * Errors: ABSENT, IO, DATA (file and key: wrong type, out of range, sizes that do not go
  * together), UNSUPPORTED (another model family, activation or kind of attention), MEMORY. */
 CDL_API CDL_MUST_USE cdl_status cdl_model_config_read(const char *path, cdl_model_config *config);

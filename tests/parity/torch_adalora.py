@@ -67,10 +67,11 @@ def apply_adalora(base, settings):
 
 
 def trained_of(model):
+    """What the method trains. PEFT 0.21 can leave `ranknum` marked too, a constant that it neither trains nor saves."""
     return {
         name.replace(".modules_to_save.default.", ".").removesuffix(".default"): parameter
         for name, parameter in model.named_parameters()
-        if parameter.requires_grad
+        if parameter.requires_grad and ".ranknum." not in name
     }
 
 
