@@ -11,6 +11,10 @@ project_packages=(build-essential meson ninja-build pkg-config check
 # shellcheck disable=SC2034
 test_packages=(pocl-opencl-icd ocl-icd-libopencl1 libclblast1 oclgrind valgrind)
 
+# What --fuzz needs: libFuzzer comes with clang's run-time library.
+# shellcheck disable=SC2034
+fuzz_packages=(clang libclang-rt-dev)
+
 step() { printf '\n== %s\n' "$*"; }
 say() { printf '   %s\n' "$*"; }
 fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
@@ -52,7 +56,7 @@ need_packages() {
     "${as_root[@]}" install --no-install-recommends "${missing[@]}"
 }
 
-# build FOLDER [MESON OPTION ...]: sets the folder up once, then compiles what has changed.
+# build FOLDER [MESON OPTION ...]: sets the folder up once, then compiles what has changed of `target`, else of everything.
 build() {
   local folder=$1
   shift
@@ -61,5 +65,5 @@ build() {
     quietly "What is missing? docs/dependencies.md lists all." meson setup "$folder" "$@"
   fi
   say "$folder: compiling what has changed"
-  quietly "If the folder is of an older state, remove $folder and call again." ninja -C "$folder"
+  quietly "If the folder is of an older state, remove $folder and call again." ninja -C "$folder" "${target:-all}"
 }

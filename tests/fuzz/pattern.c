@@ -1,0 +1,37 @@
+/* A regular expression for modules, and a path. */
+#include "model/module_pattern.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/fuzz/fuzz.h"
+
+static char *text_of(fuzz_part part)
+{
+  char *text = malloc(part.size + 1);
+  if (text == NULL)
+    abort();
+  if (part.size > 0)
+    memcpy(text, part.data, part.size);
+  text[part.size] = '\0';
+  return text;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+  fuzz_part rest = {data, size};
+  char *expression = text_of(fuzz_next(&rest)), *path = text_of(rest);
+  static cdl_status (*const make[])(const char *, const char *, module_pattern **) = {
+      module_pattern_whole, module_pattern_end, module_pattern_layer};
+  for (size_t i = 0; i < sizeof make / sizeof make[0]; i++) {
+    module_pattern *pattern;
+    if (!fuzz_ok(make[i]("the pattern", expression, &pattern)))
+      continue;
+    (void)module_pattern_matches(pattern, path);
+    (void)module_pattern_number(pattern, path);
+    module_pattern_free(pattern);
+  }
+  free(expression);
+  free(path);
+  return 0;
+}

@@ -1,0 +1,18 @@
+/* A safetensors file, and every tensor of it. */
+#include "condlora/safetensors.h"
+
+#include <stdlib.h>
+
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/tensors.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+  cdl_safetensors *file;
+  if (fuzz_ok(
+          cdl_safetensors_open(fuzz_file("model.safetensors", (fuzz_part){data, size}), &file))) {
+    fuzz_read_tensors(file);
+    cdl_safetensors_close(file);
+  }
+  return 0;
+}
