@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bench/measure.h"
+#include "model/json.h"
 
 /* ---- Mann and Whitney ------------------------------------------------------------------------ */
 
@@ -75,10 +76,7 @@ double bench_mann_whitney(const double *x, size_t n, const double *y, size_t m)
 
 static cdl_status read_report(const char *path, json_t **root)
 {
-  json_error_t error;
-  *root = json_load_file(path, 0, &error);
-  if (*root == NULL)
-    return cdl_fail(error.line < 0 ? CDL_IO : CDL_DATA, "%s: %s", path, error.text);
+  CDL_TRY(cdl_json_read(path, root));
   if (json_is_array(json_object_get(*root, "tables")))
     return CDL_OK;
   json_decref(*root);
@@ -99,14 +97,19 @@ static bool same_case(const json_t *a, const json_t *b)
   return true;
 }
 
-static const json_t *find_table(const json_t *root, const json_t *like)
+static const char *text_of(const json_t *row, const char *key)
+{
+  const char *text = json_string_value(json_object_get(row, key));
+  return text != NULL ? text : "";
+}
+
+static const json_t *find_table(const json_t *root, const char *name, const char *title)
 {
   size_t i;
   json_t *table;
   json_array_foreach(json_object_get(root, "tables"), i, table)
   {
-    if (json_equal(json_object_get(table, "name"), json_object_get(like, "name")) &&
-        json_equal(json_object_get(table, "title"), json_object_get(like, "title")))
+    if (strcmp(text_of(table, "name"), name) == 0 && strcmp(text_of(table, "title"), title) == 0)
       return table;
   }
   return NULL;
@@ -127,12 +130,6 @@ typedef struct {
   bool wide; /* several backends: a column says which */
   size_t cases, slower, faster, alone;
 } comparison;
-
-static const char *text_of(const json_t *row, const char *key)
-{
-  const char *text = json_string_value(json_object_get(row, key));
-  return text != NULL ? text : "";
-}
 
 static bool is_timed(const json_t *row)
 {
@@ -190,7 +187,7 @@ static void compare_tables(comparison *c, const json_t *before, const json_t *af
   json_t *table, *row;
   json_array_foreach(json_object_get(after, "tables"), i, table)
   {
-    const json_t *other = find_table(before, table);
+    const json_t *other = find_table(before, text_of(table, "name"), text_of(table, "title"));
     json_array_foreach(json_object_get(table, "rows"), k, row)
     {
       if (!is_timed(row))
@@ -222,9 +219,8 @@ static void say_conditions(const comparison *c, const json_t *a, const json_t *b
   for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++)
     if (strcmp(text_of(a, facts[i]), text_of(b, facts[i])) != 0)
       fprintf(c->file, "%s: was %s, is %s\n", facts[i], text_of(a, facts[i]), text_of(b, facts[i]));
-  const json_t *like = json_pack("{ss ss}", "name", "backends", "title", "backends");
-  const json_t *before = find_table(a, like), *after = find_table(b, like);
-  json_decref((json_t *)(uintptr_t)like);
+  const json_t *before = find_table(a, "backends", "backends"),
+               *after = find_table(b, "backends", "backends");
   size_t i, k;
   json_t *x, *y;
   json_array_foreach(json_object_get(before, "rows"), i, x)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "condlora/backend.h"
+#include "model/json.h"
 
 enum { CELL_BYTES = 1024 };
 
@@ -364,15 +365,15 @@ static json_t *row_json(const report *r, const report_table *t, const report_row
 {
   json_t *object = json_object();
   if (row->backend >= 0)
-    json_object_set_new(object, "backend", json_string(r->backends[row->backend]));
+    cdl_json_set(&object, "backend", json_string(r->backends[row->backend]));
   for (size_t c = 0; c < t->column_count; c++)
     if (row->cell[c].present)
-      json_object_set_new(object, t->columns[c].key, cell_json(&row->cell[c], t->columns[c].unit));
+      cdl_json_set(&object, t->columns[c].key, cell_json(&row->cell[c], t->columns[c].unit));
   if (row->samples != NULL) {
     json_t *samples = json_array();
     for (size_t i = 0; i < row->sample_count; i++)
-      json_array_append_new(samples, json_real(row->samples[i]));
-    json_object_set_new(object, "samples_s", samples);
+      cdl_json_append(&samples, json_real(row->samples[i]));
+    cdl_json_set(&object, "samples_s", samples);
   }
   return object;
 }
@@ -380,20 +381,23 @@ static json_t *row_json(const report *r, const report_table *t, const report_row
 static cdl_status write_json(const report *r, FILE *f)
 {
   json_t *root = json_object(), *tables = json_array();
-  json_object_update(root, r->facts);
+  cdl_json_update(&root, json_incref(r->facts));
   for (size_t i = 0; i < r->table_count; i++) {
     const report_table *t = &r->tables[i];
     json_t *rows = json_array();
     for (size_t k = 0; k < t->row_count; k++)
-      json_array_append_new(rows, row_json(r, t, &t->rows[k]));
-    json_array_append_new(
-        tables, json_pack("{ss ss so}", "name", t->name, "title", t->title, "rows", rows));
+      cdl_json_append(&rows, row_json(r, t, &t->rows[k]));
+    cdl_json_append(&tables,
+                    json_pack("{ss ss so}", "name", t->name, "title", t->title, "rows", rows));
   }
-  json_object_set_new(root, "tables", tables);
-  const int failed = json_dumpf(root, f, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+  cdl_json_set(&root, "tables", tables);
+  char *text = cdl_json_text(root);
   json_decref(root);
-  fputc('\n', f);
-  return failed == 0 ? CDL_OK : cdl_fail(CDL_IO, "the report could not be written as JSON");
+  if (text == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: the report as JSON");
+  const int written = fputs(text, f);
+  free(text);
+  return written >= 0 ? CDL_OK : cdl_fail(CDL_IO, "the report could not be written as JSON");
 }
 
 static void write_quoted(FILE *f, const char *text)

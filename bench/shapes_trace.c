@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bench/shapes.h"
+#include "model/json.h"
 
 /* Calls that differ in m alone: the tokens of a batch. */
 typedef struct {
@@ -261,12 +262,8 @@ static cdl_status collect(bench_shapes *shapes, reading *r)
 
 cdl_status bench_shapes_of_trace(const char *path, bench_shapes *shapes)
 {
-  json_error_t error;
-  json_t *root = json_load_file(path, 0, &error);
-  if (root == NULL && error.line < 0)
-    return cdl_fail(CDL_IO, "%s: cannot be read; --shapes wants base, large or a trace", path);
-  if (root == NULL)
-    return cdl_fail(CDL_DATA, "%s: line %d: %s", path, error.line, error.text);
+  json_t *root;
+  CDL_TRY(cdl_context(cdl_json_read(path, &root), "--shapes wants base, large or a trace"));
   reading r = {.path = path};
   const json_t *events = json_object_get(root, "traceEvents");
   cdl_status status = json_is_array(events)

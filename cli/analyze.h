@@ -143,7 +143,6 @@ typedef struct {
 analyze_cell analyze_cell_of(double value);
 
 /* A number, or null where it is not finite. */
-json_t *analyze_number(double value);
 /* Rows of a grid. */
 json_t *analyze_grid_json(const cdl_grid *grid);
 /* Numbers of a target's blocks. */

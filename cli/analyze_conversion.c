@@ -4,6 +4,7 @@
 
 #include "analysis/conversion.h"
 #include "cli/analyze.h"
+#include "model/json.h"
 #include "train/process.h"
 
 /* ---- The table ---- */
@@ -44,23 +45,23 @@ static void print_table(const analyze_options *o, const void *result)
 static json_t *figure_json(const cdl_conversion_figure *f)
 {
   return json_pack("{so so so s{so so so so}}", "phi", analyze_grid_json(&f->grid),
-                   "mean_above_diagonal", analyze_number(f->grid.upper), "mean_all_pairs",
-                   analyze_number(f->grid.all), "random", "phi", analyze_grid_json(&f->random),
-                   "mean_above_diagonal", analyze_number(f->random.upper), "mean_all_pairs",
-                   analyze_number(f->random.all), "expected", analyze_number(f->expected));
+                   "mean_above_diagonal", cdl_json_number(f->grid.upper), "mean_all_pairs",
+                   cdl_json_number(f->grid.all), "random", "phi", analyze_grid_json(&f->random),
+                   "mean_above_diagonal", cdl_json_number(f->random.upper), "mean_all_pairs",
+                   cdl_json_number(f->random.all), "expected", cdl_json_number(f->expected));
 }
 
 static json_t *target_json(const cdl_conversion_target *t)
 {
   json_t *matrices = json_object(), *conditions = json_array();
   for (int l = 0; l < t->target->count; l++)
-    json_array_append_new(conditions, analyze_number(t->conditions[l]));
+    cdl_json_append(&conditions, cdl_json_number(t->conditions[l]));
   for (cdl_conversion_kind k = 0; k < CDL_CONVERSION_COUNT; k++) {
     json_t *sides = json_object();
     for (cdl_side side = 0; side < CDL_SIDE_COUNT; side++)
       if (t->figures[k][side].grid.values != NULL)
-        json_object_set_new(sides, cdl_side_name(side), figure_json(&t->figures[k][side]));
-    json_object_set_new(matrices, cdl_conversion_name(k), sides);
+        cdl_json_set(&sides, cdl_side_name(side), figure_json(&t->figures[k][side]));
+    cdl_json_set(&matrices, cdl_conversion_name(k), sides);
   }
   return json_pack("{ss s[II] so so so}", "target", t->target->name, "shape",
                    (json_int_t)t->target->rows, (json_int_t)t->target->columns, "layers",
@@ -71,7 +72,7 @@ static json_t *whole_json(const cdl_conversion *c, const analyze_options *o)
 {
   json_t *targets = json_array();
   for (size_t t = 0; t < c->count; t++)
-    json_array_append_new(targets, target_json(&c->targets[t]));
+    cdl_json_append(&targets, target_json(&c->targets[t]));
   return json_pack("{ss ss ss ss sI sI sI so}", "analysis", "conversion", "model",
                    o->settings.model, "adapter", o->settings.adapter, "form", o->form, "i",
                    (json_int_t)o->i, "j", (json_int_t)o->j, "seed", (json_int_t)o->seed, "targets",

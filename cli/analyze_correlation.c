@@ -4,6 +4,7 @@
 
 #include "analysis/correlation.h"
 #include "cli/analyze.h"
+#include "model/json.h"
 
 static void print_row(const char *layer, const cdl_correlation_value *values)
 {
@@ -41,10 +42,10 @@ static json_t *values_json(const cdl_correlation_value *values)
   json_t *object = json_object();
   for (cdl_side side = 0; side < CDL_SIDE_COUNT; side++)
     if (isfinite(values[side].expected))
-      json_object_set_new(object, cdl_side_name(side),
-                          json_pack("{so so so}", "phi", analyze_number(values[side].phi), "random",
-                                    analyze_number(values[side].random), "expected",
-                                    analyze_number(values[side].expected)));
+      cdl_json_set(&object, cdl_side_name(side),
+                   json_pack("{so so so}", "phi", cdl_json_number(values[side].phi), "random",
+                             cdl_json_number(values[side].random), "expected",
+                             cdl_json_number(values[side].expected)));
   return object;
 }
 
@@ -56,11 +57,11 @@ static json_t *whole_json(const cdl_correlation *c, const analyze_options *o)
     json_t *layers = json_array();
     for (int l = 0; l < target->target->count; l++) {
       json_t *layer = values_json(target->layers[l]);
-      json_object_set_new(layer, "layer", json_integer(target->target->layers[l].number));
-      json_array_append_new(layers, layer);
+      cdl_json_set(&layer, "layer", json_integer(target->target->layers[l].number));
+      cdl_json_append(&layers, layer);
     }
-    json_array_append_new(targets, json_pack("{ss so so}", "target", target->target->name, "layers",
-                                             layers, "mean", values_json(target->mean)));
+    cdl_json_append(&targets, json_pack("{ss so so}", "target", target->target->name, "layers",
+                                        layers, "mean", values_json(target->mean)));
   }
   return json_pack("{ss ss ss sI sI sI so}", "analysis", "correlation", "model", o->settings.model,
                    "adapter", o->settings.adapter, "i", (json_int_t)o->i, "j", (json_int_t)o->j,

@@ -6,6 +6,7 @@
 #include "cli/analyze.h"
 #include "cli/examples.h"
 #include "cli/signals.h"
+#include "model/json.h"
 #include "train/evaluate.h"
 
 typedef struct {
@@ -79,7 +80,7 @@ static void print_table(const analyze_options *o, const void *result)
 static json_t *described_grid(const cdl_grid *grid)
 {
   return json_pack("{so so so}", "values", analyze_grid_json(grid), "mean_above_diagonal",
-                   analyze_number(grid->upper), "mean_all_pairs", analyze_number(grid->all));
+                   cdl_json_number(grid->upper), "mean_all_pairs", cdl_json_number(grid->all));
 }
 
 static json_t *states_json(const layers_result *r)
@@ -88,7 +89,7 @@ static json_t *states_json(const layers_result *r)
     return json_null();
   json_t *object = json_pack("{sI}", "examples", (json_int_t)r->examples);
   for (int g = 0; g < STATES; g++)
-    json_object_set_new(object, states[g].name, described_grid(states_of(r, g)));
+    cdl_json_set(&object, states[g].name, described_grid(states_of(r, g)));
   return object;
 }
 
@@ -100,8 +101,8 @@ static json_t *whole_json(const layers_result *r, const analyze_options *o)
     json_t *target = json_pack("{ss so}", "target", s->targets[t].target->name, "layers",
                                analyze_layers_json(s->targets[t].target));
     for (int g = 0; g < GRIDS; g++)
-      json_object_set_new(target, grids[g].name, described_grid(grid_of(&s->targets[t], g)));
-    json_array_append_new(targets, target);
+      cdl_json_set(&target, grids[g].name, described_grid(grid_of(&s->targets[t], g)));
+    cdl_json_append(&targets, target);
   }
   return json_pack("{ss ss ss sI sI so so}", "analysis", "layers", "model", o->settings.model,
                    "model2", own(o)->tuned, "i", (json_int_t)o->i, "j", (json_int_t)o->j, "targets",

@@ -3,6 +3,7 @@
 
 #include "analysis/sharing.h"
 #include "cli/analyze.h"
+#include "model/json.h"
 
 /* ---- The table ---- */
 
@@ -39,27 +40,27 @@ static json_t *layer_json(const cdl_sharing_layer *l, int number)
 {
   json_t *sigma = json_array();
   for (int64_t k = 0; k < l->sigma.columns; k++)
-    json_array_append_new(sigma, analyze_number(l->sigma.values[k]));
+    cdl_json_append(&sigma, cdl_json_number(l->sigma.values[k]));
   return json_pack("{si so so sI so}", "layer", number, "singular_values", sigma, "norm",
-                   analyze_number(l->norm), "rank", (json_int_t)l->rank, "effective_rank",
-                   analyze_number(l->effective_rank));
+                   cdl_json_number(l->norm), "rank", (json_int_t)l->rank, "effective_rank",
+                   cdl_json_number(l->effective_rank));
 }
 
 static json_t *target_json(const cdl_sharing_target *t)
 {
   json_t *matrices = json_object(), *conditions = json_array();
   for (int l = 0; l < t->target->count; l++)
-    json_array_append_new(conditions, analyze_number(t->conditions[l]));
+    cdl_json_append(&conditions, cdl_json_number(t->conditions[l]));
   for (cdl_conversion_kind k = 0; k < CDL_CONVERSION_COUNT; k++) {
     const cdl_sharing_figure *f = &t->figures[k];
     json_t *layers = json_array();
     for (int l = 0; l < t->target->count; l++)
-      json_array_append_new(layers, layer_json(&f->layers[l], t->target->layers[l].number));
-    json_object_set_new(matrices, cdl_conversion_name(k),
-                        json_pack("{so so so so so}", "layers", layers, "cosines",
-                                  analyze_grid_json(&f->cosines), "shared", analyze_number(f->same),
-                                  "shared_with_factors", analyze_number(f->scaled), "expected",
-                                  analyze_number(f->expected)));
+      cdl_json_append(&layers, layer_json(&f->layers[l], t->target->layers[l].number));
+    cdl_json_set(&matrices, cdl_conversion_name(k),
+                 json_pack("{so so so so so}", "layers", layers, "cosines",
+                           analyze_grid_json(&f->cosines), "shared", cdl_json_number(f->same),
+                           "shared_with_factors", cdl_json_number(f->scaled), "expected",
+                           cdl_json_number(f->expected)));
   }
   return json_pack("{ss so so so}", "target", t->target->name, "layers",
                    analyze_layers_json(t->target), "condition", conditions, "matrices", matrices);
@@ -69,7 +70,7 @@ static json_t *whole_json(const cdl_sharing *s, const analyze_options *o)
 {
   json_t *targets = json_array();
   for (size_t t = 0; t < s->count; t++)
-    json_array_append_new(targets, target_json(&s->targets[t]));
+    cdl_json_append(&targets, target_json(&s->targets[t]));
   return json_pack("{ss ss ss ss so}", "analysis", "matrices", "model", o->settings.model,
                    "adapter", o->settings.adapter, "form", o->form, "targets", targets);
 }

@@ -121,19 +121,14 @@ analyze_cell analyze_cell_of(double value)
   return cell;
 }
 
-json_t *analyze_number(double value)
-{
-  return isfinite(value) ? json_real(value) : json_null();
-}
-
 json_t *analyze_grid_json(const cdl_grid *grid)
 {
   json_t *rows = json_array();
   for (int l = 0; l < grid->layers; l++) {
     json_t *row = json_array();
     for (int k = 0; k < grid->layers; k++)
-      json_array_append_new(row, analyze_number(grid->values[l * grid->layers + k]));
-    json_array_append_new(rows, row);
+      cdl_json_append(&row, cdl_json_number(grid->values[l * grid->layers + k]));
+    cdl_json_append(&rows, row);
   }
   return rows;
 }
@@ -142,6 +137,6 @@ json_t *analyze_layers_json(const cdl_adapted_target *target)
 {
   json_t *numbers = json_array();
   for (int l = 0; l < target->count; l++)
-    json_array_append_new(numbers, json_integer(target->layers[l].number));
+    cdl_json_append(&numbers, json_integer(target->layers[l].number));
   return numbers;
 }

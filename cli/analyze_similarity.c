@@ -4,6 +4,7 @@
 
 #include "analysis/similarity.h"
 #include "cli/analyze.h"
+#include "model/json.h"
 
 /* The options, and the other adapter. */
 typedef struct {
@@ -52,9 +53,9 @@ static json_t *values_json(const double *phi, const double *random)
 {
   json_t *object = json_object();
   for (cdl_similarity_kind k = 0; k < CDL_SIMILARITY_COUNT; k++)
-    json_object_set_new(
-        object, cdl_similarity_name(k),
-        json_pack("{so so}", "phi", analyze_number(phi[k]), "random", analyze_number(random[k])));
+    cdl_json_set(
+        &object, cdl_similarity_name(k),
+        json_pack("{so so}", "phi", cdl_json_number(phi[k]), "random", cdl_json_number(random[k])));
   return object;
 }
 
@@ -63,11 +64,11 @@ static json_t *target_json(const cdl_similarity_target *t)
   json_t *layers = json_array(), *expected = json_object();
   for (int l = 0; l < t->count; l++) {
     json_t *layer = values_json(t->layers[l].phi, t->layers[l].random);
-    json_object_set_new(layer, "layer", json_integer(t->layers[l].number));
-    json_array_append_new(layers, layer);
+    cdl_json_set(&layer, "layer", json_integer(t->layers[l].number));
+    cdl_json_append(&layers, layer);
   }
   for (cdl_similarity_kind k = 0; k < CDL_SIMILARITY_COUNT; k++)
-    json_object_set_new(expected, cdl_similarity_name(k), analyze_number(t->expected[k]));
+    cdl_json_set(&expected, cdl_similarity_name(k), cdl_json_number(t->expected[k]));
   return json_pack("{ss so so so}", "target", t->name, "layers", layers, "mean",
                    values_json(t->phi, t->random), "expected", expected);
 }
@@ -76,7 +77,7 @@ static json_t *whole_json(const cdl_similarity *s, const analyze_options *o)
 {
   json_t *targets = json_array();
   for (size_t t = 0; t < s->count; t++)
-    json_array_append_new(targets, target_json(&s->targets[t]));
+    cdl_json_append(&targets, target_json(&s->targets[t]));
   return json_pack("{ss ss ss ss sI sI sI so so}", "analysis", "similarity", "model",
                    o->settings.model, "adapter", o->settings.adapter, "adapter2", second_of(o), "i",
                    (json_int_t)o->i, "j", (json_int_t)o->j, "seed", (json_int_t)o->seed, "mean",

@@ -8,6 +8,7 @@
 #include "cli/options.h"
 #include "cli/sink.h"
 #include "condlora/backend.h"
+#include "model/json.h"
 
 typedef struct {
   bool why, as_json;
@@ -52,6 +53,16 @@ static machine describe_machine(void)
   return m;
 }
 
+static json_t *backend_json(const cdl_backend_listing *b)
+{
+  json_t *object = json_pack("{ss sb}", "name", b->name, "usable", b->reason == NULL);
+  cdl_json_set_text(&object, "device", b->device);
+  cdl_json_set_text(&object, "description", b->description);
+  cdl_json_set_text(&object, "reason", b->reason);
+  cdl_json_set_text(&object, "path", b->path);
+  return object;
+}
+
 static void on_backend(void *user, const cdl_backend_listing *b)
 {
   listing *l = user;
@@ -59,9 +70,7 @@ static void on_backend(void *user, const cdl_backend_listing *b)
   if (b->reason != NULL && !l->why)
     return;
   if (l->as_json)
-    json_array_append_new(l->list, json_pack("{ss sb ss* ss* ss* ss*}", "name", b->name, "usable",
-                                             b->reason == NULL, "device", b->device, "description",
-                                             b->description, "reason", b->reason, "path", b->path));
+    cdl_json_append(&l->list, backend_json(b));
   else if (b->reason != NULL) {
     printf("%-12snot taken: %s\n", b->name, b->reason);
     if (b->path != NULL)
@@ -78,10 +87,12 @@ static void on_backend(void *user, const cdl_backend_listing *b)
 
 static void on_folder(void *user, const char *folder, const char *reason)
 {
-  const listing *l = user;
-  if (l->as_json)
-    json_array_append_new(l->folders, json_pack("{ss ss*}", "path", folder, "reason", reason));
-  else
+  listing *l = user;
+  if (l->as_json) {
+    json_t *object = json_pack("{so}", "path", cdl_json_string_of(folder));
+    cdl_json_set_text(&object, "reason", reason);
+    cdl_json_append(&l->folders, object);
+  } else
     printf("%-12s%s%s%s\n", reason == NULL ? "searched" : "skipped", folder,
            reason == NULL ? "" : ": ", reason == NULL ? "" : reason);
 }

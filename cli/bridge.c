@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli/data_path.h"
+#include "model/json.h"
 
 extern char **environ;
 
@@ -206,8 +207,10 @@ static char *receive_line(const cli_bridge *b, size_t *length)
 
 static cdl_status read_reply(const char *line, size_t bytes, json_t **reply)
 {
-  json_error_t error;
-  *reply = json_loadb(line, bytes, JSON_REJECT_DUPLICATES, &error);
+  cdl_json_fault fault;
+  *reply = cdl_json_load(line, bytes, &fault);
+  if (*reply == NULL && fault.out_of_memory)
+    return cdl_fail(CDL_MEMORY, "out of memory: the bridge's answer");
   if (json_is_object(*reply)) {
     const char *message = json_string_value(json_object_get(*reply, "error"));
     if (message == NULL)
@@ -228,7 +231,7 @@ cdl_status cli_bridge_call(cli_bridge *b, json_t *request, json_t **reply)
   *reply = NULL;
   if (request == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: a request to Optuna");
-  char *text = json_dumps(request, JSON_COMPACT | JSON_REAL_PRECISION(17)), *line = NULL;
+  char *text = cdl_json_line(request), *line = NULL;
   json_decref(request);
   if (text == NULL || asprintf(&line, "%s\n", text) < 0) {
     free(text);

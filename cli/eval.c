@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/examples.h"
 #include "cli/sink.h"
+#include "model/json.h"
 #include "train/run_files.h"
 
 typedef struct {
@@ -27,20 +28,16 @@ static json_t *measure(const cdl_job *job, const cli_examples *e, const float *l
     free(confusion);
     return NULL;
   }
-  json_t *object = json_object(), *figures = cdl_result_json(job, &result),
-         *details = cdl_confusion_json(job, confusion);
-  json_object_set_new(object, e->task != NULL ? "split" : "input", json_string(e->split));
-  json_object_update(object, figures);
-  if (details != NULL)
-    json_object_update(object, details);
-  json_decref(figures);
-  json_decref(details);
+  json_t *object = json_object();
+  cdl_json_set(&object, e->task != NULL ? "split" : "input", cdl_json_string_of(e->split));
+  cdl_json_update(&object, cdl_result_json(job, &result));
+  cdl_json_update(&object, cdl_confusion_json(job, confusion));
   free(confusion);
   return object;
 }
 
 /* MNLI's dev is two files: each has figures of its own. */
-static cdl_status add_parts(json_t *object, const cdl_job *job, const cli_examples *e,
+static cdl_status add_parts(json_t **object, const cdl_job *job, const cli_examples *e,
                             const float *logits)
 {
   const size_t parts = cdl_dataset_part_count(e->dataset);
@@ -51,7 +48,7 @@ static cdl_status add_parts(json_t *object, const cdl_job *job, const cli_exampl
     cdl_result result;
     CDL_TRY(cdl_score(e->dataset, e->rows + part.first, part.count, logits, job->labels, NULL,
                       &result));
-    json_object_set_new(object, part.name, cdl_result_json(job, &result));
+    cdl_json_set(object, part.name, cdl_result_json(job, &result));
   }
   return CDL_OK;
 }
@@ -67,7 +64,7 @@ static cdl_status run(const void *command, cli_notices *notices)
   cdl_status status = cli_logits(&job, &examples, &logits);
   json_t *object = status == CDL_OK ? measure(&job, &examples, logits, &status) : NULL;
   if (status == CDL_OK)
-    status = add_parts(object, &job, &examples, logits);
+    status = add_parts(&object, &job, &examples, logits);
   if (status == CDL_OK)
     status = cli_stdout_json(json_incref(object));
   json_decref(object);

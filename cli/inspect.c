@@ -13,6 +13,7 @@
 #include "model/checkpoint.h"
 #include "model/family.h"
 #include "model/file.h"
+#include "model/json.h"
 
 /* What PEFT puts before every name. */
 static const char adapter_prefix[] = "base_model.model.";
@@ -124,9 +125,9 @@ static json_t *tensors_json(const cdl_safetensors *file)
     const cdl_stored_tensor *s = cdl_safetensors_at(file, i);
     json_t *shape = json_array();
     for (uint32_t d = 0; d < s->rank; d++)
-      json_array_append_new(shape, json_integer(s->shape[d]));
-    json_array_append_new(array, json_pack("{ss ss so}", "name", s->name, "type",
-                                           cdl_stored_type_name(s->type), "shape", shape));
+      cdl_json_append(&shape, json_integer(s->shape[d]));
+    cdl_json_append(&array, json_pack("{ss ss so}", "name", s->name, "type",
+                                      cdl_stored_type_name(s->type), "shape", shape));
   }
   return array;
 }
@@ -186,8 +187,8 @@ static cdl_status add_module_line(const cdl_adapted_module *m, void *user)
 
 static cdl_status add_module_json(const cdl_adapted_module *m, void *user)
 {
-  json_array_append_new(user, json_pack("{ss sI sf sf}", "path", m->path, "rank",
-                                        (json_int_t)m->rank, "alpha", m->alpha, "scale", m->scale));
+  cdl_json_append(user, json_pack("{ss sI sf sf}", "path", m->path, "rank", (json_int_t)m->rank,
+                                  "alpha", m->alpha, "scale", m->scale));
   return CDL_OK;
 }
 
@@ -337,7 +338,7 @@ static json_t *names_json(const cdl_names *names)
 {
   json_t *array = json_array();
   for (size_t i = 0; i < names->count; i++)
-    json_array_append_new(array, json_string(names->item[i]));
+    cdl_json_append(&array, cdl_json_string_of(names->item[i]));
   return array;
 }
 
@@ -345,7 +346,7 @@ static json_t *values_json(const cdl_module_values *values)
 {
   json_t *object = json_object();
   for (size_t i = 0; i < values->count; i++)
-    json_object_set_new(object, values->item[i].pattern, json_real(values->item[i].value));
+    cdl_json_set(&object, values->item[i].pattern, json_real(values->item[i].value));
   return object;
 }
 
@@ -356,8 +357,7 @@ static json_t *options_json(const cdl_adapter_config *c)
   const cdl_adapter_option *options =
       cdl_adapter_options(cdl_adapter_method_of(c->peft_type), &count);
   for (size_t i = 0; i < count; i++)
-    json_object_set_new(object, options[i].name,
-                        cdl_adapter_option_json(&options[i], c->options[i]));
+    cdl_json_set(&object, options[i].name, cdl_adapter_option_json(&options[i], c->options[i]));
   return object;
 }
 
@@ -367,19 +367,32 @@ static json_t *adapter_json(const cdl_adapter_config *c, const tensor_table *t,
   static const char *const biases[] = {"none", "all", "lora_only"};
   json_t *layers = json_array();
   for (size_t i = 0; i < c->layer_count; i++)
-    json_array_append_new(layers, json_integer(c->layers[i]));
-  return json_pack(
-      "{ss ss sI sf sb so so so so ss* so sO* ss ss* ss* so so ss* so sb ss* ss* s{sI sI} so so}",
-      "kind", "adapter", "type", c->peft_type, "rank", (json_int_t)c->rank, "alpha", c->alpha,
-      "rslora", (int)c->rslora, "rank_pattern", values_json(&c->rank_pattern), "alpha_pattern",
-      values_json(&c->alpha_pattern), "layers", layers, "excluded", names_json(&c->excluded),
-      "excluded_pattern", c->excluded_pattern, "options", options_json(c), "ranks_kept",
-      json_object_get(c->extra, "rank_pattern"), "bias", biases[c->bias], "orientation",
-      c->orientation, "target_pattern", c->target_pattern, "targets", names_json(&c->targets),
-      "modules_to_save", names_json(&c->modules_to_save), "task", c->task, "labels",
-      names_json(&c->labels), "regression", (int)c->regression, "base", c->base_model,
-      "fingerprint", c->fingerprint, "parameters", "adapter", (json_int_t)t->rest, "head",
-      (json_int_t)t->head, "modules", modules, "tensors", tensors_json(file));
+    cdl_json_append(&layers, json_integer(c->layers[i]));
+  json_t *o =
+      json_pack("{ss ss sI sf sb so so so so}", "kind", "adapter", "type", c->peft_type, "rank",
+                (json_int_t)c->rank, "alpha", c->alpha, "rslora", (int)c->rslora, "rank_pattern",
+                values_json(&c->rank_pattern), "alpha_pattern", values_json(&c->alpha_pattern),
+                "layers", layers, "excluded", names_json(&c->excluded));
+  cdl_json_set_text(&o, "excluded_pattern", c->excluded_pattern);
+  cdl_json_set(&o, "options", options_json(c));
+  json_t *ranks_kept = json_object_get(c->extra, "rank_pattern");
+  if (ranks_kept != NULL)
+    cdl_json_set(&o, "ranks_kept", json_incref(ranks_kept));
+  cdl_json_set_text(&o, "bias", biases[c->bias]);
+  cdl_json_set_text(&o, "orientation", c->orientation);
+  cdl_json_set_text(&o, "target_pattern", c->target_pattern);
+  cdl_json_set(&o, "targets", names_json(&c->targets));
+  cdl_json_set(&o, "modules_to_save", names_json(&c->modules_to_save));
+  cdl_json_set_text(&o, "task", c->task);
+  cdl_json_set(&o, "labels", names_json(&c->labels));
+  cdl_json_set(&o, "regression", json_boolean(c->regression));
+  cdl_json_set_text(&o, "base", c->base_model);
+  cdl_json_set_text(&o, "fingerprint", c->fingerprint);
+  cdl_json_set(&o, "parameters",
+               json_pack("{sI sI}", "adapter", (json_int_t)t->rest, "head", (json_int_t)t->head));
+  cdl_json_set(&o, "modules", modules);
+  cdl_json_set(&o, "tensors", tensors_json(file));
+  return o;
 }
 
 static cdl_status inspect_adapter(const char *folder, bool as_json)
@@ -391,7 +404,7 @@ static cdl_status inspect_adapter(const char *folder, bool as_json)
   json_t *modules = json_array();
   cdl_status status = collect(file, &table);
   if (status == CDL_OK && as_json)
-    status = visit_modules(&config, file, add_module_json, modules);
+    status = visit_modules(&config, file, add_module_json, &modules);
   else if (status == CDL_OK)
     status = visit_modules(&config, file, add_module_line, &lines);
   if (status == CDL_OK && as_json)
@@ -430,7 +443,7 @@ static cdl_status collect_sites(const cdl_model_config *config, reachable *r)
     collapse_layer(site->path, line.name, sizeof line.name);
     format_shape(&site->weight.size[2], 2, line.shape, sizeof line.shape);
     status = add_line(&r->lines, &line);
-    json_array_append_new(r->paths, json_string(site->path));
+    cdl_json_append(&r->paths, json_string(site->path));
   }
   cdl_encoder_destroy(encoder);
   if (queue != NULL)
@@ -479,7 +492,7 @@ static json_t *model_json(const cdl_checkpoint *checkpoint, const tensor_table *
   snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, cdl_checkpoint_fingerprint(checkpoint));
   json_t *labels = json_array();
   for (int64_t i = 0; c->label_names != NULL && i < c->label_count; i++)
-    json_array_append_new(labels, json_string(c->label_names[i]));
+    cdl_json_append(&labels, json_string(c->label_names[i]));
   return json_pack("{ss ss sI sI sI sI sI sI sI so ss s{sI sI} sO so}", "kind", "model", "family",
                    cdl_family_name(c->family), "layers", (json_int_t)c->layers, "hidden_size",
                    (json_int_t)c->hidden_size, "heads", (json_int_t)c->heads, "intermediate_size",

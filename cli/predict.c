@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/examples.h"
 #include "cli/sink.h"
+#include "model/json.h"
 #include "train/evaluate.h"
 #include "train/submission.h"
 
@@ -23,7 +24,7 @@ static char **quote_labels(const cdl_job *job)
   char **quoted = calloc((size_t)job->labels + 1, sizeof *quoted);
   for (int i = 0; quoted != NULL && job->label_names != NULL && i < job->labels; i++) {
     json_t *name = json_string(job->label_names[i]);
-    quoted[i] = name != NULL ? json_dumps(name, JSON_ENCODE_ANY) : NULL;
+    quoted[i] = cdl_json_line(name);
     json_decref(name);
     if (quoted[i] == NULL) {
       while (i > 0)

@@ -22,11 +22,13 @@ static json_t *claim_json(const cli_reproduction *r)
   json_t *settings = json_object();
   for (size_t i = 0; i < r->settings.count; i++) {
     const char *equals = strchr(r->settings.item[i], '=');
-    json_object_setn_new(settings, r->settings.item[i], (size_t)(equals - r->settings.item[i]),
-                         json_string(equals + 1));
+    char *name = strndup(r->settings.item[i], (size_t)(equals - r->settings.item[i]));
+    cdl_json_set(&settings, name, cdl_json_string_of(equals + 1));
+    free(name);
   }
-  json_t *object = json_pack("{ss ss so}", "model", model != NULL ? model : r->model, "data",
-                             data != NULL ? data : r->data, "settings", settings);
+  json_t *object =
+      json_pack("{so so so}", "model", cdl_json_string_of(model != NULL ? model : r->model), "data",
+                cdl_json_string_of(data != NULL ? data : r->data), "settings", settings);
   free(model);
   free(data);
   return object;
@@ -109,16 +111,16 @@ static cdl_status hash_task(const cdl_task *task, const char *data, uint64_t *ha
   return status;
 }
 
-static void set_hash(json_t *contents, const char *key, uint64_t hash)
+static void set_hash(json_t **contents, const char *key, uint64_t hash)
 {
   char text[20];
   snprintf(text, sizeof text, "%016" PRIx64, hash);
-  json_object_set_new(contents, key, json_string(text));
+  cdl_json_set(contents, key, json_string(text));
 }
 
 /* {"model": "0123…", "RTE": "4567…"}: with those of tasks that earlier calls ran. DATA where one is
  * not what it was. */
-static cdl_status claim_contents(const cli_reproduction *r, const json_t *before, json_t *contents)
+static cdl_status claim_contents(const cli_reproduction *r, const json_t *before, json_t **contents)
 {
   uint64_t hash = 0;
   CDL_TRY(hash_model(r->model, &hash));
@@ -131,9 +133,9 @@ static cdl_status claim_contents(const cli_reproduction *r, const json_t *before
   json_t *value;
   json_object_foreach((json_t *)(uintptr_t)before, key, value)
   {
-    const json_t *now = json_object_get(contents, key);
+    const json_t *now = json_object_get(*contents, key);
     if (now == NULL)
-      json_object_set(contents, key, value);
+      cdl_json_set(contents, key, json_incref(value));
     else if (!json_equal(now, value))
       return cdl_fail(CDL_DATA,
                       "%s was begun with another content of %s%s; another --output begins anew",
@@ -144,20 +146,20 @@ static cdl_status claim_contents(const cli_reproduction *r, const json_t *before
 
 /* ---- Both ---- */
 
-static cdl_status claim(const cli_reproduction *r, const char *path, json_t *now)
+static cdl_status claim(const cli_reproduction *r, const char *path, json_t **now)
 {
   json_t *before = NULL, *contents = json_object();
   cdl_status status = CDL_OK;
   if (cdl_file_exists(path)) {
     status = cdl_json_read(path, &before);
     if (status == CDL_OK)
-      status = compare_claims(r->output, now, before);
+      status = compare_claims(r->output, *now, before);
   }
   if (status == CDL_OK)
-    status = claim_contents(r, json_object_get(before, "contents"), contents);
-  json_object_set_new(now, "contents", contents);
-  if (status == CDL_OK && !json_equal(now, before))
-    status = cdl_json_write(path, now);
+    status = claim_contents(r, json_object_get(before, "contents"), &contents);
+  cdl_json_set(now, "contents", contents);
+  if (status == CDL_OK && !json_equal(*now, before))
+    status = cdl_json_write(path, *now);
   json_decref(before);
   return status;
 }
@@ -168,7 +170,7 @@ cdl_status cli_reproduce_claim(const cli_reproduction *r)
   char *path = cdl_path_join(r->output, claim_name);
   json_t *now = claim_json(r);
   const cdl_status status = path != NULL && now != NULL
-                                ? claim(r, path, now)
+                                ? claim(r, path, &now)
                                 : cdl_fail(CDL_MEMORY, "%s: out of memory", r->output);
   json_decref(now);
   free(path);

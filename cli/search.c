@@ -188,9 +188,8 @@ static void say_plan(const cli_search_state *s)
 {
   char *space = NULL;
   json_t *object = cdl_search_space_json(&s->space);
-  if (object != NULL)
-    space = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-  printf("%zu settings are searched, on %s:\n%s\n", s->space.count,
+  space = cdl_json_text(object);
+  printf("%zu settings are searched, on %s:\n%s", s->space.count,
          cdl_backend_description(s->job.backend), space != NULL ? space : "");
   free(space);
   json_decref(object);

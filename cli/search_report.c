@@ -196,7 +196,7 @@ cdl_status cli_search_write(const cli_search_state *s)
   json_t *settings = cdl_settings_json(&s->settings, false);
   for (size_t i = 0; settings != NULL && i < s->space.count; i++)
     json_object_del(settings, s->space.item[i].setting->field);
-  json_t *object = json_pack("{ss ss* ss ss ss ss sI so so}", "owner", s->owner, "storage", storage,
+  json_t *object = json_pack("{ss ss ss ss ss ss sI so so}", "owner", s->owner, "storage", storage,
                              "study", s->study, "sampler", s->sampler, "pruner", s->pruner,
                              "objective", s->objective, "trials", (json_int_t)s->trials, "space",
                              cdl_search_space_json(&s->space), "settings", settings);

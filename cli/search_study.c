@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/search.h"
+#include "model/json.h"
 
 /* ---- What a study is of ---- */
 
@@ -22,10 +23,10 @@ static json_t *facts(const cli_search_state *s)
   char model[20], examples[20];
   snprintf(model, sizeof model, "%016" PRIx64, s->job.loaded.fingerprint);
   snprintf(examples, sizeof examples, "%016" PRIx64, cdl_job_examples_hash(&s->job));
-  json_object_set_new(object, "base model", json_string(model));
-  json_object_set_new(object, "set of examples", json_string(examples));
-  json_object_set_new(object, "metric", json_string(cdl_metric_name(cdl_job_main_metric(&s->job))));
-  json_object_set_new(object, "objective", json_string(s->objective));
+  cdl_json_set(&object, "base model", json_string(model));
+  cdl_json_set(&object, "set of examples", json_string(examples));
+  cdl_json_set(&object, "metric", json_string(cdl_metric_name(cdl_job_main_metric(&s->job))));
+  cdl_json_set(&object, "objective", json_string(s->objective));
   return object;
 }
 
@@ -125,7 +126,7 @@ cdl_status cli_search_study_tell(cli_search_state *s, int64_t number, const char
   json_t *request = json_pack("{ss sI ss ss?}", "do", "tell", "number", (json_int_t)number, "state",
                               state, "note", note);
   if (request != NULL && strcmp(state, "complete") == 0)
-    json_object_set_new(request, "value", json_real(value));
+    cdl_json_set(&request, "value", json_real(value));
   CDL_TRY(cli_bridge_call(s->bridge, request, &reply));
   json_decref(reply);
   return CDL_OK;

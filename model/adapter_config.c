@@ -9,6 +9,7 @@
 #include "model/adapter_state.h"
 #include "model/json.h"
 #include "model/module_pattern.h"
+#include "model/unicode_text.h"
 
 enum { RANK_MOST = 1 << 20 };
 
@@ -478,8 +479,38 @@ static cdl_status fail_setting(const char *path, const char *setting)
   return cdl_fail(CDL_ARGUMENT, "%s: an adapter cannot be saved with this %s", path, setting);
 }
 
+static cdl_status check_text(const char *path, const char *setting, const char *text)
+{
+  const size_t bytes = text != NULL ? strlen(text) : 0;
+  if (cdl_utf8_well_formed((const uint8_t *)text, bytes) == bytes)
+    return CDL_OK;
+  return cdl_fail(CDL_ARGUMENT, "%s: an adapter cannot be saved: its %s is not UTF-8", path,
+                  setting);
+}
+
+/* The base model's path may be of any bytes: it only tells. */
+static cdl_status check_texts(const char *path, const cdl_adapter_config *config)
+{
+  const struct {
+    const char *setting;
+    const cdl_names *names;
+  } lists[] = {{"list of labels", &config->labels},
+               {"list of targets", &config->targets},
+               {"list of excluded modules", &config->excluded},
+               {"list of saved modules", &config->modules_to_save},
+               {"layers_pattern", &config->layers_pattern}};
+  CDL_TRY(check_text(path, "task", config->task));
+  CDL_TRY(check_text(path, "pattern of targets", config->target_pattern));
+  CDL_TRY(check_text(path, "pattern of excluded modules", config->excluded_pattern));
+  for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+    for (size_t k = 0; k < lists[i].names->count; k++)
+      CDL_TRY(check_text(path, lists[i].setting, lists[i].names->item[k]));
+  return CDL_OK;
+}
+
 static cdl_status check_settings(const char *path, const cdl_adapter_config *config)
 {
+  CDL_TRY(check_texts(path, config));
   const cdl_adapter_method *method =
       config->peft_type != NULL ? method_of(config->peft_type) : NULL;
   if (method == NULL)
@@ -511,76 +542,54 @@ static json_t *number(double value)
   return value == floor(value) ? json_integer((json_int_t)value) : json_real(value);
 }
 
-/* NULL, on which json_object_set_new fails, when a name is not UTF-8. */
 static json_t *list_of(const cdl_names *names)
 {
   json_t *list = json_array();
-  for (size_t i = 0; i < names->count && list != NULL; i++)
-    if (json_array_append_new(list, json_string(names->item[i])) != 0) {
-      json_decref(list);
-      list = NULL;
-    }
+  for (size_t i = 0; i < names->count; i++)
+    cdl_json_append(&list, cdl_json_string_of(names->item[i]));
   return list;
-}
-
-static json_t *text_or_null(const char *text)
-{
-  return text != NULL ? json_string(text) : json_null();
-}
-
-typedef struct {
-  const char *path;
-  json_t *object;
-  cdl_status status;
-} writer;
-
-static void set(writer *w, const char *key, json_t *value)
-{
-  if (json_object_set_new(w->object, key, value) != 0 && w->status == CDL_OK)
-    w->status = cdl_fail(CDL_ARGUMENT, "%s: \"%s\": is not UTF-8, or memory is out", w->path, key);
 }
 
 static json_t *object_of(const cdl_module_values *values)
 {
   json_t *object = json_object();
-  for (size_t i = 0; i < values->count && object != NULL; i++)
-    if (json_object_set_new(object, values->item[i].pattern, number(values->item[i].value)) != 0) {
-      json_decref(object);
-      object = NULL;
-    }
+  for (size_t i = 0; i < values->count; i++)
+    cdl_json_set(&object, values->item[i].pattern, number(values->item[i].value));
   return object;
 }
 
 /* What a missing key would not mean. */
-static void set_low_rank(writer *w, const cdl_adapter_config *c)
+static void set_low_rank(json_t **o, const cdl_adapter_config *c)
 {
   if (c->alpha_pattern.count > 0)
-    set(w, "alpha_pattern", object_of(&c->alpha_pattern));
+    cdl_json_set(o, "alpha_pattern", object_of(&c->alpha_pattern));
   if (c->excluded_pattern != NULL || c->excluded.count > 0)
-    set(w, "exclude_modules",
-        c->excluded_pattern != NULL ? json_string(c->excluded_pattern) : list_of(&c->excluded));
+    cdl_json_set(o, "exclude_modules",
+                 c->excluded_pattern != NULL ? cdl_json_string_of(c->excluded_pattern)
+                                             : list_of(&c->excluded));
   if (c->init != CDL_INIT_KAIMING)
-    set(w, "init_lora_weights",
-        json_string(c->init == CDL_INIT_GAUSSIAN ? "gaussian"
-                    : c->init == CDL_INIT_PISSA  ? "pissa"
-                                                 : "olora"));
+    cdl_json_set(o, "init_lora_weights",
+                 json_string(c->init == CDL_INIT_GAUSSIAN ? "gaussian"
+                             : c->init == CDL_INIT_PISSA  ? "pissa"
+                                                          : "olora"));
   if (c->layers_pattern.count > 0)
-    set(w, "layers_pattern", list_of(&c->layers_pattern));
+    cdl_json_set(o, "layers_pattern", list_of(&c->layers_pattern));
   if (c->layer_count > 0) {
     json_t *layers = json_array();
     for (size_t i = 0; i < c->layer_count; i++)
-      json_array_append_new(layers, json_integer(c->layers[i]));
-    set(w, "layers_to_transform", layers);
+      cdl_json_append(&layers, json_integer(c->layers[i]));
+    cdl_json_set(o, "layers_to_transform", layers);
   }
-  set(w, "lora_alpha", number(c->alpha));
-  set(w, "lora_dropout", json_real(c->dropout));
-  set(w, "r", json_integer(c->rank));
+  cdl_json_set(o, "lora_alpha", number(c->alpha));
+  cdl_json_set(o, "lora_dropout", json_real(c->dropout));
+  cdl_json_set(o, "r", json_integer(c->rank));
   if (c->rank_pattern.count > 0)
-    set(w, "rank_pattern", object_of(&c->rank_pattern));
-  set(w, "target_modules",
-      c->target_pattern != NULL ? json_string(c->target_pattern) : list_of(&c->targets));
+    cdl_json_set(o, "rank_pattern", object_of(&c->rank_pattern));
+  cdl_json_set(o, "target_modules",
+               c->target_pattern != NULL ? cdl_json_string_of(c->target_pattern)
+                                         : list_of(&c->targets));
   if (c->rslora)
-    set(w, "use_rslora", json_true());
+    cdl_json_set(o, "use_rslora", json_true());
 }
 
 json_t *cdl_adapter_option_json(const cdl_adapter_option *o, double value)
@@ -596,17 +605,17 @@ json_t *cdl_adapter_option_json(const cdl_adapter_option *o, double value)
 }
 
 /* An option that is at its fallback is a missing key. */
-static void set_options(writer *w, const cdl_adapter_config *c)
+static void set_options(json_t **o, const cdl_adapter_config *c)
 {
   size_t count;
   const cdl_adapter_option *options =
       cdl_adapter_options(cdl_adapter_method_of(c->peft_type), &count);
   for (size_t i = 0; i < count; i++)
     if (c->options[i] != options[i].fallback)
-      set(w, key_of(&options[i]), cdl_adapter_option_json(&options[i], c->options[i]));
+      cdl_json_set(o, key_of(&options[i]), cdl_adapter_option_json(&options[i], c->options[i]));
   const char *key;
   json_t *value;
-  json_object_foreach(c->extra, key, value) set(w, key, json_incref(value));
+  json_object_foreach(c->extra, key, value) cdl_json_set(o, key, json_incref(value));
 }
 
 cdl_status cdl_adapter_config_to_json(const char *path, const cdl_adapter_config *config,
@@ -615,33 +624,27 @@ cdl_status cdl_adapter_config_to_json(const char *path, const cdl_adapter_config
   static const char *const biases[] = {"none", "all", "lora_only"};
   *object = NULL;
   CDL_TRY(check_settings(path, config));
-  writer w = {.path = path, .object = json_object(), .status = CDL_OK};
-  if (w.object == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  set(&w, "base_model_name_or_path", text_or_null(config->base_model));
-  set(&w, "bias", json_string(biases[config->bias]));
-  set(&w, "inference_mode", json_true());
+  json_t *o = json_object();
+  cdl_json_set(&o, "base_model_name_or_path", cdl_json_string_of(config->base_model));
+  cdl_json_set(&o, "bias", json_string(biases[config->bias]));
+  cdl_json_set(&o, "inference_mode", json_true());
   if (config->labels.count > 0)
-    set(&w, "labels", list_of(&config->labels));
-  set(&w, "modules_to_save",
-      config->modules_to_save.count > 0 ? list_of(&config->modules_to_save) : json_null());
+    cdl_json_set(&o, "labels", list_of(&config->labels));
+  cdl_json_set(&o, "modules_to_save",
+               config->modules_to_save.count > 0 ? list_of(&config->modules_to_save) : json_null());
   if (config->orientation != NULL)
-    set(&w, "orientation", json_string(config->orientation));
-  set(&w, "peft_type", json_string(config->peft_type));
+    cdl_json_set(&o, "orientation", json_string(config->orientation));
+  cdl_json_set(&o, "peft_type", json_string(config->peft_type));
   if (method_of(config->peft_type)->attach != NULL)
-    set_low_rank(&w, config);
-  set_options(&w, config);
+    set_low_rank(&o, config);
+  set_options(&o, config);
   if (config->regression)
-    set(&w, "regression", json_true());
+    cdl_json_set(&o, "regression", json_true());
   if (config->task != NULL)
-    set(&w, "task", json_string(config->task));
-  set(&w, "task_type", json_string("SEQ_CLS"));
+    cdl_json_set(&o, "task", cdl_json_string_of(config->task));
+  cdl_json_set(&o, "task_type", json_string("SEQ_CLS"));
   if (config->types_zero)
-    set(&w, "types_zero", json_true());
-  if (w.status != CDL_OK) {
-    json_decref(w.object);
-    return w.status;
-  }
-  *object = w.object;
-  return CDL_OK;
+    cdl_json_set(&o, "types_zero", json_true());
+  *object = o;
+  return o != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
 }

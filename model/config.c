@@ -9,6 +9,7 @@
 #include "model/family.h"
 #include "model/file.h"
 #include "model/json.h"
+#include "model/unicode_text.h"
 
 /* Far above any model, and small enough that no product of two overflows. */
 enum { SIZE_MOST = 1 << 30, LAYERS_MOST = 1 << 12, LABELS_MOST = 1 << 20 };
@@ -368,9 +369,12 @@ static cdl_status add_label(const char *path, json_t *names, json_t *indices, in
   const char *name = given != NULL ? given : fallback;
   if (json_object_get(indices, name) != NULL)
     return cdl_fail(CDL_ARGUMENT, "%s: label \"%.200s\" is given twice", path, name);
+  const size_t bytes = strlen(name);
+  if (cdl_utf8_well_formed((const uint8_t *)name, bytes) < bytes)
+    return cdl_fail(CDL_ARGUMENT, "%s: label %s is not UTF-8", path, key);
   if (json_object_set_new(names, key, json_string(name)) != 0 ||
       json_object_set_new(indices, name, json_integer(index)) != 0)
-    return cdl_fail(CDL_ARGUMENT, "%s: label %s is not UTF-8", path, key);
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
   return CDL_OK;
 }
 

@@ -1,10 +1,11 @@
 /* Safetensors files, written: the same bytes for the same values. */
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "condlora/safetensors.h"
 #include "model/file.h"
+#include "model/json.h"
+#include "model/unicode_text.h"
 
 enum { LENGTH_BYTES = 8, ALIGNMENT = 8, HEADER_BYTES_MAX = 100000000 };
 
@@ -38,29 +39,32 @@ static cdl_status measure(const char *path, cdl_stored_tensor *tensor)
   return CDL_OK;
 }
 
+static cdl_status no_memory(const char *path)
+{
+  return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+}
+
+static bool is_utf8(const char *text)
+{
+  const size_t bytes = strlen(text);
+  return cdl_utf8_well_formed((const uint8_t *)text, bytes) == bytes;
+}
+
 /* Adds "name": {"dtype", "shape", "data_offsets"}. */
 static cdl_status add_entry(const char *path, json_t *header, const cdl_stored_tensor *tensor,
                             size_t begin)
 {
-  json_t *shape = json_array();
-  json_t *entry =
-      json_pack("{s:s, s:O?, s:[I, I]}", "dtype", cdl_stored_type_name(tensor->type), "shape",
-                shape, "data_offsets", (json_int_t)begin, (json_int_t)(begin + tensor->bytes));
-  int failed = shape == NULL || entry == NULL;
-  for (uint32_t i = 0; i < tensor->rank && !failed; i++)
-    failed = json_array_append_new(shape, json_integer(tensor->shape[i]));
-  json_decref(shape);
-  if (failed) {
-    json_decref(entry);
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  }
-  if (strcmp(tensor->name, "__metadata__") == 0 || json_object_get(header, tensor->name) != NULL) {
-    json_decref(entry);
+  if (strcmp(tensor->name, "__metadata__") == 0 || json_object_get(header, tensor->name) != NULL)
     return fail_argument(path, tensor->name, "this name is taken");
-  }
-  if (json_object_set_new(header, tensor->name, entry) != 0)
+  if (!is_utf8(tensor->name))
     return fail_argument(path, tensor->name, "its name is not UTF-8");
-  return CDL_OK;
+  json_t *shape = json_array();
+  for (uint32_t i = 0; i < tensor->rank; i++)
+    cdl_json_append(&shape, json_integer(tensor->shape[i]));
+  json_t *entry =
+      json_pack("{s:s, s:o, s:[I, I]}", "dtype", cdl_stored_type_name(tensor->type), "shape", shape,
+                "data_offsets", (json_int_t)begin, (json_int_t)(begin + tensor->bytes));
+  return json_object_set_new(header, tensor->name, entry) == 0 ? CDL_OK : no_memory(path);
 }
 
 static cdl_status add_metadata(const char *path, json_t *header, const cdl_metadata *metadata,
@@ -69,11 +73,14 @@ static cdl_status add_metadata(const char *path, json_t *header, const cdl_metad
   if (count == 0)
     return CDL_OK;
   json_t *object = json_object();
-  if (object == NULL || json_object_set_new(header, "__metadata__", object) != 0)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  for (size_t i = 0; i < count; i++)
-    if (json_object_set_new(object, metadata[i].key, json_string(metadata[i].value)) != 0)
+  if (json_object_set_new(header, "__metadata__", object) != 0)
+    return no_memory(path);
+  for (size_t i = 0; i < count; i++) {
+    if (!is_utf8(metadata[i].key) || !is_utf8(metadata[i].value))
       return cdl_fail(CDL_ARGUMENT, "%s: metadata \"%.200s\": is not UTF-8", path, metadata[i].key);
+    if (json_object_set_new(object, metadata[i].key, json_string(metadata[i].value)) != 0)
+      return no_memory(path);
+  }
   return CDL_OK;
 }
 
@@ -107,9 +114,9 @@ static cdl_status write_sorted(const char *path, json_t *header, cdl_stored_tens
     CDL_TRY(add_entry(path, header, &tensors[i], offset));
     offset += tensors[i].bytes;
   }
-  char *text = json_dumps(header, JSON_COMPACT);
+  char *text = cdl_json_line(header);
   if (text == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return no_memory(path);
   const cdl_status status = write_file(path, text, tensors, count);
   free(text);
   return status;
@@ -122,7 +129,7 @@ cdl_status cdl_safetensors_write(const char *path, const cdl_stored_tensor *tens
   json_t *header = json_object();
   cdl_status status;
   if (sorted == NULL || header == NULL) {
-    status = cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    status = no_memory(path);
   } else {
     if (count > 0) {
       memcpy(sorted, tensors, count * sizeof *sorted);

@@ -6,6 +6,7 @@
 
 #include "condlora/log.h"
 #include "model/family.h"
+#include "model/json.h"
 #include "model/layout.h"
 
 const cdl_adapter_option triplet_options[] = {
@@ -498,10 +499,7 @@ static json_t *layer_json(const cdl_adapter *a, const triplets *t, const cdl_sna
     const bool there = b->rank == initial || t->stored[(int64_t)b->sites[layer] * initial + k];
     const bool kept = there && triplets_kept(t, snapshot, b, layer, next);
     next += there;
-    if (json_array_append_new(list, json_boolean(kept)) != 0) {
-      json_decref(list);
-      return NULL;
-    }
+    cdl_json_append(&list, json_boolean(kept));
   }
   return list;
 }
@@ -510,23 +508,19 @@ json_t *triplets_extra(const cdl_adapter *a, const cdl_snapshot *snapshot)
 {
   const triplets *t = a->own_state;
   json_t *extra = json_object(), *pattern = json_object();
-  bool whole = extra != NULL && pattern != NULL;
-  if (whole && t->total_steps > 0) /* PEFT reads no adapter without it */
-    whole = json_object_set_new(extra, steps_key, json_integer(t->total_steps)) == 0;
+  if (t->total_steps > 0) /* PEFT reads no adapter without it */
+    cdl_json_set(&extra, steps_key, json_integer(t->total_steps));
   const bool chosen = triplets_chosen(t, snapshot);
-  for (size_t i = 0; i < t->batch_count && whole && chosen; i++)
-    for (int layer = 0; layer < t->batches[i].count && whole; layer++) {
+  for (size_t i = 0; i < t->batch_count && chosen; i++)
+    for (int layer = 0; layer < t->batches[i].count; layer++) {
       const triplet_batch *b = &t->batches[i];
       char name[2 * CDL_NAME_BYTES];
-      whole = pattern_name(t, a->sites[b->sites[layer]], name, sizeof name) == CDL_OK &&
-              json_object_set_new(pattern, name, layer_json(a, t, snapshot, b, layer)) == 0;
+      const cdl_status named = pattern_name(t, a->sites[b->sites[layer]], name, sizeof name);
+      cdl_json_set(&pattern, name, named == CDL_OK ? layer_json(a, t, snapshot, b, layer) : NULL);
     }
-  if (whole && chosen)
-    whole = json_object_set(extra, pattern_key, pattern) == 0;
-  json_decref(pattern);
-  if (!whole) {
-    json_decref(extra);
-    return NULL;
-  }
+  if (chosen)
+    cdl_json_set(&extra, pattern_key, pattern);
+  else
+    json_decref(pattern);
   return extra;
 }

@@ -221,7 +221,8 @@ static cdl_status take_metrics(const char *path, const json_t *metrics, const cd
 /* Settings that change the result, without where things lie: a run's folder may be moved. */
 static json_t *settings_of(const json_t *run)
 {
-  json_t *settings = json_deep_copy(json_object_get(run, "settings"));
+  json_t *settings = json_object();
+  cdl_json_update(&settings, json_incref(json_object_get(run, "settings")));
   static const char *const places[] = {"model", "data",    "output",  "resume",
                                        "trace", "threads", "dry_run", "checkpoint_every"};
   for (size_t i = 0; settings != NULL && i < sizeof places / sizeof places[0]; i++)

@@ -47,17 +47,22 @@ static void value_text(const json_t *value, char *text, size_t size)
     snprintf(text, size, "%s", json_is_true(value) ? "yes" : json_is_false(value) ? "no" : "–");
 }
 
-/* Adds `value` to a list with commas, unless it is there. */
-static void add_value(cdl_described *d, const json_t *value)
+/* Adds `text` to a list with commas, unless it is there. */
+static void add_text(cdl_described *d, const char *text)
 {
-  char text[128];
-  value_text(value, text, sizeof text);
   const size_t length = strlen(text);
   for (const char *at = d->text; (at = strstr(at, text)) != NULL; at += length)
     if ((at == d->text || at[-1] == ' ') && (at[length] == '\0' || at[length] == ','))
       return;
   const size_t used = strlen(d->text);
   snprintf(d->text + used, sizeof d->text - used, "%s%s", used > 0 ? ", " : "", text);
+}
+
+static void add_value(cdl_described *d, const json_t *value)
+{
+  char text[128];
+  value_text(value, text, sizeof text);
+  add_text(d, text);
 }
 
 cdl_described cdl_setting_values(const cdl_comparison *c, const char *key)
@@ -96,11 +101,9 @@ static void setting_row(const cdl_report_source *source, cdl_document *to, const
                    *after = json_object_get(here(c, t, m), key);
       if (before == NULL || after == NULL || json_equal(before, after))
         continue;
-      json_t *name = json_string(c->methods[m]->name);
       add_value(&recipe, before);
       add_value(&now, after);
-      add_value(&where, name);
-      json_decref(name);
+      add_text(&where, c->methods[m]->name);
       differing++;
     }
   if (differing == 0)
@@ -121,21 +124,27 @@ static void setting_row(const cdl_report_source *source, cdl_document *to, const
   cdl_document_cell(to, "%s", differing == c->task_count * c->method_count ? "all" : where.text);
 }
 
+static bool is_in_one_before(const cdl_report_source *source, size_t recipe, const char *key)
+{
+  bool found = false;
+  for (size_t i = 0; i < recipe && !found; i++)
+    found = json_object_get(source->recipes[i], key) != NULL;
+  return found;
+}
+
 static void setting_table(const cdl_report_source *source, cdl_document *to)
 {
   const cdl_comparison *c = source->comparison;
-  json_t *keys = json_object();
-  for (size_t i = 0; i < c->task_count * c->method_count; i++)
-    (void)json_object_update_missing(keys, source->recipes[i]);
   bool begun = false;
-  const char *key;
-  json_t *value;
-  json_object_foreach(keys, key, value)
-  {
-    if (!is_place(key))
-      setting_row(source, to, key, &begun);
+  for (size_t i = 0; i < c->task_count * c->method_count; i++) {
+    const char *key;
+    json_t *value;
+    json_object_foreach(source->recipes[i], key, value)
+    {
+      if (!is_place(key) && !is_in_one_before(source, i, key))
+        setting_row(source, to, key, &begun);
+    }
   }
-  json_decref(keys);
   if (begun)
     cdl_document_table_end(to);
   else

@@ -7,11 +7,6 @@
 #include "model/json.h"
 #include "reports/sections.h"
 
-static json_t *number(double value)
-{
-  return isfinite(value) ? json_real(value) : json_null();
-}
-
 /* An empty field where there is no number. */
 static void field(cdl_output *to, double value)
 {
@@ -90,8 +85,8 @@ static cdl_status write_table_csv(const cdl_comparison *c)
 static json_t *test_json(const cdl_paired_test *test)
 {
   return json_pack("{sI so so so so}", "pairs", (json_int_t)test->count, "mean_difference",
-                   number(test->mean), "deviation", number(test->deviation), "t", number(test->t),
-                   "p", number(test->p));
+                   cdl_json_number(test->mean), "deviation", cdl_json_number(test->deviation), "t",
+                   cdl_json_number(test->t), "p", cdl_json_number(test->p));
 }
 
 static cdl_status row_json(const cdl_report_source *source, size_t t, size_t m, json_t **row)
@@ -102,14 +97,15 @@ static cdl_status row_json(const cdl_report_source *source, size_t t, size_t m, 
   CDL_TRY(compare(c, t, m, &r));
   json_t *scores = json_array();
   for (size_t s = 0; s < c->seed_count; s++)
-    json_array_append_new(scores, number(cdl_run_score(c, t, m, s)));
-  json_t *settings = json_deep_copy(first->settings);
+    cdl_json_append(&scores, cdl_json_number(cdl_run_score(c, t, m, s)));
+  json_t *settings = json_object();
+  cdl_json_update(&settings, json_incref(first->settings));
   (void)json_object_del(settings, "seed");
   *row = json_pack("{ss ss ss? ss so so so s{sI sI} so}", "task", c->tasks[t]->name, "method",
                    c->methods[m]->name, "form", c->methods[m]->form, "metric",
                    cdl_metric_name(c->tasks[t]->metrics[0]), "scores", scores, "mean",
-                   number(r.score.mean), "deviation", number(r.score.deviation), "parameters",
-                   "adapter", (json_int_t)first->adapter_numbers, "head",
+                   cdl_json_number(r.score.mean), "deviation", cdl_json_number(r.score.deviation),
+                   "parameters", "adapter", (json_int_t)first->adapter_numbers, "head",
                    (json_int_t)first->head_numbers, "settings", settings);
   if (*row != NULL && r.seed.count > 0) {
     json_object_set_new(*row, "against", json_string(c->methods[cdl_baseline(c)]->name));
@@ -125,13 +121,13 @@ static cdl_status write_table_json(const cdl_report_source *source)
   json_t *rows = json_array(), *seeds = json_array();
   cdl_status status = CDL_OK;
   for (size_t s = 0; s < c->seed_count; s++)
-    json_array_append_new(seeds, json_integer((json_int_t)c->seeds[s]));
+    cdl_json_append(&seeds, json_integer((json_int_t)c->seeds[s]));
   for (size_t t = 0; t < c->task_count; t++)
     for (size_t m = 0; status == CDL_OK && m < c->method_count; m++) {
       json_t *row;
       status = row_json(source, t, m, &row);
       if (status == CDL_OK)
-        json_array_append_new(rows, row);
+        cdl_json_append(&rows, row);
     }
   json_t *object =
       json_pack("{ss so so}", "report", source->kind->name, "seeds", seeds, "rows", rows);

@@ -8,6 +8,7 @@
 
 #include "condlora/safetensors.h"
 #include "model/hash.h"
+#include "model/json.h"
 
 #define FORMAT "condlora-checkpoint-1"
 
@@ -68,7 +69,7 @@ cdl_status cdl_checkpoint_write(const char *path, const cdl_run_state *state,
                                 const cdl_run_tensors *t)
 {
   json_t *object = state_json(state);
-  char *text = object != NULL ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+  char *text = cdl_json_line(object);
   json_decref(object);
   if (text == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
@@ -105,14 +106,15 @@ static cdl_status read_tensor(const char *path, const cdl_safetensors *file, con
 
 static cdl_status parse_state(const char *path, const char *text, cdl_run_state *s)
 {
-  json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+  json_t *object = NULL;
+  cdl_status status = cdl_json_parse(path, text, strlen(text), &object);
   json_int_t step, evaluated_step, best_step, since_best, log_bytes;
   int finished;
   json_t *best, *evaluations, *settings;
   const char *kernels;
-  cdl_status status = CDL_OK;
-  if (object == NULL ||
-      json_unpack(object, "{sI sI sI so sI sI sb so so ss}", "step", &step, "evaluated_step",
+  if (status != CDL_OK)
+    return status;
+  if (json_unpack(object, "{sI sI sI so sI sI sb so so ss}", "step", &step, "evaluated_step",
                   &evaluated_step, "best_step", &best_step, "best_value", &best, "since_best",
                   &since_best, "log_bytes", &log_bytes, "finished", &finished, "evaluations",
                   &evaluations, "settings", &settings, "kernels", &kernels) != 0)

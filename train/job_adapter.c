@@ -440,8 +440,8 @@ static char *values_text(const cdl_module_values *values)
 {
   json_t *object = json_object();
   for (size_t i = 0; i < values->count; i++)
-    json_object_set_new(object, values->item[i].pattern, json_real(values->item[i].value));
-  char *text = object != NULL ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+    cdl_json_set(&object, values->item[i].pattern, json_real(values->item[i].value));
+  char *text = cdl_json_line(object);
   json_decref(object);
   return text;
 }

@@ -101,19 +101,15 @@ cdl_status cdl_run_log_sync(cdl_run_files *f, int64_t *bytes)
   return CDL_OK;
 }
 
-static json_t *number(double value)
-{
-  return isfinite(value) ? json_real(value) : json_null();
-}
-
 json_t *cdl_result_json(const cdl_job *job, const cdl_result *result)
 {
   json_t *object = json_object();
-  json_object_set_new(object, "examples", json_integer((json_int_t)result->examples));
-  json_object_set_new(object, "loss", number(result->loss));
+  cdl_json_set(&object, "examples", json_integer((json_int_t)result->examples));
+  cdl_json_set(&object, "loss", cdl_json_number(result->loss));
   for (int m = 0; m < CDL_METRIC_COUNT; m++) {
     if (cdl_job_has_metric(job, (cdl_metric)m))
-      json_object_set_new(object, cdl_metric_name((cdl_metric)m), number(result->scores.value[m]));
+      cdl_json_set(&object, cdl_metric_name((cdl_metric)m),
+                   cdl_json_number(result->scores.value[m]));
   }
   return object;
 }
@@ -121,22 +117,22 @@ json_t *cdl_result_json(const cdl_job *job, const cdl_result *result)
 json_t *cdl_confusion_json(const cdl_job *job, const uint64_t *confusion)
 {
   const size_t classes = (size_t)job->labels;
+  if (job->regression)
+    return json_object();
   cdl_class_score *scores = calloc(classes, sizeof *scores);
-  if (job->regression || scores == NULL) {
-    free(scores);
+  if (scores == NULL)
     return NULL;
-  }
   cdl_class_scores(confusion, classes, scores);
   json_t *per_class = json_object(), *matrix = json_array();
   for (size_t i = 0; i < classes; i++) {
-    json_object_set_new(per_class, job->label_names[i],
-                        json_pack("{sf sf sf sI}", "precision", scores[i].precision, "recall",
-                                  scores[i].recall, "f1", scores[i].f1, "support",
-                                  (json_int_t)scores[i].support));
+    cdl_json_set(&per_class, job->label_names[i],
+                 json_pack("{sf sf sf sI}", "precision", scores[i].precision, "recall",
+                           scores[i].recall, "f1", scores[i].f1, "support",
+                           (json_int_t)scores[i].support));
     json_t *row = json_array();
     for (size_t j = 0; j < classes; j++)
-      json_array_append_new(row, json_integer((json_int_t)confusion[i * classes + j]));
-    json_array_append_new(matrix, row);
+      cdl_json_append(&row, json_integer((json_int_t)confusion[i * classes + j]));
+    cdl_json_append(&matrix, row);
   }
   free(scores);
   return json_pack("{so so}", "per_class", per_class, "confusion", matrix);
@@ -201,8 +197,8 @@ static json_t *modules_json(const cdl_adapter *adapter)
   json_t *array = json_array();
   for (size_t i = 0; i < cdl_adapter_module_count(adapter); i++) {
     const cdl_adapted_module m = cdl_adapter_module(adapter, i);
-    json_array_append_new(array, json_pack("{ss sI sf sf}", "path", m.path, "rank",
-                                           (json_int_t)m.rank, "alpha", m.alpha, "scale", m.scale));
+    cdl_json_append(&array, json_pack("{ss sI sf sf}", "path", m.path, "rank", (json_int_t)m.rank,
+                                      "alpha", m.alpha, "scale", m.scale));
   }
   return array;
 }

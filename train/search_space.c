@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/json.h"
 #include "model/nearest.h"
 #include "train/number.h"
 
@@ -193,7 +194,7 @@ static cdl_status read_array(cdl_search_dimension *d, const char *path, const js
     if (json_is_string(item))
       text = strdup(json_string_value(item));
     else if (json_is_number(item) || json_is_boolean(item))
-      text = json_dumps(item, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+      text = cdl_json_line(item);
     else {
       cdl_list_release(&choices);
       return cdl_fail(CDL_USAGE, "%s: space: %s wants texts, numbers or booleans in its array",
@@ -284,26 +285,23 @@ static json_t *choices_json(const cdl_search_dimension *d)
 {
   json_t *array = json_array();
   for (size_t i = 0; i < d->choice_count; i++)
-    json_array_append_new(array, json_string(d->choices[i]));
+    cdl_json_append(&array, json_string(d->choices[i]));
   return array;
 }
 
 json_t *cdl_search_space_json(const cdl_search_space *space)
 {
   json_t *object = json_object();
-  for (size_t i = 0; object != NULL && i < space->count; i++) {
+  for (size_t i = 0; i < space->count; i++) {
     const cdl_search_dimension *d = &space->item[i];
     json_t *entry =
         d->kind == CDL_SEARCH_CHOICE
-            ? json_pack("{ss so*}", "kind", kind_names[d->kind], "choices", choices_json(d))
+            ? json_pack("{ss so}", "kind", kind_names[d->kind], "choices", choices_json(d))
         : d->kind == CDL_SEARCH_WHOLE
             ? json_pack("{ss sI sI}", "kind", kind_names[d->kind], "low", (json_int_t)d->low,
                         "high", (json_int_t)d->high)
             : json_pack("{ss sf sf}", "kind", kind_names[d->kind], "low", d->low, "high", d->high);
-    if (json_object_set_new(object, d->setting->field, entry) != 0) {
-      json_decref(object);
-      return NULL;
-    }
+    cdl_json_set(&object, d->setting->field, entry);
   }
   return object;
 }

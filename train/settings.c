@@ -407,7 +407,7 @@ static cdl_status set_from_json(cdl_settings *settings, const cdl_setting *setti
     CDL_TRY(join_items(setting, path, value, &joined));
     text = joined;
   } else if (json_is_object(value) && setting->kind == CDL_KIND_MAP) {
-    joined = json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    joined = cdl_json_line(value);
     if (joined == NULL)
       return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
     text = joined;
@@ -476,7 +476,7 @@ static json_t *value_json(const cdl_settings *settings, const cdl_setting *setti
   case CDL_KIND_MAP:
   case CDL_KIND_WHOLES:
   case CDL_KIND_CHOICE:
-    return *(char *const *)slot != NULL ? json_string(*(char *const *)slot) : json_null();
+    return cdl_json_string_of(*(char *const *)slot);
   case CDL_KIND_WHOLE:
     return json_integer(*(const int64_t *)slot);
   case CDL_KIND_REAL:
@@ -494,15 +494,12 @@ json_t *cdl_settings_json(const cdl_settings *settings, bool results_only)
   json_t *object = json_object();
   size_t count;
   const cdl_setting *all = cdl_setting_list(&count);
-  for (size_t i = 0; object != NULL && i < count; i++) {
+  for (size_t i = 0; i < count; i++) {
     const cdl_setting *line = &all[i];
     if (line->kind == CDL_KIND_GROUP || (results_only && !line->changes_result) ||
         (line->option != NULL && !method_has(settings->method, line->field)))
       continue;
-    if (json_object_set_new(object, line->field, value_json(settings, line)) != 0) {
-      json_decref(object);
-      return NULL;
-    }
+    cdl_json_set(&object, line->field, value_json(settings, line));
   }
   return object;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "model/file.h"
+#include "model/json.h"
 #include "train/utf8.h"
 
 /* Text that the file does not spell out byte by byte (escapes undone): blocks that live as long as
@@ -254,28 +255,11 @@ static cdl_status keep_text(cdl_table *table, const char *text, size_t bytes, cd
   return CDL_OK;
 }
 
-/* The shortest decimal that reads back as the number; without regard to the locale, which printf
- * would follow. */
-static cdl_status keep_real(cdl_table *table, const json_t *number, cdl_field *field)
-{
-  for (size_t digits = 1; digits <= 17; digits++) {
-    char *text = json_dumps(number, JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits));
-    json_t *again = text != NULL ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
-    const bool same = again != NULL && json_number_value(again) == json_number_value(number);
-    json_decref(again);
-    const cdl_status status = same ? keep_text(table, text, strlen(text), field) : CDL_OK;
-    free(text);
-    if (same)
-      return status;
-  }
-  return out_of_memory(table);
-}
-
 static cdl_status read_value(cdl_table *table, uint64_t line, const char *name, const json_t *value,
                              cdl_field *field)
 {
   *field = (cdl_field){0};
-  char number[32];
+  char number[CDL_JSON_REAL_BYTES];
   switch (value == NULL ? JSON_NULL : json_typeof(value)) {
   case JSON_NULL:
     return CDL_OK;
@@ -285,7 +269,8 @@ static cdl_status read_value(cdl_table *table, uint64_t line, const char *name, 
     snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
     return keep_text(table, number, strlen(number), field);
   case JSON_REAL:
-    return keep_real(table, value, field);
+    cdl_json_real_text(number, json_real_value(value));
+    return keep_text(table, number, strlen(number), field);
   case JSON_TRUE:
     return keep_text(table, "true", 4, field);
   case JSON_FALSE:
@@ -300,13 +285,13 @@ static cdl_status read_json(cdl_table *table, cdl_field *fields)
 {
   const char *next, *end = line_end(table, &next);
   CDL_TRY(check_text(table, table->at, end));
-  json_error_t error;
-  json_t *object = json_loadb(table->at, (size_t)(end - table->at), JSON_REJECT_DUPLICATES, &error);
-  if (object == NULL && json_error_code(&error) == json_error_out_of_memory)
+  cdl_json_fault fault;
+  json_t *object = cdl_json_load(table->at, (size_t)(end - table->at), &fault);
+  if (object == NULL && fault.out_of_memory)
     return out_of_memory(table);
   if (object == NULL)
-    return cdl_fail(CDL_DATA, "%s:%llu: %s at byte %d; expected a JSON object", table->name,
-                    (unsigned long long)table->line, error.text, error.position);
+    return cdl_fail(CDL_DATA, "%s:%llu: %s at byte %zu; expected a JSON object", table->name,
+                    (unsigned long long)table->line, fault.problem, fault.byte + 1);
 
   cdl_status status = CDL_OK;
   if (!json_is_object(object))

@@ -359,10 +359,12 @@ static cdl_status evaluate(cdl_trainer *t)
       CDL_TRY(cdl_trainer_write_adapter(t, &t->best));
   }
   json_t *entry = cdl_result_json(job, &result);
-  json_object_set_new(entry, "step", json_integer((json_int_t)t->state.step));
-  json_object_set_new(entry, "epoch", json_real(cdl_trainer_epoch(t, t->state.step)));
-  json_object_set_new(entry, "split", json_string(t->evaluated_split));
-  json_array_append_new(t->state.evaluations, entry);
+  cdl_json_set(&entry, "step", json_integer((json_int_t)t->state.step));
+  cdl_json_set(&entry, "epoch", json_real(cdl_trainer_epoch(t, t->state.step)));
+  cdl_json_set(&entry, "split", json_string(t->evaluated_split));
+  cdl_json_append(&t->state.evaluations, entry);
+  if (t->state.evaluations == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: what was measured");
 
   if (t->events->evaluated != NULL) {
     const cdl_evaluation_report report = {.step = t->state.step,

@@ -10,7 +10,8 @@
 
 /* Measures one split with the kept adapter. */
 static cdl_status measure_split(cdl_trainer *t, const cdl_dataset *dataset, const uint32_t *rows,
-                                size_t count, const char *name, cdl_result *result, json_t *metrics)
+                                size_t count, const char *name, cdl_result *result,
+                                json_t **metrics)
 {
   cdl_job *job = t->job;
   const size_t labels = (size_t)job->labels;
@@ -33,10 +34,8 @@ static cdl_status measure_split(cdl_trainer *t, const cdl_dataset *dataset, cons
   if (status == CDL_OK)
     status = cdl_add_penalty(job, result);
   if (status == CDL_OK) {
-    json_t *entry = cdl_result_json(job, result), *details = cdl_confusion_json(job, confusion);
-    if (details != NULL)
-      json_object_update(entry, details);
-    json_decref(details);
+    json_t *entry = cdl_result_json(job, result);
+    cdl_json_update(&entry, cdl_confusion_json(job, confusion));
     for (size_t p = 0; dataset == job->dev && cdl_dataset_part_count(dataset) > 1 &&
                        p < cdl_dataset_part_count(dataset);
          p++) {
@@ -48,9 +47,9 @@ static cdl_status measure_split(cdl_trainer *t, const cdl_dataset *dataset, cons
         status = cdl_add_penalty(job, &of_part);
       if (status != CDL_OK)
         break;
-      json_object_set_new(entry, part.name, cdl_result_json(job, &of_part));
+      cdl_json_set(&entry, part.name, cdl_result_json(job, &of_part));
     }
-    json_object_set_new(metrics, name, entry);
+    cdl_json_set(metrics, name, entry);
   }
   free(logits);
   free(confusion);
@@ -58,7 +57,7 @@ static cdl_status measure_split(cdl_trainer *t, const cdl_dataset *dataset, cons
   return status;
 }
 
-static cdl_status measure(cdl_trainer *t, cdl_train_summary *s, json_t *metrics)
+static cdl_status measure(cdl_trainer *t, cdl_train_summary *s, json_t **metrics)
 {
   const cdl_train_plan *plan = &t->plan;
   cdl_job *job = t->job;
@@ -77,17 +76,17 @@ static cdl_status measure(cdl_trainer *t, cdl_train_summary *s, json_t *metrics)
   const bool whole = strcmp(t->settings->method, "full") == 0;
   snprintf(s->adapter_path, sizeof s->adapter_path, "%s",
            whole ? t->files.model : t->files.adapter);
-  json_object_set_new(metrics, "method", json_string(t->settings->method));
-  json_object_set_new(metrics, "parameters",
-                      json_pack("{sI sI}", "adapter", (json_int_t)s->adapter_numbers, "head",
-                                (json_int_t)s->head_numbers));
-  json_object_set_new(metrics, "steps", json_integer((json_int_t)s->steps));
-  json_object_set_new(metrics, "kept",
-                      json_pack("{ss sI sf}", "which", best ? "best" : "last", "step",
-                                (json_int_t)s->best_step, "epoch", s->best_epoch));
-  json_object_set(metrics, "evaluations", t->state.evaluations);
+  cdl_json_set(metrics, "method", json_string(t->settings->method));
+  cdl_json_set(metrics, "parameters",
+               json_pack("{sI sI}", "adapter", (json_int_t)s->adapter_numbers, "head",
+                         (json_int_t)s->head_numbers));
+  cdl_json_set(metrics, "steps", json_integer((json_int_t)s->steps));
+  cdl_json_set(metrics, "kept",
+               json_pack("{ss sI sf}", "which", best ? "best" : "last", "step",
+                         (json_int_t)s->best_step, "epoch", s->best_epoch));
+  cdl_json_set(metrics, "evaluations", json_incref(t->state.evaluations));
   if (t->eval_every == 0)
-    json_object_set_new(metrics, "note", json_string("nothing was evaluated (--eval-every 0)"));
+    cdl_json_set(metrics, "note", json_string("nothing was evaluated (--eval-every 0)"));
   if (s->has_valid)
     CDL_TRY(measure_split(t, job->train, job->split.valid, job->split.valid_count, "valid",
                           &s->valid, metrics));
@@ -95,9 +94,9 @@ static cdl_status measure(cdl_trainer *t, cdl_train_summary *s, json_t *metrics)
     CDL_TRY(measure_split(t, job->dev, job->dev_rows, cdl_dataset_count(job->dev), "dev", &s->dev,
                           metrics));
   s->peak_bytes = cdl_process_peak_bytes();
-  json_object_set_new(metrics, "timing",
-                      json_pack("{sf sI}", "examples_per_s", s->examples_per_s, "peak_bytes",
-                                (json_int_t)s->peak_bytes));
+  cdl_json_set(metrics, "timing",
+               json_pack("{sf sI}", "examples_per_s", s->examples_per_s, "peak_bytes",
+                         (json_int_t)s->peak_bytes));
   return CDL_OK;
 }
 
@@ -117,8 +116,7 @@ cdl_status cdl_trainer_finish(cdl_trainer *t, cdl_train_summary *summary)
   t->state.finished = true;
   CDL_TRY(cdl_trainer_save(t)); /* before the best values replace the last */
   json_t *metrics = json_object();
-  cdl_status status =
-      metrics != NULL ? measure(t, summary, metrics) : cdl_fail(CDL_MEMORY, "out of memory");
+  cdl_status status = measure(t, summary, &metrics);
   if (status == CDL_OK)
     status = keep_result(t);
   if (status == CDL_OK)

@@ -420,7 +420,7 @@ START_TEST(refuses_to_write_nonsense)
     if (what == 7)
       config.targets.count = 0;
     if (what == 8)
-      config.base_model = broken;
+      config.task = broken;
     if (what == 9) {
       config.regression = true;
       config.labels = names_of(labels);
