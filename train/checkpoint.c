@@ -1,5 +1,6 @@
 #include "train/checkpoint.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -53,10 +54,10 @@ static json_t *state_json(const cdl_run_state *s)
 {
   return json_pack("{sI sI sI so sI sI sb sO sO ss}", "step", (json_int_t)s->step, "evaluated_step",
                    (json_int_t)s->evaluated_step, "best_step", (json_int_t)s->best_step,
-                   "best_value", isnan(s->best_value) ? json_null() : json_real(s->best_value),
-                   "since_best", (json_int_t)s->since_best, "log_bytes", (json_int_t)s->log_bytes,
-                   "finished", (int)s->finished, "evaluations", s->evaluations, "settings",
-                   s->settings, "kernels", s->kernels);
+                   "best_value", cdl_json_number(s->best_value), "since_best",
+                   (json_int_t)s->since_best, "log_bytes", (json_int_t)s->log_bytes, "finished",
+                   (int)s->finished, "evaluations", s->evaluations, "settings", s->settings,
+                   "kernels", s->kernels);
 }
 
 static cdl_stored_tensor vector(const char *name, const float *values, int64_t count)
@@ -104,41 +105,143 @@ static cdl_status read_tensor(const char *path, const cdl_safetensors *file, con
       "the checkpoint is of another run");
 }
 
-static cdl_status parse_state(const char *path, const char *text, cdl_run_state *s)
+/* ---- Reading the state: a file may say anything, its checksum is no secret ---- */
+
+static cdl_status fail_field(const char *path, const char *key, const char *expected)
 {
-  json_t *object = NULL;
-  cdl_status status = cdl_json_parse(path, text, strlen(text), &object);
-  json_int_t step, evaluated_step, best_step, since_best, log_bytes;
-  int finished;
-  json_t *best, *evaluations, *settings;
-  const char *kernels;
-  if (status != CDL_OK)
-    return status;
-  if (json_unpack(object, "{sI sI sI so sI sI sb so so ss}", "step", &step, "evaluated_step",
-                  &evaluated_step, "best_step", &best_step, "best_value", &best, "since_best",
-                  &since_best, "log_bytes", &log_bytes, "finished", &finished, "evaluations",
-                  &evaluations, "settings", &settings, "kernels", &kernels) != 0)
-    status = cdl_fail(CDL_DATA, "%s: the checkpoint's state cannot be read", path);
-  else {
-    *s = (cdl_run_state){.step = step,
-                         .evaluated_step = evaluated_step,
-                         .best_step = best_step,
-                         .best_value = json_is_real(best) ? json_real_value(best) : NAN,
-                         .since_best = since_best,
-                         .log_bytes = log_bytes,
-                         .finished = finished != 0,
-                         .evaluations = json_incref(evaluations),
-                         .settings = json_incref(settings),
-                         .kernels = strdup(kernels)};
-    if (s->kernels == NULL)
-      status = cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  return cdl_fail(CDL_DATA, "%s: the checkpoint's state: \"%s\": expected %s", path, key, expected);
+}
+
+static cdl_status read_whole(const char *path, const json_t *object, const char *key, int64_t high,
+                             int64_t *value)
+{
+  *value = -1;
+  CDL_TRY(
+      cdl_context(cdl_json_integer(path, object, key, 0, high, value), "the checkpoint's state"));
+  return *value >= 0 ? CDL_OK : fail_field(path, key, "a whole number");
+}
+
+static bool is_plain(const char *text)
+{
+  for (; *text != '\0'; text++)
+    if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
+      return false;
+  return true;
+}
+
+/* {"step": 20, "epoch": 2.0, "split": "valid", "loss": 0.5, …}, as train/trainer.c makes it. */
+static cdl_status check_evaluation(const char *path, const json_t *entry, int64_t after,
+                                   int64_t last)
+{
+  const json_t *step = json_object_get(entry, "step");
+  const char *split = json_string_value(json_object_get(entry, "split")), *key;
+  json_t *value;
+  if (!json_is_integer(step) || json_integer_value(step) <= after ||
+      json_integer_value(step) > last)
+    return fail_field(path, "evaluations", "steps in ascending order, up to \"evaluated_step\"");
+  if (split == NULL || (strcmp(split, "valid") != 0 && strcmp(split, "dev") != 0))
+    return fail_field(path, "evaluations", "the split valid or dev in each");
+  if (!json_is_number(json_object_get(entry, "epoch")))
+    return fail_field(path, "evaluations", "an epoch in each");
+  json_object_foreach((json_t *)(uintptr_t)entry, key, value)
+  {
+    if (strcmp(key, "split") != 0 && !json_is_number(value) && !json_is_null(value))
+      return fail_field(path, "evaluations", "numbers");
   }
+  return CDL_OK;
+}
+
+/* Each evaluation, and what the other fields say of them. */
+static cdl_status check_evaluations(const char *path, const cdl_run_state *s)
+{
+  int64_t latest = 0, since_best = 0;
+  bool has_best = s->best_step == 0;
+  size_t i;
+  json_t *entry;
+  json_array_foreach(s->evaluations, i, entry)
+  {
+    CDL_TRY(check_evaluation(path, entry, latest, s->evaluated_step));
+    latest = json_integer_value(json_object_get(entry, "step"));
+    has_best = has_best || latest == s->best_step;
+    since_best += latest > s->best_step;
+  }
+  if (latest != s->evaluated_step)
+    return fail_field(path, "evaluated_step", "the step of the last evaluation");
+  if (!has_best)
+    return fail_field(path, "best_step", "the step of an evaluation, or 0");
+  if ((s->best_step > 0) != !isnan(s->best_value))
+    return fail_field(path, "best_value", "a number where there is a best step, else null");
+  if (since_best != s->since_best)
+    return fail_field(path, "since_best", "the number of evaluations after the best");
+  return CDL_OK;
+}
+
+static cdl_status read_state(const char *path, const json_t *object, int64_t steps,
+                             cdl_run_state *s)
+{
+  json_t *evaluations = json_object_get(object, "evaluations"),
+         *settings = json_object_get(object, "settings");
+  const json_t *best = json_object_get(object, "best_value"),
+               *finished = json_object_get(object, "finished");
+  const char *kernels = json_string_value(json_object_get(object, "kernels"));
+  *s = (cdl_run_state){.best_value = json_is_number(best) ? json_number_value(best) : NAN,
+                       .finished = json_is_true(finished)};
+  CDL_TRY(read_whole(path, object, "step", steps, &s->step));
+  CDL_TRY(read_whole(path, object, "evaluated_step", s->step, &s->evaluated_step));
+  CDL_TRY(read_whole(path, object, "best_step", s->evaluated_step, &s->best_step));
+  CDL_TRY(read_whole(path, object, "since_best", s->step, &s->since_best));
+  CDL_TRY(read_whole(path, object, "log_bytes", INT64_MAX, &s->log_bytes));
+  if (best == NULL || (!json_is_number(best) && !json_is_null(best)))
+    return fail_field(path, "best_value", "a number or null");
+  if (!json_is_boolean(finished) || (s->finished && s->step == 0))
+    return fail_field(path, "finished", "true or false, and false before the first step");
+  if (!json_is_array(evaluations))
+    return fail_field(path, "evaluations", "an array");
+  if (!json_is_object(settings))
+    return fail_field(path, "settings", "an object");
+  if (kernels == NULL || !is_plain(kernels))
+    return fail_field(path, "kernels", "a line of text");
+  s->evaluations = json_incref(evaluations);
+  s->settings = json_incref(settings);
+  s->kernels = strdup(kernels);
+  if (s->kernels == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  return check_evaluations(path, s);
+}
+
+static cdl_status parse_state(const char *path, const char *text, int64_t steps, cdl_run_state *s)
+{
+  json_t *object;
+  CDL_TRY(cdl_context(cdl_json_parse(path, text, strlen(text), &object), "the checkpoint's state"));
+  const cdl_status status = read_state(path, object, steps, s);
   json_decref(object);
   return status;
 }
 
-static cdl_status load(const char *path, const cdl_safetensors *file, cdl_run_state *state,
-                       const cdl_run_tensors *t)
+/* Training never saves what is not finite, nor a second moment, a mean of squares, below 0. */
+static cdl_status check_tensor(const char *path, const char *name, const float *values,
+                               size_t count, float low)
+{
+  for (size_t i = 0; i < count; i++)
+    if (!(values[i] >= low && values[i] <= FLT_MAX))
+      return cdl_fail(CDL_DATA, "%s: the checkpoint's tensor \"%s\": number %zu is %g", path, name,
+                      i, (double)values[i]);
+  return CDL_OK;
+}
+
+static cdl_status check_tensors(const char *path, const cdl_run_tensors *t)
+{
+  const size_t count = t->values->count, states = t->values->state_count;
+  CDL_TRY(check_tensor(path, "values", t->values->values, count, -FLT_MAX));
+  CDL_TRY(check_tensor(path, "best", t->best->values, count, -FLT_MAX));
+  CDL_TRY(check_tensor(path, "moments", t->moments, count, -FLT_MAX));
+  CDL_TRY(check_tensor(path, "moments", t->moments + count, count, 0));
+  CDL_TRY(check_tensor(path, "state", t->values->state, states, -FLT_MAX));
+  return check_tensor(path, "best state", t->best->state, states, -FLT_MAX);
+}
+
+static cdl_status load(const char *path, const cdl_safetensors *file, int64_t steps,
+                       cdl_run_state *state, const cdl_run_tensors *t)
 {
   const char *format = cdl_safetensors_metadata(file, "format"),
              *text = cdl_safetensors_metadata(file, "state");
@@ -159,16 +262,17 @@ static cdl_status load(const char *path, const cdl_safetensors *file, cdl_run_st
   if (strcmp(present, sum) != 0)
     return cdl_fail(CDL_DATA, "%s: the checkpoint is damaged: its checksum is %s, its content's %s",
                     path, sum, present);
-  return parse_state(path, text, state);
+  CDL_TRY(parse_state(path, text, steps, state));
+  return check_tensors(path, t);
 }
 
-cdl_status cdl_checkpoint_load(const char *path, cdl_run_state *state,
+cdl_status cdl_checkpoint_load(const char *path, int64_t steps, cdl_run_state *state,
                                const cdl_run_tensors *tensors)
 {
   *state = (cdl_run_state){0};
   cdl_safetensors *file;
   CDL_TRY(cdl_safetensors_open(path, &file));
-  const cdl_status status = load(path, file, state, tensors);
+  const cdl_status status = load(path, file, steps, state, tensors);
   cdl_safetensors_close(file);
   if (status != CDL_OK)
     cdl_run_state_release(state);

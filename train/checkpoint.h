@@ -32,9 +32,10 @@ typedef struct {
 /* Writes `path` whole or not at all, with a checksum over everything. */
 CDL_MUST_USE cdl_status cdl_checkpoint_write(const char *path, const cdl_run_state *state,
                                              const cdl_run_tensors *tensors);
-/* Reads what was written for tensors of these sizes. ABSENT when there is none; DATA when the file
- * is damaged or of another run. */
-CDL_MUST_USE cdl_status cdl_checkpoint_load(const char *path, cdl_run_state *state,
+/* Reads what was written for tensors of these sizes by a run of at most `steps` steps. ABSENT when
+ * there is none; DATA when the file is damaged, of another run, or says what no run writes: each
+ * field has a type and a range, and agrees with the others. */
+CDL_MUST_USE cdl_status cdl_checkpoint_load(const char *path, int64_t steps, cdl_run_state *state,
                                             const cdl_run_tensors *tensors);
 
 #endif

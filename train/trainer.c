@@ -300,7 +300,8 @@ static cdl_status load_checkpoint(cdl_trainer *t)
 {
   const cdl_run_tensors tensors = {.values = &t->now, .best = &t->best, .moments = t->moments};
   cdl_run_state found;
-  const cdl_status status = cdl_checkpoint_load(t->files.checkpoint, &found, &tensors);
+  const cdl_status status =
+      cdl_checkpoint_load(t->files.checkpoint, (int64_t)t->schedule.total, &found, &tensors);
   if (status == CDL_ABSENT) {
     cdl_log(CDL_LOG_NOTICE, "%s holds no checkpoint: training starts afresh", t->files.folder);
     return CDL_OK;
@@ -478,7 +479,7 @@ static cdl_status between_steps(cdl_trainer *t, bool *over)
       return stop(t);
     CDL_TRY(status);
   }
-  *over = t->state.step == (int64_t)t->schedule.total ||
+  *over = t->state.step >= (int64_t)t->schedule.total ||
           (patience > 0 && t->state.since_best >= patience);
   if (*over)
     return CDL_OK;
