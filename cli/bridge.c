@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "backends/core/trust.h"
 #include "cli/data_path.h"
 #include "model/json.h"
 
@@ -91,13 +92,19 @@ cdl_status cli_bridge_start(cli_bridge **bridge)
   if (script == NULL)
     return cdl_fail(CDL_ABSENT, "scripts/optuna-bridge is not installed; expected it in %s",
                     CLI_DATA);
+  char resolved[PATH_MAX], reason[CORE_DISTRUST_BYTES];
+  if (!core_trust(script, resolved, reason)) {
+    const cdl_status refused = cdl_fail(CDL_UNSUPPORTED, "%s: not run: %s", script, reason);
+    free(script);
+    return refused;
+  }
   cli_bridge *b = calloc(1, sizeof *b);
   cdl_status status = CDL_OK;
   if (b == NULL)
     status = cdl_fail(CDL_MEMORY, "out of memory: the bridge to Optuna");
   else {
     b->to = b->from = -1;
-    status = connect_bridge(b, script);
+    status = connect_bridge(b, resolved);
   }
   free(script);
   if (status == CDL_OK)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backends/core/place.h"
 #include "model/file.h"
 
 /* `folder`/`below`/`name`, where that can be read. */
@@ -21,17 +22,31 @@ static char *readable(const char *folder, const char *below, const char *name)
   return path;
 }
 
+typedef struct {
+  const char *name;
+  char *found;
+} search;
+
+static bool look_in(void *user, const char *folder)
+{
+  search *s = user;
+  s->found = readable(folder, ".", s->name);
+  return s->found != NULL;
+}
+
+/* Beside the program, wherever that has moved; in the build folder of one that is not installed; and
+ * where it was to be installed. */
 char *cli_data_path(const char *name)
 {
-  static const char *const places[] = {"../share/condlora", ".."};
-  char program[PATH_MAX] = "";
+  search s = {.name = name};
+  char program[PATH_MAX];
   const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-  char *slash = length > 0 ? strrchr(program, '/') : NULL;
-  for (size_t i = 0; slash != NULL && i < sizeof places / sizeof places[0]; i++) {
+  char *slash = length > 0 ? memrchr(program, '/', (size_t)length) : NULL;
+  if (slash != NULL) {
     *slash = '\0';
-    char *path = readable(program, places[i], name);
-    if (path != NULL)
-      return path;
+    s.found = readable(program, "../share/condlora", name);
   }
+  if (s.found != NULL || core_each_run_path(look_in, &s))
+    return s.found;
   return readable(CLI_DATA, ".", name);
 }

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 
 #include "backends/core/core.h"
+#include "backends/core/place.h"
+#include "backends/core/trust.h"
 
 static const char prefix[] = "condlora-", suffix[] = ".so";
 
@@ -146,9 +148,11 @@ typedef struct plugin {
 static pthread_mutex_t plugins_lock = PTHREAD_MUTEX_INITIALIZER;
 static plugin *plugins;
 
-static cdl_status load_new(const char *file, cdl_backend_table *table)
+/* By the path without links, whose every part has been looked at: what none but trusted users can
+ * change is still the same. */
+static cdl_status load_new(const char *resolved, const char *file, cdl_backend_table *table)
 {
-  void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+  void *library = dlopen(resolved, RTLD_NOW | RTLD_LOCAL);
   if (library == NULL)
     return cdl_fail(CDL_ABSENT, "%s: cannot be loaded: %s", file, dlerror());
   /* ISO C has no cast from an object's address to a function's; POSIX gives both one
@@ -168,11 +172,14 @@ static cdl_status load_new(const char *file, cdl_backend_table *table)
 
 static cdl_status load_locked(const char *file, const cdl_backend_table **table)
 {
+  char resolved[PATH_MAX], reason[CORE_DISTRUST_BYTES];
   struct stat at;
   if (stat(file, &at) != 0)
     return cdl_fail(CDL_ABSENT, "%s: no such plug-in", file);
   if (!S_ISREG(at.st_mode))
     return cdl_fail(CDL_ABSENT, "%s: not a file", file);
+  if (!core_trust(file, resolved, reason))
+    return cdl_fail(CDL_UNSUPPORTED, "%s: not loaded: %s", file, reason);
   for (plugin *known = plugins; known != NULL; known = known->next)
     if (known->device == at.st_dev && known->inode == at.st_ino) {
       *table = &known->table;
@@ -181,7 +188,7 @@ static cdl_status load_locked(const char *file, const cdl_backend_table **table)
   plugin *loaded = calloc(1, sizeof *loaded);
   if (loaded == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", file);
-  const cdl_status status = load_new(file, &loaded->table);
+  const cdl_status status = load_new(resolved, file, &loaded->table);
   if (status != CDL_OK) {
     free(loaded);
     return status;
@@ -204,11 +211,7 @@ cdl_status core_load(const char *file, const cdl_backend_table **table)
 
 /* ---- Searching ---- */
 
-/* Calls `visit` for each folder that is searched, in order, until it returns true; `skipped`, or the
- * log where that is NULL, hears of those that are not. */
-typedef bool visit_folder(void *user, const char *folder);
-
-static bool visit_path_variable(visit_folder *visit, visit_folder *skipped, void *user)
+static bool visit_path_variable(core_visit_folder *visit, core_visit_folder *skipped, void *user)
 {
   const char *list = secure_getenv("CDL_BACKEND_PATH");
   char folder[PATH_MAX];
@@ -231,66 +234,64 @@ static bool visit_path_variable(visit_folder *visit, visit_folder *skipped, void
   return false;
 }
 
-/* The folder of the library that this code is in, or of the program where it is linked in
- * statically. */
-static bool own_folder(char folder[PATH_MAX])
+enum { VISITED_MAX = 32 };
+
+/* Folders that are several of the places to search are visited once. */
+typedef struct {
+  core_visit_folder *visit;
+  void *user;
+  size_t count;
+  struct {
+    dev_t device;
+    ino_t inode;
+  } visited[VISITED_MAX];
+} visitor;
+
+static bool visit_once(void *user, const char *folder)
 {
-  Dl_info info;
-  if (dladdr(&core_host, &info) == 0 || info.dli_fname == NULL)
-    return false;
-  /* A program's name may be relative to where it was started. */
-  if (realpath(strchr(info.dli_fname, '/') != NULL ? info.dli_fname : "/proc/self/exe", folder) ==
-      NULL)
-    return false;
-  char *slash = strrchr(folder, '/');
-  if (slash == NULL)
-    return false;
-  *slash = '\0';
-  return true;
+  visitor *v = user;
+  struct stat at;
+  if (stat(folder, &at) != 0)
+    return v->visit(v->user, folder);
+  for (size_t i = 0; i < v->count; i++)
+    if (v->visited[i].device == at.st_dev && v->visited[i].inode == at.st_ino)
+      return false;
+  if (v->count < VISITED_MAX) {
+    v->visited[v->count].device = at.st_dev;
+    v->visited[v->count++].inode = at.st_ino;
+  }
+  return v->visit(v->user, folder);
 }
 
-/* In a build folder each backend lies in its own folder below backends/. */
-static bool visit_build(visit_folder *visit, void *user, char own[PATH_MAX])
+/* The folder of the library that this code is in, or of the program where it is linked in
+ * statically; from the latter's also where an installation that has moved has its libraries. */
+static bool visit_own(visitor *v)
 {
-  char path[PATH_MAX];
-  for (int level = 0; level < 4 && own[0] != '\0'; level++) {
-    struct stat at;
-    if (snprintf(path, sizeof path, "%s/meson-info", own) < (int)sizeof path &&
-        stat(path, &at) == 0) {
-      if (snprintf(path, sizeof path, "%s/backends", own) >= (int)sizeof path)
-        return false;
-      DIR *backends = opendir(path);
-      if (backends == NULL)
-        return false;
-      bool done = false;
-      for (struct dirent *entry; !done && (entry = readdir(backends)) != NULL;)
-        if (strchr(entry->d_name, '.') == NULL && /* neither . and .. nor folders of object files */
-            snprintf(path, sizeof path, "%s/backends/%s", own, entry->d_name) < (int)sizeof path &&
-            stat(path, &at) == 0 && S_ISDIR(at.st_mode))
-          done = visit(user, path);
-      closedir(backends);
-      return done;
-    }
-    char *slash = strrchr(own, '/');
-    if (slash == NULL)
-      return false;
-    *slash = '\0';
-  }
+  static const char *const beside_program[] = {"/" CDL_LIBRARY_FROM_PROGRAM, "/../lib"};
+  char own[PATH_MAX], path[PATH_MAX], folder[PATH_MAX];
+  bool program;
+  if (!core_own_file(own, &program))
+    return false;
+  *strrchr(own, '/') = '\0';
+  if (visit_once(v, own[0] != '\0' ? own : "/"))
+    return true;
+  for (size_t i = 0; program && i < sizeof beside_program / sizeof beside_program[0]; i++)
+    if (snprintf(path, sizeof path, "%s%s", own, beside_program[i]) < (int)sizeof path &&
+        realpath(path, folder) != NULL && visit_once(v, folder))
+      return true;
   return false;
 }
 
-static void visit_folders(visit_folder *visit, visit_folder *skipped, void *user)
+/* Calls `visit` for each folder that is searched, in order, until it returns true; `skipped`, or the
+ * log where that is NULL, hears of those that are not. No folder depends on what lies around the
+ * program: a build folder is known by the run path, which an installed program has lost. */
+static void visit_folders(core_visit_folder *visit, core_visit_folder *skipped, void *user)
 {
-  char own[PATH_MAX];
-  if (visit_path_variable(visit, skipped, user))
+  visitor v = {.visit = visit, .user = user};
+  if (visit_path_variable(visit, skipped, user) || visit_own(&v) ||
+      core_each_run_path(visit_once, &v))
     return;
-  if (own_folder(own)) {
-    if (visit(user, own[0] != '\0' ? own : "/"))
-      return;
-    if (visit_build(visit, user, own))
-      return;
-  }
-  visit(user, CDL_LIBRARY_FOLDER);
+  visit_once(&v, CDL_LIBRARY_FOLDER);
 }
 
 typedef struct {
@@ -327,17 +328,21 @@ cdl_status cdl_backend_folders(void (*each)(void *user, const char *folder, cons
 typedef struct {
   const char *name;
   char *found;
-  char searched[CORE_MESSAGE_BYTES / 2];
+  char searched[CORE_MESSAGE_BYTES / 2], refused[CORE_DISTRUST_BYTES]; /* the first one */
 } search;
 
 static bool look_for(void *user, const char *folder)
 {
   search *s = user;
-  char path[PATH_MAX];
+  char path[PATH_MAX], resolved[PATH_MAX], reason[CORE_DISTRUST_BYTES];
   struct stat at;
   if (snprintf(path, sizeof path, "%s/%s%s%s", folder, prefix, s->name, suffix) >= (int)sizeof path)
     return false;
-  if (stat(path, &at) == 0) {
+  if (stat(path, &at) == 0 && S_ISREG(at.st_mode) && !core_trust(path, resolved, reason)) {
+    cdl_log(CDL_LOG_NOTICE, "%s is not loaded: %s", path, reason);
+    if (s->refused[0] == '\0')
+      snprintf(s->refused, sizeof s->refused, "; %.128s is not loaded: %.350s", path, reason);
+  } else if (stat(path, &at) == 0) {
     s->found = strdup(path);
     return true;
   }
@@ -351,7 +356,8 @@ cdl_status core_find_plugin(const char *name, char **path)
   search s = {.name = name};
   visit_folders(look_for, NULL, &s);
   if (s.found == NULL)
-    return cdl_fail(CDL_ABSENT, "no plug-in %s%s%s in %s", prefix, name, suffix, s.searched);
+    return cdl_fail(s.refused[0] != '\0' ? CDL_UNSUPPORTED : CDL_ABSENT,
+                    "no plug-in %s%s%s in %s%s", prefix, name, suffix, s.searched, s.refused);
   *path = s.found;
   return CDL_OK;
 }

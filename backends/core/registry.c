@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "backends/core/core.h"
+#include "backends/core/trust.h"
 
 const char *cdl_version(void)
 {
@@ -265,6 +266,7 @@ typedef struct {
   char seen[LISTED][64]; /* a name found twice is opened from the first folder alone */
   char *path[LISTED];    /* where it was found first; NULL: nowhere */
   size_t seen_count;
+  bool refused[LISTED]; /* no file of the name was to be trusted so far */
 } lister;
 
 static void say_absent(const lister *l, const char *name, const char *device, const char *path)
@@ -305,14 +307,38 @@ static void list_devices(const lister *l, const cdl_backend_table *table, bool i
   }
 }
 
+/* A file that is not to be trusted hides none of the same name that is. */
+static bool is_refused(lister *l, const char *name, const char *path)
+{
+  char resolved[PATH_MAX], reason[CORE_DISTRUST_BYTES];
+  struct stat at;
+  if (stat(path, &at) != 0 || !S_ISREG(at.st_mode) || core_trust(path, resolved, reason))
+    return false;
+  cdl_fail(CDL_UNSUPPORTED, "%s: not loaded: %s", path, reason);
+  say_absent(l, name, NULL, path);
+  for (size_t i = 0; i < l->seen_count; i++)
+    if (strcmp(l->seen[i], name) == 0)
+      return true;
+  if (l->seen_count < LISTED && strlen(name) < sizeof l->seen[0]) {
+    l->refused[l->seen_count] = true;
+    strcpy(l->seen[l->seen_count++], name);
+  }
+  return true;
+}
+
 /* *earlier: what an earlier call gave as its path, borrowed. */
 static bool first_time(lister *l, const char *name, const char *path, const char **earlier)
 {
   *earlier = NULL;
   for (size_t i = 0; i < l->seen_count; i++)
     if (strcmp(l->seen[i], name) == 0) {
+      const bool refused = l->refused[i] && path != NULL;
       *earlier = l->path[i];
-      return false;
+      if (refused) {
+        l->refused[i] = false;
+        l->path[i] = strdup(path);
+      }
+      return refused;
     }
   if (l->seen_count == LISTED || strlen(name) >= sizeof l->seen[0])
     return false;
@@ -338,6 +364,8 @@ static void list_file(void *user, const char *name, const char *path)
     say_absent(l, name, NULL, path);
     return;
   }
+  if (is_refused(l, name, path))
+    return;
   if (!first_time(l, name, path, &earlier)) {
     if (earlier == NULL || same_file(earlier, path))
       return;

@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "backends/core/trust.h"
 
 cuda_functions cuda_api;
 const cdl_host *cuda_host;
@@ -26,11 +29,17 @@ static cdl_status given_folder(const char **folder)
   return CDL_OK;
 }
 
+/* The file, if it is there and may be taken; what the loader's own path has is the system's. */
 static void *open_in(const char *folder, const char *file)
 {
-  char path[PATH_MAX];
+  char path[PATH_MAX], resolved[PATH_MAX], reason[CORE_DISTRUST_BYTES];
   const int length = snprintf(path, sizeof path, "%s/%s", folder, file);
-  return length < (int)sizeof path ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
+  if (length >= (int)sizeof path || access(path, F_OK) != 0)
+    return NULL;
+  if (core_trust(path, resolved, reason))
+    return dlopen(resolved, RTLD_NOW | RTLD_LOCAL);
+  cuda_host->log(CDL_LOG_NOTICE, "cuda: %s is not loaded: %s", path, reason);
+  return NULL;
 }
 
 static void *open_file(const char *folder, const char *file)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "api.h"
+#include "backends/core/trust.h"
 
 const uint64_t opencl_hash_start = 0xcbf29ce484222325u;
 
@@ -83,10 +84,16 @@ static void *read_content(FILE *file, const char *key, size_t *bytes)
 
 void *opencl_cache_read(const char *key, size_t *bytes)
 {
-  char path[PATH_MAX];
+  char path[PATH_MAX], resolved[PATH_MAX], reason[CORE_DISTRUST_BYTES];
   if (!key_path(path, key))
     return NULL;
-  FILE *file = fopen(path, "rbe");
+  if (access(path, F_OK) != 0)
+    return NULL;
+  if (!core_trust(path, resolved, reason)) { /* the driver runs what is in it */
+    opencl_host->log(CDL_LOG_NOTICE, "opencl: the kernels in %s are not used: %s", path, reason);
+    return NULL;
+  }
+  FILE *file = fopen(resolved, "rbe");
   if (file == NULL)
     return NULL;
   void *content = read_content(file, key, bytes);

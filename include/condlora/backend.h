@@ -32,10 +32,13 @@ CDL_API CDL_MUST_USE cdl_status cdl_precision_find(const char *name, cdl_precisi
 /* Opens "auto", "cpu", "null", "NAME", "NAME:DEVICE" or a path to a plug-in ("./libmine.so", with
  * a slash). `options` may be NULL. Every backend but the CPU's is a plug-in: the file that a path
  * names, else condlora-NAME.so in the folders of CDL_BACKEND_PATH (absolute ones; others are
- * skipped with a notice), in the library's own folder or its build folder, and last where the
- * library was configured to be installed. "auto" takes the best that opens: cuda, opencl where its device is not the host's
- * processor, cpu.
- * Errors: ABSENT, with the reason in a sentence; UNSUPPORTED for a precision it lacks. */
+ * skipped with a notice), in the library's own folder (for a program that has it linked in, its own
+ * folder and ../lib beside that), in those of its run path, and last where the library was configured
+ * to be installed. A plug-in that users other than root, this one and the owner of the library may
+ * change is not loaded, by whatever way it was found. "auto" takes the best that opens: cuda, opencl
+ * where its device is not the host's processor, cpu.
+ * Errors: ABSENT, with the reason in a sentence; UNSUPPORTED for a precision it lacks, and
+ * for a plug-in that is not loaded. */
 CDL_API CDL_MUST_USE cdl_status cdl_backend_open(const char *name,
                                                  const cdl_backend_options *options,
                                                  cdl_backend **backend);
