@@ -10,6 +10,7 @@
 #include "cli/examples.h"
 #include "cli/options.h"
 #include "cli/signals.h"
+#include "model/lock.h"
 #include "reports/report.h"
 
 /* ---- The lists ---- */
@@ -202,13 +203,10 @@ static cdl_status check_places(const cli_reproduction *r)
              : cdl_fail(CDL_USAGE, "reproduce wants --output: the folder of runs and report");
 }
 
-static cdl_status run(cli_reproduction *r, const given_texts *given)
+/* In a folder that is locked. */
+static cdl_status run_locked(cli_reproduction *r)
 {
   cli_reproduce_terminal terminal = {0};
-  CDL_TRY(check_places(r));
-  CDL_TRY(read_lists(r, given));
-  r->comparison.folder = r->output;
-  CDL_TRY(cli_reproduce_check(r));
   CDL_TRY(cli_reproduce_claim(r));
   cli_signals_defer();
   cli_progress_begin(&terminal.progress);
@@ -221,6 +219,19 @@ static cdl_status run(cli_reproduction *r, const given_texts *given)
     status = write_report(r);
   cdl_comparison_release(&r->comparison);
   cli_notices_end(&terminal.notices);
+  return status;
+}
+
+static cdl_status run(cli_reproduction *r, const given_texts *given)
+{
+  cdl_lock *lock;
+  CDL_TRY(check_places(r));
+  CDL_TRY(read_lists(r, given));
+  r->comparison.folder = r->output;
+  CDL_TRY(cli_reproduce_check(r));
+  CDL_TRY(cdl_lock_take(r->output, &lock));
+  const cdl_status status = run_locked(r);
+  cdl_lock_release(lock);
   return status;
 }
 

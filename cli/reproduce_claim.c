@@ -166,7 +166,6 @@ static cdl_status claim(const cli_reproduction *r, const char *path, json_t **no
 
 cdl_status cli_reproduce_claim(const cli_reproduction *r)
 {
-  CDL_TRY(cdl_folder_make(r->output));
   char *path = cdl_path_join(r->output, claim_name);
   json_t *now = claim_json(r);
   const cdl_status status = path != NULL && now != NULL

@@ -15,6 +15,7 @@
 #include "cli/trace.h"
 #include "model/file.h"
 #include "model/json.h"
+#include "model/lock.h"
 #include "train/process.h"
 
 /* ---- What is searched ---- */
@@ -107,13 +108,12 @@ static cdl_status read_owner(cli_search_state *s, const char *path)
   return status;
 }
 
-/* `*made`: the folder was not there. */
-static cdl_status open_folder(cli_search_state *s, bool *made)
+/* Whether it may be this search's; who the search is. */
+static cdl_status look_into_folder(cli_search_state *s)
 {
   const char *output = s->settings.output;
   char *path = cdl_path_join(output, "search.json");
   cdl_status status = CDL_OK;
-  *made = !cdl_file_exists(output);
   if (path == NULL)
     status = cdl_fail(CDL_MEMORY, "out of memory: %s", output);
   else if (cdl_file_exists(path) && !s->settings.resume)
@@ -127,7 +127,7 @@ static cdl_status open_folder(cli_search_state *s, bool *made)
   else
     status = draw_owner(s);
   free(path);
-  return status == CDL_OK ? cdl_folder_make(output) : status;
+  return status;
 }
 
 /* ---- Searching ---- */
@@ -163,25 +163,32 @@ static cdl_status run_trials(cli_search_state *s, const json_t *resumed)
   }
 }
 
-static cdl_status search_study(cli_search_state *s)
+/* In a folder that is locked. */
+static cdl_status search_locked(cli_search_state *s)
 {
   json_t *resumed;
-  bool made;
-  CDL_TRY(open_folder(s, &made));
-  cdl_status status = cli_bridge_start(&s->bridge);
-  if (status == CDL_OK)
-    status = cli_search_study_open(s, &resumed);
-  if (status != CDL_OK) {
-    if (made)
-      (void)rmdir(s->settings.output);
-    return status;
-  }
-  status = cli_search_write(s);
+  CDL_TRY(look_into_folder(s)); /* again: another may just have left it */
+  CDL_TRY(cli_bridge_start(&s->bridge));
+  CDL_TRY(cli_search_study_open(s, &resumed));
+  cdl_status status = cli_search_write(s);
   cli_notices_release(&s->notices);
   if (status == CDL_OK)
     status = run_trials(s, resumed);
   json_decref(resumed);
   return status == CDL_OK ? cli_search_conclude(s) : status;
+}
+
+static cdl_status search_study(cli_search_state *s)
+{
+  cdl_lock *lock;
+  CDL_TRY(cdl_lock_check(s->settings.output));
+  CDL_TRY(look_into_folder(s));
+  CDL_TRY(cdl_lock_take(s->settings.output, &lock));
+  const cdl_status status = search_locked(s);
+  cli_bridge_stop(s->bridge); /* which may still write to the study */
+  s->bridge = NULL;
+  cdl_lock_release(lock);
+  return status;
 }
 
 static void say_plan(const cli_search_state *s)
@@ -222,7 +229,6 @@ static cdl_status run(cli_search_state *s)
       status = cli_trace_begin(&trace, s->job.backend, s->settings.trace);
     if (status == CDL_OK)
       status = search_study(s);
-    cli_bridge_stop(s->bridge);
     const cdl_status traced = cli_trace_end(&trace, status == CDL_OK || status == CDL_CANCELLED);
     status = status == CDL_OK ? traced : status;
   }

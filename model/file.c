@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "model/lock.h"
+
 enum { BUFFER_BYTES = 1 << 16 };
 
 struct cdl_output {
@@ -155,7 +157,8 @@ bool cdl_folder_is_empty(const char *path)
   bool any = false;
   for (const struct dirent *entry = stream != NULL ? readdir(stream) : NULL; entry != NULL && !any;
        entry = readdir(stream))
-    any = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    any = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+          strcmp(entry->d_name, CDL_LOCK_NAME) != 0;
   if (stream != NULL)
     closedir(stream);
   return !any;

@@ -23,7 +23,7 @@ void cdl_file_unmap(cdl_mapping *mapping);
 void cdl_file_discard(const cdl_mapping *mapping, size_t offset, size_t bytes);
 
 bool cdl_file_exists(const char *path);
-/* True also for a folder that is not there. */
+/* True also for a folder that is not there, or that holds a lock alone. */
 bool cdl_folder_is_empty(const char *path);
 /* Makes a folder and its missing parents; one that is there already is no error. */
 CDL_MUST_USE cdl_status cdl_folder_make(const char *path);

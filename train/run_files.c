@@ -10,15 +10,33 @@
 #include "model/file.h"
 #include "model/json.h"
 
+static cdl_status check_empty(const char *folder)
+{
+  if (cdl_folder_is_empty(folder))
+    return CDL_OK;
+  return cdl_fail(
+      CDL_USAGE,
+      "%s is not empty; --resume goes on with the run in it, another --output starts one", folder);
+}
+
+/* A folder that is not for a new run is left untouched; so it is looked at before and after. */
+static cdl_status take_folder(const char *folder, bool resume, cdl_lock **lock)
+{
+  CDL_TRY(cdl_lock_check(folder));
+  if (!resume)
+    CDL_TRY(check_empty(folder));
+  CDL_TRY(cdl_lock_take(folder, lock));
+  return resume ? CDL_OK : check_empty(folder);
+}
+
 cdl_status cdl_run_files_open(cdl_run_files *f, const char *folder, bool resume)
 {
   *f = (cdl_run_files){0};
-  if (!resume && !cdl_folder_is_empty(folder))
-    return cdl_fail(
-        CDL_USAGE,
-        "%s is not empty; --resume goes on with the run in it, another --output starts one",
-        folder);
-  CDL_TRY(cdl_folder_make(folder));
+  const cdl_status taken = take_folder(folder, resume, &f->lock);
+  if (taken != CDL_OK) {
+    cdl_run_files_close(f);
+    return taken;
+  }
   const struct {
     char **path;
     const char *name;
@@ -59,6 +77,7 @@ void cdl_run_files_close(cdl_run_files *f)
   free(f->log_path);
   free(f->metrics);
   free(f->run);
+  cdl_lock_release(f->lock);
   *f = (cdl_run_files){0};
 }
 

@@ -4,15 +4,18 @@
 
 #include <stdio.h>
 
+#include "model/lock.h"
 #include "train/checkpoint.h"
 #include "train/trainer.h"
 
 typedef struct {
   char *folder, *adapter, *model, *checkpoint, *log_path, *metrics, *run;
   FILE *log;
+  cdl_lock *lock; /* of the folder */
 } cdl_run_files;
 
-/* Makes the folder. Without `resume` one that holds anything is a USAGE error. */
+/* Makes the folder and locks it until cdl_run_files_close: IO where another process is at work in
+ * it. Without `resume` one that holds anything is a USAGE error. */
 CDL_MUST_USE cdl_status cdl_run_files_open(cdl_run_files *files, const char *folder, bool resume);
 void cdl_run_files_close(cdl_run_files *files);
 
