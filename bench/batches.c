@@ -82,11 +82,12 @@ static cdl_status make_batch(const cdl_model_config *config, const int32_t *leng
   batch->examples = examples;
   batch->longest = bound.longest;
   for (size_t i = 0; i < examples; i++) {
-    for (int32_t k = 0; k < lengths[i]; k++) {
-      batch->ids[batch->tokens] =
+    const size_t begin = batch->tokens, length = (size_t)lengths[i];
+    for (size_t k = 0; k < length; k++)
+      batch->ids[batch->tokens++] =
           (int32_t)cdl_random_below(random, (uint64_t)config->vocabulary_size);
-      batch->positions[batch->tokens++] = first_position(config) + k;
-    }
+    cdl_count_positions(first_position(config), batch->ids + begin, length,
+                        batch->positions + begin);
     batch->offsets[i + 1] = (int32_t)batch->tokens;
     batch->index[i] = (uint32_t)i;
     batch->labels[i] = (int32_t)(i % 2);

@@ -35,12 +35,27 @@ static cdl_status check(const request *r)
 
 /* ---- The formats ---- */
 
+/* Whether the tokenizer tells a pair's texts apart. RoBERTa's does not, and gives no token_type_ids
+ * in Transformers, however many types its model has. */
+static cdl_status tells_types(const cdl_job *job, bool *tells)
+{
+  cdl_encoding encoding = {0};
+  CDL_TRY(cdl_tokenizer_encode(job->tokenizer, "a", 1, "a", 1, 0, &encoding));
+  *tells = false;
+  for (size_t i = 0; i < encoding.count; i++)
+    *tells = *tells || encoding.type_ids[i] != 0;
+  cdl_encoding_release(&encoding);
+  return CDL_OK;
+}
+
 static cdl_status write_onnx(const cdl_job *job, const char *base, const char *folder)
 {
+  bool types;
+  CDL_TRY(tells_types(job, &types));
   const cdl_problem problem = job->regression ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_CLASSIFICATION;
   CDL_TRY(cdl_model_write_settings(base, folder, job->labels, (const char *const *)job->label_names,
                                    problem));
-  return cdl_encoder_write_onnx(job->encoder, job->queue, folder, job->types_zero);
+  return cdl_encoder_write_onnx(job->encoder, job->queue, folder, job->types_zero || !types);
 }
 
 /* `*change`: the largest of a logit that merging makes. */

@@ -16,8 +16,9 @@ static void draw(cli_probe *p, const cdl_job *job)
       state = state * 1664525u + 1013904223u; /* Knuth's linear congruence */
       const int32_t at = s * p->length + t;
       p->ids[at] = (int32_t)((uint64_t)state * (uint64_t)config->vocabulary_size >> 32);
-      p->positions[at] = job->first_position + t;
     }
+    cdl_count_positions(job->first_position, p->ids + s * p->length, (size_t)p->length,
+                        p->positions + s * p->length);
   }
 }
 

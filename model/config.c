@@ -19,6 +19,13 @@ int64_t cdl_model_config_first_position(const cdl_model_config *config)
   return cdl_family_of(config->family)->after_padding ? config->pad_id + 1 : 0;
 }
 
+void cdl_count_positions(int32_t first, const int32_t *ids, size_t count, int32_t *positions)
+{
+  int32_t next = first;
+  for (size_t i = 0; i < count; i++)
+    positions[i] = ids[i] == first - 1 ? first - 1 : next++;
+}
+
 int64_t cdl_model_config_max_tokens(const cdl_model_config *config)
 {
   return config->position_count - cdl_model_config_first_position(config);
@@ -162,6 +169,26 @@ static void set_default_sizes(cdl_model_config *config)
   config->pad_id = cdl_family_of(config->family)->after_padding ? 1 : 0;
 }
 
+/* PyTorch takes -1 for a table's last row, and Transformers counts positions from pad + 1. A null is
+ * no padding, which RoBERTa's positions cannot do without. */
+static cdl_status read_padding(const char *path, const json_t *object, cdl_model_config *config)
+{
+  const bool counted = cdl_family_of(config->family)->after_padding;
+  const json_t *given = json_object_get(object, "pad_token_id");
+  if (json_is_null(given) && !counted) {
+    config->pad_id = CDL_NO_PAD;
+    return CDL_OK;
+  }
+  CDL_TRY(cdl_json_integer(path, object, "pad_token_id", counted ? -1 : -config->vocabulary_size,
+                           config->vocabulary_size - 1, &config->pad_id));
+  if (config->pad_id < config->vocabulary_size)
+    return CDL_OK;
+  return cdl_fail(CDL_DATA,
+                  "%s: \"pad_token_id\" is missing and its default, %" PRId64
+                  ", is outside the vocabulary",
+                  path, config->pad_id);
+}
+
 static cdl_status read_sizes(const char *path, const json_t *object, cdl_model_config *config)
 {
   const key_names *keys = keys_of(config->family);
@@ -186,18 +213,10 @@ static cdl_status read_sizes(const char *path, const json_t *object, cdl_model_c
         cdl_json_integer(path, object, "embedding_size", 1, SIZE_MOST, &config->embedding_size));
   else
     config->embedding_size = config->hidden_size;
-  if (cdl_family_of(config->family)->after_padding ||
-      !json_is_null(json_object_get(object, "pad_token_id")))
-    CDL_TRY(cdl_json_integer(path, object, "pad_token_id", 0, config->vocabulary_size - 1,
-                             &config->pad_id));
+  CDL_TRY(read_padding(path, object, config));
   if (config->hidden_size % config->heads != 0)
     return cdl_fail(CDL_DATA, "%s: \"%s\" is %" PRId64 ", expected a multiple of \"%s\", %" PRId64,
                     path, keys->hidden_size, config->hidden_size, keys->heads, config->heads);
-  if (config->pad_id >= config->vocabulary_size)
-    return cdl_fail(CDL_DATA,
-                    "%s: \"pad_token_id\" is missing and its default, %" PRId64
-                    ", is outside the vocabulary",
-                    path, config->pad_id);
   if (cdl_model_config_max_tokens(config) < 1)
     return cdl_fail(CDL_DATA,
                     "%s: \"max_position_embeddings\" is %" PRId64

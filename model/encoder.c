@@ -78,7 +78,7 @@ static void embeddings_backward(const cdl_encoder *e, cdl_queue *q, cdl_tensor d
   encoder_drop(all_lanes(e), q, d_h, d_h, embedded_place, 0, ROWS_TOKENS);
   norm_backward(q, d_h, true, &norm, e->embedding_norm);
   for (int t = 0; t < EMBEDDING_TABLES; t++)
-    if (e->tables[t] != NULL && e->tables[t]->trained)
+    if (e->tables[t] != NULL && e->tables[t]->trained && plans[t]->target.size[3] > 0)
       scatter(q, e->tables[t]->gradient, d_h, plans[t]);
 }
 

@@ -83,13 +83,28 @@ static int compare_keys(const void *a, const void *b)
   return (x > y) - (x < y);
 }
 
-/* Rows sorted by the table row they came from, stably: key · 2³² + row sorts both. */
+/* The row of a table that is padding's, and never gets a gradient (padding_idx in PyTorch); -1: none.
+ * Words have one, and so have positions where they count from padding. */
+static int64_t padding_row(const cdl_encoder *e, int table)
+{
+  const int64_t pad = e->config.pad_id, rows = e->tables[table]->value.size[2];
+  if (pad == CDL_NO_PAD || (table == EMBEDDING_POSITION && !e->family->after_padding))
+    return -1;
+  return pad < 0 ? rows + pad : pad;
+}
+
+/* Rows sorted by the table row they came from, stably: key · 2³² + row sorts both. Those of `skipped`
+ * are sorted behind all others, where no segment reaches. */
 static void stage_scatter(cdl_encoder *e, size_t *used, const int32_t *ids, int32_t tokens,
-                          scatter_plan *plan)
+                          int64_t skipped, scatter_plan *plan)
 {
   uint64_t *keys = e->memory->keys;
-  for (int32_t t = 0; t < tokens; t++)
-    keys[t] = (uint64_t)(uint32_t)ids[t] << 32 | (uint32_t)t;
+  int32_t kept = 0;
+  for (int32_t t = 0; t < tokens; t++) {
+    const uint32_t row = ids[t] == skipped ? UINT32_MAX : (uint32_t)ids[t];
+    kept += row != UINT32_MAX;
+    keys[t] = (uint64_t)row << 32 | (uint32_t)t;
+  }
   qsort(keys, (size_t)tokens, sizeof *keys, compare_keys);
 
   int32_t *order = stage(e, used, tokens, &plan->order);
@@ -99,14 +114,14 @@ static void stage_scatter(cdl_encoder *e, size_t *used, const int32_t *ids, int3
   for (int32_t t = 0; t < tokens; t++) {
     const int32_t id = (int32_t)(keys[t] >> 32);
     order[t] = (int32_t)(uint32_t)keys[t];
-    if (t == 0 || id != target[segments - 1]) {
+    if (t < kept && (t == 0 || id != target[segments - 1])) {
       segment[segments] = t;
       target[segments++] = id;
     }
   }
-  segment[segments] = tokens;
+  segment[segments] = kept;
   for (int32_t t = segments; t < tokens; t++) { /* uploaded with the rest: unread, but defined */
-    segment[t + 1] = tokens;
+    segment[t + 1] = kept;
     target[t] = 0;
   }
   plan->segment.size[3] = segments + 1;
@@ -161,9 +176,10 @@ static void stage_own(cdl_encoder *e, size_t *used, const cdl_token_batch *b)
     stage_pairs(e, used, b, &loaded);
   if (e->embeddings_trained) {
     const int32_t tokens = b->offsets[b->sequences];
-    stage_scatter(e, used, b->ids, tokens, &loaded.words);
-    stage_scatter(e, used, b->positions, tokens, &loaded.places);
-    stage_scatter(e, used, b->types, tokens, &loaded.kinds);
+    stage_scatter(e, used, b->ids, tokens, padding_row(e, EMBEDDING_WORD), &loaded.words);
+    stage_scatter(e, used, b->positions, tokens, padding_row(e, EMBEDDING_POSITION),
+                  &loaded.places);
+    stage_scatter(e, used, b->types, tokens, -1, &loaded.kinds);
   }
   e->batch = loaded;
 }

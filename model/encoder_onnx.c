@@ -157,11 +157,12 @@ static void inputs(writer *w)
   w->types = types ? onnx_input(w->graph, "token_type_ids", batch, sequence) : NULL;
 }
 
-static onnx_value to_real(writer *w, onnx_value x)
+enum { ONNX_FLOAT = 1, ONNX_INT64 = 7 };
+
+static onnx_value to_type(writer *w, onnx_value x, int type)
 {
-  enum { ONNX_FLOAT = 1 };
   const onnx_value y = ONNX_OP(w->graph, "Cast", x);
-  onnx_set_whole(w->graph, "to", ONNX_FLOAT);
+  onnx_set_whole(w->graph, "to", type);
   return y;
 }
 
@@ -170,7 +171,7 @@ static void attention_bias(writer *w)
 {
   static const int64_t axes[] = {1, 2};
   onnx_scope(w->graph, "attention_mask");
-  const onnx_value kept = to_real(w, w->mask);
+  const onnx_value kept = to_type(w, w->mask, ONNX_FLOAT);
   const onnx_value padding = ONNX_OP(w->graph, "Sub", onnx_real(w->graph, "number/1", 1), kept);
   w->bias = ONNX_OP(w->graph, "Unsqueeze", with_number(w, "Mul", padding, -FLT_MAX),
                     onnx_list(w->graph, "list/1,2", axes, 2));
@@ -188,13 +189,16 @@ static onnx_value counted_positions(writer *w)
   return ONNX_OP(g, "Range", zero, length, one);
 }
 
-/* pad_id + 1, pad_id + 2, … for tokens, pad_id for padding: [batch, sequence]. */
+/* pad_id + 1, pad_id + 2, … for what is not padding by its id, pad_id for the rest: [batch,
+ * sequence]. See cdl_count_positions. */
 static onnx_value positions_after_padding(writer *w)
 {
   onnx_graph *g = w->graph;
-  const onnx_value counted = ONNX_OP(g, "CumSum", w->mask, onnx_whole(g, "number/whole 1", 1));
-  return ONNX_OP(g, "Add", ONNX_OP(g, "Mul", counted, w->mask),
-                 onnx_whole(g, "pad_id", w->encoder->config.pad_id));
+  const onnx_value pad = onnx_whole(g, "pad_id", w->encoder->config.pad_id);
+  const onnx_value text =
+      to_type(w, ONNX_OP(g, "Not", ONNX_OP(g, "Equal", w->ids, pad)), ONNX_INT64);
+  const onnx_value counted = ONNX_OP(g, "CumSum", text, onnx_whole(g, "number/whole 1", 1));
+  return ONNX_OP(g, "Add", ONNX_OP(g, "Mul", counted, text), pad);
 }
 
 static onnx_value rows_of(writer *w, int table, onnx_value index)

@@ -164,8 +164,8 @@ static void put_tokens(cdl_batch *batch, const cdl_tokens *tokens, uint32_t row,
     batch->ids[at + i] = tokens->ids[from + i];
   for (size_t i = 0; batch->type_ids != NULL && i < length; i++)
     batch->type_ids[at + i] = tokens->type_ids[from + i];
-  for (size_t i = 0; batch->positions != NULL && i < length; i++)
-    batch->positions[at + i] = first_position + (int32_t)i;
+  if (batch->positions != NULL)
+    cdl_count_positions(first_position, tokens->ids + from, length, batch->positions + at);
   batch->tokens += length;
   batch->longest = length > batch->longest ? length : batch->longest;
 }

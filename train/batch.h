@@ -53,8 +53,8 @@ typedef struct {
   size_t examples, tokens, longest; /* filled in */
 } cdl_batch;
 
-/* Fills a batch with the examples of `rows`, in order. Positions count from `first_position`: 0 for
- * BERT, the padding id + 1 for RoBERTa. Allocates nothing. Errors: ARGUMENT when the batch is too
+/* Fills a batch with the examples of `rows`, in order. Positions count from `first_position`, as
+ * cdl_count_positions does. Allocates nothing. Errors: ARGUMENT when the batch is too
  * small or a row is not there. */
 CDL_MUST_USE cdl_status cdl_batch_fill(cdl_batch *batch, const cdl_dataset *dataset,
                                        const uint32_t *rows, size_t count, int32_t first_position);

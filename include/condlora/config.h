@@ -33,12 +33,15 @@ typedef enum {
   CDL_PROBLEM_MULTI_LABEL
 } cdl_problem;
 
+/* `pad_id` of a model without padding: a null in its file. */
+#define CDL_NO_PAD INT64_MIN
+
 typedef struct {
   cdl_family family;
   int64_t vocabulary_size, hidden_size, layers, heads, intermediate_size, position_count,
       type_count;         /* 0: the family embeds no token types */
   int64_t embedding_size; /* of the embeddings, where it differs; 0: hidden_size */
-  int64_t pad_id;
+  int64_t pad_id;         /* below 0: as PyTorch counts rows, from the end of a table */
   double layer_norm_epsilon;
   cdl_activation activation;
   double hidden_dropout, attention_dropout, classifier_dropout; /* probabilities in [0, 1) */
@@ -55,8 +58,13 @@ typedef struct {
 CDL_API CDL_MUST_USE cdl_status cdl_model_config_read(const char *path, cdl_model_config *config);
 CDL_API void cdl_model_config_free(cdl_model_config *config);
 
-/* A sequence's first position: pad_id + 1 for RoBERTa and XLM-RoBERTa, 0 for the others. */
+/* A sequence's first position: pad_id + 1 for RoBERTa and its kin, 0 for the others. */
 CDL_API int64_t cdl_model_config_first_position(const cdl_model_config *config);
+/* Positions [count] of one sequence's ids [count], from the model's first position on. RoBERTa and
+ * its kin count only what is not padding: wherever the id `first` - 1 stands, also within a text, its
+ * position is that number. The others begin at 0, and no id is below that. */
+CDL_API void cdl_count_positions(int32_t first, const int32_t *ids, size_t count,
+                                 int32_t *positions);
 /* The longest input in tokens. */
 CDL_API int64_t cdl_model_config_max_tokens(const cdl_model_config *config);
 

@@ -47,10 +47,10 @@ def by_torch(model, inputs, names):
 
 
 def random_inputs(config, lengths, generator):
-    """Sequences of random tokens, padded to the longest."""
+    """Sequences of random tokens, padding's own id among them, padded to the longest."""
     pad = config.pad_token_id
     kept = torch.arange(max(lengths))[None, :] < torch.tensor(lengths)[:, None]
-    ids = torch.randint(pad + 1, config.vocab_size, kept.shape, generator=generator)
+    ids = torch.randint(0, config.vocab_size, kept.shape, generator=generator)
     types = torch.randint(0, max(getattr(config, "type_vocab_size", 1), 1), kept.shape, generator=generator)
     return {"input_ids": torch.where(kept, ids, pad), "attention_mask": kept.long(), "token_type_ids": torch.where(kept, types, 0)}
 

@@ -42,7 +42,7 @@ START_TEST(missing_keys_have_the_usual_values)
                 &config));
   ck_assert_int_eq(config.family, CDL_FAMILY_BERT);
   ck_assert_int_eq(config.vocabulary_size, 30522);
-  ck_assert_int_eq(config.pad_id, 0);
+  ck_assert(config.pad_id == CDL_NO_PAD);
   ck_assert_int_eq(cdl_model_config_max_tokens(&config), 512);
   ck_assert(config.classifier_dropout == 0.25);
   cdl_model_config_free(&config);
@@ -148,6 +148,35 @@ START_TEST(every_key_is_read)
 }
 END_TEST
 
+/* Of Transformers' create_position_ids_from_input_ids: cumsum(ids ≠ pad) · (ids ≠ pad) + pad. */
+START_TEST(positions_count_over_what_is_not_padding)
+{
+  static const int32_t ids[] = {7, 5, 5, 9, 5, 0, 1, 5};
+  static const int32_t after_five[] = {6, 5, 5, 7, 5, 8, 9, 5}, plain[] = {0, 1, 2, 3, 4, 5, 6, 7};
+  int32_t positions[8];
+  cdl_model_config config;
+  expect_ok(read_text("{\"model_type\": \"roberta\", \"pad_token_id\": 5}", &config));
+  cdl_count_positions((int32_t)cdl_model_config_first_position(&config), ids, 8, positions);
+  ck_assert_mem_eq(positions, after_five, sizeof positions);
+  cdl_model_config_free(&config);
+  expect_ok(read_text("{\"model_type\": \"xlm-roberta\", \"pad_token_id\": -1}", &config));
+  ck_assert_int_eq(config.pad_id, -1);
+  ck_assert_int_eq(cdl_model_config_max_tokens(&config), 512);
+  cdl_count_positions((int32_t)cdl_model_config_first_position(&config), ids, 8, positions);
+  ck_assert_mem_eq(positions, plain, sizeof positions);
+  cdl_model_config_free(&config);
+  expect_ok(read_text("{\"model_type\": \"bert\", \"pad_token_id\": 5}", &config));
+  cdl_count_positions((int32_t)cdl_model_config_first_position(&config), ids, 8, positions);
+  ck_assert_mem_eq(positions, plain, sizeof positions);
+  cdl_model_config_free(&config);
+  expect_ok(read_text("{\"model_type\": \"bert\", \"pad_token_id\": -3}", &config));
+  ck_assert_int_eq(config.pad_id, -3);
+  cdl_model_config_free(&config);
+  expect_failure(read_text("{\"model_type\": \"bert\", \"pad_token_id\": -30523}", &config),
+                 CDL_DATA, "pad_token_id");
+}
+END_TEST
+
 START_TEST(one_label_is_regression)
 {
   cdl_model_config config;
@@ -212,7 +241,7 @@ START_TEST(refuses_what_cannot_be)
       {"\"intermediate_size\": []", "intermediate_size", CDL_DATA},
       {"\"type_vocab_size\": 0", "type_vocab_size", CDL_DATA},
       {"\"pad_token_id\": 50265", "pad_token_id", CDL_DATA},
-      {"\"pad_token_id\": -1", "pad_token_id", CDL_DATA},
+      {"\"pad_token_id\": -2", "pad_token_id", CDL_DATA},
       {"\"pad_token_id\": null", "pad_token_id", CDL_DATA},
       {"\"vocab_size\": 1", "pad_token_id", CDL_DATA},
       {"\"max_position_embeddings\": 2", "max_position_embeddings", CDL_DATA},
@@ -384,6 +413,7 @@ int main(void)
       missing_keys_have_the_usual_values,
       other_families_have_their_own,
       every_key_is_read,
+      positions_count_over_what_is_not_padding,
       one_label_is_regression,
       activations_have_their_names,
       refuses_what_cannot_be,
