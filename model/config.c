@@ -1,6 +1,7 @@
 #include "condlora/config.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +71,9 @@ typedef struct {
       *attention_dropout, *classifier_dropout;
 } key_names;
 
-static const key_names *keys_of(cdl_family family)
+/* DistilBERT's sizes may also have the usual names. Where a file has both, those count, since
+ * Transformers sets them last (attribute_map). */
+static key_names keys_of(cdl_family family, const json_t *object)
 {
   static const key_names usual = {.hidden_size = "hidden_size",
                                   .layers = "num_hidden_layers",
@@ -80,15 +83,22 @@ static const key_names *keys_of(cdl_family family)
                                   .hidden_dropout = "hidden_dropout_prob",
                                   .attention_dropout = "attention_probs_dropout_prob",
                                   .classifier_dropout = "classifier_dropout"};
-  static const key_names distilbert = {.hidden_size = "dim",
-                                       .layers = "n_layers",
-                                       .heads = "n_heads",
-                                       .intermediate_size = "hidden_dim",
-                                       .activation = "activation",
-                                       .hidden_dropout = "dropout",
-                                       .attention_dropout = "attention_dropout",
-                                       .classifier_dropout = "seq_classif_dropout"};
-  return family == CDL_FAMILY_DISTILBERT ? &distilbert : &usual;
+  key_names distilbert = {.hidden_size = "dim",
+                          .layers = "n_layers",
+                          .heads = "n_heads",
+                          .intermediate_size = "hidden_dim",
+                          .activation = "activation",
+                          .hidden_dropout = "dropout",
+                          .attention_dropout = "attention_dropout",
+                          .classifier_dropout = "seq_classif_dropout"};
+  if (family != CDL_FAMILY_DISTILBERT)
+    return usual;
+  const char **const mapped[] = {&distilbert.hidden_size, &distilbert.layers, &distilbert.heads};
+  const char *const others[] = {usual.hidden_size, usual.layers, usual.heads};
+  for (size_t i = 0; i < sizeof mapped / sizeof mapped[0]; i++)
+    if (json_object_get(object, others[i]) != NULL)
+      *mapped[i] = others[i];
+  return distilbert;
 }
 
 static cdl_status read_activation(const char *path, const json_t *object, cdl_model_config *config)
@@ -101,6 +111,7 @@ static cdl_status read_activation(const char *path, const json_t *object, cdl_mo
       {"gelu_python", CDL_ACTIVATION_GELU},
       {"gelu_new", CDL_ACTIVATION_GELU_TANH},
       {"gelu_pytorch_tanh", CDL_ACTIVATION_GELU_TANH},
+      {"gelu_python_tanh", CDL_ACTIVATION_GELU_TANH},
       {"gelu_fast", CDL_ACTIVATION_GELU_TANH},
       {"gelu_accurate", CDL_ACTIVATION_GELU_TANH},
       {"quick_gelu", CDL_ACTIVATION_GELU_QUICK},
@@ -112,18 +123,18 @@ static cdl_status read_activation(const char *path, const json_t *object, cdl_mo
       {"mish", CDL_ACTIVATION_MISH},
       {"linear", CDL_ACTIVATION_NONE},
   };
-  const char *name = "gelu", *key = keys_of(config->family)->activation;
+  const char *name = "gelu", *key = keys_of(config->family, object).activation;
   CDL_TRY(cdl_json_string(path, object, key, false, &name));
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
     if (strcmp(name, known[i].name) == 0) {
       config->activation = known[i].activation;
       return CDL_OK;
     }
-  return cdl_fail(
-      CDL_UNSUPPORTED,
-      "%s: \"%s\" is \"%.100s\", supported are gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, "
-      "gelu_python, gelu_accurate, quick_gelu, relu, silu, swish, tanh, sigmoid, mish and linear",
-      path, key, name);
+  return cdl_fail(CDL_UNSUPPORTED,
+                  "%s: \"%s\" is \"%.100s\", supported are gelu, gelu_new, gelu_pytorch_tanh, "
+                  "gelu_python_tanh, gelu_fast, gelu_python, gelu_accurate, quick_gelu, relu, "
+                  "silu, swish, tanh, sigmoid, mish and linear",
+                  path, key, name);
 }
 
 /* Settings that would change the mathematics. */
@@ -191,17 +202,17 @@ static cdl_status read_padding(const char *path, const json_t *object, cdl_model
 
 static cdl_status read_sizes(const char *path, const json_t *object, cdl_model_config *config)
 {
-  const key_names *keys = keys_of(config->family);
+  const key_names keys = keys_of(config->family, object);
   set_default_sizes(config);
   const struct {
     const char *key;
     int64_t most, *value;
   } sizes[] = {
       {"vocab_size", SIZE_MOST, &config->vocabulary_size},
-      {keys->hidden_size, SIZE_MOST, &config->hidden_size},
-      {keys->layers, LAYERS_MOST, &config->layers},
-      {keys->heads, SIZE_MOST, &config->heads},
-      {keys->intermediate_size, SIZE_MOST, &config->intermediate_size},
+      {keys.hidden_size, SIZE_MOST, &config->hidden_size},
+      {keys.layers, LAYERS_MOST, &config->layers},
+      {keys.heads, SIZE_MOST, &config->heads},
+      {keys.intermediate_size, SIZE_MOST, &config->intermediate_size},
       {"max_position_embeddings", SIZE_MOST, &config->position_count},
   };
   for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
@@ -216,7 +227,7 @@ static cdl_status read_sizes(const char *path, const json_t *object, cdl_model_c
   CDL_TRY(read_padding(path, object, config));
   if (config->hidden_size % config->heads != 0)
     return cdl_fail(CDL_DATA, "%s: \"%s\" is %" PRId64 ", expected a multiple of \"%s\", %" PRId64,
-                    path, keys->hidden_size, config->hidden_size, keys->heads, config->heads);
+                    path, keys.hidden_size, config->hidden_size, keys.heads, config->heads);
   if (cdl_model_config_max_tokens(config) < 1)
     return cdl_fail(CDL_DATA,
                     "%s: \"max_position_embeddings\" is %" PRId64
@@ -227,7 +238,7 @@ static cdl_status read_sizes(const char *path, const json_t *object, cdl_model_c
 
 static cdl_status read_rates(const char *path, const json_t *object, cdl_model_config *config)
 {
-  const key_names *keys = keys_of(config->family);
+  const key_names keys = keys_of(config->family, object);
   const bool distilbert = config->family == CDL_FAMILY_DISTILBERT;
   const double most = 0.999999; /* a rate of 1 would leave nothing to scale up */
   config->layer_norm_epsilon = 1e-12;
@@ -238,65 +249,169 @@ static cdl_status read_rates(const char *path, const json_t *object, cdl_model_c
     CDL_TRY(cdl_json_real(path, object, "layer_norm_eps", 1e-38, 1, false,
                           &config->layer_norm_epsilon));
   CDL_TRY(
-      cdl_json_real(path, object, keys->hidden_dropout, 0, most, false, &config->hidden_dropout));
-  CDL_TRY(cdl_json_real(path, object, keys->attention_dropout, 0, most, false,
+      cdl_json_real(path, object, keys.hidden_dropout, 0, most, false, &config->hidden_dropout));
+  CDL_TRY(cdl_json_real(path, object, keys.attention_dropout, 0, most, false,
                         &config->attention_dropout));
   CDL_TRY(
       cdl_json_real(path, object, "initializer_range", 0, 1e6, false, &config->initializer_range));
   config->classifier_dropout = distilbert ? 0.2 : config->hidden_dropout;
-  return cdl_json_real(path, object, keys->classifier_dropout, 0, most, !distilbert,
+  return cdl_json_real(path, object, keys.classifier_dropout, 0, most, !distilbert,
                        &config->classifier_dropout);
 }
 
 /* ---- Labels ---- */
 
-/* The index a key of id2label stands for; -1 when it is none of 0 … count - 1. */
-static int64_t label_index(const char *key, int64_t count)
+/* A name and the class it belongs to. */
+typedef struct {
+  int64_t class;
+  size_t place; /* in the file */
+  const json_t *name;
+} class_name;
+
+/* A whole number as Python's int() reads one: spaces around it, a sign, zeros in front, single
+ * underscores between digits. False for what is none, or has more than 18 digits. */
+static bool read_class(const char *key, int64_t *class)
 {
-  char *end;
-  if (key[0] < '0' || key[0] > '9' || strlen(key) > 9)
-    return -1;
-  const long index = strtol(key, &end, 10);
-  return *end == '\0' && index < count ? index : -1;
+  static const char spaces[] = " \t\n\v\f\r";
+  key += strspn(key, spaces);
+  const bool negative = *key == '-';
+  key += *key == '-' || *key == '+';
+  int64_t number = 0;
+  int digits = 0;
+  bool digit_before = false;
+  for (; (*key >= '0' && *key <= '9') || (*key == '_' && digit_before); key++) {
+    digit_before = *key != '_';
+    if (!digit_before)
+      continue;
+    digits += digits > 0 || *key != '0';
+    if (digits > 18)
+      return false;
+    number = 10 * number + (*key - '0');
+  }
+  *class = negative ? -number : number;
+  return digit_before && key[strspn(key, spaces)] == '\0';
 }
 
-/* A name may be a number in files made by hand. */
+/* As Python's str() writes a float: the fewest digits that read back as the same number, with an
+ * exponent from 1e16 on and below 1e-4. */
+static char *real_name(double value)
+{
+  char text[40], digits[20], *name = NULL;
+  for (int more = 0; more < 17; more++) {
+    snprintf(text, sizeof text, "%.*e", more, fabs(value));
+    if (strtod(text, NULL) == fabs(value))
+      break;
+  }
+  int count = 0;
+  const char *c = text;
+  for (; *c != 'e'; c++) /* whatever the locale's point is */
+    if (*c >= '0' && *c <= '9')
+      digits[count++] = *c;
+  const int exponent = atoi(c + 1);
+  const char *sign = signbit(value) ? "-" : "";
+  if (exponent < -4 || exponent >= 16) {
+    if (asprintf(&name, "%s%c%s%.*se%c%02d", sign, digits[0], count > 1 ? "." : "", count - 1,
+                 digits + 1, exponent < 0 ? '-' : '+', abs(exponent)) < 0)
+      return NULL;
+    return name;
+  }
+  char whole[20] = "0", part[24] = "0";
+  const int before = exponent + 1; /* digits before the point */
+  for (int i = 0; i < before; i++)
+    whole[i] = i < count ? digits[i] : '0';
+  whole[before > 0 ? before : 1] = '\0';
+  if (count > before)
+    snprintf(part, sizeof part, "%.*s%.*s", before < 0 ? -before : 0, "0000",
+             before < 0 ? count : count - before, before < 0 ? digits : digits + before);
+  return asprintf(&name, "%s%s.%s", sign, whole, part) < 0 ? NULL : name;
+}
+
+/* What Python's str() makes of a name; of an array or object its JSON. */
 static char *label_name(const json_t *value)
 {
   char *name = NULL;
-  if (json_is_string(value))
+  switch (json_typeof(value)) {
+  case JSON_STRING:
     return strdup(json_string_value(value));
-  if (asprintf(&name, "%lld", (long long)json_integer_value(value)) < 0)
-    return NULL;
-  return name;
+  case JSON_INTEGER:
+    return asprintf(&name, "%lld", (long long)json_integer_value(value)) < 0 ? NULL : name;
+  case JSON_REAL:
+    return real_name(json_real_value(value));
+  case JSON_TRUE:
+    return strdup("True");
+  case JSON_FALSE:
+    return strdup("False");
+  case JSON_NULL:
+    return strdup("None");
+  default:
+    return json_dumps(value, JSON_ENCODE_ANY);
+  }
 }
 
-static cdl_status read_names(const char *path, json_t *map, cdl_model_config *config)
+static int by_class(const void *left, const void *right)
 {
-  if (!json_is_object(map) || json_object_size(map) == 0 || json_object_size(map) > LABELS_MOST)
-    return cdl_fail(CDL_DATA, "%s: \"id2label\": expected an object of 1 to %d names", path,
-                    LABELS_MOST);
-  const int64_t count = (int64_t)json_object_size(map);
+  const class_name *a = left, *b = right;
+  return a->class != b->class ? (a->class > b->class) - (a->class < b->class)
+                              : (a->place > b->place) - (a->place < b->place);
+}
+
+/* Sorts names by class, the last one alone of each; how many classes there are. */
+static int64_t sort_names(class_name *names, size_t count)
+{
+  int64_t kept = 0;
+  qsort(names, count, sizeof *names, by_class);
+  for (size_t i = 0; i < count; i++)
+    if (i + 1 == count || names[i].class != names[i + 1].class)
+      names[kept++] = names[i];
+  return kept;
+}
+
+/* `names` [count], one a class. A class without a name has Transformers' default. */
+static cdl_status keep_names(const char *path, const class_name *names, int64_t count,
+                             cdl_model_config *config)
+{
   config->label_names = calloc((size_t)count, sizeof *config->label_names);
   if (config->label_names == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
   config->label_count = count;
+  for (int64_t i = 0, next = 0; i < count; i++) {
+    while (next < count && names[next].class < i)
+      next++;
+    if (next < count && names[next].class == i)
+      config->label_names[i] = label_name(names[next].name);
+    else if (asprintf(&config->label_names[i], "LABEL_%" PRId64, i) < 0)
+      config->label_names[i] = NULL;
+    if (config->label_names[i] == NULL)
+      return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  }
+  return CDL_OK;
+}
+
+/* As PretrainedConfig of Transformers: {int(key): name}, and its length is the number of labels. */
+static cdl_status read_names(const char *path, json_t *map, cdl_model_config *config)
+{
+  if (!json_is_object(map) || json_object_size(map) > LABELS_MOST)
+    return cdl_fail(CDL_DATA, "%s: \"id2label\": expected an object of at most %d names", path,
+                    LABELS_MOST);
+  class_name *names = calloc(json_object_size(map) + 1, sizeof *names);
+  if (names == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  cdl_status status = CDL_OK;
+  size_t count = 0;
   const char *key;
   json_t *value;
   json_object_foreach(map, key, value)
   {
-    const int64_t index = label_index(key, count);
-    if (index < 0 || config->label_names[index] != NULL)
-      return cdl_fail(CDL_DATA,
-                      "%s: \"id2label\": key \"%.100s\", expected 0 to %" PRId64 ", each once",
-                      path, key, count - 1);
-    if (!json_is_string(value) && !json_is_integer(value))
-      return cdl_fail(CDL_DATA, "%s: \"id2label\": \"%s\": expected a string", path, key);
-    config->label_names[index] = label_name(value);
-    if (config->label_names[index] == NULL)
-      return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    names[count] = (class_name){.place = count, .name = value};
+    if (status == CDL_OK && !read_class(key, &names[count].class))
+      status = cdl_fail(CDL_DATA, "%s: \"id2label\": key \"%.100s\", expected a whole number", path,
+                        key);
+    count++;
   }
-  return CDL_OK;
+  if (status == CDL_OK && count > 0)
+    status = keep_names(path, names, sort_names(names, count), config);
+  free(names);
+  return status;
 }
 
 static cdl_status read_problem(const char *path, const json_t *object, cdl_model_config *config)
@@ -321,20 +436,17 @@ static cdl_status read_problem(const char *path, const json_t *object, cdl_model
   return CDL_OK;
 }
 
+/* id2label counts, where there is one; num_labels beside it says nothing. */
 static cdl_status read_labels(const char *path, const json_t *object, cdl_model_config *config)
 {
   json_t *map = json_object_get(object, "id2label");
   const json_t *number = json_object_get(object, "num_labels");
-  int64_t count = 2;
-  if (!json_is_null(number))
-    CDL_TRY(cdl_json_integer(path, object, "num_labels", 1, LABELS_MOST, &count));
-  if (map == NULL || json_is_null(map)) {
-    config->label_count = count;
-  } else {
+  if (map != NULL && !json_is_null(map)) {
     CDL_TRY(read_names(path, map, config));
-    if (json_is_integer(number) && count != config->label_count)
-      return cdl_fail(CDL_DATA, "%s: \"num_labels\" is %" PRId64 ", but \"id2label\" has %" PRId64,
-                      path, count, config->label_count);
+  } else {
+    config->label_count = 2;
+    if (!json_is_null(number))
+      CDL_TRY(cdl_json_integer(path, object, "num_labels", 0, LABELS_MOST, &config->label_count));
   }
   return read_problem(path, object, config);
 }
@@ -386,8 +498,6 @@ static cdl_status add_label(const char *path, json_t *names, json_t *indices, in
   snprintf(key, sizeof key, "%" PRId64, index);
   snprintf(fallback, sizeof fallback, "LABEL_%" PRId64, index);
   const char *name = given != NULL ? given : fallback;
-  if (json_object_get(indices, name) != NULL)
-    return cdl_fail(CDL_ARGUMENT, "%s: label \"%.200s\" is given twice", path, name);
   const size_t bytes = strlen(name);
   if (cdl_utf8_well_formed((const uint8_t *)name, bytes) < bytes)
     return cdl_fail(CDL_ARGUMENT, "%s: label %s is not UTF-8", path, key);

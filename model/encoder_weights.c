@@ -241,6 +241,21 @@ static cdl_encoder *allocate(cdl_queue *queue)
   return e;
 }
 
+/* The names are the encoder's own; those that share its body have them of it. */
+static cdl_status copy_label_names(cdl_model_config *copy, const cdl_model_config *config)
+{
+  copy->label_names = NULL;
+  if (config->label_names == NULL)
+    return CDL_OK;
+  copy->label_names = calloc((size_t)config->label_count, sizeof *copy->label_names);
+  bool whole = copy->label_names != NULL;
+  for (int64_t i = 0; whole && i < config->label_count; i++) {
+    copy->label_names[i] = strdup(config->label_names[i]);
+    whole = copy->label_names[i] != NULL;
+  }
+  return whole ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: an encoder");
+}
+
 cdl_status cdl_encoder_create(cdl_queue *queue, const cdl_model_config *config, int labels,
                               cdl_encoder **encoder)
 {
@@ -251,12 +266,13 @@ cdl_status cdl_encoder_create(cdl_queue *queue, const cdl_model_config *config, 
   if (e == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: an encoder");
   e->config = *config;
-  e->config.label_names = NULL; /* the caller's */
+  cdl_status status = copy_label_names(&e->config, config);
   if (e->config.embedding_size == 0)
     e->config.embedding_size = config->hidden_size;
   e->family = cdl_family_of(config->family);
   e->labels = labels;
-  const cdl_status status = build(e, queue);
+  if (status == CDL_OK)
+    status = build(e, queue);
   if (status != CDL_OK) {
     cdl_encoder_destroy(e);
     return status;
@@ -344,9 +360,10 @@ void cdl_encoder_destroy(cdl_encoder *e)
   release_packed(&e->head_dense);
   release_packed(&e->head_out);
   cdl_buffer_destroy(e->weight_buffer);
-  if (e->base == NULL)
+  if (e->base == NULL) {
     encoder_release_memory(&e->own_memory);
-  else if (--e->base->sharers == 0)
+    cdl_model_config_free(&e->config);
+  } else if (--e->base->sharers == 0)
     cdl_encoder_release_plan(e->base);
   free(e->act.block);
   free(e->own.log_sum);

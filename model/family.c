@@ -77,6 +77,19 @@ static const cdl_family_facts families[CDL_FAMILY_COUNT] = {
                                 .head_activation = CDL_ACTIVATION_TANH,
                                 .head_drops_input = true,
                                 .extras = {"pooler."}},
+    [CDL_FAMILY_CAMEMBERT] = {.name = "camembert",
+                              .classes = "Camembert",
+                              .prefix = "roberta.",
+                              .block = &bert_block,
+                              .targets = "query,value",
+                              .types = true,
+                              .after_padding = true,
+                              .drops_attended = true,
+                              .head_dense = "classifier.dense",
+                              .head_out = "classifier.out_proj",
+                              .head_activation = CDL_ACTIVATION_TANH,
+                              .head_drops_input = true,
+                              .extras = {"pooler."}},
 };
 
 const cdl_family_facts *cdl_family_of(cdl_family family)
@@ -84,12 +97,21 @@ const cdl_family_facts *cdl_family_of(cdl_family family)
   return &families[family];
 }
 
+/* Whether a class is of a family: BertForMaskedLM and BertModel are of Bert, BertJapaneseModel is not. */
+static bool is_class_of(const char *class_name, const char *classes)
+{
+  const size_t length = strlen(classes);
+  const char *rest = class_name + length;
+  return strncmp(class_name, classes, length) == 0 &&
+         (strncmp(rest, "For", 3) == 0 || strcmp(rest, "Model") == 0 ||
+          strcmp(rest, "PreTrainedModel") == 0 || strcmp(rest, "LMHeadModel") == 0);
+}
+
 bool cdl_family_find(const char *type, const char *class_name, cdl_family *family)
 {
   for (int f = 0; f < CDL_FAMILY_COUNT; f++) {
     const cdl_family_facts *facts = &families[f];
-    if (type != NULL ? strcmp(type, facts->name) == 0
-                     : strncmp(class_name, facts->classes, strlen(facts->classes)) == 0) {
+    if (type != NULL ? strcmp(type, facts->name) == 0 : is_class_of(class_name, facts->classes)) {
       *family = (cdl_family)f;
       return true;
     }

@@ -7,7 +7,7 @@
 #include "condlora/config.h"
 #include "condlora/encoder.h"
 
-enum { CDL_FAMILY_COUNT = CDL_FAMILY_XLM_ROBERTA + 1, CDL_FAMILY_EXTRAS = 3 };
+enum { CDL_FAMILY_COUNT = CDL_FAMILY_CAMEMBERT + 1, CDL_FAMILY_EXTRAS = 3 };
 
 /* Names of a block's parts: "encoder.layer." N "." path. */
 typedef struct {

@@ -1,5 +1,5 @@
 /* A model's `config.json`, as Transformers writes it: BERT, RoBERTa, DistilBERT, ELECTRA,
- * XLM-RoBERTa. */
+ * XLM-RoBERTa, CamemBERT. */
 #ifndef CONDLORA_CONFIG_H
 #define CONDLORA_CONFIG_H
 
@@ -19,7 +19,8 @@ typedef enum {
   CDL_FAMILY_ROBERTA,
   CDL_FAMILY_DISTILBERT,
   CDL_FAMILY_ELECTRA,
-  CDL_FAMILY_XLM_ROBERTA
+  CDL_FAMILY_XLM_ROBERTA,
+  CDL_FAMILY_CAMEMBERT
 } cdl_family;
 
 /* The `model_type`: "bert", "xlm-roberta"; static. */
@@ -46,8 +47,9 @@ typedef struct {
   cdl_activation activation;
   double hidden_dropout, attention_dropout, classifier_dropout; /* probabilities in [0, 1) */
   double initializer_range;
-  int64_t label_count;
-  char **label_names;  /* [label_count], or NULL where the file has no id2label */
+  /* The names of id2label are text as Python's str() makes it; LABEL_N for a class without one. */
+  int64_t label_count; /* as many as id2label has, or num_labels; none of both: 2 */
+  char **label_names;  /* [label_count], or NULL where the file has no id2label, or an empty one */
   cdl_problem problem; /* one label without a problem_type is regression, as in Transformers */
 } cdl_model_config;
 
@@ -70,8 +72,8 @@ CDL_API int64_t cdl_model_config_max_tokens(const cdl_model_config *config);
 
 /* Writes the config.json of a fine-tuned classifier to the file `destination`: the one at `source`
  * (file or folder) with architecture, labels, problem and type (float32) changed and every other
- * key kept. `label_names` may be NULL: LABEL_0, … Errors: as for reading; ARGUMENT for a name
- * twice or not UTF-8. */
+ * key kept. `label_names` may be NULL: LABEL_0, … Of a name that is there twice, label2id has the last
+ * class. Errors: as for reading; ARGUMENT for a name that is not UTF-8. */
 CDL_API CDL_MUST_USE cdl_status cdl_model_config_write(const char *source, const char *destination,
                                                        int64_t label_count,
                                                        const char *const *label_names,

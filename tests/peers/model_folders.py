@@ -51,10 +51,10 @@ def texts_for(folder):
             (f"{pad}", f"{pad}{pad}")]
 
 
-def by_program(folder, texts, *arguments):
+def by_program(folder, texts):
     rows = folder.parent / "texts.jsonl"
     rows.write_text("".join(json.dumps({"a": first, "b": second}) + "\n" for first, second in texts))
-    lines = must("predict", "--backend", "cpu", "--model", folder, "--input", rows, "--text-columns", "a,b", *arguments).splitlines()
+    lines = must("predict", "--backend", "cpu", "--model", folder, "--input", rows, "--text-columns", "a,b").splitlines()
     return [json.loads(line) for line in lines]
 
 
@@ -79,6 +79,53 @@ def compare(what, folder, model=None):
     answers = by_program(folder, texts)
     check(bool(answers) and close(logits_of(answers), by_torch(model, folder, texts)), f"{what}: logits")
     return answers
+
+
+# ---- config.json ----
+
+
+def labels(folder):
+    """As many as id2label has, whatever num_labels says, named as str() names them."""
+    for number, change in enumerate(({"id2label": {"0": True, "1": False}}, {"id2label": {"0": None, "1": None}}, {"id2label": {"0": 1.5, "1": 1e20}},
+                                     {"id2label": {"0": "a", "2": "b"}}, {"id2label": {"1": "a", "0": 7, "01": "b"}},
+                                     {"id2label": {"0": "a", "1": "b"}, "num_labels": 3}, {"id2label": {"-1": "a", " 1 ": "b"}},
+                                     {"id2label": None, "num_labels": 2})):
+        model = folder / str(number)
+        new_model("bert", model, num_labels=2)
+        change_json(model / "config.json", without=("label2id",), **change)
+        answers, config = compare(f"labels {change}", model), AutoConfig.from_pretrained(model)
+        for answer in answers:
+            index = max(range(2), key=answer["logits"].__getitem__)
+            wanted = str(config.id2label.get(index, f"LABEL_{index}")) if change["id2label"] else str(index)
+            check(answer["prediction"] == wanted, f"labels {change}: {answer['prediction']}, expected {wanted}")
+        must("export", "--format", "onnx", "--backend", "cpu", "--model", model, "--output", folder / f"{number}-onnx")
+        check(AutoConfig.from_pretrained(folder / f"{number}-onnx").num_labels == 2, f"labels {change}: of the exported config.json")
+
+
+def settings(folder):
+    """Keys with two names, and what changes nothing."""
+    for number, (family, change, without) in enumerate((
+            ("distilbert", {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 6, "dim": 99, "n_heads": 7}, ("n_layers",)),
+            ("distilbert", {"intermediate_size": 7, "sinusoidal_pos_embds": True, "layer_norm_eps": 0.5, "hidden_act": "relu"}, ()),
+            ("bert", {"hidden_act": "gelu_python_tanh", "layer_norm_eps": 0.01}, ()),
+            ("electra", {"hidden_act": "silu", "summary_activation": "relu", "summary_type": "last"}, ()),
+            ("roberta", {"chunk_size_feed_forward": 1, "tie_word_embeddings": False, "output_attentions": False, "use_cache": False}, ()),
+            ("bert", {"auto_map": {"AutoModel": "remote.Model"}, "dtype": "float16", "attn_implementation": "sdpa", "finetuning_task": "x"}, ()),
+            ("xlm-roberta", {"model_type": "camembert", "architectures": ["CamembertForSequenceClassification"]}, ()))):
+        model, base = folder / str(number), CASES / TOKENIZERS[family] / "model"
+        shutil.copytree(base, model, ignore=shutil.ignore_patterns("*.safetensors"))
+        change_json(model / "config.json", without=without, **change)
+        torch.manual_seed(number)
+        config = AutoConfig.from_pretrained(model)
+        config.dtype = torch.float32
+        written = (model / "config.json").read_text()
+        random = AutoModelForSequenceClassification.from_config(config)
+        with torch.no_grad():
+            for parameter in random.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.2)
+        random.save_pretrained(model)
+        (model / "config.json").write_text(written)
+        compare(f"{family} with {change}", model)
 
 
 # ---- Padding ----
@@ -133,7 +180,7 @@ def padding_gradients(folder):
 
 
 def main():
-    for part in (positions, padding_gradients):
+    for part in (labels, settings, positions, padding_gradients):
         with tempfile.TemporaryDirectory() as folder:
             part(pathlib.Path(folder))
         print(f"{part.__name__}: done", flush=True)

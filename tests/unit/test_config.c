@@ -105,6 +105,14 @@ START_TEST(other_families_have_their_own)
   ck_assert_int_eq(cdl_model_config_first_position(&config), 2);
   ck_assert_int_eq(cdl_model_config_max_tokens(&config), 512);
   cdl_model_config_free(&config);
+
+  expect_ok(read_text("{\"model_type\": \"camembert\"}", &config)); /* CamembertConfig() */
+  ck_assert_int_eq(config.family, CDL_FAMILY_CAMEMBERT);
+  ck_assert_str_eq(cdl_family_targets(config.family), "query,value");
+  ck_assert_int_eq(config.vocabulary_size, 30522);
+  ck_assert_int_eq(config.type_count, 2);
+  ck_assert_int_eq(cdl_model_config_first_position(&config), 2);
+  cdl_model_config_free(&config);
 }
 END_TEST
 
@@ -149,6 +157,72 @@ START_TEST(every_key_is_read)
 END_TEST
 
 /* Of Transformers' create_position_ids_from_input_ids: cumsum(ids ≠ pad) · (ids ≠ pad) + pad. */
+/* What `{int(key): name for key, name in id2label.items()}`, its length and str(name) are in Python. */
+START_TEST(labels_are_as_many_as_id2label_has)
+{
+  const struct {
+    const char *settings;
+    int64_t count;
+    const char *names[4];
+  } cases[] = {
+      {"\"id2label\": {\"0\": true, \"1\": false}", 2, {"True", "False"}},
+      {"\"id2label\": {\"0\": null, \"1\": null}", 2, {"None", "None"}},
+      {"\"id2label\": {\"0\": 0.0, \"1\": -1.5, \"2\": 1e16, \"3\": 0.00001}",
+       4,
+       {"0.0", "-1.5", "1e+16", "1e-05"}},
+      {"\"id2label\": {\"0\": 123456.789, \"1\": 0.0001234, \"2\": 9e15, \"3\": 1.25e-7}",
+       4,
+       {"123456.789", "0.0001234", "9000000000000000.0", "1.25e-07"}},
+      {"\"id2label\": {\"0\": 0.1, \"1\": 1e300, \"2\": 5e-324, \"3\": 100.0}",
+       4,
+       {"0.1", "1e+300", "5e-324", "100.0"}},
+      {"\"id2label\": {\"0\": 7, \"1\": -7}", 2, {"7", "-7"}},
+      {"\"id2label\": {\"0\": \"a\", \"2\": \"b\"}", 2, {"a", "LABEL_1"}},
+      {"\"id2label\": {\"1\": \"a\"}", 1, {"LABEL_0"}},
+      {"\"id2label\": {\"-1\": \"a\", \"0\": \"b\"}", 2, {"b", "LABEL_1"}},
+      {"\"id2label\": {\"0\": \"a\", \"00\": \"b\", \" +1 \": \"c\"}", 2, {"b", "c"}},
+      {"\"id2label\": {\"1_0\": \"a\", \"1\": \"b\"}", 2, {"LABEL_0", "b"}},
+      {"\"num_labels\": 3, \"id2label\": {\"0\": \"a\", \"1\": \"b\"}", 2, {"a", "b"}},
+      {"\"num_labels\": \"x\", \"id2label\": {\"0\": \"a\"}", 1, {"a"}},
+      {"\"num_labels\": 5, \"id2label\": null", 5, {NULL}},
+      {"\"num_labels\": null", 2, {NULL}},
+      {"\"num_labels\": 0", 0, {NULL}},
+      {"\"id2label\": {}", 0, {NULL}},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    char text[300];
+    cdl_model_config config;
+    snprintf(text, sizeof text, "{\"model_type\": \"bert\", %s}", cases[i].settings);
+    expect_ok(read_text(text, &config));
+    ck_assert_int_eq(config.label_count, cases[i].count);
+    ck_assert((config.label_names != NULL) == (cases[i].names[0] != NULL));
+    for (int k = 0; k < 4 && cases[i].names[k] != NULL; k++)
+      ck_assert_str_eq(config.label_names[k], cases[i].names[k]);
+    cdl_model_config_free(&config);
+  }
+}
+END_TEST
+
+/* The usual names are set after DistilBERT's own, by attribute_map. */
+START_TEST(the_usual_names_of_sizes_count_in_distilbert)
+{
+  cdl_model_config config;
+  expect_ok(read_text("{\"model_type\": \"distilbert\", \"dim\": 20, \"hidden_size\": 24, "
+                      "\"n_layers\": 3, \"num_hidden_layers\": 2, \"num_attention_heads\": 6, "
+                      "\"intermediate_size\": 7, \"hidden_dropout_prob\": 0.5}",
+                      &config));
+  ck_assert_int_eq(config.hidden_size, 24);
+  ck_assert_int_eq(config.layers, 2);
+  ck_assert_int_eq(config.heads, 6);
+  ck_assert_int_eq(config.intermediate_size, 3072); /* these two have no second name */
+  ck_assert(config.hidden_dropout == 0.1);
+  cdl_model_config_free(&config);
+  expect_failure(
+      read_text("{\"model_type\": \"distilbert\", \"dim\": 20, \"hidden_size\": null}", &config),
+      CDL_DATA, "\"hidden_size\"");
+}
+END_TEST
+
 START_TEST(positions_count_over_what_is_not_padding)
 {
   static const int32_t ids[] = {7, 5, 5, 9, 5, 0, 1, 5};
@@ -200,6 +274,7 @@ START_TEST(activations_have_their_names)
                {"gelu_python", CDL_ACTIVATION_GELU},
                {"gelu_new", CDL_ACTIVATION_GELU_TANH},
                {"gelu_pytorch_tanh", CDL_ACTIVATION_GELU_TANH},
+               {"gelu_python_tanh", CDL_ACTIVATION_GELU_TANH},
                {"gelu_fast", CDL_ACTIVATION_GELU_TANH},
                {"gelu_accurate", CDL_ACTIVATION_GELU_TANH},
                {"quick_gelu", CDL_ACTIVATION_GELU_QUICK},
@@ -252,16 +327,17 @@ START_TEST(refuses_what_cannot_be)
       {"\"attention_probs_dropout_prob\": -0.1", "attention_probs_dropout_prob", CDL_DATA},
       {"\"classifier_dropout\": 2", "classifier_dropout", CDL_DATA},
       {"\"initializer_range\": -1", "initializer_range", CDL_DATA},
-      {"\"num_labels\": 0", "num_labels", CDL_DATA},
-      {"\"num_labels\": 3, \"id2label\": {\"0\": \"a\", \"1\": \"b\"}", "num_labels", CDL_DATA},
-      {"\"id2label\": {}", "id2label", CDL_DATA},
       {"\"id2label\": [\"a\"]", "id2label", CDL_DATA},
-      {"\"id2label\": {\"1\": \"a\"}", "id2label", CDL_DATA},
-      {"\"id2label\": {\"0\": \"a\", \"00\": \"b\"}", "id2label", CDL_DATA},
       {"\"id2label\": {\"0\": \"a\", \"x\": \"b\"}", "id2label", CDL_DATA},
-      {"\"id2label\": {\"0\": \"a\", \"-1\": \"b\"}", "id2label", CDL_DATA},
       {"\"id2label\": {\"0\": \"a\", \"\": \"b\"}", "id2label", CDL_DATA},
-      {"\"id2label\": {\"0\": \"a\", \"1\": null}", "id2label", CDL_DATA},
+      {"\"id2label\": {\"1__0\": \"a\"}", "id2label", CDL_DATA},
+      {"\"id2label\": {\"_1\": \"a\"}", "id2label", CDL_DATA},
+      {"\"id2label\": {\"1_\": \"a\"}", "id2label", CDL_DATA},
+      {"\"id2label\": {\"1 1\": \"a\"}", "id2label", CDL_DATA},
+      {"\"id2label\": {\"+-1\": \"a\"}", "id2label", CDL_DATA},
+      {"\"id2label\": {\"1.0\": \"a\"}", "id2label", CDL_DATA},
+      {"\"id2label\": {\"1234567890123456789\": \"a\"}", "id2label", CDL_DATA},
+      {"\"num_labels\": -1", "num_labels", CDL_DATA},
       {"\"problem_type\": \"guessing\"", "problem_type", CDL_DATA},
       {"\"hidden_act\": 1", "hidden_act", CDL_DATA},
       {"\"hidden_act\": \"gelu_10\"", "hidden_act", CDL_UNSUPPORTED},
@@ -287,11 +363,12 @@ END_TEST
 START_TEST(refuses_other_families)
 {
   const char *cases[][2] = {{"{\"model_type\": \"xlm-roberta-xl\"}", "xlm-roberta-xl"},
-                            {"{\"model_type\": \"camembert\"}", "camembert"},
+                            {"{\"architectures\": [\"XLMRobertaXLForMaskedLM\"]}", "XLMRobertaXL"},
+                            {"{\"architectures\": [\"RobertaPreLayerNormModel\"]}", "PreLayerNorm"},
                             {"{\"model_type\": \"roformer\"}", "roformer"},
                             {"{\"architectures\": [\"XLMModel\"]}", "XLMModel"}};
   cdl_model_config config;
-  for (size_t i = 0; i < 4; i++) {
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     expect_failure(read_text(cases[i][0], &config), CDL_UNSUPPORTED, cases[i][1]);
     ck_assert_ptr_nonnull(strstr(cdl_error_message(), "config.json"));
   }
@@ -368,10 +445,13 @@ START_TEST(writes_what_changed_and_keeps_the_rest)
   cdl_model_config_free(&config);
 
   const char *twice[] = {"a", "a"}, *broken[] = {"a", "\xff"};
+  expect_ok(cdl_model_config_write(scratch_folder, scratch_path("out.json"), 2, twice,
+                                   CDL_PROBLEM_CLASSIFICATION));
+  found = json_load_file(scratch_path("out.json"), 0, NULL);
+  ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(found, "label2id"), "a")), 1);
+  ck_assert_uint_eq(json_object_size(json_object_get(found, "id2label")), 2);
+  json_decref(found);
   unlink(scratch_path("out.json"));
-  expect_failure(cdl_model_config_write(scratch_folder, scratch_path("out.json"), 2, twice,
-                                        CDL_PROBLEM_CLASSIFICATION),
-                 CDL_ARGUMENT, "twice");
   expect_failure(cdl_model_config_write(scratch_folder, scratch_path("out.json"), 2, broken,
                                         CDL_PROBLEM_CLASSIFICATION),
                  CDL_ARGUMENT, "UTF-8");
@@ -413,6 +493,8 @@ int main(void)
       missing_keys_have_the_usual_values,
       other_families_have_their_own,
       every_key_is_read,
+      labels_are_as_many_as_id2label_has,
+      the_usual_names_of_sizes_count_in_distilbert,
       positions_count_over_what_is_not_padding,
       one_label_is_regression,
       activations_have_their_names,
