@@ -521,6 +521,7 @@ static cdl_status inspect_model(const char *folder, bool as_json)
       status = cli_stdout_json(model_json(checkpoint, &table, file, &sites));
     else if (status == CDL_OK)
       print_model(folder, checkpoint, &table, &sites);
+    cdl_checkpoint_note_left_out(checkpoint);
     cdl_checkpoint_close(checkpoint);
   }
   cdl_safetensors_close(file);

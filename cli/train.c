@@ -57,9 +57,9 @@ static void say_what_is_drawn(const cdl_job *job, const cdl_settings *settings)
   if (settings->init_adapter != NULL)
     return;
   if (job->loaded.fresh_head)
-    cdl_log(CDL_LOG_NOTICE,
-            "%s has no classification head: a fresh one is trained and saved with the adapter",
-            settings->model);
+    cdl_log(
+        CDL_LOG_NOTICE, "%s%s: a fresh one is trained and saved with the adapter", settings->model,
+        settings->fresh_head ? ": no classification head is read" : " has no classification head");
   if (job->loaded.fresh_pooler)
     cdl_log(CDL_LOG_NOTICE, "%s has no pooler: a fresh one is trained and saved with the adapter",
             settings->model);

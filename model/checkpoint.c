@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "condlora/log.h"
 #include "model/family.h"
 #include "model/file.h"
 #include "model/hash.h"
 
 enum { NAME_BYTES = 96, ANY_SIZE = -1 };
 enum { SAMPLES_MOST = 16, SAMPLE_BYTES = 64 };
+enum { LEFT_OUT_NAMED = 4, LEFT_OUT_BYTES = 256 };
 
 typedef enum { PART_BODY, PART_POOLER, PART_HEAD, PART_COUNT } part;
 
@@ -30,6 +32,8 @@ struct cdl_checkpoint {
   slot *slots; /* by name */
   size_t slot_count;
   bool has[PART_COUNT];
+  size_t left_out; /* tensors outside the encoder that are not read, and the names of the first */
+  char left_out_names[LEFT_OUT_BYTES];
 };
 
 /* ---- What the model consists of ---- */
@@ -185,6 +189,28 @@ static bool is_known_extra(cdl_family family, const char *name)
          begins_with(name, "cls.");
 }
 
+/* Whether a tensor that no part of the model has is within the encoder. There it tells of another
+ * architecture; elsewhere it is another task's head. `name` is without the family's prefix. */
+static bool is_inside(cdl_family family, const cdl_stored_tensor *stored, const char *name)
+{
+  const cdl_family_facts *facts = cdl_family_of(family);
+  if (begins_with(name, "pooler."))
+    return facts->pooler;
+  if (name != stored->name || begins_with(name, "embeddings.") ||
+      begins_with(name, "embeddings_project."))
+    return true;
+  return strncmp(name, facts->block->layers, strcspn(facts->block->layers, ".") + 1) == 0;
+}
+
+static void leave_out(cdl_checkpoint *checkpoint, const cdl_stored_tensor *stored)
+{
+  char *names = checkpoint->left_out_names;
+  const size_t used = strlen(names);
+  const bool first = checkpoint->left_out++ == 0;
+  if (checkpoint->left_out <= LEFT_OUT_NAMED)
+    snprintf(names + used, LEFT_OUT_BYTES - used, "%s%.60s", first ? "" : ", ", stored->name);
+}
+
 static cdl_status place_tensor(cdl_checkpoint *checkpoint, const cdl_stored_tensor *stored)
 {
   const cdl_model_config *config = &checkpoint->config;
@@ -198,9 +224,13 @@ static cdl_status place_tensor(cdl_checkpoint *checkpoint, const cdl_stored_tens
     rename_norm(canonical);
   }
   slot *place = find_slot(checkpoint, canonical);
+  if (place == NULL && !is_inside(config->family, stored, name)) {
+    leave_out(checkpoint, stored);
+    return CDL_OK;
+  }
   if (place == NULL)
     return cdl_fail(CDL_DATA,
-                    "%s: tensor \"%.200s\": is no part of a %s classifier with %" PRId64 " layers",
+                    "%s: tensor \"%.200s\": is no part of a %s encoder with %" PRId64 " layers",
                     path, stored->name, cdl_family_name(config->family), config->layers);
   if (place->stored != NULL)
     return cdl_fail(CDL_DATA, "%s: tensors \"%.200s\" and \"%.200s\": expected one of the two",
@@ -248,19 +278,24 @@ static cdl_status check_tensor(const cdl_checkpoint *checkpoint, const slot *pla
   return CDL_OK;
 }
 
-/* The body is whole; pooler and head are whole or absent. */
-static cdl_status check_complete(cdl_checkpoint *checkpoint)
+static void find_parts(cdl_checkpoint *checkpoint)
 {
   checkpoint->has[PART_BODY] = true;
   for (size_t i = 0; i < checkpoint->slot_count; i++)
     if (checkpoint->slots[i].stored != NULL)
       checkpoint->has[checkpoint->slots[i].part] = true;
-  for (size_t i = 0; i < checkpoint->slot_count; i++) {
+}
+
+/* A part is whole or absent. */
+static cdl_status check_part(const cdl_checkpoint *checkpoint, part checked)
+{
+  for (size_t i = 0; checkpoint->has[checked] && i < checkpoint->slot_count; i++) {
     const slot *place = &checkpoint->slots[i];
-    if (place->stored == NULL && checkpoint->has[place->part])
+    if (place->part != checked)
+      continue;
+    if (place->stored == NULL)
       return cdl_fail(CDL_DATA, "%s: tensor \"%s\": is missing", checkpoint->folder, place->name);
-    if (place->stored != NULL)
-      CDL_TRY(check_tensor(checkpoint, place));
+    CDL_TRY(check_tensor(checkpoint, place));
   }
   return CDL_OK;
 }
@@ -274,8 +309,6 @@ static const slot *head_slot(const cdl_checkpoint *checkpoint, const char *kind)
 
 static cdl_status check_head_agrees(const cdl_checkpoint *checkpoint)
 {
-  if (!checkpoint->has[PART_HEAD])
-    return CDL_OK;
   const cdl_stored_tensor *weight = head_slot(checkpoint, "weight")->stored,
                           *bias = head_slot(checkpoint, "bias")->stored;
   if (weight->shape[0] != bias->shape[0])
@@ -303,8 +336,9 @@ static cdl_status open_folder(cdl_checkpoint *checkpoint, const char *folder)
   CDL_TRY(make_slots(checkpoint));
   for (size_t i = 0; i < cdl_safetensors_count(checkpoint->file); i++)
     CDL_TRY(place_tensor(checkpoint, cdl_safetensors_at(checkpoint->file, i)));
-  CDL_TRY(check_complete(checkpoint));
-  return check_head_agrees(checkpoint);
+  find_parts(checkpoint);
+  CDL_TRY(check_part(checkpoint, PART_BODY));
+  return check_part(checkpoint, PART_POOLER);
 }
 
 cdl_status cdl_checkpoint_open(const char *folder, cdl_checkpoint **checkpoint)
@@ -351,16 +385,40 @@ bool cdl_checkpoint_has_pooler(const cdl_checkpoint *checkpoint)
 
 int64_t cdl_checkpoint_head_labels(const cdl_checkpoint *checkpoint)
 {
-  return checkpoint->has[PART_HEAD] ? head_slot(checkpoint, "weight")->stored->shape[0] : 0;
+  if (!checkpoint->has[PART_HEAD])
+    return 0;
+  const slot *place = head_slot(checkpoint, "weight");
+  return place->stored != NULL && shape_fits(place) ? place->stored->shape[0] : 0;
+}
+
+static cdl_status check_head(const cdl_checkpoint *checkpoint, int64_t labels)
+{
+  CDL_TRY(check_part(checkpoint, PART_HEAD));
+  CDL_TRY(check_head_agrees(checkpoint));
+  const int64_t stored = cdl_checkpoint_head_labels(checkpoint);
+  if (labels == 0 || stored == labels)
+    return CDL_OK;
+  return cdl_fail(CDL_DATA, "%s: the stored head is for %" PRId64 " label%s, expected %" PRId64,
+                  checkpoint->folder, stored, stored == 1 ? "" : "s", labels);
 }
 
 cdl_status cdl_checkpoint_check_head(const cdl_checkpoint *checkpoint, int64_t labels)
 {
-  const int64_t stored = cdl_checkpoint_head_labels(checkpoint);
-  if (stored == 0 || stored == labels)
+  if (!checkpoint->has[PART_HEAD])
     return CDL_OK;
-  return cdl_fail(CDL_DATA, "%s: the stored head is for %" PRId64 " labels, expected %" PRId64,
-                  checkpoint->folder, stored, labels);
+  const cdl_status status = check_head(checkpoint, labels);
+  return status == CDL_DATA && labels != 0
+             ? cdl_fail(CDL_DATA, "%s; --fresh-head draws a new one", cdl_error_message())
+             : status;
+}
+
+void cdl_checkpoint_note_left_out(const cdl_checkpoint *checkpoint)
+{
+  const size_t count = checkpoint->left_out;
+  if (count > 0)
+    cdl_log(CDL_LOG_NOTICE, "%s: %zu tensor%s outside the encoder %s left out: %s%s",
+            checkpoint->folder, count, count == 1 ? "" : "s", count == 1 ? "is" : "are",
+            checkpoint->left_out_names, count > LEFT_OUT_NAMED ? ", …" : "");
 }
 
 cdl_status cdl_checkpoint_view(const cdl_checkpoint *checkpoint, const char *name, uint32_t rank,

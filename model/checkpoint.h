@@ -13,7 +13,8 @@
  *   classifier.{dense,out_proj}.{weight,bias}                        RoBERTa, ELECTRA
  * with DistilBERT's own names inside its blocks (model/family.c).
  * Known extras are ignored: position_ids, token_type_ids, lm_head.*, cls.*, and what the family
- * has besides: RoBERTa's pooler.*, DistilBERT's vocab_*, ELECTRA's heads of pre-training. */
+ * has besides: RoBERTa's pooler.*, DistilBERT's vocab_*, ELECTRA's heads of pre-training. Whatever
+ * else lies outside the encoder is left out, and can be named. */
 #ifndef CONDLORA_MODEL_CHECKPOINT_H
 #define CONDLORA_MODEL_CHECKPOINT_H
 
@@ -26,9 +27,9 @@
 
 typedef struct cdl_checkpoint cdl_checkpoint;
 
-/* Opens `folder` and checks that the body is complete, that every tensor has the shape that
- * config.json implies and a floating-point type, and that nothing unknown is there. Pooler and
- * head may be missing, but not in part.
+/* Opens `folder` and checks that the body is complete, that every tensor of it has the shape that
+ * config.json implies and a floating-point type, and that nothing unknown is within the encoder.
+ * The pooler may be missing, but not in part. The head is not looked at.
  * Errors: those of the files; DATA names the file and the tensor. */
 CDL_MUST_USE cdl_status cdl_checkpoint_open(const char *folder, cdl_checkpoint **checkpoint);
 void cdl_checkpoint_close(cdl_checkpoint *checkpoint);
@@ -37,11 +38,15 @@ const cdl_model_config *cdl_checkpoint_config(const cdl_checkpoint *checkpoint);
 bool cdl_checkpoint_has(const cdl_checkpoint *checkpoint, const char *name);
 bool cdl_checkpoint_has_pooler(const cdl_checkpoint *checkpoint);
 
-/* Labels of the stored head; 0 when there is none. */
+/* Labels of the stored head; 0 when there is none, or none that could be used. */
 int64_t cdl_checkpoint_head_labels(const cdl_checkpoint *checkpoint);
-/* DATA when a head is there and is for another number of labels (both are named); a missing head
- * is no error. */
+/* DATA when a head is there and is not whole, has other shapes, or is for another number of labels
+ * than `labels`, where that is not 0 (both are named); a missing head is no error. */
 CDL_MUST_USE cdl_status cdl_checkpoint_check_head(const cdl_checkpoint *checkpoint, int64_t labels);
+
+/* One line of the log that counts the tensors outside the encoder that were left out and names the
+ * first; none where there are none. */
+void cdl_checkpoint_note_left_out(const cdl_checkpoint *checkpoint);
 
 /* A tensor as float32: `values` is the file's own memory where it is stored so, not aligned in any
  * way, else `staging`, which has room for all. DATA when it is missing or has another shape. */

@@ -112,14 +112,14 @@ static cdl_status load(const cdl_checkpoint *checkpoint, cdl_queue *q, const cha
 {
   const cdl_model_config *config = cdl_checkpoint_config(checkpoint);
   const int64_t stored = cdl_checkpoint_head_labels(checkpoint);
+  if (!options->fresh_head)
+    CDL_TRY(cdl_checkpoint_check_head(checkpoint, options->labels));
   if (options->labels == 0 && stored == 0)
     return cdl_fail(
         CDL_DATA,
         "%s: the model has no classification head, and no adapter or labels say how large one is",
         folder);
   const int labels = options->labels != 0 ? options->labels : (int)stored;
-  if (!options->fresh_head)
-    CDL_TRY(cdl_checkpoint_check_head(checkpoint, labels));
   *report = report_of(checkpoint, options);
   CDL_TRY(cdl_encoder_create(q, config, labels, encoder));
   (*encoder)->fresh_head = report->fresh_head;
@@ -140,6 +140,8 @@ cdl_status cdl_encoder_load(cdl_queue *queue, const char *folder, const cdl_load
   cdl_checkpoint *checkpoint;
   CDL_TRY(cdl_checkpoint_open(folder, &checkpoint));
   const cdl_status status = load(checkpoint, queue, folder, options, encoder, report);
+  if (status == CDL_OK)
+    cdl_checkpoint_note_left_out(checkpoint);
   cdl_checkpoint_close(checkpoint);
   return status;
 }

@@ -210,8 +210,9 @@ static uint64_t initial_seed(const cdl_settings *s)
 
 static cdl_load_options load_options(const cdl_job *job, const cdl_settings *s)
 {
-  return (cdl_load_options){
-      .labels = job->labels, .fresh_head = s->init_adapter != NULL, .seed = initial_seed(s)};
+  return (cdl_load_options){.labels = job->labels,
+                            .fresh_head = s->fresh_head || s->init_adapter != NULL,
+                            .seed = initial_seed(s)};
 }
 
 /* Data, tokenizer, backend and model. */

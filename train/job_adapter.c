@@ -313,6 +313,8 @@ cdl_status cdl_check_adapter_settings(const cdl_settings *s)
                      {"--exclude-modules", s->exclude_modules != NULL},
                      {"--bias", strcmp(s->bias, "none") != 0},
                      {"--lora-plus-ratio", s->lora_plus_ratio != 1}};
+  if (s->fresh_head && s->init_adapter != NULL)
+    return cdl_fail(CDL_USAGE, "--fresh-head: the head is that of --init-adapter");
   CDL_TRY(cdl_settings_check_options(s));
   CDL_TRY(check_own_ranks(s));
   if (cdl_adapter_is_low_rank(s->method)) {

@@ -109,7 +109,9 @@ typedef struct {
 } cdl_load_report;
 
 /* A model from its Hugging Face folder, tokenizer aside. Errors: those of the files; DATA where
- * the folder's head has another number of labels, or where it has none and `labels` is 0. */
+ * the folder's head has another number of labels or is damaged and no fresh one is wanted, or where
+ * it has none and `labels` is 0. Tensors outside the encoder that are not read are a line of the
+ * log. */
 CDL_API CDL_MUST_USE cdl_status cdl_encoder_load(cdl_queue *queue, const char *folder,
                                                  const cdl_load_options *options,
                                                  cdl_encoder **encoder, cdl_load_report *report);

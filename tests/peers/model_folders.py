@@ -10,15 +10,20 @@ import pathlib
 import shutil
 import sys
 import tempfile
+import warnings
 
 import numpy
 import onnxruntime
 import torch
+import transformers
+from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-from foreign_files import CASES, FAILURES, check, close, must
+from foreign_files import CASES, FAILURES, check, close, must, run
 
+transformers.logging.set_verbosity_error()
+warnings.filterwarnings("ignore", module="peft")
 TOKENIZERS = {"bert": "bert-full", "distilbert": "distilbert-full", "electra": "electra-full", "roberta": "roberta-full",
               "xlm-roberta": "xlm-roberta-condlora-regression"}
 AFTER_PADDING = ("roberta", "xlm-roberta")
@@ -67,7 +72,8 @@ def by_torch(model, folder, texts):
     for first, second in texts:
         inputs = tokenizer(first, second, return_tensors="pt")
         with torch.no_grad():
-            rows.append(model(**inputs).logits[0].double())
+            outputs = model(**inputs)
+        rows.append((outputs if torch.is_tensor(outputs) else outputs.logits)[0].double())
     return torch.stack(rows)
 
 
@@ -128,6 +134,58 @@ def settings(folder):
         compare(f"{family} with {change}", model)
 
 
+# ---- Tensors ----
+
+OTHERS = {"bert": ("BertForQuestionAnswering", "BertForTokenClassification", "BertForPreTraining", "BertForMultipleChoice"),
+          "roberta": ("RobertaForTokenClassification", "RobertaForQuestionAnswering", "RobertaForCausalLM"),
+          "distilbert": ("DistilBertForMultipleChoice", "DistilBertForMaskedLM"),
+          "electra": ("ElectraForTokenClassification", "ElectraForMultipleChoice")}
+
+
+def train(model, out, *arguments):
+    rows = model.parent / "train.tsv"
+    rows.write_text("text\tlabel\n" + "".join(f"the old river {'is not'[i % 2 * 3:]} cold\t{'ab'[i % 2]}\n" for i in range(8)))
+    return run("train", "--backend", "cpu", "--model", model, "--train", rows, "--text-columns", "text", "--label-column", "label", "--method",
+               "lora", "--rank", "2", "--epochs", "1", "--dev-fraction", "0", "--eval-every", "0", "--output", out, *arguments)
+
+
+def heads(folder):
+    """Another task's model is a base: its own tensors are left out, a head of another size is replaced where that is asked for."""
+    for family, classes in OTHERS.items():
+        for name in classes:
+            model, out = folder / name, folder / f"{name}-run"
+            new_model(family, model, num_labels=5)
+            config = AutoConfig.from_pretrained(model)
+            torch.manual_seed(3)
+            other = getattr(transformers, name)(config)
+            other.save_pretrained(model)
+            (_, report) = AutoModelForSequenceClassification.from_pretrained(model, num_labels=2, ignore_mismatched_sizes=True,
+                                                                             output_loading_info=True)
+            done = train(model, out)
+            if report["mismatched_keys"]:
+                check(done.returncode == 1 and "--fresh-head" in done.stderr and done.stderr.count("\n") == 1, f"{name}: {done.stderr}")
+                done = train(model, out, "--fresh-head")
+            check(done.returncode == 0, f"{name}: {done.stderr}")
+            unexpected = [key for key in report["unexpected_keys"] if not key.startswith(("cls.", "lm_head.", "vocab_", "electra.pooler"))]
+            check(("left out" in done.stderr) == bool(unexpected), f"{name}: {unexpected}: {done.stderr}")
+            check(all(key in done.stderr for key in unexpected[:4]), f"{name}: {unexpected}: {done.stderr}")
+            if done.returncode == 0:  # the base below the adapter is Transformers' own
+                base = AutoModelForSequenceClassification.from_pretrained(model, num_labels=2, ignore_mismatched_sizes=True)
+                tuned = PeftModel.from_pretrained(base, out / "adapter")
+                texts = texts_for(model)
+                rows = folder / "rows.jsonl"
+                rows.write_text("".join(json.dumps({"a": first, "b": second}) + "\n" for first, second in texts))
+                lines = must("predict", "--backend", "cpu", "--model", model, "--adapter", out / "adapter", "--input", rows, "--text-columns", "a,b")
+                logits = logits_of([json.loads(line) for line in lines.splitlines()])
+                check(close(logits, by_torch(tuned.eval(), model, texts)), f"{name}: logits of an adapter")
+    model = folder / "regression"
+    new_model("bert", model, num_labels=1)
+    done = train(model, folder / "regression-run")
+    check(done.returncode == 1 and "1 label, expected 2; --fresh-head" in done.stderr, f"a head of one output: {done.stderr}")
+    done = train(model, folder / "regression-run", "--fresh-head")
+    check(done.returncode == 0, f"a head of one output: {done.stderr}")
+
+
 # ---- Padding ----
 
 
@@ -180,7 +238,7 @@ def padding_gradients(folder):
 
 
 def main():
-    for part in (labels, settings, positions, padding_gradients):
+    for part in (labels, settings, heads, positions, padding_gradients):
         with tempfile.TemporaryDirectory() as folder:
             part(pathlib.Path(folder))
         print(f"{part.__name__}: done", flush=True)
