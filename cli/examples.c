@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/signals.h"
+#include "condlora/log.h"
 #include "train/evaluate.h"
 
 cdl_status cli_examples_check(const cli_example_source *s)
@@ -21,7 +22,7 @@ cdl_status cli_examples_check(const cli_example_source *s)
     return cdl_fail(CDL_USAGE, "--data and --split go with --task, not with --input");
   if (s->label_column != NULL && s->text_columns == NULL)
     return cdl_fail(CDL_USAGE, "--label-column wants --text-columns");
-  if (!(s->dev_fraction >= 0 && s->dev_fraction < 1))
+  if (!isnan(s->dev_fraction) && !(s->dev_fraction >= 0 && s->dev_fraction < 1))
     return cdl_fail(CDL_USAGE, "--dev-fraction is at least 0 and below 1, not %g", s->dev_fraction);
   return CDL_OK;
 }
@@ -75,6 +76,38 @@ static cdl_status fit_task(cdl_job *job, const cdl_task *task)
 
 /* ---- Reading ---- */
 
+/* The part of train that training held out, in its order: as the adapter records it. One that does
+ * not, and a whole model, were trained as train does it by default. */
+static cdl_status take_held_out(const cli_example_source *s, const cdl_job *job, cli_examples *e)
+{
+  const double usual = 0.1;
+  cdl_held_out held_out = {.fraction = usual, .as_reference = job != NULL && job->types_zero};
+  if (job != NULL && job->adapter_config.held_out.known)
+    held_out = job->adapter_config.held_out;
+  if (!isnan(s->dev_fraction)) {
+    if (held_out.known && s->dev_fraction != held_out.fraction)
+      cdl_log(CDL_LOG_WARNING,
+              "--dev-fraction is %g, but training held out %g: examples measured here may be ones "
+              "that the adapter was trained on",
+              s->dev_fraction, held_out.fraction);
+    held_out.fraction = s->dev_fraction;
+  }
+  cdl_split split;
+  CDL_TRY(cdl_split_dataset(e->dataset, held_out.fraction,
+                            held_out.as_reference ? CDL_SPLIT_REFERENCE : CDL_SPLIT_STRATIFIED,
+                            &split));
+  e->count = split.valid_count;
+  e->rows = cdl_all_rows(split.valid_count);
+  if (e->rows != NULL)
+    memcpy(e->rows, split.valid, split.valid_count * sizeof *e->rows);
+  cdl_split_release(&split);
+  if (e->rows == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: the valid split");
+  return e->count > 0 ? CDL_OK
+                      : cdl_fail(CDL_USAGE, "holding out %g of %zu examples leaves no valid split",
+                                 held_out.fraction, cdl_dataset_count(e->dataset));
+}
+
 static cdl_status read_task(const cli_example_source *s, cli_label_need need, cdl_job *job,
                             cli_examples *e)
 {
@@ -89,21 +122,7 @@ static cdl_status read_task(const cli_example_source *s, cli_label_need need, cd
         CDL_DATA,
         "%s: the examples have no labels to measure by; predict writes what the model says",
         cdl_dataset_get_part(e->dataset, 0).path);
-  if (!held_out)
-    return CDL_OK;
-  cdl_split split;
-  CDL_TRY(cdl_split_make(s->dev_fraction, cdl_dataset_count(e->dataset), &split));
-  e->count = split.valid_count;
-  e->rows = cdl_all_rows(split.valid_count);
-  if (e->rows != NULL)
-    memcpy(e->rows, split.valid, split.valid_count * sizeof *e->rows);
-  cdl_split_release(&split);
-  if (e->rows == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: the valid split");
-  return e->count > 0
-             ? CDL_OK
-             : cdl_fail(CDL_USAGE, "--dev-fraction %g of %zu examples leaves no valid split",
-                        s->dev_fraction, cdl_dataset_count(e->dataset));
+  return held_out ? take_held_out(s, job, e) : CDL_OK;
 }
 
 static cdl_status read_own_file(const cli_example_source *s, cli_label_need need,

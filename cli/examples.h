@@ -3,13 +3,15 @@
 #ifndef CONDLORA_CLI_EXAMPLES_H
 #define CONDLORA_CLI_EXAMPLES_H
 
+#include <math.h>
+
 #include "cli/options.h"
 #include "train/job.h"
 
 /* As the options say. */
 typedef struct {
   const char *task, *data, *split;
-  double dev_fraction;
+  double dev_fraction; /* NaN: as the adapter was trained */
   const char *input, *text_columns, *label_column;
 } cli_example_source;
 
@@ -24,7 +26,7 @@ typedef struct {
        "train, valid (the part of train held out), dev, test; for MNLI dev_matched and the like " \
        "too [dev]"},                                                                              \
       {CLI_REAL, "dev-fraction", &(source).dev_fraction, "P",                                     \
-       "part of train that valid is [0.1]"},                                                      \
+       "part of train that valid is [what the adapter's training held out, or 0.1]"},             \
       {CLI_TEXT, "input", &(source).input, "FILE",                                                \
        "your own examples instead: TSV, CSV or JSONL; without --text-columns a text a line (or "  \
        "two with a tab "                                                                          \
@@ -41,7 +43,7 @@ typedef struct {
 /* What --split and --dev-fraction are without a word. */
 #define CLI_EXAMPLE_DEFAULTS \
   {                          \
-    .dev_fraction = 0.1      \
+    .dev_fraction = NAN      \
   }
 
 typedef struct {

@@ -210,6 +210,7 @@ static cdl_status refuse_unknown_settings(const char *path, json_t *object,
                                           "task",
                                           "regression",
                                           "types_zero",
+                                          "held_out",
                                           "target_modules",
                                           "orientation",
                                           "task_type",
@@ -452,6 +453,29 @@ static cdl_status read_options(const char *path, json_t *object, cdl_adapter_con
   return config->extra != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
 }
 
+/* {"fraction": 0.1, "split": "stratified"} */
+static cdl_status read_held_out(const char *path, const json_t *object, cdl_held_out *held_out)
+{
+  const json_t *value = json_object_get(object, "held_out");
+  const char *split = NULL;
+  if (value == NULL || json_is_null(value))
+    return CDL_OK;
+  if (!json_is_object(value))
+    return cdl_fail(CDL_DATA, "%s: \"held_out\": expected an object", path);
+  held_out->fraction = -1;
+  CDL_TRY(cdl_json_real(path, value, "fraction", 0, 1, false, &held_out->fraction));
+  CDL_TRY(cdl_json_string(path, value, "split", false, &split));
+  held_out->as_reference = split != NULL && strcmp(split, "reference") == 0;
+  if (held_out->fraction < 0 || held_out->fraction >= 1 ||
+      (!held_out->as_reference && (split == NULL || strcmp(split, "stratified") != 0)))
+    return cdl_fail(CDL_DATA,
+                    "%s: \"held_out\": expected a \"fraction\" from 0 and below 1, and a \"split\" "
+                    "that is \"stratified\" or \"reference\"",
+                    path);
+  held_out->known = true;
+  return CDL_OK;
+}
+
 cdl_status cdl_adapter_config_from_json(const char *path, json_t *object,
                                         cdl_adapter_config *config)
 {
@@ -466,6 +490,7 @@ cdl_status cdl_adapter_config_from_json(const char *path, json_t *object,
   CDL_TRY(read_names(path, object, "labels", &config->labels));
   CDL_TRY(cdl_json_boolean(path, object, "regression", &config->regression));
   CDL_TRY(cdl_json_boolean(path, object, "types_zero", &config->types_zero));
+  CDL_TRY(read_held_out(path, object, &config->held_out));
   if (config->regression && config->labels.count > 1)
     return cdl_fail(CDL_DATA, "%s: \"labels\": regression has one output, but %zu names are given",
                     path, config->labels.count);
@@ -627,6 +652,10 @@ cdl_status cdl_adapter_config_to_json(const char *path, const cdl_adapter_config
   json_t *o = json_object();
   cdl_json_set(&o, "base_model_name_or_path", cdl_json_string_of(config->base_model));
   cdl_json_set(&o, "bias", json_string(biases[config->bias]));
+  if (config->held_out.known)
+    cdl_json_set(&o, "held_out",
+                 json_pack("{sf ss}", "fraction", config->held_out.fraction, "split",
+                           config->held_out.as_reference ? "reference" : "stratified"));
   cdl_json_set(&o, "inference_mode", json_true());
   if (config->labels.count > 0)
     cdl_json_set(&o, "labels", list_of(&config->labels));

@@ -123,6 +123,7 @@ static cdl_adapter_config lora_config(const cdl_adapter_config *given)
                           .labels = given->labels,
                           .regression = given->regression,
                           .types_zero = given->types_zero,
+                          .held_out = given->held_out,
                           .fingerprint = given->fingerprint};
   return c;
 }

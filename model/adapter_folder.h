@@ -9,7 +9,7 @@
  * editing a config by hand keeps its stamp.
  *
  * PEFT reads LORA folders as they are; it warns that it ignores our own keys (condlora_stamp,
- * labels, regression, task, types_zero). */
+ * labels, regression, task, types_zero, held_out). */
 #ifndef CONDLORA_MODEL_ADAPTER_FOLDER_H
 #define CONDLORA_MODEL_ADAPTER_FOLDER_H
 
@@ -30,6 +30,13 @@ typedef struct {
   cdl_module_value *item;
   size_t count;
 } cdl_module_values;
+
+/* What training held out of its examples to choose the best adapter by. */
+typedef struct {
+  bool known;
+  double fraction;
+  bool as_reference; /* by the reference's split, not by class */
+} cdl_held_out;
 
 /* Settings that are no low-rank method's are zero. */
 typedef struct {
@@ -52,11 +59,12 @@ typedef struct {
   double options[CDL_ADAPTER_OPTIONS_MAX]; /* in the order of cdl_adapter_options */
   struct json_t *extra; /* keys of the method's own: an object with a reference; or NULL */
   cdl_names modules_to_save;
-  char *base_model; /* base_model_name_or_path, or NULL */
-  char *task;       /* ours: "RTE", say, or NULL */
-  cdl_names labels; /* ours: names in the order of the logits; empty when unknown */
-  bool regression;  /* ours: one output, no labels */
-  bool types_zero;  /* ours: trained with every token of type 0 */
+  char *base_model;      /* base_model_name_or_path, or NULL */
+  char *task;            /* ours: "RTE", say, or NULL */
+  cdl_names labels;      /* ours: names in the order of the logits; empty when unknown */
+  bool regression;       /* ours: one output, no labels */
+  bool types_zero;       /* ours: trained with every token of type 0 */
+  cdl_held_out held_out; /* ours */
   /* Of the base model: 16 hexadecimal digits from the tensors' metadata, or NULL. */
   char *fingerprint;
 } cdl_adapter_config;

@@ -92,10 +92,15 @@ uint32_t *cdl_all_rows(size_t count)
   return rows;
 }
 
+cdl_split_form cdl_split_form_of(const cdl_settings *s)
+{
+  return strcmp(s->compat, "reference") == 0 ? CDL_SPLIT_REFERENCE : CDL_SPLIT_STRATIFIED;
+}
+
 static cdl_status read_data(cdl_job *job, const cdl_settings *s, const cdl_names *adapter_labels)
 {
   CDL_TRY(s->task != NULL ? read_task(job, s) : read_own_files(job, s, adapter_labels));
-  CDL_TRY(cdl_split_make(s->dev_fraction, cdl_dataset_count(job->train), &job->split));
+  CDL_TRY(cdl_split_dataset(job->train, s->dev_fraction, cdl_split_form_of(s), &job->split));
   if (job->split.train_count == 0)
     return cdl_fail(CDL_DATA, "there is no training example");
   if (job->dev == NULL)

@@ -96,6 +96,8 @@ uint64_t cdl_job_examples_hash(const cdl_job *job);
 /* Tokenizes a data set as this job's model wants it. DATA, naming the line, for an id or type
  * outside its tables. */
 CDL_MUST_USE cdl_status cdl_job_tokenize(const cdl_job *job, cdl_dataset *dataset);
+/* How a run with these settings holds examples out. */
+cdl_split_form cdl_split_form_of(const cdl_settings *settings);
 /* 0, 1, …, count - 1, to be freed by the caller; NULL when memory is out. */
 uint32_t *cdl_all_rows(size_t count);
 

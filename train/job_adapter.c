@@ -201,11 +201,15 @@ static cdl_status describe_adapter(const cdl_job *job, const cdl_settings *s, cd
 {
   char fingerprint[FINGERPRINT_BYTES];
   write_fingerprint(job, fingerprint);
-  *c = (cdl_adapter_config){.regression = job->regression,
-                            .types_zero = job->types_zero,
-                            .peft_type = strdup(cdl_adapter_peft_type(s->method)),
-                            .base_model = strdup(s->model),
-                            .fingerprint = strdup(fingerprint)};
+  *c = (cdl_adapter_config){
+      .regression = job->regression,
+      .types_zero = job->types_zero,
+      .held_out = {.known = true,
+                   .fraction = s->dev_fraction,
+                   .as_reference = cdl_split_form_of(s) == CDL_SPLIT_REFERENCE},
+      .peft_type = strdup(cdl_adapter_peft_type(s->method)),
+      .base_model = strdup(s->model),
+      .fingerprint = strdup(fingerprint)};
   if (c->peft_type == NULL || c->base_model == NULL || c->fingerprint == NULL)
     return no_memory();
   if (job->task != NULL && (c->task = strdup(job->task->name)) == NULL)

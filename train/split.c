@@ -2,6 +2,9 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "train/table.h"
 
 /* A 128-bit integer in two halves: C has none, and neither has every machine. */
 typedef struct {
@@ -136,6 +139,62 @@ size_t cdl_split_valid_count(double fraction, size_t count)
   return rest > 0.5 || (rest == 0.5 && rounded % 2 == 1) ? rounded + 1 : rounded;
 }
 
+/* ---- Quotas ---- */
+
+typedef struct {
+  uint64_t rest; /* of the share, in parts of an example */
+  size_t count, id;
+} class_rest;
+
+static int compare_remainders(const void *a, const void *b)
+{
+  const class_rest *x = a, *y = b;
+  if (x->rest != y->rest)
+    return x->rest > y->rest ? -1 : 1;
+  if (x->count != y->count)
+    return x->count > y->count ? -1 : 1;
+  return x->id < y->id ? -1 : x->id > y->id;
+}
+
+cdl_status cdl_split_quotas(const size_t *counts, size_t classes, size_t valid, size_t *quotas,
+                            bool *possible, size_t *lost)
+{
+  size_t total = 0, missing = valid, refused = classes;
+  for (size_t c = 0; c < classes; c++)
+    total += counts[c];
+  class_rest *order = calloc(classes + 1, sizeof *order);
+  if (order == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory for the shares of %zu classes", classes);
+  for (size_t c = 0; c < classes; c++) {
+    const uint64_t parts = (uint64_t)valid * counts[c]; /* both are below 2^32 */
+    quotas[c] = (size_t)(parts / total);
+    order[c] = (class_rest){.rest = parts % total, .count = counts[c], .id = c};
+    missing -= quotas[c];
+  }
+  qsort(order, classes, sizeof *order, compare_remainders);
+  for (size_t i = 0; i < classes && missing > 0; i++) {
+    const size_t c = order[i].id;
+    if (counts[c] == 0)
+      continue;
+    if (quotas[c] + 1 < counts[c]) {
+      quotas[c]++;
+      missing--;
+    } else if (refused == classes)
+      refused = c;
+  }
+  free(order);
+  *possible = missing == 0;
+  *lost = refused;
+  return CDL_OK;
+}
+
+/* ---- Splits ---- */
+
+const char *cdl_split_form_name(cdl_split_form form)
+{
+  return form == CDL_SPLIT_STRATIFIED ? "stratified" : "reference";
+}
+
 cdl_status cdl_split_make(double fraction, size_t count, cdl_split *split)
 {
   *split = (cdl_split){0};
@@ -163,6 +222,77 @@ cdl_status cdl_split_make(double fraction, size_t count, cdl_split *split)
                        .valid_count = valid_count,
                        .train_count = count - valid_count};
   return CDL_OK;
+}
+
+/* Moves each class's first `quotas` rows of the permutation to the front; `left` [count] is
+ * scratch. */
+static void move_to_front(const cdl_dataset *dataset, size_t *quotas, cdl_split *split,
+                          uint32_t *left)
+{
+  const size_t count = split->valid_count + split->train_count;
+  size_t held_out = 0, rest = 0;
+  for (size_t i = 0; i < count; i++) {
+    const uint32_t row = split->rows[i];
+    size_t *quota = &quotas[cdl_dataset_example(dataset, row).label];
+    if (*quota > 0) {
+      (*quota)--;
+      split->rows[held_out++] = row; /* never ahead of i */
+    } else
+      left[rest++] = row;
+  }
+  for (size_t i = 0; i < rest; i++)
+    split->rows[held_out + i] = left[i];
+}
+
+static cdl_status lost_class(const cdl_dataset *dataset, double fraction, const cdl_split *split,
+                             const size_t *counts, size_t lost)
+{
+  const size_t total = split->valid_count + split->train_count;
+  const char *name = cdl_dataset_label_name(dataset, (int32_t)lost);
+  return cdl_fail(CDL_DATA,
+                  "%s: the class %s has %zu example%s, and holding out %g of all (%zu of %zu) "
+                  "would leave none of it to train on; give more examples of it, a smaller "
+                  "--dev-fraction, or --dev-fraction 0 to hold out nothing",
+                  cdl_dataset_get_part(dataset, 0).path, cdl_quote(name, strlen(name)).text,
+                  counts[lost], counts[lost] == 1 ? "" : "s", fraction, split->valid_count, total);
+}
+
+static cdl_status stratify(const cdl_dataset *dataset, double fraction, cdl_split *split)
+{
+  const size_t count = cdl_dataset_count(dataset), classes = cdl_dataset_label_count(dataset);
+  size_t *counts = calloc(classes + 1, sizeof *counts),
+         *quotas = calloc(classes + 1, sizeof *quotas), lost;
+  uint32_t *left = calloc(count + 1, sizeof *left);
+  bool possible = false;
+  cdl_status status = CDL_OK;
+  if (counts == NULL || quotas == NULL || left == NULL)
+    status = cdl_fail(CDL_MEMORY, "out of memory for the order of %zu examples", count);
+  if (status == CDL_OK) {
+    for (size_t i = 0; i < count; i++)
+      counts[cdl_dataset_example(dataset, i).label]++;
+    status = cdl_split_quotas(counts, classes, split->valid_count, quotas, &possible, &lost);
+  }
+  if (status == CDL_OK && !possible)
+    status = lost_class(dataset, fraction, split, counts, lost);
+  if (status == CDL_OK)
+    move_to_front(dataset, quotas, split, left);
+  free(counts);
+  free(quotas);
+  free(left);
+  return status;
+}
+
+cdl_status cdl_split_dataset(const cdl_dataset *dataset, double fraction, cdl_split_form form,
+                             cdl_split *split)
+{
+  CDL_TRY(cdl_split_make(fraction, cdl_dataset_count(dataset), split));
+  if (form == CDL_SPLIT_REFERENCE || split->valid_count == 0 ||
+      cdl_dataset_is_regression(dataset) || !cdl_dataset_has_labels(dataset))
+    return CDL_OK;
+  const cdl_status status = stratify(dataset, fraction, split);
+  if (status != CDL_OK)
+    cdl_split_release(split);
+  return status;
 }
 
 void cdl_split_release(cdl_split *split)

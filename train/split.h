@@ -1,10 +1,15 @@
-/* The reference implementation's split of `train` into train and valid, bit for bit. */
+/* What is held out of `train` as valid: the same share of every class, or the reference
+ * implementation's own split, bit for bit. Both walk one permutation of a fixed seed, so a split
+ * depends on examples and fraction alone: runs with several seeds, trials of a search, and a merged
+ * model that records nothing, all meet the same held-out examples. */
 #ifndef CONDLORA_TRAIN_SPLIT_H
 #define CONDLORA_TRAIN_SPLIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "condlora/dataset.h"
 #include "condlora/status.h"
 
 enum { CDL_SPLIT_SEED = 1 }; /* what the reference calls Dataset.shuffle with */
@@ -16,17 +21,38 @@ void cdl_split_permutation(uint32_t seed, uint32_t *permutation, uint32_t count)
 /* round(fraction * count) of Python: halves go to the even neighbour. */
 size_t cdl_split_valid_count(double fraction, size_t count);
 
-/* Rows of both parts: `valid` the first ones of the permutation, `train` the rest, in permuted
- * order. */
+/* How many examples of each class are held out, `quotas` [classes], `valid` of all Σ counts
+ * together: a class's share of valid rounded down, and one more for the classes with the largest
+ * remainders, which is how train_test_split(stratify=…) of scikit-learn counts; of equal remainders
+ * the larger class's first, then the lower id's. A class keeps one example to train on at least.
+ * False where that cannot be; `*lost` then is a class that would lose its last example. `valid` is
+ * below Σ counts. MEMORY. */
+CDL_MUST_USE cdl_status cdl_split_quotas(const size_t *counts, size_t classes, size_t valid,
+                                         size_t *quotas, bool *possible, size_t *lost);
+
+/* Rows of both parts, each in the order of the permutation. */
 typedef struct {
-  uint32_t *rows; /* [valid_count + train_count], the permutation itself */
+  uint32_t *rows; /* [valid_count + train_count] */
   const uint32_t *valid, *train;
   size_t valid_count, train_count;
 } cdl_split;
 
-/* Fraction 0 keeps the file's order for `train`, and `valid` is empty. Errors: USAGE for a fraction
- * outside [0, 1) or one that leaves nothing to train on; MEMORY. Ends with cdl_split_release. */
+typedef enum {
+  CDL_SPLIT_STRATIFIED, /* by class; of a regression as the reference's */
+  CDL_SPLIT_REFERENCE   /* the first rows of the permutation, whatever their labels */
+} cdl_split_form;
+
+/* "stratified", "reference"; static. */
+const char *cdl_split_form_name(cdl_split_form form);
+
+/* The reference's split. Fraction 0 keeps the file's order for `train`, and `valid` is empty.
+ * Errors: USAGE for a fraction outside [0, 1) or one that leaves nothing to train on; MEMORY. Ends
+ * with cdl_split_release. */
 CDL_MUST_USE cdl_status cdl_split_make(double fraction, size_t count, cdl_split *split);
+/* The split of a data set's examples. Errors: the same; DATA, naming the class, where one would lose
+ * its last example. */
+CDL_MUST_USE cdl_status cdl_split_dataset(const cdl_dataset *dataset, double fraction,
+                                          cdl_split_form form, cdl_split *split);
 void cdl_split_release(cdl_split *split);
 
 #endif

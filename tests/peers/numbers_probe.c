@@ -3,6 +3,7 @@
  * one answer a line on standard output:
  *   split SEED COUNT                      the permutation
  *   count FRACTION COUNT                  examples held out
+ *   quotas VALID CLASSES COUNTS…          of each class
  *   warmup RATIO TOTAL                    warm-up steps
  *   schedule KIND RATE TOTAL WARMUP CYCLES POWER END_RATE STEPS
  *                                         rates of steps 0 … STEPS - 1
@@ -59,6 +60,21 @@ static void answer_split(void)
   for (uint32_t i = 0; i < count; i++)
     printf("%u ", rows[i]);
   free(rows);
+}
+
+static void answer_quotas(void)
+{
+  const size_t valid = next_count(), classes = next_count();
+  size_t *counts = allocate(classes, sizeof *counts), *quotas = allocate(classes, sizeof *quotas),
+         lost;
+  bool possible;
+  for (size_t c = 0; c < classes; c++)
+    counts[c] = next_count();
+  must(cdl_split_quotas(counts, classes, valid, quotas, &possible, &lost));
+  for (size_t c = 0; c < classes; c++)
+    printf("%zu ", quotas[c]);
+  free(counts);
+  free(quotas);
 }
 
 static void answer_schedule(void)
@@ -153,6 +169,8 @@ int main(void)
     } else if (strcmp(request, "count") == 0) {
       const double fraction = next_real();
       printf("%zu", cdl_split_valid_count(fraction, next_count()));
+    } else if (strcmp(request, "quotas") == 0) {
+      answer_quotas();
     } else if (strcmp(request, "warmup") == 0) {
       const double ratio = next_real();
       printf("%llu", (unsigned long long)cdl_schedule_warmup_steps(ratio, next_count()));

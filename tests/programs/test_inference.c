@@ -305,6 +305,33 @@ static const char *rte_folder(void)
   return scratch("glue");
 }
 
+/* What was held out is found again from the adapter alone, whatever the run's fraction, seed and
+ * split. */
+START_TEST(the_valid_split_is_the_one_that_was_held_out)
+{
+  const char *data = rte_folder(), *model = case_file("bert-condlora-truncated", "model");
+#define RTE "--model", model, "--task", "rte", "--data", data
+  static const char *const runs[][2] = {
+      {"--seed", "7"}, {"--seed-data", "7"}, {"--compat", "reference"}};
+  for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
+    const char *out = scratch(text_of("run%zu", i)), *adapter = joined(out, "adapter");
+    check_done(RUN("train", RTE, runs[i][0], runs[i][1], "--dev-fraction", "0.3", "--epochs", "1",
+                   "--lr", "0.02", "--output", out));
+    json_t *trained = json_object_get(parsed(read_text(joined(out, "metrics.json"))), "valid");
+    const outcome o = RUN("eval", RTE, "--adapter", adapter, "--split", "valid");
+    check_done(o);
+    json_t *figures = parsed(o.out);
+    ck_assert_double_eq(number_at(figures, "examples"), number_at(trained, "examples"));
+    ck_assert_double_eq_tol(number_at(figures, "loss"), number_at(trained, "loss"), 1e-9);
+    const outcome other =
+        RUN("eval", RTE, "--adapter", adapter, "--split", "valid", "--dev-fraction", "0.1");
+    ck_assert_int_eq(other.exit, 0);
+    ck_assert_ptr_nonnull(strstr(other.err, "training held out 0.3"));
+  }
+#undef RTE
+}
+END_TEST
+
 START_TEST(a_glue_task_from_training_to_its_submission)
 {
   const char *data = rte_folder(), *model = case_file("bert-condlora-truncated", "model"),
@@ -504,6 +531,7 @@ int main(void)
   CASE(suite, threads_do_not_change_predictions);
   CASE(suite, labels_are_checked_where_they_are);
   CASE(suite, a_glue_task_from_training_to_its_submission);
+  CASE(suite, the_valid_split_is_the_one_that_was_held_out);
   CASE(suite, a_whole_model_needs_no_adapter);
   CASE(suite, an_adapter_remembers_that_its_tokens_had_one_type);
   CASE(suite, inspect_tells_modules_and_counts);
