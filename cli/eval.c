@@ -79,7 +79,7 @@ cdl_status cli_eval(int count, char **arguments)
   measurement m = {.model = {.backend = "auto", .precision = "fp32"},
                    .source = CLI_EXAMPLE_DEFAULTS};
   const cli_option options[] = {CLI_MODEL_OPTIONS(m.model), CLI_EXAMPLE_OPTIONS(m.source),
-                                CLI_LABEL_OPTION(m.source)};
+                                CLI_LABEL_OPTIONS(m.source)};
   const cli_grammar grammar = {
       .usage = "condlora eval --model DIR [--adapter DIR] --task NAME --data DIR [--split NAME]\n"
                "condlora eval --model DIR [--adapter DIR] --input FILE --text-columns A[,B] "

@@ -20,6 +20,8 @@ cdl_status cli_examples_check(const cli_example_source *s)
                     "--text-columns and --label-column go with --input, not with --task");
   if (s->input != NULL && (s->data != NULL || s->split != NULL))
     return cdl_fail(CDL_USAGE, "--data and --split go with --task, not with --input");
+  if (s->skip_label != NULL && s->label_column == NULL)
+    return cdl_fail(CDL_USAGE, "--skip-label wants --label-column");
   if (s->label_column != NULL && s->text_columns == NULL)
     return cdl_fail(CDL_USAGE, "--label-column wants --text-columns");
   if (!isnan(s->dev_fraction) && !(s->dev_fraction >= 0 && s->dev_fraction < 1))
@@ -139,6 +141,7 @@ static cdl_status read_own_file(const cli_example_source *s, cli_label_need need
     source.text_column[i] = columns.item[i];
   if (need != CLI_LABELS_IGNORED && s->label_column != NULL) {
     source.label_column = s->label_column;
+    source.skip_label = s->skip_label;
     source.regression = job->regression;
     source.labels = (const char *const *)job->label_names;
     source.label_count = job->regression ? 0 : (size_t)job->labels;

@@ -12,7 +12,7 @@
 typedef struct {
   const char *task, *data, *split;
   double dev_fraction; /* NaN: as the adapter was trained */
-  const char *input, *text_columns, *label_column;
+  const char *input, *text_columns, *label_column, *skip_label;
 } cli_example_source;
 
 /* Lines of an option table; the commands differ in whether labels are read. */
@@ -35,9 +35,11 @@ typedef struct {
     CLI_TEXT, "text-columns", &(source).text_columns, "A[,B]",                                    \
         "columns with the text, or the pair of texts"                                             \
   }
-#define CLI_LABEL_OPTION(source)                                                   \
-  {                                                                                \
-    CLI_TEXT, "label-column", &(source).label_column, "Y", "column with the label" \
+#define CLI_LABEL_OPTIONS(source)                                                   \
+  {CLI_TEXT, "label-column", &(source).label_column, "Y", "column with the label"}, \
+  {                                                                                 \
+    CLI_TEXT, "skip-label", &(source).skip_label, "L",                              \
+        "leave out the rows that have this label, -1 say"                           \
   }
 
 /* What --split and --dev-fraction are without a word. */

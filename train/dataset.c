@@ -37,7 +37,7 @@ struct cdl_dataset {
   bool pair, regression;
   bool infers_labels; /* names are taken from the rows */
   cdl_labels labels;
-  size_t unlabelled, dropped;
+  size_t unlabelled, dropped, skipped;
   cdl_token_store tokens;
 };
 
@@ -46,6 +46,7 @@ typedef struct {
   const char *column[CDL_TABLE_SELECTED]; /* texts, then the label */
   size_t texts, columns;
   bool drops_rows, label_optional;
+  const char *skip_label;
 } reading;
 
 static cdl_status fail_at(const cdl_table *table, uint64_t line, const char *format, ...)
@@ -59,20 +60,27 @@ static cdl_status fail_at(const cdl_table *table, uint64_t line, const char *for
   return cdl_context(status, "%s:%llu", cdl_table_name(table), (unsigned long long)line);
 }
 
+static bool is_text(cdl_field field, const char *text)
+{
+  return field.data != NULL && strlen(text) == field.bytes &&
+         memcmp(field.data, text, field.bytes) == 0;
+}
+
 static cdl_status unknown_label(const cdl_dataset *dataset, const cdl_table *table, uint64_t line,
                                 cdl_field field)
 {
   char list[512] = "";
-  size_t used = 0;
-  for (size_t i = 0; i < dataset->labels.count && used < sizeof list - sizeof(cdl_quoted) - 8;
-       i++) {
+  size_t used = 0, i = 0;
+  for (; i < dataset->labels.count && used < sizeof list - sizeof(cdl_quoted) - 8; i++) {
     const char *name = dataset->labels.names[i];
     used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ", ",
                              cdl_quote(name, strlen(name)).text);
   }
-  return fail_at(table, line, "unknown label %s; expected %s%s",
-                 cdl_quote(field.data, field.bytes).text,
-                 dataset->labels.count == 1 ? "" : "one of ", list);
+  const bool unmarked = is_text(field, "-1") || is_text(field, "-");
+  return fail_at(
+      table, line, "unknown label %s; expected %s%s%s%s", cdl_quote(field.data, field.bytes).text,
+      dataset->labels.count == 1 ? "" : "one of ", list, i < dataset->labels.count ? ", …" : "",
+      unmarked ? "; --skip-label leaves rows without a label out" : "");
 }
 
 static cdl_status read_truth(cdl_dataset *dataset, const cdl_table *table, uint64_t line,
@@ -148,7 +156,7 @@ static cdl_status read_rows(cdl_dataset *dataset, part *p, const reading *what)
 {
   CDL_TRY(cdl_table_select(p->table, what->column, what->columns));
   p->first = dataset->count;
-  size_t dropped = 0;
+  size_t dropped = 0, skipped = 0;
   for (;;) {
     cdl_field fields[CDL_TABLE_SELECTED] = {{0}};
     uint64_t line;
@@ -163,17 +171,31 @@ static cdl_status read_rows(cdl_dataset *dataset, part *p, const reading *what)
     }
     if (missing != NULL)
       return fail_at(p->table, line, "no field %s", cdl_quote(missing, strlen(missing)).text);
+    if (what->skip_label != NULL && what->columns > what->texts &&
+        is_text(fields[what->texts], what->skip_label)) {
+      skipped++;
+      continue;
+    }
     row r;
     CDL_TRY(make_row(dataset, p->table, line, what, fields, &r));
     CDL_TRY(cdl_context(add_row(dataset, &r), "%s", cdl_table_name(p->table)));
   }
   p->count = dataset->count - p->first;
+  if (p->count == 0 && skipped > 0)
+    return cdl_fail(CDL_DATA, "%s: every row has the label %s, which --skip-label leaves out",
+                    cdl_table_name(p->table),
+                    cdl_quote(what->skip_label, strlen(what->skip_label)).text);
   if (p->count == 0)
     return cdl_fail(CDL_DATA, "%s: no rows; expected at least one", cdl_table_name(p->table));
+  if (skipped > 0)
+    cdl_log(CDL_LOG_NOTICE, "%s: %zu of %zu rows have the label %s and were left out",
+            cdl_table_name(p->table), skipped, p->count + skipped,
+            cdl_quote(what->skip_label, strlen(what->skip_label)).text);
   if (dropped > 0)
     cdl_log(CDL_LOG_NOTICE, "%s: %zu of %zu rows lack a column that is needed and were dropped",
             cdl_table_name(p->table), dropped, p->count + dropped);
   dataset->dropped += dropped;
+  dataset->skipped += skipped;
   cdl_table_discard(p->table);
   return CDL_OK;
 }
@@ -187,12 +209,43 @@ static cdl_status sort_labels(cdl_dataset *dataset)
   int32_t *renumbered = calloc(dataset->labels.count + 1, sizeof *renumbered);
   if (renumbered == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory for %zu labels", dataset->labels.count);
-  cdl_labels_sort(&dataset->labels, renumbered);
-  for (size_t i = 0; i < dataset->count; i++)
+  const cdl_status status = cdl_labels_sort(&dataset->labels, renumbered);
+  for (size_t i = 0; status == CDL_OK && i < dataset->count; i++)
     if (dataset->rows[i].truth.label >= 0)
       dataset->rows[i].truth.label = renumbered[dataset->rows[i].truth.label];
   free(renumbered);
-  return CDL_OK;
+  return status;
+}
+
+/* What stands where there is no label, -1 in GLUE's files and - in SNLI's, is not taken for a class
+ * among those that were found. Which it is cannot be told from - and +, nor where a number below -1
+ * is a label too. */
+static cdl_status check_marks(const cdl_dataset *dataset)
+{
+  const cdl_labels *labels = &dataset->labels;
+  bool from_0 = true, plus = false;
+  for (size_t i = 0; i < labels->count; i++) {
+    const char *name = labels->names[i];
+    from_0 = from_0 && ((cdl_label_is_whole(name) && name[0] != '-') || strcmp(name, "-1") == 0);
+    plus = plus || strcmp(name, "+") == 0;
+  }
+  const char *mark = from_0 && cdl_labels_find(labels, "-1", 2) >= 0 ? "-1"
+                     : !plus && cdl_labels_find(labels, "-", 1) >= 0 ? "-"
+                                                                     : NULL;
+  if (mark == NULL)
+    return CDL_OK;
+  const int32_t id = cdl_labels_find(labels, mark, strlen(mark));
+  size_t rows = 0, first = 0;
+  for (size_t i = dataset->count; i-- > 0;)
+    if (dataset->rows[i].truth.label == id) {
+      rows++;
+      first = i;
+    }
+  return fail_at(dataset->parts[0].table, dataset->rows[first].line,
+                 "the label %s, in %zu of %zu rows, stands for no label in %s data; "
+                 "--skip-label %s leaves these rows out, --labels with all labels in their order "
+                 "takes it for a class",
+                 mark, rows, dataset->count, mark[1] == '1' ? "GLUE's" : "SNLI's", mark);
 }
 
 static cdl_status add_labels(cdl_dataset *dataset, const char *const *names, size_t count)
@@ -248,13 +301,17 @@ static cdl_status read_source(cdl_dataset *dataset, const cdl_dataset_source *so
     dataset->pair = cdl_table_has_column(p->table, line_columns[1]);
   reading what = {.column = {columns[0], columns[1]},
                   .texts = dataset->pair ? 2 : 1,
-                  .label_optional = source->label_optional};
+                  .label_optional = source->label_optional,
+                  .skip_label = source->skip_label};
   what.columns = what.texts;
   if (source->label_column != NULL &&
       (!source->label_optional || cdl_table_has_column(p->table, source->label_column)))
     what.column[what.columns++] = source->label_column;
   CDL_TRY(read_rows(dataset, p, &what));
-  return dataset->infers_labels ? sort_labels(dataset) : CDL_OK;
+  if (!dataset->infers_labels)
+    return CDL_OK;
+  CDL_TRY(check_marks(dataset));
+  return sort_labels(dataset);
 }
 
 static cdl_status finish(cdl_status status, cdl_dataset *made, cdl_dataset **dataset)
@@ -390,6 +447,11 @@ const char *cdl_dataset_label_name(const cdl_dataset *dataset, int32_t label)
 size_t cdl_dataset_dropped(const cdl_dataset *dataset)
 {
   return dataset->dropped;
+}
+
+size_t cdl_dataset_skipped(const cdl_dataset *dataset)
+{
+  return dataset->skipped;
 }
 
 size_t cdl_dataset_part_count(const cdl_dataset *dataset)

@@ -47,7 +47,8 @@ static cdl_status read_own_files(cdl_job *job, const cdl_settings *s,
         .path = s->train,
         .text_column = {columns.item[0], columns.count > 1 ? columns.item[1] : NULL},
         .label_column = s->label_column,
-        .regression = s->regression};
+        .regression = s->regression,
+        .skip_label = s->skip_label};
     if (labels.count > 0) {
       source.labels = (const char *const *)labels.item;
       source.label_count = labels.count;

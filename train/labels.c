@@ -68,19 +68,62 @@ cdl_status cdl_labels_add(cdl_labels *labels, const char *name, size_t bytes)
   return CDL_OK;
 }
 
+bool cdl_label_is_whole(const char *name)
+{
+  const char *digits = name + (*name == '-');
+  return *digits != '\0' && digits[strspn(digits, "0123456789")] == '\0';
+}
+
+/* Of two whole numbers without signs. */
+static int compare_digits(const char *a, const char *b)
+{
+  a += strspn(a, "0");
+  b += strspn(b, "0");
+  const size_t length_a = strlen(a), length_b = strlen(b);
+  return length_a != length_b ? (length_a > length_b) - (length_a < length_b) : strcmp(a, b);
+}
+
+static bool is_negative(const char *whole)
+{
+  return whole[0] == '-' && whole[1 + strspn(whole + 1, "0")] != '\0';
+}
+
 static int compare_names(const void *a, const void *b)
 {
   return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-void cdl_labels_sort(cdl_labels *labels, int32_t *renumbered)
+static int compare_wholes(const void *a, const void *b)
 {
-  for (size_t i = 0; i < labels->count; i++)
-    renumbered[labels->order[i]] = (int32_t)i;
-  if (labels->count > 0)
-    qsort(labels->names, labels->count, sizeof *labels->names, compare_names);
-  for (size_t i = 0; i < labels->count; i++)
-    labels->order[i] = (int32_t)i;
+  const char *x = *(char *const *)a, *y = *(char *const *)b;
+  const bool negative = is_negative(x);
+  if (negative != is_negative(y))
+    return negative ? -1 : 1;
+  const int order = compare_digits(x + (*x == '-'), y + (*y == '-'));
+  return order == 0 ? strcmp(x, y) : negative ? -order : order;
+}
+
+cdl_status cdl_labels_sort(cdl_labels *labels, int32_t *renumbered)
+{
+  const size_t count = labels->count;
+  char **sorted = calloc(count + 1, sizeof *sorted);
+  if (sorted == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory for %zu labels", count);
+  bool wholes = true;
+  for (size_t i = 0; i < count; i++) {
+    sorted[i] = labels->names[i];
+    wholes = wholes && cdl_label_is_whole(sorted[i]);
+  }
+  qsort(sorted, count, sizeof *sorted, wholes ? compare_wholes : compare_names);
+  for (size_t i = 0; i < count; i++) {
+    const int32_t old = cdl_labels_find(labels, sorted[i], strlen(sorted[i]));
+    renumbered[old] = (int32_t)i;
+  }
+  for (size_t i = 0; i < count; i++)
+    labels->order[i] = renumbered[labels->order[i]];
+  memcpy(labels->names, sorted, count * sizeof *sorted);
+  free(sorted);
+  return CDL_OK;
 }
 
 void cdl_labels_release(cdl_labels *labels)

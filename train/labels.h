@@ -2,6 +2,7 @@
 #ifndef CONDLORA_TRAIN_LABELS_H
 #define CONDLORA_TRAIN_LABELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,9 +21,12 @@ enum { CDL_LABELS_MAX = 65536 };
 CDL_MUST_USE cdl_status cdl_labels_add(cdl_labels *labels, const char *name, size_t bytes);
 /* The id of a name, -1 when it is not there. */
 int32_t cdl_labels_find(const cdl_labels *labels, const char *name, size_t bytes);
-/* Renumbers: ids follow the names, ascending. `renumbered` [count] gives the new id of each old
- * one. */
-void cdl_labels_sort(cdl_labels *labels, int32_t *renumbered);
+/* Whether a name is a whole number in decimal digits, '-' before them or not. */
+bool cdl_label_is_whole(const char *name);
+/* Renumbers: ids follow the names in order. Where all of them are whole numbers, of any length, that is
+ * by value (-1, 0, 2, 10), and bytewise where values are the same ("01" before "1", which stay two
+ * labels); else bytewise. `renumbered` [count] gives the new id of each old one. MEMORY. */
+CDL_MUST_USE cdl_status cdl_labels_sort(cdl_labels *labels, int32_t *renumbered);
 void cdl_labels_release(cdl_labels *labels);
 
 #endif

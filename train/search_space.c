@@ -20,10 +20,10 @@ enum { KIND_COUNT = sizeof kind_names / sizeof kind_names[0], NUMBER_BYTES = 40 
 /* What trials share: opened once, or no matter of results. */
 static bool is_shared(const cdl_setting *setting)
 {
-  static const char *const fields[] = {"model",     "task",         "data",       "train",
-                                       "dev",       "text_columns", "labels",     "regression",
-                                       "precision", "label_column", "max_length", "dev_fraction",
-                                       "compat",    "init_adapter"};
+  static const char *const fields[] = {"model",        "task",         "data",         "train",
+                                       "dev",          "text_columns", "labels",       "regression",
+                                       "skip_label",   "precision",    "label_column", "max_length",
+                                       "dev_fraction", "compat",       "init_adapter"};
   for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
     if (strcmp(setting->field, fields[i]) == 0)
       return true;

@@ -555,6 +555,9 @@ static cdl_status check_data(const cdl_settings *s)
     return cdl_fail(CDL_USAGE,
                     "--dev, --text-columns, --label-column, --labels and --regression go "
                     "with --train, not with --task");
+  if (s->skip_label != NULL && (s->task != NULL || s->regression))
+    return cdl_fail(CDL_USAGE, "--skip-label goes with classes of --train, not with %s",
+                    s->task != NULL ? "--task" : "--regression");
   if (s->regression && s->labels != NULL)
     return cdl_fail(CDL_USAGE, "--labels goes with classes, not with --regression");
   if (!(s->dev_fraction >= 0 && s->dev_fraction < 1))

@@ -33,11 +33,15 @@ typedef struct {
   cdl_data_format format;
   const char *text_column[2]; /* the second NULL: single texts */
   bool plain_lines; /* instead of columns: a text a line, or two with a tab between, as on line 1 */
-  const char *label_column;  /* NULL: labels are not read */
-  bool label_optional;       /* column or field may be missing; what is there is checked */
-  bool regression;           /* the label is a finite number */
-  const char *const *labels; /* by id; NULL: the strings found, sorted bytewise */
+  const char *label_column; /* NULL: labels are not read */
+  bool label_optional;      /* column or field may be missing; what is there is checked */
+  bool regression;          /* the label is a finite number */
+  /* By id. NULL: the strings found, sorted: by value where all are whole numbers, else bytewise; then
+   * -1 beside numbers from 0 on, and - beside others but +, which mark rows without a label in some
+   * data sets, are an error. */
+  const char *const *labels;
   size_t label_count;
+  const char *skip_label; /* rows with this label are left out and counted; NULL: none are */
 } cdl_dataset_source;
 
 /* Errors: USAGE for a source that cannot be; ABSENT, IO; DATA, naming file and line; MEMORY. */
@@ -74,6 +78,8 @@ CDL_API size_t cdl_dataset_label_count(const cdl_dataset *dataset);
 CDL_API const char *cdl_dataset_label_name(const cdl_dataset *dataset, int32_t label);
 /* Rows of official files that were dropped. */
 CDL_API size_t cdl_dataset_dropped(const cdl_dataset *dataset);
+/* Rows that were left out for their label, `skip_label`. */
+CDL_API size_t cdl_dataset_skipped(const cdl_dataset *dataset);
 
 /* The files a data set came from: one, or MNLI's matched and mismatched. Examples [first, first +
  * count). */

@@ -76,6 +76,81 @@ START_TEST(string_labels_are_sorted)
 }
 END_TEST
 
+static void expect_order(const char *rows, const char *const *names, size_t count)
+{
+  char text[512];
+  snprintf(text, sizeof text, "kind\ttext\n%s", rows);
+  cdl_dataset *dataset = read_own("own.tsv", text, single);
+  ck_assert_uint_eq(cdl_dataset_label_count(dataset), count);
+  for (size_t i = 0; i < count; i++)
+    ck_assert_str_eq(cdl_dataset_label_name(dataset, (int32_t)i), names[i]);
+  /* Each row is "label<tab>label": ids follow the names. */
+  for (size_t i = 0; i < cdl_dataset_count(dataset); i++) {
+    const cdl_example example = cdl_dataset_example(dataset, i);
+    expect_text(&example, 0, cdl_dataset_label_name(dataset, example.label));
+  }
+  cdl_dataset_close(dataset);
+}
+
+START_TEST(whole_numbers_are_sorted_by_value)
+{
+  expect_order("10\t10\n2\t2\n0\t0\n11\t11\n1\t1\n",
+               (const char *const[]){"0", "1", "2", "10", "11"}, 5);
+  expect_order("-2\t-2\n10\t10\n-10\t-10\n3\t3\n-1\t-1\n",
+               (const char *const[]){"-10", "-2", "-1", "3", "10"}, 5);
+  /* Texts that differ are labels that differ; beyond any integer's range too. */
+  expect_order("1\t1\n01\t01\n001\t001\n2\t2\n0\t0\n-0\t-0\n",
+               (const char *const[]){"-0", "0", "001", "01", "1", "2"}, 6);
+  expect_order("99999999999999999999999\t99999999999999999999999\n9\t9\n"
+               "100000000000000000000000\t100000000000000000000000\n",
+               (const char *const[]){"9", "99999999999999999999999", "100000000000000000000000"},
+               3);
+  /* One that is no whole number: all are texts. */
+  expect_order("10\t10\n2\t2\nx\tx\n", (const char *const[]){"10", "2", "x"}, 3);
+  expect_order("10\t10\n2\t2\n1.5\t1.5\n", (const char *const[]){"1.5", "10", "2"}, 3);
+  expect_order("10\t10\n2\t2\n+3\t+3\n", (const char *const[]){"+3", "10", "2"}, 3);
+}
+END_TEST
+
+START_TEST(marks_of_no_label_are_no_class)
+{
+  refuse_own("own.tsv", "text\tkind\na\t0\nb\t-1\nc\t1\nd\t-1\n", single,
+             "own.tsv:3: the label -1, in 2 of 4 rows, stands for no label in GLUE's data; "
+             "--skip-label -1");
+  refuse_own("own.tsv", "text\tkind\na\tneutral\nb\t-\nc\tentailment\n", single,
+             "own.tsv:3: the label -, in 1 of 3 rows, stands for no label in SNLI's data");
+  expect_order("-\t-\n+\t+\n", (const char *const[]){"+", "-"}, 2);
+  expect_order("-1\t-1\n-2\t-2\n0\t0\n", (const char *const[]){"-2", "-1", "0"}, 3);
+
+  cdl_dataset_source source = single;
+  source.skip_label = "-1";
+  notice[0] = '\0';
+  cdl_log_to(keep_notice, NULL);
+  cdl_dataset *dataset = read_own("own.tsv", "text\tkind\na\t0\nb\t-1\nc\t1\nd\t-1\n", source);
+  cdl_log_to(NULL, NULL);
+  ck_assert_ptr_nonnull(
+      strstr(notice, "own.tsv: 2 of 4 rows have the label '-1' and were left out"));
+  ck_assert_uint_eq(cdl_dataset_count(dataset), 2);
+  ck_assert_uint_eq(cdl_dataset_skipped(dataset), 2);
+  ck_assert_uint_eq(cdl_dataset_label_count(dataset), 2);
+  ck_assert_uint_eq(cdl_dataset_example(dataset, 1).line, 4);
+  cdl_dataset_close(dataset);
+  refuse_own("own.tsv", "text\tkind\na\t-1\n", source, "every row has the label '-1'");
+
+  /* Named by hand, it is a class; where it is not among the names, the message says the way out. */
+  static const char *const with[] = {"-1", "0", "1"}, *const without[] = {"0", "1"};
+  source.skip_label = NULL;
+  source.labels = with;
+  source.label_count = 3;
+  dataset = read_own("own.tsv", "text\tkind\na\t0\nb\t-1\n", source);
+  ck_assert_int_eq(cdl_dataset_example(dataset, 1).label, 0);
+  cdl_dataset_close(dataset);
+  source.labels = without;
+  source.label_count = 2;
+  refuse_own("own.tsv", "text\tkind\na\t0\nb\t-1\n", source, "--skip-label");
+}
+END_TEST
+
 START_TEST(given_labels_keep_their_order)
 {
   static const char *const order[] = {"no", "yes", "maybe"};
@@ -358,6 +433,8 @@ END_TEST
 int main(void)
 {
   const TTest *const tests[] = {string_labels_are_sorted,
+                                whole_numbers_are_sorted_by_value,
+                                marks_of_no_label_are_no_class,
                                 given_labels_keep_their_order,
                                 regressions_read_numbers,
                                 numbers_do_not_depend_on_the_locale,
