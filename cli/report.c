@@ -66,12 +66,107 @@ static void trained_row(FILE *to, int64_t adapter, int64_t head)
       cli_group_digits(adapter).text, cli_group_digits(head).text);
 }
 
+/* ---- Census ---- */
+
+enum { LABELS_SHOWN = 40, NAME_COLUMNS = 32 };
+
+/* A label for a terminal: what a file put into it beside text is a '?', and a long one is cut. */
+typedef struct {
+  char text[4 * NAME_COLUMNS + 8];
+  int columns;
+} shown_name;
+
+static shown_name show_name(const char *name)
+{
+  shown_name shown = {.columns = 0};
+  char *to = shown.text;
+  for (const unsigned char *c = (const unsigned char *)name; *c != '\0';) {
+    if (shown.columns == NAME_COLUMNS) {
+      strcpy(to, "…");
+      shown.columns++;
+      return shown;
+    }
+    const bool second = c[0] == 0xC2 && c[1] >= 0x80 && c[1] < 0xA0; /* C1 */
+    if (c[0] < 0x20 || c[0] == 0x7F || second)
+      *to++ = '?', c += second ? 2 : 1;
+    else
+      do
+        *to++ = (char)*c++;
+      while ((*c & 0xC0) == 0x80);
+    shown.columns++;
+  }
+  *to = '\0';
+  return shown;
+}
+
+static void label_rows(FILE *to, const cdl_census *c)
+{
+  static const char *const parts[CDL_PART_COUNT] = {"train", "valid", "dev"};
+  const bool has[CDL_PART_COUNT] = {true, c->examples[CDL_PART_VALID] > 0, c->has_dev};
+  const size_t shown = c->classes < LABELS_SHOWN ? c->classes : LABELS_SHOWN;
+  int width = -LABEL_WIDTH;
+  for (size_t i = 0; i < shown; i++) {
+    const int columns = show_name(c->names[i]).columns + 4;
+    width = columns > width ? columns : width;
+  }
+  fprintf(to, "%-*s", width, "labels");
+  for (int p = 0; p < CDL_PART_COUNT; p++)
+    if (has[p])
+      fprintf(to, "%9s", parts[p]);
+  for (size_t i = 0; i < shown; i++) {
+    const shown_name name = show_name(c->names[i]);
+    fprintf(to, "\n  %s%*s", name.text, width - 2 - name.columns, "");
+    for (int p = 0; p < CDL_PART_COUNT; p++)
+      if (has[p])
+        fprintf(to, "%9zu", c->labelled[(size_t)p * c->classes + i]);
+  }
+  fputc('\n', to);
+  if (shown < c->classes)
+    fprintf(to, "  and %zu more; run.json has all\n", c->classes - shown);
+}
+
+/* "12 of 2490 of train, 3 of 277 of dev"; nothing where there are none. */
+static void count_row(FILE *to, const char *label, const char *what, const size_t counts[2],
+                      const cdl_census *c, bool skipped)
+{
+  if (counts[0] + counts[1] == 0)
+    return;
+  const size_t train = c->read[0] + (skipped ? c->skipped[0] : 0),
+               dev = c->read[1] + (skipped ? c->skipped[1] : 0);
+  if (c->has_dev)
+    row(to, label, "%zu of %zu in train and valid, %zu of %zu in dev%s", counts[0], train,
+        counts[1], dev, what);
+  else
+    row(to, label, "%zu of %zu%s", counts[0], train, what);
+}
+
+static void census_rows(FILE *to, const cdl_census *c)
+{
+  if (c->classes > 0)
+    label_rows(to, c);
+  count_row(to, "left out", " (--skip-label)", c->skipped, c, true);
+  count_row(to, "cut", " (--max-length)", c->truncated, c, false);
+  if (c->contradicting > 0)
+    row(to, "repeated texts",
+        "%zu in train and valid; %zu examples there have the text of one with another label",
+        c->repeated, c->contradicting);
+  else if (c->repeated > 0)
+    row(to, "repeated texts", "%zu in train and valid", c->repeated);
+  if (c->valid_in_train > 0)
+    row(to, "overlap", "the texts of %zu of %zu in valid are in train", c->valid_in_train,
+        c->examples[CDL_PART_VALID]);
+  if (c->dev_in_train > 0)
+    row(to, "overlap", "the texts of %zu of %zu in dev are in train or valid", c->dev_in_train,
+        c->examples[CDL_PART_DEV]);
+}
+
 void cli_report_plan(FILE *to, const cdl_settings *s, const cdl_train_plan *p)
 {
   row(to, "method", "%s", describe_method(s).text);
   trained_row(to, p->adapter_numbers, p->head_numbers);
-  row(to, "examples", "%zu train, %zu valid, %zu dev", p->train_examples, p->valid_examples,
-      p->dev_examples);
+  row(to, "examples", "%zu train, %zu valid, %zu dev", p->census->examples[CDL_PART_TRAIN],
+      p->census->examples[CDL_PART_VALID], p->census->examples[CDL_PART_DEV]);
+  census_rows(to, p->census);
   row(to, "steps", "%" PRId64 ", %" PRId64 " an epoch, %" PRId64 " examples each", p->steps,
       p->steps_per_epoch, s->batch_size * s->accumulate);
   row(to, "largest batch", "%zu tokens, longest example %zu", p->batch_tokens, p->longest_tokens);
@@ -84,7 +179,8 @@ void cli_report_start(FILE *to, const cdl_train_plan *p)
 {
   fprintf(to, "%s on %s: %s adapter and %s head parameters, %zu examples, %" PRId64 " steps\n",
           p->method, p->backend, cli_group_digits(p->adapter_numbers).text,
-          cli_group_digits(p->head_numbers).text, p->train_examples, p->steps);
+          cli_group_digits(p->head_numbers).text, p->census->examples[CDL_PART_TRAIN], p->steps);
+  census_rows(to, p->census);
   if (p->first_step > 0)
     fprintf(to, "going on from step %" PRId64 "\n", p->first_step);
 }

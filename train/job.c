@@ -104,6 +104,7 @@ static cdl_status read_data(cdl_job *job, const cdl_settings *s, const cdl_names
   CDL_TRY(cdl_split_dataset(job->train, s->dev_fraction, cdl_split_form_of(s), &job->split));
   if (job->split.train_count == 0)
     return cdl_fail(CDL_DATA, "there is no training example");
+  CDL_TRY(cdl_census_take(job->train, &job->split, job->dev, &job->census));
   if (job->dev == NULL)
     return CDL_OK;
   job->dev_rows = cdl_all_rows(cdl_dataset_count(job->dev));
@@ -238,6 +239,7 @@ static cdl_status open_base(cdl_job *job, const cdl_settings *s)
   CDL_TRY(cdl_job_tokenize(job, job->train));
   if (job->dev != NULL)
     CDL_TRY(cdl_job_tokenize(job, job->dev));
+  cdl_census_count_truncated(&job->census, job->train, job->dev);
   return s->init_adapter != NULL ? cdl_check_base(job, s->init_adapter, &job->initial) : CDL_OK;
 }
 
@@ -498,6 +500,7 @@ cdl_status cdl_job_open_inference(cdl_job *job, const cdl_inference_settings *se
 
 void cdl_job_close(cdl_job *job)
 {
+  cdl_census_release(&job->census);
   cdl_adapter_destroy(job->adapter);
   cdl_encoder_destroy(job->encoder);
   if (job->queue != NULL)

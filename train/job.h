@@ -6,6 +6,7 @@
 #include "condlora/dataset.h"
 #include "condlora/tokenizer.h"
 #include "model/adapter_folder.h"
+#include "train/census.h"
 #include "train/settings.h"
 #include "train/split.h"
 
@@ -14,6 +15,7 @@ typedef struct {
   cdl_dataset *train, *dev; /* either may be NULL */
   cdl_split split;          /* of `train` */
   uint32_t *dev_rows;       /* 0, 1, 2, … [dev's count] */
+  cdl_census census;        /* of them; for training */
   int labels;               /* outputs of the model */
   bool regression;
   char **label_names; /* [labels]; NULL for a regression; owned */

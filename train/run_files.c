@@ -226,13 +226,14 @@ cdl_status cdl_run_json_write(const cdl_run_files *f, const cdl_job *job,
                               const cdl_settings *settings)
 {
   json_t *object = json_pack(
-      "{ss so ss ss s{sI sI sI} sI so}", "condlora", cdl_version(), "settings",
+      "{ss so ss ss s{sI sI sI} sI so so}", "condlora", cdl_version(), "settings",
       cdl_settings_json(settings, false), "backend", cdl_backend_name(job->backend), "kernels",
       cdl_backend_description(job->backend), "seeds", "init",
       (json_int_t)(settings->seed_init >= 0 ? settings->seed_init : settings->seed), "data",
       (json_int_t)(settings->seed_data >= 0 ? settings->seed_data : settings->seed), "dropout",
       (json_int_t)(settings->seed_dropout >= 0 ? settings->seed_dropout : settings->seed),
-      "max_length", (json_int_t)job->max_length, "modules", modules_json(job->adapter));
+      "max_length", (json_int_t)job->max_length, "census", cdl_census_json(&job->census), "modules",
+      modules_json(job->adapter));
   if (object == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", f->run);
   const cdl_status status = cdl_json_write(f->run, object);

@@ -180,9 +180,7 @@ static void complete_plan(cdl_trainer *t)
   cdl_train_plan *plan = &t->plan;
   plan->method = t->settings->method;
   plan->backend = cdl_backend_description(job->backend);
-  plan->train_examples = job->split.train_count;
-  plan->valid_examples = job->split.valid_count;
-  plan->dev_examples = job->dev != NULL ? cdl_dataset_count(job->dev) : 0;
+  plan->census = &job->census;
   plan->steps = (int64_t)t->schedule.total;
   plan->steps_per_epoch = t->steps_per_epoch;
   cdl_adapter_trained_numbers(job->adapter, &plan->adapter_numbers, &plan->head_numbers);

@@ -10,7 +10,7 @@
 typedef struct {
   const char *method, *backend;          /* description of the backend */
   int64_t adapter_numbers, head_numbers; /* trained */
-  size_t train_examples, valid_examples, dev_examples;
+  const cdl_census *census;
   int64_t steps, steps_per_epoch, first_step; /* first_step > 0: resumed */
   size_t longest_tokens, batch_tokens;        /* longest example; most tokens of a batch */
   size_t activation_bytes, model_bytes;

@@ -307,6 +307,27 @@ static const char *rte_folder(void)
 
 /* What was held out is found again from the adapter alone, whatever the run's fraction, seed and
  * split. */
+START_TEST(a_plan_counts_the_labels)
+{
+  const char *data = rte_folder(), *model = case_file("bert-condlora-truncated", "model");
+  const outcome o = RUN("train", "--model", model, "--task", "rte", "--data", data,
+                        "--dev-fraction", "0.2", "--dry-run");
+  check_done(o);
+  const char *head = strstr(o.out, "labels                train    valid      dev\n");
+  ck_assert_ptr_nonnull(head);
+  int counts[2][3];
+  ck_assert_int_eq(sscanf(strchr(head, '\n'), " entailment %d %d %d not_entailment %d %d %d",
+                          &counts[0][0], &counts[0][1], &counts[0][2], &counts[1][0], &counts[1][1],
+                          &counts[1][2]),
+                   6);
+  for (int i = 0; i < 2; i++) {
+    ck_assert_int_eq(counts[i][0] + counts[i][1], 20);
+    ck_assert_int_eq(counts[i][1], 4);
+    ck_assert_int_eq(counts[i][2], 1);
+  }
+}
+END_TEST
+
 START_TEST(the_valid_split_is_the_one_that_was_held_out)
 {
   const char *data = rte_folder(), *model = case_file("bert-condlora-truncated", "model");
@@ -531,6 +552,7 @@ int main(void)
   CASE(suite, threads_do_not_change_predictions);
   CASE(suite, labels_are_checked_where_they_are);
   CASE(suite, a_glue_task_from_training_to_its_submission);
+  CASE(suite, a_plan_counts_the_labels);
   CASE(suite, the_valid_split_is_the_one_that_was_held_out);
   CASE(suite, a_whole_model_needs_no_adapter);
   CASE(suite, an_adapter_remembers_that_its_tokens_had_one_type);

@@ -1,0 +1,185 @@
+#include "train/census.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/hash.h"
+
+/* ---- Labels ---- */
+
+static void count_labels(const cdl_dataset *dataset, const uint32_t *rows, size_t count,
+                         size_t *labelled)
+{
+  for (size_t i = 0; i < count; i++) {
+    const int32_t label = cdl_dataset_example(dataset, rows != NULL ? rows[i] : i).label;
+    if (label >= 0)
+      labelled[label]++;
+  }
+}
+
+static cdl_status take_labels(const cdl_dataset *train, const cdl_split *split,
+                              const cdl_dataset *dev, cdl_census *c)
+{
+  c->classes = cdl_dataset_label_count(train);
+  c->labelled = calloc(CDL_PART_COUNT * c->classes + 1, sizeof *c->labelled);
+  c->names = calloc(c->classes + 1, sizeof *c->names);
+  if (c->labelled == NULL || c->names == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: the counts of %zu labels", c->classes);
+  for (size_t i = 0; i < c->classes; i++)
+    c->names[i] = cdl_dataset_label_name(train, (int32_t)i);
+  count_labels(train, split->train, split->train_count, c->labelled + CDL_PART_TRAIN * c->classes);
+  count_labels(train, split->valid, split->valid_count, c->labelled + CDL_PART_VALID * c->classes);
+  if (dev != NULL)
+    count_labels(dev, NULL, cdl_dataset_count(dev), c->labelled + CDL_PART_DEV * c->classes);
+  return CDL_OK;
+}
+
+/* ---- Texts ---- */
+
+typedef struct {
+  uint64_t hash;
+  const cdl_dataset *dataset;
+  uint32_t row, part;
+} entry;
+
+static entry make_entry(const cdl_dataset *dataset, uint32_t row, cdl_part part)
+{
+  const cdl_example e = cdl_dataset_example(dataset, row);
+  uint64_t hash = CDL_FNV_START;
+  for (int i = 0; i < 2 && e.text[i] != NULL; i++) {
+    hash = cdl_fnv(hash, &e.bytes[i], sizeof e.bytes[i]);
+    hash = cdl_fnv(hash, e.text[i], e.bytes[i]);
+  }
+  return (entry){.hash = hash, .dataset = dataset, .row = row, .part = (uint32_t)part};
+}
+
+/* By hash, then by the texts themselves: entries of one text come together, and hashes that happen
+ * to be the same cost no more than a comparison. */
+static int compare_entries(const void *a, const void *b)
+{
+  const entry *x = a, *y = b;
+  if (x->hash != y->hash)
+    return x->hash < y->hash ? -1 : 1;
+  const cdl_example p = cdl_dataset_example(x->dataset, x->row),
+                    q = cdl_dataset_example(y->dataset, y->row);
+  for (int i = 0; i < 2 && p.text[i] != NULL && q.text[i] != NULL; i++) {
+    if (p.bytes[i] != q.bytes[i])
+      return p.bytes[i] < q.bytes[i] ? -1 : 1;
+    const int order = memcmp(p.text[i], q.text[i], p.bytes[i]);
+    if (order != 0)
+      return order;
+  }
+  return 0;
+}
+
+static bool same_truth(const entry *a, const entry *b)
+{
+  const cdl_example x = cdl_dataset_example(a->dataset, a->row),
+                    y = cdl_dataset_example(b->dataset, b->row);
+  return x.label == y.label && (x.label >= 0 || x.target == y.target);
+}
+
+/* Entries that all have one text. */
+static void count_group(const entry *group, size_t count, cdl_census *c)
+{
+  size_t parts[CDL_PART_COUNT] = {0};
+  const entry *first = NULL; /* of train's file */
+  bool contradicts = false;
+  for (size_t i = 0; i < count; i++) {
+    parts[group[i].part]++;
+    if (group[i].part == CDL_PART_DEV)
+      continue;
+    contradicts = contradicts || (first != NULL && !same_truth(first, &group[i]));
+    first = first != NULL ? first : &group[i];
+  }
+  const size_t known = parts[CDL_PART_TRAIN] + parts[CDL_PART_VALID];
+  c->repeated += known > 1 ? known - 1 : 0;
+  c->contradicting += contradicts ? known : 0;
+  c->valid_in_train += parts[CDL_PART_TRAIN] > 0 ? parts[CDL_PART_VALID] : 0;
+  c->dev_in_train += known > 0 ? parts[CDL_PART_DEV] : 0;
+}
+
+static cdl_status take_texts(const cdl_dataset *train, const cdl_split *split,
+                             const cdl_dataset *dev, cdl_census *c)
+{
+  const size_t devs = dev != NULL ? cdl_dataset_count(dev) : 0;
+  const size_t count = split->train_count + split->valid_count + devs;
+  entry *entries = calloc(count + 1, sizeof *entries), *end = entries;
+  if (entries == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: the texts of %zu examples", count);
+  for (size_t i = 0; i < split->train_count; i++)
+    *end++ = make_entry(train, split->train[i], CDL_PART_TRAIN);
+  for (size_t i = 0; i < split->valid_count; i++)
+    *end++ = make_entry(train, split->valid[i], CDL_PART_VALID);
+  for (size_t i = 0; i < devs; i++)
+    *end++ = make_entry(dev, (uint32_t)i, CDL_PART_DEV);
+  qsort(entries, count, sizeof *entries, compare_entries);
+  for (size_t first = 0, next; first < count; first = next) {
+    for (next = first + 1; next < count && compare_entries(&entries[first], &entries[next]) == 0;)
+      next++;
+    if (next - first > 1)
+      count_group(entries + first, next - first, c);
+  }
+  free(entries);
+  return CDL_OK;
+}
+
+/* ---- All ---- */
+
+cdl_status cdl_census_take(const cdl_dataset *train, const cdl_split *split, const cdl_dataset *dev,
+                           cdl_census *c)
+{
+  *c = (cdl_census){.examples = {split->train_count, split->valid_count},
+                    .read = {cdl_dataset_count(train)},
+                    .skipped = {cdl_dataset_skipped(train)},
+                    .has_dev = dev != NULL};
+  if (dev != NULL) {
+    c->examples[CDL_PART_DEV] = c->read[1] = cdl_dataset_count(dev);
+    c->skipped[1] = cdl_dataset_skipped(dev);
+  }
+  cdl_status status = take_labels(train, split, dev, c);
+  if (status == CDL_OK)
+    status = take_texts(train, split, dev, c);
+  if (status != CDL_OK)
+    cdl_census_release(c);
+  return status;
+}
+
+void cdl_census_count_truncated(cdl_census *c, const cdl_dataset *train, const cdl_dataset *dev)
+{
+  c->truncated[0] = cdl_dataset_tokens(train).truncated;
+  c->truncated[1] = dev != NULL ? cdl_dataset_tokens(dev).truncated : 0;
+}
+
+void cdl_census_release(cdl_census *c)
+{
+  free(c->labelled);
+  free(c->names);
+  *c = (cdl_census){0};
+}
+
+static json_t *label_json(const cdl_census *c, size_t label)
+{
+  const size_t *of = c->labelled + label;
+  return json_pack("{sI sI sI}", "train", (json_int_t)of[CDL_PART_TRAIN * c->classes], "valid",
+                   (json_int_t)of[CDL_PART_VALID * c->classes], "dev",
+                   (json_int_t)of[CDL_PART_DEV * c->classes]);
+}
+
+json_t *cdl_census_json(const cdl_census *c)
+{
+  json_t *labels = json_object();
+  bool whole = labels != NULL;
+  for (size_t i = 0; whole && i < c->classes; i++)
+    whole = json_object_set_new(labels, c->names[i], label_json(c, i)) == 0;
+  if (!whole) {
+    json_decref(labels);
+    return NULL;
+  }
+  return json_pack("{so s{sI sI} s{sI sI} sI sI sI sI}", "labels", labels, "truncated", "train",
+                   (json_int_t)c->truncated[0], "dev", (json_int_t)c->truncated[1], "skipped",
+                   "train", (json_int_t)c->skipped[0], "dev", (json_int_t)c->skipped[1], "repeated",
+                   (json_int_t)c->repeated, "contradicting", (json_int_t)c->contradicting,
+                   "valid_in_train", (json_int_t)c->valid_in_train, "dev_in_train",
+                   (json_int_t)c->dev_in_train);
+}
