@@ -216,7 +216,7 @@ static cdl_status read_reply(const char *line, size_t bytes, json_t **reply)
 {
   cdl_json_fault fault;
   *reply = cdl_json_load(line, bytes, &fault);
-  if (*reply == NULL && fault.out_of_memory)
+  if (*reply == NULL && fault.kind == CDL_JSON_MEMORY)
     return cdl_fail(CDL_MEMORY, "out of memory: the bridge's answer");
   if (json_is_object(*reply)) {
     const char *message = json_string_value(json_object_get(*reply, "error"));

@@ -10,7 +10,7 @@ cdl_status cdl_json_parse(const char *path, const void *bytes, size_t size, json
   cdl_json_fault fault;
   *object = cdl_json_load(bytes, size, &fault);
   if (*object == NULL) {
-    if (fault.out_of_memory)
+    if (fault.kind == CDL_JSON_MEMORY)
       return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
     return cdl_fail(CDL_DATA, "%s:%zu:%zu: not valid JSON: %s", path, fault.line, fault.column,
                     fault.problem);

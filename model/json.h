@@ -13,11 +13,22 @@
 
 #include "condlora/status.h"
 
+/* What is wrong, for readers that have words of their own for it. */
+typedef enum {
+  CDL_JSON_SYNTAX,
+  CDL_JSON_CUT,       /* the text ends before its value does */
+  CDL_JSON_MORE,      /* something follows the value */
+  CDL_JSON_NUL,       /* \u0000, which no string of C holds */
+  CDL_JSON_SURROGATE, /* half of a pair */
+  CDL_JSON_MEMORY
+} cdl_json_problem;
+
 typedef struct {
-  char problem[80];    /* empty: none */
+  char problem[80]; /* empty: none */
+  cdl_json_problem kind;
   size_t line, column; /* from 1; a column is a character */
   size_t byte;         /* from 0 */
-  bool out_of_memory;
+  bool rounded;        /* also of a text without a fault: a whole number was beyond 64 bits */
 } cdl_json_fault;
 
 /* The value that `text` is, of any kind; NULL with the fault. Names must be unique, text UTF-8

@@ -21,20 +21,24 @@ typedef struct {
 } reader;
 
 /* Keeps the first failure, and where it is. */
-static json_t *fail(const reader *r, const char *at, const char *problem)
+static json_t *fail_as(const reader *r, cdl_json_problem kind, const char *at, const char *problem)
 {
   if (r->fault->problem[0] == '\0') {
     snprintf(r->fault->problem, sizeof r->fault->problem, "%s", problem);
+    r->fault->kind = kind;
     r->fault->byte = (size_t)(at - r->begin);
   }
   return NULL;
 }
 
+static json_t *fail(const reader *r, const char *at, const char *problem)
+{
+  return fail_as(r, at < r->end ? CDL_JSON_SYNTAX : CDL_JSON_CUT, at, problem);
+}
+
 static json_t *no_memory(const reader *r)
 {
-  fail(r, r->at, "out of memory");
-  r->fault->out_of_memory = true;
-  return NULL;
+  return fail_as(r, CDL_JSON_MEMORY, r->at, "out of memory");
 }
 
 static json_t *checked(const reader *r, json_t *value)
@@ -85,23 +89,33 @@ static int32_t read_hex(const char *at, const char *end)
   return value;
 }
 
-/* What "\u…" says, a pair of surrogates included; -1 for what is no character, or NUL, which no
- * string of C holds. *at is behind the 'u', and moves behind the digits. */
+enum { HALF_FIRST = 0xd800, HALF_SECOND = 0xdc00, HALF_END = 0xe000, NO_CHARACTER = -1, HALF = -2 };
+
+/* What "\u…" says, a pair of surrogates included; else NO_CHARACTER, or HALF of a pair. *at is behind
+ * the 'u', and moves behind the digits. */
 static int32_t read_code(const char **at, const char *end)
 {
   const int32_t first = read_hex(*at, end);
-  if (first <= 0 || (first >= 0xdc00 && first < 0xe000))
-    return -1;
-  *at += 4;
-  if (first < 0xd800 || first >= 0xdc00)
+  if (first < HALF_FIRST || first >= HALF_END) {
+    *at += 4;
     return first;
-  if (end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u')
-    return -1;
-  const int32_t second = read_hex(*at + 2, end);
-  if (second < 0xdc00 || second >= 0xe000)
-    return -1;
-  *at += 6;
-  return 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+  }
+  const bool pair = first < HALF_SECOND && end - *at >= 10 && (*at)[4] == '\\' && (*at)[5] == 'u';
+  const int32_t second = pair ? read_hex(*at + 6, end) : -1;
+  if (second < HALF_SECOND || second >= HALF_END)
+    return HALF;
+  *at += 10;
+  return 0x10000 + ((first - HALF_FIRST) << 10) + (second - HALF_SECOND);
+}
+
+static void fail_escape(const reader *r, const char *escape, int32_t code)
+{
+  if (code == 0)
+    fail_as(r, CDL_JSON_NUL, escape, "\\u0000 in a string");
+  else if (code == HALF)
+    fail_as(r, CDL_JSON_SURROGATE, escape, "half of a surrogate pair");
+  else
+    fail_as(r, CDL_JSON_SYNTAX, escape, "no such escape");
 }
 
 /* Copies the string from r->at to `close` into the scratch, its escapes resolved; its length, or
@@ -126,9 +140,9 @@ static size_t resolve(reader *r, const char *close)
       p++;
       continue;
     }
-    const int32_t code = *p++ == 'u' ? read_code(&p, close) : -1;
-    if (code < 0) {
-      fail(r, escape, "no such escape");
+    const int32_t code = *p++ == 'u' ? read_code(&p, close) : NO_CHARACTER;
+    if (code <= 0) {
+      fail_escape(r, escape, code);
       return SIZE_MAX;
     }
     used += cdl_utf8_write((uint8_t *)r->scratch + used, (uint32_t)code);
@@ -153,7 +167,7 @@ static bool read_text(reader *r, const char **text, size_t *bytes)
     }
   }
   if (close >= r->end) {
-    fail(r, r->at - 1, "a string without its end");
+    fail_as(r, CDL_JSON_CUT, r->at - 1, "a string without its end");
     return false;
   }
   const size_t raw = (size_t)(close - r->at),
@@ -236,6 +250,7 @@ static json_t *read_number(reader *r)
     r->at = end;
     return checked(r, json_integer(integer));
   }
+  r->fault->rounded |= whole;
   const locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
   if (plain == (locale_t)0 || !has_room(r, bytes + 1)) {
     if (plain != (locale_t)0)
@@ -445,7 +460,7 @@ json_t *cdl_json_load(const char *text, size_t bytes, cdl_json_fault *fault)
   json_t *value = read_value(&r);
   skip_space(&r);
   if (value != NULL && r.at < r.end) {
-    fail(&r, r.at, "more than one value");
+    fail_as(&r, CDL_JSON_MORE, r.at, "more than one value");
     json_decref(value);
     value = NULL;
   }

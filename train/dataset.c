@@ -144,12 +144,24 @@ static cdl_status add_row(cdl_dataset *dataset, const row *r)
 }
 
 /* The first column that is needed and that the row has not; NULL when it is whole. */
-static const char *lacking(const reading *what, const cdl_field *fields)
+static const char *lacking(const reading *what, const cdl_field *fields, bool *is_null)
 {
   for (size_t i = 0; i < what->columns; i++)
-    if (fields[i].data == NULL && (i < what->texts || !what->label_optional))
+    if (fields[i].data == NULL && (i < what->texts || !what->label_optional)) {
+      *is_null = fields[i].null;
       return what->column[i];
+    }
   return NULL;
+}
+
+static cdl_status no_field(const cdl_table *table, uint64_t line, const char *name, bool is_null)
+{
+  const char *others = cdl_table_row_fields(table);
+  const cdl_quoted quoted = cdl_quote(name, strlen(name));
+  if (is_null)
+    return fail_at(table, line, "the field %s is null; expected a string or a number", quoted.text);
+  return fail_at(table, line, "no field %s%s%s", quoted.text,
+                 others[0] != '\0' ? "; the object has " : "", others);
 }
 
 static cdl_status read_rows(cdl_dataset *dataset, part *p, const reading *what)
@@ -164,13 +176,14 @@ static cdl_status read_rows(cdl_dataset *dataset, part *p, const reading *what)
     CDL_TRY(cdl_table_next(p->table, fields, &line, &more));
     if (!more)
       break;
-    const char *missing = lacking(what, fields);
+    bool is_null = false;
+    const char *missing = lacking(what, fields, &is_null);
     if (missing != NULL && what->drops_rows) {
       dropped++;
       continue;
     }
     if (missing != NULL)
-      return fail_at(p->table, line, "no field %s", cdl_quote(missing, strlen(missing)).text);
+      return no_field(p->table, line, missing, is_null);
     if (what->skip_label != NULL && what->columns > what->texts &&
         is_text(fields[what->texts], what->skip_label)) {
       skipped++;
@@ -186,7 +199,8 @@ static cdl_status read_rows(cdl_dataset *dataset, part *p, const reading *what)
                     cdl_table_name(p->table),
                     cdl_quote(what->skip_label, strlen(what->skip_label)).text);
   if (p->count == 0)
-    return cdl_fail(CDL_DATA, "%s: no rows; expected at least one", cdl_table_name(p->table));
+    return cdl_fail(CDL_DATA, "%s: no rows%s; expected at least one", cdl_table_name(p->table),
+                    dropped > 0 ? " that have every column that is needed" : " after the header");
   if (skipped > 0)
     cdl_log(CDL_LOG_NOTICE, "%s: %zu of %zu rows have the label %s and were left out",
             cdl_table_name(p->table), skipped, p->count + skipped,

@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "model/file.h"
 #include "model/json.h"
+#include "train/table_kind.h"
 #include "train/utf8.h"
 
 /* Text that the file does not spell out byte by byte (escapes undone): blocks that live as long as
@@ -40,6 +40,7 @@ struct cdl_table {
   size_t selected_count;
 
   text_block *blocks;
+  char row_fields[256]; /* of a row in JSONL that lacked one: the names it has */
 };
 
 enum { BLOCK_BYTES = 1 << 20 };
@@ -110,8 +111,11 @@ static cdl_status check_text(const cdl_table *table, const char *from, const cha
   if (*bad == '\0')
     return cdl_fail(CDL_DATA, "%s:%llu: byte %td of the line is NUL; expected text", table->name,
                     line, bad - line_start + 1);
-  return cdl_fail(CDL_DATA, "%s:%llu: byte %td of the line, 0x%02x, is not valid UTF-8",
-                  table->name, line, bad - line_start + 1, (unsigned char)*bad);
+  const bool surrogate =
+      to - bad >= 2 && (unsigned char)bad[0] == 0xED && (unsigned char)bad[1] >= 0xA0;
+  return cdl_fail(CDL_DATA, "%s:%llu: byte %td of the line, 0x%02x, %s; expected UTF-8",
+                  table->name, line, bad - line_start + 1, (unsigned char)*bad,
+                  surrogate ? "begins half of a surrogate pair" : "is not valid UTF-8");
 }
 
 /* End of the line that begins at `at`; `*next` is where the following one begins. */
@@ -262,6 +266,7 @@ static cdl_status read_value(cdl_table *table, uint64_t line, const char *name, 
   char number[CDL_JSON_REAL_BYTES];
   switch (value == NULL ? JSON_NULL : json_typeof(value)) {
   case JSON_NULL:
+    field->null = value != NULL;
     return CDL_OK;
   case JSON_STRING:
     return keep_text(table, json_string_value(value), json_string_length(value), field);
@@ -281,17 +286,92 @@ static cdl_status read_value(cdl_table *table, uint64_t line, const char *name, 
   }
 }
 
+/* Why a line is no object, in the table's words where it has better ones. */
+static cdl_status bad_json(const cdl_table *table, const cdl_json_fault *fault)
+{
+  const char *why = fault->problem, *expected = "a JSON object";
+  switch (fault->kind) {
+  case CDL_JSON_MEMORY:
+    return out_of_memory(table);
+  case CDL_JSON_NUL:
+    why = "a string holds \\u0000";
+    expected = "text without NUL";
+    break;
+  case CDL_JSON_CUT:
+    why = "the line ends before its object does";
+    expected = "a whole JSON object on each line";
+    break;
+  case CDL_JSON_MORE:
+    why = "there is more behind the object";
+    expected = "one JSON object on each line";
+    break;
+  case CDL_JSON_SURROGATE:
+    why = "a \\u escape is half of a surrogate pair";
+    expected = "both halves";
+    break;
+  case CDL_JSON_SYNTAX:
+    break;
+  }
+  return cdl_fail(CDL_DATA, "%s:%llu: %s at byte %zu; expected %s", table->name,
+                  (unsigned long long)table->line, why, fault->byte + 1, expected);
+}
+
+/* "'sentence', 'label'", for the message about a field that is not there. */
+static void note_fields(cdl_table *table, json_t *object)
+{
+  size_t used = 0;
+  const char *key;
+  json_t *value;
+  table->row_fields[0] = '\0';
+  json_object_foreach(object, key, value)
+  {
+    if (used + sizeof(cdl_quoted) + 8 > sizeof table->row_fields) {
+      snprintf(table->row_fields + used, sizeof table->row_fields - used, ", …");
+      return;
+    }
+    used += (size_t)snprintf(table->row_fields + used, sizeof table->row_fields - used, "%s%s",
+                             used > 0 ? ", " : "", cdl_quote(key, strlen(key)).text);
+  }
+}
+
+const char *cdl_table_row_fields(const cdl_table *table)
+{
+  return table->row_fields;
+}
+
+static cdl_status check_line_start(const cdl_table *table, const char *end)
+{
+  if (end - table->at >= 3 && memcmp(table->at, "\xEF\xBB\xBF", 3) == 0)
+    return cdl_fail(CDL_DATA,
+                    "%s:%llu: a byte-order mark; expected one at the start of the file alone (were "
+                    "files put together?)",
+                    table->name, (unsigned long long)table->line);
+  const char *at = table->at;
+  while (at < end && (*at == ' ' || *at == '\t'))
+    at++;
+  if (at < end && *at == '[')
+    return cdl_fail(CDL_DATA,
+                    "%s:%llu: a JSON array; expected a JSON object on each line, with nothing "
+                    "around them",
+                    table->name, (unsigned long long)table->line);
+  return CDL_OK;
+}
+
 static cdl_status read_json(cdl_table *table, cdl_field *fields)
 {
   const char *next, *end = line_end(table, &next);
   CDL_TRY(check_text(table, table->at, end));
+  CDL_TRY(check_line_start(table, end));
   cdl_json_fault fault;
   json_t *object = cdl_json_load(table->at, (size_t)(end - table->at), &fault);
-  if (object == NULL && fault.out_of_memory)
-    return out_of_memory(table);
   if (object == NULL)
-    return cdl_fail(CDL_DATA, "%s:%llu: %s at byte %zu; expected a JSON object", table->name,
-                    (unsigned long long)table->line, fault.problem, fault.byte + 1);
+    return bad_json(table, &fault);
+  if (fault.rounded) {
+    json_decref(object);
+    return cdl_fail(CDL_DATA,
+                    "%s:%llu: a whole number is beyond 64 bits; expected the number in quotes",
+                    table->name, (unsigned long long)table->line);
+  }
 
   cdl_status status = CDL_OK;
   if (!json_is_object(object))
@@ -300,6 +380,11 @@ static cdl_status read_json(cdl_table *table, cdl_field *fields)
   for (size_t i = 0; i < table->selected_count && status == CDL_OK; i++)
     status = read_value(table, table->line, table->selected[i],
                         json_object_get(object, table->selected[i]), &fields[i]);
+  for (size_t i = 0; i < table->selected_count && status == CDL_OK; i++)
+    if (fields[i].data == NULL && !fields[i].null) {
+      note_fields(table, object);
+      break;
+    }
   json_decref(object);
   table->at = next;
   table->line++;
@@ -363,17 +448,41 @@ bool cdl_table_has_column(const cdl_table *table, const char *name)
   return table->format == CDL_DATA_JSONL || find_column(table, name, 0) < table->columns;
 }
 
+/* What separates the names of a header that is one field, where that is no separator of the format:
+ * its place in what follows, or -1. */
+enum { SEPARATORS = 4 };
+static const char separators[SEPARATORS + 1] = "\t,;|";
+static const char *const separator_names[SEPARATORS] = {"tabs", "commas", "semicolons", "bars '|'"};
+
+static int foreign_separator(const cdl_table *table)
+{
+  const char own = table->format == CDL_DATA_CSV ? ',' : '\t';
+  for (int i = 0; i < SEPARATORS && table->columns == 1; i++)
+    if (separators[i] != own &&
+        memchr(table->header[0].data, separators[i], table->header[0].bytes) != NULL)
+      return i;
+  return -1;
+}
+
 static cdl_status no_such_column(const cdl_table *table, const char *name)
 {
   char list[512] = "";
-  size_t used = 0;
-  for (size_t i = 0; i < table->columns && used < sizeof list - sizeof(cdl_quoted) - 8; i++) {
+  size_t used = 0, i = 0;
+  const int found = foreign_separator(table);
+  if (found >= 0)
+    return cdl_fail(CDL_DATA,
+                    "%s:1: no column %s: %s separate the header's names; expected %s in a file "
+                    "whose name says %s",
+                    table->name, cdl_quote(name, strlen(name)).text, separator_names[found],
+                    table->format == CDL_DATA_CSV ? "commas" : "tabs",
+                    table->format == CDL_DATA_CSV ? "CSV" : "TSV");
+  for (; i < table->columns && used < sizeof list - sizeof(cdl_quoted) - 8; i++) {
     const cdl_quoted column = cdl_quote(table->header[i].data, table->header[i].bytes);
     used +=
         (size_t)snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ", ", column.text);
   }
-  return cdl_fail(CDL_DATA, "%s:1: no column %s; the header has %s", table->name,
-                  cdl_quote(name, strlen(name)).text, list);
+  return cdl_fail(CDL_DATA, "%s:1: no column %s; the header has %s%s", table->name,
+                  cdl_quote(name, strlen(name)).text, list, i < table->columns ? ", …" : "");
 }
 
 cdl_status cdl_table_select(cdl_table *table, const char *const *names, size_t count)
@@ -407,6 +516,20 @@ static size_t fields_of_row_1(const cdl_table *table)
   return fields;
 }
 
+/* A name in a header holds no carriage return: where a TSV's seems to, it ends lines. CSV says so of
+ * every line. */
+static cdl_status check_line_ends(const cdl_table *table)
+{
+  const char *next, *end = line_end(table, &next);
+  const char *at =
+      table->format == CDL_DATA_TSV ? memchr(table->at, '\r', (size_t)(end - table->at)) : NULL;
+  return at == NULL ? CDL_OK
+                    : cdl_fail(CDL_DATA,
+                               "%s:1: byte %td of the header is a carriage return alone; expected "
+                               "lines that end in LF or CR LF",
+                               table->name, at - table->at + 1);
+}
+
 static cdl_status read_header(cdl_table *table, const cdl_table_options *options)
 {
   if (table->format == CDL_DATA_JSONL)
@@ -414,6 +537,8 @@ static cdl_status read_header(cdl_table *table, const cdl_table_options *options
   record r = {.grows = true};
   cdl_status status = CDL_OK;
   size_t given = options->header != NULL ? options->header_count : 0;
+  if (options->header == NULL)
+    CDL_TRY(check_line_ends(table));
   if (options->header == NULL)
     status = read_record(table, &r);
   else if (options->header_as_row_1) {
@@ -436,24 +561,6 @@ static cdl_status read_header(cdl_table *table, const cdl_table_options *options
 
 /* Opening */
 
-static cdl_status format_of_name(const char *path, cdl_data_format *format)
-{
-  const char *slash = strrchr(path, '/'), *dot = strrchr(slash != NULL ? slash : path, '.');
-  static const struct {
-    const char *extension;
-    cdl_data_format format;
-  } known[] = {{".tsv", CDL_DATA_TSV}, {".csv", CDL_DATA_CSV}, {".jsonl", CDL_DATA_JSONL}};
-  for (size_t i = 0; dot != NULL && i < sizeof known / sizeof known[0]; i++)
-    if (strcasecmp(dot, known[i].extension) == 0) {
-      *format = known[i].format;
-      return CDL_OK;
-    }
-  return cdl_fail(CDL_USAGE,
-                  "%s: cannot tell what kind of table this is; expected a name that ends in .tsv, "
-                  ".csv or .jsonl",
-                  path);
-}
-
 static cdl_status begin(cdl_table *table, const char *data, size_t size,
                         const cdl_table_options *options)
 {
@@ -461,6 +568,7 @@ static cdl_status begin(cdl_table *table, const char *data, size_t size,
   table->end = data + size;
   table->line = 1;
   table->strict = options->strict;
+  CDL_TRY(cdl_table_check_kind(table->name, data, size));
   if (size >= 3 && memcmp(data, "\xEF\xBB\xBF", 3) == 0)
     table->at += 3;
   if (table->format == CDL_DATA_BY_NAME)
@@ -534,7 +642,7 @@ cdl_status cdl_table_open(const char *path, const cdl_table_options *options, cd
   const bool standard_input = strcmp(path, "-") == 0;
   cdl_data_format format = options->format;
   if (format == CDL_DATA_BY_NAME && !standard_input)
-    CDL_TRY(format_of_name(path, &format));
+    CDL_TRY(cdl_table_format_of_name(path, &format));
   cdl_table *made = make(standard_input ? "standard input" : path, format);
   if (made == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);

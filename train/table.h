@@ -3,7 +3,8 @@
  *   CSV    RFC 4180, commas; the first record names the columns
  *   JSONL  one JSON object a line (RFC 8259); strings, numbers and booleans serve as fields
  * All are UTF-8, perhaps after a byte-order mark; lines end in LF or CR LF, the last one with or
- * without; empty lines after the last row are ignored. A NUL byte or ill-formed UTF-8 is an error.
+ * without; empty lines after the last row are ignored. A NUL byte or ill-formed UTF-8 is an error,
+ * and a file that is no such text at all is told by its first bytes (train/table_kind.h).
  * Messages begin "file:line: ". */
 #ifndef CONDLORA_TRAIN_TABLE_H
 #define CONDLORA_TRAIN_TABLE_H
@@ -20,6 +21,7 @@
 typedef struct {
   const char *data;
   size_t bytes;
+  bool null; /* there is no text for the field is there, and null */
 } cdl_field;
 
 typedef struct {
@@ -53,6 +55,10 @@ CDL_MUST_USE cdl_status cdl_table_select(cdl_table *table, const char *const *na
  * untouched, at the end. */
 CDL_MUST_USE cdl_status cdl_table_next(cdl_table *table, cdl_field *fields, uint64_t *line,
                                        bool *more);
+
+/* Of a row in JSONL without a field that was selected, the last such: the names that it has, for a
+ * message; "" for other formats. */
+const char *cdl_table_row_fields(const cdl_table *table);
 
 /* Gives back the memory of the file's pages; they are read again when touched. */
 void cdl_table_discard(cdl_table *table);

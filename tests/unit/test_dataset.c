@@ -250,13 +250,15 @@ START_TEST(own_files_are_strict)
              ":1: no column 'kind'; the header has 'text', 'label'");
   refuse_own("own.tsv", "text\tkind\na\n", single, ":2: 1 field; the header has 2");
   refuse_own("own.tsv", "text\tkind\na\t\nb\tx\n", single, ":2: the label is empty");
-  refuse_own("own.tsv", "text\tkind\n", single, "no rows");
+  refuse_own("own.tsv", "text\tkind\n", single, "no rows after the header; expected at least one");
   refuse_own("own.tsv", "", single, "an empty file");
   refuse_own("own.tsv", "text\tkind\na\tx\nb\tx\n", single, "every row has the label 'x'");
   refuse_own("own.jsonl", "{\"text\":\"a\",\"kind\":\"x\"}\n{\"kind\":\"y\"}\n", single,
-             ":2: no field 'text'");
+             ":2: no field 'text'; the object has 'kind'");
   refuse_own("own.jsonl", "{\"text\":\"a\",\"kind\":\"x\"}\n{\"text\":\"b\",\"kind\":null}\n",
-             single, ":2: no field 'kind'");
+             single, ":2: the field 'kind' is null; expected a string or a number");
+  refuse_own("own.jsonl", "{\"text\":null,\"kind\":\"x\"}\n", single,
+             ":1: the field 'text' is null; expected a string or a number");
 }
 END_TEST
 

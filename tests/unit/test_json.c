@@ -11,7 +11,7 @@ static json_t *load(const char *text)
   cdl_json_fault fault;
   json_t *value = cdl_json_load(text, strlen(text), &fault);
   ck_assert_msg(value != NULL, "%s: %s at %zu", text, fault.problem, fault.byte);
-  ck_assert(fault.problem[0] == '\0' && !fault.out_of_memory);
+  ck_assert(fault.problem[0] == '\0' && fault.kind != CDL_JSON_MEMORY);
   return value;
 }
 
@@ -113,7 +113,7 @@ START_TEST(refuses_what_is_none)
                   fault.problem);
     ck_assert_msg(fault.line == cases[i].line && fault.column == cases[i].column, "%s: %zu:%zu",
                   cases[i].text, fault.line, fault.column);
-    ck_assert(!fault.out_of_memory);
+    ck_assert(fault.kind != CDL_JSON_MEMORY);
   }
   cdl_json_fault fault;
   ck_assert_ptr_null(cdl_json_load("\"a\0b\"", 5, &fault));
@@ -306,7 +306,7 @@ START_TEST(what_is_read_is_whole_or_nothing)
     cdl_json_fault fault;
     json_t *read = cdl_json_load(text, strlen(text), &fault);
     json_set_alloc_funcs(malloc, free);
-    ck_assert(fault.out_of_memory == (until_failure <= 0));
+    ck_assert((fault.kind == CDL_JSON_MEMORY) == (until_failure <= 0));
     ck_assert(until_failure <= 0 ? read == NULL : json_equal(read, built));
     json_decref(read);
   } while (until_failure <= 0);

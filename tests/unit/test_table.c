@@ -135,13 +135,26 @@ END_TEST
 START_TEST(jsonl_refuses_what_is_no_object)
 {
   expect_refused(CDL_DATA_JSONL, "{\"a\":1}\n[1]\n", "t:2: ", "expected a JSON object");
-  expect_refused(CDL_DATA_JSONL, "{\"a\":1\n", "t:1: ", "expected a JSON object");
-  expect_refused(CDL_DATA_JSONL, "{\"a\":1} x\n", "t:1: ", "expected a JSON object");
+  expect_refused(CDL_DATA_JSONL, "[{\"a\":1},\n{\"a\":2}]\n",
+                 "t:1: ", "a JSON array; expected a JSON object");
+  expect_refused(CDL_DATA_JSONL, "1\n", "t:1: ", "expected a JSON object");
+  expect_refused(CDL_DATA_JSONL, "{\"a\":1\n", "t:1: ", "the line ends before its object does");
+  expect_refused(CDL_DATA_JSONL, "{\n\"a\":1\n}\n", "t:1: ", "a whole JSON object on each line");
+  expect_refused(CDL_DATA_JSONL, "{\"a\":1} x\n", "t:1: ", "one JSON object on each line");
+  expect_refused(CDL_DATA_JSONL, "{\"a\":1}{\"a\":1}\n", "t:1: ", "more behind the object");
+  expect_refused(CDL_DATA_JSONL, "{\"a\":1}\n\xEF\xBB\xBF{\"a\":1}\n",
+                 "t:2: ", "a byte-order mark");
+  expect_refused(CDL_DATA_JSONL, "{\"a\":18446744073709551616}\n", "t:1: ", "the number in quotes");
   expect_refused(CDL_DATA_JSONL, "{\"a\":1}\n\n{\"a\":1}\n", "t:2: ", "an empty line");
   expect_refused(CDL_DATA_JSONL, "{\"a\":[1]}\n", "t:1: ", "'a' is an array or object");
   expect_refused(CDL_DATA_JSONL, "{\"a\":1,\"a\":2}\n", "t:1: ", "duplicate");
-  expect_refused(CDL_DATA_JSONL, "{\"a\":\"\\u0000\"}\n", "t:1: ", "expected a JSON object");
-  expect_refused(CDL_DATA_JSONL, "{\"a\":\"\\ud800\"}\n", "t:1: ", "expected a JSON object");
+  expect_refused(CDL_DATA_JSONL, "{\"a\":\"\\\\u0000x\\u0000\"}\n",
+                 "t:1: ", "holds \\u0000 at byte 15");
+  ck_assert_ptr_null(strstr(cdl_error_message(), "JSON_"));
+  expect_refused(CDL_DATA_JSONL, "{\"a\\u0000\":1}\n", "t:1: ", "holds \\u0000 at byte ");
+  ck_assert_ptr_null(strstr(cdl_error_message(), "JSON_"));
+  expect_refused(CDL_DATA_JSONL, "{\"a\":\"\\ud800\"}\n", "t:1: ", "half of a surrogate pair");
+  expect_refused(CDL_DATA_JSONL, "{\"a\":\"\\udc00\"}\n", "t:1: ", "half of a surrogate pair");
 }
 END_TEST
 
@@ -157,12 +170,70 @@ START_TEST(text_is_utf8_without_nul)
   expect_refused(CDL_DATA_TSV, "a\tb\n1\t2\xE2\x82",
                  "t:2: ", "0xe2"); /* cut off by the end of the file */
   expect_refused(CDL_DATA_CSV, "a,b\n\"1\n2\xED\xA0\x80\",3\n",
-                 "t:3: ", "byte 2 of the line, 0xed");
+                 "t:3: ", "byte 2 of the line, 0xed, begins half of a surrogate pair");
   expect_refused(CDL_DATA_JSONL, "{\"a\":\"\xF5\"}\n", "t:1: ", "0xf5");
-  expect_refused(CDL_DATA_TSV,
-                 "\xFF\xFE"
-                 "a\n",
-                 "t:1: ", "0xff"); /* UTF-16's mark */
+}
+END_TEST
+
+/* `bytes` [size] as a table of any format. */
+static void expect_kind(const char *bytes, size_t size, const char *what)
+{
+  static const cdl_data_format formats[] = {CDL_DATA_TSV, CDL_DATA_CSV, CDL_DATA_JSONL};
+  for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+    char found[256];
+    expect_failure(read_all("t", bytes, size, formats[i], true, ab, 2, found, sizeof found),
+                   CDL_DATA, what);
+    ck_assert_msg(strncmp(cdl_error_message(), "t:1: ", 5) == 0, "%s", cdl_error_message());
+  }
+}
+#define EXPECT_KIND(bytes, what) expect_kind(bytes, sizeof(bytes) - 1, what)
+
+START_TEST(what_is_no_text_is_told_by_its_first_bytes)
+{
+  /* "a,b\n" as Python's encoders write it. */
+  EXPECT_KIND("\xFF\xFE"
+              "a\0,\0b\0\n\0",
+              "UTF-16 text; expected UTF-8");
+  EXPECT_KIND("\xFE\xFF"
+              "\0a\0,\0b\0\n",
+              "UTF-16 text; expected UTF-8");
+  EXPECT_KIND("a\0,\0b\0\n\0", "UTF-16 text; expected UTF-8");
+  EXPECT_KIND("\0a\0,\0b\0\n", "UTF-16 text; expected UTF-8");
+  EXPECT_KIND("\xFF\xFE\0\0"
+              "a\0\0\0,\0\0\0",
+              "UTF-32 text; expected UTF-8");
+  EXPECT_KIND("\0\0\xFE\xFF"
+              "\0\0\0a\0\0\0,",
+              "UTF-32 text; expected UTF-8");
+  EXPECT_KIND("a\0\0\0,\0\0\0", "UTF-32 text; expected UTF-8");
+  EXPECT_KIND("\0\0\0a\0\0\0,", "UTF-32 text; expected UTF-8");
+  EXPECT_KIND("\x1F\x8B\x08\0\0\0", "a gzip file");
+  EXPECT_KIND("BZh91AY&SY", "a bzip2 file");
+  EXPECT_KIND("\xFD"
+              "7zXZ\0\0",
+              "an xz file");
+  EXPECT_KIND("\x28\xB5\x2F\xFD\x04", "a zstd file");
+  EXPECT_KIND("PK\3\4\x14\0", "a zip archive, perhaps a spreadsheet");
+  EXPECT_KIND("\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "(.xls)");
+  EXPECT_KIND("PAR1\x15\4", "a Parquet file");
+  EXPECT_KIND("SQLite format 3\0", "an SQLite database");
+  expect_rows(CDL_DATA_TSV, true, "a\tb\nBZ\tPK\n", "2<BZ><PK>;");
+}
+END_TEST
+
+START_TEST(a_header_with_other_separators_says_so)
+{
+  expect_refused(CDL_DATA_CSV, "a\tb\n1\t2\n", "t:1: no column 'a': tabs separate ",
+                 "expected commas");
+  expect_refused(CDL_DATA_CSV, "a;b\n1;2\n", "t:1: no column 'a': semicolons separate ",
+                 "expected commas");
+  expect_refused(CDL_DATA_CSV, "a|b\n1|2\n", "t:1: no column 'a': bars '|' separate ",
+                 "expected commas");
+  expect_refused(CDL_DATA_TSV, "a,b\n1,2\n", "t:1: no column 'a': commas separate ",
+                 "expected tabs");
+  expect_refused(CDL_DATA_TSV, "a\rb\r1\r2\r", "t:1: byte 2 of the header is a carriage return",
+                 "LF");
+  expect_refused(CDL_DATA_CSV, "a\rb\r1\r2\r", "t:1: a carriage return within a line", "LF");
 }
 END_TEST
 
@@ -355,6 +426,8 @@ int main(void)
                                 jsonl_is_an_object_a_line,
                                 jsonl_refuses_what_is_no_object,
                                 text_is_utf8_without_nul,
+                                what_is_no_text_is_told_by_its_first_bytes,
+                                a_header_with_other_separators_says_so,
                                 utf8_is_checked_to_the_letter,
                                 empty_files_are_refused,
                                 long_lines_are_ordinary,
