@@ -123,10 +123,11 @@ cdl_status cdl_adapter_config_module(const cdl_adapter_config *c, const char *pa
   bool found = false;
   for (size_t i = 0; i < c->alpha_pattern.count && !found; i++) {
     module_pattern *pattern;
-    CDL_TRY(module_pattern_end("alpha pattern", c->alpha_pattern.item[i].pattern, &pattern));
-    found = module_pattern_matches(pattern, path);
+    CDL_TRY(module_pattern_create("alpha pattern", c->alpha_pattern.item[i].pattern, &pattern));
+    const cdl_status status = module_pattern_matches_end(pattern, path, &found);
     alpha = found ? c->alpha_pattern.item[i].value : alpha;
     module_pattern_free(pattern);
+    CDL_TRY(status);
   }
   const cdl_adapter_settings settings = cdl_adapter_config_settings(c);
   *module = (cdl_adapted_module){path, rank, alpha, (double)adapter_scale(&settings, rank, alpha)};

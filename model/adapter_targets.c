@@ -83,13 +83,15 @@ static cdl_status select_by_pattern(const cdl_adapter *a, const char *what, cons
   module_pattern *pattern;
   char name[64];
   snprintf(name, sizeof name, "%s pattern", what);
-  CDL_TRY(module_pattern_whole(name, text, &pattern));
+  CDL_TRY(module_pattern_create(name, text, &pattern));
   bool any = false;
-  for (size_t i = 0; i < count; i++) {
-    chosen[i] = module_pattern_matches(pattern, sites[i].path);
+  cdl_status status = CDL_OK;
+  for (size_t i = 0; i < count && status == CDL_OK; i++) {
+    status = module_pattern_matches(pattern, sites[i].path, &chosen[i]);
     any = any || chosen[i];
   }
   module_pattern_free(pattern);
+  CDL_TRY(status);
   return any ? CDL_OK : unmatched(a, name, text);
 }
 
@@ -119,9 +121,10 @@ static cdl_status number_of_layer(const cdl_adapter_settings *s, const char *pat
   *number = -1;
   for (size_t p = 0; p < (named ? s->layers_pattern_count : 1) && *number < 0; p++) {
     module_pattern *pattern;
-    CDL_TRY(module_pattern_layer("layers pattern", texts[p], &pattern));
-    *number = module_pattern_number(pattern, path);
+    CDL_TRY(module_pattern_create("layers pattern", texts[p], &pattern));
+    const cdl_status status = module_pattern_number(pattern, path, number);
     module_pattern_free(pattern);
+    CDL_TRY(status);
   }
   return CDL_OK;
 }
@@ -228,19 +231,22 @@ static cdl_status apply_patterns(const cdl_adapter *a, const cdl_adapter_setting
   cdl_status status = CDL_OK;
   for (size_t p = 0; p < count && status == CDL_OK; p++) {
     module_pattern *pattern;
-    status = module_pattern_end(what, list[p].pattern, &pattern);
+    status = module_pattern_create(what, list[p].pattern, &pattern);
     if (status != CDL_OK)
       break;
     bool any = false;
-    for (size_t i = 0; i < a->site_count; i++)
-      if (module_pattern_matches(pattern, a->sites[i]->path)) {
-        any = true;
-        if (!decided[i])
-          values[i] = list[p].value;
-        decided[i] = true;
-      }
+    for (size_t i = 0; i < a->site_count && status == CDL_OK; i++) {
+      bool matches;
+      status = module_pattern_matches_end(pattern, a->sites[i]->path, &matches);
+      if (!matches)
+        continue;
+      any = true;
+      if (!decided[i])
+        values[i] = list[p].value;
+      decided[i] = true;
+    }
     module_pattern_free(pattern);
-    if (!any && !s->ignore_unmatched)
+    if (status == CDL_OK && !any && !s->ignore_unmatched)
       status = unmatched(a, what, list[p].pattern);
   }
   free(decided);

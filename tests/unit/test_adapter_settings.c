@@ -202,6 +202,101 @@ START_TEST(layers_and_exclusions_narrow_the_targets)
 }
 END_TEST
 
+/* What Python 3.11's re makes of each: re.match(r"(.*\.)?(…)$", path) on the paths of the model's
+ * queries (flags in the expression's beginning are its own), or that it is an error (NULL), as are
+ * POSIX's classes here. */
+START_TEST(expressions_mean_what_they_mean_to_python)
+{
+  static const struct {
+    const char *text;
+    const char *matches; /* the layers; NULL: it is no expression */
+  } cases[] = {
+      {"query", "012"},
+      {"uery", ""},
+      {"1\\.attention\\.self\\.query", "1"},
+      {"^query", ""},
+      {"query$", "012"},
+      {"\\Abert.*\\.2\\..*query\\Z", "2"},
+      {"[02][.]attention.*", "02"},
+      {"[^]0-1].attention.self.query", "2"},
+      {"quer{,1}y{,3}", "012"},
+      {"quer[{,1}y]*", "012"},
+      {"(?x) query # the query", "012"},
+      {"(?#with a ) in it", ""},
+      {"(?#a remark)query", "012"},
+      {"(?P<x>u)ery|(?P<y>q)uery", "012"},
+      {"(?i:QUERY)", "012"},
+      {"que(?=ry)ry(?<=query)(?!.)", "012"},
+      {"(?>q|qu)uery", "012"},
+      {"query)(?:", NULL},
+      {"query)|(", NULL},
+      {"(query", NULL},
+      {"\\Qquery", NULL},
+      {"\\Qquery\\E", NULL},
+      {"q\\Kuery", NULL},
+      {"\\p{L}+", NULL},
+      {"(*ANYCRLF)query", NULL},
+      {"quer(*ACCEPT)x", NULL},
+      {"q(*COMMIT)uery", NULL},
+      {"(?R)?query", NULL},
+      {"(?1)(query)", NULL},
+      {"(?<x>query)", NULL},
+      {"(?|query)", NULL},
+      {"[[:alpha:]]+", NULL},
+      {"que\\", NULL},
+      {"que[", NULL},
+      {"\\x7", NULL},
+      {"\\x71uery", "012"},
+  };
+  for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+    const cdl_module_value ranks[] = {{cases[c].text, 2}};
+    cdl_adapter_settings s = lora();
+    s.rank_pattern = ranks;
+    s.rank_pattern_count = 1;
+    s.target_count = 1; /* query */
+    s.ignore_unmatched = true;
+    if (cases[c].matches == NULL) {
+      refused(create(s), cases[c].text);
+      ck_assert(strstr(cdl_error_message(), "no regular expression") != NULL);
+      continue;
+    }
+    ok(create(s));
+    for (size_t l = 0; l < LAYERS; l++) {
+      const bool matches = strchr(cases[c].matches, (int)('0' + l)) != NULL;
+      ck_assert_msg((cdl_adapter_module(adapter, l).rank == 2) == matches, "'%s' and layer %zu",
+                    cases[c].text, l);
+    }
+  }
+}
+END_TEST
+
+/* Nested stars take more steps than there are, on every path; that is not "does not match". */
+START_TEST(an_expression_that_takes_too_long_is_an_error)
+{
+  static const char stars[] = "(?:[a-z.]*)*(?:[a-z.0-9]*)*(?:[a-z.]+)*Zy";
+  const cdl_module_value values[] = {{stars, 2}};
+  static const char *const layers_pattern[] = {stars};
+  static const int64_t layer[] = {0};
+  for (int place = 0; place < 5; place++) {
+    cdl_adapter_settings s = lora();
+    s.ignore_unmatched = place < 3;
+    if (place == 0)
+      s.rank_pattern = values, s.rank_pattern_count = 1;
+    if (place == 1)
+      s.alpha_pattern = values, s.alpha_pattern_count = 1;
+    if (place == 2)
+      s.target_pattern = stars, s.target_count = 0;
+    if (place == 3)
+      s.layers = layer, s.layer_count = s.layers_pattern_count = 1,
+      s.layers_pattern = layers_pattern;
+    if (place == 4)
+      s.excluded_pattern = stars;
+    refused(create(s), stars);
+    ck_assert_msg(strstr(cdl_error_message(), "takes too long") != NULL, "%s", cdl_error_message());
+  }
+}
+END_TEST
+
 /* ---- Initial values ---- */
 
 START_TEST(gaussian_values_have_deviation_one_over_rank)
@@ -504,6 +599,8 @@ int main(void)
   tcase_add_test(encoder_case, the_first_pattern_that_matches_decides);
   tcase_add_test(encoder_case, layers_that_share_parameters_share_their_rank);
   tcase_add_test(encoder_case, layers_and_exclusions_narrow_the_targets);
+  tcase_add_test(encoder_case, expressions_mean_what_they_mean_to_python);
+  tcase_add_test(encoder_case, an_expression_that_takes_too_long_is_an_error);
   tcase_add_test(encoder_case, gaussian_values_have_deviation_one_over_rank);
   tcase_add_test(encoder_case, pissa_takes_off_the_best_approximation);
   tcase_add_test(encoder_case, olora_takes_off_columns_of_q_and_rows_of_r);
