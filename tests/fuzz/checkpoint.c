@@ -5,7 +5,7 @@
 #include "train/checkpoint.c" // NOLINT(bugprone-suspicious-include)
 
 /* The checkpoint's content is for this many parameters and numbers of a method's state. */
-enum { VALUES = 3, STATES = 2 };
+enum { VALUES = 3, STATES = 2, STEPS = 10 };
 
 static cdl_status write_with(const char *path, const char *text, const cdl_run_tensors *t)
 {
@@ -43,8 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   const char *path = fuzz_file("state.safetensors", (fuzz_part){0});
   cdl_run_state state;
   if (write_with(path, text, &tensors) == CDL_OK &&
-      fuzz_ok(cdl_checkpoint_load(path, &state, &tensors))) {
-    if (state.step < 0 || state.best_step > state.step || state.log_bytes < 0)
+      fuzz_ok(cdl_checkpoint_load(path, STEPS, &state, &tensors))) {
+    if (state.step < 0 || state.step > STEPS || state.best_step > state.step || state.log_bytes < 0)
       abort();
     cdl_run_state_release(&state);
   }

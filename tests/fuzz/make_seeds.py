@@ -109,6 +109,10 @@ def tables_of(root, cases):
     adapters = [case / "adapter" for case in cases]
     recipes = sorted((root / "recipes").glob("*.json"))
     pieces = [("<unk>", 0, 2), ("<s>", 0, 3), ("</s>", 0, 3), ("\u2581", -2, 1), ("a", -3, 1), ("\u2581the", -1, 1), ("b", -4, 1)]
+    yield "json", [contents(model / "config.json") for model in models] + [
+        b'[1, -0, 1.5e-300, 1e400, 18446744073709551616, "a\\u00e9\\ud83d\\ude00\\n", {"": null, "b": [true, false, {}]}]',
+        b'{"a": 0.1, "a": 2}', b'"\\u0000"',
+    ]
     yield "config", [contents(model / "config.json") for model in models]
     yield "adapter", [
         joined(contents(a / "adapter_config.json"), contents(a / "adapter_model.safetensors")) for a in adapters
@@ -134,7 +138,10 @@ def tables_of(root, cases):
             safetensors(SMALL), safetensors(OTHER))
     ]
     yield "pickle", [pickled(["a"]), pickled(["a", "b.weight", "c"])]
-    yield "checkpoint", [joined(json.dumps(STATE).encode(), bytes(64)), joined(json.dumps(STATE | {"best_value": None}).encode(), b"")]
+    yield "checkpoint", [
+        joined(json.dumps(STATE).encode(), bytes(64)), joined(json.dumps(STATE | {"best_value": None}).encode(), b""),
+        joined(json.dumps(STATE | {"step": -1}).encode(), b""),
+    ]
     given = {"model": "m", "data": "d", "output": "o"}
     yield "settings", [json.dumps(json.loads(contents(recipe)) | given).encode() for recipe in recipes] + [
         b'{"model": "m", "train": "t.csv", "text_columns": "a", "label_column": "b", "output": "o", "rank_pattern": {"query": 4}, "labels": ["a", "b"]}'

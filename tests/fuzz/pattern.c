@@ -21,14 +21,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
   fuzz_part rest = {data, size};
   char *expression = text_of(fuzz_next(&rest)), *path = text_of(rest);
-  static cdl_status (*const make[])(const char *, const char *, module_pattern **) = {
-      module_pattern_whole, module_pattern_end, module_pattern_layer};
-  for (size_t i = 0; i < sizeof make / sizeof make[0]; i++) {
-    module_pattern *pattern;
-    if (!fuzz_ok(make[i]("the pattern", expression, &pattern)))
-      continue;
-    (void)module_pattern_matches(pattern, path);
-    (void)module_pattern_number(pattern, path);
+  module_pattern *pattern;
+  if (fuzz_ok(module_pattern_create("the pattern", expression, &pattern))) {
+    bool matches;
+    int64_t number;
+    (void)fuzz_ok(module_pattern_matches(pattern, path, &matches));
+    (void)fuzz_ok(module_pattern_matches_end(pattern, path, &matches));
+    (void)fuzz_ok(module_pattern_number(pattern, path, &number));
     module_pattern_free(pattern);
   }
   free(expression);

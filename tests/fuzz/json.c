@@ -1,0 +1,42 @@
+/* JSON: what is read here and what jansson reads are the same values, and what is written reads back. */
+#include "model/json.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/fuzz/fuzz.h"
+
+/* jansson's own integers beyond 64 bits are an error, ours become reals. */
+static bool is_beyond(const cdl_json_fault *fault, const json_error_t *error)
+{
+  return fault->rounded || json_error_code(error) == json_error_numeric_overflow;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+  cdl_json_fault fault;
+  json_error_t error;
+  json_t *ours = cdl_json_load((const char *)data, size, &fault),
+         *theirs =
+             json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+  if ((ours == NULL) != (theirs == NULL) && !is_beyond(&fault, &error))
+    abort();
+  if (ours == NULL && (fault.problem[0] == '\0' || fault.byte > size))
+    abort();
+  if (ours != NULL && theirs != NULL && !json_equal(ours, theirs))
+    abort();
+  if (ours != NULL) {
+    char *const texts[] = {cdl_json_text(ours), cdl_json_line(ours)};
+    for (size_t i = 0; i < 2; i++) {
+      json_t *again = texts[i] != NULL ? cdl_json_load(texts[i], strlen(texts[i]), &fault) : NULL;
+      if (again == NULL || !json_equal(ours, again))
+        abort();
+      json_decref(again);
+      free(texts[i]);
+    }
+  }
+  json_decref(ours);
+  json_decref(theirs);
+  return 0;
+}
