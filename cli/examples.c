@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cli/signals.h"
 #include "condlora/log.h"
 #include "train/evaluate.h"
+#include "train/table_kind.h"
 
 cdl_status cli_examples_check(const cli_example_source *s)
 {
@@ -20,10 +22,8 @@ cdl_status cli_examples_check(const cli_example_source *s)
                     "--text-columns and --label-column go with --input, not with --task");
   if (s->input != NULL && (s->data != NULL || s->split != NULL))
     return cdl_fail(CDL_USAGE, "--data and --split go with --task, not with --input");
-  if (s->skip_label != NULL && s->label_column == NULL)
-    return cdl_fail(CDL_USAGE, "--skip-label wants --label-column");
-  if (s->label_column != NULL && s->text_columns == NULL)
-    return cdl_fail(CDL_USAGE, "--label-column wants --text-columns");
+  if (s->skip_label != NULL && s->input == NULL)
+    return cdl_fail(CDL_USAGE, "--skip-label goes with --input");
   if (!isnan(s->dev_fraction) && !(s->dev_fraction >= 0 && s->dev_fraction < 1))
     return cdl_fail(CDL_USAGE, "--dev-fraction is at least 0 and below 1, not %g", s->dev_fraction);
   return CDL_OK;
@@ -127,32 +127,93 @@ static cdl_status read_task(const cli_example_source *s, cli_label_need need, cd
   return held_out ? take_held_out(s, job, e) : CDL_OK;
 }
 
+/* How a file is read whose columns are not on the command line. */
+typedef enum { READ_LINES, READ_TABLE, READ_BY_FIRST_BYTE } reading_way;
+
+/* By the name: what is a table to train and eval is one to predict. */
+static cdl_status find_way(const char *path, reading_way *way)
+{
+  const char *slash = strrchr(path, '/'), *dot = strrchr(slash != NULL ? slash : path, '.');
+  cdl_data_format format;
+  *way = dot == NULL                    ? READ_BY_FIRST_BYTE /* standard input, say */
+         : strcasecmp(dot, ".txt") == 0 ? READ_LINES
+                                        : READ_TABLE;
+  if (*way != READ_TABLE || cdl_table_format_of_name(path, &format) == CDL_OK)
+    return CDL_OK;
+  return cdl_fail(CDL_USAGE, "%s, or in .txt for a text a line", cdl_error_message());
+}
+
+/* Columns that the command line does not name are those of training. */
+static cdl_status describe_own_file(const cli_example_source *s, cli_label_need need,
+                                    const cdl_job *job, const cdl_list *columns,
+                                    cdl_dataset_source *source)
+{
+  const cdl_adapter_config *trained = job != NULL ? &job->adapter_config : NULL;
+  char *const *names = columns->item;
+  size_t count = columns->count;
+  *source = (cdl_dataset_source){.path = s->input, .label_optional = need == CLI_LABELS_OPTIONAL};
+  if (s->text_columns == NULL) {
+    reading_way way = READ_TABLE;
+    if (need != CLI_LABELS_REQUIRED)
+      CDL_TRY(find_way(s->input, &way));
+    source->plain_lines = way != READ_TABLE;
+    source->format = way == READ_LINES ? CDL_DATA_TSV : CDL_DATA_BY_NAME;
+    source->unnamed = "--text-columns";
+    names = trained != NULL ? trained->text_columns.item : NULL;
+    count = trained != NULL ? trained->text_columns.count : 0;
+  }
+  if (count > 2)
+    return cdl_fail(CDL_USAGE, "--text-columns names one column, or two for pairs, not %zu", count);
+  for (size_t i = 0; i < count; i++)
+    source->text_column[i] = names[i];
+  if (need == CLI_LABELS_IGNORED)
+    return CDL_OK;
+  source->label_column = s->label_column;
+  if (need == CLI_LABELS_REQUIRED && s->label_column == NULL) {
+    source->label_column = trained->label_column;
+    source->unnamed =
+        s->text_columns == NULL ? "--text-columns and --label-column" : "--label-column";
+    if (source->label_column == NULL)
+      source->text_column[0] = source->text_column[1] = NULL;
+  }
+  if (source->label_column != NULL) {
+    source->skip_label = s->skip_label;
+    source->regression = job->regression;
+    source->labels = (const char *const *)job->label_names;
+    source->label_count = job->regression ? 0 : (size_t)job->labels;
+  }
+  return CDL_OK;
+}
+
 static cdl_status read_own_file(const cli_example_source *s, cli_label_need need,
                                 const cdl_job *job, cli_examples *e)
 {
   cdl_list columns = {0};
+  cdl_dataset_source source;
   e->split = s->input;
   if (s->text_columns != NULL)
     CDL_TRY(cdl_list_split("--text-columns", s->text_columns, &columns));
-  cdl_dataset_source source = {.path = s->input,
-                               .plain_lines = s->text_columns == NULL,
-                               .label_optional = need == CLI_LABELS_OPTIONAL};
-  for (size_t i = 0; i < columns.count && i < 2; i++)
-    source.text_column[i] = columns.item[i];
-  if (need != CLI_LABELS_IGNORED && s->label_column != NULL) {
-    source.label_column = s->label_column;
-    source.skip_label = s->skip_label;
-    source.regression = job->regression;
-    source.labels = (const char *const *)job->label_names;
-    source.label_count = job->regression ? 0 : (size_t)job->labels;
-  }
-  const cdl_status status =
-      columns.count > 2
-          ? cdl_fail(CDL_USAGE, "--text-columns names one column, or two for pairs, not %zu",
-                     columns.count)
-          : cdl_dataset_read_file(&source, &e->dataset);
+  cdl_status status = describe_own_file(s, need, job, &columns, &source);
+  if (status == CDL_OK)
+    status = cdl_dataset_read_file(&source, &e->dataset);
   cdl_list_release(&columns);
   return status;
+}
+
+/* A model that was trained on pairs makes something of single texts too, but nothing that was
+ * learned. */
+static cdl_status check_pairs(const cdl_job *job, const cdl_dataset *dataset)
+{
+  const cdl_names *trained = &job->adapter_config.text_columns;
+  const bool pair = cdl_dataset_is_pair(dataset);
+  if (trained->count == 0 || pair == (trained->count == 2))
+    return CDL_OK;
+  const char *path = cdl_dataset_get_part(dataset, 0).path;
+  return pair
+             ? cdl_fail(CDL_DATA, "%s: pairs of texts; the model was trained on single ones, '%s'",
+                        path, trained->item[0])
+             : cdl_fail(CDL_DATA, "%s: single texts; the model was trained on pairs, '%s' and '%s'",
+                        path, trained->item[0], trained->item[1]);
 }
 
 cdl_status cli_examples_read(const cli_example_source *source, cli_label_need need, cdl_job *job,
@@ -161,6 +222,8 @@ cdl_status cli_examples_read(const cli_example_source *source, cli_label_need ne
   *e = (cli_examples){0};
   cdl_status status =
       source->task != NULL ? read_task(source, need, job, e) : read_own_file(source, need, job, e);
+  if (status == CDL_OK && job != NULL)
+    status = check_pairs(job, e->dataset);
   if (status == CDL_OK && e->rows == NULL) {
     e->count = cdl_dataset_count(e->dataset);
     e->rows = cdl_all_rows(e->count);
@@ -188,8 +251,6 @@ cdl_status cli_open_for_inference(const cdl_inference_settings *settings,
   if (settings->model == NULL)
     return cdl_fail(CDL_USAGE, "give --model: the folder of the encoder");
   CDL_TRY(cli_examples_check(source));
-  if (need == CLI_LABELS_REQUIRED && source->input != NULL && source->label_column == NULL)
-    return cdl_fail(CDL_USAGE, "--input wants --text-columns and --label-column here");
   CDL_TRY(cdl_job_open_inference(job, settings));
   cdl_status status = cli_examples_read(source, need, job, examples);
   if (status == CDL_OK) {

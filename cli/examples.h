@@ -28,18 +28,18 @@ typedef struct {
       {CLI_REAL, "dev-fraction", &(source).dev_fraction, "P",                                     \
        "part of train that valid is [what the adapter's training held out, or 0.1]"},             \
       {CLI_TEXT, "input", &(source).input, "FILE",                                                \
-       "your own examples instead: TSV, CSV or JSONL; without --text-columns a text a line (or "  \
-       "two with a tab "                                                                          \
-       "between); -: standard input"},                                                            \
+       "your own examples instead: TSV, CSV or JSONL by the name's end; .txt: a text a line (or " \
+       "two with a tab between); -: standard input, lines or JSONL"},                             \
   {                                                                                               \
     CLI_TEXT, "text-columns", &(source).text_columns, "A[,B]",                                    \
-        "columns with the text, or the pair of texts"                                             \
+        "columns with the text, or the pair of texts [those of training]"                         \
   }
-#define CLI_LABEL_OPTIONS(source)                                                   \
-  {CLI_TEXT, "label-column", &(source).label_column, "Y", "column with the label"}, \
-  {                                                                                 \
-    CLI_TEXT, "skip-label", &(source).skip_label, "L",                              \
-        "leave out the rows that have this label, -1 say"                           \
+#define CLI_LABEL_OPTIONS(source)                         \
+  {CLI_TEXT, "label-column", &(source).label_column, "Y", \
+   "column with the label [that of training]"},           \
+  {                                                       \
+    CLI_TEXT, "skip-label", &(source).skip_label, "L",    \
+        "leave out the rows that have this label, -1 say" \
   }
 
 /* What --split and --dev-fraction are without a word. */

@@ -319,6 +319,9 @@ static void print_adapter(const char *folder, const cdl_adapter_config *c, const
   print_names("saved whole", &c->modules_to_save);
   if (c->task != NULL)
     printf("%-12s%s\n", "task", c->task);
+  print_names("columns", &c->text_columns);
+  if (c->label_column != NULL)
+    printf("%-12s%s\n", "label", c->label_column);
   print_names("labels", &c->labels);
   if (c->regression)
     printf("%-12s%s\n", "output", "one number (regression)");

@@ -7,6 +7,7 @@
 #include "cli/probe.h"
 #include "model/adapter_io.h"
 #include "model/model_merge.h"
+#include "train/columns.h"
 
 typedef struct {
   cdl_inference_settings settings;
@@ -47,6 +48,7 @@ static cdl_status write_merged(cdl_job *job, const char *base, const char *folde
   CDL_TRY(cdl_encoder_merge(job->encoder, job->queue));
   CDL_TRY(cdl_model_write(job->encoder, job->queue, base, folder,
                           (const char *const *)job->label_names, problem));
+  CDL_TRY(cdl_columns_write(folder, &job->adapter_config));
   return cdl_model_narrow(folder, base);
 }
 

@@ -79,6 +79,8 @@ void cdl_adapter_config_free(cdl_adapter_config *config)
   free_names(&config->targets);
   free_names(&config->modules_to_save);
   free_names(&config->labels);
+  free_names(&config->text_columns);
+  free(config->label_column);
   *config = (cdl_adapter_config){0};
 }
 
@@ -212,6 +214,8 @@ static cdl_status refuse_unknown_settings(const char *path, json_t *object,
                                           "regression",
                                           "types_zero",
                                           "held_out",
+                                          "text_columns",
+                                          "label_column",
                                           "target_modules",
                                           "orientation",
                                           "task_type",
@@ -477,6 +481,14 @@ static cdl_status read_held_out(const char *path, const json_t *object, cdl_held
   return CDL_OK;
 }
 
+cdl_status cdl_columns_from_json(const char *path, const json_t *object, cdl_adapter_config *config)
+{
+  CDL_TRY(read_names(path, object, "text_columns", &config->text_columns));
+  if (config->text_columns.count > 2)
+    return cdl_fail(CDL_DATA, "%s: \"text_columns\": expected one name, or two for pairs", path);
+  return read_text(path, object, "label_column", &config->label_column);
+}
+
 cdl_status cdl_adapter_config_from_json(const char *path, json_t *object,
                                         cdl_adapter_config *config)
 {
@@ -492,6 +504,7 @@ cdl_status cdl_adapter_config_from_json(const char *path, json_t *object,
   CDL_TRY(cdl_json_boolean(path, object, "regression", &config->regression));
   CDL_TRY(cdl_json_boolean(path, object, "types_zero", &config->types_zero));
   CDL_TRY(read_held_out(path, object, &config->held_out));
+  CDL_TRY(cdl_columns_from_json(path, object, config));
   if (config->regression && config->labels.count > 1)
     return cdl_fail(CDL_DATA, "%s: \"labels\": regression has one output, but %zu names are given",
                     path, config->labels.count);
@@ -644,6 +657,14 @@ static void set_options(json_t **o, const cdl_adapter_config *c)
   json_object_foreach(c->extra, key, value) cdl_json_set(o, key, json_incref(value));
 }
 
+void cdl_columns_to_json(const cdl_adapter_config *c, json_t **object)
+{
+  if (c->label_column != NULL)
+    cdl_json_set(object, "label_column", cdl_json_string_of(c->label_column));
+  if (c->text_columns.count > 0)
+    cdl_json_set(object, "text_columns", list_of(&c->text_columns));
+}
+
 cdl_status cdl_adapter_config_to_json(const char *path, const cdl_adapter_config *config,
                                       json_t **object)
 {
@@ -658,6 +679,7 @@ cdl_status cdl_adapter_config_to_json(const char *path, const cdl_adapter_config
                  json_pack("{sf ss}", "fraction", config->held_out.fraction, "split",
                            config->held_out.as_reference ? "reference" : "stratified"));
   cdl_json_set(&o, "inference_mode", json_true());
+  cdl_columns_to_json(config, &o);
   if (config->labels.count > 0)
     cdl_json_set(&o, "labels", list_of(&config->labels));
   cdl_json_set(&o, "modules_to_save",

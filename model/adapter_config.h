@@ -16,6 +16,12 @@ CDL_MUST_USE cdl_status cdl_adapter_config_to_json(const char *path,
                                                    const cdl_adapter_config *config,
                                                    json_t **object);
 
+/* The columns of a table that a model was trained on, keys "text_columns" and "label_column" of an
+ * adapter's config, and of config.json where the model was fine-tuned whole. */
+CDL_MUST_USE cdl_status cdl_columns_from_json(const char *path, const json_t *object,
+                                              cdl_adapter_config *config);
+void cdl_columns_to_json(const cdl_adapter_config *config, json_t **object);
+
 /* An option's value as JSON has it; NULL when memory is out. */
 json_t *cdl_adapter_option_json(const cdl_adapter_option *option, double value);
 

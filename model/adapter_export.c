@@ -121,6 +121,8 @@ static cdl_adapter_config lora_config(const cdl_adapter_config *given)
                           .base_model = given->base_model,
                           .task = given->task,
                           .labels = given->labels,
+                          .text_columns = given->text_columns,
+                          .label_column = given->label_column,
                           .regression = given->regression,
                           .types_zero = given->types_zero,
                           .held_out = given->held_out,

@@ -9,7 +9,8 @@
  * editing a config by hand keeps its stamp.
  *
  * PEFT reads LORA folders as they are; it warns that it ignores our own keys (condlora_stamp,
- * labels, regression, task, types_zero, held_out). */
+ * labels, regression, task, types_zero, held_out, text_columns,
+ * label_column). */
 #ifndef CONDLORA_MODEL_ADAPTER_FOLDER_H
 #define CONDLORA_MODEL_ADAPTER_FOLDER_H
 
@@ -59,12 +60,14 @@ typedef struct {
   double options[CDL_ADAPTER_OPTIONS_MAX]; /* in the order of cdl_adapter_options */
   struct json_t *extra; /* keys of the method's own: an object with a reference; or NULL */
   cdl_names modules_to_save;
-  char *base_model;      /* base_model_name_or_path, or NULL */
-  char *task;            /* ours: "RTE", say, or NULL */
-  cdl_names labels;      /* ours: names in the order of the logits; empty when unknown */
-  bool regression;       /* ours: one output, no labels */
-  bool types_zero;       /* ours: trained with every token of type 0 */
-  cdl_held_out held_out; /* ours */
+  char *base_model;       /* base_model_name_or_path, or NULL */
+  char *task;             /* ours: "RTE", say, or NULL */
+  cdl_names labels;       /* ours: names in the order of the logits; empty when unknown */
+  bool regression;        /* ours: one output, no labels */
+  bool types_zero;        /* ours: trained with every token of type 0 */
+  cdl_held_out held_out;  /* ours */
+  cdl_names text_columns; /* ours: of the table it was trained on, one or two; empty: not known */
+  char *label_column;     /* ours, or NULL */
   /* Of the base model: 16 hexadecimal digits from the tensors' metadata, or NULL. */
   char *fingerprint;
 } cdl_adapter_config;

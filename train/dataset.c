@@ -7,6 +7,7 @@
 
 #include "condlora/log.h"
 #include "model/file.h"
+#include "model/json.h"
 #include "train/labels.h"
 #include "train/number.h"
 #include "train/table.h"
@@ -277,7 +278,8 @@ static cdl_status add_labels(cdl_dataset *dataset, const char *const *names, siz
 
 static cdl_status check_source(const cdl_dataset_source *source)
 {
-  if (source->path == NULL || (source->text_column[0] == NULL) != source->plain_lines)
+  const bool columns = source->text_column[0] != NULL;
+  if (source->path == NULL || (source->unnamed == NULL && columns == source->plain_lines))
     return cdl_fail(CDL_USAGE, "a data file needs a path and the name of a column of text");
   if (source->regression && source->label_count > 0)
     return cdl_fail(CDL_USAGE, "%s: a regression has no classes; expected no list of labels",
@@ -288,7 +290,41 @@ static cdl_status check_source(const cdl_dataset_source *source)
   return CDL_OK;
 }
 
-static cdl_status read_source(cdl_dataset *dataset, const cdl_dataset_source *source)
+/* A first line that names the columns of training beside others is the header of a table, which
+ * nobody means to be read as a text. */
+static cdl_status check_first_line(const cdl_table *table, const cdl_dataset_source *source)
+{
+  size_t bytes, fields = 0, named = 0, wanted = 0;
+  const char *line = cdl_table_first_line(table, &bytes), *end = line + bytes;
+  for (const char *at = line, *to; source->text_column[0] != NULL && at <= end; at = to + 1) {
+    for (to = at; to < end && *to != ',' && *to != '\t';)
+      to++;
+    fields++;
+    for (size_t i = 0; i < 2; i++) {
+      const char *name = source->text_column[i];
+      named += name != NULL && strlen(name) == (size_t)(to - at) &&
+               memcmp(name, at, (size_t)(to - at)) == 0;
+    }
+  }
+  for (size_t i = 0; i < 2; i++)
+    wanted += source->text_column[i] != NULL;
+  cdl_json_fault fault;
+  json_t *object = bytes > 0 && line[0] == '{' ? cdl_json_load(line, bytes, &fault) : NULL;
+  if (object != NULL)
+    cdl_log(CDL_LOG_NOTICE,
+            "%s: line 1 is a JSON object, and is read as text; a name that ends in .jsonl has its "
+            "fields read",
+            cdl_table_name(table));
+  json_decref(object);
+  return wanted == 0 || named < wanted || fields < 2
+             ? CDL_OK
+             : cdl_fail(CDL_DATA,
+                        "%s:1: the header of a table, not a text; give %s (for CSV a file whose "
+                        "name ends in .csv)",
+                        cdl_table_name(table), source->unnamed);
+}
+
+static cdl_status open_source(cdl_dataset *dataset, const cdl_dataset_source *source, reading *what)
 {
   dataset->regression = source->regression;
   dataset->pair = source->text_column[1] != NULL;
@@ -302,7 +338,6 @@ static cdl_status read_source(cdl_dataset *dataset, const cdl_dataset_source *so
   static const char *const line_columns[] = {"first text", "second text"};
   cdl_table_options options = {.format = source->format, .strict = true};
   if (source->plain_lines) {
-    options.format = CDL_DATA_TSV;
     options.header = line_columns;
     options.header_count = 2;
     options.header_as_row_1 = true;
@@ -310,18 +345,32 @@ static cdl_status read_source(cdl_dataset *dataset, const cdl_dataset_source *so
   CDL_TRY(cdl_table_open(source->path, &options, &p->table));
   dataset->part_count = 1;
 
-  const char *const *columns = source->plain_lines ? line_columns : source->text_column;
-  if (source->plain_lines)
+  const bool lines = source->plain_lines && !cdl_table_is_json(p->table);
+  const char *const *columns = lines ? line_columns : source->text_column;
+  if (lines)
     dataset->pair = cdl_table_has_column(p->table, line_columns[1]);
-  reading what = {.column = {columns[0], columns[1]},
-                  .texts = dataset->pair ? 2 : 1,
-                  .label_optional = source->label_optional,
-                  .skip_label = source->skip_label};
-  what.columns = what.texts;
+  *what = (reading){.column = {columns[0], columns[1]},
+                    .texts = dataset->pair ? 2 : 1,
+                    .label_optional = source->label_optional,
+                    .skip_label = source->skip_label};
+  what->columns = what->texts;
   if (source->label_column != NULL &&
       (!source->label_optional || cdl_table_has_column(p->table, source->label_column)))
-    what.column[what.columns++] = source->label_column;
-  CDL_TRY(read_rows(dataset, p, &what));
+    what->column[what->columns++] = source->label_column;
+  if (lines)
+    return check_first_line(p->table, source);
+  return source->unnamed == NULL
+             ? CDL_OK
+             : cdl_table_expect(p->table, what->column,
+                                source->text_column[0] != NULL ? what->columns : 0,
+                                source->unnamed);
+}
+
+static cdl_status read_source(cdl_dataset *dataset, const cdl_dataset_source *source)
+{
+  reading what;
+  CDL_TRY(open_source(dataset, source, &what));
+  CDL_TRY(read_rows(dataset, &dataset->parts[0], &what));
   if (!dataset->infers_labels)
     return CDL_OK;
   CDL_TRY(check_marks(dataset));

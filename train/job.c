@@ -9,6 +9,7 @@
 #include "model/adapter_io.h"
 #include "model/checkpoint.h"
 #include "model/hash.h"
+#include "train/columns.h"
 #include "train/job_adapter.h"
 #include "train/process.h"
 
@@ -472,7 +473,7 @@ static cdl_status open_whole_model(cdl_job *job, const cdl_inference_settings *s
   else
     status = adopt_labels(job, &names, config.problem == CDL_PROBLEM_REGRESSION, outputs);
   cdl_model_config_free(&config);
-  return status;
+  return status == CDL_OK ? cdl_columns_read(s->model, &job->adapter_config) : status;
 }
 
 static cdl_status open_model(cdl_job *job, const cdl_inference_settings *s)

@@ -26,7 +26,8 @@ typedef struct {
   cdl_encoder *encoder;
   cdl_load_report loaded;
   cdl_adapter *adapter;
-  cdl_adapter_config adapter_config; /* what the adapter is saved with, or was read from */
+  cdl_adapter_config adapter_config; /* what the adapter is saved with, or was read from; of a whole
+                                        model that was opened for inference the columns alone */
   int32_t first_position;            /* of an example's first token */
   size_t max_length;
   bool types_zero; /* every token reads type 0, whatever the tokenizer says */

@@ -8,6 +8,7 @@
 #include "condlora/log.h"
 #include "model/adapter_io.h"
 #include "model/json.h"
+#include "train/columns.h"
 #include "train/number.h"
 
 static const char *const inits[] = {"kaiming", "gaussian", "pissa", "olora"};
@@ -214,6 +215,7 @@ static cdl_status describe_adapter(const cdl_job *job, const cdl_settings *s, cd
     return no_memory();
   if (job->task != NULL && (c->task = strdup(job->task->name)) == NULL)
     return no_memory();
+  CDL_TRY(cdl_columns_describe(job, s, c));
   if (cdl_adapter_is_low_rank(s->method))
     CDL_TRY(describe_low_rank(s, c));
   CDL_TRY(describe_options(s, c));

@@ -357,26 +357,37 @@ static cdl_status check_line_start(const cdl_table *table, const char *end)
   return CDL_OK;
 }
 
-static cdl_status read_json(cdl_table *table, cdl_field *fields)
+/* The object of the line at hand; `*next` is where the following one begins. */
+static cdl_status parse_object(const cdl_table *table, json_t **object, const char **next)
 {
-  const char *next, *end = line_end(table, &next);
+  const char *end = line_end(table, next);
+  *object = NULL;
   CDL_TRY(check_text(table, table->at, end));
   CDL_TRY(check_line_start(table, end));
   cdl_json_fault fault;
-  json_t *object = cdl_json_load(table->at, (size_t)(end - table->at), &fault);
-  if (object == NULL)
+  json_t *value = cdl_json_load(table->at, (size_t)(end - table->at), &fault);
+  if (value == NULL)
     return bad_json(table, &fault);
-  if (fault.rounded) {
-    json_decref(object);
-    return cdl_fail(CDL_DATA,
-                    "%s:%llu: a whole number is beyond 64 bits; expected the number in quotes",
-                    table->name, (unsigned long long)table->line);
+  if (fault.rounded || !json_is_object(value)) {
+    json_decref(value);
+    return fault.rounded
+               ? cdl_fail(
+                     CDL_DATA,
+                     "%s:%llu: a whole number is beyond 64 bits; expected the number in quotes",
+                     table->name, (unsigned long long)table->line)
+               : cdl_fail(CDL_DATA, "%s:%llu: expected a JSON object", table->name,
+                          (unsigned long long)table->line);
   }
+  *object = value;
+  return CDL_OK;
+}
 
+static cdl_status read_json(cdl_table *table, cdl_field *fields)
+{
+  const char *next;
+  json_t *object;
+  CDL_TRY(parse_object(table, &object, &next));
   cdl_status status = CDL_OK;
-  if (!json_is_object(object))
-    status = cdl_fail(CDL_DATA, "%s:%llu: expected a JSON object", table->name,
-                      (unsigned long long)table->line);
   for (size_t i = 0; i < table->selected_count && status == CDL_OK; i++)
     status = read_value(table, table->line, table->selected[i],
                         json_object_get(object, table->selected[i]), &fields[i]);
@@ -464,10 +475,33 @@ static int foreign_separator(const cdl_table *table)
   return -1;
 }
 
+/* "'text', 'label'" for messages. */
+typedef struct {
+  char text[512];
+  size_t used;
+  bool full;
+} column_list;
+
+static void list_column(column_list *list, const char *name, size_t bytes)
+{
+  const bool room = list->used < sizeof list->text - sizeof(cdl_quoted) - 8;
+  if (!list->full)
+    list->used +=
+        (size_t)snprintf(list->text + list->used, sizeof list->text - list->used, "%s%s",
+                         list->used == 0 ? "" : ", ", room ? cdl_quote(name, bytes).text : "…");
+  list->full = !room;
+}
+
+static column_list list_header(const cdl_table *table)
+{
+  column_list list = {0};
+  for (size_t i = 0; i < table->columns; i++)
+    list_column(&list, table->header[i].data, table->header[i].bytes);
+  return list;
+}
+
 static cdl_status no_such_column(const cdl_table *table, const char *name)
 {
-  char list[512] = "";
-  size_t used = 0, i = 0;
   const int found = foreign_separator(table);
   if (found >= 0)
     return cdl_fail(CDL_DATA,
@@ -476,13 +510,50 @@ static cdl_status no_such_column(const cdl_table *table, const char *name)
                     table->name, cdl_quote(name, strlen(name)).text, separator_names[found],
                     table->format == CDL_DATA_CSV ? "commas" : "tabs",
                     table->format == CDL_DATA_CSV ? "CSV" : "TSV");
-  for (; i < table->columns && used < sizeof list - sizeof(cdl_quoted) - 8; i++) {
-    const cdl_quoted column = cdl_quote(table->header[i].data, table->header[i].bytes);
-    used +=
-        (size_t)snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ", ", column.text);
+  return cdl_fail(CDL_DATA, "%s:1: no column %s; the header has %s", table->name,
+                  cdl_quote(name, strlen(name)).text, list_header(table).text);
+}
+
+const char *cdl_table_first_line(const cdl_table *table, size_t *bytes)
+{
+  const char *next;
+  *bytes = (size_t)(line_end(table, &next) - table->at);
+  return table->at;
+}
+
+bool cdl_table_is_json(const cdl_table *table)
+{
+  return table->format == CDL_DATA_JSONL;
+}
+
+cdl_status cdl_table_expect(cdl_table *table, const char *const *names, size_t count,
+                            const char *options)
+{
+  const bool json = table->format == CDL_DATA_JSONL;
+  const char *what = json ? "the first row" : "the header", *missing = NULL;
+  json_t *object = NULL;
+  column_list list = list_header(table);
+  if (json) {
+    const char *next, *key;
+    json_t *value;
+    CDL_TRY(parse_object(table, &object, &next));
+    json_object_foreach(object, key, value) list_column(&list, key, strlen(key));
   }
-  return cdl_fail(CDL_DATA, "%s:1: no column %s; the header has %s%s", table->name,
-                  cdl_quote(name, strlen(name)).text, list, i < table->columns ? ", …" : "");
+  for (size_t i = 0; i < count && missing == NULL; i++)
+    if (json ? json_object_get(object, names[i]) == NULL
+             : find_column(table, names[i], 0) == table->columns)
+      missing = names[i];
+  json_decref(object);
+  if (count == 0)
+    return cdl_fail(CDL_USAGE, "%s:1: a table; give %s: %s has %s", table->name, options, what,
+                    list.text);
+  if (missing == NULL)
+    return CDL_OK;
+  if (foreign_separator(table) >= 0)
+    return no_such_column(table, missing);
+  return cdl_fail(CDL_DATA,
+                  "%s:1: no column %s, which training read; %s has %s; name others with %s",
+                  table->name, cdl_quote(missing, strlen(missing)).text, what, list.text, options);
 }
 
 cdl_status cdl_table_select(cdl_table *table, const char *const *names, size_t count)
@@ -561,6 +632,22 @@ static cdl_status read_header(cdl_table *table, const cdl_table_options *options
 
 /* Opening */
 
+static cdl_status format_of_bytes(cdl_table *table)
+{
+  const char *at = table->at;
+  while (at < table->end && (*at == ' ' || *at == '\t'))
+    at++;
+  table->format = at < table->end && *at == '{' ? CDL_DATA_JSONL : CDL_DATA_TSV;
+  if (at == table->end || *at != '[')
+    return CDL_OK;
+  for (at++; at < table->end && strchr(" \t\r", *at) != NULL && *at != '\0';)
+    at++;
+  return at < table->end && *at != '{' && *at != '\n'
+             ? CDL_OK
+             : cdl_fail(CDL_DATA, "%s:1: a JSON array; expected an object a line (JSONL)",
+                        table->name);
+}
+
 static cdl_status begin(cdl_table *table, const char *data, size_t size,
                         const cdl_table_options *options)
 {
@@ -572,7 +659,7 @@ static cdl_status begin(cdl_table *table, const char *data, size_t size,
   if (size >= 3 && memcmp(data, "\xEF\xBB\xBF", 3) == 0)
     table->at += 3;
   if (table->format == CDL_DATA_BY_NAME)
-    table->format = table->at < table->end && *table->at == '{' ? CDL_DATA_JSONL : CDL_DATA_TSV;
+    CDL_TRY(format_of_bytes(table));
   while (table->end > table->at && (table->end[-1] == '\n' || table->end[-1] == '\r'))
     table->end--;
   if (table->at == table->end)
@@ -641,7 +728,7 @@ cdl_status cdl_table_open(const char *path, const cdl_table_options *options, cd
   *table = NULL;
   const bool standard_input = strcmp(path, "-") == 0;
   cdl_data_format format = options->format;
-  if (format == CDL_DATA_BY_NAME && !standard_input)
+  if (format == CDL_DATA_BY_NAME && !standard_input && options->header == NULL)
     CDL_TRY(cdl_table_format_of_name(path, &format));
   cdl_table *made = make(standard_input ? "standard input" : path, format);
   if (made == NULL)

@@ -26,7 +26,8 @@ typedef struct {
 
 typedef struct {
   cdl_data_format format;
-  const char *const *header; /* columns of a file without a header line; NULL: it has one */
+  /* Columns of a file without a header line, which may have any name; NULL: it has one. */
+  const char *const *header;
   size_t header_count;
   bool header_as_row_1; /* only as many of `header` as the first row has fields */
   bool strict; /* a row must have the header's number of fields; else fields may be absent */
@@ -35,8 +36,9 @@ typedef struct {
 typedef struct cdl_table cdl_table;
 
 /* Opens a file; "-" is standard input, read to its end. CDL_DATA_BY_NAME takes the format from the
- * extension, for standard input from the first byte: '{' begins JSONL, anything else TSV. Errors:
- * USAGE for another extension; ABSENT, IO; DATA for an empty file or a bad header. */
+ * extension, for standard input and files without a header line from the first byte that is no
+ * blank: '{' begins JSONL, anything else TSV. Errors: USAGE for another extension; ABSENT, IO; DATA
+ * for an empty file, a bad header or a JSON array. */
 CDL_MUST_USE cdl_status cdl_table_open(const char *path, const cdl_table_options *options,
                                        cdl_table **table);
 /* Reads `bytes`, borrowed until close, under the name `name`. */
@@ -46,6 +48,13 @@ void cdl_table_close(cdl_table *table);
 
 /* Whether the header has the column; true for JSONL, whose rows each say for themselves. */
 bool cdl_table_has_column(const cdl_table *table, const char *name);
+/* The line that the next row begins on; not NUL-terminated. */
+const char *cdl_table_first_line(const cdl_table *table, size_t *bytes);
+bool cdl_table_is_json(const cdl_table *table);
+/* What `unnamed` of a data set's source promises: the columns are there, in the header or in a
+ * JSONL's first row. DATA, or USAGE where there are no names, with the list of those that are. */
+CDL_MUST_USE cdl_status cdl_table_expect(cdl_table *table, const char *const *names, size_t count,
+                                         const char *options);
 /* Chooses the columns that cdl_table_next gives, at most CDL_TABLE_SELECTED; the names are
  * borrowed. An absent column is an error that lists the ones there are. */
 enum { CDL_TABLE_SELECTED = 3 };

@@ -20,6 +20,7 @@ cdl_status cdl_table_format_of_name(const char *path, cdl_data_format *format)
       {".tsv", NULL, CDL_DATA_TSV},
       {".csv", NULL, CDL_DATA_CSV},
       {".jsonl", NULL, CDL_DATA_JSONL},
+      {".ndjson", NULL, CDL_DATA_JSONL},
       {".gz", unpack, 0},
       {".bz2", unpack, 0},
       {".xz", unpack, 0},
@@ -31,21 +32,21 @@ cdl_status cdl_table_format_of_name(const char *path, cdl_data_format *format)
       {".parquet", convert, 0},
       {".arrow", convert, 0},
       {".feather", convert, 0},
-      {".json", "is one JSON text by its name; write an object a line and call it .jsonl", 0},
-      {".ndjson", "is JSON Lines by another name; call it .jsonl", 0}};
+      {".json", "is one JSON text by its name; write an object a line and call it .jsonl", 0}};
   const char *slash = strrchr(path, '/'), *dot = strrchr(slash != NULL ? slash : path, '.');
   for (size_t i = 0; dot != NULL && i < sizeof known / sizeof known[0]; i++) {
     if (strcasecmp(dot, known[i].extension) != 0)
       continue;
     if (known[i].advice != NULL)
-      return cdl_fail(CDL_USAGE, "%s: '%s' %s; expected a name that ends in .tsv, .csv or .jsonl",
+      return cdl_fail(CDL_USAGE,
+                      "%s: '%s' %s; expected a name that ends in .tsv, .csv, .jsonl or .ndjson",
                       path, dot, known[i].advice);
     *format = known[i].format;
     return CDL_OK;
   }
   return cdl_fail(CDL_USAGE,
                   "%s: cannot tell what kind of table this is; expected a name that ends in .tsv, "
-                  ".csv or .jsonl",
+                  ".csv, .jsonl or .ndjson",
                   path);
 }
 

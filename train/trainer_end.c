@@ -5,6 +5,7 @@
 
 #include "model/file.h"
 #include "model/json.h"
+#include "train/columns.h"
 #include "train/process.h"
 #include "train/trainer_state.h"
 
@@ -103,10 +104,12 @@ static cdl_status measure(cdl_trainer *t, cdl_train_summary *s, json_t **metrics
 static cdl_status keep_result(cdl_trainer *t)
 {
   cdl_job *job = t->job;
-  if (strcmp(t->settings->method, "full") == 0)
-    return cdl_model_write(job->encoder, job->queue, t->settings->model, t->files.model,
-                           (const char *const *)job->label_names,
-                           job->regression ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_CLASSIFICATION);
+  if (strcmp(t->settings->method, "full") == 0) {
+    CDL_TRY(cdl_model_write(job->encoder, job->queue, t->settings->model, t->files.model,
+                            (const char *const *)job->label_names,
+                            job->regression ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_CLASSIFICATION));
+    return cdl_columns_write(t->files.model, &job->adapter_config);
+  }
   CDL_TRY(cdl_snapshot_take(&t->now, job->adapter, job->queue));
   return cdl_trainer_write_adapter(t, &t->now);
 }

@@ -20,7 +20,7 @@ extern "C" {
 typedef struct cdl_dataset cdl_dataset;
 
 typedef enum {
-  CDL_DATA_BY_NAME, /* by extension: .tsv, .csv, .jsonl */
+  CDL_DATA_BY_NAME, /* by extension: .tsv, .csv, .jsonl, .ndjson */
   CDL_DATA_TSV,     /* tabs separate, quotes mean nothing, nothing is trimmed */
   CDL_DATA_CSV,     /* RFC 4180 */
   CDL_DATA_JSONL    /* one object a line */
@@ -32,7 +32,12 @@ typedef struct {
   const char *path; /* "-": standard input, TSV or JSONL by its first byte unless `format` says */
   cdl_data_format format;
   const char *text_column[2]; /* the second NULL: single texts */
-  bool plain_lines; /* instead of columns: a text a line, or two with a tab between, as on line 1 */
+  /* Instead of columns: a text a line, or two with a tab between, as on line 1. Unless `format` is
+   * TSV, a file that begins with '{' is JSONL all the same, and wants columns. */
+  bool plain_lines;
+  /* NULL: the columns were named for this file. Else they are those that a model was trained on, or
+   * NULL, and this says which options name others: for the message that lists the file's. */
+  const char *unnamed;
   const char *label_column; /* NULL: labels are not read */
   bool label_optional;      /* column or field may be missing; what is there is checked */
   bool regression;          /* the label is a finite number */

@@ -259,6 +259,75 @@ START_TEST(pairs_are_told_by_a_tab)
 }
 END_TEST
 
+/* What is a table to train and eval is one to predict: its columns are those of training, or it is
+ * refused with the list of what it has. */
+START_TEST(tables_are_read_by_the_columns_of_training)
+{
+  const char *adapter = trained_adapter();
+  static const struct {
+    const char *name, *text;
+  } tables[] = {{"a.csv", "label,sentence1\nyes,\"The lamp, it sings\"\nno,The stone\n"},
+                {"a.CSV", "label,sentence1\nyes,\"The lamp, it sings\"\nno,The stone\n"},
+                {"a.tsv", "sentence1\tlabel\nThe lamp, it sings\tyes\nThe stone\tno\n"},
+                {"a.jsonl", "{\"label\": \"yes\", \"sentence1\": \"The lamp, it sings\"}\n"
+                            "{\"sentence1\": \"The stone\", \"label\": \"no\"}\n"},
+                {"a.Ndjson", "{\"label\": \"yes\", \"sentence1\": \"The lamp, it sings\"}\n"
+                             "{\"sentence1\": \"The stone\", \"label\": \"no\"}\n"}};
+  const char *lines = "The lamp, it sings\nThe stone\n";
+  write_text(scratch("a.txt"), lines);
+  const outcome wanted = RUN("predict", TRAINED, "--input", scratch("a.txt"));
+  check_done(wanted);
+  ck_assert_uint_eq(count_lines(wanted.out), 2);
+  ck_assert_str_eq(RUN_WITH(lines, "predict", TRAINED, "--input", "-").out, wanted.out);
+  for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+    const char *file = scratch(tables[i].name);
+    write_text(file, tables[i].text);
+    ck_assert_str_eq(RUN("predict", TRAINED, "--input", file).out, wanted.out);
+    const outcome measured = RUN("eval", TRAINED, "--input", file);
+    check_done(measured);
+    ck_assert_double_eq(number_at(parsed(measured.out), "examples"), 2);
+    check_refused(
+        RUN("tokenize", "--model", case_file("bert-condlora-paper", "model"), "--input", file), 2,
+        tables[i].name, "--text-columns", "'sentence1'", "'label'");
+  }
+  ck_assert_str_eq(RUN_WITH(tables[3].text, "predict", TRAINED, "--input", "-").out, wanted.out);
+
+  write_text(scratch("b.csv"), "body,label\nThe lamp,yes\n");
+  check_refused(RUN("predict", TRAINED, "--input", scratch("b.csv")), 1, "b.csv:1", "'sentence1'",
+                "'body', 'label'", "--text-columns");
+  write_text(scratch("b.jsonl"), "{\"body\": \"The lamp\"}\n");
+  check_refused(RUN("predict", TRAINED, "--input", scratch("b.jsonl")), 1, "b.jsonl:1",
+                "'sentence1'", "'body'");
+  check_refused(RUN("eval", TRAINED, "--input", scratch("a.csv"), "--label-column", "kind"), 1,
+                "'kind'", "'label', 'sentence1'");
+  /* Nor is raw JSON, a header or an unknown kind of file ever a text. */
+  check_refused(RUN_WITH("{\"body\": \"The lamp\"}\n", "predict", TRAINED, "--input", "-"), 1,
+                "standard input:1", "'body'");
+  check_refused(RUN_WITH("[{\"sentence1\": \"The lamp\"}]\n", "predict", TRAINED, "--input", "-"),
+                1, "array");
+  check_refused(RUN_WITH("sentence1,label\nThe lamp,yes\n", "predict", TRAINED, "--input", "-"), 1,
+                "header");
+  write_text(scratch("a.json"), tables[3].text);
+  check_refused(RUN("predict", TRAINED, "--input", scratch("a.json")), 2, "a.json", ".jsonl");
+  check_refused(RUN_WITH("The lamp\tThe stone\n", "predict", TRAINED, "--input", "-"), 1, "pairs",
+                "'sentence1'");
+
+  /* An adapter of another program's does not say what it was trained on. */
+  const char *config = joined(adapter, "adapter_config.json");
+  json_t *object = parsed(read_text(config));
+  ck_assert_int_eq(json_object_del(object, "text_columns"), 0);
+  ck_assert_int_eq(json_object_del(object, "label_column"), 0);
+  ck_assert_int_eq(json_dump_file(object, config, 0), 0);
+  check_refused(RUN("predict", TRAINED, "--input", scratch("a.csv")), 2, "--text-columns",
+                "'label', 'sentence1'");
+  check_refused(RUN("eval", TRAINED, "--input", scratch("a.csv"), "--text-columns", "sentence1"), 2,
+                "--label-column", "'label', 'sentence1'");
+  ck_assert_str_eq(
+      RUN("predict", TRAINED, "--input", scratch("a.csv"), "--text-columns", "sentence1").out,
+      wanted.out);
+}
+END_TEST
+
 START_TEST(threads_do_not_change_predictions)
 {
   const char *adapter = trained_adapter();
@@ -411,6 +480,11 @@ START_TEST(a_whole_model_needs_no_adapter)
   check_done(o);
   json_t *dev = json_object_get(parsed(read_text(joined(out, "metrics.json"))), "dev");
   ck_assert_double_eq_tol(number_at(parsed(o.out), "loss"), number_at(dev, "loss"), 1e-9);
+  /* Its config.json says what it was trained on. */
+  ck_assert_str_eq(RUN("eval", "--model", joined(out, "model"), "--input",
+                       case_file("roberta-full", "train.tsv"))
+                       .out,
+                   o.out);
   ck_assert_ptr_nonnull(json_object_get(json_object_get(parsed(o.out), "per_class"), "c"));
 }
 END_TEST
@@ -549,6 +623,7 @@ int main(void)
   CASE(suite, eval_counts_what_predict_says);
   CASE(suite, a_line_of_text_is_enough);
   CASE(suite, pairs_are_told_by_a_tab);
+  CASE(suite, tables_are_read_by_the_columns_of_training);
   CASE(suite, threads_do_not_change_predictions);
   CASE(suite, labels_are_checked_where_they_are);
   CASE(suite, a_glue_task_from_training_to_its_submission);

@@ -217,7 +217,6 @@ START_TEST(what_is_needed_is_named)
                 2, "--task", "--train");
   check_refused(RUN("eval"), 2, "--model");
   check_refused(RUN("eval", "--model", "m"), 2, "--task", "--input");
-  check_refused(RUN("eval", "--model", "m", "--input", "x.tsv"), 2, "--label-column");
   check_refused(RUN("eval", "--model", "m", "--task", "RTE"), 2, "--data");
   check_refused(RUN("predict", "--model", "m", "--task", "RTE", "--data", "d", "--input", "x"), 2,
                 "--task", "--input");

@@ -53,6 +53,7 @@ static void expect_names(const cdl_names *names, char **wanted)
 static char *targets[] = {(char[]){"query"}, (char[]){"value"}, NULL};
 static char *heads[] = {(char[]){"classifier"}, NULL};
 static char *labels[] = {(char[]){"no"}, (char[]){"yes"}, NULL};
+static char *columns[] = {(char[]){"first, text"}, (char[]){"#2 String"}, NULL};
 static char *nothing[] = {NULL};
 
 static cdl_adapter_config sample(void)
@@ -128,7 +129,8 @@ START_TEST(writes_what_it_reads)
 {
   char lora[] = "LORA", condlora[] = "CONDLORA", bitfit[] = "BITFIT", none[] = "NONE",
        paper[] = "paper", reference[] = "reference", pattern[] = ".*\\.(query|key)", task[] = "RTE",
-       base[] = "a/b \xc3\xa9", fingerprint[] = "0123456789abcdef";
+       base[] = "a/b \xc3\xa9", fingerprint[] = "0123456789abcdef",
+       label_column[] = "kind, \xc3\xa9";
   const cdl_adapter_config cases[] = {
       {.peft_type = lora,
        .rank = 2,
@@ -148,6 +150,8 @@ START_TEST(writes_what_it_reads)
        .orientation = paper,
        .task = task,
        .labels = names_of(labels),
+       .text_columns = names_of(columns),
+       .label_column = label_column,
        .fingerprint = fingerprint},
       {.peft_type = condlora,
        .rank = 8,
@@ -172,6 +176,8 @@ START_TEST(writes_what_it_reads)
     expect_names(&read.targets, given->targets.count > 0 ? targets : nothing);
     expect_names(&read.modules_to_save, given->modules_to_save.count > 0 ? heads : nothing);
     expect_names(&read.labels, given->labels.count > 0 ? labels : nothing);
+    expect_names(&read.text_columns, given->text_columns.count > 0 ? columns : nothing);
+    ck_assert_pstr_eq(read.label_column, given->label_column);
     ck_assert_pstr_eq(read.target_pattern, given->target_pattern);
     ck_assert_pstr_eq(read.orientation, given->orientation);
     ck_assert_pstr_eq(read.base_model, given->base_model);

@@ -337,8 +337,9 @@ START_TEST(the_name_says_the_format)
     const char *name, *text;
   } files[] = {{"x.tsv", "a\tb\n1\t2\n"},
                {"x.CSV", "a,b\n1,2\n"},
-               {"x.y.jsonl", "{\"a\":\"1\",\"b\":\"2\"}\n"}};
-  for (size_t i = 0; i < 3; i++) {
+               {"x.y.jsonl", "{\"a\":\"1\",\"b\":\"2\"}\n"},
+               {"x.NDJSON", "{\"a\":\"1\",\"b\":\"2\"}\n"}};
+  for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
     const char *path = scratch_path(files[i].name);
     scratch_put_text(path, files[i].text);
     cdl_table *table;
@@ -359,7 +360,7 @@ START_TEST(the_name_says_the_format)
   for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
     cdl_table *table;
     expect_failure(cdl_table_open(unknown[i], &(cdl_table_options){0}, &table), CDL_USAGE,
-                   ".tsv, .csv or .jsonl");
+                   ".tsv, .csv, .jsonl or .ndjson");
     ck_assert_ptr_null(table);
   }
   cdl_table *table;

@@ -1,0 +1,65 @@
+#include "train/columns.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/adapter_config.h"
+#include "model/file.h"
+#include "model/json.h"
+
+static cdl_status set_columns(cdl_adapter_config *c, char **texts, size_t count, const char *label)
+{
+  c->text_columns.item = calloc(count + 1, sizeof *c->text_columns.item);
+  c->label_column = strdup(label);
+  bool whole = c->text_columns.item != NULL && c->label_column != NULL;
+  for (size_t i = 0; whole && i < count; i++)
+    if ((whole = (c->text_columns.item[i] = strdup(texts[i])) != NULL))
+      c->text_columns.count++;
+  return whole ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: the names of columns");
+}
+
+cdl_status cdl_columns_describe(const cdl_job *job, const cdl_settings *s, cdl_adapter_config *c)
+{
+  if (job->task != NULL)
+    return set_columns(c, (char **)(uintptr_t)job->task->text_column,
+                       job->task->text_column[1] != NULL ? 2 : 1, job->task->label_column);
+  cdl_list columns;
+  CDL_TRY(cdl_list_split("--text-columns", s->text_columns, &columns));
+  const cdl_status status = set_columns(c, columns.item, columns.count, s->label_column);
+  cdl_list_release(&columns);
+  return status;
+}
+
+static cdl_status open_config(const char *model, char **path, json_t **object)
+{
+  *object = NULL;
+  *path = cdl_path_join(model, "config.json");
+  return *path != NULL ? cdl_json_read(*path, object)
+                       : cdl_fail(CDL_MEMORY, "%s: out of memory", model);
+}
+
+cdl_status cdl_columns_read(const char *model, cdl_adapter_config *config)
+{
+  char *path;
+  json_t *object;
+  cdl_status status = open_config(model, &path, &object);
+  if (status == CDL_OK)
+    status = cdl_columns_from_json(path, object, config);
+  json_decref(object);
+  free(path);
+  return status;
+}
+
+cdl_status cdl_columns_write(const char *model, const cdl_adapter_config *config)
+{
+  char *path;
+  json_t *object;
+  cdl_status status = open_config(model, &path, &object);
+  if (status == CDL_OK) {
+    cdl_columns_to_json(config, &object);
+    status = cdl_json_write(path, object);
+  }
+  json_decref(object);
+  free(path);
+  return status;
+}
