@@ -1,5 +1,6 @@
 #include "cli/examples.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,9 +145,9 @@ static cdl_status find_way(const char *path, reading_way *way)
 }
 
 /* Columns that the command line does not name are those of training. */
-static cdl_status describe_own_file(const cli_example_source *s, cli_label_need need,
-                                    const cdl_job *job, const cdl_list *columns,
-                                    cdl_dataset_source *source)
+static cdl_status describe_source(const cli_example_source *s, cli_label_need need,
+                                  const cdl_job *job, const cdl_list *columns,
+                                  cdl_dataset_source *source)
 {
   const cdl_adapter_config *trained = job != NULL ? &job->adapter_config : NULL;
   char *const *names = columns->item;
@@ -185,24 +186,36 @@ static cdl_status describe_own_file(const cli_example_source *s, cli_label_need 
   return CDL_OK;
 }
 
-static cdl_status read_own_file(const cli_example_source *s, cli_label_need need,
-                                const cdl_job *job, cli_examples *e)
+cdl_status cli_own_file_describe(const cli_example_source *s, cli_label_need need,
+                                 const cdl_job *job, cli_own_file *file)
 {
-  cdl_list columns = {0};
-  cdl_dataset_source source;
-  e->split = s->input;
+  *file = (cli_own_file){0};
   if (s->text_columns != NULL)
-    CDL_TRY(cdl_list_split("--text-columns", s->text_columns, &columns));
-  cdl_status status = describe_own_file(s, need, job, &columns, &source);
-  if (status == CDL_OK)
-    status = cdl_dataset_read_file(&source, &e->dataset);
-  cdl_list_release(&columns);
+    CDL_TRY(cdl_list_split("--text-columns", s->text_columns, &file->columns));
+  const cdl_status status = describe_source(s, need, job, &file->columns, &file->source);
+  if (status != CDL_OK)
+    cli_own_file_release(file);
   return status;
 }
 
-/* A model that was trained on pairs makes something of single texts too, but nothing that was
- * learned. */
-static cdl_status check_pairs(const cdl_job *job, const cdl_dataset *dataset)
+void cli_own_file_release(cli_own_file *file)
+{
+  cdl_list_release(&file->columns);
+  *file = (cli_own_file){0};
+}
+
+static cdl_status read_own_file(const cli_example_source *s, cli_label_need need,
+                                const cdl_job *job, cli_examples *e)
+{
+  cli_own_file file;
+  e->split = s->input;
+  CDL_TRY(cli_own_file_describe(s, need, job, &file));
+  const cdl_status status = cdl_dataset_read_file(&file.source, &e->dataset);
+  cli_own_file_release(&file);
+  return status;
+}
+
+cdl_status cli_examples_check_pairs(const cdl_job *job, const cdl_dataset *dataset)
 {
   const cdl_names *trained = &job->adapter_config.text_columns;
   const bool pair = cdl_dataset_is_pair(dataset);
@@ -223,7 +236,7 @@ cdl_status cli_examples_read(const cli_example_source *source, cli_label_need ne
   cdl_status status =
       source->task != NULL ? read_task(source, need, job, e) : read_own_file(source, need, job, e);
   if (status == CDL_OK && job != NULL)
-    status = check_pairs(job, e->dataset);
+    status = cli_examples_check_pairs(job, e->dataset);
   if (status == CDL_OK && e->rows == NULL) {
     e->count = cdl_dataset_count(e->dataset);
     e->rows = cdl_all_rows(e->count);
@@ -244,14 +257,20 @@ void cli_examples_close(cli_examples *e)
 
 /* ---- Inference ---- */
 
-cdl_status cli_open_for_inference(const cdl_inference_settings *settings,
-                                  const cli_example_source *source, cli_label_need need,
-                                  cdl_job *job, cli_examples *examples)
+cdl_status cli_open_model(const cdl_inference_settings *settings, const cli_example_source *source,
+                          cdl_job *job)
 {
   if (settings->model == NULL)
     return cdl_fail(CDL_USAGE, "give --model: the folder of the encoder");
   CDL_TRY(cli_examples_check(source));
-  CDL_TRY(cdl_job_open_inference(job, settings));
+  return cdl_job_open_inference(job, settings);
+}
+
+cdl_status cli_open_for_inference(const cdl_inference_settings *settings,
+                                  const cli_example_source *source, cli_label_need need,
+                                  cdl_job *job, cli_examples *examples)
+{
+  CDL_TRY(cli_open_model(settings, source, job));
   cdl_status status = cli_examples_read(source, need, job, examples);
   if (status == CDL_OK) {
     status = cdl_job_tokenize(job, examples->dataset);
@@ -263,13 +282,22 @@ cdl_status cli_open_for_inference(const cdl_inference_settings *settings,
   return status;
 }
 
-static cdl_status check_finite(const cdl_job *job, const cli_examples *e, const float *logits)
+cdl_status cli_check_finite(const cdl_job *job, const cli_examples *e, uint32_t row, uint64_t index,
+                            const float *logits)
+{
+  for (int c = 0; c < job->labels; c++)
+    if (!isfinite(logits[c]))
+      return cdl_fail(CDL_NUMERIC,
+                      "%s: example %" PRIu64 " (line %u): the model's output is not finite",
+                      e->split, index, cdl_dataset_example(e->dataset, row).line);
+  return CDL_OK;
+}
+
+static cdl_status check_all_finite(const cdl_job *job, const cli_examples *e, const float *logits)
 {
   for (size_t i = 0; i < e->count; i++)
-    for (int c = 0; c < job->labels; c++)
-      if (!isfinite(logits[(size_t)e->rows[i] * (size_t)job->labels + (size_t)c]))
-        return cdl_fail(CDL_NUMERIC, "%s: example %u (line %u): the model's output is not finite",
-                        e->split, e->rows[i], cdl_dataset_example(e->dataset, e->rows[i]).line);
+    CDL_TRY(cli_check_finite(job, e, e->rows[i], e->rows[i],
+                             logits + (size_t)e->rows[i] * (size_t)job->labels));
   return CDL_OK;
 }
 
@@ -291,7 +319,7 @@ cdl_status cli_logits(cdl_job *job, const cli_examples *e, float **logits)
   if (status == CDL_OK)
     status = cdl_evaluation_run(&evaluation, job->encoder, job->queue, *logits, cli_signals_flag());
   if (status == CDL_OK)
-    status = check_finite(job, e, *logits);
+    status = check_all_finite(job, e, *logits);
   cdl_evaluation_release(&evaluation);
   if (status != CDL_OK) {
     free(*logits);

@@ -4,11 +4,17 @@
 #include <string.h>
 
 #include "cli/command.h"
-#include "cli/examples.h"
+#include "cli/signals.h"
 #include "cli/sink.h"
+#include "cli/windows.h"
 #include "model/json.h"
 #include "train/evaluate.h"
+#include "train/process.h"
 #include "train/submission.h"
+
+/* Examples that are answered together where so many are at hand: enough for batches that are full
+ * but for the last, few enough for the first answers to come soon. */
+enum { WINDOW = 512 };
 
 typedef struct {
   cdl_inference_settings model;
@@ -36,44 +42,74 @@ static char **quote_labels(const cdl_job *job)
   return quoted;
 }
 
-static void write_line(cli_sink *sink, const cdl_job *job, uint32_t index, const float *logits,
-                       double *probabilities, char *const *labels)
+/* What lines are made with, and where they go. */
+typedef struct {
+  cli_sink sink;
+  double *probabilities; /* [labels] */
+  char **labels;         /* [labels] as JSON strings; none for a regression */
+} line_writer;
+
+static void write_line(line_writer *w, const cdl_job *job, uint64_t index, const float *logits)
 {
-  cli_sink_printf(sink, "{\"index\": %" PRIu32 ", \"logits\": [", index);
+  cli_sink *sink = &w->sink;
+  cli_sink_printf(sink, "{\"index\": %" PRIu64 ", \"logits\": [", index);
   for (int c = 0; c < job->labels; c++)
     cli_sink_printf(sink, "%s%.9g", c > 0 ? ", " : "", (double)logits[c]);
   if (job->regression) {
     cli_sink_printf(sink, "], \"prediction\": %.9g}\n", (double)logits[0]);
     return;
   }
-  cdl_probabilities(logits, job->labels, probabilities);
+  cdl_probabilities(logits, job->labels, w->probabilities);
   cli_sink_printf(sink, "], \"probabilities\": [");
   for (int c = 0; c < job->labels; c++)
-    cli_sink_printf(sink, "%s%.9g", c > 0 ? ", " : "", probabilities[c]);
-  cli_sink_printf(sink, "], \"prediction\": %s}\n", labels[cdl_argmax(logits, job->labels)]);
+    cli_sink_printf(sink, "%s%.9g", c > 0 ? ", " : "", w->probabilities[c]);
+  cli_sink_printf(sink, "], \"prediction\": %s}\n", w->labels[cdl_argmax(logits, job->labels)]);
 }
 
-static cdl_status write_lines(const prediction *p, const cdl_job *job, const cli_examples *e,
-                              const float *logits)
+/* The window's lines; those before an output that is not finite are written. */
+static cdl_status write_window(line_writer *writer, cdl_job *job, cli_windows *w)
 {
-  double *probabilities = calloc((size_t)job->labels, sizeof *probabilities);
-  char **labels = probabilities != NULL ? quote_labels(job) : NULL;
-  if (labels == NULL) {
-    free(probabilities);
-    return cdl_fail(CDL_MEMORY, "out of memory: %d labels", job->labels);
+  float *logits;
+  cdl_status status = cli_windows_logits(w, job, &logits);
+  for (size_t i = 0; status == CDL_OK && i < w->count; i++) {
+    const float *row = logits + (size_t)w->rows[i] * (size_t)job->labels;
+    status = cli_check_finite(job, &w->all, w->rows[i], w->before + w->rows[i], row);
+    if (status == CDL_OK)
+      write_line(writer, job, w->before + w->rows[i], row);
   }
-  cli_sink sink;
-  cdl_status status = cli_sink_begin(&sink, p->output);
-  if (status == CDL_OK) {
-    for (size_t i = 0; i < e->count; i++)
-      write_line(&sink, job, e->rows[i], logits + (size_t)e->rows[i] * (size_t)job->labels,
-                 probabilities, labels);
-    status = cli_sink_finish(&sink, CDL_OK);
+  free(logits);
+  const cdl_status flushed = cli_sink_flush(&writer->sink);
+  return status == CDL_OK ? flushed : status;
+}
+
+static cdl_status write_windows(line_writer *writer, cdl_job *job, cli_windows *w,
+                                cli_notices *notices)
+{
+  CDL_TRY(cli_windows_plan(job));
+  CDL_TRY(cdl_encoder_merge(job->encoder, job->queue));
+  for (;;) {
+    CDL_TRY(cli_windows_next(w));
+    cli_notices_release(notices);
+    if (w->count == 0)
+      return CDL_OK;
+    CDL_TRY(write_window(writer, job, w));
   }
-  for (int c = 0; c < job->labels; c++)
-    free(labels[c]);
-  free(labels);
-  free(probabilities);
+}
+
+static cdl_status write_lines(const prediction *p, cdl_job *job, cli_windows *w,
+                              cli_notices *notices)
+{
+  line_writer writer = {.probabilities = calloc((size_t)job->labels, sizeof(double)),
+                        .labels = quote_labels(job)};
+  cdl_status status = writer.probabilities != NULL && writer.labels != NULL
+                          ? cli_sink_begin(&writer.sink, p->output)
+                          : cdl_fail(CDL_MEMORY, "out of memory: %d labels", job->labels);
+  if (status == CDL_OK)
+    status = cli_sink_finish(&writer.sink, write_windows(&writer, job, w, notices));
+  for (int c = 0; writer.labels != NULL && c < job->labels; c++)
+    free(writer.labels[c]);
+  free(writer.labels);
+  free(writer.probabilities);
   return status;
 }
 
@@ -147,10 +183,34 @@ static cdl_status check(const prediction *p)
   return CDL_OK;
 }
 
-static cdl_status run(const void *command, cli_notices *notices)
+static cdl_status check_ids(const void *job, const cdl_dataset *dataset)
 {
-  const prediction *p = command;
-  CDL_TRY(check(p));
+  return cdl_job_check_ids(job, dataset);
+}
+
+static cdl_status predict_lines(const prediction *p, cli_notices *notices)
+{
+  cdl_job job;
+  cli_windows windows;
+  CDL_TRY(cli_open_model(&p->model, &p->source, &job));
+  cli_signals_defer();
+  const cdl_window_tokenizer tokenizer = {.tokenizer = job.tokenizer,
+                                          .max_length = job.max_length,
+                                          .threads = cdl_process_processors(),
+                                          .check = check_ids,
+                                          .user = &job};
+  cdl_status status =
+      cli_windows_open(&p->source, CLI_LABELS_OPTIONAL, &job, &tokenizer, WINDOW, &windows);
+  if (status == CDL_OK) {
+    status = write_lines(p, &job, &windows, notices);
+    cli_windows_close(&windows);
+  }
+  cdl_job_close(&job);
+  return status;
+}
+
+static cdl_status predict_submission(const prediction *p, cli_notices *notices)
+{
   cdl_job job;
   cli_examples examples;
   CDL_TRY(cli_open_for_inference(&p->model, &p->source, CLI_LABELS_OPTIONAL, &job, &examples));
@@ -158,12 +218,19 @@ static cdl_status run(const void *command, cli_notices *notices)
   float *logits;
   cdl_status status = cli_logits(&job, &examples, &logits);
   if (status == CDL_OK)
-    status = strcmp(p->format, "glue") == 0 ? write_submissions(p, &job, &examples, logits)
-                                            : write_lines(p, &job, &examples, logits);
+    status = write_submissions(p, &job, &examples, logits);
   free(logits);
   cli_examples_close(&examples);
   cdl_job_close(&job);
   return status;
+}
+
+static cdl_status run(const void *command, cli_notices *notices)
+{
+  const prediction *p = command;
+  CDL_TRY(check(p));
+  return strcmp(p->format, "glue") == 0 ? predict_submission(p, notices)
+                                        : predict_lines(p, notices);
 }
 
 cdl_status cli_predict(int count, char **arguments)

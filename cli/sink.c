@@ -61,6 +61,11 @@ static cdl_status flush(FILE *stream, const char *name)
   return CDL_OK;
 }
 
+cdl_status cli_sink_flush(const cli_sink *sink)
+{
+  return sink->stream != NULL ? flush(sink->stream, sink->path) : CDL_OK;
+}
+
 cdl_status cli_sink_finish(cli_sink *sink, cdl_status status)
 {
   if (sink->stream != NULL) {

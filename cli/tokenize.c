@@ -2,10 +2,13 @@
 #include <inttypes.h>
 
 #include "cli/command.h"
-#include "cli/examples.h"
 #include "cli/signals.h"
 #include "cli/sink.h"
+#include "cli/windows.h"
 #include "train/process.h"
+
+/* Examples that are answered together where so many are at hand: work for several threads. */
+enum { WINDOW = 8192 };
 
 typedef struct {
   const char *model, *output;
@@ -22,24 +25,32 @@ static cdl_status find_length(const tokenization *t, size_t *length)
   return status;
 }
 
-static cdl_status write_lines(const tokenization *t, const cli_examples *e)
+static void write_line(cli_sink *sink, const cdl_tokens *tokens, uint32_t row, uint64_t index)
 {
-  const cdl_tokens tokens = cdl_dataset_tokens(e->dataset);
-  cli_sink sink;
-  CDL_TRY(cli_sink_begin(&sink, t->output));
-  cli_signals_defer();
-  for (size_t i = 0; i < e->count && cli_signals_caught() == 0; i++) {
-    const uint64_t first = tokens.offsets[e->rows[i]], end = tokens.offsets[e->rows[i] + 1];
-    cli_sink_printf(&sink, "{\"index\": %" PRIu32 ", \"input_ids\": [", e->rows[i]);
-    for (uint64_t k = first; k < end; k++)
-      cli_sink_printf(&sink, "%s%" PRId32, k > first ? ", " : "", tokens.ids[k]);
-    cli_sink_printf(&sink, "], \"token_type_ids\": [");
-    for (uint64_t k = first; k < end; k++)
-      cli_sink_printf(&sink, "%s%d", k > first ? ", " : "", tokens.type_ids[k]);
-    cli_sink_printf(&sink, "]}\n");
+  const uint64_t first = tokens->offsets[row], end = tokens->offsets[row + 1];
+  cli_sink_printf(sink, "{\"index\": %" PRIu64 ", \"input_ids\": [", index);
+  for (uint64_t k = first; k < end; k++)
+    cli_sink_printf(sink, "%s%" PRId32, k > first ? ", " : "", tokens->ids[k]);
+  cli_sink_printf(sink, "], \"token_type_ids\": [");
+  for (uint64_t k = first; k < end; k++)
+    cli_sink_printf(sink, "%s%d", k > first ? ", " : "", tokens->type_ids[k]);
+  cli_sink_printf(sink, "]}\n");
+}
+
+static cdl_status write_windows(cli_sink *sink, cli_windows *w, cli_notices *notices)
+{
+  for (;;) {
+    CDL_TRY(cli_windows_next(w));
+    cli_notices_release(notices);
+    if (w->count == 0)
+      return CDL_OK;
+    const cdl_tokens tokens = cdl_dataset_tokens(w->all.dataset);
+    for (size_t i = 0; i < w->count; i++)
+      write_line(sink, &tokens, w->rows[i], w->before + w->rows[i]);
+    CDL_TRY(cli_sink_flush(sink));
+    if (cli_signals_caught() != 0)
+      return cdl_fail(CDL_CANCELLED, "stopped while writing");
   }
-  return cli_sink_finish(
-      &sink, cli_signals_caught() == 0 ? CDL_OK : cdl_fail(CDL_CANCELLED, "stopped while writing"));
 }
 
 static cdl_status run(const void *command, cli_notices *notices)
@@ -52,15 +63,19 @@ static cdl_status run(const void *command, cli_notices *notices)
   CDL_TRY(find_length(t, &length));
   cdl_tokenizer *tokenizer;
   CDL_TRY(cdl_tokenizer_open(t->model, &tokenizer));
-  cli_examples examples = {0};
-  cdl_status status = cli_examples_read(&t->source, CLI_LABELS_IGNORED, NULL, &examples);
-  if (status == CDL_OK)
-    status = cdl_dataset_tokenize(examples.dataset, tokenizer, length, cdl_process_processors());
+  cli_signals_defer();
+  const cdl_window_tokenizer of_windows = {
+      .tokenizer = tokenizer, .max_length = length, .threads = cdl_process_processors()};
+  cli_windows windows;
+  cli_sink sink;
+  cdl_status status =
+      cli_windows_open(&t->source, CLI_LABELS_IGNORED, NULL, &of_windows, WINDOW, &windows);
   if (status == CDL_OK) {
-    cli_notices_release(notices);
-    status = write_lines(t, &examples);
+    status = cli_sink_begin(&sink, t->output);
+    if (status == CDL_OK)
+      status = cli_sink_finish(&sink, write_windows(&sink, &windows, notices));
+    cli_windows_close(&windows);
   }
-  cli_examples_close(&examples);
   cdl_tokenizer_close(tokenizer);
   return status;
 }

@@ -8,6 +8,7 @@
 #include "condlora/log.h"
 #include "model/file.h"
 #include "model/json.h"
+#include "train/dataset_windows.h"
 #include "train/labels.h"
 #include "train/number.h"
 #include "train/table.h"
@@ -30,6 +31,19 @@ typedef struct {
   size_t first, count;
 } part;
 
+/* What is read of a file. */
+typedef struct {
+  const char *column[CDL_TABLE_SELECTED]; /* texts, then the label */
+  size_t texts, columns;
+  bool drops_rows, label_optional;
+  const char *skip_label;
+} reading;
+
+/* Rows that were left out. */
+typedef struct {
+  size_t dropped, skipped;
+} tally;
+
 struct cdl_dataset {
   part parts[CDL_TASK_FILES_MAX];
   size_t part_count;
@@ -38,17 +52,17 @@ struct cdl_dataset {
   bool pair, regression;
   bool infers_labels; /* names are taken from the rows */
   cdl_labels labels;
-  size_t unlabelled, dropped, skipped;
+  size_t unlabelled;
+  tally left_out;
   cdl_token_store tokens;
-};
 
-/* What is read of a file. */
-typedef struct {
-  const char *column[CDL_TABLE_SELECTED]; /* texts, then the label */
-  size_t texts, columns;
-  bool drops_rows, label_optional;
-  const char *skip_label;
-} reading;
+  /* Of one that is read in windows. */
+  reading what;
+  uint64_t before;         /* rows of the windows before */
+  uint64_t cut, tokenized; /* examples, of all windows */
+  cdl_status failed;       /* what ended a window early, to be returned with the next */
+  char failure[1024];
+};
 
 static cdl_status fail_at(const cdl_table *table, uint64_t line, const char *format, ...)
     CDL_PRINTF(3, 4);
@@ -165,52 +179,67 @@ static cdl_status no_field(const cdl_table *table, uint64_t line, const char *na
                  others[0] != '\0' ? "; the object has " : "", others);
 }
 
+/* Reads the next row and adds it, or counts it as left out. */
+static cdl_status read_row(cdl_dataset *dataset, part *p, const reading *what, tally *left_out,
+                           bool *more)
+{
+  cdl_field fields[CDL_TABLE_SELECTED] = {{0}};
+  uint64_t line;
+  bool is_null = false;
+  CDL_TRY(cdl_table_next(p->table, fields, &line, more));
+  if (!*more)
+    return CDL_OK;
+  const char *missing = lacking(what, fields, &is_null);
+  if (missing != NULL && what->drops_rows) {
+    left_out->dropped++;
+    return CDL_OK;
+  }
+  if (missing != NULL)
+    return no_field(p->table, line, missing, is_null);
+  if (what->skip_label != NULL && what->columns > what->texts &&
+      is_text(fields[what->texts], what->skip_label)) {
+    left_out->skipped++;
+    return CDL_OK;
+  }
+  row r;
+  CDL_TRY(make_row(dataset, p->table, line, what, fields, &r));
+  return cdl_context(add_row(dataset, &r), "%s", cdl_table_name(p->table));
+}
+
+/* What there is to say once `kept` rows have been read and no more come. */
+static cdl_status finish_rows(const cdl_table *table, const reading *what, uint64_t kept,
+                              const tally *left_out)
+{
+  const size_t dropped = left_out->dropped, skipped = left_out->skipped;
+  const cdl_quoted label = what->skip_label != NULL
+                               ? cdl_quote(what->skip_label, strlen(what->skip_label))
+                               : (cdl_quoted){0};
+  if (kept == 0 && skipped > 0)
+    return cdl_fail(CDL_DATA, "%s: every row has the label %s, which --skip-label leaves out",
+                    cdl_table_name(table), label.text);
+  if (kept == 0)
+    return cdl_fail(CDL_DATA, "%s: no rows%s; expected at least one", cdl_table_name(table),
+                    dropped > 0 ? " that have every column that is needed" : " after the header");
+  if (skipped > 0)
+    cdl_log(CDL_LOG_NOTICE, "%s: %zu of %llu rows have the label %s and were left out",
+            cdl_table_name(table), skipped, (unsigned long long)kept + skipped, label.text);
+  if (dropped > 0)
+    cdl_log(CDL_LOG_NOTICE, "%s: %zu of %llu rows lack a column that is needed and were dropped",
+            cdl_table_name(table), dropped, (unsigned long long)kept + dropped);
+  return CDL_OK;
+}
+
 static cdl_status read_rows(cdl_dataset *dataset, part *p, const reading *what)
 {
   CDL_TRY(cdl_table_select(p->table, what->column, what->columns));
   p->first = dataset->count;
-  size_t dropped = 0, skipped = 0;
-  for (;;) {
-    cdl_field fields[CDL_TABLE_SELECTED] = {{0}};
-    uint64_t line;
-    bool more;
-    CDL_TRY(cdl_table_next(p->table, fields, &line, &more));
-    if (!more)
-      break;
-    bool is_null = false;
-    const char *missing = lacking(what, fields, &is_null);
-    if (missing != NULL && what->drops_rows) {
-      dropped++;
-      continue;
-    }
-    if (missing != NULL)
-      return no_field(p->table, line, missing, is_null);
-    if (what->skip_label != NULL && what->columns > what->texts &&
-        is_text(fields[what->texts], what->skip_label)) {
-      skipped++;
-      continue;
-    }
-    row r;
-    CDL_TRY(make_row(dataset, p->table, line, what, fields, &r));
-    CDL_TRY(cdl_context(add_row(dataset, &r), "%s", cdl_table_name(p->table)));
-  }
+  tally left_out = {0};
+  for (bool more = true; more;)
+    CDL_TRY(read_row(dataset, p, what, &left_out, &more));
   p->count = dataset->count - p->first;
-  if (p->count == 0 && skipped > 0)
-    return cdl_fail(CDL_DATA, "%s: every row has the label %s, which --skip-label leaves out",
-                    cdl_table_name(p->table),
-                    cdl_quote(what->skip_label, strlen(what->skip_label)).text);
-  if (p->count == 0)
-    return cdl_fail(CDL_DATA, "%s: no rows%s; expected at least one", cdl_table_name(p->table),
-                    dropped > 0 ? " that have every column that is needed" : " after the header");
-  if (skipped > 0)
-    cdl_log(CDL_LOG_NOTICE, "%s: %zu of %zu rows have the label %s and were left out",
-            cdl_table_name(p->table), skipped, p->count + skipped,
-            cdl_quote(what->skip_label, strlen(what->skip_label)).text);
-  if (dropped > 0)
-    cdl_log(CDL_LOG_NOTICE, "%s: %zu of %zu rows lack a column that is needed and were dropped",
-            cdl_table_name(p->table), dropped, p->count + dropped);
-  dataset->dropped += dropped;
-  dataset->skipped += skipped;
+  CDL_TRY(finish_rows(p->table, what, p->count, &left_out));
+  dataset->left_out.dropped += left_out.dropped;
+  dataset->left_out.skipped += left_out.skipped;
   cdl_table_discard(p->table);
   return CDL_OK;
 }
@@ -324,7 +353,9 @@ static cdl_status check_first_line(const cdl_table *table, const cdl_dataset_sou
                         cdl_table_name(table), source->unnamed);
 }
 
-static cdl_status open_source(cdl_dataset *dataset, const cdl_dataset_source *source, reading *what)
+/* `windows`: as cdl_table_open_windows, with its `stop`. */
+static cdl_status open_source(cdl_dataset *dataset, const cdl_dataset_source *source, bool windows,
+                              const volatile int *stop, reading *what)
 {
   dataset->regression = source->regression;
   dataset->pair = source->text_column[1] != NULL;
@@ -342,7 +373,8 @@ static cdl_status open_source(cdl_dataset *dataset, const cdl_dataset_source *so
     options.header_count = 2;
     options.header_as_row_1 = true;
   }
-  CDL_TRY(cdl_table_open(source->path, &options, &p->table));
+  CDL_TRY(windows ? cdl_table_open_windows(source->path, &options, stop, &p->table)
+                  : cdl_table_open(source->path, &options, &p->table));
   dataset->part_count = 1;
 
   const bool lines = source->plain_lines && !cdl_table_is_json(p->table);
@@ -369,7 +401,7 @@ static cdl_status open_source(cdl_dataset *dataset, const cdl_dataset_source *so
 static cdl_status read_source(cdl_dataset *dataset, const cdl_dataset_source *source)
 {
   reading what;
-  CDL_TRY(open_source(dataset, source, &what));
+  CDL_TRY(open_source(dataset, source, false, NULL, &what));
   CDL_TRY(read_rows(dataset, &dataset->parts[0], &what));
   if (!dataset->infers_labels)
     return CDL_OK;
@@ -394,6 +426,101 @@ cdl_status cdl_dataset_read_file(const cdl_dataset_source *source, cdl_dataset *
   if (made == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", source->path);
   return finish(read_source(made, source), made, dataset);
+}
+
+/* A file of one's own, in windows */
+
+cdl_status cdl_dataset_open_windows(const cdl_dataset_source *source, const volatile int *stop,
+                                    cdl_dataset **dataset)
+{
+  *dataset = NULL;
+  CDL_TRY(check_source(source));
+  if (source->label_column != NULL && source->labels == NULL && !source->regression)
+    return cdl_fail(CDL_ARGUMENT, "%s: the labels of a window are not those of all", source->path);
+  cdl_dataset *made = calloc(1, sizeof *made);
+  if (made == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", source->path);
+  cdl_status status = open_source(made, source, true, stop, &made->what);
+  if (status == CDL_OK)
+    status = cdl_table_select(made->parts[0].table, made->what.column, made->what.columns);
+  return finish(status, made, dataset);
+}
+
+static cdl_status read_window(cdl_dataset *dataset, size_t most)
+{
+  part *p = &dataset->parts[0];
+  bool any = true;
+  while (any && dataset->count == 0) { /* all rows of a window may be left out */
+    CDL_TRY(cdl_table_next_window(p->table));
+    any = false;
+    for (bool more = true; more && dataset->count < most; any = any || more)
+      CDL_TRY(read_row(dataset, p, &dataset->what, &dataset->left_out, &more));
+  }
+  return dataset->count > 0
+             ? CDL_OK
+             : finish_rows(p->table, &dataset->what, dataset->before, &dataset->left_out);
+}
+
+/* Keeps the failure for the next call where rows are at hand. */
+static cdl_status put_off(cdl_dataset *dataset, cdl_status status)
+{
+  if (status == CDL_OK || dataset->count == 0)
+    return status;
+  dataset->failed = status;
+  snprintf(dataset->failure, sizeof dataset->failure, "%s", cdl_error_message());
+  return CDL_OK;
+}
+
+cdl_status cdl_dataset_next_window(cdl_dataset *dataset, size_t most)
+{
+  if (dataset->failed != CDL_OK)
+    return cdl_fail(dataset->failed, "%s", dataset->failure);
+  dataset->before += dataset->count;
+  dataset->count = dataset->unlabelled = 0;
+  const cdl_status status = put_off(dataset, read_window(dataset, most));
+  dataset->parts[0].count = dataset->count;
+  return status;
+}
+
+uint64_t cdl_dataset_rows_before(const cdl_dataset *dataset)
+{
+  return dataset->before;
+}
+
+/* Tokens of the first `count` rows. */
+static cdl_status tokenize_front(cdl_dataset *dataset, const cdl_window_tokenizer *t, size_t count)
+{
+  cdl_token_store store;
+  dataset->count = dataset->parts[0].count = count;
+  CDL_TRY(cdl_token_store_build(&store, dataset, t->tokenizer, t->max_length, t->threads));
+  cdl_token_store_release(&dataset->tokens);
+  dataset->tokens = store;
+  return t->check != NULL ? t->check(t->user, dataset) : CDL_OK;
+}
+
+cdl_status cdl_dataset_tokenize_window(cdl_dataset *dataset, const cdl_window_tokenizer *t)
+{
+  size_t good = 0, bad = dataset->count;
+  cdl_status status = tokenize_front(dataset, t, bad);
+  if (status == CDL_DATA || status == CDL_UNSUPPORTED) {
+    while (bad - good > 1) { /* `bad` rows fail, `good` rows do not */
+      const size_t middle = good + (bad - good) / 2;
+      if (tokenize_front(dataset, t, middle) == CDL_OK)
+        good = middle;
+      else
+        bad = middle;
+    }
+    status = tokenize_front(dataset, t, bad);
+    dataset->count = good;
+    status = put_off(dataset, status);
+    if (status == CDL_OK)
+      status = tokenize_front(dataset, t, good);
+  }
+  if (status == CDL_OK) {
+    dataset->cut += dataset->tokens.truncated;
+    dataset->tokenized += dataset->count;
+  }
+  return status;
 }
 
 /* A split of GLUE */
@@ -509,12 +636,12 @@ const char *cdl_dataset_label_name(const cdl_dataset *dataset, int32_t label)
 
 size_t cdl_dataset_dropped(const cdl_dataset *dataset)
 {
-  return dataset->dropped;
+  return dataset->left_out.dropped;
 }
 
 size_t cdl_dataset_skipped(const cdl_dataset *dataset)
 {
-  return dataset->skipped;
+  return dataset->left_out.skipped;
 }
 
 size_t cdl_dataset_part_count(const cdl_dataset *dataset)
@@ -540,10 +667,18 @@ cdl_status cdl_dataset_tokenize(cdl_dataset *dataset, const cdl_tokenizer *token
   dataset->tokens = store;
   for (size_t i = 0; i < dataset->part_count; i++)
     cdl_table_discard(dataset->parts[i].table);
-  if (store.truncated > 0)
-    cdl_log(CDL_LOG_NOTICE, "%s: %zu of %zu examples were cut to %zu tokens",
-            cdl_table_name(dataset->parts[0].table), store.truncated, store.count, max_length);
+  dataset->cut = store.truncated;
+  dataset->tokenized = store.count;
+  cdl_dataset_note_cut(dataset, max_length);
   return CDL_OK;
+}
+
+void cdl_dataset_note_cut(const cdl_dataset *dataset, size_t max_length)
+{
+  if (dataset->cut > 0)
+    cdl_log(CDL_LOG_NOTICE, "%s: %llu of %llu examples were cut to %zu tokens",
+            cdl_table_name(dataset->parts[0].table), (unsigned long long)dataset->cut,
+            (unsigned long long)dataset->tokenized, max_length);
 }
 
 cdl_tokens cdl_dataset_tokens(const cdl_dataset *dataset)

@@ -41,6 +41,14 @@ cdl_batch_limits cdl_evaluation_limits(const cdl_evaluation *e)
                             .longest = (int32_t)e->plan.bound.longest};
 }
 
+cdl_batch_limits cdl_evaluation_most(size_t longest)
+{
+  return (cdl_batch_limits){.tokens =
+                                (int32_t)(longest > TOKEN_BUDGET ? longest : (size_t)TOKEN_BUDGET),
+                            .sequences = EXAMPLE_LIMIT,
+                            .longest = (int32_t)longest};
+}
+
 /* What is kept of a pass: `result` [parts, the data set's count, width], of a tensor [parts, the
  * largest batch's examples, width] that each batch fills from the front of each part. */
 typedef struct {
@@ -77,18 +85,36 @@ static cdl_status run_batch(cdl_evaluation *e, size_t index, cdl_encoder *encode
   return CDL_OK;
 }
 
+static cdl_status run_batches(cdl_evaluation *e, cdl_encoder *encoder, cdl_queue *queue,
+                              const harvest *h, const volatile int *stop, bool *stopped)
+{
+  *stopped = false;
+  for (size_t b = 0; !*stopped && b < e->plan.batches; b++) {
+    *stopped = stop != NULL && *stop != 0;
+    if (!*stopped)
+      CDL_TRY(run_batch(e, b, encoder, queue, h)); /* its message stays: no further work */
+  }
+  return CDL_OK;
+}
+
 static cdl_status run(cdl_evaluation *e, cdl_encoder *encoder, cdl_queue *queue, const harvest *h,
                       const volatile int *stop)
 {
+  bool stopped;
   CDL_TRY(cdl_encoder_merge(encoder, queue));
-  bool stopped = false;
-  for (size_t b = 0; !stopped && b < e->plan.batches; b++) {
-    stopped = stop != NULL && *stop != 0;
-    if (!stopped)
-      CDL_TRY(run_batch(e, b, encoder, queue, h)); /* its message stays: no further work */
-  }
+  CDL_TRY(run_batches(e, encoder, queue, h, stop, &stopped));
   cdl_encoder_unmerge(encoder, queue);
   CDL_TRY(cdl_queue_status(queue));
+  return stopped ? cdl_fail(CDL_CANCELLED, "stopped while evaluating") : CDL_OK;
+}
+
+cdl_status cdl_evaluation_pass(cdl_evaluation *e, cdl_encoder *encoder, cdl_queue *queue,
+                               float *logits, const volatile int *stop)
+{
+  const harvest h = {
+      .result = logits, .staging = e->staging, .parts = 1, .width = (size_t)e->labels};
+  bool stopped;
+  CDL_TRY(run_batches(e, encoder, queue, &h, stop, &stopped));
   return stopped ? cdl_fail(CDL_CANCELLED, "stopped while evaluating") : CDL_OK;
 }
 

@@ -23,7 +23,9 @@ CDL_MUST_USE cdl_status cdl_evaluation_create(cdl_evaluation *evaluation,
                                               const cdl_dataset *dataset, const uint32_t *rows,
                                               size_t count, int labels, int32_t first_position);
 void cdl_evaluation_release(cdl_evaluation *evaluation);
-/* The plan's largest batch, for cdl_encoder_plan. */
+/* The plan's largest batch, for cdl_encoder_plan; and the largest of any evaluation whose examples
+ * have at most `longest` tokens. */
+cdl_batch_limits cdl_evaluation_most(size_t longest);
 cdl_batch_limits cdl_evaluation_limits(const cdl_evaluation *evaluation);
 
 /* Runs all batches with the adapter merged; the example of data set index i gets logits[i · labels
@@ -32,6 +34,10 @@ cdl_batch_limits cdl_evaluation_limits(const cdl_evaluation *evaluation);
 CDL_MUST_USE cdl_status cdl_evaluation_run(cdl_evaluation *evaluation, cdl_encoder *encoder,
                                            cdl_queue *queue, float *logits,
                                            const volatile int *stop);
+/* The same for one evaluation of many: the caller has merged the adapter. */
+CDL_MUST_USE cdl_status cdl_evaluation_pass(cdl_evaluation *evaluation, cdl_encoder *encoder,
+                                            cdl_queue *queue, float *logits,
+                                            const volatile int *stop);
 /* Runs all batches for what each block gives for the examples' first tokens: `states` [layers, the
  * data set's count, hidden]. */
 CDL_MUST_USE cdl_status cdl_evaluation_states(cdl_evaluation *evaluation, cdl_encoder *encoder,

@@ -145,8 +145,7 @@ static cdl_status outside(const cdl_dataset *dataset, size_t example, const char
                   what, id, limit);
 }
 
-/* A tokenizer may know more than the model it lies beside: found out before anything runs. */
-static cdl_status check_ids(const cdl_job *job, const cdl_dataset *dataset)
+cdl_status cdl_job_check_ids(const cdl_job *job, const cdl_dataset *dataset)
 {
   const cdl_model_config *config = cdl_encoder_config(job->encoder);
   const cdl_tokens tokens = cdl_dataset_tokens(dataset);
@@ -163,7 +162,7 @@ static cdl_status check_ids(const cdl_job *job, const cdl_dataset *dataset)
 cdl_status cdl_job_tokenize(const cdl_job *job, cdl_dataset *dataset)
 {
   CDL_TRY(cdl_dataset_tokenize(dataset, job->tokenizer, job->max_length, cdl_process_processors()));
-  return check_ids(job, dataset);
+  return cdl_job_check_ids(job, dataset);
 }
 
 static cdl_status open_backend(cdl_job *job, const char *name, const char *precision, int threads,

@@ -101,6 +101,9 @@ uint64_t cdl_job_examples_hash(const cdl_job *job);
 CDL_MUST_USE cdl_status cdl_job_tokenize(const cdl_job *job, cdl_dataset *dataset);
 /* How a run with these settings holds examples out. */
 cdl_split_form cdl_split_form_of(const cdl_settings *settings);
+/* A tokenizer may know more than the model it lies beside: DATA, as above, found out before anything
+ * runs. */
+CDL_MUST_USE cdl_status cdl_job_check_ids(const cdl_job *job, const cdl_dataset *dataset);
 /* 0, 1, …, count - 1, to be freed by the caller; NULL when memory is out. */
 uint32_t *cdl_all_rows(size_t count);
 

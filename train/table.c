@@ -9,6 +9,7 @@
 
 #include "model/file.h"
 #include "model/json.h"
+#include "train/feed.h"
 #include "train/table_kind.h"
 #include "train/utf8.h"
 
@@ -27,9 +28,10 @@ struct cdl_table {
 
   cdl_mapping mapping;
   bool mapped;
-  char *owned; /* what standard input held */
+  char *owned;    /* what standard input held; of windows the header's names */
+  cdl_feed *feed; /* of a table that is read in windows, else NULL */
 
-  const char *at, *end; /* what is still to be read; without empty lines at the end */
+  const char *at, *end; /* what is still to be read, of the window; no empty lines at the end */
   uint64_t line;        /* of `at`, from 1 */
 
   cdl_field *header; /* [columns] */
@@ -84,6 +86,15 @@ static char *take_text(cdl_table *table, size_t bytes)
   char *text = block->text + block->used;
   block->used += bytes;
   return text;
+}
+
+static void free_blocks(cdl_table *table)
+{
+  for (text_block *block = table->blocks, *next; block != NULL; block = next) {
+    next = block->next;
+    free(block);
+  }
+  table->blocks = NULL;
 }
 
 /* Bytes */
@@ -648,6 +659,24 @@ static cdl_status format_of_bytes(cdl_table *table)
                         table->name);
 }
 
+/* The bytes of the header move with the next window. */
+static cdl_status keep_header(cdl_table *table)
+{
+  size_t bytes = 1;
+  for (size_t i = 0; i < table->columns; i++)
+    bytes += table->header[i].bytes;
+  table->owned = malloc(bytes);
+  if (table->owned == NULL)
+    return out_of_memory(table);
+  char *at = table->owned;
+  for (size_t i = 0; i < table->columns; i++) {
+    memcpy(at, table->header[i].data, table->header[i].bytes);
+    table->header[i].data = at;
+    at += table->header[i].bytes;
+  }
+  return CDL_OK;
+}
+
 static cdl_status begin(cdl_table *table, const char *data, size_t size,
                         const cdl_table_options *options)
 {
@@ -660,12 +689,14 @@ static cdl_status begin(cdl_table *table, const char *data, size_t size,
     table->at += 3;
   if (table->format == CDL_DATA_BY_NAME)
     CDL_TRY(format_of_bytes(table));
-  while (table->end > table->at && (table->end[-1] == '\n' || table->end[-1] == '\r'))
+  while (table->feed == NULL && table->end > table->at &&
+         (table->end[-1] == '\n' || table->end[-1] == '\r'))
     table->end--;
   if (table->at == table->end)
     return cdl_fail(CDL_DATA, "%s:1: an empty file; expected %s", table->name,
                     table->format == CDL_DATA_JSONL ? "JSON objects, one a line" : "rows of text");
-  return read_header(table, options);
+  CDL_TRY(read_header(table, options));
+  return table->feed != NULL ? keep_header(table) : CDL_OK;
 }
 
 /* Everything that is left in a file descriptor, in memory of its own. */
@@ -714,6 +745,15 @@ static cdl_table *make(const char *name, cdl_data_format format)
   return table;
 }
 
+static cdl_status next_bytes(cdl_table *table, const char **data, size_t *size)
+{
+  const size_t kept = (size_t)(table->end - table->at);
+  const cdl_status status = cdl_feed_next(table->feed, kept, data, size);
+  return status == CDL_DATA
+             ? cdl_context(status, "%s:%llu", table->name, (unsigned long long)table->line)
+             : status;
+}
+
 static cdl_status finish_open(cdl_status status, cdl_table *made, cdl_table **table)
 {
   if (status == CDL_OK)
@@ -745,6 +785,39 @@ cdl_status cdl_table_open(const char *path, const cdl_table_options *options, cd
   return finish_open(status, made, table);
 }
 
+cdl_status cdl_table_open_windows(const char *path, const cdl_table_options *options,
+                                  const volatile int *stop, cdl_table **table)
+{
+  *table = NULL;
+  const bool standard_input = strcmp(path, "-") == 0;
+  cdl_data_format format = options->format;
+  if (format == CDL_DATA_BY_NAME && !standard_input && options->header == NULL)
+    CDL_TRY(cdl_table_format_of_name(path, &format));
+  cdl_table *made = make(standard_input ? "standard input" : path, format);
+  if (made == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  const char *data = NULL;
+  size_t size = 0;
+  made->line = 1;
+  cdl_status status = cdl_feed_open(path, format == CDL_DATA_CSV, stop, &made->feed);
+  if (status == CDL_OK)
+    status = next_bytes(made, &data, &size);
+  if (status == CDL_OK)
+    status = begin(made, data, size, options);
+  return finish_open(status, made, table);
+}
+
+cdl_status cdl_table_next_window(cdl_table *table)
+{
+  const char *data;
+  size_t size;
+  CDL_TRY(next_bytes(table, &data, &size));
+  free_blocks(table);
+  table->at = data;
+  table->end = data + size;
+  return CDL_OK;
+}
+
 cdl_status cdl_table_open_bytes(const char *name, const void *bytes, size_t size,
                                 const cdl_table_options *options, cdl_table **table)
 {
@@ -759,12 +832,10 @@ void cdl_table_close(cdl_table *table)
 {
   if (table == NULL)
     return;
-  for (text_block *block = table->blocks, *next; block != NULL; block = next) {
-    next = block->next;
-    free(block);
-  }
+  free_blocks(table);
   if (table->mapped)
     cdl_file_unmap(&table->mapping);
+  cdl_feed_close(table->feed);
   free(table->owned);
   free(table->header);
   free(table->row);

@@ -41,6 +41,14 @@ typedef struct cdl_table cdl_table;
  * for an empty file, a bad header or a JSON array. */
 CDL_MUST_USE cdl_status cdl_table_open(const char *path, const cdl_table_options *options,
                                        cdl_table **table);
+/* The same for input of any length, and for input that comes in time: what can be had without waiting
+ * is a window, of one row at least, and cdl_table_next gives no more at its end, until
+ * cdl_table_next_window fetches the next one. Fields, and the lines of messages, go on; fields live
+ * as long as their window. At the end of the input there is no row after it either. `stop`, which
+ * may be NULL, ends a wait with CANCELLED. */
+CDL_MUST_USE cdl_status cdl_table_open_windows(const char *path, const cdl_table_options *options,
+                                               const volatile int *stop, cdl_table **table);
+CDL_MUST_USE cdl_status cdl_table_next_window(cdl_table *table);
 /* Reads `bytes`, borrowed until close, under the name `name`. */
 CDL_MUST_USE cdl_status cdl_table_open_bytes(const char *name, const void *bytes, size_t size,
                                              const cdl_table_options *options, cdl_table **table);

@@ -47,7 +47,8 @@ static const char *program_path(void)
   return path;
 }
 
-static pid_t spawn(const char *input, const char *const *arguments)
+/* `in` and `out`: descriptors instead of `input` and the file of what is written; -1: none. */
+static pid_t spawn_with(const char *input, int in, int out, const char *const *arguments)
 {
   enum { ARGUMENTS_MAX = 100 };
   char *words[ARGUMENTS_MAX + 2] = {(char *)(uintptr_t)program_path()};
@@ -62,12 +63,34 @@ static pid_t spawn(const char *input, const char *const *arguments)
   posix_spawn_file_actions_addopen(&actions, 0, scratch_path("stdin"), O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&actions, 1, scratch_path("stdout"),
                                    O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  if (in >= 0)
+    posix_spawn_file_actions_adddup2(&actions, in, 0);
+  if (out >= 0)
+    posix_spawn_file_actions_adddup2(&actions, out, 1);
   posix_spawn_file_actions_addopen(&actions, 2, scratch_path("stderr"),
                                    O_WRONLY | O_CREAT | O_TRUNC, 0600);
   pid_t child;
   const int failed = posix_spawn(&child, words[0], &actions, NULL, words, environ);
   posix_spawn_file_actions_destroy(&actions);
   ck_assert_msg(failed == 0, "%s: %s", words[0], strerror(failed));
+  return child;
+}
+
+static pid_t spawn(const char *input, const char *const *arguments)
+{
+  return spawn_with(input, -1, -1, arguments);
+}
+
+pid_t program_start_piped(const char *const *arguments, int *to, int *from)
+{
+  int in[2], out[2];
+  ck_assert_int_eq(pipe2(in, O_CLOEXEC), 0);
+  ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
+  const pid_t child = spawn_with(NULL, in[0], out[1], arguments);
+  close(in[0]);
+  close(out[1]);
+  *to = in[1];
+  *from = out[0];
   return child;
 }
 
@@ -107,6 +130,16 @@ void check_refused_with(outcome o, int status, const char *const *texts)
                 "not one error line:\n%s", o.err);
   for (; *texts != NULL; texts++)
     ck_assert_msg(strstr(o.err, *texts) != NULL, "no '%s' in: %s", *texts, o.err);
+}
+
+void check_ended_with(outcome o, size_t answers, const char *const *texts)
+{
+  const char *last = strstr(o.err, "condlora: ");
+  ck_assert_msg(o.exit == 1, "exit status %d, stderr:\n%s", o.exit, o.err);
+  ck_assert_uint_eq(count_lines(o.out), answers);
+  ck_assert_msg(last != NULL && count_lines(last) == 1, "not one error line:\n%s", o.err);
+  for (; *texts != NULL; texts++)
+    ck_assert_msg(strstr(last, *texts) != NULL, "no '%s' in: %s", *texts, last);
 }
 
 /* ---- Files ---- */

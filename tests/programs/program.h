@@ -32,6 +32,9 @@ outcome program_run(const char *input, const char *const *arguments);
 
 /* The same in two halves, to send signals between them. One at a time. */
 pid_t program_start(const char *const *arguments);
+/* With a pipe that the program reads as stdin and one that it writes as stdout, which are the
+ * caller's; program_wait gives what it wrote elsewhere. */
+pid_t program_start_piped(const char *const *arguments, int *to, int *from);
 outcome program_wait(pid_t program);
 
 /* Exits 0, and no error line. */
@@ -41,6 +44,12 @@ void check_done(outcome o);
 void check_refused_with(outcome o, int status, const char *const *texts);
 #define check_refused(o, status, ...) \
   check_refused_with(o, status, (const char *const[]){__VA_ARGS__, NULL})
+
+/* Exits with 1 after `answers` lines on stdout; stderr ends with one line that begins "condlora: "
+ * and holds every one of the texts. */
+void check_ended_with(outcome o, size_t answers, const char *const *texts);
+#define check_ended(o, answers, ...) \
+  check_ended_with(o, answers, (const char *const[]){__VA_ARGS__, NULL})
 
 /* A file of a parity case: case_file("bert-full", "train.tsv"). Lives until program_teardown, as
  * all texts here do. */

@@ -237,10 +237,10 @@ START_TEST(an_id_beyond_the_embeddings_is_named)
   write_text(rows, "sentence1\tlabel\nthe lamp\tno\nzebra\tyes\nthe stone\tno\nthe cello\tyes\nthe "
                    "ticket\tno\nit\tyes\n");
   check_no_training(model, rows, "sentence1", "rows.tsv:3", "500");
-  check_refused(RUN("predict", "--model", model, "--adapter",
-                    case_file("bert-condlora-paper", "adapter"), "--input", rows, "--text-columns",
-                    "sentence1"),
-                1, "rows.tsv:3", "500");
+  check_ended(RUN("predict", "--model", model, "--adapter",
+                  case_file("bert-condlora-paper", "adapter"), "--input", rows, "--text-columns",
+                  "sentence1"),
+              1, "rows.tsv:3", "500");
 }
 END_TEST
 
@@ -444,8 +444,8 @@ START_TEST(backends_that_are_not_here)
                     "sentence1", "--label-column", "label", "--backend", "./nowhere.so"),
                 1, "nowhere.so");
   check_refused(RUN("train", "--model", good_model(), "--train", good_rows(), "--text-columns",
-                    "sentence1", "--label-column", "label", "--output", scratch("out"),
-                    "--backend", "cpu", "--precision", "bf16"),
+                    "sentence1", "--label-column", "label", "--output", scratch("out"), "--backend",
+                    "cpu", "--precision", "bf16"),
                 1, "computes in fp32 alone");
 }
 END_TEST

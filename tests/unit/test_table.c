@@ -1,27 +1,30 @@
 /* Tables of text: what the rules of TSV, RFC 4180 and JSON Lines say a file holds, and what is
  * refused where. */
+#include <fcntl.h>
+#include <sys/wait.h>
+
 #include "tests/unit/scratch.h"
 #include "train/table.h"
 #include "train/utf8.h"
 
-/* Reads a whole table and writes it as text: fields in <>, absent ones as -, the line before each
- * row. */
-static cdl_status read_all(const char *name, const void *bytes, size_t size, cdl_data_format format,
-                           bool strict, const char *const *columns, size_t count, char *found,
-                           size_t room)
+/* Writes a table as text: fields in <>, absent ones as -, the line before each row. */
+static cdl_status write_rows(cdl_table *table, bool windows, const char *const *columns,
+                             size_t count, char *found, size_t room)
 {
-  cdl_table *table;
-  found[0] = '\0';
-  CDL_TRY(cdl_table_open_bytes(name, bytes, size,
-                               &(cdl_table_options){.format = format, .strict = strict}, &table));
-  cdl_status status = cdl_table_select(table, columns, count);
   size_t used = 0;
-  for (bool more = true; status == CDL_OK && more;) {
+  bool more = true, rows = true;
+  CDL_TRY(cdl_table_select(table, columns, count));
+  while (more || (windows && rows)) {
     cdl_field fields[CDL_TABLE_SELECTED];
     uint64_t line;
-    status = cdl_table_next(table, fields, &line, &more);
-    if (status != CDL_OK || !more)
-      break;
+    if (!more) {
+      CDL_TRY(cdl_table_next_window(table));
+      rows = false;
+    }
+    CDL_TRY(cdl_table_next(table, fields, &line, &more));
+    if (!more)
+      continue;
+    rows = true;
     used += (size_t)snprintf(found + used, room - used, "%llu", (unsigned long long)line);
     for (size_t i = 0; i < count; i++)
       used += fields[i].data == NULL ? (size_t)snprintf(found + used, room - used, "-")
@@ -30,7 +33,71 @@ static cdl_status read_all(const char *name, const void *bytes, size_t size, cdl
     used += (size_t)snprintf(found + used, room - used, ";");
     ck_assert_uint_lt(used, room);
   }
-  cdl_table_close(table);
+  return CDL_OK;
+}
+
+/* The same bytes through a pipe, some at a time: as from a program that is slow to write. */
+static cdl_status read_windows(const void *bytes, size_t size, size_t step,
+                               const cdl_table_options *options, const char *const *columns,
+                               size_t count, char *found, size_t room)
+{
+  const char *path = scratch_path("pipe");
+  ck_assert_int_eq(mkfifo(path, 0600), 0);
+  const pid_t writer = fork();
+  ck_assert_int_ge(writer, 0);
+  if (writer == 0) {
+    const int to = open(path, O_WRONLY);
+    for (size_t at = 0; at < size; at += step)
+      if (write(to, (const char *)bytes + at, size - at < step ? size - at : step) < 0)
+        break;
+    _exit(0);
+  }
+  cdl_table *table;
+  found[0] = '\0';
+  cdl_status status = cdl_table_open_windows(path, options, NULL, &table);
+  if (status == CDL_OK) {
+    status = write_rows(table, true, columns, count, found, room);
+    cdl_table_close(table);
+  }
+  ck_assert_int_eq(waitpid(writer, NULL, 0), writer);
+  ck_assert_int_eq(unlink(path), 0);
+  return status;
+}
+
+/* Windows give the rows, the lines and the message of the whole, wherever they end. */
+static void check_windows(const void *bytes, size_t size, const cdl_table_options *options,
+                          const char *const *columns, size_t count, cdl_status wanted,
+                          const char *rows)
+{
+  static const size_t steps[] = {1, 3, 70, 1 << 20};
+  char message[1024], found[1 << 13];
+  snprintf(message, sizeof message, "%s", wanted == CDL_OK ? "" : cdl_error_message() + 1);
+  for (size_t i = size > 4096 ? 2 : 0; i < sizeof steps / sizeof steps[0]; i++) {
+    ck_assert_int_eq(
+        read_windows(bytes, size, steps[i], options, columns, count, found, sizeof found), wanted);
+    ck_assert_str_eq(found, rows);
+    if (wanted != CDL_OK)
+      ck_assert_msg(strstr(cdl_error_message(), message) != NULL, "\"%s\" instead of \"%s\"",
+                    cdl_error_message(), message);
+  }
+  if (wanted != CDL_OK)
+    (void)cdl_fail(wanted, "t%s", message);
+}
+
+static cdl_status read_all(const char *name, const void *bytes, size_t size, cdl_data_format format,
+                           bool strict, const char *const *columns, size_t count, char *found,
+                           size_t room)
+{
+  cdl_table *table;
+  const cdl_table_options options = {.format = format, .strict = strict};
+  found[0] = '\0';
+  cdl_status status = cdl_table_open_bytes(name, bytes, size, &options, &table);
+  if (status == CDL_OK) {
+    status = write_rows(table, false, columns, count, found, room);
+    cdl_table_close(table);
+  }
+  if (format != CDL_DATA_BY_NAME) /* a pipe's name says nothing */
+    check_windows(bytes, size, &options, columns, count, status, found);
   return status;
 }
 
