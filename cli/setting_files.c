@@ -4,6 +4,7 @@
 
 #include "cli/recipe.h"
 #include "model/json.h"
+#include "train/run_record.h"
 
 static void mark_given(bool *given, const json_t *object)
 {
@@ -27,9 +28,10 @@ static cdl_status read_file(cdl_settings *settings, bool *given, const char *pat
     *space = json_incref(json_object_get(object, "space"));
     (void)json_object_del(object, "space");
   }
-  const cdl_status status = cdl_settings_take(settings, path, object, given);
+  const json_t *record = cdl_run_record_settings(object), *taken = record != NULL ? record : object;
+  const cdl_status status = cdl_settings_take(settings, path, taken, given);
   if (status == CDL_OK)
-    mark_given(given, object);
+    mark_given(given, taken);
   json_decref(object);
   return status;
 }

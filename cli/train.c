@@ -12,6 +12,7 @@
 #include "cli/signals.h"
 #include "cli/sink.h"
 #include "cli/trace.h"
+#include "train/run_record.h"
 
 typedef struct {
   cdl_settings settings;
@@ -67,9 +68,23 @@ static void say_what_is_drawn(const cdl_job *job, const cdl_settings *settings)
 
 /* ---- The command ---- */
 
+/* --resume goes on with the settings of the run. One that was stopped before it wrote them, or has
+ * not begun, wants them all. */
+static cdl_status resume_settings(training *t)
+{
+  const cdl_settings *s = &t->settings;
+  if (!s->resume || s->output == NULL)
+    return CDL_OK;
+  const cdl_status status = cdl_run_record_resume(&t->settings, t->given);
+  if (status == CDL_ABSENT && s->model == NULL)
+    return cdl_fail(CDL_USAGE, "%s: no run to go on with: there is no run.json", s->output);
+  return status == CDL_ABSENT ? CDL_OK : status;
+}
+
 static cdl_status run(training *t)
 {
   CDL_TRY(cli_setting_files_read(&t->settings, t->given, t->recipe, t->config, NULL));
+  CDL_TRY(resume_settings(t));
   CDL_TRY(cdl_settings_check(&t->settings));
   cdl_job job;
   CDL_TRY(cdl_job_open(&job, &t->settings, t->given));

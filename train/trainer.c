@@ -14,6 +14,7 @@
 #include "model/json.h"
 #include "train/peak.h"
 #include "train/process.h"
+#include "train/run_record.h"
 
 enum { CHECKPOINT_SECONDS = 30 };
 
@@ -282,6 +283,8 @@ static cdl_status compare_settings(const cdl_trainer *t, const cdl_run_state *fo
   json_t *value;
   json_object_foreach(t->state.settings, key, value)
   {
+    if (cdl_run_record_may_change(key))
+      continue;
     const json_t *before = json_object_get(found->settings, key);
     if (before == NULL || !json_equal(value, before))
       return cdl_fail(CDL_USAGE, "%s: the run was started with another %s; resume with the same",
@@ -291,6 +294,38 @@ static cdl_status compare_settings(const cdl_trainer *t, const cdl_run_state *fo
     cdl_log(CDL_LOG_WARNING,
             "the run was started on %s, this is %s: results may differ in their last digits",
             found->kernels, t->state.kernels);
+  return CDL_OK;
+}
+
+/* The steps of the run before: its epochs are as long as this one's. */
+static int64_t total_of(const cdl_trainer *t, const json_t *settings)
+{
+  const json_int_t most = json_integer_value(json_object_get(settings, "max_steps")),
+                   epochs = json_integer_value(json_object_get(settings, "epochs"));
+  return most > 0 ? most : t->steps_per_epoch * epochs;
+}
+
+/* A run may be made longer: its schedule is then that of the new length. `t->state` is what is to be
+ * gone on with; `now`, which is taken, the settings to go on with. */
+static cdl_status take_length(cdl_trainer *t, const json_t *before, json_t *now)
+{
+  const int64_t total = (int64_t)t->schedule.total, had = total_of(t, before);
+  if (total < had) {
+    json_decref(now);
+    return cdl_fail(CDL_USAGE,
+                    "%s: the run is of %lld steps; --resume with --epochs or --max-steps makes it "
+                    "longer, not %lld",
+                    t->files.folder, (long long)had, (long long)total);
+  }
+  if (total > had) {
+    cdl_log(CDL_LOG_NOTICE,
+            "%s: the run was of %lld steps and is now of %lld: from step %lld on the learning rate "
+            "follows a schedule of the new length",
+            t->files.folder, (long long)had, (long long)total, (long long)t->state.step + 1);
+    t->state.finished = false;
+  }
+  json_decref(t->state.settings);
+  t->state.settings = now;
   return CDL_OK;
 }
 
@@ -310,8 +345,12 @@ static cdl_status load_checkpoint(cdl_trainer *t)
     cdl_run_state_release(&found);
     return same;
   }
+  json_t *before = json_incref(found.settings), *now = json_incref(t->state.settings);
   cdl_run_state_release(&t->state);
   t->state = found;
+  const cdl_status taken = take_length(t, before, now);
+  json_decref(before);
+  CDL_TRY(taken);
   CDL_TRY(cdl_snapshot_restore(&t->now, t->job->adapter, t->job->queue));
   cdl_upload(t->job->queue, cdl_optimizer_state(&t->step.optimizer), t->moments,
              2 * t->now.count * sizeof(float));

@@ -7,10 +7,11 @@
 
 /* A run long enough to be interrupted: dropout as the model's config has it, evaluations and
  * checkpoints in between. */
-#define LONG_RUN                                                                        \
-  "train", "--model", case_file("bert-condlora-paper", "model"), "--train",             \
-      case_file("bert-condlora-paper", "train.tsv"), "--text-columns", "sentence1",     \
-      "--label-column", "label", "--batch-size", "4", "--epochs", "40", "--lr", "0.01", \
+#define LONG_RUN OF_EPOCHS("40")
+#define OF_EPOCHS(epochs)                                                                 \
+  "train", "--model", case_file("bert-condlora-paper", "model"), "--train",               \
+      case_file("bert-condlora-paper", "train.tsv"), "--text-columns", "sentence1",       \
+      "--label-column", "label", "--batch-size", "4", "--epochs", epochs, "--lr", "0.01", \
       "--checkpoint-every", "7"
 
 static void sleep_ms(unsigned milliseconds)
@@ -232,6 +233,103 @@ START_TEST(resume_without_a_checkpoint_starts_afresh)
 }
 END_TEST
 
+/* ---- By the run's own settings ---- */
+
+START_TEST(resume_needs_nothing_but_the_folder)
+{
+  const char *whole = scratch("whole"), *out = scratch("out");
+  check_done(RUN(LONG_RUN, "--seed", "7", "--dev-fraction", "0.2", "--output", whole));
+  const pid_t program = program_start((const char *const[]){
+      LONG_RUN, "--seed", "7", "--dev-fraction", "0.2", "--output", out, NULL});
+  await_steps(out);
+  kill(program, SIGTERM);
+  (void)program_wait(program);
+  /* What is given besides must agree, or be free to change. */
+  check_refused(RUN("train", "--resume", "--output", out, "--lr", "0.02"), 2, "run.json", "lr 0.01",
+                "0.02");
+  check_refused(RUN("train", "--resume", "--output", out, "--method", "lora"), 2, "\"condlora\"",
+                "\"lora\"");
+  check_refused(RUN("train", "--resume", "--output", out, "--epochs", "39"), 2, "40 epochs", "39");
+  check_done(
+      RUN("train", "--resume", "--output", out, "--lr", "1e-2", "--threads", "1", "--seed=7"));
+  check_same_run(whole, out, "adapter");
+  check_refused(RUN("train", "--resume", "--output", scratch("none")), 2, "none", "run.json");
+  ck_assert(!exists(scratch("none")));
+}
+END_TEST
+
+/* The base and the examples are known by their content. */
+START_TEST(a_run_goes_on_with_inputs_that_were_moved)
+{
+  const char *whole = scratch("whole"), *out = scratch("out"), *rows = scratch("rows.tsv"),
+             *moved = scratch("moved.tsv"),
+             *text = read_text(case_file("bert-condlora-paper", "train.tsv"));
+#define MOVABLE(file)                                                             \
+  "train", "--model", case_file("bert-condlora-paper", "model"), "--train", file, \
+      "--text-columns", "sentence1", "--label-column", "label", "--max-steps", "9", "--output"
+  write_text(rows, text);
+  check_done(RUN(MOVABLE(rows), whole));
+  check_done(RUN(MOVABLE(rows), out));
+  ck_assert_int_eq(rename(rows, moved), 0);
+  check_refused(RUN("train", "--resume", "--output", out), 1, "rows.tsv");
+  check_done(RUN("train", "--resume", "--output", out, "--train", moved));
+  write_text(moved, text_of("%sThe lamp\tno\n", text));
+  check_refused(RUN("train", "--resume", "--output", out, "--train", moved), 2, "set of examples");
+#undef MOVABLE
+}
+END_TEST
+
+/* At a constant rate, a run that was made longer is the longer run. */
+START_TEST(more_epochs_go_on_where_the_run_ended)
+{
+  const char *whole = scratch("whole"), *out = scratch("out"), *linear = scratch("linear");
+  check_done(RUN(OF_EPOCHS("6"), "--schedule", "constant", "--output", whole));
+  check_done(RUN(OF_EPOCHS("4"), "--schedule", "constant", "--output", out));
+  const outcome o = RUN("train", "--resume", "--output", out, "--epochs", "6");
+  check_done(o);
+  ck_assert_ptr_nonnull(strstr(o.err, "schedule of the new length"));
+  check_same_run(whole, out, "adapter");
+  check_refused(RUN("train", "--resume", "--output", out, "--epochs", "5"), 2, "6 epochs");
+
+  /* Else its rate is the longer schedule's from there on: peak · (1 − done / all). */
+  check_done(RUN(LONG_RUN, "--max-steps", "5", "--output", linear));
+  check_done(RUN("train", "--resume", "--output", linear, "--max-steps", "8"));
+  const char *line = read_text(joined(linear, "train.jsonl"));
+  for (int step = 0; step < 8; step++, line = strchr(line, '\n') + 1) {
+    const char *end = strchr(line, '\n');
+    char *copy = strndup(line, (size_t)(end - line));
+    ck_assert_double_eq_tol(number_at(parsed(copy), "lr"),
+                            0.01 * (1 - (double)step / (step < 5 ? 5 : 8)), 1e-15);
+    free(copy);
+  }
+  check_refused(RUN("train", "--resume", "--output", linear, "--epochs", "50"), 2, "8 steps",
+                "--max-steps");
+}
+END_TEST
+
+START_TEST(a_record_repeats_its_run)
+{
+  const char *out = scratch("out"), *again = scratch("again"), *other = scratch("other");
+  check_done(RUN(LONG_RUN, "--max-steps", "9", "--rank", "3", "--trace", scratch("trace.json"),
+                 "--output", out));
+  ck_assert_int_eq(unlink(scratch("trace.json")), 0);
+  check_done(RUN("train", "--config", joined(out, "run.json"), "--output", again));
+  check_same_run(out, again, "adapter");
+  ck_assert(!exists(scratch("trace.json")));
+  check_refused(RUN("train", "--config", joined(out, "run.json")), 2, "--output");
+  /* Options win, and a run from an adapter repeats too. */
+  check_done(RUN("train", "--config", joined(out, "run.json"), "--rank", "2", "--output", other));
+  ck_assert_double_eq(
+      number_at(json_object_get(parsed(read_text(joined(other, "run.json"))), "settings"), "rank"),
+      2);
+  const char *from = scratch("from"), *repeated = scratch("repeated");
+  check_done(RUN(LONG_RUN, "--max-steps", "4", "--init-adapter", joined(other, "adapter"),
+                 "--output", from));
+  check_done(RUN("train", "--config", joined(from, "run.json"), "--output", repeated));
+  check_same_run(from, repeated, "adapter");
+}
+END_TEST
+
 START_TEST(resume_of_a_finished_run_does_nothing)
 {
   const char *out = scratch("out"), *before, *after;
@@ -276,8 +374,7 @@ START_TEST(resume_wants_the_settings_of_the_start)
   check_done(RUN(LONG_RUN, "--max-steps", "9", "--output", out));
   check_refused(RUN(LONG_RUN, "--max-steps", "9", "--output", out, "--resume", "--seed", "5"), 2,
                 "seed", out);
-  check_refused(RUN(LONG_RUN, "--max-steps", "12", "--output", out, "--resume"), 2, "max_steps",
-                out);
+  check_refused(RUN(LONG_RUN, "--max-steps", "8", "--output", out, "--resume"), 2, "9 steps", out);
 }
 END_TEST
 
@@ -390,6 +487,10 @@ int main(void)
   CASE(suite, a_second_signal_ends_at_once);
   CASE(suite, a_signal_ends_predict_with_a_word_or_none);
   CASE(suite, resume_without_a_checkpoint_starts_afresh);
+  CASE(suite, resume_needs_nothing_but_the_folder);
+  CASE(suite, a_run_goes_on_with_inputs_that_were_moved);
+  CASE(suite, more_epochs_go_on_where_the_run_ended);
+  CASE(suite, a_record_repeats_its_run);
   CASE(suite, resume_of_a_finished_run_does_nothing);
   CASE(suite, what_a_killed_run_left_half_written_is_swept);
   CASE(suite, a_folder_that_is_not_empty_is_refused);
