@@ -36,7 +36,7 @@ static cdl_status write_text(const char *path, const char *text, size_t bytes)
                : cdl_fail(CDL_IO, "standard output: %s", strerror(errno));
   }
   cdl_output *output;
-  CDL_TRY(cdl_output_begin(path, &output));
+  CDL_TRY(cdl_output_begin_named(path, &output));
   cdl_output_write(output, text, bytes);
   return cdl_output_commit(output);
 }

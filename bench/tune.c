@@ -144,7 +144,7 @@ typedef struct {
 static cdl_status write_parameters(const tuning *t, const parameter_lines *lines, const char *path)
 {
   cdl_output *output;
-  CDL_TRY(cdl_output_begin(path, &output));
+  CDL_TRY(cdl_output_begin_named(path, &output));
   cdl_output_printf(output, "condlora-opencl-tuning 1\n");
   if (t->device[0] != '\0')
     cdl_output_printf(output, "device %s\ndriver %s\n", t->device, t->driver);

@@ -5,6 +5,7 @@
 #include "analysis/adapted.h"
 #include "analysis/subspace.h"
 #include "cli/command.h"
+#include "cli/new_folder.h"
 #include "model/file.h"
 #include "train/job.h"
 
@@ -113,7 +114,7 @@ CDL_MUST_USE cdl_status analyze_run(const analyze_kind *kind, const cli_grammar 
 
 typedef struct analyze_output {
   const char *path;
-  char *temporary;
+  cli_new_folder folder;
   cdl_list plots;
 } analyze_output;
 

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "cli/analyze.h"
-#include "cli/new_folder.h"
 #include "model/json.h"
 #include "plot/heatmap.h"
 
@@ -27,7 +26,7 @@ cdl_status analyze_output_begin(const analyze_options *o, analyze_output *out)
   *out = (analyze_output){.path = o->output};
   cdl_status status = read_plots(o->plots, &out->plots);
   if (status == CDL_OK && o->output != NULL)
-    status = cli_new_folder_begin(o->output, &out->temporary);
+    status = cli_new_folder_begin(&out->folder, o->output);
   if (status != CDL_OK)
     cdl_list_release(&out->plots);
   return status;
@@ -36,14 +35,14 @@ cdl_status analyze_output_begin(const analyze_options *o, analyze_output *out)
 cdl_status analyze_output_finish(analyze_output *out, cdl_status status)
 {
   cdl_list_release(&out->plots);
-  return out->path != NULL ? cli_new_folder_finish(out->path, out->temporary, status) : status;
+  return out->path != NULL ? cli_new_folder_finish(&out->folder, status) : status;
 }
 
 /* ---- Files ---- */
 
 static cdl_status path_of(const analyze_output *out, const char *name, char **path)
 {
-  *path = cdl_path_join(out->temporary, name);
+  *path = cdl_path_join(out->folder.temporary, name);
   return *path != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %s", name);
 }
 

@@ -75,14 +75,14 @@ static cdl_status merge(const cdl_job *job, double *change)
 
 static cdl_status export(const request *r, const cdl_job *job, double *change)
 {
-  char *temporary;
+  cli_new_folder folder;
   if (is_onnx(r) && job->adapter != NULL)
     CDL_TRY(merge(job, change));
-  CDL_TRY(cli_new_folder_begin(r->output, &temporary));
-  return cli_new_folder_finish(
-      r->output, temporary,
-      is_onnx(r) ? write_onnx(job, r->settings.model, temporary)
-                 : cdl_adapter_export(job->adapter, job->queue, temporary, &job->adapter_config));
+  CDL_TRY(cli_new_folder_begin(&folder, r->output));
+  const cdl_status status = is_onnx(r) ? write_onnx(job, r->settings.model, folder.temporary)
+                                       : cdl_adapter_export(job->adapter, job->queue,
+                                                            folder.temporary, &job->adapter_config);
+  return cli_new_folder_finish(&folder, status);
 }
 
 /* ---- The command ---- */

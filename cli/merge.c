@@ -56,14 +56,14 @@ static cdl_status merge(cdl_job *job, const cdl_inference_settings *settings, co
                         double *change)
 {
   cli_probe p;
-  char *temporary = NULL;
+  cli_new_folder folder;
   CDL_TRY(cli_probe_begin(&p, job));
-  cdl_status status = cli_new_folder_begin(output, &temporary);
+  cdl_status status = cli_new_folder_begin(&folder, output);
   if (status == CDL_OK) {
-    status = write_merged(job, settings->model, temporary);
+    status = write_merged(job, settings->model, folder.temporary);
     if (status == CDL_OK)
-      status = compare(settings, temporary, &p, change);
-    status = cli_new_folder_finish(output, temporary, status);
+      status = compare(settings, folder.temporary, &p, change);
+    status = cli_new_folder_finish(&folder, status);
   }
   cli_probe_end(&p);
   return status;

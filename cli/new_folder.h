@@ -5,11 +5,19 @@
 
 #include "condlora/status.h"
 
-/* The name of the folder to fill, "PATH.tmp-PID", which is made, with what is missing above it; to
- * be freed by the caller. ARGUMENT where PATH exists already. */
-CDL_MUST_USE cdl_status cli_new_folder_begin(const char *path, char **temporary);
-/* Renames it where `status`, that of the filling, is OK; else removes what is there. Returns the
- * first failure. Frees `temporary`. */
-CDL_MUST_USE cdl_status cli_new_folder_finish(const char *path, char *temporary, cdl_status status);
+typedef struct {
+  char *path;      /* what it will be */
+  char *temporary; /* what is to be filled, with files alone: model/temporary.h */
+  int descriptor;
+} cli_new_folder;
+
+/* Makes what is missing above it, too. ARGUMENT where `path` exists already, unless that may be the
+ * same folder made before: then the end decides. Zeroed after an error. */
+CDL_MUST_USE cdl_status cli_new_folder_begin(cli_new_folder *folder, const char *path);
+/* Where `status`, that of the filling, is OK, the folder is made durable and put in place, which it
+ * does not take from anything. Else, and where that fails, all is as it was before. A folder in
+ * place with the same files is the same as one that is put there: a call that was stopped can be
+ * repeated whenever it was stopped. Returns the first failure. */
+CDL_MUST_USE cdl_status cli_new_folder_finish(cli_new_folder *folder, cdl_status status);
 
 #endif

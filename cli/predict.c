@@ -126,7 +126,7 @@ static cdl_status write_submission(const char *path, const cdl_job *job, const c
     return cdl_fail(CDL_MEMORY, "out of memory: %s", path);
   }
   cdl_output *output = NULL;
-  cdl_status status = cdl_output_begin(path, &output);
+  cdl_status status = cdl_output_begin_named(path, &output);
   if (status == CDL_OK) {
     for (size_t i = 0; i < part.count; i++) {
       const float *row = logits + (part.first + i) * (size_t)job->labels;

@@ -27,7 +27,7 @@ cdl_status cli_sink_begin(cli_sink *sink, const char *path)
     return CDL_OK;
   }
   if (!is_stream(path))
-    return cdl_output_begin(path, &sink->file);
+    return cdl_output_begin_named(path, &sink->file);
   sink->stream = fopen(path, "w");
   return sink->stream != NULL ? CDL_OK : cdl_fail(CDL_IO, "%s: %s", path, strerror(errno));
 }

@@ -101,7 +101,7 @@ static void observe(void *user, const cdl_observation *o)
 
 cdl_status cli_trace_begin(cli_trace *trace, cdl_backend *backend, const char *path)
 {
-  CDL_TRY(cdl_output_begin(path, &trace->output));
+  CDL_TRY(cdl_output_begin_named(path, &trace->output));
   cdl_output_printf(trace->output, "{\"displayTimeUnit\": \"ms\", \"traceEvents\": [");
   trace->backend = backend;
   trace->origin = cdl_process_seconds();

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "model/lock.h"
+#include "model/temporary.h"
 
 enum { BUFFER_BYTES = 1 << 16 };
 
@@ -112,30 +114,6 @@ char *cdl_path_join(const char *folder, const char *name)
   return path;
 }
 
-/* Makes a file's new or changed name durable. A file system that cannot sync a folder is no
- * error. */
-static int sync_folder_of(const char *path)
-{
-  const char *slash = strrchr(path, '/');
-  char *folder =
-      slash == NULL ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
-  if (folder == NULL) {
-    errno = ENOMEM;
-    return -1;
-  }
-  const int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  free(folder);
-  if (descriptor < 0)
-    return errno == EACCES ? 0 : -1; /* a folder that may be written to but not listed */
-  int result = fsync(descriptor);
-  int error = errno;
-  close(descriptor);
-  if (result != 0 && (error == EINVAL || error == EROFS || error == ENOTSUP))
-    result = 0;
-  errno = error;
-  return result;
-}
-
 static cdl_status make_one_folder(const char *folder)
 {
   struct stat facts;
@@ -146,7 +124,7 @@ static cdl_status make_one_folder(const char *folder)
   }
   if (mkdir(folder, 0777) != 0 && errno != EEXIST)
     return cdl_fail(CDL_IO, "%s: cannot make this folder: %s", folder, strerror(errno));
-  if (sync_folder_of(folder) != 0)
+  if (cdl_sync_folder_of(folder) != 0)
     return cdl_fail(CDL_IO, "%s: cannot make this folder: %s", folder, strerror(errno));
   return CDL_OK;
 }
@@ -190,22 +168,6 @@ cdl_status cdl_folder_make(const char *path)
 
 /* ---- Writing ---- */
 
-void cdl_folder_sweep(const char *folder)
-{
-  static const char mark[] = ".tmp-";
-  DIR *d = opendir(folder);
-  for (const struct dirent *entry = d != NULL ? readdir(d) : NULL; entry != NULL;
-       entry = readdir(d)) {
-    const char *tail = strstr(entry->d_name, mark);
-    if (tail == NULL ||
-        tail[sizeof mark - 1 + strspn(tail + sizeof mark - 1, "0123456789")] != '\0')
-      continue;
-    (void)unlinkat(dirfd(d), entry->d_name, 0);
-  }
-  if (d != NULL)
-    closedir(d);
-}
-
 static void destroy(cdl_output *output)
 {
   if (output->descriptor >= 0)
@@ -225,37 +187,54 @@ static void keep_failure(cdl_output *output, const char *action)
   output->action = action;
 }
 
-static cdl_status open_temporary(cdl_output *output, const char *path)
+static cdl_status fail_to_write(const char *path)
 {
-  if (asprintf(&output->temporary, "%s.tmp-%ld", path, (long)getpid()) < 0) {
-    output->temporary = NULL;
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  return cdl_fail(errno == ENOMEM ? CDL_MEMORY : CDL_IO, "%s: cannot be written: %s", path,
+                  strerror(errno));
+}
+
+/* What `path` leads to, through any links; to be freed. NULL with errno. */
+static char *resolve_links(const char *path)
+{
+  enum { LINKS_MOST = 40 }; /* as the kernel has it */
+  char *at = strdup(path), target[PATH_MAX];
+  for (int i = 0; at != NULL; i++) {
+    const ssize_t length = readlink(at, target, sizeof target - 1);
+    if (length < 0)
+      return at;
+    target[length] = '\0';
+    const char *slash = strrchr(at, '/');
+    char *next = NULL;
+    if (i == LINKS_MOST)
+      errno = ELOOP;
+    else if (target[0] == '/' || slash == NULL)
+      next = strdup(target);
+    else if (asprintf(&next, "%.*s/%s", (int)(slash - at), at, target) < 0)
+      next = NULL;
+    free(at);
+    at = next;
   }
-  unlink(output->temporary); /* left by a process that had this number and was killed */
-  output->descriptor = open(output->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (output->descriptor < 0)
-    return cdl_fail(CDL_IO, "%s: cannot be written: %s", path, strerror(errno));
-  return CDL_OK;
+  return NULL;
 }
 
-static cdl_status open_output(cdl_output *output, const char *path)
+static cdl_status open_output(cdl_output *output, const char *path, bool through_links)
 {
-  output->path = strdup(path);
-  if (output->path == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
   struct stat facts;
-  if (stat(path, &facts) != 0 || S_ISREG(facts.st_mode))
-    return open_temporary(output, path);
-  if (S_ISDIR(facts.st_mode))
+  const int found = through_links ? stat(path, &facts) : lstat(path, &facts);
+  if (found == 0 && S_ISDIR(facts.st_mode))
     return cdl_fail(CDL_IO, "%s: is a folder, expected a file", path);
-  /* /dev/stdout, say: a rename would put a file in the device's place. */
-  output->descriptor = open(path, O_WRONLY | O_CLOEXEC);
-  if (output->descriptor < 0)
-    return cdl_fail(CDL_IO, "%s: cannot be written: %s", path, strerror(errno));
-  return CDL_OK;
+  const bool in_place = found == 0 && !S_ISREG(facts.st_mode) && !S_ISLNK(facts.st_mode);
+  output->path = through_links && !in_place ? resolve_links(path) : strdup(path);
+  if (output->path == NULL)
+    return fail_to_write(path);
+  if (in_place) /* /dev/stdout, say: a rename would put a file in the device's place */
+    output->descriptor = open(path, O_WRONLY | O_CLOEXEC);
+  else
+    (void)cdl_temporary_file(output->path, &output->temporary, &output->descriptor);
+  return output->descriptor >= 0 ? CDL_OK : fail_to_write(path);
 }
 
-cdl_status cdl_output_begin(const char *path, cdl_output **output)
+static cdl_status begin(const char *path, bool through_links, cdl_output **output)
 {
   *output = NULL;
   cdl_output *made = malloc(sizeof *made);
@@ -267,13 +246,23 @@ cdl_status cdl_output_begin(const char *path, cdl_output **output)
   made->error = 0;
   made->action = "";
   made->used = 0;
-  const cdl_status status = open_output(made, path);
+  const cdl_status status = open_output(made, path, through_links);
   if (status != CDL_OK) {
     destroy(made);
     return status;
   }
   *output = made;
   return CDL_OK;
+}
+
+cdl_status cdl_output_begin(const char *path, cdl_output **output)
+{
+  return begin(path, false, output);
+}
+
+cdl_status cdl_output_begin_named(const char *path, cdl_output **output)
+{
+  return begin(path, true, output);
 }
 
 static void write_through(cdl_output *output, const uint8_t *bytes, size_t count)
@@ -330,7 +319,7 @@ void cdl_output_printf(cdl_output *output, const char *format, ...)
 
 static void close_durably(cdl_output *output)
 {
-  if (!output->failed && output->temporary != NULL && fsync(output->descriptor) != 0)
+  if (!output->failed && output->temporary != NULL && cdl_sync_file(output->descriptor) != 0)
     keep_failure(output, "written");
   if (close(output->descriptor) != 0 && errno != EINTR)
     keep_failure(output, "written");
@@ -346,7 +335,7 @@ cdl_status cdl_output_commit(cdl_output *output)
       keep_failure(output, "put in place");
     if (output->failed)
       unlink(output->temporary);
-    else if (sync_folder_of(output->path) != 0)
+    else if (cdl_sync_folder_of(output->path) != 0)
       keep_failure(output, "made durable");
   }
   cdl_status status = CDL_OK;

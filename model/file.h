@@ -30,13 +30,15 @@ CDL_MUST_USE cdl_status cdl_folder_make(const char *path);
 /* "folder/name" in memory of its own, to be freed by the caller; NULL when memory is out. */
 char *cdl_path_join(const char *folder, const char *name);
 
-/* A file in the making: written to "PATH.tmp-PID" beside its place; commit syncs it, renames it
+/* A file in the making: written beside its place (model/temporary.h); commit syncs it, renames it
  * and syncs the folder. After a failed write, later writes do nothing and commit returns the first
  * failure; abort removes what is there. commit and abort both destroy `output`. */
 typedef struct cdl_output cdl_output;
-/* Removes files "NAME.tmp-PID" from a folder: what a killed process left half-written. */
-void cdl_folder_sweep(const char *folder);
+/* A link at `path` is replaced, never followed. */
 CDL_MUST_USE cdl_status cdl_output_begin(const char *path, cdl_output **output);
+/* Of a path that the user gives for one file: a link is followed, and stays; what it leads to is
+ * replaced. */
+CDL_MUST_USE cdl_status cdl_output_begin_named(const char *path, cdl_output **output);
 void cdl_output_write(cdl_output *output, const void *bytes, size_t count);
 void cdl_output_printf(cdl_output *output, const char *format, ...) CDL_PRINTF(2, 3);
 CDL_MUST_USE cdl_status cdl_output_commit(cdl_output *output);

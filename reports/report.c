@@ -5,6 +5,7 @@
 
 #include "model/file.h"
 #include "model/nearest.h"
+#include "model/temporary.h"
 #include "reports/sections.h"
 
 static const cdl_report_kind kinds[] = {

@@ -9,6 +9,7 @@
 #include "condlora/log.h"
 #include "model/file.h"
 #include "model/json.h"
+#include "model/temporary.h"
 
 static cdl_status check_empty(const char *folder)
 {

@@ -274,6 +274,65 @@ START_TEST(a_disk_that_is_full_leaves_nothing)
 }
 END_TEST
 
+/* ---- What is there already ---- */
+
+static outcome run_well(int i, const char *out)
+{
+  return RUN_COMMAND(i, "--model", case_file("roberta-lora-linear", "model"), "--adapter",
+                     case_file("roberta-lora-linear", "adapter"), "--output", out);
+}
+
+/* As a command leaves it that is killed; another may have had another model. */
+START_TEST(what_a_killed_command_left_is_not_used)
+{
+  const char *out = scratch("out"), *left = scratch("out.tmp-a1b2c3");
+  ck_assert_int_eq(mkdir(left, 0700), 0);
+  write_text(joined(left, "tokenizer.json"), "{\"of\": \"another model\"}");
+  write_text(joined(left, "adapter_model.safetensors.tmp-z9y8x7"), "half");
+  check_done(run_well(_i, out));
+  expect_nothing(scratch("nothing"));
+  ck_assert(!exists(joined(out, "adapter_model.safetensors.tmp-z9y8x7")));
+  if (exists(joined(out, "tokenizer.json"))) {
+    const char *bytes;
+    read_bytes(joined(out, "tokenizer.json"), &bytes);
+    ck_assert_ptr_null(strstr(bytes, "another model"));
+  }
+}
+END_TEST
+
+START_TEST(the_same_again_is_the_same)
+{
+  const char *out = scratch("out"), *config = joined(out, "config.json"), *before, *after;
+  if (!strcmp(commands[_i][0], "export") && commands[_i][1] == NULL)
+    config = joined(out, "adapter_config.json");
+  check_done(run_well(_i, out));
+  const char *files = listed(out);
+  const size_t bytes = read_bytes(config, &before);
+  check_done(run_well(_i, out));
+  ck_assert_str_eq(listed(out), files);
+  ck_assert_uint_eq(read_bytes(config, &after), bytes);
+  ck_assert_mem_eq(before, after, bytes);
+
+  write_text(config, "{}");
+  check_refused(run_well(_i, out), 1, out, "exists already");
+  ck_assert_uint_eq(read_bytes(config, &after), 2);
+  write_text(joined(out, "letter.txt"), "dear all");
+  check_refused(run_well(_i, out), 1, out, "exists already");
+  ck_assert(exists(joined(out, "letter.txt")));
+  ck_assert_ptr_null(strstr(listed(scratch("")), ".tmp-"));
+}
+END_TEST
+
+START_TEST(a_link_is_no_new_folder)
+{
+  const char *out = scratch("out");
+  ck_assert_int_eq(mkdir(scratch("elsewhere"), 0700), 0);
+  ck_assert_int_eq(symlink("elsewhere", out), 0);
+  check_refused(run_well(_i, out), 1, out, "exists already");
+  ck_assert_str_eq(listed(scratch("elsewhere")), "");
+}
+END_TEST
+
 /* ---- Files of torch.save ---- */
 
 START_TEST(a_pickle_that_would_run_something_is_refused)
@@ -299,6 +358,9 @@ int main(void)
   tcase_add_loop_test(each, a_merged_model_is_adapter_and_base, 0, CASES);
   tcase_add_loop_test(each, wrong_usage_and_wrong_inputs_are_one_line, 0, COMMANDS);
   tcase_add_loop_test(each, a_disk_that_is_full_leaves_nothing, 0, COMMANDS);
+  tcase_add_loop_test(each, what_a_killed_command_left_is_not_used, 0, COMMANDS);
+  tcase_add_loop_test(each, the_same_again_is_the_same, 0, COMMANDS);
+  tcase_add_loop_test(each, a_link_is_no_new_folder, 0, COMMANDS);
   suite_add_tcase(suite, each);
   CASE(suite, a_lower_rank_of_dylora_is_written_alone);
   CASE(suite, a_merged_model_has_the_types_of_its_base);

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "model/file.h"
+#include "model/temporary.h"
 #include "tests/unit/scratch.h"
 
 START_TEST(maps_what_is_there)
@@ -108,9 +109,7 @@ START_TEST(writes_whole_or_not_at_all)
   cdl_output_write(output, "after", 5);
   cdl_output_printf(output, " %d%s", 42, "!");
   expect_content(scratch_path("out"), "before", 6);
-  char beside[600];
-  snprintf(beside, sizeof beside, "%s.tmp-%ld", scratch_path("out"), (long)getpid());
-  ck_assert(cdl_file_exists(beside));
+  ck_assert_uint_eq(scratch_count_entries(), 2); /* it and what is in the making */
   ck_assert_int_eq(cdl_output_commit(output), CDL_OK);
   expect_content(scratch_path("out"), "after 42!", 9);
   ck_assert_uint_eq(scratch_count_entries(), 1);
@@ -148,17 +147,159 @@ START_TEST(writes_any_lengths)
 }
 END_TEST
 
-START_TEST(a_stale_temporary_is_no_obstacle)
+static void write_out(const char *path, const char *text)
 {
-  char beside[600];
-  snprintf(beside, sizeof beside, "%s.tmp-%ld", scratch_path("out"), (long)getpid());
-  scratch_put(beside, "left by a crash", 15);
   cdl_output *output;
-  ck_assert_int_eq(cdl_output_begin(scratch_path("out"), &output), CDL_OK);
-  cdl_output_write(output, "new", 3);
+  ck_assert_int_eq(cdl_output_begin(path, &output), CDL_OK);
+  cdl_output_write(output, text, strlen(text));
   ck_assert_int_eq(cdl_output_commit(output), CDL_OK);
+}
+
+START_TEST(what_a_writer_left_is_swept)
+{
+  scratch_put(scratch_path("out.tmp-a1b2c3"), "left by a crash", 15);
+  write_out(scratch_path("out"), "new");
   expect_content(scratch_path("out"), "new", 3);
   ck_assert_uint_eq(scratch_count_entries(), 1);
+}
+END_TEST
+
+/* Only names that are made here, for this place. */
+START_TEST(other_files_are_not_swept)
+{
+  static const char *const names[] = {"out.tmp-",        "out.tmp-12",       "out.tmp-1234567",
+                                      "out.tmp-12.456",  "out.tmp",          "other.tmp-a1b2c3",
+                                      "out2.tmp-a1b2c3", "out.tmp-a1b2c3.gz"};
+  enum { NAMES = sizeof names / sizeof names[0] };
+  for (int i = 0; i < NAMES; i++)
+    scratch_put(scratch_path(names[i]), "mine", 4);
+  ck_assert_int_eq(mkfifo(scratch_path("out.tmp-pipe00"), 0600), 0);
+  ck_assert_int_eq(symlink("other.tmp-a1b2c3", scratch_path("out.tmp-link00")), 0);
+  write_out(scratch_path("out"), "new");
+  ck_assert_uint_eq(scratch_count_entries(), NAMES + 3);
+  for (int i = 0; i < NAMES; i++)
+    expect_content(scratch_path(names[i]), "mine", 4);
+}
+END_TEST
+
+START_TEST(what_has_a_writer_is_not_swept)
+{
+  cdl_output *first, *second;
+  ck_assert_int_eq(cdl_output_begin(scratch_path("out"), &first), CDL_OK);
+  cdl_output_write(first, "first", 5);
+  ck_assert_int_eq(cdl_output_begin(scratch_path("out"), &second), CDL_OK);
+  cdl_folder_sweep(scratch_folder);
+  ck_assert_uint_eq(scratch_count_entries(), 2);
+  cdl_output_write(second, "second", 6);
+  ck_assert_int_eq(cdl_output_commit(second), CDL_OK);
+  expect_content(scratch_path("out"), "second", 6);
+  ck_assert_int_eq(cdl_output_commit(first), CDL_OK);
+  expect_content(scratch_path("out"), "first", 5);
+  ck_assert_uint_eq(scratch_count_entries(), 1);
+}
+END_TEST
+
+/* The kernel takes the lock back. */
+START_TEST(what_a_killed_process_left_is_swept)
+{
+  int ready[2];
+  ck_assert_int_eq(pipe(ready), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    cdl_output *output;
+    char *folder;
+    int descriptor;
+    const bool made = cdl_output_begin(scratch_path("out"), &output) == CDL_OK &&
+                      cdl_temporary_folder(scratch_path("folder"), &folder, &descriptor) &&
+                      write(ready[1], "x", 1) == 1;
+    pause();
+    _exit(made ? 0 : 1);
+  }
+  char byte;
+  ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+  cdl_folder_sweep(scratch_folder);
+  ck_assert_uint_eq(scratch_count_entries(), 2);
+  kill(child, SIGKILL);
+  ck_assert_int_eq(waitpid(child, NULL, 0), child);
+  cdl_folder_sweep(scratch_folder);
+  ck_assert_uint_eq(scratch_count_entries(), 0);
+}
+END_TEST
+
+START_TEST(a_folder_in_the_making_is_new)
+{
+  char *first, *second;
+  int descriptors[2];
+  const mode_t mask = umask(027);
+  struct stat facts;
+  ck_assert(cdl_temporary_folder(scratch_path("new"), &first, &descriptors[0]));
+  ck_assert(cdl_temporary_folder(scratch_path("new"), &second, &descriptors[1]));
+  ck_assert_str_ne(first, second);
+  ck_assert(stat(first, &facts) == 0 && S_ISDIR(facts.st_mode) && (facts.st_mode & 0777) == 0750);
+  umask(mask);
+  char inside[700];
+  snprintf(inside, sizeof inside, "%s/file", first);
+  scratch_put(inside, "x", 1);
+  cdl_temporary_remove_folder(first);
+  ck_assert_uint_eq(scratch_count_entries(), 1);
+  close(descriptors[0]);
+  close(descriptors[1]);
+  free(first);
+  free(second);
+  ck_assert(!cdl_temporary_folder(scratch_path("no/such"), &first, &descriptors[0]));
+  ck_assert_int_eq(errno, ENOENT);
+}
+END_TEST
+
+START_TEST(a_planted_link_is_not_followed)
+{
+  scratch_put(scratch_path("victim"), "victim", 6);
+  ck_assert_int_eq(symlink("victim", scratch_path("out")), 0);
+  write_out(scratch_path("out"), "new");
+  expect_content(scratch_path("victim"), "victim", 6);
+  expect_content(scratch_path("out"), "new", 3);
+  struct stat facts;
+  ck_assert(lstat(scratch_path("out"), &facts) == 0 && S_ISREG(facts.st_mode));
+}
+END_TEST
+
+static void write_named(const char *path, const char *text)
+{
+  cdl_output *output;
+  ck_assert_int_eq(cdl_output_begin_named(path, &output), CDL_OK);
+  cdl_output_write(output, text, strlen(text));
+  ck_assert_int_eq(cdl_output_commit(output), CDL_OK);
+}
+
+START_TEST(a_link_that_the_user_names_is_followed)
+{
+  ck_assert_int_eq(mkdir(scratch_path("there"), 0700), 0);
+  ck_assert_int_eq(symlink("second", scratch_path("first")), 0);
+  ck_assert_int_eq(symlink("there/third", scratch_path("second")), 0);
+  ck_assert_int_eq(symlink("file", scratch_path("there/third")), 0);
+  for (int i = 0; i < 2; i++) { /* where the file is not there, and where it is */
+    write_named(scratch_path("first"), i == 0 ? "one" : "two");
+    expect_content(scratch_path("there/file"), i == 0 ? "one" : "two", 3);
+    struct stat facts;
+    ck_assert(lstat(scratch_path("first"), &facts) == 0 && S_ISLNK(facts.st_mode));
+    ck_assert(lstat(scratch_path("there/third"), &facts) == 0 && S_ISLNK(facts.st_mode));
+  }
+  ck_assert_uint_eq(scratch_count_entries(), 3);
+  ck_assert_int_eq(symlink("circle", scratch_path("circle")), 0);
+  cdl_output *output;
+  expect_failure(cdl_output_begin_named(scratch_path("circle"), &output), CDL_IO, "circle");
+  ck_assert_int_eq(symlink("no/such", scratch_path("nowhere")), 0);
+  expect_failure(cdl_output_begin_named(scratch_path("nowhere"), &output), CDL_IO, "nowhere");
+}
+END_TEST
+
+START_TEST(the_umask_says_the_mode)
+{
+  const mode_t mask = umask(026);
+  write_out(scratch_path("out"), "x");
+  umask(mask);
+  struct stat facts;
+  ck_assert(stat(scratch_path("out"), &facts) == 0 && (facts.st_mode & 0777) == 0640);
 }
 END_TEST
 
@@ -287,7 +428,14 @@ int main(void)
       makes_folders,
       writes_whole_or_not_at_all,
       writes_any_lengths,
-      a_stale_temporary_is_no_obstacle,
+      what_a_writer_left_is_swept,
+      other_files_are_not_swept,
+      what_has_a_writer_is_not_swept,
+      what_a_killed_process_left_is_swept,
+      a_folder_in_the_making_is_new,
+      a_planted_link_is_not_followed,
+      a_link_that_the_user_names_is_followed,
+      the_umask_says_the_mode,
       refuses_impossible_places,
       a_failed_rename_leaves_nothing,
       a_write_that_stops_leaves_the_old_file,

@@ -1,0 +1,235 @@
+#include "model/temporary.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SUFFIX = 6, TRIES = 100 };
+static const char mark[] = ".tmp-";
+
+/* ---- Names ---- */
+
+/* The folder that `path` lies in, to be freed; NULL with errno. */
+static char *folder_of(const char *path)
+{
+  const char *slash = strrchr(path, '/');
+  if (slash == NULL)
+    return strdup(".");
+  return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+/* Another at each call; that it is new, the file system decides. */
+static void draw_suffix(char suffix[SUFFIX + 1])
+{
+  static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+  static atomic_uint calls;
+  struct timespec now = {0};
+  clock_gettime(CLOCK_REALTIME, &now);
+  uint64_t bits = (uint64_t)now.tv_sec * 1000000007u + (uint64_t)now.tv_nsec;
+  bits ^= (uint64_t)getpid() << 40 ^ (uint64_t)atomic_fetch_add(&calls, 1) << 20;
+  bits *= 0x9e3779b97f4a7c15u;
+  bits ^= bits >> 29;
+  for (int i = 0; i < SUFFIX; i++, bits /= 36)
+    suffix[i] = letters[bits % 36];
+  suffix[SUFFIX] = '\0';
+}
+
+/* ---- Making ---- */
+
+static void lock(int descriptor)
+{
+  /* Only a sweep may hold it, for a moment. Where there are no locks nothing is swept either. */
+  while (flock(descriptor, LOCK_EX) != 0 && errno == EINTR)
+    ;
+}
+
+static bool is_at(int descriptor, int folder, const char *name)
+{
+  struct stat opened, named;
+  return fstat(descriptor, &opened) == 0 &&
+         fstatat(folder, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && opened.st_dev == named.st_dev &&
+         opened.st_ino == named.st_ino;
+}
+
+/* -1 with errno; EEXIST: this name is taken. */
+static int make_one(const char *path, bool folder)
+{
+  if (!folder)
+    return open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+  if (mkdir(path, 0777) != 0)
+    return -1;
+  const int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  const int error = errno;
+  if (descriptor < 0)
+    (void)rmdir(path);
+  errno = error;
+  return descriptor;
+}
+
+static bool make(const char *place, bool folder, char **temporary, int *descriptor)
+{
+  char suffix[SUFFIX + 1];
+  cdl_temporary_sweep(place);
+  for (int i = 0; i < TRIES; i++) {
+    draw_suffix(suffix);
+    if (asprintf(temporary, "%s%s%s", place, mark, suffix) < 0) {
+      *temporary = NULL;
+      errno = ENOMEM;
+      return false;
+    }
+    *descriptor = make_one(*temporary, folder);
+    if (*descriptor >= 0) {
+      lock(*descriptor);
+      if (is_at(*descriptor, AT_FDCWD, *temporary)) /* a sweep may have come before the lock */
+        return true;
+      close(*descriptor);
+      errno = EEXIST;
+    }
+    const int error = errno;
+    free(*temporary);
+    *temporary = NULL;
+    errno = error;
+    if (error != EEXIST && error != EINTR)
+      break;
+  }
+  *descriptor = -1;
+  return false;
+}
+
+bool cdl_temporary_file(const char *place, char **temporary, int *descriptor)
+{
+  return make(place, false, temporary, descriptor);
+}
+
+bool cdl_temporary_folder(const char *place, char **temporary, int *descriptor)
+{
+  return make(place, true, temporary, descriptor);
+}
+
+/* ---- Removing ---- */
+
+/* Files alone are in it. */
+static void empty_folder(int descriptor)
+{
+  const int own = openat(descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *stream = own >= 0 ? fdopendir(own) : NULL;
+  if (stream == NULL) {
+    if (own >= 0)
+      close(own);
+    return;
+  }
+  for (const struct dirent *entry; (entry = readdir(stream)) != NULL;)
+    (void)unlinkat(dirfd(stream), entry->d_name, 0);
+  closedir(stream);
+}
+
+void cdl_temporary_remove_folder(const char *temporary)
+{
+  const int descriptor = open(temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (descriptor < 0)
+    return;
+  empty_folder(descriptor);
+  close(descriptor);
+  (void)rmdir(temporary);
+}
+
+/* The lock tells whether its writer lives. */
+static void remove_if_abandoned(int folder, const char *name)
+{
+  struct stat facts;
+  const int descriptor = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (descriptor < 0)
+    return;
+  if (fstat(descriptor, &facts) == 0 && flock(descriptor, LOCK_EX | LOCK_NB) == 0 &&
+      is_at(descriptor, folder, name)) {
+    if (S_ISDIR(facts.st_mode)) {
+      empty_folder(descriptor);
+      (void)unlinkat(folder, name, AT_REMOVEDIR);
+    } else if (S_ISREG(facts.st_mode)) {
+      (void)unlinkat(folder, name, 0);
+    }
+  }
+  close(descriptor);
+}
+
+/* Whether `tail` is what follows the place's name: of as many letters and digits as are drawn here,
+ * or of any number. */
+static bool is_mark(const char *tail, bool drawn)
+{
+  if (strncmp(tail, mark, sizeof mark - 1) != 0)
+    return false;
+  tail += sizeof mark - 1;
+  size_t length = 0;
+  while (isalnum((unsigned char)tail[length]))
+    length++;
+  return tail[length] == '\0' && (drawn ? length == SUFFIX : length > 0);
+}
+
+void cdl_temporary_sweep(const char *place)
+{
+  const char *slash = strrchr(place, '/'), *name = slash == NULL ? place : slash + 1;
+  const size_t length = strlen(name);
+  char *folder = folder_of(place);
+  DIR *stream = folder != NULL ? opendir(folder) : NULL;
+  for (const struct dirent *entry = stream != NULL ? readdir(stream) : NULL; entry != NULL;
+       entry = readdir(stream))
+    if (strncmp(entry->d_name, name, length) == 0 && is_mark(entry->d_name + length, true))
+      remove_if_abandoned(dirfd(stream), entry->d_name);
+  if (stream != NULL)
+    closedir(stream);
+  free(folder);
+}
+
+void cdl_folder_sweep(const char *folder)
+{
+  DIR *stream = opendir(folder);
+  for (const struct dirent *entry = stream != NULL ? readdir(stream) : NULL; entry != NULL;
+       entry = readdir(stream)) {
+    const char *tail = strstr(entry->d_name, mark);
+    if (tail != NULL && is_mark(tail, false))
+      remove_if_abandoned(dirfd(stream), entry->d_name);
+  }
+  if (stream != NULL)
+    closedir(stream);
+}
+
+/* ---- Durability ---- */
+
+int cdl_sync_file(int descriptor)
+{
+  int result;
+  do
+    result = fsync(descriptor);
+  while (result != 0 && errno == EINTR);
+  return result;
+}
+
+int cdl_sync_folder_of(const char *path)
+{
+  char *folder = folder_of(path);
+  if (folder == NULL) {
+    errno = ENOMEM;
+    return -1;
+  }
+  const int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  free(folder);
+  if (descriptor < 0)
+    return errno == EACCES ? 0 : -1; /* a folder that may be written to but not listed */
+  int result = cdl_sync_file(descriptor);
+  const int error = errno;
+  close(descriptor);
+  if (result != 0 && (error == EINVAL || error == EROFS || error == ENOTSUP))
+    result = 0;
+  errno = error;
+  return result;
+}

@@ -1,0 +1,31 @@
+/* What is in the making, beside its place: files and folders "PLACE.tmp-XXXXXX" that are new, never
+ * another's, and never found through a link.
+ *
+ * Its writer holds a lock on it (flock), which the kernel takes back however the writer ends. What
+ * nobody holds is of a writer that is gone, and is swept; a process id would not tell, for another
+ * process, or one in another container, may have the same. */
+#ifndef CONDLORA_MODEL_TEMPORARY_H
+#define CONDLORA_MODEL_TEMPORARY_H
+
+#include <stdbool.h>
+
+/* Makes the file or folder, with the mode that the umask leaves. *temporary is its path, to be
+ * freed; *descriptor, which holds the lock, is open for writing in the case of a file. false with
+ * errno. */
+bool cdl_temporary_file(const char *place, char **temporary, int *descriptor);
+bool cdl_temporary_folder(const char *place, char **temporary, int *descriptor);
+/* Removes a folder and the files in it. */
+void cdl_temporary_remove_folder(const char *temporary);
+
+/* Removes what is in the making for `place` and has no writer any more. */
+void cdl_temporary_sweep(const char *place);
+/* All that is so in a folder which is the project's own. */
+void cdl_folder_sweep(const char *folder);
+
+/* Makes the name of `path` durable. A file system that cannot sync a folder is no error. 0, or -1
+ * with errno. */
+int cdl_sync_folder_of(const char *path);
+/* fsync, which a signal does not end. */
+int cdl_sync_file(int descriptor);
+
+#endif
