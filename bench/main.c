@@ -8,6 +8,7 @@
 #include "bench/options.h"
 #include "bench/roofline.h"
 #include "bench/tune.h"
+#include "cli/map_faults.h"
 #include "model/file.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -104,6 +105,7 @@ int main(int count, char **arguments)
 {
   bench_command c;
   bool slower = false;
+  cli_map_faults_begin("bench-condlora", NULL);
   cdl_status status = bench_command_read(count - 1, arguments + 1, &c);
   if (status == CDL_OK && c.help)
     bench_command_help();

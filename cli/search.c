@@ -277,7 +277,8 @@ cdl_status cli_search(int count, char **arguments)
                  "each trial is a run in OUT/trials. Prints a table of all trials, and leaves the "
                  "best one's settings in OUT/best.json for condlora train --config.",
       .notes = "Needs Python 3 with Optuna, as python3 or named by CDL_PYTHON. Exit status: 0 "
-               "done, 1 failed, 2 wrong usage, 130 or 143 stopped by a signal; --resume goes on.",
+               "done, 1 failed, 2 wrong usage, 129, 130, 138 or 143 stopped by SIGHUP, SIGINT, "
+               "SIGUSR1 or SIGTERM; --resume goes on.",
       .options = options,
       .option_count = sizeof options / sizeof options[0],
       .settings = &s.settings,

@@ -4,9 +4,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/map_faults.h"
+
 /* A handler has no argument for state of one's own. */
 static volatile int caught, own_flags[CLI_SIGNALS_FLAGS];
 static volatile sig_atomic_t deferred, line_open;
+
+static void clear_line(void)
+{
+  static const char clear[] = "\r\033[K";
+  if (line_open)
+    (void)!write(STDERR_FILENO, clear, sizeof clear - 1);
+}
 
 static void handle(int number)
 {
@@ -16,24 +25,27 @@ static void handle(int number)
       own_flags[i] = number;
     return;
   }
-  if (line_open) {
-    static const char clear[] = "\r\033[K";
-    const ssize_t written = write(STDERR_FILENO, clear, sizeof clear - 1);
-    (void)written;
-  }
+  /* A session that ends sends several, some beside a SIGTERM, and nobody waits there. */
+  if (deferred && number == SIGHUP)
+    return;
+  clear_line();
   _exit(CLI_EXIT_SIGNALLED + number);
 }
 
+/* ---- Beginning ---- */
+
 void cli_signals_begin(void)
 {
+  static const int numbers[] = {SIGHUP, SIGINT, SIGUSR1, SIGTERM};
+  enum { COUNT = sizeof numbers / sizeof numbers[0] };
   struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART}, before;
-  static const int numbers[] = {SIGINT, SIGTERM};
   sigemptyset(&action.sa_mask);
-  sigaddset(&action.sa_mask, SIGINT);
-  sigaddset(&action.sa_mask, SIGTERM);
-  for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+  for (size_t i = 0; i < COUNT; i++)
+    sigaddset(&action.sa_mask, numbers[i]);
+  for (size_t i = 0; i < COUNT; i++)
     if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
       sigaction(numbers[i], &action, NULL);
+  cli_map_faults_begin("condlora", clear_line);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);
 }

@@ -1,19 +1,21 @@
-/* SIGINT and SIGTERM: they end the program at once, but for a stretch in which the first one only
- * asks it to stop. */
+/* SIGHUP, SIGINT, SIGUSR1 and SIGTERM: they end the program at once, but for a stretch in which the
+ * first one only asks it to stop. A mapped file that cannot be read on, SIGBUS, ends it with 1 and a
+ * line that names the file. */
 #ifndef CONDLORA_CLI_SIGNALS_H
 #define CONDLORA_CLI_SIGNALS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { CLI_EXIT_SIGNALLED = 128 }; /* + the signal's number: 130, 143 */
+enum { CLI_EXIT_SIGNALLED = 128 }; /* + the signal's number: 129, 130, 138, 143 */
 
-/* Takes both signals over (one that the parent had ignored stays ignored), and ignores SIGPIPE and
- * SIGXFSZ: a
- * reader that goes away and a file that may not grow are errors of writing. */
+/* Takes these signals over (one of the four that the parent had ignored, as nohup does with SIGHUP,
+ * stays ignored), and ignores SIGPIPE and SIGXFSZ: a reader that goes away and a file that may not
+ * grow are errors of writing. */
 void cli_signals_begin(void);
 
-/* From here on the first signal only sets the flag; the second one ends the program at once. */
+/* From here on the first signal only sets the flag; the second one ends the program at once, unless
+ * it is SIGHUP. */
 void cli_signals_defer(void);
 
 /* Not 0 once a signal came. */

@@ -135,8 +135,8 @@ cdl_status cli_train(int count, char **arguments)
                  "adapter with its head, a "
                  "checkpoint, a log of the steps, and metrics.",
       .notes = "Options win over --config, --config over --recipe. Exit status: 0 done, 1 failed, "
-               "2 wrong usage, 130 or 143 "
-               "stopped by a signal after saving; --resume goes on.",
+               "2 wrong usage, 129, 130, 138 or "
+               "143 stopped by SIGHUP, SIGINT, SIGUSR1 or SIGTERM after saving; --resume goes on.",
       .options = options,
       .option_count = sizeof options / sizeof options[0],
       .settings = &t.settings,

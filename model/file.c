@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "model/lock.h"
+#include "model/mapped.h"
 #include "model/temporary.h"
 
 enum { BUFFER_BYTES = 1 << 16 };
@@ -58,6 +59,11 @@ static cdl_status map_descriptor(const char *path, int descriptor, cdl_mapping *
   void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
   if (data == MAP_FAILED)
     return fail_to_read(path);
+  const cdl_status noted = cdl_mapped_add(data, size, path);
+  if (noted != CDL_OK) {
+    munmap(data, size);
+    return noted;
+  }
   *mapping = (cdl_mapping){.data = data, .size = size};
   return CDL_OK;
 }
@@ -76,6 +82,8 @@ cdl_status cdl_file_map(const char *path, cdl_mapping *mapping)
 
 void cdl_file_unmap(cdl_mapping *mapping)
 {
+  if (mapping->size > 0)
+    cdl_mapped_remove(mapping->data);
   if (mapping->size > 0)
     munmap((void *)(uintptr_t)mapping->data, mapping->size);
   *mapping = (cdl_mapping){0};
@@ -265,6 +273,16 @@ cdl_status cdl_output_begin_named(const char *path, cdl_output **output)
   return begin(path, true, output);
 }
 
+/* A write from a mapped file whose pages are lost fails with EFAULT; a touch says which file it is,
+ * by SIGBUS. */
+static void touch(const uint8_t *bytes, size_t count)
+{
+  const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  for (size_t at = 0; at < count; at += page)
+    (void)*(const volatile uint8_t *)(bytes + at);
+  (void)*(const volatile uint8_t *)(bytes + count - 1);
+}
+
 static void write_through(cdl_output *output, const uint8_t *bytes, size_t count)
 {
   while (count > 0 && !output->failed) {
@@ -277,6 +295,8 @@ static void write_through(cdl_output *output, const uint8_t *bytes, size_t count
       keep_failure(output, "written");
     } else if (errno != EINTR) {
       keep_failure(output, "written");
+      if (output->error == EFAULT)
+        touch(bytes, count);
     }
   }
 }

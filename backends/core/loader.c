@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "backends/core/core.h"
+#include "backends/core/dispositions.h"
 #include "backends/core/place.h"
 #include "backends/core/trust.h"
 
@@ -152,7 +153,10 @@ static plugin *plugins;
  * change is still the same. */
 static cdl_status load_new(const char *resolved, const char *file, cdl_backend_table *table)
 {
+  core_dispositions kept;
+  core_dispositions_keep(&kept);
   void *library = dlopen(resolved, RTLD_NOW | RTLD_LOCAL);
+  core_dispositions_restore(&kept);
   if (library == NULL)
     return cdl_fail(CDL_ABSENT, "%s: cannot be loaded: %s", file, dlerror());
   /* ISO C has no cast from an object's address to a function's; POSIX gives both one
@@ -165,6 +169,7 @@ static cdl_status load_new(const char *resolved, const char *file, cdl_backend_t
   memcpy(&entry, &symbol, sizeof entry);
   core_clear_message();
   const cdl_backend_table *given = entry(&core_host);
+  core_dispositions_restore(&kept);
   if (given == NULL)
     return cdl_context(core_give_reason(CDL_ABSENT), "%s", file);
   return core_adopt(given, file, table);

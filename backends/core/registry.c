@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "backends/core/core.h"
+#include "backends/core/dispositions.h"
 #include "backends/core/trust.h"
 
 const char *cdl_version(void)
@@ -106,7 +107,10 @@ static cdl_status open_device(const cdl_backend_table *table, bool is_host, cons
   core_clear_message();
   const cdl_open_options chosen = {sizeof chosen, options->threads, options->precision,
                                    wanted->automatic};
+  core_dispositions kept;
+  core_dispositions_keep(&kept);
   const cdl_status status = table->open(device, &chosen, &opened->device);
+  core_dispositions_restore(&kept);
   if (status != CDL_OK) {
     pthread_mutex_destroy(&opened->host_lock);
     free(opened);
@@ -282,7 +286,10 @@ static void list_devices(const lister *l, const cdl_backend_table *table, bool i
 {
   int count = 0;
   core_clear_message();
+  core_dispositions kept;
+  core_dispositions_keep(&kept);
   const cdl_status status = table->enumerate(&count);
+  core_dispositions_restore(&kept);
   if (status != CDL_OK || count <= 0) {
     if (status == CDL_OK)
       cdl_fail(CDL_ABSENT, "no device");

@@ -1,7 +1,8 @@
 /* The table. */
-#include "device.h"
-
 #include <stdlib.h>
+
+#include "device.h"
+#include "probe.h"
 
 static const cdl_host *host(void)
 {
@@ -29,13 +30,12 @@ static cdl_status open_device(const char *device_name, const cdl_open_options *o
 {
   if (options->precision != CDL_PRECISION_FP32)
     return opencl_host->fail(CDL_UNSUPPORTED, "has the precision fp32 alone");
+  if (options->automatic)
+    CDL_TRY(opencl_probe());
   opencl_found *found;
   int count, chosen;
   CDL_TRY(opencl_find_devices(&found, &count));
   cdl_status status = opencl_choose(found, count, device_name, &chosen);
-  if (status == CDL_OK && options->automatic && (found[chosen].type & CL_DEVICE_TYPE_CPU) != 0)
-    status = opencl_host->fail(
-        CDL_ABSENT, "its device %s is the host's processor; name it to use it", found[chosen].name);
   if (status == CDL_OK)
     status = opencl_open(&driver, &found[chosen], device);
   free(found);

@@ -47,8 +47,9 @@ static int wait_for(pid_t program)
 static void hold_after_a_step(pid_t program, const char *out)
 {
   const struct timespec moment = {.tv_nsec = 1000000};
+  const char *log = joined(out, "train.jsonl");
   struct stat facts;
-  while (stat(joined(out, "train.jsonl"), &facts) != 0 || facts.st_size == 0) {
+  while (stat(log, &facts) != 0 || facts.st_size == 0) {
     ck_assert_msg(waitpid(program, NULL, WNOHANG) == 0, "it ended: %s",
                   read_text(scratch("other-err")));
     nanosleep(&moment, NULL);

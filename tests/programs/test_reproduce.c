@@ -170,7 +170,7 @@ START_TEST(one_that_was_stopped_ends_in_the_same_report)
     int signal;
     const char *after;
   } stops[] = {{SIGKILL, "runs/RTE/lora/seed0/train.jsonl"},
-               {SIGINT, "runs/RTE/condlora-reference/seed0"},
+               {SIGHUP, "runs/RTE/condlora-reference/seed0"},
                {SIGKILL, "runs/STS-B/lora/seed0/metrics.json"},
                {SIGTERM, "runs/STS-B/condlora-reference/seed0/predictions.tsv"},
                {SIGKILL, "table.csv"}};

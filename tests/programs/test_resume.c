@@ -141,16 +141,13 @@ START_TEST(kills_of_other_methods_leave_the_same_bytes)
 }
 END_TEST
 
-/* Waits until the run has done a step. */
+/* Waits until the run has done a step; one that never does is ended by the test's time limit. */
 static void await_steps(const char *out)
 {
-  for (int i = 0; i < 5000; i++) {
-    struct stat facts;
-    if (stat(joined(out, "train.jsonl"), &facts) == 0 && facts.st_size > 0)
-      return;
+  const char *log = joined(out, "train.jsonl");
+  struct stat facts;
+  while (stat(log, &facts) != 0 || facts.st_size == 0)
     sleep_ms(2);
-  }
-  ck_abort_msg("no step after 10 s");
 }
 
 static void check_stop(int signal_number, const char *whole, const char *out)

@@ -259,7 +259,7 @@ static void wait_for_lines(const char *path, size_t lines)
 
 START_TEST(an_interrupted_search_ends_in_the_same_trials)
 {
-  static const int signals[] = {SIGINT, SIGTERM, SIGKILL};
+  static const int signals[] = {SIGINT, SIGUSR1, SIGKILL};
   for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
     const char *out = scratch(text_of("out-%d", signals[i])), *alone = scratch("alone");
     fake("asks", ONE TWO);
