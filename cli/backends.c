@@ -4,6 +4,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "backends/core/limits.h"
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/sink.h"
@@ -36,13 +37,16 @@ static void read_fact(const char *path, const char *key, char *value, size_t byt
 typedef struct {
   char system[256], processor[256];
   long cores;
-  double memory_gb;
+  int usable_cores; /* by this process, under its limits */
+  double memory_gb, usable_memory_gb;
 } machine;
 
 static machine describe_machine(void)
 {
   machine m = {.cores = sysconf(_SC_NPROCESSORS_ONLN),
-               .memory_gb = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / 1e9};
+               .usable_cores = core_usable_processors(),
+               .memory_gb = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / 1e9,
+               .usable_memory_gb = (double)core_usable_memory().total_bytes / 1e9};
   struct utsname name;
   if (uname(&name) == 0)
     snprintf(m.system, sizeof m.system, "%.64s %.64s %.64s", name.sysname, name.release,
@@ -61,6 +65,19 @@ static json_t *backend_json(const cdl_backend_listing *b)
   cdl_json_set_text(&object, "reason", b->reason);
   cdl_json_set_text(&object, "path", b->path);
   return object;
+}
+
+/* What the process may use where that is less than there is: in a container, a batch job. */
+static void print_machine(const machine *m)
+{
+  printf("%-12s%s\n%-12s%s\n%-12s%s, %ld cores", "condlora", cdl_version(), "system", m->system,
+         "processor", m->processor, m->cores);
+  if (m->usable_cores < m->cores)
+    printf(", of which this process may use %d", m->usable_cores);
+  printf("\n%-12s%.1f GB", "memory", m->memory_gb);
+  if (m->usable_memory_gb < 0.999 * m->memory_gb)
+    printf(", of which this process may use %.1f GB", m->usable_memory_gb);
+  printf("\n\n");
 }
 
 static void on_backend(void *user, const cdl_backend_listing *b)
@@ -115,8 +132,7 @@ cdl_status cli_backends(int count, char **arguments)
     return CDL_OK;
   const machine m = describe_machine();
   if (!l.as_json)
-    printf("%-12s%s\n%-12s%s\n%-12s%s, %ld cores\n%-12s%.1f GB\n\n", "condlora", cdl_version(),
-           "system", m.system, "processor", m.processor, m.cores, "memory", m.memory_gb);
+    print_machine(&m);
   l.list = json_array();
   l.folders = json_array();
   cdl_status status = cdl_backend_list(on_backend, &l);
@@ -130,8 +146,9 @@ cdl_status cli_backends(int count, char **arguments)
     json_decref(l.folders);
     return status;
   }
-  return cli_stdout_json(json_pack("{ss ss s{ss sI} sf so so}", "condlora", cdl_version(), "system",
-                                   m.system, "processor", "name", m.processor, "cores",
-                                   (json_int_t)m.cores, "memory_gb", m.memory_gb, "backends",
-                                   l.list, "searched", l.folders));
+  return cli_stdout_json(json_pack("{ss ss s{ss sI sI} sf sf so so}", "condlora", cdl_version(),
+                                   "system", m.system, "processor", "name", m.processor, "cores",
+                                   (json_int_t)m.cores, "usable_cores", (json_int_t)m.usable_cores,
+                                   "memory_gb", m.memory_gb, "usable_memory_gb", m.usable_memory_gb,
+                                   "backends", l.list, "searched", l.folders));
 }

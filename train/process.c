@@ -2,7 +2,8 @@
 
 #include <sys/resource.h>
 #include <time.h>
-#include <unistd.h>
+
+#include "backends/core/limits.h"
 
 double cdl_process_seconds(void)
 {
@@ -21,6 +22,5 @@ size_t cdl_process_peak_bytes(void)
 
 unsigned cdl_process_processors(void)
 {
-  const long processors = sysconf(_SC_NPROCESSORS_ONLN);
-  return processors > 0 ? (unsigned)processors : 1;
+  return (unsigned)core_usable_processors();
 }

@@ -1,5 +1,6 @@
 #include "backends/cpu/cpu.h"
 
+#include "backends/core/limits.h"
 #include "backends/cpu/device.h"
 #include "backends/cpu/memory.h"
 #include "backends/cpu/weight.h"
@@ -8,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 /* ---- The device ---- */
 
@@ -95,11 +95,8 @@ static const char *cpu_description(void *opaque)
 static cdl_status cpu_memory_info(void *opaque, cdl_device_memory *memory)
 {
   (void)opaque;
-  const long page = sysconf(_SC_PAGESIZE), total = sysconf(_SC_PHYS_PAGES),
-             available = sysconf(_SC_AVPHYS_PAGES);
-  *memory = (cdl_device_memory){0};
-  if (page > 0 && total > 0 && available > 0)
-    *memory = (cdl_device_memory){(size_t)available * (size_t)page, (size_t)total * (size_t)page};
+  const core_memory usable = core_usable_memory();
+  *memory = (cdl_device_memory){usable.free_bytes, usable.total_bytes};
   return CDL_OK;
 }
 
@@ -122,9 +119,20 @@ static cdl_status cpu_sync(void *queue)
   return CDL_OK;
 }
 
+/* The system promises more than a control group lets a process use, and kills it when it is used. */
+static bool exceeds_group(size_t bytes)
+{
+  enum { WORTH_A_LOOK = 1 << 20 };
+  if (bytes < WORTH_A_LOOK)
+    return false;
+  const core_limits limits = core_limits_read("");
+  return bytes > limits.free_bytes || cpu_memory_mapped() > limits.memory_bytes ||
+         bytes > limits.memory_bytes - cpu_memory_mapped();
+}
+
 static cdl_status cpu_allocate(void *device, size_t bytes, void **handle)
 {
-  *handle = cpu_memory_allocate(bytes);
+  *handle = exceeds_group(bytes) ? NULL : cpu_memory_allocate(bytes);
   if (*handle != NULL)
     return CDL_OK;
   cdl_device_memory memory;

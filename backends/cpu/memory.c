@@ -1,5 +1,6 @@
 #include "backends/cpu/memory.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -40,6 +41,13 @@ static void *map(size_t bytes, size_t *mapped)
   return start;
 }
 
+static atomic_size_t mapped_bytes; /* of all blocks that are mapped */
+
+size_t cpu_memory_mapped(void)
+{
+  return atomic_load(&mapped_bytes);
+}
+
 void *cpu_memory_allocate(size_t bytes)
 {
   if (bytes > SIZE_MAX / 2)
@@ -49,6 +57,7 @@ void *cpu_memory_allocate(size_t bytes)
   header.start = whole >= MAP_FROM ? map(whole, &header.mapped) : aligned_alloc(ALIGNMENT, whole);
   if (header.start == NULL)
     return NULL;
+  atomic_fetch_add(&mapped_bytes, header.mapped);
   char *memory = (char *)header.start + ALIGNMENT;
   *(block_header *)(void *)(memory - ALIGNMENT) = header;
   return memory;
@@ -59,6 +68,7 @@ void cpu_memory_free(void *memory)
   if (memory == NULL)
     return;
   const block_header header = *(block_header *)(void *)((char *)memory - ALIGNMENT);
+  atomic_fetch_sub(&mapped_bytes, header.mapped);
   if (header.mapped > 0)
     munmap(header.start, header.mapped);
   else

@@ -4,30 +4,21 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <strings.h>
+
+#include "backends/cpu/coretype.h"
+#include "condlora/log.h"
 
 static const char openblas_file[] = "libopenblas.so.0";
 static const char openblas_package[] = "libopenblas0-pthread";
 static const char lapacke_file[] = "liblapacke.so.3";
 static const char lapacke_package[] = "liblapacke";
 
-/* Debian's 0.3.21 knows no CPU after its own time and falls to older kernels there: on a Zen 5, Haswell's run at half
- * the speed of SkylakeX's. NULL: its own choice stands. */
-static const char *core_type(void)
-{
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512cd"))
-    return "SkylakeX";
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    return "Haswell";
-#endif
-  return NULL;
-}
-
 static bool set_for_now(const char *variable, const char *value)
 {
-  return value != NULL && getenv(variable) == NULL && setenv(variable, value, 1) == 0;
+  const char *present = getenv(variable);
+  return value != NULL && (present == NULL || present[0] == '\0') &&
+         setenv(variable, value, 1) == 0;
 }
 
 /* OpenBLAS reads the environment once, while it is loaded. */
@@ -35,7 +26,7 @@ static void *open_openblas(void)
 {
   static pthread_mutex_t environment = PTHREAD_MUTEX_INITIALIZER;
   pthread_mutex_lock(&environment);
-  const bool core_set = set_for_now("OPENBLAS_CORETYPE", core_type());
+  const bool core_set = set_for_now("OPENBLAS_CORETYPE", cpu_coretype());
   const bool threads_set = set_for_now("OPENBLAS_NUM_THREADS", "1"); /* so that it starts none */
   void *library = dlopen(openblas_file, RTLD_NOW | RTLD_LOCAL);
   if (core_set)
@@ -44,6 +35,34 @@ static void *open_openblas(void)
     unsetenv("OPENBLAS_NUM_THREADS");
   pthread_mutex_unlock(&environment);
   return library;
+}
+
+/* The set that the user asks for, "" for none. */
+static const char *wanted_set(void)
+{
+  const char *wanted = getenv("OPENBLAS_CORETYPE");
+  return wanted != NULL ? wanted : "";
+}
+
+static cdl_status check_wanted_set(void)
+{
+  const char *lacking;
+  if (cpu_coretype_runs(wanted_set(), &lacking))
+    return CDL_OK;
+  return cdl_fail(CDL_UNSUPPORTED,
+                  "OPENBLAS_CORETYPE is %s, whose kernels need %s, which this processor does "
+                  "not have",
+                  wanted_set(), lacking);
+}
+
+/* OpenBLAS says nothing of a name that it does not have. */
+static void say_other_set(const cpu_libraries *libraries)
+{
+  const char *taken = libraries->openblas_get_corename();
+  if (wanted_set()[0] != '\0' && strcasecmp(wanted_set(), taken) != 0)
+    cdl_log(CDL_LOG_NOTICE,
+            "cpu: OPENBLAS_CORETYPE is %s, which this OpenBLAS does not have: it uses %s",
+            wanted_set(), taken);
 }
 
 static cdl_status absent(const char *package)
@@ -72,7 +91,9 @@ static cdl_status find_functions(cpu_libraries *libraries)
  * library opened first under the same name; the reference ones are slower and start no threads. */
 cdl_status cpu_libraries_open(cpu_libraries *libraries)
 {
-  *libraries = (cpu_libraries){.openblas = open_openblas()};
+  *libraries = (cpu_libraries){.openblas = NULL};
+  CDL_TRY(check_wanted_set());
+  libraries->openblas = open_openblas();
   if (libraries->openblas == NULL)
     return absent(openblas_package);
   libraries->lapacke = dlopen(lapacke_file, RTLD_NOW | RTLD_LOCAL);
@@ -83,6 +104,7 @@ cdl_status cpu_libraries_open(cpu_libraries *libraries)
     return status;
   }
   libraries->openblas_set_num_threads(1);
+  say_other_set(libraries);
   return CDL_OK;
 }
 

@@ -1,13 +1,13 @@
 #include "backends/cpu/pool.h"
 
+#include "backends/core/limits.h"
 #include "backends/cpu/memory.h"
+#include "condlora/log.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* A loop's tiles are handed out through one word: its number in the upper half, the tiles not yet taken in the lower. A
  * thread takes a tile by a compare-and-swap on that word, so one that read an older loop's task can never run it on a
@@ -214,21 +214,15 @@ cdl_status cpu_pool_run(cpu_pool *pool, int64_t tiles, size_t scratch_bytes, cpu
   return CDL_OK;
 }
 
-static int usable_cores(void)
-{
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0)
-    return CPU_COUNT(&set);
-  const long online = sysconf(_SC_NPROCESSORS_ONLN);
-  return online > 0 ? (int)online : 1;
-}
-
 cdl_status cpu_pool_create(int threads, cpu_pool **out)
 {
   if (threads < 0)
     return cdl_fail(CDL_USAGE, "threads: %d; expected 0 (every core) or more", threads);
   if (threads == 0)
-    threads = usable_cores();
+    threads = core_usable_processors();
+  else if (threads > CPU_POOL_MAX)
+    cdl_log(CDL_LOG_NOTICE, "cpu: %d threads are used, the most that it takes, not %d",
+            CPU_POOL_MAX, threads);
   if (threads > CPU_POOL_MAX)
     threads = CPU_POOL_MAX;
   cpu_pool *pool = cpu_memory_allocate(sizeof *pool + (size_t)threads * sizeof(worker));

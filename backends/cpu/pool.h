@@ -10,7 +10,7 @@
 
 typedef struct cpu_pool cpu_pool;
 
-/* `threads` counts the caller of a region; 0: every core this process may use. At most CPU_POOL_MAX. */
+/* `threads` counts the caller of a region; 0: as many as this process may use processors. At most CPU_POOL_MAX. */
 enum { CPU_POOL_MAX = 64 }; /* Debian's OpenBLAS has working memory for this many callers at once */
 cdl_status cpu_pool_create(int threads, cpu_pool **pool);
 void cpu_pool_destroy(cpu_pool *pool);

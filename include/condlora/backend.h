@@ -20,7 +20,7 @@ CDL_API const char *cdl_version(void); /* "0.1.0" */
 /* ---- Choosing ---- */
 
 typedef struct {
-  int threads;      /* of the CPU backend; 0: every core this process may use */
+  int threads;      /* of the CPU backend; 0: as many as this process may use cores */
   bool no_fallback; /* the host path, on any backend but cpu, is an error */
   cdl_precision precision;
 } cdl_backend_options;
