@@ -14,30 +14,34 @@ typedef enum {
   VALUE_TEXT,
   VALUE_GLOBAL,
   VALUE_TUPLE,
+  VALUE_LIST,
   VALUE_DICTIONARY,
   VALUE_STORAGE,
-  VALUE_TENSOR
+  VALUE_TENSOR,
+  VALUE_OTHER /* in attributes */
 } value_kind;
 
 typedef struct {
   value_kind kind;
-  /* Tuple: items [first, first + count). Dictionary: first and last pair. Tensor: storage, shape,
-   * strides. */
+  /* Tuple: items [first, first + count). Dictionary and list: first and last pair. Tensor: storage,
+   * shape, strides. */
   uint32_t first, count, extra;
   int64_t number;   /* a global's place in `globals`; elements of a storage; offset of a tensor */
+  int64_t view;     /* of a storage: where in the one that is stored it begins */
   const char *text; /* of a storage its key */
   size_t bytes;
   cdl_stored_type type; /* storage */
 } value;
 
 typedef struct {
-  uint32_t key, value, next; /* values; the next pair, NO_PAIR: none */
+  uint32_t key, value, next; /* values, of a list without key; the next pair, NO_PAIR: none */
 } pair;
 #define NO_PAIR UINT32_MAX
 
 typedef struct {
   const char *path;
   const uint8_t *start, *next, *end;
+  uint32_t room; /* of each table */
   value *values;
   uint32_t *stack, *marks, *memo, *items;
   pair *pairs;
@@ -46,7 +50,15 @@ typedef struct {
 
 /* ---- Names ---- */
 
-typedef enum { GLOBAL_DICTIONARY, GLOBAL_TENSOR, GLOBAL_PARAMETER, GLOBAL_STORAGE } global_role;
+typedef enum {
+  GLOBAL_DICTIONARY,
+  GLOBAL_TENSOR,
+  GLOBAL_PARAMETER,
+  GLOBAL_DRESSED, /* a tensor with attributes: what makes it, its class, arguments, attributes */
+  GLOBAL_CLASS,
+  GLOBAL_SIZE,
+  GLOBAL_STORAGE
+} global_role;
 
 static const struct {
   const char *module, *name;
@@ -55,7 +67,13 @@ static const struct {
 } globals[] = {
     {"collections", "OrderedDict", GLOBAL_DICTIONARY, 0},
     {"torch._utils", "_rebuild_tensor_v2", GLOBAL_TENSOR, 0},
+    {"torch._utils", "_rebuild_tensor", GLOBAL_TENSOR, 0},
     {"torch._utils", "_rebuild_parameter", GLOBAL_PARAMETER, 0},
+    {"torch._utils", "_rebuild_parameter_with_state", GLOBAL_PARAMETER, 0},
+    {"torch._tensor", "_rebuild_from_type_v2", GLOBAL_DRESSED, 0},
+    {"torch", "Tensor", GLOBAL_CLASS, 0},
+    {"torch.nn.parameter", "Parameter", GLOBAL_CLASS, 0},
+    {"torch", "Size", GLOBAL_SIZE, 0},
     {"torch", "FloatStorage", GLOBAL_STORAGE, CDL_STORED_F32},
     {"torch", "HalfStorage", GLOBAL_STORAGE, CDL_STORED_F16},
     {"torch", "BFloat16Storage", GLOBAL_STORAGE, CDL_STORED_BF16},
@@ -159,17 +177,24 @@ static cdl_status push_long(machine *m)
   return bytes <= 8 ? push_number(m, (size_t)bytes, true) : bad(m, "a number of more than 64 bits");
 }
 
-static cdl_status push_text(machine *m)
+/* `bytes` hold its length. */
+static cdl_status push_text(machine *m, size_t length_bytes)
 {
   int64_t bytes;
   const uint8_t *text = NULL;
-  CDL_TRY(take_whole(m, 4, false, &bytes));
+  CDL_TRY(take_whole(m, length_bytes, false, &bytes));
   CDL_TRY(take(m, (size_t)bytes, &text));
-  if (!is_plain((const char *)text, (size_t)bytes))
-    return bad(m, "a text with control characters");
   value *made = new_value(m, VALUE_TEXT);
   made->text = (const char *)text;
   made->bytes = (size_t)bytes;
+  return CDL_OK;
+}
+
+static cdl_status push_real(machine *m)
+{
+  const uint8_t *bytes;
+  CDL_TRY(take(m, sizeof(double), &bytes));
+  new_value(m, VALUE_OTHER);
   return CDL_OK;
 }
 
@@ -222,10 +247,23 @@ static cdl_status push_tuple(machine *m, uint32_t count)
   return CDL_OK;
 }
 
-static cdl_status push_dictionary(machine *m)
+static cdl_status push_chain(machine *m, value_kind kind)
 {
-  value *made = new_value(m, VALUE_DICTIONARY);
+  value *made = new_value(m, kind);
   made->first = made->extra = NO_PAIR;
+  return CDL_OK;
+}
+
+/* To a dictionary or list. */
+static cdl_status chain(machine *m, value *to, uint32_t key, uint32_t item)
+{
+  if (m->pair_count == m->room)
+    return bad(m, "more is in it than a file of tensors holds");
+  const uint32_t made = m->pair_count++;
+  m->pairs[made] = (pair){key, item, NO_PAIR};
+  *(to->first == NO_PAIR ? &to->first : &m->pairs[to->extra].next) = made;
+  to->extra = made;
+  to->count++;
   return CDL_OK;
 }
 
@@ -246,16 +284,21 @@ static cdl_status set_items(machine *m, uint32_t count)
   if (dictionary->kind != VALUE_DICTIONARY)
     return bad(m, "a dictionary is expected");
   m->stack_count -= count;
-  for (uint32_t i = 0; i < count; i += 2) {
-    const uint32_t key = m->stack[m->stack_count + i];
-    if (m->values[key].kind != VALUE_TEXT)
-      return bad(m, "a key that is no text");
-    const uint32_t made = m->pair_count++;
-    m->pairs[made] = (pair){key, m->stack[m->stack_count + i + 1], NO_PAIR};
-    *(dictionary->first == NO_PAIR ? &dictionary->first : &m->pairs[dictionary->extra].next) = made;
-    dictionary->extra = made;
-    dictionary->count++;
-  }
+  for (uint32_t i = 0; i < count; i += 2)
+    CDL_TRY(chain(m, dictionary, m->stack[m->stack_count + i], m->stack[m->stack_count + i + 1]));
+  return CDL_OK;
+}
+
+static cdl_status append(machine *m, uint32_t count)
+{
+  if (!holds(m, count + 1))
+    return bad(m, "a list's items");
+  value *list = top(m, count);
+  if (list->kind != VALUE_LIST)
+    return bad(m, "a list is expected");
+  m->stack_count -= count;
+  for (uint32_t i = 0; i < count; i++)
+    CDL_TRY(chain(m, list, NO_PAIR, m->stack[m->stack_count + i]));
   return CDL_OK;
 }
 
@@ -280,23 +323,38 @@ static cdl_status get_memo(machine *m, size_t bytes)
   return CDL_OK;
 }
 
-/* ("storage", type, key, device, elements) */
+static bool is_plain_text(const value *v)
+{
+  return v->kind == VALUE_TEXT && is_plain(v->text, v->bytes);
+}
+
+static bool is_count(const value *v)
+{
+  return v->kind == VALUE_NUMBER && v->number >= 0;
+}
+
+/* ("storage", type, key, device, elements), before 1.6 with None or (key, offset, elements) of a
+ * part of it behind. */
 static cdl_status make_storage(machine *m)
 {
   const value *t = holds(m, 1) ? top(m, 0) : NULL;
-  if (t == NULL || t->kind != VALUE_TUPLE || t->count != 5)
+  if (t == NULL || t->kind != VALUE_TUPLE || t->count < 5 || t->count > 6)
     return bad(m, "a storage is expected");
   const value *word = item(m, t, 0), *type = item(m, t, 1), *key = item(m, t, 2),
-              *count = item(m, t, 4);
+              *count = item(m, t, 4), *view = t->count == 6 ? item(m, t, 5) : NULL;
   if (word->kind != VALUE_TEXT || !is_text(word->text, word->bytes, "storage") ||
       type->kind != VALUE_GLOBAL || globals[type->number].role != GLOBAL_STORAGE ||
-      key->kind != VALUE_TEXT || count->kind != VALUE_NUMBER || count->number < 0)
+      !is_plain_text(key) || !is_count(count))
     return bad(m, "a storage is expected");
+  const bool viewed = view != NULL && view->kind != VALUE_NONE;
+  if (viewed && (view->kind != VALUE_TUPLE || view->count != 3 || !is_count(item(m, view, 1))))
+    return bad(m, "a part of a storage is expected");
   m->stack_count--;
   value *made = new_value(m, VALUE_STORAGE);
   made->text = key->text;
   made->bytes = key->bytes;
   made->number = count->number;
+  made->view = viewed ? item(m, view, 1)->number : 0;
   made->type = globals[type->number].type;
   return CDL_OK;
 }
@@ -309,10 +367,10 @@ static bool is_numbers(const machine *m, const value *tuple)
   return numbers;
 }
 
-/* (storage, offset, shape, strides, requires_grad, hooks), and in later versions metadata. */
+/* (storage, offset, shape, strides), and of later versions requires_grad, hooks, metadata. */
 static cdl_status make_tensor(machine *m, const value *t)
 {
-  if (t->count < 6 || t->count > 7 || item(m, t, 0)->kind != VALUE_STORAGE ||
+  if (t->count < 4 || t->count > 7 || item(m, t, 0)->kind != VALUE_STORAGE ||
       item(m, t, 1)->kind != VALUE_NUMBER || !is_numbers(m, item(m, t, 2)) ||
       !is_numbers(m, item(m, t, 3)) || item(m, t, 2)->count != item(m, t, 3)->count)
     return bad(m, "a tensor's storage, shape and strides are expected");
@@ -326,6 +384,72 @@ static cdl_status make_tensor(machine *m, const value *t)
   return CDL_OK;
 }
 
+/* Python 2 gives what is in an OrderedDict as a list of pairs. */
+static cdl_status make_dictionary(machine *m, const value *arguments)
+{
+  const value *pairs = arguments->count == 1 ? item(m, arguments, 0) : NULL;
+  if (arguments->count > 1 || (pairs != NULL && pairs->kind != VALUE_LIST))
+    return bad(m, "an OrderedDict with other arguments than a list");
+  CDL_TRY(push_chain(m, VALUE_DICTIONARY));
+  value *made = top(m, 0);
+  for (uint32_t p = pairs != NULL ? pairs->first : NO_PAIR; p != NO_PAIR; p = m->pairs[p].next) {
+    const value *two = &m->values[m->pairs[p].value];
+    if (two->count != 2 || (two->kind != VALUE_LIST && two->kind != VALUE_TUPLE))
+      return bad(m, "an OrderedDict's key and value are expected");
+    if (two->kind == VALUE_TUPLE)
+      CDL_TRY(chain(m, made, m->items[two->first], m->items[two->first + 1]));
+    else
+      CDL_TRY(chain(m, made, m->pairs[two->first].value, m->pairs[two->extra].value));
+  }
+  return CDL_OK;
+}
+
+/* (tensor, requires_grad, hooks), where it has attributes with these behind. */
+static cdl_status make_parameter(machine *m, const value *arguments)
+{
+  if (arguments->count < 3 || arguments->count > 4 || item(m, arguments, 0)->kind != VALUE_TENSOR)
+    return bad(m, "a parameter's tensor is expected");
+  m->stack[m->stack_count++] = m->items[arguments->first];
+  return CDL_OK;
+}
+
+static cdl_status make_plain(machine *m, global_role role, const value *arguments)
+{
+  switch (role) {
+  case GLOBAL_DICTIONARY:
+    return make_dictionary(m, arguments);
+  case GLOBAL_TENSOR:
+    return make_tensor(m, arguments);
+  case GLOBAL_PARAMETER:
+    return make_parameter(m, arguments);
+  case GLOBAL_SIZE:
+    if (arguments->count != 1 || item(m, arguments, 0)->kind != VALUE_TUPLE)
+      return bad(m, "the numbers of a torch.Size are expected");
+    m->stack[m->stack_count++] = m->items[arguments->first];
+    return CDL_OK;
+  case GLOBAL_DRESSED:
+  case GLOBAL_CLASS:
+  case GLOBAL_STORAGE:
+    break;
+  }
+  return bad(m, "a call of a type");
+}
+
+/* (what makes it, class, its arguments, attributes) */
+static cdl_status make_dressed(machine *m, const value *arguments)
+{
+  if (arguments->count == 4) {
+    const value *maker = item(m, arguments, 0), *class = item(m, arguments, 1),
+                *plain = item(m, arguments, 2);
+    if (maker->kind == VALUE_GLOBAL && class->kind == VALUE_GLOBAL &&
+        globals[class->number].role == GLOBAL_CLASS && plain->kind == VALUE_TUPLE &&
+        (globals[maker->number].role == GLOBAL_TENSOR ||
+         globals[maker->number].role == GLOBAL_PARAMETER))
+      return make_plain(m, globals[maker->number].role, plain);
+  }
+  return bad(m, "a tensor with attributes is expected");
+}
+
 static cdl_status call(machine *m)
 {
   if (!holds(m, 2))
@@ -334,20 +458,8 @@ static cdl_status call(machine *m)
   if (callee->kind != VALUE_GLOBAL || arguments->kind != VALUE_TUPLE)
     return bad(m, "a call of something that is no name");
   m->stack_count -= 2;
-  switch (globals[callee->number].role) {
-  case GLOBAL_DICTIONARY:
-    return arguments->count == 0 ? push_dictionary(m) : bad(m, "an OrderedDict with arguments");
-  case GLOBAL_TENSOR:
-    return make_tensor(m, arguments);
-  case GLOBAL_PARAMETER:
-    if (arguments->count != 3 || item(m, arguments, 0)->kind != VALUE_TENSOR)
-      return bad(m, "a parameter's tensor is expected");
-    m->stack[m->stack_count++] = m->items[arguments->first];
-    return CDL_OK;
-  case GLOBAL_STORAGE:
-    break;
-  }
-  return bad(m, "a call of a storage's type");
+  const global_role role = globals[callee->number].role;
+  return role == GLOBAL_DRESSED ? make_dressed(m, arguments) : make_plain(m, role, arguments);
 }
 
 /* Attributes of a dictionary (PyTorch puts versions of modules there) mean nothing here. */
@@ -363,11 +475,12 @@ static cdl_status protocol(machine *m)
 {
   int64_t version;
   CDL_TRY(take_whole(m, 1, false, &version));
-  return version == 2 ? CDL_OK
-                      : cdl_fail(CDL_DATA,
-                                 "%s: the pickle is of protocol %d; protocol 2, torch.save's own, "
-                                 "is read",
-                                 m->path, (int)version);
+  return version == 2 || version == 3
+             ? CDL_OK
+             : cdl_fail(CDL_DATA,
+                        "%s: the pickle is of protocol %d; protocol 2, torch.save's own, and 3 are "
+                        "read",
+                        m->path, (int)version);
 }
 
 static cdl_status step(machine *m, uint8_t opcode)
@@ -394,8 +507,12 @@ static cdl_status step(machine *m, uint8_t opcode)
     return push_number(m, 4, true);
   case 0x8a: /* LONG1 */
     return push_long(m);
+  case 'G': /* BINFLOAT */
+    return push_real(m);
   case 'X': /* BINUNICODE */
-    return push_text(m);
+    return push_text(m, 4);
+  case 'U': /* SHORT_BINSTRING */
+    return push_text(m, 1);
   case 'c': /* GLOBAL */
     return push_global(m);
   case ')': /* EMPTY_TUPLE */
@@ -408,7 +525,14 @@ static cdl_status step(machine *m, uint8_t opcode)
     CDL_TRY(pop_mark(m, &above));
     return push_tuple(m, above);
   case '}': /* EMPTY_DICT */
-    return push_dictionary(m);
+    return push_chain(m, VALUE_DICTIONARY);
+  case ']': /* EMPTY_LIST */
+    return push_chain(m, VALUE_LIST);
+  case 'a': /* APPEND */
+    return append(m, 1);
+  case 'e': /* APPENDS */
+    CDL_TRY(pop_mark(m, &above));
+    return append(m, above);
   case 's': /* SETITEM */
     return set_items(m, 2);
   case 'u': /* SETITEMS */
@@ -443,30 +567,83 @@ static cdl_status run(machine *m)
       return cut(m);
     const uint8_t opcode = *m->next++;
     if (opcode == '.')
-      return m->next == m->end ? CDL_OK : bad(m, "something follows its end");
+      return CDL_OK;
     CDL_TRY(step(m, opcode));
   }
   return bad(m, "it is longer than a file of tensors would be");
 }
 
+/* ---- The machine ---- */
+
+static void stop_machine(machine *m)
+{
+  free(m->pairs);
+  free(m->items);
+  free(m->memo);
+  free(m->marks);
+  free(m->stack);
+  free(m->values);
+}
+
+/* Runs the next pickle; what it leaves is `*m` until it is stopped. */
+static cdl_status run_machine(machine *m, pickle_input *input)
+{
+  const size_t size = (size_t)(input->end - input->next),
+               room = (size < OPCODES_MOST ? size : OPCODES_MOST) + 1;
+  *m = (machine){.path = input->path,
+                 .start = input->start,
+                 .next = input->next,
+                 .end = input->end,
+                 .room = (uint32_t)room,
+                 .values = malloc(room * sizeof *m->values),
+                 .stack = malloc(room * sizeof *m->stack),
+                 .marks = malloc(room * sizeof *m->marks),
+                 .memo = malloc(room * sizeof *m->memo),
+                 .items = malloc(room * sizeof *m->items),
+                 .pairs = malloc(room * sizeof *m->pairs)};
+  cdl_status status = CDL_OK;
+  if (m->values == NULL || m->stack == NULL || m->marks == NULL || m->memo == NULL ||
+      m->items == NULL || m->pairs == NULL)
+    status = cdl_fail(CDL_MEMORY, "%s: out of memory", input->path);
+  if (status == CDL_OK)
+    status = run(m);
+  input->next = m->next;
+  if (status != CDL_OK)
+    stop_machine(m);
+  return status;
+}
+
+/* Whether all that is left is one value of a kind. */
+static bool leaves(machine *m, value_kind kind)
+{
+  return m->mark_count == 0 && m->stack_count == 1 && top(m, 0)->kind == kind;
+}
+
 /* ---- What came out ---- */
+
+static pickled_storage describe_storage(const value *storage)
+{
+  return (pickled_storage){
+      .key = {storage->text, storage->bytes}, .type = storage->type, .count = storage->number};
+}
 
 static cdl_status describe(const machine *m, const pair *entry, pickled_tensor *t)
 {
   const value *name = &m->values[entry->key], *tensor = &m->values[entry->value];
+  if (name->kind != VALUE_TEXT)
+    return bad(m, "a key that is no text");
+  if (!is_plain_text(name))
+    return bad(m, "a name with control characters");
   if (tensor->kind != VALUE_TENSOR)
     return cdl_fail(CDL_DATA, "%s: \"%.*s\" is no tensor; a file of tensors alone is read", m->path,
                     name->bytes < 200 ? (int)name->bytes : 200, name->text);
   const value *storage = &m->values[tensor->first], *shape = &m->values[tensor->count],
               *stride = &m->values[tensor->extra];
-  *t = (pickled_tensor){.name = name->text,
-                        .name_bytes = name->bytes,
-                        .key = storage->text,
-                        .key_bytes = storage->bytes,
-                        .type = storage->type,
-                        .storage_count = storage->number,
-                        .offset = tensor->number,
+  *t = (pickled_tensor){.name = {name->text, name->bytes},
+                        .storage = describe_storage(storage),
                         .rank = shape->count};
+  if (__builtin_add_overflow(tensor->number, storage->view, &t->offset))
+    return bad(m, "an offset overflows");
   for (uint32_t i = 0; i < t->rank; i++) {
     t->shape[i] = item(m, shape, i)->number;
     t->stride[i] = item(m, stride, i)->number;
@@ -474,53 +651,86 @@ static cdl_status describe(const machine *m, const pair *entry, pickled_tensor *
   return CDL_OK;
 }
 
-static cdl_status collect(machine *m, pickled_tensor **tensors, size_t *count)
+static cdl_status collect(machine *m, pickled_file *file)
 {
-  if (m->mark_count > 0 || m->stack_count != 1 || top(m, 0)->kind != VALUE_DICTIONARY)
+  if (!leaves(m, VALUE_DICTIONARY))
     return cdl_fail(CDL_DATA, "%s: holds something other than a dictionary of tensors", m->path);
   const value *dictionary = top(m, 0);
-  *tensors = calloc((size_t)dictionary->count + 1, sizeof **tensors);
-  if (*tensors == NULL)
+  file->tensors = calloc((size_t)dictionary->count + 1, sizeof *file->tensors);
+  file->storages = calloc((size_t)m->value_count + 1, sizeof *file->storages);
+  if (file->tensors == NULL || file->storages == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", m->path);
   for (uint32_t p = dictionary->first; p != NO_PAIR; p = m->pairs[p].next)
-    CDL_TRY(describe(m, &m->pairs[p], &(*tensors)[(*count)++]));
+    CDL_TRY(describe(m, &m->pairs[p], &file->tensors[file->tensor_count++]));
+  for (uint32_t v = 0; v < m->value_count; v++)
+    if (m->values[v].kind == VALUE_STORAGE)
+      file->storages[file->storage_count++] = describe_storage(&m->values[v]);
   return CDL_OK;
 }
 
-cdl_status pickle_read(const char *path, const uint8_t *bytes, size_t size,
-                       pickled_tensor **tensors, size_t *count)
+cdl_status pickle_read(pickle_input *input, pickled_file *file)
 {
-  const size_t room = (size < OPCODES_MOST ? size : OPCODES_MOST) + 1;
-  machine m = {.path = path,
-               .start = bytes,
-               .next = bytes,
-               .end = bytes + size,
-               .values = malloc(room * sizeof *m.values),
-               .stack = malloc(room * sizeof *m.stack),
-               .marks = malloc(room * sizeof *m.marks),
-               .memo = malloc(room * sizeof *m.memo),
-               .items = malloc(room * sizeof *m.items),
-               .pairs = malloc(room * sizeof *m.pairs)};
-  *tensors = NULL;
-  *count = 0;
-  cdl_status status = CDL_OK;
-  if (m.values == NULL || m.stack == NULL || m.marks == NULL || m.memo == NULL || m.items == NULL ||
-      m.pairs == NULL)
-    status = cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  if (status == CDL_OK)
-    status = run(&m);
-  if (status == CDL_OK)
-    status = collect(&m, tensors, count);
-  if (status != CDL_OK) {
-    free(*tensors);
-    *tensors = NULL;
-    *count = 0;
+  machine m;
+  *file = (pickled_file){0};
+  CDL_TRY(run_machine(&m, input));
+  const cdl_status status = collect(&m, file);
+  stop_machine(&m);
+  if (status != CDL_OK)
+    pickle_release(file);
+  return status;
+}
+
+void pickle_release(pickled_file *file)
+{
+  free(file->tensors);
+  free(file->storages);
+  *file = (pickled_file){0};
+}
+
+static cdl_status collect_texts(machine *m, pickled_text **texts, size_t *count)
+{
+  if (!leaves(m, VALUE_LIST))
+    return bad(m, "a list of texts is expected");
+  const value *list = top(m, 0);
+  *texts = calloc((size_t)list->count + 1, sizeof **texts);
+  if (*texts == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", m->path);
+  for (uint32_t p = list->first; p != NO_PAIR; p = m->pairs[p].next) {
+    const value *text = &m->values[m->pairs[p].value];
+    if (!is_plain_text(text))
+      return bad(m, "a list of texts is expected");
+    (*texts)[(*count)++] = (pickled_text){text->text, text->bytes};
   }
-  free(m.pairs);
-  free(m.items);
-  free(m.memo);
-  free(m.marks);
-  free(m.stack);
-  free(m.values);
+  return CDL_OK;
+}
+
+cdl_status pickle_read_texts(pickle_input *input, pickled_text **texts, size_t *count)
+{
+  machine m;
+  *texts = NULL;
+  *count = 0;
+  CDL_TRY(run_machine(&m, input));
+  const cdl_status status = collect_texts(&m, texts, count);
+  stop_machine(&m);
+  if (status != CDL_OK) {
+    free(*texts);
+    *texts = NULL;
+  }
+  return status;
+}
+
+cdl_status pickle_read_flag(pickle_input *input, const char *name, bool *flag)
+{
+  machine m;
+  *flag = false;
+  CDL_TRY(run_machine(&m, input));
+  const bool found = leaves(&m, VALUE_DICTIONARY);
+  for (uint32_t p = found ? top(&m, 0)->first : NO_PAIR; p != NO_PAIR; p = m.pairs[p].next) {
+    const value *key = &m.values[m.pairs[p].key], *set = &m.values[m.pairs[p].value];
+    if (key->kind == VALUE_TEXT && is_text(key->text, key->bytes, name))
+      *flag = set->kind == VALUE_FLAG && set->number != 0;
+  }
+  const cdl_status status = found ? CDL_OK : bad(&m, "a dictionary is expected");
+  stop_machine(&m);
   return status;
 }

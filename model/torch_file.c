@@ -6,17 +6,28 @@
 #include "model/pickle.h"
 #include "model/zip.h"
 
-/* How files from before 1.6 begin: a pickle of one number. */
-static const uint8_t old_start[] = {0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c,
-                                    0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19};
+/* How files from before 1.6 begin: two pickles of a number each, what they are and of which version. */
+static const uint8_t old_start[] = {0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46,
+                                    0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, '.'};
+static const uint8_t old_version[] = {0x80, 0x02, 'M', 0xe9, 0x03, '.'};
+
+typedef struct {
+  pickled_text key;
+  const uint8_t *data;
+  size_t size;
+} raw_storage;
 
 typedef struct {
   const char *path;
+  size_t copies_most;
+  /* Of an archive. */
   const zip_entry *entries;
   size_t entry_count;
-  const char *folder; /* of the archive: what stands before "/data.pkl" */
+  const char *folder; /* what stands before "/data.pkl" */
   size_t folder_bytes;
-  size_t copies_most;
+  /* Of an old file, by key. */
+  const raw_storage *storages;
+  size_t storage_count;
 } archive;
 
 static bool is_old(const cdl_mapping *file)
@@ -29,10 +40,16 @@ bool torch_file_is(const cdl_mapping *file)
   return zip_is_archive(file) || is_old(file);
 }
 
+static int compare_texts(pickled_text a, pickled_text b)
+{
+  const int order = memcmp(a.text, b.text, a.bytes < b.bytes ? a.bytes : b.bytes);
+  return order != 0 ? order : (a.bytes > b.bytes) - (a.bytes < b.bytes);
+}
+
 static cdl_status fail_at(const archive *a, const pickled_tensor *p, const char *problem)
 {
   return cdl_fail(CDL_DATA, "%s: tensor \"%.*s\": %s", a->path,
-                  p->name_bytes < 200 ? (int)p->name_bytes : 200, p->name, problem);
+                  p->name.bytes < 200 ? (int)p->name.bytes : 200, p->name.text, problem);
 }
 
 /* ---- Entries ---- */
@@ -113,14 +130,32 @@ static bool is_row_major(const pickled_tensor *p, int64_t elements)
   return true;
 }
 
-static cdl_status check_storage(const archive *a, const pickled_tensor *p, const zip_entry **entry)
+static int by_key(const void *left, const void *right)
 {
-  CDL_TRY(find_entry(a, "/data/", p->key, p->key_bytes, entry));
-  if (*entry == NULL)
+  return compare_texts(((const raw_storage *)left)->key, ((const raw_storage *)right)->key);
+}
+
+/* Where a storage's bytes are. */
+static cdl_status find_storage(const archive *a, const pickled_tensor *p, raw_storage *storage)
+{
+  *storage = (raw_storage){.key = p->storage.key};
+  if (a->storages != NULL) {
+    const raw_storage *found =
+        bsearch(storage, a->storages, a->storage_count, sizeof *found, by_key);
+    if (found != NULL)
+      *storage = *found;
+  } else {
+    const zip_entry *entry;
+    CDL_TRY(find_entry(a, "/data/", storage->key.text, storage->key.bytes, &entry));
+    if (entry != NULL)
+      *storage = (raw_storage){storage->key, entry->data, entry->size};
+  }
+  if (storage->data == NULL)
     return fail_at(a, p, "its storage is not in the file");
   size_t bytes;
-  if (__builtin_mul_overflow((size_t)p->storage_count, cdl_stored_type_bytes(p->type), &bytes) ||
-      bytes != (*entry)->size)
+  if (__builtin_mul_overflow((size_t)p->storage.count, cdl_stored_type_bytes(p->storage.type),
+                             &bytes) ||
+      bytes != storage->size)
     return fail_at(a, p, "its storage has another size than the pickle says");
   return CDL_OK;
 }
@@ -147,8 +182,8 @@ static void gather(const pickled_tensor *p, const uint8_t *storage, size_t size,
 static cdl_status add_copy(const archive *a, torch_file *t, const pickled_tensor *p,
                            const uint8_t *storage, int64_t elements, cdl_stored_tensor *tensor)
 {
-  const size_t size = cdl_stored_type_bytes(p->type);
-  if (elements > p->storage_count || tensor->bytes > a->copies_most - t->copied_bytes)
+  const size_t size = cdl_stored_type_bytes(p->storage.type);
+  if (elements > p->storage.count || tensor->bytes > a->copies_most - t->copied_bytes)
     return fail_at(a, p, "its strides repeat elements");
   if (t->copies == NULL && (t->copies = malloc(a->copies_most)) == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", a->path);
@@ -161,43 +196,44 @@ static cdl_status add_copy(const archive *a, torch_file *t, const pickled_tensor
 static cdl_status add_tensor(const archive *a, torch_file *t, const pickled_tensor *p,
                              const char *name)
 {
-  const zip_entry *storage;
+  raw_storage storage;
   int64_t elements, end;
-  CDL_TRY(check_storage(a, p, &storage));
-  if (!measure(p, &elements, &end) || (elements > 0 && end > p->storage_count) ||
-      (elements == 0 && p->offset > p->storage_count))
+  CDL_TRY(find_storage(a, p, &storage));
+  if (!measure(p, &elements, &end) || (elements > 0 && end > p->storage.count) ||
+      (elements == 0 && p->offset > p->storage.count))
     return fail_at(a, p, "shape and strides reach outside its storage");
   cdl_stored_tensor *tensor = &t->tensors[t->count++];
-  *tensor = (cdl_stored_tensor){.name = name, .type = p->type, .rank = p->rank};
+  *tensor = (cdl_stored_tensor){.name = name, .type = p->storage.type, .rank = p->rank};
   memcpy(tensor->shape, p->shape, sizeof tensor->shape);
-  const size_t size = cdl_stored_type_bytes(p->type);
+  const size_t size = cdl_stored_type_bytes(p->storage.type);
   if (__builtin_mul_overflow((size_t)elements, size, &tensor->bytes))
     return fail_at(a, p, "the product of its shape overflows");
-  tensor->data = storage->data + (size_t)p->offset * size;
-  return is_row_major(p, elements) ? CDL_OK : add_copy(a, t, p, storage->data, elements, tensor);
+  tensor->data = storage.data + (size_t)p->offset * size;
+  return is_row_major(p, elements) ? CDL_OK : add_copy(a, t, p, storage.data, elements, tensor);
 }
 
-static cdl_status add_tensors(const archive *a, torch_file *t, const pickled_tensor *tensors,
-                              size_t count)
+static cdl_status add_tensors(const archive *a, torch_file *t, const pickled_file *pickled)
 {
+  const size_t count = pickled->tensor_count;
   size_t bytes = 1;
   for (size_t i = 0; i < count; i++)
-    bytes += tensors[i].name_bytes + 1;
+    bytes += pickled->tensors[i].name.bytes + 1;
   t->names = malloc(bytes);
   t->tensors = calloc(count + 1, sizeof *t->tensors);
   if (t->names == NULL || t->tensors == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", a->path);
   char *name = t->names;
   for (size_t i = 0; i < count; i++) {
-    memcpy(name, tensors[i].name, tensors[i].name_bytes);
-    name[tensors[i].name_bytes] = '\0';
-    CDL_TRY(add_tensor(a, t, &tensors[i], name));
-    name += tensors[i].name_bytes + 1;
+    const pickled_text *given = &pickled->tensors[i].name;
+    memcpy(name, given->text, given->bytes);
+    name[given->bytes] = '\0';
+    CDL_TRY(add_tensor(a, t, &pickled->tensors[i], name));
+    name += given->bytes + 1;
   }
   return CDL_OK;
 }
 
-/* ---- The file ---- */
+/* ---- An archive ---- */
 
 static cdl_status open_archive(archive *a, torch_file *t)
 {
@@ -206,28 +242,112 @@ static cdl_status open_archive(archive *a, torch_file *t)
     return cdl_fail(CDL_DATA, "%s: a zip archive without data.pkl: torch.save did not write it",
                     a->path);
   CDL_TRY(check_byte_order(a));
-  pickled_tensor *tensors;
-  size_t count;
-  CDL_TRY(pickle_read(a->path, pickle->data, pickle->size, &tensors, &count));
-  const cdl_status status = add_tensors(a, t, tensors, count);
-  free(tensors);
+  pickle_input input = {a->path, pickle->data, pickle->data, pickle->data + pickle->size};
+  pickled_file pickled;
+  CDL_TRY(pickle_read(&input, &pickled));
+  const cdl_status status =
+      input.next == input.end
+          ? add_tensors(a, t, &pickled)
+          : cdl_fail(CDL_DATA, "%s: the pickle is damaged at byte %zu: something follows its end",
+                     a->path, (size_t)(input.next - input.start));
+  pickle_release(&pickled);
   return status;
 }
+
+/* ---- A file from before 1.6 ---- */
+
+static int by_storage_key(const void *left, const void *right)
+{
+  return compare_texts(((const pickled_storage *)left)->key, ((const pickled_storage *)right)->key);
+}
+
+/* The next storage: how many elements it has in 8 bytes, and these. */
+static cdl_status take_storage(pickle_input *input, pickled_text key, const pickled_file *pickled,
+                               raw_storage *storage)
+{
+  const pickled_storage wanted = {.key = key};
+  const pickled_storage *known =
+      bsearch(&wanted, pickled->storages, pickled->storage_count, sizeof *known, by_storage_key);
+  const int key_bytes = key.bytes < 40 ? (int)key.bytes : 40;
+  const size_t left = (size_t)(input->end - input->next);
+  uint64_t count = 0;
+  size_t bytes;
+  if (known == NULL)
+    return cdl_fail(CDL_DATA, "%s: no tensor has the storage \"%.*s\" that is in the file",
+                    input->path, key_bytes, key.text);
+  if (left < sizeof count)
+    return cdl_fail(CDL_DATA, "%s: ends before its storage \"%.*s\"", input->path, key_bytes,
+                    key.text);
+  for (size_t i = 0; i < sizeof count; i++)
+    count |= (uint64_t)input->next[i] << 8 * i;
+  if (__builtin_mul_overflow(count, cdl_stored_type_bytes(known->type), &bytes) ||
+      bytes > left - sizeof count)
+    return cdl_fail(CDL_DATA, "%s: ends within its storage \"%.*s\"", input->path, key_bytes,
+                    key.text);
+  *storage = (raw_storage){key, input->next + sizeof count, bytes};
+  input->next += sizeof count + bytes;
+  return CDL_OK;
+}
+
+static cdl_status take_storages(archive *a, torch_file *t, pickle_input *input,
+                                pickled_file *pickled)
+{
+  pickled_text *keys;
+  CDL_TRY(pickle_read_texts(input, &keys, &a->storage_count));
+  raw_storage *storages = calloc(a->storage_count + 1, sizeof *storages);
+  cdl_status status =
+      storages != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", a->path);
+  qsort(pickled->storages, pickled->storage_count, sizeof *pickled->storages, by_storage_key);
+  for (size_t i = 0; status == CDL_OK && i < a->storage_count; i++)
+    status = take_storage(input, keys[i], pickled, &storages[i]);
+  if (status == CDL_OK) {
+    qsort(storages, a->storage_count, sizeof *storages, by_key);
+    a->storages = storages;
+    status = add_tensors(a, t, pickled);
+  }
+  free(storages);
+  free(keys);
+  return status;
+}
+
+/* Pickles of what it is, of the version, of the system, of the tensors, of the storages' keys in
+ * their order; the storages. */
+static cdl_status open_old(archive *a, const cdl_mapping *file, torch_file *t)
+{
+  const uint8_t *version = file->data + sizeof old_start;
+  if (file->size < sizeof old_start + sizeof old_version ||
+      memcmp(version, old_version, sizeof old_version) != 0)
+    return cdl_fail(CDL_UNSUPPORTED,
+                    "%s: is of another version of the format of PyTorch before 1.6 than 1001",
+                    a->path);
+  pickle_input input = {a->path, file->data, version + sizeof old_version, file->data + file->size};
+  bool little_endian;
+  CDL_TRY(pickle_read_flag(&input, "little_endian", &little_endian));
+  if (!little_endian)
+    return cdl_fail(CDL_UNSUPPORTED, "%s: its numbers are not little-endian", a->path);
+  pickled_file pickled;
+  CDL_TRY(pickle_read(&input, &pickled));
+  const cdl_status status = take_storages(a, t, &input, &pickled);
+  pickle_release(&pickled);
+  return status;
+}
+
+/* ---- The file ---- */
 
 cdl_status torch_file_open(const char *path, const cdl_mapping *file, torch_file *t)
 {
   *t = (torch_file){0};
-  if (is_old(file))
-    return cdl_fail(CDL_UNSUPPORTED,
-                    "%s: is in the format of PyTorch before 1.6, which is not read; save it anew, "
-                    "or as safetensors",
-                    path);
   archive a = {.path = path, .copies_most = file->size};
-  zip_entry *entries;
-  CDL_TRY(zip_list(path, file, &entries, &a.entry_count));
-  a.entries = entries;
-  const cdl_status status = open_archive(&a, t);
-  free(entries);
+  cdl_status status;
+  if (is_old(file)) {
+    status = open_old(&a, file, t);
+  } else {
+    zip_entry *entries;
+    CDL_TRY(zip_list(path, file, &entries, &a.entry_count));
+    a.entries = entries;
+    status = open_archive(&a, t);
+    free(entries);
+  }
   if (status != CDL_OK)
     torch_file_release(t);
   return status;

@@ -1,5 +1,5 @@
-/* A file of tensors that torch.save has written (PyTorch 1.6 and newer: a zip archive of a pickle
- * and of raw storages). */
+/* A file of tensors that torch.save has written: a zip archive of a pickle and of raw storages, or as
+ * before PyTorch 1.6 pickles and storages one behind the other. */
 #ifndef CONDLORA_MODEL_TORCH_FILE_H
 #define CONDLORA_MODEL_TORCH_FILE_H
 
@@ -14,7 +14,7 @@ typedef struct {
   size_t copied_bytes;
 } torch_file;
 
-/* Whether it is of PyTorch, the old format included; torch_file_open refuses that one. */
+/* Whether it is of PyTorch, of either format. */
 bool torch_file_is(const cdl_mapping *file);
 /* DATA, naming `path` and, where it is one's fault, the tensor. On failure nothing is to be
  * released. */

@@ -4,6 +4,7 @@
 
 Models and adapters are the golden cases of tests/parity. Exit status 0 when all agree; each disagreement is a line.
 """
+import collections
 import csv
 import json
 import pathlib
@@ -106,8 +107,20 @@ def bases(folder):
         torch.save(state, other.with_name(f"{case}-whole") / "pytorch_model.bin")
         check(torch.equal(texts.by_program(other.with_name(f"{case}-whole")), wanted), f"logits of {case} from strided tensors")
         path = other.with_name(f"{case}-whole") / "pytorch_model.bin"
-        torch.save(state, path, _use_new_zipfile_serialization=False)
-        refused("the old format", "before 1.6", "inspect", path.parent)
+        dressed = collections.OrderedDict(state)
+        dressed.notes = {1: 2.5, (1, "x"): [None, "two\nlines", {"y": True}], "tensor": torch.ones(3)}
+        for number, name in enumerate(dressed):
+            if number % 3 == 0:
+                dressed[name] = torch.nn.Parameter(dressed[name].detach(), requires_grad=number % 2 == 0)
+            if number % 2 == 0:
+                dressed[name].note, dressed[name].sizes = "kept", torch.Size([2, 3])
+        for kind, saved in (("plain", state), ("with attributes", dressed), ("a module's own", loaded.state_dict())):
+            for zipped in (True, False):
+                for protocol in (2, 3):
+                    if protocol == 3 and not zipped:
+                        continue  # the format from before 1.6 begins with its protocol
+                    torch.save(saved, path, _use_new_zipfile_serialization=zipped, pickle_protocol=protocol)
+                    check(torch.equal(texts.by_program(path.parent), wanted), f"logits of {case}, {kind}, zip {zipped}, protocol {protocol}")
         torch.save(loaded, path)
         refused("a whole module", "imported", "inspect", path.parent)
         torch.save({"model": state}, path)

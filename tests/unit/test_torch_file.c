@@ -162,6 +162,10 @@ static void expect_refused(const void *pickle, size_t bytes, const char *reason)
   expect_refused_file(write_pickle(pickle, bytes), reason);
 }
 
+/* A tensor with attributes. */
+#define DRESSED(maker, class, arguments) \
+  "ctorch._tensor\n_rebuild_from_type_v2\n(" maker class arguments "}" TEXT("\1", "n") "K\1stR"
+
 /* ---- Good files ---- */
 
 #define GOOD                                                                \
@@ -204,6 +208,119 @@ START_TEST(opens_a_dictionary_of_tensors)
 }
 END_TEST
 
+/* What torch.save writes of attributes, of sizes, of the first versions' tensors, and what Python 2
+ * made of an OrderedDict. */
+#define ARGUMENTS(shape, stride) "(" F32_6 "K\0" shape stride
+#define V2 "ctorch._utils\n_rebuild_tensor_v2\n"
+#define PARAMETER(tensor) "ctorch._utils\n_rebuild_parameter_with_state\n(" tensor "\x88" ORDERED
+#define ATTRIBUTES                                                                            \
+  "}(K\1G\x3f\xf0\0\0\0\0\0\0)NU\2\n\t](K\1K\2eX\1\0\0\0x" SIX TEXT("\1", "y") "]" TEXT("\1", \
+                                                                                        "z") "}u"
+#define FLAT ARGUMENTS("K\6\x85", "K\1\x85")
+static void expect_flat(const void *pickle, size_t bytes)
+{
+  cdl_safetensors *file;
+  float read[6];
+  expect_ok(cdl_safetensors_open(write_pickle(pickle, bytes), &file));
+  ck_assert_uint_eq(cdl_safetensors_count(file), 1);
+  const cdl_stored_tensor *a = cdl_safetensors_find(file, "a");
+  ck_assert_ptr_nonnull(a);
+  expect_ok(cdl_safetensors_read(file, a, 1, (const int64_t[]){6}, read));
+  ck_assert_mem_eq(read, numbers, sizeof numbers);
+  cdl_safetensors_close(file);
+}
+
+START_TEST(reads_over_attributes_and_older_forms)
+{
+  expect_flat(PICKLE("\x80\3}" ENTRY("a", V2 FLAT "\x89" ORDERED "tR") "."));
+  expect_flat(PICKLE("\x80\2}" ENTRY("a", "ctorch._utils\n_rebuild_tensor\n" FLAT "tR") "."));
+  expect_flat(PICKLE("\x80\2}" ENTRY("a", V2 "(" F32_6 "K\0ctorch\nSize\nK\6\x85\x85R"
+                                             "K\1\x85\x89" ORDERED "}tR") "."));
+  expect_flat(
+      PICKLE("\x80\2}" ENTRY("a", DRESSED(V2, "ctorch\nTensor\n", FLAT "\x89" ORDERED "t")) "."));
+  expect_flat(PICKLE("\x80\2}" ENTRY("a", PARAMETER(V2 FLAT "\x89" ORDERED "tR") "}tR") "."));
+  expect_flat(PICKLE("\x80\2" ORDERED ENTRY("a", V2 FLAT "\x89" ORDERED "tR") ATTRIBUTES "b."));
+  expect_flat(PICKLE("\x80\2ccollections\nOrderedDict\n](](U\1a" V2 FLAT "\x89" ORDERED "tRee"
+                     "\x85R."));
+}
+END_TEST
+
+/* ---- Before 1.6 ---- */
+
+#define OLD_START "\x80\2\x8a\nl\xfc\x9c\x46\xf9 j\xa8P\x19.\x80\2M\xe9\3."
+#define OLD_SYSTEM(flag) \
+  "\x80\2}" TEXT("\x0d", "little_endian") flag "s" TEXT("\x05", "sizes") "}s."
+#define OLD_STORAGE(type, key, count, view)                                                       \
+  "(" TEXT("\7", "storage") "ctorch\n" type "\n" TEXT("\1", key) TEXT("\3", "cpu") "K" count view \
+                                                                                   "tQ"
+#define OLD_F32(view) OLD_STORAGE("FloatStorage", "0", "\6", view)
+#define OLD_TENSORS                                                                            \
+  "\x80\2}(" TEXT("\1", "b") TENSOR(OLD_F32("N"), "\0", "K\2K\3", "K\3K\1") TEXT("\1", "t")    \
+      TENSOR(OLD_F32("(" TEXT("\1", "v") "K\1K\5t"), "\0", "K\2K\2", "K\1K\3") TEXT("\1", "i") \
+          TENSOR(OLD_STORAGE("LongStorage", "1", "\2", "N"), "\0", "K\2", "K\1") "u."
+#define OLD_KEYS "\x80\2](" TEXT("\1", "1") TEXT("\1", "0") "e."
+
+/* As torch.save writes: the storages behind, each with its size, in the order of the keys. */
+static const char *write_old(const void *pickles, size_t bytes)
+{
+  static uint8_t content[2000];
+  const uint64_t wholes_count = 2, numbers_count = 6;
+  size_t size = 0;
+  const struct {
+    const void *bytes;
+    size_t count;
+  } parts[] = {{pickles, bytes},
+               {&wholes_count, sizeof wholes_count},
+               {wholes, sizeof wholes},
+               {&numbers_count, sizeof numbers_count},
+               {numbers, sizeof numbers}};
+  for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+    ck_assert_uint_le(size + parts[i].count, sizeof content);
+    memcpy(content + size, parts[i].bytes, parts[i].count);
+    size += parts[i].count;
+  }
+  const char *path = scratch_path("file.bin");
+  scratch_put(path, content, size);
+  return path;
+}
+
+#define OLD_GOOD OLD_START OLD_SYSTEM("\x88") OLD_TENSORS OLD_KEYS
+
+START_TEST(opens_files_from_before_1_6)
+{
+  expect_good(write_old(PICKLE(OLD_GOOD)));
+#define REFUSED(pickles, reason) expect_refused_file(write_old(PICKLE(pickles)), reason)
+  REFUSED(OLD_START OLD_SYSTEM("\x89") OLD_TENSORS OLD_KEYS, "little-endian");
+  REFUSED("\x80\2\x8a\nl\xfc\x9c\x46\xf9 j\xa8P\x19.\x80\2M\xea\3.", "1001");
+  REFUSED(OLD_START "\x80\2]." OLD_TENSORS OLD_KEYS, "dictionary");
+  REFUSED(OLD_START OLD_SYSTEM("\x88") "\x80\2cos\nsystem\n", "os.system");
+  REFUSED(OLD_START OLD_SYSTEM("\x88") OLD_TENSORS "\x80\2}.", "list of texts");
+  REFUSED(OLD_START OLD_SYSTEM("\x88") OLD_TENSORS "\x80\2]K\1a.", "list of texts");
+  REFUSED(OLD_START OLD_SYSTEM("\x88") OLD_TENSORS "\x80\2]" TEXT("\1", "7") "a.", "\"7\"");
+  REFUSED(OLD_START OLD_SYSTEM("\x88") OLD_TENSORS "\x80\2]" TEXT("\1", "1") "a.",
+          "\"b\": its storage is not in the file");
+  REFUSED(OLD_START OLD_SYSTEM("\x88") OLD_TENSORS "\x80\2](" TEXT("\1", "0") TEXT("\1", "1") "e.",
+          "storage");
+  REFUSED(OLD_START OLD_SYSTEM("\x88") "\x80\2}" ENTRY(
+              "a", TENSOR(OLD_F32("(" TEXT("\1", "v") "K\1K\5t"), "\0", "K\6", "K\1")) "." OLD_KEYS,
+          "storage");
+  REFUSED(OLD_START OLD_SYSTEM("\x88") "\x80\2}" ENTRY(
+              "a", TENSOR(OLD_F32("K\1"), "\0", "K\6", "K\1")) "." OLD_KEYS,
+          "part of a storage");
+  const size_t pickles = sizeof(OLD_GOOD) - 1;
+  size_t size;
+  uint8_t *whole = scratch_get(write_old(PICKLE(OLD_GOOD)), &size);
+  scratch_put(scratch_path("file.bin"), whole, pickles + 7);
+  expect_refused_file(scratch_path("file.bin"), "ends before its storage \"1\"");
+  scratch_put(scratch_path("file.bin"), whole, size - 1);
+  expect_refused_file(scratch_path("file.bin"), "ends within its storage \"0\"");
+  whole[pickles + 7] = 0x80; /* so many elements that their bytes overflow */
+  scratch_put(scratch_path("file.bin"), whole, size);
+  expect_refused_file(scratch_path("file.bin"), "ends within its storage \"1\"");
+  free(whole);
+}
+END_TEST
+
 START_TEST(a_folder_has_pytorch_model_bin)
 {
   const char *path = write_pickle(PICKLE("\x80\2}" ENTRY("a", SIX) "."));
@@ -229,15 +346,16 @@ START_TEST(nothing_is_imported)
   expect_refused(PICKLE("\x80\2cbuiltins\neval\n" TEXT("\2", "ls") "\x85R."), "builtins.eval");
   expect_refused(PICKLE("\x80\2ctorch\nload\n)R."), "torch.load");
   expect_refused(PICKLE("\x80\2ccollections\nOrderedDic\n)R."), "collections.OrderedDic;");
-  expect_refused(PICKLE("\x80\2ctorch._utils\n_rebuild_tensor\n)R."), "_rebuild_tensor;");
-  expect_refused(PICKLE("\x80\2ctorch\nFloatStorage\n)R."), "storage's type");
+  expect_refused(PICKLE("\x80\2ctorch._utils\n_rebuild_tensor_v4\n)R."), "_rebuild_tensor_v4;");
+  expect_refused(PICKLE("\x80\2ctorch\nFloatStorage\n)R."), "call of a type");
+  expect_refused(PICKLE("\x80\2ctorch\nTensor\n)R."), "call of a type");
   expect_refused(PICKLE("\x80\2ccol\x1blections\nOrderedDict\n)R."), "control characters");
 }
 END_TEST
 
 START_TEST(every_other_opcode_is_refused_by_its_number)
 {
-  static const char known[] = "(.NKMJXc)t}suqrhjQRb\x80\x85\x86\x87\x88\x89\x8a";
+  static const char known[] = "(.NKMJGXUc)t}]aesuqrhjQRb\x80\x85\x86\x87\x88\x89\x8a";
   int refused = 0;
   for (int opcode = 0; opcode < 256; opcode++) {
     if (strchr(known, opcode) != NULL && opcode != 0)
@@ -250,7 +368,7 @@ START_TEST(every_other_opcode_is_refused_by_its_number)
   }
   ck_assert_int_eq(refused, 256 - (int)strlen(known));
   for (char version = 0; version < 7; version++)
-    if (version != 2)
+    if (version != 2 && version != 3)
       expect_refused(((const char[]){(char)0x80, version, '}', '.'}), 4, "protocol");
 }
 END_TEST
@@ -282,6 +400,22 @@ START_TEST(refuses_damaged_pickles)
       {PICKLE("\x80\2ccollections\nOrderedDict\nK\1R."), "no name"},
       {PICKLE("\x80\2ccollections\nOrderedDict\nK\1\x85R."), "arguments"},
       {PICKLE("\x80\2)}b."), "attributes"},
+      {PICKLE("\x80\2ccollections\nOrderedDict\n]K\1a\x85R."), "key and value"},
+      {PICKLE("\x80\2ccollections\nOrderedDict\n]]a\x85R."), "key and value"},
+      {PICKLE("\x80\2ccollections\nOrderedDict\n]]\x86R."), "arguments"},
+      {PICKLE("\x80\2ctorch\nSize\nK\1\x85R."), "torch.Size"},
+      {PICKLE("\x80\2" DRESSED("ctorch._utils\n_rebuild_tensor_v2\n", "ctorch\nTensor\n", "K\1")),
+       "with attributes"},
+      {PICKLE("\x80\2" DRESSED("ctorch\nTensor\n", "ctorch\nTensor\n", ")")), "with attributes"},
+      {PICKLE("\x80\2" DRESSED("ctorch._tensor\n_rebuild_from_type_v2\n", "ctorch\nTensor\n", ")")),
+       "with attributes"},
+      {PICKLE("\x80\2a."), "list's items"},
+      {PICKLE("\x80\2}K\1a."), "a list"},
+      {PICKLE("\x80\2](u."), "dictionary is expected"},
+      {PICKLE("\x80\2]K\1K\1s."), "dictionary is expected"},
+      {PICKLE("\x80\2G1234567"), "too early"},
+      {PICKLE("\x80\2U\4abc"), "too early"},
+      {PICKLE("\x80\2]."), "dictionary of tensors"},
       {PICKLE("\x80\2h\0."), "never filled"},
       {PICKLE("\x80\2}j\xff\xff\xff\xff."), "never filled"},
       {PICKLE("\x80\2}r\xff\xff\xff\x7f."), "not the next"},
@@ -353,7 +487,7 @@ START_TEST(refuses_other_archives)
   finish(a, false);
   expect_refused_file(write_archive(a), "little-endian");
   scratch_put(scratch_path("file.bin"), "\x80\2\x8a\nl\xfc\x9c\x46\xf9 j\xa8P\x19.", 15);
-  expect_refused_file(scratch_path("file.bin"), "before 1.6");
+  expect_refused_file(scratch_path("file.bin"), "1001");
   scratch_put_text(scratch_path("file.bin"), "hello");
   expect_refused_file(scratch_path("file.bin"), "torch.save");
 }
@@ -382,6 +516,18 @@ static void open_and_touch(const uint8_t *bytes, size_t count)
 
 START_TEST(any_bytes_are_one_line_or_tensors)
 {
+  size_t size;
+  uint8_t *old = scratch_get(write_old(PICKLE(OLD_GOOD)), &size);
+  for (size_t cut = 0; cut < size; cut++)
+    open_and_touch(old, cut);
+  for (size_t at = 0; at < size; at++)
+    for (int kind = 0; kind < 3; kind++) {
+      const uint8_t kept = old[at];
+      old[at] = (uint8_t[]){0xff, 0, (uint8_t)(kept + 1)}[kind];
+      open_and_touch(old, size);
+      old[at] = kept;
+    }
+  free(old);
   for (int wide = 0; wide < 2; wide++) {
     archive *a = archive_with(PICKLE(GOOD)), *changed = malloc(sizeof *changed);
     finish(a, wide);
@@ -441,6 +587,8 @@ END_TEST
 int main(void)
 {
   const TTest *const tests[] = {opens_a_dictionary_of_tensors,
+                                reads_over_attributes_and_older_forms,
+                                opens_files_from_before_1_6,
                                 a_folder_has_pytorch_model_bin,
                                 nothing_is_imported,
                                 every_other_opcode_is_refused_by_its_number,
