@@ -116,6 +116,11 @@ def settings(folder):
             ("bert", {"hidden_act": "gelu_python_tanh", "layer_norm_eps": 0.01}, ()),
             ("electra", {"hidden_act": "silu", "summary_activation": "relu", "summary_type": "last"}, ()),
             ("roberta", {"chunk_size_feed_forward": 1, "tie_word_embeddings": False, "output_attentions": False, "use_cache": False}, ()),
+            ("bert", {"is_encoder_decoder": True, "cross_attention_hidden_size": 7, "embedding_size": 9, "pruned_heads": {},
+                      "label2id": {"x": 5}, "directionality": "bidi", "pooler_num_fc_layers": 3, "pooler_type": "x",
+                      "sinusoidal_pos_embds": True, "gradient_checkpointing": False, "torch_dtype": "bfloat16", "is_decoder": False,
+                      "task_specific_params": {"a": {}}, "num_labels": 3, "unknown_key": [1, {"a": None}]}, ()),
+            ("roberta", {"bos_token_id": 9, "eos_token_id": None, "sep_token_id": 3, "classifier_dropout": 0.4, "initializer_range": 3.0}, ()),
             ("bert", {"auto_map": {"AutoModel": "remote.Model"}, "dtype": "float16", "attn_implementation": "sdpa", "finetuning_task": "x"}, ()),
             ("xlm-roberta", {"model_type": "camembert", "architectures": ["CamembertForSequenceClassification"]}, ()))):
         model, base = folder / str(number), CASES / TOKENIZERS[family] / "model"
