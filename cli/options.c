@@ -242,8 +242,7 @@ static void print_method_option(const cdl_setting *setting, size_t width)
   print_option(dashed(setting->field).text, setting->placeholder, text, width);
 }
 
-/* "help [default]": flags, absent texts and negative numbers, which stand for "not set", have none
- * worth showing. */
+/* "help [default]": flags, and what is not set, have none worth showing. */
 static void print_setting(const cdl_setting *setting, const json_t *defaults, size_t width)
 {
   if (setting->option != NULL) {
@@ -254,7 +253,7 @@ static void print_setting(const cdl_setting *setting, const json_t *defaults, si
   char text[512] = "";
   if (json_is_string(value))
     snprintf(text, sizeof text, "%s [%s]", setting->help, json_string_value(value));
-  else if (json_is_number(value) && json_number_value(value) >= 0)
+  else if (json_is_number(value))
     snprintf(text, sizeof text, "%s [%g]", setting->help, json_number_value(value));
   print_option(dashed(setting->field).text, setting->placeholder,
                text[0] != '\0' ? text : setting->help, width);

@@ -140,8 +140,7 @@ static cdl_status write_best(const cli_search_state *s, const json_t *best)
   void *next;
   json_object_foreach_safe(object, next, key, value)
   {
-    /* A negative number stands for one that is not set. */
-    if (json_is_null(value) || (json_is_number(value) && json_number_value(value) < 0))
+    if (json_is_null(value)) /* not set */
       json_object_del(object, key);
   }
   char *path = cdl_path_join(s->settings.output, "best.json"), *comment = NULL;

@@ -136,7 +136,8 @@ static cdl_status keep_layers(const cdl_adapter *a, const cdl_adapter_settings *
   if (s->layer_count == 0)
     return s->layers_pattern_count == 0
                ? CDL_OK
-               : cdl_fail(CDL_USAGE, "a layers pattern wants the numbers of layers too");
+               : cdl_fail(CDL_USAGE,
+                          "a layers pattern (--layers-pattern) wants the numbers of layers too");
   if (s->target_pattern != NULL)
     return cdl_fail(CDL_USAGE, "numbers of layers go with a list of targets, not with a pattern");
   const cdl_site *sites = cdl_encoder_sites(a->encoder);

@@ -39,7 +39,14 @@ static void value_text(const json_t *value, char *text, size_t size)
 {
   if (json_is_string(value))
     snprintf(text, size, "%s", json_string_value(value));
-  else if (json_is_integer(value))
+  else if (json_is_array(value)) {
+    text[0] = '\0';
+    for (size_t i = 0; i < json_array_size(value); i++) {
+      const size_t used = strlen(text);
+      snprintf(text + used, size - used, "%s%s", i > 0 ? ", " : "",
+               json_string_value(json_array_get(value, i)));
+    }
+  } else if (json_is_integer(value))
     snprintf(text, size, "%" PRId64, (int64_t)json_integer_value(value));
   else if (json_is_real(value))
     snprintf(text, size, "%.6g", json_real_value(value));
@@ -158,14 +165,14 @@ static void seed_items(const cdl_comparison *c, cdl_document *to)
   if (c->seed_count != PAPER_SEEDS)
     cdl_document_item(to, "Seeds: %zu; the paper has three.", c->seed_count);
   const json_t *settings = c->runs[0].settings;
-  const json_int_t data = json_integer_value(json_object_get(settings, "seed_data")),
-                   dropout = json_integer_value(json_object_get(settings, "seed_dropout"));
-  if (data >= 0 && dropout >= 0)
+  const json_t *data = json_object_get(settings, "seed_data"),
+               *dropout = json_object_get(settings, "seed_dropout");
+  if (json_is_integer(data) && json_is_integer(dropout))
     cdl_document_item(to,
                       "A run's seed is that of its initial values; as in the paper's code, the "
                       "order of the data and dropout have one seed in all runs: %" PRId64
                       " and %" PRId64 ".",
-                      (int64_t)data, (int64_t)dropout);
+                      (int64_t)json_integer_value(data), (int64_t)json_integer_value(dropout));
 }
 
 cdl_status cdl_write_deviations(const cdl_report_source *source, cdl_document *to)

@@ -314,8 +314,8 @@ static cdl_status check_source(const cdl_dataset_source *source)
     return cdl_fail(CDL_USAGE, "%s: a regression has no classes; expected no list of labels",
                     source->path);
   if (!source->regression && source->labels != NULL && source->label_count < 2)
-    return cdl_fail(CDL_USAGE, "%s: %zu label%s listed; expected at least two", source->path,
-                    source->label_count, source->label_count == 1 ? " is" : "s are");
+    return cdl_fail(CDL_USAGE, "%s: %zu label%s listed (--labels); expected at least two",
+                    source->path, source->label_count, source->label_count == 1 ? " is" : "s are");
   return CDL_OK;
 }
 

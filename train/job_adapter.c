@@ -72,7 +72,27 @@ static cdl_status values_from_json(const char *option, const char *text, cdl_mod
   return status;
 }
 
-/* "query=4,layer\.0\..*=2" or an object in JSON, which alone can have commas in an expression. */
+static cdl_status values_from_text(const char *option, const char *text, cdl_module_values *values)
+{
+  cdl_list items;
+  CDL_TRY(cdl_list_split(option, text, &items));
+  cdl_status status = CDL_OK;
+  for (size_t i = 0; i < items.count && status == CDL_OK; i++) {
+    const char *item = items.item[i], *equals = strrchr(item, '=');
+    double value;
+    if (equals == NULL || equals == item ||
+        !cdl_number_parse(equals + 1, strlen(equals + 1), &value))
+      status = cdl_fail(CDL_USAGE, "%s wants RE=NUMBER,RE=NUMBER or an object in JSON, not '%s'",
+                        option, text);
+    else
+      status = add_value(values, item, (size_t)(equals - item), value);
+  }
+  cdl_list_release(&items);
+  return status;
+}
+
+/* A list "query=4,layer\.0\..*=2", where the last '=' of an item counts and an item with commas
+ * stands in quotes, or an object in JSON. */
 static cdl_status parse_values(const char *option, const char *text, bool whole,
                                cdl_module_values *values)
 {
@@ -81,18 +101,8 @@ static cdl_status parse_values(const char *option, const char *text, bool whole,
   if (text != NULL && text[0] == '{') {
     status = values_from_json(option, text, values);
     status = status == CDL_DATA ? cdl_fail(CDL_USAGE, "%s", cdl_error_message()) : status;
-  } else
-    for (const char *piece = text; piece != NULL && status == CDL_OK;) {
-      const char *end = strchrnul(piece, ','), *equals = memrchr(piece, '=', (size_t)(end - piece));
-      double value;
-      if (equals == NULL || equals == piece ||
-          !cdl_number_parse(equals + 1, (size_t)(end - equals - 1), &value))
-        status = cdl_fail(CDL_USAGE, "%s wants RE=NUMBER,RE=NUMBER or an object in JSON, not '%s'",
-                          option, text);
-      else
-        status = add_value(values, piece, (size_t)(equals - piece), value);
-      piece = *end == ',' ? end + 1 : NULL;
-    }
+  } else if (text != NULL)
+    status = values_from_text(option, text, values);
   for (size_t i = 0; i < values->count && status == CDL_OK; i++) {
     const double value = values->item[i].value;
     if (!(value > 0 && value <= 1e9) || (whole && value != (double)(int64_t)value))
@@ -119,19 +129,13 @@ static cdl_status parse_layers(const char *text, int64_t **layers, size_t *count
   return CDL_OK;
 }
 
-/* Where a list may be one expression instead, this tells which it is. */
-static bool is_pattern(const char *targets)
-{
-  return strpbrk(targets, "*+?()[]|\\^$") != NULL || strcmp(targets, "all-linear") == 0;
-}
-
 /* Either is left empty. `text` NULL: both. */
 static cdl_status parse_names(const char *option, const char *text, cdl_names *names,
                               char **pattern)
 {
   if (text == NULL)
     return CDL_OK;
-  if (pattern != NULL && is_pattern(text)) {
+  if (pattern != NULL && cdl_is_module_pattern(text)) {
     *pattern = strdup(text);
     return *pattern != NULL ? CDL_OK : no_memory();
   }
@@ -411,20 +415,6 @@ static bool same_set(const char *text, const cdl_names *names)
   return same;
 }
 
-static char *joined(const cdl_names *names)
-{
-  size_t bytes = 1;
-  for (size_t i = 0; i < names->count; i++)
-    bytes += strlen(names->item[i]) + 1;
-  char *text = calloc(bytes, 1);
-  for (size_t i = 0; text != NULL && i < names->count; i++) {
-    if (i > 0)
-      strcat(text, ",");
-    strcat(text, names->item[i]);
-  }
-  return text;
-}
-
 /* A setting that is a list or an expression. `pattern` may be NULL, as may the setting. */
 static cdl_status adopt_names(cdl_settings *s, char **setting, const bool *given, const char *field,
                               const cdl_names *names, const char *pattern)
@@ -435,7 +425,8 @@ static cdl_status adopt_names(cdl_settings *s, char **setting, const bool *given
                     named(field).text, *setting, s->init_adapter);
   if (none || (was && pattern == NULL && same_set(*setting, names)))
     return CDL_OK;
-  char *text = pattern != NULL ? strdup(pattern) : joined(names);
+  char *text = pattern != NULL ? strdup(pattern)
+                               : cdl_list_join((const char *const *)names->item, names->count);
   if (text == NULL)
     return no_memory();
   const cdl_status status = adopt_text(setting, given, field, text, s->init_adapter);
@@ -534,7 +525,8 @@ static cdl_status adopt_modules(cdl_settings *s, const bool *given,
 {
   if (was_given(given, "modules_to_save") || config->modules_to_save.count == 0)
     return CDL_OK;
-  char *text = joined(&config->modules_to_save);
+  char *text = cdl_list_join((const char *const *)config->modules_to_save.item,
+                             config->modules_to_save.count);
   if (text == NULL)
     return no_memory();
   free(s->modules_to_save);

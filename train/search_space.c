@@ -181,7 +181,21 @@ cdl_status cdl_search_space_add(cdl_search_space *space, const char *text)
   return status;
 }
 
-/* An array's items, numbers and booleans as the texts that they would be on a command line. */
+/* An array of names as the text of a list; NULL for another array, or when memory is out. */
+static char *join_names(const json_t *array)
+{
+  const size_t count = json_array_size(array);
+  const char **names = calloc(count + 1, sizeof *names);
+  bool whole = names != NULL && count > 0;
+  for (size_t i = 0; whole && i < count; i++)
+    whole = (names[i] = json_string_value(json_array_get(array, i))) != NULL;
+  char *text = whole ? cdl_list_join(names, count) : NULL;
+  free(names);
+  return text;
+}
+
+/* An array's items, numbers and booleans as the texts that they would be on a command line, arrays of
+ * names as the lists that they are. */
 static cdl_status read_array(cdl_search_dimension *d, const char *path, const json_t *array)
 {
   cdl_list choices = {.item = calloc(json_array_size(array) + 1, sizeof *choices.item)};
@@ -193,16 +207,22 @@ static cdl_status read_array(cdl_search_dimension *d, const char *path, const js
     char *text = NULL;
     if (json_is_string(item))
       text = strdup(json_string_value(item));
+    else if (json_is_array(item) && d->setting->kind == CDL_KIND_LIST)
+      text = join_names(item);
     else if (json_is_number(item) || json_is_boolean(item))
       text = cdl_json_line(item);
     else {
       cdl_list_release(&choices);
-      return cdl_fail(CDL_USAGE, "%s: space: %s wants texts, numbers or booleans in its array",
-                      path, d->setting->field);
+      return cdl_fail(
+          CDL_USAGE,
+          "%s: space: %s wants texts, numbers or booleans in its array, or arrays of names", path,
+          d->setting->field);
     }
     if (text == NULL) {
       cdl_list_release(&choices);
-      return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+      return json_is_array(item) ? cdl_fail(CDL_USAGE, "%s: space: %s wants names in its arrays",
+                                            path, d->setting->field)
+                                 : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
     }
     choices.item[choices.count++] = text;
   }

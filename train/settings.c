@@ -176,6 +176,7 @@ cdl_status cdl_settings_init(cdl_settings *settings)
   cdl_status status = CDL_OK;
 #define START_TEXT(field, initial) \
   status = status == CDL_OK ? init_TEXT(&settings->field, initial) : status;
+#define START_LIST(field, initial) START_TEXT(field, initial)
 #define START_MAP(field, initial) START_TEXT(field, initial)
 #define START_WHOLES(field, initial) START_TEXT(field, initial)
 #define START_CHOICE(field, initial) START_TEXT(field, initial)
@@ -199,8 +200,9 @@ cdl_status cdl_settings_init(cdl_settings *settings)
 
 static bool is_text(const cdl_setting *line)
 {
-  return line->kind == CDL_KIND_TEXT || line->kind == CDL_KIND_CHOICE ||
-         line->kind == CDL_KIND_MAP || line->kind == CDL_KIND_WHOLES;
+  return line->kind == CDL_KIND_TEXT || line->kind == CDL_KIND_LIST ||
+         line->kind == CDL_KIND_CHOICE || line->kind == CDL_KIND_MAP ||
+         line->kind == CDL_KIND_WHOLES;
 }
 
 void cdl_settings_release(cdl_settings *settings)
@@ -289,6 +291,36 @@ static cdl_status set_wholes(const cdl_setting *setting, const char *value, char
   }
 }
 
+bool cdl_is_module_pattern(const char *text)
+{
+  bool quoted = false;
+  for (const char *c = text; *c != '\0'; c++) {
+    if (*c == '"' && quoted && c[1] == '"')
+      c++; /* one of the name's */
+    else if (*c == '"' && (quoted || c == text || c[-1] == ','))
+      quoted = !quoted;
+    if (!quoted && strchr("*+?()[]|\\^$", *c) != NULL)
+      return true;
+  }
+  return strcmp(text, "all-linear") == 0;
+}
+
+/* Whether a list's setting has the other form that its placeholder allows. */
+static bool is_no_list(const cdl_setting *setting, const char *text)
+{
+  return (strstr(setting->placeholder, "|REGEX") != NULL && cdl_is_module_pattern(text)) ||
+         (strncmp(setting->placeholder, "balanced|", 9) == 0 && strcmp(text, "balanced") == 0);
+}
+
+static cdl_status set_list(const cdl_setting *setting, const char *value, char **slot)
+{
+  cdl_list names = {0};
+  if (!is_no_list(setting, value))
+    CDL_TRY(cdl_list_split(named(setting).text, value, &names));
+  cdl_list_release(&names);
+  return set_text(slot, value);
+}
+
 /* `value` fits the option's kind. */
 static cdl_status set_option(const cdl_setting *setting, const char *value, cdl_method_option *slot)
 {
@@ -345,6 +377,8 @@ cdl_status cdl_settings_set(cdl_settings *settings, const cdl_setting *setting, 
   case CDL_KIND_TEXT:
   case CDL_KIND_MAP:
     return set_text(slot, value);
+  case CDL_KIND_LIST:
+    return set_list(setting, value, slot);
   case CDL_KIND_WHOLES:
     return set_wholes(setting, value, slot);
   case CDL_KIND_WHOLE:
@@ -365,33 +399,34 @@ cdl_status cdl_settings_set(cdl_settings *settings, const cdl_setting *setting, 
 
 /* ---- From JSON ---- */
 
-/* ["a", "b"] is "a,b", [0, 2] is "0,2". */
+/* ["a", "b, c"] is a,"b, c" and [0, 2] is 0,2: each element is one name or number. */
 static cdl_status join_items(const cdl_setting *setting, const char *path, const json_t *array,
                              char **joined)
 {
-  enum { NUMBER_BYTES = 24 };
-  const bool wholes = setting->kind == CDL_KIND_WHOLES;
-  size_t bytes = 1;
-  for (size_t i = 0; i < json_array_size(array); i++) {
+  const bool wholes = setting->kind == CDL_KIND_WHOLES,
+             numbers = wholes || strcmp(setting->field, "class_weights") == 0;
+  const size_t count = json_array_size(array);
+  cdl_list items = {.item = calloc(count + 1, sizeof *items.item)};
+  cdl_status status = items.item != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  for (size_t i = 0; status == CDL_OK && i < count; i++) {
     const json_t *item = json_array_get(array, i);
-    if (wholes ? !json_is_integer(item) : !json_is_string(item))
-      return cdl_fail(CDL_USAGE, "%s: %s wants %s", path, setting->field,
-                      wholes ? "whole numbers" : "strings");
-    bytes += json_is_string(item) ? json_string_length(item) + 1 : NUMBER_BYTES;
-  }
-  *joined = calloc(bytes, 1);
-  if (*joined == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  for (size_t i = 0; i < json_array_size(array); i++) {
-    const json_t *item = json_array_get(array, i);
-    const size_t used = strlen(*joined);
-    const char *comma = i > 0 ? "," : "";
-    if (json_is_string(item))
-      snprintf(*joined + used, bytes - used, "%s%s", comma, json_string_value(item));
+    if (wholes ? !json_is_integer(item)
+               : !json_is_string(item) && !(numbers && json_is_number(item)))
+      status = cdl_fail(CDL_USAGE, "%s: %s wants %s", path, setting->field,
+                        wholes    ? "whole numbers"
+                        : numbers ? "numbers"
+                                  : "strings");
+    else if ((items.item[i] = json_is_string(item) ? strdup(json_string_value(item))
+                                                   : cdl_json_line(item)) == NULL)
+      status = cdl_fail(CDL_MEMORY, "%s: out of memory", path);
     else
-      snprintf(*joined + used, bytes - used, "%s%lld", comma, (long long)json_integer_value(item));
+      items.count++;
   }
-  return CDL_OK;
+  if (status == CDL_OK &&
+      (*joined = cdl_list_join((const char *const *)items.item, items.count)) == NULL)
+    status = cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  cdl_list_release(&items);
+  return status;
 }
 
 static cdl_status set_from_json(cdl_settings *settings, const cdl_setting *setting,
@@ -403,7 +438,7 @@ static cdl_status set_from_json(cdl_settings *settings, const cdl_setting *setti
   if (json_is_null(value))
     return CDL_OK;
   if (json_is_array(value) &&
-      (setting->kind == CDL_KIND_TEXT || setting->kind == CDL_KIND_WHOLES)) {
+      (setting->kind == CDL_KIND_LIST || setting->kind == CDL_KIND_WHOLES)) {
     CDL_TRY(join_items(setting, path, value, &joined));
     text = joined;
   } else if (json_is_object(value) && setting->kind == CDL_KIND_MAP) {
@@ -466,21 +501,45 @@ cdl_status cdl_settings_read(cdl_settings *settings, const char *path, const boo
 
 /* ---- To JSON ---- */
 
+/* The text where it has but names and commas between them; an array where a name has one itself, or
+ * quotes, so that nobody needs to know how these are written here. */
+static json_t *list_json(const cdl_setting *setting, const char *text)
+{
+  cdl_list names;
+  if (text == NULL)
+    return json_null();
+  if (is_no_list(setting, text) || cdl_list_split("", text, &names) != CDL_OK)
+    return cdl_json_string_of(text);
+  bool plain = true; /* as the text is then */
+  json_t *array = json_array();
+  for (size_t i = 0; i < names.count; i++) {
+    plain = plain && !cdl_list_needs_quotes(names.item[i]);
+    cdl_json_append(&array, json_string(names.item[i]));
+  }
+  cdl_list_release(&names);
+  if (!plain)
+    return array;
+  json_decref(array);
+  return cdl_json_string_of(text);
+}
+
 static json_t *value_json(const cdl_settings *settings, const cdl_setting *setting)
 {
   const void *slot = place(settings, setting);
   if (setting->option != NULL)
     return cdl_adapter_option_json(setting->option, ((const cdl_method_option *)slot)->value);
   switch (setting->kind) {
+  case CDL_KIND_LIST:
+    return list_json(setting, *(char *const *)slot);
   case CDL_KIND_TEXT:
   case CDL_KIND_MAP:
   case CDL_KIND_WHOLES:
   case CDL_KIND_CHOICE:
     return cdl_json_string_of(*(char *const *)slot);
-  case CDL_KIND_WHOLE:
-    return json_integer(*(const int64_t *)slot);
+  case CDL_KIND_WHOLE: /* below 0: not set, which no file needs to know how it is kept */
+    return *(const int64_t *)slot < 0 ? json_null() : json_integer(*(const int64_t *)slot);
   case CDL_KIND_REAL:
-    return json_real(*(const double *)slot);
+    return *(const double *)slot < 0 ? json_null() : json_real(*(const double *)slot);
   case CDL_KIND_FLAG:
     return json_boolean(*(const bool *)slot);
   case CDL_KIND_GROUP:
@@ -632,41 +691,4 @@ cdl_status cdl_settings_check(const cdl_settings *s)
   if (strcmp(s->compat, "reference") == 0 && strcmp(s->method, "full") == 0)
     return cdl_fail(CDL_USAGE, "--compat reference goes with adapters, not with --method full");
   return CDL_OK;
-}
-
-/* ---- Lists ---- */
-
-cdl_status cdl_list_split(const char *option, const char *text, cdl_list *result)
-{
-  *result = (cdl_list){0};
-  size_t pieces = 1;
-  for (const char *c = text; *c != '\0'; c++)
-    pieces += *c == ',';
-  result->item = calloc(pieces, sizeof *result->item);
-  if (result->item == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %s", option);
-  for (const char *c = text;; c++) {
-    const char *end = strchrnul(c, ',');
-    if (end == c) {
-      cdl_list_release(result);
-      return cdl_fail(CDL_USAGE, "%s: an empty name in '%s'", option, text);
-    }
-    char *piece = strndup(c, (size_t)(end - c));
-    if (piece == NULL) {
-      cdl_list_release(result);
-      return cdl_fail(CDL_MEMORY, "out of memory: %s", option);
-    }
-    result->item[result->count++] = piece;
-    if (*end == '\0')
-      return CDL_OK;
-    c = end;
-  }
-}
-
-void cdl_list_release(cdl_list *result)
-{
-  for (size_t i = 0; i < result->count; i++)
-    free(result->item[i]);
-  free(result->item);
-  *result = (cdl_list){0};
 }

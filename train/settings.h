@@ -8,8 +8,10 @@
 #include <stdint.h>
 
 #include "condlora/adapter.h"
+#include "train/list.h"
 
 typedef char *cdl_setting_TEXT;
+typedef char *cdl_setting_LIST;
 typedef char *cdl_setting_MAP;
 typedef char *cdl_setting_WHOLES;
 typedef char *cdl_setting_CHOICE;
@@ -38,6 +40,7 @@ typedef struct {
 typedef enum {
   CDL_KIND_GROUP,
   CDL_KIND_TEXT,
+  CDL_KIND_LIST,
   CDL_KIND_MAP,
   CDL_KIND_WHOLES,
   CDL_KIND_CHOICE,
@@ -89,19 +92,15 @@ void cdl_settings_drop_options(cdl_settings *settings);
 /* USAGE for an option that is set and that the method does not have. */
 CDL_MUST_USE cdl_status cdl_settings_check_options(const cdl_settings *settings);
 
-/* Every setting, and the options of the method, as a JSON object; with `results_only` those that change the result. NULL when
+/* Every setting, and the options of the method, as a JSON object, null what is not set; with `results_only` those that change the result. NULL when
  * memory is out. */
 json_t *cdl_settings_json(const cdl_settings *settings, bool results_only);
 
 /* Combinations that cannot be: USAGE. */
 CDL_MUST_USE cdl_status cdl_settings_check(const cdl_settings *settings);
 
-/* "a,b,c" as a list; pieces are owned by the list. An empty piece is an error naming `option`. */
-typedef struct {
-  char **item;
-  size_t count;
-} cdl_list;
-CDL_MUST_USE cdl_status cdl_list_split(const char *option, const char *text, cdl_list *result);
-void cdl_list_release(cdl_list *result);
+/* Where a list of modules may be one expression instead, whether `text` is that: it has one of
+ * *+?()[]|\^$ outside of quoted names, or is "all-linear". */
+bool cdl_is_module_pattern(const char *text);
 
 #endif

@@ -114,6 +114,45 @@ START_TEST(a_dry_run_prints_a_plan_and_writes_nothing)
 }
 END_TEST
 
+/* A column and a label with commas, by an array in a config, by quotes and by doubled commas: one run
+ * three times. */
+START_TEST(names_may_have_commas)
+{
+  const char *model = case_file("bert-condlora-truncated", "model"), *rows = scratch("rows.csv"),
+             *config = scratch("config.json");
+  char text[2048] = "\"Title, full\",kind\n";
+  for (int i = 0; i < 20; i++)
+    sprintf(text + strlen(text), "the lamp %d,%s\n", i, i % 2 == 0 ? "\"very good, yes\"" : "bad");
+  write_text(rows, text);
+  write_text(config,
+             "{\"text_columns\": [\"Title, full\"], \"labels\": [\"very good, yes\", \"bad\"]}");
+#define START \
+  "train", "--model", model, "--train", rows, "--label-column", "kind", "--max-steps", "2"
+  check_done(RUN(START, "--config", config, "--output", scratch("array")));
+  check_done(RUN(START, "--text-columns", "\"Title, full\"", "--labels", "\"very good, yes\",bad",
+                 "--output", scratch("quotes")));
+  check_done(RUN(START, "--text-columns", "Title,, full", "--labels", "very good,, yes,bad",
+                 "--output", scratch("doubled")));
+#undef START
+  static const char *const folders[] = {"array", "quotes", "doubled"};
+  for (int i = 0; i < 3; i++) {
+    const char *folder = scratch(folders[i]);
+    json_t *settings = json_object_get(parsed(read_text(joined(folder, "run.json"))), "settings"),
+           *adapter = parsed(read_text(joined(folder, "adapter/adapter_config.json"))),
+           *wanted = parsed(read_text(config));
+    ck_assert(json_equal(json_object_get(settings, "labels"), json_object_get(wanted, "labels")));
+    ck_assert(json_equal(json_object_get(settings, "text_columns"),
+                         json_object_get(wanted, "text_columns")));
+    ck_assert(json_equal(json_object_get(adapter, "labels"), json_object_get(wanted, "labels")));
+    const outcome o =
+        RUN("eval", "--model", model, "--adapter", joined(folder, "adapter"), "--input", rows,
+            "--text-columns", "Title,, full", "--label-column", "kind");
+    check_done(o);
+    ck_assert_double_eq(number_at(parsed(o.out), "examples"), 20);
+  }
+}
+END_TEST
+
 START_TEST(options_win_over_a_config_and_a_config_over_a_recipe)
 {
   const char *config = scratch("config.json");
@@ -493,6 +532,7 @@ int main(void)
   CASE(suite, parameters_are_counted_as_the_formulas_say);
   CASE(suite, an_intermediate_layer_may_be_linear);
   CASE(suite, a_dry_run_prints_a_plan_and_writes_nothing);
+  CASE(suite, names_may_have_commas);
   CASE(suite, options_win_over_a_config_and_a_config_over_a_recipe);
   CASE(suite, a_config_that_cannot_be_is_named);
   CASE(suite, ranks_and_layers_may_come_from_a_config);
