@@ -7,6 +7,7 @@
 #include "cli/examples.h"
 #include "cli/sink.h"
 #include "model/json.h"
+#include "train/class_json.h"
 #include "train/run_files.h"
 
 typedef struct {
@@ -14,25 +15,21 @@ typedef struct {
   cli_example_source source;
 } measurement;
 
-/* {"split": …, "accuracy": …, "per_class": …}; NULL with the status in `*status`. */
+/* {"split": …, "accuracy": …, "per_class": …}; in any case to be released. */
 static json_t *measure(const cdl_job *job, const cli_examples *e, const float *logits,
                        cdl_status *status)
 {
-  const size_t labels = (size_t)job->labels;
-  uint64_t *confusion = calloc(labels * labels, sizeof *confusion);
+  cdl_class_details details;
   cdl_result result;
-  *status = confusion == NULL
-                ? cdl_fail(CDL_MEMORY, "out of memory: %zu labels", labels)
-                : cdl_score(e->dataset, e->rows, e->count, logits, job->labels, confusion, &result);
-  if (*status != CDL_OK) {
-    free(confusion);
+  *status = cdl_score(e->dataset, e->rows, e->count, logits, job->labels, &details, &result);
+  if (*status != CDL_OK)
     return NULL;
-  }
   json_t *object = json_object();
   cdl_json_set(&object, e->task != NULL ? "split" : "input", cdl_json_string_of(e->split));
   cdl_json_update(&object, cdl_result_json(job, &result));
-  cdl_json_update(&object, cdl_confusion_json(job, confusion));
-  free(confusion);
+  cdl_json_update(&object,
+                  cdl_class_json(job->label_names, (size_t)job->labels, &details, e->count));
+  cdl_class_details_release(&details);
   return object;
 }
 

@@ -193,41 +193,48 @@ static cdl_status score_regression(const cdl_dataset *dataset, const uint32_t *r
   return status;
 }
 
+void cdl_class_details_release(cdl_class_details *details)
+{
+  free(details->counts);
+  free(details->cells);
+  *details = (cdl_class_details){0};
+}
+
 static cdl_status score_classes(const cdl_dataset *dataset, const uint32_t *rows, size_t count,
-                                const float *logits, int labels, uint64_t *confusion,
+                                const float *logits, int labels, cdl_class_details *details,
                                 cdl_result *result)
 {
   const size_t classes = (size_t)labels;
-  uint64_t *cells = confusion;
-  if (cells == NULL) {
-    cells = malloc(classes * classes * sizeof *cells);
-    if (cells == NULL)
-      return cdl_fail(CDL_MEMORY, "out of memory: a confusion matrix of %d classes", labels);
-  }
-  memset(cells, 0, classes * classes * sizeof *cells);
-  cdl_status status = CDL_OK;
-  for (size_t i = 0; status == CDL_OK && i < count; i++) {
+  *details = (cdl_class_details){.counts = calloc(classes, sizeof *details->counts),
+                                 .cells = calloc(count + 1, sizeof *details->cells)};
+  if (details->counts == NULL || details->cells == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: the scores of %zu examples", count);
+  for (size_t i = 0; i < count; i++) {
     const float *y = logits + rows[i] * classes;
     const int32_t truth = cdl_dataset_example(dataset, rows[i]).label,
                   predicted = cdl_argmax(y, labels);
-    status = cdl_confusion_add(cells, classes, &truth, &predicted, 1);
-    if (status == CDL_OK)
-      result->loss += log_sum_exp(y, labels) - (double)y[truth];
+    CDL_TRY(cdl_class_counts_add(details->counts, classes, &truth, &predicted, 1));
+    details->cells[i] = (uint64_t)truth * classes + (uint64_t)predicted;
+    result->loss += log_sum_exp(y, labels) - (double)y[truth];
   }
-  if (status == CDL_OK)
-    result->scores = cdl_scores_of_confusion(cells, classes);
-  if (confusion == NULL)
-    free(cells);
-  return status;
+  result->scores = cdl_scores_of_classes(details->counts, classes);
+  return CDL_OK;
 }
 
 cdl_status cdl_score(const cdl_dataset *dataset, const uint32_t *rows, size_t count,
-                     const float *logits, int labels, uint64_t *confusion, cdl_result *result)
+                     const float *logits, int labels, cdl_class_details *details,
+                     cdl_result *result)
 {
+  cdl_class_details made = {0};
   *result = (cdl_result){.examples = count};
-  CDL_TRY(cdl_dataset_is_regression(dataset)
-              ? score_regression(dataset, rows, count, logits, result)
-              : score_classes(dataset, rows, count, logits, labels, confusion, result));
+  const cdl_status status =
+      cdl_dataset_is_regression(dataset)
+          ? score_regression(dataset, rows, count, logits, result)
+          : score_classes(dataset, rows, count, logits, labels, &made, result);
   result->loss = count > 0 ? result->loss / (double)count : NAN;
-  return CDL_OK;
+  if (status == CDL_OK && details != NULL)
+    *details = made;
+  else
+    cdl_class_details_release(&made);
+  return status;
 }

@@ -49,15 +49,22 @@ int32_t cdl_argmax(const float *logits, int labels);
 /* softmax of `logits` in double. */
 void cdl_probabilities(const float *logits, int labels, double *probabilities);
 
-/* What logits [data set's count, labels] of `rows` score. `confusion` [labels, labels] is filled
- * in for classes; NULL where not wanted. `loss` is the mean of the plain losses. */
+/* Of classes: what each one's figures and their confusion are made from. All NULL for a regression. */
+typedef struct {
+  cdl_class_counts *counts; /* [labels] */
+  uint64_t *cells;          /* [examples] truth · labels + prediction */
+} cdl_class_details;
+void cdl_class_details_release(cdl_class_details *details);
+
+/* What logits [data set's count, labels] of `rows` score. `details` are made, where not NULL, and end
+ * with cdl_class_details_release. `loss` is the mean of the plain losses. */
 typedef struct {
   cdl_scores scores;
   double loss;
   size_t examples;
 } cdl_result;
 CDL_MUST_USE cdl_status cdl_score(const cdl_dataset *dataset, const uint32_t *rows, size_t count,
-                                  const float *logits, int labels, uint64_t *confusion,
+                                  const float *logits, int labels, cdl_class_details *details,
                                   cdl_result *result);
 
 #endif

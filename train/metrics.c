@@ -29,32 +29,20 @@ static cdl_scores no_scores(void)
 
 /* Classification */
 
-cdl_status cdl_confusion_add(uint64_t *confusion, size_t classes, const int32_t *truth,
-                             const int32_t *predicted, size_t count)
+cdl_status cdl_class_counts_add(cdl_class_counts *counts, size_t classes, const int32_t *truth,
+                                const int32_t *predicted, size_t count)
 {
   for (size_t i = 0; i < count; i++)
     if (truth[i] < 0 || (size_t)truth[i] >= classes || predicted[i] < 0 ||
         (size_t)predicted[i] >= classes)
-      return cdl_fail(CDL_ARGUMENT,
-                      "confusion matrix: example %zu has class %d, predicted %d; there are %zu", i,
-                      truth[i], predicted[i], classes);
-  for (size_t i = 0; i < count; i++)
-    confusion[(size_t)truth[i] * classes + (size_t)predicted[i]]++;
-  return CDL_OK;
-}
-
-typedef struct {
-  uint64_t correct, truth, predicted;
-} class_counts;
-
-static class_counts count_class(const uint64_t *confusion, size_t classes, size_t c)
-{
-  class_counts counts = {.correct = confusion[c * classes + c]};
-  for (size_t other = 0; other < classes; other++) {
-    counts.truth += confusion[c * classes + other];
-    counts.predicted += confusion[other * classes + c];
+      return cdl_fail(CDL_ARGUMENT, "scores: example %zu has class %d, predicted %d; there are %zu",
+                      i, truth[i], predicted[i], classes);
+  for (size_t i = 0; i < count; i++) {
+    counts[truth[i]].truth++;
+    counts[predicted[i]].predicted++;
+    counts[truth[i]].correct += truth[i] == predicted[i];
   }
-  return counts;
+  return CDL_OK;
 }
 
 static double ratio(double part, double whole)
@@ -62,15 +50,15 @@ static double ratio(double part, double whole)
   return whole > 0 ? part / whole : 0.0;
 }
 
-static double f1(class_counts counts)
+static double f1(cdl_class_counts counts)
 {
   return ratio(2.0 * (double)counts.correct, (double)counts.truth + (double)counts.predicted);
 }
 
-void cdl_class_scores(const uint64_t *confusion, size_t classes, cdl_class_score *scores)
+void cdl_class_scores(const cdl_class_counts *all, size_t classes, cdl_class_score *scores)
 {
   for (size_t c = 0; c < classes; c++) {
-    const class_counts counts = count_class(confusion, classes, c);
+    const cdl_class_counts counts = all[c];
     scores[c] = (cdl_class_score){
         .precision = ratio((double)counts.correct, (double)counts.predicted),
         .recall = ratio((double)counts.correct, (double)counts.truth),
@@ -80,12 +68,12 @@ void cdl_class_scores(const uint64_t *confusion, size_t classes, cdl_class_score
   }
 }
 
-cdl_scores cdl_scores_of_confusion(const uint64_t *confusion, size_t classes)
+cdl_scores cdl_scores_of_classes(const cdl_class_counts *all, size_t classes)
 {
   cdl_scores scores = no_scores();
   double total = 0, correct = 0, f1_sum = 0, occurring = 0;
   for (size_t c = 0; c < classes; c++) {
-    const class_counts counts = count_class(confusion, classes, c);
+    const cdl_class_counts counts = all[c];
     total += (double)counts.truth;
     correct += (double)counts.correct;
     f1_sum += f1(counts);
@@ -99,7 +87,7 @@ cdl_scores cdl_scores_of_confusion(const uint64_t *confusion, size_t classes)
   double covariance = correct / total, variance_truth = 1.0, variance_predicted = 1.0;
   bool constant = false;
   for (size_t c = 0; c < classes; c++) {
-    const class_counts counts = count_class(confusion, classes, c);
+    const cdl_class_counts counts = all[c];
     const double share_truth = (double)counts.truth / total,
                  share_predicted = (double)counts.predicted / total;
     covariance -= share_truth * share_predicted;
@@ -113,7 +101,7 @@ cdl_scores cdl_scores_of_confusion(const uint64_t *confusion, size_t classes)
   scores.value[CDL_METRIC_MCC] =
       constant ? 0.0 : covariance / (sqrt(variance_truth) * sqrt(variance_predicted));
   if (classes == 2)
-    scores.value[CDL_METRIC_F1] = f1(count_class(confusion, classes, 1));
+    scores.value[CDL_METRIC_F1] = f1(all[1]);
   return scores;
 }
 

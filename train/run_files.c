@@ -134,30 +134,6 @@ json_t *cdl_result_json(const cdl_job *job, const cdl_result *result)
   return object;
 }
 
-json_t *cdl_confusion_json(const cdl_job *job, const uint64_t *confusion)
-{
-  const size_t classes = (size_t)job->labels;
-  if (job->regression)
-    return json_object();
-  cdl_class_score *scores = calloc(classes, sizeof *scores);
-  if (scores == NULL)
-    return NULL;
-  cdl_class_scores(confusion, classes, scores);
-  json_t *per_class = json_object(), *matrix = json_array();
-  for (size_t i = 0; i < classes; i++) {
-    cdl_json_set(&per_class, job->label_names[i],
-                 json_pack("{sf sf sf sI}", "precision", scores[i].precision, "recall",
-                           scores[i].recall, "f1", scores[i].f1, "support",
-                           (json_int_t)scores[i].support));
-    json_t *row = json_array();
-    for (size_t j = 0; j < classes; j++)
-      cdl_json_append(&row, json_integer((json_int_t)confusion[i * classes + j]));
-    cdl_json_append(&matrix, row);
-  }
-  free(scores);
-  return json_pack("{so so}", "per_class", per_class, "confusion", matrix);
-}
-
 static double number_of(const json_t *object, const char *key)
 {
   const json_t *value = json_object_get(object, key);

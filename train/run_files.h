@@ -27,8 +27,6 @@ CDL_MUST_USE cdl_status cdl_run_log_sync(cdl_run_files *files, int64_t *bytes);
 
 /* {"accuracy": …, "loss": …, …}; NaN as null. */
 json_t *cdl_result_json(const cdl_job *job, const cdl_result *result);
-/* Per-class figures and the confusion matrix; NULL for a regression. */
-json_t *cdl_confusion_json(const cdl_job *job, const uint64_t *confusion);
 /* What a finished run's metrics.json says, as far as a summary goes. */
 CDL_MUST_USE cdl_status cdl_metrics_read(const cdl_run_files *files, const cdl_job *job,
                                          cdl_train_summary *summary);

@@ -5,6 +5,7 @@
 
 #include "model/file.h"
 #include "model/json.h"
+#include "train/class_json.h"
 #include "train/columns.h"
 #include "train/process.h"
 #include "train/trainer_state.h"
@@ -21,22 +22,20 @@ static cdl_status measure_split(cdl_trainer *t, const cdl_dataset *dataset, cons
       cdl_evaluation_create(&evaluation, dataset, rows, count, job->labels, job->first_position));
   evaluation.types_zero = job->types_zero;
   float *logits = calloc(cdl_dataset_count(dataset) * labels + 1, sizeof *logits);
-  uint64_t *confusion = calloc(labels * labels, sizeof *confusion);
-  cdl_status status = logits == NULL || confusion == NULL
-                          ? cdl_fail(CDL_MEMORY, "out of memory: %s", name)
-                          : CDL_OK;
+  cdl_class_details details = {0};
+  cdl_status status = logits == NULL ? cdl_fail(CDL_MEMORY, "out of memory: %s", name) : CDL_OK;
   if (status == CDL_OK)
     status = cdl_encoder_plan(job->encoder, job->queue, (cdl_batch_limits){0},
                               cdl_evaluation_limits(&evaluation));
   if (status == CDL_OK)
     status = cdl_evaluation_run(&evaluation, job->encoder, job->queue, logits, NULL);
   if (status == CDL_OK)
-    status = cdl_score(dataset, rows, count, logits, job->labels, confusion, result);
+    status = cdl_score(dataset, rows, count, logits, job->labels, &details, result);
   if (status == CDL_OK)
     status = cdl_add_penalty(job, result);
   if (status == CDL_OK) {
     json_t *entry = cdl_result_json(job, result);
-    cdl_json_update(&entry, cdl_confusion_json(job, confusion));
+    cdl_json_update(&entry, cdl_class_json(job->label_names, labels, &details, count));
     for (size_t p = 0; dataset == job->dev && cdl_dataset_part_count(dataset) > 1 &&
                        p < cdl_dataset_part_count(dataset);
          p++) {
@@ -53,7 +52,7 @@ static cdl_status measure_split(cdl_trainer *t, const cdl_dataset *dataset, cons
     cdl_json_set(metrics, name, entry);
   }
   free(logits);
-  free(confusion);
+  cdl_class_details_release(&details);
   cdl_evaluation_release(&evaluation);
   return status;
 }

@@ -46,21 +46,27 @@ CDL_API const char *cdl_metric_name(cdl_metric metric);
  * wins. */
 CDL_API bool cdl_metric_better(double candidate, double best);
 
-/* Adds `count` examples to `confusion` [classes, classes], row = true class, column = predicted
- * class; start from zeros. Errors: ARGUMENT for a class outside 0 … classes - 1, which adds
- * nothing. */
-CDL_API CDL_MUST_USE cdl_status cdl_confusion_add(uint64_t *confusion, size_t classes,
-                                                  const int32_t *truth, const int32_t *predicted,
-                                                  size_t count);
+/* How many examples a class is the truth of, is predicted for, and both. All scores follow from these:
+ * a matrix of every pair of classes would take their number squared. */
+typedef struct {
+  uint64_t truth, predicted, correct;
+} cdl_class_counts;
 
-/* Scores of a confusion matrix: accuracy; F1 of class 1 where there are two classes (GLUE's F1),
- * else NaN; macro-F1, the mean over classes that occur in truth or prediction; Matthews'
+/* Adds `count` examples to `counts` [classes]; start from zeros. Errors: ARGUMENT for a class outside
+ * 0 … classes - 1, which adds nothing. */
+CDL_API CDL_MUST_USE cdl_status cdl_class_counts_add(cdl_class_counts *counts, size_t classes,
+                                                     const int32_t *truth, const int32_t *predicted,
+                                                     size_t count);
+
+/* Scores of what was counted [classes]: accuracy; F1 of class 1 where there are two classes (GLUE's
+ * F1), else NaN; macro-F1, the mean over classes that occur in truth or prediction; Matthews'
  * correlation (Gorodkin 2004 for more than two classes), 0 where truth or prediction is constant.
  * Without examples all are NaN. */
-CDL_API cdl_scores cdl_scores_of_confusion(const uint64_t *confusion, size_t classes);
+CDL_API cdl_scores cdl_scores_of_classes(const cdl_class_counts *counts, size_t classes);
 
 /* Precision, recall, F1 and support of each class. */
-CDL_API void cdl_class_scores(const uint64_t *confusion, size_t classes, cdl_class_score *scores);
+CDL_API void cdl_class_scores(const cdl_class_counts *counts, size_t classes,
+                              cdl_class_score *scores);
 
 /* Scores of a regression: Pearson and Spearman, NaN where either side is constant, holds a value
  * that is not finite, or has fewer than two examples. Errors: MEMORY. */

@@ -23,7 +23,7 @@ def near(ours, theirs):
 
 
 def classification_cases():
-    for classes in (2, 3, 5, 25):
+    for classes in (2, 3, 5, 25, 400):
         for count in (1, 2, 7, 100, 3000):
             for skill in (0.0, 0.6, 1.0):
                 truth = random.integers(0, classes, count)

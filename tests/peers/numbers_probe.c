@@ -100,20 +100,20 @@ static void answer_classes(void)
 {
   const size_t classes = next_count(), count = next_count();
   int32_t *given = allocate(2 * count, sizeof *given);
-  uint64_t *confusion = allocate(classes * classes, sizeof *confusion);
+  cdl_class_counts *counts = allocate(classes, sizeof *counts);
   cdl_class_score *each = allocate(classes, sizeof *each);
   for (size_t i = 0; i < 2 * count; i++)
     given[i] = (int32_t)next_real();
-  must(cdl_confusion_add(confusion, classes, given, given + count, count));
-  const cdl_scores scores = cdl_scores_of_confusion(confusion, classes);
-  cdl_class_scores(confusion, classes, each);
+  must(cdl_class_counts_add(counts, classes, given, given + count, count));
+  const cdl_scores scores = cdl_scores_of_classes(counts, classes);
+  cdl_class_scores(counts, classes, each);
   for (int metric = CDL_METRIC_ACCURACY; metric <= CDL_METRIC_MCC; metric++)
     printf("%.17g ", scores.value[metric]);
   for (size_t c = 0; c < classes; c++)
     printf("%.17g %.17g %.17g %llu ", each[c].precision, each[c].recall, each[c].f1,
            (unsigned long long)each[c].support);
   free(given);
-  free(confusion);
+  free(counts);
   free(each);
 }
 

@@ -225,6 +225,65 @@ START_TEST(eval_counts_what_predict_says)
 }
 END_TEST
 
+/* Of many classes the figures stay a page: those with most examples, and the commonest mistakes, which
+ * are counted here from what predict says. */
+START_TEST(many_classes_are_not_squared)
+{
+  enum { CLASSES = 90, ROWS_EACH = 2, SHOWN = 64 };
+  const char *rows = scratch("rows.tsv"), *out = scratch("out"), *file = scratch("said.jsonl"),
+             *adapter = joined(out, "adapter");
+  char *text = calloc(CLASSES * (ROWS_EACH + 1), 32);
+  ck_assert_ptr_nonnull(text);
+  char *to = text + sprintf(text, "sentence1\tlabel\n");
+  for (int i = 0; i < CLASSES * ROWS_EACH + 30; i++) /* the last 30 classes have one more */
+    to += sprintf(to, "lamp %d\t%d\n", i,
+                  i < CLASSES * ROWS_EACH ? i % CLASSES : i - CLASSES * 2 + 60);
+  write_text(rows, text);
+  free(text);
+  check_done(RUN("train", "--model", case_file("bert-condlora-paper", "model"), "--train", rows,
+                 "--text-columns", "sentence1", "--label-column", "label", "--lr", "0.02",
+                 "--epochs", "1", "--output", out));
+  const outcome measured = RUN("eval", TRAINED, "--input", rows, "--text-columns", "sentence1",
+                               "--label-column", "label");
+  check_done(measured);
+  check_done(
+      RUN("predict", TRAINED, "--input", rows, "--text-columns", "sentence1", "--output", file));
+  static int mistakes[CLASSES][CLASSES];
+  memset(mistakes, 0, sizeof mistakes);
+  const char *predictions = read_text(file), *line = strchr(read_text(rows), '\n') + 1;
+  int largest = 0;
+  for (size_t i = 0; i < count_lines(predictions); i++, line = strchr(line, '\n') + 1) {
+    const int said =
+                  atoi(json_string_value(json_object_get(line_of(predictions, i), "prediction"))),
+              truth = atoi(strchr(line, '\t') + 1);
+    if (said != truth && ++mistakes[truth][said] > largest)
+      largest = mistakes[truth][said];
+  }
+
+  json_t *figures = parsed(measured.out), *per_class = json_object_get(figures, "per_class"),
+         *confused = json_object_get(figures, "confused");
+  ck_assert_double_eq(number_at(figures, "classes"), CLASSES);
+  ck_assert_ptr_null(json_object_get(figures, "confusion"));
+  ck_assert_uint_eq(json_object_size(per_class), SHOWN);
+  ck_assert_double_eq(number_at(json_object_get(per_class, "89"), "support"), ROWS_EACH + 1);
+  ck_assert_double_eq(number_at(json_object_get(per_class, "0"), "support"), ROWS_EACH);
+  ck_assert_ptr_null(json_object_get(per_class, "59"));
+  ck_assert(json_array_size(confused) > 0 && json_array_size(confused) <= SHOWN);
+  ck_assert_double_eq(number_at(json_array_get(confused, 0), "examples"), largest);
+  double before = largest;
+  for (size_t i = 0; i < json_array_size(confused); i++) {
+    json_t *entry = json_array_get(confused, i);
+    const int truth = atoi(json_string_value(json_object_get(entry, "label"))),
+              said = atoi(json_string_value(json_object_get(entry, "prediction")));
+    ck_assert_double_eq(number_at(entry, "examples"), mistakes[truth][said]);
+    ck_assert(number_at(entry, "examples") <= before);
+    before = number_at(entry, "examples");
+  }
+  ck_assert_ptr_nonnull(json_object_get(
+      json_object_get(parsed(read_text(joined(out, "metrics.json"))), "valid"), "confused"));
+}
+END_TEST
+
 START_TEST(a_line_of_text_is_enough)
 {
   const char *adapter = trained_adapter();
@@ -804,6 +863,7 @@ int main(void)
   tcase_add_loop_test(parity, predictions_are_those_of_pytorch, 0, CASES);
   suite_add_tcase(suite, parity);
   CASE(suite, eval_counts_what_predict_says);
+  CASE(suite, many_classes_are_not_squared);
   CASE(suite, a_line_of_text_is_enough);
   CASE(suite, pairs_are_told_by_a_tab);
   CASE(suite, tables_are_read_by_the_columns_of_training);

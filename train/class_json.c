@@ -1,0 +1,130 @@
+#include "train/class_json.h"
+
+#include <stdlib.h>
+
+#include "model/json.h"
+
+/* ---- Classes ---- */
+
+typedef struct {
+  uint64_t count, place;
+} counted;
+
+static int compare_counted(const void *a, const void *b)
+{
+  const counted *x = a, *y = b;
+  if (x->count != y->count)
+    return x->count > y->count ? -1 : 1;
+  return x->place < y->place ? -1 : x->place > y->place;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+  const counted *x = a, *y = b;
+  return x->place < y->place ? -1 : x->place > y->place;
+}
+
+static json_t *score_json(const cdl_class_score *s)
+{
+  return json_pack("{sf sf sf sI}", "precision", s->precision, "recall", s->recall, "f1", s->f1,
+                   "support", (json_int_t)s->support);
+}
+
+/* Those with most examples, the first among equals; in the order of their ids. */
+static json_t *scores_json(char *const *names, size_t classes, const cdl_class_counts *counts)
+{
+  cdl_class_score *scores = calloc(classes, sizeof *scores);
+  counted *order = calloc(classes, sizeof *order);
+  json_t *object = scores != NULL && order != NULL ? json_object() : NULL;
+  if (object != NULL) {
+    cdl_class_scores(counts, classes, scores);
+    for (size_t c = 0; c < classes; c++)
+      order[c] = (counted){.count = scores[c].support, .place = c};
+    const size_t listed = classes < CDL_CLASSES_LISTED ? classes : CDL_CLASSES_LISTED;
+    qsort(order, classes, sizeof *order, compare_counted);
+    qsort(order, listed, sizeof *order, compare_places);
+    for (size_t i = 0; i < listed; i++)
+      cdl_json_set(&object, names[order[i].place], score_json(&scores[order[i].place]));
+  }
+  free(scores);
+  free(order);
+  return object;
+}
+
+/* ---- Confusion ---- */
+
+static json_t *matrix_json(size_t classes, const cdl_class_details *details, size_t examples)
+{
+  json_int_t matrix[CDL_CLASSES_LISTED * CDL_CLASSES_LISTED] = {0};
+  json_t *rows = json_array();
+  for (size_t i = 0; i < examples; i++)
+    matrix[details->cells[i]]++;
+  for (size_t i = 0; i < classes; i++) {
+    json_t *row = json_array();
+    for (size_t j = 0; j < classes; j++)
+      cdl_json_append(&row, json_integer(matrix[i * classes + j]));
+    cdl_json_append(&rows, row);
+  }
+  return rows;
+}
+
+static int compare_cells(const void *a, const void *b)
+{
+  const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return x < y ? -1 : x > y;
+}
+
+/* Mistakes with how often they were made, commonest first; `mistakes` [examples]. How many there are. */
+static size_t count_mistakes(size_t classes, const cdl_class_details *details, size_t examples,
+                             counted *mistakes)
+{
+  size_t count = 0;
+  qsort(details->cells, examples, sizeof *details->cells, compare_cells);
+  for (size_t i = 0; i < examples; i++) {
+    const uint64_t cell = details->cells[i];
+    if (cell / classes == cell % classes)
+      continue;
+    if (count > 0 && mistakes[count - 1].place == cell)
+      mistakes[count - 1].count++;
+    else
+      mistakes[count++] = (counted){.count = 1, .place = cell};
+  }
+  qsort(mistakes, count, sizeof *mistakes, compare_counted);
+  return count;
+}
+
+static json_t *mistakes_json(char *const *names, size_t classes, const cdl_class_details *details,
+                             size_t examples)
+{
+  counted *mistakes = calloc(examples + 1, sizeof *mistakes);
+  json_t *list = mistakes != NULL ? json_array() : NULL;
+  if (list != NULL) {
+    const size_t found = count_mistakes(classes, details, examples, mistakes),
+                 listed = found < CDL_CLASSES_LISTED ? found : CDL_CLASSES_LISTED;
+    for (size_t i = 0; i < listed; i++)
+      cdl_json_append(&list, json_pack("{ss ss sI}", "label", names[mistakes[i].place / classes],
+                                       "prediction", names[mistakes[i].place % classes], "examples",
+                                       (json_int_t)mistakes[i].count));
+  }
+  free(mistakes);
+  return list;
+}
+
+/* ---- Both ---- */
+
+json_t *cdl_class_json(char *const *names, size_t classes, const cdl_class_details *details,
+                       size_t examples)
+{
+  json_t *object = json_object();
+  if (details->counts == NULL)
+    return object;
+  const bool few = classes <= CDL_CLASSES_LISTED;
+  if (!few)
+    cdl_json_set(&object, "classes", json_integer((json_int_t)classes));
+  cdl_json_set(&object, "per_class", scores_json(names, classes, details->counts));
+  if (few)
+    cdl_json_set(&object, "confusion", matrix_json(classes, details, examples));
+  else
+    cdl_json_set(&object, "confused", mistakes_json(names, classes, details, examples));
+  return object;
+}
