@@ -136,13 +136,22 @@ static cdl_status add_piece(const loading *l, const char *text, double score)
   return cdl_context(cdl_unigram_add(l->tokenizer, text, strlen(text), score), "%s", l->path);
 }
 
-/* The first three pieces of the file, <unk>, <s> and </s>, make room for fairseq's four. */
-static cdl_status add_pieces(loading *l, message m)
+/* fairseq's pieces, and how many of the file's first pieces they stand for. XLM-RoBERTa's four take the place of <unk>,
+ * <s> and </s>. CamemBERT's five take that of <unk>, whose copy nothing may choose. */
+static const struct {
+  const char *pieces[5];
+  size_t piece_count, replaced;
+} fairseq_pieces[] = {[CDL_FAIRSEQ_XLM_ROBERTA] = {{"<s>", "<pad>", "</s>", "<unk>"}, 4, 3},
+                      [CDL_FAIRSEQ_CAMEMBERT] = {
+                          {"<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>", "<unk>NOTUSED"}, 5, 1}};
+
+static cdl_status add_pieces(loading *l, cdl_fairseq fairseq, message m)
 {
-  enum { REPLACED = 3, UNKNOWN = 3 };
-  static const char *const fairseq[] = {"<s>", "<pad>", "</s>", "<unk>"};
-  for (size_t i = 0; i < sizeof fairseq / sizeof fairseq[0]; i++)
-    CDL_TRY(add_piece(l, fairseq[i], 0));
+  enum { UNKNOWN = 3, UNCHOSEN = 4 };
+  const double unchosen_score = -100;
+  const size_t replaced = fairseq_pieces[fairseq].replaced;
+  for (size_t i = 0; i < fairseq_pieces[fairseq].piece_count; i++)
+    CDL_TRY(add_piece(l, fairseq_pieces[fairseq].pieces[i], i == UNCHOSEN ? unchosen_score : 0));
   l->tokenizer->unigram.unknown = UNKNOWN;
   bool ok = true;
   field f;
@@ -150,14 +159,14 @@ static cdl_status add_pieces(loading *l, message m)
   while (next_field(&m, &f, &ok))
     if (f.number == 1 && f.type == WIRE_BYTES) {
       CDL_TRY(read_piece(l, f.bytes, &p));
-      if (l->piece_count > REPLACED)
+      if (l->piece_count > replaced)
         CDL_TRY(add_piece(l, (const char *)l->text.data, (double)p.score));
     }
   if (!ok)
     return broken(l, "the file");
-  if (l->piece_count <= REPLACED)
-    return cdl_fail(CDL_DATA, "%s: not a SentencePiece model: expected more than %d pieces",
-                    l->path, REPLACED);
+  if (l->piece_count <= replaced)
+    return cdl_fail(CDL_DATA, "%s: not a SentencePiece model: expected more than %zu pieces",
+                    l->path, replaced);
   return add_piece(l, "<mask>", 0);
 }
 
@@ -244,32 +253,24 @@ static cdl_status add_normalizer(const loading *l, message m)
 
 /* ---- The file ---- */
 
-static cdl_status read_model(loading *l, message m, const cdl_tokenizer_settings *settings)
+static cdl_status read_model(loading *l, cdl_fairseq fairseq, message m)
 {
-  CDL_TRY(add_pieces(l, m));
+  CDL_TRY(add_pieces(l, fairseq, m));
   CDL_TRY(add_normalizer(l, m));
   CDL_TRY(cdl_unigram_prepare(l->tokenizer));
-  CDL_TRY(add_tokens(l, m));
-  return cdl_tokenizer_load_specials(l->path, settings, l->tokenizer);
+  return add_tokens(l, m);
 }
 
-cdl_status cdl_tokenizer_load_sentencepiece(const char *folder,
-                                            const cdl_tokenizer_settings *settings,
+cdl_status cdl_tokenizer_load_sentencepiece(const char *path, cdl_fairseq fairseq,
                                             cdl_tokenizer *tokenizer)
 {
   tokenizer->kind = CDL_MODEL_UNIGRAM;
-  char *path = cdl_path_join(folder, "sentencepiece.bpe.model");
-  if (path == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for a path");
   loading l = {.path = path, .tokenizer = tokenizer};
   cdl_mapping file;
-  cdl_status status = cdl_file_map(path, &file);
-  if (status == CDL_OK) {
-    const message m = {.at = file.data, .end = file.data + file.size};
-    status = read_model(&l, m, settings);
-    cdl_file_unmap(&file);
-  }
+  CDL_TRY(cdl_file_map(path, &file));
+  const message m = {.at = file.data, .end = file.data + file.size};
+  const cdl_status status = read_model(&l, fairseq, m);
+  cdl_file_unmap(&file);
   free(l.text.data);
-  free(path);
   return status;
 }

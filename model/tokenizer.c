@@ -57,42 +57,6 @@ cdl_status cdl_template_usual(cdl_tokenizer *tokenizer, bool roberta, int32_t be
   return cdl_template_add(pair, CDL_PIECE_TOKEN, end, second);
 }
 
-/* Loads whichever form the folder has. */
-static cdl_status load(const char *folder, const cdl_tokenizer_settings *settings,
-                       cdl_tokenizer *tokenizer)
-{
-  static const char *const names[] = {"tokenizer.json", "vocab.json", "vocab.txt",
-                                      "sentencepiece.bpe.model"};
-  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-    char *path = cdl_path_join(folder, names[i]);
-    if (path == NULL)
-      return cdl_fail(CDL_MEMORY, "out of memory for a path");
-    const bool here = cdl_file_exists(path);
-    cdl_status status = CDL_OK;
-    if (here && i == 0) {
-      status = cdl_tokenizer_load_json(path, tokenizer);
-      if (status == CDL_OK)
-        status = cdl_tokenizer_settings_add_listed(settings, tokenizer, false);
-      if (status == CDL_OK)
-        status = cdl_tokenizer_settings_add_named(settings, tokenizer, false);
-      if (status == CDL_OK)
-        status = cdl_tokenizer_settings_apply(settings, tokenizer);
-    } else if (here) {
-      status = i == 1   ? cdl_tokenizer_load_bpe(folder, settings, tokenizer)
-               : i == 2 ? cdl_tokenizer_load_wordpiece(folder, settings, tokenizer)
-                        : cdl_tokenizer_load_sentencepiece(folder, settings, tokenizer);
-    }
-    free(path);
-    if (here)
-      return status;
-  }
-  return cdl_fail(
-      CDL_ABSENT,
-      "%s: no tokenizer: expected tokenizer.json, vocab.json with merges.txt, vocab.txt, or "
-      "sentencepiece.bpe.model",
-      folder);
-}
-
 cdl_status cdl_tokenizer_open(const char *model_folder, cdl_tokenizer **tokenizer)
 {
   *tokenizer = NULL;
@@ -102,22 +66,12 @@ cdl_status cdl_tokenizer_open(const char *model_folder, cdl_tokenizer **tokenize
   struct timespec now = {0};
   clock_gettime(CLOCK_MONOTONIC, &now);
   opened->stamp = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-  cdl_tokenizer_settings settings = {0};
-  cdl_status status = cdl_tokenizer_settings_read(model_folder, &settings);
-  if (status == CDL_OK)
-    status = load(model_folder, &settings, opened);
-  cdl_tokenizer_settings_release(&settings);
-  if (status == CDL_OK) {
-    cdl_bert_normalizer *normalizer = &opened->normalizer;
-    if (normalizer->strip_as_lowercase)
-      normalizer->strip_accents = normalizer->lowercase;
-    cdl_wordpiece_prepare_bytes(opened);
-    status = cdl_context(cdl_added_prepare(opened), "%s", model_folder);
-  }
+  const cdl_status status = cdl_tokenizer_load(model_folder, opened);
   if (status != CDL_OK) {
     cdl_tokenizer_close(opened);
     return status;
   }
+  cdl_wordpiece_prepare_bytes(opened);
   *tokenizer = opened;
   return CDL_OK;
 }
@@ -271,6 +225,18 @@ static void longest_first(size_t room, size_t *first, size_t *second)
   *second = first_is_longer ? kept_shorter : kept_longer;
 }
 
+/* What truncation leaves of a text. */
+typedef struct {
+  const int32_t *ids;
+  size_t count;
+} kept_ids;
+
+static kept_ids kept_of(const cdl_tokenizer *tokenizer, const cdl_ids *ids, size_t count)
+{
+  const size_t begin = tokenizer->truncates_left ? ids->count - count : 0;
+  return (kept_ids){.ids = count != 0 ? ids->data + begin : NULL, .count = count};
+}
+
 static cdl_status scratch_of(const cdl_tokenizer *tokenizer, cdl_encoding *encoding,
                              cdl_scratch **scratch)
 {
@@ -329,21 +295,20 @@ cdl_status cdl_tokenizer_encode(const cdl_tokenizer *tokenizer, const char *firs
   if (max_length != 0)
     longest_first(max_length - template->tokens, &kept_first, &kept_second);
   encoding->truncated = kept_first < scratch->first.count || kept_second < scratch->second.count;
+  const kept_ids first_kept = kept_of(tokenizer, &scratch->first, kept_first),
+                 second_kept = kept_of(tokenizer, &scratch->second, kept_second);
   encoding->count = 0;
   for (size_t i = 0; i < template->count; i++) {
     const cdl_template_piece *piece = &template->pieces[i];
-    const int32_t *ids = piece->kind == CDL_PIECE_TOKEN   ? &piece->id
-                         : piece->kind == CDL_PIECE_FIRST ? scratch->first.data
-                                                          : scratch->second.data;
-    const size_t count = piece->kind == CDL_PIECE_TOKEN   ? 1
-                         : piece->kind == CDL_PIECE_FIRST ? kept_first
-                                                          : kept_second;
-    CDL_TRY(make_room(encoding, encoding->count + count));
-    if (count != 0)
-      memcpy(encoding->ids + encoding->count, ids, count * sizeof *ids);
-    for (size_t k = 0; k < count; k++)
-      encoding->type_ids[encoding->count + k] = piece->type_id;
-    encoding->count += count;
+    const kept_ids kept = piece->kind == CDL_PIECE_TOKEN   ? (kept_ids){&piece->id, 1}
+                          : piece->kind == CDL_PIECE_FIRST ? first_kept
+                                                           : second_kept;
+    CDL_TRY(make_room(encoding, encoding->count + kept.count));
+    if (kept.count != 0)
+      memcpy(encoding->ids + encoding->count, kept.ids, kept.count * sizeof *kept.ids);
+    for (size_t k = 0; k < kept.count; k++)
+      encoding->type_ids[encoding->count + k] = tokenizer->types_zero ? 0 : piece->type_id;
+    encoding->count += kept.count;
   }
   return CDL_OK;
 }

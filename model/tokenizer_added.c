@@ -17,7 +17,7 @@ static int64_t next_id(const cdl_tokenizer *tokenizer)
   return last >= model_count ? last + 1 : model_count;
 }
 
-static bool same_flags(const cdl_added_token *a, const cdl_added_token *b)
+bool cdl_added_same(const cdl_added_token *a, const cdl_added_token *b)
 {
   return a->special == b->special && a->normalized == b->normalized &&
          a->single_word == b->single_word && a->lstrip == b->lstrip && a->rstrip == b->rstrip;
@@ -66,7 +66,7 @@ cdl_status cdl_added_add(cdl_tokenizer *tokenizer, const cdl_added_token *token,
     return CDL_OK;
   cdl_added_entry *entry = NULL;
   const cdl_added_entry *found = cdl_added_find(&tokenizer->added, token->content, token->bytes);
-  const bool known = found != NULL && same_flags(&found->token, token);
+  const bool known = found != NULL && cdl_added_same(&found->token, token);
   if (found != NULL)
     entry = &tokenizer->added.entries[found - tokenizer->added.entries];
   else
@@ -115,13 +115,15 @@ static cdl_status add_pattern(const cdl_tokenizer *tokenizer, const cdl_added_en
                           "added token \"%.64s\": nothing is left of it when it is normalized",
                           entry->token.content);
   }
-  patterns->items[patterns->count] = (cdl_added_pattern){.text = text.data,
-                                                         .bytes = text.count,
-                                                         .order = patterns->count,
-                                                         .id = entry->id,
-                                                         .single_word = entry->token.single_word,
-                                                         .lstrip = entry->token.lstrip,
-                                                         .rstrip = entry->token.rstrip};
+  patterns->items[patterns->count] =
+      (cdl_added_pattern){.text = text.data,
+                          .bytes = text.count,
+                          .order = patterns->count,
+                          .id = entry->id,
+                          .single_word = entry->token.single_word,
+                          .lstrip = entry->token.lstrip,
+                          .rstrip = entry->token.rstrip,
+                          .passed = entry->special && tokenizer->splits_special};
   patterns->count++;
   return CDL_OK;
 }
@@ -241,7 +243,7 @@ static bool find_token(cdl_added_walk *walk)
   size_t begin;
   while ((pattern = find_pattern(walk, &begin)) != NULL) {
     size_t end = begin + pattern->bytes;
-    if (pattern->single_word && !stands_alone(walk, begin, end))
+    if (pattern->passed || (pattern->single_word && !stands_alone(walk, begin, end)))
       continue;
     while (pattern->lstrip && begin > walk->reached) {
       const size_t before = step_back(walk->text, begin);

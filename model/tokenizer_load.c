@@ -367,11 +367,9 @@ static cdl_status load_post_processor(const loading *l, const json_t *root)
   return cdl_template_add(&l->tokenizer->pair, CDL_PIECE_SECOND, 0, 1);
 }
 
-cdl_status cdl_tokenizer_load_json(const char *path, cdl_tokenizer *tokenizer)
+cdl_status cdl_tokenizer_load_json(const char *path, const json_t *root, cdl_tokenizer *tokenizer)
 {
   const loading l = {.path = path, .tokenizer = tokenizer};
-  json_t *root;
-  CDL_TRY(cdl_json_read(path, &root));
   cdl_status status = load_model(&l, root);
   const bool more = tokenizer->kind != CDL_MODEL_UNIGRAM; /* which has been read whole */
   if (status == CDL_OK && more)
@@ -382,6 +380,5 @@ cdl_status cdl_tokenizer_load_json(const char *path, cdl_tokenizer *tokenizer)
     status = load_added_tokens(&l, root);
   if (status == CDL_OK)
     status = load_post_processor(&l, root);
-  json_decref(root);
   return status;
 }

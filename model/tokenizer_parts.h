@@ -1,10 +1,13 @@
 /* The parts of a tokenizer, between its files:
  *   tokenizer.c             the public calls, post-processing, truncation
+ *   tokenizer_folder.c      which files of a folder are read, and what its class makes of them
+ *   tokenizer_class.c       Transformers' classes
+ *   tokenizer_specials.c    the special tokens that they add
  *   tokenizer_load.c        tokenizer.json
  *   tokenizer_load_unigram.c  its parts where the model is a unigram one
  *   tokenizer_vocab_load.c  vocab.json + merges.txt, vocab.txt
  *   sentencepiece.c         sentencepiece.bpe.model
- *   tokenizer_settings.c    tokenizer_config.json, special_tokens_map.json, added_tokens.json
+ *   tokenizer_settings.c    tokenizer_config.json, special_tokens_map.json, added_tokens.json as they are
  *   tokenizer_added.c       added tokens: what they are, and where they stand in a text
  *   tokenizer_vocabulary.c  token texts by id, ids by text
  *   tokenizer_scratch.c     buffers and the cache of words, one set a thread
@@ -228,6 +231,7 @@ typedef struct {
   size_t bytes, order;
   int32_t id;
   bool single_word, lstrip, rstrip;
+  bool passed; /* a special token, and those are not looked for */
 } cdl_added_pattern;
 
 /* Patterns in order of first byte, longer ones first. */
@@ -372,51 +376,30 @@ struct cdl_tokenizer {
   cdl_byte_bpe bpe;
   cdl_unigram unigram;
   cdl_template single, pair;
+  bool truncates_left; /* the first ids of a text go, not the last */
+  bool splits_special; /* special tokens in a text are not looked for */
+  bool types_zero;     /* the class gives the model no token types */
 };
 
 /* ---- Between the files ---- */
 
-/* What tokenizer_config.json, special_tokens_map.json and added_tokens.json say; absent files say nothing. */
-typedef struct {
-  char *config_path, *map_path, *added_path;
-  json_t *config, *map, *added; /* NULL where there is no file */
-} cdl_tokenizer_settings;
-
-CDL_MUST_USE cdl_status cdl_tokenizer_settings_read(const char *folder,
-                                                    cdl_tokenizer_settings *settings);
-void cdl_tokenizer_settings_release(cdl_tokenizer_settings *settings);
-/* Text of a special token, "cls_token" say: as the settings name it, else as Transformers does for this kind of model. */
-CDL_MUST_USE cdl_status cdl_tokenizer_settings_special(const cdl_tokenizer_settings *settings,
-                                                       cdl_model_kind kind, const char *key,
-                                                       const char **text);
-/* Adds the tokens of added_tokens_decoder or added_tokens.json; `defaults` as below. */
-CDL_MUST_USE cdl_status cdl_tokenizer_settings_add_listed(const cdl_tokenizer_settings *settings,
-                                                          cdl_tokenizer *tokenizer, bool defaults);
-/* Adds the special tokens that are not there yet. With `defaults`, those that the settings do not name have the names
- * that Transformers gives to this kind of model. */
-CDL_MUST_USE cdl_status cdl_tokenizer_settings_add_named(const cdl_tokenizer_settings *settings,
-                                                         cdl_tokenizer *tokenizer, bool defaults);
-/* do_lower_case, strip_accents, tokenize_chinese_chars and add_prefix_space, where they are said. */
-CDL_MUST_USE cdl_status cdl_tokenizer_settings_apply(const cdl_tokenizer_settings *settings,
-                                                     cdl_tokenizer *tokenizer);
-
-CDL_MUST_USE cdl_status cdl_tokenizer_load_json(const char *path, cdl_tokenizer *tokenizer);
+/* `root` is tokenizer.json's, `path` for messages. */
+CDL_MUST_USE cdl_status cdl_tokenizer_load_json(const char *path, const json_t *root,
+                                                cdl_tokenizer *tokenizer);
 /* The model, normalizer and pre-tokenizer of tokenizer.json where the model is a unigram one. */
 CDL_MUST_USE cdl_status cdl_unigram_load(const char *path, const json_t *root,
                                          cdl_tokenizer *tokenizer);
-CDL_MUST_USE cdl_status cdl_tokenizer_load_sentencepiece(const char *folder,
-                                                         const cdl_tokenizer_settings *settings,
+/* Forms without a tokenizer.json; special tokens and post-processing are left to the caller. `path` is the file's.
+ * `fairseq`: the pieces that stand for the first of sentencepiece.bpe.model. */
+typedef enum { CDL_FAIRSEQ_XLM_ROBERTA, CDL_FAIRSEQ_CAMEMBERT } cdl_fairseq;
+CDL_MUST_USE cdl_status cdl_tokenizer_load_sentencepiece(const char *path, cdl_fairseq fairseq,
                                                          cdl_tokenizer *tokenizer);
-/* Added tokens and template of folders without a tokenizer.json. */
-CDL_MUST_USE cdl_status cdl_tokenizer_load_specials(const char *path,
-                                                    const cdl_tokenizer_settings *settings,
-                                                    cdl_tokenizer *tokenizer);
-CDL_MUST_USE cdl_status cdl_tokenizer_load_bpe(const char *folder,
-                                               const cdl_tokenizer_settings *settings,
+CDL_MUST_USE cdl_status cdl_tokenizer_load_bpe(const char *vocabulary, const char *merges,
                                                cdl_tokenizer *tokenizer);
-CDL_MUST_USE cdl_status cdl_tokenizer_load_wordpiece(const char *folder,
-                                                     const cdl_tokenizer_settings *settings,
+CDL_MUST_USE cdl_status cdl_tokenizer_load_wordpiece(const char *path, const char *unknown,
                                                      cdl_tokenizer *tokenizer);
+/* The tokenizer of a folder, all but what is prepared once everything is known. */
+CDL_MUST_USE cdl_status cdl_tokenizer_load(const char *folder, cdl_tokenizer *tokenizer);
 /* Whether there is a normalizer; the normalized text, in place of what `out` holds. *first is cleared where the text's
  * beginning goes: what is left begins elsewhere. */
 bool cdl_tokenizer_normalizes(const cdl_tokenizer *tokenizer);
@@ -436,6 +419,8 @@ CDL_MUST_USE cdl_status cdl_added_add(cdl_tokenizer *tokenizer, const cdl_added_
                                       int64_t declared_id);
 int32_t cdl_tokenizer_find(const cdl_tokenizer *tokenizer, const char *text,
                            size_t bytes); /* -1: no such token */
+/* Whether all flags are the same. */
+bool cdl_added_same(const cdl_added_token *a, const cdl_added_token *b);
 const cdl_added_entry *cdl_added_find(const cdl_added *added, const char *content, size_t bytes);
 /* Once all tokens are there and the normalizer is known. */
 CDL_MUST_USE cdl_status cdl_added_prepare(cdl_tokenizer *tokenizer);

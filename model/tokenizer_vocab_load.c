@@ -30,27 +30,6 @@ static bool next_line(const cdl_mapping *file, size_t *at, text_line *line)
   return true;
 }
 
-/* Transformers gives new ids to special tokens that the files lack; for those
- * that every text gets, no model knows these ids, so that they are an error here. */
-cdl_status cdl_tokenizer_load_specials(const char *path, const cdl_tokenizer_settings *settings,
-                                       cdl_tokenizer *tokenizer)
-{
-  CDL_TRY(cdl_tokenizer_settings_apply(settings, tokenizer));
-  CDL_TRY(cdl_tokenizer_settings_add_listed(settings, tokenizer, true));
-  const char *begin = NULL, *end = NULL;
-  CDL_TRY(cdl_tokenizer_settings_special(settings, tokenizer->kind, "cls_token", &begin));
-  CDL_TRY(cdl_tokenizer_settings_special(settings, tokenizer->kind, "sep_token", &end));
-  if (begin == NULL || end == NULL)
-    return cdl_fail(CDL_DATA, "%s: \"cls_token\" and \"sep_token\" must be named, not null",
-                    settings->config_path);
-  const int32_t begin_id = cdl_tokenizer_find(tokenizer, begin, strlen(begin));
-  const int32_t end_id = cdl_tokenizer_find(tokenizer, end, strlen(end));
-  CDL_TRY(cdl_template_check(tokenizer, path, begin, begin_id));
-  CDL_TRY(cdl_template_check(tokenizer, path, end, end_id));
-  CDL_TRY(cdl_tokenizer_settings_add_named(settings, tokenizer, true));
-  return cdl_template_usual(tokenizer, tokenizer->kind != CDL_MODEL_WORDPIECE, begin_id, end_id);
-}
-
 /* ---- vocab.txt ---- */
 
 static cdl_status read_vocabulary_lines(const char *path, const cdl_mapping *file,
@@ -82,40 +61,21 @@ static cdl_status read_vocabulary_lines(const char *path, const cdl_mapping *fil
   return status;
 }
 
-static cdl_status load_wordpiece(const char *path, const cdl_tokenizer_settings *settings,
-                                 cdl_tokenizer *tokenizer)
+cdl_status cdl_tokenizer_load_wordpiece(const char *path, const char *unknown,
+                                        cdl_tokenizer *tokenizer)
 {
   cdl_mapping file;
+  tokenizer->kind = CDL_MODEL_WORDPIECE;
   CDL_TRY(cdl_file_map(path, &file));
   const cdl_status status = read_vocabulary_lines(path, &file, &tokenizer->vocabulary);
   cdl_file_unmap(&file);
   CDL_TRY(status);
-  const char *unknown = NULL;
-  CDL_TRY(cdl_tokenizer_settings_special(settings, CDL_MODEL_WORDPIECE, "unk_token", &unknown));
   const int32_t id =
       unknown != NULL ? cdl_vocabulary_find(&tokenizer->vocabulary, unknown, strlen(unknown)) : -1;
   if (id < 0)
     return cdl_fail(CDL_DATA, "%s: the unknown token \"%.64s\" is not in the vocabulary", path,
                     unknown != NULL ? unknown : "");
-  CDL_TRY(cdl_wordpiece_prepare(tokenizer, "##", 100, id));
-  return cdl_tokenizer_load_specials(path, settings, tokenizer);
-}
-
-cdl_status cdl_tokenizer_load_wordpiece(const char *folder, const cdl_tokenizer_settings *settings,
-                                        cdl_tokenizer *tokenizer)
-{
-  tokenizer->kind = CDL_MODEL_WORDPIECE;
-  tokenizer->normalizer = (cdl_bert_normalizer){.present = true,
-                                                .clean_text = true,
-                                                .handle_chinese_chars = true,
-                                                .lowercase = true,
-                                                .strip_as_lowercase = true};
-  char *path = cdl_path_join(folder, "vocab.txt");
-  if (path == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for a path");
-  const cdl_status status = load_wordpiece(path, settings, tokenizer);
-  free(path);
-  return status;
+  return cdl_wordpiece_prepare(tokenizer, "##", 100, id);
 }
 
 /* ---- vocab.json and merges.txt ---- */
@@ -189,30 +149,16 @@ static cdl_status read_merges(const char *path, const cdl_mapping *file, cdl_tok
   return status;
 }
 
-static cdl_status load_bpe(const char *vocabulary, const char *merges,
-                           const cdl_tokenizer_settings *settings, cdl_tokenizer *tokenizer)
+cdl_status cdl_tokenizer_load_bpe(const char *vocabulary, const char *merges,
+                                  cdl_tokenizer *tokenizer)
 {
   cdl_mapping file;
+  tokenizer->kind = CDL_MODEL_BPE;
+  tokenizer->bpe.unknown = -1;
+  tokenizer->bpe.use_regex = true;
   CDL_TRY(read_vocabulary_json(vocabulary, &tokenizer->vocabulary));
   CDL_TRY(cdl_file_map(merges, &file));
   const cdl_status status = read_merges(merges, &file, tokenizer);
   cdl_file_unmap(&file);
-  CDL_TRY(status);
-  return cdl_tokenizer_load_specials(vocabulary, settings, tokenizer);
-}
-
-cdl_status cdl_tokenizer_load_bpe(const char *folder, const cdl_tokenizer_settings *settings,
-                                  cdl_tokenizer *tokenizer)
-{
-  tokenizer->kind = CDL_MODEL_BPE;
-  tokenizer->bpe.unknown = -1;
-  tokenizer->bpe.use_regex = true;
-  char *vocabulary = cdl_path_join(folder, "vocab.json"),
-       *merges = cdl_path_join(folder, "merges.txt");
-  const cdl_status status = vocabulary == NULL || merges == NULL
-                                ? cdl_fail(CDL_MEMORY, "out of memory for a path")
-                                : load_bpe(vocabulary, merges, settings, tokenizer);
-  free(vocabulary);
-  free(merges);
   return status;
 }

@@ -1,5 +1,5 @@
-/* Text to token ids: WordPiece (BERT, DistilBERT, ELECTRA), byte-level BPE (RoBERTa) and
- * SentencePiece's unigram model (XLM-RoBERTa), as Hugging Face `tokenizers` does them. */
+/* Text to token ids: WordPiece (BERT, DistilBERT, ELECTRA, MPNet), byte-level BPE (RoBERTa) and
+ * SentencePiece's unigram model (XLM-RoBERTa, CamemBERT), as Hugging Face `tokenizers` does them. */
 #ifndef CONDLORA_TOKENIZER_H
 #define CONDLORA_TOKENIZER_H
 
@@ -20,24 +20,25 @@ typedef struct cdl_tokenizer cdl_tokenizer;
  * from call to call; belongs to one thread at a time; ends with cdl_encoding_release. */
 typedef struct {
   int32_t *ids;      /* [count] */
-  int32_t *type_ids; /* [count] segment of each token, as the tokenizer's post-processor says */
+  int32_t *type_ids; /* [count] segment of each token, as the tokenizer's post-processor says; 0
+                        where its class gives the model none */
   size_t count;
   bool truncated; /* max_length cut something off */
   void *scratch;  /* the tokenizer's own */
 } cdl_encoding;
 
-/* Opens the tokenizer of a Hugging Face folder: `tokenizer.json` (its stored truncation and
- * padding are ignored), else `vocab.json` + `merges.txt`, else `vocab.txt`, else
- * `sentencepiece.bpe.model`; with tokenizer_config.json, special_tokens_map.json and
- * added_tokens.json where they are. Errors: ABSENT or DATA, naming the file and the entry. */
+/* Opens the tokenizer of a Hugging Face folder, as Transformers' AutoTokenizer does: of the class
+ * that tokenizer_config.json or config.json name, from `tokenizer.json` or that class's own files,
+ * with special_tokens_map.json and added_tokens.json where they are. Errors: ABSENT, DATA or
+ * UNSUPPORTED, naming the file and the entry. */
 CDL_API CDL_MUST_USE cdl_status cdl_tokenizer_open(const char *model_folder,
                                                    cdl_tokenizer **tokenizer);
 CDL_API void cdl_tokenizer_close(cdl_tokenizer *tokenizer);
 
 /* Encodes `first`, or the pair `first`, `second` when `second` is not NULL. Ill-formed UTF-8
  * counts as U+FFFD, one for each maximal subpart (Unicode 15, 3.9). `max_length` 0 does not
- * truncate; otherwise the longest of the two texts loses its last token until everything with
- * special tokens fits (`longest_first`). Errors: MEMORY; ARGUMENT where max_length leaves no room
+ * truncate; otherwise the longest of the two texts loses its last token, or its first where the
+ * tokenizer's settings say so, until everything with special tokens fits (`longest_first`). Errors: MEMORY; ARGUMENT where max_length leaves no room
  * for the special tokens. */
 CDL_API CDL_MUST_USE cdl_status cdl_tokenizer_encode(const cdl_tokenizer *tokenizer,
                                                      const char *first, size_t first_bytes,

@@ -221,6 +221,7 @@ def wordpiece_folders(root, model):
     vocabulary("wp-vocab-accents", {"do_lower_case": True, "strip_accents": False, "tokenizer_class": "BertTokenizer"})
     vocabulary("wp-vocab-map", {}, special_tokens_map={"mask_token": "[MASK]", "additional_special_tokens": ["[MASK]", "[NEW]"]},
                added_tokens={"e-mail": size, "#tag": size + 1, "[NEW]": size + 2})
+    vocabulary("wp-vocab-mpnet", {"tokenizer_class": "MPNetTokenizer", "cls_token": "[CLS]", "sep_token": "[SEP]"})
     return json_form, vocabulary_form
 
 
@@ -254,7 +255,10 @@ def unigram_folders(root, texts, size):
     base = train_sentencepiece(root / "ug-vocab", texts, size)
     folded = train_sentencepiece(root / "ug-vocab-folded", texts, 1500, "nmt_nfkc_cf", ["漢字", "hello wor", "<x>"])
     bare = train_sentencepiece(root / "ug-vocab-identity", texts, 1500, "identity")
-    vocabulary_form = [base, folded, bare]
+    camembert = root / "ug-vocab-camembert"
+    shutil.copytree(base, camembert)
+    write(camembert, "config.json", {"model_type": "camembert"})
+    vocabulary_form = [base, folded, bare, camembert]
     plain = XLMRobertaTokenizerFast(vocab_file=str(base / "sentencepiece.bpe.model")).backend_tokenizer
     charsmap = charsmap_of(base)
     json_form = [save(plain, root / "ug")]

@@ -484,8 +484,8 @@ START_TEST(broken_vocabularies_are_refused)
                    "{\"added_tokens_decoder\": {\"x\": {\"content\": \"y\"}}}");
   expect_broken("not an id", CDL_DATA, "\"x\"");
   scratch_put_text(scratch_path("tokenizer_config.json"),
-                   "{\"added_tokens_decoder\": {\"90\": {\"content\": \"y\"}}}");
-  expect_broken("id out of order", CDL_DATA, "id 90");
+                   "{\"added_tokens_decoder\": {\"90\": {\"content\": \"<s>\"}}}");
+  expect_broken("two ids", CDL_DATA, "id 90");
   scratch_put_text(scratch_path("tokenizer_config.json"), "{");
   expect_broken("not JSON", CDL_DATA, "tokenizer_config.json");
 }
@@ -529,8 +529,8 @@ static void change_bytes(const char *name, const char *form, int rounds)
     scratch_put(scratch_path(name), text, size);
     cdl_tokenizer *t = NULL;
     const cdl_status status = cdl_tokenizer_open(scratch_folder, &t);
-    ck_assert_msg(status == CDL_OK || status == CDL_DATA, "round %d: %s", round,
-                  cdl_error_message());
+    ck_assert_msg(status == CDL_OK || status == CDL_DATA || status == CDL_UNSUPPORTED,
+                  "round %d: %s", round, cdl_error_message());
     if (status != CDL_OK)
       continue;
     opened++;

@@ -1,0 +1,32 @@
+/* tokenizer_config.json, special_tokens_map.json and added_tokens.json of a folder. */
+#ifndef CONDLORA_MODEL_TOKENIZER_SETTINGS_H
+#define CONDLORA_MODEL_TOKENIZER_SETTINGS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "condlora/status.h"
+
+/* What the files say; absent files say nothing. */
+typedef struct {
+  char *config_path, *map_path, *added_path;
+  json_t *config, *map, *added; /* NULL where there is no file */
+} cdl_tokenizer_settings;
+
+CDL_MUST_USE cdl_status cdl_tokenizer_settings_read(const char *folder,
+                                                    cdl_tokenizer_settings *settings);
+void cdl_tokenizer_settings_release(cdl_tokenizer_settings *settings);
+
+/* tokenizer_config.json with added_tokens_decoder is the newer form; it makes the other two files void. */
+bool cdl_tokenizer_settings_newer(const cdl_tokenizer_settings *settings);
+/* What is said of `key`, NULL where nothing is, and in which file. In the older form every key of
+ * special_tokens_map.json, not only those of special tokens, goes before tokenizer_config.json's. */
+const json_t *cdl_tokenizer_setting(const cdl_tokenizer_settings *settings, const char *key,
+                                    const char **path);
+
+/* Settings are values of Python to the reference: what counts as true, and what equals a flag (1
+ * and 1.0 equal true). `value` NULL is neither. */
+bool cdl_python_truth(const json_t *value);
+bool cdl_python_equals(const json_t *value, bool flag);
+
+#endif
