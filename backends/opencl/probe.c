@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,6 +62,10 @@ static void answer_from_child(int to, pid_t parent)
   const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
   for (int stream = STDIN_FILENO; nothing >= 0 && stream <= STDERR_FILENO; stream++)
     dup2(nothing, stream);
+  /* What the program holds open is not the child's to keep: a lock on a folder would outlive it. */
+  if (to > STDERR_FILENO + 1)
+    (void)close_range(STDERR_FILENO + 1, (unsigned)to - 1, 0);
+  (void)close_range((unsigned)to + 1, UINT_MAX, 0);
   answering = &said;
   host.fail = note_failure;
   host.log = ignore_log;
