@@ -6,6 +6,7 @@ They are the project's own golden files, whole and small, and a few that are wri
 as fuzz.h says."""
 import json
 import pathlib
+import pickle
 import shutil
 import struct
 import sys
@@ -66,6 +67,15 @@ def torch_file(names, folder):
     content = path.read_bytes()
     path.unlink()
     return content
+
+
+def old_torch_file(names):
+    """The same file as PyTorch wrote it before 1.6: pickles one behind the other, then the storages."""
+    facts = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
+    keys = [str(number) for number in range(len(names))]
+    out = b"".join(pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, facts))
+    out += pickled(names).replace(b"K\x04tQ", b"K\x04NtQ") + pickle.dumps(keys, 2)
+    return out + b"".join(struct.pack("<q4f", 4, 1, 2, 3, 4) for _ in keys)
 
 
 STATE = {
@@ -163,7 +173,7 @@ def main(arguments):
     folder.mkdir(parents=True)
     cases = sorted((root / "tests" / "parity" / "cases").iterdir())
     inputs = dict(tables_of(root, cases))
-    inputs["torch_file"] = [torch_file(["a"], folder), torch_file(["a", "b.weight"], folder)]
+    inputs["torch_file"] = [torch_file(["a"], folder), torch_file(["a", "b.weight"], folder), old_torch_file(["a", "b.weight"])]
     for target, seeds in inputs.items():
         (folder / target).mkdir()
         for number, seed in enumerate(sorted({seed for seed in seeds if 0 < len(seed) <= LARGEST})):

@@ -1,4 +1,5 @@
-/* The pickle alone, without the archive around it. */
+/* Pickles alone, without the archive around them: a dictionary of tensors, then a list of texts and
+ * a flag as files from before PyTorch 1.6 have them. */
 #include "model/pickle.h"
 
 #include <stdlib.h>
@@ -7,9 +8,17 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-  pickled_tensor *tensors;
+  pickle_input input = {"data.pkl", data, data, data + size};
+  pickled_file file;
+  if (fuzz_ok(pickle_read(&input, &file)))
+    pickle_release(&file);
+  pickled_text *texts;
   size_t count;
-  if (fuzz_ok(pickle_read("data.pkl", data, size, &tensors, &count)))
-    free(tensors);
+  input = (pickle_input){"data.pkl", data, data, data + size};
+  if (fuzz_ok(pickle_read_texts(&input, &texts, &count)))
+    free(texts);
+  bool flag;
+  input = (pickle_input){"data.pkl", data, data, data + size};
+  (void)fuzz_ok(pickle_read_flag(&input, "little_endian", &flag));
   return 0;
 }
