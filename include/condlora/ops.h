@@ -19,13 +19,15 @@
 
 #include "condlora/tensor.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* An argument struct with its size: cdl_gemm(queue, CDL_ARGS(gemm, .out = c, .a = a, .b = b,
- * .alpha = 1)). */
+ * .alpha = 1)). What is not named is zero. In C++ the members come in the struct's order. */
+#ifdef __cplusplus
+#include "condlora/cxx_args.h"
+
+extern "C" {
+#else
 #define CDL_ARGS(op, ...) (&(const cdl_##op##_args){.size = sizeof(cdl_##op##_args), __VA_ARGS__})
+#endif
 
 typedef enum {
 #define CDL_OP(name, tier) CDL_OP_##name,

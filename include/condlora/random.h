@@ -75,11 +75,11 @@ typedef struct {
 static inline cdl_random cdl_random_start(uint64_t seed, cdl_random_purpose purpose, uint32_t layer,
                                           uint32_t step)
 {
-  const cdl_random random = {
-      .counter = {{0, 0, step, (uint32_t)purpose << 24 | (layer & 0xFFFFFFu)}},
-      .key0 = (uint32_t)seed,
-      .key1 = (uint32_t)(seed >> 32),
-      .used = 4};
+  const cdl_random random = {{{0, 0, step, (uint32_t)purpose << 24 | (layer & 0xFFFFFFu)}},
+                             {{0, 0, 0, 0}},
+                             (uint32_t)seed,
+                             (uint32_t)(seed >> 32),
+                             4};
   return random;
 }
 

@@ -89,7 +89,9 @@ static inline int64_t cdl_elements(cdl_tensor t)
 static inline cdl_tensor cdl_tensor_4d(cdl_buffer *buffer, cdl_dtype dtype, int64_t offset,
                                        int64_t n0, int64_t n1, int64_t n2, int64_t n3)
 {
-  return (cdl_tensor){buffer, offset, {n0, n1, n2, n3}, {n1 * n2 * n3, n2 * n3, n3, 1}, dtype};
+  const cdl_tensor tensor = {
+      buffer, offset, {n0, n1, n2, n3}, {n1 * n2 * n3, n2 * n3, n3, 1}, dtype};
+  return tensor;
 }
 
 static inline cdl_tensor cdl_tensor_3d(cdl_buffer *buffer, cdl_dtype dtype, int64_t offset,
