@@ -151,6 +151,14 @@ void cdl_adapted_free(cdl_adapted *adapted)
   *adapted = (cdl_adapted){0};
 }
 
+int *cdl_layer_numbers(const cdl_adapted_target *target)
+{
+  int *numbers = calloc((size_t)target->count + 1, sizeof *numbers);
+  for (int l = 0; numbers != NULL && l < target->count; l++)
+    numbers[l] = target->layers[l].number;
+  return numbers;
+}
+
 cdl_status cdl_adapted_weight(cdl_queue *queue, const cdl_adapted_layer *layer, cdl_matrix *weight)
 {
   return cdl_matrix_read(queue, layer->site->weight, weight);

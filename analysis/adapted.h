@@ -43,6 +43,9 @@ CDL_MUST_USE cdl_status cdl_adapted_sites(cdl_encoder *encoder, const cdl_select
                                           cdl_adapted *adapted);
 void cdl_adapted_free(cdl_adapted *adapted);
 
+/* The layers' numbers [count], to be freed by the caller; NULL when memory is out. */
+int *cdl_layer_numbers(const cdl_adapted_target *target);
+
 /* W of one layer, [out, in], to be freed by the caller. */
 CDL_MUST_USE cdl_status cdl_adapted_weight(cdl_queue *queue, const cdl_adapted_layer *layer,
                                            cdl_matrix *weight);

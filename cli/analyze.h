@@ -132,7 +132,8 @@ CDL_MUST_USE cdl_status analyze_json(const analyze_output *out, const char *name
 /* Heat maps of a grid, one for each kind of plot; the title ends with the mean above the diagonal.
  * Values lie in [low, 1]. */
 CDL_MUST_USE cdl_status analyze_map(const analyze_output *out, const char *name, const char *title,
-                                    const cdl_grid *grid, double low);
+                                    const cdl_grid *grid, const cdl_adapted_target *layers,
+                                    double low);
 
 /* "query" for "attention.self.query", which is long for a title. */
 const char *analyze_short_name(const char *target);

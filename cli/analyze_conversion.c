@@ -119,11 +119,11 @@ static cdl_status write_maps(const cdl_conversion *c, const analyze_output *out)
           continue;
         snprintf(name, sizeof name, "%s.%s.%s", target, kind, vectors);
         snprintf(title, sizeof title, "%s, C_%s, %s", analyze_short_name(target), kind, vectors);
-        CDL_TRY(analyze_map(out, name, title, &f->grid, 0));
+        CDL_TRY(analyze_map(out, name, title, &f->grid, c->targets[t].target, 0));
         snprintf(name, sizeof name, "%s.%s.%s.random", target, kind, vectors);
         snprintf(title, sizeof title, "%s, C_%s, %s, random", analyze_short_name(target), kind,
                  vectors);
-        CDL_TRY(analyze_map(out, name, title, &f->random, 0));
+        CDL_TRY(analyze_map(out, name, title, &f->random, c->targets[t].target, 0));
       }
   return CDL_OK;
 }

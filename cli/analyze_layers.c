@@ -147,7 +147,7 @@ static cdl_status write_states(const layers_result *r, const analyze_output *out
     char name[64], title[64];
     snprintf(name, sizeof name, "states.%s", states[g].name);
     snprintf(title, sizeof title, "hidden states, %s", states[g].title);
-    CDL_TRY(analyze_map(out, name, title, states_of(r, g), 0));
+    CDL_TRY(analyze_map(out, name, title, states_of(r, g), NULL, 0));
   }
   return CDL_OK;
 }
@@ -166,7 +166,7 @@ static cdl_status write(const analyze_options *o, const analyze_output *out, con
       snprintf(name, sizeof name, "%s.%s", s->targets[t].target->name, grids[g].name);
       snprintf(title, sizeof title, "%s, %s", analyze_short_name(s->targets[t].target->name),
                grids[g].title);
-      CDL_TRY(analyze_map(out, name, title, grid_of(&s->targets[t], g), 0));
+      CDL_TRY(analyze_map(out, name, title, grid_of(&s->targets[t], g), s->targets[t].target, 0));
     }
   return CDL_OK;
 }

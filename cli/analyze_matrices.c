@@ -104,7 +104,8 @@ static cdl_status write_maps(const cdl_sharing *s, const analyze_output *out)
       const char *target = s->targets[t].target->name, *kind = cdl_conversion_name(k);
       snprintf(name, sizeof name, "%s.%s.cosines", target, kind);
       snprintf(title, sizeof title, "%s, cosines of C_%s", analyze_short_name(target), kind);
-      CDL_TRY(analyze_map(out, name, title, &s->targets[t].figures[k].cosines, -1));
+      CDL_TRY(analyze_map(out, name, title, &s->targets[t].figures[k].cosines, s->targets[t].target,
+                          -1));
     }
   return CDL_OK;
 }

@@ -78,10 +78,14 @@ cdl_status analyze_json(const analyze_output *out, const char *name, json_t *obj
 }
 
 cdl_status analyze_map(const analyze_output *out, const char *name, const char *title,
-                       const cdl_grid *grid, double low)
+                       const cdl_grid *grid, const cdl_adapted_target *layers, double low)
 {
-  for (size_t i = 0; i < out->plots.count && out->path != NULL; i++) {
-    char file[CDL_NAME_BYTES + 64], heading[CDL_NAME_BYTES + 128], *path;
+  int *numbers = NULL;
+  if (layers != NULL && out->path != NULL && (numbers = cdl_layer_numbers(layers)) == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: %s", name);
+  cdl_status status = CDL_OK;
+  for (size_t i = 0; status == CDL_OK && i < out->plots.count && out->path != NULL; i++) {
+    char file[CDL_NAME_BYTES + 64], heading[CDL_NAME_BYTES + 128], *path = NULL;
     snprintf(file, sizeof file, "%s.%s", name, out->plots.item[i]);
     if (isfinite(grid->upper))
       snprintf(heading, sizeof heading, "%s: mean %.4f", title, grid->upper);
@@ -95,13 +99,15 @@ cdl_status analyze_map(const analyze_output *out, const char *name, const char *
                              .column_axis = "layer",
                              .low = low,
                              .high = 1,
-                             .decimals = 2};
-    CDL_TRY(path_of(out, file, &path));
-    const cdl_status status = cdl_heatmap_write(path, &map);
+                             .decimals = 2,
+                             .numbers = numbers};
+    status = path_of(out, file, &path);
+    if (status == CDL_OK)
+      status = cdl_heatmap_write(path, &map);
     free(path);
-    CDL_TRY(status);
   }
-  return CDL_OK;
+  free(numbers);
+  return status;
 }
 
 /* ---- Texts ---- */

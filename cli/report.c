@@ -60,6 +60,34 @@ static described describe_method(const cdl_settings *s)
   return d;
 }
 
+/* "0.1", or what differs: "0.1 hidden, 0 attention, 0.1 classifier". */
+static described describe_dropout(const cdl_dropout_rates *r)
+{
+  described d;
+  const double hidden = (double)r->hidden, attention = (double)r->attention,
+               classifier = (double)r->classifier;
+  if (r->hidden == r->attention && r->hidden == r->classifier)
+    snprintf(d.text, sizeof d.text, "%g", hidden);
+  else
+    snprintf(d.text, sizeof d.text, "%g hidden, %g attention, %g classifier", hidden, attention,
+             classifier);
+  return d;
+}
+
+static described describe_seeds(const cdl_settings *s)
+{
+  described d;
+  const uint64_t init = cdl_settings_seed(s, s->seed_init),
+                 data = cdl_settings_seed(s, s->seed_data),
+                 dropout = cdl_settings_seed(s, s->seed_dropout);
+  if (init == data && init == dropout)
+    snprintf(d.text, sizeof d.text, "%" PRIu64, init);
+  else
+    snprintf(d.text, sizeof d.text, "%" PRIu64 " init, %" PRIu64 " data, %" PRIu64 " dropout", init,
+             data, dropout);
+  return d;
+}
+
 static void trained_row(FILE *to, int64_t adapter, int64_t head)
 {
   row(to, "trained", "%s parameters: %s adapter, %s head", cli_group_digits(adapter + head).text,
@@ -167,6 +195,8 @@ void cli_report_plan(FILE *to, const cdl_settings *s, const cdl_train_plan *p)
   row(to, "examples", "%zu train, %zu valid, %zu dev", p->census->examples[CDL_PART_TRAIN],
       p->census->examples[CDL_PART_VALID], p->census->examples[CDL_PART_DEV]);
   census_rows(to, p->census);
+  row(to, "dropout", "%s", describe_dropout(&p->dropout).text);
+  row(to, "seeds", "%s", describe_seeds(s).text);
   row(to, "steps", "%" PRId64 ", %" PRId64 " an epoch, %" PRId64 " examples each", p->steps,
       p->steps_per_epoch, s->batch_size * s->accumulate);
   row(to, "largest batch", "%zu tokens, longest example %zu", p->batch_tokens, p->longest_tokens);

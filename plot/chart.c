@@ -9,7 +9,7 @@ enum { WIDTH = 820, LEFT = 78, RIGHT = 24, TOP = 46, HEIGHT = 400, BELOW = 56, L
 
 static const cdl_colour ink = {0.15, 0.15, 0.15, 1}, strong = {0.80, 0.80, 0.80, 1},
                         faint = {0.93, 0.93, 0.93, 1};
-static const double text_size = 12, mark_radius = 3.6;
+static const double title_size = 14, text_size = 12, mark_radius = 3.6;
 
 /* An axis in what is drawn: the value itself, or its decimal logarithm. */
 typedef struct {
@@ -35,6 +35,13 @@ static double page_x(const axis *a, double value)
 static double page_y(const axis *a, double value)
 {
   return TOP + (1 - along(a, value)) * HEIGHT;
+}
+
+/* `size`, or less where a text would not end within `room`. */
+static double fitting_size(double size, const char *text, double room)
+{
+  const double width = cdl_text_width(size, text);
+  return width > room ? size * room / width : size;
 }
 
 /* ---- Axes ---- */
@@ -124,7 +131,9 @@ static void draw_axes(const drawing *d)
   draw_grid(d, &d->x, grid_x);
   draw_grid(d, &d->y, grid_y);
   cdl_canvas_frame(d->canvas, LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT, ink);
-  cdl_canvas_text(d->canvas, LEFT, TOP - 18, 14, CDL_ALIGN_LEFT, false, ink, chart->title);
+  cdl_canvas_text(d->canvas, LEFT, TOP - 18,
+                  fitting_size(title_size, chart->title, WIDTH - LEFT - RIGHT), CDL_ALIGN_LEFT,
+                  false, ink, chart->title);
   cdl_canvas_text(d->canvas, (LEFT + WIDTH - RIGHT) / 2.0, TOP + HEIGHT + 40, text_size + 1,
                   CDL_ALIGN_MIDDLE, false, ink, chart->x_axis);
   cdl_canvas_text(d->canvas, 22, TOP + HEIGHT / 2.0, text_size + 1, CDL_ALIGN_MIDDLE, true, ink,
@@ -206,7 +215,9 @@ static int legend(const drawing *d, double top)
       cdl_canvas_mark(d->canvas, s->mark, x + (mark - 6) / 2, y - 4, mark_radius,
                       cdl_palette(s->colour));
     if (d->canvas != NULL)
-      cdl_canvas_text(d->canvas, x + mark, y, text_size, CDL_ALIGN_LEFT, false, ink, s->name);
+      cdl_canvas_text(d->canvas, x + mark, y,
+                      fitting_size(text_size, s->name, WIDTH - RIGHT - LEFT - mark), CDL_ALIGN_LEFT,
+                      false, ink, s->name);
     x += width;
   }
   return lines;

@@ -5,9 +5,19 @@
 
 #include "plot/canvas.h"
 
-enum { LEFT = 56, TOP = 44, BOTTOM = 50, GAP = 18, BAR = 16, RIGHT = 56, BAR_STEPS = 64 };
+enum {
+  LEFT = 56,
+  TOP = 44,
+  BOTTOM = 50,
+  GAP = 18,
+  BAR = 16,
+  BAR_STEPS = 64,
+  SCALE_GAP = 5,
+  MARGIN = 12
+};
 
 static const cdl_colour ink = {0.1, 0.1, 0.1, 1};
+static const double title_size = 13, scale_size = 10;
 
 /* From dark blue over green to light yellow: lightness grows evenly, so the map also reads in
  * grey. */
@@ -62,11 +72,11 @@ static void draw_axes(cdl_canvas *c, const cdl_heatmap *m, double cell)
   const double right = LEFT + m->columns * cell, bottom = TOP + m->rows * cell;
   cdl_canvas_frame(c, LEFT, TOP, right - LEFT, bottom - TOP, ink);
   for (int i = 0; i < m->rows; i++) {
-    snprintf(text, sizeof text, "%d", i + 1);
+    snprintf(text, sizeof text, "%d", m->numbers != NULL ? m->numbers[i] : i);
     cdl_canvas_text(c, LEFT - 6, TOP + (i + 0.5) * cell + 4, 11, CDL_ALIGN_RIGHT, false, ink, text);
   }
   for (int j = 0; j < m->columns; j++) {
-    snprintf(text, sizeof text, "%d", j + 1);
+    snprintf(text, sizeof text, "%d", m->numbers != NULL ? m->numbers[j] : j);
     cdl_canvas_text(c, LEFT + (j + 0.5) * cell, bottom + 16, 11, CDL_ALIGN_MIDDLE, false, ink,
                     text);
   }
@@ -86,22 +96,34 @@ static void draw_scale(cdl_canvas *c, const cdl_heatmap *m, double x, double hei
                    height / BAR_STEPS + 0.5, shade((i + 0.5) / BAR_STEPS));
   cdl_canvas_frame(c, x, TOP, BAR, height, ink);
   number_text(text, sizeof text, m->high, m->decimals);
-  cdl_canvas_text(c, x + BAR + 5, TOP + 8, 10, CDL_ALIGN_LEFT, false, ink, text);
+  cdl_canvas_text(c, x + BAR + SCALE_GAP, TOP + 8, scale_size, CDL_ALIGN_LEFT, false, ink, text);
   number_text(text, sizeof text, m->low, m->decimals);
-  cdl_canvas_text(c, x + BAR + 5, TOP + height, 10, CDL_ALIGN_LEFT, false, ink, text);
+  cdl_canvas_text(c, x + BAR + SCALE_GAP, TOP + height, scale_size, CDL_ALIGN_LEFT, false, ink,
+                  text);
+}
+
+/* What is drawn ends before it: the title, and the numbers beside the scale. */
+static double page_width(const cdl_heatmap *m, double cell)
+{
+  char low[64], high[64];
+  number_text(low, sizeof low, m->low, m->decimals);
+  number_text(high, sizeof high, m->high, m->decimals);
+  const double numbers = fmax(cdl_text_width(scale_size, low), cdl_text_width(scale_size, high)),
+               map = LEFT + m->columns * cell + GAP + BAR + SCALE_GAP + numbers + MARGIN,
+               title = m->title != NULL ? LEFT + cdl_text_width(title_size, m->title) + MARGIN : 0;
+  return ceil(fmax(map, title));
 }
 
 cdl_status cdl_heatmap_write(const char *path, const cdl_heatmap *m)
 {
   if (m->rows < 1 || m->columns < 1 || !(m->low < m->high) || m->decimals < 0)
     return cdl_fail(CDL_ARGUMENT, "%s: a map wants rows, columns and a scale", path);
-  const double cell = cell_size(m), least = 260, /* of the title */
-      width = fmax(LEFT + m->columns * cell + GAP + BAR + RIGHT, least),
+  const double cell = cell_size(m), width = page_width(m, cell),
                height = TOP + m->rows * cell + BOTTOM;
   cdl_canvas *c;
   CDL_TRY(cdl_canvas_begin(path, width, height, &c));
   if (m->title != NULL)
-    cdl_canvas_text(c, LEFT, 26, 13, CDL_ALIGN_LEFT, false, ink, m->title);
+    cdl_canvas_text(c, LEFT, 26, title_size, CDL_ALIGN_LEFT, false, ink, m->title);
   draw_cells(c, m, cell);
   draw_axes(c, m, cell);
   draw_scale(c, m, LEFT + m->columns * cell + GAP, m->rows * cell);

@@ -1,6 +1,7 @@
 /* The model card (Mitchell et al. 2019) of a comparison's adapters. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "condlora/backend.h"
 #include "reports/sections.h"
@@ -53,8 +54,11 @@ static void write_settings(const cdl_comparison *c, cdl_document *to)
   cdl_document_cell(to, "setting");
   cdl_document_cell(to, "values");
   for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+    const cdl_described values = cdl_setting_values(c, keys[i]);
+    if (strcmp(keys[i], "max_steps") == 0 && strcmp(values.text, "0") == 0)
+      continue; /* epochs say how long it is */
     cdl_document_cell(to, "`%s`", keys[i]);
-    cdl_document_cell(to, "%s", cdl_setting_values(c, keys[i]).text);
+    cdl_document_cell(to, "%s", values.text);
   }
   cdl_document_table_end(to);
 }

@@ -230,6 +230,29 @@ static json_t *settings_of(const json_t *run)
   return settings;
 }
 
+/* One rate, or a text with all three. */
+static json_t *dropout_of(const json_t *run)
+{
+  const json_t *rates = json_object_get(run, "dropout");
+  const double hidden = number_of(rates, "hidden"), attention = number_of(rates, "attention"),
+               classifier = number_of(rates, "classifier");
+  if (hidden == attention && hidden == classifier)
+    return json_real(hidden);
+  return isnan(hidden + attention + classifier)
+             ? json_null()
+             : json_sprintf("%g hidden, %g attention, %g classifier", hidden, attention,
+                            classifier);
+}
+
+static json_t *used_of(const json_t *run)
+{
+  json_t *used = json_object(), *length = json_object_get(run, "max_length");
+  cdl_json_set(&used, "dropout", dropout_of(run));
+  if (json_is_integer(length))
+    cdl_json_set(&used, "max_length", json_incref(length));
+  return used;
+}
+
 static cdl_status read_json(const char *folder, const cdl_task *task, cdl_compared_run *run)
 {
   char *paths[] = {cdl_path_join(folder, "metrics.json"), cdl_path_join(folder, "run.json")};
@@ -244,8 +267,11 @@ static cdl_status read_json(const char *folder, const cdl_task *task, cdl_compar
     status = cdl_json_read(paths[1], &object);
   if (status == CDL_OK) {
     run->settings = settings_of(object);
+    run->used = used_of(object);
     json_decref(object);
-    if (run->settings == NULL)
+    if (run->used == NULL)
+      status = no_memory(paths[1]);
+    else if (run->settings == NULL)
       status = cdl_fail(CDL_DATA, "%s: expected \"settings\"", paths[1]);
   }
   free(paths[0]);
@@ -297,6 +323,7 @@ void cdl_comparison_release(cdl_comparison *c)
   for (size_t i = 0; i < count; i++) {
     cdl_compared_run *run = &c->runs[i];
     json_decref(run->settings);
+    json_decref(run->used);
     double *const arrays[] = {run->score, run->step,         run->epoch,    run->loss,
                               run->rate,  run->evaluated_at, run->evaluated};
     for (size_t k = 0; k < sizeof arrays / sizeof arrays[0]; k++)

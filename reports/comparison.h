@@ -29,6 +29,7 @@ CDL_MUST_USE cdl_status cdl_compared_method_find(const char *name,
 /* What a finished run left. Arrays are owned. */
 typedef struct {
   json_t *settings; /* those that change the result */
+  json_t *used;     /* in place of settings that say "as the model has it": dropout, max_length */
   int64_t adapter_numbers, head_numbers, steps, kept_step;
   double kept_epoch, examples_per_s;
   cdl_result valid, dev;

@@ -39,6 +39,8 @@ static void value_text(const json_t *value, char *text, size_t size)
 {
   if (json_is_string(value))
     snprintf(text, size, "%s", json_string_value(value));
+  else if (json_is_number(value) && json_number_value(value) < 0)
+    snprintf(text, size, "not set"); /* as earlier versions wrote it */
   else if (json_is_array(value)) {
     text[0] = '\0';
     for (size_t i = 0; i < json_array_size(value); i++) {
@@ -51,7 +53,10 @@ static void value_text(const json_t *value, char *text, size_t size)
   else if (json_is_real(value))
     snprintf(text, size, "%.6g", json_real_value(value));
   else
-    snprintf(text, size, "%s", json_is_true(value) ? "yes" : json_is_false(value) ? "no" : "–");
+    snprintf(text, size, "%s",
+             json_is_true(value)    ? "yes"
+             : json_is_false(value) ? "no"
+                                    : "not set");
 }
 
 /* Adds `text` to a list with commas, unless it is there. */
@@ -75,9 +80,12 @@ static void add_value(cdl_described *d, const json_t *value)
 cdl_described cdl_setting_values(const cdl_comparison *c, const char *key)
 {
   cdl_described d = {""};
-  for (size_t i = 0; i < c->task_count * c->method_count * c->seed_count; i++)
-    if (json_object_get(c->runs[i].settings, key) != NULL)
-      add_value(&d, json_object_get(c->runs[i].settings, key));
+  for (size_t i = 0; i < c->task_count * c->method_count * c->seed_count; i++) {
+    const json_t *used = json_object_get(c->runs[i].used, key),
+                 *set = json_object_get(c->runs[i].settings, key);
+    if (used != NULL || set != NULL)
+      add_value(&d, used != NULL && !json_is_null(used) ? used : set);
+  }
   return d;
 }
 

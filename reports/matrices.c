@@ -84,7 +84,7 @@ static void similarity_table(cdl_document *to, const cdl_similarity_target *targ
     cdl_document_cell(to, "random");
   }
   for (int l = 0; l < target->count; l++) {
-    snprintf(name, sizeof name, "layer %d", target->layers[l].number + 1);
+    snprintf(name, sizeof name, "layer %d", target->layers[l].number);
     similarity_row(to, name, target->layers[l].phi, target->layers[l].random);
   }
   similarity_row(to, "mean", target->phi, target->random);
@@ -153,15 +153,17 @@ typedef struct {
 } place;
 
 /* One grid as plots/RTE-seed0-reference-attention.self.query-A.svg, shown in the report. */
-static cdl_status draw_grid(const place *p, const char *target, cdl_conversion_kind kind,
-                            const cdl_grid *grid)
+static cdl_status draw_grid(const place *p, const cdl_adapted_target *layers,
+                            cdl_conversion_kind kind, const cdl_grid *grid)
 {
+  const char *target = layers->name;
   const cdl_comparison *c = p->comparison;
   char name[256], title[128];
   snprintf(name, sizeof name, "plots/%s-seed%" PRId64 "-%s-%.80s-%s.svg", c->tasks[p->task]->name,
            c->seeds[p->seed], p->form, target, cdl_conversion_name(kind));
   snprintf(title, sizeof title, "C_%s, %.60s (%s): mean %.4f", cdl_conversion_name(kind), target,
            p->form, grid->upper);
+  int *numbers = cdl_layer_numbers(layers);
   const cdl_heatmap map = {.title = title,
                            .rows = grid->layers,
                            .columns = grid->layers,
@@ -170,11 +172,14 @@ static cdl_status draw_grid(const place *p, const char *target, cdl_conversion_k
                            .column_axis = "layer",
                            .low = 0,
                            .high = 1,
-                           .decimals = 2};
+                           .decimals = 2,
+                           .numbers = numbers};
   char *path = cdl_path_join(c->folder, name);
-  const cdl_status status = path != NULL ? cdl_heatmap_write(path, &map)
-                                         : cdl_fail(CDL_MEMORY, "%s: out of memory", c->folder);
+  const cdl_status status = path != NULL && numbers != NULL
+                                ? cdl_heatmap_write(path, &map)
+                                : cdl_fail(CDL_MEMORY, "%s: out of memory", c->folder);
   free(path);
+  free(numbers);
   return status == CDL_OK ? cdl_document_image(p->to, name, title) : status;
 }
 
@@ -217,7 +222,7 @@ static cdl_status write_figure(const place *p, cdl_queue *queue, const cdl_adapt
   cdl_status status = CDL_OK;
   for (size_t t = 0; t < result.count; t++)
     for (int k = 0; status == CDL_OK && k < CDL_CONVERSION_COUNT; k++)
-      status = draw_grid(p, result.targets[t].target->name, (cdl_conversion_kind)k,
+      status = draw_grid(p, result.targets[t].target, (cdl_conversion_kind)k,
                          &result.targets[t].figures[k][CDL_SIDE_LEFT].grid);
   cdl_conversion_free(&result);
   return status;

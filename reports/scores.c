@@ -174,7 +174,7 @@ cdl_status cdl_write_tests(const cdl_comparison *c, cdl_document *to)
                          "Per example: pairs of examples of dev; right is 1 and wrong 0, for a "
                          "regression the squared "
                          "error, averaged over the seeds. A dash: there are fewer than two pairs, "
-                         "or none differs. Many "
+                         "or all differ alike, which leaves no variance to test against. Many "
                          "tests are made here; single small p are to be expected.",
                          cdl_method_title(c->methods[base]).text);
   cdl_document_table_begin(to, 7);

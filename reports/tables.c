@@ -101,6 +101,7 @@ static cdl_status row_json(const cdl_report_source *source, size_t t, size_t m, 
   json_t *settings = json_object();
   cdl_json_update(&settings, json_incref(first->settings));
   (void)json_object_del(settings, "seed");
+  cdl_json_update(&settings, json_incref(first->used));
   *row = json_pack("{ss ss ss? ss so so so s{sI sI} so}", "task", c->tasks[t]->name, "method",
                    c->methods[m]->name, "form", c->methods[m]->form, "metric",
                    cdl_metric_name(c->tasks[t]->metrics[0]), "scores", scores, "mean",

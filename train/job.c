@@ -210,16 +210,11 @@ static bool changes_body(const cdl_job *job, const cdl_settings *s)
   return strcmp(s->init, "pissa") == 0 || strcmp(s->init, "olora") == 0;
 }
 
-static uint64_t initial_seed(const cdl_settings *s)
-{
-  return (uint64_t)(s->seed_init >= 0 ? s->seed_init : s->seed);
-}
-
 static cdl_load_options load_options(const cdl_job *job, const cdl_settings *s)
 {
   return (cdl_load_options){.labels = job->labels,
                             .fresh_head = s->fresh_head || s->init_adapter != NULL,
-                            .seed = initial_seed(s)};
+                            .seed = cdl_settings_seed(s, s->seed_init)};
 }
 
 /* Data, tokenizer, backend and model. */
@@ -251,7 +246,7 @@ static cdl_status make_adapter(cdl_job *job, cdl_settings *s)
   /* Of an adapter whose initial values were taken off the weights, they are taken off again. */
   const bool takes_off = job->initial.init == CDL_INIT_PISSA || job->initial.init == CDL_INIT_OLORA;
   if (s->init_adapter == NULL || takes_off)
-    CDL_TRY(cdl_adapter_initialize(job->adapter, job->queue, initial_seed(s)));
+    CDL_TRY(cdl_adapter_initialize(job->adapter, job->queue, cdl_settings_seed(s, s->seed_init)));
   if (s->init_adapter == NULL)
     return CDL_OK;
   return cdl_adapter_read(job->adapter, job->queue, s->init_adapter, job->initial_tensors);
@@ -336,8 +331,8 @@ cdl_status cdl_job_share(cdl_job *base, cdl_settings *settings, const bool *give
     CDL_TRY(reload(base, settings));
   *job = *base;
   job->encoder = NULL;
-  cdl_status status =
-      cdl_encoder_share(job->queue, base->encoder, initial_seed(settings), &job->encoder);
+  cdl_status status = cdl_encoder_share(
+      job->queue, base->encoder, cdl_settings_seed(settings, settings->seed_init), &job->encoder);
   if (status == CDL_OK)
     status = make_adapter(job, settings);
   if (status != CDL_OK)

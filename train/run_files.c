@@ -199,18 +199,27 @@ static json_t *modules_json(const cdl_adapter *adapter)
   return array;
 }
 
+/* The decimal of few digits that a float is nearest to: 0.1, and not 0.10000000149. */
+static double decimal(float rate)
+{
+  return round((double)rate * 1e6) / 1e6;
+}
+
 cdl_status cdl_run_json_write(const cdl_run_files *f, const cdl_job *job,
                               const cdl_settings *settings)
 {
+  const cdl_dropout_rates dropout = cdl_run_dropout(job, settings);
   json_t *object = json_pack(
-      "{ss so ss ss s{sI sI sI} sI so so}", "condlora", cdl_version(), "settings",
+      "{ss so ss ss s{sI sI sI} s{so so so} sI so so}", "condlora", cdl_version(), "settings",
       cdl_settings_json(settings, false), "backend", cdl_backend_name(job->backend), "kernels",
       cdl_backend_description(job->backend), "seeds", "init",
-      (json_int_t)(settings->seed_init >= 0 ? settings->seed_init : settings->seed), "data",
-      (json_int_t)(settings->seed_data >= 0 ? settings->seed_data : settings->seed), "dropout",
-      (json_int_t)(settings->seed_dropout >= 0 ? settings->seed_dropout : settings->seed),
-      "max_length", (json_int_t)job->max_length, "census", cdl_census_json(&job->census), "modules",
-      modules_json(job->adapter));
+      (json_int_t)cdl_settings_seed(settings, settings->seed_init), "data",
+      (json_int_t)cdl_settings_seed(settings, settings->seed_data), "dropout",
+      (json_int_t)cdl_settings_seed(settings, settings->seed_dropout), "dropout", "hidden",
+      cdl_json_number(decimal(dropout.hidden)), "attention",
+      cdl_json_number(decimal(dropout.attention)), "classifier",
+      cdl_json_number(decimal(dropout.classifier)), "max_length", (json_int_t)job->max_length,
+      "census", cdl_census_json(&job->census), "modules", modules_json(job->adapter));
   if (object == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", f->run);
   const cdl_status status = cdl_json_write(f->run, object);

@@ -563,6 +563,11 @@ json_t *cdl_settings_json(const cdl_settings *settings, bool results_only)
   return object;
 }
 
+uint64_t cdl_settings_seed(const cdl_settings *settings, int64_t own)
+{
+  return (uint64_t)(own >= 0 ? own : settings->seed);
+}
+
 /* ---- Options of methods ---- */
 
 cdl_method_option *cdl_settings_option(cdl_settings *settings, const char *name)

@@ -96,6 +96,9 @@ CDL_MUST_USE cdl_status cdl_settings_check_options(const cdl_settings *settings)
  * memory is out. */
 json_t *cdl_settings_json(const cdl_settings *settings, bool results_only);
 
+/* A seed of the run: `own`, seed_init say, or where that is not set the one for all. */
+uint64_t cdl_settings_seed(const cdl_settings *settings, int64_t own);
+
 /* Combinations that cannot be: USAGE. */
 CDL_MUST_USE cdl_status cdl_settings_check(const cdl_settings *settings);
 

@@ -2,6 +2,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdbool.h>
 
 double cdl_mean(const double *values, size_t count)
 {
@@ -75,6 +76,19 @@ double cdl_student_two_sided(double t, double freedom)
                                    : 1 - front * beta_fraction(b, a, y) / b;
 }
 
+/* Whether differences have no variance but what rounding the values and their differences gave them:
+ * a few units in the last place of the largest value. */
+static bool are_constant(const double *a, const double *b, size_t count)
+{
+  double largest = 0, least = INFINITY, most = -INFINITY;
+  for (size_t i = 0; i < count; i++) {
+    largest = fmax(largest, fmax(fabs(a[i]), fabs(b[i])));
+    least = fmin(least, a[i] - b[i]);
+    most = fmax(most, a[i] - b[i]);
+  }
+  return most - least <= 4 * DBL_EPSILON * largest;
+}
+
 cdl_paired_test cdl_paired_t_test(const double *a, const double *b, size_t count)
 {
   cdl_paired_test test = {.count = count, .t = NAN, .p = NAN};
@@ -85,8 +99,8 @@ cdl_paired_test cdl_paired_t_test(const double *a, const double *b, size_t count
   for (size_t i = 0; i < count; i++)
     squares += (a[i] - b[i] - test.mean) * (a[i] - b[i] - test.mean);
   test.deviation = count > 1 ? sqrt(squares / (double)(count - 1)) : NAN;
-  if (count > 1) {
-    test.t = test.mean / (test.deviation / sqrt((double)count)); /* 0 / 0 is NaN */
+  if (count > 1 && !are_constant(a, b, count)) {
+    test.t = test.mean / (test.deviation / sqrt((double)count));
     test.p = cdl_student_two_sided(test.t, (double)(count - 1));
   }
   return test;

@@ -20,8 +20,9 @@ typedef struct {
   double t, p;
 } cdl_paired_test;
 
-/* As scipy.stats.ttest_rel: t and p are NaN for fewer than two pairs and where all differences are
- * 0; where all are equal and not 0, t is infinite and p is 0. */
+/* As scipy.stats.ttest_rel, but that t and p are NaN wherever all differences are the same, 0 or not, as
+ * far as rounding lets them be, and for fewer than two pairs: without any variance there is nothing to
+ * hold the mean against, and p would be 0 of two runs. */
 cdl_paired_test cdl_paired_t_test(const double *a, const double *b, size_t count);
 
 #endif

@@ -55,14 +55,13 @@ static cdl_status plan_schedule(cdl_trainer *t)
   return CDL_OK;
 }
 
-static void plan_dropout(cdl_trainer *t)
+cdl_dropout_rates cdl_run_dropout(const cdl_job *job, const cdl_settings *settings)
 {
-  const cdl_model_config *c = cdl_encoder_config(t->job->encoder);
-  const double set = t->settings->dropout;
-  t->step.dropout =
-      (cdl_dropout_rates){.hidden = (float)(set >= 0 ? set : c->hidden_dropout),
-                          .attention = (float)(set >= 0 ? set : c->attention_dropout),
-                          .classifier = (float)(set >= 0 ? set : c->classifier_dropout)};
+  const cdl_model_config *c = cdl_encoder_config(job->encoder);
+  const double set = settings->dropout;
+  return (cdl_dropout_rates){.hidden = (float)(set >= 0 ? set : c->hidden_dropout),
+                             .attention = (float)(set >= 0 ? set : c->attention_dropout),
+                             .classifier = (float)(set >= 0 ? set : c->classifier_dropout)};
 }
 
 /* Best is chosen on `valid`, or on `dev` where nothing is held out. */
@@ -140,14 +139,14 @@ cdl_status cdl_trainer_prepare(cdl_trainer *t)
   const size_t examples = t->job->split.train_count;
   CDL_TRY(plan_schedule(t));
   CDL_TRY(plan_evaluation(t));
-  t->seed_data = (uint64_t)(s->seed_data >= 0 ? s->seed_data : s->seed);
-  t->seed_dropout = (uint64_t)(s->seed_dropout >= 0 ? s->seed_dropout : s->seed);
+  t->seed_data = cdl_settings_seed(s, s->seed_data);
+  t->seed_dropout = cdl_settings_seed(s, s->seed_dropout);
   t->order_epoch = -1;
   t->order = malloc((examples + 1) * sizeof *t->order);
   if (t->order == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: the order of %zu examples", examples);
   CDL_TRY(plan_memory(t, &t->plan));
-  plan_dropout(t);
+  t->step.dropout = cdl_run_dropout(t->job, s);
   return CDL_OK;
 }
 
@@ -182,6 +181,7 @@ static void complete_plan(cdl_trainer *t)
   plan->method = t->settings->method;
   plan->backend = cdl_backend_description(job->backend);
   plan->census = &job->census;
+  plan->dropout = t->step.dropout;
   plan->steps = (int64_t)t->schedule.total;
   plan->steps_per_epoch = t->steps_per_epoch;
   cdl_adapter_trained_numbers(job->adapter, &plan->adapter_numbers, &plan->head_numbers);

@@ -11,6 +11,7 @@ typedef struct {
   const char *method, *backend;          /* description of the backend */
   int64_t adapter_numbers, head_numbers; /* trained */
   const cdl_census *census;
+  cdl_dropout_rates dropout;
   int64_t steps, steps_per_epoch, first_step; /* first_step > 0: resumed */
   size_t longest_tokens, batch_tokens;        /* longest example; most tokens of a batch */
   size_t activation_bytes, model_bytes;
@@ -51,6 +52,9 @@ typedef struct {
   cdl_result valid, dev; /* of the adapter that was kept */
   char adapter_path[4096];
 } cdl_train_summary;
+
+/* The rates of dropout that a run has: the settings', or where they leave them open its model's. */
+cdl_dropout_rates cdl_run_dropout(const cdl_job *job, const cdl_settings *settings);
 
 /* Trains as `settings` say on what `job` opened for them. Errors: NUMERIC when a loss is not
  * finite (nothing is saved after the last checkpoint); CANCELLED after `stop`, saved; those of

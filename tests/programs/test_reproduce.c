@@ -113,6 +113,11 @@ START_TEST(tables_say_what_the_runs_say)
   ck_assert_ptr_nonnull(strstr(page, "src=\"data:image/svg+xml;base64,"));
   ck_assert_ptr_null(strstr(page, "src=\"plots"));
   ck_assert_ptr_nonnull(strstr(card, "social biases"));
+  /* What the runs used, and no mark for "not set". */
+  ck_assert_ptr_null(strstr(card, "| -1"));
+  ck_assert_ptr_null(strstr(report, "| -1 |"));
+  ck_assert_ptr_nonnull(strstr(card, "| `dropout` | 0"));
+  ck_assert_ptr_null(strstr(card, "| `max_length` | 0 |"));
   ck_assert_uint_eq(count_lines(read_text(joined(out, "runs.csv"))), 1 + 2 * 2 * 2);
   ck_assert_uint_eq(count_lines(read_text(joined(out, "table.csv"))), 1 + 2 * 2);
 }

@@ -114,6 +114,38 @@ START_TEST(a_dry_run_prints_a_plan_and_writes_nothing)
 }
 END_TEST
 
+/* What is not set is null, and beside the settings stands what the run used: no number below 0 is in
+ * either. */
+START_TEST(nothing_that_is_not_set_is_a_number)
+{
+  check_done(RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1", "--max-steps",
+                 "1", "--seed", "7", "--seed-data", "9", "--output", out_folder("")));
+  json_t *run = parsed(read_text(out_folder("run.json"))),
+         *settings = json_object_get(run, "settings"),
+         *model =
+             parsed(read_text(joined(case_file("bert-condlora-paper", "model"), "config.json"))),
+         *value;
+  const char *key;
+  json_object_foreach(settings, key, value)
+      ck_assert_msg(!json_is_number(value) || json_number_value(value) >= 0, "%s", key);
+  ck_assert(json_is_null(json_object_get(settings, "dropout")));
+  ck_assert(json_is_null(json_object_get(settings, "seed_init")));
+  ck_assert_double_eq(number_at(settings, "seed_data"), 9);
+  ck_assert_double_eq(number_at(json_object_get(run, "seeds"), "init"), 7);
+  ck_assert_double_eq(number_at(json_object_get(run, "seeds"), "data"), 9);
+  ck_assert_double_eq(number_at(json_object_get(run, "seeds"), "dropout"), 7);
+  json_t *dropout = json_object_get(run, "dropout");
+  ck_assert_double_eq(number_at(dropout, "hidden"), number_at(model, "hidden_dropout_prob"));
+  ck_assert_double_eq(number_at(dropout, "attention"),
+                      number_at(model, "attention_probs_dropout_prob"));
+  const outcome o = RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1",
+                        "--dropout", "0.25", "--seed-init", "3", "--dry-run");
+  check_done(o);
+  ck_assert_ptr_nonnull(strstr(o.out, "dropout           0.25\n"));
+  ck_assert_ptr_nonnull(strstr(o.out, "seeds             3 init, 42 data, 42 dropout\n"));
+}
+END_TEST
+
 /* A column and a label with commas, by an array in a config, by quotes and by doubled commas: one run
  * three times. */
 START_TEST(names_may_have_commas)
@@ -533,6 +565,7 @@ int main(void)
   CASE(suite, an_intermediate_layer_may_be_linear);
   CASE(suite, a_dry_run_prints_a_plan_and_writes_nothing);
   CASE(suite, names_may_have_commas);
+  CASE(suite, nothing_that_is_not_set_is_a_number);
   CASE(suite, options_win_over_a_config_and_a_config_over_a_recipe);
   CASE(suite, a_config_that_cannot_be_is_named);
   CASE(suite, ranks_and_layers_may_come_from_a_config);

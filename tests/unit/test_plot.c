@@ -114,6 +114,86 @@ START_TEST(colours_say_values)
 }
 END_TEST
 
+/* Pixels of text's ink, nearly black, in the first `rows` rows; and the last column that has one. */
+static int count_ink(const char *path, int rows, int *last_column, int *width)
+{
+  cairo_surface_t *image = cairo_image_surface_create_from_png(path);
+  ck_assert_int_eq(cairo_surface_status(image), CAIRO_STATUS_SUCCESS);
+  cairo_surface_flush(image);
+  *width = cairo_image_surface_get_width(image);
+  const int height = cairo_image_surface_get_height(image),
+            stride = cairo_image_surface_get_stride(image);
+  const unsigned char *data = cairo_image_surface_get_data(image);
+  int count = 0;
+  *last_column = 0;
+  for (int row = 0; row < (rows > 0 ? rows : height); row++)
+    for (int column = 0; column < *width; column++) {
+      uint32_t pixel;
+      memcpy(&pixel, data + (size_t)row * (size_t)stride + 4 * (size_t)column, sizeof pixel);
+      if ((pixel & 255) < 128) {
+        count++;
+        *last_column = column > *last_column ? column : *last_column;
+      }
+    }
+  cairo_surface_destroy(image);
+  return count;
+}
+
+/* A title above a single cell has all the ink that it has above forty columns, and nothing is drawn up
+ * to the right edge. */
+START_TEST(a_page_is_as_wide_as_its_texts)
+{
+  enum { TITLE_ROWS = 2 * 40, COLUMNS = 40 };
+  static const double values[COLUMNS * COLUMNS] = {0};
+  cdl_heatmap narrow = map_of(values, 1, 1), wide = map_of(values, COLUMNS, COLUMNS);
+  narrow.title = wide.title =
+      "C_BA, attention.output.dense.of.a.long.name (reference): mean 0.1234, WWWWWWWW";
+  expect_ok(cdl_heatmap_write(scratch_path("narrow.png"), &narrow));
+  expect_ok(cdl_heatmap_write(scratch_path("wide.png"), &wide));
+  int last, width;
+  const int ink_narrow = count_ink(scratch_path("narrow.png"), TITLE_ROWS, &last, &width);
+  ck_assert_int_lt(last, width - 8);
+  ck_assert_int_eq(ink_narrow, count_ink(scratch_path("wide.png"), TITLE_ROWS, &last, &width));
+
+  narrow.title = NULL;
+  narrow.decimals = 12; /* the numbers beside the scale are long then */
+  expect_ok(cdl_heatmap_write(scratch_path("narrow.png"), &narrow));
+  ck_assert_int_gt(count_ink(scratch_path("narrow.png"), 0, &last, &width), 0);
+  ck_assert_int_lt(last, width - 8);
+
+  const double x[] = {1, 2}, y[] = {1, 2};
+  char name[200];
+  memset(name, 'W', sizeof name - 1);
+  name[sizeof name - 1] = '\0';
+  const cdl_series series = {.name = name, .x = x, .y = y, .count = 2, .line = true};
+  cdl_chart chart = chart_of(&series, 1);
+  chart.title = name;
+  expect_ok(cdl_chart_write(scratch_path("chart.png"), &chart));
+  ck_assert_int_gt(count_ink(scratch_path("chart.png"), 0, &last, &width), 0);
+  ck_assert_int_lt(last, width - 8);
+}
+END_TEST
+
+START_TEST(rows_are_called_by_their_numbers)
+{
+  static const double values[] = {0, 1, 1, 0};
+  static const int places[] = {0, 1}, others[] = {3, 11};
+  cdl_heatmap map = map_of(values, 2, 2);
+  expect_ok(cdl_heatmap_write(scratch_path("a.svg"), &map));
+  map.numbers = places;
+  expect_ok(cdl_heatmap_write(scratch_path("b.svg"), &map));
+  check_same(scratch_path("a.svg"), scratch_path("b.svg"));
+  map.numbers = others;
+  expect_ok(cdl_heatmap_write(scratch_path("c.svg"), &map));
+  size_t bytes, other_bytes;
+  uint8_t *content = scratch_get(scratch_path("a.svg"), &bytes),
+          *other = scratch_get(scratch_path("c.svg"), &other_bytes);
+  ck_assert(bytes != other_bytes || memcmp(content, other, bytes) != 0);
+  free(content);
+  free(other);
+}
+END_TEST
+
 /* A logarithmic axis leaves out what has no logarithm, and lines break at gaps. */
 START_TEST(charts_show_what_can_be_shown)
 {
@@ -155,5 +235,7 @@ int main(void)
 {
   return scratch_run("plot", (const TTest *[]){a_format_by_the_end_of_the_name, colours_say_values,
                                                charts_show_what_can_be_shown,
+                                               a_page_is_as_wide_as_its_texts,
+                                               rows_are_called_by_their_numbers,
                                                what_cannot_be_drawn_leaves_nothing, NULL});
 }

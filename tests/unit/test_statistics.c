@@ -32,8 +32,16 @@ START_TEST(degenerate_samples)
   ck_assert(isnan(cdl_mean(a, 0)) && isnan(cdl_deviation(a, 1)));
   ck_assert(isnan(cdl_paired_t_test(a, b, 0).p) && isnan(cdl_paired_t_test(a, b, 1).p));
   ck_assert(isnan(cdl_paired_t_test(a, a, 3).p));
+  /* One difference for all: no variance, so no test, exactly or but for rounding. */
   const cdl_paired_test shifted = cdl_paired_t_test(a, b, 3);
-  ck_assert(isinf(shifted.t) && shifted.p == 0 && shifted.mean == 1);
+  ck_assert(isnan(shifted.t) && isnan(shifted.p) && shifted.mean == 1 && shifted.deviation == 0);
+  const double c[] = {0.1 + 0.2, 0.7, 0.9}, d[] = {0.2, 0.6, 0.8};
+  const cdl_paired_test rounded = cdl_paired_t_test(c, d, 3);
+  ck_assert(isnan(rounded.t) && isnan(rounded.p));
+  /* Any true difference counts: a millionth of the mean. */
+  const double e[] = {1, 2, 3.000001};
+  const cdl_paired_test tiny = cdl_paired_t_test(e, b, 3);
+  ck_assert(tiny.p > 0 && tiny.p < 1e-6);
 }
 END_TEST
 
