@@ -78,9 +78,11 @@ static void release(cli_new_folder *f)
 {
   if (f->descriptor >= 0)
     close(f->descriptor);
+  if (f->parent >= 0)
+    close(f->parent);
   free(f->temporary);
   free(f->path);
-  *f = (cli_new_folder){.descriptor = -1};
+  *f = (cli_new_folder){.descriptor = -1, .parent = -1};
 }
 
 static cdl_status make_parents(const char *path)
@@ -100,7 +102,7 @@ cdl_status cli_new_folder_begin(cli_new_folder *f, const char *path)
 {
   size_t length = strlen(path);
   struct stat facts;
-  *f = (cli_new_folder){.descriptor = -1};
+  *f = (cli_new_folder){.descriptor = -1, .parent = -1};
   while (length > 1 && path[length - 1] == '/')
     length--;
   f->path = strndup(path, length);
@@ -113,7 +115,8 @@ cdl_status cli_new_folder_begin(cli_new_folder *f, const char *path)
     status = fail_existing(path);
   if (status == CDL_OK)
     status = make_parents(f->path);
-  if (status == CDL_OK && !cdl_temporary_folder(f->path, &f->temporary, &f->descriptor))
+  if (status == CDL_OK && (!cdl_folder_open_of(f->path, &f->parent) ||
+                           !cdl_temporary_folder(f->path, &f->temporary, &f->descriptor)))
     status = cdl_fail(errno == ENOMEM ? CDL_MEMORY : CDL_IO, "%s: cannot be made: %s", path,
                       strerror(errno));
   if (status != CDL_OK)
@@ -145,7 +148,7 @@ static cdl_status fail_to_make(const cli_new_folder *f)
 
 static cdl_status put_in_place(const cli_new_folder *f)
 {
-  if (cdl_sync_file(f->descriptor) != 0 && errno != EINVAL && errno != ENOTSUP)
+  if (cdl_sync_folder(f->descriptor) != 0)
     return fail_to_make(f);
   if (move(f->temporary, f->path) != 0) {
     if (errno != EEXIST)
@@ -153,9 +156,9 @@ static cdl_status put_in_place(const cli_new_folder *f)
     if (!same_folder(f->temporary, f->path))
       return fail_existing(f->path);
     cdl_temporary_remove_folder(f->temporary);
-    return cdl_sync_folder_of(f->path) == 0 ? CDL_OK : fail_to_make(f);
+    return cdl_sync_folder(f->parent) == 0 ? CDL_OK : fail_to_make(f);
   }
-  if (cdl_sync_folder_of(f->path) == 0)
+  if (cdl_sync_folder(f->parent) == 0)
     return CDL_OK;
   const cdl_status status = fail_to_make(f);
   (void)move(f->path, f->temporary);

@@ -8,7 +8,7 @@
 typedef struct {
   char *path;      /* what it will be */
   char *temporary; /* what is to be filled, with files alone: model/temporary.h */
-  int descriptor;
+  int descriptor, parent;
 } cli_new_folder;
 
 /* Makes what is missing above it, too. ARGUMENT where `path` exists already, unless that may be the

@@ -20,8 +20,9 @@ enum { BUFFER_BYTES = 1 << 16 };
 
 struct cdl_output {
   char *path;
-  char *temporary; /* NULL when `path` is a device or a pipe, which is written in place */
-  int descriptor;
+  char *temporary;        /* NULL when `path` is a device or a pipe, which is written in place */
+  int descriptor, folder; /* the latter of `path`, or -1 */
+  bool replaces;          /* there is a file already */
   bool failed;
   int error; /* errno of the first failure */
   const char *action;
@@ -130,11 +131,19 @@ static cdl_status make_one_folder(const char *folder)
       return CDL_OK;
     return cdl_fail(CDL_IO, "%s: is a file, expected a folder", folder);
   }
-  if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+  int parent;
+  if (!cdl_folder_open_of(folder, &parent))
     return cdl_fail(CDL_IO, "%s: cannot make this folder: %s", folder, strerror(errno));
-  if (cdl_sync_folder_of(folder) != 0)
-    return cdl_fail(CDL_IO, "%s: cannot make this folder: %s", folder, strerror(errno));
-  return CDL_OK;
+  cdl_status status = CDL_OK;
+  const bool made = mkdir(folder, 0777) == 0;
+  if ((!made && errno != EEXIST) || cdl_sync_folder(parent) != 0) {
+    status = cdl_fail(CDL_IO, "%s: cannot make this folder: %s", folder, strerror(errno));
+    if (made)
+      (void)rmdir(folder);
+  }
+  if (parent >= 0)
+    close(parent);
+  return status;
 }
 
 bool cdl_folder_is_empty(const char *path)
@@ -180,6 +189,8 @@ static void destroy(cdl_output *output)
 {
   if (output->descriptor >= 0)
     close(output->descriptor);
+  if (output->folder >= 0)
+    close(output->folder);
   free(output->temporary);
   free(output->path);
   free(output);
@@ -237,8 +248,9 @@ static cdl_status open_output(cdl_output *output, const char *path, bool through
     return fail_to_write(path);
   if (in_place) /* /dev/stdout, say: a rename would put a file in the device's place */
     output->descriptor = open(path, O_WRONLY | O_CLOEXEC);
-  else
+  else if (cdl_folder_open_of(output->path, &output->folder))
     (void)cdl_temporary_file(output->path, &output->temporary, &output->descriptor);
+  output->replaces = found == 0;
   return output->descriptor >= 0 ? CDL_OK : fail_to_write(path);
 }
 
@@ -249,7 +261,8 @@ static cdl_status begin(const char *path, bool through_links, cdl_output **outpu
   if (made == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
   made->path = made->temporary = NULL;
-  made->descriptor = -1;
+  made->descriptor = made->folder = -1;
+  made->replaces = false;
   made->failed = false;
   made->error = 0;
   made->action = "";
@@ -355,8 +368,11 @@ cdl_status cdl_output_commit(cdl_output *output)
       keep_failure(output, "put in place");
     if (output->failed)
       unlink(output->temporary);
-    else if (cdl_sync_folder_of(output->path) != 0)
+    else if (cdl_sync_folder(output->folder) != 0) {
       keep_failure(output, "made durable");
+      if (!output->replaces)
+        unlink(output->path);
+    }
   }
   cdl_status status = CDL_OK;
   if (output->failed)

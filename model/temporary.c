@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -53,12 +54,17 @@ static void lock(int descriptor)
     ;
 }
 
-static bool is_at(int descriptor, int folder, const char *name)
+typedef enum { THERE, ELSEWHERE, UNKNOWN } whereabouts;
+
+/* Whether `name` is what is open; UNKNOWN with errno. */
+static whereabouts look_for(int descriptor, int folder, const char *name)
 {
   struct stat opened, named;
-  return fstat(descriptor, &opened) == 0 &&
-         fstatat(folder, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && opened.st_dev == named.st_dev &&
-         opened.st_ino == named.st_ino;
+  if (fstat(descriptor, &opened) != 0)
+    return UNKNOWN;
+  if (fstatat(folder, name, &named, AT_SYMLINK_NOFOLLOW) != 0)
+    return errno == ENOENT ? ELSEWHERE : UNKNOWN;
+  return opened.st_dev == named.st_dev && opened.st_ino == named.st_ino ? THERE : ELSEWHERE;
 }
 
 /* -1 with errno; EEXIST: this name is taken. */
@@ -90,10 +96,14 @@ static bool make(const char *place, bool folder, char **temporary, int *descript
     *descriptor = make_one(*temporary, folder);
     if (*descriptor >= 0) {
       lock(*descriptor);
-      if (is_at(*descriptor, AT_FDCWD, *temporary)) /* a sweep may have come before the lock */
+      const whereabouts where = look_for(*descriptor, AT_FDCWD, *temporary);
+      if (where == THERE)
         return true;
+      const int error = where == ELSEWHERE ? EEXIST : errno; /* swept before the lock */
       close(*descriptor);
-      errno = EEXIST;
+      if (where == UNKNOWN)
+        (void)(folder ? rmdir(*temporary) : unlink(*temporary));
+      errno = error;
     }
     const int error = errno;
     free(*temporary);
@@ -118,19 +128,17 @@ bool cdl_temporary_folder(const char *place, char **temporary, int *descriptor)
 
 /* ---- Removing ---- */
 
-/* Files alone are in it. */
+/* Files alone are in it. Not with opendir, which takes memory: that may be what is out. */
 static void empty_folder(int descriptor)
 {
-  const int own = openat(descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR *stream = own >= 0 ? fdopendir(own) : NULL;
-  if (stream == NULL) {
-    if (own >= 0)
-      close(own);
-    return;
-  }
-  for (const struct dirent *entry; (entry = readdir(stream)) != NULL;)
-    (void)unlinkat(dirfd(stream), entry->d_name, 0);
-  closedir(stream);
+  _Alignas(struct dirent) char entries[4096];
+  ssize_t bytes;
+  while ((bytes = syscall(SYS_getdents64, descriptor, entries, sizeof entries)) > 0)
+    for (ssize_t at = 0; at < bytes;) {
+      const struct dirent *entry = (const struct dirent *)(const void *)(entries + at);
+      (void)unlinkat(descriptor, entry->d_name, 0);
+      at += entry->d_reclen;
+    }
 }
 
 void cdl_temporary_remove_folder(const char *temporary)
@@ -151,7 +159,7 @@ static void remove_if_abandoned(int folder, const char *name)
   if (descriptor < 0)
     return;
   if (fstat(descriptor, &facts) == 0 && flock(descriptor, LOCK_EX | LOCK_NB) == 0 &&
-      is_at(descriptor, folder, name)) {
+      look_for(descriptor, folder, name) == THERE) {
     if (S_ISDIR(facts.st_mode)) {
       empty_folder(descriptor);
       (void)unlinkat(folder, name, AT_REMOVEDIR);
@@ -214,22 +222,20 @@ int cdl_sync_file(int descriptor)
   return result;
 }
 
-int cdl_sync_folder_of(const char *path)
+bool cdl_folder_open_of(const char *path, int *descriptor)
 {
   char *folder = folder_of(path);
-  if (folder == NULL) {
-    errno = ENOMEM;
-    return -1;
-  }
-  const int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  free(folder);
-  if (descriptor < 0)
-    return errno == EACCES ? 0 : -1; /* a folder that may be written to but not listed */
-  int result = cdl_sync_file(descriptor);
+  *descriptor = folder != NULL ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+  const bool opened = *descriptor >= 0 || (folder != NULL && errno == EACCES);
   const int error = errno;
-  close(descriptor);
-  if (result != 0 && (error == EINVAL || error == EROFS || error == ENOTSUP))
-    result = 0;
+  free(folder);
   errno = error;
-  return result;
+  return opened;
+}
+
+int cdl_sync_folder(int descriptor)
+{
+  if (descriptor < 0 || cdl_sync_file(descriptor) == 0)
+    return 0;
+  return errno == EINVAL || errno == EROFS || errno == ENOTSUP ? 0 : -1;
 }

@@ -22,9 +22,13 @@ void cdl_temporary_sweep(const char *place);
 /* All that is so in a folder which is the project's own. */
 void cdl_folder_sweep(const char *folder);
 
-/* Makes the name of `path` durable. A file system that cannot sync a folder is no error. 0, or -1
- * with errno. */
-int cdl_sync_folder_of(const char *path);
+/* The folder that `path` lies in, open, so that nothing but its sync can fail once there is
+ * something in it. *descriptor is -1 for one that may be written to but not listed. false with
+ * errno. */
+bool cdl_folder_open_of(const char *path, int *descriptor);
+/* Makes the names in it durable; nothing to do for -1. A file system that cannot sync a folder is no
+ * error. 0, or -1 with errno. */
+int cdl_sync_folder(int descriptor);
 /* fsync, which a signal does not end. */
 int cdl_sync_file(int descriptor);
 
