@@ -452,9 +452,9 @@ static cdl_status read_options(const char *path, json_t *object, cdl_adapter_con
   if (method->extra_keys == NULL)
     return CDL_OK;
   config->extra = json_object();
-  for (const char *const *k = method->extra_keys; config->extra != NULL && *k != NULL; k++)
+  for (const char *const *k = method->extra_keys; *k != NULL; k++)
     if (json_object_get(object, *k) != NULL)
-      json_object_set(config->extra, *k, json_object_get(object, *k));
+      cdl_json_set(&config->extra, *k, json_incref(json_object_get(object, *k)));
   return config->extra != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
 }
 

@@ -344,7 +344,7 @@ static char *label_name(const json_t *value)
   case JSON_NULL:
     return strdup("None");
   default:
-    return json_dumps(value, JSON_ENCODE_ANY);
+    return cdl_json_line(value);
   }
 }
 

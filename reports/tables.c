@@ -108,10 +108,10 @@ static cdl_status row_json(const cdl_report_source *source, size_t t, size_t m, 
                    cdl_json_number(r.score.mean), "deviation", cdl_json_number(r.score.deviation),
                    "parameters", "adapter", (json_int_t)first->adapter_numbers, "head",
                    (json_int_t)first->head_numbers, "settings", settings);
-  if (*row != NULL && r.seed.count > 0) {
-    json_object_set_new(*row, "against", json_string(c->methods[cdl_baseline(c)]->name));
-    json_object_set_new(*row, "paired_by_seed", test_json(&r.seed));
-    json_object_set_new(*row, "paired_by_example", test_json(&r.example));
+  if (r.seed.count > 0) {
+    cdl_json_set(row, "against", json_string(c->methods[cdl_baseline(c)]->name));
+    cdl_json_set(row, "paired_by_seed", test_json(&r.seed));
+    cdl_json_set(row, "paired_by_example", test_json(&r.example));
   }
   return *row != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", c->folder);
 }
