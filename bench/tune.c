@@ -72,9 +72,9 @@ static cdl_status measure_shapes(const tuning *t, unsigned wanted, outcome *o)
 static void run_child(const tuning *t, const char *parameters, unsigned wanted, int to)
 {
   outcome o = {0};
-  if (parameters != NULL)
-    setenv("CDL_OPENCL_TUNING", parameters, 1);
-  o.status = measure_shapes(t, wanted, &o);
+  o.status = parameters == NULL || setenv("CDL_OPENCL_TUNING", parameters, 1) == 0
+                 ? measure_shapes(t, wanted, &o)
+                 : CDL_MEMORY;
   const char *bytes = (const char *)&o;
   for (size_t sent = 0; sent < sizeof o;) {
     const ssize_t n = write(to, bytes + sent, sizeof o - sent);

@@ -115,7 +115,7 @@ cdl_status cdl_run_log_step(cdl_run_files *f, const cdl_step_report *r)
 
 cdl_status cdl_run_log_sync(cdl_run_files *f, int64_t *bytes)
 {
-  if (fflush(f->log) != 0 || fsync(fileno(f->log)) != 0)
+  if (fflush(f->log) != 0 || cdl_sync_file(fileno(f->log)) != 0)
     return log_failed(f);
   *bytes = (int64_t)ftello(f->log);
   return CDL_OK;

@@ -14,21 +14,23 @@ static const char openblas_package[] = "libopenblas0-pthread";
 static const char lapacke_file[] = "liblapacke.so.3";
 static const char lapacke_package[] = "liblapacke";
 
-static bool set_for_now(const char *variable, const char *value)
+/* *set: whether it is to be unset again. false: memory is out. */
+static bool set_for_now(const char *variable, const char *value, bool *set)
 {
   const char *present = getenv(variable);
-  return value != NULL && (present == NULL || present[0] == '\0') &&
-         setenv(variable, value, 1) == 0;
+  *set = value != NULL && (present == NULL || present[0] == '\0');
+  return !*set || setenv(variable, value, 1) == 0;
 }
 
-/* OpenBLAS reads the environment once, while it is loaded. */
-static void *open_openblas(void)
+/* OpenBLAS reads the environment once, while it is loaded. NULL with *no_memory, or as dlopen. */
+static void *open_openblas(bool *no_memory)
 {
   static pthread_mutex_t environment = PTHREAD_MUTEX_INITIALIZER;
   pthread_mutex_lock(&environment);
-  const bool core_set = set_for_now("OPENBLAS_CORETYPE", cpu_coretype());
-  const bool threads_set = set_for_now("OPENBLAS_NUM_THREADS", "1"); /* so that it starts none */
-  void *library = dlopen(openblas_file, RTLD_NOW | RTLD_LOCAL);
+  bool core_set, threads_set = false;
+  *no_memory = !set_for_now("OPENBLAS_CORETYPE", cpu_coretype(), &core_set) ||
+               !set_for_now("OPENBLAS_NUM_THREADS", "1", &threads_set); /* so that it starts none */
+  void *library = *no_memory ? NULL : dlopen(openblas_file, RTLD_NOW | RTLD_LOCAL);
   if (core_set)
     unsetenv("OPENBLAS_CORETYPE");
   if (threads_set)
@@ -93,7 +95,10 @@ cdl_status cpu_libraries_open(cpu_libraries *libraries)
 {
   *libraries = (cpu_libraries){.openblas = NULL};
   CDL_TRY(check_wanted_set());
-  libraries->openblas = open_openblas();
+  bool no_memory;
+  libraries->openblas = open_openblas(&no_memory);
+  if (no_memory)
+    return cdl_fail(CDL_MEMORY, "cpu: out of memory: the environment");
   if (libraries->openblas == NULL)
     return absent(openblas_package);
   libraries->lapacke = dlopen(lapacke_file, RTLD_NOW | RTLD_LOCAL);
