@@ -1,10 +1,12 @@
 #include "cache.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -115,6 +117,32 @@ static bool write_content(FILE *file, const char *key, const void *content, size
          fwrite(content, bytes, 1, file) == 1;
 }
 
+/* Removes what writers of `path` left that are gone: each holds a lock on its own. */
+static void sweep(const char *path)
+{
+  enum { SUFFIX = 7 }; /* of "PATH.XXXXXX" */
+  char folder[PATH_MAX];
+  const char *name = strrchr(path, '/') + 1;
+  snprintf(folder, sizeof folder, "%.*s", (int)(name - path), path);
+  DIR *stream = opendir(folder);
+  for (const struct dirent *entry = stream != NULL ? readdir(stream) : NULL; entry != NULL;
+       entry = readdir(stream)) {
+    const size_t length = strlen(name);
+    if (strncmp(entry->d_name, name, length) != 0 || entry->d_name[length] != '.' ||
+        strlen(entry->d_name) != length + SUFFIX)
+      continue;
+    const int file =
+        openat(dirfd(stream), entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (file < 0)
+      continue;
+    if (flock(file, LOCK_EX | LOCK_NB) == 0)
+      (void)unlinkat(dirfd(stream), entry->d_name, 0);
+    close(file);
+  }
+  if (stream != NULL)
+    closedir(stream);
+}
+
 void opencl_cache_write(const char *key, const void *content, size_t bytes)
 {
   char path[PATH_MAX], beside[PATH_MAX];
@@ -122,7 +150,12 @@ void opencl_cache_write(const char *key, const void *content, size_t bytes)
     opencl_host->log(CDL_LOG_DEBUG, "opencl: no folder to keep compiled kernels in");
     return;
   }
-  const int descriptor = make_folders(path) ? mkostemp(beside, O_CLOEXEC) : -1;
+  const bool placed = make_folders(path);
+  if (placed)
+    sweep(path);
+  const int descriptor = placed ? mkostemp(beside, O_CLOEXEC) : -1;
+  if (descriptor >= 0)
+    (void)flock(descriptor, LOCK_EX | LOCK_NB);
   FILE *file = descriptor >= 0 ? fdopen(descriptor, "wb") : NULL;
   bool written = file != NULL && write_content(file, key, content, bytes);
   if (file != NULL)

@@ -131,6 +131,21 @@ static const char *only_entry(void)
   return scratch_path(name);
 }
 
+START_TEST(what_a_killed_writer_left_is_swept)
+{
+  use_scratch();
+  opencl_cache_write("key", content, sizeof content);
+  char left[700], other[700];
+  snprintf(left, sizeof left, "%s.a1B2c3", only_entry());
+  snprintf(other, sizeof other, "%s.long-name", only_entry());
+  scratch_put(left, "half", 4);
+  scratch_put(other, "mine", 4);
+  opencl_cache_write("key", content, sizeof content);
+  ck_assert(access(left, F_OK) != 0 && access(other, F_OK) == 0);
+  expect_kept("key", content, sizeof content);
+}
+END_TEST
+
 START_TEST(a_broken_file_is_not_used_and_is_replaced)
 {
   use_scratch();
@@ -325,6 +340,7 @@ int main(void)
                                 a_name_that_means_none_or_several_lists_what_is_there,
                                 failures_name_the_call_and_the_code,
                                 what_was_kept_comes_back_under_its_own_key_alone,
+                                what_a_killed_writer_left_is_swept,
                                 a_broken_file_is_not_used_and_is_replaced,
                                 a_folder_that_cannot_be_written_is_a_debug_line,
                                 the_folder_is_the_first_that_is_named,
