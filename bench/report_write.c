@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/core/visible.h"
 #include "condlora/backend.h"
 #include "model/json.h"
 
@@ -288,7 +289,7 @@ static void write_shown(FILE *f, const shown_table *s, const char *title, const 
                         bool markdown)
 {
   fprintf(f, markdown ? "\n### %s%s%s\n\n" : "\n%s%s%s\n", title, where[0] != '\0' ? ", on " : "",
-          where);
+          cdl_visible(where).text);
   (markdown ? write_as_markdown : write_as_text)(f, s);
 }
 
@@ -340,7 +341,7 @@ static cdl_status write_for_readers(const report *r, FILE *f, bool markdown)
   {
     fprintf(f, markdown ? "- %s: " : "%-12s", key);
     if (json_is_string(value))
-      fprintf(f, "%s\n", json_string_value(value));
+      fprintf(f, "%s\n", cdl_visible(json_string_value(value)).text);
     else
       fprintf(f, "%.4g\n", json_number_value(value));
   }

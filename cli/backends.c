@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "backends/core/limits.h"
+#include "backends/core/visible.h"
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/sink.h"
@@ -89,16 +90,14 @@ static void on_backend(void *user, const cdl_backend_listing *b)
   if (l->as_json)
     cdl_json_append(&l->list, backend_json(b));
   else if (b->reason != NULL) {
-    printf("%-12snot taken: %s\n", b->name, b->reason);
+    printf("%-12snot taken: %s\n", cdl_visible(b->name).text, cdl_visible(b->reason).text);
     if (b->path != NULL)
-      printf("%-12s%s\n", "", b->path);
+      printf("%-12s%s\n", "", cdl_visible(b->path).text);
   } else {
-    printf("%-12s%s\n", b->name,
-           b->description != NULL ? b->description
-           : b->device != NULL    ? b->device
-                                  : "");
+    printf("%-12s%s\n", cdl_visible(b->name).text,
+           cdl_visible(b->description != NULL ? b->description : b->device).text);
     if (b->path != NULL)
-      printf("%-12s%s\n", "", b->path);
+      printf("%-12s%s\n", "", cdl_visible(b->path).text);
   }
 }
 
@@ -110,8 +109,8 @@ static void on_folder(void *user, const char *folder, const char *reason)
     cdl_json_set_text(&object, "reason", reason);
     cdl_json_append(&l->folders, object);
   } else
-    printf("%-12s%s%s%s\n", reason == NULL ? "searched" : "skipped", folder,
-           reason == NULL ? "" : ": ", reason == NULL ? "" : reason);
+    printf("%-12s%s%s%s\n", reason == NULL ? "searched" : "skipped", cdl_visible(folder).text,
+           reason == NULL ? "" : ": ", cdl_visible(reason).text);
 }
 
 cdl_status cli_backends(int count, char **arguments)

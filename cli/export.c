@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backends/core/visible.h"
 #include "cli/command.h"
 #include "cli/examples.h"
 #include "cli/new_folder.h"
@@ -101,7 +102,7 @@ static cdl_status run(const void *command, cli_notices *notices)
   if (status == CDL_OK && merged)
     printf(
         "%s: the largest change of a logit by merging is %.3g, on %d sequences of random tokens\n",
-        r->output, change, CLI_PROBE_SEQUENCES);
+        cdl_visible(r->output).text, change, CLI_PROBE_SEQUENCES);
   return status;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/core/visible.h"
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/progress.h"
@@ -88,7 +89,9 @@ static cdl_status collect(const cdl_safetensors *file, tensor_table *t)
     tensor_line line = {.numbers = 1};
     for (uint32_t d = 0; d < s->rank; d++)
       line.numbers *= s->shape[d];
-    collapse_layer(s->name, line.name, sizeof line.name);
+    char shown[CDL_NAME_BYTES];
+    cdl_make_visible(s->name, strlen(s->name), shown, sizeof shown);
+    collapse_layer(shown, line.name, sizeof line.name);
     format_shape(s->shape, s->rank, line.shape, sizeof line.shape);
     snprintf(line.type, sizeof line.type, "%s", cdl_stored_type_name(s->type));
     if (s->type != CDL_STORED_I64) /* position_ids and the like are no parameters */
@@ -140,7 +143,7 @@ static void print_names(const char *label, const cdl_names *names)
     return;
   printf("%-12s", label);
   for (size_t i = 0; i < names->count; i++)
-    printf("%s%s", i > 0 ? ", " : "", names->item[i]);
+    printf("%s%s", i > 0 ? ", " : "", cdl_visible(names->item[i]).text);
   putchar('\n');
 }
 
@@ -200,7 +203,8 @@ static void print_values(const char *label, const cdl_module_values *values)
     return;
   printf("%-12s", label);
   for (size_t i = 0; i < values->count; i++)
-    printf("%s%s: %g", i > 0 ? ", " : "", values->item[i].pattern, values->item[i].value);
+    printf("%s%s: %g", i > 0 ? ", " : "", cdl_visible(values->item[i].pattern).text,
+           values->item[i].value);
   putchar('\n');
 }
 
@@ -220,7 +224,7 @@ static void print_low_rank(const cdl_adapter_config *c)
 {
   static const char *const biases[] = {"", "every one", "those of adapted layers"};
   if (c->target_pattern != NULL)
-    printf("%-12s%s\n", "targets", c->target_pattern);
+    printf("%-12s%s\n", "targets", cdl_visible(c->target_pattern).text);
   print_names("targets", &c->targets);
   if (c->layer_count > 0)
     printf("%-12s", "layers");
@@ -228,7 +232,7 @@ static void print_low_rank(const cdl_adapter_config *c)
     printf("%" PRId64 "%s", c->layers[i], i + 1 < c->layer_count ? ", " : "\n");
   print_names("without", &c->excluded);
   if (c->excluded_pattern != NULL)
-    printf("%-12s%s\n", "without", c->excluded_pattern);
+    printf("%-12s%s\n", "without", cdl_visible(c->excluded_pattern).text);
   print_values("ranks", &c->rank_pattern);
   print_values("alphas", &c->alpha_pattern);
   if (c->bias != CDL_BIAS_NONE)
@@ -280,7 +284,10 @@ static void print_ranks(json_t *pattern)
     if (!first)
       continue;
     const char *ending = strstr(kind, ".lora_E"); /* PEFT's name of Λ */
-    printf("  %.*s:", ending != NULL ? (int)(ending - kind) : (int)strlen(kind), kind);
+    char shown[CDL_NAME_BYTES];
+    cdl_make_visible(kind, ending != NULL ? (size_t)(ending - kind) : strlen(kind), shown,
+                     sizeof shown);
+    printf("  %s:", shown);
     json_object_foreach(pattern, other, same)
     {
       collapse_layer(other, name, sizeof name);
@@ -305,7 +312,7 @@ static bool has_option(const cdl_adapter_config *c, const char *name)
 static void print_adapter(const char *folder, const cdl_adapter_config *c, const tensor_table *t,
                           const tensor_table *modules)
 {
-  printf("%-12s%s\n", "adapter", folder);
+  printf("%-12s%s\n", "adapter", cdl_visible(folder).text);
   printf("%-12s%s", "type", c->peft_type);
   if (c->orientation != NULL)
     printf(" (%s)", c->orientation);
@@ -318,17 +325,17 @@ static void print_adapter(const char *folder, const cdl_adapter_config *c, const
   print_low_rank(c);
   print_names("saved whole", &c->modules_to_save);
   if (c->task != NULL)
-    printf("%-12s%s\n", "task", c->task);
+    printf("%-12s%s\n", "task", cdl_visible(c->task).text);
   print_names("columns", &c->text_columns);
   if (c->label_column != NULL)
-    printf("%-12s%s\n", "label", c->label_column);
+    printf("%-12s%s\n", "label", cdl_visible(c->label_column).text);
   print_names("labels", &c->labels);
   if (c->regression)
     printf("%-12s%s\n", "output", "one number (regression)");
   if (c->base_model != NULL)
-    printf("%-12s%s\n", "base", c->base_model);
+    printf("%-12s%s\n", "base", cdl_visible(c->base_model).text);
   if (c->fingerprint != NULL)
-    printf("%-12s%s\n", "fingerprint", c->fingerprint);
+    printf("%-12s%s\n", "fingerprint", cdl_visible(c->fingerprint).text);
   printf("%-12s%s adapter, %s head\n", "parameters", cli_group_digits(t->rest).text,
          cli_group_digits(t->head).text);
   print_ranks(json_object_get(c->extra, "rank_pattern"));
@@ -460,7 +467,7 @@ static void print_model(const char *folder, const cdl_checkpoint *checkpoint, co
 {
   const cdl_model_config *c = cdl_checkpoint_config(checkpoint);
   const int64_t labels = cdl_checkpoint_head_labels(checkpoint);
-  printf("%-12s%s\n", "model", folder);
+  printf("%-12s%s\n", "model", cdl_visible(folder).text);
   printf("%-12s%s, %" PRId64 " layers, %" PRId64 " wide, %" PRId64 " heads, %" PRId64 " inside\n",
          "encoder", cdl_family_name(c->family), c->layers, c->hidden_size, c->heads,
          c->intermediate_size);
@@ -473,7 +480,7 @@ static void print_model(const char *folder, const cdl_checkpoint *checkpoint, co
   else {
     printf("%-12s%" PRId64 " labels", "head", labels);
     for (int64_t i = 0; c->label_names != NULL && i < labels && i < c->label_count; i++)
-      printf("%s%s", i > 0 ? ", " : ": ", c->label_names[i]);
+      printf("%s%s", i > 0 ? ", " : ": ", cdl_visible(c->label_names[i]).text);
     putchar('\n');
   }
   if (cdl_family_of(c->family)->pooler && !cdl_checkpoint_has_pooler(checkpoint))

@@ -1,6 +1,7 @@
 /* condlora merge */
 #include <stdio.h>
 
+#include "backends/core/visible.h"
 #include "cli/command.h"
 #include "cli/examples.h"
 #include "cli/new_folder.h"
@@ -85,7 +86,7 @@ static cdl_status run(const void *command, cli_notices *notices)
   cdl_job_close(&job);
   if (status == CDL_OK)
     printf("%s: the largest change of a logit is %.3g, on %d sequences of random tokens\n",
-           m->output, change, CLI_PROBE_SEQUENCES);
+           cdl_visible(m->output).text, change, CLI_PROBE_SEQUENCES);
   return status;
 }
 

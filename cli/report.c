@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "backends/core/visible.h"
 #include "cli/progress.h"
 
 enum { LABEL_WIDTH = -18, VALUE_WIDTH = 10 };
@@ -11,12 +12,12 @@ enum { LABEL_WIDTH = -18, VALUE_WIDTH = 10 };
 static void row(FILE *to, const char *label, const char *format, ...) CDL_PRINTF(3, 4);
 static void row(FILE *to, const char *label, const char *format, ...)
 {
+  char text[1024];
   va_list arguments;
   va_start(arguments, format);
-  fprintf(to, "%*s", LABEL_WIDTH, label);
-  vfprintf(to, format, arguments);
-  fputc('\n', to);
+  vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
+  fprintf(to, "%*s%s\n", LABEL_WIDTH, label, cdl_visible(text).text);
 }
 
 typedef struct {
@@ -98,7 +99,7 @@ static void trained_row(FILE *to, int64_t adapter, int64_t head)
 
 enum { LABELS_SHOWN = 40, NAME_COLUMNS = 32 };
 
-/* A label for a terminal: what a file put into it beside text is a '?', and a long one is cut. */
+/* A label for a terminal: a long one is cut. */
 typedef struct {
   char text[4 * NAME_COLUMNS + 8];
   int columns;
@@ -107,20 +108,17 @@ typedef struct {
 static shown_name show_name(const char *name)
 {
   shown_name shown = {.columns = 0};
+  const cdl_visible_text visible = cdl_visible(name);
   char *to = shown.text;
-  for (const unsigned char *c = (const unsigned char *)name; *c != '\0';) {
+  for (const char *c = visible.text; *c != '\0';) {
     if (shown.columns == NAME_COLUMNS) {
       strcpy(to, "…");
       shown.columns++;
       return shown;
     }
-    const bool second = c[0] == 0xC2 && c[1] >= 0x80 && c[1] < 0xA0; /* C1 */
-    if (c[0] < 0x20 || c[0] == 0x7F || second)
-      *to++ = '?', c += second ? 2 : 1;
-    else
-      do
-        *to++ = (char)*c++;
-      while ((*c & 0xC0) == 0x80);
+    do
+      *to++ = *c++;
+    while (((unsigned char)*c & 0xC0) == 0x80);
     shown.columns++;
   }
   *to = '\0';
@@ -208,7 +206,7 @@ void cli_report_plan(FILE *to, const cdl_settings *s, const cdl_train_plan *p)
 void cli_report_start(FILE *to, const cdl_train_plan *p)
 {
   fprintf(to, "%s on %s: %s adapter and %s head parameters, %zu examples, %" PRId64 " steps\n",
-          p->method, p->backend, cli_group_digits(p->adapter_numbers).text,
+          p->method, cdl_visible(p->backend).text, cli_group_digits(p->adapter_numbers).text,
           cli_group_digits(p->head_numbers).text, p->census->examples[CDL_PART_TRAIN], p->steps);
   census_rows(to, p->census);
   if (p->first_step > 0)

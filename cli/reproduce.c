@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/core/visible.h"
 #include "cli/command.h"
 #include "cli/examples.h"
 #include "cli/options.h"
@@ -161,7 +162,8 @@ static cdl_status write_report(const cli_reproduction *r)
     json_decref(recipes[i]);
   free(recipes);
   if (status == CDL_OK)
-    printf("%s/report.md\n%s/report.html\n", r->output, r->output);
+    printf("%s/report.md\n%s/report.html\n", cdl_visible(r->output).text,
+           cdl_visible(r->output).text);
   return status;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "backends/core/visible.h"
 #include "cli/command.h"
 #include "cli/search.h"
 #include "cli/setting_files.h"
@@ -197,7 +198,7 @@ static void say_plan(const cli_search_state *s)
   json_t *object = cdl_search_space_json(&s->space);
   space = cdl_json_text(object);
   printf("%zu settings are searched, on %s:\n%s", s->space.count,
-         cdl_backend_description(s->job.backend), space != NULL ? space : "");
+         cdl_visible(cdl_backend_description(s->job.backend)).text, space != NULL ? space : "");
   free(space);
   json_decref(object);
 }

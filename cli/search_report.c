@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/core/visible.h"
 #include "cli/search.h"
 #include "cli/sink.h"
 #include "model/file.h"
@@ -172,7 +173,7 @@ cdl_status cli_search_conclude(cli_search_state *s)
   if (status == CDL_OK)
     printf("\ntrial %lld is the best, %s %.4f: condlora train --config %s/best.json --output DIR\n",
            (long long)json_integer_value(json_object_get(best, "number")), metric_of(s),
-           json_number_value(json_object_get(best, "value")), s->settings.output);
+           json_number_value(json_object_get(best, "value")), cdl_visible(s->settings.output).text);
   json_decref(trials);
   return status;
 }

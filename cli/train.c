@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/core/visible.h"
 #include "cli/command.h"
 #include "cli/notices.h"
 #include "cli/options.h"
@@ -111,7 +112,8 @@ static cdl_status run(training *t)
   cli_progress_clear(&t->progress);
   status = status == CDL_OK ? traced : status;
   if (status == CDL_OK && t->finished_before)
-    fprintf(stderr, "the run in %s is finished: nothing to do\n", t->settings.output);
+    fprintf(stderr, "the run in %s is finished: nothing to do\n",
+            cdl_visible(t->settings.output).text);
   if (status == CDL_OK && !t->settings.dry_run)
     cli_report_summary(stdout, &job, &t->settings, &summary);
   cdl_job_close(&job);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/core/visible.h"
 #include "model/json.h"
 #include "model/unicode_text.h"
 
@@ -121,24 +122,27 @@ static void put_line(writer *w, int depth)
     put(w, "  ", 2);
 }
 
+/* What a terminal would obey is escaped beyond what JSON asks for: results are printed. */
 static void put_string(writer *w, const char *text, size_t bytes)
 {
   static const char names[] = "\"\\bfnrt", meanings[] = "\"\\\b\f\n\r\t";
-  size_t from = 0;
+  size_t from = 0, length;
   put(w, "\"", 1);
-  for (size_t i = 0; i < bytes; i++) {
-    const unsigned char c = (unsigned char)text[i];
-    if (c >= 0x20 && c != '"' && c != '\\')
+  for (size_t i = 0; i < bytes; i += length) {
+    uint32_t c = 0;
+    length = cdl_code_point(text + i, bytes - i, &c);
+    length = length > 0 ? length : 1;
+    if (!cdl_is_hidden(c) && c != '"' && c != '\\')
       continue;
     char escape[8];
-    const char *meaning = memchr(meanings, c, sizeof meanings - 1);
+    const char *meaning = c < 0x80 ? memchr(meanings, (int)c, sizeof meanings - 1) : NULL;
     if (meaning != NULL)
       snprintf(escape, sizeof escape, "\\%c", names[meaning - meanings]);
     else
-      snprintf(escape, sizeof escape, "\\u%04x", c);
+      snprintf(escape, sizeof escape, "\\u%04x", (unsigned)c);
     put(w, text + from, i - from);
     put_text(w, escape);
-    from = i + 1;
+    from = i + length;
   }
   put(w, text + from, bytes - from);
   put(w, "\"", 1);

@@ -24,8 +24,10 @@ cdl_status cdl_describe_model(const cdl_report_source *source, cdl_described *d,
   cdl_model_config config;
   CDL_TRY(cdl_model_config_read(source->model, &config));
   const char *name = last_name(source->model);
-  snprintf(d->text, sizeof d->text, "%.*s: %s, %" PRId64 " layers of width %" PRId64,
-           (int)strcspn(name, "/"), name, cdl_family_name(config.family), config.layers,
+  char folder[128];
+  cdl_make_visible(name, strcspn(name, "/"), folder, sizeof folder);
+  snprintf(d->text, sizeof d->text, "%.128s: %s, %" PRId64 " layers of width %" PRId64,
+           cdl_document_foreign(folder).text, cdl_family_name(config.family), config.layers,
            config.hidden_size);
   *as_paper = config.family == CDL_FAMILY_ROBERTA && config.layers == BASE_LAYERS &&
               config.hidden_size == BASE_WIDTH;
@@ -38,16 +40,17 @@ cdl_status cdl_describe_model(const cdl_report_source *source, cdl_described *d,
 static void value_text(const json_t *value, char *text, size_t size)
 {
   if (json_is_string(value))
-    snprintf(text, size, "%s", json_string_value(value));
+    cdl_make_visible(json_string_value(value), json_string_length(value), text, size);
   else if (json_is_number(value) && json_number_value(value) < 0)
     snprintf(text, size, "not set"); /* as earlier versions wrote it */
   else if (json_is_array(value)) {
-    text[0] = '\0';
+    char list[512] = "";
     for (size_t i = 0; i < json_array_size(value); i++) {
-      const size_t used = strlen(text);
-      snprintf(text + used, size - used, "%s%s", i > 0 ? ", " : "",
+      const size_t used = strlen(list);
+      snprintf(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "",
                json_string_value(json_array_get(value, i)));
     }
+    cdl_make_visible(list, strlen(list), text, size);
   } else if (json_is_integer(value))
     snprintf(text, size, "%" PRId64, (int64_t)json_integer_value(value));
   else if (json_is_real(value))
@@ -74,7 +77,7 @@ static void add_value(cdl_described *d, const json_t *value)
 {
   char text[128];
   value_text(value, text, sizeof text);
-  add_text(d, text);
+  add_text(d, cdl_document_foreign(text).text);
 }
 
 cdl_described cdl_setting_values(const cdl_comparison *c, const char *key)

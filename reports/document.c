@@ -23,6 +23,17 @@ static const char style[] =
 
 /* ---- Text ---- */
 
+/* A '`' that is no mark of code: in texts that cdl_document_foreign gives, where no control is left. */
+enum { FOREIGN_TICK = 1 };
+
+cdl_visible_text cdl_document_foreign(const char *text)
+{
+  cdl_visible_text visible = cdl_visible(text);
+  for (char *c = visible.text; (c = strchr(c, '`')) != NULL;)
+    *c = FOREIGN_TICK;
+  return visible;
+}
+
 static void write_html(cdl_document *d, const char *text)
 {
   bool code = false;
@@ -30,7 +41,9 @@ static void write_html(cdl_document *d, const char *text)
     if (*text == '`') {
       cdl_output_printf(d->html, code ? "</code>" : "<code>");
       code = !code;
-    } else if (*text == '&')
+    } else if (*text == FOREIGN_TICK)
+      cdl_output_printf(d->html, "`");
+    else if (*text == '&')
       cdl_output_printf(d->html, "&amp;");
     else if (*text == '<')
       cdl_output_printf(d->html, "&lt;");
@@ -42,14 +55,65 @@ static void write_html(cdl_document *d, const char *text)
       cdl_output_write(d->html, text, 1);
 }
 
-/* A bar would end a cell. */
+/* Whether Markdown would make more of a character than it is, outside code: a link, emphasis, an
+ * escape; and HTML where a tag or a name may begin. */
+static bool is_markup(const char *at)
+{
+  const char next = at[1];
+  const bool letter = (next >= 'a' && next <= 'z') || (next >= 'A' && next <= 'Z');
+  switch (*at) {
+  case '[':
+  case ']':
+  case '*':
+  case '\\':
+    return true;
+  case '<':
+    return letter || next == '/' || next == '!' || next == '?';
+  case '&':
+    return letter || next == '#';
+  default:
+    return false;
+  }
+}
+
+/* A bar would end a cell, in code too. */
 static void write_markdown(cdl_document *d, const char *text)
 {
+  bool code = false;
   for (; *text != '\0'; text++) {
-    if (*text == '|' && d->columns > 0)
+    const bool tick = *text == FOREIGN_TICK;
+    code = code != (*text == '`');
+    if ((*text == '|' && d->columns > 0) || (!code && (tick || is_markup(text))))
       cdl_output_write(d->markdown, "\\", 1);
-    cdl_output_write(d->markdown, text, 1);
+    if (tick) /* which nothing can escape in code */
+      cdl_output_write(d->markdown, code ? "'" : "`", 1);
+    else
+      cdl_output_write(d->markdown, text, 1);
   }
+}
+
+/* Both forms of a text, as one line that a terminal shows too; FOREIGN_TICK stays. */
+static void write_text(cdl_document *d, const char *text)
+{
+  enum { MOST = 6 }; /* bytes that one may become: \u202e has six for three */
+  const size_t bytes = strlen(text), room = bytes * MOST + 16;
+  char *visible = malloc(room), *to = visible;
+  d->failed = d->failed || visible == NULL;
+  for (const char *at = text; visible != NULL && at <= text + bytes;) {
+    const size_t piece = strcspn(at, (const char[]){FOREIGN_TICK, '\0'});
+    cdl_make_visible(at, piece, to, room - (size_t)(to - visible));
+    to += strlen(to);
+    at += piece;
+    if (*at == FOREIGN_TICK)
+      *to++ = FOREIGN_TICK;
+    *to = '\0';
+    at++;
+  }
+  if (visible == NULL)
+    return;
+  write_markdown(d, visible);
+  write_html(d, visible);
+  free(visible);
 }
 
 static void write_both(cdl_document *d, const char *format, va_list arguments)
@@ -59,8 +123,7 @@ static void write_both(cdl_document *d, const char *format, va_list arguments)
     d->failed = true;
     return;
   }
-  write_markdown(d, text);
-  write_html(d, text);
+  write_text(d, text);
   free(text);
 }
 
@@ -150,9 +213,10 @@ void cdl_document_abort(cdl_document *d)
 void cdl_document_heading(cdl_document *d, const char *text)
 {
   end_list(d);
-  cdl_output_printf(d->markdown, "## %s\n\n", text);
+  cdl_output_printf(d->markdown, "## ");
   cdl_output_printf(d->html, "<h2>");
-  write_html(d, text);
+  write_text(d, text);
+  cdl_output_printf(d->markdown, "\n\n");
   cdl_output_printf(d->html, "</h2>\n");
 }
 

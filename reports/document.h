@@ -2,6 +2,7 @@
 #ifndef CONDLORA_REPORTS_DOCUMENT_H
 #define CONDLORA_REPORTS_DOCUMENT_H
 
+#include "backends/core/visible.h"
 #include "condlora/status.h"
 
 typedef struct cdl_document cdl_document;
@@ -13,7 +14,10 @@ CDL_MUST_USE cdl_status cdl_document_begin(const char *folder, const char *name,
 CDL_MUST_USE cdl_status cdl_document_commit(cdl_document *document);
 void cdl_document_abort(cdl_document *document);
 
-/* In texts, `…` is code. */
+/* In texts, `…` is code, and nothing else is markup, of Markdown or of HTML; what a terminal would
+ * obey is spelled out. What comes from files goes through cdl_document_foreign, in which a '`' is
+ * one. */
+cdl_visible_text cdl_document_foreign(const char *text);
 void cdl_document_heading(cdl_document *document, const char *text);
 void cdl_document_paragraph(cdl_document *document, const char *format, ...) CDL_PRINTF(2, 3);
 /* Items that follow one another are a list. */

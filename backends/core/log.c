@@ -3,6 +3,9 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "backends/core/visible.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static cdl_log_callback *callback;
@@ -18,11 +21,12 @@ void cdl_log_to(cdl_log_callback *new_callback, void *user)
 
 void cdl_log(cdl_log_level level, const char *format, ...)
 {
-  char line[1024];
+  char text[1024], line[1024]; /* one line, whatever a file or its name holds */
   va_list arguments;
   va_start(arguments, format);
-  vsnprintf(line, sizeof line, format, arguments);
+  vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
+  cdl_make_visible(text, strlen(text), line, sizeof line);
 
   pthread_mutex_lock(&lock);
   if (callback != NULL)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "backends/core/core.h"
+#include "backends/core/visible.h"
 
 enum { MESSAGE_BYTES = 1024 };
 
@@ -34,20 +35,26 @@ cdl_status core_give_reason(cdl_status status)
                             : cdl_fail(status, "no reason given (%s)", cdl_status_name(status));
 }
 
-/* An error is one line wherever it is printed, whatever a file's name holds. */
-static void keep_to_one_line(char *text)
+/* What vsnprintf cut may end within a character. */
+static size_t whole_length(const char *text)
 {
-  for (; *text != '\0'; text++)
-    if ((unsigned char)*text < 0x20 || *text == 0x7f)
-      *text = '?';
+  size_t length = strlen(text), back = 0;
+  uint32_t code_point;
+  while (length == MESSAGE_BYTES - 1 && back < 4 && back < length &&
+         ((unsigned char)text[length - 1 - back] & 0xC0) == 0x80)
+    back++;
+  if (length == MESSAGE_BYTES - 1 && back < length &&
+      cdl_code_point(text + length - 1 - back, back + 1, &code_point) == 0)
+    length -= back + 1;
+  return length;
 }
 
 cdl_status cdl_fail_v(cdl_status status, const char *format, va_list arguments)
 {
   char text[MESSAGE_BYTES]; /* the arguments may contain the message before */
   vsnprintf(text, sizeof text, format, arguments);
-  keep_to_one_line(text);
-  memcpy(message, text, sizeof text);
+  /* One line wherever it is printed, whatever a file or its name holds. */
+  cdl_make_visible(text, whole_length(text), message, sizeof message);
   return status;
 }
 

@@ -450,6 +450,78 @@ START_TEST(backends_that_are_not_here)
 }
 END_TEST
 
+/* ---- What a terminal would obey ---- */
+
+/* No control but the end of a line, no mark of bidirectional text. */
+static void check_inert(outcome o)
+{
+  const char *const texts[] = {o.out, o.err};
+  for (size_t i = 0; i < 2; i++)
+    for (const unsigned char *c = (const unsigned char *)texts[i]; *c != '\0'; c++) {
+      const bool control = (*c < 0x20 && *c != '\n') || *c == 0x7F,
+                 c1 = c[0] == 0xC2 && c[1] >= 0x80 && c[1] < 0xA0,
+                 marks = (c[0] == 0xD8 && c[1] == 0x9C) ||
+                         (c[0] == 0xE2 && c[1] == 0x80 &&
+                          (c[2] == 0x8E || c[2] == 0x8F || (c[2] >= 0xA8 && c[2] <= 0xAE))) ||
+                         (c[0] == 0xE2 && c[1] == 0x81 && c[2] >= 0xA6 && c[2] <= 0xA9);
+      ck_assert_msg(!control && !c1 && !marks, "%02x %02x %02x in\n%s", c[0], c[1], c[2], texts[i]);
+    }
+}
+
+#define HOSTILE      \
+  "\x1b[31m\xc2\x9b" \
+  "1m\xe2\x80\xae"   \
+  "der\xd8\x9c\x7f"
+
+START_TEST(nothing_from_a_file_is_obeyed)
+{
+  const char *rows = scratch("rows.csv"), *out = scratch("out" HOSTILE),
+             *adapter = joined(out, "adapter");
+  char text[4096] = "\"body" HOSTILE "\",label\n";
+  for (int i = 0; i < 12; i++)
+    strcat(text, i % 2 == 0 ? "the lamp,\"red" HOSTILE "\nx\"\n"
+                            : "the stone,\"\xe2\x81\xa6"
+                              "blue\"\n");
+  write_text(rows, text);
+#define ON(...) RUN(__VA_ARGS__, "--model", good_model())
+  const outcome trained = ON("train", "--train", rows, "--text-columns", "body" HOSTILE,
+                             "--label-column", "label", "--max-steps", "2", "--output", out);
+  check_done(trained);
+  check_inert(trained);
+  const outcome answers[] = {
+      ON("predict", "--adapter", adapter, "--input", rows),
+      ON("eval", "--adapter", adapter, "--input", rows),
+      RUN("inspect", adapter),
+      RUN("inspect", adapter, "--json"),
+      RUN("train", "--resume", "--output", out),
+      ON("merge", "--adapter", adapter, "--output", scratch("merged" HOSTILE)),
+      RUN("inspect", scratch("merged" HOSTILE))};
+  for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+    check_done(answers[i]);
+    check_inert(answers[i]);
+  }
+  json_t *first = parsed(strndup(answers[0].out, strcspn(answers[0].out, "\n")));
+  const char *said = json_string_value(json_object_get(first, "prediction"));
+  ck_assert(strcmp(said, "red" HOSTILE "\nx") == 0 || strcmp(said, "\xe2\x81\xa6"
+                                                                   "blue") == 0);
+
+  const outcome refused[] = {
+      ON("eval", "--adapter", adapter, "--input", rows, "--label-column", "kind"),
+      RUN("tokenize", "--model", good_model(), "--input", rows),
+      RUN("inspect", scratch("none" HOSTILE)),
+      RUN("train", "--" HOSTILE),
+      RUN(HOSTILE),
+      RUN_WITH("a\tb\t" HOSTILE "\n", "tokenize", "--model", good_model(), "--input", "-")};
+  for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+    ck_assert_int_ne(refused[i].exit, 0);
+    ck_assert_uint_eq(count_lines(refused[i].err), 1);
+    check_inert(refused[i]);
+  }
+  ck_assert_ptr_nonnull(strstr(refused[0].err, "'body\\x1b[31m\\u009b1m\\u202eder\\u061c\\x7f'"));
+#undef ON
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("bad input");
@@ -468,5 +540,6 @@ int main(void)
   CASE(suite, a_file_that_may_not_grow_is_an_error_of_writing);
   CASE(suite, places_that_cannot_be_written);
   CASE(suite, backends_that_are_not_here);
+  CASE(suite, nothing_from_a_file_is_obeyed);
   return run_suite(suite);
 }

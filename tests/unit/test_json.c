@@ -44,7 +44,7 @@ START_TEST(reads_every_kind)
   expect_line("\"\\u0041\\u00e9\\u20AC\\ud83D\\uDE00\\u001f\"",
               "\"A\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\\u001f\"");
   expect_line("{\"\\u0041\":\"\\u0042\",\"B\":\"\\u0041\"}", "{\"A\":\"B\",\"B\":\"A\"}");
-  expect_line("\"\x7f\xc2\x80\"", "\"\x7f\xc2\x80\"");
+  expect_line("\"\x7f\xc2\x80\"", "\"\\u007f\\u0080\""); /* read as they are, written as escapes */
 }
 END_TEST
 

@@ -1,0 +1,28 @@
+/* Text from files and devices, as one line that a terminal shows and does not obey. */
+#ifndef CONDLORA_BACKENDS_CORE_VISIBLE_H
+#define CONDLORA_BACKENDS_CORE_VISIBLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What is not shown but done: controls (C0, DEL, C1), separators of lines (U+2028, U+2029), and the
+ * marks of bidirectional text, which put characters elsewhere than they stand. All are below
+ * U+10000. */
+bool cdl_is_hidden(uint32_t code_point);
+
+/* The code point that `text` begins with, and its length in bytes; 0 where the bytes are no UTF-8, or
+ * there are none. */
+size_t cdl_code_point(const char *text, size_t bytes, uint32_t *code_point);
+
+/* Writes `text` with what is hidden spelled out (\n, \x1b, \u202e), as are bytes that are not UTF-8
+ * (\xff); cut with "…" at `room`, which counts the NUL and is 16 at least. */
+void cdl_make_visible(const char *text, size_t bytes, char *visible, size_t room);
+
+/* For printf, as cdl_visible(name).text; NULL is empty. */
+typedef struct {
+  char text[1024];
+} cdl_visible_text;
+cdl_visible_text cdl_visible(const char *text);
+
+#endif
