@@ -121,7 +121,8 @@ cdl_status cdl_labels_sort(cdl_labels *labels, int32_t *renumbered)
   }
   for (size_t i = 0; i < count; i++)
     labels->order[i] = renumbered[labels->order[i]];
-  memcpy(labels->names, sorted, count * sizeof *sorted);
+  if (count > 0)
+    memcpy(labels->names, sorted, count * sizeof *sorted);
   free(sorted);
   return CDL_OK;
 }

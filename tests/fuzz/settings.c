@@ -1,6 +1,23 @@
-/* A JSON object of training settings, as --config takes it. */
-#include "train/settings.h"
+/* A JSON object of training settings, as --config takes it. Settings that can be are the same after
+ * they went through JSON. */
+#include <stdlib.h>
+
 #include "tests/fuzz/fuzz.h"
+#include "train/settings.h"
+
+static void check_written(const cdl_settings *settings)
+{
+  cdl_settings again;
+  json_t *object = cdl_settings_json(settings, false), *rewritten = NULL;
+  if (object == NULL || !fuzz_ok(cdl_settings_init(&again)))
+    abort();
+  if (!fuzz_ok(cdl_settings_take(&again, "run.json", object, NULL)) ||
+      (rewritten = cdl_settings_json(&again, false)) == NULL || !json_equal(object, rewritten))
+    abort();
+  cdl_settings_release(&again);
+  json_decref(object);
+  json_decref(rewritten);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -9,7 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
   const char *path = fuzz_file("config.json", (fuzz_part){data, size});
   if (fuzz_ok(cdl_settings_read(&settings, path, NULL)))
-    (void)fuzz_ok(cdl_settings_check(&settings));
+    if (fuzz_ok(cdl_settings_check(&settings)))
+      check_written(&settings);
   cdl_settings_release(&settings);
   return 0;
 }

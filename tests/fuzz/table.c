@@ -18,6 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                      .plain_lines = how == 3,
                                      .label_column = how < 3 ? "label" : NULL,
                                      .label_optional = how == 2,
+                                     .skip_label = data[0] >= 128 ? "-1" : NULL,
                                      .regression = how == 1};
   cdl_dataset *dataset;
   if (!fuzz_ok(cdl_dataset_read_file(&source, &dataset)))
