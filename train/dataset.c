@@ -51,6 +51,7 @@ struct cdl_dataset {
   size_t count, capacity;
   bool pair, regression;
   bool infers_labels; /* names are taken from the rows */
+  bool labels_optional;
   cdl_labels labels;
   size_t unlabelled;
   tally left_out;
@@ -91,7 +92,7 @@ static cdl_status unknown_label(const cdl_dataset *dataset, const cdl_table *tab
     used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ", ",
                              cdl_quote(name, strlen(name)).text);
   }
-  const bool unmarked = is_text(field, "-1") || is_text(field, "-");
+  const bool unmarked = !dataset->labels_optional && (is_text(field, "-1") || is_text(field, "-"));
   return fail_at(
       table, line, "unknown label %s; expected %s%s%s%s", cdl_quote(field.data, field.bytes).text,
       dataset->labels.count == 1 ? "" : "one of ", list, i < dataset->labels.count ? ", …" : "",
@@ -358,6 +359,7 @@ static cdl_status open_source(cdl_dataset *dataset, const cdl_dataset_source *so
                               const volatile int *stop, reading *what)
 {
   dataset->regression = source->regression;
+  dataset->labels_optional = source->label_optional;
   dataset->pair = source->text_column[1] != NULL;
   dataset->infers_labels =
       source->label_column != NULL && source->labels == NULL && !source->regression;

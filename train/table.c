@@ -598,10 +598,13 @@ static size_t fields_of_row_1(const cdl_table *table)
   return fields;
 }
 
-/* A name in a header holds no carriage return: where a TSV's seems to, it ends lines. CSV says so of
+/* Before a header stands no mark but the one that was skipped, and a name in it holds no carriage return: where a TSV's seems to, it ends lines. CSV says so of
  * every line. */
 static cdl_status check_line_ends(const cdl_table *table)
 {
+  if (table->end - table->at >= 3 && memcmp(table->at, "\xEF\xBB\xBF", 3) == 0)
+    return cdl_fail(CDL_DATA, "%s:1: two byte-order marks before the header; expected one at most",
+                    table->name);
   const char *next, *end = line_end(table, &next);
   const char *at =
       table->format == CDL_DATA_TSV ? memchr(table->at, '\r', (size_t)(end - table->at)) : NULL;

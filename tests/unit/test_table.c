@@ -298,6 +298,10 @@ START_TEST(a_header_with_other_separators_says_so)
                  "expected commas");
   expect_refused(CDL_DATA_TSV, "a,b\n1,2\n", "t:1: no column 'a': commas separate ",
                  "expected tabs");
+  expect_refused(CDL_DATA_CSV,
+                 "\xEF\xBB\xBF\xEF\xBB\xBF"
+                 "a,b\n1,2\n",
+                 "t:1: two byte-order marks", "one at most");
   expect_refused(CDL_DATA_TSV, "a\rb\r1\r2\r", "t:1: byte 2 of the header is a carriage return",
                  "LF");
   expect_refused(CDL_DATA_CSV, "a\rb\r1\r2\r", "t:1: a carriage return within a line", "LF");
