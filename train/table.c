@@ -10,6 +10,7 @@
 #include "model/file.h"
 #include "model/json.h"
 #include "train/feed.h"
+#include "train/table_json.h"
 #include "train/table_kind.h"
 #include "train/utf8.h"
 
@@ -297,36 +298,6 @@ static cdl_status read_value(cdl_table *table, uint64_t line, const char *name, 
   }
 }
 
-/* Why a line is no object, in the table's words where it has better ones. */
-static cdl_status bad_json(const cdl_table *table, const cdl_json_fault *fault)
-{
-  const char *why = fault->problem, *expected = "a JSON object";
-  switch (fault->kind) {
-  case CDL_JSON_MEMORY:
-    return out_of_memory(table);
-  case CDL_JSON_NUL:
-    why = "a string holds \\u0000";
-    expected = "text without NUL";
-    break;
-  case CDL_JSON_CUT:
-    why = "the line ends before its object does";
-    expected = "a whole JSON object on each line";
-    break;
-  case CDL_JSON_MORE:
-    why = "there is more behind the object";
-    expected = "one JSON object on each line";
-    break;
-  case CDL_JSON_SURROGATE:
-    why = "a \\u escape is half of a surrogate pair";
-    expected = "both halves";
-    break;
-  case CDL_JSON_SYNTAX:
-    break;
-  }
-  return cdl_fail(CDL_DATA, "%s:%llu: %s at byte %zu; expected %s", table->name,
-                  (unsigned long long)table->line, why, fault->byte + 1, expected);
-}
-
 /* "'sentence', 'label'", for the message about a field that is not there. */
 static void note_fields(cdl_table *table, json_t *object)
 {
@@ -350,47 +321,13 @@ const char *cdl_table_row_fields(const cdl_table *table)
   return table->row_fields;
 }
 
-static cdl_status check_line_start(const cdl_table *table, const char *end)
-{
-  if (end - table->at >= 3 && memcmp(table->at, "\xEF\xBB\xBF", 3) == 0)
-    return cdl_fail(CDL_DATA,
-                    "%s:%llu: a byte-order mark; expected one at the start of the file alone (were "
-                    "files put together?)",
-                    table->name, (unsigned long long)table->line);
-  const char *at = table->at;
-  while (at < end && (*at == ' ' || *at == '\t'))
-    at++;
-  if (at < end && *at == '[')
-    return cdl_fail(CDL_DATA,
-                    "%s:%llu: a JSON array; expected a JSON object on each line, with nothing "
-                    "around them",
-                    table->name, (unsigned long long)table->line);
-  return CDL_OK;
-}
-
 /* The object of the line at hand; `*next` is where the following one begins. */
 static cdl_status parse_object(const cdl_table *table, json_t **object, const char **next)
 {
   const char *end = line_end(table, next);
   *object = NULL;
   CDL_TRY(check_text(table, table->at, end));
-  CDL_TRY(check_line_start(table, end));
-  cdl_json_fault fault;
-  json_t *value = cdl_json_load(table->at, (size_t)(end - table->at), &fault);
-  if (value == NULL)
-    return bad_json(table, &fault);
-  if (fault.rounded || !json_is_object(value)) {
-    json_decref(value);
-    return fault.rounded
-               ? cdl_fail(
-                     CDL_DATA,
-                     "%s:%llu: a whole number is beyond 64 bits; expected the number in quotes",
-                     table->name, (unsigned long long)table->line)
-               : cdl_fail(CDL_DATA, "%s:%llu: expected a JSON object", table->name,
-                          (unsigned long long)table->line);
-  }
-  *object = value;
-  return CDL_OK;
+  return cdl_table_json_line(table->name, table->line, table->at, end, object);
 }
 
 static cdl_status read_json(cdl_table *table, cdl_field *fields)

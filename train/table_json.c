@@ -1,0 +1,71 @@
+#include "train/table_json.h"
+
+#include <string.h>
+
+#include "model/json.h"
+
+/* Why a line is no object, in the table's words where it has better ones. */
+static cdl_status bad_json(const char *name, uint64_t line, const cdl_json_fault *fault)
+{
+  const char *why = fault->problem, *expected = "a JSON object";
+  switch (fault->kind) {
+  case CDL_JSON_MEMORY:
+    return cdl_fail(CDL_MEMORY, "%s:%llu: out of memory", name, (unsigned long long)line);
+  case CDL_JSON_NUL:
+    why = "a string holds \\u0000";
+    expected = "text without NUL";
+    break;
+  case CDL_JSON_CUT:
+    why = "the line ends before its object does";
+    expected = "a whole JSON object on each line";
+    break;
+  case CDL_JSON_MORE:
+    why = "there is more behind the object";
+    expected = "one JSON object on each line";
+    break;
+  case CDL_JSON_SURROGATE:
+    why = "a \\u escape is half of a surrogate pair";
+    expected = "both halves";
+    break;
+  case CDL_JSON_SYNTAX:
+    break;
+  }
+  return cdl_fail(CDL_DATA, "%s:%llu: %s at byte %zu; expected %s", name, (unsigned long long)line,
+                  why, fault->byte + 1, expected);
+}
+
+static cdl_status check_start(const char *name, uint64_t line, const char *at, const char *end)
+{
+  if (end - at >= 3 && memcmp(at, "\xEF\xBB\xBF", 3) == 0)
+    return cdl_fail(CDL_DATA,
+                    "%s:%llu: a byte-order mark; expected one at the start of the file alone (were "
+                    "files put together?)",
+                    name, (unsigned long long)line);
+  while (at < end && (*at == ' ' || *at == '\t'))
+    at++;
+  if (at < end && *at == '[')
+    return cdl_fail(CDL_DATA,
+                    "%s:%llu: a JSON array; expected a JSON object on each line, with nothing "
+                    "around them",
+                    name, (unsigned long long)line);
+  return CDL_OK;
+}
+
+cdl_status cdl_table_json_line(const char *name, uint64_t line, const char *at, const char *end,
+                               json_t **object)
+{
+  *object = NULL;
+  CDL_TRY(check_start(name, line, at, end));
+  cdl_json_fault fault;
+  json_t *value = cdl_json_load(at, (size_t)(end - at), &fault);
+  if (value == NULL)
+    return bad_json(name, line, &fault);
+  if (!fault.rounded && json_is_object(value)) {
+    *object = value;
+    return CDL_OK;
+  }
+  json_decref(value);
+  return cdl_fail(CDL_DATA, "%s:%llu: %s", name, (unsigned long long)line,
+                  fault.rounded ? "a whole number is beyond 64 bits; expected the number in quotes"
+                                : "expected a JSON object");
+}
