@@ -1,6 +1,7 @@
 /* Lists of names in one text, by themselves and as settings in JSON. */
 #include "tests/unit/scratch.h"
 #include "train/list.h"
+#include "train/search_space.h"
 #include "train/settings.h"
 
 static void expect_names(const char *text, const char *const *names, size_t count)
@@ -141,6 +142,39 @@ START_TEST(arrays_of_names_stay_what_they_are)
 }
 END_TEST
 
+START_TEST(choices_of_a_search_may_be_arrays_of_names)
+{
+  json_t *object = json_loads(
+      "{\"targets\": [[\"query\", \"a,b\"], \"query,key\", [\"value\"]], \"rank\": [4, 8]}", 0,
+      NULL);
+  ck_assert_ptr_nonnull(object);
+  cdl_search_space space = {0};
+  expect_ok(cdl_search_space_read(&space, "c.json", object));
+  json_decref(object);
+  const cdl_search_dimension *d = &space.item[1]; /* by name: rank, targets */
+  ck_assert_str_eq(d->setting->field, "targets");
+  ck_assert_uint_eq(d->choice_count, 3);
+  expect_names(d->choices[0], (const char *const[]){"query", "a,b"}, 2);
+  expect_names(d->choices[1], (const char *const[]){"query", "key"}, 2);
+  expect_names(d->choices[2], (const char *const[]){"value"}, 1);
+  cdl_search_space_release(&space);
+
+  expect_ok(cdl_search_space_add(&space, "targets=choice:\"query,value\",key"));
+  ck_assert_uint_eq(space.item[0].choice_count, 2);
+  expect_names(space.item[0].choices[0], (const char *const[]){"query", "value"}, 2);
+  cdl_search_space_release(&space);
+  static const char *const bad[] = {"{\"targets\": [[1]]}", "{\"targets\": [[]]}",
+                                    "{\"rank\": [[\"4\"]]}"};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    object = json_loads(bad[i], 0, NULL);
+    ck_assert_ptr_nonnull(object);
+    expect_failure(cdl_search_space_read(&space, "c.json", object), CDL_USAGE, "c.json: space: ");
+    cdl_search_space_release(&space);
+    json_decref(object);
+  }
+}
+END_TEST
+
 int main(void)
 {
   const TTest *const tests[] = {commas_separate_and_quotes_hold_together,
@@ -148,6 +182,7 @@ int main(void)
                                 any_names_come_back,
                                 a_long_list_takes_little,
                                 arrays_of_names_stay_what_they_are,
+                                choices_of_a_search_may_be_arrays_of_names,
                                 NULL};
   return scratch_run("list", tests);
 }
