@@ -26,7 +26,7 @@ struct cli_bridge {
 
 static const char *python(void)
 {
-  const char *set = getenv("CDL_PYTHON");
+  const char *set = secure_getenv("CDL_PYTHON");
   return set != NULL && set[0] != '\0' ? set : "python3";
 }
 
