@@ -149,8 +149,8 @@ OTHERS = {"bert": ("BertForQuestionAnswering", "BertForTokenClassification", "Be
 
 def train(model, out, *arguments):
     rows = model.parent / "train.tsv"
-    rows.write_text("text\tlabel\n" + "".join(f"the old river {'is not'[i % 2 * 3:]} cold\t{'ab'[i % 2]}\n" for i in range(8)))
-    return run("train", "--backend", "cpu", "--model", model, "--train", rows, "--text-columns", "text", "--label-column", "label", "--method",
+    rows.write_text("a\tb\tlabel\n" + "".join(f"the old river\t{'is not'[i % 2 * 3:]} cold\t{'ab'[i % 2]}\n" for i in range(8)))
+    return run("train", "--backend", "cpu", "--model", model, "--train", rows, "--text-columns", "a,b", "--label-column", "label", "--method",
                "lora", "--rank", "2", "--epochs", "1", "--dev-fraction", "0", "--eval-every", "0", "--output", out, *arguments)
 
 
