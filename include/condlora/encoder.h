@@ -48,8 +48,9 @@ typedef struct {
   cdl_delta delta;           /* an adapter's to set */
 } cdl_site;
 
-/* Sequences packed end to end, on the host. Ids, positions and types must lie within the model's
- * tables: checked by cdl_encoder_load_batch, whose error names the example. */
+/* Sequences packed end to end, on the host. Ids, positions (cdl_count_positions, from
+ * cdl_model_config_first_position on) and types must lie within the model's tables: checked by
+ * cdl_encoder_load_batch, whose error names the example. */
 typedef struct {
   const int32_t *ids, *positions, *types; /* [offsets[sequences]] */
   const int32_t *offsets;                 /* [sequences + 1] */
