@@ -34,22 +34,12 @@ cdl_status cli_sink_begin(cli_sink *sink, const char *path)
 
 void cli_sink_printf(cli_sink *sink, const char *format, ...)
 {
-  char text[512], *longer = NULL;
   va_list arguments;
   va_start(arguments, format);
   if (sink->stream != NULL)
     vfprintf(sink->stream, format, arguments);
-  else {
-    va_list again;
-    va_copy(again, arguments);
-    int length = vsnprintf(text, sizeof text, format, arguments);
-    if (length >= (int)sizeof text)
-      length = vasprintf(&longer, format, again);
-    if (length >= 0)
-      cdl_output_write(sink->file, longer != NULL ? longer : text, (size_t)length);
-    va_end(again);
-    free(longer);
-  }
+  else
+    cdl_output_vprintf(sink->file, format, arguments);
   va_end(arguments);
 }
 

@@ -334,20 +334,30 @@ void cdl_output_write(cdl_output *output, const void *bytes, size_t count)
   output->used += count;
 }
 
-void cdl_output_printf(cdl_output *output, const char *format, ...)
+void cdl_output_vprintf(cdl_output *output, const char *format, va_list arguments)
 {
-  char *text = NULL;
-  va_list arguments;
-  va_start(arguments, format);
-  const int length = vasprintf(&text, format, arguments);
-  va_end(arguments);
+  char text[512], *longer = NULL;
+  va_list again;
+  va_copy(again, arguments);
+  int length = vsnprintf(text, sizeof text, format, arguments);
+  if (length >= (int)sizeof text)
+    length = vasprintf(&longer, format, again);
+  va_end(again);
   if (length < 0) {
     errno = ENOMEM;
     keep_failure(output, "written");
     return;
   }
-  cdl_output_write(output, text, (size_t)length);
-  free(text);
+  cdl_output_write(output, longer != NULL ? longer : text, (size_t)length);
+  free(longer);
+}
+
+void cdl_output_printf(cdl_output *output, const char *format, ...)
+{
+  va_list arguments;
+  va_start(arguments, format);
+  cdl_output_vprintf(output, format, arguments);
+  va_end(arguments);
 }
 
 static void close_durably(cdl_output *output)

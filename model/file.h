@@ -2,6 +2,7 @@
 #ifndef CONDLORA_MODEL_FILE_H
 #define CONDLORA_MODEL_FILE_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,6 +42,7 @@ CDL_MUST_USE cdl_status cdl_output_begin(const char *path, cdl_output **output);
 CDL_MUST_USE cdl_status cdl_output_begin_named(const char *path, cdl_output **output);
 void cdl_output_write(cdl_output *output, const void *bytes, size_t count);
 void cdl_output_printf(cdl_output *output, const char *format, ...) CDL_PRINTF(2, 3);
+void cdl_output_vprintf(cdl_output *output, const char *format, va_list arguments) CDL_PRINTF(2, 0);
 CDL_MUST_USE cdl_status cdl_output_commit(cdl_output *output);
 void cdl_output_abort(cdl_output *output);
 
