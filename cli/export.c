@@ -54,8 +54,12 @@ static cdl_status write_onnx(const cdl_job *job, const char *base, const char *f
   bool types;
   CDL_TRY(tells_types(job, &types));
   const cdl_problem problem = job->regression ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_CLASSIFICATION;
-  CDL_TRY(cdl_model_write_settings(base, folder, job->labels, (const char *const *)job->label_names,
-                                   problem));
+  const cdl_model_origin origin = {.base = base,
+                                   .tokenizer =
+                                       job->tokenizer_folder != NULL ? job->tokenizer_folder : base,
+                                   .labels = (const char *const *)job->label_names,
+                                   .problem = problem};
+  CDL_TRY(cdl_model_write_settings(job->encoder, &origin, folder));
   return cdl_encoder_write_onnx(job->encoder, job->queue, folder, job->types_zero || !types);
 }
 

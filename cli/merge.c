@@ -47,8 +47,12 @@ static cdl_status write_merged(cdl_job *job, const char *base, const char *folde
 {
   const cdl_problem problem = job->regression ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_CLASSIFICATION;
   CDL_TRY(cdl_encoder_merge(job->encoder, job->queue));
-  CDL_TRY(cdl_model_write(job->encoder, job->queue, base, folder,
-                          (const char *const *)job->label_names, problem));
+  const cdl_model_origin origin = {.base = base,
+                                   .tokenizer =
+                                       job->tokenizer_folder != NULL ? job->tokenizer_folder : base,
+                                   .labels = (const char *const *)job->label_names,
+                                   .problem = problem};
+  CDL_TRY(cdl_model_write(job->encoder, job->queue, &origin, folder));
   CDL_TRY(cdl_columns_write(folder, &job->adapter_config));
   return cdl_model_narrow(folder, base);
 }

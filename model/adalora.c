@@ -35,7 +35,7 @@ static bool same_shape(const cdl_adapter *a, size_t x, size_t y)
 /* Layers of one shape and rank, wherever they are, are one batch. */
 static cdl_status make_batches(cdl_adapter *a, triplets *t)
 {
-  bool *done = calloc(a->site_count, sizeof *done);
+  bool *done = calloc(a->site_count + 1, sizeof *done);
   if (done == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: %zu layers", a->site_count);
   size_t used = 0;
@@ -83,8 +83,8 @@ static cdl_status parameters(cdl_adapter *a)
   for (size_t i = 0; i < a->site_count; i++)
     a->per_site[i].rank = stored_rank(a, t, i);
   CDL_TRY(make_batches(a, t));
-  own->scaled = calloc(2 * t->batch_count, sizeof *own->scaled);
-  own->first_parameter = calloc(t->batch_count, sizeof *own->first_parameter);
+  own->scaled = calloc(2 * t->batch_count + 1, sizeof *own->scaled);
+  own->first_parameter = calloc(t->batch_count + 1, sizeof *own->first_parameter);
   if (own->scaled == NULL || own->first_parameter == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: an adapter");
   own->d_scaled = own->scaled + t->batch_count;

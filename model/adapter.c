@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/adapter_io.h"
 #include "model/adapter_state.h"
 #include "model/checkpoint.h"
 #include "model/layout.h"
@@ -156,7 +157,7 @@ static cdl_status check_low_rank(const cdl_adapter_settings *s, const cdl_adapte
   static const char *const inits[] = {"kaiming", "gaussian", "pissa", "olora"};
   if (s->rank < 1)
     return cdl_fail(CDL_USAGE, "rank is at least 1, not %lld", (long long)s->rank);
-  if (!(s->alpha > 0) || !isfinite(s->alpha))
+  if (!isfinite(s->alpha) || (s->alpha <= 0 && !s->ignore_unmatched))
     return cdl_fail(CDL_USAGE, "alpha is above 0, not %g", s->alpha);
   if (!(s->dropout >= 0 && s->dropout < 1))
     return cdl_fail(CDL_USAGE, "adapter dropout is at least 0 and below 1, not %g", s->dropout);
@@ -249,6 +250,14 @@ static cdl_status no_such_method(const char *name)
 cdl_status cdl_adapter_create(cdl_queue *queue, cdl_encoder *encoder,
                               const cdl_adapter_settings *settings, cdl_adapter **adapter)
 {
+  return cdl_adapter_create_stored(queue, encoder, settings, NULL, NULL, adapter);
+}
+
+cdl_status cdl_adapter_create_stored(cdl_queue *queue, cdl_encoder *encoder,
+                                     const cdl_adapter_settings *settings,
+                                     const cdl_adapter_config *source,
+                                     const cdl_safetensors *stored, cdl_adapter **adapter)
+{
   *adapter = NULL;
   const cdl_adapter_method *method = adapter_method_find(settings->method);
   if (method == NULL)
@@ -259,6 +268,8 @@ cdl_status cdl_adapter_create(cdl_queue *queue, cdl_encoder *encoder,
   a->method = method;
   a->encoder = encoder;
   a->extra = settings->extra;
+  a->source = source;
+  a->stored = stored;
   const cdl_status status = build(a, queue, settings);
   a->extra = NULL;
   if (status != CDL_OK) {
@@ -293,6 +304,7 @@ void cdl_adapter_destroy(cdl_adapter *a)
   free(a->run_numbers);
   free(a->per_site);
   free(a->sites);
+  free(a->folded);
   free(a);
 }
 

@@ -66,6 +66,7 @@ void cdl_adapter_config_free(cdl_adapter_config *config)
   free_values(&config->rank_pattern);
   free_values(&config->alpha_pattern);
   free(config->layers);
+  free(config->token_rows);
   free_names(&config->layers_pattern);
   free_names(&config->excluded);
   free(config->excluded_pattern);
@@ -197,76 +198,109 @@ static bool is_off(const json_t *value)
          (json_is_array(value) && json_array_size(value) == 0);
 }
 
+/* Of a setting for all methods, what is to be done with its key. */
+typedef enum {
+  KEY_READ,     /* here, or where the folder is opened */
+  KEY_LOW_RANK, /* read here where the method is a low-rank one */
+  KEY_HARMLESS  /* changes nothing of what the adapter computes, whatever its value */
+} key_use;
+
+/* docs/files.md has this list with reasons. */
+static const struct {
+  const char *key;
+  key_use use;
+} known_keys[] = {{"alpha_pattern", KEY_LOW_RANK},
+                  {"auto_mapping", KEY_HARMLESS},
+                  {"base_model_name_or_path", KEY_READ},
+                  {"bias", KEY_READ},
+                  {"condlora_stamp", KEY_READ},
+                  {"corda_config", KEY_HARMLESS},
+                  {"ensure_weight_tying", KEY_HARMLESS},
+                  {"eva_config", KEY_HARMLESS},
+                  {"exclude_modules", KEY_LOW_RANK},
+                  {"fan_in_fan_out", KEY_HARMLESS},
+                  {"inference_mode", KEY_HARMLESS},
+                  {"held_out", KEY_READ},
+                  {"init_lora_weights", KEY_READ},
+                  {"label_column", KEY_READ},
+                  {"labels", KEY_READ},
+                  {"layers_pattern", KEY_LOW_RANK},
+                  {"layers_to_transform", KEY_LOW_RANK},
+                  {"loftq_config", KEY_HARMLESS},
+                  {"lora_alpha", KEY_READ},
+                  {"lora_bias", KEY_LOW_RANK},
+                  {"lora_dropout", KEY_READ},
+                  {"lora_ga_config", KEY_HARMLESS},
+                  {"megatron_core", KEY_HARMLESS},
+                  {"merge_weights", KEY_HARMLESS},
+                  {"modules_to_save", KEY_READ},
+                  {"orientation", KEY_READ},
+                  {"peft_type", KEY_READ},
+                  {"peft_version", KEY_HARMLESS},
+                  {"qalora_group_size", KEY_HARMLESS},
+                  {"r", KEY_READ},
+                  {"rank_pattern", KEY_LOW_RANK},
+                  {"regression", KEY_READ},
+                  {"revision", KEY_HARMLESS},
+                  {"runtime_config", KEY_HARMLESS},
+                  {"target_modules", KEY_READ},
+                  {"task", KEY_READ},
+                  {"task_type", KEY_READ},
+                  {"text_columns", KEY_READ},
+                  {"trainable_token_indices", KEY_LOW_RANK},
+                  {"types_zero", KEY_READ},
+                  {"use_rslora", KEY_LOW_RANK}};
+
+static bool is_known(const char *key, const cdl_adapter_method *method)
+{
+  size_t option_count;
+  const cdl_adapter_option *options = cdl_adapter_options(method->name, &option_count);
+  for (size_t i = 0; i < option_count; i++)
+    if (strcmp(key, key_of(&options[i])) == 0)
+      return true;
+  for (size_t i = 0; i < sizeof known_keys / sizeof known_keys[0]; i++)
+    if (strcmp(key, known_keys[i].key) == 0)
+      return known_keys[i].use != KEY_LOW_RANK || method->attach != NULL;
+  return is_extra(method, key);
+}
+
 /* What changes the result is either read here or off. Keys of later versions of PEFT are no
  * exception. */
 static cdl_status refuse_unknown_settings(const char *path, json_t *object,
                                           const cdl_adapter_method *method)
 {
-  size_t option_count;
-  const cdl_adapter_option *options = cdl_adapter_options(method->name, &option_count);
-  static const char *const read_here[] = {"peft_type",
-                                          "bias",
-                                          "r",
-                                          "lora_alpha",
-                                          "lora_dropout",
-                                          "labels",
-                                          "task",
-                                          "regression",
-                                          "types_zero",
-                                          "held_out",
-                                          "text_columns",
-                                          "label_column",
-                                          "target_modules",
-                                          "orientation",
-                                          "task_type",
-                                          "modules_to_save",
-                                          "base_model_name_or_path",
-                                          "init_lora_weights",
-                                          "condlora_stamp"};
-  static const char *const of_low_rank[] = {"use_rslora",          "rank_pattern",
-                                            "alpha_pattern",       "exclude_modules",
-                                            "layers_to_transform", "layers_pattern"};
-  static const char *const without_effect[] = {
-      "auto_mapping", "inference_mode",    "revision",      "eva_config",   "corda_config",
-      "loftq_config", "qalora_group_size", "megatron_core", "peft_version", "runtime_config"};
   const char *key;
   json_t *value;
   json_object_foreach(object, key, value)
   {
-    bool is_option = false;
-    for (size_t i = 0; i < option_count && !is_option; i++)
-      is_option = strcmp(key, key_of(&options[i])) == 0;
-    if (is_option || is_extra(method, key) ||
-        is_one_of(key, read_here, sizeof read_here / sizeof read_here[0]) ||
-        (method->attach != NULL &&
-         is_one_of(key, of_low_rank, sizeof of_low_rank / sizeof of_low_rank[0])) ||
-        is_one_of(key, without_effect, sizeof without_effect / sizeof without_effect[0]) ||
-        is_off(value))
-      continue;
-    return cdl_fail(CDL_UNSUPPORTED, "%s: \"%.100s\" is set, which is not supported yet", path,
-                    key);
+    if (!is_known(key, method) && !is_off(value))
+      return cdl_fail(CDL_UNSUPPORTED, "%s: \"%.100s\" is set, which is not supported yet", path,
+                      key);
   }
   return CDL_OK;
 }
 
-/* Ways of making initial values that change the base's weights and cannot be made again from the
- * folder: random ones, and those from data. */
+/* Ways of making initial values. Some change the base's weights, and of these those that are random
+ * or made from data cannot be made again from the folder. */
 static cdl_status read_initial_values(const char *path, const json_t *object,
                                       cdl_adapter_config *config)
 {
+  static const char *const of_adapter_alone[] = {"true", "false",      "gaussian",
+                                                 "eva",  "orthogonal", "mica"};
   const char *way = json_string_value(json_object_get(object, "init_lora_weights"));
   if (way == NULL)
     return CDL_OK;
-  if (strncmp(way, "pissa_niter", 11) == 0 || strcmp(way, "corda") == 0 ||
-      strcmp(way, "loftq") == 0)
+  for (size_t i = 0; i < sizeof of_adapter_alone / sizeof of_adapter_alone[0]; i++)
+    if (strcasecmp(way, of_adapter_alone[i]) == 0) {
+      config->init = strcasecmp(way, "gaussian") == 0 ? CDL_INIT_GAUSSIAN : CDL_INIT_KAIMING;
+      return CDL_OK;
+    }
+  if (strcmp(way, "pissa") != 0 && strcasecmp(way, "olora") != 0)
     return cdl_fail(CDL_UNSUPPORTED,
-                    "%s: \"init_lora_weights\" is \"%.40s\", which changes the base model; save "
-                    "the adapter converted to LoRA",
+                    "%s: \"init_lora_weights\" is \"%.40s\", which may have changed the base "
+                    "model; save the adapter converted to LoRA",
                     path, way);
-  config->init = strcmp(way, "pissa") == 0          ? CDL_INIT_PISSA
-                 : strcasecmp(way, "olora") == 0    ? CDL_INIT_OLORA
-                 : strcasecmp(way, "gaussian") == 0 ? CDL_INIT_GAUSSIAN
-                                                    : CDL_INIT_KAIMING;
+  config->init = strcmp(way, "pissa") == 0 ? CDL_INIT_PISSA : CDL_INIT_OLORA;
   return CDL_OK;
 }
 
@@ -299,19 +333,24 @@ static cdl_status read_type(const char *path, const json_t *object, cdl_adapter_
                     config->orientation);
   const char *task_type = NULL;
   CDL_TRY(cdl_json_string(path, object, "task_type", true, &task_type));
-  if (task_type != NULL && strcmp(task_type, "SEQ_CLS") != 0)
-    return cdl_fail(CDL_UNSUPPORTED, "%s: \"task_type\" is \"%.100s\", only SEQ_CLS is supported",
+  config->saves_head = task_type != NULL && strcmp(task_type, "SEQ_CLS") == 0;
+  if (task_type != NULL && !config->saves_head && strcmp(task_type, "FEATURE_EXTRACTION") != 0)
+    return cdl_fail(CDL_UNSUPPORTED,
+                    "%s: \"task_type\" is \"%.100s\"; SEQ_CLS, FEATURE_EXTRACTION and none are "
+                    "supported",
                     path, task_type);
   return CDL_OK;
 }
 
-/* A list of names, or one string that is an expression. */
+/* A list of names, or one string that is an expression; to PEFT an empty one is nothing. */
 static cdl_status read_names_or_pattern(const char *path, const json_t *object, const char *key,
                                         cdl_names *names, char **pattern)
 {
   const json_t *value = json_object_get(object, key);
-  return json_is_string(value) ? copy_string(path, json_string_value(value), pattern)
-                               : read_names(path, object, key, names);
+  if (!json_is_string(value))
+    return read_names(path, object, key, names);
+  return json_string_length(value) > 0 ? copy_string(path, json_string_value(value), pattern)
+                                       : CDL_OK;
 }
 
 /* {"query": 4, …} in the order of the file, which decides. */
@@ -341,25 +380,63 @@ static cdl_status read_values(const char *path, json_t *object, const char *key,
   return CDL_OK;
 }
 
-/* One number or a list. */
-static cdl_status read_layers(const char *path, const json_t *object, cdl_adapter_config *config)
+/* A list of whole numbers from 0 on, or one such number. */
+static cdl_status read_numbers(const char *path, const char *key, const json_t *value,
+                               int64_t **numbers, size_t *number_count)
 {
-  static const char key[] = "layers_to_transform";
-  const json_t *value = json_object_get(object, key);
-  if (value == NULL || json_is_null(value))
-    return CDL_OK;
   const size_t count = json_is_array(value) ? json_array_size(value) : 1;
-  config->layers = calloc(count + 1, sizeof *config->layers);
-  if (config->layers == NULL)
+  *numbers = calloc(count + 1, sizeof **numbers);
+  if (*numbers == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
   for (size_t i = 0; i < count; i++) {
     const json_t *number = json_is_array(value) ? json_array_get(value, i) : value;
     if (!json_is_integer(number) || json_integer_value(number) < 0 ||
         json_integer_value(number) > INT32_MAX)
-      return cdl_fail(CDL_DATA, "%s: \"%s\": expected the numbers of layers", path, key);
-    config->layers[config->layer_count++] = json_integer_value(number);
+      return cdl_fail(CDL_DATA, "%s: \"%s\": expected whole numbers from 0 on", path, key);
+    (*numbers)[(*number_count)++] = json_integer_value(number);
   }
   return CDL_OK;
+}
+
+static cdl_status read_layers(const char *path, const json_t *object, cdl_adapter_config *config)
+{
+  static const char key[] = "layers_to_transform";
+  const json_t *value = json_object_get(object, key);
+  return value == NULL || json_is_null(value)
+             ? CDL_OK
+             : read_numbers(path, key, value, &config->layers, &config->layer_count);
+}
+
+/* Rows of the table of words: a list, or an object that names the table. */
+static cdl_status read_token_rows(const char *path, json_t *object, cdl_adapter_config *config)
+{
+  static const char key[] = "trainable_token_indices", table[] = "word_embeddings";
+  json_t *value = json_object_get(object, key);
+  if (value == NULL || is_off(value))
+    return CDL_OK;
+  const char *name;
+  json_t *list = json_is_object(value) ? NULL : value, *item;
+  json_object_foreach(value, name, item)
+  {
+    const size_t bytes = strlen(name), ending = sizeof table - 1;
+    if (json_object_size(value) > 1 || bytes < ending || strcmp(name + bytes - ending, table) != 0)
+      return cdl_fail(CDL_UNSUPPORTED, "%s: \"%s\": \"%.100s\": only rows of %s are supported",
+                      path, key, name, table);
+    list = item;
+  }
+  if (!json_is_array(list))
+    return cdl_fail(CDL_DATA, "%s: \"%s\": expected a list of whole numbers", path, key);
+  return read_numbers(path, key, list, &config->token_rows, &config->token_count);
+}
+
+/* PEFT's bias beside B, of LoRA alone. */
+static cdl_status read_lora_bias(const char *path, const json_t *object, cdl_adapter_config *config)
+{
+  static const char key[] = "lora_bias";
+  CDL_TRY(cdl_json_boolean(path, object, key, &config->lora_bias));
+  return !config->lora_bias || strcmp(config->peft_type, "LORA") == 0
+             ? CDL_OK
+             : cdl_fail(CDL_UNSUPPORTED, "%s: \"%s\" is not for %s", path, key, config->peft_type);
 }
 
 static cdl_status read_bias(const char *path, const json_t *object, cdl_adapter_config *config)
@@ -391,8 +468,12 @@ static cdl_status read_low_rank(const char *path, json_t *object, cdl_adapter_co
   CDL_TRY(read_initial_values(path, object, config));
   CDL_TRY(read_bias(path, object, config));
   CDL_TRY(read_layers(path, object, config));
+  CDL_TRY(read_lora_bias(path, object, config));
+  CDL_TRY(read_token_rows(path, object, config));
   const json_t *layers_pattern = json_object_get(object, "layers_pattern");
-  if (json_is_string(layers_pattern)) {
+  if (json_is_string(layers_pattern) && json_string_length(layers_pattern) == 0)
+    ; /* none */
+  else if (json_is_string(layers_pattern)) {
     config->layers_pattern.item = calloc(2, sizeof(char *));
     if (config->layers_pattern.item == NULL)
       return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
@@ -581,6 +662,22 @@ static json_t *number(double value)
   return value == floor(value) ? json_integer((json_int_t)value) : json_real(value);
 }
 
+/* PEFT saves the head in any case, and cannot save a part of what it saves. */
+static bool is_part_of_head(const char *name)
+{
+  static const char *const names[] = {"out_proj", "classifier.out_proj", "classifier.dense"};
+  return is_one_of(name, names, sizeof names / sizeof names[0]);
+}
+
+static json_t *modules_of(const cdl_names *names)
+{
+  json_t *list = json_array();
+  for (size_t i = 0; i < names->count; i++)
+    if (!is_part_of_head(names->item[i]))
+      cdl_json_append(&list, cdl_json_string_of(names->item[i]));
+  return list;
+}
+
 static json_t *list_of(const cdl_names *names)
 {
   json_t *list = json_array();
@@ -683,7 +780,7 @@ cdl_status cdl_adapter_config_to_json(const char *path, const cdl_adapter_config
   if (config->labels.count > 0)
     cdl_json_set(&o, "labels", list_of(&config->labels));
   cdl_json_set(&o, "modules_to_save",
-               config->modules_to_save.count > 0 ? list_of(&config->modules_to_save) : json_null());
+               config->modules_to_save.count > 0 ? modules_of(&config->modules_to_save) : json_null());
   if (config->orientation != NULL)
     cdl_json_set(&o, "orientation", json_string(config->orientation));
   cdl_json_set(&o, "peft_type", json_string(config->peft_type));

@@ -40,15 +40,25 @@ static cdl_status check(const cdl_adapter *a, const cdl_adapter_config *config)
     return cdl_fail(CDL_UNSUPPORTED,
                     "the adapter's initial values have changed the base (init_lora_weights); PEFT "
                     "reads it as it is");
-  size_t adapted = 0;
-  for (size_t i = 0; i < a->site_count; i++) {
-    const cdl_delta *delta = &a->sites[i]->delta;
-    if (cdl_present(delta->pair))
+  for (size_t i = 0; i < a->site_count; i++)
+    if (cdl_present(a->sites[i]->delta.pair))
       return cdl_fail(CDL_UNSUPPORTED,
                       "use_x type2 multiplies tokens with each other: no LoRA holds it");
-    adapted += cdl_present(delta->a);
-  }
-  return adapted > 0 ? CDL_OK : cdl_fail(CDL_UNSUPPORTED, "no layer has a rank left");
+  return CDL_OK;
+}
+
+/* PEFT wants a target. Where no layer has a rank left, that is the encoder's first, with zeros. */
+static bool is_empty(const cdl_adapter *a)
+{
+  for (size_t i = 0; i < a->site_count; i++)
+    if (cdl_present(a->sites[i]->delta.a))
+      return false;
+  return true;
+}
+
+static const cdl_site *stand_in(const cdl_adapter *a)
+{
+  return &cdl_encoder_sites(a->encoder)[0];
 }
 
 /* ---- Settings ---- */
@@ -74,11 +84,11 @@ static cdl_status set_modules(exported *e)
 {
   const cdl_adapter *a = e->adapter;
   cdl_adapter_config *c = &e->config;
-  c->targets = (cdl_names){.item = calloc(a->site_count + 1, sizeof *c->targets.item)};
+  c->targets = (cdl_names){.item = calloc(a->site_count + 2, sizeof *c->targets.item)};
   c->rank_pattern =
-      (cdl_module_values){.item = calloc(a->site_count, sizeof *c->rank_pattern.item)};
+      (cdl_module_values){.item = calloc(a->site_count + 1, sizeof *c->rank_pattern.item)};
   c->alpha_pattern =
-      (cdl_module_values){.item = calloc(a->site_count, sizeof *c->alpha_pattern.item)};
+      (cdl_module_values){.item = calloc(a->site_count + 1, sizeof *c->alpha_pattern.item)};
   if (c->targets.item == NULL || c->rank_pattern.item == NULL || c->alpha_pattern.item == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: %zu adapted layers", a->site_count);
   c->rank = 0;
@@ -99,7 +109,11 @@ static cdl_status set_modules(exported *e)
     if (alpha != c->alpha)
       CDL_TRY(add_value(&c->alpha_pattern, path, alpha));
   }
-  return CDL_OK;
+  if (!is_empty(a))
+    return CDL_OK;
+  c->rank = 1;
+  c->alpha = 1;
+  return add_text(&c->targets, stand_in(a)->path);
 }
 
 /* Options are LoRA's own: of them PEFT knows DoRA. */
@@ -156,9 +170,30 @@ static void add_factor(exported *e, cdl_tensor factor, const char *path, char le
   add_tensor(e, dense, 2);
 }
 
+static void add_zeros(exported *e, const char *path, char letter, int64_t rows, int64_t columns)
+{
+  float *values = e->values + e->used;
+  cdl_stored_tensor *t = &e->tensors[e->count];
+  snprintf(e->names[e->count], NAME_BYTES, "base_model.model.%s.lora_%c.weight", path, letter);
+  for (int64_t i = 0; i < rows * columns; i++)
+    values[i] = 0;
+  *t = (cdl_stored_tensor){.name = e->names[e->count],
+                           .type = CDL_STORED_F32,
+                           .rank = 2,
+                           .shape = {rows, columns},
+                           .data = values};
+  e->used += (size_t)(rows * columns);
+  e->count++;
+}
+
 static cdl_status take_tensors(exported *e)
 {
   const cdl_adapter *a = e->adapter;
+  const cdl_site *first = stand_in(a);
+  if (is_empty(a)) {
+    add_zeros(e, first->path, 'A', 1, first->weight.size[3]);
+    add_zeros(e, first->path, 'B', first->weight.size[2], 1);
+  }
   for (size_t i = 0; i < a->site_count; i++) {
     const cdl_delta *delta = &a->sites[i]->delta;
     if (!cdl_present(delta->a))
@@ -179,7 +214,8 @@ static cdl_status take_tensors(exported *e)
 static cdl_status make_room(exported *e)
 {
   const cdl_adapter *a = e->adapter;
-  size_t floats = 0, largest = 0;
+  const cdl_site *first = stand_in(a);
+  size_t floats = (size_t)(first->weight.size[2] + first->weight.size[3]), largest = 1;
   for (size_t i = 0; i < a->site_count; i++) {
     const cdl_delta *delta = &a->sites[i]->delta;
     if (!cdl_present(delta->a))
@@ -191,7 +227,7 @@ static cdl_status make_room(exported *e)
   }
   for (size_t i = 0; i < a->trained_count; i++)
     floats += (size_t)cdl_elements(cdl_adapter_parameter(a, i)->value);
-  const size_t most = 2 * a->site_count + a->trained_count + 1;
+  const size_t most = 2 * a->site_count + a->trained_count + 3;
   e->values = malloc((floats + 1) * sizeof *e->values);
   e->tensors = calloc(most, sizeof *e->tensors);
   e->names = calloc(most, sizeof *e->names);

@@ -1,4 +1,4 @@
-/* An adapter's folder in PEFT's format (PEFT 0.17): adapter_config.json and
+/* An adapter's folder in PEFT's format (PEFT 0.21): adapter_config.json and
  * adapter_model.safetensors.
  *
  * A crash never leaves a half adapter. Each file is replaced atomically, the tensors first; both
@@ -59,6 +59,11 @@ typedef struct {
   char *orientation; /* of an oriented method: "paper" or "reference"; else NULL */
   double options[CDL_ADAPTER_OPTIONS_MAX]; /* in the order of cdl_adapter_options */
   struct json_t *extra; /* keys of the method's own: an object with a reference; or NULL */
+  /* Read only: PEFT's task_type SEQ_CLS, under which it saves the head, whatever else is said; biases
+   * beside B; rows of the table of words that the folder replaces. */
+  bool saves_head, lora_bias;
+  int64_t *token_rows;
+  size_t token_count;
   cdl_names modules_to_save;
   char *base_model;       /* base_model_name_or_path, or NULL */
   char *task;             /* ours: "RTE", say, or NULL */

@@ -6,12 +6,11 @@
 
 #include "condlora/log.h"
 #include "model/adapter_state.h"
+#include "model/checkpoint.h"
 #include "model/file.h"
-#include "model/reference_adapter.h"
+#include "model/json.h"
 
-/* What PEFT puts before every name. */
-#define FILE_PREFIX "base_model.model."
-enum { FILE_NAME_BYTES = CDL_NAME_BYTES + sizeof FILE_PREFIX + sizeof ".base_layer" };
+enum { FILE_NAME_BYTES = CDL_NAME_BYTES + sizeof CDL_ADAPTER_PREFIX + sizeof ".base_layer" };
 
 typedef struct {
   char text[FILE_NAME_BYTES];
@@ -101,12 +100,12 @@ static cdl_stored_tensor stored(const cdl_parameter *p, const char *name, const 
 void cdl_adapter_name_in_file(const cdl_adapter *adapter, const cdl_parameter *p, char *name,
                               size_t bytes)
 {
-  snprintf(name, bytes, FILE_PREFIX "%s", p->name);
+  snprintf(name, bytes, CDL_ADAPTER_PREFIX "%s", p->name);
   for (size_t i = 0; i < cdl_adapter_module_count(adapter); i++) {
     const char *path = cdl_adapter_module(adapter, i).path;
     const size_t n = strlen(path);
     if (strncmp(p->name, path, n) == 0 && strcmp(p->name + n, ".bias") == 0)
-      snprintf(name, bytes, FILE_PREFIX "%s.base_layer.bias", path);
+      snprintf(name, bytes, CDL_ADAPTER_PREFIX "%s.base_layer.bias", path);
   }
 }
 
@@ -200,28 +199,26 @@ static bool is_repeated(const char *name)
   return strstr(name, ".original_module.") != NULL || strstr(name, ".modules_to_save.") != NULL;
 }
 
-/* A parameter's tensor under its own name or the one in files of the paper's code. */
-static const cdl_stored_tensor *find_stored(const cdl_safetensors *tensors, const file_name *name,
-                                            const cdl_parameter *p)
+/* Buffers that modules had in older versions of Transformers. */
+static bool is_buffer(const char *name)
 {
-  char other[CDL_NAME_BYTES];
-  const cdl_stored_tensor *t = cdl_safetensors_find(tensors, name->text);
-  return t == NULL && cdl_reference_adapter_name(p->name, other, sizeof other)
-             ? cdl_safetensors_find(tensors, other)
-             : t;
+  static const char *const names[] = {"position_ids", "token_type_ids"};
+  const char *last = strrchr(name, '.');
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (last != NULL && strcmp(last + 1, names[i]) == 0)
+      return true;
+  return false;
 }
 
-static cdl_status refuse_others(const cdl_adapter *adapter, const char *folder,
-                                const cdl_safetensors *tensors)
+static cdl_status refuse_others(const cdl_adapter *adapter, const char *folder)
 {
+  const cdl_safetensors *tensors = adapter->stored;
   for (size_t i = 0; i < cdl_safetensors_count(tensors); i++) {
     const char *name = cdl_safetensors_at(tensors, i)->name;
-    bool known = is_repeated(name);
-    for (size_t j = 0; j < cdl_adapter_parameter_count(adapter) && !known; j++) {
-      const cdl_parameter *p = cdl_adapter_parameter(adapter, j);
-      const file_name own = name_in_file(adapter, p);
-      known = find_stored(tensors, &own, p) == cdl_safetensors_at(tensors, i);
-    }
+    bool known = is_repeated(name) || is_buffer(name) || adapter_folds(adapter, name);
+    for (size_t j = 0; j < cdl_adapter_parameter_count(adapter) && !known; j++)
+      known = adapter_stored(adapter, cdl_adapter_parameter(adapter, j)) ==
+              cdl_safetensors_at(tensors, i);
     if (!known)
       return cdl_fail(CDL_DATA,
                       "%s: tensor %s has no place in this model under the adapter's settings",
@@ -230,46 +227,70 @@ static cdl_status refuse_others(const cdl_adapter *adapter, const char *folder,
   return CDL_OK;
 }
 
-static cdl_status read_values(cdl_adapter *adapter, cdl_queue *queue, const char *folder,
-                              const cdl_safetensors *tensors, cdl_snapshot *snapshot)
+/* What is missing in a folder: an error, but for tensors that PEFT leaves to the model. */
+typedef struct {
+  const char *folder;
+  bool has_biases;   /* of adapted layers: then all of them */
+  bool biases, head; /* some were missing */
+} reading;
+
+static cdl_status leave_missing(reading *r, const cdl_adapter *adapter, const cdl_parameter *p)
 {
-  const size_t count = cdl_adapter_parameter_count(adapter);
-  bool has_biases = false;
-  size_t read = 0;
-  for (size_t i = 0; i < cdl_safetensors_count(tensors) && !has_biases; i++)
-    has_biases = in_base_layer(cdl_safetensors_at(tensors, i)->name);
+  const file_name name = name_in_file(adapter, p);
+  if (cdl_checkpoint_is_head(p->name) && !adapter_says_saved(adapter, p->name))
+    r->head = true;
+  else if (in_base_layer(name.text) && !r->has_biases)
+    r->biases = true;
+  else
+    return cdl_fail(CDL_DATA, "%s: the adapter has no tensor %s; is it for another model?",
+                    r->folder, name.text);
+  return CDL_OK;
+}
+
+static void report_missing(const reading *r)
+{
+  if (r->biases)
+    cdl_log(CDL_LOG_NOTICE,
+            "%s: the biases of adapted layers are not in the adapter: those of the model stay",
+            r->folder);
+  if (r->head)
+    cdl_log(CDL_LOG_NOTICE, "%s: the adapter does not hold the whole head: the model's own is used",
+            r->folder);
+}
+
+static cdl_status read_values(cdl_adapter *adapter, cdl_queue *queue, const char *folder,
+                              cdl_snapshot *snapshot)
+{
+  const cdl_safetensors *tensors = adapter->stored;
+  reading r = {.folder = folder};
+  for (size_t i = 0; i < cdl_safetensors_count(tensors) && !r.has_biases; i++)
+    r.has_biases = in_base_layer(cdl_safetensors_at(tensors, i)->name);
   CDL_TRY(cdl_snapshot_take(snapshot, adapter, queue)); /* what the folder does not have stays */
   float *next = snapshot->values;
-  for (size_t i = 0; i < count; i++) {
+  for (size_t i = 0; i < cdl_adapter_parameter_count(adapter); i++) {
     const cdl_parameter *p = cdl_adapter_parameter(adapter, i);
-    const file_name name = name_in_file(adapter, p);
-    const cdl_stored_tensor *t = find_stored(tensors, &name, p);
+    const cdl_stored_tensor *t = adapter_stored(adapter, p);
     if (t != NULL) {
-      const cdl_stored_tensor wanted = stored(p, name.text, next);
+      const cdl_stored_tensor wanted = stored(p, p->name, next);
       CDL_TRY(cdl_safetensors_read(tensors, t, wanted.rank, wanted.shape, next));
-      read++;
-    } else if (has_biases || !in_base_layer(name.text))
-      return cdl_fail(CDL_DATA, "%s: the adapter has no tensor %s; is it for another model?",
-                      folder, name.text);
+    } else if (!adapter_holds(adapter, p))
+      CDL_TRY(leave_missing(&r, adapter, p));
+    CDL_TRY(adapter_fold(adapter, folder, p, next));
     next += elements_of(p);
   }
-  if (read < count)
-    cdl_log(CDL_LOG_NOTICE,
-            "%s: the biases of adapted layers are not in the adapter: those of the "
-            "model stay",
-            folder);
-  if (cdl_safetensors_count(tensors) != read)
-    CDL_TRY(refuse_others(adapter, folder, tensors));
+  CDL_TRY(refuse_others(adapter, folder));
+  report_missing(&r);
   return cdl_snapshot_restore(snapshot, adapter, queue);
 }
 
-cdl_status cdl_adapter_read(cdl_adapter *adapter, cdl_queue *queue, const char *folder,
-                            const cdl_safetensors *tensors)
+cdl_status cdl_adapter_read(cdl_adapter *adapter, cdl_queue *queue, const char *folder)
 {
   cdl_snapshot snapshot;
   CDL_TRY(cdl_snapshot_create(adapter, &snapshot));
-  const cdl_status status = read_values(adapter, queue, folder, tensors, &snapshot);
+  const cdl_status status = read_values(adapter, queue, folder, &snapshot);
   cdl_snapshot_release(&snapshot);
+  adapter->source = NULL;
+  adapter->stored = NULL;
   return status;
 }
 
@@ -328,33 +349,58 @@ static cdl_status write_weights(cdl_encoder *encoder, cdl_queue *queue, const ch
   return status;
 }
 
-cdl_status cdl_model_write_settings(const char *base_folder, const char *folder, int label_count,
-                                    const char *const *labels, cdl_problem problem)
+cdl_status cdl_tokenizer_files_copy(const char *from_folder, const char *folder)
 {
-  static const char *const tokenizer_files[] = {"tokenizer.json",
-                                                "tokenizer_config.json",
-                                                "special_tokens_map.json",
-                                                "added_tokens.json",
-                                                "vocab.json",
-                                                "merges.txt",
-                                                "sentencepiece.bpe.model",
-                                                "vocab.txt"};
+  static const char *const names[] = {"tokenizer.json",
+                                      "tokenizer_config.json",
+                                      "special_tokens_map.json",
+                                      "added_tokens.json",
+                                      "vocab.json",
+                                      "merges.txt",
+                                      "sentencepiece.bpe.model",
+                                      "vocab.txt"};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    CDL_TRY(copy_file(from_folder, folder, names[i]));
+  return CDL_OK;
+}
+
+/* config.json of the base, with the number of words that an adapter may have changed. */
+static cdl_status write_config(const cdl_encoder *encoder, const cdl_model_origin *o,
+                               const char *path)
+{
+  cdl_model_config base;
+  json_t *object;
+  CDL_TRY(
+      cdl_model_config_write(o->base, path, cdl_encoder_labels(encoder), o->labels, o->problem));
+  CDL_TRY(cdl_model_config_read(path, &base));
+  const int64_t words = cdl_encoder_config(encoder)->vocabulary_size, before = base.vocabulary_size;
+  cdl_model_config_free(&base);
+  if (words == before)
+    return CDL_OK;
+  CDL_TRY(cdl_json_read(path, &object));
+  cdl_status status = json_object_set_new(object, "vocab_size", json_integer(words)) == 0
+                          ? cdl_json_write(path, object)
+                          : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  json_decref(object);
+  return status;
+}
+
+cdl_status cdl_model_write_settings(const cdl_encoder *encoder, const cdl_model_origin *origin,
+                                    const char *folder)
+{
   CDL_TRY(cdl_folder_make(folder));
-  for (size_t i = 0; i < sizeof tokenizer_files / sizeof tokenizer_files[0]; i++)
-    CDL_TRY(copy_file(base_folder, folder, tokenizer_files[i]));
+  CDL_TRY(cdl_tokenizer_files_copy(origin->tokenizer, folder));
   char *config = cdl_path_join(folder, "config.json");
-  const cdl_status status =
-      config != NULL ? cdl_model_config_write(base_folder, config, label_count, labels, problem)
-                     : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  const cdl_status status = config != NULL ? write_config(encoder, origin, config)
+                                           : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
   free(config);
   return status;
 }
 
-cdl_status cdl_model_write(cdl_encoder *encoder, cdl_queue *queue, const char *base_folder,
-                           const char *folder, const char *const *labels, cdl_problem problem)
+cdl_status cdl_model_write(cdl_encoder *encoder, cdl_queue *queue, const cdl_model_origin *origin,
+                           const char *folder)
 {
-  CDL_TRY(
-      cdl_model_write_settings(base_folder, folder, cdl_encoder_labels(encoder), labels, problem));
+  CDL_TRY(cdl_model_write_settings(encoder, origin, folder));
   char *weights = cdl_path_join(folder, "model.safetensors");
   const cdl_status status = weights != NULL ? write_weights(encoder, queue, weights)
                                             : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);

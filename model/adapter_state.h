@@ -6,6 +6,7 @@
 
 #include "condlora/adapter.h"
 #include "condlora/random.h"
+#include "model/adapter_folder.h"
 
 struct cdl_snapshot; /* model/adapter_io.h */
 
@@ -29,6 +30,15 @@ typedef struct {
   double alpha;
   float scale;
 } site_settings;
+
+/* A target that no delta reaches, a layer of the head or a table of embeddings: what a folder holds
+ * for it is added to its weight once and for all, which is then the adapter's, whole. */
+typedef struct {
+  char path[CDL_NAME_BYTES];
+  cdl_parameter *weight;
+  bool table; /* its update is [columns, rows] */
+  site_settings settings;
+} adapter_folded;
 
 /* A tensor of the adapter's file that is not the parameter itself: [rows, columns], to be freed by
  * the caller. */
@@ -103,14 +113,19 @@ struct cdl_adapter {
   cdl_orientation orientation;
   double options[CDL_ADAPTER_OPTIONS_MAX]; /* in the order of the method's list */
   const json_t *extra;                     /* while the adapter is created */
-  void *own_state;                         /* the method's to use */
-  struct dora_state *dora;                 /* dora.c; NULL: off */
-  cdl_delta *whole_deltas;                 /* [site_count] dylora.c: of the full rank; NULL: off */
-  int64_t rank_in_use;                     /* likewise */
+  /* Of an adapter that is read from a folder, until it has been. */
+  const cdl_adapter_config *source;
+  const cdl_safetensors *stored;
+  void *own_state;         /* the method's to use */
+  struct dora_state *dora; /* dora.c; NULL: off */
+  cdl_delta *whole_deltas; /* [site_count] dylora.c: of the full rank; NULL: off */
+  int64_t rank_in_use;     /* likewise */
 
   cdl_site **sites;        /* adapted, in the encoder's order */
   site_settings *per_site; /* [site_count] */
   size_t site_count;
+  adapter_folded *folded;
+  size_t folded_count;
   site_run *runs;
   size_t run_count;
   int group_count;
@@ -168,6 +183,21 @@ bool adapter_is_bias(const cdl_parameter *parameter);
 cdl_status adapter_find_targets(cdl_adapter *adapter, const cdl_adapter_settings *settings);
 /* Marks head, modules to save and what the method trains. */
 cdl_status adapter_mark_trained(cdl_adapter *adapter, const cdl_adapter_settings *settings);
+
+/* Whether the folder's config says that a tensor of the model is in its file. */
+bool adapter_says_saved(const cdl_adapter *adapter, const char *name);
+
+/* adapter_fold.c: of an adapter that is read from a folder. */
+
+/* A tensor of the model in the adapter's file, under any of the names it has there; or NULL. */
+const cdl_stored_tensor *adapter_stored(const cdl_adapter *adapter, const cdl_parameter *parameter);
+/* Whether the file has such a tensor or what is to be added to it. */
+bool adapter_holds(const cdl_adapter *adapter, const cdl_parameter *parameter);
+/* Adds to the values of a tensor of the model what the file has for it besides. */
+cdl_status adapter_fold(const cdl_adapter *adapter, const char *folder,
+                        const cdl_parameter *parameter, float *values);
+/* Whether the file's tensor of this name is one that adapter_fold adds. */
+bool adapter_folds(const cdl_adapter *adapter, const char *name);
 
 #define METHOD(name) extern const cdl_adapter_method cdl_method_##name;
 #include "model/methods.def"

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "condlora/log.h"
 #include "model/adapter_state.h"
@@ -66,48 +67,126 @@ static cdl_status unmatched(const cdl_adapter *a, const char *what, const char *
       what, wanted, near);
 }
 
-/* PEFT's word for every linear layer but the head's. */
+/* ---- Modules ---- */
+
+/* What a target can name. */
+typedef struct {
+  char path[CDL_NAME_BYTES];
+  cdl_site *site; /* NULL: a layer of the head, or a table of embeddings */
+  cdl_parameter *weight;
+  bool table;
+} candidate;
+
+typedef struct {
+  candidate *item;
+  size_t count;
+  bool *chosen, *scratch; /* [count] */
+} module_list;
+
+static void free_modules(module_list *list)
+{
+  free(list->item);
+  free(list->chosen);
+  *list = (module_list){0};
+}
+
+static cdl_site *site_of(const cdl_adapter *a, const char *path, size_t length)
+{
+  cdl_site *sites = cdl_encoder_sites(a->encoder);
+  for (size_t i = 0; i < cdl_encoder_site_count(a->encoder); i++)
+    if (strlen(sites[i].path) == length && memcmp(sites[i].path, path, length) == 0)
+      return &sites[i];
+  return NULL;
+}
+
+/* The sites in their order, then the other matrices: the head's, and tables of embeddings, which a
+ * folder alone can have as targets. */
+static cdl_status list_modules(const cdl_adapter *a, module_list *list)
+{
+  static const char ending[] = ".weight";
+  cdl_parameter *parameters = cdl_encoder_parameters(a->encoder);
+  const size_t parameter_count = cdl_encoder_parameter_count(a->encoder);
+  *list = (module_list){.item = calloc(parameter_count + 1, sizeof *list->item),
+                        .chosen = calloc(2 * parameter_count + 1, sizeof *list->chosen)};
+  if (list->item == NULL || list->chosen == NULL) {
+    free_modules(list);
+    return cdl_fail(CDL_MEMORY, "out of memory: %zu linear layers", parameter_count);
+  }
+  cdl_site *sites = cdl_encoder_sites(a->encoder);
+  for (size_t i = 0; i < cdl_encoder_site_count(a->encoder); i++) {
+    candidate *m = &list->item[list->count++];
+    *m = (candidate){.site = &sites[i]};
+    memcpy(m->path, sites[i].path, sizeof m->path);
+  }
+  for (size_t i = 0; i < parameter_count; i++) {
+    const char *name = parameters[i].name;
+    const size_t bytes = strlen(name);
+    if (parameters[i].dimensions != 2 || bytes < sizeof ending ||
+        strcmp(name + bytes - (sizeof ending - 1), ending) != 0)
+      continue;
+    const size_t length = bytes - (sizeof ending - 1);
+    const bool head = cdl_checkpoint_is_head(name);
+    if (site_of(a, name, length) != NULL || (!head && a->stored == NULL))
+      continue;
+    candidate *m = &list->item[list->count++];
+    *m = (candidate){.weight = &parameters[i], .table = !head};
+    memcpy(m->path, name, length);
+  }
+  list->scratch = list->chosen + list->count;
+  return CDL_OK;
+}
+
+/* PEFT's word for every linear layer, saved ones aside. */
 static const char every_layer[] = "all-linear";
 
-/* Marks the sites that one expression names. */
-static cdl_status select_by_pattern(const cdl_adapter *a, const char *what, const char *text,
-                                    bool *chosen)
+/* Marks the modules that one expression names; `*any`: there is one. */
+static cdl_status select_by_pattern(const module_list *list, const char *what, const char *text,
+                                    bool *chosen, bool *any)
 {
-  const cdl_site *sites = cdl_encoder_sites(a->encoder);
-  const size_t count = cdl_encoder_site_count(a->encoder);
-  if (strcmp(text, every_layer) == 0) {
-    for (size_t i = 0; i < count; i++)
-      chosen[i] = true;
+  *any = true;
+  if (strcasecmp(text, every_layer) == 0) {
+    for (size_t i = 0; i < list->count; i++)
+      chosen[i] = !list->item[i].table;
     return CDL_OK;
   }
   module_pattern *pattern;
-  char name[64];
-  snprintf(name, sizeof name, "%s pattern", what);
-  CDL_TRY(module_pattern_create(name, text, &pattern));
-  bool any = false;
+  CDL_TRY(module_pattern_create(what, text, &pattern));
+  *any = false;
   cdl_status status = CDL_OK;
-  for (size_t i = 0; i < count && status == CDL_OK; i++) {
-    status = module_pattern_matches(pattern, sites[i].path, &chosen[i]);
-    any = any || chosen[i];
+  for (size_t i = 0; i < list->count && status == CDL_OK; i++) {
+    status = module_pattern_matches(pattern, list->item[i].path, &chosen[i]);
+    *any = *any || chosen[i];
   }
   module_pattern_free(pattern);
-  CDL_TRY(status);
-  return any ? CDL_OK : unmatched(a, name, text);
+  return status;
 }
 
-/* Marks the sites that a list names by the ends of their paths. RoBERTa's classifier.dense is the
+/* Marks the modules that a name is the end of the path of. RoBERTa's classifier.dense is the
  * head's, trained whole: "dense" matches it for PEFT too, and skips it. */
-static cdl_status select_by_suffix(const cdl_adapter *a, const char *what, const char *const *names,
-                                   size_t name_count, bool *chosen)
+static bool select_by_suffix(const module_list *list, const char *name, bool *chosen)
 {
-  const cdl_site *sites = cdl_encoder_sites(a->encoder);
-  for (size_t t = 0; t < name_count; t++) {
-    bool any = false;
-    for (size_t i = 0; i < cdl_encoder_site_count(a->encoder); i++)
-      if (has_suffix(sites[i].path, strlen(sites[i].path), names[t]))
-        chosen[i] = any = true;
-    if (!any)
-      return unmatched(a, what, names[t]);
+  bool any = false;
+  for (size_t i = 0; i < list->count; i++)
+    if (has_suffix(list->item[i].path, strlen(list->item[i].path), name))
+      chosen[i] = any = true;
+  return any;
+}
+
+/* A list read from a folder may name what this model does not have, but not nothing else. */
+static cdl_status select_targets(const cdl_adapter *a, const cdl_adapter_settings *s,
+                                 const module_list *list)
+{
+  static const char what[] = "target pattern";
+  bool some = false;
+  if (s->target_pattern != NULL) {
+    CDL_TRY(select_by_pattern(list, what, s->target_pattern, list->chosen, &some));
+    return some ? CDL_OK : unmatched(a, what, s->target_pattern);
+  }
+  for (size_t t = 0; t < s->target_count; t++) {
+    const bool any = select_by_suffix(list, s->targets[t], list->chosen);
+    some = some || any;
+    if (!any && (!s->ignore_unmatched || (!some && t + 1 == s->target_count)))
+      return unmatched(a, "target", s->targets[t]);
   }
   return CDL_OK;
 }
@@ -131,68 +210,61 @@ static cdl_status number_of_layer(const cdl_adapter_settings *s, const char *pat
 
 /* Of the targets chosen, those in the layers that the settings list. A target given by its whole
  * path stays in any case, as in PEFT. */
-static cdl_status keep_layers(const cdl_adapter *a, const cdl_adapter_settings *s, bool *chosen)
+static cdl_status keep_layers(const cdl_adapter *a, const cdl_adapter_settings *s,
+                              const module_list *list)
 {
   if (s->layer_count == 0)
-    return s->layers_pattern_count == 0
+    return s->layers_pattern_count == 0 || s->ignore_unmatched
                ? CDL_OK
                : cdl_fail(CDL_USAGE,
                           "a layers pattern (--layers-pattern) wants the numbers of layers too");
   if (s->target_pattern != NULL)
     return cdl_fail(CDL_USAGE, "numbers of layers go with a list of targets, not with a pattern");
-  const cdl_site *sites = cdl_encoder_sites(a->encoder);
   const int64_t layers = cdl_encoder_config(a->encoder)->layers;
   for (size_t l = 0; l < s->layer_count && !s->ignore_unmatched; l++)
     if (s->layers[l] < 0 || s->layers[l] >= layers)
       return cdl_fail(CDL_USAGE, "there is no layer %lld: the model's are 0 to %lld",
                       (long long)s->layers[l], (long long)layers - 1);
-  for (size_t i = 0; i < cdl_encoder_site_count(a->encoder); i++) {
-    bool kept = !chosen[i];
+  for (size_t i = 0; i < list->count; i++) {
+    const char *path = list->item[i].path;
+    bool kept = !list->chosen[i];
     for (size_t t = 0; t < s->target_count && !kept; t++)
-      kept = strcmp(s->targets[t], sites[i].path) == 0;
+      kept = strcmp(s->targets[t], path) == 0;
     if (kept)
       continue;
     int64_t number;
-    CDL_TRY(number_of_layer(s, sites[i].path, &number));
+    CDL_TRY(number_of_layer(s, path, &number));
     for (size_t l = 0; l < s->layer_count && !kept; l++)
       kept = number == s->layers[l];
-    chosen[i] = kept;
+    list->chosen[i] = kept;
   }
   return CDL_OK;
 }
 
 /* A list read from a folder may exclude what this model does not have. */
 static cdl_status leave_out_excluded(const cdl_adapter *a, const cdl_adapter_settings *s,
-                                     bool *chosen, bool *scratch)
+                                     const module_list *list)
 {
-  static const char what[] = "excluded module";
-  const size_t count = cdl_encoder_site_count(a->encoder);
-  if (s->excluded_pattern == NULL && s->excluded_count == 0)
-    return CDL_OK;
-  memset(scratch, 0, count * sizeof *scratch);
-  cdl_status status = CDL_OK;
+  static const char what[] = "excluded module pattern";
+  bool any = true;
   if (s->excluded_pattern != NULL)
-    status = select_by_pattern(a, what, s->excluded_pattern, scratch);
-  for (size_t e = 0; e < s->excluded_count && status == CDL_OK; e++) {
-    status = select_by_suffix(a, what, &s->excluded[e], 1, scratch);
-    if (s->ignore_unmatched)
-      status = CDL_OK;
-  }
-  if (status != CDL_OK && !s->ignore_unmatched)
-    return status;
-  for (size_t i = 0; i < count; i++)
-    chosen[i] = chosen[i] && !scratch[i];
+    CDL_TRY(select_by_pattern(list, what, s->excluded_pattern, list->scratch, &any));
+  if (!any && !s->ignore_unmatched)
+    return unmatched(a, what, s->excluded_pattern);
+  for (size_t e = 0; e < s->excluded_count; e++)
+    if (!select_by_suffix(list, s->excluded[e], list->scratch) && !s->ignore_unmatched)
+      return unmatched(a, "excluded module", s->excluded[e]);
+  for (size_t i = 0; i < list->count; i++)
+    list->chosen[i] = list->chosen[i] && !list->scratch[i];
   return CDL_OK;
 }
 
-static cdl_status choose_sites(const cdl_adapter *a, const cdl_adapter_settings *s, bool *chosen,
-                               bool *scratch)
+static cdl_status choose_modules(const cdl_adapter *a, const cdl_adapter_settings *s,
+                                 const module_list *list)
 {
-  CDL_TRY(s->target_pattern != NULL
-              ? select_by_pattern(a, "target", s->target_pattern, chosen)
-              : select_by_suffix(a, "target", s->targets, s->target_count, chosen));
-  CDL_TRY(keep_layers(a, s, chosen));
-  return leave_out_excluded(a, s, chosen, scratch);
+  CDL_TRY(select_targets(a, s, list));
+  CDL_TRY(keep_layers(a, s, list));
+  return leave_out_excluded(a, s, list);
 }
 
 /* Whether a module to save, by its suffix, is the path's module or holds it. */
@@ -204,9 +276,13 @@ static bool within_module(const char *path, const char *module)
   return false;
 }
 
-static bool saved_whole(const cdl_adapter_settings *s, const char *path)
+/* PEFT adds the head to the modules of its SEQ_CLS. */
+static bool saved_whole(const cdl_adapter *a, const cdl_adapter_settings *s, const char *path)
 {
   if (s->train_pooler && within_module(path, "pooler"))
+    return true;
+  if (a->source != NULL && a->source->saves_head &&
+      (within_module(path, "classifier") || within_module(path, "pre_classifier")))
     return true;
   for (size_t m = 0; m < s->module_count; m++)
     if (within_module(path, s->modules_to_save[m]))
@@ -221,12 +297,19 @@ float adapter_scale(const cdl_adapter_settings *s, int64_t rank, double alpha)
   return (float)(alpha / (s->rslora ? sqrt((double)rank) : (double)rank));
 }
 
-/* The value of the first pattern that matches each site; where none does, it stays. */
+/* Sites, then folded modules. */
+static const char *path_of(const cdl_adapter *a, size_t i)
+{
+  return i < a->site_count ? a->sites[i]->path : a->folded[i - a->site_count].path;
+}
+
+/* The value of the first pattern that matches each module; where none does, it stays. */
 static cdl_status apply_patterns(const cdl_adapter *a, const cdl_adapter_settings *s,
                                  const char *what, const cdl_module_value *list, size_t count,
                                  double *values)
 {
-  bool *decided = calloc(a->site_count + 1, sizeof *decided);
+  const size_t modules = a->site_count + a->folded_count;
+  bool *decided = calloc(modules + 1, sizeof *decided);
   if (decided == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: %s", what);
   cdl_status status = CDL_OK;
@@ -236,9 +319,9 @@ static cdl_status apply_patterns(const cdl_adapter *a, const cdl_adapter_setting
     if (status != CDL_OK)
       break;
     bool any = false;
-    for (size_t i = 0; i < a->site_count && status == CDL_OK; i++) {
+    for (size_t i = 0; i < modules && status == CDL_OK; i++) {
       bool matches;
-      status = module_pattern_matches_end(pattern, a->sites[i]->path, &matches);
+      status = module_pattern_matches_end(pattern, path_of(a, i), &matches);
       if (!matches)
         continue;
       any = true;
@@ -254,24 +337,27 @@ static cdl_status apply_patterns(const cdl_adapter *a, const cdl_adapter_setting
   return status;
 }
 
-static cdl_status check_module(const site_settings *m, const char *path)
+/* PEFT trains nothing with an alpha of 0 or below, and reads it. */
+static cdl_status check_module(const cdl_adapter_settings *s, const site_settings *m,
+                               const char *path)
 {
   if (m->rank < 1 || m->rank > 65536)
     return cdl_fail(CDL_USAGE, "%s: rank is 1 to 65536, not %lld", path, (long long)m->rank);
-  if (!(m->alpha > 0 && m->alpha <= 1e9))
+  if (!(fabs(m->alpha) <= 1e9) || (m->alpha <= 0 && !s->ignore_unmatched))
     return cdl_fail(CDL_USAGE, "%s: alpha is above 0 and at most 1e9, not %g", path, m->alpha);
   return CDL_OK;
 }
 
 static cdl_status settle_modules(cdl_adapter *a, const cdl_adapter_settings *s)
 {
-  a->per_site = calloc(a->site_count, sizeof *a->per_site);
-  double *values = calloc(2 * a->site_count, sizeof *values), *alphas = values + a->site_count;
+  const size_t modules = a->site_count + a->folded_count;
+  a->per_site = calloc(a->site_count + 1, sizeof *a->per_site);
+  double *values = calloc(2 * modules + 1, sizeof *values), *alphas = values + modules;
   if (a->per_site == NULL || values == NULL) {
     free(values);
-    return cdl_fail(CDL_MEMORY, "out of memory: an adapter of %zu layers", a->site_count);
+    return cdl_fail(CDL_MEMORY, "out of memory: an adapter of %zu layers", modules);
   }
-  for (size_t i = 0; i < a->site_count; i++) {
+  for (size_t i = 0; i < modules; i++) {
     values[i] = (double)s->rank;
     alphas[i] = s->alpha;
   }
@@ -280,11 +366,11 @@ static cdl_status settle_modules(cdl_adapter *a, const cdl_adapter_settings *s)
   if (status == CDL_OK)
     status =
         apply_patterns(a, s, "alpha pattern", s->alpha_pattern, s->alpha_pattern_count, alphas);
-  for (size_t i = 0; i < a->site_count && status == CDL_OK; i++) {
-    site_settings *m = &a->per_site[i];
+  for (size_t i = 0; i < modules && status == CDL_OK; i++) {
+    site_settings *m = i < a->site_count ? &a->per_site[i] : &a->folded[i - a->site_count].settings;
     *m = (site_settings){.rank = (int64_t)values[i], .alpha = alphas[i]};
     m->scale = adapter_scale(s, m->rank, m->alpha);
-    status = check_module(m, a->sites[i]->path);
+    status = check_module(s, m, path_of(a, i));
   }
   free(values);
   return status;
@@ -296,9 +382,9 @@ static cdl_status settle_modules(cdl_adapter *a, const cdl_adapter_settings *s)
  * share parameters share their rank. */
 static cdl_status make_runs(cdl_adapter *a)
 {
-  a->runs = calloc(a->site_count, sizeof *a->runs);
-  a->run_sites = calloc(a->site_count, sizeof(cdl_site *));
-  a->run_numbers = calloc(a->site_count, sizeof *a->run_numbers);
+  a->runs = calloc(a->site_count + 1, sizeof *a->runs);
+  a->run_sites = calloc(a->site_count + 1, sizeof(cdl_site *));
+  a->run_numbers = calloc(a->site_count + 1, sizeof *a->run_numbers);
   if (a->runs == NULL || a->run_sites == NULL || a->run_numbers == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: an adapter of %zu layers", a->site_count);
   size_t used = 0;
@@ -340,35 +426,48 @@ static cdl_status make_runs(cdl_adapter *a)
   return CDL_OK;
 }
 
+/* Takes the chosen modules that are not saved whole. `*outside`: some of them are not where the
+ * method shares its parameters. */
+static void take_modules(cdl_adapter *a, const cdl_adapter_settings *s, const module_list *list,
+                         bool *outside)
+{
+  *outside = false;
+  for (size_t i = 0; i < list->count; i++) {
+    const candidate *m = &list->item[i];
+    if (!list->chosen[i] || saved_whole(a, s, m->path))
+      continue;
+    if (a->method->shares && (m->site == NULL || m->site->layer < 0))
+      *outside = *outside || m->site != NULL;
+    else if (m->site != NULL)
+      a->sites[a->site_count++] = m->site;
+    else if (a->stored != NULL) {
+      adapter_folded *f = &a->folded[a->folded_count++];
+      *f = (adapter_folded){.weight = m->weight, .table = m->table};
+      memcpy(f->path, m->path, sizeof f->path);
+    }
+  }
+}
+
 cdl_status adapter_find_targets(cdl_adapter *a, const cdl_adapter_settings *s)
 {
-  cdl_site *sites = cdl_encoder_sites(a->encoder);
-  const size_t count = cdl_encoder_site_count(a->encoder);
-  bool *chosen = calloc(2 * count, sizeof *chosen);
-  a->sites = calloc(count, sizeof(cdl_site *));
-  if (chosen == NULL || a->sites == NULL) {
-    free(chosen);
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu linear layers", count);
-  }
-  const cdl_status status = choose_sites(a, s, chosen, chosen + count);
-  const bool shares = a->method->shares;
-  a->site_count = 0;
+  module_list list;
+  CDL_TRY(list_modules(a, &list));
+  a->sites = calloc(list.count + 1, sizeof(cdl_site *));
+  a->folded = calloc(list.count + 1, sizeof *a->folded);
+  a->site_count = a->folded_count = 0;
+  cdl_status status = a->sites != NULL && a->folded != NULL
+                          ? choose_modules(a, s, &list)
+                          : cdl_fail(CDL_MEMORY, "out of memory: %zu linear layers", list.count);
   bool outside = false;
-  for (size_t i = 0; status == CDL_OK && i < count; i++) {
-    if (!chosen[i] || saved_whole(s, sites[i].path))
-      continue;
-    if (shares && sites[i].layer < 0)
-      outside = true;
-    else
-      a->sites[a->site_count++] = &sites[i];
-  }
-  free(chosen);
+  if (status == CDL_OK)
+    take_modules(a, s, &list, &outside);
+  free_modules(&list);
   CDL_TRY(status);
   if (outside)
     cdl_log(CDL_LOG_NOTICE,
             "%s shares its layers by their place in a block: those outside are left as they are",
             a->method->name);
-  if (a->site_count == 0)
+  if (a->site_count + a->folded_count == 0)
     return cdl_fail(CDL_USAGE, "the targets leave no linear layer to adapt");
   CDL_TRY(settle_modules(a, s));
   return make_runs(a);
@@ -387,12 +486,19 @@ static bool bias_of_adapted(const cdl_adapter *a, const cdl_parameter *p)
 {
   if (!adapter_is_bias(p))
     return false;
-  for (size_t i = 0; i < a->site_count; i++) {
-    const size_t n = strlen(a->sites[i]->path);
-    if (strncmp(p->name, a->sites[i]->path, n) == 0 && strcmp(p->name + n, ".bias") == 0)
+  for (size_t i = 0; i < a->site_count + a->folded_count; i++) {
+    const char *path = path_of(a, i);
+    const size_t n = strlen(path);
+    if (strncmp(p->name, path, n) == 0 && strcmp(p->name + n, ".bias") == 0)
       return true;
   }
   return false;
+}
+
+bool adapter_says_saved(const cdl_adapter *a, const char *name)
+{
+  const cdl_adapter_settings settings = cdl_adapter_config_settings(a->source);
+  return saved_whole(a, &settings, name);
 }
 
 cdl_status adapter_mark_trained(cdl_adapter *a, const cdl_adapter_settings *s)
@@ -412,7 +518,7 @@ cdl_status adapter_mark_trained(cdl_adapter *a, const cdl_adapter_settings *s)
   for (size_t i = 0; i < count; i++) {
     cdl_parameter *p = &parameters[i];
     const bool head = cdl_checkpoint_is_head(p->name);
-    p->trained = head || saved_whole(s, p->name) ||
+    p->trained = head || saved_whole(a, s, p->name) || adapter_holds(a, p) ||
                  (a->method->trains != NULL && a->method->trains(p)) ||
                  (s->bias == CDL_BIAS_ALL && adapter_is_bias(p)) ||
                  (s->bias == CDL_BIAS_ADAPTED && bias_of_adapted(a, p));

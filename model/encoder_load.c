@@ -69,6 +69,9 @@ static cdl_status fill_parameters(const cdl_checkpoint *checkpoint, cdl_encoder 
   for (size_t i = 0; status == CDL_OK && i < e->parameter_count; i++) {
     const cdl_parameter *p = &e->parameters[i];
     const bool head = cdl_checkpoint_is_head(p->name), pooler = is_pooler(e, p);
+    if (p == e->tables[EMBEDDING_WORD] &&
+        e->config.vocabulary_size != cdl_checkpoint_config(checkpoint)->vocabulary_size)
+      continue;
     if (part == CDL_LOAD_HEAD ? !head && !pooler
                               : part == CDL_LOAD_ADAPTED && !is_adapted_weight(e, p))
       continue;
@@ -110,7 +113,8 @@ static cdl_status load(const cdl_checkpoint *checkpoint, cdl_queue *q, const cha
                        const cdl_load_options *options, cdl_encoder **encoder,
                        cdl_load_report *report)
 {
-  const cdl_model_config *config = cdl_checkpoint_config(checkpoint);
+  cdl_model_config config = *cdl_checkpoint_config(checkpoint);
+  config.vocabulary_size = options->vocabulary > 0 ? options->vocabulary : config.vocabulary_size;
   const int64_t stored = cdl_checkpoint_head_labels(checkpoint);
   if (!options->fresh_head)
     CDL_TRY(cdl_checkpoint_check_head(checkpoint, options->labels));
@@ -121,7 +125,7 @@ static cdl_status load(const cdl_checkpoint *checkpoint, cdl_queue *q, const cha
         folder);
   const int labels = options->labels != 0 ? options->labels : (int)stored;
   *report = report_of(checkpoint, options);
-  CDL_TRY(cdl_encoder_create(q, config, labels, encoder));
+  CDL_TRY(cdl_encoder_create(q, &config, labels, encoder));
   (*encoder)->fresh_head = report->fresh_head;
   (*encoder)->fresh_pooler = report->fresh_pooler;
   const cdl_status status =

@@ -38,11 +38,16 @@ static float weight_of_penalty(const cdl_adapter *a)
 
 /* ---- Preparing ---- */
 
-static cdl_status pattern_name(const triplets *t, const cdl_site *site, char *name, size_t bytes)
+static cdl_status pattern_name(const triplets *t, const char *path, char *name, size_t bytes)
 {
-  const int n = snprintf(name, bytes, "%s%s", site->path, t->pattern_ending);
-  return n >= 0 && (size_t)n < bytes ? CDL_OK
-                                     : cdl_fail(CDL_ARGUMENT, "%s: too long a path", site->path);
+  const int n = snprintf(name, bytes, "%s%s", path, t->pattern_ending);
+  return n >= 0 && (size_t)n < bytes ? CDL_OK : cdl_fail(CDL_ARGUMENT, "%s: too long a path", path);
+}
+
+/* PEFT's: by the rank at the start, whatever is left of it; an alpha of none is that rank. */
+static float own_scale(double alpha, int64_t rank)
+{
+  return (float)((alpha > 0 ? alpha : (double)rank) / ((double)rank + 1e-5));
 }
 
 /* One layer's list of init_r booleans; none: every rank. */
@@ -51,7 +56,7 @@ static cdl_status read_layer(const cdl_adapter *a, const json_t *pattern, size_t
 {
   char name[2 * CDL_NAME_BYTES];
   const size_t rank = (size_t)initial_rank(a);
-  CDL_TRY(pattern_name(t, a->sites[site], name, sizeof name));
+  CDL_TRY(pattern_name(t, a->sites[site]->path, name, sizeof name));
   const json_t *list = json_object_get(pattern, name);
   *named += list != NULL;
   if (list != NULL && json_array_size(list) != rank)
@@ -80,6 +85,11 @@ static cdl_status read_extra(const cdl_adapter *a, triplets *t)
   t->has_pattern = json_object_size(pattern) > 0;
   for (size_t i = 0; i < a->site_count; i++)
     CDL_TRY(read_layer(a, pattern, i, t, &named));
+  for (size_t i = 0; i < a->folded_count; i++) {
+    char name[2 * CDL_NAME_BYTES];
+    CDL_TRY(pattern_name(t, a->folded[i].path, name, sizeof name));
+    named += json_object_get(pattern, name) != NULL;
+  }
   if (named == json_object_size(pattern))
     return CDL_OK;
   return cdl_fail(CDL_USAGE, "rank_pattern: %zu of its %zu entries name no adapted layer",
@@ -92,9 +102,9 @@ cdl_status triplets_prepare(cdl_adapter *a, triplets *t)
   if (target > rank)
     return cdl_fail(CDL_USAGE, "target_r %lld is above init_r %lld: ranks only fall",
                     (long long)target, (long long)rank);
-  t->stored = calloc(a->site_count * (size_t)rank, sizeof *t->stored);
-  t->batches = calloc(a->site_count, sizeof *t->batches);
-  t->batch_sites = calloc(a->site_count, sizeof *t->batch_sites);
+  t->stored = calloc(a->site_count * (size_t)rank + 1, sizeof *t->stored);
+  t->batches = calloc(a->site_count + 1, sizeof *t->batches);
+  t->batch_sites = calloc(a->site_count + 1, sizeof *t->batch_sites);
   if (t->stored == NULL || t->batches == NULL || t->batch_sites == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: the ranks of %zu layers", a->site_count);
   for (size_t i = 0; i < a->site_count; i++) {
@@ -103,8 +113,11 @@ cdl_status triplets_prepare(cdl_adapter *a, triplets *t)
       return cdl_fail(CDL_USAGE, "method %s has a scale of its own, without rslora",
                       a->method->name);
     s->rank = rank;
-    /* PEFT's: by the rank at the start, whatever is left of it. */
-    s->scale = (float)(s->alpha / ((double)rank + 1e-5));
+    s->scale = own_scale(s->alpha, rank);
+  }
+  for (size_t i = 0; i < a->folded_count; i++) {
+    site_settings *s = &a->folded[i].settings;
+    *s = (site_settings){rank, s->alpha, own_scale(s->alpha, rank)};
   }
   return read_extra(a, t);
 }
@@ -515,7 +528,7 @@ json_t *triplets_extra(const cdl_adapter *a, const cdl_snapshot *snapshot)
     for (int layer = 0; layer < t->batches[i].count; layer++) {
       const triplet_batch *b = &t->batches[i];
       char name[2 * CDL_NAME_BYTES];
-      const cdl_status named = pattern_name(t, a->sites[b->sites[layer]], name, sizeof name);
+      const cdl_status named = pattern_name(t, a->sites[b->sites[layer]]->path, name, sizeof name);
       cdl_json_set(&pattern, name, named == CDL_OK ? layer_json(a, t, snapshot, b, layer) : NULL);
     }
   if (chosen)

@@ -176,6 +176,7 @@ static cdl_status open_backend(cdl_job *job, const char *name, const char *preci
 
 cdl_status cdl_job_open_tokenizer(cdl_job *job, const char *model)
 {
+  model = job->tokenizer_folder != NULL ? job->tokenizer_folder : model;
   CDL_TRY(cdl_tokenizer_open(model, &job->tokenizer));
   const int64_t vocabulary = cdl_encoder_config(job->encoder)->vocabulary_size;
   if (cdl_tokenizer_vocabulary_size(job->tokenizer) > vocabulary)
@@ -210,11 +211,16 @@ static bool changes_body(const cdl_job *job, const cdl_settings *s)
   return strcmp(s->init, "pissa") == 0 || strcmp(s->init, "olora") == 0;
 }
 
-static cdl_load_options load_options(const cdl_job *job, const cdl_settings *s)
+static cdl_load_options load_options(const cdl_job *job, const cdl_settings *s,
+                                     const cdl_model_config *config)
 {
-  return (cdl_load_options){.labels = job->labels,
-                            .fresh_head = s->fresh_head || s->init_adapter != NULL,
-                            .seed = cdl_settings_seed(s, s->seed_init)};
+  cdl_load_options options = {0};
+  if (s->init_adapter != NULL)
+    options = cdl_adapter_load_options(job->initial_tensors, config);
+  options.labels = job->labels;
+  options.fresh_head = options.fresh_head || s->fresh_head;
+  options.seed = cdl_settings_seed(s, s->seed_init);
+  return options;
 }
 
 /* Data, tokenizer, backend and model. */
@@ -223,12 +229,15 @@ static cdl_status open_base(cdl_job *job, const cdl_settings *s)
   cdl_model_config config;
   CDL_TRY(cdl_model_config_read(s->model, &config));
   const cdl_status status = find_length(job, &config, s->max_length);
-  cdl_model_config_free(&config);
+  cdl_model_config_free(&config); /* its label names alone */
   CDL_TRY(status);
+  if (s->init_adapter != NULL &&
+      cdl_adapter_brings_tokenizer(s->init_adapter, &job->initial, job->initial_tensors))
+    job->tokenizer_folder = s->init_adapter;
   job->types_zero = strcmp(s->compat, "reference") == 0 || job->initial.types_zero;
   CDL_TRY(read_data(job, s, s->init_adapter != NULL ? &job->initial.labels : NULL));
   CDL_TRY(open_backend(job, s->backend, s->precision, (int)s->threads, s->no_fallback));
-  const cdl_load_options options = load_options(job, s);
+  const cdl_load_options options = load_options(job, s, &config);
   CDL_TRY(load_encoder(job, s->model, &options));
   CDL_TRY(cdl_job_open_tokenizer(job, s->model));
   CDL_TRY(cdl_job_tokenize(job, job->train));
@@ -241,7 +250,7 @@ static cdl_status open_base(cdl_job *job, const cdl_settings *s)
 static cdl_status make_adapter(cdl_job *job, cdl_settings *s)
 {
   CDL_TRY(default_targets(s, cdl_encoder_config(job->encoder)->family));
-  CDL_TRY(cdl_make_adapter(job, s, &job->initial));
+  CDL_TRY(cdl_make_adapter(job, s));
   job->body_changed = job->body_changed || changes_body(job, s);
   /* Of an adapter whose initial values were taken off the weights, they are taken off again. */
   const bool takes_off = job->initial.init == CDL_INIT_PISSA || job->initial.init == CDL_INIT_OLORA;
@@ -249,7 +258,7 @@ static cdl_status make_adapter(cdl_job *job, cdl_settings *s)
     CDL_TRY(cdl_adapter_initialize(job->adapter, job->queue, cdl_settings_seed(s, s->seed_init)));
   if (s->init_adapter == NULL)
     return CDL_OK;
-  return cdl_adapter_read(job->adapter, job->queue, s->init_adapter, job->initial_tensors);
+  return cdl_adapter_read(job->adapter, job->queue, s->init_adapter);
 }
 
 static cdl_status adopt_initial(cdl_job *job, cdl_settings *s, const bool *given)
@@ -295,7 +304,7 @@ cdl_status cdl_job_open_base(cdl_job *job, cdl_settings *settings, const bool *g
 /* The encoder as a run with these settings finds it; the body is read only where a run changed it. */
 static cdl_status reload(cdl_job *job, const cdl_settings *s)
 {
-  cdl_load_options options = load_options(job, s);
+  cdl_load_options options = load_options(job, s, cdl_encoder_config(job->encoder));
   options.part = job->body_changed ? CDL_LOAD_ALL : CDL_LOAD_HEAD;
   CDL_TRY(
       cdl_encoder_reload(job->encoder, job->queue, s->model, &options, job->loaded.fingerprint));
@@ -391,46 +400,75 @@ static cdl_status adopt_labels(cdl_job *job, const cdl_names *names, bool regres
   return CDL_OK;
 }
 
-/* The head's rows: what the adapter's classifier says. */
-static cdl_status head_outputs(const char *folder, const cdl_safetensors *tensors, int64_t *outputs)
+/* What config.json of a whole model says of its outputs. */
+static cdl_status adopt_model_labels(cdl_job *job, const char *folder,
+                                     const cdl_model_config *config, const cdl_names *names)
 {
-  static const char *const names[] = {"base_model.model.classifier.weight",
-                                      "base_model.model.classifier.out_proj.weight"};
-  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-    const cdl_stored_tensor *t = cdl_safetensors_find(tensors, names[i]);
-    if (t != NULL && t->rank == 2 && t->shape[0] > 0 && t->shape[0] < 65536) {
-      *outputs = t->shape[0];
-      return CDL_OK;
-    }
-  }
-  return cdl_fail(CDL_DATA, "%s: the adapter has no classification head", folder);
+  const int outputs = cdl_encoder_labels(job->encoder);
+  if (names->count > 0 && (int)names->count != outputs)
+    return cdl_fail(CDL_DATA, "%s: config.json names %zu labels, the head has %d outputs", folder,
+                    names->count, outputs);
+  if (config->problem == CDL_PROBLEM_MULTI_LABEL)
+    return cdl_fail(
+        CDL_UNSUPPORTED,
+        "%s: config.json asks for several labels at once; one label or a number is known", folder);
+  return adopt_labels(job, names, config->problem == CDL_PROBLEM_REGRESSION, outputs);
+}
+
+/* Outputs and their names: the adapter's, where it has a head of its own; else the model's. */
+static cdl_status adopt_adapter_labels(cdl_job *job, const cdl_inference_settings *s,
+                                       const cdl_adapter_config *c, bool own_head,
+                                       const cdl_model_config *model)
+{
+  const int outputs = cdl_encoder_labels(job->encoder);
+  const cdl_names of_model = {.item = model->label_names,
+                              .count = model->label_names != NULL ? (size_t)model->label_count : 0};
+  if (c->labels.count > 0 && (int)c->labels.count != outputs)
+    return cdl_fail(CDL_DATA, "%s: adapter_config.json names %zu labels, the head has %d outputs",
+                    s->adapter, c->labels.count, outputs);
+  if (own_head || c->labels.count > 0 || c->regression)
+    return adopt_labels(job, &c->labels, c->regression || (c->labels.count == 0 && outputs == 1),
+                        outputs);
+  return adopt_model_labels(job, s->model, model, &of_model);
+}
+
+static cdl_status load_beside(cdl_job *job, const cdl_inference_settings *s,
+                              const cdl_adapter_config *c, const cdl_safetensors *tensors,
+                              const cdl_model_config *model)
+{
+  const bool whole = s->part == CDL_OPEN_MODEL;
+  cdl_load_options options = cdl_adapter_load_options(tensors, model);
+  options.part = whole ? CDL_LOAD_ALL : CDL_LOAD_HEAD;
+  const bool own_head = options.fresh_head;
+  CDL_TRY(load_encoder(job, s->model, &options));
+  if (job->loaded.fresh_head && !own_head)
+    return cdl_fail(CDL_DATA,
+                    "%s: the adapter does not hold the whole classification head, and %s "
+                    "has none",
+                    s->adapter, s->model);
+  CDL_TRY(adopt_adapter_labels(job, s, c, own_head, model));
+  if (cdl_adapter_brings_tokenizer(s->adapter, c, tensors))
+    job->tokenizer_folder = s->adapter;
+  return whole ? cdl_job_open_tokenizer(job, s->model) : CDL_OK;
 }
 
 static cdl_status open_with_adapter(cdl_job *job, const cdl_inference_settings *s)
 {
   cdl_safetensors *tensors;
-  CDL_TRY(cdl_adapter_folder_open(s->adapter, &job->adapter_config, &tensors));
+  cdl_model_config model;
+  CDL_TRY(cdl_model_config_read(s->model, &model));
+  cdl_status status = cdl_adapter_folder_open(s->adapter, &job->adapter_config, &tensors);
+  if (status != CDL_OK) {
+    cdl_model_config_free(&model);
+    return status;
+  }
   const cdl_adapter_config *c = &job->adapter_config;
-  const char *method = cdl_adapter_method_of(c->peft_type);
-  int64_t outputs = 0;
-  cdl_status status = method == NULL
-                          ? cdl_fail(CDL_UNSUPPORTED, "%s: adapters of type %s are not read",
-                                     s->adapter, c->peft_type)
-                          : head_outputs(s->adapter, tensors, &outputs);
-  if (status == CDL_OK && c->labels.count > 0 && (int64_t)c->labels.count != outputs)
-    status = cdl_fail(CDL_DATA,
-                      "%s: adapter_config.json names %zu labels, the head has %" PRId64 " outputs",
-                      s->adapter, c->labels.count, outputs);
+  if (cdl_adapter_method_of(c->peft_type) == NULL)
+    status =
+        cdl_fail(CDL_UNSUPPORTED, "%s: adapters of type %s are not read", s->adapter, c->peft_type);
   if (status == CDL_OK)
-    status = adopt_labels(job, &c->labels, c->regression || (c->labels.count == 0 && outputs == 1),
-                          outputs);
-  const bool whole = s->part == CDL_OPEN_MODEL;
-  const cdl_load_options options = {
-      .labels = (int)outputs, .fresh_head = true, .part = whole ? CDL_LOAD_ALL : CDL_LOAD_HEAD};
-  if (status == CDL_OK)
-    status = load_encoder(job, s->model, &options);
-  if (status == CDL_OK && whole)
-    status = cdl_job_open_tokenizer(job, s->model);
+    status = load_beside(job, s, c, tensors, &model);
+  cdl_model_config_free(&model);
   if (status == CDL_OK)
     status = cdl_check_base(job, s->adapter, c);
   job->types_zero = c->types_zero;
@@ -454,18 +492,7 @@ static cdl_status open_whole_model(cdl_job *job, const cdl_inference_settings *s
   CDL_TRY(cdl_model_config_read(s->model, &config));
   const cdl_names names = {.item = config.label_names,
                            .count = config.label_names != NULL ? (size_t)config.label_count : 0};
-  const int outputs = cdl_encoder_labels(job->encoder);
-  cdl_status status;
-  if (names.count > 0 && (int)names.count != outputs)
-    status = cdl_fail(CDL_DATA, "%s: config.json names %zu labels, the head has %d outputs",
-                      s->model, names.count, outputs);
-  else if (config.problem == CDL_PROBLEM_MULTI_LABEL)
-    status =
-        cdl_fail(CDL_UNSUPPORTED,
-                 "%s: config.json asks for several labels at once; one label or a number is known",
-                 s->model);
-  else
-    status = adopt_labels(job, &names, config.problem == CDL_PROBLEM_REGRESSION, outputs);
+  const cdl_status status = adopt_model_labels(job, s->model, &config, &names);
   cdl_model_config_free(&config);
   return status == CDL_OK ? cdl_columns_read(s->model, &job->adapter_config) : status;
 }

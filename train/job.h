@@ -21,6 +21,7 @@ typedef struct {
   char **label_names; /* [labels]; NULL for a regression; owned */
 
   cdl_tokenizer *tokenizer;
+  const char *tokenizer_folder; /* the adapter's, where it brings words of its own; or NULL */
   cdl_backend *backend;
   cdl_queue *queue;
   cdl_encoder *encoder;

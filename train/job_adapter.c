@@ -7,6 +7,8 @@
 
 #include "condlora/log.h"
 #include "model/adapter_io.h"
+#include "model/family.h"
+#include "model/file.h"
 #include "model/json.h"
 #include "train/columns.h"
 #include "train/number.h"
@@ -241,19 +243,35 @@ static cdl_status in_file(cdl_status status, const char *folder)
              : status;
 }
 
-cdl_status cdl_make_adapter(cdl_job *job, const cdl_settings *s, const cdl_adapter_config *initial)
+/* What was a target of the folder that training starts from, and is a whole tensor now. The head is
+ * that in any case. */
+static cdl_status save_folded(const cdl_job *job, cdl_adapter_config *c)
+{
+  const char *path;
+  for (size_t i = 0; (path = cdl_adapter_folded_table(job->adapter, i)) != NULL; i++)
+    if (!has_name(&c->modules_to_save, path) && !add_name(&c->modules_to_save, path))
+      return no_memory();
+  return CDL_OK;
+}
+
+cdl_status cdl_make_adapter(cdl_job *job, const cdl_settings *s)
 {
   cdl_adapter_config *c = &job->adapter_config;
   CDL_TRY(describe_adapter(job, s, c));
-  c->extra = json_incref(initial->extra);
+  c->extra = json_incref(job->initial.extra);
   cdl_adapter_settings adapter = cdl_adapter_config_settings(c);
   adapter.dropout_hits_base = adapter.as_reference = strcmp(s->compat, "reference") == 0;
   adapter.lora_plus_ratio = s->lora_plus_ratio != 1 ? s->lora_plus_ratio : 0;
   adapter.ignore_unmatched = s->init_adapter != NULL;
   adapter.train_pooler = job->loaded.fresh_pooler;
-  const cdl_status status = cdl_adapter_create(job->queue, job->encoder, &adapter, &job->adapter);
+  const bool starts = s->init_adapter != NULL;
+  const cdl_status status =
+      cdl_adapter_create_stored(job->queue, job->encoder, &adapter, starts ? &job->initial : NULL,
+                                starts ? job->initial_tensors : NULL, &job->adapter);
   cdl_adapter_config_converted(c);
-  return s->init_adapter != NULL ? in_file(status, s->init_adapter) : status;
+  if (status != CDL_OK)
+    return starts ? in_file(status, s->init_adapter) : status;
+  return save_folded(job, c);
 }
 
 cdl_status cdl_open_adapter(cdl_job *job, const cdl_inference_settings *settings,
@@ -264,14 +282,72 @@ cdl_status cdl_open_adapter(cdl_job *job, const cdl_inference_settings *settings
   adapter.dropout = 0; /* of training */
   adapter.ignore_unmatched = true;
   adapter.train_pooler = job->loaded.fresh_pooler;
-  CDL_TRY(in_file(cdl_adapter_create(job->queue, job->encoder, &adapter, &job->adapter), folder));
+  CDL_TRY(in_file(
+      cdl_adapter_create_stored(job->queue, job->encoder, &adapter, config, tensors, &job->adapter),
+      folder));
   if (settings->part == CDL_OPEN_ADAPTED)
     CDL_TRY(cdl_encoder_reload(job->encoder, job->queue, settings->model,
                                &(cdl_load_options){.part = CDL_LOAD_ADAPTED},
                                job->loaded.fingerprint));
   if (config->init == CDL_INIT_PISSA || config->init == CDL_INIT_OLORA)
     CDL_TRY(cdl_adapter_initialize(job->adapter, job->queue, 0));
-  return cdl_adapter_read(job->adapter, job->queue, folder, tensors);
+  return cdl_adapter_read(job->adapter, job->queue, folder);
+}
+
+/* ---- The model beside an adapter ---- */
+
+/* The tensor of a module in the adapter's file; NULL for none. */
+static const cdl_stored_tensor *part_of(const cdl_safetensors *tensors, const char *module,
+                                        const char *leaf)
+{
+  char name[2 * CDL_NAME_BYTES];
+  snprintf(name, sizeof name, CDL_ADAPTER_PREFIX "%s%s", module, leaf);
+  const cdl_stored_tensor *t = cdl_safetensors_find(tensors, name);
+  return t != NULL && t->rank == 2 ? t : NULL;
+}
+
+static const cdl_stored_tensor *whole_weight(const cdl_safetensors *tensors, const char *module)
+{
+  const cdl_stored_tensor *t = cdl_adapter_whole_tensor(tensors, module, ".weight");
+  return t != NULL && t->rank == 2 ? t : NULL;
+}
+
+cdl_load_options cdl_adapter_load_options(const cdl_safetensors *tensors,
+                                          const cdl_model_config *model)
+{
+  enum { OUTPUTS_MOST = 65536 };
+  const cdl_family_facts *family = cdl_family_of(model->family);
+  const cdl_stored_tensor *out = whole_weight(tensors, family->head_out), *rows = out;
+  if (rows == NULL)
+    rows = part_of(tensors, family->head_out, ".lora_B.weight");
+  if (rows == NULL)
+    rows = part_of(tensors, family->head_out, ".lora_B");
+  cdl_load_options options = {
+      .fresh_head = out != NULL && (family->pooler || whole_weight(tensors, family->head_dense))};
+  if (rows != NULL && rows->shape[0] > 0 && rows->shape[0] < OUTPUTS_MOST)
+    options.labels = (int)rows->shape[0];
+  char words[CDL_NAME_BYTES];
+  snprintf(words, sizeof words, "%sembeddings.word_embeddings", family->prefix);
+  const cdl_stored_tensor *table = whole_weight(tensors, words);
+  if (table != NULL && table->shape[0] > 0 && table->shape[0] <= INT32_MAX)
+    options.vocabulary = table->shape[0];
+  return options;
+}
+
+bool cdl_adapter_brings_tokenizer(const char *folder, const cdl_adapter_config *config,
+                                  const cdl_safetensors *tensors)
+{
+  static const char *const names[] = {"tokenizer.json", "vocab.txt", "vocab.json",
+                                      "sentencepiece.bpe.model"};
+  bool words = config->token_count > 0, there = false;
+  for (size_t i = 0; i < cdl_safetensors_count(tensors) && !words; i++)
+    words = strstr(cdl_safetensors_at(tensors, i)->name, ".word_embeddings.") != NULL;
+  for (size_t i = 0; i < sizeof names / sizeof names[0] && words && !there; i++) {
+    char *path = cdl_path_join(folder, names[i]);
+    there = path != NULL && cdl_file_exists(path);
+    free(path);
+  }
+  return there;
 }
 
 cdl_status cdl_check_base(const cdl_job *job, const char *folder, const cdl_adapter_config *config)

@@ -13,10 +13,17 @@ CDL_MUST_USE cdl_status cdl_adopt_adapter(cdl_settings *settings, const bool *gi
 CDL_MUST_USE cdl_status cdl_check_adapter_settings(const cdl_settings *settings);
 
 /* The adapter that the settings describe, on the job's encoder, and the config that it is saved
- * with. `initial` is that of the adapter that training starts from, or empty: what a method keeps
- * there goes on. */
-CDL_MUST_USE cdl_status cdl_make_adapter(cdl_job *job, const cdl_settings *settings,
-                                         const cdl_adapter_config *initial);
+ * with. Where training starts from another, that is the job's initial one: what a method keeps there
+ * goes on. */
+CDL_MUST_USE cdl_status cdl_make_adapter(cdl_job *job, const cdl_settings *settings);
+/* What the model has to bring beside an opened adapter: the head's outputs (0: as many as the model
+ * has), a head of its own where the adapter does not hold all of it, the table of words. */
+cdl_load_options cdl_adapter_load_options(const cdl_safetensors *tensors,
+                                          const cdl_model_config *model);
+/* Whether the adapter brings words of its own, and a tokenizer for them. */
+bool cdl_adapter_brings_tokenizer(const char *folder, const cdl_adapter_config *config,
+                                  const cdl_safetensors *tensors);
+
 /* The adapter of an opened folder, values included, and the weights it stands on where the body was
  * left out. `config` stays the caller's. */
 CDL_MUST_USE cdl_status cdl_open_adapter(cdl_job *job, const cdl_inference_settings *settings,

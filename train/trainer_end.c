@@ -103,10 +103,13 @@ static cdl_status measure(cdl_trainer *t, cdl_train_summary *s, json_t **metrics
 static cdl_status keep_result(cdl_trainer *t)
 {
   cdl_job *job = t->job;
+  const cdl_model_origin origin = {.base = t->settings->model,
+                                   .tokenizer = t->settings->model,
+                                   .labels = (const char *const *)job->label_names,
+                                   .problem = job->regression ? CDL_PROBLEM_REGRESSION
+                                                              : CDL_PROBLEM_CLASSIFICATION};
   if (strcmp(t->settings->method, "full") == 0) {
-    CDL_TRY(cdl_model_write(job->encoder, job->queue, t->settings->model, t->files.model,
-                            (const char *const *)job->label_names,
-                            job->regression ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_CLASSIFICATION));
+    CDL_TRY(cdl_model_write(job->encoder, job->queue, &origin, t->files.model));
     return cdl_columns_write(t->files.model, &job->adapter_config);
   }
   CDL_TRY(cdl_snapshot_take(&t->now, job->adapter, job->queue));

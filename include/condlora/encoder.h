@@ -99,7 +99,10 @@ typedef enum {
 typedef struct {
   int labels;      /* outputs of the head; 0: as many as the folder's head has */
   bool fresh_head; /* draw a new head even where the folder has one */
-  uint64_t seed;   /* of what is drawn */
+  /* Rows of the table of words, where an adapter brings another than the folder's: it is left
+   * undefined then. 0: as the folder has it. */
+  int64_t vocabulary;
+  uint64_t seed; /* of what is drawn */
   cdl_load_part part;
 } cdl_load_options;
 
