@@ -7,6 +7,7 @@
 #include "cli/examples.h"
 #include "cli/new_folder.h"
 #include "cli/probe.h"
+#include "model/adapter_card.h"
 #include "model/adapter_export.h"
 #include "model/adapter_io.h"
 #include "model/encoder_onnx.h"
@@ -49,14 +50,26 @@ static cdl_status tells_types(const cdl_job *job, bool *tells)
   return CDL_OK;
 }
 
+static const char *tokenizer_of(const cdl_job *job, const char *base)
+{
+  return job->tokenizer_folder != NULL ? job->tokenizer_folder : base;
+}
+
+/* With what PEFT's users want beside it: the tokenizer, which PEFT counts the words of, and a card. */
+static cdl_status write_peft(const cdl_job *job, const char *base, const char *folder)
+{
+  CDL_TRY(cdl_adapter_export(job->adapter, job->queue, folder, &job->adapter_config));
+  CDL_TRY(cdl_tokenizer_files_copy(tokenizer_of(job, base), folder));
+  return cdl_adapter_card_write(folder, &job->adapter_config, job->labels);
+}
+
 static cdl_status write_onnx(const cdl_job *job, const char *base, const char *folder)
 {
   bool types;
   CDL_TRY(tells_types(job, &types));
   const cdl_problem problem = job->regression ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_CLASSIFICATION;
   const cdl_model_origin origin = {.base = base,
-                                   .tokenizer =
-                                       job->tokenizer_folder != NULL ? job->tokenizer_folder : base,
+                                   .tokenizer = tokenizer_of(job, base),
                                    .labels = (const char *const *)job->label_names,
                                    .problem = problem};
   CDL_TRY(cdl_model_write_settings(job->encoder, &origin, folder));
@@ -85,8 +98,7 @@ static cdl_status export(const request *r, const cdl_job *job, double *change)
     CDL_TRY(merge(job, change));
   CDL_TRY(cli_new_folder_begin(&folder, r->output));
   const cdl_status status = is_onnx(r) ? write_onnx(job, r->settings.model, folder.temporary)
-                                       : cdl_adapter_export(job->adapter, job->queue,
-                                                            folder.temporary, &job->adapter_config);
+                                       : write_peft(job, r->settings.model, folder.temporary);
   return cli_new_folder_finish(&folder, status);
 }
 

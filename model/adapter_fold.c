@@ -302,6 +302,11 @@ bool adapter_folds(const cdl_adapter *a, const char *name)
   return false;
 }
 
+size_t cdl_adapter_folded_count(const cdl_adapter *a)
+{
+  return a->folded_count;
+}
+
 const char *cdl_adapter_folded_table(const cdl_adapter *a, size_t index)
 {
   for (size_t i = 0; i < a->folded_count; i++)

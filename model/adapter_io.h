@@ -31,6 +31,8 @@ CDL_MUST_USE cdl_status cdl_snapshot_restore(const cdl_snapshot *snapshot, cdl_a
 const cdl_stored_tensor *cdl_adapter_whole_tensor(const cdl_safetensors *tensors,
                                                   const char *module, const char *leaf);
 
+/* How many targets of the folder became whole tensors. */
+size_t cdl_adapter_folded_count(const cdl_adapter *adapter);
 /* The path of a table of embeddings to which the folder's update was added; NULL past the last. */
 const char *cdl_adapter_folded_table(const cdl_adapter *adapter, size_t index);
 

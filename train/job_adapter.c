@@ -243,10 +243,27 @@ static cdl_status in_file(cdl_status status, const char *folder)
              : status;
 }
 
-/* What was a target of the folder that training starts from, and is a whole tensor now. The head is
- * that in any case. */
-static cdl_status save_folded(const cdl_job *job, cdl_adapter_config *c)
+/* Of targets of the folder that training starts from, some are whole tensors now. The others are
+ * named by their paths, so that PEFT too takes no target for what is saved; the head is in any
+ * case. */
+static cdl_status settle_folded(const cdl_job *job, const char *folder, cdl_adapter_config *c)
 {
+  const size_t count = cdl_adapter_module_count(job->adapter);
+  if (cdl_adapter_folded_count(job->adapter) == 0)
+    return CDL_OK;
+  if (count == 0)
+    return cdl_fail(CDL_DATA,
+                    "%s: adapter_config.json: \"target_modules\": no layer of the encoder is among "
+                    "them: there is nothing to go on from with this method",
+                    folder);
+  free(c->target_pattern);
+  c->target_pattern = NULL;
+  for (size_t i = 0; i < c->targets.count; i++)
+    free(c->targets.item[i]);
+  c->targets.count = 0;
+  for (size_t i = 0; i < count; i++)
+    if (!add_name(&c->targets, cdl_adapter_module(job->adapter, i).path))
+      return no_memory();
   const char *path;
   for (size_t i = 0; (path = cdl_adapter_folded_table(job->adapter, i)) != NULL; i++)
     if (!has_name(&c->modules_to_save, path) && !add_name(&c->modules_to_save, path))
@@ -271,7 +288,7 @@ cdl_status cdl_make_adapter(cdl_job *job, const cdl_settings *s)
   cdl_adapter_config_converted(c);
   if (status != CDL_OK)
     return starts ? in_file(status, s->init_adapter) : status;
-  return save_folded(job, c);
+  return settle_folded(job, s->init_adapter, c);
 }
 
 cdl_status cdl_open_adapter(cdl_job *job, const cdl_inference_settings *settings,

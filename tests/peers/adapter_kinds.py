@@ -15,7 +15,8 @@ import warnings
 import numpy
 import onnxruntime
 import torch
-from peft import AdaLoraConfig, LoraConfig, PeftModel, get_peft_model
+from huggingface_hub import ModelCard
+from peft import AdaLoraConfig, AutoPeftModelForSequenceClassification, LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -196,6 +197,69 @@ def compare(kind, family, base, folder):
     check(close(texts.by_program(base, folder / "peft"), wanted), f"{what}: our own logits of the export")
 
 
+def new_tokens(bases, folder):
+    """A word that the base does not know, with the tokenizer beside the adapter; PEFT loads the export by its own means."""
+    for family in ("bert", "roberta"):
+        base, own = bases[family], folder / f"{family}-tokens"
+        adapter = own / "adapter"
+        own.mkdir()
+        tokenizer = AutoTokenizer.from_pretrained(base)
+        tokenizer.add_tokens(["flurb"])
+        model = load(base, len(tokenizer))
+        draw(model.get_input_embeddings(), 0.1)
+        tuned = get_peft_model(model, Kind("new tokens").config(family))
+        draw(tuned, 0.1)
+        tuned.save_pretrained(adapter)
+        tokenizer.save_pretrained(adapter)
+        texts = Texts(FAMILIES[family], own)
+        texts.rows = [[f"flurb {part}" for part in row] for row in texts.rows]
+        texts.file.write_text("".join("\t".join(row) + "\n" for row in [texts.columns, *texts.rows]), encoding="utf-8")
+        wanted = texts.by_torch(PeftModel.from_pretrained(load(base, len(tokenizer)), adapter), adapter)
+        check(close(texts.by_program(base, adapter), wanted), f"{family}: a new token: predict")
+        given = ("--backend", "cpu", "--model", base, "--adapter", adapter)
+        must("merge", *given, "--output", own / "merged")
+        check(close(texts.by_torch(load(own / "merged"), own / "merged"), wanted), f"{family}: a new token: merge")
+        must("export", *given, "--output", own / "onnx", "--format", "onnx")
+        check(close(run_onnx(own / "onnx", texts), wanted), f"{family}: a new token: onnx")
+        must("export", *given, "--output", own / "peft")
+        exported = AutoPeftModelForSequenceClassification.from_pretrained(own / "peft", num_labels=3)
+        check(close(texts.by_torch(exported, own / "peft"), wanted), f"{family}: a new token: export to PEFT")
+
+
+def cards(folder):
+    """What the README of an export says to do, and what the hub reads of it."""
+    model, adapter, out = CASES / "bert-condlora-paper" / "model", folder / "adapter", folder / "card"
+    shutil.copytree(CASES / "bert-condlora-paper" / "adapter", adapter)
+    edit("base_model_name_or_path", str(model))(adapter)
+    must("export", "--backend", "cpu", "--model", model, "--adapter", adapter, "--output", out)
+    labels = json.loads((adapter / "adapter_config.json").read_text())["labels"]
+    card = ModelCard.load(out / "README.md")
+    check((card.data.base_model, card.data.library_name, card.data.tags)
+          == (str(model), "peft", [f"base_model:adapter:{model}", "lora", "transformers"]), f"card: {card.data}")
+    code = "\n".join(line[4:] for line in card.text.split("\n") if line.startswith("    "))
+    names = {}
+    exec(code.replace("FOLDER", str(out)), names)
+    check(list(names["model"].config.id2label.values()) == labels, f"card: labels {names['model'].config.id2label}")
+    texts = Texts("bert-condlora-paper", folder)
+    check(close(texts.by_torch(names["model"], out), texts.by_program(model, adapter)), "card: logits")
+
+
+def starts(bases, folder):
+    """Training that starts from such an adapter saves one that PEFT reads."""
+    for family, name in (("distilbert", "the head's layers"), ("roberta", "LoRA of words"), ("bert", "biases beside B")):
+        own, base = folder / f"{family}-start", bases[family]
+        own.mkdir()
+        make_adapter(next(kind for kind in KINDS if kind.name == name), family, base, own / "adapter")
+        texts = Texts(FAMILIES[family], own)
+        rows = [[*row, label] for row, label in zip(texts.rows * 2, ["no", "maybe", "yes"] * 4)]
+        (own / "train.tsv").write_text("".join("\t".join(row) + "\n" for row in [[*texts.columns, "label"], *rows]), encoding="utf-8")
+        must("train", "--backend", "cpu", "--model", base, "--init-adapter", own / "adapter", "--train", own / "train.tsv", "--text-columns",
+             ",".join(texts.columns), "--label-column", "label", "--labels", "no,maybe,yes", "--max-steps", 2, "--batch-size", 4,
+             "--eval-every", 0, "--output", own / "out")
+        tuned = PeftModel.from_pretrained(load(base), own / "out" / "adapter")
+        check(close(texts.by_program(base, own / "out" / "adapter"), texts.by_torch(tuned, base)), f"{family}: training from {name}")
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -211,6 +275,10 @@ def main():
                         compare(kind, family, bases[family], pathlib.Path(own))
                     except Exception as error:  # of the libraries: the other kinds are to be seen too
                         check(False, f"{family}: {kind.name}: {type(error).__name__}: {str(error)[:300]}")
+        if not chosen:
+            new_tokens(bases, folder)
+            cards(folder)
+            starts(bases, folder)
     return len(FAILURES) > 0
 
 

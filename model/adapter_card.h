@@ -1,0 +1,12 @@
+/* The README.md of an exported adapter: what the hub of Hugging Face reads of it, and how PEFT loads
+ * it. */
+#ifndef CONDLORA_MODEL_ADAPTER_CARD_H
+#define CONDLORA_MODEL_ADAPTER_CARD_H
+
+#include "model/adapter_folder.h"
+
+/* Writes it into `folder`, that of a LoRA with `config` and a head of `outputs`. */
+CDL_MUST_USE cdl_status cdl_adapter_card_write(const char *folder, const cdl_adapter_config *config,
+                                               int outputs);
+
+#endif
