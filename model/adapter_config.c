@@ -780,7 +780,8 @@ cdl_status cdl_adapter_config_to_json(const char *path, const cdl_adapter_config
   if (config->labels.count > 0)
     cdl_json_set(&o, "labels", list_of(&config->labels));
   cdl_json_set(&o, "modules_to_save",
-               config->modules_to_save.count > 0 ? modules_of(&config->modules_to_save) : json_null());
+               config->modules_to_save.count > 0 ? modules_of(&config->modules_to_save)
+                                                 : json_null());
   if (config->orientation != NULL)
     cdl_json_set(&o, "orientation", json_string(config->orientation));
   cdl_json_set(&o, "peft_type", json_string(config->peft_type));

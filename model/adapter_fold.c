@@ -121,8 +121,11 @@ static cdl_status read_part(const cdl_adapter *a, const char *folder, const file
   if (t == NULL)
     return cdl_fail(CDL_DATA, "%s: the adapter has no tensor %s; is it for another model?", folder,
                     name->text);
-  const size_t elements = (size_t)shape[0] * (size_t)(dimensions == 2 ? shape[1] : 1);
-  *values = malloc((elements + 1) * sizeof **values);
+  const int64_t columns = dimensions == 2 ? shape[1] : 1;
+  const bool fits = t->rank == dimensions && t->shape[0] == shape[0] &&
+                    (dimensions == 1 || t->shape[1] == columns);
+  /* Another shape is refused below, without memory for what the config claims. */
+  *values = malloc((fits ? (size_t)shape[0] * (size_t)columns + 1 : 1) * sizeof **values);
   if (*values == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory: %s", folder, name->text);
   return cdl_safetensors_read(a->stored, t, dimensions, shape, *values);

@@ -346,7 +346,9 @@ cdl_load_options cdl_adapter_load_options(const cdl_safetensors *tensors,
   char words[CDL_NAME_BYTES];
   snprintf(words, sizeof words, "%sembeddings.word_embeddings", family->prefix);
   const cdl_stored_tensor *table = whole_weight(tensors, words);
-  if (table != NULL && table->shape[0] > 0 && table->shape[0] <= INT32_MAX)
+  const int64_t width = model->embedding_size > 0 ? model->embedding_size : model->hidden_size;
+  if (table != NULL && table->shape[0] > 0 && table->shape[0] <= INT32_MAX &&
+      table->shape[1] == width)
     options.vocabulary = table->shape[0];
   return options;
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "model/adapter_folder.h"
+#include "model/adapter_io.h"
 #include "tests/unit/scratch.h"
 
 static const char *config_path(void)
@@ -286,6 +287,158 @@ START_TEST(a_mixed_pair_is_found)
 }
 END_TEST
 
+/* ---- Targets that no delta reaches ---- */
+
+enum { WIDE = 4, WORDS = 5, OUTPUTS = 2, VALUES_MOST = 20 };
+
+typedef struct {
+  cdl_backend *backend;
+  cdl_queue *queue;
+  cdl_encoder *encoder;
+} small_model;
+
+/* Every weight counts up by eighths from its place among the parameters. */
+static double initial(size_t parameter, int64_t i)
+{
+  return ((double)parameter + (double)i) / 8 - 2;
+}
+
+static small_model start_model(void)
+{
+  const cdl_model_config config = {.family = CDL_FAMILY_BERT,
+                                   .vocabulary_size = WORDS,
+                                   .hidden_size = WIDE,
+                                   .layers = 1,
+                                   .heads = 2,
+                                   .intermediate_size = WIDE,
+                                   .position_count = 4,
+                                   .type_count = 2,
+                                   .layer_norm_epsilon = 1e-5,
+                                   .activation = CDL_ACTIVATION_GELU};
+  small_model m;
+  expect_ok(cdl_backend_open("cpu", NULL, &m.backend));
+  expect_ok(cdl_queue_create(m.backend, &m.queue));
+  expect_ok(cdl_encoder_create(m.queue, &config, OUTPUTS, &m.encoder));
+  for (size_t p = 0; p < cdl_encoder_parameter_count(m.encoder); p++) {
+    const cdl_tensor t = cdl_encoder_parameters(m.encoder)[p].value;
+    float values[VALUES_MOST];
+    ck_assert_int_le(cdl_elements(t), VALUES_MOST);
+    for (int64_t i = 0; i < cdl_elements(t); i++)
+      values[i] = (float)initial(p, i);
+    cdl_upload(m.queue, t, values, (size_t)cdl_elements(t) * sizeof *values);
+    expect_ok(cdl_sync(m.queue));
+  }
+  return m;
+}
+
+static void stop_model(small_model *m)
+{
+  cdl_encoder_destroy(m->encoder);
+  cdl_queue_destroy(m->queue);
+  expect_ok(cdl_backend_close(m->backend));
+}
+
+/* The parameter of this name and its present values. */
+static size_t find_values(const small_model *m, const char *name, float *values)
+{
+  const cdl_parameter *parameters = cdl_encoder_parameters(m->encoder);
+  size_t p = 0;
+  while (strcmp(parameters[p].name, name) != 0)
+    ck_assert_uint_lt(++p, cdl_encoder_parameter_count(m->encoder));
+  cdl_download(m->queue, values, parameters[p].value,
+               (size_t)cdl_elements(parameters[p].value) * sizeof *values);
+  expect_ok(cdl_sync(m->queue));
+  return p;
+}
+
+static cdl_status read_adapter(const small_model *m)
+{
+  cdl_adapter_config config;
+  cdl_safetensors *file;
+  cdl_adapter *adapter = NULL;
+  expect_ok(cdl_adapter_folder_open(scratch_folder, &config, &file));
+  cdl_adapter_settings settings = cdl_adapter_config_settings(&config);
+  settings.ignore_unmatched = true;
+  cdl_status status =
+      cdl_adapter_create_stored(m->queue, m->encoder, &settings, &config, file, &adapter);
+  if (status == CDL_OK)
+    status = cdl_adapter_read(adapter, m->queue, scratch_folder);
+  cdl_adapter_destroy(adapter);
+  cdl_safetensors_close(file);
+  cdl_adapter_config_free(&config);
+  return status;
+}
+
+#define IN_FILE(rest) "base_model.model." rest
+#define WORD_TABLE "bert.embeddings.word_embeddings"
+
+static const float factors[VALUES_MOST] = {1, -2, 3, .5f, -1, 4, 2, -3, 1.5f, 6,
+                                           7, 2,  1, 3,   -5, 2, 8, 4,  .25f, 1};
+static const cdl_stored_tensor folded[] = {
+    {IN_FILE("classifier.lora_A.weight"), CDL_STORED_F32, 2, {2, WIDE}, factors, 0},
+    {IN_FILE("classifier.lora_B.weight"), CDL_STORED_F32, 2, {OUTPUTS, 2}, factors + 3, 0},
+    {IN_FILE("classifier.lora_B.bias"), CDL_STORED_F32, 1, {OUTPUTS}, factors + 5, 0},
+    {IN_FILE(WORD_TABLE ".lora_embedding_A"), CDL_STORED_F32, 2, {2, WORDS}, factors + 7, 0},
+    {IN_FILE(WORD_TABLE ".lora_embedding_B"), CDL_STORED_F32, 2, {WIDE, 2}, factors + 9, 0},
+};
+
+enum { FOLDED = sizeof folded / sizeof folded[0] };
+
+/* All but one of them. */
+static void write_folded(size_t left_out)
+{
+  cdl_stored_tensor tensors[FOLDED];
+  size_t count = 0;
+  for (size_t i = 0; i < FOLDED; i++)
+    if (i != left_out)
+      tensors[count++] = folded[i];
+  scratch_put_text(config_path(),
+                   "{\"peft_type\": \"LORA\", \"target_modules\": [\"classifier\", "
+                   "\"word_embeddings\"], \"r\": 2, \"lora_alpha\": 3, \"lora_bias\": true}");
+  expect_ok(cdl_safetensors_write(tensors_path(), tensors, count, NULL, 0));
+}
+
+/* W + s B A with s = 3/2, in float64; of the table, whose rows are words, the transpose of B A. */
+START_TEST(adds_to_what_no_delta_reaches)
+{
+  small_model m = start_model();
+  float weight[VALUES_MOST], bias[VALUES_MOST], table[VALUES_MOST];
+  write_folded(FOLDED);
+  expect_ok(read_adapter(&m));
+  const size_t w = find_values(&m, "classifier.weight", weight),
+               b = find_values(&m, "classifier.bias", bias),
+               t = find_values(&m, WORD_TABLE ".weight", table);
+  for (int o = 0; o < OUTPUTS; o++) {
+    for (int i = 0; i < WIDE; i++) {
+      double wanted = initial(w, o * WIDE + i);
+      for (int k = 0; k < 2; k++)
+        wanted += 1.5 * (double)factors[3 + o * 2 + k] * (double)factors[k * WIDE + i];
+      ck_assert_float_eq(weight[o * WIDE + i], (float)wanted);
+    }
+    ck_assert_float_eq(bias[o], (float)(initial(b, o) + 1.5 * (double)factors[5 + o]));
+  }
+  for (int v = 0; v < WORDS; v++)
+    for (int i = 0; i < WIDE; i++) {
+      double wanted = initial(t, v * WIDE + i);
+      for (int k = 0; k < 2; k++)
+        wanted += 1.5 * (double)factors[9 + i * 2 + k] * (double)factors[7 + k * WORDS + v];
+      ck_assert_float_eq(table[v * WIDE + i], (float)wanted);
+    }
+  stop_model(&m);
+}
+END_TEST
+
+START_TEST(names_what_is_missing_beside_the_deltas)
+{
+  small_model m = start_model();
+  for (size_t i = 0; i < FOLDED; i++) {
+    write_folded(i);
+    expect_failure(read_adapter(&m), CDL_DATA, folded[i].name);
+  }
+  stop_model(&m);
+}
+END_TEST
+
 START_TEST(refuses_settings_it_does_not_do)
 {
   write_sample();
@@ -496,6 +649,8 @@ int main(void)
       the_same_arguments_give_the_same_bytes,
       reads_and_writes_settings_of_low_rank_methods,
       a_mixed_pair_is_found,
+      adds_to_what_no_delta_reaches,
+      names_what_is_missing_beside_the_deltas,
       refuses_settings_it_does_not_do,
       refuses_broken_configs,
       refuses_broken_folders,
