@@ -294,7 +294,7 @@ START_TEST(adapters_that_do_not_fit)
     int value;
   } edits[] = {{"r", 4},
                {"r", 0},
-               {"lora_alpha", -5},
+               {"task_type", -3},
                {"use_dora", -1},
                {"target_modules", -2},
                {"target_modules", -4},

@@ -76,6 +76,10 @@ static void expect_same(const char *name, outcome left, outcome right)
   }
 }
 
+static const char *const of_tokenizer[] = {"tokenizer.json", "tokenizer_config.json",
+                                           "vocab.json",     "merges.txt",
+                                           "vocab.txt",      "sentencepiece.bpe.model"};
+
 START_TEST(an_export_is_the_same_adapter_as_lora)
 {
   const char *name = cases[_i], *model = case_file(name, "model"),
@@ -83,7 +87,12 @@ START_TEST(an_export_is_the_same_adapter_as_lora)
   check_done(RUN("export", "--model", model, "--adapter", adapter, "--output", out));
   json_t *config = parsed(read_text(joined(out, "adapter_config.json")));
   ck_assert_str_eq(json_string_value(json_object_get(config, "peft_type")), "LORA");
-  ck_assert_str_eq(listed(out), "adapter_config.json\nadapter_model.safetensors\n");
+  for (size_t i = 0; i < sizeof of_tokenizer / sizeof of_tokenizer[0]; i++)
+    ck_assert_msg(exists(joined(out, of_tokenizer[i])) == exists(joined(model, of_tokenizer[i])),
+                  "%s", of_tokenizer[i]);
+  const char *card = read_text(joined(out, "README.md"));
+  ck_assert_msg(strncmp(card, "---\n", 4) == 0 && strstr(card, "\nlibrary_name: peft\n") != NULL,
+                "%s", card);
   expect_same(name, predict(name, model, adapter), predict(name, model, out));
 }
 END_TEST
