@@ -205,6 +205,7 @@ void bench_command_help(void)
        "  attention    within packed sequences, forward and backward\n"
        "  train        a training step with LoRA and with CondLoRA, beside its own matrix products "
        "alone\n"
+       "  inference    the bare encoder beside one with a merged adapter\n"
        "  tune         searches matrix products' parameters for an OpenCL device and writes them "
        "down\n\n"
        "Without a workload all but tune are run.\n");

@@ -86,7 +86,8 @@ void cli_examples_close(cli_examples *examples);
   {CLI_GROUP, .help = "The model"},                                                               \
       {CLI_TEXT, "model", &(settings).model, "DIR", "Hugging Face folder of the encoder"},        \
       {CLI_TEXT, "adapter", &(settings).adapter, "DIR",                                           \
-       "adapter to apply, this program's or PEFT's; none for a model that was fine-tuned whole"}, \
+       "adapter to apply, this program's (or the folder of its run) or PEFT's; none for a model " \
+       "that was fine-tuned whole"},                                                              \
       {CLI_WHOLE, "rank", &(settings).rank, "B",                                                  \
        "use this rank of an adapter that DyLoRA trained [the adapter's own]"},                    \
       {CLI_WHOLE, "max-length", &(settings).max_length, "N",                                      \

@@ -561,10 +561,16 @@ cdl_status cli_inspect(int count, char **arguments)
     return CDL_OK;
   if (folder == NULL)
     return cdl_fail(CDL_USAGE, "give the folder of a model or an adapter");
-  char *config = cdl_path_join(folder, "adapter_config.json");
+  char *own = cdl_adapter_folder_find(folder);
+  char *config = own != NULL ? cdl_path_join(own, "adapter_config.json") : NULL;
+  cdl_status status;
   if (config == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %s", folder);
-  const bool is_adapter = cdl_file_exists(config);
+    status = cdl_fail(CDL_MEMORY, "out of memory: %s", folder);
+  else if (cdl_file_exists(config))
+    status = inspect_adapter(own, as_json);
+  else
+    status = inspect_model(folder, as_json);
   free(config);
-  return is_adapter ? inspect_adapter(folder, as_json) : inspect_model(folder, as_json);
+  free(own);
+  return status;
 }

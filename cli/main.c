@@ -10,6 +10,7 @@
 #include "cli/signals.h"
 #include "cli/sink.h"
 #include "condlora/backend.h"
+#include "model/family.h"
 #include "model/nearest.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -36,12 +37,16 @@ enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 static void print_usage(FILE *to)
 {
   fputs("usage: condlora COMMAND [OPTION …]\n\n"
-        "Fine-tunes RoBERTa and BERT encoders with CondLoRA and other low-rank adapters.\n\n",
+        "Fine-tunes Transformer encoders with CondLoRA and other low-rank adapters:\n",
         to);
+  for (int i = 0; i < CDL_FAMILY_COUNT; i++)
+    fprintf(to, "%s%s", i > 0 ? ", " : "", cdl_family_name((cdl_family)i));
+  fputs(".\n\n", to);
   for (size_t i = 0; i < COMMAND_COUNT; i++)
     fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
-  fputs("\ncondlora COMMAND --help lists the options of a command, condlora --version says which "
-        "version this is.\n",
+  fputs("\ncondlora COMMAND --help, or condlora help COMMAND, lists the options of a command; "
+        "condlora "
+        "version says\nwhich version this is.\n",
         to);
 }
 
@@ -55,13 +60,26 @@ static cdl_status unknown_command(const char *name)
                   cdl_nearest(name, names, COMMAND_COUNT));
 }
 
+/* `help COMMAND` is `COMMAND --help`; what follows is left to it. */
+static cdl_status help(const char *name)
+{
+  static char option[] = "--help";
+  char *arguments[] = {option, NULL};
+  for (size_t i = 0; i < COMMAND_COUNT; i++)
+    if (strcmp(commands[i].name, name) == 0)
+      return commands[i].run(1, arguments);
+  return unknown_command(name);
+}
+
 static cdl_status run(int count, char **arguments)
 {
   const char *name = arguments[0];
   for (size_t i = 0; i < COMMAND_COUNT; i++)
     if (strcmp(commands[i].name, name) == 0)
       return commands[i].run(count - 1, arguments + 1);
-  if (strcmp(name, "--version") == 0)
+  if (strcmp(name, "help") == 0 && count > 1)
+    return help(arguments[1]);
+  if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0)
     printf("condlora %s\n", cdl_version());
   else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
     print_usage(stdout);

@@ -45,8 +45,8 @@ static cdl_status unknown_option(const cli_grammar *g, const char *name)
       count++;
     }
   names[count++] = "help";
-  return cdl_fail(CDL_USAGE, "there is no option --%s; the nearest is --%s", name,
-                  cdl_nearest(name, names, count));
+  return cdl_fail(CDL_USAGE, "there is no option --%s; %s", name,
+                  cdl_hint_for(name, names, count, "--").text);
 }
 
 /* ---- Reading ---- */

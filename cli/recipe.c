@@ -9,7 +9,6 @@
 
 #include "cli/data_path.h"
 #include "model/file.h"
-#include "model/nearest.h"
 
 static const char suffix[] = ".json";
 
@@ -29,10 +28,12 @@ static cdl_status no_such_recipe(const char *folder, const char *name)
     entries[i]->d_name[strlen(entries[i]->d_name) - (sizeof suffix - 1)] = '\0';
     names[i] = entries[i]->d_name;
   }
+  char list[900] = "";
+  for (size_t i = 0, used = 0; names != NULL && i < count && used < sizeof list; i++)
+    used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "", names[i]);
   const cdl_status status =
       names != NULL && count > 0
-          ? cdl_fail(CDL_USAGE, "there is no recipe %s; the nearest is %s (%s holds all)", name,
-                     cdl_nearest(name, names, count), folder)
+          ? cdl_fail(CDL_USAGE, "there is no recipe %s; there are %s", name, list)
           : cdl_fail(CDL_ABSENT, "%s: no recipes here", folder);
   free(names);
   for (size_t i = 0; i < count; i++)

@@ -12,9 +12,10 @@
  * files. */
 static bool is_stream(const char *path)
 {
-  static const char devices[] = "/dev/";
+  static const char devices[] = "/dev/", memory[] = "/dev/shm/"; /* where files are files */
   struct stat facts;
-  return strncmp(path, devices, sizeof devices - 1) == 0 ||
+  return (strncmp(path, devices, sizeof devices - 1) == 0 &&
+          strncmp(path, memory, sizeof memory - 1) != 0) ||
          (stat(path, &facts) == 0 && !S_ISREG(facts.st_mode) && !S_ISDIR(facts.st_mode));
 }
 

@@ -88,16 +88,34 @@ static cdl_status open_files(const char *folder, const char *config_path, const 
   return status;
 }
 
-cdl_status cdl_adapter_folder_open(const char *folder, cdl_adapter_config *config,
+char *cdl_adapter_folder_find(const char *folder)
+{
+  char *own = cdl_path_join(folder, config_name), *of_run = cdl_path_join(folder, "adapter");
+  char *in_run = of_run != NULL ? cdl_path_join(of_run, config_name) : NULL;
+  const bool whole = own != NULL && in_run != NULL,
+             is_run = whole && !cdl_file_exists(own) && cdl_file_exists(in_run);
+  char *found = is_run ? of_run : whole ? strdup(folder) : NULL;
+  free(own);
+  free(in_run);
+  if (!is_run)
+    free(of_run);
+  return found;
+}
+
+cdl_status cdl_adapter_folder_open(const char *given, cdl_adapter_config *config,
                                    cdl_safetensors **tensors)
 {
   *config = (cdl_adapter_config){0};
   *tensors = NULL;
-  char *config_path = cdl_path_join(folder, config_name);
-  char *tensors_path = cdl_path_join(folder, tensors_name);
+  if (!cdl_file_exists(given))
+    return cdl_fail(CDL_ABSENT, "%s: no such folder; expected an adapter's (with %s) or a run's",
+                    given, config_name);
+  char *folder = cdl_adapter_folder_find(given);
+  char *config_path = folder != NULL ? cdl_path_join(folder, config_name) : NULL;
+  char *tensors_path = folder != NULL ? cdl_path_join(folder, tensors_name) : NULL;
   cdl_status status;
   if (config_path == NULL || tensors_path == NULL)
-    status = cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+    status = cdl_fail(CDL_MEMORY, "%s: out of memory", given);
   else
     status = open_files(folder, config_path, tensors_path, config, tensors);
   if (status != CDL_OK) {
@@ -107,6 +125,7 @@ cdl_status cdl_adapter_folder_open(const char *folder, cdl_adapter_config *confi
   }
   free(tensors_path);
   free(config_path);
+  free(folder);
   return status;
 }
 

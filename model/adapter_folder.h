@@ -92,7 +92,11 @@ CDL_MUST_USE cdl_status cdl_adapter_config_module(const cdl_adapter_config *conf
  * as they were: as a LoRA of twice the rank and the same scale. Other configs stay. */
 void cdl_adapter_config_converted(cdl_adapter_config *config);
 
-/* Opens a folder. Tensor names begin with "base_model.model."; that they fit a model is for the
+/* The adapter's own folder: `folder`, or folder/adapter where it is a run's. To be freed by the
+ * caller; NULL when memory is out. */
+char *cdl_adapter_folder_find(const char *folder);
+
+/* Opens a folder, an adapter's or a run's. Tensor names begin with "base_model.model."; that they fit a model is for the
  * caller to judge. inference_mode, and what only matters before training, are ignored;
  * init_lora_weights "pissa" and "olora" say that the values belong beside weights from which the
  * initial ones were taken off. Any other setting that would change the result and is not done here is

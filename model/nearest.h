@@ -13,4 +13,16 @@ const char *cdl_nearest(const char *name, const char *const *names, size_t count
 /* Whether `value` is one of `choices`, "A|B|C". */
 bool cdl_is_listed(const char *choices, const char *value);
 
+/* The names by which other programs know what is called otherwise here: "learning_rate" is "lr".
+ * Dashes and underscores, and case, are the same. The first of `names` [count] that `name` is known
+ * as; NULL when it is none. */
+const char *cdl_known_as(const char *name, const char *const *names, size_t count);
+
+/* What to offer for a name that is not there: "lr is what learning_rate is called here", or the
+ * nearest, or nothing that comes near. `dashes`: "--" or "". */
+typedef struct {
+  char text[160];
+} cdl_hint;
+cdl_hint cdl_hint_for(const char *name, const char *const *names, size_t count, const char *dashes);
+
 #endif

@@ -40,8 +40,8 @@ static cdl_status find_setting(const char *name, const cdl_setting **found)
     for (size_t i = 0; i < count; i++)
       if (list[i].kind != CDL_KIND_GROUP && !is_shared(&list[i]))
         names[names_count++] = list[i].field;
-    return cdl_fail(CDL_USAGE, "--space: there is no setting %s; the nearest is %s", name,
-                    cdl_nearest(name, names, names_count));
+    return cdl_fail(CDL_USAGE, "--space: there is no setting %s; %s", name,
+                    cdl_hint_for(name, names, names_count, "").text);
   }
   if (is_shared(*found))
     return cdl_fail(CDL_USAGE,

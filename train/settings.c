@@ -139,14 +139,14 @@ const cdl_setting *cdl_setting_find(const char *name)
   return NULL;
 }
 
-static const char *nearest_setting(const char *name)
+static cdl_hint hint_of_setting(const char *name)
 {
   const char *names[CDL_SETTINGS_MAX];
   size_t count = 0;
   for (size_t i = 0; i < list_count; i++)
     if (list[i].kind != CDL_KIND_GROUP)
       names[count++] = list[i].field;
-  return cdl_nearest(name, names, count);
+  return cdl_hint_for(name, names, count, "");
 }
 
 static void *place(const cdl_settings *settings, const cdl_setting *setting)
@@ -480,8 +480,8 @@ cdl_status cdl_settings_take(cdl_settings *settings, const char *path, const jso
     if (strcmp(key, "paper") == 0 || strcmp(key, "comment") == 0)
       continue;
     if (setting == NULL)
-      status = cdl_fail(CDL_USAGE, "%s: there is no setting '%s'; the nearest is %s", path, key,
-                        nearest_setting(key));
+      status = cdl_fail(CDL_USAGE, "%s: there is no setting '%s'; %s", path, key,
+                        hint_of_setting(key).text);
     else if (given == NULL || !given[setting - list])
       status = set_from_json(settings, setting, path, value);
     if (status != CDL_OK)
@@ -680,7 +680,7 @@ static cdl_status check_sizes(const cdl_settings *s)
 cdl_status cdl_settings_check(const cdl_settings *s)
 {
   if (s->model == NULL)
-    return cdl_fail(CDL_USAGE, "give --model: the folder of a RoBERTa or BERT encoder");
+    return cdl_fail(CDL_USAGE, "give --model: the Hugging Face folder of an encoder");
   if (s->output == NULL && !s->dry_run)
     return cdl_fail(CDL_USAGE, "give --output: the folder for the run's files");
   CDL_TRY(check_data(s));

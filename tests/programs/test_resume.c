@@ -304,6 +304,30 @@ START_TEST(more_epochs_go_on_where_the_run_ended)
 }
 END_TEST
 
+/* For whoever takes an adapter, a run's folder is its adapter's. */
+START_TEST(the_folder_of_a_run_is_its_adapter)
+{
+  const char *out = scratch("out"), *model = case_file("bert-condlora-paper", "model"),
+             *rows = case_file("bert-condlora-paper", "train.tsv"),
+             *adapter = joined(out, "adapter");
+  check_done(RUN(LONG_RUN, "--max-steps", "3", "--output", out));
+#define BOTH(command, ...)                                                            \
+  ck_assert_str_eq(RUN(command, "--model", model, "--adapter", out, __VA_ARGS__).out, \
+                   RUN(command, "--model", model, "--adapter", adapter, __VA_ARGS__).out)
+  BOTH("predict", "--input", rows);
+  BOTH("eval", "--input", rows);
+#undef BOTH
+  ck_assert_str_eq(RUN("inspect", out).out, RUN("inspect", adapter).out);
+  check_done(RUN("export", "--model", model, "--adapter", out, "--output", scratch("peft")));
+  check_done(RUN("merge", "--model", model, "--adapter", out, "--output", scratch("merged")));
+  check_done(RUN("analyze", "conversion", "--model", model, "--adapter", out));
+  check_done(RUN(LONG_RUN, "--max-steps", "1", "--init-adapter", out, "--output", scratch("on")));
+  /* Merged, it still says what it was trained on. */
+  ck_assert_uint_gt(count_lines(RUN("predict", "--model", scratch("merged"), "--input", rows).out),
+                    0);
+}
+END_TEST
+
 START_TEST(a_record_repeats_its_run)
 {
   const char *out = scratch("out"), *again = scratch("again"), *other = scratch("other");
@@ -487,6 +511,7 @@ int main(void)
   CASE(suite, resume_needs_nothing_but_the_folder);
   CASE(suite, a_run_goes_on_with_inputs_that_were_moved);
   CASE(suite, more_epochs_go_on_where_the_run_ended);
+  CASE(suite, the_folder_of_a_run_is_its_adapter);
   CASE(suite, a_record_repeats_its_run);
   CASE(suite, resume_of_a_finished_run_does_nothing);
   CASE(suite, what_a_killed_run_left_half_written_is_swept);

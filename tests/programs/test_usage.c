@@ -124,6 +124,77 @@ START_TEST(unknown_names_point_at_the_nearest)
 }
 END_TEST
 
+/* By the names of other programs too, and not by letters alone. */
+START_TEST(names_of_other_programs_point_at_ours)
+{
+  static const char *const known[][2] = {{"--learning-rate", "--lr"},
+                                         {"--learning_rate", "--lr"},
+                                         {"--num-train-epochs", "--epochs"},
+                                         {"--num_epochs", "--epochs"},
+                                         {"--per-device-train-batch-size", "--batch-size"},
+                                         {"--per_device_train_batch_size", "--batch-size"},
+                                         {"--bs", "--batch-size"},
+                                         {"--gradient-accumulation-steps", "--accumulate"},
+                                         {"--lora-alpha", "--alpha"},
+                                         {"--lora_r", "--rank"},
+                                         {"--lora-dropout", "--adapter-dropout"},
+                                         {"--target-modules", "--targets"},
+                                         {"--lr-scheduler-type", "--schedule"},
+                                         {"--max-seq-length", "--max-length"},
+                                         {"--model-name-or-path", "--model"},
+                                         {"--output-dir", "--output"},
+                                         {"--train-file", "--train"},
+                                         {"--validation-file", "--dev"},
+                                         {"--device", "--backend"},
+                                         {"--fp16", "--precision"}};
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+    const outcome o = RUN("train", known[i][0], "1");
+    check_refused(o, 2, known[i][0], text_of("here it is %s\n", known[i][1]));
+  }
+  check_refused(RUN("predict", "--adapter-path", "x"), 2, "here it is --adapter\n");
+  check_refused(RUN("predict", "--output-file", "x"), 2, "here it is --output\n");
+  check_refused(RUN("train", "--zzzzzzzzzzzz", "1"), 2, "--help lists all");
+  const char *config = scratch("c.json");
+  static const char *const keys[][2] = {{"learning_rate", "lr"},
+                                        {"lora_alpha", "alpha"},
+                                        {"lora_r", "rank"},
+                                        {"lora_dropout", "adapter_dropout"}};
+  for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+    write_text(config, text_of("{\"%s\": 1}", keys[i][0]));
+    check_refused(RUN("train", "--config", config), 2, "c.json", keys[i][0],
+                  text_of("here it is %s\n", keys[i][1]));
+  }
+  check_refused(RUN("train", "--recipe", "xxx", "--model", "m"), 2, "xxx", "rte-condlora",
+                "cola-lora", "stsb-condlora");
+}
+END_TEST
+
+START_TEST(help_and_version_are_words_too)
+{
+  const outcome o = RUN("help", "train");
+  check_done(o);
+  ck_assert_str_eq(o.out, RUN("train", "--help").out);
+  ck_assert_str_eq(RUN("help").out, RUN("--help").out);
+  ck_assert_str_eq(RUN("version").out, RUN("--version").out);
+  check_refused(RUN("help", "trian"), 2, "nearest is train");
+  ck_assert_ptr_nonnull(strstr(RUN("help").out, "xlm-roberta"));
+}
+END_TEST
+
+START_TEST(a_model_that_is_not_there_is_said_to_be_a_folder)
+{
+  check_refused(RUN("train", "--model", "roberta-base", "--task", "RTE", "--data", scratch("no"),
+                    "--output", scratch("o")),
+                1, "roberta-base: no such folder", "hf download roberta-base --local-dir");
+  check_refused(RUN("predict", "--model", "org/name", "--input", "-"), 1, "hf download org/name");
+  check_refused(RUN("tokenize", "--model", "roberta-base", "--input", "-"), 1, "hf download");
+  check_refused(RUN("predict", "--model", scratch("nowhere"), "--input", "-"), 1, "nowhere",
+                "config.json");
+  check_refused(RUN("predict", "--model", "m", "--adapter", scratch("none"), "--input", "-"), 1,
+                "none", "adapter_config.json", "run");
+}
+END_TEST
+
 START_TEST(values_that_cannot_be)
 {
   static const char *const wrong[][4] = {{"--batch-size", "0", "--batch-size"},
@@ -245,6 +316,9 @@ int main(void)
   CASE(suite, the_manual_knows_every_option);
   CASE(suite, no_command_is_wrong_usage);
   CASE(suite, unknown_names_point_at_the_nearest);
+  CASE(suite, names_of_other_programs_point_at_ours);
+  CASE(suite, help_and_version_are_words_too);
+  CASE(suite, a_model_that_is_not_there_is_said_to_be_a_folder);
   CASE(suite, values_that_cannot_be);
   CASE(suite, an_option_wants_its_value_and_only_once);
   CASE(suite, what_is_needed_is_named);
