@@ -76,11 +76,15 @@ static bool same_text(const cdl_named_token *a, const cdl_named_token *b)
   return a->bytes == b->bytes && memcmp(a->text, b->text, a->bytes) == 0;
 }
 
-static bool same_token(const cdl_named_token *a, const cdl_named_token *b)
+/* The text and one character for the flags, with a NUL: equal for equal tokens. */
+static cdl_status with_flags(const cdl_named_token *token, cdl_bytes *key)
 {
-  return a->made && b->made && same_text(a, b) && a->special == b->special &&
-         a->single_word == b->single_word && a->lstrip == b->lstrip && a->rstrip == b->rstrip &&
-         is_normalized(a) == is_normalized(b);
+  const char flags[2] = {(char)('@' + token->special + 2 * token->single_word + 4 * token->lstrip +
+                                8 * token->rstrip + 16 * is_normalized(token)),
+                         '\0'};
+  key->count = 0;
+  CDL_TRY(cdl_bytes_append(key, token->text, token->bytes));
+  return cdl_bytes_append(key, flags, sizeof flags);
 }
 
 /* ---- Reading ---- */
@@ -92,6 +96,7 @@ typedef struct {
   cdl_special_tokens *to;
   cdl_named_token *additional, *extra;
   size_t additional_count, extra_count;
+  cdl_vocabulary told; /* texts that the settings name */
   size_t config_count; /* of the additional ones, those of tokenizer_config.json */
 } reading;
 
@@ -133,35 +138,43 @@ static cdl_status read_decoder(reading *r)
   return CDL_OK;
 }
 
+/* The first place that a text is given stays. */
+static cdl_status note(cdl_vocabulary *texts, const char *text, size_t bytes, size_t place)
+{
+  return cdl_vocabulary_find(texts, text, bytes) >= 0
+             ? CDL_OK
+             : cdl_vocabulary_add(texts, text, bytes, (int64_t)place);
+}
+
 /* A token of added_tokens.json is special where the settings name it so, but for the objects in tokenizer_config.json,
  * which are no tokens yet; the class's own names come later. */
-static bool is_named(const reading *r, const cdl_named_token *token)
+static cdl_status note_told(reading *r)
 {
   for (size_t role = 0; role < CDL_ROLE_COUNT; role++) {
     const char *path;
-    const json_t *value = cdl_tokenizer_setting(r->settings, cdl_token_role_key(role), &path);
-    if (value != NULL && r->to->roles[role].text != NULL &&
-        (json_is_string(value) || path == r->settings->map_path) &&
-        same_text(&r->to->roles[role], token))
-      return true;
+    const cdl_named_token *token = &r->to->roles[role];
+    (void)cdl_tokenizer_setting(r->settings, cdl_token_role_key(role), &path);
+    if (token->text != NULL && (!token->made || path == r->settings->map_path))
+      CDL_TRY(note(&r->told, token->text, token->bytes, role));
   }
   for (size_t i = 0; i < r->additional_count; i++)
-    if ((!r->additional[i].made || i >= r->config_count) && same_text(&r->additional[i], token))
-      return true;
-  return false;
+    if (!r->additional[i].made || i >= r->config_count)
+      CDL_TRY(note(&r->told, r->additional[i].text, r->additional[i].bytes, i));
+  return CDL_OK;
 }
 
 static cdl_status read_added(reading *r)
 {
   const char *path = r->settings->added_path, *text;
   json_t *id;
+  CDL_TRY(note_told(r));
   json_object_foreach(r->settings->added, text, id)
   {
     if (!json_is_integer(id))
       return cdl_fail(CDL_DATA, "%s: \"%.64s\": expected an id as the value", path, text);
     cdl_named_token token = as_text(text);
     token.made = true;
-    token.special = is_named(r, &token);
+    token.special = cdl_vocabulary_find(&r->told, text, token.bytes) >= 0;
     token.normalized = token.special ? CDL_NOT_NORMALIZED : CDL_NORMALIZED;
     CDL_TRY(list_token(r, json_integer_value(id), false, &token));
   }
@@ -206,8 +219,9 @@ static cdl_status sort_listed(cdl_special_tokens *to)
   to->listed_count = kept + 1;
   for (size_t i = 0; i < to->listed_count; i++) {
     const cdl_named_token *token = &to->listed[i].token;
-    if (cdl_vocabulary_find(&to->listed_names, token->text, token->bytes) < 0)
-      CDL_TRY(cdl_vocabulary_add(&to->listed_names, token->text, token->bytes, (int64_t)i));
+    CDL_TRY(note(&to->listed_names, token->text, token->bytes, i));
+    CDL_TRY(with_flags(token, &to->key));
+    CDL_TRY(note(&to->listed_tokens, (const char *)to->key.data, to->key.count - 1, i));
   }
   return CDL_OK;
 }
@@ -403,6 +417,7 @@ cdl_status cdl_special_tokens_read(const cdl_tokenizer_class *class,
   const cdl_status status = read_all(&r, json_path, root);
   free(r.additional);
   free(r.extra);
+  cdl_vocabulary_release(&r.told);
   return status;
 }
 
@@ -412,6 +427,8 @@ void cdl_special_tokens_release(cdl_special_tokens *tokens)
   free(tokens->named);
   cdl_vocabulary_release(&tokens->names);
   cdl_vocabulary_release(&tokens->listed_names);
+  cdl_vocabulary_release(&tokens->listed_tokens);
+  free(tokens->key.data);
   *tokens = (cdl_special_tokens){0};
 }
 
@@ -430,24 +447,29 @@ static cdl_added_token added_token(const cdl_named_token *named, bool special)
                            .rstrip = settled.rstrip};
 }
 
-static bool is_listed(const cdl_special_tokens *tokens, const cdl_named_token *token)
+/* Whether a listed token is the named one's equal. */
+static cdl_status is_listed(cdl_special_tokens *tokens, const cdl_named_token *token, bool *listed)
 {
-  const int32_t place = cdl_vocabulary_find(&tokens->listed_names, token->text, token->bytes);
-  if (place < 0 || !token->made)
-    return place >= 0;
-  for (size_t i = (size_t)place; i < tokens->listed_count; i++)
-    if (same_token(&tokens->listed[i].token, token))
-      return true;
-  return false;
+  *listed = cdl_vocabulary_find(&tokens->listed_names, token->text, token->bytes) >= 0;
+  if (!*listed || !token->made)
+    return CDL_OK;
+  CDL_TRY(with_flags(token, &tokens->key));
+  *listed =
+      cdl_vocabulary_find(&tokens->listed_tokens, tokens->key.data, tokens->key.count - 1) >= 0;
+  return CDL_OK;
 }
 
-/* What is to be added, in order; `bytes` 0 where nothing is. */
-static cdl_status collect(const cdl_special_tokens *tokens, const cdl_tokenizer *tokenizer,
-                          cdl_added_token **batch)
+typedef struct {
+  cdl_added_token *tokens; /* `bytes` 0: not to be added */
+  cdl_vocabulary special;  /* texts of those that are special, to the first place */
+} token_batch;
+
+static cdl_status collect(cdl_special_tokens *tokens, const cdl_tokenizer *tokenizer,
+                          token_batch *batch)
 {
   const size_t count = tokens->listed_count + tokens->named_count;
-  *batch = calloc(count + 1, sizeof **batch);
-  if (*batch == NULL)
+  batch->tokens = calloc(count + 1, sizeof *batch->tokens);
+  if (batch->tokens == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory for added tokens");
   for (size_t i = 0; i < count; i++) {
     const bool listed = i < tokens->listed_count;
@@ -457,21 +479,40 @@ static cdl_status collect(const cdl_special_tokens *tokens, const cdl_tokenizer 
         !listed || cdl_vocabulary_find(&tokens->names, token->text, token->bytes) >= 0;
     const cdl_added_token wanted = added_token(token, token->special || named);
     const cdl_added_entry *there = cdl_added_find(&tokenizer->added, token->text, token->bytes);
-    if (!listed && (is_listed(tokens, token) || (!token->made && there != NULL)))
-      continue;
+    bool passed = false;
+    if (!listed)
+      CDL_TRY(is_listed(tokens, token, &passed));
     /* `tokenizers` passes over what it had before this batch, though the batch may have changed it since. */
-    if (there == NULL || !cdl_added_same(&there->token, &wanted))
-      (*batch)[i] = wanted;
+    if (passed ||
+        (there != NULL && (!(listed || token->made) || cdl_added_same(&there->token, &wanted))))
+      continue;
+    batch->tokens[i] = wanted;
+    if (wanted.special)
+      CDL_TRY(note(&batch->special, wanted.content, wanted.bytes, i));
   }
   return CDL_OK;
 }
 
-cdl_status cdl_special_tokens_add(const cdl_special_tokens *tokens, cdl_tokenizer *tokenizer)
+/* Where a special token of the same text is still to come, that one comes first: what it is looked for in stays, though
+ * the other's flags come in between. */
+static cdl_status add_one(const token_batch *batch, size_t place, cdl_tokenizer *tokenizer)
 {
-  cdl_added_token *batch = NULL;
+  const cdl_added_token *token = &batch->tokens[place];
+  if (token->bytes == 0)
+    return CDL_OK;
+  const int32_t special = cdl_vocabulary_find(&batch->special, token->content, token->bytes);
+  if (special > (int32_t)place)
+    CDL_TRY(cdl_added_add(tokenizer, &batch->tokens[special], -1));
+  return cdl_added_add(tokenizer, token, -1);
+}
+
+cdl_status cdl_special_tokens_add(cdl_special_tokens *tokens, cdl_tokenizer *tokenizer)
+{
+  token_batch batch = {0};
   cdl_status status = collect(tokens, tokenizer, &batch);
   for (size_t i = 0; status == CDL_OK && i < tokens->listed_count + tokens->named_count; i++)
-    status = cdl_context(cdl_added_add(tokenizer, &batch[i], -1), "%s", tokens->path);
-  free(batch);
+    status = cdl_context(add_one(&batch, i, tokenizer), "%s", tokens->path);
+  free(batch.tokens);
+  cdl_vocabulary_release(&batch.special);
   return status;
 }

@@ -35,6 +35,8 @@ typedef struct {
   cdl_named_token *named; /* in the order in which they are added, the roles among them */
   size_t named_count;
   cdl_vocabulary names, listed_names; /* their texts, to places in `named` and `listed` */
+  cdl_vocabulary listed_tokens;       /* listed texts with a character for their flags */
+  cdl_bytes key;
 } cdl_special_tokens;
 
 /* `slow`: the slow class reads the files. `root` is tokenizer.json's, or NULL, and outlives the result, as the settings
@@ -43,7 +45,7 @@ CDL_MUST_USE cdl_status cdl_special_tokens_read(const cdl_tokenizer_class *class
                                                 const cdl_tokenizer_settings *settings, bool slow,
                                                 const char *json_path, const json_t *root,
                                                 cdl_special_tokens *tokens);
-CDL_MUST_USE cdl_status cdl_special_tokens_add(const cdl_special_tokens *tokens,
+CDL_MUST_USE cdl_status cdl_special_tokens_add(cdl_special_tokens *tokens,
                                                cdl_tokenizer *tokenizer);
 void cdl_special_tokens_release(cdl_special_tokens *tokens);
 

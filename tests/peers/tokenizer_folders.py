@@ -221,7 +221,8 @@ def wordpiece_folders(root, model):
     vocabulary("wp-vocab-accents", {"do_lower_case": True, "strip_accents": False, "tokenizer_class": "BertTokenizer"})
     vocabulary("wp-vocab-map", {}, special_tokens_map={"mask_token": "[MASK]", "additional_special_tokens": ["[MASK]", "[NEW]"]},
                added_tokens={"e-mail": size, "#tag": size + 1, "[NEW]": size + 2})
-    vocabulary("wp-vocab-mpnet", {"tokenizer_class": "MPNetTokenizer", "cls_token": "[CLS]", "sep_token": "[SEP]"})
+    vocabulary("wp-vocab-mpnet", {"tokenizer_class": "MPNetTokenizer", "cls_token": "[CLS]", "sep_token": "[SEP]",
+                                  "model_input_names": ["input_ids", "token_type_ids"]})
     return json_form, vocabulary_form
 
 
