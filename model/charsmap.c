@@ -1,6 +1,7 @@
 #include "model/charsmap.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "model/grapheme.h"
 #include "model/unicode_text.h"

@@ -3,7 +3,7 @@
 #ifndef CONDLORA_MODEL_CHARSMAP_H
 #define CONDLORA_MODEL_CHARSMAP_H
 
-#include "model/tokenizer_parts.h"
+#include "model/normalizer.h"
 
 /* Reads `size` bytes: the trie's size in bytes, its units, then the texts, each with a NUL; all
  * little-endian. Errors: MEMORY; DATA, without a path, for a table that is cut, is not UTF-8, or

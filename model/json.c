@@ -5,10 +5,13 @@
 
 #include "model/file.h"
 
-cdl_status cdl_json_parse(const char *path, const void *bytes, size_t size, json_t **object)
+typedef json_t *(*loader)(const char *text, size_t bytes, cdl_json_fault *fault);
+
+static cdl_status parse(const char *path, const void *bytes, size_t size, loader load,
+                        json_t **object)
 {
   cdl_json_fault fault;
-  *object = cdl_json_load(bytes, size, &fault);
+  *object = load(bytes, size, &fault);
   if (*object == NULL) {
     if (fault.kind == CDL_JSON_MEMORY)
       return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
@@ -23,14 +26,29 @@ cdl_status cdl_json_parse(const char *path, const void *bytes, size_t size, json
   return CDL_OK;
 }
 
-cdl_status cdl_json_read(const char *path, json_t **object)
+cdl_status cdl_json_parse(const char *path, const void *bytes, size_t size, json_t **object)
+{
+  return parse(path, bytes, size, cdl_json_load, object);
+}
+
+static cdl_status read_file(const char *path, loader load, json_t **object)
 {
   cdl_mapping mapping;
   *object = NULL;
   CDL_TRY(cdl_file_map(path, &mapping));
-  const cdl_status status = cdl_json_parse(path, mapping.data, mapping.size, object);
+  const cdl_status status = parse(path, mapping.data, mapping.size, load, object);
   cdl_file_unmap(&mapping);
   return status;
+}
+
+cdl_status cdl_json_read(const char *path, json_t **object)
+{
+  return read_file(path, cdl_json_load, object);
+}
+
+cdl_status cdl_json_read_repeated(const char *path, json_t **object)
+{
+  return read_file(path, cdl_json_load_repeated, object);
 }
 
 cdl_status cdl_json_integer(const char *path, const json_t *object, const char *key, int64_t low,

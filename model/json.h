@@ -35,10 +35,13 @@ typedef struct {
  * without NUL, nesting 2048 levels deep at most. A whole number beyond 64 bits is read as a real.
  * To be released with json_decref. */
 json_t *cdl_json_load(const char *text, size_t bytes, cdl_json_fault *fault);
+/* The same where names may repeat, as they do in vocabularies: the last one counts. */
+json_t *cdl_json_load_repeated(const char *text, size_t bytes, cdl_json_fault *fault);
 /* The object that `bytes` hold; `path` is for messages. */
 CDL_MUST_USE cdl_status cdl_json_parse(const char *path, const void *bytes, size_t size,
                                        json_t **object);
 CDL_MUST_USE cdl_status cdl_json_read(const char *path, json_t **object);
+CDL_MUST_USE cdl_status cdl_json_read_repeated(const char *path, json_t **object);
 
 /* Values of keys. A missing key leaves *value as it is, a null too where `nullable`. Numbers lie
  * in [low, high]. */

@@ -17,6 +17,7 @@ typedef struct {
   char *scratch;     /* a string without its escapes, or a number with a NUL behind it */
   size_t capacity;
   int depth;
+  bool repeated; /* a name may be there again: the last one counts */
   cdl_json_fault *fault;
 } reader;
 
@@ -339,7 +340,7 @@ static bool read_member(reader *r, json_t *object)
   }
   if (!read_text(r, &name, &bytes))
     return false;
-  if (json_object_getn(object, name, bytes) != NULL) {
+  if (!r->repeated && json_object_getn(object, name, bytes) != NULL) {
     fail_duplicate(r, place, name, bytes);
     return false;
   }
@@ -452,10 +453,10 @@ static void locate(cdl_json_fault *fault, const char *text)
   }
 }
 
-json_t *cdl_json_load(const char *text, size_t bytes, cdl_json_fault *fault)
+static json_t *load(const char *text, size_t bytes, bool repeated, cdl_json_fault *fault)
 {
   *fault = (cdl_json_fault){0};
-  reader r = {.at = text, .begin = text, .end = text + bytes, .fault = fault};
+  reader r = {.at = text, .begin = text, .end = text + bytes, .repeated = repeated, .fault = fault};
   skip_space(&r);
   json_t *value = read_value(&r);
   skip_space(&r);
@@ -468,4 +469,14 @@ json_t *cdl_json_load(const char *text, size_t bytes, cdl_json_fault *fault)
   if (value == NULL)
     locate(fault, text);
   return value;
+}
+
+json_t *cdl_json_load(const char *text, size_t bytes, cdl_json_fault *fault)
+{
+  return load(text, bytes, false, fault);
+}
+
+json_t *cdl_json_load_repeated(const char *text, size_t bytes, cdl_json_fault *fault)
+{
+  return load(text, bytes, true, fault);
 }

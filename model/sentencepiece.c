@@ -216,14 +216,15 @@ static cdl_status read_charsmap(const loading *l, message m)
       found = f.bytes;
   if (!ok)
     return broken(l, "normalizer_spec");
-  cdl_unigram *model = &l->tokenizer->unigram;
   if (found.at == found.end)
     return CDL_OK;
-  if (model->charsmap.units != NULL)
+  if (l->tokenizer->normal_steps.count > 0)
     return cdl_fail(CDL_DATA, "%s: expected one precompiled_charsmap, found two", l->path);
-  CDL_TRY(cdl_context(cdl_charsmap_read(found.at, (size_t)(found.end - found.at), &model->charsmap),
-                      "%s: precompiled_charsmap", l->path));
-  return cdl_unigram_add_step(model, &(cdl_text_step){.kind = CDL_STEP_CHARSMAP});
+  cdl_normal_step *step;
+  CDL_TRY(cdl_normalizer_add(&l->tokenizer->normal_steps, &step));
+  step->kind = CDL_NORMAL_CHARSMAP;
+  return cdl_context(cdl_charsmap_read(found.at, (size_t)(found.end - found.at), &step->charsmap),
+                     "%s: precompiled_charsmap", l->path);
 }
 
 /* What Transformers makes of the file: charsmap, no spaces at the end, one space for several. */
@@ -237,18 +238,21 @@ static cdl_status add_normalizer(const loading *l, message m)
     if (f.number == 3 && f.type == WIRE_BYTES)
       CDL_TRY(read_charsmap(l, f.bytes));
   }
-  cdl_unigram *model = &l->tokenizer->unigram;
   static const char space[] = "▁";
-  static char two_spaces[] = "  ", replacement[] = "▁";
-  memcpy(model->space, space, sizeof space);
-  model->space_bytes = sizeof space - 1;
-  model->prepend = CDL_PREPEND_ALWAYS;
-  model->split = true;
-  CDL_TRY(cdl_unigram_add_step(model, &(cdl_text_step){.kind = CDL_STEP_STRIP, .right = true}));
-  return cdl_unigram_add_step(model, &(cdl_text_step){.kind = CDL_STEP_REPLACE,
-                                                      .pattern = two_spaces,
-                                                      .content = replacement,
-                                                      .repeated = true});
+  cdl_cut_step *cut;
+  CDL_TRY(cdl_pre_tokenizer_add(&l->tokenizer->pre_tokenizer, CDL_CUT_METASPACE, &cut));
+  memcpy(cut->metaspace.space, space, sizeof space);
+  cut->metaspace.space_bytes = sizeof space - 1;
+  cut->metaspace.prepend = CDL_PREPEND_ALWAYS;
+  cut->metaspace.split = true;
+  cdl_normal_step *step;
+  CDL_TRY(cdl_normalizer_add(&l->tokenizer->normal_steps, &step));
+  step->kind = CDL_NORMAL_STRIP;
+  step->right = true;
+  CDL_TRY(cdl_normalizer_add(&l->tokenizer->normal_steps, &step));
+  step->kind = CDL_NORMAL_REPLACE;
+  step->repeated = true;
+  return cdl_normal_step_texts(step, "  ", space);
 }
 
 /* ---- The file ---- */

@@ -57,6 +57,54 @@ cdl_status cdl_template_usual(cdl_tokenizer *tokenizer, bool roberta, int32_t be
   return cdl_template_add(pair, CDL_PIECE_TOKEN, end, second);
 }
 
+static cdl_way way_of(const cdl_tokenizer *tokenizer)
+{
+  const cdl_pre_tokenizer *pre = &tokenizer->pre_tokenizer;
+  if (tokenizer->kind == CDL_MODEL_WORDPIECE && tokenizer->pre_kind == CDL_PRE_BERT &&
+      tokenizer->normal_steps.count == tokenizer->normalizer.present)
+    return CDL_WAY_BERT;
+  if (tokenizer->kind == CDL_MODEL_BPE && tokenizer->pre_kind == CDL_PRE_BYTE_LEVEL &&
+      tokenizer->bpe.prefix_bytes == 0 && tokenizer->bpe.suffix_bytes == 0 &&
+      !tokenizer->bpe.byte_fallback)
+    return CDL_WAY_BYTES;
+  const bool spaces_first = pre->count == 2 && pre->steps[0].kind == CDL_CUT_SPACES;
+  if (tokenizer->kind == CDL_MODEL_UNIGRAM && (pre->count == 1 || spaces_first) &&
+      pre->steps[pre->count - 1].kind == CDL_CUT_METASPACE)
+    return CDL_WAY_METASPACE;
+  return CDL_WAY_STEPS;
+}
+
+cdl_status cdl_tokenizer_settle_normalizer(cdl_tokenizer *tokenizer)
+{
+  cdl_bert_normalizer *bert = &tokenizer->normalizer;
+  cdl_normal_step *step = tokenizer->normal_steps.steps;
+  if (bert->strip_as_lowercase)
+    bert->strip_accents = bert->lowercase;
+  if (!bert->present)
+    return CDL_OK;
+  if (tokenizer->normal_steps.count == 0)
+    CDL_TRY(cdl_normalizer_add(&tokenizer->normal_steps, &step));
+  step->kind = CDL_NORMAL_BERT;
+  step->bert = *bert;
+  return CDL_OK;
+}
+
+/* What the files and settings say becomes steps, and these a way. */
+static cdl_status compile(cdl_tokenizer *tokenizer)
+{
+  cdl_cut_step *cut;
+  if (tokenizer->pre_kind == CDL_PRE_BERT) {
+    CDL_TRY(cdl_pre_tokenizer_add(&tokenizer->pre_tokenizer, CDL_CUT_SPACES, &cut));
+    CDL_TRY(cdl_pre_tokenizer_add(&tokenizer->pre_tokenizer, CDL_CUT_PUNCTUATION, &cut));
+    cut->behavior = CDL_SPLIT_ISOLATED;
+  }
+  if (tokenizer->pre_kind == CDL_PRE_BYTE_LEVEL)
+    tokenizer->pre_tokenizer.steps[0].add_prefix_space = tokenizer->bpe.add_prefix_space;
+  cdl_wordpiece_prepare_bytes(tokenizer);
+  tokenizer->way = way_of(tokenizer);
+  return CDL_OK;
+}
+
 cdl_status cdl_tokenizer_open(const char *model_folder, cdl_tokenizer **tokenizer)
 {
   *tokenizer = NULL;
@@ -66,12 +114,13 @@ cdl_status cdl_tokenizer_open(const char *model_folder, cdl_tokenizer **tokenize
   struct timespec now = {0};
   clock_gettime(CLOCK_MONOTONIC, &now);
   opened->stamp = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-  const cdl_status status = cdl_tokenizer_load(model_folder, opened);
+  cdl_status status = cdl_tokenizer_load(model_folder, opened);
+  if (status == CDL_OK)
+    status = compile(opened);
   if (status != CDL_OK) {
     cdl_tokenizer_close(opened);
     return status;
   }
-  cdl_wordpiece_prepare_bytes(opened);
   *tokenizer = opened;
   return CDL_OK;
 }
@@ -83,6 +132,8 @@ void cdl_tokenizer_close(cdl_tokenizer *tokenizer)
   cdl_vocabulary_release(&tokenizer->vocabulary);
   cdl_vocabulary_release(&tokenizer->extra);
   cdl_added_release(&tokenizer->added);
+  cdl_normalizer_release(&tokenizer->normal_steps);
+  cdl_pre_tokenizer_release(&tokenizer->pre_tokenizer);
   cdl_wordpiece_release(&tokenizer->wordpiece);
   cdl_bpe_release(&tokenizer->bpe);
   cdl_unigram_release(&tokenizer->unigram);
@@ -135,52 +186,121 @@ static cdl_status mend(cdl_scratch *scratch, const uint8_t **text, size_t *bytes
 
 bool cdl_tokenizer_normalizes(const cdl_tokenizer *tokenizer)
 {
-  return tokenizer->kind == CDL_MODEL_UNIGRAM ? tokenizer->unigram.step_count > 0
-                                              : tokenizer->normalizer.present;
+  return tokenizer->normal_steps.count > 0;
 }
 
 cdl_status cdl_tokenizer_normalize(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
-                                   const uint8_t *text, size_t bytes, bool *first, cdl_bytes *out)
+                                   const uint8_t *text, size_t bytes, size_t *origin,
+                                   cdl_bytes *out)
 {
-  out->count = 0;
-  return tokenizer->kind == CDL_MODEL_UNIGRAM
-             ? cdl_unigram_normalize(&tokenizer->unigram, scratch, text, bytes, first, out)
-             : cdl_bert_normalize(&tokenizer->normalizer, scratch, text, bytes, out);
+  return cdl_normalizer_apply(&tokenizer->normal_steps, &scratch->normalizing, text, bytes, origin,
+                              out);
 }
 
-/* `normal`: the text is normalized already; `first`: it begins where the whole text does. */
-static cdl_status encode_model(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
-                               const uint8_t *text, size_t bytes, bool normal, bool first,
-                               cdl_ids *ids)
+cdl_status cdl_tokenizer_check_unknown(int32_t unknown)
+{
+  return unknown >= 0 ? CDL_OK
+                      : cdl_fail(CDL_DATA, "the text has what the tokenizer's vocabulary lacks, "
+                                           "and that lacks an unknown token");
+}
+
+/* A piece by the model. */
+static cdl_status encode_new_piece(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
+                                   const uint8_t *piece, size_t bytes, cdl_ids *ids)
 {
   switch (tokenizer->kind) {
   case CDL_MODEL_BPE:
-    return cdl_bpe_encode(tokenizer, scratch, text, bytes, ids);
+    return cdl_bpe_encode(tokenizer, scratch, piece, bytes, false, ids);
   case CDL_MODEL_UNIGRAM:
-    return cdl_unigram_encode(tokenizer, scratch, text, bytes, normal, first, ids);
+    return cdl_unigram_encode_piece(tokenizer, scratch, piece, bytes, ids);
   case CDL_MODEL_WORDPIECE:
+    return cdl_wordpiece_encode_word(tokenizer, scratch, piece, bytes, ids);
+  case CDL_MODEL_WORDLEVEL:
     break;
   }
-  return cdl_wordpiece_encode(tokenizer, scratch, text, bytes, normal, ids);
+  int32_t id = cdl_vocabulary_find(&tokenizer->vocabulary, piece, bytes);
+  if (id < 0)
+    CDL_TRY(cdl_tokenizer_check_unknown(id = tokenizer->word_unknown));
+  CDL_TRY(cdl_ids_reserve(ids, 1));
+  ids->data[ids->count++] = id;
+  return CDL_OK;
+}
+
+static cdl_status encode_piece(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
+                               const uint8_t *piece, size_t bytes, cdl_ids *ids)
+{
+  const uint64_t hash = cdl_word_hash(piece, bytes);
+  CDL_TRY(cdl_ids_reserve(ids, UINT16_MAX)); /* as many as the cache has for a word */
+  if (cdl_word_recall(&scratch->cache, hash, piece, bytes, ids))
+    return CDL_OK;
+  const size_t before = ids->count;
+  CDL_TRY(encode_new_piece(tokenizer, scratch, piece, bytes, ids));
+  cdl_word_remember(&scratch->cache, hash, piece, bytes, ids->data + before, ids->count - before);
+  return CDL_OK;
+}
+
+static cdl_status encode_by_steps(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
+                                  const uint8_t *text, size_t bytes, size_t origin, cdl_ids *ids)
+{
+  CDL_TRY(
+      cdl_pre_tokenizer_apply(&tokenizer->pre_tokenizer, &scratch->cutting, text, bytes, origin));
+  const cdl_pieces *pieces = &scratch->cutting.pieces;
+  size_t begin = 0;
+  for (size_t i = 0; i < pieces->count; i++) {
+    CDL_TRY(
+        encode_piece(tokenizer, scratch, pieces->text.data + begin, pieces->ends[i] - begin, ids));
+    begin = pieces->ends[i];
+  }
+  return CDL_OK;
+}
+
+/* Text without added tokens. `normal`: it is normalized already; its first `origin` bytes come from the given text's first
+ * character. */
+static cdl_status encode_model(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
+                               const uint8_t *text, size_t bytes, bool normal, size_t origin,
+                               cdl_ids *ids)
+{
+  if (tokenizer->way == CDL_WAY_BERT)
+    return cdl_wordpiece_encode(tokenizer, scratch, text, bytes, normal, ids);
+  if (!normal && cdl_tokenizer_normalizes(tokenizer)) {
+    CDL_TRY(cdl_tokenizer_normalize(tokenizer, scratch, text, bytes, &origin, &scratch->spaced));
+    text = scratch->spaced.data;
+    bytes = scratch->spaced.count;
+  }
+  if (bytes == 0)
+    return CDL_OK;
+  switch (tokenizer->way) {
+  case CDL_WAY_BYTES:
+    return cdl_byte_bpe_encode(tokenizer, scratch, text, bytes, ids);
+  case CDL_WAY_METASPACE:
+    return cdl_unigram_encode(tokenizer, scratch, text, bytes, origin, ids);
+  case CDL_WAY_BERT:
+  case CDL_WAY_STEPS:
+    break;
+  }
+  return encode_by_steps(tokenizer, scratch, text, bytes, origin, ids);
 }
 
 /* Text between the tokens that are looked for in the text as given: normalized, and searched for the others. */
 static cdl_status encode_between(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
-                                 const uint8_t *text, size_t bytes, bool first, cdl_ids *ids)
+                                 const uint8_t *text, size_t bytes, size_t origin, cdl_ids *ids)
 {
   if (tokenizer->added.normal.count == 0)
-    return encode_model(tokenizer, scratch, text, bytes, false, first, ids);
+    return encode_model(tokenizer, scratch, text, bytes, false, origin, ids);
   if (cdl_tokenizer_normalizes(tokenizer)) {
-    CDL_TRY(cdl_tokenizer_normalize(tokenizer, scratch, text, bytes, &first, &scratch->spaced));
+    CDL_TRY(cdl_tokenizer_normalize(tokenizer, scratch, text, bytes, &origin, &scratch->spaced));
     text = scratch->spaced.data;
     bytes = scratch->spaced.count;
   }
-  cdl_added_walk walk = {.patterns = &tokenizer->added.normal, .text = text, .bytes = bytes};
+  cdl_added_walk walk;
+  CDL_TRY(cdl_added_start(&tokenizer->added.normal, text, bytes, &scratch->normal_hits, &walk));
   cdl_stretch stretch;
   while (cdl_added_next(&walk, &stretch)) {
+    const size_t marked = stretch.begin < origin ? origin - stretch.begin : 0;
+    const size_t length = stretch.end - stretch.begin;
     if (stretch.id < 0) {
-      CDL_TRY(encode_model(tokenizer, scratch, text + stretch.begin, stretch.end - stretch.begin,
-                           true, first && stretch.begin == 0, ids));
+      CDL_TRY(encode_model(tokenizer, scratch, text + stretch.begin, length, true,
+                           marked < length ? marked : length, ids));
     } else {
       CDL_TRY(cdl_ids_reserve(ids, 1));
       ids->data[ids->count++] = stretch.id;
@@ -189,17 +309,25 @@ static cdl_status encode_between(const cdl_tokenizer *tokenizer, cdl_scratch *sc
   return CDL_OK;
 }
 
+/* Bytes of the text's first character. */
+static size_t first_character(const uint8_t *text, size_t bytes)
+{
+  size_t subpart;
+  return bytes > 0 ? cdl_utf8_sequence(text, bytes, &subpart) : 0;
+}
+
 static cdl_status encode_text(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
                               const uint8_t *text, size_t bytes, cdl_ids *ids)
 {
   ids->count = 0;
   CDL_TRY(mend(scratch, &text, &bytes));
-  cdl_added_walk walk = {.patterns = &tokenizer->added.raw, .text = text, .bytes = bytes};
+  cdl_added_walk walk;
+  CDL_TRY(cdl_added_start(&tokenizer->added.raw, text, bytes, &scratch->raw_hits, &walk));
   cdl_stretch stretch;
   while (cdl_added_next(&walk, &stretch)) {
     if (stretch.id < 0) {
       CDL_TRY(encode_between(tokenizer, scratch, text + stretch.begin, stretch.end - stretch.begin,
-                             stretch.begin == 0, ids));
+                             stretch.begin == 0 ? first_character(text, bytes) : 0, ids));
     } else {
       CDL_TRY(cdl_ids_reserve(ids, 1));
       ids->data[ids->count++] = stretch.id;

@@ -12,7 +12,9 @@ const cdl_added_entry *cdl_added_find(const cdl_added *added, const char *conten
 /* A token that the model lacks comes after all that are there. */
 static int64_t next_id(const cdl_tokenizer *tokenizer)
 {
-  const int64_t model_count = (int64_t)tokenizer->vocabulary.count;
+  const cdl_vocabulary *vocabulary = &tokenizer->vocabulary;
+  const int64_t model_count =
+      tokenizer->kind == CDL_MODEL_UNIGRAM ? vocabulary->id_end : (int64_t)vocabulary->count;
   const int64_t last = tokenizer->added.count != 0 ? tokenizer->added.last_id : -1;
   return last >= model_count ? last + 1 : model_count;
 }
@@ -87,25 +89,15 @@ cdl_status cdl_added_add(cdl_tokenizer *tokenizer, const cdl_added_token *token,
   return CDL_OK;
 }
 
-static int by_lead_and_length(const void *left, const void *right)
-{
-  const cdl_added_pattern *a = left, *b = right;
-  if (a->text[0] != b->text[0])
-    return a->text[0] < b->text[0] ? -1 : 1;
-  if (a->bytes != b->bytes)
-    return a->bytes > b->bytes ? -1 : 1;
-  return a->order < b->order ? -1 : a->order > b->order;
-}
-
 static cdl_status add_pattern(const cdl_tokenizer *tokenizer, const cdl_added_entry *entry,
                               bool normal, cdl_scratch *scratch, cdl_added_patterns *patterns)
 {
   cdl_bytes text = {0};
   const uint8_t *content = (const uint8_t *)entry->token.content;
-  bool first = true;
+  size_t origin = 0;
   const cdl_status status =
       normal && cdl_tokenizer_normalizes(tokenizer)
-          ? cdl_tokenizer_normalize(tokenizer, scratch, content, entry->token.bytes, &first, &text)
+          ? cdl_tokenizer_normalize(tokenizer, scratch, content, entry->token.bytes, &origin, &text)
           : cdl_bytes_append(&text, content, entry->token.bytes);
   if (status != CDL_OK || text.count == 0) {
     free(text.data);
@@ -118,7 +110,6 @@ static cdl_status add_pattern(const cdl_tokenizer *tokenizer, const cdl_added_en
   patterns->items[patterns->count] =
       (cdl_added_pattern){.text = text.data,
                           .bytes = text.count,
-                          .order = patterns->count,
                           .id = entry->id,
                           .single_word = entry->token.single_word,
                           .lstrip = entry->token.lstrip,
@@ -128,33 +119,78 @@ static cdl_status add_pattern(const cdl_tokenizer *tokenizer, const cdl_added_en
   return CDL_OK;
 }
 
+/* The fallbacks, level by level: a node's is a shorter node, whose own is known by then. */
+static void link_nodes(cdl_added_patterns *patterns)
+{
+  const cdl_trie *trie = &patterns->backwards;
+  patterns->fallback[0] = 0;
+  patterns->longest[0] = -1;
+  for (uint32_t node = 0; node < trie->nodes; node++) {
+    for (uint32_t child = trie->children[node]; child < trie->children[node + 1]; child++) {
+      uint32_t to = node == 0 ? 0 : patterns->fallback[node], next = 0;
+      if (node != 0)
+        while ((next = cdl_trie_child(trie, to, trie->bytes[child])) == CDL_NO_NODE && to != 0)
+          to = patterns->fallback[to];
+      to = next == CDL_NO_NODE ? 0 : next;
+      patterns->fallback[child] = to;
+      patterns->longest[child] =
+          trie->values[child] >= 0 ? trie->values[child] : patterns->longest[to];
+    }
+  }
+}
+
+static cdl_status build_automaton(cdl_added_patterns *patterns)
+{
+  size_t bytes = 0;
+  for (size_t i = 0; i < patterns->count; i++)
+    bytes += patterns->items[i].bytes;
+  cdl_trie_key *keys = calloc(patterns->count, sizeof *keys);
+  uint8_t *reversed = malloc(bytes);
+  cdl_status status = keys == NULL || reversed == NULL
+                          ? cdl_fail(CDL_MEMORY, "out of memory for added tokens")
+                          : CDL_OK;
+  uint8_t *next = reversed;
+  for (size_t i = 0; status == CDL_OK && i < patterns->count; i++) {
+    const cdl_added_pattern *item = &patterns->items[i];
+    keys[i] = (cdl_trie_key){.text = next, .bytes = item->bytes, .value = (int32_t)i};
+    for (size_t k = item->bytes; k-- > 0;)
+      *next++ = item->text[k];
+  }
+  if (status == CDL_OK)
+    status = cdl_trie_build(&patterns->backwards, keys, patterns->count);
+  free(keys);
+  free(reversed);
+  CDL_TRY(status);
+  CDL_TRY(cdl_grow(&patterns->fallback, patterns->backwards.nodes, sizeof *patterns->fallback));
+  CDL_TRY(cdl_grow(&patterns->longest, patterns->backwards.nodes, sizeof *patterns->longest));
+  link_nodes(patterns);
+  return CDL_OK;
+}
+
+/* Of equal texts the first counts, special tokens before others: it stands last among the items. */
 static cdl_status build_patterns(const cdl_tokenizer *tokenizer, bool normal, cdl_scratch *scratch,
                                  cdl_added_patterns *patterns)
 {
   const cdl_added *added = &tokenizer->added;
-  patterns->only_lead = -1;
   if (added->count == 0)
     return CDL_OK;
   CDL_TRY(cdl_grow(&patterns->items, added->count, sizeof *patterns->items));
-  for (int special = 1; special >= 0; special--)
-    for (size_t i = 0; i < added->count; i++) {
+  for (int special = 0; special <= 1; special++)
+    for (size_t i = added->count; i-- > 0;) {
       const cdl_added_entry *entry = &added->entries[i];
       if (entry->special == (special == 1) && (normal ? entry->in_normal : entry->in_raw))
         CDL_TRY(add_pattern(tokenizer, entry, normal, scratch, patterns));
     }
   if (patterns->count == 0)
     return CDL_OK;
-  qsort(patterns->items, patterns->count, sizeof *patterns->items, by_lead_and_length);
-  size_t next = 0;
-  for (size_t lead = 0; lead < 256; lead++) {
-    patterns->begin[lead] = next;
-    while (next < patterns->count && patterns->items[next].text[0] == lead)
-      next++;
+  patterns->only_lead = patterns->items[0].text[0];
+  for (size_t i = 0; i < patterns->count; i++) {
+    const uint8_t lead = patterns->items[i].text[0];
+    patterns->lead[lead] = true;
+    if (lead != patterns->only_lead)
+      patterns->only_lead = -1;
   }
-  patterns->begin[256] = next;
-  if (patterns->items[0].text[0] == patterns->items[patterns->count - 1].text[0])
-    patterns->only_lead = patterns->items[0].text[0];
-  return CDL_OK;
+  return build_automaton(patterns);
 }
 
 cdl_status cdl_added_prepare(cdl_tokenizer *tokenizer)
@@ -174,6 +210,9 @@ static void release_patterns(cdl_added_patterns *patterns)
   for (size_t i = 0; i < patterns->count; i++)
     free(patterns->items[i].text);
   free(patterns->items);
+  cdl_trie_release(&patterns->backwards);
+  free(patterns->fallback);
+  free(patterns->longest);
 }
 
 void cdl_added_release(cdl_added *added)
@@ -209,36 +248,76 @@ static bool stands_alone(const cdl_added_walk *walk, size_t begin, size_t end)
   return end == walk->bytes || !cdl_is_word_character(character_at(walk->text, end));
 }
 
+/* Where the first pattern may begin, or the text's end. */
+static size_t first_lead(const cdl_added_patterns *patterns, const uint8_t *text, size_t bytes)
+{
+  size_t at = 0;
+  if (patterns->count == 0 || bytes == 0)
+    return bytes;
+  if (patterns->only_lead >= 0) {
+    const uint8_t *hit = memchr(text, patterns->only_lead, bytes);
+    return hit == NULL ? bytes : (size_t)(hit - text);
+  }
+  while (at < bytes && !patterns->lead[text[at]])
+    at++;
+  return at;
+}
+
+static cdl_status add_hit(cdl_added_hits *hits, size_t at, int32_t pattern)
+{
+  if (hits->count == hits->capacity) {
+    const size_t capacity = 2 * hits->capacity + 64;
+    CDL_TRY(cdl_grow(&hits->data, capacity, sizeof *hits->data));
+    hits->capacity = capacity;
+  }
+  hits->data[hits->count++] = (cdl_added_hit){.at = (uint32_t)at, .pattern = pattern};
+  return CDL_OK;
+}
+
+cdl_status cdl_added_start(const cdl_added_patterns *patterns, const uint8_t *text, size_t bytes,
+                           cdl_added_hits *hits, cdl_added_walk *walk)
+{
+  const cdl_trie *trie = &patterns->backwards;
+  const size_t from = first_lead(patterns, text, bytes);
+  hits->count = 0;
+  if (bytes > UINT32_MAX)
+    return cdl_fail(CDL_MEMORY, "a text of %zu bytes is too long for a tokenizer", bytes);
+  uint32_t node = 0;
+  for (size_t at = bytes; at-- > from;) {
+    uint32_t next;
+    while ((next = node == 0 ? trie->first[text[at]] : cdl_trie_child(trie, node, text[at])) ==
+               CDL_NO_NODE &&
+           node != 0)
+      node = patterns->fallback[node];
+    node = next == CDL_NO_NODE ? 0 : next;
+    if (patterns->longest[node] >= 0)
+      CDL_TRY(add_hit(hits, at, patterns->longest[node]));
+  }
+  *walk = (cdl_added_walk){.patterns = patterns,
+                           .text = text,
+                           .bytes = bytes,
+                           .hits = hits->data,
+                           .hit_count = hits->count};
+  return CDL_OK;
+}
+
 /* The leftmost longest pattern from `searched` on. */
 static const cdl_added_pattern *find_pattern(cdl_added_walk *walk, size_t *begin)
 {
-  const cdl_added_patterns *patterns = walk->patterns;
-  for (size_t at = walk->searched; at < walk->bytes; at++) {
-    if (patterns->only_lead >= 0) {
-      const uint8_t *hit = memchr(walk->text + at, patterns->only_lead, walk->bytes - at);
-      if (hit == NULL)
-        break;
-      at = (size_t)(hit - walk->text);
-    }
-    const uint8_t lead = walk->text[at];
-    for (size_t i = patterns->begin[lead]; i < patterns->begin[lead + 1]; i++) {
-      const cdl_added_pattern *pattern = &patterns->items[i];
-      if (pattern->bytes <= walk->bytes - at &&
-          memcmp(pattern->text, walk->text + at, pattern->bytes) == 0) {
-        walk->searched = at + pattern->bytes;
-        *begin = at;
-        return pattern;
-      }
-    }
+  while (walk->hit_count > 0) {
+    const cdl_added_hit *hit = &walk->hits[--walk->hit_count];
+    if (hit->at < walk->searched)
+      continue;
+    const cdl_added_pattern *pattern = &walk->patterns->items[hit->pattern];
+    walk->searched = hit->at + pattern->bytes;
+    *begin = hit->at;
+    return pattern;
   }
-  walk->searched = walk->bytes;
   return NULL;
 }
 
 static bool find_token(cdl_added_walk *walk)
 {
-  if (walk->patterns->count == 0)
-    return false;
   const cdl_added_pattern *pattern;
   size_t begin;
   while ((pattern = find_pattern(walk, &begin)) != NULL) {

@@ -23,24 +23,15 @@ static const char *const vocabulary_names[] = {[CDL_FILES_LINES] = "vocab.txt",
                                                [CDL_FILES_SENTENCEPIECE] =
                                                    "sentencepiece.bpe.model"};
 
-/* strip_accents that was not said follows lowercase. */
-static void settle_accents(cdl_tokenizer *tokenizer)
-{
-  cdl_bert_normalizer *normalizer = &tokenizer->normalizer;
-  if (normalizer->strip_as_lowercase)
-    normalizer->strip_accents = normalizer->lowercase;
-}
-
 /* The added tokens are looked for as the normalizer of the file makes them; Transformers changes it only then, and does
  * not look at them again. `lowers`: the normalizer is one that the class may change. */
 static cdl_status finish(const loading *l, bool lowers)
 {
-  settle_accents(l->tokenizer);
+  CDL_TRY(cdl_tokenizer_settle_normalizer(l->tokenizer));
   CDL_TRY(cdl_context(cdl_added_prepare(l->tokenizer), "%s", l->folder));
   if (lowers)
     CDL_TRY(cdl_tokenizer_class_normalizer(l->class, l->settings, &l->tokenizer->normalizer));
-  settle_accents(l->tokenizer);
-  return CDL_OK;
+  return cdl_tokenizer_settle_normalizer(l->tokenizer);
 }
 
 /* ---- tokenizer.json ---- */
@@ -201,7 +192,7 @@ static cdl_status load(loading *l)
   if (l->json_path == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory for a path");
   if (cdl_file_exists(l->json_path))
-    CDL_TRY(cdl_json_read(l->json_path, &l->root));
+    CDL_TRY(cdl_json_read_repeated(l->json_path, &l->root));
   if (l->class == NULL)
     CDL_TRY(class_by_files(l));
   if (l->root != NULL)

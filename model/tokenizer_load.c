@@ -23,27 +23,6 @@ static cdl_status unsupported(const loading *l, const char *section, const char 
                   expected);
 }
 
-/* A section that may be absent, null, or a sequence of one. */
-static cdl_status section_of(const loading *l, const json_t *root, const char *key,
-                             const char *list_key, const json_t **section)
-{
-  *section = json_object_get(root, key);
-  if (*section == NULL || json_is_null(*section)) {
-    *section = NULL;
-    return CDL_OK;
-  }
-  if (!json_is_object(*section))
-    return cdl_fail(CDL_DATA, "%s: \"%s\": expected an object", l->path, key);
-  if (strcmp(type_of(*section), "Sequence") != 0)
-    return CDL_OK;
-  const json_t *list = json_object_get(*section, list_key);
-  if (!json_is_array(list) || json_array_size(list) > 1)
-    return cdl_fail(CDL_DATA, "%s: \"%s\": expected one %s, found %zu", l->path, key, key,
-                    json_array_size(list));
-  *section = json_array_get(list, 0);
-  return CDL_OK;
-}
-
 /* ---- Model ---- */
 
 static cdl_status load_vocabulary(const loading *l, const json_t *model)
@@ -127,39 +106,62 @@ static cdl_status load_merges(const loading *l, const json_t *model)
       break;
   }
   if (status == CDL_OK)
-    status = cdl_context(cdl_bpe_prepare(l->tokenizer, merges, count), "%s: merges", l->path);
+    status = cdl_context(cdl_bpe_prepare(l->tokenizer, merges, count, true), "%s: merges", l->path);
   free(merges);
   return status;
 }
 
+/* What stands before or behind a character; NULL and "" are the same. */
+static cdl_status affix(const char *text, char **copy, size_t *bytes)
+{
+  *bytes = text != NULL ? strlen(text) : 0;
+  *copy = text != NULL ? strdup(text) : NULL;
+  return text != NULL && *copy == NULL ? cdl_fail(CDL_MEMORY, "out of memory for a tokenizer")
+                                       : CDL_OK;
+}
+
+/* A flag that may be null: as it is without it. */
+static cdl_status nullable_flag(const loading *l, const json_t *object, const char *key,
+                                bool *value)
+{
+  return json_is_null(json_object_get(object, key)) ? CDL_OK
+                                                    : cdl_json_boolean(l->path, object, key, value);
+}
+
+static int32_t unknown_of(const loading *l, const char *text)
+{
+  if (text == NULL)
+    return CDL_UNKNOWN_NONE;
+  const int32_t id = cdl_vocabulary_find(&l->tokenizer->vocabulary, text, strlen(text));
+  return id < 0 ? CDL_UNKNOWN_MISSING : id;
+}
+
 static cdl_status load_bpe(const loading *l, const json_t *model)
 {
-  cdl_byte_bpe *bpe = &l->tokenizer->bpe;
+  cdl_bpe *bpe = &l->tokenizer->bpe;
   const char *unknown = NULL, *prefix = NULL, *suffix = NULL;
   double dropout = 0.0;
-  bool byte_fallback = false;
   CDL_TRY(cdl_json_string(l->path, model, "unk_token", true, &unknown));
   CDL_TRY(cdl_json_string(l->path, model, "continuing_subword_prefix", true, &prefix));
   CDL_TRY(cdl_json_string(l->path, model, "end_of_word_suffix", true, &suffix));
   CDL_TRY(cdl_json_real(l->path, model, "dropout", 0.0, 1.0, true, &dropout));
-  CDL_TRY(cdl_json_boolean(l->path, model, "byte_fallback", &byte_fallback));
-  CDL_TRY(cdl_json_boolean(l->path, model, "fuse_unk", &bpe->fuse_unknown));
-  CDL_TRY(cdl_json_boolean(l->path, model, "ignore_merges", &bpe->ignore_merges));
-  if (dropout > 0.0 || byte_fallback || (prefix != NULL && *prefix != '\0') ||
-      (suffix != NULL && *suffix != '\0'))
-    return cdl_fail(CDL_DATA,
-                    "%s: \"model\": expected byte-level BPE without dropout, byte_fallback, "
-                    "continuing_subword_prefix "
-                    "and end_of_word_suffix",
-                    l->path);
+  CDL_TRY(nullable_flag(l, model, "byte_fallback", &bpe->byte_fallback));
+  CDL_TRY(nullable_flag(l, model, "fuse_unk", &bpe->fuse_unknown));
+  CDL_TRY(nullable_flag(l, model, "ignore_merges", &bpe->ignore_merges));
+  if (dropout > 0.0)
+    return cdl_fail(CDL_DATA, "%s: \"model\": expected BPE without \"dropout\"", l->path);
+  CDL_TRY(affix(prefix, &bpe->prefix, &bpe->prefix_bytes));
+  CDL_TRY(affix(suffix, &bpe->suffix, &bpe->suffix_bytes));
   CDL_TRY(load_merges(l, model));
-  bpe->unknown = unknown != NULL
-                     ? cdl_vocabulary_find(&l->tokenizer->vocabulary, unknown, strlen(unknown))
-                     : -1;
-  for (size_t byte = 0; unknown != NULL && bpe->unknown < 0 && byte < 256; byte++)
-    if (bpe->symbol[byte] < 0)
-      return cdl_fail(CDL_DATA, "%s: the unknown token \"%.64s\" is not in the vocabulary", l->path,
-                      unknown);
+  bpe->unknown = unknown_of(l, unknown);
+  return CDL_OK;
+}
+
+static cdl_status load_wordlevel(const loading *l, const json_t *model)
+{
+  const char *unknown = "<unk>";
+  CDL_TRY(cdl_json_string(l->path, model, "unk_token", false, &unknown));
+  l->tokenizer->word_unknown = unknown_of(l, unknown);
   return CDL_OK;
 }
 
@@ -168,56 +170,22 @@ static cdl_status load_model(const loading *l, const json_t *root)
   const json_t *model = json_object_get(root, "model");
   if (!json_is_object(model))
     return cdl_fail(CDL_DATA, "%s: expected an object \"model\"", l->path);
+  static const char *const types[] = {"WordPiece", "BPE", "Unigram", "WordLevel"};
+  static const cdl_model_kind kinds[] = {CDL_MODEL_WORDPIECE, CDL_MODEL_BPE, CDL_MODEL_UNIGRAM,
+                                         CDL_MODEL_WORDLEVEL};
   const char *type = type_of(model);
-  const bool bpe = strcmp(type, "BPE") == 0;
-  if (strcmp(type, "Unigram") == 0)
-    return cdl_unigram_load(l->path, root, l->tokenizer);
-  if (!bpe && strcmp(type, "WordPiece") != 0)
-    return unsupported(l, "model", type, "BPE, WordPiece or Unigram");
-  l->tokenizer->kind = bpe ? CDL_MODEL_BPE : CDL_MODEL_WORDPIECE;
+  size_t index = 0;
+  while (index < sizeof kinds / sizeof kinds[0] && strcmp(type, types[index]) != 0)
+    index++;
+  if (index == sizeof kinds / sizeof kinds[0])
+    return unsupported(l, "model", type, "BPE, WordPiece, WordLevel or Unigram");
+  l->tokenizer->kind = kinds[index];
+  if (l->tokenizer->kind == CDL_MODEL_UNIGRAM)
+    return cdl_unigram_load(l->path, model, l->tokenizer);
   CDL_TRY(load_vocabulary(l, model));
-  return bpe ? load_bpe(l, model) : load_wordpiece(l, model);
-}
-
-/* ---- Normalizer and pre-tokenizer ---- */
-
-static cdl_status load_normalizer(const loading *l, const json_t *root)
-{
-  const json_t *section;
-  CDL_TRY(section_of(l, root, "normalizer", "normalizers", &section));
-  if (section == NULL)
-    return CDL_OK;
-  if (strcmp(type_of(section), "BertNormalizer") != 0 || l->tokenizer->kind == CDL_MODEL_BPE)
-    return unsupported(l, "normalizer", type_of(section),
-                       l->tokenizer->kind == CDL_MODEL_BPE ? "none for BPE"
-                                                           : "BertNormalizer or none");
-  cdl_bert_normalizer *normalizer = &l->tokenizer->normalizer;
-  *normalizer = (cdl_bert_normalizer){
-      .present = true, .clean_text = true, .handle_chinese_chars = true, .lowercase = true};
-  CDL_TRY(cdl_json_boolean(l->path, section, "clean_text", &normalizer->clean_text));
-  CDL_TRY(cdl_json_boolean(l->path, section, "handle_chinese_chars",
-                           &normalizer->handle_chinese_chars));
-  CDL_TRY(cdl_json_boolean(l->path, section, "lowercase", &normalizer->lowercase));
-  const json_t *strip = json_object_get(section, "strip_accents");
-  normalizer->strip_as_lowercase = strip == NULL || json_is_null(strip);
-  return normalizer->strip_as_lowercase
-             ? CDL_OK
-             : cdl_json_boolean(l->path, section, "strip_accents", &normalizer->strip_accents);
-}
-
-static cdl_status load_pre_tokenizer(const loading *l, const json_t *root)
-{
-  const json_t *section;
-  CDL_TRY(section_of(l, root, "pre_tokenizer", "pretokenizers", &section));
-  const char *expected = l->tokenizer->kind == CDL_MODEL_BPE ? "ByteLevel" : "BertPreTokenizer";
-  if (section == NULL || strcmp(type_of(section), expected) != 0)
-    return unsupported(l, "pre_tokenizer", section == NULL ? "none" : type_of(section), expected);
-  if (l->tokenizer->kind == CDL_MODEL_WORDPIECE)
-    return CDL_OK;
-  cdl_byte_bpe *bpe = &l->tokenizer->bpe;
-  bpe->add_prefix_space = bpe->use_regex = true;
-  CDL_TRY(cdl_json_boolean(l->path, section, "add_prefix_space", &bpe->add_prefix_space));
-  return cdl_json_boolean(l->path, section, "use_regex", &bpe->use_regex);
+  return l->tokenizer->kind == CDL_MODEL_BPE         ? load_bpe(l, model)
+         : l->tokenizer->kind == CDL_MODEL_WORDPIECE ? load_wordpiece(l, model)
+                                                     : load_wordlevel(l, model);
 }
 
 /* ---- Added tokens ---- */
@@ -371,11 +339,8 @@ cdl_status cdl_tokenizer_load_json(const char *path, const json_t *root, cdl_tok
 {
   const loading l = {.path = path, .tokenizer = tokenizer};
   cdl_status status = load_model(&l, root);
-  const bool more = tokenizer->kind != CDL_MODEL_UNIGRAM; /* which has been read whole */
-  if (status == CDL_OK && more)
-    status = load_normalizer(&l, root);
-  if (status == CDL_OK && more)
-    status = load_pre_tokenizer(&l, root);
+  if (status == CDL_OK)
+    status = cdl_tokenizer_load_steps(path, root, tokenizer);
   if (status == CDL_OK)
     status = load_added_tokens(&l, root);
   if (status == CDL_OK)

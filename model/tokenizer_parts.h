@@ -1,19 +1,22 @@
-/* The parts of a tokenizer, between its files:
- *   tokenizer.c             the public calls, post-processing, truncation
+/* The parts of a tokenizer, between its files. A text goes through the normalizer's steps, is searched for added tokens,
+ * goes through the pre-tokenizer's steps, and its pieces through the model; the post-processor sets special tokens around
+ * the ids. Where the steps are those of BERT, RoBERTa or XLM-RoBERTa, a way of its own does the same faster.
+ *   tokenizer.c             the public calls, the ways from text to ids, post-processing, truncation
  *   tokenizer_folder.c      which files of a folder are read, and what its class makes of them
  *   tokenizer_class.c       Transformers' classes
  *   tokenizer_specials.c    the special tokens that they add
- *   tokenizer_load.c        tokenizer.json
- *   tokenizer_load_unigram.c  its parts where the model is a unigram one
+ *   tokenizer_load.c        tokenizer.json: model, added tokens, post-processor
+ *   tokenizer_load_unigram.c  its model where that is a unigram one
+ *   tokenizer_load_steps.c  its normalizer and pre-tokenizer
  *   tokenizer_vocab_load.c  vocab.json + merges.txt, vocab.txt
  *   sentencepiece.c         sentencepiece.bpe.model
  *   tokenizer_settings.c    tokenizer_config.json, special_tokens_map.json, added_tokens.json as they are
  *   tokenizer_added.c       added tokens: what they are, and where they stand in a text
  *   tokenizer_vocabulary.c  token texts by id, ids by text
  *   tokenizer_scratch.c     buffers and the cache of words, one set a thread
- *   wordpiece.c             BERT: normalizer, pre-tokenizer, WordPiece
- *   byte_bpe.c              RoBERTa: GPT-2's pre-tokenizer, byte-level BPE
- *   unigram.c, charsmap.c   XLM-RoBERTa: normalizer, Metaspace, SentencePiece's unigram model */
+ *   normalizer.c, pre_tokenizer.c   the steps; unicode_normal.c, charsmap.c, byte_level.c, text_pattern.c what they use
+ *   wordpiece.c, bpe.c, unigram.c   the models; WordLevel is the vocabulary alone
+ *   byte_bpe.c              RoBERTa's way: GPT-2's pieces, byte-level BPE */
 #ifndef CONDLORA_MODEL_TOKENIZER_PARTS_H
 #define CONDLORA_MODEL_TOKENIZER_PARTS_H
 
@@ -23,36 +26,11 @@
 #include <stdint.h>
 #include <string.h>
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include "condlora/tokenizer.h"
-
-/* ---- Growing arrays; all zero is empty ---- */
-
-typedef struct {
-  uint8_t *data;
-  size_t count, capacity;
-} cdl_bytes;
-
-typedef struct {
-  int32_t *data;
-  size_t count, capacity;
-} cdl_ids;
-
-typedef struct {
-  uint32_t *data;
-  size_t count, capacity;
-} cdl_points;
-
-/* Room for `more` elements after the present ones. Errors: MEMORY. */
-CDL_MUST_USE cdl_status cdl_bytes_reserve(cdl_bytes *bytes, size_t more);
-CDL_MUST_USE cdl_status cdl_ids_reserve(cdl_ids *ids, size_t more);
-CDL_MUST_USE cdl_status cdl_points_reserve(cdl_points *points, size_t more);
-CDL_MUST_USE cdl_status cdl_bytes_append(cdl_bytes *bytes, const void *data, size_t count);
-
-/* Makes `count * size` bytes the size of *data, or fails with MEMORY and leaves it as it was. */
-CDL_MUST_USE cdl_status cdl_grow(void *data, size_t count, size_t size);
+#include "model/growing.h"
+#include "model/normalizer.h"
+#include "model/pre_tokenizer.h"
+#include "model/trie.h"
 
 /* ---- Vocabulary ---- */
 
@@ -87,8 +65,13 @@ enum { CDL_TOKEN_ID_END = 1 << 24 };
  * names token and id, the caller adds the file. */
 CDL_MUST_USE cdl_status cdl_vocabulary_add(cdl_vocabulary *vocabulary, const char *text,
                                            size_t bytes, int64_t id);
+/* The same for a text that may be there, whose earlier id is left without a text. */
+CDL_MUST_USE cdl_status cdl_vocabulary_put(cdl_vocabulary *vocabulary, const char *text,
+                                           size_t bytes, int64_t id);
 int32_t cdl_vocabulary_find(const cdl_vocabulary *vocabulary, const void *text,
-                            size_t bytes);                                     /* -1: not there */
+                            size_t bytes); /* -1: not there */
+int32_t cdl_vocabulary_byte(const cdl_vocabulary *vocabulary,
+                            uint8_t byte); /* of <0x00> to <0xFF>; -1: not there */
 const char *cdl_vocabulary_text(const cdl_vocabulary *vocabulary, int32_t id); /* NULL: not there */
 void cdl_vocabulary_release(cdl_vocabulary *vocabulary);
 
@@ -124,6 +107,17 @@ typedef struct {
   uint32_t rank, position;
 } cdl_bpe_candidate;
 
+/* A place in a text at which an added token's pattern begins. */
+typedef struct {
+  uint32_t at;
+  int32_t pattern;
+} cdl_added_hit;
+
+typedef struct {
+  cdl_added_hit *data;
+  size_t count, capacity;
+} cdl_added_hits;
+
 /* Where a piece ends: the best path to there, and where its last piece begins. */
 typedef struct {
   double score;
@@ -134,8 +128,11 @@ typedef struct {
 typedef struct {
   uint64_t owner; /* stamp of the tokenizer that filled the cache */
   cdl_bytes clean, spaced, normal, word;
-  cdl_points points, sorted;
+  cdl_points tags; /* hashes of a word's beginnings */
+  cdl_normal_scratch normalizing;
+  cdl_cut_scratch cutting;
   cdl_ids first, second;
+  cdl_added_hits raw_hits, normal_hits;
   cdl_word_cache cache;
   cdl_bpe_symbol *symbols;
   size_t symbol_capacity;
@@ -143,7 +140,6 @@ typedef struct {
   size_t heap_count, heap_capacity;
   cdl_path_node *path;
   size_t path_capacity;
-  pcre2_match_data *match;
   size_t result_capacity; /* of the encoding's ids and type_ids */
 } cdl_scratch;
 
@@ -228,18 +224,23 @@ typedef struct {
 /* A text to look for. */
 typedef struct {
   uint8_t *text; /* normalized where the token is */
-  size_t bytes, order;
+  size_t bytes;
   int32_t id;
   bool single_word, lstrip, rstrip;
   bool passed; /* a special token, and those are not looked for */
 } cdl_added_pattern;
 
-/* Patterns in order of first byte, longer ones first. */
+/* The automaton of Aho and Corasick (1975) over the texts read from their ends: one pass from a text's end to its
+ * beginning finds the longest pattern that begins at each place, in time that the text's length alone bounds. */
 typedef struct {
   cdl_added_pattern *items;
   size_t count;
-  size_t begin[257]; /* items with first byte b: begin[b] to begin[b + 1] */
-  int only_lead;     /* the one first byte of them all, or -1 */
+  cdl_trie backwards;
+  uint32_t *
+      fallback; /* [nodes] the longest other node that the node's text begins with, read forwards */
+  int32_t *longest; /* [nodes] the item with the longest text that the node's begins with, or -1 */
+  bool lead[256];   /* bytes that texts begin with */
+  int only_lead;    /* the one first byte of them all, or -1 */
 } cdl_added_patterns;
 
 /* A token that is added again changes its flags, yet stays where it was looked for before. */
@@ -263,11 +264,13 @@ typedef struct {
   int32_t id;
 } cdl_stretch;
 
-/* A walk through a text; starts with the first three members set and the rest zero. */
+/* A walk through a text. */
 typedef struct {
   const cdl_added_patterns *patterns;
   const uint8_t *text;
   size_t bytes;
+  const cdl_added_hit *hits; /* [hit_count] those ahead, the next one last */
+  size_t hit_count;
   size_t searched, reached;
   bool found; /* `token` comes next */
   cdl_stretch token;
@@ -275,12 +278,16 @@ typedef struct {
 
 /* ---- The tokenizer ---- */
 
-typedef enum { CDL_MODEL_WORDPIECE, CDL_MODEL_BPE, CDL_MODEL_UNIGRAM } cdl_model_kind;
+typedef enum {
+  CDL_MODEL_WORDPIECE,
+  CDL_MODEL_BPE,
+  CDL_MODEL_UNIGRAM,
+  CDL_MODEL_WORDLEVEL
+} cdl_model_kind;
 
-typedef struct {
-  bool present, clean_text, handle_chinese_chars, strip_accents, lowercase;
-  bool strip_as_lowercase; /* strip_accents was not said: it follows lowercase */
-} cdl_bert_normalizer;
+/* Ids of an unknown token: the model has none; it names one that the vocabulary lacks, which is an error in the text that
+ * needs it. */
+enum { CDL_UNKNOWN_NONE = -1, CDL_UNKNOWN_MISSING = -2 };
 
 /* What the pre-tokenizer does with a byte of a word. */
 enum { CDL_BYTE_WORD, CDL_BYTE_SPACE, CDL_BYTE_PUNCTUATION, CDL_BYTE_DROPPED, CDL_BYTE_WIDE };
@@ -303,55 +310,26 @@ typedef struct {
 } cdl_bpe_merge;
 
 typedef struct {
-  int32_t symbol
-      [256]; /* of a byte; -1: not in the vocabulary, dropped unless there is an unknown token */
-  uint16_t character[256];
-  uint8_t class[256];
-  int32_t unknown; /* -1: none */
-  bool fuse_unknown, ignore_merges, add_prefix_space, use_regex;
+  int32_t symbol[256];     /* of a byte's character; -1: not in the vocabulary */
+  int32_t byte_token[256]; /* <0x00> and so on; -1: not in the vocabulary */
+  int32_t unknown;
+  bool fuse_unknown, ignore_merges, byte_fallback;
+  bool add_prefix_space; /* of the pre-tokenizer, where that is ByteLevel alone */
+  char *prefix, *suffix; /* of characters that do not begin, and that end, a piece */
+  size_t prefix_bytes, suffix_bytes;
   cdl_bpe_merge *merges;
   size_t merge_count; /* slots, a power of two */
   int32_t *merged;    /* [rank] */
-  pcre2_code *pattern;
-} cdl_byte_bpe;
-
-/* Replacements of characters: see charsmap.h. */
-typedef struct {
-  uint32_t *units; /* [unit_count] */
-  size_t unit_count;
-  uint8_t *text; /* [text_bytes], and a NUL */
-  size_t text_bytes;
-  bool plain[256]; /* bytes of ASCII that stay as they are */
-} cdl_charsmap;
-
-/* A step of a normalizer. */
-typedef struct {
-  enum { CDL_STEP_CHARSMAP, CDL_STEP_STRIP, CDL_STEP_REPLACE } kind;
-  bool left, right;        /* STRIP: white space at which ends */
-  char *pattern, *content; /* REPLACE */
-  size_t pattern_bytes, content_bytes;
-  bool repeated; /* REPLACE: with what follows of the pattern's first byte, " {2,}" say */
-} cdl_text_step;
+} cdl_bpe;
 
 typedef struct {
-  cdl_text_step *steps; /* in order */
-  size_t step_count;
-  cdl_charsmap charsmap;
-  bool split_spaces; /* at white space, which goes, before anything else */
-  char space[5];     /* what stands for a space: one character */
-  size_t space_bytes;
-  enum { CDL_PREPEND_ALWAYS, CDL_PREPEND_FIRST, CDL_PREPEND_NEVER } prepend;
-  bool split; /* before each `space` */
-
   int32_t unknown;
   double unknown_score;
   double *scores; /* [id] */
   size_t score_capacity;
-  /* The pieces' trie. Children of node n: children[n] to children[n + 1], in order of `bytes`. */
-  uint32_t *children;
-  int32_t *pieces;     /* [nodes] id, or -1 */
-  uint8_t *bytes;      /* [nodes] by which a node is reached */
-  uint32_t first[256]; /* the root's children, or UINT32_MAX */
+  cdl_trie trie; /* of the pieces: their ids */
+  bool byte_fallback;
+  int32_t byte_token[256]; /* <0x00> and so on; -1: not in the vocabulary */
 } cdl_unigram;
 
 typedef struct {
@@ -365,15 +343,33 @@ typedef struct {
   size_t tokens; /* that are special ones */
 } cdl_template;
 
+/* Ways from text to ids. */
+typedef enum {
+  CDL_WAY_STEPS,    /* step by step: any tokenizer */
+  CDL_WAY_BERT,     /* BERT's normalizer, if any, its pre-tokenizer, and WordPiece */
+  CDL_WAY_BYTES,    /* ByteLevel and byte pair encoding */
+  CDL_WAY_METASPACE /* Metaspace, perhaps behind WhitespaceSplit, and a unigram model */
+} cdl_way;
+
+/* Files and settings describe it; cdl_tokenizer_compile makes it ready for use. */
 struct cdl_tokenizer {
   uint64_t stamp; /* no two tokenizers that were open in a process share it */
   cdl_model_kind kind;
   cdl_vocabulary vocabulary; /* the model's own */
   cdl_vocabulary extra;      /* added tokens that the model does not have */
   cdl_added added;
-  cdl_bert_normalizer normalizer;
+  cdl_bert_normalizer normalizer; /* where the normalizer is BERT's alone, not in a list */
+  cdl_normalizer normal_steps;
+  cdl_pre_tokenizer pre_tokenizer;
+  enum {
+    CDL_PRE_STEPS,
+    CDL_PRE_BERT,
+    CDL_PRE_BYTE_LEVEL
+  } pre_kind; /* what it is alone, not in a list */
+  cdl_way way;
+  int32_t word_unknown; /* of WordLevel */
   cdl_wordpiece wordpiece;
-  cdl_byte_bpe bpe;
+  cdl_bpe bpe;
   cdl_unigram unigram;
   cdl_template single, pair;
   bool truncates_left; /* the first ids of a text go, not the last */
@@ -386,9 +382,12 @@ struct cdl_tokenizer {
 /* `root` is tokenizer.json's, `path` for messages. */
 CDL_MUST_USE cdl_status cdl_tokenizer_load_json(const char *path, const json_t *root,
                                                 cdl_tokenizer *tokenizer);
-/* The model, normalizer and pre-tokenizer of tokenizer.json where the model is a unigram one. */
-CDL_MUST_USE cdl_status cdl_unigram_load(const char *path, const json_t *root,
+/* The unigram model of tokenizer.json. */
+CDL_MUST_USE cdl_status cdl_unigram_load(const char *path, const json_t *model,
                                          cdl_tokenizer *tokenizer);
+/* The normalizer and pre-tokenizer of tokenizer.json. */
+CDL_MUST_USE cdl_status cdl_tokenizer_load_steps(const char *path, const json_t *root,
+                                                 cdl_tokenizer *tokenizer);
 /* Forms without a tokenizer.json; special tokens and post-processing are left to the caller. `path` is the file's.
  * `fairseq`: the pieces that stand for the first of sentencepiece.bpe.model. */
 typedef enum { CDL_FAIRSEQ_XLM_ROBERTA, CDL_FAIRSEQ_CAMEMBERT } cdl_fairseq;
@@ -400,12 +399,15 @@ CDL_MUST_USE cdl_status cdl_tokenizer_load_wordpiece(const char *path, const cha
                                                      cdl_tokenizer *tokenizer);
 /* The tokenizer of a folder, all but what is prepared once everything is known. */
 CDL_MUST_USE cdl_status cdl_tokenizer_load(const char *folder, cdl_tokenizer *tokenizer);
-/* Whether there is a normalizer; the normalized text, in place of what `out` holds. *first is cleared where the text's
- * beginning goes: what is left begins elsewhere. */
+/* Makes the normalizer's steps of BERT's settings, where those are the normalizer; again when they change. */
+CDL_MUST_USE cdl_status cdl_tokenizer_settle_normalizer(cdl_tokenizer *tokenizer);
+/* Whether there is a normalizer; the normalized text, in place of what `out` holds. See cdl_normalizer_apply. */
 bool cdl_tokenizer_normalizes(const cdl_tokenizer *tokenizer);
 CDL_MUST_USE cdl_status cdl_tokenizer_normalize(const cdl_tokenizer *tokenizer,
                                                 cdl_scratch *scratch, const uint8_t *text,
-                                                size_t bytes, bool *first, cdl_bytes *out);
+                                                size_t bytes, size_t *origin, cdl_bytes *out);
+/* DATA where the unknown token is needed and missing. */
+CDL_MUST_USE cdl_status cdl_tokenizer_check_unknown(int32_t unknown);
 /* Special tokens of a post-processor must be in the vocabulary. `path` is for messages. */
 CDL_MUST_USE cdl_status cdl_template_check(const cdl_tokenizer *tokenizer, const char *path,
                                            const char *text, int64_t id);
@@ -425,6 +427,9 @@ const cdl_added_entry *cdl_added_find(const cdl_added *added, const char *conten
 /* Once all tokens are there and the normalizer is known. */
 CDL_MUST_USE cdl_status cdl_added_prepare(cdl_tokenizer *tokenizer);
 void cdl_added_release(cdl_added *added);
+/* Starts a walk; `hits` is its own until it ends. Errors: MEMORY. */
+CDL_MUST_USE cdl_status cdl_added_start(const cdl_added_patterns *patterns, const uint8_t *text,
+                                        size_t bytes, cdl_added_hits *hits, cdl_added_walk *walk);
 /* The next stretch; false at the end of the text. */
 bool cdl_added_next(cdl_added_walk *walk, cdl_stretch *stretch);
 
@@ -433,10 +438,10 @@ CDL_MUST_USE cdl_status cdl_wordpiece_prepare(cdl_tokenizer *tokenizer, const ch
                                               size_t word_characters_max, int32_t unknown);
 void cdl_wordpiece_prepare_bytes(cdl_tokenizer *tokenizer); /* once the normalizer is known */
 void cdl_wordpiece_release(cdl_wordpiece *model);
-/* Appends the normalized text to `out`. */
-CDL_MUST_USE cdl_status cdl_bert_normalize(const cdl_bert_normalizer *normalizer,
-                                           cdl_scratch *scratch, const uint8_t *text, size_t bytes,
-                                           cdl_bytes *out);
+/* Appends the ids of a word. */
+CDL_MUST_USE cdl_status cdl_wordpiece_encode_word(const cdl_tokenizer *tokenizer,
+                                                  cdl_scratch *scratch, const uint8_t *word,
+                                                  size_t bytes, cdl_ids *ids);
 /* Appends the ids of text without added tokens; `normal`: it is normalized already. */
 CDL_MUST_USE cdl_status cdl_wordpiece_encode(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
                                              const uint8_t *text, size_t bytes, bool normal,
@@ -447,28 +452,33 @@ typedef struct {
   size_t left_bytes, right_bytes;
 } cdl_merge_text;
 
-/* Once the vocabulary is known; merges in order of rank. */
+/* Once the vocabulary and the model's prefix are known; merges in order of rank. Of a pair that is there twice the last
+ * rank counts, or the first. */
 CDL_MUST_USE cdl_status cdl_bpe_prepare(cdl_tokenizer *tokenizer, const cdl_merge_text *merges,
-                                        size_t count);
-void cdl_bpe_release(cdl_byte_bpe *model);
+                                        size_t count, bool last_counts);
+void cdl_bpe_release(cdl_bpe *model);
+/* Appends the ids of a piece; `raw`: each byte stands for its character in the byte-level alphabet. */
 CDL_MUST_USE cdl_status cdl_bpe_encode(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
-                                       const uint8_t *text, size_t bytes, cdl_ids *ids);
+                                       const uint8_t *piece, size_t bytes, bool raw, cdl_ids *ids);
+/* Appends the ids of normalized text without added tokens. */
+CDL_MUST_USE cdl_status cdl_byte_bpe_encode(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
+                                            const uint8_t *text, size_t bytes, cdl_ids *ids);
 
-/* The next piece, whose id is the number of those before. Errors: MEMORY; DATA, without a path. */
+/* The next piece, whose id is the number of those before; of equal pieces the last counts. Errors: MEMORY; DATA, without a
+ * path. */
 CDL_MUST_USE cdl_status cdl_unigram_add(cdl_tokenizer *tokenizer, const char *piece, size_t bytes,
                                         double score);
-/* A copy of `step`; its texts end with a NUL. */
-CDL_MUST_USE cdl_status cdl_unigram_add_step(cdl_unigram *model, const cdl_text_step *step);
 CDL_MUST_USE cdl_status
 cdl_unigram_prepare(cdl_tokenizer *tokenizer); /* once all pieces are there */
 void cdl_unigram_release(cdl_unigram *model);
-CDL_MUST_USE cdl_status cdl_unigram_normalize(const cdl_unigram *model, cdl_scratch *scratch,
-                                              const uint8_t *text, size_t bytes, bool *first,
-                                              cdl_bytes *out);
-/* Appends the ids of text without added tokens; `normal`: it is normalized already; `first`: it
- * begins where the whole text does. */
+/* Appends the ids of a piece. */
+CDL_MUST_USE cdl_status cdl_unigram_encode_piece(const cdl_tokenizer *tokenizer,
+                                                 cdl_scratch *scratch, const uint8_t *piece,
+                                                 size_t bytes, cdl_ids *ids);
+/* Appends the ids of normalized text without added tokens, of which the first `origin` bytes come from the given text's
+ * first character. */
 CDL_MUST_USE cdl_status cdl_unigram_encode(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
-                                           const uint8_t *text, size_t bytes, bool normal,
-                                           bool first, cdl_ids *ids);
+                                           const uint8_t *text, size_t bytes, size_t origin,
+                                           cdl_ids *ids);
 
 #endif

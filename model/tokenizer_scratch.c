@@ -61,7 +61,7 @@ void cdl_word_remember(cdl_word_cache *cache, uint64_t hash, const uint8_t *word
                        const int32_t *ids, size_t count)
 {
   const size_t wanted = bytes + (count > 1 ? count * sizeof *ids : 0);
-  if (bytes > CDL_CACHED_WORD_BYTES || wanted > CDL_WORD_ARENA / 4)
+  if (bytes > CDL_CACHED_WORD_BYTES || count > UINT16_MAX || wanted > CDL_WORD_ARENA / 4)
     return;
   if (cache->used >= CDL_WORD_SLOTS / 4 * 3 || wanted > CDL_WORD_ARENA - cache->arena_used)
     cdl_word_forget(cache);
@@ -91,15 +91,20 @@ void cdl_scratch_release(cdl_scratch *scratch)
   free(scratch->spaced.data);
   free(scratch->normal.data);
   free(scratch->word.data);
-  free(scratch->points.data);
-  free(scratch->sorted.data);
+  free(scratch->tags.data);
+  free(scratch->normalizing.points.data);
+  free(scratch->normalizing.sorted.data);
+  free(scratch->normalizing.other.data);
+  cdl_text_matcher_release(&scratch->normalizing.matcher);
+  cdl_cut_scratch_release(&scratch->cutting);
   free(scratch->first.data);
   free(scratch->second.data);
+  free(scratch->raw_hits.data);
+  free(scratch->normal_hits.data);
   free(scratch->cache.slots);
   free(scratch->cache.arena);
   free(scratch->symbols);
   free(scratch->heap);
   free(scratch->path);
-  pcre2_match_data_free(scratch->match);
   free(scratch);
 }

@@ -32,6 +32,7 @@ static bool next_line(const cdl_mapping *file, size_t *at, text_line *line)
 
 /* ---- vocab.txt ---- */
 
+/* A token's id is its line's number; of equal lines the last counts. */
 static cdl_status read_vocabulary_lines(const char *path, const cdl_mapping *file,
                                         cdl_vocabulary *vocabulary)
 {
@@ -51,7 +52,7 @@ static cdl_status read_vocabulary_lines(const char *path, const cdl_mapping *fil
       status = cdl_bytes_append(&token, "", 1);
     if (status == CDL_OK)
       status = cdl_context(
-          cdl_vocabulary_add(vocabulary, (const char *)token.data, line.bytes, (int64_t)number),
+          cdl_vocabulary_put(vocabulary, (const char *)token.data, line.bytes, (int64_t)number),
           "%s:%zu", path, number + 1);
     number++;
   }
@@ -66,6 +67,7 @@ cdl_status cdl_tokenizer_load_wordpiece(const char *path, const char *unknown,
 {
   cdl_mapping file;
   tokenizer->kind = CDL_MODEL_WORDPIECE;
+  tokenizer->pre_kind = CDL_PRE_BERT;
   CDL_TRY(cdl_file_map(path, &file));
   const cdl_status status = read_vocabulary_lines(path, &file, &tokenizer->vocabulary);
   cdl_file_unmap(&file);
@@ -83,7 +85,7 @@ cdl_status cdl_tokenizer_load_wordpiece(const char *path, const char *unknown,
 static cdl_status read_vocabulary_json(const char *path, cdl_vocabulary *vocabulary)
 {
   json_t *root;
-  CDL_TRY(cdl_json_read(path, &root));
+  CDL_TRY(cdl_json_read_repeated(path, &root));
   cdl_status status = CDL_OK;
   const char *token;
   json_t *id;
@@ -126,7 +128,8 @@ static cdl_status split_merge(const char *path, size_t number, const text_line *
   return CDL_OK;
 }
 
-/* As Transformers reads the file: the first line is the version, and what follows the last line end is no merge. */
+/* As Transformers reads the file: the first line is the version, what follows the last line end is no merge, and of
+ * equal lines the first counts. */
 static cdl_status read_merges(const char *path, const cdl_mapping *file, cdl_tokenizer *tokenizer)
 {
   size_t at = 0, number = 0, count = 0, capacity = 0;
@@ -144,7 +147,7 @@ static cdl_status read_merges(const char *path, const cdl_mapping *file, cdl_tok
       status = split_merge(path, number, &line, &merges[count++]);
   }
   if (status == CDL_OK)
-    status = cdl_context(cdl_bpe_prepare(tokenizer, merges, count), "%s", path);
+    status = cdl_context(cdl_bpe_prepare(tokenizer, merges, count, false), "%s", path);
   free(merges);
   return status;
 }
@@ -153,9 +156,12 @@ cdl_status cdl_tokenizer_load_bpe(const char *vocabulary, const char *merges,
                                   cdl_tokenizer *tokenizer)
 {
   cdl_mapping file;
+  cdl_cut_step *step;
   tokenizer->kind = CDL_MODEL_BPE;
-  tokenizer->bpe.unknown = -1;
-  tokenizer->bpe.use_regex = true;
+  tokenizer->bpe.unknown = CDL_UNKNOWN_NONE;
+  tokenizer->pre_kind = CDL_PRE_BYTE_LEVEL;
+  CDL_TRY(cdl_pre_tokenizer_add(&tokenizer->pre_tokenizer, CDL_CUT_BYTES, &step));
+  step->use_regex = true;
   CDL_TRY(read_vocabulary_json(vocabulary, &tokenizer->vocabulary));
   CDL_TRY(cdl_file_map(merges, &file));
   const cdl_status status = read_merges(merges, &file, tokenizer);

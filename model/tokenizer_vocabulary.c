@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "model/tokenizer_parts.h"
@@ -83,19 +84,57 @@ cdl_status cdl_vocabulary_add(cdl_vocabulary *vocabulary, const char *text, size
   return CDL_OK;
 }
 
-int32_t cdl_vocabulary_find(const cdl_vocabulary *vocabulary, const void *text, size_t bytes)
+/* The text's place in the slots; slot_count for none. */
+static size_t slot_of(const cdl_vocabulary *vocabulary, const void *text, size_t bytes)
 {
   if (vocabulary->slot_count == 0)
-    return -1;
+    return 0;
   const uint32_t tag = (uint32_t)(hash_text(text, bytes) >> 32);
   for (size_t at = tag & (vocabulary->slot_count - 1); vocabulary->slots[at].id >= 0;
        at = (at + 1) & (vocabulary->slot_count - 1)) {
     const int32_t id = vocabulary->slots[at].id;
     if (vocabulary->slots[at].tag == tag && vocabulary->length[id] == bytes &&
         memcmp(vocabulary->text.data + vocabulary->offset[id], text, bytes) == 0)
-      return id;
+      return at;
   }
-  return -1;
+  return vocabulary->slot_count;
+}
+
+cdl_status cdl_vocabulary_put(cdl_vocabulary *vocabulary, const char *text, size_t bytes,
+                              int64_t id)
+{
+  const size_t slot = slot_of(vocabulary, text, bytes);
+  if (slot == vocabulary->slot_count)
+    return cdl_vocabulary_add(vocabulary, text, bytes, id);
+  if (id < 0 || id >= CDL_TOKEN_ID_END)
+    return cdl_fail(CDL_DATA, "token \"%.64s\" has id %lld, expected 0 to %d", text, (long long)id,
+                    CDL_TOKEN_ID_END - 1);
+  const int32_t before = vocabulary->slots[slot].id, token = (int32_t)id;
+  if (cdl_vocabulary_text(vocabulary, token) != NULL && token != before)
+    return cdl_fail(CDL_DATA, "tokens \"%.64s\" and \"%.64s\" have the same id %d",
+                    cdl_vocabulary_text(vocabulary, token), text, (int)token);
+  CDL_TRY(widen_ids(vocabulary, (size_t)id));
+  const uint32_t offset = vocabulary->offset[before];
+  vocabulary->offset[before] = UINT32_MAX;
+  vocabulary->offset[token] = offset;
+  vocabulary->length[token] = (uint32_t)bytes;
+  vocabulary->slots[slot].id = token;
+  if (token >= vocabulary->id_end)
+    vocabulary->id_end = token + 1;
+  return CDL_OK;
+}
+
+int32_t cdl_vocabulary_find(const cdl_vocabulary *vocabulary, const void *text, size_t bytes)
+{
+  const size_t slot = slot_of(vocabulary, text, bytes);
+  return slot == vocabulary->slot_count ? -1 : vocabulary->slots[slot].id;
+}
+
+int32_t cdl_vocabulary_byte(const cdl_vocabulary *vocabulary, uint8_t byte)
+{
+  char text[8];
+  const int bytes = snprintf(text, sizeof text, "<0x%02X>", byte);
+  return cdl_vocabulary_find(vocabulary, text, (size_t)bytes);
 }
 
 const char *cdl_vocabulary_text(const cdl_vocabulary *vocabulary, int32_t id)

@@ -1,6 +1,5 @@
 #include "model/unicode_text.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -199,21 +198,55 @@ static bool is_inert(uint32_t c)
   return in_ranges(unicode_young_normalization, COUNT(unicode_young_normalization), c);
 }
 
-size_t cdl_decompose(uint32_t c, uint32_t out[CDL_DECOMPOSITION_MAX])
+bool cdl_is_mark(uint32_t c)
+{
+  if (c < 0x300)
+    return false;
+  const utf8proc_category_t is = category(c);
+  const bool mark =
+      is == UTF8PROC_CATEGORY_MN || is == UTF8PROC_CATEGORY_MC || is == UTF8PROC_CATEGORY_ME;
+  return (mark && !in_ranges(unicode_young_marks, COUNT(unicode_young_marks), c)) || c == 0x1cf2 ||
+         c == 0x1cf3;
+}
+
+bool cdl_is_numeric(uint32_t c)
+{
+  if (c < 0x80)
+    return c >= '0' && c <= '9';
+  const utf8proc_category_t is = category(c);
+  return is == UTF8PROC_CATEGORY_ND || is == UTF8PROC_CATEGORY_NL || is == UTF8PROC_CATEGORY_NO ||
+         in_ranges(unicode_new_numbers, COUNT(unicode_new_numbers), c);
+}
+
+size_t cdl_decompose(uint32_t c, bool compatibility, uint32_t out[CDL_DECOMPOSITION_MAX])
 {
   out[0] = c;
-  if (c < 0xc0 || is_inert(c))
+  if (c < (compatibility ? 0xa0 : 0xc0) || is_inert(c) ||
+      (compatibility &&
+       in_ranges(unicode_young_compatibility, COUNT(unicode_young_compatibility), c)))
     return 1;
   utf8proc_int32_t points[CDL_DECOMPOSITION_MAX];
   int boundary = 0;
-  const utf8proc_ssize_t count =
-      utf8proc_decompose_char((utf8proc_int32_t)c, points, CDL_DECOMPOSITION_MAX,
-                              UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, &boundary);
+  const utf8proc_ssize_t count = utf8proc_decompose_char(
+      (utf8proc_int32_t)c, points, CDL_DECOMPOSITION_MAX,
+      UTF8PROC_DECOMPOSE | UTF8PROC_STABLE | (compatibility ? UTF8PROC_COMPAT : 0), &boundary);
   if (count < 1 || count > CDL_DECOMPOSITION_MAX)
     return 1;
   for (utf8proc_ssize_t i = 0; i < count; i++)
     out[i] = (uint32_t)points[i];
   return (size_t)count;
+}
+
+bool cdl_compose(uint32_t first, uint32_t second, uint32_t *whole)
+{
+  if (second < 0x300 || is_inert(first) || is_inert(second)) /* no second part is smaller */
+    return false;
+  utf8proc_int32_t points[2] = {(utf8proc_int32_t)first, (utf8proc_int32_t)second};
+  if (utf8proc_normalize_utf32(points, 2, UTF8PROC_COMPOSE | UTF8PROC_STABLE) != 1 ||
+      is_inert((uint32_t)points[0]))
+    return false;
+  *whole = (uint32_t)points[0];
+  return true;
 }
 
 uint8_t cdl_combining_class(uint32_t c)
@@ -247,26 +280,4 @@ size_t cdl_to_lower(uint32_t c, uint32_t out[2])
   else if (c == 0xa7dc)
     out[0] = 0x19b;
   return 1;
-}
-
-static size_t class_text(const cdl_code_range *ranges, size_t count, char *out, size_t size)
-{
-  size_t length = 0;
-  for (size_t i = 0; i < count; i++) {
-    const int written =
-        snprintf(length < size ? out + length : NULL, length < size ? size - length : 0,
-                 "\\x{%X}-\\x{%X}", (unsigned)ranges[i].first, (unsigned)ranges[i].last);
-    length += written > 0 ? (size_t)written : 0;
-  }
-  return length;
-}
-
-size_t cdl_new_letters_class(char *out, size_t size)
-{
-  return class_text(unicode_new_letters, COUNT(unicode_new_letters), out, size);
-}
-
-size_t cdl_new_numbers_class(char *out, size_t size)
-{
-  return class_text(unicode_new_numbers, COUNT(unicode_new_numbers), out, size);
 }

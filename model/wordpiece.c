@@ -5,124 +5,6 @@
 #include "model/tokenizer_parts.h"
 #include "model/unicode_text.h"
 
-/* ---- Normalization: code points carry their combining class in the upper byte while they are put in order ---- */
-
-enum { CLASS_SHIFT = 24, SHORT_RUN = 24 };
-#define POINT_MASK 0x1fffffu
-
-/* Canonical order of one run of non-starters: stable, by combining class. */
-static cdl_status order_run(uint32_t *run, size_t count, cdl_points *sorted)
-{
-  if (count <= SHORT_RUN) {
-    for (size_t i = 1; i < count; i++) {
-      const uint32_t moving = run[i];
-      size_t at = i;
-      for (; at > 0 && run[at - 1] >> CLASS_SHIFT > moving >> CLASS_SHIFT; at--)
-        run[at] = run[at - 1];
-      run[at] = moving;
-    }
-    return CDL_OK;
-  }
-  size_t begin[257] = {0};
-  sorted->count = 0;
-  CDL_TRY(cdl_points_reserve(sorted, count));
-  for (size_t i = 0; i < count; i++)
-    begin[(run[i] >> CLASS_SHIFT) + 1]++;
-  for (size_t class = 0; class < 256; class ++)
-    begin[class + 1] += begin[class];
-  for (size_t i = 0; i < count; i++)
-    sorted->data[begin[run[i] >> CLASS_SHIFT]++] = run[i];
-  memcpy(run, sorted->data, count * sizeof *run);
-  return CDL_OK;
-}
-
-static cdl_status canonical_order(cdl_points *points, cdl_points *sorted)
-{
-  for (size_t i = 0; i < points->count; i++) {
-    if (points->data[i] >> CLASS_SHIFT == 0)
-      continue;
-    size_t end = i + 1;
-    while (end < points->count && points->data[end] >> CLASS_SHIFT != 0)
-      end++;
-    if (end - i > 1)
-      CDL_TRY(order_run(points->data + i, end - i, sorted));
-    i = end;
-  }
-  return CDL_OK;
-}
-
-static void push_decomposed(cdl_points *points, uint32_t c)
-{
-  uint32_t parts[CDL_DECOMPOSITION_MAX];
-  const size_t count = cdl_decompose(c, parts);
-  for (size_t i = 0; i < count; i++)
-    points->data[points->count++] = parts[i] | (uint32_t)cdl_combining_class(parts[i])
-                                                   << CLASS_SHIFT;
-}
-
-/* Removes accents and lowers in place; one code point may become two, so the result goes to `sorted` then. */
-static cdl_status strip_and_lower(const cdl_bert_normalizer *normalizer, cdl_points *points,
-                                  cdl_points *lowered)
-{
-  lowered->count = 0;
-  CDL_TRY(cdl_points_reserve(lowered, 2 * points->count));
-  for (size_t i = 0; i < points->count; i++) {
-    const uint32_t c = points->data[i] & POINT_MASK;
-    if (normalizer->strip_accents && cdl_is_bert_accent(c))
-      continue;
-    if (normalizer->lowercase)
-      lowered->count += cdl_to_lower(c, lowered->data + lowered->count);
-    else
-      lowered->data[lowered->count++] = c;
-  }
-  const cdl_points swapped = *points;
-  *points = *lowered;
-  *lowered = swapped;
-  return CDL_OK;
-}
-
-/* The normalized code points of a stretch of text, in scratch->points. */
-static cdl_status normalize_points(const cdl_bert_normalizer *normalizer, cdl_scratch *scratch,
-                                   const uint8_t *text, const uint8_t *end)
-{
-  cdl_points *points = &scratch->points;
-  points->count = 0;
-  while (text < end) {
-    CDL_TRY(cdl_points_reserve(points, CDL_DECOMPOSITION_MAX + 2));
-    uint32_t c = cdl_utf8_next(&text);
-    if (normalizer->clean_text) {
-      if (cdl_is_bert_control(c))
-        continue;
-      if (cdl_is_space(c))
-        c = ' ';
-    }
-    const bool apart = normalizer->handle_chinese_chars && cdl_is_bert_ideograph(c);
-    if (apart)
-      points->data[points->count++] = ' ';
-    if (normalizer->strip_accents)
-      push_decomposed(points, c);
-    else
-      points->data[points->count++] = c;
-    if (apart)
-      points->data[points->count++] = ' ';
-  }
-  if (normalizer->strip_accents)
-    CDL_TRY(canonical_order(points, &scratch->sorted));
-  return normalizer->strip_accents || normalizer->lowercase
-             ? strip_and_lower(normalizer, points, &scratch->sorted)
-             : CDL_OK;
-}
-
-cdl_status cdl_bert_normalize(const cdl_bert_normalizer *normalizer, cdl_scratch *scratch,
-                              const uint8_t *text, size_t bytes, cdl_bytes *out)
-{
-  CDL_TRY(normalize_points(normalizer, scratch, text, text + bytes));
-  CDL_TRY(cdl_bytes_reserve(out, 4 * scratch->points.count));
-  for (size_t i = 0; i < scratch->points.count; i++)
-    out->count += cdl_utf8_write(out->data + out->count, scratch->points.data[i]);
-  return CDL_OK;
-}
-
 /* ---- WordPiece ---- */
 
 /* The token whose text, behind the first `skipped` bytes, is `text`. */
@@ -175,12 +57,12 @@ static cdl_status split_word(const cdl_tokenizer *tokenizer, cdl_scratch *scratc
     ids->data[ids->count++] = tokenizer->wordpiece.unknown;
     return CDL_OK;
   }
-  scratch->sorted.count = 0;
-  CDL_TRY(cdl_points_reserve(&scratch->sorted, bytes));
+  scratch->tags.count = 0;
+  CDL_TRY(cdl_points_reserve(&scratch->tags, bytes));
   for (size_t at = 0; at < bytes;) {
     size_t piece_bytes = 0;
-    const int32_t id = longest_piece(tokenizer, scratch->sorted.data, word + at, bytes - at,
-                                     at == 0, &piece_bytes);
+    const int32_t id =
+        longest_piece(tokenizer, scratch->tags.data, word + at, bytes - at, at == 0, &piece_bytes);
     if (id < 0) { /* a word that cannot be spelled to its end is unknown as a whole */
       ids->count = before;
       ids->data[ids->count++] = tokenizer->wordpiece.unknown;
@@ -205,6 +87,16 @@ static cdl_status encode_word(const cdl_tokenizer *tokenizer, cdl_scratch *scrat
   return CDL_OK;
 }
 
+cdl_status cdl_wordpiece_encode_word(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
+                                     const uint8_t *word, size_t bytes, cdl_ids *ids)
+{
+  size_t characters = 0;
+  for (size_t i = 0; i < bytes; i++)
+    characters += (word[i] & 0xc0) != 0x80;
+  CDL_TRY(cdl_ids_reserve(ids, bytes));
+  return split_word(tokenizer, scratch, word, bytes, characters, ids);
+}
+
 /* ---- Pre-tokenization ---- */
 
 /* A stretch without ASCII spaces, of any characters. */
@@ -212,15 +104,15 @@ static cdl_status encode_wide(const cdl_tokenizer *tokenizer, cdl_scratch *scrat
                               const cdl_bert_normalizer *normalizer, const uint8_t *text,
                               const uint8_t *end, cdl_ids *ids)
 {
-  CDL_TRY(normalize_points(normalizer, scratch, text, end));
-  const cdl_points points = scratch->points;
+  CDL_TRY(cdl_bert_points(normalizer, &scratch->normalizing, text, end, 0));
+  const cdl_points points = scratch->normalizing.points;
   CDL_TRY(cdl_ids_reserve(ids, 4 * points.count));
   scratch->normal.count = 0;
   CDL_TRY(cdl_bytes_reserve(&scratch->normal, 4 * points.count + 4));
   uint8_t *word = scratch->normal.data;
   size_t bytes = 0, characters = 0;
   for (size_t i = 0; i <= points.count; i++) {
-    const uint32_t c = i < points.count ? points.data[i] : ' ';
+    const uint32_t c = i < points.count ? points.data[i] & CDL_POINT_MASK : ' ';
     const bool space = cdl_is_space(c);
     const bool punctuation = !space && cdl_is_bert_punctuation(c);
     if (space || punctuation) {

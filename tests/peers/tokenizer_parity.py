@@ -22,6 +22,7 @@ from tokenizers import Tokenizer  # noqa: E402
 from transformers import AutoTokenizer  # noqa: E402
 
 import tokenizer_folders  # noqa: E402
+import tokenizer_pipelines  # noqa: E402
 import tokenizer_texts as texts_of  # noqa: E402
 
 NO_SECOND = 0xFFFFFFFF
@@ -131,6 +132,8 @@ def main():
     parser.add_argument("--model", help="a BERT folder with tokenizer.json and vocab.txt; without one, a vocabulary is trained")
     parser.add_argument("--quick", action="store_true", help="a sample of code points and sentences")
     parser.add_argument("--only", help="folders whose name contains this")
+    parser.add_argument("--drawn", type=int, default=24, help="how many lists of steps are drawn")
+    parser.add_argument("--seed", type=int, default=1, help="of the first of them")
     options = parser.parse_args()
     program = str(pathlib.Path(options.program).resolve())
     glue = texts_of.glue_folder()
@@ -170,6 +173,19 @@ def main():
                     ("long texts", [(s, None, 0) for s in (long if every else long[-4:])])):
                 count += compare(program, folder, tokenizer, cases, what)
             print(f"{folder.name}: {count} texts, {time.time() - begin:.1f} s", flush=True)
+        pipelines = tokenizer_pipelines.folders(pathlib.Path(root), training, tokenizer_folders.charsmap_of(pathlib.Path(root) / "ug-vocab"),
+                                                options.drawn, options.seed)
+        begin, count = time.time(), 0
+        texts = hard[::12 if options.quick else 1] + training[:: max(1, len(training) // 100)] + ["", " ", "  a ", "\x00"]
+        for folder in pipelines:
+            if options.only is None or options.only in folder.name:
+                tokenizer = reference(folder)
+                alone = folder.name.startswith(("normal-", "cut-", "pattern-"))
+                some = points[::1 if alone and not options.quick else 17]
+                count += compare(program, folder, tokenizer, [(s, None, 0) for s in texts], "hard strings")
+                count += compare(program, folder, tokenizer, [(s, None, 0) for s in some], "every code point")
+                count += compare(program, folder, tokenizer, [(s, None, 0) for s in bad[:40]], "ill-formed bytes")
+        print(f"{len(pipelines)} lists of steps: {count} texts, {time.time() - begin:.1f} s", flush=True)
         if not options.quick:
             timed = [s for s in (sentences or training) if len(s) > 20][:60000]
             for folder in (byte_bpe, base, unigram):

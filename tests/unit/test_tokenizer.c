@@ -389,20 +389,19 @@ START_TEST(broken_tokenizer_json_is_refused)
       {"\"t\": 2", "\"t\": -2", "id -2"},
       {"\"t\": 2", "\"t\": 2.5", "whole number"},
       {"\"t\": 2", "\"t\": 1000000000000", "id 1000000000000"},
-      {"\"t\": 2", "\"s\": 2", "not valid JSON"},
+      {"\"t\": 2", "\"s\": 2", "holes"}, /* a token twice: the last counts */
       {"\"t\": 2", "\"t\": 5", "holes"},
       {"\"[UNK]\": 0, \"s\"", "\"[unk]\": 0, \"s\"", "[UNK]"},
       {"\"type\": \"WordPiece\"", "\"type\": \"Unigram\"", "list \"vocab\""},
-      {"\"type\": \"WordPiece\"", "\"type\": \"WordLevel\"", "WordLevel"},
+      {"\"type\": \"WordPiece\"", "\"type\": \"Other\"", "Other"},
       {"\"type\": \"WordPiece\"", "\"kind\": 1", "model"},
-      {"\"type\": \"WordPiece\"", "\"type\": \"BPE\"", "BPE"},
+      {"\"type\": \"WordPiece\"", "\"type\": \"BPE\"", "merges"},
       {"\"model\": {", "\"mode\": {", "\"model\""},
       {"\"vocab\": {", "\"vocab\": [], \"v\": {", "vocab"},
       {"\"vocab\": {", "\"vocab\": {}, \"v\": {", "no tokens"},
-      {"\"type\": \"BertNormalizer\"", "\"type\": \"NFKC\"", "NFKC"},
+      {"\"type\": \"BertNormalizer\"", "\"type\": \"Other\"", "\"normalizer\" is of type"},
       {"\"lowercase\": true", "\"lowercase\": 1", "lowercase"},
-      {"\"type\": \"BertPreTokenizer\"", "\"type\": \"Whitespace\"", "Whitespace"},
-      {"\"pre_tokenizer\": {", "\"pre\": {", "pre_tokenizer"},
+      {"\"type\": \"BertPreTokenizer\"", "\"type\": \"Other\"", "\"pre_tokenizer\" is of type"},
       {"\"type\": \"TemplateProcessing\"", "\"type\": \"Other\"", "Other"},
       {"\"ids\": [1, 2]", "\"ids\": [1, 9]", "id 9"},
       {"\"ids\": [1, 2]", "\"ids\": [1, -1]", "id -1"},
@@ -445,8 +444,6 @@ START_TEST(broken_vocabularies_are_refused)
   expect_broken("no unknown token", CDL_DATA, "[UNK]");
   scratch_put_text(lines, "[PAD]\n[UNK]\n[SEP]\n[MASK]\nrun\n");
   expect_broken("no begin", CDL_DATA, "[CLS]");
-  scratch_put_text(lines, "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nrun\nrun\n");
-  expect_broken("twice", CDL_DATA, "vocab.txt:7");
   scratch_put(lines, "[UNK]\n[CLS]\0\n", 13);
   expect_broken("NUL", CDL_DATA, "vocab.txt:2");
   scratch_put_text(lines, "[UNK]\n[CLS]\n\xc3\n");
@@ -464,8 +461,6 @@ START_TEST(broken_vocabularies_are_refused)
   expect_broken("one token", CDL_DATA, "merges.txt:3");
   scratch_put_text(merges, "#version: 0.2\na b c\n");
   expect_broken("three tokens", CDL_DATA, "merges.txt:2");
-  scratch_put_text(merges, "#version: 0.2\na b\nb c\na b\n");
-  expect_broken("twice", CDL_DATA, "merge 3");
   scratch_put_text(merges, "#version: 0.2\n");
   scratch_put_text(json, "{\"a\": 0, \"b\": 0}");
   expect_broken("same id", CDL_DATA, "the same id 0");
@@ -535,8 +530,9 @@ static void change_bytes(const char *name, const char *form, int rounds)
       continue;
     opened++;
     static const char probe[] = "run xy Caf\xc3\xa9 \xff [UNK]runs <m>[x]";
-    expect_ok(cdl_tokenizer_encode(t, probe, sizeof probe - 1, probe, 5, 0, &e));
-    for (size_t i = 0; i < e.count; i++)
+    const cdl_status encoded = cdl_tokenizer_encode(t, probe, sizeof probe - 1, probe, 5, 0, &e);
+    ck_assert(encoded == CDL_OK || strstr(cdl_error_message(), "unknown token") != NULL);
+    for (size_t i = 0; encoded == CDL_OK && i < e.count; i++)
       ck_assert_ptr_nonnull(cdl_tokenizer_token(t, e.ids[i]));
     cdl_tokenizer_close(t);
   }

@@ -381,16 +381,13 @@ START_TEST(broken_tokenizer_json_is_refused)
     const char *old, *new, *said;
   } cases[] = {
       {"\"unk_id\": 3", "\"unk_id\": 13", "unk_id"},
-      {"\"unk_id\": 3", "\"unk_id\": null", "unk_id"},
-      {"\"unk_id\": 3, ", "", "unk_id"},
-      {"\"byte_fallback\": false", "\"byte_fallback\": true", "byte_fallback"},
-      {"[\"b\", -3]", "[\"a\", -3]", "there twice"},
+      {"\"byte_fallback\": false", "\"byte_fallback\": 1", "byte_fallback"},
       {"[\"b\", -3]", "[\"b\"]", "entry 7"},
       {"[\"b\", -3]", "[\"b\", \"-3\"]", "entry 7"},
       {"[\"b\", -3]", "[\"b\", NaN]", "not valid JSON"},
       {"[\"b\", -3]", "[\"b\", 1e999]", "not valid JSON"},
       {"\"vocab\": [[", "\"vocab\": [], \"v\": [[", "vocab"},
-      {"\"type\": \"Strip\"", "\"type\": \"NFKC\"", "NFKC"},
+      {"\"type\": \"Strip\"", "\"type\": \"Other\"", "Other"},
       {"\"type\": \"Strip\"", "\"type\": \"Precompiled\"", "precompiled_charsmap"},
       {"\"type\": \"Strip\"", "\"type\": \"Precompiled\", \"precompiled_charsmap\": \"AAE\"",
        "base 64"},
@@ -398,11 +395,10 @@ START_TEST(broken_tokenizer_json_is_refused)
        "a trie"},
       {"\"type\": \"Strip\"",
        "\"type\": \"Precompiled\", \"precompiled_charsmap\": \"BAAAAAD8//8=\"", "outside"},
-      {"\"Regex\": \" {2,}\"", "\"Regex\": \"a+\"", "Regex"},
-      {"\"Regex\": \" {2,}\"", "\"String\": \"\"", "pattern"},
+      {"\"Regex\": \" {2,}\"", "\"Regex\": \"(a\"", "Replace"},
+      {"\"Regex\": \" {2,}\"", "\"Text\": \"\"", "pattern"},
       {"\"normalizers\": [", "\"n\": [", "normalizers"},
-      {"\"type\": \"Metaspace\"", "\"type\": \"ByteLevel\"", "ByteLevel"},
-      {"\"pre_tokenizer\"", "\"pre\"", "pre_tokenizer"},
+      {"\"type\": \"Metaspace\"", "\"type\": \"Other\"", "Other"},
       {"\"replacement\": \"\u2581\"", "\"replacement\": \"\"", "replacement"},
       {"\"replacement\": \"\u2581\"", "\"replacement\": \"ab\"", "replacement"},
       {"\"prepend_scheme\": \"always\"", "\"prepend_scheme\": \"last\"", "last"},
@@ -523,10 +519,6 @@ START_TEST(broken_sentencepiece_models_are_refused)
   put_model(&model);
   expect_broken("an infinite score", CDL_DATA, "\"c\"");
   make_model(&model, 1, NULL);
-  put_piece(&model, "ab", 0, 1);
-  put_model(&model);
-  expect_broken("a piece again", CDL_DATA, "there twice");
-  make_model(&model, 1, NULL);
   put_piece(&model, "a\xff", 0, 1);
   put_model(&model);
   expect_broken("not UTF-8", CDL_DATA, "piece 9");
@@ -563,8 +555,9 @@ static void probe(void)
   if (status != CDL_OK)
     return;
   cdl_encoding e = {0};
-  expect_ok(cdl_tokenizer_encode(t, text, sizeof text - 1, text, 5, 0, &e));
-  for (size_t i = 0; i < e.count; i++)
+  const cdl_status encoded = cdl_tokenizer_encode(t, text, sizeof text - 1, text, 5, 0, &e);
+  ck_assert(encoded == CDL_OK || strstr(cdl_error_message(), "unknown token") != NULL);
+  for (size_t i = 0; encoded == CDL_OK && i < e.count; i++)
     ck_assert_ptr_nonnull(cdl_tokenizer_token(t, e.ids[i]));
   cdl_encoding_release(&e);
   cdl_tokenizer_close(t);
