@@ -155,11 +155,11 @@ static cdl_status note_told(reading *r)
     const cdl_named_token *token = &r->to->roles[role];
     (void)cdl_tokenizer_setting(r->settings, cdl_token_role_key(role), &path);
     if (token->text != NULL && (!token->made || path == r->settings->map_path))
-      CDL_TRY(note(&r->told, token->text, token->bytes, role));
+      CDL_TRY(note(&r->told, token->text, token->bytes, r->told.count));
   }
   for (size_t i = 0; i < r->additional_count; i++)
     if (!r->additional[i].made || i >= r->config_count)
-      CDL_TRY(note(&r->told, r->additional[i].text, r->additional[i].bytes, i));
+      CDL_TRY(note(&r->told, r->additional[i].text, r->additional[i].bytes, r->told.count));
   return CDL_OK;
 }
 

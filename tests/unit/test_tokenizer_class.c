@@ -257,6 +257,9 @@ START_TEST(special_tokens_are_added_or_passed_over)
   put_config("MPNetTokenizer", ", \"bos_token\": null, \"eos_token\": null, \"sep_token\": null, "
                                "\"cls_token\": null, \"pad_token\": null");
   expect_ids("run <mask>s", IDS(CLS, RUN, 12, S, SEP));
+  put_config("PreTrainedTokenizerFast", ", \"bos_token\": \"<!\", \"eos_token\": \"s!\", "
+                                        "\"additional_special_tokens\": [\"caf\", \"run\"]");
+  expect_ids("caf<!s!run", IDS(CLS, 14, 12, 13, RUN, SEP));
   /* sep_token and cls_token do not change what the post-processor adds. */
   put_config("BertTokenizer", ", \"sep_token\": \"!\", \"cls_token\": \"run\"");
   expect_ids("s!", IDS(CLS, S, MARK, SEP));
