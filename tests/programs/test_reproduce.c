@@ -159,11 +159,11 @@ static void check_same_report(const char *a, const char *b)
   }
 }
 
+/* What never comes is ended by the test's time limit: how long it takes is the machine's affair. */
 static void await(const char *path)
 {
-  for (int i = 0; i < 6000 && !exists(path); i++)
+  while (!exists(path))
     usleep(10000);
-  ck_assert_msg(exists(path), "%s does not come", path);
 }
 
 START_TEST(one_that_was_stopped_ends_in_the_same_report)
