@@ -12,8 +12,8 @@ static char *quoted(const char *before, const char *text)
   char *whole = NULL;
   if (asprintf(&whole, "%s%s", before, text) < 0)
     return NULL;
-  json_t *string = json_string(whole);
-  char *quoted = string != NULL ? json_dumps(string, JSON_ENCODE_ANY | JSON_ENSURE_ASCII) : NULL;
+  json_t *string = cdl_json_string_of(whole);
+  char *quoted = cdl_json_line(string);
   json_decref(string);
   free(whole);
   return quoted;
