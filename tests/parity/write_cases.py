@@ -287,12 +287,15 @@ def text_columns(case):
 
 
 def encode(model_folder, case, rows):
-    """Per example input_ids, token_type_ids and the label's index, or number."""
+    """Per example input_ids, token_type_ids as the model gets them, and the label's index, or number."""
     tokenizer = AutoTokenizer.from_pretrained(model_folder)
     columns = [list(column) for column in zip(*[row[:-1] for row in rows])]
     encoded = tokenizer(*columns, truncation=True, max_length=case.max_length, return_token_type_ids=True)
+    types = encoded["token_type_ids"]
+    if "token_type_ids" not in tokenizer.model_input_names:
+        types = [[0] * len(ids) for ids in types]
     targets = [float(row[-1]) if case.labels is None else case.labels.index(row[-1]) for row in rows]
-    return list(zip(encoded["input_ids"], encoded["token_type_ids"], targets))
+    return list(zip(encoded["input_ids"], types, targets))
 
 
 def collate(examples, regression, dtype):
