@@ -440,7 +440,10 @@ static cdl_status load_beside(cdl_job *job, const cdl_inference_settings *s,
   cdl_load_options options = cdl_adapter_load_options(tensors, model);
   options.part = whole ? CDL_LOAD_ALL : CDL_LOAD_HEAD;
   const bool own_head = options.fresh_head;
-  CDL_TRY(load_encoder(job, s->model, &options));
+  const cdl_status loaded = load_encoder(job, s->model, &options);
+  if (loaded == CDL_DATA && options.labels == 0) /* of a head that neither has, say */
+    return cdl_context(loaded, "%s", s->adapter);
+  CDL_TRY(loaded);
   if (job->loaded.fresh_head && !own_head)
     return cdl_fail(CDL_DATA,
                     "%s: the adapter does not hold the whole classification head, and %s "

@@ -217,10 +217,10 @@ START_TEST(vocabularies_that_are_broken)
                     "tokenizer.json");
 
   json_t *tokenizer = parsed(text);
-  json_object_set_new(json_object_get(tokenizer, "model"), "type", json_string("WordLevel"));
+  json_object_set_new(json_object_get(tokenizer, "model"), "type", json_string("Morphemes"));
   char *changed = json_dumps(tokenizer, 0);
   check_no_training(model_with("tokenizer.json", changed, strlen(changed)), good_rows(),
-                    "sentence1", "tokenizer.json", "WordLevel");
+                    "sentence1", "tokenizer.json", "Morphemes");
   free(changed);
 }
 END_TEST
