@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "model/json.h"
@@ -57,6 +58,13 @@ static cdl_status load_wordpiece(const loading *l, const json_t *model)
   if (id < 0)
     return cdl_fail(CDL_DATA, "%s: the unknown token \"%.64s\" is not in the vocabulary", l->path,
                     unknown);
+  /* A word takes up to its length times the longest token's: one of them has a bound. */
+  enum { TOKEN_BYTES_MAX = 1024 };
+  if (characters > TOKEN_BYTES_MAX && l->tokenizer->vocabulary.longest > TOKEN_BYTES_MAX)
+    return cdl_fail(CDL_DATA,
+                    "%s: \"max_input_chars_per_word\" is %" PRId64
+                    " and a token has %zu bytes; expected %d at most of the one or the other",
+                    l->path, characters, l->tokenizer->vocabulary.longest, TOKEN_BYTES_MAX);
   return cdl_wordpiece_prepare(l->tokenizer, prefix, (size_t)characters, id);
 }
 
