@@ -459,19 +459,18 @@ static cdl_status open_with_adapter(cdl_job *job, const cdl_inference_settings *
 {
   cdl_safetensors *tensors;
   cdl_model_config model;
-  CDL_TRY(cdl_model_config_read(s->model, &model));
-  cdl_status status = cdl_adapter_folder_open(s->adapter, &job->adapter_config, &tensors);
-  if (status != CDL_OK) {
-    cdl_model_config_free(&model);
-    return status;
-  }
+  CDL_TRY(cdl_adapter_folder_open(s->adapter, &job->adapter_config, &tensors));
   const cdl_adapter_config *c = &job->adapter_config;
+  cdl_status status = CDL_OK;
   if (cdl_adapter_method_of(c->peft_type) == NULL)
     status =
         cdl_fail(CDL_UNSUPPORTED, "%s: adapters of type %s are not read", s->adapter, c->peft_type);
   if (status == CDL_OK)
+    status = cdl_model_config_read(s->model, &model);
+  if (status == CDL_OK) {
     status = load_beside(job, s, c, tensors, &model);
-  cdl_model_config_free(&model);
+    cdl_model_config_free(&model);
+  }
   if (status == CDL_OK)
     status = cdl_check_base(job, s->adapter, c);
   job->types_zero = c->types_zero;

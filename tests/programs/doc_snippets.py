@@ -44,6 +44,7 @@ NOT_RUN = {
     "python3 bench/speed_against_peers.py": "takes long",
     "bench-condlora": "takes minutes; tests/bench/smoke.py runs the same in small",
     "condlora train ...": "an ellipsis",
+    "labels = json.load": "lines of the README beside an export, which tests/peers/adapter_kinds.py runs",
     "condlora search … --storage": "needs a server",
 }
 NEEDS_PEERS = ("condlora search ",)
