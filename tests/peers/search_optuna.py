@@ -86,7 +86,7 @@ def check_random(folder):
 
 def check_pruning(folder):
     """A trial is pruned where its best value so far lies below the median of those before at the same evaluation, and nowhere else."""
-    done = search(folder / "pruned", "--trials", 16, "--seed", 3, epochs=6)
+    done = search(folder / "pruned", "--trials", 16, "--seed", 3, "--dev-fraction", 0.3, epochs=6)
     check(done.returncode == 0, f"pruning: {done.stderr}")
     before, pruned = [], 0
     for trial in study_in(folder / "pruned").get_trials():
@@ -101,7 +101,7 @@ def check_pruning(folder):
         if trial.state.name == "PRUNED":
             pruned += 1
             steps = len((folder / "pruned" / "trials" / str(trial.number) / "train.jsonl").read_text().splitlines())
-            per_epoch = math.ceil(36 / trial.params["batch_size"])
+            per_epoch = math.ceil(28 / trial.params["batch_size"])
             check(steps == per_epoch * max(trial.intermediate_values), f"pruning: trial {trial.number} ran {steps} steps")
         else:
             before.append(trial)
