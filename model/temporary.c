@@ -1,6 +1,5 @@
 #include "model/temporary.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,8 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SUFFIX = 6, TRIES = 100 };
+enum { DRAWN = 6, CHECK = 4, SUFFIX = DRAWN + CHECK, TRIES = 100 };
 static const char mark[] = ".tmp-";
+static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
 
 /* ---- Names ---- */
 
@@ -29,10 +29,22 @@ static char *folder_of(const char *path)
   return strndup(path, slash == path ? 1 : (size_t)(slash - path));
 }
 
+/* The suffix' last letters follow from the first, so that no name which somebody else gave, such as
+ * "out.tmp-backup", is taken for one that was made here. */
+static void append_check(char suffix[SUFFIX + 1])
+{
+  uint32_t bits = 2166136261u;
+  for (int i = 0; i < DRAWN; i++)
+    bits = (bits ^ (unsigned char)suffix[i]) * 16777619u;
+  bits ^= bits >> 15;
+  for (int i = DRAWN; i < SUFFIX; i++, bits /= 36)
+    suffix[i] = letters[bits % 36];
+  suffix[SUFFIX] = '\0';
+}
+
 /* Another at each call; that it is new, the file system decides. */
 static void draw_suffix(char suffix[SUFFIX + 1])
 {
-  static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
   static atomic_uint calls;
   struct timespec now = {0};
   clock_gettime(CLOCK_REALTIME, &now);
@@ -40,9 +52,9 @@ static void draw_suffix(char suffix[SUFFIX + 1])
   bits ^= (uint64_t)getpid() << 40 ^ (uint64_t)atomic_fetch_add(&calls, 1) << 20;
   bits *= 0x9e3779b97f4a7c15u;
   bits ^= bits >> 29;
-  for (int i = 0; i < SUFFIX; i++, bits /= 36)
+  for (int i = 0; i < DRAWN; i++, bits /= 36)
     suffix[i] = letters[bits % 36];
-  suffix[SUFFIX] = '\0';
+  append_check(suffix);
 }
 
 /* ---- Making ---- */
@@ -170,17 +182,15 @@ static void remove_if_abandoned(int folder, const char *name)
   close(descriptor);
 }
 
-/* Whether `tail` is what follows the place's name: of as many letters and digits as are drawn here,
- * or of any number. */
-static bool is_mark(const char *tail, bool drawn)
+/* Whether `tail` is what is put behind a place's name here. */
+static bool is_mark(const char *tail)
 {
-  if (strncmp(tail, mark, sizeof mark - 1) != 0)
+  char suffix[SUFFIX + 1];
+  if (strlen(tail) != sizeof mark - 1 + SUFFIX || strncmp(tail, mark, sizeof mark - 1) != 0)
     return false;
-  tail += sizeof mark - 1;
-  size_t length = 0;
-  while (isalnum((unsigned char)tail[length]))
-    length++;
-  return tail[length] == '\0' && (drawn ? length == SUFFIX : length > 0);
+  memcpy(suffix, tail + sizeof mark - 1, DRAWN);
+  append_check(suffix);
+  return strcmp(tail + sizeof mark - 1, suffix) == 0;
 }
 
 void cdl_temporary_sweep(const char *place)
@@ -191,7 +201,7 @@ void cdl_temporary_sweep(const char *place)
   DIR *stream = folder != NULL ? opendir(folder) : NULL;
   for (const struct dirent *entry = stream != NULL ? readdir(stream) : NULL; entry != NULL;
        entry = readdir(stream))
-    if (strncmp(entry->d_name, name, length) == 0 && is_mark(entry->d_name + length, true))
+    if (strncmp(entry->d_name, name, length) == 0 && is_mark(entry->d_name + length))
       remove_if_abandoned(dirfd(stream), entry->d_name);
   if (stream != NULL)
     closedir(stream);
@@ -203,8 +213,8 @@ void cdl_folder_sweep(const char *folder)
   DIR *stream = opendir(folder);
   for (const struct dirent *entry = stream != NULL ? readdir(stream) : NULL; entry != NULL;
        entry = readdir(stream)) {
-    const char *tail = strstr(entry->d_name, mark);
-    if (tail != NULL && is_mark(tail, false))
+    const size_t length = strlen(entry->d_name), tail = sizeof mark - 1 + SUFFIX;
+    if (length > tail && is_mark(entry->d_name + length - tail))
       remove_if_abandoned(dirfd(stream), entry->d_name);
   }
   if (stream != NULL)

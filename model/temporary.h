@@ -1,5 +1,6 @@
-/* What is in the making, beside its place: files and folders "PLACE.tmp-XXXXXX" that are new, never
- * another's, and never found through a link.
+/* What is in the making, beside its place: files and folders "PLACE.tmp-XXXXXXXXXX" that are new,
+ * never another's, and never found through a link. The ten letters and digits check themselves, so
+ * that files of others with such names are known, and left alone.
  *
  * Its writer holds a lock on it (flock), which the kernel takes back however the writer ends. What
  * nobody holds is of a writer that is gone, and is swept; a process id would not tell, for another
@@ -19,7 +20,7 @@ void cdl_temporary_remove_folder(const char *temporary);
 
 /* Removes what is in the making for `place` and has no writer any more. */
 void cdl_temporary_sweep(const char *place);
-/* All that is so in a folder which is the project's own. */
+/* All that is so in a folder. */
 void cdl_folder_sweep(const char *folder);
 
 /* The folder that `path` lies in, open, so that nothing but its sync can fail once there is

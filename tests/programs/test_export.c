@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "condlora/safetensors.h"
+#include "model/temporary.h"
 #include "tests/programs/program.h"
 
 static const char *const cases[] = {"bert-adalora",
@@ -294,13 +295,17 @@ static outcome run_well(int i, const char *out)
 /* As a command leaves it that is killed; another may have had another model. */
 START_TEST(what_a_killed_command_left_is_not_used)
 {
-  const char *out = scratch("out"), *left = scratch("out.tmp-a1b2c3");
-  ck_assert_int_eq(mkdir(left, 0700), 0);
+  const char *out = scratch("out");
+  char *left;
+  int descriptor;
+  ck_assert(cdl_temporary_folder(out, &left, &descriptor));
+  close(descriptor);
   write_text(joined(left, "tokenizer.json"), "{\"of\": \"another model\"}");
   write_text(joined(left, "adapter_model.safetensors.tmp-z9y8x7"), "half");
   check_done(run_well(_i, out));
   expect_nothing(scratch("nothing"));
   ck_assert(!exists(joined(out, "adapter_model.safetensors.tmp-z9y8x7")));
+  free(left);
   if (exists(joined(out, "tokenizer.json"))) {
     const char *bytes;
     read_bytes(joined(out, "tokenizer.json"), &bytes);

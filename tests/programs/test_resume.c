@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "model/temporary.h"
 #include "tests/programs/program.h"
 
 /* A run long enough to be interrupted: dropout as the model's config has it, evaluations and
@@ -366,14 +367,29 @@ START_TEST(resume_of_a_finished_run_does_nothing)
 }
 END_TEST
 
+static void leave_temporary(const char *place)
+{
+  char *left;
+  int descriptor;
+  ck_assert(cdl_temporary_file(place, &left, &descriptor));
+  ck_assert_int_eq(write(descriptor, "half", 4), 4);
+  close(descriptor);
+  free(left);
+}
+
 START_TEST(what_a_killed_run_left_half_written_is_swept)
 {
   const char *out = scratch("out");
   check_done(RUN(LONG_RUN, "--max-steps", "9", "--output", out));
   const char *before = listed(out);
-  write_text(joined(out, "checkpoint/state.safetensors.tmp-4711"), "half");
-  write_text(joined(out, "adapter/adapter_model.safetensors.tmp-12"), "");
-  write_text(joined(out, "metrics.json.tmp-9"), "{");
+  leave_temporary(joined(out, "checkpoint/state.safetensors"));
+  leave_temporary(joined(out, "adapter/adapter_model.safetensors"));
+  leave_temporary(joined(out, "metrics.json"));
+  ck_assert_str_ne(listed(out), before);
+  check_done(RUN(LONG_RUN, "--max-steps", "9", "--output", out, "--resume"));
+  ck_assert_str_eq(listed(out), before);
+  write_text(joined(out, "metrics.json.tmp-backup"), "mine");
+  before = listed(out);
   check_done(RUN(LONG_RUN, "--max-steps", "9", "--output", out, "--resume"));
   ck_assert_str_eq(listed(out), before);
 }

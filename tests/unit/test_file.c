@@ -155,30 +155,63 @@ static void write_out(const char *path, const char *text)
   ck_assert_int_eq(cdl_output_commit(output), CDL_OK);
 }
 
+/* As a killed process leaves it: without a lock. */
+static char *leave_temporary(const char *place)
+{
+  char *left;
+  int descriptor;
+  ck_assert(cdl_temporary_file(place, &left, &descriptor));
+  ck_assert_int_eq(write(descriptor, "left by a crash", 15), 15);
+  close(descriptor);
+  return left;
+}
+
 START_TEST(what_a_writer_left_is_swept)
 {
-  scratch_put(scratch_path("out.tmp-a1b2c3"), "left by a crash", 15);
+  free(leave_temporary(scratch_path("out")));
+  ck_assert_uint_eq(scratch_count_entries(), 1);
   write_out(scratch_path("out"), "new");
   expect_content(scratch_path("out"), "new", 3);
   ck_assert_uint_eq(scratch_count_entries(), 1);
 }
 END_TEST
 
-/* Only names that are made here, for this place. */
+/* Only names that are made here, for this place: what else has such a name is somebody's own. */
 START_TEST(other_files_are_not_swept)
 {
-  static const char *const names[] = {"out.tmp-",        "out.tmp-12",       "out.tmp-1234567",
-                                      "out.tmp-12.456",  "out.tmp",          "other.tmp-a1b2c3",
-                                      "out2.tmp-a1b2c3", "out.tmp-a1b2c3.gz"};
+  static const char *const names[] = {"out.tmp-",
+                                      "out.tmp-12",
+                                      "out.tmp-4711",
+                                      "out.tmp-backup",
+                                      "out.tmp-a1b2c3",
+                                      "out.tmp-123456",
+                                      "out.tmp-yesterdays",
+                                      "out.tmp-2026010203",
+                                      "out.tmp-12.456",
+                                      "out.tmp-0000000000",
+                                      "out.tmp"};
   enum { NAMES = sizeof names / sizeof names[0] };
   for (int i = 0; i < NAMES; i++)
     scratch_put(scratch_path(names[i]), "mine", 4);
-  ck_assert_int_eq(mkfifo(scratch_path("out.tmp-pipe00"), 0600), 0);
-  ck_assert_int_eq(symlink("other.tmp-a1b2c3", scratch_path("out.tmp-link00")), 0);
+  ck_assert_int_eq(mkdir(scratch_path("out.tmp-folder"), 0700), 0);
+  scratch_put(scratch_path("out.tmp-folder/file"), "mine", 4);
+  char *left[] = {leave_temporary(scratch_path("other")), leave_temporary(scratch_path("out2")),
+                  leave_temporary(scratch_path("link")), leave_temporary(scratch_path("pipe"))};
+  for (int i = 2; i < 4; i++)
+    ck_assert_int_eq(unlink(left[i]), 0);
+  ck_assert_int_eq(symlink("other", left[2]), 0);
+  ck_assert_int_eq(mkfifo(left[3], 0600), 0);
   write_out(scratch_path("out"), "new");
-  ck_assert_uint_eq(scratch_count_entries(), NAMES + 3);
+  write_out(scratch_path("link"), "new");
+  write_out(scratch_path("pipe"), "new");
+  ck_assert_uint_eq(scratch_count_entries(), NAMES + 8);
+  cdl_folder_sweep(scratch_folder);
+  ck_assert_uint_eq(scratch_count_entries(), NAMES + 6);
   for (int i = 0; i < NAMES; i++)
     expect_content(scratch_path(names[i]), "mine", 4);
+  expect_content(scratch_path("out.tmp-folder/file"), "mine", 4);
+  for (int i = 0; i < 4; i++)
+    free(left[i]);
 }
 END_TEST
 
