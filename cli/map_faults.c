@@ -1,34 +1,37 @@
 #include "cli/map_faults.h"
 
+#include <limits.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "backends/core/visible.h"
 #include "condlora/mapped.h"
 
 /* A handler has no argument for state of one's own. */
 static const char *program_name;
 static void (*before_line)(void);
+static atomic_flag said = ATOMIC_FLAG_INIT;
 
-static void say(const char *text)
+static void append(char *line, size_t room, const char *text)
 {
-  (void)!write(STDERR_FILENO, text, strlen(text));
+  const size_t used = strlen(line), bytes = strlen(text);
+  memcpy(line + used, text, bytes < room - used ? bytes + 1 : 0);
 }
 
-/* A path may hold anything; only plain text goes to a terminal. */
-static void say_path(const char *path)
+/* At once, so that nothing comes between. */
+static void say_lost(const char *path)
 {
-  char part[64];
-  while (*path != '\0') {
-    size_t length = 0;
-    for (; length < sizeof part && path[length] != '\0'; length++) {
-      const unsigned char c = (unsigned char)path[length];
-      part[length] = (char)(c < ' ' || c == 127 ? '?' : c);
-    }
-    (void)!write(STDERR_FILENO, part, length);
-    path += length;
-  }
+  static char name[PATH_MAX], line[PATH_MAX + 256];
+  cdl_make_visible(path, strlen(path), name, sizeof name);
+  append(line, sizeof line, program_name);
+  append(line, sizeof line, ": ");
+  append(line, sizeof line, name);
+  append(line, sizeof line,
+         ": cannot be read on: the file was cut short while it was in use, or its disk fails\n");
+  (void)!write(STDERR_FILENO, line, strlen(line));
 }
 
 /* In whatever thread it was that touched the page. */
@@ -41,12 +44,11 @@ static void lose_page(int number, siginfo_t *about, void *context)
     raise(number);
     return;
   }
+  while (atomic_flag_test_and_set(&said)) /* another thread says it, and ends the process */
+    pause();
   if (before_line != NULL)
     before_line();
-  say(program_name);
-  say(": ");
-  say_path(path);
-  say(": cannot be read on: the file was cut short while it was in use, or its disk fails\n");
+  say_lost(path);
   _exit(EXIT_FAILURE);
 }
 
