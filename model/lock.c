@@ -97,6 +97,9 @@ static cdl_status take(cdl_lock *lock)
         open(lock->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (lock->descriptor < 0)
       return failed(lock->path);
+    struct stat facts;
+    if (fstat(lock->descriptor, &facts) == 0 && !S_ISREG(facts.st_mode))
+      return cdl_fail(CDL_IO, "%s: cannot be locked: it is no file", lock->path);
     if (lock_call(lock->descriptor, F_OFD_SETLK, &how) == 0)
       continue;
     if (errno == EAGAIN || errno == EACCES)

@@ -130,6 +130,28 @@ START_TEST(a_lock_file_alone_is_an_empty_folder)
 }
 END_TEST
 
+/* It is somebody's own, and stays. */
+START_TEST(what_is_no_file_is_no_lock)
+{
+  const char *out = scratch("out"), *lock = joined(out, CDL_LOCK_NAME);
+  for (int kind = 0; kind < 3; kind++) {
+    struct stat before, after;
+    ck_assert_int_eq(mkdir(out, 0700), 0);
+    ck_assert_int_eq(kind == 0   ? mkfifo(lock, 0600)
+                     : kind == 1 ? mkdir(lock, 0700)
+                                 : symlink("../victim", lock),
+                     0);
+    ck_assert_int_eq(lstat(lock, &before), 0);
+    check_refused(RUN(TRAIN(out), "--max-steps", "2"), 1, lock, "cannot be locked");
+    ck_assert(lstat(lock, &after) == 0 && after.st_ino == before.st_ino);
+    ck_assert(!exists(scratch("victim")));
+    ck_assert_str_eq(listed(out), CDL_LOCK_NAME "\n");
+    ck_assert_int_eq(remove(lock), 0);
+    ck_assert_int_eq(rmdir(out), 0);
+  }
+}
+END_TEST
+
 START_TEST(search_and_reproduce_are_refused_too)
 {
   const char *out = scratch("out"), *glue = scratch("glue");
@@ -165,6 +187,7 @@ int main(void)
   CASE(suite, two_that_start_together_do_not_mix);
   CASE(suite, a_killed_run_leaves_no_lock);
   CASE(suite, a_lock_file_alone_is_an_empty_folder);
+  CASE(suite, what_is_no_file_is_no_lock);
   CASE(suite, search_and_reproduce_are_refused_too);
   return run_suite(suite);
 }
