@@ -170,6 +170,7 @@ static cdl_status write_submissions(const prediction *p, const cdl_job *job, con
 
 static cdl_status check(const prediction *p)
 {
+  CDL_TRY(cli_sink_check(p->output, p->source.input));
   if (strcmp(p->format, "glue") != 0)
     return CDL_OK;
   if (p->source.task == NULL)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "model/json.h"
 
@@ -17,6 +18,17 @@ static bool is_stream(const char *path)
   return (strncmp(path, devices, sizeof devices - 1) == 0 &&
           strncmp(path, memory, sizeof memory - 1) != 0) ||
          (stat(path, &facts) == 0 && !S_ISREG(facts.st_mode) && !S_ISDIR(facts.st_mode));
+}
+
+cdl_status cli_sink_check(const char *path, const char *input)
+{
+  struct stat from, to;
+  if (path == NULL || input == NULL || is_stream(path) || stat(path, &to) != 0)
+    return CDL_OK;
+  const int found = strcmp(input, "-") == 0 ? fstat(STDIN_FILENO, &from) : stat(input, &from);
+  if (found != 0 || from.st_dev != to.st_dev || from.st_ino != to.st_ino)
+    return CDL_OK;
+  return cdl_fail(CDL_USAGE, "--output %s is the file of --input, which would be lost", path);
 }
 
 cdl_status cli_sink_begin(cli_sink *sink, const char *path)

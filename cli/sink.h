@@ -13,6 +13,8 @@ typedef struct {
   FILE *stream;     /* stdout, a device, a pipe */
 } cli_sink;
 
+/* USAGE where `path` would replace `input`, a file or "-" for standard input; NULL for none. */
+CDL_MUST_USE cdl_status cli_sink_check(const char *path, const char *input);
 /* `path`, borrowed, NULL or "-": stdout. Ends with cli_sink_finish. */
 CDL_MUST_USE cdl_status cli_sink_begin(cli_sink *sink, const char *path);
 void cli_sink_printf(cli_sink *sink, const char *format, ...) CDL_PRINTF(2, 3);

@@ -59,6 +59,7 @@ static cdl_status run(const void *command, cli_notices *notices)
   if (t->model == NULL)
     return cdl_fail(CDL_USAGE, "give --model: the folder with the tokenizer");
   CDL_TRY(cli_examples_check(&t->source));
+  CDL_TRY(cli_sink_check(t->output, t->source.input));
   size_t length = 0;
   CDL_TRY(find_length(t, &length));
   cdl_tokenizer *tokenizer;

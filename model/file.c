@@ -251,6 +251,9 @@ static cdl_status open_output(cdl_output *output, const char *path, bool through
   else if (cdl_folder_open_of(output->path, &output->folder))
     (void)cdl_temporary_file(output->path, &output->temporary, &output->descriptor);
   output->replaces = found == 0;
+  /* Who may read a file that is there already may read what takes its place, nobody else. */
+  if (output->replaces && output->temporary != NULL && through_links && facts.st_uid == geteuid())
+    (void)fchmod(output->descriptor, facts.st_mode & 0777);
   return output->descriptor >= 0 ? CDL_OK : fail_to_write(path);
 }
 

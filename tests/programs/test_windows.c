@@ -195,6 +195,37 @@ START_TEST(memory_does_not_grow_with_the_input)
 }
 END_TEST
 
+/* By its name, by another, by a link, and from standard input. */
+START_TEST(the_input_is_not_replaced)
+{
+  static const char text[] = "The lamp\nThe stone\n";
+  const char *model = case_file("bert-condlora-paper", "model"), *rows = scratch("rows.txt"),
+             *link_name = scratch("link.txt"), *hard = scratch("hard.txt");
+  write_text(rows, text);
+  ck_assert_int_eq(symlink("rows.txt", link_name), 0);
+  ck_assert_int_eq(link(rows, hard), 0);
+  const char *const names[][2] = {{rows, rows},
+                                  {rows, link_name},
+                                  {link_name, rows},
+                                  {rows, hard},
+                                  {scratch("./rows.txt"), rows}};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    check_refused(
+        RUN("tokenize", "--model", model, "--input", names[i][0], "--output", names[i][1]), 2,
+        "--output", names[i][1], "--input");
+    check_refused(RUN("predict", "--model", model, "--input", names[i][0], "--output", names[i][1]),
+                  2, "--output", names[i][1], "--input");
+  }
+  /* Standard input is the file "stdin" there. */
+  const char *const arguments[] = {"tokenize", "--model",        model, "--input", "-",
+                                   "--output", scratch("stdin"), NULL};
+  check_refused(program_run(text, arguments), 2, "--output", "stdin", "--input");
+  ck_assert_str_eq(read_text(rows), text);
+  ck_assert_str_eq(read_text(scratch("stdin")), text);
+  check_done(RUN("tokenize", "--model", model, "--input", rows, "--output", scratch("ids")));
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("windows");
@@ -203,5 +234,6 @@ int main(void)
   CASE(suite, a_reader_that_is_gone_ends_it);
   CASE(suite, answers_before_a_bad_row_stand);
   CASE(suite, memory_does_not_grow_with_the_input);
+  CASE(suite, the_input_is_not_replaced);
   return run_suite(suite);
 }

@@ -326,6 +326,22 @@ START_TEST(a_link_that_the_user_names_is_followed)
 }
 END_TEST
 
+/* Answers for one reader alone stay for one. */
+START_TEST(a_file_that_is_replaced_keeps_its_mode)
+{
+  static const mode_t modes[] = {0600, 0640, 0444, 0666};
+  for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+    struct stat facts;
+    scratch_put(scratch_path("out"), "old", 3);
+    ck_assert_int_eq(chmod(scratch_path("out"), modes[i]), 0);
+    write_named(scratch_path("out"), "new");
+    expect_content(scratch_path("out"), "new", 3);
+    ck_assert(stat(scratch_path("out"), &facts) == 0 && (facts.st_mode & 07777) == modes[i]);
+    ck_assert_int_eq(unlink(scratch_path("out")), 0);
+  }
+}
+END_TEST
+
 START_TEST(the_umask_says_the_mode)
 {
   const mode_t mask = umask(026);
@@ -468,6 +484,7 @@ int main(void)
       a_folder_in_the_making_is_new,
       a_planted_link_is_not_followed,
       a_link_that_the_user_names_is_followed,
+      a_file_that_is_replaced_keeps_its_mode,
       the_umask_says_the_mode,
       refuses_impossible_places,
       a_failed_rename_leaves_nothing,
