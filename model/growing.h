@@ -10,6 +10,7 @@
 typedef struct {
   uint8_t *data;
   size_t count, capacity;
+  size_t most; /* what asks for more is an error; 0: no limit */
 } cdl_bytes;
 
 typedef struct {

@@ -271,33 +271,43 @@ static cdl_status apply_step(const cdl_normal_step *step, cdl_normal_scratch *sc
   return apply_points(step, scratch, in, out, origin);
 }
 
-cdl_status cdl_normalizer_apply(const cdl_normalizer *normalizer, cdl_normal_scratch *scratch,
-                                const uint8_t *text, size_t bytes, size_t *origin, cdl_bytes *out)
+static cdl_status apply_steps(const cdl_normalizer *normalizer, cdl_normal_scratch *scratch,
+                              stretch in, size_t *origin, cdl_bytes *out)
 {
-  /* Steps could double the text, one after the other. */
-  enum { GROWTH_MAX = 512, ALWAYS = 1 << 20 };
-  const size_t limit = GROWTH_MAX * bytes + ALWAYS;
-  out->count = 0;
-  if (normalizer->count == 0)
-    return cdl_bytes_append(out, text, bytes);
-  stretch in = {.data = text, .bytes = bytes, .origin = *origin};
+  const size_t bytes = in.bytes;
   for (size_t i = 0; i < normalizer->count && in.bytes > 0; i++) {
     if (i > 0) {
       const cdl_bytes before = *out;
       *out = scratch->other;
       scratch->other = before;
       in.data = scratch->other.data;
+      out->most = before.most;
     }
     out->count = 0;
     *origin = 0;
-    CDL_TRY(apply_step(&normalizer->steps[i], scratch, &in, out, origin));
+    const cdl_status status = apply_step(&normalizer->steps[i], scratch, &in, out, origin);
+    if (status != CDL_OK)
+      return cdl_context(status, "a text of %zu bytes, step %zu of the normalizer", bytes, i + 1);
     in.bytes = out->count;
     in.origin = *origin;
-    if (in.bytes > limit)
-      return cdl_fail(CDL_DATA, "a text of %zu bytes has %zu after step %zu of the normalizer",
-                      bytes, in.bytes, i + 1);
   }
   return CDL_OK;
+}
+
+cdl_status cdl_normalizer_apply(const cdl_normalizer *normalizer, cdl_normal_scratch *scratch,
+                                const uint8_t *text, size_t bytes, size_t *origin, cdl_bytes *out)
+{
+  /* One step could put a book in place of each letter, and each of many double the text. What a text
+   * has always is little: it may be one of many between added tokens. */
+  enum { GROWTH_MAX = 512, ALWAYS = 4096 };
+  out->count = 0;
+  if (normalizer->count == 0)
+    return cdl_bytes_append(out, text, bytes);
+  out->most = GROWTH_MAX * bytes + ALWAYS;
+  const stretch in = {.data = text, .bytes = bytes, .origin = *origin};
+  const cdl_status status = apply_steps(normalizer, scratch, in, origin, out);
+  out->most = scratch->other.most = 0;
+  return status;
 }
 
 /* ---- Preparation ---- */

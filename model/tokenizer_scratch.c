@@ -28,6 +28,8 @@ static cdl_status reserve(void *data, size_t count, size_t *capacity, size_t mor
 
 cdl_status cdl_bytes_reserve(cdl_bytes *bytes, size_t more)
 {
+  if (bytes->most != 0 && (bytes->count > bytes->most || more > bytes->most - bytes->count))
+    return cdl_fail(CDL_DATA, "it grows to more than %zu bytes", bytes->most);
   return reserve(&bytes->data, bytes->count, &bytes->capacity, more, sizeof *bytes->data);
 }
 

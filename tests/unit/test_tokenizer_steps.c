@@ -1,5 +1,7 @@
 /* Lists of steps, vocabularies that say things twice, and files that would make an encoding endless. The expected ids
  * follow from the models, which are made by hand; the real library's are compared in tests/peers. */
+#include <sys/resource.h>
+
 #include "condlora/tokenizer.h"
 #include "tests/unit/scratch.h"
 
@@ -316,6 +318,34 @@ START_TEST(steps_cannot_multiply_a_text)
 }
 END_TEST
 
+/* Nor is memory taken for what one step would make of it. */
+START_TEST(one_step_cannot_multiply_a_text)
+{
+  enum { CONTENT = 6000, TEXT = 300000 }; /* 1.8 GB, if each letter became all of it */
+  static const char *const patterns[] = {"{\"String\": \"e\"}", "{\"Regex\": \"e\"}"};
+  char normalizer[CONTENT + 200], content[CONTENT + 1], *text = malloc(TEXT);
+  ck_assert_ptr_nonnull(text);
+  memset(text, 'e', TEXT);
+  memset(content, 'a', CONTENT);
+  content[CONTENT] = '\0';
+  for (int i = 0; i < 2; i++) {
+    snprintf(normalizer, sizeof normalizer,
+             "{\"type\": \"Replace\", \"pattern\": %s, \"content\": \"%s\"}", patterns[i], content);
+    put_tokenizer(normalizer, "null", "", words);
+    cdl_tokenizer *t = open_folder();
+    ck_assert_int_eq(encode(t, text, TEXT), CDL_DATA);
+    ck_assert_msg(strstr(cdl_error_message(), "normalizer: it grows") != NULL, "%s",
+                  cdl_error_message());
+    struct rusage used;
+    ck_assert(getrusage(RUSAGE_SELF, &used) == 0);
+    ck_assert_msg(used.ru_maxrss < 1000000, "%ld kB", used.ru_maxrss);
+    expect_ok(encode(t, "aaaa", 4)); /* the failure leaves nothing behind */
+    cdl_tokenizer_close(t);
+  }
+  free(text);
+}
+END_TEST
+
 START_TEST(a_missing_unknown_token_is_an_error_where_it_is_needed)
 {
   put_tokenizer("null", "{\"type\": \"Whitespace\"}", "",
@@ -340,6 +370,7 @@ int main(void)
       words_and_pieces_are_not_both_without_a_limit,
       a_pattern_has_limits,
       steps_cannot_multiply_a_text,
+      one_step_cannot_multiply_a_text,
       a_missing_unknown_token_is_an_error_where_it_is_needed,
       NULL,
   };
