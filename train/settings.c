@@ -10,8 +10,8 @@
 #include "model/adapter_config.h"
 #include "model/json.h"
 #include "model/nearest.h"
+#include "model/unicode_text.h"
 #include "train/number.h"
-#include "train/utf8.h"
 
 /* "condlora|lora|…" */
 #define METHOD(name) "|" #name
@@ -364,7 +364,7 @@ cdl_status cdl_settings_set(cdl_settings *settings, const cdl_setting *setting, 
   }
   if (value == NULL || (value[0] == '\0' && setting->kind != CDL_KIND_TEXT))
     return cdl_fail(CDL_USAGE, "%s wants a value: %s", named(setting).text, setting->placeholder);
-  const size_t bytes = strlen(value), valid = cdl_utf8_valid_prefix(value, bytes);
+  const size_t bytes = strlen(value), valid = cdl_utf8_well_formed((const uint8_t *)value, bytes);
   if (valid < bytes) /* run.json and the adapter's config could not hold it */
     return cdl_fail(CDL_USAGE, "%s: byte %zu of its value, 0x%02x, is not valid UTF-8",
                     named(setting).text, valid + 1, (unsigned)(unsigned char)value[valid]);

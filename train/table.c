@@ -9,10 +9,10 @@
 
 #include "model/file.h"
 #include "model/json.h"
+#include "model/unicode_text.h"
 #include "train/feed.h"
 #include "train/table_json.h"
 #include "train/table_kind.h"
-#include "train/utf8.h"
 
 /* Text that the file does not spell out byte by byte (escapes undone): blocks that live as long as
  * the table. */
@@ -110,13 +110,15 @@ static uint64_t count_newlines(const char *from, const char *to)
   return count;
 }
 
-/* Holds the bytes of a row, which begins on table->line, against UTF-8. */
+/* Holds the bytes of a row, which begins on table->line, against UTF-8 without NUL. */
 static cdl_status check_text(const cdl_table *table, const char *from, const char *to)
 {
-  const size_t bytes = (size_t)(to - from), good = cdl_utf8_valid_prefix(from, bytes);
-  if (good == bytes)
+  const size_t bytes = (size_t)(to - from),
+               good = cdl_utf8_well_formed((const uint8_t *)from, bytes);
+  const char *nul = memchr(from, '\0', good);
+  if (good == bytes && nul == NULL)
     return CDL_OK;
-  const char *bad = from + good, *line_start = bad;
+  const char *bad = nul != NULL ? nul : from + good, *line_start = bad;
   while (line_start > from && line_start[-1] != '\n')
     line_start--;
   const unsigned long long line = table->line + count_newlines(from, bad);
@@ -535,8 +537,8 @@ static size_t fields_of_row_1(const cdl_table *table)
   return fields;
 }
 
-/* Before a header stands no mark but the one that was skipped, and a name in it holds no carriage return: where a TSV's seems to, it ends lines. CSV says so of
- * every line. */
+/* Before a header stands no mark but the one that was skipped, and a name in it holds no carriage
+ * return: where a TSV's seems to, it ends lines. CSV says so of every line. */
 static cdl_status check_line_ends(const cdl_table *table)
 {
   if (table->end - table->at >= 3 && memcmp(table->at, "\xEF\xBB\xBF", 3) == 0)
