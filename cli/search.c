@@ -13,6 +13,7 @@
 #include "cli/search.h"
 #include "cli/setting_files.h"
 #include "cli/signals.h"
+#include "cli/sink.h"
 #include "cli/trace.h"
 #include "model/file.h"
 #include "model/json.h"
@@ -114,6 +115,7 @@ static cdl_status look_into_folder(cli_search_state *s)
 {
   const char *output = s->settings.output;
   char *path = cdl_path_join(output, "search.json");
+  bool empty = true;
   cdl_status status = CDL_OK;
   if (path == NULL)
     status = cdl_fail(CDL_MEMORY, "out of memory: %s", output);
@@ -123,10 +125,14 @@ static cdl_status look_into_folder(cli_search_state *s)
                       output);
   else if (cdl_file_exists(path))
     status = read_owner(s, path);
-  else if (!s->settings.resume && !cdl_folder_is_empty(output))
-    status = cdl_fail(CDL_USAGE, "%s is not empty; a search wants a folder of its own", output);
-  else
-    status = draw_owner(s);
+  else {
+    if (!s->settings.resume)
+      status = cdl_folder_is_empty(output, &empty);
+    if (status == CDL_OK)
+      status = empty ? draw_owner(s)
+                     : cdl_fail(CDL_USAGE, "%s is not empty; a search wants a folder of its own",
+                                output);
+  }
   free(path);
   return status;
 }
@@ -192,15 +198,11 @@ static cdl_status search_study(cli_search_state *s)
   return status;
 }
 
-static void say_plan(const cli_search_state *s)
+static cdl_status say_plan(const cli_search_state *s)
 {
-  char *space = NULL;
-  json_t *object = cdl_search_space_json(&s->space);
-  space = cdl_json_text(object);
-  printf("%zu settings are searched, on %s:\n%s", s->space.count,
-         cdl_visible(cdl_backend_description(s->job.backend)).text, space != NULL ? space : "");
-  free(space);
-  json_decref(object);
+  printf("%zu settings are searched, on %s:\n", s->space.count,
+         cdl_visible(cdl_backend_description(s->job.backend)).text);
+  return cli_stdout_json(cdl_search_space_json(&s->space));
 }
 
 static void clear_line(void *user)
@@ -219,7 +221,7 @@ static cdl_status run(cli_search_state *s)
   CDL_TRY(cdl_job_open_base(&s->job, &s->settings, s->given));
   cdl_status status = cli_search_trials_check(s);
   if (status == CDL_OK && s->settings.dry_run)
-    say_plan(s);
+    status = say_plan(s);
   else if (status == CDL_OK) {
     cli_trace trace = {0};
     cli_progress_begin(&s->progress);

@@ -83,10 +83,10 @@ cdl_status cdl_file_map(const char *path, cdl_mapping *mapping)
 
 void cdl_file_unmap(cdl_mapping *mapping)
 {
-  if (mapping->size > 0)
+  if (mapping->size > 0) {
     cdl_mapped_remove(mapping->data);
-  if (mapping->size > 0)
     munmap((void *)(uintptr_t)mapping->data, mapping->size);
+  }
   *mapping = (cdl_mapping){0};
 }
 
@@ -146,17 +146,19 @@ static cdl_status make_one_folder(const char *folder)
   return status;
 }
 
-bool cdl_folder_is_empty(const char *path)
+cdl_status cdl_folder_is_empty(const char *path, bool *empty)
 {
   DIR *stream = opendir(path);
-  bool any = false;
-  for (const struct dirent *entry = stream != NULL ? readdir(stream) : NULL; entry != NULL && !any;
-       entry = readdir(stream))
-    any = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-          strcmp(entry->d_name, CDL_LOCK_NAME) != 0;
+  *empty = stream != NULL || errno == ENOENT || errno == ENOTDIR;
+  if (!*empty)
+    return cdl_fail(errno == ENOMEM ? CDL_MEMORY : CDL_IO, "%s: cannot be read: %s", path,
+                    strerror(errno));
+  for (const struct dirent *entry; stream != NULL && *empty && (entry = readdir(stream)) != NULL;)
+    *empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+             strcmp(entry->d_name, CDL_LOCK_NAME) == 0;
   if (stream != NULL)
     closedir(stream);
-  return !any;
+  return CDL_OK;
 }
 
 cdl_status cdl_folder_make(const char *path)

@@ -24,8 +24,9 @@ void cdl_file_unmap(cdl_mapping *mapping);
 void cdl_file_discard(const cdl_mapping *mapping, size_t offset, size_t bytes);
 
 bool cdl_file_exists(const char *path);
-/* True also for a folder that is not there, or that holds a lock alone. */
-bool cdl_folder_is_empty(const char *path);
+/* *empty: also of a folder that is not there, or that holds a lock alone. Errors: IO, MEMORY where
+ * it cannot be told. */
+CDL_MUST_USE cdl_status cdl_folder_is_empty(const char *path, bool *empty);
 /* Makes a folder and its missing parents; one that is there already is no error. */
 CDL_MUST_USE cdl_status cdl_folder_make(const char *path);
 /* "folder/name" in memory of its own, to be freed by the caller; NULL when memory is out. */

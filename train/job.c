@@ -231,8 +231,11 @@ static cdl_status open_base(cdl_job *job, const cdl_settings *s)
   const cdl_status status = find_length(job, &config, s->max_length);
   cdl_model_config_free(&config); /* its label names alone */
   CDL_TRY(status);
-  if (s->init_adapter != NULL &&
-      cdl_adapter_brings_tokenizer(s->init_adapter, &job->initial, job->initial_tensors))
+  bool own_tokenizer = false;
+  if (s->init_adapter != NULL)
+    CDL_TRY(cdl_adapter_brings_tokenizer(s->init_adapter, &job->initial, job->initial_tensors,
+                                         &own_tokenizer));
+  if (own_tokenizer)
     job->tokenizer_folder = s->init_adapter;
   job->types_zero = strcmp(s->compat, "reference") == 0 || job->initial.types_zero;
   CDL_TRY(read_data(job, s, s->init_adapter != NULL ? &job->initial.labels : NULL));
@@ -450,7 +453,9 @@ static cdl_status load_beside(cdl_job *job, const cdl_inference_settings *s,
                     "has none",
                     s->adapter, s->model);
   CDL_TRY(adopt_adapter_labels(job, s, c, own_head, model));
-  if (cdl_adapter_brings_tokenizer(s->adapter, c, tensors))
+  bool own_tokenizer;
+  CDL_TRY(cdl_adapter_brings_tokenizer(s->adapter, c, tensors, &own_tokenizer));
+  if (own_tokenizer)
     job->tokenizer_folder = s->adapter;
   return whole ? cdl_job_open_tokenizer(job, s->model) : CDL_OK;
 }

@@ -353,20 +353,23 @@ cdl_load_options cdl_adapter_load_options(const cdl_safetensors *tensors,
   return options;
 }
 
-bool cdl_adapter_brings_tokenizer(const char *folder, const cdl_adapter_config *config,
-                                  const cdl_safetensors *tensors)
+cdl_status cdl_adapter_brings_tokenizer(const char *folder, const cdl_adapter_config *config,
+                                        const cdl_safetensors *tensors, bool *brings)
 {
   static const char *const names[] = {"tokenizer.json", "vocab.txt", "vocab.json",
                                       "sentencepiece.bpe.model"};
-  bool words = config->token_count > 0, there = false;
+  bool words = config->token_count > 0;
+  *brings = false;
   for (size_t i = 0; i < cdl_safetensors_count(tensors) && !words; i++)
     words = strstr(cdl_safetensors_at(tensors, i)->name, ".word_embeddings.") != NULL;
-  for (size_t i = 0; i < sizeof names / sizeof names[0] && words && !there; i++) {
+  for (size_t i = 0; i < sizeof names / sizeof names[0] && words && !*brings; i++) {
     char *path = cdl_path_join(folder, names[i]);
-    there = path != NULL && cdl_file_exists(path);
+    if (path == NULL)
+      return no_memory();
+    *brings = cdl_file_exists(path);
     free(path);
   }
-  return there;
+  return CDL_OK;
 }
 
 cdl_status cdl_check_base(const cdl_job *job, const char *folder, const cdl_adapter_config *config)

@@ -20,9 +20,10 @@ CDL_MUST_USE cdl_status cdl_make_adapter(cdl_job *job, const cdl_settings *setti
  * has), a head of its own where the adapter does not hold all of it, the table of words. */
 cdl_load_options cdl_adapter_load_options(const cdl_safetensors *tensors,
                                           const cdl_model_config *model);
-/* Whether the adapter brings words of its own, and a tokenizer for them. */
-bool cdl_adapter_brings_tokenizer(const char *folder, const cdl_adapter_config *config,
-                                  const cdl_safetensors *tensors);
+/* Whether the adapter brings words of its own, and a tokenizer for them. Errors: MEMORY. */
+CDL_MUST_USE cdl_status cdl_adapter_brings_tokenizer(const char *folder,
+                                                     const cdl_adapter_config *config,
+                                                     const cdl_safetensors *tensors, bool *brings);
 
 /* The adapter of an opened folder, values included, and the weights it stands on where the body was
  * left out. `config` stays the caller's. */

@@ -13,7 +13,9 @@
 
 static cdl_status check_empty(const char *folder)
 {
-  if (cdl_folder_is_empty(folder))
+  bool empty;
+  CDL_TRY(cdl_folder_is_empty(folder, &empty));
+  if (empty)
     return CDL_OK;
   return cdl_fail(
       CDL_USAGE,

@@ -508,8 +508,10 @@ static json_t *list_json(const cdl_setting *setting, const char *text)
   cdl_list names;
   if (text == NULL)
     return json_null();
-  if (is_no_list(setting, text) || cdl_list_split("", text, &names) != CDL_OK)
-    return cdl_json_string_of(text);
+  const cdl_status status =
+      is_no_list(setting, text) ? CDL_USAGE : cdl_list_split("", text, &names);
+  if (status != CDL_OK)
+    return status == CDL_MEMORY ? NULL : cdl_json_string_of(text);
   bool plain = true; /* as the text is then */
   json_t *array = json_array();
   for (size_t i = 0; i < names.count; i++) {

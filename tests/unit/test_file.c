@@ -34,6 +34,26 @@ START_TEST(maps_an_empty_file)
 }
 END_TEST
 
+/* What cannot be looked into is not taken for empty: a run would begin in it. */
+START_TEST(a_folder_is_empty_or_not_or_an_error)
+{
+  bool empty = false;
+  ck_assert_int_eq(cdl_folder_is_empty(scratch_path("absent"), &empty), CDL_OK);
+  ck_assert(empty);
+  ck_assert_int_eq(cdl_folder_make(scratch_path("folder")), CDL_OK);
+  scratch_put(scratch_path("folder/.lock"), "", 0);
+  ck_assert_int_eq(cdl_folder_is_empty(scratch_path("folder"), &empty), CDL_OK);
+  ck_assert(empty);
+  scratch_put(scratch_path("folder/a"), "", 0);
+  ck_assert_int_eq(cdl_folder_is_empty(scratch_path("folder"), &empty), CDL_OK);
+  ck_assert(!empty);
+  char long_name[512];
+  memset(long_name, 'a', sizeof long_name - 1);
+  long_name[sizeof long_name - 1] = '\0';
+  expect_failure(cdl_folder_is_empty(long_name, &empty), CDL_IO, "cannot be read");
+}
+END_TEST
+
 START_TEST(refuses_what_is_no_file)
 {
   cdl_mapping mapping;
@@ -474,6 +494,7 @@ int main(void)
       refuses_what_is_no_file,
       discarded_pages_come_back,
       joins_paths,
+      a_folder_is_empty_or_not_or_an_error,
       makes_folders,
       writes_whole_or_not_at_all,
       writes_any_lengths,
