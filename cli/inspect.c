@@ -16,9 +16,6 @@
 #include "model/file.h"
 #include "model/json.h"
 
-/* What PEFT puts before every name. */
-static const char adapter_prefix[] = "base_model.model.";
-
 /* ---- Tensors, the same ones of all layers as one line ---- */
 
 typedef struct {
@@ -78,8 +75,8 @@ static void format_shape(const int64_t *shape, size_t rank, char *text, size_t b
 
 static bool is_head(const char *name)
 {
-  const size_t n = strlen(adapter_prefix);
-  return cdl_checkpoint_is_head(strncmp(name, adapter_prefix, n) == 0 ? name + n : name);
+  const size_t n = strlen(CDL_ADAPTER_PREFIX);
+  return cdl_checkpoint_is_head(strncmp(name, CDL_ADAPTER_PREFIX, n) == 0 ? name + n : name);
 }
 
 static cdl_status collect(const cdl_safetensors *file, tensor_table *t)
@@ -153,8 +150,8 @@ static void print_names(const char *label, const cdl_names *names)
 static bool module_of(const char *name, char *path, size_t bytes)
 {
   static const char ending[] = ".lora_A.weight";
-  const size_t n = strlen(name), prefix = strlen(adapter_prefix), end = sizeof ending - 1;
-  if (n <= prefix + end || strncmp(name, adapter_prefix, prefix) != 0 ||
+  const size_t n = strlen(name), prefix = strlen(CDL_ADAPTER_PREFIX), end = sizeof ending - 1;
+  if (n <= prefix + end || strncmp(name, CDL_ADAPTER_PREFIX, prefix) != 0 ||
       strcmp(name + n - end, ending) != 0)
     return false;
   snprintf(path, bytes, "%.*s", (int)(n - end - prefix), name + prefix);

@@ -165,7 +165,7 @@ static void add_tensor(exported *e, cdl_tensor value, int dimensions)
 static void add_factor(exported *e, cdl_tensor factor, const char *path, char letter)
 {
   const cdl_tensor dense = cdl_tensor_2d(e->dense, CDL_F32, 0, factor.size[2], factor.size[3]);
-  snprintf(e->names[e->count], NAME_BYTES, "base_model.model.%s.lora_%c.weight", path, letter);
+  snprintf(e->names[e->count], NAME_BYTES, CDL_ADAPTER_PREFIX "%s.lora_%c.weight", path, letter);
   cdl_copy(e->queue, CDL_ARGS(copy, .out = dense, .x = factor));
   add_tensor(e, dense, 2);
 }
@@ -174,7 +174,7 @@ static void add_zeros(exported *e, const char *path, char letter, int64_t rows, 
 {
   float *values = e->values + e->used;
   cdl_stored_tensor *t = &e->tensors[e->count];
-  snprintf(e->names[e->count], NAME_BYTES, "base_model.model.%s.lora_%c.weight", path, letter);
+  snprintf(e->names[e->count], NAME_BYTES, CDL_ADAPTER_PREFIX "%s.lora_%c.weight", path, letter);
   for (int64_t i = 0; i < rows * columns; i++)
     values[i] = 0;
   *t = (cdl_stored_tensor){.name = e->names[e->count],

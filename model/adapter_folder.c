@@ -14,12 +14,11 @@ static const char tensors_name[] = "adapter_model.safetensors";
 static const char pickle_name[] = "adapter_model.bin";
 static const char stamp_key[] = "condlora_stamp";
 static const char fingerprint_key[] = "condlora_base";
-static const char name_prefix[] = "base_model.model.";
 
 static bool has_prefix(const char *name)
 {
-  return strncmp(name, name_prefix, sizeof name_prefix - 1) == 0 &&
-         name[sizeof name_prefix - 1] != '\0';
+  return strncmp(name, CDL_ADAPTER_PREFIX, sizeof CDL_ADAPTER_PREFIX - 1) == 0 &&
+         name[sizeof CDL_ADAPTER_PREFIX - 1] != '\0';
 }
 
 /* ---- Reading ---- */
@@ -30,7 +29,7 @@ static cdl_status check_names(const cdl_safetensors *tensors, bool of_reference)
     const cdl_stored_tensor *tensor = cdl_safetensors_at(tensors, i);
     if (!has_prefix(tensor->name) && !(of_reference && cdl_reference_adapter_has(tensor->name)))
       return cdl_fail(CDL_DATA, "%s: tensor \"%.200s\": expected a name that begins with \"%s\"",
-                      cdl_safetensors_path_of(tensors, tensor), tensor->name, name_prefix);
+                      cdl_safetensors_path_of(tensors, tensor), tensor->name, CDL_ADAPTER_PREFIX);
   }
   return CDL_OK;
 }
@@ -145,7 +144,7 @@ static cdl_status make_stamp(const char *path, const json_t *object,
     if (!has_prefix(tensors[i].name) || tensors[i].rank > CDL_STORED_RANK_MAX)
       return cdl_fail(CDL_ARGUMENT,
                       "%s: tensor \"%.200s\": expected a name that begins with \"%s\"", path,
-                      tensors[i].name, name_prefix);
+                      tensors[i].name, CDL_ADAPTER_PREFIX);
     /* A sum does not depend on the order of the tensors. */
     uint64_t tensor = cdl_fnv(CDL_FNV_START, tensors[i].name, strlen(tensors[i].name) + 1);
     tensor = cdl_fnv(tensor, tensors[i].shape, tensors[i].rank * sizeof tensors[i].shape[0]);

@@ -9,8 +9,7 @@
  * editing a config by hand keeps its stamp.
  *
  * PEFT reads LORA folders as they are; it warns that it ignores our own keys (condlora_stamp,
- * labels, regression, task, types_zero, held_out, text_columns,
- * label_column). */
+ * labels, regression, task, types_zero, held_out, text_columns, label_column). */
 #ifndef CONDLORA_MODEL_ADAPTER_FOLDER_H
 #define CONDLORA_MODEL_ADAPTER_FOLDER_H
 
@@ -20,6 +19,9 @@
 
 #include "condlora/adapter.h"
 #include "condlora/safetensors.h"
+
+/* What PEFT puts before every tensor's name. */
+#define CDL_ADAPTER_PREFIX "base_model.model."
 
 typedef struct {
   char **item;
@@ -96,11 +98,11 @@ void cdl_adapter_config_converted(cdl_adapter_config *config);
  * caller; NULL when memory is out. */
 char *cdl_adapter_folder_find(const char *folder);
 
-/* Opens a folder, an adapter's or a run's. Tensor names begin with "base_model.model."; that they fit a model is for the
- * caller to judge. inference_mode, and what only matters before training, are ignored;
- * init_lora_weights "pissa" and "olora" say that the values belong beside weights from which the
- * initial ones were taken off. Any other setting that would change the result and is not done here is
- * refused by name.
+/* Opens a folder, an adapter's or a run's. Tensor names begin with CDL_ADAPTER_PREFIX; that they fit
+ * a model is for the caller to judge. inference_mode, and what only matters before training, are
+ * ignored; init_lora_weights "pissa" and "olora" say that the values belong beside weights from
+ * which the initial ones were taken off. Any other setting that would change the result and is not
+ * done here is refused by name.
  * Errors: ABSENT, IO, DATA, UNSUPPORTED, MEMORY. On success the caller frees `config` and closes
  * `tensors`. */
 CDL_MUST_USE cdl_status cdl_adapter_folder_open(const char *folder, cdl_adapter_config *config,

@@ -5,9 +5,6 @@
 #include "condlora/adapter.h"
 #include "model/adapter_folder.h"
 
-/* What PEFT puts before every name. */
-#define CDL_ADAPTER_PREFIX "base_model.model."
-
 /* An adapter on the host: `values` of every trained tensor in the order of the parameters, end to
  * end, and the `state` that its method keeps besides. One allocation. */
 typedef struct cdl_snapshot {
@@ -54,10 +51,10 @@ CDL_MUST_USE cdl_status cdl_adapter_create_stored(cdl_queue *queue, cdl_encoder 
                                                   const cdl_adapter_config *source,
                                                   const cdl_safetensors *stored,
                                                   cdl_adapter **adapter);
-/* Sets every trained tensor from the folder that the adapter was created for and materializes. Biases of adapted layers, where
- * the folder has none, stay the model's: PEFT 0.17 trains those of bias "lora_only" and does not
- * save them. DATA, naming folder and tensor, where another is missing, has another shape or does
- * not belong. */
+/* Sets every trained tensor from the folder that the adapter was created for and materializes.
+ * Biases of adapted layers, where the folder has none, stay the model's: PEFT 0.17 trains those of
+ * bias "lora_only" and does not save them. DATA, naming folder and tensor, where another is missing,
+ * has another shape or does not belong. */
 CDL_MUST_USE cdl_status cdl_adapter_read(cdl_adapter *adapter, cdl_queue *queue,
                                          const char *folder);
 
