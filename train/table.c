@@ -705,17 +705,23 @@ static cdl_status finish_open(cdl_status status, cdl_table *made, cdl_table **ta
   return status;
 }
 
-cdl_status cdl_table_open(const char *path, const cdl_table_options *options, cdl_table **table)
+/* A table of which nothing is read yet. */
+static cdl_status start(const char *path, const cdl_table_options *options, cdl_table **made)
 {
-  *table = NULL;
   const bool standard_input = strcmp(path, "-") == 0;
   cdl_data_format format = options->format;
   if (format == CDL_DATA_BY_NAME && !standard_input && options->header == NULL)
     CDL_TRY(cdl_table_format_of_name(path, &format));
-  cdl_table *made = make(standard_input ? "standard input" : path, format);
-  if (made == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  *made = make(standard_input ? "standard input" : path, format);
+  return *made != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+}
 
+cdl_status cdl_table_open(const char *path, const cdl_table_options *options, cdl_table **table)
+{
+  cdl_table *made;
+  *table = NULL;
+  CDL_TRY(start(path, options, &made));
+  const bool standard_input = strcmp(path, "-") == 0;
   size_t size = 0;
   cdl_status status = standard_input ? read_all(STDIN_FILENO, made->name, &made->owned, &size)
                                      : cdl_file_map(path, &made->mapping);
@@ -730,18 +736,13 @@ cdl_status cdl_table_open(const char *path, const cdl_table_options *options, cd
 cdl_status cdl_table_open_windows(const char *path, const cdl_table_options *options,
                                   const volatile int *stop, cdl_table **table)
 {
+  cdl_table *made;
   *table = NULL;
-  const bool standard_input = strcmp(path, "-") == 0;
-  cdl_data_format format = options->format;
-  if (format == CDL_DATA_BY_NAME && !standard_input && options->header == NULL)
-    CDL_TRY(cdl_table_format_of_name(path, &format));
-  cdl_table *made = make(standard_input ? "standard input" : path, format);
-  if (made == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  CDL_TRY(start(path, options, &made));
   const char *data = NULL;
   size_t size = 0;
   made->line = 1;
-  cdl_status status = cdl_feed_open(path, format == CDL_DATA_CSV, stop, &made->feed);
+  cdl_status status = cdl_feed_open(path, made->format == CDL_DATA_CSV, stop, &made->feed);
   if (status == CDL_OK)
     status = next_bytes(made, &data, &size);
   if (status == CDL_OK)
