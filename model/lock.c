@@ -1,6 +1,5 @@
 #include "model/lock.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -32,9 +31,6 @@ static cdl_status refuse(const char *folder, int descriptor)
   const ssize_t length = pread(descriptor, owner, OWNER_BYTES, 0);
   owner[length > 0 ? length : 0] = '\0';
   owner[strcspn(owner, "\n")] = '\0';
-  for (char *at = owner; *at != '\0'; at++)
-    if (!isgraph((unsigned char)*at) && *at != ' ')
-      *at = '?';
   if (owner[0] != '\0')
     snprintf(who, sizeof who, " (%s)", owner);
   return cdl_fail(CDL_IO, "%s: another condlora%s is at work in this folder", folder, who);
