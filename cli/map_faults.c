@@ -3,7 +3,6 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,42 +15,22 @@ static const char *program_name;
 static void (*before_line)(void);
 static atomic_flag said = ATOMIC_FLAG_INIT;
 
-static void append(char *line, size_t room, const char *text, size_t bytes)
+static void append(char *line, size_t room, const char *text)
 {
-  const size_t used = strlen(line);
-  if (bytes >= room - used)
-    return;
-  memcpy(line + used, text, bytes);
-  line[used + bytes] = '\0';
-}
-
-/* A path may hold anything; only what a terminal shows goes there. Not by cdl_make_visible, which
- * prints into memory: a handler may not. */
-static void append_path(char *line, size_t room, const char *path)
-{
-  size_t left = strlen(path);
-  while (left > 0) {
-    uint32_t c = 0;
-    const size_t length = cdl_code_point(path, left, &c), taken = length > 0 ? length : 1;
-    if (length == 0 || cdl_is_hidden(c))
-      append(line, room, "?", 1);
-    else
-      append(line, room, path, length);
-    path += taken;
-    left -= taken;
-  }
+  const size_t used = strlen(line), bytes = strlen(text);
+  memcpy(line + used, text, bytes < room - used ? bytes + 1 : 0);
 }
 
 /* At once, so that nothing comes between. */
 static void say_lost(const char *path)
 {
-  static const char lost[] =
-      ": cannot be read on: the file was cut short while it was in use, or its disk fails\n";
-  static char line[PATH_MAX + 256];
-  append(line, sizeof line, program_name, strlen(program_name));
-  append(line, sizeof line, ": ", 2);
-  append_path(line, sizeof line - sizeof lost, path);
-  append(line, sizeof line, lost, sizeof lost - 1);
+  static char name[PATH_MAX], line[PATH_MAX + 256];
+  cdl_make_visible(path, strlen(path), name, sizeof name);
+  append(line, sizeof line, program_name);
+  append(line, sizeof line, ": ");
+  append(line, sizeof line, name);
+  append(line, sizeof line,
+         ": cannot be read on: the file was cut short while it was in use, or its disk fails\n");
   (void)!write(STDERR_FILENO, line, strlen(line));
 }
 

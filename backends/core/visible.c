@@ -1,6 +1,5 @@
 #include "backends/core/visible.h"
 
-#include <stdio.h>
 #include <string.h>
 
 bool cdl_is_hidden(uint32_t c)
@@ -31,6 +30,16 @@ size_t cdl_code_point(const char *text, size_t bytes, uint32_t *code_point)
   return length;
 }
 
+/* "\\x1b", "\\u202e": not by snprintf, which no signal handler may call. */
+static void spell(char kind, int digits, uint32_t value, char shown[12])
+{
+  shown[0] = '\\';
+  shown[1] = kind;
+  for (int i = digits; i > 0; i--, value >>= 4)
+    shown[1 + i] = "0123456789abcdef"[value & 15];
+  shown[2 + digits] = '\0';
+}
+
 /* A character as it is shown, NUL-terminated; how many bytes of `text` it is. */
 static size_t show(const char *text, size_t bytes, char shown[12])
 {
@@ -39,11 +48,13 @@ static size_t show(const char *text, size_t bytes, char shown[12])
   const size_t length = cdl_code_point(text, bytes, &c);
   const char *named = length == 1 && c != 0 ? strchr(controls, (int)c) : NULL;
   if (length == 0)
-    snprintf(shown, 12, "\\x%02x", (unsigned char)text[0]);
-  else if (named != NULL)
-    snprintf(shown, 12, "\\%c", names[named - controls]);
-  else if (cdl_is_hidden(c))
-    snprintf(shown, 12, c < 0x80 ? "\\x%02x" : "\\u%04x", (unsigned)c);
+    spell('x', 2, (unsigned char)text[0], shown);
+  else if (named != NULL) {
+    shown[0] = '\\';
+    shown[1] = names[named - controls];
+    shown[2] = '\0';
+  } else if (cdl_is_hidden(c))
+    spell(c < 0x80 ? 'x' : 'u', c < 0x80 ? 2 : 4, c, shown);
   else {
     memcpy(shown, text, length);
     shown[length] = '\0';

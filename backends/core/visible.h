@@ -16,7 +16,8 @@ bool cdl_is_hidden(uint32_t code_point);
 size_t cdl_code_point(const char *text, size_t bytes, uint32_t *code_point);
 
 /* Writes `text` with what is hidden spelled out (\n, \x1b, \u202e), as are bytes that are not UTF-8
- * (\xff); cut with "…" at `room`, which counts the NUL and is 16 at least. */
+ * (\xff); cut with "…" at `room`, which counts the NUL and is 16 at least. A signal handler may call
+ * it. */
 void cdl_make_visible(const char *text, size_t bytes, char *visible, size_t room);
 
 /* For printf, as cdl_visible(name).text; NULL is empty. */
