@@ -92,8 +92,8 @@ typedef struct {
 
 struct analyze_output;
 
-/* An analysis of an adapter, or of a model without one. `result` is `result_bytes` of zeros at first; it may point into the
- * input. */
+/* An analysis of an adapter, or of a model without one. `result` is `result_bytes` of zeros at first;
+ * it may point into the input. */
 typedef struct {
   const char *name;
   bool bare; /* no adapter: of what is chosen all W, and no A and B */

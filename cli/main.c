@@ -45,8 +45,7 @@ static void print_usage(FILE *to)
   for (size_t i = 0; i < COMMAND_COUNT; i++)
     fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
   fputs("\ncondlora COMMAND --help, or condlora help COMMAND, lists the options of a command; "
-        "condlora "
-        "version says\nwhich version this is.\n",
+        "condlora version says\nwhich version this is.\n",
         to);
 }
 

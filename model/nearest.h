@@ -18,8 +18,8 @@ bool cdl_is_listed(const char *choices, const char *value);
  * as; NULL when it is none. */
 const char *cdl_known_as(const char *name, const char *const *names, size_t count);
 
-/* What to offer for a name that is not there: "lr is what learning_rate is called here", or the
- * nearest, or nothing that comes near. `dashes`: "--" or "". */
+/* What to offer for a name that is not there: what it is called here, "here it is lr" for
+ * learning_rate, or the nearest, or that none is near. `dashes`: "--" or "". */
 typedef struct {
   char text[160];
 } cdl_hint;

@@ -6,7 +6,7 @@
  *   tokenizer_class.c       Transformers' classes
  *   tokenizer_specials.c    the special tokens that they add
  *   tokenizer_load.c        tokenizer.json: model, added tokens, post-processor
- *   tokenizer_load_unigram.c  its model where that is a unigram one
+ *   tokenizer_load_unigram.c   its model where that is a unigram one
  *   tokenizer_load_steps.c  its normalizer and pre-tokenizer
  *   tokenizer_vocab_load.c  vocab.json + merges.txt, vocab.txt
  *   sentencepiece.c         sentencepiece.bpe.model
@@ -15,6 +15,8 @@
  *   tokenizer_vocabulary.c  token texts by id, ids by text
  *   tokenizer_scratch.c     buffers and the cache of words, one set a thread
  *   normalizer.c, pre_tokenizer.c   the steps; unicode_normal.c, charsmap.c, byte_level.c, text_pattern.c what they use
+ *   pattern_translation.c, unicode_classes.c   a file's regular expressions, as PCRE2 reads them
+ *   trie.c                  texts by their beginnings, for added tokens and unigram pieces
  *   wordpiece.c, bpe.c, unigram.c   the models; WordLevel is the vocabulary alone
  *   byte_bpe.c              RoBERTa's way: GPT-2's pieces, byte-level BPE */
 #ifndef CONDLORA_MODEL_TOKENIZER_PARTS_H

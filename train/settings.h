@@ -92,8 +92,8 @@ void cdl_settings_drop_options(cdl_settings *settings);
 /* USAGE for an option that is set and that the method does not have. */
 CDL_MUST_USE cdl_status cdl_settings_check_options(const cdl_settings *settings);
 
-/* Every setting, and the options of the method, as a JSON object, null what is not set; with `results_only` those that change the result. NULL when
- * memory is out. */
+/* Every setting, and the options of the method, as a JSON object, null what is not set; with
+ * `results_only` those that change the result. NULL when memory is out. */
 json_t *cdl_settings_json(const cdl_settings *settings, bool results_only);
 
 /* A seed of the run: `own`, seed_init say, or where that is not set the one for all. */

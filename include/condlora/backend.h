@@ -51,8 +51,8 @@ CDL_API const char *cdl_backend_name(const cdl_backend *backend); /* "cpu" */
 CDL_API const char *cdl_backend_description(const cdl_backend *backend);
 
 /* One line for each backend known on this machine: usable ones with device and description, the
- * others, and files that another of the same name comes before, with the reason why not. Strings are borrowed during the call. Opens devices; a plug-in
- * once loaded stays. */
+ * others, and files that another of the same name comes before, with the reason why not. Strings are
+ * borrowed during the call. Opens devices; a plug-in once loaded stays. */
 typedef struct {
   const char *name, *device, *description;
   const char *reason; /* NULL when usable */

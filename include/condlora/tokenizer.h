@@ -38,8 +38,8 @@ CDL_API void cdl_tokenizer_close(cdl_tokenizer *tokenizer);
 /* Encodes `first`, or the pair `first`, `second` when `second` is not NULL. Ill-formed UTF-8
  * counts as U+FFFD, one for each maximal subpart (Unicode 15, 3.9). `max_length` 0 does not
  * truncate; otherwise the longest of the two texts loses its last token, or its first where the
- * tokenizer's settings say so, until everything with special tokens fits (`longest_first`). Errors: MEMORY; ARGUMENT where max_length leaves no room
- * for the special tokens. */
+ * tokenizer's settings say so, until everything with special tokens fits (`longest_first`). Errors:
+ * MEMORY; ARGUMENT where max_length leaves no room for the special tokens. */
 CDL_API CDL_MUST_USE cdl_status cdl_tokenizer_encode(const cdl_tokenizer *tokenizer,
                                                      const char *first, size_t first_bytes,
                                                      const char *second, size_t second_bytes,
