@@ -77,7 +77,7 @@ static void write_use(cdl_output *out, const cdl_adapter_config *c, int outputs)
 
 cdl_status cdl_adapter_card_write(const char *folder, const cdl_adapter_config *config, int outputs)
 {
-  cdl_output *out;
+  cdl_output *out = NULL;
   char *path = cdl_path_join(folder, "README.md");
   cdl_status status = path != NULL ? cdl_output_begin(path, &out)
                                    : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);

@@ -60,7 +60,7 @@ static bool next_is(const reader *r, char c)
 
 static bool has_room(reader *r, size_t bytes)
 {
-  if (bytes <= r->capacity)
+  if (r->scratch != NULL && bytes <= r->capacity)
     return true;
   char *grown = realloc(r->scratch, bytes);
   if (grown == NULL)

@@ -131,10 +131,12 @@ cdl_status cdl_lock_take(const char *folder, cdl_lock **lock)
   made->descriptor = -1;
   made->folder = strdup(folder);
   made->path = cdl_path_join(folder, CDL_LOCK_NAME);
+  if (made->folder == NULL || made->path == NULL) {
+    destroy(made);
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  }
   const bool missing = !cdl_file_exists(folder);
-  cdl_status status = made->folder != NULL && made->path != NULL
-                          ? cdl_folder_make(folder)
-                          : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  cdl_status status = cdl_folder_make(folder);
   if (status == CDL_OK) {
     made->made = missing;
     status = take(made);

@@ -159,6 +159,7 @@ static const struct {
              {"n_jobs", "threads"},
              {"dataloader_num_workers", "threads"}};
 
+/* Dashes and underscores, and case, are the same. */
 static bool same_word(const char *a, const char *b)
 {
   for (; *a != '\0' && *b != '\0'; a++, b++)
@@ -168,26 +169,32 @@ static bool same_word(const char *a, const char *b)
   return *a == *b;
 }
 
-const char *cdl_known_as(const char *name, const char *const *names, size_t count)
+/* The place of a word among `names`; `count` where it is none of them. */
+static size_t place_of(const char *word, const char *const *names, size_t count)
 {
-  for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
-    for (size_t i = 0; i < count && same_word(name, known[k].theirs); i++)
-      if (same_word(known[k].here, names[i]))
-        return names[i];
-  for (size_t i = 0; i < count; i++)
-    if (same_word(name, names[i]))
-      return names[i];
-  return NULL;
+  size_t place = 0;
+  while (place < count && !same_word(word, names[place]))
+    place++;
+  return place;
+}
+
+static size_t place_known_as(const char *name, const char *const *names, size_t count)
+{
+  size_t place = count;
+  for (size_t k = 0; k < sizeof known / sizeof known[0] && place == count; k++)
+    if (same_word(name, known[k].theirs))
+      place = place_of(known[k].here, names, count);
+  return place < count ? place : place_of(name, names, count);
 }
 
 cdl_hint cdl_hint_for(const char *name, const char *const *names, size_t count, const char *dashes)
 {
   enum { NEAR_AT_LEAST = 2 };
   cdl_hint hint;
-  const char *here = cdl_known_as(name, names, count),
-             *nearest = here == NULL ? cdl_nearest(name, names, count) : NULL;
-  if (here != NULL)
-    snprintf(hint.text, sizeof hint.text, "here it is %s%s", dashes, here);
+  const size_t here = place_known_as(name, names, count);
+  const char *nearest = cdl_nearest(name, names, count);
+  if (here < count)
+    snprintf(hint.text, sizeof hint.text, "here it is %s%s", dashes, names[here]);
   else if (cdl_distance(name, nearest) <= NEAR_AT_LEAST + strnlen(name, LONGEST) / 2)
     snprintf(hint.text, sizeof hint.text, "the nearest is %s%s", dashes, nearest);
   else

@@ -13,13 +13,9 @@ const char *cdl_nearest(const char *name, const char *const *names, size_t count
 /* Whether `value` is one of `choices`, "A|B|C". */
 bool cdl_is_listed(const char *choices, const char *value);
 
-/* The names by which other programs know what is called otherwise here: "learning_rate" is "lr".
- * Dashes and underscores, and case, are the same. The first of `names` [count] that `name` is known
- * as; NULL when it is none. */
-const char *cdl_known_as(const char *name, const char *const *names, size_t count);
-
-/* What to offer for a name that is not there: what it is called here, "here it is lr" for
- * learning_rate, or the nearest, or that none is near. `dashes`: "--" or "". */
+/* What to offer for a name that is not among `names` [count]: what it is called here, "here it is lr"
+ * for learning_rate, which is what other programs know it as; or the nearest, or that none is near.
+ * `dashes`: "--" or "". */
 typedef struct {
   char text[160];
 } cdl_hint;
