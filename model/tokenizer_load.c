@@ -47,6 +47,14 @@ static cdl_status load_vocabulary(const loading *l, const json_t *model)
   return CDL_OK;
 }
 
+static int32_t unknown_of(const loading *l, const char *text)
+{
+  if (text == NULL)
+    return CDL_UNKNOWN_NONE;
+  const int32_t id = cdl_vocabulary_find(&l->tokenizer->vocabulary, text, strlen(text));
+  return id < 0 ? CDL_UNKNOWN_MISSING : id;
+}
+
 static cdl_status load_wordpiece(const loading *l, const json_t *model)
 {
   const char *unknown = "[UNK]", *prefix = "##";
@@ -54,10 +62,6 @@ static cdl_status load_wordpiece(const loading *l, const json_t *model)
   CDL_TRY(cdl_json_string(l->path, model, "unk_token", false, &unknown));
   CDL_TRY(cdl_json_string(l->path, model, "continuing_subword_prefix", false, &prefix));
   CDL_TRY(cdl_json_integer(l->path, model, "max_input_chars_per_word", 0, INT32_MAX, &characters));
-  const int32_t id = cdl_vocabulary_find(&l->tokenizer->vocabulary, unknown, strlen(unknown));
-  if (id < 0)
-    return cdl_fail(CDL_DATA, "%s: the unknown token \"%.64s\" is not in the vocabulary", l->path,
-                    unknown);
   /* A word takes up to its length times the longest token's: one of them has a bound. */
   enum { TOKEN_BYTES_MAX = 1024 };
   if (characters > TOKEN_BYTES_MAX && l->tokenizer->vocabulary.longest > TOKEN_BYTES_MAX)
@@ -65,7 +69,7 @@ static cdl_status load_wordpiece(const loading *l, const json_t *model)
                     "%s: \"max_input_chars_per_word\" is %" PRId64
                     " and a token has %zu bytes; expected %d at most of the one or the other",
                     l->path, characters, l->tokenizer->vocabulary.longest, TOKEN_BYTES_MAX);
-  return cdl_wordpiece_prepare(l->tokenizer, prefix, (size_t)characters, id);
+  return cdl_wordpiece_prepare(l->tokenizer, prefix, (size_t)characters, unknown_of(l, unknown));
 }
 
 /* "left right", or ["left", "right"]. */
@@ -134,14 +138,6 @@ static cdl_status nullable_flag(const loading *l, const json_t *object, const ch
 {
   return json_is_null(json_object_get(object, key)) ? CDL_OK
                                                     : cdl_json_boolean(l->path, object, key, value);
-}
-
-static int32_t unknown_of(const loading *l, const char *text)
-{
-  if (text == NULL)
-    return CDL_UNKNOWN_NONE;
-  const int32_t id = cdl_vocabulary_find(&l->tokenizer->vocabulary, text, strlen(text));
-  return id < 0 ? CDL_UNKNOWN_MISSING : id;
 }
 
 static cdl_status load_bpe(const loading *l, const json_t *model)

@@ -72,12 +72,10 @@ cdl_status cdl_tokenizer_load_wordpiece(const char *path, const char *unknown,
   const cdl_status status = read_vocabulary_lines(path, &file, &tokenizer->vocabulary);
   cdl_file_unmap(&file);
   CDL_TRY(status);
-  const int32_t id =
-      unknown != NULL ? cdl_vocabulary_find(&tokenizer->vocabulary, unknown, strlen(unknown)) : -1;
-  if (id < 0)
-    return cdl_fail(CDL_DATA, "%s: the unknown token \"%.64s\" is not in the vocabulary", path,
-                    unknown != NULL ? unknown : "");
-  return cdl_wordpiece_prepare(tokenizer, "##", 100, id);
+  /* Of none Transformers makes the text that Python has for none. */
+  const char *name = unknown != NULL ? unknown : "None";
+  const int32_t id = cdl_vocabulary_find(&tokenizer->vocabulary, name, strlen(name));
+  return cdl_wordpiece_prepare(tokenizer, "##", 100, id < 0 ? CDL_UNKNOWN_MISSING : id);
 }
 
 /* ---- vocab.json and merges.txt ---- */

@@ -49,14 +49,19 @@ static int32_t longest_piece(const cdl_tokenizer *tokenizer, uint32_t *tags, con
   return -1;
 }
 
+static cdl_status append_unknown(const cdl_tokenizer *tokenizer, cdl_ids *ids)
+{
+  CDL_TRY(cdl_tokenizer_check_unknown(tokenizer->wordpiece.unknown));
+  ids->data[ids->count++] = tokenizer->wordpiece.unknown;
+  return CDL_OK;
+}
+
 static cdl_status split_word(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
                              const uint8_t *word, size_t bytes, size_t characters, cdl_ids *ids)
 {
   const size_t before = ids->count;
-  if (characters > tokenizer->wordpiece.word_characters_max) {
-    ids->data[ids->count++] = tokenizer->wordpiece.unknown;
-    return CDL_OK;
-  }
+  if (characters > tokenizer->wordpiece.word_characters_max)
+    return append_unknown(tokenizer, ids);
   scratch->tags.count = 0;
   CDL_TRY(cdl_points_reserve(&scratch->tags, bytes));
   for (size_t at = 0; at < bytes;) {
@@ -65,8 +70,7 @@ static cdl_status split_word(const cdl_tokenizer *tokenizer, cdl_scratch *scratc
         longest_piece(tokenizer, scratch->tags.data, word + at, bytes - at, at == 0, &piece_bytes);
     if (id < 0) { /* a word that cannot be spelled to its end is unknown as a whole */
       ids->count = before;
-      ids->data[ids->count++] = tokenizer->wordpiece.unknown;
-      return CDL_OK;
+      return append_unknown(tokenizer, ids);
     }
     ids->data[ids->count++] = id;
     at += piece_bytes;

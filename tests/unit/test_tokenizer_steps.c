@@ -346,15 +346,32 @@ START_TEST(one_step_cannot_multiply_a_text)
 }
 END_TEST
 
+static void expect_unknown_missing(cdl_tokenizer *t, const char *text)
+{
+  ck_assert_int_eq(encode(t, text, strlen(text)), CDL_DATA);
+  ck_assert_msg(strstr(cdl_error_message(), "unknown token") != NULL, "%s", cdl_error_message());
+  cdl_tokenizer_close(t);
+}
+
 START_TEST(a_missing_unknown_token_is_an_error_where_it_is_needed)
 {
   put_tokenizer("null", "{\"type\": \"Whitespace\"}", "",
                 "{\"type\": \"WordLevel\", \"unk_token\": \"?\", \"vocab\": {\"a\": 0}}");
   cdl_tokenizer *t = open_folder();
   expect_ids(t, "a a", IDS(0, 0));
-  ck_assert_int_eq(encode(t, "a b", 3), CDL_DATA);
-  ck_assert_msg(strstr(cdl_error_message(), "unknown token") != NULL, "%s", cdl_error_message());
-  cdl_tokenizer_close(t);
+  expect_unknown_missing(t, "a b");
+}
+END_TEST
+
+START_TEST(a_word_piece_vocabulary_may_lack_its_unknown_token)
+{
+  put_tokenizer("null", "{\"type\": \"Whitespace\"}", "",
+                "{\"type\": \"WordPiece\", \"unk_token\": \"?\", \"max_input_chars_per_word\": 3,"
+                " \"continuing_subword_prefix\": \"##\", \"vocab\": {\"a\": 0, \"##b\": 1}}");
+  cdl_tokenizer *t = open_folder();
+  expect_ids(t, "ab a", IDS(0, 1, 0));
+  ck_assert_int_eq(encode(t, "abbb", 4), CDL_DATA); /* longer than a word may be */
+  expect_unknown_missing(t, "a b");
 }
 END_TEST
 
@@ -372,6 +389,7 @@ int main(void)
       steps_cannot_multiply_a_text,
       one_step_cannot_multiply_a_text,
       a_missing_unknown_token_is_an_error_where_it_is_needed,
+      a_word_piece_vocabulary_may_lack_its_unknown_token,
       NULL,
   };
   return scratch_run("tokenizer_steps", tests);
