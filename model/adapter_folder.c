@@ -68,12 +68,25 @@ static cdl_status open_tensors(const char *folder, const char *path, cdl_safeten
   return status;
 }
 
+/* Settings of LoRA that PEFT lets a config of AdaLoRA have, and passes over in its layers: the scale
+ * is lora_alpha's, and initial values are AdaLoRA's own. */
+static void drop_void_settings(json_t *object)
+{
+  static const char *const names[] = {"alpha_pattern", "init_lora_weights", "lora_bias",
+                                      "use_rslora"};
+  const char *type = json_string_value(json_object_get(object, "peft_type"));
+  if (type != NULL && strcmp(type, "ADALORA") == 0)
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+      json_object_del(object, names[i]);
+}
+
 static cdl_status open_files(const char *folder, const char *config_path, const char *tensors_path,
                              cdl_adapter_config *config, cdl_safetensors **tensors)
 {
   json_t *object = NULL;
   CDL_TRY(cdl_json_read(config_path, &object));
   const bool of_reference = cdl_reference_adapter_is(object);
+  drop_void_settings(object);
   cdl_status status = of_reference ? cdl_reference_adapter_config(config_path, object) : CDL_OK;
   if (status == CDL_OK)
     status = cdl_adapter_config_from_json(config_path, object, config);
