@@ -47,7 +47,7 @@ static cdl_status check(const cdl_adapter *a, const cdl_adapter_config *config)
   return CDL_OK;
 }
 
-/* PEFT wants a target. Where no layer has a rank left, that is the encoder's first, with zeros. */
+/* PEFT wants a target. Where no layer has A and B, that is one of the encoder's, with zeros. */
 static bool is_empty(const cdl_adapter *a)
 {
   for (size_t i = 0; i < a->site_count; i++)
@@ -56,9 +56,35 @@ static bool is_empty(const cdl_adapter *a)
   return true;
 }
 
+static bool is_trained_whole(const cdl_adapter *a, const cdl_site *site)
+{
+  const size_t n = strlen(site->path);
+  for (size_t i = 0; i < a->trained_count; i++) {
+    const char *name = cdl_adapter_parameter(a, i)->name;
+    if (strncmp(name, site->path, n) == 0 && strcmp(name + n, ".weight") == 0)
+      return true;
+  }
+  return false;
+}
+
+/* A target within a saved module would be none: the first that is not trained whole. */
 static const cdl_site *stand_in(const cdl_adapter *a)
 {
-  return &cdl_encoder_sites(a->encoder)[0];
+  const cdl_site *sites = cdl_encoder_sites(a->encoder);
+  for (size_t i = 0; i < cdl_encoder_site_count(a->encoder); i++)
+    if (!is_trained_whole(a, &sites[i]))
+      return &sites[i];
+  return &sites[0];
+}
+
+/* The bias of the layer that stands in is wrapped as that of any target. */
+static void name_parameter(const cdl_adapter *a, const cdl_parameter *p, char *name)
+{
+  const char *path = is_empty(a) ? stand_in(a)->path : "";
+  const size_t n = strlen(path);
+  cdl_adapter_name_in_file(a, p, name, NAME_BYTES);
+  if (n > 0 && strncmp(p->name, path, n) == 0 && strcmp(p->name + n, ".bias") == 0)
+    snprintf(name, NAME_BYTES, "base_model.model.%s.base_layer.bias", path);
 }
 
 /* ---- Settings ---- */
@@ -205,7 +231,7 @@ static cdl_status take_tensors(exported *e)
     const cdl_parameter *p = cdl_adapter_parameter(a, i);
     if (i < a->own_count && !is_magnitude(p))
       continue;
-    cdl_adapter_name_in_file(a, p, e->names[e->count], NAME_BYTES);
+    name_parameter(a, p, e->names[e->count]);
     add_tensor(e, p->value, p->dimensions);
   }
   return cdl_sync(e->queue);
