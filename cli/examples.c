@@ -23,6 +23,8 @@ cdl_status cli_examples_check(const cli_example_source *s)
                     "--text-columns and --label-column go with --input, not with --task");
   if (s->input != NULL && (s->data != NULL || s->split != NULL))
     return cdl_fail(CDL_USAGE, "--data and --split go with --task, not with --input");
+  if (s->input != NULL && !isnan(s->dev_fraction))
+    return cdl_fail(CDL_USAGE, "--dev-fraction goes with --task, not with --input");
   if (s->skip_label != NULL && s->input == NULL)
     return cdl_fail(CDL_USAGE, "--skip-label goes with --input");
   if (!isnan(s->dev_fraction) && !(s->dev_fraction >= 0 && s->dev_fraction < 1))

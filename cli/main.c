@@ -76,7 +76,7 @@ static cdl_status run(int count, char **arguments)
   for (size_t i = 0; i < COMMAND_COUNT; i++)
     if (strcmp(commands[i].name, name) == 0)
       return commands[i].run(count - 1, arguments + 1);
-  if (strcmp(name, "help") == 0 && count > 1)
+  if (strcmp(name, "help") == 0 && count > 1 && strcmp(arguments[1], "help") != 0)
     return help(arguments[1]);
   if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0)
     printf("condlora %s\n", cdl_version());

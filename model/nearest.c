@@ -120,6 +120,8 @@ static const struct {
              {"test_file", "input"},
              {"input_file", "input"},
              {"file", "input"},
+             {"text", "input"},
+             {"text", "text_columns"},
              {"task_name", "task"},
              {"data_dir", "data"},
              {"dataset", "data"},

@@ -681,6 +681,8 @@ static cdl_status check_sizes(const cdl_settings *s)
 
 cdl_status cdl_settings_check(const cdl_settings *s)
 {
+  if (s->resume && s->output == NULL)
+    return cdl_fail(CDL_USAGE, "give --output: the folder of the run that --resume goes on with");
   if (s->model == NULL)
     return cdl_fail(CDL_USAGE, "give --model: the Hugging Face folder of an encoder");
   if (s->output == NULL && !s->dry_run)

@@ -153,6 +153,8 @@ START_TEST(names_of_other_programs_point_at_ours)
   }
   check_refused(RUN("predict", "--adapter-path", "x"), 2, "here it is --adapter\n");
   check_refused(RUN("predict", "--output-file", "x"), 2, "here it is --output\n");
+  check_refused(RUN("predict", "--text", "x"), 2, "here it is --input\n");
+  check_refused(RUN("train", "--text", "x"), 2, "here it is --text-columns\n");
   check_refused(RUN("train", "--zzzzzzzzzzzz", "1"), 2, "--help lists all");
   const char *config = scratch("c.json");
   static const char *const keys[][2] = {{"learning_rate", "lr"},
@@ -271,6 +273,10 @@ START_TEST(an_option_wants_its_value_and_only_once)
   check_refused(RUN("eval", "--model", "a", "--model=a"), 2, "--model", "twice");
   check_refused(RUN("train", "--resume", "--resume=false"), 2, "--resume", "twice");
   check_refused(RUN("train", "--resume=maybe"), 2, "--resume", "maybe");
+  check_refused(RUN("train", "--resume"), 2, "give --output", "--resume");
+  check_done(RUN("help", "help"));
+  check_refused(RUN("eval", "--model", "x", "--input", "x.csv", "--dev-fraction", "0.2"), 2,
+                "--dev-fraction goes with --task");
   check_refused(RUN("train", "stray"), 2, "stray");
   check_refused(RUN("inspect", "one", "two"), 2, "two");
 }
