@@ -81,12 +81,15 @@ static cdl_status fit_task(cdl_job *job, const cdl_task *task)
 
 /* ---- Reading ---- */
 
-/* The part of train that training held out, in its order: as the adapter records it. One that does
- * not, and a whole model, were trained as train does it by default. */
+/* The part of train that training held out, in its order: as the adapter records it. One that names
+ * its task without it was trained when the reference's split was the only one; any other, and a
+ * whole model, count as trained by train's defaults. */
 static cdl_status take_held_out(const cli_example_source *s, const cdl_job *job, cli_examples *e)
 {
   const double usual = 0.1;
-  cdl_held_out held_out = {.fraction = usual, .as_reference = job != NULL && job->types_zero};
+  cdl_held_out held_out = {.fraction = usual,
+                           .as_reference = job != NULL &&
+                                           (job->types_zero || job->adapter_config.task != NULL)};
   if (job != NULL && job->adapter_config.held_out.known)
     held_out = job->adapter_config.held_out;
   if (!isnan(s->dev_fraction)) {

@@ -481,6 +481,26 @@ START_TEST(the_valid_split_is_the_one_that_was_held_out)
 }
 END_TEST
 
+START_TEST(an_adapter_that_records_no_split_held_out_the_reference_s)
+{
+  const char *data = rte_folder(), *model = case_file("roberta-condlora-dense", "model"),
+             *out = scratch("run"), *adapter = joined(out, "adapter"),
+             *config = joined(adapter, "adapter_config.json");
+#define RTE "--model", model, "--task", "rte", "--data", data
+  check_done(RUN("train", RTE, "--compat", "reference", "--fresh-head", "--epochs", "1", "--lr",
+                 "0.02", "--output", out));
+  json_t *trained = json_object_get(parsed(read_text(joined(out, "metrics.json"))), "valid");
+  json_t *object = parsed(read_text(config));
+  ck_assert_int_eq(json_object_del(object, "held_out"), 0);
+  json_object_del(object, "types_zero"); /* of no effect: RoBERTa has one type */
+  ck_assert_int_eq(json_dump_file(object, config, 0), 0);
+  const outcome o = RUN("eval", RTE, "--adapter", adapter, "--split", "valid");
+  check_done(o);
+  ck_assert_double_eq_tol(number_at(parsed(o.out), "loss"), number_at(trained, "loss"), 1e-9);
+#undef RTE
+}
+END_TEST
+
 START_TEST(a_glue_task_from_training_to_its_submission)
 {
   const char *data = rte_folder(), *model = case_file("bert-condlora-truncated", "model"),
@@ -686,6 +706,7 @@ int main(void)
   CASE(suite, a_glue_task_from_training_to_its_submission);
   CASE(suite, a_plan_counts_the_labels);
   CASE(suite, the_valid_split_is_the_one_that_was_held_out);
+  CASE(suite, an_adapter_that_records_no_split_held_out_the_reference_s);
   CASE(suite, a_whole_model_needs_no_adapter);
   CASE(suite, an_adapter_remembers_that_its_tokens_had_one_type);
   CASE(suite, inspect_tells_modules_and_counts);
