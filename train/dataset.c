@@ -224,6 +224,9 @@ static cdl_status finish_rows(const cdl_table *table, const reading *what, uint6
   if (skipped > 0)
     cdl_log(CDL_LOG_NOTICE, "%s: %zu of %llu rows have the label %s and were left out",
             cdl_table_name(table), skipped, (unsigned long long)kept + skipped, label.text);
+  else if (what->skip_label != NULL)
+    cdl_log(CDL_LOG_NOTICE, "%s: no row has the label %s, which --skip-label leaves out",
+            cdl_table_name(table), label.text);
   if (dropped > 0)
     cdl_log(CDL_LOG_NOTICE, "%s: %zu of %llu rows lack a column that is needed and were dropped",
             cdl_table_name(table), dropped, (unsigned long long)kept + dropped);

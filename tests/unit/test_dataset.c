@@ -130,6 +130,12 @@ START_TEST(marks_of_no_label_are_no_class)
   cdl_log_to(NULL, NULL);
   ck_assert_ptr_nonnull(
       strstr(notice, "own.tsv: 2 of 4 rows have the label '-1' and were left out"));
+  source.skip_label = "none";
+  cdl_log_to(keep_notice, NULL);
+  cdl_dataset_close(read_own("own.tsv", "text\tkind\na\t0\nb\t1\n", source));
+  cdl_log_to(NULL, NULL);
+  ck_assert_ptr_nonnull(strstr(notice, "own.tsv: no row has the label 'none'"));
+  source.skip_label = "-1";
   ck_assert_uint_eq(cdl_dataset_count(dataset), 2);
   ck_assert_uint_eq(cdl_dataset_skipped(dataset), 2);
   ck_assert_uint_eq(cdl_dataset_label_count(dataset), 2);
