@@ -13,7 +13,7 @@ fuzz_part fuzz_next(fuzz_part *rest)
   fuzz_part part = *rest;
   const uint8_t *at = rest->size > 0 ? memmem(rest->data, rest->size, separator, BYTES) : NULL;
   if (at == NULL) {
-    *rest = (fuzz_part){0};
+    *rest = (fuzz_part){rest->data + rest->size, 0};
     return part;
   }
   part.size = (size_t)(at - rest->data);

@@ -21,7 +21,7 @@ typedef struct {
   size_t size;
 } fuzz_part;
 
-/* Cuts the first part off `rest`. */
+/* Cuts the first part off `rest`; its data is never NULL. */
 fuzz_part fuzz_next(fuzz_part *rest);
 
 /* The process's own folder, in memory where there is such a file system; static. */

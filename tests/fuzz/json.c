@@ -7,10 +7,13 @@
 
 #include "tests/fuzz/fuzz.h"
 
-/* jansson's own integers beyond 64 bits are an error, ours become reals. */
-static bool is_beyond(const cdl_json_fault *fault, const json_error_t *error)
+/* Where the two differ on purpose: integers beyond 64 bits are an error to jansson and reals here, and
+ * jansson passes over a NUL behind a value. */
+static bool may_differ(const cdl_json_fault *fault, const json_error_t *error, const uint8_t *data,
+                       size_t size)
 {
-  return fault->rounded || json_error_code(error) == json_error_numeric_overflow;
+  return fault->rounded || json_error_code(error) == json_error_numeric_overflow ||
+         memchr(data, '\0', size) != NULL;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -20,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   json_t *ours = cdl_json_load((const char *)data, size, &fault),
          *theirs =
              json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-  if ((ours == NULL) != (theirs == NULL) && !is_beyond(&fault, &error))
+  if ((ours == NULL) != (theirs == NULL) && !may_differ(&fault, &error, data, size))
     abort();
   if (ours == NULL && (fault.problem[0] == '\0' || fault.byte > size))
     abort();
