@@ -500,7 +500,7 @@ START_TEST(nothing_from_a_file_is_obeyed)
     check_done(answers[i]);
     check_inert(answers[i]);
   }
-  json_t *first = parsed(strndup(answers[0].out, strcspn(answers[0].out, "\n")));
+  json_t *first = parsed(text_of("%.*s", (int)strcspn(answers[0].out, "\n"), answers[0].out));
   const char *said = json_string_value(json_object_get(first, "prediction"));
   ck_assert(strcmp(said, "red" HOSTILE "\nx") == 0 || strcmp(said, "\xe2\x81\xa6"
                                                                    "blue") == 0);
