@@ -9,19 +9,12 @@
 #include "model/adapter_state.h"
 #include "model/json.h"
 #include "model/module_pattern.h"
+#include "model/nearest.h"
 #include "model/unicode_text.h"
 
 enum { RANK_MOST = 1 << 20 };
 
 static const char *const orientations[] = {"paper", "reference"};
-
-static bool is_one_of(const char *text, const char *const *list, size_t count)
-{
-  for (size_t i = 0; i < count; i++)
-    if (strcmp(text, list[i]) == 0)
-      return true;
-  return false;
-}
 
 /* NULL for a type that has no adapter folder. */
 static const cdl_adapter_method *method_of(const char *peft_type)
@@ -327,7 +320,7 @@ static cdl_status read_type(const char *path, const json_t *object, cdl_adapter_
                     path);
   if (config->orientation != NULL && !conditional)
     return cdl_fail(CDL_DATA, "%s: \"orientation\" is not for %s", path, config->peft_type);
-  if (conditional && !is_one_of(config->orientation, orientations, 2))
+  if (conditional && !cdl_is_one_of(config->orientation, orientations, 2))
     return cdl_fail(CDL_DATA,
                     "%s: \"orientation\" is \"%.100s\", expected \"paper\" or \"reference\"", path,
                     config->orientation);
@@ -637,7 +630,7 @@ static cdl_status check_settings(const char *path, const cdl_adapter_config *con
     return fail_setting(path, "type");
   const bool conditional = method->oriented;
   if (conditional != (config->orientation != NULL) ||
-      (conditional && !is_one_of(config->orientation, orientations, 2)))
+      (conditional && !cdl_is_one_of(config->orientation, orientations, 2)))
     return fail_setting(path, "orientation");
   if (config->regression && config->labels.count > 1)
     return fail_setting(path, "list of labels");
@@ -666,7 +659,7 @@ static json_t *number(double value)
 static bool is_part_of_head(const char *name)
 {
   static const char *const names[] = {"out_proj", "classifier.out_proj", "classifier.dense"};
-  return is_one_of(name, names, sizeof names / sizeof names[0]);
+  return cdl_is_one_of(name, names, sizeof names / sizeof names[0]);
 }
 
 static json_t *modules_of(const cdl_names *names)

@@ -216,3 +216,11 @@ bool cdl_is_listed(const char *choices, const char *value)
     c = end;
   }
 }
+
+bool cdl_is_one_of(const char *name, const char *const *names, size_t count)
+{
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(name, names[i]) == 0)
+      return true;
+  return false;
+}

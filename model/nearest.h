@@ -21,4 +21,7 @@ typedef struct {
 } cdl_hint;
 cdl_hint cdl_hint_for(const char *name, const char *const *names, size_t count, const char *dashes);
 
+/* Whether `name` is one of `names` [count]. */
+bool cdl_is_one_of(const char *name, const char *const *names, size_t count);
+
 #endif

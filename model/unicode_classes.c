@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/nearest.h"
+
 /* Where Oniguruma's Unicode 16, which the reference tokenizers use in their patterns, is ahead of PCRE2's Unicode 14.
  * Each list was found by asking the reference about every code point. */
 
@@ -104,14 +106,6 @@ static cdl_status add_new(cdl_bytes *out, const named_range *ranges, size_t coun
   return CDL_OK;
 }
 
-static bool is_one_of(const char *name, const char *const *names, size_t count)
-{
-  for (size_t i = 0; i < count; i++)
-    if (strcmp(name, names[i]) == 0)
-      return true;
-  return false;
-}
-
 cdl_status cdl_class_property(const char *name, cdl_bytes *out, bool *known)
 {
   /* Not C and Cn, which lost what became other, nor Mn and Mc, between which U+1171E moved. */
@@ -122,8 +116,8 @@ cdl_status cdl_class_property(const char *name, cdl_bytes *out, bool *known)
   static const char *const scripts[] = {"Arabic",   "Cyrillic", "Devanagari", "Greek",
                                         "Han",      "Hangul",   "Hebrew",     "Hiragana",
                                         "Katakana", "Latin",    "Thai"};
-  const bool category = is_one_of(name, categories, COUNT(categories));
-  *known = category || is_one_of(name, scripts, COUNT(scripts));
+  const bool category = cdl_is_one_of(name, categories, COUNT(categories));
+  *known = category || cdl_is_one_of(name, scripts, COUNT(scripts));
   if (!*known)
     return CDL_OK;
   char text[32];

@@ -5,14 +5,7 @@
 
 #include "model/file.h"
 #include "model/json.h"
-
-static bool is_one_of(const char *field, const char *const *fields, size_t count)
-{
-  for (size_t i = 0; i < count; i++)
-    if (strcmp(field, fields[i]) == 0)
-      return true;
-  return false;
-}
+#include "model/nearest.h"
 
 json_t *cdl_run_record_settings(json_t *object)
 {
@@ -25,7 +18,7 @@ json_t *cdl_run_record_settings(json_t *object)
   json_object_foreach_safe(settings, next, key, value)
   {
     const bool unsaid = json_is_number(value) && json_number_value(value) < 0;
-    if (unsaid || is_one_of(key, of_the_call, sizeof of_the_call / sizeof of_the_call[0]))
+    if (unsaid || cdl_is_one_of(key, of_the_call, sizeof of_the_call / sizeof of_the_call[0]))
       (void)json_object_del(settings, key);
   }
   return settings;
@@ -34,7 +27,7 @@ json_t *cdl_run_record_settings(json_t *object)
 bool cdl_run_record_may_change(const char *field)
 {
   static const char *const fields[] = {"epochs", "max_steps", "model", "data", "train", "dev"};
-  return is_one_of(field, fields, sizeof fields / sizeof fields[0]);
+  return cdl_is_one_of(field, fields, sizeof fields / sizeof fields[0]);
 }
 
 static bool is_same(const json_t *a, const json_t *b)
