@@ -286,3 +286,13 @@ size_t count_lines(const char *text)
     lines += *text == '\n';
   return lines;
 }
+
+const char *trained_adapter(void)
+{
+  const char *out = scratch("out");
+  check_done(RUN("train", "--model", case_file("bert-condlora-paper", "model"), "--train",
+                 case_file("bert-condlora-paper", "train.tsv"), "--text-columns", "sentence1",
+                 "--label-column", "label", "--batch-size", "4", "--epochs", "6", "--lr", "0.02",
+                 "--dev", case_file("bert-condlora-paper", "train.tsv"), "--output", out));
+  return joined(out, "adapter");
+}

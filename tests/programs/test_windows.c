@@ -7,18 +7,6 @@
 
 #include "tests/programs/program.h"
 
-static const char *trained_adapter(void)
-{
-  const char *out = scratch("out");
-  check_done(RUN("train", "--model", case_file("bert-condlora-paper", "model"), "--train",
-                 case_file("bert-condlora-paper", "train.tsv"), "--text-columns", "sentence1",
-                 "--label-column", "label", "--batch-size", "4", "--epochs", "6", "--lr", "0.02",
-                 "--dev", case_file("bert-condlora-paper", "train.tsv"), "--output", out));
-  return joined(out, "adapter");
-}
-
-#define TRAINED "--model", case_file("bert-condlora-paper", "model"), "--adapter", adapter
-
 /* A line, which must come within a minute. */
 static void read_line(int from, char *line, size_t room)
 {
