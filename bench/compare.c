@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "bench/measure.h"
-#include "model/json.h"
 
 /* ---- Mann and Whitney ------------------------------------------------------------------------ */
 

@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/map_faults.h"
 #include "bench/compare.h"
 #include "bench/options.h"
 #include "bench/roofline.h"
 #include "bench/tune.h"
-#include "cli/map_faults.h"
-#include "model/file.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 

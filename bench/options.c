@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/nearest.h"
+#include "base/nearest.h"
 #include "plot/canvas.h"
 
 const char *const bench_workload_names[BENCH_WORKLOADS] = {"gemm",      "svd",   "elementwise",

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "backends/core/limits.h"
+#include "base/quota.h"
 #include "bench/bench.h"
 
 /* This host's last-level cache, a GPU's being smaller; at least 128 MiB, and not so much that a small machine swaps. */
@@ -11,7 +11,7 @@ int64_t bench_large_bytes(void)
 {
   const int64_t least = (int64_t)128 << 20, most = (int64_t)512 << 20, step = (int64_t)1 << 20;
   const int64_t cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
-  const int64_t memory = (int64_t)core_usable_memory().total_bytes;
+  const int64_t memory = (int64_t)base_usable_memory().total_bytes;
   const int64_t bytes = cache < least ? least : cache > most ? most : cache;
   return (bytes < memory / 16 ? bytes : memory / 16) / step * step;
 }

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backends/core/visible.h"
+#include "base/json.h"
+#include "base/visible.h"
 #include "condlora/backend.h"
-#include "model/json.h"
 
 enum { CELL_BYTES = 1024 };
 

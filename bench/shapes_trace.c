@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "bench/shapes.h"
-#include "model/json.h"
 
 /* Calls that differ in m alone: the tokens of a batch. */
 typedef struct {

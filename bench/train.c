@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/process.h"
 #include "bench/bench.h"
 #include "bench/encoders.h"
 #include "bench/op_times.h"
 #include "bench/products.h"
-#include "train/process.h"
 
 enum { METHODS = 2 };
 

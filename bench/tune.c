@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "backends/opencl/cache_path.h"
+#include "base/file.h"
 #include "bench/tune_space.h"
-#include "model/file.h"
 
 /* A candidate is tried in a process of its own: what it is compiled to may crash the driver or never end, and CLBlast
  * takes new parameters best before its first product. This process opens no backend, so that it may fork. */

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "cli/command.h"
 #include "cli/examples.h"
-#include "model/nearest.h"
 
 /* ---- Options ---- */
 

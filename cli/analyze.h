@@ -4,9 +4,9 @@
 
 #include "analysis/adapted.h"
 #include "analysis/subspace.h"
+#include "base/file.h"
 #include "cli/command.h"
 #include "cli/new_folder.h"
-#include "model/file.h"
 #include "train/job.h"
 
 /* As the command line says. */

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "analysis/conversion.h"
+#include "base/json.h"
+#include "base/process.h"
 #include "cli/analyze.h"
-#include "model/json.h"
-#include "train/process.h"
 
 /* ---- The table ---- */
 

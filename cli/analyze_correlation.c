@@ -3,8 +3,8 @@
 #include <stdio.h>
 
 #include "analysis/correlation.h"
+#include "base/json.h"
 #include "cli/analyze.h"
-#include "model/json.h"
 
 static void print_row(const char *layer, const cdl_correlation_value *values)
 {

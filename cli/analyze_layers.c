@@ -3,10 +3,10 @@
 #include <stdlib.h>
 
 #include "analysis/layer_similarity.h"
+#include "base/json.h"
 #include "cli/analyze.h"
 #include "cli/examples.h"
 #include "cli/signals.h"
-#include "model/json.h"
 #include "train/evaluate.h"
 
 typedef struct {

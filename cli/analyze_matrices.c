@@ -2,8 +2,8 @@
 #include <stdio.h>
 
 #include "analysis/sharing.h"
+#include "base/json.h"
 #include "cli/analyze.h"
-#include "model/json.h"
 
 /* ---- The table ---- */
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "cli/analyze.h"
-#include "model/json.h"
 #include "plot/heatmap.h"
 
 static cdl_status read_plots(const char *text, cdl_list *plots)

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "analysis/similarity.h"
+#include "base/json.h"
 #include "cli/analyze.h"
-#include "model/json.h"
 
 /* The options, and the other adapter. */
 typedef struct {

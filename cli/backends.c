@@ -4,13 +4,13 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "backends/core/limits.h"
-#include "backends/core/visible.h"
+#include "base/json.h"
+#include "base/quota.h"
+#include "base/visible.h"
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/sink.h"
 #include "condlora/backend.h"
-#include "model/json.h"
 
 typedef struct {
   bool why, as_json;
@@ -45,9 +45,9 @@ typedef struct {
 static machine describe_machine(void)
 {
   machine m = {.cores = sysconf(_SC_NPROCESSORS_ONLN),
-               .usable_cores = core_usable_processors(),
+               .usable_cores = base_usable_processors(),
                .memory_gb = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / 1e9,
-               .usable_memory_gb = (double)core_usable_memory().total_bytes / 1e9};
+               .usable_memory_gb = (double)base_usable_memory().total_bytes / 1e9};
   struct utsname name;
   if (uname(&name) == 0)
     snprintf(m.system, sizeof m.system, "%.64s %.64s %.64s", name.sysname, name.release,

@@ -12,9 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "backends/core/trust.h"
+#include "base/json.h"
+#include "base/trust.h"
 #include "cli/data_path.h"
-#include "model/json.h"
 
 extern char **environ;
 
@@ -92,8 +92,8 @@ cdl_status cli_bridge_start(cli_bridge **bridge)
   if (script == NULL)
     return cdl_fail(CDL_ABSENT, "scripts/optuna-bridge is not installed; expected it in %s",
                     CLI_DATA);
-  char resolved[PATH_MAX], reason[CORE_DISTRUST_BYTES];
-  if (!core_trust(script, resolved, reason)) {
+  char resolved[PATH_MAX], reason[BASE_DISTRUST_BYTES];
+  if (!base_trust(script, resolved, reason)) {
     const cdl_status refused = cdl_fail(CDL_UNSUPPORTED, "%s: not run: %s", script, reason);
     free(script);
     return refused;

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "backends/core/place.h"
-#include "model/file.h"
+#include "base/file.h"
+#include "base/place.h"
 
 /* `folder`/`below`/`name`, where that can be read. */
 static char *readable(const char *folder, const char *below, const char *name)
@@ -46,7 +46,7 @@ char *cli_data_path(const char *name)
     *slash = '\0';
     s.found = readable(program, "../share/condlora", name);
   }
-  if (s.found != NULL || core_each_run_path(look_in, &s))
+  if (s.found != NULL || base_each_run_path(look_in, &s))
     return s.found;
   return readable(CLI_DATA, ".", name);
 }

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "cli/command.h"
 #include "cli/examples.h"
 #include "cli/sink.h"
-#include "model/json.h"
 #include "train/class_json.h"
 #include "train/run_files.h"
 

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backends/core/visible.h"
+#include "base/visible.h"
 #include "cli/command.h"
 #include "cli/examples.h"
 #include "cli/new_folder.h"

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backends/core/visible.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/visible.h"
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/progress.h"
@@ -13,8 +15,6 @@
 #include "model/adapter_config.h"
 #include "model/checkpoint.h"
 #include "model/family.h"
-#include "model/file.h"
-#include "model/json.h"
 
 /* ---- Tensors, the same ones of all layers as one line ---- */
 

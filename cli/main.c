@@ -5,13 +5,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/nearest.h"
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/signals.h"
 #include "cli/sink.h"
 #include "condlora/backend.h"
 #include "model/family.h"
-#include "model/nearest.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 

@@ -1,7 +1,7 @@
 /* condlora merge */
 #include <stdio.h>
 
-#include "backends/core/visible.h"
+#include "base/visible.h"
 #include "cli/command.h"
 #include "cli/examples.h"
 #include "cli/new_folder.h"

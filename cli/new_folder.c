@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "model/file.h"
-#include "model/temporary.h"
+#include "base/file.h"
+#include "base/temporary.h"
 
 /* ---- Folders that are there already ---- */
 

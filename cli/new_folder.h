@@ -7,7 +7,7 @@
 
 typedef struct {
   char *path;      /* what it will be */
-  char *temporary; /* what is to be filled, with files alone: model/temporary.h */
+  char *temporary; /* what is to be filled, with files alone: base/temporary.h */
   int descriptor, parent;
 } cli_new_folder;
 

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/nearest.h"
+#include "base/number.h"
 #include "cli/terminal.h"
-#include "model/nearest.h"
-#include "train/number.h"
 
 enum { NAME_BYTES = 64, NAMES_MAX = CDL_SETTINGS_MAX + 64, MOST_THREADS = 4096 };
 

@@ -3,13 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
+#include "base/process.h"
 #include "cli/command.h"
 #include "cli/signals.h"
 #include "cli/sink.h"
 #include "cli/windows.h"
-#include "model/json.h"
 #include "train/evaluate.h"
-#include "train/process.h"
 #include "train/submission.h"
 
 /* Examples that are answered together where so many are at hand: enough for batches that are full

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/process.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
-#include "train/process.h"
 
 static const double live_pause = 0.1, plain_pause = 5; /* seconds between two lines */
 

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "cli/data_path.h"
-#include "model/file.h"
 
 static const char suffix[] = ".json";
 

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "backends/core/visible.h"
+#include "base/visible.h"
 #include "cli/progress.h"
 
 enum { LABEL_WIDTH = -18, VALUE_WIDTH = 10 };

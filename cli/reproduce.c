@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backends/core/visible.h"
+#include "base/lock.h"
+#include "base/visible.h"
 #include "cli/command.h"
 #include "cli/examples.h"
 #include "cli/options.h"
 #include "cli/signals.h"
-#include "model/lock.h"
 #include "reports/report.h"
 
 /* ---- The lists ---- */

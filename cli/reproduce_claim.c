@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/json.h"
 #include "cli/reproduce.h"
 #include "model/checkpoint.h"
-#include "model/file.h"
-#include "model/hash.h"
-#include "model/json.h"
 #include "train/task_files.h"
 
 static const char claim_name[] = "reproduce.json";

@@ -2,10 +2,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "cli/examples.h"
 #include "cli/reproduce.h"
 #include "cli/signals.h"
-#include "model/file.h"
 #include "train/trainer.h"
 
 static void on_stepped(void *user, const cdl_step_report *report)

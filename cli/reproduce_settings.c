@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "cli/recipe.h"
 #include "cli/reproduce.h"
-#include "model/file.h"
 #include "train/job.h"
 
 /* Set by reproduce itself, or without a meaning for many runs. */

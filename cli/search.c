@@ -8,17 +8,17 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "backends/core/visible.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/lock.h"
+#include "base/process.h"
+#include "base/visible.h"
 #include "cli/command.h"
 #include "cli/search.h"
 #include "cli/setting_files.h"
 #include "cli/signals.h"
 #include "cli/sink.h"
 #include "cli/trace.h"
-#include "model/file.h"
-#include "model/json.h"
-#include "model/lock.h"
-#include "train/process.h"
 
 /* ---- What is searched ---- */
 

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backends/core/visible.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/visible.h"
 #include "cli/search.h"
 #include "cli/sink.h"
-#include "model/file.h"
-#include "model/json.h"
 
 enum { VALUE_BYTES = 64 };
 

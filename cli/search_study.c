@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "cli/search.h"
-#include "model/json.h"
 
 /* ---- What a study is of ---- */
 

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "base/json.h"
 #include "cli/search.h"
 #include "cli/signals.h"
-#include "model/file.h"
-#include "model/json.h"
 
 enum { MESSAGE_BYTES = 1024 };
 _Static_assert((int)CLI_SEARCH_PARALLEL_MAX <= (int)CLI_SIGNALS_FLAGS, "a flag a trial");

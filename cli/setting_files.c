@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/json.h"
 #include "cli/recipe.h"
-#include "model/json.h"
 #include "train/run_record.h"
 
 static void mark_given(bool *given, const json_t *object)

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/map_faults.h"
+#include "base/map_faults.h"
 
 /* A handler has no argument for state of one's own. */
 static volatile int caught, own_flags[CLI_SIGNALS_FLAGS];

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "model/json.h"
+#include "base/json.h"
 
 /* Devices and pipes are written to, never replaced; nor are the links in /dev that lead to open
  * files. */

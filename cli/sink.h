@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "model/file.h"
+#include "base/file.h"
 
 typedef struct {
   const char *path;

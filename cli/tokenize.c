@@ -1,11 +1,11 @@
 /* condlora tokenize */
 #include <inttypes.h>
 
+#include "base/process.h"
 #include "cli/command.h"
 #include "cli/signals.h"
 #include "cli/sink.h"
 #include "cli/windows.h"
-#include "train/process.h"
 
 /* Examples that are answered together where so many are at hand: work for several threads. */
 enum { WINDOW = 8192 };

@@ -1,6 +1,6 @@
 #include "cli/trace.h"
 
-#include "train/process.h"
+#include "base/process.h"
 
 /* Rows and columns of the product that a call is, as `bench-condlora --shapes` reads them. */
 static void write_product(cdl_output *f, int64_t m, int64_t n, int64_t k)

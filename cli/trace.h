@@ -3,8 +3,8 @@
 #ifndef CONDLORA_CLI_TRACE_H
 #define CONDLORA_CLI_TRACE_H
 
+#include "base/file.h"
 #include "condlora/backend.h"
-#include "model/file.h"
 
 typedef struct {
   cdl_backend *backend;

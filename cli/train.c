@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backends/core/visible.h"
+#include "base/visible.h"
 #include "cli/command.h"
 #include "cli/notices.h"
 #include "cli/options.h"

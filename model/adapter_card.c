@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/file.h"
-#include "model/json.h"
+#include "base/file.h"
+#include "base/json.h"
 
 /* A string of JSON is one of YAML too, whatever is in it. `before` stands within its quotes. */
 static char *quoted(const char *before, const char *text)

@@ -6,11 +6,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/json.h"
+#include "base/nearest.h"
+#include "base/utf8.h"
 #include "model/adapter_state.h"
-#include "model/json.h"
 #include "model/module_pattern.h"
-#include "model/nearest.h"
-#include "model/unicode_text.h"
 
 enum { RANK_MOST = 1 << 20 };
 

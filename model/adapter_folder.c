@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/json.h"
 #include "model/adapter_config.h"
-#include "model/file.h"
-#include "model/hash.h"
-#include "model/json.h"
 #include "model/reference_adapter.h"
 
 static const char config_name[] = "adapter_config.json";

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/json.h"
 #include "condlora/log.h"
 #include "model/adapter_state.h"
 #include "model/checkpoint.h"
-#include "model/file.h"
-#include "model/json.h"
 
 enum { FILE_NAME_BYTES = CDL_NAME_BYTES + sizeof CDL_ADAPTER_PREFIX + sizeof ".base_layer" };
 

@@ -6,11 +6,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/nearest.h"
 #include "condlora/log.h"
 #include "model/adapter_state.h"
 #include "model/checkpoint.h"
 #include "model/module_pattern.h"
-#include "model/nearest.h"
 
 /* path is `suffix`, or ends in ".suffix". */
 static bool has_suffix(const char *path, size_t length, const char *suffix)

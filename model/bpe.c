@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/utf8.h"
 #include "model/tokenizer_parts.h"
-#include "model/unicode_text.h"
 
 /* ---- Merging ---- */
 

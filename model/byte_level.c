@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "model/unicode_classes.h"
-#include "model/unicode_text.h"
 
 /* ---- The alphabet ---- */
 

@@ -3,7 +3,7 @@
 #ifndef CONDLORA_MODEL_BYTE_LEVEL_H
 #define CONDLORA_MODEL_BYTE_LEVEL_H
 
-#include "model/growing.h"
+#include "base/growing.h"
 #include "model/text_pattern.h"
 
 /* A byte's character: itself where it is printable in Latin-1, the rest from U+0100 on, in order. */

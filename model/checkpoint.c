@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/hash.h"
 #include "condlora/log.h"
 #include "model/family.h"
-#include "model/file.h"
-#include "model/hash.h"
 
 enum { NAME_BYTES = 96, ANY_SIZE = -1 };
 enum { SAMPLES_MOST = 16, SAMPLE_BYTES = 64 };

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "model/encoder_state.h"
-#include "model/file.h"
 #include "model/onnx_graph.h"
 
 static const char model_name[] = "model.onnx", data_name[] = "model.onnx.data";

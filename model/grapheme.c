@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <utf8proc.h>
 
-#include "model/unicode_text.h"
+#include "base/utf8.h"
 
 /* ---- Properties ---- */
 

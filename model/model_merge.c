@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "condlora/safetensors.h"
 #include "model/checkpoint.h"
 #include "model/family.h"
-#include "model/file.h"
 
 /* ---- Rounding, ties to even ---- */
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "model/byte_level.h"
 #include "model/charsmap.h"
 #include "model/unicode_text.h"

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "model/growing.h"
+#include "base/growing.h"
 #include "model/text_pattern.h"
 #include "model/unicode_normal.h"
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "condlora/backend.h"
-#include "model/file.h"
 #include "model/onnx.pb-c.h"
 
 /* The version of the format that came with the set of operators. */

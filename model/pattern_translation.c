@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "model/unicode_classes.h"
 #include "model/unicode_text.h"
 

@@ -2,7 +2,7 @@
 #ifndef CONDLORA_MODEL_PATTERN_TRANSLATION_H
 #define CONDLORA_MODEL_PATTERN_TRANSLATION_H
 
-#include "model/growing.h"
+#include "base/growing.h"
 
 /* Appends the pattern for PCRE2_UTF | PCRE2_MULTILINE with line feed as the only newline. What the two libraries read
  * differently, or might, is an error: names of groups and references to them, POSIX brackets, classes within classes,

@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
+#include "base/growing.h"
 #include "model/byte_level.h"
-#include "model/growing.h"
 #include "model/text_pattern.h"
 
 /* What becomes of what a step looks for, and of what lies between. */

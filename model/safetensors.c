@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "model/file.h"
-#include "model/json.h"
+#include "base/file.h"
+#include "base/json.h"
 #include "model/torch_file.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__

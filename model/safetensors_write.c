@@ -2,10 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/json.h"
+#include "base/utf8.h"
 #include "condlora/safetensors.h"
-#include "model/file.h"
-#include "model/json.h"
-#include "model/unicode_text.h"
 
 enum { LENGTH_BYTES = 8, ALIGNMENT = 8, HEADER_BYTES_MAX = 100000000 };
 

@@ -2,10 +2,10 @@
  * format of protocol buffers; the numbers of its fields are those of sentencepiece_model.proto. */
 #include <stdlib.h>
 
+#include "base/file.h"
+#include "base/utf8.h"
 #include "model/charsmap.h"
-#include "model/file.h"
 #include "model/tokenizer_parts.h"
-#include "model/unicode_text.h"
 
 /* ---- The wire format ---- */
 

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "model/file.h"
+#include "base/file.h"
+#include "base/utf8.h"
 #include "model/tokenizer_parts.h"
-#include "model/unicode_text.h"
 
 /* ---- Opening ---- */
 

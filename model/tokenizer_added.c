@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "base/utf8.h"
 #include "model/tokenizer_parts.h"
 #include "model/unicode_text.h"
 

@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
+#include "base/file.h"
+#include "base/json.h"
 #include "model/family.h"
-#include "model/file.h"
-#include "model/json.h"
 
 /* ---- The table ---- */
 

@@ -2,8 +2,8 @@
  * and at last what the class writes over the file's normalizer. */
 #include <stdlib.h>
 
-#include "model/file.h"
-#include "model/json.h"
+#include "base/file.h"
+#include "base/json.h"
 #include "model/tokenizer_class.h"
 #include "model/tokenizer_parts.h"
 #include "model/tokenizer_specials.h"

@@ -1,7 +1,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "model/json.h"
+#include "base/json.h"
 #include "model/tokenizer_parts.h"
 
 /* ---- What the sections have in common ---- */

@@ -1,9 +1,9 @@
 #include <stdlib.h>
 
+#include "base/json.h"
+#include "base/utf8.h"
 #include "model/charsmap.h"
-#include "model/json.h"
 #include "model/tokenizer_parts.h"
-#include "model/unicode_text.h"
 
 typedef struct {
   const char *path, *section; /* "normalizer" or "pre_tokenizer" */

@@ -1,7 +1,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "model/json.h"
+#include "base/json.h"
 #include "model/tokenizer_parts.h"
 
 __extension__ typedef unsigned __int128 wide;

@@ -28,8 +28,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/growing.h"
 #include "condlora/tokenizer.h"
-#include "model/growing.h"
 #include "model/normalizer.h"
 #include "model/pre_tokenizer.h"
 #include "model/trie.h"

@@ -1,9 +1,9 @@
 #include <stdlib.h>
 
-#include "model/file.h"
-#include "model/json.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/utf8.h"
 #include "model/tokenizer_parts.h"
-#include "model/unicode_text.h"
 
 /* ---- Lines ---- */
 

@@ -3,8 +3,8 @@
 #ifndef CONDLORA_MODEL_TORCH_FILE_H
 #define CONDLORA_MODEL_TORCH_FILE_H
 
+#include "base/file.h"
 #include "condlora/safetensors.h"
-#include "model/file.h"
 
 typedef struct {
   cdl_stored_tensor *tensors; /* in the order of the file, of which most are parts */

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "condlora/log.h"
 #include "model/family.h"
-#include "model/json.h"
 #include "model/layout.h"
 
 const cdl_adapter_option triplet_options[] = {

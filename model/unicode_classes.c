@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "model/nearest.h"
+#include "base/nearest.h"
 
 /* Where Oniguruma's Unicode 16, which the reference tokenizers use in their patterns, is ahead of PCRE2's Unicode 14.
  * Each list was found by asking the reference about every code point. */

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "model/growing.h"
+#include "base/growing.h"
 
 /* Each appends; errors: MEMORY. */
 

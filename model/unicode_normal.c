@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
 #include "model/unicode_text.h"
 
 enum { CLASS_SHIFT = 24, SHORT_RUN = 24 };

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "model/growing.h"
+#include "base/growing.h"
 
 #define CDL_POINT_MASK 0x1fffffu
 #define CDL_POINT_BEGINS 0x200000u

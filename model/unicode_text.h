@@ -1,39 +1,10 @@
-/* UTF-8, and the properties of characters as the reference tokenizers see them. */
+/* The properties of characters as the reference tokenizers see them. */
 #ifndef CONDLORA_MODEL_UNICODE_TEXT_H
 #define CONDLORA_MODEL_UNICODE_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* Length of the sequence at `text` when it is well-formed; otherwise 0, and *subpart is the length of the maximal
- * subpart of an ill-formed one (Unicode 15, 3.9, U+FFFD substitution). `bytes` > 0. */
-size_t cdl_utf8_sequence(const uint8_t *text, size_t bytes, size_t *subpart);
-/* How many bytes from the start are well-formed: `bytes` when all are. */
-size_t cdl_utf8_well_formed(const uint8_t *text, size_t bytes);
-/* Writes one to four bytes. */
-size_t cdl_utf8_write(uint8_t *out, uint32_t c);
-
-/* The code point at *at, which moves past it; the text is well-formed. */
-static inline uint32_t cdl_utf8_next(const uint8_t **at)
-{
-  const uint8_t *p = *at;
-  if (p[0] < 0x80) {
-    *at = p + 1;
-    return p[0];
-  }
-  if (p[0] < 0xe0) {
-    *at = p + 2;
-    return (uint32_t)(p[0] & 0x1f) << 6 | (uint32_t)(p[1] & 0x3f);
-  }
-  if (p[0] < 0xf0) {
-    *at = p + 3;
-    return (uint32_t)(p[0] & 0x0f) << 12 | (uint32_t)(p[1] & 0x3f) << 6 | (uint32_t)(p[2] & 0x3f);
-  }
-  *at = p + 4;
-  return (uint32_t)(p[0] & 0x07) << 18 | (uint32_t)(p[1] & 0x3f) << 12 |
-         (uint32_t)(p[2] & 0x3f) << 6 | (uint32_t)(p[3] & 0x3f);
-}
 
 bool cdl_is_space(uint32_t c);          /* White_Space */
 bool cdl_is_word_character(uint32_t c); /* \w: alphabetic, mark, digit, connector, joiner */

@@ -2,6 +2,7 @@
  * spaces become a visible character, and each word is cut into the pieces of the largest sum of scores. */
 #include <stdlib.h>
 
+#include "base/utf8.h"
 #include "model/tokenizer_parts.h"
 #include "model/unicode_text.h"
 

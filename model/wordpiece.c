@@ -2,6 +2,7 @@
  * (Wu et al. 2016, "Google's Neural Machine Translation System", section 4; Devlin et al. 2019). */
 #include <stdlib.h>
 
+#include "base/utf8.h"
 #include "model/tokenizer_parts.h"
 #include "model/unicode_text.h"
 

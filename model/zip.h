@@ -3,7 +3,7 @@
 #ifndef CONDLORA_MODEL_ZIP_H
 #define CONDLORA_MODEL_ZIP_H
 
-#include "model/file.h"
+#include "base/file.h"
 
 /* Views into the mapping; the name has no NUL. */
 typedef struct {

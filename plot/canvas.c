@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "model/file.h"
+#include "base/file.h"
 
 enum { PIXELS_A_POINT = 2, PALETTE = 8 };
 

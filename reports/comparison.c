@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/file.h"
-#include "model/json.h"
+#include "base/file.h"
+#include "base/json.h"
 
 static const char predictions_name[] = "predictions.tsv",
                   predictions_head[] = "index\tlabel\tprediction";

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/file.h"
+#include "base/file.h"
 #include "plot/chart.h"
 #include "reports/sections.h"
 

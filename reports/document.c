@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/file.h"
+#include "base/file.h"
 
 struct cdl_document {
   char *folder;

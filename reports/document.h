@@ -2,7 +2,7 @@
 #ifndef CONDLORA_REPORTS_DOCUMENT_H
 #define CONDLORA_REPORTS_DOCUMENT_H
 
-#include "backends/core/visible.h"
+#include "base/visible.h"
 #include "condlora/status.h"
 
 typedef struct cdl_document cdl_document;

@@ -5,7 +5,7 @@
 
 #include "analysis/conversion.h"
 #include "analysis/similarity.h"
-#include "model/file.h"
+#include "base/file.h"
 #include "plot/heatmap.h"
 #include "reports/sections.h"
 #include "train/job.h"

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "model/nearest.h"
+#include "base/nearest.h"
 #include "reports/comparison.h"
 
 /* AdaLoRA under --compat reference is the inert form of the paper's fork, and CondAdaLoRA has no

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/file.h"
-#include "model/nearest.h"
-#include "model/temporary.h"
+#include "base/file.h"
+#include "base/nearest.h"
+#include "base/temporary.h"
 #include "reports/sections.h"
 
 static const cdl_report_kind kinds[] = {

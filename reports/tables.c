@@ -3,8 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "model/file.h"
-#include "model/json.h"
+#include "base/file.h"
+#include "base/json.h"
 #include "reports/sections.h"
 
 /* An empty field where there is no number. */

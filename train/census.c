@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/hash.h"
+#include "base/hash.h"
 
 /* ---- Labels ---- */
 

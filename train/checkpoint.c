@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
+#include "base/json.h"
 #include "condlora/safetensors.h"
-#include "model/hash.h"
-#include "model/json.h"
 
 #define FORMAT "condlora-checkpoint-1"
 

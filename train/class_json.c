@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "model/json.h"
+#include "base/json.h"
 
 /* ---- Classes ---- */
 

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/json.h"
 #include "model/adapter_config.h"
-#include "model/file.h"
-#include "model/json.h"
 
 static cdl_status set_columns(cdl_adapter_config *c, char **texts, size_t count, const char *label)
 {

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/json.h"
+#include "base/number.h"
 #include "condlora/log.h"
-#include "model/file.h"
-#include "model/json.h"
 #include "train/dataset_windows.h"
 #include "train/labels.h"
-#include "train/number.h"
 #include "train/table.h"
 #include "train/task_files.h"
 #include "train/token_store.h"

@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
+#include "base/process.h"
 #include "condlora/log.h"
 #include "model/adapter_io.h"
 #include "model/checkpoint.h"
-#include "model/hash.h"
 #include "train/columns.h"
 #include "train/job_adapter.h"
-#include "train/process.h"
 
 /* ---- Data ---- */
 

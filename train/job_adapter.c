@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/json.h"
+#include "base/number.h"
 #include "condlora/log.h"
 #include "model/adapter_io.h"
 #include "model/family.h"
-#include "model/file.h"
-#include "model/json.h"
 #include "train/columns.h"
-#include "train/number.h"
 
 static const char *const inits[] = {"kaiming", "gaussian", "pissa", "olora"};
 static const char *const biases[] = {"none", "all", "lora_only"};

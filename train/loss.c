@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/number.h"
+#include "base/number.h"
 
 /* Places in the buffer, in bytes; labels and class weights follow. */
 enum { STEP_AT = 0, LOSS_AT = 64, NORM_AT = 128, FACTOR_AT = 192, LABELS_AT = 256 };

@@ -1,6 +1,6 @@
 #include "train/peak.h"
 
-#include "train/process.h"
+#include "base/process.h"
 
 enum { RUNS = 5 };
 

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "base/json.h"
+#include "base/temporary.h"
 #include "condlora/log.h"
-#include "model/file.h"
-#include "model/json.h"
-#include "model/temporary.h"
 
 static cdl_status check_empty(const char *folder)
 {

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "model/lock.h"
+#include "base/lock.h"
 #include "train/checkpoint.h"
 #include "train/trainer.h"
 

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/file.h"
-#include "model/json.h"
-#include "model/nearest.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/nearest.h"
 
 json_t *cdl_run_record_settings(json_t *object)
 {

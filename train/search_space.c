@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/json.h"
-#include "model/nearest.h"
-#include "train/number.h"
+#include "base/json.h"
+#include "base/nearest.h"
+#include "base/number.h"
 
 static const char *const kind_names[] = {[CDL_SEARCH_LOG] = "log",
                                          [CDL_SEARCH_UNIFORM] = "uniform",

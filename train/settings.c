@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
+#include "base/nearest.h"
+#include "base/number.h"
+#include "base/utf8.h"
 #include "model/adapter_config.h"
-#include "model/json.h"
-#include "model/nearest.h"
-#include "model/unicode_text.h"
-#include "train/number.h"
 
 /* "condlora|lora|…" */
 #define METHOD(name) "|" #name

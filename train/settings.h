@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/list.h"
 #include "condlora/adapter.h"
-#include "train/list.h"
 
 typedef char *cdl_setting_TEXT;
 typedef char *cdl_setting_LIST;

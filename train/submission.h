@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/file.h"
 #include "condlora/status.h"
 #include "condlora/task.h"
-#include "model/file.h"
 
 /* Name of the file for a part of a task's test split: "RTE.tsv", "MNLI-m.tsv", "MNLI-mm.tsv";
  * `part` as cdl_dataset_part says. Errors: USAGE when `name` [bytes] is too short. */

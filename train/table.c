@@ -7,9 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "model/file.h"
-#include "model/json.h"
-#include "model/unicode_text.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/utf8.h"
 #include "train/feed.h"
 #include "train/table_json.h"
 #include "train/table_kind.h"

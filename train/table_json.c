@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "model/json.h"
+#include "base/json.h"
 
 /* Why a line is no object, in the table's words where it has better ones. */
 static cdl_status bad_json(const char *name, uint64_t line, const cdl_json_fault *fault)

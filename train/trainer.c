@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/json.h"
+#include "base/process.h"
 #include "condlora/log.h"
 #include "condlora/schedule.h"
-#include "model/file.h"
-#include "model/json.h"
 #include "train/peak.h"
-#include "train/process.h"
 #include "train/run_record.h"
 
 enum { CHECKPOINT_SECONDS = 30 };

@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/file.h"
-#include "model/json.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/process.h"
 #include "train/class_json.h"
 #include "train/columns.h"
-#include "train/process.h"
 #include "train/trainer_state.h"
 
 /* Measures one split with the kept adapter. */

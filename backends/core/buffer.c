@@ -44,7 +44,7 @@ static cdl_status refuse_memory(const cdl_backend *backend, size_t bytes)
 
 cdl_status core_buffer_create(cdl_backend *backend, size_t bytes, cdl_buffer **buffer)
 {
-  core_clear_message();
+  base_clear_message();
   if (bytes > PTRDIFF_MAX)
     return refuse_memory(backend, bytes);
   cdl_buffer *created = calloc(1, sizeof *created);
@@ -56,7 +56,7 @@ cdl_status core_buffer_create(cdl_backend *backend, size_t bytes, cdl_buffer **b
   if (status != CDL_OK) {
     free(created);
     return status == CDL_MEMORY ? refuse_memory(backend, bytes)
-                                : cdl_context(core_give_reason(status), "%s: buffer of %zu bytes",
+                                : cdl_context(base_give_reason(status), "%s: buffer of %zu bytes",
                                               backend->table->name, bytes);
   }
   created->bytes = bytes;
@@ -90,11 +90,11 @@ cdl_status cdl_buffer_wrap(cdl_backend *backend, void *foreign, size_t bytes, cd
   cdl_buffer *created = calloc(1, sizeof *created);
   if (created == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory for a buffer", table->name);
-  core_clear_message();
+  base_clear_message();
   const cdl_status status = table->wrap_memory(backend->device, foreign, bytes, &created->handle);
   if (status != CDL_OK) {
     free(created);
-    return cdl_context(core_give_reason(status), "%s: foreign memory of %zu bytes", table->name,
+    return cdl_context(base_give_reason(status), "%s: foreign memory of %zu bytes", table->name,
                        bytes);
   }
   created->owner = backend;
@@ -138,11 +138,11 @@ cdl_status cdl_host_allocate(cdl_backend *backend, size_t bytes, void **memory)
   const cdl_backend_table *table = backend->table;
   const size_t wanted = bytes > 0 ? bytes : 1;
   *memory = NULL;
-  core_clear_message();
+  base_clear_message();
   if (table->pinned_allocate != NULL) {
     const cdl_status status = table->pinned_allocate(backend->device, wanted, memory);
     return status == CDL_OK ? CDL_OK
-                            : cdl_context(core_give_reason(status), "%s: host memory of %zu bytes",
+                            : cdl_context(base_give_reason(status), "%s: host memory of %zu bytes",
                                           table->name, bytes);
   }
   *memory = core_host.allocate(wanted, 64);

@@ -37,7 +37,7 @@ cdl_status cdl_capture_begin(cdl_queue *queue)
   if (queue->recording)
     return cdl_fail(CDL_ARGUMENT, "cdl_capture_begin: the queue is recording already");
   CDL_TRY(cdl_queue_status(queue));
-  core_clear_message();
+  base_clear_message();
   const cdl_status status = table->capture_begin(queue->handle);
   if (status != CDL_OK)
     return cdl_context(core_call_failed(queue, status), "%s: recording", table->name);
@@ -54,7 +54,7 @@ cdl_status cdl_capture_end(cdl_queue *queue, cdl_graph **graph)
     return cdl_fail(CDL_ARGUMENT, "cdl_capture_end: the queue is not recording");
   const cdl_backend_table *table = queue->backend->table;
   void *handle = NULL;
-  core_clear_message();
+  base_clear_message();
   cdl_status status = table->capture_end(queue->handle, &handle);
   queue->recording = false;
   if (queue->status != CDL_OK) { /* the first error, and nothing has run: the queue goes on */
@@ -89,7 +89,7 @@ void cdl_replay(cdl_queue *queue, cdl_graph *graph)
                                                      : "it cannot be recorded"));
     return;
   }
-  core_clear_message();
+  base_clear_message();
   const cdl_status status = core_enqueued(
       queue, CORE_REPLAY, queue->backend->table->replay(queue->handle, graph->handle));
   if (status != CDL_OK)

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/message.h"
 #include "condlora/backend.h"
 #include "condlora/plugin.h"
 
@@ -62,14 +63,6 @@ static inline const core_weight *core_weight_of(const cdl_weight *given)
 {
   return (const core_weight *)given;
 }
-
-/* ---- status.c ---- */
-
-/* Empties this thread's message, so that a plug-in which fails without a word is not given an
- * older one. */
-void core_clear_message(void);
-/* Sets a message if there is none; returns `status`. */
-cdl_status core_give_reason(cdl_status status);
 
 /* ---- loader.c ---- */
 

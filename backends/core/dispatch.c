@@ -182,7 +182,7 @@ static void run(cdl_queue *queue, cdl_op op, const void *args)
   observe(queue, op, args, path, false);
   if (queue->status != CDL_OK) /* the observer has synced */
     return;
-  core_clear_message();
+  base_clear_message();
   status = core_enqueued(queue, (int)op, run_on_path(queue, op, args, path));
   if (status == CDL_OK) {
     observe(queue, op, args, path, true);

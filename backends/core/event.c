@@ -21,11 +21,11 @@ cdl_status cdl_event_create(cdl_backend *backend, cdl_event **event)
   if (created == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory for an event", table->name);
   created->backend = backend;
-  core_clear_message();
+  base_clear_message();
   const cdl_status status = table->event_create(backend->device, &created->handle);
   if (status != CDL_OK) {
     free(created);
-    return cdl_context(core_give_reason(status), "%s: event", table->name);
+    return cdl_context(base_give_reason(status), "%s: event", table->name);
   }
   atomic_fetch_add(&backend->events, 1);
   *event = created;
@@ -50,7 +50,7 @@ void cdl_event_record(cdl_queue *queue, cdl_event *event)
                       : event->backend != queue->backend ? "the event is of another backend"
                       : queue->recording                 ? "it cannot be recorded"
                                                          : NULL;
-  core_clear_message();
+  base_clear_message();
   const cdl_status status = wrong != NULL
                                 ? cdl_fail(CDL_ARGUMENT, "%s", wrong)
                                 : queue->backend->table->event_record(queue->handle, event->handle);
@@ -69,8 +69,8 @@ cdl_status cdl_event_elapsed(cdl_event *from, cdl_event *to, uint64_t *nanosecon
   if (from == NULL || to == NULL || nanoseconds == NULL || from->backend != to->backend)
     return cdl_fail(CDL_ARGUMENT, "cdl_event_elapsed: two events of one backend are wanted");
   const cdl_backend_table *table = from->backend->table;
-  core_clear_message();
+  base_clear_message();
   const cdl_status status = table->event_elapsed(from->handle, to->handle, nanoseconds);
   return status == CDL_OK ? CDL_OK
-                          : cdl_context(core_give_reason(status), "%s: event", table->name);
+                          : cdl_context(base_give_reason(status), "%s: event", table->name);
 }

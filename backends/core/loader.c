@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 
 #include "backends/core/core.h"
-#include "backends/core/dispositions.h"
-#include "backends/core/place.h"
-#include "backends/core/trust.h"
+#include "base/dispositions.h"
+#include "base/place.h"
+#include "base/trust.h"
 
 static const char prefix[] = "condlora-", suffix[] = ".so";
 
@@ -153,10 +153,10 @@ static plugin *plugins;
  * change is still the same. */
 static cdl_status load_new(const char *resolved, const char *file, cdl_backend_table *table)
 {
-  core_dispositions kept;
-  core_dispositions_keep(&kept);
+  base_dispositions kept;
+  base_dispositions_keep(&kept);
   void *library = dlopen(resolved, RTLD_NOW | RTLD_LOCAL);
-  core_dispositions_restore(&kept);
+  base_dispositions_restore(&kept);
   if (library == NULL)
     return cdl_fail(CDL_ABSENT, "%s: cannot be loaded: %s", file, dlerror());
   /* ISO C has no cast from an object's address to a function's; POSIX gives both one
@@ -167,23 +167,23 @@ static cdl_status load_new(const char *resolved, const char *file, cdl_backend_t
                     "%s: exports no function cdl_plugin, so it is not a condlora backend", file);
   cdl_plugin_entry *entry;
   memcpy(&entry, &symbol, sizeof entry);
-  core_clear_message();
+  base_clear_message();
   const cdl_backend_table *given = entry(&core_host);
-  core_dispositions_restore(&kept);
+  base_dispositions_restore(&kept);
   if (given == NULL)
-    return cdl_context(core_give_reason(CDL_ABSENT), "%s", file);
+    return cdl_context(base_give_reason(CDL_ABSENT), "%s", file);
   return core_adopt(given, file, table);
 }
 
 static cdl_status load_locked(const char *file, const cdl_backend_table **table)
 {
-  char resolved[PATH_MAX], reason[CORE_DISTRUST_BYTES];
+  char resolved[PATH_MAX], reason[BASE_DISTRUST_BYTES];
   struct stat at;
   if (stat(file, &at) != 0)
     return cdl_fail(CDL_ABSENT, "%s: no such plug-in", file);
   if (!S_ISREG(at.st_mode))
     return cdl_fail(CDL_ABSENT, "%s: not a file", file);
-  if (!core_trust(file, resolved, reason))
+  if (!base_trust(file, resolved, reason))
     return cdl_fail(CDL_UNSUPPORTED, "%s: not loaded: %s", file, reason);
   for (plugin *known = plugins; known != NULL; known = known->next)
     if (known->device == at.st_dev && known->inode == at.st_ino) {
@@ -216,7 +216,7 @@ cdl_status core_load(const char *file, const cdl_backend_table **table)
 
 /* ---- Searching ---- */
 
-static bool visit_path_variable(core_visit_folder *visit, core_visit_folder *skipped, void *user)
+static bool visit_path_variable(base_visit_folder *visit, base_visit_folder *skipped, void *user)
 {
   const char *list = secure_getenv("CDL_BACKEND_PATH");
   char folder[PATH_MAX];
@@ -243,7 +243,7 @@ enum { VISITED_MAX = 32 };
 
 /* Folders that are several of the places to search are visited once. */
 typedef struct {
-  core_visit_folder *visit;
+  base_visit_folder *visit;
   void *user;
   size_t count;
   struct {
@@ -275,7 +275,7 @@ static bool visit_own(visitor *v)
   static const char *const beside_program[] = {"/" CDL_LIBRARY_FROM_PROGRAM, "/../lib"};
   char own[PATH_MAX], path[PATH_MAX], folder[PATH_MAX];
   bool program;
-  if (!core_own_file(own, &program))
+  if (!base_own_file(own, &program))
     return false;
   *strrchr(own, '/') = '\0';
   if (visit_once(v, own[0] != '\0' ? own : "/"))
@@ -290,11 +290,11 @@ static bool visit_own(visitor *v)
 /* Calls `visit` for each folder that is searched, in order, until it returns true; `skipped`, or the
  * log where that is NULL, hears of those that are not. No folder depends on what lies around the
  * program: a build folder is known by the run path, which an installed program has lost. */
-static void visit_folders(core_visit_folder *visit, core_visit_folder *skipped, void *user)
+static void visit_folders(base_visit_folder *visit, base_visit_folder *skipped, void *user)
 {
   visitor v = {.visit = visit, .user = user};
   if (visit_path_variable(visit, skipped, user) || visit_own(&v) ||
-      core_each_run_path(visit_once, &v))
+      base_each_run_path(visit_once, &v))
     return;
   visit_once(&v, CDL_LIBRARY_FOLDER);
 }
@@ -333,17 +333,17 @@ cdl_status cdl_backend_folders(void (*each)(void *user, const char *folder, cons
 typedef struct {
   const char *name;
   char *found;
-  char searched[CORE_MESSAGE_BYTES / 2], refused[CORE_DISTRUST_BYTES]; /* the first one */
+  char searched[CORE_MESSAGE_BYTES / 2], refused[BASE_DISTRUST_BYTES]; /* the first one */
 } search;
 
 static bool look_for(void *user, const char *folder)
 {
   search *s = user;
-  char path[PATH_MAX], resolved[PATH_MAX], reason[CORE_DISTRUST_BYTES];
+  char path[PATH_MAX], resolved[PATH_MAX], reason[BASE_DISTRUST_BYTES];
   struct stat at;
   if (snprintf(path, sizeof path, "%s/%s%s%s", folder, prefix, s->name, suffix) >= (int)sizeof path)
     return false;
-  if (stat(path, &at) == 0 && S_ISREG(at.st_mode) && !core_trust(path, resolved, reason)) {
+  if (stat(path, &at) == 0 && S_ISREG(at.st_mode) && !base_trust(path, resolved, reason)) {
     cdl_log(CDL_LOG_NOTICE, "%s is not loaded: %s", path, reason);
     if (s->refused[0] == '\0')
       snprintf(s->refused, sizeof s->refused, "; %.128s is not loaded: %.350s", path, reason);

@@ -13,13 +13,13 @@ static cdl_status create(cdl_backend *backend, void *foreign, cdl_queue **queue)
   cdl_queue *created = calloc(1, sizeof *created);
   if (created == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory for a queue", table->name);
-  core_clear_message();
+  base_clear_message();
   const cdl_status status = foreign == NULL
                                 ? table->queue_create(backend->device, &created->handle)
                                 : table->wrap_queue(backend->device, foreign, &created->handle);
   if (status != CDL_OK) {
     free(created);
-    return cdl_context(core_give_reason(status), "%s: queue", backend->table->name);
+    return cdl_context(base_give_reason(status), "%s: queue", backend->table->name);
   }
   const char *sync = getenv("CDL_SYNC");
   created->sync_each = sync != NULL && strcmp(sync, "1") == 0;
@@ -114,7 +114,7 @@ static void list_work(const cdl_queue *queue, char *text, size_t bytes)
 
 static cdl_status sync_now(cdl_queue *queue)
 {
-  core_clear_message();
+  base_clear_message();
   const cdl_status status = queue->backend->table->sync(queue->handle);
   if (status == CDL_OK) {
     memset(queue->since_sync, 0, sizeof queue->since_sync);
@@ -122,7 +122,7 @@ static cdl_status sync_now(cdl_queue *queue)
   }
   char work[CORE_MESSAGE_BYTES / 2];
   list_work(queue, work, sizeof work);
-  core_give_reason(status);
+  base_give_reason(status);
   return cdl_fail(status, "%s: found at sync: %s; since the last sync: %s",
                   queue->backend->table->name, cdl_error_message(),
                   work[0] != '\0' ? work : "nothing");
@@ -130,7 +130,7 @@ static cdl_status sync_now(cdl_queue *queue)
 
 cdl_status core_call_failed(const cdl_queue *queue, cdl_status status)
 {
-  core_give_reason(status);
+  base_give_reason(status);
   char others[CORE_MESSAGE_BYTES / 2];
   list_work(queue, others, sizeof others);
   if (status != CDL_DEVICE || others[0] == '\0')
@@ -199,7 +199,7 @@ void cdl_upload(cdl_queue *queue, cdl_tensor out, const void *host, size_t bytes
   }
   if (bytes == 0)
     return;
-  core_clear_message();
+  base_clear_message();
   const cdl_status status = queue->backend->table->upload(
       queue->handle, out.buffer, (size_t)out.offset * cdl_dtype_bytes(out.dtype), host, bytes);
   transferred(queue, CORE_UPLOAD, status, bytes);
@@ -216,7 +216,7 @@ void cdl_download(cdl_queue *queue, void *host, cdl_tensor x, size_t bytes)
   }
   if (bytes == 0)
     return;
-  core_clear_message();
+  base_clear_message();
   const cdl_status status = queue->backend->table->download(
       queue->handle, host, x.buffer, (size_t)x.offset * cdl_dtype_bytes(x.dtype), bytes);
   transferred(queue, CORE_DOWNLOAD, status, bytes);

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "backends/core/core.h"
-#include "backends/core/dispositions.h"
-#include "backends/core/trust.h"
+#include "base/dispositions.h"
+#include "base/trust.h"
 
 const char *cdl_version(void)
 {
@@ -49,9 +49,9 @@ static cdl_status load_builtin(int index, const cdl_backend_table **table)
   cdl_status status = CDL_OK;
   if (builtin_tables[index].name == NULL) {
     cdl_backend_table adopted;
-    core_clear_message();
+    base_clear_message();
     const cdl_backend_table *given = builtins[index].entry(&core_host);
-    status = given == NULL ? cdl_context(core_give_reason(CDL_ABSENT), "%s", builtins[index].name)
+    status = given == NULL ? cdl_context(base_give_reason(CDL_ABSENT), "%s", builtins[index].name)
                            : core_adopt(given, builtins[index].name, &adopted);
     if (status == CDL_OK)
       builtin_tables[index] = adopted;
@@ -104,17 +104,17 @@ static cdl_status open_device(const cdl_backend_table *table, bool is_host, cons
   opened->no_fallback = options->no_fallback;
   opened->threads = options->threads;
   pthread_mutex_init(&opened->host_lock, NULL);
-  core_clear_message();
+  base_clear_message();
   const cdl_open_options chosen = {sizeof chosen, options->threads, options->precision,
                                    wanted->automatic};
-  core_dispositions kept;
-  core_dispositions_keep(&kept);
+  base_dispositions kept;
+  base_dispositions_keep(&kept);
   const cdl_status status = table->open(device, &chosen, &opened->device);
-  core_dispositions_restore(&kept);
+  base_dispositions_restore(&kept);
   if (status != CDL_OK) {
     pthread_mutex_destroy(&opened->host_lock);
     free(opened);
-    return cdl_context(core_give_reason(status), "%s", table->name);
+    return cdl_context(base_give_reason(status), "%s", table->name);
   }
   *backend = opened;
   return CDL_OK;
@@ -285,15 +285,15 @@ static void list_devices(const lister *l, const cdl_backend_table *table, bool i
                          const char *name, const char *path)
 {
   int count = 0;
-  core_clear_message();
-  core_dispositions kept;
-  core_dispositions_keep(&kept);
+  base_clear_message();
+  base_dispositions kept;
+  base_dispositions_keep(&kept);
   const cdl_status status = table->enumerate(&count);
-  core_dispositions_restore(&kept);
+  base_dispositions_restore(&kept);
   if (status != CDL_OK || count <= 0) {
     if (status == CDL_OK)
       cdl_fail(CDL_ABSENT, "no device");
-    core_give_reason(status);
+    base_give_reason(status);
     say_absent(l, name, NULL, path);
     return;
   }
@@ -317,9 +317,9 @@ static void list_devices(const lister *l, const cdl_backend_table *table, bool i
 /* A file that is not to be trusted hides none of the same name that is. */
 static bool is_refused(lister *l, const char *name, const char *path)
 {
-  char resolved[PATH_MAX], reason[CORE_DISTRUST_BYTES];
+  char resolved[PATH_MAX], reason[BASE_DISTRUST_BYTES];
   struct stat at;
-  if (stat(path, &at) != 0 || !S_ISREG(at.st_mode) || core_trust(path, resolved, reason))
+  if (stat(path, &at) != 0 || !S_ISREG(at.st_mode) || base_trust(path, resolved, reason))
     return false;
   cdl_fail(CDL_UNSUPPORTED, "%s: not loaded: %s", path, reason);
   say_absent(l, name, NULL, path);

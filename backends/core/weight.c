@@ -76,7 +76,7 @@ static cdl_status keep_plain(cdl_queue *queue, core_weight *weight)
                     (long long)columns);
   CDL_TRY(core_buffer_create(queue->backend, bytes, &weight->stacked));
   weight->parts[0] = cdl_tensor_2d(weight->stacked, CDL_F32, 0, rows, columns);
-  core_clear_message();
+  base_clear_message();
   return core_enqueued(queue, CORE_WEIGHT, copy_sources(queue, weight));
 }
 
@@ -85,7 +85,7 @@ static cdl_status keep_native(cdl_queue *queue, core_weight *weight)
   size_t bytes = 0;
   weight->part_count = weight->source_count;
   memcpy(weight->parts, weight->sources, weight->source_count * sizeof *weight->parts);
-  core_clear_message();
+  base_clear_message();
   CDL_TRY(core_enqueued(queue, CORE_WEIGHT,
                         queue->backend->table->weight_create(queue->handle, weight->sources,
                                                              weight->source_count,
@@ -148,7 +148,7 @@ void cdl_weight_update(cdl_queue *queue, cdl_weight *weight)
                     cdl_fail(CDL_ARGUMENT, "weight update: the weight belongs to another backend"));
     return;
   }
-  core_clear_message();
+  base_clear_message();
   cdl_status status = CDL_OK;
   if (table->weight_create != NULL)
     status = table->weight_update(queue->handle, weight->handle, kept->sources, kept->source_count);

@@ -1,9 +1,9 @@
 #include "backends/cpu/cpu.h"
 
-#include "backends/core/limits.h"
 #include "backends/cpu/device.h"
 #include "backends/cpu/memory.h"
 #include "backends/cpu/weight.h"
+#include "base/quota.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,7 +95,7 @@ static const char *cpu_description(void *opaque)
 static cdl_status cpu_memory_info(void *opaque, cdl_device_memory *memory)
 {
   (void)opaque;
-  const core_memory usable = core_usable_memory();
+  const base_memory usable = base_usable_memory();
   *memory = (cdl_device_memory){usable.free_bytes, usable.total_bytes};
   return CDL_OK;
 }
@@ -125,7 +125,7 @@ static bool exceeds_group(size_t bytes)
   enum { WORTH_A_LOOK = 1 << 20 };
   if (bytes < WORTH_A_LOOK)
     return false;
-  const core_limits limits = core_limits_read("");
+  const base_quota limits = base_quota_read("");
   return bytes > limits.free_bytes || cpu_memory_mapped() > limits.memory_bytes ||
          bytes > limits.memory_bytes - cpu_memory_mapped();
 }

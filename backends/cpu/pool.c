@@ -1,7 +1,7 @@
 #include "backends/cpu/pool.h"
 
-#include "backends/core/limits.h"
 #include "backends/cpu/memory.h"
+#include "base/quota.h"
 #include "condlora/log.h"
 
 #include <pthread.h>
@@ -219,7 +219,7 @@ cdl_status cpu_pool_create(int threads, cpu_pool **out)
   if (threads < 0)
     return cdl_fail(CDL_USAGE, "threads: %d; expected 0 (every core) or more", threads);
   if (threads == 0)
-    threads = core_usable_processors();
+    threads = base_usable_processors();
   else if (threads > CPU_POOL_MAX)
     cdl_log(CDL_LOG_NOTICE, "cpu: %d threads are used, the most that it takes, not %d",
             CPU_POOL_MAX, threads);

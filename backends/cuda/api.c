@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "backends/core/trust.h"
+#include "base/trust.h"
 
 cuda_functions cuda_api;
 const cdl_host *cuda_host;
@@ -32,11 +32,11 @@ static cdl_status given_folder(const char **folder)
 /* The file, if it is there and may be taken; what the loader's own path has is the system's. */
 static void *open_in(const char *folder, const char *file)
 {
-  char path[PATH_MAX], resolved[PATH_MAX], reason[CORE_DISTRUST_BYTES];
+  char path[PATH_MAX], resolved[PATH_MAX], reason[BASE_DISTRUST_BYTES];
   const int length = snprintf(path, sizeof path, "%s/%s", folder, file);
   if (length >= (int)sizeof path || access(path, F_OK) != 0)
     return NULL;
-  if (core_trust(path, resolved, reason))
+  if (base_trust(path, resolved, reason))
     return dlopen(resolved, RTLD_NOW | RTLD_LOCAL);
   cuda_host->log(CDL_LOG_NOTICE, "cuda: %s is not loaded: %s", path, reason);
   return NULL;

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "api.h"
-#include "backends/core/trust.h"
+#include "base/trust.h"
 
 const uint64_t opencl_hash_start = 0xcbf29ce484222325u;
 
@@ -86,12 +86,12 @@ static void *read_content(FILE *file, const char *key, size_t *bytes)
 
 void *opencl_cache_read(const char *key, size_t *bytes)
 {
-  char path[PATH_MAX], resolved[PATH_MAX], reason[CORE_DISTRUST_BYTES];
+  char path[PATH_MAX], resolved[PATH_MAX], reason[BASE_DISTRUST_BYTES];
   if (!key_path(path, key))
     return NULL;
   if (access(path, F_OK) != 0)
     return NULL;
-  if (!core_trust(path, resolved, reason)) { /* the driver runs what is in it */
+  if (!base_trust(path, resolved, reason)) { /* the driver runs what is in it */
     opencl_host->log(CDL_LOG_NOTICE, "opencl: the kernels in %s are not used: %s", path, reason);
     return NULL;
   }

@@ -1,7 +1,7 @@
 /* Products, by CLBlast. */
 #include <stdio.h>
 
-#include "backends/core/dispositions.h"
+#include "base/dispositions.h"
 #include "device.h"
 
 typedef struct {
@@ -102,11 +102,11 @@ static cdl_status multiply_first(opencl_queue *queue, call *c)
   opencl_device *device = queue->device;
   cl.clFinish(queue->queue); /* what else is under way is not of the time below */
   const uint64_t start = opencl_now();
-  core_dispositions kept;
-  core_dispositions_keep(&kept);
+  base_dispositions kept;
+  base_dispositions_keep(&kept);
   const cdl_status status = multiply(&queue->common, c);
   cl.clFinish(queue->queue);
-  core_dispositions_restore(&kept);
+  base_dispositions_restore(&kept);
   device->compile_ns += opencl_now() - start;
   if (status == CDL_OK)
     device->gemm_compiled |= kind(c->product);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backends/core/dispositions.h"
+#include "base/dispositions.h"
 #include "cache.h"
 #include "device.h"
 
@@ -163,14 +163,14 @@ static cdl_status create(opencl_device *device, kernel_program which)
   cdl_status status = CDL_OK;
   write_options(device, which, options);
   write_key(device, &s, options, key);
-  core_dispositions kept;
-  core_dispositions_keep(&kept);
+  base_dispositions kept;
+  base_dispositions_keep(&kept);
   if (!take_kept(device, key, options, &program)) {
     status = compile(device, &s, options, &program);
     if (status == CDL_OK)
       keep(device, program, key);
   }
-  core_dispositions_restore(&kept);
+  base_dispositions_restore(&kept);
   const uint64_t spent = opencl_now() - start;
   device->compile_ns += spent;
   CDL_TRY(status);

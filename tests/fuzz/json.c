@@ -1,5 +1,5 @@
 /* JSON: what is read here and what jansson reads are the same values, and what is written reads back. */
-#include "model/json.h"
+#include "base/json.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* A JSON object of what a search varies, then a trial's parameters. */
 #include "train/search_space.h"
 
-#include "model/json.h"
+#include "base/json.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

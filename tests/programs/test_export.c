@@ -4,8 +4,8 @@
 #include <math.h>
 #include <sys/resource.h>
 
+#include "base/temporary.h"
 #include "condlora/safetensors.h"
-#include "model/temporary.h"
 #include "tests/programs/program.h"
 
 static const char *const cases[] = {"bert-adalora",

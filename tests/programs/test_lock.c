@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "model/lock.h"
+#include "base/lock.h"
 #include "tests/programs/program.h"
 
 extern char **environ;

@@ -3,7 +3,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "model/temporary.h"
+#include "base/temporary.h"
 #include "tests/programs/program.h"
 
 /* A run long enough to be interrupted: dropout as the model's config has it, evaluations and

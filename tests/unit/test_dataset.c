@@ -2,10 +2,10 @@
 #include <locale.h>
 #include <math.h>
 
+#include "base/number.h"
 #include "condlora/dataset.h"
 #include "condlora/log.h"
 #include "tests/unit/scratch.h"
-#include "train/number.h"
 
 static char notice[1024];
 

@@ -5,8 +5,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "model/file.h"
-#include "model/temporary.h"
+#include "base/file.h"
+#include "base/temporary.h"
 #include "tests/unit/scratch.h"
 
 START_TEST(maps_what_is_there)

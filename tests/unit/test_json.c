@@ -3,7 +3,7 @@
 #include <locale.h>
 #include <math.h>
 
-#include "model/json.h"
+#include "base/json.h"
 #include "tests/unit/scratch.h"
 
 static json_t *load(const char *text)

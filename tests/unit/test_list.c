@@ -1,6 +1,6 @@
 /* Lists of names in one text, by themselves and as settings in JSON. */
+#include "base/list.h"
 #include "tests/unit/scratch.h"
-#include "train/list.h"
 #include "train/search_space.h"
 #include "train/settings.h"
 

@@ -4,8 +4,8 @@
 #include <stdint.h>
 #include <sys/wait.h>
 
-#include "cli/map_faults.h"
-#include "model/file.h"
+#include "base/file.h"
+#include "base/map_faults.h"
 #include "tests/unit/scratch.h"
 
 enum { READERS = 8, PAGES = READERS, PAGE = 65536 };

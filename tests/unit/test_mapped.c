@@ -2,8 +2,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "base/file.h"
 #include "condlora/mapped.h"
-#include "model/file.h"
 #include "tests/unit/scratch.h"
 
 START_TEST(addresses_have_their_files)

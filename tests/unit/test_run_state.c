@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "base/json.h"
 #include "condlora/safetensors.h"
-#include "model/json.h"
 #include "tests/unit/scratch.h"
 #include "train/checkpoint.h"
 

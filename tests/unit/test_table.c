@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <sys/wait.h>
 
-#include "model/unicode_text.h"
+#include "base/utf8.h"
 #include "tests/unit/scratch.h"
 #include "train/table.h"
 

@@ -1,8 +1,8 @@
 /* Mutated tables: whatever the bytes are, reading ends with rows or with an error of one line that
  * names the file. Of most use under AddressSanitizer. */
+#include "base/utf8.h"
 #include "condlora/dataset.h"
 #include "condlora/random.h"
-#include "model/unicode_text.h"
 #include "tests/unit/scratch.h"
 #include "train/table.h"
 

@@ -5,8 +5,8 @@
 #include <pwd.h>
 #include <sys/stat.h>
 
-#include "backends/core/place.h"
-#include "backends/core/trust.h"
+#include "base/place.h"
+#include "base/trust.h"
 #include "condlora/backend.h"
 #include "tests/run_suite.h"
 #include "tests/unit/plugins/find.h"
@@ -51,16 +51,16 @@ static void remove_tree(void)
 
 static void assert_taken(const char *path, const char *as)
 {
-  char resolved[PATH_MAX], expected[PATH_MAX], reason[CORE_DISTRUST_BYTES];
-  ck_assert_msg(core_trust(path, resolved, reason), "%s is refused: %s", path, reason);
+  char resolved[PATH_MAX], expected[PATH_MAX], reason[BASE_DISTRUST_BYTES];
+  ck_assert_msg(base_trust(path, resolved, reason), "%s is refused: %s", path, reason);
   ck_assert_ptr_nonnull(realpath(as, expected));
   ck_assert_str_eq(resolved, expected);
 }
 
 static void assert_refused(const char *path, const char *why)
 {
-  char resolved[PATH_MAX], reason[CORE_DISTRUST_BYTES];
-  ck_assert_msg(!core_trust(path, resolved, reason), "%s is taken", path);
+  char resolved[PATH_MAX], reason[BASE_DISTRUST_BYTES];
+  ck_assert_msg(!base_trust(path, resolved, reason), "%s is taken", path);
   ck_assert_msg(strstr(reason, why) != NULL, "'%s' lacks '%s'", reason, why);
 }
 
@@ -237,12 +237,12 @@ START_TEST(a_program_knows_where_it_lies)
 {
   char own[PATH_MAX], expected[PATH_MAX];
   bool program = false;
-  ck_assert(core_own_file(own, &program));
+  ck_assert(base_own_file(own, &program));
   ck_assert(program);
   ck_assert_ptr_nonnull(realpath("/proc/self/exe", expected));
   ck_assert_str_eq(own, expected);
   int folders = 0;
-  ck_assert(!core_each_run_path(count_folder, &folders));
+  ck_assert(!base_each_run_path(count_folder, &folders));
   ck_assert_int_ge(folders, 4); /* the build's: it is not installed */
 }
 END_TEST

@@ -2,9 +2,9 @@
  * Markdown and HTML. What is hidden is taken from the Unicode standard's lists, written out here. */
 #include <check.h>
 
-#include "backends/core/visible.h"
+#include "base/json.h"
+#include "base/visible.h"
 #include "condlora/log.h"
-#include "model/json.h"
 #include "reports/document.h"
 #include "tests/unit/scratch.h"
 

@@ -1,0 +1,407 @@
+#include "base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/lock.h"
+#include "base/mapped.h"
+#include "base/temporary.h"
+
+enum { BUFFER_BYTES = 1 << 16 };
+
+struct cdl_output {
+  char *path;
+  char *temporary;        /* NULL when `path` is a device or a pipe, which is written in place */
+  int descriptor, folder; /* the latter of `path`, or -1 */
+  bool replaces;          /* there is a file already */
+  bool failed;
+  int error; /* errno of the first failure */
+  const char *action;
+  size_t used;
+  uint8_t buffer[BUFFER_BYTES];
+};
+
+/* ---- Reading ---- */
+
+static cdl_status fail_to_read(const char *path)
+{
+  const int error = errno;
+  if (error == ENOENT || error == ENOTDIR)
+    return cdl_fail(CDL_ABSENT, "%s: no such file", path);
+  return cdl_fail(CDL_IO, "%s: cannot be read: %s", path, strerror(error));
+}
+
+static cdl_status map_descriptor(const char *path, int descriptor, cdl_mapping *mapping)
+{
+  static const uint8_t nothing[1];
+  struct stat facts;
+  if (fstat(descriptor, &facts) != 0)
+    return fail_to_read(path);
+  if (S_ISDIR(facts.st_mode))
+    return cdl_fail(CDL_IO, "%s: is a folder, expected a file", path);
+  if (!S_ISREG(facts.st_mode))
+    return cdl_fail(CDL_IO, "%s: is not a regular file", path);
+  if ((uintmax_t)facts.st_size > SIZE_MAX)
+    return cdl_fail(CDL_IO, "%s: is too large for this machine", path);
+  if (facts.st_size == 0) {
+    *mapping = (cdl_mapping){.data = nothing, .size = 0};
+    return CDL_OK;
+  }
+  const size_t size = (size_t)facts.st_size;
+  void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+  if (data == MAP_FAILED)
+    return fail_to_read(path);
+  const cdl_status noted = cdl_mapped_add(data, size, path);
+  if (noted != CDL_OK) {
+    munmap(data, size);
+    return noted;
+  }
+  *mapping = (cdl_mapping){.data = data, .size = size};
+  return CDL_OK;
+}
+
+cdl_status cdl_file_map(const char *path, cdl_mapping *mapping)
+{
+  *mapping = (cdl_mapping){0};
+  /* Without O_NONBLOCK the opening of a pipe would wait for its writer. */
+  const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0)
+    return fail_to_read(path);
+  const cdl_status status = map_descriptor(path, descriptor, mapping);
+  close(descriptor);
+  return status;
+}
+
+void cdl_file_unmap(cdl_mapping *mapping)
+{
+  if (mapping->size > 0) {
+    cdl_mapped_remove(mapping->data);
+    munmap((void *)(uintptr_t)mapping->data, mapping->size);
+  }
+  *mapping = (cdl_mapping){0};
+}
+
+void cdl_file_discard(const cdl_mapping *mapping, size_t offset, size_t bytes)
+{
+  if (offset >= mapping->size || bytes == 0)
+    return;
+  if (bytes > mapping->size - offset)
+    bytes = mapping->size - offset;
+  const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  const size_t first = offset - offset % page;
+  madvise((void *)((uintptr_t)mapping->data + first), offset - first + bytes, MADV_DONTNEED);
+}
+
+/* ---- Paths ---- */
+
+bool cdl_file_exists(const char *path)
+{
+  struct stat facts;
+  return stat(path, &facts) == 0;
+}
+
+char *cdl_path_join(const char *folder, const char *name)
+{
+  const size_t length = strlen(folder);
+  const bool separate = length > 0 && folder[length - 1] != '/';
+  char *path = malloc(length + separate + strlen(name) + 1);
+  if (path == NULL)
+    return NULL;
+  memcpy(path, folder, length);
+  if (separate)
+    path[length] = '/';
+  strcpy(path + length + separate, name);
+  return path;
+}
+
+static cdl_status make_one_folder(const char *folder)
+{
+  struct stat facts;
+  if (stat(folder, &facts) == 0) {
+    if (S_ISDIR(facts.st_mode))
+      return CDL_OK;
+    return cdl_fail(CDL_IO, "%s: is a file, expected a folder", folder);
+  }
+  int parent;
+  if (!cdl_folder_open_of(folder, &parent))
+    return cdl_fail(CDL_IO, "%s: cannot make this folder: %s", folder, strerror(errno));
+  cdl_status status = CDL_OK;
+  const bool made = mkdir(folder, 0777) == 0;
+  if ((!made && errno != EEXIST) || cdl_sync_folder(parent) != 0) {
+    status = cdl_fail(CDL_IO, "%s: cannot make this folder: %s", folder, strerror(errno));
+    if (made)
+      (void)rmdir(folder);
+  }
+  if (parent >= 0)
+    close(parent);
+  return status;
+}
+
+cdl_status cdl_folder_is_empty(const char *path, bool *empty)
+{
+  DIR *stream = opendir(path);
+  *empty = stream != NULL || errno == ENOENT || errno == ENOTDIR;
+  if (!*empty)
+    return cdl_fail(errno == ENOMEM ? CDL_MEMORY : CDL_IO, "%s: cannot be read: %s", path,
+                    strerror(errno));
+  for (const struct dirent *entry; stream != NULL && *empty && (entry = readdir(stream)) != NULL;)
+    *empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+             strcmp(entry->d_name, CDL_LOCK_NAME) == 0;
+  if (stream != NULL)
+    closedir(stream);
+  return CDL_OK;
+}
+
+cdl_status cdl_folder_make(const char *path)
+{
+  if (path[0] == '\0')
+    return cdl_fail(CDL_ARGUMENT, "the name of a folder is empty");
+  char *folder = strdup(path);
+  if (folder == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  size_t length = strlen(folder);
+  while (length > 1 && folder[length - 1] == '/')
+    folder[--length] = '\0';
+  cdl_status status = CDL_OK;
+  for (size_t i = 1; i < length && status == CDL_OK; i++) {
+    if (folder[i] != '/' || folder[i - 1] == '/')
+      continue;
+    folder[i] = '\0';
+    status = make_one_folder(folder);
+    folder[i] = '/';
+  }
+  if (status == CDL_OK)
+    status = make_one_folder(folder);
+  free(folder);
+  return status;
+}
+
+/* ---- Writing ---- */
+
+static void destroy(cdl_output *output)
+{
+  if (output->descriptor >= 0)
+    close(output->descriptor);
+  if (output->folder >= 0)
+    close(output->folder);
+  free(output->temporary);
+  free(output->path);
+  free(output);
+}
+
+/* Keeps the first failure; what follows it would only describe its consequences. */
+static void keep_failure(cdl_output *output, const char *action)
+{
+  if (output->failed)
+    return;
+  output->failed = true;
+  output->error = errno;
+  output->action = action;
+}
+
+static cdl_status fail_to_write(const char *path)
+{
+  return cdl_fail(errno == ENOMEM ? CDL_MEMORY : CDL_IO, "%s: cannot be written: %s", path,
+                  strerror(errno));
+}
+
+/* What `path` leads to, through any links; to be freed. NULL with errno. */
+static char *resolve_links(const char *path)
+{
+  enum { LINKS_MOST = 40 }; /* as the kernel has it */
+  char *at = strdup(path), target[PATH_MAX];
+  for (int i = 0; at != NULL; i++) {
+    const ssize_t length = readlink(at, target, sizeof target - 1);
+    if (length < 0)
+      return at;
+    target[length] = '\0';
+    const char *slash = strrchr(at, '/');
+    char *next = NULL;
+    if (i == LINKS_MOST)
+      errno = ELOOP;
+    else if (target[0] == '/' || slash == NULL)
+      next = strdup(target);
+    else if (asprintf(&next, "%.*s/%s", (int)(slash - at), at, target) < 0)
+      next = NULL;
+    free(at);
+    at = next;
+  }
+  return NULL;
+}
+
+static cdl_status open_output(cdl_output *output, const char *path, bool through_links)
+{
+  struct stat facts;
+  const int found = through_links ? stat(path, &facts) : lstat(path, &facts);
+  if (found == 0 && S_ISDIR(facts.st_mode))
+    return cdl_fail(CDL_IO, "%s: is a folder, expected a file", path);
+  const bool in_place = found == 0 && !S_ISREG(facts.st_mode) && !S_ISLNK(facts.st_mode);
+  output->path = through_links && !in_place ? resolve_links(path) : strdup(path);
+  if (output->path == NULL)
+    return fail_to_write(path);
+  if (in_place) /* /dev/stdout, say: a rename would put a file in the device's place */
+    output->descriptor = open(path, O_WRONLY | O_CLOEXEC);
+  else if (cdl_folder_open_of(output->path, &output->folder))
+    (void)cdl_temporary_file(output->path, &output->temporary, &output->descriptor);
+  output->replaces = found == 0;
+  /* Who may read a file that is there already may read what takes its place, nobody else. */
+  if (output->replaces && output->temporary != NULL && through_links && facts.st_uid == geteuid())
+    (void)fchmod(output->descriptor, facts.st_mode & 0777);
+  return output->descriptor >= 0 ? CDL_OK : fail_to_write(path);
+}
+
+static cdl_status begin(const char *path, bool through_links, cdl_output **output)
+{
+  *output = NULL;
+  cdl_output *made = malloc(sizeof *made);
+  if (made == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  made->path = made->temporary = NULL;
+  made->descriptor = made->folder = -1;
+  made->replaces = false;
+  made->failed = false;
+  made->error = 0;
+  made->action = "";
+  made->used = 0;
+  const cdl_status status = open_output(made, path, through_links);
+  if (status != CDL_OK) {
+    destroy(made);
+    return status;
+  }
+  *output = made;
+  return CDL_OK;
+}
+
+cdl_status cdl_output_begin(const char *path, cdl_output **output)
+{
+  return begin(path, false, output);
+}
+
+cdl_status cdl_output_begin_named(const char *path, cdl_output **output)
+{
+  return begin(path, true, output);
+}
+
+/* A write from a mapped file whose pages are lost fails with EFAULT; a touch says which file it is,
+ * by SIGBUS. */
+static void touch(const uint8_t *bytes, size_t count)
+{
+  const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  for (size_t at = 0; at < count; at += page)
+    (void)*(const volatile uint8_t *)(bytes + at);
+  (void)*(const volatile uint8_t *)(bytes + count - 1);
+}
+
+static void write_through(cdl_output *output, const uint8_t *bytes, size_t count)
+{
+  while (count > 0 && !output->failed) {
+    const ssize_t written = write(output->descriptor, bytes, count);
+    if (written > 0) {
+      bytes += written;
+      count -= (size_t)written;
+    } else if (written == 0) {
+      errno = ENOSPC;
+      keep_failure(output, "written");
+    } else if (errno != EINTR) {
+      keep_failure(output, "written");
+      if (output->error == EFAULT)
+        touch(bytes, count);
+    }
+  }
+}
+
+static void flush(cdl_output *output)
+{
+  write_through(output, output->buffer, output->used);
+  output->used = 0;
+}
+
+void cdl_output_write(cdl_output *output, const void *bytes, size_t count)
+{
+  if (output->failed || count == 0)
+    return;
+  if (count > BUFFER_BYTES - output->used)
+    flush(output);
+  if (count >= BUFFER_BYTES) {
+    write_through(output, bytes, count);
+    return;
+  }
+  memcpy(output->buffer + output->used, bytes, count);
+  output->used += count;
+}
+
+void cdl_output_vprintf(cdl_output *output, const char *format, va_list arguments)
+{
+  char text[512], *longer = NULL;
+  va_list again;
+  va_copy(again, arguments);
+  int length = vsnprintf(text, sizeof text, format, arguments);
+  if (length >= (int)sizeof text)
+    length = vasprintf(&longer, format, again);
+  va_end(again);
+  if (length < 0) {
+    errno = ENOMEM;
+    keep_failure(output, "written");
+    return;
+  }
+  cdl_output_write(output, longer != NULL ? longer : text, (size_t)length);
+  free(longer);
+}
+
+void cdl_output_printf(cdl_output *output, const char *format, ...)
+{
+  va_list arguments;
+  va_start(arguments, format);
+  cdl_output_vprintf(output, format, arguments);
+  va_end(arguments);
+}
+
+static void close_durably(cdl_output *output)
+{
+  if (!output->failed && output->temporary != NULL && cdl_sync_file(output->descriptor) != 0)
+    keep_failure(output, "written");
+  if (close(output->descriptor) != 0 && errno != EINTR)
+    keep_failure(output, "written");
+  output->descriptor = -1;
+}
+
+cdl_status cdl_output_commit(cdl_output *output)
+{
+  flush(output);
+  close_durably(output);
+  if (output->temporary != NULL) {
+    if (!output->failed && rename(output->temporary, output->path) != 0)
+      keep_failure(output, "put in place");
+    if (output->failed)
+      unlink(output->temporary);
+    else if (cdl_sync_folder(output->folder) != 0) {
+      keep_failure(output, "made durable");
+      if (!output->replaces)
+        unlink(output->path);
+    }
+  }
+  cdl_status status = CDL_OK;
+  if (output->failed)
+    status = cdl_fail(output->error == ENOMEM ? CDL_MEMORY : CDL_IO, "%s: cannot be %s: %s",
+                      output->path, output->action, strerror(output->error));
+  destroy(output);
+  return status;
+}
+
+void cdl_output_abort(cdl_output *output)
+{
+  if (output == NULL)
+    return;
+  if (output->temporary != NULL)
+    unlink(output->temporary);
+  destroy(output);
+}

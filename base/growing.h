@@ -1,0 +1,35 @@
+/* Growing arrays; all zero is empty. Whoever holds one frees its data. */
+#ifndef CONDLORA_BASE_GROWING_H
+#define CONDLORA_BASE_GROWING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "condlora/status.h"
+
+typedef struct {
+  uint8_t *data;
+  size_t count, capacity;
+  size_t most; /* what asks for more is an error; 0: no limit */
+} cdl_bytes;
+
+typedef struct {
+  int32_t *data;
+  size_t count, capacity;
+} cdl_ids;
+
+typedef struct {
+  uint32_t *data;
+  size_t count, capacity;
+} cdl_points;
+
+/* Room for `more` elements after the present ones. Errors: MEMORY. */
+CDL_MUST_USE cdl_status cdl_bytes_reserve(cdl_bytes *bytes, size_t more);
+CDL_MUST_USE cdl_status cdl_ids_reserve(cdl_ids *ids, size_t more);
+CDL_MUST_USE cdl_status cdl_points_reserve(cdl_points *points, size_t more);
+CDL_MUST_USE cdl_status cdl_bytes_append(cdl_bytes *bytes, const void *data, size_t count);
+
+/* Makes `count * size` bytes the size of *data, or fails with MEMORY and leaves it as it was. */
+CDL_MUST_USE cdl_status cdl_grow(void *data, size_t count, size_t size);
+
+#endif

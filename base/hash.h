@@ -1,0 +1,20 @@
+/* FNV-1a, 64 bits (Fowler, Noll, Vo): tells contents apart, and is no defence against anybody. */
+#ifndef CONDLORA_BASE_HASH_H
+#define CONDLORA_BASE_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CDL_FNV_START UINT64_C(0xcbf29ce484222325)
+#define CDL_FNV_PRIME UINT64_C(0x100000001b3)
+
+/* The hash of what went before, `hash`, and of `bytes` [count] after it. */
+static inline uint64_t cdl_fnv(uint64_t hash, const void *bytes, size_t count)
+{
+  const uint8_t *byte = bytes;
+  for (size_t i = 0; i < count; i++)
+    hash = (hash ^ byte[i]) * CDL_FNV_PRIME;
+  return hash;
+}
+
+#endif

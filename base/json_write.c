@@ -1,0 +1,284 @@
+/* JSON, made and written. The values are jansson's; the writing is not, for jansson's leaves out
+ * names that it finds no memory for, and has one precision for all numbers of a text. */
+#include <fenv.h>
+#include <float.h>
+#include <locale.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/utf8.h"
+#include "base/visible.h"
+
+/* ---- Values in the making ---- */
+
+/* `whole`: whether what was done to *value succeeded. */
+static void keep(json_t **value, bool whole)
+{
+  if (whole)
+    return;
+  json_decref(*value);
+  *value = NULL;
+}
+
+void cdl_json_set(json_t **object, const char *key, json_t *value)
+{
+  keep(object, json_object_set_new(*object, key, value) == 0);
+}
+
+void cdl_json_set_text(json_t **object, const char *key, const char *text)
+{
+  if (text != NULL)
+    cdl_json_set(object, key, cdl_json_string_of(text));
+}
+
+void cdl_json_append(json_t **array, json_t *value)
+{
+  keep(array, json_array_append_new(*array, value) == 0);
+}
+
+void cdl_json_update(json_t **object, json_t *other)
+{
+  keep(object, json_object_update(*object, other) == 0);
+  json_decref(other);
+}
+
+json_t *cdl_json_number(double value)
+{
+  return isfinite(value) ? json_real(value) : json_null();
+}
+
+/* A copy of `text` with U+FFFD for what is not UTF-8. */
+static json_t *mended(const uint8_t *text, size_t bytes)
+{
+  static const char replacement[] = "\xef\xbf\xbd";
+  size_t used = 0, subpart;
+  char *copy = malloc(bytes * (sizeof replacement - 1) + 1);
+  if (copy == NULL)
+    return NULL;
+  for (size_t at = 0; at < bytes;) {
+    const size_t length = cdl_utf8_sequence(text + at, bytes - at, &subpart);
+    memcpy(copy + used, length > 0 ? (const char *)text + at : replacement,
+           length > 0 ? length : sizeof replacement - 1);
+    used += length > 0 ? length : sizeof replacement - 1;
+    at += length > 0 ? length : subpart;
+  }
+  json_t *value = json_stringn_nocheck(copy, used);
+  free(copy);
+  return value;
+}
+
+json_t *cdl_json_string_of(const char *text)
+{
+  if (text == NULL)
+    return json_null();
+  const size_t bytes = strlen(text);
+  const uint8_t *begin = (const uint8_t *)text;
+  return cdl_utf8_well_formed(begin, bytes) == bytes ? json_stringn_nocheck(text, bytes)
+                                                     : mended(begin, bytes);
+}
+
+/* ---- Text ---- */
+
+typedef struct {
+  char *data;
+  size_t used, capacity;
+  bool failed; /* stays so */
+  bool indented;
+} writer;
+
+static void put(writer *w, const char *bytes, size_t count)
+{
+  if (w->failed)
+    return;
+  if (count >= w->capacity - w->used) { /* room for a NUL, too */
+    size_t capacity = w->capacity < 256 ? 256 : w->capacity;
+    while (capacity <= SIZE_MAX / 2 && count >= capacity - w->used)
+      capacity *= 2;
+    char *grown = count < capacity - w->used ? realloc(w->data, capacity) : NULL;
+    w->failed = grown == NULL;
+    if (w->failed)
+      return;
+    w->data = grown;
+    w->capacity = capacity;
+  }
+  memcpy(w->data + w->used, bytes, count);
+  w->used += count;
+}
+
+static void put_text(writer *w, const char *text)
+{
+  put(w, text, strlen(text));
+}
+
+static void put_line(writer *w, int depth)
+{
+  if (!w->indented)
+    return;
+  put(w, "\n", 1);
+  for (int i = 0; i < depth; i++)
+    put(w, "  ", 2);
+}
+
+/* What a terminal would obey is escaped beyond what JSON asks for: results are printed. */
+static void put_string(writer *w, const char *text, size_t bytes)
+{
+  static const char names[] = "\"\\bfnrt", meanings[] = "\"\\\b\f\n\r\t";
+  size_t from = 0, length;
+  put(w, "\"", 1);
+  for (size_t i = 0; i < bytes; i += length) {
+    uint32_t c = 0;
+    length = cdl_code_point(text + i, bytes - i, &c);
+    length = length > 0 ? length : 1;
+    if (!cdl_is_hidden(c) && c != '"' && c != '\\')
+      continue;
+    char escape[8];
+    const char *meaning = c < 0x80 ? memchr(meanings, (int)c, sizeof meanings - 1) : NULL;
+    if (meaning != NULL)
+      snprintf(escape, sizeof escape, "\\%c", names[meaning - meanings]);
+    else
+      snprintf(escape, sizeof escape, "\\u%04x", (unsigned)c);
+    put(w, text + from, i - from);
+    put_text(w, escape);
+    from = i + length;
+  }
+  put(w, text + from, bytes - from);
+  put(w, "\"", 1);
+}
+
+/* With the fewest digits that read back as the number. Of the decimals with so many digits the
+ * nearest may lie outside what reads back, where a power of two has a closer neighbour below: then
+ * the next one may not. */
+static void print_shortest(char text[CDL_JSON_REAL_BYTES], double value)
+{
+  const int nearest = fegetround(), outwards = value < 0 ? FE_DOWNWARD : FE_UPWARD;
+  /* 15 digits always read back where no more are needed, and %g leaves out zeros; subnormal numbers
+   * have fewer. */
+  for (int digits = fabs(value) < DBL_MIN ? 1 : DBL_DIG; digits <= DBL_DECIMAL_DIG; digits++) {
+    snprintf(text, CDL_JSON_REAL_BYTES, "%.*g", digits, value);
+    if (strtod(text, NULL) == value)
+      return;
+    fesetround(outwards);
+    snprintf(text, CDL_JSON_REAL_BYTES, "%.*g", digits, value);
+    fesetround(nearest);
+    if (strtod(text, NULL) == value)
+      return;
+  }
+}
+
+void cdl_json_real_text(char text[CDL_JSON_REAL_BYTES], double value)
+{
+  const locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0), before = uselocale(plain);
+  print_shortest(text, value);
+  uselocale(before);
+  if (plain != (locale_t)0)
+    freelocale(plain);
+  char *exponent = strchr(text, 'e');
+  if (exponent == NULL) {
+    if (strchr(text, '.') == NULL)
+      strcat(text, ".0"); /* else it would be read as a whole number */
+    return;
+  }
+  char *to = exponent + 1 + (exponent[1] == '-');
+  const char *from = exponent + 2;
+  from += strspn(from, "0");
+  memmove(to, from, strlen(from) + 1);
+}
+
+static void put_value(writer *w, const json_t *value, int depth);
+
+static void put_object(writer *w, const json_t *object, int depth)
+{
+  const char *key;
+  size_t bytes, i = 0;
+  json_t *member;
+  put(w, "{", 1);
+  json_object_keylen_foreach((json_t *)(uintptr_t)object, key, bytes, member)
+  {
+    if (i++ > 0)
+      put(w, ",", 1);
+    put_line(w, depth + 1);
+    put_string(w, key, bytes);
+    put(w, ": ", w->indented ? 2 : 1);
+    put_value(w, member, depth + 1);
+  }
+  if (i > 0)
+    put_line(w, depth);
+  put(w, "}", 1);
+}
+
+static void put_array(writer *w, const json_t *array, int depth)
+{
+  const size_t count = json_array_size(array);
+  put(w, "[", 1);
+  for (size_t i = 0; i < count; i++) {
+    if (i > 0)
+      put(w, ",", 1);
+    put_line(w, depth + 1);
+    put_value(w, json_array_get(array, i), depth + 1);
+  }
+  if (count > 0)
+    put_line(w, depth);
+  put(w, "]", 1);
+}
+
+static void put_value(writer *w, const json_t *value, int depth)
+{
+  char number[CDL_JSON_REAL_BYTES];
+  switch (json_typeof(value)) {
+  case JSON_OBJECT:
+    put_object(w, value, depth);
+    break;
+  case JSON_ARRAY:
+    put_array(w, value, depth);
+    break;
+  case JSON_STRING:
+    put_string(w, json_string_value(value), json_string_length(value));
+    break;
+  case JSON_INTEGER:
+    snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
+    put_text(w, number);
+    break;
+  case JSON_REAL:
+    cdl_json_real_text(number, json_real_value(value));
+    put_text(w, number);
+    break;
+  case JSON_TRUE:
+    put_text(w, "true");
+    break;
+  case JSON_FALSE:
+    put_text(w, "false");
+    break;
+  case JSON_NULL:
+    put_text(w, "null");
+    break;
+  }
+}
+
+static char *text_of(const json_t *value, bool indented)
+{
+  writer w = {.indented = indented};
+  if (value == NULL)
+    return NULL;
+  put_value(&w, value, 0);
+  if (indented)
+    put(&w, "\n", 1);
+  if (w.failed) {
+    free(w.data);
+    return NULL;
+  }
+  w.data[w.used] = '\0';
+  return w.data;
+}
+
+char *cdl_json_text(const json_t *value)
+{
+  return text_of(value, true);
+}
+
+char *cdl_json_line(const json_t *value)
+{
+  return text_of(value, false);
+}

@@ -1,0 +1,158 @@
+#include "base/lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "condlora/log.h"
+
+enum { OWNER_BYTES = 128 };
+
+struct cdl_lock {
+  char *folder, *path;
+  int descriptor;
+  bool made; /* the folder was not there */
+};
+
+static cdl_status failed(const char *path)
+{
+  return cdl_fail(CDL_IO, "%s: cannot be locked: %s", path, strerror(errno));
+}
+
+static cdl_status refuse(const char *folder, int descriptor)
+{
+  char owner[OWNER_BYTES + 1] = "", who[OWNER_BYTES + 8] = "";
+  const ssize_t length = pread(descriptor, owner, OWNER_BYTES, 0);
+  owner[length > 0 ? length : 0] = '\0';
+  owner[strcspn(owner, "\n")] = '\0';
+  if (owner[0] != '\0')
+    snprintf(who, sizeof who, " (%s)", owner);
+  return cdl_fail(CDL_IO, "%s: another condlora%s is at work in this folder", folder, who);
+}
+
+static int lock_call(int descriptor, int command, struct flock *lock)
+{
+  /* Belongs to the open file, not to the process: no other descriptor of the file lets it go when
+   * it is closed, and a second run in the same process is refused too. */
+  *lock = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  return fcntl(descriptor, command, lock);
+}
+
+cdl_status cdl_lock_check(const char *folder)
+{
+  char *path = cdl_path_join(folder, CDL_LOCK_NAME);
+  if (path == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  free(path);
+  if (descriptor < 0)
+    return CDL_OK;
+  struct flock lock;
+  cdl_status status = CDL_OK;
+  if (lock_call(descriptor, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
+    status = refuse(folder, descriptor);
+  close(descriptor);
+  return status;
+}
+
+/* Whether the open file is still the one of that name: the process before may have removed it. */
+static bool is_there(const cdl_lock *lock)
+{
+  struct stat opened, named;
+  return fstat(lock->descriptor, &opened) == 0 && lstat(lock->path, &named) == 0 &&
+         opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
+static void sign(const cdl_lock *lock)
+{
+  char host[64] = "an unnamed host", owner[OWNER_BYTES];
+  if (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0')
+    strcpy(host, "an unnamed host");
+  const int length = snprintf(owner, sizeof owner, "process %ld on %s\n", (long)getpid(), host);
+  /* A full disk leaves the lock without its owner's name. */
+  if (ftruncate(lock->descriptor, 0) == 0)
+    (void)!pwrite(lock->descriptor, owner, (size_t)length, 0);
+}
+
+/* Once it is locked the file may be gone from the folder: a process that ended in between has
+ * removed it. A later one is then as good as new. */
+static cdl_status take(cdl_lock *lock)
+{
+  enum { TRIES = 100 };
+  for (int i = 0; i < TRIES && (i == 0 || !is_there(lock)); i++) {
+    struct flock how;
+    if (lock->descriptor >= 0)
+      close(lock->descriptor);
+    lock->descriptor =
+        open(lock->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+    if (lock->descriptor < 0)
+      return failed(lock->path);
+    struct stat facts;
+    if (fstat(lock->descriptor, &facts) == 0 && !S_ISREG(facts.st_mode))
+      return cdl_fail(CDL_IO, "%s: cannot be locked: it is no file", lock->path);
+    if (lock_call(lock->descriptor, F_OFD_SETLK, &how) == 0)
+      continue;
+    if (errno == EAGAIN || errno == EACCES)
+      return refuse(lock->folder, lock->descriptor);
+    if (errno != ENOLCK && errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL)
+      return failed(lock->path);
+    cdl_log(CDL_LOG_NOTICE,
+            "%s: its file system has no locks (%s), so nothing keeps a second condlora out of it",
+            lock->folder, strerror(errno));
+    break;
+  }
+  sign(lock);
+  return CDL_OK;
+}
+
+static void destroy(cdl_lock *lock)
+{
+  if (lock->descriptor >= 0)
+    close(lock->descriptor);
+  if (lock->made && lock->folder != NULL)
+    (void)rmdir(lock->folder);
+  free(lock->folder);
+  free(lock->path);
+  free(lock);
+}
+
+cdl_status cdl_lock_take(const char *folder, cdl_lock **lock)
+{
+  *lock = NULL;
+  cdl_lock *made = calloc(1, sizeof *made);
+  if (made == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  made->descriptor = -1;
+  made->folder = strdup(folder);
+  made->path = cdl_path_join(folder, CDL_LOCK_NAME);
+  if (made->folder == NULL || made->path == NULL) {
+    destroy(made);
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  }
+  const bool missing = !cdl_file_exists(folder);
+  cdl_status status = cdl_folder_make(folder);
+  if (status == CDL_OK) {
+    made->made = missing;
+    status = take(made);
+  }
+  if (status == CDL_OK)
+    *lock = made;
+  else
+    destroy(made);
+  return status;
+}
+
+void cdl_lock_release(cdl_lock *lock)
+{
+  if (lock == NULL)
+    return;
+  if (is_there(lock))
+    (void)unlink(lock->path); /* while it is still locked: no other has it */
+  destroy(lock);
+}
