@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "condlora/log.h"
-#include "model/family.h"
+#include "model/files/family.h"
 
 static bool ends_with_module(const char *path, const char *end)
 {

@@ -13,8 +13,8 @@
 #include "cli/sink.h"
 #include "condlora/adapter.h"
 #include "model/adapter_config.h"
-#include "model/checkpoint.h"
-#include "model/family.h"
+#include "model/files/checkpoint.h"
+#include "model/files/family.h"
 
 /* ---- Tensors, the same ones of all layers as one line ---- */
 

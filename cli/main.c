@@ -11,7 +11,7 @@
 #include "cli/signals.h"
 #include "cli/sink.h"
 #include "condlora/backend.h"
-#include "model/family.h"
+#include "model/files/family.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 

@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "cli/reproduce.h"
-#include "model/checkpoint.h"
+#include "model/files/checkpoint.h"
 #include "train/task_files.h"
 
 static const char claim_name[] = "reproduce.json";

@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "condlora/log.h"
 #include "model/adapter_state.h"
-#include "model/checkpoint.h"
+#include "model/files/checkpoint.h"
 
 enum { FILE_NAME_BYTES = CDL_NAME_BYTES + sizeof CDL_ADAPTER_PREFIX + sizeof ".base_layer" };
 

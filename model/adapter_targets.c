@@ -9,7 +9,7 @@
 #include "base/nearest.h"
 #include "condlora/log.h"
 #include "model/adapter_state.h"
-#include "model/checkpoint.h"
+#include "model/files/checkpoint.h"
 #include "model/module_pattern.h"
 
 /* path is `suffix`, or ends in ".suffix". */

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "model/family.h"
+#include "model/files/family.h"
 #include "model/layout.h"
 #include "model/triplets.h"
 

@@ -3,7 +3,7 @@
  * that all modules share; and DoRA and DyLoRA. */
 #include <string.h>
 
-#include "model/family.h"
+#include "model/files/family.h"
 #include "model/low_rank.h"
 
 #define X_SCALING 0.5 /* as the reference's scripts have it */

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "condlora/random.h"
-#include "model/checkpoint.h"
 #include "model/encoder_state.h"
+#include "model/files/checkpoint.h"
 
 /* The checkpoint's name of a parameter: without the family's prefix. */
 static const char *canonical(const cdl_encoder *e, const char *name)

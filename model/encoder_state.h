@@ -4,7 +4,7 @@
 #define CONDLORA_MODEL_ENCODER_STATE_H
 
 #include "condlora/encoder.h"
-#include "model/family.h"
+#include "model/files/family.h"
 
 enum { SITES_PER_PROJECTION = 3 };
 

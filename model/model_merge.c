@@ -5,8 +5,8 @@
 
 #include "base/file.h"
 #include "condlora/safetensors.h"
-#include "model/checkpoint.h"
-#include "model/family.h"
+#include "model/files/checkpoint.h"
+#include "model/files/family.h"
 
 /* ---- Rounding, ties to even ---- */
 

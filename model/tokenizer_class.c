@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "model/family.h"
+#include "model/files/family.h"
 
 /* ---- The table ---- */
 

@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 #include "condlora/log.h"
-#include "model/family.h"
+#include "model/files/family.h"
 #include "model/layout.h"
 
 const cdl_adapter_option triplet_options[] = {

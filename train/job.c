@@ -9,7 +9,7 @@
 #include "base/process.h"
 #include "condlora/log.h"
 #include "model/adapter_io.h"
-#include "model/checkpoint.h"
+#include "model/files/checkpoint.h"
 #include "train/columns.h"
 #include "train/job_adapter.h"
 

@@ -10,7 +10,7 @@
 #include "base/number.h"
 #include "condlora/log.h"
 #include "model/adapter_io.h"
-#include "model/family.h"
+#include "model/files/family.h"
 #include "train/columns.h"
 
 static const char *const inits[] = {"kaiming", "gaussian", "pissa", "olora"};

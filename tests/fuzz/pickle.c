@@ -1,6 +1,6 @@
 /* Pickles alone, without the archive around them: a dictionary of tensors, then a list of texts and
  * a flag as files from before PyTorch 1.6 have them. */
-#include "model/pickle.h"
+#include "model/files/pickle.h"
 
 #include <stdlib.h>
 

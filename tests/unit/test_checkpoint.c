@@ -1,6 +1,6 @@
 /* Model folders: names of all kinds are understood, and what is missing, unknown or misshapen is
  * named. */
-#include "model/checkpoint.h"
+#include "model/files/checkpoint.h"
 
 #include "condlora/log.h"
 #include "tests/unit/scratch.h"

@@ -1,4 +1,4 @@
-#include "model/family.h"
+#include "model/files/family.h"
 
 #include <string.h>
 

@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/utf8.h"
-#include "model/family.h"
+#include "model/files/family.h"
 
 /* Far above any model, and small enough that no product of two overflows. */
 enum { SIZE_MOST = 1 << 30, LAYERS_MOST = 1 << 12, LABELS_MOST = 1 << 20 };

@@ -1,4 +1,4 @@
-#include "model/pickle.h"
+#include "model/files/pickle.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,8 +3,8 @@
  * such a dictionary and for attributes of it and of its tensors, which are read over, and of names
  * collections.OrderedDict, torch.Size, the functions of torch that put a tensor together, and the
  * types of torch's storages. Any other opcode or name is refused by name. */
-#ifndef CONDLORA_MODEL_PICKLE_H
-#define CONDLORA_MODEL_PICKLE_H
+#ifndef CONDLORA_MODEL_FILES_PICKLE_H
+#define CONDLORA_MODEL_FILES_PICKLE_H
 
 #include "condlora/safetensors.h"
 

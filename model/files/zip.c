@@ -1,4 +1,4 @@
-#include "model/zip.h"
+#include "model/files/zip.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* What tells one family of encoders from another: names, embeddings, head. One row a family. */
-#ifndef CONDLORA_MODEL_FAMILY_H
-#define CONDLORA_MODEL_FAMILY_H
+#ifndef CONDLORA_MODEL_FILES_FAMILY_H
+#define CONDLORA_MODEL_FILES_FAMILY_H
 
 #include <stdbool.h>
 

@@ -1,7 +1,7 @@
 /* Zip archives whose entries are stored as they are (APPNOTE 6.3, with zip64), as PyTorch writes
  * them: each entry is a part of the mapped file. Checksums are not looked at. */
-#ifndef CONDLORA_MODEL_ZIP_H
-#define CONDLORA_MODEL_ZIP_H
+#ifndef CONDLORA_MODEL_FILES_ZIP_H
+#define CONDLORA_MODEL_FILES_ZIP_H
 
 #include "base/file.h"
 

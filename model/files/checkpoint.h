@@ -11,12 +11,12 @@
  *   classifier.{weight,bias}                                         BERT, DistilBERT
  *   pre_classifier.{weight,bias}                                     DistilBERT
  *   classifier.{dense,out_proj}.{weight,bias}                        RoBERTa, ELECTRA
- * with DistilBERT's own names inside its blocks (model/family.c).
+ * with DistilBERT's own names inside its blocks (model/files/family.c).
  * Known extras are ignored: position_ids, token_type_ids, lm_head.*, cls.*, and what the family
  * has besides: RoBERTa's pooler.*, DistilBERT's vocab_*, ELECTRA's heads of pre-training. Whatever
  * else lies outside the encoder is left out, and can be named. */
-#ifndef CONDLORA_MODEL_CHECKPOINT_H
-#define CONDLORA_MODEL_CHECKPOINT_H
+#ifndef CONDLORA_MODEL_FILES_CHECKPOINT_H
+#define CONDLORA_MODEL_FILES_CHECKPOINT_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "model/checkpoint.h"
+#include "model/files/checkpoint.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "condlora/log.h"
-#include "model/family.h"
+#include "model/files/family.h"
 
 enum { NAME_BYTES = 96, ANY_SIZE = -1 };
 enum { SAMPLES_MOST = 16, SAMPLE_BYTES = 64 };

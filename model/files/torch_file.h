@@ -1,7 +1,7 @@
 /* A file of tensors that torch.save has written: a zip archive of a pickle and of raw storages, or as
  * before PyTorch 1.6 pickles and storages one behind the other. */
-#ifndef CONDLORA_MODEL_TORCH_FILE_H
-#define CONDLORA_MODEL_TORCH_FILE_H
+#ifndef CONDLORA_MODEL_FILES_TORCH_FILE_H
+#define CONDLORA_MODEL_FILES_TORCH_FILE_H
 
 #include "base/file.h"
 #include "condlora/safetensors.h"

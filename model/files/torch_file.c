@@ -1,10 +1,10 @@
-#include "model/torch_file.h"
+#include "model/files/torch_file.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/pickle.h"
-#include "model/zip.h"
+#include "model/files/pickle.h"
+#include "model/files/zip.h"
 
 /* How files from before 1.6 begin: two pickles of a number each, what they are and of which version. */
 static const uint8_t old_start[] = {0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46,
