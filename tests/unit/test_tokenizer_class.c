@@ -1,4 +1,4 @@
-/* What a class of tokenizers makes of the settings. The rules are Transformers 4.57's (model/tokenizer_class.h); the
+/* What a class of tokenizers makes of the settings. The rules are Transformers 4.57's (model/tokenizer/class.h); the
  * expected ids follow from them by hand. tests/peers/tokenizer_settings.py tries the combinations against it. */
 #include "condlora/tokenizer.h"
 

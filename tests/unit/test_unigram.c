@@ -1,7 +1,7 @@
 /* SentencePiece's unigram model: its files, made here byte by byte, and the ids that follow from them by hand. */
 #include "condlora/tokenizer.h"
-#include "model/charsmap.h"
-#include "model/grapheme.h"
+#include "model/tokenizer/charsmap.h"
+#include "model/tokenizer/grapheme.h"
 #include "tests/unit/scratch.h"
 
 enum { END = -1 };

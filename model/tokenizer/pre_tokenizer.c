@@ -1,0 +1,348 @@
+#include "model/tokenizer/pre_tokenizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "model/tokenizer/normalizer.h"
+#include "model/tokenizer/unicode_text.h"
+
+/* ---- Pieces ---- */
+
+static cdl_status end_piece(cdl_pieces *pieces)
+{
+  const size_t begin = pieces->count > 0 ? pieces->ends[pieces->count - 1] : 0;
+  if (pieces->text.count == begin) /* nothing is no piece */
+    return CDL_OK;
+  if (pieces->count == pieces->capacity) {
+    const size_t capacity = 2 * pieces->capacity + 64;
+    CDL_TRY(cdl_grow(&pieces->ends, capacity, sizeof *pieces->ends));
+    pieces->capacity = capacity;
+  }
+  pieces->ends[pieces->count++] = pieces->text.count;
+  return CDL_OK;
+}
+
+/* A stretch of a piece of which the first `origin` bytes come from the text's first character. */
+typedef struct {
+  const uint8_t *text;
+  size_t bytes, origin;
+} piece;
+
+static cdl_status put_piece(cdl_pieces *to, const piece *from, size_t begin, size_t end)
+{
+  CDL_TRY(cdl_bytes_append(&to->text, from->text + begin, end - begin));
+  if (begin < from->origin)
+    to->origin = to->text.count - (end > from->origin ? end - from->origin : 0);
+  return end_piece(to);
+}
+
+/* ---- Cuts: what is looked for, and what lies between ---- */
+
+static cdl_status add_cut(cdl_cut_scratch *scratch, size_t begin, size_t end, bool match)
+{
+  if (scratch->cut_count == scratch->cut_capacity) {
+    const size_t capacity = 2 * scratch->cut_capacity + 64;
+    CDL_TRY(cdl_grow(&scratch->cuts, capacity, sizeof *scratch->cuts));
+    scratch->cut_capacity = capacity;
+  }
+  scratch->cuts[scratch->cut_count++] = (cdl_cut){.begin = begin, .end = end, .match = match};
+  return CDL_OK;
+}
+
+static bool is_looked_for(const cdl_cut_step *step, uint32_t c)
+{
+  switch (step->kind) {
+  case CDL_CUT_SPACES:
+    return cdl_is_space(c);
+  case CDL_CUT_PUNCTUATION:
+    return cdl_is_bert_punctuation(c);
+  case CDL_CUT_DIGITS:
+    return cdl_is_numeric(c);
+  default:
+    return c == step->character;
+  }
+}
+
+/* Each character that is looked for is a match of its own. */
+static cdl_status cut_at_characters(const cdl_cut_step *step, const piece *in,
+                                    cdl_cut_scratch *scratch)
+{
+  const uint8_t *at = in->text, *const end = at + in->bytes;
+  size_t last = 0;
+  while (at < end) {
+    const size_t begin = (size_t)(at - in->text);
+    if (!is_looked_for(step, cdl_utf8_next(&at)))
+      continue;
+    if (last < begin)
+      CDL_TRY(add_cut(scratch, last, begin, false));
+    last = (size_t)(at - in->text);
+    CDL_TRY(add_cut(scratch, begin, last, true));
+  }
+  return last < in->bytes ? add_cut(scratch, last, in->bytes, false) : CDL_OK;
+}
+
+/* \w+|[^\w\s]+, of which the rest is to go. */
+static cdl_status cut_at_words(const piece *in, cdl_cut_scratch *scratch)
+{
+  enum { SPACE, WORD, OTHER, NOTHING };
+  const uint8_t *at = in->text, *const end = at + in->bytes;
+  size_t begin = 0;
+  int kind = NOTHING;
+  while (at < end) {
+    const size_t here = (size_t)(at - in->text);
+    const uint32_t c = cdl_utf8_next(&at);
+    const int next = cdl_is_word_character(c) ? WORD : cdl_is_space(c) ? SPACE : OTHER;
+    if (next != kind && kind != NOTHING)
+      CDL_TRY(add_cut(scratch, begin, here, kind == SPACE));
+    if (next != kind)
+      begin = here;
+    kind = next;
+  }
+  return add_cut(scratch, begin, in->bytes, kind == SPACE);
+}
+
+static cdl_status cut_by_pattern(const cdl_cut_step *step, const piece *in,
+                                 cdl_cut_scratch *scratch)
+{
+  cdl_text_walk walk = {.pattern = &step->pattern, .text = in->text, .bytes = in->bytes};
+  size_t last = 0, begin, end;
+  bool found;
+  for (;;) {
+    CDL_TRY(cdl_text_walk_next(&walk, &scratch->matcher, &begin, &end, &found));
+    if (!found)
+      break;
+    if (last != begin)
+      CDL_TRY(add_cut(scratch, last, begin, step->invert));
+    CDL_TRY(add_cut(scratch, begin, end, !step->invert));
+    last = end;
+  }
+  return last != in->bytes ? add_cut(scratch, last, in->bytes, step->invert) : CDL_OK;
+}
+
+/* ---- What becomes of cuts ---- */
+
+/* Whether a cut goes with the one before it, in the order in which they are taken. */
+static bool joins(cdl_split_behavior behavior, bool match, bool match_before)
+{
+  return behavior == CDL_SPLIT_CONTIGUOUS ? match == match_before : match && !match_before;
+}
+
+static cdl_status put_forwards(cdl_split_behavior behavior, const cdl_cut_scratch *scratch,
+                               const piece *in, cdl_pieces *out)
+{
+  const cdl_cut *cuts = scratch->cuts;
+  size_t begin = 0;
+  for (size_t i = 0; i < scratch->cut_count; i++) {
+    if (i == 0 || !joins(behavior, cuts[i].match, cuts[i - 1].match)) {
+      if (i > 0)
+        CDL_TRY(put_piece(out, in, begin, cuts[i - 1].end));
+      begin = cuts[i].begin;
+    }
+  }
+  return scratch->cut_count > 0 ? put_piece(out, in, begin, cuts[scratch->cut_count - 1].end)
+                                : CDL_OK;
+}
+
+/* From the end to the beginning a match goes with what follows it. The cuts become those of the pieces. */
+static cdl_status put_backwards(cdl_cut_scratch *scratch, const piece *in, cdl_pieces *out)
+{
+  cdl_cut *cuts = scratch->cuts;
+  size_t first = scratch->cut_count; /* of the pieces, which are put together at the array's end */
+  bool before = false;
+  for (size_t i = scratch->cut_count; i-- > 0;) {
+    const cdl_cut cut = cuts[i];
+    if (cut.match && !before && first < scratch->cut_count)
+      cuts[first].begin = cut.begin;
+    else
+      cuts[--first] = cut;
+    before = cut.match;
+  }
+  for (size_t i = first; i < scratch->cut_count; i++)
+    CDL_TRY(put_piece(out, in, cuts[i].begin, cuts[i].end));
+  return CDL_OK;
+}
+
+static cdl_status put_cuts(cdl_split_behavior behavior, cdl_cut_scratch *scratch, const piece *in,
+                           cdl_pieces *out)
+{
+  if (behavior == CDL_SPLIT_MERGED_WITH_NEXT)
+    return put_backwards(scratch, in, out);
+  if (behavior == CDL_SPLIT_CONTIGUOUS || behavior == CDL_SPLIT_MERGED_WITH_PREVIOUS)
+    return put_forwards(behavior, scratch, in, out);
+  for (size_t i = 0; i < scratch->cut_count; i++)
+    if (behavior == CDL_SPLIT_ISOLATED || !scratch->cuts[i].match)
+      CDL_TRY(put_piece(out, in, scratch->cuts[i].begin, scratch->cuts[i].end));
+  return CDL_OK;
+}
+
+/* ---- Steps that change the text ---- */
+
+static bool is_character_at(const cdl_metaspace *m, const uint8_t *text, size_t bytes, size_t at)
+{
+  return bytes - at >= m->space_bytes && memcmp(text + at, m->space, m->space_bytes) == 0;
+}
+
+static cdl_status metaspace(const cdl_metaspace *m, const piece *in, cdl_bytes *word,
+                            cdl_pieces *out)
+{
+  piece spaced = {0};
+  word->count = 0;
+  const bool here =
+      m->prepend == CDL_PREPEND_ALWAYS || (m->prepend == CDL_PREPEND_FIRST && in->origin > 0);
+  if (here && in->text[0] != ' ' && !is_character_at(m, in->text, in->bytes, 0))
+    CDL_TRY(cdl_bytes_append(word, m->space, m->space_bytes));
+  for (size_t i = 0; i < in->bytes; i++) {
+    CDL_TRY(in->text[i] == ' ' ? cdl_bytes_append(word, m->space, m->space_bytes)
+                               : cdl_bytes_append(word, in->text + i, 1));
+    if (i < in->origin)
+      spaced.origin = word->count;
+  }
+  spaced.text = word->data;
+  spaced.bytes = word->count;
+  size_t begin = 0;
+  for (size_t at = 1; m->split && at < spaced.bytes; at++)
+    if (is_character_at(m, spaced.text, spaced.bytes, at)) {
+      CDL_TRY(put_piece(out, &spaced, begin, at));
+      begin = at;
+    }
+  return put_piece(out, &spaced, begin, spaced.bytes);
+}
+
+static cdl_status byte_level(const cdl_pre_tokenizer *pre, const cdl_cut_step *step,
+                             const piece *in, cdl_cut_scratch *scratch, cdl_pieces *out)
+{
+  const bool prefix = step->add_prefix_space && in->text[0] != ' ';
+  const size_t bytes = in->bytes + prefix, origin = in->origin > 0 ? in->origin + prefix : 0;
+  cdl_bytes *word = &scratch->word;
+  word->count = 0;
+  if (prefix)
+    CDL_TRY(cdl_bytes_append(word, " ", 1));
+  CDL_TRY(cdl_bytes_append(word, in->text, in->bytes));
+  for (size_t at = 0; at < bytes;) {
+    size_t length = bytes;
+    if (step->use_regex)
+      CDL_TRY(cdl_byte_level_piece(&pre->bytes, &scratch->matcher, word->data, bytes, at, &length));
+    const size_t marked = origin <= at ? 0 : origin - at < length ? origin - at : length;
+    CDL_TRY(cdl_byte_characters(word->data + at, marked, &out->text));
+    if (marked > 0)
+      out->origin = out->text.count;
+    CDL_TRY(cdl_byte_characters(word->data + at + marked, length - marked, &out->text));
+    CDL_TRY(end_piece(out));
+    at += length;
+  }
+  return CDL_OK;
+}
+
+static cdl_status cut_by_length(const cdl_cut_step *step, const piece *in, cdl_pieces *out)
+{
+  size_t begin = 0, characters = 0;
+  for (size_t at = 0; at < in->bytes; at++) {
+    if ((in->text[at] & 0xc0) == 0x80)
+      continue;
+    if (characters == step->length) {
+      CDL_TRY(put_piece(out, in, begin, at));
+      begin = at;
+      characters = 0;
+    }
+    characters++;
+  }
+  return put_piece(out, in, begin, in->bytes);
+}
+
+/* ---- The steps in order ---- */
+
+static cdl_status apply_step(const cdl_pre_tokenizer *pre, const cdl_cut_step *step,
+                             cdl_cut_scratch *scratch, const piece *in, cdl_pieces *out)
+{
+  cdl_split_behavior behavior = step->behavior;
+  scratch->cut_count = 0;
+  switch (step->kind) {
+  case CDL_CUT_BYTES:
+    return byte_level(pre, step, in, scratch, out);
+  case CDL_CUT_METASPACE:
+    return metaspace(&step->metaspace, in, &scratch->word, out);
+  case CDL_CUT_LENGTH:
+    return cut_by_length(step, in, out);
+  case CDL_CUT_WORDS:
+    behavior = CDL_SPLIT_REMOVED;
+    CDL_TRY(cut_at_words(in, scratch));
+    break;
+  case CDL_CUT_PATTERN:
+    CDL_TRY(cut_by_pattern(step, in, scratch));
+    break;
+  case CDL_CUT_SPACES:
+  case CDL_CUT_CHARACTER:
+    behavior = CDL_SPLIT_REMOVED;
+    CDL_TRY(cut_at_characters(step, in, scratch));
+    break;
+  case CDL_CUT_PUNCTUATION:
+  case CDL_CUT_DIGITS:
+    CDL_TRY(cut_at_characters(step, in, scratch));
+    break;
+  }
+  return put_cuts(behavior, scratch, in, out);
+}
+
+cdl_status cdl_pre_tokenizer_apply(const cdl_pre_tokenizer *pre, cdl_cut_scratch *scratch,
+                                   const uint8_t *text, size_t bytes, size_t origin)
+{
+  cdl_pieces *in = &scratch->others, *out = &scratch->pieces;
+  const piece whole = {.text = text, .bytes = bytes, .origin = origin};
+  out->count = out->text.count = out->origin = 0;
+  CDL_TRY(put_piece(out, &whole, 0, bytes));
+  for (size_t i = 0; i < pre->count; i++) {
+    const cdl_pieces before = *out;
+    *out = *in;
+    *in = before;
+    out->count = out->text.count = out->origin = 0;
+    size_t begin = 0;
+    for (size_t k = 0; k < in->count; k++) {
+      const size_t end = in->ends[k];
+      const size_t marked = in->origin <= begin ? 0 : in->origin - begin;
+      const piece one = {.text = in->text.data + begin,
+                         .bytes = end - begin,
+                         .origin = marked < end - begin ? marked : end - begin};
+      CDL_TRY(apply_step(pre, &pre->steps[i], scratch, &one, out));
+      begin = end;
+    }
+  }
+  return CDL_OK;
+}
+
+/* ---- Preparation ---- */
+
+cdl_status cdl_pre_tokenizer_add(cdl_pre_tokenizer *pre, int kind, cdl_cut_step **step)
+{
+  if (pre->count >= CDL_STEPS_MAX)
+    return cdl_fail(CDL_DATA, "more than %d steps", CDL_STEPS_MAX);
+  CDL_TRY(cdl_grow(&pre->steps, pre->count + 1, sizeof *pre->steps));
+  *step = &pre->steps[pre->count++];
+  memset(*step, 0, sizeof **step);
+  (*step)->kind = kind;
+  return kind == CDL_CUT_BYTES ? cdl_byte_level_prepare(&pre->bytes) : CDL_OK;
+}
+
+void cdl_pre_tokenizer_release(cdl_pre_tokenizer *pre)
+{
+  for (size_t i = 0; i < pre->count; i++)
+    cdl_text_pattern_release(&pre->steps[i].pattern);
+  free(pre->steps);
+  cdl_byte_level_release(&pre->bytes);
+  *pre = (cdl_pre_tokenizer){0};
+}
+
+static void release_pieces(cdl_pieces *pieces)
+{
+  free(pieces->text.data);
+  free(pieces->ends);
+}
+
+void cdl_cut_scratch_release(cdl_cut_scratch *scratch)
+{
+  release_pieces(&scratch->pieces);
+  release_pieces(&scratch->others);
+  free(scratch->word.data);
+  free(scratch->cuts);
+  cdl_text_matcher_release(&scratch->matcher);
+}

@@ -1,0 +1,47 @@
+/* Texts by their beginnings: a trie over bytes, level by level, so that the children of neighbours are neighbours. Node 0
+ * is the empty text. */
+#ifndef CONDLORA_MODEL_TOKENIZER_TRIE_H
+#define CONDLORA_MODEL_TOKENIZER_TRIE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "condlora/status.h"
+
+#define CDL_NO_NODE UINT32_MAX
+
+/* Children of node n: children[n] to children[n + 1], in order of `bytes`. */
+typedef struct {
+  uint32_t *children;  /* [nodes + 1] */
+  int32_t *values;     /* [nodes] of the text that ends here, or -1 */
+  uint8_t *bytes;      /* [nodes] by which a node is reached */
+  uint32_t first[256]; /* the root's children, or CDL_NO_NODE */
+  size_t nodes;
+} cdl_trie;
+
+typedef struct {
+  const uint8_t *text;
+  size_t bytes;
+  int32_t value; /* >= 0; of equal texts the largest value counts */
+} cdl_trie_key;
+
+/* Sorts `keys`. Errors: MEMORY. Released with cdl_trie_release, also after an error. */
+CDL_MUST_USE cdl_status cdl_trie_build(cdl_trie *trie, cdl_trie_key *keys, size_t count);
+void cdl_trie_release(cdl_trie *trie);
+
+/* The child of a node by a byte, or CDL_NO_NODE. */
+static inline uint32_t cdl_trie_child(const cdl_trie *trie, uint32_t node, uint8_t byte)
+{
+  uint32_t low = trie->children[node], high = trie->children[node + 1];
+  const uint32_t end = high;
+  while (low < high) {
+    const uint32_t middle = low + (high - low) / 2;
+    if (trie->bytes[middle] < byte)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low < end && trie->bytes[low] == byte ? low : CDL_NO_NODE;
+}
+
+#endif

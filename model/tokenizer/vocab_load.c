@@ -1,0 +1,168 @@
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/utf8.h"
+#include "model/tokenizer/parts.h"
+
+/* ---- Lines ---- */
+
+typedef struct {
+  const char *text;
+  size_t bytes;
+  bool ended; /* by a line end */
+} text_line;
+
+/* Lines end with LF, CR LF or CR. False at the end of the file. */
+static bool next_line(const cdl_mapping *file, size_t *at, text_line *line)
+{
+  if (*at == file->size)
+    return false;
+  const char *text = (const char *)file->data + *at;
+  const size_t left = file->size - *at;
+  size_t end = 0;
+  while (end < left && text[end] != '\n' && text[end] != '\r')
+    end++;
+  *line = (text_line){.text = text, .bytes = end, .ended = end < left};
+  *at += end;
+  if (line->ended)
+    *at += text[end] == '\r' && end + 1 < left && text[end + 1] == '\n' ? 2 : 1;
+  return true;
+}
+
+/* ---- vocab.txt ---- */
+
+/* A token's id is its line's number; of equal lines the last counts. */
+static cdl_status read_vocabulary_lines(const char *path, const cdl_mapping *file,
+                                        cdl_vocabulary *vocabulary)
+{
+  const size_t good = cdl_utf8_well_formed(file->data, file->size);
+  size_t at = 0, number = 0;
+  text_line line;
+  cdl_bytes token = {0};
+  cdl_status status = CDL_OK;
+  while (status == CDL_OK && next_line(file, &at, &line)) {
+    token.count = 0;
+    if (good < at || memchr(line.text, '\0', line.bytes) != NULL)
+      status =
+          cdl_fail(CDL_DATA, "%s:%zu: expected a token in UTF-8 without NUL", path, number + 1);
+    if (status == CDL_OK)
+      status = cdl_bytes_append(&token, line.text, line.bytes);
+    if (status == CDL_OK)
+      status = cdl_bytes_append(&token, "", 1);
+    if (status == CDL_OK)
+      status = cdl_context(
+          cdl_vocabulary_put(vocabulary, (const char *)token.data, line.bytes, (int64_t)number),
+          "%s:%zu", path, number + 1);
+    number++;
+  }
+  free(token.data);
+  if (status == CDL_OK && number == 0)
+    return cdl_fail(CDL_DATA, "%s: no tokens", path);
+  return status;
+}
+
+cdl_status cdl_tokenizer_load_wordpiece(const char *path, const char *unknown,
+                                        cdl_tokenizer *tokenizer)
+{
+  cdl_mapping file;
+  tokenizer->kind = CDL_MODEL_WORDPIECE;
+  tokenizer->pre_kind = CDL_PRE_BERT;
+  CDL_TRY(cdl_file_map(path, &file));
+  const cdl_status status = read_vocabulary_lines(path, &file, &tokenizer->vocabulary);
+  cdl_file_unmap(&file);
+  CDL_TRY(status);
+  /* Of none Transformers makes the text that Python has for none. */
+  const char *name = unknown != NULL ? unknown : "None";
+  const int32_t id = cdl_vocabulary_find(&tokenizer->vocabulary, name, strlen(name));
+  return cdl_wordpiece_prepare(tokenizer, "##", 100, id < 0 ? CDL_UNKNOWN_MISSING : id);
+}
+
+/* ---- vocab.json and merges.txt ---- */
+
+static cdl_status read_vocabulary_json(const char *path, cdl_vocabulary *vocabulary)
+{
+  json_t *root;
+  CDL_TRY(cdl_json_read_repeated(path, &root));
+  cdl_status status = CDL_OK;
+  const char *token;
+  json_t *id;
+  json_object_foreach(root, token, id)
+  {
+    status = json_is_integer(id)
+                 ? cdl_context(
+                       cdl_vocabulary_add(vocabulary, token, strlen(token), json_integer_value(id)),
+                       "%s", path)
+                 : cdl_fail(CDL_DATA, "%s: token \"%.64s\": expected a whole number", path, token);
+    if (status != CDL_OK)
+      break;
+  }
+  json_decref(root);
+  if (status == CDL_OK && vocabulary->count == 0)
+    return cdl_fail(CDL_DATA, "%s: no tokens", path);
+  return status;
+}
+
+static cdl_status split_merge(const char *path, size_t number, const text_line *line,
+                              cdl_merge_text *merge)
+{
+  const char *const end = line->text + line->bytes;
+  const char *words[3] = {0};
+  size_t bytes[3] = {0}, count = 0;
+  for (const char *at = line->text; at < end && count < 3; count++) {
+    while (at < end && (*at == ' ' || *at == '\t'))
+      at++;
+    words[count] = at;
+    while (at < end && *at != ' ' && *at != '\t')
+      at++;
+    bytes[count] = (size_t)(at - words[count]);
+    if (bytes[count] == 0)
+      break;
+  }
+  if (count != 2)
+    return cdl_fail(CDL_DATA, "%s:%zu: expected two tokens", path, number);
+  *merge = (cdl_merge_text){
+      .left = words[0], .left_bytes = bytes[0], .right = words[1], .right_bytes = bytes[1]};
+  return CDL_OK;
+}
+
+/* As Transformers reads the file: the first line is the version, what follows the last line end is no merge, and of
+ * equal lines the first counts. */
+static cdl_status read_merges(const char *path, const cdl_mapping *file, cdl_tokenizer *tokenizer)
+{
+  size_t at = 0, number = 0, count = 0, capacity = 0;
+  cdl_merge_text *merges = NULL;
+  text_line line;
+  cdl_status status = CDL_OK;
+  while (status == CDL_OK && next_line(file, &at, &line)) {
+    if (number++ == 0 || !line.ended)
+      continue;
+    if (count == capacity) {
+      capacity = 2 * capacity + 1024;
+      status = cdl_grow(&merges, capacity, sizeof *merges);
+    }
+    if (status == CDL_OK)
+      status = split_merge(path, number, &line, &merges[count++]);
+  }
+  if (status == CDL_OK)
+    status = cdl_context(cdl_bpe_prepare(tokenizer, merges, count, false), "%s", path);
+  free(merges);
+  return status;
+}
+
+cdl_status cdl_tokenizer_load_bpe(const char *vocabulary, const char *merges,
+                                  cdl_tokenizer *tokenizer)
+{
+  cdl_mapping file;
+  cdl_cut_step *step;
+  tokenizer->kind = CDL_MODEL_BPE;
+  tokenizer->bpe.unknown = CDL_UNKNOWN_NONE;
+  tokenizer->pre_kind = CDL_PRE_BYTE_LEVEL;
+  CDL_TRY(cdl_pre_tokenizer_add(&tokenizer->pre_tokenizer, CDL_CUT_BYTES, &step));
+  step->use_regex = true;
+  CDL_TRY(read_vocabulary_json(vocabulary, &tokenizer->vocabulary));
+  CDL_TRY(cdl_file_map(merges, &file));
+  const cdl_status status = read_merges(merges, &file, tokenizer);
+  cdl_file_unmap(&file);
+  return status;
+}
