@@ -8,8 +8,8 @@
 
 #include "model/adapter_io.h"
 #include "model/adapter_state.h"
+#include "model/encoder/layout.h"
 #include "model/files/checkpoint.h"
-#include "model/layout.h"
 
 static cdl_status add_parameter(cdl_adapter *a, cdl_parameter parameter, const char *name_format,
                                 va_list arguments)

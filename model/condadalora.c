@@ -7,8 +7,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "model/encoder/layout.h"
 #include "model/files/family.h"
-#include "model/layout.h"
 #include "model/triplets.h"
 
 enum { THETA_P, THETA_LAMBDA, THETA_Q, THETAS };

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "model/encoder_state.h"
+#include "model/encoder/state.h"
 #include "model/onnx_graph.h"
 
 static const char model_name[] = "model.onnx", data_name[] = "model.onnx.data";

@@ -6,8 +6,8 @@
 
 #include "base/json.h"
 #include "condlora/log.h"
+#include "model/encoder/layout.h"
 #include "model/files/family.h"
-#include "model/layout.h"
 
 const cdl_adapter_option triplet_options[] = {
     {"init_r", NULL, CDL_OPTION_WHOLE, 12, 1, 65536, NULL, "rank of every layer at the start"},

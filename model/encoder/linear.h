@@ -7,7 +7,7 @@
 #define CONDLORA_MODEL_ENCODER_LINEAR_H
 
 #include "condlora/random.h"
-#include "model/encoder_state.h"
+#include "model/encoder/state.h"
 
 /* Rows of an activation: every token, or one a sequence. */
 typedef enum { ROWS_TOKENS, ROWS_SEQUENCES } row_kind;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "condlora/random.h"
-#include "model/encoder_state.h"
+#include "model/encoder/state.h"
 #include "model/files/checkpoint.h"
 
 /* The checkpoint's name of a parameter: without the family's prefix. */

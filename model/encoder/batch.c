@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/encoder_state.h"
+#include "model/encoder/state.h"
 
 static cdl_status check_range(const cdl_token_batch *b, const char *what, const int32_t *values,
                               int64_t limit)

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/encoder_state.h"
-#include "model/layout.h"
+#include "model/encoder/layout.h"
+#include "model/encoder/state.h"
 
 typedef struct {
   cdl_encoder *encoder;

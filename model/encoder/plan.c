@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/encoder_state.h"
-#include "model/layout.h"
+#include "model/encoder/layout.h"
+#include "model/encoder/state.h"
 
 static cdl_tensor take(size_t *used, cdl_buffer *arena, int64_t rows, int64_t columns)
 {

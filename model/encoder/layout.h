@@ -1,6 +1,6 @@
 /* Where tensors start in a buffer that several share. */
-#ifndef CONDLORA_MODEL_LAYOUT_H
-#define CONDLORA_MODEL_LAYOUT_H
+#ifndef CONDLORA_MODEL_ENCODER_LAYOUT_H
+#define CONDLORA_MODEL_ENCODER_LAYOUT_H
 
 #include <stdint.h>
 

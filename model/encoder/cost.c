@@ -1,5 +1,5 @@
 /* What a pass costs, counted along the same way that it is computed. */
-#include "model/encoder_state.h"
+#include "model/encoder/state.h"
 
 /* Multiplications and additions of one linear layer for `rows` rows, its adapter included. */
 static double linear_operations(const projection *p, double rows, bool training, bool below)

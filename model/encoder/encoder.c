@@ -1,6 +1,6 @@
 /* The encoder's mathematics: forward, and below each part its backward pass, in reverse order,
  * with d_ names. */
-#include "model/encoder_linear.h"
+#include "model/encoder/linear.h"
 
 /* ---- Layer norms ---- */
 

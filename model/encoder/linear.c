@@ -1,6 +1,6 @@
 /* Linear layers and what adapters add to them: forward, and below each part its backward pass, with
  * d_ names. encoder.h has the formula that a cdl_delta stands for. */
-#include "model/encoder_linear.h"
+#include "model/encoder/linear.h"
 
 cdl_dropout_mask encoder_mask(const cdl_encoder *lane, float probability,
                               cdl_random_purpose purpose, int layer)
