@@ -7,9 +7,9 @@
 #include "cli/examples.h"
 #include "cli/new_folder.h"
 #include "cli/probe.h"
+#include "model/adapter/io.h"
 #include "model/adapter_card.h"
 #include "model/adapter_export.h"
-#include "model/adapter_io.h"
 #include "model/encoder_onnx.h"
 
 /* ---- What was asked for ---- */

@@ -12,7 +12,7 @@
 #include "cli/progress.h"
 #include "cli/sink.h"
 #include "condlora/adapter.h"
-#include "model/adapter_config.h"
+#include "model/adapter/config.h"
 #include "model/files/checkpoint.h"
 #include "model/files/family.h"
 

@@ -6,7 +6,7 @@
 #include "cli/examples.h"
 #include "cli/new_folder.h"
 #include "cli/probe.h"
-#include "model/adapter_io.h"
+#include "model/adapter/io.h"
 #include "model/model_merge.h"
 #include "train/columns.h"
 

@@ -3,7 +3,7 @@
 #ifndef CONDLORA_MODEL_ADAPTER_CARD_H
 #define CONDLORA_MODEL_ADAPTER_CARD_H
 
-#include "model/adapter_folder.h"
+#include "model/adapter/folder.h"
 
 /* Writes it into `folder`, that of a LoRA with `config` and a head of `outputs`. */
 CDL_MUST_USE cdl_status cdl_adapter_card_write(const char *folder, const cdl_adapter_config *config,

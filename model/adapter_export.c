@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/adapter_io.h"
-#include "model/adapter_state.h"
+#include "model/adapter/io.h"
+#include "model/adapter/state.h"
 
 enum { NAME_BYTES = CDL_NAME_BYTES + 64 };
 static const char magnitude_ending[] = ".lora_magnitude_vector";

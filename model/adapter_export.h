@@ -3,7 +3,7 @@
 #define CONDLORA_MODEL_ADAPTER_EXPORT_H
 
 #include "condlora/adapter.h"
-#include "model/adapter_folder.h"
+#include "model/adapter/folder.h"
 
 /* Writes what each adapted layer's A_l and B_l are now, whatever they are derived from, with the
  * head and what else is trained. `config` is what the adapter was read with. UNSUPPORTED for what no

@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "model/adapter_io.h"
+#include "model/adapter/io.h"
 #include "train/optimizer.h"
 
 /* What of a run is not a tensor. */

@@ -5,7 +5,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "model/adapter_config.h"
+#include "model/adapter/config.h"
 
 static cdl_status set_columns(cdl_adapter_config *c, char **texts, size_t count, const char *label)
 {

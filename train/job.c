@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "base/process.h"
 #include "condlora/log.h"
-#include "model/adapter_io.h"
+#include "model/adapter/io.h"
 #include "model/files/checkpoint.h"
 #include "train/columns.h"
 #include "train/job_adapter.h"

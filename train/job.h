@@ -5,7 +5,7 @@
 #include "condlora/adapter.h"
 #include "condlora/dataset.h"
 #include "condlora/tokenizer.h"
-#include "model/adapter_folder.h"
+#include "model/adapter/folder.h"
 #include "train/census.h"
 #include "train/settings.h"
 #include "train/split.h"

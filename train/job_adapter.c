@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "base/number.h"
 #include "condlora/log.h"
-#include "model/adapter_io.h"
+#include "model/adapter/io.h"
 #include "model/files/family.h"
 #include "train/columns.h"
 

@@ -11,12 +11,12 @@
 #include "base/nearest.h"
 #include "base/number.h"
 #include "base/utf8.h"
-#include "model/adapter_config.h"
+#include "model/adapter/config.h"
 
 /* "condlora|lora|…" */
 #define METHOD(name) "|" #name
 static const char listed_methods[] =
-#include "model/methods.def"
+#include "model/adapter/methods.def"
     ;
 #undef METHOD
 #define METHOD_CHOICES (&listed_methods[1])

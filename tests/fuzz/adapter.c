@@ -1,5 +1,5 @@
 /* adapter_config.json, adapter_model.safetensors. */
-#include "model/adapter_folder.h"
+#include "model/adapter/folder.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/tensors.h"
 

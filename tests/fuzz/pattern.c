@@ -1,5 +1,5 @@
 /* A regular expression for modules, and a path. */
-#include "model/module_pattern.h"
+#include "model/adapter/module_pattern.h"
 
 #include <stdlib.h>
 #include <string.h>

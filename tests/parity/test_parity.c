@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "condlora/safetensors.h"
-#include "model/adapter_io.h"
-#include "model/triplets.h"
+#include "model/adapter/io.h"
+#include "model/adapter/methods/triplets.h"
 #include "tests/required.h"
 #include "train/step.h"
 #include "train/trainer.h"

@@ -14,7 +14,7 @@
 
 #include "condlora/config.h"
 #include "condlora/safetensors.h"
-#include "model/adapter_folder.h"
+#include "model/adapter/folder.h"
 #include "model/files/checkpoint.h"
 
 static cdl_status values(const char *path, const char *name, const char *out)

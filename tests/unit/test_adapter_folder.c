@@ -2,8 +2,8 @@
  * is named. */
 #include <math.h>
 
-#include "model/adapter_folder.h"
-#include "model/adapter_io.h"
+#include "model/adapter/folder.h"
+#include "model/adapter/io.h"
 #include "tests/unit/scratch.h"
 
 static const char *config_path(void)

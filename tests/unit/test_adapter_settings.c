@@ -6,7 +6,7 @@
 
 #include "condlora/adapter.h"
 #include "condlora/random.h"
-#include "model/adapter_io.h"
+#include "model/adapter/io.h"
 #include "tests/run_suite.h"
 #include "train/settings.h"
 

@@ -7,7 +7,7 @@
 
 #include "condlora/adapter.h"
 #include "condlora/random.h"
-#include "model/adapter_state.h"
+#include "model/adapter/state.h"
 #include "tests/run_suite.h"
 
 enum { SEQUENCES = 3, TOKENS = 9, LABELS = 2, RANK = 4, TENSORS_MOST = 64 };

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "condlora/random.h"
-#include "model/triplets.h"
+#include "model/adapter/methods/triplets.h"
 #include "tests/run_suite.h"
 
 /* ---- The budget ---- */

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/adapter_io.h"
-#include "model/adapter_state.h"
-#include "model/low_rank.h"
-#include "model/reference_adapter.h"
+#include "model/adapter/io.h"
+#include "model/adapter/methods/low_rank.h"
+#include "model/adapter/reference.h"
+#include "model/adapter/state.h"
 
 typedef struct {
   char text[2 * CDL_NAME_BYTES];

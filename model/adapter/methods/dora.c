@@ -3,8 +3,8 @@
  * n counts as a constant in the gradient (the paper's section 4.3): dm = dg / n. */
 #include <stdlib.h>
 
+#include "model/adapter/methods/low_rank.h"
 #include "model/encoder/layout.h"
-#include "model/low_rank.h"
 
 /* Vectors of all sites lie end to end: [Σ out]. */
 typedef struct dora_state {

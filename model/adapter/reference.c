@@ -1,4 +1,4 @@
-#include "model/reference_adapter.h"
+#include "model/adapter/reference.h"
 
 #include <stdio.h>
 #include <string.h>

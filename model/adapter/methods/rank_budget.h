@@ -2,8 +2,8 @@
  * triplets stay at a step, and which. PEFT 0.17's rules, but for two cases that it does not have:
  * a budget of all triplets is none to choose (PEFT fails), and a run without final steps ends with a
  * choice. */
-#ifndef CONDLORA_MODEL_RANK_BUDGET_H
-#define CONDLORA_MODEL_RANK_BUDGET_H
+#ifndef CONDLORA_MODEL_ADAPTER_METHODS_RANK_BUDGET_H
+#define CONDLORA_MODEL_ADAPTER_METHODS_RANK_BUDGET_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/adapter_io.h"
-#include "model/adapter_state.h"
+#include "model/adapter/io.h"
+#include "model/adapter/state.h"
 #include "model/encoder/layout.h"
 #include "model/files/checkpoint.h"
 

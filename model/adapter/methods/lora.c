@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/adapter_io.h"
-#include "model/low_rank.h"
+#include "model/adapter/io.h"
+#include "model/adapter/methods/low_rank.h"
 
 /* Parameter 2 i is A of site i, 2 i + 1 its B. */
 static cdl_status parameters(cdl_adapter *a)

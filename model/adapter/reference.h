@@ -1,7 +1,7 @@
 /* Adapters that the paper's own code saved (github.com/CyberAgentAILab/CondLoRA): `peft_type`
  * "ConditionalLORA", and the shared layers under flat names, "query.linear_for_lora_A". */
-#ifndef CONDLORA_MODEL_REFERENCE_ADAPTER_H
-#define CONDLORA_MODEL_REFERENCE_ADAPTER_H
+#ifndef CONDLORA_MODEL_ADAPTER_REFERENCE_H
+#define CONDLORA_MODEL_ADAPTER_REFERENCE_H
 
 #include <jansson.h>
 #include <stdbool.h>

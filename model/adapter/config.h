@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "model/adapter_folder.h"
+#include "model/adapter/folder.h"
 
 /* `path` is for messages. On failure `config` may be partly filled and is to be freed all the
  * same. */

@@ -1,11 +1,11 @@
 /* The table of methods, and what of a method can be asked without an adapter. */
 #include <string.h>
 
-#include "model/adapter_state.h"
+#include "model/adapter/state.h"
 
 static const cdl_adapter_method *const methods[] = {
 #define METHOD(name) &cdl_method_##name,
-#include "model/methods.def"
+#include "model/adapter/methods.def"
 #undef METHOD
 };
 enum { METHOD_COUNT = sizeof methods / sizeof methods[0] };
@@ -14,7 +14,7 @@ const char *const *cdl_adapter_methods(void)
 {
   static const char *const names[] = {
 #define METHOD(name) #name,
-#include "model/methods.def"
+#include "model/adapter/methods.def"
 #undef METHOD
       NULL};
   return names;

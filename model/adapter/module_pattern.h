@@ -6,8 +6,8 @@
  *
  * Matching takes a bounded number of steps. Where they do not suffice, that is an error and not "does
  * not match". */
-#ifndef CONDLORA_MODEL_MODULE_PATTERN_H
-#define CONDLORA_MODEL_MODULE_PATTERN_H
+#ifndef CONDLORA_MODEL_ADAPTER_MODULE_PATTERN_H
+#define CONDLORA_MODEL_ADAPTER_MODULE_PATTERN_H
 
 #include <stdbool.h>
 #include <stdint.h>

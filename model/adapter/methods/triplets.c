@@ -1,4 +1,4 @@
-#include "model/triplets.h"
+#include "model/adapter/methods/triplets.h"
 
 #include <stdio.h>
 #include <stdlib.h>

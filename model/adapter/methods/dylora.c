@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/low_rank.h"
+#include "model/adapter/methods/low_rank.h"
 
 static int64_t rank_min(const cdl_adapter *a)
 {

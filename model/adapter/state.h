@@ -6,9 +6,9 @@
 
 #include "condlora/adapter.h"
 #include "condlora/random.h"
-#include "model/adapter_folder.h"
+#include "model/adapter/folder.h"
 
-struct cdl_snapshot; /* model/adapter_io.h */
+struct cdl_snapshot; /* model/adapter/io.h */
 
 /* Adapted sites of one kind in layers of equal distance: their weights are one strided batch. */
 typedef struct {
@@ -200,7 +200,7 @@ cdl_status adapter_fold(const cdl_adapter *adapter, const char *folder,
 bool adapter_folds(const cdl_adapter *adapter, const char *name);
 
 #define METHOD(name) extern const cdl_adapter_method cdl_method_##name;
-#include "model/methods.def"
+#include "model/adapter/methods.def"
 #undef METHOD
 
 #endif

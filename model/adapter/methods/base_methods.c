@@ -1,6 +1,6 @@
 /* Methods that add nothing to the model and train parts of it: its head, its biases (BitFit, Ben
  * Zaken et al. 2022), all of it. */
-#include "model/adapter_state.h"
+#include "model/adapter/state.h"
 
 static bool everything(const cdl_parameter *p)
 {

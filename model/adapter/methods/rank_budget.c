@@ -1,4 +1,4 @@
-#include "model/rank_budget.h"
+#include "model/adapter/methods/rank_budget.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,12 +1,12 @@
 /* What AdaLoRA and its conditional form share: layers whose update is P diag(Λ) Q, rank by rank a
  * triplet of a column, a number and a row; a penalty that keeps P and Q near orthonormal; the
  * importance of each triplet; and the choice of those that stay. */
-#ifndef CONDLORA_MODEL_TRIPLETS_H
-#define CONDLORA_MODEL_TRIPLETS_H
+#ifndef CONDLORA_MODEL_ADAPTER_METHODS_TRIPLETS_H
+#define CONDLORA_MODEL_ADAPTER_METHODS_TRIPLETS_H
 
-#include "model/adapter_io.h"
-#include "model/adapter_state.h"
-#include "model/rank_budget.h"
+#include "model/adapter/io.h"
+#include "model/adapter/methods/rank_budget.h"
+#include "model/adapter/state.h"
 
 /* In the order of triplet_options. */
 enum {

@@ -3,8 +3,8 @@
  * that all modules share; and DoRA and DyLoRA. */
 #include <string.h>
 
+#include "model/adapter/methods/low_rank.h"
 #include "model/files/family.h"
-#include "model/low_rank.h"
 
 #define X_SCALING 0.5 /* as the reference's scripts have it */
 enum { OPTION_USE_X = LOW_RANK_OPTIONS_COUNT, OPTION_X_SCALING };

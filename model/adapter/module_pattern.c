@@ -1,4 +1,4 @@
-#include "model/module_pattern.h"
+#include "model/adapter/module_pattern.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>

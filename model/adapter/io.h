@@ -3,7 +3,7 @@
 #define CONDLORA_MODEL_ADAPTER_IO_H
 
 #include "condlora/adapter.h"
-#include "model/adapter_folder.h"
+#include "model/adapter/folder.h"
 
 /* An adapter on the host: `values` of every trained tensor in the order of the parameters, end to
  * end, and the `state` that its method keeps besides. One allocation. */

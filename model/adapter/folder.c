@@ -1,4 +1,4 @@
-#include "model/adapter_folder.h"
+#include "model/adapter/folder.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -6,8 +6,8 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
-#include "model/adapter_config.h"
-#include "model/reference_adapter.h"
+#include "model/adapter/config.h"
+#include "model/adapter/reference.h"
 
 static const char config_name[] = "adapter_config.json";
 static const char tensors_name[] = "adapter_model.safetensors";

@@ -7,9 +7,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "model/adapter/methods/triplets.h"
 #include "model/encoder/layout.h"
 #include "model/files/family.h"
-#include "model/triplets.h"
 
 enum { THETA_P, THETA_LAMBDA, THETA_Q, THETAS };
 

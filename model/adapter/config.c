@@ -1,4 +1,4 @@
-#include "model/adapter_config.h"
+#include "model/adapter/config.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -9,8 +9,8 @@
 #include "base/json.h"
 #include "base/nearest.h"
 #include "base/utf8.h"
-#include "model/adapter_state.h"
-#include "model/module_pattern.h"
+#include "model/adapter/module_pattern.h"
+#include "model/adapter/state.h"
 
 enum { RANK_MOST = 1 << 20 };
 

@@ -1,8 +1,8 @@
 /* What LoRA and CondLoRA have in common: DoRA's magnitudes, DyLoRA's ranks. */
-#ifndef CONDLORA_MODEL_LOW_RANK_H
-#define CONDLORA_MODEL_LOW_RANK_H
+#ifndef CONDLORA_MODEL_ADAPTER_METHODS_LOW_RANK_H
+#define CONDLORA_MODEL_ADAPTER_METHODS_LOW_RANK_H
 
-#include "model/adapter_state.h"
+#include "model/adapter/state.h"
 
 /* First in the methods' lists of options. */
 enum { OPTION_USE_DORA, OPTION_DYLORA_RANK_MIN, OPTION_DYLORA_FROZEN, LOW_RANK_OPTIONS_COUNT };

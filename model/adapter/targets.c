@@ -8,9 +8,9 @@
 
 #include "base/nearest.h"
 #include "condlora/log.h"
-#include "model/adapter_state.h"
+#include "model/adapter/module_pattern.h"
+#include "model/adapter/state.h"
 #include "model/files/checkpoint.h"
-#include "model/module_pattern.h"
 
 /* path is `suffix`, or ends in ".suffix". */
 static bool has_suffix(const char *path, size_t length, const char *suffix)

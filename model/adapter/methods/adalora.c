@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/adapter/methods/triplets.h"
 #include "model/encoder/layout.h"
-#include "model/triplets.h"
 
 /* The method's own state. Parameters lie batch by batch: its layers' P, then their Λ, then their
  * Q. */

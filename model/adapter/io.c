@@ -1,4 +1,4 @@
-#include "model/adapter_io.h"
+#include "model/adapter/io.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "condlora/log.h"
-#include "model/adapter_state.h"
+#include "model/adapter/state.h"
 #include "model/files/checkpoint.h"
 
 enum { FILE_NAME_BYTES = CDL_NAME_BYTES + sizeof CDL_ADAPTER_PREFIX + sizeof ".base_layer" };
