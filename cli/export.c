@@ -8,9 +8,9 @@
 #include "cli/new_folder.h"
 #include "cli/probe.h"
 #include "model/adapter/io.h"
-#include "model/adapter_card.h"
-#include "model/adapter_export.h"
-#include "model/encoder_onnx.h"
+#include "model/export/adapter_card.h"
+#include "model/export/adapter_export.h"
+#include "model/export/onnx.h"
 
 /* ---- What was asked for ---- */
 

@@ -7,7 +7,7 @@
 #include "cli/new_folder.h"
 #include "cli/probe.h"
 #include "model/adapter/io.h"
-#include "model/model_merge.h"
+#include "model/export/merge.h"
 #include "train/columns.h"
 
 typedef struct {

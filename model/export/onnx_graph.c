@@ -1,4 +1,4 @@
-#include "model/onnx_graph.h"
+#include "model/export/onnx_graph.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 
 #include "base/file.h"
 #include "condlora/backend.h"
-#include "model/onnx.pb-c.h"
+#include "model/export/onnx.pb-c.h"
 
 /* The version of the format that came with the set of operators. */
 enum { IR_VERSION = 8, FIRST_ROOM = 16 };

@@ -1,6 +1,6 @@
 /* An encoder as ONNX: operators of the standard alone, so that any runtime reads it. */
-#ifndef CONDLORA_MODEL_ENCODER_ONNX_H
-#define CONDLORA_MODEL_ENCODER_ONNX_H
+#ifndef CONDLORA_MODEL_EXPORT_ONNX_H
+#define CONDLORA_MODEL_EXPORT_ONNX_H
 
 #include "condlora/encoder.h"
 

@@ -1,7 +1,7 @@
 /* A graph of ONNX operators in the making. Values are named: "encoder.layer.0.attention/MatMul_3" is
  * what the third node of that scope gives. */
-#ifndef CONDLORA_MODEL_ONNX_GRAPH_H
-#define CONDLORA_MODEL_ONNX_GRAPH_H
+#ifndef CONDLORA_MODEL_EXPORT_ONNX_GRAPH_H
+#define CONDLORA_MODEL_EXPORT_ONNX_GRAPH_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "model/model_merge.h"
+#include "model/export/merge.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "model/adapter_export.h"
+#include "model/export/adapter_export.h"
 
 #include <math.h>
 #include <stdio.h>

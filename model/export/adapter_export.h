@@ -1,6 +1,6 @@
 /* Any low-rank adapter as plain LoRA in PEFT's folder. */
-#ifndef CONDLORA_MODEL_ADAPTER_EXPORT_H
-#define CONDLORA_MODEL_ADAPTER_EXPORT_H
+#ifndef CONDLORA_MODEL_EXPORT_ADAPTER_EXPORT_H
+#define CONDLORA_MODEL_EXPORT_ADAPTER_EXPORT_H
 
 #include "condlora/adapter.h"
 #include "model/adapter/folder.h"

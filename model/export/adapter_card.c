@@ -1,4 +1,4 @@
-#include "model/adapter_card.h"
+#include "model/export/adapter_card.h"
 
 #include <stdlib.h>
 #include <string.h>

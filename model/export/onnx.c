@@ -1,6 +1,6 @@
 /* The encoder's forward pass as a graph of ONNX operators; it follows encoder.c part by part. Batches
  * are padded here: values are [batch, sequence, …], and attention is told by a mask what is padding. */
-#include "model/encoder_onnx.h"
+#include "model/export/onnx.h"
 
 #include <float.h>
 #include <math.h>
@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "model/encoder/state.h"
-#include "model/onnx_graph.h"
+#include "model/export/onnx_graph.h"
 
 static const char model_name[] = "model.onnx", data_name[] = "model.onnx.data";
 

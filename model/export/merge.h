@@ -1,6 +1,6 @@
 /* A merged model as a folder of its own. */
-#ifndef CONDLORA_MODEL_MODEL_MERGE_H
-#define CONDLORA_MODEL_MODEL_MERGE_H
+#ifndef CONDLORA_MODEL_EXPORT_MERGE_H
+#define CONDLORA_MODEL_EXPORT_MERGE_H
 
 #include "condlora/encoder.h"
 
