@@ -4,7 +4,7 @@
 
 #include "bench/shapes.h"
 #include "condlora/config.h"
-#include "train/batch.h"
+#include "train/data/batch.h"
 
 typedef struct {
   cdl_batch *item;

@@ -9,8 +9,8 @@
 
 #include "cli/signals.h"
 #include "condlora/log.h"
+#include "train/data/table_kind.h"
 #include "train/evaluate.h"
-#include "train/table_kind.h"
 
 cdl_status cli_examples_check(const cli_example_source *s)
 {

@@ -9,8 +9,8 @@
 #include "cli/signals.h"
 #include "cli/sink.h"
 #include "cli/windows.h"
+#include "train/data/submission.h"
 #include "train/evaluate.h"
-#include "train/submission.h"
 
 /* Examples that are answered together where so many are at hand: enough for batches that are full
  * but for the last, few enough for the first answers to come soon. */

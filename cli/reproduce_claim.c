@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "cli/reproduce.h"
 #include "model/files/checkpoint.h"
-#include "train/task_files.h"
+#include "train/data/task_files.h"
 
 static const char claim_name[] = "reproduce.json";
 

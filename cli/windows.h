@@ -4,7 +4,7 @@
 #define CONDLORA_CLI_WINDOWS_H
 
 #include "cli/examples.h"
-#include "train/dataset_windows.h"
+#include "train/data/dataset_windows.h"
 
 typedef struct {
   cli_examples all; /* of one's own file without rows */

@@ -5,7 +5,7 @@
 #include "condlora/adapter.h"
 #include "condlora/dataset.h"
 #include "condlora/metrics.h"
-#include "train/batch.h"
+#include "train/data/batch.h"
 
 /* Examples of one data set in batches by length, with host memory for the largest. */
 typedef struct {

@@ -6,9 +6,9 @@
 #include "condlora/dataset.h"
 #include "condlora/tokenizer.h"
 #include "model/adapter/folder.h"
-#include "train/census.h"
+#include "train/data/census.h"
+#include "train/data/split.h"
 #include "train/settings.h"
-#include "train/split.h"
 
 typedef struct {
   const cdl_task *task;     /* NULL for files of one's own */

@@ -3,7 +3,7 @@
 #ifndef CONDLORA_TRAIN_LOSS_H
 #define CONDLORA_TRAIN_LOSS_H
 
-#include "train/batch.h"
+#include "train/data/batch.h"
 #include "train/job.h"
 #include "train/settings.h"
 

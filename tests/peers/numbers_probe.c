@@ -20,7 +20,7 @@
 
 #include "condlora/metrics.h"
 #include "condlora/schedule.h"
-#include "train/split.h"
+#include "train/data/split.h"
 #include "train/statistics.h"
 
 static double next_real(void)

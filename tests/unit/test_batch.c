@@ -3,7 +3,7 @@
 
 #include "condlora/random.h"
 #include "tests/unit/words.h"
-#include "train/batch.h"
+#include "train/data/batch.h"
 
 static void count_up(uint32_t *rows, size_t count)
 {

@@ -1,6 +1,6 @@
 /* The census of a run's examples, counted by hand. */
 #include "tests/unit/scratch.h"
-#include "train/census.h"
+#include "train/data/census.h"
 
 static cdl_dataset *read_rows(const char *name, const char *text, const char *second)
 {

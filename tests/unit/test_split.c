@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "tests/unit/scratch.h"
-#include "train/split.h"
+#include "train/data/split.h"
 
 static void expect_beginning(uint32_t count, const uint32_t *expected, size_t expected_count)
 {

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "tests/unit/scratch.h"
-#include "train/submission.h"
+#include "train/data/submission.h"
 
 static const cdl_task *find(const char *name)
 {

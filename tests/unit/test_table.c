@@ -5,7 +5,7 @@
 
 #include "base/utf8.h"
 #include "tests/unit/scratch.h"
-#include "train/table.h"
+#include "train/data/table.h"
 
 /* Writes a table as text: fields in <>, absent ones as -, the line before each row. */
 static cdl_status write_rows(cdl_table *table, bool windows, const char *const *columns,

@@ -4,7 +4,7 @@
 #include "condlora/dataset.h"
 #include "condlora/random.h"
 #include "tests/unit/scratch.h"
-#include "train/table.h"
+#include "train/data/table.h"
 
 static void expect_text(const char *data, size_t bytes)
 {

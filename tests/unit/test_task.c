@@ -1,7 +1,7 @@
 /* The table of GLUE's tasks, their names and the files of their splits. */
 #include "condlora/task.h"
 #include "tests/unit/scratch.h"
-#include "train/task_files.h"
+#include "train/data/task_files.h"
 
 static const cdl_task *find(const char *name)
 {

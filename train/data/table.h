@@ -4,10 +4,10 @@
  *   JSONL  one JSON object a line (RFC 8259); strings, numbers and booleans serve as fields
  * All are UTF-8, perhaps after a byte-order mark; lines end in LF or CR LF, the last one with or
  * without; empty lines after the last row are ignored. A NUL byte or ill-formed UTF-8 is an error,
- * and a file that is no such text at all is told by its first bytes (train/table_kind.h).
+ * and a file that is no such text at all is told by its first bytes (train/data/table_kind.h).
  * Messages begin "file:line: ". */
-#ifndef CONDLORA_TRAIN_TABLE_H
-#define CONDLORA_TRAIN_TABLE_H
+#ifndef CONDLORA_TRAIN_DATA_TABLE_H
+#define CONDLORA_TRAIN_DATA_TABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>

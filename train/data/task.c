@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "train/task_files.h"
+#include "train/data/task_files.h"
 
 #define ZERO_ONE .labels = {"0", "1"}, .label_count = 2
 #define ENTAILED_OR_NOT .labels = {"entailment", "not_entailment"}, .label_count = 2

@@ -1,4 +1,4 @@
-#include "train/token_store.h"
+#include "train/data/token_store.h"
 
 #include <pthread.h>
 #include <stdio.h>

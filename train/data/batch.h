@@ -1,6 +1,6 @@
 /* Which examples come when, and a batch of them end to end, without padding. */
-#ifndef CONDLORA_TRAIN_BATCH_H
-#define CONDLORA_TRAIN_BATCH_H
+#ifndef CONDLORA_TRAIN_DATA_BATCH_H
+#define CONDLORA_TRAIN_DATA_BATCH_H
 
 #include <stddef.h>
 #include <stdint.h>

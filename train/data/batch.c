@@ -1,4 +1,4 @@
-#include "train/batch.h"
+#include "train/data/batch.h"
 
 #include <stdlib.h>
 

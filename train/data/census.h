@@ -1,12 +1,12 @@
 /* What a run's examples are, counted before it trains: labels by part, texts that come more than
  * once, texts of train in what it is measured on. */
-#ifndef CONDLORA_TRAIN_CENSUS_H
-#define CONDLORA_TRAIN_CENSUS_H
+#ifndef CONDLORA_TRAIN_DATA_CENSUS_H
+#define CONDLORA_TRAIN_DATA_CENSUS_H
 
 #include <jansson.h>
 
 #include "condlora/dataset.h"
-#include "train/split.h"
+#include "train/data/split.h"
 
 typedef enum { CDL_PART_TRAIN, CDL_PART_VALID, CDL_PART_DEV, CDL_PART_COUNT } cdl_part;
 

@@ -1,4 +1,4 @@
-#include "train/table_kind.h"
+#include "train/data/table_kind.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* The bytes of a file, a pipe or standard input, as many whole rows at a time as can be had without
  * waiting: what a window of a table is read from. */
-#ifndef CONDLORA_TRAIN_FEED_H
-#define CONDLORA_TRAIN_FEED_H
+#ifndef CONDLORA_TRAIN_DATA_FEED_H
+#define CONDLORA_TRAIN_DATA_FEED_H
 
 #include <stdbool.h>
 #include <stddef.h>

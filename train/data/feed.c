@@ -1,4 +1,4 @@
-#include "train/feed.h"
+#include "train/data/feed.h"
 
 #include <errno.h>
 #include <fcntl.h>

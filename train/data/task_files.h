@@ -1,6 +1,6 @@
 /* Where a GLUE task's splits lie, and how its files differ from one another. */
-#ifndef CONDLORA_TRAIN_TASK_FILES_H
-#define CONDLORA_TRAIN_TASK_FILES_H
+#ifndef CONDLORA_TRAIN_DATA_TASK_FILES_H
+#define CONDLORA_TRAIN_DATA_TASK_FILES_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "train/table_json.h"
+#include "train/data/table_json.h"
 
 #include <string.h>
 

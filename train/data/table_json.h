@@ -1,6 +1,6 @@
 /* A line of a table in JSONL. */
-#ifndef CONDLORA_TRAIN_TABLE_JSON_H
-#define CONDLORA_TRAIN_TABLE_JSON_H
+#ifndef CONDLORA_TRAIN_DATA_TABLE_JSON_H
+#define CONDLORA_TRAIN_DATA_TABLE_JSON_H
 
 #include <jansson.h>
 #include <stdint.h>

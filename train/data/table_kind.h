@@ -1,6 +1,6 @@
 /* What a file is that is no table of UTF-8 text, by its name and its first bytes. */
-#ifndef CONDLORA_TRAIN_TABLE_KIND_H
-#define CONDLORA_TRAIN_TABLE_KIND_H
+#ifndef CONDLORA_TRAIN_DATA_TABLE_KIND_H
+#define CONDLORA_TRAIN_DATA_TABLE_KIND_H
 
 #include <stddef.h>
 

@@ -1,6 +1,6 @@
 /* Every example's tokens, end to end, made by several threads. */
-#ifndef CONDLORA_TRAIN_TOKEN_STORE_H
-#define CONDLORA_TRAIN_TOKEN_STORE_H
+#ifndef CONDLORA_TRAIN_DATA_TOKEN_STORE_H
+#define CONDLORA_TRAIN_DATA_TOKEN_STORE_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -9,11 +9,11 @@
 #include "base/json.h"
 #include "base/number.h"
 #include "condlora/log.h"
-#include "train/dataset_windows.h"
-#include "train/labels.h"
-#include "train/table.h"
-#include "train/task_files.h"
-#include "train/token_store.h"
+#include "train/data/dataset_windows.h"
+#include "train/data/labels.h"
+#include "train/data/table.h"
+#include "train/data/task_files.h"
+#include "train/data/token_store.h"
 
 typedef struct {
   const char *text[2];

@@ -1,4 +1,4 @@
-#include "train/labels.h"
+#include "train/data/labels.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* Predictions as the GLUE site wants them: a file a test set, "index<TAB>prediction". */
-#ifndef CONDLORA_TRAIN_SUBMISSION_H
-#define CONDLORA_TRAIN_SUBMISSION_H
+#ifndef CONDLORA_TRAIN_DATA_SUBMISSION_H
+#define CONDLORA_TRAIN_DATA_SUBMISSION_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* Names of classes, and their ids. */
-#ifndef CONDLORA_TRAIN_LABELS_H
-#define CONDLORA_TRAIN_LABELS_H
+#ifndef CONDLORA_TRAIN_DATA_LABELS_H
+#define CONDLORA_TRAIN_DATA_LABELS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "train/census.h"
+#include "train/data/census.h"
 
 #include <stdlib.h>
 #include <string.h>

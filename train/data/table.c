@@ -1,4 +1,4 @@
-#include "train/table.h"
+#include "train/data/table.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -10,9 +10,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/utf8.h"
-#include "train/feed.h"
-#include "train/table_json.h"
-#include "train/table_kind.h"
+#include "train/data/feed.h"
+#include "train/data/table_json.h"
+#include "train/data/table_kind.h"
 
 /* Text that the file does not spell out byte by byte (escapes undone): blocks that live as long as
  * the table. */

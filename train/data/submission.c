@@ -1,4 +1,4 @@
-#include "train/submission.h"
+#include "train/data/submission.h"
 
 #include <math.h>
 #include <stdio.h>

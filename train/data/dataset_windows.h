@@ -1,7 +1,7 @@
 /* A data set of a file of one's own that is read a window at a time: for input of any length, and
  * for input that comes in time. Of the examples only the window's are there, counted from 0. */
-#ifndef CONDLORA_TRAIN_DATASET_WINDOWS_H
-#define CONDLORA_TRAIN_DATASET_WINDOWS_H
+#ifndef CONDLORA_TRAIN_DATA_DATASET_WINDOWS_H
+#define CONDLORA_TRAIN_DATA_DATASET_WINDOWS_H
 
 #include "condlora/dataset.h"
 

@@ -1,10 +1,10 @@
-#include "train/split.h"
+#include "train/data/split.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/table.h"
+#include "train/data/table.h"
 
 /* A 128-bit integer in two halves: C has none, and neither has every machine. */
 typedef struct {

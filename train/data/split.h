@@ -2,8 +2,8 @@
  * implementation's own split, bit for bit. Both walk one permutation of a fixed seed, so a split
  * depends on examples and fraction alone: runs with several seeds, trials of a search, and a merged
  * model that records nothing, all meet the same held-out examples. */
-#ifndef CONDLORA_TRAIN_SPLIT_H
-#define CONDLORA_TRAIN_SPLIT_H
+#ifndef CONDLORA_TRAIN_DATA_SPLIT_H
+#define CONDLORA_TRAIN_DATA_SPLIT_H
 
 #include <stdbool.h>
 #include <stddef.h>
