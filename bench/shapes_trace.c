@@ -1,4 +1,4 @@
-/* Reads back what cli/trace.c writes: every op's sizes stand in its event's `args`. Batches differ in their number of
+/* Reads back what tools/cli/trace.c writes: every op's sizes stand in its event's `args`. Batches differ in their number of
  * tokens, so each op is measured at the middle one of the run. */
 #include <jansson.h>
 #include <stdio.h>

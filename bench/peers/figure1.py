@@ -1,7 +1,7 @@
 """Figure 1 on a model of RoBERTa-base's shape: `condlora analyze conversion` against PyTorch as the paper's code has it.
 
     python write_roberta.py --text GLUE/RTE/train.tsv --output ROBERTA
-    python figure1.py --model ROBERTA --condlora build/cli/condlora --output ../results/figure1.json
+    python figure1.py --model ROBERTA --condlora build/condlora --output ../results/figure1.json
 
 The PyTorch side inverts each weight once, and takes the full singular value decompositions of both matrices for each pair
 of layers, in float32, diagonal included, pairs below it mirrored; then the same for random matrices, the baseline. Its

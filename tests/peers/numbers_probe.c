@@ -20,8 +20,8 @@
 
 #include "condlora/metrics.h"
 #include "condlora/schedule.h"
+#include "tools/reports/statistics.h"
 #include "train/data/split.h"
-#include "train/statistics.h"
 
 static double next_real(void)
 {

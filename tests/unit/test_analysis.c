@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/conversion.h"
-#include "analysis/correlation.h"
-#include "analysis/extreme.h"
-#include "analysis/sharing.h"
-#include "analysis/similarity.h"
 #include "tests/run_suite.h"
+#include "tools/analysis/conversion.h"
+#include "tools/analysis/correlation.h"
+#include "tools/analysis/extreme.h"
+#include "tools/analysis/sharing.h"
+#include "tools/analysis/similarity.h"
 
 /* Products of float32 values, some thousand roundings. */
 #define CLOSE 1e-9

@@ -2,9 +2,9 @@
 #include <cairo.h>
 #include <math.h>
 
-#include "plot/chart.h"
-#include "plot/heatmap.h"
 #include "tests/unit/scratch.h"
+#include "tools/plot/chart.h"
+#include "tools/plot/heatmap.h"
 
 static const char *const ends[] = {"svg", "png", "pdf"};
 enum { ENDS = sizeof ends / sizeof ends[0] };

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "tests/unit/scratch.h"
-#include "train/statistics.h"
+#include "tools/reports/statistics.h"
 
 START_TEST(student_as_in_tables)
 {

@@ -5,8 +5,8 @@
 #include "base/json.h"
 #include "base/visible.h"
 #include "condlora/log.h"
-#include "reports/document.h"
 #include "tests/unit/scratch.h"
+#include "tools/reports/document.h"
 
 /* Raw, and as it is shown. */
 static const struct {

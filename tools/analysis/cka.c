@@ -1,0 +1,55 @@
+#include "tools/analysis/cka.h"
+
+#include <math.h>
+
+static void center(cdl_matrix *m)
+{
+  for (int64_t j = 0; j < m->columns; j++) {
+    double mean = 0;
+    for (int64_t i = 0; i < m->rows; i++)
+      mean += m->values[i * m->columns + j] / (double)m->rows;
+    for (int64_t i = 0; i < m->rows; i++)
+      m->values[i * m->columns + j] -= mean;
+  }
+}
+
+/* ‖XᵀY‖² = ⟨X Xᵀ, Y Yᵀ⟩: one product a layer where rows are few, else one a pair. */
+static cdl_status cross(cdl_queue *queue, const cdl_matrix *x, const cdl_matrix *y, bool grams,
+                        double *value)
+{
+  if (grams) {
+    *value = cdl_matrix_dot(x, y);
+    return CDL_OK;
+  }
+  cdl_matrix product;
+  CDL_TRY(cdl_matrix_multiply(queue, x, true, y, false, &product));
+  *value = cdl_matrix_dot(&product, &product);
+  cdl_matrix_free(&product);
+  return CDL_OK;
+}
+
+cdl_status cdl_cka(cdl_queue *queue, cdl_matrix *matrices, int count, cdl_grid *grid)
+{
+  const bool grams = matrices[0].rows <= matrices[0].columns;
+  CDL_TRY(cdl_grid_create(count, grid));
+  for (int l = 0; l < count; l++) {
+    center(&matrices[l]);
+    if (!grams)
+      continue;
+    cdl_matrix gram;
+    CDL_TRY(cdl_matrix_multiply(queue, &matrices[l], false, &matrices[l], true, &gram));
+    cdl_matrix_free(&matrices[l]);
+    matrices[l] = gram;
+  }
+  double *v = grid->values;
+  for (int l = 0; l < count; l++)
+    for (int k = l; k < count; k++)
+      CDL_TRY(cross(queue, &matrices[l], &matrices[k], grams, &v[l * count + k]));
+  for (int l = 0; l < count; l++)
+    for (int k = 0; k < l; k++)
+      v[l * count + k] = v[k * count + l] /= sqrt(v[l * count + l] * v[k * count + k]);
+  for (int l = 0; l < count; l++)
+    v[l * count + l] /= v[l * count + l];
+  cdl_grid_average(grid);
+  return CDL_OK;
+}

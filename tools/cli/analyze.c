@@ -1,0 +1,209 @@
+/* condlora analyze: which analysis, and what all have in common. */
+#include "tools/cli/analyze.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/nearest.h"
+#include "tools/cli/command.h"
+#include "tools/cli/examples.h"
+
+/* ---- Options ---- */
+
+static cdl_status check(const analyze_kind *kind, const analyze_options *o)
+{
+  if (o->settings.model == NULL)
+    return cdl_fail(CDL_USAGE, "analyze wants --model: the encoder that was adapted");
+  if (o->settings.adapter == NULL && !kind->bare)
+    return cdl_fail(CDL_USAGE, "analyze %s wants --adapter: what was trained", kind->name);
+  if (o->i < 1 || o->j < 1)
+    return cdl_fail(CDL_USAGE, "--%c is at least 1", o->i < 1 ? 'i' : 'j');
+  return kind->check != NULL ? kind->check(o) : CDL_OK;
+}
+
+bool analyze_wants_side(const analyze_options *o, cdl_side side)
+{
+  return strcmp(o->side, "both") == 0 || strcmp(o->side, cdl_side_name(side)) == 0;
+}
+
+cdl_orientation analyze_form(const analyze_options *o)
+{
+  return strcmp(o->form, "paper") == 0 ? CDL_ORIENTATION_PAPER : CDL_ORIENTATION_REFERENCE;
+}
+
+/* Lists of the options, taken apart; owned. */
+typedef struct {
+  cdl_list targets;
+  int64_t *layers;
+  cdl_selection selection; /* of them */
+} chosen_lists;
+
+static void free_lists(chosen_lists *s)
+{
+  cdl_list_release(&s->targets);
+  free(s->layers);
+  *s = (chosen_lists){0};
+}
+
+static cdl_status read_layers(const char *text, chosen_lists *s)
+{
+  cdl_list numbers;
+  CDL_TRY(cdl_list_split("--layers", text, &numbers));
+  cdl_status status = CDL_OK;
+  s->layers = calloc(numbers.count + 1, sizeof *s->layers);
+  if (s->layers == NULL)
+    status = cdl_fail(CDL_MEMORY, "out of memory: --layers");
+  for (size_t i = 0; i < numbers.count && status == CDL_OK; i++) {
+    const char *number = numbers.item[i];
+    if (strspn(number, "0123456789") != strlen(number) || strlen(number) > 9)
+      status = cdl_fail(CDL_USAGE, "--layers wants numbers from 0, not '%s'", number);
+    else
+      s->layers[i] = strtoll(number, NULL, 10);
+  }
+  s->selection.layers = s->layers;
+  s->selection.layer_count = numbers.count;
+  cdl_list_release(&numbers);
+  return status;
+}
+
+static cdl_status read_lists(const analyze_options *o, chosen_lists *s)
+{
+  *s = (chosen_lists){0};
+  cdl_status status = CDL_OK;
+  if (o->targets != NULL)
+    status = cdl_list_split("--targets", o->targets, &s->targets);
+  s->selection.targets = (const char *const *)s->targets.item;
+  s->selection.target_count = s->targets.count;
+  if (status == CDL_OK && o->layers != NULL)
+    status = read_layers(o->layers, s);
+  if (status != CDL_OK)
+    free_lists(s);
+  return status;
+}
+
+/* ---- Running one ---- */
+
+static cdl_status run_opened(const analyze_kind *kind, const analyze_input *input,
+                             cli_notices *notices)
+{
+  const analyze_options *o = input->options;
+  analyze_output out;
+  void *result = calloc(1, kind->result_bytes);
+  cdl_status status = result != NULL ? analyze_output_begin(o, &out)
+                                     : cdl_fail(CDL_MEMORY, "out of memory: %s", kind->name);
+  if (status == CDL_OK) {
+    status = kind->compute(input, result);
+    if (status == CDL_OK)
+      status = kind->write(o, &out, result);
+    status = analyze_output_finish(&out, status);
+    if (status == CDL_OK) {
+      cli_notices_release(notices);
+      kind->print(o, result);
+    }
+    kind->release(result);
+  }
+  free(result);
+  return status;
+}
+
+static cdl_status choose_layers(const analyze_kind *kind, analyze_input *input)
+{
+  cdl_encoder *encoder = input->job->encoder;
+  if (kind->bare)
+    return cdl_adapted_sites(encoder, input->selection, &input->adapted);
+  return cdl_context(
+      cdl_adapted_read(encoder, input->job->queue, input->selection, &input->adapted), "%s",
+      input->options->settings.adapter);
+}
+
+static cdl_status open_and_run(const analyze_kind *kind, const analyze_options *o,
+                               const cdl_selection *selection, cli_notices *notices)
+{
+  cdl_job job;
+  analyze_input input = {.options = o, .selection = selection, .job = &job};
+  CDL_TRY(cdl_job_open_inference(&job, &o->settings));
+  cdl_status status = choose_layers(kind, &input);
+  if (status == CDL_OK) {
+    status = run_opened(kind, &input, notices);
+    cdl_adapted_free(&input.adapted);
+  }
+  cdl_job_close(&job);
+  return status;
+}
+
+typedef struct {
+  const analyze_kind *kind;
+  analyze_options *options;
+} analysis;
+
+static cdl_status run(const void *command, cli_notices *notices)
+{
+  const analysis *a = command;
+  chosen_lists lists;
+  CDL_TRY(check(a->kind, a->options));
+  CDL_TRY(read_lists(a->options, &lists));
+  const cdl_status status = open_and_run(a->kind, a->options, &lists.selection, notices);
+  free_lists(&lists);
+  return status;
+}
+
+cdl_status analyze_run(const analyze_kind *kind, const cli_grammar *grammar, int count,
+                       char **arguments, analyze_options *o)
+{
+  const analysis a = {kind, o};
+  o->settings.part = kind->bare ? CDL_OPEN_BODY : CDL_OPEN_ADAPTED;
+  return cli_run(grammar, count, arguments, run, &a);
+}
+
+/* ---- The command ---- */
+
+static const struct {
+  const char *name;
+  cdl_status (*run)(int count, char **arguments);
+  const char *help;
+} analyses[] = {
+    {"conversion", analyze_conversion, "conversion matrices of the layers, by pairs (Figure 1)"},
+    {"similarity", analyze_similarity, "two adapters of one base, layer by layer (Table 3)"},
+    {"correlation", analyze_correlation, "updates and the weights they are for (Section 2)"},
+    {"matrices", analyze_matrices, "spectra of conversion matrices, and what layers share"},
+    {"layers", analyze_layers, "layers of a model that was fine-tuned whole, by pairs"},
+};
+enum { ANALYSES = sizeof analyses / sizeof analyses[0] };
+
+static void print_help(void)
+{
+  puts("usage: condlora analyze ANALYSIS --model DIR … [--output DIR]\n\n"
+       "Compares what was trained with the frozen weights and layer with layer, in float64.\n");
+  for (size_t i = 0; i < ANALYSES; i++)
+    printf("  %-12s %s\n", analyses[i].name, analyses[i].help);
+  puts("\ncondlora analyze ANALYSIS --help lists its options.");
+}
+
+static bool asks_for_help(int count, char **arguments)
+{
+  for (int i = 0; i < count; i++)
+    if (strcmp(arguments[i], "--help") == 0 || strcmp(arguments[i], "-h") == 0)
+      return true;
+  return false;
+}
+
+cdl_status cli_analyze(int count, char **arguments)
+{
+  const char *names[ANALYSES];
+  for (size_t i = 0; i < ANALYSES; i++) {
+    names[i] = analyses[i].name;
+    if (count > 0 && strcmp(arguments[0], names[i]) == 0)
+      return analyses[i].run(count - 1, arguments + 1);
+  }
+  if (asks_for_help(count, arguments)) {
+    print_help();
+    return CDL_OK;
+  }
+  if (count == 0 || arguments[0][0] == '-')
+    return cdl_fail(CDL_USAGE, "say first what to analyze: conversion, similarity, correlation, "
+                               "matrices or layers");
+  return cdl_fail(CDL_USAGE,
+                  "there is no analysis %s; the nearest is %s (condlora analyze --help lists all)",
+                  arguments[0], cdl_nearest(arguments[0], names, ANALYSES));
+}

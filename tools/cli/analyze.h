@@ -1,0 +1,161 @@
+/* What the analyses have in common: options, opened models, what they write. */
+#ifndef CONDLORA_TOOLS_CLI_ANALYZE_H
+#define CONDLORA_TOOLS_CLI_ANALYZE_H
+
+#include "base/file.h"
+#include "tools/analysis/adapted.h"
+#include "tools/analysis/subspace.h"
+#include "tools/cli/command.h"
+#include "tools/cli/new_folder.h"
+#include "train/job.h"
+
+/* As the command line says. */
+typedef struct {
+  cdl_inference_settings settings;
+  int64_t i, j, seed;
+  const char *targets, *layers, *form, *side, *output, *plots;
+} analyze_options;
+
+#define ANALYZE_DEFAULTS                                                                   \
+  {                                                                                        \
+    .settings = {.backend = "auto", .precision = "fp32"}, .i = 8, .j = 8, .form = "paper", \
+    .side = "left", .plots = "svg"                                                         \
+  }
+
+/* Lines of option tables. */
+#define ANALYZE_MODEL_OPTION(o)                               \
+  {CLI_GROUP, .help = "The model"},                           \
+  {                                                           \
+    CLI_TEXT, "model", &(o).settings.model, "DIR",            \
+        "Hugging Face folder of the encoder that was adapted" \
+  }
+#define ANALYZE_ADAPTER_OPTIONS(o)                                            \
+  {CLI_TEXT, "adapter", &(o).settings.adapter, "DIR",                         \
+   "low-rank adapter, this program's, PEFT's or the paper's own code's"},     \
+  {                                                                           \
+    CLI_WHOLE, "rank", &(o).settings.rank, "B",                               \
+        "use this rank of an adapter that DyLoRA trained [the adapter's own]" \
+  }
+#define ANALYZE_CHOICE_OPTIONS(o)                                                                \
+  {CLI_GROUP, .help = "What is compared"},                                                       \
+      {CLI_TEXT, "targets", &(o).targets, "A,B",                                                 \
+       "kinds of layers, by any ends of their paths in a block (query; attention.output.dense) " \
+       "[all that are adapted]"},                                                                \
+  {                                                                                              \
+    CLI_TEXT, "layers", &(o).layers, "N,N", "blocks, counted from 0 [all]"                       \
+  }
+#define ANALYZE_VECTOR_OPTIONS(o)                                                       \
+  {CLI_WHOLE, "i", &(o).i, "N", "leading singular vectors of the first of a pair [8]"}, \
+  {                                                                                     \
+    CLI_WHOLE, "j", &(o).j, "N", "and of the second [8]"                                \
+  }
+#define ANALYZE_SEED_OPTION(o)                                             \
+  {                                                                        \
+    CLI_WHOLE, "seed", &(o).seed, "N", "of the random matrices beside [0]" \
+  }
+#define ANALYZE_FORM_OPTION(o)                                                             \
+  {                                                                                        \
+    CLI_TEXT, "form", &(o).form, "paper|reference",                                        \
+        "of the conversion matrices: pseudo-inverses of W and its transpose, or inverses " \
+        "of square W as in the paper's code [paper]"                                       \
+  }
+#define ANALYZE_SIDE_OPTION(o, usual)                                                    \
+  {                                                                                      \
+    CLI_TEXT, "side", &(o).side, "left|right|both", "which singular vectors [" usual "]" \
+  }
+#define ANALYZE_OUTPUT_OPTIONS(o)                                                           \
+  {CLI_GROUP, .help = "Where it runs and what it writes"},                                  \
+      {CLI_TEXT, "output", &(o).output, "DIR",                                              \
+       "new folder for all numbers, as CSV and JSON, and for heat maps [the table alone]"}, \
+      {CLI_TEXT, "plots", &(o).plots, "LIST", "heat maps as svg, png, pdf, or none [svg]"}, \
+      {CLI_TEXT, "backend", &(o).settings.backend, "NAME",                                  \
+       "auto, cpu, or a plug-in with a device: opencl:0 [auto]"},                           \
+      {CLI_THREADS, "threads", &(o).settings.threads, "N", "of the CPU [every core]"},      \
+  {                                                                                         \
+    CLI_FLAG, "no-fallback", &(o).settings.no_fallback, NULL,                               \
+        "work that would fall back to the host is an error"                                 \
+  }
+
+/* Whether --side asks for a side. */
+bool analyze_wants_side(const analyze_options *o, cdl_side side);
+cdl_orientation analyze_form(const analyze_options *o);
+
+/* ---- Running one ---- */
+
+/* What was opened, and the layers chosen of it. */
+typedef struct {
+  const analyze_options *options;
+  const cdl_selection *selection;
+  cdl_job *job;
+  cdl_adapted adapted;
+} analyze_input;
+
+struct analyze_output;
+
+/* An analysis of an adapter, or of a model without one. `result` is `result_bytes` of zeros at first;
+ * it may point into the input. */
+typedef struct {
+  const char *name;
+  bool bare; /* no adapter: of what is chosen all W, and no A and B */
+  size_t result_bytes;
+  cdl_status (*compute)(const analyze_input *input, void *result);
+  cdl_status (*write)(const analyze_options *o, const struct analyze_output *out,
+                      const void *result);
+  void (*print)(const analyze_options *o, const void *result);
+  void (*release)(void *result);
+  cdl_status (*check)(const analyze_options *o); /* of options of its own; may be NULL */
+} analyze_kind;
+
+/* Reads and checks the options, opens what they name, computes, writes, prints. */
+CDL_MUST_USE cdl_status analyze_run(const analyze_kind *kind, const cli_grammar *grammar, int count,
+                                    char **arguments, analyze_options *o);
+
+/* ---- Output ---- */
+
+typedef struct analyze_output {
+  const char *path;
+  cli_new_folder folder;
+  cdl_list plots;
+} analyze_output;
+
+/* USAGE for kinds of plots that there are not. Makes the folder; nothing without --output. */
+CDL_MUST_USE cdl_status analyze_output_begin(const analyze_options *o, analyze_output *out);
+/* The folder is there if `status` is OK, and gone else; returns the first failure. */
+CDL_MUST_USE cdl_status analyze_output_finish(analyze_output *out, cdl_status status);
+
+/* A file in the folder; NULL without --output. */
+CDL_MUST_USE cdl_status analyze_file_begin(const analyze_output *out, const char *name,
+                                           cdl_output **file);
+CDL_MUST_USE cdl_status analyze_file_commit(cdl_output *file);
+/* Releases `object`; NULL counts as memory that is out. */
+CDL_MUST_USE cdl_status analyze_json(const analyze_output *out, const char *name, json_t *object);
+/* Heat maps of a grid, one for each kind of plot; the title ends with the mean above the diagonal.
+ * Values lie in [low, 1]. */
+CDL_MUST_USE cdl_status analyze_map(const analyze_output *out, const char *name, const char *title,
+                                    const cdl_grid *grid, const cdl_adapted_target *layers,
+                                    double low);
+
+/* "query" for "attention.self.query", which is long for a title. */
+const char *analyze_short_name(const char *target);
+
+/* A number of the table with four decimals; "-" where there is none. */
+typedef struct {
+  char text[32];
+} analyze_cell;
+analyze_cell analyze_cell_of(double value);
+
+/* A number, or null where it is not finite. */
+/* Rows of a grid. */
+json_t *analyze_grid_json(const cdl_grid *grid);
+/* Numbers of a target's blocks. */
+json_t *analyze_layers_json(const cdl_adapted_target *target);
+
+/* ---- The analyses ---- */
+
+cdl_status analyze_conversion(int count, char **arguments);
+cdl_status analyze_similarity(int count, char **arguments);
+cdl_status analyze_correlation(int count, char **arguments);
+cdl_status analyze_matrices(int count, char **arguments);
+cdl_status analyze_layers(int count, char **arguments);
+
+#endif

@@ -1,0 +1,327 @@
+/* condlora analyze layers */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "tools/analysis/layer_similarity.h"
+#include "tools/cli/analyze.h"
+#include "tools/cli/examples.h"
+#include "tools/cli/signals.h"
+#include "train/evaluate.h"
+
+typedef struct {
+  analyze_options common; /* first: what the parts that are shared are given */
+  const char *tuned;      /* the model that was fine-tuned whole */
+  cli_example_source source;
+  int64_t examples; /* at most */
+} layers_options;
+
+/* Of weights, and of what they make of examples where there are any. */
+typedef struct {
+  cdl_layer_similarity weights;
+  size_t examples;
+  cdl_grid before, after; /* CKA of the blocks' outputs for the examples' first tokens */
+} layers_result;
+
+static const layers_options *own(const analyze_options *o)
+{
+  return (const layers_options *)(const void *)o;
+}
+
+/* What is compared, in the order of the table. */
+enum { GRIDS = 5 };
+static const struct {
+  const char *name, *title;
+} grids[GRIDS] = {{"weight", "CKA of W"},
+                  {"tuned", "CKA of W'"},
+                  {"update", "CKA of W' - W"},
+                  {"conversion", "CKA of C"},
+                  {"conversion_phi", "similarity of C"}};
+
+static const cdl_grid *grid_of(const cdl_layer_similarity_target *t, int grid)
+{
+  const cdl_grid *const all[GRIDS] = {&t->base, &t->tuned, &t->update, &t->conversion,
+                                      &t->conversion_phi};
+  return all[grid];
+}
+
+enum { STATES = 2 };
+static const struct {
+  const char *name, *title;
+} states[STATES] = {{"before", "CKA before"}, {"after", "CKA after"}};
+
+static const cdl_grid *states_of(const layers_result *r, int which)
+{
+  return which == 0 ? &r->before : &r->after;
+}
+
+static void print_table(const analyze_options *o, const void *result)
+{
+  const layers_result *r = result;
+  const cdl_layer_similarity *s = &r->weights;
+  printf("pairs of layers of a fine-tuned model, C = W+ (W' - W); i = %lld, j = %lld\n\n"
+         "%-24s %-16s %14s %10s\n",
+         (long long)o->i, (long long)o->j, "target", "what", "above diagonal", "all pairs");
+  for (size_t t = 0; t < s->count; t++)
+    for (int g = 0; g < GRIDS; g++) {
+      const cdl_grid *grid = grid_of(&s->targets[t], g);
+      printf("%-24s %-16s %14s %10s\n", s->targets[t].target->name, grids[g].title,
+             analyze_cell_of(grid->upper).text, analyze_cell_of(grid->all).text);
+    }
+  for (int g = 0; g < STATES && r->examples > 0; g++) {
+    const cdl_grid *grid = states_of(r, g);
+    printf("%-24s %-16s %14s %10s\n", "hidden states", states[g].title,
+           analyze_cell_of(grid->upper).text, analyze_cell_of(grid->all).text);
+  }
+}
+
+/* ---- Files ---- */
+
+static json_t *described_grid(const cdl_grid *grid)
+{
+  return json_pack("{so so so}", "values", analyze_grid_json(grid), "mean_above_diagonal",
+                   cdl_json_number(grid->upper), "mean_all_pairs", cdl_json_number(grid->all));
+}
+
+static json_t *states_json(const layers_result *r)
+{
+  if (r->examples == 0)
+    return json_null();
+  json_t *object = json_pack("{sI}", "examples", (json_int_t)r->examples);
+  for (int g = 0; g < STATES; g++)
+    cdl_json_set(&object, states[g].name, described_grid(states_of(r, g)));
+  return object;
+}
+
+static json_t *whole_json(const layers_result *r, const analyze_options *o)
+{
+  const cdl_layer_similarity *s = &r->weights;
+  json_t *targets = json_array();
+  for (size_t t = 0; t < s->count; t++) {
+    json_t *target = json_pack("{ss so}", "target", s->targets[t].target->name, "layers",
+                               analyze_layers_json(s->targets[t].target));
+    for (int g = 0; g < GRIDS; g++)
+      cdl_json_set(&target, grids[g].name, described_grid(grid_of(&s->targets[t], g)));
+    cdl_json_append(&targets, target);
+  }
+  return json_pack("{ss ss ss sI sI so so}", "analysis", "layers", "model", o->settings.model,
+                   "model2", own(o)->tuned, "i", (json_int_t)o->i, "j", (json_int_t)o->j, "targets",
+                   targets, "states", states_json(r));
+}
+
+static cdl_status write_csv(const cdl_layer_similarity *s, const analyze_output *out)
+{
+  cdl_output *file;
+  CDL_TRY(analyze_file_begin(out, "layers.csv", &file));
+  if (file == NULL)
+    return CDL_OK;
+  cdl_output_printf(file, "target,layer,other_layer,weight,tuned,update,conversion,"
+                          "conversion_phi\n");
+  for (size_t t = 0; t < s->count; t++) {
+    const cdl_adapted_target *target = s->targets[t].target;
+    for (int l = 0; l < target->count; l++)
+      for (int k = 0; k < target->count; k++) {
+        cdl_output_printf(file, "%s,%d,%d", target->name, target->layers[l].number,
+                          target->layers[k].number);
+        for (int g = 0; g < GRIDS; g++)
+          cdl_output_printf(file, ",%.12g",
+                            grid_of(&s->targets[t], g)->values[l * target->count + k]);
+        cdl_output_printf(file, "\n");
+      }
+  }
+  return analyze_file_commit(file);
+}
+
+static cdl_status write_states(const layers_result *r, const analyze_output *out)
+{
+  cdl_output *file;
+  CDL_TRY(analyze_file_begin(out, "states.csv", &file));
+  if (file != NULL)
+    cdl_output_printf(file, "layer,other_layer,before,after\n");
+  const int layers = r->before.layers;
+  for (int i = 0; i < layers * layers && file != NULL; i++)
+    cdl_output_printf(file, "%d,%d,%.12g,%.12g\n", i / layers, i % layers, r->before.values[i],
+                      r->after.values[i]);
+  CDL_TRY(analyze_file_commit(file));
+  for (int g = 0; g < STATES; g++) {
+    char name[64], title[64];
+    snprintf(name, sizeof name, "states.%s", states[g].name);
+    snprintf(title, sizeof title, "hidden states, %s", states[g].title);
+    CDL_TRY(analyze_map(out, name, title, states_of(r, g), NULL, 0));
+  }
+  return CDL_OK;
+}
+
+static cdl_status write(const analyze_options *o, const analyze_output *out, const void *result)
+{
+  const layers_result *r = result;
+  const cdl_layer_similarity *s = &r->weights;
+  CDL_TRY(write_csv(s, out));
+  CDL_TRY(analyze_json(out, "layers.json", whole_json(r, o)));
+  if (r->examples > 0)
+    CDL_TRY(write_states(r, out));
+  for (size_t t = 0; t < s->count; t++)
+    for (int g = 0; g < GRIDS; g++) {
+      char name[CDL_NAME_BYTES + 32], title[CDL_NAME_BYTES + 64];
+      snprintf(name, sizeof name, "%s.%s", s->targets[t].target->name, grids[g].name);
+      snprintf(title, sizeof title, "%s, %s", analyze_short_name(s->targets[t].target->name),
+               grids[g].title);
+      CDL_TRY(analyze_map(out, name, title, grid_of(&s->targets[t], g), s->targets[t].target, 0));
+    }
+  return CDL_OK;
+}
+
+/* ---- Hidden states ---- */
+
+static bool wants_examples(const layers_options *o)
+{
+  return o->source.task != NULL || o->source.data != NULL || o->source.input != NULL;
+}
+
+/* As the base's tokenizer has them, the first of them. */
+static cdl_status read_examples(const layers_options *o, cdl_job *job, cli_examples *e)
+{
+  CDL_TRY(cdl_job_open_tokenizer(job, o->common.settings.model));
+  CDL_TRY(cli_examples_read(&o->source, CLI_LABELS_IGNORED, NULL, e));
+  const cdl_status status = cdl_job_tokenize(job, e->dataset);
+  if (status != CDL_OK)
+    cli_examples_close(e);
+  else if (e->count > (size_t)o->examples)
+    e->count = (size_t)o->examples;
+  return status;
+}
+
+static cdl_status compare_states(const cdl_job *job, cdl_encoder *encoder, const cli_examples *e,
+                                 cdl_grid *grid)
+{
+  const cdl_model_config *c = cdl_encoder_config(encoder);
+  const size_t total = cdl_dataset_count(e->dataset);
+  cdl_evaluation evaluation;
+  CDL_TRY(cdl_evaluation_create(&evaluation, e->dataset, e->rows, e->count,
+                                cdl_encoder_labels(encoder), job->first_position));
+  float *values = calloc(total * (size_t)(c->layers * c->hidden_size) + 1, sizeof *values);
+  cdl_status status = values != NULL
+                          ? CDL_OK
+                          : cdl_fail(CDL_MEMORY, "out of memory: states of %zu examples", total);
+  if (status == CDL_OK)
+    status = cdl_encoder_plan(encoder, job->queue, (cdl_batch_limits){0},
+                              cdl_evaluation_limits(&evaluation));
+  if (status == CDL_OK)
+    status = cdl_evaluation_states(&evaluation, encoder, job->queue, values, cli_signals_flag());
+  if (status == CDL_OK)
+    status = cdl_state_similarity(job->queue, values, (int)c->layers, total, c->hidden_size,
+                                  e->rows, e->count, grid);
+  free(values);
+  cdl_evaluation_release(&evaluation);
+  return cdl_context(status, "%s", e->split);
+}
+
+static cdl_status compute_states(const cdl_job *job, cdl_encoder *tuned, const cli_examples *e,
+                                 layers_result *r)
+{
+  cli_signals_defer();
+  CDL_TRY(compare_states(job, job->encoder, e, &r->before));
+  CDL_TRY(compare_states(job, tuned, e, &r->after));
+  r->examples = e->count;
+  return CDL_OK;
+}
+
+/* ---- The command ---- */
+
+/* The fine-tuned model's tables are the base's in size: its examples are tokenized alike. */
+static cdl_status check_tables(const cdl_encoder *base, const cdl_encoder *tuned)
+{
+  const cdl_model_config *x = cdl_encoder_config(base), *y = cdl_encoder_config(tuned);
+  return x->family == y->family && x->vocabulary_size == y->vocabulary_size &&
+                 x->position_count == y->position_count && x->type_count == y->type_count
+             ? CDL_OK
+             : cdl_fail(CDL_DATA, "the models read different tokens");
+}
+
+static cdl_status compute_weights(const analyze_input *input, cdl_encoder *tuned,
+                                  cdl_layer_similarity *result)
+{
+  const analyze_options *o = input->options;
+  cdl_adapted chosen;
+  CDL_TRY(cdl_adapted_sites(tuned, input->selection, &chosen));
+  const cdl_status status =
+      cdl_layer_similarity_compute(input->job->queue, &input->adapted, &chosen, o->i, o->j, result);
+  cdl_adapted_free(&chosen);
+  return status;
+}
+
+static cdl_status compute(const analyze_input *input, void *result)
+{
+  const layers_options *o = own(input->options);
+  const cdl_load_options options = {.labels = 1, .fresh_head = true};
+  layers_result *r = result;
+  cdl_encoder *tuned;
+  cdl_load_report report;
+  cli_examples examples = {0};
+  CDL_TRY(cdl_encoder_load(input->job->queue, o->tuned, &options, &tuned, &report));
+  cdl_status status = CDL_OK;
+  if (wants_examples(o)) {
+    status = cdl_context(check_tables(input->job->encoder, tuned), "%s", o->tuned);
+    if (status == CDL_OK)
+      status = read_examples(o, input->job, &examples);
+  }
+  if (status == CDL_OK)
+    status = cdl_context(compute_weights(input, tuned, &r->weights), "%s", o->tuned);
+  if (status == CDL_OK && wants_examples(o))
+    status = compute_states(input->job, tuned, &examples, r);
+  cli_examples_close(&examples);
+  cdl_encoder_destroy(tuned);
+  return status;
+}
+
+static void release(void *result)
+{
+  layers_result *r = result;
+  cdl_layer_similarity_free(&r->weights);
+  cdl_grid_free(&r->before);
+  cdl_grid_free(&r->after);
+}
+
+static cdl_status check(const analyze_options *common)
+{
+  const layers_options *o = own(common);
+  if (o->tuned == NULL)
+    return cdl_fail(CDL_USAGE,
+                    "analyze layers wants --model2: the model that was fine-tuned whole");
+  if (o->examples < 2)
+    return cdl_fail(CDL_USAGE, "--examples is at least 2");
+  return wants_examples(o) ? cli_examples_check(&o->source) : CDL_OK;
+}
+
+cdl_status analyze_layers(int count, char **arguments)
+{
+  static const analyze_kind kind = {
+      "layers", true, sizeof(layers_result), compute, write, print_table, release, check};
+  layers_options o = {.common = ANALYZE_DEFAULTS, .source = CLI_EXAMPLE_DEFAULTS, .examples = 1000};
+  const cli_option options[] = {
+      {CLI_GROUP, .help = "The models"},
+      {CLI_TEXT, "model", &o.common.settings.model, "DIR",
+       "Hugging Face folder of the encoder before fine-tuning"},
+      {CLI_TEXT, "model2", &o.tuned, "DIR", "the same encoder, fine-tuned whole"},
+      {CLI_GROUP, .help = "What is compared"},
+      {CLI_TEXT, "targets", &o.common.targets, "A,B",
+       "kinds of layers, by any ends of their paths in a block [query,value, or what the model "
+       "calls them]"},
+      {CLI_TEXT, "layers", &o.common.layers, "N,N", "blocks, counted from 0 [all]"},
+      ANALYZE_VECTOR_OPTIONS(o.common),
+      CLI_EXAMPLE_OPTIONS(o.source),
+      {CLI_WHOLE, "examples", &o.examples, "N", "the first N of them at most [1000]"},
+      {CLI_WHOLE, "max-length", &o.common.settings.max_length, "N",
+       "longest example in tokens [512, or what the model can take]"},
+      ANALYZE_OUTPUT_OPTIONS(o.common)};
+  const cli_grammar grammar = {
+      .usage = "condlora analyze layers --model DIR --model2 DIR [--task NAME --data DIR] "
+               "[--output DIR]",
+      .summary = "Compares all pairs of layers of a model that was fine-tuned whole: linear CKA of "
+                 "weights, of their updates and of the conversion matrices that make the updates "
+                 "of the weights, and the similarity of the latter. With examples also linear CKA "
+                 "of what the blocks make of them, before and after.",
+      .options = options,
+      .option_count = sizeof options / sizeof options[0]};
+  return analyze_run(&kind, &grammar, count, arguments, &o.common);
+}

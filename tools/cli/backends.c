@@ -1,0 +1,153 @@
+/* condlora backends */
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/quota.h"
+#include "base/visible.h"
+#include "condlora/backend.h"
+#include "tools/cli/command.h"
+#include "tools/cli/options.h"
+#include "tools/cli/sink.h"
+
+typedef struct {
+  bool why, as_json;
+  json_t *list, *folders;
+  size_t usable;
+} listing;
+
+/* The value of a line "model name : …" of a /proc file; "" where there is none. */
+static void read_fact(const char *path, const char *key, char *value, size_t bytes)
+{
+  char line[512];
+  value[0] = '\0';
+  FILE *file = fopen(path, "r");
+  while (file != NULL && value[0] == '\0' && fgets(line, sizeof line, file) != NULL) {
+    const char *colon = strchr(line, ':');
+    if (colon == NULL || strncmp(line, key, strlen(key)) != 0)
+      continue;
+    colon += 1 + strspn(colon + 1, " \t");
+    snprintf(value, bytes, "%.*s", (int)strcspn(colon, "\n"), colon);
+  }
+  if (file != NULL)
+    fclose(file);
+}
+
+typedef struct {
+  char system[256], processor[256];
+  long cores;
+  int usable_cores; /* by this process, under its limits */
+  double memory_gb, usable_memory_gb;
+} machine;
+
+static machine describe_machine(void)
+{
+  machine m = {.cores = sysconf(_SC_NPROCESSORS_ONLN),
+               .usable_cores = base_usable_processors(),
+               .memory_gb = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / 1e9,
+               .usable_memory_gb = (double)base_usable_memory().total_bytes / 1e9};
+  struct utsname name;
+  if (uname(&name) == 0)
+    snprintf(m.system, sizeof m.system, "%.64s %.64s %.64s", name.sysname, name.release,
+             name.machine);
+  read_fact("/proc/cpuinfo", "model name", m.processor, sizeof m.processor);
+  if (m.processor[0] == '\0')
+    snprintf(m.processor, sizeof m.processor, "unknown");
+  return m;
+}
+
+static json_t *backend_json(const cdl_backend_listing *b)
+{
+  json_t *object = json_pack("{ss sb}", "name", b->name, "usable", b->reason == NULL);
+  cdl_json_set_text(&object, "device", b->device);
+  cdl_json_set_text(&object, "description", b->description);
+  cdl_json_set_text(&object, "reason", b->reason);
+  cdl_json_set_text(&object, "path", b->path);
+  return object;
+}
+
+/* What the process may use where that is less than there is: in a container, a batch job. */
+static void print_machine(const machine *m)
+{
+  printf("%-12s%s\n%-12s%s\n%-12s%s, %ld cores", "condlora", cdl_version(), "system", m->system,
+         "processor", m->processor, m->cores);
+  if (m->usable_cores < m->cores)
+    printf(", of which this process may use %d", m->usable_cores);
+  printf("\n%-12s%.1f GB", "memory", m->memory_gb);
+  if (m->usable_memory_gb < 0.999 * m->memory_gb)
+    printf(", of which this process may use %.1f GB", m->usable_memory_gb);
+  printf("\n\n");
+}
+
+static void on_backend(void *user, const cdl_backend_listing *b)
+{
+  listing *l = user;
+  l->usable += b->reason == NULL;
+  if (b->reason != NULL && !l->why)
+    return;
+  if (l->as_json)
+    cdl_json_append(&l->list, backend_json(b));
+  else if (b->reason != NULL) {
+    printf("%-12snot taken: %s\n", cdl_visible(b->name).text, cdl_visible(b->reason).text);
+    if (b->path != NULL)
+      printf("%-12s%s\n", "", cdl_visible(b->path).text);
+  } else {
+    printf("%-12s%s\n", cdl_visible(b->name).text,
+           cdl_visible(b->description != NULL ? b->description : b->device).text);
+    if (b->path != NULL)
+      printf("%-12s%s\n", "", cdl_visible(b->path).text);
+  }
+}
+
+static void on_folder(void *user, const char *folder, const char *reason)
+{
+  listing *l = user;
+  if (l->as_json) {
+    json_t *object = json_pack("{so}", "path", cdl_json_string_of(folder));
+    cdl_json_set_text(&object, "reason", reason);
+    cdl_json_append(&l->folders, object);
+  } else
+    printf("%-12s%s%s%s\n", reason == NULL ? "searched" : "skipped", cdl_visible(folder).text,
+           reason == NULL ? "" : ": ", cdl_visible(reason).text);
+}
+
+cdl_status cli_backends(int count, char **arguments)
+{
+  listing l = {0};
+  const cli_option options[] = {
+      {CLI_FLAG, "why", &l.why, NULL,
+       "also those that are absent, each with its reason, and where was looked"},
+      {CLI_FLAG, "json", &l.as_json, NULL, "as JSON"}};
+  const cli_grammar grammar = {
+      .usage = "condlora backends [--why] [--json]",
+      .summary = "Says what this machine can compute on: enough for a bug report.",
+      .options = options,
+      .option_count = sizeof options / sizeof options[0]};
+  bool helped;
+  CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
+  if (helped)
+    return CDL_OK;
+  const machine m = describe_machine();
+  if (!l.as_json)
+    print_machine(&m);
+  l.list = json_array();
+  l.folders = json_array();
+  cdl_status status = cdl_backend_list(on_backend, &l);
+  if (status == CDL_OK && l.why) {
+    if (!l.as_json)
+      printf("\n");
+    status = cdl_backend_folders(on_folder, &l);
+  }
+  if (status != CDL_OK || !l.as_json) {
+    json_decref(l.list);
+    json_decref(l.folders);
+    return status;
+  }
+  return cli_stdout_json(json_pack("{ss ss s{ss sI sI} sf sf so so}", "condlora", cdl_version(),
+                                   "system", m.system, "processor", "name", m.processor, "cores",
+                                   (json_int_t)m.cores, "usable_cores", (json_int_t)m.usable_cores,
+                                   "memory_gb", m.memory_gb, "usable_memory_gb", m.usable_memory_gb,
+                                   "backends", l.list, "searched", l.folders));
+}

@@ -1,0 +1,263 @@
+#include "tools/cli/bridge.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/trust.h"
+#include "tools/cli/data_path.h"
+
+extern char **environ;
+
+struct cli_bridge {
+  pid_t process;
+  int to, from; /* -1: closed */
+  FILE *words;  /* what it says on stderr, in a file without a name */
+};
+
+static const char *python(void)
+{
+  const char *set = secure_getenv("CDL_PYTHON");
+  return set != NULL && set[0] != '\0' ? set : "python3";
+}
+
+/* ---- Starting ---- */
+
+/* In a process group of its own: Ctrl-C on the terminal is for this program alone. */
+static cdl_status spawn(cli_bridge *b, const char *script, int input, int output)
+{
+  char *const arguments[] = {(char *)(uintptr_t)python(), (char *)(uintptr_t)script, NULL};
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  sigset_t restored;
+  sigemptyset(&restored);
+  sigaddset(&restored, SIGPIPE);
+  sigaddset(&restored, SIGXFSZ);
+  if (posix_spawn_file_actions_init(&actions) != 0)
+    return cdl_fail(CDL_MEMORY, "out of memory: the bridge to Optuna");
+  if (posix_spawnattr_init(&attributes) != 0) {
+    posix_spawn_file_actions_destroy(&actions);
+    return cdl_fail(CDL_MEMORY, "out of memory: the bridge to Optuna");
+  }
+  int failed = posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO) |
+               posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO) |
+               posix_spawn_file_actions_adddup2(&actions, fileno(b->words), STDERR_FILENO) |
+               posix_spawnattr_setsigdefault(&attributes, &restored) |
+               posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);
+  if (failed == 0)
+    failed = posix_spawnp(&b->process, arguments[0], &actions, &attributes, arguments, environ);
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&actions);
+  if (failed == 0)
+    return CDL_OK;
+  b->process = 0;
+  return cdl_fail(CDL_ABSENT,
+                  "%s cannot be started (%s): a search wants Python 3 with Optuna, from "
+                  "CDL_PYTHON or as python3",
+                  python(), strerror(failed));
+}
+
+static cdl_status connect_bridge(cli_bridge *b, const char *script)
+{
+  int there[2] = {-1, -1}, back[2] = {-1, -1};
+  b->words = tmpfile();
+  cdl_status status = CDL_OK;
+  if (b->words == NULL || fcntl(fileno(b->words), F_SETFD, FD_CLOEXEC) != 0 ||
+      pipe2(there, O_CLOEXEC) != 0 || pipe2(back, O_CLOEXEC) != 0)
+    status = cdl_fail(CDL_IO, "the bridge to Optuna: %s", strerror(errno));
+  if (status == CDL_OK)
+    status = spawn(b, script, there[0], back[1]);
+  if (there[0] >= 0)
+    close(there[0]);
+  if (back[1] >= 0)
+    close(back[1]);
+  b->to = there[1];
+  b->from = back[0];
+  return status;
+}
+
+cdl_status cli_bridge_start(cli_bridge **bridge)
+{
+  *bridge = NULL;
+  char *script = cli_data_path("scripts/optuna-bridge");
+  if (script == NULL)
+    return cdl_fail(CDL_ABSENT, "scripts/optuna-bridge is not installed; expected it in %s",
+                    CLI_DATA);
+  char resolved[PATH_MAX], reason[BASE_DISTRUST_BYTES];
+  if (!base_trust(script, resolved, reason)) {
+    const cdl_status refused = cdl_fail(CDL_UNSUPPORTED, "%s: not run: %s", script, reason);
+    free(script);
+    return refused;
+  }
+  cli_bridge *b = calloc(1, sizeof *b);
+  cdl_status status = CDL_OK;
+  if (b == NULL)
+    status = cdl_fail(CDL_MEMORY, "out of memory: the bridge to Optuna");
+  else {
+    b->to = b->from = -1;
+    status = connect_bridge(b, resolved);
+  }
+  free(script);
+  if (status == CDL_OK)
+    *bridge = b;
+  else
+    cli_bridge_stop(b);
+  return status;
+}
+
+/* Its input ends, which ends it. */
+static void close_pipes(cli_bridge *b)
+{
+  if (b->to >= 0)
+    close(b->to);
+  if (b->from >= 0)
+    close(b->from);
+  b->to = b->from = -1;
+}
+
+/* How it ended, as waitpid says. */
+static int wait_for_end(cli_bridge *b)
+{
+  int how = 0;
+  close_pipes(b);
+  while (b->process > 0 && waitpid(b->process, &how, 0) < 0 && errno == EINTR) {
+  }
+  b->process = 0;
+  return how;
+}
+
+void cli_bridge_stop(cli_bridge *b)
+{
+  if (b == NULL)
+    return;
+  (void)wait_for_end(b);
+  if (b->words != NULL)
+    fclose(b->words);
+  free(b);
+}
+
+/* ---- Calling ---- */
+
+/* The last line that the bridge said on stderr; "" for none. */
+static void last_words(const cli_bridge *b, char *text, size_t bytes)
+{
+  char line[512];
+  text[0] = '\0';
+  rewind(b->words);
+  while (fgets(line, sizeof line, b->words) != NULL) {
+    line[strcspn(line, "\n")] = '\0';
+    if (line[0] != '\0')
+      snprintf(text, bytes, ": %s", line);
+  }
+}
+
+static cdl_status bridge_ended(cli_bridge *b)
+{
+  const int how = wait_for_end(b);
+  char words[520], end[48] = "";
+  if (WIFSIGNALED(how))
+    snprintf(end, sizeof end, " by signal %d", WTERMSIG(how));
+  else if (WEXITSTATUS(how) != 0)
+    snprintf(end, sizeof end, " with exit status %d", WEXITSTATUS(how));
+  last_words(b, words, sizeof words);
+  return cdl_fail(CDL_IO, "the bridge to Optuna (%s) has ended%s%s", python(), end, words);
+}
+
+/* False once the other end is closed. A driver's library may have handlers of its own that let
+ * signals interrupt calls. */
+static bool send_line(const cli_bridge *b, const char *line)
+{
+  for (size_t left = strlen(line); left > 0;) {
+    const ssize_t written = write(b->to, line, left);
+    if (written < 0 && errno != EINTR)
+      return false;
+    line += written > 0 ? written : 0;
+    left -= written > 0 ? (size_t)written : 0;
+  }
+  return true;
+}
+
+/* Up to a newline, to be freed by the caller; one reply at a time is under way. NULL at the end. */
+static char *receive_line(const cli_bridge *b, size_t *length)
+{
+  size_t capacity = 4096;
+  char *line = malloc(capacity);
+  *length = 0;
+  while (line != NULL && (*length == 0 || line[*length - 1] != '\n')) {
+    if (*length == capacity) {
+      char *grown = realloc(line, capacity *= 2);
+      if (grown == NULL)
+        break;
+      line = grown;
+    }
+    const ssize_t got = read(b->from, line + *length, capacity - *length);
+    if (got == 0 || (got < 0 && errno != EINTR))
+      break;
+    *length += got > 0 ? (size_t)got : 0;
+  }
+  if (line != NULL && *length > 0 && line[*length - 1] == '\n') {
+    line[--*length] = '\0';
+    return line;
+  }
+  free(line);
+  return NULL;
+}
+
+static cdl_status read_reply(const char *line, size_t bytes, json_t **reply)
+{
+  cdl_json_fault fault;
+  *reply = cdl_json_load(line, bytes, &fault);
+  if (*reply == NULL && fault.kind == CDL_JSON_MEMORY)
+    return cdl_fail(CDL_MEMORY, "out of memory: the bridge's answer");
+  if (json_is_object(*reply)) {
+    const char *message = json_string_value(json_object_get(*reply, "error"));
+    if (message == NULL)
+      return CDL_OK;
+    const cdl_status status = cdl_fail(CDL_IO, "%s", message);
+    json_decref(*reply);
+    *reply = NULL;
+    return status;
+  }
+  json_decref(*reply);
+  *reply = NULL;
+  return cdl_fail(CDL_DATA, "the bridge to Optuna (%s) answers '%.*s', which is no JSON object",
+                  python(), (int)(bytes < 100 ? bytes : 100), line);
+}
+
+cdl_status cli_bridge_call(cli_bridge *b, json_t *request, json_t **reply)
+{
+  *reply = NULL;
+  if (request == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: a request to Optuna");
+  char *text = cdl_json_line(request), *line = NULL;
+  json_decref(request);
+  if (text == NULL || asprintf(&line, "%s\n", text) < 0) {
+    free(text);
+    return cdl_fail(CDL_MEMORY, "out of memory: a request to Optuna");
+  }
+  free(text);
+  const bool sent = b->process > 0 && send_line(b, line);
+  free(line);
+  if (b->process <= 0)
+    return cdl_fail(CDL_IO, "the bridge to Optuna (%s) has ended", python());
+  size_t length;
+  line = receive_line(b, &length); /* one that ended before it read may have said why */
+  if (line == NULL)
+    return bridge_ended(b);
+  const cdl_status status = read_reply(line, length, reply);
+  free(line);
+  if (status != CDL_OK || sent)
+    return status;
+  json_decref(*reply);
+  *reply = NULL;
+  return bridge_ended(b);
+}

@@ -1,0 +1,27 @@
+/* The commands: one file each. */
+#ifndef CONDLORA_TOOLS_CLI_COMMAND_H
+#define CONDLORA_TOOLS_CLI_COMMAND_H
+
+#include "tools/cli/notices.h"
+#include "tools/cli/options.h"
+
+/* Each takes the arguments after its name. A failure has left its line in cdl_error_message(). */
+cdl_status cli_train(int count, char **arguments);
+cdl_status cli_eval(int count, char **arguments);
+cdl_status cli_predict(int count, char **arguments);
+cdl_status cli_tokenize(int count, char **arguments);
+cdl_status cli_inspect(int count, char **arguments);
+cdl_status cli_export(int count, char **arguments);
+cdl_status cli_merge(int count, char **arguments);
+cdl_status cli_reproduce(int count, char **arguments);
+cdl_status cli_search(int count, char **arguments);
+cdl_status cli_analyze(int count, char **arguments);
+cdl_status cli_backends(int count, char **arguments);
+
+/* What most of them end in: reads the arguments into what the grammar's options point to, and unless
+ * they ask for help calls `run` with `command`, the library's log taken meanwhile. */
+CDL_MUST_USE cdl_status cli_run(const cli_grammar *grammar, int count, char **arguments,
+                                cdl_status (*run)(const void *command, cli_notices *notices),
+                                const void *command);
+
+#endif

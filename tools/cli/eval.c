@@ -1,0 +1,89 @@
+/* condlora eval */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "tools/cli/command.h"
+#include "tools/cli/examples.h"
+#include "tools/cli/sink.h"
+#include "train/class_json.h"
+#include "train/run_files.h"
+
+typedef struct {
+  cdl_inference_settings model;
+  cli_example_source source;
+} measurement;
+
+/* {"split": …, "accuracy": …, "per_class": …}; in any case to be released. */
+static json_t *measure(const cdl_job *job, const cli_examples *e, const float *logits,
+                       cdl_status *status)
+{
+  cdl_class_details details;
+  cdl_result result;
+  *status = cdl_score(e->dataset, e->rows, e->count, logits, job->labels, &details, &result);
+  if (*status != CDL_OK)
+    return NULL;
+  json_t *object = json_object();
+  cdl_json_set(&object, e->task != NULL ? "split" : "input", cdl_json_string_of(e->split));
+  cdl_json_update(&object, cdl_result_json(job, &result));
+  cdl_json_update(&object,
+                  cdl_class_json(job->label_names, (size_t)job->labels, &details, e->count));
+  cdl_class_details_release(&details);
+  return object;
+}
+
+/* MNLI's dev is two files: each has figures of its own. */
+static cdl_status add_parts(json_t **object, const cdl_job *job, const cli_examples *e,
+                            const float *logits)
+{
+  const size_t parts = cdl_dataset_part_count(e->dataset);
+  if (parts < 2)
+    return CDL_OK;
+  for (size_t i = 0; i < parts; i++) {
+    const cdl_dataset_part part = cdl_dataset_get_part(e->dataset, i);
+    cdl_result result;
+    CDL_TRY(cdl_score(e->dataset, e->rows + part.first, part.count, logits, job->labels, NULL,
+                      &result));
+    cdl_json_set(object, part.name, cdl_result_json(job, &result));
+  }
+  return CDL_OK;
+}
+
+static cdl_status run(const void *command, cli_notices *notices)
+{
+  const measurement *m = command;
+  cdl_job job;
+  cli_examples examples;
+  CDL_TRY(cli_open_for_inference(&m->model, &m->source, CLI_LABELS_REQUIRED, &job, &examples));
+  cli_notices_release(notices);
+  float *logits;
+  cdl_status status = cli_logits(&job, &examples, &logits);
+  json_t *object = status == CDL_OK ? measure(&job, &examples, logits, &status) : NULL;
+  if (status == CDL_OK)
+    status = add_parts(&object, &job, &examples, logits);
+  if (status == CDL_OK)
+    status = cli_stdout_json(json_incref(object));
+  json_decref(object);
+  free(logits);
+  cli_examples_close(&examples);
+  cdl_job_close(&job);
+  return status;
+}
+
+cdl_status cli_eval(int count, char **arguments)
+{
+  measurement m = {.model = {.backend = "auto", .precision = "fp32"},
+                   .source = CLI_EXAMPLE_DEFAULTS};
+  const cli_option options[] = {CLI_MODEL_OPTIONS(m.model), CLI_EXAMPLE_OPTIONS(m.source),
+                                CLI_LABEL_OPTIONS(m.source)};
+  const cli_grammar grammar = {
+      .usage = "condlora eval --model DIR [--adapter DIR] --task NAME --data DIR [--split NAME]\n"
+               "condlora eval --model DIR [--adapter DIR] --input FILE --text-columns A[,B] "
+               "--label-column Y",
+      .summary =
+          "Measures an adapter, or a model that was fine-tuned whole, and prints metrics as JSON.",
+      .options = options,
+      .option_count = sizeof options / sizeof options[0]};
+  return cli_run(&grammar, count, arguments, run, &m);
+}

@@ -1,0 +1,334 @@
+#include "tools/cli/examples.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "condlora/log.h"
+#include "tools/cli/signals.h"
+#include "train/data/table_kind.h"
+#include "train/evaluate.h"
+
+cdl_status cli_examples_check(const cli_example_source *s)
+{
+  if ((s->task != NULL) == (s->input != NULL))
+    return cdl_fail(CDL_USAGE, "give --task with --data, or --input with your own file");
+  if (s->task != NULL && s->data == NULL)
+    return cdl_fail(CDL_USAGE, "--task wants --data: the folder that holds %s/dev.tsv", s->task);
+  if (s->task != NULL && (s->text_columns != NULL || s->label_column != NULL))
+    return cdl_fail(CDL_USAGE,
+                    "--text-columns and --label-column go with --input, not with --task");
+  if (s->input != NULL && (s->data != NULL || s->split != NULL))
+    return cdl_fail(CDL_USAGE, "--data and --split go with --task, not with --input");
+  if (s->input != NULL && !isnan(s->dev_fraction))
+    return cdl_fail(CDL_USAGE, "--dev-fraction goes with --task, not with --input");
+  if (s->skip_label != NULL && s->input == NULL)
+    return cdl_fail(CDL_USAGE, "--skip-label goes with --input");
+  if (!isnan(s->dev_fraction) && !(s->dev_fraction >= 0 && s->dev_fraction < 1))
+    return cdl_fail(CDL_USAGE, "--dev-fraction is at least 0 and below 1, not %g", s->dev_fraction);
+  return CDL_OK;
+}
+
+/* ---- Labels ---- */
+
+/* Names that say nothing: "0", "LABEL_0". */
+static bool is_nameless(const cdl_job *job)
+{
+  for (int i = 0; i < job->labels; i++) {
+    char number[16], numbered[24];
+    snprintf(number, sizeof number, "%d", i);
+    snprintf(numbered, sizeof numbered, "LABEL_%d", i);
+    if (strcmp(job->label_names[i], number) != 0 && strcmp(job->label_names[i], numbered) != 0)
+      return false;
+  }
+  return true;
+}
+
+static cdl_status take_names(cdl_job *job, const cdl_task *task)
+{
+  for (int i = 0; i < job->labels; i++) {
+    char *name = strdup(task->labels[i]);
+    if (name == NULL)
+      return cdl_fail(CDL_MEMORY, "out of memory: labels");
+    free(job->label_names[i]);
+    job->label_names[i] = name;
+  }
+  return CDL_OK;
+}
+
+static cdl_status fit_task(cdl_job *job, const cdl_task *task)
+{
+  if (cdl_task_is_regression(task) != job->regression)
+    return cdl_fail(CDL_DATA, "%s is a %s, the model does %s", task->name,
+                    job->regression ? "classification" : "regression",
+                    job->regression ? "regression" : "classification");
+  if (job->regression)
+    return CDL_OK;
+  if (task->label_count != (size_t)job->labels)
+    return cdl_fail(CDL_DATA, "%s has %zu labels, the model %d", task->name, task->label_count,
+                    job->labels);
+  if (is_nameless(job))
+    return take_names(job, task);
+  for (int i = 0; i < job->labels; i++)
+    if (strcmp(job->label_names[i], task->labels[i]) != 0)
+      return cdl_fail(CDL_DATA, "label %d of %s is '%s', the model's is '%s'", i, task->name,
+                      task->labels[i], job->label_names[i]);
+  return CDL_OK;
+}
+
+/* ---- Reading ---- */
+
+/* The part of train that training held out, in its order: as the adapter records it. One that names
+ * its task without it was trained when the reference's split was the only one; any other, and a
+ * whole model, count as trained by train's defaults. */
+static cdl_status take_held_out(const cli_example_source *s, const cdl_job *job, cli_examples *e)
+{
+  const double usual = 0.1;
+  cdl_held_out held_out = {.fraction = usual,
+                           .as_reference = job != NULL &&
+                                           (job->types_zero || job->adapter_config.task != NULL)};
+  if (job != NULL && job->adapter_config.held_out.known)
+    held_out = job->adapter_config.held_out;
+  if (!isnan(s->dev_fraction)) {
+    if (held_out.known && s->dev_fraction != held_out.fraction)
+      cdl_log(CDL_LOG_WARNING,
+              "--dev-fraction is %g, but training held out %g: examples measured here may be ones "
+              "that the adapter was trained on",
+              s->dev_fraction, held_out.fraction);
+    held_out.fraction = s->dev_fraction;
+  }
+  cdl_split split;
+  CDL_TRY(cdl_split_dataset(e->dataset, held_out.fraction,
+                            held_out.as_reference ? CDL_SPLIT_REFERENCE : CDL_SPLIT_STRATIFIED,
+                            &split));
+  e->count = split.valid_count;
+  e->rows = cdl_all_rows(split.valid_count);
+  if (e->rows != NULL)
+    memcpy(e->rows, split.valid, split.valid_count * sizeof *e->rows);
+  cdl_split_release(&split);
+  if (e->rows == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: the valid split");
+  return e->count > 0 ? CDL_OK
+                      : cdl_fail(CDL_USAGE, "holding out %g of %zu examples leaves no valid split",
+                                 held_out.fraction, cdl_dataset_count(e->dataset));
+}
+
+static cdl_status read_task(const cli_example_source *s, cli_label_need need, cdl_job *job,
+                            cli_examples *e)
+{
+  e->split = s->split != NULL ? s->split : "dev";
+  const bool held_out = strcmp(e->split, "valid") == 0;
+  CDL_TRY(cdl_task_find(s->task, &e->task));
+  if (job != NULL)
+    CDL_TRY(fit_task(job, e->task));
+  CDL_TRY(cdl_dataset_read_task(e->task, s->data, held_out ? "train" : e->split, &e->dataset));
+  if (need == CLI_LABELS_REQUIRED && !cdl_dataset_has_labels(e->dataset))
+    return cdl_fail(
+        CDL_DATA,
+        "%s: the examples have no labels to measure by; predict writes what the model says",
+        cdl_dataset_get_part(e->dataset, 0).path);
+  return held_out ? take_held_out(s, job, e) : CDL_OK;
+}
+
+/* How a file is read whose columns are not on the command line. */
+typedef enum { READ_LINES, READ_TABLE, READ_BY_FIRST_BYTE } reading_way;
+
+/* By the name: what is a table to train and eval is one to predict. */
+static cdl_status find_way(const char *path, reading_way *way)
+{
+  const char *slash = strrchr(path, '/'), *dot = strrchr(slash != NULL ? slash : path, '.');
+  cdl_data_format format;
+  *way = dot == NULL                    ? READ_BY_FIRST_BYTE /* standard input, say */
+         : strcasecmp(dot, ".txt") == 0 ? READ_LINES
+                                        : READ_TABLE;
+  if (*way != READ_TABLE || cdl_table_format_of_name(path, &format) == CDL_OK)
+    return CDL_OK;
+  return cdl_fail(CDL_USAGE, "%s, or in .txt for a text a line", cdl_error_message());
+}
+
+/* Columns that the command line does not name are those of training. */
+static cdl_status describe_source(const cli_example_source *s, cli_label_need need,
+                                  const cdl_job *job, const cdl_list *columns,
+                                  cdl_dataset_source *source)
+{
+  const cdl_adapter_config *trained = job != NULL ? &job->adapter_config : NULL;
+  char *const *names = columns->item;
+  size_t count = columns->count;
+  *source = (cdl_dataset_source){.path = s->input, .label_optional = need == CLI_LABELS_OPTIONAL};
+  if (s->text_columns == NULL) {
+    reading_way way = READ_TABLE;
+    if (need != CLI_LABELS_REQUIRED)
+      CDL_TRY(find_way(s->input, &way));
+    source->plain_lines = way != READ_TABLE;
+    source->format = way == READ_LINES ? CDL_DATA_TSV : CDL_DATA_BY_NAME;
+    source->unnamed = "--text-columns";
+    names = trained != NULL ? trained->text_columns.item : NULL;
+    count = trained != NULL ? trained->text_columns.count : 0;
+  }
+  if (count > 2)
+    return cdl_fail(CDL_USAGE, "--text-columns names one column, or two for pairs, not %zu", count);
+  for (size_t i = 0; i < count; i++)
+    source->text_column[i] = names[i];
+  if (need == CLI_LABELS_IGNORED)
+    return CDL_OK;
+  source->label_column = s->label_column;
+  if (need == CLI_LABELS_REQUIRED && s->label_column == NULL) {
+    source->label_column = trained->label_column;
+    source->unnamed =
+        s->text_columns == NULL ? "--text-columns and --label-column" : "--label-column";
+    if (source->label_column == NULL)
+      source->text_column[0] = source->text_column[1] = NULL;
+  }
+  if (source->label_column != NULL) {
+    source->skip_label = s->skip_label;
+    source->regression = job->regression;
+    source->labels = (const char *const *)job->label_names;
+    source->label_count = job->regression ? 0 : (size_t)job->labels;
+  }
+  return CDL_OK;
+}
+
+cdl_status cli_own_file_describe(const cli_example_source *s, cli_label_need need,
+                                 const cdl_job *job, cli_own_file *file)
+{
+  *file = (cli_own_file){0};
+  if (s->text_columns != NULL)
+    CDL_TRY(cdl_list_split("--text-columns", s->text_columns, &file->columns));
+  const cdl_status status = describe_source(s, need, job, &file->columns, &file->source);
+  if (status != CDL_OK)
+    cli_own_file_release(file);
+  return status;
+}
+
+void cli_own_file_release(cli_own_file *file)
+{
+  cdl_list_release(&file->columns);
+  *file = (cli_own_file){0};
+}
+
+static cdl_status read_own_file(const cli_example_source *s, cli_label_need need,
+                                const cdl_job *job, cli_examples *e)
+{
+  cli_own_file file;
+  e->split = s->input;
+  CDL_TRY(cli_own_file_describe(s, need, job, &file));
+  const cdl_status status = cdl_dataset_read_file(&file.source, &e->dataset);
+  cli_own_file_release(&file);
+  return status;
+}
+
+cdl_status cli_examples_check_pairs(const cdl_job *job, const cdl_dataset *dataset)
+{
+  const cdl_names *trained = &job->adapter_config.text_columns;
+  const bool pair = cdl_dataset_is_pair(dataset);
+  if (trained->count == 0 || pair == (trained->count == 2))
+    return CDL_OK;
+  const char *path = cdl_dataset_get_part(dataset, 0).path;
+  return pair
+             ? cdl_fail(CDL_DATA, "%s: pairs of texts; the model was trained on single ones, '%s'",
+                        path, trained->item[0])
+             : cdl_fail(CDL_DATA, "%s: single texts; the model was trained on pairs, '%s' and '%s'",
+                        path, trained->item[0], trained->item[1]);
+}
+
+cdl_status cli_examples_read(const cli_example_source *source, cli_label_need need, cdl_job *job,
+                             cli_examples *e)
+{
+  *e = (cli_examples){0};
+  cdl_status status =
+      source->task != NULL ? read_task(source, need, job, e) : read_own_file(source, need, job, e);
+  if (status == CDL_OK && job != NULL)
+    status = cli_examples_check_pairs(job, e->dataset);
+  if (status == CDL_OK && e->rows == NULL) {
+    e->count = cdl_dataset_count(e->dataset);
+    e->rows = cdl_all_rows(e->count);
+    if (e->rows == NULL)
+      status = cdl_fail(CDL_MEMORY, "out of memory: %zu examples", e->count);
+  }
+  if (status != CDL_OK)
+    cli_examples_close(e);
+  return status;
+}
+
+void cli_examples_close(cli_examples *e)
+{
+  cdl_dataset_close(e->dataset);
+  free(e->rows);
+  *e = (cli_examples){0};
+}
+
+/* ---- Inference ---- */
+
+cdl_status cli_open_model(const cdl_inference_settings *settings, const cli_example_source *source,
+                          cdl_job *job)
+{
+  if (settings->model == NULL)
+    return cdl_fail(CDL_USAGE, "give --model: the folder of the encoder");
+  CDL_TRY(cli_examples_check(source));
+  return cdl_job_open_inference(job, settings);
+}
+
+cdl_status cli_open_for_inference(const cdl_inference_settings *settings,
+                                  const cli_example_source *source, cli_label_need need,
+                                  cdl_job *job, cli_examples *examples)
+{
+  CDL_TRY(cli_open_model(settings, source, job));
+  cdl_status status = cli_examples_read(source, need, job, examples);
+  if (status == CDL_OK) {
+    status = cdl_job_tokenize(job, examples->dataset);
+    if (status != CDL_OK)
+      cli_examples_close(examples);
+  }
+  if (status != CDL_OK)
+    cdl_job_close(job);
+  return status;
+}
+
+cdl_status cli_check_finite(const cdl_job *job, const cli_examples *e, uint32_t row, uint64_t index,
+                            const float *logits)
+{
+  for (int c = 0; c < job->labels; c++)
+    if (!isfinite(logits[c]))
+      return cdl_fail(CDL_NUMERIC,
+                      "%s: example %" PRIu64 " (line %u): the model's output is not finite",
+                      e->split, index, cdl_dataset_example(e->dataset, row).line);
+  return CDL_OK;
+}
+
+static cdl_status check_all_finite(const cdl_job *job, const cli_examples *e, const float *logits)
+{
+  for (size_t i = 0; i < e->count; i++)
+    CDL_TRY(cli_check_finite(job, e, e->rows[i], e->rows[i],
+                             logits + (size_t)e->rows[i] * (size_t)job->labels));
+  return CDL_OK;
+}
+
+cdl_status cli_logits(cdl_job *job, const cli_examples *e, float **logits)
+{
+  cdl_evaluation evaluation;
+  *logits = NULL;
+  CDL_TRY(cdl_evaluation_create(&evaluation, e->dataset, e->rows, e->count, job->labels,
+                                job->first_position));
+  evaluation.types_zero = job->types_zero;
+  *logits = calloc(cdl_dataset_count(e->dataset) * (size_t)job->labels + 1, sizeof **logits);
+  if (*logits == NULL) {
+    cdl_evaluation_release(&evaluation);
+    return cdl_fail(CDL_MEMORY, "out of memory: %zu logits", e->count);
+  }
+  cdl_status status = cdl_encoder_plan(job->encoder, job->queue, (cdl_batch_limits){0},
+                                       cdl_evaluation_limits(&evaluation));
+  cli_signals_defer();
+  if (status == CDL_OK)
+    status = cdl_evaluation_run(&evaluation, job->encoder, job->queue, *logits, cli_signals_flag());
+  if (status == CDL_OK)
+    status = check_all_finite(job, e, *logits);
+  cdl_evaluation_release(&evaluation);
+  if (status != CDL_OK) {
+    free(*logits);
+    *logits = NULL;
+  }
+  return status;
+}

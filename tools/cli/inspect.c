@@ -1,0 +1,573 @@
+/* condlora inspect */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/visible.h"
+#include "condlora/adapter.h"
+#include "model/adapter/config.h"
+#include "model/files/checkpoint.h"
+#include "model/files/family.h"
+#include "tools/cli/command.h"
+#include "tools/cli/options.h"
+#include "tools/cli/progress.h"
+#include "tools/cli/sink.h"
+
+/* ---- Tensors, the same ones of all layers as one line ---- */
+
+typedef struct {
+  char name[256]; /* "encoder.layer.*.output.dense.weight" */
+  char shape[64], type[16];
+  int64_t numbers, count; /* of one; how many */
+} tensor_line;
+
+typedef struct {
+  tensor_line *lines;
+  size_t count, capacity;
+  int64_t head, rest; /* numbers */
+} tensor_table;
+
+/* "layer.11." becomes "layer.*.". */
+static void collapse_layer(const char *name, char *collapsed, size_t bytes)
+{
+  static const char layer[] = "layer.";
+  const char *at = strstr(name, layer);
+  const char *number = at != NULL ? at + sizeof layer - 1 : NULL;
+  const size_t digits = number != NULL ? strspn(number, "0123456789") : 0;
+  if (digits > 0)
+    snprintf(collapsed, bytes, "%.*s*%s", (int)(number - name), name, number + digits);
+  else
+    snprintf(collapsed, bytes, "%s", name);
+}
+
+static cdl_status add_line(tensor_table *t, const tensor_line *line)
+{
+  for (size_t i = 0; i < t->count; i++)
+    if (strcmp(t->lines[i].name, line->name) == 0 && strcmp(t->lines[i].shape, line->shape) == 0 &&
+        strcmp(t->lines[i].type, line->type) == 0) {
+      t->lines[i].count++;
+      return CDL_OK;
+    }
+  if (t->count == t->capacity) {
+    const size_t capacity = 2 * t->capacity + 64;
+    tensor_line *lines = realloc(t->lines, capacity * sizeof *lines);
+    if (lines == NULL)
+      return cdl_fail(CDL_MEMORY, "out of memory: %zu tensors", t->count);
+    t->lines = lines;
+    t->capacity = capacity;
+  }
+  t->lines[t->count] = *line;
+  t->lines[t->count++].count = 1;
+  return CDL_OK;
+}
+
+static void format_shape(const int64_t *shape, size_t rank, char *text, size_t bytes)
+{
+  size_t used = (size_t)snprintf(text, bytes, "[");
+  for (size_t i = 0; i < rank && used < bytes; i++)
+    used += (size_t)snprintf(text + used, bytes - used, "%s%" PRId64, i > 0 ? ", " : "", shape[i]);
+  if (used < bytes)
+    snprintf(text + used, bytes - used, "]");
+}
+
+static bool is_head(const char *name)
+{
+  const size_t n = strlen(CDL_ADAPTER_PREFIX);
+  return cdl_checkpoint_is_head(strncmp(name, CDL_ADAPTER_PREFIX, n) == 0 ? name + n : name);
+}
+
+static cdl_status collect(const cdl_safetensors *file, tensor_table *t)
+{
+  for (size_t i = 0; i < cdl_safetensors_count(file); i++) {
+    const cdl_stored_tensor *s = cdl_safetensors_at(file, i);
+    tensor_line line = {.numbers = 1};
+    for (uint32_t d = 0; d < s->rank; d++)
+      line.numbers *= s->shape[d];
+    char shown[CDL_NAME_BYTES];
+    cdl_make_visible(s->name, strlen(s->name), shown, sizeof shown);
+    collapse_layer(shown, line.name, sizeof line.name);
+    format_shape(s->shape, s->rank, line.shape, sizeof line.shape);
+    snprintf(line.type, sizeof line.type, "%s", cdl_stored_type_name(s->type));
+    if (s->type != CDL_STORED_I64) /* position_ids and the like are no parameters */
+      *(is_head(s->name) ? &t->head : &t->rest) += line.numbers;
+    CDL_TRY(add_line(t, &line));
+  }
+  return CDL_OK;
+}
+
+static void print_lines(const char *title, const tensor_table *t)
+{
+  int name = 0, shape = 0;
+  for (size_t i = 0; i < t->count; i++) {
+    const int n = (int)strlen(t->lines[i].name), s = (int)strlen(t->lines[i].shape);
+    name = n > name ? n : name;
+    shape = s > shape ? s : shape;
+  }
+  printf("\n%s\n", title);
+  for (size_t i = 0; i < t->count; i++) {
+    const tensor_line *l = &t->lines[i];
+    printf("  %-*s  %-*s", name, l->name, shape, l->shape);
+    if (l->type[0] != '\0')
+      printf("  %s", l->type);
+    if (l->count > 1)
+      printf("  x %" PRId64, l->count);
+    putchar('\n');
+  }
+}
+
+static json_t *tensors_json(const cdl_safetensors *file)
+{
+  json_t *array = json_array();
+  for (size_t i = 0; i < cdl_safetensors_count(file); i++) {
+    const cdl_stored_tensor *s = cdl_safetensors_at(file, i);
+    json_t *shape = json_array();
+    for (uint32_t d = 0; d < s->rank; d++)
+      cdl_json_append(&shape, json_integer(s->shape[d]));
+    cdl_json_append(&array, json_pack("{ss ss so}", "name", s->name, "type",
+                                      cdl_stored_type_name(s->type), "shape", shape));
+  }
+  return array;
+}
+
+/* ---- An adapter ---- */
+
+static void print_names(const char *label, const cdl_names *names)
+{
+  if (names->count == 0)
+    return;
+  printf("%-12s", label);
+  for (size_t i = 0; i < names->count; i++)
+    printf("%s%s", i > 0 ? ", " : "", cdl_visible(names->item[i]).text);
+  putchar('\n');
+}
+
+/* ---- Adapted modules, from an adapter whose tensors are named by module ---- */
+
+/* The path that a tensor's name holds, of lora_A alone: one a module. */
+static bool module_of(const char *name, char *path, size_t bytes)
+{
+  static const char ending[] = ".lora_A.weight";
+  const size_t n = strlen(name), prefix = strlen(CDL_ADAPTER_PREFIX), end = sizeof ending - 1;
+  if (n <= prefix + end || strncmp(name, CDL_ADAPTER_PREFIX, prefix) != 0 ||
+      strcmp(name + n - end, ending) != 0)
+    return false;
+  snprintf(path, bytes, "%.*s", (int)(n - end - prefix), name + prefix);
+  return true;
+}
+
+typedef cdl_status module_visitor(const cdl_adapted_module *module, void *user);
+
+static cdl_status visit_modules(const cdl_adapter_config *c, const cdl_safetensors *file,
+                                module_visitor *visit, void *user)
+{
+  for (size_t i = 0; i < cdl_safetensors_count(file); i++) {
+    const cdl_stored_tensor *s = cdl_safetensors_at(file, i);
+    char path[256];
+    cdl_adapted_module module;
+    if (s->rank != 2 || s->shape[0] < 1 || !module_of(s->name, path, sizeof path))
+      continue;
+    CDL_TRY(cdl_adapter_config_module(c, path, s->shape[0], &module));
+    CDL_TRY(visit(&module, user));
+  }
+  return CDL_OK;
+}
+
+/* Those of all layers that are alike are one line. */
+static cdl_status add_module_line(const cdl_adapted_module *m, void *user)
+{
+  tensor_line line = {0};
+  collapse_layer(m->path, line.name, sizeof line.name);
+  snprintf(line.shape, sizeof line.shape, "rank %" PRId64 "  alpha %g  scale %g", m->rank, m->alpha,
+           m->scale);
+  return add_line(user, &line);
+}
+
+static cdl_status add_module_json(const cdl_adapted_module *m, void *user)
+{
+  cdl_json_append(user, json_pack("{ss sI sf sf}", "path", m->path, "rank", (json_int_t)m->rank,
+                                  "alpha", m->alpha, "scale", m->scale));
+  return CDL_OK;
+}
+
+/* ---- The whole of it ---- */
+
+static void print_values(const char *label, const cdl_module_values *values)
+{
+  if (values->count == 0)
+    return;
+  printf("%-12s", label);
+  for (size_t i = 0; i < values->count; i++)
+    printf("%s%s: %g", i > 0 ? ", " : "", cdl_visible(values->item[i].pattern).text,
+           values->item[i].value);
+  putchar('\n');
+}
+
+static void print_option(const cdl_adapter_option *o, double value)
+{
+  printf("%-12s%s", o->name, strlen(o->name) < 12 ? "" : " ");
+  if (o->kind == CDL_OPTION_CHOICE) {
+    const cdl_adapter_word word = cdl_adapter_choice_text(o, (int)value);
+    printf("%.*s\n", (int)word.bytes, word.text);
+  } else if (o->kind == CDL_OPTION_FLAG)
+    puts(value != 0 ? "true" : "false");
+  else
+    printf("%g\n", value);
+}
+
+static void print_low_rank(const cdl_adapter_config *c)
+{
+  static const char *const biases[] = {"", "every one", "those of adapted layers"};
+  if (c->target_pattern != NULL)
+    printf("%-12s%s\n", "targets", cdl_visible(c->target_pattern).text);
+  print_names("targets", &c->targets);
+  if (c->layer_count > 0)
+    printf("%-12s", "layers");
+  for (size_t i = 0; i < c->layer_count; i++)
+    printf("%" PRId64 "%s", c->layers[i], i + 1 < c->layer_count ? ", " : "\n");
+  print_names("without", &c->excluded);
+  if (c->excluded_pattern != NULL)
+    printf("%-12s%s\n", "without", cdl_visible(c->excluded_pattern).text);
+  print_values("ranks", &c->rank_pattern);
+  print_values("alphas", &c->alpha_pattern);
+  if (c->bias != CDL_BIAS_NONE)
+    printf("%-12s%s\n", "biases", biases[c->bias]);
+  size_t count;
+  const cdl_adapter_option *options =
+      cdl_adapter_options(cdl_adapter_method_of(c->peft_type), &count);
+  for (size_t i = 0; i < count; i++)
+    if (c->options[i] != options[i].fallback)
+      print_option(&options[i], c->options[i]);
+}
+
+/* How many of a layer's ranks AdaLoRA kept. */
+static size_t ranks_kept(const json_t *list)
+{
+  size_t kept = 0, i;
+  json_t *item;
+  json_array_foreach(list, i, item) kept += json_is_true(item);
+  return kept;
+}
+
+/* One line for all layers of a kind, in their order. */
+static void print_ranks(json_t *pattern)
+{
+  const char *path, *other;
+  json_t *list;
+  size_t kept = 0, all = 0;
+  json_object_foreach(pattern, path, list)
+  {
+    kept += ranks_kept(list);
+    all += json_array_size(list);
+  }
+  if (all == 0)
+    return;
+  printf("%-12s%zu of %zu\n", "ranks kept", kept, all);
+  json_object_foreach(pattern, path, list)
+  {
+    char kind[CDL_NAME_BYTES], name[CDL_NAME_BYTES];
+    bool first = true, before = true;
+    json_t *same;
+    collapse_layer(path, kind, sizeof kind);
+    json_object_foreach(pattern, other, same)
+    {
+      collapse_layer(other, name, sizeof name);
+      before = before && strcmp(other, path) != 0;
+      if (before && strcmp(name, kind) == 0)
+        first = false; /* printed already */
+    }
+    if (!first)
+      continue;
+    const char *ending = strstr(kind, ".lora_E"); /* PEFT's name of Λ */
+    char shown[CDL_NAME_BYTES];
+    cdl_make_visible(kind, ending != NULL ? (size_t)(ending - kind) : strlen(kind), shown,
+                     sizeof shown);
+    printf("  %s:", shown);
+    json_object_foreach(pattern, other, same)
+    {
+      collapse_layer(other, name, sizeof name);
+      if (strcmp(name, kind) == 0)
+        printf(" %zu", ranks_kept(same));
+    }
+    putchar('\n');
+  }
+}
+
+static bool has_option(const cdl_adapter_config *c, const char *name)
+{
+  size_t count;
+  const cdl_adapter_option *options =
+      cdl_adapter_options(cdl_adapter_method_of(c->peft_type), &count);
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(options[i].name, name) == 0)
+      return true;
+  return false;
+}
+
+static void print_adapter(const char *folder, const cdl_adapter_config *c, const tensor_table *t,
+                          const tensor_table *modules)
+{
+  printf("%-12s%s\n", "adapter", cdl_visible(folder).text);
+  printf("%-12s%s", "type", c->peft_type);
+  if (c->orientation != NULL)
+    printf(" (%s)", c->orientation);
+  if (c->rank > 0 && has_option(c, "init_r")) /* r is not used */
+    printf(", alpha %g", c->alpha);
+  else if (c->rank > 0)
+    printf(", rank %" PRId64 ", alpha %g%s", c->rank, c->alpha,
+           c->rslora ? ", scaled by alpha / sqrt(rank)" : "");
+  putchar('\n');
+  print_low_rank(c);
+  print_names("saved whole", &c->modules_to_save);
+  if (c->task != NULL)
+    printf("%-12s%s\n", "task", cdl_visible(c->task).text);
+  print_names("columns", &c->text_columns);
+  if (c->label_column != NULL)
+    printf("%-12s%s\n", "label", cdl_visible(c->label_column).text);
+  print_names("labels", &c->labels);
+  if (c->regression)
+    printf("%-12s%s\n", "output", "one number (regression)");
+  if (c->base_model != NULL)
+    printf("%-12s%s\n", "base", cdl_visible(c->base_model).text);
+  if (c->fingerprint != NULL)
+    printf("%-12s%s\n", "fingerprint", cdl_visible(c->fingerprint).text);
+  printf("%-12s%s adapter, %s head\n", "parameters", cli_group_digits(t->rest).text,
+         cli_group_digits(t->head).text);
+  print_ranks(json_object_get(c->extra, "rank_pattern"));
+  if (modules->count > 0)
+    print_lines("adapted layers", modules);
+  print_lines("tensors", t);
+}
+
+static json_t *names_json(const cdl_names *names)
+{
+  json_t *array = json_array();
+  for (size_t i = 0; i < names->count; i++)
+    cdl_json_append(&array, cdl_json_string_of(names->item[i]));
+  return array;
+}
+
+static json_t *values_json(const cdl_module_values *values)
+{
+  json_t *object = json_object();
+  for (size_t i = 0; i < values->count; i++)
+    cdl_json_set(&object, values->item[i].pattern, json_real(values->item[i].value));
+  return object;
+}
+
+static json_t *options_json(const cdl_adapter_config *c)
+{
+  json_t *object = json_object();
+  size_t count;
+  const cdl_adapter_option *options =
+      cdl_adapter_options(cdl_adapter_method_of(c->peft_type), &count);
+  for (size_t i = 0; i < count; i++)
+    cdl_json_set(&object, options[i].name, cdl_adapter_option_json(&options[i], c->options[i]));
+  return object;
+}
+
+static json_t *adapter_json(const cdl_adapter_config *c, const tensor_table *t,
+                            const cdl_safetensors *file, json_t *modules)
+{
+  static const char *const biases[] = {"none", "all", "lora_only"};
+  json_t *layers = json_array();
+  for (size_t i = 0; i < c->layer_count; i++)
+    cdl_json_append(&layers, json_integer(c->layers[i]));
+  json_t *o =
+      json_pack("{ss ss sI sf sb so so so so}", "kind", "adapter", "type", c->peft_type, "rank",
+                (json_int_t)c->rank, "alpha", c->alpha, "rslora", (int)c->rslora, "rank_pattern",
+                values_json(&c->rank_pattern), "alpha_pattern", values_json(&c->alpha_pattern),
+                "layers", layers, "excluded", names_json(&c->excluded));
+  cdl_json_set_text(&o, "excluded_pattern", c->excluded_pattern);
+  cdl_json_set(&o, "options", options_json(c));
+  json_t *ranks_kept = json_object_get(c->extra, "rank_pattern");
+  if (ranks_kept != NULL)
+    cdl_json_set(&o, "ranks_kept", json_incref(ranks_kept));
+  cdl_json_set_text(&o, "bias", biases[c->bias]);
+  cdl_json_set_text(&o, "orientation", c->orientation);
+  cdl_json_set_text(&o, "target_pattern", c->target_pattern);
+  cdl_json_set(&o, "targets", names_json(&c->targets));
+  cdl_json_set(&o, "modules_to_save", names_json(&c->modules_to_save));
+  cdl_json_set_text(&o, "task", c->task);
+  cdl_json_set(&o, "labels", names_json(&c->labels));
+  cdl_json_set(&o, "regression", json_boolean(c->regression));
+  cdl_json_set_text(&o, "base", c->base_model);
+  cdl_json_set_text(&o, "fingerprint", c->fingerprint);
+  cdl_json_set(&o, "parameters",
+               json_pack("{sI sI}", "adapter", (json_int_t)t->rest, "head", (json_int_t)t->head));
+  cdl_json_set(&o, "modules", modules);
+  cdl_json_set(&o, "tensors", tensors_json(file));
+  return o;
+}
+
+static cdl_status inspect_adapter(const char *folder, bool as_json)
+{
+  cdl_adapter_config config;
+  cdl_safetensors *file;
+  CDL_TRY(cdl_adapter_folder_open(folder, &config, &file));
+  tensor_table table = {0}, lines = {0};
+  json_t *modules = json_array();
+  cdl_status status = collect(file, &table);
+  if (status == CDL_OK && as_json)
+    status = visit_modules(&config, file, add_module_json, &modules);
+  else if (status == CDL_OK)
+    status = visit_modules(&config, file, add_module_line, &lines);
+  if (status == CDL_OK && as_json)
+    status = cli_stdout_json(adapter_json(&config, &table, file, json_incref(modules)));
+  else if (status == CDL_OK)
+    print_adapter(folder, &config, &table, &lines);
+  json_decref(modules);
+  free(lines.lines);
+  free(table.lines);
+  cdl_safetensors_close(file);
+  cdl_adapter_config_free(&config);
+  return status;
+}
+
+/* ---- A model ---- */
+
+typedef struct {
+  tensor_table lines;
+  json_t *paths; /* of every layer that an adapter can reach */
+} reachable;
+
+/* Asks an encoder of this shape; its weights are never touched. */
+static cdl_status collect_sites(const cdl_model_config *config, reachable *r)
+{
+  const cdl_backend_options options = {.threads = 1};
+  cdl_backend *backend;
+  cdl_queue *queue = NULL;
+  cdl_encoder *encoder = NULL;
+  CDL_TRY(cdl_backend_open("cpu", &options, &backend));
+  cdl_status status = cdl_queue_create(backend, &queue);
+  if (status == CDL_OK)
+    status = cdl_encoder_create(queue, config, 2, &encoder);
+  for (size_t i = 0; status == CDL_OK && i < cdl_encoder_site_count(encoder); i++) {
+    const cdl_site *site = &cdl_encoder_sites(encoder)[i];
+    tensor_line line = {.numbers = cdl_elements(site->weight)};
+    collapse_layer(site->path, line.name, sizeof line.name);
+    format_shape(&site->weight.size[2], 2, line.shape, sizeof line.shape);
+    status = add_line(&r->lines, &line);
+    cdl_json_append(&r->paths, json_string(site->path));
+  }
+  cdl_encoder_destroy(encoder);
+  if (queue != NULL)
+    cdl_queue_destroy(queue);
+  (void)cdl_backend_close(backend);
+  return status;
+}
+
+static void print_model(const char *folder, const cdl_checkpoint *checkpoint, const tensor_table *t,
+                        const reachable *r)
+{
+  const cdl_model_config *c = cdl_checkpoint_config(checkpoint);
+  const int64_t labels = cdl_checkpoint_head_labels(checkpoint);
+  printf("%-12s%s\n", "model", cdl_visible(folder).text);
+  printf("%-12s%s, %" PRId64 " layers, %" PRId64 " wide, %" PRId64 " heads, %" PRId64 " inside\n",
+         "encoder", cdl_family_name(c->family), c->layers, c->hidden_size, c->heads,
+         c->intermediate_size);
+  printf("%-12s%" PRId64 " tokens, at most %" PRId64 " in an example\n", "vocabulary",
+         c->vocabulary_size, cdl_model_config_max_tokens(c));
+  if (labels == 0)
+    printf("%-12snone: training draws one\n", "head");
+  else if (labels == 1)
+    printf("%-12s1 output\n", "head");
+  else {
+    printf("%-12s%" PRId64 " labels", "head", labels);
+    for (int64_t i = 0; c->label_names != NULL && i < labels && i < c->label_count; i++)
+      printf("%s%s", i > 0 ? ", " : ": ", cdl_visible(c->label_names[i]).text);
+    putchar('\n');
+  }
+  if (cdl_family_of(c->family)->pooler && !cdl_checkpoint_has_pooler(checkpoint))
+    printf("%-12snone: training draws one\n", "pooler");
+  printf("%-12s%016" PRIx64 "\n", "fingerprint", cdl_checkpoint_fingerprint(checkpoint));
+  printf("%-12s%s body, %s head\n", "parameters", cli_group_digits(t->rest).text,
+         cli_group_digits(t->head).text);
+  print_lines("tensors", t);
+  print_lines(
+      "layers that --targets can name, by any end of their paths (query; attention.output.dense)",
+      &r->lines);
+}
+
+static json_t *model_json(const cdl_checkpoint *checkpoint, const tensor_table *t,
+                          const cdl_safetensors *file, const reachable *r)
+{
+  const cdl_model_config *c = cdl_checkpoint_config(checkpoint);
+  char fingerprint[20];
+  snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, cdl_checkpoint_fingerprint(checkpoint));
+  json_t *labels = json_array();
+  for (int64_t i = 0; c->label_names != NULL && i < c->label_count; i++)
+    cdl_json_append(&labels, json_string(c->label_names[i]));
+  return json_pack("{ss ss sI sI sI sI sI sI sI so ss s{sI sI} sO so}", "kind", "model", "family",
+                   cdl_family_name(c->family), "layers", (json_int_t)c->layers, "hidden_size",
+                   (json_int_t)c->hidden_size, "heads", (json_int_t)c->heads, "intermediate_size",
+                   (json_int_t)c->intermediate_size, "vocabulary_size",
+                   (json_int_t)c->vocabulary_size, "max_tokens",
+                   (json_int_t)cdl_model_config_max_tokens(c), "head_labels",
+                   (json_int_t)cdl_checkpoint_head_labels(checkpoint), "labels", labels,
+                   "fingerprint", fingerprint, "parameters", "body", (json_int_t)t->rest, "head",
+                   (json_int_t)t->head, "targets", r->paths, "tensors", tensors_json(file));
+}
+
+static cdl_status inspect_model(const char *folder, bool as_json)
+{
+  cdl_checkpoint *checkpoint;
+  cdl_safetensors *file = NULL;
+  tensor_table table = {0};
+  reachable sites = {.paths = json_array()};
+  cdl_status status = cdl_checkpoint_open(folder, &checkpoint);
+  if (status == CDL_OK) {
+    status = cdl_safetensors_open(folder, &file);
+    if (status == CDL_OK)
+      status = collect(file, &table);
+    if (status == CDL_OK)
+      status = collect_sites(cdl_checkpoint_config(checkpoint), &sites);
+    if (status == CDL_OK && as_json)
+      status = cli_stdout_json(model_json(checkpoint, &table, file, &sites));
+    else if (status == CDL_OK)
+      print_model(folder, checkpoint, &table, &sites);
+    cdl_checkpoint_note_left_out(checkpoint);
+    cdl_checkpoint_close(checkpoint);
+  }
+  cdl_safetensors_close(file);
+  free(table.lines);
+  free(sites.lines.lines);
+  json_decref(sites.paths);
+  return status;
+}
+
+/* ---- The command ---- */
+
+cdl_status cli_inspect(int count, char **arguments)
+{
+  const char *folder = NULL;
+  bool as_json = false;
+  const cli_option options[] = {
+      {CLI_FLAG, "json", &as_json, NULL, "as JSON, every tensor by itself"}};
+  const cli_grammar grammar = {.usage = "condlora inspect DIR [--json]",
+                               .summary = "Lists modules, shapes and parameters of a model or an "
+                                          "adapter, and which layers an adapter can name.",
+                               .options = options,
+                               .option_count = sizeof options / sizeof options[0],
+                               .operand = &folder};
+  bool helped;
+  CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
+  if (helped)
+    return CDL_OK;
+  if (folder == NULL)
+    return cdl_fail(CDL_USAGE, "give the folder of a model or an adapter");
+  char *own = cdl_adapter_folder_find(folder);
+  char *config = own != NULL ? cdl_path_join(own, "adapter_config.json") : NULL;
+  cdl_status status;
+  if (config == NULL)
+    status = cdl_fail(CDL_MEMORY, "out of memory: %s", folder);
+  else if (cdl_file_exists(config))
+    status = inspect_adapter(own, as_json);
+  else
+    status = inspect_model(folder, as_json);
+  free(config);
+  free(own);
+  return status;
+}

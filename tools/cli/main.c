@@ -1,0 +1,119 @@
+/* condlora: a command, then its options. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/nearest.h"
+#include "condlora/backend.h"
+#include "model/files/family.h"
+#include "tools/cli/command.h"
+#include "tools/cli/options.h"
+#include "tools/cli/signals.h"
+#include "tools/cli/sink.h"
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+static const struct {
+  const char *name;
+  cdl_status (*run)(int count, char **arguments);
+  const char *help;
+} commands[] = {
+    {"train", cli_train, "fine-tune an encoder with an adapter"},
+    {"eval", cli_eval, "measure an adapter or a fine-tuned model: metrics as JSON"},
+    {"predict", cli_predict, "label texts: a line of JSON each, or a GLUE submission"},
+    {"tokenize", cli_tokenize, "the token ids that a model would see"},
+    {"inspect", cli_inspect, "modules, shapes and parameters of a model or an adapter"},
+    {"export", cli_export, "an adapter as plain LoRA for PEFT, or with its model as ONNX"},
+    {"merge", cli_merge, "an adapter and its base as one model"},
+    {"search", cli_search, "the best settings of a run, by Optuna"},
+    {"reproduce", cli_reproduce, "a table or figure of the paper: runs and report"},
+    {"analyze", cli_analyze, "adapters, weights and layers compared (the paper's analyses)"},
+    {"backends", cli_backends, "what this machine can compute on"},
+};
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+static void print_usage(FILE *to)
+{
+  fputs("usage: condlora COMMAND [OPTION …]\n\n"
+        "Fine-tunes Transformer encoders with CondLoRA and other low-rank adapters:\n",
+        to);
+  for (int i = 0; i < CDL_FAMILY_COUNT; i++)
+    fprintf(to, "%s%s", i > 0 ? ", " : "", cdl_family_name((cdl_family)i));
+  fputs(".\n\n", to);
+  for (size_t i = 0; i < COMMAND_COUNT; i++)
+    fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
+  fputs("\ncondlora COMMAND --help, or condlora help COMMAND, lists the options of a command; "
+        "condlora version says\nwhich version this is.\n",
+        to);
+}
+
+static cdl_status unknown_command(const char *name)
+{
+  const char *names[COMMAND_COUNT];
+  for (size_t i = 0; i < COMMAND_COUNT; i++)
+    names[i] = commands[i].name;
+  return cdl_fail(CDL_USAGE,
+                  "there is no command %s; the nearest is %s (condlora --help lists all)", name,
+                  cdl_nearest(name, names, COMMAND_COUNT));
+}
+
+/* `help COMMAND` is `COMMAND --help`; what follows is left to it. */
+static cdl_status help(const char *name)
+{
+  static char option[] = "--help";
+  char *arguments[] = {option, NULL};
+  for (size_t i = 0; i < COMMAND_COUNT; i++)
+    if (strcmp(commands[i].name, name) == 0)
+      return commands[i].run(1, arguments);
+  return unknown_command(name);
+}
+
+static cdl_status run(int count, char **arguments)
+{
+  const char *name = arguments[0];
+  for (size_t i = 0; i < COMMAND_COUNT; i++)
+    if (strcmp(commands[i].name, name) == 0)
+      return commands[i].run(count - 1, arguments + 1);
+  if (strcmp(name, "help") == 0 && count > 1 && strcmp(arguments[1], "help") != 0)
+    return help(arguments[1]);
+  if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0)
+    printf("condlora %s\n", cdl_version());
+  else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
+    print_usage(stdout);
+  else
+    return unknown_command(name);
+  return CDL_OK;
+}
+
+/* A standard stream that is closed would give its number to the next file opened, and messages
+ * would
+ * land in a run's log. Its place is taken by one on which input and results fail as on a closed
+ * one. */
+static void occupy_closed_streams(void)
+{
+  static const int modes[] = {O_WRONLY, O_RDONLY, O_WRONLY};
+  for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++)
+    if (fcntl(stream, F_GETFD) < 0)
+      (void)open("/dev/null", modes[stream]); /* takes the lowest free number: this one */
+}
+
+int main(int count, char **arguments)
+{
+  occupy_closed_streams();
+  cli_signals_begin();
+  if (count < 2) {
+    print_usage(stderr);
+    return EXIT_USAGE;
+  }
+  cdl_status status = run(count - 1, arguments + 1);
+  if (status == CDL_OK)
+    status = cli_stdout_flush();
+  if (status == CDL_OK)
+    return EXIT_SUCCESS;
+  fprintf(stderr, "condlora: %s\n", cdl_error_message());
+  if (status == CDL_CANCELLED && cli_signals_caught() != 0)
+    return CLI_EXIT_SIGNALLED + cli_signals_caught();
+  return status == CDL_USAGE ? EXIT_USAGE : EXIT_FAILED;
+}

@@ -1,0 +1,110 @@
+/* condlora merge */
+#include <stdio.h>
+
+#include "base/visible.h"
+#include "model/adapter/io.h"
+#include "model/export/merge.h"
+#include "tools/cli/command.h"
+#include "tools/cli/examples.h"
+#include "tools/cli/new_folder.h"
+#include "tools/cli/probe.h"
+#include "train/columns.h"
+
+typedef struct {
+  cdl_inference_settings settings;
+  const char *output;
+} merging;
+
+static cdl_status check(const merging *m)
+{
+  if (m->settings.model == NULL)
+    return cdl_fail(CDL_USAGE, "merge wants --model: the encoder that the adapter is for");
+  if (m->settings.adapter == NULL)
+    return cdl_fail(CDL_USAGE, "merge wants --adapter: what to merge into it");
+  return m->output != NULL ? CDL_OK : cdl_fail(CDL_USAGE, "merge wants --output: the new folder");
+}
+
+/* ---- What merging changes ---- */
+
+/* The merged folder as anyone will read it, beside the base with its adapter. */
+static cdl_status compare(const cdl_inference_settings *settings, const char *folder,
+                          const cli_probe *p, double *change)
+{
+  cdl_inference_settings merged = *settings;
+  merged.model = folder;
+  merged.adapter = NULL;
+  merged.rank = 0;
+  cdl_job job;
+  CDL_TRY(cdl_job_open_inference(&job, &merged));
+  const cdl_status status = cli_probe_change(p, &job, change);
+  cdl_job_close(&job);
+  return status;
+}
+
+/* ---- The command ---- */
+
+static cdl_status write_merged(cdl_job *job, const char *base, const char *folder)
+{
+  const cdl_problem problem = job->regression ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_CLASSIFICATION;
+  CDL_TRY(cdl_encoder_merge(job->encoder, job->queue));
+  const cdl_model_origin origin = {.base = base,
+                                   .tokenizer =
+                                       job->tokenizer_folder != NULL ? job->tokenizer_folder : base,
+                                   .labels = (const char *const *)job->label_names,
+                                   .problem = problem};
+  CDL_TRY(cdl_model_write(job->encoder, job->queue, &origin, folder));
+  CDL_TRY(cdl_columns_write(folder, &job->adapter_config));
+  return cdl_model_narrow(folder, base);
+}
+
+static cdl_status merge(cdl_job *job, const cdl_inference_settings *settings, const char *output,
+                        double *change)
+{
+  cli_probe p;
+  cli_new_folder folder;
+  CDL_TRY(cli_probe_begin(&p, job));
+  cdl_status status = cli_new_folder_begin(&folder, output);
+  if (status == CDL_OK) {
+    status = write_merged(job, settings->model, folder.temporary);
+    if (status == CDL_OK)
+      status = compare(settings, folder.temporary, &p, change);
+    status = cli_new_folder_finish(&folder, status);
+  }
+  cli_probe_end(&p);
+  return status;
+}
+
+static cdl_status run(const void *command, cli_notices *notices)
+{
+  const merging *m = command;
+  CDL_TRY(check(m));
+  cdl_job job;
+  double change = 0;
+  CDL_TRY(cdl_job_open_inference(&job, &m->settings));
+  cli_notices_release(notices);
+  cdl_status status =
+      cdl_encoder_merges_whole(job.encoder)
+          ? merge(&job, &m->settings, m->output, &change)
+          : cdl_fail(CDL_UNSUPPORTED, "use_x type2 multiplies tokens with each other: no weights "
+                                      "hold it");
+  cdl_job_close(&job);
+  if (status == CDL_OK)
+    printf("%s: the largest change of a logit is %.3g, on %d sequences of random tokens\n",
+           cdl_visible(m->output).text, change, CLI_PROBE_SEQUENCES);
+  return status;
+}
+
+cdl_status cli_merge(int count, char **arguments)
+{
+  merging m = {.settings = {.backend = "auto", .precision = "fp32"}};
+  const cli_option options[] = {CLI_MODEL_OPTIONS(m.settings),
+                                {CLI_GROUP, .help = "What it writes"},
+                                {CLI_TEXT, "output", &m.output, "DIR", "the new folder"}};
+  const cli_grammar grammar = {
+      .usage = "condlora merge --model DIR --adapter DIR --output DIR",
+      .summary = "Adds an adapter to the weights it is for, and writes a whole model, which "
+                 "Transformers reads. The base stays as it is.",
+      .options = options,
+      .option_count = sizeof options / sizeof options[0]};
+  return cli_run(&grammar, count, arguments, run, &m);
+}

@@ -1,0 +1,72 @@
+#include "tools/cli/notices.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void print_line(cli_notices *n, const char *line)
+{
+  if (n->before_line != NULL)
+    n->before_line(n->user);
+  fprintf(stderr, "%s\n", line);
+}
+
+static void hold(cli_notices *n, char *line)
+{
+  if (n->count == n->capacity) {
+    const size_t capacity = 2 * n->capacity + 8;
+    char **held = realloc(n->held, capacity * sizeof *held);
+    if (held == NULL) {
+      free(line);
+      return;
+    }
+    n->held = held;
+    n->capacity = capacity;
+  }
+  n->held[n->count++] = line;
+}
+
+static void take(void *user, cdl_log_level level, const char *text)
+{
+  cli_notices *n = user;
+  if (level == CDL_LOG_DEBUG)
+    return;
+  char *line = NULL;
+  if (asprintf(&line, "%s: %s", level == CDL_LOG_WARNING ? "warning" : "note", text) < 0)
+    return;
+  if (!n->released) {
+    hold(n, line);
+    return;
+  }
+  print_line(n, line);
+  free(line);
+}
+
+void cli_notices_begin(cli_notices *n)
+{
+  *n = (cli_notices){0};
+  cdl_log_to(take, n);
+}
+
+static void forget(cli_notices *n)
+{
+  for (size_t i = 0; i < n->count; i++)
+    free(n->held[i]);
+  free(n->held);
+  n->held = NULL;
+  n->count = n->capacity = 0;
+}
+
+void cli_notices_release(cli_notices *n)
+{
+  for (size_t i = 0; i < n->count; i++)
+    print_line(n, n->held[i]);
+  forget(n);
+  n->released = true;
+}
+
+void cli_notices_end(cli_notices *n)
+{
+  cdl_log_to(NULL, NULL);
+  forget(n);
+}

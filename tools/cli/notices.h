@@ -1,0 +1,26 @@
+/* What the library has to say, on stderr: held back until all inputs are checked, so that a
+ * refused input leaves its one line alone. */
+#ifndef CONDLORA_TOOLS_CLI_NOTICES_H
+#define CONDLORA_TOOLS_CLI_NOTICES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "condlora/log.h"
+
+typedef struct {
+  char **held;
+  size_t count, capacity;
+  bool released;
+  void (*before_line)(void *user); /* makes room on the terminal; may be NULL */
+  void *user;
+} cli_notices;
+
+/* Takes the library's log. `notices` must stay where it is until cli_notices_end. */
+void cli_notices_begin(cli_notices *notices);
+/* Prints what was held, and from now on at once. */
+void cli_notices_release(cli_notices *notices);
+/* Forgets what is still held. */
+void cli_notices_end(cli_notices *notices);
+
+#endif

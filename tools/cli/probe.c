@@ -1,0 +1,90 @@
+#include "tools/cli/probe.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static void draw(cli_probe *p, const cdl_job *job)
+{
+  const cdl_model_config *config = cdl_encoder_config(job->encoder);
+  const int64_t most = cdl_model_config_max_tokens(config);
+  *p = (cli_probe){.length = most < CLI_PROBE_TOKENS ? (int32_t)most : CLI_PROBE_TOKENS};
+  uint32_t state = 1;
+  for (int32_t s = 0; s < CLI_PROBE_SEQUENCES; s++) {
+    p->examples[s] = s;
+    p->offsets[s + 1] = (s + 1) * p->length;
+    for (int32_t t = 0; t < p->length; t++) {
+      state = state * 1664525u + 1013904223u; /* Knuth's linear congruence */
+      const int32_t at = s * p->length + t;
+      p->ids[at] = (int32_t)((uint64_t)state * (uint64_t)config->vocabulary_size >> 32);
+    }
+    cdl_count_positions(job->first_position, p->ids + s * p->length, (size_t)p->length,
+                        p->positions + s * p->length);
+  }
+}
+
+static size_t logit_count(const cdl_job *job)
+{
+  return CLI_PROBE_SEQUENCES * (size_t)job->labels;
+}
+
+/* [sequences, labels] into `logits`. */
+static cdl_status compute(const cli_probe *p, const cdl_job *job, float *logits)
+{
+  static const cdl_dropout_rates no_dropout = {0};
+  const cdl_token_batch batch = {.ids = p->ids,
+                                 .positions = p->positions,
+                                 .types = p->types,
+                                 .offsets = p->offsets,
+                                 .examples = p->examples,
+                                 .sequences = CLI_PROBE_SEQUENCES,
+                                 .tokens = CLI_PROBE_SEQUENCES * p->length,
+                                 .longest = p->length};
+  const cdl_batch_limits none = {0}, limits = {.tokens = batch.tokens,
+                                               .sequences = batch.sequences,
+                                               .longest = batch.longest};
+  CDL_TRY(cdl_encoder_plan(job->encoder, job->queue, none, limits));
+  CDL_TRY(cdl_encoder_load_batch(job->encoder, job->queue, &batch));
+  const cdl_tensor y =
+      cdl_encoder_forward(job->encoder, job->queue, &no_dropout, (cdl_tensor){0}, false);
+  cdl_download(job->queue, logits, y, logit_count(job) * sizeof *logits);
+  return cdl_sync(job->queue);
+}
+
+static cdl_status allocate(const cdl_job *job, float **logits)
+{
+  *logits = calloc(logit_count(job) + 1, sizeof **logits);
+  return *logits != NULL ? CDL_OK
+                         : cdl_fail(CDL_MEMORY, "out of memory: %zu logits", logit_count(job));
+}
+
+cdl_status cli_probe_begin(cli_probe *probe, const cdl_job *job)
+{
+  draw(probe, job);
+  CDL_TRY(allocate(job, &probe->logits));
+  const cdl_status status = compute(probe, job, probe->logits);
+  if (status != CDL_OK)
+    cli_probe_end(probe);
+  return status;
+}
+
+void cli_probe_end(cli_probe *probe)
+{
+  free(probe->logits);
+  probe->logits = NULL;
+}
+
+cdl_status cli_probe_change(const cli_probe *p, const cdl_job *job, double *change)
+{
+  float *after;
+  CDL_TRY(allocate(job, &after));
+  cdl_status status = compute(p, job, after);
+  *change = 0;
+  for (size_t i = 0; status == CDL_OK && i < logit_count(job); i++) {
+    if (!isfinite(after[i]))
+      status = cdl_fail(CDL_NUMERIC, "the merged weights give a logit of %g in the base's type",
+                        (double)after[i]);
+    *change = fmax(*change, fabs((double)after[i] - (double)p->logits[i]));
+  }
+  free(after);
+  return status;
+}

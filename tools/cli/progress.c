@@ -1,0 +1,157 @@
+#include "tools/cli/progress.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/process.h"
+#include "tools/cli/signals.h"
+#include "tools/cli/terminal.h"
+
+static const double live_pause = 0.1, plain_pause = 5; /* seconds between two lines */
+
+void cli_progress_begin(cli_progress *p)
+{
+  *p = (cli_progress){.live = cli_terminal_is_live(stderr),
+                      .colours = cli_terminal_has_colours(stderr)};
+}
+
+void cli_progress_clear(cli_progress *p)
+{
+  if (!p->open)
+    return;
+  fputs("\r\033[K", stderr);
+  fflush(stderr);
+  p->open = false;
+  cli_signals_line_is_open(false);
+}
+
+/* ---- A step ---- */
+
+/* The parts of a line in the order they stand in; the bar takes the place of BAR. */
+enum { STEP, BAR, EPOCH, LOSS, RATE, SPEED, SHARE, LEFT, PARTS };
+/* Parts that a narrow terminal goes without, first to last. */
+static const int dispensable[] = {BAR, RATE, SHARE, EPOCH, SPEED, LEFT, LOSS};
+enum { PART_BYTES = 48, BAR_MOST = 24, BAR_LEAST = 8, BAR_FRAME = 2, GAP = 2 };
+
+typedef struct {
+  char part[PARTS][PART_BYTES]; /* empty: left out */
+} step_line;
+
+static void format_duration(double seconds, char *text, size_t bytes)
+{
+  const double most = 359999;
+  const int64_t s = (int64_t)(seconds >= 0 && seconds < most ? seconds + 0.5 : most);
+  if (s >= 3600)
+    snprintf(text, bytes, "%" PRId64 ":%02" PRId64 ":%02" PRId64 " left", s / 3600, s / 60 % 60,
+             s % 60);
+  else
+    snprintf(text, bytes, "%" PRId64 ":%02" PRId64 " left", s / 60, s % 60);
+}
+
+static step_line describe_step(const cdl_step_report *r)
+{
+  step_line line = {0};
+  snprintf(line.part[STEP], PART_BYTES, "step %" PRId64 "/%" PRId64, r->step, r->steps);
+  snprintf(line.part[EPOCH], PART_BYTES, "epoch %.2f", r->epoch);
+  snprintf(line.part[LOSS], PART_BYTES, "loss %.4f", r->loss);
+  snprintf(line.part[RATE], PART_BYTES, "lr %.2e", r->learning_rate);
+  snprintf(line.part[SPEED], PART_BYTES, "%.*f examples/s", r->examples_per_s < 10 ? 1 : 0,
+           r->examples_per_s);
+  if (r->gemm_share > 0)
+    snprintf(line.part[SHARE], PART_BYTES, "%.0f%% of GEMM peak", 100 * r->gemm_share);
+  format_duration(r->seconds_left, line.part[LEFT], PART_BYTES);
+  return line;
+}
+
+static size_t width_of(const step_line *line)
+{
+  size_t width = 0;
+  for (int i = 0; i < PARTS; i++)
+    if (line->part[i][0] != '\0')
+      width += strlen(line->part[i]) + (width > 0 ? GAP : 0);
+  return width;
+}
+
+/* Leaves out what does not fit, and puts a bar where there is room for one. */
+static void fit(step_line *line, size_t columns, double done)
+{
+  for (size_t i = 0; i < sizeof dispensable / sizeof dispensable[0] && width_of(line) > columns;
+       i++)
+    line->part[dispensable[i]][0] = '\0';
+  const size_t used = width_of(line) + GAP + BAR_FRAME;
+  if (used + BAR_LEAST > columns)
+    return;
+  const size_t cells = columns - used < BAR_MOST ? columns - used : BAR_MOST;
+  const size_t full = (size_t)(done * (double)cells);
+  char *bar = line->part[BAR];
+  for (size_t i = 0; i < cells; i++)
+    bar[1 + i] = i < full ? '=' : i == full ? '>' : ' ';
+  bar[0] = '[';
+  bar[1 + cells] = ']';
+  bar[2 + cells] = '\0';
+}
+
+static void print_parts(const cli_progress *p, const step_line *line)
+{
+  bool any = false;
+  for (int i = 0; i < PARTS; i++) {
+    if (line->part[i][0] == '\0')
+      continue;
+    const bool coloured = i == BAR && p->colours;
+    fprintf(stderr, "%s%s%s%s", any ? "  " : "", coloured ? "\033[32m" : "", line->part[i],
+            coloured ? "\033[0m" : "");
+    any = true;
+  }
+}
+
+void cli_progress_step(cli_progress *p, const cdl_step_report *r)
+{
+  const double now = cdl_process_seconds();
+  if (p->last_drawn > 0 && now - p->last_drawn < (p->live ? live_pause : plain_pause))
+    return;
+  p->last_drawn = now;
+  step_line line = describe_step(r);
+  if (!p->live) {
+    print_parts(p, &line);
+    fputc('\n', stderr);
+    return;
+  }
+  const size_t columns = cli_terminal_columns(stderr);
+  fit(&line, columns > 1 ? columns - 1 : 1,
+      (double)r->step / (double)(r->steps > 0 ? r->steps : 1));
+  fputc('\r', stderr);
+  print_parts(p, &line);
+  fputs("\033[K", stderr);
+  fflush(stderr);
+  p->open = true;
+  cli_signals_line_is_open(true);
+}
+
+/* ---- An evaluation ---- */
+
+void cli_progress_evaluation(cli_progress *p, const cdl_evaluation_report *r)
+{
+  cli_progress_clear(p);
+  fprintf(stderr, "epoch %.4g, step %" PRId64 ": %s", r->epoch, r->step, r->split);
+  for (int m = 0; m < CDL_METRIC_COUNT; m++)
+    if (!isnan(r->result->scores.value[m]))
+      fprintf(stderr, "  %s %.4f", cdl_metric_name((cdl_metric)m), r->result->scores.value[m]);
+  fprintf(stderr, "  loss %.4f%s\n", r->result->loss, r->is_best ? "  (best so far)" : "");
+}
+
+cli_grouped cli_group_digits(int64_t number)
+{
+  char plain[24];
+  cli_grouped grouped;
+  const int digits = snprintf(plain, sizeof plain, "%" PRId64, number);
+  char *out = grouped.text;
+  for (int i = 0; i < digits; i++) {
+    if (i > 0 && (digits - i) % 3 == 0 && plain[i - 1] != '-')
+      *out++ = ',';
+    *out++ = plain[i];
+  }
+  *out = '\0';
+  return grouped;
+}

@@ -1,0 +1,28 @@
+/* How training goes, on stderr: one line drawn over again on a terminal, now and then a plain line
+ * elsewhere. */
+#ifndef CONDLORA_TOOLS_CLI_PROGRESS_H
+#define CONDLORA_TOOLS_CLI_PROGRESS_H
+
+#include "train/trainer.h"
+
+typedef struct {
+  bool live, colours;
+  bool open;         /* a line stands on the terminal */
+  double last_drawn; /* seconds of the monotonic clock; 0: never */
+} cli_progress;
+
+void cli_progress_begin(cli_progress *progress);
+/* After a step. */
+void cli_progress_step(cli_progress *progress, const cdl_step_report *report);
+/* After an evaluation: a line that stays. */
+void cli_progress_evaluation(cli_progress *progress, const cdl_evaluation_report *report);
+/* Clears the line, so that others can be written; the next step draws it again. */
+void cli_progress_clear(cli_progress *progress);
+
+/* "12,345,678". */
+typedef struct {
+  char text[32];
+} cli_grouped;
+cli_grouped cli_group_digits(int64_t number);
+
+#endif

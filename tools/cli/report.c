@@ -1,0 +1,266 @@
+#include "tools/cli/report.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/visible.h"
+#include "tools/cli/progress.h"
+
+enum { LABEL_WIDTH = -18, VALUE_WIDTH = 10 };
+
+static void row(FILE *to, const char *label, const char *format, ...) CDL_PRINTF(3, 4);
+static void row(FILE *to, const char *label, const char *format, ...)
+{
+  char text[1024];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  fprintf(to, "%*s%s\n", LABEL_WIDTH, label, cdl_visible(text).text);
+}
+
+typedef struct {
+  char text[128];
+} described;
+
+static described describe_bytes(size_t bytes)
+{
+  described d;
+  const double megabyte = 1e6;
+  if ((double)bytes < 1000 * megabyte)
+    snprintf(d.text, sizeof d.text, "%.1f MB", (double)bytes / megabyte);
+  else
+    snprintf(d.text, sizeof d.text, "%.2f GB", (double)bytes / (1000 * megabyte));
+  return d;
+}
+
+static double option_value(const cdl_settings *s, const char *name)
+{
+  /* Found in settings that may be written; only read here. */
+  return cdl_settings_option((cdl_settings *)(uintptr_t)s, name)->value;
+}
+
+/* "condlora (paper), rank 8, alpha 8", "adalora, ranks 12 to 8, alpha 8". */
+static described describe_method(const cdl_settings *s)
+{
+  described d;
+  const bool conditioned = cdl_adapter_is_oriented(s->method);
+  size_t count;
+  const cdl_adapter_option *options = cdl_adapter_options(s->method, &count);
+  if (count > 0 && strcmp(options[0].name, "init_r") == 0)
+    snprintf(d.text, sizeof d.text, "%s, ranks %g to %g, alpha %g", s->method,
+             option_value(s, "init_r"), option_value(s, "target_r"), s->alpha);
+  else if (cdl_adapter_is_low_rank(s->method))
+    snprintf(d.text, sizeof d.text, "%s%s%s%s, rank %" PRId64 ", alpha %g", s->method,
+             conditioned ? " (" : "", conditioned ? s->orientation : "", conditioned ? ")" : "",
+             s->rank, s->alpha);
+  else
+    snprintf(d.text, sizeof d.text, "%s",
+             strcmp(s->method, "none") == 0 ? "none (the head alone)" : s->method);
+  return d;
+}
+
+/* "0.1", or what differs: "0.1 hidden, 0 attention, 0.1 classifier". */
+static described describe_dropout(const cdl_dropout_rates *r)
+{
+  described d;
+  const double hidden = (double)r->hidden, attention = (double)r->attention,
+               classifier = (double)r->classifier;
+  if (r->hidden == r->attention && r->hidden == r->classifier)
+    snprintf(d.text, sizeof d.text, "%g", hidden);
+  else
+    snprintf(d.text, sizeof d.text, "%g hidden, %g attention, %g classifier", hidden, attention,
+             classifier);
+  return d;
+}
+
+static described describe_seeds(const cdl_settings *s)
+{
+  described d;
+  const uint64_t init = cdl_settings_seed(s, s->seed_init),
+                 data = cdl_settings_seed(s, s->seed_data),
+                 dropout = cdl_settings_seed(s, s->seed_dropout);
+  if (init == data && init == dropout)
+    snprintf(d.text, sizeof d.text, "%" PRIu64, init);
+  else
+    snprintf(d.text, sizeof d.text, "%" PRIu64 " init, %" PRIu64 " data, %" PRIu64 " dropout", init,
+             data, dropout);
+  return d;
+}
+
+static void trained_row(FILE *to, int64_t adapter, int64_t head)
+{
+  row(to, "trained", "%s parameters: %s adapter, %s head", cli_group_digits(adapter + head).text,
+      cli_group_digits(adapter).text, cli_group_digits(head).text);
+}
+
+/* ---- Census ---- */
+
+enum { LABELS_SHOWN = 40, NAME_COLUMNS = 32 };
+
+/* A label for a terminal: a long one is cut. */
+typedef struct {
+  char text[4 * NAME_COLUMNS + 8];
+  int columns;
+} shown_name;
+
+static shown_name show_name(const char *name)
+{
+  shown_name shown = {.columns = 0};
+  const cdl_visible_text visible = cdl_visible(name);
+  char *to = shown.text;
+  for (const char *c = visible.text; *c != '\0';) {
+    if (shown.columns == NAME_COLUMNS) {
+      strcpy(to, "…");
+      shown.columns++;
+      return shown;
+    }
+    do
+      *to++ = *c++;
+    while (((unsigned char)*c & 0xC0) == 0x80);
+    shown.columns++;
+  }
+  *to = '\0';
+  return shown;
+}
+
+static void label_rows(FILE *to, const cdl_census *c)
+{
+  static const char *const parts[CDL_PART_COUNT] = {"train", "valid", "dev"};
+  const bool has[CDL_PART_COUNT] = {true, c->examples[CDL_PART_VALID] > 0, c->has_dev};
+  const size_t shown = c->classes < LABELS_SHOWN ? c->classes : LABELS_SHOWN;
+  int width = -LABEL_WIDTH;
+  for (size_t i = 0; i < shown; i++) {
+    const int columns = show_name(c->names[i]).columns + 4;
+    width = columns > width ? columns : width;
+  }
+  fprintf(to, "%-*s", width, "labels");
+  for (int p = 0; p < CDL_PART_COUNT; p++)
+    if (has[p])
+      fprintf(to, "%9s", parts[p]);
+  for (size_t i = 0; i < shown; i++) {
+    const shown_name name = show_name(c->names[i]);
+    fprintf(to, "\n  %s%*s", name.text, width - 2 - name.columns, "");
+    for (int p = 0; p < CDL_PART_COUNT; p++)
+      if (has[p])
+        fprintf(to, "%9zu", c->labelled[(size_t)p * c->classes + i]);
+  }
+  fputc('\n', to);
+  if (shown < c->classes)
+    fprintf(to, "  and %zu more; run.json has all\n", c->classes - shown);
+}
+
+/* "12 of 2490 of train, 3 of 277 of dev"; nothing where there are none. */
+static void count_row(FILE *to, const char *label, const char *what, const size_t counts[2],
+                      const cdl_census *c, bool skipped)
+{
+  if (counts[0] + counts[1] == 0)
+    return;
+  const size_t train = c->read[0] + (skipped ? c->skipped[0] : 0),
+               dev = c->read[1] + (skipped ? c->skipped[1] : 0);
+  if (c->has_dev)
+    row(to, label, "%zu of %zu in train and valid, %zu of %zu in dev%s", counts[0], train,
+        counts[1], dev, what);
+  else
+    row(to, label, "%zu of %zu%s", counts[0], train, what);
+}
+
+static void census_rows(FILE *to, const cdl_census *c)
+{
+  if (c->classes > 0)
+    label_rows(to, c);
+  count_row(to, "left out", " (--skip-label)", c->skipped, c, true);
+  count_row(to, "cut", " (--max-length)", c->truncated, c, false);
+  if (c->contradicting > 0)
+    row(to, "repeated texts",
+        "%zu in train and valid; %zu examples there have the text of one with another label",
+        c->repeated, c->contradicting);
+  else if (c->repeated > 0)
+    row(to, "repeated texts", "%zu in train and valid", c->repeated);
+  if (c->valid_in_train > 0)
+    row(to, "overlap", "the texts of %zu of %zu in valid are in train", c->valid_in_train,
+        c->examples[CDL_PART_VALID]);
+  if (c->dev_in_train > 0)
+    row(to, "overlap", "the texts of %zu of %zu in dev are in train or valid", c->dev_in_train,
+        c->examples[CDL_PART_DEV]);
+}
+
+void cli_report_plan(FILE *to, const cdl_settings *s, const cdl_train_plan *p)
+{
+  row(to, "method", "%s", describe_method(s).text);
+  trained_row(to, p->adapter_numbers, p->head_numbers);
+  row(to, "examples", "%zu train, %zu valid, %zu dev", p->census->examples[CDL_PART_TRAIN],
+      p->census->examples[CDL_PART_VALID], p->census->examples[CDL_PART_DEV]);
+  census_rows(to, p->census);
+  row(to, "dropout", "%s", describe_dropout(&p->dropout).text);
+  row(to, "seeds", "%s", describe_seeds(s).text);
+  row(to, "steps", "%" PRId64 ", %" PRId64 " an epoch, %" PRId64 " examples each", p->steps,
+      p->steps_per_epoch, s->batch_size * s->accumulate);
+  row(to, "largest batch", "%zu tokens, longest example %zu", p->batch_tokens, p->longest_tokens);
+  row(to, "memory", "%s model, %s activations", describe_bytes(p->model_bytes).text,
+      describe_bytes(p->activation_bytes).text);
+  row(to, "backend", "%s", p->backend);
+}
+
+void cli_report_start(FILE *to, const cdl_train_plan *p)
+{
+  fprintf(to, "%s on %s: %s adapter and %s head parameters, %zu examples, %" PRId64 " steps\n",
+          p->method, cdl_visible(p->backend).text, cli_group_digits(p->adapter_numbers).text,
+          cli_group_digits(p->head_numbers).text, p->census->examples[CDL_PART_TRAIN], p->steps);
+  census_rows(to, p->census);
+  if (p->first_step > 0)
+    fprintf(to, "going on from step %" PRId64 "\n", p->first_step);
+}
+
+/* The metrics that the kind of task has, in the order of cdl_metric; those of both splits side by
+ * side. */
+static void metric_rows(FILE *to, const cdl_job *job, const cdl_train_summary *s)
+{
+  const cdl_result *results[2];
+  const char *names[2];
+  size_t splits = 0;
+  if (s->has_valid) {
+    results[splits] = &s->valid;
+    names[splits++] = "valid";
+  }
+  if (s->has_dev) {
+    results[splits] = &s->dev;
+    names[splits++] = "dev";
+  }
+  if (splits == 0)
+    return;
+  fprintf(to, "%*s", LABEL_WIDTH, "measured on");
+  for (size_t i = 0; i < splits; i++)
+    fprintf(to, "%s%*s", i > 0 ? "  " : "", i + 1 < splits ? -VALUE_WIDTH : 0, names[i]);
+  fputc('\n', to);
+  for (int m = 0; m < CDL_METRIC_COUNT; m++) {
+    if (!cdl_job_has_metric(job, (cdl_metric)m))
+      continue;
+    char label[32];
+    snprintf(label, sizeof label, "%s",
+             m == CDL_METRIC_MACRO_F1 ? "macro-F1" : cdl_metric_name((cdl_metric)m));
+    fprintf(to, "%*s", LABEL_WIDTH, label);
+    for (size_t i = 0; i < splits; i++) {
+      char value[32] = "undefined";
+      if (!isnan(results[i]->scores.value[m]))
+        snprintf(value, sizeof value, "%.4f", results[i]->scores.value[m]);
+      fprintf(to, "%s%*s", i > 0 ? "  " : "", i + 1 < splits ? -VALUE_WIDTH : 0, value);
+    }
+    fputc('\n', to);
+  }
+}
+
+void cli_report_summary(FILE *to, const cdl_job *job, const cdl_settings *settings,
+                        const cdl_train_summary *s)
+{
+  const bool best = strcmp(settings->keep, "best") == 0 && (s->has_valid || s->has_dev);
+  row(to, "method", "%s", describe_method(settings).text);
+  trained_row(to, s->adapter_numbers, s->head_numbers);
+  row(to, "examples/s", "%.*f", s->examples_per_s < 10 ? 2 : 1, s->examples_per_s);
+  row(to, "peak memory", "%s", describe_bytes(s->peak_bytes).text);
+  metric_rows(to, job, s);
+  row(to, best ? "best epoch" : "last epoch", "%.4g (step %" PRId64 " of %" PRId64 ")",
+      s->best_epoch, s->best_step, s->steps);
+  row(to, strcmp(settings->method, "full") == 0 ? "model" : "adapter", "%s", s->adapter_path);
+}

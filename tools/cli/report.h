@@ -1,0 +1,17 @@
+/* What a run will be, and what became of it, as tables for people. */
+#ifndef CONDLORA_TOOLS_CLI_REPORT_H
+#define CONDLORA_TOOLS_CLI_REPORT_H
+
+#include <stdio.h>
+
+#include "train/trainer.h"
+
+/* The plan of a dry run. */
+void cli_report_plan(FILE *to, const cdl_settings *settings, const cdl_train_plan *plan);
+/* The line before the first step. */
+void cli_report_start(FILE *to, const cdl_train_plan *plan);
+/* The end of a run. */
+void cli_report_summary(FILE *to, const cdl_job *job, const cdl_settings *settings,
+                        const cdl_train_summary *summary);
+
+#endif

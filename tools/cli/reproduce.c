@@ -1,0 +1,284 @@
+/* condlora reproduce */
+#include "tools/cli/reproduce.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/lock.h"
+#include "base/visible.h"
+#include "tools/cli/command.h"
+#include "tools/cli/examples.h"
+#include "tools/cli/options.h"
+#include "tools/cli/signals.h"
+#include "tools/reports/report.h"
+
+/* ---- The lists ---- */
+
+static cdl_status read_tasks(cli_reproduction *r)
+{
+  cdl_comparison *c = &r->comparison;
+  c->tasks = calloc(r->tasks.count + 1, sizeof *c->tasks);
+  if (c->tasks == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: --tasks");
+  for (size_t i = 0; i < r->tasks.count; i++) {
+    CDL_TRY(cdl_context(cdl_task_find(r->tasks.item[i], &c->tasks[i]), "--tasks"));
+    for (size_t k = 0; k < i; k++)
+      if (c->tasks[k] == c->tasks[i])
+        return cdl_fail(CDL_USAGE, "--tasks names %s twice", c->tasks[i]->name);
+    c->task_count++;
+  }
+  return CDL_OK;
+}
+
+static cdl_status read_methods(cli_reproduction *r)
+{
+  cdl_comparison *c = &r->comparison;
+  c->methods = calloc(r->methods.count + 1, sizeof *c->methods);
+  if (c->methods == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: --methods");
+  for (size_t i = 0; i < r->methods.count; i++) {
+    CDL_TRY(cdl_compared_method_find(r->methods.item[i], &c->methods[i]));
+    for (size_t k = 0; k < i; k++)
+      if (c->methods[k] == c->methods[i])
+        return cdl_fail(CDL_USAGE, "--methods names %s twice", c->methods[i]->name);
+    c->method_count++;
+  }
+  return CDL_OK;
+}
+
+static bool is_whole(const char *text, int64_t *value)
+{
+  const size_t digits = strspn(text, "0123456789");
+  if (digits == 0 || digits > 9 || text[digits] != '\0')
+    return false;
+  *value = strtoll(text, NULL, 10);
+  return true;
+}
+
+/* "3" is 0, 1, 2; "5,7" is those two; "5," is 5 alone. */
+static cdl_status read_seeds(cli_reproduction *r, const char *text)
+{
+  enum { MOST = 1000 };
+  cdl_comparison *c = &r->comparison;
+  int64_t count = 0;
+  const bool counted = is_whole(text, &count);
+  if (counted && (count < 1 || count > MOST))
+    return cdl_fail(CDL_USAGE, "--seeds: a number is 1 to %d seeds, not %s", MOST, text);
+  const size_t length = strlen(text);
+  char *list = strndup(text, length > 0 && text[length - 1] == ',' ? length - 1 : length);
+  cdl_status status = list != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: --seeds");
+  if (status == CDL_OK)
+    status = cdl_list_split("--seeds", list, &r->seeds);
+  free(list);
+  CDL_TRY(status);
+  c->seed_count = counted ? (size_t)count : r->seeds.count;
+  int64_t *seeds = calloc(c->seed_count + 1, sizeof *seeds);
+  c->seeds = seeds;
+  if (seeds == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: --seeds");
+  for (size_t i = 0; i < c->seed_count; i++) {
+    seeds[i] = (int64_t)i;
+    if (!counted && !is_whole(r->seeds.item[i], &seeds[i]))
+      return cdl_fail(CDL_USAGE, "--seeds wants how many (3) or which (0,7), not '%s'", text);
+    for (size_t k = 0; k < i; k++)
+      if (seeds[k] == seeds[i])
+        return cdl_fail(CDL_USAGE, "--seeds names %" PRId64 " twice", seeds[i]);
+  }
+  return CDL_OK;
+}
+
+static cdl_status add_setting(cdl_list *list, const char *key, const char *value)
+{
+  char **larger = realloc(list->item, (list->count + 1) * sizeof *larger);
+  if (larger == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: --setting");
+  list->item = larger;
+  if (asprintf(&list->item[list->count], "%s%s%s", key, value != NULL ? "=" : "",
+               value != NULL ? value : "") < 0)
+    return cdl_fail(CDL_MEMORY, "out of memory: --setting");
+  list->count++;
+  return CDL_OK;
+}
+
+static void release(cli_reproduction *r)
+{
+  cdl_list *const lists[] = {&r->tasks, &r->methods, &r->seeds, &r->settings};
+  for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+    cdl_list_release(lists[i]);
+  free(r->comparison.tasks);
+  free(r->comparison.methods);
+  free((void *)(uintptr_t)r->comparison.seeds);
+  *r = (cli_reproduction){0};
+}
+
+/* ---- The command ---- */
+
+/* Seed by seed, so that one that is stopped leaves whole comparisons. */
+static cdl_status run_all(const cli_reproduction *r, cli_reproduce_terminal *terminal)
+{
+  const cdl_comparison *c = &r->comparison;
+  for (size_t s = 0; s < c->seed_count; s++)
+    for (size_t t = 0; t < c->task_count; t++)
+      for (size_t m = 0; m < c->method_count; m++)
+        CDL_TRY(cli_reproduce_run(r, t, m, s, terminal));
+  return CDL_OK;
+}
+
+/* Settings as the recipes say them, [tasks, methods]; to be released one by one. */
+static cdl_status read_recipes(const cli_reproduction *r, json_t **recipes)
+{
+  const cdl_comparison *c = &r->comparison;
+  for (size_t t = 0; t < c->task_count; t++)
+    for (size_t m = 0; m < c->method_count; m++) {
+      cdl_settings settings;
+      CDL_TRY(cli_reproduce_settings(r, t, m, 0, true, &settings));
+      json_t *object = recipes[t * c->method_count + m] = cdl_settings_json(&settings, true);
+      cdl_settings_release(&settings);
+      if (object == NULL)
+        return cdl_fail(CDL_MEMORY, "out of memory: recipes");
+    }
+  return CDL_OK;
+}
+
+static cdl_status write_report(const cli_reproduction *r)
+{
+  const size_t count = r->comparison.task_count * r->comparison.method_count;
+  json_t **recipes = calloc(count + 1, sizeof *recipes);
+  cdl_report_source source = {.comparison = &r->comparison,
+                              .recipes = recipes,
+                              .model = r->model,
+                              .backend = r->backend,
+                              .threads = r->threads,
+                              .no_fallback = r->no_fallback};
+  cdl_status status =
+      recipes != NULL ? read_recipes(r, recipes) : cdl_fail(CDL_MEMORY, "out of memory: recipes");
+  if (status == CDL_OK)
+    status = cdl_report_kind_find(r->table, &source.kind);
+  if (status == CDL_OK)
+    status = cdl_report_write(&source);
+  for (size_t i = 0; recipes != NULL && i < count; i++)
+    json_decref(recipes[i]);
+  free(recipes);
+  if (status == CDL_OK)
+    printf("%s/report.md\n%s/report.html\n", cdl_visible(r->output).text,
+           cdl_visible(r->output).text);
+  return status;
+}
+
+typedef struct {
+  const char *tasks, *methods, *seeds, *epochs, *lr;
+  cli_texts settings;
+} given_texts;
+
+static cdl_status read_lists(cli_reproduction *r, const given_texts *given)
+{
+  const cdl_report_kind *kind;
+  CDL_TRY(cdl_report_kind_find(r->table, &kind));
+  CDL_TRY(cdl_list_split("--tasks", given->tasks != NULL ? given->tasks : kind->tasks, &r->tasks));
+  CDL_TRY(cdl_list_split("--methods", given->methods != NULL ? given->methods : kind->methods,
+                         &r->methods));
+  CDL_TRY(read_tasks(r));
+  CDL_TRY(read_methods(r));
+  CDL_TRY(cdl_report_check(kind, &r->comparison));
+  CDL_TRY(read_seeds(r, given->seeds != NULL ? given->seeds : kind->seeds));
+  if (given->epochs != NULL)
+    CDL_TRY(add_setting(&r->settings, "epochs", given->epochs));
+  if (given->lr != NULL)
+    CDL_TRY(add_setting(&r->settings, "lr", given->lr));
+  for (size_t i = 0; i < given->settings.count; i++)
+    CDL_TRY(add_setting(&r->settings, given->settings.item[i], NULL));
+  return CDL_OK;
+}
+
+static cdl_status check_places(const cli_reproduction *r)
+{
+  if (r->table == NULL)
+    return cdl_fail(CDL_USAGE, "reproduce what? table1, table2, table3, table4 or figure1");
+  if (r->model == NULL)
+    return cdl_fail(CDL_USAGE, "reproduce wants --model: the folder of the encoder");
+  if (r->data == NULL)
+    return cdl_fail(CDL_USAGE, "reproduce wants --data: the folder that holds GLUE's tasks");
+  return r->output != NULL
+             ? CDL_OK
+             : cdl_fail(CDL_USAGE, "reproduce wants --output: the folder of runs and report");
+}
+
+/* In a folder that is locked. */
+static cdl_status run_locked(cli_reproduction *r)
+{
+  cli_reproduce_terminal terminal = {0};
+  CDL_TRY(cli_reproduce_claim(r));
+  cli_signals_defer();
+  cli_progress_begin(&terminal.progress);
+  cli_notices_begin(&terminal.notices);
+  cli_notices_release(&terminal.notices);
+  cdl_status status = run_all(r, &terminal);
+  if (status == CDL_OK)
+    status = cdl_comparison_read(&r->comparison);
+  if (status == CDL_OK)
+    status = write_report(r);
+  cdl_comparison_release(&r->comparison);
+  cli_notices_end(&terminal.notices);
+  return status;
+}
+
+static cdl_status run(cli_reproduction *r, const given_texts *given)
+{
+  cdl_lock *lock;
+  CDL_TRY(check_places(r));
+  CDL_TRY(read_lists(r, given));
+  r->comparison.folder = r->output;
+  CDL_TRY(cli_reproduce_check(r));
+  CDL_TRY(cdl_lock_take(r->output, &lock));
+  const cdl_status status = run_locked(r);
+  cdl_lock_release(lock);
+  return status;
+}
+
+cdl_status cli_reproduce(int count, char **arguments)
+{
+  cli_reproduction r = {.backend = "auto"};
+  given_texts given = {0};
+  const cli_option options[] = {
+      {CLI_GROUP, .help = "On what"},
+      {CLI_TEXT, "model", &r.model, "DIR", "Hugging Face folder of the encoder"},
+      {CLI_TEXT, "data", &r.data, "DIR", "folder that holds one folder a GLUE task"},
+      {CLI_TEXT, "output", &r.output, "DIR", "runs and report; an earlier call's runs are used"},
+      {CLI_GROUP, .help = "Which runs"},
+      {CLI_TEXT, "tasks", &given.tasks, "A,B", "GLUE tasks [those of the table]"},
+      {CLI_TEXT, "methods", &given.methods, "A,B",
+       "lora, condlora-reference, condlora, condlora-type1, condlora-type2, adalora, condadalora "
+       "[those of the table]"},
+      {CLI_TEXT, "seeds", &given.seeds, "N",
+       "how many seeds, from 0; or which, with commas: 0,7 [the table's]"},
+      {CLI_GROUP, .help = "In place of what the recipes say"},
+      {CLI_TEXT, "epochs", &given.epochs, "N", "passes over the training examples"},
+      {CLI_TEXT, "lr", &given.lr, "RATE", "peak learning rate"},
+      {CLI_TEXTS, "setting", &given.settings, "KEY=VALUE",
+       "any setting of condlora train, or METHOD:KEY=VALUE for one method; may be given again"},
+      {CLI_GROUP, .help = "Where it runs"},
+      {CLI_TEXT, "backend", &r.backend, "NAME",
+       "auto, cpu, or a plug-in with a device: opencl:0 [auto]"},
+      {CLI_THREADS, "threads", &r.threads, "N",
+       "of the CPU [every core]; the result does not depend on it"},
+      {CLI_FLAG, "no-fallback", &r.no_fallback, NULL,
+       "work that would fall back to the host is an error"}};
+  const cli_grammar grammar = {
+      .usage = "condlora reproduce table1|table2|table3|table4|figure1 --model DIR --data DIR "
+               "--output DIR [OPTION …]",
+      .summary = "Trains what a table or figure of the CondLoRA paper compares, with the paper's "
+                 "recipes, and writes a report. A call that was stopped goes on when it is made "
+                 "again.",
+      .options = options,
+      .option_count = sizeof options / sizeof options[0],
+      .operand = &r.table};
+  bool helped;
+  CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
+  if (helped)
+    return CDL_OK;
+  const cdl_status status = run(&r, &given);
+  release(&r);
+  return status;
+}

@@ -1,0 +1,43 @@
+/* What the parts of `condlora reproduce` share: the plan of its runs, and one run. */
+#ifndef CONDLORA_TOOLS_CLI_REPRODUCE_H
+#define CONDLORA_TOOLS_CLI_REPRODUCE_H
+
+#include "tools/cli/notices.h"
+#include "tools/cli/progress.h"
+#include "tools/reports/comparison.h"
+#include "train/settings.h"
+
+/* As the command line says, checked. Texts are borrowed from it, lists are owned. */
+typedef struct {
+  const char *table, *model, *data, *output;
+  cdl_list methods, tasks, seeds, settings; /* settings: "KEY=VALUE" or "METHOD:KEY=VALUE" */
+  const char *backend;
+  int threads;
+  bool no_fallback;
+  cdl_comparison comparison;
+} cli_reproduction;
+
+/* Makes the settings of one run: the task's recipe, what the method adds, what --setting says.
+ * With `recipe_only` what --setting says is left out. Errors: USAGE, DATA, those of files. */
+CDL_MUST_USE cdl_status cli_reproduce_settings(const cli_reproduction *r, size_t task,
+                                               size_t method, size_t seed, bool recipe_only,
+                                               cdl_settings *settings);
+/* Every key of --setting is a setting that may be given here, and every run's settings and files
+ * of data are sound. */
+CDL_MUST_USE cdl_status cli_reproduce_check(const cli_reproduction *r);
+/* Notes in the output folder what the runs there have in common: what was asked for, and hashes of the
+ * model and of the tasks' files. USAGE, naming it, where an earlier call asked for something else; DATA
+ * where files have changed since. Makes the folder. */
+CDL_MUST_USE cdl_status cli_reproduce_claim(const cli_reproduction *r);
+
+typedef struct {
+  cli_notices notices;
+  cli_progress progress;
+} cli_reproduce_terminal;
+
+/* Trains and predicts, or goes on where a run was stopped; one that is finished is left alone.
+ * CANCELLED after a signal. */
+CDL_MUST_USE cdl_status cli_reproduce_run(const cli_reproduction *r, size_t task, size_t method,
+                                          size_t seed, cli_reproduce_terminal *terminal);
+
+#endif

@@ -1,0 +1,177 @@
+/* What the runs in an output folder of `condlora reproduce` have in common. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "model/files/checkpoint.h"
+#include "tools/cli/reproduce.h"
+#include "train/data/task_files.h"
+
+static const char claim_name[] = "reproduce.json";
+
+/* ---- What was asked for ---- */
+
+/* {"model": …, "data": …, "settings": {"epochs": "2", "adalora:lr": "0.002"}} */
+static json_t *claim_json(const cli_reproduction *r)
+{
+  char *model = realpath(r->model, NULL), *data = realpath(r->data, NULL);
+  json_t *settings = json_object();
+  for (size_t i = 0; i < r->settings.count; i++) {
+    const char *equals = strchr(r->settings.item[i], '=');
+    char *name = strndup(r->settings.item[i], (size_t)(equals - r->settings.item[i]));
+    cdl_json_set(&settings, name, cdl_json_string_of(equals + 1));
+    free(name);
+  }
+  json_t *object =
+      json_pack("{so so so}", "model", cdl_json_string_of(model != NULL ? model : r->model), "data",
+                cdl_json_string_of(data != NULL ? data : r->data), "settings", settings);
+  free(model);
+  free(data);
+  return object;
+}
+
+static const char *text_or_nothing(const json_t *object, const char *key)
+{
+  const json_t *value = json_object_get(object, key);
+  return json_is_string(value) ? json_string_value(value) : "nothing";
+}
+
+/* 1e-3 and 0.001 are the same. */
+static bool same_value(const char *a, const char *b)
+{
+  char *ends[2];
+  const double numbers[] = {strtod(a, &ends[0]), strtod(b, &ends[1])};
+  const bool both = ends[0] != a && *ends[0] == '\0' && ends[1] != b && *ends[1] == '\0';
+  return strcmp(a, b) == 0 || (both && numbers[0] == numbers[1]);
+}
+
+static cdl_status compare_claims(const char *folder, const json_t *now, const json_t *before)
+{
+  const json_t *pairs[][2] = {
+      {now, before}, {json_object_get(now, "settings"), json_object_get(before, "settings")}};
+  for (size_t i = 0; i < 2; i++)
+    for (int side = 0; side < 2; side++) {
+      const char *key;
+      json_t *value;
+      json_object_foreach((json_t *)(uintptr_t)pairs[i][side], key, value)
+      {
+        if (json_is_string(value) &&
+            !same_value(text_or_nothing(pairs[i][0], key), text_or_nothing(pairs[i][1], key)))
+          return cdl_fail(
+              CDL_USAGE, "%s was begun with %s %s, not %s; another --output begins anew", folder,
+              key, text_or_nothing(pairs[i][1], key), text_or_nothing(pairs[i][0], key));
+      }
+    }
+  return CDL_OK;
+}
+
+/* ---- What is in it ---- */
+
+static cdl_status hash_model(const char *folder, uint64_t *hash)
+{
+  cdl_checkpoint *checkpoint;
+  CDL_TRY(cdl_checkpoint_open(folder, &checkpoint));
+  *hash = cdl_checkpoint_fingerprint(checkpoint);
+  cdl_checkpoint_close(checkpoint);
+  return CDL_OK;
+}
+
+static cdl_status hash_file(const char *folder, const char *name, uint64_t *hash)
+{
+  cdl_mapping file;
+  char *path = cdl_path_join(folder, name);
+  cdl_status status =
+      path != NULL ? cdl_file_map(path, &file) : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  free(path);
+  CDL_TRY(status);
+  *hash = cdl_fnv(*hash, file.data, file.size);
+  cdl_file_unmap(&file);
+  return CDL_OK;
+}
+
+/* Of the files that its runs read. */
+static cdl_status hash_task(const cdl_task *task, const char *data, uint64_t *hash)
+{
+  static const char *const splits[] = {"train", "dev"};
+  char *folder = cdl_path_join(data, task->name);
+  cdl_status status =
+      folder != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", task->name);
+  *hash = CDL_FNV_START;
+  for (size_t i = 0; i < sizeof splits / sizeof splits[0] && status == CDL_OK; i++) {
+    cdl_task_split files = {0};
+    status = cdl_task_split_find(task, splits[i], &files);
+    for (size_t f = 0; f < files.count && status == CDL_OK; f++)
+      status = hash_file(folder, files.file[f].name, hash);
+  }
+  free(folder);
+  return status;
+}
+
+static void set_hash(json_t **contents, const char *key, uint64_t hash)
+{
+  char text[20];
+  snprintf(text, sizeof text, "%016" PRIx64, hash);
+  cdl_json_set(contents, key, json_string(text));
+}
+
+/* {"model": "0123…", "RTE": "4567…"}: with those of tasks that earlier calls ran. DATA where one is
+ * not what it was. */
+static cdl_status claim_contents(const cli_reproduction *r, const json_t *before, json_t **contents)
+{
+  uint64_t hash = 0;
+  CDL_TRY(hash_model(r->model, &hash));
+  set_hash(contents, "model", hash);
+  for (size_t t = 0; t < r->comparison.task_count; t++) {
+    CDL_TRY(hash_task(r->comparison.tasks[t], r->data, &hash));
+    set_hash(contents, r->comparison.tasks[t]->name, hash);
+  }
+  const char *key;
+  json_t *value;
+  json_object_foreach((json_t *)(uintptr_t)before, key, value)
+  {
+    const json_t *now = json_object_get(*contents, key);
+    if (now == NULL)
+      cdl_json_set(contents, key, json_incref(value));
+    else if (!json_equal(now, value))
+      return cdl_fail(CDL_DATA,
+                      "%s was begun with another content of %s%s; another --output begins anew",
+                      r->output, strcmp(key, "model") == 0 ? "the " : "", key);
+  }
+  return CDL_OK;
+}
+
+/* ---- Both ---- */
+
+static cdl_status claim(const cli_reproduction *r, const char *path, json_t **now)
+{
+  json_t *before = NULL, *contents = json_object();
+  cdl_status status = CDL_OK;
+  if (cdl_file_exists(path)) {
+    status = cdl_json_read(path, &before);
+    if (status == CDL_OK)
+      status = compare_claims(r->output, *now, before);
+  }
+  if (status == CDL_OK)
+    status = claim_contents(r, json_object_get(before, "contents"), &contents);
+  cdl_json_set(now, "contents", contents);
+  if (status == CDL_OK && !json_equal(*now, before))
+    status = cdl_json_write(path, *now);
+  json_decref(before);
+  return status;
+}
+
+cdl_status cli_reproduce_claim(const cli_reproduction *r)
+{
+  char *path = cdl_path_join(r->output, claim_name);
+  json_t *now = claim_json(r);
+  const cdl_status status = path != NULL && now != NULL
+                                ? claim(r, path, &now)
+                                : cdl_fail(CDL_MEMORY, "%s: out of memory", r->output);
+  json_decref(now);
+  free(path);
+  return status;
+}

@@ -1,0 +1,218 @@
+/* The settings of the runs of `condlora reproduce`. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "tools/cli/recipe.h"
+#include "tools/cli/reproduce.h"
+#include "train/job.h"
+
+/* Set by reproduce itself, or without a meaning for many runs. */
+static bool is_taken(const char *field)
+{
+  static const char *const taken[] = {
+      "model",        "task",        "data",       "train",        "dev",        "text_columns",
+      "label_column", "labels",      "skip_label", "regression",   "method",     "seed",
+      "seed_init",    "orientation", "use_x",      "init_adapter", "output",     "resume",
+      "dry_run",      "backend",     "threads",    "trace",        "no_fallback"};
+  for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+    if (strcmp(field, taken[i]) == 0)
+      return true;
+  return false;
+}
+
+/* "METHOD:KEY=VALUE" in its parts; `method` NULL where it is for all. */
+typedef struct {
+  char *copy;
+  const char *method, *key, *value;
+} assignment;
+
+static cdl_status split_assignment(const char *text, assignment *a)
+{
+  *a = (assignment){.copy = strdup(text)};
+  if (a->copy == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: --setting");
+  char *equals = strchr(a->copy, '='), *colon = strchr(a->copy, ':');
+  if (equals == NULL || equals == a->copy) {
+    free(a->copy);
+    return cdl_fail(CDL_USAGE, "--setting wants KEY=VALUE or METHOD:KEY=VALUE, not '%s'", text);
+  }
+  *equals = '\0';
+  a->value = equals + 1;
+  a->key = a->copy;
+  if (colon != NULL && colon < equals) {
+    *colon = '\0';
+    a->method = a->copy;
+    a->key = colon + 1;
+  }
+  return CDL_OK;
+}
+
+static cdl_status assign(cdl_settings *settings, const char *key, const char *value)
+{
+  const cdl_setting *setting = cdl_setting_find(key);
+  if (setting == NULL)
+    return cdl_fail(CDL_USAGE, "--setting: there is no setting '%s'", key);
+  return cdl_settings_set(settings, setting, value);
+}
+
+/* "a=b c=d" of a method's own. */
+static cdl_status assign_all(cdl_settings *settings, const char *text)
+{
+  while (*text != '\0') {
+    const size_t length = strcspn(text, " ");
+    char *piece = strndup(text, length);
+    assignment a;
+    cdl_status status = piece != NULL ? split_assignment(piece, &a)
+                                      : cdl_fail(CDL_MEMORY, "out of memory: settings");
+    free(piece);
+    CDL_TRY(status);
+    status = assign(settings, a.key, a.value);
+    free(a.copy);
+    CDL_TRY(status);
+    text += length + strspn(text + length, " ");
+  }
+  return CDL_OK;
+}
+
+/* "rte-lora" */
+static cdl_status read_recipe(const cdl_task *task, const char *method, cdl_settings *settings)
+{
+  char name[64];
+  size_t used = 0;
+  for (const char *c = task->name; *c != '\0' && used + 1 < sizeof name / 2; c++)
+    if (*c != '-')
+      name[used++] = (char)(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c);
+  snprintf(name + used, sizeof name - used, "-%s", method);
+  char *path;
+  CDL_TRY(cdl_context(cli_recipe_find(name, &path), "%s", task->name));
+  const cdl_status status = cdl_settings_read(settings, path, NULL);
+  free(path);
+  return status;
+}
+
+static cdl_status assign_given(const cli_reproduction *r, const char *method,
+                               cdl_settings *settings)
+{
+  for (size_t i = 0; i < r->settings.count; i++) {
+    assignment a;
+    CDL_TRY(split_assignment(r->settings.item[i], &a));
+    cdl_status status = CDL_OK;
+    if (a.method == NULL || strcmp(a.method, method) == 0)
+      status = assign(settings, a.key, a.value);
+    free(a.copy);
+    CDL_TRY(status);
+  }
+  return CDL_OK;
+}
+
+static cdl_status set_text(cdl_settings *settings, const char *key, const char *value)
+{
+  return value != NULL ? assign(settings, key, value) : CDL_OK;
+}
+
+static cdl_status make_settings(const cli_reproduction *r, size_t task, size_t method, size_t seed,
+                                bool recipe_only, cdl_settings *settings)
+{
+  const cdl_comparison *c = &r->comparison;
+  const cdl_compared_method *m = c->methods[method];
+  CDL_TRY(read_recipe(c->tasks[task], m->recipe, settings));
+  CDL_TRY(assign_all(settings, m->settings));
+  if (!recipe_only)
+    CDL_TRY(assign_given(r, m->name, settings));
+  CDL_TRY(set_text(settings, "model", r->model));
+  CDL_TRY(set_text(settings, "data", r->data));
+  CDL_TRY(set_text(settings, "backend", r->backend));
+  char *folder = cdl_compared_run_folder(c, task, method, seed);
+  if (folder == NULL)
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", r->output);
+  free(settings->output);
+  settings->output = folder;
+  settings->seed = c->seeds[seed];
+  settings->threads = r->threads;
+  settings->no_fallback = r->no_fallback;
+  return cdl_settings_check(settings);
+}
+
+cdl_status cli_reproduce_settings(const cli_reproduction *r, size_t task, size_t method,
+                                  size_t seed, bool recipe_only, cdl_settings *settings)
+{
+  CDL_TRY(cdl_settings_init(settings));
+  const cdl_status status = make_settings(r, task, method, seed, recipe_only, settings);
+  if (status != CDL_OK)
+    cdl_settings_release(settings);
+  return status;
+}
+
+/* ---- Checks ---- */
+
+static cdl_status check_assignment(const cli_reproduction *r, const char *text)
+{
+  assignment a;
+  CDL_TRY(split_assignment(text, &a));
+  const cdl_compared_method *method;
+  cdl_status status = a.method != NULL ? cdl_compared_method_find(a.method, &method) : CDL_OK;
+  const cdl_setting *setting = cdl_setting_find(a.key);
+  bool used = a.method == NULL;
+  for (size_t i = 0; i < r->comparison.method_count && !used; i++)
+    used = strcmp(r->comparison.methods[i]->name, a.method) == 0;
+  if (status == CDL_OK && setting == NULL)
+    status = cdl_fail(CDL_USAGE,
+                      "--setting: there is no setting '%s'; condlora train --help lists "
+                      "all",
+                      a.key);
+  else if (status == CDL_OK && is_taken(setting->field))
+    status = cdl_fail(CDL_USAGE, "--setting: %s is not for reproduce to be told", setting->field);
+  else if (status == CDL_OK && !used)
+    status = cdl_fail(CDL_USAGE, "--setting %s: %s is not among --methods", text, a.method);
+  free(a.copy);
+  return status;
+}
+
+static cdl_status check_data(const cdl_task *task, const char *data)
+{
+  static const char *const splits[] = {"train", "dev"};
+  for (size_t i = 0; i < sizeof splits / sizeof splits[0]; i++) {
+    cdl_dataset *dataset;
+    CDL_TRY(cdl_dataset_read_task(task, data, splits[i], &dataset));
+    const bool labelled = cdl_dataset_has_labels(dataset) && cdl_dataset_count(dataset) > 0;
+    cdl_dataset_close(dataset);
+    if (!labelled)
+      return cdl_fail(CDL_DATA, "%s/%s: the split %s has no labelled examples", data, task->name,
+                      splits[i]);
+  }
+  return CDL_OK;
+}
+
+static cdl_status check_run(const cli_reproduction *r, const cdl_model_config *model, size_t task,
+                            size_t method)
+{
+  cdl_settings settings;
+  size_t length;
+  CDL_TRY(cli_reproduce_settings(r, task, method, 0, false, &settings));
+  const cdl_status status = cdl_example_length(model, settings.max_length, &length);
+  cdl_settings_release(&settings);
+  return status;
+}
+
+static cdl_status check_runs(const cli_reproduction *r, const cdl_model_config *model)
+{
+  for (size_t t = 0; t < r->comparison.task_count; t++) {
+    for (size_t m = 0; m < r->comparison.method_count; m++)
+      CDL_TRY(check_run(r, model, t, m));
+    CDL_TRY(check_data(r->comparison.tasks[t], r->data));
+  }
+  return CDL_OK;
+}
+
+cdl_status cli_reproduce_check(const cli_reproduction *r)
+{
+  for (size_t i = 0; i < r->settings.count; i++)
+    CDL_TRY(check_assignment(r, r->settings.item[i]));
+  cdl_model_config model;
+  CDL_TRY(cdl_model_config_read(r->model, &model));
+  const cdl_status status = check_runs(r, &model);
+  cdl_model_config_free(&model);
+  return status;
+}

@@ -1,0 +1,299 @@
+/* condlora search */
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/lock.h"
+#include "base/process.h"
+#include "base/visible.h"
+#include "tools/cli/command.h"
+#include "tools/cli/search.h"
+#include "tools/cli/setting_files.h"
+#include "tools/cli/signals.h"
+#include "tools/cli/sink.h"
+#include "tools/cli/trace.h"
+
+/* ---- What is searched ---- */
+
+static bool on_command_line(const bool *given, const cdl_setting *setting)
+{
+  size_t count;
+  return given[setting - cdl_setting_list(&count)];
+}
+
+/* --space wins over the config's "space"; either over a value in a file. */
+static cdl_status read_space(cli_search_state *s, const bool *typed, const json_t *from_config)
+{
+  for (size_t i = 0; i < s->dimensions.count; i++)
+    CDL_TRY(cdl_search_space_add(&s->space, s->dimensions.item[i]));
+  if (from_config != NULL)
+    CDL_TRY(cdl_search_space_read(&s->space, s->config, from_config));
+  if (s->space.count == 0)
+    return cdl_fail(CDL_USAGE, "give --space: what is searched, lr=log:5e-5:5e-3 say");
+  for (size_t i = 0; i < s->space.count; i++) {
+    const cdl_setting *setting = s->space.item[i].setting;
+    if (on_command_line(typed, setting))
+      return cdl_fail(CDL_USAGE, "%s is both searched and given a value", setting->field);
+  }
+  return CDL_OK;
+}
+
+static cdl_status read_settings(cli_search_state *s)
+{
+  bool typed[CDL_SETTINGS_MAX];
+  json_t *space = NULL;
+  memcpy(typed, s->given, sizeof typed);
+  cdl_status status = cli_setting_files_read(&s->settings, s->given, s->recipe, s->config, &space);
+  if (status == CDL_OK)
+    status = read_space(s, typed, space);
+  json_decref(space);
+  return status;
+}
+
+static cdl_status check(const cli_search_state *s)
+{
+  if (s->trials == 0 && s->timeout == 0)
+    return cdl_fail(CDL_USAGE, "give --trials or --timeout: how long to search");
+  if (!(s->timeout >= 0) || !isfinite(s->timeout))
+    return cdl_fail(CDL_USAGE, "--timeout is a number of seconds from 0, not %g", s->timeout);
+  if (s->parallel < 1 || s->parallel > CLI_SEARCH_PARALLEL_MAX)
+    return cdl_fail(CDL_USAGE, "--parallel is 1 to %d, not %" PRId64, CLI_SEARCH_PARALLEL_MAX,
+                    s->parallel);
+  if (s->settings.output == NULL)
+    return cdl_fail(CDL_USAGE, "give --output: the folder for the search's files");
+  if (strcmp(s->settings.eval_every, "0") == 0)
+    return cdl_fail(CDL_USAGE,
+                    "a search wants evaluations: --eval-every epoch, or a number above 0");
+  if (s->storage == NULL && strchr(s->settings.output, '?') != NULL)
+    return cdl_fail(CDL_USAGE,
+                    "--output %s: with a ? in it, SQLite's URL has to be given: --storage",
+                    s->settings.output);
+  CDL_TRY(cdl_settings_check(&s->settings));
+  return cdl_search_space_check(&s->space, &s->settings);
+}
+
+/* ---- The output folder ---- */
+
+static cdl_status draw_owner(cli_search_state *s)
+{
+  uint64_t bits;
+  if (getrandom(&bits, sizeof bits, 0) != (ssize_t)sizeof bits)
+    return cdl_fail(CDL_IO, "no random number for the search: %s", strerror(errno));
+  snprintf(s->owner, sizeof s->owner, "%016" PRIx64, bits);
+  return CDL_OK;
+}
+
+/* A search that goes on is known to the study by its name. */
+static cdl_status read_owner(cli_search_state *s, const char *path)
+{
+  json_t *object;
+  const char *owner = NULL, *study = NULL;
+  CDL_TRY(cdl_json_read(path, &object));
+  cdl_status status = cdl_json_string(path, object, "owner", false, &owner);
+  if (status == CDL_OK)
+    status = cdl_json_string(path, object, "study", false, &study);
+  if (status == CDL_OK && (owner == NULL || strlen(owner) >= sizeof s->owner))
+    status = cdl_fail(CDL_DATA, "%s: 'owner' is no name of a search", path);
+  else if (status == CDL_OK && (study == NULL || strcmp(study, s->study) != 0))
+    status = cdl_fail(CDL_USAGE, "%s: the search was started with --study %s", path,
+                      study != NULL ? study : "another");
+  else if (status == CDL_OK)
+    snprintf(s->owner, sizeof s->owner, "%s", owner);
+  json_decref(object);
+  return status;
+}
+
+/* Whether it may be this search's; who the search is. */
+static cdl_status look_into_folder(cli_search_state *s)
+{
+  const char *output = s->settings.output;
+  char *path = cdl_path_join(output, "search.json");
+  bool empty = true;
+  cdl_status status = CDL_OK;
+  if (path == NULL)
+    status = cdl_fail(CDL_MEMORY, "out of memory: %s", output);
+  else if (cdl_file_exists(path) && !s->settings.resume)
+    status = cdl_fail(CDL_USAGE,
+                      "%s holds a search; --resume goes on with it, another --output starts one",
+                      output);
+  else if (cdl_file_exists(path))
+    status = read_owner(s, path);
+  else {
+    if (!s->settings.resume)
+      status = cdl_folder_is_empty(output, &empty);
+    if (status == CDL_OK)
+      status = empty ? draw_owner(s)
+                     : cdl_fail(CDL_USAGE, "%s is not empty; a search wants a folder of its own",
+                                output);
+  }
+  free(path);
+  return status;
+}
+
+/* ---- Searching ---- */
+
+/* Trials that were under way, then new ones; `parallel` at a time. */
+static cdl_status run_trials(cli_search_state *s, const json_t *resumed)
+{
+  const double began = cdl_process_seconds();
+  size_t taken_up = 0;
+  for (;;) {
+    cli_search_trial wave[CLI_SEARCH_PARALLEL_MAX] = {0};
+    size_t count = 0;
+    bool done = false;
+    cdl_status status = CDL_OK;
+    while (status == CDL_OK && !done && count < (size_t)s->parallel && cli_signals_caught() == 0) {
+      if (taken_up < json_array_size(resumed))
+        status = cli_search_study_resumed(json_array_get(resumed, taken_up++), &wave[count]);
+      else if (s->timeout > 0 && cdl_process_seconds() - began >= s->timeout)
+        done = true;
+      else
+        status = cli_search_study_ask(s, &wave[count], &done);
+      count += status == CDL_OK && !done;
+    }
+    if (status == CDL_OK && count > 0)
+      status = cli_search_trials_run(s, wave, count);
+    for (size_t i = 0; i < count; i++)
+      cli_search_trial_release(&wave[i]);
+    if (status == CDL_OK && cli_signals_caught() != 0)
+      return cdl_fail(CDL_CANCELLED, "stopped between trials; --resume with --output %s goes on",
+                      s->settings.output);
+    if (status != CDL_OK || done)
+      return status;
+  }
+}
+
+/* In a folder that is locked. */
+static cdl_status search_locked(cli_search_state *s)
+{
+  json_t *resumed;
+  CDL_TRY(look_into_folder(s)); /* again: another may just have left it */
+  CDL_TRY(cli_bridge_start(&s->bridge));
+  CDL_TRY(cli_search_study_open(s, &resumed));
+  cdl_status status = cli_search_write(s);
+  cli_notices_release(&s->notices);
+  if (status == CDL_OK)
+    status = run_trials(s, resumed);
+  json_decref(resumed);
+  return status == CDL_OK ? cli_search_conclude(s) : status;
+}
+
+static cdl_status search_study(cli_search_state *s)
+{
+  cdl_lock *lock;
+  CDL_TRY(cdl_lock_check(s->settings.output));
+  CDL_TRY(look_into_folder(s));
+  CDL_TRY(cdl_lock_take(s->settings.output, &lock));
+  const cdl_status status = search_locked(s);
+  cli_bridge_stop(s->bridge); /* which may still write to the study */
+  s->bridge = NULL;
+  cdl_lock_release(lock);
+  return status;
+}
+
+static cdl_status say_plan(const cli_search_state *s)
+{
+  printf("%zu settings are searched, on %s:\n", s->space.count,
+         cdl_visible(cdl_backend_description(s->job.backend)).text);
+  return cli_stdout_json(cdl_search_space_json(&s->space));
+}
+
+static void clear_line(void *user)
+{
+  cli_progress_clear(user);
+}
+
+static cdl_status run(cli_search_state *s)
+{
+  char storage[4096];
+  CDL_TRY(read_settings(s));
+  CDL_TRY(check(s));
+  snprintf(storage, sizeof storage, "sqlite:///%s/study.db", s->settings.output);
+  if (s->storage == NULL)
+    s->storage = storage;
+  CDL_TRY(cdl_job_open_base(&s->job, &s->settings, s->given));
+  cdl_status status = cli_search_trials_check(s);
+  if (status == CDL_OK && s->settings.dry_run)
+    status = say_plan(s);
+  else if (status == CDL_OK) {
+    cli_trace trace = {0};
+    cli_progress_begin(&s->progress);
+    s->notices.before_line = clear_line;
+    s->notices.user = &s->progress;
+    cli_signals_defer();
+    if (s->settings.trace != NULL)
+      status = cli_trace_begin(&trace, s->job.backend, s->settings.trace);
+    if (status == CDL_OK)
+      status = search_study(s);
+    const cdl_status traced = cli_trace_end(&trace, status == CDL_OK || status == CDL_CANCELLED);
+    status = status == CDL_OK ? traced : status;
+  }
+  cdl_job_close(&s->job);
+  return status;
+}
+
+cdl_status cli_search(int count, char **arguments)
+{
+  cli_search_state s = {.study = "condlora",
+                        .sampler = "tpe",
+                        .pruner = "median",
+                        .objective = "best",
+                        .parallel = 1};
+  const cli_option options[] = {
+      {CLI_GROUP, .help = "What is searched"},
+      {CLI_TEXTS, "space", &s.dimensions, "SETTING=BOUNDS",
+       "a setting and its bounds, as often as wanted: log:LOW:HIGH, uniform:LOW:HIGH, "
+       "int:LOW:HIGH, choice:A,B,C"},
+      {CLI_TEXT, "objective", &s.objective, "best|last",
+       "a trial's value: its best evaluation or its last one [best]"},
+      {CLI_TEXT, "sampler", &s.sampler, "tpe|random", "where the next trial is [tpe]"},
+      {CLI_TEXT, "pruner", &s.pruner, "median|none",
+       "median: a trial below the median of those before, at the same evaluation, is ended "
+       "[median]"},
+      {CLI_WHOLE, "trials", &s.trials, "N", "how many the study is to have, those of others too"},
+      {CLI_REAL, "timeout", &s.timeout, "SECONDS", "begin no trial after so long"},
+      {CLI_WHOLE, "parallel", &s.parallel, "K", "train so many trials together on one base [1]"},
+      {CLI_GROUP, .help = "Where the study is kept"},
+      {CLI_TEXT, "storage", &s.storage, "URL",
+       "Optuna's storage: sqlite:///FILE or a server's, which many machines may share; default: "
+       "study.db in the output folder"},
+      {CLI_TEXT, "study", &s.study, "NAME", "the study's name there [condlora]"},
+      {CLI_FLAG, "keep-checkpoints", &s.keep_checkpoints, NULL,
+       "leave each trial's checkpoint, and whole models of --method full, in its folder"},
+      {CLI_GROUP, .help = "Settings from a file"},
+      {CLI_TEXT, "recipe", &s.recipe, "NAME",
+       "the paper's settings for a task, where not searched"},
+      {CLI_TEXT, "config", &s.config, "F.json",
+       "settings as a JSON object; \"space\" in it holds what is searched: {\"lr\": "
+       "\"log:5e-5:5e-3\", \"rank\": [4, 8]}"}};
+  const cli_grammar grammar = {
+      .usage = "condlora search --model DIR --task NAME --data DIR --output DIR "
+               "--space lr=log:5e-5:5e-3 --trials N …",
+      .summary = "Searches settings of a training run with Optuna. The base model is loaded once; "
+                 "each trial is a run in OUT/trials. Prints a table of all trials, and leaves the "
+                 "best one's settings in OUT/best.json for condlora train --config.",
+      .notes = "Needs Python 3 with Optuna, as python3 or named by CDL_PYTHON. Exit status: 0 "
+               "done, 1 failed, 2 wrong usage, 129, 130, 138 or 143 stopped by SIGHUP, SIGINT, "
+               "SIGUSR1 or SIGTERM; --resume goes on.",
+      .options = options,
+      .option_count = sizeof options / sizeof options[0],
+      .settings = &s.settings,
+      .given = s.given};
+  bool helped;
+  CDL_TRY(cdl_settings_init(&s.settings));
+  cli_notices_begin(&s.notices);
+  cdl_status status = cli_options_read(&grammar, count, arguments, &helped);
+  if (status == CDL_OK && !helped)
+    status = run(&s);
+  cli_notices_end(&s.notices);
+  cdl_search_space_release(&s.space);
+  cdl_settings_release(&s.settings);
+  return status;
+}

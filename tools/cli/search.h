@@ -1,0 +1,91 @@
+/* What the parts of `condlora search` share: its settings, the study, and trials. */
+#ifndef CONDLORA_TOOLS_CLI_SEARCH_H
+#define CONDLORA_TOOLS_CLI_SEARCH_H
+
+#include "tools/cli/bridge.h"
+#include "tools/cli/notices.h"
+#include "tools/cli/options.h"
+#include "tools/cli/progress.h"
+#include "train/joint.h"
+#include "train/search_space.h"
+
+enum { CLI_SEARCH_PARALLEL_MAX = CDL_JOINT_RUNS_MAX };
+
+/* As the command line and files say. */
+typedef struct {
+  cdl_settings settings;        /* what every trial begins with */
+  bool given[CDL_SETTINGS_MAX]; /* set by hand, by place in cdl_setting_list */
+  const char *recipe, *config, *storage, *study, *sampler, *pruner, *objective;
+  cli_texts dimensions; /* --space */
+  int64_t trials, parallel;
+  double timeout; /* seconds; 0: none */
+  bool keep_checkpoints;
+  cdl_search_space space;
+
+  cli_notices notices;
+  cli_progress progress;
+
+  cdl_job job;        /* the base of all trials */
+  cli_bridge *bridge; /* the study's */
+  char owner[20];     /* by which the study knows trials of this output folder */
+} cli_search_state;
+
+/* ---- The study: search_study.c ---- */
+
+/* A trial that the study has handed out. */
+typedef struct {
+  int64_t number;
+  json_t *parameters; /* owned */
+  bool resumed;       /* was under way when the search was interrupted */
+  bool prune;         /* and was to be pruned at its last evaluation */
+} cli_search_trial;
+
+void cli_search_trial_release(cli_search_trial *trial);
+
+/* Opens the study, or makes it; `resumed`, an array of the bridge's, are the trials to take up again,
+ * to be released by the caller. */
+CDL_MUST_USE cdl_status cli_search_study_open(cli_search_state *search, json_t **resumed);
+/* One of `resumed`. */
+CDL_MUST_USE cdl_status cli_search_study_resumed(const json_t *entry, cli_search_trial *trial);
+/* The next trial; `*done` where the study has as many as were wanted. */
+CDL_MUST_USE cdl_status cli_search_study_ask(cli_search_state *search, cli_search_trial *trial,
+                                             bool *done);
+/* The value at an evaluation, counted from 1; whether the trial is to be pruned. */
+CDL_MUST_USE cdl_status cli_search_study_report(cli_search_state *search, int64_t number,
+                                                int64_t step, double value, bool *prune);
+/* `state`: "complete" with its value, "pruned" or "fail". `note`, which may be NULL, says why. */
+CDL_MUST_USE cdl_status cli_search_study_tell(cli_search_state *search, int64_t number,
+                                              const char *state, double value, const char *note);
+/* All trials of the study, an array, to be released by the caller: {"number", "state", "value",
+ * "last", "parameters", "note", "mine"}. */
+CDL_MUST_USE cdl_status cli_search_study_list(cli_search_state *search, json_t **trials);
+
+/* ---- Trials: search_trial.c ---- */
+
+/* OUT/trials/N; to be freed by the caller, NULL when memory is out. */
+char *cli_search_trial_folder(const cli_search_state *search, int64_t number);
+/* The settings of a trial: those of all with its parameters, and its folder. To be released. */
+CDL_MUST_USE cdl_status cli_search_trial_settings(const cli_search_state *search,
+                                                  const json_t *parameters, int64_t number,
+                                                  cdl_settings *settings);
+/* With several trials at a time: whether what they share lets them train together. */
+CDL_MUST_USE cdl_status cli_search_trials_check(cli_search_state *search);
+/* Runs `count` trials together, at most `parallel`, and tells the study how each ended. Failures of
+ * a trial's own (settings that do not go together, memory) are told and no error. CANCELLED after a
+ * signal: the trials are gone on with by --resume. */
+CDL_MUST_USE cdl_status cli_search_trials_run(cli_search_state *search, cli_search_trial *trials,
+                                              size_t count);
+/* Removes what a trial that is told needs no more: checkpoints, and whole models. */
+void cli_search_trial_tidy(const cli_search_state *search, int64_t number);
+
+/* ---- Reports: search_report.c ---- */
+
+/* A trial's line on stderr, once told. */
+void cli_search_say_trial(cli_search_state *search, int64_t number, const json_t *parameters,
+                          const char *state, double value, const char *note);
+/* The table of all trials, on stdout, and OUT/best.json. DATA where no trial was completed. */
+CDL_MUST_USE cdl_status cli_search_conclude(cli_search_state *search);
+/* OUT/search.json: what was searched, and how. */
+CDL_MUST_USE cdl_status cli_search_write(const cli_search_state *search);
+
+#endif

@@ -1,0 +1,153 @@
+/* The requests of a search and the bridge's replies to them. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "tools/cli/search.h"
+
+/* ---- What a study is of ---- */
+
+/* What must be the same for values to be compared: every setting that is not searched, with the
+ * contents of model and data in place of their paths. */
+static json_t *facts(const cli_search_state *s)
+{
+  static const char *const paths[] = {"model", "data", "train", "dev"};
+  json_t *object = cdl_settings_json(&s->settings, true);
+  if (object == NULL)
+    return NULL;
+  for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+    json_object_del(object, paths[i]);
+  for (size_t i = 0; i < s->space.count; i++)
+    json_object_del(object, s->space.item[i].setting->field);
+  char model[20], examples[20];
+  snprintf(model, sizeof model, "%016" PRIx64, s->job.loaded.fingerprint);
+  snprintf(examples, sizeof examples, "%016" PRIx64, cdl_job_examples_hash(&s->job));
+  cdl_json_set(&object, "base model", json_string(model));
+  cdl_json_set(&object, "set of examples", json_string(examples));
+  cdl_json_set(&object, "metric", json_string(cdl_metric_name(cdl_job_main_metric(&s->job))));
+  cdl_json_set(&object, "objective", json_string(s->objective));
+  return object;
+}
+
+/* ---- Replies ---- */
+
+static cdl_status strange_reply(const char *request)
+{
+  return cdl_fail(CDL_DATA, "the bridge to Optuna does not answer '%s' as docs/search.md says",
+                  request);
+}
+
+void cli_search_trial_release(cli_search_trial *trial)
+{
+  json_decref(trial->parameters);
+  *trial = (cli_search_trial){0};
+}
+
+/* {"number": 3, "parameters": {…}} */
+static cdl_status read_trial(const char *request, const json_t *reply, cli_search_trial *trial)
+{
+  const json_t *number = json_object_get(reply, "number");
+  json_t *parameters = json_object_get(reply, "parameters");
+  if (!json_is_integer(number) || json_integer_value(number) < 0 || !json_is_object(parameters))
+    return strange_reply(request);
+  *trial = (cli_search_trial){.number = json_integer_value(number),
+                              .parameters = json_incref(parameters)};
+  return CDL_OK;
+}
+
+cdl_status cli_search_study_resumed(const json_t *entry, cli_search_trial *trial)
+{
+  CDL_TRY(read_trial("open", entry, trial));
+  trial->resumed = true;
+  trial->prune = json_is_true(json_object_get(entry, "prune"));
+  return CDL_OK;
+}
+
+/* ---- Requests ---- */
+
+cdl_status cli_search_study_open(cli_search_state *s, json_t **resumed)
+{
+  enum { PROTOCOL_VERSION = 1 };
+  json_t *reply;
+  *resumed = NULL;
+  CDL_TRY(cli_bridge_call(
+      s->bridge,
+      json_pack("{ss si ss ss ss ss sI sI ss so so}", "do", "open", "version", PROTOCOL_VERSION,
+                "storage", s->storage, "study", s->study, "sampler", s->sampler, "pruner",
+                s->pruner, "seed", (json_int_t)s->settings.seed, "trials", (json_int_t)s->trials,
+                "owner", s->owner, "space", cdl_search_space_json(&s->space), "facts", facts(s)),
+      &reply));
+  const json_t *version = json_object_get(reply, "version");
+  json_t *list = json_object_get(reply, "resumed");
+  cdl_status status = CDL_OK;
+  if (!json_is_integer(version) || !json_is_array(list))
+    status = strange_reply("open");
+  else if (json_integer_value(version) != PROTOCOL_VERSION)
+    status = cdl_fail(CDL_UNSUPPORTED, "the bridge to Optuna speaks version %lld, not %d",
+                      (long long)json_integer_value(version), PROTOCOL_VERSION);
+  else
+    *resumed = json_incref(list);
+  json_decref(reply);
+  return status;
+}
+
+cdl_status cli_search_study_ask(cli_search_state *s, cli_search_trial *trial, bool *done)
+{
+  json_t *reply;
+  *done = false;
+  *trial = (cli_search_trial){0};
+  CDL_TRY(cli_bridge_call(s->bridge, json_pack("{ss}", "do", "ask"), &reply));
+  *done = json_is_true(json_object_get(reply, "done"));
+  const cdl_status status = *done ? CDL_OK : read_trial("ask", reply, trial);
+  json_decref(reply);
+  return status;
+}
+
+cdl_status cli_search_study_report(cli_search_state *s, int64_t number, int64_t step, double value,
+                                   bool *prune)
+{
+  json_t *reply;
+  CDL_TRY(cli_bridge_call(s->bridge,
+                          json_pack("{ss sI sI sf}", "do", "report", "number", (json_int_t)number,
+                                    "step", (json_int_t)step, "value", value),
+                          &reply));
+  const json_t *answer = json_object_get(reply, "prune");
+  const cdl_status status = json_is_boolean(answer) ? CDL_OK : strange_reply("report");
+  *prune = json_is_true(answer);
+  json_decref(reply);
+  return status;
+}
+
+cdl_status cli_search_study_tell(cli_search_state *s, int64_t number, const char *state,
+                                 double value, const char *note)
+{
+  json_t *reply;
+  json_t *request = json_pack("{ss sI ss ss?}", "do", "tell", "number", (json_int_t)number, "state",
+                              state, "note", note);
+  if (request != NULL && strcmp(state, "complete") == 0)
+    cdl_json_set(&request, "value", json_real(value));
+  CDL_TRY(cli_bridge_call(s->bridge, request, &reply));
+  json_decref(reply);
+  return CDL_OK;
+}
+
+cdl_status cli_search_study_list(cli_search_state *s, json_t **trials)
+{
+  json_t *reply;
+  *trials = NULL;
+  CDL_TRY(cli_bridge_call(s->bridge, json_pack("{ss}", "do", "list"), &reply));
+  json_t *list = json_object_get(reply, "trials");
+  cdl_status status = json_is_array(list) ? CDL_OK : strange_reply("list");
+  for (size_t i = 0; status == CDL_OK && i < json_array_size(list); i++) {
+    const json_t *trial = json_array_get(list, i);
+    if (!json_is_integer(json_object_get(trial, "number")) ||
+        !json_is_string(json_object_get(trial, "state")) ||
+        !json_is_object(json_object_get(trial, "parameters")))
+      status = strange_reply("list");
+  }
+  if (status == CDL_OK)
+    *trials = json_incref(list);
+  json_decref(reply);
+  return status;
+}

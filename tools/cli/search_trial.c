@@ -1,0 +1,333 @@
+/* The trials of a search: each a training run in a folder of its own, on the base that all share. */
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "tools/cli/search.h"
+#include "tools/cli/signals.h"
+
+enum { MESSAGE_BYTES = 1024 };
+_Static_assert((int)CLI_SEARCH_PARALLEL_MAX <= (int)CLI_SIGNALS_FLAGS, "a flag a trial");
+
+/* A trial that is being trained. */
+typedef struct {
+  cli_search_state *search;
+  cli_search_trial *trial;
+  size_t place; /* which of the signals' flags stops it */
+  cdl_settings settings;
+  cdl_train_events events;
+  bool pruned, joint;          /* joint: with others */
+  char failure[MESSAGE_BYTES]; /* of the bridge, during an event; "": none */
+} running_trial;
+
+char *cli_search_trial_folder(const cli_search_state *s, int64_t number)
+{
+  char *folder = NULL;
+  return asprintf(&folder, "%s/trials/%lld", s->settings.output, (long long)number) < 0 ? NULL
+                                                                                        : folder;
+}
+
+cdl_status cli_search_trial_settings(const cli_search_state *s, const json_t *parameters,
+                                     int64_t number, cdl_settings *settings)
+{
+  char *folder = cli_search_trial_folder(s, number);
+  if (folder == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: trial %lld", (long long)number);
+  cdl_status status = cdl_settings_copy(settings, &s->settings);
+  if (status == CDL_OK) {
+    free(settings->output);
+    settings->output = folder;
+    folder = NULL;
+    settings->resume = cdl_file_exists(settings->output);
+    status = cdl_search_space_apply(&s->space, parameters, settings);
+    if (status != CDL_OK)
+      cdl_settings_release(settings);
+  }
+  free(folder);
+  return status;
+}
+
+/* ---- Events ---- */
+
+static void on_stepped(void *user, const cdl_step_report *report)
+{
+  running_trial *r = user;
+  if (r->search->progress.live && r->place == 0)
+    cli_progress_step(&r->search->progress, report);
+}
+
+/* Evaluations are counted, so that trials with other batch sizes can be compared: by epochs, or by
+ * steps where these are set. */
+static int64_t evaluation_number(const cdl_settings *s, const cdl_evaluation_report *report)
+{
+  const double every = strtod(s->eval_every, NULL); /* 0: an epoch */
+  return (int64_t)ceil(every > 0 ? (double)report->step / every : report->epoch - 1e-9);
+}
+
+static void on_evaluated(void *user, const cdl_evaluation_report *report)
+{
+  running_trial *r = user;
+  const double value = report->result->scores.value[cdl_job_main_metric(&r->search->job)];
+  if (!isfinite(value) || r->pruned || r->failure[0] != '\0')
+    return;
+  bool prune = false;
+  if (cli_search_study_report(r->search, r->trial->number, evaluation_number(&r->settings, report),
+                              value, &prune) != CDL_OK)
+    snprintf(r->failure, sizeof r->failure, "%s", cdl_error_message());
+  r->pruned = prune;
+  if (prune || r->failure[0] != '\0')
+    *cli_signals_own_flag(r->place) = 1;
+}
+
+/* ---- What a run was worth ---- */
+
+/* The last or best value of the evaluations in metrics.json; NaN where there is none. */
+static cdl_status read_value(const cli_search_state *s, const char *folder, double *value)
+{
+  char *path = cdl_path_join(folder, "metrics.json");
+  json_t *metrics;
+  *value = NAN;
+  if (path == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: %s", folder);
+  const cdl_status status = cdl_json_read(path, &metrics);
+  free(path);
+  CDL_TRY(status);
+  const json_t *evaluations = json_object_get(metrics, "evaluations");
+  const char *name = cdl_metric_name(cdl_job_main_metric(&s->job));
+  const bool best = strcmp(s->objective, "best") == 0;
+  for (size_t i = 0; i < json_array_size(evaluations); i++) {
+    const json_t *entry = json_object_get(json_array_get(evaluations, i), name);
+    const double found = json_is_number(entry) ? json_number_value(entry) : (double)NAN;
+    if (!best || cdl_metric_better(found, *value))
+      *value = found;
+  }
+  json_decref(metrics);
+  return CDL_OK;
+}
+
+/* Removes a folder of files, and folders of files in it. */
+static void remove_tree(const char *path)
+{
+  DIR *stream = opendir(path);
+  for (struct dirent *entry; stream != NULL && (entry = readdir(stream)) != NULL;) {
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+      continue;
+    if (unlinkat(dirfd(stream), entry->d_name, 0) != 0) {
+      char *below = cdl_path_join(path, entry->d_name);
+      if (below != NULL)
+        remove_tree(below);
+      free(below);
+    }
+  }
+  if (stream != NULL)
+    closedir(stream);
+  (void)rmdir(path);
+}
+
+void cli_search_trial_tidy(const cli_search_state *s, int64_t number)
+{
+  static const char *const parts[] = {"checkpoint", "model"};
+  char *folder = s->keep_checkpoints ? NULL : cli_search_trial_folder(s, number);
+  for (size_t i = 0; folder != NULL && i < sizeof parts / sizeof parts[0]; i++) {
+    char *path = cdl_path_join(folder, parts[i]);
+    if (path != NULL)
+      remove_tree(path);
+    free(path);
+  }
+  free(folder);
+}
+
+/* ---- The end of a trial ---- */
+
+static cdl_status tell(const running_trial *r, const char *state, double value, const char *note)
+{
+  cli_search_state *s = r->search;
+  CDL_TRY(cli_search_study_tell(s, r->trial->number, state, value, note));
+  cli_search_trial_tidy(s, r->trial->number);
+  cli_search_say_trial(s, r->trial->number, r->trial->parameters, state, value, note);
+  return CDL_OK;
+}
+
+/* What a trial's own settings may bring about, whatever else works. Memory that is out for several
+ * trials together may do for each. */
+static bool is_own_failure(const running_trial *r, cdl_status status)
+{
+  return status == CDL_USAGE || status == CDL_UNSUPPORTED || (status == CDL_MEMORY && !r->joint);
+}
+
+/* Tells the study how a run ended, `status` with `message`. */
+static cdl_status conclude(const running_trial *r, cdl_status status, const char *message)
+{
+  double value;
+  if (r->failure[0] != '\0')
+    return cdl_fail(CDL_IO, "%s", r->failure);
+  if (status == CDL_CANCELLED && r->pruned)
+    return tell(r, "pruned", 0, NULL);
+  if (status == CDL_CANCELLED)
+    return cdl_fail(CDL_CANCELLED, "stopped in trial %lld; --resume with --output %s goes on",
+                    (long long)r->trial->number, r->search->settings.output);
+  /* Pruned, so that a sampler learns to keep away; a failure teaches it nothing. */
+  if (status == CDL_NUMERIC)
+    return tell(r, "pruned", 0, message);
+  if (is_own_failure(r, status))
+    return tell(r, "fail", 0, message);
+  if (status != CDL_OK)
+    return cdl_fail(status, "trial %lld: %s", (long long)r->trial->number, message);
+  CDL_TRY(read_value(r->search, r->settings.output, &value));
+  return isfinite(value) ? tell(r, "complete", value, NULL)
+                         : tell(r, "fail", 0, "the metric is not a number");
+}
+
+/* ---- Training ---- */
+
+static size_t used_bytes(const cli_search_state *s)
+{
+  cdl_memory_info memory;
+  return cdl_backend_memory(s->job.backend, &memory) == CDL_OK ? memory.used_bytes : 0;
+}
+
+/* What was set by hand, with what is searched: --init-adapter must not contradict either. */
+static void mark_given(const cli_search_state *s, bool given[CDL_SETTINGS_MAX])
+{
+  size_t count;
+  const cdl_setting *list = cdl_setting_list(&count);
+  memcpy(given, s->given, CDL_SETTINGS_MAX * sizeof *given);
+  for (size_t i = 0; i < s->space.count; i++)
+    given[s->space.item[i].setting - list] = true;
+}
+
+static cdl_status train_alone(running_trial *r)
+{
+  cli_search_state *s = r->search;
+  bool given[CDL_SETTINGS_MAX];
+  mark_given(s, given);
+  CDL_TRY(cdl_settings_check(&r->settings));
+  CDL_TRY(cdl_job_begin_run(&s->job, &r->settings, given));
+  cdl_train_summary summary;
+  const cdl_status status = cdl_train(&s->job, &r->settings, &r->events, &summary);
+  cdl_job_end_run(&s->job);
+  return status;
+}
+
+/* A job of its own over the body that all share. */
+static cdl_status open_joint(running_trial *r, cdl_job *job)
+{
+  bool given[CDL_SETTINGS_MAX];
+  mark_given(r->search, given);
+  CDL_TRY(cdl_settings_check(&r->settings));
+  return cdl_job_share(&r->search->job, &r->settings, given, job);
+}
+
+/* All at once; `status` and `message` [count] say how each ended. Not OK: none of them did. */
+static cdl_status train_jointly(running_trial *trials, size_t count, cdl_status *status,
+                                char (*message)[MESSAGE_BYTES])
+{
+  cdl_job jobs[CLI_SEARCH_PARALLEL_MAX];
+  cdl_joint_run runs[CLI_SEARCH_PARALLEL_MAX];
+  size_t place[CLI_SEARCH_PARALLEL_MAX], opened = 0;
+  for (size_t i = 0; i < count; i++) {
+    trials[i].joint = true;
+    status[i] = open_joint(&trials[i], &jobs[opened]);
+    if (status[i] != CDL_OK) {
+      snprintf(message[i], MESSAGE_BYTES, "%s", cdl_error_message());
+      continue;
+    }
+    runs[opened] = (cdl_joint_run){
+        .job = &jobs[opened], .settings = &trials[i].settings, .events = &trials[i].events};
+    place[opened++] = i;
+  }
+  const cdl_status all = opened > 0 ? cdl_train_joint(runs, opened) : CDL_OK;
+  for (size_t o = 0; o < opened; o++) {
+    status[place[o]] = runs[o].status;
+    snprintf(message[place[o]], MESSAGE_BYTES, "%s", runs[o].message);
+    cdl_job_unshare(&jobs[o]);
+  }
+  return all;
+}
+
+/* Runs them, one alone or several together, and tells the study of each. */
+static cdl_status run_all(cli_search_state *s, running_trial *trials, size_t count)
+{
+  cdl_status status[CLI_SEARCH_PARALLEL_MAX], worst = CDL_OK;
+  char message[CLI_SEARCH_PARALLEL_MAX][MESSAGE_BYTES], kept[MESSAGE_BYTES] = "";
+  const size_t before = used_bytes(s);
+  if (count == 1) {
+    status[0] = train_alone(&trials[0]);
+    snprintf(message[0], MESSAGE_BYTES, "%s", status[0] != CDL_OK ? cdl_error_message() : "");
+  } else
+    CDL_TRY(train_jointly(trials, count, status, message));
+  cli_progress_clear(&s->progress);
+  const size_t after = used_bytes(s);
+  /* Each is told, whatever became of the others; the first failure counts. */
+  for (size_t i = 0; i < count; i++) {
+    const cdl_status told = conclude(&trials[i], status[i], message[i]);
+    if (told == CDL_OK || worst != CDL_OK)
+      continue;
+    worst = told;
+    snprintf(kept, sizeof kept, "%s", cdl_error_message());
+  }
+  if (worst != CDL_OK)
+    return cdl_fail(worst, "%s", kept);
+  CDL_TRY(cdl_queue_status(s->job.queue)); /* a failed one serves no other trial */
+  if (after != before)
+    return cdl_fail(CDL_MEMORY, "trial %lld left the backend with %zu bytes in use, not %zu",
+                    (long long)trials[0].trial->number, after, before);
+  return CDL_OK;
+}
+
+cdl_status cli_search_trials_check(cli_search_state *s)
+{
+  if (s->parallel == 1)
+    return CDL_OK;
+  cdl_settings settings;
+  CDL_TRY(cdl_settings_copy(&settings, &s->settings));
+  for (size_t i = 0; i < s->space.count; i++)
+    if (strcmp(s->space.item[i].setting->field, "method") == 0)
+      cdl_settings_drop_options(&settings); /* as for each trial */
+  cdl_job job;
+  const cdl_status status = cdl_job_share(&s->job, &settings, s->given, &job);
+  if (status == CDL_OK)
+    cdl_job_unshare(&job);
+  cdl_settings_release(&settings);
+  return cdl_context(status, "--parallel %lld", (long long)s->parallel);
+}
+
+/* ---- All ---- */
+
+static cdl_status begin(running_trial *r, cli_search_state *s, cli_search_trial *trial,
+                        size_t place)
+{
+  *r = (running_trial){.search = s, .trial = trial, .place = place};
+  cli_signals_clear_flag(place);
+  r->events = (cdl_train_events){.user = r,
+                                 .stepped = on_stepped,
+                                 .evaluated = on_evaluated,
+                                 .stop = cli_signals_own_flag(place)};
+  return cli_search_trial_settings(s, trial->parameters, trial->number, &r->settings);
+}
+
+cdl_status cli_search_trials_run(cli_search_state *s, cli_search_trial *trials, size_t count)
+{
+  running_trial running[CLI_SEARCH_PARALLEL_MAX];
+  size_t begun = 0;
+  cdl_status status = CDL_OK;
+  for (size_t i = 0; i < count && status == CDL_OK; i++) {
+    running_trial *r = &running[begun];
+    status = begin(r, s, &trials[i], begun);
+    if (status == CDL_OK && trials[i].prune) {
+      status = tell(r, "pruned", 0, NULL);
+      cdl_settings_release(&r->settings);
+    } else if (status == CDL_OK)
+      begun++;
+  }
+  if (status == CDL_OK && begun > 0)
+    status = run_all(s, running, begun);
+  for (size_t i = 0; i < begun; i++)
+    cdl_settings_release(&running[i].settings);
+  return status;
+}

@@ -1,0 +1,83 @@
+#include "tools/cli/signals.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/map_faults.h"
+
+/* A handler has no argument for state of one's own. */
+static volatile int caught, own_flags[CLI_SIGNALS_FLAGS];
+static volatile sig_atomic_t deferred, line_open;
+
+static void clear_line(void)
+{
+  static const char clear[] = "\r\033[K";
+  if (line_open)
+    (void)!write(STDERR_FILENO, clear, sizeof clear - 1);
+}
+
+static void handle(int number)
+{
+  if (deferred && caught == 0) {
+    caught = number;
+    for (size_t i = 0; i < CLI_SIGNALS_FLAGS; i++)
+      own_flags[i] = number;
+    return;
+  }
+  /* A session that ends sends several, some beside a SIGTERM, and nobody waits there. */
+  if (deferred && number == SIGHUP)
+    return;
+  clear_line();
+  _exit(CLI_EXIT_SIGNALLED + number);
+}
+
+/* ---- Beginning ---- */
+
+void cli_signals_begin(void)
+{
+  static const int numbers[] = {SIGHUP, SIGINT, SIGUSR1, SIGTERM};
+  enum { COUNT = sizeof numbers / sizeof numbers[0] };
+  struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART}, before;
+  sigemptyset(&action.sa_mask);
+  for (size_t i = 0; i < COUNT; i++)
+    sigaddset(&action.sa_mask, numbers[i]);
+  for (size_t i = 0; i < COUNT; i++)
+    if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+      sigaction(numbers[i], &action, NULL);
+  cli_map_faults_begin("condlora", clear_line);
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
+}
+
+void cli_signals_defer(void)
+{
+  deferred = 1;
+}
+
+const volatile int *cli_signals_flag(void)
+{
+  return &caught;
+}
+
+volatile int *cli_signals_own_flag(size_t index)
+{
+  return &own_flags[index];
+}
+
+void cli_signals_clear_flag(size_t index)
+{
+  own_flags[index] = 0;
+  if (caught != 0) /* perhaps just before */
+    own_flags[index] = caught;
+}
+
+int cli_signals_caught(void)
+{
+  return caught;
+}
+
+void cli_signals_line_is_open(bool open)
+{
+  line_open = open;
+}

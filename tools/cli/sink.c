@@ -1,0 +1,101 @@
+#include "tools/cli/sink.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/json.h"
+
+/* Devices and pipes are written to, never replaced; nor are the links in /dev that lead to open
+ * files. */
+static bool is_stream(const char *path)
+{
+  static const char devices[] = "/dev/", memory[] = "/dev/shm/"; /* where files are files */
+  struct stat facts;
+  return (strncmp(path, devices, sizeof devices - 1) == 0 &&
+          strncmp(path, memory, sizeof memory - 1) != 0) ||
+         (stat(path, &facts) == 0 && !S_ISREG(facts.st_mode) && !S_ISDIR(facts.st_mode));
+}
+
+cdl_status cli_sink_check(const char *path, const char *input)
+{
+  struct stat from, to;
+  if (path == NULL || input == NULL || is_stream(path) || stat(path, &to) != 0)
+    return CDL_OK;
+  const int found = strcmp(input, "-") == 0 ? fstat(STDIN_FILENO, &from) : stat(input, &from);
+  if (found != 0 || from.st_dev != to.st_dev || from.st_ino != to.st_ino)
+    return CDL_OK;
+  return cdl_fail(CDL_USAGE, "--output %s is the file of --input, which would be lost", path);
+}
+
+cdl_status cli_sink_begin(cli_sink *sink, const char *path)
+{
+  *sink = (cli_sink){.path = path};
+  if (path == NULL || strcmp(path, "-") == 0) {
+    sink->path = "standard output";
+    sink->stream = stdout;
+    return CDL_OK;
+  }
+  if (!is_stream(path))
+    return cdl_output_begin_named(path, &sink->file);
+  sink->stream = fopen(path, "w");
+  return sink->stream != NULL ? CDL_OK : cdl_fail(CDL_IO, "%s: %s", path, strerror(errno));
+}
+
+void cli_sink_printf(cli_sink *sink, const char *format, ...)
+{
+  va_list arguments;
+  va_start(arguments, format);
+  if (sink->stream != NULL)
+    vfprintf(sink->stream, format, arguments);
+  else
+    cdl_output_vprintf(sink->file, format, arguments);
+  va_end(arguments);
+}
+
+static cdl_status flush(FILE *stream, const char *name)
+{
+  errno = 0;
+  if (fflush(stream) != 0 || ferror(stream))
+    return cdl_fail(CDL_IO, "%s: %s", name, errno != 0 ? strerror(errno) : "a write failed");
+  return CDL_OK;
+}
+
+cdl_status cli_sink_flush(const cli_sink *sink)
+{
+  return sink->stream != NULL ? flush(sink->stream, sink->path) : CDL_OK;
+}
+
+cdl_status cli_sink_finish(cli_sink *sink, cdl_status status)
+{
+  if (sink->stream != NULL) {
+    if (status == CDL_OK)
+      status = flush(sink->stream, sink->path);
+    if (sink->stream != stdout)
+      fclose(sink->stream);
+    return status;
+  }
+  if (status == CDL_OK)
+    return cdl_output_commit(sink->file);
+  cdl_output_abort(sink->file);
+  return status;
+}
+
+cdl_status cli_stdout_json(json_t *object)
+{
+  char *text = object != NULL ? cdl_json_text(object) : NULL;
+  json_decref(object);
+  if (text == NULL)
+    return cdl_fail(CDL_MEMORY, "out of memory: the output");
+  fputs(text, stdout);
+  free(text);
+  return cli_stdout_flush();
+}
+
+cdl_status cli_stdout_flush(void)
+{
+  return flush(stdout, "standard output");
+}

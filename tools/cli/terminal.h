@@ -1,0 +1,16 @@
+/* What the terminal behind a stream is like. */
+#ifndef CONDLORA_TOOLS_CLI_TERMINAL_H
+#define CONDLORA_TOOLS_CLI_TERMINAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+/* Columns of the terminal, COLUMNS where it does not say; 0 where the stream is none. */
+size_t cli_terminal_columns(FILE *stream);
+/* A terminal on which a line can be drawn over. */
+bool cli_terminal_is_live(FILE *stream);
+/* Whether to use colours on it: not where NO_COLOR is set (https://no-color.org). */
+bool cli_terminal_has_colours(FILE *stream);
+
+#endif

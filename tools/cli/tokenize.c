@@ -1,0 +1,106 @@
+/* condlora tokenize */
+#include <inttypes.h>
+
+#include "base/process.h"
+#include "tools/cli/command.h"
+#include "tools/cli/signals.h"
+#include "tools/cli/sink.h"
+#include "tools/cli/windows.h"
+
+/* Examples that are answered together where so many are at hand: work for several threads. */
+enum { WINDOW = 8192 };
+
+typedef struct {
+  const char *model, *output;
+  int64_t max_length;
+  cli_example_source source;
+} tokenization;
+
+static cdl_status find_length(const tokenization *t, size_t *length)
+{
+  cdl_model_config config;
+  CDL_TRY(cdl_model_config_read(t->model, &config));
+  const cdl_status status = cdl_example_length(&config, t->max_length, length);
+  cdl_model_config_free(&config);
+  return status;
+}
+
+static void write_line(cli_sink *sink, const cdl_tokens *tokens, uint32_t row, uint64_t index)
+{
+  const uint64_t first = tokens->offsets[row], end = tokens->offsets[row + 1];
+  cli_sink_printf(sink, "{\"index\": %" PRIu64 ", \"input_ids\": [", index);
+  for (uint64_t k = first; k < end; k++)
+    cli_sink_printf(sink, "%s%" PRId32, k > first ? ", " : "", tokens->ids[k]);
+  cli_sink_printf(sink, "], \"token_type_ids\": [");
+  for (uint64_t k = first; k < end; k++)
+    cli_sink_printf(sink, "%s%d", k > first ? ", " : "", tokens->type_ids[k]);
+  cli_sink_printf(sink, "]}\n");
+}
+
+static cdl_status write_windows(cli_sink *sink, cli_windows *w, cli_notices *notices)
+{
+  for (;;) {
+    CDL_TRY(cli_windows_next(w));
+    cli_notices_release(notices);
+    if (w->count == 0)
+      return CDL_OK;
+    const cdl_tokens tokens = cdl_dataset_tokens(w->all.dataset);
+    for (size_t i = 0; i < w->count; i++)
+      write_line(sink, &tokens, w->rows[i], w->before + w->rows[i]);
+    CDL_TRY(cli_sink_flush(sink));
+    if (cli_signals_caught() != 0)
+      return cdl_fail(CDL_CANCELLED, "stopped while writing");
+  }
+}
+
+static cdl_status run(const void *command, cli_notices *notices)
+{
+  const tokenization *t = command;
+  if (t->model == NULL)
+    return cdl_fail(CDL_USAGE, "give --model: the folder with the tokenizer");
+  CDL_TRY(cli_examples_check(&t->source));
+  CDL_TRY(cli_sink_check(t->output, t->source.input));
+  size_t length = 0;
+  CDL_TRY(find_length(t, &length));
+  cdl_tokenizer *tokenizer;
+  CDL_TRY(cdl_tokenizer_open(t->model, &tokenizer));
+  cli_signals_defer();
+  const cdl_window_tokenizer of_windows = {
+      .tokenizer = tokenizer, .max_length = length, .threads = cdl_process_processors()};
+  cli_windows windows;
+  cli_sink sink;
+  cdl_status status =
+      cli_windows_open(&t->source, CLI_LABELS_IGNORED, NULL, &of_windows, WINDOW, &windows);
+  if (status == CDL_OK) {
+    status = cli_sink_begin(&sink, t->output);
+    if (status == CDL_OK)
+      status = cli_sink_finish(&sink, write_windows(&sink, &windows, notices));
+    cli_windows_close(&windows);
+  }
+  cdl_tokenizer_close(tokenizer);
+  return status;
+}
+
+cdl_status cli_tokenize(int count, char **arguments)
+{
+  tokenization t = {.source = CLI_EXAMPLE_DEFAULTS};
+  const cli_option options[] = {
+      {CLI_GROUP, .help = "The tokenizer"},
+      {CLI_TEXT, "model", &t.model, "DIR",
+       "Hugging Face folder with the tokenizer and config.json"},
+      {CLI_WHOLE, "max-length", &t.max_length, "N",
+       "longest example in tokens [512, or what the model can take]"},
+      CLI_EXAMPLE_OPTIONS(t.source),
+      {CLI_GROUP, .help = "What it writes"},
+      {CLI_TEXT, "output", &t.output, "FILE", "where to [standard output]"}};
+  const cli_grammar grammar = {
+      .usage =
+          "condlora tokenize --model DIR --task NAME --data DIR [--split NAME] [--output FILE]\n"
+          "condlora tokenize --model DIR --input FILE [--text-columns A[,B]] [--output FILE]",
+      .summary = "Writes the token ids that the model would see: a line of JSON for each example, "
+                 "with index, input_ids "
+                 "and token_type_ids.",
+      .options = options,
+      .option_count = sizeof options / sizeof options[0]};
+  return cli_run(&grammar, count, arguments, run, &t);
+}

@@ -1,0 +1,155 @@
+/* condlora train */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/visible.h"
+#include "tools/cli/command.h"
+#include "tools/cli/notices.h"
+#include "tools/cli/options.h"
+#include "tools/cli/progress.h"
+#include "tools/cli/report.h"
+#include "tools/cli/setting_files.h"
+#include "tools/cli/signals.h"
+#include "tools/cli/sink.h"
+#include "tools/cli/trace.h"
+#include "train/run_record.h"
+
+typedef struct {
+  cdl_settings settings;
+  bool given[CDL_SETTINGS_MAX]; /* set by hand, by place in cdl_setting_list */
+  const char *recipe, *config;
+  cli_notices notices;
+  cli_progress progress;
+  bool finished_before;
+} training;
+
+/* ---- Events ---- */
+
+static void on_planned(void *user, const cdl_train_plan *plan)
+{
+  training *t = user;
+  cli_notices_release(&t->notices);
+  t->finished_before = plan->finished;
+  if (t->settings.dry_run)
+    cli_report_plan(stdout, &t->settings, plan);
+  else if (!plan->finished)
+    cli_report_start(stderr, plan);
+}
+
+static void on_stepped(void *user, const cdl_step_report *report)
+{
+  training *t = user;
+  cli_progress_step(&t->progress, report);
+}
+
+static void on_evaluated(void *user, const cdl_evaluation_report *report)
+{
+  training *t = user;
+  cli_progress_evaluation(&t->progress, report);
+}
+
+static void clear_line(void *user)
+{
+  cli_progress_clear(user);
+}
+
+static void say_what_is_drawn(const cdl_job *job, const cdl_settings *settings)
+{
+  if (settings->init_adapter != NULL)
+    return;
+  if (job->loaded.fresh_head)
+    cdl_log(
+        CDL_LOG_NOTICE, "%s%s: a fresh one is trained and saved with the adapter", settings->model,
+        settings->fresh_head ? ": no classification head is read" : " has no classification head");
+  if (job->loaded.fresh_pooler)
+    cdl_log(CDL_LOG_NOTICE, "%s has no pooler: a fresh one is trained and saved with the adapter",
+            settings->model);
+}
+
+/* ---- The command ---- */
+
+/* --resume goes on with the settings of the run. One that was stopped before it wrote them, or has
+ * not begun, wants them all. */
+static cdl_status resume_settings(training *t)
+{
+  const cdl_settings *s = &t->settings;
+  if (!s->resume || s->output == NULL)
+    return CDL_OK;
+  const cdl_status status = cdl_run_record_resume(&t->settings, t->given);
+  if (status == CDL_ABSENT && s->model == NULL)
+    return cdl_fail(CDL_USAGE, "%s: no run to go on with: there is no run.json", s->output);
+  return status == CDL_ABSENT ? CDL_OK : status;
+}
+
+static cdl_status run(training *t)
+{
+  CDL_TRY(cli_setting_files_read(&t->settings, t->given, t->recipe, t->config, NULL));
+  CDL_TRY(resume_settings(t));
+  CDL_TRY(cdl_settings_check(&t->settings));
+  cdl_job job;
+  CDL_TRY(cdl_job_open(&job, &t->settings, t->given));
+  say_what_is_drawn(&job, &t->settings);
+
+  cli_progress_begin(&t->progress);
+  t->notices.before_line = clear_line;
+  t->notices.user = &t->progress;
+  const cdl_train_events events = {.user = t,
+                                   .planned = on_planned,
+                                   .stepped = on_stepped,
+                                   .evaluated = on_evaluated,
+                                   .stop = cli_signals_flag(),
+                                   .measure_gemm = true};
+  cdl_train_summary summary;
+  cli_trace trace = {0};
+  cli_signals_defer();
+  cdl_status status = CDL_OK;
+  if (t->settings.trace != NULL && !t->settings.dry_run)
+    status = cli_trace_begin(&trace, job.backend, t->settings.trace);
+  if (status == CDL_OK)
+    status = cdl_train(&job, &t->settings, &events, &summary);
+  const cdl_status traced = cli_trace_end(&trace, status == CDL_OK || status == CDL_CANCELLED);
+  cli_progress_clear(&t->progress);
+  status = status == CDL_OK ? traced : status;
+  if (status == CDL_OK && t->finished_before)
+    fprintf(stderr, "the run in %s is finished: nothing to do\n",
+            cdl_visible(t->settings.output).text);
+  if (status == CDL_OK && !t->settings.dry_run)
+    cli_report_summary(stdout, &job, &t->settings, &summary);
+  cdl_job_close(&job);
+  return status != CDL_OK ? status : cli_stdout_flush();
+}
+
+cdl_status cli_train(int count, char **arguments)
+{
+  training t = {0};
+  const cli_option options[] = {
+      {CLI_GROUP, .help = "Settings from a file"},
+      {CLI_TEXT, "recipe", &t.recipe, "NAME",
+       "the paper's settings for a task: rte-condlora, mrpc-lora, …"},
+      {CLI_TEXT, "config", &t.config, "F.json",
+       "settings as a JSON object, dashes as underscores: {\"lr\": 0.001, \"batch_size\": 32}"}};
+  const cli_grammar grammar = {
+      .usage = "condlora train --model DIR --task NAME --data DIR --output DIR [OPTION …]\n"
+               "condlora train --model DIR --train FILE --text-columns A[,B] --label-column Y "
+               "--output DIR [OPTION …]",
+      .summary = "Fine-tunes an encoder with an adapter, and leaves in the output folder the "
+                 "adapter with its head, a "
+                 "checkpoint, a log of the steps, and metrics.",
+      .notes = "Options win over --config, --config over --recipe. Exit status: 0 done, 1 failed, "
+               "2 wrong usage, 129, 130, 138 or "
+               "143 stopped by SIGHUP, SIGINT, SIGUSR1 or SIGTERM after saving; --resume goes on.",
+      .options = options,
+      .option_count = sizeof options / sizeof options[0],
+      .settings = &t.settings,
+      .given = t.given};
+  bool helped;
+  CDL_TRY(cdl_settings_init(&t.settings));
+  cli_notices_begin(&t.notices);
+  cdl_status status = cli_options_read(&grammar, count, arguments, &helped);
+  if (status == CDL_OK && !helped)
+    status = run(&t);
+  cli_notices_end(&t.notices);
+  cdl_settings_release(&t.settings);
+  return status;
+}

@@ -1,0 +1,303 @@
+#include "tools/plot/canvas.h"
+
+#include <cairo-pdf.h>
+#include <cairo-svg.h>
+#include <cairo.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/file.h"
+
+enum { PIXELS_A_POINT = 2, PALETTE = 8 };
+
+typedef enum { KIND_SVG, KIND_PNG, KIND_PDF, KIND_COUNT } kind;
+
+struct cdl_canvas {
+  kind kind;
+  cdl_output *output;
+  FILE *memory; /* of an SVG until it is whole */
+  char *text;
+  size_t bytes;
+  cairo_surface_t *surface;
+  cairo_t *cairo;
+  char *path;
+};
+
+/* ---- Colours ---- */
+
+cdl_colour cdl_palette(int index)
+{
+  static const unsigned char shades[PALETTE][3] = {{0, 114, 178},   {213, 94, 0},  {0, 158, 115},
+                                                   {204, 121, 167}, {230, 159, 0}, {86, 180, 233},
+                                                   {0, 0, 0},       {150, 140, 20}};
+  const unsigned char *s = shades[index % PALETTE];
+  return (cdl_colour){s[0] / 255.0, s[1] / 255.0, s[2] / 255.0, 1};
+}
+
+static void use_colour(cdl_canvas *c, cdl_colour colour)
+{
+  cairo_set_source_rgba(c->cairo, colour.red, colour.green, colour.blue, colour.alpha);
+}
+
+/* ---- The page ---- */
+
+static kind kind_of(const char *path)
+{
+  static const char *const ends[KIND_COUNT] = {".svg", ".png", ".pdf"};
+  const size_t length = strlen(path);
+  int k = 0;
+  while (k < KIND_COUNT && (length < 4 || strcasecmp(path + length - 4, ends[k]) != 0))
+    k++;
+  return (kind)k;
+}
+
+cdl_status cdl_canvas_check_path(const char *path)
+{
+  return kind_of(path) < KIND_COUNT
+             ? CDL_OK
+             : cdl_fail(CDL_USAGE, "%s: the name of a plot ends in .svg, .png or .pdf", path);
+}
+
+static cairo_status_t take_bytes(void *output, const unsigned char *bytes, unsigned count)
+{
+  cdl_output_write(output, bytes, count);
+  return CAIRO_STATUS_SUCCESS;
+}
+
+static cairo_status_t keep_bytes(void *memory, const unsigned char *bytes, unsigned count)
+{
+  return fwrite(bytes, 1, count, memory) == count ? CAIRO_STATUS_SUCCESS : CAIRO_STATUS_NO_MEMORY;
+}
+
+/* cairo calls the page "surface57" after all surfaces that the process has had; nothing refers to
+ * the name. */
+static void write_svg(cdl_canvas *c)
+{
+  static const char name[] = "<g id=\"surface";
+  const char *at = c->text, *page = strstr(at, name);
+  if (page != NULL) {
+    const char *digits = page + sizeof name - 1;
+    cdl_output_write(c->output, at, (size_t)(digits - at));
+    at = digits + strspn(digits, "0123456789");
+  }
+  cdl_output_write(c->output, at, strlen(at));
+}
+
+static cairo_surface_t *make_surface(const cdl_canvas *c, double width, double height)
+{
+  switch (c->kind) {
+  case KIND_SVG:
+    return cairo_svg_surface_create_for_stream(keep_bytes, c->memory, width, height);
+  case KIND_PDF:
+    return cairo_pdf_surface_create_for_stream(take_bytes, c->output, width, height);
+  default:
+    return cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)ceil(width) * PIXELS_A_POINT,
+                                      (int)ceil(height) * PIXELS_A_POINT);
+  }
+}
+
+static void release(cdl_canvas *c)
+{
+  cairo_destroy(c->cairo);
+  cairo_surface_destroy(c->surface);
+  if (c->memory != NULL)
+    fclose(c->memory);
+  free(c->text);
+  free(c->path);
+  free(c);
+}
+
+/* Glyphs where the font has them, without the grid of one screen: the same page in all formats. */
+static void use_plain_fonts(cairo_t *cairo)
+{
+  cairo_font_options_t *options = cairo_font_options_create();
+  cairo_font_options_set_hint_style(options, CAIRO_HINT_STYLE_NONE);
+  cairo_font_options_set_hint_metrics(options, CAIRO_HINT_METRICS_OFF);
+  cairo_font_options_set_antialias(options, CAIRO_ANTIALIAS_GRAY);
+  cairo_set_font_options(cairo, options);
+  cairo_font_options_destroy(options);
+  cairo_select_font_face(cairo, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
+}
+
+cdl_status cdl_canvas_begin(const char *path, double width, double height, cdl_canvas **canvas)
+{
+  *canvas = NULL;
+  CDL_TRY(cdl_canvas_check_path(path));
+  cdl_canvas *c = calloc(1, sizeof *c);
+  if (c == NULL || (c->path = strdup(path)) == NULL) {
+    free(c);
+    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  }
+  c->kind = kind_of(path);
+  cdl_status status = cdl_output_begin(path, &c->output);
+  if (status == CDL_OK && (c->memory = open_memstream(&c->text, &c->bytes)) == NULL) {
+    cdl_output_abort(c->output);
+    status = cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  }
+  if (status != CDL_OK) {
+    free(c->path);
+    free(c);
+    return status;
+  }
+  c->surface = make_surface(c, width, height);
+  c->cairo = cairo_create(c->surface);
+  if (c->kind == KIND_PDF) /* the hour would make each file another one */
+    cairo_pdf_surface_set_metadata(c->surface, CAIRO_PDF_METADATA_CREATE_DATE, "");
+  if (c->kind == KIND_PNG)
+    cairo_scale(c->cairo, PIXELS_A_POINT, PIXELS_A_POINT);
+  use_plain_fonts(c->cairo);
+  cairo_set_source_rgb(c->cairo, 1, 1, 1);
+  cairo_paint(c->cairo);
+  *canvas = c;
+  return CDL_OK;
+}
+
+cdl_status cdl_canvas_commit(cdl_canvas *c)
+{
+  cairo_status_t drawn = cairo_status(c->cairo);
+  if (drawn == CAIRO_STATUS_SUCCESS && c->kind == KIND_PNG)
+    drawn = cairo_surface_write_to_png_stream(c->surface, take_bytes, c->output);
+  cairo_surface_finish(c->surface);
+  if (drawn == CAIRO_STATUS_SUCCESS)
+    drawn = cairo_surface_status(c->surface);
+  if (drawn == CAIRO_STATUS_SUCCESS && fflush(c->memory) != 0)
+    drawn = CAIRO_STATUS_NO_MEMORY;
+  cdl_status status;
+  if (drawn == CAIRO_STATUS_SUCCESS && c->kind == KIND_SVG)
+    write_svg(c);
+  if (drawn == CAIRO_STATUS_SUCCESS)
+    status = cdl_output_commit(c->output);
+  else {
+    cdl_output_abort(c->output);
+    status = cdl_fail(drawn == CAIRO_STATUS_NO_MEMORY ? CDL_MEMORY : CDL_IO,
+                      "%s: cannot be drawn: %s", c->path, cairo_status_to_string(drawn));
+  }
+  release(c);
+  return status;
+}
+
+void cdl_canvas_abort(cdl_canvas *c)
+{
+  cairo_surface_finish(c->surface);
+  cdl_output_abort(c->output);
+  release(c);
+}
+
+/* ---- Shapes ---- */
+
+void cdl_canvas_path(cdl_canvas *c, const double *x, const double *y, int count, double width,
+                     bool dashed, cdl_colour colour)
+{
+  static const double dashes[] = {7, 4};
+  use_colour(c, colour);
+  cairo_set_line_width(c->cairo, width);
+  cairo_set_line_join(c->cairo, CAIRO_LINE_JOIN_ROUND);
+  cairo_set_dash(c->cairo, dashes, dashed ? 2 : 0, 0);
+  cairo_new_path(c->cairo); /* a text leaves a current point */
+  for (int i = 0; i < count; i++)
+    cairo_line_to(c->cairo, x[i], y[i]);
+  cairo_stroke(c->cairo);
+  cairo_set_dash(c->cairo, dashes, 0, 0);
+}
+
+void cdl_canvas_line(cdl_canvas *c, double x1, double y1, double x2, double y2, double width,
+                     cdl_colour colour)
+{
+  const double x[] = {x1, x2}, y[] = {y1, y2};
+  cdl_canvas_path(c, x, y, 2, width, false, colour);
+}
+
+void cdl_canvas_box(cdl_canvas *c, double x, double y, double width, double height,
+                    cdl_colour colour)
+{
+  use_colour(c, colour);
+  cairo_rectangle(c->cairo, x, y, width, height);
+  cairo_fill(c->cairo);
+}
+
+void cdl_canvas_frame(cdl_canvas *c, double x, double y, double width, double height,
+                      cdl_colour colour)
+{
+  use_colour(c, colour);
+  cairo_set_line_width(c->cairo, 1);
+  cairo_rectangle(c->cairo, x, y, width, height);
+  cairo_stroke(c->cairo);
+}
+
+void cdl_canvas_clip(cdl_canvas *c, double x, double y, double width, double height)
+{
+  cairo_save(c->cairo);
+  cairo_rectangle(c->cairo, x, y, width, height);
+  cairo_clip(c->cairo);
+}
+
+void cdl_canvas_unclip(cdl_canvas *c)
+{
+  cairo_restore(c->cairo);
+}
+
+void cdl_canvas_mark(cdl_canvas *c, cdl_mark mark, double x, double y, double radius,
+                     cdl_colour colour)
+{
+  switch (mark) {
+  case CDL_MARK_SQUARE:
+    cairo_rectangle(c->cairo, x - radius, y - radius, 2 * radius, 2 * radius);
+    break;
+  case CDL_MARK_TRIANGLE:
+    cairo_move_to(c->cairo, x, y - 1.2 * radius);
+    cairo_line_to(c->cairo, x - 1.2 * radius, y + radius);
+    cairo_line_to(c->cairo, x + 1.2 * radius, y + radius);
+    cairo_close_path(c->cairo);
+    break;
+  default:
+    cairo_new_sub_path(c->cairo);
+    cairo_arc(c->cairo, x, y, radius, 0, 2 * M_PI);
+  }
+  use_colour(c, colour);
+  cairo_fill_preserve(c->cairo);
+  use_colour(c, (cdl_colour){1, 1, 1, colour.alpha});
+  cairo_set_line_width(c->cairo, 0.7);
+  cairo_stroke(c->cairo);
+}
+
+/* ---- Text ---- */
+
+static double width_on(cairo_t *cairo, double size, const char *text)
+{
+  cairo_text_extents_t extents;
+  cairo_set_font_size(cairo, size);
+  cairo_text_extents(cairo, text, &extents);
+  return extents.x_advance;
+}
+
+double cdl_text_width(double size, const char *text)
+{
+  cairo_surface_t *nowhere = cairo_image_surface_create(CAIRO_FORMAT_A8, 1, 1);
+  cairo_t *cairo = cairo_create(nowhere);
+  use_plain_fonts(cairo);
+  const double width = width_on(cairo, size, text);
+  cairo_destroy(cairo);
+  cairo_surface_destroy(nowhere);
+  return width;
+}
+
+void cdl_canvas_text(cdl_canvas *c, double x, double y, double size, cdl_align align, bool upwards,
+                     cdl_colour colour, const char *text)
+{
+  const double width = width_on(c->cairo, size, text);
+  use_colour(c, colour);
+  cairo_save(c->cairo);
+  cairo_translate(c->cairo, x, y);
+  if (upwards)
+    cairo_rotate(c->cairo, -M_PI / 2);
+  cairo_move_to(c->cairo,
+                -width * (align == CDL_ALIGN_LEFT     ? 0
+                          : align == CDL_ALIGN_MIDDLE ? 0.5
+                                                      : 1),
+                0);
+  cairo_show_text(c->cairo, text);
+  cairo_restore(c->cairo);
+}

@@ -1,0 +1,39 @@
+#include <string.h>
+
+#include "base/nearest.h"
+#include "tools/reports/comparison.h"
+
+/* AdaLoRA under --compat reference is the inert form of the paper's fork, and CondAdaLoRA has no
+ * such form: neither follows it. */
+static const cdl_compared_method methods[] = {
+    {"lora", "LoRA", NULL, "lora", true, ""},
+    {"condlora-reference", "CondLoRA", "orientation reference", "condlora", true, ""},
+    {"condlora", "CondLoRA", "orientation paper", "condlora", true, "orientation=paper"},
+    {"condlora-type1", "CondLoRA, input type1", "orientation reference", "condlora", true,
+     "use_x=type1"},
+    {"condlora-type2", "CondLoRA, input type2", "orientation reference", "condlora", true,
+     "use_x=type2"},
+    {"adalora", "AdaLoRA", NULL, "lora", false, "method=adalora compat=none"},
+    {"condadalora", "CondAdaLoRA", "orientation paper", "lora", false,
+     "method=condadalora compat=none"}};
+enum { METHOD_COUNT = sizeof methods / sizeof methods[0] };
+
+const cdl_compared_method *cdl_compared_methods(size_t *count)
+{
+  *count = METHOD_COUNT;
+  return methods;
+}
+
+cdl_status cdl_compared_method_find(const char *name, const cdl_compared_method **method)
+{
+  const char *names[METHOD_COUNT];
+  for (size_t i = 0; i < METHOD_COUNT; i++) {
+    names[i] = methods[i].name;
+    if (strcmp(name, names[i]) == 0) {
+      *method = &methods[i];
+      return CDL_OK;
+    }
+  }
+  return cdl_fail(CDL_USAGE, "--methods: there is no %s; the nearest is %s", name,
+                  cdl_nearest(name, names, METHOD_COUNT));
+}

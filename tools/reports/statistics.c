@@ -1,0 +1,107 @@
+#include "tools/reports/statistics.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdbool.h>
+
+double cdl_mean(const double *values, size_t count)
+{
+  double sum = 0;
+  for (size_t i = 0; i < count; i++)
+    sum += values[i];
+  return count > 0 ? sum / (double)count : NAN;
+}
+
+double cdl_deviation(const double *values, size_t count)
+{
+  const double mean = cdl_mean(values, count);
+  double squares = 0;
+  for (size_t i = 0; i < count; i++)
+    squares += (values[i] - mean) * (values[i] - mean);
+  return count > 1 ? sqrt(squares / (double)(count - 1)) : NAN;
+}
+
+/* ---- Student's distribution ---- */
+
+/* The continued fraction of the incomplete beta function (Abramowitz and Stegun 26.5.8) by Lentz's
+ * way; it converges fast for x < (a + 1) / (a + b + 2). */
+static double beta_fraction(double a, double b, double x)
+{
+  enum { TERMS_MOST = 10000 };
+  const double tiny = 1e-300;
+  double c = 1, d = 1 - (a + b) * x / (a + 1);
+  d = 1 / (fabs(d) < tiny ? tiny : d);
+  double value = d;
+  for (int m = 1; m < TERMS_MOST; m++) {
+    const double terms[] = {m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+                            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))};
+    double factor = 1;
+    for (int i = 0; i < 2; i++) {
+      d = 1 + terms[i] * d;
+      c = 1 + terms[i] / c;
+      d = 1 / (fabs(d) < tiny ? tiny : d);
+      c = fabs(c) < tiny ? tiny : c;
+      factor = c * d;
+      value *= factor;
+    }
+    if (fabs(factor - 1) < DBL_EPSILON)
+      break;
+  }
+  return value;
+}
+
+/* ln Γ(a + 1/2) - ln Γ(a): the logarithms themselves would cancel where a is large. The series is
+ * Stirling's. */
+static double log_gamma_step(double a)
+{
+  enum { SERIES_FROM = 20 };
+  if (a < SERIES_FROM)
+    return lgamma(a + 0.5) - lgamma(a);
+  const double r = 1 / a, q = r * r;
+  return 0.5 * log(a) - r * (1.0 / 8 - q * (1.0 / 192 - q * (1.0 / 640 - q * 17.0 / 14336)));
+}
+
+/* I_x(freedom / 2, 1 / 2), the regularised incomplete beta function, at x = freedom / (freedom +
+ * t²). */
+double cdl_student_two_sided(double t, double freedom)
+{
+  if (isnan(t) || !(freedom > 0))
+    return NAN;
+  if (isinf(t) || t == 0)
+    return t == 0 ? 1 : 0;
+  const double a = freedom / 2, b = 0.5, square = t / freedom * t, x = 1 / (1 + square),
+               y = square / (1 + square);
+  const double front = exp(log_gamma_step(a) - 0.5 * log(M_PI) - a * log1p(square) + b * log(y));
+  return x < (a + 1) / (a + b + 2) ? front * beta_fraction(a, b, x) / a
+                                   : 1 - front * beta_fraction(b, a, y) / b;
+}
+
+/* Whether differences have no variance but what rounding the values and their differences gave them:
+ * a few units in the last place of the largest value. */
+static bool are_constant(const double *a, const double *b, size_t count)
+{
+  double largest = 0, least = INFINITY, most = -INFINITY;
+  for (size_t i = 0; i < count; i++) {
+    largest = fmax(largest, fmax(fabs(a[i]), fabs(b[i])));
+    least = fmin(least, a[i] - b[i]);
+    most = fmax(most, a[i] - b[i]);
+  }
+  return most - least <= 4 * DBL_EPSILON * largest;
+}
+
+cdl_paired_test cdl_paired_t_test(const double *a, const double *b, size_t count)
+{
+  cdl_paired_test test = {.count = count, .t = NAN, .p = NAN};
+  double sum = 0, squares = 0;
+  for (size_t i = 0; i < count; i++)
+    sum += a[i] - b[i];
+  test.mean = count > 0 ? sum / (double)count : NAN;
+  for (size_t i = 0; i < count; i++)
+    squares += (a[i] - b[i] - test.mean) * (a[i] - b[i] - test.mean);
+  test.deviation = count > 1 ? sqrt(squares / (double)(count - 1)) : NAN;
+  if (count > 1 && !are_constant(a, b, count)) {
+    test.t = test.mean / (test.deviation / sqrt((double)count));
+    test.p = cdl_student_two_sided(test.t, (double)(count - 1));
+  }
+  return test;
+}
