@@ -40,7 +40,7 @@ def write_glue(folder, rng):
 
 def commands(program, source, scratch, wanted):
     """Name, arguments without --output, whether a second call needs --resume, environment."""
-    case = source / "tests/parity/cases/bert-condlora-paper"
+    case = source / "tests/data/cases/bert-condlora-paper"
     model, adapter = case / "model", case / "adapter"
     glue = scratch / "glue"
     write_glue(glue, random.Random(1))

@@ -171,7 +171,7 @@ def main(arguments):
     folder, root, *stamp = (pathlib.Path(argument) for argument in arguments)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    cases = sorted((root / "tests" / "parity" / "cases").iterdir())
+    cases = sorted((root / "tests" / "data" / "cases").iterdir())
     inputs = dict(tables_of(root, cases))
     inputs["torch_file"] = [torch_file(["a"], folder), torch_file(["a", "b.weight"], folder), old_torch_file(["a", "b.weight"])]
     for target, seeds in inputs.items():

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 PROGRAM = sys.argv[1]
-CASE = pathlib.Path(__file__).parent.parent / "parity" / "cases" / "bert-lora"
+CASE = pathlib.Path(__file__).parent.parent / "data" / "cases" / "bert-lora"
 MODEL, ROWS = CASE / "model", CASE / "train.tsv"
 INIT_R, TARGET_R = 6, 3
 

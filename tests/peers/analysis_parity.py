@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from transformers import AutoModel
 
 PROGRAM = pathlib.Path(sys.argv[1]).resolve()
-CASE = pathlib.Path(__file__).resolve().parent.parent / "parity" / "cases" / "bert-condlora-paper"
+CASE = pathlib.Path(__file__).resolve().parent.parent / "data" / "cases" / "bert-condlora-paper"
 MODEL = CASE / "model"
 LAYERS = json.loads((MODEL / "config.json").read_text())["num_hidden_layers"]
 SQUARE, WIDE = ["attention.self.query", "attention.self.value"], ["intermediate.dense"]

@@ -20,7 +20,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 PROGRAM = pathlib.Path(sys.argv[1]).resolve()
 PARITY = pathlib.Path(__file__).resolve().parent.parent / "parity"
-CASES = PARITY / "cases"
+CASES = PARITY.parent / "data" / "cases"
 sys.path.insert(0, str(PARITY))
 import torch_model  # noqa: E402
 

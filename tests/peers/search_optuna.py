@@ -18,7 +18,7 @@ import numpy
 import optuna
 
 PROGRAM = pathlib.Path(sys.argv[1]).resolve()
-CASE = pathlib.Path(__file__).resolve().parent.parent / "parity" / "cases" / "bert-condlora-paper"
+CASE = pathlib.Path(__file__).resolve().parent.parent / "data" / "cases" / "bert-condlora-paper"
 SPACE = ["--space", "lr=log:1e-3:1e-1", "--space", "rank=choice:2,4", "--space", "batch-size=int:3:9", "--space", "alpha=uniform:2:16"]
 failures = []
 optuna.logging.set_verbosity(optuna.logging.ERROR)

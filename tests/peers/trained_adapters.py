@@ -16,7 +16,7 @@ from transformers import AutoTokenizer
 
 PROGRAM = pathlib.Path(sys.argv[1]).resolve()
 PARITY = pathlib.Path(__file__).resolve().parent.parent / "parity"
-CASE = PARITY / "cases" / "bert-lora"
+CASE = PARITY.parent / "data" / "cases" / "bert-lora"
 sys.path.insert(0, str(PARITY))
 import torch_model  # noqa: E402
 

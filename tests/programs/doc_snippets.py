@@ -21,7 +21,7 @@ import tempfile
 SOURCE = pathlib.Path(sys.argv[1]).resolve()
 PROGRAMS = {name: pathlib.Path(path).resolve() for name, path in zip(("condlora", "bench-condlora", "condlora-conformance"), sys.argv[2:5])}
 COMPILER = sys.argv[5:]
-CASES = SOURCE / "tests" / "parity" / "cases"
+CASES = SOURCE / "tests" / "data" / "cases"
 PEERS = os.environ.get("CDL_PEERS_PYTHON")
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *sorted(str(path.relative_to(SOURCE)) for path in (SOURCE / "docs").glob("**/*.md")
                                                     if "results" not in path.parts)]

@@ -169,7 +169,7 @@ const char *case_file(const char *name, const char *file)
 {
   const char *source = getenv("CDL_SOURCE");
   ck_assert_msg(source != NULL, "CDL_SOURCE names the source folder");
-  return joined(joined(joined(source, "tests/parity/cases"), name), file);
+  return joined(joined(joined(source, "tests/data/cases"), name), file);
 }
 
 size_t read_bytes(const char *path, const char **bytes)
