@@ -18,7 +18,7 @@
 
 enum { BUFFER_BYTES = 1 << 16 };
 
-struct cdl_output {
+struct base_output {
   char *path;
   char *temporary;        /* NULL when `path` is a device or a pipe, which is written in place */
   int descriptor, folder; /* the latter of `path`, or -1 */
@@ -40,7 +40,7 @@ static cdl_status fail_to_read(const char *path)
   return cdl_fail(CDL_IO, "%s: cannot be read: %s", path, strerror(error));
 }
 
-static cdl_status map_descriptor(const char *path, int descriptor, cdl_mapping *mapping)
+static cdl_status map_descriptor(const char *path, int descriptor, base_mapping *mapping)
 {
   static const uint8_t nothing[1];
   struct stat facts;
@@ -53,25 +53,25 @@ static cdl_status map_descriptor(const char *path, int descriptor, cdl_mapping *
   if ((uintmax_t)facts.st_size > SIZE_MAX)
     return cdl_fail(CDL_IO, "%s: is too large for this machine", path);
   if (facts.st_size == 0) {
-    *mapping = (cdl_mapping){.data = nothing, .size = 0};
+    *mapping = (base_mapping){.data = nothing, .size = 0};
     return CDL_OK;
   }
   const size_t size = (size_t)facts.st_size;
   void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
   if (data == MAP_FAILED)
     return fail_to_read(path);
-  const cdl_status noted = cdl_mapped_add(data, size, path);
+  const cdl_status noted = base_mapped_add(data, size, path);
   if (noted != CDL_OK) {
     munmap(data, size);
     return noted;
   }
-  *mapping = (cdl_mapping){.data = data, .size = size};
+  *mapping = (base_mapping){.data = data, .size = size};
   return CDL_OK;
 }
 
-cdl_status cdl_file_map(const char *path, cdl_mapping *mapping)
+cdl_status base_file_map(const char *path, base_mapping *mapping)
 {
-  *mapping = (cdl_mapping){0};
+  *mapping = (base_mapping){0};
   /* Without O_NONBLOCK the opening of a pipe would wait for its writer. */
   const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0)
@@ -81,16 +81,16 @@ cdl_status cdl_file_map(const char *path, cdl_mapping *mapping)
   return status;
 }
 
-void cdl_file_unmap(cdl_mapping *mapping)
+void base_file_unmap(base_mapping *mapping)
 {
   if (mapping->size > 0) {
-    cdl_mapped_remove(mapping->data);
+    base_mapped_remove(mapping->data);
     munmap((void *)(uintptr_t)mapping->data, mapping->size);
   }
-  *mapping = (cdl_mapping){0};
+  *mapping = (base_mapping){0};
 }
 
-void cdl_file_discard(const cdl_mapping *mapping, size_t offset, size_t bytes)
+void base_file_discard(const base_mapping *mapping, size_t offset, size_t bytes)
 {
   if (offset >= mapping->size || bytes == 0)
     return;
@@ -103,13 +103,13 @@ void cdl_file_discard(const cdl_mapping *mapping, size_t offset, size_t bytes)
 
 /* ---- Paths ---- */
 
-bool cdl_file_exists(const char *path)
+bool base_file_exists(const char *path)
 {
   struct stat facts;
   return stat(path, &facts) == 0;
 }
 
-char *cdl_path_join(const char *folder, const char *name)
+char *base_path_join(const char *folder, const char *name)
 {
   const size_t length = strlen(folder);
   const bool separate = length > 0 && folder[length - 1] != '/';
@@ -132,11 +132,11 @@ static cdl_status make_one_folder(const char *folder)
     return cdl_fail(CDL_IO, "%s: is a file, expected a folder", folder);
   }
   int parent;
-  if (!cdl_folder_open_of(folder, &parent))
+  if (!base_folder_open_of(folder, &parent))
     return cdl_fail(CDL_IO, "%s: cannot make this folder: %s", folder, strerror(errno));
   cdl_status status = CDL_OK;
   const bool made = mkdir(folder, 0777) == 0;
-  if ((!made && errno != EEXIST) || cdl_sync_folder(parent) != 0) {
+  if ((!made && errno != EEXIST) || base_sync_folder(parent) != 0) {
     status = cdl_fail(CDL_IO, "%s: cannot make this folder: %s", folder, strerror(errno));
     if (made)
       (void)rmdir(folder);
@@ -146,7 +146,7 @@ static cdl_status make_one_folder(const char *folder)
   return status;
 }
 
-cdl_status cdl_folder_is_empty(const char *path, bool *empty)
+cdl_status base_folder_is_empty(const char *path, bool *empty)
 {
   DIR *stream = opendir(path);
   *empty = stream != NULL || errno == ENOENT || errno == ENOTDIR;
@@ -155,13 +155,13 @@ cdl_status cdl_folder_is_empty(const char *path, bool *empty)
                     strerror(errno));
   for (const struct dirent *entry; stream != NULL && *empty && (entry = readdir(stream)) != NULL;)
     *empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-             strcmp(entry->d_name, CDL_LOCK_NAME) == 0;
+             strcmp(entry->d_name, BASE_LOCK_NAME) == 0;
   if (stream != NULL)
     closedir(stream);
   return CDL_OK;
 }
 
-cdl_status cdl_folder_make(const char *path)
+cdl_status base_folder_make(const char *path)
 {
   if (path[0] == '\0')
     return cdl_fail(CDL_ARGUMENT, "the name of a folder is empty");
@@ -187,7 +187,7 @@ cdl_status cdl_folder_make(const char *path)
 
 /* ---- Writing ---- */
 
-static void destroy(cdl_output *output)
+static void destroy(base_output *output)
 {
   if (output->descriptor >= 0)
     close(output->descriptor);
@@ -199,7 +199,7 @@ static void destroy(cdl_output *output)
 }
 
 /* Keeps the first failure; what follows it would only describe its consequences. */
-static void keep_failure(cdl_output *output, const char *action)
+static void keep_failure(base_output *output, const char *action)
 {
   if (output->failed)
     return;
@@ -238,7 +238,7 @@ static char *resolve_links(const char *path)
   return NULL;
 }
 
-static cdl_status open_output(cdl_output *output, const char *path, bool through_links)
+static cdl_status open_output(base_output *output, const char *path, bool through_links)
 {
   struct stat facts;
   const int found = through_links ? stat(path, &facts) : lstat(path, &facts);
@@ -250,8 +250,8 @@ static cdl_status open_output(cdl_output *output, const char *path, bool through
     return fail_to_write(path);
   if (in_place) /* /dev/stdout, say: a rename would put a file in the device's place */
     output->descriptor = open(path, O_WRONLY | O_CLOEXEC);
-  else if (cdl_folder_open_of(output->path, &output->folder))
-    (void)cdl_temporary_file(output->path, &output->temporary, &output->descriptor);
+  else if (base_folder_open_of(output->path, &output->folder))
+    (void)base_temporary_file(output->path, &output->temporary, &output->descriptor);
   output->replaces = found == 0;
   /* Who may read a file that is there already may read what takes its place, nobody else. */
   if (output->replaces && output->temporary != NULL && through_links && facts.st_uid == geteuid())
@@ -259,10 +259,10 @@ static cdl_status open_output(cdl_output *output, const char *path, bool through
   return output->descriptor >= 0 ? CDL_OK : fail_to_write(path);
 }
 
-static cdl_status begin(const char *path, bool through_links, cdl_output **output)
+static cdl_status begin(const char *path, bool through_links, base_output **output)
 {
   *output = NULL;
-  cdl_output *made = malloc(sizeof *made);
+  base_output *made = malloc(sizeof *made);
   if (made == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
   made->path = made->temporary = NULL;
@@ -281,12 +281,12 @@ static cdl_status begin(const char *path, bool through_links, cdl_output **outpu
   return CDL_OK;
 }
 
-cdl_status cdl_output_begin(const char *path, cdl_output **output)
+cdl_status base_output_begin(const char *path, base_output **output)
 {
   return begin(path, false, output);
 }
 
-cdl_status cdl_output_begin_named(const char *path, cdl_output **output)
+cdl_status base_output_begin_named(const char *path, base_output **output)
 {
   return begin(path, true, output);
 }
@@ -301,7 +301,7 @@ static void touch(const uint8_t *bytes, size_t count)
   (void)*(const volatile uint8_t *)(bytes + count - 1);
 }
 
-static void write_through(cdl_output *output, const uint8_t *bytes, size_t count)
+static void write_through(base_output *output, const uint8_t *bytes, size_t count)
 {
   while (count > 0 && !output->failed) {
     const ssize_t written = write(output->descriptor, bytes, count);
@@ -319,13 +319,13 @@ static void write_through(cdl_output *output, const uint8_t *bytes, size_t count
   }
 }
 
-static void flush(cdl_output *output)
+static void flush(base_output *output)
 {
   write_through(output, output->buffer, output->used);
   output->used = 0;
 }
 
-void cdl_output_write(cdl_output *output, const void *bytes, size_t count)
+void base_output_write(base_output *output, const void *bytes, size_t count)
 {
   if (output->failed || count == 0)
     return;
@@ -339,7 +339,7 @@ void cdl_output_write(cdl_output *output, const void *bytes, size_t count)
   output->used += count;
 }
 
-void cdl_output_vprintf(cdl_output *output, const char *format, va_list arguments)
+void base_output_vprintf(base_output *output, const char *format, va_list arguments)
 {
   char text[512], *longer = NULL;
   va_list again;
@@ -353,28 +353,28 @@ void cdl_output_vprintf(cdl_output *output, const char *format, va_list argument
     keep_failure(output, "written");
     return;
   }
-  cdl_output_write(output, longer != NULL ? longer : text, (size_t)length);
+  base_output_write(output, longer != NULL ? longer : text, (size_t)length);
   free(longer);
 }
 
-void cdl_output_printf(cdl_output *output, const char *format, ...)
+void base_output_printf(base_output *output, const char *format, ...)
 {
   va_list arguments;
   va_start(arguments, format);
-  cdl_output_vprintf(output, format, arguments);
+  base_output_vprintf(output, format, arguments);
   va_end(arguments);
 }
 
-static void close_durably(cdl_output *output)
+static void close_durably(base_output *output)
 {
-  if (!output->failed && output->temporary != NULL && cdl_sync_file(output->descriptor) != 0)
+  if (!output->failed && output->temporary != NULL && base_sync_file(output->descriptor) != 0)
     keep_failure(output, "written");
   if (close(output->descriptor) != 0 && errno != EINTR)
     keep_failure(output, "written");
   output->descriptor = -1;
 }
 
-cdl_status cdl_output_commit(cdl_output *output)
+cdl_status base_output_commit(base_output *output)
 {
   flush(output);
   close_durably(output);
@@ -383,7 +383,7 @@ cdl_status cdl_output_commit(cdl_output *output)
       keep_failure(output, "put in place");
     if (output->failed)
       unlink(output->temporary);
-    else if (cdl_sync_folder(output->folder) != 0) {
+    else if (base_sync_folder(output->folder) != 0) {
       keep_failure(output, "made durable");
       if (!output->replaces)
         unlink(output->path);
@@ -397,7 +397,7 @@ cdl_status cdl_output_commit(cdl_output *output)
   return status;
 }
 
-void cdl_output_abort(cdl_output *output)
+void base_output_abort(base_output *output)
 {
   if (output == NULL)
     return;

@@ -13,38 +13,39 @@
 typedef struct {
   const uint8_t *data;
   size_t size;
-} cdl_mapping;
+} base_mapping;
 
 /* Errors: ABSENT when there is no such file, IO otherwise (a folder, no permission); the message
  * names the path. */
-CDL_MUST_USE cdl_status cdl_file_map(const char *path, cdl_mapping *mapping);
-void cdl_file_unmap(cdl_mapping *mapping);
+CDL_MUST_USE cdl_status base_file_map(const char *path, base_mapping *mapping);
+void base_file_unmap(base_mapping *mapping);
 /* Gives the mapped pages [offset, offset + bytes) back to the system; they are read again when
  * touched. */
-void cdl_file_discard(const cdl_mapping *mapping, size_t offset, size_t bytes);
+void base_file_discard(const base_mapping *mapping, size_t offset, size_t bytes);
 
-bool cdl_file_exists(const char *path);
+bool base_file_exists(const char *path);
 /* *empty: also of a folder that is not there, or that holds a lock alone. Errors: IO, MEMORY where
  * it cannot be told. */
-CDL_MUST_USE cdl_status cdl_folder_is_empty(const char *path, bool *empty);
+CDL_MUST_USE cdl_status base_folder_is_empty(const char *path, bool *empty);
 /* Makes a folder and its missing parents; one that is there already is no error. */
-CDL_MUST_USE cdl_status cdl_folder_make(const char *path);
+CDL_MUST_USE cdl_status base_folder_make(const char *path);
 /* "folder/name" in memory of its own, to be freed by the caller; NULL when memory is out. */
-char *cdl_path_join(const char *folder, const char *name);
+char *base_path_join(const char *folder, const char *name);
 
 /* A file in the making: written beside its place (base/temporary.h); commit syncs it, renames it
  * and syncs the folder. After a failed write, later writes do nothing and commit returns the first
  * failure; abort removes what is there. commit and abort both destroy `output`. */
-typedef struct cdl_output cdl_output;
+typedef struct base_output base_output;
 /* A link at `path` is replaced, never followed. */
-CDL_MUST_USE cdl_status cdl_output_begin(const char *path, cdl_output **output);
+CDL_MUST_USE cdl_status base_output_begin(const char *path, base_output **output);
 /* Of a path that the user gives for one file: a link is followed, and stays; what it leads to is
  * replaced. */
-CDL_MUST_USE cdl_status cdl_output_begin_named(const char *path, cdl_output **output);
-void cdl_output_write(cdl_output *output, const void *bytes, size_t count);
-void cdl_output_printf(cdl_output *output, const char *format, ...) CDL_PRINTF(2, 3);
-void cdl_output_vprintf(cdl_output *output, const char *format, va_list arguments) CDL_PRINTF(2, 0);
-CDL_MUST_USE cdl_status cdl_output_commit(cdl_output *output);
-void cdl_output_abort(cdl_output *output);
+CDL_MUST_USE cdl_status base_output_begin_named(const char *path, base_output **output);
+void base_output_write(base_output *output, const void *bytes, size_t count);
+void base_output_printf(base_output *output, const char *format, ...) CDL_PRINTF(2, 3);
+void base_output_vprintf(base_output *output, const char *format, va_list arguments)
+    CDL_PRINTF(2, 0);
+CDL_MUST_USE cdl_status base_output_commit(base_output *output);
+void base_output_abort(base_output *output);
 
 #endif

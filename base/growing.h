@@ -11,25 +11,25 @@ typedef struct {
   uint8_t *data;
   size_t count, capacity;
   size_t most; /* what asks for more is an error; 0: no limit */
-} cdl_bytes;
+} base_bytes;
 
 typedef struct {
   int32_t *data;
   size_t count, capacity;
-} cdl_ids;
+} base_ids;
 
 typedef struct {
   uint32_t *data;
   size_t count, capacity;
-} cdl_points;
+} base_points;
 
 /* Room for `more` elements after the present ones. Errors: MEMORY. */
-CDL_MUST_USE cdl_status cdl_bytes_reserve(cdl_bytes *bytes, size_t more);
-CDL_MUST_USE cdl_status cdl_ids_reserve(cdl_ids *ids, size_t more);
-CDL_MUST_USE cdl_status cdl_points_reserve(cdl_points *points, size_t more);
-CDL_MUST_USE cdl_status cdl_bytes_append(cdl_bytes *bytes, const void *data, size_t count);
+CDL_MUST_USE cdl_status base_bytes_reserve(base_bytes *bytes, size_t more);
+CDL_MUST_USE cdl_status base_ids_reserve(base_ids *ids, size_t more);
+CDL_MUST_USE cdl_status base_points_reserve(base_points *points, size_t more);
+CDL_MUST_USE cdl_status base_bytes_append(base_bytes *bytes, const void *data, size_t count);
 
 /* Makes `count * size` bytes the size of *data, or fails with MEMORY and leaves it as it was. */
-CDL_MUST_USE cdl_status cdl_grow(void *data, size_t count, size_t size);
+CDL_MUST_USE cdl_status base_grow(void *data, size_t count, size_t size);
 
 #endif

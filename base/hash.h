@@ -5,15 +5,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CDL_FNV_START UINT64_C(0xcbf29ce484222325)
-#define CDL_FNV_PRIME UINT64_C(0x100000001b3)
+#define BASE_FNV_START UINT64_C(0xcbf29ce484222325)
+#define BASE_FNV_PRIME UINT64_C(0x100000001b3)
 
 /* The hash of what went before, `hash`, and of `bytes` [count] after it. */
-static inline uint64_t cdl_fnv(uint64_t hash, const void *bytes, size_t count)
+static inline uint64_t base_fnv(uint64_t hash, const void *bytes, size_t count)
 {
   const uint8_t *byte = bytes;
   for (size_t i = 0; i < count; i++)
-    hash = (hash ^ byte[i]) * CDL_FNV_PRIME;
+    hash = (hash ^ byte[i]) * BASE_FNV_PRIME;
   return hash;
 }
 

@@ -5,15 +5,15 @@
 
 #include "base/file.h"
 
-typedef json_t *(*loader)(const char *text, size_t bytes, cdl_json_fault *fault);
+typedef json_t *(*loader)(const char *text, size_t bytes, base_json_fault *fault);
 
 static cdl_status parse(const char *path, const void *bytes, size_t size, loader load,
                         json_t **object)
 {
-  cdl_json_fault fault;
+  base_json_fault fault;
   *object = load(bytes, size, &fault);
   if (*object == NULL) {
-    if (fault.kind == CDL_JSON_MEMORY)
+    if (fault.kind == BASE_JSON_MEMORY)
       return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
     return cdl_fail(CDL_DATA, "%s:%zu:%zu: not valid JSON: %s", path, fault.line, fault.column,
                     fault.problem);
@@ -26,33 +26,33 @@ static cdl_status parse(const char *path, const void *bytes, size_t size, loader
   return CDL_OK;
 }
 
-cdl_status cdl_json_parse(const char *path, const void *bytes, size_t size, json_t **object)
+cdl_status base_json_parse(const char *path, const void *bytes, size_t size, json_t **object)
 {
-  return parse(path, bytes, size, cdl_json_load, object);
+  return parse(path, bytes, size, base_json_load, object);
 }
 
 static cdl_status read_file(const char *path, loader load, json_t **object)
 {
-  cdl_mapping mapping;
+  base_mapping mapping;
   *object = NULL;
-  CDL_TRY(cdl_file_map(path, &mapping));
+  CDL_TRY(base_file_map(path, &mapping));
   const cdl_status status = parse(path, mapping.data, mapping.size, load, object);
-  cdl_file_unmap(&mapping);
+  base_file_unmap(&mapping);
   return status;
 }
 
-cdl_status cdl_json_read(const char *path, json_t **object)
+cdl_status base_json_read(const char *path, json_t **object)
 {
-  return read_file(path, cdl_json_load, object);
+  return read_file(path, base_json_load, object);
 }
 
-cdl_status cdl_json_read_repeated(const char *path, json_t **object)
+cdl_status base_json_read_repeated(const char *path, json_t **object)
 {
-  return read_file(path, cdl_json_load_repeated, object);
+  return read_file(path, base_json_load_repeated, object);
 }
 
-cdl_status cdl_json_integer(const char *path, const json_t *object, const char *key, int64_t low,
-                            int64_t high, int64_t *value)
+cdl_status base_json_integer(const char *path, const json_t *object, const char *key, int64_t low,
+                             int64_t high, int64_t *value)
 {
   const json_t *found = json_object_get(object, key);
   if (found == NULL)
@@ -67,8 +67,8 @@ cdl_status cdl_json_integer(const char *path, const json_t *object, const char *
   return CDL_OK;
 }
 
-cdl_status cdl_json_real(const char *path, const json_t *object, const char *key, double low,
-                         double high, bool nullable, double *value)
+cdl_status base_json_real(const char *path, const json_t *object, const char *key, double low,
+                          double high, bool nullable, double *value)
 {
   const json_t *found = json_object_get(object, key);
   if (found == NULL || (nullable && json_is_null(found)))
@@ -82,7 +82,7 @@ cdl_status cdl_json_real(const char *path, const json_t *object, const char *key
   return CDL_OK;
 }
 
-cdl_status cdl_json_boolean(const char *path, const json_t *object, const char *key, bool *value)
+cdl_status base_json_boolean(const char *path, const json_t *object, const char *key, bool *value)
 {
   const json_t *found = json_object_get(object, key);
   if (found == NULL)
@@ -93,8 +93,8 @@ cdl_status cdl_json_boolean(const char *path, const json_t *object, const char *
   return CDL_OK;
 }
 
-cdl_status cdl_json_string(const char *path, const json_t *object, const char *key, bool nullable,
-                           const char **value)
+cdl_status base_json_string(const char *path, const json_t *object, const char *key, bool nullable,
+                            const char **value)
 {
   const json_t *found = json_object_get(object, key);
   if (found == NULL || (nullable && json_is_null(found)))
@@ -105,16 +105,16 @@ cdl_status cdl_json_string(const char *path, const json_t *object, const char *k
   return CDL_OK;
 }
 
-cdl_status cdl_json_write(const char *path, const json_t *object)
+cdl_status base_json_write(const char *path, const json_t *object)
 {
-  char *text = cdl_json_text(object);
+  char *text = base_json_text(object);
   if (text == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  cdl_output *output = NULL;
-  cdl_status status = cdl_output_begin(path, &output);
+  base_output *output = NULL;
+  cdl_status status = base_output_begin(path, &output);
   if (status == CDL_OK) {
-    cdl_output_write(output, text, strlen(text));
-    status = cdl_output_commit(output);
+    base_output_write(output, text, strlen(text));
+    status = base_output_commit(output);
   }
   free(text);
   return status;

@@ -18,11 +18,11 @@ typedef struct {
   size_t capacity;
   int depth;
   bool repeated; /* a name may be there again: the last one counts */
-  cdl_json_fault *fault;
+  base_json_fault *fault;
 } reader;
 
 /* Keeps the first failure, and where it is. */
-static json_t *fail_as(const reader *r, cdl_json_problem kind, const char *at, const char *problem)
+static json_t *fail_as(const reader *r, base_json_problem kind, const char *at, const char *problem)
 {
   if (r->fault->problem[0] == '\0') {
     snprintf(r->fault->problem, sizeof r->fault->problem, "%s", problem);
@@ -34,12 +34,12 @@ static json_t *fail_as(const reader *r, cdl_json_problem kind, const char *at, c
 
 static json_t *fail(const reader *r, const char *at, const char *problem)
 {
-  return fail_as(r, at < r->end ? CDL_JSON_SYNTAX : CDL_JSON_CUT, at, problem);
+  return fail_as(r, at < r->end ? BASE_JSON_SYNTAX : BASE_JSON_CUT, at, problem);
 }
 
 static json_t *no_memory(const reader *r)
 {
-  return fail_as(r, CDL_JSON_MEMORY, r->at, "out of memory");
+  return fail_as(r, BASE_JSON_MEMORY, r->at, "out of memory");
 }
 
 static json_t *checked(const reader *r, json_t *value)
@@ -112,11 +112,11 @@ static int32_t read_code(const char **at, const char *end)
 static void fail_escape(const reader *r, const char *escape, int32_t code)
 {
   if (code == 0)
-    fail_as(r, CDL_JSON_NUL, escape, "\\u0000 in a string");
+    fail_as(r, BASE_JSON_NUL, escape, "\\u0000 in a string");
   else if (code == HALF)
-    fail_as(r, CDL_JSON_SURROGATE, escape, "half of a surrogate pair");
+    fail_as(r, BASE_JSON_SURROGATE, escape, "half of a surrogate pair");
   else
-    fail_as(r, CDL_JSON_SYNTAX, escape, "no such escape");
+    fail_as(r, BASE_JSON_SYNTAX, escape, "no such escape");
 }
 
 /* Copies the string from r->at to `close` into the scratch, its escapes resolved; its length, or
@@ -146,7 +146,7 @@ static size_t resolve(reader *r, const char *close)
       fail_escape(r, escape, code);
       return SIZE_MAX;
     }
-    used += cdl_utf8_write((uint8_t *)r->scratch + used, (uint32_t)code);
+    used += base_utf8_write((uint8_t *)r->scratch + used, (uint32_t)code);
   }
   return used;
 }
@@ -168,11 +168,11 @@ static bool read_text(reader *r, const char **text, size_t *bytes)
     }
   }
   if (close >= r->end) {
-    fail_as(r, CDL_JSON_CUT, r->at - 1, "a string without its end");
+    fail_as(r, BASE_JSON_CUT, r->at - 1, "a string without its end");
     return false;
   }
   const size_t raw = (size_t)(close - r->at),
-               valid = cdl_utf8_well_formed((const uint8_t *)r->at, raw);
+               valid = base_utf8_well_formed((const uint8_t *)r->at, raw);
   if (valid < raw) {
     fail(r, r->at + valid, "not UTF-8");
     return false;
@@ -440,7 +440,7 @@ static json_t *read_value(reader *r)
 }
 
 /* Lines and columns from 1; a column is a character. */
-static void locate(cdl_json_fault *fault, const char *text)
+static void locate(base_json_fault *fault, const char *text)
 {
   fault->line = fault->column = 1;
   for (size_t i = 0; i < fault->byte; i++) {
@@ -453,15 +453,15 @@ static void locate(cdl_json_fault *fault, const char *text)
   }
 }
 
-static json_t *load(const char *text, size_t bytes, bool repeated, cdl_json_fault *fault)
+static json_t *load(const char *text, size_t bytes, bool repeated, base_json_fault *fault)
 {
-  *fault = (cdl_json_fault){0};
+  *fault = (base_json_fault){0};
   reader r = {.at = text, .begin = text, .end = text + bytes, .repeated = repeated, .fault = fault};
   skip_space(&r);
   json_t *value = read_value(&r);
   skip_space(&r);
   if (value != NULL && r.at < r.end) {
-    fail_as(&r, CDL_JSON_MORE, r.at, "more than one value");
+    fail_as(&r, BASE_JSON_MORE, r.at, "more than one value");
     json_decref(value);
     value = NULL;
   }
@@ -471,12 +471,12 @@ static json_t *load(const char *text, size_t bytes, bool repeated, cdl_json_faul
   return value;
 }
 
-json_t *cdl_json_load(const char *text, size_t bytes, cdl_json_fault *fault)
+json_t *base_json_load(const char *text, size_t bytes, base_json_fault *fault)
 {
   return load(text, bytes, false, fault);
 }
 
-json_t *cdl_json_load_repeated(const char *text, size_t bytes, cdl_json_fault *fault)
+json_t *base_json_load_repeated(const char *text, size_t bytes, base_json_fault *fault)
 {
   return load(text, bytes, true, fault);
 }

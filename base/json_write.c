@@ -23,29 +23,29 @@ static void keep(json_t **value, bool whole)
   *value = NULL;
 }
 
-void cdl_json_set(json_t **object, const char *key, json_t *value)
+void base_json_set(json_t **object, const char *key, json_t *value)
 {
   keep(object, json_object_set_new(*object, key, value) == 0);
 }
 
-void cdl_json_set_text(json_t **object, const char *key, const char *text)
+void base_json_set_text(json_t **object, const char *key, const char *text)
 {
   if (text != NULL)
-    cdl_json_set(object, key, cdl_json_string_of(text));
+    base_json_set(object, key, base_json_string_of(text));
 }
 
-void cdl_json_append(json_t **array, json_t *value)
+void base_json_append(json_t **array, json_t *value)
 {
   keep(array, json_array_append_new(*array, value) == 0);
 }
 
-void cdl_json_update(json_t **object, json_t *other)
+void base_json_update(json_t **object, json_t *other)
 {
   keep(object, json_object_update(*object, other) == 0);
   json_decref(other);
 }
 
-json_t *cdl_json_number(double value)
+json_t *base_json_number(double value)
 {
   return isfinite(value) ? json_real(value) : json_null();
 }
@@ -59,7 +59,7 @@ static json_t *mended(const uint8_t *text, size_t bytes)
   if (copy == NULL)
     return NULL;
   for (size_t at = 0; at < bytes;) {
-    const size_t length = cdl_utf8_sequence(text + at, bytes - at, &subpart);
+    const size_t length = base_utf8_sequence(text + at, bytes - at, &subpart);
     memcpy(copy + used, length > 0 ? (const char *)text + at : replacement,
            length > 0 ? length : sizeof replacement - 1);
     used += length > 0 ? length : sizeof replacement - 1;
@@ -70,14 +70,14 @@ static json_t *mended(const uint8_t *text, size_t bytes)
   return value;
 }
 
-json_t *cdl_json_string_of(const char *text)
+json_t *base_json_string_of(const char *text)
 {
   if (text == NULL)
     return json_null();
   const size_t bytes = strlen(text);
   const uint8_t *begin = (const uint8_t *)text;
-  return cdl_utf8_well_formed(begin, bytes) == bytes ? json_stringn_nocheck(text, bytes)
-                                                     : mended(begin, bytes);
+  return base_utf8_well_formed(begin, bytes) == bytes ? json_stringn_nocheck(text, bytes)
+                                                      : mended(begin, bytes);
 }
 
 /* ---- Text ---- */
@@ -130,9 +130,9 @@ static void put_string(writer *w, const char *text, size_t bytes)
   put(w, "\"", 1);
   for (size_t i = 0; i < bytes; i += length) {
     uint32_t c = 0;
-    length = cdl_code_point(text + i, bytes - i, &c);
+    length = base_code_point(text + i, bytes - i, &c);
     length = length > 0 ? length : 1;
-    if (!cdl_is_hidden(c) && c != '"' && c != '\\')
+    if (!base_is_hidden(c) && c != '"' && c != '\\')
       continue;
     char escape[8];
     const char *meaning = c < 0x80 ? memchr(meanings, (int)c, sizeof meanings - 1) : NULL;
@@ -151,24 +151,24 @@ static void put_string(writer *w, const char *text, size_t bytes)
 /* With the fewest digits that read back as the number. Of the decimals with so many digits the
  * nearest may lie outside what reads back, where a power of two has a closer neighbour below: then
  * the next one may not. */
-static void print_shortest(char text[CDL_JSON_REAL_BYTES], double value)
+static void print_shortest(char text[BASE_JSON_REAL_BYTES], double value)
 {
   const int nearest = fegetround(), outwards = value < 0 ? FE_DOWNWARD : FE_UPWARD;
   /* 15 digits always read back where no more are needed, and %g leaves out zeros; subnormal numbers
    * have fewer. */
   for (int digits = fabs(value) < DBL_MIN ? 1 : DBL_DIG; digits <= DBL_DECIMAL_DIG; digits++) {
-    snprintf(text, CDL_JSON_REAL_BYTES, "%.*g", digits, value);
+    snprintf(text, BASE_JSON_REAL_BYTES, "%.*g", digits, value);
     if (strtod(text, NULL) == value)
       return;
     fesetround(outwards);
-    snprintf(text, CDL_JSON_REAL_BYTES, "%.*g", digits, value);
+    snprintf(text, BASE_JSON_REAL_BYTES, "%.*g", digits, value);
     fesetround(nearest);
     if (strtod(text, NULL) == value)
       return;
   }
 }
 
-void cdl_json_real_text(char text[CDL_JSON_REAL_BYTES], double value)
+void base_json_real_text(char text[BASE_JSON_REAL_BYTES], double value)
 {
   const locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0), before = uselocale(plain);
   print_shortest(text, value);
@@ -226,7 +226,7 @@ static void put_array(writer *w, const json_t *array, int depth)
 
 static void put_value(writer *w, const json_t *value, int depth)
 {
-  char number[CDL_JSON_REAL_BYTES];
+  char number[BASE_JSON_REAL_BYTES];
   switch (json_typeof(value)) {
   case JSON_OBJECT:
     put_object(w, value, depth);
@@ -242,7 +242,7 @@ static void put_value(writer *w, const json_t *value, int depth)
     put_text(w, number);
     break;
   case JSON_REAL:
-    cdl_json_real_text(number, json_real_value(value));
+    base_json_real_text(number, json_real_value(value));
     put_text(w, number);
     break;
   case JSON_TRUE:
@@ -273,12 +273,12 @@ static char *text_of(const json_t *value, bool indented)
   return w.data;
 }
 
-char *cdl_json_text(const json_t *value)
+char *base_json_text(const json_t *value)
 {
   return text_of(value, true);
 }
 
-char *cdl_json_line(const json_t *value)
+char *base_json_line(const json_t *value)
 {
   return text_of(value, false);
 }

@@ -44,7 +44,7 @@ static cdl_status read_plain(const char *option, const char *text, const char **
   return CDL_OK;
 }
 
-static cdl_status read_names(const char *option, const char *text, char *name, cdl_list *result)
+static cdl_status read_names(const char *option, const char *text, char *name, base_list *result)
 {
   for (const char *at = text;; at++) {
     CDL_TRY(*at == '"' ? read_quoted(option, text, &at, name)
@@ -59,43 +59,43 @@ static cdl_status read_names(const char *option, const char *text, char *name, c
   }
 }
 
-cdl_status cdl_list_split(const char *option, const char *text, cdl_list *result)
+cdl_status base_list_split(const char *option, const char *text, base_list *result)
 {
   size_t commas = 0;
   for (const char *c = text; *c != '\0'; c++)
     commas += *c == ',';
   char *name = malloc(strlen(text) + 1);
-  *result = (cdl_list){.item = calloc(commas + 1, sizeof *result->item)};
+  *result = (base_list){.item = calloc(commas + 1, sizeof *result->item)};
   const cdl_status status = name != NULL && result->item != NULL
                                 ? read_names(option, text, name, result)
                                 : no_memory(option);
   free(name);
   if (status != CDL_OK)
-    cdl_list_release(result);
+    base_list_release(result);
   return status;
 }
 
-void cdl_list_release(cdl_list *result)
+void base_list_release(base_list *result)
 {
   for (size_t i = 0; i < result->count; i++)
     free(result->item[i]);
   free(result->item);
-  *result = (cdl_list){0};
+  *result = (base_list){0};
 }
 
-bool cdl_list_needs_quotes(const char *name)
+bool base_list_needs_quotes(const char *name)
 {
   return strpbrk(name, ",*+?()[]|\\^$") != NULL || name[strspn(name, " ")] == '"';
 }
 
-char *cdl_list_join(const char *const *names, size_t count)
+char *base_list_join(const char *const *names, size_t count)
 {
   size_t bytes = 1;
   for (size_t i = 0; i < count; i++)
     bytes += 2 * strlen(names[i]) + 3; /* at most: every byte a quote */
   char *text = malloc(bytes), *to = text;
   for (size_t i = 0; text != NULL && i < count; i++) {
-    const bool quoted = cdl_list_needs_quotes(names[i]);
+    const bool quoted = base_list_needs_quotes(names[i]);
     if (i > 0)
       *to++ = ',';
     if (quoted)

@@ -10,20 +10,20 @@
 typedef struct {
   char **item;
   size_t count;
-} cdl_list;
+} base_list;
 
 /* "a,b,c" as a list; items are owned by the list. A name that has commas or begins with a quote
  * stands in quotes, a quote within them twice, as in CSV: "Title, full",body. Outside of quotes ",,"
  * is a comma of the name, from the left: Title,, full,body. Spaces belong to names. An empty name is an
  * error naming `option`: USAGE. */
-CDL_MUST_USE cdl_status cdl_list_split(const char *option, const char *text, cdl_list *result);
-void cdl_list_release(cdl_list *result);
+CDL_MUST_USE cdl_status base_list_split(const char *option, const char *text, base_list *result);
+void base_list_release(base_list *result);
 
-/* Whether cdl_list_join puts a name in quotes: where it has to, and where it has a character by which
+/* Whether base_list_join puts a name in quotes: where it has to, and where it has a character by which
  * an expression is told from a list of modules. */
-bool cdl_list_needs_quotes(const char *name);
-/* The text that cdl_list_split reads as these names, to be freed by the caller; NULL when memory is
+bool base_list_needs_quotes(const char *name);
+/* The text that base_list_split reads as these names, to be freed by the caller; NULL when memory is
  * out. */
-char *cdl_list_join(const char *const *names, size_t count);
+char *base_list_join(const char *const *names, size_t count);
 
 #endif

@@ -14,7 +14,7 @@
 
 enum { OWNER_BYTES = 128 };
 
-struct cdl_lock {
+struct base_lock {
   char *folder, *path;
   int descriptor;
   bool made; /* the folder was not there */
@@ -44,9 +44,9 @@ static int lock_call(int descriptor, int command, struct flock *lock)
   return fcntl(descriptor, command, lock);
 }
 
-cdl_status cdl_lock_check(const char *folder)
+cdl_status base_lock_check(const char *folder)
 {
-  char *path = cdl_path_join(folder, CDL_LOCK_NAME);
+  char *path = base_path_join(folder, BASE_LOCK_NAME);
   if (path == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
   const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -62,14 +62,14 @@ cdl_status cdl_lock_check(const char *folder)
 }
 
 /* Whether the open file is still the one of that name: the process before may have removed it. */
-static bool is_there(const cdl_lock *lock)
+static bool is_there(const base_lock *lock)
 {
   struct stat opened, named;
   return fstat(lock->descriptor, &opened) == 0 && lstat(lock->path, &named) == 0 &&
          opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
-static void sign(const cdl_lock *lock)
+static void sign(const base_lock *lock)
 {
   char host[64] = "an unnamed host", owner[OWNER_BYTES];
   if (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0')
@@ -82,7 +82,7 @@ static void sign(const cdl_lock *lock)
 
 /* Once it is locked the file may be gone from the folder: a process that ended in between has
  * removed it. A later one is then as good as new. */
-static cdl_status take(cdl_lock *lock)
+static cdl_status take(base_lock *lock)
 {
   enum { TRIES = 100 };
   for (int i = 0; i < TRIES && (i == 0 || !is_there(lock)); i++) {
@@ -111,7 +111,7 @@ static cdl_status take(cdl_lock *lock)
   return CDL_OK;
 }
 
-static void destroy(cdl_lock *lock)
+static void destroy(base_lock *lock)
 {
   if (lock->descriptor >= 0)
     close(lock->descriptor);
@@ -122,21 +122,21 @@ static void destroy(cdl_lock *lock)
   free(lock);
 }
 
-cdl_status cdl_lock_take(const char *folder, cdl_lock **lock)
+cdl_status base_lock_take(const char *folder, base_lock **lock)
 {
   *lock = NULL;
-  cdl_lock *made = calloc(1, sizeof *made);
+  base_lock *made = calloc(1, sizeof *made);
   if (made == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
   made->descriptor = -1;
   made->folder = strdup(folder);
-  made->path = cdl_path_join(folder, CDL_LOCK_NAME);
+  made->path = base_path_join(folder, BASE_LOCK_NAME);
   if (made->folder == NULL || made->path == NULL) {
     destroy(made);
     return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
   }
-  const bool missing = !cdl_file_exists(folder);
-  cdl_status status = cdl_folder_make(folder);
+  const bool missing = !base_file_exists(folder);
+  cdl_status status = base_folder_make(folder);
   if (status == CDL_OK) {
     made->made = missing;
     status = take(made);
@@ -148,7 +148,7 @@ cdl_status cdl_lock_take(const char *folder, cdl_lock **lock)
   return status;
 }
 
-void cdl_lock_release(cdl_lock *lock)
+void base_lock_release(base_lock *lock)
 {
   if (lock == NULL)
     return;

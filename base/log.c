@@ -26,7 +26,7 @@ void cdl_log(cdl_log_level level, const char *format, ...)
   va_start(arguments, format);
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
-  cdl_make_visible(text, strlen(text), line, sizeof line);
+  base_make_visible(text, strlen(text), line, sizeof line);
 
   pthread_mutex_lock(&lock);
   if (callback != NULL)

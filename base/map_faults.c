@@ -25,7 +25,7 @@ static void append(char *line, size_t room, const char *text)
 static void say_lost(const char *path)
 {
   static char name[PATH_MAX], line[PATH_MAX + 256];
-  cdl_make_visible(path, strlen(path), name, sizeof name);
+  base_make_visible(path, strlen(path), name, sizeof name);
   append(line, sizeof line, program_name);
   append(line, sizeof line, ": ");
   append(line, sizeof line, name);

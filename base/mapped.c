@@ -19,7 +19,7 @@ typedef struct entry {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of changes */
 static _Atomic(entry *) entries;
 
-cdl_status cdl_mapped_add(const void *data, size_t bytes, const char *path)
+cdl_status base_mapped_add(const void *data, size_t bytes, const char *path)
 {
   char *copy = strdup(path);
   if (copy == NULL)
@@ -47,7 +47,7 @@ cdl_status cdl_mapped_add(const void *data, size_t bytes, const char *path)
   return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
 }
 
-void cdl_mapped_remove(const void *data)
+void base_mapped_remove(const void *data)
 {
   pthread_mutex_lock(&lock);
   for (entry *e = atomic_load(&entries); e != NULL; e = e->next)

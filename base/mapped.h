@@ -6,8 +6,8 @@
 
 #include "condlora/status.h"
 
-CDL_MUST_USE cdl_status cdl_mapped_add(const void *data, size_t bytes, const char *path);
+CDL_MUST_USE cdl_status base_mapped_add(const void *data, size_t bytes, const char *path);
 /* Before it is unmapped. */
-void cdl_mapped_remove(const void *data);
+void base_mapped_remove(const void *data);
 
 #endif

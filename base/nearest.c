@@ -7,7 +7,7 @@
 
 enum { LONGEST = 64 };
 
-size_t cdl_distance(const char *a, const char *b)
+size_t base_distance(const char *a, const char *b)
 {
   size_t row[LONGEST + 1], previous;
   const size_t n = strnlen(b, LONGEST);
@@ -26,12 +26,12 @@ size_t cdl_distance(const char *a, const char *b)
   return row[n];
 }
 
-const char *cdl_nearest(const char *name, const char *const *names, size_t count)
+const char *base_nearest(const char *name, const char *const *names, size_t count)
 {
   const char *best = names[0];
   size_t least = SIZE_MAX;
   for (size_t i = 0; i < count; i++) {
-    const size_t d = cdl_distance(name, names[i]);
+    const size_t d = base_distance(name, names[i]);
     if (d < least) {
       least = d;
       best = names[i];
@@ -189,22 +189,23 @@ static size_t place_known_as(const char *name, const char *const *names, size_t 
   return place < count ? place : place_of(name, names, count);
 }
 
-cdl_hint cdl_hint_for(const char *name, const char *const *names, size_t count, const char *dashes)
+base_hint base_hint_for(const char *name, const char *const *names, size_t count,
+                        const char *dashes)
 {
   enum { NEAR_AT_LEAST = 2 };
-  cdl_hint hint;
+  base_hint hint;
   const size_t here = place_known_as(name, names, count);
-  const char *nearest = cdl_nearest(name, names, count);
+  const char *nearest = base_nearest(name, names, count);
   if (here < count)
     snprintf(hint.text, sizeof hint.text, "here it is %s%s", dashes, names[here]);
-  else if (cdl_distance(name, nearest) <= NEAR_AT_LEAST + strnlen(name, LONGEST) / 2)
+  else if (base_distance(name, nearest) <= NEAR_AT_LEAST + strnlen(name, LONGEST) / 2)
     snprintf(hint.text, sizeof hint.text, "the nearest is %s%s", dashes, nearest);
   else
     snprintf(hint.text, sizeof hint.text, "none is near; --help lists all");
   return hint;
 }
 
-bool cdl_is_listed(const char *choices, const char *value)
+bool base_is_listed(const char *choices, const char *value)
 {
   const size_t n = strlen(value);
   for (const char *c = choices;; c++) {
@@ -217,7 +218,7 @@ bool cdl_is_listed(const char *choices, const char *value)
   }
 }
 
-bool cdl_is_one_of(const char *name, const char *const *names, size_t count)
+bool base_is_one_of(const char *name, const char *const *names, size_t count)
 {
   for (size_t i = 0; i < count; i++)
     if (strcmp(name, names[i]) == 0)

@@ -6,22 +6,23 @@
 #include <stddef.h>
 
 /* Levenshtein's distance. Names are short: what is beyond 64 bytes does not count. */
-size_t cdl_distance(const char *a, const char *b);
+size_t base_distance(const char *a, const char *b);
 /* The name among `names` [count], at least one, that fewest slips of the finger lead to. */
-const char *cdl_nearest(const char *name, const char *const *names, size_t count);
+const char *base_nearest(const char *name, const char *const *names, size_t count);
 
 /* Whether `value` is one of `choices`, "A|B|C". */
-bool cdl_is_listed(const char *choices, const char *value);
+bool base_is_listed(const char *choices, const char *value);
 
 /* What to offer for a name that is not among `names` [count]: what it is called here, "here it is lr"
  * for learning_rate, which is what other programs know it as; or the nearest, or that none is near.
  * `dashes`: "--" or "". */
 typedef struct {
   char text[160];
-} cdl_hint;
-cdl_hint cdl_hint_for(const char *name, const char *const *names, size_t count, const char *dashes);
+} base_hint;
+base_hint base_hint_for(const char *name, const char *const *names, size_t count,
+                        const char *dashes);
 
 /* Whether `name` is one of `names` [count]. */
-bool cdl_is_one_of(const char *name, const char *const *names, size_t count);
+bool base_is_one_of(const char *name, const char *const *names, size_t count);
 
 #endif

@@ -37,7 +37,7 @@ static bool is_decimal(const char *text, size_t bytes)
   return at == bytes;
 }
 
-bool cdl_number_parse(const char *text, size_t bytes, double *value)
+bool base_number_parse(const char *text, size_t bytes, double *value)
 {
   char copy[128];
   if (bytes >= sizeof copy || !is_decimal(text, bytes))

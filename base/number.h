@@ -8,6 +8,6 @@
 /* Reads a decimal number that takes up all of `text`: a sign, digits with a point among them, an
  * exponent. Whatever the locale is; spaces, hexadecimal, "nan" and "inf" are refused, and so is
  * what a float cannot hold. */
-bool cdl_number_parse(const char *text, size_t bytes, double *value);
+bool base_number_parse(const char *text, size_t bytes, double *value);
 
 #endif

@@ -5,14 +5,14 @@
 
 #include "base/quota.h"
 
-double cdl_process_seconds(void)
+double base_process_seconds(void)
 {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-size_t cdl_process_peak_bytes(void)
+size_t base_process_peak_bytes(void)
 {
   enum { KILOBYTE = 1024 }; /* Linux's unit of ru_maxrss */
   struct rusage usage;
@@ -20,7 +20,7 @@ size_t cdl_process_peak_bytes(void)
   return (size_t)usage.ru_maxrss * KILOBYTE;
 }
 
-unsigned cdl_process_processors(void)
+unsigned base_process_processors(void)
 {
   return (unsigned)base_usable_processors();
 }

@@ -5,10 +5,10 @@
 #include <stddef.h>
 
 /* Seconds of the monotonic clock. */
-double cdl_process_seconds(void);
+double base_process_seconds(void);
 /* The most memory that the process has held at once. */
-size_t cdl_process_peak_bytes(void);
+size_t base_process_peak_bytes(void);
 /* Processors that are online, at least 1. */
-unsigned cdl_process_processors(void);
+unsigned base_process_processors(void);
 
 #endif

@@ -45,7 +45,7 @@ static size_t whole_length(const char *text)
          ((unsigned char)text[length - 1 - back] & 0xC0) == 0x80)
     back++;
   if (length == MESSAGE_BYTES - 1 && back < length &&
-      cdl_code_point(text + length - 1 - back, back + 1, &code_point) == 0)
+      base_code_point(text + length - 1 - back, back + 1, &code_point) == 0)
     length -= back + 1;
   return length;
 }
@@ -55,7 +55,7 @@ cdl_status cdl_fail_v(cdl_status status, const char *format, va_list arguments)
   char text[MESSAGE_BYTES]; /* the arguments may contain the message before */
   vsnprintf(text, sizeof text, format, arguments);
   /* One line wherever it is printed, whatever a file or its name holds. */
-  cdl_make_visible(text, whole_length(text), message, sizeof message);
+  base_make_visible(text, whole_length(text), message, sizeof message);
   return status;
 }
 

@@ -97,7 +97,7 @@ static int make_one(const char *path, bool folder)
 static bool make(const char *place, bool folder, char **temporary, int *descriptor)
 {
   char suffix[SUFFIX + 1];
-  cdl_temporary_sweep(place);
+  base_temporary_sweep(place);
   for (int i = 0; i < TRIES; i++) {
     draw_suffix(suffix);
     if (asprintf(temporary, "%s%s%s", place, mark, suffix) < 0) {
@@ -128,12 +128,12 @@ static bool make(const char *place, bool folder, char **temporary, int *descript
   return false;
 }
 
-bool cdl_temporary_file(const char *place, char **temporary, int *descriptor)
+bool base_temporary_file(const char *place, char **temporary, int *descriptor)
 {
   return make(place, false, temporary, descriptor);
 }
 
-bool cdl_temporary_folder(const char *place, char **temporary, int *descriptor)
+bool base_temporary_folder(const char *place, char **temporary, int *descriptor)
 {
   return make(place, true, temporary, descriptor);
 }
@@ -153,7 +153,7 @@ static void empty_folder(int descriptor)
     }
 }
 
-void cdl_temporary_remove_folder(const char *temporary)
+void base_temporary_remove_folder(const char *temporary)
 {
   const int descriptor = open(temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (descriptor < 0)
@@ -193,7 +193,7 @@ static bool is_mark(const char *tail)
   return strcmp(tail + sizeof mark - 1, suffix) == 0;
 }
 
-void cdl_temporary_sweep(const char *place)
+void base_temporary_sweep(const char *place)
 {
   const char *slash = strrchr(place, '/'), *name = slash == NULL ? place : slash + 1;
   const size_t length = strlen(name);
@@ -208,7 +208,7 @@ void cdl_temporary_sweep(const char *place)
   free(folder);
 }
 
-void cdl_folder_sweep(const char *folder)
+void base_folder_sweep(const char *folder)
 {
   DIR *stream = opendir(folder);
   for (const struct dirent *entry = stream != NULL ? readdir(stream) : NULL; entry != NULL;
@@ -223,7 +223,7 @@ void cdl_folder_sweep(const char *folder)
 
 /* ---- Durability ---- */
 
-int cdl_sync_file(int descriptor)
+int base_sync_file(int descriptor)
 {
   int result;
   do
@@ -232,7 +232,7 @@ int cdl_sync_file(int descriptor)
   return result;
 }
 
-bool cdl_folder_open_of(const char *path, int *descriptor)
+bool base_folder_open_of(const char *path, int *descriptor)
 {
   char *folder = folder_of(path);
   *descriptor = folder != NULL ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
@@ -243,9 +243,9 @@ bool cdl_folder_open_of(const char *path, int *descriptor)
   return opened;
 }
 
-int cdl_sync_folder(int descriptor)
+int base_sync_folder(int descriptor)
 {
-  if (descriptor < 0 || cdl_sync_file(descriptor) == 0)
+  if (descriptor < 0 || base_sync_file(descriptor) == 0)
     return 0;
   return errno == EINVAL || errno == EROFS || errno == ENOTSUP ? 0 : -1;
 }

@@ -13,24 +13,24 @@
 /* Makes the file or folder, with the mode that the umask leaves. *temporary is its path, to be
  * freed; *descriptor, which holds the lock, is open for writing in the case of a file. false with
  * errno. */
-bool cdl_temporary_file(const char *place, char **temporary, int *descriptor);
-bool cdl_temporary_folder(const char *place, char **temporary, int *descriptor);
+bool base_temporary_file(const char *place, char **temporary, int *descriptor);
+bool base_temporary_folder(const char *place, char **temporary, int *descriptor);
 /* Removes a folder and the files in it. */
-void cdl_temporary_remove_folder(const char *temporary);
+void base_temporary_remove_folder(const char *temporary);
 
 /* Removes what is in the making for `place` and has no writer any more. */
-void cdl_temporary_sweep(const char *place);
+void base_temporary_sweep(const char *place);
 /* All that is so in a folder. */
-void cdl_folder_sweep(const char *folder);
+void base_folder_sweep(const char *folder);
 
 /* The folder that `path` lies in, open, so that nothing but its sync can fail once there is
  * something in it. *descriptor is -1 for one that may be written to but not listed. false with
  * errno. */
-bool cdl_folder_open_of(const char *path, int *descriptor);
+bool base_folder_open_of(const char *path, int *descriptor);
 /* Makes the names in it durable; nothing to do for -1. A file system that cannot sync a folder is no
  * error. 0, or -1 with errno. */
-int cdl_sync_folder(int descriptor);
+int base_sync_folder(int descriptor);
 /* fsync, which a signal does not end. */
-int cdl_sync_file(int descriptor);
+int base_sync_file(int descriptor);
 
 #endif

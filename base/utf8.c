@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-size_t cdl_utf8_sequence(const uint8_t *text, size_t bytes, size_t *subpart)
+size_t base_utf8_sequence(const uint8_t *text, size_t bytes, size_t *subpart)
 {
   const uint8_t lead = text[0];
   size_t length = 1;
@@ -34,7 +34,7 @@ size_t cdl_utf8_sequence(const uint8_t *text, size_t bytes, size_t *subpart)
   return length;
 }
 
-size_t cdl_utf8_well_formed(const uint8_t *text, size_t bytes)
+size_t base_utf8_well_formed(const uint8_t *text, size_t bytes)
 {
   size_t at = 0;
   while (at < bytes) {
@@ -48,7 +48,7 @@ size_t cdl_utf8_well_formed(const uint8_t *text, size_t bytes)
     if (at == bytes)
       break;
     size_t subpart;
-    const size_t length = cdl_utf8_sequence(text + at, bytes - at, &subpart);
+    const size_t length = base_utf8_sequence(text + at, bytes - at, &subpart);
     if (length == 0)
       return at;
     at += length;
@@ -56,7 +56,7 @@ size_t cdl_utf8_well_formed(const uint8_t *text, size_t bytes)
   return bytes;
 }
 
-size_t cdl_utf8_write(uint8_t *out, uint32_t c)
+size_t base_utf8_write(uint8_t *out, uint32_t c)
 {
   if (c < 0x80) {
     out[0] = (uint8_t)c;
@@ -80,12 +80,12 @@ size_t cdl_utf8_write(uint8_t *out, uint32_t c)
   return 4;
 }
 
-size_t cdl_code_point(const char *text, size_t bytes, uint32_t *code_point)
+size_t base_code_point(const char *text, size_t bytes, uint32_t *code_point)
 {
   const uint8_t *at = (const uint8_t *)text;
   size_t subpart;
-  const size_t length = bytes > 0 ? cdl_utf8_sequence(at, bytes, &subpart) : 0;
+  const size_t length = bytes > 0 ? base_utf8_sequence(at, bytes, &subpart) : 0;
   if (length > 0)
-    *code_point = cdl_utf8_next(&at);
+    *code_point = base_utf8_next(&at);
   return length;
 }

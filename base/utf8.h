@@ -7,14 +7,14 @@
 
 /* Length of the sequence at `text` when it is well-formed; otherwise 0, and *subpart is the length of the maximal
  * subpart of an ill-formed one (Unicode 15, 3.9, U+FFFD substitution). `bytes` > 0. */
-size_t cdl_utf8_sequence(const uint8_t *text, size_t bytes, size_t *subpart);
+size_t base_utf8_sequence(const uint8_t *text, size_t bytes, size_t *subpart);
 /* How many bytes from the start are well-formed: `bytes` when all are. */
-size_t cdl_utf8_well_formed(const uint8_t *text, size_t bytes);
+size_t base_utf8_well_formed(const uint8_t *text, size_t bytes);
 /* Writes one to four bytes. */
-size_t cdl_utf8_write(uint8_t *out, uint32_t c);
+size_t base_utf8_write(uint8_t *out, uint32_t c);
 
 /* The code point at *at, which moves past it; the text is well-formed. */
-static inline uint32_t cdl_utf8_next(const uint8_t **at)
+static inline uint32_t base_utf8_next(const uint8_t **at)
 {
   const uint8_t *p = *at;
   if (p[0] < 0x80) {
@@ -36,6 +36,6 @@ static inline uint32_t cdl_utf8_next(const uint8_t **at)
 
 /* The code point that `text` begins with, and its length in bytes; 0 where the bytes are no UTF-8, or
  * there are none. */
-size_t cdl_code_point(const char *text, size_t bytes, uint32_t *code_point);
+size_t base_code_point(const char *text, size_t bytes, uint32_t *code_point);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "base/utf8.h"
 
-bool cdl_is_hidden(uint32_t c)
+bool base_is_hidden(uint32_t c)
 {
   return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x061C || c == 0x200E || c == 0x200F ||
          (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
@@ -25,7 +25,7 @@ static size_t show(const char *text, size_t bytes, char shown[12])
 {
   static const char names[] = "tnr", controls[] = "\t\n\r";
   uint32_t c = 0;
-  const size_t length = cdl_code_point(text, bytes, &c);
+  const size_t length = base_code_point(text, bytes, &c);
   const char *named = length == 1 && c != 0 ? strchr(controls, (int)c) : NULL;
   if (length == 0)
     spell('x', 2, (unsigned char)text[0], shown);
@@ -33,7 +33,7 @@ static size_t show(const char *text, size_t bytes, char shown[12])
     shown[0] = '\\';
     shown[1] = names[named - controls];
     shown[2] = '\0';
-  } else if (cdl_is_hidden(c))
+  } else if (base_is_hidden(c))
     spell(c < 0x80 ? 'x' : 'u', c < 0x80 ? 2 : 4, c, shown);
   else {
     memcpy(shown, text, length);
@@ -42,7 +42,7 @@ static size_t show(const char *text, size_t bytes, char shown[12])
   return length > 0 ? length : 1;
 }
 
-void cdl_make_visible(const char *text, size_t bytes, char *visible, size_t room)
+void base_make_visible(const char *text, size_t bytes, char *visible, size_t room)
 {
   static const char more[] = "…";
   size_t used = 0, cut = 0; /* `cut`: where there is still room for what says that more follows */
@@ -61,9 +61,9 @@ void cdl_make_visible(const char *text, size_t bytes, char *visible, size_t room
   visible[used] = '\0';
 }
 
-cdl_visible_text cdl_visible(const char *text)
+base_visible_text base_visible(const char *text)
 {
-  cdl_visible_text visible;
-  cdl_make_visible(text, text != NULL ? strlen(text) : 0, visible.text, sizeof visible.text);
+  base_visible_text visible;
+  base_make_visible(text, text != NULL ? strlen(text) : 0, visible.text, sizeof visible.text);
   return visible;
 }

@@ -7,7 +7,7 @@
 #include "condlora/dataset.h"
 #include "condlora/random.h"
 #include "train/evaluate.h"
-#include "train/job.h"
+#include "train/session.h"
 
 /* ---- Lengths --------------------------------------------------------------------------------- */
 
@@ -49,7 +49,7 @@ static cdl_status find_lengths(const char *lengths, const int32_t **quantile, in
 
 /* ---- Batches --------------------------------------------------------------------------------- */
 
-static void count_batch(bench_batches *b, const cdl_batch *batch)
+static void count_batch(bench_batches *b, const data_batch *batch)
 {
   b->tokens += (double)batch->tokens;
   b->examples += (double)batch->examples;
@@ -60,7 +60,7 @@ static void count_batch(bench_batches *b, const cdl_batch *batch)
 
 static cdl_status begin(bench_batches *batches, size_t count)
 {
-  *batches = (bench_batches){.item = calloc(count + 1, sizeof(cdl_batch)), .count = count};
+  *batches = (bench_batches){.item = calloc(count + 1, sizeof(data_batch)), .count = count};
   return batches->item != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %zu batches", count);
 }
 
@@ -70,14 +70,14 @@ static int32_t first_position(const cdl_model_config *config)
 }
 
 static cdl_status make_batch(const cdl_model_config *config, const int32_t *lengths,
-                             size_t examples, cdl_random *random, cdl_batch *batch)
+                             size_t examples, cdl_random *random, data_batch *batch)
 {
-  cdl_batch_bound bound = {.examples = examples};
+  data_batch_bound bound = {.examples = examples};
   for (size_t i = 0; i < examples; i++) {
     bound.tokens += (size_t)lengths[i];
     bound.longest = (size_t)lengths[i] > bound.longest ? (size_t)lengths[i] : bound.longest;
   }
-  if (!cdl_batch_allocate(batch, bound))
+  if (!data_batch_allocate(batch, bound))
     return cdl_fail(CDL_MEMORY, "out of memory: a batch of %zu tokens", bound.tokens);
   batch->examples = examples;
   batch->longest = bound.longest;
@@ -153,14 +153,14 @@ static cdl_status take_batches(const cdl_model_config *config, const cdl_dataset
 {
   const size_t all = cdl_dataset_count(dataset);
   const cdl_tokens tokens = cdl_dataset_tokens(dataset);
-  cdl_epoch_shuffle(rows, all, 42, 0);
+  data_epoch_shuffle(rows, all, 42, 0);
   for (size_t b = 0; b < batches->count; b++) {
     const uint32_t *chosen = rows + b * examples;
-    cdl_batch_bound bound;
-    CDL_TRY(cdl_batch_bound_of(&tokens, chosen, examples, examples, &bound));
-    if (!cdl_batch_allocate(&batches->item[b], bound))
+    data_batch_bound bound;
+    CDL_TRY(data_batch_bound_of(&tokens, chosen, examples, examples, &bound));
+    if (!data_batch_allocate(&batches->item[b], bound))
       return cdl_fail(CDL_MEMORY, "out of memory: a batch of %zu tokens", bound.tokens);
-    CDL_TRY(cdl_batch_fill(&batches->item[b], dataset, chosen, examples, first_position(config)));
+    CDL_TRY(data_batch_fill(&batches->item[b], dataset, chosen, examples, first_position(config)));
     for (size_t i = 0; i < examples; i++)
       batches->item[b].labels[i] = (int32_t)(i % 2); /* regressions are measured as classes too */
     count_batch(batches, &batches->item[b]);
@@ -183,7 +183,7 @@ static cdl_status read_batches(const cdl_model_config *config, const char *model
   cdl_tokenizer_close(tokenizer);
   CDL_TRY(tokenized);
   CDL_TRY(begin(batches, count < all / examples ? count : all / examples));
-  uint32_t *rows = cdl_all_rows(all);
+  uint32_t *rows = train_all_rows(all);
   if (rows == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: the order of %zu examples", all);
   const cdl_status status = take_batches(config, dataset, rows, examples, batches);
@@ -210,7 +210,7 @@ cdl_status bench_batches_read(const cdl_model_config *config, const char *model,
 void bench_batches_release(bench_batches *batches)
 {
   for (size_t i = 0; batches->item != NULL && i < batches->count; i++)
-    cdl_batch_free(&batches->item[i]);
+    data_batch_free(&batches->item[i]);
   free(batches->item);
   *batches = (bench_batches){0};
 }

@@ -7,9 +7,9 @@
 #include "train/data/batch.h"
 
 typedef struct {
-  cdl_batch *item;
+  data_batch *item;
   size_t count;
-  cdl_batch_bound bound;   /* of the largest in each respect */
+  data_batch_bound bound;  /* of the largest in each respect */
   double tokens, examples; /* of all */
 } bench_batches;
 

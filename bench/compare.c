@@ -76,7 +76,7 @@ double bench_mann_whitney(const double *x, size_t n, const double *y, size_t m)
 
 static cdl_status read_report(const char *path, json_t **root)
 {
-  CDL_TRY(cdl_json_read(path, root));
+  CDL_TRY(base_json_read(path, root));
   if (json_is_array(json_object_get(*root, "tables")))
     return CDL_OK;
   json_decref(*root);

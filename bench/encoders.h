@@ -3,10 +3,10 @@
 #define CONDLORA_BENCH_ENCODERS_H
 
 #include "bench/bench.h"
-#include "bench/session.h"
+#include "bench/workload.h"
 
 typedef struct {
-  session_model model;
+  workload_model model;
   bench_batches batches;
   char title[256]; /* what they are, in words */
 } bench_encoder;

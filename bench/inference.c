@@ -8,7 +8,7 @@ enum { CONTENDERS = 3 };
 
 typedef struct {
   const char *name, *method; /* NULL: bare */
-  session session;
+  workload workload;
   measurement times; /* round by round, a batch after the other */
 } contender;
 
@@ -20,11 +20,11 @@ typedef struct {
 
 /* ---- Measuring ------------------------------------------------------------------------------- */
 
-static cdl_status time_batch(contender *c, const cdl_batch *batch)
+static cdl_status time_batch(contender *c, const data_batch *batch)
 {
   const double start = measure_now();
-  CDL_TRY(session_infer(&c->session, batch));
-  CDL_TRY(cdl_sync(c->session.job.queue));
+  CDL_TRY(workload_infer(&c->workload, batch));
+  CDL_TRY(cdl_sync(c->workload.session.queue));
   return measure_add(&c->times, measure_now() - start);
 }
 
@@ -48,7 +48,7 @@ static cdl_status run_rounds(inference *t)
   enum { LEAST_ROUNDS = 3, MOST_ROUNDS = 1000 };
   for (size_t b = 0; b < t->encoder.batches.count; b++) /* warm-up */
     for (int i = 0; i < CONTENDERS; i++)
-      CDL_TRY(session_infer(&t->contender[i].session, &t->encoder.batches.item[b]));
+      CDL_TRY(workload_infer(&t->contender[i].workload, &t->encoder.batches.item[b]));
   CDL_TRY(cdl_sync(t->bench->queue));
   const double end = measure_now() + seconds;
   for (int round = 0; round < MOST_ROUNDS && (round < LEAST_ROUNDS || measure_now() < end); round++)
@@ -100,10 +100,10 @@ static cdl_status run(inference *t)
   for (int i = 0; i < CONTENDERS; i++) {
     contender *c = &t->contender[i];
     bench_progress("inference", c->name);
-    CDL_TRY(cdl_context(session_open_inference(&c->session, t->bench->queue, &t->encoder.model,
-                                               c->method, t->encoder.batches.bound,
-                                               &t->encoder.batches.item[0],
-                                               bench_unit(t->bench) > 0x1p-24),
+    CDL_TRY(cdl_context(workload_open_inference(&c->workload, t->bench->queue, &t->encoder.model,
+                                                c->method, t->encoder.batches.bound,
+                                                &t->encoder.batches.item[0],
+                                                bench_unit(t->bench) > 0x1p-24),
                         "%s", c->name));
   }
   CDL_TRY(run_rounds(t));
@@ -118,7 +118,7 @@ cdl_status bench_inference(bench *b)
                                {.name = "condlora merged", .method = "condlora"}}};
   const cdl_status status = run(&t);
   for (int i = 0; i < CONTENDERS; i++) {
-    session_close(&t.contender[i].session);
+    workload_close(&t.contender[i].workload);
     measure_release(&t.contender[i].times);
   }
   bench_encoder_release(&t.encoder);

@@ -36,10 +36,10 @@ static cdl_status write_text(const char *path, const char *text, size_t bytes)
                ? CDL_OK
                : cdl_fail(CDL_IO, "standard output: %s", strerror(errno));
   }
-  cdl_output *output;
-  CDL_TRY(cdl_output_begin_named(path, &output));
-  cdl_output_write(output, text, bytes);
-  return cdl_output_commit(output);
+  base_output *output;
+  CDL_TRY(base_output_begin_named(path, &output));
+  base_output_write(output, text, bytes);
+  return base_output_commit(output);
 }
 
 cdl_status bench_write_report(const report *r, const char *format, const char *path)

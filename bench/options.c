@@ -104,7 +104,7 @@ static cdl_status read_option(const option *list, int count, char **arguments, i
     return set_number(o, value);
   const bool choice = strcmp(o->name, "format") == 0 || strcmp(o->name, "clock") == 0 ||
                       strcmp(o->name, "precision") == 0;
-  if (choice && !cdl_is_listed(o->placeholder, value))
+  if (choice && !base_is_listed(o->placeholder, value))
     return cdl_fail(CDL_USAGE, "--%s is one of %s, not '%s'", o->name, o->placeholder, value);
   ((const char **)o->target)[0] = value;
   if (values > 1)
@@ -161,7 +161,7 @@ static cdl_status check(const bench_command *c)
   if (o->plot != NULL && c->tune)
     return cdl_fail(CDL_USAGE, "tune draws no --plot");
   if (o->plot != NULL)
-    CDL_TRY(cdl_context(cdl_canvas_check_path(o->plot), "--plot"));
+    CDL_TRY(cdl_context(plot_canvas_check_path(o->plot), "--plot"));
   return c->tune ? check_tuning(c) : CDL_OK;
 }
 

@@ -289,7 +289,7 @@ static void write_shown(FILE *f, const shown_table *s, const char *title, const 
                         bool markdown)
 {
   fprintf(f, markdown ? "\n### %s%s%s\n\n" : "\n%s%s%s\n", title, where[0] != '\0' ? ", on " : "",
-          cdl_visible(where).text);
+          base_visible(where).text);
   (markdown ? write_as_markdown : write_as_text)(f, s);
 }
 
@@ -341,7 +341,7 @@ static cdl_status write_for_readers(const report *r, FILE *f, bool markdown)
   {
     fprintf(f, markdown ? "- %s: " : "%-12s", key);
     if (json_is_string(value))
-      fprintf(f, "%s\n", cdl_visible(json_string_value(value)).text);
+      fprintf(f, "%s\n", base_visible(json_string_value(value)).text);
     else
       fprintf(f, "%.4g\n", json_number_value(value));
   }
@@ -366,15 +366,15 @@ static json_t *row_json(const report *r, const report_table *t, const report_row
 {
   json_t *object = json_object();
   if (row->backend >= 0)
-    cdl_json_set(&object, "backend", json_string(r->backends[row->backend]));
+    base_json_set(&object, "backend", json_string(r->backends[row->backend]));
   for (size_t c = 0; c < t->column_count; c++)
     if (row->cell[c].present)
-      cdl_json_set(&object, t->columns[c].key, cell_json(&row->cell[c], t->columns[c].unit));
+      base_json_set(&object, t->columns[c].key, cell_json(&row->cell[c], t->columns[c].unit));
   if (row->samples != NULL) {
     json_t *samples = json_array();
     for (size_t i = 0; i < row->sample_count; i++)
-      cdl_json_append(&samples, json_real(row->samples[i]));
-    cdl_json_set(&object, "samples_s", samples);
+      base_json_append(&samples, json_real(row->samples[i]));
+    base_json_set(&object, "samples_s", samples);
   }
   return object;
 }
@@ -382,17 +382,17 @@ static json_t *row_json(const report *r, const report_table *t, const report_row
 static cdl_status write_json(const report *r, FILE *f)
 {
   json_t *root = json_object(), *tables = json_array();
-  cdl_json_update(&root, json_incref(r->facts));
+  base_json_update(&root, json_incref(r->facts));
   for (size_t i = 0; i < r->table_count; i++) {
     const report_table *t = &r->tables[i];
     json_t *rows = json_array();
     for (size_t k = 0; k < t->row_count; k++)
-      cdl_json_append(&rows, row_json(r, t, &t->rows[k]));
-    cdl_json_append(&tables,
-                    json_pack("{ss ss so}", "name", t->name, "title", t->title, "rows", rows));
+      base_json_append(&rows, row_json(r, t, &t->rows[k]));
+    base_json_append(&tables,
+                     json_pack("{ss ss so}", "name", t->name, "title", t->title, "rows", rows));
   }
-  cdl_json_set(&root, "tables", tables);
-  char *text = cdl_json_text(root);
+  base_json_set(&root, "tables", tables);
+  char *text = base_json_text(root);
   json_decref(root);
   if (text == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: the report as JSON");

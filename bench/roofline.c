@@ -15,7 +15,7 @@ typedef struct {
 } drawn;
 
 typedef struct {
-  cdl_series *series;
+  plot_series *series;
   drawn *drawn;
   size_t count;
   double x_low, x_high, y_low; /* of everything, decades */
@@ -84,15 +84,15 @@ static void widen(plan *p, double x, double y)
 static cdl_status add_cloud(plan *p, const report *r, const report_table *t, int backend)
 {
   drawn *d = &p->drawn[p->count];
-  cdl_series *s = &p->series[p->count];
+  plot_series *s = &p->series[p->count];
   d->x = calloc(2 * t->row_count + 1, sizeof *d->x);
   if (d->x == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: the plot");
   d->y = d->x + t->row_count;
-  *s = (cdl_series){.x = d->x, .y = d->y, .colour = backend, .points = true};
-  s->mark = strcmp(t->name, "gemm") == 0          ? CDL_MARK_CIRCLE
-            : strcmp(t->name, "elementwise") == 0 ? CDL_MARK_SQUARE
-                                                  : CDL_MARK_TRIANGLE;
+  *s = (plot_series){.x = d->x, .y = d->y, .colour = backend, .points = true};
+  s->mark = strcmp(t->name, "gemm") == 0          ? PLOT_MARK_CIRCLE
+            : strcmp(t->name, "elementwise") == 0 ? PLOT_MARK_SQUARE
+                                                  : PLOT_MARK_TRIANGLE;
   double fastest = 0;
   for (size_t i = 0; i < t->row_count; i++) {
     if (!read_point(t, &t->rows[i], backend, &d->x[s->count], &d->y[s->count]))
@@ -129,12 +129,12 @@ static cdl_status add_roof(plan *p, bench_peak peak, int backend, bool dashed)
   d->x[2] = pow(10, p->x_high);
   for (int i = 0; i < ROOF_POINTS; i++)
     d->y[i] = fmin(peak.flop_per_s, d->x[i] * peak.bytes_per_s);
-  p->series[p->count++] = (cdl_series){.x = d->x,
-                                       .y = d->y,
-                                       .count = ROOF_POINTS,
-                                       .colour = backend,
-                                       .line = true,
-                                       .dashed = dashed};
+  p->series[p->count++] = (plot_series){.x = d->x,
+                                        .y = d->y,
+                                        .count = ROOF_POINTS,
+                                        .colour = backend,
+                                        .line = true,
+                                        .dashed = dashed};
   return CDL_OK;
 }
 
@@ -193,17 +193,17 @@ static cdl_status write_chart(const plan *p, const report *r, const bench_list *
   snprintf(title, sizeof title, "bench-condlora %s: %s, caches %s", cdl_version(),
            json_string_value(json_object_get(r->facts, "precision")),
            json_string_value(json_object_get(r->facts, "caches")));
-  const cdl_chart chart = {.title = title,
-                           .x_axis = "arithmetic intensity, floating-point operations a byte",
-                           .y_axis = "GFLOP/s",
-                           .log_x = true,
-                           .log_y = true,
-                           .y_unit = 1e9,
-                           .series = p->series,
-                           .series_count = (int)p->count,
-                           .notes = notes,
-                           .note_count = (int)(2 * list->count)};
-  const cdl_status status = cdl_chart_write(path, &chart);
+  const plot_chart chart = {.title = title,
+                            .x_axis = "arithmetic intensity, floating-point operations a byte",
+                            .y_axis = "GFLOP/s",
+                            .log_x = true,
+                            .log_y = true,
+                            .y_unit = 1e9,
+                            .series = p->series,
+                            .series_count = (int)p->count,
+                            .notes = notes,
+                            .note_count = (int)(2 * list->count)};
+  const cdl_status status = plot_chart_write(path, &chart);
   free(lines);
   free(notes);
   return status;

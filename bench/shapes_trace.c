@@ -263,7 +263,7 @@ static cdl_status collect(bench_shapes *shapes, reading *r)
 cdl_status bench_shapes_of_trace(const char *path, bench_shapes *shapes)
 {
   json_t *root;
-  CDL_TRY(cdl_context(cdl_json_read(path, &root), "--shapes wants base, large or a trace"));
+  CDL_TRY(cdl_context(base_json_read(path, &root), "--shapes wants base, large or a trace"));
   reading r = {.path = path};
   const json_t *events = json_object_get(root, "traceEvents");
   cdl_status status = json_is_array(events)

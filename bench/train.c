@@ -13,7 +13,7 @@ enum { METHODS = 2 };
 
 typedef struct {
   const char *method;
-  session session;
+  workload workload;
   product_list *lists; /* [batches] */
   product_weights weights;
   measurement step, list;          /* samples: round by round, a batch after the other */
@@ -44,38 +44,40 @@ static void reset_peak(void)
 /* A model at a time, so that each one's peak is its own; and the check. */
 static cdl_status measure_memory(training *t, contender *c)
 {
-  session s;
+  workload s;
   float loss, norm;
   reset_peak();
   CDL_TRY(
-      session_open(&s, t->bench->queue, &t->encoder.model, c->method, t->encoder.batches.bound));
+      workload_open(&s, t->bench->queue, &t->encoder.model, c->method, t->encoder.batches.bound));
   cdl_status status = CDL_OK;
   for (size_t i = 0; status == CDL_OK && i < 2 && i < t->encoder.batches.count; i++)
-    status = session_step(&s, &t->encoder.batches.item[i], &loss, &norm);
-  c->peak_bytes = cdl_process_peak_bytes();
+    status = workload_step(&s, &t->encoder.batches.item[i], &loss, &norm);
+  c->peak_bytes = base_process_peak_bytes();
   cdl_memory_info memory = {0};
   if (status == CDL_OK)
     status = cdl_backend_memory(t->bench->backend, &memory);
   c->buffer_bytes = memory.used_bytes;
   if (status == CDL_OK)
     status =
-        session_check(&s, &t->encoder.batches.item[0], c->method, bench_unit(t->bench) > 0x1p-24);
-  session_close(&s);
+        workload_check(&s, &t->encoder.batches.item[0], c->method, bench_unit(t->bench) > 0x1p-24);
+  workload_close(&s);
   return status;
 }
 
-/* Opens the session, and a list of products for each batch. */
+/* Opens the workload, and a list of products for each batch. */
 static cdl_status prepare(training *t, contender *c)
 {
   cdl_queue *queue = t->bench->queue;
   float loss, norm;
-  CDL_TRY(session_open(&c->session, queue, &t->encoder.model, c->method, t->encoder.batches.bound));
+  CDL_TRY(
+      workload_open(&c->workload, queue, &t->encoder.model, c->method, t->encoder.batches.bound));
   c->lists = calloc(t->encoder.batches.count, sizeof *c->lists);
   if (c->lists == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: lists of products");
   for (size_t i = 0; i < t->encoder.batches.count; i++) {
     products_record_begin(&c->lists[i], t->bench->backend);
-    const cdl_status status = session_step(&c->session, &t->encoder.batches.item[i], &loss, &norm);
+    const cdl_status status =
+        workload_step(&c->workload, &t->encoder.batches.item[i], &loss, &norm);
     const cdl_status ended = products_record_end(&c->lists[i], queue, &c->weights);
     CDL_TRY(status);
     CDL_TRY(ended);
@@ -85,17 +87,17 @@ static cdl_status prepare(training *t, contender *c)
 
 /* ---- Measuring ------------------------------------------------------------------------------- */
 
-static cdl_status time_step(contender *c, const cdl_batch *batch)
+static cdl_status time_step(contender *c, const data_batch *batch)
 {
   float loss, norm;
   const double start = measure_now();
-  CDL_TRY(session_step(&c->session, batch, &loss, &norm));
+  CDL_TRY(workload_step(&c->workload, batch, &loss, &norm));
   return measure_add(&c->step, measure_now() - start);
 }
 
 static cdl_status time_list(contender *c, const product_list *list)
 {
-  cdl_queue *queue = c->session.job.queue;
+  cdl_queue *queue = c->workload.session.queue;
   CDL_TRY(cdl_sync(queue));
   const double start = measure_now();
   products_replay(list, queue);
@@ -225,11 +227,11 @@ static cdl_status watch_ops(training *t, contender *c)
   double seconds = 0, steps = 0;
   for (int round = 0; round < rounds; round++)
     for (size_t b = 0; status == CDL_OK && b < t->encoder.batches.count; b++) {
-      const cdl_batch *batch = &t->encoder.batches.item[b];
+      const data_batch *batch = &t->encoder.batches.item[b];
       float loss, norm;
       op_times_begin(&times, t->bench->backend, (int32_t)batch->examples);
       const double start = measure_now();
-      status = session_step(&c->session, batch, &loss, &norm);
+      status = workload_step(&c->workload, batch, &loss, &norm);
       seconds += measure_now() - start;
       steps++;
       const cdl_status ended = op_times_end(&times, t->bench->backend);
@@ -251,7 +253,7 @@ static void release(training *t)
       products_release(&c->lists[b]);
     free(c->lists);
     product_weights_release(&c->weights);
-    session_close(&c->session);
+    workload_close(&c->workload);
     measure_release(&c->step);
     measure_release(&c->list);
   }

@@ -143,16 +143,16 @@ typedef struct {
 
 static cdl_status write_parameters(const tuning *t, const parameter_lines *lines, const char *path)
 {
-  cdl_output *output;
-  CDL_TRY(cdl_output_begin_named(path, &output));
-  cdl_output_printf(output, "condlora-opencl-tuning 1\n");
+  base_output *output;
+  CDL_TRY(base_output_begin_named(path, &output));
+  base_output_printf(output, "condlora-opencl-tuning 1\n");
   if (t->device[0] != '\0')
-    cdl_output_printf(output, "device %s\ndriver %s\n", t->device, t->driver);
+    base_output_printf(output, "device %s\ndriver %s\n", t->device, t->driver);
   const char *const all[] = {lines->xgemm, lines->direct, lines->routine};
   for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
     if (all[i][0] != '\0')
-      cdl_output_printf(output, "%s\n", all[i]);
-  return cdl_output_commit(output);
+      base_output_printf(output, "%s\n", all[i]);
+  return base_output_commit(output);
 }
 
 static void write_routine(char *line, long smallest_indirect)

@@ -13,12 +13,12 @@
 
 #define FORMAT "condlora-checkpoint-1"
 
-void cdl_run_state_release(cdl_run_state *s)
+void train_run_state_release(train_run_state *s)
 {
   json_decref(s->evaluations);
   json_decref(s->settings);
   free(s->kernels);
-  *s = (cdl_run_state){0};
+  *s = (train_run_state){0};
 }
 
 /* FNV-1a over eight bytes at a time, which is quick enough for whole checkpoints: it is there
@@ -29,19 +29,19 @@ static uint64_t mix(uint64_t hash, const void *bytes, size_t count)
   for (; count >= 8; p += 8, count -= 8) {
     uint64_t word;
     memcpy(&word, p, 8);
-    hash = (hash ^ word) * CDL_FNV_PRIME;
+    hash = (hash ^ word) * BASE_FNV_PRIME;
     hash ^= hash >> 32;
   }
   for (; count > 0; p++, count--)
-    hash = (hash ^ *p) * CDL_FNV_PRIME;
+    hash = (hash ^ *p) * BASE_FNV_PRIME;
   return hash;
 }
 
-static uint64_t checksum(const char *state_text, const cdl_run_tensors *t)
+static uint64_t checksum(const char *state_text, const train_run_tensors *t)
 {
   const size_t bytes = t->values->count * sizeof(float),
                state_bytes = t->values->state_count * sizeof(float);
-  uint64_t hash = CDL_FNV_START;
+  uint64_t hash = BASE_FNV_START;
   hash = mix(hash, state_text, strlen(state_text));
   hash = mix(hash, t->values->values, bytes);
   hash = mix(hash, t->best->values, bytes);
@@ -50,11 +50,11 @@ static uint64_t checksum(const char *state_text, const cdl_run_tensors *t)
   return mix(hash, t->best->state, state_bytes);
 }
 
-static json_t *state_json(const cdl_run_state *s)
+static json_t *state_json(const train_run_state *s)
 {
   return json_pack("{sI sI sI so sI sI sb sO sO ss}", "step", (json_int_t)s->step, "evaluated_step",
                    (json_int_t)s->evaluated_step, "best_step", (json_int_t)s->best_step,
-                   "best_value", cdl_json_number(s->best_value), "since_best",
+                   "best_value", base_json_number(s->best_value), "since_best",
                    (json_int_t)s->since_best, "log_bytes", (json_int_t)s->log_bytes, "finished",
                    (int)s->finished, "evaluations", s->evaluations, "settings", s->settings,
                    "kernels", s->kernels);
@@ -66,11 +66,11 @@ static cdl_stored_tensor vector(const char *name, const float *values, int64_t c
       .name = name, .type = CDL_STORED_F32, .rank = 1, .shape = {count}, .data = values};
 }
 
-cdl_status cdl_checkpoint_write(const char *path, const cdl_run_state *state,
-                                const cdl_run_tensors *t)
+cdl_status train_checkpoint_write(const char *path, const train_run_state *state,
+                                  const train_run_tensors *t)
 {
   json_t *object = state_json(state);
-  char *text = cdl_json_line(object);
+  char *text = base_json_line(object);
   json_decref(object);
   if (text == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
@@ -117,7 +117,7 @@ static cdl_status read_whole(const char *path, const json_t *object, const char 
 {
   *value = -1;
   CDL_TRY(
-      cdl_context(cdl_json_integer(path, object, key, 0, high, value), "the checkpoint's state"));
+      cdl_context(base_json_integer(path, object, key, 0, high, value), "the checkpoint's state"));
   return *value >= 0 ? CDL_OK : fail_field(path, key, "a whole number");
 }
 
@@ -152,7 +152,7 @@ static cdl_status check_evaluation(const char *path, const json_t *entry, int64_
 }
 
 /* Each evaluation, and what the other fields say of them. */
-static cdl_status check_evaluations(const char *path, const cdl_run_state *s)
+static cdl_status check_evaluations(const char *path, const train_run_state *s)
 {
   int64_t latest = 0, since_best = 0;
   bool has_best = s->best_step == 0;
@@ -177,15 +177,15 @@ static cdl_status check_evaluations(const char *path, const cdl_run_state *s)
 }
 
 static cdl_status read_state(const char *path, const json_t *object, int64_t steps,
-                             cdl_run_state *s)
+                             train_run_state *s)
 {
   json_t *evaluations = json_object_get(object, "evaluations"),
          *settings = json_object_get(object, "settings");
   const json_t *best = json_object_get(object, "best_value"),
                *finished = json_object_get(object, "finished");
   const char *kernels = json_string_value(json_object_get(object, "kernels"));
-  *s = (cdl_run_state){.best_value = json_is_number(best) ? json_number_value(best) : NAN,
-                       .finished = json_is_true(finished)};
+  *s = (train_run_state){.best_value = json_is_number(best) ? json_number_value(best) : NAN,
+                         .finished = json_is_true(finished)};
   CDL_TRY(read_whole(path, object, "step", steps, &s->step));
   CDL_TRY(read_whole(path, object, "evaluated_step", s->step, &s->evaluated_step));
   CDL_TRY(read_whole(path, object, "best_step", s->evaluated_step, &s->best_step));
@@ -209,10 +209,11 @@ static cdl_status read_state(const char *path, const json_t *object, int64_t ste
   return check_evaluations(path, s);
 }
 
-static cdl_status parse_state(const char *path, const char *text, int64_t steps, cdl_run_state *s)
+static cdl_status parse_state(const char *path, const char *text, int64_t steps, train_run_state *s)
 {
   json_t *object;
-  CDL_TRY(cdl_context(cdl_json_parse(path, text, strlen(text), &object), "the checkpoint's state"));
+  CDL_TRY(
+      cdl_context(base_json_parse(path, text, strlen(text), &object), "the checkpoint's state"));
   const cdl_status status = read_state(path, object, steps, s);
   json_decref(object);
   return status;
@@ -229,7 +230,7 @@ static cdl_status check_tensor(const char *path, const char *name, const float *
   return CDL_OK;
 }
 
-static cdl_status check_tensors(const char *path, const cdl_run_tensors *t)
+static cdl_status check_tensors(const char *path, const train_run_tensors *t)
 {
   const size_t count = t->values->count, states = t->values->state_count;
   CDL_TRY(check_tensor(path, "values", t->values->values, count, -FLT_MAX));
@@ -241,7 +242,7 @@ static cdl_status check_tensors(const char *path, const cdl_run_tensors *t)
 }
 
 static cdl_status load(const char *path, const cdl_safetensors *file, int64_t steps,
-                       cdl_run_state *state, const cdl_run_tensors *t)
+                       train_run_state *state, const train_run_tensors *t)
 {
   const char *format = cdl_safetensors_metadata(file, "format"),
              *text = cdl_safetensors_metadata(file, "state");
@@ -266,15 +267,15 @@ static cdl_status load(const char *path, const cdl_safetensors *file, int64_t st
   return check_tensors(path, t);
 }
 
-cdl_status cdl_checkpoint_load(const char *path, int64_t steps, cdl_run_state *state,
-                               const cdl_run_tensors *tensors)
+cdl_status train_checkpoint_load(const char *path, int64_t steps, train_run_state *state,
+                                 const train_run_tensors *tensors)
 {
-  *state = (cdl_run_state){0};
+  *state = (train_run_state){0};
   cdl_safetensors *file;
   CDL_TRY(cdl_safetensors_open(path, &file));
   const cdl_status status = load(path, file, steps, state, tensors);
   cdl_safetensors_close(file);
   if (status != CDL_OK)
-    cdl_run_state_release(state);
+    train_run_state_release(state);
   return status;
 }

@@ -19,23 +19,24 @@ typedef struct {
   json_t *evaluations; /* array of what each evaluation measured; owned */
   json_t *settings;    /* those that change the result; owned */
   char *kernels;       /* the backend and its kernel set, threads aside; owned */
-} cdl_run_state;
+} train_run_state;
 
-void cdl_run_state_release(cdl_run_state *state);
+void train_run_state_release(train_run_state *state);
 
 /* Trained values, moments and the best values so far. `moments` [2 · values.count]. */
 typedef struct {
-  cdl_snapshot *values, *best;
+  adapter_snapshot *values, *best;
   float *moments;
-} cdl_run_tensors;
+} train_run_tensors;
 
 /* Writes `path` whole or not at all, with a checksum over everything. */
-CDL_MUST_USE cdl_status cdl_checkpoint_write(const char *path, const cdl_run_state *state,
-                                             const cdl_run_tensors *tensors);
+CDL_MUST_USE cdl_status train_checkpoint_write(const char *path, const train_run_state *state,
+                                               const train_run_tensors *tensors);
 /* Reads what was written for tensors of these sizes by a run of at most `steps` steps. ABSENT when
  * there is none; DATA when the file is damaged, of another run, or says what no run writes: each
  * field has a type and a range, and agrees with the others. */
-CDL_MUST_USE cdl_status cdl_checkpoint_load(const char *path, int64_t steps, cdl_run_state *state,
-                                            const cdl_run_tensors *tensors);
+CDL_MUST_USE cdl_status train_checkpoint_load(const char *path, int64_t steps,
+                                              train_run_state *state,
+                                              const train_run_tensors *tensors);
 
 #endif

@@ -40,11 +40,11 @@ static json_t *scores_json(char *const *names, size_t classes, const cdl_class_c
     cdl_class_scores(counts, classes, scores);
     for (size_t c = 0; c < classes; c++)
       order[c] = (counted){.count = scores[c].support, .place = c};
-    const size_t listed = classes < CDL_CLASSES_LISTED ? classes : CDL_CLASSES_LISTED;
+    const size_t listed = classes < TRAIN_CLASSES_LISTED ? classes : TRAIN_CLASSES_LISTED;
     qsort(order, classes, sizeof *order, compare_counted);
     qsort(order, listed, sizeof *order, compare_places);
     for (size_t i = 0; i < listed; i++)
-      cdl_json_set(&object, names[order[i].place], score_json(&scores[order[i].place]));
+      base_json_set(&object, names[order[i].place], score_json(&scores[order[i].place]));
   }
   free(scores);
   free(order);
@@ -53,17 +53,17 @@ static json_t *scores_json(char *const *names, size_t classes, const cdl_class_c
 
 /* ---- Confusion ---- */
 
-static json_t *matrix_json(size_t classes, const cdl_class_details *details, size_t examples)
+static json_t *matrix_json(size_t classes, const train_class_details *details, size_t examples)
 {
-  json_int_t matrix[CDL_CLASSES_LISTED * CDL_CLASSES_LISTED] = {0};
+  json_int_t matrix[TRAIN_CLASSES_LISTED * TRAIN_CLASSES_LISTED] = {0};
   json_t *rows = json_array();
   for (size_t i = 0; i < examples; i++)
     matrix[details->cells[i]]++;
   for (size_t i = 0; i < classes; i++) {
     json_t *row = json_array();
     for (size_t j = 0; j < classes; j++)
-      cdl_json_append(&row, json_integer(matrix[i * classes + j]));
-    cdl_json_append(&rows, row);
+      base_json_append(&row, json_integer(matrix[i * classes + j]));
+    base_json_append(&rows, row);
   }
   return rows;
 }
@@ -75,7 +75,7 @@ static int compare_cells(const void *a, const void *b)
 }
 
 /* Mistakes with how often they were made, commonest first; `mistakes` [examples]. How many there are. */
-static size_t count_mistakes(size_t classes, const cdl_class_details *details, size_t examples,
+static size_t count_mistakes(size_t classes, const train_class_details *details, size_t examples,
                              counted *mistakes)
 {
   size_t count = 0;
@@ -93,18 +93,18 @@ static size_t count_mistakes(size_t classes, const cdl_class_details *details, s
   return count;
 }
 
-static json_t *mistakes_json(char *const *names, size_t classes, const cdl_class_details *details,
+static json_t *mistakes_json(char *const *names, size_t classes, const train_class_details *details,
                              size_t examples)
 {
   counted *mistakes = calloc(examples + 1, sizeof *mistakes);
   json_t *list = mistakes != NULL ? json_array() : NULL;
   if (list != NULL) {
     const size_t found = count_mistakes(classes, details, examples, mistakes),
-                 listed = found < CDL_CLASSES_LISTED ? found : CDL_CLASSES_LISTED;
+                 listed = found < TRAIN_CLASSES_LISTED ? found : TRAIN_CLASSES_LISTED;
     for (size_t i = 0; i < listed; i++)
-      cdl_json_append(&list, json_pack("{ss ss sI}", "label", names[mistakes[i].place / classes],
-                                       "prediction", names[mistakes[i].place % classes], "examples",
-                                       (json_int_t)mistakes[i].count));
+      base_json_append(&list, json_pack("{ss ss sI}", "label", names[mistakes[i].place / classes],
+                                        "prediction", names[mistakes[i].place % classes],
+                                        "examples", (json_int_t)mistakes[i].count));
   }
   free(mistakes);
   return list;
@@ -112,19 +112,19 @@ static json_t *mistakes_json(char *const *names, size_t classes, const cdl_class
 
 /* ---- Both ---- */
 
-json_t *cdl_class_json(char *const *names, size_t classes, const cdl_class_details *details,
-                       size_t examples)
+json_t *train_class_json(char *const *names, size_t classes, const train_class_details *details,
+                         size_t examples)
 {
   json_t *object = json_object();
   if (details->counts == NULL)
     return object;
-  const bool few = classes <= CDL_CLASSES_LISTED;
+  const bool few = classes <= TRAIN_CLASSES_LISTED;
   if (!few)
-    cdl_json_set(&object, "classes", json_integer((json_int_t)classes));
-  cdl_json_set(&object, "per_class", scores_json(names, classes, details->counts));
+    base_json_set(&object, "classes", json_integer((json_int_t)classes));
+  base_json_set(&object, "per_class", scores_json(names, classes, details->counts));
   if (few)
-    cdl_json_set(&object, "confusion", matrix_json(classes, details, examples));
+    base_json_set(&object, "confusion", matrix_json(classes, details, examples));
   else
-    cdl_json_set(&object, "confused", mistakes_json(names, classes, details, examples));
+    base_json_set(&object, "confused", mistakes_json(names, classes, details, examples));
   return object;
 }

@@ -7,14 +7,14 @@
 #include "train/evaluate.h"
 
 /* Up to so many classes all of them are listed, and every pair of two. */
-enum { CDL_CLASSES_LISTED = 64 };
+enum { TRAIN_CLASSES_LISTED = 64 };
 
 /* An object with the figures of each class, "per_class", and which is taken for which: as a matrix,
- * "confusion", row = true class, column = predicted class. Of more than CDL_CLASSES_LISTED classes
+ * "confusion", row = true class, column = predicted class. Of more than TRAIN_CLASSES_LISTED classes
  * those with most examples are listed, "classes" says how many there are, and in place of the matrix,
  * which grows with their square, stand the commonest mistakes, "confused". Without members for a
  * regression, whose `details` are empty; NULL when memory is out. */
-json_t *cdl_class_json(char *const *names, size_t classes, const cdl_class_details *details,
-                       size_t examples);
+json_t *train_class_json(char *const *names, size_t classes, const train_class_details *details,
+                         size_t examples);
 
 #endif

@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "model/adapter/config.h"
 
-static cdl_status set_columns(cdl_adapter_config *c, char **texts, size_t count, const char *label)
+static cdl_status set_columns(adapter_config *c, char **texts, size_t count, const char *label)
 {
   c->text_columns.item = calloc(count + 1, sizeof *c->text_columns.item);
   c->label_column = strdup(label);
@@ -18,46 +18,47 @@ static cdl_status set_columns(cdl_adapter_config *c, char **texts, size_t count,
   return whole ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: the names of columns");
 }
 
-cdl_status cdl_columns_describe(const cdl_job *job, const cdl_settings *s, cdl_adapter_config *c)
+cdl_status train_columns_describe(const train_session *session, const train_settings *s,
+                                  adapter_config *c)
 {
-  if (job->task != NULL)
-    return set_columns(c, (char **)(uintptr_t)job->task->text_column,
-                       job->task->text_column[1] != NULL ? 2 : 1, job->task->label_column);
-  cdl_list columns;
-  CDL_TRY(cdl_list_split("--text-columns", s->text_columns, &columns));
+  if (session->task != NULL)
+    return set_columns(c, (char **)(uintptr_t)session->task->text_column,
+                       session->task->text_column[1] != NULL ? 2 : 1, session->task->label_column);
+  base_list columns;
+  CDL_TRY(base_list_split("--text-columns", s->text_columns, &columns));
   const cdl_status status = set_columns(c, columns.item, columns.count, s->label_column);
-  cdl_list_release(&columns);
+  base_list_release(&columns);
   return status;
 }
 
 static cdl_status open_config(const char *model, char **path, json_t **object)
 {
   *object = NULL;
-  *path = cdl_path_join(model, "config.json");
-  return *path != NULL ? cdl_json_read(*path, object)
+  *path = base_path_join(model, "config.json");
+  return *path != NULL ? base_json_read(*path, object)
                        : cdl_fail(CDL_MEMORY, "%s: out of memory", model);
 }
 
-cdl_status cdl_columns_read(const char *model, cdl_adapter_config *config)
+cdl_status train_columns_read(const char *model, adapter_config *config)
 {
   char *path;
   json_t *object;
   cdl_status status = open_config(model, &path, &object);
   if (status == CDL_OK)
-    status = cdl_columns_from_json(path, object, config);
+    status = adapter_columns_from_json(path, object, config);
   json_decref(object);
   free(path);
   return status;
 }
 
-cdl_status cdl_columns_write(const char *model, const cdl_adapter_config *config)
+cdl_status train_columns_write(const char *model, const adapter_config *config)
 {
   char *path;
   json_t *object;
   cdl_status status = open_config(model, &path, &object);
   if (status == CDL_OK) {
-    cdl_columns_to_json(config, &object);
-    status = cdl_json_write(path, object);
+    adapter_columns_to_json(config, &object);
+    status = base_json_write(path, object);
   }
   json_decref(object);
   free(path);

@@ -4,14 +4,15 @@
 #ifndef CONDLORA_TRAIN_COLUMNS_H
 #define CONDLORA_TRAIN_COLUMNS_H
 
-#include "train/job.h"
+#include "train/session.h"
 
 /* Those of a training run, into the config that its adapter is saved with. */
-CDL_MUST_USE cdl_status cdl_columns_describe(const cdl_job *job, const cdl_settings *settings,
-                                             cdl_adapter_config *config);
+CDL_MUST_USE cdl_status train_columns_describe(const train_session *session,
+                                               const train_settings *settings,
+                                               adapter_config *config);
 
 /* From and to config.json of a whole model's folder; none are no error. */
-CDL_MUST_USE cdl_status cdl_columns_read(const char *model, cdl_adapter_config *config);
-CDL_MUST_USE cdl_status cdl_columns_write(const char *model, const cdl_adapter_config *config);
+CDL_MUST_USE cdl_status train_columns_read(const char *model, adapter_config *config);
+CDL_MUST_USE cdl_status train_columns_write(const char *model, const adapter_config *config);
 
 #endif

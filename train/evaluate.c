@@ -8,40 +8,40 @@
  * near the processor. */
 enum { TOKEN_BUDGET = 1024, EXAMPLE_LIMIT = 256 };
 
-cdl_status cdl_evaluation_create(cdl_evaluation *e, const cdl_dataset *dataset,
-                                 const uint32_t *rows, size_t count, int labels,
-                                 int32_t first_position)
+cdl_status train_evaluation_create(train_evaluation *e, const cdl_dataset *dataset,
+                                   const uint32_t *rows, size_t count, int labels,
+                                   int32_t first_position)
 {
-  *e = (cdl_evaluation){.dataset = dataset, .labels = labels, .first_position = first_position};
+  *e = (train_evaluation){.dataset = dataset, .labels = labels, .first_position = first_position};
   const cdl_tokens tokens = cdl_dataset_tokens(dataset);
   cdl_status status =
-      cdl_batch_plan_make(&tokens, rows, count, TOKEN_BUDGET, EXAMPLE_LIMIT, &e->plan);
+      data_batch_plan_make(&tokens, rows, count, TOKEN_BUDGET, EXAMPLE_LIMIT, &e->plan);
   if (status == CDL_OK) {
     e->staging = calloc((e->plan.bound.examples + 1) * (size_t)labels, sizeof *e->staging);
-    if (!cdl_batch_allocate(&e->batch, e->plan.bound) || e->staging == NULL)
+    if (!data_batch_allocate(&e->batch, e->plan.bound) || e->staging == NULL)
       status = cdl_fail(CDL_MEMORY, "out of memory: batches of %zu tokens", e->plan.bound.tokens);
   }
   if (status != CDL_OK)
-    cdl_evaluation_release(e);
+    train_evaluation_release(e);
   return status;
 }
 
-void cdl_evaluation_release(cdl_evaluation *e)
+void train_evaluation_release(train_evaluation *e)
 {
-  cdl_batch_plan_release(&e->plan);
-  cdl_batch_free(&e->batch);
+  data_batch_plan_release(&e->plan);
+  data_batch_free(&e->batch);
   free(e->staging);
-  *e = (cdl_evaluation){0};
+  *e = (train_evaluation){0};
 }
 
-cdl_batch_limits cdl_evaluation_limits(const cdl_evaluation *e)
+cdl_batch_limits train_evaluation_limits(const train_evaluation *e)
 {
   return (cdl_batch_limits){.tokens = (int32_t)e->plan.bound.tokens,
                             .sequences = (int32_t)e->plan.bound.examples,
                             .longest = (int32_t)e->plan.bound.longest};
 }
 
-cdl_batch_limits cdl_evaluation_most(size_t longest)
+cdl_batch_limits train_evaluation_most(size_t longest)
 {
   return (cdl_batch_limits){.tokens =
                                 (int32_t)(longest > TOKEN_BUDGET ? longest : (size_t)TOKEN_BUDGET),
@@ -57,7 +57,7 @@ typedef struct {
   cdl_tensor passed; /* none: the logits, of one part */
 } harvest;
 
-static void keep(const cdl_evaluation *e, const harvest *h, size_t count)
+static void keep(const train_evaluation *e, const harvest *h, size_t count)
 {
   for (size_t p = 0; p < h->parts; p++)
     for (size_t i = 0; i < count; i++) {
@@ -67,15 +67,15 @@ static void keep(const cdl_evaluation *e, const harvest *h, size_t count)
     }
 }
 
-static cdl_status run_batch(cdl_evaluation *e, size_t index, cdl_encoder *encoder, cdl_queue *queue,
-                            const harvest *h)
+static cdl_status run_batch(train_evaluation *e, size_t index, cdl_encoder *encoder,
+                            cdl_queue *queue, const harvest *h)
 {
   static const cdl_dropout_rates no_dropout = {0};
   const size_t first = e->plan.first[index], count = e->plan.first[index + 1] - first;
-  CDL_TRY(cdl_batch_fill(&e->batch, e->dataset, e->plan.rows + first, count, e->first_position));
+  CDL_TRY(data_batch_fill(&e->batch, e->dataset, e->plan.rows + first, count, e->first_position));
   if (e->types_zero)
     memset(e->batch.type_ids, 0, e->batch.tokens * sizeof *e->batch.type_ids);
-  const cdl_token_batch view = cdl_batch_view(&e->batch);
+  const cdl_token_batch view = data_batch_view(&e->batch);
   CDL_TRY(cdl_encoder_load_batch(encoder, queue, &view));
   const cdl_tensor y = cdl_encoder_forward(encoder, queue, &no_dropout, (cdl_tensor){0}, false);
   const cdl_tensor passed = cdl_present(h->passed) ? h->passed : y;
@@ -85,7 +85,7 @@ static cdl_status run_batch(cdl_evaluation *e, size_t index, cdl_encoder *encode
   return CDL_OK;
 }
 
-static cdl_status run_batches(cdl_evaluation *e, cdl_encoder *encoder, cdl_queue *queue,
+static cdl_status run_batches(train_evaluation *e, cdl_encoder *encoder, cdl_queue *queue,
                               const harvest *h, const volatile int *stop, bool *stopped)
 {
   *stopped = false;
@@ -97,7 +97,7 @@ static cdl_status run_batches(cdl_evaluation *e, cdl_encoder *encoder, cdl_queue
   return CDL_OK;
 }
 
-static cdl_status run(cdl_evaluation *e, cdl_encoder *encoder, cdl_queue *queue, const harvest *h,
+static cdl_status run(train_evaluation *e, cdl_encoder *encoder, cdl_queue *queue, const harvest *h,
                       const volatile int *stop)
 {
   bool stopped;
@@ -108,8 +108,8 @@ static cdl_status run(cdl_evaluation *e, cdl_encoder *encoder, cdl_queue *queue,
   return stopped ? cdl_fail(CDL_CANCELLED, "stopped while evaluating") : CDL_OK;
 }
 
-cdl_status cdl_evaluation_pass(cdl_evaluation *e, cdl_encoder *encoder, cdl_queue *queue,
-                               float *logits, const volatile int *stop)
+cdl_status train_evaluation_pass(train_evaluation *e, cdl_encoder *encoder, cdl_queue *queue,
+                                 float *logits, const volatile int *stop)
 {
   const harvest h = {
       .result = logits, .staging = e->staging, .parts = 1, .width = (size_t)e->labels};
@@ -118,16 +118,16 @@ cdl_status cdl_evaluation_pass(cdl_evaluation *e, cdl_encoder *encoder, cdl_queu
   return stopped ? cdl_fail(CDL_CANCELLED, "stopped while evaluating") : CDL_OK;
 }
 
-cdl_status cdl_evaluation_run(cdl_evaluation *e, cdl_encoder *encoder, cdl_queue *queue,
-                              float *logits, const volatile int *stop)
+cdl_status train_evaluation_run(train_evaluation *e, cdl_encoder *encoder, cdl_queue *queue,
+                                float *logits, const volatile int *stop)
 {
   const harvest h = {
       .result = logits, .staging = e->staging, .parts = 1, .width = (size_t)e->labels};
   return run(e, encoder, queue, &h, stop);
 }
 
-cdl_status cdl_evaluation_states(cdl_evaluation *e, cdl_encoder *encoder, cdl_queue *queue,
-                                 float *states, const volatile int *stop)
+cdl_status train_evaluation_states(train_evaluation *e, cdl_encoder *encoder, cdl_queue *queue,
+                                   float *states, const volatile int *stop)
 {
   const cdl_model_config *c = cdl_encoder_config(encoder);
   const int64_t examples = (int64_t)e->plan.bound.examples;
@@ -151,7 +151,7 @@ cdl_status cdl_evaluation_states(cdl_evaluation *e, cdl_encoder *encoder, cdl_qu
   return status;
 }
 
-int32_t cdl_argmax(const float *logits, int labels)
+int32_t train_argmax(const float *logits, int labels)
 {
   int best = 0;
   for (int c = 1; c < labels; c++)
@@ -162,14 +162,14 @@ int32_t cdl_argmax(const float *logits, int labels)
 
 static double log_sum_exp(const float *logits, int labels)
 {
-  const double largest = (double)logits[cdl_argmax(logits, labels)];
+  const double largest = (double)logits[train_argmax(logits, labels)];
   double sum = 0;
   for (int c = 0; c < labels; c++)
     sum += exp((double)logits[c] - largest);
   return largest + log(sum);
 }
 
-void cdl_probabilities(const float *logits, int labels, double *probabilities)
+void train_probabilities(const float *logits, int labels, double *probabilities)
 {
   const double all = log_sum_exp(logits, labels);
   for (int c = 0; c < labels; c++)
@@ -177,7 +177,7 @@ void cdl_probabilities(const float *logits, int labels, double *probabilities)
 }
 
 static cdl_status score_regression(const cdl_dataset *dataset, const uint32_t *rows, size_t count,
-                                   const float *logits, cdl_result *result)
+                                   const float *logits, train_result *result)
 {
   double *both = malloc((2 * count + 1) * sizeof *both);
   if (both == NULL)
@@ -193,26 +193,26 @@ static cdl_status score_regression(const cdl_dataset *dataset, const uint32_t *r
   return status;
 }
 
-void cdl_class_details_release(cdl_class_details *details)
+void train_class_details_release(train_class_details *details)
 {
   free(details->counts);
   free(details->cells);
-  *details = (cdl_class_details){0};
+  *details = (train_class_details){0};
 }
 
 static cdl_status score_classes(const cdl_dataset *dataset, const uint32_t *rows, size_t count,
-                                const float *logits, int labels, cdl_class_details *details,
-                                cdl_result *result)
+                                const float *logits, int labels, train_class_details *details,
+                                train_result *result)
 {
   const size_t classes = (size_t)labels;
-  *details = (cdl_class_details){.counts = calloc(classes, sizeof *details->counts),
-                                 .cells = calloc(count + 1, sizeof *details->cells)};
+  *details = (train_class_details){.counts = calloc(classes, sizeof *details->counts),
+                                   .cells = calloc(count + 1, sizeof *details->cells)};
   if (details->counts == NULL || details->cells == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: the scores of %zu examples", count);
   for (size_t i = 0; i < count; i++) {
     const float *y = logits + rows[i] * classes;
     const int32_t truth = cdl_dataset_example(dataset, rows[i]).label,
-                  predicted = cdl_argmax(y, labels);
+                  predicted = train_argmax(y, labels);
     CDL_TRY(cdl_class_counts_add(details->counts, classes, &truth, &predicted, 1));
     details->cells[i] = (uint64_t)truth * classes + (uint64_t)predicted;
     result->loss += log_sum_exp(y, labels) - (double)y[truth];
@@ -221,12 +221,12 @@ static cdl_status score_classes(const cdl_dataset *dataset, const uint32_t *rows
   return CDL_OK;
 }
 
-cdl_status cdl_score(const cdl_dataset *dataset, const uint32_t *rows, size_t count,
-                     const float *logits, int labels, cdl_class_details *details,
-                     cdl_result *result)
+cdl_status train_score(const cdl_dataset *dataset, const uint32_t *rows, size_t count,
+                       const float *logits, int labels, train_class_details *details,
+                       train_result *result)
 {
-  cdl_class_details made = {0};
-  *result = (cdl_result){.examples = count};
+  train_class_details made = {0};
+  *result = (train_result){.examples = count};
   const cdl_status status =
       cdl_dataset_is_regression(dataset)
           ? score_regression(dataset, rows, count, logits, result)
@@ -235,6 +235,6 @@ cdl_status cdl_score(const cdl_dataset *dataset, const uint32_t *rows, size_t co
   if (status == CDL_OK && details != NULL)
     *details = made;
   else
-    cdl_class_details_release(&made);
+    train_class_details_release(&made);
   return status;
 }

@@ -7,20 +7,20 @@
 
 /* The runs that take part in a pass. */
 typedef struct {
-  cdl_joint_run *run[CDL_JOINT_RUNS_MAX];
-  cdl_trainer *trainer[CDL_JOINT_RUNS_MAX];
+  train_joint_run *run[TRAIN_JOINT_RUNS_MAX];
+  train_trainer *trainer[TRAIN_JOINT_RUNS_MAX];
   size_t count;
 } party;
 
-static void end_run(cdl_joint_run *run, cdl_trainer *t, cdl_status status)
+static void end_run(train_joint_run *run, train_trainer *t, cdl_status status)
 {
   run->status = status;
   if (status != CDL_OK)
     snprintf(run->message, sizeof run->message, "%s", cdl_error_message());
-  cdl_trainer_release(t);
+  trainer_release(t);
 }
 
-typedef cdl_status part_of_run(cdl_joint_run *run, cdl_trainer *t, bool *ended);
+typedef cdl_status part_of_run(train_joint_run *run, train_trainer *t, bool *ended);
 
 /* Keeps those that go on; the others have ended, well or not. */
 static void each(party *p, part_of_run *part)
@@ -39,29 +39,29 @@ static void each(party *p, part_of_run *part)
   p->count = kept;
 }
 
-static cdl_status prepare(cdl_joint_run *run, cdl_trainer *t, bool *ended)
+static cdl_status prepare(train_joint_run *run, train_trainer *t, bool *ended)
 {
   (void)run;
   (void)ended;
-  return cdl_trainer_prepare(t);
+  return trainer_prepare(t);
 }
 
-static cdl_status begin(cdl_joint_run *run, cdl_trainer *t, bool *ended)
+static cdl_status begin(train_joint_run *run, train_trainer *t, bool *ended)
 {
-  return cdl_trainer_begin(t, &run->summary, ended);
+  return trainer_begin(t, &run->summary, ended);
 }
 
-static cdl_status next_batch(cdl_joint_run *run, cdl_trainer *t, bool *ended)
+static cdl_status next_batch(train_joint_run *run, train_trainer *t, bool *ended)
 {
-  CDL_TRY(cdl_trainer_next_batch(t, ended));
-  return *ended ? cdl_trainer_finish(t, &run->summary) : CDL_OK;
+  CDL_TRY(trainer_next_batch(t, ended));
+  return *ended ? trainer_finish(t, &run->summary) : CDL_OK;
 }
 
-static cdl_status proceed(cdl_joint_run *run, cdl_trainer *t, bool *ended)
+static cdl_status proceed(train_joint_run *run, train_trainer *t, bool *ended)
 {
   (void)run;
   (void)ended;
-  return cdl_trainer_proceed(t);
+  return trainer_proceed(t);
 }
 
 static void fail_all(party *p, cdl_status status)
@@ -74,46 +74,46 @@ static void fail_all(party *p, cdl_status status)
 /* Memory for the largest batches of all that train. */
 static cdl_status plan(const party *p)
 {
-  cdl_encoder *encoders[CDL_JOINT_RUNS_MAX];
-  cdl_batch_limits training[CDL_JOINT_RUNS_MAX], evaluation[CDL_JOINT_RUNS_MAX];
+  cdl_encoder *encoders[TRAIN_JOINT_RUNS_MAX];
+  cdl_batch_limits training[TRAIN_JOINT_RUNS_MAX], evaluation[TRAIN_JOINT_RUNS_MAX];
   size_t count = 0;
   for (size_t i = 0; i < p->count; i++) {
-    const cdl_trainer *t = p->trainer[i];
+    const train_trainer *t = p->trainer[i];
     if (t->settings->dry_run)
       continue;
-    encoders[count] = t->job->encoder;
+    encoders[count] = t->session->encoder;
     training[count] = t->training_limits;
     evaluation[count++] = t->evaluation_limits;
   }
-  return count > 0 ? cdl_encoder_plan_joint(encoders, count, p->trainer[0]->job->queue, training,
-                                            evaluation)
+  return count > 0 ? cdl_encoder_plan_joint(encoders, count, p->trainer[0]->session->queue,
+                                            training, evaluation)
                    : CDL_OK;
 }
 
 static cdl_status pass(const party *p)
 {
-  cdl_step *steps[CDL_JOINT_RUNS_MAX];
-  const cdl_batch *batches[CDL_JOINT_RUNS_MAX];
+  train_step *steps[TRAIN_JOINT_RUNS_MAX];
+  const data_batch *batches[TRAIN_JOINT_RUNS_MAX];
   for (size_t i = 0; i < p->count; i++) {
     steps[i] = &p->trainer[i]->step;
     batches[i] = &p->trainer[i]->batch;
   }
-  return p->count == 1 ? cdl_step_batch(steps[0], batches[0])
-                       : cdl_step_batches(steps, batches, p->count);
+  return p->count == 1 ? train_step_batch(steps[0], batches[0])
+                       : train_step_batches(steps, batches, p->count);
 }
 
-static cdl_status train(cdl_joint_run *runs, size_t count)
+static cdl_status train(train_joint_run *runs, size_t count)
 {
-  cdl_trainer *trainers = calloc(count, sizeof *trainers);
+  train_trainer *trainers = calloc(count, sizeof *trainers);
   if (trainers == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: %zu runs", count);
   party p = {.count = count};
   for (size_t i = 0; i < count; i++) {
     runs[i].status = CDL_OK;
     runs[i].message[0] = '\0';
-    runs[i].summary = (cdl_train_summary){0};
-    trainers[i] =
-        (cdl_trainer){.job = runs[i].job, .settings = runs[i].settings, .events = runs[i].events};
+    runs[i].summary = (train_summary){0};
+    trainers[i] = (train_trainer){
+        .session = runs[i].session, .settings = runs[i].settings, .events = runs[i].events};
     p.run[i] = &runs[i];
     p.trainer[i] = &trainers[i];
   }
@@ -135,23 +135,23 @@ static cdl_status train(cdl_joint_run *runs, size_t count)
   return CDL_OK;
 }
 
-cdl_status cdl_train_joint(cdl_joint_run *runs, size_t count)
+cdl_status train_joint(train_joint_run *runs, size_t count)
 {
-  if (count < 1 || count > CDL_JOINT_RUNS_MAX)
-    return cdl_fail(CDL_ARGUMENT, "1 to %d runs train together, not %zu", CDL_JOINT_RUNS_MAX,
+  if (count < 1 || count > TRAIN_JOINT_RUNS_MAX)
+    return cdl_fail(CDL_ARGUMENT, "1 to %d runs train together, not %zu", TRAIN_JOINT_RUNS_MAX,
                     count);
   for (size_t i = 1; i < count; i++)
-    if (runs[i].job->queue != runs[0].job->queue ||
-        !cdl_encoder_same_body(runs[i].job->encoder, runs[0].job->encoder))
+    if (runs[i].session->queue != runs[0].session->queue ||
+        !cdl_encoder_same_body(runs[i].session->encoder, runs[0].session->encoder))
       return cdl_fail(CDL_ARGUMENT, "runs that train together share a queue and a base");
   return train(runs, count);
 }
 
-cdl_status cdl_train(cdl_job *job, const cdl_settings *settings, const cdl_train_events *events,
-                     cdl_train_summary *summary)
+cdl_status train_run(train_session *session, const train_settings *settings,
+                     const train_events *events, train_summary *summary)
 {
-  cdl_joint_run run = {.job = job, .settings = settings, .events = events};
-  *summary = (cdl_train_summary){0};
+  train_joint_run run = {.session = session, .settings = settings, .events = events};
+  *summary = (train_summary){0};
   CDL_TRY(train(&run, 1));
   *summary = run.summary;
   return run.status == CDL_OK ? CDL_OK : cdl_fail(run.status, "%s", run.message);

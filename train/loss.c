@@ -10,32 +10,33 @@
 enum { STEP_AT = 0, LOSS_AT = 64, NORM_AT = 128, FACTOR_AT = 192, LABELS_AT = 256 };
 
 /* n / (classes · count of the class), as scikit-learn's "balanced". */
-static cdl_status balanced_weights(const cdl_job *job, float *weights)
+static cdl_status balanced_weights(const train_session *session, float *weights)
 {
-  double *counts = calloc((size_t)job->labels, sizeof *counts);
+  double *counts = calloc((size_t)session->labels, sizeof *counts);
   if (counts == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: class weights");
-  for (size_t i = 0; i < job->split.train_count; i++)
-    counts[cdl_dataset_example(job->train, job->split.train[i]).label]++;
-  for (int c = 0; c < job->labels; c++)
-    weights[c] =
-        counts[c] > 0 ? (float)((double)job->split.train_count / (job->labels * counts[c])) : 0;
+  for (size_t i = 0; i < session->split.train_count; i++)
+    counts[cdl_dataset_example(session->train, session->split.train[i]).label]++;
+  for (int c = 0; c < session->labels; c++)
+    weights[c] = counts[c] > 0
+                     ? (float)((double)session->split.train_count / (session->labels * counts[c]))
+                     : 0;
   free(counts);
   return CDL_OK;
 }
 
-static cdl_status listed_weights(const cdl_job *job, const char *text, float *weights)
+static cdl_status listed_weights(const train_session *session, const char *text, float *weights)
 {
-  cdl_list list;
-  CDL_TRY(cdl_list_split("--class-weights", text, &list));
+  base_list list;
+  CDL_TRY(base_list_split("--class-weights", text, &list));
   cdl_status status = CDL_OK;
   float largest = 0;
-  if (list.count != (size_t)job->labels)
+  if (list.count != (size_t)session->labels)
     status = cdl_fail(CDL_USAGE, "--class-weights has %zu weights for %d labels", list.count,
-                      job->labels);
+                      session->labels);
   for (size_t c = 0; status == CDL_OK && c < list.count; c++) {
     double value;
-    if (!cdl_number_parse(list.item[c], strlen(list.item[c]), &value) || !(value >= 0))
+    if (!base_number_parse(list.item[c], strlen(list.item[c]), &value) || !(value >= 0))
       status = cdl_fail(CDL_USAGE, "--class-weights wants numbers from 0, or balanced, not '%s'",
                         list.item[c]);
     else
@@ -46,30 +47,30 @@ static cdl_status listed_weights(const cdl_job *job, const char *text, float *we
   if (status == CDL_OK && !(largest > 0))
     status =
         cdl_fail(CDL_USAGE, "--class-weights wants one weight above 0 at least, not '%s'", text);
-  cdl_list_release(&list);
+  base_list_release(&list);
   return status;
 }
 
-static cdl_status make_weights(cdl_loss *loss, const cdl_job *job, const char *text)
+static cdl_status make_weights(train_loss *loss, const train_session *session, const char *text)
 {
-  if (job->regression)
+  if (session->regression)
     return cdl_fail(CDL_USAGE, "--class-weights goes with classes, not with a regression");
-  loss->weights = calloc((size_t)job->labels, sizeof *loss->weights);
+  loss->weights = calloc((size_t)session->labels, sizeof *loss->weights);
   if (loss->weights == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: class weights");
-  return strcmp(text, "balanced") == 0 ? balanced_weights(job, loss->weights)
-                                       : listed_weights(job, text, loss->weights);
+  return strcmp(text, "balanced") == 0 ? balanced_weights(session, loss->weights)
+                                       : listed_weights(session, text, loss->weights);
 }
 
-static cdl_status build(cdl_loss *loss, const cdl_job *job, const cdl_settings *settings,
-                        size_t examples)
+static cdl_status build(train_loss *loss, const train_session *session,
+                        const train_settings *settings, size_t examples)
 {
   if (loss->regression && settings->label_smoothing > 0)
     return cdl_fail(CDL_USAGE, "--label-smoothing goes with classes, not with a regression");
   if (settings->class_weights != NULL)
-    CDL_TRY(make_weights(loss, job, settings->class_weights));
+    CDL_TRY(make_weights(loss, session, settings->class_weights));
   const int64_t classes_at = LABELS_AT / 4 + (int64_t)examples;
-  CDL_TRY(cdl_buffer_create(job->backend, ((size_t)classes_at + (size_t)job->labels) * 4,
+  CDL_TRY(cdl_buffer_create(session->backend, ((size_t)classes_at + (size_t)session->labels) * 4,
                             &loss->buffer));
   loss->step = cdl_tensor_1d(loss->buffer, CDL_U8, STEP_AT, sizeof(cdl_step_record));
   loss->loss = cdl_tensor_1d(loss->buffer, CDL_F32, LOSS_AT / 4, 1);
@@ -78,32 +79,33 @@ static cdl_status build(cdl_loss *loss, const cdl_job *job, const cdl_settings *
   loss->labels = cdl_tensor_1d(loss->buffer, loss->regression ? CDL_F32 : CDL_I32, LABELS_AT / 4,
                                (int64_t)examples);
   if (loss->weights != NULL) {
-    loss->class_weight = cdl_tensor_1d(loss->buffer, CDL_F32, classes_at, job->labels);
-    cdl_upload(job->queue, loss->class_weight, loss->weights, (size_t)job->labels * sizeof(float));
+    loss->class_weight = cdl_tensor_1d(loss->buffer, CDL_F32, classes_at, session->labels);
+    cdl_upload(session->queue, loss->class_weight, loss->weights,
+               (size_t)session->labels * sizeof(float));
   }
-  return cdl_queue_status(job->queue);
+  return cdl_queue_status(session->queue);
 }
 
-cdl_status cdl_loss_create(cdl_loss *loss, const cdl_job *job, const cdl_settings *settings,
-                           size_t examples)
+cdl_status train_loss_create(train_loss *loss, const train_session *session,
+                             const train_settings *settings, size_t examples)
 {
-  *loss = (cdl_loss){.label_smoothing = (float)settings->label_smoothing,
-                     .regression = job->regression};
-  const cdl_status status = build(loss, job, settings, examples);
+  *loss = (train_loss){.label_smoothing = (float)settings->label_smoothing,
+                       .regression = session->regression};
+  const cdl_status status = build(loss, session, settings, examples);
   if (status != CDL_OK)
-    cdl_loss_release(loss);
+    train_loss_release(loss);
   return status;
 }
 
-void cdl_loss_release(cdl_loss *loss)
+void train_loss_release(train_loss *loss)
 {
   cdl_buffer_destroy(loss->buffer);
   free(loss->weights);
-  *loss = (cdl_loss){0};
+  *loss = (train_loss){0};
 }
 
-float cdl_loss_scale(const cdl_loss *loss, const cdl_dataset *dataset, const uint32_t *rows,
-                     size_t count)
+float train_loss_scale(const train_loss *loss, const cdl_dataset *dataset, const uint32_t *rows,
+                       size_t count)
 {
   double divisor = (double)count;
   if (loss->weights != NULL) {
@@ -114,22 +116,22 @@ float cdl_loss_scale(const cdl_loss *loss, const cdl_dataset *dataset, const uin
   return divisor > 0 ? (float)(1 / divisor) : 0;
 }
 
-static cdl_tensor labels_of(const cdl_loss *loss, int64_t examples)
+static cdl_tensor labels_of(const train_loss *loss, int64_t examples)
 {
   cdl_tensor labels = loss->labels;
   labels.size[3] = examples;
   return labels;
 }
 
-void cdl_loss_load_batch(cdl_loss *loss, cdl_queue *queue, const cdl_batch *batch)
+void train_loss_load_batch(train_loss *loss, cdl_queue *queue, const data_batch *batch)
 {
   const void *values = loss->regression ? (const void *)batch->targets : batch->labels;
   cdl_upload(queue, labels_of(loss, (int64_t)batch->examples), values,
              batch->examples * cdl_dtype_bytes(loss->labels.dtype));
 }
 
-void cdl_loss_forward_backward(cdl_loss *loss, cdl_queue *queue, cdl_tensor logits,
-                               cdl_tensor d_logits)
+void train_loss_forward_backward(train_loss *loss, cdl_queue *queue, cdl_tensor logits,
+                                 cdl_tensor d_logits)
 {
   const cdl_tensor labels = labels_of(loss, logits.size[2]);
   if (loss->regression) {

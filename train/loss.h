@@ -4,7 +4,7 @@
 #define CONDLORA_TRAIN_LOSS_H
 
 #include "train/data/batch.h"
-#include "train/job.h"
+#include "train/session.h"
 #include "train/settings.h"
 
 typedef struct {
@@ -16,21 +16,21 @@ typedef struct {
   float *weights;                /* the same on the host; NULL */
   float label_smoothing;
   bool regression;
-} cdl_loss;
+} train_loss;
 
 /* For batches of at most `examples`. Errors: USAGE for class weights that do not fit the labels. */
-CDL_MUST_USE cdl_status cdl_loss_create(cdl_loss *loss, const cdl_job *job,
-                                        const cdl_settings *settings, size_t examples);
-void cdl_loss_release(cdl_loss *loss);
+CDL_MUST_USE cdl_status train_loss_create(train_loss *loss, const train_session *session,
+                                          const train_settings *settings, size_t examples);
+void train_loss_release(train_loss *loss);
 
 /* What the losses of these rows are multiplied with: one over their count, or over the sum of their
  * classes' weights. */
-float cdl_loss_scale(const cdl_loss *loss, const cdl_dataset *dataset, const uint32_t *rows,
-                     size_t count);
+float train_loss_scale(const train_loss *loss, const cdl_dataset *dataset, const uint32_t *rows,
+                       size_t count);
 /* Uploads a batch's labels or targets. */
-void cdl_loss_load_batch(cdl_loss *loss, cdl_queue *queue, const cdl_batch *batch);
+void train_loss_load_batch(train_loss *loss, cdl_queue *queue, const data_batch *batch);
 /* Adds the share of the loss of the examples loaded, and writes the gradient of their logits. */
-void cdl_loss_forward_backward(cdl_loss *loss, cdl_queue *queue, cdl_tensor logits,
-                               cdl_tensor d_logits);
+void train_loss_forward_backward(train_loss *loss, cdl_queue *queue, cdl_tensor logits,
+                                 cdl_tensor d_logits);
 
 #endif

@@ -2,32 +2,32 @@
 
 #include <math.h>
 
-cdl_optimizer_settings cdl_optimizer_defaults(void)
+train_optimizer_settings train_optimizer_defaults(void)
 {
-  return (cdl_optimizer_settings){.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
+  return (train_optimizer_settings){.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
 }
 
-cdl_status cdl_optimizer_create(cdl_optimizer *o, cdl_queue *queue, cdl_adapter *adapter,
-                                cdl_optimizer_settings settings)
+cdl_status train_optimizer_create(train_optimizer *o, cdl_queue *queue, cdl_adapter *adapter,
+                                  train_optimizer_settings settings)
 {
-  *o = (cdl_optimizer){.adapter = adapter, .settings = settings};
+  *o = (train_optimizer){.adapter = adapter, .settings = settings};
   for (size_t i = 0; i < cdl_adapter_parameter_count(adapter); i++)
     o->elements += cdl_elements(cdl_adapter_parameter(adapter, i)->value);
   CDL_TRY(cdl_buffer_create(cdl_queue_backend(queue), 2 * (size_t)o->elements * sizeof(float),
                             &o->buffer));
-  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_optimizer_state(o)));
+  cdl_fill(queue, CDL_ARGS(fill, .out = train_optimizer_state(o)));
   return cdl_queue_status(queue);
 }
 
-void cdl_optimizer_release(cdl_optimizer *o)
+void train_optimizer_release(train_optimizer *o)
 {
   cdl_buffer_destroy(o->buffer);
-  *o = (cdl_optimizer){0};
+  *o = (train_optimizer){0};
 }
 
-void cdl_optimizer_step(cdl_optimizer *o, cdl_queue *queue, cdl_tensor factor, cdl_tensor step)
+void train_optimizer_step(train_optimizer *o, cdl_queue *queue, cdl_tensor factor, cdl_tensor step)
 {
-  const cdl_optimizer_settings *s = &o->settings;
+  const train_optimizer_settings *s = &o->settings;
   int64_t offset = 0;
   for (size_t i = 0; i < cdl_adapter_parameter_count(o->adapter); i++) {
     const cdl_parameter *p = cdl_adapter_parameter(o->adapter, i);
@@ -45,15 +45,15 @@ void cdl_optimizer_step(cdl_optimizer *o, cdl_queue *queue, cdl_tensor factor, c
   }
 }
 
-void cdl_optimizer_record(const cdl_optimizer *o, double learning_rate, int64_t t,
-                          cdl_step_record *record)
+void train_optimizer_record(const train_optimizer *o, double learning_rate, int64_t t,
+                            cdl_step_record *record)
 {
   record->learning_rate = (float)learning_rate;
   record->correction1 = (float)(1 - pow(o->settings.beta1, (double)t));
   record->correction2 = (float)(1 - pow(o->settings.beta2, (double)t));
 }
 
-cdl_tensor cdl_optimizer_state(const cdl_optimizer *o)
+cdl_tensor train_optimizer_state(const train_optimizer *o)
 {
   return cdl_tensor_1d(o->buffer, CDL_F32, 0, 2 * o->elements);
 }

@@ -14,7 +14,7 @@
 static cdl_status check_empty(const char *folder)
 {
   bool empty;
-  CDL_TRY(cdl_folder_is_empty(folder, &empty));
+  CDL_TRY(base_folder_is_empty(folder, &empty));
   if (empty)
     return CDL_OK;
   return cdl_fail(
@@ -23,21 +23,21 @@ static cdl_status check_empty(const char *folder)
 }
 
 /* A folder that is not for a new run is left untouched; so it is looked at before and after. */
-static cdl_status take_folder(const char *folder, bool resume, cdl_lock **lock)
+static cdl_status take_folder(const char *folder, bool resume, base_lock **lock)
 {
-  CDL_TRY(cdl_lock_check(folder));
+  CDL_TRY(base_lock_check(folder));
   if (!resume)
     CDL_TRY(check_empty(folder));
-  CDL_TRY(cdl_lock_take(folder, lock));
+  CDL_TRY(base_lock_take(folder, lock));
   return resume ? CDL_OK : check_empty(folder);
 }
 
-cdl_status cdl_run_files_open(cdl_run_files *f, const char *folder, bool resume)
+cdl_status train_run_files_open(train_run_files *f, const char *folder, bool resume)
 {
-  *f = (cdl_run_files){0};
+  *f = (train_run_files){0};
   const cdl_status taken = take_folder(folder, resume, &f->lock);
   if (taken != CDL_OK) {
-    cdl_run_files_close(f);
+    train_run_files_close(f);
     return taken;
   }
   const struct {
@@ -48,28 +48,28 @@ cdl_status cdl_run_files_open(cdl_run_files *f, const char *folder, bool resume)
                {&f->metrics, "metrics.json"},  {&f->run, "run.json"}};
   bool complete = (f->folder = strdup(folder)) != NULL;
   for (size_t i = 0; complete && i < sizeof paths / sizeof paths[0]; i++)
-    complete = (*paths[i].path = cdl_path_join(folder, paths[i].name)) != NULL;
+    complete = (*paths[i].path = base_path_join(folder, paths[i].name)) != NULL;
   if (!complete) {
-    cdl_run_files_close(f);
+    train_run_files_close(f);
     return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
   }
-  cdl_status status = cdl_folder_make(f->checkpoint);
+  cdl_status status = base_folder_make(f->checkpoint);
   if (status == CDL_OK) {
     const char *const folders[] = {f->folder, f->adapter, f->model, f->checkpoint};
     for (size_t i = 0; resume && i < sizeof folders / sizeof folders[0]; i++)
-      cdl_folder_sweep(folders[i]);
-    char *state = cdl_path_join(f->checkpoint, "state.safetensors");
+      base_folder_sweep(folders[i]);
+    char *state = base_path_join(f->checkpoint, "state.safetensors");
     free(f->checkpoint);
     f->checkpoint = state;
     if (state == NULL)
       status = cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
   }
   if (status != CDL_OK)
-    cdl_run_files_close(f);
+    train_run_files_close(f);
   return status;
 }
 
-void cdl_run_files_close(cdl_run_files *f)
+void train_run_files_close(train_run_files *f)
 {
   if (f->log != NULL)
     fclose(f->log);
@@ -80,16 +80,16 @@ void cdl_run_files_close(cdl_run_files *f)
   free(f->log_path);
   free(f->metrics);
   free(f->run);
-  cdl_lock_release(f->lock);
-  *f = (cdl_run_files){0};
+  base_lock_release(f->lock);
+  *f = (train_run_files){0};
 }
 
-static cdl_status log_failed(const cdl_run_files *f)
+static cdl_status log_failed(const train_run_files *f)
 {
   return cdl_fail(CDL_IO, "%s: %s", f->log_path, strerror(errno));
 }
 
-cdl_status cdl_run_log_open(cdl_run_files *f, int64_t bytes)
+cdl_status train_run_log_open(train_run_files *f, int64_t bytes)
 {
   f->log = fopen(f->log_path, bytes > 0 ? "r+" : "a");
   if (f->log == NULL || fseeko(f->log, 0, SEEK_END) != 0)
@@ -104,7 +104,7 @@ cdl_status cdl_run_log_open(cdl_run_files *f, int64_t bytes)
   return CDL_OK;
 }
 
-cdl_status cdl_run_log_step(cdl_run_files *f, const cdl_step_report *r)
+cdl_status train_run_log_step(train_run_files *f, const train_step_report *r)
 {
   /* The rate, which no two runs share, is of fixed width: checkpoints hold the log's length. */
   const int written = fprintf(f->log,
@@ -115,23 +115,23 @@ cdl_status cdl_run_log_step(cdl_run_files *f, const cdl_step_report *r)
   return written < 0 || fflush(f->log) != 0 ? log_failed(f) : CDL_OK;
 }
 
-cdl_status cdl_run_log_sync(cdl_run_files *f, int64_t *bytes)
+cdl_status train_run_log_sync(train_run_files *f, int64_t *bytes)
 {
-  if (fflush(f->log) != 0 || cdl_sync_file(fileno(f->log)) != 0)
+  if (fflush(f->log) != 0 || base_sync_file(fileno(f->log)) != 0)
     return log_failed(f);
   *bytes = (int64_t)ftello(f->log);
   return CDL_OK;
 }
 
-json_t *cdl_result_json(const cdl_job *job, const cdl_result *result)
+json_t *train_result_json(const train_session *session, const train_result *result)
 {
   json_t *object = json_object();
-  cdl_json_set(&object, "examples", json_integer((json_int_t)result->examples));
-  cdl_json_set(&object, "loss", cdl_json_number(result->loss));
+  base_json_set(&object, "examples", json_integer((json_int_t)result->examples));
+  base_json_set(&object, "loss", base_json_number(result->loss));
   for (int m = 0; m < CDL_METRIC_COUNT; m++) {
-    if (cdl_job_has_metric(job, (cdl_metric)m))
-      cdl_json_set(&object, cdl_metric_name((cdl_metric)m),
-                   cdl_json_number(result->scores.value[m]));
+    if (train_session_has_metric(session, (cdl_metric)m))
+      base_json_set(&object, cdl_metric_name((cdl_metric)m),
+                    base_json_number(result->scores.value[m]));
   }
   return object;
 }
@@ -150,21 +150,23 @@ static size_t count_of(const json_t *object, const char *key)
                                                                  : 0;
 }
 
-static bool read_result(const json_t *metrics, const char *split, cdl_result *result)
+static bool read_result(const json_t *metrics, const char *split, train_result *result)
 {
   const json_t *entry = json_object_get(metrics, split);
   if (entry == NULL)
     return false;
-  *result = (cdl_result){.loss = number_of(entry, "loss"), .examples = count_of(entry, "examples")};
+  *result =
+      (train_result){.loss = number_of(entry, "loss"), .examples = count_of(entry, "examples")};
   for (int m = 0; m < CDL_METRIC_COUNT; m++)
     result->scores.value[m] = number_of(entry, cdl_metric_name((cdl_metric)m));
   return true;
 }
 
-cdl_status cdl_metrics_read(const cdl_run_files *f, const cdl_job *job, cdl_train_summary *s)
+cdl_status train_metrics_read(const train_run_files *f, const train_session *session,
+                              train_summary *s)
 {
   json_t *metrics;
-  CDL_TRY(cdl_json_read(f->metrics, &metrics));
+  CDL_TRY(base_json_read(f->metrics, &metrics));
   const json_t *kept = json_object_get(metrics, "kept"),
                *timing = json_object_get(metrics, "timing");
   const char *method = json_string_value(json_object_get(metrics, "method"));
@@ -175,12 +177,12 @@ cdl_status cdl_metrics_read(const cdl_run_files *f, const cdl_job *job, cdl_trai
                     "them; without the file --resume measures again",
                     f->metrics);
   }
-  *s = (cdl_train_summary){.steps = (int64_t)count_of(metrics, "steps"),
-                           .best_step = (int64_t)count_of(kept, "step"),
-                           .best_epoch = number_of(kept, "epoch"),
-                           .examples_per_s = number_of(timing, "examples_per_s"),
-                           .peak_bytes = count_of(timing, "peak_bytes")};
-  cdl_adapter_trained_numbers(job->adapter, &s->adapter_numbers, &s->head_numbers);
+  *s = (train_summary){.steps = (int64_t)count_of(metrics, "steps"),
+                       .best_step = (int64_t)count_of(kept, "step"),
+                       .best_epoch = number_of(kept, "epoch"),
+                       .examples_per_s = number_of(timing, "examples_per_s"),
+                       .peak_bytes = count_of(timing, "peak_bytes")};
+  cdl_adapter_trained_numbers(session->adapter, &s->adapter_numbers, &s->head_numbers);
   s->has_valid = read_result(metrics, "valid", &s->valid);
   s->has_dev = read_result(metrics, "dev", &s->dev);
   const bool whole = strcmp(method, "full") == 0;
@@ -195,8 +197,8 @@ static json_t *modules_json(const cdl_adapter *adapter)
   json_t *array = json_array();
   for (size_t i = 0; i < cdl_adapter_module_count(adapter); i++) {
     const cdl_adapted_module m = cdl_adapter_module(adapter, i);
-    cdl_json_append(&array, json_pack("{ss sI sf sf}", "path", m.path, "rank", (json_int_t)m.rank,
-                                      "alpha", m.alpha, "scale", m.scale));
+    base_json_append(&array, json_pack("{ss sI sf sf}", "path", m.path, "rank", (json_int_t)m.rank,
+                                       "alpha", m.alpha, "scale", m.scale));
   }
   return array;
 }
@@ -207,24 +209,24 @@ static double decimal(float rate)
   return round((double)rate * 1e6) / 1e6;
 }
 
-cdl_status cdl_run_json_write(const cdl_run_files *f, const cdl_job *job,
-                              const cdl_settings *settings)
+cdl_status train_run_json_write(const train_run_files *f, const train_session *session,
+                                const train_settings *settings)
 {
-  const cdl_dropout_rates dropout = cdl_run_dropout(job, settings);
+  const cdl_dropout_rates dropout = train_run_dropout(session, settings);
   json_t *object = json_pack(
       "{ss so ss ss s{sI sI sI} s{so so so} sI so so}", "condlora", cdl_version(), "settings",
-      cdl_settings_json(settings, false), "backend", cdl_backend_name(job->backend), "kernels",
-      cdl_backend_description(job->backend), "seeds", "init",
-      (json_int_t)cdl_settings_seed(settings, settings->seed_init), "data",
-      (json_int_t)cdl_settings_seed(settings, settings->seed_data), "dropout",
-      (json_int_t)cdl_settings_seed(settings, settings->seed_dropout), "dropout", "hidden",
-      cdl_json_number(decimal(dropout.hidden)), "attention",
-      cdl_json_number(decimal(dropout.attention)), "classifier",
-      cdl_json_number(decimal(dropout.classifier)), "max_length", (json_int_t)job->max_length,
-      "census", cdl_census_json(&job->census), "modules", modules_json(job->adapter));
+      train_settings_json(settings, false), "backend", cdl_backend_name(session->backend),
+      "kernels", cdl_backend_description(session->backend), "seeds", "init",
+      (json_int_t)train_settings_seed(settings, settings->seed_init), "data",
+      (json_int_t)train_settings_seed(settings, settings->seed_data), "dropout",
+      (json_int_t)train_settings_seed(settings, settings->seed_dropout), "dropout", "hidden",
+      base_json_number(decimal(dropout.hidden)), "attention",
+      base_json_number(decimal(dropout.attention)), "classifier",
+      base_json_number(decimal(dropout.classifier)), "max_length", (json_int_t)session->max_length,
+      "census", data_census_json(&session->census), "modules", modules_json(session->adapter));
   if (object == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", f->run);
-  const cdl_status status = cdl_json_write(f->run, object);
+  const cdl_status status = base_json_write(f->run, object);
   json_decref(object);
   return status;
 }

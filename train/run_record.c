@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "base/nearest.h"
 
-json_t *cdl_run_record_settings(json_t *object)
+json_t *train_run_record_settings(json_t *object)
 {
   static const char *const of_the_call[] = {"output", "resume", "dry_run", "trace"};
   json_t *settings = json_object_get(object, "settings"), *value;
@@ -18,16 +18,16 @@ json_t *cdl_run_record_settings(json_t *object)
   json_object_foreach_safe(settings, next, key, value)
   {
     const bool unsaid = json_is_number(value) && json_number_value(value) < 0;
-    if (unsaid || cdl_is_one_of(key, of_the_call, sizeof of_the_call / sizeof of_the_call[0]))
+    if (unsaid || base_is_one_of(key, of_the_call, sizeof of_the_call / sizeof of_the_call[0]))
       (void)json_object_del(settings, key);
   }
   return settings;
 }
 
-bool cdl_run_record_may_change(const char *field)
+bool train_run_record_may_change(const char *field)
 {
   static const char *const fields[] = {"epochs", "max_steps", "model", "data", "train", "dev"};
-  return cdl_is_one_of(field, fields, sizeof fields / sizeof fields[0]);
+  return base_is_one_of(field, fields, sizeof fields / sizeof fields[0]);
 }
 
 static bool is_same(const json_t *a, const json_t *b)
@@ -39,7 +39,7 @@ static bool is_same(const json_t *a, const json_t *b)
 static cdl_status contradiction(const char *path, const char *field, const json_t *recorded,
                                 const json_t *given)
 {
-  char *before = cdl_json_line(recorded), *now = cdl_json_line(given);
+  char *before = base_json_line(recorded), *now = base_json_line(given);
   const cdl_status status =
       before != NULL && now != NULL
           ? cdl_fail(CDL_USAGE,
@@ -52,16 +52,16 @@ static cdl_status contradiction(const char *path, const char *field, const json_
 }
 
 /* A setting of the record that is not there said what it says by default, or nothing. */
-static cdl_status check_given(const cdl_settings *s, const bool *given, const char *path,
+static cdl_status check_given(const train_settings *s, const bool *given, const char *path,
                               const json_t *recorded)
 {
   size_t count;
-  const cdl_setting *list = cdl_setting_list(&count);
-  json_t *present = cdl_settings_json(s, true);
+  const train_setting *list = train_setting_list(&count);
+  json_t *present = train_settings_json(s, true);
   cdl_status status = present != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
   for (size_t i = 0; i < count && status == CDL_OK; i++) {
     const char *field = list[i].field;
-    if (!given[i] || !list[i].changes_result || cdl_run_record_may_change(field))
+    if (!given[i] || !list[i].changes_result || train_run_record_may_change(field))
       continue;
     const json_t *before = json_object_get(recorded, field), *now = json_object_get(present, field);
     if (before != NULL && now != NULL && !is_same(before, now))
@@ -72,14 +72,14 @@ static cdl_status check_given(const cdl_settings *s, const bool *given, const ch
 }
 
 /* A run becomes longer by what says its length, and never shorter. */
-static cdl_status check_length(const cdl_settings *s, const bool *given, const char *path,
+static cdl_status check_length(const train_settings *s, const bool *given, const char *path,
                                const json_t *recorded)
 {
-  const cdl_setting *list = cdl_setting_list(&(size_t){0});
+  const train_setting *list = train_setting_list(&(size_t){0});
   const json_int_t steps = json_integer_value(json_object_get(recorded, "max_steps")),
                    epochs = json_integer_value(json_object_get(recorded, "epochs"));
-  const bool steps_given = given[cdl_setting_find("max_steps") - list],
-             epochs_given = given[cdl_setting_find("epochs") - list];
+  const bool steps_given = given[train_setting_find("max_steps") - list],
+             epochs_given = given[train_setting_find("epochs") - list];
   if (steps > 0 && ((steps_given && s->max_steps < steps) ||
                     (epochs_given && !steps_given && s->epochs != epochs)))
     return cdl_fail(CDL_USAGE,
@@ -93,15 +93,15 @@ static cdl_status check_length(const cdl_settings *s, const bool *given, const c
   return CDL_OK;
 }
 
-cdl_status cdl_run_record_resume(cdl_settings *s, const bool *given)
+cdl_status train_run_record_resume(train_settings *s, const bool *given)
 {
   json_t *object;
-  char *path = cdl_path_join(s->output, "run.json");
+  char *path = base_path_join(s->output, "run.json");
   if (path == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", s->output);
-  cdl_status status = cdl_json_read(path, &object);
+  cdl_status status = base_json_read(path, &object);
   if (status == CDL_OK) {
-    json_t *recorded = cdl_run_record_settings(object);
+    json_t *recorded = train_run_record_settings(object);
     if (recorded == NULL)
       status = cdl_fail(CDL_DATA,
                         "%s: expected \"condlora\" and \"settings\", as a run writes them", path);
@@ -110,7 +110,7 @@ cdl_status cdl_run_record_resume(cdl_settings *s, const bool *given)
     if (status == CDL_OK)
       status = check_length(s, given, path, recorded);
     if (status == CDL_OK)
-      status = cdl_settings_take(s, path, recorded, given);
+      status = train_settings_take(s, path, recorded, given);
     json_decref(object);
   }
   free(path);

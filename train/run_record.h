@@ -9,15 +9,15 @@
  * 0, which mean that nothing was said. What else a record holds (versions, backend, seeds, modules)
  * follows from them. NULL when it is none, or memory is out; borrowed from `object`, in which the
  * keys are removed. */
-json_t *cdl_run_record_settings(json_t *object);
+json_t *train_run_record_settings(json_t *object);
 
 /* Whether a resumed run may have another value: a schedule of another length, and where the base
  * and the examples lie, which are held against what they were by their content. */
-bool cdl_run_record_may_change(const char *field);
+bool train_run_record_may_change(const char *field);
 
-/* For --resume: what is not marked in `given` (by place in cdl_setting_list) comes from the record
+/* For --resume: what is not marked in `given` (by place in train_setting_list) comes from the record
  * in the output folder. USAGE where a setting that was given, and changes the result, is another;
  * ABSENT where there is no record. */
-CDL_MUST_USE cdl_status cdl_run_record_resume(cdl_settings *settings, const bool *given);
+CDL_MUST_USE cdl_status train_run_record_resume(train_settings *settings, const bool *given);
 
 #endif

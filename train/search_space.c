@@ -9,16 +9,16 @@
 #include "base/nearest.h"
 #include "base/number.h"
 
-static const char *const kind_names[] = {[CDL_SEARCH_LOG] = "log",
-                                         [CDL_SEARCH_UNIFORM] = "uniform",
-                                         [CDL_SEARCH_WHOLE] = "int",
-                                         [CDL_SEARCH_CHOICE] = "choice"};
+static const char *const kind_names[] = {[TRAIN_SEARCH_LOG] = "log",
+                                         [TRAIN_SEARCH_UNIFORM] = "uniform",
+                                         [TRAIN_SEARCH_WHOLE] = "int",
+                                         [TRAIN_SEARCH_CHOICE] = "choice"};
 enum { KIND_COUNT = sizeof kind_names / sizeof kind_names[0], NUMBER_BYTES = 40 };
 
 /* ---- Which settings ---- */
 
 /* What trials share: opened once, or no matter of results. */
-static bool is_shared(const cdl_setting *setting)
+static bool is_shared(const train_setting *setting)
 {
   static const char *const fields[] = {"model",        "task",         "data",         "train",
                                        "dev",          "text_columns", "labels",       "regression",
@@ -30,18 +30,18 @@ static bool is_shared(const cdl_setting *setting)
   return !setting->changes_result;
 }
 
-static cdl_status find_setting(const char *name, const cdl_setting **found)
+static cdl_status find_setting(const char *name, const train_setting **found)
 {
   size_t count, names_count = 0;
-  const cdl_setting *list = cdl_setting_list(&count);
-  *found = cdl_setting_find(name);
+  const train_setting *list = train_setting_list(&count);
+  *found = train_setting_find(name);
   if (*found == NULL) {
-    const char *names[CDL_SETTINGS_MAX];
+    const char *names[TRAIN_SETTINGS_MAX];
     for (size_t i = 0; i < count; i++)
-      if (list[i].kind != CDL_KIND_GROUP && !is_shared(&list[i]))
+      if (list[i].kind != TRAIN_KIND_GROUP && !is_shared(&list[i]))
         names[names_count++] = list[i].field;
     return cdl_fail(CDL_USAGE, "--space: there is no setting %s; %s", name,
-                    cdl_hint_for(name, names, names_count, "").text);
+                    base_hint_for(name, names, names_count, "").text);
   }
   if (is_shared(*found))
     return cdl_fail(CDL_USAGE,
@@ -51,8 +51,8 @@ static cdl_status find_setting(const char *name, const cdl_setting **found)
   return CDL_OK;
 }
 
-static cdl_search_dimension *find_dimension(const cdl_search_space *space,
-                                            const cdl_setting *setting)
+static train_search_dimension *find_dimension(const train_search_space *space,
+                                              const train_setting *setting)
 {
   for (size_t i = 0; i < space->count; i++)
     if (space->item[i].setting == setting)
@@ -62,25 +62,25 @@ static cdl_search_dimension *find_dimension(const cdl_search_space *space,
 
 /* ---- Reading ---- */
 
-static void release_dimension(cdl_search_dimension *d)
+static void release_dimension(train_search_dimension *d)
 {
   for (size_t i = 0; i < d->choice_count; i++)
     free(d->choices[i]);
   free(d->choices);
 }
 
-void cdl_search_space_release(cdl_search_space *space)
+void train_search_space_release(train_search_space *space)
 {
   for (size_t i = 0; i < space->count; i++)
     release_dimension(&space->item[i]);
   free(space->item);
-  *space = (cdl_search_space){0};
+  *space = (train_search_space){0};
 }
 
 /* Takes `dimension` over, also where it fails. */
-static cdl_status insert(cdl_search_space *space, cdl_search_dimension *dimension)
+static cdl_status insert(train_search_space *space, train_search_dimension *dimension)
 {
-  cdl_search_dimension *grown = realloc(space->item, (space->count + 1) * sizeof *grown);
+  train_search_dimension *grown = realloc(space->item, (space->count + 1) * sizeof *grown);
   if (grown == NULL) {
     release_dimension(dimension);
     return cdl_fail(CDL_MEMORY, "out of memory: --space");
@@ -94,29 +94,29 @@ static cdl_status insert(cdl_search_space *space, cdl_search_dimension *dimensio
 }
 
 /* "LOW:HIGH" */
-static cdl_status read_bounds(cdl_search_dimension *d, const char *text)
+static cdl_status read_bounds(train_search_dimension *d, const char *text)
 {
   const char *field = d->setting->field, *kind = kind_names[d->kind];
   const char *colon = strchr(text, ':');
-  if (colon == NULL || !cdl_number_parse(text, (size_t)(colon - text), &d->low) ||
-      !cdl_number_parse(colon + 1, strlen(colon + 1), &d->high) || !isfinite(d->low) ||
+  if (colon == NULL || !base_number_parse(text, (size_t)(colon - text), &d->low) ||
+      !base_number_parse(colon + 1, strlen(colon + 1), &d->high) || !isfinite(d->low) ||
       !isfinite(d->high))
     return cdl_fail(CDL_USAGE, "--space %s: %s wants LOW:HIGH, two numbers, not '%s'", field, kind,
                     text);
   if (!(d->low < d->high))
     return cdl_fail(CDL_USAGE, "--space %s: %g is not below %g", field, d->low, d->high);
-  if (d->kind == CDL_SEARCH_LOG && d->low <= 0)
+  if (d->kind == TRAIN_SEARCH_LOG && d->low <= 0)
     return cdl_fail(CDL_USAGE, "--space %s: log wants bounds above 0, not %g", field, d->low);
   const double most = 1e15; /* whole numbers that a double holds */
-  if (d->kind == CDL_SEARCH_WHOLE && (d->low != floor(d->low) || d->high != floor(d->high) ||
-                                      fabs(d->low) > most || fabs(d->high) > most))
+  if (d->kind == TRAIN_SEARCH_WHOLE && (d->low != floor(d->low) || d->high != floor(d->high) ||
+                                        fabs(d->low) > most || fabs(d->high) > most))
     return cdl_fail(CDL_USAGE, "--space %s: int wants whole numbers, not %g and %g", field, d->low,
                     d->high);
   return CDL_OK;
 }
 
 /* Takes `choices` over. */
-static cdl_status take_choices(cdl_search_dimension *d, cdl_list choices)
+static cdl_status take_choices(train_search_dimension *d, base_list choices)
 {
   d->choices = choices.item;
   d->choice_count = choices.count;
@@ -128,20 +128,20 @@ static cdl_status take_choices(cdl_search_dimension *d, cdl_list choices)
   return CDL_OK;
 }
 
-static cdl_status check_kind(const cdl_search_dimension *d)
+static cdl_status check_kind(const train_search_dimension *d)
 {
-  const cdl_setting_kind kind = d->setting->kind;
-  const bool fits = d->kind == CDL_SEARCH_CHOICE || kind == CDL_KIND_REAL ||
-                    (kind == CDL_KIND_WHOLE && d->kind == CDL_SEARCH_WHOLE);
+  const train_setting_kind kind = d->setting->kind;
+  const bool fits = d->kind == TRAIN_SEARCH_CHOICE || kind == TRAIN_KIND_REAL ||
+                    (kind == TRAIN_KIND_WHOLE && d->kind == TRAIN_SEARCH_WHOLE);
   return fits ? CDL_OK
               : cdl_fail(CDL_USAGE, "--space %s: %s is for %s; this setting wants %s",
                          d->setting->field, kind_names[d->kind],
-                         d->kind == CDL_SEARCH_WHOLE ? "numbers" : "real numbers",
-                         kind == CDL_KIND_WHOLE ? "int or choice" : "choice");
+                         d->kind == TRAIN_SEARCH_WHOLE ? "numbers" : "real numbers",
+                         kind == TRAIN_KIND_WHOLE ? "int or choice" : "choice");
 }
 
 /* "log:5e-5:5e-3", "choice:4,8" */
-static cdl_status read_dimension(cdl_search_dimension *d, const char *text)
+static cdl_status read_dimension(train_search_dimension *d, const char *text)
 {
   const char *colon = strchrnul(text, ':');
   int kind = 0;
@@ -153,16 +153,16 @@ static cdl_status read_dimension(cdl_search_dimension *d, const char *text)
                     "--space %s wants log:LOW:HIGH, uniform:LOW:HIGH, int:LOW:HIGH or "
                     "choice:A,B, not '%s'",
                     d->setting->field, text);
-  d->kind = (cdl_search_kind)kind;
+  d->kind = (train_search_kind)kind;
   CDL_TRY(check_kind(d));
-  if (d->kind != CDL_SEARCH_CHOICE)
+  if (d->kind != TRAIN_SEARCH_CHOICE)
     return read_bounds(d, colon + 1);
-  cdl_list choices;
-  CDL_TRY(cdl_list_split("--space", colon + 1, &choices));
+  base_list choices;
+  CDL_TRY(base_list_split("--space", colon + 1, &choices));
   return take_choices(d, choices);
 }
 
-cdl_status cdl_search_space_add(cdl_search_space *space, const char *text)
+cdl_status train_search_space_add(train_search_space *space, const char *text)
 {
   const char *equals = strchr(text, '=');
   char name[64];
@@ -170,7 +170,7 @@ cdl_status cdl_search_space_add(cdl_search_space *space, const char *text)
     return cdl_fail(CDL_USAGE, "--space wants SETTING=KIND:…, lr=log:5e-5:5e-3 say, not '%s'",
                     text);
   snprintf(name, sizeof name, "%.*s", (int)(equals - text), text);
-  cdl_search_dimension d = {0};
+  train_search_dimension d = {0};
   CDL_TRY(find_setting(name, &d.setting));
   if (find_dimension(space, d.setting) != NULL)
     return cdl_fail(CDL_USAGE, "--space %s is given twice", name);
@@ -189,37 +189,37 @@ static char *join_names(const json_t *array)
   bool whole = names != NULL && count > 0;
   for (size_t i = 0; whole && i < count; i++)
     whole = (names[i] = json_string_value(json_array_get(array, i))) != NULL;
-  char *text = whole ? cdl_list_join(names, count) : NULL;
+  char *text = whole ? base_list_join(names, count) : NULL;
   free(names);
   return text;
 }
 
 /* An array's items, numbers and booleans as the texts that they would be on a command line, arrays of
  * names as the lists that they are. */
-static cdl_status read_array(cdl_search_dimension *d, const char *path, const json_t *array)
+static cdl_status read_array(train_search_dimension *d, const char *path, const json_t *array)
 {
-  cdl_list choices = {.item = calloc(json_array_size(array) + 1, sizeof *choices.item)};
+  base_list choices = {.item = calloc(json_array_size(array) + 1, sizeof *choices.item)};
   if (choices.item == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  d->kind = CDL_SEARCH_CHOICE;
+  d->kind = TRAIN_SEARCH_CHOICE;
   for (size_t i = 0; i < json_array_size(array); i++) {
     const json_t *item = json_array_get(array, i);
     char *text = NULL;
     if (json_is_string(item))
       text = strdup(json_string_value(item));
-    else if (json_is_array(item) && d->setting->kind == CDL_KIND_LIST)
+    else if (json_is_array(item) && d->setting->kind == TRAIN_KIND_LIST)
       text = join_names(item);
     else if (json_is_number(item) || json_is_boolean(item))
-      text = cdl_json_line(item);
+      text = base_json_line(item);
     else {
-      cdl_list_release(&choices);
+      base_list_release(&choices);
       return cdl_fail(
           CDL_USAGE,
           "%s: space: %s wants texts, numbers or booleans in its array, or arrays of names", path,
           d->setting->field);
     }
     if (text == NULL) {
-      cdl_list_release(&choices);
+      base_list_release(&choices);
       return json_is_array(item) ? cdl_fail(CDL_USAGE, "%s: space: %s wants names in its arrays",
                                             path, d->setting->field)
                                  : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
@@ -227,13 +227,14 @@ static cdl_status read_array(cdl_search_dimension *d, const char *path, const js
     choices.item[choices.count++] = text;
   }
   if (choices.count == 0) {
-    cdl_list_release(&choices);
+    base_list_release(&choices);
     return cdl_fail(CDL_USAGE, "%s: space: %s has no choices", path, d->setting->field);
   }
   return take_choices(d, choices);
 }
 
-cdl_status cdl_search_space_read(cdl_search_space *space, const char *path, const json_t *object)
+cdl_status train_search_space_read(train_search_space *space, const char *path,
+                                   const json_t *object)
 {
   const char *name;
   json_t *value;
@@ -241,7 +242,7 @@ cdl_status cdl_search_space_read(cdl_search_space *space, const char *path, cons
     return cdl_fail(CDL_USAGE, "%s: space wants an object: {\"lr\": \"log:5e-5:5e-3\"}", path);
   json_object_foreach((json_t *)(uintptr_t)object, name, value)
   {
-    cdl_search_dimension d = {0};
+    train_search_dimension d = {0};
     CDL_TRY(cdl_context(find_setting(name, &d.setting), "%s", path));
     if (find_dimension(space, d.setting) != NULL)
       continue;
@@ -272,25 +273,25 @@ static void write_number(double value, char text[NUMBER_BYTES])
     snprintf(text, NUMBER_BYTES, "%.17g", value);
 }
 
-static cdl_status try_value(const cdl_search_dimension *d, const char *text,
-                            const cdl_settings *base)
+static cdl_status try_value(const train_search_dimension *d, const char *text,
+                            const train_settings *base)
 {
-  cdl_settings settings;
-  CDL_TRY(cdl_settings_copy(&settings, base));
-  cdl_status status = cdl_settings_set(&settings, d->setting, text);
+  train_settings settings;
+  CDL_TRY(train_settings_copy(&settings, base));
+  cdl_status status = train_settings_set(&settings, d->setting, text);
   if (status == CDL_OK)
-    status = cdl_settings_check(&settings);
-  cdl_settings_release(&settings);
+    status = train_settings_check(&settings);
+  train_settings_release(&settings);
   return cdl_context(status, "--space %s", d->setting->field);
 }
 
-cdl_status cdl_search_space_check(const cdl_search_space *space, const cdl_settings *base)
+cdl_status train_search_space_check(const train_search_space *space, const train_settings *base)
 {
   for (size_t i = 0; i < space->count; i++) {
-    const cdl_search_dimension *d = &space->item[i];
+    const train_search_dimension *d = &space->item[i];
     for (size_t c = 0; c < d->choice_count; c++)
       CDL_TRY(try_value(d, d->choices[c], base));
-    if (d->kind == CDL_SEARCH_CHOICE)
+    if (d->kind == TRAIN_SEARCH_CHOICE)
       continue;
     char low[NUMBER_BYTES], high[NUMBER_BYTES];
     write_number(d->low, low);
@@ -301,43 +302,43 @@ cdl_status cdl_search_space_check(const cdl_search_space *space, const cdl_setti
   return CDL_OK;
 }
 
-static json_t *choices_json(const cdl_search_dimension *d)
+static json_t *choices_json(const train_search_dimension *d)
 {
   json_t *array = json_array();
   for (size_t i = 0; i < d->choice_count; i++)
-    cdl_json_append(&array, json_string(d->choices[i]));
+    base_json_append(&array, json_string(d->choices[i]));
   return array;
 }
 
-json_t *cdl_search_space_json(const cdl_search_space *space)
+json_t *train_search_space_json(const train_search_space *space)
 {
   json_t *object = json_object();
   for (size_t i = 0; i < space->count; i++) {
-    const cdl_search_dimension *d = &space->item[i];
+    const train_search_dimension *d = &space->item[i];
     json_t *entry =
-        d->kind == CDL_SEARCH_CHOICE
+        d->kind == TRAIN_SEARCH_CHOICE
             ? json_pack("{ss so}", "kind", kind_names[d->kind], "choices", choices_json(d))
-        : d->kind == CDL_SEARCH_WHOLE
+        : d->kind == TRAIN_SEARCH_WHOLE
             ? json_pack("{ss sI sI}", "kind", kind_names[d->kind], "low", (json_int_t)d->low,
                         "high", (json_int_t)d->high)
             : json_pack("{ss sf sf}", "kind", kind_names[d->kind], "low", d->low, "high", d->high);
-    cdl_json_set(&object, d->setting->field, entry);
+    base_json_set(&object, d->setting->field, entry);
   }
   return object;
 }
 
 /* A trial's value of one setting, as its text; `number` holds that of a number. */
-static cdl_status value_text(const cdl_search_dimension *d, const json_t *value,
+static cdl_status value_text(const train_search_dimension *d, const json_t *value,
                              char number[NUMBER_BYTES], const char **text)
 {
   *text = NULL;
-  if (d->kind == CDL_SEARCH_CHOICE && json_is_string(value)) {
+  if (d->kind == TRAIN_SEARCH_CHOICE && json_is_string(value)) {
     for (size_t i = 0; i < d->choice_count; i++)
       if (strcmp(d->choices[i], json_string_value(value)) == 0)
         *text = d->choices[i];
-  } else if (d->kind != CDL_SEARCH_CHOICE && json_is_number(value)) {
+  } else if (d->kind != TRAIN_SEARCH_CHOICE && json_is_number(value)) {
     const double x = json_number_value(value);
-    const bool whole = d->kind != CDL_SEARCH_WHOLE || x == floor(x);
+    const bool whole = d->kind != TRAIN_SEARCH_WHOLE || x == floor(x);
     if (whole && x >= d->low && x <= d->high) {
       write_number(x, number);
       *text = number;
@@ -348,19 +349,19 @@ static cdl_status value_text(const cdl_search_dimension *d, const json_t *value,
                                   d->setting->field);
 }
 
-cdl_status cdl_search_space_apply(const cdl_search_space *space, const json_t *parameters,
-                                  cdl_settings *settings)
+cdl_status train_search_space_apply(const train_search_space *space, const json_t *parameters,
+                                    train_settings *settings)
 {
   bool method = false;
   for (size_t i = 0; i < space->count; i++) {
-    const cdl_search_dimension *d = &space->item[i];
+    const train_search_dimension *d = &space->item[i];
     char number[NUMBER_BYTES];
     const char *text;
     CDL_TRY(value_text(d, json_object_get(parameters, d->setting->field), number, &text));
-    CDL_TRY(cdl_settings_set(settings, d->setting, text));
+    CDL_TRY(train_settings_set(settings, d->setting, text));
     method = method || strcmp(d->setting->field, "method") == 0;
   }
   if (method)
-    cdl_settings_drop_options(settings);
+    train_settings_drop_options(settings);
   return CDL_OK;
 }

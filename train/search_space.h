@@ -5,46 +5,47 @@
 #include "train/settings.h"
 
 typedef enum {
-  CDL_SEARCH_LOG,     /* the logarithm uniform between the bounds */
-  CDL_SEARCH_UNIFORM, /* a number between them */
-  CDL_SEARCH_WHOLE,   /* a whole number between them */
-  CDL_SEARCH_CHOICE
-} cdl_search_kind;
+  TRAIN_SEARCH_LOG,     /* the logarithm uniform between the bounds */
+  TRAIN_SEARCH_UNIFORM, /* a number between them */
+  TRAIN_SEARCH_WHOLE,   /* a whole number between them */
+  TRAIN_SEARCH_CHOICE
+} train_search_kind;
 
 /* One setting that is searched. */
 typedef struct {
-  const cdl_setting *setting;
-  cdl_search_kind kind;
+  const train_setting *setting;
+  train_search_kind kind;
   double low, high; /* both included; of a choice 0 */
   char **choices;   /* [choice_count], as texts of the setting; owned */
   size_t choice_count;
-} cdl_search_dimension;
+} train_search_dimension;
 
 typedef struct {
-  cdl_search_dimension *item; /* in the order of their names */
+  train_search_dimension *item; /* in the order of their names */
   size_t count;
-} cdl_search_space;
+} train_search_space;
 
-void cdl_search_space_release(cdl_search_space *space);
+void train_search_space_release(train_search_space *space);
 
 /* "lr=log:5e-5:5e-3", "alpha=uniform:4:32", "rank=int:4:16", "rank=choice:4,8,16". USAGE, with the
  * nearest name, for one that is no setting; for one that all trials share (data, base model,
  * backend), for one that is in the space already, for bounds that cannot be. */
-CDL_MUST_USE cdl_status cdl_search_space_add(cdl_search_space *space, const char *text);
+CDL_MUST_USE cdl_status train_search_space_add(train_search_space *space, const char *text);
 /* The same from {"lr": "log:5e-5:5e-3", "targets": ["query,value", "query"]}, an array being a
  * choice. Names that the space has already are passed over. `path` is for messages. */
-CDL_MUST_USE cdl_status cdl_search_space_read(cdl_search_space *space, const char *path,
-                                              const json_t *object);
+CDL_MUST_USE cdl_status train_search_space_read(train_search_space *space, const char *path,
+                                                const json_t *object);
 /* Tries each bound and each choice in `base`: USAGE for one that the setting cannot have. */
-CDL_MUST_USE cdl_status cdl_search_space_check(const cdl_search_space *space,
-                                               const cdl_settings *base);
+CDL_MUST_USE cdl_status train_search_space_check(const train_search_space *space,
+                                                 const train_settings *base);
 /* {"lr": {"kind": "log", "low": 5e-5, "high": 5e-3}, "rank": {"kind": "choice", "choices": ["4",
  * "8"]}}; kinds are log, uniform, int, choice. NULL when memory is out. */
-json_t *cdl_search_space_json(const cdl_search_space *space);
+json_t *train_search_space_json(const train_search_space *space);
 /* Sets what is searched to a trial's `parameters`: a number each, of a choice one of its texts. With
  * the method searched, options that it does not have are unset. DATA where one is missing or out
  * of bounds. */
-CDL_MUST_USE cdl_status cdl_search_space_apply(const cdl_search_space *space,
-                                               const json_t *parameters, cdl_settings *settings);
+CDL_MUST_USE cdl_status train_search_space_apply(const train_search_space *space,
+                                                 const json_t *parameters,
+                                                 train_settings *settings);
 
 #endif

@@ -21,15 +21,15 @@ static const char listed_methods[] =
 #undef METHOD
 #define METHOD_CHOICES (&listed_methods[1])
 
-static const cdl_setting lines[] = {
-#define GROUP(title) {.kind = CDL_KIND_GROUP, .help = title},
+static const train_setting lines[] = {
+#define GROUP(title) {.kind = TRAIN_KIND_GROUP, .help = title},
 #define SETTING(kind_, field_, initial, placeholder_, changes, help_) \
-  {.kind = CDL_KIND_##kind_,                                          \
+  {.kind = TRAIN_KIND_##kind_,                                        \
    .field = #field_,                                                  \
    .placeholder = placeholder_,                                       \
    .help = help_,                                                     \
    .changes_result = changes,                                         \
-   .offset = offsetof(cdl_settings, field_)},
+   .offset = offsetof(train_settings, field_)},
 #include "train/settings.def"
 #undef SETTING
 #undef GROUP
@@ -38,9 +38,9 @@ enum { LINE_COUNT = sizeof lines / sizeof lines[0], HELP_BYTES = 320 };
 
 /* ---- The list ---- */
 
-static cdl_setting list[CDL_SETTINGS_MAX];
+static train_setting list[TRAIN_SETTINGS_MAX];
 static size_t list_count;
-static char option_help[CDL_METHOD_OPTIONS_MAX][HELP_BYTES];
+static char option_help[TRAIN_METHOD_OPTIONS_MAX][HELP_BYTES];
 static pthread_once_t list_once = PTHREAD_ONCE_INIT;
 
 static bool method_has(const char *method, const char *option)
@@ -74,21 +74,21 @@ static const char *placeholder_of(const cdl_adapter_option *o)
 
 static void add_option(const cdl_adapter_option *o, size_t place)
 {
-  static const cdl_setting_kind kinds[] = {[CDL_OPTION_WHOLE] = CDL_KIND_WHOLE,
-                                           [CDL_OPTION_REAL] = CDL_KIND_REAL,
-                                           [CDL_OPTION_FLAG] = CDL_KIND_FLAG,
-                                           [CDL_OPTION_CHOICE] = CDL_KIND_CHOICE};
+  static const train_setting_kind kinds[] = {[CDL_OPTION_WHOLE] = TRAIN_KIND_WHOLE,
+                                             [CDL_OPTION_REAL] = TRAIN_KIND_REAL,
+                                             [CDL_OPTION_FLAG] = TRAIN_KIND_FLAG,
+                                             [CDL_OPTION_CHOICE] = TRAIN_KIND_CHOICE};
   char methods[128];
   methods_with(o->name, methods, sizeof methods);
   snprintf(option_help[place], HELP_BYTES, "%s: %s", methods, o->help);
-  list[list_count++] =
-      (cdl_setting){.kind = kinds[o->kind],
-                    .field = o->name,
-                    .placeholder = placeholder_of(o),
-                    .help = option_help[place],
-                    .changes_result = true,
-                    .offset = offsetof(cdl_settings, options) + place * sizeof(cdl_method_option),
-                    .option = o};
+  list[list_count++] = (train_setting){.kind = kinds[o->kind],
+                                       .field = o->name,
+                                       .placeholder = placeholder_of(o),
+                                       .help = option_help[place],
+                                       .changes_result = true,
+                                       .offset = offsetof(train_settings, options) +
+                                                 place * sizeof(train_method_option),
+                                       .option = o};
 }
 
 static void make_list(void)
@@ -103,17 +103,17 @@ static void make_list(void)
       bool known = false;
       for (size_t j = 0; j < list_count && !known; j++)
         known = list[j].option != NULL && strcmp(list[j].field, options[i].name) == 0;
-      if (known || place == CDL_METHOD_OPTIONS_MAX || list_count + 2 > CDL_SETTINGS_MAX)
+      if (known || place == TRAIN_METHOD_OPTIONS_MAX || list_count + 2 > TRAIN_SETTINGS_MAX)
         continue;
       if (place == 0)
         list[list_count++] =
-            (cdl_setting){.kind = CDL_KIND_GROUP, .help = "Options of some methods"};
+            (train_setting){.kind = TRAIN_KIND_GROUP, .help = "Options of some methods"};
       add_option(&options[i], place++);
     }
   }
 }
 
-const cdl_setting *cdl_setting_list(size_t *count)
+const train_setting *train_setting_list(size_t *count)
 {
   (void)pthread_once(&list_once, make_list);
   *count = list_count;
@@ -129,27 +129,27 @@ static bool same_name(const char *a, const char *b)
   return *a == *b;
 }
 
-const cdl_setting *cdl_setting_find(const char *name)
+const train_setting *train_setting_find(const char *name)
 {
   size_t count;
-  const cdl_setting *all = cdl_setting_list(&count);
+  const train_setting *all = train_setting_list(&count);
   for (size_t i = 0; i < count; i++)
-    if (all[i].kind != CDL_KIND_GROUP && same_name(all[i].field, name))
+    if (all[i].kind != TRAIN_KIND_GROUP && same_name(all[i].field, name))
       return &all[i];
   return NULL;
 }
 
-static cdl_hint hint_of_setting(const char *name)
+static base_hint hint_of_setting(const char *name)
 {
-  const char *names[CDL_SETTINGS_MAX];
+  const char *names[TRAIN_SETTINGS_MAX];
   size_t count = 0;
   for (size_t i = 0; i < list_count; i++)
-    if (list[i].kind != CDL_KIND_GROUP)
+    if (list[i].kind != TRAIN_KIND_GROUP)
       names[count++] = list[i].field;
-  return cdl_hint_for(name, names, count, "");
+  return base_hint_for(name, names, count, "");
 }
 
-static void *place(const cdl_settings *settings, const cdl_setting *setting)
+static void *place(const train_settings *settings, const train_setting *setting)
 {
   return (char *)(uintptr_t)settings + setting->offset;
 }
@@ -170,9 +170,9 @@ static cdl_status init_TEXT(char **slot, const char *value)
   return value != NULL ? set_text(slot, value) : CDL_OK;
 }
 
-cdl_status cdl_settings_init(cdl_settings *settings)
+cdl_status train_settings_init(train_settings *settings)
 {
-  *settings = (cdl_settings){0};
+  *settings = (train_settings){0};
   cdl_status status = CDL_OK;
 #define START_TEXT(field, initial) \
   status = status == CDL_OK ? init_TEXT(&settings->field, initial) : status;
@@ -189,23 +189,23 @@ cdl_status cdl_settings_init(cdl_settings *settings)
 #undef SETTING
 #undef GROUP
   size_t count;
-  const cdl_setting *all = cdl_setting_list(&count);
+  const train_setting *all = train_setting_list(&count);
   for (size_t i = 0; i < count; i++)
     if (all[i].option != NULL)
-      ((cdl_method_option *)place(settings, &all[i]))->value = all[i].option->fallback;
+      ((train_method_option *)place(settings, &all[i]))->value = all[i].option->fallback;
   if (status != CDL_OK)
-    cdl_settings_release(settings);
+    train_settings_release(settings);
   return status;
 }
 
-static bool is_text(const cdl_setting *line)
+static bool is_text(const train_setting *line)
 {
-  return line->kind == CDL_KIND_TEXT || line->kind == CDL_KIND_LIST ||
-         line->kind == CDL_KIND_CHOICE || line->kind == CDL_KIND_MAP ||
-         line->kind == CDL_KIND_WHOLES;
+  return line->kind == TRAIN_KIND_TEXT || line->kind == TRAIN_KIND_LIST ||
+         line->kind == TRAIN_KIND_CHOICE || line->kind == TRAIN_KIND_MAP ||
+         line->kind == TRAIN_KIND_WHOLES;
 }
 
-void cdl_settings_release(cdl_settings *settings)
+void train_settings_release(train_settings *settings)
 {
   for (size_t i = 0; i < LINE_COUNT; i++)
     if (is_text(&lines[i])) {
@@ -215,7 +215,7 @@ void cdl_settings_release(cdl_settings *settings)
     }
 }
 
-cdl_status cdl_settings_copy(cdl_settings *copy, const cdl_settings *settings)
+cdl_status train_settings_copy(train_settings *copy, const train_settings *settings)
 {
   bool whole = true;
   *copy = *settings;
@@ -228,7 +228,7 @@ cdl_status cdl_settings_copy(cdl_settings *copy, const cdl_settings *settings)
   }
   if (whole)
     return CDL_OK;
-  cdl_settings_release(copy);
+  train_settings_release(copy);
   return cdl_fail(CDL_MEMORY, "out of memory: settings");
 }
 
@@ -239,7 +239,7 @@ typedef struct {
   char text[48];
 } option_name;
 
-static option_name named(const cdl_setting *setting)
+static option_name named(const train_setting *setting)
 {
   option_name name;
   snprintf(name.text, sizeof name.text, "--%s", setting->field);
@@ -264,7 +264,7 @@ static bool is_choice(const char *choices, const char *value)
   }
 }
 
-static cdl_status parse_whole(const cdl_setting *setting, const char *value, int64_t *slot)
+static cdl_status parse_whole(const train_setting *setting, const char *value, int64_t *slot)
 {
   char *end;
   errno = 0;
@@ -277,7 +277,7 @@ static cdl_status parse_whole(const cdl_setting *setting, const char *value, int
   return CDL_OK;
 }
 
-static cdl_status set_wholes(const cdl_setting *setting, const char *value, char **slot)
+static cdl_status set_wholes(const train_setting *setting, const char *value, char **slot)
 {
   enum { DIGITS_MOST = 9 };
   for (const char *c = value;; c++) {
@@ -291,7 +291,7 @@ static cdl_status set_wholes(const cdl_setting *setting, const char *value, char
   }
 }
 
-bool cdl_is_module_pattern(const char *text)
+bool train_is_module_pattern(const char *text)
 {
   bool quoted = false;
   for (const char *c = text; *c != '\0'; c++) {
@@ -306,23 +306,24 @@ bool cdl_is_module_pattern(const char *text)
 }
 
 /* Whether a list's setting has the other form that its placeholder allows. */
-static bool is_no_list(const cdl_setting *setting, const char *text)
+static bool is_no_list(const train_setting *setting, const char *text)
 {
-  return (strstr(setting->placeholder, "|REGEX") != NULL && cdl_is_module_pattern(text)) ||
+  return (strstr(setting->placeholder, "|REGEX") != NULL && train_is_module_pattern(text)) ||
          (strncmp(setting->placeholder, "balanced|", 9) == 0 && strcmp(text, "balanced") == 0);
 }
 
-static cdl_status set_list(const cdl_setting *setting, const char *value, char **slot)
+static cdl_status set_list(const train_setting *setting, const char *value, char **slot)
 {
-  cdl_list names = {0};
+  base_list names = {0};
   if (!is_no_list(setting, value))
-    CDL_TRY(cdl_list_split(named(setting).text, value, &names));
-  cdl_list_release(&names);
+    CDL_TRY(base_list_split(named(setting).text, value, &names));
+  base_list_release(&names);
   return set_text(slot, value);
 }
 
 /* `value` fits the option's kind. */
-static cdl_status set_option(const cdl_setting *setting, const char *value, cdl_method_option *slot)
+static cdl_status set_option(const train_setting *setting, const char *value,
+                             train_method_option *slot)
 {
   const cdl_adapter_option *o = setting->option;
   int64_t whole = 0;
@@ -339,7 +340,7 @@ static cdl_status set_option(const cdl_setting *setting, const char *value, cdl_
     number = (double)whole;
     break;
   case CDL_OPTION_REAL:
-    if (!cdl_number_parse(value, strlen(value), &number))
+    if (!base_number_parse(value, strlen(value), &number))
       return cdl_fail(CDL_USAGE, "%s wants a number, not '%s'", named(setting).text, value);
     break;
   }
@@ -347,14 +348,15 @@ static cdl_status set_option(const cdl_setting *setting, const char *value, cdl_
   if (ranged && !(number >= o->low && number <= o->high))
     return cdl_fail(CDL_USAGE, "%s is %g to %g, not %s", named(setting).text, o->low, o->high,
                     value);
-  *slot = (cdl_method_option){number, true};
+  *slot = (train_method_option){number, true};
   return CDL_OK;
 }
 
-cdl_status cdl_settings_set(cdl_settings *settings, const cdl_setting *setting, const char *value)
+cdl_status train_settings_set(train_settings *settings, const train_setting *setting,
+                              const char *value)
 {
   void *slot = place(settings, setting);
-  if (setting->kind == CDL_KIND_FLAG) {
+  if (setting->kind == TRAIN_KIND_FLAG) {
     if (value != NULL && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
       return cdl_fail(CDL_USAGE, "%s is true or false, not '%s'", named(setting).text, value);
     if (setting->option != NULL)
@@ -362,36 +364,36 @@ cdl_status cdl_settings_set(cdl_settings *settings, const cdl_setting *setting, 
     *(bool *)slot = value == NULL || strcmp(value, "true") == 0;
     return CDL_OK;
   }
-  if (value == NULL || (value[0] == '\0' && setting->kind != CDL_KIND_TEXT))
+  if (value == NULL || (value[0] == '\0' && setting->kind != TRAIN_KIND_TEXT))
     return cdl_fail(CDL_USAGE, "%s wants a value: %s", named(setting).text, setting->placeholder);
-  const size_t bytes = strlen(value), valid = cdl_utf8_well_formed((const uint8_t *)value, bytes);
+  const size_t bytes = strlen(value), valid = base_utf8_well_formed((const uint8_t *)value, bytes);
   if (valid < bytes) /* run.json and the adapter's config could not hold it */
     return cdl_fail(CDL_USAGE, "%s: byte %zu of its value, 0x%02x, is not valid UTF-8",
                     named(setting).text, valid + 1, (unsigned)(unsigned char)value[valid]);
   switch (setting->kind) {
-  case CDL_KIND_CHOICE:
+  case TRAIN_KIND_CHOICE:
     if (!is_choice(setting->placeholder, value))
       return cdl_fail(CDL_USAGE, "%s is one of %s, not '%s'", named(setting).text,
                       setting->placeholder, value);
     return setting->option != NULL ? set_option(setting, value, slot) : set_text(slot, value);
-  case CDL_KIND_TEXT:
-  case CDL_KIND_MAP:
+  case TRAIN_KIND_TEXT:
+  case TRAIN_KIND_MAP:
     return set_text(slot, value);
-  case CDL_KIND_LIST:
+  case TRAIN_KIND_LIST:
     return set_list(setting, value, slot);
-  case CDL_KIND_WHOLES:
+  case TRAIN_KIND_WHOLES:
     return set_wholes(setting, value, slot);
-  case CDL_KIND_WHOLE:
+  case TRAIN_KIND_WHOLE:
     return setting->option != NULL ? set_option(setting, value, slot)
                                    : parse_whole(setting, value, slot);
-  case CDL_KIND_REAL:
+  case TRAIN_KIND_REAL:
     if (setting->option != NULL)
       return set_option(setting, value, slot);
-    if (!cdl_number_parse(value, strlen(value), slot))
+    if (!base_number_parse(value, strlen(value), slot))
       return cdl_fail(CDL_USAGE, "%s wants a number, not '%s'", named(setting).text, value);
     return CDL_OK;
-  case CDL_KIND_GROUP:
-  case CDL_KIND_FLAG:
+  case TRAIN_KIND_GROUP:
+  case TRAIN_KIND_FLAG:
     break;
   }
   return cdl_fail(CDL_ARGUMENT, "a group is no setting");
@@ -400,13 +402,13 @@ cdl_status cdl_settings_set(cdl_settings *settings, const cdl_setting *setting, 
 /* ---- From JSON ---- */
 
 /* ["a", "b, c"] is a,"b, c" and [0, 2] is 0,2: each element is one name or number. */
-static cdl_status join_items(const cdl_setting *setting, const char *path, const json_t *array,
+static cdl_status join_items(const train_setting *setting, const char *path, const json_t *array,
                              char **joined)
 {
-  const bool wholes = setting->kind == CDL_KIND_WHOLES,
+  const bool wholes = setting->kind == TRAIN_KIND_WHOLES,
              numbers = wholes || strcmp(setting->field, "class_weights") == 0;
   const size_t count = json_array_size(array);
-  cdl_list items = {.item = calloc(count + 1, sizeof *items.item)};
+  base_list items = {.item = calloc(count + 1, sizeof *items.item)};
   cdl_status status = items.item != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
   for (size_t i = 0; status == CDL_OK && i < count; i++) {
     const json_t *item = json_array_get(array, i);
@@ -417,19 +419,19 @@ static cdl_status join_items(const cdl_setting *setting, const char *path, const
                         : numbers ? "numbers"
                                   : "strings");
     else if ((items.item[i] = json_is_string(item) ? strdup(json_string_value(item))
-                                                   : cdl_json_line(item)) == NULL)
+                                                   : base_json_line(item)) == NULL)
       status = cdl_fail(CDL_MEMORY, "%s: out of memory", path);
     else
       items.count++;
   }
   if (status == CDL_OK &&
-      (*joined = cdl_list_join((const char *const *)items.item, items.count)) == NULL)
+      (*joined = base_list_join((const char *const *)items.item, items.count)) == NULL)
     status = cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  cdl_list_release(&items);
+  base_list_release(&items);
   return status;
 }
 
-static cdl_status set_from_json(cdl_settings *settings, const cdl_setting *setting,
+static cdl_status set_from_json(train_settings *settings, const train_setting *setting,
                                 const char *path, const json_t *value)
 {
   char number[40];
@@ -438,45 +440,45 @@ static cdl_status set_from_json(cdl_settings *settings, const cdl_setting *setti
   if (json_is_null(value))
     return CDL_OK;
   if (json_is_array(value) &&
-      (setting->kind == CDL_KIND_LIST || setting->kind == CDL_KIND_WHOLES)) {
+      (setting->kind == TRAIN_KIND_LIST || setting->kind == TRAIN_KIND_WHOLES)) {
     CDL_TRY(join_items(setting, path, value, &joined));
     text = joined;
-  } else if (json_is_object(value) && setting->kind == CDL_KIND_MAP) {
-    joined = cdl_json_line(value);
+  } else if (json_is_object(value) && setting->kind == TRAIN_KIND_MAP) {
+    joined = base_json_line(value);
     if (joined == NULL)
       return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
     text = joined;
   } else if (json_is_string(value))
     text = json_string_value(value);
-  else if (json_is_boolean(value) && setting->kind == CDL_KIND_FLAG)
+  else if (json_is_boolean(value) && setting->kind == TRAIN_KIND_FLAG)
     text = json_is_true(value) ? "true" : "false";
-  else if (json_is_integer(value) && setting->kind != CDL_KIND_FLAG) {
+  else if (json_is_integer(value) && setting->kind != TRAIN_KIND_FLAG) {
     snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
     text = number;
-  } else if (json_is_real(value) && setting->kind == CDL_KIND_REAL) {
+  } else if (json_is_real(value) && setting->kind == TRAIN_KIND_REAL) {
     if (setting->option != NULL) {
       snprintf(number, sizeof number, "%.17g", json_real_value(value));
-      return cdl_context(cdl_settings_set(settings, setting, number), "%s", path);
+      return cdl_context(train_settings_set(settings, setting, number), "%s", path);
     }
     *(double *)place(settings, setting) = json_real_value(value);
     return CDL_OK;
   } else
     return cdl_fail(CDL_USAGE, "%s: %s wants %s", path, setting->field,
-                    setting->kind == CDL_KIND_FLAG ? "true or false" : setting->placeholder);
-  const cdl_status status = cdl_context(cdl_settings_set(settings, setting, text), "%s", path);
+                    setting->kind == TRAIN_KIND_FLAG ? "true or false" : setting->placeholder);
+  const cdl_status status = cdl_context(train_settings_set(settings, setting, text), "%s", path);
   free(joined);
   return status;
 }
 
-cdl_status cdl_settings_take(cdl_settings *settings, const char *path, const json_t *object,
-                             const bool *given)
+cdl_status train_settings_take(train_settings *settings, const char *path, const json_t *object,
+                               const bool *given)
 {
   cdl_status status = CDL_OK;
   const char *key;
   json_t *value;
   json_object_foreach((json_t *)(uintptr_t)object, key, value)
   {
-    const cdl_setting *setting = cdl_setting_find(key);
+    const train_setting *setting = train_setting_find(key);
     if (strcmp(key, "paper") == 0 || strcmp(key, "comment") == 0)
       continue;
     if (setting == NULL)
@@ -490,11 +492,11 @@ cdl_status cdl_settings_take(cdl_settings *settings, const char *path, const jso
   return status;
 }
 
-cdl_status cdl_settings_read(cdl_settings *settings, const char *path, const bool *given)
+cdl_status train_settings_read(train_settings *settings, const char *path, const bool *given)
 {
   json_t *object;
-  CDL_TRY(cdl_json_read(path, &object));
-  const cdl_status status = cdl_settings_take(settings, path, object, given);
+  CDL_TRY(base_json_read(path, &object));
+  const cdl_status status = train_settings_take(settings, path, object, given);
   json_decref(object);
   return status;
 }
@@ -503,98 +505,98 @@ cdl_status cdl_settings_read(cdl_settings *settings, const char *path, const boo
 
 /* The text where it has but names and commas between them; an array where a name has one itself, or
  * quotes, so that nobody needs to know how these are written here. */
-static json_t *list_json(const cdl_setting *setting, const char *text)
+static json_t *list_json(const train_setting *setting, const char *text)
 {
-  cdl_list names;
+  base_list names;
   if (text == NULL)
     return json_null();
   const cdl_status status =
-      is_no_list(setting, text) ? CDL_USAGE : cdl_list_split("", text, &names);
+      is_no_list(setting, text) ? CDL_USAGE : base_list_split("", text, &names);
   if (status != CDL_OK)
-    return status == CDL_MEMORY ? NULL : cdl_json_string_of(text);
+    return status == CDL_MEMORY ? NULL : base_json_string_of(text);
   bool plain = true; /* as the text is then */
   json_t *array = json_array();
   for (size_t i = 0; i < names.count; i++) {
-    plain = plain && !cdl_list_needs_quotes(names.item[i]);
-    cdl_json_append(&array, json_string(names.item[i]));
+    plain = plain && !base_list_needs_quotes(names.item[i]);
+    base_json_append(&array, json_string(names.item[i]));
   }
-  cdl_list_release(&names);
+  base_list_release(&names);
   if (!plain)
     return array;
   json_decref(array);
-  return cdl_json_string_of(text);
+  return base_json_string_of(text);
 }
 
-static json_t *value_json(const cdl_settings *settings, const cdl_setting *setting)
+static json_t *value_json(const train_settings *settings, const train_setting *setting)
 {
   const void *slot = place(settings, setting);
   if (setting->option != NULL)
-    return cdl_adapter_option_json(setting->option, ((const cdl_method_option *)slot)->value);
+    return adapter_option_json(setting->option, ((const train_method_option *)slot)->value);
   switch (setting->kind) {
-  case CDL_KIND_LIST:
+  case TRAIN_KIND_LIST:
     return list_json(setting, *(char *const *)slot);
-  case CDL_KIND_TEXT:
-  case CDL_KIND_MAP:
-  case CDL_KIND_WHOLES:
-  case CDL_KIND_CHOICE:
-    return cdl_json_string_of(*(char *const *)slot);
-  case CDL_KIND_WHOLE: /* below 0: not set, which no file needs to know how it is kept */
+  case TRAIN_KIND_TEXT:
+  case TRAIN_KIND_MAP:
+  case TRAIN_KIND_WHOLES:
+  case TRAIN_KIND_CHOICE:
+    return base_json_string_of(*(char *const *)slot);
+  case TRAIN_KIND_WHOLE: /* below 0: not set, which no file needs to know how it is kept */
     return *(const int64_t *)slot < 0 ? json_null() : json_integer(*(const int64_t *)slot);
-  case CDL_KIND_REAL:
+  case TRAIN_KIND_REAL:
     return *(const double *)slot < 0 ? json_null() : json_real(*(const double *)slot);
-  case CDL_KIND_FLAG:
+  case TRAIN_KIND_FLAG:
     return json_boolean(*(const bool *)slot);
-  case CDL_KIND_GROUP:
+  case TRAIN_KIND_GROUP:
     break;
   }
   return NULL;
 }
 
-json_t *cdl_settings_json(const cdl_settings *settings, bool results_only)
+json_t *train_settings_json(const train_settings *settings, bool results_only)
 {
   json_t *object = json_object();
   size_t count;
-  const cdl_setting *all = cdl_setting_list(&count);
+  const train_setting *all = train_setting_list(&count);
   for (size_t i = 0; i < count; i++) {
-    const cdl_setting *line = &all[i];
-    if (line->kind == CDL_KIND_GROUP || (results_only && !line->changes_result) ||
+    const train_setting *line = &all[i];
+    if (line->kind == TRAIN_KIND_GROUP || (results_only && !line->changes_result) ||
         (line->option != NULL && !method_has(settings->method, line->field)))
       continue;
-    cdl_json_set(&object, line->field, value_json(settings, line));
+    base_json_set(&object, line->field, value_json(settings, line));
   }
   return object;
 }
 
-uint64_t cdl_settings_seed(const cdl_settings *settings, int64_t own)
+uint64_t train_settings_seed(const train_settings *settings, int64_t own)
 {
   return (uint64_t)(own >= 0 ? own : settings->seed);
 }
 
 /* ---- Options of methods ---- */
 
-cdl_method_option *cdl_settings_option(cdl_settings *settings, const char *name)
+train_method_option *train_settings_option(train_settings *settings, const char *name)
 {
-  const cdl_setting *setting = cdl_setting_find(name);
+  const train_setting *setting = train_setting_find(name);
   return setting != NULL && setting->option != NULL ? place(settings, setting) : NULL;
 }
 
-void cdl_settings_drop_options(cdl_settings *s)
+void train_settings_drop_options(train_settings *s)
 {
   size_t count;
-  const cdl_setting *all = cdl_setting_list(&count);
+  const train_setting *all = train_setting_list(&count);
   for (size_t i = 0; i < count; i++)
     if (all[i].option != NULL && !method_has(s->method, all[i].field))
-      *(cdl_method_option *)place(s, &all[i]) =
-          (cdl_method_option){.value = all[i].option->fallback};
+      *(train_method_option *)place(s, &all[i]) =
+          (train_method_option){.value = all[i].option->fallback};
 }
 
-cdl_status cdl_settings_check_options(const cdl_settings *s)
+cdl_status train_settings_check_options(const train_settings *s)
 {
   size_t count;
-  const cdl_setting *all = cdl_setting_list(&count);
+  const train_setting *all = train_setting_list(&count);
   for (size_t i = 0; i < count; i++) {
     if (all[i].option == NULL || method_has(s->method, all[i].field) ||
-        !((const cdl_method_option *)place(s, &all[i]))->set)
+        !((const train_method_option *)place(s, &all[i]))->set)
       continue;
     char methods[128];
     methods_with(all[i].field, methods, sizeof methods);
@@ -606,7 +608,7 @@ cdl_status cdl_settings_check_options(const cdl_settings *s)
 
 /* ---- What goes together ---- */
 
-static cdl_status check_data(const cdl_settings *s)
+static cdl_status check_data(const train_settings *s)
 {
   if ((s->task != NULL) == (s->train != NULL))
     return cdl_fail(CDL_USAGE, "give --task with --data, or --train with your own file");
@@ -639,7 +641,7 @@ static cdl_status check_range(const char *option, double value, double least, do
   return CDL_OK;
 }
 
-static cdl_status check_rates(const cdl_settings *s)
+static cdl_status check_rates(const train_settings *s)
 {
   CDL_TRY(check_range("--lr", s->lr, 0, 1e6));
   if (!(s->warmup_ratio >= 0 && s->warmup_ratio <= 1))
@@ -663,7 +665,7 @@ static cdl_status check_rates(const cdl_settings *s)
 }
 
 /* Numbers whose products must stay whole numbers. */
-static cdl_status check_sizes(const cdl_settings *s)
+static cdl_status check_sizes(const train_settings *s)
 {
   const struct {
     const char *option;
@@ -679,7 +681,7 @@ static cdl_status check_sizes(const cdl_settings *s)
   return CDL_OK;
 }
 
-cdl_status cdl_settings_check(const cdl_settings *s)
+cdl_status train_settings_check(const train_settings *s)
 {
   if (s->resume && s->output == NULL)
     return cdl_fail(CDL_USAGE, "give --output: the folder of the run that --resume goes on with");

@@ -6,42 +6,42 @@
 
 /* ---- Creating ---- */
 
-cdl_status cdl_step_create(cdl_step *step, cdl_job *job, const cdl_settings *settings,
-                           cdl_batch_bound bound)
+cdl_status train_step_create(train_step *step, train_session *session,
+                             const train_settings *settings, data_batch_bound bound)
 {
-  *step =
-      (cdl_step){.job = job, .max_gradient_norm = (float)settings->max_grad_norm, .bound = bound};
-  CDL_TRY(cdl_loss_create(&step->loss, job, settings, bound.examples));
-  cdl_optimizer_settings optimizer = cdl_optimizer_defaults();
+  *step = (train_step){
+      .session = session, .max_gradient_norm = (float)settings->max_grad_norm, .bound = bound};
+  CDL_TRY(train_loss_create(&step->loss, session, settings, bound.examples));
+  train_optimizer_settings optimizer = train_optimizer_defaults();
   optimizer.weight_decay = settings->weight_decay;
   optimizer.decay_all = settings->decay == NULL || strcmp(settings->decay, "all") == 0;
   const cdl_status status =
-      cdl_optimizer_create(&step->optimizer, job->queue, job->adapter, optimizer);
+      train_optimizer_create(&step->optimizer, session->queue, session->adapter, optimizer);
   if (status != CDL_OK)
-    cdl_step_release(step);
+    train_step_release(step);
   return status;
 }
 
-void cdl_step_release(cdl_step *step)
+void train_step_release(train_step *step)
 {
   cdl_graph_destroy(step->begin);
   cdl_graph_destroy(step->end);
   for (size_t i = 0; i < step->batch_count; i++)
     cdl_graph_destroy(step->batches[i].graph);
-  cdl_optimizer_release(&step->optimizer);
-  cdl_loss_release(&step->loss);
-  *step = (cdl_step){0};
+  train_optimizer_release(&step->optimizer);
+  train_loss_release(&step->loss);
+  *step = (train_step){0};
 }
 
 /* ---- Recording ---- */
 
-typedef void step_work(cdl_step *step);
+typedef void step_work(train_step *step);
 
 /* Enqueues `work`, by a recording where there can be one. What runs for the first time is not
  * recorded: it may still allocate. */
-static cdl_status enqueue(cdl_step *step, cdl_graph **graph, bool first, step_work *work)
+static cdl_status enqueue(train_step *step, cdl_graph **graph, bool first, step_work *work)
 {
-  cdl_queue *q = step->job->queue;
+  cdl_queue *q = step->session->queue;
   if (step->records && !first && *graph == NULL) {
     CDL_TRY(cdl_capture_begin(q));
     work(step);
@@ -72,13 +72,13 @@ static int32_t round_up(int32_t count, size_t bound)
 }
 
 /* The recording for a batch's shape, and that shape; NULL when there is no room for another. */
-static cdl_recorded_batch *find_recorded(cdl_step *step, cdl_token_batch *batch, bool *first)
+static train_recorded_batch *find_recorded(train_step *step, cdl_token_batch *batch, bool *first)
 {
   const int32_t tokens = round_up(batch->tokens, step->bound.tokens);
   const int32_t longest = round_up(batch->longest, step->bound.longest);
   *first = false;
   for (size_t i = 0; i < step->batch_count; i++) {
-    cdl_recorded_batch *known = &step->batches[i];
+    train_recorded_batch *known = &step->batches[i];
     if (known->tokens == tokens && known->sequences == batch->sequences &&
         known->longest == longest) {
       batch->tokens = tokens;
@@ -86,10 +86,10 @@ static cdl_recorded_batch *find_recorded(cdl_step *step, cdl_token_batch *batch,
       return known;
     }
   }
-  if (step->batch_count == CDL_RECORDED_BATCHES)
+  if (step->batch_count == TRAIN_RECORDED_BATCHES)
     return NULL;
-  cdl_recorded_batch *added = &step->batches[step->batch_count++];
-  *added = (cdl_recorded_batch){tokens, batch->sequences, longest, NULL};
+  train_recorded_batch *added = &step->batches[step->batch_count++];
+  *added = (train_recorded_batch){tokens, batch->sequences, longest, NULL};
   batch->tokens = tokens;
   batch->longest = longest;
   *first = true;
@@ -98,90 +98,93 @@ static cdl_recorded_batch *find_recorded(cdl_step *step, cdl_token_batch *batch,
 
 /* ---- The parts of a step ---- */
 
-static void begin(cdl_step *step)
+static void begin(train_step *step)
 {
-  cdl_queue *q = step->job->queue;
+  cdl_queue *q = step->session->queue;
   cdl_fill(q, CDL_ARGS(fill, .out = step->loss.loss));
-  cdl_adapter_materialize(step->job->adapter, q);
-  cdl_adapter_zero_gradients(step->job->adapter, q);
+  cdl_adapter_materialize(step->session->adapter, q);
+  cdl_adapter_zero_gradients(step->session->adapter, q);
 }
 
-static void forward_backward(cdl_step *step)
+static void forward_backward(train_step *step)
 {
-  cdl_encoder *encoder = step->job->encoder;
-  cdl_queue *q = step->job->queue;
+  cdl_encoder *encoder = step->session->encoder;
+  cdl_queue *q = step->session->queue;
   const cdl_tensor logits = cdl_encoder_forward(encoder, q, &step->dropout, step->loss.step, true);
-  cdl_loss_forward_backward(&step->loss, q, logits, cdl_encoder_d_logits(encoder));
+  train_loss_forward_backward(&step->loss, q, logits, cdl_encoder_d_logits(encoder));
   cdl_encoder_backward(encoder, q);
 }
 
-static void end(cdl_step *step)
+static void end(train_step *step)
 {
-  cdl_adapter *adapter = step->job->adapter;
-  cdl_queue *q = step->job->queue;
-  cdl_loss *loss = &step->loss;
+  cdl_adapter *adapter = step->session->adapter;
+  cdl_queue *q = step->session->queue;
+  train_loss *loss = &step->loss;
   cdl_adapter_pull_back(adapter, q);
   cdl_adapter_extra_loss(adapter, q, loss->loss);
   cdl_clip_norm(q, CDL_ARGS(clip_norm, .norm = loss->norm, .factor = loss->factor,
                             .gradient = cdl_adapter_gradients(adapter),
                             .max_norm = step->max_gradient_norm));
-  cdl_optimizer_step(&step->optimizer, q, loss->factor, loss->step);
+  train_optimizer_step(&step->optimizer, q, loss->factor, loss->step);
 }
 
-cdl_status cdl_step_begin(cdl_step *step, const cdl_step_record *record)
+cdl_status train_step_begin(train_step *step, const cdl_step_record *record)
 {
-  const cdl_job *job = step->job;
+  const train_session *session = step->session;
   if (!step->warm)
-    step->records = cdl_backend_captures(job->backend) && cdl_encoder_recordable(job->encoder) &&
-                    !cdl_adapter_varies(job->adapter);
-  cdl_upload(job->queue, step->loss.step, record, sizeof *record);
-  CDL_TRY(cdl_adapter_begin_step(job->adapter, job->queue, record));
+    step->records = cdl_backend_captures(session->backend) &&
+                    cdl_encoder_recordable(session->encoder) &&
+                    !cdl_adapter_varies(session->adapter);
+  cdl_upload(session->queue, step->loss.step, record, sizeof *record);
+  CDL_TRY(cdl_adapter_begin_step(session->adapter, session->queue, record));
   return enqueue(step, &step->begin, !step->warm, begin);
 }
 
-cdl_status cdl_step_batch(cdl_step *step, const cdl_batch *batch)
+cdl_status train_step_batch(train_step *step, const data_batch *batch)
 {
-  cdl_token_batch view = cdl_batch_view(batch);
+  cdl_token_batch view = data_batch_view(batch);
   cdl_graph *none = NULL, **graph = &none;
   bool first = true;
   if (step->records) {
-    cdl_recorded_batch *recorded = find_recorded(step, &view, &first);
+    train_recorded_batch *recorded = find_recorded(step, &view, &first);
     if (recorded != NULL)
       graph = &recorded->graph;
     first = first || recorded == NULL;
   }
-  CDL_TRY(cdl_encoder_load_batch(step->job->encoder, step->job->queue, &view));
-  cdl_loss_load_batch(&step->loss, step->job->queue, batch);
+  CDL_TRY(cdl_encoder_load_batch(step->session->encoder, step->session->queue, &view));
+  train_loss_load_batch(&step->loss, step->session->queue, batch);
   return enqueue(step, graph, first, forward_backward);
 }
 
-cdl_status cdl_step_batches(cdl_step *const *steps, const cdl_batch *const *batches, size_t count)
+cdl_status train_step_batches(train_step *const *steps, const data_batch *const *batches,
+                              size_t count)
 {
   cdl_encoder *encoders[CDL_JOINT_ENCODERS_MAX] = {NULL};
   cdl_token_batch views[CDL_JOINT_ENCODERS_MAX] = {{0}};
   cdl_dropout_rates dropout[CDL_JOINT_ENCODERS_MAX];
   cdl_tensor records[CDL_JOINT_ENCODERS_MAX];
-  cdl_queue *q = steps[0]->job->queue;
+  cdl_queue *q = steps[0]->session->queue;
   for (size_t i = 0; i < count; i++) {
-    encoders[i] = steps[i]->job->encoder;
-    views[i] = cdl_batch_view(batches[i]);
+    encoders[i] = steps[i]->session->encoder;
+    views[i] = data_batch_view(batches[i]);
     dropout[i] = steps[i]->dropout;
     records[i] = steps[i]->loss.step;
   }
   CDL_TRY(cdl_encoder_load_joint(encoders, count, q, views));
   for (size_t i = 0; i < count; i++)
-    cdl_loss_load_batch(&steps[i]->loss, q, batches[i]);
+    train_loss_load_batch(&steps[i]->loss, q, batches[i]);
   cdl_encoder_forward_joint(encoders[0], q, dropout, records);
   for (size_t i = 0; i < count; i++)
-    cdl_loss_forward_backward(&steps[i]->loss, q, cdl_encoder_logits(encoders[i]),
-                              cdl_encoder_d_logits(encoders[i]));
+    train_loss_forward_backward(&steps[i]->loss, q, cdl_encoder_logits(encoders[i]),
+                                cdl_encoder_d_logits(encoders[i]));
   cdl_encoder_backward(encoders[0], q);
   return cdl_queue_status(q);
 }
 
-cdl_status cdl_step_end(cdl_step *step, int64_t number)
+cdl_status train_step_end(train_step *step, int64_t number)
 {
   CDL_TRY(enqueue(step, &step->end, !step->warm, end));
   step->warm = true;
-  return cdl_adapter_after_step(step->job->adapter, step->job->queue, number, step->loss.factor);
+  return cdl_adapter_after_step(step->session->adapter, step->session->queue, number,
+                                step->loss.factor);
 }

@@ -12,40 +12,40 @@
 typedef struct {
   int32_t tokens, sequences, longest;
   cdl_graph *graph; /* NULL: not recorded yet */
-} cdl_recorded_batch;
+} train_recorded_batch;
 
-enum { CDL_RECORDED_BATCHES = 128 }; /* further shapes run unrecorded */
+enum { TRAIN_RECORDED_BATCHES = 128 }; /* further shapes run unrecorded */
 
 typedef struct {
-  cdl_job *job;
-  cdl_loss loss;
-  cdl_optimizer optimizer;
+  train_session *session;
+  train_loss loss;
+  train_optimizer optimizer;
   cdl_dropout_rates dropout;
   float max_gradient_norm;
-  cdl_batch_bound bound;
+  data_batch_bound bound;
 
   bool records;
   bool warm; /* a step has run: whatever it needs is allocated */
   cdl_graph *begin, *end;
-  cdl_recorded_batch batches[CDL_RECORDED_BATCHES];
+  train_recorded_batch batches[TRAIN_RECORDED_BATCHES];
   size_t batch_count;
-} cdl_step;
+} train_step;
 
-/* For batches within `bound`, which the encoder must be planned for by the first step. `job` is
+/* For batches within `bound`, which the encoder must be planned for by the first step. `session` is
  * borrowed. Errors: those of loss and optimizer; nothing to release then. */
-CDL_MUST_USE cdl_status cdl_step_create(cdl_step *step, cdl_job *job, const cdl_settings *settings,
-                                        cdl_batch_bound bound);
-void cdl_step_release(cdl_step *step);
+CDL_MUST_USE cdl_status train_step_create(train_step *step, train_session *session,
+                                          const train_settings *settings, data_batch_bound bound);
+void train_step_release(train_step *step);
 
 /* A step in three parts. Begin: the record goes up, A and B of every layer are made, gradients and
  * loss set to zero. Each batch: forward, loss, backward; `batch` may be refilled afterwards. End:
  * the parameters' gradients, clipping, update; then what the method does after step `number`. */
-CDL_MUST_USE cdl_status cdl_step_begin(cdl_step *step, const cdl_step_record *record);
-CDL_MUST_USE cdl_status cdl_step_batch(cdl_step *step, const cdl_batch *batch);
-CDL_MUST_USE cdl_status cdl_step_end(cdl_step *step, int64_t number);
+CDL_MUST_USE cdl_status train_step_begin(train_step *step, const cdl_step_record *record);
+CDL_MUST_USE cdl_status train_step_batch(train_step *step, const data_batch *batch);
+CDL_MUST_USE cdl_status train_step_end(train_step *step, int64_t number);
 /* The batches of `count` steps in one pass, at least two: their encoders share a base. It is not
  * recorded. */
-CDL_MUST_USE cdl_status cdl_step_batches(cdl_step *const *steps, const cdl_batch *const *batches,
-                                         size_t count);
+CDL_MUST_USE cdl_status train_step_batches(train_step *const *steps,
+                                           const data_batch *const *batches, size_t count);
 
 #endif

@@ -18,17 +18,17 @@
 
 enum { CHECKPOINT_SECONDS = 30 };
 
-static bool stop_requested(const cdl_trainer *t)
+static bool stop_requested(const train_trainer *t)
 {
   return t->events->stop != NULL && *t->events->stop != 0;
 }
 
 /* ---- Preparing ---- */
 
-static cdl_status plan_schedule(cdl_trainer *t)
+static cdl_status plan_schedule(train_trainer *t)
 {
-  const cdl_settings *s = t->settings;
-  const int64_t examples = (int64_t)t->job->split.train_count,
+  const train_settings *s = t->settings;
+  const int64_t examples = (int64_t)t->session->split.train_count,
                 window = s->batch_size * s->accumulate;
   t->steps_per_epoch = (examples + window - 1) / window;
   const int64_t total = s->max_steps > 0 ? s->max_steps : t->steps_per_epoch * s->epochs;
@@ -55,9 +55,9 @@ static cdl_status plan_schedule(cdl_trainer *t)
   return CDL_OK;
 }
 
-cdl_dropout_rates cdl_run_dropout(const cdl_job *job, const cdl_settings *settings)
+cdl_dropout_rates train_run_dropout(const train_session *session, const train_settings *settings)
 {
-  const cdl_model_config *c = cdl_encoder_config(job->encoder);
+  const cdl_model_config *c = cdl_encoder_config(session->encoder);
   const double set = settings->dropout;
   return (cdl_dropout_rates){.hidden = (float)(set >= 0 ? set : c->hidden_dropout),
                              .attention = (float)(set >= 0 ? set : c->attention_dropout),
@@ -65,65 +65,65 @@ cdl_dropout_rates cdl_run_dropout(const cdl_job *job, const cdl_settings *settin
 }
 
 /* Best is chosen on `valid`, or on `dev` where nothing is held out. */
-static cdl_status plan_evaluation(cdl_trainer *t)
+static cdl_status plan_evaluation(train_trainer *t)
 {
-  cdl_job *job = t->job;
-  const bool on_valid = job->split.valid_count > 0;
+  train_session *session = t->session;
+  const bool on_valid = session->split.valid_count > 0;
   if (t->eval_every == 0)
     return CDL_OK;
-  if (!on_valid && job->dev == NULL)
+  if (!on_valid && session->dev == NULL)
     return cdl_fail(
         CDL_USAGE,
         "there is nothing to measure on: give --dev, a --dev-fraction above 0, or --eval-every 0");
-  const cdl_dataset *dataset = on_valid ? job->train : job->dev;
+  const cdl_dataset *dataset = on_valid ? session->train : session->dev;
   t->evaluated_split = on_valid ? "valid" : "dev";
-  t->metric = cdl_job_main_metric(job);
-  CDL_TRY(cdl_evaluation_create(&t->evaluation, dataset,
-                                on_valid ? job->split.valid : job->dev_rows,
-                                on_valid ? job->split.valid_count : cdl_dataset_count(dataset),
-                                job->labels, job->first_position));
-  t->evaluation.types_zero = job->types_zero;
-  t->logits = calloc(cdl_dataset_count(dataset) * (size_t)job->labels + 1, sizeof *t->logits);
+  t->metric = train_session_main_metric(session);
+  CDL_TRY(train_evaluation_create(
+      &t->evaluation, dataset, on_valid ? session->split.valid : session->dev_rows,
+      on_valid ? session->split.valid_count : cdl_dataset_count(dataset), session->labels,
+      session->first_position));
+  t->evaluation.types_zero = session->types_zero;
+  t->logits = calloc(cdl_dataset_count(dataset) * (size_t)session->labels + 1, sizeof *t->logits);
   return t->logits != NULL
              ? CDL_OK
              : cdl_fail(CDL_MEMORY, "out of memory: the logits of %s", t->evaluated_split);
 }
 
-static cdl_status plan_memory(cdl_trainer *t, cdl_train_plan *plan)
+static cdl_status plan_memory(train_trainer *t, train_plan *plan)
 {
-  cdl_job *job = t->job;
-  const cdl_tokens tokens = cdl_dataset_tokens(job->train);
-  cdl_batch_bound bound;
-  CDL_TRY(cdl_batch_bound_of(&tokens, job->split.train, job->split.train_count,
-                             (size_t)t->settings->batch_size, &bound));
+  train_session *session = t->session;
+  const cdl_tokens tokens = cdl_dataset_tokens(session->train);
+  data_batch_bound bound;
+  CDL_TRY(data_batch_bound_of(&tokens, session->split.train, session->split.train_count,
+                              (size_t)t->settings->batch_size, &bound));
   t->training_limits = (cdl_batch_limits){.tokens = (int32_t)bound.tokens,
                                           .sequences = (int32_t)bound.examples,
                                           .longest = (int32_t)bound.longest};
   if (t->eval_every != 0)
-    t->evaluation_limits = cdl_evaluation_limits(&t->evaluation);
+    t->evaluation_limits = train_evaluation_limits(&t->evaluation);
   plan->longest_tokens = bound.longest;
   plan->batch_tokens = bound.tokens;
-  plan->activation_bytes = cdl_encoder_activation_bytes(job->encoder, t->training_limits, true);
+  plan->activation_bytes = cdl_encoder_activation_bytes(session->encoder, t->training_limits, true);
   cdl_memory_info memory;
-  CDL_TRY(cdl_backend_memory(job->backend, &memory));
+  CDL_TRY(cdl_backend_memory(session->backend, &memory));
   plan->model_bytes = memory.used_bytes;
-  CDL_TRY(cdl_step_create(&t->step, job, t->settings, bound));
+  CDL_TRY(train_step_create(&t->step, session, t->settings, bound));
   if (t->settings->dry_run)
     return CDL_OK;
-  if (!cdl_batch_allocate(&t->batch, bound))
+  if (!data_batch_allocate(&t->batch, bound))
     return cdl_fail(CDL_MEMORY, "out of memory: a batch of %zu tokens", bound.tokens);
   return CDL_OK;
 }
 
 /* A path may lead to other contents by the time a run is resumed. */
-static bool note_inputs(const cdl_trainer *t, json_t *settings)
+static bool note_inputs(const train_trainer *t, json_t *settings)
 {
-  const cdl_job *job = t->job;
+  const train_session *session = t->session;
   const struct {
     const char *name;
     uint64_t hash;
-  } inputs[] = {{"base model", job->loaded.fingerprint},
-                {"set of examples", cdl_job_examples_hash(job)}};
+  } inputs[] = {{"base model", session->loaded.fingerprint},
+                {"set of examples", train_session_examples_hash(session)}};
   for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
     char digits[20];
     snprintf(digits, sizeof digits, "%016" PRIx64, inputs[i].hash);
@@ -133,36 +133,36 @@ static bool note_inputs(const cdl_trainer *t, json_t *settings)
   return true;
 }
 
-cdl_status cdl_trainer_prepare(cdl_trainer *t)
+cdl_status trainer_prepare(train_trainer *t)
 {
-  const cdl_settings *s = t->settings;
-  const size_t examples = t->job->split.train_count;
+  const train_settings *s = t->settings;
+  const size_t examples = t->session->split.train_count;
   CDL_TRY(plan_schedule(t));
   CDL_TRY(plan_evaluation(t));
-  t->seed_data = cdl_settings_seed(s, s->seed_data);
-  t->seed_dropout = cdl_settings_seed(s, s->seed_dropout);
+  t->seed_data = train_settings_seed(s, s->seed_data);
+  t->seed_dropout = train_settings_seed(s, s->seed_dropout);
   t->order_epoch = -1;
   t->order = malloc((examples + 1) * sizeof *t->order);
   if (t->order == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: the order of %zu examples", examples);
   CDL_TRY(plan_memory(t, &t->plan));
-  t->step.dropout = cdl_run_dropout(t->job, s);
+  t->step.dropout = train_run_dropout(t->session, s);
   return CDL_OK;
 }
 
 /* What a run carries from step to step and into its checkpoint. */
-static cdl_status make_state(cdl_trainer *t)
+static cdl_status make_state(train_trainer *t)
 {
-  cdl_job *job = t->job;
-  CDL_TRY(cdl_adapter_begin_run(job->adapter, job->queue, (int64_t)t->schedule.total));
-  CDL_TRY(cdl_watch_create(&t->watch, job->queue));
-  CDL_TRY(cdl_snapshot_create(job->adapter, &t->now));
-  CDL_TRY(cdl_snapshot_create(job->adapter, &t->best));
+  train_session *session = t->session;
+  CDL_TRY(cdl_adapter_begin_run(session->adapter, session->queue, (int64_t)t->schedule.total));
+  CDL_TRY(train_step_ring_create(&t->watch, session->queue));
+  CDL_TRY(adapter_snapshot_create(session->adapter, &t->now));
+  CDL_TRY(adapter_snapshot_create(session->adapter, &t->best));
   t->moments = calloc(2 * t->now.count + 1, sizeof *t->moments);
-  t->state = (cdl_run_state){.best_value = NAN,
-                             .evaluations = json_array(),
-                             .settings = cdl_settings_json(t->settings, true),
-                             .kernels = strdup(cdl_backend_description(job->backend))};
+  t->state = (train_run_state){.best_value = NAN,
+                               .evaluations = json_array(),
+                               .settings = train_settings_json(t->settings, true),
+                               .kernels = strdup(cdl_backend_description(session->backend))};
   if (t->moments == NULL || t->state.evaluations == NULL || t->state.settings == NULL ||
       t->state.kernels == NULL || !note_inputs(t, t->state.settings))
     return cdl_fail(CDL_MEMORY, "out of memory: the state of the run");
@@ -174,45 +174,46 @@ static cdl_status make_state(cdl_trainer *t)
 }
 
 /* What plan_memory did not know. */
-static void complete_plan(cdl_trainer *t)
+static void complete_plan(train_trainer *t)
 {
-  const cdl_job *job = t->job;
-  cdl_train_plan *plan = &t->plan;
+  const train_session *session = t->session;
+  train_plan *plan = &t->plan;
   plan->method = t->settings->method;
-  plan->backend = cdl_backend_description(job->backend);
-  plan->census = &job->census;
+  plan->backend = cdl_backend_description(session->backend);
+  plan->census = &session->census;
   plan->dropout = t->step.dropout;
   plan->steps = (int64_t)t->schedule.total;
   plan->steps_per_epoch = t->steps_per_epoch;
-  cdl_adapter_trained_numbers(job->adapter, &plan->adapter_numbers, &plan->head_numbers);
+  cdl_adapter_trained_numbers(session->adapter, &plan->adapter_numbers, &plan->head_numbers);
 }
 
-void cdl_trainer_release(cdl_trainer *t)
+void trainer_release(train_trainer *t)
 {
-  cdl_run_files_close(&t->files);
-  cdl_run_state_release(&t->state);
-  cdl_snapshot_release(&t->now);
-  cdl_snapshot_release(&t->best);
-  cdl_evaluation_release(&t->evaluation);
-  cdl_watch_release(&t->watch);
-  cdl_step_release(&t->step);
-  cdl_batch_free(&t->batch);
+  train_run_files_close(&t->files);
+  train_run_state_release(&t->state);
+  adapter_snapshot_release(&t->now);
+  adapter_snapshot_release(&t->best);
+  train_evaluation_release(&t->evaluation);
+  train_step_ring_release(&t->watch);
+  train_step_release(&t->step);
+  data_batch_free(&t->batch);
   free(t->moments);
   free(t->logits);
   free(t->order);
-  *t = (cdl_trainer){0};
+  *t = (train_trainer){0};
 }
 
-double cdl_trainer_epoch(const cdl_trainer *t, int64_t step)
+double trainer_epoch(const train_trainer *t, int64_t step)
 {
   return (double)step / (double)t->steps_per_epoch;
 }
 
 /* ---- Steps that are done ---- */
 
-static void measure_pace(cdl_trainer *t, const cdl_watched_step *step, cdl_step_report *report)
+static void measure_pace(train_trainer *t, const train_pending_step *step,
+                         train_step_report *report)
 {
-  const double now = cdl_process_seconds(), spent = now - t->clock;
+  const double now = base_process_seconds(), spent = now - t->clock;
   const int64_t done = report->step - t->first_step; /* in this process, this one included */
   const size_t slot = (size_t)(report->step % RATE_WINDOW);
   t->clock = now;
@@ -235,11 +236,11 @@ static void measure_pace(cdl_trainer *t, const cdl_watched_step *step, cdl_step_
 }
 
 /* Waits for the oldest step under way: its numbers are checked, logged and reported. */
-static cdl_status finish_step(cdl_trainer *t)
+static cdl_status finish_step(train_trainer *t)
 {
-  cdl_watched_step step;
-  CDL_TRY(cdl_watch_take(&t->watch, &step));
-  cdl_step_report *report = &step.report;
+  train_pending_step step;
+  CDL_TRY(train_step_ring_take(&t->watch, &step));
+  train_step_report *report = &step.report;
   if (!isfinite(report->loss) || !isfinite(report->gradient_norm))
     return cdl_fail(CDL_NUMERIC,
                     "step %lld: the loss is %g, the gradient's norm %g; training stops, the last "
@@ -247,43 +248,43 @@ static cdl_status finish_step(cdl_trainer *t)
                     "(a lower --lr may help)",
                     (long long)report->step, report->loss, report->gradient_norm);
   measure_pace(t, &step, report);
-  CDL_TRY(cdl_run_log_step(&t->files, report));
+  CDL_TRY(train_run_log_step(&t->files, report));
   if (t->events->stepped != NULL)
     t->events->stepped(t->events->user, report);
   return CDL_OK;
 }
 
 /* Nothing is evaluated, saved or said of a state whose steps have not been seen to be sound. */
-static cdl_status finish_steps(cdl_trainer *t)
+static cdl_status finish_steps(train_trainer *t)
 {
-  while (!cdl_watch_empty(&t->watch))
+  while (!train_step_ring_empty(&t->watch))
     CDL_TRY(finish_step(t));
   return CDL_OK;
 }
 
 /* ---- Checkpoints ---- */
 
-cdl_status cdl_trainer_save(cdl_trainer *t)
+cdl_status trainer_save(train_trainer *t)
 {
   CDL_TRY(finish_steps(t));
-  CDL_TRY(cdl_run_log_sync(&t->files, &t->state.log_bytes));
-  CDL_TRY(cdl_snapshot_take(&t->now, t->job->adapter, t->job->queue));
-  cdl_download(t->job->queue, t->moments, cdl_optimizer_state(&t->step.optimizer),
+  CDL_TRY(train_run_log_sync(&t->files, &t->state.log_bytes));
+  CDL_TRY(adapter_snapshot_take(&t->now, t->session->adapter, t->session->queue));
+  cdl_download(t->session->queue, t->moments, train_optimizer_state(&t->step.optimizer),
                2 * t->now.count * sizeof(float));
-  CDL_TRY(cdl_sync(t->job->queue));
-  t->last_checkpoint = cdl_process_seconds();
-  const cdl_run_tensors tensors = {.values = &t->now, .best = &t->best, .moments = t->moments};
-  return cdl_checkpoint_write(t->files.checkpoint, &t->state, &tensors);
+  CDL_TRY(cdl_sync(t->session->queue));
+  t->last_checkpoint = base_process_seconds();
+  const train_run_tensors tensors = {.values = &t->now, .best = &t->best, .moments = t->moments};
+  return train_checkpoint_write(t->files.checkpoint, &t->state, &tensors);
 }
 
 /* What a resumed run must share with the one before. */
-static cdl_status compare_settings(const cdl_trainer *t, const cdl_run_state *found)
+static cdl_status compare_settings(const train_trainer *t, const train_run_state *found)
 {
   const char *key;
   json_t *value;
   json_object_foreach(t->state.settings, key, value)
   {
-    if (cdl_run_record_may_change(key))
+    if (train_run_record_may_change(key))
       continue;
     const json_t *before = json_object_get(found->settings, key);
     if (before == NULL || !json_equal(value, before))
@@ -298,7 +299,7 @@ static cdl_status compare_settings(const cdl_trainer *t, const cdl_run_state *fo
 }
 
 /* The steps of the run before: its epochs are as long as this one's. */
-static int64_t total_of(const cdl_trainer *t, const json_t *settings)
+static int64_t total_of(const train_trainer *t, const json_t *settings)
 {
   const json_int_t most = json_integer_value(json_object_get(settings, "max_steps")),
                    epochs = json_integer_value(json_object_get(settings, "epochs"));
@@ -307,7 +308,7 @@ static int64_t total_of(const cdl_trainer *t, const json_t *settings)
 
 /* A run may be made longer: its schedule is then that of the new length. `t->state` is what is to be
  * gone on with; `now`, which is taken, the settings to go on with. */
-static cdl_status take_length(cdl_trainer *t, const json_t *before, json_t *now)
+static cdl_status take_length(train_trainer *t, const json_t *before, json_t *now)
 {
   const int64_t total = (int64_t)t->schedule.total, had = total_of(t, before);
   if (total < had) {
@@ -329,12 +330,12 @@ static cdl_status take_length(cdl_trainer *t, const json_t *before, json_t *now)
   return CDL_OK;
 }
 
-static cdl_status load_checkpoint(cdl_trainer *t)
+static cdl_status load_checkpoint(train_trainer *t)
 {
-  const cdl_run_tensors tensors = {.values = &t->now, .best = &t->best, .moments = t->moments};
-  cdl_run_state found;
+  const train_run_tensors tensors = {.values = &t->now, .best = &t->best, .moments = t->moments};
+  train_run_state found;
   const cdl_status status =
-      cdl_checkpoint_load(t->files.checkpoint, (int64_t)t->schedule.total, &found, &tensors);
+      train_checkpoint_load(t->files.checkpoint, (int64_t)t->schedule.total, &found, &tensors);
   if (status == CDL_ABSENT) {
     cdl_log(CDL_LOG_NOTICE, "%s holds no checkpoint: training starts afresh", t->files.folder);
     return CDL_OK;
@@ -342,74 +343,75 @@ static cdl_status load_checkpoint(cdl_trainer *t)
   CDL_TRY(status);
   const cdl_status same = compare_settings(t, &found);
   if (same != CDL_OK) {
-    cdl_run_state_release(&found);
+    train_run_state_release(&found);
     return same;
   }
   json_t *before = json_incref(found.settings), *now = json_incref(t->state.settings);
-  cdl_run_state_release(&t->state);
+  train_run_state_release(&t->state);
   t->state = found;
   const cdl_status taken = take_length(t, before, now);
   json_decref(before);
   CDL_TRY(taken);
-  CDL_TRY(cdl_snapshot_restore(&t->now, t->job->adapter, t->job->queue));
-  cdl_upload(t->job->queue, cdl_optimizer_state(&t->step.optimizer), t->moments,
+  CDL_TRY(adapter_snapshot_restore(&t->now, t->session->adapter, t->session->queue));
+  cdl_upload(t->session->queue, train_optimizer_state(&t->step.optimizer), t->moments,
              2 * t->now.count * sizeof(float));
-  return cdl_queue_status(t->job->queue);
+  return cdl_queue_status(t->session->queue);
 }
 
 /* ---- Evaluating ---- */
 
 /* The kept adapter is on disk as soon as it is the best. */
-cdl_status cdl_trainer_write_adapter(cdl_trainer *t, const cdl_snapshot *values)
+cdl_status trainer_write_adapter(train_trainer *t, const adapter_snapshot *values)
 {
   if (strcmp(t->settings->method, "full") == 0)
     return CDL_OK; /* a whole model is written once, at the end */
-  return cdl_adapter_write(t->job->adapter, values, t->files.adapter, &t->job->adapter_config);
+  return adapter_write(t->session->adapter, values, t->files.adapter, &t->session->adapter_config);
 }
 
-cdl_status cdl_add_penalty(const cdl_job *job, cdl_result *result)
+cdl_status train_add_penalty(const train_session *session, train_result *result)
 {
   double penalty;
-  CDL_TRY(cdl_adapter_evaluation_penalty(job->adapter, job->queue, &penalty));
+  CDL_TRY(cdl_adapter_evaluation_penalty(session->adapter, session->queue, &penalty));
   result->loss += penalty;
   return CDL_OK;
 }
 
-static cdl_status evaluate(cdl_trainer *t)
+static cdl_status evaluate(train_trainer *t)
 {
-  cdl_job *job = t->job;
+  train_session *session = t->session;
   CDL_TRY(finish_steps(t));
-  cdl_adapter_materialize(job->adapter, job->queue); /* the step has moved the parameters */
-  CDL_TRY(cdl_evaluation_run(&t->evaluation, job->encoder, job->queue, t->logits, t->events->stop));
+  cdl_adapter_materialize(session->adapter, session->queue); /* the step has moved the parameters */
+  CDL_TRY(train_evaluation_run(&t->evaluation, session->encoder, session->queue, t->logits,
+                               t->events->stop));
   t->state.evaluated_step = t->state.step;
-  cdl_result result;
-  CDL_TRY(cdl_score(t->evaluation.dataset, t->evaluation.plan.rows, t->evaluation.plan.count,
-                    t->logits, job->labels, NULL, &result));
-  CDL_TRY(cdl_add_penalty(job, &result));
+  train_result result;
+  CDL_TRY(train_score(t->evaluation.dataset, t->evaluation.plan.rows, t->evaluation.plan.count,
+                      t->logits, session->labels, NULL, &result));
+  CDL_TRY(train_add_penalty(session, &result));
   const double value = result.scores.value[t->metric];
   const bool is_best = cdl_metric_better(value, t->state.best_value);
   t->state.since_best = is_best ? 0 : t->state.since_best + 1;
   if (is_best) {
     t->state.best_value = value;
     t->state.best_step = t->state.step;
-    CDL_TRY(cdl_snapshot_take(&t->best, job->adapter, job->queue));
+    CDL_TRY(adapter_snapshot_take(&t->best, session->adapter, session->queue));
     if (strcmp(t->settings->keep, "best") == 0)
-      CDL_TRY(cdl_trainer_write_adapter(t, &t->best));
+      CDL_TRY(trainer_write_adapter(t, &t->best));
   }
-  json_t *entry = cdl_result_json(job, &result);
-  cdl_json_set(&entry, "step", json_integer((json_int_t)t->state.step));
-  cdl_json_set(&entry, "epoch", json_real(cdl_trainer_epoch(t, t->state.step)));
-  cdl_json_set(&entry, "split", json_string(t->evaluated_split));
-  cdl_json_append(&t->state.evaluations, entry);
+  json_t *entry = train_result_json(session, &result);
+  base_json_set(&entry, "step", json_integer((json_int_t)t->state.step));
+  base_json_set(&entry, "epoch", json_real(trainer_epoch(t, t->state.step)));
+  base_json_set(&entry, "split", json_string(t->evaluated_split));
+  base_json_append(&t->state.evaluations, entry);
   if (t->state.evaluations == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: what was measured");
 
   if (t->events->evaluated != NULL) {
-    const cdl_evaluation_report report = {.step = t->state.step,
-                                          .epoch = cdl_trainer_epoch(t, t->state.step),
-                                          .split = t->evaluated_split,
-                                          .result = &result,
-                                          .is_best = is_best};
+    const train_evaluation_report report = {.step = t->state.step,
+                                            .epoch = trainer_epoch(t, t->state.step),
+                                            .split = t->evaluated_split,
+                                            .result = &result,
+                                            .is_best = is_best};
     t->events->evaluated(t->events->user, &report);
   }
   return CDL_OK;
@@ -417,87 +419,88 @@ static cdl_status evaluate(cdl_trainer *t)
 
 /* ---- A step ---- */
 
-static void order_epoch(cdl_trainer *t, int64_t epoch)
+static void order_epoch(train_trainer *t, int64_t epoch)
 {
   if (t->order_epoch == epoch)
     return;
-  memcpy(t->order, t->job->split.train, t->job->split.train_count * sizeof *t->order);
+  memcpy(t->order, t->session->split.train, t->session->split.train_count * sizeof *t->order);
   if (!t->settings->no_shuffle)
-    cdl_epoch_shuffle(t->order, t->job->split.train_count, t->seed_data, (uint32_t)epoch);
+    data_epoch_shuffle(t->order, t->session->split.train_count, t->seed_data, (uint32_t)epoch);
   t->order_epoch = epoch;
 }
 
 /* The next step's examples, and what all its batches read. */
-static cdl_status begin_step(cdl_trainer *t)
+static cdl_status begin_step(train_trainer *t)
 {
-  const size_t examples = t->job->split.train_count;
+  const size_t examples = t->session->split.train_count;
   const size_t window = (size_t)(t->settings->batch_size * t->settings->accumulate);
   const int64_t number = t->state.step;
   order_epoch(t, number / t->steps_per_epoch);
   const size_t first = (size_t)(number % t->steps_per_epoch) * window;
   const size_t count = examples - first < window ? examples - first : window;
-  if (cdl_watch_empty(&t->watch))
-    t->clock = cdl_process_seconds();
+  if (train_step_ring_empty(&t->watch))
+    t->clock = base_process_seconds();
   t->rows = t->order + first;
   t->rows_done = 0;
-  t->under_way = (cdl_watched_step){
+  t->under_way = (train_pending_step){
       .examples = count,
       .report = {.step = number + 1,
                  .steps = (int64_t)t->schedule.total,
-                 .epoch = cdl_trainer_epoch(t, number + 1),
+                 .epoch = trainer_epoch(t, number + 1),
                  .learning_rate = cdl_schedule_rate(&t->schedule, (uint64_t)number)}};
   cdl_step_record record = {.loss_scale =
-                                cdl_loss_scale(&t->step.loss, t->job->train, t->rows, count),
+                                train_loss_scale(&t->step.loss, t->session->train, t->rows, count),
                             .step = (uint32_t)number,
                             .seed = {(uint32_t)t->seed_dropout, (uint32_t)(t->seed_dropout >> 32)}};
-  cdl_optimizer_record(&t->step.optimizer, t->under_way.report.learning_rate, number + 1, &record);
-  return cdl_step_begin(&t->step, &record);
+  train_optimizer_record(&t->step.optimizer, t->under_way.report.learning_rate, number + 1,
+                         &record);
+  return train_step_begin(&t->step, &record);
 }
 
-static cdl_status fill_batch(cdl_trainer *t)
+static cdl_status fill_batch(train_trainer *t)
 {
-  const cdl_job *job = t->job;
+  const train_session *session = t->session;
   const size_t left = t->under_way.examples - t->rows_done, size = (size_t)t->settings->batch_size;
-  CDL_TRY(cdl_batch_fill(&t->batch, job->train, t->rows + t->rows_done, left < size ? left : size,
-                         job->first_position));
-  if (job->types_zero)
+  CDL_TRY(data_batch_fill(&t->batch, session->train, t->rows + t->rows_done,
+                          left < size ? left : size, session->first_position));
+  if (session->types_zero)
     memset(t->batch.type_ids, 0, t->batch.tokens * sizeof *t->batch.type_ids);
-  const cdl_token_batch view = cdl_batch_view(&t->batch);
-  t->under_way.operations += cdl_encoder_gemm_operations(job->encoder, &view, true);
+  const cdl_token_batch view = data_batch_view(&t->batch);
+  t->under_way.operations += cdl_encoder_gemm_operations(session->encoder, &view, true);
   return CDL_OK;
 }
 
-cdl_status cdl_trainer_proceed(cdl_trainer *t)
+cdl_status trainer_proceed(train_trainer *t)
 {
   t->rows_done += t->batch.examples;
   if (t->rows_done < t->under_way.examples)
     return CDL_OK;
-  CDL_TRY(cdl_step_end(&t->step, t->state.step));
-  cdl_watch_add(&t->watch, &t->under_way, t->step.loss.loss, t->step.loss.norm);
-  CDL_TRY(cdl_queue_status(t->job->queue));
-  t->under_way = (cdl_watched_step){0};
+  CDL_TRY(train_step_end(&t->step, t->state.step));
+  train_step_ring_add(&t->watch, &t->under_way, t->step.loss.loss, t->step.loss.norm);
+  CDL_TRY(cdl_queue_status(t->session->queue));
+  t->under_way = (train_pending_step){0};
   t->rows_done = 0;
   t->state.step++;
-  return cdl_watch_full(&t->watch) ? finish_step(t) : CDL_OK;
+  return train_step_ring_full(&t->watch) ? finish_step(t) : CDL_OK;
 }
 
-static bool evaluation_due(const cdl_trainer *t)
+static bool evaluation_due(const train_trainer *t)
 {
   const int64_t step = t->state.step;
   return t->eval_every > 0 && step > t->state.evaluated_step &&
          (step % t->eval_every == 0 || step == (int64_t)t->schedule.total);
 }
 
-static bool checkpoint_due(const cdl_trainer *t, bool evaluated)
+static bool checkpoint_due(const train_trainer *t, bool evaluated)
 {
   const int64_t every = t->settings->checkpoint_every;
   return every > 0 ? t->state.step % every == 0
-                   : evaluated || cdl_process_seconds() - t->last_checkpoint > CHECKPOINT_SECONDS;
+                   : evaluated || base_process_seconds() - t->last_checkpoint > CHECKPOINT_SECONDS;
 }
 
-static cdl_status stop(cdl_trainer *t)
+static cdl_status stop(train_trainer *t)
 {
-  CDL_TRY(cdl_trainer_save(t));
+  CDL_TRY(trainer_save(t));
   return cdl_fail(CDL_CANCELLED,
                   "stopped after step %lld of %lld; --resume with --output %s goes on",
                   (long long)t->state.step, (long long)t->schedule.total, t->files.folder);
@@ -505,7 +508,7 @@ static cdl_status stop(cdl_trainer *t)
 
 /* An evaluation belongs before the step that follows it, so that one that was cut short is made up
  * after a resume. */
-static cdl_status between_steps(cdl_trainer *t, bool *over)
+static cdl_status between_steps(train_trainer *t, bool *over)
 {
   const int64_t patience = t->settings->early_stopping;
   const bool evaluates = evaluation_due(t);
@@ -523,11 +526,11 @@ static cdl_status between_steps(cdl_trainer *t, bool *over)
   if (stop_requested(t))
     return stop(t);
   if (t->state.step > t->first_step && checkpoint_due(t, evaluates))
-    return cdl_trainer_save(t);
+    return trainer_save(t);
   return CDL_OK;
 }
 
-cdl_status cdl_trainer_next_batch(cdl_trainer *t, bool *over)
+cdl_status trainer_next_batch(train_trainer *t, bool *over)
 {
   *over = t->state.finished;
   if (*over)
@@ -543,30 +546,30 @@ cdl_status cdl_trainer_next_batch(cdl_trainer *t, bool *over)
 
 /* ---- The beginning of a run ---- */
 
-cdl_status cdl_trainer_begin(cdl_trainer *t, cdl_train_summary *summary, bool *ended)
+cdl_status trainer_begin(train_trainer *t, train_summary *summary, bool *ended)
 {
-  cdl_train_plan *plan = &t->plan;
+  train_plan *plan = &t->plan;
   CDL_TRY(make_state(t));
   complete_plan(t);
   *ended = t->settings->dry_run;
   if (!*ended) {
-    CDL_TRY(cdl_run_files_open(&t->files, t->settings->output, t->settings->resume));
+    CDL_TRY(train_run_files_open(&t->files, t->settings->output, t->settings->resume));
     if (t->settings->resume)
       CDL_TRY(load_checkpoint(t));
     plan->first_step = t->first_step = t->state.step;
-    plan->finished = t->state.finished && cdl_file_exists(t->files.metrics); /* written last */
+    plan->finished = t->state.finished && base_file_exists(t->files.metrics); /* written last */
     *ended = plan->finished;
     if (plan->finished)
-      CDL_TRY(cdl_metrics_read(&t->files, t->job, summary));
+      CDL_TRY(train_metrics_read(&t->files, t->session, summary));
     else {
-      CDL_TRY(cdl_run_log_open(&t->files, t->state.log_bytes));
-      CDL_TRY(cdl_run_json_write(&t->files, t->job, t->settings));
+      CDL_TRY(train_run_log_open(&t->files, t->state.log_bytes));
+      CDL_TRY(train_run_json_write(&t->files, t->session, t->settings));
       if (t->events->measure_gemm && !t->state.finished)
-        CDL_TRY(cdl_measure_gemm(t->job->queue, &t->gemm_peak));
+        CDL_TRY(train_measure_gemm(t->session->queue, &t->gemm_peak));
     }
   }
   if (t->events->planned != NULL)
     t->events->planned(t->events->user, plan);
-  t->last_checkpoint = cdl_process_seconds();
+  t->last_checkpoint = base_process_seconds();
   return CDL_OK;
 }

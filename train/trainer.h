@@ -3,45 +3,45 @@
 #define CONDLORA_TRAIN_TRAINER_H
 
 #include "train/evaluate.h"
-#include "train/job.h"
+#include "train/session.h"
 #include "train/settings.h"
 
 /* Before the first step. */
 typedef struct {
   const char *method, *backend;          /* description of the backend */
   int64_t adapter_numbers, head_numbers; /* trained */
-  const cdl_census *census;
+  const data_census *census;
   cdl_dropout_rates dropout;
   int64_t steps, steps_per_epoch, first_step; /* first_step > 0: resumed */
   size_t longest_tokens, batch_tokens;        /* longest example; most tokens of a batch */
   size_t activation_bytes, model_bytes;
   bool finished; /* the run was done already */
-} cdl_train_plan;
+} train_plan;
 
 typedef struct {
   int64_t step, steps; /* of the whole run, done */
   double epoch, loss, learning_rate, gradient_norm;
   double examples_per_s, seconds_left; /* over the last steps */
   double gemm_share; /* arithmetic per second against this machine's best GEMM; 0: not measured */
-} cdl_step_report;
+} train_step_report;
 
 typedef struct {
   int64_t step;
   double epoch;
   const char *split; /* "valid" or "dev" */
-  const cdl_result *result;
+  const train_result *result;
   bool is_best;
-} cdl_evaluation_report;
+} train_evaluation_report;
 
 /* Any of them may be NULL. */
 typedef struct {
   void *user;
-  void (*planned)(void *user, const cdl_train_plan *plan);
-  void (*stepped)(void *user, const cdl_step_report *report);
-  void (*evaluated)(void *user, const cdl_evaluation_report *report);
+  void (*planned)(void *user, const train_plan *plan);
+  void (*stepped)(void *user, const train_step_report *report);
+  void (*evaluated)(void *user, const train_evaluation_report *report);
   const volatile int *stop; /* set: finish the step, save, return CANCELLED */
   bool measure_gemm;        /* for gemm_share: takes a few hundredths of a second */
-} cdl_train_events;
+} train_events;
 
 /* What a finished run amounts to. */
 typedef struct {
@@ -49,17 +49,17 @@ typedef struct {
   double best_epoch, examples_per_s;
   size_t peak_bytes; /* of the process */
   bool has_valid, has_dev;
-  cdl_result valid, dev; /* of the adapter that was kept */
+  train_result valid, dev; /* of the adapter that was kept */
   char adapter_path[4096];
-} cdl_train_summary;
+} train_summary;
 
 /* The rates of dropout that a run has: the settings', or where they leave them open its model's. */
-cdl_dropout_rates cdl_run_dropout(const cdl_job *job, const cdl_settings *settings);
+cdl_dropout_rates train_run_dropout(const train_session *session, const train_settings *settings);
 
-/* Trains as `settings` say on what `job` opened for them. Errors: NUMERIC when a loss is not
+/* Trains as `settings` say on what `session` opened for them. Errors: NUMERIC when a loss is not
  * finite (nothing is saved after the last checkpoint); CANCELLED after `stop`, saved; those of
  * files and devices. */
-CDL_MUST_USE cdl_status cdl_train(cdl_job *job, const cdl_settings *settings,
-                                  const cdl_train_events *events, cdl_train_summary *summary);
+CDL_MUST_USE cdl_status train_run(train_session *session, const train_settings *settings,
+                                  const train_events *events, train_summary *summary);
 
 #endif

@@ -6,35 +6,35 @@
 #include "condlora/schedule.h"
 #include "train/run_files.h"
 #include "train/step.h"
+#include "train/step_ring.h"
 #include "train/trainer.h"
-#include "train/watch.h"
 
 enum { RATE_WINDOW = 16 };
 
 typedef struct {
-  cdl_job *job;
-  const cdl_settings *settings;
-  const cdl_train_events *events;
+  train_session *session;
+  const train_settings *settings;
+  const train_events *events;
 
   cdl_schedule schedule;
-  cdl_step step;
-  cdl_watch watch;
+  train_step step;
+  train_step_ring watch;
   uint64_t seed_data, seed_dropout;
 
   uint32_t *order; /* [train_count] of the epoch `order_epoch` */
   int64_t order_epoch;
   int64_t steps_per_epoch, eval_every; /* eval_every 0: never */
-  cdl_batch batch;
+  data_batch batch;
 
-  cdl_evaluation evaluation; /* of the split that chooses the best */
+  train_evaluation evaluation; /* of the split that chooses the best */
   const char *evaluated_split;
   float *logits; /* [examples of its data set, labels] */
   cdl_metric metric;
 
-  cdl_snapshot now, best;
+  adapter_snapshot now, best;
   float *moments;
-  cdl_run_state state;
-  cdl_run_files files;
+  train_run_state state;
+  train_run_files files;
 
   double gemm_peak; /* of this machine, a second */
   double clock, last_checkpoint, train_seconds;
@@ -42,36 +42,36 @@ typedef struct {
   size_t window_examples[RATE_WINDOW];
   int64_t trained_examples, first_step;
 
-  cdl_train_plan plan;
+  train_plan plan;
   cdl_batch_limits training_limits, evaluation_limits;
   /* The step under way: its examples in `order`, and how many of them have been in a batch. */
-  cdl_watched_step under_way;
+  train_pending_step under_way;
   const uint32_t *rows;
   size_t rows_done;
-} cdl_trainer;
+} train_trainer;
 
-/* `job`, `settings` and `events` being set: what there is to do, and the step's own memory. What the
+/* `session`, `settings` and `events` being set: what there is to do, and the step's own memory. What the
  * encoder's passes take, `training_limits` and `evaluation_limits` say: it is planned next. */
-CDL_MUST_USE cdl_status cdl_trainer_prepare(cdl_trainer *trainer);
+CDL_MUST_USE cdl_status trainer_prepare(train_trainer *trainer);
 /* Opens the run's folder, reads its checkpoint, tells the plan. `ended`: there is nothing to train, a
  * dry run or one that had finished; the latter's summary is filled in. */
-CDL_MUST_USE cdl_status cdl_trainer_begin(cdl_trainer *trainer, cdl_train_summary *summary,
-                                          bool *ended);
+CDL_MUST_USE cdl_status trainer_begin(train_trainer *trainer, train_summary *summary, bool *ended);
 /* Between steps evaluates, saves and stops as is due, and begins the next step; then `batch` has its
- * next examples. `over`: there was no further step. Errors: those of cdl_train. */
-CDL_MUST_USE cdl_status cdl_trainer_next_batch(cdl_trainer *trainer, bool *over);
+ * next examples. `over`: there was no further step. Errors: those of train_run. */
+CDL_MUST_USE cdl_status trainer_next_batch(train_trainer *trainer, bool *over);
 /* After the pass over `batch`: ends the step if that was its last. */
-CDL_MUST_USE cdl_status cdl_trainer_proceed(cdl_trainer *trainer);
+CDL_MUST_USE cdl_status trainer_proceed(train_trainer *trainer);
 /* Measures and writes what is kept: trainer_end.c. */
-CDL_MUST_USE cdl_status cdl_trainer_finish(cdl_trainer *trainer, cdl_train_summary *summary);
-void cdl_trainer_release(cdl_trainer *trainer);
+CDL_MUST_USE cdl_status trainer_finish(train_trainer *trainer, train_summary *summary);
+void trainer_release(train_trainer *trainer);
 
 /* Steps as a part of epochs. */
-double cdl_trainer_epoch(const cdl_trainer *trainer, int64_t step);
-CDL_MUST_USE cdl_status cdl_trainer_save(cdl_trainer *trainer);
+double trainer_epoch(const train_trainer *trainer, int64_t step);
+CDL_MUST_USE cdl_status trainer_save(train_trainer *trainer);
 /* The kept adapter is on disk as soon as it is the best. */
-CDL_MUST_USE cdl_status cdl_trainer_write_adapter(cdl_trainer *trainer, const cdl_snapshot *values);
+CDL_MUST_USE cdl_status trainer_write_adapter(train_trainer *trainer,
+                                              const adapter_snapshot *values);
 /* What the method adds to the loss of an evaluation. */
-CDL_MUST_USE cdl_status cdl_add_penalty(const cdl_job *job, cdl_result *result);
+CDL_MUST_USE cdl_status train_add_penalty(const train_session *session, train_result *result);
 
 #endif

@@ -272,7 +272,7 @@ static bool visit_once(void *user, const char *folder)
  * statically; from the latter's also where an installation that has moved has its libraries. */
 static bool visit_own(visitor *v)
 {
-  static const char *const beside_program[] = {"/" CDL_LIBRARY_FROM_PROGRAM, "/../lib"};
+  static const char *const beside_program[] = {"/" CORE_LIBRARY_FROM_PROGRAM, "/../lib"};
   char own[PATH_MAX], path[PATH_MAX], folder[PATH_MAX];
   bool program;
   if (!base_own_file(own, &program))
@@ -296,7 +296,7 @@ static void visit_folders(base_visit_folder *visit, base_visit_folder *skipped, 
   if (visit_path_variable(visit, skipped, user) || visit_own(&v) ||
       base_each_run_path(visit_once, &v))
     return;
-  visit_once(&v, CDL_LIBRARY_FOLDER);
+  visit_once(&v, CORE_LIBRARY_FOLDER);
 }
 
 typedef struct {

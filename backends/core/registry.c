@@ -17,7 +17,7 @@ const char *cdl_version(void)
 
 /* ---- Built in ---- */
 
-#define BUILTIN(name) cdl_plugin_entry cdl_##name##_plugin;
+#define BUILTIN(name) cdl_plugin_entry name##_plugin;
 #include "builtin.def"
 #undef BUILTIN
 
@@ -25,7 +25,7 @@ static const struct {
   const char *name;
   cdl_plugin_entry *entry;
 } builtins[] = {
-#define BUILTIN(name) {#name, cdl_##name##_plugin},
+#define BUILTIN(name) {#name, name##_plugin},
 #include "builtin.def"
 #undef BUILTIN
     {NULL, NULL}};

@@ -192,7 +192,7 @@ static const cdl_backend_table table = {
 #undef CDL_OP
 };
 
-const cdl_backend_table *cdl_cpu_plugin(const cdl_host *host)
+const cdl_backend_table *cpu_plugin(const cdl_host *host)
 {
   (void)host; /* linked in: cdl_fail is called itself */
   return &table;

@@ -1,6 +1,6 @@
 /* What the ops of the CPU backend share. Every op runs to its end inside the call; a parallel region at a time. */
-#ifndef CDL_CPU_DEVICE_H
-#define CDL_CPU_DEVICE_H
+#ifndef CONDLORA_BACKENDS_CPU_DEVICE_H
+#define CONDLORA_BACKENDS_CPU_DEVICE_H
 
 #include "backends/cpu/kernels/kernels.h"
 #include "backends/cpu/openblas.h"

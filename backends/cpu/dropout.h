@@ -1,6 +1,6 @@
 /* What an op needs of a dropout mask, read once a call. */
-#ifndef CDL_CPU_DROPOUT_H
-#define CDL_CPU_DROPOUT_H
+#ifndef CONDLORA_BACKENDS_CPU_DROPOUT_H
+#define CONDLORA_BACKENDS_CPU_DROPOUT_H
 
 #include "backends/cpu/device.h"
 

@@ -1,6 +1,6 @@
 /* How a matrix product is cut into tiles: by its shape alone, so that any number of threads gives the same bytes. */
-#ifndef CDL_CPU_GEMM_H
-#define CDL_CPU_GEMM_H
+#ifndef CONDLORA_BACKENDS_CPU_GEMM_H
+#define CONDLORA_BACKENDS_CPU_GEMM_H
 
 #include "backends/cpu/device.h"
 

@@ -1,6 +1,6 @@
 /* Host memory for buffers and scratch: aligned, given back to the system when freed. */
-#ifndef CDL_CPU_MEMORY_H
-#define CDL_CPU_MEMORY_H
+#ifndef CONDLORA_BACKENDS_CPU_MEMORY_H
+#define CONDLORA_BACKENDS_CPU_MEMORY_H
 
 #include <stddef.h>
 

@@ -1,6 +1,6 @@
 /* OpenBLAS and LAPACKE, opened at run time after the choice of OpenBLAS's kernels. */
-#ifndef CDL_CPU_OPENBLAS_H
-#define CDL_CPU_OPENBLAS_H
+#ifndef CONDLORA_BACKENDS_CPU_OPENBLAS_H
+#define CONDLORA_BACKENDS_CPU_OPENBLAS_H
 
 #include "condlora/status.h"
 

@@ -1,7 +1,7 @@
 /* The device's threads. A parallel region spreads tiles over them; which thread runs which tile is chance, so a result
  * may depend on the tiles alone. */
-#ifndef CDL_CPU_POOL_H
-#define CDL_CPU_POOL_H
+#ifndef CONDLORA_BACKENDS_CPU_POOL_H
+#define CONDLORA_BACKENDS_CPU_POOL_H
 
 #include "condlora/status.h"
 

@@ -1,7 +1,7 @@
 /* Elementwise ops over any strides: tensors of one size are walked as runs of contiguous elements, as few and as long
  * as their strides allow, spread over the pool. */
-#ifndef CDL_CPU_WALK_H
-#define CDL_CPU_WALK_H
+#ifndef CONDLORA_BACKENDS_CPU_WALK_H
+#define CONDLORA_BACKENDS_CPU_WALK_H
 
 #include "backends/cpu/device.h"
 

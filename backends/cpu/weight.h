@@ -1,6 +1,6 @@
 /* A frozen weight is its sources where they lie: nothing is copied. */
-#ifndef CDL_CPU_WEIGHT_H
-#define CDL_CPU_WEIGHT_H
+#ifndef CONDLORA_BACKENDS_CPU_WEIGHT_H
+#define CONDLORA_BACKENDS_CPU_WEIGHT_H
 
 #include "backends/cpu/device.h"
 

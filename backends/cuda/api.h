@@ -1,6 +1,6 @@
 /* NVIDIA's libraries, opened at run time, and what becomes of their answers. */
-#ifndef CONDLORA_CUDA_API_H
-#define CONDLORA_CUDA_API_H
+#ifndef CONDLORA_BACKENDS_CUDA_API_H
+#define CONDLORA_BACKENDS_CUDA_API_H
 
 #include "backends/cuda/types.h"
 #include "condlora/plugin.h"

@@ -1,6 +1,6 @@
 /* The backend's own objects: an opened device, its memory, its queues. */
-#ifndef CONDLORA_CUDA_DEVICE_H
-#define CONDLORA_CUDA_DEVICE_H
+#ifndef CONDLORA_BACKENDS_CUDA_DEVICE_H
+#define CONDLORA_BACKENDS_CUDA_DEVICE_H
 
 #include <pthread.h>
 #include <stdatomic.h>

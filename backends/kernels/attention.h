@@ -1,6 +1,6 @@
 /* Which heads the attention kernels are made for. */
-#ifndef CONDLORA_KERNELS_ATTENTION_H
-#define CONDLORA_KERNELS_ATTENTION_H
+#ifndef CONDLORA_BACKENDS_KERNELS_ATTENTION_H
+#define CONDLORA_BACKENDS_KERNELS_ATTENTION_H
 
 #include "backends/kernels/kernel.h"
 

@@ -1,6 +1,6 @@
 /* What kernels need of a dropout mask. */
-#ifndef CONDLORA_KERNELS_DROPOUT_H
-#define CONDLORA_KERNELS_DROPOUT_H
+#ifndef CONDLORA_BACKENDS_KERNELS_DROPOUT_H
+#define CONDLORA_BACKENDS_KERNELS_DROPOUT_H
 
 #include "backends/kernels/kernel.h"
 

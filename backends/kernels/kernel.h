@@ -1,7 +1,7 @@
 /* What the shared ops need of a device, and what a backend gets for it: OpenCL and CUDA differ in how a kernel is launched and
  * a product computed, not in what an op is. */
-#ifndef CONDLORA_KERNELS_KERNEL_H
-#define CONDLORA_KERNELS_KERNEL_H
+#ifndef CONDLORA_BACKENDS_KERNELS_KERNEL_H
+#define CONDLORA_BACKENDS_KERNELS_KERNEL_H
 
 #include "backends/kernels/parameters.h"
 #include "condlora/plugin.h"

@@ -2,10 +2,10 @@
  * A member has the size and alignment it has in C on every device: i64, u32, int, float, and
  * structs and arrays of them, largest first; no padding but at the end. No double: a device may
  * lack it. */
-#ifndef CONDLORA_KERNELS_PARAMETERS_H
-#define CONDLORA_KERNELS_PARAMETERS_H
+#ifndef CONDLORA_BACKENDS_KERNELS_PARAMETERS_H
+#define CONDLORA_BACKENDS_KERNELS_PARAMETERS_H
 
-#ifndef CONDLORA_KERNELS_DIALECT_H /* the host's */
+#ifndef CONDLORA_BACKENDS_KERNELS_SOURCE_DIALECT_H /* the host's */
 #include <stdint.h>
 typedef int64_t i64;
 typedef uint32_t u32;

@@ -1,6 +1,6 @@
 /* Sums over rows, for the ops that add up what several groups have found. */
-#ifndef CONDLORA_KERNELS_REDUCE_H
-#define CONDLORA_KERNELS_REDUCE_H
+#ifndef CONDLORA_BACKENDS_KERNELS_REDUCE_H
+#define CONDLORA_BACKENDS_KERNELS_REDUCE_H
 
 #include "backends/kernels/kernel.h"
 

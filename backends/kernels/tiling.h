@@ -1,6 +1,6 @@
 /* How the grids of the shared kernels are laid out, and short names for their launches. */
-#ifndef CONDLORA_KERNELS_TILING_H
-#define CONDLORA_KERNELS_TILING_H
+#ifndef CONDLORA_BACKENDS_KERNELS_TILING_H
+#define CONDLORA_BACKENDS_KERNELS_TILING_H
 
 #include "backends/kernels/kernel.h"
 

@@ -1,6 +1,6 @@
 /* The OpenCL loader and CLBlast, opened when first needed and then kept: other libraries hold on to them. */
-#ifndef CONDLORA_OPENCL_API_H
-#define CONDLORA_OPENCL_API_H
+#ifndef CONDLORA_BACKENDS_OPENCL_API_H
+#define CONDLORA_BACKENDS_OPENCL_API_H
 
 #include "condlora/plugin.h"
 #include "types.h"

@@ -1,6 +1,6 @@
 /* Files that are kept from one process to the next: compiled programs, and parameters found by tuning. */
-#ifndef CONDLORA_OPENCL_CACHE_H
-#define CONDLORA_OPENCL_CACHE_H
+#ifndef CONDLORA_BACKENDS_OPENCL_CACHE_H
+#define CONDLORA_BACKENDS_OPENCL_CACHE_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* Where files lie that are kept from one process to the next; bench-condlora's tuning leaves its own there. */
-#ifndef CONDLORA_OPENCL_CACHE_PATH_H
-#define CONDLORA_OPENCL_CACHE_PATH_H
+#ifndef CONDLORA_BACKENDS_OPENCL_CACHE_PATH_H
+#define CONDLORA_BACKENDS_OPENCL_CACHE_PATH_H
 
 #include <limits.h>
 #include <stdbool.h>

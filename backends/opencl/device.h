@@ -1,6 +1,6 @@
 /* The backend's own objects: a device that was opened, and its queues. */
-#ifndef CONDLORA_OPENCL_DEVICE_H
-#define CONDLORA_OPENCL_DEVICE_H
+#ifndef CONDLORA_BACKENDS_OPENCL_DEVICE_H
+#define CONDLORA_BACKENDS_OPENCL_DEVICE_H
 
 #include <pthread.h>
 #include <stdatomic.h>

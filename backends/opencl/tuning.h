@@ -13,8 +13,8 @@
  * as in "XgemmDirect 32 KWID=2 MDIMAD=8 ... WGD=32" and "GemmRoutine 32 XGEMM_MIN_INDIRECT_SIZE=448". It is $CDL_OPENCL_TUNING
  * where that is set, else opencl-tuning-DEVICE.txt in the cache's folder if there is one, with '-' for all but letters and
  * digits of the device's name. What it names takes the place of what is shipped, kernel by kernel. */
-#ifndef CONDLORA_OPENCL_TUNING_H
-#define CONDLORA_OPENCL_TUNING_H
+#ifndef CONDLORA_BACKENDS_OPENCL_TUNING_H
+#define CONDLORA_BACKENDS_OPENCL_TUNING_H
 
 #include "device.h"
 

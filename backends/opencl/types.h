@@ -1,7 +1,7 @@
 /* The types of OpenCL's C interface that are used, as its specification has them; so nothing but the libraries themselves is
  * needed, and those only where the plug-in is opened. A test holds these and api.def against the vendors' headers. */
-#ifndef CONDLORA_OPENCL_TYPES_H
-#define CONDLORA_OPENCL_TYPES_H
+#ifndef CONDLORA_BACKENDS_OPENCL_TYPES_H
+#define CONDLORA_BACKENDS_OPENCL_TYPES_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -84,7 +84,7 @@ static cdl_status allocate_parameters(cdl_adapter *a, cdl_backend *backend, cdl_
   int64_t values = 0, gradients = 0;
   for (size_t i = 0; i < a->own_count; i++) {
     a->own[i].value.offset = values;
-    values += cdl_aligned(cdl_elements(a->own[i].value));
+    values += encoder_aligned(cdl_elements(a->own[i].value));
     a->trained[a->trained_count++] = &a->own[i];
   }
   for (size_t i = 0; i < encoder_count; i++)
@@ -96,14 +96,14 @@ static cdl_status allocate_parameters(cdl_adapter *a, cdl_backend *backend, cdl_
     a->own[i].value.buffer = a->value_buffer;
 
   for (size_t i = 0; i < a->trained_count; i++)
-    gradients += cdl_aligned(cdl_elements(a->trained[i]->value));
+    gradients += encoder_aligned(cdl_elements(a->trained[i]->value));
   CDL_TRY(cdl_buffer_create(backend, (size_t)gradients * sizeof(float), &a->gradient_buffer));
   int64_t offset = 0;
   for (size_t i = 0; i < a->trained_count; i++) {
     cdl_parameter *p = a->trained[i];
     p->gradient =
         cdl_tensor_2d(a->gradient_buffer, CDL_F32, offset, p->value.size[2], p->value.size[3]);
-    offset += cdl_aligned(cdl_elements(p->value));
+    offset += encoder_aligned(cdl_elements(p->value));
   }
   a->gradients = cdl_tensor_1d(a->gradient_buffer, CDL_F32, 0, gradients);
   cdl_fill(q, CDL_ARGS(fill, .out = a->gradients));
@@ -114,7 +114,7 @@ static cdl_tensor take(int64_t *used, cdl_buffer *buffer, int64_t count, int64_t
                        int64_t columns)
 {
   const cdl_tensor t = cdl_tensor_3d(buffer, CDL_F32, *used, count, rows, columns);
-  *used += cdl_aligned(cdl_elements(t));
+  *used += encoder_aligned(cdl_elements(t));
   return t;
 }
 
@@ -152,7 +152,7 @@ static cdl_status allocate_derived(cdl_adapter *a, cdl_backend *backend, cdl_que
   return CDL_OK;
 }
 
-static cdl_status check_low_rank(const cdl_adapter_settings *s, const cdl_adapter_method *method)
+static cdl_status check_low_rank(const cdl_adapter_settings *s, const adapter_method *method)
 {
   static const char *const inits[] = {"kaiming", "gaussian", "pissa", "olora"};
   if (s->rank < 1)
@@ -250,16 +250,15 @@ static cdl_status no_such_method(const char *name)
 cdl_status cdl_adapter_create(cdl_queue *queue, cdl_encoder *encoder,
                               const cdl_adapter_settings *settings, cdl_adapter **adapter)
 {
-  return cdl_adapter_create_stored(queue, encoder, settings, NULL, NULL, adapter);
+  return adapter_create_stored(queue, encoder, settings, NULL, NULL, adapter);
 }
 
-cdl_status cdl_adapter_create_stored(cdl_queue *queue, cdl_encoder *encoder,
-                                     const cdl_adapter_settings *settings,
-                                     const cdl_adapter_config *source,
-                                     const cdl_safetensors *stored, cdl_adapter **adapter)
+cdl_status adapter_create_stored(cdl_queue *queue, cdl_encoder *encoder,
+                                 const cdl_adapter_settings *settings, const adapter_config *source,
+                                 const cdl_safetensors *stored, cdl_adapter **adapter)
 {
   *adapter = NULL;
-  const cdl_adapter_method *method = adapter_method_find(settings->method);
+  const adapter_method *method = adapter_method_find(settings->method);
   if (method == NULL)
     return no_such_method(settings->method);
   cdl_adapter *a = calloc(1, sizeof *a);
@@ -324,7 +323,7 @@ void cdl_adapter_trained_numbers(const cdl_adapter *a, int64_t *adapter_numbers,
   *adapter_numbers = *head_numbers = 0;
   for (size_t i = 0; i < a->trained_count; i++) {
     const cdl_parameter *p = a->trained[i];
-    const bool head = i >= a->own_count && cdl_checkpoint_is_head(p->name);
+    const bool head = i >= a->own_count && model_checkpoint_is_head(p->name);
     *(head ? head_numbers : adapter_numbers) += cdl_elements(p->value);
   }
 }

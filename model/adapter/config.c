@@ -17,7 +17,7 @@ enum { RANK_MOST = 1 << 20 };
 static const char *const orientations[] = {"paper", "reference"};
 
 /* NULL for a type that has no adapter folder. */
-static const cdl_adapter_method *method_of(const char *peft_type)
+static const adapter_method *method_of(const char *peft_type)
 {
   const char *name = cdl_adapter_method_of(peft_type);
   return name == NULL || strcmp(name, "full") == 0 ? NULL : adapter_method_find(name);
@@ -28,7 +28,7 @@ static const char *key_of(const cdl_adapter_option *option)
   return option->key != NULL ? option->key : option->name;
 }
 
-static bool is_extra(const cdl_adapter_method *method, const char *key)
+static bool is_extra(const adapter_method *method, const char *key)
 {
   for (const char *const *k = method->extra_keys; k != NULL && *k != NULL; k++)
     if (strcmp(*k, key) == 0)
@@ -38,23 +38,23 @@ static bool is_extra(const cdl_adapter_method *method, const char *key)
 
 /* ---- Memory ---- */
 
-static void free_names(cdl_names *names)
+static void free_names(adapter_names *names)
 {
   for (size_t i = 0; i < names->count; i++)
     free(names->item[i]);
   free(names->item);
-  *names = (cdl_names){0};
+  *names = (adapter_names){0};
 }
 
-static void free_values(cdl_module_values *values)
+static void free_values(adapter_module_values *values)
 {
   for (size_t i = 0; i < values->count; i++)
     free((char *)(uintptr_t)values->item[i].pattern);
   free(values->item);
-  *values = (cdl_module_values){0};
+  *values = (adapter_module_values){0};
 }
 
-void cdl_adapter_config_free(cdl_adapter_config *config)
+void adapter_config_free(adapter_config *config)
 {
   free_values(&config->rank_pattern);
   free_values(&config->alpha_pattern);
@@ -75,12 +75,12 @@ void cdl_adapter_config_free(cdl_adapter_config *config)
   free_names(&config->labels);
   free_names(&config->text_columns);
   free(config->label_column);
-  *config = (cdl_adapter_config){0};
+  *config = (adapter_config){0};
 }
 
 /* ---- As settings ---- */
 
-cdl_adapter_settings cdl_adapter_config_settings(const cdl_adapter_config *c)
+cdl_adapter_settings adapter_config_settings(const adapter_config *c)
 {
   const bool reference = c->orientation != NULL && strcmp(c->orientation, "reference") == 0;
   return (cdl_adapter_settings){.method = cdl_adapter_method_of(c->peft_type),
@@ -112,8 +112,8 @@ cdl_adapter_settings cdl_adapter_config_settings(const cdl_adapter_config *c)
                                 .module_count = c->modules_to_save.count};
 }
 
-cdl_status cdl_adapter_config_module(const cdl_adapter_config *c, const char *path, int64_t rank,
-                                     cdl_adapted_module *module)
+cdl_status adapter_config_module(const adapter_config *c, const char *path, int64_t rank,
+                                 cdl_adapted_module *module)
 {
   double alpha = c->alpha;
   bool found = false;
@@ -125,12 +125,12 @@ cdl_status cdl_adapter_config_module(const cdl_adapter_config *c, const char *pa
     module_pattern_free(pattern);
     CDL_TRY(status);
   }
-  const cdl_adapter_settings settings = cdl_adapter_config_settings(c);
+  const cdl_adapter_settings settings = adapter_config_settings(c);
   *module = (cdl_adapted_module){path, rank, alpha, (double)adapter_scale(&settings, rank, alpha)};
   return CDL_OK;
 }
 
-void cdl_adapter_config_converted(cdl_adapter_config *c)
+void adapter_config_converted(adapter_config *c)
 {
   if (c->init != CDL_INIT_PISSA && c->init != CDL_INIT_OLORA)
     return;
@@ -155,13 +155,13 @@ static cdl_status copy_string(const char *path, const char *text, char **copy)
 static cdl_status read_text(const char *path, const json_t *object, const char *key, char **copy)
 {
   const char *text = NULL;
-  CDL_TRY(cdl_json_string(path, object, key, true, &text));
+  CDL_TRY(base_json_string(path, object, key, true, &text));
   return text == NULL ? CDL_OK : copy_string(path, text, copy);
 }
 
 /* A list of strings; a missing key or null gives an empty one. */
 static cdl_status read_names(const char *path, const json_t *object, const char *key,
-                             cdl_names *names)
+                             adapter_names *names)
 {
   const json_t *list = json_object_get(object, key);
   if (list == NULL || json_is_null(list))
@@ -244,7 +244,7 @@ static const struct {
                   {"types_zero", KEY_READ},
                   {"use_rslora", KEY_LOW_RANK}};
 
-static bool is_known(const char *key, const cdl_adapter_method *method)
+static bool is_known(const char *key, const adapter_method *method)
 {
   size_t option_count;
   const cdl_adapter_option *options = cdl_adapter_options(method->name, &option_count);
@@ -260,7 +260,7 @@ static bool is_known(const char *key, const cdl_adapter_method *method)
 /* What changes the result is either read here or off. Keys of later versions of PEFT are no
  * exception. */
 static cdl_status refuse_unknown_settings(const char *path, json_t *object,
-                                          const cdl_adapter_method *method)
+                                          const adapter_method *method)
 {
   const char *key;
   json_t *value;
@@ -276,7 +276,7 @@ static cdl_status refuse_unknown_settings(const char *path, json_t *object,
 /* Ways of making initial values. Some change the base's weights, and of these those that are random
  * or made from data cannot be made again from the folder. */
 static cdl_status read_initial_values(const char *path, const json_t *object,
-                                      cdl_adapter_config *config)
+                                      adapter_config *config)
 {
   static const char *const of_adapter_alone[] = {"true", "false",      "gaussian",
                                                  "eva",  "orthogonal", "mica"};
@@ -297,7 +297,7 @@ static cdl_status read_initial_values(const char *path, const json_t *object,
   return CDL_OK;
 }
 
-static cdl_status read_type(const char *path, const json_t *object, cdl_adapter_config *config)
+static cdl_status read_type(const char *path, const json_t *object, adapter_config *config)
 {
   CDL_TRY(read_text(path, object, "peft_type", &config->peft_type));
   if (config->peft_type == NULL)
@@ -320,12 +320,12 @@ static cdl_status read_type(const char *path, const json_t *object, cdl_adapter_
                     path);
   if (config->orientation != NULL && !conditional)
     return cdl_fail(CDL_DATA, "%s: \"orientation\" is not for %s", path, config->peft_type);
-  if (conditional && !cdl_is_one_of(config->orientation, orientations, 2))
+  if (conditional && !base_is_one_of(config->orientation, orientations, 2))
     return cdl_fail(CDL_DATA,
                     "%s: \"orientation\" is \"%.100s\", expected \"paper\" or \"reference\"", path,
                     config->orientation);
   const char *task_type = NULL;
-  CDL_TRY(cdl_json_string(path, object, "task_type", true, &task_type));
+  CDL_TRY(base_json_string(path, object, "task_type", true, &task_type));
   config->saves_head = task_type != NULL && strcmp(task_type, "SEQ_CLS") == 0;
   if (task_type != NULL && !config->saves_head && strcmp(task_type, "FEATURE_EXTRACTION") != 0)
     return cdl_fail(CDL_UNSUPPORTED,
@@ -337,7 +337,7 @@ static cdl_status read_type(const char *path, const json_t *object, cdl_adapter_
 
 /* A list of names, or one string that is an expression; to PEFT an empty one is nothing. */
 static cdl_status read_names_or_pattern(const char *path, const json_t *object, const char *key,
-                                        cdl_names *names, char **pattern)
+                                        adapter_names *names, char **pattern)
 {
   const json_t *value = json_object_get(object, key);
   if (!json_is_string(value))
@@ -348,7 +348,7 @@ static cdl_status read_names_or_pattern(const char *path, const json_t *object, 
 
 /* {"query": 4, …} in the order of the file, which decides. */
 static cdl_status read_values(const char *path, json_t *object, const char *key, double low,
-                              double high, cdl_module_values *values)
+                              double high, adapter_module_values *values)
 {
   json_t *list = json_object_get(object, key);
   if (list == NULL || json_is_null(list))
@@ -391,7 +391,7 @@ static cdl_status read_numbers(const char *path, const char *key, const json_t *
   return CDL_OK;
 }
 
-static cdl_status read_layers(const char *path, const json_t *object, cdl_adapter_config *config)
+static cdl_status read_layers(const char *path, const json_t *object, adapter_config *config)
 {
   static const char key[] = "layers_to_transform";
   const json_t *value = json_object_get(object, key);
@@ -401,7 +401,7 @@ static cdl_status read_layers(const char *path, const json_t *object, cdl_adapte
 }
 
 /* Rows of the table of words: a list, or an object that names the table. */
-static cdl_status read_token_rows(const char *path, json_t *object, cdl_adapter_config *config)
+static cdl_status read_token_rows(const char *path, json_t *object, adapter_config *config)
 {
   static const char key[] = "trainable_token_indices", table[] = "word_embeddings";
   json_t *value = json_object_get(object, key);
@@ -423,19 +423,19 @@ static cdl_status read_token_rows(const char *path, json_t *object, cdl_adapter_
 }
 
 /* PEFT's bias beside B, of LoRA alone. */
-static cdl_status read_lora_bias(const char *path, const json_t *object, cdl_adapter_config *config)
+static cdl_status read_lora_bias(const char *path, const json_t *object, adapter_config *config)
 {
   static const char key[] = "lora_bias";
-  CDL_TRY(cdl_json_boolean(path, object, key, &config->lora_bias));
+  CDL_TRY(base_json_boolean(path, object, key, &config->lora_bias));
   return !config->lora_bias || strcmp(config->peft_type, "LORA") == 0
              ? CDL_OK
              : cdl_fail(CDL_UNSUPPORTED, "%s: \"%s\" is not for %s", path, key, config->peft_type);
 }
 
-static cdl_status read_bias(const char *path, const json_t *object, cdl_adapter_config *config)
+static cdl_status read_bias(const char *path, const json_t *object, adapter_config *config)
 {
   const char *bias = NULL;
-  CDL_TRY(cdl_json_string(path, object, "bias", true, &bias));
+  CDL_TRY(base_json_string(path, object, "bias", true, &bias));
   if (bias == NULL || strcmp(bias, "none") == 0)
     return CDL_OK;
   if (strcmp(bias, "all") != 0 && strcmp(bias, "lora_only") != 0)
@@ -445,15 +445,15 @@ static cdl_status read_bias(const char *path, const json_t *object, cdl_adapter_
   return CDL_OK;
 }
 
-static cdl_status read_low_rank(const char *path, json_t *object, cdl_adapter_config *config)
+static cdl_status read_low_rank(const char *path, json_t *object, adapter_config *config)
 {
-  const cdl_adapter_method *method = method_of(config->peft_type);
+  const adapter_method *method = method_of(config->peft_type);
   config->rank = 8;
   config->alpha = 8;
-  CDL_TRY(cdl_json_integer(path, object, "r", 1, RANK_MOST, &config->rank));
-  CDL_TRY(cdl_json_real(path, object, "lora_alpha", -1e9, 1e9, false, &config->alpha));
-  CDL_TRY(cdl_json_real(path, object, "lora_dropout", 0, 0.999999, false, &config->dropout));
-  CDL_TRY(cdl_json_boolean(path, object, "use_rslora", &config->rslora));
+  CDL_TRY(base_json_integer(path, object, "r", 1, RANK_MOST, &config->rank));
+  CDL_TRY(base_json_real(path, object, "lora_alpha", -1e9, 1e9, false, &config->alpha));
+  CDL_TRY(base_json_real(path, object, "lora_dropout", 0, 0.999999, false, &config->dropout));
+  CDL_TRY(base_json_boolean(path, object, "use_rslora", &config->rslora));
   if (!is_extra(method, "rank_pattern"))
     CDL_TRY(read_values(path, object, "rank_pattern", 1, RANK_MOST, &config->rank_pattern));
   if (!is_extra(method, "alpha_pattern"))
@@ -495,17 +495,17 @@ static cdl_status read_option(const char *path, const json_t *object, const cdl_
   bool flag = false;
   switch (o->kind) {
   case CDL_OPTION_WHOLE:
-    CDL_TRY(cdl_json_integer(path, object, key, (int64_t)o->low, (int64_t)o->high, &whole));
+    CDL_TRY(base_json_integer(path, object, key, (int64_t)o->low, (int64_t)o->high, &whole));
     *value = (double)whole;
     return CDL_OK;
   case CDL_OPTION_REAL:
-    return cdl_json_real(path, object, key, o->low, o->high, false, value);
+    return base_json_real(path, object, key, o->low, o->high, false, value);
   case CDL_OPTION_FLAG:
-    CDL_TRY(cdl_json_boolean(path, object, key, &flag));
+    CDL_TRY(base_json_boolean(path, object, key, &flag));
     *value = flag;
     return CDL_OK;
   case CDL_OPTION_CHOICE:
-    CDL_TRY(cdl_json_string(path, object, key, false, &choice));
+    CDL_TRY(base_json_string(path, object, key, false, &choice));
     whole = cdl_adapter_choice(o, choice);
     if (whole < 0)
       return cdl_fail(CDL_DATA, "%s: \"%s\" is \"%.40s\", expected one of %s", path, key, choice,
@@ -516,9 +516,9 @@ static cdl_status read_option(const char *path, const json_t *object, const cdl_
   return cdl_fail(CDL_ARGUMENT, "an option of no kind");
 }
 
-static cdl_status read_options(const char *path, json_t *object, cdl_adapter_config *config)
+static cdl_status read_options(const char *path, json_t *object, adapter_config *config)
 {
-  const cdl_adapter_method *method = method_of(config->peft_type);
+  const adapter_method *method = method_of(config->peft_type);
   size_t count;
   const cdl_adapter_option *options = cdl_adapter_options(method->name, &count);
   for (size_t i = 0; i < count; i++)
@@ -528,12 +528,12 @@ static cdl_status read_options(const char *path, json_t *object, cdl_adapter_con
   config->extra = json_object();
   for (const char *const *k = method->extra_keys; *k != NULL; k++)
     if (json_object_get(object, *k) != NULL)
-      cdl_json_set(&config->extra, *k, json_incref(json_object_get(object, *k)));
+      base_json_set(&config->extra, *k, json_incref(json_object_get(object, *k)));
   return config->extra != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
 }
 
 /* {"fraction": 0.1, "split": "stratified"} */
-static cdl_status read_held_out(const char *path, const json_t *object, cdl_held_out *held_out)
+static cdl_status read_held_out(const char *path, const json_t *object, adapter_held_out *held_out)
 {
   const json_t *value = json_object_get(object, "held_out");
   const char *split = NULL;
@@ -542,8 +542,8 @@ static cdl_status read_held_out(const char *path, const json_t *object, cdl_held
   if (!json_is_object(value))
     return cdl_fail(CDL_DATA, "%s: \"held_out\": expected an object", path);
   held_out->fraction = -1;
-  CDL_TRY(cdl_json_real(path, value, "fraction", 0, 1, false, &held_out->fraction));
-  CDL_TRY(cdl_json_string(path, value, "split", false, &split));
+  CDL_TRY(base_json_real(path, value, "fraction", 0, 1, false, &held_out->fraction));
+  CDL_TRY(base_json_string(path, value, "split", false, &split));
   held_out->as_reference = split != NULL && strcmp(split, "reference") == 0;
   if (held_out->fraction < 0 || held_out->fraction >= 1 ||
       (!held_out->as_reference && (split == NULL || strcmp(split, "stratified") != 0)))
@@ -555,7 +555,7 @@ static cdl_status read_held_out(const char *path, const json_t *object, cdl_held
   return CDL_OK;
 }
 
-cdl_status cdl_columns_from_json(const char *path, const json_t *object, cdl_adapter_config *config)
+cdl_status adapter_columns_from_json(const char *path, const json_t *object, adapter_config *config)
 {
   CDL_TRY(read_names(path, object, "text_columns", &config->text_columns));
   if (config->text_columns.count > 2)
@@ -563,8 +563,7 @@ cdl_status cdl_columns_from_json(const char *path, const json_t *object, cdl_ada
   return read_text(path, object, "label_column", &config->label_column);
 }
 
-cdl_status cdl_adapter_config_from_json(const char *path, json_t *object,
-                                        cdl_adapter_config *config)
+cdl_status adapter_config_from_json(const char *path, json_t *object, adapter_config *config)
 {
   CDL_TRY(read_type(path, object, config));
   CDL_TRY(refuse_unknown_settings(path, object, method_of(config->peft_type)));
@@ -575,10 +574,10 @@ cdl_status cdl_adapter_config_from_json(const char *path, json_t *object,
   CDL_TRY(read_text(path, object, "base_model_name_or_path", &config->base_model));
   CDL_TRY(read_text(path, object, "task", &config->task));
   CDL_TRY(read_names(path, object, "labels", &config->labels));
-  CDL_TRY(cdl_json_boolean(path, object, "regression", &config->regression));
-  CDL_TRY(cdl_json_boolean(path, object, "types_zero", &config->types_zero));
+  CDL_TRY(base_json_boolean(path, object, "regression", &config->regression));
+  CDL_TRY(base_json_boolean(path, object, "types_zero", &config->types_zero));
   CDL_TRY(read_held_out(path, object, &config->held_out));
-  CDL_TRY(cdl_columns_from_json(path, object, config));
+  CDL_TRY(adapter_columns_from_json(path, object, config));
   if (config->regression && config->labels.count > 1)
     return cdl_fail(CDL_DATA, "%s: \"labels\": regression has one output, but %zu names are given",
                     path, config->labels.count);
@@ -595,18 +594,18 @@ static cdl_status fail_setting(const char *path, const char *setting)
 static cdl_status check_text(const char *path, const char *setting, const char *text)
 {
   const size_t bytes = text != NULL ? strlen(text) : 0;
-  if (cdl_utf8_well_formed((const uint8_t *)text, bytes) == bytes)
+  if (base_utf8_well_formed((const uint8_t *)text, bytes) == bytes)
     return CDL_OK;
   return cdl_fail(CDL_ARGUMENT, "%s: an adapter cannot be saved: its %s is not UTF-8", path,
                   setting);
 }
 
 /* The base model's path may be of any bytes: it only tells. */
-static cdl_status check_texts(const char *path, const cdl_adapter_config *config)
+static cdl_status check_texts(const char *path, const adapter_config *config)
 {
   const struct {
     const char *setting;
-    const cdl_names *names;
+    const adapter_names *names;
   } lists[] = {{"list of labels", &config->labels},
                {"list of targets", &config->targets},
                {"list of excluded modules", &config->excluded},
@@ -621,16 +620,15 @@ static cdl_status check_texts(const char *path, const cdl_adapter_config *config
   return CDL_OK;
 }
 
-static cdl_status check_settings(const char *path, const cdl_adapter_config *config)
+static cdl_status check_settings(const char *path, const adapter_config *config)
 {
   CDL_TRY(check_texts(path, config));
-  const cdl_adapter_method *method =
-      config->peft_type != NULL ? method_of(config->peft_type) : NULL;
+  const adapter_method *method = config->peft_type != NULL ? method_of(config->peft_type) : NULL;
   if (method == NULL)
     return fail_setting(path, "type");
   const bool conditional = method->oriented;
   if (conditional != (config->orientation != NULL) ||
-      (conditional && !cdl_is_one_of(config->orientation, orientations, 2)))
+      (conditional && !base_is_one_of(config->orientation, orientations, 2)))
     return fail_setting(path, "orientation");
   if (config->regression && config->labels.count > 1)
     return fail_setting(path, "list of labels");
@@ -659,69 +657,69 @@ static json_t *number(double value)
 static bool is_part_of_head(const char *name)
 {
   static const char *const names[] = {"out_proj", "classifier.out_proj", "classifier.dense"};
-  return cdl_is_one_of(name, names, sizeof names / sizeof names[0]);
+  return base_is_one_of(name, names, sizeof names / sizeof names[0]);
 }
 
-static json_t *modules_of(const cdl_names *names)
+static json_t *modules_of(const adapter_names *names)
 {
   json_t *list = json_array();
   for (size_t i = 0; i < names->count; i++)
     if (!is_part_of_head(names->item[i]))
-      cdl_json_append(&list, cdl_json_string_of(names->item[i]));
+      base_json_append(&list, base_json_string_of(names->item[i]));
   return list;
 }
 
-static json_t *list_of(const cdl_names *names)
+static json_t *list_of(const adapter_names *names)
 {
   json_t *list = json_array();
   for (size_t i = 0; i < names->count; i++)
-    cdl_json_append(&list, cdl_json_string_of(names->item[i]));
+    base_json_append(&list, base_json_string_of(names->item[i]));
   return list;
 }
 
-static json_t *object_of(const cdl_module_values *values)
+static json_t *object_of(const adapter_module_values *values)
 {
   json_t *object = json_object();
   for (size_t i = 0; i < values->count; i++)
-    cdl_json_set(&object, values->item[i].pattern, number(values->item[i].value));
+    base_json_set(&object, values->item[i].pattern, number(values->item[i].value));
   return object;
 }
 
 /* What a missing key would not mean. */
-static void set_low_rank(json_t **o, const cdl_adapter_config *c)
+static void set_low_rank(json_t **o, const adapter_config *c)
 {
   if (c->alpha_pattern.count > 0)
-    cdl_json_set(o, "alpha_pattern", object_of(&c->alpha_pattern));
+    base_json_set(o, "alpha_pattern", object_of(&c->alpha_pattern));
   if (c->excluded_pattern != NULL || c->excluded.count > 0)
-    cdl_json_set(o, "exclude_modules",
-                 c->excluded_pattern != NULL ? cdl_json_string_of(c->excluded_pattern)
-                                             : list_of(&c->excluded));
+    base_json_set(o, "exclude_modules",
+                  c->excluded_pattern != NULL ? base_json_string_of(c->excluded_pattern)
+                                              : list_of(&c->excluded));
   if (c->init != CDL_INIT_KAIMING)
-    cdl_json_set(o, "init_lora_weights",
-                 json_string(c->init == CDL_INIT_GAUSSIAN ? "gaussian"
-                             : c->init == CDL_INIT_PISSA  ? "pissa"
-                                                          : "olora"));
+    base_json_set(o, "init_lora_weights",
+                  json_string(c->init == CDL_INIT_GAUSSIAN ? "gaussian"
+                              : c->init == CDL_INIT_PISSA  ? "pissa"
+                                                           : "olora"));
   if (c->layers_pattern.count > 0)
-    cdl_json_set(o, "layers_pattern", list_of(&c->layers_pattern));
+    base_json_set(o, "layers_pattern", list_of(&c->layers_pattern));
   if (c->layer_count > 0) {
     json_t *layers = json_array();
     for (size_t i = 0; i < c->layer_count; i++)
-      cdl_json_append(&layers, json_integer(c->layers[i]));
-    cdl_json_set(o, "layers_to_transform", layers);
+      base_json_append(&layers, json_integer(c->layers[i]));
+    base_json_set(o, "layers_to_transform", layers);
   }
-  cdl_json_set(o, "lora_alpha", number(c->alpha));
-  cdl_json_set(o, "lora_dropout", json_real(c->dropout));
-  cdl_json_set(o, "r", json_integer(c->rank));
+  base_json_set(o, "lora_alpha", number(c->alpha));
+  base_json_set(o, "lora_dropout", json_real(c->dropout));
+  base_json_set(o, "r", json_integer(c->rank));
   if (c->rank_pattern.count > 0)
-    cdl_json_set(o, "rank_pattern", object_of(&c->rank_pattern));
-  cdl_json_set(o, "target_modules",
-               c->target_pattern != NULL ? cdl_json_string_of(c->target_pattern)
-                                         : list_of(&c->targets));
+    base_json_set(o, "rank_pattern", object_of(&c->rank_pattern));
+  base_json_set(o, "target_modules",
+                c->target_pattern != NULL ? base_json_string_of(c->target_pattern)
+                                          : list_of(&c->targets));
   if (c->rslora)
-    cdl_json_set(o, "use_rslora", json_true());
+    base_json_set(o, "use_rslora", json_true());
 }
 
-json_t *cdl_adapter_option_json(const cdl_adapter_option *o, double value)
+json_t *adapter_option_json(const cdl_adapter_option *o, double value)
 {
   if (o->kind == CDL_OPTION_FLAG)
     return json_boolean(value != 0);
@@ -734,60 +732,59 @@ json_t *cdl_adapter_option_json(const cdl_adapter_option *o, double value)
 }
 
 /* An option that is at its fallback is a missing key. */
-static void set_options(json_t **o, const cdl_adapter_config *c)
+static void set_options(json_t **o, const adapter_config *c)
 {
   size_t count;
   const cdl_adapter_option *options =
       cdl_adapter_options(cdl_adapter_method_of(c->peft_type), &count);
   for (size_t i = 0; i < count; i++)
     if (c->options[i] != options[i].fallback)
-      cdl_json_set(o, key_of(&options[i]), cdl_adapter_option_json(&options[i], c->options[i]));
+      base_json_set(o, key_of(&options[i]), adapter_option_json(&options[i], c->options[i]));
   const char *key;
   json_t *value;
-  json_object_foreach(c->extra, key, value) cdl_json_set(o, key, json_incref(value));
+  json_object_foreach(c->extra, key, value) base_json_set(o, key, json_incref(value));
 }
 
-void cdl_columns_to_json(const cdl_adapter_config *c, json_t **object)
+void adapter_columns_to_json(const adapter_config *c, json_t **object)
 {
   if (c->label_column != NULL)
-    cdl_json_set(object, "label_column", cdl_json_string_of(c->label_column));
+    base_json_set(object, "label_column", base_json_string_of(c->label_column));
   if (c->text_columns.count > 0)
-    cdl_json_set(object, "text_columns", list_of(&c->text_columns));
+    base_json_set(object, "text_columns", list_of(&c->text_columns));
 }
 
-cdl_status cdl_adapter_config_to_json(const char *path, const cdl_adapter_config *config,
-                                      json_t **object)
+cdl_status adapter_config_to_json(const char *path, const adapter_config *config, json_t **object)
 {
   static const char *const biases[] = {"none", "all", "lora_only"};
   *object = NULL;
   CDL_TRY(check_settings(path, config));
   json_t *o = json_object();
-  cdl_json_set(&o, "base_model_name_or_path", cdl_json_string_of(config->base_model));
-  cdl_json_set(&o, "bias", json_string(biases[config->bias]));
+  base_json_set(&o, "base_model_name_or_path", base_json_string_of(config->base_model));
+  base_json_set(&o, "bias", json_string(biases[config->bias]));
   if (config->held_out.known)
-    cdl_json_set(&o, "held_out",
-                 json_pack("{sf ss}", "fraction", config->held_out.fraction, "split",
-                           config->held_out.as_reference ? "reference" : "stratified"));
-  cdl_json_set(&o, "inference_mode", json_true());
-  cdl_columns_to_json(config, &o);
+    base_json_set(&o, "held_out",
+                  json_pack("{sf ss}", "fraction", config->held_out.fraction, "split",
+                            config->held_out.as_reference ? "reference" : "stratified"));
+  base_json_set(&o, "inference_mode", json_true());
+  adapter_columns_to_json(config, &o);
   if (config->labels.count > 0)
-    cdl_json_set(&o, "labels", list_of(&config->labels));
-  cdl_json_set(&o, "modules_to_save",
-               config->modules_to_save.count > 0 ? modules_of(&config->modules_to_save)
-                                                 : json_null());
+    base_json_set(&o, "labels", list_of(&config->labels));
+  base_json_set(&o, "modules_to_save",
+                config->modules_to_save.count > 0 ? modules_of(&config->modules_to_save)
+                                                  : json_null());
   if (config->orientation != NULL)
-    cdl_json_set(&o, "orientation", json_string(config->orientation));
-  cdl_json_set(&o, "peft_type", json_string(config->peft_type));
+    base_json_set(&o, "orientation", json_string(config->orientation));
+  base_json_set(&o, "peft_type", json_string(config->peft_type));
   if (method_of(config->peft_type)->attach != NULL)
     set_low_rank(&o, config);
   set_options(&o, config);
   if (config->regression)
-    cdl_json_set(&o, "regression", json_true());
+    base_json_set(&o, "regression", json_true());
   if (config->task != NULL)
-    cdl_json_set(&o, "task", cdl_json_string_of(config->task));
-  cdl_json_set(&o, "task_type", json_string("SEQ_CLS"));
+    base_json_set(&o, "task", base_json_string_of(config->task));
+  base_json_set(&o, "task_type", json_string("SEQ_CLS"));
   if (config->types_zero)
-    cdl_json_set(&o, "types_zero", json_true());
+    base_json_set(&o, "types_zero", json_true());
   *object = o;
   return o != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
 }

@@ -17,20 +17,20 @@ typedef struct {
 static file_name named(const char *path, const char *ending)
 {
   file_name name;
-  snprintf(name.text, sizeof name.text, CDL_ADAPTER_PREFIX "%s%s", path, ending);
+  snprintf(name.text, sizeof name.text, ADAPTER_PREFIX "%s%s", path, ending);
   return name;
 }
 
 /* ---- Whole tensors ---- */
 
-const cdl_stored_tensor *cdl_adapter_whole_tensor(const cdl_safetensors *tensors,
-                                                  const char *module, const char *leaf)
+const cdl_stored_tensor *adapter_whole_tensor(const cdl_safetensors *tensors, const char *module,
+                                              const char *leaf)
 {
   static const char *const wraps[] = {"", ".base_layer", ".token_adapter.base_layer"};
   const cdl_stored_tensor *t = NULL;
   for (size_t i = 0; i < sizeof wraps / sizeof wraps[0] && t == NULL; i++) {
     file_name name;
-    snprintf(name.text, sizeof name.text, CDL_ADAPTER_PREFIX "%s%s%s", module, wraps[i], leaf);
+    snprintf(name.text, sizeof name.text, ADAPTER_PREFIX "%s%s%s", module, wraps[i], leaf);
     t = cdl_safetensors_find(tensors, name.text);
   }
   return t;
@@ -42,9 +42,8 @@ const cdl_stored_tensor *adapter_stored(const cdl_adapter *a, const cdl_paramete
   const char *leaf = strrchr(p->name, '.');
   if (leaf != NULL)
     memcpy(module, p->name, (size_t)(leaf - p->name));
-  const cdl_stored_tensor *t =
-      leaf != NULL ? cdl_adapter_whole_tensor(a->stored, module, leaf) : NULL;
-  return t == NULL && cdl_reference_adapter_name(p->name, other, sizeof other)
+  const cdl_stored_tensor *t = leaf != NULL ? adapter_whole_tensor(a->stored, module, leaf) : NULL;
+  return t == NULL && adapter_reference_name(p->name, other, sizeof other)
              ? cdl_safetensors_find(a->stored, other)
              : t;
 }
@@ -245,7 +244,7 @@ static cdl_status fold_bias(const cdl_adapter *a, const char *folder, const char
 static file_name name_of_rows(const cdl_parameter *p)
 {
   file_name name;
-  snprintf(name.text, sizeof name.text, CDL_ADAPTER_PREFIX "%.*s%s",
+  snprintf(name.text, sizeof name.text, ADAPTER_PREFIX "%.*s%s",
            (int)(strlen(p->name) - strlen("weight")), p->name, token_rows);
   return name;
 }
@@ -253,7 +252,7 @@ static file_name name_of_rows(const cdl_parameter *p)
 static cdl_status replace_rows(const cdl_adapter *a, const char *folder, const cdl_parameter *p,
                                float *values)
 {
-  const cdl_adapter_config *c = a->source;
+  const adapter_config *c = a->source;
   const int64_t rows = p->value.size[2], columns = p->value.size[3];
   const file_name name = name_of_rows(p);
   float *replaced;
@@ -305,12 +304,12 @@ bool adapter_folds(const cdl_adapter *a, const char *name)
   return false;
 }
 
-size_t cdl_adapter_folded_count(const cdl_adapter *a)
+size_t adapter_folded_count(const cdl_adapter *a)
 {
   return a->folded_count;
 }
 
-const char *cdl_adapter_folded_table(const cdl_adapter *a, size_t index)
+const char *adapter_folded_table(const cdl_adapter *a, size_t index)
 {
   for (size_t i = 0; i < a->folded_count; i++)
     if (a->folded[i].table && index-- == 0)

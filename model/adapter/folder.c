@@ -17,8 +17,8 @@ static const char fingerprint_key[] = "condlora_base";
 
 static bool has_prefix(const char *name)
 {
-  return strncmp(name, CDL_ADAPTER_PREFIX, sizeof CDL_ADAPTER_PREFIX - 1) == 0 &&
-         name[sizeof CDL_ADAPTER_PREFIX - 1] != '\0';
+  return strncmp(name, ADAPTER_PREFIX, sizeof ADAPTER_PREFIX - 1) == 0 &&
+         name[sizeof ADAPTER_PREFIX - 1] != '\0';
 }
 
 /* ---- Reading ---- */
@@ -27,19 +27,19 @@ static cdl_status check_names(const cdl_safetensors *tensors, bool of_reference)
 {
   for (size_t i = 0; i < cdl_safetensors_count(tensors); i++) {
     const cdl_stored_tensor *tensor = cdl_safetensors_at(tensors, i);
-    if (!has_prefix(tensor->name) && !(of_reference && cdl_reference_adapter_has(tensor->name)))
+    if (!has_prefix(tensor->name) && !(of_reference && adapter_reference_has(tensor->name)))
       return cdl_fail(CDL_DATA, "%s: tensor \"%.200s\": expected a name that begins with \"%s\"",
-                      cdl_safetensors_path_of(tensors, tensor), tensor->name, CDL_ADAPTER_PREFIX);
+                      cdl_safetensors_path_of(tensors, tensor), tensor->name, ADAPTER_PREFIX);
   }
   return CDL_OK;
 }
 
 static cdl_status read_metadata(const char *config_path, const char *tensors_path,
                                 const json_t *object, const cdl_safetensors *tensors,
-                                cdl_adapter_config *config)
+                                adapter_config *config)
 {
   const char *stamp = NULL;
-  CDL_TRY(cdl_json_string(config_path, object, stamp_key, true, &stamp));
+  CDL_TRY(base_json_string(config_path, object, stamp_key, true, &stamp));
   const char *other_stamp = cdl_safetensors_metadata(tensors, stamp_key);
   if (stamp != NULL && other_stamp != NULL && strcmp(stamp, other_stamp) != 0)
     return cdl_fail(CDL_DATA,
@@ -57,12 +57,12 @@ static cdl_status read_metadata(const char *config_path, const char *tensors_pat
 /* adapter_model.safetensors, or what PEFT wrote before it. */
 static cdl_status open_tensors(const char *folder, const char *path, cdl_safetensors **tensors)
 {
-  if (cdl_file_exists(path))
+  if (base_file_exists(path))
     return cdl_safetensors_open(path, tensors);
-  char *pickle = cdl_path_join(folder, pickle_name);
+  char *pickle = base_path_join(folder, pickle_name);
   if (pickle == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
-  const bool found = cdl_file_exists(pickle);
+  const bool found = base_file_exists(pickle);
   const cdl_status status = cdl_safetensors_open(found ? pickle : path, tensors);
   free(pickle);
   return status;
@@ -81,15 +81,15 @@ static void drop_void_settings(json_t *object)
 }
 
 static cdl_status open_files(const char *folder, const char *config_path, const char *tensors_path,
-                             cdl_adapter_config *config, cdl_safetensors **tensors)
+                             adapter_config *config, cdl_safetensors **tensors)
 {
   json_t *object = NULL;
-  CDL_TRY(cdl_json_read(config_path, &object));
-  const bool of_reference = cdl_reference_adapter_is(object);
+  CDL_TRY(base_json_read(config_path, &object));
+  const bool of_reference = adapter_reference_is(object);
   drop_void_settings(object);
-  cdl_status status = of_reference ? cdl_reference_adapter_config(config_path, object) : CDL_OK;
+  cdl_status status = of_reference ? adapter_reference_config(config_path, object) : CDL_OK;
   if (status == CDL_OK)
-    status = cdl_adapter_config_from_json(config_path, object, config);
+    status = adapter_config_from_json(config_path, object, config);
   if (status == CDL_OK)
     status = open_tensors(folder, tensors_path, tensors);
   if (status == CDL_OK)
@@ -100,12 +100,12 @@ static cdl_status open_files(const char *folder, const char *config_path, const 
   return status;
 }
 
-char *cdl_adapter_folder_find(const char *folder)
+char *adapter_folder_find(const char *folder)
 {
-  char *own = cdl_path_join(folder, config_name), *of_run = cdl_path_join(folder, "adapter");
-  char *in_run = of_run != NULL ? cdl_path_join(of_run, config_name) : NULL;
+  char *own = base_path_join(folder, config_name), *of_run = base_path_join(folder, "adapter");
+  char *in_run = of_run != NULL ? base_path_join(of_run, config_name) : NULL;
   const bool whole = own != NULL && in_run != NULL,
-             is_run = whole && !cdl_file_exists(own) && cdl_file_exists(in_run);
+             is_run = whole && !base_file_exists(own) && base_file_exists(in_run);
   char *found = is_run ? of_run : whole ? strdup(folder) : NULL;
   free(own);
   free(in_run);
@@ -114,24 +114,23 @@ char *cdl_adapter_folder_find(const char *folder)
   return found;
 }
 
-cdl_status cdl_adapter_folder_open(const char *given, cdl_adapter_config *config,
-                                   cdl_safetensors **tensors)
+cdl_status adapter_folder_open(const char *given, adapter_config *config, cdl_safetensors **tensors)
 {
-  *config = (cdl_adapter_config){0};
+  *config = (adapter_config){0};
   *tensors = NULL;
-  if (!cdl_file_exists(given))
+  if (!base_file_exists(given))
     return cdl_fail(CDL_ABSENT, "%s: no such folder; expected an adapter's (with %s) or a run's",
                     given, config_name);
-  char *folder = cdl_adapter_folder_find(given);
-  char *config_path = folder != NULL ? cdl_path_join(folder, config_name) : NULL;
-  char *tensors_path = folder != NULL ? cdl_path_join(folder, tensors_name) : NULL;
+  char *folder = adapter_folder_find(given);
+  char *config_path = folder != NULL ? base_path_join(folder, config_name) : NULL;
+  char *tensors_path = folder != NULL ? base_path_join(folder, tensors_name) : NULL;
   cdl_status status;
   if (config_path == NULL || tensors_path == NULL)
     status = cdl_fail(CDL_MEMORY, "%s: out of memory", given);
   else
     status = open_files(folder, config_path, tensors_path, config, tensors);
   if (status != CDL_OK) {
-    cdl_adapter_config_free(config);
+    adapter_config_free(config);
     cdl_safetensors_close(*tensors);
     *tensors = NULL;
   }
@@ -148,19 +147,19 @@ cdl_status cdl_adapter_folder_open(const char *given, cdl_adapter_config *config
 static cdl_status make_stamp(const char *path, const json_t *object,
                              const cdl_stored_tensor *tensors, size_t count, char stamp[17])
 {
-  char *text = cdl_json_text(object);
+  char *text = base_json_text(object);
   if (text == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  uint64_t state = cdl_fnv(CDL_FNV_START, text, strlen(text));
+  uint64_t state = base_fnv(BASE_FNV_START, text, strlen(text));
   free(text);
   for (size_t i = 0; i < count; i++) {
     if (!has_prefix(tensors[i].name) || tensors[i].rank > CDL_STORED_RANK_MAX)
       return cdl_fail(CDL_ARGUMENT,
                       "%s: tensor \"%.200s\": expected a name that begins with \"%s\"", path,
-                      tensors[i].name, CDL_ADAPTER_PREFIX);
+                      tensors[i].name, ADAPTER_PREFIX);
     /* A sum does not depend on the order of the tensors. */
-    uint64_t tensor = cdl_fnv(CDL_FNV_START, tensors[i].name, strlen(tensors[i].name) + 1);
-    tensor = cdl_fnv(tensor, tensors[i].shape, tensors[i].rank * sizeof tensors[i].shape[0]);
+    uint64_t tensor = base_fnv(BASE_FNV_START, tensors[i].name, strlen(tensors[i].name) + 1);
+    tensor = base_fnv(tensor, tensors[i].shape, tensors[i].rank * sizeof tensors[i].shape[0]);
     state += tensor;
   }
   for (int i = 0; i < 16; i++)
@@ -170,7 +169,7 @@ static cdl_status make_stamp(const char *path, const json_t *object,
 }
 
 static cdl_status write_files(const char *config_path, const char *tensors_path,
-                              const cdl_adapter_config *config, json_t *object,
+                              const adapter_config *config, json_t *object,
                               const cdl_stored_tensor *tensors, size_t count)
 {
   char stamp[17];
@@ -181,21 +180,21 @@ static cdl_status write_files(const char *config_path, const char *tensors_path,
       {"format", "pt"}, {stamp_key, stamp}, {fingerprint_key, config->fingerprint}};
   CDL_TRY(cdl_safetensors_write(tensors_path, tensors, count, metadata,
                                 config->fingerprint != NULL ? 3 : 2));
-  return cdl_json_write(config_path, object);
+  return base_json_write(config_path, object);
 }
 
-cdl_status cdl_adapter_folder_write(const char *folder, const cdl_adapter_config *config,
-                                    const cdl_stored_tensor *tensors, size_t count)
+cdl_status adapter_folder_write(const char *folder, const adapter_config *config,
+                                const cdl_stored_tensor *tensors, size_t count)
 {
   json_t *object = NULL;
-  CDL_TRY(cdl_adapter_config_to_json(folder, config, &object));
-  char *config_path = cdl_path_join(folder, config_name);
-  char *tensors_path = cdl_path_join(folder, tensors_name);
+  CDL_TRY(adapter_config_to_json(folder, config, &object));
+  char *config_path = base_path_join(folder, config_name);
+  char *tensors_path = base_path_join(folder, tensors_name);
   cdl_status status;
   if (config_path == NULL || tensors_path == NULL)
     status = cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
   else
-    status = cdl_folder_make(folder);
+    status = base_folder_make(folder);
   if (status == CDL_OK)
     status = write_files(config_path, tensors_path, config, object, tensors, count);
   free(tensors_path);

@@ -21,25 +21,25 @@
 #include "condlora/safetensors.h"
 
 /* What PEFT puts before every tensor's name. */
-#define CDL_ADAPTER_PREFIX "base_model.model."
+#define ADAPTER_PREFIX "base_model.model."
 
 typedef struct {
   char **item;
   size_t count;
-} cdl_names;
+} adapter_names;
 
 /* For each pattern a rank or an alpha; patterns are owned. */
 typedef struct {
   cdl_module_value *item;
   size_t count;
-} cdl_module_values;
+} adapter_module_values;
 
 /* What training held out of its examples to choose the best adapter by. */
 typedef struct {
   bool known;
   double fraction;
   bool as_reference; /* by the reference's split, not by class */
-} cdl_held_out;
+} adapter_held_out;
 
 /* Settings that are no low-rank method's are zero. */
 typedef struct {
@@ -48,15 +48,15 @@ typedef struct {
   double alpha;    /* lora_alpha */
   double dropout;  /* lora_dropout, in [0, 1) */
   bool rslora;     /* use_rslora: the scale is alpha / √rank, not alpha / rank */
-  cdl_module_values rank_pattern, alpha_pattern;
+  adapter_module_values rank_pattern, alpha_pattern;
   cdl_init init; /* init_lora_weights */
   cdl_bias_choice bias;
-  cdl_names targets;    /* suffixes of module paths; empty when there is a pattern */
-  char *target_pattern; /* a regular expression for whole module paths, or NULL */
-  int64_t *layers;      /* layers_to_transform; none: all */
+  adapter_names targets; /* suffixes of module paths; empty when there is a pattern */
+  char *target_pattern;  /* a regular expression for whole module paths, or NULL */
+  int64_t *layers;       /* layers_to_transform; none: all */
   size_t layer_count;
-  cdl_names layers_pattern;
-  cdl_names excluded; /* exclude_modules, as targets */
+  adapter_names layers_pattern;
+  adapter_names excluded; /* exclude_modules, as targets */
   char *excluded_pattern;
   char *orientation; /* of an oriented method: "paper" or "reference"; else NULL */
   double options[CDL_ADAPTER_OPTIONS_MAX]; /* in the order of cdl_adapter_options */
@@ -66,52 +66,51 @@ typedef struct {
   bool saves_head, lora_bias;
   int64_t *token_rows;
   size_t token_count;
-  cdl_names modules_to_save;
-  char *base_model;       /* base_model_name_or_path, or NULL */
-  char *task;             /* ours: "RTE", say, or NULL */
-  cdl_names labels;       /* ours: names in the order of the logits; empty when unknown */
-  bool regression;        /* ours: one output, no labels */
-  bool types_zero;        /* ours: trained with every token of type 0 */
-  cdl_held_out held_out;  /* ours */
-  cdl_names text_columns; /* ours: of the table it was trained on, one or two; empty: not known */
-  char *label_column;     /* ours, or NULL */
+  adapter_names modules_to_save;
+  char *base_model;          /* base_model_name_or_path, or NULL */
+  char *task;                /* ours: "RTE", say, or NULL */
+  adapter_names labels;      /* ours: names in the order of the logits; empty when unknown */
+  bool regression;           /* ours: one output, no labels */
+  bool types_zero;           /* ours: trained with every token of type 0 */
+  adapter_held_out held_out; /* ours */
+  adapter_names
+      text_columns;   /* ours: of the table it was trained on, one or two; empty: not known */
+  char *label_column; /* ours, or NULL */
   /* Of the base model: 16 hexadecimal digits from the tensors' metadata, or NULL. */
   char *fingerprint;
-} cdl_adapter_config;
+} adapter_config;
 
-void cdl_adapter_config_free(cdl_adapter_config *config);
+void adapter_config_free(adapter_config *config);
 
 /* An adapter of this config: views into it. What is not kept in one (dropout_hits_base,
  * lora_plus_ratio, ignore_unmatched, train_pooler) is zero. `config` is whole: its type is known. */
-cdl_adapter_settings cdl_adapter_config_settings(const cdl_adapter_config *config);
+cdl_adapter_settings adapter_config_settings(const adapter_config *config);
 
 /* Alpha and scale of one adapted module of rank `rank`, by the config's patterns. */
-CDL_MUST_USE cdl_status cdl_adapter_config_module(const cdl_adapter_config *config,
-                                                  const char *path, int64_t rank,
-                                                  cdl_adapted_module *module);
+CDL_MUST_USE cdl_status adapter_config_module(const adapter_config *config, const char *path,
+                                              int64_t rank, cdl_adapted_module *module);
 
 /* Initial values that were taken off the frozen weights (pissa, olora) are saved beside the weights
  * as they were: as a LoRA of twice the rank and the same scale. Other configs stay. */
-void cdl_adapter_config_converted(cdl_adapter_config *config);
+void adapter_config_converted(adapter_config *config);
 
 /* The adapter's own folder: `folder`, or folder/adapter where it is a run's. To be freed by the
  * caller; NULL when memory is out. */
-char *cdl_adapter_folder_find(const char *folder);
+char *adapter_folder_find(const char *folder);
 
-/* Opens a folder, an adapter's or a run's. Tensor names begin with CDL_ADAPTER_PREFIX; that they fit
+/* Opens a folder, an adapter's or a run's. Tensor names begin with ADAPTER_PREFIX; that they fit
  * a model is for the caller to judge. inference_mode, and what only matters before training, are
  * ignored; init_lora_weights "pissa" and "olora" say that the values belong beside weights from
  * which the initial ones were taken off. Any other setting that would change the result and is not
  * done here is refused by name.
  * Errors: ABSENT, IO, DATA, UNSUPPORTED, MEMORY. On success the caller frees `config` and closes
  * `tensors`. */
-CDL_MUST_USE cdl_status cdl_adapter_folder_open(const char *folder, cdl_adapter_config *config,
-                                                cdl_safetensors **tensors);
+CDL_MUST_USE cdl_status adapter_folder_open(const char *folder, adapter_config *config,
+                                            cdl_safetensors **tensors);
 
 /* Writes a folder (made if missing), as described above. The same arguments give the same bytes.
  * Errors: ARGUMENT (config or tensors that could not be read back), IO, MEMORY. */
-CDL_MUST_USE cdl_status cdl_adapter_folder_write(const char *folder,
-                                                 const cdl_adapter_config *config,
-                                                 const cdl_stored_tensor *tensors, size_t count);
+CDL_MUST_USE cdl_status adapter_folder_write(const char *folder, const adapter_config *config,
+                                             const cdl_stored_tensor *tensors, size_t count);
 
 #endif

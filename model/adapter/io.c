@@ -10,7 +10,7 @@
 #include "model/adapter/state.h"
 #include "model/files/checkpoint.h"
 
-enum { FILE_NAME_BYTES = CDL_NAME_BYTES + sizeof CDL_ADAPTER_PREFIX + sizeof ".base_layer" };
+enum { FILE_NAME_BYTES = CDL_NAME_BYTES + sizeof ADAPTER_PREFIX + sizeof ".base_layer" };
 
 typedef struct {
   char text[FILE_NAME_BYTES];
@@ -28,9 +28,9 @@ static cdl_tensor state_tensor(const cdl_adapter *adapter, size_t index)
   return a->method->state != NULL ? a->method->state(a, index) : (cdl_tensor){0};
 }
 
-cdl_status cdl_snapshot_create(const cdl_adapter *adapter, cdl_snapshot *snapshot)
+cdl_status adapter_snapshot_create(const cdl_adapter *adapter, adapter_snapshot *snapshot)
 {
-  *snapshot = (cdl_snapshot){0};
+  *snapshot = (adapter_snapshot){0};
   for (size_t i = 0; i < cdl_adapter_parameter_count(adapter); i++)
     snapshot->count += elements_of(cdl_adapter_parameter(adapter, i));
   for (size_t i = 0; cdl_present(state_tensor(adapter, i)); i++)
@@ -42,13 +42,14 @@ cdl_status cdl_snapshot_create(const cdl_adapter *adapter, cdl_snapshot *snapsho
   return CDL_OK;
 }
 
-void cdl_snapshot_release(cdl_snapshot *snapshot)
+void adapter_snapshot_release(adapter_snapshot *snapshot)
 {
   free(snapshot->values);
-  *snapshot = (cdl_snapshot){0};
+  *snapshot = (adapter_snapshot){0};
 }
 
-cdl_status cdl_snapshot_take(cdl_snapshot *snapshot, const cdl_adapter *adapter, cdl_queue *queue)
+cdl_status adapter_snapshot_take(adapter_snapshot *snapshot, const cdl_adapter *adapter,
+                                 cdl_queue *queue)
 {
   float *next = snapshot->values;
   for (size_t i = 0; i < cdl_adapter_parameter_count(adapter); i++) {
@@ -64,8 +65,8 @@ cdl_status cdl_snapshot_take(cdl_snapshot *snapshot, const cdl_adapter *adapter,
   return cdl_sync(queue);
 }
 
-cdl_status cdl_snapshot_restore(const cdl_snapshot *snapshot, cdl_adapter *adapter,
-                                cdl_queue *queue)
+cdl_status adapter_snapshot_restore(const adapter_snapshot *snapshot, cdl_adapter *adapter,
+                                    cdl_queue *queue)
 {
   const float *next = snapshot->values;
   for (size_t i = 0; i < cdl_adapter_parameter_count(adapter); i++) {
@@ -97,22 +98,22 @@ static cdl_stored_tensor stored(const cdl_parameter *p, const char *name, const 
 }
 
 /* PEFT wraps an adapted layer: what is the layer's own is called base_layer's. */
-void cdl_adapter_name_in_file(const cdl_adapter *adapter, const cdl_parameter *p, char *name,
-                              size_t bytes)
+void adapter_name_in_file(const cdl_adapter *adapter, const cdl_parameter *p, char *name,
+                          size_t bytes)
 {
-  snprintf(name, bytes, CDL_ADAPTER_PREFIX "%s", p->name);
+  snprintf(name, bytes, ADAPTER_PREFIX "%s", p->name);
   for (size_t i = 0; i < cdl_adapter_module_count(adapter); i++) {
     const char *path = cdl_adapter_module(adapter, i).path;
     const size_t n = strlen(path);
     if (strncmp(p->name, path, n) == 0 && strcmp(p->name + n, ".bias") == 0)
-      snprintf(name, bytes, CDL_ADAPTER_PREFIX "%s.base_layer.bias", path);
+      snprintf(name, bytes, ADAPTER_PREFIX "%s.base_layer.bias", path);
   }
 }
 
 static file_name name_in_file(const cdl_adapter *adapter, const cdl_parameter *p)
 {
   file_name name;
-  cdl_adapter_name_in_file(adapter, p, name.text, sizeof name.text);
+  adapter_name_in_file(adapter, p, name.text, sizeof name.text);
   return name;
 }
 
@@ -130,7 +131,7 @@ typedef struct {
   size_t count;
 } adapter_tensors;
 
-static cdl_status collect_tensors(const cdl_adapter *a, const cdl_snapshot *snapshot,
+static cdl_status collect_tensors(const cdl_adapter *a, const adapter_snapshot *snapshot,
                                   adapter_tensors *t)
 {
   const float *next = snapshot->values;
@@ -152,24 +153,24 @@ static cdl_status collect_tensors(const cdl_adapter *a, const cdl_snapshot *snap
   return CDL_OK;
 }
 
-static cdl_status write_with_extra(const cdl_adapter *a, const cdl_snapshot *snapshot,
-                                   const char *folder, const cdl_adapter_config *config,
+static cdl_status write_with_extra(const cdl_adapter *a, const adapter_snapshot *snapshot,
+                                   const char *folder, const adapter_config *config,
                                    const adapter_tensors *t)
 {
-  cdl_adapter_config written = *config;
+  adapter_config written = *config;
   json_t *extra = NULL;
   if (a->method->extra != NULL) {
     written.extra = extra = a->method->extra(a, snapshot);
     if (extra == NULL)
       return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
   }
-  const cdl_status status = cdl_adapter_folder_write(folder, &written, t->tensors, t->count);
+  const cdl_status status = adapter_folder_write(folder, &written, t->tensors, t->count);
   json_decref(extra);
   return status;
 }
 
-cdl_status cdl_adapter_write(const cdl_adapter *adapter, const cdl_snapshot *snapshot,
-                             const char *folder, const cdl_adapter_config *config)
+cdl_status adapter_write(const cdl_adapter *adapter, const adapter_snapshot *snapshot,
+                         const char *folder, const adapter_config *config)
 {
   const size_t count = cdl_adapter_parameter_count(adapter);
   adapter_tensors t = {.tensors = calloc(count + 1, sizeof *t.tensors),
@@ -237,7 +238,7 @@ typedef struct {
 static cdl_status leave_missing(reading *r, const cdl_adapter *adapter, const cdl_parameter *p)
 {
   const file_name name = name_in_file(adapter, p);
-  if (cdl_checkpoint_is_head(p->name) && !adapter_says_saved(adapter, p->name))
+  if (model_checkpoint_is_head(p->name) && !adapter_says_saved(adapter, p->name))
     r->head = true;
   else if (in_base_layer(name.text) && !r->has_biases)
     r->biases = true;
@@ -259,13 +260,14 @@ static void report_missing(const reading *r)
 }
 
 static cdl_status read_values(cdl_adapter *adapter, cdl_queue *queue, const char *folder,
-                              cdl_snapshot *snapshot)
+                              adapter_snapshot *snapshot)
 {
   const cdl_safetensors *tensors = adapter->stored;
   reading r = {.folder = folder};
   for (size_t i = 0; i < cdl_safetensors_count(tensors) && !r.has_biases; i++)
     r.has_biases = in_base_layer(cdl_safetensors_at(tensors, i)->name);
-  CDL_TRY(cdl_snapshot_take(snapshot, adapter, queue)); /* what the folder does not have stays */
+  CDL_TRY(
+      adapter_snapshot_take(snapshot, adapter, queue)); /* what the folder does not have stays */
   float *next = snapshot->values;
   for (size_t i = 0; i < cdl_adapter_parameter_count(adapter); i++) {
     const cdl_parameter *p = cdl_adapter_parameter(adapter, i);
@@ -280,15 +282,15 @@ static cdl_status read_values(cdl_adapter *adapter, cdl_queue *queue, const char
   }
   CDL_TRY(refuse_others(adapter, folder));
   report_missing(&r);
-  return cdl_snapshot_restore(snapshot, adapter, queue);
+  return adapter_snapshot_restore(snapshot, adapter, queue);
 }
 
-cdl_status cdl_adapter_read(cdl_adapter *adapter, cdl_queue *queue, const char *folder)
+cdl_status adapter_read(cdl_adapter *adapter, cdl_queue *queue, const char *folder)
 {
-  cdl_snapshot snapshot;
-  CDL_TRY(cdl_snapshot_create(adapter, &snapshot));
+  adapter_snapshot snapshot;
+  CDL_TRY(adapter_snapshot_create(adapter, &snapshot));
   const cdl_status status = read_values(adapter, queue, folder, &snapshot);
-  cdl_snapshot_release(&snapshot);
+  adapter_snapshot_release(&snapshot);
   adapter->source = NULL;
   adapter->stored = NULL;
   return status;
@@ -298,20 +300,20 @@ cdl_status cdl_adapter_read(cdl_adapter *adapter, cdl_queue *queue, const char *
 
 static cdl_status copy_file(const char *from_folder, const char *to_folder, const char *name)
 {
-  char *from = cdl_path_join(from_folder, name), *to = cdl_path_join(to_folder, name);
-  cdl_mapping mapping;
-  cdl_output *output;
+  char *from = base_path_join(from_folder, name), *to = base_path_join(to_folder, name);
+  base_mapping mapping;
+  base_output *output;
   cdl_status status =
       from == NULL || to == NULL ? cdl_fail(CDL_MEMORY, "%s: out of memory", name) : CDL_OK;
-  if (status == CDL_OK && cdl_file_exists(from)) {
-    status = cdl_file_map(from, &mapping);
+  if (status == CDL_OK && base_file_exists(from)) {
+    status = base_file_map(from, &mapping);
     if (status == CDL_OK) {
-      status = cdl_output_begin(to, &output);
+      status = base_output_begin(to, &output);
       if (status == CDL_OK) {
-        cdl_output_write(output, mapping.data, mapping.size);
-        status = cdl_output_commit(output);
+        base_output_write(output, mapping.data, mapping.size);
+        status = base_output_commit(output);
       }
-      cdl_file_unmap(&mapping);
+      base_file_unmap(&mapping);
     }
   }
   free(from);
@@ -349,7 +351,7 @@ static cdl_status write_weights(cdl_encoder *encoder, cdl_queue *queue, const ch
   return status;
 }
 
-cdl_status cdl_tokenizer_files_copy(const char *from_folder, const char *folder)
+cdl_status adapter_tokenizer_files_copy(const char *from_folder, const char *folder)
 {
   static const char *const names[] = {"tokenizer.json",
                                       "tokenizer_config.json",
@@ -365,7 +367,7 @@ cdl_status cdl_tokenizer_files_copy(const char *from_folder, const char *folder)
 }
 
 /* config.json of the base, with the number of words that an adapter may have changed. */
-static cdl_status write_config(const cdl_encoder *encoder, const cdl_model_origin *o,
+static cdl_status write_config(const cdl_encoder *encoder, const adapter_model_origin *o,
                                const char *path)
 {
   cdl_model_config base;
@@ -377,31 +379,31 @@ static cdl_status write_config(const cdl_encoder *encoder, const cdl_model_origi
   cdl_model_config_free(&base);
   if (words == before)
     return CDL_OK;
-  CDL_TRY(cdl_json_read(path, &object));
+  CDL_TRY(base_json_read(path, &object));
   cdl_status status = json_object_set_new(object, "vocab_size", json_integer(words)) == 0
-                          ? cdl_json_write(path, object)
+                          ? base_json_write(path, object)
                           : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
   json_decref(object);
   return status;
 }
 
-cdl_status cdl_model_write_settings(const cdl_encoder *encoder, const cdl_model_origin *origin,
-                                    const char *folder)
+cdl_status adapter_model_write_settings(const cdl_encoder *encoder,
+                                        const adapter_model_origin *origin, const char *folder)
 {
-  CDL_TRY(cdl_folder_make(folder));
-  CDL_TRY(cdl_tokenizer_files_copy(origin->tokenizer, folder));
-  char *config = cdl_path_join(folder, "config.json");
+  CDL_TRY(base_folder_make(folder));
+  CDL_TRY(adapter_tokenizer_files_copy(origin->tokenizer, folder));
+  char *config = base_path_join(folder, "config.json");
   const cdl_status status = config != NULL ? write_config(encoder, origin, config)
                                            : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
   free(config);
   return status;
 }
 
-cdl_status cdl_model_write(cdl_encoder *encoder, cdl_queue *queue, const cdl_model_origin *origin,
-                           const char *folder)
+cdl_status adapter_model_write(cdl_encoder *encoder, cdl_queue *queue,
+                               const adapter_model_origin *origin, const char *folder)
 {
-  CDL_TRY(cdl_model_write_settings(encoder, origin, folder));
-  char *weights = cdl_path_join(folder, "model.safetensors");
+  CDL_TRY(adapter_model_write_settings(encoder, origin, folder));
+  char *weights = base_path_join(folder, "model.safetensors");
   const cdl_status status = weights != NULL ? write_weights(encoder, queue, weights)
                                             : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
   free(weights);

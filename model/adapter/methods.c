@@ -3,8 +3,8 @@
 
 #include "model/adapter/state.h"
 
-static const cdl_adapter_method *const methods[] = {
-#define METHOD(name) &cdl_method_##name,
+static const adapter_method *const methods[] = {
+#define METHOD(name) &adapter_method_##name,
 #include "model/adapter/methods.def"
 #undef METHOD
 };
@@ -20,7 +20,7 @@ const char *const *cdl_adapter_methods(void)
   return names;
 }
 
-const cdl_adapter_method *adapter_method_find(const char *name)
+const adapter_method *adapter_method_find(const char *name)
 {
   for (size_t i = 0; i < METHOD_COUNT; i++)
     if (strcmp(methods[i]->name, name) == 0)
@@ -30,7 +30,7 @@ const cdl_adapter_method *adapter_method_find(const char *name)
 
 const char *cdl_adapter_peft_type(const char *method)
 {
-  const cdl_adapter_method *m = adapter_method_find(method);
+  const adapter_method *m = adapter_method_find(method);
   return m != NULL ? m->peft_type : NULL;
 }
 
@@ -44,7 +44,7 @@ const char *cdl_adapter_method_of(const char *peft_type)
 
 const cdl_adapter_option *cdl_adapter_options(const char *method, size_t *count)
 {
-  const cdl_adapter_method *m = adapter_method_find(method);
+  const adapter_method *m = adapter_method_find(method);
   *count = 0;
   if (m == NULL || m->options == NULL)
     return NULL;
@@ -55,13 +55,13 @@ const cdl_adapter_option *cdl_adapter_options(const char *method, size_t *count)
 
 bool cdl_adapter_is_low_rank(const char *method)
 {
-  const cdl_adapter_method *m = adapter_method_find(method);
+  const adapter_method *m = adapter_method_find(method);
   return m != NULL && m->attach != NULL;
 }
 
 bool cdl_adapter_is_oriented(const char *method)
 {
-  const cdl_adapter_method *m = adapter_method_find(method);
+  const adapter_method *m = adapter_method_find(method);
   return m != NULL && m->oriented;
 }
 

@@ -5,7 +5,7 @@
 
 static const char shared_layer[] = "linear_for_lora_";
 
-bool cdl_reference_adapter_is(const json_t *config)
+bool adapter_reference_is(const json_t *config)
 {
   const char *type = json_string_value(json_object_get(config, "peft_type"));
   return type != NULL && strcmp(type, "ConditionalLORA") == 0;
@@ -13,7 +13,7 @@ bool cdl_reference_adapter_is(const json_t *config)
 
 /* Its A_l is θA W_lᵀ. A config that was made without use_x has a default that the code itself does
  * not know, "noe". */
-cdl_status cdl_reference_adapter_config(const char *path, json_t *config)
+cdl_status adapter_reference_config(const char *path, json_t *config)
 {
   const char *use_x = json_string_value(json_object_get(config, "use_x"));
   const bool without = use_x == NULL || strcmp(use_x, "noe") == 0;
@@ -24,7 +24,7 @@ cdl_status cdl_reference_adapter_config(const char *path, json_t *config)
   return CDL_OK;
 }
 
-bool cdl_reference_adapter_name(const char *parameter, char *name, size_t bytes)
+bool adapter_reference_name(const char *parameter, char *name, size_t bytes)
 {
   static const char ours[] = "condlora_";
   const char *kind = strstr(parameter, ours);
@@ -42,7 +42,7 @@ bool cdl_reference_adapter_name(const char *parameter, char *name, size_t bytes)
   return true;
 }
 
-bool cdl_reference_adapter_has(const char *tensor)
+bool adapter_reference_has(const char *tensor)
 {
   const char *last = strrchr(tensor, '.');
   return strncmp(last == NULL ? tensor : last + 1, shared_layer, sizeof shared_layer - 1) == 0;

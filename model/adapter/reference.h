@@ -10,14 +10,14 @@
 #include "condlora/status.h"
 
 /* Whether adapter_config.json is one of them. */
-bool cdl_reference_adapter_is(const json_t *config);
+bool adapter_reference_is(const json_t *config);
 /* Puts the keys that the same adapter has here in their places. */
-CDL_MUST_USE cdl_status cdl_reference_adapter_config(const char *path, json_t *config);
+CDL_MUST_USE cdl_status adapter_reference_config(const char *path, json_t *config);
 
 /* Of a parameter of CondLoRA, "attention.self.query.condlora_A.weight", the name that it has there;
  * false when it has none. */
-bool cdl_reference_adapter_name(const char *parameter, char *name, size_t bytes);
+bool adapter_reference_name(const char *parameter, char *name, size_t bytes);
 /* Whether a tensor has such a name. */
-bool cdl_reference_adapter_has(const char *tensor);
+bool adapter_reference_has(const char *tensor);
 
 #endif

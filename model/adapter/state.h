@@ -8,7 +8,7 @@
 #include "condlora/random.h"
 #include "model/adapter/folder.h"
 
-struct cdl_snapshot; /* model/adapter/io.h */
+struct adapter_snapshot; /* model/adapter/io.h */
 
 /* Adapted sites of one kind in layers of equal distance: their weights are one strided batch. */
 typedef struct {
@@ -47,7 +47,7 @@ typedef struct {
   float *values;
 } stored_values;
 
-typedef struct cdl_adapter_method {
+typedef struct adapter_method {
   const char *name, *peft_type;
   /* Ends with a NULL name; NULL: none. adapter_option_value reads them by place. */
   const cdl_adapter_option *options;
@@ -97,14 +97,14 @@ typedef struct cdl_adapter_method {
 
   /* What the adapter's folder holds in the place of the snapshot's own parameter `index`; `values`
    * stays NULL where that is the parameter itself. */
-  cdl_status (*store)(const cdl_adapter *adapter, const struct cdl_snapshot *snapshot, size_t index,
-                      stored_values *stored);
+  cdl_status (*store)(const cdl_adapter *adapter, const struct adapter_snapshot *snapshot,
+                      size_t index, stored_values *stored);
   /* The values of extra_keys for a snapshot: a new object; NULL when memory is out. */
-  json_t *(*extra)(const cdl_adapter *adapter, const struct cdl_snapshot *snapshot);
-} cdl_adapter_method;
+  json_t *(*extra)(const cdl_adapter *adapter, const struct adapter_snapshot *snapshot);
+} adapter_method;
 
 struct cdl_adapter {
-  const cdl_adapter_method *method;
+  const adapter_method *method;
   cdl_encoder *encoder;
   int64_t rank; /* where no pattern says otherwise, as scale */
   float scale, dropout;
@@ -114,7 +114,7 @@ struct cdl_adapter {
   double options[CDL_ADAPTER_OPTIONS_MAX]; /* in the order of the method's list */
   const json_t *extra;                     /* while the adapter is created */
   /* Of an adapter that is read from a folder, until it has been. */
-  const cdl_adapter_config *source;
+  const adapter_config *source;
   const cdl_safetensors *stored;
   void *own_state;         /* the method's to use */
   struct dora_state *dora; /* dora.c; NULL: off */
@@ -172,7 +172,7 @@ void adapter_add_products(const cdl_adapter *adapter, cdl_queue *queue, const si
                           bool transpose_weights);
 
 /* adapter_methods.c */
-const cdl_adapter_method *adapter_method_find(const char *name);
+const adapter_method *adapter_method_find(const char *name);
 
 /* alpha / rank, or what else the settings say. */
 float adapter_scale(const cdl_adapter_settings *settings, int64_t rank, double alpha);
@@ -199,7 +199,7 @@ cdl_status adapter_fold(const cdl_adapter *adapter, const char *folder,
 /* Whether the file's tensor of this name is one that adapter_fold adds. */
 bool adapter_folds(const cdl_adapter *adapter, const char *name);
 
-#define METHOD(name) extern const cdl_adapter_method cdl_method_##name;
+#define METHOD(name) extern const adapter_method adapter_method_##name;
 #include "model/adapter/methods.def"
 #undef METHOD
 

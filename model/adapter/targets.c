@@ -41,7 +41,7 @@ static void near_misses(const cdl_adapter *a, const char *wanted, char *text, si
       bool listed = false;
       for (int j = 0; j < k; j++)
         listed = listed || strcmp(best[j], candidate) == 0;
-      const size_t d = cdl_distance(name, candidate);
+      const size_t d = base_distance(name, candidate);
       if (!listed && d < least) {
         least = d;
         best[k] = candidate;
@@ -125,7 +125,7 @@ static cdl_status list_modules(const cdl_adapter *a, module_list *list)
         strcmp(name + bytes - (sizeof ending - 1), ending) != 0)
       continue;
     const size_t length = bytes - (sizeof ending - 1);
-    const bool head = cdl_checkpoint_is_head(name);
+    const bool head = model_checkpoint_is_head(name);
     if (site_of(a, name, length) != NULL || (!head && a->stored == NULL))
       continue;
     candidate *m = &list->item[list->count++];
@@ -497,7 +497,7 @@ static bool bias_of_adapted(const cdl_adapter *a, const cdl_parameter *p)
 
 bool adapter_says_saved(const cdl_adapter *a, const char *name)
 {
-  const cdl_adapter_settings settings = cdl_adapter_config_settings(a->source);
+  const cdl_adapter_settings settings = adapter_config_settings(a->source);
   return saved_whole(a, &settings, name);
 }
 
@@ -517,7 +517,7 @@ cdl_status adapter_mark_trained(cdl_adapter *a, const cdl_adapter_settings *s)
   }
   for (size_t i = 0; i < count; i++) {
     cdl_parameter *p = &parameters[i];
-    const bool head = cdl_checkpoint_is_head(p->name);
+    const bool head = model_checkpoint_is_head(p->name);
     p->trained = head || saved_whole(a, s, p->name) || adapter_holds(a, p) ||
                  (a->method->trains != NULL && a->method->trains(p)) ||
                  (s->bias == CDL_BIAS_ALL && adapter_is_bias(p)) ||

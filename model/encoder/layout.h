@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /* `elements` of F32, rounded up so that the next tensor starts at a multiple of 64 bytes. */
-static inline int64_t cdl_aligned(int64_t elements)
+static inline int64_t encoder_aligned(int64_t elements)
 {
   enum { ALIGNMENT = 16 };
   return (elements + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;

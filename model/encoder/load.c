@@ -14,16 +14,16 @@ static const char *canonical(const cdl_encoder *e, const char *name)
   return strncmp(name, prefix, n) == 0 ? name + n : name;
 }
 
-static cdl_status read_parameter(const cdl_checkpoint *checkpoint, cdl_encoder *e, cdl_queue *q,
+static cdl_status read_parameter(const model_checkpoint *checkpoint, cdl_encoder *e, cdl_queue *q,
                                  const cdl_parameter *p, float *staging)
 {
   const int64_t matrix[2] = {p->value.size[2], p->value.size[3]};
   const char *name = canonical(e, p->name);
   const void *values;
-  CDL_TRY(cdl_checkpoint_view(checkpoint, name, (uint32_t)p->dimensions,
-                              p->dimensions == 2 ? matrix : matrix + 1, staging, &values));
+  CDL_TRY(model_checkpoint_view(checkpoint, name, (uint32_t)p->dimensions,
+                                p->dimensions == 2 ? matrix : matrix + 1, staging, &values));
   cdl_upload(q, p->value, values, (size_t)cdl_elements(p->value) * sizeof *staging);
-  cdl_checkpoint_discard(checkpoint, name);
+  model_checkpoint_discard(checkpoint, name);
   return cdl_queue_status(q);
 }
 
@@ -55,7 +55,7 @@ static bool is_adapted_weight(const cdl_encoder *e, const cdl_parameter *p)
   return false;
 }
 
-static cdl_status fill_parameters(const cdl_checkpoint *checkpoint, cdl_encoder *e, cdl_queue *q,
+static cdl_status fill_parameters(const model_checkpoint *checkpoint, cdl_encoder *e, cdl_queue *q,
                                   uint64_t seed, const cdl_load_report *report, cdl_load_part part)
 {
   int64_t largest = 0;
@@ -68,9 +68,9 @@ static cdl_status fill_parameters(const cdl_checkpoint *checkpoint, cdl_encoder 
   cdl_status status = CDL_OK;
   for (size_t i = 0; status == CDL_OK && i < e->parameter_count; i++) {
     const cdl_parameter *p = &e->parameters[i];
-    const bool head = cdl_checkpoint_is_head(p->name), pooler = is_pooler(e, p);
+    const bool head = model_checkpoint_is_head(p->name), pooler = is_pooler(e, p);
     if (p == e->tables[EMBEDDING_WORD] &&
-        e->config.vocabulary_size != cdl_checkpoint_config(checkpoint)->vocabulary_size)
+        e->config.vocabulary_size != model_checkpoint_config(checkpoint)->vocabulary_size)
       continue;
     if (part == CDL_LOAD_HEAD ? !head && !pooler
                               : part == CDL_LOAD_ADAPTED && !is_adapted_weight(e, p))
@@ -100,24 +100,25 @@ cdl_status encoder_draw_fresh(cdl_encoder *e, cdl_queue *q, uint64_t seed)
   return cdl_queue_status(q);
 }
 
-static cdl_load_report report_of(const cdl_checkpoint *checkpoint, const cdl_load_options *options)
+static cdl_load_report report_of(const model_checkpoint *checkpoint,
+                                 const cdl_load_options *options)
 {
   return (cdl_load_report){
-      .fresh_head = options->fresh_head || cdl_checkpoint_head_labels(checkpoint) == 0,
-      .fresh_pooler = cdl_family_of(cdl_checkpoint_config(checkpoint)->family)->pooler &&
-                      !cdl_checkpoint_has_pooler(checkpoint),
-      .fingerprint = cdl_checkpoint_fingerprint(checkpoint)};
+      .fresh_head = options->fresh_head || model_checkpoint_head_labels(checkpoint) == 0,
+      .fresh_pooler = model_family_of(model_checkpoint_config(checkpoint)->family)->pooler &&
+                      !model_checkpoint_has_pooler(checkpoint),
+      .fingerprint = model_checkpoint_fingerprint(checkpoint)};
 }
 
-static cdl_status load(const cdl_checkpoint *checkpoint, cdl_queue *q, const char *folder,
+static cdl_status load(const model_checkpoint *checkpoint, cdl_queue *q, const char *folder,
                        const cdl_load_options *options, cdl_encoder **encoder,
                        cdl_load_report *report)
 {
-  cdl_model_config config = *cdl_checkpoint_config(checkpoint);
+  cdl_model_config config = *model_checkpoint_config(checkpoint);
   config.vocabulary_size = options->vocabulary > 0 ? options->vocabulary : config.vocabulary_size;
-  const int64_t stored = cdl_checkpoint_head_labels(checkpoint);
+  const int64_t stored = model_checkpoint_head_labels(checkpoint);
   if (!options->fresh_head)
-    CDL_TRY(cdl_checkpoint_check_head(checkpoint, options->labels));
+    CDL_TRY(model_checkpoint_check_head(checkpoint, options->labels));
   if (options->labels == 0 && stored == 0)
     return cdl_fail(
         CDL_DATA,
@@ -141,25 +142,25 @@ cdl_status cdl_encoder_load(cdl_queue *queue, const char *folder, const cdl_load
                             cdl_encoder **encoder, cdl_load_report *report)
 {
   *encoder = NULL;
-  cdl_checkpoint *checkpoint;
-  CDL_TRY(cdl_checkpoint_open(folder, &checkpoint));
+  model_checkpoint *checkpoint;
+  CDL_TRY(model_checkpoint_open(folder, &checkpoint));
   const cdl_status status = load(checkpoint, queue, folder, options, encoder, report);
   if (status == CDL_OK)
-    cdl_checkpoint_note_left_out(checkpoint);
-  cdl_checkpoint_close(checkpoint);
+    model_checkpoint_note_left_out(checkpoint);
+  model_checkpoint_close(checkpoint);
   return status;
 }
 
 cdl_status cdl_encoder_reload(cdl_encoder *encoder, cdl_queue *queue, const char *folder,
                               const cdl_load_options *options, uint64_t fingerprint)
 {
-  cdl_checkpoint *checkpoint;
-  CDL_TRY(cdl_checkpoint_open(folder, &checkpoint));
+  model_checkpoint *checkpoint;
+  CDL_TRY(model_checkpoint_open(folder, &checkpoint));
   const cdl_load_report report = report_of(checkpoint, options);
   const cdl_status status =
       report.fingerprint == fingerprint
           ? fill_parameters(checkpoint, encoder, queue, options->seed, &report, options->part)
           : cdl_fail(CDL_DATA, "%s: the model has changed since it was loaded", folder);
-  cdl_checkpoint_close(checkpoint);
+  model_checkpoint_close(checkpoint);
   return status;
 }

@@ -9,14 +9,14 @@
 static cdl_tensor take(size_t *used, cdl_buffer *arena, int64_t rows, int64_t columns)
 {
   const cdl_tensor t = cdl_tensor_2d(arena, CDL_F32, (int64_t)*used, rows, columns);
-  *used += (size_t)cdl_aligned(rows * columns);
+  *used += (size_t)encoder_aligned(rows * columns);
   return t;
 }
 
 static cdl_tensor take_vector(size_t *used, cdl_buffer *arena, int64_t columns)
 {
   const cdl_tensor t = cdl_tensor_1d(arena, CDL_F32, (int64_t)*used, columns);
-  *used += (size_t)cdl_aligned(columns);
+  *used += (size_t)encoder_aligned(columns);
   return t;
 }
 

@@ -133,7 +133,7 @@ typedef struct {
 struct cdl_encoder {
   cdl_backend *backend;
   cdl_model_config config;
-  const cdl_family_facts *family;
+  const model_family_facts *family;
   int labels;
   bool fresh_head, fresh_pooler; /* drawn, not read */
   cdl_buffer *weight_buffer;     /* of the whole model; of a shared body's encoder, of its head */

@@ -38,7 +38,7 @@ static cdl_parameter *add_parameter(builder *b, cdl_parameter_role role, int64_t
 
 static void align(builder *b)
 {
-  b->used = cdl_aligned(b->used);
+  b->used = encoder_aligned(b->used);
 }
 
 static norm_weights add_norm(builder *b, int64_t size, const char *prefix, const char *name)
@@ -90,7 +90,7 @@ static void add_block(builder *b, int layer)
   cdl_encoder *e = b->encoder;
   block_weights *w = &e->blocks[layer];
   const int64_t hidden = e->config.hidden_size, intermediate = e->config.intermediate_size;
-  const cdl_block_names *names = e->family->block;
+  const model_block_names *names = e->family->block;
   char prefix[CDL_NAME_BYTES], place[32];
   snprintf(place, sizeof place, "%s%d.", names->layers, layer);
   join(prefix, e->family->prefix, place);
@@ -143,7 +143,7 @@ static void add_head(builder *b)
 {
   cdl_encoder *e = b->encoder;
   const int64_t hidden = e->config.hidden_size;
-  const cdl_family_facts *f = e->family;
+  const model_family_facts *f = e->family;
   e->head_parameter = e->parameter_count;
   add_projection(b, &e->head_dense, f->pooler ? f->prefix : "", &f->head_dense, 1, hidden, hidden);
   add_projection(b, &e->head_out, "", &f->head_out, 1, e->labels, hidden);
@@ -269,7 +269,7 @@ cdl_status cdl_encoder_create(cdl_queue *queue, const cdl_model_config *config, 
   cdl_status status = copy_label_names(&e->config, config);
   if (e->config.embedding_size == 0)
     e->config.embedding_size = config->hidden_size;
-  e->family = cdl_family_of(config->family);
+  e->family = model_family_of(config->family);
   e->labels = labels;
   if (status == CDL_OK)
     status = build(e, queue);

@@ -12,15 +12,15 @@ static char *quoted(const char *before, const char *text)
   char *whole = NULL;
   if (asprintf(&whole, "%s%s", before, text) < 0)
     return NULL;
-  json_t *string = cdl_json_string_of(whole);
-  char *quoted = cdl_json_line(string);
+  json_t *string = base_json_string_of(whole);
+  char *quoted = base_json_line(string);
   json_decref(string);
   free(whole);
   return quoted;
 }
 
 /* As PEFT writes it, and what kind of model it is. */
-static cdl_status write_head(cdl_output *out, const cdl_adapter_config *c)
+static cdl_status write_head(base_output *out, const adapter_config *c)
 {
   char *base = NULL, *tag = NULL;
   if (c->base_model != NULL && c->base_model[0] != '\0') {
@@ -32,62 +32,62 @@ static cdl_status write_head(cdl_output *out, const cdl_adapter_config *c)
       return cdl_fail(CDL_MEMORY, "out of memory: README.md");
     }
   }
-  cdl_output_printf(out, "---\n");
+  base_output_printf(out, "---\n");
   if (base != NULL)
-    cdl_output_printf(out, "base_model: %s\n", base);
-  cdl_output_printf(out, "library_name: peft\npipeline_tag: text-classification\ntags:\n");
+    base_output_printf(out, "base_model: %s\n", base);
+  base_output_printf(out, "library_name: peft\npipeline_tag: text-classification\ntags:\n");
   if (tag != NULL)
-    cdl_output_printf(out, "- %s\n", tag);
-  cdl_output_printf(out, "- lora\n- transformers\n---\n\n");
+    base_output_printf(out, "- %s\n", tag);
+  base_output_printf(out, "- lora\n- transformers\n---\n\n");
   free(base);
   free(tag);
   return CDL_OK;
 }
 
 /* PEFT takes the number of outputs and the names of labels from its caller alone. */
-static void write_use(cdl_output *out, const cdl_adapter_config *c, int outputs)
+static void write_use(base_output *out, const adapter_config *c, int outputs)
 {
-  cdl_output_printf(out, "# An adapter for text classification\n\n"
-                         "A LoRA with its classification head, exported by condlora for PEFT. ");
+  base_output_printf(out, "# An adapter for text classification\n\n"
+                          "A LoRA with its classification head, exported by condlora for PEFT. ");
   if (c->labels.count > 0)
-    cdl_output_printf(out, "The names of its labels are in `adapter_config.json`; PEFT takes them "
-                           "from the caller:\n\n"
-                           "    import json\n");
+    base_output_printf(out, "The names of its labels are in `adapter_config.json`; PEFT takes them "
+                            "from the caller:\n\n"
+                            "    import json\n");
   else
-    cdl_output_printf(out, "The head has %d %s, which PEFT takes from the caller:\n\n", outputs,
-                      outputs == 1 ? "output" : "outputs");
-  cdl_output_printf(out, "    from peft import AutoPeftModelForSequenceClassification\n"
-                         "    from transformers import AutoTokenizer\n\n"
-                         "    folder = \"FOLDER\"\n");
+    base_output_printf(out, "The head has %d %s, which PEFT takes from the caller:\n\n", outputs,
+                       outputs == 1 ? "output" : "outputs");
+  base_output_printf(out, "    from peft import AutoPeftModelForSequenceClassification\n"
+                          "    from transformers import AutoTokenizer\n\n"
+                          "    folder = \"FOLDER\"\n");
   if (c->labels.count > 0)
-    cdl_output_printf(
+    base_output_printf(
         out, "    labels = json.load(open(f\"{folder}/adapter_config.json\"))[\"labels\"]\n"
              "    model = AutoPeftModelForSequenceClassification.from_pretrained(\n"
              "        folder, id2label=dict(enumerate(labels)),\n"
              "        label2id={name: i for i, name in enumerate(labels)})\n");
   else
-    cdl_output_printf(out,
-                      "    model = AutoPeftModelForSequenceClassification.from_pretrained(folder, "
-                      "num_labels=%d)\n",
-                      outputs);
-  cdl_output_printf(out, "    tokenizer = AutoTokenizer.from_pretrained(folder)\n\n"
-                         "The base model is the one that `base_model_name_or_path` in "
-                         "`adapter_config.json` names.\n");
+    base_output_printf(out,
+                       "    model = AutoPeftModelForSequenceClassification.from_pretrained(folder, "
+                       "num_labels=%d)\n",
+                       outputs);
+  base_output_printf(out, "    tokenizer = AutoTokenizer.from_pretrained(folder)\n\n"
+                          "The base model is the one that `base_model_name_or_path` in "
+                          "`adapter_config.json` names.\n");
 }
 
-cdl_status cdl_adapter_card_write(const char *folder, const cdl_adapter_config *config, int outputs)
+cdl_status export_card_write(const char *folder, const adapter_config *config, int outputs)
 {
-  cdl_output *out = NULL;
-  char *path = cdl_path_join(folder, "README.md");
-  cdl_status status = path != NULL ? cdl_output_begin(path, &out)
+  base_output *out = NULL;
+  char *path = base_path_join(folder, "README.md");
+  cdl_status status = path != NULL ? base_output_begin(path, &out)
                                    : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
   free(path);
   CDL_TRY(status);
   status = write_head(out, config);
   if (status != CDL_OK) {
-    cdl_output_abort(out);
+    base_output_abort(out);
     return status;
   }
   write_use(out, config, outputs);
-  return cdl_output_commit(out);
+  return base_output_commit(out);
 }

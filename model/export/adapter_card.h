@@ -6,7 +6,7 @@
 #include "model/adapter/folder.h"
 
 /* Writes it into `folder`, that of a LoRA with `config` and a head of `outputs`. */
-CDL_MUST_USE cdl_status cdl_adapter_card_write(const char *folder, const cdl_adapter_config *config,
-                                               int outputs);
+CDL_MUST_USE cdl_status export_card_write(const char *folder, const adapter_config *config,
+                                          int outputs);
 
 #endif

@@ -14,7 +14,7 @@ static const char magnitude_ending[] = ".lora_magnitude_vector";
 typedef struct {
   const cdl_adapter *adapter;
   cdl_queue *queue;
-  cdl_adapter_config config; /* of the LoRA; its own lists alone are to be freed */
+  adapter_config config; /* of the LoRA; its own lists alone are to be freed */
   cdl_stored_tensor *tensors;
   char (*names)[NAME_BYTES];
   float *values;
@@ -30,7 +30,7 @@ static bool is_magnitude(const cdl_parameter *p)
   return length > ending && strcmp(p->name + length - ending, magnitude_ending) == 0;
 }
 
-static cdl_status check(const cdl_adapter *a, const cdl_adapter_config *config)
+static cdl_status check(const cdl_adapter *a, const adapter_config *config)
 {
   if (a->method->attach == NULL)
     return cdl_fail(CDL_UNSUPPORTED,
@@ -82,14 +82,14 @@ static void name_parameter(const cdl_adapter *a, const cdl_parameter *p, char *n
 {
   const char *path = is_empty(a) ? stand_in(a)->path : "";
   const size_t n = strlen(path);
-  cdl_adapter_name_in_file(a, p, name, NAME_BYTES);
+  adapter_name_in_file(a, p, name, NAME_BYTES);
   if (n > 0 && strncmp(p->name, path, n) == 0 && strcmp(p->name + n, ".bias") == 0)
     snprintf(name, NAME_BYTES, "base_model.model.%s.base_layer.bias", path);
 }
 
 /* ---- Settings ---- */
 
-static cdl_status add_text(cdl_names *names, const char *text)
+static cdl_status add_text(adapter_names *names, const char *text)
 {
   names->item[names->count] = strdup(text);
   return names->item[names->count++] != NULL ? CDL_OK
@@ -97,7 +97,7 @@ static cdl_status add_text(cdl_names *names, const char *text)
 }
 
 /* A path is its own pattern but for dots, which match themselves too. */
-static cdl_status add_value(cdl_module_values *values, const char *path, double value)
+static cdl_status add_value(adapter_module_values *values, const char *path, double value)
 {
   char *pattern = strdup(path);
   values->item[values->count++] = (cdl_module_value){pattern, value};
@@ -109,12 +109,12 @@ static cdl_status add_value(cdl_module_values *values, const char *path, double 
 static cdl_status set_modules(exported *e)
 {
   const cdl_adapter *a = e->adapter;
-  cdl_adapter_config *c = &e->config;
-  c->targets = (cdl_names){.item = calloc(a->site_count + 2, sizeof *c->targets.item)};
+  adapter_config *c = &e->config;
+  c->targets = (adapter_names){.item = calloc(a->site_count + 2, sizeof *c->targets.item)};
   c->rank_pattern =
-      (cdl_module_values){.item = calloc(a->site_count + 1, sizeof *c->rank_pattern.item)};
+      (adapter_module_values){.item = calloc(a->site_count + 1, sizeof *c->rank_pattern.item)};
   c->alpha_pattern =
-      (cdl_module_values){.item = calloc(a->site_count + 1, sizeof *c->alpha_pattern.item)};
+      (adapter_module_values){.item = calloc(a->site_count + 1, sizeof *c->alpha_pattern.item)};
   if (c->targets.item == NULL || c->rank_pattern.item == NULL || c->alpha_pattern.item == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: %zu adapted layers", a->site_count);
   c->rank = 0;
@@ -143,7 +143,7 @@ static cdl_status set_modules(exported *e)
 }
 
 /* Options are LoRA's own: of them PEFT knows DoRA. */
-static void set_options(cdl_adapter_config *c, bool dora)
+static void set_options(adapter_config *c, bool dora)
 {
   size_t count;
   const cdl_adapter_option *options = cdl_adapter_options("lora", &count);
@@ -151,22 +151,22 @@ static void set_options(cdl_adapter_config *c, bool dora)
     c->options[i] = strcmp(options[i].name, "use_dora") == 0 ? (double)dora : options[i].fallback;
 }
 
-static cdl_adapter_config lora_config(const cdl_adapter_config *given)
+static adapter_config lora_config(const adapter_config *given)
 {
   static char lora[] = "LORA";
-  cdl_adapter_config c = {.peft_type = lora,
-                          .dropout = given->dropout,
-                          .bias = given->bias,
-                          .modules_to_save = given->modules_to_save,
-                          .base_model = given->base_model,
-                          .task = given->task,
-                          .labels = given->labels,
-                          .text_columns = given->text_columns,
-                          .label_column = given->label_column,
-                          .regression = given->regression,
-                          .types_zero = given->types_zero,
-                          .held_out = given->held_out,
-                          .fingerprint = given->fingerprint};
+  adapter_config c = {.peft_type = lora,
+                      .dropout = given->dropout,
+                      .bias = given->bias,
+                      .modules_to_save = given->modules_to_save,
+                      .base_model = given->base_model,
+                      .task = given->task,
+                      .labels = given->labels,
+                      .text_columns = given->text_columns,
+                      .label_column = given->label_column,
+                      .regression = given->regression,
+                      .types_zero = given->types_zero,
+                      .held_out = given->held_out,
+                      .fingerprint = given->fingerprint};
   return c;
 }
 
@@ -191,7 +191,7 @@ static void add_tensor(exported *e, cdl_tensor value, int dimensions)
 static void add_factor(exported *e, cdl_tensor factor, const char *path, char letter)
 {
   const cdl_tensor dense = cdl_tensor_2d(e->dense, CDL_F32, 0, factor.size[2], factor.size[3]);
-  snprintf(e->names[e->count], NAME_BYTES, CDL_ADAPTER_PREFIX "%s.lora_%c.weight", path, letter);
+  snprintf(e->names[e->count], NAME_BYTES, ADAPTER_PREFIX "%s.lora_%c.weight", path, letter);
   cdl_copy(e->queue, CDL_ARGS(copy, .out = dense, .x = factor));
   add_tensor(e, dense, 2);
 }
@@ -200,7 +200,7 @@ static void add_zeros(exported *e, const char *path, char letter, int64_t rows, 
 {
   float *values = e->values + e->used;
   cdl_stored_tensor *t = &e->tensors[e->count];
-  snprintf(e->names[e->count], NAME_BYTES, CDL_ADAPTER_PREFIX "%s.lora_%c.weight", path, letter);
+  snprintf(e->names[e->count], NAME_BYTES, ADAPTER_PREFIX "%s.lora_%c.weight", path, letter);
   for (int64_t i = 0; i < rows * columns; i++)
     values[i] = 0;
   *t = (cdl_stored_tensor){.name = e->names[e->count],
@@ -274,18 +274,18 @@ static cdl_status export_to(exported *e, const char *folder)
   CDL_TRY(set_modules(e));
   CDL_TRY(make_room(e));
   CDL_TRY(take_tensors(e));
-  return cdl_adapter_folder_write(folder, &e->config, e->tensors, e->count);
+  return adapter_folder_write(folder, &e->config, e->tensors, e->count);
 }
 
-static void free_values(cdl_module_values *values)
+static void free_values(adapter_module_values *values)
 {
   for (size_t i = 0; i < values->count; i++)
     free((char *)(uintptr_t)values->item[i].pattern);
   free(values->item);
 }
 
-cdl_status cdl_adapter_export(cdl_adapter *adapter, cdl_queue *queue, const char *folder,
-                              const cdl_adapter_config *config)
+cdl_status export_adapter(cdl_adapter *adapter, cdl_queue *queue, const char *folder,
+                          const adapter_config *config)
 {
   CDL_TRY(check(adapter, config));
   exported e = {.adapter = adapter, .queue = queue, .config = lora_config(config)};

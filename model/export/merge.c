@@ -59,7 +59,7 @@ static const cdl_stored_tensor *find_in_base(const cdl_safetensors *base, cdl_fa
 {
   static const char *const endings[][2] = {{".LayerNorm.weight", ".LayerNorm.gamma"},
                                            {".LayerNorm.bias", ".LayerNorm.beta"}};
-  const char *prefix = cdl_family_of(family)->prefix;
+  const char *prefix = model_family_of(family)->prefix;
   const size_t prefix_bytes = strlen(prefix);
   const char *bare = strncmp(name, prefix, prefix_bytes) == 0 ? name + prefix_bytes : name;
   const char *const forms[] = {name, bare};
@@ -128,7 +128,7 @@ static cdl_status narrow_to(const char *path, const char *folder, const cdl_safe
 {
   cdl_model_config config;
   cdl_safetensors *file;
-  char *config_path = cdl_path_join(folder, "config.json");
+  char *config_path = base_path_join(folder, "config.json");
   cdl_status status = config_path != NULL ? cdl_model_config_read(config_path, &config)
                                           : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
   free(config_path);
@@ -141,11 +141,11 @@ static cdl_status narrow_to(const char *path, const char *folder, const cdl_safe
   return status;
 }
 
-cdl_status cdl_model_narrow(const char *folder, const char *base_folder)
+cdl_status export_model_narrow(const char *folder, const char *base_folder)
 {
   cdl_safetensors *base;
   CDL_TRY(cdl_safetensors_open(base_folder, &base));
-  char *path = cdl_path_join(folder, "model.safetensors");
+  char *path = base_path_join(folder, "model.safetensors");
   const cdl_status status = path != NULL ? narrow_to(path, folder, base)
                                          : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
   free(path);

@@ -308,7 +308,7 @@ static void transpose(float *out, const float *x, size_t rows, size_t columns)
 }
 
 /* Zeros up to the weight's place, then the weight. `values`, `turned`: as large as any. */
-static cdl_status write_weight(const stored_weight *s, cdl_queue *queue, cdl_output *output,
+static cdl_status write_weight(const stored_weight *s, cdl_queue *queue, base_output *output,
                                int64_t *written, float *values, float *turned)
 {
   static const char zeros[ONNX_DATA_ALIGNMENT] = {0};
@@ -319,8 +319,8 @@ static cdl_status write_weight(const stored_weight *s, cdl_queue *queue, cdl_out
   CDL_TRY(cdl_sync(queue));
   if (s->form == FORM_TRANSPOSED)
     transpose(turned, values, rows, columns);
-  cdl_output_write(output, zeros, (size_t)(s->offset - *written));
-  cdl_output_write(output, s->form == FORM_TRANSPOSED ? turned : values, bytes);
+  base_output_write(output, zeros, (size_t)(s->offset - *written));
+  base_output_write(output, s->form == FORM_TRANSPOSED ? turned : values, bytes);
   *written = s->offset + (int64_t)bytes;
   return CDL_OK;
 }
@@ -333,29 +333,29 @@ static cdl_status write_weights(const writer *w, cdl_queue *queue, const char *p
       largest = cdl_elements(w->weights[i].parameter->value);
   float *values = malloc((size_t)largest * sizeof *values),
         *turned = malloc((size_t)largest * sizeof *turned);
-  cdl_output *output = NULL;
+  base_output *output = NULL;
   cdl_status status = values == NULL || turned == NULL
                           ? cdl_fail(CDL_MEMORY, "%s: out of memory", path)
-                          : cdl_output_begin(path, &output);
+                          : base_output_begin(path, &output);
   for (size_t i = 0; status == CDL_OK && i < w->count; i++)
     status = write_weight(&w->weights[i], queue, output, &written, values, turned);
   if (status == CDL_OK)
-    status = cdl_output_commit(output);
+    status = base_output_commit(output);
   else
-    cdl_output_abort(output);
+    base_output_abort(output);
   free(values);
   free(turned);
   return status;
 }
 
-cdl_status cdl_encoder_write_onnx(const cdl_encoder *encoder, cdl_queue *queue, const char *folder,
-                                  bool types_zero)
+cdl_status export_encoder_write_onnx(const cdl_encoder *encoder, cdl_queue *queue,
+                                     const char *folder, bool types_zero)
 {
   writer w = {.encoder = encoder,
               .graph = onnx_graph_create(cdl_family_name(encoder->config.family), data_name),
               .weights = calloc(encoder->parameter_count + 1, sizeof *w.weights),
               .types_zero = types_zero};
-  char *model = cdl_path_join(folder, model_name), *data = cdl_path_join(folder, data_name);
+  char *model = base_path_join(folder, model_name), *data = base_path_join(folder, data_name);
   cdl_status status = CDL_OK;
   if (w.graph == NULL || w.weights == NULL || model == NULL || data == NULL)
     status = cdl_fail(CDL_MEMORY, "%s: out of memory", folder);

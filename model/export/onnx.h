@@ -9,7 +9,7 @@
  * in float32 from input_ids, attention_mask and, where there are several token types, token_type_ids,
  * all int64 [batch, sequence], padding behind the tokens. With `types_zero` every token has type 0.
  * Errors: MEMORY, those of the files and of the device. */
-CDL_MUST_USE cdl_status cdl_encoder_write_onnx(const cdl_encoder *encoder, cdl_queue *queue,
-                                               const char *folder, bool types_zero);
+CDL_MUST_USE cdl_status export_encoder_write_onnx(const cdl_encoder *encoder, cdl_queue *queue,
+                                                  const char *folder, bool types_zero);
 
 #endif

@@ -114,11 +114,11 @@ cdl_status onnx_graph_write(const onnx_graph *g, const char *path)
   if (bytes == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
   const size_t count = onnx__model_proto__pack(&g->model, bytes);
-  cdl_output *output;
-  cdl_status status = cdl_output_begin(path, &output);
+  base_output *output;
+  cdl_status status = base_output_begin(path, &output);
   if (status == CDL_OK) {
-    cdl_output_write(output, bytes, count);
-    status = cdl_output_commit(output);
+    base_output_write(output, bytes, count);
+    status = base_output_commit(output);
   }
   free(bytes);
   return status;

@@ -25,7 +25,7 @@ typedef struct {
   const cdl_stored_tensor *stored;
 } slot;
 
-struct cdl_checkpoint {
+struct model_checkpoint {
   char *folder;
   cdl_model_config config;
   cdl_safetensors *file;
@@ -39,8 +39,8 @@ struct cdl_checkpoint {
 /* ---- What the model consists of ---- */
 
 typedef struct {
-  cdl_checkpoint *checkpoint;
-  const cdl_family_facts *family;
+  model_checkpoint *checkpoint;
+  const model_family_facts *family;
   part part;
   char module[NAME_BYTES - 32]; /* what the next names begin with */
 } builder;
@@ -93,7 +93,7 @@ static void add_embeddings(builder *b, const cdl_model_config *config)
 
 static void add_layer(builder *b, const cdl_model_config *config, int64_t layer)
 {
-  const cdl_block_names *names = b->family->block;
+  const model_block_names *names = b->family->block;
   const int64_t hidden = config->hidden_size, intermediate = config->intermediate_size;
   for (int site = 0; site < CDL_SITES_PER_BLOCK; site++) {
     begin_layer_module(b, layer, names->paths[site]);
@@ -122,7 +122,7 @@ static int by_name(const void *left, const void *right)
   return strcmp(((const slot *)left)->name, ((const slot *)right)->name);
 }
 
-static cdl_status make_slots(cdl_checkpoint *checkpoint)
+static cdl_status make_slots(model_checkpoint *checkpoint)
 {
   enum { IN_EMBEDDINGS = 7, IN_LAYER = 16, IN_HEAD = 4 };
   const cdl_model_config *config = &checkpoint->config;
@@ -131,7 +131,7 @@ static cdl_status make_slots(cdl_checkpoint *checkpoint)
   if (checkpoint->slots == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", checkpoint->folder);
   builder b = {
-      .checkpoint = checkpoint, .family = cdl_family_of(config->family), .part = PART_BODY};
+      .checkpoint = checkpoint, .family = model_family_of(config->family), .part = PART_BODY};
   add_embeddings(&b, config);
   for (int64_t layer = 0; layer < config->layers; layer++)
     add_layer(&b, config, layer);
@@ -140,7 +140,7 @@ static cdl_status make_slots(cdl_checkpoint *checkpoint)
   return CDL_OK;
 }
 
-static slot *find_slot(const cdl_checkpoint *checkpoint, const char *name)
+static slot *find_slot(const model_checkpoint *checkpoint, const char *name)
 {
   slot key;
   if (strlen(name) >= sizeof key.name)
@@ -174,14 +174,14 @@ static void rename_norm(char *name)
 
 static const char *without_prefix(cdl_family family, const char *name)
 {
-  const char *prefix = cdl_family_of(family)->prefix;
+  const char *prefix = model_family_of(family)->prefix;
   return begins_with(name, prefix) ? name + strlen(prefix) : name;
 }
 
 static bool is_known_extra(cdl_family family, const char *name)
 {
-  const char *const *extras = cdl_family_of(family)->extras;
-  for (int i = 0; i < CDL_FAMILY_EXTRAS && extras[i] != NULL; i++)
+  const char *const *extras = model_family_of(family)->extras;
+  for (int i = 0; i < MODEL_FAMILY_EXTRAS && extras[i] != NULL; i++)
     if (begins_with(name, extras[i]))
       return true;
   return strcmp(name, "position_ids") == 0 || ends_with(name, ".position_ids") ||
@@ -193,7 +193,7 @@ static bool is_known_extra(cdl_family family, const char *name)
  * architecture; elsewhere it is another task's head. `name` is without the family's prefix. */
 static bool is_inside(cdl_family family, const cdl_stored_tensor *stored, const char *name)
 {
-  const cdl_family_facts *facts = cdl_family_of(family);
+  const model_family_facts *facts = model_family_of(family);
   if (begins_with(name, "pooler."))
     return facts->pooler;
   if (name != stored->name || begins_with(name, "embeddings.") ||
@@ -202,7 +202,7 @@ static bool is_inside(cdl_family family, const cdl_stored_tensor *stored, const 
   return strncmp(name, facts->block->layers, strcspn(facts->block->layers, ".") + 1) == 0;
 }
 
-static void leave_out(cdl_checkpoint *checkpoint, const cdl_stored_tensor *stored)
+static void leave_out(model_checkpoint *checkpoint, const cdl_stored_tensor *stored)
 {
   char *names = checkpoint->left_out_names;
   const size_t used = strlen(names);
@@ -211,7 +211,7 @@ static void leave_out(cdl_checkpoint *checkpoint, const cdl_stored_tensor *store
     snprintf(names + used, LEFT_OUT_BYTES - used, "%s%.60s", first ? "" : ", ", stored->name);
 }
 
-static cdl_status place_tensor(cdl_checkpoint *checkpoint, const cdl_stored_tensor *stored)
+static cdl_status place_tensor(model_checkpoint *checkpoint, const cdl_stored_tensor *stored)
 {
   const cdl_model_config *config = &checkpoint->config;
   const char *path = cdl_safetensors_path_of(checkpoint->file, stored);
@@ -265,7 +265,7 @@ static cdl_status fail_shape(const char *path, const slot *place)
                   stored->name, found, rows, columns);
 }
 
-static cdl_status check_tensor(const cdl_checkpoint *checkpoint, const slot *place)
+static cdl_status check_tensor(const model_checkpoint *checkpoint, const slot *place)
 {
   const cdl_stored_tensor *stored = place->stored;
   const char *path = cdl_safetensors_path_of(checkpoint->file, stored);
@@ -278,7 +278,7 @@ static cdl_status check_tensor(const cdl_checkpoint *checkpoint, const slot *pla
   return CDL_OK;
 }
 
-static void find_parts(cdl_checkpoint *checkpoint)
+static void find_parts(model_checkpoint *checkpoint)
 {
   checkpoint->has[PART_BODY] = true;
   for (size_t i = 0; i < checkpoint->slot_count; i++)
@@ -287,7 +287,7 @@ static void find_parts(cdl_checkpoint *checkpoint)
 }
 
 /* A part is whole or absent. */
-static cdl_status check_part(const cdl_checkpoint *checkpoint, part checked)
+static cdl_status check_part(const model_checkpoint *checkpoint, part checked)
 {
   for (size_t i = 0; checkpoint->has[checked] && i < checkpoint->slot_count; i++) {
     const slot *place = &checkpoint->slots[i];
@@ -300,14 +300,14 @@ static cdl_status check_part(const cdl_checkpoint *checkpoint, part checked)
   return CDL_OK;
 }
 
-static const slot *head_slot(const cdl_checkpoint *checkpoint, const char *kind)
+static const slot *head_slot(const model_checkpoint *checkpoint, const char *kind)
 {
   char name[NAME_BYTES];
-  snprintf(name, sizeof name, "%s.%s", cdl_family_of(checkpoint->config.family)->head_out, kind);
+  snprintf(name, sizeof name, "%s.%s", model_family_of(checkpoint->config.family)->head_out, kind);
   return find_slot(checkpoint, name);
 }
 
-static cdl_status check_head_agrees(const cdl_checkpoint *checkpoint)
+static cdl_status check_head_agrees(const model_checkpoint *checkpoint)
 {
   const cdl_stored_tensor *weight = head_slot(checkpoint, "weight")->stored,
                           *bias = head_slot(checkpoint, "bias")->stored;
@@ -321,10 +321,10 @@ static cdl_status check_head_agrees(const cdl_checkpoint *checkpoint)
 
 /* ---- Opening and reading ---- */
 
-static cdl_status open_folder(cdl_checkpoint *checkpoint, const char *folder)
+static cdl_status open_folder(model_checkpoint *checkpoint, const char *folder)
 {
   checkpoint->folder = strdup(folder);
-  char *config = cdl_path_join(folder, "config.json");
+  char *config = base_path_join(folder, "config.json");
   if (checkpoint->folder == NULL || config == NULL) {
     free(config);
     return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
@@ -341,22 +341,22 @@ static cdl_status open_folder(cdl_checkpoint *checkpoint, const char *folder)
   return check_part(checkpoint, PART_POOLER);
 }
 
-cdl_status cdl_checkpoint_open(const char *folder, cdl_checkpoint **checkpoint)
+cdl_status model_checkpoint_open(const char *folder, model_checkpoint **checkpoint)
 {
   *checkpoint = NULL;
-  cdl_checkpoint *made = calloc(1, sizeof *made);
+  model_checkpoint *made = calloc(1, sizeof *made);
   if (made == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
   const cdl_status status = open_folder(made, folder);
   if (status != CDL_OK) {
-    cdl_checkpoint_close(made);
+    model_checkpoint_close(made);
     return status;
   }
   *checkpoint = made;
   return CDL_OK;
 }
 
-void cdl_checkpoint_close(cdl_checkpoint *checkpoint)
+void model_checkpoint_close(model_checkpoint *checkpoint)
 {
   if (checkpoint == NULL)
     return;
@@ -367,23 +367,23 @@ void cdl_checkpoint_close(cdl_checkpoint *checkpoint)
   free(checkpoint);
 }
 
-const cdl_model_config *cdl_checkpoint_config(const cdl_checkpoint *checkpoint)
+const cdl_model_config *model_checkpoint_config(const model_checkpoint *checkpoint)
 {
   return &checkpoint->config;
 }
 
-bool cdl_checkpoint_has(const cdl_checkpoint *checkpoint, const char *name)
+bool model_checkpoint_has(const model_checkpoint *checkpoint, const char *name)
 {
   const slot *place = find_slot(checkpoint, name);
   return place != NULL && place->stored != NULL;
 }
 
-bool cdl_checkpoint_has_pooler(const cdl_checkpoint *checkpoint)
+bool model_checkpoint_has_pooler(const model_checkpoint *checkpoint)
 {
   return checkpoint->has[PART_POOLER];
 }
 
-int64_t cdl_checkpoint_head_labels(const cdl_checkpoint *checkpoint)
+int64_t model_checkpoint_head_labels(const model_checkpoint *checkpoint)
 {
   if (!checkpoint->has[PART_HEAD])
     return 0;
@@ -391,18 +391,18 @@ int64_t cdl_checkpoint_head_labels(const cdl_checkpoint *checkpoint)
   return place->stored != NULL && shape_fits(place) ? place->stored->shape[0] : 0;
 }
 
-static cdl_status check_head(const cdl_checkpoint *checkpoint, int64_t labels)
+static cdl_status check_head(const model_checkpoint *checkpoint, int64_t labels)
 {
   CDL_TRY(check_part(checkpoint, PART_HEAD));
   CDL_TRY(check_head_agrees(checkpoint));
-  const int64_t stored = cdl_checkpoint_head_labels(checkpoint);
+  const int64_t stored = model_checkpoint_head_labels(checkpoint);
   if (labels == 0 || stored == labels)
     return CDL_OK;
   return cdl_fail(CDL_DATA, "%s: the stored head is for %" PRId64 " label%s, expected %" PRId64,
                   checkpoint->folder, stored, stored == 1 ? "" : "s", labels);
 }
 
-cdl_status cdl_checkpoint_check_head(const cdl_checkpoint *checkpoint, int64_t labels)
+cdl_status model_checkpoint_check_head(const model_checkpoint *checkpoint, int64_t labels)
 {
   if (!checkpoint->has[PART_HEAD])
     return CDL_OK;
@@ -412,7 +412,7 @@ cdl_status cdl_checkpoint_check_head(const cdl_checkpoint *checkpoint, int64_t l
              : status;
 }
 
-void cdl_checkpoint_note_left_out(const cdl_checkpoint *checkpoint)
+void model_checkpoint_note_left_out(const model_checkpoint *checkpoint)
 {
   const size_t count = checkpoint->left_out;
   if (count > 0)
@@ -421,8 +421,9 @@ void cdl_checkpoint_note_left_out(const cdl_checkpoint *checkpoint)
             checkpoint->left_out_names, count > LEFT_OUT_NAMED ? ", …" : "");
 }
 
-cdl_status cdl_checkpoint_view(const cdl_checkpoint *checkpoint, const char *name, uint32_t rank,
-                               const int64_t *shape, float *staging, const void **values)
+cdl_status model_checkpoint_view(const model_checkpoint *checkpoint, const char *name,
+                                 uint32_t rank, const int64_t *shape, float *staging,
+                                 const void **values)
 {
   const slot *place = find_slot(checkpoint, name);
   if (place == NULL || place->stored == NULL)
@@ -430,7 +431,7 @@ cdl_status cdl_checkpoint_view(const cdl_checkpoint *checkpoint, const char *nam
   return cdl_safetensors_view(checkpoint->file, place->stored, rank, shape, staging, values);
 }
 
-void cdl_checkpoint_discard(const cdl_checkpoint *checkpoint, const char *name)
+void model_checkpoint_discard(const model_checkpoint *checkpoint, const char *name)
 {
   const slot *place = find_slot(checkpoint, name);
   if (place != NULL && place->stored != NULL)
@@ -443,39 +444,39 @@ static uint64_t hash_samples(uint64_t state, const cdl_stored_tensor *stored)
 {
   const uint8_t *bytes = stored->data;
   if (stored->bytes <= SAMPLES_MOST * SAMPLE_BYTES)
-    return cdl_fnv(state, bytes, stored->bytes);
+    return base_fnv(state, bytes, stored->bytes);
   const size_t stride = (stored->bytes - SAMPLE_BYTES) / (SAMPLES_MOST - 1);
   for (size_t i = 0; i < SAMPLES_MOST; i++)
-    state = cdl_fnv(state, bytes + i * stride, SAMPLE_BYTES);
+    state = base_fnv(state, bytes + i * stride, SAMPLE_BYTES);
   return state;
 }
 
-uint64_t cdl_checkpoint_fingerprint(const cdl_checkpoint *checkpoint)
+uint64_t model_checkpoint_fingerprint(const model_checkpoint *checkpoint)
 {
-  uint64_t state = CDL_FNV_START;
+  uint64_t state = BASE_FNV_START;
   for (size_t i = 0; i < checkpoint->slot_count; i++) {
     const slot *place = &checkpoint->slots[i];
     if (place->part != PART_BODY)
       continue;
     const char *type = cdl_stored_type_name(place->stored->type);
-    state = cdl_fnv(state, place->name, strlen(place->name) + 1);
-    state = cdl_fnv(state, type, strlen(type) + 1);
-    state = cdl_fnv(state, place->shape, sizeof place->shape);
+    state = base_fnv(state, place->name, strlen(place->name) + 1);
+    state = base_fnv(state, type, strlen(type) + 1);
+    state = base_fnv(state, place->shape, sizeof place->shape);
     state = hash_samples(state, place->stored);
     cdl_safetensors_discard(checkpoint->file, place->stored);
   }
   return state;
 }
 
-bool cdl_checkpoint_is_head(const char *name)
+bool model_checkpoint_is_head(const char *name)
 {
   return begins_with(name, "classifier.") || begins_with(name, "pre_classifier.");
 }
 
-char *cdl_checkpoint_full_name(cdl_family family, const char *name)
+char *model_checkpoint_full_name(cdl_family family, const char *name)
 {
   char *full = NULL;
-  const char *prefix = cdl_checkpoint_is_head(name) ? "" : cdl_family_of(family)->prefix;
+  const char *prefix = model_checkpoint_is_head(name) ? "" : model_family_of(family)->prefix;
   if (asprintf(&full, "%s%s", prefix, name) < 0)
     return NULL;
   return full;

@@ -25,47 +25,48 @@
 #include "condlora/safetensors.h"
 #include "condlora/status.h"
 
-typedef struct cdl_checkpoint cdl_checkpoint;
+typedef struct model_checkpoint model_checkpoint;
 
 /* Opens `folder` and checks that the body is complete, that every tensor of it has the shape that
  * config.json implies and a floating-point type, and that nothing unknown is within the encoder.
  * The pooler may be missing, but not in part. The head is not looked at.
  * Errors: those of the files; DATA names the file and the tensor. */
-CDL_MUST_USE cdl_status cdl_checkpoint_open(const char *folder, cdl_checkpoint **checkpoint);
-void cdl_checkpoint_close(cdl_checkpoint *checkpoint);
+CDL_MUST_USE cdl_status model_checkpoint_open(const char *folder, model_checkpoint **checkpoint);
+void model_checkpoint_close(model_checkpoint *checkpoint);
 
-const cdl_model_config *cdl_checkpoint_config(const cdl_checkpoint *checkpoint);
-bool cdl_checkpoint_has(const cdl_checkpoint *checkpoint, const char *name);
-bool cdl_checkpoint_has_pooler(const cdl_checkpoint *checkpoint);
+const cdl_model_config *model_checkpoint_config(const model_checkpoint *checkpoint);
+bool model_checkpoint_has(const model_checkpoint *checkpoint, const char *name);
+bool model_checkpoint_has_pooler(const model_checkpoint *checkpoint);
 
 /* Labels of the stored head; 0 when there is none, or none that could be used. */
-int64_t cdl_checkpoint_head_labels(const cdl_checkpoint *checkpoint);
+int64_t model_checkpoint_head_labels(const model_checkpoint *checkpoint);
 /* DATA when a head is there and is not whole, has other shapes, or is for another number of labels
  * than `labels`, where that is not 0 (both are named); a missing head is no error. */
-CDL_MUST_USE cdl_status cdl_checkpoint_check_head(const cdl_checkpoint *checkpoint, int64_t labels);
+CDL_MUST_USE cdl_status model_checkpoint_check_head(const model_checkpoint *checkpoint,
+                                                    int64_t labels);
 
 /* One line of the log that counts the tensors outside the encoder that were left out and names the
  * first; none where there are none. */
-void cdl_checkpoint_note_left_out(const cdl_checkpoint *checkpoint);
+void model_checkpoint_note_left_out(const model_checkpoint *checkpoint);
 
 /* A tensor as float32: `values` is the file's own memory where it is stored so, not aligned in any
  * way, else `staging`, which has room for all. DATA when it is missing or has another shape. */
-CDL_MUST_USE cdl_status cdl_checkpoint_view(const cdl_checkpoint *checkpoint, const char *name,
-                                            uint32_t rank, const int64_t *shape, float *staging,
-                                            const void **values);
+CDL_MUST_USE cdl_status model_checkpoint_view(const model_checkpoint *checkpoint, const char *name,
+                                              uint32_t rank, const int64_t *shape, float *staging,
+                                              const void **values);
 /* Gives back the pages of a tensor that was looked at. */
-void cdl_checkpoint_discard(const cdl_checkpoint *checkpoint, const char *name);
+void model_checkpoint_discard(const model_checkpoint *checkpoint, const char *name);
 
 /* 64 bits (FNV-1a) over canonical name, type, shape and up to 16 evenly spread samples of 64 bytes
  * of each tensor of the body: tells bases apart without reading them whole. Prefixes, shards,
  * pooler and head do not matter; another storage type does. */
-uint64_t cdl_checkpoint_fingerprint(const cdl_checkpoint *checkpoint);
+uint64_t model_checkpoint_fingerprint(const model_checkpoint *checkpoint);
 
 /* Whether a tensor, by its canonical or its stored name, belongs to the classification head. */
-bool cdl_checkpoint_is_head(const char *name);
+bool model_checkpoint_is_head(const char *name);
 
 /* A canonical name as stored in a checkpoint with a head: "bert.encoder…", "classifier.weight". To
  * be freed by the caller; NULL when memory is out. */
-char *cdl_checkpoint_full_name(cdl_family family, const char *name);
+char *model_checkpoint_full_name(cdl_family family, const char *name);
 
 #endif

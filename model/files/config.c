@@ -17,7 +17,7 @@ enum { SIZE_MOST = 1 << 30, LAYERS_MOST = 1 << 12, LABELS_MOST = 1 << 20 };
 
 int64_t cdl_model_config_first_position(const cdl_model_config *config)
 {
-  return cdl_family_of(config->family)->after_padding ? config->pad_id + 1 : 0;
+  return model_family_of(config->family)->after_padding ? config->pad_id + 1 : 0;
 }
 
 void cdl_count_positions(int32_t first, const int32_t *ids, size_t count, int32_t *positions)
@@ -46,13 +46,13 @@ void cdl_model_config_free(cdl_model_config *config)
 static cdl_status family_of(const char *path, const json_t *object, cdl_family *family)
 {
   const char *type = NULL;
-  CDL_TRY(cdl_json_string(path, object, "model_type", false, &type));
+  CDL_TRY(base_json_string(path, object, "model_type", false, &type));
   const char *class_name =
       json_string_value(json_array_get(json_object_get(object, "architectures"), 0));
-  if ((type != NULL || class_name != NULL) && cdl_family_find(type, class_name, family))
+  if ((type != NULL || class_name != NULL) && model_family_find(type, class_name, family))
     return CDL_OK;
   char known[128] = "";
-  for (int f = 0; f < CDL_FAMILY_COUNT; f++) {
+  for (int f = 0; f < MODEL_FAMILY_COUNT; f++) {
     const size_t used = strlen(known);
     snprintf(known + used, sizeof known - used, "%s%s", f > 0 ? ", " : "",
              cdl_family_name((cdl_family)f));
@@ -124,7 +124,7 @@ static cdl_status read_activation(const char *path, const json_t *object, cdl_mo
       {"linear", CDL_ACTIVATION_NONE},
   };
   const char *name = "gelu", *key = keys_of(config->family, object).activation;
-  CDL_TRY(cdl_json_string(path, object, key, false, &name));
+  CDL_TRY(base_json_string(path, object, key, false, &name));
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
     if (strcmp(name, known[i].name) == 0) {
       config->activation = known[i].activation;
@@ -142,9 +142,9 @@ static cdl_status refuse_other_models(const char *path, const json_t *object)
 {
   const char *positions = "absolute";
   bool decoder = false, cross_attention = false;
-  CDL_TRY(cdl_json_string(path, object, "position_embedding_type", false, &positions));
-  CDL_TRY(cdl_json_boolean(path, object, "is_decoder", &decoder));
-  CDL_TRY(cdl_json_boolean(path, object, "add_cross_attention", &cross_attention));
+  CDL_TRY(base_json_string(path, object, "position_embedding_type", false, &positions));
+  CDL_TRY(base_json_boolean(path, object, "is_decoder", &decoder));
+  CDL_TRY(base_json_boolean(path, object, "add_cross_attention", &cross_attention));
   if (strcmp(positions, "absolute") != 0)
     return cdl_fail(CDL_UNSUPPORTED,
                     "%s: \"position_embedding_type\" is \"%.100s\", only \"absolute\" is supported",
@@ -176,22 +176,22 @@ static void set_default_sizes(cdl_model_config *config)
   config->heads = electra ? 4 : 12;
   config->intermediate_size = electra ? 1024 : 3072;
   config->position_count = 512;
-  config->type_count = cdl_family_of(config->family)->types ? 2 : 0;
-  config->pad_id = cdl_family_of(config->family)->after_padding ? 1 : 0;
+  config->type_count = model_family_of(config->family)->types ? 2 : 0;
+  config->pad_id = model_family_of(config->family)->after_padding ? 1 : 0;
 }
 
 /* PyTorch takes -1 for a table's last row, and Transformers counts positions from pad + 1. A null is
  * no padding, which RoBERTa's positions cannot do without. */
 static cdl_status read_padding(const char *path, const json_t *object, cdl_model_config *config)
 {
-  const bool counted = cdl_family_of(config->family)->after_padding;
+  const bool counted = model_family_of(config->family)->after_padding;
   const json_t *given = json_object_get(object, "pad_token_id");
   if (json_is_null(given) && !counted) {
     config->pad_id = CDL_NO_PAD;
     return CDL_OK;
   }
-  CDL_TRY(cdl_json_integer(path, object, "pad_token_id", counted ? -1 : -config->vocabulary_size,
-                           config->vocabulary_size - 1, &config->pad_id));
+  CDL_TRY(base_json_integer(path, object, "pad_token_id", counted ? -1 : -config->vocabulary_size,
+                            config->vocabulary_size - 1, &config->pad_id));
   if (config->pad_id < config->vocabulary_size)
     return CDL_OK;
   return cdl_fail(CDL_DATA,
@@ -216,12 +216,12 @@ static cdl_status read_sizes(const char *path, const json_t *object, cdl_model_c
       {"max_position_embeddings", SIZE_MOST, &config->position_count},
   };
   for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
-    CDL_TRY(cdl_json_integer(path, object, sizes[i].key, 1, sizes[i].most, sizes[i].value));
+    CDL_TRY(base_json_integer(path, object, sizes[i].key, 1, sizes[i].most, sizes[i].value));
   if (config->type_count > 0)
-    CDL_TRY(cdl_json_integer(path, object, "type_vocab_size", 1, SIZE_MOST, &config->type_count));
+    CDL_TRY(base_json_integer(path, object, "type_vocab_size", 1, SIZE_MOST, &config->type_count));
   if (config->embedding_size > 0)
     CDL_TRY(
-        cdl_json_integer(path, object, "embedding_size", 1, SIZE_MOST, &config->embedding_size));
+        base_json_integer(path, object, "embedding_size", 1, SIZE_MOST, &config->embedding_size));
   else
     config->embedding_size = config->hidden_size;
   CDL_TRY(read_padding(path, object, config));
@@ -246,17 +246,17 @@ static cdl_status read_rates(const char *path, const json_t *object, cdl_model_c
   config->attention_dropout = 0.1;
   config->initializer_range = 0.02;
   if (!distilbert) /* whose is fixed */
-    CDL_TRY(cdl_json_real(path, object, "layer_norm_eps", 1e-38, 1, false,
-                          &config->layer_norm_epsilon));
+    CDL_TRY(base_json_real(path, object, "layer_norm_eps", 1e-38, 1, false,
+                           &config->layer_norm_epsilon));
   CDL_TRY(
-      cdl_json_real(path, object, keys.hidden_dropout, 0, most, false, &config->hidden_dropout));
-  CDL_TRY(cdl_json_real(path, object, keys.attention_dropout, 0, most, false,
-                        &config->attention_dropout));
+      base_json_real(path, object, keys.hidden_dropout, 0, most, false, &config->hidden_dropout));
+  CDL_TRY(base_json_real(path, object, keys.attention_dropout, 0, most, false,
+                         &config->attention_dropout));
   CDL_TRY(
-      cdl_json_real(path, object, "initializer_range", 0, 1e6, false, &config->initializer_range));
+      base_json_real(path, object, "initializer_range", 0, 1e6, false, &config->initializer_range));
   config->classifier_dropout = distilbert ? 0.2 : config->hidden_dropout;
-  return cdl_json_real(path, object, keys.classifier_dropout, 0, most, !distilbert,
-                       &config->classifier_dropout);
+  return base_json_real(path, object, keys.classifier_dropout, 0, most, !distilbert,
+                        &config->classifier_dropout);
 }
 
 /* ---- Labels ---- */
@@ -344,7 +344,7 @@ static char *label_name(const json_t *value)
   case JSON_NULL:
     return strdup("None");
   default:
-    return cdl_json_line(value);
+    return base_json_line(value);
   }
 }
 
@@ -417,7 +417,7 @@ static cdl_status read_names(const char *path, json_t *map, cdl_model_config *co
 static cdl_status read_problem(const char *path, const json_t *object, cdl_model_config *config)
 {
   const char *problem = NULL;
-  CDL_TRY(cdl_json_string(path, object, "problem_type", true, &problem));
+  CDL_TRY(base_json_string(path, object, "problem_type", true, &problem));
   if (problem == NULL)
     config->problem =
         config->label_count == 1 ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_CLASSIFICATION;
@@ -446,7 +446,7 @@ static cdl_status read_labels(const char *path, const json_t *object, cdl_model_
   } else {
     config->label_count = 2;
     if (!json_is_null(number))
-      CDL_TRY(cdl_json_integer(path, object, "num_labels", 0, LABELS_MOST, &config->label_count));
+      CDL_TRY(base_json_integer(path, object, "num_labels", 0, LABELS_MOST, &config->label_count));
   }
   return read_problem(path, object, config);
 }
@@ -474,7 +474,7 @@ static cdl_status check_folder(const char *path)
   if (folder == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
   cdl_status status = CDL_OK;
-  if (!cdl_file_exists(folder)) {
+  if (!base_file_exists(folder)) {
     const char *slash = strchr(folder, '/');
     const bool may_be_a_name =
         strchr("./~", folder[0]) == NULL &&
@@ -494,7 +494,7 @@ static char *config_path(const char *path)
 {
   struct stat facts;
   if (stat(path, &facts) == 0 && S_ISDIR(facts.st_mode))
-    return cdl_path_join(path, "config.json");
+    return base_path_join(path, "config.json");
   return strdup(path);
 }
 
@@ -506,7 +506,7 @@ cdl_status cdl_model_config_read(const char *path, cdl_model_config *config)
   if (file == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
   json_t *object = NULL;
-  cdl_status status = cdl_json_read(file, &object);
+  cdl_status status = base_json_read(file, &object);
   if (status == CDL_OK)
     status = read_object(file, object, config);
   if (status != CDL_OK)
@@ -526,7 +526,7 @@ static cdl_status add_label(const char *path, json_t *names, json_t *indices, in
   snprintf(fallback, sizeof fallback, "LABEL_%" PRId64, index);
   const char *name = given != NULL ? given : fallback;
   const size_t bytes = strlen(name);
-  if (cdl_utf8_well_formed((const uint8_t *)name, bytes) < bytes)
+  if (base_utf8_well_formed((const uint8_t *)name, bytes) < bytes)
     return cdl_fail(CDL_ARGUMENT, "%s: label %s is not UTF-8", path, key);
   if (json_object_set_new(names, key, json_string(name)) != 0 ||
       json_object_set_new(indices, name, json_integer(index)) != 0)
@@ -548,7 +548,7 @@ static cdl_status change_object(const char *path, json_t *object, int64_t label_
   failed |= json_object_set_new(object, "problem_type", json_string(problems[problem]));
   failed |= json_object_set_new(
       object, "architectures",
-      json_pack("[s+]", cdl_family_of(family)->classes, "ForSequenceClassification"));
+      json_pack("[s+]", model_family_of(family)->classes, "ForSequenceClassification"));
   json_object_del(object, "num_labels");
   const char *types[] = {"dtype", "torch_dtype"};
   for (size_t i = 0; i < 2; i++)
@@ -570,11 +570,11 @@ cdl_status cdl_model_config_write(const char *source, const char *destination, i
   if (file == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", source);
   json_t *object = NULL;
-  cdl_status status = cdl_json_read(file, &object);
+  cdl_status status = base_json_read(file, &object);
   if (status == CDL_OK)
     status = change_object(file, object, label_count, label_names, problem);
   if (status == CDL_OK)
-    status = cdl_json_write(destination, object);
+    status = base_json_write(destination, object);
   json_decref(object);
   free(file);
   return status;

@@ -2,21 +2,21 @@
 
 #include <string.h>
 
-static const cdl_block_names bert_block = {
+static const model_block_names bert_block = {
     .layers = "encoder.layer.",
     .paths = {"attention.self.query", "attention.self.key", "attention.self.value",
               "attention.output.dense", "intermediate.dense", "output.dense"},
     .attention_norm = "attention.output.LayerNorm",
     .output_norm = "output.LayerNorm"};
 
-static const cdl_block_names distilbert_block = {.layers = "transformer.layer.",
-                                                 .paths = {"attention.q_lin", "attention.k_lin",
-                                                           "attention.v_lin", "attention.out_lin",
-                                                           "ffn.lin1", "ffn.lin2"},
-                                                 .attention_norm = "sa_layer_norm",
-                                                 .output_norm = "output_layer_norm"};
+static const model_block_names distilbert_block = {.layers = "transformer.layer.",
+                                                   .paths = {"attention.q_lin", "attention.k_lin",
+                                                             "attention.v_lin", "attention.out_lin",
+                                                             "ffn.lin1", "ffn.lin2"},
+                                                   .attention_norm = "sa_layer_norm",
+                                                   .output_norm = "output_layer_norm"};
 
-static const cdl_family_facts families[CDL_FAMILY_COUNT] = {
+static const model_family_facts families[MODEL_FAMILY_COUNT] = {
     [CDL_FAMILY_BERT] = {.name = "bert",
                          .classes = "Bert",
                          .prefix = "bert.",
@@ -92,7 +92,7 @@ static const cdl_family_facts families[CDL_FAMILY_COUNT] = {
                               .extras = {"pooler."}},
 };
 
-const cdl_family_facts *cdl_family_of(cdl_family family)
+const model_family_facts *model_family_of(cdl_family family)
 {
   return &families[family];
 }
@@ -107,10 +107,10 @@ static bool is_class_of(const char *class_name, const char *classes)
           strcmp(rest, "PreTrainedModel") == 0 || strcmp(rest, "LMHeadModel") == 0);
 }
 
-bool cdl_family_find(const char *type, const char *class_name, cdl_family *family)
+bool model_family_find(const char *type, const char *class_name, cdl_family *family)
 {
-  for (int f = 0; f < CDL_FAMILY_COUNT; f++) {
-    const cdl_family_facts *facts = &families[f];
+  for (int f = 0; f < MODEL_FAMILY_COUNT; f++) {
+    const model_family_facts *facts = &families[f];
     if (type != NULL ? strcmp(type, facts->name) == 0 : is_class_of(class_name, facts->classes)) {
       *family = (cdl_family)f;
       return true;

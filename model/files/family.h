@@ -7,20 +7,20 @@
 #include "condlora/config.h"
 #include "condlora/encoder.h"
 
-enum { CDL_FAMILY_COUNT = CDL_FAMILY_CAMEMBERT + 1, CDL_FAMILY_EXTRAS = 3 };
+enum { MODEL_FAMILY_COUNT = CDL_FAMILY_CAMEMBERT + 1, MODEL_FAMILY_EXTRAS = 3 };
 
 /* Names of a block's parts: "encoder.layer." N "." path. */
 typedef struct {
   const char *layers;
   const char *paths[CDL_SITES_PER_BLOCK];
   const char *attention_norm, *output_norm;
-} cdl_block_names;
+} model_block_names;
 
 typedef struct {
   const char *name;    /* `model_type` in config.json */
   const char *classes; /* what the names of Transformers' classes begin with */
   const char *prefix;  /* of the body's tensors in a checkpoint with a head: "roberta." */
-  const cdl_block_names *block;
+  const model_block_names *block;
   const char *targets; /* usual ones of an adapter, separated by commas */
   bool types;          /* token types are embedded */
   bool after_padding;  /* positions count from pad_id + 1 */
@@ -30,12 +30,12 @@ typedef struct {
   cdl_activation head_activation;
   bool head_drops_input; /* classifier dropout before the first layer too */
   bool pooler;           /* the first layer is the body's: frozen, unless it has to be drawn */
-  const char *extras[CDL_FAMILY_EXTRAS]; /* stored modules that no classifier reads */
-} cdl_family_facts;
+  const char *extras[MODEL_FAMILY_EXTRAS]; /* stored modules that no classifier reads */
+} model_family_facts;
 
-const cdl_family_facts *cdl_family_of(cdl_family family);
+const model_family_facts *model_family_of(cdl_family family);
 
 /* The family of a `model_type`, or where that is NULL of a class; false where there is none. */
-bool cdl_family_find(const char *type, const char *class_name, cdl_family *family);
+bool model_family_find(const char *type, const char *class_name, cdl_family *family);
 
 #endif

@@ -24,7 +24,7 @@ enum {
 
 typedef struct {
   char *path;
-  cdl_mapping mapping;
+  base_mapping mapping;
   json_t *header;   /* owns the names and the metadata */
   torch_file torch; /* of a file that torch.save wrote, which has no header */
 } shard;
@@ -203,7 +203,7 @@ static cdl_status check_header_values(const shard *file, const uint8_t *header, 
 
 static cdl_status parse_header(shard *file, size_t *data_offset)
 {
-  const cdl_mapping *mapping = &file->mapping;
+  const base_mapping *mapping = &file->mapping;
   uint64_t length;
   if (mapping->size < LENGTH_BYTES)
     return cdl_fail(CDL_DATA, "%s: %zu bytes are too few for a safetensors file", file->path,
@@ -219,7 +219,7 @@ static cdl_status parse_header(shard *file, size_t *data_offset)
     return cdl_fail(CDL_DATA, "%s: the header does not begin with '{': this is no safetensors file",
                     file->path);
   CDL_TRY(check_header_values(file, mapping->data + LENGTH_BYTES, (size_t)length));
-  CDL_TRY(cdl_json_parse(file->path, mapping->data + LENGTH_BYTES, (size_t)length, &file->header));
+  CDL_TRY(base_json_parse(file->path, mapping->data + LENGTH_BYTES, (size_t)length, &file->header));
   *data_offset = LENGTH_BYTES + (size_t)length;
   return check_metadata(file);
 }
@@ -259,7 +259,7 @@ static cdl_status add_shard(cdl_safetensors *all, const char *path)
   if (file->path == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
   all->shard_count++;
-  CDL_TRY(cdl_file_map(path, &file->mapping));
+  CDL_TRY(base_file_map(path, &file->mapping));
   if (torch_file_is(&file->mapping))
     return add_torch_tensors(all, file);
   if (ends_in_bin(path))
@@ -333,7 +333,7 @@ static cdl_status add_named_shard(cdl_safetensors *all, const char *folder, cons
     return CDL_OK;
   if (all->shard_count == SHARDS_MAX)
     return cdl_fail(CDL_DATA, "%s: weight_map: names more than %d files", index, SHARDS_MAX);
-  char *path = cdl_path_join(folder, name);
+  char *path = base_path_join(folder, name);
   if (path == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", index);
   cdl_status status = add_shard(all, path);
@@ -398,7 +398,7 @@ static cdl_status open_file(cdl_safetensors *all, const char *path)
 static cdl_status open_index(cdl_safetensors *all, const char *folder, const char *index)
 {
   json_t *document = NULL;
-  cdl_status status = cdl_json_read(index, &document);
+  cdl_status status = base_json_read(index, &document);
   if (status == CDL_OK)
     status = open_shards(all, folder, index, document);
   json_decref(document);
@@ -416,10 +416,10 @@ static cdl_status open_folder(cdl_safetensors *all, const char *folder)
                {"pytorch_model.bin", false},
                {"pytorch_model.bin.index.json", true}};
   for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-    char *path = cdl_path_join(folder, files[i].name);
+    char *path = base_path_join(folder, files[i].name);
     if (path == NULL)
       return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
-    const bool found = cdl_file_exists(path);
+    const bool found = base_file_exists(path);
     cdl_status status = CDL_OK;
     if (found)
       status = files[i].is_index ? open_index(all, folder, path) : open_file(all, path);
@@ -458,7 +458,7 @@ void cdl_safetensors_close(cdl_safetensors *file)
   for (size_t i = 0; i < file->shard_count; i++) {
     json_decref(file->shards[i].header);
     torch_file_release(&file->shards[i].torch);
-    cdl_file_unmap(&file->shards[i].mapping);
+    base_file_unmap(&file->shards[i].mapping);
     free(file->shards[i].path);
   }
   free(file->shards);
@@ -520,8 +520,9 @@ const char *cdl_safetensors_metadata(const cdl_safetensors *file, const char *ke
 void cdl_safetensors_discard(const cdl_safetensors *file, const cdl_stored_tensor *tensor)
 {
   const shard *holder = shard_of(file, tensor);
-  const cdl_mapping *mapping = &holder->mapping;
+  const base_mapping *mapping = &holder->mapping;
   if (is_copy(holder, tensor))
     return;
-  cdl_file_discard(mapping, (size_t)((const uint8_t *)tensor->data - mapping->data), tensor->bytes);
+  base_file_discard(mapping, (size_t)((const uint8_t *)tensor->data - mapping->data),
+                    tensor->bytes);
 }

@@ -47,7 +47,7 @@ static cdl_status no_memory(const char *path)
 static bool is_utf8(const char *text)
 {
   const size_t bytes = strlen(text);
-  return cdl_utf8_well_formed((const uint8_t *)text, bytes) == bytes;
+  return base_utf8_well_formed((const uint8_t *)text, bytes) == bytes;
 }
 
 /* Adds "name": {"dtype", "shape", "data_offsets"}. */
@@ -60,7 +60,7 @@ static cdl_status add_entry(const char *path, json_t *header, const cdl_stored_t
     return fail_argument(path, tensor->name, "its name is not UTF-8");
   json_t *shape = json_array();
   for (uint32_t i = 0; i < tensor->rank; i++)
-    cdl_json_append(&shape, json_integer(tensor->shape[i]));
+    base_json_append(&shape, json_integer(tensor->shape[i]));
   json_t *entry =
       json_pack("{s:s, s:o, s:[I, I]}", "dtype", cdl_stored_type_name(tensor->type), "shape", shape,
                 "data_offsets", (json_int_t)begin, (json_int_t)(begin + tensor->bytes));
@@ -92,14 +92,14 @@ static cdl_status write_file(const char *path, const char *header, const cdl_sto
   const uint64_t stored_length = length + padding;
   if (stored_length > HEADER_BYTES_MAX)
     return cdl_fail(CDL_ARGUMENT, "%s: the header would be longer than the format allows", path);
-  cdl_output *output = NULL;
-  CDL_TRY(cdl_output_begin(path, &output));
-  cdl_output_write(output, &stored_length, LENGTH_BYTES);
-  cdl_output_write(output, header, length);
-  cdl_output_write(output, "        ", padding);
+  base_output *output = NULL;
+  CDL_TRY(base_output_begin(path, &output));
+  base_output_write(output, &stored_length, LENGTH_BYTES);
+  base_output_write(output, header, length);
+  base_output_write(output, "        ", padding);
   for (size_t i = 0; i < count; i++)
-    cdl_output_write(output, tensors[i].data, tensors[i].bytes);
-  return cdl_output_commit(output);
+    base_output_write(output, tensors[i].data, tensors[i].bytes);
+  return base_output_commit(output);
 }
 
 static cdl_status write_sorted(const char *path, json_t *header, cdl_stored_tensor *tensors,
@@ -114,7 +114,7 @@ static cdl_status write_sorted(const char *path, json_t *header, cdl_stored_tens
     CDL_TRY(add_entry(path, header, &tensors[i], offset));
     offset += tensors[i].bytes;
   }
-  char *text = cdl_json_line(header);
+  char *text = base_json_line(header);
   if (text == NULL)
     return no_memory(path);
   const cdl_status status = write_file(path, text, tensors, count);

@@ -30,12 +30,12 @@ typedef struct {
   size_t storage_count;
 } archive;
 
-static bool is_old(const cdl_mapping *file)
+static bool is_old(const base_mapping *file)
 {
   return file->size >= sizeof old_start && memcmp(file->data, old_start, sizeof old_start) == 0;
 }
 
-bool torch_file_is(const cdl_mapping *file)
+bool torch_file_is(const base_mapping *file)
 {
   return zip_is_archive(file) || is_old(file);
 }
@@ -312,7 +312,7 @@ static cdl_status take_storages(archive *a, torch_file *t, pickle_input *input,
 
 /* Pickles of what it is, of the version, of the system, of the tensors, of the storages' keys in
  * their order; the storages. */
-static cdl_status open_old(archive *a, const cdl_mapping *file, torch_file *t)
+static cdl_status open_old(archive *a, const base_mapping *file, torch_file *t)
 {
   const uint8_t *version = file->data + sizeof old_start;
   if (file->size < sizeof old_start + sizeof old_version ||
@@ -334,7 +334,7 @@ static cdl_status open_old(archive *a, const cdl_mapping *file, torch_file *t)
 
 /* ---- The file ---- */
 
-cdl_status torch_file_open(const char *path, const cdl_mapping *file, torch_file *t)
+cdl_status torch_file_open(const char *path, const base_mapping *file, torch_file *t)
 {
   *t = (torch_file){0};
   archive a = {.path = path, .copies_most = file->size};

@@ -15,10 +15,10 @@ typedef struct {
 } torch_file;
 
 /* Whether it is of PyTorch, of either format. */
-bool torch_file_is(const cdl_mapping *file);
+bool torch_file_is(const base_mapping *file);
 /* DATA, naming `path` and, where it is one's fault, the tensor. On failure nothing is to be
  * released. */
-CDL_MUST_USE cdl_status torch_file_open(const char *path, const cdl_mapping *file, torch_file *t);
+CDL_MUST_USE cdl_status torch_file_open(const char *path, const base_mapping *file, torch_file *t);
 void torch_file_release(torch_file *t);
 
 #endif

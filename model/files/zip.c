@@ -35,7 +35,7 @@ static uint64_t read64(const uint8_t *p)
   return value;
 }
 
-bool zip_is_archive(const cdl_mapping *file)
+bool zip_is_archive(const base_mapping *file)
 {
   return file->size >= sizeof local_mark && read32(file->data) == local_mark;
 }
@@ -46,7 +46,7 @@ static cdl_status damaged(const char *path, const char *what)
 }
 
 /* Whether [offset, offset + bytes) lies in the file. */
-static bool inside(const cdl_mapping *file, uint64_t offset, uint64_t bytes)
+static bool inside(const base_mapping *file, uint64_t offset, uint64_t bytes)
 {
   return offset <= file->size && bytes <= file->size - offset;
 }
@@ -55,7 +55,7 @@ typedef struct {
   uint64_t count, bytes, offset;
 } directory;
 
-static cdl_status find_directory64(const char *path, const cdl_mapping *file, size_t end,
+static cdl_status find_directory64(const char *path, const base_mapping *file, size_t end,
                                    directory *found)
 {
   if (end < LOCATOR_BYTES || read32(file->data + end - LOCATOR_BYTES) != locator_mark)
@@ -69,7 +69,7 @@ static cdl_status find_directory64(const char *path, const cdl_mapping *file, si
   return CDL_OK;
 }
 
-static cdl_status find_directory(const char *path, const cdl_mapping *file, directory *found)
+static cdl_status find_directory(const char *path, const base_mapping *file, directory *found)
 {
   if (file->size < END_BYTES)
     return damaged(path, "no directory at its end");
@@ -116,7 +116,7 @@ static bool widen(const uint8_t *extra, size_t bytes, uint64_t *fields, size_t c
 }
 
 /* The central directory says how long an entry is, the local header where its data begin. */
-static cdl_status locate(const char *path, const cdl_mapping *file, uint64_t offset, uint64_t size,
+static cdl_status locate(const char *path, const base_mapping *file, uint64_t offset, uint64_t size,
                          zip_entry *entry)
 {
   if (!inside(file, offset, LOCAL_BYTES) || read32(file->data + offset) != local_mark)
@@ -130,7 +130,7 @@ static cdl_status locate(const char *path, const cdl_mapping *file, uint64_t off
   return CDL_OK;
 }
 
-static cdl_status read_entry(const char *path, const cdl_mapping *file, const uint8_t **next,
+static cdl_status read_entry(const char *path, const base_mapping *file, const uint8_t **next,
                              size_t *left, zip_entry *entry)
 {
   const uint8_t *p = *next;
@@ -162,7 +162,7 @@ static int by_name(const void *left, const void *right)
   return order != 0 ? order : (a->name_bytes > b->name_bytes) - (a->name_bytes < b->name_bytes);
 }
 
-cdl_status zip_list(const char *path, const cdl_mapping *file, zip_entry **entries, size_t *count)
+cdl_status zip_list(const char *path, const base_mapping *file, zip_entry **entries, size_t *count)
 {
   directory found = {0};
   *entries = NULL;

@@ -14,11 +14,11 @@ typedef struct {
 } zip_entry;
 
 /* Whether a file begins as an archive does. */
-bool zip_is_archive(const cdl_mapping *file);
+bool zip_is_archive(const base_mapping *file);
 
 /* Lists the entries by name, bytewise; to be freed by the caller. DATA, naming `path`, when the
  * archive is damaged, or has an entry twice, compressed or encrypted. */
-CDL_MUST_USE cdl_status zip_list(const char *path, const cdl_mapping *file, zip_entry **entries,
+CDL_MUST_USE cdl_status zip_list(const char *path, const base_mapping *file, zip_entry **entries,
                                  size_t *count);
 /* NULL when there is none. */
 const zip_entry *zip_find(const zip_entry *entries, size_t count, const char *name,

@@ -4,51 +4,53 @@
 #include "model/tokenizer/parts.h"
 #include "model/tokenizer/unicode_text.h"
 
-const cdl_added_entry *cdl_added_find(const cdl_added *added, const char *content, size_t bytes)
+const tokenizer_added_entry *tokenizer_added_find(const tokenizer_added *added, const char *content,
+                                                  size_t bytes)
 {
-  const int32_t place = cdl_vocabulary_find(&added->names, content, bytes);
+  const int32_t place = tokenizer_vocabulary_find(&added->names, content, bytes);
   return place < 0 ? NULL : &added->entries[place];
 }
 
 /* A token that the model lacks comes after all that are there. */
 static int64_t next_id(const cdl_tokenizer *tokenizer)
 {
-  const cdl_vocabulary *vocabulary = &tokenizer->vocabulary;
+  const tokenizer_vocabulary *vocabulary = &tokenizer->vocabulary;
   const int64_t model_count =
-      tokenizer->kind == CDL_MODEL_UNIGRAM ? vocabulary->id_end : (int64_t)vocabulary->count;
+      tokenizer->kind == TOKENIZER_MODEL_UNIGRAM ? vocabulary->id_end : (int64_t)vocabulary->count;
   const int64_t last = tokenizer->added.count != 0 ? tokenizer->added.last_id : -1;
   return last >= model_count ? last + 1 : model_count;
 }
 
-bool cdl_added_same(const cdl_added_token *a, const cdl_added_token *b)
+bool tokenizer_added_same(const tokenizer_added_token *a, const tokenizer_added_token *b)
 {
   return a->special == b->special && a->normalized == b->normalized &&
          a->single_word == b->single_word && a->lstrip == b->lstrip && a->rstrip == b->rstrip;
 }
 
-static cdl_status new_entry(cdl_tokenizer *tokenizer, const cdl_added_token *token,
-                            cdl_added_entry **entry)
+static cdl_status new_entry(cdl_tokenizer *tokenizer, const tokenizer_added_token *token,
+                            tokenizer_added_entry **entry)
 {
-  cdl_added *added = &tokenizer->added;
-  int32_t id = cdl_vocabulary_find(&tokenizer->vocabulary, token->content, token->bytes);
+  tokenizer_added *added = &tokenizer->added;
+  int32_t id = tokenizer_vocabulary_find(&tokenizer->vocabulary, token->content, token->bytes);
   if (id < 0) {
     const int64_t next = next_id(tokenizer);
     const char *owner =
-        next <= INT32_MAX ? cdl_vocabulary_text(&tokenizer->vocabulary, (int32_t)next) : NULL;
+        next <= INT32_MAX ? tokenizer_vocabulary_text(&tokenizer->vocabulary, (int32_t)next) : NULL;
     if (owner != NULL)
       return cdl_fail(
           CDL_DATA,
           "token \"%.64s\" would get id %lld, which token \"%.64s\" has: the ids have holes",
           token->content, (long long)next, owner);
-    CDL_TRY(cdl_vocabulary_add(&tokenizer->extra, token->content, token->bytes, next));
+    CDL_TRY(tokenizer_vocabulary_add(&tokenizer->extra, token->content, token->bytes, next));
     id = (int32_t)next;
   }
   if (added->count == added->capacity) {
     const size_t capacity = added->capacity * 2 + 16;
-    CDL_TRY(cdl_grow(&added->entries, capacity, sizeof *added->entries));
+    CDL_TRY(base_grow(&added->entries, capacity, sizeof *added->entries));
     added->capacity = capacity;
   }
-  CDL_TRY(cdl_vocabulary_add(&added->names, token->content, token->bytes, (int64_t)added->count));
+  CDL_TRY(
+      tokenizer_vocabulary_add(&added->names, token->content, token->bytes, (int64_t)added->count));
   char *content = malloc(token->bytes + 1);
   if (content == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory for an added token");
@@ -57,19 +59,20 @@ static cdl_status new_entry(cdl_tokenizer *tokenizer, const cdl_added_token *tok
   if (added->count == 0 || id > added->last_id)
     added->last_id = id;
   *entry = &added->entries[added->count++];
-  **entry = (cdl_added_entry){.token = *token, .id = id};
+  **entry = (tokenizer_added_entry){.token = *token, .id = id};
   (*entry)->token.content = content;
   return CDL_OK;
 }
 
-cdl_status cdl_added_add(cdl_tokenizer *tokenizer, const cdl_added_token *token,
-                         int64_t declared_id)
+cdl_status tokenizer_added_add(cdl_tokenizer *tokenizer, const tokenizer_added_token *token,
+                               int64_t declared_id)
 {
   if (token->bytes == 0)
     return CDL_OK;
-  cdl_added_entry *entry = NULL;
-  const cdl_added_entry *found = cdl_added_find(&tokenizer->added, token->content, token->bytes);
-  const bool known = found != NULL && cdl_added_same(&found->token, token);
+  tokenizer_added_entry *entry = NULL;
+  const tokenizer_added_entry *found =
+      tokenizer_added_find(&tokenizer->added, token->content, token->bytes);
+  const bool known = found != NULL && tokenizer_added_same(&found->token, token);
   if (found != NULL)
     entry = &tokenizer->added.entries[found - tokenizer->added.entries];
   else
@@ -90,16 +93,17 @@ cdl_status cdl_added_add(cdl_tokenizer *tokenizer, const cdl_added_token *token,
   return CDL_OK;
 }
 
-static cdl_status add_pattern(const cdl_tokenizer *tokenizer, const cdl_added_entry *entry,
-                              bool normal, cdl_scratch *scratch, cdl_added_patterns *patterns)
+static cdl_status add_pattern(const cdl_tokenizer *tokenizer, const tokenizer_added_entry *entry,
+                              bool normal, tokenizer_scratch *scratch,
+                              tokenizer_added_patterns *patterns)
 {
-  cdl_bytes text = {0};
+  base_bytes text = {0};
   const uint8_t *content = (const uint8_t *)entry->token.content;
   size_t origin = 0;
   const cdl_status status =
-      normal && cdl_tokenizer_normalizes(tokenizer)
-          ? cdl_tokenizer_normalize(tokenizer, scratch, content, entry->token.bytes, &origin, &text)
-          : cdl_bytes_append(&text, content, entry->token.bytes);
+      normal && tokenizer_normalizes(tokenizer)
+          ? tokenizer_normalize(tokenizer, scratch, content, entry->token.bytes, &origin, &text)
+          : base_bytes_append(&text, content, entry->token.bytes);
   if (status != CDL_OK || text.count == 0) {
     free(text.data);
     return status != CDL_OK
@@ -109,30 +113,31 @@ static cdl_status add_pattern(const cdl_tokenizer *tokenizer, const cdl_added_en
                           entry->token.content);
   }
   patterns->items[patterns->count] =
-      (cdl_added_pattern){.text = text.data,
-                          .bytes = text.count,
-                          .id = entry->id,
-                          .single_word = entry->token.single_word,
-                          .lstrip = entry->token.lstrip,
-                          .rstrip = entry->token.rstrip,
-                          .passed = entry->special && tokenizer->splits_special};
+      (tokenizer_added_pattern){.text = text.data,
+                                .bytes = text.count,
+                                .id = entry->id,
+                                .single_word = entry->token.single_word,
+                                .lstrip = entry->token.lstrip,
+                                .rstrip = entry->token.rstrip,
+                                .passed = entry->special && tokenizer->splits_special};
   patterns->count++;
   return CDL_OK;
 }
 
 /* The fallbacks, level by level: a node's is a shorter node, whose own is known by then. */
-static void link_nodes(cdl_added_patterns *patterns)
+static void link_nodes(tokenizer_added_patterns *patterns)
 {
-  const cdl_trie *trie = &patterns->backwards;
+  const tokenizer_trie *trie = &patterns->backwards;
   patterns->fallback[0] = 0;
   patterns->longest[0] = -1;
   for (uint32_t node = 0; node < trie->nodes; node++) {
     for (uint32_t child = trie->children[node]; child < trie->children[node + 1]; child++) {
       uint32_t to = node == 0 ? 0 : patterns->fallback[node], next = 0;
       if (node != 0)
-        while ((next = cdl_trie_child(trie, to, trie->bytes[child])) == CDL_NO_NODE && to != 0)
+        while ((next = tokenizer_trie_child(trie, to, trie->bytes[child])) == TOKENIZER_NO_NODE &&
+               to != 0)
           to = patterns->fallback[to];
-      to = next == CDL_NO_NODE ? 0 : next;
+      to = next == TOKENIZER_NO_NODE ? 0 : next;
       patterns->fallback[child] = to;
       patterns->longest[child] =
           trie->values[child] >= 0 ? trie->values[child] : patterns->longest[to];
@@ -140,45 +145,45 @@ static void link_nodes(cdl_added_patterns *patterns)
   }
 }
 
-static cdl_status build_automaton(cdl_added_patterns *patterns)
+static cdl_status build_automaton(tokenizer_added_patterns *patterns)
 {
   size_t bytes = 0;
   for (size_t i = 0; i < patterns->count; i++)
     bytes += patterns->items[i].bytes;
-  cdl_trie_key *keys = calloc(patterns->count, sizeof *keys);
+  tokenizer_trie_key *keys = calloc(patterns->count, sizeof *keys);
   uint8_t *reversed = malloc(bytes);
   cdl_status status = keys == NULL || reversed == NULL
                           ? cdl_fail(CDL_MEMORY, "out of memory for added tokens")
                           : CDL_OK;
   uint8_t *next = reversed;
   for (size_t i = 0; status == CDL_OK && i < patterns->count; i++) {
-    const cdl_added_pattern *item = &patterns->items[i];
-    keys[i] = (cdl_trie_key){.text = next, .bytes = item->bytes, .value = (int32_t)i};
+    const tokenizer_added_pattern *item = &patterns->items[i];
+    keys[i] = (tokenizer_trie_key){.text = next, .bytes = item->bytes, .value = (int32_t)i};
     for (size_t k = item->bytes; k-- > 0;)
       *next++ = item->text[k];
   }
   if (status == CDL_OK)
-    status = cdl_trie_build(&patterns->backwards, keys, patterns->count);
+    status = tokenizer_trie_build(&patterns->backwards, keys, patterns->count);
   free(keys);
   free(reversed);
   CDL_TRY(status);
-  CDL_TRY(cdl_grow(&patterns->fallback, patterns->backwards.nodes, sizeof *patterns->fallback));
-  CDL_TRY(cdl_grow(&patterns->longest, patterns->backwards.nodes, sizeof *patterns->longest));
+  CDL_TRY(base_grow(&patterns->fallback, patterns->backwards.nodes, sizeof *patterns->fallback));
+  CDL_TRY(base_grow(&patterns->longest, patterns->backwards.nodes, sizeof *patterns->longest));
   link_nodes(patterns);
   return CDL_OK;
 }
 
 /* Of equal texts the first counts, special tokens before others: it stands last among the items. */
-static cdl_status build_patterns(const cdl_tokenizer *tokenizer, bool normal, cdl_scratch *scratch,
-                                 cdl_added_patterns *patterns)
+static cdl_status build_patterns(const cdl_tokenizer *tokenizer, bool normal,
+                                 tokenizer_scratch *scratch, tokenizer_added_patterns *patterns)
 {
-  const cdl_added *added = &tokenizer->added;
+  const tokenizer_added *added = &tokenizer->added;
   if (added->count == 0)
     return CDL_OK;
-  CDL_TRY(cdl_grow(&patterns->items, added->count, sizeof *patterns->items));
+  CDL_TRY(base_grow(&patterns->items, added->count, sizeof *patterns->items));
   for (int special = 0; special <= 1; special++)
     for (size_t i = added->count; i-- > 0;) {
-      const cdl_added_entry *entry = &added->entries[i];
+      const tokenizer_added_entry *entry = &added->entries[i];
       if (entry->special == (special == 1) && (normal ? entry->in_normal : entry->in_raw))
         CDL_TRY(add_pattern(tokenizer, entry, normal, scratch, patterns));
     }
@@ -194,37 +199,37 @@ static cdl_status build_patterns(const cdl_tokenizer *tokenizer, bool normal, cd
   return build_automaton(patterns);
 }
 
-cdl_status cdl_added_prepare(cdl_tokenizer *tokenizer)
+cdl_status tokenizer_added_prepare(cdl_tokenizer *tokenizer)
 {
-  cdl_scratch *scratch = calloc(1, sizeof *scratch);
+  tokenizer_scratch *scratch = calloc(1, sizeof *scratch);
   if (scratch == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory for added tokens");
   cdl_status status = build_patterns(tokenizer, false, scratch, &tokenizer->added.raw);
   if (status == CDL_OK)
     status = build_patterns(tokenizer, true, scratch, &tokenizer->added.normal);
-  cdl_scratch_release(scratch);
+  tokenizer_scratch_release(scratch);
   return status;
 }
 
-static void release_patterns(cdl_added_patterns *patterns)
+static void release_patterns(tokenizer_added_patterns *patterns)
 {
   for (size_t i = 0; i < patterns->count; i++)
     free(patterns->items[i].text);
   free(patterns->items);
-  cdl_trie_release(&patterns->backwards);
+  tokenizer_trie_release(&patterns->backwards);
   free(patterns->fallback);
   free(patterns->longest);
 }
 
-void cdl_added_release(cdl_added *added)
+void tokenizer_added_release(tokenizer_added *added)
 {
   for (size_t i = 0; i < added->count; i++)
     free(added->entries[i].token.content);
   free(added->entries);
-  cdl_vocabulary_release(&added->names);
+  tokenizer_vocabulary_release(&added->names);
   release_patterns(&added->raw);
   release_patterns(&added->normal);
-  *added = (cdl_added){0};
+  *added = (tokenizer_added){0};
 }
 
 /* Where the character before `at` begins. */
@@ -239,18 +244,20 @@ static size_t step_back(const uint8_t *text, size_t at)
 static uint32_t character_at(const uint8_t *text, size_t at)
 {
   const uint8_t *from = text + at;
-  return cdl_utf8_next(&from);
+  return base_utf8_next(&from);
 }
 
-static bool stands_alone(const cdl_added_walk *walk, size_t begin, size_t end)
+static bool stands_alone(const tokenizer_added_walk *walk, size_t begin, size_t end)
 {
-  if (begin != 0 && cdl_is_word_character(character_at(walk->text, step_back(walk->text, begin))))
+  if (begin != 0 &&
+      tokenizer_is_word_character(character_at(walk->text, step_back(walk->text, begin))))
     return false;
-  return end == walk->bytes || !cdl_is_word_character(character_at(walk->text, end));
+  return end == walk->bytes || !tokenizer_is_word_character(character_at(walk->text, end));
 }
 
 /* Where the first pattern may begin, or the text's end. */
-static size_t first_lead(const cdl_added_patterns *patterns, const uint8_t *text, size_t bytes)
+static size_t first_lead(const tokenizer_added_patterns *patterns, const uint8_t *text,
+                         size_t bytes)
 {
   size_t at = 0;
   if (patterns->count == 0 || bytes == 0)
@@ -264,21 +271,22 @@ static size_t first_lead(const cdl_added_patterns *patterns, const uint8_t *text
   return at;
 }
 
-static cdl_status add_hit(cdl_added_hits *hits, size_t at, int32_t pattern)
+static cdl_status add_hit(tokenizer_added_hits *hits, size_t at, int32_t pattern)
 {
   if (hits->count == hits->capacity) {
     const size_t capacity = 2 * hits->capacity + 64;
-    CDL_TRY(cdl_grow(&hits->data, capacity, sizeof *hits->data));
+    CDL_TRY(base_grow(&hits->data, capacity, sizeof *hits->data));
     hits->capacity = capacity;
   }
-  hits->data[hits->count++] = (cdl_added_hit){.at = (uint32_t)at, .pattern = pattern};
+  hits->data[hits->count++] = (tokenizer_added_hit){.at = (uint32_t)at, .pattern = pattern};
   return CDL_OK;
 }
 
-cdl_status cdl_added_start(const cdl_added_patterns *patterns, const uint8_t *text, size_t bytes,
-                           cdl_added_hits *hits, cdl_added_walk *walk)
+cdl_status tokenizer_added_start(const tokenizer_added_patterns *patterns, const uint8_t *text,
+                                 size_t bytes, tokenizer_added_hits *hits,
+                                 tokenizer_added_walk *walk)
 {
-  const cdl_trie *trie = &patterns->backwards;
+  const tokenizer_trie *trie = &patterns->backwards;
   const size_t from = first_lead(patterns, text, bytes);
   hits->count = 0;
   if (bytes > UINT32_MAX)
@@ -286,30 +294,30 @@ cdl_status cdl_added_start(const cdl_added_patterns *patterns, const uint8_t *te
   uint32_t node = 0;
   for (size_t at = bytes; at-- > from;) {
     uint32_t next;
-    while ((next = node == 0 ? trie->first[text[at]] : cdl_trie_child(trie, node, text[at])) ==
-               CDL_NO_NODE &&
+    while ((next = node == 0 ? trie->first[text[at]]
+                             : tokenizer_trie_child(trie, node, text[at])) == TOKENIZER_NO_NODE &&
            node != 0)
       node = patterns->fallback[node];
-    node = next == CDL_NO_NODE ? 0 : next;
+    node = next == TOKENIZER_NO_NODE ? 0 : next;
     if (patterns->longest[node] >= 0)
       CDL_TRY(add_hit(hits, at, patterns->longest[node]));
   }
-  *walk = (cdl_added_walk){.patterns = patterns,
-                           .text = text,
-                           .bytes = bytes,
-                           .hits = hits->data,
-                           .hit_count = hits->count};
+  *walk = (tokenizer_added_walk){.patterns = patterns,
+                                 .text = text,
+                                 .bytes = bytes,
+                                 .hits = hits->data,
+                                 .hit_count = hits->count};
   return CDL_OK;
 }
 
 /* The leftmost longest pattern from `searched` on. */
-static const cdl_added_pattern *find_pattern(cdl_added_walk *walk, size_t *begin)
+static const tokenizer_added_pattern *find_pattern(tokenizer_added_walk *walk, size_t *begin)
 {
   while (walk->hit_count > 0) {
-    const cdl_added_hit *hit = &walk->hits[--walk->hit_count];
+    const tokenizer_added_hit *hit = &walk->hits[--walk->hit_count];
     if (hit->at < walk->searched)
       continue;
-    const cdl_added_pattern *pattern = &walk->patterns->items[hit->pattern];
+    const tokenizer_added_pattern *pattern = &walk->patterns->items[hit->pattern];
     walk->searched = hit->at + pattern->bytes;
     *begin = hit->at;
     return pattern;
@@ -317,9 +325,9 @@ static const cdl_added_pattern *find_pattern(cdl_added_walk *walk, size_t *begin
   return NULL;
 }
 
-static bool find_token(cdl_added_walk *walk)
+static bool find_token(tokenizer_added_walk *walk)
 {
-  const cdl_added_pattern *pattern;
+  const tokenizer_added_pattern *pattern;
   size_t begin;
   while ((pattern = find_pattern(walk, &begin)) != NULL) {
     size_t end = begin + pattern->bytes;
@@ -327,29 +335,29 @@ static bool find_token(cdl_added_walk *walk)
       continue;
     while (pattern->lstrip && begin > walk->reached) {
       const size_t before = step_back(walk->text, begin);
-      if (!cdl_is_space(character_at(walk->text, before)))
+      if (!tokenizer_is_space(character_at(walk->text, before)))
         break;
       begin = before;
     }
     while (pattern->rstrip && end < walk->bytes) {
       const uint8_t *behind = walk->text + end;
-      if (!cdl_is_space(cdl_utf8_next(&behind)))
+      if (!tokenizer_is_space(base_utf8_next(&behind)))
         break;
       end = (size_t)(behind - walk->text);
     }
-    walk->token = (cdl_stretch){.begin = begin, .end = end, .id = pattern->id};
+    walk->token = (tokenizer_stretch){.begin = begin, .end = end, .id = pattern->id};
     return true;
   }
   return false;
 }
 
-bool cdl_added_next(cdl_added_walk *walk, cdl_stretch *stretch)
+bool tokenizer_added_next(tokenizer_added_walk *walk, tokenizer_stretch *stretch)
 {
   if (!walk->found) {
     walk->found = find_token(walk);
     const size_t end = walk->found ? walk->token.begin : walk->bytes;
     if (walk->reached < end) {
-      *stretch = (cdl_stretch){.begin = walk->reached, .end = end, .id = -1};
+      *stretch = (tokenizer_stretch){.begin = walk->reached, .end = end, .id = -1};
       walk->reached = end;
       return true;
     }

@@ -16,7 +16,7 @@ static inline uint64_t pair_hash(int32_t left, int32_t right)
 }
 
 /* Rank of the merge of two symbols; UINT32_MAX for none. */
-static uint32_t pair_rank(const cdl_bpe *model, int32_t left, int32_t right)
+static uint32_t pair_rank(const tokenizer_bpe *model, int32_t left, int32_t right)
 {
   const size_t mask = model->merge_count - 1;
   for (size_t at = pair_hash(left, right) & mask; model->merges[at].left >= 0; at = (at + 1) & mask)
@@ -25,9 +25,9 @@ static uint32_t pair_rank(const cdl_bpe *model, int32_t left, int32_t right)
   return UINT32_MAX;
 }
 
-static void sift_up(cdl_bpe_candidate *heap, size_t at)
+static void sift_up(tokenizer_bpe_candidate *heap, size_t at)
 {
-  const cdl_bpe_candidate moving = heap[at];
+  const tokenizer_bpe_candidate moving = heap[at];
   while (at > 0) {
     const size_t parent = (at - 1) / 2;
     if (heap[parent].rank < moving.rank ||
@@ -39,9 +39,9 @@ static void sift_up(cdl_bpe_candidate *heap, size_t at)
   heap[at] = moving;
 }
 
-static void sift_down(cdl_bpe_candidate *heap, size_t count)
+static void sift_down(tokenizer_bpe_candidate *heap, size_t count)
 {
-  const cdl_bpe_candidate moving = heap[0];
+  const tokenizer_bpe_candidate moving = heap[0];
   size_t at = 0;
   for (size_t child = 1; child < count; child = 2 * at + 1) {
     if (child + 1 < count && (heap[child + 1].rank < heap[child].rank ||
@@ -57,16 +57,17 @@ static void sift_down(cdl_bpe_candidate *heap, size_t count)
   heap[at] = moving;
 }
 
-static cdl_status push_candidate(cdl_scratch *scratch, uint32_t rank, uint32_t position)
+static cdl_status push_candidate(tokenizer_scratch *scratch, uint32_t rank, uint32_t position)
 {
   if (rank == UINT32_MAX)
     return CDL_OK;
   if (scratch->heap_count == scratch->heap_capacity) {
     const size_t capacity = scratch->heap_capacity * 2 + 256;
-    CDL_TRY(cdl_grow(&scratch->heap, capacity, sizeof *scratch->heap));
+    CDL_TRY(base_grow(&scratch->heap, capacity, sizeof *scratch->heap));
     scratch->heap_capacity = capacity;
   }
-  scratch->heap[scratch->heap_count] = (cdl_bpe_candidate){.rank = rank, .position = position};
+  scratch->heap[scratch->heap_count] =
+      (tokenizer_bpe_candidate){.rank = rank, .position = position};
   sift_up(scratch->heap, scratch->heap_count++);
   return CDL_OK;
 }
@@ -75,21 +76,21 @@ static cdl_status push_candidate(cdl_scratch *scratch, uint32_t rank, uint32_t p
 
 /* For long pieces: a heap of candidates over a linked list, O(n log n). A candidate is stale when its pair no longer
  * makes what it did. */
-static cdl_status merge_long(const cdl_bpe *model, cdl_scratch *scratch, size_t count)
+static cdl_status merge_long(const tokenizer_bpe *model, tokenizer_scratch *scratch, size_t count)
 {
-  cdl_bpe_symbol *symbols = scratch->symbols;
+  tokenizer_bpe_symbol *symbols = scratch->symbols;
   scratch->heap_count = 0;
   for (uint32_t i = 0; i + 1 < count; i++)
     CDL_TRY(push_candidate(scratch, pair_rank(model, symbols[i].symbol, symbols[i + 1].symbol), i));
   while (scratch->heap_count != 0) {
-    const cdl_bpe_candidate best = scratch->heap[0];
+    const tokenizer_bpe_candidate best = scratch->heap[0];
     scratch->heap[0] = scratch->heap[--scratch->heap_count];
     if (scratch->heap_count > 1)
       sift_down(scratch->heap, scratch->heap_count);
-    cdl_bpe_symbol *left = &symbols[best.position];
+    tokenizer_bpe_symbol *left = &symbols[best.position];
     if (left->symbol < 0 || left->next == NO_SYMBOL)
       continue;
-    cdl_bpe_symbol *right = &symbols[left->next];
+    tokenizer_bpe_symbol *right = &symbols[left->next];
     const uint32_t rank = pair_rank(model, left->symbol, right->symbol);
     if (rank == UINT32_MAX || model->merged[rank] != model->merged[best.rank])
       continue;
@@ -111,7 +112,7 @@ static cdl_status merge_long(const cdl_bpe *model, cdl_scratch *scratch, size_t 
 enum { SHORT_PIECE = 48 };
 
 /* For short pieces: the best pair is looked for again after each merge. */
-static size_t merge_short(const cdl_bpe *model, int32_t *symbols, size_t count)
+static size_t merge_short(const tokenizer_bpe *model, int32_t *symbols, size_t count)
 {
   uint32_t ranks[SHORT_PIECE];
   for (size_t i = 0; i + 1 < count; i++)
@@ -140,7 +141,7 @@ static size_t merge_short(const cdl_bpe *model, int32_t *symbols, size_t count)
 
 /* Symbols as they come. An unknown character waits until a known one follows. */
 typedef struct {
-  const cdl_bpe *model;
+  const tokenizer_bpe *model;
   int32_t *out;
   size_t count;
   bool unknown_waits;
@@ -157,9 +158,9 @@ static void add_symbol(symbol_list *list, int32_t symbol)
 static cdl_status add_unknown(symbol_list *list)
 {
   const int32_t unknown = list->model->unknown;
-  if (unknown == CDL_UNKNOWN_NONE) /* it is left out */
+  if (unknown == TOKENIZER_UNKNOWN_NONE) /* it is left out */
     return CDL_OK;
-  CDL_TRY(cdl_tokenizer_check_unknown(unknown));
+  CDL_TRY(tokenizer_check_unknown(unknown));
   if (list->unknown_waits && !list->model->fuse_unknown)
     list->out[list->count++] = unknown;
   list->unknown_waits = true;
@@ -178,22 +179,22 @@ static bool add_bytes(symbol_list *list, const uint8_t *text, size_t bytes)
 }
 
 /* A character with what the model puts around it. */
-static cdl_status spell(const cdl_bpe *model, const uint8_t *text, size_t bytes, bool first,
-                        bool last, cdl_bytes *spelled)
+static cdl_status spell(const tokenizer_bpe *model, const uint8_t *text, size_t bytes, bool first,
+                        bool last, base_bytes *spelled)
 {
   spelled->count = 0;
   if (!first)
-    CDL_TRY(cdl_bytes_append(spelled, model->prefix, model->prefix_bytes));
-  CDL_TRY(cdl_bytes_append(spelled, text, bytes));
-  return last ? cdl_bytes_append(spelled, model->suffix, model->suffix_bytes) : CDL_OK;
+    CDL_TRY(base_bytes_append(spelled, model->prefix, model->prefix_bytes));
+  CDL_TRY(base_bytes_append(spelled, text, bytes));
+  return last ? base_bytes_append(spelled, model->suffix, model->suffix_bytes) : CDL_OK;
 }
 
-static cdl_status character_symbols(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
+static cdl_status character_symbols(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
                                     const uint8_t *piece, size_t bytes, symbol_list *list)
 {
-  const cdl_bpe *model = &tokenizer->bpe;
+  const tokenizer_bpe *model = &tokenizer->bpe;
   for (const uint8_t *at = piece, *next = piece; at < piece + bytes; at = next) {
-    cdl_utf8_next(&next);
+    base_utf8_next(&next);
     const uint8_t *text = at;
     size_t length = (size_t)(next - at);
     const bool first = at == piece, last = next == piece + bytes;
@@ -202,7 +203,7 @@ static cdl_status character_symbols(const cdl_tokenizer *tokenizer, cdl_scratch 
       text = scratch->normal.data;
       length = scratch->normal.count;
     }
-    const int32_t symbol = cdl_vocabulary_find(&tokenizer->vocabulary, text, length);
+    const int32_t symbol = tokenizer_vocabulary_find(&tokenizer->vocabulary, text, length);
     if (symbol >= 0)
       add_symbol(list, symbol);
     else if (!model->byte_fallback || !add_bytes(list, text, length))
@@ -211,7 +212,7 @@ static cdl_status character_symbols(const cdl_tokenizer *tokenizer, cdl_scratch 
   return CDL_OK;
 }
 
-static cdl_status byte_symbols(const cdl_bpe *model, const uint8_t *piece, size_t bytes,
+static cdl_status byte_symbols(const tokenizer_bpe *model, const uint8_t *piece, size_t bytes,
                                symbol_list *list)
 {
   for (size_t i = 0; i < bytes; i++) {
@@ -226,42 +227,43 @@ static cdl_status byte_symbols(const cdl_bpe *model, const uint8_t *piece, size_
 
 /* ---- Pieces ---- */
 
-static cdl_status link_symbols(cdl_scratch *scratch, const int32_t *symbols, size_t count)
+static cdl_status link_symbols(tokenizer_scratch *scratch, const int32_t *symbols, size_t count)
 {
   if (count > scratch->symbol_capacity) {
-    CDL_TRY(cdl_grow(&scratch->symbols, count, sizeof *scratch->symbols));
+    CDL_TRY(base_grow(&scratch->symbols, count, sizeof *scratch->symbols));
     scratch->symbol_capacity = count;
   }
   for (size_t i = 0; i < count; i++)
-    scratch->symbols[i] = (cdl_bpe_symbol){.symbol = symbols[i],
-                                           .previous = i == 0 ? NO_SYMBOL : (uint32_t)(i - 1),
-                                           .next = i + 1 == count ? NO_SYMBOL : (uint32_t)(i + 1)};
+    scratch->symbols[i] =
+        (tokenizer_bpe_symbol){.symbol = symbols[i],
+                               .previous = i == 0 ? NO_SYMBOL : (uint32_t)(i - 1),
+                               .next = i + 1 == count ? NO_SYMBOL : (uint32_t)(i + 1)};
   return CDL_OK;
 }
 
 /* The token that is the whole piece; -1 for none. */
-static cdl_status whole_piece(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
+static cdl_status whole_piece(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
                               const uint8_t *piece, size_t bytes, bool raw, int32_t *id)
 {
-  cdl_bytes *text = &scratch->normal;
+  base_bytes *text = &scratch->normal;
   if (raw) {
     text->count = 0;
-    CDL_TRY(cdl_byte_characters(piece, bytes, text));
+    CDL_TRY(tokenizer_byte_characters(piece, bytes, text));
     piece = text->data;
     bytes = text->count;
   }
-  *id = cdl_vocabulary_find(&tokenizer->vocabulary, piece, bytes);
+  *id = tokenizer_vocabulary_find(&tokenizer->vocabulary, piece, bytes);
   return CDL_OK;
 }
 
-cdl_status cdl_bpe_encode(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
-                          const uint8_t *piece, size_t bytes, bool raw, cdl_ids *ids)
+cdl_status tokenizer_bpe_encode(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
+                                const uint8_t *piece, size_t bytes, bool raw, base_ids *ids)
 {
-  const cdl_bpe *model = &tokenizer->bpe;
+  const tokenizer_bpe *model = &tokenizer->bpe;
   const size_t most = 1 + (raw ? 0 : model->prefix_bytes + model->suffix_bytes);
   if (bytes > UINT32_MAX / 8 / most)
     return cdl_fail(CDL_MEMORY, "a piece of %zu bytes is too long for a tokenizer", bytes);
-  CDL_TRY(cdl_ids_reserve(ids, bytes * most + 1));
+  CDL_TRY(base_ids_reserve(ids, bytes * most + 1));
   if (model->ignore_merges) {
     int32_t whole;
     CDL_TRY(whole_piece(tokenizer, scratch, piece, bytes, raw, &whole));
@@ -289,21 +291,21 @@ cdl_status cdl_bpe_encode(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
 
 /* ---- Preparation ---- */
 
-static cdl_status add_merge(cdl_tokenizer *tokenizer, const cdl_merge_text *merge, uint32_t rank,
-                            bool last_counts, cdl_bytes *joined)
+static cdl_status add_merge(cdl_tokenizer *tokenizer, const tokenizer_merge_text *merge,
+                            uint32_t rank, bool last_counts, base_bytes *joined)
 {
-  const cdl_vocabulary *vocabulary = &tokenizer->vocabulary;
-  cdl_bpe *model = &tokenizer->bpe;
-  const int32_t left = cdl_vocabulary_find(vocabulary, merge->left, merge->left_bytes);
-  const int32_t right = cdl_vocabulary_find(vocabulary, merge->right, merge->right_bytes);
+  const tokenizer_vocabulary *vocabulary = &tokenizer->vocabulary;
+  tokenizer_bpe *model = &tokenizer->bpe;
+  const int32_t left = tokenizer_vocabulary_find(vocabulary, merge->left, merge->left_bytes);
+  const int32_t right = tokenizer_vocabulary_find(vocabulary, merge->right, merge->right_bytes);
   joined->count = 0;
-  CDL_TRY(cdl_bytes_append(joined, merge->left, merge->left_bytes));
+  CDL_TRY(base_bytes_append(joined, merge->left, merge->left_bytes));
   const bool continues = merge->right_bytes >= model->prefix_bytes;
   if (continues)
-    CDL_TRY(cdl_bytes_append(joined, merge->right + model->prefix_bytes,
-                             merge->right_bytes - model->prefix_bytes));
+    CDL_TRY(base_bytes_append(joined, merge->right + model->prefix_bytes,
+                              merge->right_bytes - model->prefix_bytes));
   const int32_t merged =
-      continues ? cdl_vocabulary_find(vocabulary, joined->data, joined->count) : -1;
+      continues ? tokenizer_vocabulary_find(vocabulary, joined->data, joined->count) : -1;
   if (left < 0 || right < 0 || merged < 0)
     return cdl_fail(CDL_DATA, "merge %u, \"%.*s %.*s\": %s is not in the vocabulary",
                     (unsigned)rank + 1, (int)(merge->left_bytes < 64 ? merge->left_bytes : 64),
@@ -318,27 +320,27 @@ static cdl_status add_merge(cdl_tokenizer *tokenizer, const cdl_merge_text *merg
       break;
   model->merged[rank] = merged;
   if (model->merges[at].left < 0 || last_counts)
-    model->merges[at] = (cdl_bpe_merge){.left = left, .right = right, .rank = rank};
+    model->merges[at] = (tokenizer_bpe_merge){.left = left, .right = right, .rank = rank};
   return CDL_OK;
 }
 
-static void prepare_bytes(const cdl_vocabulary *vocabulary, cdl_bpe *model)
+static void prepare_bytes(const tokenizer_vocabulary *vocabulary, tokenizer_bpe *model)
 {
   for (unsigned byte = 0; byte < 256; byte++) {
     uint8_t character[4];
-    const size_t bytes = cdl_utf8_write(character, cdl_byte_character((uint8_t)byte));
-    model->symbol[byte] = cdl_vocabulary_find(vocabulary, character, bytes);
-    model->byte_token[byte] = cdl_vocabulary_byte(vocabulary, (uint8_t)byte);
+    const size_t bytes = base_utf8_write(character, tokenizer_byte_character((uint8_t)byte));
+    model->symbol[byte] = tokenizer_vocabulary_find(vocabulary, character, bytes);
+    model->byte_token[byte] = tokenizer_vocabulary_byte(vocabulary, (uint8_t)byte);
   }
 }
 
-cdl_status cdl_bpe_prepare(cdl_tokenizer *tokenizer, const cdl_merge_text *merges, size_t count,
-                           bool last_counts)
+cdl_status tokenizer_bpe_prepare(cdl_tokenizer *tokenizer, const tokenizer_merge_text *merges,
+                                 size_t count, bool last_counts)
 {
-  cdl_bpe *model = &tokenizer->bpe;
+  tokenizer_bpe *model = &tokenizer->bpe;
   prepare_bytes(&tokenizer->vocabulary, model);
-  if (count >= CDL_TOKEN_ID_END)
-    return cdl_fail(CDL_DATA, "%zu merges, expected fewer than %d", count, CDL_TOKEN_ID_END);
+  if (count >= TOKENIZER_TOKEN_ID_END)
+    return cdl_fail(CDL_DATA, "%zu merges, expected fewer than %d", count, TOKENIZER_TOKEN_ID_END);
   model->merge_count = 1024;
   while (model->merge_count < 2 * count)
     model->merge_count *= 2;
@@ -347,7 +349,7 @@ cdl_status cdl_bpe_prepare(cdl_tokenizer *tokenizer, const cdl_merge_text *merge
   if (model->merges == NULL || model->merged == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory for %zu merges", count);
   memset(model->merges, 0xff, model->merge_count * sizeof *model->merges);
-  cdl_bytes joined = {0};
+  base_bytes joined = {0};
   cdl_status status = CDL_OK;
   for (size_t i = 0; status == CDL_OK && i < count; i++)
     status = add_merge(tokenizer, &merges[i], (uint32_t)i, last_counts, &joined);
@@ -355,7 +357,7 @@ cdl_status cdl_bpe_prepare(cdl_tokenizer *tokenizer, const cdl_merge_text *merge
   return status;
 }
 
-void cdl_bpe_release(cdl_bpe *model)
+void tokenizer_bpe_release(tokenizer_bpe *model)
 {
   free(model->prefix);
   free(model->suffix);

@@ -13,7 +13,7 @@ static bool is_printable(unsigned byte)
   return (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
 }
 
-uint32_t cdl_byte_character(uint8_t byte)
+uint32_t tokenizer_byte_character(uint8_t byte)
 {
   if (is_printable(byte))
     return byte;
@@ -21,11 +21,11 @@ uint32_t cdl_byte_character(uint8_t byte)
   return 0x100 + (byte <= 0x20 ? byte : byte == 0xad ? 0x43u : 0x21u + byte - 0x7f);
 }
 
-cdl_status cdl_byte_characters(const uint8_t *bytes, size_t count, cdl_bytes *out)
+cdl_status tokenizer_byte_characters(const uint8_t *bytes, size_t count, base_bytes *out)
 {
-  CDL_TRY(cdl_bytes_reserve(out, 2 * count));
+  CDL_TRY(base_bytes_reserve(out, 2 * count));
   for (size_t i = 0; i < count; i++)
-    out->count += cdl_utf8_write(out->data + out->count, cdl_byte_character(bytes[i]));
+    out->count += base_utf8_write(out->data + out->count, tokenizer_byte_character(bytes[i]));
   return CDL_OK;
 }
 
@@ -34,13 +34,13 @@ cdl_status cdl_byte_characters(const uint8_t *bytes, size_t count, cdl_bytes *ou
 static uint8_t class_of(unsigned byte)
 {
   if (byte >= 0x80)
-    return CDL_BYTE_CLASS_WIDE;
+    return TOKENIZER_BYTE_CLASS_WIDE;
   if ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z')
-    return CDL_BYTE_CLASS_LETTER;
+    return TOKENIZER_BYTE_CLASS_LETTER;
   if (byte >= '0' && byte <= '9')
-    return CDL_BYTE_CLASS_NUMBER;
-  return byte == ' ' || (byte >= 0x09 && byte <= 0x0d) ? CDL_BYTE_CLASS_SPACE
-                                                       : CDL_BYTE_CLASS_OTHER;
+    return TOKENIZER_BYTE_CLASS_NUMBER;
+  return byte == ' ' || (byte >= 0x09 && byte <= 0x0d) ? TOKENIZER_BYTE_CLASS_SPACE
+                                                       : TOKENIZER_BYTE_CLASS_OTHER;
 }
 
 /* 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+, possessive where nothing can be given
@@ -48,27 +48,29 @@ static uint8_t class_of(unsigned byte)
 static const char pieces[] =
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}++| ?\\p{N}++| ?[^\\s\\p{L}\\p{N}]++|\\s+(?!\\S)|\\s++";
 
-cdl_status cdl_byte_level_prepare(cdl_byte_level *level)
+cdl_status tokenizer_byte_level_prepare(tokenizer_byte_level *level)
 {
   if (level->pattern.code != NULL)
     return CDL_OK;
   for (unsigned byte = 0; byte < 256; byte++)
     level->class[byte] = class_of(byte);
-  return cdl_text_pattern_compile(pieces, true, &level->pattern);
+  return tokenizer_text_pattern_compile(pieces, true, &level->pattern);
 }
 
-void cdl_byte_level_release(cdl_byte_level *level)
+void tokenizer_byte_level_release(tokenizer_byte_level *level)
 {
-  cdl_text_pattern_release(&level->pattern);
+  tokenizer_text_pattern_release(&level->pattern);
 }
 
-cdl_status cdl_byte_level_wide_piece(const cdl_byte_level *level, cdl_text_matcher *matcher,
-                                     const uint8_t *text, size_t bytes, size_t at, size_t *length)
+cdl_status tokenizer_byte_level_wide_piece(const tokenizer_byte_level *level,
+                                           tokenizer_text_matcher *matcher, const uint8_t *text,
+                                           size_t bytes, size_t at, size_t *length)
 {
-  cdl_text_walk walk = {.pattern = &level->pattern, .text = text, .bytes = bytes, .searched = at};
+  tokenizer_text_walk walk = {
+      .pattern = &level->pattern, .text = text, .bytes = bytes, .searched = at};
   size_t begin = at, end = bytes;
   bool found;
-  CDL_TRY(cdl_text_walk_next(&walk, matcher, &begin, &end, &found));
+  CDL_TRY(tokenizer_text_walk_next(&walk, matcher, &begin, &end, &found));
   *length = (found && begin == at ? end : bytes) - at;
   return CDL_OK;
 }

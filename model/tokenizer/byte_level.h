@@ -7,27 +7,28 @@
 #include "model/tokenizer/text_pattern.h"
 
 /* A byte's character: itself where it is printable in Latin-1, the rest from U+0100 on, in order. */
-uint32_t cdl_byte_character(uint8_t byte);
+uint32_t tokenizer_byte_character(uint8_t byte);
 /* Appends the characters of the bytes, two bytes each at most. Errors: MEMORY. */
-CDL_MUST_USE cdl_status cdl_byte_characters(const uint8_t *bytes, size_t count, cdl_bytes *out);
+CDL_MUST_USE cdl_status tokenizer_byte_characters(const uint8_t *bytes, size_t count,
+                                                  base_bytes *out);
 
 typedef struct {
   uint8_t class[256];
-  cdl_text_pattern pattern;
-} cdl_byte_level;
+  tokenizer_text_pattern pattern;
+} tokenizer_byte_level;
 
-CDL_MUST_USE cdl_status cdl_byte_level_prepare(cdl_byte_level *level);
-void cdl_byte_level_release(cdl_byte_level *level);
+CDL_MUST_USE cdl_status tokenizer_byte_level_prepare(tokenizer_byte_level *level);
+void tokenizer_byte_level_release(tokenizer_byte_level *level);
 enum {
-  CDL_BYTE_CLASS_LETTER,
-  CDL_BYTE_CLASS_NUMBER,
-  CDL_BYTE_CLASS_OTHER,
-  CDL_BYTE_CLASS_SPACE,
-  CDL_BYTE_CLASS_WIDE
+  TOKENIZER_BYTE_CLASS_LETTER,
+  TOKENIZER_BYTE_CLASS_NUMBER,
+  TOKENIZER_BYTE_CLASS_OTHER,
+  TOKENIZER_BYTE_CLASS_SPACE,
+  TOKENIZER_BYTE_CLASS_WIDE
 };
 
 /* 's 't 'm 'd 're 've 'll at an apostrophe; 0 for none. */
-static inline size_t cdl_contraction(const uint8_t *at, size_t bytes)
+static inline size_t tokenizer_contraction(const uint8_t *at, size_t bytes)
 {
   const uint8_t first = bytes > 1 ? at[1] : 0, second = bytes > 2 ? at[2] : 0;
   if (first == 's' || first == 't' || first == 'm' || first == 'd')
@@ -39,25 +40,25 @@ static inline size_t cdl_contraction(const uint8_t *at, size_t bytes)
 }
 
 /* Length of the piece at `at`, by the same rules as the pattern's below; 0 where a character beyond ASCII decides. */
-static inline size_t cdl_ascii_piece(const uint8_t *classes, const uint8_t *at, size_t bytes)
+static inline size_t tokenizer_ascii_piece(const uint8_t *classes, const uint8_t *at, size_t bytes)
 {
   if (at[0] == '\'') {
-    const size_t length = cdl_contraction(at, bytes);
+    const size_t length = tokenizer_contraction(at, bytes);
     if (length != 0)
       return length;
   }
   size_t end = at[0] == ' ' && bytes > 1;
   const uint8_t class = classes[at[end]];
-  if (class == CDL_BYTE_CLASS_WIDE)
+  if (class == TOKENIZER_BYTE_CLASS_WIDE)
     return 0;
-  if (class != CDL_BYTE_CLASS_SPACE) {
+  if (class != TOKENIZER_BYTE_CLASS_SPACE) {
     do
       end++;
     while (end < bytes && classes[at[end]] == class);
     return end < bytes && at[end] >= 0x80 ? 0 : end;
   }
   end = 1;
-  while (end < bytes && classes[at[end]] == CDL_BYTE_CLASS_SPACE)
+  while (end < bytes && classes[at[end]] == TOKENIZER_BYTE_CLASS_SPACE)
     end++;
   if (end == bytes)
     return end;
@@ -67,17 +68,20 @@ static inline size_t cdl_ascii_piece(const uint8_t *classes, const uint8_t *at, 
 }
 
 /* The same by the pattern. */
-CDL_MUST_USE cdl_status cdl_byte_level_wide_piece(const cdl_byte_level *level,
-                                                  cdl_text_matcher *matcher, const uint8_t *text,
-                                                  size_t bytes, size_t at, size_t *length);
+CDL_MUST_USE cdl_status tokenizer_byte_level_wide_piece(const tokenizer_byte_level *level,
+                                                        tokenizer_text_matcher *matcher,
+                                                        const uint8_t *text, size_t bytes,
+                                                        size_t at, size_t *length);
 
 /* Length of the piece at `at` of well-formed text; at < bytes. In line, as are the two above: 10% of an encoding. */
-static inline cdl_status cdl_byte_level_piece(const cdl_byte_level *level,
-                                              cdl_text_matcher *matcher, const uint8_t *text,
-                                              size_t bytes, size_t at, size_t *length)
+static inline cdl_status tokenizer_byte_level_piece(const tokenizer_byte_level *level,
+                                                    tokenizer_text_matcher *matcher,
+                                                    const uint8_t *text, size_t bytes, size_t at,
+                                                    size_t *length)
 {
-  *length = cdl_ascii_piece(level->class, text + at, bytes - at);
-  return *length != 0 ? CDL_OK : cdl_byte_level_wide_piece(level, matcher, text, bytes, at, length);
+  *length = tokenizer_ascii_piece(level->class, text + at, bytes - at);
+  return *length != 0 ? CDL_OK
+                      : tokenizer_byte_level_wide_piece(level, matcher, text, bytes, at, length);
 }
 
 #endif

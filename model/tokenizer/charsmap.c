@@ -27,7 +27,7 @@ static uint32_t offset_of(uint32_t unit)
 }
 
 /* Where the replacement of the shortest beginning of `key` that has one lies; NO_TEXT for none. */
-static uint32_t find(const cdl_charsmap *map, const uint8_t *key, size_t bytes)
+static uint32_t find(const tokenizer_charsmap *map, const uint8_t *key, size_t bytes)
 {
   size_t at = offset_of(map->units[0]);
   for (size_t i = 0; i < bytes && key[i] != 0; i++) {
@@ -52,7 +52,7 @@ static uint32_t little_endian(const uint8_t *data)
 }
 
 /* Every way from a unit leads to a unit, and every value to the beginning of a character. */
-static bool leads_inside(const cdl_charsmap *map)
+static bool leads_inside(const tokenizer_charsmap *map)
 {
   for (size_t i = 0; i < map->unit_count; i++) {
     const uint32_t unit = map->units[i];
@@ -68,7 +68,7 @@ static bool leads_inside(const cdl_charsmap *map)
   return true;
 }
 
-static cdl_status copy(const uint8_t *data, size_t size, size_t trie_bytes, cdl_charsmap *map)
+static cdl_status copy(const uint8_t *data, size_t size, size_t trie_bytes, tokenizer_charsmap *map)
 {
   map->unit_count = trie_bytes / sizeof *map->units;
   map->text_bytes = size - trie_bytes;
@@ -83,10 +83,10 @@ static cdl_status copy(const uint8_t *data, size_t size, size_t trie_bytes, cdl_
   return CDL_OK;
 }
 
-cdl_status cdl_charsmap_read(const uint8_t *data, size_t size, cdl_charsmap *map)
+cdl_status tokenizer_charsmap_read(const uint8_t *data, size_t size, tokenizer_charsmap *map)
 {
   enum { HEAD = 4 };
-  *map = (cdl_charsmap){0};
+  *map = (tokenizer_charsmap){0};
   const uint32_t trie_bytes = size >= HEAD ? little_endian(data) : 0;
   if (size < HEAD || trie_bytes < sizeof *map->units || trie_bytes % sizeof *map->units != 0 ||
       trie_bytes > size - HEAD)
@@ -94,7 +94,7 @@ cdl_status cdl_charsmap_read(const uint8_t *data, size_t size, cdl_charsmap *map
                     "expected a trie and texts, found %zu bytes that begin with a size of %u", size,
                     (unsigned)trie_bytes);
   CDL_TRY(copy(data + HEAD, size - HEAD, trie_bytes, map));
-  if (cdl_utf8_well_formed(map->text, map->text_bytes) != map->text_bytes)
+  if (base_utf8_well_formed(map->text, map->text_bytes) != map->text_bytes)
     return cdl_fail(CDL_DATA, "the texts are not UTF-8");
   if (!leads_inside(map))
     return cdl_fail(CDL_DATA, "the trie leads outside of itself");
@@ -105,48 +105,48 @@ cdl_status cdl_charsmap_read(const uint8_t *data, size_t size, cdl_charsmap *map
   return CDL_OK;
 }
 
-void cdl_charsmap_release(cdl_charsmap *map)
+void tokenizer_charsmap_release(tokenizer_charsmap *map)
 {
   free(map->units);
   free(map->text);
-  *map = (cdl_charsmap){0};
+  *map = (tokenizer_charsmap){0};
 }
 
 /* ---- Replacing ---- */
 
-static cdl_status append_replacement(const cdl_charsmap *map, uint32_t at, cdl_bytes *out)
+static cdl_status append_replacement(const tokenizer_charsmap *map, uint32_t at, base_bytes *out)
 {
-  return cdl_bytes_append(out, map->text + at, strlen((const char *)map->text + at));
+  return base_bytes_append(out, map->text + at, strlen((const char *)map->text + at));
 }
 
-static cdl_status append_cluster(const cdl_charsmap *map, const uint8_t *text, size_t bytes,
-                                 cdl_bytes *out)
+static cdl_status append_cluster(const tokenizer_charsmap *map, const uint8_t *text, size_t bytes,
+                                 base_bytes *out)
 {
   enum { WHOLE_BELOW = 6 };
   const uint32_t whole = bytes < WHOLE_BELOW ? find(map, text, bytes) : NO_TEXT;
   if (whole != NO_TEXT)
     return append_replacement(map, whole, out);
   for (const uint8_t *at = text, *next = text; at < text + bytes; at = next) {
-    cdl_utf8_next(&next);
+    base_utf8_next(&next);
     const uint32_t alone = find(map, at, (size_t)(next - at));
     CDL_TRY(alone != NO_TEXT ? append_replacement(map, alone, out)
-                             : cdl_bytes_append(out, at, (size_t)(next - at)));
+                             : base_bytes_append(out, at, (size_t)(next - at)));
   }
   return CDL_OK;
 }
 
-cdl_status cdl_charsmap_apply(const cdl_charsmap *map, const uint8_t *text, size_t bytes,
-                              cdl_bytes *out)
+cdl_status tokenizer_charsmap_apply(const tokenizer_charsmap *map, const uint8_t *text,
+                                    size_t bytes, base_bytes *out)
 {
   for (size_t at = 0; at < bytes;) {
     /* ASCII before ASCII is a cluster of its own, but for CR LF. */
     size_t end = at;
     while (end < bytes && map->plain[text[end]] && (end + 1 == bytes || text[end + 1] < 0x80))
       end++;
-    CDL_TRY(cdl_bytes_append(out, text + at, end - at));
+    CDL_TRY(base_bytes_append(out, text + at, end - at));
     if (end == bytes)
       break;
-    at = cdl_grapheme_end(text, end, bytes);
+    at = tokenizer_grapheme_end(text, end, bytes);
     CDL_TRY(append_cluster(map, text + end, at - end, out));
   }
   return CDL_OK;
@@ -165,13 +165,13 @@ static int digit_of(char c)
   return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-cdl_status cdl_base64_decode(const char *text, size_t bytes, cdl_bytes *out)
+cdl_status tokenizer_base64_decode(const char *text, size_t bytes, base_bytes *out)
 {
   size_t padding = 0;
   while (padding < 2 && padding < bytes && text[bytes - 1 - padding] == '=')
     padding++;
   bool well_formed = bytes % 4 == 0;
-  CDL_TRY(cdl_bytes_reserve(out, bytes / 4 * 3 + 3));
+  CDL_TRY(base_bytes_reserve(out, bytes / 4 * 3 + 3));
   for (size_t i = 0; well_formed && i < bytes; i += 4) {
     uint32_t group = 0;
     const size_t digits = i + 4 == bytes ? 4 - padding : 4;

@@ -7,17 +7,18 @@
 
 /* Reads `size` bytes: the trie's size in bytes, its units, then the texts, each with a NUL; all
  * little-endian. Errors: MEMORY; DATA, without a path, for a table that is cut, is not UTF-8, or
- * leads outside of itself. Released with cdl_charsmap_release, also after an error. */
-CDL_MUST_USE cdl_status cdl_charsmap_read(const uint8_t *data, size_t size, cdl_charsmap *map);
-void cdl_charsmap_release(cdl_charsmap *map);
+ * leads outside of itself. Released with tokenizer_charsmap_release, also after an error. */
+CDL_MUST_USE cdl_status tokenizer_charsmap_read(const uint8_t *data, size_t size,
+                                                tokenizer_charsmap *map);
+void tokenizer_charsmap_release(tokenizer_charsmap *map);
 
 /* Appends the text with its replacements, as Hugging Face's normalizer makes them: a grapheme
  * cluster of up to five bytes is replaced whole where any beginning of it is in the table, and the
  * shortest such beginning says by what; otherwise each code point is looked up alone. */
-CDL_MUST_USE cdl_status cdl_charsmap_apply(const cdl_charsmap *map, const uint8_t *text,
-                                           size_t bytes, cdl_bytes *out);
+CDL_MUST_USE cdl_status tokenizer_charsmap_apply(const tokenizer_charsmap *map, const uint8_t *text,
+                                                 size_t bytes, base_bytes *out);
 
 /* The bytes that `text` stands for in base 64 (RFC 4648, padded). Errors: MEMORY; DATA. */
-CDL_MUST_USE cdl_status cdl_base64_decode(const char *text, size_t bytes, cdl_bytes *out);
+CDL_MUST_USE cdl_status tokenizer_base64_decode(const char *text, size_t bytes, base_bytes *out);
 
 #endif

@@ -8,22 +8,23 @@
 
 /* ---- The table ---- */
 
-#define BERT_SPECIALS                                                             \
-  {                                                                               \
-    [CDL_ROLE_UNK] = "[UNK]", [CDL_ROLE_SEP] = "[SEP]", [CDL_ROLE_PAD] = "[PAD]", \
-    [CDL_ROLE_CLS] = "[CLS]", [CDL_ROLE_MASK] = "[MASK]"                          \
+#define BERT_SPECIALS                                               \
+  {                                                                 \
+    [TOKENIZER_ROLE_UNK] = "[UNK]", [TOKENIZER_ROLE_SEP] = "[SEP]", \
+    [TOKENIZER_ROLE_PAD] = "[PAD]", [TOKENIZER_ROLE_CLS] = "[CLS]", \
+    [TOKENIZER_ROLE_MASK] = "[MASK]"                                \
   }
-#define ROBERTA_SPECIALS(unknown)                                                \
-  {                                                                              \
-    [CDL_ROLE_BOS] = "<s>", [CDL_ROLE_EOS] = "</s>", [CDL_ROLE_UNK] = (unknown), \
-    [CDL_ROLE_SEP] = "</s>", [CDL_ROLE_PAD] = "<pad>", [CDL_ROLE_CLS] = "<s>",   \
-    [CDL_ROLE_MASK] = "<mask>"                                                   \
+#define ROBERTA_SPECIALS(unknown)                                                                  \
+  {                                                                                                \
+    [TOKENIZER_ROLE_BOS] = "<s>", [TOKENIZER_ROLE_EOS] = "</s>", [TOKENIZER_ROLE_UNK] = (unknown), \
+    [TOKENIZER_ROLE_SEP] = "</s>", [TOKENIZER_ROLE_PAD] = "<pad>", [TOKENIZER_ROLE_CLS] = "<s>",   \
+    [TOKENIZER_ROLE_MASK] = "<mask>"                                                               \
   }
 
-static const cdl_tokenizer_class classes[] = {
+static const tokenizer_class classes[] = {
     {.name = "BertTokenizer",
      .model_type = "bert",
-     .files = CDL_FILES_LINES,
+     .files = TOKENIZER_FILES_LINES,
      .special = BERT_SPECIALS,
      .lowers = true,
      .ideographs = true,
@@ -32,7 +33,7 @@ static const cdl_tokenizer_class classes[] = {
      .types = true},
     {.name = "DistilBertTokenizer",
      .model_type = "distilbert",
-     .files = CDL_FILES_LINES,
+     .files = TOKENIZER_FILES_LINES,
      .special = BERT_SPECIALS,
      .lowers = true,
      .ideographs = true,
@@ -40,7 +41,7 @@ static const cdl_tokenizer_class classes[] = {
      .second_type = true},
     {.name = "ElectraTokenizer",
      .model_type = "electra",
-     .files = CDL_FILES_LINES,
+     .files = TOKENIZER_FILES_LINES,
      .special = BERT_SPECIALS,
      .lowers = true,
      .ideographs = true,
@@ -49,17 +50,17 @@ static const cdl_tokenizer_class classes[] = {
      .types = true},
     {.name = "RobertaTokenizer",
      .model_type = "roberta",
-     .files = CDL_FILES_MERGES,
+     .files = TOKENIZER_FILES_MERGES,
      .special = ROBERTA_SPECIALS("<unk>"),
-     .fast = {.mask = {.made = true, .lstrip = true, .normalized = CDL_NOT_NORMALIZED}},
-     .slow = {.mask = {.made = true, .lstrip = true, .normalized = CDL_NOT_NORMALIZED},
+     .fast = {.mask = {.made = true, .lstrip = true, .normalized = TOKENIZER_NOT_NORMALIZED}},
+     .slow = {.mask = {.made = true, .lstrip = true, .normalized = TOKENIZER_NOT_NORMALIZED},
               .others = {.made = true}},
      .processor_flags = true,
      .prefix = true,
      .doubled = true},
     {.name = "XLMRobertaTokenizer",
      .model_type = "xlm-roberta",
-     .files = CDL_FILES_SENTENCEPIECE,
+     .files = TOKENIZER_FILES_SENTENCEPIECE,
      .special = ROBERTA_SPECIALS("<unk>"),
      .fast = {.mask = {.made = true, .lstrip = true}},
      .slow = {.mask = {.made = true, .lstrip = true, .special = true}},
@@ -67,20 +68,20 @@ static const cdl_tokenizer_class classes[] = {
      .doubled = true},
     {.name = "CamembertTokenizer",
      .model_type = "camembert",
-     .files = CDL_FILES_SENTENCEPIECE,
+     .files = TOKENIZER_FILES_SENTENCEPIECE,
      .special = ROBERTA_SPECIALS("<unk>"),
      .additional = {"<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"},
      .fast = {.mask = {.made = true, .lstrip = true, .special = true}},
      .slow = {.mask = {.made = true,
                        .lstrip = true,
                        .special = true,
-                       .normalized = CDL_NOT_NORMALIZED}},
+                       .normalized = TOKENIZER_NOT_NORMALIZED}},
      .prefix = true,
      .doubled = true,
      .offset_by_four = true},
     {.name = "MPNetTokenizer",
      .model_type = "mpnet",
-     .files = CDL_FILES_LINES,
+     .files = TOKENIZER_FILES_LINES,
      .special = ROBERTA_SPECIALS("[UNK]"),
      .fast = {.mask = {.made = true, .lstrip = true}, .others = {.made = true}},
      .slow = {.mask = {.made = true, .lstrip = true, .special = true},
@@ -94,20 +95,21 @@ static const cdl_tokenizer_class classes[] = {
 
 enum { CLASSES = sizeof classes / sizeof classes[0] };
 
-static const char *const role_keys[CDL_ROLE_COUNT] = {
-    [CDL_ROLE_BOS] = "bos_token",  [CDL_ROLE_EOS] = "eos_token", [CDL_ROLE_UNK] = "unk_token",
-    [CDL_ROLE_SEP] = "sep_token",  [CDL_ROLE_PAD] = "pad_token", [CDL_ROLE_CLS] = "cls_token",
-    [CDL_ROLE_MASK] = "mask_token"};
+static const char *const role_keys[TOKENIZER_ROLE_COUNT] = {
+    [TOKENIZER_ROLE_BOS] = "bos_token",  [TOKENIZER_ROLE_EOS] = "eos_token",
+    [TOKENIZER_ROLE_UNK] = "unk_token",  [TOKENIZER_ROLE_SEP] = "sep_token",
+    [TOKENIZER_ROLE_PAD] = "pad_token",  [TOKENIZER_ROLE_CLS] = "cls_token",
+    [TOKENIZER_ROLE_MASK] = "mask_token"};
 
-const char *cdl_token_role_key(cdl_token_role role)
+const char *tokenizer_token_role_key(tokenizer_token_role role)
 {
   return role_keys[role];
 }
 
-const cdl_tokenizer_class *cdl_tokenizer_class_usual(cdl_vocabulary_files files)
+const tokenizer_class *tokenizer_class_usual(tokenizer_vocabulary_files files)
 {
-  static const cdl_tokenizer_class bare = {.name = "Tokenizer", .types = true};
-  for (size_t i = 0; files != CDL_FILES_NONE && i < CLASSES; i++)
+  static const tokenizer_class bare = {.name = "Tokenizer", .types = true};
+  for (size_t i = 0; files != TOKENIZER_FILES_NONE && i < CLASSES; i++)
     if (classes[i].files == files)
       return &classes[i];
   return &bare;
@@ -115,7 +117,7 @@ const cdl_tokenizer_class *cdl_tokenizer_class_usual(cdl_vocabulary_files files)
 
 /* ---- Which class ---- */
 
-static cdl_status by_name(const char *path, const char *name, const cdl_tokenizer_class **class)
+static cdl_status by_name(const char *path, const char *name, const tokenizer_class **class)
 {
   static const char fast[] = "Fast";
   size_t bytes = strlen(name);
@@ -134,18 +136,17 @@ static cdl_status by_name(const char *path, const char *name, const cdl_tokenize
 }
 
 /* The class of config.json: by name, else by the type of the model. */
-static cdl_status by_model(const char *path, const json_t *config,
-                           const cdl_tokenizer_class **class)
+static cdl_status by_model(const char *path, const json_t *config, const tokenizer_class **class)
 {
   const char *name = NULL, *type = NULL;
-  CDL_TRY(cdl_json_string(path, config, "tokenizer_class", true, &name));
+  CDL_TRY(base_json_string(path, config, "tokenizer_class", true, &name));
   if (name != NULL)
     return by_name(path, name, class);
-  CDL_TRY(cdl_json_string(path, config, "model_type", true, &type));
+  CDL_TRY(base_json_string(path, config, "model_type", true, &type));
   const char *architecture =
       json_string_value(json_array_get(json_object_get(config, "architectures"), 0));
   cdl_family family;
-  if (type == NULL && architecture != NULL && cdl_family_find(NULL, architecture, &family))
+  if (type == NULL && architecture != NULL && model_family_find(NULL, architecture, &family))
     type = cdl_family_name(family);
   for (size_t i = 0; type != NULL && i < CLASSES; i++)
     if (classes[i].model_type != NULL && strcmp(classes[i].model_type, type) == 0) {
@@ -158,21 +159,22 @@ static cdl_status by_model(const char *path, const json_t *config,
                   path, type != NULL ? type : "");
 }
 
-cdl_status cdl_tokenizer_class_find(const char *folder, const cdl_tokenizer_settings *settings,
-                                    const cdl_tokenizer_class **class)
+cdl_status tokenizer_class_find(const char *folder, const tokenizer_settings *settings,
+                                const tokenizer_class **class)
 {
   *class = NULL;
   const char *name = NULL;
-  CDL_TRY(cdl_json_string(settings->config_path, settings->config, "tokenizer_class", true, &name));
+  CDL_TRY(
+      base_json_string(settings->config_path, settings->config, "tokenizer_class", true, &name));
   if (name != NULL)
     return by_name(settings->config_path, name, class);
-  char *path = cdl_path_join(folder, "config.json");
+  char *path = base_path_join(folder, "config.json");
   if (path == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory for a path");
   cdl_status status = CDL_OK;
   json_t *config = NULL;
-  if (cdl_file_exists(path)) {
-    status = cdl_json_read(path, &config);
+  if (base_file_exists(path)) {
+    status = base_json_read(path, &config);
     if (status == CDL_OK)
       status = by_model(path, config, class);
   }
@@ -183,10 +185,10 @@ cdl_status cdl_tokenizer_class_find(const char *folder, const cdl_tokenizer_sett
 
 /* ---- Settings ---- */
 
-static cdl_status side(const cdl_tokenizer_settings *settings, const char *key, bool *left)
+static cdl_status side(const tokenizer_settings *settings, const char *key, bool *left)
 {
   const char *path;
-  const json_t *value = cdl_tokenizer_setting(settings, key, &path);
+  const json_t *value = tokenizer_setting(settings, key, &path);
   if (value == NULL)
     return CDL_OK;
   const char *text = json_string_value(value);
@@ -197,27 +199,27 @@ static cdl_status side(const cdl_tokenizer_settings *settings, const char *key, 
 }
 
 /* Keys that make Transformers fail, or read another file or another tokenizer. */
-static cdl_status refuse(const cdl_tokenizer_settings *settings, bool slow)
+static cdl_status refuse(const tokenizer_settings *settings, bool slow)
 {
   const char *path;
-  const json_t *value = cdl_tokenizer_setting(settings, "init_inputs", &path);
+  const json_t *value = tokenizer_setting(settings, "init_inputs", &path);
   if (value != NULL && !(json_is_array(value) && json_array_size(value) == 0))
     return cdl_fail(CDL_DATA, "%s: \"init_inputs\": expected an empty list", path);
   static const char *const keys[] = {"tokenizer_object", "__slow_tokenizer", "gguf_file",
                                      "fix_mistral_regex"};
   for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-    if (cdl_python_truth(cdl_tokenizer_setting(settings, keys[i], &path)))
+    if (tokenizer_python_truth(tokenizer_setting(settings, keys[i], &path)))
       return cdl_fail(CDL_UNSUPPORTED, "%s: \"%s\" is not supported", path, keys[i]);
   /* Names of methods, which no setting may have. */
   static const char *const methods[] = {
       "add_special_tokens", "add_tokens", "tokenize", "encode", "decode", "pad",
       "truncate_sequences"};
   for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
-    if (cdl_tokenizer_setting(settings, methods[i], &path) != NULL)
+    if (tokenizer_setting(settings, methods[i], &path) != NULL)
       return cdl_fail(CDL_UNSUPPORTED, "%s: \"%s\" is no setting of a tokenizer", path, methods[i]);
   static const char *const files[] = {"vocab_file", "merges_file"};
   for (size_t i = 0; slow && i < sizeof files / sizeof files[0]; i++)
-    if (cdl_tokenizer_setting(settings, files[i], &path) != NULL)
+    if (tokenizer_setting(settings, files[i], &path) != NULL)
       return cdl_fail(CDL_UNSUPPORTED,
                       "%s: \"%s\" names another file, but those of the folder are read", path,
                       files[i]);
@@ -239,11 +241,11 @@ static cdl_status refuse(const cdl_tokenizer_settings *settings, bool slow)
   return CDL_OK;
 }
 
-static cdl_status given_types(const cdl_tokenizer_class *class,
-                              const cdl_tokenizer_settings *settings, bool *types)
+static cdl_status given_types(const tokenizer_class *class, const tokenizer_settings *settings,
+                              bool *types)
 {
   const char *path;
-  const json_t *names = cdl_tokenizer_setting(settings, "model_input_names", &path), *name;
+  const json_t *names = tokenizer_setting(settings, "model_input_names", &path), *name;
   *types = class->types;
   if (names == NULL)
     return CDL_OK;
@@ -261,7 +263,7 @@ static cdl_status given_types(const cdl_tokenizer_class *class,
 
 /* add_prefix_space and trim_offsets where the post-processor has them. They change nothing there but offsets; a value
  * that the post-processor does not take is an error of Transformers all the same. */
-static cdl_status check_processor(const cdl_tokenizer_settings *settings, const json_t *root)
+static cdl_status check_processor(const tokenizer_settings *settings, const json_t *root)
 {
   static const char *const keys[] = {"add_prefix_space", "trim_offsets"};
   const json_t *processor = json_object_get(root, "post_processor");
@@ -271,18 +273,18 @@ static cdl_status check_processor(const cdl_tokenizer_settings *settings, const 
     return CDL_OK;
   for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
     const char *path;
-    const json_t *value = cdl_tokenizer_setting(settings, keys[i], &path);
+    const json_t *value = tokenizer_setting(settings, keys[i], &path);
     const json_t *has = json_object_get(processor, keys[i]);
     if (value != NULL && !json_is_boolean(value) && !(nullable && json_is_null(value)) &&
-        !cdl_python_equals(value, has == NULL || json_is_true(has)))
+        !tokenizer_python_equals(value, has == NULL || json_is_true(has)))
       return cdl_fail(CDL_DATA, "%s: \"%s\": expected true or false", path, keys[i]);
   }
   return CDL_OK;
 }
 
-cdl_status cdl_tokenizer_class_settings(const cdl_tokenizer_class *class,
-                                        const cdl_tokenizer_settings *settings, const json_t *root,
-                                        cdl_tokenizer *tokenizer)
+cdl_status tokenizer_class_settings(const tokenizer_class *class,
+                                    const tokenizer_settings *settings, const json_t *root,
+                                    cdl_tokenizer *tokenizer)
 {
   const char *path;
   bool pads_left = false, types = true;
@@ -292,7 +294,7 @@ cdl_status cdl_tokenizer_class_settings(const cdl_tokenizer_class *class,
       json_string_value(json_object_get(json_object_get(root, "truncation"), "direction"));
   tokenizer->truncates_left = stored != NULL && strcmp(stored, "Left") == 0 && class->prefix;
   CDL_TRY(side(settings, "truncation_side", &tokenizer->truncates_left));
-  const json_t *split = cdl_tokenizer_setting(settings, "split_special_tokens", &path);
+  const json_t *split = tokenizer_setting(settings, "split_special_tokens", &path);
   if (split != NULL && !json_is_boolean(split))
     return cdl_fail(CDL_DATA, "%s: \"split_special_tokens\": expected true or false", path);
   tokenizer->splits_special = json_is_true(split);
@@ -303,13 +305,12 @@ cdl_status cdl_tokenizer_class_settings(const cdl_tokenizer_class *class,
 
 /* ---- What replaces the file's ---- */
 
-cdl_status cdl_tokenizer_class_prefix(const cdl_tokenizer_class *class,
-                                      const cdl_tokenizer_settings *settings, const char *path,
-                                      json_t *root)
+cdl_status tokenizer_class_prefix(const tokenizer_class *class, const tokenizer_settings *settings,
+                                  const char *path, json_t *root)
 {
   json_t *section = json_object_get(root, "pre_tokenizer");
   const char *type = json_string_value(json_object_get(section, "type")), *said;
-  const json_t *value = cdl_tokenizer_setting(settings, "add_prefix_space", &said);
+  const json_t *value = tokenizer_setting(settings, "add_prefix_space", &said);
   /* A value that is no flag fails to be set, and Transformers catches that. */
   if (!class->prefix || type == NULL || strcmp(type, "ByteLevel") != 0 ||
       (value != NULL && !json_is_boolean(value)))
@@ -333,21 +334,22 @@ typedef struct {
   const char *lower_path, *strip_path, *ideographs_path;
 } bert_settings;
 
-static bert_settings bert_settings_of(const cdl_tokenizer_settings *settings)
+static bert_settings bert_settings_of(const tokenizer_settings *settings)
 {
   bert_settings s;
-  s.lower = cdl_tokenizer_setting(settings, "do_lower_case", &s.lower_path);
-  s.strip = cdl_tokenizer_setting(settings, "strip_accents", &s.strip_path);
-  s.ideographs = cdl_tokenizer_setting(settings, "tokenize_chinese_chars", &s.ideographs_path);
+  s.lower = tokenizer_setting(settings, "do_lower_case", &s.lower_path);
+  s.strip = tokenizer_setting(settings, "strip_accents", &s.strip_path);
+  s.ideographs = tokenizer_setting(settings, "tokenize_chinese_chars", &s.ideographs_path);
   return s;
 }
 
 static bool same_flag(const json_t *value, bool flag)
 {
-  return value != NULL ? cdl_python_equals(value, flag) : flag;
+  return value != NULL ? tokenizer_python_equals(value, flag) : flag;
 }
 
-static cdl_status set_bert(const bert_settings *s, bool ideographs, cdl_bert_normalizer *normalizer)
+static cdl_status set_bert(const bert_settings *s, bool ideographs,
+                           tokenizer_bert_normalizer *normalizer)
 {
   CDL_TRY(expect_flag(s->lower_path, "do_lower_case", s->lower, false));
   CDL_TRY(expect_flag(s->strip_path, "strip_accents", s->strip, true));
@@ -361,44 +363,44 @@ static cdl_status set_bert(const bert_settings *s, bool ideographs, cdl_bert_nor
   return CDL_OK;
 }
 
-cdl_status cdl_tokenizer_class_normalizer(const cdl_tokenizer_class *class,
-                                          const cdl_tokenizer_settings *settings,
-                                          cdl_bert_normalizer *normalizer)
+cdl_status tokenizer_class_normalizer(const tokenizer_class *class,
+                                      const tokenizer_settings *settings,
+                                      tokenizer_bert_normalizer *normalizer)
 {
   const bert_settings s = bert_settings_of(settings);
-  const bool strips_the_same = s.strip == NULL || json_is_null(s.strip)
-                                   ? normalizer->strip_as_lowercase
-                                   : !normalizer->strip_as_lowercase &&
-                                         cdl_python_equals(s.strip, normalizer->strip_accents);
+  const bool strips_the_same =
+      s.strip == NULL || json_is_null(s.strip)
+          ? normalizer->strip_as_lowercase
+          : !normalizer->strip_as_lowercase &&
+                tokenizer_python_equals(s.strip, normalizer->strip_accents);
   if (same_flag(s.lower, normalizer->lowercase) && strips_the_same &&
       (!class->ideographs || same_flag(s.ideographs, normalizer->handle_chinese_chars)))
     return CDL_OK;
   return set_bert(&s, class->ideographs, normalizer);
 }
 
-cdl_status cdl_tokenizer_class_slow(const cdl_tokenizer_class *class,
-                                    const cdl_tokenizer_settings *settings,
-                                    cdl_tokenizer *tokenizer)
+cdl_status tokenizer_class_slow(const tokenizer_class *class, const tokenizer_settings *settings,
+                                cdl_tokenizer *tokenizer)
 {
   const char *path;
   if (class->lowers) {
-    const json_t *basic = cdl_tokenizer_setting(settings, "do_basic_tokenize", &path);
-    tokenizer->normalizer = (cdl_bert_normalizer){.present = true, .clean_text = true};
-    if (basic != NULL && !cdl_python_truth(basic))
+    const json_t *basic = tokenizer_setting(settings, "do_basic_tokenize", &path);
+    tokenizer->normalizer = (tokenizer_bert_normalizer){.present = true, .clean_text = true};
+    if (basic != NULL && !tokenizer_python_truth(basic))
       return CDL_OK;
-    const json_t *kept = cdl_tokenizer_setting(settings, "never_split", &path);
+    const json_t *kept = tokenizer_setting(settings, "never_split", &path);
     if (json_is_boolean(kept) || json_is_number(kept))
       return cdl_fail(CDL_DATA, "%s: \"never_split\": expected a list or null", path);
     const bert_settings s = bert_settings_of(settings);
     return set_bert(&s, true, &tokenizer->normalizer);
   }
-  if (class->files != CDL_FILES_MERGES)
+  if (class->files != TOKENIZER_FILES_MERGES)
     return CDL_OK;
-  const json_t *prefix = cdl_tokenizer_setting(settings, "add_prefix_space", &path);
+  const json_t *prefix = tokenizer_setting(settings, "add_prefix_space", &path);
   CDL_TRY(expect_flag(path, "add_prefix_space", prefix, false));
   tokenizer->bpe.add_prefix_space = json_is_true(prefix);
-  const json_t *trim = cdl_tokenizer_setting(settings, "trim_offsets", &path);
-  return trim != NULL && cdl_python_equals(trim, true)
+  const json_t *trim = tokenizer_setting(settings, "trim_offsets", &path);
+  return trim != NULL && tokenizer_python_equals(trim, true)
              ? CDL_OK
              : expect_flag(path, "trim_offsets", trim, false);
 }

@@ -129,15 +129,15 @@ static bool joins(const cluster *so_far, uint32_t c, utf8proc_boundclass_t class
          (so_far->odd_indicators && class == UTF8PROC_BOUNDCLASS_REGIONAL_INDICATOR);
 }
 
-size_t cdl_grapheme_end(const uint8_t *text, size_t at, size_t bytes)
+size_t tokenizer_grapheme_end(const uint8_t *text, size_t at, size_t bytes)
 {
   const uint8_t *next = text + at;
-  const uint32_t first = cdl_utf8_next(&next);
+  const uint32_t first = base_utf8_next(&next);
   cluster so_far = {.last = UTF8PROC_BOUNDCLASS_START};
   extend(&so_far, first, class_of(first));
   while (next < text + bytes) {
     const uint8_t *behind = next;
-    const uint32_t c = cdl_utf8_next(&behind);
+    const uint32_t c = base_utf8_next(&behind);
     const utf8proc_boundclass_t class = class_of(c);
     if (!joins(&so_far, c, class))
       break;

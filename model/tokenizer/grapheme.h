@@ -7,6 +7,6 @@
 #include <stdint.h>
 
 /* Where the cluster that begins at `at` ends. The text is well-formed UTF-8; at < bytes. */
-size_t cdl_grapheme_end(const uint8_t *text, size_t at, size_t bytes);
+size_t tokenizer_grapheme_end(const uint8_t *text, size_t at, size_t bytes);
 
 #endif

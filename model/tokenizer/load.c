@@ -38,9 +38,9 @@ static cdl_status load_vocabulary(const loading *l, const json_t *model)
     if (!json_is_integer(id))
       return cdl_fail(CDL_DATA, "%s: vocab: token \"%.64s\": expected a whole number", l->path,
                       token);
-    CDL_TRY(cdl_context(
-        cdl_vocabulary_add(&l->tokenizer->vocabulary, token, strlen(token), json_integer_value(id)),
-        "%s: vocab", l->path));
+    CDL_TRY(cdl_context(tokenizer_vocabulary_add(&l->tokenizer->vocabulary, token, strlen(token),
+                                                 json_integer_value(id)),
+                        "%s: vocab", l->path));
   }
   if (l->tokenizer->vocabulary.count == 0)
     return cdl_fail(CDL_DATA, "%s: vocab: no tokens", l->path);
@@ -50,18 +50,18 @@ static cdl_status load_vocabulary(const loading *l, const json_t *model)
 static int32_t unknown_of(const loading *l, const char *text)
 {
   if (text == NULL)
-    return CDL_UNKNOWN_NONE;
-  const int32_t id = cdl_vocabulary_find(&l->tokenizer->vocabulary, text, strlen(text));
-  return id < 0 ? CDL_UNKNOWN_MISSING : id;
+    return TOKENIZER_UNKNOWN_NONE;
+  const int32_t id = tokenizer_vocabulary_find(&l->tokenizer->vocabulary, text, strlen(text));
+  return id < 0 ? TOKENIZER_UNKNOWN_MISSING : id;
 }
 
 static cdl_status load_wordpiece(const loading *l, const json_t *model)
 {
   const char *unknown = "[UNK]", *prefix = "##";
   int64_t characters = 100;
-  CDL_TRY(cdl_json_string(l->path, model, "unk_token", false, &unknown));
-  CDL_TRY(cdl_json_string(l->path, model, "continuing_subword_prefix", false, &prefix));
-  CDL_TRY(cdl_json_integer(l->path, model, "max_input_chars_per_word", 0, INT32_MAX, &characters));
+  CDL_TRY(base_json_string(l->path, model, "unk_token", false, &unknown));
+  CDL_TRY(base_json_string(l->path, model, "continuing_subword_prefix", false, &prefix));
+  CDL_TRY(base_json_integer(l->path, model, "max_input_chars_per_word", 0, INT32_MAX, &characters));
   /* A word takes up to its length times the longest token's: one of them has a bound. */
   enum { TOKEN_BYTES_MAX = 1024 };
   if (characters > TOKEN_BYTES_MAX && l->tokenizer->vocabulary.longest > TOKEN_BYTES_MAX)
@@ -69,30 +69,31 @@ static cdl_status load_wordpiece(const loading *l, const json_t *model)
                     "%s: \"max_input_chars_per_word\" is %" PRId64
                     " and a token has %zu bytes; expected %d at most of the one or the other",
                     l->path, characters, l->tokenizer->vocabulary.longest, TOKEN_BYTES_MAX);
-  return cdl_wordpiece_prepare(l->tokenizer, prefix, (size_t)characters, unknown_of(l, unknown));
+  return tokenizer_wordpiece_prepare(l->tokenizer, prefix, (size_t)characters,
+                                     unknown_of(l, unknown));
 }
 
 /* "left right", or ["left", "right"]. */
 static cdl_status merge_of(const loading *l, size_t index, const json_t *entry,
-                           cdl_merge_text *merge)
+                           tokenizer_merge_text *merge)
 {
   if (json_is_string(entry)) {
     const char *text = json_string_value(entry);
     const char *space = strchr(text, ' ');
     if (space != NULL && strchr(space + 1, ' ') == NULL) {
-      *merge = (cdl_merge_text){.left = text,
-                                .left_bytes = (size_t)(space - text),
-                                .right = space + 1,
-                                .right_bytes = strlen(space + 1)};
+      *merge = (tokenizer_merge_text){.left = text,
+                                      .left_bytes = (size_t)(space - text),
+                                      .right = space + 1,
+                                      .right_bytes = strlen(space + 1)};
       return CDL_OK;
     }
   } else if (json_array_size(entry) == 2) {
     const json_t *left = json_array_get(entry, 0), *right = json_array_get(entry, 1);
     if (json_is_string(left) && json_is_string(right)) {
-      *merge = (cdl_merge_text){.left = json_string_value(left),
-                                .left_bytes = json_string_length(left),
-                                .right = json_string_value(right),
-                                .right_bytes = json_string_length(right)};
+      *merge = (tokenizer_merge_text){.left = json_string_value(left),
+                                      .left_bytes = json_string_length(left),
+                                      .right = json_string_value(right),
+                                      .right_bytes = json_string_length(right)};
       return CDL_OK;
     }
   }
@@ -104,7 +105,7 @@ static cdl_status load_merges(const loading *l, const json_t *model)
   const json_t *list = json_object_get(model, "merges"), *entry;
   if (!json_is_array(list))
     return cdl_fail(CDL_DATA, "%s: \"model\": expected a list \"merges\"", l->path);
-  cdl_merge_text *merges = calloc(json_array_size(list) + 1, sizeof *merges);
+  tokenizer_merge_text *merges = calloc(json_array_size(list) + 1, sizeof *merges);
   if (merges == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory for %zu merges", json_array_size(list));
   cdl_status status = CDL_OK;
@@ -118,7 +119,8 @@ static cdl_status load_merges(const loading *l, const json_t *model)
       break;
   }
   if (status == CDL_OK)
-    status = cdl_context(cdl_bpe_prepare(l->tokenizer, merges, count, true), "%s: merges", l->path);
+    status = cdl_context(tokenizer_bpe_prepare(l->tokenizer, merges, count, true), "%s: merges",
+                         l->path);
   free(merges);
   return status;
 }
@@ -136,19 +138,20 @@ static cdl_status affix(const char *text, char **copy, size_t *bytes)
 static cdl_status nullable_flag(const loading *l, const json_t *object, const char *key,
                                 bool *value)
 {
-  return json_is_null(json_object_get(object, key)) ? CDL_OK
-                                                    : cdl_json_boolean(l->path, object, key, value);
+  return json_is_null(json_object_get(object, key))
+             ? CDL_OK
+             : base_json_boolean(l->path, object, key, value);
 }
 
 static cdl_status load_bpe(const loading *l, const json_t *model)
 {
-  cdl_bpe *bpe = &l->tokenizer->bpe;
+  tokenizer_bpe *bpe = &l->tokenizer->bpe;
   const char *unknown = NULL, *prefix = NULL, *suffix = NULL;
   double dropout = 0.0;
-  CDL_TRY(cdl_json_string(l->path, model, "unk_token", true, &unknown));
-  CDL_TRY(cdl_json_string(l->path, model, "continuing_subword_prefix", true, &prefix));
-  CDL_TRY(cdl_json_string(l->path, model, "end_of_word_suffix", true, &suffix));
-  CDL_TRY(cdl_json_real(l->path, model, "dropout", 0.0, 1.0, true, &dropout));
+  CDL_TRY(base_json_string(l->path, model, "unk_token", true, &unknown));
+  CDL_TRY(base_json_string(l->path, model, "continuing_subword_prefix", true, &prefix));
+  CDL_TRY(base_json_string(l->path, model, "end_of_word_suffix", true, &suffix));
+  CDL_TRY(base_json_real(l->path, model, "dropout", 0.0, 1.0, true, &dropout));
   CDL_TRY(nullable_flag(l, model, "byte_fallback", &bpe->byte_fallback));
   CDL_TRY(nullable_flag(l, model, "fuse_unk", &bpe->fuse_unknown));
   CDL_TRY(nullable_flag(l, model, "ignore_merges", &bpe->ignore_merges));
@@ -164,7 +167,7 @@ static cdl_status load_bpe(const loading *l, const json_t *model)
 static cdl_status load_wordlevel(const loading *l, const json_t *model)
 {
   const char *unknown = "<unk>";
-  CDL_TRY(cdl_json_string(l->path, model, "unk_token", false, &unknown));
+  CDL_TRY(base_json_string(l->path, model, "unk_token", false, &unknown));
   l->tokenizer->word_unknown = unknown_of(l, unknown);
   return CDL_OK;
 }
@@ -175,8 +178,8 @@ static cdl_status load_model(const loading *l, const json_t *root)
   if (!json_is_object(model))
     return cdl_fail(CDL_DATA, "%s: expected an object \"model\"", l->path);
   static const char *const types[] = {"WordPiece", "BPE", "Unigram", "WordLevel"};
-  static const cdl_model_kind kinds[] = {CDL_MODEL_WORDPIECE, CDL_MODEL_BPE, CDL_MODEL_UNIGRAM,
-                                         CDL_MODEL_WORDLEVEL};
+  static const tokenizer_model_kind kinds[] = {TOKENIZER_MODEL_WORDPIECE, TOKENIZER_MODEL_BPE,
+                                               TOKENIZER_MODEL_UNIGRAM, TOKENIZER_MODEL_WORDLEVEL};
   const char *type = type_of(model);
   size_t index = 0;
   while (index < sizeof kinds / sizeof kinds[0] && strcmp(type, types[index]) != 0)
@@ -184,12 +187,12 @@ static cdl_status load_model(const loading *l, const json_t *root)
   if (index == sizeof kinds / sizeof kinds[0])
     return unsupported(l, "model", type, "BPE, WordPiece, WordLevel or Unigram");
   l->tokenizer->kind = kinds[index];
-  if (l->tokenizer->kind == CDL_MODEL_UNIGRAM)
-    return cdl_unigram_load(l->path, model, l->tokenizer);
+  if (l->tokenizer->kind == TOKENIZER_MODEL_UNIGRAM)
+    return tokenizer_unigram_load(l->path, model, l->tokenizer);
   CDL_TRY(load_vocabulary(l, model));
-  return l->tokenizer->kind == CDL_MODEL_BPE         ? load_bpe(l, model)
-         : l->tokenizer->kind == CDL_MODEL_WORDPIECE ? load_wordpiece(l, model)
-                                                     : load_wordlevel(l, model);
+  return l->tokenizer->kind == TOKENIZER_MODEL_BPE         ? load_bpe(l, model)
+         : l->tokenizer->kind == TOKENIZER_MODEL_WORDPIECE ? load_wordpiece(l, model)
+                                                           : load_wordlevel(l, model);
 }
 
 /* ---- Added tokens ---- */
@@ -209,15 +212,15 @@ static cdl_status load_added_tokens(const loading *l, const json_t *root)
       return cdl_fail(CDL_DATA,
                       "%s: added_tokens: entry %zu: expected a text \"content\" and an \"id\"",
                       l->path, index + 1);
-    cdl_added_token token = {.content = (char *)(uintptr_t)json_string_value(content),
-                             .bytes = json_string_length(content)};
-    CDL_TRY(cdl_json_boolean(l->path, entry, "special", &token.special));
+    tokenizer_added_token token = {.content = (char *)(uintptr_t)json_string_value(content),
+                                   .bytes = json_string_length(content)};
+    CDL_TRY(base_json_boolean(l->path, entry, "special", &token.special));
     token.normalized = !token.special;
-    CDL_TRY(cdl_json_boolean(l->path, entry, "normalized", &token.normalized));
-    CDL_TRY(cdl_json_boolean(l->path, entry, "single_word", &token.single_word));
-    CDL_TRY(cdl_json_boolean(l->path, entry, "lstrip", &token.lstrip));
-    CDL_TRY(cdl_json_boolean(l->path, entry, "rstrip", &token.rstrip));
-    CDL_TRY(cdl_context(cdl_added_add(l->tokenizer, &token, json_integer_value(id)),
+    CDL_TRY(base_json_boolean(l->path, entry, "normalized", &token.normalized));
+    CDL_TRY(base_json_boolean(l->path, entry, "single_word", &token.single_word));
+    CDL_TRY(base_json_boolean(l->path, entry, "lstrip", &token.lstrip));
+    CDL_TRY(base_json_boolean(l->path, entry, "rstrip", &token.rstrip));
+    CDL_TRY(cdl_context(tokenizer_added_add(l->tokenizer, &token, json_integer_value(id)),
                         "%s: added_tokens", l->path));
   }
   return CDL_OK;
@@ -233,14 +236,14 @@ static cdl_status named_id(const loading *l, const json_t *processor, const char
   if (json_array_size(entry) != 2 || !json_is_string(text) || !json_is_integer(number))
     return cdl_fail(CDL_DATA, "%s: \"post_processor\": \"%s\": expected a token and its id",
                     l->path, key);
-  CDL_TRY(cdl_template_check(l->tokenizer, l->path, json_string_value(text),
-                             json_integer_value(number)));
+  CDL_TRY(tokenizer_template_check(l->tokenizer, l->path, json_string_value(text),
+                                   json_integer_value(number)));
   *id = (int32_t)json_integer_value(number);
   return CDL_OK;
 }
 
 static cdl_status special_piece(const loading *l, const json_t *processor, const char *name,
-                                int32_t type_id, cdl_template *to)
+                                int32_t type_id, tokenizer_template *to)
 {
   const json_t *special = json_object_get(json_object_get(processor, "special_tokens"), name), *id;
   const json_t *ids = json_object_get(special, "ids");
@@ -256,14 +259,15 @@ static cdl_status special_piece(const loading *l, const json_t *processor, const
       return cdl_fail(CDL_DATA,
                       "%s: \"post_processor\": \"%.64s\": expected as many \"tokens\" as \"ids\"",
                       l->path, name);
-    CDL_TRY(cdl_template_check(l->tokenizer, l->path, text, json_integer_value(id)));
-    CDL_TRY(cdl_template_add(to, CDL_PIECE_TOKEN, (int32_t)json_integer_value(id), type_id));
+    CDL_TRY(tokenizer_template_check(l->tokenizer, l->path, text, json_integer_value(id)));
+    CDL_TRY(tokenizer_template_add(to, TOKENIZER_PIECE_TOKEN, (int32_t)json_integer_value(id),
+                                   type_id));
   }
   return CDL_OK;
 }
 
 static cdl_status load_template(const loading *l, const json_t *processor, const char *key,
-                                bool pair, cdl_template *to)
+                                bool pair, tokenizer_template *to)
 {
   const json_t *list = json_object_get(processor, key), *piece;
   if (json_array_size(list) == 0)
@@ -282,7 +286,7 @@ static cdl_status load_template(const loading *l, const json_t *processor, const
           CDL_DATA,
           "%s: \"post_processor\": \"%s\": piece %zu: expected a Sequence or SpecialToken with id",
           l->path, key, index + 1);
-    CDL_TRY(cdl_json_integer(l->path, body, "type_id", 0, INT32_MAX, &type_id));
+    CDL_TRY(base_json_integer(l->path, body, "type_id", 0, INT32_MAX, &type_id));
     if (sequence == NULL) {
       CDL_TRY(special_piece(l, processor, id, (int32_t)type_id, to));
       continue;
@@ -292,7 +296,8 @@ static cdl_status load_template(const loading *l, const json_t *processor, const
       return cdl_fail(CDL_DATA,
                       "%s: \"post_processor\": \"%s\": piece %zu: no sequence \"%.64s\" here",
                       l->path, key, index + 1, id);
-    CDL_TRY(cdl_template_add(to, second ? CDL_PIECE_SECOND : CDL_PIECE_FIRST, 0, (int32_t)type_id));
+    CDL_TRY(tokenizer_template_add(to, second ? TOKENIZER_PIECE_SECOND : TOKENIZER_PIECE_FIRST, 0,
+                                   (int32_t)type_id));
   }
   return CDL_OK;
 }
@@ -312,7 +317,7 @@ static cdl_status load_processor(const loading *l, const json_t *processor, bool
     int32_t begin = 0, end = 0;
     CDL_TRY(named_id(l, processor, "cls", &begin));
     CDL_TRY(named_id(l, processor, "sep", &end));
-    return cdl_template_usual(l->tokenizer, roberta, begin, end);
+    return tokenizer_template_usual(l->tokenizer, roberta, begin, end);
   }
   if (strcmp(type, "TemplateProcessing") != 0)
     return unsupported(l, "post_processor", type,
@@ -334,17 +339,17 @@ static cdl_status load_post_processor(const loading *l, const json_t *root)
   }
   if (done)
     return CDL_OK;
-  CDL_TRY(cdl_template_add(&l->tokenizer->single, CDL_PIECE_FIRST, 0, 0));
-  CDL_TRY(cdl_template_add(&l->tokenizer->pair, CDL_PIECE_FIRST, 0, 0));
-  return cdl_template_add(&l->tokenizer->pair, CDL_PIECE_SECOND, 0, 1);
+  CDL_TRY(tokenizer_template_add(&l->tokenizer->single, TOKENIZER_PIECE_FIRST, 0, 0));
+  CDL_TRY(tokenizer_template_add(&l->tokenizer->pair, TOKENIZER_PIECE_FIRST, 0, 0));
+  return tokenizer_template_add(&l->tokenizer->pair, TOKENIZER_PIECE_SECOND, 0, 1);
 }
 
-cdl_status cdl_tokenizer_load_json(const char *path, const json_t *root, cdl_tokenizer *tokenizer)
+cdl_status tokenizer_load_json(const char *path, const json_t *root, cdl_tokenizer *tokenizer)
 {
   const loading l = {.path = path, .tokenizer = tokenizer};
   cdl_status status = load_model(&l, root);
   if (status == CDL_OK)
-    status = cdl_tokenizer_load_steps(path, root, tokenizer);
+    status = tokenizer_load_steps(path, root, tokenizer);
   if (status == CDL_OK)
     status = load_added_tokens(&l, root);
   if (status == CDL_OK)

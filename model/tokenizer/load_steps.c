@@ -26,7 +26,7 @@ static cdl_status expected(const loading *l, const json_t *step, const char *wha
 static cdl_status flag(const loading *l, const json_t *step, const char *key, bool *value)
 {
   return json_is_null(json_object_get(step, key)) ? CDL_OK
-                                                  : cdl_json_boolean(l->path, step, key, value);
+                                                  : base_json_boolean(l->path, step, key, value);
 }
 
 /* {"String": …} or {"Regex": …} */
@@ -44,40 +44,44 @@ static cdl_status pattern_of(const loading *l, const json_t *step, const char **
 }
 
 static cdl_status compile(const loading *l, const json_t *step, const char *text, bool expression,
-                          cdl_text_pattern *pattern)
+                          tokenizer_text_pattern *pattern)
 {
-  return cdl_context(cdl_text_pattern_compile(text, expression, pattern), "%s: \"%s\": %s", l->path,
-                     l->section, type_of(step));
+  return cdl_context(tokenizer_text_pattern_compile(text, expression, pattern), "%s: \"%s\": %s",
+                     l->path, l->section, type_of(step));
 }
 
 /* ---- Normalizer ---- */
 
-static cdl_status load_bert(const loading *l, const json_t *section, cdl_bert_normalizer *bert)
+static cdl_status load_bert(const loading *l, const json_t *section,
+                            tokenizer_bert_normalizer *bert)
 {
-  *bert = (cdl_bert_normalizer){
+  *bert = (tokenizer_bert_normalizer){
       .present = true, .clean_text = true, .handle_chinese_chars = true, .lowercase = true};
-  CDL_TRY(cdl_json_boolean(l->path, section, "clean_text", &bert->clean_text));
-  CDL_TRY(cdl_json_boolean(l->path, section, "handle_chinese_chars", &bert->handle_chinese_chars));
-  CDL_TRY(cdl_json_boolean(l->path, section, "lowercase", &bert->lowercase));
+  CDL_TRY(base_json_boolean(l->path, section, "clean_text", &bert->clean_text));
+  CDL_TRY(base_json_boolean(l->path, section, "handle_chinese_chars", &bert->handle_chinese_chars));
+  CDL_TRY(base_json_boolean(l->path, section, "lowercase", &bert->lowercase));
   const json_t *strip = json_object_get(section, "strip_accents");
   bert->strip_as_lowercase = strip == NULL || json_is_null(strip);
   return flag(l, section, "strip_accents", &bert->strip_accents);
 }
 
-static cdl_status load_charsmap(const loading *l, const json_t *section, cdl_normal_step *step)
+static cdl_status load_charsmap(const loading *l, const json_t *section,
+                                tokenizer_normal_step *step)
 {
   const json_t *text = json_object_get(section, "precompiled_charsmap");
   if (!json_is_string(text))
     return expected(l, section, "a text \"precompiled_charsmap\"");
-  cdl_bytes bytes = {0};
-  cdl_status status = cdl_base64_decode(json_string_value(text), json_string_length(text), &bytes);
+  base_bytes bytes = {0};
+  cdl_status status =
+      tokenizer_base64_decode(json_string_value(text), json_string_length(text), &bytes);
   if (status == CDL_OK)
-    status = cdl_charsmap_read(bytes.data, bytes.count, &step->charsmap);
+    status = tokenizer_charsmap_read(bytes.data, bytes.count, &step->charsmap);
   free(bytes.data);
   return cdl_context(status, "%s: precompiled_charsmap", l->path);
 }
 
-static cdl_status load_replacement(const loading *l, const json_t *section, cdl_normal_step *step)
+static cdl_status load_replacement(const loading *l, const json_t *section,
+                                   tokenizer_normal_step *step)
 {
   const char *content = json_string_value(json_object_get(section, "content")), *text;
   bool expression;
@@ -86,29 +90,31 @@ static cdl_status load_replacement(const loading *l, const json_t *section, cdl_
     return expected(l, section, "a text \"content\"");
   step->repeated = expression && strcmp(text, " {2,}") == 0; /* as in many files */
   if (step->repeated || (!expression && text[0] != '\0')) {
-    step->kind = CDL_NORMAL_REPLACE;
-    return cdl_normal_step_texts(step, step->repeated ? "  " : text, content);
+    step->kind = TOKENIZER_NORMAL_REPLACE;
+    return tokenizer_normal_step_texts(step, step->repeated ? "  " : text, content);
   }
-  step->kind = CDL_NORMAL_REPLACE_PATTERN;
-  CDL_TRY(cdl_normal_step_texts(step, NULL, content));
+  step->kind = TOKENIZER_NORMAL_REPLACE_PATTERN;
+  CDL_TRY(tokenizer_normal_step_texts(step, NULL, content));
   return compile(l, section, text, expression, &step->expression);
 }
 
-static cdl_status load_prepended(const loading *l, const json_t *section, cdl_normal_step *step)
+static cdl_status load_prepended(const loading *l, const json_t *section,
+                                 tokenizer_normal_step *step)
 {
   const char *content = json_string_value(json_object_get(section, "prepend"));
   if (content == NULL)
     return expected(l, section, "a text \"prepend\"");
-  return cdl_normal_step_texts(step, NULL, content);
+  return tokenizer_normal_step_texts(step, NULL, content);
 }
 
-static cdl_status load_strip(const loading *l, const json_t *section, cdl_normal_step *step)
+static cdl_status load_strip(const loading *l, const json_t *section, tokenizer_normal_step *step)
 {
-  CDL_TRY(cdl_json_boolean(l->path, section, "strip_left", &step->left));
-  return cdl_json_boolean(l->path, section, "strip_right", &step->right);
+  CDL_TRY(base_json_boolean(l->path, section, "strip_left", &step->left));
+  return base_json_boolean(l->path, section, "strip_right", &step->right);
 }
 
-static cdl_status load_bert_step(const loading *l, const json_t *section, cdl_normal_step *step)
+static cdl_status load_bert_step(const loading *l, const json_t *section,
+                                 tokenizer_normal_step *step)
 {
   CDL_TRY(load_bert(l, section, &step->bert));
   if (step->bert.strip_as_lowercase)
@@ -119,31 +125,31 @@ static cdl_status load_bert_step(const loading *l, const json_t *section, cdl_no
 static const struct {
   const char *type;
   int kind;
-  cdl_normal_form form;
-  cdl_status (*load)(const loading *l, const json_t *section, cdl_normal_step *step);
+  tokenizer_normal_form form;
+  cdl_status (*load)(const loading *l, const json_t *section, tokenizer_normal_step *step);
 } normal_types[] = {
-    {"BertNormalizer", CDL_NORMAL_BERT, CDL_FORM_C, load_bert_step},
-    {"ByteLevel", CDL_NORMAL_BYTES, CDL_FORM_C, NULL},
-    {"Lowercase", CDL_NORMAL_LOWERCASE, CDL_FORM_C, NULL},
-    {"NFC", CDL_NORMAL_FORM, CDL_FORM_C, NULL},
-    {"NFD", CDL_NORMAL_FORM, CDL_FORM_D, NULL},
-    {"NFKC", CDL_NORMAL_FORM, CDL_FORM_KC, NULL},
-    {"NFKD", CDL_NORMAL_FORM, CDL_FORM_KD, NULL},
-    {"Nmt", CDL_NORMAL_NMT, CDL_FORM_C, NULL},
-    {"Precompiled", CDL_NORMAL_CHARSMAP, CDL_FORM_C, load_charsmap},
-    {"Prepend", CDL_NORMAL_PREPEND, CDL_FORM_C, load_prepended},
-    {"Replace", CDL_NORMAL_REPLACE, CDL_FORM_C, load_replacement},
-    {"Strip", CDL_NORMAL_STRIP, CDL_FORM_C, load_strip},
-    {"StripAccents", CDL_NORMAL_STRIP_ACCENTS, CDL_FORM_C, NULL},
+    {"BertNormalizer", TOKENIZER_NORMAL_BERT, TOKENIZER_FORM_C, load_bert_step},
+    {"ByteLevel", TOKENIZER_NORMAL_BYTES, TOKENIZER_FORM_C, NULL},
+    {"Lowercase", TOKENIZER_NORMAL_LOWERCASE, TOKENIZER_FORM_C, NULL},
+    {"NFC", TOKENIZER_NORMAL_FORM, TOKENIZER_FORM_C, NULL},
+    {"NFD", TOKENIZER_NORMAL_FORM, TOKENIZER_FORM_D, NULL},
+    {"NFKC", TOKENIZER_NORMAL_FORM, TOKENIZER_FORM_KC, NULL},
+    {"NFKD", TOKENIZER_NORMAL_FORM, TOKENIZER_FORM_KD, NULL},
+    {"Nmt", TOKENIZER_NORMAL_NMT, TOKENIZER_FORM_C, NULL},
+    {"Precompiled", TOKENIZER_NORMAL_CHARSMAP, TOKENIZER_FORM_C, load_charsmap},
+    {"Prepend", TOKENIZER_NORMAL_PREPEND, TOKENIZER_FORM_C, load_prepended},
+    {"Replace", TOKENIZER_NORMAL_REPLACE, TOKENIZER_FORM_C, load_replacement},
+    {"Strip", TOKENIZER_NORMAL_STRIP, TOKENIZER_FORM_C, load_strip},
+    {"StripAccents", TOKENIZER_NORMAL_STRIP_ACCENTS, TOKENIZER_FORM_C, NULL},
 };
 
 static cdl_status load_normal_step(const loading *l, const json_t *section)
 {
   for (size_t i = 0; i < sizeof normal_types / sizeof normal_types[0]; i++)
     if (strcmp(type_of(section), normal_types[i].type) == 0) {
-      cdl_normal_step *step;
-      CDL_TRY(cdl_context(cdl_normalizer_add(&l->tokenizer->normal_steps, &step), "%s: \"%s\"",
-                          l->path, l->section));
+      tokenizer_normal_step *step;
+      CDL_TRY(cdl_context(tokenizer_normalizer_add(&l->tokenizer->normal_steps, &step),
+                          "%s: \"%s\"", l->path, l->section));
       step->kind = normal_types[i].kind;
       step->form = normal_types[i].form;
       return normal_types[i].load != NULL ? normal_types[i].load(l, section, step) : CDL_OK;
@@ -157,16 +163,16 @@ static cdl_status load_normal_step(const loading *l, const json_t *section)
 
 /* ---- Pre-tokenizer ---- */
 
-static cdl_status load_behavior(const loading *l, const json_t *section, cdl_cut_step *step)
+static cdl_status load_behavior(const loading *l, const json_t *section, tokenizer_cut_step *step)
 {
   static const struct {
     const char *name;
-    cdl_split_behavior behavior;
-  } behaviors[] = {{"Removed", CDL_SPLIT_REMOVED},
-                   {"Isolated", CDL_SPLIT_ISOLATED},
-                   {"MergedWithPrevious", CDL_SPLIT_MERGED_WITH_PREVIOUS},
-                   {"MergedWithNext", CDL_SPLIT_MERGED_WITH_NEXT},
-                   {"Contiguous", CDL_SPLIT_CONTIGUOUS}};
+    tokenizer_split_behavior behavior;
+  } behaviors[] = {{"Removed", TOKENIZER_SPLIT_REMOVED},
+                   {"Isolated", TOKENIZER_SPLIT_ISOLATED},
+                   {"MergedWithPrevious", TOKENIZER_SPLIT_MERGED_WITH_PREVIOUS},
+                   {"MergedWithNext", TOKENIZER_SPLIT_MERGED_WITH_NEXT},
+                   {"Contiguous", TOKENIZER_SPLIT_CONTIGUOUS}};
   const char *name = json_string_value(json_object_get(section, "behavior"));
   for (size_t i = 0; name != NULL && i < sizeof behaviors / sizeof behaviors[0]; i++)
     if (strcmp(name, behaviors[i].name) == 0) {
@@ -178,27 +184,28 @@ static cdl_status load_behavior(const loading *l, const json_t *section, cdl_cut
                   "Contiguous");
 }
 
-static cdl_status load_punctuation(const loading *l, const json_t *section, cdl_cut_step *step)
+static cdl_status load_punctuation(const loading *l, const json_t *section,
+                                   tokenizer_cut_step *step)
 {
-  step->behavior = CDL_SPLIT_ISOLATED;
+  step->behavior = TOKENIZER_SPLIT_ISOLATED;
   return json_object_get(section, "behavior") != NULL ? load_behavior(l, section, step) : CDL_OK;
 }
 
-static cdl_status load_digits(const loading *l, const json_t *section, cdl_cut_step *step)
+static cdl_status load_digits(const loading *l, const json_t *section, tokenizer_cut_step *step)
 {
   bool single = false;
-  CDL_TRY(cdl_json_boolean(l->path, section, "individual_digits", &single));
-  step->behavior = single ? CDL_SPLIT_ISOLATED : CDL_SPLIT_CONTIGUOUS;
+  CDL_TRY(base_json_boolean(l->path, section, "individual_digits", &single));
+  step->behavior = single ? TOKENIZER_SPLIT_ISOLATED : TOKENIZER_SPLIT_CONTIGUOUS;
   return CDL_OK;
 }
 
-static cdl_status load_split(const loading *l, const json_t *section, cdl_cut_step *step)
+static cdl_status load_split(const loading *l, const json_t *section, tokenizer_cut_step *step)
 {
   const char *text;
   bool expression;
   CDL_TRY(pattern_of(l, section, &text, &expression));
   CDL_TRY(load_behavior(l, section, step));
-  CDL_TRY(cdl_json_boolean(l->path, section, "invert", &step->invert));
+  CDL_TRY(base_json_boolean(l->path, section, "invert", &step->invert));
   return compile(l, section, text, expression, &step->pattern);
 }
 
@@ -208,48 +215,50 @@ static size_t character_of(const json_t *section, const char *key)
   const json_t *text = json_object_get(section, key);
   const size_t bytes = json_string_length(text);
   size_t subpart;
-  return bytes != 0 && cdl_utf8_sequence((const uint8_t *)json_string_value(text), bytes,
-                                         &subpart) == bytes
+  return bytes != 0 && base_utf8_sequence((const uint8_t *)json_string_value(text), bytes,
+                                          &subpart) == bytes
              ? bytes
              : 0;
 }
 
-static cdl_status load_delimiter(const loading *l, const json_t *section, cdl_cut_step *step)
+static cdl_status load_delimiter(const loading *l, const json_t *section, tokenizer_cut_step *step)
 {
   if (character_of(section, "delimiter") == 0)
     return expected(l, section, "one character as \"delimiter\"");
   const uint8_t *at = (const uint8_t *)json_string_value(json_object_get(section, "delimiter"));
-  step->character = cdl_utf8_next(&at);
+  step->character = base_utf8_next(&at);
   return CDL_OK;
 }
 
-static cdl_status load_length(const loading *l, const json_t *section, cdl_cut_step *step)
+static cdl_status load_length(const loading *l, const json_t *section, tokenizer_cut_step *step)
 {
   int64_t length = 5;
-  CDL_TRY(cdl_json_integer(l->path, section, "length", 1, INT32_MAX, &length));
+  CDL_TRY(base_json_integer(l->path, section, "length", 1, INT32_MAX, &length));
   step->length = (size_t)length;
   return CDL_OK;
 }
 
-static cdl_status load_byte_level(const loading *l, const json_t *section, cdl_cut_step *step)
+static cdl_status load_byte_level(const loading *l, const json_t *section, tokenizer_cut_step *step)
 {
   step->add_prefix_space = step->use_regex = true;
-  CDL_TRY(cdl_json_boolean(l->path, section, "add_prefix_space", &step->add_prefix_space));
-  return cdl_json_boolean(l->path, section, "use_regex", &step->use_regex);
+  CDL_TRY(base_json_boolean(l->path, section, "add_prefix_space", &step->add_prefix_space));
+  return base_json_boolean(l->path, section, "use_regex", &step->use_regex);
 }
 
-static cdl_status load_prepend(const loading *l, const json_t *section, cdl_metaspace *m)
+static cdl_status load_prepend(const loading *l, const json_t *section, tokenizer_metaspace *m)
 {
   static const char *const schemes[] = {"always", "first", "never"};
   const char *scheme = NULL;
   bool prefix = true;
-  CDL_TRY(cdl_json_string(l->path, section, "prepend_scheme", false, &scheme));
+  CDL_TRY(base_json_string(l->path, section, "prepend_scheme", false, &scheme));
   CDL_TRY(flag(l, section, "add_prefix_space", &prefix));
   if (scheme == NULL)
     scheme = prefix ? "always" : "never";
   for (int i = 0; i < 3; i++)
-    if (strcmp(scheme, schemes[i]) == 0 && (prefix || i == CDL_PREPEND_NEVER)) {
-      m->prepend = i == 0 ? CDL_PREPEND_ALWAYS : i == 1 ? CDL_PREPEND_FIRST : CDL_PREPEND_NEVER;
+    if (strcmp(scheme, schemes[i]) == 0 && (prefix || i == TOKENIZER_PREPEND_NEVER)) {
+      m->prepend = i == 0   ? TOKENIZER_PREPEND_ALWAYS
+                   : i == 1 ? TOKENIZER_PREPEND_FIRST
+                            : TOKENIZER_PREPEND_NEVER;
       return CDL_OK;
     }
   return cdl_fail(
@@ -259,9 +268,9 @@ static cdl_status load_prepend(const loading *l, const json_t *section, cdl_meta
       l->path, scheme);
 }
 
-static cdl_status load_metaspace(const loading *l, const json_t *section, cdl_cut_step *step)
+static cdl_status load_metaspace(const loading *l, const json_t *section, tokenizer_cut_step *step)
 {
-  cdl_metaspace *m = &step->metaspace;
+  tokenizer_metaspace *m = &step->metaspace;
   m->space_bytes = character_of(section, "replacement");
   if (m->space_bytes == 0)
     return expected(l, section, "one character as \"replacement\"");
@@ -274,32 +283,32 @@ static cdl_status load_metaspace(const loading *l, const json_t *section, cdl_cu
 static const struct {
   const char *type;
   int kind;
-  cdl_status (*load)(const loading *l, const json_t *section, cdl_cut_step *step);
+  cdl_status (*load)(const loading *l, const json_t *section, tokenizer_cut_step *step);
 } cut_types[] = {
-    {"ByteLevel", CDL_CUT_BYTES, load_byte_level},
-    {"CharDelimiterSplit", CDL_CUT_CHARACTER, load_delimiter},
-    {"Digits", CDL_CUT_DIGITS, load_digits},
-    {"FixedLength", CDL_CUT_LENGTH, load_length},
-    {"Metaspace", CDL_CUT_METASPACE, load_metaspace},
-    {"Punctuation", CDL_CUT_PUNCTUATION, load_punctuation},
-    {"Split", CDL_CUT_PATTERN, load_split},
-    {"Whitespace", CDL_CUT_WORDS, NULL},
-    {"WhitespaceSplit", CDL_CUT_SPACES, NULL},
+    {"ByteLevel", TOKENIZER_CUT_BYTES, load_byte_level},
+    {"CharDelimiterSplit", TOKENIZER_CUT_CHARACTER, load_delimiter},
+    {"Digits", TOKENIZER_CUT_DIGITS, load_digits},
+    {"FixedLength", TOKENIZER_CUT_LENGTH, load_length},
+    {"Metaspace", TOKENIZER_CUT_METASPACE, load_metaspace},
+    {"Punctuation", TOKENIZER_CUT_PUNCTUATION, load_punctuation},
+    {"Split", TOKENIZER_CUT_PATTERN, load_split},
+    {"Whitespace", TOKENIZER_CUT_WORDS, NULL},
+    {"WhitespaceSplit", TOKENIZER_CUT_SPACES, NULL},
 };
 
-static cdl_status add_cut_step(const loading *l, int kind, cdl_cut_step **step)
+static cdl_status add_cut_step(const loading *l, int kind, tokenizer_cut_step **step)
 {
-  return cdl_context(cdl_pre_tokenizer_add(&l->tokenizer->pre_tokenizer, kind, step), "%s: \"%s\"",
-                     l->path, l->section);
+  return cdl_context(tokenizer_pre_tokenizer_add(&l->tokenizer->pre_tokenizer, kind, step),
+                     "%s: \"%s\"", l->path, l->section);
 }
 
 static cdl_status load_cut_step(const loading *l, const json_t *section)
 {
-  cdl_cut_step *step;
+  tokenizer_cut_step *step;
   if (strcmp(type_of(section), "BertPreTokenizer") == 0) {
-    CDL_TRY(add_cut_step(l, CDL_CUT_SPACES, &step));
-    CDL_TRY(add_cut_step(l, CDL_CUT_PUNCTUATION, &step));
-    step->behavior = CDL_SPLIT_ISOLATED;
+    CDL_TRY(add_cut_step(l, TOKENIZER_CUT_SPACES, &step));
+    CDL_TRY(add_cut_step(l, TOKENIZER_CUT_PUNCTUATION, &step));
+    step->behavior = TOKENIZER_SPLIT_ISOLATED;
     return CDL_OK;
   }
   for (size_t i = 0; i < sizeof cut_types / sizeof cut_types[0]; i++)
@@ -340,7 +349,7 @@ static bool is_there(const json_t *section)
   return section != NULL && !json_is_null(section);
 }
 
-cdl_status cdl_tokenizer_load_steps(const char *path, const json_t *root, cdl_tokenizer *tokenizer)
+cdl_status tokenizer_load_steps(const char *path, const json_t *root, cdl_tokenizer *tokenizer)
 {
   loading l = {.path = path, .section = "normalizer", .tokenizer = tokenizer};
   const json_t *normalizer = json_object_get(root, "normalizer");
@@ -353,12 +362,12 @@ cdl_status cdl_tokenizer_load_steps(const char *path, const json_t *root, cdl_to
   if (!is_there(pre))
     return CDL_OK;
   if (strcmp(type_of(pre), "BertPreTokenizer") == 0) {
-    tokenizer->pre_kind = CDL_PRE_BERT;
+    tokenizer->pre_kind = TOKENIZER_PRE_BERT;
     return CDL_OK;
   }
   CDL_TRY(load_steps(&l, pre, "pretokenizers", 0, load_cut_step));
   if (strcmp(type_of(pre), "ByteLevel") == 0) {
-    tokenizer->pre_kind = CDL_PRE_BYTE_LEVEL;
+    tokenizer->pre_kind = TOKENIZER_PRE_BYTE_LEVEL;
     tokenizer->bpe.add_prefix_space = tokenizer->pre_tokenizer.steps[0].add_prefix_space;
   }
   return CDL_OK;

@@ -50,23 +50,23 @@ static cdl_status load_pieces(const char *path, const json_t *model, cdl_tokeniz
     if (json_array_size(entry) != 2 || !json_is_string(piece) || !json_is_number(score))
       return cdl_fail(CDL_DATA, "%s: vocab: entry %zu: expected a piece and its score", path,
                       index + 1);
-    CDL_TRY(
-        cdl_context(cdl_unigram_add(tokenizer, json_string_value(piece), json_string_length(piece),
-                                    as_reference_reads(json_number_value(score))),
-                    "%s: vocab", path));
+    CDL_TRY(cdl_context(tokenizer_unigram_add(tokenizer, json_string_value(piece),
+                                              json_string_length(piece),
+                                              as_reference_reads(json_number_value(score))),
+                        "%s: vocab", path));
   }
   return CDL_OK;
 }
 
-cdl_status cdl_unigram_load(const char *path, const json_t *model, cdl_tokenizer *tokenizer)
+cdl_status tokenizer_unigram_load(const char *path, const json_t *model, cdl_tokenizer *tokenizer)
 {
-  CDL_TRY(cdl_json_boolean(path, model, "byte_fallback", &tokenizer->unigram.byte_fallback));
+  CDL_TRY(base_json_boolean(path, model, "byte_fallback", &tokenizer->unigram.byte_fallback));
   CDL_TRY(load_pieces(path, model, tokenizer));
   const json_t *unknown = json_object_get(model, "unk_id");
-  int64_t id = CDL_UNKNOWN_NONE;
+  int64_t id = TOKENIZER_UNKNOWN_NONE;
   if (!json_is_null(unknown))
-    CDL_TRY(
-        cdl_json_integer(path, model, "unk_id", 0, (int64_t)tokenizer->vocabulary.id_end - 1, &id));
+    CDL_TRY(base_json_integer(path, model, "unk_id", 0, (int64_t)tokenizer->vocabulary.id_end - 1,
+                              &id));
   tokenizer->unigram.unknown = (int32_t)id;
-  return cdl_unigram_prepare(tokenizer);
+  return tokenizer_unigram_prepare(tokenizer);
 }

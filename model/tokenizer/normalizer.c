@@ -11,55 +11,56 @@
 /* ---- BERT's ---- */
 
 /* Removes accents and lowers in place; one code point may become two, so the result goes to `sorted` then. */
-static cdl_status strip_and_lower(const cdl_bert_normalizer *normalizer, cdl_points *points,
-                                  cdl_points *lowered)
+static cdl_status strip_and_lower(const tokenizer_bert_normalizer *normalizer, base_points *points,
+                                  base_points *lowered)
 {
   lowered->count = 0;
-  CDL_TRY(cdl_points_reserve(lowered, 2 * points->count));
+  CDL_TRY(base_points_reserve(lowered, 2 * points->count));
   for (size_t i = 0; i < points->count; i++) {
-    const uint32_t c = points->data[i] & CDL_POINT_MASK;
-    const uint32_t marks = points->data[i] & CDL_POINT_BEGINS;
-    if (normalizer->strip_accents && cdl_is_bert_accent(c))
+    const uint32_t c = points->data[i] & TOKENIZER_POINT_MASK;
+    const uint32_t marks = points->data[i] & TOKENIZER_POINT_BEGINS;
+    if (normalizer->strip_accents && tokenizer_is_bert_accent(c))
       continue;
     uint32_t lower[2] = {c, 0};
-    const size_t count = normalizer->lowercase ? cdl_to_lower(c, lower) : 1;
+    const size_t count = normalizer->lowercase ? tokenizer_to_lower(c, lower) : 1;
     for (size_t k = 0; k < count; k++)
       lowered->data[lowered->count++] = lower[k] | marks;
   }
-  const cdl_points swapped = *points;
+  const base_points swapped = *points;
   *points = *lowered;
   *lowered = swapped;
   return CDL_OK;
 }
 
-cdl_status cdl_bert_points(const cdl_bert_normalizer *normalizer, cdl_normal_scratch *scratch,
-                           const uint8_t *text, const uint8_t *end, size_t origin)
+cdl_status tokenizer_bert_points(const tokenizer_bert_normalizer *normalizer,
+                                 tokenizer_normal_scratch *scratch, const uint8_t *text,
+                                 const uint8_t *end, size_t origin)
 {
-  cdl_points *points = &scratch->points;
+  base_points *points = &scratch->points;
   const uint8_t *const marked = text + origin;
   points->count = 0;
   while (text < end) {
-    const uint32_t marks = text < marked ? CDL_POINT_BEGINS : 0;
-    CDL_TRY(cdl_points_reserve(points, CDL_DECOMPOSITION_MAX + 2));
-    uint32_t c = cdl_utf8_next(&text);
+    const uint32_t marks = text < marked ? TOKENIZER_POINT_BEGINS : 0;
+    CDL_TRY(base_points_reserve(points, TOKENIZER_DECOMPOSITION_MAX + 2));
+    uint32_t c = base_utf8_next(&text);
     if (normalizer->clean_text) {
-      if (cdl_is_bert_control(c))
+      if (tokenizer_is_bert_control(c))
         continue;
-      if (cdl_is_space(c))
+      if (tokenizer_is_space(c))
         c = ' ';
     }
-    const bool apart = normalizer->handle_chinese_chars && cdl_is_bert_ideograph(c);
+    const bool apart = normalizer->handle_chinese_chars && tokenizer_is_bert_ideograph(c);
     if (apart)
       points->data[points->count++] = ' ' | marks;
     if (normalizer->strip_accents)
-      cdl_points_decompose(points, c, false, marks);
+      tokenizer_points_decompose(points, c, false, marks);
     else
       points->data[points->count++] = c | marks;
     if (apart)
       points->data[points->count++] = ' ' | marks;
   }
   if (normalizer->strip_accents)
-    CDL_TRY(cdl_points_order(points, &scratch->sorted));
+    CDL_TRY(tokenizer_points_order(points, &scratch->sorted));
   return normalizer->strip_accents || normalizer->lowercase
              ? strip_and_lower(normalizer, points, &scratch->sorted)
              : CDL_OK;
@@ -86,7 +87,7 @@ typedef size_t (*character_map)(uint32_t c, uint32_t out[2]);
 static size_t unless_mark(uint32_t c, uint32_t out[2])
 {
   out[0] = c;
-  return !cdl_is_mark(c);
+  return !tokenizer_is_mark(c);
 }
 
 static size_t neural_translation(uint32_t c, uint32_t out[2])
@@ -101,17 +102,17 @@ static size_t neural_translation(uint32_t c, uint32_t out[2])
   return 1;
 }
 
-static cdl_status map_characters(const stretch *in, character_map map, cdl_bytes *out,
+static cdl_status map_characters(const stretch *in, character_map map, base_bytes *out,
                                  size_t *origin)
 {
   const uint8_t *at = in->data, *const end = at + in->bytes;
   while (at < end) {
     const bool begins = (size_t)(at - in->data) < in->origin;
     uint32_t points[2];
-    const size_t count = map(cdl_utf8_next(&at), points);
-    CDL_TRY(cdl_bytes_reserve(out, 8));
+    const size_t count = map(base_utf8_next(&at), points);
+    CDL_TRY(base_bytes_reserve(out, 8));
     for (size_t i = 0; i < count; i++)
-      out->count += cdl_utf8_write(out->data + out->count, points[i]);
+      out->count += base_utf8_write(out->data + out->count, points[i]);
     if (begins)
       *origin = out->count;
   }
@@ -119,26 +120,26 @@ static cdl_status map_characters(const stretch *in, character_map map, cdl_bytes
 }
 
 /* A copy of what is unchanged. */
-static cdl_status copy(const stretch *in, size_t begin, size_t end, cdl_bytes *out, size_t *origin)
+static cdl_status copy(const stretch *in, size_t begin, size_t end, base_bytes *out, size_t *origin)
 {
-  CDL_TRY(cdl_bytes_append(out, in->data + begin, end - begin));
+  CDL_TRY(base_bytes_append(out, in->data + begin, end - begin));
   if (begin < in->origin)
     *origin = out->count - (end > in->origin ? end - in->origin : 0);
   return CDL_OK;
 }
 
 /* What stands for the text before `end`, of which it has the last character's place. */
-static cdl_status put_content(const cdl_normal_step *step, const stretch *in, size_t end,
-                              cdl_bytes *out, size_t *origin)
+static cdl_status put_content(const tokenizer_normal_step *step, const stretch *in, size_t end,
+                              base_bytes *out, size_t *origin)
 {
-  CDL_TRY(cdl_bytes_append(out, step->content, step->content_bytes));
+  CDL_TRY(base_bytes_append(out, step->content, step->content_bytes));
   if (step->content_bytes > 0 && (end == 0 ? 0 : end - 1) < in->origin)
     *origin = out->count;
   return CDL_OK;
 }
 
-static cdl_status replace_text(const cdl_normal_step *step, const stretch *in, cdl_bytes *out,
-                               size_t *origin)
+static cdl_status replace_text(const tokenizer_normal_step *step, const stretch *in,
+                               base_bytes *out, size_t *origin)
 {
   size_t kept = 0;
   for (size_t at = 0; at < in->bytes;) {
@@ -161,14 +162,14 @@ static cdl_status replace_text(const cdl_normal_step *step, const stretch *in, c
   return copy(in, kept, in->bytes, out, origin);
 }
 
-static cdl_status replace_pattern(const cdl_normal_step *step, const stretch *in,
-                                  cdl_text_matcher *matcher, cdl_bytes *out, size_t *origin)
+static cdl_status replace_pattern(const tokenizer_normal_step *step, const stretch *in,
+                                  tokenizer_text_matcher *matcher, base_bytes *out, size_t *origin)
 {
-  cdl_text_walk walk = {.pattern = &step->expression, .text = in->data, .bytes = in->bytes};
+  tokenizer_text_walk walk = {.pattern = &step->expression, .text = in->data, .bytes = in->bytes};
   size_t kept = 0, begin, end;
   bool found;
   for (;;) {
-    CDL_TRY(cdl_text_walk_next(&walk, matcher, &begin, &end, &found));
+    CDL_TRY(tokenizer_text_walk_next(&walk, matcher, &begin, &end, &found));
     if (!found)
       return copy(in, kept, in->bytes, out, origin);
     CDL_TRY(copy(in, kept, begin, out, origin));
@@ -177,7 +178,7 @@ static cdl_status replace_pattern(const cdl_normal_step *step, const stretch *in
   }
 }
 
-static cdl_status strip(const cdl_normal_step *step, const stretch *in, cdl_bytes *out,
+static cdl_status strip(const tokenizer_normal_step *step, const stretch *in, base_bytes *out,
                         size_t *origin)
 {
   size_t begin = 0, end = in->bytes;
@@ -186,99 +187,101 @@ static cdl_status strip(const cdl_normal_step *step, const stretch *in, cdl_byte
     while (before > 0 && (in->data[before] & 0xc0) == 0x80)
       before--;
     const uint8_t *last = in->data + before;
-    if (!cdl_is_space(cdl_utf8_next(&last)))
+    if (!tokenizer_is_space(base_utf8_next(&last)))
       break;
     end = before;
   }
   while (step->left && begin < end) {
     const uint8_t *next = in->data + begin;
-    if (!cdl_is_space(cdl_utf8_next(&next)))
+    if (!tokenizer_is_space(base_utf8_next(&next)))
       break;
     begin = (size_t)(next - in->data);
   }
   return copy(in, begin, end, out, origin);
 }
 
-static cdl_status prepend(const cdl_normal_step *step, const stretch *in, cdl_bytes *out,
+static cdl_status prepend(const tokenizer_normal_step *step, const stretch *in, base_bytes *out,
                           size_t *origin)
 {
-  CDL_TRY(cdl_bytes_append(out, step->content, step->content_bytes));
+  CDL_TRY(base_bytes_append(out, step->content, step->content_bytes));
   CDL_TRY(copy(in, 0, in->bytes, out, origin));
   return CDL_OK;
 }
 
-static cdl_status to_bytes(const stretch *in, cdl_bytes *out, size_t *origin)
+static cdl_status to_bytes(const stretch *in, base_bytes *out, size_t *origin)
 {
-  CDL_TRY(cdl_byte_characters(in->data, in->origin, out));
+  CDL_TRY(tokenizer_byte_characters(in->data, in->origin, out));
   *origin = out->count;
-  return cdl_byte_characters(in->data + in->origin, in->bytes - in->origin, out);
+  return tokenizer_byte_characters(in->data + in->origin, in->bytes - in->origin, out);
 }
 
-static cdl_status replace_characters(const cdl_normal_step *step, const stretch *in, cdl_bytes *out,
-                                     size_t *origin)
+static cdl_status replace_characters(const tokenizer_normal_step *step, const stretch *in,
+                                     base_bytes *out, size_t *origin)
 {
   if (in->origin > 0) { /* as far as the first character goes alone */
-    CDL_TRY(cdl_charsmap_apply(&step->charsmap, in->data, in->origin, out));
+    CDL_TRY(tokenizer_charsmap_apply(&step->charsmap, in->data, in->origin, out));
     *origin = out->count;
     out->count = 0;
   }
-  CDL_TRY(cdl_charsmap_apply(&step->charsmap, in->data, in->bytes, out));
+  CDL_TRY(tokenizer_charsmap_apply(&step->charsmap, in->data, in->bytes, out));
   if (in->origin > 0 && *origin == 0)
     *origin = 1;
   *origin = *origin < out->count ? *origin : out->count;
   return CDL_OK;
 }
 
-static cdl_status apply_points(const cdl_normal_step *step, cdl_normal_scratch *scratch,
-                               const stretch *in, cdl_bytes *out, size_t *origin)
+static cdl_status apply_points(const tokenizer_normal_step *step, tokenizer_normal_scratch *scratch,
+                               const stretch *in, base_bytes *out, size_t *origin)
 {
-  if (step->kind == CDL_NORMAL_BERT)
-    CDL_TRY(cdl_bert_points(&step->bert, scratch, in->data, in->data + in->bytes, in->origin));
+  if (step->kind == TOKENIZER_NORMAL_BERT)
+    CDL_TRY(
+        tokenizer_bert_points(&step->bert, scratch, in->data, in->data + in->bytes, in->origin));
   else
-    CDL_TRY(cdl_points_normalize(in->data, in->bytes, in->origin, step->form, &scratch->points,
-                                 &scratch->sorted));
-  return cdl_points_write(&scratch->points, out, origin);
+    CDL_TRY(tokenizer_points_normalize(in->data, in->bytes, in->origin, step->form,
+                                       &scratch->points, &scratch->sorted));
+  return tokenizer_points_write(&scratch->points, out, origin);
 }
 
-static cdl_status apply_step(const cdl_normal_step *step, cdl_normal_scratch *scratch,
-                             const stretch *in, cdl_bytes *out, size_t *origin)
+static cdl_status apply_step(const tokenizer_normal_step *step, tokenizer_normal_scratch *scratch,
+                             const stretch *in, base_bytes *out, size_t *origin)
 {
   switch (step->kind) {
-  case CDL_NORMAL_FORM:
+  case TOKENIZER_NORMAL_FORM:
     return is_ascii(in) ? copy(in, 0, in->bytes, out, origin)
                         : apply_points(step, scratch, in, out, origin);
-  case CDL_NORMAL_LOWERCASE:
-    return map_characters(in, cdl_to_lower, out, origin);
-  case CDL_NORMAL_STRIP_ACCENTS:
+  case TOKENIZER_NORMAL_LOWERCASE:
+    return map_characters(in, tokenizer_to_lower, out, origin);
+  case TOKENIZER_NORMAL_STRIP_ACCENTS:
     return is_ascii(in) ? copy(in, 0, in->bytes, out, origin)
                         : map_characters(in, unless_mark, out, origin);
-  case CDL_NORMAL_NMT:
+  case TOKENIZER_NORMAL_NMT:
     return map_characters(in, neural_translation, out, origin);
-  case CDL_NORMAL_CHARSMAP:
+  case TOKENIZER_NORMAL_CHARSMAP:
     return replace_characters(step, in, out, origin);
-  case CDL_NORMAL_STRIP:
+  case TOKENIZER_NORMAL_STRIP:
     return strip(step, in, out, origin);
-  case CDL_NORMAL_REPLACE:
+  case TOKENIZER_NORMAL_REPLACE:
     return replace_text(step, in, out, origin);
-  case CDL_NORMAL_REPLACE_PATTERN:
+  case TOKENIZER_NORMAL_REPLACE_PATTERN:
     return replace_pattern(step, in, &scratch->matcher, out, origin);
-  case CDL_NORMAL_PREPEND:
+  case TOKENIZER_NORMAL_PREPEND:
     return prepend(step, in, out, origin);
-  case CDL_NORMAL_BYTES:
+  case TOKENIZER_NORMAL_BYTES:
     return to_bytes(in, out, origin);
-  case CDL_NORMAL_BERT:
+  case TOKENIZER_NORMAL_BERT:
     break;
   }
   return apply_points(step, scratch, in, out, origin);
 }
 
-static cdl_status apply_steps(const cdl_normalizer *normalizer, cdl_normal_scratch *scratch,
-                              stretch in, size_t *origin, cdl_bytes *out)
+static cdl_status apply_steps(const tokenizer_normalizer *normalizer,
+                              tokenizer_normal_scratch *scratch, stretch in, size_t *origin,
+                              base_bytes *out)
 {
   const size_t bytes = in.bytes;
   for (size_t i = 0; i < normalizer->count && in.bytes > 0; i++) {
     if (i > 0) {
-      const cdl_bytes before = *out;
+      const base_bytes before = *out;
       *out = scratch->other;
       scratch->other = before;
       in.data = scratch->other.data;
@@ -295,15 +298,16 @@ static cdl_status apply_steps(const cdl_normalizer *normalizer, cdl_normal_scrat
   return CDL_OK;
 }
 
-cdl_status cdl_normalizer_apply(const cdl_normalizer *normalizer, cdl_normal_scratch *scratch,
-                                const uint8_t *text, size_t bytes, size_t *origin, cdl_bytes *out)
+cdl_status tokenizer_normalizer_apply(const tokenizer_normalizer *normalizer,
+                                      tokenizer_normal_scratch *scratch, const uint8_t *text,
+                                      size_t bytes, size_t *origin, base_bytes *out)
 {
   /* One step could put a book in place of each letter, and each of many double the text. What a text
    * has always is little: it may be one of many between added tokens. */
   enum { GROWTH_MAX = 512, ALWAYS = 4096 };
   out->count = 0;
   if (normalizer->count == 0)
-    return cdl_bytes_append(out, text, bytes);
+    return base_bytes_append(out, text, bytes);
   out->most = GROWTH_MAX * bytes + ALWAYS;
   const stretch in = {.data = text, .bytes = bytes, .origin = *origin};
   const cdl_status status = apply_steps(normalizer, scratch, in, origin, out);
@@ -313,17 +317,18 @@ cdl_status cdl_normalizer_apply(const cdl_normalizer *normalizer, cdl_normal_scr
 
 /* ---- Preparation ---- */
 
-cdl_status cdl_normalizer_add(cdl_normalizer *normalizer, cdl_normal_step **step)
+cdl_status tokenizer_normalizer_add(tokenizer_normalizer *normalizer, tokenizer_normal_step **step)
 {
-  if (normalizer->count >= CDL_STEPS_MAX)
-    return cdl_fail(CDL_DATA, "more than %d steps", CDL_STEPS_MAX);
-  CDL_TRY(cdl_grow(&normalizer->steps, normalizer->count + 1, sizeof *normalizer->steps));
+  if (normalizer->count >= TOKENIZER_STEPS_MAX)
+    return cdl_fail(CDL_DATA, "more than %d steps", TOKENIZER_STEPS_MAX);
+  CDL_TRY(base_grow(&normalizer->steps, normalizer->count + 1, sizeof *normalizer->steps));
   *step = &normalizer->steps[normalizer->count++];
-  **step = (cdl_normal_step){.kind = CDL_NORMAL_BERT};
+  **step = (tokenizer_normal_step){.kind = TOKENIZER_NORMAL_BERT};
   return CDL_OK;
 }
 
-cdl_status cdl_normal_step_texts(cdl_normal_step *step, const char *pattern, const char *content)
+cdl_status tokenizer_normal_step_texts(tokenizer_normal_step *step, const char *pattern,
+                                       const char *content)
 {
   step->pattern = pattern != NULL ? strdup(pattern) : NULL;
   step->content = content != NULL ? strdup(content) : NULL;
@@ -334,15 +339,15 @@ cdl_status cdl_normal_step_texts(cdl_normal_step *step, const char *pattern, con
   return CDL_OK;
 }
 
-void cdl_normalizer_release(cdl_normalizer *normalizer)
+void tokenizer_normalizer_release(tokenizer_normalizer *normalizer)
 {
   for (size_t i = 0; i < normalizer->count; i++) {
-    cdl_normal_step *step = &normalizer->steps[i];
+    tokenizer_normal_step *step = &normalizer->steps[i];
     free(step->pattern);
     free(step->content);
-    cdl_text_pattern_release(&step->expression);
-    cdl_charsmap_release(&step->charsmap);
+    tokenizer_text_pattern_release(&step->expression);
+    tokenizer_charsmap_release(&step->charsmap);
   }
   free(normalizer->steps);
-  *normalizer = (cdl_normalizer){0};
+  *normalizer = (tokenizer_normalizer){0};
 }

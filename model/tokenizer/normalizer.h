@@ -11,7 +11,7 @@
 typedef struct {
   bool present, clean_text, handle_chinese_chars, strip_accents, lowercase;
   bool strip_as_lowercase; /* strip_accents was not said: it follows lowercase */
-} cdl_bert_normalizer;
+} tokenizer_bert_normalizer;
 
 /* Replacements of characters: see charsmap.h. */
 typedef struct {
@@ -20,62 +20,65 @@ typedef struct {
   uint8_t *text; /* [text_bytes], and a NUL */
   size_t text_bytes;
   bool plain[256]; /* bytes of ASCII that stay as they are */
-} cdl_charsmap;
+} tokenizer_charsmap;
 
 typedef struct {
   enum {
-    CDL_NORMAL_BERT,
-    CDL_NORMAL_FORM,
-    CDL_NORMAL_LOWERCASE,
-    CDL_NORMAL_STRIP_ACCENTS,
-    CDL_NORMAL_NMT, /* control characters go, odd spaces become spaces */
-    CDL_NORMAL_CHARSMAP,
-    CDL_NORMAL_STRIP,   /* white space at the ends */
-    CDL_NORMAL_REPLACE, /* a text */
-    CDL_NORMAL_REPLACE_PATTERN,
-    CDL_NORMAL_PREPEND,
-    CDL_NORMAL_BYTES /* each byte becomes a character: see byte_level.h */
+    TOKENIZER_NORMAL_BERT,
+    TOKENIZER_NORMAL_FORM,
+    TOKENIZER_NORMAL_LOWERCASE,
+    TOKENIZER_NORMAL_STRIP_ACCENTS,
+    TOKENIZER_NORMAL_NMT, /* control characters go, odd spaces become spaces */
+    TOKENIZER_NORMAL_CHARSMAP,
+    TOKENIZER_NORMAL_STRIP,   /* white space at the ends */
+    TOKENIZER_NORMAL_REPLACE, /* a text */
+    TOKENIZER_NORMAL_REPLACE_PATTERN,
+    TOKENIZER_NORMAL_PREPEND,
+    TOKENIZER_NORMAL_BYTES /* each byte becomes a character: see byte_level.h */
   } kind;
-  cdl_bert_normalizer bert;
-  cdl_normal_form form;
+  tokenizer_bert_normalizer bert;
+  tokenizer_normal_form form;
   bool left, right;        /* STRIP */
   char *pattern, *content; /* REPLACE, PREPEND: owned by the step */
   size_t pattern_bytes, content_bytes;
   bool repeated; /* REPLACE: with what follows of the pattern's first byte, " {2,}" say */
-  cdl_text_pattern expression;
-  cdl_charsmap charsmap;
-} cdl_normal_step;
+  tokenizer_text_pattern expression;
+  tokenizer_charsmap charsmap;
+} tokenizer_normal_step;
 
 typedef struct {
-  cdl_normal_step *steps;
+  tokenizer_normal_step *steps;
   size_t count;
-} cdl_normalizer;
+} tokenizer_normalizer;
 
-enum { CDL_STEPS_MAX = 100 };
+enum { TOKENIZER_STEPS_MAX = 100 };
 
-/* An empty step at the end, to be filled. Errors: MEMORY; DATA, without a path, beyond CDL_STEPS_MAX. */
-CDL_MUST_USE cdl_status cdl_normalizer_add(cdl_normalizer *normalizer, cdl_normal_step **step);
+/* An empty step at the end, to be filled. Errors: MEMORY; DATA, without a path, beyond TOKENIZER_STEPS_MAX. */
+CDL_MUST_USE cdl_status tokenizer_normalizer_add(tokenizer_normalizer *normalizer,
+                                                 tokenizer_normal_step **step);
 /* The last step's pattern and content; either may be NULL. Errors: MEMORY. */
-CDL_MUST_USE cdl_status cdl_normal_step_texts(cdl_normal_step *step, const char *pattern,
-                                              const char *content);
-void cdl_normalizer_release(cdl_normalizer *normalizer);
+CDL_MUST_USE cdl_status tokenizer_normal_step_texts(tokenizer_normal_step *step,
+                                                    const char *pattern, const char *content);
+void tokenizer_normalizer_release(tokenizer_normalizer *normalizer);
 
 typedef struct {
-  cdl_points points, sorted;
-  cdl_bytes other;
-  cdl_text_matcher matcher;
-} cdl_normal_scratch;
+  base_points points, sorted;
+  base_bytes other;
+  tokenizer_text_matcher matcher;
+} tokenizer_normal_scratch;
 
 /* The normalized text, in place of what `out` holds. The first *origin bytes of `text` are the first character of the text
  * as it was given; *origin becomes how many bytes of the result come from it. Errors: MEMORY; DATA, without a path, where
  * a pattern needs too much work, or the text grows beyond all measure. */
-CDL_MUST_USE cdl_status cdl_normalizer_apply(const cdl_normalizer *normalizer,
-                                             cdl_normal_scratch *scratch, const uint8_t *text,
-                                             size_t bytes, size_t *origin, cdl_bytes *out);
+CDL_MUST_USE cdl_status tokenizer_normalizer_apply(const tokenizer_normalizer *normalizer,
+                                                   tokenizer_normal_scratch *scratch,
+                                                   const uint8_t *text, size_t bytes,
+                                                   size_t *origin, base_bytes *out);
 
 /* The code points that BERT's normalizer makes of a text, in place of those in scratch->points. */
-CDL_MUST_USE cdl_status cdl_bert_points(const cdl_bert_normalizer *normalizer,
-                                        cdl_normal_scratch *scratch, const uint8_t *text,
-                                        const uint8_t *end, size_t origin);
+CDL_MUST_USE cdl_status tokenizer_bert_points(const tokenizer_bert_normalizer *normalizer,
+                                              tokenizer_normal_scratch *scratch,
+                                              const uint8_t *text, const uint8_t *end,
+                                              size_t origin);
 
 #endif

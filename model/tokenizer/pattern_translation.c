@@ -12,7 +12,7 @@ enum { DEPTH_MAX = 50, SOURCE_MAX = 1 << 14, REPEAT_MAX = 1000 };
 
 typedef struct {
   const char *source, *at;
-  cdl_bytes *out;
+  base_bytes *out;
   size_t depth;
   bool caseless;
   bool repeatable; /* what came last may be repeated */
@@ -27,7 +27,7 @@ static cdl_status refuse(const translation *t, const char *what)
 
 static cdl_status add(translation *t, const char *text)
 {
-  return cdl_bytes_append(t->out, text, strlen(text));
+  return base_bytes_append(t->out, text, strlen(text));
 }
 
 static cdl_status add_point(translation *t, uint32_t c)
@@ -87,8 +87,8 @@ static cdl_status escaped_character(translation *t, uint32_t *c, bool *known)
       t->at++;
       return CDL_OK;
     }
-  *known =
-      letter == ' ' || (letter > ' ' && letter < 0x7f && cdl_is_bert_punctuation((uint8_t)letter));
+  *known = letter == ' ' ||
+           (letter > ' ' && letter < 0x7f && tokenizer_is_bert_punctuation((uint8_t)letter));
   if (*known)
     *c = (uint8_t)*t->at++;
   return CDL_OK;
@@ -97,7 +97,7 @@ static cdl_status escaped_character(translation *t, uint32_t *c, bool *known)
 static uint32_t plain_character(translation *t)
 {
   const uint8_t *at = (const uint8_t *)t->at;
-  const uint32_t c = cdl_utf8_next(&at);
+  const uint32_t c = base_utf8_next(&at);
   t->at = (const char *)at;
   return c;
 }
@@ -139,7 +139,7 @@ static cdl_status property(translation *t, bool *negated)
     return refuse(t, "expected a property in braces: \\p{L}");
   memcpy(name, from, length);
   bool known;
-  CDL_TRY(cdl_class_property(name, t->out, &known));
+  CDL_TRY(tokenizer_class_property(name, t->out, &known));
   if (!known)
     return refuse(t, "a property that is not known here");
   t->at = from + length + 1;
@@ -157,11 +157,11 @@ static cdl_status lettered_class(translation *t, bool bracketed, bool *negated)
   t->at++;
   switch (*negated ? letter + 32 : letter) {
   case 's':
-    return cdl_class_space(t->out);
+    return tokenizer_class_space(t->out);
   case 'd':
-    return cdl_class_property("Nd", t->out, &known);
+    return tokenizer_class_property("Nd", t->out, &known);
   case 'w':
-    return cdl_class_word(t->out, bracketed);
+    return tokenizer_class_word(t->out, bracketed);
   default:
     return add(t, "0-9A-Fa-f");
   }
@@ -178,7 +178,7 @@ static cdl_status inner_class(translation *t)
   bool negated;
   if (*t->at == 'S') {
     t->at++;
-    return cdl_class_not_space(t->out);
+    return tokenizer_class_not_space(t->out);
   }
   CDL_TRY(lettered_class(t, true, &negated));
   return negated ? refuse(t, "a negated class within a class") : CDL_OK;
@@ -260,7 +260,7 @@ static cdl_status word_boundary(translation *t)
                                boundary ? "])(?=[" : "])(?!["};
   for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
     CDL_TRY(add(t, parts[i]));
-    CDL_TRY(cdl_class_word(t->out, false));
+    CDL_TRY(tokenizer_class_word(t->out, false));
   }
   return add(t, "]))");
 }
@@ -427,7 +427,7 @@ static cdl_status alternatives(translation *t)
   return CDL_OK;
 }
 
-cdl_status cdl_pattern_translate(const char *source, cdl_bytes *out)
+cdl_status tokenizer_pattern_translate(const char *source, base_bytes *out)
 {
   translation t = {.source = source, .at = source, .out = out};
   if (strlen(source) > SOURCE_MAX)

@@ -7,6 +7,6 @@
 /* Appends the pattern for PCRE2_UTF | PCRE2_MULTILINE with line feed as the only newline. What the two libraries read
  * differently, or might, is an error: names of groups and references to them, POSIX brackets, classes within classes,
  * \R, \X, \K, options other than i. Errors: MEMORY; DATA, without a path, naming the pattern and the place. */
-CDL_MUST_USE cdl_status cdl_pattern_translate(const char *source, cdl_bytes *out);
+CDL_MUST_USE cdl_status tokenizer_pattern_translate(const char *source, base_bytes *out);
 
 #endif

@@ -9,14 +9,14 @@
 
 /* ---- Pieces ---- */
 
-static cdl_status end_piece(cdl_pieces *pieces)
+static cdl_status end_piece(tokenizer_pieces *pieces)
 {
   const size_t begin = pieces->count > 0 ? pieces->ends[pieces->count - 1] : 0;
   if (pieces->text.count == begin) /* nothing is no piece */
     return CDL_OK;
   if (pieces->count == pieces->capacity) {
     const size_t capacity = 2 * pieces->capacity + 64;
-    CDL_TRY(cdl_grow(&pieces->ends, capacity, sizeof *pieces->ends));
+    CDL_TRY(base_grow(&pieces->ends, capacity, sizeof *pieces->ends));
     pieces->capacity = capacity;
   }
   pieces->ends[pieces->count++] = pieces->text.count;
@@ -29,9 +29,9 @@ typedef struct {
   size_t bytes, origin;
 } piece;
 
-static cdl_status put_piece(cdl_pieces *to, const piece *from, size_t begin, size_t end)
+static cdl_status put_piece(tokenizer_pieces *to, const piece *from, size_t begin, size_t end)
 {
-  CDL_TRY(cdl_bytes_append(&to->text, from->text + begin, end - begin));
+  CDL_TRY(base_bytes_append(&to->text, from->text + begin, end - begin));
   if (begin < from->origin)
     to->origin = to->text.count - (end > from->origin ? end - from->origin : 0);
   return end_piece(to);
@@ -39,40 +39,40 @@ static cdl_status put_piece(cdl_pieces *to, const piece *from, size_t begin, siz
 
 /* ---- Cuts: what is looked for, and what lies between ---- */
 
-static cdl_status add_cut(cdl_cut_scratch *scratch, size_t begin, size_t end, bool match)
+static cdl_status add_cut(tokenizer_cut_scratch *scratch, size_t begin, size_t end, bool match)
 {
   if (scratch->cut_count == scratch->cut_capacity) {
     const size_t capacity = 2 * scratch->cut_capacity + 64;
-    CDL_TRY(cdl_grow(&scratch->cuts, capacity, sizeof *scratch->cuts));
+    CDL_TRY(base_grow(&scratch->cuts, capacity, sizeof *scratch->cuts));
     scratch->cut_capacity = capacity;
   }
-  scratch->cuts[scratch->cut_count++] = (cdl_cut){.begin = begin, .end = end, .match = match};
+  scratch->cuts[scratch->cut_count++] = (tokenizer_cut){.begin = begin, .end = end, .match = match};
   return CDL_OK;
 }
 
-static bool is_looked_for(const cdl_cut_step *step, uint32_t c)
+static bool is_looked_for(const tokenizer_cut_step *step, uint32_t c)
 {
   switch (step->kind) {
-  case CDL_CUT_SPACES:
-    return cdl_is_space(c);
-  case CDL_CUT_PUNCTUATION:
-    return cdl_is_bert_punctuation(c);
-  case CDL_CUT_DIGITS:
-    return cdl_is_numeric(c);
+  case TOKENIZER_CUT_SPACES:
+    return tokenizer_is_space(c);
+  case TOKENIZER_CUT_PUNCTUATION:
+    return tokenizer_is_bert_punctuation(c);
+  case TOKENIZER_CUT_DIGITS:
+    return tokenizer_is_numeric(c);
   default:
     return c == step->character;
   }
 }
 
 /* Each character that is looked for is a match of its own. */
-static cdl_status cut_at_characters(const cdl_cut_step *step, const piece *in,
-                                    cdl_cut_scratch *scratch)
+static cdl_status cut_at_characters(const tokenizer_cut_step *step, const piece *in,
+                                    tokenizer_cut_scratch *scratch)
 {
   const uint8_t *at = in->text, *const end = at + in->bytes;
   size_t last = 0;
   while (at < end) {
     const size_t begin = (size_t)(at - in->text);
-    if (!is_looked_for(step, cdl_utf8_next(&at)))
+    if (!is_looked_for(step, base_utf8_next(&at)))
       continue;
     if (last < begin)
       CDL_TRY(add_cut(scratch, last, begin, false));
@@ -83,7 +83,7 @@ static cdl_status cut_at_characters(const cdl_cut_step *step, const piece *in,
 }
 
 /* \w+|[^\w\s]+, of which the rest is to go. */
-static cdl_status cut_at_words(const piece *in, cdl_cut_scratch *scratch)
+static cdl_status cut_at_words(const piece *in, tokenizer_cut_scratch *scratch)
 {
   enum { SPACE, WORD, OTHER, NOTHING };
   const uint8_t *at = in->text, *const end = at + in->bytes;
@@ -91,8 +91,8 @@ static cdl_status cut_at_words(const piece *in, cdl_cut_scratch *scratch)
   int kind = NOTHING;
   while (at < end) {
     const size_t here = (size_t)(at - in->text);
-    const uint32_t c = cdl_utf8_next(&at);
-    const int next = cdl_is_word_character(c) ? WORD : cdl_is_space(c) ? SPACE : OTHER;
+    const uint32_t c = base_utf8_next(&at);
+    const int next = tokenizer_is_word_character(c) ? WORD : tokenizer_is_space(c) ? SPACE : OTHER;
     if (next != kind && kind != NOTHING)
       CDL_TRY(add_cut(scratch, begin, here, kind == SPACE));
     if (next != kind)
@@ -102,14 +102,14 @@ static cdl_status cut_at_words(const piece *in, cdl_cut_scratch *scratch)
   return add_cut(scratch, begin, in->bytes, kind == SPACE);
 }
 
-static cdl_status cut_by_pattern(const cdl_cut_step *step, const piece *in,
-                                 cdl_cut_scratch *scratch)
+static cdl_status cut_by_pattern(const tokenizer_cut_step *step, const piece *in,
+                                 tokenizer_cut_scratch *scratch)
 {
-  cdl_text_walk walk = {.pattern = &step->pattern, .text = in->text, .bytes = in->bytes};
+  tokenizer_text_walk walk = {.pattern = &step->pattern, .text = in->text, .bytes = in->bytes};
   size_t last = 0, begin, end;
   bool found;
   for (;;) {
-    CDL_TRY(cdl_text_walk_next(&walk, &scratch->matcher, &begin, &end, &found));
+    CDL_TRY(tokenizer_text_walk_next(&walk, &scratch->matcher, &begin, &end, &found));
     if (!found)
       break;
     if (last != begin)
@@ -123,15 +123,16 @@ static cdl_status cut_by_pattern(const cdl_cut_step *step, const piece *in,
 /* ---- What becomes of cuts ---- */
 
 /* Whether a cut goes with the one before it, in the order in which they are taken. */
-static bool joins(cdl_split_behavior behavior, bool match, bool match_before)
+static bool joins(tokenizer_split_behavior behavior, bool match, bool match_before)
 {
-  return behavior == CDL_SPLIT_CONTIGUOUS ? match == match_before : match && !match_before;
+  return behavior == TOKENIZER_SPLIT_CONTIGUOUS ? match == match_before : match && !match_before;
 }
 
-static cdl_status put_forwards(cdl_split_behavior behavior, const cdl_cut_scratch *scratch,
-                               const piece *in, cdl_pieces *out)
+static cdl_status put_forwards(tokenizer_split_behavior behavior,
+                               const tokenizer_cut_scratch *scratch, const piece *in,
+                               tokenizer_pieces *out)
 {
-  const cdl_cut *cuts = scratch->cuts;
+  const tokenizer_cut *cuts = scratch->cuts;
   size_t begin = 0;
   for (size_t i = 0; i < scratch->cut_count; i++) {
     if (i == 0 || !joins(behavior, cuts[i].match, cuts[i - 1].match)) {
@@ -145,13 +146,14 @@ static cdl_status put_forwards(cdl_split_behavior behavior, const cdl_cut_scratc
 }
 
 /* From the end to the beginning a match goes with what follows it. The cuts become those of the pieces. */
-static cdl_status put_backwards(cdl_cut_scratch *scratch, const piece *in, cdl_pieces *out)
+static cdl_status put_backwards(tokenizer_cut_scratch *scratch, const piece *in,
+                                tokenizer_pieces *out)
 {
-  cdl_cut *cuts = scratch->cuts;
+  tokenizer_cut *cuts = scratch->cuts;
   size_t first = scratch->cut_count; /* of the pieces, which are put together at the array's end */
   bool before = false;
   for (size_t i = scratch->cut_count; i-- > 0;) {
-    const cdl_cut cut = cuts[i];
+    const tokenizer_cut cut = cuts[i];
     if (cut.match && !before && first < scratch->cut_count)
       cuts[first].begin = cut.begin;
     else
@@ -163,38 +165,39 @@ static cdl_status put_backwards(cdl_cut_scratch *scratch, const piece *in, cdl_p
   return CDL_OK;
 }
 
-static cdl_status put_cuts(cdl_split_behavior behavior, cdl_cut_scratch *scratch, const piece *in,
-                           cdl_pieces *out)
+static cdl_status put_cuts(tokenizer_split_behavior behavior, tokenizer_cut_scratch *scratch,
+                           const piece *in, tokenizer_pieces *out)
 {
-  if (behavior == CDL_SPLIT_MERGED_WITH_NEXT)
+  if (behavior == TOKENIZER_SPLIT_MERGED_WITH_NEXT)
     return put_backwards(scratch, in, out);
-  if (behavior == CDL_SPLIT_CONTIGUOUS || behavior == CDL_SPLIT_MERGED_WITH_PREVIOUS)
+  if (behavior == TOKENIZER_SPLIT_CONTIGUOUS || behavior == TOKENIZER_SPLIT_MERGED_WITH_PREVIOUS)
     return put_forwards(behavior, scratch, in, out);
   for (size_t i = 0; i < scratch->cut_count; i++)
-    if (behavior == CDL_SPLIT_ISOLATED || !scratch->cuts[i].match)
+    if (behavior == TOKENIZER_SPLIT_ISOLATED || !scratch->cuts[i].match)
       CDL_TRY(put_piece(out, in, scratch->cuts[i].begin, scratch->cuts[i].end));
   return CDL_OK;
 }
 
 /* ---- Steps that change the text ---- */
 
-static bool is_character_at(const cdl_metaspace *m, const uint8_t *text, size_t bytes, size_t at)
+static bool is_character_at(const tokenizer_metaspace *m, const uint8_t *text, size_t bytes,
+                            size_t at)
 {
   return bytes - at >= m->space_bytes && memcmp(text + at, m->space, m->space_bytes) == 0;
 }
 
-static cdl_status metaspace(const cdl_metaspace *m, const piece *in, cdl_bytes *word,
-                            cdl_pieces *out)
+static cdl_status metaspace(const tokenizer_metaspace *m, const piece *in, base_bytes *word,
+                            tokenizer_pieces *out)
 {
   piece spaced = {0};
   word->count = 0;
-  const bool here =
-      m->prepend == CDL_PREPEND_ALWAYS || (m->prepend == CDL_PREPEND_FIRST && in->origin > 0);
+  const bool here = m->prepend == TOKENIZER_PREPEND_ALWAYS ||
+                    (m->prepend == TOKENIZER_PREPEND_FIRST && in->origin > 0);
   if (here && in->text[0] != ' ' && !is_character_at(m, in->text, in->bytes, 0))
-    CDL_TRY(cdl_bytes_append(word, m->space, m->space_bytes));
+    CDL_TRY(base_bytes_append(word, m->space, m->space_bytes));
   for (size_t i = 0; i < in->bytes; i++) {
-    CDL_TRY(in->text[i] == ' ' ? cdl_bytes_append(word, m->space, m->space_bytes)
-                               : cdl_bytes_append(word, in->text + i, 1));
+    CDL_TRY(in->text[i] == ' ' ? base_bytes_append(word, m->space, m->space_bytes)
+                               : base_bytes_append(word, in->text + i, 1));
     if (i < in->origin)
       spaced.origin = word->count;
   }
@@ -209,32 +212,34 @@ static cdl_status metaspace(const cdl_metaspace *m, const piece *in, cdl_bytes *
   return put_piece(out, &spaced, begin, spaced.bytes);
 }
 
-static cdl_status byte_level(const cdl_pre_tokenizer *pre, const cdl_cut_step *step,
-                             const piece *in, cdl_cut_scratch *scratch, cdl_pieces *out)
+static cdl_status byte_level(const tokenizer_pre_tokenizer *pre, const tokenizer_cut_step *step,
+                             const piece *in, tokenizer_cut_scratch *scratch, tokenizer_pieces *out)
 {
   const bool prefix = step->add_prefix_space && in->text[0] != ' ';
   const size_t bytes = in->bytes + prefix, origin = in->origin > 0 ? in->origin + prefix : 0;
-  cdl_bytes *word = &scratch->word;
+  base_bytes *word = &scratch->word;
   word->count = 0;
   if (prefix)
-    CDL_TRY(cdl_bytes_append(word, " ", 1));
-  CDL_TRY(cdl_bytes_append(word, in->text, in->bytes));
+    CDL_TRY(base_bytes_append(word, " ", 1));
+  CDL_TRY(base_bytes_append(word, in->text, in->bytes));
   for (size_t at = 0; at < bytes;) {
     size_t length = bytes;
     if (step->use_regex)
-      CDL_TRY(cdl_byte_level_piece(&pre->bytes, &scratch->matcher, word->data, bytes, at, &length));
+      CDL_TRY(tokenizer_byte_level_piece(&pre->bytes, &scratch->matcher, word->data, bytes, at,
+                                         &length));
     const size_t marked = origin <= at ? 0 : origin - at < length ? origin - at : length;
-    CDL_TRY(cdl_byte_characters(word->data + at, marked, &out->text));
+    CDL_TRY(tokenizer_byte_characters(word->data + at, marked, &out->text));
     if (marked > 0)
       out->origin = out->text.count;
-    CDL_TRY(cdl_byte_characters(word->data + at + marked, length - marked, &out->text));
+    CDL_TRY(tokenizer_byte_characters(word->data + at + marked, length - marked, &out->text));
     CDL_TRY(end_piece(out));
     at += length;
   }
   return CDL_OK;
 }
 
-static cdl_status cut_by_length(const cdl_cut_step *step, const piece *in, cdl_pieces *out)
+static cdl_status cut_by_length(const tokenizer_cut_step *step, const piece *in,
+                                tokenizer_pieces *out)
 {
   size_t begin = 0, characters = 0;
   for (size_t at = 0; at < in->bytes; at++) {
@@ -252,47 +257,48 @@ static cdl_status cut_by_length(const cdl_cut_step *step, const piece *in, cdl_p
 
 /* ---- The steps in order ---- */
 
-static cdl_status apply_step(const cdl_pre_tokenizer *pre, const cdl_cut_step *step,
-                             cdl_cut_scratch *scratch, const piece *in, cdl_pieces *out)
+static cdl_status apply_step(const tokenizer_pre_tokenizer *pre, const tokenizer_cut_step *step,
+                             tokenizer_cut_scratch *scratch, const piece *in, tokenizer_pieces *out)
 {
-  cdl_split_behavior behavior = step->behavior;
+  tokenizer_split_behavior behavior = step->behavior;
   scratch->cut_count = 0;
   switch (step->kind) {
-  case CDL_CUT_BYTES:
+  case TOKENIZER_CUT_BYTES:
     return byte_level(pre, step, in, scratch, out);
-  case CDL_CUT_METASPACE:
+  case TOKENIZER_CUT_METASPACE:
     return metaspace(&step->metaspace, in, &scratch->word, out);
-  case CDL_CUT_LENGTH:
+  case TOKENIZER_CUT_LENGTH:
     return cut_by_length(step, in, out);
-  case CDL_CUT_WORDS:
-    behavior = CDL_SPLIT_REMOVED;
+  case TOKENIZER_CUT_WORDS:
+    behavior = TOKENIZER_SPLIT_REMOVED;
     CDL_TRY(cut_at_words(in, scratch));
     break;
-  case CDL_CUT_PATTERN:
+  case TOKENIZER_CUT_PATTERN:
     CDL_TRY(cut_by_pattern(step, in, scratch));
     break;
-  case CDL_CUT_SPACES:
-  case CDL_CUT_CHARACTER:
-    behavior = CDL_SPLIT_REMOVED;
+  case TOKENIZER_CUT_SPACES:
+  case TOKENIZER_CUT_CHARACTER:
+    behavior = TOKENIZER_SPLIT_REMOVED;
     CDL_TRY(cut_at_characters(step, in, scratch));
     break;
-  case CDL_CUT_PUNCTUATION:
-  case CDL_CUT_DIGITS:
+  case TOKENIZER_CUT_PUNCTUATION:
+  case TOKENIZER_CUT_DIGITS:
     CDL_TRY(cut_at_characters(step, in, scratch));
     break;
   }
   return put_cuts(behavior, scratch, in, out);
 }
 
-cdl_status cdl_pre_tokenizer_apply(const cdl_pre_tokenizer *pre, cdl_cut_scratch *scratch,
-                                   const uint8_t *text, size_t bytes, size_t origin)
+cdl_status tokenizer_pre_tokenizer_apply(const tokenizer_pre_tokenizer *pre,
+                                         tokenizer_cut_scratch *scratch, const uint8_t *text,
+                                         size_t bytes, size_t origin)
 {
-  cdl_pieces *in = &scratch->others, *out = &scratch->pieces;
+  tokenizer_pieces *in = &scratch->others, *out = &scratch->pieces;
   const piece whole = {.text = text, .bytes = bytes, .origin = origin};
   out->count = out->text.count = out->origin = 0;
   CDL_TRY(put_piece(out, &whole, 0, bytes));
   for (size_t i = 0; i < pre->count; i++) {
-    const cdl_pieces before = *out;
+    const tokenizer_pieces before = *out;
     *out = *in;
     *in = before;
     out->count = out->text.count = out->origin = 0;
@@ -312,37 +318,38 @@ cdl_status cdl_pre_tokenizer_apply(const cdl_pre_tokenizer *pre, cdl_cut_scratch
 
 /* ---- Preparation ---- */
 
-cdl_status cdl_pre_tokenizer_add(cdl_pre_tokenizer *pre, int kind, cdl_cut_step **step)
+cdl_status tokenizer_pre_tokenizer_add(tokenizer_pre_tokenizer *pre, int kind,
+                                       tokenizer_cut_step **step)
 {
-  if (pre->count >= CDL_STEPS_MAX)
-    return cdl_fail(CDL_DATA, "more than %d steps", CDL_STEPS_MAX);
-  CDL_TRY(cdl_grow(&pre->steps, pre->count + 1, sizeof *pre->steps));
+  if (pre->count >= TOKENIZER_STEPS_MAX)
+    return cdl_fail(CDL_DATA, "more than %d steps", TOKENIZER_STEPS_MAX);
+  CDL_TRY(base_grow(&pre->steps, pre->count + 1, sizeof *pre->steps));
   *step = &pre->steps[pre->count++];
   memset(*step, 0, sizeof **step);
   (*step)->kind = kind;
-  return kind == CDL_CUT_BYTES ? cdl_byte_level_prepare(&pre->bytes) : CDL_OK;
+  return kind == TOKENIZER_CUT_BYTES ? tokenizer_byte_level_prepare(&pre->bytes) : CDL_OK;
 }
 
-void cdl_pre_tokenizer_release(cdl_pre_tokenizer *pre)
+void tokenizer_pre_tokenizer_release(tokenizer_pre_tokenizer *pre)
 {
   for (size_t i = 0; i < pre->count; i++)
-    cdl_text_pattern_release(&pre->steps[i].pattern);
+    tokenizer_text_pattern_release(&pre->steps[i].pattern);
   free(pre->steps);
-  cdl_byte_level_release(&pre->bytes);
-  *pre = (cdl_pre_tokenizer){0};
+  tokenizer_byte_level_release(&pre->bytes);
+  *pre = (tokenizer_pre_tokenizer){0};
 }
 
-static void release_pieces(cdl_pieces *pieces)
+static void release_pieces(tokenizer_pieces *pieces)
 {
   free(pieces->text.data);
   free(pieces->ends);
 }
 
-void cdl_cut_scratch_release(cdl_cut_scratch *scratch)
+void tokenizer_cut_scratch_release(tokenizer_cut_scratch *scratch)
 {
   release_pieces(&scratch->pieces);
   release_pieces(&scratch->others);
   free(scratch->word.data);
   free(scratch->cuts);
-  cdl_text_matcher_release(&scratch->matcher);
+  tokenizer_text_matcher_release(&scratch->matcher);
 }

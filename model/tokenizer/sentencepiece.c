@@ -92,7 +92,7 @@ enum { PIECE_NORMAL = 1, PIECE_CONTROL = 3, PIECE_USER_DEFINED = 4 };
 typedef struct {
   const char *path;
   cdl_tokenizer *tokenizer;
-  cdl_bytes text; /* of a piece, with a NUL */
+  base_bytes text; /* of a piece, with a NUL */
   size_t piece_count;
 } loading;
 
@@ -120,20 +120,20 @@ static cdl_status read_piece(loading *l, message m, piece *p)
   if (!ok)
     return broken(l, "pieces");
   const size_t bytes = (size_t)(p->text.end - p->text.at);
-  if (bytes == 0 || cdl_utf8_well_formed(p->text.at, bytes) != bytes ||
+  if (bytes == 0 || base_utf8_well_formed(p->text.at, bytes) != bytes ||
       memchr(p->text.at, '\0', bytes) != NULL)
     return cdl_fail(CDL_DATA, "%s: piece %zu: expected a text in UTF-8 without NUL", l->path,
                     l->piece_count + 1);
   l->text.count = 0;
-  CDL_TRY(cdl_bytes_append(&l->text, p->text.at, bytes));
-  CDL_TRY(cdl_bytes_append(&l->text, "", 1));
+  CDL_TRY(base_bytes_append(&l->text, p->text.at, bytes));
+  CDL_TRY(base_bytes_append(&l->text, "", 1));
   l->piece_count++;
   return CDL_OK;
 }
 
 static cdl_status add_piece(const loading *l, const char *text, double score)
 {
-  return cdl_context(cdl_unigram_add(l->tokenizer, text, strlen(text), score), "%s", l->path);
+  return cdl_context(tokenizer_unigram_add(l->tokenizer, text, strlen(text), score), "%s", l->path);
 }
 
 /* fairseq's pieces, and how many of the file's first pieces they stand for. XLM-RoBERTa's four take the place of <unk>,
@@ -141,11 +141,11 @@ static cdl_status add_piece(const loading *l, const char *text, double score)
 static const struct {
   const char *pieces[5];
   size_t piece_count, replaced;
-} fairseq_pieces[] = {[CDL_FAIRSEQ_XLM_ROBERTA] = {{"<s>", "<pad>", "</s>", "<unk>"}, 4, 3},
-                      [CDL_FAIRSEQ_CAMEMBERT] = {
+} fairseq_pieces[] = {[TOKENIZER_FAIRSEQ_XLM_ROBERTA] = {{"<s>", "<pad>", "</s>", "<unk>"}, 4, 3},
+                      [TOKENIZER_FAIRSEQ_CAMEMBERT] = {
                           {"<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>", "<unk>NOTUSED"}, 5, 1}};
 
-static cdl_status add_pieces(loading *l, cdl_fairseq fairseq, message m)
+static cdl_status add_pieces(loading *l, tokenizer_fairseq fairseq, message m)
 {
   enum { UNKNOWN = 3, UNCHOSEN = 4 };
   const double unchosen_score = -100;
@@ -183,10 +183,10 @@ static cdl_status add_tokens(loading *l, message m)
     CDL_TRY(read_piece(l, f.bytes, &p));
     if (p.kind != PIECE_CONTROL && p.kind != PIECE_USER_DEFINED)
       continue;
-    const cdl_added_token token = {.content = (char *)l->text.data,
-                                   .bytes = l->text.count - 1,
-                                   .special = p.kind == PIECE_CONTROL};
-    CDL_TRY(cdl_context(cdl_added_add(l->tokenizer, &token, -1), "%s", l->path));
+    const tokenizer_added_token token = {.content = (char *)l->text.data,
+                                         .bytes = l->text.count - 1,
+                                         .special = p.kind == PIECE_CONTROL};
+    CDL_TRY(cdl_context(tokenizer_added_add(l->tokenizer, &token, -1), "%s", l->path));
   }
   return CDL_OK;
 }
@@ -220,11 +220,12 @@ static cdl_status read_charsmap(const loading *l, message m)
     return CDL_OK;
   if (l->tokenizer->normal_steps.count > 0)
     return cdl_fail(CDL_DATA, "%s: expected one precompiled_charsmap, found two", l->path);
-  cdl_normal_step *step;
-  CDL_TRY(cdl_normalizer_add(&l->tokenizer->normal_steps, &step));
-  step->kind = CDL_NORMAL_CHARSMAP;
-  return cdl_context(cdl_charsmap_read(found.at, (size_t)(found.end - found.at), &step->charsmap),
-                     "%s: precompiled_charsmap", l->path);
+  tokenizer_normal_step *step;
+  CDL_TRY(tokenizer_normalizer_add(&l->tokenizer->normal_steps, &step));
+  step->kind = TOKENIZER_NORMAL_CHARSMAP;
+  return cdl_context(
+      tokenizer_charsmap_read(found.at, (size_t)(found.end - found.at), &step->charsmap),
+      "%s: precompiled_charsmap", l->path);
 }
 
 /* What Transformers makes of the file: charsmap, no spaces at the end, one space for several. */
@@ -239,42 +240,42 @@ static cdl_status add_normalizer(const loading *l, message m)
       CDL_TRY(read_charsmap(l, f.bytes));
   }
   static const char space[] = "▁";
-  cdl_cut_step *cut;
-  CDL_TRY(cdl_pre_tokenizer_add(&l->tokenizer->pre_tokenizer, CDL_CUT_METASPACE, &cut));
+  tokenizer_cut_step *cut;
+  CDL_TRY(tokenizer_pre_tokenizer_add(&l->tokenizer->pre_tokenizer, TOKENIZER_CUT_METASPACE, &cut));
   memcpy(cut->metaspace.space, space, sizeof space);
   cut->metaspace.space_bytes = sizeof space - 1;
-  cut->metaspace.prepend = CDL_PREPEND_ALWAYS;
+  cut->metaspace.prepend = TOKENIZER_PREPEND_ALWAYS;
   cut->metaspace.split = true;
-  cdl_normal_step *step;
-  CDL_TRY(cdl_normalizer_add(&l->tokenizer->normal_steps, &step));
-  step->kind = CDL_NORMAL_STRIP;
+  tokenizer_normal_step *step;
+  CDL_TRY(tokenizer_normalizer_add(&l->tokenizer->normal_steps, &step));
+  step->kind = TOKENIZER_NORMAL_STRIP;
   step->right = true;
-  CDL_TRY(cdl_normalizer_add(&l->tokenizer->normal_steps, &step));
-  step->kind = CDL_NORMAL_REPLACE;
+  CDL_TRY(tokenizer_normalizer_add(&l->tokenizer->normal_steps, &step));
+  step->kind = TOKENIZER_NORMAL_REPLACE;
   step->repeated = true;
-  return cdl_normal_step_texts(step, "  ", space);
+  return tokenizer_normal_step_texts(step, "  ", space);
 }
 
 /* ---- The file ---- */
 
-static cdl_status read_model(loading *l, cdl_fairseq fairseq, message m)
+static cdl_status read_model(loading *l, tokenizer_fairseq fairseq, message m)
 {
   CDL_TRY(add_pieces(l, fairseq, m));
   CDL_TRY(add_normalizer(l, m));
-  CDL_TRY(cdl_unigram_prepare(l->tokenizer));
+  CDL_TRY(tokenizer_unigram_prepare(l->tokenizer));
   return add_tokens(l, m);
 }
 
-cdl_status cdl_tokenizer_load_sentencepiece(const char *path, cdl_fairseq fairseq,
-                                            cdl_tokenizer *tokenizer)
+cdl_status tokenizer_load_sentencepiece(const char *path, tokenizer_fairseq fairseq,
+                                        cdl_tokenizer *tokenizer)
 {
-  tokenizer->kind = CDL_MODEL_UNIGRAM;
+  tokenizer->kind = TOKENIZER_MODEL_UNIGRAM;
   loading l = {.path = path, .tokenizer = tokenizer};
-  cdl_mapping file;
-  CDL_TRY(cdl_file_map(path, &file));
+  base_mapping file;
+  CDL_TRY(base_file_map(path, &file));
   const message m = {.at = file.data, .end = file.data + file.size};
   const cdl_status status = read_model(&l, fairseq, m);
-  cdl_file_unmap(&file);
+  base_file_unmap(&file);
   free(l.text.data);
   return status;
 }

@@ -7,13 +7,13 @@
 
 static cdl_status read_if_there(const char *folder, const char *name, char **path, json_t **object)
 {
-  *path = cdl_path_join(folder, name);
+  *path = base_path_join(folder, name);
   if (*path == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory for a path");
-  return cdl_file_exists(*path) ? cdl_json_read(*path, object) : CDL_OK;
+  return base_file_exists(*path) ? base_json_read(*path, object) : CDL_OK;
 }
 
-cdl_status cdl_tokenizer_settings_read(const char *folder, cdl_tokenizer_settings *settings)
+cdl_status tokenizer_settings_read(const char *folder, tokenizer_settings *settings)
 {
   CDL_TRY(
       read_if_there(folder, "tokenizer_config.json", &settings->config_path, &settings->config));
@@ -26,7 +26,7 @@ cdl_status cdl_tokenizer_settings_read(const char *folder, cdl_tokenizer_setting
   return CDL_OK;
 }
 
-void cdl_tokenizer_settings_release(cdl_tokenizer_settings *settings)
+void tokenizer_settings_release(tokenizer_settings *settings)
 {
   free(settings->config_path);
   free(settings->map_path);
@@ -34,24 +34,24 @@ void cdl_tokenizer_settings_release(cdl_tokenizer_settings *settings)
   json_decref(settings->config);
   json_decref(settings->map);
   json_decref(settings->added);
-  *settings = (cdl_tokenizer_settings){0};
+  *settings = (tokenizer_settings){0};
 }
 
-bool cdl_tokenizer_settings_newer(const cdl_tokenizer_settings *settings)
+bool tokenizer_settings_newer(const tokenizer_settings *settings)
 {
   return json_object_get(settings->config, "added_tokens_decoder") != NULL;
 }
 
-const json_t *cdl_tokenizer_setting(const cdl_tokenizer_settings *settings, const char *key,
-                                    const char **path)
+const json_t *tokenizer_setting(const tokenizer_settings *settings, const char *key,
+                                const char **path)
 {
   const json_t *value =
-      cdl_tokenizer_settings_newer(settings) ? NULL : json_object_get(settings->map, key);
+      tokenizer_settings_newer(settings) ? NULL : json_object_get(settings->map, key);
   *path = value != NULL ? settings->map_path : settings->config_path;
   return value != NULL ? value : json_object_get(settings->config, key);
 }
 
-bool cdl_python_truth(const json_t *value)
+bool tokenizer_python_truth(const json_t *value)
 {
   if (json_is_number(value))
     return json_number_value(value) != 0;
@@ -60,7 +60,7 @@ bool cdl_python_truth(const json_t *value)
   return json_is_true(value) || json_array_size(value) != 0 || json_object_size(value) != 0;
 }
 
-bool cdl_python_equals(const json_t *value, bool flag)
+bool tokenizer_python_equals(const json_t *value, bool flag)
 {
   if (json_is_number(value))
     return json_number_value(value) == (flag ? 1 : 0);

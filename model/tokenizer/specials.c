@@ -6,15 +6,15 @@
 
 /* ---- Tokens in files ---- */
 
-static cdl_named_token as_text(const char *text)
+static tokenizer_named_token as_text(const char *text)
 {
-  return (cdl_named_token){.text = text, .bytes = text != NULL ? strlen(text) : 0};
+  return (tokenizer_named_token){.text = text, .bytes = text != NULL ? strlen(text) : 0};
 }
 
 /* AddedToken(**object): other keys are ignored, a missing or null "content" is an empty one. `special`: it is one,
  * whatever the object says. */
 static cdl_status made_of(const char *path, const char *key, const json_t *object, bool special,
-                          cdl_named_token *token)
+                          tokenizer_named_token *token)
 {
   const json_t *content = json_object_get(object, "content");
   if (content != NULL && !json_is_null(content) && !json_is_string(content))
@@ -39,8 +39,8 @@ static cdl_status made_of(const char *path, const char *key, const json_t *objec
     *flags[i].flag = json_is_true(value);
   }
   token->normalized = json_object_get(object, "normalized") == NULL
-                          ? CDL_NORMALIZED_UNLESS_SPECIAL
-                          : (normalized ? CDL_NORMALIZED : CDL_NOT_NORMALIZED);
+                          ? TOKENIZER_NORMALIZED_UNLESS_SPECIAL
+                          : (normalized ? TOKENIZER_NORMALIZED : TOKENIZER_NOT_NORMALIZED);
   return CDL_OK;
 }
 
@@ -52,7 +52,7 @@ static bool is_made(const json_t *object)
 
 /* A text, or a token with flags: in tokenizer_config.json an object that says so, in special_tokens_map.json any. */
 static cdl_status token_of(const char *path, const char *key, const json_t *value, bool in_map,
-                           cdl_named_token *token)
+                           tokenizer_named_token *token)
 {
   if (json_is_string(value)) {
     *token = as_text(json_string_value(value));
@@ -65,55 +65,58 @@ static cdl_status token_of(const char *path, const char *key, const json_t *valu
   return made_of(path, key, value, in_map, token);
 }
 
-static bool is_normalized(const cdl_named_token *token)
+static bool is_normalized(const tokenizer_named_token *token)
 {
-  return token->normalized == CDL_NORMALIZED_UNLESS_SPECIAL ? !token->special
-                                                            : token->normalized == CDL_NORMALIZED;
+  return token->normalized == TOKENIZER_NORMALIZED_UNLESS_SPECIAL
+             ? !token->special
+             : token->normalized == TOKENIZER_NORMALIZED;
 }
 
-static bool same_text(const cdl_named_token *a, const cdl_named_token *b)
+static bool same_text(const tokenizer_named_token *a, const tokenizer_named_token *b)
 {
   return a->bytes == b->bytes && memcmp(a->text, b->text, a->bytes) == 0;
 }
 
 /* The text and one character for the flags, with a NUL: equal for equal tokens. */
-static cdl_status with_flags(const cdl_named_token *token, cdl_bytes *key)
+static cdl_status with_flags(const tokenizer_named_token *token, base_bytes *key)
 {
   const char flags[2] = {(char)('@' + token->special + 2 * token->single_word + 4 * token->lstrip +
                                 8 * token->rstrip + 16 * is_normalized(token)),
                          '\0'};
   key->count = 0;
-  CDL_TRY(cdl_bytes_append(key, token->text, token->bytes));
-  return cdl_bytes_append(key, flags, sizeof flags);
+  CDL_TRY(base_bytes_append(key, token->text, token->bytes));
+  return base_bytes_append(key, flags, sizeof flags);
 }
 
 /* ---- Reading ---- */
 
 typedef struct {
-  const cdl_tokenizer_class *class;
-  const cdl_tokenizer_settings *settings;
+  const tokenizer_class *class;
+  const tokenizer_settings *settings;
   bool slow, turned; /* turned: the slow class is told what the fast one has made */
-  cdl_special_tokens *to;
-  cdl_named_token *additional, *extra;
+  tokenizer_special_tokens *to;
+  tokenizer_named_token *additional, *extra;
   size_t additional_count, extra_count;
-  cdl_vocabulary told; /* texts that the settings name */
-  size_t config_count; /* of the additional ones, those of tokenizer_config.json */
+  tokenizer_vocabulary told; /* texts that the settings name */
+  size_t config_count;       /* of the additional ones, those of tokenizer_config.json */
 } reading;
 
-static cdl_status append(cdl_named_token **list, size_t *count, const cdl_named_token *token)
+static cdl_status append(tokenizer_named_token **list, size_t *count,
+                         const tokenizer_named_token *token)
 {
-  CDL_TRY(cdl_grow(list, *count + 1, sizeof **list));
+  CDL_TRY(base_grow(list, *count + 1, sizeof **list));
   (*list)[(*count)++] = *token;
   return CDL_OK;
 }
 
-static cdl_status list_token(reading *r, long long id, bool by_text, const cdl_named_token *token)
+static cdl_status list_token(reading *r, long long id, bool by_text,
+                             const tokenizer_named_token *token)
 {
-  cdl_special_tokens *to = r->to;
+  tokenizer_special_tokens *to = r->to;
   if ((to->listed_count & (to->listed_count - 1)) == 0)
-    CDL_TRY(cdl_grow(&to->listed, 2 * to->listed_count + 1, sizeof *to->listed));
-  to->listed[to->listed_count] =
-      (cdl_listed_token){.id = id, .order = to->listed_count, .by_text = by_text, .token = *token};
+    CDL_TRY(base_grow(&to->listed, 2 * to->listed_count + 1, sizeof *to->listed));
+  to->listed[to->listed_count] = (tokenizer_listed_token){
+      .id = id, .order = to->listed_count, .by_text = by_text, .token = *token};
   to->listed_count++;
   return CDL_OK;
 }
@@ -126,7 +129,7 @@ static cdl_status read_decoder(reading *r)
   {
     char *end = NULL;
     const long long id = strtoll(key, &end, 10);
-    cdl_named_token token;
+    tokenizer_named_token token;
     if (end == key || *end != '\0')
       return cdl_fail(CDL_DATA, "%s: added_tokens_decoder: \"%.64s\": expected an id as the key",
                       path, key);
@@ -139,21 +142,21 @@ static cdl_status read_decoder(reading *r)
 }
 
 /* The first place that a text is given stays. */
-static cdl_status note(cdl_vocabulary *texts, const char *text, size_t bytes, size_t place)
+static cdl_status note(tokenizer_vocabulary *texts, const char *text, size_t bytes, size_t place)
 {
-  return cdl_vocabulary_find(texts, text, bytes) >= 0
+  return tokenizer_vocabulary_find(texts, text, bytes) >= 0
              ? CDL_OK
-             : cdl_vocabulary_add(texts, text, bytes, (int64_t)place);
+             : tokenizer_vocabulary_add(texts, text, bytes, (int64_t)place);
 }
 
 /* A token of added_tokens.json is special where the settings name it so, but for the objects in tokenizer_config.json,
  * which are no tokens yet; the class's own names come later. */
 static cdl_status note_told(reading *r)
 {
-  for (size_t role = 0; role < CDL_ROLE_COUNT; role++) {
+  for (size_t role = 0; role < TOKENIZER_ROLE_COUNT; role++) {
     const char *path;
-    const cdl_named_token *token = &r->to->roles[role];
-    (void)cdl_tokenizer_setting(r->settings, cdl_token_role_key(role), &path);
+    const tokenizer_named_token *token = &r->to->roles[role];
+    (void)tokenizer_setting(r->settings, tokenizer_token_role_key(role), &path);
     if (token->text != NULL && (!token->made || path == r->settings->map_path))
       CDL_TRY(note(&r->told, token->text, token->bytes, r->told.count));
   }
@@ -172,10 +175,10 @@ static cdl_status read_added(reading *r)
   {
     if (!json_is_integer(id))
       return cdl_fail(CDL_DATA, "%s: \"%.64s\": expected an id as the value", path, text);
-    cdl_named_token token = as_text(text);
+    tokenizer_named_token token = as_text(text);
     token.made = true;
-    token.special = cdl_vocabulary_find(&r->told, text, token.bytes) >= 0;
-    token.normalized = token.special ? CDL_NOT_NORMALIZED : CDL_NORMALIZED;
+    token.special = tokenizer_vocabulary_find(&r->told, text, token.bytes) >= 0;
+    token.normalized = token.special ? TOKENIZER_NOT_NORMALIZED : TOKENIZER_NORMALIZED;
     CDL_TRY(list_token(r, json_integer_value(id), false, &token));
   }
   return CDL_OK;
@@ -188,7 +191,7 @@ static cdl_status read_json_tokens(reading *r, const char *path, const json_t *r
   json_array_foreach(json_object_get(root, "added_tokens"), index, entry)
   {
     const json_t *id = json_object_get(entry, "id");
-    cdl_named_token token;
+    tokenizer_named_token token;
     if (!json_is_integer(id))
       return cdl_fail(CDL_DATA, "%s: added_tokens: entry %zu: expected an \"id\"", path, index + 1);
     CDL_TRY(made_of(path, "added_tokens", entry, false, &token));
@@ -199,14 +202,14 @@ static cdl_status read_json_tokens(reading *r, const char *path, const json_t *r
 
 static int by_id(const void *left, const void *right)
 {
-  const cdl_listed_token *a = left, *b = right;
+  const tokenizer_listed_token *a = left, *b = right;
   if (a->id != b->id)
     return a->id < b->id ? -1 : 1;
   return a->order < b->order ? -1 : 1;
 }
 
 /* In order of id; of several with one id, the last. */
-static cdl_status sort_listed(cdl_special_tokens *to)
+static cdl_status sort_listed(tokenizer_special_tokens *to)
 {
   if (to->listed_count == 0)
     return CDL_OK;
@@ -218,7 +221,7 @@ static cdl_status sort_listed(cdl_special_tokens *to)
   }
   to->listed_count = kept + 1;
   for (size_t i = 0; i < to->listed_count; i++) {
-    const cdl_named_token *token = &to->listed[i].token;
+    const tokenizer_named_token *token = &to->listed[i].token;
     CDL_TRY(note(&to->listed_names, token->text, token->bytes, i));
     CDL_TRY(with_flags(token, &to->key));
     CDL_TRY(note(&to->listed_tokens, (const char *)to->key.data, to->key.count - 1, i));
@@ -228,9 +231,9 @@ static cdl_status sort_listed(cdl_special_tokens *to)
 
 static cdl_status read_roles(reading *r)
 {
-  for (size_t role = 0; role < CDL_ROLE_COUNT; role++) {
-    const char *path, *key = cdl_token_role_key(role);
-    const json_t *value = cdl_tokenizer_setting(r->settings, key, &path);
+  for (size_t role = 0; role < TOKENIZER_ROLE_COUNT; role++) {
+    const char *path, *key = tokenizer_token_role_key(role);
+    const json_t *value = tokenizer_setting(r->settings, key, &path);
     if (value != NULL && !json_is_null(value))
       CDL_TRY(token_of(path, key, value, path == r->settings->map_path, &r->to->roles[role]));
   }
@@ -241,7 +244,7 @@ static cdl_status read_roles(reading *r)
 static cdl_status read_additional(reading *r)
 {
   static const char key[] = "additional_special_tokens";
-  const bool newer = cdl_tokenizer_settings_newer(r->settings);
+  const bool newer = tokenizer_settings_newer(r->settings);
   const json_t *lists[] = {json_object_get(r->settings->config, key),
                            newer ? NULL : json_object_get(r->settings->map, key)};
   if (lists[1] != NULL && !json_is_array(lists[1]))
@@ -254,7 +257,7 @@ static cdl_status read_additional(reading *r)
     size_t index;
     json_array_foreach(lists[i], index, value)
     {
-      cdl_named_token token;
+      tokenizer_named_token token;
       CDL_TRY(token_of(path, key, value, i == 1, &token));
       CDL_TRY(append(&r->additional, &r->additional_count, &token));
       r->config_count += i == 0;
@@ -267,21 +270,21 @@ static cdl_status read_additional(reading *r)
 static cdl_status fill_additional(reading *r)
 {
   const char *path;
-  if (cdl_tokenizer_setting(r->settings, "additional_special_tokens", &path) != NULL)
+  if (tokenizer_setting(r->settings, "additional_special_tokens", &path) != NULL)
     return CDL_OK;
   for (size_t i = 0; r->class->additional[i] != NULL; i++) {
-    const cdl_named_token token = as_text(r->class->additional[i]);
+    const tokenizer_named_token token = as_text(r->class->additional[i]);
     CDL_TRY(append(&r->additional, &r->additional_count, &token));
   }
   return CDL_OK;
 }
 
 /* A text that a listed token has stands for that token. */
-static void take_listed(const reading *r, cdl_named_token *token)
+static void take_listed(const reading *r, tokenizer_named_token *token)
 {
-  const cdl_listed_token *found = NULL;
+  const tokenizer_listed_token *found = NULL;
   for (size_t i = 0; i < r->to->listed_count; i++) {
-    const cdl_listed_token *listed = &r->to->listed[i];
+    const tokenizer_listed_token *listed = &r->to->listed[i];
     if (listed->by_text && same_text(&listed->token, token) &&
         (found == NULL || listed->order > found->order))
       found = listed;
@@ -292,11 +295,11 @@ static void take_listed(const reading *r, cdl_named_token *token)
 
 static void make(const reading *r, size_t role)
 {
-  const bool mask = role == CDL_ROLE_MASK;
-  const cdl_token_form *fast = mask ? &r->class->fast.mask : &r->class->fast.others,
-                       *slow = mask ? &r->class->slow.mask : &r->class->slow.others;
-  const cdl_token_form *form = r->slow && !(r->turned && fast->made) ? slow : fast;
-  cdl_named_token *token = &r->to->roles[role];
+  const bool mask = role == TOKENIZER_ROLE_MASK;
+  const tokenizer_token_form *fast = mask ? &r->class->fast.mask : &r->class->fast.others,
+                             *slow = mask ? &r->class->slow.mask : &r->class->slow.others;
+  const tokenizer_token_form *form = r->slow && !(r->turned && fast->made) ? slow : fast;
+  tokenizer_named_token *token = &r->to->roles[role];
   if (token->text == NULL || token->made || !form->made)
     return;
   token->made = true;
@@ -309,15 +312,15 @@ static void make(const reading *r, size_t role)
  * takes the padding token of the padding that is stored in tokenizer.json. */
 static void fill_roles(const reading *r, const json_t *root)
 {
-  for (size_t role = 0; role < CDL_ROLE_COUNT; role++) {
+  for (size_t role = 0; role < TOKENIZER_ROLE_COUNT; role++) {
     const char *path;
-    cdl_named_token *token = &r->to->roles[role];
+    tokenizer_named_token *token = &r->to->roles[role];
     if (token->text != NULL)
       take_listed(r, token);
-    else if (cdl_tokenizer_setting(r->settings, cdl_token_role_key(role), &path) == NULL)
+    else if (tokenizer_setting(r->settings, tokenizer_token_role_key(role), &path) == NULL)
       *token = as_text(r->class->special[role]);
-    if (token->text == NULL && role == CDL_ROLE_PAD && r->class->prefix &&
-        cdl_tokenizer_setting(r->settings, cdl_token_role_key(role), &path) == NULL)
+    if (token->text == NULL && role == TOKENIZER_ROLE_PAD && r->class->prefix &&
+        tokenizer_setting(r->settings, tokenizer_token_role_key(role), &path) == NULL)
       *token = as_text(
           json_string_value(json_object_get(json_object_get(root, "padding"), "pad_token")));
     make(r, role);
@@ -326,8 +329,8 @@ static void fill_roles(const reading *r, const json_t *root)
 
 static bool role_of(const char *key, size_t *role)
 {
-  for (*role = 0; *role < CDL_ROLE_COUNT; ++*role)
-    if (strcmp(cdl_token_role_key(*role), key) == 0)
+  for (*role = 0; *role < TOKENIZER_ROLE_COUNT; ++*role)
+    if (strcmp(tokenizer_token_role_key(*role), key) == 0)
       return true;
   return false;
 }
@@ -337,12 +340,12 @@ static cdl_status read_extra(reading *r)
 {
   static const char key[] = "extra_special_tokens", additional[] = "additional_special_tokens";
   const char *path, *name;
-  json_t *object = (json_t *)(uintptr_t)cdl_tokenizer_setting(r->settings, key, &path), *value;
+  json_t *object = (json_t *)(uintptr_t)tokenizer_setting(r->settings, key, &path), *value;
   if (object != NULL && (!json_is_object(object) || is_made(object)))
     return cdl_fail(CDL_DATA, "%s: \"%s\": expected an object of names and tokens", path, key);
   json_object_foreach(object, name, value)
   {
-    cdl_named_token token;
+    tokenizer_named_token token;
     size_t role;
     CDL_TRY(token_of(path, key, value, false, &token));
     if (role_of(name, &role))
@@ -358,27 +361,29 @@ static cdl_status read_extra(reading *r)
 }
 
 /* The slow class's tokens have been copied, and a copy says of each flag what it is. */
-static void settle(const reading *r, cdl_named_token *token)
+static void settle(const reading *r, tokenizer_named_token *token)
 {
   if (r->slow && token->text != NULL && token->made)
-    token->normalized = is_normalized(token) ? CDL_NORMALIZED : CDL_NOT_NORMALIZED;
+    token->normalized = is_normalized(token) ? TOKENIZER_NORMALIZED : TOKENIZER_NOT_NORMALIZED;
 }
 
 /* Each text once, those of additional_special_tokens as often as they are there. */
-static cdl_status name(const reading *r, const cdl_named_token *tokens, size_t count, bool once)
+static cdl_status name(const reading *r, const tokenizer_named_token *tokens, size_t count,
+                       bool once)
 {
-  cdl_special_tokens *to = r->to;
+  tokenizer_special_tokens *to = r->to;
   const size_t before = to->named_count;
   for (size_t i = 0; i < count; i++) {
-    cdl_named_token token = tokens[i];
+    tokenizer_named_token token = tokens[i];
     if (token.text == NULL || (!token.made && token.bytes == 0))
       continue;
     settle(r, &token);
-    const int32_t place = cdl_vocabulary_find(&to->names, token.text, token.bytes);
+    const int32_t place = tokenizer_vocabulary_find(&to->names, token.text, token.bytes);
     if (place >= 0 && (once || (size_t)place < before))
       continue;
     if (place < 0)
-      CDL_TRY(cdl_vocabulary_add(&to->names, token.text, token.bytes, (int64_t)to->named_count));
+      CDL_TRY(
+          tokenizer_vocabulary_add(&to->names, token.text, token.bytes, (int64_t)to->named_count));
     CDL_TRY(append(&to->named, &to->named_count, &token));
   }
   return CDL_OK;
@@ -388,7 +393,7 @@ static cdl_status read_all(reading *r, const char *json_path, const json_t *root
 {
   CDL_TRY(read_roles(r));
   CDL_TRY(read_additional(r));
-  if (cdl_tokenizer_settings_newer(r->settings)) {
+  if (tokenizer_settings_newer(r->settings)) {
     CDL_TRY(read_decoder(r));
   } else {
     CDL_TRY(read_added(r));
@@ -398,17 +403,17 @@ static cdl_status read_all(reading *r, const char *json_path, const json_t *root
   CDL_TRY(fill_additional(r));
   CDL_TRY(sort_listed(r->to));
   CDL_TRY(read_extra(r));
-  CDL_TRY(name(r, r->to->roles, CDL_ROLE_COUNT, true));
+  CDL_TRY(name(r, r->to->roles, TOKENIZER_ROLE_COUNT, true));
   CDL_TRY(name(r, r->additional, r->additional_count, false));
   return name(r, r->extra, r->extra_count, true);
 }
 
-cdl_status cdl_special_tokens_read(const cdl_tokenizer_class *class,
-                                   const cdl_tokenizer_settings *settings, bool slow,
-                                   const char *json_path, const json_t *root,
-                                   cdl_special_tokens *tokens)
+cdl_status tokenizer_special_tokens_read(const tokenizer_class *class,
+                                         const tokenizer_settings *settings, bool slow,
+                                         const char *json_path, const json_t *root,
+                                         tokenizer_special_tokens *tokens)
 {
-  *tokens = (cdl_special_tokens){.path = settings->config_path};
+  *tokens = (tokenizer_special_tokens){.path = settings->config_path};
   reading r = {.class = class,
                .settings = settings,
                .slow = slow,
@@ -417,54 +422,55 @@ cdl_status cdl_special_tokens_read(const cdl_tokenizer_class *class,
   const cdl_status status = read_all(&r, json_path, root);
   free(r.additional);
   free(r.extra);
-  cdl_vocabulary_release(&r.told);
+  tokenizer_vocabulary_release(&r.told);
   return status;
 }
 
-void cdl_special_tokens_release(cdl_special_tokens *tokens)
+void tokenizer_special_tokens_release(tokenizer_special_tokens *tokens)
 {
   free(tokens->listed);
   free(tokens->named);
-  cdl_vocabulary_release(&tokens->names);
-  cdl_vocabulary_release(&tokens->listed_names);
-  cdl_vocabulary_release(&tokens->listed_tokens);
+  tokenizer_vocabulary_release(&tokens->names);
+  tokenizer_vocabulary_release(&tokens->listed_names);
+  tokenizer_vocabulary_release(&tokens->listed_tokens);
   free(tokens->key.data);
-  *tokens = (cdl_special_tokens){0};
+  *tokens = (tokenizer_special_tokens){0};
 }
 
 /* ---- Adding ---- */
 
-static cdl_added_token added_token(const cdl_named_token *named, bool special)
+static tokenizer_added_token added_token(const tokenizer_named_token *named, bool special)
 {
-  cdl_named_token settled = *named;
+  tokenizer_named_token settled = *named;
   settled.special = special;
-  return (cdl_added_token){.content = (char *)(uintptr_t)settled.text,
-                           .bytes = settled.bytes,
-                           .special = special,
-                           .normalized = is_normalized(&settled),
-                           .single_word = settled.single_word,
-                           .lstrip = settled.lstrip,
-                           .rstrip = settled.rstrip};
+  return (tokenizer_added_token){.content = (char *)(uintptr_t)settled.text,
+                                 .bytes = settled.bytes,
+                                 .special = special,
+                                 .normalized = is_normalized(&settled),
+                                 .single_word = settled.single_word,
+                                 .lstrip = settled.lstrip,
+                                 .rstrip = settled.rstrip};
 }
 
 /* Whether a listed token is the named one's equal. */
-static cdl_status is_listed(cdl_special_tokens *tokens, const cdl_named_token *token, bool *listed)
+static cdl_status is_listed(tokenizer_special_tokens *tokens, const tokenizer_named_token *token,
+                            bool *listed)
 {
-  *listed = cdl_vocabulary_find(&tokens->listed_names, token->text, token->bytes) >= 0;
+  *listed = tokenizer_vocabulary_find(&tokens->listed_names, token->text, token->bytes) >= 0;
   if (!*listed || !token->made)
     return CDL_OK;
   CDL_TRY(with_flags(token, &tokens->key));
-  *listed =
-      cdl_vocabulary_find(&tokens->listed_tokens, tokens->key.data, tokens->key.count - 1) >= 0;
+  *listed = tokenizer_vocabulary_find(&tokens->listed_tokens, tokens->key.data,
+                                      tokens->key.count - 1) >= 0;
   return CDL_OK;
 }
 
 typedef struct {
-  cdl_added_token *tokens; /* `bytes` 0: not to be added */
-  cdl_vocabulary special;  /* texts of those that are special, to the first place */
+  tokenizer_added_token *tokens; /* `bytes` 0: not to be added */
+  tokenizer_vocabulary special;  /* texts of those that are special, to the first place */
 } token_batch;
 
-static cdl_status collect(cdl_special_tokens *tokens, const cdl_tokenizer *tokenizer,
+static cdl_status collect(tokenizer_special_tokens *tokens, const cdl_tokenizer *tokenizer,
                           token_batch *batch)
 {
   const size_t count = tokens->listed_count + tokens->named_count;
@@ -473,18 +479,19 @@ static cdl_status collect(cdl_special_tokens *tokens, const cdl_tokenizer *token
     return cdl_fail(CDL_MEMORY, "out of memory for added tokens");
   for (size_t i = 0; i < count; i++) {
     const bool listed = i < tokens->listed_count;
-    const cdl_named_token *token =
+    const tokenizer_named_token *token =
         listed ? &tokens->listed[i].token : &tokens->named[i - tokens->listed_count];
     const bool named =
-        !listed || cdl_vocabulary_find(&tokens->names, token->text, token->bytes) >= 0;
-    const cdl_added_token wanted = added_token(token, token->special || named);
-    const cdl_added_entry *there = cdl_added_find(&tokenizer->added, token->text, token->bytes);
+        !listed || tokenizer_vocabulary_find(&tokens->names, token->text, token->bytes) >= 0;
+    const tokenizer_added_token wanted = added_token(token, token->special || named);
+    const tokenizer_added_entry *there =
+        tokenizer_added_find(&tokenizer->added, token->text, token->bytes);
     bool passed = false;
     if (!listed)
       CDL_TRY(is_listed(tokens, token, &passed));
     /* `tokenizers` passes over what it had before this batch, though the batch may have changed it since. */
-    if (passed ||
-        (there != NULL && (!(listed || token->made) || cdl_added_same(&there->token, &wanted))))
+    if (passed || (there != NULL &&
+                   (!(listed || token->made) || tokenizer_added_same(&there->token, &wanted))))
       continue;
     batch->tokens[i] = wanted;
     if (wanted.special)
@@ -497,22 +504,22 @@ static cdl_status collect(cdl_special_tokens *tokens, const cdl_tokenizer *token
  * the other's flags come in between. */
 static cdl_status add_one(const token_batch *batch, size_t place, cdl_tokenizer *tokenizer)
 {
-  const cdl_added_token *token = &batch->tokens[place];
+  const tokenizer_added_token *token = &batch->tokens[place];
   if (token->bytes == 0)
     return CDL_OK;
-  const int32_t special = cdl_vocabulary_find(&batch->special, token->content, token->bytes);
+  const int32_t special = tokenizer_vocabulary_find(&batch->special, token->content, token->bytes);
   if (special > (int32_t)place)
-    CDL_TRY(cdl_added_add(tokenizer, &batch->tokens[special], -1));
-  return cdl_added_add(tokenizer, token, -1);
+    CDL_TRY(tokenizer_added_add(tokenizer, &batch->tokens[special], -1));
+  return tokenizer_added_add(tokenizer, token, -1);
 }
 
-cdl_status cdl_special_tokens_add(cdl_special_tokens *tokens, cdl_tokenizer *tokenizer)
+cdl_status tokenizer_special_tokens_add(tokenizer_special_tokens *tokens, cdl_tokenizer *tokenizer)
 {
   token_batch batch = {0};
   cdl_status status = collect(tokens, tokenizer, &batch);
   for (size_t i = 0; status == CDL_OK && i < tokens->listed_count + tokens->named_count; i++)
     status = cdl_context(add_one(&batch, i, tokenizer), "%s", tokens->path);
   free(batch.tokens);
-  cdl_vocabulary_release(&batch.special);
+  tokenizer_vocabulary_release(&batch.special);
   return status;
 }

@@ -17,36 +17,36 @@ typedef struct {
   size_t bytes;
   bool made; /* a token with flags; else a mere text */
   bool special, single_word, lstrip, rstrip;
-  int normalized; /* as cdl_token_form's */
-} cdl_named_token;
+  int normalized; /* as tokenizer_token_form's */
+} tokenizer_named_token;
 
 typedef struct {
   long long id;
   size_t order;
   bool by_text; /* texts of the settings that are equal stand for it */
-  cdl_named_token token;
-} cdl_listed_token;
+  tokenizer_named_token token;
+} tokenizer_listed_token;
 
 typedef struct {
   const char *path; /* for messages */
-  cdl_named_token roles[CDL_ROLE_COUNT];
-  cdl_listed_token *listed; /* in order of id */
+  tokenizer_named_token roles[TOKENIZER_ROLE_COUNT];
+  tokenizer_listed_token *listed; /* in order of id */
   size_t listed_count;
-  cdl_named_token *named; /* in the order in which they are added, the roles among them */
+  tokenizer_named_token *named; /* in the order in which they are added, the roles among them */
   size_t named_count;
-  cdl_vocabulary names, listed_names; /* their texts, to places in `named` and `listed` */
-  cdl_vocabulary listed_tokens;       /* listed texts with a character for their flags */
-  cdl_bytes key;
-} cdl_special_tokens;
+  tokenizer_vocabulary names, listed_names; /* their texts, to places in `named` and `listed` */
+  tokenizer_vocabulary listed_tokens;       /* listed texts with a character for their flags */
+  base_bytes key;
+} tokenizer_special_tokens;
 
 /* `slow`: the slow class reads the files. `root` is tokenizer.json's, or NULL, and outlives the result, as the settings
  * do. To be released also after an error. */
-CDL_MUST_USE cdl_status cdl_special_tokens_read(const cdl_tokenizer_class *class,
-                                                const cdl_tokenizer_settings *settings, bool slow,
-                                                const char *json_path, const json_t *root,
-                                                cdl_special_tokens *tokens);
-CDL_MUST_USE cdl_status cdl_special_tokens_add(cdl_special_tokens *tokens,
-                                               cdl_tokenizer *tokenizer);
-void cdl_special_tokens_release(cdl_special_tokens *tokens);
+CDL_MUST_USE cdl_status tokenizer_special_tokens_read(const tokenizer_class *class,
+                                                      const tokenizer_settings *settings, bool slow,
+                                                      const char *json_path, const json_t *root,
+                                                      tokenizer_special_tokens *tokens);
+CDL_MUST_USE cdl_status tokenizer_special_tokens_add(tokenizer_special_tokens *tokens,
+                                                     cdl_tokenizer *tokenizer);
+void tokenizer_special_tokens_release(tokenizer_special_tokens *tokens);
 
 #endif

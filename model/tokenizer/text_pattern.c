@@ -9,7 +9,7 @@
 enum { STEPS = 200000, STEPS_A_BYTE = 8, DEPTH = 20000, MEMORY_KIB = 65536 };
 
 static cdl_status compile(const char *text, size_t bytes, uint32_t options,
-                          cdl_text_pattern *pattern)
+                          tokenizer_text_pattern *pattern)
 {
   pcre2_compile_context *context = pcre2_compile_context_create(NULL);
   if (context == NULL)
@@ -31,15 +31,16 @@ static cdl_status compile(const char *text, size_t bytes, uint32_t options,
   return CDL_OK;
 }
 
-cdl_status cdl_text_pattern_compile(const char *source, bool expression, cdl_text_pattern *pattern)
+cdl_status tokenizer_text_pattern_compile(const char *source, bool expression,
+                                          tokenizer_text_pattern *pattern)
 {
-  *pattern = (cdl_text_pattern){.source = strdup(source)};
+  *pattern = (tokenizer_text_pattern){.source = strdup(source)};
   if (pattern->source == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory for a pattern");
   if (!expression)
     return compile(source, strlen(source), PCRE2_LITERAL, pattern);
-  cdl_bytes translated = {0};
-  cdl_status status = cdl_pattern_translate(source, &translated);
+  base_bytes translated = {0};
+  cdl_status status = tokenizer_pattern_translate(source, &translated);
   if (status == CDL_OK)
     status = compile(translated.count > 0 ? (const char *)translated.data : "", translated.count,
                      PCRE2_MULTILINE, pattern);
@@ -47,21 +48,21 @@ cdl_status cdl_text_pattern_compile(const char *source, bool expression, cdl_tex
   return status;
 }
 
-void cdl_text_pattern_release(cdl_text_pattern *pattern)
+void tokenizer_text_pattern_release(tokenizer_text_pattern *pattern)
 {
   free(pattern->source);
   pcre2_code_free(pattern->code);
-  *pattern = (cdl_text_pattern){0};
+  *pattern = (tokenizer_text_pattern){0};
 }
 
-void cdl_text_matcher_release(cdl_text_matcher *matcher)
+void tokenizer_text_matcher_release(tokenizer_text_matcher *matcher)
 {
   pcre2_match_data_free(matcher->match);
   pcre2_match_context_free(matcher->limits);
-  *matcher = (cdl_text_matcher){0};
+  *matcher = (tokenizer_text_matcher){0};
 }
 
-static cdl_status prepare(cdl_text_matcher *matcher, size_t bytes)
+static cdl_status prepare(tokenizer_text_matcher *matcher, size_t bytes)
 {
   if (matcher->match == NULL)
     matcher->match = pcre2_match_data_create(1, NULL);
@@ -76,9 +77,10 @@ static cdl_status prepare(cdl_text_matcher *matcher, size_t bytes)
   return CDL_OK;
 }
 
-static cdl_status search(const cdl_text_walk *walk, cdl_text_matcher *matcher, bool *found)
+static cdl_status search(const tokenizer_text_walk *walk, tokenizer_text_matcher *matcher,
+                         bool *found)
 {
-  const cdl_text_pattern *pattern = walk->pattern;
+  const tokenizer_text_pattern *pattern = walk->pattern;
   int result = pcre2_match(pattern->code, walk->text, walk->bytes, walk->searched,
                            PCRE2_NO_UTF_CHECK, matcher->match, matcher->limits);
   if (result == PCRE2_ERROR_JIT_STACKLIMIT) /* the interpreter keeps its stack in the heap */
@@ -96,8 +98,8 @@ static cdl_status search(const cdl_text_walk *walk, cdl_text_matcher *matcher, b
       pattern->source, walk->bytes, (const char *)reason);
 }
 
-cdl_status cdl_text_walk_next(cdl_text_walk *walk, cdl_text_matcher *matcher, size_t *begin,
-                              size_t *end, bool *found)
+cdl_status tokenizer_text_walk_next(tokenizer_text_walk *walk, tokenizer_text_matcher *matcher,
+                                    size_t *begin, size_t *end, bool *found)
 {
   CDL_TRY(prepare(matcher, walk->bytes));
   while (walk->searched <= walk->bytes) {

@@ -9,82 +9,83 @@
 
 /* ---- Opening ---- */
 
-int32_t cdl_tokenizer_find(const cdl_tokenizer *tokenizer, const char *text, size_t bytes)
+int32_t tokenizer_find(const cdl_tokenizer *tokenizer, const char *text, size_t bytes)
 {
-  const int32_t id = cdl_vocabulary_find(&tokenizer->vocabulary, text, bytes);
-  return id >= 0 ? id : cdl_vocabulary_find(&tokenizer->extra, text, bytes);
+  const int32_t id = tokenizer_vocabulary_find(&tokenizer->vocabulary, text, bytes);
+  return id >= 0 ? id : tokenizer_vocabulary_find(&tokenizer->extra, text, bytes);
 }
 
-cdl_status cdl_template_add(cdl_template *to, int kind, int32_t id, int32_t type_id)
+cdl_status tokenizer_template_add(tokenizer_template *to, int kind, int32_t id, int32_t type_id)
 {
-  CDL_TRY(cdl_grow(&to->pieces, to->count + 1, sizeof *to->pieces));
-  cdl_template_piece *piece = &to->pieces[to->count++];
-  *piece = (cdl_template_piece){.id = id, .type_id = type_id};
-  piece->kind = kind == CDL_PIECE_FIRST    ? CDL_PIECE_FIRST
-                : kind == CDL_PIECE_SECOND ? CDL_PIECE_SECOND
-                                           : CDL_PIECE_TOKEN;
-  if (kind == CDL_PIECE_TOKEN)
+  CDL_TRY(base_grow(&to->pieces, to->count + 1, sizeof *to->pieces));
+  tokenizer_template_piece *piece = &to->pieces[to->count++];
+  *piece = (tokenizer_template_piece){.id = id, .type_id = type_id};
+  piece->kind = kind == TOKENIZER_PIECE_FIRST    ? TOKENIZER_PIECE_FIRST
+                : kind == TOKENIZER_PIECE_SECOND ? TOKENIZER_PIECE_SECOND
+                                                 : TOKENIZER_PIECE_TOKEN;
+  if (kind == TOKENIZER_PIECE_TOKEN)
     to->tokens++;
   return CDL_OK;
 }
 
-cdl_status cdl_template_check(const cdl_tokenizer *tokenizer, const char *path, const char *text,
-                              int64_t id)
+cdl_status tokenizer_template_check(const cdl_tokenizer *tokenizer, const char *path,
+                                    const char *text, int64_t id)
 {
-  if (cdl_tokenizer_find(tokenizer, text, strlen(text)) < 0)
+  if (tokenizer_find(tokenizer, text, strlen(text)) < 0)
     return cdl_fail(CDL_DATA, "%s: the special token \"%.64s\" is not in the vocabulary", path,
                     text);
-  if (id < 0 || id >= CDL_TOKEN_ID_END || cdl_tokenizer_token(tokenizer, (int32_t)id) == NULL)
+  if (id < 0 || id >= TOKENIZER_TOKEN_ID_END || cdl_tokenizer_token(tokenizer, (int32_t)id) == NULL)
     return cdl_fail(CDL_DATA,
                     "%s: the special token \"%.64s\" has id %lld, which is not in the vocabulary",
                     path, text, (long long)id);
   return CDL_OK;
 }
 
-cdl_status cdl_template_usual(cdl_tokenizer *tokenizer, bool roberta, int32_t begin, int32_t end)
+cdl_status tokenizer_template_usual(cdl_tokenizer *tokenizer, bool roberta, int32_t begin,
+                                    int32_t end)
 {
   const int32_t second = roberta ? 0 : 1;
-  cdl_template *single = &tokenizer->single, *pair = &tokenizer->pair;
-  CDL_TRY(cdl_template_add(single, CDL_PIECE_TOKEN, begin, 0));
-  CDL_TRY(cdl_template_add(single, CDL_PIECE_FIRST, 0, 0));
-  CDL_TRY(cdl_template_add(single, CDL_PIECE_TOKEN, end, 0));
-  CDL_TRY(cdl_template_add(pair, CDL_PIECE_TOKEN, begin, 0));
-  CDL_TRY(cdl_template_add(pair, CDL_PIECE_FIRST, 0, 0));
-  CDL_TRY(cdl_template_add(pair, CDL_PIECE_TOKEN, end, 0));
+  tokenizer_template *single = &tokenizer->single, *pair = &tokenizer->pair;
+  CDL_TRY(tokenizer_template_add(single, TOKENIZER_PIECE_TOKEN, begin, 0));
+  CDL_TRY(tokenizer_template_add(single, TOKENIZER_PIECE_FIRST, 0, 0));
+  CDL_TRY(tokenizer_template_add(single, TOKENIZER_PIECE_TOKEN, end, 0));
+  CDL_TRY(tokenizer_template_add(pair, TOKENIZER_PIECE_TOKEN, begin, 0));
+  CDL_TRY(tokenizer_template_add(pair, TOKENIZER_PIECE_FIRST, 0, 0));
+  CDL_TRY(tokenizer_template_add(pair, TOKENIZER_PIECE_TOKEN, end, 0));
   if (roberta)
-    CDL_TRY(cdl_template_add(pair, CDL_PIECE_TOKEN, end, 0));
-  CDL_TRY(cdl_template_add(pair, CDL_PIECE_SECOND, 0, second));
-  return cdl_template_add(pair, CDL_PIECE_TOKEN, end, second);
+    CDL_TRY(tokenizer_template_add(pair, TOKENIZER_PIECE_TOKEN, end, 0));
+  CDL_TRY(tokenizer_template_add(pair, TOKENIZER_PIECE_SECOND, 0, second));
+  return tokenizer_template_add(pair, TOKENIZER_PIECE_TOKEN, end, second);
 }
 
-static cdl_way way_of(const cdl_tokenizer *tokenizer)
+static tokenizer_way way_of(const cdl_tokenizer *tokenizer)
 {
-  const cdl_pre_tokenizer *pre = &tokenizer->pre_tokenizer;
-  if (tokenizer->kind == CDL_MODEL_WORDPIECE && tokenizer->pre_kind == CDL_PRE_BERT &&
+  const tokenizer_pre_tokenizer *pre = &tokenizer->pre_tokenizer;
+  if (tokenizer->kind == TOKENIZER_MODEL_WORDPIECE && tokenizer->pre_kind == TOKENIZER_PRE_BERT &&
       tokenizer->normal_steps.count == tokenizer->normalizer.present)
-    return CDL_WAY_BERT;
-  if (tokenizer->kind == CDL_MODEL_BPE && tokenizer->pre_kind == CDL_PRE_BYTE_LEVEL &&
+    return TOKENIZER_WAY_BERT;
+  if (tokenizer->kind == TOKENIZER_MODEL_BPE && tokenizer->pre_kind == TOKENIZER_PRE_BYTE_LEVEL &&
       tokenizer->bpe.prefix_bytes == 0 && tokenizer->bpe.suffix_bytes == 0 &&
       !tokenizer->bpe.byte_fallback)
-    return CDL_WAY_BYTES;
-  const bool spaces_first = pre->count == 2 && pre->steps[0].kind == CDL_CUT_SPACES;
-  if (tokenizer->kind == CDL_MODEL_UNIGRAM && (pre->count == 1 || spaces_first) &&
-      pre->steps[pre->count - 1].kind == CDL_CUT_METASPACE)
-    return CDL_WAY_METASPACE;
-  return CDL_WAY_STEPS;
+    return TOKENIZER_WAY_BYTES;
+  const bool spaces_first = pre->count == 2 && pre->steps[0].kind == TOKENIZER_CUT_SPACES;
+  if (tokenizer->kind == TOKENIZER_MODEL_UNIGRAM && (pre->count == 1 || spaces_first) &&
+      pre->steps[pre->count - 1].kind == TOKENIZER_CUT_METASPACE)
+    return TOKENIZER_WAY_METASPACE;
+  return TOKENIZER_WAY_STEPS;
 }
 
-cdl_status cdl_tokenizer_settle_normalizer(cdl_tokenizer *tokenizer)
+cdl_status tokenizer_settle_normalizer(cdl_tokenizer *tokenizer)
 {
-  cdl_bert_normalizer *bert = &tokenizer->normalizer;
-  cdl_normal_step *step = tokenizer->normal_steps.steps;
+  tokenizer_bert_normalizer *bert = &tokenizer->normalizer;
+  tokenizer_normal_step *step = tokenizer->normal_steps.steps;
   if (bert->strip_as_lowercase)
     bert->strip_accents = bert->lowercase;
   if (!bert->present)
     return CDL_OK;
   if (tokenizer->normal_steps.count == 0)
-    CDL_TRY(cdl_normalizer_add(&tokenizer->normal_steps, &step));
-  step->kind = CDL_NORMAL_BERT;
+    CDL_TRY(tokenizer_normalizer_add(&tokenizer->normal_steps, &step));
+  step->kind = TOKENIZER_NORMAL_BERT;
   step->bert = *bert;
   return CDL_OK;
 }
@@ -92,15 +93,16 @@ cdl_status cdl_tokenizer_settle_normalizer(cdl_tokenizer *tokenizer)
 /* What the files and settings say becomes steps, and these a way. */
 static cdl_status compile(cdl_tokenizer *tokenizer)
 {
-  cdl_cut_step *cut;
-  if (tokenizer->pre_kind == CDL_PRE_BERT) {
-    CDL_TRY(cdl_pre_tokenizer_add(&tokenizer->pre_tokenizer, CDL_CUT_SPACES, &cut));
-    CDL_TRY(cdl_pre_tokenizer_add(&tokenizer->pre_tokenizer, CDL_CUT_PUNCTUATION, &cut));
-    cut->behavior = CDL_SPLIT_ISOLATED;
+  tokenizer_cut_step *cut;
+  if (tokenizer->pre_kind == TOKENIZER_PRE_BERT) {
+    CDL_TRY(tokenizer_pre_tokenizer_add(&tokenizer->pre_tokenizer, TOKENIZER_CUT_SPACES, &cut));
+    CDL_TRY(
+        tokenizer_pre_tokenizer_add(&tokenizer->pre_tokenizer, TOKENIZER_CUT_PUNCTUATION, &cut));
+    cut->behavior = TOKENIZER_SPLIT_ISOLATED;
   }
-  if (tokenizer->pre_kind == CDL_PRE_BYTE_LEVEL)
+  if (tokenizer->pre_kind == TOKENIZER_PRE_BYTE_LEVEL)
     tokenizer->pre_tokenizer.steps[0].add_prefix_space = tokenizer->bpe.add_prefix_space;
-  cdl_wordpiece_prepare_bytes(tokenizer);
+  tokenizer_wordpiece_prepare_bytes(tokenizer);
   tokenizer->way = way_of(tokenizer);
   return CDL_OK;
 }
@@ -114,7 +116,7 @@ cdl_status cdl_tokenizer_open(const char *model_folder, cdl_tokenizer **tokenize
   struct timespec now = {0};
   clock_gettime(CLOCK_MONOTONIC, &now);
   opened->stamp = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-  cdl_status status = cdl_tokenizer_load(model_folder, opened);
+  cdl_status status = tokenizer_load(model_folder, opened);
   if (status == CDL_OK)
     status = compile(opened);
   if (status != CDL_OK) {
@@ -129,14 +131,14 @@ void cdl_tokenizer_close(cdl_tokenizer *tokenizer)
 {
   if (tokenizer == NULL)
     return;
-  cdl_vocabulary_release(&tokenizer->vocabulary);
-  cdl_vocabulary_release(&tokenizer->extra);
-  cdl_added_release(&tokenizer->added);
-  cdl_normalizer_release(&tokenizer->normal_steps);
-  cdl_pre_tokenizer_release(&tokenizer->pre_tokenizer);
-  cdl_wordpiece_release(&tokenizer->wordpiece);
-  cdl_bpe_release(&tokenizer->bpe);
-  cdl_unigram_release(&tokenizer->unigram);
+  tokenizer_vocabulary_release(&tokenizer->vocabulary);
+  tokenizer_vocabulary_release(&tokenizer->extra);
+  tokenizer_added_release(&tokenizer->added);
+  tokenizer_normalizer_release(&tokenizer->normal_steps);
+  tokenizer_pre_tokenizer_release(&tokenizer->pre_tokenizer);
+  tokenizer_wordpiece_release(&tokenizer->wordpiece);
+  tokenizer_bpe_release(&tokenizer->bpe);
+  tokenizer_unigram_release(&tokenizer->unigram);
   free(tokenizer->single.pieces);
   free(tokenizer->pair.pieces);
   free(tokenizer);
@@ -150,54 +152,53 @@ int32_t cdl_tokenizer_vocabulary_size(const cdl_tokenizer *tokenizer)
 
 const char *cdl_tokenizer_token(const cdl_tokenizer *tokenizer, int32_t id)
 {
-  const char *text = cdl_vocabulary_text(&tokenizer->vocabulary, id);
-  return text != NULL ? text : cdl_vocabulary_text(&tokenizer->extra, id);
+  const char *text = tokenizer_vocabulary_text(&tokenizer->vocabulary, id);
+  return text != NULL ? text : tokenizer_vocabulary_text(&tokenizer->extra, id);
 }
 
 /* ---- Encoding ---- */
 
 /* The text itself when it is well-formed, otherwise a copy in which U+FFFD stands for each ill-formed part. */
-static cdl_status mend(cdl_scratch *scratch, const uint8_t **text, size_t *bytes)
+static cdl_status mend(tokenizer_scratch *scratch, const uint8_t **text, size_t *bytes)
 {
-  size_t good = cdl_utf8_well_formed(*text, *bytes);
+  size_t good = base_utf8_well_formed(*text, *bytes);
   if (good == *bytes)
     return CDL_OK;
-  cdl_bytes *clean = &scratch->clean;
+  base_bytes *clean = &scratch->clean;
   clean->count = 0;
   const uint8_t *at = *text;
   size_t left = *bytes;
   while (left != 0) {
-    CDL_TRY(cdl_bytes_append(clean, at, good));
+    CDL_TRY(base_bytes_append(clean, at, good));
     at += good;
     left -= good;
     if (left == 0)
       break;
     size_t subpart;
-    cdl_utf8_sequence(at, left, &subpart);
-    CDL_TRY(cdl_bytes_append(clean, "\xef\xbf\xbd", 3));
+    base_utf8_sequence(at, left, &subpart);
+    CDL_TRY(base_bytes_append(clean, "\xef\xbf\xbd", 3));
     at += subpart;
     left -= subpart;
-    good = cdl_utf8_well_formed(at, left);
+    good = base_utf8_well_formed(at, left);
   }
   *text = clean->data;
   *bytes = clean->count;
   return CDL_OK;
 }
 
-bool cdl_tokenizer_normalizes(const cdl_tokenizer *tokenizer)
+bool tokenizer_normalizes(const cdl_tokenizer *tokenizer)
 {
   return tokenizer->normal_steps.count > 0;
 }
 
-cdl_status cdl_tokenizer_normalize(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
-                                   const uint8_t *text, size_t bytes, size_t *origin,
-                                   cdl_bytes *out)
+cdl_status tokenizer_normalize(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
+                               const uint8_t *text, size_t bytes, size_t *origin, base_bytes *out)
 {
-  return cdl_normalizer_apply(&tokenizer->normal_steps, &scratch->normalizing, text, bytes, origin,
-                              out);
+  return tokenizer_normalizer_apply(&tokenizer->normal_steps, &scratch->normalizing, text, bytes,
+                                    origin, out);
 }
 
-cdl_status cdl_tokenizer_check_unknown(int32_t unknown)
+cdl_status tokenizer_check_unknown(int32_t unknown)
 {
   return unknown >= 0 ? CDL_OK
                       : cdl_fail(CDL_DATA, "the text has what the tokenizer's vocabulary lacks, "
@@ -205,46 +206,47 @@ cdl_status cdl_tokenizer_check_unknown(int32_t unknown)
 }
 
 /* A piece by the model. */
-static cdl_status encode_new_piece(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
-                                   const uint8_t *piece, size_t bytes, cdl_ids *ids)
+static cdl_status encode_new_piece(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
+                                   const uint8_t *piece, size_t bytes, base_ids *ids)
 {
   switch (tokenizer->kind) {
-  case CDL_MODEL_BPE:
-    return cdl_bpe_encode(tokenizer, scratch, piece, bytes, false, ids);
-  case CDL_MODEL_UNIGRAM:
-    return cdl_unigram_encode_piece(tokenizer, scratch, piece, bytes, ids);
-  case CDL_MODEL_WORDPIECE:
-    return cdl_wordpiece_encode_word(tokenizer, scratch, piece, bytes, ids);
-  case CDL_MODEL_WORDLEVEL:
+  case TOKENIZER_MODEL_BPE:
+    return tokenizer_bpe_encode(tokenizer, scratch, piece, bytes, false, ids);
+  case TOKENIZER_MODEL_UNIGRAM:
+    return tokenizer_unigram_encode_piece(tokenizer, scratch, piece, bytes, ids);
+  case TOKENIZER_MODEL_WORDPIECE:
+    return tokenizer_wordpiece_encode_word(tokenizer, scratch, piece, bytes, ids);
+  case TOKENIZER_MODEL_WORDLEVEL:
     break;
   }
-  int32_t id = cdl_vocabulary_find(&tokenizer->vocabulary, piece, bytes);
+  int32_t id = tokenizer_vocabulary_find(&tokenizer->vocabulary, piece, bytes);
   if (id < 0)
-    CDL_TRY(cdl_tokenizer_check_unknown(id = tokenizer->word_unknown));
-  CDL_TRY(cdl_ids_reserve(ids, 1));
+    CDL_TRY(tokenizer_check_unknown(id = tokenizer->word_unknown));
+  CDL_TRY(base_ids_reserve(ids, 1));
   ids->data[ids->count++] = id;
   return CDL_OK;
 }
 
-static cdl_status encode_piece(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
-                               const uint8_t *piece, size_t bytes, cdl_ids *ids)
+static cdl_status encode_piece(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
+                               const uint8_t *piece, size_t bytes, base_ids *ids)
 {
-  const uint64_t hash = cdl_word_hash(piece, bytes);
-  CDL_TRY(cdl_ids_reserve(ids, UINT16_MAX)); /* as many as the cache has for a word */
-  if (cdl_word_recall(&scratch->cache, hash, piece, bytes, ids))
+  const uint64_t hash = tokenizer_word_hash(piece, bytes);
+  CDL_TRY(base_ids_reserve(ids, UINT16_MAX)); /* as many as the cache has for a word */
+  if (tokenizer_word_recall(&scratch->cache, hash, piece, bytes, ids))
     return CDL_OK;
   const size_t before = ids->count;
   CDL_TRY(encode_new_piece(tokenizer, scratch, piece, bytes, ids));
-  cdl_word_remember(&scratch->cache, hash, piece, bytes, ids->data + before, ids->count - before);
+  tokenizer_word_remember(&scratch->cache, hash, piece, bytes, ids->data + before,
+                          ids->count - before);
   return CDL_OK;
 }
 
-static cdl_status encode_by_steps(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
-                                  const uint8_t *text, size_t bytes, size_t origin, cdl_ids *ids)
+static cdl_status encode_by_steps(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
+                                  const uint8_t *text, size_t bytes, size_t origin, base_ids *ids)
 {
-  CDL_TRY(
-      cdl_pre_tokenizer_apply(&tokenizer->pre_tokenizer, &scratch->cutting, text, bytes, origin));
-  const cdl_pieces *pieces = &scratch->cutting.pieces;
+  CDL_TRY(tokenizer_pre_tokenizer_apply(&tokenizer->pre_tokenizer, &scratch->cutting, text, bytes,
+                                        origin));
+  const tokenizer_pieces *pieces = &scratch->cutting.pieces;
   size_t begin = 0;
   for (size_t i = 0; i < pieces->count; i++) {
     CDL_TRY(
@@ -256,53 +258,54 @@ static cdl_status encode_by_steps(const cdl_tokenizer *tokenizer, cdl_scratch *s
 
 /* Text without added tokens. `normal`: it is normalized already; its first `origin` bytes come from the given text's first
  * character. */
-static cdl_status encode_model(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
+static cdl_status encode_model(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
                                const uint8_t *text, size_t bytes, bool normal, size_t origin,
-                               cdl_ids *ids)
+                               base_ids *ids)
 {
-  if (tokenizer->way == CDL_WAY_BERT)
-    return cdl_wordpiece_encode(tokenizer, scratch, text, bytes, normal, ids);
-  if (!normal && cdl_tokenizer_normalizes(tokenizer)) {
-    CDL_TRY(cdl_tokenizer_normalize(tokenizer, scratch, text, bytes, &origin, &scratch->spaced));
+  if (tokenizer->way == TOKENIZER_WAY_BERT)
+    return tokenizer_wordpiece_encode(tokenizer, scratch, text, bytes, normal, ids);
+  if (!normal && tokenizer_normalizes(tokenizer)) {
+    CDL_TRY(tokenizer_normalize(tokenizer, scratch, text, bytes, &origin, &scratch->spaced));
     text = scratch->spaced.data;
     bytes = scratch->spaced.count;
   }
   if (bytes == 0)
     return CDL_OK;
   switch (tokenizer->way) {
-  case CDL_WAY_BYTES:
-    return cdl_byte_bpe_encode(tokenizer, scratch, text, bytes, ids);
-  case CDL_WAY_METASPACE:
-    return cdl_unigram_encode(tokenizer, scratch, text, bytes, origin, ids);
-  case CDL_WAY_BERT:
-  case CDL_WAY_STEPS:
+  case TOKENIZER_WAY_BYTES:
+    return tokenizer_byte_bpe_encode(tokenizer, scratch, text, bytes, ids);
+  case TOKENIZER_WAY_METASPACE:
+    return tokenizer_unigram_encode(tokenizer, scratch, text, bytes, origin, ids);
+  case TOKENIZER_WAY_BERT:
+  case TOKENIZER_WAY_STEPS:
     break;
   }
   return encode_by_steps(tokenizer, scratch, text, bytes, origin, ids);
 }
 
 /* Text between the tokens that are looked for in the text as given: normalized, and searched for the others. */
-static cdl_status encode_between(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
-                                 const uint8_t *text, size_t bytes, size_t origin, cdl_ids *ids)
+static cdl_status encode_between(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
+                                 const uint8_t *text, size_t bytes, size_t origin, base_ids *ids)
 {
   if (tokenizer->added.normal.count == 0)
     return encode_model(tokenizer, scratch, text, bytes, false, origin, ids);
-  if (cdl_tokenizer_normalizes(tokenizer)) {
-    CDL_TRY(cdl_tokenizer_normalize(tokenizer, scratch, text, bytes, &origin, &scratch->spaced));
+  if (tokenizer_normalizes(tokenizer)) {
+    CDL_TRY(tokenizer_normalize(tokenizer, scratch, text, bytes, &origin, &scratch->spaced));
     text = scratch->spaced.data;
     bytes = scratch->spaced.count;
   }
-  cdl_added_walk walk;
-  CDL_TRY(cdl_added_start(&tokenizer->added.normal, text, bytes, &scratch->normal_hits, &walk));
-  cdl_stretch stretch;
-  while (cdl_added_next(&walk, &stretch)) {
+  tokenizer_added_walk walk;
+  CDL_TRY(
+      tokenizer_added_start(&tokenizer->added.normal, text, bytes, &scratch->normal_hits, &walk));
+  tokenizer_stretch stretch;
+  while (tokenizer_added_next(&walk, &stretch)) {
     const size_t marked = stretch.begin < origin ? origin - stretch.begin : 0;
     const size_t length = stretch.end - stretch.begin;
     if (stretch.id < 0) {
       CDL_TRY(encode_model(tokenizer, scratch, text + stretch.begin, length, true,
                            marked < length ? marked : length, ids));
     } else {
-      CDL_TRY(cdl_ids_reserve(ids, 1));
+      CDL_TRY(base_ids_reserve(ids, 1));
       ids->data[ids->count++] = stretch.id;
     }
   }
@@ -313,23 +316,23 @@ static cdl_status encode_between(const cdl_tokenizer *tokenizer, cdl_scratch *sc
 static size_t first_character(const uint8_t *text, size_t bytes)
 {
   size_t subpart;
-  return bytes > 0 ? cdl_utf8_sequence(text, bytes, &subpart) : 0;
+  return bytes > 0 ? base_utf8_sequence(text, bytes, &subpart) : 0;
 }
 
-static cdl_status encode_text(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
-                              const uint8_t *text, size_t bytes, cdl_ids *ids)
+static cdl_status encode_text(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
+                              const uint8_t *text, size_t bytes, base_ids *ids)
 {
   ids->count = 0;
   CDL_TRY(mend(scratch, &text, &bytes));
-  cdl_added_walk walk;
-  CDL_TRY(cdl_added_start(&tokenizer->added.raw, text, bytes, &scratch->raw_hits, &walk));
-  cdl_stretch stretch;
-  while (cdl_added_next(&walk, &stretch)) {
+  tokenizer_added_walk walk;
+  CDL_TRY(tokenizer_added_start(&tokenizer->added.raw, text, bytes, &scratch->raw_hits, &walk));
+  tokenizer_stretch stretch;
+  while (tokenizer_added_next(&walk, &stretch)) {
     if (stretch.id < 0) {
       CDL_TRY(encode_between(tokenizer, scratch, text + stretch.begin, stretch.end - stretch.begin,
                              stretch.begin == 0 ? first_character(text, bytes) : 0, ids));
     } else {
-      CDL_TRY(cdl_ids_reserve(ids, 1));
+      CDL_TRY(base_ids_reserve(ids, 1));
       ids->data[ids->count++] = stretch.id;
     }
   }
@@ -359,28 +362,28 @@ typedef struct {
   size_t count;
 } kept_ids;
 
-static kept_ids kept_of(const cdl_tokenizer *tokenizer, const cdl_ids *ids, size_t count)
+static kept_ids kept_of(const cdl_tokenizer *tokenizer, const base_ids *ids, size_t count)
 {
   const size_t begin = tokenizer->truncates_left ? ids->count - count : 0;
   return (kept_ids){.ids = count != 0 ? ids->data + begin : NULL, .count = count};
 }
 
 static cdl_status scratch_of(const cdl_tokenizer *tokenizer, cdl_encoding *encoding,
-                             cdl_scratch **scratch)
+                             tokenizer_scratch **scratch)
 {
   if (encoding->scratch == NULL)
     encoding->scratch = calloc(1, sizeof **scratch);
-  cdl_scratch *own = encoding->scratch;
+  tokenizer_scratch *own = encoding->scratch;
   if (own == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory for an encoding");
   if (own->cache.slots == NULL)
-    own->cache.slots = calloc(CDL_WORD_SLOTS, sizeof *own->cache.slots);
+    own->cache.slots = calloc(TOKENIZER_WORD_SLOTS, sizeof *own->cache.slots);
   if (own->cache.arena == NULL)
-    own->cache.arena = malloc(CDL_WORD_ARENA);
+    own->cache.arena = malloc(TOKENIZER_WORD_ARENA);
   if (own->cache.slots == NULL || own->cache.arena == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory for an encoding");
   if (own->owner != tokenizer->stamp) {
-    cdl_word_forget(&own->cache);
+    tokenizer_word_forget(&own->cache);
     own->owner = tokenizer->stamp;
   }
   *scratch = own;
@@ -390,12 +393,12 @@ static cdl_status scratch_of(const cdl_tokenizer *tokenizer, cdl_encoding *encod
 /* Room for `count` ids, at least one. */
 static cdl_status make_room(cdl_encoding *encoding, size_t count)
 {
-  cdl_scratch *scratch = encoding->scratch;
+  tokenizer_scratch *scratch = encoding->scratch;
   if (count < scratch->result_capacity)
     return CDL_OK;
   const size_t capacity = count + count / 2 + 64;
-  CDL_TRY(cdl_grow(&encoding->ids, capacity, sizeof *encoding->ids));
-  CDL_TRY(cdl_grow(&encoding->type_ids, capacity, sizeof *encoding->type_ids));
+  CDL_TRY(base_grow(&encoding->ids, capacity, sizeof *encoding->ids));
+  CDL_TRY(base_grow(&encoding->type_ids, capacity, sizeof *encoding->type_ids));
   scratch->result_capacity = capacity;
   return CDL_OK;
 }
@@ -404,14 +407,14 @@ cdl_status cdl_tokenizer_encode(const cdl_tokenizer *tokenizer, const char *firs
                                 size_t first_bytes, const char *second, size_t second_bytes,
                                 size_t max_length, cdl_encoding *encoding)
 {
-  const cdl_template *template = second != NULL ? &tokenizer->pair : &tokenizer->single;
+  const tokenizer_template *template = second != NULL ? &tokenizer->pair : &tokenizer->single;
   if (max_length != 0 && max_length < template->tokens)
     return cdl_fail(CDL_ARGUMENT, "max_length is %zu, but the special tokens alone are %zu",
                     max_length, template->tokens);
   if (first_bytes > INT32_MAX || second_bytes > INT32_MAX)
     return cdl_fail(CDL_ARGUMENT, "a text of %zu bytes, expected at most %d",
                     first_bytes > second_bytes ? first_bytes : second_bytes, INT32_MAX);
-  cdl_scratch *scratch = NULL;
+  tokenizer_scratch *scratch = NULL;
   CDL_TRY(scratch_of(tokenizer, encoding, &scratch));
   CDL_TRY(encode_text(tokenizer, scratch, (const uint8_t *)first, first_bytes, &scratch->first));
   scratch->second.count = 0;
@@ -427,10 +430,10 @@ cdl_status cdl_tokenizer_encode(const cdl_tokenizer *tokenizer, const char *firs
                  second_kept = kept_of(tokenizer, &scratch->second, kept_second);
   encoding->count = 0;
   for (size_t i = 0; i < template->count; i++) {
-    const cdl_template_piece *piece = &template->pieces[i];
-    const kept_ids kept = piece->kind == CDL_PIECE_TOKEN   ? (kept_ids){&piece->id, 1}
-                          : piece->kind == CDL_PIECE_FIRST ? first_kept
-                                                           : second_kept;
+    const tokenizer_template_piece *piece = &template->pieces[i];
+    const kept_ids kept = piece->kind == TOKENIZER_PIECE_TOKEN   ? (kept_ids){&piece->id, 1}
+                          : piece->kind == TOKENIZER_PIECE_FIRST ? first_kept
+                                                                 : second_kept;
     CDL_TRY(make_room(encoding, encoding->count + kept.count));
     if (kept.count != 0)
       memcpy(encoding->ids + encoding->count, kept.ids, kept.count * sizeof *kept.ids);
@@ -447,6 +450,6 @@ void cdl_encoding_release(cdl_encoding *encoding)
     return;
   free(encoding->ids);
   free(encoding->type_ids);
-  cdl_scratch_release(encoding->scratch);
+  tokenizer_scratch_release(encoding->scratch);
   *encoding = (cdl_encoding){0};
 }

@@ -5,7 +5,7 @@
 
 static int by_text(const void *left, const void *right)
 {
-  const cdl_trie_key *a = left, *b = right;
+  const tokenizer_trie_key *a = left, *b = right;
   const size_t shorter = a->bytes < b->bytes ? a->bytes : b->bytes;
   const int order = shorter != 0 ? memcmp(a->text, b->text, shorter) : 0;
   if (order != 0)
@@ -21,8 +21,8 @@ typedef struct {
 } span;
 
 /* Appends the children of `node`, whose text has `depth` bytes, behind the nodes so far. */
-static void add_children(cdl_trie *trie, const cdl_trie_key *keys, span *spans, size_t node,
-                         size_t depth)
+static void add_children(tokenizer_trie *trie, const tokenizer_trie_key *keys, span *spans,
+                         size_t node, size_t depth)
 {
   uint32_t at = spans[node].low;
   const uint32_t end = spans[node].high;
@@ -40,9 +40,9 @@ static void add_children(cdl_trie *trie, const cdl_trie_key *keys, span *spans, 
   }
 }
 
-cdl_status cdl_trie_build(cdl_trie *trie, cdl_trie_key *keys, size_t count)
+cdl_status tokenizer_trie_build(tokenizer_trie *trie, tokenizer_trie_key *keys, size_t count)
 {
-  *trie = (cdl_trie){0};
+  *trie = (tokenizer_trie){0};
   size_t nodes = 1; /* a byte each, at most, and the root */
   for (size_t i = 0; i < count; i++)
     nodes += keys[i].bytes;
@@ -71,14 +71,14 @@ cdl_status cdl_trie_build(cdl_trie *trie, cdl_trie_key *keys, size_t count)
   trie->children[trie->nodes] = (uint32_t)trie->nodes;
   free(spans);
   for (size_t byte = 0; byte < 256; byte++)
-    trie->first[byte] = cdl_trie_child(trie, 0, (uint8_t)byte);
+    trie->first[byte] = tokenizer_trie_child(trie, 0, (uint8_t)byte);
   return CDL_OK;
 }
 
-void cdl_trie_release(cdl_trie *trie)
+void tokenizer_trie_release(tokenizer_trie *trie)
 {
   free(trie->children);
   free(trie->values);
   free(trie->bytes);
-  *trie = (cdl_trie){0};
+  *trie = (tokenizer_trie){0};
 }

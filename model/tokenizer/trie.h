@@ -8,29 +8,30 @@
 
 #include "condlora/status.h"
 
-#define CDL_NO_NODE UINT32_MAX
+#define TOKENIZER_NO_NODE UINT32_MAX
 
 /* Children of node n: children[n] to children[n + 1], in order of `bytes`. */
 typedef struct {
   uint32_t *children;  /* [nodes + 1] */
   int32_t *values;     /* [nodes] of the text that ends here, or -1 */
   uint8_t *bytes;      /* [nodes] by which a node is reached */
-  uint32_t first[256]; /* the root's children, or CDL_NO_NODE */
+  uint32_t first[256]; /* the root's children, or TOKENIZER_NO_NODE */
   size_t nodes;
-} cdl_trie;
+} tokenizer_trie;
 
 typedef struct {
   const uint8_t *text;
   size_t bytes;
   int32_t value; /* >= 0; of equal texts the largest value counts */
-} cdl_trie_key;
+} tokenizer_trie_key;
 
-/* Sorts `keys`. Errors: MEMORY. Released with cdl_trie_release, also after an error. */
-CDL_MUST_USE cdl_status cdl_trie_build(cdl_trie *trie, cdl_trie_key *keys, size_t count);
-void cdl_trie_release(cdl_trie *trie);
+/* Sorts `keys`. Errors: MEMORY. Released with tokenizer_trie_release, also after an error. */
+CDL_MUST_USE cdl_status tokenizer_trie_build(tokenizer_trie *trie, tokenizer_trie_key *keys,
+                                             size_t count);
+void tokenizer_trie_release(tokenizer_trie *trie);
 
-/* The child of a node by a byte, or CDL_NO_NODE. */
-static inline uint32_t cdl_trie_child(const cdl_trie *trie, uint32_t node, uint8_t byte)
+/* The child of a node by a byte, or TOKENIZER_NO_NODE. */
+static inline uint32_t tokenizer_trie_child(const tokenizer_trie *trie, uint32_t node, uint8_t byte)
 {
   uint32_t low = trie->children[node], high = trie->children[node + 1];
   const uint32_t end = high;
@@ -41,7 +42,7 @@ static inline uint32_t cdl_trie_child(const cdl_trie *trie, uint32_t node, uint8
     else
       high = middle;
   }
-  return low < end && trie->bytes[low] == byte ? low : CDL_NO_NODE;
+  return low < end && trie->bytes[low] == byte ? low : TOKENIZER_NO_NODE;
 }
 
 #endif

@@ -85,12 +85,12 @@ static const struct {
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-static cdl_status add_text(cdl_bytes *out, const char *text)
+static cdl_status add_text(base_bytes *out, const char *text)
 {
-  return cdl_bytes_append(out, text, strlen(text));
+  return base_bytes_append(out, text, strlen(text));
 }
 
-static cdl_status add_range(cdl_bytes *out, uint32_t first, uint32_t last)
+static cdl_status add_range(base_bytes *out, uint32_t first, uint32_t last)
 {
   char text[32];
   snprintf(text, sizeof text, "\\x{%X}-\\x{%X}", (unsigned)first, (unsigned)last);
@@ -98,7 +98,8 @@ static cdl_status add_range(cdl_bytes *out, uint32_t first, uint32_t last)
 }
 
 /* Those whose name begins with `name`: all letters for "L". */
-static cdl_status add_new(cdl_bytes *out, const named_range *ranges, size_t count, const char *name)
+static cdl_status add_new(base_bytes *out, const named_range *ranges, size_t count,
+                          const char *name)
 {
   for (size_t i = 0; i < count; i++)
     if (strncmp(ranges[i].name, name, strlen(name)) == 0)
@@ -106,7 +107,7 @@ static cdl_status add_new(cdl_bytes *out, const named_range *ranges, size_t coun
   return CDL_OK;
 }
 
-cdl_status cdl_class_property(const char *name, cdl_bytes *out, bool *known)
+cdl_status tokenizer_class_property(const char *name, base_bytes *out, bool *known)
 {
   /* Not C and Cn, which lost what became other, nor Mn and Mc, between which U+1171E moved. */
   static const char *const categories[] = {"L",  "Lu", "Ll", "Lt", "Lm", "Lo", "M",  "Me",
@@ -116,8 +117,8 @@ cdl_status cdl_class_property(const char *name, cdl_bytes *out, bool *known)
   static const char *const scripts[] = {"Arabic",   "Cyrillic", "Devanagari", "Greek",
                                         "Han",      "Hangul",   "Hebrew",     "Hiragana",
                                         "Katakana", "Latin",    "Thai"};
-  const bool category = cdl_is_one_of(name, categories, COUNT(categories));
-  *known = category || cdl_is_one_of(name, scripts, COUNT(scripts));
+  const bool category = base_is_one_of(name, categories, COUNT(categories));
+  *known = category || base_is_one_of(name, scripts, COUNT(scripts));
   if (!*known)
     return CDL_OK;
   char text[32];
@@ -127,26 +128,26 @@ cdl_status cdl_class_property(const char *name, cdl_bytes *out, bool *known)
                   : add_new(out, new_scripts, COUNT(new_scripts), name);
 }
 
-cdl_status cdl_class_word(cdl_bytes *out, bool bracketed)
+cdl_status tokenizer_class_word(base_bytes *out, bool bracketed)
 {
   enum { LATIN_END = 0x100 };
   static const char *const parts[] = {"L", "M", "Nd", "Pc"};
   bool known;
   for (size_t i = 0; i < COUNT(parts); i++)
-    CDL_TRY(cdl_class_property(parts[i], out, &known));
+    CDL_TRY(tokenizer_class_property(parts[i], out, &known));
   for (size_t i = 0; i < COUNT(odd_word_characters); i++)
     if (!bracketed || odd_word_characters[i].first >= LATIN_END)
       CDL_TRY(add_range(out, odd_word_characters[i].first, odd_word_characters[i].last));
   return CDL_OK;
 }
 
-cdl_status cdl_class_space(cdl_bytes *out)
+cdl_status tokenizer_class_space(base_bytes *out)
 {
   return add_text(out, "\\x{9}-\\x{D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}"
                        "\\x{2029}\\x{202F}\\x{205F}\\x{3000}");
 }
 
-cdl_status cdl_class_not_space(cdl_bytes *out)
+cdl_status tokenizer_class_not_space(base_bytes *out)
 {
   return add_text(out, "\\x{0}-\\x{8}\\x{E}-\\x{1F}\\x{21}-\\x{84}\\x{86}-\\x{9F}\\x{A1}-\\x{167F}"
                        "\\x{1681}-\\x{1FFF}\\x{200B}-\\x{2027}\\x{202A}-\\x{202E}\\x{2030}-"

@@ -7,18 +7,18 @@
 
 enum { CLASS_SHIFT = 24, SHORT_RUN = 24 };
 
-void cdl_points_decompose(cdl_points *points, uint32_t c, bool compatibility, uint32_t marks)
+void tokenizer_points_decompose(base_points *points, uint32_t c, bool compatibility, uint32_t marks)
 {
-  uint32_t parts[CDL_DECOMPOSITION_MAX];
-  const size_t count = cdl_decompose(c, compatibility, parts);
+  uint32_t parts[TOKENIZER_DECOMPOSITION_MAX];
+  const size_t count = tokenizer_decompose(c, compatibility, parts);
   for (size_t i = 0; i < count; i++)
     points->data[points->count++] = parts[i] |
-                                    (uint32_t)cdl_combining_class(parts[i]) << CLASS_SHIFT | marks |
-                                    (i == 0 ? CDL_POINT_FIRST : 0);
+                                    (uint32_t)tokenizer_combining_class(parts[i]) << CLASS_SHIFT |
+                                    marks | (i == 0 ? TOKENIZER_POINT_FIRST : 0);
 }
 
 /* Canonical order of one run of non-starters: stable, by combining class. */
-static cdl_status order_run(uint32_t *run, size_t count, cdl_points *sorted)
+static cdl_status order_run(uint32_t *run, size_t count, base_points *sorted)
 {
   if (count <= SHORT_RUN) {
     for (size_t i = 1; i < count; i++) {
@@ -32,7 +32,7 @@ static cdl_status order_run(uint32_t *run, size_t count, cdl_points *sorted)
   }
   size_t begin[257] = {0};
   sorted->count = 0;
-  CDL_TRY(cdl_points_reserve(sorted, count));
+  CDL_TRY(base_points_reserve(sorted, count));
   for (size_t i = 0; i < count; i++)
     begin[(run[i] >> CLASS_SHIFT) + 1]++;
   for (size_t class = 0; class < 256; class ++)
@@ -43,7 +43,7 @@ static cdl_status order_run(uint32_t *run, size_t count, cdl_points *sorted)
   return CDL_OK;
 }
 
-cdl_status cdl_points_order(cdl_points *points, cdl_points *spare)
+cdl_status tokenizer_points_order(base_points *points, base_points *spare)
 {
   for (size_t i = 0; i < points->count; i++) {
     if (points->data[i] >> CLASS_SHIFT == 0)
@@ -60,19 +60,20 @@ cdl_status cdl_points_order(cdl_points *points, cdl_points *spare)
 
 /* The reference goes by the order in which parts stand: the first part of each character takes the place of the next one
  * of the text, other parts that of the one before. `characters` of the text are its beginning. */
-static void mark_beginning(cdl_points *points, size_t characters)
+static void mark_beginning(base_points *points, size_t characters)
 {
   size_t passed = 0;
   for (size_t i = 0; i < points->count; i++) {
-    const bool first = (points->data[i] & CDL_POINT_FIRST) != 0;
+    const bool first = (points->data[i] & TOKENIZER_POINT_FIRST) != 0;
     const bool begins = characters > 0 && (first ? passed < characters : passed <= characters);
-    points->data[i] = (points->data[i] & ~CDL_POINT_BEGINS) | (begins ? CDL_POINT_BEGINS : 0);
+    points->data[i] =
+        (points->data[i] & ~TOKENIZER_POINT_BEGINS) | (begins ? TOKENIZER_POINT_BEGINS : 0);
     passed += first;
   }
 }
 
 /* A starter takes in what follows it, unless a mark of the same or a higher class stands between. */
-static void compose(cdl_points *points)
+static void compose(base_points *points)
 {
   uint32_t *data = points->data;
   size_t count = 0, starter = SIZE_MAX;
@@ -81,8 +82,9 @@ static void compose(cdl_points *points)
     const uint32_t class = data[i] >> CLASS_SHIFT;
     const bool open = starter != SIZE_MAX && (count == starter + 1 || last_class < class);
     uint32_t whole;
-    if (open && cdl_compose(data[starter] & CDL_POINT_MASK, data[i] & CDL_POINT_MASK, &whole)) {
-      data[starter] = whole | (data[starter] & CDL_POINT_BEGINS);
+    if (open && tokenizer_compose(data[starter] & TOKENIZER_POINT_MASK,
+                                  data[i] & TOKENIZER_POINT_MASK, &whole)) {
+      data[starter] = whole | (data[starter] & TOKENIZER_POINT_BEGINS);
       continue;
     }
     if (class == 0)
@@ -93,34 +95,35 @@ static void compose(cdl_points *points)
   points->count = count;
 }
 
-cdl_status cdl_points_normalize(const uint8_t *text, size_t bytes, size_t origin,
-                                cdl_normal_form form, cdl_points *points, cdl_points *spare)
+cdl_status tokenizer_points_normalize(const uint8_t *text, size_t bytes, size_t origin,
+                                      tokenizer_normal_form form, base_points *points,
+                                      base_points *spare)
 {
   const uint8_t *const end = text + bytes, *const marked = text + origin;
-  const bool compatibility = form == CDL_FORM_KC || form == CDL_FORM_KD;
+  const bool compatibility = form == TOKENIZER_FORM_KC || form == TOKENIZER_FORM_KD;
   size_t characters = 0;
   points->count = 0;
   while (text < end) {
     characters += text < marked;
-    CDL_TRY(cdl_points_reserve(points, CDL_DECOMPOSITION_MAX));
-    cdl_points_decompose(points, cdl_utf8_next(&text), compatibility, 0);
+    CDL_TRY(base_points_reserve(points, TOKENIZER_DECOMPOSITION_MAX));
+    tokenizer_points_decompose(points, base_utf8_next(&text), compatibility, 0);
   }
-  CDL_TRY(cdl_points_order(points, spare));
+  CDL_TRY(tokenizer_points_order(points, spare));
   mark_beginning(points, characters);
-  if (form == CDL_FORM_C || form == CDL_FORM_KC)
+  if (form == TOKENIZER_FORM_C || form == TOKENIZER_FORM_KC)
     compose(points);
   return CDL_OK;
 }
 
-cdl_status cdl_points_write(const cdl_points *points, cdl_bytes *out, size_t *origin)
+cdl_status tokenizer_points_write(const base_points *points, base_bytes *out, size_t *origin)
 {
   const size_t before = out->count;
   bool beginning = true;
   *origin = 0;
-  CDL_TRY(cdl_bytes_reserve(out, 4 * points->count));
+  CDL_TRY(base_bytes_reserve(out, 4 * points->count));
   for (size_t i = 0; i < points->count; i++) {
-    out->count += cdl_utf8_write(out->data + out->count, points->data[i] & CDL_POINT_MASK);
-    beginning = beginning && (points->data[i] & CDL_POINT_BEGINS) != 0;
+    out->count += base_utf8_write(out->data + out->count, points->data[i] & TOKENIZER_POINT_MASK);
+    beginning = beginning && (points->data[i] & TOKENIZER_POINT_BEGINS) != 0;
     if (beginning)
       *origin = out->count - before;
   }

@@ -7,11 +7,11 @@
 
 typedef struct {
   uint32_t first, last;
-} cdl_code_range;
+} tokenizer_code_range;
 
 /* Marks, punctuation and format characters younger than Unicode 8, or of another category there: ordinary characters
  * to the BERT normalizer and pre-tokenizer. */
-static const cdl_code_range unicode_young_categories[] = {
+static const tokenizer_code_range unicode_young_categories[] = {
     {0x5C8, 0x5C9},     {0x61D, 0x61D},     {0x7FD, 0x7FD},     {0x890, 0x891},
     {0x897, 0x89F},     {0x8CA, 0x8E2},     {0x9FD, 0x9FE},     {0xA76, 0xA76},
     {0xAFA, 0xAFF},     {0xB53, 0xB55},     {0xC04, 0xC04},     {0xC3C, 0xC3C},
@@ -51,7 +51,7 @@ static const cdl_code_range unicode_young_categories[] = {
 };
 
 /* Combining classes and decompositions younger than Unicode 9: starters that stay as they are. */
-static const cdl_code_range unicode_young_normalization[] = {
+static const tokenizer_code_range unicode_young_normalization[] = {
     {0x5C8, 0x5C9},     {0x7FD, 0x7FD},     {0x897, 0x89F},     {0x8CA, 0x8D3},
     {0x9FE, 0x9FE},     {0xC3C, 0xC3C},     {0xD3B, 0xD3C},     {0xEBA, 0xEBA},
     {0x1715, 0x1715},   {0x1ABF, 0x1AF0},   {0x1DF6, 0x1DFA},   {0xA82C, 0xA82C},
@@ -71,7 +71,7 @@ static const cdl_code_range unicode_young_normalization[] = {
 };
 
 /* Marks younger than Unicode 9, or marks only since: StripAccents leaves them. */
-static const cdl_code_range unicode_young_marks[] = {
+static const tokenizer_code_range unicode_young_marks[] = {
     {0x7FD, 0x7FD},     {0x897, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},
     {0xAFA, 0xAFF},     {0xB55, 0xB55},     {0xC04, 0xC04},     {0xC3C, 0xC3C},
     {0xCF3, 0xCF3},     {0xD00, 0xD00},     {0xD3B, 0xD3C},     {0xD81, 0xD81},
@@ -98,21 +98,21 @@ static const cdl_code_range unicode_young_marks[] = {
 };
 
 /* Compatibility decompositions younger than Unicode 9. */
-static const cdl_code_range unicode_young_compatibility[] = {
+static const tokenizer_code_range unicode_young_compatibility[] = {
     {0x32FF, 0x32FF},   {0xA7F2, 0xA7F4},   {0xAB69, 0xAB69},
     {0x10781, 0x10785}, {0x10787, 0x107B0}, {0x107B2, 0x107BA},
     {0x1E030, 0x1E06D}, {0x1F16C, 0x1F16C}, {0x1FBF0, 0x1FBF9},
 };
 
 /* Numbers of Unicode 17 that Unicode 15 lacks. */
-static const cdl_code_range unicode_new_numbers[] = {
+static const tokenizer_code_range unicode_new_numbers[] = {
     {0x10D40, 0x10D49}, {0x116D0, 0x116E3}, {0x11BF0, 0x11BF9},
     {0x11DE0, 0x11DE9}, {0x16130, 0x16139}, {0x16D70, 0x16D79},
     {0x16FF4, 0x16FF6}, {0x1CCF0, 0x1CCF9}, {0x1E5F1, 0x1E5FA},
 };
 
 /* Alphabetic characters, marks and digits of Unicode 16 that Unicode 15 lacks. */
-static const cdl_code_range unicode_new_word_characters[] = {
+static const tokenizer_code_range unicode_new_word_characters[] = {
     {0x897, 0x897},     {0x1C89, 0x1C8A},   {0xA7CB, 0xA7CD},   {0xA7DA, 0xA7DC},
     {0x105C0, 0x105F3}, {0x10D40, 0x10D65}, {0x10D69, 0x10D6D}, {0x10D6F, 0x10D85},
     {0x10EC2, 0x10EC4}, {0x10EFC, 0x10EFC}, {0x11380, 0x11389}, {0x1138B, 0x1138B},

@@ -6,7 +6,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-static bool in_ranges(const cdl_code_range *ranges, size_t count, uint32_t c)
+static bool in_ranges(const tokenizer_code_range *ranges, size_t count, uint32_t c)
 {
   size_t low = 0, high = count;
   while (low < high) {
@@ -29,7 +29,7 @@ static bool is_young(uint32_t c)
   return in_ranges(unicode_young_categories, COUNT(unicode_young_categories), c);
 }
 
-bool cdl_is_space(uint32_t c)
+bool tokenizer_is_space(uint32_t c)
 {
   if (c < 0x80)
     return c == ' ' || (c >= 0x09 && c <= 0x0d);
@@ -37,7 +37,7 @@ bool cdl_is_space(uint32_t c)
          c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
-bool cdl_is_word_character(uint32_t c)
+bool tokenizer_is_word_character(uint32_t c)
 {
   switch (category(c)) {
   case UTF8PROC_CATEGORY_LU:
@@ -62,7 +62,7 @@ bool cdl_is_word_character(uint32_t c)
          in_ranges(unicode_new_word_characters, COUNT(unicode_new_word_characters), c);
 }
 
-bool cdl_is_bert_control(uint32_t c)
+bool tokenizer_is_bert_control(uint32_t c)
 {
   if (c < 0x80)
     return (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
@@ -73,7 +73,7 @@ bool cdl_is_bert_control(uint32_t c)
          !is_young(c);
 }
 
-bool cdl_is_bert_ideograph(uint32_t c)
+bool tokenizer_is_bert_ideograph(uint32_t c)
 {
   if (c < 0x3400)
     return false;
@@ -84,7 +84,7 @@ bool cdl_is_bert_ideograph(uint32_t c)
          (c >= 0x2f800 && c <= 0x2fa1f);
 }
 
-bool cdl_is_bert_punctuation(uint32_t c)
+bool tokenizer_is_bert_punctuation(uint32_t c)
 {
   if (c < 0x80)
     return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') ||
@@ -105,7 +105,7 @@ bool cdl_is_bert_punctuation(uint32_t c)
   }
 }
 
-bool cdl_is_bert_accent(uint32_t c)
+bool tokenizer_is_bert_accent(uint32_t c)
 {
   if (c < 0x300)
     return false;
@@ -119,7 +119,7 @@ static bool is_inert(uint32_t c)
   return in_ranges(unicode_young_normalization, COUNT(unicode_young_normalization), c);
 }
 
-bool cdl_is_mark(uint32_t c)
+bool tokenizer_is_mark(uint32_t c)
 {
   if (c < 0x300)
     return false;
@@ -130,7 +130,7 @@ bool cdl_is_mark(uint32_t c)
          c == 0x1cf3;
 }
 
-bool cdl_is_numeric(uint32_t c)
+bool tokenizer_is_numeric(uint32_t c)
 {
   if (c < 0x80)
     return c >= '0' && c <= '9';
@@ -139,26 +139,27 @@ bool cdl_is_numeric(uint32_t c)
          in_ranges(unicode_new_numbers, COUNT(unicode_new_numbers), c);
 }
 
-size_t cdl_decompose(uint32_t c, bool compatibility, uint32_t out[CDL_DECOMPOSITION_MAX])
+size_t tokenizer_decompose(uint32_t c, bool compatibility,
+                           uint32_t out[TOKENIZER_DECOMPOSITION_MAX])
 {
   out[0] = c;
   if (c < (compatibility ? 0xa0 : 0xc0) || is_inert(c) ||
       (compatibility &&
        in_ranges(unicode_young_compatibility, COUNT(unicode_young_compatibility), c)))
     return 1;
-  utf8proc_int32_t points[CDL_DECOMPOSITION_MAX];
+  utf8proc_int32_t points[TOKENIZER_DECOMPOSITION_MAX];
   int boundary = 0;
   const utf8proc_ssize_t count = utf8proc_decompose_char(
-      (utf8proc_int32_t)c, points, CDL_DECOMPOSITION_MAX,
+      (utf8proc_int32_t)c, points, TOKENIZER_DECOMPOSITION_MAX,
       UTF8PROC_DECOMPOSE | UTF8PROC_STABLE | (compatibility ? UTF8PROC_COMPAT : 0), &boundary);
-  if (count < 1 || count > CDL_DECOMPOSITION_MAX)
+  if (count < 1 || count > TOKENIZER_DECOMPOSITION_MAX)
     return 1;
   for (utf8proc_ssize_t i = 0; i < count; i++)
     out[i] = (uint32_t)points[i];
   return (size_t)count;
 }
 
-bool cdl_compose(uint32_t first, uint32_t second, uint32_t *whole)
+bool tokenizer_compose(uint32_t first, uint32_t second, uint32_t *whole)
 {
   if (second < 0x300 || is_inert(first) || is_inert(second)) /* no second part is smaller */
     return false;
@@ -170,7 +171,7 @@ bool cdl_compose(uint32_t first, uint32_t second, uint32_t *whole)
   return true;
 }
 
-uint8_t cdl_combining_class(uint32_t c)
+uint8_t tokenizer_combining_class(uint32_t c)
 {
   if (c < 0x300)
     return 0;
@@ -178,7 +179,7 @@ uint8_t cdl_combining_class(uint32_t c)
   return value == 0 || is_inert(c) ? 0 : (uint8_t)value;
 }
 
-size_t cdl_to_lower(uint32_t c, uint32_t out[2])
+size_t tokenizer_to_lower(uint32_t c, uint32_t out[2])
 {
   if (c == 0x130) { /* the only one whose lower case is two code points */
     out[0] = 'i';

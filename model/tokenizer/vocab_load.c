@@ -14,7 +14,7 @@ typedef struct {
 } text_line;
 
 /* Lines end with LF, CR LF or CR. False at the end of the file. */
-static bool next_line(const cdl_mapping *file, size_t *at, text_line *line)
+static bool next_line(const base_mapping *file, size_t *at, text_line *line)
 {
   if (*at == file->size)
     return false;
@@ -33,13 +33,13 @@ static bool next_line(const cdl_mapping *file, size_t *at, text_line *line)
 /* ---- vocab.txt ---- */
 
 /* A token's id is its line's number; of equal lines the last counts. */
-static cdl_status read_vocabulary_lines(const char *path, const cdl_mapping *file,
-                                        cdl_vocabulary *vocabulary)
+static cdl_status read_vocabulary_lines(const char *path, const base_mapping *file,
+                                        tokenizer_vocabulary *vocabulary)
 {
-  const size_t good = cdl_utf8_well_formed(file->data, file->size);
+  const size_t good = base_utf8_well_formed(file->data, file->size);
   size_t at = 0, number = 0;
   text_line line;
-  cdl_bytes token = {0};
+  base_bytes token = {0};
   cdl_status status = CDL_OK;
   while (status == CDL_OK && next_line(file, &at, &line)) {
     token.count = 0;
@@ -47,13 +47,13 @@ static cdl_status read_vocabulary_lines(const char *path, const cdl_mapping *fil
       status =
           cdl_fail(CDL_DATA, "%s:%zu: expected a token in UTF-8 without NUL", path, number + 1);
     if (status == CDL_OK)
-      status = cdl_bytes_append(&token, line.text, line.bytes);
+      status = base_bytes_append(&token, line.text, line.bytes);
     if (status == CDL_OK)
-      status = cdl_bytes_append(&token, "", 1);
+      status = base_bytes_append(&token, "", 1);
     if (status == CDL_OK)
-      status = cdl_context(
-          cdl_vocabulary_put(vocabulary, (const char *)token.data, line.bytes, (int64_t)number),
-          "%s:%zu", path, number + 1);
+      status = cdl_context(tokenizer_vocabulary_put(vocabulary, (const char *)token.data,
+                                                    line.bytes, (int64_t)number),
+                           "%s:%zu", path, number + 1);
     number++;
   }
   free(token.data);
@@ -62,37 +62,36 @@ static cdl_status read_vocabulary_lines(const char *path, const cdl_mapping *fil
   return status;
 }
 
-cdl_status cdl_tokenizer_load_wordpiece(const char *path, const char *unknown,
-                                        cdl_tokenizer *tokenizer)
+cdl_status tokenizer_load_wordpiece(const char *path, const char *unknown, cdl_tokenizer *tokenizer)
 {
-  cdl_mapping file;
-  tokenizer->kind = CDL_MODEL_WORDPIECE;
-  tokenizer->pre_kind = CDL_PRE_BERT;
-  CDL_TRY(cdl_file_map(path, &file));
+  base_mapping file;
+  tokenizer->kind = TOKENIZER_MODEL_WORDPIECE;
+  tokenizer->pre_kind = TOKENIZER_PRE_BERT;
+  CDL_TRY(base_file_map(path, &file));
   const cdl_status status = read_vocabulary_lines(path, &file, &tokenizer->vocabulary);
-  cdl_file_unmap(&file);
+  base_file_unmap(&file);
   CDL_TRY(status);
   /* Of none Transformers makes the text that Python has for none. */
   const char *name = unknown != NULL ? unknown : "None";
-  const int32_t id = cdl_vocabulary_find(&tokenizer->vocabulary, name, strlen(name));
-  return cdl_wordpiece_prepare(tokenizer, "##", 100, id < 0 ? CDL_UNKNOWN_MISSING : id);
+  const int32_t id = tokenizer_vocabulary_find(&tokenizer->vocabulary, name, strlen(name));
+  return tokenizer_wordpiece_prepare(tokenizer, "##", 100, id < 0 ? TOKENIZER_UNKNOWN_MISSING : id);
 }
 
 /* ---- vocab.json and merges.txt ---- */
 
-static cdl_status read_vocabulary_json(const char *path, cdl_vocabulary *vocabulary)
+static cdl_status read_vocabulary_json(const char *path, tokenizer_vocabulary *vocabulary)
 {
   json_t *root;
-  CDL_TRY(cdl_json_read_repeated(path, &root));
+  CDL_TRY(base_json_read_repeated(path, &root));
   cdl_status status = CDL_OK;
   const char *token;
   json_t *id;
   json_object_foreach(root, token, id)
   {
     status = json_is_integer(id)
-                 ? cdl_context(
-                       cdl_vocabulary_add(vocabulary, token, strlen(token), json_integer_value(id)),
-                       "%s", path)
+                 ? cdl_context(tokenizer_vocabulary_add(vocabulary, token, strlen(token),
+                                                        json_integer_value(id)),
+                               "%s", path)
                  : cdl_fail(CDL_DATA, "%s: token \"%.64s\": expected a whole number", path, token);
     if (status != CDL_OK)
       break;
@@ -104,7 +103,7 @@ static cdl_status read_vocabulary_json(const char *path, cdl_vocabulary *vocabul
 }
 
 static cdl_status split_merge(const char *path, size_t number, const text_line *line,
-                              cdl_merge_text *merge)
+                              tokenizer_merge_text *merge)
 {
   const char *const end = line->text + line->bytes;
   const char *words[3] = {0};
@@ -121,17 +120,17 @@ static cdl_status split_merge(const char *path, size_t number, const text_line *
   }
   if (count != 2)
     return cdl_fail(CDL_DATA, "%s:%zu: expected two tokens", path, number);
-  *merge = (cdl_merge_text){
+  *merge = (tokenizer_merge_text){
       .left = words[0], .left_bytes = bytes[0], .right = words[1], .right_bytes = bytes[1]};
   return CDL_OK;
 }
 
 /* As Transformers reads the file: the first line is the version, what follows the last line end is no merge, and of
  * equal lines the first counts. */
-static cdl_status read_merges(const char *path, const cdl_mapping *file, cdl_tokenizer *tokenizer)
+static cdl_status read_merges(const char *path, const base_mapping *file, cdl_tokenizer *tokenizer)
 {
   size_t at = 0, number = 0, count = 0, capacity = 0;
-  cdl_merge_text *merges = NULL;
+  tokenizer_merge_text *merges = NULL;
   text_line line;
   cdl_status status = CDL_OK;
   while (status == CDL_OK && next_line(file, &at, &line)) {
@@ -139,30 +138,29 @@ static cdl_status read_merges(const char *path, const cdl_mapping *file, cdl_tok
       continue;
     if (count == capacity) {
       capacity = 2 * capacity + 1024;
-      status = cdl_grow(&merges, capacity, sizeof *merges);
+      status = base_grow(&merges, capacity, sizeof *merges);
     }
     if (status == CDL_OK)
       status = split_merge(path, number, &line, &merges[count++]);
   }
   if (status == CDL_OK)
-    status = cdl_context(cdl_bpe_prepare(tokenizer, merges, count, false), "%s", path);
+    status = cdl_context(tokenizer_bpe_prepare(tokenizer, merges, count, false), "%s", path);
   free(merges);
   return status;
 }
 
-cdl_status cdl_tokenizer_load_bpe(const char *vocabulary, const char *merges,
-                                  cdl_tokenizer *tokenizer)
+cdl_status tokenizer_load_bpe(const char *vocabulary, const char *merges, cdl_tokenizer *tokenizer)
 {
-  cdl_mapping file;
-  cdl_cut_step *step;
-  tokenizer->kind = CDL_MODEL_BPE;
-  tokenizer->bpe.unknown = CDL_UNKNOWN_NONE;
-  tokenizer->pre_kind = CDL_PRE_BYTE_LEVEL;
-  CDL_TRY(cdl_pre_tokenizer_add(&tokenizer->pre_tokenizer, CDL_CUT_BYTES, &step));
+  base_mapping file;
+  tokenizer_cut_step *step;
+  tokenizer->kind = TOKENIZER_MODEL_BPE;
+  tokenizer->bpe.unknown = TOKENIZER_UNKNOWN_NONE;
+  tokenizer->pre_kind = TOKENIZER_PRE_BYTE_LEVEL;
+  CDL_TRY(tokenizer_pre_tokenizer_add(&tokenizer->pre_tokenizer, TOKENIZER_CUT_BYTES, &step));
   step->use_regex = true;
   CDL_TRY(read_vocabulary_json(vocabulary, &tokenizer->vocabulary));
-  CDL_TRY(cdl_file_map(merges, &file));
+  CDL_TRY(base_file_map(merges, &file));
   const cdl_status status = read_merges(merges, &file, tokenizer);
-  cdl_file_unmap(&file);
+  base_file_unmap(&file);
   return status;
 }

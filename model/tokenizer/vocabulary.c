@@ -5,24 +5,24 @@
 
 static uint64_t hash_text(const uint8_t *text, size_t bytes)
 {
-  uint64_t hash = CDL_HASH_START;
+  uint64_t hash = TOKENIZER_HASH_START;
   for (size_t i = 0; i < bytes; i++)
-    hash = cdl_hash_step(hash, text[i]);
+    hash = tokenizer_hash_step(hash, text[i]);
   return hash;
 }
 
-static void place(cdl_vocabulary_slot *slots, size_t slot_count, uint32_t tag, int32_t id)
+static void place(tokenizer_vocabulary_slot *slots, size_t slot_count, uint32_t tag, int32_t id)
 {
   size_t at = tag & (slot_count - 1);
   while (slots[at].id >= 0)
     at = (at + 1) & (slot_count - 1);
-  slots[at] = (cdl_vocabulary_slot){.tag = tag, .id = id};
+  slots[at] = (tokenizer_vocabulary_slot){.tag = tag, .id = id};
 }
 
-static cdl_status widen_slots(cdl_vocabulary *vocabulary)
+static cdl_status widen_slots(tokenizer_vocabulary *vocabulary)
 {
   const size_t count = vocabulary->slot_count == 0 ? 1024 : vocabulary->slot_count * 2;
-  cdl_vocabulary_slot *slots = malloc(count * sizeof *slots);
+  tokenizer_vocabulary_slot *slots = malloc(count * sizeof *slots);
   if (slots == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory for a vocabulary");
   memset(slots, 0xff, count * sizeof *slots);
@@ -35,40 +35,40 @@ static cdl_status widen_slots(cdl_vocabulary *vocabulary)
   return CDL_OK;
 }
 
-static cdl_status widen_ids(cdl_vocabulary *vocabulary, size_t id)
+static cdl_status widen_ids(tokenizer_vocabulary *vocabulary, size_t id)
 {
   if (id < vocabulary->id_capacity)
     return CDL_OK;
   size_t capacity = vocabulary->id_capacity == 0 ? 1024 : vocabulary->id_capacity * 2;
   while (capacity <= id)
     capacity *= 2;
-  CDL_TRY(cdl_grow(&vocabulary->offset, capacity, sizeof *vocabulary->offset));
-  CDL_TRY(cdl_grow(&vocabulary->length, capacity, sizeof *vocabulary->length));
+  CDL_TRY(base_grow(&vocabulary->offset, capacity, sizeof *vocabulary->offset));
+  CDL_TRY(base_grow(&vocabulary->length, capacity, sizeof *vocabulary->length));
   memset(vocabulary->offset + vocabulary->id_capacity, 0xff,
          (capacity - vocabulary->id_capacity) * sizeof *vocabulary->offset);
   vocabulary->id_capacity = capacity;
   return CDL_OK;
 }
 
-cdl_status cdl_vocabulary_add(cdl_vocabulary *vocabulary, const char *text, size_t bytes,
-                              int64_t id)
+cdl_status tokenizer_vocabulary_add(tokenizer_vocabulary *vocabulary, const char *text,
+                                    size_t bytes, int64_t id)
 {
-  if (id < 0 || id >= CDL_TOKEN_ID_END)
+  if (id < 0 || id >= TOKENIZER_TOKEN_ID_END)
     return cdl_fail(CDL_DATA, "token \"%.64s\" has id %lld, expected 0 to %d", text, (long long)id,
-                    CDL_TOKEN_ID_END - 1);
+                    TOKENIZER_TOKEN_ID_END - 1);
   if (bytes >= UINT32_MAX / 2 - vocabulary->text.count)
     return cdl_fail(CDL_DATA, "token \"%.64s…\" is too long", text);
-  if (cdl_vocabulary_find(vocabulary, text, bytes) >= 0)
+  if (tokenizer_vocabulary_find(vocabulary, text, bytes) >= 0)
     return cdl_fail(CDL_DATA, "token \"%.64s\" is there twice", text);
   const int32_t token = (int32_t)id;
-  if (cdl_vocabulary_text(vocabulary, token) != NULL)
+  if (tokenizer_vocabulary_text(vocabulary, token) != NULL)
     return cdl_fail(CDL_DATA, "tokens \"%.64s\" and \"%.64s\" have the same id %d",
-                    cdl_vocabulary_text(vocabulary, token), text, (int)token);
+                    tokenizer_vocabulary_text(vocabulary, token), text, (int)token);
   if (vocabulary->count * 2 >= vocabulary->slot_count)
     CDL_TRY(widen_slots(vocabulary));
   CDL_TRY(widen_ids(vocabulary, (size_t)id));
   const size_t offset = vocabulary->text.count;
-  CDL_TRY(cdl_bytes_reserve(&vocabulary->text, bytes + 1));
+  CDL_TRY(base_bytes_reserve(&vocabulary->text, bytes + 1));
   memcpy(vocabulary->text.data + offset, text, bytes);
   vocabulary->text.data[offset + bytes] = '\0';
   vocabulary->text.count += bytes + 1;
@@ -85,7 +85,7 @@ cdl_status cdl_vocabulary_add(cdl_vocabulary *vocabulary, const char *text, size
 }
 
 /* The text's place in the slots; slot_count for none. */
-static size_t slot_of(const cdl_vocabulary *vocabulary, const void *text, size_t bytes)
+static size_t slot_of(const tokenizer_vocabulary *vocabulary, const void *text, size_t bytes)
 {
   if (vocabulary->slot_count == 0)
     return 0;
@@ -100,19 +100,19 @@ static size_t slot_of(const cdl_vocabulary *vocabulary, const void *text, size_t
   return vocabulary->slot_count;
 }
 
-cdl_status cdl_vocabulary_put(cdl_vocabulary *vocabulary, const char *text, size_t bytes,
-                              int64_t id)
+cdl_status tokenizer_vocabulary_put(tokenizer_vocabulary *vocabulary, const char *text,
+                                    size_t bytes, int64_t id)
 {
   const size_t slot = slot_of(vocabulary, text, bytes);
   if (slot == vocabulary->slot_count)
-    return cdl_vocabulary_add(vocabulary, text, bytes, id);
-  if (id < 0 || id >= CDL_TOKEN_ID_END)
+    return tokenizer_vocabulary_add(vocabulary, text, bytes, id);
+  if (id < 0 || id >= TOKENIZER_TOKEN_ID_END)
     return cdl_fail(CDL_DATA, "token \"%.64s\" has id %lld, expected 0 to %d", text, (long long)id,
-                    CDL_TOKEN_ID_END - 1);
+                    TOKENIZER_TOKEN_ID_END - 1);
   const int32_t before = vocabulary->slots[slot].id, token = (int32_t)id;
-  if (cdl_vocabulary_text(vocabulary, token) != NULL && token != before)
+  if (tokenizer_vocabulary_text(vocabulary, token) != NULL && token != before)
     return cdl_fail(CDL_DATA, "tokens \"%.64s\" and \"%.64s\" have the same id %d",
-                    cdl_vocabulary_text(vocabulary, token), text, (int)token);
+                    tokenizer_vocabulary_text(vocabulary, token), text, (int)token);
   CDL_TRY(widen_ids(vocabulary, (size_t)id));
   const uint32_t offset = vocabulary->offset[before];
   vocabulary->offset[before] = UINT32_MAX;
@@ -124,31 +124,32 @@ cdl_status cdl_vocabulary_put(cdl_vocabulary *vocabulary, const char *text, size
   return CDL_OK;
 }
 
-int32_t cdl_vocabulary_find(const cdl_vocabulary *vocabulary, const void *text, size_t bytes)
+int32_t tokenizer_vocabulary_find(const tokenizer_vocabulary *vocabulary, const void *text,
+                                  size_t bytes)
 {
   const size_t slot = slot_of(vocabulary, text, bytes);
   return slot == vocabulary->slot_count ? -1 : vocabulary->slots[slot].id;
 }
 
-int32_t cdl_vocabulary_byte(const cdl_vocabulary *vocabulary, uint8_t byte)
+int32_t tokenizer_vocabulary_byte(const tokenizer_vocabulary *vocabulary, uint8_t byte)
 {
   char text[8];
   const int bytes = snprintf(text, sizeof text, "<0x%02X>", byte);
-  return cdl_vocabulary_find(vocabulary, text, (size_t)bytes);
+  return tokenizer_vocabulary_find(vocabulary, text, (size_t)bytes);
 }
 
-const char *cdl_vocabulary_text(const cdl_vocabulary *vocabulary, int32_t id)
+const char *tokenizer_vocabulary_text(const tokenizer_vocabulary *vocabulary, int32_t id)
 {
   if (id < 0 || id >= vocabulary->id_end || vocabulary->offset[id] == UINT32_MAX)
     return NULL;
   return (const char *)vocabulary->text.data + vocabulary->offset[id];
 }
 
-void cdl_vocabulary_release(cdl_vocabulary *vocabulary)
+void tokenizer_vocabulary_release(tokenizer_vocabulary *vocabulary)
 {
   free(vocabulary->text.data);
   free(vocabulary->offset);
   free(vocabulary->length);
   free(vocabulary->slots);
-  *vocabulary = (cdl_vocabulary){0};
+  *vocabulary = (tokenizer_vocabulary){0};
 }

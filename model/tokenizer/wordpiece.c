@@ -9,9 +9,9 @@
 /* ---- WordPiece ---- */
 
 /* The token whose text, behind the first `skipped` bytes, is `text`. */
-static int32_t find_piece(const cdl_vocabulary *vocabulary, const cdl_vocabulary_slot *slots,
-                          size_t slot_count, size_t skipped, uint32_t tag, const uint8_t *text,
-                          size_t bytes)
+static int32_t find_piece(const tokenizer_vocabulary *vocabulary,
+                          const tokenizer_vocabulary_slot *slots, size_t slot_count, size_t skipped,
+                          uint32_t tag, const uint8_t *text, size_t bytes)
 {
   for (size_t at = tag & (slot_count - 1); slots[at].id >= 0; at = (at + 1) & (slot_count - 1)) {
     const int32_t id = slots[at].id;
@@ -27,12 +27,12 @@ static int32_t find_piece(const cdl_vocabulary *vocabulary, const cdl_vocabulary
 static int32_t longest_piece(const cdl_tokenizer *tokenizer, uint32_t *tags, const uint8_t *word,
                              size_t bytes, bool first, size_t *piece_bytes)
 {
-  const cdl_vocabulary *vocabulary = &tokenizer->vocabulary;
-  const cdl_wordpiece *model = &tokenizer->wordpiece;
+  const tokenizer_vocabulary *vocabulary = &tokenizer->vocabulary;
+  const tokenizer_wordpiece *model = &tokenizer->wordpiece;
   const size_t limit = bytes < vocabulary->longest ? bytes : vocabulary->longest;
-  uint64_t hash = CDL_HASH_START;
+  uint64_t hash = TOKENIZER_HASH_START;
   for (size_t i = 0; i < limit; i++) {
-    hash = cdl_hash_step(hash, word[i]);
+    hash = tokenizer_hash_step(hash, word[i]);
     tags[i] = (uint32_t)(hash >> 32);
   }
   for (size_t length = limit; length > 0; length--) {
@@ -50,21 +50,21 @@ static int32_t longest_piece(const cdl_tokenizer *tokenizer, uint32_t *tags, con
   return -1;
 }
 
-static cdl_status append_unknown(const cdl_tokenizer *tokenizer, cdl_ids *ids)
+static cdl_status append_unknown(const cdl_tokenizer *tokenizer, base_ids *ids)
 {
-  CDL_TRY(cdl_tokenizer_check_unknown(tokenizer->wordpiece.unknown));
+  CDL_TRY(tokenizer_check_unknown(tokenizer->wordpiece.unknown));
   ids->data[ids->count++] = tokenizer->wordpiece.unknown;
   return CDL_OK;
 }
 
-static cdl_status split_word(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
-                             const uint8_t *word, size_t bytes, size_t characters, cdl_ids *ids)
+static cdl_status split_word(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
+                             const uint8_t *word, size_t bytes, size_t characters, base_ids *ids)
 {
   const size_t before = ids->count;
   if (characters > tokenizer->wordpiece.word_characters_max)
     return append_unknown(tokenizer, ids);
   scratch->tags.count = 0;
-  CDL_TRY(cdl_points_reserve(&scratch->tags, bytes));
+  CDL_TRY(base_points_reserve(&scratch->tags, bytes));
   for (size_t at = 0; at < bytes;) {
     size_t piece_bytes = 0;
     const int32_t id =
@@ -80,46 +80,48 @@ static cdl_status split_word(const cdl_tokenizer *tokenizer, cdl_scratch *scratc
 }
 
 /* `ids` has room for as many ids as the word has bytes. */
-static cdl_status encode_word(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
-                              const uint8_t *word, size_t bytes, size_t characters, cdl_ids *ids)
+static cdl_status encode_word(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
+                              const uint8_t *word, size_t bytes, size_t characters, base_ids *ids)
 {
-  const uint64_t hash = cdl_word_hash(word, bytes);
-  if (cdl_word_recall(&scratch->cache, hash, word, bytes, ids))
+  const uint64_t hash = tokenizer_word_hash(word, bytes);
+  if (tokenizer_word_recall(&scratch->cache, hash, word, bytes, ids))
     return CDL_OK;
   const size_t before = ids->count;
   CDL_TRY(split_word(tokenizer, scratch, word, bytes, characters, ids));
-  cdl_word_remember(&scratch->cache, hash, word, bytes, ids->data + before, ids->count - before);
+  tokenizer_word_remember(&scratch->cache, hash, word, bytes, ids->data + before,
+                          ids->count - before);
   return CDL_OK;
 }
 
-cdl_status cdl_wordpiece_encode_word(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
-                                     const uint8_t *word, size_t bytes, cdl_ids *ids)
+cdl_status tokenizer_wordpiece_encode_word(const cdl_tokenizer *tokenizer,
+                                           tokenizer_scratch *scratch, const uint8_t *word,
+                                           size_t bytes, base_ids *ids)
 {
   size_t characters = 0;
   for (size_t i = 0; i < bytes; i++)
     characters += (word[i] & 0xc0) != 0x80;
-  CDL_TRY(cdl_ids_reserve(ids, bytes));
+  CDL_TRY(base_ids_reserve(ids, bytes));
   return split_word(tokenizer, scratch, word, bytes, characters, ids);
 }
 
 /* ---- Pre-tokenization ---- */
 
 /* A stretch without ASCII spaces, of any characters. */
-static cdl_status encode_wide(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
-                              const cdl_bert_normalizer *normalizer, const uint8_t *text,
-                              const uint8_t *end, cdl_ids *ids)
+static cdl_status encode_wide(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
+                              const tokenizer_bert_normalizer *normalizer, const uint8_t *text,
+                              const uint8_t *end, base_ids *ids)
 {
-  CDL_TRY(cdl_bert_points(normalizer, &scratch->normalizing, text, end, 0));
-  const cdl_points points = scratch->normalizing.points;
-  CDL_TRY(cdl_ids_reserve(ids, 4 * points.count));
+  CDL_TRY(tokenizer_bert_points(normalizer, &scratch->normalizing, text, end, 0));
+  const base_points points = scratch->normalizing.points;
+  CDL_TRY(base_ids_reserve(ids, 4 * points.count));
   scratch->normal.count = 0;
-  CDL_TRY(cdl_bytes_reserve(&scratch->normal, 4 * points.count + 4));
+  CDL_TRY(base_bytes_reserve(&scratch->normal, 4 * points.count + 4));
   uint8_t *word = scratch->normal.data;
   size_t bytes = 0, characters = 0;
   for (size_t i = 0; i <= points.count; i++) {
-    const uint32_t c = i < points.count ? points.data[i] & CDL_POINT_MASK : ' ';
-    const bool space = cdl_is_space(c);
-    const bool punctuation = !space && cdl_is_bert_punctuation(c);
+    const uint32_t c = i < points.count ? points.data[i] & TOKENIZER_POINT_MASK : ' ';
+    const bool space = tokenizer_is_space(c);
+    const bool punctuation = !space && tokenizer_is_bert_punctuation(c);
     if (space || punctuation) {
       if (bytes != 0)
         CDL_TRY(encode_word(tokenizer, scratch, word, bytes, characters, ids));
@@ -127,7 +129,7 @@ static cdl_status encode_wide(const cdl_tokenizer *tokenizer, cdl_scratch *scrat
       if (space)
         continue;
     }
-    bytes += cdl_utf8_write(word + bytes, c);
+    bytes += base_utf8_write(word + bytes, c);
     characters++;
     if (punctuation) {
       CDL_TRY(encode_word(tokenizer, scratch, word, bytes, characters, ids));
@@ -137,40 +139,40 @@ static cdl_status encode_wide(const cdl_tokenizer *tokenizer, cdl_scratch *scrat
   return CDL_OK;
 }
 
-cdl_status cdl_wordpiece_encode(const cdl_tokenizer *tokenizer, cdl_scratch *scratch,
-                                const uint8_t *text, size_t bytes, bool normal, cdl_ids *ids)
+cdl_status tokenizer_wordpiece_encode(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
+                                      const uint8_t *text, size_t bytes, bool normal, base_ids *ids)
 {
-  static const cdl_bert_normalizer as_is;
-  const cdl_bert_normalizer *normalizer = normal ? &as_is : &tokenizer->normalizer;
+  static const tokenizer_bert_normalizer as_is;
+  const tokenizer_bert_normalizer *normalizer = normal ? &as_is : &tokenizer->normalizer;
   const uint8_t *kinds = tokenizer->wordpiece.kind[normal],
                 *lower = tokenizer->wordpiece.lower[normal];
   const uint8_t *end = text + bytes;
-  CDL_TRY(cdl_ids_reserve(ids, bytes));
+  CDL_TRY(base_ids_reserve(ids, bytes));
   scratch->word.count = 0;
-  CDL_TRY(cdl_bytes_reserve(&scratch->word, bytes));
+  CDL_TRY(base_bytes_reserve(&scratch->word, bytes));
   uint8_t *word = scratch->word.data;
   const uint8_t *begin = text; /* of the word */
   size_t length = 0;
   for (const uint8_t *at = text;; at++) {
-    const uint8_t kind = at < end ? kinds[*at] : CDL_BYTE_SPACE;
-    if (kind == CDL_BYTE_WORD) {
+    const uint8_t kind = at < end ? kinds[*at] : TOKENIZER_BYTE_SPACE;
+    if (kind == TOKENIZER_BYTE_WORD) {
       word[length++] = lower[*at];
       continue;
     }
-    if (kind == CDL_BYTE_DROPPED)
+    if (kind == TOKENIZER_BYTE_DROPPED)
       continue;
-    if (kind == CDL_BYTE_WIDE) {
-      while (at < end && kinds[*at] != CDL_BYTE_SPACE)
+    if (kind == TOKENIZER_BYTE_WIDE) {
+      while (at < end && kinds[*at] != TOKENIZER_BYTE_SPACE)
         at++;
       CDL_TRY(encode_wide(tokenizer, scratch, normalizer, begin, at, ids));
-      CDL_TRY(cdl_ids_reserve(ids, (size_t)(end - at)));
+      CDL_TRY(base_ids_reserve(ids, (size_t)(end - at)));
     } else if (length != 0) {
       CDL_TRY(encode_word(tokenizer, scratch, word, length, length, ids));
     }
     length = 0;
     if (at >= end)
       return CDL_OK;
-    if (kind == CDL_BYTE_PUNCTUATION)
+    if (kind == TOKENIZER_BYTE_PUNCTUATION)
       CDL_TRY(encode_word(tokenizer, scratch, at, 1, 1, ids));
     begin = at + 1;
   }
@@ -178,21 +180,22 @@ cdl_status cdl_wordpiece_encode(const cdl_tokenizer *tokenizer, cdl_scratch *scr
 
 /* ---- Preparation ---- */
 
-static void prepare_bytes(const cdl_bert_normalizer *normalizer, uint8_t kind[256],
+static void prepare_bytes(const tokenizer_bert_normalizer *normalizer, uint8_t kind[256],
                           uint8_t lower[256])
 {
   for (unsigned byte = 0; byte < 256; byte++) {
     const bool cleaned = byte < 0x80 && normalizer->clean_text;
-    kind[byte] = byte >= 0x80                           ? CDL_BYTE_WIDE
-                 : cleaned && cdl_is_bert_control(byte) ? CDL_BYTE_DROPPED
-                 : cdl_is_space(byte)                   ? CDL_BYTE_SPACE
-                 : cdl_is_bert_punctuation(byte)        ? CDL_BYTE_PUNCTUATION
-                                                        : CDL_BYTE_WORD;
+    kind[byte] = byte >= 0x80                                 ? TOKENIZER_BYTE_WIDE
+                 : cleaned && tokenizer_is_bert_control(byte) ? TOKENIZER_BYTE_DROPPED
+                 : tokenizer_is_space(byte)                   ? TOKENIZER_BYTE_SPACE
+                 : tokenizer_is_bert_punctuation(byte)        ? TOKENIZER_BYTE_PUNCTUATION
+                                                              : TOKENIZER_BYTE_WORD;
     lower[byte] = (uint8_t)(normalizer->lowercase && byte >= 'A' && byte <= 'Z' ? byte + 32 : byte);
   }
 }
 
-static cdl_status index_continuing(const cdl_vocabulary *vocabulary, cdl_wordpiece *model)
+static cdl_status index_continuing(const tokenizer_vocabulary *vocabulary,
+                                   tokenizer_wordpiece *model)
 {
   size_t slots = 1024;
   while (slots < 2 * vocabulary->count)
@@ -203,26 +206,26 @@ static cdl_status index_continuing(const cdl_vocabulary *vocabulary, cdl_wordpie
   memset(model->continuing, 0xff, slots * sizeof *model->continuing);
   model->continuing_count = slots;
   for (int32_t id = 0; id < vocabulary->id_end; id++) {
-    const char *text = cdl_vocabulary_text(vocabulary, id);
+    const char *text = tokenizer_vocabulary_text(vocabulary, id);
     if (text == NULL || vocabulary->length[id] <= model->prefix_bytes ||
         memcmp(text, model->prefix, model->prefix_bytes) != 0)
       continue;
-    uint64_t hash = CDL_HASH_START;
+    uint64_t hash = TOKENIZER_HASH_START;
     for (size_t i = model->prefix_bytes; i < vocabulary->length[id]; i++)
-      hash = cdl_hash_step(hash, (uint8_t)text[i]);
+      hash = tokenizer_hash_step(hash, (uint8_t)text[i]);
     const uint32_t tag = (uint32_t)(hash >> 32);
     size_t at = tag & (slots - 1);
     while (model->continuing[at].id >= 0)
       at = (at + 1) & (slots - 1);
-    model->continuing[at] = (cdl_vocabulary_slot){.tag = tag, .id = id};
+    model->continuing[at] = (tokenizer_vocabulary_slot){.tag = tag, .id = id};
   }
   return CDL_OK;
 }
 
-cdl_status cdl_wordpiece_prepare(cdl_tokenizer *tokenizer, const char *prefix,
-                                 size_t word_characters_max, int32_t unknown)
+cdl_status tokenizer_wordpiece_prepare(cdl_tokenizer *tokenizer, const char *prefix,
+                                       size_t word_characters_max, int32_t unknown)
 {
-  cdl_wordpiece *model = &tokenizer->wordpiece;
+  tokenizer_wordpiece *model = &tokenizer->wordpiece;
   model->prefix = strdup(prefix);
   if (model->prefix == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory for a tokenizer");
@@ -232,15 +235,15 @@ cdl_status cdl_wordpiece_prepare(cdl_tokenizer *tokenizer, const char *prefix,
   return index_continuing(&tokenizer->vocabulary, model);
 }
 
-void cdl_wordpiece_prepare_bytes(cdl_tokenizer *tokenizer)
+void tokenizer_wordpiece_prepare_bytes(cdl_tokenizer *tokenizer)
 {
-  static const cdl_bert_normalizer as_is;
+  static const tokenizer_bert_normalizer as_is;
   prepare_bytes(&tokenizer->normalizer, tokenizer->wordpiece.kind[0],
                 tokenizer->wordpiece.lower[0]);
   prepare_bytes(&as_is, tokenizer->wordpiece.kind[1], tokenizer->wordpiece.lower[1]);
 }
 
-void cdl_wordpiece_release(cdl_wordpiece *model)
+void tokenizer_wordpiece_release(tokenizer_wordpiece *model)
 {
   free(model->prefix);
   free(model->continuing);

@@ -20,7 +20,7 @@ typedef struct {
   const char *name;
   bool is_double;
   int m, n, k;
-  char job, job_vt; /* job_u, the transposition or the job of the eigenproblem */
+  char session, job_vt; /* job_u, the transposition or the session of the eigenproblem */
   char triangle;
   int lda, ldb, ldc, work_size;
   uintptr_t a, b, c, values, pivots, work, info; /* b: u or right sides; c: vt */
@@ -101,17 +101,17 @@ static int run_svd(const host_libraries *host, const solution *s, void *a)
 {
   const int k = smaller(s->m, s->n);
   void *values = view(s, s->values, k, 1, k);
-  void *u = s->job == 'N' ? NULL : view(s, s->b, s->m, s->job == 'A' ? s->m : k, s->ldb);
+  void *u = s->session == 'N' ? NULL : view(s, s->b, s->m, s->session == 'A' ? s->m : k, s->ldb);
   void *vt = s->job_vt == 'N' ? NULL : view(s, s->c, s->job_vt == 'A' ? s->n : k, s->n, s->ldc);
-  if (values == NULL || (s->job != 'N' && u == NULL) || (s->job_vt != 'N' && vt == NULL)) {
+  if (values == NULL || (s->session != 'N' && u == NULL) || (s->job_vt != 'N' && vt == NULL)) {
     emulator_fault(CUDA_ERROR_ILLEGAL_ADDRESS);
     return 0;
   }
   void *superdiagonal = malloc((size_t)k * sizeof(double));
   if (superdiagonal == NULL)
     abort();
-  const int info = CALL(s, gesvd, s->job, s->job_vt, s->m, s->n, a, s->lda, values, u, s->ldb, vt,
-                        s->ldc, superdiagonal);
+  const int info = CALL(s, gesvd, s->session, s->job_vt, s->m, s->n, a, s->lda, values, u, s->ldb,
+                        vt, s->ldc, superdiagonal);
   free(superdiagonal);
   return info;
 }
@@ -124,7 +124,7 @@ static int run_lu_solve(const host_libraries *host, const solution *s, void *a)
     emulator_fault(CUDA_ERROR_ILLEGAL_ADDRESS);
     return 0;
   }
-  return CALL(s, getrs, s->job, s->n, s->k, a, s->lda, pivots, b, s->ldb);
+  return CALL(s, getrs, s->session, s->n, s->k, a, s->lda, pivots, b, s->ldb);
 }
 
 /* The rest has one more array, of values, coefficients or pivots. */
@@ -145,7 +145,7 @@ static int run_other(const host_libraries *host, const solution *s, void *a)
   case SOLVE_Q:
     return CALL(s, orgqr, s->m, s->n, s->k, a, s->lda, values);
   default:
-    return CALL(s, syevd, s->job, s->triangle, s->n, a, s->lda, values);
+    return CALL(s, syevd, s->session, s->triangle, s->n, a, s->lda, values);
   }
 }
 
@@ -232,8 +232,8 @@ static cusolverStatus_t enqueue_svd(cusolverDnHandle_t handle, solution s)
 {
   s.kind = SOLVE_SVD;
   /* A limit of the real one. */
-  if (s.m < s.n || strchr("ASN", s.job) == NULL || strchr("ASN", s.job_vt) == NULL) {
-    emulator_violation("%s: %d x %d, jobs %c and %c", s.name, s.m, s.n, s.job, s.job_vt);
+  if (s.m < s.n || strchr("ASN", s.session) == NULL || strchr("ASN", s.job_vt) == NULL) {
+    emulator_violation("%s: %d x %d, sessions %c and %c", s.name, s.m, s.n, s.session, s.job_vt);
     return CUSOLVER_STATUS_INVALID_VALUE;
   }
   return enqueue(handle, &s, wanted(s.m, s.n));
@@ -244,7 +244,7 @@ static cusolverStatus_t enqueue_lu_solve(cusolverDnHandle_t handle, cublasOperat
 {
   s.kind = SOLVE_LU_SOLVE;
   s.m = s.n;
-  s.job = transpose == CUBLAS_OP_T ? 'T' : 'N';
+  s.session = transpose == CUBLAS_OP_T ? 'T' : 'N';
   if (transpose != CUBLAS_OP_N && transpose != CUBLAS_OP_T) {
     emulator_violation("%s: transposition %d", s.name, transpose);
     return CUSOLVER_STATUS_INVALID_VALUE;
@@ -252,16 +252,16 @@ static cusolverStatus_t enqueue_lu_solve(cusolverDnHandle_t handle, cublasOperat
   return enqueue(handle, &s, 0);
 }
 
-static cusolverStatus_t enqueue_eigen(cusolverDnHandle_t handle, cusolverEigMode_t job,
+static cusolverStatus_t enqueue_eigen(cusolverDnHandle_t handle, cusolverEigMode_t session,
                                       cublasFillMode_t triangle, solution s)
 {
   s.kind = SOLVE_EIGEN;
   s.m = s.n;
-  s.job = job == CUSOLVER_EIG_MODE_VECTOR ? 'V' : 'N';
+  s.session = session == CUSOLVER_EIG_MODE_VECTOR ? 'V' : 'N';
   s.triangle = triangle == CUBLAS_FILL_MODE_UPPER ? 'U' : 'L';
-  if (job < 0 || job > CUSOLVER_EIG_MODE_VECTOR || triangle < 0 ||
+  if (session < 0 || session > CUSOLVER_EIG_MODE_VECTOR || triangle < 0 ||
       triangle > CUBLAS_FILL_MODE_UPPER) {
-    emulator_violation("%s: job %d, triangle %d", s.name, job, triangle);
+    emulator_violation("%s: session %d, triangle %d", s.name, session, triangle);
     return CUSOLVER_STATUS_INVALID_VALUE;
   }
   return enqueue(handle, &s, wanted(s.n, s.n));

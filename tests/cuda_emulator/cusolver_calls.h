@@ -17,7 +17,7 @@ cusolverStatus_t NAME(gesvd)(cusolverDnHandle_t handle, signed char job_u, signe
                                         .is_double = IS_DOUBLE,
                                         .m = m,
                                         .n = n,
-                                        .job = (char)job_u,
+                                        .session = (char)job_u,
                                         .job_vt = (char)job_vt,
                                         .lda = lda,
                                         .ldb = ldu,
@@ -128,21 +128,21 @@ cusolverStatus_t NAME(orgqr)(cusolverDnHandle_t handle, int m, int n, int k, TYP
   return enqueue(handle, &s, wanted(m, n));
 }
 
-cusolverStatus_t NAME(syevd_bufferSize)(cusolverDnHandle_t handle, cusolverEigMode_t job,
+cusolverStatus_t NAME(syevd_bufferSize)(cusolverDnHandle_t handle, cusolverEigMode_t session,
                                         cublasFillMode_t triangle, int n, const TYPE *a, int lda,
                                         const TYPE *values, int *work_size)
 {
   ENTER_OR(CUSOLVER_STATUS_INTERNAL_ERROR);
-  (void)job, (void)triangle, (void)a, (void)lda, (void)values;
+  (void)session, (void)triangle, (void)a, (void)lda, (void)values;
   return size_of_work(handle, n, n, work_size);
 }
 
-cusolverStatus_t NAME(syevd)(cusolverDnHandle_t handle, cusolverEigMode_t job,
+cusolverStatus_t NAME(syevd)(cusolverDnHandle_t handle, cusolverEigMode_t session,
                              cublasFillMode_t triangle, int n, TYPE *a, int lda, TYPE *values,
                              TYPE *memory, int work_size, int *info)
 {
   ENTER_OR(CUSOLVER_STATUS_EXECUTION_FAILED);
-  return enqueue_eigen(handle, job, triangle,
+  return enqueue_eigen(handle, session, triangle,
                        (solution){.name = __func__,
                                   .is_double = IS_DOUBLE,
                                   .n = n,

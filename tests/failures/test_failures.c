@@ -170,16 +170,16 @@ static void listen(void *user, cdl_log_level level, const char *line)
     snprintf(unrecorded, sizeof unrecorded, "%s", line);
 }
 
-static void set(cdl_settings *settings, const char *field, const char *value)
+static void set(train_settings *settings, const char *field, const char *value)
 {
-  must(cdl_settings_set(settings, cdl_setting_find(field), value), field);
+  must(train_settings_set(settings, train_setting_find(field), value), field);
 }
 
 /* The status; `message` is its text. */
 static cdl_status train(bool resume, char message[MESSAGE_BYTES])
 {
-  cdl_settings settings;
-  must(cdl_settings_init(&settings), "settings");
+  train_settings settings;
+  must(train_settings_init(&settings), "settings");
   set(&settings, "model", path_of("model"));
   set(&settings, "train", path_of("train.tsv"));
   set(&settings, "text_columns", "sentence");
@@ -194,18 +194,18 @@ static cdl_status train(bool resume, char message[MESSAGE_BYTES])
   set(&settings, "backend", "cuda");
   if (resume)
     set(&settings, "resume", NULL);
-  cdl_job job;
-  cdl_train_summary summary;
-  const cdl_train_events events = {0};
-  cdl_status status = cdl_job_open(&job, &settings, NULL);
+  train_session session;
+  train_summary summary;
+  const train_events events = {0};
+  cdl_status status = train_session_open(&session, &settings, NULL);
   if (status == CDL_OK) {
-    status = cdl_train(&job, &settings, &events, &summary);
+    status = train_run(&session, &settings, &events, &summary);
     snprintf(message, MESSAGE_BYTES, "%s", status == CDL_OK ? "" : cdl_error_message());
-    cdl_job_close(&job);
+    train_session_close(&session);
   } else {
     snprintf(message, MESSAGE_BYTES, "%s", cdl_error_message());
   }
-  cdl_settings_release(&settings);
+  train_settings_release(&settings);
   return status;
 }
 

@@ -10,16 +10,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   fuzz_part rest = {data, size};
   (void)fuzz_file("adapter_config.json", fuzz_next(&rest));
   (void)fuzz_file("adapter_model.safetensors", fuzz_next(&rest));
-  cdl_adapter_config config;
+  adapter_config config;
   cdl_safetensors *tensors;
-  if (!fuzz_ok(cdl_adapter_folder_open(fuzz_folder(), &config, &tensors)))
+  if (!fuzz_ok(adapter_folder_open(fuzz_folder(), &config, &tensors)))
     return 0;
   for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
     cdl_adapted_module module;
-    (void)fuzz_ok(cdl_adapter_config_module(&config, paths[i], 4, &module));
+    (void)fuzz_ok(adapter_config_module(&config, paths[i], 4, &module));
   }
   fuzz_read_tensors(tensors);
-  cdl_adapter_config_free(&config);
+  adapter_config_free(&config);
   cdl_safetensors_close(tensors);
   return 0;
 }

@@ -7,7 +7,7 @@
 /* The checkpoint's content is for this many parameters and numbers of a method's state. */
 enum { VALUES = 3, STATES = 2, STEPS = 10 };
 
-static cdl_status write_with(const char *path, const char *text, const cdl_run_tensors *t)
+static cdl_status write_with(const char *path, const char *text, const train_run_tensors *t)
 {
   char sum[20];
   snprintf(sum, sizeof sum, "%016" PRIx64, checksum(text, t));
@@ -31,9 +31,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   float numbers[4 * VALUES + 2 * STATES] = {0};
   if (rest.size > 0)
     memcpy(numbers, rest.data, rest.size < sizeof numbers ? rest.size : sizeof numbers);
-  cdl_snapshot values = {numbers, numbers + VALUES, VALUES, STATES},
-               best = {numbers + VALUES + STATES, numbers + 2 * VALUES + STATES, VALUES, STATES};
-  const cdl_run_tensors tensors = {&values, &best, numbers + 2 * (VALUES + STATES)};
+  adapter_snapshot values = {numbers, numbers + VALUES, VALUES, STATES},
+                   best = {numbers + VALUES + STATES, numbers + 2 * VALUES + STATES, VALUES,
+                           STATES};
+  const train_run_tensors tensors = {&values, &best, numbers + 2 * (VALUES + STATES)};
   char *text = malloc(first.size + 1);
   if (text == NULL)
     abort();
@@ -41,12 +42,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(text, first.data, first.size);
   text[first.size] = '\0';
   const char *path = fuzz_file("state.safetensors", (fuzz_part){0});
-  cdl_run_state state;
+  train_run_state state;
   if (write_with(path, text, &tensors) == CDL_OK &&
-      fuzz_ok(cdl_checkpoint_load(path, STEPS, &state, &tensors))) {
+      fuzz_ok(train_checkpoint_load(path, STEPS, &state, &tensors))) {
     if (state.step < 0 || state.step > STEPS || state.best_step > state.step || state.log_bytes < 0)
       abort();
-    cdl_run_state_release(&state);
+    train_run_state_release(&state);
   }
   free(text);
   return 0;

@@ -9,7 +9,7 @@
 
 /* Where the two differ on purpose: integers beyond 64 bits are an error to jansson and reals here, and
  * jansson passes over a NUL behind a value. */
-static bool may_differ(const cdl_json_fault *fault, const json_error_t *error, const uint8_t *data,
+static bool may_differ(const base_json_fault *fault, const json_error_t *error, const uint8_t *data,
                        size_t size)
 {
   return fault->rounded || json_error_code(error) == json_error_numeric_overflow ||
@@ -18,9 +18,9 @@ static bool may_differ(const cdl_json_fault *fault, const json_error_t *error, c
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-  cdl_json_fault fault;
+  base_json_fault fault;
   json_error_t error;
-  json_t *ours = cdl_json_load((const char *)data, size, &fault),
+  json_t *ours = base_json_load((const char *)data, size, &fault),
          *theirs =
              json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
   if ((ours == NULL) != (theirs == NULL) && !may_differ(&fault, &error, data, size))
@@ -30,9 +30,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   if (ours != NULL && theirs != NULL && !json_equal(ours, theirs))
     abort();
   if (ours != NULL) {
-    char *const texts[] = {cdl_json_text(ours), cdl_json_line(ours)};
+    char *const texts[] = {base_json_text(ours), base_json_line(ours)};
     for (size_t i = 0; i < 2; i++) {
-      json_t *again = texts[i] != NULL ? cdl_json_load(texts[i], strlen(texts[i]), &fault) : NULL;
+      json_t *again = texts[i] != NULL ? base_json_load(texts[i], strlen(texts[i]), &fault) : NULL;
       if (again == NULL || !json_equal(ours, again))
         abort();
       json_decref(again);

@@ -53,18 +53,18 @@ static void expect_ok(const char *name, size_t run, cdl_status status)
 
 /* ---- Settings ---- */
 
-static cdl_status set(cdl_settings *s, const char *text)
+static cdl_status set(train_settings *s, const char *text)
 {
   char field[64];
   const size_t length = strcspn(text, "=");
   snprintf(field, sizeof field, "%.*s", (int)length, text);
-  const cdl_setting *setting = cdl_setting_find(field);
+  const train_setting *setting = train_setting_find(field);
   if (setting == NULL)
     return cdl_fail(CDL_USAGE, "no setting %s", field);
-  return cdl_settings_set(s, setting, text[length] == '=' ? text + length + 1 : NULL);
+  return train_settings_set(s, setting, text[length] == '=' ? text + length + 1 : NULL);
 }
 
-static cdl_status set_all(cdl_settings *s, const char *const fields[FIELDS_MOST])
+static cdl_status set_all(train_settings *s, const char *const fields[FIELDS_MOST])
 {
   for (size_t i = 0; i < FIELDS_MOST && fields[i] != NULL; i++)
     CDL_TRY(set(s, fields[i]));
@@ -72,7 +72,7 @@ static cdl_status set_all(cdl_settings *s, const char *const fields[FIELDS_MOST]
 }
 
 static cdl_status make_settings(const mix *m, const wanted_run *run, const char *name, size_t index,
-                                cdl_settings *s)
+                                train_settings *s)
 {
   static const char *const common[FIELDS_MOST] = {
       "text_columns=sentence1", "label_column=label", "labels=no,yes",
@@ -80,7 +80,7 @@ static cdl_status make_settings(const mix *m, const wanted_run *run, const char 
       "dev_fraction=0",         "eval_every=0",       "keep=last",
       "checkpoint_every=1000"};
   char text[9000];
-  CDL_TRY(cdl_settings_init(s));
+  CDL_TRY(train_settings_init(s));
   CDL_TRY(set_all(s, common));
   snprintf(text, sizeof text, "model=%s/%s/model", cases_folder, m->case_name);
   CDL_TRY(set(s, text));
@@ -93,7 +93,7 @@ static cdl_status make_settings(const mix *m, const wanted_run *run, const char 
   CDL_TRY(set_all(s, m->base));
   if (run != NULL)
     CDL_TRY(set_all(s, run->fields));
-  return cdl_settings_check(s);
+  return train_settings_check(s);
 }
 
 static size_t count_runs(const mix *m)
@@ -106,7 +106,7 @@ static size_t count_runs(const mix *m)
 
 /* ---- Runs ---- */
 
-static void stepped(void *user, const cdl_step_report *report)
+static void stepped(void *user, const train_step_report *report)
 {
   record *r = user;
   cdl_memory_info memory = {0};
@@ -124,43 +124,43 @@ static void stepped(void *user, const cdl_step_report *report)
     r->stop = 1;
 }
 
-static cdl_train_events events_of(record *r, const cdl_job *job)
+static train_events events_of(record *r, const train_session *session)
 {
-  r->backend = job->backend;
-  return (cdl_train_events){.user = r, .stepped = stepped, .stop = &r->stop};
+  r->backend = session->backend;
+  return (train_events){.user = r, .stepped = stepped, .stop = &r->stop};
 }
 
 /* A run of its own, on a base of its own. */
 static void train_alone(const mix *m, const char *name, size_t index, record *r,
-                        cdl_train_summary *summary)
+                        train_summary *summary)
 {
-  cdl_settings s;
-  cdl_job job = {0};
+  train_settings s;
+  train_session session = {0};
   cdl_status status = make_settings(m, &m->runs[index], name, index, &s);
   if (status == CDL_OK)
-    status = cdl_job_open(&job, &s, NULL);
+    status = train_session_open(&session, &s, NULL);
   if (status == CDL_OK) {
-    const cdl_train_events events = events_of(r, &job);
-    status = cdl_train(&job, &s, &events, summary);
-    cdl_job_close(&job);
+    const train_events events = events_of(r, &session);
+    status = train_run(&session, &s, &events, summary);
+    train_session_close(&session);
   }
   expect_ok(name, index, status);
-  cdl_settings_release(&s);
+  train_settings_release(&s);
 }
 
 typedef struct {
-  cdl_settings settings[RUNS_MOST], of_base;
-  cdl_job base, jobs[RUNS_MOST];
-  cdl_train_events events[RUNS_MOST];
-  cdl_joint_run runs[RUNS_MOST];
+  train_settings settings[RUNS_MOST], of_base;
+  train_session base, sessions[RUNS_MOST];
+  train_events events[RUNS_MOST];
+  train_joint_run runs[RUNS_MOST];
   record records[RUNS_MOST];
   size_t count, bytes_before;
 } side_by_side;
 
-static size_t used_bytes(const cdl_job *job)
+static size_t used_bytes(const train_session *session)
 {
   cdl_memory_info memory = {0};
-  if (cdl_sync(job->queue) != CDL_OK || cdl_backend_memory(job->backend, &memory) != CDL_OK)
+  if (cdl_sync(session->queue) != CDL_OK || cdl_backend_memory(session->backend, &memory) != CDL_OK)
     failures++;
   return memory.used_bytes;
 }
@@ -170,34 +170,34 @@ static void open_runs(const mix *m, const char *name, side_by_side *s)
   s->count = count_runs(m);
   cdl_status status = make_settings(m, NULL, name, 100, &s->of_base);
   if (status == CDL_OK)
-    status = cdl_job_open_base(&s->base, &s->of_base, NULL);
+    status = train_session_open_base(&s->base, &s->of_base, NULL);
   expect_ok(name, 100, status);
   s->bytes_before = used_bytes(&s->base);
   for (size_t i = 0; i < s->count; i++) {
     status = make_settings(m, &m->runs[i], name, i, &s->settings[i]);
     if (status == CDL_OK)
-      status = cdl_job_share(&s->base, &s->settings[i], NULL, &s->jobs[i]);
+      status = train_session_share(&s->base, &s->settings[i], NULL, &s->sessions[i]);
     expect_ok(name, i, status);
     s->records[i].stop_after = m->runs[i].stop_after;
     s->events[i] = events_of(&s->records[i], &s->base);
-    s->runs[i] =
-        (cdl_joint_run){.job = &s->jobs[i], .settings = &s->settings[i], .events = &s->events[i]};
+    s->runs[i] = (train_joint_run){
+        .session = &s->sessions[i], .settings = &s->settings[i], .events = &s->events[i]};
   }
 }
 
 static void close_runs(const char *name, side_by_side *s)
 {
   for (size_t i = 0; i < s->count; i++)
-    cdl_job_unshare(&s->jobs[i]);
+    train_session_unshare(&s->sessions[i]);
   const size_t after = used_bytes(&s->base);
   if (after != s->bytes_before) {
     printf("  %zu bytes were in use before, %zu after\n", s->bytes_before, after);
     fail_test(name, 100, "memory of the runs is still in use");
   }
-  cdl_job_close(&s->base);
-  cdl_settings_release(&s->of_base);
+  train_session_close(&s->base);
+  train_settings_release(&s->of_base);
   for (size_t i = 0; i < s->count; i++)
-    cdl_settings_release(&s->settings[i]);
+    train_settings_release(&s->settings[i]);
 }
 
 /* ---- Tests ---- */
@@ -224,10 +224,10 @@ static void test_mix(const mix *m, const char *name)
   side_by_side s = {0};
   open_runs(m, name, &s);
   if (failures == 0)
-    expect_ok(name, 100, cdl_train_joint(s.runs, s.count));
+    expect_ok(name, 100, train_joint(s.runs, s.count));
   for (size_t i = 0; failures == 0 && i < s.count; i++) {
     record own = {0};
-    cdl_train_summary summary;
+    train_summary summary;
     if (s.runs[i].status != CDL_OK)
       fail_test(name, i, s.runs[i].message);
     train_alone(m, alone, i, &own, &summary);
@@ -258,7 +258,7 @@ static void test_early_ends(void)
   const char *name = "early-ends";
   side_by_side s = {0};
   open_runs(&m, name, &s);
-  expect_ok(name, 100, cdl_train_joint(s.runs, s.count));
+  expect_ok(name, 100, train_joint(s.runs, s.count));
   for (size_t i = 0; i < s.count; i++)
     if (s.runs[i].status != expected[i])
       fail_test(name, i, s.runs[i].status == CDL_OK ? "it ended well" : s.runs[i].message);
@@ -267,7 +267,7 @@ static void test_early_ends(void)
   if (strstr(s.runs[3].message, "the loss is") == NULL)
     fail_test(name, 3, "the message does not say how the run ended");
   record own = {0};
-  cdl_train_summary summary;
+  train_summary summary;
   train_alone(&m, "early-ends-alone", 1, &own, &summary);
   if (s.records[0].steps != 4 || s.records[1].steps != STEPS)
     fail_test(name, 1, "steps are missing");
@@ -289,10 +289,10 @@ static void test_evaluations(void)
   const char *name = "evaluations";
   side_by_side s = {0};
   open_runs(&m, name, &s);
-  expect_ok(name, 100, cdl_train_joint(s.runs, s.count));
+  expect_ok(name, 100, train_joint(s.runs, s.count));
   for (size_t i = 0; i < s.count; i++) {
     record own = {0};
-    cdl_train_summary summary;
+    train_summary summary;
     if (s.runs[i].status != CDL_OK)
       fail_test(name, i, s.runs[i].message);
     train_alone(&m, "evaluations-alone", i, &own, &summary);
@@ -319,9 +319,9 @@ static void test_single(void)
   open_runs(&m, name, &s);
   for (size_t i = 0; i < s.count; i++) {
     record own = {0};
-    cdl_train_summary summary;
+    train_summary summary;
     train_alone(&m, "single-alone", i, &own, &summary);
-    expect_ok(name, i, cdl_train_joint(&s.runs[i], 1));
+    expect_ok(name, i, train_joint(&s.runs[i], 1));
     if (s.runs[i].status != CDL_OK)
       fail_test(name, i, s.runs[i].message);
     if (memcmp(own.loss, s.records[i].loss, sizeof own.loss) != 0 ||
@@ -344,22 +344,22 @@ static void test_refusals(void)
                          {{"method=lora", "modules_to_save=attention.output.dense"}, 0},
                          {{NULL}, 0}}};
   const char *name = "refusals";
-  cdl_settings of_base;
-  cdl_job base = {0};
+  train_settings of_base;
+  train_session base = {0};
   expect_ok(name, 100, make_settings(&m, NULL, name, 100, &of_base));
-  expect_ok(name, 100, cdl_job_open_base(&base, &of_base, NULL));
+  expect_ok(name, 100, train_session_open_base(&base, &of_base, NULL));
   for (size_t i = 0; i < count_runs(&m); i++) {
-    cdl_settings s;
-    cdl_job job = {0};
+    train_settings s;
+    train_session session = {0};
     expect_ok(name, i, make_settings(&m, &m.runs[i], name, i, &s));
-    if (cdl_job_share(&base, &s, NULL, &job) != CDL_USAGE)
+    if (train_session_share(&base, &s, NULL, &session) != CDL_USAGE)
       fail_test(name, i, "it was not refused");
     else if (strstr(cdl_error_message(), "the base is shared") == NULL)
       fail_test(name, i, cdl_error_message());
-    cdl_settings_release(&s);
+    train_settings_release(&s);
   }
-  cdl_job_close(&base);
-  cdl_settings_release(&of_base);
+  train_session_close(&base);
+  train_settings_release(&of_base);
 }
 
 static const mix methods = {

@@ -23,8 +23,8 @@ typedef struct {
   char folder[4096], scratch[4096];
   json_t *json;
   cdl_safetensors *expected;
-  cdl_settings settings;
-  cdl_job job;
+  train_settings settings;
+  train_session session;
   double losses[STEPS_MOST], norms[STEPS_MOST], rates[STEPS_MOST];
   int64_t steps;
   double limit_factor; /* 1 on the CPU; other devices sum in another order */
@@ -112,7 +112,7 @@ static void file_name(const parity_case *c, const cdl_parameter *p, char *name, 
   if (strcmp(c->settings.method, "full") == 0)
     snprintf(name, bytes, "%s", p->name);
   else
-    cdl_adapter_name_in_file(c->job.adapter, p, name, bytes);
+    adapter_name_in_file(c->session.adapter, p, name, bytes);
 }
 
 /* ---- The parts of a case ---- */
@@ -121,7 +121,7 @@ static void compare_ids(parity_case *c)
 {
   const cdl_stored_tensor *ids = find(c, "data.input_ids"), *offsets = find(c, "data.offsets");
   const cdl_stored_tensor *types = find(c, "data.token_type_ids");
-  const cdl_tokens tokens = cdl_dataset_tokens(c->job.train);
+  const cdl_tokens tokens = cdl_dataset_tokens(c->session.train);
   if (ids == NULL || offsets == NULL || types == NULL)
     return;
   bool same =
@@ -140,52 +140,54 @@ static void compare_ids(parity_case *c)
   judge(c, "ids", same ? 0 : INFINITY, 1);
 }
 
-static cdl_status download(cdl_job *job, cdl_tensor t, float **values)
+static cdl_status download(train_session *session, cdl_tensor t, float **values)
 {
   const size_t bytes = (size_t)cdl_elements(t) * sizeof(float);
   *values = malloc(bytes);
   if (*values == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory");
-  cdl_download(job->queue, *values, t, bytes);
-  return cdl_sync(job->queue);
+  cdl_download(session->queue, *values, t, bytes);
+  return cdl_sync(session->queue);
 }
 
 /* Logits of the first batch; `merged` as evaluation computes them. */
 static cdl_status compare_logits(parity_case *c, const char *what, double bound, bool merged)
 {
-  cdl_job *job = &c->job;
+  train_session *session = &c->session;
   const size_t count = (size_t)c->settings.batch_size;
-  uint32_t *rows = cdl_all_rows(count);
-  float *logits = calloc(cdl_dataset_count(job->train) * (size_t)job->labels, sizeof *logits);
-  cdl_evaluation evaluation;
-  CDL_TRY(cdl_evaluation_create(&evaluation, job->train, rows, count, job->labels,
-                                job->first_position));
-  CDL_TRY(cdl_encoder_plan(job->encoder, job->queue, (cdl_batch_limits){0},
-                           cdl_evaluation_limits(&evaluation)));
-  cdl_adapter_materialize(job->adapter, job->queue);
+  uint32_t *rows = train_all_rows(count);
+  float *logits =
+      calloc(cdl_dataset_count(session->train) * (size_t)session->labels, sizeof *logits);
+  train_evaluation evaluation;
+  CDL_TRY(train_evaluation_create(&evaluation, session->train, rows, count, session->labels,
+                                  session->first_position));
+  CDL_TRY(cdl_encoder_plan(session->encoder, session->queue, (cdl_batch_limits){0},
+                           train_evaluation_limits(&evaluation)));
+  cdl_adapter_materialize(session->adapter, session->queue);
   if (merged)
-    CDL_TRY(cdl_evaluation_run(&evaluation, job->encoder, job->queue, logits, NULL));
+    CDL_TRY(train_evaluation_run(&evaluation, session->encoder, session->queue, logits, NULL));
   else
     for (size_t b = 0; b < evaluation.plan.batches; b++) {
       static const cdl_dropout_rates none = {0};
       const size_t first = evaluation.plan.first[b], n = evaluation.plan.first[b + 1] - first;
-      CDL_TRY(cdl_batch_fill(&evaluation.batch, job->train, evaluation.plan.rows + first, n,
-                             job->first_position));
-      const cdl_token_batch view = cdl_batch_view(&evaluation.batch);
-      CDL_TRY(cdl_encoder_load_batch(job->encoder, job->queue, &view));
+      CDL_TRY(data_batch_fill(&evaluation.batch, session->train, evaluation.plan.rows + first, n,
+                              session->first_position));
+      const cdl_token_batch view = data_batch_view(&evaluation.batch);
+      CDL_TRY(cdl_encoder_load_batch(session->encoder, session->queue, &view));
       float *part;
-      CDL_TRY(download(job,
-                       cdl_encoder_forward(job->encoder, job->queue, &none, (cdl_tensor){0}, false),
-                       &part));
+      CDL_TRY(download(
+          session,
+          cdl_encoder_forward(session->encoder, session->queue, &none, (cdl_tensor){0}, false),
+          &part));
       for (size_t i = 0; i < n; i++)
-        memcpy(logits + evaluation.plan.rows[first + i] * (size_t)job->labels,
-               part + i * (size_t)job->labels, (size_t)job->labels * sizeof *part);
+        memcpy(logits + evaluation.plan.rows[first + i] * (size_t)session->labels,
+               part + i * (size_t)session->labels, (size_t)session->labels * sizeof *part);
       free(part);
     }
   char line[128];
   snprintf(line, sizeof line, "%s%s", what, merged ? " (merged)" : "");
-  compare_each(c, line, find(c, what), logits, count * (size_t)job->labels, bound);
-  cdl_evaluation_release(&evaluation);
+  compare_each(c, line, find(c, what), logits, count * (size_t)session->labels, bound);
+  train_evaluation_release(&evaluation);
   free(logits);
   free(rows);
   return CDL_OK;
@@ -194,8 +196,8 @@ static cdl_status compare_logits(parity_case *c, const char *what, double bound,
 /* ‖Δ‖ ≤ 2e-5 · max(‖g‖, 1e-6 · the norm of all gradients), tensor by tensor. */
 static cdl_status compare_gradients(parity_case *c, double bound)
 {
-  cdl_job *job = &c->job;
-  const size_t count = cdl_adapter_parameter_count(job->adapter);
+  train_session *session = &c->session;
+  const size_t count = cdl_adapter_parameter_count(session->adapter);
   double all = 0;
   for (size_t i = 0; i < cdl_safetensors_count(c->expected); i++) {
     const cdl_stored_tensor *t = cdl_safetensors_at(c->expected, i);
@@ -203,7 +205,7 @@ static cdl_status compare_gradients(parity_case *c, double bound)
       all += element(t, j) * element(t, j);
   }
   for (size_t i = 0; i < count; i++) {
-    const cdl_parameter *p = cdl_adapter_parameter(job->adapter, i);
+    const cdl_parameter *p = cdl_adapter_parameter(session->adapter, i);
     char name[256], key[300];
     file_name(c, p, name, sizeof name);
     snprintf(key, sizeof key, "gradient/%s", name);
@@ -211,7 +213,7 @@ static cdl_status compare_gradients(parity_case *c, double bound)
     if (truth == NULL || zero_in_exact_arithmetic(c, name))
       continue;
     float *values;
-    CDL_TRY(download(job, p->gradient, &values));
+    CDL_TRY(download(session, p->gradient, &values));
     double error = 0, norm = 0;
     for (size_t j = 0; j < elements(truth); j++) {
       const double y = element(truth, j), d = (double)values[j] - y;
@@ -227,28 +229,29 @@ static cdl_status compare_gradients(parity_case *c, double bound)
 /* Loss and gradients of the first batch, by the same calls that a step makes. */
 static cdl_status compare_first_batch(parity_case *c)
 {
-  cdl_job *job = &c->job;
-  cdl_queue *q = job->queue;
+  train_session *session = &c->session;
+  cdl_queue *q = session->queue;
   const size_t count = (size_t)c->settings.batch_size;
-  const cdl_tokens tokens = cdl_dataset_tokens(job->train);
-  uint32_t *rows = cdl_all_rows(count);
-  cdl_batch_bound bound;
-  cdl_batch batch;
-  cdl_step step;
-  CDL_TRY(cdl_batch_bound_of(&tokens, rows, count, count, &bound));
+  const cdl_tokens tokens = cdl_dataset_tokens(session->train);
+  uint32_t *rows = train_all_rows(count);
+  data_batch_bound bound;
+  data_batch batch;
+  train_step step;
+  CDL_TRY(data_batch_bound_of(&tokens, rows, count, count, &bound));
   const cdl_batch_limits limits = {.tokens = (int32_t)bound.tokens,
                                    .sequences = (int32_t)count,
                                    .longest = (int32_t)bound.longest};
-  CDL_TRY(cdl_encoder_plan(job->encoder, q, limits, (cdl_batch_limits){0}));
-  if (!cdl_batch_allocate(&batch, bound))
+  CDL_TRY(cdl_encoder_plan(session->encoder, q, limits, (cdl_batch_limits){0}));
+  if (!data_batch_allocate(&batch, bound))
     return cdl_fail(CDL_MEMORY, "out of memory");
-  CDL_TRY(cdl_step_create(&step, job, &c->settings, bound));
-  CDL_TRY(cdl_batch_fill(&batch, job->train, rows, count, job->first_position));
-  cdl_step_record record = {.loss_scale = cdl_loss_scale(&step.loss, job->train, rows, count)};
-  cdl_optimizer_record(&step.optimizer, 0, 1, &record); /* nothing moves */
-  CDL_TRY(cdl_step_begin(&step, &record));
-  CDL_TRY(cdl_step_batch(&step, &batch));
-  CDL_TRY(cdl_step_end(&step, 0));
+  CDL_TRY(train_step_create(&step, session, &c->settings, bound));
+  CDL_TRY(data_batch_fill(&batch, session->train, rows, count, session->first_position));
+  cdl_step_record record = {.loss_scale =
+                                train_loss_scale(&step.loss, session->train, rows, count)};
+  train_optimizer_record(&step.optimizer, 0, 1, &record); /* nothing moves */
+  CDL_TRY(train_step_begin(&step, &record));
+  CDL_TRY(train_step_batch(&step, &batch));
+  CDL_TRY(train_step_end(&step, 0));
   float value;
   cdl_download(q, &value, step.loss.loss, sizeof value);
   CDL_TRY(cdl_sync(q));
@@ -257,8 +260,8 @@ static cdl_status compare_first_batch(parity_case *c)
     judge(c, "loss of the first batch", fabs((double)value - element(truth, 0)),
           1e-5 * fmax(1, fabs(element(truth, 0))));
   CDL_TRY(compare_gradients(c, 2e-5));
-  cdl_step_release(&step);
-  cdl_batch_free(&batch);
+  train_step_release(&step);
+  data_batch_free(&batch);
   free(rows);
   return CDL_OK;
 }
@@ -266,7 +269,7 @@ static cdl_status compare_first_batch(parity_case *c)
 /* How many triplets AdaLoRA's last choice left in each layer; -1: there was none yet. */
 static cdl_status compare_ranks(parity_case *c, int64_t step)
 {
-  const cdl_adapter *a = c->job.adapter;
+  const cdl_adapter *a = c->session.adapter;
   if (a->method->options != triplet_options)
     return CDL_OK;
   const triplets *t = a->own_state;
@@ -274,7 +277,7 @@ static cdl_status compare_ranks(parity_case *c, int64_t step)
   masks.offset += t->first_mask;
   masks.size[3] = (int64_t)t->mask_count;
   float *kept;
-  CDL_TRY(download(&c->job, masks, &kept));
+  CDL_TRY(download(&c->session, masks, &kept));
   for (size_t i = 0; i < t->batch_count; i++)
     for (int layer = 0; layer < t->batches[i].count; layer++) {
       const triplet_batch *b = &t->batches[i];
@@ -296,7 +299,7 @@ static cdl_status compare_ranks(parity_case *c, int64_t step)
   return CDL_OK;
 }
 
-static void remember_step(void *user, const cdl_step_report *report)
+static void remember_step(void *user, const train_step_report *report)
 {
   parity_case *c = user;
   if (report->step > STEPS_MOST)
@@ -312,9 +315,9 @@ static void remember_step(void *user, const cdl_step_report *report)
 
 static cdl_status compare_training(parity_case *c)
 {
-  const cdl_train_events events = {.user = c, .stepped = remember_step};
-  cdl_train_summary summary;
-  CDL_TRY(cdl_train(&c->job, &c->settings, &events, &summary));
+  const train_events events = {.user = c, .stepped = remember_step};
+  train_summary summary;
+  CDL_TRY(train_run(&c->session, &c->settings, &events, &summary));
   const cdl_stored_tensor *losses = find(c, "losses"), *norms = find(c, "gradient_norms"),
                           *rates = find(c, "rates");
   if (losses == NULL || norms == NULL || rates == NULL)
@@ -331,15 +334,15 @@ static cdl_status compare_training(parity_case *c)
     snprintf(what, sizeof what, "learning rate of step %lld", (long long)s + 1);
     judge(c, what, fabs(c->rates[s] - rate), 1e-12 * fabs(rate) + 1e-300);
   }
-  for (size_t i = 0; i < cdl_adapter_parameter_count(c->job.adapter); i++) {
-    const cdl_parameter *p = cdl_adapter_parameter(c->job.adapter, i);
+  for (size_t i = 0; i < cdl_adapter_parameter_count(c->session.adapter); i++) {
+    const cdl_parameter *p = cdl_adapter_parameter(c->session.adapter, i);
     char name[256], key[300];
     file_name(c, p, name, sizeof name);
     snprintf(key, sizeof key, "final/%s", name);
     if (zero_in_exact_arithmetic(c, name))
       continue;
     float *values;
-    CDL_TRY(download(&c->job, p->value, &values));
+    CDL_TRY(download(&c->session, p->value, &values));
     compare_each(c, key, find(c, key), values, (size_t)cdl_elements(p->value), 2e-5);
     free(values);
   }
@@ -351,7 +354,7 @@ static cdl_status compare_training(parity_case *c)
 
 static cdl_status set(parity_case *c, const char *field, const char *value)
 {
-  return cdl_settings_set(&c->settings, cdl_setting_find(field), value);
+  return train_settings_set(&c->settings, train_setting_find(field), value);
 }
 
 /* A key of case.json as a setting: numbers, strings and lists of either. */
@@ -439,8 +442,8 @@ static cdl_status run_case(parity_case *c, const char *backend)
   snprintf(path, sizeof path, "%s/expected.safetensors", c->folder);
   CDL_TRY(cdl_safetensors_open(path, &c->expected));
   CDL_TRY(read_settings(c, backend));
-  CDL_TRY(cdl_settings_check(&c->settings));
-  CDL_TRY(cdl_job_open(&c->job, &c->settings, NULL));
+  CDL_TRY(train_settings_check(&c->settings));
+  CDL_TRY(train_session_open(&c->session, &c->settings, NULL));
   compare_ids(c);
   CDL_TRY(compare_logits(c, "logits", 5e-6, false));
   CDL_TRY(compare_logits(c, "logits", 5e-6, true));
@@ -455,7 +458,7 @@ static bool passes(const char *folder, const char *backend, double limit_factor)
   snprintf(c.scratch, sizeof c.scratch, "%s/condlora-parity-XXXXXX",
            getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
   cdl_status status = mkdtemp(c.scratch) == NULL ? cdl_fail(CDL_IO, "no temporary folder")
-                                                 : cdl_settings_init(&c.settings);
+                                                 : train_settings_init(&c.settings);
   if (status == CDL_OK)
     status = run_case(&c, backend);
   if (status != CDL_OK) {
@@ -464,8 +467,8 @@ static bool passes(const char *folder, const char *backend, double limit_factor)
   }
   printf("%s %-32s largest error / bound %.3f\n", c.failures == 0 ? "ok  " : "FAIL",
          strrchr(folder, '/') != NULL ? strrchr(folder, '/') + 1 : folder, c.worst);
-  cdl_job_close(&c.job);
-  cdl_settings_release(&c.settings);
+  train_session_close(&c.session);
+  train_settings_release(&c.settings);
   cdl_safetensors_close(c.expected);
   json_decref(c.json);
   char command[4400];

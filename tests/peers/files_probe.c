@@ -51,13 +51,13 @@ static cdl_status copy(const char *in, const char *out)
 
 static cdl_status adapter(const char *in, const char *out)
 {
-  cdl_adapter_config config;
+  adapter_config config;
   cdl_safetensors *file;
-  CDL_TRY(cdl_adapter_folder_open(in, &config, &file));
-  const cdl_status status = cdl_adapter_folder_write(out, &config, cdl_safetensors_at(file, 0),
-                                                     cdl_safetensors_count(file));
+  CDL_TRY(adapter_folder_open(in, &config, &file));
+  const cdl_status status =
+      adapter_folder_write(out, &config, cdl_safetensors_at(file, 0), cdl_safetensors_count(file));
   cdl_safetensors_close(file);
-  cdl_adapter_config_free(&config);
+  adapter_config_free(&config);
   return status;
 }
 
@@ -70,16 +70,16 @@ static double milliseconds(void)
 
 static cdl_status model(const char *folder)
 {
-  cdl_checkpoint *checkpoint;
+  model_checkpoint *checkpoint;
   const double start = milliseconds();
-  CDL_TRY(cdl_checkpoint_open(folder, &checkpoint));
+  CDL_TRY(model_checkpoint_open(folder, &checkpoint));
   const double opened = milliseconds();
-  const uint64_t fingerprint = cdl_checkpoint_fingerprint(checkpoint);
+  const uint64_t fingerprint = model_checkpoint_fingerprint(checkpoint);
   const double done = milliseconds();
   printf("{\"fingerprint\": \"%016" PRIx64
          "\", \"open_ms\": %.2f, \"fingerprint_ms\": %.2f, \"labels\": %" PRId64 "}\n",
-         fingerprint, opened - start, done - opened, cdl_checkpoint_head_labels(checkpoint));
-  cdl_checkpoint_close(checkpoint);
+         fingerprint, opened - start, done - opened, model_checkpoint_head_labels(checkpoint));
+  model_checkpoint_close(checkpoint);
   return CDL_OK;
 }
 

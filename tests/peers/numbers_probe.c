@@ -56,7 +56,7 @@ static void answer_split(void)
 {
   const uint32_t seed = (uint32_t)next_count(), count = (uint32_t)next_count();
   uint32_t *rows = allocate(count, sizeof *rows);
-  cdl_split_permutation(seed, rows, count);
+  data_split_permutation(seed, rows, count);
   for (uint32_t i = 0; i < count; i++)
     printf("%u ", rows[i]);
   free(rows);
@@ -70,7 +70,7 @@ static void answer_quotas(void)
   bool possible;
   for (size_t c = 0; c < classes; c++)
     counts[c] = next_count();
-  must(cdl_split_quotas(counts, classes, valid, quotas, &possible, &lost));
+  must(data_split_quotas(counts, classes, valid, quotas, &possible, &lost));
   for (size_t c = 0; c < classes; c++)
     printf("%zu ", quotas[c]);
   free(counts);
@@ -141,21 +141,21 @@ static void answer_sample(void)
 {
   const size_t count = next_count();
   double *values = next_reals(count);
-  printf("%.17g %.17g", cdl_mean(values, count), cdl_deviation(values, count));
+  printf("%.17g %.17g", report_mean(values, count), report_deviation(values, count));
   free(values);
 }
 
 static void answer_student(void)
 {
   const double t = next_real();
-  printf("%.17g", cdl_student_two_sided(t, next_real()));
+  printf("%.17g", report_student_two_sided(t, next_real()));
 }
 
 static void answer_paired(void)
 {
   const size_t count = next_count();
   double *values = next_reals(2 * count);
-  const cdl_paired_test test = cdl_paired_t_test(values, values + count, count);
+  const report_paired_test test = report_paired_t_test(values, values + count, count);
   printf("%.17g %.17g %.17g %.17g", test.mean, test.deviation, test.t, test.p);
   free(values);
 }
@@ -168,7 +168,7 @@ int main(void)
       answer_split();
     } else if (strcmp(request, "count") == 0) {
       const double fraction = next_real();
-      printf("%zu", cdl_split_valid_count(fraction, next_count()));
+      printf("%zu", data_split_valid_count(fraction, next_count()));
     } else if (strcmp(request, "quotas") == 0) {
       answer_quotas();
     } else if (strcmp(request, "warmup") == 0) {

@@ -298,7 +298,7 @@ START_TEST(what_a_killed_command_left_is_not_used)
   const char *out = scratch("out");
   char *left;
   int descriptor;
-  ck_assert(cdl_temporary_folder(out, &left, &descriptor));
+  ck_assert(base_temporary_folder(out, &left, &descriptor));
   close(descriptor);
   write_text(joined(left, "tokenizer.json"), "{\"of\": \"another model\"}");
   write_text(joined(left, "adapter_model.safetensors.tmp-z9y8x7"), "half");

@@ -110,13 +110,13 @@ START_TEST(a_killed_run_leaves_no_lock)
   const char *out = scratch("out");
   const pid_t first = start_other((const char *const[]){TRAIN(out), NULL});
   hold_after_a_step(first, out);
-  ck_assert(exists(joined(out, CDL_LOCK_NAME)));
+  ck_assert(exists(joined(out, BASE_LOCK_NAME)));
   kill(first, SIGKILL);
   ck_assert_int_eq(wait_for(first), -SIGKILL);
-  ck_assert(exists(joined(out, CDL_LOCK_NAME))); /* the file, which locks nothing */
+  ck_assert(exists(joined(out, BASE_LOCK_NAME))); /* the file, which locks nothing */
   check_refused(RUN(TRAIN(out)), 2, out, "--resume");
   check_done(RUN(TRAIN(out), "--resume"));
-  ck_assert(!exists(joined(out, CDL_LOCK_NAME)));
+  ck_assert(!exists(joined(out, BASE_LOCK_NAME)));
 }
 END_TEST
 
@@ -124,16 +124,16 @@ START_TEST(a_lock_file_alone_is_an_empty_folder)
 {
   const char *out = scratch("out");
   ck_assert_int_eq(mkdir(out, 0700), 0);
-  write_text(joined(out, CDL_LOCK_NAME), "process 1 on \033[31mmars\n");
+  write_text(joined(out, BASE_LOCK_NAME), "process 1 on \033[31mmars\n");
   check_done(RUN(TRAIN(out), "--max-steps", "2"));
-  ck_assert(!exists(joined(out, CDL_LOCK_NAME)));
+  ck_assert(!exists(joined(out, BASE_LOCK_NAME)));
 }
 END_TEST
 
 /* It is somebody's own, and stays. */
 START_TEST(what_is_no_file_is_no_lock)
 {
-  const char *out = scratch("out"), *lock = joined(out, CDL_LOCK_NAME);
+  const char *out = scratch("out"), *lock = joined(out, BASE_LOCK_NAME);
   for (int kind = 0; kind < 3; kind++) {
     struct stat before, after;
     ck_assert_int_eq(mkdir(out, 0700), 0);
@@ -145,7 +145,7 @@ START_TEST(what_is_no_file_is_no_lock)
     check_refused(RUN(TRAIN(out), "--max-steps", "2"), 1, lock, "cannot be locked");
     ck_assert(lstat(lock, &after) == 0 && after.st_ino == before.st_ino);
     ck_assert(!exists(scratch("victim")));
-    ck_assert_str_eq(listed(out), CDL_LOCK_NAME "\n");
+    ck_assert_str_eq(listed(out), BASE_LOCK_NAME "\n");
     ck_assert_int_eq(remove(lock), 0);
     ck_assert_int_eq(rmdir(out), 0);
   }
@@ -155,8 +155,8 @@ END_TEST
 START_TEST(search_and_reproduce_are_refused_too)
 {
   const char *out = scratch("out"), *glue = scratch("glue");
-  cdl_lock *lock;
-  ck_assert_int_eq(cdl_lock_take(out, &lock), CDL_OK);
+  base_lock *lock;
+  ck_assert_int_eq(base_lock_take(out, &lock), CDL_OK);
   const char *who = text_of("process %ld on ", (long)getpid());
   check_refused(RUN("search", "--model", case_file("bert-condlora-paper", "model"), "--train",
                     case_file("bert-condlora-paper", "train.tsv"), "--text-columns", "sentence1",
@@ -174,8 +174,8 @@ START_TEST(search_and_reproduce_are_refused_too)
                     "--seeds", "1", "--epochs", "1", "--backend", "cpu", "--setting",
                     "max_length=32", "--setting", "compat=none"),
                 1, "another condlora", who);
-  ck_assert_str_eq(listed(out), CDL_LOCK_NAME "\n");
-  cdl_lock_release(lock);
+  ck_assert_str_eq(listed(out), BASE_LOCK_NAME "\n");
+  base_lock_release(lock);
   ck_assert(!exists(out)); /* it was made for the lock */
 }
 END_TEST

@@ -371,7 +371,7 @@ static void leave_temporary(const char *place)
 {
   char *left;
   int descriptor;
-  ck_assert(cdl_temporary_file(place, &left, &descriptor));
+  ck_assert(base_temporary_file(place, &left, &descriptor));
   ck_assert_int_eq(write(descriptor, "half", 4), 4);
   close(descriptor);
   free(left);

@@ -33,15 +33,15 @@ static size_t make_tensors(cdl_stored_tensor *tensors)
   return 3;
 }
 
-static cdl_names names_of(char **list)
+static adapter_names names_of(char **list)
 {
-  cdl_names names = {.item = list};
+  adapter_names names = {.item = list};
   while (list[names.count] != NULL)
     names.count++;
   return names;
 }
 
-static void expect_names(const cdl_names *names, char **wanted)
+static void expect_names(const adapter_names *names, char **wanted)
 {
   size_t count = 0;
   for (; wanted[count] != NULL; count++) {
@@ -57,28 +57,28 @@ static char *labels[] = {(char[]){"no"}, (char[]){"yes"}, NULL};
 static char *columns[] = {(char[]){"first, text"}, (char[]){"#2 String"}, NULL};
 static char *nothing[] = {NULL};
 
-static cdl_adapter_config sample(void)
+static adapter_config sample(void)
 {
   static char lora[] = "LORA";
-  return (cdl_adapter_config){.peft_type = lora,
-                              .rank = 2,
-                              .alpha = 16,
-                              .targets = names_of(targets),
-                              .modules_to_save = names_of(heads)};
+  return (adapter_config){.peft_type = lora,
+                          .rank = 2,
+                          .alpha = 16,
+                          .targets = names_of(targets),
+                          .modules_to_save = names_of(heads)};
 }
 
 static void write_sample(void)
 {
   cdl_stored_tensor tensors[3];
-  const cdl_adapter_config config = sample();
-  expect_ok(cdl_adapter_folder_write(scratch_folder, &config, tensors, make_tensors(tensors)));
+  const adapter_config config = sample();
+  expect_ok(adapter_folder_write(scratch_folder, &config, tensors, make_tensors(tensors)));
 }
 
-static cdl_status open_text(const char *text, cdl_adapter_config *config)
+static cdl_status open_text(const char *text, adapter_config *config)
 {
   cdl_safetensors *tensors;
   scratch_put_text(config_path(), text);
-  const cdl_status status = cdl_adapter_folder_open(scratch_folder, config, &tensors);
+  const cdl_status status = adapter_folder_open(scratch_folder, config, &tensors);
   ck_assert((status == CDL_OK) == (tensors != NULL));
   cdl_safetensors_close(tensors);
   return status;
@@ -106,7 +106,7 @@ static cdl_status open_text(const char *text, cdl_adapter_config *config)
 START_TEST(reads_what_peft_writes)
 {
   write_sample();
-  cdl_adapter_config config;
+  adapter_config config;
   expect_ok(open_text(PEFT_CONFIG, &config));
   ck_assert_str_eq(config.peft_type, "LORA");
   ck_assert_int_eq(config.rank, 4);
@@ -121,8 +121,8 @@ START_TEST(reads_what_peft_writes)
   ck_assert_ptr_null(config.fingerprint);
   ck_assert_uint_eq(config.labels.count, 0);
   ck_assert(!config.regression);
-  cdl_adapter_config_free(&config);
-  cdl_adapter_config_free(&config);
+  adapter_config_free(&config);
+  adapter_config_free(&config);
 }
 END_TEST
 
@@ -132,7 +132,7 @@ START_TEST(writes_what_it_reads)
        paper[] = "paper", reference[] = "reference", pattern[] = ".*\\.(query|key)", task[] = "RTE",
        base[] = "a/b \xc3\xa9", fingerprint[] = "0123456789abcdef",
        label_column[] = "kind, \xc3\xa9";
-  const cdl_adapter_config cases[] = {
+  const adapter_config cases[] = {
       {.peft_type = lora,
        .rank = 2,
        .alpha = 16,
@@ -164,13 +164,13 @@ START_TEST(writes_what_it_reads)
       {.peft_type = none},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    const cdl_adapter_config *given = &cases[i];
+    const adapter_config *given = &cases[i];
     cdl_stored_tensor tensors[3];
     const size_t count = make_tensors(tensors);
-    expect_ok(cdl_adapter_folder_write(scratch_folder, given, tensors, count));
-    cdl_adapter_config read;
+    expect_ok(adapter_folder_write(scratch_folder, given, tensors, count));
+    adapter_config read;
     cdl_safetensors *file;
-    expect_ok(cdl_adapter_folder_open(scratch_folder, &read, &file));
+    expect_ok(adapter_folder_open(scratch_folder, &read, &file));
     ck_assert_str_eq(read.peft_type, given->peft_type);
     ck_assert_int_eq(read.rank, given->rank);
     ck_assert(read.alpha == given->alpha && read.dropout == given->dropout);
@@ -192,7 +192,7 @@ START_TEST(writes_what_it_reads)
                                    tensors[1].shape, values));
     ck_assert_mem_eq(values, tensors[1].data, 6 * sizeof(float));
     cdl_safetensors_close(file);
-    cdl_adapter_config_free(&read);
+    adapter_config_free(&read);
   }
   ck_assert_uint_eq(scratch_count_entries(), 2);
 }
@@ -216,7 +216,7 @@ END_TEST
 START_TEST(reads_and_writes_settings_of_low_rank_methods)
 {
   write_sample();
-  cdl_adapter_config config;
+  adapter_config config;
   expect_ok(open_text("{\"peft_type\": \"LORA\", \"target_modules\": [\"query\"], \"r\": 4, "
                       "\"use_rslora\": true, \"rank_pattern\": {\"query\": 2, \"a\": 3}, "
                       "\"alpha_pattern\": {\"z$\": 0.5}, \"layers_to_transform\": 1, "
@@ -236,20 +236,20 @@ START_TEST(reads_and_writes_settings_of_low_rank_methods)
     if (round == 0) {
       cdl_stored_tensor tensors[3];
       const size_t count = make_tensors(tensors);
-      expect_ok(cdl_adapter_folder_write(scratch_folder, &config, tensors, count));
-      cdl_adapter_config_free(&config);
+      expect_ok(adapter_folder_write(scratch_folder, &config, tensors, count));
+      adapter_config_free(&config);
       cdl_safetensors *file;
-      expect_ok(cdl_adapter_folder_open(scratch_folder, &config, &file));
+      expect_ok(adapter_folder_open(scratch_folder, &config, &file));
       cdl_safetensors_close(file);
     }
   }
   /* Scale 8 / √4 with r 4; the same with twice the rank. */
-  cdl_adapter_config_converted(&config);
+  adapter_config_converted(&config);
   ck_assert_int_eq(config.rank, 8);
   ck_assert(fabs(config.alpha / sqrt(8) - 8 / sqrt(4)) < 1e-12);
   ck_assert(config.rank_pattern.item[1].value == 6 && config.init == CDL_INIT_KAIMING);
   ck_assert(fabs(config.alpha_pattern.item[0].value - 0.5 * sqrt(2)) < 1e-12);
-  cdl_adapter_config_free(&config);
+  adapter_config_free(&config);
 }
 END_TEST
 
@@ -261,29 +261,28 @@ START_TEST(a_mixed_pair_is_found)
   size_t size;
   uint8_t *old_config = scratch_get(config_path(), &size);
   char condlora[] = "CONDLORA", paper[] = "paper";
-  cdl_adapter_config config = sample();
+  adapter_config config = sample();
   config.peft_type = condlora;
   config.orientation = paper;
   cdl_stored_tensor tensors[3];
   const size_t count = make_tensors(tensors);
-  expect_ok(cdl_adapter_folder_write(scratch_folder, &config, tensors, count));
+  expect_ok(adapter_folder_write(scratch_folder, &config, tensors, count));
   scratch_put(config_path(), old_config, size);
   free(old_config);
   cdl_safetensors *file;
-  cdl_adapter_config read;
-  expect_failure(cdl_adapter_folder_open(scratch_folder, &read, &file), CDL_DATA,
+  adapter_config read;
+  expect_failure(adapter_folder_open(scratch_folder, &read, &file), CDL_DATA,
                  "adapter_model.safetensors");
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "another adapter"));
 
   /* Other tensors under the same settings are another adapter too. */
-  expect_ok(cdl_adapter_folder_write(scratch_folder, &config, tensors, count));
+  expect_ok(adapter_folder_write(scratch_folder, &config, tensors, count));
   old_config = scratch_get(config_path(), &size);
   tensors[0].shape[0] = 1;
-  expect_ok(cdl_adapter_folder_write(scratch_folder, &config, tensors, count));
+  expect_ok(adapter_folder_write(scratch_folder, &config, tensors, count));
   scratch_put(config_path(), old_config, size);
   free(old_config);
-  expect_failure(cdl_adapter_folder_open(scratch_folder, &read, &file), CDL_DATA,
-                 "another adapter");
+  expect_failure(adapter_folder_open(scratch_folder, &read, &file), CDL_DATA, "another adapter");
 }
 END_TEST
 
@@ -353,19 +352,19 @@ static size_t find_values(const small_model *m, const char *name, float *values)
 
 static cdl_status read_adapter(const small_model *m)
 {
-  cdl_adapter_config config;
+  adapter_config config;
   cdl_safetensors *file;
   cdl_adapter *adapter = NULL;
-  expect_ok(cdl_adapter_folder_open(scratch_folder, &config, &file));
-  cdl_adapter_settings settings = cdl_adapter_config_settings(&config);
+  expect_ok(adapter_folder_open(scratch_folder, &config, &file));
+  cdl_adapter_settings settings = adapter_config_settings(&config);
   settings.ignore_unmatched = true;
   cdl_status status =
-      cdl_adapter_create_stored(m->queue, m->encoder, &settings, &config, file, &adapter);
+      adapter_create_stored(m->queue, m->encoder, &settings, &config, file, &adapter);
   if (status == CDL_OK)
-    status = cdl_adapter_read(adapter, m->queue, scratch_folder);
+    status = adapter_read(adapter, m->queue, scratch_folder);
   cdl_adapter_destroy(adapter);
   cdl_safetensors_close(file);
-  cdl_adapter_config_free(&config);
+  adapter_config_free(&config);
   return status;
 }
 
@@ -491,7 +490,7 @@ START_TEST(refuses_settings_it_does_not_do)
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     char text[300];
-    cdl_adapter_config config;
+    adapter_config config;
     snprintf(text, sizeof text, "{\"peft_type\": \"LORA\", \"target_modules\": [\"query\"], %s}",
              cases[i].setting);
     expect_failure(open_text(text, &config), cases[i].status, cases[i].named);
@@ -529,7 +528,7 @@ START_TEST(refuses_broken_configs)
       {"{\"peft_type\": \"NONE\", \"condlora_stamp\": 1}", "condlora_stamp", CDL_DATA},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    cdl_adapter_config config;
+    adapter_config config;
     expect_failure(open_text(cases[i].text, &config), cases[i].status, cases[i].named);
     ck_assert_ptr_nonnull(strstr(cdl_error_message(), "adapter_config.json"));
   }
@@ -538,28 +537,27 @@ END_TEST
 
 START_TEST(refuses_broken_folders)
 {
-  cdl_adapter_config config;
+  adapter_config config;
   cdl_safetensors *file;
-  expect_failure(cdl_adapter_folder_open(scratch_path("none"), &config, &file), CDL_ABSENT,
+  expect_failure(adapter_folder_open(scratch_path("none"), &config, &file), CDL_ABSENT,
                  "none: no such folder");
   write_sample();
   unlink(tensors_path());
-  expect_failure(cdl_adapter_folder_open(scratch_folder, &config, &file), CDL_ABSENT,
+  expect_failure(adapter_folder_open(scratch_folder, &config, &file), CDL_ABSENT,
                  "adapter_model.safetensors");
   scratch_put_text(scratch_path("adapter_model.bin"), "x");
-  expect_failure(cdl_adapter_folder_open(scratch_folder, &config, &file), CDL_DATA,
+  expect_failure(adapter_folder_open(scratch_folder, &config, &file), CDL_DATA,
                  "adapter_model.bin");
   scratch_put_text(tensors_path(), "not tensors");
-  expect_failure(cdl_adapter_folder_open(scratch_folder, &config, &file), CDL_DATA,
+  expect_failure(adapter_folder_open(scratch_folder, &config, &file), CDL_DATA,
                  "adapter_model.safetensors");
   cdl_stored_tensor tensors[3];
   make_tensors(tensors);
   tensors[0].name = "bert.encoder.layer.0.attention.self.query.lora_A.weight";
   expect_ok(cdl_safetensors_write(tensors_path(), tensors, 1, NULL, 0));
-  expect_failure(cdl_adapter_folder_open(scratch_folder, &config, &file), CDL_DATA,
-                 tensors[0].name);
+  expect_failure(adapter_folder_open(scratch_folder, &config, &file), CDL_DATA, tensors[0].name);
   unlink(config_path());
-  expect_failure(cdl_adapter_folder_open(scratch_folder, &config, &file), CDL_ABSENT,
+  expect_failure(adapter_folder_open(scratch_folder, &config, &file), CDL_ABSENT,
                  "adapter_config.json");
 }
 END_TEST
@@ -571,7 +569,7 @@ START_TEST(refuses_to_write_nonsense)
   cdl_stored_tensor tensors[3];
   const size_t count = make_tensors(tensors);
   for (int what = 0; what < 12; what++) {
-    cdl_adapter_config config = sample();
+    adapter_config config = sample();
     if (what < 2)
       config.peft_type = what == 0 ? other : NULL;
     if (what == 2)
@@ -596,15 +594,15 @@ START_TEST(refuses_to_write_nonsense)
       config.labels = names_of(broken_labels);
     if (what == 11)
       tensors[0].name = "classifier.weight";
-    expect_failure(cdl_adapter_folder_write(scratch_path("out"), &config, tensors, count),
-                   CDL_ARGUMENT, "out");
+    expect_failure(adapter_folder_write(scratch_path("out"), &config, tensors, count), CDL_ARGUMENT,
+                   "out");
     ck_assert(access(scratch_path("out/adapter_config.json"), F_OK) != 0);
     ck_assert(access(scratch_path("out/adapter_model.safetensors"), F_OK) != 0);
   }
   make_tensors(tensors);
-  const cdl_adapter_config config = sample();
+  const adapter_config config = sample();
   scratch_put_text(scratch_path("file"), "x");
-  expect_failure(cdl_adapter_folder_write(scratch_path("file"), &config, tensors, count), CDL_IO,
+  expect_failure(adapter_folder_write(scratch_path("file"), &config, tensors, count), CDL_IO,
                  "file");
 }
 END_TEST
@@ -620,21 +618,21 @@ START_TEST(survives_any_bytes)
       content[at] = (char)(flip == 8 ? 0 : kept ^ 1 << flip);
       scratch_put(config_path(), content, size);
       content[at] = kept;
-      cdl_adapter_config config;
+      adapter_config config;
       cdl_safetensors *file;
-      const cdl_status status = cdl_adapter_folder_open(scratch_folder, &config, &file);
+      const cdl_status status = adapter_folder_open(scratch_folder, &config, &file);
       if (status != CDL_OK) {
         ck_assert(status == CDL_DATA || status == CDL_UNSUPPORTED);
         expect_failure(status, status, scratch_folder);
       }
       cdl_safetensors_close(file);
-      cdl_adapter_config_free(&config);
+      adapter_config_free(&config);
     }
   for (size_t cut = 0; cut < size - 2; cut++) {
-    cdl_adapter_config config;
+    adapter_config config;
     scratch_put(config_path(), content, cut);
     cdl_safetensors *file;
-    expect_failure(cdl_adapter_folder_open(scratch_folder, &config, &file), CDL_DATA,
+    expect_failure(adapter_folder_open(scratch_folder, &config, &file), CDL_DATA,
                    "adapter_config.json");
   }
   free(content);

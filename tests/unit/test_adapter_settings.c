@@ -514,12 +514,12 @@ START_TEST(biases_are_trained_and_named_as_peft_names_them)
   ok(create(s));
   ck_assert(named(own) != NULL && named(other) == NULL && named(norm) == NULL);
   char name[200];
-  cdl_adapter_name_in_file(adapter, named(own), name, sizeof name);
+  adapter_name_in_file(adapter, named(own), name, sizeof name);
   ck_assert_str_eq(name, "base_model.model." LAYER(2, "attention.self.value.base_layer.bias"));
   s.bias = CDL_BIAS_ALL;
   ok(create(s));
   ck_assert(named(own) != NULL && named(other) != NULL && named(norm) != NULL);
-  cdl_adapter_name_in_file(adapter, named(other), name, sizeof name);
+  adapter_name_in_file(adapter, named(other), name, sizeof name);
   ck_assert_str_eq(name, "base_model.model." LAYER(2, "output.dense.bias"));
 }
 END_TEST
@@ -538,15 +538,15 @@ static bool same_option(const cdl_adapter_option *a, const cdl_adapter_option *b
 START_TEST(methods_agree_on_the_options_they_share)
 {
   size_t listed = 0, count;
-  const cdl_setting *list = cdl_setting_list(&listed);
-  ck_assert_uint_lt(listed, CDL_SETTINGS_MAX);
+  const train_setting *list = train_setting_list(&listed);
+  ck_assert_uint_lt(listed, TRAIN_SETTINGS_MAX);
   for (const char *const *m = cdl_adapter_methods(); *m != NULL; m++) {
     const cdl_adapter_option *options = cdl_adapter_options(*m, &count);
     ck_assert_uint_le(count, CDL_ADAPTER_OPTIONS_MAX);
     for (size_t i = 0; i < count; i++) {
       size_t found = 0;
       for (size_t l = 0; l < listed; l++)
-        if (list[l].kind != CDL_KIND_GROUP && strcmp(list[l].field, options[i].name) == 0) {
+        if (list[l].kind != TRAIN_KIND_GROUP && strcmp(list[l].field, options[i].name) == 0) {
           found++;
           ck_assert_msg(list[l].option != NULL && same_option(list[l].option, &options[i]),
                         "%s of %s is another setting's name, or differs between methods",
@@ -565,27 +565,27 @@ START_TEST(options_are_settings_of_their_methods_alone)
     const cdl_adapter_option *options = cdl_adapter_options(*m, &count);
     for (size_t i = 0; i < count; i++) {
       const cdl_adapter_option *o = &options[i];
-      cdl_settings s;
-      ok(cdl_settings_init(&s));
-      ck_assert(cdl_settings_option(&s, o->name)->value == o->fallback);
+      train_settings s;
+      ok(train_settings_init(&s));
+      ck_assert(train_settings_option(&s, o->name)->value == o->fallback);
       char text[40];
       if (o->kind == CDL_OPTION_CHOICE)
         snprintf(text, sizeof text, "%.*s", (int)cdl_adapter_choice_text(o, 0).bytes,
                  cdl_adapter_choice_text(o, 0).text);
       else
         snprintf(text, sizeof text, o->kind == CDL_OPTION_FLAG ? "true" : "%.17g", o->low);
-      ok(cdl_settings_set(&s, cdl_setting_find("method"), *m));
-      ok(cdl_settings_set(&s, cdl_setting_find(o->name), text));
-      ok(cdl_settings_check_options(&s));
-      json_t *object = cdl_settings_json(&s, true);
+      ok(train_settings_set(&s, train_setting_find("method"), *m));
+      ok(train_settings_set(&s, train_setting_find(o->name), text));
+      ok(train_settings_check_options(&s));
+      json_t *object = train_settings_json(&s, true);
       ck_assert_ptr_nonnull(json_object_get(object, o->name));
       json_decref(object);
-      ok(cdl_settings_set(&s, cdl_setting_find("method"), "none"));
-      refused(cdl_settings_check_options(&s), *m);
-      object = cdl_settings_json(&s, true);
+      ok(train_settings_set(&s, train_setting_find("method"), "none"));
+      refused(train_settings_check_options(&s), *m);
+      object = train_settings_json(&s, true);
       ck_assert_ptr_null(json_object_get(object, o->name));
       json_decref(object);
-      cdl_settings_release(&s);
+      train_settings_release(&s);
     }
   }
 }

@@ -32,40 +32,41 @@ static void tear_down(void)
   ck_assert_int_eq(cdl_backend_close(backend), CDL_OK);
 }
 
-static cdl_matrix normal(int64_t rows, int64_t columns)
+static analysis_matrix normal(int64_t rows, int64_t columns)
 {
-  cdl_matrix m;
-  ck_assert_int_eq(cdl_matrix_normal(rows, columns, &numbers, &m), CDL_OK);
+  analysis_matrix m;
+  ck_assert_int_eq(analysis_matrix_normal(rows, columns, &numbers, &m), CDL_OK);
   return m;
 }
 
-static cdl_matrix transposed(const cdl_matrix *m)
+static analysis_matrix transposed(const analysis_matrix *m)
 {
-  cdl_matrix t;
-  ck_assert_int_eq(cdl_matrix_transpose(m, &t), CDL_OK);
+  analysis_matrix t;
+  ck_assert_int_eq(analysis_matrix_transpose(m, &t), CDL_OK);
   return t;
 }
 
 /* x y, as it is defined. */
-static cdl_matrix product(const cdl_matrix *x, const cdl_matrix *y)
+static analysis_matrix product(const analysis_matrix *x, const analysis_matrix *y)
 {
-  cdl_matrix p;
-  ck_assert_int_eq(cdl_matrix_create(x->rows, y->columns, &p), CDL_OK);
+  analysis_matrix p;
+  ck_assert_int_eq(analysis_matrix_create(x->rows, y->columns, &p), CDL_OK);
   for (int64_t i = 0; i < x->rows; i++)
     for (int64_t j = 0; j < y->columns; j++)
       for (int64_t l = 0; l < x->columns; l++)
-        cdl_matrix_row(&p, i)[j] += cdl_matrix_row(x, i)[l] * cdl_matrix_row(y, l)[j];
+        analysis_matrix_row(&p, i)[j] +=
+            analysis_matrix_row(x, i)[l] * analysis_matrix_row(y, l)[j];
   return p;
 }
 
-static cdl_spectrum spectrum(const cdl_matrix *m)
+static analysis_spectrum spectrum(const analysis_matrix *m)
 {
-  cdl_spectrum s;
-  ck_assert_int_eq(cdl_spectrum_of(queue, m, &s), CDL_OK);
+  analysis_spectrum s;
+  ck_assert_int_eq(analysis_spectrum_of(queue, m, &s), CDL_OK);
   return s;
 }
 
-static void expect_equal(const cdl_matrix *x, const cdl_matrix *y, double bound)
+static void expect_equal(const analysis_matrix *x, const analysis_matrix *y, double bound)
 {
   ck_assert_int_eq(x->rows, y->rows);
   ck_assert_int_eq(x->columns, y->columns);
@@ -74,51 +75,54 @@ static void expect_equal(const cdl_matrix *x, const cdl_matrix *y, double bound)
                   (long long)i, x->values[i], y->values[i]);
 }
 
-static void expect_orthonormal_rows(const cdl_matrix *m)
+static void expect_orthonormal_rows(const analysis_matrix *m)
 {
-  cdl_matrix t = transposed(m), gram = product(m, &t);
+  analysis_matrix t = transposed(m), gram = product(m, &t);
   for (int64_t i = 0; i < gram.rows; i++)
     for (int64_t j = 0; j < gram.columns; j++)
-      ck_assert_double_le(fabs(cdl_matrix_row(&gram, i)[j] - (i == j)), 1e-12);
-  cdl_matrix_free(&t);
-  cdl_matrix_free(&gram);
+      ck_assert_double_le(fabs(analysis_matrix_row(&gram, i)[j] - (i == j)), 1e-12);
+  analysis_matrix_free(&t);
+  analysis_matrix_free(&gram);
 }
 
 /* ---- Similarity ---- */
 
 START_TEST(a_subspace_is_like_itself_and_unlike_an_orthogonal_one)
 {
-  cdl_matrix m = normal(12, 5);
-  cdl_spectrum s = spectrum(&m);
-  const cdl_matrix *left = &s.vectors[CDL_SIDE_LEFT];
-  cdl_matrix rest = {2, 12, cdl_matrix_row(left, 3)};
+  analysis_matrix m = normal(12, 5);
+  analysis_spectrum s = spectrum(&m);
+  const analysis_matrix *left = &s.vectors[ANALYSIS_SIDE_LEFT];
+  analysis_matrix rest = {2, 12, analysis_matrix_row(left, 3)};
   for (int64_t i = 1; i <= 5; i++)
-    ck_assert_double_eq_tol(cdl_phi(left, i, left, i), 1, 1e-12);
-  ck_assert_double_eq_tol(cdl_phi(left, 2, left, 5), 1, 1e-12); /* one within the other */
-  ck_assert_double_le(cdl_phi(left, 3, &rest, 2), 1e-24);
-  cdl_spectrum_free(&s);
-  cdl_matrix_free(&m);
+    ck_assert_double_eq_tol(analysis_phi(left, i, left, i), 1, 1e-12);
+  ck_assert_double_eq_tol(analysis_phi(left, 2, left, 5), 1, 1e-12); /* one within the other */
+  ck_assert_double_le(analysis_phi(left, 3, &rest, 2), 1e-24);
+  analysis_spectrum_free(&s);
+  analysis_matrix_free(&m);
 }
 END_TEST
 
 START_TEST(similarity_is_of_subspaces_alone)
 {
   /* x r for any invertible r spans what x does. */
-  cdl_matrix x = normal(11, 3), r = normal(3, 3), y = product(&x, &r), z = normal(11, 4);
-  cdl_spectrum sx = spectrum(&x), sy = spectrum(&y), sz = spectrum(&z);
-  const double before = cdl_phi(&sx.vectors[CDL_SIDE_LEFT], 3, &sz.vectors[CDL_SIDE_LEFT], 2);
-  ck_assert_double_eq_tol(cdl_phi(&sy.vectors[CDL_SIDE_LEFT], 3, &sz.vectors[CDL_SIDE_LEFT], 2),
-                          before, CLOSE);
-  ck_assert_double_eq_tol(cdl_phi(&sz.vectors[CDL_SIDE_LEFT], 2, &sx.vectors[CDL_SIDE_LEFT], 3),
-                          before, CLOSE);
+  analysis_matrix x = normal(11, 3), r = normal(3, 3), y = product(&x, &r), z = normal(11, 4);
+  analysis_spectrum sx = spectrum(&x), sy = spectrum(&y), sz = spectrum(&z);
+  const double before =
+      analysis_phi(&sx.vectors[ANALYSIS_SIDE_LEFT], 3, &sz.vectors[ANALYSIS_SIDE_LEFT], 2);
+  ck_assert_double_eq_tol(
+      analysis_phi(&sy.vectors[ANALYSIS_SIDE_LEFT], 3, &sz.vectors[ANALYSIS_SIDE_LEFT], 2), before,
+      CLOSE);
+  ck_assert_double_eq_tol(
+      analysis_phi(&sz.vectors[ANALYSIS_SIDE_LEFT], 2, &sx.vectors[ANALYSIS_SIDE_LEFT], 3), before,
+      CLOSE);
   ck_assert(before > 0 && before < 1);
-  cdl_spectrum_free(&sx);
-  cdl_spectrum_free(&sy);
-  cdl_spectrum_free(&sz);
-  cdl_matrix_free(&x);
-  cdl_matrix_free(&r);
-  cdl_matrix_free(&y);
-  cdl_matrix_free(&z);
+  analysis_spectrum_free(&sx);
+  analysis_spectrum_free(&sy);
+  analysis_spectrum_free(&sz);
+  analysis_matrix_free(&x);
+  analysis_matrix_free(&r);
+  analysis_matrix_free(&y);
+  analysis_matrix_free(&z);
 }
 END_TEST
 
@@ -132,19 +136,21 @@ START_TEST(random_subspaces_are_as_similar_as_expected)
   for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
     double sum = 0, squares = 0;
     for (int draw = 0; draw < DRAWS; draw++) {
-      cdl_matrix x, y;
-      ck_assert_int_eq(cdl_random_vectors(queue, cases[c].i, cases[c].n, &numbers, &x), CDL_OK);
-      ck_assert_int_eq(cdl_random_vectors(queue, cases[c].j, cases[c].n, &numbers, &y), CDL_OK);
-      const double phi = cdl_phi(&x, cases[c].i, &y, cases[c].j);
+      analysis_matrix x, y;
+      ck_assert_int_eq(analysis_random_vectors(queue, cases[c].i, cases[c].n, &numbers, &x),
+                       CDL_OK);
+      ck_assert_int_eq(analysis_random_vectors(queue, cases[c].j, cases[c].n, &numbers, &y),
+                       CDL_OK);
+      const double phi = analysis_phi(&x, cases[c].i, &y, cases[c].j);
       sum += phi;
       squares += phi * phi;
       if (draw == 0)
         expect_orthonormal_rows(&x);
-      cdl_matrix_free(&x);
-      cdl_matrix_free(&y);
+      analysis_matrix_free(&x);
+      analysis_matrix_free(&y);
     }
     const double mean = sum / DRAWS, error = sqrt(fmax(squares / DRAWS - mean * mean, 0) / DRAWS),
-                 expected = cdl_phi_expected(cases[c].i, cases[c].j, cases[c].n);
+                 expected = analysis_phi_expected(cases[c].i, cases[c].j, cases[c].n);
     ck_assert_double_eq_tol(
         expected, (double)(cases[c].i > cases[c].j ? cases[c].i : cases[c].j) / (double)cases[c].n,
         1e-15);
@@ -156,88 +162,89 @@ END_TEST
 
 START_TEST(a_product_has_the_spectrum_of_its_matrix)
 {
-  cdl_matrix x = normal(14, 3), y = normal(3, 9), m = product(&x, &y);
-  cdl_spectrum s = spectrum(&m), p;
-  ck_assert_int_eq(cdl_spectrum_of_product(queue, &x, &y, &p), CDL_OK);
+  analysis_matrix x = normal(14, 3), y = normal(3, 9), m = product(&x, &y);
+  analysis_spectrum s = spectrum(&m), p;
+  ck_assert_int_eq(analysis_spectrum_of_product(queue, &x, &y, &p), CDL_OK);
   ck_assert_int_eq(p.sigma.columns, 3);
   ck_assert_int_eq(p.rank, 3);
   ck_assert_int_eq(s.rank, 3);
   for (int k = 0; k < 3; k++)
     ck_assert_double_eq_tol(p.sigma.values[k], s.sigma.values[k], CLOSE);
-  for (cdl_side side = 0; side < CDL_SIDE_COUNT; side++) {
+  for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++) {
     expect_orthonormal_rows(&p.vectors[side]);
     for (int64_t i = 1; i <= 3; i++)
-      ck_assert_double_eq_tol(cdl_phi(&p.vectors[side], i, &s.vectors[side], i), 1, CLOSE);
+      ck_assert_double_eq_tol(analysis_phi(&p.vectors[side], i, &s.vectors[side], i), 1, CLOSE);
   }
-  cdl_spectrum_free(&s);
-  cdl_spectrum_free(&p);
-  cdl_matrix_free(&x);
-  cdl_matrix_free(&y);
-  cdl_matrix_free(&m);
+  analysis_spectrum_free(&s);
+  analysis_spectrum_free(&p);
+  analysis_matrix_free(&x);
+  analysis_matrix_free(&y);
+  analysis_matrix_free(&m);
 }
 END_TEST
 
 START_TEST(more_vectors_than_the_rank_are_orthonormal_and_warned_of)
 {
-  cdl_matrix m = normal(10, 3), same;
-  cdl_spectrum s = spectrum(&m);
-  ck_assert(cdl_spectrum_check(&s, 3, "it"));
-  ck_assert(!cdl_spectrum_check(&s, 4, "it"));
-  ck_assert_int_eq(cdl_spectrum_extend(queue, &s, CDL_SIDE_LEFT, 7, &numbers), CDL_OK);
-  expect_orthonormal_rows(&s.vectors[CDL_SIDE_LEFT]);
-  ck_assert_int_eq(s.vectors[CDL_SIDE_LEFT].rows, 7);
+  analysis_matrix m = normal(10, 3), same;
+  analysis_spectrum s = spectrum(&m);
+  ck_assert(analysis_spectrum_check(&s, 3, "it"));
+  ck_assert(!analysis_spectrum_check(&s, 4, "it"));
+  ck_assert_int_eq(analysis_spectrum_extend(queue, &s, ANALYSIS_SIDE_LEFT, 7, &numbers), CDL_OK);
+  expect_orthonormal_rows(&s.vectors[ANALYSIS_SIDE_LEFT]);
+  ck_assert_int_eq(s.vectors[ANALYSIS_SIDE_LEFT].rows, 7);
   /* The leading three still span the matrix's columns. */
-  cdl_spectrum again = spectrum(&m);
-  ck_assert_double_eq_tol(cdl_phi(&s.vectors[CDL_SIDE_LEFT], 3, &again.vectors[CDL_SIDE_LEFT], 3),
-                          1, CLOSE);
+  analysis_spectrum again = spectrum(&m);
+  ck_assert_double_eq_tol(
+      analysis_phi(&s.vectors[ANALYSIS_SIDE_LEFT], 3, &again.vectors[ANALYSIS_SIDE_LEFT], 3), 1,
+      CLOSE);
   /* Of a matrix with equal singular values no part is determined. */
-  ck_assert_int_eq(cdl_matrix_create(4, 4, &same), CDL_OK);
+  ck_assert_int_eq(analysis_matrix_create(4, 4, &same), CDL_OK);
   for (int i = 0; i < 4; i++)
-    cdl_matrix_row(&same, i)[i] = i < 2 ? 2 : 1;
-  cdl_spectrum equal = spectrum(&same);
-  ck_assert(!cdl_spectrum_check(&equal, 1, "it"));
-  ck_assert(cdl_spectrum_check(&equal, 2, "it"));
-  ck_assert(!cdl_spectrum_check(&equal, 3, "it"));
-  ck_assert(cdl_spectrum_check(&equal, 4, "it"));
-  cdl_spectrum_free(&equal);
-  cdl_spectrum_free(&again);
-  cdl_spectrum_free(&s);
-  cdl_matrix_free(&same);
-  cdl_matrix_free(&m);
+    analysis_matrix_row(&same, i)[i] = i < 2 ? 2 : 1;
+  analysis_spectrum equal = spectrum(&same);
+  ck_assert(!analysis_spectrum_check(&equal, 1, "it"));
+  ck_assert(analysis_spectrum_check(&equal, 2, "it"));
+  ck_assert(!analysis_spectrum_check(&equal, 3, "it"));
+  ck_assert(analysis_spectrum_check(&equal, 4, "it"));
+  analysis_spectrum_free(&equal);
+  analysis_spectrum_free(&again);
+  analysis_spectrum_free(&s);
+  analysis_matrix_free(&same);
+  analysis_matrix_free(&m);
 }
 END_TEST
 
 /* ---- Inverses ---- */
 
 /* Reflects the rows of `m`, as vectors, in the plane across a random one. */
-static void reflect_rows(cdl_matrix *m)
+static void reflect_rows(analysis_matrix *m)
 {
-  cdl_matrix v = normal(1, m->columns);
-  const double square = cdl_matrix_dot(&v, &v);
+  analysis_matrix v = normal(1, m->columns);
+  const double square = analysis_matrix_dot(&v, &v);
   for (int64_t i = 0; i < m->rows; i++) {
-    double *row = cdl_matrix_row(m, i), dot = 0;
+    double *row = analysis_matrix_row(m, i), dot = 0;
     for (int64_t j = 0; j < m->columns; j++)
       dot += row[j] * v.values[j];
     for (int64_t j = 0; j < m->columns; j++)
       row[j] -= 2 * dot / square * v.values[j];
   }
-  cdl_matrix_free(&v);
+  analysis_matrix_free(&v);
 }
 
 /* Square, with singular values from `largest` to `least` in equal ratios, or in equal steps. */
-static cdl_matrix square_with(int64_t n, double largest, double least, bool ratios)
+static analysis_matrix square_with(int64_t n, double largest, double least, bool ratios)
 {
-  cdl_matrix m;
-  ck_assert_int_eq(cdl_matrix_create(n, n, &m), CDL_OK);
+  analysis_matrix m;
+  ck_assert_int_eq(analysis_matrix_create(n, n, &m), CDL_OK);
   for (int64_t i = 0; i < n; i++) {
     const double part = n > 1 ? (double)i / (double)(n - 1) : 0;
-    cdl_matrix_row(&m, i)[i] =
+    analysis_matrix_row(&m, i)[i] =
         ratios ? largest * pow(least / largest, part) : largest + part * (least - largest);
   }
   for (int turn = 0; turn < 4; turn++) {
     reflect_rows(&m);
-    cdl_matrix t = transposed(&m);
-    cdl_matrix_free(&m);
+    analysis_matrix t = transposed(&m);
+    analysis_matrix_free(&m);
     m = t;
   }
   return m;
@@ -256,55 +263,55 @@ START_TEST(an_inverse_knows_its_condition)
                {60, 7, 1e-3, true, 1e-7},  {150, 1, 0.5, false, 1e-7}, {200, 30, 1e-5, false, 1e-6},
                {400, 1, 0.9, false, 1e-7}, {80, 1, 1e-10, true, 1e-4}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    cdl_matrix m = square_with(cases[i].n, cases[i].largest, cases[i].least, cases[i].ratios);
+    analysis_matrix m = square_with(cases[i].n, cases[i].largest, cases[i].least, cases[i].ratios);
     const double condition = cases[i].largest / cases[i].least;
-    cdl_inverted found;
-    ck_assert_int_eq(cdl_invert(queue, &m, &found), CDL_OK);
+    analysis_inverted found;
+    ck_assert_int_eq(analysis_invert(queue, &m, &found), CDL_OK);
     ck_assert_int_eq(found.rank, cases[i].n);
     ck_assert_msg(fabs(found.condition - condition) <= cases[i].bound * condition,
                   "case %zu: %.12g, not %.12g", i, found.condition, condition);
-    cdl_matrix wanted = normal(cases[i].n, 3), turned = transposed(&m);
+    analysis_matrix wanted = normal(cases[i].n, 3), turned = transposed(&m);
     for (int side = 0; side < 2; side++) {
-      cdl_matrix b = product(side == 0 ? &m : &turned, &wanted), x;
-      ck_assert_int_eq(cdl_inverted_solve(&found, side == 1, &b, &x), CDL_OK);
+      analysis_matrix b = product(side == 0 ? &m : &turned, &wanted), x;
+      ck_assert_int_eq(analysis_inverted_solve(&found, side == 1, &b, &x), CDL_OK);
       expect_equal(&x, &wanted, 1e-14 * condition * (double)cases[i].n);
-      cdl_matrix_free(&b);
-      cdl_matrix_free(&x);
+      analysis_matrix_free(&b);
+      analysis_matrix_free(&x);
     }
-    cdl_matrix_free(&wanted);
-    cdl_matrix_free(&turned);
-    cdl_inverted_free(&found);
-    cdl_matrix_free(&m);
+    analysis_matrix_free(&wanted);
+    analysis_matrix_free(&turned);
+    analysis_inverted_free(&found);
+    analysis_matrix_free(&m);
   }
 }
 END_TEST
 
 START_TEST(a_matrix_without_an_inverse_says_its_rank)
 {
-  cdl_matrix x = normal(9, 4), y = normal(4, 9), none;
-  cdl_matrix deficient = product(&x, &y);
-  ck_assert_int_eq(cdl_matrix_create(5, 5, &none), CDL_OK);
-  const cdl_matrix *const cases[] = {&deficient, &none};
+  analysis_matrix x = normal(9, 4), y = normal(4, 9), none;
+  analysis_matrix deficient = product(&x, &y);
+  ck_assert_int_eq(analysis_matrix_create(5, 5, &none), CDL_OK);
+  const analysis_matrix *const cases[] = {&deficient, &none};
   for (int i = 0; i < 2; i++) {
-    cdl_inverted found;
-    ck_assert_int_eq(cdl_invert(queue, cases[i], &found), CDL_OK);
+    analysis_inverted found;
+    ck_assert_int_eq(analysis_invert(queue, cases[i], &found), CDL_OK);
     ck_assert_int_eq(found.rank, i == 0 ? 4 : 0);
     ck_assert(isinf(found.condition));
-    cdl_inverted_free(&found);
+    analysis_inverted_free(&found);
   }
-  cdl_matrix *const all[] = {&x, &y, &none, &deficient};
+  analysis_matrix *const all[] = {&x, &y, &none, &deficient};
   for (int i = 0; i < 4; i++)
-    cdl_matrix_free(all[i]);
+    analysis_matrix_free(all[i]);
 }
 END_TEST
 
-static double largest_of(const cdl_matrix *m)
+static double largest_of(const analysis_matrix *m)
 {
-  cdl_resident r;
+  analysis_resident r;
   double sigma;
-  ck_assert_int_eq(cdl_resident_begin(queue, m, &r), CDL_OK);
-  ck_assert_int_eq(cdl_largest_singular_value(&r, &sigma), CDL_OK);
-  cdl_resident_end(&r);
+  ck_assert_int_eq(analysis_resident_begin(queue, m, &r), CDL_OK);
+  ck_assert_int_eq(analysis_largest_singular_value(&r, &sigma), CDL_OK);
+  analysis_resident_end(&r);
   return sigma;
 }
 
@@ -312,15 +319,15 @@ START_TEST(the_largest_singular_value_of_any_shape)
 {
   static const int64_t shapes[][2] = {{1, 7}, {7, 1}, {31, 12}, {12, 31}, {300, 300}};
   for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
-    cdl_matrix m = normal(shapes[i][0], shapes[i][1]), none, sigma;
+    analysis_matrix m = normal(shapes[i][0], shapes[i][1]), none, sigma;
     const double largest = largest_of(&m);
-    ck_assert_int_eq(cdl_matrix_svd(queue, &m, NULL, &sigma, NULL), CDL_OK);
+    ck_assert_int_eq(analysis_matrix_svd(queue, &m, NULL, &sigma, NULL), CDL_OK);
     ck_assert_double_eq_tol(largest, sigma.values[0], 1e-7 * sigma.values[0]);
-    ck_assert_int_eq(cdl_matrix_create(shapes[i][0], shapes[i][1], &none), CDL_OK);
+    ck_assert_int_eq(analysis_matrix_create(shapes[i][0], shapes[i][1], &none), CDL_OK);
     ck_assert(largest_of(&none) == 0);
-    cdl_matrix_free(&m);
-    cdl_matrix_free(&none);
-    cdl_matrix_free(&sigma);
+    analysis_matrix_free(&m);
+    analysis_matrix_free(&none);
+    analysis_matrix_free(&sigma);
   }
 }
 END_TEST
@@ -331,37 +338,37 @@ enum { RANK = 3 };
 
 /* A = θA W (or θA Wᵀ), B = W θBᵀ. */
 typedef struct {
-  cdl_matrix w, theta_a, theta_b, a, b;
+  analysis_matrix w, theta_a, theta_b, a, b;
 } conditioned;
 
-static conditioned condition(cdl_matrix w, cdl_orientation form)
+static conditioned condition(analysis_matrix w, cdl_orientation form)
 {
   const bool paper = form == CDL_ORIENTATION_PAPER;
   conditioned c = {.w = w,
                    .theta_a = normal(RANK, paper ? w.rows : w.columns),
                    .theta_b = normal(RANK, w.columns)};
-  cdl_matrix wt = transposed(&w), bt = transposed(&c.theta_b);
+  analysis_matrix wt = transposed(&w), bt = transposed(&c.theta_b);
   c.a = product(&c.theta_a, paper ? &w : &wt);
   c.b = product(&w, &bt);
-  cdl_matrix_free(&wt);
-  cdl_matrix_free(&bt);
+  analysis_matrix_free(&wt);
+  analysis_matrix_free(&bt);
   return c;
 }
 
 static void release(conditioned *c)
 {
-  cdl_matrix_free(&c->w);
-  cdl_matrix_free(&c->theta_a);
-  cdl_matrix_free(&c->theta_b);
-  cdl_matrix_free(&c->a);
-  cdl_matrix_free(&c->b);
+  analysis_matrix_free(&c->w);
+  analysis_matrix_free(&c->theta_a);
+  analysis_matrix_free(&c->theta_b);
+  analysis_matrix_free(&c->a);
+  analysis_matrix_free(&c->b);
 }
 
-static void expect_theta(const cdl_matrix *found, const cdl_matrix *theta)
+static void expect_theta(const analysis_matrix *found, const analysis_matrix *theta)
 {
-  cdl_matrix t = transposed(theta);
+  analysis_matrix t = transposed(theta);
   expect_equal(found, &t, CLOSE);
-  cdl_matrix_free(&t);
+  analysis_matrix_free(&t);
 }
 
 START_TEST(a_condlora_adapter_gives_back_its_theta)
@@ -375,15 +382,15 @@ START_TEST(a_condlora_adapter_gives_back_its_theta)
                {8, 13, CDL_ORIENTATION_PAPER}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     conditioned c = condition(normal(cases[i].out, cases[i].in), cases[i].form);
-    cdl_conversion_matrices m;
-    ck_assert_int_eq(cdl_conversion_matrices_of(queue, &c.w, &c.a, &c.b, cases[i].form, &m),
+    analysis_conversion_matrices m;
+    ck_assert_int_eq(analysis_conversion_matrices_of(queue, &c.w, &c.a, &c.b, cases[i].form, &m),
                      CDL_OK);
     ck_assert(m.condition >= 1 && isfinite(m.condition));
     if (cases[i].out <= cases[i].in) /* W has full row rank */
       expect_theta(&m.a, &c.theta_a);
     if (cases[i].in <= cases[i].out) /* full column rank */
       expect_theta(&m.b, &c.theta_b);
-    cdl_conversion_matrices_free(&m);
+    analysis_conversion_matrices_free(&m);
     release(&c);
   }
 }
@@ -392,49 +399,51 @@ END_TEST
 /* Moore and Penrose: W W⁺ W = W, and what W⁺ gives lies in the rows of W. */
 START_TEST(a_weight_without_full_rank_has_its_pseudo_inverse)
 {
-  cdl_matrix x = normal(10, 4), y = normal(4, 7), yt = transposed(&y);
+  analysis_matrix x = normal(10, 4), y = normal(4, 7), yt = transposed(&y);
   conditioned c = condition(product(&x, &y), CDL_ORIENTATION_PAPER);
-  cdl_conversion_matrices m;
-  ck_assert_int_eq(cdl_conversion_matrices_of(queue, &c.w, &c.a, &c.b, CDL_ORIENTATION_PAPER, &m),
-                   CDL_OK);
+  analysis_conversion_matrices m;
+  ck_assert_int_eq(
+      analysis_conversion_matrices_of(queue, &c.w, &c.a, &c.b, CDL_ORIENTATION_PAPER, &m), CDL_OK);
   ck_assert(isinf(m.condition));
-  cdl_matrix wt = transposed(&c.w), at = transposed(&c.a), b = product(&c.w, &m.b),
-             a = product(&wt, &m.a);
+  analysis_matrix wt = transposed(&c.w), at = transposed(&c.a), b = product(&c.w, &m.b),
+                  a = product(&wt, &m.a);
   expect_equal(&b, &c.b, CLOSE);
   expect_equal(&a, &at, CLOSE);
-  cdl_spectrum rows = spectrum(&yt), columns = spectrum(&x), of_b = spectrum(&m.b),
-               of_a = spectrum(&m.a);
+  analysis_spectrum rows = spectrum(&yt), columns = spectrum(&x), of_b = spectrum(&m.b),
+                    of_a = spectrum(&m.a);
   ck_assert_double_eq_tol(
-      cdl_phi(&of_b.vectors[CDL_SIDE_LEFT], RANK, &rows.vectors[CDL_SIDE_LEFT], 4), 1, CLOSE);
-  ck_assert_double_eq_tol(
-      cdl_phi(&of_a.vectors[CDL_SIDE_LEFT], RANK, &columns.vectors[CDL_SIDE_LEFT], 4), 1, CLOSE);
-  cdl_spectrum *const spectra[] = {&rows, &columns, &of_b, &of_a};
+      analysis_phi(&of_b.vectors[ANALYSIS_SIDE_LEFT], RANK, &rows.vectors[ANALYSIS_SIDE_LEFT], 4),
+      1, CLOSE);
+  ck_assert_double_eq_tol(analysis_phi(&of_a.vectors[ANALYSIS_SIDE_LEFT], RANK,
+                                       &columns.vectors[ANALYSIS_SIDE_LEFT], 4),
+                          1, CLOSE);
+  analysis_spectrum *const spectra[] = {&rows, &columns, &of_b, &of_a};
   for (int i = 0; i < 4; i++)
-    cdl_spectrum_free(spectra[i]);
-  cdl_matrix *const all[] = {&x, &y, &yt, &wt, &at, &a, &b};
+    analysis_spectrum_free(spectra[i]);
+  analysis_matrix *const all[] = {&x, &y, &yt, &wt, &at, &a, &b};
   for (int i = 0; i < 7; i++)
-    cdl_matrix_free(all[i]);
-  cdl_conversion_matrices_free(&m);
+    analysis_matrix_free(all[i]);
+  analysis_conversion_matrices_free(&m);
   release(&c);
 }
 END_TEST
 
 START_TEST(what_has_no_inverse_is_refused)
 {
-  cdl_conversion_matrices m;
+  analysis_conversion_matrices m;
   conditioned wide = condition(normal(4, 6), CDL_ORIENTATION_PAPER);
-  ck_assert_int_eq(
-      cdl_conversion_matrices_of(queue, &wide.w, &wide.a, &wide.b, CDL_ORIENTATION_REFERENCE, &m),
-      CDL_USAGE);
+  ck_assert_int_eq(analysis_conversion_matrices_of(queue, &wide.w, &wide.a, &wide.b,
+                                                   CDL_ORIENTATION_REFERENCE, &m),
+                   CDL_USAGE);
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "[4, 6]"));
-  cdl_matrix x = normal(6, 2), y = normal(2, 6);
+  analysis_matrix x = normal(6, 2), y = normal(2, 6);
   conditioned singular = condition(product(&x, &y), CDL_ORIENTATION_REFERENCE);
-  ck_assert_int_eq(cdl_conversion_matrices_of(queue, &singular.w, &singular.a, &singular.b,
-                                              CDL_ORIENTATION_REFERENCE, &m),
+  ck_assert_int_eq(analysis_conversion_matrices_of(queue, &singular.w, &singular.a, &singular.b,
+                                                   CDL_ORIENTATION_REFERENCE, &m),
                    CDL_NUMERIC);
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "rank 2 of 6"));
-  cdl_matrix_free(&x);
-  cdl_matrix_free(&y);
+  analysis_matrix_free(&x);
+  analysis_matrix_free(&y);
   release(&wide);
   release(&singular);
 }
@@ -446,26 +455,26 @@ enum { LAYERS = 4, OUT = 11, IN = 11 };
 
 static cdl_site sites[LAYERS];
 static cdl_buffer *weights[LAYERS];
-static cdl_adapted_layer layers[LAYERS];
-static cdl_adapted_target target;
-static cdl_adapted adapted;
+static analysis_adapted_layer layers[LAYERS];
+static analysis_adapted_target target;
+static analysis_adapted adapted;
 
 /* One θ for all layers, or one for each. */
 static void make_layers(bool shared)
 {
-  cdl_matrix theta_a = normal(RANK, OUT), theta_b = normal(IN, RANK);
-  target = (cdl_adapted_target){.name = "attention.self.query",
-                                .rows = OUT,
-                                .columns = IN,
-                                .layers = layers,
-                                .count = LAYERS};
-  adapted = (cdl_adapted){.targets = &target, .count = 1};
+  analysis_matrix theta_a = normal(RANK, OUT), theta_b = normal(IN, RANK);
+  target = (analysis_adapted_target){.name = "attention.self.query",
+                                     .rows = OUT,
+                                     .columns = IN,
+                                     .layers = layers,
+                                     .count = LAYERS};
+  adapted = (analysis_adapted){.targets = &target, .count = 1};
   for (int l = 0; l < LAYERS; l++) {
     float values[OUT * IN];
-    cdl_matrix w = normal(OUT, IN);
+    analysis_matrix w = normal(OUT, IN);
     if (!shared && l > 0) {
-      cdl_matrix_free(&theta_a);
-      cdl_matrix_free(&theta_b);
+      analysis_matrix_free(&theta_a);
+      analysis_matrix_free(&theta_b);
       theta_a = normal(RANK, OUT);
       theta_b = normal(IN, RANK);
     }
@@ -477,34 +486,35 @@ static void make_layers(bool shared)
     sites[l] = (cdl_site){.layer = l, .weight = cdl_tensor_2d(weights[l], CDL_F32, 0, OUT, IN)};
     cdl_upload(queue, sites[l].weight, values, sizeof values);
     ck_assert_int_eq(cdl_sync(queue), CDL_OK);
-    layers[l] = (cdl_adapted_layer){
+    layers[l] = (analysis_adapted_layer){
         .number = l, .site = &sites[l], .a = product(&theta_a, &w), .b = product(&w, &theta_b)};
-    cdl_matrix_free(&w);
+    analysis_matrix_free(&w);
   }
-  cdl_matrix_free(&theta_a);
-  cdl_matrix_free(&theta_b);
+  analysis_matrix_free(&theta_a);
+  analysis_matrix_free(&theta_b);
 }
 
 static void free_layers(void)
 {
   for (int l = 0; l < LAYERS; l++) {
     cdl_buffer_destroy(weights[l]);
-    cdl_matrix_free(&layers[l].a);
-    cdl_matrix_free(&layers[l].b);
+    analysis_matrix_free(&layers[l].a);
+    analysis_matrix_free(&layers[l].b);
   }
 }
 
 START_TEST(what_is_shared_is_found_in_every_layer)
 {
-  const cdl_conversion_settings settings = {
+  const analysis_conversion_settings settings = {
       .form = CDL_ORIENTATION_PAPER, .i = 2, .j = 2, .sides = {true, true}, .seed = 3};
-  cdl_conversion figure;
-  cdl_sharing sharing;
+  analysis_conversion figure;
+  analysis_sharing sharing;
   make_layers(true);
-  ck_assert_int_eq(cdl_conversion_compute(queue, &adapted, &settings, &figure), CDL_OK);
-  ck_assert_int_eq(cdl_sharing_compute(queue, &adapted, CDL_ORIENTATION_PAPER, &sharing), CDL_OK);
-  for (cdl_conversion_kind k = CDL_CONVERSION_A; k <= CDL_CONVERSION_B; k++) {
-    for (cdl_side side = 0; side < CDL_SIDE_COUNT; side++) {
+  ck_assert_int_eq(analysis_conversion_compute(queue, &adapted, &settings, &figure), CDL_OK);
+  ck_assert_int_eq(analysis_sharing_compute(queue, &adapted, CDL_ORIENTATION_PAPER, &sharing),
+                   CDL_OK);
+  for (analysis_conversion_kind k = ANALYSIS_CONVERSION_A; k <= ANALYSIS_CONVERSION_B; k++) {
+    for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++) {
       ck_assert_double_eq_tol(figure.targets[0].figures[k][side].grid.upper, 1, CLOSE);
       ck_assert_double_eq_tol(figure.targets[0].figures[k][side].grid.all, 1, CLOSE);
     }
@@ -512,75 +522,77 @@ START_TEST(what_is_shared_is_found_in_every_layer)
     ck_assert_double_eq_tol(sharing.targets[0].figures[k].scaled, 1, CLOSE);
   }
   /* C_BA = θBᵀ A_l: the left vectors' space is θB's, of full rank. */
-  ck_assert_int_eq(sharing.targets[0].figures[CDL_CONVERSION_BA].layers[0].rank, RANK);
-  cdl_conversion_free(&figure);
-  cdl_sharing_free(&sharing);
+  ck_assert_int_eq(sharing.targets[0].figures[ANALYSIS_CONVERSION_BA].layers[0].rank, RANK);
+  analysis_conversion_free(&figure);
+  analysis_sharing_free(&sharing);
   free_layers();
 }
 END_TEST
 
 START_TEST(what_is_not_shared_is_as_random)
 {
-  const cdl_conversion_settings settings = {
+  const analysis_conversion_settings settings = {
       .form = CDL_ORIENTATION_PAPER, .i = 3, .j = 2, .sides = {true, false}, .seed = 3};
-  cdl_conversion_settings several = settings;
-  cdl_conversion figure, again;
+  analysis_conversion_settings several = settings;
+  analysis_conversion figure, again;
   several.workers = 3;
-  cdl_sharing sharing;
+  analysis_sharing sharing;
   make_layers(false);
-  ck_assert_int_eq(cdl_conversion_compute(queue, &adapted, &settings, &figure), CDL_OK);
-  ck_assert_int_eq(cdl_conversion_compute(queue, &adapted, &several, &again), CDL_OK);
-  ck_assert_int_eq(cdl_sharing_compute(queue, &adapted, CDL_ORIENTATION_PAPER, &sharing), CDL_OK);
-  for (cdl_conversion_kind k = 0; k < CDL_CONVERSION_COUNT; k++) {
-    const cdl_conversion_figure *f = &figure.targets[0].figures[k][CDL_SIDE_LEFT];
-    ck_assert_ptr_null(figure.targets[0].figures[k][CDL_SIDE_RIGHT].grid.values);
+  ck_assert_int_eq(analysis_conversion_compute(queue, &adapted, &settings, &figure), CDL_OK);
+  ck_assert_int_eq(analysis_conversion_compute(queue, &adapted, &several, &again), CDL_OK);
+  ck_assert_int_eq(analysis_sharing_compute(queue, &adapted, CDL_ORIENTATION_PAPER, &sharing),
+                   CDL_OK);
+  for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++) {
+    const analysis_conversion_figure *f = &figure.targets[0].figures[k][ANALYSIS_SIDE_LEFT];
+    ck_assert_ptr_null(figure.targets[0].figures[k][ANALYSIS_SIDE_RIGHT].grid.values);
     ck_assert_double_eq_tol(f->expected, 3.0 / 11, 1e-15);
     ck_assert(f->grid.upper < 0.8 && f->random.upper < 0.8);
     for (int l = 0; l < LAYERS; l++) /* the first two are within the first three */
       ck_assert_double_eq_tol(f->grid.values[l * LAYERS + l], 1, CLOSE);
     /* A seed gives the same numbers again, and so do three threads. */
-    ck_assert_mem_eq(f->grid.values, again.targets[0].figures[k][CDL_SIDE_LEFT].grid.values,
+    ck_assert_mem_eq(f->grid.values, again.targets[0].figures[k][ANALYSIS_SIDE_LEFT].grid.values,
                      sizeof(double) * LAYERS * LAYERS);
-    ck_assert_mem_eq(f->random.values, again.targets[0].figures[k][CDL_SIDE_LEFT].random.values,
+    ck_assert_mem_eq(f->random.values,
+                     again.targets[0].figures[k][ANALYSIS_SIDE_LEFT].random.values,
                      sizeof(double) * LAYERS * LAYERS);
-    const cdl_sharing_figure *s = &sharing.targets[0].figures[k];
+    const analysis_sharing_figure *s = &sharing.targets[0].figures[k];
     ck_assert(s->same >= 0 && s->same < 0.7 && s->scaled < 0.9);
     ck_assert(s->scaled >= s->expected); /* the largest of LAYERS shares of 1 */
   }
-  cdl_conversion_free(&figure);
-  cdl_conversion_free(&again);
-  cdl_sharing_free(&sharing);
+  analysis_conversion_free(&figure);
+  analysis_conversion_free(&again);
+  analysis_sharing_free(&sharing);
   free_layers();
 }
 END_TEST
 
 START_TEST(an_adapter_is_like_itself)
 {
-  const cdl_similarity_settings settings = {.i = 2, .j = 3, .seed = 1};
-  cdl_similarity s;
+  const analysis_similarity_settings settings = {.i = 2, .j = 3, .seed = 1};
+  analysis_similarity s;
   make_layers(false);
-  ck_assert_int_eq(cdl_similarity_compute(queue, &adapted, &adapted, &settings, &s), CDL_OK);
-  for (cdl_similarity_kind k = 0; k < CDL_SIMILARITY_COUNT; k++) {
+  ck_assert_int_eq(analysis_similarity_compute(queue, &adapted, &adapted, &settings, &s), CDL_OK);
+  for (analysis_similarity_kind k = 0; k < ANALYSIS_SIMILARITY_COUNT; k++) {
     ck_assert_double_eq_tol(s.phi[k], 1, CLOSE);
     ck_assert(s.random[k] > 0 && s.random[k] < 0.7);
     ck_assert_double_eq_tol(s.targets[0].expected[k], 3.0 / 11, 1e-15);
   }
-  cdl_similarity_free(&s);
+  analysis_similarity_free(&s);
   free_layers();
 }
 END_TEST
 
 START_TEST(vectors_that_are_not_there_are_refused)
 {
-  const cdl_conversion_settings settings = {
+  const analysis_conversion_settings settings = {
       .form = CDL_ORIENTATION_PAPER, .i = 2, .j = 4, .sides = {false, true}, .seed = 3};
-  const cdl_correlation_settings correlation = {.i = 12, .j = 2, .sides = {true, true}};
-  cdl_conversion figure;
-  cdl_correlation c;
+  const analysis_correlation_settings correlation = {.i = 12, .j = 2, .sides = {true, true}};
+  analysis_conversion figure;
+  analysis_correlation c;
   make_layers(false);
-  ck_assert_int_eq(cdl_conversion_compute(queue, &adapted, &settings, &figure), CDL_USAGE);
+  ck_assert_int_eq(analysis_conversion_compute(queue, &adapted, &settings, &figure), CDL_USAGE);
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "--j 4"));
-  ck_assert_int_eq(cdl_correlation_compute(queue, &adapted, &correlation, &c), CDL_USAGE);
+  ck_assert_int_eq(analysis_correlation_compute(queue, &adapted, &correlation, &c), CDL_USAGE);
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "--i 12"));
   free_layers();
 }

@@ -21,7 +21,7 @@ START_TEST(an_epoch_is_a_permutation_keyed_by_seed_and_epoch)
   } keys[4] = {{42, 0}, {42, 1}, {43, 0}, {(uint64_t)42 << 32, 0}};
   for (size_t k = 0; k < 4; k++) {
     count_up(orders[k], COUNT);
-    cdl_epoch_shuffle(orders[k], COUNT, keys[k].seed, keys[k].epoch);
+    data_epoch_shuffle(orders[k], COUNT, keys[k].seed, keys[k].epoch);
     unsigned char seen[COUNT] = {0};
     for (size_t i = 0; i < COUNT; i++) {
       ck_assert_uint_lt(orders[k][i], COUNT);
@@ -31,7 +31,7 @@ START_TEST(an_epoch_is_a_permutation_keyed_by_seed_and_epoch)
       ck_assert_mem_ne(orders[k], orders[other], sizeof orders[k]);
   }
   count_up(again, COUNT);
-  cdl_epoch_shuffle(again, COUNT, 42, 1);
+  data_epoch_shuffle(again, COUNT, 42, 1);
   ck_assert_mem_eq(again, orders[1], sizeof again);
 }
 END_TEST
@@ -42,7 +42,7 @@ START_TEST(a_shuffle_is_fisher_and_yates_on_philox)
   uint32_t rows[COUNT], expected[COUNT];
   count_up(rows, COUNT);
   count_up(expected, COUNT);
-  cdl_epoch_shuffle(rows, COUNT, 7, 3);
+  data_epoch_shuffle(rows, COUNT, 7, 3);
   /* Draw d is the 64 bits of words 2d and 2d + 1; none of the first eight is below 2^64 mod 9, so
    * none is rejected. */
   for (uint32_t d = 0; d < COUNT - 1; d++) {
@@ -64,7 +64,7 @@ START_TEST(every_order_is_as_likely_as_any)
   for (uint32_t epoch = 0; epoch < EPOCHS; epoch++) {
     uint32_t rows[4];
     count_up(rows, 4);
-    cdl_epoch_shuffle(rows, 4, 1, epoch);
+    data_epoch_shuffle(rows, 4, 1, epoch);
     seen[rows[0]][rows[1]][rows[2]]++;
   }
   for (size_t i = 0; i < 64; i++) {
@@ -98,17 +98,17 @@ START_TEST(bounds_are_sums_of_the_longest)
   lengths l;
   const cdl_tokens *tokens = make_lengths(&l, length, 6);
   static const size_t sums[] = {0, 9, 18, 25, 30, 33, 34, 34};
-  cdl_batch_bound bound;
+  data_batch_bound bound;
   for (size_t size = 0; size < 8; size++) {
-    expect_ok(cdl_batch_bound_of(tokens, all, 6, size, &bound));
+    expect_ok(data_batch_bound_of(tokens, all, 6, size, &bound));
     ck_assert_uint_eq(bound.examples, size < 6 ? size : 6);
     ck_assert_uint_eq(bound.tokens, sums[size]);
     ck_assert_uint_eq(bound.longest, size == 0 ? 0 : 9);
   }
-  expect_ok(cdl_batch_bound_of(tokens, some, 3, 2, &bound));
+  expect_ok(data_batch_bound_of(tokens, some, 3, 2, &bound));
   ck_assert_uint_eq(bound.tokens, 8);
   ck_assert_uint_eq(bound.longest, 5);
-  expect_ok(cdl_batch_bound_of(tokens, NULL, 0, 2, &bound));
+  expect_ok(data_batch_bound_of(tokens, NULL, 0, 2, &bound));
   ck_assert_uint_eq(bound.tokens, 0);
 }
 END_TEST
@@ -119,8 +119,8 @@ START_TEST(plans_are_sorted_stably_and_cut_by_tokens)
   static const uint32_t rows[] = {6, 0, 1, 2, 3, 4, 5, 7};
   lengths l;
   const cdl_tokens *tokens = make_lengths(&l, length, 8);
-  cdl_batch_plan plan;
-  expect_ok(cdl_batch_plan_make(tokens, rows, 8, 14, 100, &plan));
+  data_batch_plan plan;
+  expect_ok(data_batch_plan_make(tokens, rows, 8, 14, 100, &plan));
   /* 1 + 3 + 5 + 5 = 14 | 5 + 9 = 14 | 9 | 40, longer than the budget, alone */
   static const uint32_t order[] = {5, 2, 6, 0, 3, 1, 4, 7};
   static const size_t first[] = {0, 4, 6, 7, 8};
@@ -130,20 +130,20 @@ START_TEST(plans_are_sorted_stably_and_cut_by_tokens)
   ck_assert_uint_eq(plan.bound.tokens, 40);
   ck_assert_uint_eq(plan.bound.examples, 4);
   ck_assert_uint_eq(plan.bound.longest, 40);
-  cdl_batch_plan_release(&plan);
+  data_batch_plan_release(&plan);
 
-  expect_ok(cdl_batch_plan_make(tokens, rows, 8, 1000, 3, &plan));
+  expect_ok(data_batch_plan_make(tokens, rows, 8, 1000, 3, &plan));
   static const size_t threes[] = {0, 3, 6, 8};
   ck_assert_uint_eq(plan.batches, 3);
   ck_assert_mem_eq(plan.first, threes, sizeof threes);
   ck_assert_uint_eq(plan.bound.examples, 3);
-  cdl_batch_plan_release(&plan);
+  data_batch_plan_release(&plan);
 
-  expect_ok(cdl_batch_plan_make(tokens, NULL, 0, 14, 3, &plan));
+  expect_ok(data_batch_plan_make(tokens, NULL, 0, 14, 3, &plan));
   ck_assert_uint_eq(plan.batches, 0);
   ck_assert_uint_eq(plan.first[0], 0);
-  cdl_batch_plan_release(&plan);
-  expect_failure(cdl_batch_plan_make(tokens, rows, 8, 0, 3, &plan), CDL_ARGUMENT, "at least 1");
+  data_batch_plan_release(&plan);
+  expect_failure(data_batch_plan_make(tokens, rows, 8, 0, 3, &plan), CDL_ARGUMENT, "at least 1");
   ck_assert_ptr_null(plan.rows);
 }
 END_TEST
@@ -163,16 +163,16 @@ START_TEST(a_batch_lies_end_to_end)
   int32_t ids[TOKENS], positions[TOKENS], types[TOKENS], offsets[EXAMPLES + 1], labels[EXAMPLES];
   uint32_t index[EXAMPLES];
   float targets[EXAMPLES];
-  cdl_batch batch = {.ids = ids,
-                     .positions = positions,
-                     .type_ids = types,
-                     .offsets = offsets,
-                     .index = index,
-                     .labels = labels,
-                     .targets = targets,
-                     .capacity = {.examples = EXAMPLES, .tokens = TOKENS}};
+  data_batch batch = {.ids = ids,
+                      .positions = positions,
+                      .type_ids = types,
+                      .offsets = offsets,
+                      .index = index,
+                      .labels = labels,
+                      .targets = targets,
+                      .capacity = {.examples = EXAMPLES, .tokens = TOKENS}};
   static const uint32_t rows[] = {33, 4, 20};
-  expect_ok(cdl_batch_fill(&batch, dataset, rows, EXAMPLES, FIRST_POSITION));
+  expect_ok(data_batch_fill(&batch, dataset, rows, EXAMPLES, FIRST_POSITION));
   ck_assert_uint_eq(batch.examples, EXAMPLES);
   size_t at = 0, longest = 0;
   for (size_t e = 0; e < EXAMPLES; e++) {
@@ -197,14 +197,14 @@ START_TEST(a_batch_lies_end_to_end)
   ck_assert_uint_eq(batch.tokens, at);
   ck_assert_uint_eq(batch.longest, longest);
 
-  expect_ok(cdl_batch_fill(&batch, dataset, rows, 0, 0));
+  expect_ok(data_batch_fill(&batch, dataset, rows, 0, 0));
   ck_assert_uint_eq(batch.tokens, 0);
   ck_assert_int_eq(offsets[0], 0);
   batch.capacity.tokens = at - 1;
-  expect_failure(cdl_batch_fill(&batch, dataset, rows, EXAMPLES, 0), CDL_ARGUMENT, "batch");
-  batch.capacity = (cdl_batch_bound){.examples = 2, .tokens = TOKENS};
-  expect_failure(cdl_batch_fill(&batch, dataset, rows, EXAMPLES, 0), CDL_ARGUMENT, "batch");
-  expect_failure(cdl_batch_fill(&batch, dataset, (const uint32_t[]){50}, 1, 0), CDL_ARGUMENT,
+  expect_failure(data_batch_fill(&batch, dataset, rows, EXAMPLES, 0), CDL_ARGUMENT, "batch");
+  batch.capacity = (data_batch_bound){.examples = 2, .tokens = TOKENS};
+  expect_failure(data_batch_fill(&batch, dataset, rows, EXAMPLES, 0), CDL_ARGUMENT, "batch");
+  expect_failure(data_batch_fill(&batch, dataset, (const uint32_t[]){50}, 1, 0), CDL_ARGUMENT,
                  "example 50");
   cdl_dataset_close(dataset);
   cdl_tokenizer_close(tokenizer);

@@ -17,9 +17,9 @@ static cdl_dataset *read_rows(const char *name, const char *text, const char *se
 }
 
 /* The first `valid` rows are held out. */
-static cdl_split first_rows(const uint32_t *rows, size_t valid, size_t count)
+static data_split first_rows(const uint32_t *rows, size_t valid, size_t count)
 {
-  return (cdl_split){
+  return (data_split){
       .valid = rows, .train = rows + valid, .valid_count = valid, .train_count = count - valid};
 }
 
@@ -40,20 +40,20 @@ START_TEST(parts_labels_and_texts_are_counted)
                                  NULL),
               *dev =
                   read_rows("dev.tsv", "a\tkind\ntwo\tyes\ntwo\tyes\nthree\tyes\nfour\tno\n", NULL);
-  const cdl_split split = first_rows(in_order, 2, 7);
-  cdl_census c;
-  expect_ok(cdl_census_take(train, &split, dev, &c));
+  const data_split split = first_rows(in_order, 2, 7);
+  data_census c;
+  expect_ok(data_census_take(train, &split, dev, &c));
   static const size_t labelled[] = {1, 1, 0, 4, 1, 0, 1, 3, 0};
   ck_assert_uint_eq(c.classes, 3);
   for (size_t i = 0; i < 3; i++) {
-    ck_assert_uint_eq(c.labelled[CDL_PART_VALID * 3 + i], labelled[i]);
-    ck_assert_uint_eq(c.labelled[CDL_PART_TRAIN * 3 + i], labelled[3 + i]);
-    ck_assert_uint_eq(c.labelled[CDL_PART_DEV * 3 + i], labelled[6 + i]);
+    ck_assert_uint_eq(c.labelled[DATA_PART_VALID * 3 + i], labelled[i]);
+    ck_assert_uint_eq(c.labelled[DATA_PART_TRAIN * 3 + i], labelled[3 + i]);
+    ck_assert_uint_eq(c.labelled[DATA_PART_DEV * 3 + i], labelled[6 + i]);
   }
   ck_assert_str_eq(c.names[2], "never");
-  ck_assert_uint_eq(c.examples[CDL_PART_TRAIN], 5);
-  ck_assert_uint_eq(c.examples[CDL_PART_VALID], 2);
-  ck_assert_uint_eq(c.examples[CDL_PART_DEV], 4);
+  ck_assert_uint_eq(c.examples[DATA_PART_TRAIN], 5);
+  ck_assert_uint_eq(c.examples[DATA_PART_VALID], 2);
+  ck_assert_uint_eq(c.examples[DATA_PART_DEV], 4);
   ck_assert_uint_eq(c.skipped[0], 1);
   ck_assert_uint_eq(c.skipped[1], 0);
   ck_assert_uint_eq(c.repeated, 3);
@@ -61,17 +61,17 @@ START_TEST(parts_labels_and_texts_are_counted)
   ck_assert_uint_eq(c.valid_in_train, 1);
   ck_assert_uint_eq(c.dev_in_train, 3);
 
-  json_t *object = cdl_census_json(&c);
+  json_t *object = data_census_json(&c);
   ck_assert_ptr_nonnull(object);
   ck_assert_int_eq(json_integer_value(json_object_get(
                        json_object_get(json_object_get(object, "labels"), "no"), "train")),
                    4);
   json_decref(object);
-  cdl_census_release(&c);
-  expect_ok(cdl_census_take(train, &split, NULL, &c));
+  data_census_release(&c);
+  expect_ok(data_census_take(train, &split, NULL, &c));
   ck_assert_uint_eq(c.dev_in_train, 0);
   ck_assert(!c.has_dev);
-  cdl_census_release(&c);
+  data_census_release(&c);
   cdl_dataset_close(train);
   cdl_dataset_close(dev);
 }
@@ -88,12 +88,12 @@ START_TEST(a_pair_is_the_same_in_both_texts)
                                  "x\tz\tyes\n"
                                  "x\ty\tno\n",
                                  "b");
-  const cdl_split split = first_rows(in_order, 0, 6);
-  cdl_census c;
-  expect_ok(cdl_census_take(train, &split, NULL, &c));
+  const data_split split = first_rows(in_order, 0, 6);
+  data_census c;
+  expect_ok(data_census_take(train, &split, NULL, &c));
   ck_assert_uint_eq(c.repeated, 1);
   ck_assert_uint_eq(c.contradicting, 0);
-  cdl_census_release(&c);
+  data_census_release(&c);
   cdl_dataset_close(train);
 }
 END_TEST

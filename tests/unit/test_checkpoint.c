@@ -83,12 +83,12 @@ static void put_config(const char *family)
   scratch_put_text(scratch_path("config.json"), text);
 }
 
-static cdl_status write_and_open(const char *family, cdl_checkpoint **checkpoint)
+static cdl_status write_and_open(const char *family, model_checkpoint **checkpoint)
 {
   put_config(family);
   expect_ok(
       cdl_safetensors_write(scratch_path("model.safetensors"), tensors, tensor_count, NULL, 0));
-  return cdl_checkpoint_open(scratch_folder, checkpoint);
+  return model_checkpoint_open(scratch_folder, checkpoint);
 }
 
 static size_t index_of(const char *end)
@@ -100,15 +100,15 @@ static size_t index_of(const char *end)
   ck_abort_msg("%s", end);
 }
 
-static void expect_values(const cdl_checkpoint *checkpoint, const char *name, uint32_t rank,
+static void expect_values(const model_checkpoint *checkpoint, const char *name, uint32_t rank,
                           int64_t rows, int64_t columns, const float *wanted)
 {
   float staging[VALUES];
   const void *viewed;
-  expect_ok(cdl_checkpoint_view(checkpoint, name, rank, (const int64_t[]){rows, columns}, staging,
-                                &viewed));
+  expect_ok(model_checkpoint_view(checkpoint, name, rank, (const int64_t[]){rows, columns}, staging,
+                                  &viewed));
   ck_assert_mem_eq(viewed, wanted, sizeof(float) * (size_t)(rows * (rank == 2 ? columns : 1)));
-  cdl_checkpoint_discard(checkpoint, name);
+  model_checkpoint_discard(checkpoint, name);
 }
 
 static const char query[] = "encoder.layer.1.attention.self.query.weight";
@@ -121,66 +121,66 @@ START_TEST(bodies_open_with_and_without_prefix)
       {"bert", ""}, {"bert", "bert."}, {"roberta", ""}, {"roberta", "roberta."}};
   uint64_t fingerprint[4];
   for (size_t i = 0; i < 4; i++) {
-    cdl_checkpoint *checkpoint;
+    model_checkpoint *checkpoint;
     make_body(cases[i][1], i % 2 == 0 ? "weight" : "gamma", i % 2 == 0 ? "bias" : "beta");
     expect_ok(write_and_open(cases[i][0], &checkpoint));
-    ck_assert_int_eq(cdl_checkpoint_config(checkpoint)->layers, LAYERS);
-    ck_assert(!cdl_checkpoint_has_pooler(checkpoint));
-    ck_assert_int_eq(cdl_checkpoint_head_labels(checkpoint), 0);
-    expect_ok(cdl_checkpoint_check_head(checkpoint, 5));
-    ck_assert(cdl_checkpoint_has(checkpoint, query));
-    ck_assert(!cdl_checkpoint_has(checkpoint, "encoder.layer.2.attention.self.query.weight"));
-    ck_assert(!cdl_checkpoint_has(checkpoint, "classifier.weight"));
+    ck_assert_int_eq(model_checkpoint_config(checkpoint)->layers, LAYERS);
+    ck_assert(!model_checkpoint_has_pooler(checkpoint));
+    ck_assert_int_eq(model_checkpoint_head_labels(checkpoint), 0);
+    expect_ok(model_checkpoint_check_head(checkpoint, 5));
+    ck_assert(model_checkpoint_has(checkpoint, query));
+    ck_assert(!model_checkpoint_has(checkpoint, "encoder.layer.2.attention.self.query.weight"));
+    ck_assert(!model_checkpoint_has(checkpoint, "classifier.weight"));
     expect_values(checkpoint, query, 2, HIDDEN, HIDDEN, values[index_of(query)]);
     expect_values(checkpoint, "embeddings.LayerNorm.bias", 1, HIDDEN, 0, values[4]);
     expect_values(checkpoint, "encoder.layer.0.output.LayerNorm.weight", 1, HIDDEN, 0, values[19]);
-    fingerprint[i] = cdl_checkpoint_fingerprint(checkpoint);
-    cdl_checkpoint_close(checkpoint);
+    fingerprint[i] = model_checkpoint_fingerprint(checkpoint);
+    model_checkpoint_close(checkpoint);
   }
   ck_assert(fingerprint[0] == fingerprint[1]);
   ck_assert(fingerprint[0] == fingerprint[2] && fingerprint[2] == fingerprint[3]);
-  cdl_checkpoint_close(NULL);
+  model_checkpoint_close(NULL);
 }
 END_TEST
 
 START_TEST(bert_head_and_pooler)
 {
-  cdl_checkpoint *checkpoint;
+  model_checkpoint *checkpoint;
   make_body("bert.", "weight", "bias");
   add_pair("bert.", "pooler.dense", "weight", "bias", HIDDEN, HIDDEN);
   add_pair("", "classifier", "weight", "bias", 3, HIDDEN);
   expect_ok(write_and_open("bert", &checkpoint));
-  ck_assert(cdl_checkpoint_has_pooler(checkpoint));
-  ck_assert_int_eq(cdl_checkpoint_head_labels(checkpoint), 3);
-  expect_ok(cdl_checkpoint_check_head(checkpoint, 3));
-  expect_failure(cdl_checkpoint_check_head(checkpoint, 2), CDL_DATA, scratch_folder);
+  ck_assert(model_checkpoint_has_pooler(checkpoint));
+  ck_assert_int_eq(model_checkpoint_head_labels(checkpoint), 3);
+  expect_ok(model_checkpoint_check_head(checkpoint, 3));
+  expect_failure(model_checkpoint_check_head(checkpoint, 2), CDL_DATA, scratch_folder);
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "3 labels, expected 2; --fresh-head"));
-  expect_ok(cdl_checkpoint_check_head(checkpoint, 0));
+  expect_ok(model_checkpoint_check_head(checkpoint, 0));
   expect_values(checkpoint, "classifier.weight", 2, 3, HIDDEN,
                 values[index_of("classifier.weight")]);
   expect_values(checkpoint, "pooler.dense.bias", 1, HIDDEN, 0,
                 values[index_of("pooler.dense.bias")]);
-  cdl_checkpoint_close(checkpoint);
+  model_checkpoint_close(checkpoint);
 }
 END_TEST
 
 START_TEST(roberta_head)
 {
-  cdl_checkpoint *checkpoint;
+  model_checkpoint *checkpoint;
   make_body("roberta.", "weight", "bias");
   add_pair("", "classifier.dense", "weight", "bias", HIDDEN, HIDDEN);
   add_pair("", "classifier.out_proj", "weight", "bias", 5, HIDDEN);
   expect_ok(write_and_open("roberta", &checkpoint));
-  ck_assert_int_eq(cdl_checkpoint_head_labels(checkpoint), 5);
+  ck_assert_int_eq(model_checkpoint_head_labels(checkpoint), 5);
   expect_values(checkpoint, "classifier.out_proj.weight", 2, 5, HIDDEN,
                 values[index_of("out_proj.weight")]);
-  cdl_checkpoint_close(checkpoint);
+  model_checkpoint_close(checkpoint);
 }
 END_TEST
 
 START_TEST(known_extras_are_ignored)
 {
-  cdl_checkpoint *checkpoint;
+  model_checkpoint *checkpoint;
   make_body("roberta.", "weight", "bias");
   add("roberta.", "embeddings.position_ids", 2, 1, 8);
   tensors[tensor_count - 1].type = CDL_STORED_I32;
@@ -188,15 +188,15 @@ START_TEST(known_extras_are_ignored)
   add_pair("", "lm_head.dense", "weight", "bias", HIDDEN, HIDDEN);
   add("", "lm_head.bias", 1, WORDS, 0);
   expect_ok(write_and_open("roberta", &checkpoint));
-  ck_assert(!cdl_checkpoint_has_pooler(checkpoint));
-  ck_assert(!cdl_checkpoint_has(checkpoint, "pooler.dense.weight"));
-  cdl_checkpoint_close(checkpoint);
+  ck_assert(!model_checkpoint_has_pooler(checkpoint));
+  ck_assert(!model_checkpoint_has(checkpoint, "pooler.dense.weight"));
+  model_checkpoint_close(checkpoint);
 
   make_body("", "weight", "bias");
   add("", "embeddings.position_ids", 2, 1, 8);
   add("", "cls.predictions.bias", 1, WORDS, 0);
   expect_ok(write_and_open("bert", &checkpoint));
-  cdl_checkpoint_close(checkpoint);
+  model_checkpoint_close(checkpoint);
 }
 END_TEST
 
@@ -213,7 +213,7 @@ START_TEST(refuses_unknown_tensors)
                            "encoder.whose.name.is.much.longer.than.that.of.any.tensor.that.a.model."
                            "of.this.family.has.or.had"};
   for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
-    cdl_checkpoint *checkpoint;
+    model_checkpoint *checkpoint;
     make_body("", "weight", "bias");
     add("", unknown[i], 1, HIDDEN, 0);
     expect_failure(write_and_open("bert", &checkpoint), CDL_DATA, "model.safetensors");
@@ -241,36 +241,36 @@ START_TEST(what_lies_outside_the_encoder_is_left_out)
                            "classifier.dense.weight",
                            "",
                            "a name that is much longer than that of any tensor that a model has"};
-  cdl_checkpoint *checkpoint;
+  model_checkpoint *checkpoint;
   cdl_log_to(note, NULL);
   make_body("bert.", "weight", "bias");
   expect_ok(write_and_open("bert", &checkpoint));
   noted[0] = '\0';
-  cdl_checkpoint_note_left_out(checkpoint);
+  model_checkpoint_note_left_out(checkpoint);
   ck_assert_str_eq(noted, "");
-  const uint64_t before = cdl_checkpoint_fingerprint(checkpoint);
-  cdl_checkpoint_close(checkpoint);
+  const uint64_t before = model_checkpoint_fingerprint(checkpoint);
+  model_checkpoint_close(checkpoint);
   for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++) {
     add("", outside[i], 1, HIDDEN, 0);
     tensors[tensor_count - 1].type = i % 2 == 0 ? CDL_STORED_F32 : CDL_STORED_I32;
     expect_ok(write_and_open("bert", &checkpoint));
-    ck_assert_int_eq(cdl_checkpoint_head_labels(checkpoint), 0);
-    ck_assert(cdl_checkpoint_fingerprint(checkpoint) == before);
-    cdl_checkpoint_note_left_out(checkpoint);
+    ck_assert_int_eq(model_checkpoint_head_labels(checkpoint), 0);
+    ck_assert(model_checkpoint_fingerprint(checkpoint) == before);
+    model_checkpoint_note_left_out(checkpoint);
     char count[40];
     snprintf(count, sizeof count, ": %zu tensor%s outside", i + 1, i == 0 ? "" : "s");
     ck_assert_msg(strstr(noted, count) != NULL, "%s", noted);
     ck_assert_ptr_nonnull(strstr(noted, i == 0 ? "qa_outputs.weight" : "crf.transitions"));
     ck_assert_ptr_null(strchr(noted, '\n'));
-    cdl_checkpoint_close(checkpoint);
+    model_checkpoint_close(checkpoint);
   }
   make_body("roberta.", "weight", "bias"); /* the pooler that BERT has is no part of this family */
   add_pair("roberta.", "pooler.dense", "weight", "bias", HIDDEN, HIDDEN);
   add_pair("", "classifier", "weight", "bias", 9, HIDDEN); /* of tokens */
   expect_ok(write_and_open("roberta", &checkpoint));
-  ck_assert_int_eq(cdl_checkpoint_head_labels(checkpoint), 0);
-  expect_ok(cdl_checkpoint_check_head(checkpoint, 2));
-  cdl_checkpoint_close(checkpoint);
+  ck_assert_int_eq(model_checkpoint_head_labels(checkpoint), 0);
+  expect_ok(model_checkpoint_check_head(checkpoint, 2));
+  model_checkpoint_close(checkpoint);
   cdl_log_to(NULL, NULL);
 }
 END_TEST
@@ -278,7 +278,7 @@ END_TEST
 /* The body is there, so the folder opens; whoever wants the head is told what it lacks. */
 START_TEST(a_damaged_head_is_no_damaged_encoder)
 {
-  cdl_checkpoint *checkpoint;
+  model_checkpoint *checkpoint;
   make_body("", "weight", "bias");
   add_pair("", "classifier", "weight", "bias", 3, HIDDEN);
   const cdl_stored_tensor weight = tensors[tensor_count - 2], bias = tensors[tensor_count - 1];
@@ -299,18 +299,18 @@ START_TEST(a_damaged_head_is_no_damaged_encoder)
     if (how == 5)
       w->name = "classifier.other";
     expect_ok(write_and_open("bert", &checkpoint));
-    expect_failure(cdl_checkpoint_check_head(checkpoint, 0), CDL_DATA, "classifier.");
+    expect_failure(model_checkpoint_check_head(checkpoint, 0), CDL_DATA, "classifier.");
     ck_assert_ptr_null(strstr(cdl_error_message(), "--fresh-head"));
-    expect_failure(cdl_checkpoint_check_head(checkpoint, 3), CDL_DATA, "--fresh-head");
+    expect_failure(model_checkpoint_check_head(checkpoint, 3), CDL_DATA, "--fresh-head");
     ck_assert_ptr_nonnull(strstr(cdl_error_message(), "classifier."));
-    cdl_checkpoint_close(checkpoint);
+    model_checkpoint_close(checkpoint);
   }
 }
 END_TEST
 
 START_TEST(refuses_two_names_for_one)
 {
-  cdl_checkpoint *checkpoint;
+  model_checkpoint *checkpoint;
   make_body("", "weight", "bias");
   add("bert.", "embeddings.word_embeddings.weight", 2, WORDS, HIDDEN);
   expect_failure(write_and_open("bert", &checkpoint), CDL_DATA,
@@ -329,7 +329,7 @@ START_TEST(refuses_missing_tensors)
   for (size_t gone = 0; gone < all; gone++) {
     const cdl_stored_tensor removed = tensors[gone];
     tensors[gone] = tensors[--tensor_count];
-    cdl_checkpoint *checkpoint;
+    model_checkpoint *checkpoint;
     expect_failure(write_and_open("bert", &checkpoint), CDL_DATA, scratch_folder);
     ck_assert_msg(strstr(cdl_error_message(), removed.name) != NULL, "%s", cdl_error_message());
     ck_assert_ptr_nonnull(strstr(cdl_error_message(), "missing"));
@@ -355,60 +355,61 @@ START_TEST(refuses_other_shapes_and_types)
       if (how == 3)
         tensors[i].type = CDL_STORED_I32;
       if (how != 1 || kept.rank == 2) {
-        cdl_checkpoint *checkpoint;
+        model_checkpoint *checkpoint;
         expect_failure(write_and_open("bert", &checkpoint), CDL_DATA, "model.safetensors");
         ck_assert_msg(strstr(cdl_error_message(), kept.name) != NULL, "%s", cdl_error_message());
       }
       tensors[i] = kept;
     }
-  cdl_checkpoint *checkpoint;
+  model_checkpoint *checkpoint;
   expect_ok(write_and_open("bert", &checkpoint));
   float staging[VALUES];
   const void *viewed;
   expect_failure(
-      cdl_checkpoint_view(checkpoint, query, 2, (const int64_t[]){HIDDEN, 3}, staging, &viewed),
+      model_checkpoint_view(checkpoint, query, 2, (const int64_t[]){HIDDEN, 3}, staging, &viewed),
       CDL_DATA, "shape [4, 4], expected [4, 3]");
   expect_failure(
-      cdl_checkpoint_view(checkpoint, "nothing", 1, (const int64_t[]){4}, staging, &viewed),
+      model_checkpoint_view(checkpoint, "nothing", 1, (const int64_t[]){4}, staging, &viewed),
       CDL_DATA, "nothing");
-  cdl_checkpoint_close(checkpoint);
+  model_checkpoint_close(checkpoint);
 }
 END_TEST
 
 START_TEST(refuses_incomplete_folders)
 {
-  cdl_checkpoint *checkpoint;
+  model_checkpoint *checkpoint;
   make_body("", "weight", "bias");
   expect_ok(write_and_open("bert", &checkpoint));
-  cdl_checkpoint_close(checkpoint);
+  model_checkpoint_close(checkpoint);
   unlink(scratch_path("model.safetensors"));
-  expect_failure(cdl_checkpoint_open(scratch_folder, &checkpoint), CDL_ABSENT, "model.safetensors");
+  expect_failure(model_checkpoint_open(scratch_folder, &checkpoint), CDL_ABSENT,
+                 "model.safetensors");
   unlink(scratch_path("config.json"));
-  expect_failure(cdl_checkpoint_open(scratch_folder, &checkpoint), CDL_ABSENT, "config.json");
-  expect_failure(cdl_checkpoint_open(scratch_path("none"), &checkpoint), CDL_ABSENT, "none");
+  expect_failure(model_checkpoint_open(scratch_folder, &checkpoint), CDL_ABSENT, "config.json");
+  expect_failure(model_checkpoint_open(scratch_path("none"), &checkpoint), CDL_ABSENT, "none");
 }
 END_TEST
 
 START_TEST(a_fingerprint_tells_bases_apart)
 {
-  cdl_checkpoint *checkpoint;
+  model_checkpoint *checkpoint;
   make_body("", "weight", "bias");
   expect_ok(write_and_open("bert", &checkpoint));
-  const uint64_t before = cdl_checkpoint_fingerprint(checkpoint);
-  ck_assert(before == cdl_checkpoint_fingerprint(checkpoint));
-  cdl_checkpoint_close(checkpoint);
+  const uint64_t before = model_checkpoint_fingerprint(checkpoint);
+  ck_assert(before == model_checkpoint_fingerprint(checkpoint));
+  model_checkpoint_close(checkpoint);
   for (size_t i = 0; i < tensor_count; i++) {
     values[i][0] += 1;
     expect_ok(write_and_open("bert", &checkpoint));
-    ck_assert(before != cdl_checkpoint_fingerprint(checkpoint));
-    cdl_checkpoint_close(checkpoint);
+    ck_assert(before != model_checkpoint_fingerprint(checkpoint));
+    model_checkpoint_close(checkpoint);
     values[i][0] -= 1;
   }
   add_pair("", "pooler.dense", "weight", "bias", HIDDEN, HIDDEN);
   add_pair("", "classifier", "weight", "bias", 3, HIDDEN);
   expect_ok(write_and_open("bert", &checkpoint));
-  ck_assert(before == cdl_checkpoint_fingerprint(checkpoint));
-  cdl_checkpoint_close(checkpoint);
+  ck_assert(before == model_checkpoint_fingerprint(checkpoint));
+  model_checkpoint_close(checkpoint);
 }
 END_TEST
 
@@ -425,7 +426,7 @@ START_TEST(full_names)
       {CDL_FAMILY_XLM_ROBERTA, query, "roberta.encoder.layer.1.attention.self.query.weight"},
       {CDL_FAMILY_ROBERTA, query, "roberta.encoder.layer.1.attention.self.query.weight"}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    char *full = cdl_checkpoint_full_name(cases[i].family, cases[i].name);
+    char *full = model_checkpoint_full_name(cases[i].family, cases[i].name);
     ck_assert_str_eq(full, cases[i].full);
     free(full);
   }
@@ -434,10 +435,10 @@ END_TEST
 
 START_TEST(survives_any_bytes)
 {
-  cdl_checkpoint *checkpoint;
+  model_checkpoint *checkpoint;
   make_body("bert.", "weight", "bias");
   expect_ok(write_and_open("bert", &checkpoint));
-  cdl_checkpoint_close(checkpoint);
+  model_checkpoint_close(checkpoint);
   size_t size;
   uint8_t *content = scratch_get(scratch_path("model.safetensors"), &size);
   uint64_t header;
@@ -449,9 +450,9 @@ START_TEST(survives_any_bytes)
     const uint8_t kept = content[at];
     content[at] ^= (uint8_t)(1 + (random >> 25) % 255);
     scratch_put(scratch_path("model.safetensors"), content, size);
-    const cdl_status status = cdl_checkpoint_open(scratch_folder, &checkpoint);
+    const cdl_status status = model_checkpoint_open(scratch_folder, &checkpoint);
     if (status == CDL_OK)
-      cdl_checkpoint_close(checkpoint);
+      model_checkpoint_close(checkpoint);
     else
       expect_failure(status, CDL_DATA, scratch_folder);
     content[at] = kept;

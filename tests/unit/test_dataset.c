@@ -210,12 +210,12 @@ START_TEST(numbers_do_not_depend_on_the_locale)
   if (setlocale(LC_ALL, "de_DE.UTF-8") == NULL && setlocale(LC_ALL, "fr_FR.UTF-8") == NULL)
     setlocale(LC_ALL, ""); /* the check is as good as the locales that are installed */
   double value = 0;
-  ck_assert(cdl_number_parse("3.25", 4, &value));
+  ck_assert(base_number_parse("3.25", 4, &value));
   ck_assert(value == 3.25);
-  ck_assert(cdl_number_parse("+.5e-1x", 6, &value)); /* the text ends where its length says */
+  ck_assert(base_number_parse("+.5e-1x", 6, &value)); /* the text ends where its length says */
   ck_assert(value == 0.05);
-  ck_assert(cdl_number_parse("5.", 2, &value));
-  ck_assert(!cdl_number_parse("3,25", 4, &value));
+  ck_assert(base_number_parse("5.", 2, &value));
+  ck_assert(!base_number_parse("3,25", 4, &value));
   setlocale(LC_ALL, "C");
 }
 END_TEST

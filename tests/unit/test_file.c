@@ -12,25 +12,25 @@
 START_TEST(maps_what_is_there)
 {
   scratch_put(scratch_path("a"), "abc\0def", 7);
-  cdl_mapping mapping;
-  ck_assert_int_eq(cdl_file_map(scratch_path("a"), &mapping), CDL_OK);
+  base_mapping mapping;
+  ck_assert_int_eq(base_file_map(scratch_path("a"), &mapping), CDL_OK);
   ck_assert_uint_eq(mapping.size, 7);
   ck_assert_mem_eq(mapping.data, "abc\0def", 7);
-  cdl_file_unmap(&mapping);
+  base_file_unmap(&mapping);
   ck_assert_uint_eq(mapping.size, 0);
-  cdl_file_unmap(&mapping);
+  base_file_unmap(&mapping);
 }
 END_TEST
 
 START_TEST(maps_an_empty_file)
 {
   scratch_put(scratch_path("empty"), "", 0);
-  cdl_mapping mapping;
-  ck_assert_int_eq(cdl_file_map(scratch_path("empty"), &mapping), CDL_OK);
+  base_mapping mapping;
+  ck_assert_int_eq(base_file_map(scratch_path("empty"), &mapping), CDL_OK);
   ck_assert_uint_eq(mapping.size, 0);
   ck_assert_ptr_nonnull(mapping.data);
-  cdl_file_discard(&mapping, 0, 10);
-  cdl_file_unmap(&mapping);
+  base_file_discard(&mapping, 0, 10);
+  base_file_unmap(&mapping);
 }
 END_TEST
 
@@ -38,35 +38,35 @@ END_TEST
 START_TEST(a_folder_is_empty_or_not_or_an_error)
 {
   bool empty = false;
-  ck_assert_int_eq(cdl_folder_is_empty(scratch_path("absent"), &empty), CDL_OK);
+  ck_assert_int_eq(base_folder_is_empty(scratch_path("absent"), &empty), CDL_OK);
   ck_assert(empty);
-  ck_assert_int_eq(cdl_folder_make(scratch_path("folder")), CDL_OK);
+  ck_assert_int_eq(base_folder_make(scratch_path("folder")), CDL_OK);
   scratch_put(scratch_path("folder/.lock"), "", 0);
-  ck_assert_int_eq(cdl_folder_is_empty(scratch_path("folder"), &empty), CDL_OK);
+  ck_assert_int_eq(base_folder_is_empty(scratch_path("folder"), &empty), CDL_OK);
   ck_assert(empty);
   scratch_put(scratch_path("folder/a"), "", 0);
-  ck_assert_int_eq(cdl_folder_is_empty(scratch_path("folder"), &empty), CDL_OK);
+  ck_assert_int_eq(base_folder_is_empty(scratch_path("folder"), &empty), CDL_OK);
   ck_assert(!empty);
   char long_name[512];
   memset(long_name, 'a', sizeof long_name - 1);
   long_name[sizeof long_name - 1] = '\0';
-  expect_failure(cdl_folder_is_empty(long_name, &empty), CDL_IO, "cannot be read");
+  expect_failure(base_folder_is_empty(long_name, &empty), CDL_IO, "cannot be read");
 }
 END_TEST
 
 START_TEST(refuses_what_is_no_file)
 {
-  cdl_mapping mapping;
-  expect_failure(cdl_file_map(scratch_path("absent"), &mapping), CDL_ABSENT, "absent");
+  base_mapping mapping;
+  expect_failure(base_file_map(scratch_path("absent"), &mapping), CDL_ABSENT, "absent");
   scratch_put(scratch_path("plain"), "x", 1);
-  expect_failure(cdl_file_map(scratch_path("plain/below"), &mapping), CDL_ABSENT, "plain/below");
-  expect_failure(cdl_file_map(scratch_folder, &mapping), CDL_IO, scratch_folder);
+  expect_failure(base_file_map(scratch_path("plain/below"), &mapping), CDL_ABSENT, "plain/below");
+  expect_failure(base_file_map(scratch_folder, &mapping), CDL_IO, scratch_folder);
   ck_assert_int_eq(mkfifo(scratch_path("pipe"), 0600), 0);
-  expect_failure(cdl_file_map(scratch_path("pipe"), &mapping), CDL_IO, "pipe");
+  expect_failure(base_file_map(scratch_path("pipe"), &mapping), CDL_IO, "pipe");
   ck_assert_uint_eq(mapping.size, 0);
   if (geteuid() != 0) {
     chmod(scratch_path("plain"), 0);
-    expect_failure(cdl_file_map(scratch_path("plain"), &mapping), CDL_IO, "plain");
+    expect_failure(base_file_map(scratch_path("plain"), &mapping), CDL_IO, "plain");
   }
 }
 END_TEST
@@ -79,15 +79,15 @@ START_TEST(discarded_pages_come_back)
   for (size_t i = 0; i < size; i++)
     bytes[i] = (uint8_t)(i * 31 >> 3);
   scratch_put(scratch_path("pages"), bytes, size);
-  cdl_mapping mapping;
-  ck_assert_int_eq(cdl_file_map(scratch_path("pages"), &mapping), CDL_OK);
+  base_mapping mapping;
+  ck_assert_int_eq(base_file_map(scratch_path("pages"), &mapping), CDL_OK);
   const size_t ranges[][2] = {{0, size},       {4097, 10},           {size - 1, 1}, {size, 5},
                               {100, SIZE_MAX}, {SIZE_MAX, SIZE_MAX}, {5, 0}};
   for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
-    cdl_file_discard(&mapping, ranges[i][0], ranges[i][1]);
+    base_file_discard(&mapping, ranges[i][0], ranges[i][1]);
     ck_assert_mem_eq(mapping.data, bytes, size);
   }
-  cdl_file_unmap(&mapping);
+  base_file_unmap(&mapping);
   free(bytes);
 }
 END_TEST
@@ -100,7 +100,7 @@ START_TEST(joins_paths)
                             {"/", "b", "/b"},
                             {"a/b", "c/d", "a/b/c/d"}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    char *path = cdl_path_join(cases[i][0], cases[i][1]);
+    char *path = base_path_join(cases[i][0], cases[i][1]);
     ck_assert_str_eq(path, cases[i][2]);
     free(path);
   }
@@ -109,37 +109,37 @@ END_TEST
 
 START_TEST(makes_folders)
 {
-  ck_assert_int_eq(cdl_folder_make(scratch_path("x//y/z/")), CDL_OK);
-  ck_assert(cdl_file_exists(scratch_path("x/y/z")));
-  ck_assert_int_eq(cdl_folder_make(scratch_path("x/y/z")), CDL_OK);
-  ck_assert(!cdl_file_exists(scratch_path("x/y/other")));
+  ck_assert_int_eq(base_folder_make(scratch_path("x//y/z/")), CDL_OK);
+  ck_assert(base_file_exists(scratch_path("x/y/z")));
+  ck_assert_int_eq(base_folder_make(scratch_path("x/y/z")), CDL_OK);
+  ck_assert(!base_file_exists(scratch_path("x/y/other")));
   scratch_put(scratch_path("plain"), "x", 1);
-  expect_failure(cdl_folder_make(scratch_path("plain")), CDL_IO, "plain");
-  expect_failure(cdl_folder_make(scratch_path("plain/below")), CDL_IO, "plain");
-  ck_assert_int_eq(cdl_folder_make(""), CDL_ARGUMENT);
-  ck_assert_int_eq(cdl_folder_make("/"), CDL_OK);
+  expect_failure(base_folder_make(scratch_path("plain")), CDL_IO, "plain");
+  expect_failure(base_folder_make(scratch_path("plain/below")), CDL_IO, "plain");
+  ck_assert_int_eq(base_folder_make(""), CDL_ARGUMENT);
+  ck_assert_int_eq(base_folder_make("/"), CDL_OK);
 }
 END_TEST
 
 START_TEST(writes_whole_or_not_at_all)
 {
   scratch_put(scratch_path("out"), "before", 6);
-  cdl_output *output;
-  ck_assert_int_eq(cdl_output_begin(scratch_path("out"), &output), CDL_OK);
-  cdl_output_write(output, "after", 5);
-  cdl_output_printf(output, " %d%s", 42, "!");
+  base_output *output;
+  ck_assert_int_eq(base_output_begin(scratch_path("out"), &output), CDL_OK);
+  base_output_write(output, "after", 5);
+  base_output_printf(output, " %d%s", 42, "!");
   expect_content(scratch_path("out"), "before", 6);
   ck_assert_uint_eq(scratch_count_entries(), 2); /* it and what is in the making */
-  ck_assert_int_eq(cdl_output_commit(output), CDL_OK);
+  ck_assert_int_eq(base_output_commit(output), CDL_OK);
   expect_content(scratch_path("out"), "after 42!", 9);
   ck_assert_uint_eq(scratch_count_entries(), 1);
 
-  ck_assert_int_eq(cdl_output_begin(scratch_path("out"), &output), CDL_OK);
-  cdl_output_write(output, "lost", 4);
-  cdl_output_abort(output);
+  ck_assert_int_eq(base_output_begin(scratch_path("out"), &output), CDL_OK);
+  base_output_write(output, "lost", 4);
+  base_output_abort(output);
   expect_content(scratch_path("out"), "after 42!", 9);
   ck_assert_uint_eq(scratch_count_entries(), 1);
-  cdl_output_abort(NULL);
+  base_output_abort(NULL);
 }
 END_TEST
 
@@ -155,13 +155,13 @@ START_TEST(writes_any_lengths)
   for (size_t i = 0; i < total + 100000; i++)
     bytes[i] = (char)('a' + (i * i >> 5) % 26);
   bytes[total + 100000] = '\0';
-  cdl_output *output;
-  ck_assert_int_eq(cdl_output_begin(scratch_path("long"), &output), CDL_OK);
+  base_output *output;
+  ck_assert_int_eq(base_output_begin(scratch_path("long"), &output), CDL_OK);
   size_t at = 0;
   for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; at += lengths[i++])
-    cdl_output_write(output, bytes + at, lengths[i]);
-  cdl_output_printf(output, "%s", bytes + at);
-  ck_assert_int_eq(cdl_output_commit(output), CDL_OK);
+    base_output_write(output, bytes + at, lengths[i]);
+  base_output_printf(output, "%s", bytes + at);
+  ck_assert_int_eq(base_output_commit(output), CDL_OK);
   expect_content(scratch_path("long"), bytes, total + 100000);
   free(bytes);
 }
@@ -169,10 +169,10 @@ END_TEST
 
 static void write_out(const char *path, const char *text)
 {
-  cdl_output *output;
-  ck_assert_int_eq(cdl_output_begin(path, &output), CDL_OK);
-  cdl_output_write(output, text, strlen(text));
-  ck_assert_int_eq(cdl_output_commit(output), CDL_OK);
+  base_output *output;
+  ck_assert_int_eq(base_output_begin(path, &output), CDL_OK);
+  base_output_write(output, text, strlen(text));
+  ck_assert_int_eq(base_output_commit(output), CDL_OK);
 }
 
 /* As a killed process leaves it: without a lock. */
@@ -180,7 +180,7 @@ static char *leave_temporary(const char *place)
 {
   char *left;
   int descriptor;
-  ck_assert(cdl_temporary_file(place, &left, &descriptor));
+  ck_assert(base_temporary_file(place, &left, &descriptor));
   ck_assert_int_eq(write(descriptor, "left by a crash", 15), 15);
   close(descriptor);
   return left;
@@ -225,7 +225,7 @@ START_TEST(other_files_are_not_swept)
   write_out(scratch_path("link"), "new");
   write_out(scratch_path("pipe"), "new");
   ck_assert_uint_eq(scratch_count_entries(), NAMES + 8);
-  cdl_folder_sweep(scratch_folder);
+  base_folder_sweep(scratch_folder);
   ck_assert_uint_eq(scratch_count_entries(), NAMES + 6);
   for (int i = 0; i < NAMES; i++)
     expect_content(scratch_path(names[i]), "mine", 4);
@@ -237,16 +237,16 @@ END_TEST
 
 START_TEST(what_has_a_writer_is_not_swept)
 {
-  cdl_output *first, *second;
-  ck_assert_int_eq(cdl_output_begin(scratch_path("out"), &first), CDL_OK);
-  cdl_output_write(first, "first", 5);
-  ck_assert_int_eq(cdl_output_begin(scratch_path("out"), &second), CDL_OK);
-  cdl_folder_sweep(scratch_folder);
+  base_output *first, *second;
+  ck_assert_int_eq(base_output_begin(scratch_path("out"), &first), CDL_OK);
+  base_output_write(first, "first", 5);
+  ck_assert_int_eq(base_output_begin(scratch_path("out"), &second), CDL_OK);
+  base_folder_sweep(scratch_folder);
   ck_assert_uint_eq(scratch_count_entries(), 2);
-  cdl_output_write(second, "second", 6);
-  ck_assert_int_eq(cdl_output_commit(second), CDL_OK);
+  base_output_write(second, "second", 6);
+  ck_assert_int_eq(base_output_commit(second), CDL_OK);
   expect_content(scratch_path("out"), "second", 6);
-  ck_assert_int_eq(cdl_output_commit(first), CDL_OK);
+  ck_assert_int_eq(base_output_commit(first), CDL_OK);
   expect_content(scratch_path("out"), "first", 5);
   ck_assert_uint_eq(scratch_count_entries(), 1);
 }
@@ -259,22 +259,22 @@ START_TEST(what_a_killed_process_left_is_swept)
   ck_assert_int_eq(pipe(ready), 0);
   const pid_t child = fork();
   if (child == 0) {
-    cdl_output *output;
+    base_output *output;
     char *folder;
     int descriptor;
-    const bool made = cdl_output_begin(scratch_path("out"), &output) == CDL_OK &&
-                      cdl_temporary_folder(scratch_path("folder"), &folder, &descriptor) &&
+    const bool made = base_output_begin(scratch_path("out"), &output) == CDL_OK &&
+                      base_temporary_folder(scratch_path("folder"), &folder, &descriptor) &&
                       write(ready[1], "x", 1) == 1;
     pause();
     _exit(made ? 0 : 1);
   }
   char byte;
   ck_assert_int_eq(read(ready[0], &byte, 1), 1);
-  cdl_folder_sweep(scratch_folder);
+  base_folder_sweep(scratch_folder);
   ck_assert_uint_eq(scratch_count_entries(), 2);
   kill(child, SIGKILL);
   ck_assert_int_eq(waitpid(child, NULL, 0), child);
-  cdl_folder_sweep(scratch_folder);
+  base_folder_sweep(scratch_folder);
   ck_assert_uint_eq(scratch_count_entries(), 0);
 }
 END_TEST
@@ -285,21 +285,21 @@ START_TEST(a_folder_in_the_making_is_new)
   int descriptors[2];
   const mode_t mask = umask(027);
   struct stat facts;
-  ck_assert(cdl_temporary_folder(scratch_path("new"), &first, &descriptors[0]));
-  ck_assert(cdl_temporary_folder(scratch_path("new"), &second, &descriptors[1]));
+  ck_assert(base_temporary_folder(scratch_path("new"), &first, &descriptors[0]));
+  ck_assert(base_temporary_folder(scratch_path("new"), &second, &descriptors[1]));
   ck_assert_str_ne(first, second);
   ck_assert(stat(first, &facts) == 0 && S_ISDIR(facts.st_mode) && (facts.st_mode & 0777) == 0750);
   umask(mask);
   char inside[700];
   snprintf(inside, sizeof inside, "%s/file", first);
   scratch_put(inside, "x", 1);
-  cdl_temporary_remove_folder(first);
+  base_temporary_remove_folder(first);
   ck_assert_uint_eq(scratch_count_entries(), 1);
   close(descriptors[0]);
   close(descriptors[1]);
   free(first);
   free(second);
-  ck_assert(!cdl_temporary_folder(scratch_path("no/such"), &first, &descriptors[0]));
+  ck_assert(!base_temporary_folder(scratch_path("no/such"), &first, &descriptors[0]));
   ck_assert_int_eq(errno, ENOENT);
 }
 END_TEST
@@ -318,10 +318,10 @@ END_TEST
 
 static void write_named(const char *path, const char *text)
 {
-  cdl_output *output;
-  ck_assert_int_eq(cdl_output_begin_named(path, &output), CDL_OK);
-  cdl_output_write(output, text, strlen(text));
-  ck_assert_int_eq(cdl_output_commit(output), CDL_OK);
+  base_output *output;
+  ck_assert_int_eq(base_output_begin_named(path, &output), CDL_OK);
+  base_output_write(output, text, strlen(text));
+  ck_assert_int_eq(base_output_commit(output), CDL_OK);
 }
 
 START_TEST(a_link_that_the_user_names_is_followed)
@@ -339,10 +339,10 @@ START_TEST(a_link_that_the_user_names_is_followed)
   }
   ck_assert_uint_eq(scratch_count_entries(), 3);
   ck_assert_int_eq(symlink("circle", scratch_path("circle")), 0);
-  cdl_output *output;
-  expect_failure(cdl_output_begin_named(scratch_path("circle"), &output), CDL_IO, "circle");
+  base_output *output;
+  expect_failure(base_output_begin_named(scratch_path("circle"), &output), CDL_IO, "circle");
   ck_assert_int_eq(symlink("no/such", scratch_path("nowhere")), 0);
-  expect_failure(cdl_output_begin_named(scratch_path("nowhere"), &output), CDL_IO, "nowhere");
+  expect_failure(base_output_begin_named(scratch_path("nowhere"), &output), CDL_IO, "nowhere");
 }
 END_TEST
 
@@ -374,13 +374,13 @@ END_TEST
 
 START_TEST(refuses_impossible_places)
 {
-  cdl_output *output;
-  expect_failure(cdl_output_begin(scratch_folder, &output), CDL_IO, scratch_folder);
+  base_output *output;
+  expect_failure(base_output_begin(scratch_folder, &output), CDL_IO, scratch_folder);
   ck_assert_ptr_null(output);
-  expect_failure(cdl_output_begin(scratch_path("no/such"), &output), CDL_IO, "no/such");
+  expect_failure(base_output_begin(scratch_path("no/such"), &output), CDL_IO, "no/such");
   if (geteuid() != 0) {
     chmod(scratch_folder, 0500);
-    expect_failure(cdl_output_begin(scratch_path("out"), &output), CDL_IO, "out");
+    expect_failure(base_output_begin(scratch_path("out"), &output), CDL_IO, "out");
   }
 }
 END_TEST
@@ -388,11 +388,11 @@ END_TEST
 /* A folder that takes the output's place meanwhile makes the rename fail. */
 START_TEST(a_failed_rename_leaves_nothing)
 {
-  cdl_output *output;
-  ck_assert_int_eq(cdl_output_begin(scratch_path("out"), &output), CDL_OK);
-  cdl_output_write(output, "new", 3);
+  base_output *output;
+  ck_assert_int_eq(base_output_begin(scratch_path("out"), &output), CDL_OK);
+  base_output_write(output, "new", 3);
   ck_assert_int_eq(mkdir(scratch_path("out"), 0700), 0);
-  expect_failure(cdl_output_commit(output), CDL_IO, "out");
+  expect_failure(base_output_commit(output), CDL_IO, "out");
   ck_assert_uint_eq(scratch_count_entries(), 1);
 }
 END_TEST
@@ -406,12 +406,12 @@ START_TEST(a_write_that_stops_leaves_the_old_file)
   signal(SIGXFSZ, SIG_IGN);
   const struct rlimit limit = {.rlim_cur = 120000, .rlim_max = RLIM_INFINITY};
   ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-  cdl_output *output;
-  ck_assert_int_eq(cdl_output_begin(scratch_path("out"), &output), CDL_OK);
+  base_output *output;
+  ck_assert_int_eq(base_output_begin(scratch_path("out"), &output), CDL_OK);
   for (int i = 0; i < 10; i++)
-    cdl_output_write(output, block, sizeof block);
-  cdl_output_printf(output, "more");
-  const cdl_status status = cdl_output_commit(output);
+    base_output_write(output, block, sizeof block);
+  base_output_printf(output, "more");
+  const cdl_status status = base_output_commit(output);
   expect_failure(status, CDL_IO, "out");
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), strerror(EFBIG)));
   expect_content(scratch_path("out"), "before", 6);
@@ -421,14 +421,14 @@ END_TEST
 
 START_TEST(a_full_device_is_an_error)
 {
-  if (!cdl_file_exists("/dev/full"))
+  if (!base_file_exists("/dev/full"))
     return;
-  cdl_output *output;
-  ck_assert_int_eq(cdl_output_begin("/dev/full", &output), CDL_OK);
-  cdl_output_write(output, "x", 1);
-  expect_failure(cdl_output_commit(output), CDL_IO, "/dev/full");
+  base_output *output;
+  ck_assert_int_eq(base_output_begin("/dev/full", &output), CDL_OK);
+  base_output_write(output, "x", 1);
+  expect_failure(base_output_commit(output), CDL_IO, "/dev/full");
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), strerror(ENOSPC)));
-  ck_assert(cdl_file_exists("/dev/full"));
+  ck_assert(base_file_exists("/dev/full"));
 }
 END_TEST
 
@@ -437,10 +437,10 @@ START_TEST(a_device_is_written_in_place)
   ck_assert_int_eq(mkfifo(scratch_path("pipe"), 0600), 0);
   const int reader = open(scratch_path("pipe"), O_RDONLY | O_NONBLOCK);
   ck_assert_int_ge(reader, 0);
-  cdl_output *output;
-  ck_assert_int_eq(cdl_output_begin(scratch_path("pipe"), &output), CDL_OK);
-  cdl_output_write(output, "line\n", 5);
-  ck_assert_int_eq(cdl_output_commit(output), CDL_OK);
+  base_output *output;
+  ck_assert_int_eq(base_output_begin(scratch_path("pipe"), &output), CDL_OK);
+  base_output_write(output, "line\n", 5);
+  ck_assert_int_eq(base_output_commit(output), CDL_OK);
   char text[8];
   ck_assert_int_eq(read(reader, text, sizeof text), 5);
   ck_assert_mem_eq(text, "line\n", 5);
@@ -461,13 +461,13 @@ START_TEST(killed_at_any_moment)
     ck_assert_int_ge(child, 0);
     if (child == 0) {
       for (char letter = 'a';; letter = letter == 'z' ? 'a' : (char)(letter + 1)) {
-        cdl_output *output;
+        base_output *output;
         memset(content, letter, BYTES);
-        if (cdl_output_begin(scratch_path("out"), &output) != CDL_OK)
+        if (base_output_begin(scratch_path("out"), &output) != CDL_OK)
           _exit(1);
         for (size_t at = 0; at < BYTES; at += 10000)
-          cdl_output_write(output, content + at, 10000);
-        if (cdl_output_commit(output) != CDL_OK)
+          base_output_write(output, content + at, 10000);
+        if (base_output_commit(output) != CDL_OK)
           _exit(1);
       }
     }
@@ -476,11 +476,11 @@ START_TEST(killed_at_any_moment)
     int how;
     ck_assert_int_eq(waitpid(child, &how, 0), child);
     ck_assert(WIFSIGNALED(how));
-    cdl_mapping mapping;
-    ck_assert_int_eq(cdl_file_map(scratch_path("out"), &mapping), CDL_OK);
+    base_mapping mapping;
+    ck_assert_int_eq(base_file_map(scratch_path("out"), &mapping), CDL_OK);
     ck_assert_uint_eq(mapping.size, BYTES);
     ck_assert_mem_eq(mapping.data, mapping.data + 1, BYTES - 1);
-    cdl_file_unmap(&mapping);
+    base_file_unmap(&mapping);
   }
   free(content);
 }

@@ -8,17 +8,17 @@
 
 static json_t *load(const char *text)
 {
-  cdl_json_fault fault;
-  json_t *value = cdl_json_load(text, strlen(text), &fault);
+  base_json_fault fault;
+  json_t *value = base_json_load(text, strlen(text), &fault);
   ck_assert_msg(value != NULL, "%s: %s at %zu", text, fault.problem, fault.byte);
-  ck_assert(fault.problem[0] == '\0' && fault.kind != CDL_JSON_MEMORY);
+  ck_assert(fault.problem[0] == '\0' && fault.kind != BASE_JSON_MEMORY);
   return value;
 }
 
 static void expect_line(const char *text, const char *line)
 {
   json_t *value = load(text);
-  char *found = cdl_json_line(value);
+  char *found = base_json_line(value);
   ck_assert_str_eq(found, line);
   free(found);
   json_decref(value);
@@ -106,17 +106,17 @@ START_TEST(refuses_what_is_none)
       {"[1] // x", 1, 5, "more than one"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    cdl_json_fault fault;
-    const json_t *value = cdl_json_load(cases[i].text, strlen(cases[i].text), &fault);
+    base_json_fault fault;
+    const json_t *value = base_json_load(cases[i].text, strlen(cases[i].text), &fault);
     ck_assert_msg(value == NULL, "%s is read", cases[i].text);
     ck_assert_msg(strstr(fault.problem, cases[i].problem) != NULL, "%s: %s", cases[i].text,
                   fault.problem);
     ck_assert_msg(fault.line == cases[i].line && fault.column == cases[i].column, "%s: %zu:%zu",
                   cases[i].text, fault.line, fault.column);
-    ck_assert(fault.kind != CDL_JSON_MEMORY);
+    ck_assert(fault.kind != BASE_JSON_MEMORY);
   }
-  cdl_json_fault fault;
-  ck_assert_ptr_null(cdl_json_load("\"a\0b\"", 5, &fault));
+  base_json_fault fault;
+  ck_assert_ptr_null(base_json_load("\"a\0b\"", 5, &fault));
 }
 END_TEST
 
@@ -130,8 +130,8 @@ START_TEST(nests_so_deep_and_no_deeper)
   expect_line(text, text);
   memset(text, '[', DEEPEST + 1);
   memset(text + DEEPEST + 1, ']', DEEPEST + 1);
-  cdl_json_fault fault;
-  ck_assert_ptr_null(cdl_json_load(text, sizeof text - 1, &fault));
+  base_json_fault fault;
+  ck_assert_ptr_null(base_json_load(text, sizeof text - 1, &fault));
   ck_assert_ptr_nonnull(strstr(fault.problem, "depth"));
 }
 END_TEST
@@ -179,8 +179,8 @@ START_TEST(real_numbers_have_the_fewest_digits)
                {9007199254740993.0, "9007199254740992.0"},
                {(double)0.1f, "0.10000000149011612"}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    char text[CDL_JSON_REAL_BYTES];
-    cdl_json_real_text(text, cases[i].value);
+    char text[BASE_JSON_REAL_BYTES];
+    base_json_real_text(text, cases[i].value);
     ck_assert_str_eq(text, cases[i].text);
     ck_assert(reads_back(text, cases[i].value));
   }
@@ -198,8 +198,8 @@ START_TEST(no_real_number_has_a_shorter_text)
       value = ldexp((double)(bits % 1000), (int)(bits >> 40) % 30 - 20);
     if (!isfinite(value))
       continue;
-    char text[CDL_JSON_REAL_BYTES], shorter[64];
-    cdl_json_real_text(text, value);
+    char text[BASE_JSON_REAL_BYTES], shorter[64];
+    base_json_real_text(text, value);
     ck_assert_msg(reads_back(text, value), "%s", text);
     snprintf(shorter, sizeof shorter, "%.*e", count_digits(text) > 1 ? count_digits(text) - 2 : 0,
              value);
@@ -211,7 +211,7 @@ END_TEST
 START_TEST(each_number_has_its_own_digits)
 {
   json_t *object = json_pack("{sf sf s[f]}", "a", 0.6, "b", 1.0 / 3, "c", 0.25);
-  char *text = cdl_json_text(object);
+  char *text = base_json_text(object);
   ck_assert_str_eq(
       text, "{\n  \"a\": 0.6,\n  \"b\": 0.3333333333333333,\n  \"c\": [\n    0.25\n  ]\n}\n");
   free(text);
@@ -231,12 +231,12 @@ END_TEST
 START_TEST(text_that_is_not_utf8_is_mended)
 {
   json_t *array = json_array();
-  cdl_json_append(&array, cdl_json_string_of("a\xff"
-                                             "b\xe2\x82"));
-  cdl_json_append(&array, cdl_json_string_of(NULL));
-  cdl_json_append(&array, cdl_json_number(NAN));
-  cdl_json_append(&array, cdl_json_number(0.5));
-  char *line = cdl_json_line(array);
+  base_json_append(&array, base_json_string_of("a\xff"
+                                               "b\xe2\x82"));
+  base_json_append(&array, base_json_string_of(NULL));
+  base_json_append(&array, base_json_number(NAN));
+  base_json_append(&array, base_json_number(0.5));
+  char *line = base_json_line(array);
   ck_assert_str_eq(line, "[\"a\xef\xbf\xbd"
                          "b\xef\xbf\xbd\",null,null,0.5]");
   free(line);
@@ -258,25 +258,25 @@ static void *fail_one(size_t bytes)
 static json_t *build(void)
 {
   json_t *object = json_object(), *inner = json_pack("{ss}", "t", "u");
-  cdl_json_set(&object, "a", json_integer(1));
-  cdl_json_set_text(&object, "b", "text");
-  cdl_json_set_text(&object, "left out", NULL);
+  base_json_set(&object, "a", json_integer(1));
+  base_json_set_text(&object, "b", "text");
+  base_json_set_text(&object, "left out", NULL);
   for (int i = 0; i < 20; i++) {
     char key[8];
     snprintf(key, sizeof key, "k%d", i);
     json_t *array = json_array();
     for (int k = 0; k < 10; k++)
-      cdl_json_append(&array, cdl_json_number(k / 4.0));
-    cdl_json_set(&object, key, array);
+      base_json_append(&array, base_json_number(k / 4.0));
+    base_json_set(&object, key, array);
   }
-  cdl_json_update(&object, inner);
+  base_json_update(&object, inner);
   return object;
 }
 
 START_TEST(what_is_built_is_whole_or_nothing)
 {
   json_t *whole = build();
-  char *text = cdl_json_line(whole);
+  char *text = base_json_line(whole);
   int k = 0;
   do {
     until_failure = ++k;
@@ -288,7 +288,7 @@ START_TEST(what_is_built_is_whole_or_nothing)
     json_decref(built);
   } while (until_failure <= 0);
   ck_assert_int_gt(k, 200);
-  char *none = cdl_json_line(NULL);
+  char *none = base_json_line(NULL);
   ck_assert_ptr_null(none);
   free(text);
   json_decref(whole);
@@ -298,15 +298,15 @@ END_TEST
 START_TEST(what_is_read_is_whole_or_nothing)
 {
   json_t *built = build();
-  char *text = cdl_json_text(built);
+  char *text = base_json_text(built);
   int k = 0;
   do {
     until_failure = ++k;
     json_set_alloc_funcs(fail_one, free);
-    cdl_json_fault fault;
-    json_t *read = cdl_json_load(text, strlen(text), &fault);
+    base_json_fault fault;
+    json_t *read = base_json_load(text, strlen(text), &fault);
     json_set_alloc_funcs(malloc, free);
-    ck_assert((fault.kind == CDL_JSON_MEMORY) == (until_failure <= 0));
+    ck_assert((fault.kind == BASE_JSON_MEMORY) == (until_failure <= 0));
     ck_assert(until_failure <= 0 ? read == NULL : json_equal(read, built));
     json_decref(read);
   } while (until_failure <= 0);

@@ -6,12 +6,12 @@
 
 static void expect_names(const char *text, const char *const *names, size_t count)
 {
-  cdl_list list;
-  expect_ok(cdl_list_split("--names", text, &list));
+  base_list list;
+  expect_ok(base_list_split("--names", text, &list));
   ck_assert_uint_eq(list.count, count);
   for (size_t i = 0; i < count; i++)
     ck_assert_str_eq(list.item[i], names[i]);
-  cdl_list_release(&list);
+  base_list_release(&list);
 }
 #define EXPECT(text, ...)                                \
   expect_names(text, (const char *const[]){__VA_ARGS__}, \
@@ -48,8 +48,8 @@ START_TEST(what_is_no_list_is_refused)
              {"\"a\",,b", "an empty name"},
              {"a, \"b\"", "a space before a quote"}};
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-    cdl_list list;
-    expect_failure(cdl_list_split("--names", bad[i].text, &list), CDL_USAGE, bad[i].what);
+    base_list list;
+    expect_failure(base_list_split("--names", bad[i].text, &list), CDL_USAGE, bad[i].what);
     ck_assert_ptr_nonnull(strstr(cdl_error_message(), "--names"));
     ck_assert_ptr_null(list.item);
   }
@@ -73,10 +73,10 @@ START_TEST(any_names_come_back)
       names[i][length] = '\0';
       list[i] = names[i];
     }
-    char *text = cdl_list_join(list, count);
+    char *text = base_list_join(list, count);
     ck_assert_ptr_nonnull(text);
     expect_names(text, list, count);
-    ck_assert(!cdl_is_module_pattern(text));
+    ck_assert(!train_is_module_pattern(text));
     free(text);
   }
 }
@@ -89,7 +89,7 @@ START_TEST(a_long_list_takes_little)
   ck_assert_ptr_nonnull(names);
   for (int i = 0; i < NAMES; i++)
     names[i] = "some, name";
-  char *text = cdl_list_join(names, NAMES);
+  char *text = base_list_join(names, NAMES);
   expect_names(text, names, NAMES);
   free(text);
   free(names);
@@ -109,9 +109,9 @@ START_TEST(arrays_of_names_stay_what_they_are)
   json_t *object = json_loads(json, 0, NULL), *again = NULL;
   ck_assert_ptr_nonnull(object);
   for (int round = 0; round < 2; round++) {
-    cdl_settings s;
-    expect_ok(cdl_settings_init(&s));
-    expect_ok(cdl_settings_take(&s, "c.json", round == 0 ? object : again, NULL));
+    train_settings s;
+    expect_ok(train_settings_init(&s));
+    expect_ok(train_settings_take(&s, "c.json", round == 0 ? object : again, NULL));
     expect_names(s.text_columns, (const char *const[]){"Title, full", "a \"b\""}, 2);
     expect_names(s.labels, (const char *const[]){"very good, yes", "bad", "line\nbreak", "(c)"}, 4);
     expect_names(s.targets, (const char *const[]){"query", "a,b"}, 2);
@@ -119,11 +119,11 @@ START_TEST(arrays_of_names_stay_what_they_are)
     ck_assert_str_eq(s.modules_to_save, "pooler");
     ck_assert_str_eq(s.layers_to_transform, "0,2");
     ck_assert_str_eq(s.exclude_modules, "layer\\.(0|1)\\..{1,2}");
-    ck_assert(cdl_is_module_pattern(s.exclude_modules));
+    ck_assert(train_is_module_pattern(s.exclude_modules));
     json_decref(again);
-    again = cdl_settings_json(&s, false);
+    again = train_settings_json(&s, false);
     ck_assert_ptr_nonnull(again);
-    cdl_settings_release(&s);
+    train_settings_release(&s);
     ck_assert(json_equal(json_object_get(again, "labels"), json_object_get(object, "labels")));
     ck_assert(json_equal(json_object_get(again, "text_columns"),
                          json_object_get(object, "text_columns")));
@@ -135,10 +135,11 @@ START_TEST(arrays_of_names_stay_what_they_are)
   json_decref(object);
   json_decref(again);
 
-  cdl_settings s;
-  expect_ok(cdl_settings_init(&s));
-  expect_failure(cdl_settings_set(&s, cdl_setting_find("labels"), "\"a,b"), CDL_USAGE, "--labels");
-  cdl_settings_release(&s);
+  train_settings s;
+  expect_ok(train_settings_init(&s));
+  expect_failure(train_settings_set(&s, train_setting_find("labels"), "\"a,b"), CDL_USAGE,
+                 "--labels");
+  train_settings_release(&s);
 }
 END_TEST
 
@@ -148,28 +149,28 @@ START_TEST(choices_of_a_search_may_be_arrays_of_names)
       "{\"targets\": [[\"query\", \"a,b\"], \"query,key\", [\"value\"]], \"rank\": [4, 8]}", 0,
       NULL);
   ck_assert_ptr_nonnull(object);
-  cdl_search_space space = {0};
-  expect_ok(cdl_search_space_read(&space, "c.json", object));
+  train_search_space space = {0};
+  expect_ok(train_search_space_read(&space, "c.json", object));
   json_decref(object);
-  const cdl_search_dimension *d = &space.item[1]; /* by name: rank, targets */
+  const train_search_dimension *d = &space.item[1]; /* by name: rank, targets */
   ck_assert_str_eq(d->setting->field, "targets");
   ck_assert_uint_eq(d->choice_count, 3);
   expect_names(d->choices[0], (const char *const[]){"query", "a,b"}, 2);
   expect_names(d->choices[1], (const char *const[]){"query", "key"}, 2);
   expect_names(d->choices[2], (const char *const[]){"value"}, 1);
-  cdl_search_space_release(&space);
+  train_search_space_release(&space);
 
-  expect_ok(cdl_search_space_add(&space, "targets=choice:\"query,value\",key"));
+  expect_ok(train_search_space_add(&space, "targets=choice:\"query,value\",key"));
   ck_assert_uint_eq(space.item[0].choice_count, 2);
   expect_names(space.item[0].choices[0], (const char *const[]){"query", "value"}, 2);
-  cdl_search_space_release(&space);
+  train_search_space_release(&space);
   static const char *const bad[] = {"{\"targets\": [[1]]}", "{\"targets\": [[]]}",
                                     "{\"rank\": [[\"4\"]]}"};
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
     object = json_loads(bad[i], 0, NULL);
     ck_assert_ptr_nonnull(object);
-    expect_failure(cdl_search_space_read(&space, "c.json", object), CDL_USAGE, "c.json: space: ");
-    cdl_search_space_release(&space);
+    expect_failure(train_search_space_read(&space, "c.json", object), CDL_USAGE, "c.json: space: ");
+    train_search_space_release(&space);
     json_decref(object);
   }
 }

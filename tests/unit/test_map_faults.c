@@ -11,7 +11,7 @@
 enum { READERS = 8, PAGES = READERS, PAGE = 65536 };
 
 typedef struct {
-  const cdl_mapping *mapping;
+  const base_mapping *mapping;
   pthread_barrier_t *start;
   size_t page;
 } reader;
@@ -27,13 +27,13 @@ static void *read_page(void *user)
 static void read_cut(const char *path)
 {
   static const uint8_t bytes[PAGES * PAGE];
-  cdl_mapping mapping;
+  base_mapping mapping;
   pthread_barrier_t start;
   pthread_t threads[READERS];
   reader readers[READERS];
   scratch_put(path, bytes, sizeof bytes);
   cli_map_faults_begin("program", NULL);
-  if (cdl_file_map(path, &mapping) != CDL_OK || truncate(path, 0) != 0 ||
+  if (base_file_map(path, &mapping) != CDL_OK || truncate(path, 0) != 0 ||
       pthread_barrier_init(&start, NULL, READERS) != 0)
     _exit(9);
   for (size_t i = 0; i < READERS; i++) {

@@ -9,12 +9,12 @@
 START_TEST(addresses_have_their_files)
 {
   enum { FILES = 20 };
-  cdl_mapping mapping[FILES];
+  base_mapping mapping[FILES];
   char name[16];
   for (int i = 0; i < FILES; i++) {
     snprintf(name, sizeof name, "file%d", i);
     scratch_put(scratch_path(name), "0123456789", 10);
-    ck_assert_int_eq(cdl_file_map(scratch_path(name), &mapping[i]), CDL_OK);
+    ck_assert_int_eq(base_file_map(scratch_path(name), &mapping[i]), CDL_OK);
   }
   for (int round = 0; round < 2; round++)
     for (int i = 0; i < FILES; i++) {
@@ -24,14 +24,14 @@ START_TEST(addresses_have_their_files)
       if (i % 3 != 0)
         continue;
       const uint8_t *was = mapping[i].data;
-      cdl_file_unmap(&mapping[i]);
+      base_file_unmap(&mapping[i]);
       ck_assert_ptr_null(cdl_mapped_file(was));
-      ck_assert_int_eq(cdl_file_map(scratch_path(name), &mapping[i]), CDL_OK);
+      ck_assert_int_eq(base_file_map(scratch_path(name), &mapping[i]), CDL_OK);
     }
   ck_assert_ptr_null(cdl_mapped_file(mapping));
   ck_assert_ptr_null(cdl_mapped_file(NULL));
   for (int i = 0; i < FILES; i++)
-    cdl_file_unmap(&mapping[i]);
+    base_file_unmap(&mapping[i]);
 }
 END_TEST
 
@@ -43,16 +43,16 @@ static void leave(int number, siginfo_t *about, void *context)
   _exit(end != NULL && strcmp(end, "/cut") == 0 ? 7 : 8);
 }
 
-static void in_child(void (*run)(const cdl_mapping *mapping))
+static void in_child(void (*run)(const base_mapping *mapping))
 {
   scratch_put(scratch_path("cut"), "0123456789", 10);
   const pid_t child = fork();
   ck_assert_int_ge(child, 0);
   if (child == 0) {
     struct sigaction action = {.sa_sigaction = leave, .sa_flags = SA_SIGINFO};
-    cdl_mapping mapping;
+    base_mapping mapping;
     sigaction(SIGBUS, &action, NULL);
-    if (cdl_file_map(scratch_path("cut"), &mapping) != CDL_OK ||
+    if (base_file_map(scratch_path("cut"), &mapping) != CDL_OK ||
         truncate(scratch_path("cut"), 0) != 0)
       _exit(9);
     run(&mapping);
@@ -63,19 +63,19 @@ static void in_child(void (*run)(const cdl_mapping *mapping))
   ck_assert_msg(WIFEXITED(how) && WEXITSTATUS(how) == 7, "status %x", (unsigned)how);
 }
 
-static void read_it(const cdl_mapping *mapping)
+static void read_it(const base_mapping *mapping)
 {
   _exit(*(const volatile uint8_t *)mapping->data == '0' ? 11 : 12);
 }
 
 /* The kernel would only say "Bad address" of the file that is written. */
-static void write_it(const cdl_mapping *mapping)
+static void write_it(const base_mapping *mapping)
 {
-  cdl_output *output;
-  if (cdl_output_begin(scratch_path("out"), &output) == CDL_OK) {
+  base_output *output;
+  if (base_output_begin(scratch_path("out"), &output) == CDL_OK) {
     for (int i = 0; i < 10000; i++)
-      cdl_output_write(output, mapping->data, mapping->size);
-    if (cdl_output_commit(output) != CDL_OK)
+      base_output_write(output, mapping->data, mapping->size);
+    if (base_output_commit(output) != CDL_OK)
       _exit(13);
   }
 }

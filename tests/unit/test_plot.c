@@ -16,26 +16,26 @@ static const char *named(const char *name, const char *end)
   return scratch_path(file);
 }
 
-static cdl_heatmap map_of(const double *values, int rows, int columns)
+static plot_heatmap map_of(const double *values, int rows, int columns)
 {
-  return (cdl_heatmap){.title = "C_A <query> & value: ä",
-                       .rows = rows,
-                       .columns = columns,
-                       .values = values,
-                       .row_axis = "layer",
-                       .column_axis = "layer",
-                       .low = 0,
-                       .high = 1,
-                       .decimals = 2};
+  return (plot_heatmap){.title = "C_A <query> & value: ä",
+                        .rows = rows,
+                        .columns = columns,
+                        .values = values,
+                        .row_axis = "layer",
+                        .column_axis = "layer",
+                        .low = 0,
+                        .high = 1,
+                        .decimals = 2};
 }
 
-static cdl_chart chart_of(const cdl_series *series, int count)
+static plot_chart chart_of(const plot_series *series, int count)
 {
-  return (cdl_chart){.title = "loss",
-                     .x_axis = "epoch",
-                     .y_axis = "loss",
-                     .series = series,
-                     .series_count = count};
+  return (plot_chart){.title = "loss",
+                      .x_axis = "epoch",
+                      .y_axis = "loss",
+                      .series = series,
+                      .series_count = count};
 }
 
 static void check_same(const char *a, const char *b)
@@ -51,17 +51,17 @@ START_TEST(a_format_by_the_end_of_the_name)
   static const char *const beginnings[ENDS] = {"<?xml", "\x89PNG", "%PDF-"};
   const double values[] = {0, 0.25, 1, NAN};
   const double x[] = {1, 2, 3}, y[] = {0.7, NAN, 0.2};
-  const cdl_series series = {
+  const plot_series series = {
       .name = "lora", .x = x, .y = y, .count = 3, .line = true, .points = true};
   for (int i = 0; i < ENDS; i++) {
     size_t bytes;
-    const cdl_heatmap map = map_of(values, 2, 2);
-    expect_ok(cdl_heatmap_write(named("a", ends[i]), &map));
-    expect_ok(cdl_heatmap_write(named("b", ends[i]), &map));
+    const plot_heatmap map = map_of(values, 2, 2);
+    expect_ok(plot_heatmap_write(named("a", ends[i]), &map));
+    expect_ok(plot_heatmap_write(named("b", ends[i]), &map));
     check_same(named("a", ends[i]), named("b", ends[i]));
-    const cdl_chart chart = chart_of(&series, 1);
-    expect_ok(cdl_chart_write(named("c", ends[i]), &chart));
-    expect_ok(cdl_chart_write(named("d", ends[i]), &chart));
+    const plot_chart chart = chart_of(&series, 1);
+    expect_ok(plot_chart_write(named("c", ends[i]), &chart));
+    expect_ok(plot_chart_write(named("d", ends[i]), &chart));
     check_same(named("c", ends[i]), named("d", ends[i]));
     uint8_t *content = scratch_get(named("c", ends[i]), &bytes);
     ck_assert_int_eq(memcmp(content, beginnings[i], strlen(beginnings[i])), 0);
@@ -101,8 +101,8 @@ START_TEST(colours_say_values)
   int found[3][3];
   for (int v = 0; v < 3; v++) {
     const double four[] = {values[v], values[v], values[v], values[v]};
-    const cdl_heatmap map = map_of(four, 2, 2);
-    expect_ok(cdl_heatmap_write(scratch_path("map.png"), &map));
+    const plot_heatmap map = map_of(four, 2, 2);
+    expect_ok(plot_heatmap_write(scratch_path("map.png"), &map));
     for (int c = 0; c < 3; c++)
       found[v][c] =
           count_pixels(scratch_path("map.png"), colours[c][0], colours[c][1], colours[c][2]);
@@ -145,11 +145,11 @@ START_TEST(a_page_is_as_wide_as_its_texts)
 {
   enum { TITLE_ROWS = 2 * 40, COLUMNS = 40 };
   static const double values[COLUMNS * COLUMNS] = {0};
-  cdl_heatmap narrow = map_of(values, 1, 1), wide = map_of(values, COLUMNS, COLUMNS);
+  plot_heatmap narrow = map_of(values, 1, 1), wide = map_of(values, COLUMNS, COLUMNS);
   narrow.title = wide.title =
       "C_BA, attention.output.dense.of.a.long.name (reference): mean 0.1234, WWWWWWWW";
-  expect_ok(cdl_heatmap_write(scratch_path("narrow.png"), &narrow));
-  expect_ok(cdl_heatmap_write(scratch_path("wide.png"), &wide));
+  expect_ok(plot_heatmap_write(scratch_path("narrow.png"), &narrow));
+  expect_ok(plot_heatmap_write(scratch_path("wide.png"), &wide));
   int last, width;
   const int ink_narrow = count_ink(scratch_path("narrow.png"), TITLE_ROWS, &last, &width);
   ck_assert_int_lt(last, width - 8);
@@ -157,7 +157,7 @@ START_TEST(a_page_is_as_wide_as_its_texts)
 
   narrow.title = NULL;
   narrow.decimals = 12; /* the numbers beside the scale are long then */
-  expect_ok(cdl_heatmap_write(scratch_path("narrow.png"), &narrow));
+  expect_ok(plot_heatmap_write(scratch_path("narrow.png"), &narrow));
   ck_assert_int_gt(count_ink(scratch_path("narrow.png"), 0, &last, &width), 0);
   ck_assert_int_lt(last, width - 8);
 
@@ -165,10 +165,10 @@ START_TEST(a_page_is_as_wide_as_its_texts)
   char name[200];
   memset(name, 'W', sizeof name - 1);
   name[sizeof name - 1] = '\0';
-  const cdl_series series = {.name = name, .x = x, .y = y, .count = 2, .line = true};
-  cdl_chart chart = chart_of(&series, 1);
+  const plot_series series = {.name = name, .x = x, .y = y, .count = 2, .line = true};
+  plot_chart chart = chart_of(&series, 1);
   chart.title = name;
-  expect_ok(cdl_chart_write(scratch_path("chart.png"), &chart));
+  expect_ok(plot_chart_write(scratch_path("chart.png"), &chart));
   ck_assert_int_gt(count_ink(scratch_path("chart.png"), 0, &last, &width), 0);
   ck_assert_int_lt(last, width - 8);
 }
@@ -178,13 +178,13 @@ START_TEST(rows_are_called_by_their_numbers)
 {
   static const double values[] = {0, 1, 1, 0};
   static const int places[] = {0, 1}, others[] = {3, 11};
-  cdl_heatmap map = map_of(values, 2, 2);
-  expect_ok(cdl_heatmap_write(scratch_path("a.svg"), &map));
+  plot_heatmap map = map_of(values, 2, 2);
+  expect_ok(plot_heatmap_write(scratch_path("a.svg"), &map));
   map.numbers = places;
-  expect_ok(cdl_heatmap_write(scratch_path("b.svg"), &map));
+  expect_ok(plot_heatmap_write(scratch_path("b.svg"), &map));
   check_same(scratch_path("a.svg"), scratch_path("b.svg"));
   map.numbers = others;
-  expect_ok(cdl_heatmap_write(scratch_path("c.svg"), &map));
+  expect_ok(plot_heatmap_write(scratch_path("c.svg"), &map));
   size_t bytes, other_bytes;
   uint8_t *content = scratch_get(scratch_path("a.svg"), &bytes),
           *other = scratch_get(scratch_path("c.svg"), &other_bytes);
@@ -199,34 +199,34 @@ START_TEST(charts_show_what_can_be_shown)
 {
   const double x[] = {0, 1, 10, 100, 1000}, y[] = {1, -1, 0.5, NAN, 0.25}, shown_x[] = {10, 1000},
                shown_y[] = {0.5, 0.25};
-  const cdl_series all = {.x = x, .y = y, .count = 5, .points = true},
-                   some = {.x = shown_x, .y = shown_y, .count = 2, .points = true};
-  cdl_chart chart = chart_of(&all, 1);
+  const plot_series all = {.x = x, .y = y, .count = 5, .points = true},
+                    some = {.x = shown_x, .y = shown_y, .count = 2, .points = true};
+  plot_chart chart = chart_of(&all, 1);
   chart.log_x = chart.log_y = true;
-  expect_ok(cdl_chart_write(scratch_path("all.svg"), &chart));
+  expect_ok(plot_chart_write(scratch_path("all.svg"), &chart));
   chart.series = &some;
-  expect_ok(cdl_chart_write(scratch_path("some.svg"), &chart));
+  expect_ok(plot_chart_write(scratch_path("some.svg"), &chart));
   check_same(scratch_path("all.svg"), scratch_path("some.svg"));
 
   const double one[] = {3};
-  const cdl_series single = {.x = one, .y = one, .count = 1, .line = true, .points = true};
+  const plot_series single = {.x = one, .y = one, .count = 1, .line = true, .points = true};
   chart = chart_of(&single, 1);
-  expect_ok(cdl_chart_write(scratch_path("one.svg"), &chart));
+  expect_ok(plot_chart_write(scratch_path("one.svg"), &chart));
 }
 END_TEST
 
 START_TEST(what_cannot_be_drawn_leaves_nothing)
 {
   const double values[] = {0.5}, none[] = {NAN};
-  cdl_heatmap map = map_of(values, 1, 1);
-  expect_failure(cdl_heatmap_write(scratch_path("map.gif"), &map), CDL_USAGE, "map.gif");
-  expect_failure(cdl_heatmap_write(scratch_path("svg"), &map), CDL_USAGE, "svg");
-  expect_failure(cdl_heatmap_write(scratch_path("no/map.svg"), &map), CDL_IO, "no/map.svg");
+  plot_heatmap map = map_of(values, 1, 1);
+  expect_failure(plot_heatmap_write(scratch_path("map.gif"), &map), CDL_USAGE, "map.gif");
+  expect_failure(plot_heatmap_write(scratch_path("svg"), &map), CDL_USAGE, "svg");
+  expect_failure(plot_heatmap_write(scratch_path("no/map.svg"), &map), CDL_IO, "no/map.svg");
   map.high = map.low;
-  expect_failure(cdl_heatmap_write(scratch_path("map.svg"), &map), CDL_ARGUMENT, "map.svg");
-  const cdl_series series = {.x = none, .y = none, .count = 1, .points = true};
-  const cdl_chart chart = chart_of(&series, 1);
-  expect_failure(cdl_chart_write(scratch_path("chart.svg"), &chart), CDL_DATA, "loss");
+  expect_failure(plot_heatmap_write(scratch_path("map.svg"), &map), CDL_ARGUMENT, "map.svg");
+  const plot_series series = {.x = none, .y = none, .count = 1, .points = true};
+  const plot_chart chart = chart_of(&series, 1);
+  expect_failure(plot_chart_write(scratch_path("chart.svg"), &chart), CDL_DATA, "loss");
   ck_assert_uint_eq(scratch_count_entries(), 0);
 }
 END_TEST

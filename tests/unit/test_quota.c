@@ -118,23 +118,25 @@ END_TEST
 
 START_TEST(version_1_has_a_tree_a_controller)
 {
-  begin("one", "11:memory:/job/1\n4:cpu,cpuacct:/job\n3:cpuset:/job\n1:name=systemd:/x\n0::/y\n",
-        "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
-        "34 31 0:31 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n"
-        "35 31 0:32 / /mnt/a\\040b rw,relatime master:11 - cgroup cgroup rw,memory\n"
-        "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
-  put("/sys/fs/cgroup/cpu,cpuacct/job/cpu.cfs_quota_us", "350000\n");
-  put("/sys/fs/cgroup/cpu,cpuacct/job/cpu.cfs_period_us", "100000\n");
+  begin(
+      "one",
+      "11:memory:/session/1\n4:cpu,cpuacct:/session\n3:cpuset:/session\n1:name=systemd:/x\n0::/y\n",
+      "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
+      "34 31 0:31 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n"
+      "35 31 0:32 / /mnt/a\\040b rw,relatime master:11 - cgroup cgroup rw,memory\n"
+      "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
+  put("/sys/fs/cgroup/cpu,cpuacct/session/cpu.cfs_quota_us", "350000\n");
+  put("/sys/fs/cgroup/cpu,cpuacct/session/cpu.cfs_period_us", "100000\n");
   put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
   put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
-  put("/sys/fs/cgroup/cpuset/job/cpu.cfs_quota_us", "1\n"); /* not its business */
+  put("/sys/fs/cgroup/cpuset/session/cpu.cfs_quota_us", "1\n"); /* not its business */
   put("/mnt/a b/memory.limit_in_bytes", "9223372036854771712\n");
   put("/mnt/a b/memory.usage_in_bytes", "77\n");
-  put("/mnt/a b/job/memory.limit_in_bytes", "1000000\n");
-  put("/mnt/a b/job/memory.usage_in_bytes", "900000\n");
-  put("/mnt/a b/job/memory.stat", "cache 9\ntotal_cache 300000\ntotal_shmem 100000\n");
-  put("/mnt/a b/job/1/memory.limit_in_bytes", "2000000\n");
-  put("/mnt/a b/job/1/memory.usage_in_bytes", "10\n");
+  put("/mnt/a b/session/memory.limit_in_bytes", "1000000\n");
+  put("/mnt/a b/session/memory.usage_in_bytes", "900000\n");
+  put("/mnt/a b/session/memory.stat", "cache 9\ntotal_cache 300000\ntotal_shmem 100000\n");
+  put("/mnt/a b/session/1/memory.limit_in_bytes", "2000000\n");
+  put("/mnt/a b/session/1/memory.usage_in_bytes", "10\n");
   assert_limits(3.5, 1000000, 300000);
 }
 END_TEST

@@ -11,15 +11,15 @@
 enum { COUNT = 3, STATES = 2, STEPS = 12 };
 
 static float numbers[2][COUNT + STATES], moments[2 * COUNT];
-static cdl_snapshot now = {.values = numbers[0],
-                           .state = numbers[0] + COUNT,
-                           .count = COUNT,
-                           .state_count = STATES},
-                    best = {.values = numbers[1],
-                            .state = numbers[1] + COUNT,
-                            .count = COUNT,
-                            .state_count = STATES};
-static const cdl_run_tensors tensors = {.values = &now, .best = &best, .moments = moments};
+static adapter_snapshot now = {.values = numbers[0],
+                               .state = numbers[0] + COUNT,
+                               .count = COUNT,
+                               .state_count = STATES},
+                        best = {.values = numbers[1],
+                                .state = numbers[1] + COUNT,
+                                .count = COUNT,
+                                .state_count = STATES};
+static const train_run_tensors tensors = {.values = &now, .best = &best, .moments = moments};
 
 static void fill(void)
 {
@@ -107,14 +107,14 @@ static void write_changed(const char *key, const char *value)
   write_checkpoint(text);
 }
 
-static cdl_status load(cdl_run_state *state)
+static cdl_status load(train_run_state *state)
 {
-  return cdl_checkpoint_load(scratch_path("state"), STEPS, state, &tensors);
+  return train_checkpoint_load(scratch_path("state"), STEPS, state, &tensors);
 }
 
 static void expect_refused(const char *said)
 {
-  cdl_run_state state;
+  train_run_state state;
   const cdl_status status = load(&state);
   ck_assert_msg(status == CDL_DATA, "%s: %d", said, (int)status);
   ck_assert_msg(strstr(cdl_error_message(), said) != NULL, "'%s' does not say '%s'",
@@ -126,20 +126,20 @@ static void expect_refused(const char *said)
 START_TEST(what_was_written_is_read)
 {
   fill();
-  cdl_run_state written = {.step = 9,
-                           .evaluated_step = 8,
-                           .best_step = 8,
-                           .best_value = 0.1 + 0.2,
-                           .log_bytes = 77,
-                           .finished = true,
-                           .evaluations = json_pack("[{sI sf ss sn}]", "step", (json_int_t)8,
-                                                    "epoch", 1.5, "split", "dev", "loss"),
-                           .settings = json_pack("{sf}", "lr", 1.0 / 3),
-                           .kernels = strdup("cpu")};
-  ck_assert_int_eq(cdl_checkpoint_write(scratch_path("state"), &written, &tensors), CDL_OK);
+  train_run_state written = {.step = 9,
+                             .evaluated_step = 8,
+                             .best_step = 8,
+                             .best_value = 0.1 + 0.2,
+                             .log_bytes = 77,
+                             .finished = true,
+                             .evaluations = json_pack("[{sI sf ss sn}]", "step", (json_int_t)8,
+                                                      "epoch", 1.5, "split", "dev", "loss"),
+                             .settings = json_pack("{sf}", "lr", 1.0 / 3),
+                             .kernels = strdup("cpu")};
+  ck_assert_int_eq(train_checkpoint_write(scratch_path("state"), &written, &tensors), CDL_OK);
   memset(numbers, 0, sizeof numbers);
   memset(moments, 0, sizeof moments);
-  cdl_run_state read;
+  train_run_state read;
   ck_assert_msg(load(&read) == CDL_OK, "%s", cdl_error_message());
   ck_assert(read.step == 9 && read.evaluated_step == 8 && read.best_step == 8);
   ck_assert(read.best_value == 0.1 + 0.2 && read.since_best == 0 && read.log_bytes == 77);
@@ -147,8 +147,8 @@ START_TEST(what_was_written_is_read)
   ck_assert(json_equal(read.settings, written.settings));
   ck_assert_str_eq(read.kernels, "cpu");
   ck_assert(now.values[2] == 0 && best.values[0] == 8 && moments[0] == -1 && best.state[1] == 12);
-  cdl_run_state_release(&read);
-  cdl_run_state_release(&written);
+  train_run_state_release(&read);
+  train_run_state_release(&written);
 }
 END_TEST
 
@@ -156,13 +156,13 @@ START_TEST(the_sum_of_this_test_is_the_files)
 {
   fill();
   write_changed(NULL, NULL);
-  cdl_run_state state;
+  train_run_state state;
   ck_assert_msg(load(&state) == CDL_OK, "%s", cdl_error_message());
   ck_assert_int_eq(state.since_best, 2);
-  cdl_run_state_release(&state);
+  train_run_state_release(&state);
   write_changed("step", "12"); /* all of them */
   ck_assert_int_eq(load(&state), CDL_OK);
-  cdl_run_state_release(&state);
+  train_run_state_release(&state);
 }
 END_TEST
 

@@ -9,7 +9,7 @@ static void expect_beginning(uint32_t count, const uint32_t *expected, size_t ex
 {
   uint32_t *rows = calloc(count, sizeof *rows);
   ck_assert_ptr_nonnull(rows);
-  cdl_split_permutation(CDL_SPLIT_SEED, rows, count);
+  data_split_permutation(DATA_SPLIT_SEED, rows, count);
   for (size_t i = 0; i < expected_count; i++)
     ck_assert_uint_eq(rows[i], expected[i]);
 
@@ -42,51 +42,51 @@ START_TEST(counts_are_rounded_as_python_rounds)
                                      {104743, 10474}, {363846, 36385}, {2490, 249},
                                      {67349, 6735},   {5749, 575},     {635, 64}};
   for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
-    ck_assert_uint_eq(cdl_split_valid_count(0.1, counts[i][0]), counts[i][1]);
-  ck_assert_uint_eq(cdl_split_valid_count(0.5, 5), 2); /* 2.5 goes to the even 2, */
-  ck_assert_uint_eq(cdl_split_valid_count(0.5, 7), 4); /* 3.5 to the even 4 */
-  ck_assert_uint_eq(cdl_split_valid_count(0.25, 10), 2);
-  ck_assert_uint_eq(cdl_split_valid_count(0.0, 10), 0);
+    ck_assert_uint_eq(data_split_valid_count(0.1, counts[i][0]), counts[i][1]);
+  ck_assert_uint_eq(data_split_valid_count(0.5, 5), 2); /* 2.5 goes to the even 2, */
+  ck_assert_uint_eq(data_split_valid_count(0.5, 7), 4); /* 3.5 to the even 4 */
+  ck_assert_uint_eq(data_split_valid_count(0.25, 10), 2);
+  ck_assert_uint_eq(data_split_valid_count(0.0, 10), 0);
 }
 END_TEST
 
 START_TEST(valid_comes_first_and_train_is_the_rest)
 {
-  cdl_split split;
-  expect_ok(cdl_split_make(0.1, 2490, &split));
+  data_split split;
+  expect_ok(data_split_make(0.1, 2490, &split));
   ck_assert_uint_eq(split.valid_count, 249);
   ck_assert_uint_eq(split.train_count, 2241);
   uint32_t *rows = calloc(2490, sizeof *rows);
   ck_assert_ptr_nonnull(rows);
-  cdl_split_permutation(CDL_SPLIT_SEED, rows, 2490);
+  data_split_permutation(DATA_SPLIT_SEED, rows, 2490);
   ck_assert_mem_eq(split.valid, rows, 249 * sizeof *rows);
   ck_assert_mem_eq(split.train, rows + 249, 2241 * sizeof *rows);
   free(rows);
-  cdl_split_release(&split);
+  data_split_release(&split);
   ck_assert_ptr_null(split.rows);
 }
 END_TEST
 
 START_TEST(nothing_held_out_keeps_the_order)
 {
-  cdl_split split;
-  expect_ok(cdl_split_make(0, 5, &split));
+  data_split split;
+  expect_ok(data_split_make(0, 5, &split));
   ck_assert_uint_eq(split.valid_count, 0);
   ck_assert_uint_eq(split.train_count, 5);
   for (uint32_t i = 0; i < 5; i++)
     ck_assert_uint_eq(split.train[i], i);
-  cdl_split_release(&split);
+  data_split_release(&split);
 }
 END_TEST
 
 START_TEST(impossible_fractions_are_refused)
 {
-  cdl_split split;
-  expect_failure(cdl_split_make(1, 10, &split), CDL_USAGE, "1");
-  expect_failure(cdl_split_make(-0.1, 10, &split), CDL_USAGE, "-0.1");
-  expect_failure(cdl_split_make((double)NAN, 10, &split), CDL_USAGE, "nan");
-  expect_failure(cdl_split_make(0.9, 1, &split), CDL_USAGE, "leaves none");
-  expect_failure(cdl_split_make(0, 0, &split), CDL_USAGE, "leaves none");
+  data_split split;
+  expect_failure(data_split_make(1, 10, &split), CDL_USAGE, "1");
+  expect_failure(data_split_make(-0.1, 10, &split), CDL_USAGE, "-0.1");
+  expect_failure(data_split_make((double)NAN, 10, &split), CDL_USAGE, "nan");
+  expect_failure(data_split_make(0.9, 1, &split), CDL_USAGE, "leaves none");
+  expect_failure(data_split_make(0, 0, &split), CDL_USAGE, "leaves none");
 }
 END_TEST
 
@@ -95,7 +95,7 @@ static void expect_fair(const size_t *counts, size_t classes, size_t valid)
 {
   size_t quotas[64], lost, total = 0, sum = 0;
   bool possible;
-  expect_ok(cdl_split_quotas(counts, classes, valid, quotas, &possible, &lost));
+  expect_ok(data_split_quotas(counts, classes, valid, quotas, &possible, &lost));
   ck_assert(possible);
   for (size_t c = 0; c < classes; c++)
     total += counts[c];
@@ -122,7 +122,7 @@ START_TEST(each_class_gives_its_share)
       counts[c] = 2 + (state >> 24) % (c == 0 ? 200 : 30);
       total += counts[c];
     }
-    expect_fair(counts, classes, cdl_split_valid_count(0.1, total));
+    expect_fair(counts, classes, data_split_valid_count(0.1, total));
   }
 }
 END_TEST
@@ -131,13 +131,13 @@ START_TEST(an_only_example_stays_in_train)
 {
   size_t quotas[3], lost;
   bool possible;
-  expect_ok(cdl_split_quotas((const size_t[]){5, 1, 4}, 3, 5, quotas, &possible, &lost));
+  expect_ok(data_split_quotas((const size_t[]){5, 1, 4}, 3, 5, quotas, &possible, &lost));
   ck_assert(possible);
   ck_assert_uint_eq(quotas[0], 3);
   ck_assert_uint_eq(quotas[1], 0);
   ck_assert_uint_eq(quotas[2], 2);
   /* Nine of ten leave one example for two classes. */
-  expect_ok(cdl_split_quotas((const size_t[]){9, 1}, 2, 9, quotas, &possible, &lost));
+  expect_ok(data_split_quotas((const size_t[]){9, 1}, 2, 9, quotas, &possible, &lost));
   ck_assert(!possible);
   ck_assert_uint_eq(lost, 1);
 }
@@ -160,9 +160,9 @@ static cdl_dataset *labelled(const char *letters)
 START_TEST(the_default_split_follows_the_classes)
 {
   cdl_dataset *dataset = labelled("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbbbbc");
-  cdl_split split, again;
-  expect_ok(cdl_split_dataset(dataset, 0.2, CDL_SPLIT_STRATIFIED, &split));
-  expect_ok(cdl_split_dataset(dataset, 0.2, CDL_SPLIT_STRATIFIED, &again));
+  data_split split, again;
+  expect_ok(data_split_dataset(dataset, 0.2, DATA_SPLIT_STRATIFIED, &split));
+  expect_ok(data_split_dataset(dataset, 0.2, DATA_SPLIT_STRATIFIED, &again));
   ck_assert_uint_eq(split.valid_count, 12);
   ck_assert_uint_eq(split.train_count, 49);
   ck_assert_mem_eq(split.rows, again.rows, 61 * sizeof *split.rows);
@@ -175,19 +175,19 @@ START_TEST(the_default_split_follows_the_classes)
 
   /* Both parts keep the order of the permutation, and together are all rows. */
   uint32_t order[61], place[61];
-  cdl_split_permutation(CDL_SPLIT_SEED, order, 61);
+  data_split_permutation(DATA_SPLIT_SEED, order, 61);
   for (uint32_t i = 0; i < 61; i++)
     place[order[i]] = i;
   for (size_t i = 1; i < 12; i++)
     ck_assert_uint_lt(place[split.valid[i - 1]], place[split.valid[i]]);
   for (size_t i = 1; i < 49; i++)
     ck_assert_uint_lt(place[split.train[i - 1]], place[split.train[i]]);
-  cdl_split_release(&split);
-  cdl_split_release(&again);
+  data_split_release(&split);
+  data_split_release(&again);
 
-  expect_ok(cdl_split_dataset(dataset, 0.2, CDL_SPLIT_REFERENCE, &split));
+  expect_ok(data_split_dataset(dataset, 0.2, DATA_SPLIT_REFERENCE, &split));
   ck_assert_mem_eq(split.rows, order, sizeof order);
-  cdl_split_release(&split);
+  data_split_release(&split);
   cdl_dataset_close(dataset);
 }
 END_TEST
@@ -195,13 +195,13 @@ END_TEST
 START_TEST(a_class_that_would_be_lost_is_named)
 {
   cdl_dataset *dataset = labelled("aaaaaaaaab");
-  cdl_split split;
-  expect_failure(cdl_split_dataset(dataset, 0.9, CDL_SPLIT_STRATIFIED, &split), CDL_DATA,
+  data_split split;
+  expect_failure(data_split_dataset(dataset, 0.9, DATA_SPLIT_STRATIFIED, &split), CDL_DATA,
                  "own.tsv: the class 'b' has 1 example");
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "--dev-fraction"));
   ck_assert_ptr_null(split.rows);
-  expect_ok(cdl_split_dataset(dataset, 0.9, CDL_SPLIT_REFERENCE, &split));
-  cdl_split_release(&split);
+  expect_ok(data_split_dataset(dataset, 0.9, DATA_SPLIT_REFERENCE, &split));
+  data_split_release(&split);
   cdl_dataset_close(dataset);
 }
 END_TEST

@@ -16,10 +16,10 @@ static void expect_submission(const char *task, const int32_t *classes, const do
                               size_t count, const char *expected)
 {
   const char *path = scratch_path("submission.tsv");
-  cdl_output *output;
-  expect_ok(cdl_output_begin(path, &output));
-  expect_ok(cdl_submission_write(output, find(task), classes, scores, count));
-  expect_ok(cdl_output_commit(output));
+  base_output *output;
+  expect_ok(base_output_begin(path, &output));
+  expect_ok(data_submission_write(output, find(task), classes, scores, count));
+  expect_ok(base_output_commit(output));
   expect_content(path, expected, strlen(expected));
 }
 
@@ -47,16 +47,16 @@ END_TEST
 
 START_TEST(impossible_predictions_are_refused)
 {
-  cdl_output *output;
-  expect_ok(cdl_output_begin(scratch_path("submission.tsv"), &output));
-  expect_failure(cdl_submission_write(output, find("rte"), (const int32_t[]){0, 2}, NULL, 2),
+  base_output *output;
+  expect_ok(base_output_begin(scratch_path("submission.tsv"), &output));
+  expect_failure(data_submission_write(output, find("rte"), (const int32_t[]){0, 2}, NULL, 2),
                  CDL_ARGUMENT, "example 1 has class 2; RTE has 2");
-  expect_failure(cdl_submission_write(output, find("rte"), NULL, (const double[]){0}, 1),
+  expect_failure(data_submission_write(output, find("rte"), NULL, (const double[]){0}, 1),
                  CDL_ARGUMENT, "RTE");
   expect_failure(
-      cdl_submission_write(output, find("stsb"), NULL, (const double[]){1, (double)NAN}, 2),
+      data_submission_write(output, find("stsb"), NULL, (const double[]){1, (double)NAN}, 2),
       CDL_NUMERIC, "example 1");
-  cdl_output_abort(output);
+  base_output_abort(output);
   ck_assert_uint_eq(scratch_count_entries(), 0);
 }
 END_TEST
@@ -71,11 +71,11 @@ START_TEST(files_are_named_as_the_site_names_them)
                                          {"ax", "", "AX.tsv"}};
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
     char name[16];
-    expect_ok(cdl_submission_name(find(names[i][0]), names[i][1], name, sizeof name));
+    expect_ok(data_submission_name(find(names[i][0]), names[i][1], name, sizeof name));
     ck_assert_str_eq(name, names[i][2]);
   }
   char tiny[8];
-  expect_failure(cdl_submission_name(find("cola"), "", tiny, sizeof tiny), CDL_USAGE, "CoLA");
+  expect_failure(data_submission_name(find("cola"), "", tiny, sizeof tiny), CDL_USAGE, "CoLA");
 }
 END_TEST
 

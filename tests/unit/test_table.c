@@ -8,20 +8,20 @@
 #include "train/data/table.h"
 
 /* Writes a table as text: fields in <>, absent ones as -, the line before each row. */
-static cdl_status write_rows(cdl_table *table, bool windows, const char *const *columns,
+static cdl_status write_rows(data_table *table, bool windows, const char *const *columns,
                              size_t count, char *found, size_t room)
 {
   size_t used = 0;
   bool more = true, rows = true;
-  CDL_TRY(cdl_table_select(table, columns, count));
+  CDL_TRY(data_table_select(table, columns, count));
   while (more || (windows && rows)) {
-    cdl_field fields[CDL_TABLE_SELECTED];
+    data_field fields[DATA_TABLE_SELECTED];
     uint64_t line;
     if (!more) {
-      CDL_TRY(cdl_table_next_window(table));
+      CDL_TRY(data_table_next_window(table));
       rows = false;
     }
-    CDL_TRY(cdl_table_next(table, fields, &line, &more));
+    CDL_TRY(data_table_next(table, fields, &line, &more));
     if (!more)
       continue;
     rows = true;
@@ -38,7 +38,7 @@ static cdl_status write_rows(cdl_table *table, bool windows, const char *const *
 
 /* The same bytes through a pipe, some at a time: as from a program that is slow to write. */
 static cdl_status read_windows(const void *bytes, size_t size, size_t step,
-                               const cdl_table_options *options, const char *const *columns,
+                               const data_table_options *options, const char *const *columns,
                                size_t count, char *found, size_t room)
 {
   const char *path = scratch_path("pipe");
@@ -52,12 +52,12 @@ static cdl_status read_windows(const void *bytes, size_t size, size_t step,
         break;
     _exit(0);
   }
-  cdl_table *table;
+  data_table *table;
   found[0] = '\0';
-  cdl_status status = cdl_table_open_windows(path, options, NULL, &table);
+  cdl_status status = data_table_open_windows(path, options, NULL, &table);
   if (status == CDL_OK) {
     status = write_rows(table, true, columns, count, found, room);
-    cdl_table_close(table);
+    data_table_close(table);
   }
   ck_assert_int_eq(waitpid(writer, NULL, 0), writer);
   ck_assert_int_eq(unlink(path), 0);
@@ -65,7 +65,7 @@ static cdl_status read_windows(const void *bytes, size_t size, size_t step,
 }
 
 /* Windows give the rows, the lines and the message of the whole, wherever they end. */
-static void check_windows(const void *bytes, size_t size, const cdl_table_options *options,
+static void check_windows(const void *bytes, size_t size, const data_table_options *options,
                           const char *const *columns, size_t count, cdl_status wanted,
                           const char *rows)
 {
@@ -88,13 +88,13 @@ static cdl_status read_all(const char *name, const void *bytes, size_t size, cdl
                            bool strict, const char *const *columns, size_t count, char *found,
                            size_t room)
 {
-  cdl_table *table;
-  const cdl_table_options options = {.format = format, .strict = strict};
+  data_table *table;
+  const data_table_options options = {.format = format, .strict = strict};
   found[0] = '\0';
-  cdl_status status = cdl_table_open_bytes(name, bytes, size, &options, &table);
+  cdl_status status = data_table_open_bytes(name, bytes, size, &options, &table);
   if (status == CDL_OK) {
     status = write_rows(table, false, columns, count, found, room);
-    cdl_table_close(table);
+    data_table_close(table);
   }
   if (format != CDL_DATA_BY_NAME) /* a pipe's name says nothing */
     check_windows(bytes, size, &options, columns, count, status, found);
@@ -310,7 +310,7 @@ END_TEST
 
 static size_t well_formed(const char *text)
 {
-  return cdl_utf8_well_formed((const uint8_t *)text, strlen(text));
+  return base_utf8_well_formed((const uint8_t *)text, strlen(text));
 }
 
 START_TEST(utf8_is_checked_to_the_letter)
@@ -383,19 +383,19 @@ START_TEST(long_lines_are_ordinary)
     strcpy(text + size, after[f]);
     size += strlen(after[f]);
 
-    cdl_table *table;
-    cdl_field fields[2];
+    data_table *table;
+    data_field fields[2];
     uint64_t line;
     bool more;
-    expect_ok(
-        cdl_table_open_bytes("t", text, size, &(cdl_table_options){.format = formats[f]}, &table));
-    expect_ok(cdl_table_select(table, ab, 2));
-    expect_ok(cdl_table_next(table, fields, &line, &more));
+    expect_ok(data_table_open_bytes("t", text, size, &(data_table_options){.format = formats[f]},
+                                    &table));
+    expect_ok(data_table_select(table, ab, 2));
+    expect_ok(data_table_next(table, fields, &line, &more));
     ck_assert(more);
     ck_assert_uint_eq(fields[0].bytes, (size_t)LONG + (formats[f] == CDL_DATA_CSV));
     ck_assert_int_eq(fields[0].data[LONG - 1], 'y');
     ck_assert_uint_eq(fields[1].bytes, 1);
-    cdl_table_close(table);
+    data_table_close(table);
   }
 }
 END_TEST
@@ -411,29 +411,29 @@ START_TEST(the_name_says_the_format)
   for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
     const char *path = scratch_path(files[i].name);
     scratch_put_text(path, files[i].text);
-    cdl_table *table;
-    cdl_field fields[2];
+    data_table *table;
+    data_field fields[2];
     uint64_t line;
     bool more;
-    expect_ok(cdl_table_open(path, &(cdl_table_options){.strict = true}, &table));
-    ck_assert_str_eq(cdl_table_name(table), path);
-    expect_ok(cdl_table_select(table, ab, 2));
-    expect_ok(cdl_table_next(table, fields, &line, &more));
-    cdl_table_discard(table); /* the pages come back when they are read */
+    expect_ok(data_table_open(path, &(data_table_options){.strict = true}, &table));
+    ck_assert_str_eq(data_table_name(table), path);
+    expect_ok(data_table_select(table, ab, 2));
+    expect_ok(data_table_next(table, fields, &line, &more));
+    data_table_discard(table); /* the pages come back when they are read */
     ck_assert_int_eq(fields[0].data[0], '1');
     ck_assert_int_eq(fields[1].data[0], '2');
-    cdl_table_close(table);
+    data_table_close(table);
   }
 
   static const char *const unknown[] = {"x.txt", "tsv", "x.tsv/y", ".tsv.gz"};
   for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
-    cdl_table *table;
-    expect_failure(cdl_table_open(unknown[i], &(cdl_table_options){0}, &table), CDL_USAGE,
+    data_table *table;
+    expect_failure(data_table_open(unknown[i], &(data_table_options){0}, &table), CDL_USAGE,
                    ".tsv, .csv, .jsonl or .ndjson");
     ck_assert_ptr_null(table);
   }
-  cdl_table *table;
-  expect_failure(cdl_table_open(scratch_path("none.tsv"), &(cdl_table_options){0}, &table),
+  data_table *table;
+  expect_failure(data_table_open(scratch_path("none.tsv"), &(data_table_options){0}, &table),
                  CDL_ABSENT, "none.tsv");
 }
 END_TEST
@@ -443,17 +443,17 @@ static void expect_standard_input(const char *text, const char *expected)
   const char *path = scratch_path("input");
   scratch_put_text(path, text);
   ck_assert_ptr_nonnull(freopen(path, "r", stdin));
-  cdl_table *table;
-  cdl_field fields[2] = {{0}};
+  data_table *table;
+  data_field fields[2] = {{0}};
   uint64_t line;
   bool more;
-  expect_ok(cdl_table_open("-", &(cdl_table_options){.strict = true}, &table));
-  ck_assert_str_eq(cdl_table_name(table), "standard input");
-  expect_ok(cdl_table_select(table, ab, 2));
-  expect_ok(cdl_table_next(table, fields, &line, &more));
+  expect_ok(data_table_open("-", &(data_table_options){.strict = true}, &table));
+  ck_assert_str_eq(data_table_name(table), "standard input");
+  expect_ok(data_table_select(table, ab, 2));
+  expect_ok(data_table_next(table, fields, &line, &more));
   ck_assert(more);
   ck_assert_mem_eq(fields[1].data, expected, strlen(expected));
-  cdl_table_close(table);
+  data_table_close(table);
 }
 
 START_TEST(standard_input_is_told_by_its_first_byte)
@@ -472,7 +472,7 @@ END_TEST
 
 START_TEST(quotes_are_cut_between_characters)
 {
-  ck_assert_str_eq(cdl_quote("short", 5).text, "'short'");
+  ck_assert_str_eq(data_quote("short", 5).text, "'short'");
   char text[61];
   memset(text, 'x', 39);
   for (size_t i = 39; i < 60; i += 3)
@@ -481,7 +481,7 @@ START_TEST(quotes_are_cut_between_characters)
   char expected[64] = "'";
   memset(expected + 1, 'x', 39);
   strcpy(expected + 40, "\xE2\x80\xA6'");
-  ck_assert_str_eq(cdl_quote(text, 60).text, expected);
+  ck_assert_str_eq(data_quote(text, 60).text, expected);
 }
 END_TEST
 

@@ -8,7 +8,7 @@
 
 static void expect_text(const char *data, size_t bytes)
 {
-  ck_assert_uint_eq(cdl_utf8_well_formed((const uint8_t *)data, bytes), bytes);
+  ck_assert_uint_eq(base_utf8_well_formed((const uint8_t *)data, bytes), bytes);
   ck_assert_ptr_null(memchr(data, '\0', bytes));
 }
 
@@ -73,16 +73,16 @@ static void expect_one_line(void)
 static void read_table(const char *bytes, size_t size, cdl_data_format format, bool strict)
 {
   static const char *const columns[] = {"text", "kind"};
-  cdl_table *table;
-  const cdl_table_options options = {.format = format, .strict = strict};
-  cdl_status status = cdl_table_open_bytes("fuzz", bytes, size, &options, &table);
+  data_table *table;
+  const data_table_options options = {.format = format, .strict = strict};
+  cdl_status status = data_table_open_bytes("fuzz", bytes, size, &options, &table);
   if (status == CDL_OK)
-    status = cdl_table_select(table, columns, 2);
+    status = data_table_select(table, columns, 2);
   uint64_t last = 0;
   for (bool more = true; status == CDL_OK && more;) {
-    cdl_field fields[2] = {{0}};
+    data_field fields[2] = {{0}};
     uint64_t line = 0;
-    status = cdl_table_next(table, fields, &line, &more);
+    status = data_table_next(table, fields, &line, &more);
     if (status != CDL_OK || !more)
       break;
     ck_assert_uint_gt(line, last);
@@ -95,7 +95,7 @@ static void read_table(const char *bytes, size_t size, cdl_data_format format, b
     ck_assert_int_eq((int)status, CDL_DATA);
     expect_one_line();
   }
-  cdl_table_close(table);
+  data_table_close(table);
 }
 
 START_TEST(mutated_tables_never_crash)

@@ -57,8 +57,8 @@ END_TEST
 
 static void expect_files(const char *task, const char *split, const char *first, const char *second)
 {
-  cdl_task_split files;
-  expect_ok(cdl_task_split_find(find(task), split, &files));
+  data_task_split files;
+  expect_ok(data_task_split_find(find(task), split, &files));
   ck_assert_uint_eq(files.count, second == NULL ? 1 : 2);
   ck_assert_str_eq(files.file[0].name, first);
   if (second != NULL)
@@ -75,12 +75,12 @@ START_TEST(splits_are_files)
   expect_files("mnli", "dev_mismatched", "dev_mismatched.tsv", NULL);
   expect_files("mnli", "test", "test_matched.tsv", "test_mismatched.tsv");
   expect_files("ax", "test", "AX.tsv", NULL);
-  cdl_task_split files;
-  expect_failure(cdl_task_split_find(find("rte"), "dev_matched", &files), CDL_USAGE,
+  data_task_split files;
+  expect_failure(data_task_split_find(find("rte"), "dev_matched", &files), CDL_USAGE,
                  "train, dev or test");
-  expect_failure(cdl_task_split_find(find("ax"), "dev", &files), CDL_USAGE,
+  expect_failure(data_task_split_find(find("ax"), "dev", &files), CDL_USAGE,
                  "AX has no split 'dev'; expected test");
-  expect_failure(cdl_task_split_find(find("mnli"), "valid", &files), CDL_USAGE, "dev_mismatched");
+  expect_failure(data_task_split_find(find("mnli"), "valid", &files), CDL_USAGE, "dev_mismatched");
 }
 END_TEST
 

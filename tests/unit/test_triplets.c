@@ -342,9 +342,9 @@ START_TEST(a_run_ends_at_its_budget)
   }
   const triplets *t = adapter->own_state;
   const rank_plan last = rank_plan_at(&t->budget, STEPS - 1);
-  cdl_snapshot snapshot;
-  ok(cdl_snapshot_create(adapter, &snapshot));
-  ok(cdl_snapshot_take(&snapshot, adapter, queue));
+  adapter_snapshot snapshot;
+  ok(adapter_snapshot_create(adapter, &snapshot));
+  ok(adapter_snapshot_take(&snapshot, adapter, queue));
   ck_assert(triplets_chosen(t, &snapshot));
   int64_t kept = 0;
   for (size_t b = 0; b < t->batch_count; b++)
@@ -357,7 +357,7 @@ START_TEST(a_run_ends_at_its_budget)
   ck_assert_int_eq(json_integer_value(json_object_get(extra, "total_step")), STEPS);
   ck_assert_uint_eq(json_object_size(json_object_get(extra, "rank_pattern")), adapter->site_count);
   json_decref(extra);
-  cdl_snapshot_release(&snapshot);
+  adapter_snapshot_release(&snapshot);
   stop();
 }
 END_TEST

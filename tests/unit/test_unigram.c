@@ -126,11 +126,11 @@ static void make_charsmap(const replacement *list, size_t count, bytes *out)
 
 static const replacement few[] = {{"A", "a"}, {"\t", " "}, {"\u00bd", "1/2"}, {"\u0301", ""}};
 
-static void expect_applied(const cdl_charsmap *map, const char *text, const char *expected)
+static void expect_applied(const tokenizer_charsmap *map, const char *text, const char *expected)
 {
-  cdl_bytes out = {0};
-  expect_ok(cdl_charsmap_apply(map, (const uint8_t *)text, strlen(text), &out));
-  expect_ok(cdl_bytes_append(&out, "", 1));
+  base_bytes out = {0};
+  expect_ok(tokenizer_charsmap_apply(map, (const uint8_t *)text, strlen(text), &out));
+  expect_ok(base_bytes_append(&out, "", 1));
   ck_assert_str_eq((const char *)out.data, expected);
   free(out.data);
 }
@@ -138,9 +138,9 @@ static void expect_applied(const cdl_charsmap *map, const char *text, const char
 START_TEST(a_charsmap_replaces)
 {
   static bytes data;
-  cdl_charsmap map;
+  tokenizer_charsmap map;
   make_charsmap(few, 4, &data);
-  expect_ok(cdl_charsmap_read(data.data, data.count, &map));
+  expect_ok(tokenizer_charsmap_read(data.data, data.count, &map));
   expect_applied(&map, "", "");
   expect_applied(&map, "bAB\tA", "baB a");
   expect_applied(&map, "\u00bd\u00bc\u00bd", "1/2\u00bc1/2");
@@ -150,19 +150,19 @@ START_TEST(a_charsmap_replaces)
   /* … a longer one, and one whose beginning is not there, by code points. */
   expect_applied(&map, "A\u0323\u0323\u0301b", "a\u0323\u0323b");
   expect_applied(&map, "e\u0301x\u0301", "ex");
-  cdl_charsmap_release(&map);
+  tokenizer_charsmap_release(&map);
 }
 END_TEST
 
 START_TEST(broken_charsmaps_are_refused)
 {
   static bytes whole, data;
-  cdl_charsmap map;
+  tokenizer_charsmap map;
   make_charsmap(few, 4, &whole);
   for (size_t size = 0; size < whole.count; size += size < 8 ? 1 : 61) {
-    const cdl_status status = cdl_charsmap_read(whole.data, size, &map);
+    const cdl_status status = tokenizer_charsmap_read(whole.data, size, &map);
     ck_assert_int_eq(status, CDL_DATA);
-    cdl_charsmap_release(&map);
+    tokenizer_charsmap_release(&map);
   }
   const struct {
     size_t at;
@@ -179,16 +179,16 @@ START_TEST(broken_charsmaps_are_refused)
     data.count = cases[c].at;
     put_word(&data, cases[c].value);
     data.count = whole.count;
-    const cdl_status status = cdl_charsmap_read(data.data, data.count, &map);
+    const cdl_status status = tokenizer_charsmap_read(data.data, data.count, &map);
     ck_assert_msg(status == CDL_DATA, "case %zu", c);
     ck_assert_msg(strstr(cdl_error_message(), cases[c].said) != NULL, "case %zu: %s", c,
                   cdl_error_message());
-    cdl_charsmap_release(&map);
+    tokenizer_charsmap_release(&map);
   }
   data = whole;
   data.data[data.count - 2] = 0xff;
-  ck_assert_int_eq(cdl_charsmap_read(data.data, data.count, &map), CDL_DATA);
-  cdl_charsmap_release(&map);
+  ck_assert_int_eq(tokenizer_charsmap_read(data.data, data.count, &map), CDL_DATA);
+  tokenizer_charsmap_release(&map);
 }
 END_TEST
 
@@ -199,20 +199,20 @@ START_TEST(any_bytes_of_a_charsmap_do_no_harm)
   static const char text[] = "A\u0301b\tA\u00bd\u0323 \u00bc A\u0323\u0323\u0301 \xf0\x9f\x99\x82";
   uint64_t state = 99;
   int read = 0;
-  cdl_bytes out = {0};
+  base_bytes out = {0};
   for (int round = 0; round < 20000; round++) {
     data = whole;
     for (int change = 0; change < 1 + round % 3; change++) {
       state = state * 6364136223846793005u + 1442695040888963407u;
       data.data[(state >> 33) % data.count] = (uint8_t)(state >> 24);
     }
-    cdl_charsmap map;
-    if (cdl_charsmap_read(data.data, data.count - (size_t)(round % 5 == 0), &map) == CDL_OK) {
+    tokenizer_charsmap map;
+    if (tokenizer_charsmap_read(data.data, data.count - (size_t)(round % 5 == 0), &map) == CDL_OK) {
       read++;
       out.count = 0;
-      expect_ok(cdl_charsmap_apply(&map, (const uint8_t *)text, sizeof text - 1, &out));
+      expect_ok(tokenizer_charsmap_apply(&map, (const uint8_t *)text, sizeof text - 1, &out));
     }
-    cdl_charsmap_release(&map);
+    tokenizer_charsmap_release(&map);
   }
   ck_assert_int_gt(read, 1000);
   free(out.data);
@@ -225,8 +225,8 @@ START_TEST(base64)
       {"", ""},        {"Zg==", "f"},        {"Zm8=", "fo"},
       {"Zm9v", "foo"}, {"Zm9vYg==", "foob"}, {"+/+/", "\xfb\xff\xbf"}};
   for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
-    cdl_bytes out = {0};
-    expect_ok(cdl_base64_decode(good[i][0], strlen(good[i][0]), &out));
+    base_bytes out = {0};
+    expect_ok(tokenizer_base64_decode(good[i][0], strlen(good[i][0]), &out));
     ck_assert_uint_eq(out.count, strlen(good[i][1]));
     ck_assert_mem_eq(out.data, good[i][1], out.count);
     free(out.data);
@@ -234,8 +234,8 @@ START_TEST(base64)
   static const char *const bad[] = {
       "Z", "Zg", "Zg=", "Zh==", "Zm9=", "Z===", "====", "Zg==Zg==", "Zm9 ", "Zm9\n", "=Zm9"};
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-    cdl_bytes out = {0};
-    ck_assert_msg(cdl_base64_decode(bad[i], strlen(bad[i]), &out) == CDL_DATA, "%s", bad[i]);
+    base_bytes out = {0};
+    ck_assert_msg(tokenizer_base64_decode(bad[i], strlen(bad[i]), &out) == CDL_DATA, "%s", bad[i]);
     free(out.data);
   }
 }
@@ -271,7 +271,7 @@ START_TEST(grapheme_clusters)
       if (*from != '|')
         strncat(text, from, 1);
     for (size_t at = 0, end; at < strlen(text); at = end) {
-      end = cdl_grapheme_end((const uint8_t *)text, at, strlen(text));
+      end = tokenizer_grapheme_end((const uint8_t *)text, at, strlen(text));
       ck_assert_uint_gt(end, at);
       if (at > 0)
         strcat(cut, "|");

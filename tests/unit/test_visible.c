@@ -37,21 +37,21 @@ enum { HIDDEN = sizeof hidden / sizeof hidden[0] };
 START_TEST(what_is_hidden_is_spelled_out)
 {
   for (size_t i = 0; i < HIDDEN; i++)
-    ck_assert_str_eq(cdl_visible(hidden[i].raw).text, hidden[i].shown);
-  ck_assert_str_eq(cdl_visible(NULL).text, "");
+    ck_assert_str_eq(base_visible(hidden[i].raw).text, hidden[i].shown);
+  ck_assert_str_eq(base_visible(NULL).text, "");
 }
 END_TEST
 
 START_TEST(what_is_too_long_is_cut_between_characters)
 {
   char shown[16];
-  cdl_make_visible("123456789012345", 15, shown, sizeof shown);
+  base_make_visible("123456789012345", 15, shown, sizeof shown);
   ck_assert_str_eq(shown, "123456789012345");
-  cdl_make_visible("1234567890123456", 16, shown, sizeof shown);
+  base_make_visible("1234567890123456", 16, shown, sizeof shown);
   ck_assert_str_eq(shown, "123456789012…");
-  cdl_make_visible("1234567890\x1b\x1b\x1b", 13, shown, sizeof shown);
+  base_make_visible("1234567890\x1b\x1b\x1b", 13, shown, sizeof shown);
   ck_assert_str_eq(shown, "1234567890…");
-  cdl_make_visible("ééééééééé", 18, shown, sizeof shown);
+  base_make_visible("ééééééééé", 18, shown, sizeof shown);
   ck_assert_str_eq(shown, "éééééé…");
 }
 END_TEST
@@ -93,13 +93,13 @@ START_TEST(json_holds_nothing_hidden)
   for (size_t i = 0; i < HIDDEN; i++) {
     if (strstr(hidden[i].shown, "\\x9b") != NULL || strstr(hidden[i].shown, "\\xe") != NULL ||
         strstr(hidden[i].shown, "\\xf") != NULL || strstr(hidden[i].shown, "\\xc") != NULL)
-      continue; /* no UTF-8: cdl_json_string_of has replaced it */
+      continue; /* no UTF-8: base_json_string_of has replaced it */
     json_t *value = json_string(hidden[i].raw);
-    char *text = cdl_json_line(value);
+    char *text = base_json_line(value);
     ck_assert_ptr_nonnull(text);
-    ck_assert_str_eq(cdl_visible(text).text, text);
-    cdl_json_fault fault;
-    json_t *again = cdl_json_load(text, strlen(text), &fault);
+    ck_assert_str_eq(base_visible(text).text, text);
+    base_json_fault fault;
+    json_t *again = base_json_load(text, strlen(text), &fault);
     ck_assert(json_equal(value, again));
     json_decref(value);
     json_decref(again);
@@ -126,17 +126,17 @@ static void expect_in(const char *text, const char *piece)
 START_TEST(reports_take_no_markup_from_files)
 {
   static const char hostile[] = "a|b `c` [d](javascript:e) <img src=x> &lt; *f* \\.g \x1b]0;h\n# i";
-  cdl_document *d;
-  expect_ok(cdl_document_begin(scratch_folder, "page", "Title", &d));
-  cdl_document_table_begin(d, 2);
-  cdl_document_cell(d, "`%s`", "setting");
-  cdl_document_cell(d, "p < 0.001");
-  cdl_document_cell(d, "%s", cdl_document_foreign(hostile).text);
-  cdl_document_cell(d, "`%s`", cdl_document_foreign("x|`y`").text);
-  cdl_document_table_end(d);
-  cdl_document_item(d, "Model: %s.", cdl_document_foreign(hostile).text);
-  cdl_document_heading(d, "<b>\n");
-  expect_ok(cdl_document_commit(d));
+  report_document *d;
+  expect_ok(report_document_begin(scratch_folder, "page", "Title", &d));
+  report_document_table_begin(d, 2);
+  report_document_cell(d, "`%s`", "setting");
+  report_document_cell(d, "p < 0.001");
+  report_document_cell(d, "%s", report_document_foreign(hostile).text);
+  report_document_cell(d, "`%s`", report_document_foreign("x|`y`").text);
+  report_document_table_end(d);
+  report_document_item(d, "Model: %s.", report_document_foreign(hostile).text);
+  report_document_heading(d, "<b>\n");
+  expect_ok(report_document_commit(d));
   const char *markdown = read_whole(scratch_path("page.md"));
   expect_in(markdown, "| `setting` | p < 0.001 |\n|---|---:|\n");
   expect_in(markdown, "| a\\|b \\`c\\` \\[d\\](javascript:e) \\<img src=x> \\&lt; \\*f\\* \\\\.g "

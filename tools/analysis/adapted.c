@@ -13,7 +13,7 @@ static bool ends_with_module(const char *path, const char *end)
   return m <= n && strcmp(path + n - m, end) == 0 && (m == n || path[n - m - 1] == '.');
 }
 
-static bool wants_target(const cdl_selection *s, const char *name)
+static bool wants_target(const analysis_selection *s, const char *name)
 {
   for (size_t i = 0; i < s->target_count; i++)
     if (ends_with_module(name, s->targets[i]))
@@ -21,7 +21,7 @@ static bool wants_target(const cdl_selection *s, const char *name)
   return s->target_count == 0;
 }
 
-static bool wants_layer(const cdl_selection *s, int number)
+static bool wants_layer(const analysis_selection *s, int number)
 {
   for (size_t i = 0; i < s->layer_count; i++)
     if (s->layers[i] == number)
@@ -30,7 +30,7 @@ static bool wants_layer(const cdl_selection *s, int number)
 }
 
 /* What was named and is not there. */
-static cdl_status check_found(const cdl_selection *s, const cdl_adapted *a)
+static cdl_status check_found(const analysis_selection *s, const analysis_adapted *a)
 {
   for (size_t i = 0; i < s->target_count; i++) {
     bool found = false;
@@ -52,37 +52,38 @@ static cdl_status check_found(const cdl_selection *s, const cdl_adapted *a)
   return CDL_OK;
 }
 
-static cdl_status add_layer(cdl_adapted *a, const char *name, const cdl_site *site,
-                            cdl_adapted_layer **layer)
+static cdl_status add_layer(analysis_adapted *a, const char *name, const cdl_site *site,
+                            analysis_adapted_layer **layer)
 {
   size_t t = 0;
   while (t < a->count && strcmp(a->targets[t].name, name) != 0)
     t++;
   if (t == a->count) {
-    cdl_adapted_target *grown = realloc(a->targets, (t + 1) * sizeof *grown);
+    analysis_adapted_target *grown = realloc(a->targets, (t + 1) * sizeof *grown);
     if (grown == NULL)
       return cdl_fail(CDL_MEMORY, "out of memory: %zu targets", t + 1);
     a->targets = grown;
-    grown[t] = (cdl_adapted_target){.rows = site->weight.size[2], .columns = site->weight.size[3]};
+    grown[t] =
+        (analysis_adapted_target){.rows = site->weight.size[2], .columns = site->weight.size[3]};
     strncpy(grown[t].name, name, sizeof grown[t].name - 1);
     a->count++;
   }
-  cdl_adapted_target *target = &a->targets[t];
-  cdl_adapted_layer *grown =
+  analysis_adapted_target *target = &a->targets[t];
+  analysis_adapted_layer *grown =
       realloc(target->layers, (size_t)(target->count + 1) * sizeof *target->layers);
   if (grown == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: %d layers", target->count + 1);
   target->layers = grown;
   *layer = &grown[target->count++];
-  **layer = (cdl_adapted_layer){.number = site->layer, .site = site};
+  **layer = (analysis_adapted_layer){.number = site->layer, .site = site};
   return CDL_OK;
 }
 
 /* Sites of the selection; of adapted ones alone, with A and B, where there is a queue. */
-static cdl_status collect(cdl_encoder *encoder, cdl_queue *queue, const cdl_selection *selection,
-                          cdl_adapted *a)
+static cdl_status collect(cdl_encoder *encoder, cdl_queue *queue,
+                          const analysis_selection *selection, analysis_adapted *a)
 {
-  const cdl_block_names *names = cdl_family_of(cdl_encoder_config(encoder)->family)->block;
+  const model_block_names *names = model_family_of(cdl_encoder_config(encoder)->family)->block;
   bool adapted = false, gain = false;
   for (size_t i = 0; i < cdl_encoder_site_count(encoder); i++) {
     const cdl_site *site = &cdl_encoder_sites(encoder)[i];
@@ -91,13 +92,13 @@ static cdl_status collect(cdl_encoder *encoder, cdl_queue *queue, const cdl_sele
     adapted = true;
     if (!wants_target(selection, names->paths[site->kind]) || !wants_layer(selection, site->layer))
       continue;
-    cdl_adapted_layer *layer = NULL;
+    analysis_adapted_layer *layer = NULL;
     CDL_TRY(add_layer(a, names->paths[site->kind], site, &layer));
     if (queue == NULL)
       continue;
     gain = gain || cdl_present(site->delta.gain);
-    CDL_TRY(cdl_matrix_read(queue, site->delta.a, &layer->a));
-    CDL_TRY(cdl_matrix_read(queue, site->delta.b, &layer->b));
+    CDL_TRY(analysis_matrix_read(queue, site->delta.a, &layer->a));
+    CDL_TRY(analysis_matrix_read(queue, site->delta.b, &layer->b));
   }
   if (!adapted)
     return cdl_fail(CDL_UNSUPPORTED,
@@ -107,30 +108,31 @@ static cdl_status collect(cdl_encoder *encoder, cdl_queue *queue, const cdl_sele
   return check_found(selection, a);
 }
 
-static cdl_status freed_unless_ok(cdl_adapted *adapted, cdl_status status)
+static cdl_status freed_unless_ok(analysis_adapted *adapted, cdl_status status)
 {
   if (status != CDL_OK)
-    cdl_adapted_free(adapted);
+    analysis_adapted_free(adapted);
   return status;
 }
 
-cdl_status cdl_adapted_read(cdl_encoder *encoder, cdl_queue *queue, const cdl_selection *selection,
-                            cdl_adapted *adapted)
+cdl_status analysis_adapted_read(cdl_encoder *encoder, cdl_queue *queue,
+                                 const analysis_selection *selection, analysis_adapted *adapted)
 {
-  *adapted = (cdl_adapted){0};
+  *adapted = (analysis_adapted){0};
   return freed_unless_ok(adapted, collect(encoder, queue, selection, adapted));
 }
 
-cdl_status cdl_adapted_sites(cdl_encoder *encoder, const cdl_selection *selection,
-                             cdl_adapted *adapted)
+cdl_status analysis_adapted_sites(cdl_encoder *encoder, const analysis_selection *selection,
+                                  analysis_adapted *adapted)
 {
-  *adapted = (cdl_adapted){0};
+  *adapted = (analysis_adapted){0};
   if (selection->target_count > 0)
     return freed_unless_ok(adapted, collect(encoder, NULL, selection, adapted));
   char usual[CDL_NAME_BYTES];
   const char *names[CDL_SITES_PER_BLOCK];
-  cdl_selection s = *selection;
-  snprintf(usual, sizeof usual, "%s", cdl_family_of(cdl_encoder_config(encoder)->family)->targets);
+  analysis_selection s = *selection;
+  snprintf(usual, sizeof usual, "%s",
+           model_family_of(cdl_encoder_config(encoder)->family)->targets);
   s.targets = names;
   char *rest = usual;
   for (char *name; (name = strsep(&rest, ",")) != NULL && s.target_count < CDL_SITES_PER_BLOCK;)
@@ -138,20 +140,20 @@ cdl_status cdl_adapted_sites(cdl_encoder *encoder, const cdl_selection *selectio
   return freed_unless_ok(adapted, collect(encoder, NULL, &s, adapted));
 }
 
-void cdl_adapted_free(cdl_adapted *adapted)
+void analysis_adapted_free(analysis_adapted *adapted)
 {
   for (size_t t = 0; t < adapted->count; t++) {
     for (int l = 0; l < adapted->targets[t].count; l++) {
-      cdl_matrix_free(&adapted->targets[t].layers[l].a);
-      cdl_matrix_free(&adapted->targets[t].layers[l].b);
+      analysis_matrix_free(&adapted->targets[t].layers[l].a);
+      analysis_matrix_free(&adapted->targets[t].layers[l].b);
     }
     free(adapted->targets[t].layers);
   }
   free(adapted->targets);
-  *adapted = (cdl_adapted){0};
+  *adapted = (analysis_adapted){0};
 }
 
-int *cdl_layer_numbers(const cdl_adapted_target *target)
+int *analysis_layer_numbers(const analysis_adapted_target *target)
 {
   int *numbers = calloc((size_t)target->count + 1, sizeof *numbers);
   for (int l = 0; numbers != NULL && l < target->count; l++)
@@ -159,7 +161,8 @@ int *cdl_layer_numbers(const cdl_adapted_target *target)
   return numbers;
 }
 
-cdl_status cdl_adapted_weight(cdl_queue *queue, const cdl_adapted_layer *layer, cdl_matrix *weight)
+cdl_status analysis_adapted_weight(cdl_queue *queue, const analysis_adapted_layer *layer,
+                                   analysis_matrix *weight)
 {
-  return cdl_matrix_read(queue, layer->site->weight, weight);
+  return analysis_matrix_read(queue, layer->site->weight, weight);
 }

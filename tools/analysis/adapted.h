@@ -11,43 +11,46 @@ typedef struct {
   size_t target_count;
   const int64_t *layers; /* numbers of blocks; none: all */
   size_t layer_count;
-} cdl_selection;
+} analysis_selection;
 
 /* One linear layer and what an adapter adds to it: W + s B A. */
 typedef struct {
   int number;           /* of its block, from 0 */
   const cdl_site *site; /* borrowed from the encoder */
-  cdl_matrix a, b;      /* [rank, in], [out, rank]; none for layers of a bare model */
-} cdl_adapted_layer;
+  analysis_matrix a, b; /* [rank, in], [out, rank]; none for layers of a bare model */
+} analysis_adapted_layer;
 
 /* All chosen layers of one kind, in the order of their blocks. */
 typedef struct {
   char name[CDL_NAME_BYTES]; /* "attention.self.query" */
   int64_t rows, columns;     /* of W [out, in] */
-  cdl_adapted_layer *layers;
+  analysis_adapted_layer *layers;
   int count;
-} cdl_adapted_target;
+} analysis_adapted_target;
 
 typedef struct {
-  cdl_adapted_target *targets; /* in the encoder's order; none is empty */
+  analysis_adapted_target *targets; /* in the encoder's order; none is empty */
   size_t count;
-} cdl_adapted;
+} analysis_adapted;
 
 /* Reads A_l and B_l of every chosen layer that is adapted now. USAGE for a target or layer that
  * matches nothing; UNSUPPORTED where nothing is adapted by a low-rank update. A gain of DoRA is no
  * part of B A: a notice says so. */
-CDL_MUST_USE cdl_status cdl_adapted_read(cdl_encoder *encoder, cdl_queue *queue,
-                                         const cdl_selection *selection, cdl_adapted *adapted);
+CDL_MUST_USE cdl_status analysis_adapted_read(cdl_encoder *encoder, cdl_queue *queue,
+                                              const analysis_selection *selection,
+                                              analysis_adapted *adapted);
 /* The chosen layers alone, adapted or not; without targets the family's usual ones. */
-CDL_MUST_USE cdl_status cdl_adapted_sites(cdl_encoder *encoder, const cdl_selection *selection,
-                                          cdl_adapted *adapted);
-void cdl_adapted_free(cdl_adapted *adapted);
+CDL_MUST_USE cdl_status analysis_adapted_sites(cdl_encoder *encoder,
+                                               const analysis_selection *selection,
+                                               analysis_adapted *adapted);
+void analysis_adapted_free(analysis_adapted *adapted);
 
 /* The layers' numbers [count], to be freed by the caller; NULL when memory is out. */
-int *cdl_layer_numbers(const cdl_adapted_target *target);
+int *analysis_layer_numbers(const analysis_adapted_target *target);
 
 /* W of one layer, [out, in], to be freed by the caller. */
-CDL_MUST_USE cdl_status cdl_adapted_weight(cdl_queue *queue, const cdl_adapted_layer *layer,
-                                           cdl_matrix *weight);
+CDL_MUST_USE cdl_status analysis_adapted_weight(cdl_queue *queue,
+                                                const analysis_adapted_layer *layer,
+                                                analysis_matrix *weight);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-static void center(cdl_matrix *m)
+static void center(analysis_matrix *m)
 {
   for (int64_t j = 0; j < m->columns; j++) {
     double mean = 0;
@@ -14,31 +14,31 @@ static void center(cdl_matrix *m)
 }
 
 /* ‖XᵀY‖² = ⟨X Xᵀ, Y Yᵀ⟩: one product a layer where rows are few, else one a pair. */
-static cdl_status cross(cdl_queue *queue, const cdl_matrix *x, const cdl_matrix *y, bool grams,
-                        double *value)
+static cdl_status cross(cdl_queue *queue, const analysis_matrix *x, const analysis_matrix *y,
+                        bool grams, double *value)
 {
   if (grams) {
-    *value = cdl_matrix_dot(x, y);
+    *value = analysis_matrix_dot(x, y);
     return CDL_OK;
   }
-  cdl_matrix product;
-  CDL_TRY(cdl_matrix_multiply(queue, x, true, y, false, &product));
-  *value = cdl_matrix_dot(&product, &product);
-  cdl_matrix_free(&product);
+  analysis_matrix product;
+  CDL_TRY(analysis_matrix_multiply(queue, x, true, y, false, &product));
+  *value = analysis_matrix_dot(&product, &product);
+  analysis_matrix_free(&product);
   return CDL_OK;
 }
 
-cdl_status cdl_cka(cdl_queue *queue, cdl_matrix *matrices, int count, cdl_grid *grid)
+cdl_status analysis_cka(cdl_queue *queue, analysis_matrix *matrices, int count, analysis_grid *grid)
 {
   const bool grams = matrices[0].rows <= matrices[0].columns;
-  CDL_TRY(cdl_grid_create(count, grid));
+  CDL_TRY(analysis_grid_create(count, grid));
   for (int l = 0; l < count; l++) {
     center(&matrices[l]);
     if (!grams)
       continue;
-    cdl_matrix gram;
-    CDL_TRY(cdl_matrix_multiply(queue, &matrices[l], false, &matrices[l], true, &gram));
-    cdl_matrix_free(&matrices[l]);
+    analysis_matrix gram;
+    CDL_TRY(analysis_matrix_multiply(queue, &matrices[l], false, &matrices[l], true, &gram));
+    analysis_matrix_free(&matrices[l]);
     matrices[l] = gram;
   }
   double *v = grid->values;
@@ -50,6 +50,6 @@ cdl_status cdl_cka(cdl_queue *queue, cdl_matrix *matrices, int count, cdl_grid *
       v[l * count + k] = v[k * count + l] /= sqrt(v[l * count + l] * v[k * count + k]);
   for (int l = 0; l < count; l++)
     v[l * count + l] /= v[l * count + l];
-  cdl_grid_average(grid);
+  analysis_grid_average(grid);
   return CDL_OK;
 }

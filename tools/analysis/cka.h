@@ -9,6 +9,7 @@
  *   ‖X̃ᵀ Ỹ‖² / (‖X̃ᵀ X̃‖ ‖Ỹᵀ Ỹ‖), X̃ being X less the mean of its rows
  * NaN where all rows of a matrix are alike. The matrices are used up: what is in them afterwards is to
  * be freed and nothing else. */
-CDL_MUST_USE cdl_status cdl_cka(cdl_queue *queue, cdl_matrix *matrices, int count, cdl_grid *grid);
+CDL_MUST_USE cdl_status analysis_cka(cdl_queue *queue, analysis_matrix *matrices, int count,
+                                     analysis_grid *grid);
 
 #endif

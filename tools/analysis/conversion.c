@@ -8,7 +8,7 @@
 
 #include "tools/analysis/extreme.h"
 
-const char *cdl_conversion_name(cdl_conversion_kind kind)
+const char *analysis_conversion_name(analysis_conversion_kind kind)
 {
   static const char *const names[] = {"A", "B", "BA"};
   return names[kind];
@@ -17,102 +17,103 @@ const char *cdl_conversion_name(cdl_conversion_kind kind)
 /* ---- The matrices of one layer ---- */
 
 /* W⁻¹ B and W⁻¹ Aᵀ. */
-static cdl_status by_inverse(const cdl_inverted *w, const cdl_matrix *at, const cdl_matrix *b,
-                             cdl_conversion_matrices *m)
+static cdl_status by_inverse(const analysis_inverted *w, const analysis_matrix *at,
+                             const analysis_matrix *b, analysis_conversion_matrices *m)
 {
-  CDL_TRY(cdl_inverted_solve(w, false, b, &m->b));
-  return cdl_inverted_solve(w, false, at, &m->a);
+  CDL_TRY(analysis_inverted_solve(w, false, b, &m->b));
+  return analysis_inverted_solve(w, false, at, &m->a);
 }
 
 /* W or, where it is wide, Wᵀ: T = Q R, tall. */
 typedef struct {
   bool wide;
-  cdl_matrix q;
-  cdl_inverted r;
+  analysis_matrix q;
+  analysis_inverted r;
 } tall_factors;
 
 /* T⁺ z = R⁻¹ Qᵀ z */
-static cdl_status solve_tall(cdl_queue *queue, const tall_factors *t, const cdl_matrix *z,
-                             cdl_matrix *x)
+static cdl_status solve_tall(cdl_queue *queue, const tall_factors *t, const analysis_matrix *z,
+                             analysis_matrix *x)
 {
-  cdl_matrix product;
-  CDL_TRY(cdl_matrix_multiply(queue, &t->q, true, z, false, &product));
-  const cdl_status status = cdl_inverted_solve(&t->r, false, &product, x);
-  cdl_matrix_free(&product);
+  analysis_matrix product;
+  CDL_TRY(analysis_matrix_multiply(queue, &t->q, true, z, false, &product));
+  const cdl_status status = analysis_inverted_solve(&t->r, false, &product, x);
+  analysis_matrix_free(&product);
   return status;
 }
 
 /* (Tᵀ)⁺ z = Q R⁻ᵀ z */
-static cdl_status solve_wide(cdl_queue *queue, const tall_factors *t, const cdl_matrix *z,
-                             cdl_matrix *x)
+static cdl_status solve_wide(cdl_queue *queue, const tall_factors *t, const analysis_matrix *z,
+                             analysis_matrix *x)
 {
-  cdl_matrix product;
-  CDL_TRY(cdl_inverted_solve(&t->r, true, z, &product));
-  const cdl_status status = cdl_matrix_multiply(queue, &t->q, false, &product, false, x);
-  cdl_matrix_free(&product);
+  analysis_matrix product;
+  CDL_TRY(analysis_inverted_solve(&t->r, true, z, &product));
+  const cdl_status status = analysis_matrix_multiply(queue, &t->q, false, &product, false, x);
+  analysis_matrix_free(&product);
   return status;
 }
 
-static cdl_status by_qr(cdl_queue *queue, const tall_factors *t, const cdl_matrix *at,
-                        const cdl_matrix *b, cdl_conversion_matrices *m)
+static cdl_status by_qr(cdl_queue *queue, const tall_factors *t, const analysis_matrix *at,
+                        const analysis_matrix *b, analysis_conversion_matrices *m)
 {
   CDL_TRY((t->wide ? solve_wide : solve_tall)(queue, t, b, &m->b));
   return (t->wide ? solve_tall : solve_wide)(queue, t, at, &m->a);
 }
 
-static cdl_status factor(cdl_queue *queue, const cdl_matrix *w, tall_factors *t)
+static cdl_status factor(cdl_queue *queue, const analysis_matrix *w, tall_factors *t)
 {
-  cdl_matrix turned = {0}, r = {0};
+  analysis_matrix turned = {0}, r = {0};
   *t = (tall_factors){.wide = w->rows < w->columns};
-  cdl_status status = t->wide ? cdl_matrix_transpose(w, &turned) : CDL_OK;
+  cdl_status status = t->wide ? analysis_matrix_transpose(w, &turned) : CDL_OK;
   if (status == CDL_OK)
-    status = cdl_matrix_qr(queue, t->wide ? &turned : w, &t->q, &r);
+    status = analysis_matrix_qr(queue, t->wide ? &turned : w, &t->q, &r);
   if (status == CDL_OK)
-    status = cdl_invert(queue, &r, &t->r);
-  cdl_matrix_free(&turned);
-  cdl_matrix_free(&r);
+    status = analysis_invert(queue, &r, &t->r);
+  analysis_matrix_free(&turned);
+  analysis_matrix_free(&r);
   if (status != CDL_OK)
-    cdl_matrix_free(&t->q);
+    analysis_matrix_free(&t->q);
   return status;
 }
 
 /* x = vectors_out Σ⁺ vectors_inᵀ z, vectors as rows. */
-static cdl_status through(cdl_queue *queue, const cdl_spectrum *s, cdl_side in, const cdl_matrix *z,
-                          cdl_matrix *x)
+static cdl_status through(cdl_queue *queue, const analysis_spectrum *s, analysis_side in,
+                          const analysis_matrix *z, analysis_matrix *x)
 {
-  cdl_matrix inner;
-  CDL_TRY(cdl_matrix_multiply(queue, &s->vectors[in], false, z, false, &inner));
+  analysis_matrix inner;
+  CDL_TRY(analysis_matrix_multiply(queue, &s->vectors[in], false, z, false, &inner));
   for (int64_t k = 0; k < inner.rows; k++)
     for (int64_t j = 0; j < inner.columns; j++) {
-      double *value = cdl_matrix_row(&inner, k) + j;
+      double *value = analysis_matrix_row(&inner, k) + j;
       *value = k < s->rank ? *value / s->sigma.values[k] : 0;
     }
-  const cdl_status status =
-      cdl_matrix_multiply(queue, &s->vectors[CDL_SIDE_RIGHT - in], true, &inner, false, x);
-  cdl_matrix_free(&inner);
+  const cdl_status status = analysis_matrix_multiply(queue, &s->vectors[ANALYSIS_SIDE_RIGHT - in],
+                                                     true, &inner, false, x);
+  analysis_matrix_free(&inner);
   return status;
 }
 
-static cdl_status by_svd(cdl_queue *queue, const cdl_matrix *w, const cdl_matrix *at,
-                         const cdl_matrix *b, cdl_conversion_matrices *m)
+static cdl_status by_svd(cdl_queue *queue, const analysis_matrix *w, const analysis_matrix *at,
+                         const analysis_matrix *b, analysis_conversion_matrices *m)
 {
-  cdl_spectrum s;
-  CDL_TRY(cdl_spectrum_of(queue, w, &s));
-  cdl_status status = through(queue, &s, CDL_SIDE_LEFT, b, &m->b);
+  analysis_spectrum s;
+  CDL_TRY(analysis_spectrum_of(queue, w, &s));
+  cdl_status status = through(queue, &s, ANALYSIS_SIDE_LEFT, b, &m->b);
   if (status == CDL_OK)
-    status = through(queue, &s, CDL_SIDE_RIGHT, at, &m->a);
-  cdl_spectrum_free(&s);
+    status = through(queue, &s, ANALYSIS_SIDE_RIGHT, at, &m->a);
+  analysis_spectrum_free(&s);
   return status;
 }
 
-static cdl_status convert_reference(cdl_queue *queue, const cdl_matrix *w, const cdl_matrix *at,
-                                    const cdl_matrix *b, cdl_conversion_matrices *m)
+static cdl_status convert_reference(cdl_queue *queue, const analysis_matrix *w,
+                                    const analysis_matrix *at, const analysis_matrix *b,
+                                    analysis_conversion_matrices *m)
 {
-  cdl_inverted i;
+  analysis_inverted i;
   if (w->rows != w->columns)
     return cdl_fail(CDL_USAGE, "form reference wants square weights, not [%lld, %lld]; use paper",
                     (long long)w->rows, (long long)w->columns);
-  CDL_TRY(cdl_invert(queue, w, &i));
+  CDL_TRY(analysis_invert(queue, w, &i));
   m->condition = i.condition;
   const cdl_status status =
       i.rank == w->rows ? by_inverse(&i, at, b, m)
@@ -120,62 +121,65 @@ static cdl_status convert_reference(cdl_queue *queue, const cdl_matrix *w, const
                                    "the weight has rank %lld of %lld and no inverse; form paper "
                                    "takes its pseudo-inverse",
                                    (long long)i.rank, (long long)w->rows);
-  cdl_inverted_free(&i);
+  analysis_inverted_free(&i);
   return status;
 }
 
-static cdl_status convert_paper(cdl_queue *queue, const cdl_matrix *w, const cdl_matrix *at,
-                                const cdl_matrix *b, cdl_conversion_matrices *m)
+static cdl_status convert_paper(cdl_queue *queue, const analysis_matrix *w,
+                                const analysis_matrix *at, const analysis_matrix *b,
+                                analysis_conversion_matrices *m)
 {
   tall_factors t;
   CDL_TRY(factor(queue, w, &t));
   m->condition = t.r.condition;
   const cdl_status status =
       t.r.rank == t.q.columns ? by_qr(queue, &t, at, b, m) : by_svd(queue, w, at, b, m);
-  cdl_matrix_free(&t.q);
-  cdl_inverted_free(&t.r);
+  analysis_matrix_free(&t.q);
+  analysis_inverted_free(&t.r);
   return status;
 }
 
-cdl_status cdl_conversion_matrices_of(cdl_queue *queue, const cdl_matrix *weight,
-                                      const cdl_matrix *a, const cdl_matrix *b,
-                                      cdl_orientation form, cdl_conversion_matrices *m)
+cdl_status analysis_conversion_matrices_of(cdl_queue *queue, const analysis_matrix *weight,
+                                           const analysis_matrix *a, const analysis_matrix *b,
+                                           cdl_orientation form, analysis_conversion_matrices *m)
 {
-  cdl_matrix at;
-  *m = (cdl_conversion_matrices){0};
-  CDL_TRY(cdl_matrix_transpose(a, &at));
+  analysis_matrix at;
+  *m = (analysis_conversion_matrices){0};
+  CDL_TRY(analysis_matrix_transpose(a, &at));
   const cdl_status status =
       (form == CDL_ORIENTATION_PAPER ? convert_paper : convert_reference)(queue, weight, &at, b, m);
-  cdl_matrix_free(&at);
+  analysis_matrix_free(&at);
   if (status != CDL_OK)
-    cdl_conversion_matrices_free(m);
+    analysis_conversion_matrices_free(m);
   return status;
 }
 
-void cdl_conversion_matrices_free(cdl_conversion_matrices *m)
+void analysis_conversion_matrices_free(analysis_conversion_matrices *m)
 {
-  cdl_matrix_free(&m->a);
-  cdl_matrix_free(&m->b);
+  analysis_matrix_free(&m->a);
+  analysis_matrix_free(&m->b);
 }
 
-cdl_status cdl_conversion_layer(cdl_queue *queue, const cdl_adapted_target *target, int layer,
-                                cdl_orientation form, cdl_conversion_matrices *m)
+cdl_status analysis_conversion_layer(cdl_queue *queue, const analysis_adapted_target *target,
+                                     int layer, cdl_orientation form,
+                                     analysis_conversion_matrices *m)
 {
-  const cdl_adapted_layer *l = &target->layers[layer];
-  cdl_matrix weight;
-  *m = (cdl_conversion_matrices){0};
-  CDL_TRY(cdl_adapted_weight(queue, l, &weight));
-  const cdl_status status = cdl_conversion_matrices_of(queue, &weight, &l->a, &l->b, form, m);
-  cdl_matrix_free(&weight);
+  const analysis_adapted_layer *l = &target->layers[layer];
+  analysis_matrix weight;
+  *m = (analysis_conversion_matrices){0};
+  CDL_TRY(analysis_adapted_weight(queue, l, &weight));
+  const cdl_status status = analysis_conversion_matrices_of(queue, &weight, &l->a, &l->b, form, m);
+  analysis_matrix_free(&weight);
   return cdl_context(status, "layer %d, %s", l->number, target->name);
 }
 
-cdl_status cdl_conversion_spectrum(cdl_queue *queue, const cdl_conversion_matrices *m,
-                                   const cdl_matrix *a, cdl_conversion_kind kind, cdl_spectrum *s)
+cdl_status analysis_conversion_spectrum(cdl_queue *queue, const analysis_conversion_matrices *m,
+                                        const analysis_matrix *a, analysis_conversion_kind kind,
+                                        analysis_spectrum *s)
 {
-  return kind == CDL_CONVERSION_BA
-             ? cdl_spectrum_of_product(queue, &m->b, a, s)
-             : cdl_spectrum_of(queue, kind == CDL_CONVERSION_A ? &m->a : &m->b, s);
+  return kind == ANALYSIS_CONVERSION_BA
+             ? analysis_spectrum_of_product(queue, &m->b, a, s)
+             : analysis_spectrum_of(queue, kind == ANALYSIS_CONVERSION_A ? &m->a : &m->b, s);
 }
 
 /* ---- Figure 1 ---- */
@@ -183,51 +187,52 @@ cdl_status cdl_conversion_spectrum(cdl_queue *queue, const cdl_conversion_matric
 /* The work on one target. */
 typedef struct {
   cdl_queue *queue;
-  const cdl_conversion_settings *settings;
-  cdl_conversion_target *result;
-  cdl_spectrum (*spectra)[CDL_CONVERSION_COUNT]; /* [layers] */
-  uint32_t number;                               /* of the target */
+  const analysis_conversion_settings *settings;
+  analysis_conversion_target *result;
+  analysis_spectrum (*spectra)[ANALYSIS_CONVERSION_COUNT]; /* [layers] */
+  uint32_t number;                                         /* of the target */
 } figure_work;
 
 /* Another stream of random numbers for each matrix. */
-static cdl_random stream(const figure_work *w, int layer, cdl_conversion_kind kind, cdl_side side,
-                         bool baseline)
+static cdl_random stream(const figure_work *w, int layer, analysis_conversion_kind kind,
+                         analysis_side side, bool baseline)
 {
   const uint32_t step = w->number << 8 | (uint32_t)kind << 4 | (uint32_t)side << 1 | baseline;
   return cdl_random_start(w->settings->seed, CDL_RANDOM_ANALYSIS,
                           (uint32_t)w->result->target->layers[layer].number, step);
 }
 
-static cdl_status check_counts(const cdl_spectrum *s, const cdl_conversion_settings *settings,
-                               cdl_side side, const char *what)
+static cdl_status check_counts(const analysis_spectrum *s,
+                               const analysis_conversion_settings *settings, analysis_side side,
+                               const char *what)
 {
-  const int64_t n = side == CDL_SIDE_LEFT ? s->rows : s->columns;
+  const int64_t n = side == ANALYSIS_SIDE_LEFT ? s->rows : s->columns;
   const int64_t most = settings->i > settings->j ? settings->i : settings->j;
   return most <= n
              ? CDL_OK
              : cdl_fail(CDL_USAGE, "--%c %lld: %s is [%lld, %lld] and has %lld %s singular vectors",
                         most == settings->i ? 'i' : 'j', (long long)most, what, (long long)s->rows,
-                        (long long)s->columns, (long long)n, cdl_side_name(side));
+                        (long long)s->columns, (long long)n, analysis_side_name(side));
 }
 
 /* Sees to enough vectors of one layer's matrix, with the warnings that are due. */
-static cdl_status prepare(figure_work *w, int layer, cdl_conversion_kind kind)
+static cdl_status prepare(figure_work *w, int layer, analysis_conversion_kind kind)
 {
-  const cdl_conversion_settings *s = w->settings;
-  const cdl_adapted_target *target = w->result->target;
-  cdl_spectrum *spectrum = &w->spectra[layer][kind];
+  const analysis_conversion_settings *s = w->settings;
+  const analysis_adapted_target *target = w->result->target;
+  analysis_spectrum *spectrum = &w->spectra[layer][kind];
   char what[CDL_NAME_BYTES + 64];
   snprintf(what, sizeof what, "layer %d, %s: C_%s", target->layers[layer].number, target->name,
-           cdl_conversion_name(kind));
-  for (cdl_side side = 0; side < CDL_SIDE_COUNT; side++) {
+           analysis_conversion_name(kind));
+  for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++) {
     if (!s->sides[side])
       continue;
     CDL_TRY(check_counts(spectrum, s, side, what));
     cdl_random random = stream(w, layer, kind, side, false);
-    CDL_TRY(cdl_spectrum_extend(w->queue, spectrum, side, s->i > s->j ? s->i : s->j, &random));
+    CDL_TRY(analysis_spectrum_extend(w->queue, spectrum, side, s->i > s->j ? s->i : s->j, &random));
   }
-  if (cdl_spectrum_check(spectrum, s->i, what) && s->j != s->i)
-    (void)cdl_spectrum_check(spectrum, s->j, what);
+  if (analysis_spectrum_check(spectrum, s->i, what) && s->j != s->i)
+    (void)analysis_spectrum_check(spectrum, s->j, what);
   return CDL_OK;
 }
 
@@ -248,14 +253,14 @@ typedef struct {
 
 static cdl_status convert_layer(const figure_work *w, cdl_queue *queue, int l)
 {
-  const cdl_adapted_target *target = w->result->target;
-  cdl_conversion_matrices m;
-  CDL_TRY(cdl_conversion_layer(queue, target, l, w->settings->form, &m));
+  const analysis_adapted_target *target = w->result->target;
+  analysis_conversion_matrices m;
+  CDL_TRY(analysis_conversion_layer(queue, target, l, w->settings->form, &m));
   w->result->conditions[l] = m.condition;
   cdl_status status = CDL_OK;
-  for (cdl_conversion_kind k = 0; k < CDL_CONVERSION_COUNT && status == CDL_OK; k++)
-    status = cdl_conversion_spectrum(queue, &m, &target->layers[l].a, k, &w->spectra[l][k]);
-  cdl_conversion_matrices_free(&m);
+  for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT && status == CDL_OK; k++)
+    status = analysis_conversion_spectrum(queue, &m, &target->layers[l].a, k, &w->spectra[l][k]);
+  analysis_conversion_matrices_free(&m);
   return status;
 }
 
@@ -314,7 +319,7 @@ static cdl_status convert_layers(figure_work *w)
     if (workers[i].queue != NULL && workers[i].queue != w->queue)
       cdl_queue_destroy(workers[i].queue);
   for (int l = 0; l < layers; l++)
-    for (cdl_conversion_kind k = 0; k < CDL_CONVERSION_COUNT && status == CDL_OK; k++)
+    for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT && status == CDL_OK; k++)
       status = prepare(w, l, k);
   return status;
 }
@@ -322,40 +327,41 @@ static cdl_status convert_layers(figure_work *w)
 /* ---- Pairs ---- */
 
 /* `random` is as `vectors`, of memory of its own. */
-static cdl_status draw(figure_work *w, cdl_conversion_kind kind, cdl_side side, cdl_matrix *random)
+static cdl_status draw(figure_work *w, analysis_conversion_kind kind, analysis_side side,
+                       analysis_matrix *random)
 {
-  const cdl_conversion_settings *s = w->settings;
+  const analysis_conversion_settings *s = w->settings;
   for (int l = 0; l < w->result->target->count; l++) {
-    const cdl_spectrum *spectrum = &w->spectra[l][kind];
-    const int64_t n = side == CDL_SIDE_LEFT ? spectrum->rows : spectrum->columns;
+    const analysis_spectrum *spectrum = &w->spectra[l][kind];
+    const int64_t n = side == ANALYSIS_SIDE_LEFT ? spectrum->rows : spectrum->columns;
     cdl_random numbers = stream(w, l, kind, side, true);
-    CDL_TRY(cdl_random_vectors(w->queue, s->i > s->j ? s->i : s->j, n, &numbers, &random[l]));
+    CDL_TRY(analysis_random_vectors(w->queue, s->i > s->j ? s->i : s->j, n, &numbers, &random[l]));
   }
   return CDL_OK;
 }
 
-static cdl_status compare(figure_work *w, cdl_conversion_kind kind, cdl_side side)
+static cdl_status compare(figure_work *w, analysis_conversion_kind kind, analysis_side side)
 {
-  const cdl_conversion_settings *s = w->settings;
+  const analysis_conversion_settings *s = w->settings;
   const int count = w->result->target->count;
-  cdl_conversion_figure *figure = &w->result->figures[kind][side];
-  cdl_matrix *random = calloc((size_t)count, sizeof *random);
-  const cdl_matrix **vectors = calloc((size_t)count, sizeof *vectors);
+  analysis_conversion_figure *figure = &w->result->figures[kind][side];
+  analysis_matrix *random = calloc((size_t)count, sizeof *random);
+  const analysis_matrix **vectors = calloc((size_t)count, sizeof *vectors);
   cdl_status status = random != NULL && vectors != NULL
                           ? draw(w, kind, side, random)
                           : cdl_fail(CDL_MEMORY, "out of memory: %d layers", count);
   for (int l = 0; l < count && status == CDL_OK; l++)
     vectors[l] = &random[l];
   if (status == CDL_OK)
-    status = cdl_grid_of(vectors, count, s->i, s->j, &figure->random);
+    status = analysis_grid_of(vectors, count, s->i, s->j, &figure->random);
   for (int l = 0; l < count && status == CDL_OK; l++)
     vectors[l] = &w->spectra[l][kind].vectors[side];
   if (status == CDL_OK)
-    status = cdl_grid_of(vectors, count, s->i, s->j, &figure->grid);
+    status = analysis_grid_of(vectors, count, s->i, s->j, &figure->grid);
   if (status == CDL_OK)
-    figure->expected = cdl_phi_expected(s->i, s->j, vectors[0]->columns);
+    figure->expected = analysis_phi_expected(s->i, s->j, vectors[0]->columns);
   for (int l = 0; l < count && random != NULL; l++)
-    cdl_matrix_free(&random[l]);
+    analysis_matrix_free(&random[l]);
   free(random);
   free(vectors);
   return status;
@@ -369,21 +375,22 @@ static cdl_status compute_target(figure_work *w)
   cdl_status status = w->spectra != NULL && w->result->conditions != NULL
                           ? convert_layers(w)
                           : cdl_fail(CDL_MEMORY, "out of memory: %d layers", count);
-  for (cdl_conversion_kind k = 0; k < CDL_CONVERSION_COUNT; k++)
-    for (cdl_side side = 0; side < CDL_SIDE_COUNT && status == CDL_OK; side++)
+  for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++)
+    for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT && status == CDL_OK; side++)
       if (w->settings->sides[side])
         status = compare(w, k, side);
   for (int l = 0; l < count && w->spectra != NULL; l++)
-    for (cdl_conversion_kind k = 0; k < CDL_CONVERSION_COUNT; k++)
-      cdl_spectrum_free(&w->spectra[l][k]);
+    for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++)
+      analysis_spectrum_free(&w->spectra[l][k]);
   free(w->spectra);
   return status;
 }
 
-cdl_status cdl_conversion_compute(cdl_queue *queue, const cdl_adapted *adapted,
-                                  const cdl_conversion_settings *settings, cdl_conversion *result)
+cdl_status analysis_conversion_compute(cdl_queue *queue, const analysis_adapted *adapted,
+                                       const analysis_conversion_settings *settings,
+                                       analysis_conversion *result)
 {
-  *result = (cdl_conversion){.count = adapted->count};
+  *result = (analysis_conversion){.count = adapted->count};
   result->targets = calloc(adapted->count + 1, sizeof *result->targets);
   cdl_status status = result->targets != NULL
                           ? CDL_OK
@@ -395,20 +402,20 @@ cdl_status cdl_conversion_compute(cdl_queue *queue, const cdl_adapted *adapted,
     status = compute_target(&work);
   }
   if (status != CDL_OK)
-    cdl_conversion_free(result);
+    analysis_conversion_free(result);
   return status;
 }
 
-void cdl_conversion_free(cdl_conversion *result)
+void analysis_conversion_free(analysis_conversion *result)
 {
   for (size_t t = 0; t < result->count && result->targets != NULL; t++) {
-    for (cdl_conversion_kind k = 0; k < CDL_CONVERSION_COUNT; k++)
-      for (cdl_side side = 0; side < CDL_SIDE_COUNT; side++) {
-        cdl_grid_free(&result->targets[t].figures[k][side].grid);
-        cdl_grid_free(&result->targets[t].figures[k][side].random);
+    for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++)
+      for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++) {
+        analysis_grid_free(&result->targets[t].figures[k][side].grid);
+        analysis_grid_free(&result->targets[t].figures[k][side].random);
       }
     free(result->targets[t].conditions);
   }
   free(result->targets);
-  *result = (cdl_conversion){0};
+  *result = (analysis_conversion){0};
 }

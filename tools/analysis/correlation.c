@@ -6,74 +6,74 @@
 
 typedef struct {
   cdl_queue *queue;
-  const cdl_correlation_settings *settings;
-  cdl_correlation_target *result;
+  const analysis_correlation_settings *settings;
+  analysis_correlation_target *result;
   uint32_t number; /* of the target */
 } work;
 
 static cdl_status check_counts(const work *w)
 {
-  const cdl_adapted_target *t = w->result->target;
-  const cdl_correlation_settings *s = w->settings;
-  for (cdl_side side = 0; side < CDL_SIDE_COUNT; side++) {
-    const int64_t n = side == CDL_SIDE_LEFT ? t->rows : t->columns,
+  const analysis_adapted_target *t = w->result->target;
+  const analysis_correlation_settings *s = w->settings;
+  for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++) {
+    const int64_t n = side == ANALYSIS_SIDE_LEFT ? t->rows : t->columns,
                   most = s->i > s->j ? s->i : s->j;
     if (s->sides[side] && most > n)
       return cdl_fail(CDL_USAGE, "--%c %lld: %s is [%lld, %lld] and has %lld %s singular vectors",
                       s->i > n ? 'i' : 'j', (long long)most, t->name, (long long)t->rows,
-                      (long long)t->columns, (long long)n, cdl_side_name(side));
+                      (long long)t->columns, (long long)n, analysis_side_name(side));
   }
   return CDL_OK;
 }
 
-static cdl_random stream(const work *w, int number, cdl_side side, uint32_t purpose)
+static cdl_random stream(const work *w, int number, analysis_side side, uint32_t purpose)
 {
   return cdl_random_start(w->settings->seed, CDL_RANDOM_ANALYSIS, (uint32_t)number,
                           w->number << 8 | (uint32_t)side << 4 | purpose);
 }
 
 /* On one side: W's first i vectors, with ΔW's first j and with j random ones. */
-static cdl_status compare(const work *w, int number, cdl_side side, cdl_spectrum *weight,
-                          cdl_spectrum *update, cdl_correlation_value *value)
+static cdl_status compare(const work *w, int number, analysis_side side, analysis_spectrum *weight,
+                          analysis_spectrum *update, analysis_correlation_value *value)
 {
-  const cdl_correlation_settings *s = w->settings;
-  const int64_t n = side == CDL_SIDE_LEFT ? weight->rows : weight->columns;
+  const analysis_correlation_settings *s = w->settings;
+  const int64_t n = side == ANALYSIS_SIDE_LEFT ? weight->rows : weight->columns;
   cdl_random of_weight = stream(w, number, side, 0), of_update = stream(w, number, side, 1),
              baseline = stream(w, number, side, 2);
-  cdl_matrix random;
-  CDL_TRY(cdl_spectrum_extend(w->queue, weight, side, s->i, &of_weight));
-  CDL_TRY(cdl_spectrum_extend(w->queue, update, side, s->j, &of_update));
-  CDL_TRY(cdl_random_vectors(w->queue, s->j, n, &baseline, &random));
-  *value = (cdl_correlation_value){
-      .phi = cdl_phi(&weight->vectors[side], s->i, &update->vectors[side], s->j),
-      .random = cdl_phi(&weight->vectors[side], s->i, &random, s->j),
-      .expected = cdl_phi_expected(s->i, s->j, n)};
-  cdl_matrix_free(&random);
+  analysis_matrix random;
+  CDL_TRY(analysis_spectrum_extend(w->queue, weight, side, s->i, &of_weight));
+  CDL_TRY(analysis_spectrum_extend(w->queue, update, side, s->j, &of_update));
+  CDL_TRY(analysis_random_vectors(w->queue, s->j, n, &baseline, &random));
+  *value = (analysis_correlation_value){
+      .phi = analysis_phi(&weight->vectors[side], s->i, &update->vectors[side], s->j),
+      .random = analysis_phi(&weight->vectors[side], s->i, &random, s->j),
+      .expected = analysis_phi_expected(s->i, s->j, n)};
+  analysis_matrix_free(&random);
   return CDL_OK;
 }
 
-static cdl_status compute_layer(const work *w, int layer, cdl_spectrum *weight,
-                                cdl_spectrum *update)
+static cdl_status compute_layer(const work *w, int layer, analysis_spectrum *weight,
+                                analysis_spectrum *update)
 {
-  const cdl_adapted_target *target = w->result->target;
-  const cdl_adapted_layer *l = &target->layers[layer];
+  const analysis_adapted_target *target = w->result->target;
+  const analysis_adapted_layer *l = &target->layers[layer];
   char what[CDL_NAME_BYTES + 64];
-  cdl_matrix values;
-  CDL_TRY(cdl_adapted_weight(w->queue, l, &values));
-  const cdl_status status = cdl_spectrum_of(w->queue, &values, weight);
-  cdl_matrix_free(&values);
+  analysis_matrix values;
+  CDL_TRY(analysis_adapted_weight(w->queue, l, &values));
+  const cdl_status status = analysis_spectrum_of(w->queue, &values, weight);
+  analysis_matrix_free(&values);
   CDL_TRY(status);
-  CDL_TRY(cdl_spectrum_of_product(w->queue, &l->b, &l->a, update));
+  CDL_TRY(analysis_spectrum_of_product(w->queue, &l->b, &l->a, update));
   snprintf(what, sizeof what, "layer %d, %s: the weight", l->number, target->name);
-  (void)cdl_spectrum_check(weight, w->settings->i, what);
+  (void)analysis_spectrum_check(weight, w->settings->i, what);
   snprintf(what, sizeof what, "layer %d, %s: the update", l->number, target->name);
-  (void)cdl_spectrum_check(update, w->settings->j, what);
-  for (cdl_side side = 0; side < CDL_SIDE_COUNT; side++) {
-    cdl_correlation_value *value = &w->result->layers[layer][side];
+  (void)analysis_spectrum_check(update, w->settings->j, what);
+  for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++) {
+    analysis_correlation_value *value = &w->result->layers[layer][side];
     if (w->settings->sides[side])
       CDL_TRY(compare(w, l->number, side, weight, update, value));
     else
-      *value = (cdl_correlation_value){NAN, NAN, NAN};
+      *value = (analysis_correlation_value){NAN, NAN, NAN};
   }
   return CDL_OK;
 }
@@ -86,13 +86,13 @@ static cdl_status compute_target(const work *w)
   if (w->result->layers == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: %d layers", count);
   for (int l = 0; l < count; l++) {
-    cdl_spectrum weight = {0}, update = {0};
+    analysis_spectrum weight = {0}, update = {0};
     const cdl_status status = compute_layer(w, l, &weight, &update);
-    cdl_spectrum_free(&weight);
-    cdl_spectrum_free(&update);
+    analysis_spectrum_free(&weight);
+    analysis_spectrum_free(&update);
     CDL_TRY(status);
-    for (cdl_side side = 0; side < CDL_SIDE_COUNT; side++) {
-      const cdl_correlation_value *value = &w->result->layers[l][side];
+    for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++) {
+      const analysis_correlation_value *value = &w->result->layers[l][side];
       w->result->mean[side].phi += value->phi / count;
       w->result->mean[side].random += value->random / count;
       w->result->mean[side].expected = value->expected;
@@ -101,11 +101,11 @@ static cdl_status compute_target(const work *w)
   return CDL_OK;
 }
 
-cdl_status cdl_correlation_compute(cdl_queue *queue, const cdl_adapted *adapted,
-                                   const cdl_correlation_settings *settings,
-                                   cdl_correlation *result)
+cdl_status analysis_correlation_compute(cdl_queue *queue, const analysis_adapted *adapted,
+                                        const analysis_correlation_settings *settings,
+                                        analysis_correlation *result)
 {
-  *result = (cdl_correlation){.count = adapted->count};
+  *result = (analysis_correlation){.count = adapted->count};
   result->targets = calloc(adapted->count + 1, sizeof *result->targets);
   cdl_status status = result->targets != NULL
                           ? CDL_OK
@@ -116,14 +116,14 @@ cdl_status cdl_correlation_compute(cdl_queue *queue, const cdl_adapted *adapted,
     status = compute_target(&w);
   }
   if (status != CDL_OK)
-    cdl_correlation_free(result);
+    analysis_correlation_free(result);
   return status;
 }
 
-void cdl_correlation_free(cdl_correlation *result)
+void analysis_correlation_free(analysis_correlation *result)
 {
   for (size_t t = 0; t < result->count && result->targets != NULL; t++)
     free(result->targets[t].layers);
   free(result->targets);
-  *result = (cdl_correlation){0};
+  *result = (analysis_correlation){0};
 }

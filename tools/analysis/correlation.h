@@ -8,29 +8,30 @@
 
 typedef struct {
   double phi, random, expected; /* NaN where the side was not asked for */
-} cdl_correlation_value;
+} analysis_correlation_value;
 
 typedef struct {
-  const cdl_adapted_target *target;                /* borrowed */
-  cdl_correlation_value (*layers)[CDL_SIDE_COUNT]; /* [target->count] */
-  cdl_correlation_value mean[CDL_SIDE_COUNT];      /* over the layers */
-} cdl_correlation_target;
+  const analysis_adapted_target *target;                     /* borrowed */
+  analysis_correlation_value (*layers)[ANALYSIS_SIDE_COUNT]; /* [target->count] */
+  analysis_correlation_value mean[ANALYSIS_SIDE_COUNT];      /* over the layers */
+} analysis_correlation_target;
 
 typedef struct {
-  cdl_correlation_target *targets;
+  analysis_correlation_target *targets;
   size_t count;
-} cdl_correlation;
+} analysis_correlation;
 
 typedef struct {
   int64_t i, j; /* vectors of W, vectors of ΔW */
-  bool sides[CDL_SIDE_COUNT];
+  bool sides[ANALYSIS_SIDE_COUNT];
   uint64_t seed;
-} cdl_correlation_settings;
+} analysis_correlation_settings;
 
 /* `adapted` outlives the result. USAGE where i or j is more than W has singular vectors. */
-CDL_MUST_USE cdl_status cdl_correlation_compute(cdl_queue *queue, const cdl_adapted *adapted,
-                                                const cdl_correlation_settings *settings,
-                                                cdl_correlation *result);
-void cdl_correlation_free(cdl_correlation *result);
+CDL_MUST_USE cdl_status analysis_correlation_compute(cdl_queue *queue,
+                                                     const analysis_adapted *adapted,
+                                                     const analysis_correlation_settings *settings,
+                                                     analysis_correlation *result);
+void analysis_correlation_free(analysis_correlation *result);
 
 #endif

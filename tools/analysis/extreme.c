@@ -12,9 +12,9 @@ enum { STEPS_MOST = 128, STEPS_A_LOOK = 8 /* divides the former */ };
 /* Of T, which is m or where m is wide its transpose: T vᵢ = Σ B_ki u_k, B upper bidiagonal, and
  * Tᵀ u_k = Σ B_ki vᵢ but for the last β. Vectors as rows. */
 typedef struct {
-  const cdl_resident *m;
+  const analysis_resident *m;
   bool wide;
-  cdl_matrix u, v;
+  analysis_matrix u, v;
   double alpha[STEPS_MOST], beta[STEPS_MOST];
   int steps;
 } bidiagonalization;
@@ -34,10 +34,10 @@ static void scale(double *x, int64_t n, double factor)
 }
 
 /* Takes what the first `count` rows span off x. */
-static void orthogonalize(const cdl_matrix *rows, int count, double *x)
+static void orthogonalize(const analysis_matrix *rows, int count, double *x)
 {
   for (int k = 0; k < count; k++) {
-    const double *row = cdl_matrix_row(rows, k);
+    const double *row = analysis_matrix_row(rows, k);
     double dot = 0;
     for (int64_t i = 0; i < rows->columns; i++)
       dot += row[i] * x[i];
@@ -48,7 +48,7 @@ static void orthogonalize(const cdl_matrix *rows, int count, double *x)
 
 /* Of what is left of `x` after the vectors before it: its length, and its direction unless it is
  * rounding. */
-static double next_direction(const cdl_matrix *rows, int count, double *x)
+static double next_direction(const analysis_matrix *rows, int count, double *x)
 {
   const double before = length(x, rows->columns);
   orthogonalize(rows, count, x);
@@ -64,15 +64,15 @@ static double next_direction(const cdl_matrix *rows, int count, double *x)
 static cdl_status step(bidiagonalization *b)
 {
   const int k = b->steps;
-  double *u = cdl_matrix_row(&b->u, k), *v = cdl_matrix_row(&b->v, k);
-  CDL_TRY(cdl_resident_apply(b->m, b->wide, v, u));
+  double *u = analysis_matrix_row(&b->u, k), *v = analysis_matrix_row(&b->v, k);
+  CDL_TRY(analysis_resident_apply(b->m, b->wide, v, u));
   b->alpha[k] = next_direction(&b->u, k, u);
   b->beta[k] = 0;
   b->steps++;
   if (b->alpha[k] == 0)
     return CDL_OK;
-  double *next = cdl_matrix_row(&b->v, k + 1);
-  CDL_TRY(cdl_resident_apply(b->m, !b->wide, u, next));
+  double *next = analysis_matrix_row(&b->v, k + 1);
+  CDL_TRY(analysis_resident_apply(b->m, !b->wide, u, next));
   b->beta[k] = next_direction(&b->v, k + 1, next);
   return CDL_OK;
 }
@@ -81,21 +81,21 @@ static cdl_status step(bidiagonalization *b)
 static cdl_status look(const bidiagonalization *b, double *sigma, double *residual)
 {
   const int k = b->steps;
-  cdl_matrix small, left, values, right;
-  CDL_TRY(cdl_matrix_create(k, k, &small));
+  analysis_matrix small, left, values, right;
+  CDL_TRY(analysis_matrix_create(k, k, &small));
   for (int i = 0; i < k; i++) {
-    cdl_matrix_row(&small, i)[i] = b->alpha[i];
+    analysis_matrix_row(&small, i)[i] = b->alpha[i];
     if (i + 1 < k)
-      cdl_matrix_row(&small, i)[i + 1] = b->beta[i];
+      analysis_matrix_row(&small, i)[i + 1] = b->beta[i];
   }
-  const cdl_status status = cdl_matrix_svd(b->m->queue, &small, &left, &values, &right);
-  cdl_matrix_free(&small);
+  const cdl_status status = analysis_matrix_svd(b->m->queue, &small, &left, &values, &right);
+  analysis_matrix_free(&small);
   CDL_TRY(status);
   *sigma = values.values[0];
-  *residual = fabs(b->beta[k - 1] * cdl_matrix_row(&left, k - 1)[0]);
-  cdl_matrix_free(&left);
-  cdl_matrix_free(&values);
-  cdl_matrix_free(&right);
+  *residual = fabs(b->beta[k - 1] * analysis_matrix_row(&left, k - 1)[0]);
+  analysis_matrix_free(&left);
+  analysis_matrix_free(&values);
+  analysis_matrix_free(&right);
   return CDL_OK;
 }
 
@@ -117,15 +117,15 @@ static cdl_status run(bidiagonalization *b, double *sigma)
   return CDL_OK;
 }
 
-static cdl_status begin(bidiagonalization *b, const cdl_resident *m)
+static cdl_status begin(bidiagonalization *b, const analysis_resident *m)
 {
-  const int64_t rows = cdl_resident_rows(m), columns = cdl_resident_columns(m);
+  const int64_t rows = analysis_resident_rows(m), columns = analysis_resident_columns(m);
   b->m = m;
   b->wide = rows < columns;
   const int64_t longer = b->wide ? columns : rows, shorter = b->wide ? rows : columns,
                 steps = shorter < STEPS_MOST ? shorter : STEPS_MOST;
-  CDL_TRY(cdl_matrix_create(steps, longer, &b->u));
-  CDL_TRY(cdl_matrix_create(steps + 1, shorter, &b->v));
+  CDL_TRY(analysis_matrix_create(steps, longer, &b->u));
+  CDL_TRY(analysis_matrix_create(steps + 1, shorter, &b->v));
   cdl_random random = cdl_random_start(0, CDL_RANDOM_ANALYSIS, 0, 0);
   for (int64_t i = 0; i < shorter; i++)
     b->v.values[i] = cdl_random_normal(&random);
@@ -133,7 +133,7 @@ static cdl_status begin(bidiagonalization *b, const cdl_resident *m)
   return CDL_OK;
 }
 
-cdl_status cdl_largest_singular_value(const cdl_resident *m, double *sigma)
+cdl_status analysis_largest_singular_value(const analysis_resident *m, double *sigma)
 {
   bidiagonalization *b = calloc(1, sizeof *b);
   *sigma = NAN;
@@ -142,78 +142,78 @@ cdl_status cdl_largest_singular_value(const cdl_resident *m, double *sigma)
   cdl_status status = begin(b, m);
   if (status == CDL_OK)
     status = run(b, sigma);
-  cdl_matrix_free(&b->u);
-  cdl_matrix_free(&b->v);
+  analysis_matrix_free(&b->u);
+  analysis_matrix_free(&b->v);
   free(b);
   return status;
 }
 
 /* ---- Inverses ---- */
 
-static cdl_status by_all_values(cdl_queue *queue, const cdl_matrix *m, cdl_inverted *i)
+static cdl_status by_all_values(cdl_queue *queue, const analysis_matrix *m, analysis_inverted *i)
 {
-  cdl_matrix sigma;
-  CDL_TRY(cdl_matrix_svd(queue, m, NULL, &sigma, NULL));
-  i->rank = cdl_matrix_rank(&sigma, m->rows);
+  analysis_matrix sigma;
+  CDL_TRY(analysis_matrix_svd(queue, m, NULL, &sigma, NULL));
+  i->rank = analysis_matrix_rank(&sigma, m->rows);
   i->condition = i->rank == m->rows ? sigma.values[0] / sigma.values[m->rows - 1] : INFINITY;
-  cdl_matrix_free(&sigma);
+  analysis_matrix_free(&sigma);
   return CDL_OK;
 }
 
-static cdl_status invert(cdl_inverted *i, const cdl_matrix *m)
+static cdl_status invert(analysis_inverted *i, const analysis_matrix *m)
 {
   double largest, of_inverse;
-  CDL_TRY(cdl_resident_begin(i->queue, m, &i->matrix));
-  CDL_TRY(cdl_resident_inverse(&i->matrix, &i->inverse));
-  CDL_TRY(cdl_largest_singular_value(&i->matrix, &largest));
-  CDL_TRY(cdl_largest_singular_value(&i->inverse, &of_inverse));
+  CDL_TRY(analysis_resident_begin(i->queue, m, &i->matrix));
+  CDL_TRY(analysis_resident_inverse(&i->matrix, &i->inverse));
+  CDL_TRY(analysis_largest_singular_value(&i->matrix, &largest));
+  CDL_TRY(analysis_largest_singular_value(&i->inverse, &of_inverse));
   i->condition = largest * of_inverse;
   return CDL_OK;
 }
 
-cdl_status cdl_invert(cdl_queue *queue, const cdl_matrix *m, cdl_inverted *i)
+cdl_status analysis_invert(cdl_queue *queue, const analysis_matrix *m, analysis_inverted *i)
 {
-  *i = (cdl_inverted){.rank = m->rows, .condition = NAN};
+  *i = (analysis_inverted){.rank = m->rows, .condition = NAN};
   CDL_TRY(cdl_queue_create(cdl_queue_backend(queue), &i->queue));
   cdl_status status = invert(i, m);
   if (status == CDL_NUMERIC || (status == CDL_OK && !(i->condition < TRUSTED)))
     status = by_all_values(queue, m, i);
   if (status != CDL_OK)
-    cdl_inverted_free(i);
+    analysis_inverted_free(i);
   return status;
 }
 
 /* x + sign y, in x. */
-static void add(cdl_matrix *x, double sign, const cdl_matrix *y)
+static void add(analysis_matrix *x, double sign, const analysis_matrix *y)
 {
   for (int64_t k = 0; k < x->rows * x->columns; k++)
     x->values[k] += sign * y->values[k];
 }
 
-cdl_status cdl_inverted_solve(const cdl_inverted *i, bool transpose, const cdl_matrix *b,
-                              cdl_matrix *x)
+cdl_status analysis_inverted_solve(const analysis_inverted *i, bool transpose,
+                                   const analysis_matrix *b, analysis_matrix *x)
 {
-  cdl_matrix residual = {0}, correction = {0};
-  CDL_TRY(cdl_resident_multiply(&i->inverse, transpose, b, x));
-  cdl_status status = cdl_resident_multiply(&i->matrix, transpose, x, &residual);
+  analysis_matrix residual = {0}, correction = {0};
+  CDL_TRY(analysis_resident_multiply(&i->inverse, transpose, b, x));
+  cdl_status status = analysis_resident_multiply(&i->matrix, transpose, x, &residual);
   if (status == CDL_OK) {
     add(&residual, -1, b);
-    status = cdl_resident_multiply(&i->inverse, transpose, &residual, &correction);
+    status = analysis_resident_multiply(&i->inverse, transpose, &residual, &correction);
   }
   if (status == CDL_OK)
     add(x, -1, &correction);
   else
-    cdl_matrix_free(x);
-  cdl_matrix_free(&residual);
-  cdl_matrix_free(&correction);
+    analysis_matrix_free(x);
+  analysis_matrix_free(&residual);
+  analysis_matrix_free(&correction);
   return status;
 }
 
-void cdl_inverted_free(cdl_inverted *i)
+void analysis_inverted_free(analysis_inverted *i)
 {
-  cdl_resident_end(&i->matrix);
-  cdl_resident_end(&i->inverse);
+  analysis_resident_end(&i->matrix);
+  analysis_resident_end(&i->inverse);
   if (i->queue != NULL)
     cdl_queue_destroy(i->queue);
-  *i = (cdl_inverted){0};
+  *i = (analysis_inverted){0};
 }

@@ -13,13 +13,13 @@ typedef enum { BASE, TUNED, UPDATE, CONVERSION, SETS } matrix_set;
 
 typedef struct {
   cdl_queue *queue;
-  const cdl_adapted_target *base, *tuned;
+  const analysis_adapted_target *base, *tuned;
   int64_t i, j;
-  cdl_layer_similarity_target *result;
-  cdl_matrix *matrices; /* [layers] of the set at hand */
+  analysis_layer_similarity_target *result;
+  analysis_matrix *matrices; /* [layers] of the set at hand */
 } work;
 
-static cdl_status subtract(cdl_matrix *from, const cdl_matrix *m)
+static cdl_status subtract(analysis_matrix *from, const analysis_matrix *m)
 {
   double largest = 0;
   for (int64_t i = 0; i < from->rows * from->columns; i++) {
@@ -30,34 +30,34 @@ static cdl_status subtract(cdl_matrix *from, const cdl_matrix *m)
 }
 
 /* W⁺ ΔW */
-static cdl_status convert(cdl_queue *queue, const cdl_matrix *weight, cdl_matrix *update)
+static cdl_status convert(cdl_queue *queue, const analysis_matrix *weight, analysis_matrix *update)
 {
-  cdl_conversion_matrices m = {0};
-  cdl_matrix no_a;
-  CDL_TRY(cdl_matrix_create(0, weight->columns, &no_a));
+  analysis_conversion_matrices m = {0};
+  analysis_matrix no_a;
+  CDL_TRY(analysis_matrix_create(0, weight->columns, &no_a));
   const cdl_status status =
-      cdl_conversion_matrices_of(queue, weight, &no_a, update, CDL_ORIENTATION_PAPER, &m);
-  cdl_matrix_free(&no_a);
+      analysis_conversion_matrices_of(queue, weight, &no_a, update, CDL_ORIENTATION_PAPER, &m);
+  analysis_matrix_free(&no_a);
   CDL_TRY(status);
-  cdl_matrix_free(update);
+  analysis_matrix_free(update);
   *update = m.b;
-  cdl_matrix_free(&m.a);
+  analysis_matrix_free(&m.a);
   return CDL_OK;
 }
 
-static cdl_status read_matrix(const work *w, matrix_set set, int l, cdl_matrix *m)
+static cdl_status read_matrix(const work *w, matrix_set set, int l, analysis_matrix *m)
 {
-  cdl_matrix weight;
+  analysis_matrix weight;
   if (set == BASE)
-    return cdl_adapted_weight(w->queue, &w->base->layers[l], m);
-  CDL_TRY(cdl_adapted_weight(w->queue, &w->tuned->layers[l], m));
+    return analysis_adapted_weight(w->queue, &w->base->layers[l], m);
+  CDL_TRY(analysis_adapted_weight(w->queue, &w->tuned->layers[l], m));
   if (set == TUNED)
     return CDL_OK;
-  CDL_TRY(cdl_adapted_weight(w->queue, &w->base->layers[l], &weight));
+  CDL_TRY(analysis_adapted_weight(w->queue, &w->base->layers[l], &weight));
   cdl_status status = subtract(m, &weight);
   if (status == CDL_OK && set == CONVERSION)
     status = convert(w->queue, &weight, m);
-  cdl_matrix_free(&weight);
+  analysis_matrix_free(&weight);
   return cdl_context(status, "layer %d, %s", w->base->layers[l].number, w->base->name);
 }
 
@@ -75,26 +75,26 @@ static cdl_status check_counts(const work *w)
 static cdl_status phi(const work *w)
 {
   const int count = w->base->count;
-  cdl_spectrum *spectra = calloc((size_t)count, sizeof *spectra);
-  const cdl_matrix **vectors = calloc((size_t)count, sizeof *vectors);
+  analysis_spectrum *spectra = calloc((size_t)count, sizeof *spectra);
+  const analysis_matrix **vectors = calloc((size_t)count, sizeof *vectors);
   cdl_status status = spectra != NULL && vectors != NULL
                           ? CDL_OK
                           : cdl_fail(CDL_MEMORY, "out of memory: %d layers", count);
   for (int l = 0; l < count && status == CDL_OK; l++) {
     char what[CDL_NAME_BYTES + 64];
-    status = cdl_spectrum_of(w->queue, &w->matrices[l], &spectra[l]);
+    status = analysis_spectrum_of(w->queue, &w->matrices[l], &spectra[l]);
     if (status != CDL_OK)
       break;
     snprintf(what, sizeof what, "layer %d, %s: the conversion matrix", w->base->layers[l].number,
              w->base->name);
-    if (cdl_spectrum_check(&spectra[l], w->i, what) && w->j != w->i)
-      (void)cdl_spectrum_check(&spectra[l], w->j, what);
-    vectors[l] = &spectra[l].vectors[CDL_SIDE_LEFT];
+    if (analysis_spectrum_check(&spectra[l], w->i, what) && w->j != w->i)
+      (void)analysis_spectrum_check(&spectra[l], w->j, what);
+    vectors[l] = &spectra[l].vectors[ANALYSIS_SIDE_LEFT];
   }
   if (status == CDL_OK)
-    status = cdl_grid_of(vectors, count, w->i, w->j, &w->result->conversion_phi);
+    status = analysis_grid_of(vectors, count, w->i, w->j, &w->result->conversion_phi);
   for (int l = 0; l < count && spectra != NULL; l++)
-    cdl_spectrum_free(&spectra[l]);
+    analysis_spectrum_free(&spectra[l]);
   free(spectra);
   free(vectors);
   return status;
@@ -102,15 +102,15 @@ static cdl_status phi(const work *w)
 
 static cdl_status compute_set(const work *w, matrix_set set)
 {
-  cdl_layer_similarity_target *r = w->result;
-  cdl_grid *const grids[SETS] = {&r->base, &r->tuned, &r->update, &r->conversion};
+  analysis_layer_similarity_target *r = w->result;
+  analysis_grid *const grids[SETS] = {&r->base, &r->tuned, &r->update, &r->conversion};
   for (int l = 0; l < w->base->count; l++) {
-    cdl_matrix_free(&w->matrices[l]);
+    analysis_matrix_free(&w->matrices[l]);
     CDL_TRY(read_matrix(w, set, l, &w->matrices[l]));
   }
   if (set == CONVERSION)
     CDL_TRY(phi(w));
-  return cdl_cka(w->queue, w->matrices, w->base->count, grids[set]);
+  return analysis_cka(w->queue, w->matrices, w->base->count, grids[set]);
 }
 
 static cdl_status compute_target(work *w)
@@ -123,26 +123,26 @@ static cdl_status compute_target(work *w)
   for (matrix_set set = 0; set < SETS && status == CDL_OK; set++)
     status = compute_set(w, set);
   for (int l = 0; l < count && w->matrices != NULL; l++)
-    cdl_matrix_free(&w->matrices[l]);
+    analysis_matrix_free(&w->matrices[l]);
   free(w->matrices);
   return status;
 }
 
-static cdl_status check_alike(const cdl_adapted *base, const cdl_adapted *tuned)
+static cdl_status check_alike(const analysis_adapted *base, const analysis_adapted *tuned)
 {
   bool same = base->count == tuned->count;
   for (size_t t = 0; same && t < base->count; t++) {
-    const cdl_adapted_target *x = &base->targets[t], *y = &tuned->targets[t];
+    const analysis_adapted_target *x = &base->targets[t], *y = &tuned->targets[t];
     same = x->count == y->count && x->rows == y->rows && x->columns == y->columns;
   }
   return same ? CDL_OK : cdl_fail(CDL_DATA, "the models have layers of different number or shape");
 }
 
-cdl_status cdl_layer_similarity_compute(cdl_queue *queue, const cdl_adapted *base,
-                                        const cdl_adapted *tuned, int64_t i, int64_t j,
-                                        cdl_layer_similarity *result)
+cdl_status analysis_layer_similarity_compute(cdl_queue *queue, const analysis_adapted *base,
+                                             const analysis_adapted *tuned, int64_t i, int64_t j,
+                                             analysis_layer_similarity *result)
 {
-  *result = (cdl_layer_similarity){.count = base->count};
+  *result = (analysis_layer_similarity){.count = base->count};
   CDL_TRY(check_alike(base, tuned));
   result->targets = calloc(base->count + 1, sizeof *result->targets);
   cdl_status status = result->targets != NULL
@@ -159,50 +159,51 @@ cdl_status cdl_layer_similarity_compute(cdl_queue *queue, const cdl_adapted *bas
     status = compute_target(&w);
   }
   if (status != CDL_OK)
-    cdl_layer_similarity_free(result);
+    analysis_layer_similarity_free(result);
   return status;
 }
 
-void cdl_layer_similarity_free(cdl_layer_similarity *result)
+void analysis_layer_similarity_free(analysis_layer_similarity *result)
 {
   for (size_t t = 0; t < result->count && result->targets != NULL; t++) {
-    cdl_layer_similarity_target *target = &result->targets[t];
-    cdl_grid *const grids[] = {&target->base, &target->tuned, &target->update, &target->conversion,
-                               &target->conversion_phi};
+    analysis_layer_similarity_target *target = &result->targets[t];
+    analysis_grid *const grids[] = {&target->base, &target->tuned, &target->update,
+                                    &target->conversion, &target->conversion_phi};
     for (size_t g = 0; g < sizeof grids / sizeof grids[0]; g++)
-      cdl_grid_free(grids[g]);
+      analysis_grid_free(grids[g]);
   }
   free(result->targets);
-  *result = (cdl_layer_similarity){0};
+  *result = (analysis_layer_similarity){0};
 }
 
 /* ---- States ---- */
 
 static cdl_status take_rows(const float *states, int64_t hidden, const uint32_t *rows, size_t count,
-                            cdl_matrix *m)
+                            analysis_matrix *m)
 {
-  CDL_TRY(cdl_matrix_create((int64_t)count, hidden, m));
+  CDL_TRY(analysis_matrix_create((int64_t)count, hidden, m));
   for (size_t i = 0; i < count; i++)
     for (int64_t j = 0; j < hidden; j++)
-      cdl_matrix_row(m, (int64_t)i)[j] = (double)states[(int64_t)rows[i] * hidden + j];
+      analysis_matrix_row(m, (int64_t)i)[j] = (double)states[(int64_t)rows[i] * hidden + j];
   return CDL_OK;
 }
 
-cdl_status cdl_state_similarity(cdl_queue *queue, const float *states, int layers, size_t total,
-                                int64_t hidden, const uint32_t *rows, size_t count, cdl_grid *grid)
+cdl_status analysis_state_similarity(cdl_queue *queue, const float *states, int layers,
+                                     size_t total, int64_t hidden, const uint32_t *rows,
+                                     size_t count, analysis_grid *grid)
 {
   if (count < 2)
     return cdl_fail(CDL_DATA, "%zu example; at least two can be compared", count);
-  cdl_matrix *matrices = calloc((size_t)layers, sizeof *matrices);
+  analysis_matrix *matrices = calloc((size_t)layers, sizeof *matrices);
   cdl_status status =
       matrices != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %d layers", layers);
   for (int l = 0; l < layers && status == CDL_OK; l++)
     status =
         take_rows(states + (size_t)l * total * (size_t)hidden, hidden, rows, count, &matrices[l]);
   if (status == CDL_OK)
-    status = cdl_cka(queue, matrices, layers, grid);
+    status = analysis_cka(queue, matrices, layers, grid);
   for (int l = 0; l < layers && matrices != NULL; l++)
-    cdl_matrix_free(&matrices[l]);
+    analysis_matrix_free(&matrices[l]);
   free(matrices);
   return status;
 }

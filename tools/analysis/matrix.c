@@ -4,44 +4,45 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t bytes_of(const cdl_matrix *m)
+static size_t bytes_of(const analysis_matrix *m)
 {
   return (size_t)(m->rows * m->columns) * sizeof *m->values;
 }
 
-cdl_status cdl_matrix_create(int64_t rows, int64_t columns, cdl_matrix *m)
+cdl_status analysis_matrix_create(int64_t rows, int64_t columns, analysis_matrix *m)
 {
-  *m = (cdl_matrix){.rows = rows, .columns = columns};
+  *m = (analysis_matrix){.rows = rows, .columns = columns};
   m->values = calloc((size_t)(rows * columns) + 1, sizeof *m->values);
   return m->values != NULL ? CDL_OK
                            : cdl_fail(CDL_MEMORY, "out of memory: a matrix of %lld x %lld",
                                       (long long)rows, (long long)columns);
 }
 
-void cdl_matrix_free(cdl_matrix *m)
+void analysis_matrix_free(analysis_matrix *m)
 {
   free(m->values);
-  *m = (cdl_matrix){0};
+  *m = (analysis_matrix){0};
 }
 
-cdl_status cdl_matrix_transpose(const cdl_matrix *m, cdl_matrix *transposed)
+cdl_status analysis_matrix_transpose(const analysis_matrix *m, analysis_matrix *transposed)
 {
-  CDL_TRY(cdl_matrix_create(m->columns, m->rows, transposed));
+  CDL_TRY(analysis_matrix_create(m->columns, m->rows, transposed));
   for (int64_t i = 0; i < m->rows; i++)
     for (int64_t j = 0; j < m->columns; j++)
       transposed->values[j * m->rows + i] = m->values[i * m->columns + j];
   return CDL_OK;
 }
 
-cdl_status cdl_matrix_normal(int64_t rows, int64_t columns, cdl_random *random, cdl_matrix *m)
+cdl_status analysis_matrix_normal(int64_t rows, int64_t columns, cdl_random *random,
+                                  analysis_matrix *m)
 {
-  CDL_TRY(cdl_matrix_create(rows, columns, m));
+  CDL_TRY(analysis_matrix_create(rows, columns, m));
   for (int64_t i = 0; i < rows * columns; i++)
     m->values[i] = cdl_random_normal(random);
   return CDL_OK;
 }
 
-double cdl_matrix_dot(const cdl_matrix *a, const cdl_matrix *b)
+double analysis_matrix_dot(const analysis_matrix *a, const analysis_matrix *b)
 {
   double sum = 0;
   for (int64_t i = 0; i < a->rows * a->columns; i++)
@@ -49,7 +50,7 @@ double cdl_matrix_dot(const cdl_matrix *a, const cdl_matrix *b)
   return sum;
 }
 
-int64_t cdl_matrix_rank(const cdl_matrix *sigma, int64_t longest)
+int64_t analysis_matrix_rank(const analysis_matrix *sigma, int64_t longest)
 {
   int64_t rank = 0;
   while (rank < sigma->columns &&
@@ -60,13 +61,13 @@ int64_t cdl_matrix_rank(const cdl_matrix *sigma, int64_t longest)
 
 /* ---- To and from a backend ---- */
 
-cdl_status cdl_matrix_read(cdl_queue *queue, cdl_tensor tensor, cdl_matrix *m)
+cdl_status analysis_matrix_read(cdl_queue *queue, cdl_tensor tensor, analysis_matrix *m)
 {
   const int64_t rows = tensor.size[2], columns = tensor.size[3];
   const size_t bytes = (size_t)(rows * columns) * sizeof(float);
   cdl_buffer *buffer = NULL;
   float *values = malloc(bytes + 1);
-  cdl_status status = cdl_matrix_create(rows, columns, m);
+  cdl_status status = analysis_matrix_create(rows, columns, m);
   if (status == CDL_OK && values == NULL)
     status = cdl_fail(CDL_MEMORY, "out of memory: a matrix");
   const bool apart = tensor.stride[2] != columns && rows > 1;
@@ -84,7 +85,7 @@ cdl_status cdl_matrix_read(cdl_queue *queue, cdl_tensor tensor, cdl_matrix *m)
   cdl_buffer_destroy(buffer);
   free(values);
   if (status != CDL_OK)
-    cdl_matrix_free(m);
+    analysis_matrix_free(m);
   return status;
 }
 
@@ -94,16 +95,16 @@ enum { OPERANDS_MAX = 4 };
 typedef struct {
   cdl_queue *queue;
   cdl_buffer *buffer;
-  cdl_matrix *matrix[OPERANDS_MAX];
+  analysis_matrix *matrix[OPERANDS_MAX];
   cdl_tensor tensor[OPERANDS_MAX];
   int count;
   int64_t elements;
 } call;
 
 /* The last one's, once the call has begun. */
-static int add(call *c, const cdl_matrix *m)
+static int add(call *c, const analysis_matrix *m)
 {
-  c->matrix[c->count] = (cdl_matrix *)(uintptr_t)m; /* an input is never written to */
+  c->matrix[c->count] = (analysis_matrix *)(uintptr_t)m; /* an input is never written to */
   return c->count++;
 }
 
@@ -118,7 +119,7 @@ static cdl_status begin(call *c, int inputs)
   CDL_TRY(cdl_buffer_create(cdl_queue_backend(c->queue),
                             (size_t)c->elements * sizeof(double) + sizeof(double), &c->buffer));
   for (int i = 0; i < c->count; i++) {
-    const cdl_matrix *m = c->matrix[i];
+    const analysis_matrix *m = c->matrix[i];
     c->tensor[i] = cdl_tensor_2d(c->buffer, CDL_F64, at[i], m->rows, m->columns);
     if (i < inputs)
       cdl_upload(c->queue, c->tensor[i], m->values, bytes_of(m));
@@ -135,35 +136,36 @@ static cdl_status finish(call *c, cdl_status status, int inputs)
     status = cdl_sync(c->queue);
   cdl_buffer_destroy(c->buffer);
   for (int i = inputs; status != CDL_OK && i < c->count; i++)
-    cdl_matrix_free(c->matrix[i]);
+    analysis_matrix_free(c->matrix[i]);
   return status;
 }
 
 /* ---- Products ---- */
 
-static double at(const cdl_matrix *m, bool transpose, int64_t i, int64_t j)
+static double at(const analysis_matrix *m, bool transpose, int64_t i, int64_t j)
 {
   return transpose ? m->values[j * m->columns + i] : m->values[i * m->columns + j];
 }
 
-static void multiply_here(const cdl_matrix *a, bool transpose_a, const cdl_matrix *b,
-                          bool transpose_b, cdl_matrix *out)
+static void multiply_here(const analysis_matrix *a, bool transpose_a, const analysis_matrix *b,
+                          bool transpose_b, analysis_matrix *out)
 {
   const int64_t inner = transpose_a ? a->rows : a->columns;
   for (int64_t i = 0; i < out->rows; i++)
     for (int64_t l = 0; l < inner; l++) {
       const double factor = at(a, transpose_a, i, l);
-      double *row = cdl_matrix_row(out, i);
+      double *row = analysis_matrix_row(out, i);
       for (int64_t j = 0; j < out->columns; j++)
         row[j] += factor * at(b, transpose_b, l, j);
     }
 }
 
-cdl_status cdl_matrix_multiply(cdl_queue *queue, const cdl_matrix *a, bool transpose_a,
-                               const cdl_matrix *b, bool transpose_b, cdl_matrix *out)
+cdl_status analysis_matrix_multiply(cdl_queue *queue, const analysis_matrix *a, bool transpose_a,
+                                    const analysis_matrix *b, bool transpose_b,
+                                    analysis_matrix *out)
 {
-  CDL_TRY(cdl_matrix_create(transpose_a ? a->columns : a->rows, transpose_b ? b->rows : b->columns,
-                            out));
+  CDL_TRY(analysis_matrix_create(transpose_a ? a->columns : a->rows,
+                                 transpose_b ? b->rows : b->columns, out));
   call c = {.queue = queue};
   add(&c, a);
   add(&c, b);
@@ -186,13 +188,13 @@ cdl_status cdl_matrix_multiply(cdl_queue *queue, const cdl_matrix *a, bool trans
   cdl_buffer_destroy(c.buffer);
   multiply_here(a, transpose_a, b, transpose_b, out);
   if (status != CDL_OK)
-    cdl_matrix_free(out);
+    analysis_matrix_free(out);
   return status;
 }
 
 /* ---- Matrices that stay ---- */
 
-static cdl_gemm_args product_args(const cdl_resident *r, bool transpose, cdl_tensor x,
+static cdl_gemm_args product_args(const analysis_resident *r, bool transpose, cdl_tensor x,
                                   cdl_tensor out)
 {
   return (cdl_gemm_args){.size = sizeof(cdl_gemm_args),
@@ -204,11 +206,11 @@ static cdl_gemm_args product_args(const cdl_resident *r, bool transpose, cdl_ten
 }
 
 /* Room for a matrix of that size, or none. */
-static cdl_status make_room(cdl_queue *queue, int64_t rows, int64_t columns, cdl_resident *r)
+static cdl_status make_room(cdl_queue *queue, int64_t rows, int64_t columns, analysis_resident *r)
 {
   cdl_backend *backend = cdl_queue_backend(queue);
   const int64_t elements = rows * columns;
-  *r = (cdl_resident){.queue = queue};
+  *r = (analysis_resident){.queue = queue};
   CDL_TRY(cdl_buffer_create(backend, (size_t)(elements + rows + columns + 1) * sizeof(double),
                             &r->buffer));
   r->m = cdl_tensor_2d(r->buffer, CDL_F64, 0, rows, columns);
@@ -224,23 +226,23 @@ static cdl_status make_room(cdl_queue *queue, int64_t rows, int64_t columns, cdl
   return CDL_OK;
 }
 
-cdl_status cdl_resident_begin(cdl_queue *queue, const cdl_matrix *m, cdl_resident *r)
+cdl_status analysis_resident_begin(cdl_queue *queue, const analysis_matrix *m, analysis_resident *r)
 {
   CDL_TRY(make_room(queue, m->rows, m->columns, r));
   if (r->buffer != NULL) {
     cdl_upload(queue, r->m, m->values, bytes_of(m));
     return cdl_queue_status(queue);
   }
-  CDL_TRY(cdl_matrix_create(m->rows, m->columns, &r->host));
+  CDL_TRY(analysis_matrix_create(m->rows, m->columns, &r->host));
   memcpy(r->host.values, m->values, bytes_of(m));
   return CDL_OK;
 }
 
-static cdl_status inverse_of_host(const cdl_resident *r, cdl_resident *inverse)
+static cdl_status inverse_of_host(const analysis_resident *r, analysis_resident *inverse)
 {
   call c = {.queue = r->queue};
   add(&c, &r->host);
-  cdl_status status = cdl_matrix_create(r->host.rows, r->host.columns, &inverse->host);
+  cdl_status status = analysis_matrix_create(r->host.rows, r->host.columns, &inverse->host);
   add(&c, &inverse->host);
   if (status == CDL_OK)
     status = begin(&c, 1);
@@ -249,10 +251,10 @@ static cdl_status inverse_of_host(const cdl_resident *r, cdl_resident *inverse)
   return finish(&c, status, 1);
 }
 
-cdl_status cdl_resident_inverse(const cdl_resident *r, cdl_resident *inverse)
+cdl_status analysis_resident_inverse(const analysis_resident *r, analysis_resident *inverse)
 {
   if (r->buffer == NULL) {
-    *inverse = (cdl_resident){.queue = r->queue};
+    *inverse = (analysis_resident){.queue = r->queue};
     return inverse_of_host(r, inverse);
   }
   CDL_TRY(make_room(r->queue, r->m.size[2], r->m.size[3], inverse));
@@ -260,12 +262,13 @@ cdl_status cdl_resident_inverse(const cdl_resident *r, cdl_resident *inverse)
   return cdl_sync(r->queue);
 }
 
-cdl_status cdl_resident_apply(const cdl_resident *r, bool transpose, const double *x, double *y)
+cdl_status analysis_resident_apply(const analysis_resident *r, bool transpose, const double *x,
+                                   double *y)
 {
   if (r->buffer == NULL) {
-    const cdl_matrix in = {transpose ? r->host.rows : r->host.columns, 1,
-                           (double *)(uintptr_t)x}; /* read alone */
-    cdl_matrix out = {transpose ? r->host.columns : r->host.rows, 1, y};
+    const analysis_matrix in = {transpose ? r->host.rows : r->host.columns, 1,
+                                (double *)(uintptr_t)x}; /* read alone */
+    analysis_matrix out = {transpose ? r->host.columns : r->host.rows, 1, y};
     memset(y, 0, bytes_of(&out));
     multiply_here(&r->host, transpose, &in, false, &out);
     return CDL_OK;
@@ -278,11 +281,11 @@ cdl_status cdl_resident_apply(const cdl_resident *r, bool transpose, const doubl
   return cdl_sync(r->queue);
 }
 
-cdl_status cdl_resident_multiply(const cdl_resident *r, bool transpose, const cdl_matrix *x,
-                                 cdl_matrix *out)
+cdl_status analysis_resident_multiply(const analysis_resident *r, bool transpose,
+                                      const analysis_matrix *x, analysis_matrix *out)
 {
-  CDL_TRY(cdl_matrix_create(transpose ? cdl_resident_columns(r) : cdl_resident_rows(r), x->columns,
-                            out));
+  CDL_TRY(analysis_matrix_create(
+      transpose ? analysis_resident_columns(r) : analysis_resident_rows(r), x->columns, out));
   if (r->buffer == NULL) {
     multiply_here(&r->host, transpose, x, false, out);
     return CDL_OK;
@@ -298,34 +301,34 @@ cdl_status cdl_resident_multiply(const cdl_resident *r, bool transpose, const cd
   return finish(&c, status, 1);
 }
 
-void cdl_resident_end(cdl_resident *r)
+void analysis_resident_end(analysis_resident *r)
 {
   cdl_buffer_destroy(r->buffer);
-  cdl_matrix_free(&r->host);
-  *r = (cdl_resident){0};
+  analysis_matrix_free(&r->host);
+  *r = (analysis_resident){0};
 }
 
 /* ---- Decompositions ---- */
 
-static int64_t smaller(const cdl_matrix *a)
+static int64_t smaller(const analysis_matrix *a)
 {
   return a->rows < a->columns ? a->rows : a->columns;
 }
 
-cdl_status cdl_matrix_svd(cdl_queue *queue, const cdl_matrix *a, cdl_matrix *u, cdl_matrix *sigma,
-                          cdl_matrix *vt)
+cdl_status analysis_matrix_svd(cdl_queue *queue, const analysis_matrix *a, analysis_matrix *u,
+                               analysis_matrix *sigma, analysis_matrix *vt)
 {
   const int64_t k = smaller(a);
   call c = {.queue = queue};
   add(&c, a);
-  cdl_status status = cdl_matrix_create(1, k, sigma);
+  cdl_status status = analysis_matrix_create(1, k, sigma);
   add(&c, sigma);
   if (u != NULL) {
-    *u = *vt = (cdl_matrix){0};
+    *u = *vt = (analysis_matrix){0};
     if (status == CDL_OK)
-      status = cdl_matrix_create(a->rows, k, u);
+      status = analysis_matrix_create(a->rows, k, u);
     if (status == CDL_OK)
-      status = cdl_matrix_create(k, a->columns, vt);
+      status = analysis_matrix_create(k, a->columns, vt);
     add(&c, u);
     add(&c, vt);
   }
@@ -339,15 +342,16 @@ cdl_status cdl_matrix_svd(cdl_queue *queue, const cdl_matrix *a, cdl_matrix *u, 
   return finish(&c, status, 1);
 }
 
-cdl_status cdl_matrix_qr(cdl_queue *queue, const cdl_matrix *a, cdl_matrix *q, cdl_matrix *r)
+cdl_status analysis_matrix_qr(cdl_queue *queue, const analysis_matrix *a, analysis_matrix *q,
+                              analysis_matrix *r)
 {
   const int64_t k = smaller(a);
   call c = {.queue = queue};
-  *r = (cdl_matrix){0};
+  *r = (analysis_matrix){0};
   add(&c, a);
-  cdl_status status = cdl_matrix_create(a->rows, k, q);
+  cdl_status status = analysis_matrix_create(a->rows, k, q);
   if (status == CDL_OK)
-    status = cdl_matrix_create(k, a->columns, r);
+    status = analysis_matrix_create(k, a->columns, r);
   add(&c, q);
   add(&c, r);
   if (status == CDL_OK)
@@ -357,11 +361,12 @@ cdl_status cdl_matrix_qr(cdl_queue *queue, const cdl_matrix *a, cdl_matrix *q, c
   return finish(&c, status, 1);
 }
 
-cdl_status cdl_matrix_eigenvalues(cdl_queue *queue, const cdl_matrix *a, cdl_matrix *values)
+cdl_status analysis_matrix_eigenvalues(cdl_queue *queue, const analysis_matrix *a,
+                                       analysis_matrix *values)
 {
   call c = {.queue = queue};
   add(&c, a);
-  cdl_status status = cdl_matrix_create(1, a->rows, values);
+  cdl_status status = analysis_matrix_create(1, a->rows, values);
   add(&c, values);
   if (status == CDL_OK)
     status = begin(&c, 1);

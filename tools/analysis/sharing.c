@@ -6,13 +6,13 @@
 typedef struct {
   cdl_queue *queue;
   cdl_orientation form;
-  cdl_sharing_target *result;
-  cdl_conversion_matrices *matrices; /* [layers] */
+  analysis_sharing_target *result;
+  analysis_conversion_matrices *matrices; /* [layers] */
 } work;
 
 /* ---- One layer ---- */
 
-static double effective_rank(const cdl_matrix *sigma)
+static double effective_rank(const analysis_matrix *sigma)
 {
   double sum = 0, entropy = 0;
   for (int64_t k = 0; k < sigma->columns; k++)
@@ -24,96 +24,96 @@ static double effective_rank(const cdl_matrix *sigma)
   return sum > 0 ? exp(entropy) : 0;
 }
 
-static cdl_status describe(const work *w, int layer, cdl_conversion_kind kind)
+static cdl_status describe(const work *w, int layer, analysis_conversion_kind kind)
 {
-  cdl_sharing_layer *l = &w->result->figures[kind].layers[layer];
-  cdl_spectrum s;
-  CDL_TRY(cdl_conversion_spectrum(w->queue, &w->matrices[layer],
-                                  &w->result->target->layers[layer].a, kind, &s));
+  analysis_sharing_layer *l = &w->result->figures[kind].layers[layer];
+  analysis_spectrum s;
+  CDL_TRY(analysis_conversion_spectrum(w->queue, &w->matrices[layer],
+                                       &w->result->target->layers[layer].a, kind, &s));
   l->sigma = s.sigma;
-  s.sigma = (cdl_matrix){0};
+  s.sigma = (analysis_matrix){0};
   l->rank = s.rank;
   l->effective_rank = effective_rank(&l->sigma);
-  l->norm = sqrt(cdl_matrix_dot(&l->sigma, &l->sigma));
-  cdl_spectrum_free(&s);
+  l->norm = sqrt(analysis_matrix_dot(&l->sigma, &l->sigma));
+  analysis_spectrum_free(&s);
   return CDL_OK;
 }
 
 /* ---- All layers ---- */
 
 /* ⟨M_l, M_k⟩, NaN for different shapes; of products X Y it is Σ (X_lᵀ X_k) ∘ (Y_l Y_kᵀ). */
-static cdl_status inner_product(const work *w, cdl_conversion_kind kind, int l, int k,
+static cdl_status inner_product(const work *w, analysis_conversion_kind kind, int l, int k,
                                 double *product)
 {
-  const cdl_conversion_matrices *x = &w->matrices[l], *y = &w->matrices[k];
-  const cdl_adapted_layer *layers = w->result->target->layers;
-  if (kind == CDL_CONVERSION_BA) {
-    cdl_matrix left = {0}, right = {0};
-    cdl_status status = cdl_matrix_multiply(w->queue, &x->b, true, &y->b, false, &left);
+  const analysis_conversion_matrices *x = &w->matrices[l], *y = &w->matrices[k];
+  const analysis_adapted_layer *layers = w->result->target->layers;
+  if (kind == ANALYSIS_CONVERSION_BA) {
+    analysis_matrix left = {0}, right = {0};
+    cdl_status status = analysis_matrix_multiply(w->queue, &x->b, true, &y->b, false, &left);
     if (status == CDL_OK)
-      status = cdl_matrix_multiply(w->queue, &layers[l].a, false, &layers[k].a, true, &right);
-    *product = status == CDL_OK ? cdl_matrix_dot(&left, &right) : 0;
-    cdl_matrix_free(&left);
-    cdl_matrix_free(&right);
+      status = analysis_matrix_multiply(w->queue, &layers[l].a, false, &layers[k].a, true, &right);
+    *product = status == CDL_OK ? analysis_matrix_dot(&left, &right) : 0;
+    analysis_matrix_free(&left);
+    analysis_matrix_free(&right);
     return status;
   }
-  const cdl_matrix *a = kind == CDL_CONVERSION_A ? &x->a : &x->b,
-                   *b = kind == CDL_CONVERSION_A ? &y->a : &y->b;
-  *product = a->columns == b->columns ? cdl_matrix_dot(a, b) : NAN;
+  const analysis_matrix *a = kind == ANALYSIS_CONVERSION_A ? &x->a : &x->b,
+                        *b = kind == ANALYSIS_CONVERSION_A ? &y->a : &y->b;
+  *product = a->columns == b->columns ? analysis_matrix_dot(a, b) : NAN;
   return CDL_OK;
 }
 
-static cdl_status gram_of(const work *w, cdl_conversion_kind kind, cdl_matrix *gram)
+static cdl_status gram_of(const work *w, analysis_conversion_kind kind, analysis_matrix *gram)
 {
   const int count = w->result->target->count;
-  CDL_TRY(cdl_matrix_create(count, count, gram));
+  CDL_TRY(analysis_matrix_create(count, count, gram));
   for (int l = 0; l < count; l++)
     for (int k = l; k < count; k++) {
       double product;
       const cdl_status status = inner_product(w, kind, l, k, &product);
       if (status != CDL_OK) {
-        cdl_matrix_free(gram);
+        analysis_matrix_free(gram);
         return status;
       }
-      cdl_matrix_row(gram, l)[k] = cdl_matrix_row(gram, k)[l] = product;
+      analysis_matrix_row(gram, l)[k] = analysis_matrix_row(gram, k)[l] = product;
     }
   return CDL_OK;
 }
 
 /* The largest eigenvalue of the cosines over their number. */
-static cdl_status share_with_factors(const work *w, cdl_sharing_figure *figure)
+static cdl_status share_with_factors(const work *w, analysis_sharing_figure *figure)
 {
   const int count = figure->cosines.layers;
-  const cdl_matrix cosines = {count, count, figure->cosines.values};
-  cdl_matrix values;
-  CDL_TRY(cdl_matrix_eigenvalues(w->queue, &cosines, &values));
+  const analysis_matrix cosines = {count, count, figure->cosines.values};
+  analysis_matrix values;
+  CDL_TRY(analysis_matrix_eigenvalues(w->queue, &cosines, &values));
   figure->scaled = values.values[count - 1] / count;
-  cdl_matrix_free(&values);
+  analysis_matrix_free(&values);
   return CDL_OK;
 }
 
 /* The nearest M is the mean: it takes 1ᵀ G 1 / L off the trace of G = [⟨M_l, M_k⟩]. */
-static cdl_status share(const work *w, cdl_conversion_kind kind)
+static cdl_status share(const work *w, analysis_conversion_kind kind)
 {
-  cdl_sharing_figure *figure = &w->result->figures[kind];
+  analysis_sharing_figure *figure = &w->result->figures[kind];
   const int count = w->result->target->count;
-  cdl_matrix gram;
+  analysis_matrix gram;
   double sum = 0, trace = 0;
   bool all = true; /* cosines are there */
-  CDL_TRY(cdl_grid_create(count, &figure->cosines));
+  CDL_TRY(analysis_grid_create(count, &figure->cosines));
   CDL_TRY(gram_of(w, kind, &gram));
   for (int l = 0; l < count; l++) {
-    const double *row = cdl_matrix_row(&gram, l);
+    const double *row = analysis_matrix_row(&gram, l);
     trace += row[l];
     for (int k = 0; k < count; k++) {
-      const double lengths = sqrt(row[l] * cdl_matrix_row(&gram, k)[k]);
+      const double lengths = sqrt(row[l] * analysis_matrix_row(&gram, k)[k]);
       figure->cosines.values[l * count + k] = lengths > 0 ? row[k] / lengths : NAN;
       all = all && isfinite(figure->cosines.values[l * count + k]);
       sum += row[k];
     }
   }
-  cdl_matrix_free(&gram);
-  cdl_grid_average(&figure->cosines);
+  analysis_matrix_free(&gram);
+  analysis_grid_average(&figure->cosines);
   figure->same = trace > 0 ? sum / (count * trace) : NAN;
   figure->scaled = NAN;
   figure->expected = 1.0 / count;
@@ -124,12 +124,12 @@ static cdl_status compute_layers(const work *w)
 {
   const int count = w->result->target->count;
   for (int l = 0; l < count; l++) {
-    CDL_TRY(cdl_conversion_layer(w->queue, w->result->target, l, w->form, &w->matrices[l]));
+    CDL_TRY(analysis_conversion_layer(w->queue, w->result->target, l, w->form, &w->matrices[l]));
     w->result->conditions[l] = w->matrices[l].condition;
-    for (cdl_conversion_kind k = 0; k < CDL_CONVERSION_COUNT; k++)
+    for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++)
       CDL_TRY(describe(w, l, k));
   }
-  for (cdl_conversion_kind k = 0; k < CDL_CONVERSION_COUNT; k++)
+  for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++)
     CDL_TRY(share(w, k));
   return CDL_OK;
 }
@@ -140,23 +140,23 @@ static cdl_status compute_target(work *w)
   w->matrices = calloc((size_t)count, sizeof *w->matrices);
   w->result->conditions = calloc((size_t)count, sizeof *w->result->conditions);
   bool room = w->matrices != NULL && w->result->conditions != NULL;
-  for (cdl_conversion_kind k = 0; k < CDL_CONVERSION_COUNT; k++) {
-    cdl_sharing_figure *figure = &w->result->figures[k];
+  for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++) {
+    analysis_sharing_figure *figure = &w->result->figures[k];
     figure->layers = calloc((size_t)count, sizeof *figure->layers);
     room = room && figure->layers != NULL;
   }
   const cdl_status status =
       room ? compute_layers(w) : cdl_fail(CDL_MEMORY, "out of memory: %d layers", count);
   for (int l = 0; l < count && w->matrices != NULL; l++)
-    cdl_conversion_matrices_free(&w->matrices[l]);
+    analysis_conversion_matrices_free(&w->matrices[l]);
   free(w->matrices);
   return status;
 }
 
-cdl_status cdl_sharing_compute(cdl_queue *queue, const cdl_adapted *adapted, cdl_orientation form,
-                               cdl_sharing *result)
+cdl_status analysis_sharing_compute(cdl_queue *queue, const analysis_adapted *adapted,
+                                    cdl_orientation form, analysis_sharing *result)
 {
-  *result = (cdl_sharing){.count = adapted->count};
+  *result = (analysis_sharing){.count = adapted->count};
   result->targets = calloc(adapted->count + 1, sizeof *result->targets);
   cdl_status status = result->targets != NULL
                           ? CDL_OK
@@ -167,23 +167,23 @@ cdl_status cdl_sharing_compute(cdl_queue *queue, const cdl_adapted *adapted, cdl
     status = compute_target(&w);
   }
   if (status != CDL_OK)
-    cdl_sharing_free(result);
+    analysis_sharing_free(result);
   return status;
 }
 
-void cdl_sharing_free(cdl_sharing *result)
+void analysis_sharing_free(analysis_sharing *result)
 {
   for (size_t t = 0; t < result->count && result->targets != NULL; t++) {
-    cdl_sharing_target *target = &result->targets[t];
-    for (cdl_conversion_kind k = 0; k < CDL_CONVERSION_COUNT; k++) {
-      cdl_sharing_figure *figure = &target->figures[k];
+    analysis_sharing_target *target = &result->targets[t];
+    for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++) {
+      analysis_sharing_figure *figure = &target->figures[k];
       for (int l = 0; figure->layers != NULL && l < target->target->count; l++)
-        cdl_matrix_free(&figure->layers[l].sigma);
+        analysis_matrix_free(&figure->layers[l].sigma);
       free(figure->layers);
-      cdl_grid_free(&figure->cosines);
+      analysis_grid_free(&figure->cosines);
     }
     free(target->conditions);
   }
   free(result->targets);
-  *result = (cdl_sharing){0};
+  *result = (analysis_sharing){0};
 }

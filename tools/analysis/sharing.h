@@ -6,37 +6,37 @@
 #include "tools/analysis/conversion.h"
 
 typedef struct {
-  cdl_matrix sigma; /* [1, k] descending */
-  int64_t rank;     /* numerical */
+  analysis_matrix sigma; /* [1, k] descending */
+  int64_t rank;          /* numerical */
   double
       effective_rank; /* exp(−Σ p log p), p = σ / Σ σ (Roy and Vetterli 2007); 0 of a zero matrix */
   double norm;        /* Frobenius */
-} cdl_sharing_layer;
+} analysis_sharing_layer;
 
 typedef struct {
-  cdl_sharing_layer *layers; /* [target->count] */
-  cdl_grid cosines;          /* ⟨M_l, M_k⟩ / (‖M_l‖ ‖M_k‖) */
+  analysis_sharing_layer *layers; /* [target->count] */
+  analysis_grid cosines;          /* ⟨M_l, M_k⟩ / (‖M_l‖ ‖M_k‖) */
   /* How much one matrix explains: the part of Σ ‖M_l‖² that the nearest M to all leaves no more; and
    * with M_l / ‖M_l‖ in the place of M_l, that of the nearest c_l M. For L random matrices of many
    * numbers both are 1/L. NaN where matrices are zero or layers have different ranks. */
   double same, scaled;
   double expected; /* 1/L */
-} cdl_sharing_figure;
+} analysis_sharing_figure;
 
 typedef struct {
-  const cdl_adapted_target *target; /* borrowed */
-  double *conditions;               /* [target->count] of W */
-  cdl_sharing_figure figures[CDL_CONVERSION_COUNT];
-} cdl_sharing_target;
+  const analysis_adapted_target *target; /* borrowed */
+  double *conditions;                    /* [target->count] of W */
+  analysis_sharing_figure figures[ANALYSIS_CONVERSION_COUNT];
+} analysis_sharing_target;
 
 typedef struct {
-  cdl_sharing_target *targets;
+  analysis_sharing_target *targets;
   size_t count;
-} cdl_sharing;
+} analysis_sharing;
 
 /* `adapted` outlives the result. Errors as of the conversion matrices. */
-CDL_MUST_USE cdl_status cdl_sharing_compute(cdl_queue *queue, const cdl_adapted *adapted,
-                                            cdl_orientation form, cdl_sharing *result);
-void cdl_sharing_free(cdl_sharing *result);
+CDL_MUST_USE cdl_status analysis_sharing_compute(cdl_queue *queue, const analysis_adapted *adapted,
+                                                 cdl_orientation form, analysis_sharing *result);
+void analysis_sharing_free(analysis_sharing *result);
 
 #endif

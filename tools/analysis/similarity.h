@@ -7,44 +7,46 @@
 #include "tools/analysis/subspace.h"
 
 typedef enum {
-  CDL_SIMILARITY_A,
-  CDL_SIMILARITY_B,
-  CDL_SIMILARITY_DELTA,
-  CDL_SIMILARITY_COUNT
-} cdl_similarity_kind;
+  ANALYSIS_SIMILARITY_A,
+  ANALYSIS_SIMILARITY_B,
+  ANALYSIS_SIMILARITY_DELTA,
+  ANALYSIS_SIMILARITY_COUNT
+} analysis_similarity_kind;
 
-const char *cdl_similarity_name(cdl_similarity_kind kind); /* "A", "B", "BA" */
+const char *analysis_similarity_name(analysis_similarity_kind kind); /* "A", "B", "BA" */
 
 typedef struct {
   int number; /* of the block, from 0 */
-  double phi[CDL_SIMILARITY_COUNT], random[CDL_SIMILARITY_COUNT];
-} cdl_similarity_layer;
+  double phi[ANALYSIS_SIMILARITY_COUNT], random[ANALYSIS_SIMILARITY_COUNT];
+} analysis_similarity_layer;
 
 typedef struct {
   char name[CDL_NAME_BYTES]; /* of the target */
-  cdl_similarity_layer *layers;
+  analysis_similarity_layer *layers;
   int count;
-  double phi[CDL_SIMILARITY_COUNT], random[CDL_SIMILARITY_COUNT]; /* means over the layers */
-  double expected[CDL_SIMILARITY_COUNT];                          /* of random ones */
-} cdl_similarity_target;
+  double phi[ANALYSIS_SIMILARITY_COUNT],
+      random[ANALYSIS_SIMILARITY_COUNT];      /* means over the layers */
+  double expected[ANALYSIS_SIMILARITY_COUNT]; /* of random ones */
+} analysis_similarity_target;
 
 typedef struct {
-  cdl_similarity_target *targets;
+  analysis_similarity_target *targets;
   size_t count;
-  double phi[CDL_SIMILARITY_COUNT], random[CDL_SIMILARITY_COUNT]; /* means over all layers */
-} cdl_similarity;
+  double phi[ANALYSIS_SIMILARITY_COUNT],
+      random[ANALYSIS_SIMILARITY_COUNT]; /* means over all layers */
+} analysis_similarity;
 
 typedef struct {
   int64_t i, j;
   uint64_t seed;
-} cdl_similarity_settings;
+} analysis_similarity_settings;
 
 /* Of the layers that both have. DATA where there is none, or where shapes of W differ; USAGE where i
  * or j is more than a matrix has singular vectors. */
-CDL_MUST_USE cdl_status cdl_similarity_compute(cdl_queue *queue, const cdl_adapted *first,
-                                               const cdl_adapted *second,
-                                               const cdl_similarity_settings *settings,
-                                               cdl_similarity *result);
-void cdl_similarity_free(cdl_similarity *result);
+CDL_MUST_USE cdl_status analysis_similarity_compute(cdl_queue *queue, const analysis_adapted *first,
+                                                    const analysis_adapted *second,
+                                                    const analysis_similarity_settings *settings,
+                                                    analysis_similarity *result);
+void analysis_similarity_free(analysis_similarity *result);
 
 #endif

@@ -22,9 +22,9 @@ static cdl_status check(const analyze_kind *kind, const analyze_options *o)
   return kind->check != NULL ? kind->check(o) : CDL_OK;
 }
 
-bool analyze_wants_side(const analyze_options *o, cdl_side side)
+bool analyze_wants_side(const analyze_options *o, analysis_side side)
 {
-  return strcmp(o->side, "both") == 0 || strcmp(o->side, cdl_side_name(side)) == 0;
+  return strcmp(o->side, "both") == 0 || strcmp(o->side, analysis_side_name(side)) == 0;
 }
 
 cdl_orientation analyze_form(const analyze_options *o)
@@ -34,22 +34,22 @@ cdl_orientation analyze_form(const analyze_options *o)
 
 /* Lists of the options, taken apart; owned. */
 typedef struct {
-  cdl_list targets;
+  base_list targets;
   int64_t *layers;
-  cdl_selection selection; /* of them */
+  analysis_selection selection; /* of them */
 } chosen_lists;
 
 static void free_lists(chosen_lists *s)
 {
-  cdl_list_release(&s->targets);
+  base_list_release(&s->targets);
   free(s->layers);
   *s = (chosen_lists){0};
 }
 
 static cdl_status read_layers(const char *text, chosen_lists *s)
 {
-  cdl_list numbers;
-  CDL_TRY(cdl_list_split("--layers", text, &numbers));
+  base_list numbers;
+  CDL_TRY(base_list_split("--layers", text, &numbers));
   cdl_status status = CDL_OK;
   s->layers = calloc(numbers.count + 1, sizeof *s->layers);
   if (s->layers == NULL)
@@ -63,7 +63,7 @@ static cdl_status read_layers(const char *text, chosen_lists *s)
   }
   s->selection.layers = s->layers;
   s->selection.layer_count = numbers.count;
-  cdl_list_release(&numbers);
+  base_list_release(&numbers);
   return status;
 }
 
@@ -72,7 +72,7 @@ static cdl_status read_lists(const analyze_options *o, chosen_lists *s)
   *s = (chosen_lists){0};
   cdl_status status = CDL_OK;
   if (o->targets != NULL)
-    status = cdl_list_split("--targets", o->targets, &s->targets);
+    status = base_list_split("--targets", o->targets, &s->targets);
   s->selection.targets = (const char *const *)s->targets.item;
   s->selection.target_count = s->targets.count;
   if (status == CDL_OK && o->layers != NULL)
@@ -109,26 +109,26 @@ static cdl_status run_opened(const analyze_kind *kind, const analyze_input *inpu
 
 static cdl_status choose_layers(const analyze_kind *kind, analyze_input *input)
 {
-  cdl_encoder *encoder = input->job->encoder;
+  cdl_encoder *encoder = input->session->encoder;
   if (kind->bare)
-    return cdl_adapted_sites(encoder, input->selection, &input->adapted);
+    return analysis_adapted_sites(encoder, input->selection, &input->adapted);
   return cdl_context(
-      cdl_adapted_read(encoder, input->job->queue, input->selection, &input->adapted), "%s",
-      input->options->settings.adapter);
+      analysis_adapted_read(encoder, input->session->queue, input->selection, &input->adapted),
+      "%s", input->options->settings.adapter);
 }
 
 static cdl_status open_and_run(const analyze_kind *kind, const analyze_options *o,
-                               const cdl_selection *selection, cli_notices *notices)
+                               const analysis_selection *selection, cli_notices *notices)
 {
-  cdl_job job;
-  analyze_input input = {.options = o, .selection = selection, .job = &job};
-  CDL_TRY(cdl_job_open_inference(&job, &o->settings));
+  train_session session;
+  analyze_input input = {.options = o, .selection = selection, .session = &session};
+  CDL_TRY(train_session_open_inference(&session, &o->settings));
   cdl_status status = choose_layers(kind, &input);
   if (status == CDL_OK) {
     status = run_opened(kind, &input, notices);
-    cdl_adapted_free(&input.adapted);
+    analysis_adapted_free(&input.adapted);
   }
-  cdl_job_close(&job);
+  train_session_close(&session);
   return status;
 }
 
@@ -152,7 +152,7 @@ cdl_status analyze_run(const analyze_kind *kind, const cli_grammar *grammar, int
                        char **arguments, analyze_options *o)
 {
   const analysis a = {kind, o};
-  o->settings.part = kind->bare ? CDL_OPEN_BODY : CDL_OPEN_ADAPTED;
+  o->settings.part = kind->bare ? TRAIN_OPEN_BODY : TRAIN_OPEN_ADAPTED;
   return cli_run(grammar, count, arguments, run, &a);
 }
 
@@ -205,5 +205,5 @@ cdl_status cli_analyze(int count, char **arguments)
                                "matrices or layers");
   return cdl_fail(CDL_USAGE,
                   "there is no analysis %s; the nearest is %s (condlora analyze --help lists all)",
-                  arguments[0], cdl_nearest(arguments[0], names, ANALYSES));
+                  arguments[0], base_nearest(arguments[0], names, ANALYSES));
 }

@@ -7,11 +7,11 @@
 #include "tools/analysis/subspace.h"
 #include "tools/cli/command.h"
 #include "tools/cli/new_folder.h"
-#include "train/job.h"
+#include "train/session.h"
 
 /* As the command line says. */
 typedef struct {
-  cdl_inference_settings settings;
+  train_inference_settings settings;
   int64_t i, j, seed;
   const char *targets, *layers, *form, *side, *output, *plots;
 } analyze_options;
@@ -77,7 +77,7 @@ typedef struct {
   }
 
 /* Whether --side asks for a side. */
-bool analyze_wants_side(const analyze_options *o, cdl_side side);
+bool analyze_wants_side(const analyze_options *o, analysis_side side);
 cdl_orientation analyze_form(const analyze_options *o);
 
 /* ---- Running one ---- */
@@ -85,9 +85,9 @@ cdl_orientation analyze_form(const analyze_options *o);
 /* What was opened, and the layers chosen of it. */
 typedef struct {
   const analyze_options *options;
-  const cdl_selection *selection;
-  cdl_job *job;
-  cdl_adapted adapted;
+  const analysis_selection *selection;
+  train_session *session;
+  analysis_adapted adapted;
 } analyze_input;
 
 struct analyze_output;
@@ -115,7 +115,7 @@ CDL_MUST_USE cdl_status analyze_run(const analyze_kind *kind, const cli_grammar 
 typedef struct analyze_output {
   const char *path;
   cli_new_folder folder;
-  cdl_list plots;
+  base_list plots;
 } analyze_output;
 
 /* USAGE for kinds of plots that there are not. Makes the folder; nothing without --output. */
@@ -125,15 +125,15 @@ CDL_MUST_USE cdl_status analyze_output_finish(analyze_output *out, cdl_status st
 
 /* A file in the folder; NULL without --output. */
 CDL_MUST_USE cdl_status analyze_file_begin(const analyze_output *out, const char *name,
-                                           cdl_output **file);
-CDL_MUST_USE cdl_status analyze_file_commit(cdl_output *file);
+                                           base_output **file);
+CDL_MUST_USE cdl_status analyze_file_commit(base_output *file);
 /* Releases `object`; NULL counts as memory that is out. */
 CDL_MUST_USE cdl_status analyze_json(const analyze_output *out, const char *name, json_t *object);
 /* Heat maps of a grid, one for each kind of plot; the title ends with the mean above the diagonal.
  * Values lie in [low, 1]. */
 CDL_MUST_USE cdl_status analyze_map(const analyze_output *out, const char *name, const char *title,
-                                    const cdl_grid *grid, const cdl_adapted_target *layers,
-                                    double low);
+                                    const analysis_grid *grid,
+                                    const analysis_adapted_target *layers, double low);
 
 /* "query" for "attention.self.query", which is long for a title. */
 const char *analyze_short_name(const char *target);
@@ -146,9 +146,9 @@ analyze_cell analyze_cell_of(double value);
 
 /* A number, or null where it is not finite. */
 /* Rows of a grid. */
-json_t *analyze_grid_json(const cdl_grid *grid);
+json_t *analyze_grid_json(const analysis_grid *grid);
 /* Numbers of a target's blocks. */
-json_t *analyze_layers_json(const cdl_adapted_target *target);
+json_t *analyze_layers_json(const analysis_adapted_target *target);
 
 /* ---- The analyses ---- */
 

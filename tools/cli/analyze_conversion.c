@@ -9,11 +9,11 @@
 
 /* ---- The table ---- */
 
-static void print_conditions(const cdl_conversion *c)
+static void print_conditions(const analysis_conversion *c)
 {
   puts("\ncondition numbers of W");
   for (size_t t = 0; t < c->count; t++) {
-    const cdl_conversion_target *target = &c->targets[t];
+    const analysis_conversion_target *target = &c->targets[t];
     printf("  %s\n   ", target->target->name);
     for (int l = 0; l < target->target->count; l++)
       printf(" %d: %.4g", target->target->layers[l].number, target->conditions[l]);
@@ -23,97 +23,98 @@ static void print_conditions(const cdl_conversion *c)
 
 static void print_table(const analyze_options *o, const void *result)
 {
-  const cdl_conversion *c = result;
+  const analysis_conversion *c = result;
   printf("conversion matrices, form %s: similarity of pairs of layers, i = %lld, j = %lld\n\n",
          o->form, (long long)o->i, (long long)o->j);
   printf("%-24s %-6s %-7s %14s %10s   %14s %10s %9s\n", "target", "matrix", "vectors",
          "above diagonal", "all pairs", "random: above", "all pairs", "expected");
   for (size_t t = 0; t < c->count; t++)
-    for (cdl_conversion_kind k = 0; k < CDL_CONVERSION_COUNT; k++)
-      for (cdl_side side = 0; side < CDL_SIDE_COUNT; side++) {
-        const cdl_conversion_figure *f = &c->targets[t].figures[k][side];
+    for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++)
+      for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++) {
+        const analysis_conversion_figure *f = &c->targets[t].figures[k][side];
         if (f->grid.values != NULL)
           printf("%-24s %-6s %-7s %14s %10.4f   %14s %10.4f %9.4f\n", c->targets[t].target->name,
-                 cdl_conversion_name(k), cdl_side_name(side), analyze_cell_of(f->grid.upper).text,
-                 f->grid.all, analyze_cell_of(f->random.upper).text, f->random.all, f->expected);
+                 analysis_conversion_name(k), analysis_side_name(side),
+                 analyze_cell_of(f->grid.upper).text, f->grid.all,
+                 analyze_cell_of(f->random.upper).text, f->random.all, f->expected);
       }
   print_conditions(c);
 }
 
 /* ---- Files ---- */
 
-static json_t *figure_json(const cdl_conversion_figure *f)
+static json_t *figure_json(const analysis_conversion_figure *f)
 {
   return json_pack("{so so so s{so so so so}}", "phi", analyze_grid_json(&f->grid),
-                   "mean_above_diagonal", cdl_json_number(f->grid.upper), "mean_all_pairs",
-                   cdl_json_number(f->grid.all), "random", "phi", analyze_grid_json(&f->random),
-                   "mean_above_diagonal", cdl_json_number(f->random.upper), "mean_all_pairs",
-                   cdl_json_number(f->random.all), "expected", cdl_json_number(f->expected));
+                   "mean_above_diagonal", base_json_number(f->grid.upper), "mean_all_pairs",
+                   base_json_number(f->grid.all), "random", "phi", analyze_grid_json(&f->random),
+                   "mean_above_diagonal", base_json_number(f->random.upper), "mean_all_pairs",
+                   base_json_number(f->random.all), "expected", base_json_number(f->expected));
 }
 
-static json_t *target_json(const cdl_conversion_target *t)
+static json_t *target_json(const analysis_conversion_target *t)
 {
   json_t *matrices = json_object(), *conditions = json_array();
   for (int l = 0; l < t->target->count; l++)
-    cdl_json_append(&conditions, cdl_json_number(t->conditions[l]));
-  for (cdl_conversion_kind k = 0; k < CDL_CONVERSION_COUNT; k++) {
+    base_json_append(&conditions, base_json_number(t->conditions[l]));
+  for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++) {
     json_t *sides = json_object();
-    for (cdl_side side = 0; side < CDL_SIDE_COUNT; side++)
+    for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++)
       if (t->figures[k][side].grid.values != NULL)
-        cdl_json_set(&sides, cdl_side_name(side), figure_json(&t->figures[k][side]));
-    cdl_json_set(&matrices, cdl_conversion_name(k), sides);
+        base_json_set(&sides, analysis_side_name(side), figure_json(&t->figures[k][side]));
+    base_json_set(&matrices, analysis_conversion_name(k), sides);
   }
   return json_pack("{ss s[II] so so so}", "target", t->target->name, "shape",
                    (json_int_t)t->target->rows, (json_int_t)t->target->columns, "layers",
                    analyze_layers_json(t->target), "condition", conditions, "matrices", matrices);
 }
 
-static json_t *whole_json(const cdl_conversion *c, const analyze_options *o)
+static json_t *whole_json(const analysis_conversion *c, const analyze_options *o)
 {
   json_t *targets = json_array();
   for (size_t t = 0; t < c->count; t++)
-    cdl_json_append(&targets, target_json(&c->targets[t]));
+    base_json_append(&targets, target_json(&c->targets[t]));
   return json_pack("{ss ss ss ss sI sI sI so}", "analysis", "conversion", "model",
                    o->settings.model, "adapter", o->settings.adapter, "form", o->form, "i",
                    (json_int_t)o->i, "j", (json_int_t)o->j, "seed", (json_int_t)o->seed, "targets",
                    targets);
 }
 
-static void csv_figure(cdl_output *file, const cdl_conversion_target *t, cdl_conversion_kind kind,
-                       cdl_side side)
+static void csv_figure(base_output *file, const analysis_conversion_target *t,
+                       analysis_conversion_kind kind, analysis_side side)
 {
-  const cdl_conversion_figure *f = &t->figures[kind][side];
+  const analysis_conversion_figure *f = &t->figures[kind][side];
   const int n = t->target->count;
   for (int l = 0; l < n && f->grid.values != NULL; l++)
     for (int k = 0; k < n; k++)
-      cdl_output_printf(file, "%s,%s,%s,%d,%d,%.12g,%.12g\n", t->target->name,
-                        cdl_conversion_name(kind), cdl_side_name(side), t->target->layers[l].number,
-                        t->target->layers[k].number, f->grid.values[l * n + k],
-                        f->random.values[l * n + k]);
+      base_output_printf(file, "%s,%s,%s,%d,%d,%.12g,%.12g\n", t->target->name,
+                         analysis_conversion_name(kind), analysis_side_name(side),
+                         t->target->layers[l].number, t->target->layers[k].number,
+                         f->grid.values[l * n + k], f->random.values[l * n + k]);
 }
 
-static cdl_status write_csv(const cdl_conversion *c, const analyze_output *out)
+static cdl_status write_csv(const analysis_conversion *c, const analyze_output *out)
 {
-  cdl_output *file;
+  base_output *file;
   CDL_TRY(analyze_file_begin(out, "conversion.csv", &file));
   if (file == NULL)
     return CDL_OK;
-  cdl_output_printf(file, "target,matrix,vectors,layer,other_layer,phi,random\n");
+  base_output_printf(file, "target,matrix,vectors,layer,other_layer,phi,random\n");
   for (size_t t = 0; t < c->count; t++)
-    for (cdl_conversion_kind k = 0; k < CDL_CONVERSION_COUNT; k++)
-      for (cdl_side side = 0; side < CDL_SIDE_COUNT; side++)
+    for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++)
+      for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++)
         csv_figure(file, &c->targets[t], k, side);
   return analyze_file_commit(file);
 }
 
-static cdl_status write_maps(const cdl_conversion *c, const analyze_output *out)
+static cdl_status write_maps(const analysis_conversion *c, const analyze_output *out)
 {
   for (size_t t = 0; t < c->count; t++)
-    for (cdl_conversion_kind k = 0; k < CDL_CONVERSION_COUNT; k++)
-      for (cdl_side side = 0; side < CDL_SIDE_COUNT; side++) {
-        const cdl_conversion_figure *f = &c->targets[t].figures[k][side];
-        const char *target = c->targets[t].target->name, *vectors = cdl_side_name(side),
-                   *kind = cdl_conversion_name(k);
+    for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++)
+      for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++) {
+        const analysis_conversion_figure *f = &c->targets[t].figures[k][side];
+        const char *target = c->targets[t].target->name, *vectors = analysis_side_name(side),
+                   *kind = analysis_conversion_name(k);
         char name[CDL_NAME_BYTES + 32], title[CDL_NAME_BYTES + 64];
         if (f->grid.values == NULL)
           continue;
@@ -133,14 +134,15 @@ static cdl_status write_maps(const cdl_conversion *c, const analyze_output *out)
 static cdl_status compute(const analyze_input *input, void *result)
 {
   const analyze_options *o = input->options;
-  const cdl_conversion_settings settings = {
+  const analysis_conversion_settings settings = {
       .form = analyze_form(o),
       .i = o->i,
       .j = o->j,
-      .sides = {analyze_wants_side(o, CDL_SIDE_LEFT), analyze_wants_side(o, CDL_SIDE_RIGHT)},
+      .sides = {analyze_wants_side(o, ANALYSIS_SIDE_LEFT),
+                analyze_wants_side(o, ANALYSIS_SIDE_RIGHT)},
       .seed = (uint64_t)o->seed,
-      .workers = o->settings.threads > 0 ? o->settings.threads : (int)cdl_process_processors()};
-  return cdl_conversion_compute(input->job->queue, &input->adapted, &settings, result);
+      .workers = o->settings.threads > 0 ? o->settings.threads : (int)base_process_processors()};
+  return analysis_conversion_compute(input->session->queue, &input->adapted, &settings, result);
 }
 
 static cdl_status write(const analyze_options *o, const analyze_output *out, const void *result)
@@ -152,13 +154,13 @@ static cdl_status write(const analyze_options *o, const analyze_output *out, con
 
 static void release(void *result)
 {
-  cdl_conversion_free(result);
+  analysis_conversion_free(result);
 }
 
 cdl_status analyze_conversion(int count, char **arguments)
 {
   static const analyze_kind kind = {
-      "conversion", false, sizeof(cdl_conversion), compute, write, print_table, release, NULL};
+      "conversion", false, sizeof(analysis_conversion), compute, write, print_table, release, NULL};
   analyze_options o = ANALYZE_DEFAULTS;
   const cli_option options[] = {ANALYZE_MODEL_OPTION(o),        ANALYZE_ADAPTER_OPTIONS(o),
                                 ANALYZE_CHOICE_OPTIONS(o),      ANALYZE_FORM_OPTION(o),

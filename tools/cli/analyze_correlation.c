@@ -6,10 +6,10 @@
 #include "tools/analysis/correlation.h"
 #include "tools/cli/analyze.h"
 
-static void print_row(const char *layer, const cdl_correlation_value *values)
+static void print_row(const char *layer, const analysis_correlation_value *values)
 {
   printf("  %-8s", layer);
-  for (cdl_side side = 0; side < CDL_SIDE_COUNT; side++)
+  for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++)
     if (isfinite(values[side].expected))
       printf("  %8.4f %8.4f %9.4f", values[side].phi, values[side].random, values[side].expected);
   putchar('\n');
@@ -17,14 +17,14 @@ static void print_row(const char *layer, const cdl_correlation_value *values)
 
 static void print_table(const analyze_options *o, const void *result)
 {
-  const cdl_correlation *c = result;
+  const analysis_correlation *c = result;
   printf("similarity of W and B A, i = %lld, j = %lld\n", (long long)o->i, (long long)o->j);
   for (size_t t = 0; t < c->count; t++) {
-    const cdl_correlation_target *target = &c->targets[t];
+    const analysis_correlation_target *target = &c->targets[t];
     printf("\n%s\n  %-8s", target->target->name, "layer");
-    for (cdl_side side = 0; side < CDL_SIDE_COUNT; side++)
+    for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++)
       if (analyze_wants_side(o, side))
-        printf("  %8s %8s %9s", cdl_side_name(side), "random", "expected");
+        printf("  %8s %8s %9s", analysis_side_name(side), "random", "expected");
     putchar('\n');
     for (int l = 0; l < target->target->count; l++) {
       char number[16];
@@ -37,52 +37,52 @@ static void print_table(const analyze_options *o, const void *result)
 
 /* ---- Files ---- */
 
-static json_t *values_json(const cdl_correlation_value *values)
+static json_t *values_json(const analysis_correlation_value *values)
 {
   json_t *object = json_object();
-  for (cdl_side side = 0; side < CDL_SIDE_COUNT; side++)
+  for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++)
     if (isfinite(values[side].expected))
-      cdl_json_set(&object, cdl_side_name(side),
-                   json_pack("{so so so}", "phi", cdl_json_number(values[side].phi), "random",
-                             cdl_json_number(values[side].random), "expected",
-                             cdl_json_number(values[side].expected)));
+      base_json_set(&object, analysis_side_name(side),
+                    json_pack("{so so so}", "phi", base_json_number(values[side].phi), "random",
+                              base_json_number(values[side].random), "expected",
+                              base_json_number(values[side].expected)));
   return object;
 }
 
-static json_t *whole_json(const cdl_correlation *c, const analyze_options *o)
+static json_t *whole_json(const analysis_correlation *c, const analyze_options *o)
 {
   json_t *targets = json_array();
   for (size_t t = 0; t < c->count; t++) {
-    const cdl_correlation_target *target = &c->targets[t];
+    const analysis_correlation_target *target = &c->targets[t];
     json_t *layers = json_array();
     for (int l = 0; l < target->target->count; l++) {
       json_t *layer = values_json(target->layers[l]);
-      cdl_json_set(&layer, "layer", json_integer(target->target->layers[l].number));
-      cdl_json_append(&layers, layer);
+      base_json_set(&layer, "layer", json_integer(target->target->layers[l].number));
+      base_json_append(&layers, layer);
     }
-    cdl_json_append(&targets, json_pack("{ss so so}", "target", target->target->name, "layers",
-                                        layers, "mean", values_json(target->mean)));
+    base_json_append(&targets, json_pack("{ss so so}", "target", target->target->name, "layers",
+                                         layers, "mean", values_json(target->mean)));
   }
   return json_pack("{ss ss ss sI sI sI so}", "analysis", "correlation", "model", o->settings.model,
                    "adapter", o->settings.adapter, "i", (json_int_t)o->i, "j", (json_int_t)o->j,
                    "seed", (json_int_t)o->seed, "targets", targets);
 }
 
-static cdl_status write_csv(const cdl_correlation *c, const analyze_output *out)
+static cdl_status write_csv(const analysis_correlation *c, const analyze_output *out)
 {
-  cdl_output *file;
+  base_output *file;
   CDL_TRY(analyze_file_begin(out, "correlation.csv", &file));
   if (file == NULL)
     return CDL_OK;
-  cdl_output_printf(file, "target,layer,vectors,phi,random,expected\n");
+  base_output_printf(file, "target,layer,vectors,phi,random,expected\n");
   for (size_t t = 0; t < c->count; t++)
     for (int l = 0; l < c->targets[t].target->count; l++)
-      for (cdl_side side = 0; side < CDL_SIDE_COUNT; side++) {
-        const cdl_correlation_value *v = &c->targets[t].layers[l][side];
+      for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++) {
+        const analysis_correlation_value *v = &c->targets[t].layers[l][side];
         if (isfinite(v->expected))
-          cdl_output_printf(file, "%s,%d,%s,%.12g,%.12g,%.12g\n", c->targets[t].target->name,
-                            c->targets[t].target->layers[l].number, cdl_side_name(side), v->phi,
-                            v->random, v->expected);
+          base_output_printf(file, "%s,%d,%s,%.12g,%.12g,%.12g\n", c->targets[t].target->name,
+                             c->targets[t].target->layers[l].number, analysis_side_name(side),
+                             v->phi, v->random, v->expected);
       }
   return analyze_file_commit(file);
 }
@@ -92,12 +92,13 @@ static cdl_status write_csv(const cdl_correlation *c, const analyze_output *out)
 static cdl_status compute(const analyze_input *input, void *result)
 {
   const analyze_options *o = input->options;
-  const cdl_correlation_settings settings = {
+  const analysis_correlation_settings settings = {
       .i = o->i,
       .j = o->j,
-      .sides = {analyze_wants_side(o, CDL_SIDE_LEFT), analyze_wants_side(o, CDL_SIDE_RIGHT)},
+      .sides = {analyze_wants_side(o, ANALYSIS_SIDE_LEFT),
+                analyze_wants_side(o, ANALYSIS_SIDE_RIGHT)},
       .seed = (uint64_t)o->seed};
-  return cdl_correlation_compute(input->job->queue, &input->adapted, &settings, result);
+  return analysis_correlation_compute(input->session->queue, &input->adapted, &settings, result);
 }
 
 static cdl_status write(const analyze_options *o, const analyze_output *out, const void *result)
@@ -108,13 +109,14 @@ static cdl_status write(const analyze_options *o, const analyze_output *out, con
 
 static void release(void *result)
 {
-  cdl_correlation_free(result);
+  analysis_correlation_free(result);
 }
 
 cdl_status analyze_correlation(int count, char **arguments)
 {
-  static const analyze_kind kind = {
-      "correlation", false, sizeof(cdl_correlation), compute, write, print_table, release, NULL};
+  static const analyze_kind kind = {"correlation", false, sizeof(analysis_correlation),
+                                    compute,       write, print_table,
+                                    release,       NULL};
   analyze_options o = ANALYZE_DEFAULTS;
   o.side = "both";
   const cli_option options[] = {ANALYZE_MODEL_OPTION(o),   ANALYZE_ADAPTER_OPTIONS(o),

@@ -18,9 +18,9 @@ typedef struct {
 
 /* Of weights, and of what they make of examples where there are any. */
 typedef struct {
-  cdl_layer_similarity weights;
+  analysis_layer_similarity weights;
   size_t examples;
-  cdl_grid before, after; /* CKA of the blocks' outputs for the examples' first tokens */
+  analysis_grid before, after; /* CKA of the blocks' outputs for the examples' first tokens */
 } layers_result;
 
 static const layers_options *own(const analyze_options *o)
@@ -38,10 +38,10 @@ static const struct {
                   {"conversion", "CKA of C"},
                   {"conversion_phi", "similarity of C"}};
 
-static const cdl_grid *grid_of(const cdl_layer_similarity_target *t, int grid)
+static const analysis_grid *grid_of(const analysis_layer_similarity_target *t, int grid)
 {
-  const cdl_grid *const all[GRIDS] = {&t->base, &t->tuned, &t->update, &t->conversion,
-                                      &t->conversion_phi};
+  const analysis_grid *const all[GRIDS] = {&t->base, &t->tuned, &t->update, &t->conversion,
+                                           &t->conversion_phi};
   return all[grid];
 }
 
@@ -50,7 +50,7 @@ static const struct {
   const char *name, *title;
 } states[STATES] = {{"before", "CKA before"}, {"after", "CKA after"}};
 
-static const cdl_grid *states_of(const layers_result *r, int which)
+static const analysis_grid *states_of(const layers_result *r, int which)
 {
   return which == 0 ? &r->before : &r->after;
 }
@@ -58,18 +58,18 @@ static const cdl_grid *states_of(const layers_result *r, int which)
 static void print_table(const analyze_options *o, const void *result)
 {
   const layers_result *r = result;
-  const cdl_layer_similarity *s = &r->weights;
+  const analysis_layer_similarity *s = &r->weights;
   printf("pairs of layers of a fine-tuned model, C = W+ (W' - W); i = %lld, j = %lld\n\n"
          "%-24s %-16s %14s %10s\n",
          (long long)o->i, (long long)o->j, "target", "what", "above diagonal", "all pairs");
   for (size_t t = 0; t < s->count; t++)
     for (int g = 0; g < GRIDS; g++) {
-      const cdl_grid *grid = grid_of(&s->targets[t], g);
+      const analysis_grid *grid = grid_of(&s->targets[t], g);
       printf("%-24s %-16s %14s %10s\n", s->targets[t].target->name, grids[g].title,
              analyze_cell_of(grid->upper).text, analyze_cell_of(grid->all).text);
     }
   for (int g = 0; g < STATES && r->examples > 0; g++) {
-    const cdl_grid *grid = states_of(r, g);
+    const analysis_grid *grid = states_of(r, g);
     printf("%-24s %-16s %14s %10s\n", "hidden states", states[g].title,
            analyze_cell_of(grid->upper).text, analyze_cell_of(grid->all).text);
   }
@@ -77,10 +77,10 @@ static void print_table(const analyze_options *o, const void *result)
 
 /* ---- Files ---- */
 
-static json_t *described_grid(const cdl_grid *grid)
+static json_t *described_grid(const analysis_grid *grid)
 {
   return json_pack("{so so so}", "values", analyze_grid_json(grid), "mean_above_diagonal",
-                   cdl_json_number(grid->upper), "mean_all_pairs", cdl_json_number(grid->all));
+                   base_json_number(grid->upper), "mean_all_pairs", base_json_number(grid->all));
 }
 
 static json_t *states_json(const layers_result *r)
@@ -89,44 +89,44 @@ static json_t *states_json(const layers_result *r)
     return json_null();
   json_t *object = json_pack("{sI}", "examples", (json_int_t)r->examples);
   for (int g = 0; g < STATES; g++)
-    cdl_json_set(&object, states[g].name, described_grid(states_of(r, g)));
+    base_json_set(&object, states[g].name, described_grid(states_of(r, g)));
   return object;
 }
 
 static json_t *whole_json(const layers_result *r, const analyze_options *o)
 {
-  const cdl_layer_similarity *s = &r->weights;
+  const analysis_layer_similarity *s = &r->weights;
   json_t *targets = json_array();
   for (size_t t = 0; t < s->count; t++) {
     json_t *target = json_pack("{ss so}", "target", s->targets[t].target->name, "layers",
                                analyze_layers_json(s->targets[t].target));
     for (int g = 0; g < GRIDS; g++)
-      cdl_json_set(&target, grids[g].name, described_grid(grid_of(&s->targets[t], g)));
-    cdl_json_append(&targets, target);
+      base_json_set(&target, grids[g].name, described_grid(grid_of(&s->targets[t], g)));
+    base_json_append(&targets, target);
   }
   return json_pack("{ss ss ss sI sI so so}", "analysis", "layers", "model", o->settings.model,
                    "model2", own(o)->tuned, "i", (json_int_t)o->i, "j", (json_int_t)o->j, "targets",
                    targets, "states", states_json(r));
 }
 
-static cdl_status write_csv(const cdl_layer_similarity *s, const analyze_output *out)
+static cdl_status write_csv(const analysis_layer_similarity *s, const analyze_output *out)
 {
-  cdl_output *file;
+  base_output *file;
   CDL_TRY(analyze_file_begin(out, "layers.csv", &file));
   if (file == NULL)
     return CDL_OK;
-  cdl_output_printf(file, "target,layer,other_layer,weight,tuned,update,conversion,"
-                          "conversion_phi\n");
+  base_output_printf(file, "target,layer,other_layer,weight,tuned,update,conversion,"
+                           "conversion_phi\n");
   for (size_t t = 0; t < s->count; t++) {
-    const cdl_adapted_target *target = s->targets[t].target;
+    const analysis_adapted_target *target = s->targets[t].target;
     for (int l = 0; l < target->count; l++)
       for (int k = 0; k < target->count; k++) {
-        cdl_output_printf(file, "%s,%d,%d", target->name, target->layers[l].number,
-                          target->layers[k].number);
+        base_output_printf(file, "%s,%d,%d", target->name, target->layers[l].number,
+                           target->layers[k].number);
         for (int g = 0; g < GRIDS; g++)
-          cdl_output_printf(file, ",%.12g",
-                            grid_of(&s->targets[t], g)->values[l * target->count + k]);
-        cdl_output_printf(file, "\n");
+          base_output_printf(file, ",%.12g",
+                             grid_of(&s->targets[t], g)->values[l * target->count + k]);
+        base_output_printf(file, "\n");
       }
   }
   return analyze_file_commit(file);
@@ -134,14 +134,14 @@ static cdl_status write_csv(const cdl_layer_similarity *s, const analyze_output 
 
 static cdl_status write_states(const layers_result *r, const analyze_output *out)
 {
-  cdl_output *file;
+  base_output *file;
   CDL_TRY(analyze_file_begin(out, "states.csv", &file));
   if (file != NULL)
-    cdl_output_printf(file, "layer,other_layer,before,after\n");
+    base_output_printf(file, "layer,other_layer,before,after\n");
   const int layers = r->before.layers;
   for (int i = 0; i < layers * layers && file != NULL; i++)
-    cdl_output_printf(file, "%d,%d,%.12g,%.12g\n", i / layers, i % layers, r->before.values[i],
-                      r->after.values[i]);
+    base_output_printf(file, "%d,%d,%.12g,%.12g\n", i / layers, i % layers, r->before.values[i],
+                       r->after.values[i]);
   CDL_TRY(analyze_file_commit(file));
   for (int g = 0; g < STATES; g++) {
     char name[64], title[64];
@@ -155,7 +155,7 @@ static cdl_status write_states(const layers_result *r, const analyze_output *out
 static cdl_status write(const analyze_options *o, const analyze_output *out, const void *result)
 {
   const layers_result *r = result;
-  const cdl_layer_similarity *s = &r->weights;
+  const analysis_layer_similarity *s = &r->weights;
   CDL_TRY(write_csv(s, out));
   CDL_TRY(analyze_json(out, "layers.json", whole_json(r, o)));
   if (r->examples > 0)
@@ -179,11 +179,11 @@ static bool wants_examples(const layers_options *o)
 }
 
 /* As the base's tokenizer has them, the first of them. */
-static cdl_status read_examples(const layers_options *o, cdl_job *job, cli_examples *e)
+static cdl_status read_examples(const layers_options *o, train_session *session, cli_examples *e)
 {
-  CDL_TRY(cdl_job_open_tokenizer(job, o->common.settings.model));
+  CDL_TRY(train_session_open_tokenizer(session, o->common.settings.model));
   CDL_TRY(cli_examples_read(&o->source, CLI_LABELS_IGNORED, NULL, e));
-  const cdl_status status = cdl_job_tokenize(job, e->dataset);
+  const cdl_status status = train_session_tokenize(session, e->dataset);
   if (status != CDL_OK)
     cli_examples_close(e);
   else if (e->count > (size_t)o->examples)
@@ -191,37 +191,38 @@ static cdl_status read_examples(const layers_options *o, cdl_job *job, cli_examp
   return status;
 }
 
-static cdl_status compare_states(const cdl_job *job, cdl_encoder *encoder, const cli_examples *e,
-                                 cdl_grid *grid)
+static cdl_status compare_states(const train_session *session, cdl_encoder *encoder,
+                                 const cli_examples *e, analysis_grid *grid)
 {
   const cdl_model_config *c = cdl_encoder_config(encoder);
   const size_t total = cdl_dataset_count(e->dataset);
-  cdl_evaluation evaluation;
-  CDL_TRY(cdl_evaluation_create(&evaluation, e->dataset, e->rows, e->count,
-                                cdl_encoder_labels(encoder), job->first_position));
+  train_evaluation evaluation;
+  CDL_TRY(train_evaluation_create(&evaluation, e->dataset, e->rows, e->count,
+                                  cdl_encoder_labels(encoder), session->first_position));
   float *values = calloc(total * (size_t)(c->layers * c->hidden_size) + 1, sizeof *values);
   cdl_status status = values != NULL
                           ? CDL_OK
                           : cdl_fail(CDL_MEMORY, "out of memory: states of %zu examples", total);
   if (status == CDL_OK)
-    status = cdl_encoder_plan(encoder, job->queue, (cdl_batch_limits){0},
-                              cdl_evaluation_limits(&evaluation));
+    status = cdl_encoder_plan(encoder, session->queue, (cdl_batch_limits){0},
+                              train_evaluation_limits(&evaluation));
   if (status == CDL_OK)
-    status = cdl_evaluation_states(&evaluation, encoder, job->queue, values, cli_signals_flag());
+    status =
+        train_evaluation_states(&evaluation, encoder, session->queue, values, cli_signals_flag());
   if (status == CDL_OK)
-    status = cdl_state_similarity(job->queue, values, (int)c->layers, total, c->hidden_size,
-                                  e->rows, e->count, grid);
+    status = analysis_state_similarity(session->queue, values, (int)c->layers, total,
+                                       c->hidden_size, e->rows, e->count, grid);
   free(values);
-  cdl_evaluation_release(&evaluation);
+  train_evaluation_release(&evaluation);
   return cdl_context(status, "%s", e->split);
 }
 
-static cdl_status compute_states(const cdl_job *job, cdl_encoder *tuned, const cli_examples *e,
-                                 layers_result *r)
+static cdl_status compute_states(const train_session *session, cdl_encoder *tuned,
+                                 const cli_examples *e, layers_result *r)
 {
   cli_signals_defer();
-  CDL_TRY(compare_states(job, job->encoder, e, &r->before));
-  CDL_TRY(compare_states(job, tuned, e, &r->after));
+  CDL_TRY(compare_states(session, session->encoder, e, &r->before));
+  CDL_TRY(compare_states(session, tuned, e, &r->after));
   r->examples = e->count;
   return CDL_OK;
 }
@@ -239,14 +240,14 @@ static cdl_status check_tables(const cdl_encoder *base, const cdl_encoder *tuned
 }
 
 static cdl_status compute_weights(const analyze_input *input, cdl_encoder *tuned,
-                                  cdl_layer_similarity *result)
+                                  analysis_layer_similarity *result)
 {
   const analyze_options *o = input->options;
-  cdl_adapted chosen;
-  CDL_TRY(cdl_adapted_sites(tuned, input->selection, &chosen));
-  const cdl_status status =
-      cdl_layer_similarity_compute(input->job->queue, &input->adapted, &chosen, o->i, o->j, result);
-  cdl_adapted_free(&chosen);
+  analysis_adapted chosen;
+  CDL_TRY(analysis_adapted_sites(tuned, input->selection, &chosen));
+  const cdl_status status = analysis_layer_similarity_compute(
+      input->session->queue, &input->adapted, &chosen, o->i, o->j, result);
+  analysis_adapted_free(&chosen);
   return status;
 }
 
@@ -258,17 +259,17 @@ static cdl_status compute(const analyze_input *input, void *result)
   cdl_encoder *tuned;
   cdl_load_report report;
   cli_examples examples = {0};
-  CDL_TRY(cdl_encoder_load(input->job->queue, o->tuned, &options, &tuned, &report));
+  CDL_TRY(cdl_encoder_load(input->session->queue, o->tuned, &options, &tuned, &report));
   cdl_status status = CDL_OK;
   if (wants_examples(o)) {
-    status = cdl_context(check_tables(input->job->encoder, tuned), "%s", o->tuned);
+    status = cdl_context(check_tables(input->session->encoder, tuned), "%s", o->tuned);
     if (status == CDL_OK)
-      status = read_examples(o, input->job, &examples);
+      status = read_examples(o, input->session, &examples);
   }
   if (status == CDL_OK)
     status = cdl_context(compute_weights(input, tuned, &r->weights), "%s", o->tuned);
   if (status == CDL_OK && wants_examples(o))
-    status = compute_states(input->job, tuned, &examples, r);
+    status = compute_states(input->session, tuned, &examples, r);
   cli_examples_close(&examples);
   cdl_encoder_destroy(tuned);
   return status;
@@ -277,9 +278,9 @@ static cdl_status compute(const analyze_input *input, void *result)
 static void release(void *result)
 {
   layers_result *r = result;
-  cdl_layer_similarity_free(&r->weights);
-  cdl_grid_free(&r->before);
-  cdl_grid_free(&r->after);
+  analysis_layer_similarity_free(&r->weights);
+  analysis_grid_free(&r->before);
+  analysis_grid_free(&r->after);
 }
 
 static cdl_status check(const analyze_options *common)

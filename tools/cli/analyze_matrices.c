@@ -7,16 +7,16 @@
 
 /* ---- The table ---- */
 
-static void print_figure(const cdl_sharing_target *t, cdl_conversion_kind kind)
+static void print_figure(const analysis_sharing_target *t, analysis_conversion_kind kind)
 {
-  const cdl_sharing_figure *f = &t->figures[kind];
+  const analysis_sharing_figure *f = &t->figures[kind];
   printf(
       "  C_%-3s explained by one matrix: %s, with norms of 1 and a factor each %s; random %.4f\n",
-      cdl_conversion_name(kind), analyze_cell_of(f->same).text, analyze_cell_of(f->scaled).text,
-      f->expected);
+      analysis_conversion_name(kind), analyze_cell_of(f->same).text,
+      analyze_cell_of(f->scaled).text, f->expected);
   printf("  %-6s %10s %11s %5s %15s\n", "layer", "norm", "largest", "rank", "effective rank");
   for (int l = 0; l < t->target->count; l++) {
-    const cdl_sharing_layer *layer = &f->layers[l];
+    const analysis_sharing_layer *layer = &f->layers[l];
     printf("  %-6d %10.4g %11.4g %5lld %15.3f\n", t->target->layers[l].number, layer->norm,
            layer->sigma.columns > 0 ? layer->sigma.values[0] : 0, (long long)layer->rank,
            layer->effective_rank);
@@ -25,83 +25,83 @@ static void print_figure(const cdl_sharing_target *t, cdl_conversion_kind kind)
 
 static void print_table(const analyze_options *o, const void *result)
 {
-  const cdl_sharing *s = result;
+  const analysis_sharing *s = result;
   printf("conversion matrices, form %s\n", o->form);
   for (size_t t = 0; t < s->count; t++) {
     printf("\n%s\n", s->targets[t].target->name);
-    for (cdl_conversion_kind k = 0; k < CDL_CONVERSION_COUNT; k++)
+    for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++)
       print_figure(&s->targets[t], k);
   }
 }
 
 /* ---- Files ---- */
 
-static json_t *layer_json(const cdl_sharing_layer *l, int number)
+static json_t *layer_json(const analysis_sharing_layer *l, int number)
 {
   json_t *sigma = json_array();
   for (int64_t k = 0; k < l->sigma.columns; k++)
-    cdl_json_append(&sigma, cdl_json_number(l->sigma.values[k]));
+    base_json_append(&sigma, base_json_number(l->sigma.values[k]));
   return json_pack("{si so so sI so}", "layer", number, "singular_values", sigma, "norm",
-                   cdl_json_number(l->norm), "rank", (json_int_t)l->rank, "effective_rank",
-                   cdl_json_number(l->effective_rank));
+                   base_json_number(l->norm), "rank", (json_int_t)l->rank, "effective_rank",
+                   base_json_number(l->effective_rank));
 }
 
-static json_t *target_json(const cdl_sharing_target *t)
+static json_t *target_json(const analysis_sharing_target *t)
 {
   json_t *matrices = json_object(), *conditions = json_array();
   for (int l = 0; l < t->target->count; l++)
-    cdl_json_append(&conditions, cdl_json_number(t->conditions[l]));
-  for (cdl_conversion_kind k = 0; k < CDL_CONVERSION_COUNT; k++) {
-    const cdl_sharing_figure *f = &t->figures[k];
+    base_json_append(&conditions, base_json_number(t->conditions[l]));
+  for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++) {
+    const analysis_sharing_figure *f = &t->figures[k];
     json_t *layers = json_array();
     for (int l = 0; l < t->target->count; l++)
-      cdl_json_append(&layers, layer_json(&f->layers[l], t->target->layers[l].number));
-    cdl_json_set(&matrices, cdl_conversion_name(k),
-                 json_pack("{so so so so so}", "layers", layers, "cosines",
-                           analyze_grid_json(&f->cosines), "shared", cdl_json_number(f->same),
-                           "shared_with_factors", cdl_json_number(f->scaled), "expected",
-                           cdl_json_number(f->expected)));
+      base_json_append(&layers, layer_json(&f->layers[l], t->target->layers[l].number));
+    base_json_set(&matrices, analysis_conversion_name(k),
+                  json_pack("{so so so so so}", "layers", layers, "cosines",
+                            analyze_grid_json(&f->cosines), "shared", base_json_number(f->same),
+                            "shared_with_factors", base_json_number(f->scaled), "expected",
+                            base_json_number(f->expected)));
   }
   return json_pack("{ss so so so}", "target", t->target->name, "layers",
                    analyze_layers_json(t->target), "condition", conditions, "matrices", matrices);
 }
 
-static json_t *whole_json(const cdl_sharing *s, const analyze_options *o)
+static json_t *whole_json(const analysis_sharing *s, const analyze_options *o)
 {
   json_t *targets = json_array();
   for (size_t t = 0; t < s->count; t++)
-    cdl_json_append(&targets, target_json(&s->targets[t]));
+    base_json_append(&targets, target_json(&s->targets[t]));
   return json_pack("{ss ss ss ss so}", "analysis", "matrices", "model", o->settings.model,
                    "adapter", o->settings.adapter, "form", o->form, "targets", targets);
 }
 
-static cdl_status write_csv(const cdl_sharing *s, const analyze_output *out)
+static cdl_status write_csv(const analysis_sharing *s, const analyze_output *out)
 {
-  cdl_output *file;
+  base_output *file;
   CDL_TRY(analyze_file_begin(out, "matrices.csv", &file));
   if (file == NULL)
     return CDL_OK;
-  cdl_output_printf(file, "target,matrix,layer,norm,rank,effective_rank,singular_values\n");
+  base_output_printf(file, "target,matrix,layer,norm,rank,effective_rank,singular_values\n");
   for (size_t t = 0; t < s->count; t++)
-    for (cdl_conversion_kind k = 0; k < CDL_CONVERSION_COUNT; k++)
+    for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++)
       for (int l = 0; l < s->targets[t].target->count; l++) {
-        const cdl_sharing_layer *layer = &s->targets[t].figures[k].layers[l];
-        cdl_output_printf(file, "%s,%s,%d,%.12g,%lld,%.12g,", s->targets[t].target->name,
-                          cdl_conversion_name(k), s->targets[t].target->layers[l].number,
-                          layer->norm, (long long)layer->rank, layer->effective_rank);
+        const analysis_sharing_layer *layer = &s->targets[t].figures[k].layers[l];
+        base_output_printf(file, "%s,%s,%d,%.12g,%lld,%.12g,", s->targets[t].target->name,
+                           analysis_conversion_name(k), s->targets[t].target->layers[l].number,
+                           layer->norm, (long long)layer->rank, layer->effective_rank);
         for (int64_t i = 0; i < layer->sigma.columns; i++)
-          cdl_output_printf(file, "%s%.12g", i > 0 ? " " : "", layer->sigma.values[i]);
-        cdl_output_printf(file, "\n");
+          base_output_printf(file, "%s%.12g", i > 0 ? " " : "", layer->sigma.values[i]);
+        base_output_printf(file, "\n");
       }
   return analyze_file_commit(file);
 }
 
-static cdl_status write_maps(const cdl_sharing *s, const analyze_output *out)
+static cdl_status write_maps(const analysis_sharing *s, const analyze_output *out)
 {
   for (size_t t = 0; t < s->count; t++)
-    for (cdl_conversion_kind k = 0; k < CDL_CONVERSION_COUNT; k++) {
+    for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++) {
       char name[CDL_NAME_BYTES + 32], title[CDL_NAME_BYTES + 64];
-      const char *target = s->targets[t].target->name, *kind = cdl_conversion_name(k);
+      const char *target = s->targets[t].target->name, *kind = analysis_conversion_name(k);
       snprintf(name, sizeof name, "%s.%s.cosines", target, kind);
       snprintf(title, sizeof title, "%s, cosines of C_%s", analyze_short_name(target), kind);
       CDL_TRY(analyze_map(out, name, title, &s->targets[t].figures[k].cosines, s->targets[t].target,
@@ -114,8 +114,8 @@ static cdl_status write_maps(const cdl_sharing *s, const analyze_output *out)
 
 static cdl_status compute(const analyze_input *input, void *result)
 {
-  return cdl_sharing_compute(input->job->queue, &input->adapted, analyze_form(input->options),
-                             result);
+  return analysis_sharing_compute(input->session->queue, &input->adapted,
+                                  analyze_form(input->options), result);
 }
 
 static cdl_status write(const analyze_options *o, const analyze_output *out, const void *result)
@@ -127,13 +127,13 @@ static cdl_status write(const analyze_options *o, const analyze_output *out, con
 
 static void release(void *result)
 {
-  cdl_sharing_free(result);
+  analysis_sharing_free(result);
 }
 
 cdl_status analyze_matrices(int count, char **arguments)
 {
   static const analyze_kind kind = {
-      "matrices", false, sizeof(cdl_sharing), compute, write, print_table, release, NULL};
+      "matrices", false, sizeof(analysis_sharing), compute, write, print_table, release, NULL};
   analyze_options o = ANALYZE_DEFAULTS;
   const cli_option options[] = {ANALYZE_MODEL_OPTION(o), ANALYZE_ADAPTER_OPTIONS(o),
                                 ANALYZE_CHOICE_OPTIONS(o), ANALYZE_FORM_OPTION(o),

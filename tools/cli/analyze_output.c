@@ -8,11 +8,11 @@
 #include "tools/cli/analyze.h"
 #include "tools/plot/heatmap.h"
 
-static cdl_status read_plots(const char *text, cdl_list *plots)
+static cdl_status read_plots(const char *text, base_list *plots)
 {
   if (strcmp(text, "none") == 0)
     return CDL_OK;
-  CDL_TRY(cdl_list_split("--plots", text, plots));
+  CDL_TRY(base_list_split("--plots", text, plots));
   for (size_t i = 0; i < plots->count; i++)
     if (strcmp(plots->item[i], "svg") != 0 && strcmp(plots->item[i], "png") != 0 &&
         strcmp(plots->item[i], "pdf") != 0)
@@ -28,13 +28,13 @@ cdl_status analyze_output_begin(const analyze_options *o, analyze_output *out)
   if (status == CDL_OK && o->output != NULL)
     status = cli_new_folder_begin(&out->folder, o->output);
   if (status != CDL_OK)
-    cdl_list_release(&out->plots);
+    base_list_release(&out->plots);
   return status;
 }
 
 cdl_status analyze_output_finish(analyze_output *out, cdl_status status)
 {
-  cdl_list_release(&out->plots);
+  base_list_release(&out->plots);
   return out->path != NULL ? cli_new_folder_finish(&out->folder, status) : status;
 }
 
@@ -42,25 +42,25 @@ cdl_status analyze_output_finish(analyze_output *out, cdl_status status)
 
 static cdl_status path_of(const analyze_output *out, const char *name, char **path)
 {
-  *path = cdl_path_join(out->folder.temporary, name);
+  *path = base_path_join(out->folder.temporary, name);
   return *path != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %s", name);
 }
 
-cdl_status analyze_file_begin(const analyze_output *out, const char *name, cdl_output **file)
+cdl_status analyze_file_begin(const analyze_output *out, const char *name, base_output **file)
 {
   char *path;
   *file = NULL;
   if (out->path == NULL)
     return CDL_OK;
   CDL_TRY(path_of(out, name, &path));
-  const cdl_status status = cdl_output_begin(path, file);
+  const cdl_status status = base_output_begin(path, file);
   free(path);
   return status;
 }
 
-cdl_status analyze_file_commit(cdl_output *file)
+cdl_status analyze_file_commit(base_output *file)
 {
-  return file != NULL ? cdl_output_commit(file) : CDL_OK;
+  return file != NULL ? base_output_commit(file) : CDL_OK;
 }
 
 cdl_status analyze_json(const analyze_output *out, const char *name, json_t *object)
@@ -70,7 +70,7 @@ cdl_status analyze_json(const analyze_output *out, const char *name, json_t *obj
   if (status == CDL_OK && out->path != NULL) {
     status = path_of(out, name, &path);
     if (status == CDL_OK)
-      status = cdl_json_write(path, object);
+      status = base_json_write(path, object);
   }
   free(path);
   json_decref(object);
@@ -78,10 +78,10 @@ cdl_status analyze_json(const analyze_output *out, const char *name, json_t *obj
 }
 
 cdl_status analyze_map(const analyze_output *out, const char *name, const char *title,
-                       const cdl_grid *grid, const cdl_adapted_target *layers, double low)
+                       const analysis_grid *grid, const analysis_adapted_target *layers, double low)
 {
   int *numbers = NULL;
-  if (layers != NULL && out->path != NULL && (numbers = cdl_layer_numbers(layers)) == NULL)
+  if (layers != NULL && out->path != NULL && (numbers = analysis_layer_numbers(layers)) == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: %s", name);
   cdl_status status = CDL_OK;
   for (size_t i = 0; status == CDL_OK && i < out->plots.count && out->path != NULL; i++) {
@@ -91,19 +91,19 @@ cdl_status analyze_map(const analyze_output *out, const char *name, const char *
       snprintf(heading, sizeof heading, "%s: mean %.4f", title, grid->upper);
     else
       snprintf(heading, sizeof heading, "%s", title);
-    const cdl_heatmap map = {.title = heading,
-                             .rows = grid->layers,
-                             .columns = grid->layers,
-                             .values = grid->values,
-                             .row_axis = "layer",
-                             .column_axis = "layer",
-                             .low = low,
-                             .high = 1,
-                             .decimals = 2,
-                             .numbers = numbers};
+    const plot_heatmap map = {.title = heading,
+                              .rows = grid->layers,
+                              .columns = grid->layers,
+                              .values = grid->values,
+                              .row_axis = "layer",
+                              .column_axis = "layer",
+                              .low = low,
+                              .high = 1,
+                              .decimals = 2,
+                              .numbers = numbers};
     status = path_of(out, file, &path);
     if (status == CDL_OK)
-      status = cdl_heatmap_write(path, &map);
+      status = plot_heatmap_write(path, &map);
     free(path);
   }
   free(numbers);
@@ -126,22 +126,22 @@ analyze_cell analyze_cell_of(double value)
   return cell;
 }
 
-json_t *analyze_grid_json(const cdl_grid *grid)
+json_t *analyze_grid_json(const analysis_grid *grid)
 {
   json_t *rows = json_array();
   for (int l = 0; l < grid->layers; l++) {
     json_t *row = json_array();
     for (int k = 0; k < grid->layers; k++)
-      cdl_json_append(&row, cdl_json_number(grid->values[l * grid->layers + k]));
-    cdl_json_append(&rows, row);
+      base_json_append(&row, base_json_number(grid->values[l * grid->layers + k]));
+    base_json_append(&rows, row);
   }
   return rows;
 }
 
-json_t *analyze_layers_json(const cdl_adapted_target *target)
+json_t *analyze_layers_json(const analysis_adapted_target *target)
 {
   json_t *numbers = json_array();
   for (int l = 0; l < target->count; l++)
-    cdl_json_append(&numbers, json_integer(target->layers[l].number));
+    base_json_append(&numbers, json_integer(target->layers[l].number));
   return numbers;
 }

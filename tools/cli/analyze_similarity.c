@@ -22,18 +22,18 @@ static const char *second_of(const analyze_options *o)
 static void print_row(const char *layer, const double *phi, const double *random)
 {
   printf("  %-8s", layer);
-  for (cdl_similarity_kind k = 0; k < CDL_SIMILARITY_COUNT; k++)
+  for (analysis_similarity_kind k = 0; k < ANALYSIS_SIMILARITY_COUNT; k++)
     printf("  %8.4f %8.4f", phi[k], random[k]);
   putchar('\n');
 }
 
 static void print_table(const analyze_options *o, const void *result)
 {
-  const cdl_similarity *s = result;
+  const analysis_similarity *s = result;
   printf("similarity of two adapters, i = %lld, j = %lld: A by right, B and BA by left vectors\n",
          (long long)o->i, (long long)o->j);
   for (size_t t = 0; t < s->count; t++) {
-    const cdl_similarity_target *target = &s->targets[t];
+    const analysis_similarity_target *target = &s->targets[t];
     printf("\n%s\n  %-8s  %8s %8s  %8s %8s  %8s %8s\n", target->name, "layer", "A", "random", "B",
            "random", "BA", "random");
     for (int l = 0; l < target->count; l++) {
@@ -52,51 +52,51 @@ static void print_table(const analyze_options *o, const void *result)
 static json_t *values_json(const double *phi, const double *random)
 {
   json_t *object = json_object();
-  for (cdl_similarity_kind k = 0; k < CDL_SIMILARITY_COUNT; k++)
-    cdl_json_set(
-        &object, cdl_similarity_name(k),
-        json_pack("{so so}", "phi", cdl_json_number(phi[k]), "random", cdl_json_number(random[k])));
+  for (analysis_similarity_kind k = 0; k < ANALYSIS_SIMILARITY_COUNT; k++)
+    base_json_set(&object, analysis_similarity_name(k),
+                  json_pack("{so so}", "phi", base_json_number(phi[k]), "random",
+                            base_json_number(random[k])));
   return object;
 }
 
-static json_t *target_json(const cdl_similarity_target *t)
+static json_t *target_json(const analysis_similarity_target *t)
 {
   json_t *layers = json_array(), *expected = json_object();
   for (int l = 0; l < t->count; l++) {
     json_t *layer = values_json(t->layers[l].phi, t->layers[l].random);
-    cdl_json_set(&layer, "layer", json_integer(t->layers[l].number));
-    cdl_json_append(&layers, layer);
+    base_json_set(&layer, "layer", json_integer(t->layers[l].number));
+    base_json_append(&layers, layer);
   }
-  for (cdl_similarity_kind k = 0; k < CDL_SIMILARITY_COUNT; k++)
-    cdl_json_set(&expected, cdl_similarity_name(k), cdl_json_number(t->expected[k]));
+  for (analysis_similarity_kind k = 0; k < ANALYSIS_SIMILARITY_COUNT; k++)
+    base_json_set(&expected, analysis_similarity_name(k), base_json_number(t->expected[k]));
   return json_pack("{ss so so so}", "target", t->name, "layers", layers, "mean",
                    values_json(t->phi, t->random), "expected", expected);
 }
 
-static json_t *whole_json(const cdl_similarity *s, const analyze_options *o)
+static json_t *whole_json(const analysis_similarity *s, const analyze_options *o)
 {
   json_t *targets = json_array();
   for (size_t t = 0; t < s->count; t++)
-    cdl_json_append(&targets, target_json(&s->targets[t]));
+    base_json_append(&targets, target_json(&s->targets[t]));
   return json_pack("{ss ss ss ss sI sI sI so so}", "analysis", "similarity", "model",
                    o->settings.model, "adapter", o->settings.adapter, "adapter2", second_of(o), "i",
                    (json_int_t)o->i, "j", (json_int_t)o->j, "seed", (json_int_t)o->seed, "mean",
                    values_json(s->phi, s->random), "targets", targets);
 }
 
-static cdl_status write_csv(const cdl_similarity *s, const analyze_output *out)
+static cdl_status write_csv(const analysis_similarity *s, const analyze_output *out)
 {
-  cdl_output *file;
+  base_output *file;
   CDL_TRY(analyze_file_begin(out, "similarity.csv", &file));
   if (file == NULL)
     return CDL_OK;
-  cdl_output_printf(file, "target,layer,matrix,phi,random\n");
+  base_output_printf(file, "target,layer,matrix,phi,random\n");
   for (size_t t = 0; t < s->count; t++)
     for (int l = 0; l < s->targets[t].count; l++)
-      for (cdl_similarity_kind k = 0; k < CDL_SIMILARITY_COUNT; k++) {
-        const cdl_similarity_layer *layer = &s->targets[t].layers[l];
-        cdl_output_printf(file, "%s,%d,%s,%.12g,%.12g\n", s->targets[t].name, layer->number,
-                          cdl_similarity_name(k), layer->phi[k], layer->random[k]);
+      for (analysis_similarity_kind k = 0; k < ANALYSIS_SIMILARITY_COUNT; k++) {
+        const analysis_similarity_layer *layer = &s->targets[t].layers[l];
+        base_output_printf(file, "%s,%d,%s,%.12g,%.12g\n", s->targets[t].name, layer->number,
+                           analysis_similarity_name(k), layer->phi[k], layer->random[k]);
       }
   return analyze_file_commit(file);
 }
@@ -106,21 +106,22 @@ static cdl_status write_csv(const cdl_similarity *s, const analyze_output *out)
 static cdl_status compute(const analyze_input *input, void *result)
 {
   const analyze_options *o = input->options;
-  const cdl_similarity_settings settings = {o->i, o->j, (uint64_t)o->seed};
-  cdl_inference_settings other = o->settings;
-  cdl_adapted adapted;
-  cdl_job job;
+  const analysis_similarity_settings settings = {o->i, o->j, (uint64_t)o->seed};
+  train_inference_settings other = o->settings;
+  analysis_adapted adapted;
+  train_session session;
   other.adapter = second_of(o);
   other.rank = 0;
-  CDL_TRY(cdl_job_open_inference(&job, &other));
-  cdl_status status = cdl_context(
-      cdl_adapted_read(job.encoder, job.queue, input->selection, &adapted), "%s", other.adapter);
+  CDL_TRY(train_session_open_inference(&session, &other));
+  cdl_status status =
+      cdl_context(analysis_adapted_read(session.encoder, session.queue, input->selection, &adapted),
+                  "%s", other.adapter);
   if (status == CDL_OK) {
-    status =
-        cdl_similarity_compute(input->job->queue, &input->adapted, &adapted, &settings, result);
-    cdl_adapted_free(&adapted);
+    status = analysis_similarity_compute(input->session->queue, &input->adapted, &adapted,
+                                         &settings, result);
+    analysis_adapted_free(&adapted);
   }
-  cdl_job_close(&job);
+  train_session_close(&session);
   return status;
 }
 
@@ -132,7 +133,7 @@ static cdl_status write(const analyze_options *o, const analyze_output *out, con
 
 static void release(void *result)
 {
-  cdl_similarity_free(result);
+  analysis_similarity_free(result);
 }
 
 static cdl_status check(const analyze_options *o)
@@ -144,8 +145,9 @@ static cdl_status check(const analyze_options *o)
 
 cdl_status analyze_similarity(int count, char **arguments)
 {
-  static const analyze_kind kind = {
-      "similarity", false, sizeof(cdl_similarity), compute, write, print_table, release, check};
+  static const analyze_kind kind = {"similarity", false, sizeof(analysis_similarity),
+                                    compute,      write, print_table,
+                                    release,      check};
   similarity_options o = {.common = ANALYZE_DEFAULTS};
   const cli_option options[] = {
       ANALYZE_MODEL_OPTION(o.common),

@@ -61,14 +61,14 @@ static machine describe_machine(void)
 static json_t *backend_json(const cdl_backend_listing *b)
 {
   json_t *object = json_pack("{ss sb}", "name", b->name, "usable", b->reason == NULL);
-  cdl_json_set_text(&object, "device", b->device);
-  cdl_json_set_text(&object, "description", b->description);
-  cdl_json_set_text(&object, "reason", b->reason);
-  cdl_json_set_text(&object, "path", b->path);
+  base_json_set_text(&object, "device", b->device);
+  base_json_set_text(&object, "description", b->description);
+  base_json_set_text(&object, "reason", b->reason);
+  base_json_set_text(&object, "path", b->path);
   return object;
 }
 
-/* What the process may use where that is less than there is: in a container, a batch job. */
+/* What the process may use where that is less than there is: in a container, a batch session. */
 static void print_machine(const machine *m)
 {
   printf("%-12s%s\n%-12s%s\n%-12s%s, %ld cores", "condlora", cdl_version(), "system", m->system,
@@ -88,16 +88,16 @@ static void on_backend(void *user, const cdl_backend_listing *b)
   if (b->reason != NULL && !l->why)
     return;
   if (l->as_json)
-    cdl_json_append(&l->list, backend_json(b));
+    base_json_append(&l->list, backend_json(b));
   else if (b->reason != NULL) {
-    printf("%-12snot taken: %s\n", cdl_visible(b->name).text, cdl_visible(b->reason).text);
+    printf("%-12snot taken: %s\n", base_visible(b->name).text, base_visible(b->reason).text);
     if (b->path != NULL)
-      printf("%-12s%s\n", "", cdl_visible(b->path).text);
+      printf("%-12s%s\n", "", base_visible(b->path).text);
   } else {
-    printf("%-12s%s\n", cdl_visible(b->name).text,
-           cdl_visible(b->description != NULL ? b->description : b->device).text);
+    printf("%-12s%s\n", base_visible(b->name).text,
+           base_visible(b->description != NULL ? b->description : b->device).text);
     if (b->path != NULL)
-      printf("%-12s%s\n", "", cdl_visible(b->path).text);
+      printf("%-12s%s\n", "", base_visible(b->path).text);
   }
 }
 
@@ -105,12 +105,12 @@ static void on_folder(void *user, const char *folder, const char *reason)
 {
   listing *l = user;
   if (l->as_json) {
-    json_t *object = json_pack("{so}", "path", cdl_json_string_of(folder));
-    cdl_json_set_text(&object, "reason", reason);
-    cdl_json_append(&l->folders, object);
+    json_t *object = json_pack("{so}", "path", base_json_string_of(folder));
+    base_json_set_text(&object, "reason", reason);
+    base_json_append(&l->folders, object);
   } else
-    printf("%-12s%s%s%s\n", reason == NULL ? "searched" : "skipped", cdl_visible(folder).text,
-           reason == NULL ? "" : ": ", cdl_visible(reason).text);
+    printf("%-12s%s%s%s\n", reason == NULL ? "searched" : "skipped", base_visible(folder).text,
+           reason == NULL ? "" : ": ", base_visible(reason).text);
 }
 
 cdl_status cli_backends(int count, char **arguments)

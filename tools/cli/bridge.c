@@ -214,9 +214,9 @@ static char *receive_line(const cli_bridge *b, size_t *length)
 
 static cdl_status read_reply(const char *line, size_t bytes, json_t **reply)
 {
-  cdl_json_fault fault;
-  *reply = cdl_json_load(line, bytes, &fault);
-  if (*reply == NULL && fault.kind == CDL_JSON_MEMORY)
+  base_json_fault fault;
+  *reply = base_json_load(line, bytes, &fault);
+  if (*reply == NULL && fault.kind == BASE_JSON_MEMORY)
     return cdl_fail(CDL_MEMORY, "out of memory: the bridge's answer");
   if (json_is_object(*reply)) {
     const char *message = json_string_value(json_object_get(*reply, "error"));
@@ -238,7 +238,7 @@ cdl_status cli_bridge_call(cli_bridge *b, json_t *request, json_t **reply)
   *reply = NULL;
   if (request == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: a request to Optuna");
-  char *text = cdl_json_line(request), *line = NULL;
+  char *text = base_json_line(request), *line = NULL;
   json_decref(request);
   if (text == NULL || asprintf(&line, "%s\n", text) < 0) {
     free(text);

@@ -11,9 +11,9 @@
 /* `folder`/`below`/`name`, where that can be read. */
 static char *readable(const char *folder, const char *below, const char *name)
 {
-  char *base = cdl_path_join(folder, below), *path = NULL;
+  char *base = base_path_join(folder, below), *path = NULL;
   if (base != NULL)
-    path = cdl_path_join(base, name);
+    path = base_path_join(base, name);
   free(base);
   if (path != NULL && access(path, R_OK) != 0) {
     free(path);

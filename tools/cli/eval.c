@@ -11,30 +11,30 @@
 #include "train/run_files.h"
 
 typedef struct {
-  cdl_inference_settings model;
+  train_inference_settings model;
   cli_example_source source;
 } measurement;
 
 /* {"split": …, "accuracy": …, "per_class": …}; in any case to be released. */
-static json_t *measure(const cdl_job *job, const cli_examples *e, const float *logits,
+static json_t *measure(const train_session *session, const cli_examples *e, const float *logits,
                        cdl_status *status)
 {
-  cdl_class_details details;
-  cdl_result result;
-  *status = cdl_score(e->dataset, e->rows, e->count, logits, job->labels, &details, &result);
+  train_class_details details;
+  train_result result;
+  *status = train_score(e->dataset, e->rows, e->count, logits, session->labels, &details, &result);
   if (*status != CDL_OK)
     return NULL;
   json_t *object = json_object();
-  cdl_json_set(&object, e->task != NULL ? "split" : "input", cdl_json_string_of(e->split));
-  cdl_json_update(&object, cdl_result_json(job, &result));
-  cdl_json_update(&object,
-                  cdl_class_json(job->label_names, (size_t)job->labels, &details, e->count));
-  cdl_class_details_release(&details);
+  base_json_set(&object, e->task != NULL ? "split" : "input", base_json_string_of(e->split));
+  base_json_update(&object, train_result_json(session, &result));
+  base_json_update(
+      &object, train_class_json(session->label_names, (size_t)session->labels, &details, e->count));
+  train_class_details_release(&details);
   return object;
 }
 
 /* MNLI's dev is two files: each has figures of its own. */
-static cdl_status add_parts(json_t **object, const cdl_job *job, const cli_examples *e,
+static cdl_status add_parts(json_t **object, const train_session *session, const cli_examples *e,
                             const float *logits)
 {
   const size_t parts = cdl_dataset_part_count(e->dataset);
@@ -42,10 +42,10 @@ static cdl_status add_parts(json_t **object, const cdl_job *job, const cli_examp
     return CDL_OK;
   for (size_t i = 0; i < parts; i++) {
     const cdl_dataset_part part = cdl_dataset_get_part(e->dataset, i);
-    cdl_result result;
-    CDL_TRY(cdl_score(e->dataset, e->rows + part.first, part.count, logits, job->labels, NULL,
-                      &result));
-    cdl_json_set(object, part.name, cdl_result_json(job, &result));
+    train_result result;
+    CDL_TRY(train_score(e->dataset, e->rows + part.first, part.count, logits, session->labels, NULL,
+                        &result));
+    base_json_set(object, part.name, train_result_json(session, &result));
   }
   return CDL_OK;
 }
@@ -53,21 +53,21 @@ static cdl_status add_parts(json_t **object, const cdl_job *job, const cli_examp
 static cdl_status run(const void *command, cli_notices *notices)
 {
   const measurement *m = command;
-  cdl_job job;
+  train_session session;
   cli_examples examples;
-  CDL_TRY(cli_open_for_inference(&m->model, &m->source, CLI_LABELS_REQUIRED, &job, &examples));
+  CDL_TRY(cli_open_for_inference(&m->model, &m->source, CLI_LABELS_REQUIRED, &session, &examples));
   cli_notices_release(notices);
   float *logits;
-  cdl_status status = cli_logits(&job, &examples, &logits);
-  json_t *object = status == CDL_OK ? measure(&job, &examples, logits, &status) : NULL;
+  cdl_status status = cli_logits(&session, &examples, &logits);
+  json_t *object = status == CDL_OK ? measure(&session, &examples, logits, &status) : NULL;
   if (status == CDL_OK)
-    status = add_parts(&object, &job, &examples, logits);
+    status = add_parts(&object, &session, &examples, logits);
   if (status == CDL_OK)
     status = cli_stdout_json(json_incref(object));
   json_decref(object);
   free(logits);
   cli_examples_close(&examples);
-  cdl_job_close(&job);
+  train_session_close(&session);
   return status;
 }
 

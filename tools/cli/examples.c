@@ -35,47 +35,48 @@ cdl_status cli_examples_check(const cli_example_source *s)
 /* ---- Labels ---- */
 
 /* Names that say nothing: "0", "LABEL_0". */
-static bool is_nameless(const cdl_job *job)
+static bool is_nameless(const train_session *session)
 {
-  for (int i = 0; i < job->labels; i++) {
+  for (int i = 0; i < session->labels; i++) {
     char number[16], numbered[24];
     snprintf(number, sizeof number, "%d", i);
     snprintf(numbered, sizeof numbered, "LABEL_%d", i);
-    if (strcmp(job->label_names[i], number) != 0 && strcmp(job->label_names[i], numbered) != 0)
+    if (strcmp(session->label_names[i], number) != 0 &&
+        strcmp(session->label_names[i], numbered) != 0)
       return false;
   }
   return true;
 }
 
-static cdl_status take_names(cdl_job *job, const cdl_task *task)
+static cdl_status take_names(train_session *session, const cdl_task *task)
 {
-  for (int i = 0; i < job->labels; i++) {
+  for (int i = 0; i < session->labels; i++) {
     char *name = strdup(task->labels[i]);
     if (name == NULL)
       return cdl_fail(CDL_MEMORY, "out of memory: labels");
-    free(job->label_names[i]);
-    job->label_names[i] = name;
+    free(session->label_names[i]);
+    session->label_names[i] = name;
   }
   return CDL_OK;
 }
 
-static cdl_status fit_task(cdl_job *job, const cdl_task *task)
+static cdl_status fit_task(train_session *session, const cdl_task *task)
 {
-  if (cdl_task_is_regression(task) != job->regression)
+  if (cdl_task_is_regression(task) != session->regression)
     return cdl_fail(CDL_DATA, "%s is a %s, the model does %s", task->name,
-                    job->regression ? "classification" : "regression",
-                    job->regression ? "regression" : "classification");
-  if (job->regression)
+                    session->regression ? "classification" : "regression",
+                    session->regression ? "regression" : "classification");
+  if (session->regression)
     return CDL_OK;
-  if (task->label_count != (size_t)job->labels)
+  if (task->label_count != (size_t)session->labels)
     return cdl_fail(CDL_DATA, "%s has %zu labels, the model %d", task->name, task->label_count,
-                    job->labels);
-  if (is_nameless(job))
-    return take_names(job, task);
-  for (int i = 0; i < job->labels; i++)
-    if (strcmp(job->label_names[i], task->labels[i]) != 0)
+                    session->labels);
+  if (is_nameless(session))
+    return take_names(session, task);
+  for (int i = 0; i < session->labels; i++)
+    if (strcmp(session->label_names[i], task->labels[i]) != 0)
       return cdl_fail(CDL_DATA, "label %d of %s is '%s', the model's is '%s'", i, task->name,
-                      task->labels[i], job->label_names[i]);
+                      task->labels[i], session->label_names[i]);
   return CDL_OK;
 }
 
@@ -84,14 +85,16 @@ static cdl_status fit_task(cdl_job *job, const cdl_task *task)
 /* The part of train that training held out, in its order: as the adapter records it. One that names
  * its task without it was trained when the reference's split was the only one; any other, and a
  * whole model, count as trained by train's defaults. */
-static cdl_status take_held_out(const cli_example_source *s, const cdl_job *job, cli_examples *e)
+static cdl_status take_held_out(const cli_example_source *s, const train_session *session,
+                                cli_examples *e)
 {
   const double usual = 0.1;
-  cdl_held_out held_out = {.fraction = usual,
-                           .as_reference = job != NULL &&
-                                           (job->types_zero || job->adapter_config.task != NULL)};
-  if (job != NULL && job->adapter_config.held_out.known)
-    held_out = job->adapter_config.held_out;
+  adapter_held_out held_out = {.fraction = usual,
+                               .as_reference =
+                                   session != NULL &&
+                                   (session->types_zero || session->adapter_config.task != NULL)};
+  if (session != NULL && session->adapter_config.held_out.known)
+    held_out = session->adapter_config.held_out;
   if (!isnan(s->dev_fraction)) {
     if (held_out.known && s->dev_fraction != held_out.fraction)
       cdl_log(CDL_LOG_WARNING,
@@ -100,15 +103,15 @@ static cdl_status take_held_out(const cli_example_source *s, const cdl_job *job,
               s->dev_fraction, held_out.fraction);
     held_out.fraction = s->dev_fraction;
   }
-  cdl_split split;
-  CDL_TRY(cdl_split_dataset(e->dataset, held_out.fraction,
-                            held_out.as_reference ? CDL_SPLIT_REFERENCE : CDL_SPLIT_STRATIFIED,
-                            &split));
+  data_split split;
+  CDL_TRY(data_split_dataset(e->dataset, held_out.fraction,
+                             held_out.as_reference ? DATA_SPLIT_REFERENCE : DATA_SPLIT_STRATIFIED,
+                             &split));
   e->count = split.valid_count;
-  e->rows = cdl_all_rows(split.valid_count);
+  e->rows = train_all_rows(split.valid_count);
   if (e->rows != NULL)
     memcpy(e->rows, split.valid, split.valid_count * sizeof *e->rows);
-  cdl_split_release(&split);
+  data_split_release(&split);
   if (e->rows == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: the valid split");
   return e->count > 0 ? CDL_OK
@@ -116,21 +119,21 @@ static cdl_status take_held_out(const cli_example_source *s, const cdl_job *job,
                                  held_out.fraction, cdl_dataset_count(e->dataset));
 }
 
-static cdl_status read_task(const cli_example_source *s, cli_label_need need, cdl_job *job,
-                            cli_examples *e)
+static cdl_status read_task(const cli_example_source *s, cli_label_need need,
+                            train_session *session, cli_examples *e)
 {
   e->split = s->split != NULL ? s->split : "dev";
   const bool held_out = strcmp(e->split, "valid") == 0;
   CDL_TRY(cdl_task_find(s->task, &e->task));
-  if (job != NULL)
-    CDL_TRY(fit_task(job, e->task));
+  if (session != NULL)
+    CDL_TRY(fit_task(session, e->task));
   CDL_TRY(cdl_dataset_read_task(e->task, s->data, held_out ? "train" : e->split, &e->dataset));
   if (need == CLI_LABELS_REQUIRED && !cdl_dataset_has_labels(e->dataset))
     return cdl_fail(
         CDL_DATA,
         "%s: the examples have no labels to measure by; predict writes what the model says",
         cdl_dataset_get_part(e->dataset, 0).path);
-  return held_out ? take_held_out(s, job, e) : CDL_OK;
+  return held_out ? take_held_out(s, session, e) : CDL_OK;
 }
 
 /* How a file is read whose columns are not on the command line. */
@@ -144,17 +147,17 @@ static cdl_status find_way(const char *path, reading_way *way)
   *way = dot == NULL                    ? READ_BY_FIRST_BYTE /* standard input, say */
          : strcasecmp(dot, ".txt") == 0 ? READ_LINES
                                         : READ_TABLE;
-  if (*way != READ_TABLE || cdl_table_format_of_name(path, &format) == CDL_OK)
+  if (*way != READ_TABLE || data_table_format_of_name(path, &format) == CDL_OK)
     return CDL_OK;
   return cdl_fail(CDL_USAGE, "%s, or in .txt for a text a line", cdl_error_message());
 }
 
 /* Columns that the command line does not name are those of training. */
 static cdl_status describe_source(const cli_example_source *s, cli_label_need need,
-                                  const cdl_job *job, const cdl_list *columns,
+                                  const train_session *session, const base_list *columns,
                                   cdl_dataset_source *source)
 {
-  const cdl_adapter_config *trained = job != NULL ? &job->adapter_config : NULL;
+  const adapter_config *trained = session != NULL ? &session->adapter_config : NULL;
   char *const *names = columns->item;
   size_t count = columns->count;
   *source = (cdl_dataset_source){.path = s->input, .label_optional = need == CLI_LABELS_OPTIONAL};
@@ -184,20 +187,20 @@ static cdl_status describe_source(const cli_example_source *s, cli_label_need ne
   }
   if (source->label_column != NULL) {
     source->skip_label = s->skip_label;
-    source->regression = job->regression;
-    source->labels = (const char *const *)job->label_names;
-    source->label_count = job->regression ? 0 : (size_t)job->labels;
+    source->regression = session->regression;
+    source->labels = (const char *const *)session->label_names;
+    source->label_count = session->regression ? 0 : (size_t)session->labels;
   }
   return CDL_OK;
 }
 
 cdl_status cli_own_file_describe(const cli_example_source *s, cli_label_need need,
-                                 const cdl_job *job, cli_own_file *file)
+                                 const train_session *session, cli_own_file *file)
 {
   *file = (cli_own_file){0};
   if (s->text_columns != NULL)
-    CDL_TRY(cdl_list_split("--text-columns", s->text_columns, &file->columns));
-  const cdl_status status = describe_source(s, need, job, &file->columns, &file->source);
+    CDL_TRY(base_list_split("--text-columns", s->text_columns, &file->columns));
+  const cdl_status status = describe_source(s, need, session, &file->columns, &file->source);
   if (status != CDL_OK)
     cli_own_file_release(file);
   return status;
@@ -205,24 +208,24 @@ cdl_status cli_own_file_describe(const cli_example_source *s, cli_label_need nee
 
 void cli_own_file_release(cli_own_file *file)
 {
-  cdl_list_release(&file->columns);
+  base_list_release(&file->columns);
   *file = (cli_own_file){0};
 }
 
 static cdl_status read_own_file(const cli_example_source *s, cli_label_need need,
-                                const cdl_job *job, cli_examples *e)
+                                const train_session *session, cli_examples *e)
 {
   cli_own_file file;
   e->split = s->input;
-  CDL_TRY(cli_own_file_describe(s, need, job, &file));
+  CDL_TRY(cli_own_file_describe(s, need, session, &file));
   const cdl_status status = cdl_dataset_read_file(&file.source, &e->dataset);
   cli_own_file_release(&file);
   return status;
 }
 
-cdl_status cli_examples_check_pairs(const cdl_job *job, const cdl_dataset *dataset)
+cdl_status cli_examples_check_pairs(const train_session *session, const cdl_dataset *dataset)
 {
-  const cdl_names *trained = &job->adapter_config.text_columns;
+  const adapter_names *trained = &session->adapter_config.text_columns;
   const bool pair = cdl_dataset_is_pair(dataset);
   if (trained->count == 0 || pair == (trained->count == 2))
     return CDL_OK;
@@ -234,17 +237,17 @@ cdl_status cli_examples_check_pairs(const cdl_job *job, const cdl_dataset *datas
                         path, trained->item[0], trained->item[1]);
 }
 
-cdl_status cli_examples_read(const cli_example_source *source, cli_label_need need, cdl_job *job,
-                             cli_examples *e)
+cdl_status cli_examples_read(const cli_example_source *source, cli_label_need need,
+                             train_session *session, cli_examples *e)
 {
   *e = (cli_examples){0};
-  cdl_status status =
-      source->task != NULL ? read_task(source, need, job, e) : read_own_file(source, need, job, e);
-  if (status == CDL_OK && job != NULL)
-    status = cli_examples_check_pairs(job, e->dataset);
+  cdl_status status = source->task != NULL ? read_task(source, need, session, e)
+                                           : read_own_file(source, need, session, e);
+  if (status == CDL_OK && session != NULL)
+    status = cli_examples_check_pairs(session, e->dataset);
   if (status == CDL_OK && e->rows == NULL) {
     e->count = cdl_dataset_count(e->dataset);
-    e->rows = cdl_all_rows(e->count);
+    e->rows = train_all_rows(e->count);
     if (e->rows == NULL)
       status = cdl_fail(CDL_MEMORY, "out of memory: %zu examples", e->count);
   }
@@ -262,35 +265,35 @@ void cli_examples_close(cli_examples *e)
 
 /* ---- Inference ---- */
 
-cdl_status cli_open_model(const cdl_inference_settings *settings, const cli_example_source *source,
-                          cdl_job *job)
+cdl_status cli_open_model(const train_inference_settings *settings,
+                          const cli_example_source *source, train_session *session)
 {
   if (settings->model == NULL)
     return cdl_fail(CDL_USAGE, "give --model: the folder of the encoder");
   CDL_TRY(cli_examples_check(source));
-  return cdl_job_open_inference(job, settings);
+  return train_session_open_inference(session, settings);
 }
 
-cdl_status cli_open_for_inference(const cdl_inference_settings *settings,
+cdl_status cli_open_for_inference(const train_inference_settings *settings,
                                   const cli_example_source *source, cli_label_need need,
-                                  cdl_job *job, cli_examples *examples)
+                                  train_session *session, cli_examples *examples)
 {
-  CDL_TRY(cli_open_model(settings, source, job));
-  cdl_status status = cli_examples_read(source, need, job, examples);
+  CDL_TRY(cli_open_model(settings, source, session));
+  cdl_status status = cli_examples_read(source, need, session, examples);
   if (status == CDL_OK) {
-    status = cdl_job_tokenize(job, examples->dataset);
+    status = train_session_tokenize(session, examples->dataset);
     if (status != CDL_OK)
       cli_examples_close(examples);
   }
   if (status != CDL_OK)
-    cdl_job_close(job);
+    train_session_close(session);
   return status;
 }
 
-cdl_status cli_check_finite(const cdl_job *job, const cli_examples *e, uint32_t row, uint64_t index,
-                            const float *logits)
+cdl_status cli_check_finite(const train_session *session, const cli_examples *e, uint32_t row,
+                            uint64_t index, const float *logits)
 {
-  for (int c = 0; c < job->labels; c++)
+  for (int c = 0; c < session->labels; c++)
     if (!isfinite(logits[c]))
       return cdl_fail(CDL_NUMERIC,
                       "%s: example %" PRIu64 " (line %u): the model's output is not finite",
@@ -298,34 +301,36 @@ cdl_status cli_check_finite(const cdl_job *job, const cli_examples *e, uint32_t 
   return CDL_OK;
 }
 
-static cdl_status check_all_finite(const cdl_job *job, const cli_examples *e, const float *logits)
+static cdl_status check_all_finite(const train_session *session, const cli_examples *e,
+                                   const float *logits)
 {
   for (size_t i = 0; i < e->count; i++)
-    CDL_TRY(cli_check_finite(job, e, e->rows[i], e->rows[i],
-                             logits + (size_t)e->rows[i] * (size_t)job->labels));
+    CDL_TRY(cli_check_finite(session, e, e->rows[i], e->rows[i],
+                             logits + (size_t)e->rows[i] * (size_t)session->labels));
   return CDL_OK;
 }
 
-cdl_status cli_logits(cdl_job *job, const cli_examples *e, float **logits)
+cdl_status cli_logits(train_session *session, const cli_examples *e, float **logits)
 {
-  cdl_evaluation evaluation;
+  train_evaluation evaluation;
   *logits = NULL;
-  CDL_TRY(cdl_evaluation_create(&evaluation, e->dataset, e->rows, e->count, job->labels,
-                                job->first_position));
-  evaluation.types_zero = job->types_zero;
-  *logits = calloc(cdl_dataset_count(e->dataset) * (size_t)job->labels + 1, sizeof **logits);
+  CDL_TRY(train_evaluation_create(&evaluation, e->dataset, e->rows, e->count, session->labels,
+                                  session->first_position));
+  evaluation.types_zero = session->types_zero;
+  *logits = calloc(cdl_dataset_count(e->dataset) * (size_t)session->labels + 1, sizeof **logits);
   if (*logits == NULL) {
-    cdl_evaluation_release(&evaluation);
+    train_evaluation_release(&evaluation);
     return cdl_fail(CDL_MEMORY, "out of memory: %zu logits", e->count);
   }
-  cdl_status status = cdl_encoder_plan(job->encoder, job->queue, (cdl_batch_limits){0},
-                                       cdl_evaluation_limits(&evaluation));
+  cdl_status status = cdl_encoder_plan(session->encoder, session->queue, (cdl_batch_limits){0},
+                                       train_evaluation_limits(&evaluation));
   cli_signals_defer();
   if (status == CDL_OK)
-    status = cdl_evaluation_run(&evaluation, job->encoder, job->queue, *logits, cli_signals_flag());
+    status = train_evaluation_run(&evaluation, session->encoder, session->queue, *logits,
+                                  cli_signals_flag());
   if (status == CDL_OK)
-    status = check_all_finite(job, e, *logits);
-  cdl_evaluation_release(&evaluation);
+    status = check_all_finite(session, e, *logits);
+  train_evaluation_release(&evaluation);
   if (status != CDL_OK) {
     free(*logits);
     *logits = NULL;

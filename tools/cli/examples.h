@@ -6,7 +6,7 @@
 #include <math.h>
 
 #include "tools/cli/options.h"
-#include "train/job.h"
+#include "train/session.h"
 
 /* As the options say. */
 typedef struct {
@@ -64,21 +64,22 @@ typedef enum { CLI_LABELS_IGNORED, CLI_LABELS_OPTIONAL, CLI_LABELS_REQUIRED } cl
 /* One's own file as it is read: by the columns of the command line, or those of training. */
 typedef struct {
   cdl_dataset_source source;
-  cdl_list columns;
+  base_list columns;
 } cli_own_file;
 CDL_MUST_USE cdl_status cli_own_file_describe(const cli_example_source *source, cli_label_need need,
-                                              const cdl_job *job, cli_own_file *file);
+                                              const train_session *session, cli_own_file *file);
 void cli_own_file_release(cli_own_file *file);
 
 /* A model that was trained on pairs makes something of single texts too, but nothing that was
  * learned: DATA. */
-CDL_MUST_USE cdl_status cli_examples_check_pairs(const cdl_job *job, const cdl_dataset *dataset);
+CDL_MUST_USE cdl_status cli_examples_check_pairs(const train_session *session,
+                                                 const cdl_dataset *dataset);
 
-/* Reads them. `job` says which labels there are, NULL when labels are of no interest. A task's
- * names replace the job's where the adapter or model had none of its own. DATA where model and
+/* Reads them. `session` says which labels there are, NULL when labels are of no interest. A task's
+ * names replace the session's where the adapter or model had none of its own. DATA where model and
  * examples do not fit. */
 CDL_MUST_USE cdl_status cli_examples_read(const cli_example_source *source, cli_label_need need,
-                                          cdl_job *job, cli_examples *examples);
+                                          train_session *session, cli_examples *examples);
 void cli_examples_close(cli_examples *examples);
 
 /* Options that open a model for inference. */
@@ -105,20 +106,21 @@ void cli_examples_close(cli_examples *examples);
   }
 
 /* Checks both sets of options and opens the model. */
-CDL_MUST_USE cdl_status cli_open_model(const cdl_inference_settings *settings,
-                                       const cli_example_source *source, cdl_job *job);
+CDL_MUST_USE cdl_status cli_open_model(const train_inference_settings *settings,
+                                       const cli_example_source *source, train_session *session);
 /* Opens the model, reads and tokenizes the examples, in that order of checks: options, examples'
  * options, model, data. */
-CDL_MUST_USE cdl_status cli_open_for_inference(const cdl_inference_settings *settings,
+CDL_MUST_USE cdl_status cli_open_for_inference(const train_inference_settings *settings,
                                                const cli_example_source *source,
-                                               cli_label_need need, cdl_job *job,
+                                               cli_label_need need, train_session *session,
                                                cli_examples *examples);
 
-/* NUMERIC, naming the example by its index, where one of its logits [job->labels] is not finite. */
-CDL_MUST_USE cdl_status cli_check_finite(const cdl_job *job, const cli_examples *examples,
+/* NUMERIC, naming the example by its index, where one of its logits [session->labels] is not finite. */
+CDL_MUST_USE cdl_status cli_check_finite(const train_session *session, const cli_examples *examples,
                                          uint32_t row, uint64_t index, const float *logits);
-/* Logits of the examples, [the data set's count, job->labels], to be freed by the caller. NUMERIC,
+/* Logits of the examples, [the data set's count, session->labels], to be freed by the caller. NUMERIC,
  * naming the example, where one is not finite; CANCELLED after a signal. */
-CDL_MUST_USE cdl_status cli_logits(cdl_job *job, const cli_examples *examples, float **logits);
+CDL_MUST_USE cdl_status cli_logits(train_session *session, const cli_examples *examples,
+                                   float **logits);
 
 #endif

@@ -15,7 +15,7 @@
 /* ---- What was asked for ---- */
 
 typedef struct {
-  cdl_inference_settings settings;
+  train_inference_settings settings;
   const char *output, *format;
 } request;
 
@@ -39,10 +39,10 @@ static cdl_status check(const request *r)
 
 /* Whether the tokenizer tells a pair's texts apart. RoBERTa's does not, and gives no token_type_ids
  * in Transformers, however many types its model has. */
-static cdl_status tells_types(const cdl_job *job, bool *tells)
+static cdl_status tells_types(const train_session *session, bool *tells)
 {
   cdl_encoding encoding = {0};
-  CDL_TRY(cdl_tokenizer_encode(job->tokenizer, "a", 1, "a", 1, 0, &encoding));
+  CDL_TRY(cdl_tokenizer_encode(session->tokenizer, "a", 1, "a", 1, 0, &encoding));
   *tells = false;
   for (size_t i = 0; i < encoding.count; i++)
     *tells = *tells || encoding.type_ids[i] != 0;
@@ -50,55 +50,57 @@ static cdl_status tells_types(const cdl_job *job, bool *tells)
   return CDL_OK;
 }
 
-static const char *tokenizer_of(const cdl_job *job, const char *base)
+static const char *tokenizer_of(const train_session *session, const char *base)
 {
-  return job->tokenizer_folder != NULL ? job->tokenizer_folder : base;
+  return session->tokenizer_folder != NULL ? session->tokenizer_folder : base;
 }
 
 /* With what PEFT's users want beside it: the tokenizer, which PEFT counts the words of, and a card. */
-static cdl_status write_peft(const cdl_job *job, const char *base, const char *folder)
+static cdl_status write_peft(const train_session *session, const char *base, const char *folder)
 {
-  CDL_TRY(cdl_adapter_export(job->adapter, job->queue, folder, &job->adapter_config));
-  CDL_TRY(cdl_tokenizer_files_copy(tokenizer_of(job, base), folder));
-  return cdl_adapter_card_write(folder, &job->adapter_config, job->labels);
+  CDL_TRY(export_adapter(session->adapter, session->queue, folder, &session->adapter_config));
+  CDL_TRY(adapter_tokenizer_files_copy(tokenizer_of(session, base), folder));
+  return export_card_write(folder, &session->adapter_config, session->labels);
 }
 
-static cdl_status write_onnx(const cdl_job *job, const char *base, const char *folder)
+static cdl_status write_onnx(const train_session *session, const char *base, const char *folder)
 {
   bool types;
-  CDL_TRY(tells_types(job, &types));
-  const cdl_problem problem = job->regression ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_CLASSIFICATION;
-  const cdl_model_origin origin = {.base = base,
-                                   .tokenizer = tokenizer_of(job, base),
-                                   .labels = (const char *const *)job->label_names,
-                                   .problem = problem};
-  CDL_TRY(cdl_model_write_settings(job->encoder, &origin, folder));
-  return cdl_encoder_write_onnx(job->encoder, job->queue, folder, job->types_zero || !types);
+  CDL_TRY(tells_types(session, &types));
+  const cdl_problem problem =
+      session->regression ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_CLASSIFICATION;
+  const adapter_model_origin origin = {.base = base,
+                                       .tokenizer = tokenizer_of(session, base),
+                                       .labels = (const char *const *)session->label_names,
+                                       .problem = problem};
+  CDL_TRY(adapter_model_write_settings(session->encoder, &origin, folder));
+  return export_encoder_write_onnx(session->encoder, session->queue, folder,
+                                   session->types_zero || !types);
 }
 
 /* `*change`: the largest of a logit that merging makes. */
-static cdl_status merge(const cdl_job *job, double *change)
+static cdl_status merge(const train_session *session, double *change)
 {
   cli_probe probe;
-  if (!cdl_encoder_merges_whole(job->encoder))
+  if (!cdl_encoder_merges_whole(session->encoder))
     return cdl_fail(CDL_UNSUPPORTED,
                     "use_x type2 multiplies tokens with each other: no weights hold it");
-  CDL_TRY(cli_probe_begin(&probe, job));
-  cdl_status status = cdl_encoder_merge(job->encoder, job->queue);
+  CDL_TRY(cli_probe_begin(&probe, session));
+  cdl_status status = cdl_encoder_merge(session->encoder, session->queue);
   if (status == CDL_OK)
-    status = cli_probe_change(&probe, job, change);
+    status = cli_probe_change(&probe, session, change);
   cli_probe_end(&probe);
   return status;
 }
 
-static cdl_status export(const request *r, const cdl_job *job, double *change)
+static cdl_status export(const request *r, const train_session *session, double *change)
 {
   cli_new_folder folder;
-  if (is_onnx(r) && job->adapter != NULL)
-    CDL_TRY(merge(job, change));
+  if (is_onnx(r) && session->adapter != NULL)
+    CDL_TRY(merge(session, change));
   CDL_TRY(cli_new_folder_begin(&folder, r->output));
-  const cdl_status status = is_onnx(r) ? write_onnx(job, r->settings.model, folder.temporary)
-                                       : write_peft(job, r->settings.model, folder.temporary);
+  const cdl_status status = is_onnx(r) ? write_onnx(session, r->settings.model, folder.temporary)
+                                       : write_peft(session, r->settings.model, folder.temporary);
   return cli_new_folder_finish(&folder, status);
 }
 
@@ -108,17 +110,17 @@ static cdl_status run(const void *command, cli_notices *notices)
 {
   const request *r = command;
   CDL_TRY(check(r));
-  cdl_job job;
+  train_session session;
   double change = 0;
-  CDL_TRY(cdl_job_open_inference(&job, &r->settings));
+  CDL_TRY(train_session_open_inference(&session, &r->settings));
   cli_notices_release(notices);
-  const bool merged = is_onnx(r) && job.adapter != NULL;
-  const cdl_status status = export(r, &job, &change);
-  cdl_job_close(&job);
+  const bool merged = is_onnx(r) && session.adapter != NULL;
+  const cdl_status status = export(r, &session, &change);
+  train_session_close(&session);
   if (status == CDL_OK && merged)
     printf(
         "%s: the largest change of a logit by merging is %.3g, on %d sequences of random tokens\n",
-        cdl_visible(r->output).text, change, CLI_PROBE_SEQUENCES);
+        base_visible(r->output).text, change, CLI_PROBE_SEQUENCES);
   return status;
 }
 

@@ -75,8 +75,8 @@ static void format_shape(const int64_t *shape, size_t rank, char *text, size_t b
 
 static bool is_head(const char *name)
 {
-  const size_t n = strlen(CDL_ADAPTER_PREFIX);
-  return cdl_checkpoint_is_head(strncmp(name, CDL_ADAPTER_PREFIX, n) == 0 ? name + n : name);
+  const size_t n = strlen(ADAPTER_PREFIX);
+  return model_checkpoint_is_head(strncmp(name, ADAPTER_PREFIX, n) == 0 ? name + n : name);
 }
 
 static cdl_status collect(const cdl_safetensors *file, tensor_table *t)
@@ -87,7 +87,7 @@ static cdl_status collect(const cdl_safetensors *file, tensor_table *t)
     for (uint32_t d = 0; d < s->rank; d++)
       line.numbers *= s->shape[d];
     char shown[CDL_NAME_BYTES];
-    cdl_make_visible(s->name, strlen(s->name), shown, sizeof shown);
+    base_make_visible(s->name, strlen(s->name), shown, sizeof shown);
     collapse_layer(shown, line.name, sizeof line.name);
     format_shape(s->shape, s->rank, line.shape, sizeof line.shape);
     snprintf(line.type, sizeof line.type, "%s", cdl_stored_type_name(s->type));
@@ -125,22 +125,22 @@ static json_t *tensors_json(const cdl_safetensors *file)
     const cdl_stored_tensor *s = cdl_safetensors_at(file, i);
     json_t *shape = json_array();
     for (uint32_t d = 0; d < s->rank; d++)
-      cdl_json_append(&shape, json_integer(s->shape[d]));
-    cdl_json_append(&array, json_pack("{ss ss so}", "name", s->name, "type",
-                                      cdl_stored_type_name(s->type), "shape", shape));
+      base_json_append(&shape, json_integer(s->shape[d]));
+    base_json_append(&array, json_pack("{ss ss so}", "name", s->name, "type",
+                                       cdl_stored_type_name(s->type), "shape", shape));
   }
   return array;
 }
 
 /* ---- An adapter ---- */
 
-static void print_names(const char *label, const cdl_names *names)
+static void print_names(const char *label, const adapter_names *names)
 {
   if (names->count == 0)
     return;
   printf("%-12s", label);
   for (size_t i = 0; i < names->count; i++)
-    printf("%s%s", i > 0 ? ", " : "", cdl_visible(names->item[i]).text);
+    printf("%s%s", i > 0 ? ", " : "", base_visible(names->item[i]).text);
   putchar('\n');
 }
 
@@ -150,8 +150,8 @@ static void print_names(const char *label, const cdl_names *names)
 static bool module_of(const char *name, char *path, size_t bytes)
 {
   static const char ending[] = ".lora_A.weight";
-  const size_t n = strlen(name), prefix = strlen(CDL_ADAPTER_PREFIX), end = sizeof ending - 1;
-  if (n <= prefix + end || strncmp(name, CDL_ADAPTER_PREFIX, prefix) != 0 ||
+  const size_t n = strlen(name), prefix = strlen(ADAPTER_PREFIX), end = sizeof ending - 1;
+  if (n <= prefix + end || strncmp(name, ADAPTER_PREFIX, prefix) != 0 ||
       strcmp(name + n - end, ending) != 0)
     return false;
   snprintf(path, bytes, "%.*s", (int)(n - end - prefix), name + prefix);
@@ -160,7 +160,7 @@ static bool module_of(const char *name, char *path, size_t bytes)
 
 typedef cdl_status module_visitor(const cdl_adapted_module *module, void *user);
 
-static cdl_status visit_modules(const cdl_adapter_config *c, const cdl_safetensors *file,
+static cdl_status visit_modules(const adapter_config *c, const cdl_safetensors *file,
                                 module_visitor *visit, void *user)
 {
   for (size_t i = 0; i < cdl_safetensors_count(file); i++) {
@@ -169,7 +169,7 @@ static cdl_status visit_modules(const cdl_adapter_config *c, const cdl_safetenso
     cdl_adapted_module module;
     if (s->rank != 2 || s->shape[0] < 1 || !module_of(s->name, path, sizeof path))
       continue;
-    CDL_TRY(cdl_adapter_config_module(c, path, s->shape[0], &module));
+    CDL_TRY(adapter_config_module(c, path, s->shape[0], &module));
     CDL_TRY(visit(&module, user));
   }
   return CDL_OK;
@@ -187,20 +187,20 @@ static cdl_status add_module_line(const cdl_adapted_module *m, void *user)
 
 static cdl_status add_module_json(const cdl_adapted_module *m, void *user)
 {
-  cdl_json_append(user, json_pack("{ss sI sf sf}", "path", m->path, "rank", (json_int_t)m->rank,
-                                  "alpha", m->alpha, "scale", m->scale));
+  base_json_append(user, json_pack("{ss sI sf sf}", "path", m->path, "rank", (json_int_t)m->rank,
+                                   "alpha", m->alpha, "scale", m->scale));
   return CDL_OK;
 }
 
 /* ---- The whole of it ---- */
 
-static void print_values(const char *label, const cdl_module_values *values)
+static void print_values(const char *label, const adapter_module_values *values)
 {
   if (values->count == 0)
     return;
   printf("%-12s", label);
   for (size_t i = 0; i < values->count; i++)
-    printf("%s%s: %g", i > 0 ? ", " : "", cdl_visible(values->item[i].pattern).text,
+    printf("%s%s: %g", i > 0 ? ", " : "", base_visible(values->item[i].pattern).text,
            values->item[i].value);
   putchar('\n');
 }
@@ -217,11 +217,11 @@ static void print_option(const cdl_adapter_option *o, double value)
     printf("%g\n", value);
 }
 
-static void print_low_rank(const cdl_adapter_config *c)
+static void print_low_rank(const adapter_config *c)
 {
   static const char *const biases[] = {"", "every one", "those of adapted layers"};
   if (c->target_pattern != NULL)
-    printf("%-12s%s\n", "targets", cdl_visible(c->target_pattern).text);
+    printf("%-12s%s\n", "targets", base_visible(c->target_pattern).text);
   print_names("targets", &c->targets);
   if (c->layer_count > 0)
     printf("%-12s", "layers");
@@ -229,7 +229,7 @@ static void print_low_rank(const cdl_adapter_config *c)
     printf("%" PRId64 "%s", c->layers[i], i + 1 < c->layer_count ? ", " : "\n");
   print_names("without", &c->excluded);
   if (c->excluded_pattern != NULL)
-    printf("%-12s%s\n", "without", cdl_visible(c->excluded_pattern).text);
+    printf("%-12s%s\n", "without", base_visible(c->excluded_pattern).text);
   print_values("ranks", &c->rank_pattern);
   print_values("alphas", &c->alpha_pattern);
   if (c->bias != CDL_BIAS_NONE)
@@ -282,8 +282,8 @@ static void print_ranks(json_t *pattern)
       continue;
     const char *ending = strstr(kind, ".lora_E"); /* PEFT's name of Λ */
     char shown[CDL_NAME_BYTES];
-    cdl_make_visible(kind, ending != NULL ? (size_t)(ending - kind) : strlen(kind), shown,
-                     sizeof shown);
+    base_make_visible(kind, ending != NULL ? (size_t)(ending - kind) : strlen(kind), shown,
+                      sizeof shown);
     printf("  %s:", shown);
     json_object_foreach(pattern, other, same)
     {
@@ -295,7 +295,7 @@ static void print_ranks(json_t *pattern)
   }
 }
 
-static bool has_option(const cdl_adapter_config *c, const char *name)
+static bool has_option(const adapter_config *c, const char *name)
 {
   size_t count;
   const cdl_adapter_option *options =
@@ -306,10 +306,10 @@ static bool has_option(const cdl_adapter_config *c, const char *name)
   return false;
 }
 
-static void print_adapter(const char *folder, const cdl_adapter_config *c, const tensor_table *t,
+static void print_adapter(const char *folder, const adapter_config *c, const tensor_table *t,
                           const tensor_table *modules)
 {
-  printf("%-12s%s\n", "adapter", cdl_visible(folder).text);
+  printf("%-12s%s\n", "adapter", base_visible(folder).text);
   printf("%-12s%s", "type", c->peft_type);
   if (c->orientation != NULL)
     printf(" (%s)", c->orientation);
@@ -322,17 +322,17 @@ static void print_adapter(const char *folder, const cdl_adapter_config *c, const
   print_low_rank(c);
   print_names("saved whole", &c->modules_to_save);
   if (c->task != NULL)
-    printf("%-12s%s\n", "task", cdl_visible(c->task).text);
+    printf("%-12s%s\n", "task", base_visible(c->task).text);
   print_names("columns", &c->text_columns);
   if (c->label_column != NULL)
-    printf("%-12s%s\n", "label", cdl_visible(c->label_column).text);
+    printf("%-12s%s\n", "label", base_visible(c->label_column).text);
   print_names("labels", &c->labels);
   if (c->regression)
     printf("%-12s%s\n", "output", "one number (regression)");
   if (c->base_model != NULL)
-    printf("%-12s%s\n", "base", cdl_visible(c->base_model).text);
+    printf("%-12s%s\n", "base", base_visible(c->base_model).text);
   if (c->fingerprint != NULL)
-    printf("%-12s%s\n", "fingerprint", cdl_visible(c->fingerprint).text);
+    printf("%-12s%s\n", "fingerprint", base_visible(c->fingerprint).text);
   printf("%-12s%s adapter, %s head\n", "parameters", cli_group_digits(t->rest).text,
          cli_group_digits(t->head).text);
   print_ranks(json_object_get(c->extra, "rank_pattern"));
@@ -341,72 +341,72 @@ static void print_adapter(const char *folder, const cdl_adapter_config *c, const
   print_lines("tensors", t);
 }
 
-static json_t *names_json(const cdl_names *names)
+static json_t *names_json(const adapter_names *names)
 {
   json_t *array = json_array();
   for (size_t i = 0; i < names->count; i++)
-    cdl_json_append(&array, cdl_json_string_of(names->item[i]));
+    base_json_append(&array, base_json_string_of(names->item[i]));
   return array;
 }
 
-static json_t *values_json(const cdl_module_values *values)
+static json_t *values_json(const adapter_module_values *values)
 {
   json_t *object = json_object();
   for (size_t i = 0; i < values->count; i++)
-    cdl_json_set(&object, values->item[i].pattern, json_real(values->item[i].value));
+    base_json_set(&object, values->item[i].pattern, json_real(values->item[i].value));
   return object;
 }
 
-static json_t *options_json(const cdl_adapter_config *c)
+static json_t *options_json(const adapter_config *c)
 {
   json_t *object = json_object();
   size_t count;
   const cdl_adapter_option *options =
       cdl_adapter_options(cdl_adapter_method_of(c->peft_type), &count);
   for (size_t i = 0; i < count; i++)
-    cdl_json_set(&object, options[i].name, cdl_adapter_option_json(&options[i], c->options[i]));
+    base_json_set(&object, options[i].name, adapter_option_json(&options[i], c->options[i]));
   return object;
 }
 
-static json_t *adapter_json(const cdl_adapter_config *c, const tensor_table *t,
+static json_t *adapter_json(const adapter_config *c, const tensor_table *t,
                             const cdl_safetensors *file, json_t *modules)
 {
   static const char *const biases[] = {"none", "all", "lora_only"};
   json_t *layers = json_array();
   for (size_t i = 0; i < c->layer_count; i++)
-    cdl_json_append(&layers, json_integer(c->layers[i]));
+    base_json_append(&layers, json_integer(c->layers[i]));
   json_t *o =
       json_pack("{ss ss sI sf sb so so so so}", "kind", "adapter", "type", c->peft_type, "rank",
                 (json_int_t)c->rank, "alpha", c->alpha, "rslora", (int)c->rslora, "rank_pattern",
                 values_json(&c->rank_pattern), "alpha_pattern", values_json(&c->alpha_pattern),
                 "layers", layers, "excluded", names_json(&c->excluded));
-  cdl_json_set_text(&o, "excluded_pattern", c->excluded_pattern);
-  cdl_json_set(&o, "options", options_json(c));
+  base_json_set_text(&o, "excluded_pattern", c->excluded_pattern);
+  base_json_set(&o, "options", options_json(c));
   json_t *ranks_kept = json_object_get(c->extra, "rank_pattern");
   if (ranks_kept != NULL)
-    cdl_json_set(&o, "ranks_kept", json_incref(ranks_kept));
-  cdl_json_set_text(&o, "bias", biases[c->bias]);
-  cdl_json_set_text(&o, "orientation", c->orientation);
-  cdl_json_set_text(&o, "target_pattern", c->target_pattern);
-  cdl_json_set(&o, "targets", names_json(&c->targets));
-  cdl_json_set(&o, "modules_to_save", names_json(&c->modules_to_save));
-  cdl_json_set_text(&o, "task", c->task);
-  cdl_json_set(&o, "labels", names_json(&c->labels));
-  cdl_json_set(&o, "regression", json_boolean(c->regression));
-  cdl_json_set_text(&o, "base", c->base_model);
-  cdl_json_set_text(&o, "fingerprint", c->fingerprint);
-  cdl_json_set(&o, "parameters",
-               json_pack("{sI sI}", "adapter", (json_int_t)t->rest, "head", (json_int_t)t->head));
-  cdl_json_set(&o, "modules", modules);
-  cdl_json_set(&o, "tensors", tensors_json(file));
+    base_json_set(&o, "ranks_kept", json_incref(ranks_kept));
+  base_json_set_text(&o, "bias", biases[c->bias]);
+  base_json_set_text(&o, "orientation", c->orientation);
+  base_json_set_text(&o, "target_pattern", c->target_pattern);
+  base_json_set(&o, "targets", names_json(&c->targets));
+  base_json_set(&o, "modules_to_save", names_json(&c->modules_to_save));
+  base_json_set_text(&o, "task", c->task);
+  base_json_set(&o, "labels", names_json(&c->labels));
+  base_json_set(&o, "regression", json_boolean(c->regression));
+  base_json_set_text(&o, "base", c->base_model);
+  base_json_set_text(&o, "fingerprint", c->fingerprint);
+  base_json_set(&o, "parameters",
+                json_pack("{sI sI}", "adapter", (json_int_t)t->rest, "head", (json_int_t)t->head));
+  base_json_set(&o, "modules", modules);
+  base_json_set(&o, "tensors", tensors_json(file));
   return o;
 }
 
 static cdl_status inspect_adapter(const char *folder, bool as_json)
 {
-  cdl_adapter_config config;
+  adapter_config config;
   cdl_safetensors *file;
-  CDL_TRY(cdl_adapter_folder_open(folder, &config, &file));
+  CDL_TRY(adapter_folder_open(folder, &config, &file));
   tensor_table table = {0}, lines = {0};
   json_t *modules = json_array();
   cdl_status status = collect(file, &table);
@@ -422,7 +422,7 @@ static cdl_status inspect_adapter(const char *folder, bool as_json)
   free(lines.lines);
   free(table.lines);
   cdl_safetensors_close(file);
-  cdl_adapter_config_free(&config);
+  adapter_config_free(&config);
   return status;
 }
 
@@ -450,7 +450,7 @@ static cdl_status collect_sites(const cdl_model_config *config, reachable *r)
     collapse_layer(site->path, line.name, sizeof line.name);
     format_shape(&site->weight.size[2], 2, line.shape, sizeof line.shape);
     status = add_line(&r->lines, &line);
-    cdl_json_append(&r->paths, json_string(site->path));
+    base_json_append(&r->paths, json_string(site->path));
   }
   cdl_encoder_destroy(encoder);
   if (queue != NULL)
@@ -459,12 +459,12 @@ static cdl_status collect_sites(const cdl_model_config *config, reachable *r)
   return status;
 }
 
-static void print_model(const char *folder, const cdl_checkpoint *checkpoint, const tensor_table *t,
-                        const reachable *r)
+static void print_model(const char *folder, const model_checkpoint *checkpoint,
+                        const tensor_table *t, const reachable *r)
 {
-  const cdl_model_config *c = cdl_checkpoint_config(checkpoint);
-  const int64_t labels = cdl_checkpoint_head_labels(checkpoint);
-  printf("%-12s%s\n", "model", cdl_visible(folder).text);
+  const cdl_model_config *c = model_checkpoint_config(checkpoint);
+  const int64_t labels = model_checkpoint_head_labels(checkpoint);
+  printf("%-12s%s\n", "model", base_visible(folder).text);
   printf("%-12s%s, %" PRId64 " layers, %" PRId64 " wide, %" PRId64 " heads, %" PRId64 " inside\n",
          "encoder", cdl_family_name(c->family), c->layers, c->hidden_size, c->heads,
          c->intermediate_size);
@@ -477,12 +477,12 @@ static void print_model(const char *folder, const cdl_checkpoint *checkpoint, co
   else {
     printf("%-12s%" PRId64 " labels", "head", labels);
     for (int64_t i = 0; c->label_names != NULL && i < labels && i < c->label_count; i++)
-      printf("%s%s", i > 0 ? ", " : ": ", cdl_visible(c->label_names[i]).text);
+      printf("%s%s", i > 0 ? ", " : ": ", base_visible(c->label_names[i]).text);
     putchar('\n');
   }
-  if (cdl_family_of(c->family)->pooler && !cdl_checkpoint_has_pooler(checkpoint))
+  if (model_family_of(c->family)->pooler && !model_checkpoint_has_pooler(checkpoint))
     printf("%-12snone: training draws one\n", "pooler");
-  printf("%-12s%016" PRIx64 "\n", "fingerprint", cdl_checkpoint_fingerprint(checkpoint));
+  printf("%-12s%016" PRIx64 "\n", "fingerprint", model_checkpoint_fingerprint(checkpoint));
   printf("%-12s%s body, %s head\n", "parameters", cli_group_digits(t->rest).text,
          cli_group_digits(t->head).text);
   print_lines("tensors", t);
@@ -491,45 +491,46 @@ static void print_model(const char *folder, const cdl_checkpoint *checkpoint, co
       &r->lines);
 }
 
-static json_t *model_json(const cdl_checkpoint *checkpoint, const tensor_table *t,
+static json_t *model_json(const model_checkpoint *checkpoint, const tensor_table *t,
                           const cdl_safetensors *file, const reachable *r)
 {
-  const cdl_model_config *c = cdl_checkpoint_config(checkpoint);
+  const cdl_model_config *c = model_checkpoint_config(checkpoint);
   char fingerprint[20];
-  snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, cdl_checkpoint_fingerprint(checkpoint));
+  snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64,
+           model_checkpoint_fingerprint(checkpoint));
   json_t *labels = json_array();
   for (int64_t i = 0; c->label_names != NULL && i < c->label_count; i++)
-    cdl_json_append(&labels, json_string(c->label_names[i]));
+    base_json_append(&labels, json_string(c->label_names[i]));
   return json_pack("{ss ss sI sI sI sI sI sI sI so ss s{sI sI} sO so}", "kind", "model", "family",
                    cdl_family_name(c->family), "layers", (json_int_t)c->layers, "hidden_size",
                    (json_int_t)c->hidden_size, "heads", (json_int_t)c->heads, "intermediate_size",
                    (json_int_t)c->intermediate_size, "vocabulary_size",
                    (json_int_t)c->vocabulary_size, "max_tokens",
                    (json_int_t)cdl_model_config_max_tokens(c), "head_labels",
-                   (json_int_t)cdl_checkpoint_head_labels(checkpoint), "labels", labels,
+                   (json_int_t)model_checkpoint_head_labels(checkpoint), "labels", labels,
                    "fingerprint", fingerprint, "parameters", "body", (json_int_t)t->rest, "head",
                    (json_int_t)t->head, "targets", r->paths, "tensors", tensors_json(file));
 }
 
 static cdl_status inspect_model(const char *folder, bool as_json)
 {
-  cdl_checkpoint *checkpoint;
+  model_checkpoint *checkpoint;
   cdl_safetensors *file = NULL;
   tensor_table table = {0};
   reachable sites = {.paths = json_array()};
-  cdl_status status = cdl_checkpoint_open(folder, &checkpoint);
+  cdl_status status = model_checkpoint_open(folder, &checkpoint);
   if (status == CDL_OK) {
     status = cdl_safetensors_open(folder, &file);
     if (status == CDL_OK)
       status = collect(file, &table);
     if (status == CDL_OK)
-      status = collect_sites(cdl_checkpoint_config(checkpoint), &sites);
+      status = collect_sites(model_checkpoint_config(checkpoint), &sites);
     if (status == CDL_OK && as_json)
       status = cli_stdout_json(model_json(checkpoint, &table, file, &sites));
     else if (status == CDL_OK)
       print_model(folder, checkpoint, &table, &sites);
-    cdl_checkpoint_note_left_out(checkpoint);
-    cdl_checkpoint_close(checkpoint);
+    model_checkpoint_note_left_out(checkpoint);
+    model_checkpoint_close(checkpoint);
   }
   cdl_safetensors_close(file);
   free(table.lines);
@@ -558,12 +559,12 @@ cdl_status cli_inspect(int count, char **arguments)
     return CDL_OK;
   if (folder == NULL)
     return cdl_fail(CDL_USAGE, "give the folder of a model or an adapter");
-  char *own = cdl_adapter_folder_find(folder);
-  char *config = own != NULL ? cdl_path_join(own, "adapter_config.json") : NULL;
+  char *own = adapter_folder_find(folder);
+  char *config = own != NULL ? base_path_join(own, "adapter_config.json") : NULL;
   cdl_status status;
   if (config == NULL)
     status = cdl_fail(CDL_MEMORY, "out of memory: %s", folder);
-  else if (cdl_file_exists(config))
+  else if (base_file_exists(config))
     status = inspect_adapter(own, as_json);
   else
     status = inspect_model(folder, as_json);

@@ -39,7 +39,7 @@ static void print_usage(FILE *to)
   fputs("usage: condlora COMMAND [OPTION …]\n\n"
         "Fine-tunes Transformer encoders with CondLoRA and other low-rank adapters:\n",
         to);
-  for (int i = 0; i < CDL_FAMILY_COUNT; i++)
+  for (int i = 0; i < MODEL_FAMILY_COUNT; i++)
     fprintf(to, "%s%s", i > 0 ? ", " : "", cdl_family_name((cdl_family)i));
   fputs(".\n\n", to);
   for (size_t i = 0; i < COMMAND_COUNT; i++)
@@ -56,7 +56,7 @@ static cdl_status unknown_command(const char *name)
     names[i] = commands[i].name;
   return cdl_fail(CDL_USAGE,
                   "there is no command %s; the nearest is %s (condlora --help lists all)", name,
-                  cdl_nearest(name, names, COMMAND_COUNT));
+                  base_nearest(name, names, COMMAND_COUNT));
 }
 
 /* `help COMMAND` is `COMMAND --help`; what follows is left to it. */

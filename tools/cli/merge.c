@@ -11,7 +11,7 @@
 #include "train/columns.h"
 
 typedef struct {
-  cdl_inference_settings settings;
+  train_inference_settings settings;
   const char *output;
 } merging;
 
@@ -27,45 +27,46 @@ static cdl_status check(const merging *m)
 /* ---- What merging changes ---- */
 
 /* The merged folder as anyone will read it, beside the base with its adapter. */
-static cdl_status compare(const cdl_inference_settings *settings, const char *folder,
+static cdl_status compare(const train_inference_settings *settings, const char *folder,
                           const cli_probe *p, double *change)
 {
-  cdl_inference_settings merged = *settings;
+  train_inference_settings merged = *settings;
   merged.model = folder;
   merged.adapter = NULL;
   merged.rank = 0;
-  cdl_job job;
-  CDL_TRY(cdl_job_open_inference(&job, &merged));
-  const cdl_status status = cli_probe_change(p, &job, change);
-  cdl_job_close(&job);
+  train_session session;
+  CDL_TRY(train_session_open_inference(&session, &merged));
+  const cdl_status status = cli_probe_change(p, &session, change);
+  train_session_close(&session);
   return status;
 }
 
 /* ---- The command ---- */
 
-static cdl_status write_merged(cdl_job *job, const char *base, const char *folder)
+static cdl_status write_merged(train_session *session, const char *base, const char *folder)
 {
-  const cdl_problem problem = job->regression ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_CLASSIFICATION;
-  CDL_TRY(cdl_encoder_merge(job->encoder, job->queue));
-  const cdl_model_origin origin = {.base = base,
-                                   .tokenizer =
-                                       job->tokenizer_folder != NULL ? job->tokenizer_folder : base,
-                                   .labels = (const char *const *)job->label_names,
-                                   .problem = problem};
-  CDL_TRY(cdl_model_write(job->encoder, job->queue, &origin, folder));
-  CDL_TRY(cdl_columns_write(folder, &job->adapter_config));
-  return cdl_model_narrow(folder, base);
+  const cdl_problem problem =
+      session->regression ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_CLASSIFICATION;
+  CDL_TRY(cdl_encoder_merge(session->encoder, session->queue));
+  const adapter_model_origin origin = {
+      .base = base,
+      .tokenizer = session->tokenizer_folder != NULL ? session->tokenizer_folder : base,
+      .labels = (const char *const *)session->label_names,
+      .problem = problem};
+  CDL_TRY(adapter_model_write(session->encoder, session->queue, &origin, folder));
+  CDL_TRY(train_columns_write(folder, &session->adapter_config));
+  return export_model_narrow(folder, base);
 }
 
-static cdl_status merge(cdl_job *job, const cdl_inference_settings *settings, const char *output,
-                        double *change)
+static cdl_status merge(train_session *session, const train_inference_settings *settings,
+                        const char *output, double *change)
 {
   cli_probe p;
   cli_new_folder folder;
-  CDL_TRY(cli_probe_begin(&p, job));
+  CDL_TRY(cli_probe_begin(&p, session));
   cdl_status status = cli_new_folder_begin(&folder, output);
   if (status == CDL_OK) {
-    status = write_merged(job, settings->model, folder.temporary);
+    status = write_merged(session, settings->model, folder.temporary);
     if (status == CDL_OK)
       status = compare(settings, folder.temporary, &p, change);
     status = cli_new_folder_finish(&folder, status);
@@ -78,19 +79,19 @@ static cdl_status run(const void *command, cli_notices *notices)
 {
   const merging *m = command;
   CDL_TRY(check(m));
-  cdl_job job;
+  train_session session;
   double change = 0;
-  CDL_TRY(cdl_job_open_inference(&job, &m->settings));
+  CDL_TRY(train_session_open_inference(&session, &m->settings));
   cli_notices_release(notices);
   cdl_status status =
-      cdl_encoder_merges_whole(job.encoder)
-          ? merge(&job, &m->settings, m->output, &change)
+      cdl_encoder_merges_whole(session.encoder)
+          ? merge(&session, &m->settings, m->output, &change)
           : cdl_fail(CDL_UNSUPPORTED, "use_x type2 multiplies tokens with each other: no weights "
                                       "hold it");
-  cdl_job_close(&job);
+  train_session_close(&session);
   if (status == CDL_OK)
     printf("%s: the largest change of a logit is %.3g, on %d sequences of random tokens\n",
-           cdl_visible(m->output).text, change, CLI_PROBE_SEQUENCES);
+           base_visible(m->output).text, change, CLI_PROBE_SEQUENCES);
   return status;
 }
 

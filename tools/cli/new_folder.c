@@ -41,14 +41,15 @@ static int count_files(const char *path)
 
 static bool same_file(const char *folder, const char *other, const char *name)
 {
-  char *paths[] = {cdl_path_join(folder, name), cdl_path_join(other, name)};
-  cdl_mapping files[2] = {{0}, {0}};
-  bool same = paths[0] != NULL && paths[1] != NULL && cdl_file_map(paths[0], &files[0]) == CDL_OK &&
-              cdl_file_map(paths[1], &files[1]) == CDL_OK;
+  char *paths[] = {base_path_join(folder, name), base_path_join(other, name)};
+  base_mapping files[2] = {{0}, {0}};
+  bool same = paths[0] != NULL && paths[1] != NULL &&
+              base_file_map(paths[0], &files[0]) == CDL_OK &&
+              base_file_map(paths[1], &files[1]) == CDL_OK;
   same = same && files[0].size == files[1].size &&
          memcmp(files[0].data, files[1].data, files[0].size) == 0;
   for (int i = 0; i < 2; i++) {
-    cdl_file_unmap(&files[i]);
+    base_file_unmap(&files[i]);
     free(paths[i]);
   }
   return same;
@@ -93,7 +94,7 @@ static cdl_status make_parents(const char *path)
   char *parent = strndup(path, (size_t)(slash - path));
   if (parent == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  const cdl_status status = cdl_folder_make(parent);
+  const cdl_status status = base_folder_make(parent);
   free(parent);
   return status;
 }
@@ -115,8 +116,8 @@ cdl_status cli_new_folder_begin(cli_new_folder *f, const char *path)
     status = fail_existing(path);
   if (status == CDL_OK)
     status = make_parents(f->path);
-  if (status == CDL_OK && (!cdl_folder_open_of(f->path, &f->parent) ||
-                           !cdl_temporary_folder(f->path, &f->temporary, &f->descriptor)))
+  if (status == CDL_OK && (!base_folder_open_of(f->path, &f->parent) ||
+                           !base_temporary_folder(f->path, &f->temporary, &f->descriptor)))
     status = cdl_fail(errno == ENOMEM ? CDL_MEMORY : CDL_IO, "%s: cannot be made: %s", path,
                       strerror(errno));
   if (status != CDL_OK)
@@ -148,17 +149,17 @@ static cdl_status fail_to_make(const cli_new_folder *f)
 
 static cdl_status put_in_place(const cli_new_folder *f)
 {
-  if (cdl_sync_folder(f->descriptor) != 0)
+  if (base_sync_folder(f->descriptor) != 0)
     return fail_to_make(f);
   if (move(f->temporary, f->path) != 0) {
     if (errno != EEXIST)
       return fail_to_make(f);
     if (!same_folder(f->temporary, f->path))
       return fail_existing(f->path);
-    cdl_temporary_remove_folder(f->temporary);
-    return cdl_sync_folder(f->parent) == 0 ? CDL_OK : fail_to_make(f);
+    base_temporary_remove_folder(f->temporary);
+    return base_sync_folder(f->parent) == 0 ? CDL_OK : fail_to_make(f);
   }
-  if (cdl_sync_folder(f->parent) == 0)
+  if (base_sync_folder(f->parent) == 0)
     return CDL_OK;
   const cdl_status status = fail_to_make(f);
   (void)move(f->path, f->temporary);
@@ -170,7 +171,7 @@ cdl_status cli_new_folder_finish(cli_new_folder *f, cdl_status status)
   if (status == CDL_OK)
     status = put_in_place(f);
   if (status != CDL_OK)
-    cdl_temporary_remove_folder(f->temporary);
+    base_temporary_remove_folder(f->temporary);
   release(f);
   return status;
 }

@@ -10,7 +10,7 @@
 #include "base/number.h"
 #include "tools/cli/terminal.h"
 
-enum { NAME_BYTES = 64, NAMES_MAX = CDL_SETTINGS_MAX + 64, MOST_THREADS = 4096 };
+enum { NAME_BYTES = 64, NAMES_MAX = TRAIN_SETTINGS_MAX + 64, MOST_THREADS = 4096 };
 
 /* ---- Names ---- */
 
@@ -37,16 +37,16 @@ static cdl_status unknown_option(const cli_grammar *g, const char *name)
   for (size_t i = 0; i < g->option_count && count < NAMES_MAX - 1; i++)
     if (g->options[i].kind != CLI_GROUP)
       names[count++] = g->options[i].name;
-  const cdl_setting *list = g->settings != NULL ? cdl_setting_list(&listed) : NULL;
+  const train_setting *list = g->settings != NULL ? train_setting_list(&listed) : NULL;
   for (size_t i = 0; i < listed && count < NAMES_MAX - 1; i++)
-    if (list[i].kind != CDL_KIND_GROUP) {
+    if (list[i].kind != TRAIN_KIND_GROUP) {
       spelled[count] = dashed(list[i].field);
       names[count] = spelled[count].text;
       count++;
     }
   names[count++] = "help";
   return cdl_fail(CDL_USAGE, "there is no option --%s; %s", name,
-                  cdl_hint_for(name, names, count, "--").text);
+                  base_hint_for(name, names, count, "--").text);
 }
 
 /* ---- Reading ---- */
@@ -66,7 +66,7 @@ static cdl_status set_option(const cli_option *o, const char *value)
 {
   switch (o->kind) {
   case CLI_TEXT:
-    if (strchr(o->placeholder, '|') != NULL && !cdl_is_listed(o->placeholder, value))
+    if (strchr(o->placeholder, '|') != NULL && !base_is_listed(o->placeholder, value))
       return cdl_fail(CDL_USAGE, "--%s is one of %s, not '%s'", o->name, o->placeholder, value);
     *(const char **)o->target = value;
     return CDL_OK;
@@ -88,11 +88,11 @@ static cdl_status set_option(const cli_option *o, const char *value)
     return CDL_OK;
   }
   case CLI_REAL:
-    if (!cdl_number_parse(value, strlen(value), o->target))
+    if (!base_number_parse(value, strlen(value), o->target))
       return cdl_fail(CDL_USAGE, "--%s wants a number, not '%s'", o->name, value);
     return CDL_OK;
   case CLI_FLAG:
-    if (value != NULL && !cdl_is_listed("true|false", value))
+    if (value != NULL && !base_is_listed("true|false", value))
       return cdl_fail(CDL_USAGE, "--%s is true or false, not '%s'", o->name, value);
     *(bool *)o->target = value == NULL || strcmp(value, "true") == 0;
     return CDL_OK;
@@ -105,7 +105,7 @@ static cdl_status set_option(const cli_option *o, const char *value)
 /* The option of a name: one of the command's own, or a setting. */
 typedef struct {
   const cli_option *own;
-  const cdl_setting *setting;
+  const train_setting *setting;
   bool *seen;
 } found_option;
 
@@ -116,7 +116,7 @@ static found_option find_option(const cli_grammar *g, const char *name, bool *ow
       return (found_option){.own = &g->options[i], .seen = &own_seen[i]};
   if (g->settings != NULL && strchr(name, '_') == NULL) {
     size_t count;
-    const cdl_setting *list = cdl_setting_list(&count), *setting = cdl_setting_find(name);
+    const train_setting *list = train_setting_list(&count), *setting = train_setting_find(name);
     if (setting != NULL)
       return (found_option){.setting = setting, .seen = &g->given[setting - list]};
   }
@@ -138,7 +138,7 @@ static cdl_status read_option(const cli_grammar *g, int count, char **arguments,
     return cdl_fail(CDL_USAGE, "--%s is given twice", name);
   *o.seen = true;
 
-  const bool flag = o.own != NULL ? o.own->kind == CLI_FLAG : o.setting->kind == CDL_KIND_FLAG;
+  const bool flag = o.own != NULL ? o.own->kind == CLI_FLAG : o.setting->kind == TRAIN_KIND_FLAG;
   const char *value = equals != NULL ? equals + 1 : NULL;
   if (value == NULL && !flag) {
     if (*at + 1 == count || strncmp(arguments[*at + 1], "--", 2) == 0)
@@ -148,7 +148,8 @@ static cdl_status read_option(const cli_grammar *g, int count, char **arguments,
   }
   if (!flag && value[0] == '\0')
     return cdl_fail(CDL_USAGE, "--%s wants a value, not an empty one", name);
-  return o.own != NULL ? set_option(o.own, value) : cdl_settings_set(g->settings, o.setting, value);
+  return o.own != NULL ? set_option(o.own, value)
+                       : train_settings_set(g->settings, o.setting, value);
 }
 
 static void print_help(const cli_grammar *grammar);
@@ -228,7 +229,7 @@ static void print_option(const char *name, const char *placeholder, const char *
 }
 
 /* Of the method's own list. */
-static void print_method_option(const cdl_setting *setting, size_t width)
+static void print_method_option(const train_setting *setting, size_t width)
 {
   const cdl_adapter_option *o = setting->option;
   char text[512];
@@ -243,7 +244,7 @@ static void print_method_option(const cdl_setting *setting, size_t width)
 }
 
 /* "help [default]": flags, and what is not set, have none worth showing. */
-static void print_setting(const cdl_setting *setting, const json_t *defaults, size_t width)
+static void print_setting(const train_setting *setting, const json_t *defaults, size_t width)
 {
   if (setting->option != NULL) {
     print_method_option(setting, width);
@@ -261,18 +262,18 @@ static void print_setting(const cdl_setting *setting, const json_t *defaults, si
 
 static void print_settings(size_t width)
 {
-  cdl_settings initial;
+  train_settings initial;
   json_t *defaults =
-      cdl_settings_init(&initial) == CDL_OK ? cdl_settings_json(&initial, false) : NULL;
+      train_settings_init(&initial) == CDL_OK ? train_settings_json(&initial, false) : NULL;
   size_t count;
-  const cdl_setting *list = cdl_setting_list(&count);
+  const train_setting *list = train_setting_list(&count);
   for (size_t i = 0; i < count; i++)
-    if (list[i].kind == CDL_KIND_GROUP)
+    if (list[i].kind == TRAIN_KIND_GROUP)
       printf("\n%s\n", list[i].help);
     else
       print_setting(&list[i], defaults, width);
   json_decref(defaults);
-  cdl_settings_release(&initial);
+  train_settings_release(&initial);
 }
 
 static void print_help(const cli_grammar *g)

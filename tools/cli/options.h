@@ -45,9 +45,9 @@ typedef struct {
   const char *notes;   /* at the end of the help; may be NULL */
   const cli_option *options;
   size_t option_count;
-  cdl_settings *settings; /* with all of cdl_setting_list as options; NULL: without */
-  bool *given;            /* [cdl_setting_list's count] which were on the command line */
-  const char **operand;   /* an argument that is no option; NULL: there is none */
+  train_settings *settings; /* with all of train_setting_list as options; NULL: without */
+  bool *given;              /* [train_setting_list's count] which were on the command line */
+  const char **operand;     /* an argument that is no option; NULL: there is none */
 } cli_grammar;
 
 /* Reads the arguments after the command's name. `--name value` and `--name=value`; a lone `--`

@@ -17,20 +17,20 @@
 enum { WINDOW = 512 };
 
 typedef struct {
-  cdl_inference_settings model;
+  train_inference_settings model;
   cli_example_source source;
   const char *output, *format;
 } prediction;
 
 /* ---- JSON lines ---- */
 
-/* The labels as JSON strings, [job->labels], each to be freed. */
-static char **quote_labels(const cdl_job *job)
+/* The labels as JSON strings, [session->labels], each to be freed. */
+static char **quote_labels(const train_session *session)
 {
-  char **quoted = calloc((size_t)job->labels + 1, sizeof *quoted);
-  for (int i = 0; quoted != NULL && job->label_names != NULL && i < job->labels; i++) {
-    json_t *name = json_string(job->label_names[i]);
-    quoted[i] = cdl_json_line(name);
+  char **quoted = calloc((size_t)session->labels + 1, sizeof *quoted);
+  for (int i = 0; quoted != NULL && session->label_names != NULL && i < session->labels; i++) {
+    json_t *name = json_string(session->label_names[i]);
+    quoted[i] = base_json_line(name);
     json_decref(name);
     if (quoted[i] == NULL) {
       while (i > 0)
@@ -49,64 +49,66 @@ typedef struct {
   char **labels;         /* [labels] as JSON strings; none for a regression */
 } line_writer;
 
-static void write_line(line_writer *w, const cdl_job *job, uint64_t index, const float *logits)
+static void write_line(line_writer *w, const train_session *session, uint64_t index,
+                       const float *logits)
 {
   cli_sink *sink = &w->sink;
   cli_sink_printf(sink, "{\"index\": %" PRIu64 ", \"logits\": [", index);
-  for (int c = 0; c < job->labels; c++)
+  for (int c = 0; c < session->labels; c++)
     cli_sink_printf(sink, "%s%.9g", c > 0 ? ", " : "", (double)logits[c]);
-  if (job->regression) {
+  if (session->regression) {
     cli_sink_printf(sink, "], \"prediction\": %.9g}\n", (double)logits[0]);
     return;
   }
-  cdl_probabilities(logits, job->labels, w->probabilities);
+  train_probabilities(logits, session->labels, w->probabilities);
   cli_sink_printf(sink, "], \"probabilities\": [");
-  for (int c = 0; c < job->labels; c++)
+  for (int c = 0; c < session->labels; c++)
     cli_sink_printf(sink, "%s%.9g", c > 0 ? ", " : "", w->probabilities[c]);
-  cli_sink_printf(sink, "], \"prediction\": %s}\n", w->labels[cdl_argmax(logits, job->labels)]);
+  cli_sink_printf(sink, "], \"prediction\": %s}\n",
+                  w->labels[train_argmax(logits, session->labels)]);
 }
 
 /* The window's lines; those before an output that is not finite are written. */
-static cdl_status write_window(line_writer *writer, cdl_job *job, cli_windows *w)
+static cdl_status write_window(line_writer *writer, train_session *session, cli_windows *w)
 {
   float *logits;
-  cdl_status status = cli_windows_logits(w, job, &logits);
+  cdl_status status = cli_windows_logits(w, session, &logits);
   for (size_t i = 0; status == CDL_OK && i < w->count; i++) {
-    const float *row = logits + (size_t)w->rows[i] * (size_t)job->labels;
-    status = cli_check_finite(job, &w->all, w->rows[i], w->before + w->rows[i], row);
+    const float *row = logits + (size_t)w->rows[i] * (size_t)session->labels;
+    status = cli_check_finite(session, &w->all, w->rows[i], w->before + w->rows[i], row);
     if (status == CDL_OK)
-      write_line(writer, job, w->before + w->rows[i], row);
+      write_line(writer, session, w->before + w->rows[i], row);
   }
   free(logits);
   const cdl_status flushed = cli_sink_flush(&writer->sink);
   return status == CDL_OK ? flushed : status;
 }
 
-static cdl_status write_windows(line_writer *writer, cdl_job *job, cli_windows *w,
+static cdl_status write_windows(line_writer *writer, train_session *session, cli_windows *w,
                                 cli_notices *notices)
 {
-  CDL_TRY(cli_windows_plan(job));
-  CDL_TRY(cdl_encoder_merge(job->encoder, job->queue));
+  CDL_TRY(cli_windows_plan(session));
+  CDL_TRY(cdl_encoder_merge(session->encoder, session->queue));
   for (;;) {
     CDL_TRY(cli_windows_next(w));
     cli_notices_release(notices);
     if (w->count == 0)
       return CDL_OK;
-    CDL_TRY(write_window(writer, job, w));
+    CDL_TRY(write_window(writer, session, w));
   }
 }
 
-static cdl_status write_lines(const prediction *p, cdl_job *job, cli_windows *w,
+static cdl_status write_lines(const prediction *p, train_session *session, cli_windows *w,
                               cli_notices *notices)
 {
-  line_writer writer = {.probabilities = calloc((size_t)job->labels, sizeof(double)),
-                        .labels = quote_labels(job)};
+  line_writer writer = {.probabilities = calloc((size_t)session->labels, sizeof(double)),
+                        .labels = quote_labels(session)};
   cdl_status status = writer.probabilities != NULL && writer.labels != NULL
                           ? cli_sink_begin(&writer.sink, p->output)
-                          : cdl_fail(CDL_MEMORY, "out of memory: %d labels", job->labels);
+                          : cdl_fail(CDL_MEMORY, "out of memory: %d labels", session->labels);
   if (status == CDL_OK)
-    status = cli_sink_finish(&writer.sink, write_windows(&writer, job, w, notices));
-  for (int c = 0; writer.labels != NULL && c < job->labels; c++)
+    status = cli_sink_finish(&writer.sink, write_windows(&writer, session, w, notices));
+  for (int c = 0; writer.labels != NULL && c < session->labels; c++)
     free(writer.labels[c]);
   free(writer.labels);
   free(writer.probabilities);
@@ -115,8 +117,9 @@ static cdl_status write_lines(const prediction *p, cdl_job *job, cli_windows *w,
 
 /* ---- Submissions ---- */
 
-static cdl_status write_submission(const char *path, const cdl_job *job, const cli_examples *e,
-                                   cdl_dataset_part part, const float *logits)
+static cdl_status write_submission(const char *path, const train_session *session,
+                                   const cli_examples *e, cdl_dataset_part part,
+                                   const float *logits)
 {
   int32_t *classes = calloc(part.count + 1, sizeof *classes);
   double *scores = calloc(part.count + 1, sizeof *scores);
@@ -125,20 +128,20 @@ static cdl_status write_submission(const char *path, const cdl_job *job, const c
     free(scores);
     return cdl_fail(CDL_MEMORY, "out of memory: %s", path);
   }
-  cdl_output *output = NULL;
-  cdl_status status = cdl_output_begin_named(path, &output);
+  base_output *output = NULL;
+  cdl_status status = base_output_begin_named(path, &output);
   if (status == CDL_OK) {
     for (size_t i = 0; i < part.count; i++) {
-      const float *row = logits + (part.first + i) * (size_t)job->labels;
-      classes[i] = cdl_argmax(row, job->labels);
+      const float *row = logits + (part.first + i) * (size_t)session->labels;
+      classes[i] = train_argmax(row, session->labels);
       scores[i] = (double)row[0];
     }
-    status = cdl_submission_write(output, e->task, job->regression ? NULL : classes,
-                                  job->regression ? scores : NULL, part.count);
+    status = data_submission_write(output, e->task, session->regression ? NULL : classes,
+                                   session->regression ? scores : NULL, part.count);
     if (status == CDL_OK)
-      status = cdl_output_commit(output);
+      status = base_output_commit(output);
     else
-      cdl_output_abort(output);
+      base_output_abort(output);
   }
   free(classes);
   free(scores);
@@ -146,19 +149,19 @@ static cdl_status write_submission(const char *path, const cdl_job *job, const c
 }
 
 /* --output is the file; where a split is two files (MNLI), it is the folder for both. */
-static cdl_status write_submissions(const prediction *p, const cdl_job *job, const cli_examples *e,
-                                    const float *logits)
+static cdl_status write_submissions(const prediction *p, const train_session *session,
+                                    const cli_examples *e, const float *logits)
 {
   const size_t parts = cdl_dataset_part_count(e->dataset);
   if (parts == 1)
-    return write_submission(p->output, job, e, cdl_dataset_get_part(e->dataset, 0), logits);
-  CDL_TRY(cdl_folder_make(p->output));
+    return write_submission(p->output, session, e, cdl_dataset_get_part(e->dataset, 0), logits);
+  CDL_TRY(base_folder_make(p->output));
   for (size_t i = 0; i < parts; i++) {
     const cdl_dataset_part part = cdl_dataset_get_part(e->dataset, i);
     char name[64];
-    CDL_TRY(cdl_submission_name(e->task, part.name, name, sizeof name));
-    char *path = cdl_path_join(p->output, name);
-    const cdl_status status = path != NULL ? write_submission(path, job, e, part, logits)
+    CDL_TRY(data_submission_name(e->task, part.name, name, sizeof name));
+    char *path = base_path_join(p->output, name);
+    const cdl_status status = path != NULL ? write_submission(path, session, e, part, logits)
                                            : cdl_fail(CDL_MEMORY, "out of memory: %s", p->output);
     free(path);
     CDL_TRY(status);
@@ -184,45 +187,45 @@ static cdl_status check(const prediction *p)
   return CDL_OK;
 }
 
-static cdl_status check_ids(const void *job, const cdl_dataset *dataset)
+static cdl_status check_ids(const void *session, const cdl_dataset *dataset)
 {
-  return cdl_job_check_ids(job, dataset);
+  return train_session_check_ids(session, dataset);
 }
 
 static cdl_status predict_lines(const prediction *p, cli_notices *notices)
 {
-  cdl_job job;
+  train_session session;
   cli_windows windows;
-  CDL_TRY(cli_open_model(&p->model, &p->source, &job));
+  CDL_TRY(cli_open_model(&p->model, &p->source, &session));
   cli_signals_defer();
-  const cdl_window_tokenizer tokenizer = {.tokenizer = job.tokenizer,
-                                          .max_length = job.max_length,
-                                          .threads = cdl_process_processors(),
-                                          .check = check_ids,
-                                          .user = &job};
+  const data_window_tokenizer tokenizer = {.tokenizer = session.tokenizer,
+                                           .max_length = session.max_length,
+                                           .threads = base_process_processors(),
+                                           .check = check_ids,
+                                           .user = &session};
   cdl_status status =
-      cli_windows_open(&p->source, CLI_LABELS_OPTIONAL, &job, &tokenizer, WINDOW, &windows);
+      cli_windows_open(&p->source, CLI_LABELS_OPTIONAL, &session, &tokenizer, WINDOW, &windows);
   if (status == CDL_OK) {
-    status = write_lines(p, &job, &windows, notices);
+    status = write_lines(p, &session, &windows, notices);
     cli_windows_close(&windows);
   }
-  cdl_job_close(&job);
+  train_session_close(&session);
   return status;
 }
 
 static cdl_status predict_submission(const prediction *p, cli_notices *notices)
 {
-  cdl_job job;
+  train_session session;
   cli_examples examples;
-  CDL_TRY(cli_open_for_inference(&p->model, &p->source, CLI_LABELS_OPTIONAL, &job, &examples));
+  CDL_TRY(cli_open_for_inference(&p->model, &p->source, CLI_LABELS_OPTIONAL, &session, &examples));
   cli_notices_release(notices);
   float *logits;
-  cdl_status status = cli_logits(&job, &examples, &logits);
+  cdl_status status = cli_logits(&session, &examples, &logits);
   if (status == CDL_OK)
-    status = write_submissions(p, &job, &examples, logits);
+    status = write_submissions(p, &session, &examples, logits);
   free(logits);
   cli_examples_close(&examples);
-  cdl_job_close(&job);
+  train_session_close(&session);
   return status;
 }
 

@@ -3,9 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-static void draw(cli_probe *p, const cdl_job *job)
+static void draw(cli_probe *p, const train_session *session)
 {
-  const cdl_model_config *config = cdl_encoder_config(job->encoder);
+  const cdl_model_config *config = cdl_encoder_config(session->encoder);
   const int64_t most = cdl_model_config_max_tokens(config);
   *p = (cli_probe){.length = most < CLI_PROBE_TOKENS ? (int32_t)most : CLI_PROBE_TOKENS};
   uint32_t state = 1;
@@ -17,18 +17,18 @@ static void draw(cli_probe *p, const cdl_job *job)
       const int32_t at = s * p->length + t;
       p->ids[at] = (int32_t)((uint64_t)state * (uint64_t)config->vocabulary_size >> 32);
     }
-    cdl_count_positions(job->first_position, p->ids + s * p->length, (size_t)p->length,
+    cdl_count_positions(session->first_position, p->ids + s * p->length, (size_t)p->length,
                         p->positions + s * p->length);
   }
 }
 
-static size_t logit_count(const cdl_job *job)
+static size_t logit_count(const train_session *session)
 {
-  return CLI_PROBE_SEQUENCES * (size_t)job->labels;
+  return CLI_PROBE_SEQUENCES * (size_t)session->labels;
 }
 
 /* [sequences, labels] into `logits`. */
-static cdl_status compute(const cli_probe *p, const cdl_job *job, float *logits)
+static cdl_status compute(const cli_probe *p, const train_session *session, float *logits)
 {
   static const cdl_dropout_rates no_dropout = {0};
   const cdl_token_batch batch = {.ids = p->ids,
@@ -42,26 +42,26 @@ static cdl_status compute(const cli_probe *p, const cdl_job *job, float *logits)
   const cdl_batch_limits none = {0}, limits = {.tokens = batch.tokens,
                                                .sequences = batch.sequences,
                                                .longest = batch.longest};
-  CDL_TRY(cdl_encoder_plan(job->encoder, job->queue, none, limits));
-  CDL_TRY(cdl_encoder_load_batch(job->encoder, job->queue, &batch));
+  CDL_TRY(cdl_encoder_plan(session->encoder, session->queue, none, limits));
+  CDL_TRY(cdl_encoder_load_batch(session->encoder, session->queue, &batch));
   const cdl_tensor y =
-      cdl_encoder_forward(job->encoder, job->queue, &no_dropout, (cdl_tensor){0}, false);
-  cdl_download(job->queue, logits, y, logit_count(job) * sizeof *logits);
-  return cdl_sync(job->queue);
+      cdl_encoder_forward(session->encoder, session->queue, &no_dropout, (cdl_tensor){0}, false);
+  cdl_download(session->queue, logits, y, logit_count(session) * sizeof *logits);
+  return cdl_sync(session->queue);
 }
 
-static cdl_status allocate(const cdl_job *job, float **logits)
+static cdl_status allocate(const train_session *session, float **logits)
 {
-  *logits = calloc(logit_count(job) + 1, sizeof **logits);
+  *logits = calloc(logit_count(session) + 1, sizeof **logits);
   return *logits != NULL ? CDL_OK
-                         : cdl_fail(CDL_MEMORY, "out of memory: %zu logits", logit_count(job));
+                         : cdl_fail(CDL_MEMORY, "out of memory: %zu logits", logit_count(session));
 }
 
-cdl_status cli_probe_begin(cli_probe *probe, const cdl_job *job)
+cdl_status cli_probe_begin(cli_probe *probe, const train_session *session)
 {
-  draw(probe, job);
-  CDL_TRY(allocate(job, &probe->logits));
-  const cdl_status status = compute(probe, job, probe->logits);
+  draw(probe, session);
+  CDL_TRY(allocate(session, &probe->logits));
+  const cdl_status status = compute(probe, session, probe->logits);
   if (status != CDL_OK)
     cli_probe_end(probe);
   return status;
@@ -73,13 +73,13 @@ void cli_probe_end(cli_probe *probe)
   probe->logits = NULL;
 }
 
-cdl_status cli_probe_change(const cli_probe *p, const cdl_job *job, double *change)
+cdl_status cli_probe_change(const cli_probe *p, const train_session *session, double *change)
 {
   float *after;
-  CDL_TRY(allocate(job, &after));
-  cdl_status status = compute(p, job, after);
+  CDL_TRY(allocate(session, &after));
+  cdl_status status = compute(p, session, after);
   *change = 0;
-  for (size_t i = 0; status == CDL_OK && i < logit_count(job); i++) {
+  for (size_t i = 0; status == CDL_OK && i < logit_count(session); i++) {
     if (!isfinite(after[i]))
       status = cdl_fail(CDL_NUMERIC, "the merged weights give a logit of %g in the base's type",
                         (double)after[i]);

@@ -2,7 +2,7 @@
 #ifndef CONDLORA_TOOLS_CLI_PROBE_H
 #define CONDLORA_TOOLS_CLI_PROBE_H
 
-#include "train/job.h"
+#include "train/session.h"
 
 enum { CLI_PROBE_SEQUENCES = 8, CLI_PROBE_TOKENS = 32 };
 
@@ -16,13 +16,13 @@ typedef struct {
   float *logits; /* [sequences, labels] */
 } cli_probe;
 
-/* Takes the job's logits as it is now; ends with cli_probe_end where it succeeds. */
-CDL_MUST_USE cdl_status cli_probe_begin(cli_probe *probe, const cdl_job *job);
+/* Takes the session's logits as it is now; ends with cli_probe_end where it succeeds. */
+CDL_MUST_USE cdl_status cli_probe_begin(cli_probe *probe, const train_session *session);
 void cli_probe_end(cli_probe *probe);
 
-/* The largest difference between a logit of `job`, whose labels are those of the first one, and what
+/* The largest difference between a logit of `session`, whose labels are those of the first one, and what
  * it was. NUMERIC where a logit is not finite. */
-CDL_MUST_USE cdl_status cli_probe_change(const cli_probe *probe, const cdl_job *job,
+CDL_MUST_USE cdl_status cli_probe_change(const cli_probe *probe, const train_session *session,
                                          double *change);
 
 #endif

@@ -50,7 +50,7 @@ static void format_duration(double seconds, char *text, size_t bytes)
     snprintf(text, bytes, "%" PRId64 ":%02" PRId64 " left", s / 60, s % 60);
 }
 
-static step_line describe_step(const cdl_step_report *r)
+static step_line describe_step(const train_step_report *r)
 {
   step_line line = {0};
   snprintf(line.part[STEP], PART_BYTES, "step %" PRId64 "/%" PRId64, r->step, r->steps);
@@ -106,9 +106,9 @@ static void print_parts(const cli_progress *p, const step_line *line)
   }
 }
 
-void cli_progress_step(cli_progress *p, const cdl_step_report *r)
+void cli_progress_step(cli_progress *p, const train_step_report *r)
 {
-  const double now = cdl_process_seconds();
+  const double now = base_process_seconds();
   if (p->last_drawn > 0 && now - p->last_drawn < (p->live ? live_pause : plain_pause))
     return;
   p->last_drawn = now;
@@ -131,7 +131,7 @@ void cli_progress_step(cli_progress *p, const cdl_step_report *r)
 
 /* ---- An evaluation ---- */
 
-void cli_progress_evaluation(cli_progress *p, const cdl_evaluation_report *r)
+void cli_progress_evaluation(cli_progress *p, const train_evaluation_report *r)
 {
   cli_progress_clear(p);
   fprintf(stderr, "epoch %.4g, step %" PRId64 ": %s", r->epoch, r->step, r->split);

@@ -13,9 +13,9 @@ typedef struct {
 
 void cli_progress_begin(cli_progress *progress);
 /* After a step. */
-void cli_progress_step(cli_progress *progress, const cdl_step_report *report);
+void cli_progress_step(cli_progress *progress, const train_step_report *report);
 /* After an evaluation: a line that stays. */
-void cli_progress_evaluation(cli_progress *progress, const cdl_evaluation_report *report);
+void cli_progress_evaluation(cli_progress *progress, const train_evaluation_report *report);
 /* Clears the line, so that others can be written; the next step draws it again. */
 void cli_progress_clear(cli_progress *progress);
 

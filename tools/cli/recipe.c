@@ -57,9 +57,9 @@ cdl_status cli_recipe_find(const char *name, char **path)
     status = cdl_fail(CDL_USAGE,
                       "--recipe wants a name such as rte-condlora, not '%s'; --config takes a file",
                       name);
-  else if ((*path = cdl_path_join(folder, file)) == NULL)
+  else if ((*path = base_path_join(folder, file)) == NULL)
     status = cdl_fail(CDL_MEMORY, "out of memory: --recipe");
-  else if (!cdl_file_exists(*path))
+  else if (!base_file_exists(*path))
     status = no_such_recipe(folder, name);
   if (status != CDL_OK) {
     free(*path);

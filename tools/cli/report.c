@@ -17,7 +17,7 @@ static void row(FILE *to, const char *label, const char *format, ...)
   va_start(arguments, format);
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
-  fprintf(to, "%*s%s\n", LABEL_WIDTH, label, cdl_visible(text).text);
+  fprintf(to, "%*s%s\n", LABEL_WIDTH, label, base_visible(text).text);
 }
 
 typedef struct {
@@ -35,14 +35,14 @@ static described describe_bytes(size_t bytes)
   return d;
 }
 
-static double option_value(const cdl_settings *s, const char *name)
+static double option_value(const train_settings *s, const char *name)
 {
   /* Found in settings that may be written; only read here. */
-  return cdl_settings_option((cdl_settings *)(uintptr_t)s, name)->value;
+  return train_settings_option((train_settings *)(uintptr_t)s, name)->value;
 }
 
 /* "condlora (paper), rank 8, alpha 8", "adalora, ranks 12 to 8, alpha 8". */
-static described describe_method(const cdl_settings *s)
+static described describe_method(const train_settings *s)
 {
   described d;
   const bool conditioned = cdl_adapter_is_oriented(s->method);
@@ -75,12 +75,12 @@ static described describe_dropout(const cdl_dropout_rates *r)
   return d;
 }
 
-static described describe_seeds(const cdl_settings *s)
+static described describe_seeds(const train_settings *s)
 {
   described d;
-  const uint64_t init = cdl_settings_seed(s, s->seed_init),
-                 data = cdl_settings_seed(s, s->seed_data),
-                 dropout = cdl_settings_seed(s, s->seed_dropout);
+  const uint64_t init = train_settings_seed(s, s->seed_init),
+                 data = train_settings_seed(s, s->seed_data),
+                 dropout = train_settings_seed(s, s->seed_dropout);
   if (init == data && init == dropout)
     snprintf(d.text, sizeof d.text, "%" PRIu64, init);
   else
@@ -108,7 +108,7 @@ typedef struct {
 static shown_name show_name(const char *name)
 {
   shown_name shown = {.columns = 0};
-  const cdl_visible_text visible = cdl_visible(name);
+  const base_visible_text visible = base_visible(name);
   char *to = shown.text;
   for (const char *c = visible.text; *c != '\0';) {
     if (shown.columns == NAME_COLUMNS) {
@@ -125,10 +125,10 @@ static shown_name show_name(const char *name)
   return shown;
 }
 
-static void label_rows(FILE *to, const cdl_census *c)
+static void label_rows(FILE *to, const data_census *c)
 {
-  static const char *const parts[CDL_PART_COUNT] = {"train", "valid", "dev"};
-  const bool has[CDL_PART_COUNT] = {true, c->examples[CDL_PART_VALID] > 0, c->has_dev};
+  static const char *const parts[DATA_PART_COUNT] = {"train", "valid", "dev"};
+  const bool has[DATA_PART_COUNT] = {true, c->examples[DATA_PART_VALID] > 0, c->has_dev};
   const size_t shown = c->classes < LABELS_SHOWN ? c->classes : LABELS_SHOWN;
   int width = -LABEL_WIDTH;
   for (size_t i = 0; i < shown; i++) {
@@ -136,13 +136,13 @@ static void label_rows(FILE *to, const cdl_census *c)
     width = columns > width ? columns : width;
   }
   fprintf(to, "%-*s", width, "labels");
-  for (int p = 0; p < CDL_PART_COUNT; p++)
+  for (int p = 0; p < DATA_PART_COUNT; p++)
     if (has[p])
       fprintf(to, "%9s", parts[p]);
   for (size_t i = 0; i < shown; i++) {
     const shown_name name = show_name(c->names[i]);
     fprintf(to, "\n  %s%*s", name.text, width - 2 - name.columns, "");
-    for (int p = 0; p < CDL_PART_COUNT; p++)
+    for (int p = 0; p < DATA_PART_COUNT; p++)
       if (has[p])
         fprintf(to, "%9zu", c->labelled[(size_t)p * c->classes + i]);
   }
@@ -153,7 +153,7 @@ static void label_rows(FILE *to, const cdl_census *c)
 
 /* "12 of 2490 of train, 3 of 277 of dev"; nothing where there are none. */
 static void count_row(FILE *to, const char *label, const char *what, const size_t counts[2],
-                      const cdl_census *c, bool skipped)
+                      const data_census *c, bool skipped)
 {
   if (counts[0] + counts[1] == 0)
     return;
@@ -166,7 +166,7 @@ static void count_row(FILE *to, const char *label, const char *what, const size_
     row(to, label, "%zu of %zu%s", counts[0], train, what);
 }
 
-static void census_rows(FILE *to, const cdl_census *c)
+static void census_rows(FILE *to, const data_census *c)
 {
   if (c->classes > 0)
     label_rows(to, c);
@@ -180,18 +180,18 @@ static void census_rows(FILE *to, const cdl_census *c)
     row(to, "repeated texts", "%zu in train and valid", c->repeated);
   if (c->valid_in_train > 0)
     row(to, "overlap", "the texts of %zu of %zu in valid are in train", c->valid_in_train,
-        c->examples[CDL_PART_VALID]);
+        c->examples[DATA_PART_VALID]);
   if (c->dev_in_train > 0)
     row(to, "overlap", "the texts of %zu of %zu in dev are in train or valid", c->dev_in_train,
-        c->examples[CDL_PART_DEV]);
+        c->examples[DATA_PART_DEV]);
 }
 
-void cli_report_plan(FILE *to, const cdl_settings *s, const cdl_train_plan *p)
+void cli_report_plan(FILE *to, const train_settings *s, const train_plan *p)
 {
   row(to, "method", "%s", describe_method(s).text);
   trained_row(to, p->adapter_numbers, p->head_numbers);
-  row(to, "examples", "%zu train, %zu valid, %zu dev", p->census->examples[CDL_PART_TRAIN],
-      p->census->examples[CDL_PART_VALID], p->census->examples[CDL_PART_DEV]);
+  row(to, "examples", "%zu train, %zu valid, %zu dev", p->census->examples[DATA_PART_TRAIN],
+      p->census->examples[DATA_PART_VALID], p->census->examples[DATA_PART_DEV]);
   census_rows(to, p->census);
   row(to, "dropout", "%s", describe_dropout(&p->dropout).text);
   row(to, "seeds", "%s", describe_seeds(s).text);
@@ -203,11 +203,11 @@ void cli_report_plan(FILE *to, const cdl_settings *s, const cdl_train_plan *p)
   row(to, "backend", "%s", p->backend);
 }
 
-void cli_report_start(FILE *to, const cdl_train_plan *p)
+void cli_report_start(FILE *to, const train_plan *p)
 {
   fprintf(to, "%s on %s: %s adapter and %s head parameters, %zu examples, %" PRId64 " steps\n",
-          p->method, cdl_visible(p->backend).text, cli_group_digits(p->adapter_numbers).text,
-          cli_group_digits(p->head_numbers).text, p->census->examples[CDL_PART_TRAIN], p->steps);
+          p->method, base_visible(p->backend).text, cli_group_digits(p->adapter_numbers).text,
+          cli_group_digits(p->head_numbers).text, p->census->examples[DATA_PART_TRAIN], p->steps);
   census_rows(to, p->census);
   if (p->first_step > 0)
     fprintf(to, "going on from step %" PRId64 "\n", p->first_step);
@@ -215,9 +215,9 @@ void cli_report_start(FILE *to, const cdl_train_plan *p)
 
 /* The metrics that the kind of task has, in the order of cdl_metric; those of both splits side by
  * side. */
-static void metric_rows(FILE *to, const cdl_job *job, const cdl_train_summary *s)
+static void metric_rows(FILE *to, const train_session *session, const train_summary *s)
 {
-  const cdl_result *results[2];
+  const train_result *results[2];
   const char *names[2];
   size_t splits = 0;
   if (s->has_valid) {
@@ -235,7 +235,7 @@ static void metric_rows(FILE *to, const cdl_job *job, const cdl_train_summary *s
     fprintf(to, "%s%*s", i > 0 ? "  " : "", i + 1 < splits ? -VALUE_WIDTH : 0, names[i]);
   fputc('\n', to);
   for (int m = 0; m < CDL_METRIC_COUNT; m++) {
-    if (!cdl_job_has_metric(job, (cdl_metric)m))
+    if (!train_session_has_metric(session, (cdl_metric)m))
       continue;
     char label[32];
     snprintf(label, sizeof label, "%s",
@@ -251,15 +251,15 @@ static void metric_rows(FILE *to, const cdl_job *job, const cdl_train_summary *s
   }
 }
 
-void cli_report_summary(FILE *to, const cdl_job *job, const cdl_settings *settings,
-                        const cdl_train_summary *s)
+void cli_report_summary(FILE *to, const train_session *session, const train_settings *settings,
+                        const train_summary *s)
 {
   const bool best = strcmp(settings->keep, "best") == 0 && (s->has_valid || s->has_dev);
   row(to, "method", "%s", describe_method(settings).text);
   trained_row(to, s->adapter_numbers, s->head_numbers);
   row(to, "examples/s", "%.*f", s->examples_per_s < 10 ? 2 : 1, s->examples_per_s);
   row(to, "peak memory", "%s", describe_bytes(s->peak_bytes).text);
-  metric_rows(to, job, s);
+  metric_rows(to, session, s);
   row(to, best ? "best epoch" : "last epoch", "%.4g (step %" PRId64 " of %" PRId64 ")",
       s->best_epoch, s->best_step, s->steps);
   row(to, strcmp(settings->method, "full") == 0 ? "model" : "adapter", "%s", s->adapter_path);

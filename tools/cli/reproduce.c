@@ -18,7 +18,7 @@
 
 static cdl_status read_tasks(cli_reproduction *r)
 {
-  cdl_comparison *c = &r->comparison;
+  report_comparison *c = &r->comparison;
   c->tasks = calloc(r->tasks.count + 1, sizeof *c->tasks);
   if (c->tasks == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: --tasks");
@@ -34,12 +34,12 @@ static cdl_status read_tasks(cli_reproduction *r)
 
 static cdl_status read_methods(cli_reproduction *r)
 {
-  cdl_comparison *c = &r->comparison;
+  report_comparison *c = &r->comparison;
   c->methods = calloc(r->methods.count + 1, sizeof *c->methods);
   if (c->methods == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: --methods");
   for (size_t i = 0; i < r->methods.count; i++) {
-    CDL_TRY(cdl_compared_method_find(r->methods.item[i], &c->methods[i]));
+    CDL_TRY(report_compared_method_find(r->methods.item[i], &c->methods[i]));
     for (size_t k = 0; k < i; k++)
       if (c->methods[k] == c->methods[i])
         return cdl_fail(CDL_USAGE, "--methods names %s twice", c->methods[i]->name);
@@ -61,7 +61,7 @@ static bool is_whole(const char *text, int64_t *value)
 static cdl_status read_seeds(cli_reproduction *r, const char *text)
 {
   enum { MOST = 1000 };
-  cdl_comparison *c = &r->comparison;
+  report_comparison *c = &r->comparison;
   int64_t count = 0;
   const bool counted = is_whole(text, &count);
   if (counted && (count < 1 || count > MOST))
@@ -70,7 +70,7 @@ static cdl_status read_seeds(cli_reproduction *r, const char *text)
   char *list = strndup(text, length > 0 && text[length - 1] == ',' ? length - 1 : length);
   cdl_status status = list != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: --seeds");
   if (status == CDL_OK)
-    status = cdl_list_split("--seeds", list, &r->seeds);
+    status = base_list_split("--seeds", list, &r->seeds);
   free(list);
   CDL_TRY(status);
   c->seed_count = counted ? (size_t)count : r->seeds.count;
@@ -89,7 +89,7 @@ static cdl_status read_seeds(cli_reproduction *r, const char *text)
   return CDL_OK;
 }
 
-static cdl_status add_setting(cdl_list *list, const char *key, const char *value)
+static cdl_status add_setting(base_list *list, const char *key, const char *value)
 {
   char **larger = realloc(list->item, (list->count + 1) * sizeof *larger);
   if (larger == NULL)
@@ -104,9 +104,9 @@ static cdl_status add_setting(cdl_list *list, const char *key, const char *value
 
 static void release(cli_reproduction *r)
 {
-  cdl_list *const lists[] = {&r->tasks, &r->methods, &r->seeds, &r->settings};
+  base_list *const lists[] = {&r->tasks, &r->methods, &r->seeds, &r->settings};
   for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
-    cdl_list_release(lists[i]);
+    base_list_release(lists[i]);
   free(r->comparison.tasks);
   free(r->comparison.methods);
   free((void *)(uintptr_t)r->comparison.seeds);
@@ -118,7 +118,7 @@ static void release(cli_reproduction *r)
 /* Seed by seed, so that one that is stopped leaves whole comparisons. */
 static cdl_status run_all(const cli_reproduction *r, cli_reproduce_terminal *terminal)
 {
-  const cdl_comparison *c = &r->comparison;
+  const report_comparison *c = &r->comparison;
   for (size_t s = 0; s < c->seed_count; s++)
     for (size_t t = 0; t < c->task_count; t++)
       for (size_t m = 0; m < c->method_count; m++)
@@ -129,13 +129,13 @@ static cdl_status run_all(const cli_reproduction *r, cli_reproduce_terminal *ter
 /* Settings as the recipes say them, [tasks, methods]; to be released one by one. */
 static cdl_status read_recipes(const cli_reproduction *r, json_t **recipes)
 {
-  const cdl_comparison *c = &r->comparison;
+  const report_comparison *c = &r->comparison;
   for (size_t t = 0; t < c->task_count; t++)
     for (size_t m = 0; m < c->method_count; m++) {
-      cdl_settings settings;
+      train_settings settings;
       CDL_TRY(cli_reproduce_settings(r, t, m, 0, true, &settings));
-      json_t *object = recipes[t * c->method_count + m] = cdl_settings_json(&settings, true);
-      cdl_settings_release(&settings);
+      json_t *object = recipes[t * c->method_count + m] = train_settings_json(&settings, true);
+      train_settings_release(&settings);
       if (object == NULL)
         return cdl_fail(CDL_MEMORY, "out of memory: recipes");
     }
@@ -146,24 +146,24 @@ static cdl_status write_report(const cli_reproduction *r)
 {
   const size_t count = r->comparison.task_count * r->comparison.method_count;
   json_t **recipes = calloc(count + 1, sizeof *recipes);
-  cdl_report_source source = {.comparison = &r->comparison,
-                              .recipes = recipes,
-                              .model = r->model,
-                              .backend = r->backend,
-                              .threads = r->threads,
-                              .no_fallback = r->no_fallback};
+  report_source source = {.comparison = &r->comparison,
+                          .recipes = recipes,
+                          .model = r->model,
+                          .backend = r->backend,
+                          .threads = r->threads,
+                          .no_fallback = r->no_fallback};
   cdl_status status =
       recipes != NULL ? read_recipes(r, recipes) : cdl_fail(CDL_MEMORY, "out of memory: recipes");
   if (status == CDL_OK)
-    status = cdl_report_kind_find(r->table, &source.kind);
+    status = report_kind_find(r->table, &source.kind);
   if (status == CDL_OK)
-    status = cdl_report_write(&source);
+    status = report_write(&source);
   for (size_t i = 0; recipes != NULL && i < count; i++)
     json_decref(recipes[i]);
   free(recipes);
   if (status == CDL_OK)
-    printf("%s/report.md\n%s/report.html\n", cdl_visible(r->output).text,
-           cdl_visible(r->output).text);
+    printf("%s/report.md\n%s/report.html\n", base_visible(r->output).text,
+           base_visible(r->output).text);
   return status;
 }
 
@@ -174,14 +174,14 @@ typedef struct {
 
 static cdl_status read_lists(cli_reproduction *r, const given_texts *given)
 {
-  const cdl_report_kind *kind;
-  CDL_TRY(cdl_report_kind_find(r->table, &kind));
-  CDL_TRY(cdl_list_split("--tasks", given->tasks != NULL ? given->tasks : kind->tasks, &r->tasks));
-  CDL_TRY(cdl_list_split("--methods", given->methods != NULL ? given->methods : kind->methods,
-                         &r->methods));
+  const report_kind *kind;
+  CDL_TRY(report_kind_find(r->table, &kind));
+  CDL_TRY(base_list_split("--tasks", given->tasks != NULL ? given->tasks : kind->tasks, &r->tasks));
+  CDL_TRY(base_list_split("--methods", given->methods != NULL ? given->methods : kind->methods,
+                          &r->methods));
   CDL_TRY(read_tasks(r));
   CDL_TRY(read_methods(r));
-  CDL_TRY(cdl_report_check(kind, &r->comparison));
+  CDL_TRY(report_check(kind, &r->comparison));
   CDL_TRY(read_seeds(r, given->seeds != NULL ? given->seeds : kind->seeds));
   if (given->epochs != NULL)
     CDL_TRY(add_setting(&r->settings, "epochs", given->epochs));
@@ -216,24 +216,24 @@ static cdl_status run_locked(cli_reproduction *r)
   cli_notices_release(&terminal.notices);
   cdl_status status = run_all(r, &terminal);
   if (status == CDL_OK)
-    status = cdl_comparison_read(&r->comparison);
+    status = report_comparison_read(&r->comparison);
   if (status == CDL_OK)
     status = write_report(r);
-  cdl_comparison_release(&r->comparison);
+  report_comparison_release(&r->comparison);
   cli_notices_end(&terminal.notices);
   return status;
 }
 
 static cdl_status run(cli_reproduction *r, const given_texts *given)
 {
-  cdl_lock *lock;
+  base_lock *lock;
   CDL_TRY(check_places(r));
   CDL_TRY(read_lists(r, given));
   r->comparison.folder = r->output;
   CDL_TRY(cli_reproduce_check(r));
-  CDL_TRY(cdl_lock_take(r->output, &lock));
+  CDL_TRY(base_lock_take(r->output, &lock));
   const cdl_status status = run_locked(r);
-  cdl_lock_release(lock);
+  base_lock_release(lock);
   return status;
 }
 

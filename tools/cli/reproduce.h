@@ -10,18 +10,18 @@
 /* As the command line says, checked. Texts are borrowed from it, lists are owned. */
 typedef struct {
   const char *table, *model, *data, *output;
-  cdl_list methods, tasks, seeds, settings; /* settings: "KEY=VALUE" or "METHOD:KEY=VALUE" */
+  base_list methods, tasks, seeds, settings; /* settings: "KEY=VALUE" or "METHOD:KEY=VALUE" */
   const char *backend;
   int threads;
   bool no_fallback;
-  cdl_comparison comparison;
+  report_comparison comparison;
 } cli_reproduction;
 
 /* Makes the settings of one run: the task's recipe, what the method adds, what --setting says.
  * With `recipe_only` what --setting says is left out. Errors: USAGE, DATA, those of files. */
 CDL_MUST_USE cdl_status cli_reproduce_settings(const cli_reproduction *r, size_t task,
                                                size_t method, size_t seed, bool recipe_only,
-                                               cdl_settings *settings);
+                                               train_settings *settings);
 /* Every key of --setting is a setting that may be given here, and every run's settings and files
  * of data are sound. */
 CDL_MUST_USE cdl_status cli_reproduce_check(const cli_reproduction *r);

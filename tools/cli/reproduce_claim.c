@@ -23,12 +23,12 @@ static json_t *claim_json(const cli_reproduction *r)
   for (size_t i = 0; i < r->settings.count; i++) {
     const char *equals = strchr(r->settings.item[i], '=');
     char *name = strndup(r->settings.item[i], (size_t)(equals - r->settings.item[i]));
-    cdl_json_set(&settings, name, cdl_json_string_of(equals + 1));
+    base_json_set(&settings, name, base_json_string_of(equals + 1));
     free(name);
   }
   json_t *object =
-      json_pack("{so so so}", "model", cdl_json_string_of(model != NULL ? model : r->model), "data",
-                cdl_json_string_of(data != NULL ? data : r->data), "settings", settings);
+      json_pack("{so so so}", "model", base_json_string_of(model != NULL ? model : r->model),
+                "data", base_json_string_of(data != NULL ? data : r->data), "settings", settings);
   free(model);
   free(data);
   return object;
@@ -73,23 +73,23 @@ static cdl_status compare_claims(const char *folder, const json_t *now, const js
 
 static cdl_status hash_model(const char *folder, uint64_t *hash)
 {
-  cdl_checkpoint *checkpoint;
-  CDL_TRY(cdl_checkpoint_open(folder, &checkpoint));
-  *hash = cdl_checkpoint_fingerprint(checkpoint);
-  cdl_checkpoint_close(checkpoint);
+  model_checkpoint *checkpoint;
+  CDL_TRY(model_checkpoint_open(folder, &checkpoint));
+  *hash = model_checkpoint_fingerprint(checkpoint);
+  model_checkpoint_close(checkpoint);
   return CDL_OK;
 }
 
 static cdl_status hash_file(const char *folder, const char *name, uint64_t *hash)
 {
-  cdl_mapping file;
-  char *path = cdl_path_join(folder, name);
+  base_mapping file;
+  char *path = base_path_join(folder, name);
   cdl_status status =
-      path != NULL ? cdl_file_map(path, &file) : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+      path != NULL ? base_file_map(path, &file) : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
   free(path);
   CDL_TRY(status);
-  *hash = cdl_fnv(*hash, file.data, file.size);
-  cdl_file_unmap(&file);
+  *hash = base_fnv(*hash, file.data, file.size);
+  base_file_unmap(&file);
   return CDL_OK;
 }
 
@@ -97,13 +97,13 @@ static cdl_status hash_file(const char *folder, const char *name, uint64_t *hash
 static cdl_status hash_task(const cdl_task *task, const char *data, uint64_t *hash)
 {
   static const char *const splits[] = {"train", "dev"};
-  char *folder = cdl_path_join(data, task->name);
+  char *folder = base_path_join(data, task->name);
   cdl_status status =
       folder != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", task->name);
-  *hash = CDL_FNV_START;
+  *hash = BASE_FNV_START;
   for (size_t i = 0; i < sizeof splits / sizeof splits[0] && status == CDL_OK; i++) {
-    cdl_task_split files = {0};
-    status = cdl_task_split_find(task, splits[i], &files);
+    data_task_split files = {0};
+    status = data_task_split_find(task, splits[i], &files);
     for (size_t f = 0; f < files.count && status == CDL_OK; f++)
       status = hash_file(folder, files.file[f].name, hash);
   }
@@ -115,7 +115,7 @@ static void set_hash(json_t **contents, const char *key, uint64_t hash)
 {
   char text[20];
   snprintf(text, sizeof text, "%016" PRIx64, hash);
-  cdl_json_set(contents, key, json_string(text));
+  base_json_set(contents, key, json_string(text));
 }
 
 /* {"model": "0123…", "RTE": "4567…"}: with those of tasks that earlier calls ran. DATA where one is
@@ -135,7 +135,7 @@ static cdl_status claim_contents(const cli_reproduction *r, const json_t *before
   {
     const json_t *now = json_object_get(*contents, key);
     if (now == NULL)
-      cdl_json_set(contents, key, json_incref(value));
+      base_json_set(contents, key, json_incref(value));
     else if (!json_equal(now, value))
       return cdl_fail(CDL_DATA,
                       "%s was begun with another content of %s%s; another --output begins anew",
@@ -150,23 +150,23 @@ static cdl_status claim(const cli_reproduction *r, const char *path, json_t **no
 {
   json_t *before = NULL, *contents = json_object();
   cdl_status status = CDL_OK;
-  if (cdl_file_exists(path)) {
-    status = cdl_json_read(path, &before);
+  if (base_file_exists(path)) {
+    status = base_json_read(path, &before);
     if (status == CDL_OK)
       status = compare_claims(r->output, *now, before);
   }
   if (status == CDL_OK)
     status = claim_contents(r, json_object_get(before, "contents"), &contents);
-  cdl_json_set(now, "contents", contents);
+  base_json_set(now, "contents", contents);
   if (status == CDL_OK && !json_equal(*now, before))
-    status = cdl_json_write(path, *now);
+    status = base_json_write(path, *now);
   json_decref(before);
   return status;
 }
 
 cdl_status cli_reproduce_claim(const cli_reproduction *r)
 {
-  char *path = cdl_path_join(r->output, claim_name);
+  char *path = base_path_join(r->output, claim_name);
   json_t *now = claim_json(r);
   const cdl_status status = path != NULL && now != NULL
                                 ? claim(r, path, &now)

@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "tools/cli/recipe.h"
 #include "tools/cli/reproduce.h"
-#include "train/job.h"
+#include "train/session.h"
 
 /* Set by reproduce itself, or without a meaning for many runs. */
 static bool is_taken(const char *field)
@@ -49,16 +49,16 @@ static cdl_status split_assignment(const char *text, assignment *a)
   return CDL_OK;
 }
 
-static cdl_status assign(cdl_settings *settings, const char *key, const char *value)
+static cdl_status assign(train_settings *settings, const char *key, const char *value)
 {
-  const cdl_setting *setting = cdl_setting_find(key);
+  const train_setting *setting = train_setting_find(key);
   if (setting == NULL)
     return cdl_fail(CDL_USAGE, "--setting: there is no setting '%s'", key);
-  return cdl_settings_set(settings, setting, value);
+  return train_settings_set(settings, setting, value);
 }
 
 /* "a=b c=d" of a method's own. */
-static cdl_status assign_all(cdl_settings *settings, const char *text)
+static cdl_status assign_all(train_settings *settings, const char *text)
 {
   while (*text != '\0') {
     const size_t length = strcspn(text, " ");
@@ -77,7 +77,7 @@ static cdl_status assign_all(cdl_settings *settings, const char *text)
 }
 
 /* "rte-lora" */
-static cdl_status read_recipe(const cdl_task *task, const char *method, cdl_settings *settings)
+static cdl_status read_recipe(const cdl_task *task, const char *method, train_settings *settings)
 {
   char name[64];
   size_t used = 0;
@@ -87,13 +87,13 @@ static cdl_status read_recipe(const cdl_task *task, const char *method, cdl_sett
   snprintf(name + used, sizeof name - used, "-%s", method);
   char *path;
   CDL_TRY(cdl_context(cli_recipe_find(name, &path), "%s", task->name));
-  const cdl_status status = cdl_settings_read(settings, path, NULL);
+  const cdl_status status = train_settings_read(settings, path, NULL);
   free(path);
   return status;
 }
 
 static cdl_status assign_given(const cli_reproduction *r, const char *method,
-                               cdl_settings *settings)
+                               train_settings *settings)
 {
   for (size_t i = 0; i < r->settings.count; i++) {
     assignment a;
@@ -107,16 +107,16 @@ static cdl_status assign_given(const cli_reproduction *r, const char *method,
   return CDL_OK;
 }
 
-static cdl_status set_text(cdl_settings *settings, const char *key, const char *value)
+static cdl_status set_text(train_settings *settings, const char *key, const char *value)
 {
   return value != NULL ? assign(settings, key, value) : CDL_OK;
 }
 
 static cdl_status make_settings(const cli_reproduction *r, size_t task, size_t method, size_t seed,
-                                bool recipe_only, cdl_settings *settings)
+                                bool recipe_only, train_settings *settings)
 {
-  const cdl_comparison *c = &r->comparison;
-  const cdl_compared_method *m = c->methods[method];
+  const report_comparison *c = &r->comparison;
+  const report_compared_method *m = c->methods[method];
   CDL_TRY(read_recipe(c->tasks[task], m->recipe, settings));
   CDL_TRY(assign_all(settings, m->settings));
   if (!recipe_only)
@@ -124,7 +124,7 @@ static cdl_status make_settings(const cli_reproduction *r, size_t task, size_t m
   CDL_TRY(set_text(settings, "model", r->model));
   CDL_TRY(set_text(settings, "data", r->data));
   CDL_TRY(set_text(settings, "backend", r->backend));
-  char *folder = cdl_compared_run_folder(c, task, method, seed);
+  char *folder = report_compared_run_folder(c, task, method, seed);
   if (folder == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", r->output);
   free(settings->output);
@@ -132,16 +132,16 @@ static cdl_status make_settings(const cli_reproduction *r, size_t task, size_t m
   settings->seed = c->seeds[seed];
   settings->threads = r->threads;
   settings->no_fallback = r->no_fallback;
-  return cdl_settings_check(settings);
+  return train_settings_check(settings);
 }
 
 cdl_status cli_reproduce_settings(const cli_reproduction *r, size_t task, size_t method,
-                                  size_t seed, bool recipe_only, cdl_settings *settings)
+                                  size_t seed, bool recipe_only, train_settings *settings)
 {
-  CDL_TRY(cdl_settings_init(settings));
+  CDL_TRY(train_settings_init(settings));
   const cdl_status status = make_settings(r, task, method, seed, recipe_only, settings);
   if (status != CDL_OK)
-    cdl_settings_release(settings);
+    train_settings_release(settings);
   return status;
 }
 
@@ -151,9 +151,9 @@ static cdl_status check_assignment(const cli_reproduction *r, const char *text)
 {
   assignment a;
   CDL_TRY(split_assignment(text, &a));
-  const cdl_compared_method *method;
-  cdl_status status = a.method != NULL ? cdl_compared_method_find(a.method, &method) : CDL_OK;
-  const cdl_setting *setting = cdl_setting_find(a.key);
+  const report_compared_method *method;
+  cdl_status status = a.method != NULL ? report_compared_method_find(a.method, &method) : CDL_OK;
+  const train_setting *setting = train_setting_find(a.key);
   bool used = a.method == NULL;
   for (size_t i = 0; i < r->comparison.method_count && !used; i++)
     used = strcmp(r->comparison.methods[i]->name, a.method) == 0;
@@ -188,11 +188,11 @@ static cdl_status check_data(const cdl_task *task, const char *data)
 static cdl_status check_run(const cli_reproduction *r, const cdl_model_config *model, size_t task,
                             size_t method)
 {
-  cdl_settings settings;
+  train_settings settings;
   size_t length;
   CDL_TRY(cli_reproduce_settings(r, task, method, 0, false, &settings));
-  const cdl_status status = cdl_example_length(model, settings.max_length, &length);
-  cdl_settings_release(&settings);
+  const cdl_status status = train_example_length(model, settings.max_length, &length);
+  train_settings_release(&settings);
   return status;
 }
 

@@ -22,23 +22,23 @@
 
 /* ---- What is searched ---- */
 
-static bool on_command_line(const bool *given, const cdl_setting *setting)
+static bool on_command_line(const bool *given, const train_setting *setting)
 {
   size_t count;
-  return given[setting - cdl_setting_list(&count)];
+  return given[setting - train_setting_list(&count)];
 }
 
 /* --space wins over the config's "space"; either over a value in a file. */
 static cdl_status read_space(cli_search_state *s, const bool *typed, const json_t *from_config)
 {
   for (size_t i = 0; i < s->dimensions.count; i++)
-    CDL_TRY(cdl_search_space_add(&s->space, s->dimensions.item[i]));
+    CDL_TRY(train_search_space_add(&s->space, s->dimensions.item[i]));
   if (from_config != NULL)
-    CDL_TRY(cdl_search_space_read(&s->space, s->config, from_config));
+    CDL_TRY(train_search_space_read(&s->space, s->config, from_config));
   if (s->space.count == 0)
     return cdl_fail(CDL_USAGE, "give --space: what is searched, lr=log:5e-5:5e-3 say");
   for (size_t i = 0; i < s->space.count; i++) {
-    const cdl_setting *setting = s->space.item[i].setting;
+    const train_setting *setting = s->space.item[i].setting;
     if (on_command_line(typed, setting))
       return cdl_fail(CDL_USAGE, "%s is both searched and given a value", setting->field);
   }
@@ -47,7 +47,7 @@ static cdl_status read_space(cli_search_state *s, const bool *typed, const json_
 
 static cdl_status read_settings(cli_search_state *s)
 {
-  bool typed[CDL_SETTINGS_MAX];
+  bool typed[TRAIN_SETTINGS_MAX];
   json_t *space = NULL;
   memcpy(typed, s->given, sizeof typed);
   cdl_status status = cli_setting_files_read(&s->settings, s->given, s->recipe, s->config, &space);
@@ -75,8 +75,8 @@ static cdl_status check(const cli_search_state *s)
     return cdl_fail(CDL_USAGE,
                     "--output %s: with a ? in it, SQLite's URL has to be given: --storage",
                     s->settings.output);
-  CDL_TRY(cdl_settings_check(&s->settings));
-  return cdl_search_space_check(&s->space, &s->settings);
+  CDL_TRY(train_settings_check(&s->settings));
+  return train_search_space_check(&s->space, &s->settings);
 }
 
 /* ---- The output folder ---- */
@@ -95,10 +95,10 @@ static cdl_status read_owner(cli_search_state *s, const char *path)
 {
   json_t *object;
   const char *owner = NULL, *study = NULL;
-  CDL_TRY(cdl_json_read(path, &object));
-  cdl_status status = cdl_json_string(path, object, "owner", false, &owner);
+  CDL_TRY(base_json_read(path, &object));
+  cdl_status status = base_json_string(path, object, "owner", false, &owner);
   if (status == CDL_OK)
-    status = cdl_json_string(path, object, "study", false, &study);
+    status = base_json_string(path, object, "study", false, &study);
   if (status == CDL_OK && (owner == NULL || strlen(owner) >= sizeof s->owner))
     status = cdl_fail(CDL_DATA, "%s: 'owner' is no name of a search", path);
   else if (status == CDL_OK && (study == NULL || strcmp(study, s->study) != 0))
@@ -114,20 +114,20 @@ static cdl_status read_owner(cli_search_state *s, const char *path)
 static cdl_status look_into_folder(cli_search_state *s)
 {
   const char *output = s->settings.output;
-  char *path = cdl_path_join(output, "search.json");
+  char *path = base_path_join(output, "search.json");
   bool empty = true;
   cdl_status status = CDL_OK;
   if (path == NULL)
     status = cdl_fail(CDL_MEMORY, "out of memory: %s", output);
-  else if (cdl_file_exists(path) && !s->settings.resume)
+  else if (base_file_exists(path) && !s->settings.resume)
     status = cdl_fail(CDL_USAGE,
                       "%s holds a search; --resume goes on with it, another --output starts one",
                       output);
-  else if (cdl_file_exists(path))
+  else if (base_file_exists(path))
     status = read_owner(s, path);
   else {
     if (!s->settings.resume)
-      status = cdl_folder_is_empty(output, &empty);
+      status = base_folder_is_empty(output, &empty);
     if (status == CDL_OK)
       status = empty ? draw_owner(s)
                      : cdl_fail(CDL_USAGE, "%s is not empty; a search wants a folder of its own",
@@ -142,7 +142,7 @@ static cdl_status look_into_folder(cli_search_state *s)
 /* Trials that were under way, then new ones; `parallel` at a time. */
 static cdl_status run_trials(cli_search_state *s, const json_t *resumed)
 {
-  const double began = cdl_process_seconds();
+  const double began = base_process_seconds();
   size_t taken_up = 0;
   for (;;) {
     cli_search_trial wave[CLI_SEARCH_PARALLEL_MAX] = {0};
@@ -152,7 +152,7 @@ static cdl_status run_trials(cli_search_state *s, const json_t *resumed)
     while (status == CDL_OK && !done && count < (size_t)s->parallel && cli_signals_caught() == 0) {
       if (taken_up < json_array_size(resumed))
         status = cli_search_study_resumed(json_array_get(resumed, taken_up++), &wave[count]);
-      else if (s->timeout > 0 && cdl_process_seconds() - began >= s->timeout)
+      else if (s->timeout > 0 && base_process_seconds() - began >= s->timeout)
         done = true;
       else
         status = cli_search_study_ask(s, &wave[count], &done);
@@ -187,22 +187,22 @@ static cdl_status search_locked(cli_search_state *s)
 
 static cdl_status search_study(cli_search_state *s)
 {
-  cdl_lock *lock;
-  CDL_TRY(cdl_lock_check(s->settings.output));
+  base_lock *lock;
+  CDL_TRY(base_lock_check(s->settings.output));
   CDL_TRY(look_into_folder(s));
-  CDL_TRY(cdl_lock_take(s->settings.output, &lock));
+  CDL_TRY(base_lock_take(s->settings.output, &lock));
   const cdl_status status = search_locked(s);
   cli_bridge_stop(s->bridge); /* which may still write to the study */
   s->bridge = NULL;
-  cdl_lock_release(lock);
+  base_lock_release(lock);
   return status;
 }
 
 static cdl_status say_plan(const cli_search_state *s)
 {
   printf("%zu settings are searched, on %s:\n", s->space.count,
-         cdl_visible(cdl_backend_description(s->job.backend)).text);
-  return cli_stdout_json(cdl_search_space_json(&s->space));
+         base_visible(cdl_backend_description(s->session.backend)).text);
+  return cli_stdout_json(train_search_space_json(&s->space));
 }
 
 static void clear_line(void *user)
@@ -218,7 +218,7 @@ static cdl_status run(cli_search_state *s)
   snprintf(storage, sizeof storage, "sqlite:///%s/study.db", s->settings.output);
   if (s->storage == NULL)
     s->storage = storage;
-  CDL_TRY(cdl_job_open_base(&s->job, &s->settings, s->given));
+  CDL_TRY(train_session_open_base(&s->session, &s->settings, s->given));
   cdl_status status = cli_search_trials_check(s);
   if (status == CDL_OK && s->settings.dry_run)
     status = say_plan(s);
@@ -229,13 +229,13 @@ static cdl_status run(cli_search_state *s)
     s->notices.user = &s->progress;
     cli_signals_defer();
     if (s->settings.trace != NULL)
-      status = cli_trace_begin(&trace, s->job.backend, s->settings.trace);
+      status = cli_trace_begin(&trace, s->session.backend, s->settings.trace);
     if (status == CDL_OK)
       status = search_study(s);
     const cdl_status traced = cli_trace_end(&trace, status == CDL_OK || status == CDL_CANCELLED);
     status = status == CDL_OK ? traced : status;
   }
-  cdl_job_close(&s->job);
+  train_session_close(&s->session);
   return status;
 }
 
@@ -287,13 +287,13 @@ cdl_status cli_search(int count, char **arguments)
       .settings = &s.settings,
       .given = s.given};
   bool helped;
-  CDL_TRY(cdl_settings_init(&s.settings));
+  CDL_TRY(train_settings_init(&s.settings));
   cli_notices_begin(&s.notices);
   cdl_status status = cli_options_read(&grammar, count, arguments, &helped);
   if (status == CDL_OK && !helped)
     status = run(&s);
   cli_notices_end(&s.notices);
-  cdl_search_space_release(&s.space);
-  cdl_settings_release(&s.settings);
+  train_search_space_release(&s.space);
+  train_settings_release(&s.settings);
   return status;
 }

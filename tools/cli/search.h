@@ -9,25 +9,25 @@
 #include "train/joint.h"
 #include "train/search_space.h"
 
-enum { CLI_SEARCH_PARALLEL_MAX = CDL_JOINT_RUNS_MAX };
+enum { CLI_SEARCH_PARALLEL_MAX = TRAIN_JOINT_RUNS_MAX };
 
 /* As the command line and files say. */
 typedef struct {
-  cdl_settings settings;        /* what every trial begins with */
-  bool given[CDL_SETTINGS_MAX]; /* set by hand, by place in cdl_setting_list */
+  train_settings settings;        /* what every trial begins with */
+  bool given[TRAIN_SETTINGS_MAX]; /* set by hand, by place in train_setting_list */
   const char *recipe, *config, *storage, *study, *sampler, *pruner, *objective;
   cli_texts dimensions; /* --space */
   int64_t trials, parallel;
   double timeout; /* seconds; 0: none */
   bool keep_checkpoints;
-  cdl_search_space space;
+  train_search_space space;
 
   cli_notices notices;
   cli_progress progress;
 
-  cdl_job job;        /* the base of all trials */
-  cli_bridge *bridge; /* the study's */
-  char owner[20];     /* by which the study knows trials of this output folder */
+  train_session session; /* the base of all trials */
+  cli_bridge *bridge;    /* the study's */
+  char owner[20];        /* by which the study knows trials of this output folder */
 } cli_search_state;
 
 /* ---- The study: search_study.c ---- */
@@ -67,7 +67,7 @@ char *cli_search_trial_folder(const cli_search_state *search, int64_t number);
 /* The settings of a trial: those of all with its parameters, and its folder. To be released. */
 CDL_MUST_USE cdl_status cli_search_trial_settings(const cli_search_state *search,
                                                   const json_t *parameters, int64_t number,
-                                                  cdl_settings *settings);
+                                                  train_settings *settings);
 /* With several trials at a time: whether what they share lets them train together. */
 CDL_MUST_USE cdl_status cli_search_trials_check(cli_search_state *search);
 /* Runs `count` trials together, at most `parallel`, and tells the study how each ended. Failures of

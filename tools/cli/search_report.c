@@ -15,7 +15,7 @@ enum { VALUE_BYTES = 64 };
 
 static const char *metric_of(const cli_search_state *s)
 {
-  return cdl_metric_name(cdl_job_main_metric(&s->job));
+  return cdl_metric_name(train_session_main_metric(&s->session));
 }
 
 /* "0.00123", "reference" */
@@ -103,7 +103,7 @@ static void format_head(const cli_search_state *s, size_t column, char text[VALU
 static void print_table(const cli_search_state *s, const json_t *trials, const json_t *best)
 {
   const size_t columns = 3 + s->space.count;
-  size_t width[3 + CDL_SETTINGS_MAX] = {0};
+  size_t width[3 + TRAIN_SETTINGS_MAX] = {0};
   char text[VALUE_BYTES];
   for (size_t c = 0; c < columns; c++) {
     format_head(s, c, text);
@@ -131,11 +131,11 @@ static void print_table(const cli_search_state *s, const json_t *trials, const j
 /* The best trial's settings, for `condlora train --config`. */
 static cdl_status write_best(const cli_search_state *s, const json_t *best)
 {
-  cdl_settings settings;
+  train_settings settings;
   const int64_t number = json_integer_value(json_object_get(best, "number"));
   CDL_TRY(cli_search_trial_settings(s, json_object_get(best, "parameters"), number, &settings));
-  json_t *object = cdl_settings_json(&settings, true);
-  cdl_settings_release(&settings);
+  json_t *object = train_settings_json(&settings, true);
+  train_settings_release(&settings);
   const char *key;
   json_t *value;
   void *next;
@@ -144,14 +144,14 @@ static cdl_status write_best(const cli_search_state *s, const json_t *best)
     if (json_is_null(value)) /* not set */
       json_object_del(object, key);
   }
-  char *path = cdl_path_join(s->settings.output, "best.json"), *comment = NULL;
+  char *path = base_path_join(s->settings.output, "best.json"), *comment = NULL;
   if (asprintf(&comment, "trial %lld of the study %s: %s %.6g", (long long)number, s->study,
                metric_of(s), json_number_value(json_object_get(best, "value"))) < 0)
     comment = NULL;
   const cdl_status status =
       path != NULL && comment != NULL &&
               json_object_set_new(object, "comment", json_string(comment)) == 0
-          ? cdl_json_write(path, object)
+          ? base_json_write(path, object)
           : cdl_fail(CDL_MEMORY, "out of memory: best.json");
   json_decref(object);
   free(comment);
@@ -173,7 +173,8 @@ cdl_status cli_search_conclude(cli_search_state *s)
   if (status == CDL_OK)
     printf("\ntrial %lld is the best, %s %.4f: condlora train --config %s/best.json --output DIR\n",
            (long long)json_integer_value(json_object_get(best, "number")), metric_of(s),
-           json_number_value(json_object_get(best, "value")), cdl_visible(s->settings.output).text);
+           json_number_value(json_object_get(best, "value")),
+           base_visible(s->settings.output).text);
   json_decref(trials);
   return status;
 }
@@ -191,17 +192,17 @@ static char *without_password(const char *url)
 
 cdl_status cli_search_write(const cli_search_state *s)
 {
-  char *path = cdl_path_join(s->settings.output, "search.json"),
+  char *path = base_path_join(s->settings.output, "search.json"),
        *storage = without_password(s->storage);
-  json_t *settings = cdl_settings_json(&s->settings, false);
+  json_t *settings = train_settings_json(&s->settings, false);
   for (size_t i = 0; settings != NULL && i < s->space.count; i++)
     json_object_del(settings, s->space.item[i].setting->field);
   json_t *object = json_pack("{ss ss ss ss ss ss sI so so}", "owner", s->owner, "storage", storage,
                              "study", s->study, "sampler", s->sampler, "pruner", s->pruner,
                              "objective", s->objective, "trials", (json_int_t)s->trials, "space",
-                             cdl_search_space_json(&s->space), "settings", settings);
+                             train_search_space_json(&s->space), "settings", settings);
   const cdl_status status = path != NULL && storage != NULL && object != NULL
-                                ? cdl_json_write(path, object)
+                                ? base_json_write(path, object)
                                 : cdl_fail(CDL_MEMORY, "out of memory: search.json");
   json_decref(object);
   free(storage);

@@ -13,7 +13,7 @@
 static json_t *facts(const cli_search_state *s)
 {
   static const char *const paths[] = {"model", "data", "train", "dev"};
-  json_t *object = cdl_settings_json(&s->settings, true);
+  json_t *object = train_settings_json(&s->settings, true);
   if (object == NULL)
     return NULL;
   for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
@@ -21,12 +21,13 @@ static json_t *facts(const cli_search_state *s)
   for (size_t i = 0; i < s->space.count; i++)
     json_object_del(object, s->space.item[i].setting->field);
   char model[20], examples[20];
-  snprintf(model, sizeof model, "%016" PRIx64, s->job.loaded.fingerprint);
-  snprintf(examples, sizeof examples, "%016" PRIx64, cdl_job_examples_hash(&s->job));
-  cdl_json_set(&object, "base model", json_string(model));
-  cdl_json_set(&object, "set of examples", json_string(examples));
-  cdl_json_set(&object, "metric", json_string(cdl_metric_name(cdl_job_main_metric(&s->job))));
-  cdl_json_set(&object, "objective", json_string(s->objective));
+  snprintf(model, sizeof model, "%016" PRIx64, s->session.loaded.fingerprint);
+  snprintf(examples, sizeof examples, "%016" PRIx64, train_session_examples_hash(&s->session));
+  base_json_set(&object, "base model", json_string(model));
+  base_json_set(&object, "set of examples", json_string(examples));
+  base_json_set(&object, "metric",
+                json_string(cdl_metric_name(train_session_main_metric(&s->session))));
+  base_json_set(&object, "objective", json_string(s->objective));
   return object;
 }
 
@@ -76,7 +77,7 @@ cdl_status cli_search_study_open(cli_search_state *s, json_t **resumed)
       json_pack("{ss si ss ss ss ss sI sI ss so so}", "do", "open", "version", PROTOCOL_VERSION,
                 "storage", s->storage, "study", s->study, "sampler", s->sampler, "pruner",
                 s->pruner, "seed", (json_int_t)s->settings.seed, "trials", (json_int_t)s->trials,
-                "owner", s->owner, "space", cdl_search_space_json(&s->space), "facts", facts(s)),
+                "owner", s->owner, "space", train_search_space_json(&s->space), "facts", facts(s)),
       &reply));
   const json_t *version = json_object_get(reply, "version");
   json_t *list = json_object_get(reply, "resumed");
@@ -126,7 +127,7 @@ cdl_status cli_search_study_tell(cli_search_state *s, int64_t number, const char
   json_t *request = json_pack("{ss sI ss ss?}", "do", "tell", "number", (json_int_t)number, "state",
                               state, "note", note);
   if (request != NULL && strcmp(state, "complete") == 0)
-    cdl_json_set(&request, "value", json_real(value));
+    base_json_set(&request, "value", json_real(value));
   CDL_TRY(cli_bridge_call(s->bridge, request, &reply));
   json_decref(reply);
   return CDL_OK;

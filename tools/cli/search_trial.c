@@ -19,8 +19,8 @@ typedef struct {
   cli_search_state *search;
   cli_search_trial *trial;
   size_t place; /* which of the signals' flags stops it */
-  cdl_settings settings;
-  cdl_train_events events;
+  train_settings settings;
+  train_events events;
   bool pruned, joint;          /* joint: with others */
   char failure[MESSAGE_BYTES]; /* of the bridge, during an event; "": none */
 } running_trial;
@@ -33,20 +33,20 @@ char *cli_search_trial_folder(const cli_search_state *s, int64_t number)
 }
 
 cdl_status cli_search_trial_settings(const cli_search_state *s, const json_t *parameters,
-                                     int64_t number, cdl_settings *settings)
+                                     int64_t number, train_settings *settings)
 {
   char *folder = cli_search_trial_folder(s, number);
   if (folder == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: trial %lld", (long long)number);
-  cdl_status status = cdl_settings_copy(settings, &s->settings);
+  cdl_status status = train_settings_copy(settings, &s->settings);
   if (status == CDL_OK) {
     free(settings->output);
     settings->output = folder;
     folder = NULL;
-    settings->resume = cdl_file_exists(settings->output);
-    status = cdl_search_space_apply(&s->space, parameters, settings);
+    settings->resume = base_file_exists(settings->output);
+    status = train_search_space_apply(&s->space, parameters, settings);
     if (status != CDL_OK)
-      cdl_settings_release(settings);
+      train_settings_release(settings);
   }
   free(folder);
   return status;
@@ -54,7 +54,7 @@ cdl_status cli_search_trial_settings(const cli_search_state *s, const json_t *pa
 
 /* ---- Events ---- */
 
-static void on_stepped(void *user, const cdl_step_report *report)
+static void on_stepped(void *user, const train_step_report *report)
 {
   running_trial *r = user;
   if (r->search->progress.live && r->place == 0)
@@ -63,16 +63,16 @@ static void on_stepped(void *user, const cdl_step_report *report)
 
 /* Evaluations are counted, so that trials with other batch sizes can be compared: by epochs, or by
  * steps where these are set. */
-static int64_t evaluation_number(const cdl_settings *s, const cdl_evaluation_report *report)
+static int64_t evaluation_number(const train_settings *s, const train_evaluation_report *report)
 {
   const double every = strtod(s->eval_every, NULL); /* 0: an epoch */
   return (int64_t)ceil(every > 0 ? (double)report->step / every : report->epoch - 1e-9);
 }
 
-static void on_evaluated(void *user, const cdl_evaluation_report *report)
+static void on_evaluated(void *user, const train_evaluation_report *report)
 {
   running_trial *r = user;
-  const double value = report->result->scores.value[cdl_job_main_metric(&r->search->job)];
+  const double value = report->result->scores.value[train_session_main_metric(&r->search->session)];
   if (!isfinite(value) || r->pruned || r->failure[0] != '\0')
     return;
   bool prune = false;
@@ -89,16 +89,16 @@ static void on_evaluated(void *user, const cdl_evaluation_report *report)
 /* The last or best value of the evaluations in metrics.json; NaN where there is none. */
 static cdl_status read_value(const cli_search_state *s, const char *folder, double *value)
 {
-  char *path = cdl_path_join(folder, "metrics.json");
+  char *path = base_path_join(folder, "metrics.json");
   json_t *metrics;
   *value = NAN;
   if (path == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: %s", folder);
-  const cdl_status status = cdl_json_read(path, &metrics);
+  const cdl_status status = base_json_read(path, &metrics);
   free(path);
   CDL_TRY(status);
   const json_t *evaluations = json_object_get(metrics, "evaluations");
-  const char *name = cdl_metric_name(cdl_job_main_metric(&s->job));
+  const char *name = cdl_metric_name(train_session_main_metric(&s->session));
   const bool best = strcmp(s->objective, "best") == 0;
   for (size_t i = 0; i < json_array_size(evaluations); i++) {
     const json_t *entry = json_object_get(json_array_get(evaluations, i), name);
@@ -118,7 +118,7 @@ static void remove_tree(const char *path)
     if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
       continue;
     if (unlinkat(dirfd(stream), entry->d_name, 0) != 0) {
-      char *below = cdl_path_join(path, entry->d_name);
+      char *below = base_path_join(path, entry->d_name);
       if (below != NULL)
         remove_tree(below);
       free(below);
@@ -134,7 +134,7 @@ void cli_search_trial_tidy(const cli_search_state *s, int64_t number)
   static const char *const parts[] = {"checkpoint", "model"};
   char *folder = s->keep_checkpoints ? NULL : cli_search_trial_folder(s, number);
   for (size_t i = 0; folder != NULL && i < sizeof parts / sizeof parts[0]; i++) {
-    char *path = cdl_path_join(folder, parts[i]);
+    char *path = base_path_join(folder, parts[i]);
     if (path != NULL)
       remove_tree(path);
     free(path);
@@ -188,15 +188,15 @@ static cdl_status conclude(const running_trial *r, cdl_status status, const char
 static size_t used_bytes(const cli_search_state *s)
 {
   cdl_memory_info memory;
-  return cdl_backend_memory(s->job.backend, &memory) == CDL_OK ? memory.used_bytes : 0;
+  return cdl_backend_memory(s->session.backend, &memory) == CDL_OK ? memory.used_bytes : 0;
 }
 
 /* What was set by hand, with what is searched: --init-adapter must not contradict either. */
-static void mark_given(const cli_search_state *s, bool given[CDL_SETTINGS_MAX])
+static void mark_given(const cli_search_state *s, bool given[TRAIN_SETTINGS_MAX])
 {
   size_t count;
-  const cdl_setting *list = cdl_setting_list(&count);
-  memcpy(given, s->given, CDL_SETTINGS_MAX * sizeof *given);
+  const train_setting *list = train_setting_list(&count);
+  memcpy(given, s->given, TRAIN_SETTINGS_MAX * sizeof *given);
   for (size_t i = 0; i < s->space.count; i++)
     given[s->space.item[i].setting - list] = true;
 }
@@ -204,48 +204,48 @@ static void mark_given(const cli_search_state *s, bool given[CDL_SETTINGS_MAX])
 static cdl_status train_alone(running_trial *r)
 {
   cli_search_state *s = r->search;
-  bool given[CDL_SETTINGS_MAX];
+  bool given[TRAIN_SETTINGS_MAX];
   mark_given(s, given);
-  CDL_TRY(cdl_settings_check(&r->settings));
-  CDL_TRY(cdl_job_begin_run(&s->job, &r->settings, given));
-  cdl_train_summary summary;
-  const cdl_status status = cdl_train(&s->job, &r->settings, &r->events, &summary);
-  cdl_job_end_run(&s->job);
+  CDL_TRY(train_settings_check(&r->settings));
+  CDL_TRY(train_session_begin_run(&s->session, &r->settings, given));
+  train_summary summary;
+  const cdl_status status = train_run(&s->session, &r->settings, &r->events, &summary);
+  train_session_end_run(&s->session);
   return status;
 }
 
-/* A job of its own over the body that all share. */
-static cdl_status open_joint(running_trial *r, cdl_job *job)
+/* A session of its own over the body that all share. */
+static cdl_status open_joint(running_trial *r, train_session *session)
 {
-  bool given[CDL_SETTINGS_MAX];
+  bool given[TRAIN_SETTINGS_MAX];
   mark_given(r->search, given);
-  CDL_TRY(cdl_settings_check(&r->settings));
-  return cdl_job_share(&r->search->job, &r->settings, given, job);
+  CDL_TRY(train_settings_check(&r->settings));
+  return train_session_share(&r->search->session, &r->settings, given, session);
 }
 
 /* All at once; `status` and `message` [count] say how each ended. Not OK: none of them did. */
 static cdl_status train_jointly(running_trial *trials, size_t count, cdl_status *status,
                                 char (*message)[MESSAGE_BYTES])
 {
-  cdl_job jobs[CLI_SEARCH_PARALLEL_MAX];
-  cdl_joint_run runs[CLI_SEARCH_PARALLEL_MAX];
+  train_session sessions[CLI_SEARCH_PARALLEL_MAX];
+  train_joint_run runs[CLI_SEARCH_PARALLEL_MAX];
   size_t place[CLI_SEARCH_PARALLEL_MAX], opened = 0;
   for (size_t i = 0; i < count; i++) {
     trials[i].joint = true;
-    status[i] = open_joint(&trials[i], &jobs[opened]);
+    status[i] = open_joint(&trials[i], &sessions[opened]);
     if (status[i] != CDL_OK) {
       snprintf(message[i], MESSAGE_BYTES, "%s", cdl_error_message());
       continue;
     }
-    runs[opened] = (cdl_joint_run){
-        .job = &jobs[opened], .settings = &trials[i].settings, .events = &trials[i].events};
+    runs[opened] = (train_joint_run){
+        .session = &sessions[opened], .settings = &trials[i].settings, .events = &trials[i].events};
     place[opened++] = i;
   }
-  const cdl_status all = opened > 0 ? cdl_train_joint(runs, opened) : CDL_OK;
+  const cdl_status all = opened > 0 ? train_joint(runs, opened) : CDL_OK;
   for (size_t o = 0; o < opened; o++) {
     status[place[o]] = runs[o].status;
     snprintf(message[place[o]], MESSAGE_BYTES, "%s", runs[o].message);
-    cdl_job_unshare(&jobs[o]);
+    train_session_unshare(&sessions[o]);
   }
   return all;
 }
@@ -273,7 +273,7 @@ static cdl_status run_all(cli_search_state *s, running_trial *trials, size_t cou
   }
   if (worst != CDL_OK)
     return cdl_fail(worst, "%s", kept);
-  CDL_TRY(cdl_queue_status(s->job.queue)); /* a failed one serves no other trial */
+  CDL_TRY(cdl_queue_status(s->session.queue)); /* a failed one serves no other trial */
   if (after != before)
     return cdl_fail(CDL_MEMORY, "trial %lld left the backend with %zu bytes in use, not %zu",
                     (long long)trials[0].trial->number, after, before);
@@ -284,16 +284,16 @@ cdl_status cli_search_trials_check(cli_search_state *s)
 {
   if (s->parallel == 1)
     return CDL_OK;
-  cdl_settings settings;
-  CDL_TRY(cdl_settings_copy(&settings, &s->settings));
+  train_settings settings;
+  CDL_TRY(train_settings_copy(&settings, &s->settings));
   for (size_t i = 0; i < s->space.count; i++)
     if (strcmp(s->space.item[i].setting->field, "method") == 0)
-      cdl_settings_drop_options(&settings); /* as for each trial */
-  cdl_job job;
-  const cdl_status status = cdl_job_share(&s->job, &settings, s->given, &job);
+      train_settings_drop_options(&settings); /* as for each trial */
+  train_session session;
+  const cdl_status status = train_session_share(&s->session, &settings, s->given, &session);
   if (status == CDL_OK)
-    cdl_job_unshare(&job);
-  cdl_settings_release(&settings);
+    train_session_unshare(&session);
+  train_settings_release(&settings);
   return cdl_context(status, "--parallel %lld", (long long)s->parallel);
 }
 
@@ -304,10 +304,10 @@ static cdl_status begin(running_trial *r, cli_search_state *s, cli_search_trial 
 {
   *r = (running_trial){.search = s, .trial = trial, .place = place};
   cli_signals_clear_flag(place);
-  r->events = (cdl_train_events){.user = r,
-                                 .stepped = on_stepped,
-                                 .evaluated = on_evaluated,
-                                 .stop = cli_signals_own_flag(place)};
+  r->events = (train_events){.user = r,
+                             .stepped = on_stepped,
+                             .evaluated = on_evaluated,
+                             .stop = cli_signals_own_flag(place)};
   return cli_search_trial_settings(s, trial->parameters, trial->number, &r->settings);
 }
 
@@ -321,13 +321,13 @@ cdl_status cli_search_trials_run(cli_search_state *s, cli_search_trial *trials, 
     status = begin(r, s, &trials[i], begun);
     if (status == CDL_OK && trials[i].prune) {
       status = tell(r, "pruned", 0, NULL);
-      cdl_settings_release(&r->settings);
+      train_settings_release(&r->settings);
     } else if (status == CDL_OK)
       begun++;
   }
   if (status == CDL_OK && begun > 0)
     status = run_all(s, running, begun);
   for (size_t i = 0; i < begun; i++)
-    cdl_settings_release(&running[i].settings);
+    train_settings_release(&running[i].settings);
   return status;
 }

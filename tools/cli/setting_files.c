@@ -9,34 +9,35 @@
 static void mark_given(bool *given, const json_t *object)
 {
   size_t count;
-  const cdl_setting *list = cdl_setting_list(&count);
+  const train_setting *list = train_setting_list(&count);
   const char *key;
   json_t *value;
   json_object_foreach((json_t *)(uintptr_t)object, key, value)
   {
-    const cdl_setting *setting = cdl_setting_find(key);
+    const train_setting *setting = train_setting_find(key);
     if (setting != NULL && !json_is_null(value))
       given[setting - list] = true;
   }
 }
 
-static cdl_status read_file(cdl_settings *settings, bool *given, const char *path, json_t **space)
+static cdl_status read_file(train_settings *settings, bool *given, const char *path, json_t **space)
 {
   json_t *object;
-  CDL_TRY(cdl_json_read(path, &object));
+  CDL_TRY(base_json_read(path, &object));
   if (space != NULL) {
     *space = json_incref(json_object_get(object, "space"));
     (void)json_object_del(object, "space");
   }
-  const json_t *record = cdl_run_record_settings(object), *taken = record != NULL ? record : object;
-  const cdl_status status = cdl_settings_take(settings, path, taken, given);
+  const json_t *record = train_run_record_settings(object),
+               *taken = record != NULL ? record : object;
+  const cdl_status status = train_settings_take(settings, path, taken, given);
   if (status == CDL_OK)
     mark_given(given, taken);
   json_decref(object);
   return status;
 }
 
-cdl_status cli_setting_files_read(cdl_settings *settings, bool *given, const char *recipe,
+cdl_status cli_setting_files_read(train_settings *settings, bool *given, const char *recipe,
                                   const char *config, json_t **space)
 {
   if (config != NULL)

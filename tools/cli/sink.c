@@ -40,7 +40,7 @@ cdl_status cli_sink_begin(cli_sink *sink, const char *path)
     return CDL_OK;
   }
   if (!is_stream(path))
-    return cdl_output_begin_named(path, &sink->file);
+    return base_output_begin_named(path, &sink->file);
   sink->stream = fopen(path, "w");
   return sink->stream != NULL ? CDL_OK : cdl_fail(CDL_IO, "%s: %s", path, strerror(errno));
 }
@@ -52,7 +52,7 @@ void cli_sink_printf(cli_sink *sink, const char *format, ...)
   if (sink->stream != NULL)
     vfprintf(sink->stream, format, arguments);
   else
-    cdl_output_vprintf(sink->file, format, arguments);
+    base_output_vprintf(sink->file, format, arguments);
   va_end(arguments);
 }
 
@@ -79,14 +79,14 @@ cdl_status cli_sink_finish(cli_sink *sink, cdl_status status)
     return status;
   }
   if (status == CDL_OK)
-    return cdl_output_commit(sink->file);
-  cdl_output_abort(sink->file);
+    return base_output_commit(sink->file);
+  base_output_abort(sink->file);
   return status;
 }
 
 cdl_status cli_stdout_json(json_t *object)
 {
-  char *text = object != NULL ? cdl_json_text(object) : NULL;
+  char *text = object != NULL ? base_json_text(object) : NULL;
   json_decref(object);
   if (text == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: the output");

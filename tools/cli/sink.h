@@ -9,8 +9,8 @@
 
 typedef struct {
   const char *path;
-  cdl_output *file; /* what is replaced whole; NULL: `stream` */
-  FILE *stream;     /* stdout, a device, a pipe */
+  base_output *file; /* what is replaced whole; NULL: `stream` */
+  FILE *stream;      /* stdout, a device, a pipe */
 } cli_sink;
 
 /* USAGE where `path` would replace `input`, a file or "-" for standard input; NULL for none. */

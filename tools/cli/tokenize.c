@@ -20,7 +20,7 @@ static cdl_status find_length(const tokenization *t, size_t *length)
 {
   cdl_model_config config;
   CDL_TRY(cdl_model_config_read(t->model, &config));
-  const cdl_status status = cdl_example_length(&config, t->max_length, length);
+  const cdl_status status = train_example_length(&config, t->max_length, length);
   cdl_model_config_free(&config);
   return status;
 }
@@ -65,8 +65,8 @@ static cdl_status run(const void *command, cli_notices *notices)
   cdl_tokenizer *tokenizer;
   CDL_TRY(cdl_tokenizer_open(t->model, &tokenizer));
   cli_signals_defer();
-  const cdl_window_tokenizer of_windows = {
-      .tokenizer = tokenizer, .max_length = length, .threads = cdl_process_processors()};
+  const data_window_tokenizer of_windows = {
+      .tokenizer = tokenizer, .max_length = length, .threads = base_process_processors()};
   cli_windows windows;
   cli_sink sink;
   cdl_status status =

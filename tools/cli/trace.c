@@ -3,33 +3,33 @@
 #include "base/process.h"
 
 /* Rows and columns of the product that a call is, as `bench-condlora --shapes` reads them. */
-static void write_product(cdl_output *f, int64_t m, int64_t n, int64_t k)
+static void write_product(base_output *f, int64_t m, int64_t n, int64_t k)
 {
-  cdl_output_printf(f, "\"m\": %lld, \"n\": %lld, \"k\": %lld", (long long)m, (long long)n,
-                    (long long)k);
+  base_output_printf(f, "\"m\": %lld, \"n\": %lld, \"k\": %lld", (long long)m, (long long)n,
+                     (long long)k);
 }
 
-static void write_attention(cdl_output *f, const cdl_packing *packing, int64_t columns,
+static void write_attention(base_output *f, const cdl_packing *packing, int64_t columns,
                             int32_t heads)
 {
-  cdl_output_printf(f, "\"heads\": %d, \"width\": %lld, \"lengths\": [", heads,
-                    (long long)(columns / heads));
+  base_output_printf(f, "\"heads\": %d, \"width\": %lld, \"lengths\": [", heads,
+                     (long long)(columns / heads));
   for (int32_t i = 0; i < packing->sequences; i++)
-    cdl_output_printf(f, "%s%d", i > 0 ? ", " : "",
-                      packing->host_offsets[i + 1] - packing->host_offsets[i]);
-  cdl_output_printf(f, "]");
+    base_output_printf(f, "%s%d", i > 0 ? ", " : "",
+                       packing->host_offsets[i + 1] - packing->host_offsets[i]);
+  base_output_printf(f, "]");
 }
 
-static void write_gemm(cdl_output *f, const cdl_gemm_args *a)
+static void write_gemm(base_output *f, const cdl_gemm_args *a)
 {
   write_product(f, a->out.size[2], a->out.size[3], a->a.size[a->transpose_a ? 2 : 3]);
-  cdl_output_printf(f, ", \"batch\": %lld, \"transpose\": \"%c%c\"",
-                    (long long)(a->out.size[0] * a->out.size[1]), a->transpose_a ? 'T' : 'N',
-                    a->transpose_b ? 'T' : 'N');
+  base_output_printf(f, ", \"batch\": %lld, \"transpose\": \"%c%c\"",
+                     (long long)(a->out.size[0] * a->out.size[1]), a->transpose_a ? 'T' : 'N',
+                     a->transpose_b ? 'T' : 'N');
 }
 
 /* What tells a call's sizes. */
-static void write_sizes(cdl_output *f, cdl_op op, const void *args)
+static void write_sizes(base_output *f, cdl_op op, const void *args)
 {
   const cdl_linear_args *linear = args;
   const cdl_linear_grad_args *linear_grad = args;
@@ -52,12 +52,12 @@ static void write_sizes(cdl_output *f, cdl_op op, const void *args)
     break;
   case CDL_OP_low_rank:
     write_product(f, low_rank->x.size[2], low_rank->b.size[2], low_rank->a.size[3]);
-    cdl_output_printf(f, ", \"rank\": %lld", (long long)low_rank->a.size[2]);
+    base_output_printf(f, ", \"rank\": %lld", (long long)low_rank->a.size[2]);
     break;
   case CDL_OP_low_rank_grad:
     write_product(f, low_rank_grad->d_out.size[2], low_rank_grad->b.size[2],
                   low_rank_grad->a.size[3]);
-    cdl_output_printf(f, ", \"rank\": %lld", (long long)low_rank_grad->a.size[2]);
+    base_output_printf(f, ", \"rank\": %lld", (long long)low_rank_grad->a.size[2]);
     break;
   case CDL_OP_attention:
     write_attention(f, attention->packing, attention->out.size[3], attention->heads);
@@ -67,13 +67,14 @@ static void write_sizes(cdl_output *f, cdl_op op, const void *args)
                     attention_grad->heads);
     break;
   case CDL_OP_svd:
-    cdl_output_printf(f, "\"m\": %lld, \"n\": %lld", (long long)svd->a.size[2],
-                      (long long)svd->a.size[3]);
+    base_output_printf(f, "\"m\": %lld, \"n\": %lld", (long long)svd->a.size[2],
+                       (long long)svd->a.size[3]);
     break;
   default: { /* every other op's arguments begin with its first output, which may be absent */
     const cdl_tensor out = ((const cdl_copy_args *)args)->out;
-    cdl_output_printf(f, "\"rows\": %lld, \"columns\": %lld",
-                      (long long)(out.size[0] * out.size[1] * out.size[2]), (long long)out.size[3]);
+    base_output_printf(f, "\"rows\": %lld, \"columns\": %lld",
+                       (long long)(out.size[0] * out.size[1] * out.size[2]),
+                       (long long)out.size[3]);
     break;
   }
   }
@@ -83,28 +84,28 @@ static void observe(void *user, const cdl_observation *o)
 {
   cli_trace *trace = user;
   if (!o->after) {
-    trace->started = cdl_process_seconds();
+    trace->started = base_process_seconds();
     return;
   }
   if (cdl_sync(o->queue) != CDL_OK)
     return; /* the run ends with this error */
-  const double ended = cdl_process_seconds();
-  cdl_output_printf(trace->output,
-                    "%s\n{\"name\": \"%s\", \"cat\": \"%s\", \"ph\": \"X\", \"pid\": 1, \"tid\": "
-                    "1, \"ts\": %.3f, \"dur\": %.3f, \"args\": {",
-                    trace->any ? "," : "", cdl_op_name(o->op), cdl_path_name(o->path),
-                    (trace->started - trace->origin) * 1e6, (ended - trace->started) * 1e6);
+  const double ended = base_process_seconds();
+  base_output_printf(trace->output,
+                     "%s\n{\"name\": \"%s\", \"cat\": \"%s\", \"ph\": \"X\", \"pid\": 1, \"tid\": "
+                     "1, \"ts\": %.3f, \"dur\": %.3f, \"args\": {",
+                     trace->any ? "," : "", cdl_op_name(o->op), cdl_path_name(o->path),
+                     (trace->started - trace->origin) * 1e6, (ended - trace->started) * 1e6);
   write_sizes(trace->output, o->op, o->args);
-  cdl_output_printf(trace->output, "}}");
+  base_output_printf(trace->output, "}}");
   trace->any = true;
 }
 
 cdl_status cli_trace_begin(cli_trace *trace, cdl_backend *backend, const char *path)
 {
-  CDL_TRY(cdl_output_begin_named(path, &trace->output));
-  cdl_output_printf(trace->output, "{\"displayTimeUnit\": \"ms\", \"traceEvents\": [");
+  CDL_TRY(base_output_begin_named(path, &trace->output));
+  base_output_printf(trace->output, "{\"displayTimeUnit\": \"ms\", \"traceEvents\": [");
   trace->backend = backend;
-  trace->origin = cdl_process_seconds();
+  trace->origin = base_process_seconds();
   cdl_backend_observe(backend, observe, trace);
   return CDL_OK;
 }
@@ -114,12 +115,12 @@ cdl_status cli_trace_end(cli_trace *trace, bool keep)
   if (trace->output == NULL)
     return CDL_OK;
   cdl_backend_observe(trace->backend, NULL, NULL);
-  cdl_output *output = trace->output;
+  base_output *output = trace->output;
   trace->output = NULL;
   if (!keep) {
-    cdl_output_abort(output);
+    base_output_abort(output);
     return CDL_OK;
   }
-  cdl_output_printf(output, "\n]}\n");
-  return cdl_output_commit(output);
+  base_output_printf(output, "\n]}\n");
+  return base_output_commit(output);
 }

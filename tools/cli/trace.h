@@ -8,7 +8,7 @@
 
 typedef struct {
   cdl_backend *backend;
-  cdl_output *output;
+  base_output *output;
   double origin, started; /* seconds */
   bool any;
 } cli_trace;

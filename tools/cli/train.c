@@ -16,8 +16,8 @@
 #include "train/run_record.h"
 
 typedef struct {
-  cdl_settings settings;
-  bool given[CDL_SETTINGS_MAX]; /* set by hand, by place in cdl_setting_list */
+  train_settings settings;
+  bool given[TRAIN_SETTINGS_MAX]; /* set by hand, by place in train_setting_list */
   const char *recipe, *config;
   cli_notices notices;
   cli_progress progress;
@@ -26,7 +26,7 @@ typedef struct {
 
 /* ---- Events ---- */
 
-static void on_planned(void *user, const cdl_train_plan *plan)
+static void on_planned(void *user, const train_plan *plan)
 {
   training *t = user;
   cli_notices_release(&t->notices);
@@ -37,13 +37,13 @@ static void on_planned(void *user, const cdl_train_plan *plan)
     cli_report_start(stderr, plan);
 }
 
-static void on_stepped(void *user, const cdl_step_report *report)
+static void on_stepped(void *user, const train_step_report *report)
 {
   training *t = user;
   cli_progress_step(&t->progress, report);
 }
 
-static void on_evaluated(void *user, const cdl_evaluation_report *report)
+static void on_evaluated(void *user, const train_evaluation_report *report)
 {
   training *t = user;
   cli_progress_evaluation(&t->progress, report);
@@ -54,15 +54,15 @@ static void clear_line(void *user)
   cli_progress_clear(user);
 }
 
-static void say_what_is_drawn(const cdl_job *job, const cdl_settings *settings)
+static void say_what_is_drawn(const train_session *session, const train_settings *settings)
 {
   if (settings->init_adapter != NULL)
     return;
-  if (job->loaded.fresh_head)
+  if (session->loaded.fresh_head)
     cdl_log(
         CDL_LOG_NOTICE, "%s%s: a fresh one is trained and saved with the adapter", settings->model,
         settings->fresh_head ? ": no classification head is read" : " has no classification head");
-  if (job->loaded.fresh_pooler)
+  if (session->loaded.fresh_pooler)
     cdl_log(CDL_LOG_NOTICE, "%s has no pooler: a fresh one is trained and saved with the adapter",
             settings->model);
 }
@@ -73,10 +73,10 @@ static void say_what_is_drawn(const cdl_job *job, const cdl_settings *settings)
  * not begun, wants them all. */
 static cdl_status resume_settings(training *t)
 {
-  const cdl_settings *s = &t->settings;
+  const train_settings *s = &t->settings;
   if (!s->resume || s->output == NULL)
     return CDL_OK;
-  const cdl_status status = cdl_run_record_resume(&t->settings, t->given);
+  const cdl_status status = train_run_record_resume(&t->settings, t->given);
   if (status == CDL_ABSENT && s->model == NULL)
     return cdl_fail(CDL_USAGE, "%s: no run to go on with: there is no run.json", s->output);
   return status == CDL_ABSENT ? CDL_OK : status;
@@ -86,37 +86,37 @@ static cdl_status run(training *t)
 {
   CDL_TRY(cli_setting_files_read(&t->settings, t->given, t->recipe, t->config, NULL));
   CDL_TRY(resume_settings(t));
-  CDL_TRY(cdl_settings_check(&t->settings));
-  cdl_job job;
-  CDL_TRY(cdl_job_open(&job, &t->settings, t->given));
-  say_what_is_drawn(&job, &t->settings);
+  CDL_TRY(train_settings_check(&t->settings));
+  train_session session;
+  CDL_TRY(train_session_open(&session, &t->settings, t->given));
+  say_what_is_drawn(&session, &t->settings);
 
   cli_progress_begin(&t->progress);
   t->notices.before_line = clear_line;
   t->notices.user = &t->progress;
-  const cdl_train_events events = {.user = t,
-                                   .planned = on_planned,
-                                   .stepped = on_stepped,
-                                   .evaluated = on_evaluated,
-                                   .stop = cli_signals_flag(),
-                                   .measure_gemm = true};
-  cdl_train_summary summary;
+  const train_events events = {.user = t,
+                               .planned = on_planned,
+                               .stepped = on_stepped,
+                               .evaluated = on_evaluated,
+                               .stop = cli_signals_flag(),
+                               .measure_gemm = true};
+  train_summary summary;
   cli_trace trace = {0};
   cli_signals_defer();
   cdl_status status = CDL_OK;
   if (t->settings.trace != NULL && !t->settings.dry_run)
-    status = cli_trace_begin(&trace, job.backend, t->settings.trace);
+    status = cli_trace_begin(&trace, session.backend, t->settings.trace);
   if (status == CDL_OK)
-    status = cdl_train(&job, &t->settings, &events, &summary);
+    status = train_run(&session, &t->settings, &events, &summary);
   const cdl_status traced = cli_trace_end(&trace, status == CDL_OK || status == CDL_CANCELLED);
   cli_progress_clear(&t->progress);
   status = status == CDL_OK ? traced : status;
   if (status == CDL_OK && t->finished_before)
     fprintf(stderr, "the run in %s is finished: nothing to do\n",
-            cdl_visible(t->settings.output).text);
+            base_visible(t->settings.output).text);
   if (status == CDL_OK && !t->settings.dry_run)
-    cli_report_summary(stdout, &job, &t->settings, &summary);
-  cdl_job_close(&job);
+    cli_report_summary(stdout, &session, &t->settings, &summary);
+  train_session_close(&session);
   return status != CDL_OK ? status : cli_stdout_flush();
 }
 
@@ -144,12 +144,12 @@ cdl_status cli_train(int count, char **arguments)
       .settings = &t.settings,
       .given = t.given};
   bool helped;
-  CDL_TRY(cdl_settings_init(&t.settings));
+  CDL_TRY(train_settings_init(&t.settings));
   cli_notices_begin(&t.notices);
   cdl_status status = cli_options_read(&grammar, count, arguments, &helped);
   if (status == CDL_OK && !helped)
     status = run(&t);
   cli_notices_end(&t.notices);
-  cdl_settings_release(&t.settings);
+  train_settings_release(&t.settings);
   return status;
 }

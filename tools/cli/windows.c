@@ -8,33 +8,34 @@
 /* ---- Reading ---- */
 
 /* Of a task all is tokenized at once. */
-static cdl_status open_task(const cli_example_source *source, cli_label_need need, cdl_job *job,
-                            cli_windows *w)
+static cdl_status open_task(const cli_example_source *source, cli_label_need need,
+                            train_session *session, cli_windows *w)
 {
-  const cdl_window_tokenizer *t = &w->tokenizer;
-  CDL_TRY(cli_examples_read(source, need, job, &w->all));
+  const data_window_tokenizer *t = &w->tokenizer;
+  CDL_TRY(cli_examples_read(source, need, session, &w->all));
   CDL_TRY(cdl_dataset_tokenize(w->all.dataset, t->tokenizer, t->max_length, t->threads));
   return t->check != NULL ? t->check(t->user, w->all.dataset) : CDL_OK;
 }
 
-static cdl_status open_file(const cli_example_source *source, cli_label_need need, cdl_job *job,
-                            cli_windows *w)
+static cdl_status open_file(const cli_example_source *source, cli_label_need need,
+                            train_session *session, cli_windows *w)
 {
   w->all.split = source->input;
-  CDL_TRY(cli_own_file_describe(source, need, job, &w->file));
-  CDL_TRY(cdl_dataset_open_windows(&w->file.source, cli_signals_flag(), &w->all.dataset));
-  if (job != NULL)
-    CDL_TRY(cli_examples_check_pairs(job, w->all.dataset));
-  w->all.rows = cdl_all_rows(w->most);
+  CDL_TRY(cli_own_file_describe(source, need, session, &w->file));
+  CDL_TRY(dataset_open_windows(&w->file.source, cli_signals_flag(), &w->all.dataset));
+  if (session != NULL)
+    CDL_TRY(cli_examples_check_pairs(session, w->all.dataset));
+  w->all.rows = train_all_rows(w->most);
   return w->all.rows != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: a window of rows");
 }
 
-cdl_status cli_windows_open(const cli_example_source *source, cli_label_need need, cdl_job *job,
-                            const cdl_window_tokenizer *tokenizer, size_t most, cli_windows *w)
+cdl_status cli_windows_open(const cli_example_source *source, cli_label_need need,
+                            train_session *session, const data_window_tokenizer *tokenizer,
+                            size_t most, cli_windows *w)
 {
   *w = (cli_windows){.tokenizer = *tokenizer, .most = most};
-  const cdl_status status =
-      source->task != NULL ? open_task(source, need, job, w) : open_file(source, need, job, w);
+  const cdl_status status = source->task != NULL ? open_task(source, need, session, w)
+                                                 : open_file(source, need, session, w);
   if (status != CDL_OK)
     cli_windows_close(w);
   return status;
@@ -52,14 +53,14 @@ static cdl_status next_of_task(cli_windows *w)
 static cdl_status next_of_file(cli_windows *w)
 {
   w->count = 0;
-  CDL_TRY(cdl_dataset_next_window(w->all.dataset, w->most));
+  CDL_TRY(dataset_next_window(w->all.dataset, w->most));
   if (cdl_dataset_count(w->all.dataset) > 0)
-    CDL_TRY(cdl_dataset_tokenize_window(w->all.dataset, &w->tokenizer));
+    CDL_TRY(dataset_tokenize_window(w->all.dataset, &w->tokenizer));
   else
-    cdl_dataset_note_cut(w->all.dataset, w->tokenizer.max_length);
+    dataset_note_cut(w->all.dataset, w->tokenizer.max_length);
   w->rows = w->all.rows;
   w->count = cdl_dataset_count(w->all.dataset);
-  w->before = cdl_dataset_rows_before(w->all.dataset);
+  w->before = dataset_rows_before(w->all.dataset);
   return CDL_OK;
 }
 
@@ -77,27 +78,27 @@ void cli_windows_close(cli_windows *w)
 
 /* ---- Answering ---- */
 
-cdl_status cli_windows_plan(cdl_job *job)
+cdl_status cli_windows_plan(train_session *session)
 {
-  return cdl_encoder_plan(job->encoder, job->queue, (cdl_batch_limits){0},
-                          cdl_evaluation_most(job->max_length));
+  return cdl_encoder_plan(session->encoder, session->queue, (cdl_batch_limits){0},
+                          train_evaluation_most(session->max_length));
 }
 
-cdl_status cli_windows_logits(cli_windows *w, cdl_job *job, float **logits)
+cdl_status cli_windows_logits(cli_windows *w, train_session *session, float **logits)
 {
   const size_t examples = cdl_dataset_count(w->all.dataset);
-  cdl_evaluation evaluation;
+  train_evaluation evaluation;
   *logits = NULL;
-  CDL_TRY(cdl_evaluation_create(&evaluation, w->all.dataset, w->rows, w->count, job->labels,
-                                job->first_position));
-  evaluation.types_zero = job->types_zero;
-  *logits = calloc(examples * (size_t)job->labels + 1, sizeof **logits);
+  CDL_TRY(train_evaluation_create(&evaluation, w->all.dataset, w->rows, w->count, session->labels,
+                                  session->first_position));
+  evaluation.types_zero = session->types_zero;
+  *logits = calloc(examples * (size_t)session->labels + 1, sizeof **logits);
   cdl_status status =
       *logits != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %zu logits", examples);
   if (status == CDL_OK)
-    status =
-        cdl_evaluation_pass(&evaluation, job->encoder, job->queue, *logits, cli_signals_flag());
-  cdl_evaluation_release(&evaluation);
+    status = train_evaluation_pass(&evaluation, session->encoder, session->queue, *logits,
+                                   cli_signals_flag());
+  train_evaluation_release(&evaluation);
   if (status != CDL_OK) {
     free(*logits);
     *logits = NULL;

@@ -9,7 +9,7 @@
 typedef struct {
   cli_examples all; /* of one's own file without rows */
   cli_own_file file;
-  cdl_window_tokenizer tokenizer;
+  data_window_tokenizer tokenizer;
   size_t most, answered; /* examples */
 
   const uint32_t *rows; /* [count] the window's, in all.dataset */
@@ -17,20 +17,22 @@ typedef struct {
   uint64_t before; /* what an example's index counts from */
 } cli_windows;
 
-/* Opens the examples, of which a window has `most` at most. What is tokenized is `job`'s matter where
+/* Opens the examples, of which a window has `most` at most. What is tokenized is `session`'s matter where
  * there is one, as for cli_examples_read. Waits for the first example; a signal ends a wait with
  * CANCELLED. */
 CDL_MUST_USE cdl_status cli_windows_open(const cli_example_source *source, cli_label_need need,
-                                         cdl_job *job, const cdl_window_tokenizer *tokenizer,
-                                         size_t most, cli_windows *windows);
+                                         train_session *session,
+                                         const data_window_tokenizer *tokenizer, size_t most,
+                                         cli_windows *windows);
 /* The next examples, with their tokens; none at the end. What cannot be read or tokenized is an
  * error once all before it has been given. */
 CDL_MUST_USE cdl_status cli_windows_next(cli_windows *windows);
 void cli_windows_close(cli_windows *windows);
 
-/* The window's logits, [the data set's count, job->labels]; the job's encoder is planned with
+/* The window's logits, [the data set's count, session->labels]; the session's encoder is planned with
  * cli_windows_plan, and its adapter merged. */
-CDL_MUST_USE cdl_status cli_windows_plan(cdl_job *job);
-CDL_MUST_USE cdl_status cli_windows_logits(cli_windows *windows, cdl_job *job, float **logits);
+CDL_MUST_USE cdl_status cli_windows_plan(train_session *session);
+CDL_MUST_USE cdl_status cli_windows_logits(cli_windows *windows, train_session *session,
+                                           float **logits);
 
 #endif

@@ -15,9 +15,9 @@ enum { PIXELS_A_POINT = 2, PALETTE = 8 };
 
 typedef enum { KIND_SVG, KIND_PNG, KIND_PDF, KIND_COUNT } kind;
 
-struct cdl_canvas {
+struct plot_canvas {
   kind kind;
-  cdl_output *output;
+  base_output *output;
   FILE *memory; /* of an SVG until it is whole */
   char *text;
   size_t bytes;
@@ -28,16 +28,16 @@ struct cdl_canvas {
 
 /* ---- Colours ---- */
 
-cdl_colour cdl_palette(int index)
+plot_colour plot_palette(int index)
 {
   static const unsigned char shades[PALETTE][3] = {{0, 114, 178},   {213, 94, 0},  {0, 158, 115},
                                                    {204, 121, 167}, {230, 159, 0}, {86, 180, 233},
                                                    {0, 0, 0},       {150, 140, 20}};
   const unsigned char *s = shades[index % PALETTE];
-  return (cdl_colour){s[0] / 255.0, s[1] / 255.0, s[2] / 255.0, 1};
+  return (plot_colour){s[0] / 255.0, s[1] / 255.0, s[2] / 255.0, 1};
 }
 
-static void use_colour(cdl_canvas *c, cdl_colour colour)
+static void use_colour(plot_canvas *c, plot_colour colour)
 {
   cairo_set_source_rgba(c->cairo, colour.red, colour.green, colour.blue, colour.alpha);
 }
@@ -54,7 +54,7 @@ static kind kind_of(const char *path)
   return (kind)k;
 }
 
-cdl_status cdl_canvas_check_path(const char *path)
+cdl_status plot_canvas_check_path(const char *path)
 {
   return kind_of(path) < KIND_COUNT
              ? CDL_OK
@@ -63,7 +63,7 @@ cdl_status cdl_canvas_check_path(const char *path)
 
 static cairo_status_t take_bytes(void *output, const unsigned char *bytes, unsigned count)
 {
-  cdl_output_write(output, bytes, count);
+  base_output_write(output, bytes, count);
   return CAIRO_STATUS_SUCCESS;
 }
 
@@ -74,19 +74,19 @@ static cairo_status_t keep_bytes(void *memory, const unsigned char *bytes, unsig
 
 /* cairo calls the page "surface57" after all surfaces that the process has had; nothing refers to
  * the name. */
-static void write_svg(cdl_canvas *c)
+static void write_svg(plot_canvas *c)
 {
   static const char name[] = "<g id=\"surface";
   const char *at = c->text, *page = strstr(at, name);
   if (page != NULL) {
     const char *digits = page + sizeof name - 1;
-    cdl_output_write(c->output, at, (size_t)(digits - at));
+    base_output_write(c->output, at, (size_t)(digits - at));
     at = digits + strspn(digits, "0123456789");
   }
-  cdl_output_write(c->output, at, strlen(at));
+  base_output_write(c->output, at, strlen(at));
 }
 
-static cairo_surface_t *make_surface(const cdl_canvas *c, double width, double height)
+static cairo_surface_t *make_surface(const plot_canvas *c, double width, double height)
 {
   switch (c->kind) {
   case KIND_SVG:
@@ -99,7 +99,7 @@ static cairo_surface_t *make_surface(const cdl_canvas *c, double width, double h
   }
 }
 
-static void release(cdl_canvas *c)
+static void release(plot_canvas *c)
 {
   cairo_destroy(c->cairo);
   cairo_surface_destroy(c->surface);
@@ -122,19 +122,19 @@ static void use_plain_fonts(cairo_t *cairo)
   cairo_select_font_face(cairo, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
 }
 
-cdl_status cdl_canvas_begin(const char *path, double width, double height, cdl_canvas **canvas)
+cdl_status plot_canvas_begin(const char *path, double width, double height, plot_canvas **canvas)
 {
   *canvas = NULL;
-  CDL_TRY(cdl_canvas_check_path(path));
-  cdl_canvas *c = calloc(1, sizeof *c);
+  CDL_TRY(plot_canvas_check_path(path));
+  plot_canvas *c = calloc(1, sizeof *c);
   if (c == NULL || (c->path = strdup(path)) == NULL) {
     free(c);
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
   }
   c->kind = kind_of(path);
-  cdl_status status = cdl_output_begin(path, &c->output);
+  cdl_status status = base_output_begin(path, &c->output);
   if (status == CDL_OK && (c->memory = open_memstream(&c->text, &c->bytes)) == NULL) {
-    cdl_output_abort(c->output);
+    base_output_abort(c->output);
     status = cdl_fail(CDL_MEMORY, "%s: out of memory", path);
   }
   if (status != CDL_OK) {
@@ -155,7 +155,7 @@ cdl_status cdl_canvas_begin(const char *path, double width, double height, cdl_c
   return CDL_OK;
 }
 
-cdl_status cdl_canvas_commit(cdl_canvas *c)
+cdl_status plot_canvas_commit(plot_canvas *c)
 {
   cairo_status_t drawn = cairo_status(c->cairo);
   if (drawn == CAIRO_STATUS_SUCCESS && c->kind == KIND_PNG)
@@ -169,9 +169,9 @@ cdl_status cdl_canvas_commit(cdl_canvas *c)
   if (drawn == CAIRO_STATUS_SUCCESS && c->kind == KIND_SVG)
     write_svg(c);
   if (drawn == CAIRO_STATUS_SUCCESS)
-    status = cdl_output_commit(c->output);
+    status = base_output_commit(c->output);
   else {
-    cdl_output_abort(c->output);
+    base_output_abort(c->output);
     status = cdl_fail(drawn == CAIRO_STATUS_NO_MEMORY ? CDL_MEMORY : CDL_IO,
                       "%s: cannot be drawn: %s", c->path, cairo_status_to_string(drawn));
   }
@@ -179,17 +179,17 @@ cdl_status cdl_canvas_commit(cdl_canvas *c)
   return status;
 }
 
-void cdl_canvas_abort(cdl_canvas *c)
+void plot_canvas_abort(plot_canvas *c)
 {
   cairo_surface_finish(c->surface);
-  cdl_output_abort(c->output);
+  base_output_abort(c->output);
   release(c);
 }
 
 /* ---- Shapes ---- */
 
-void cdl_canvas_path(cdl_canvas *c, const double *x, const double *y, int count, double width,
-                     bool dashed, cdl_colour colour)
+void plot_canvas_path(plot_canvas *c, const double *x, const double *y, int count, double width,
+                      bool dashed, plot_colour colour)
 {
   static const double dashes[] = {7, 4};
   use_colour(c, colour);
@@ -203,23 +203,23 @@ void cdl_canvas_path(cdl_canvas *c, const double *x, const double *y, int count,
   cairo_set_dash(c->cairo, dashes, 0, 0);
 }
 
-void cdl_canvas_line(cdl_canvas *c, double x1, double y1, double x2, double y2, double width,
-                     cdl_colour colour)
+void plot_canvas_line(plot_canvas *c, double x1, double y1, double x2, double y2, double width,
+                      plot_colour colour)
 {
   const double x[] = {x1, x2}, y[] = {y1, y2};
-  cdl_canvas_path(c, x, y, 2, width, false, colour);
+  plot_canvas_path(c, x, y, 2, width, false, colour);
 }
 
-void cdl_canvas_box(cdl_canvas *c, double x, double y, double width, double height,
-                    cdl_colour colour)
+void plot_canvas_box(plot_canvas *c, double x, double y, double width, double height,
+                     plot_colour colour)
 {
   use_colour(c, colour);
   cairo_rectangle(c->cairo, x, y, width, height);
   cairo_fill(c->cairo);
 }
 
-void cdl_canvas_frame(cdl_canvas *c, double x, double y, double width, double height,
-                      cdl_colour colour)
+void plot_canvas_frame(plot_canvas *c, double x, double y, double width, double height,
+                       plot_colour colour)
 {
   use_colour(c, colour);
   cairo_set_line_width(c->cairo, 1);
@@ -227,26 +227,26 @@ void cdl_canvas_frame(cdl_canvas *c, double x, double y, double width, double he
   cairo_stroke(c->cairo);
 }
 
-void cdl_canvas_clip(cdl_canvas *c, double x, double y, double width, double height)
+void plot_canvas_clip(plot_canvas *c, double x, double y, double width, double height)
 {
   cairo_save(c->cairo);
   cairo_rectangle(c->cairo, x, y, width, height);
   cairo_clip(c->cairo);
 }
 
-void cdl_canvas_unclip(cdl_canvas *c)
+void plot_canvas_unclip(plot_canvas *c)
 {
   cairo_restore(c->cairo);
 }
 
-void cdl_canvas_mark(cdl_canvas *c, cdl_mark mark, double x, double y, double radius,
-                     cdl_colour colour)
+void plot_canvas_mark(plot_canvas *c, plot_mark mark, double x, double y, double radius,
+                      plot_colour colour)
 {
   switch (mark) {
-  case CDL_MARK_SQUARE:
+  case PLOT_MARK_SQUARE:
     cairo_rectangle(c->cairo, x - radius, y - radius, 2 * radius, 2 * radius);
     break;
-  case CDL_MARK_TRIANGLE:
+  case PLOT_MARK_TRIANGLE:
     cairo_move_to(c->cairo, x, y - 1.2 * radius);
     cairo_line_to(c->cairo, x - 1.2 * radius, y + radius);
     cairo_line_to(c->cairo, x + 1.2 * radius, y + radius);
@@ -258,7 +258,7 @@ void cdl_canvas_mark(cdl_canvas *c, cdl_mark mark, double x, double y, double ra
   }
   use_colour(c, colour);
   cairo_fill_preserve(c->cairo);
-  use_colour(c, (cdl_colour){1, 1, 1, colour.alpha});
+  use_colour(c, (plot_colour){1, 1, 1, colour.alpha});
   cairo_set_line_width(c->cairo, 0.7);
   cairo_stroke(c->cairo);
 }
@@ -273,7 +273,7 @@ static double width_on(cairo_t *cairo, double size, const char *text)
   return extents.x_advance;
 }
 
-double cdl_text_width(double size, const char *text)
+double plot_text_width(double size, const char *text)
 {
   cairo_surface_t *nowhere = cairo_image_surface_create(CAIRO_FORMAT_A8, 1, 1);
   cairo_t *cairo = cairo_create(nowhere);
@@ -284,8 +284,8 @@ double cdl_text_width(double size, const char *text)
   return width;
 }
 
-void cdl_canvas_text(cdl_canvas *c, double x, double y, double size, cdl_align align, bool upwards,
-                     cdl_colour colour, const char *text)
+void plot_canvas_text(plot_canvas *c, double x, double y, double size, plot_align align,
+                      bool upwards, plot_colour colour, const char *text)
 {
   const double width = width_on(c->cairo, size, text);
   use_colour(c, colour);
@@ -294,9 +294,9 @@ void cdl_canvas_text(cdl_canvas *c, double x, double y, double size, cdl_align a
   if (upwards)
     cairo_rotate(c->cairo, -M_PI / 2);
   cairo_move_to(c->cairo,
-                -width * (align == CDL_ALIGN_LEFT     ? 0
-                          : align == CDL_ALIGN_MIDDLE ? 0.5
-                                                      : 1),
+                -width * (align == PLOT_ALIGN_LEFT     ? 0
+                          : align == PLOT_ALIGN_MIDDLE ? 0.5
+                                                       : 1),
                 0);
   cairo_show_text(c->cairo, text);
   cairo_restore(c->cairo);

@@ -7,8 +7,8 @@
 
 enum { WIDTH = 820, LEFT = 78, RIGHT = 24, TOP = 46, HEIGHT = 400, BELOW = 56, LINE = 19 };
 
-static const cdl_colour ink = {0.15, 0.15, 0.15, 1}, strong = {0.80, 0.80, 0.80, 1},
-                        faint = {0.93, 0.93, 0.93, 1};
+static const plot_colour ink = {0.15, 0.15, 0.15, 1}, strong = {0.80, 0.80, 0.80, 1},
+                         faint = {0.93, 0.93, 0.93, 1};
 static const double title_size = 14, text_size = 12, mark_radius = 3.6;
 
 /* An axis in what is drawn: the value itself, or its decimal logarithm. */
@@ -40,7 +40,7 @@ static double page_y(const axis *a, double value)
 /* `size`, or less where a text would not end within `room`. */
 static double fitting_size(double size, const char *text, double room)
 {
-  const double width = cdl_text_width(size, text);
+  const double width = plot_text_width(size, text);
   return width > room ? size * room / width : size;
 }
 
@@ -86,8 +86,8 @@ static void settle(axis *a, bool edges)
 }
 
 typedef struct {
-  cdl_canvas *canvas;
-  const cdl_chart *chart;
+  plot_canvas *canvas;
+  const plot_chart *chart;
   axis x, y;
 } drawing;
 
@@ -95,20 +95,21 @@ static void grid_x(const drawing *d, double value, bool labelled)
 {
   char text[32];
   const double x = page_x(&d->x, value);
-  cdl_canvas_line(d->canvas, x, TOP, x, TOP + HEIGHT, 0.8, labelled ? strong : faint);
+  plot_canvas_line(d->canvas, x, TOP, x, TOP + HEIGHT, 0.8, labelled ? strong : faint);
   snprintf(text, sizeof text, "%g", value);
   if (labelled)
-    cdl_canvas_text(d->canvas, x, TOP + HEIGHT + 17, text_size, CDL_ALIGN_MIDDLE, false, ink, text);
+    plot_canvas_text(d->canvas, x, TOP + HEIGHT + 17, text_size, PLOT_ALIGN_MIDDLE, false, ink,
+                     text);
 }
 
 static void grid_y(const drawing *d, double value, bool labelled)
 {
   char text[32];
   const double y = page_y(&d->y, value);
-  cdl_canvas_line(d->canvas, LEFT, y, WIDTH - RIGHT, y, 0.8, labelled ? strong : faint);
+  plot_canvas_line(d->canvas, LEFT, y, WIDTH - RIGHT, y, 0.8, labelled ? strong : faint);
   snprintf(text, sizeof text, "%g", value / (d->chart->y_unit > 0 ? d->chart->y_unit : 1));
   if (labelled)
-    cdl_canvas_text(d->canvas, LEFT - 7, y + 4, text_size, CDL_ALIGN_RIGHT, false, ink, text);
+    plot_canvas_text(d->canvas, LEFT - 7, y + 4, text_size, PLOT_ALIGN_RIGHT, false, ink, text);
 }
 
 static void draw_grid(const drawing *d, const axis *a,
@@ -127,23 +128,23 @@ static void draw_grid(const drawing *d, const axis *a,
 
 static void draw_axes(const drawing *d)
 {
-  const cdl_chart *chart = d->chart;
+  const plot_chart *chart = d->chart;
   draw_grid(d, &d->x, grid_x);
   draw_grid(d, &d->y, grid_y);
-  cdl_canvas_frame(d->canvas, LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT, ink);
-  cdl_canvas_text(d->canvas, LEFT, TOP - 18,
-                  fitting_size(title_size, chart->title, WIDTH - LEFT - RIGHT), CDL_ALIGN_LEFT,
-                  false, ink, chart->title);
-  cdl_canvas_text(d->canvas, (LEFT + WIDTH - RIGHT) / 2.0, TOP + HEIGHT + 40, text_size + 1,
-                  CDL_ALIGN_MIDDLE, false, ink, chart->x_axis);
-  cdl_canvas_text(d->canvas, 22, TOP + HEIGHT / 2.0, text_size + 1, CDL_ALIGN_MIDDLE, true, ink,
-                  chart->y_axis);
+  plot_canvas_frame(d->canvas, LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT, ink);
+  plot_canvas_text(d->canvas, LEFT, TOP - 18,
+                   fitting_size(title_size, chart->title, WIDTH - LEFT - RIGHT), PLOT_ALIGN_LEFT,
+                   false, ink, chart->title);
+  plot_canvas_text(d->canvas, (LEFT + WIDTH - RIGHT) / 2.0, TOP + HEIGHT + 40, text_size + 1,
+                   PLOT_ALIGN_MIDDLE, false, ink, chart->x_axis);
+  plot_canvas_text(d->canvas, 22, TOP + HEIGHT / 2.0, text_size + 1, PLOT_ALIGN_MIDDLE, true, ink,
+                   chart->y_axis);
 }
 
 /* ---- Series ---- */
 
 /* Draws the stretches between gaps. */
-static void draw_line(const drawing *d, const cdl_series *s, double *x, double *y)
+static void draw_line(const drawing *d, const plot_series *s, double *x, double *y)
 {
   int run = 0;
   for (int i = 0; i <= s->count; i++) {
@@ -153,19 +154,19 @@ static void draw_line(const drawing *d, const cdl_series *s, double *x, double *
       continue;
     }
     if (run > 1)
-      cdl_canvas_path(d->canvas, x, y, run, 1.6, s->dashed, cdl_palette(s->colour));
+      plot_canvas_path(d->canvas, x, y, run, 1.6, s->dashed, plot_palette(s->colour));
     run = 0;
   }
 }
 
-static void draw_points(const drawing *d, const cdl_series *s)
+static void draw_points(const drawing *d, const plot_series *s)
 {
-  cdl_colour colour = cdl_palette(s->colour);
+  plot_colour colour = plot_palette(s->colour);
   colour.alpha = 0.8;
   for (int i = 0; i < s->count; i++)
     if (shown(&d->x, s->x[i]) && shown(&d->y, s->y[i]))
-      cdl_canvas_mark(d->canvas, s->mark, page_x(&d->x, s->x[i]), page_y(&d->y, s->y[i]),
-                      mark_radius, colour);
+      plot_canvas_mark(d->canvas, s->mark, page_x(&d->x, s->x[i]), page_y(&d->y, s->y[i]),
+                       mark_radius, colour);
 }
 
 static cdl_status draw_series(const drawing *d)
@@ -176,16 +177,16 @@ static cdl_status draw_series(const drawing *d)
   double *x = malloc(2 * (size_t)longest * sizeof *x);
   if (x == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: a curve of %d points", longest);
-  cdl_canvas_clip(d->canvas, LEFT - 5, TOP - 5, WIDTH - LEFT - RIGHT + 10, HEIGHT + 10);
+  plot_canvas_clip(d->canvas, LEFT - 5, TOP - 5, WIDTH - LEFT - RIGHT + 10, HEIGHT + 10);
   for (int i = 0; i < d->chart->series_count; i++) {
-    const cdl_series *s = &d->chart->series[i];
+    const plot_series *s = &d->chart->series[i];
     if (s->line)
       draw_line(d, s, x, x + longest);
   }
   for (int i = 0; i < d->chart->series_count; i++)
     if (d->chart->series[i].points)
       draw_points(d, &d->chart->series[i]);
-  cdl_canvas_unclip(d->canvas);
+  plot_canvas_unclip(d->canvas);
   free(x);
   return CDL_OK;
 }
@@ -200,24 +201,24 @@ static int legend(const drawing *d, double top)
   double x = LEFT;
   int lines = 0;
   for (int i = 0; i < d->chart->series_count; i++) {
-    const cdl_series *s = &d->chart->series[i];
+    const plot_series *s = &d->chart->series[i];
     if (s->name == NULL)
       continue;
-    const double width = mark + cdl_text_width(text_size, s->name) + gap;
+    const double width = mark + plot_text_width(text_size, s->name) + gap;
     if (lines == 0 || x + width - gap > WIDTH - RIGHT) {
       lines++;
       x = LEFT;
     }
     const double y = top + LINE * (lines - 1), at[] = {x, x + mark - 6}, level[] = {y - 4, y - 4};
     if (d->canvas != NULL && s->line)
-      cdl_canvas_path(d->canvas, at, level, 2, 2, s->dashed, cdl_palette(s->colour));
+      plot_canvas_path(d->canvas, at, level, 2, 2, s->dashed, plot_palette(s->colour));
     if (d->canvas != NULL && s->points)
-      cdl_canvas_mark(d->canvas, s->mark, x + (mark - 6) / 2, y - 4, mark_radius,
-                      cdl_palette(s->colour));
+      plot_canvas_mark(d->canvas, s->mark, x + (mark - 6) / 2, y - 4, mark_radius,
+                       plot_palette(s->colour));
     if (d->canvas != NULL)
-      cdl_canvas_text(d->canvas, x + mark, y,
-                      fitting_size(text_size, s->name, WIDTH - RIGHT - LEFT - mark), CDL_ALIGN_LEFT,
-                      false, ink, s->name);
+      plot_canvas_text(d->canvas, x + mark, y,
+                       fitting_size(text_size, s->name, WIDTH - RIGHT - LEFT - mark),
+                       PLOT_ALIGN_LEFT, false, ink, s->name);
     x += width;
   }
   return lines;
@@ -225,11 +226,11 @@ static int legend(const drawing *d, double top)
 
 static cdl_status plan_axes(drawing *d)
 {
-  const cdl_chart *chart = d->chart;
+  const plot_chart *chart = d->chart;
   d->x = (axis){chart->log_x, INFINITY, -INFINITY, 0};
   d->y = (axis){chart->log_y, INFINITY, -INFINITY, 0};
   for (int i = 0; i < chart->series_count; i++) {
-    const cdl_series *s = &chart->series[i];
+    const plot_series *s = &chart->series[i];
     widen(&d->x, &d->y, s->x, s->y, s->count);
     widen(&d->y, &d->x, s->y, s->x, s->count);
   }
@@ -240,23 +241,23 @@ static cdl_status plan_axes(drawing *d)
   return CDL_OK;
 }
 
-cdl_status cdl_chart_write(const char *path, const cdl_chart *chart)
+cdl_status plot_chart_write(const char *path, const plot_chart *chart)
 {
   drawing d = {.chart = chart};
-  CDL_TRY(cdl_canvas_check_path(path));
+  CDL_TRY(plot_canvas_check_path(path));
   CDL_TRY(plan_axes(&d));
   const int lines = legend(&d, 0);
   const double top = TOP + HEIGHT + BELOW + LINE;
-  CDL_TRY(cdl_canvas_begin(path, WIDTH, top + LINE * (lines + chart->note_count), &d.canvas));
+  CDL_TRY(plot_canvas_begin(path, WIDTH, top + LINE * (lines + chart->note_count), &d.canvas));
   draw_axes(&d);
   const cdl_status status = draw_series(&d);
   if (status != CDL_OK) {
-    cdl_canvas_abort(d.canvas);
+    plot_canvas_abort(d.canvas);
     return status;
   }
   (void)legend(&d, top);
   for (int i = 0; i < chart->note_count; i++)
-    cdl_canvas_text(d.canvas, LEFT, top + LINE * (lines + i), text_size, CDL_ALIGN_LEFT, false, ink,
-                    chart->notes[i]);
-  return cdl_canvas_commit(d.canvas);
+    plot_canvas_text(d.canvas, LEFT, top + LINE * (lines + i), text_size, PLOT_ALIGN_LEFT, false,
+                     ink, chart->notes[i]);
+  return plot_canvas_commit(d.canvas);
 }

@@ -11,23 +11,23 @@ typedef struct {
   const char *name; /* in the legend; NULL: not in it */
   const double *x, *y;
   int count;
-  int colour; /* cdl_palette's */
+  int colour; /* plot_palette's */
   bool line, dashed, points;
-  cdl_mark mark;
-} cdl_series;
+  plot_mark mark;
+} plot_series;
 
 typedef struct {
   const char *title, *x_axis, *y_axis;
   bool log_x, log_y;
   double y_unit; /* numbers at the y axis are in this unit: 1e9 for billions; 0 counts as 1 */
-  const cdl_series *series;
+  const plot_series *series;
   int series_count;
   const char *const *notes; /* lines below the legend */
   int note_count;
-} cdl_chart;
+} plot_chart;
 
 /* Axes cover every point; a logarithmic one covers whole decades. Errors: USAGE for a path that
  * does not end in .svg, .png or .pdf; DATA where there is nothing to show; IO; MEMORY. */
-CDL_MUST_USE cdl_status cdl_chart_write(const char *path, const cdl_chart *chart);
+CDL_MUST_USE cdl_status plot_chart_write(const char *path, const plot_chart *chart);
 
 #endif

@@ -12,10 +12,10 @@ typedef struct {
   double low, high;                   /* of the scale of colours; low < high */
   int decimals;                       /* of the numbers in the cells */
   const int *numbers; /* [rows and columns] what both are called; NULL: their place, from 0 */
-} cdl_heatmap;
+} plot_heatmap;
 
 /* The first row is at the top. Errors: USAGE for a path that does not end in
  * .svg, .png or .pdf; ARGUMENT for a map without cells or scale; IO; MEMORY. */
-CDL_MUST_USE cdl_status cdl_heatmap_write(const char *path, const cdl_heatmap *map);
+CDL_MUST_USE cdl_status plot_heatmap_write(const char *path, const plot_heatmap *map);
 
 #endif

@@ -6,89 +6,91 @@
 #include "condlora/backend.h"
 #include "tools/reports/sections.h"
 
-static void write_base(const cdl_report_source *source, cdl_document *to, const char *model)
+static void write_base(const report_source *source, report_document *to, const char *model)
 {
-  const cdl_comparison *c = source->comparison;
-  cdl_document_heading(to, "Model");
-  cdl_document_item(to,
-                    "Base: %s. It is frozen, and none of it is here; its own card and licence "
-                    "apply.",
-                    model);
+  const report_comparison *c = source->comparison;
+  report_document_heading(to, "Model");
+  report_document_item(to,
+                       "Base: %s. It is frozen, and none of it is here; its own card and licence "
+                       "apply.",
+                       model);
   for (size_t m = 0; m < c->method_count; m++) {
-    const cdl_compared_run *run = cdl_compared_run_at(c, 0, m, 0);
-    cdl_document_item(to,
-                      "%s: %" PRId64 " trained numbers, and %" PRId64 " of the classification head "
-                      "on %s.",
-                      cdl_method_title(c->methods[m]).text, run->adapter_numbers, run->head_numbers,
-                      c->tasks[0]->name);
+    const report_compared_run *run = report_compared_run_at(c, 0, m, 0);
+    report_document_item(to,
+                         "%s: %" PRId64 " trained numbers, and %" PRId64
+                         " of the classification head "
+                         "on %s.",
+                         report_method_title(c->methods[m]).text, run->adapter_numbers,
+                         run->head_numbers, c->tasks[0]->name);
   }
-  cdl_document_item(to,
-                    "One adapter a task, method and seed: `runs/TASK/METHOD/seedN/adapter`. "
-                    "Made with condlora %s.",
-                    cdl_version());
+  report_document_item(to,
+                       "One adapter a task, method and seed: `runs/TASK/METHOD/seedN/adapter`. "
+                       "Made with condlora %s.",
+                       cdl_version());
 }
 
-static void write_data(const cdl_comparison *c, cdl_document *to)
+static void write_data(const report_comparison *c, report_document *to)
 {
-  cdl_document_heading(to, "Data");
-  cdl_document_paragraph(to,
-                         "English sentences of GLUE (Wang et al. 2019). Trained on the official "
-                         "train set less the part held out to choose the epoch by; measured on "
-                         "the official dev set.");
+  report_document_heading(to, "Data");
+  report_document_paragraph(to,
+                            "English sentences of GLUE (Wang et al. 2019). Trained on the official "
+                            "train set less the part held out to choose the epoch by; measured on "
+                            "the official dev set.");
   for (size_t t = 0; t < c->task_count; t++) {
-    const cdl_compared_run *run = cdl_compared_run_at(c, t, 0, 0);
-    cdl_document_item(to, "%s: %zu examples held out, %zu of dev.", c->tasks[t]->name,
-                      run->valid.examples, run->dev.examples);
+    const report_compared_run *run = report_compared_run_at(c, t, 0, 0);
+    report_document_item(to, "%s: %zu examples held out, %zu of dev.", c->tasks[t]->name,
+                         run->valid.examples, run->dev.examples);
   }
 }
 
-static void write_settings(const cdl_comparison *c, cdl_document *to)
+static void write_settings(const report_comparison *c, report_document *to)
 {
   static const char *const keys[] = {
       "rank",         "alpha",    "targets",      "epochs",       "max_steps", "batch_size",
       "lr",           "schedule", "warmup_ratio", "weight_decay", "dropout",   "adapter_dropout",
       "dev_fraction", "keep",     "max_length",   "precision",    "compat"};
-  cdl_document_heading(to, "Settings");
-  cdl_document_paragraph(to, "All values that the runs have; `table.json` has those of each.");
-  cdl_document_table_begin(to, 2);
-  cdl_document_cell(to, "setting");
-  cdl_document_cell(to, "values");
+  report_document_heading(to, "Settings");
+  report_document_paragraph(to, "All values that the runs have; `table.json` has those of each.");
+  report_document_table_begin(to, 2);
+  report_document_cell(to, "setting");
+  report_document_cell(to, "values");
   for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-    const cdl_described values = cdl_setting_values(c, keys[i]);
+    const report_described values = report_setting_values(c, keys[i]);
     if (strcmp(keys[i], "max_steps") == 0 && strcmp(values.text, "0") == 0)
       continue; /* epochs say how long it is */
-    cdl_document_cell(to, "`%s`", keys[i]);
-    cdl_document_cell(to, "%s", values.text);
+    report_document_cell(to, "`%s`", keys[i]);
+    report_document_cell(to, "%s", values.text);
   }
-  cdl_document_table_end(to);
+  report_document_table_end(to);
 }
 
-static void write_use(cdl_document *to)
+static void write_use(report_document *to)
 {
-  cdl_document_heading(to, "Intended use");
-  cdl_document_paragraph(to, "Comparing methods of low-rank adaptation, and labelling texts like "
-                             "those of the task. The scores say nothing about other languages, "
-                             "other kinds of text or longer ones. Not for decisions about people.");
-  cdl_document_heading(to, "Bias");
-  cdl_document_paragraph(to,
-                         "Pre-trained encoders carry the social biases of the corpora they were "
-                         "trained on, and the data of the tasks have their own. An adapter on a "
-                         "frozen base inherits the base's: the weights that hold them stay as "
-                         "they are. Nothing was measured or done about it here.");
+  report_document_heading(to, "Intended use");
+  report_document_paragraph(to,
+                            "Comparing methods of low-rank adaptation, and labelling texts like "
+                            "those of the task. The scores say nothing about other languages, "
+                            "other kinds of text or longer ones. Not for decisions about people.");
+  report_document_heading(to, "Bias");
+  report_document_paragraph(to,
+                            "Pre-trained encoders carry the social biases of the corpora they were "
+                            "trained on, and the data of the tasks have their own. An adapter on a "
+                            "frozen base inherits the base's: the weights that hold them stay as "
+                            "they are. Nothing was measured or done about it here.");
 }
 
-cdl_status cdl_write_card(const cdl_report_source *source)
+cdl_status report_write_card(const report_source *source)
 {
-  const cdl_comparison *c = source->comparison;
-  cdl_described model;
+  const report_comparison *c = source->comparison;
+  report_described model;
   bool as_paper;
-  cdl_document *to;
-  CDL_TRY(cdl_describe_model(source, &model, &as_paper));
-  CDL_TRY(cdl_document_begin(c->folder, "MODEL_CARD", "Model card", &to));
+  report_document *to;
+  CDL_TRY(report_describe_model(source, &model, &as_paper));
+  CDL_TRY(report_document_begin(c->folder, "MODEL_CARD", "Model card", &to));
   write_base(source, to, model.text);
   write_data(c, to);
   write_settings(c, to);
-  cdl_write_scores(c, to);
+  report_write_scores(c, to);
   write_use(to);
-  return cdl_document_commit(to);
+  return report_document_commit(to);
 }

@@ -12,7 +12,8 @@
 static const char predictions_name[] = "predictions.tsv",
                   predictions_head[] = "index\tlabel\tprediction";
 
-char *cdl_compared_run_folder(const cdl_comparison *c, size_t task, size_t method, size_t seed)
+char *report_compared_run_folder(const report_comparison *c, size_t task, size_t method,
+                                 size_t seed)
 {
   char *path;
   return asprintf(&path, "%s/runs/%s/%s/seed%" PRId64, c->folder, c->tasks[task]->name,
@@ -28,35 +29,35 @@ static cdl_status no_memory(const char *path)
 
 /* ---- Predictions ---- */
 
-bool cdl_compared_run_finished(const char *run_folder)
+bool report_compared_run_finished(const char *run_folder)
 {
-  char *path = cdl_path_join(run_folder, predictions_name);
-  const bool finished = path != NULL && cdl_file_exists(path);
+  char *path = base_path_join(run_folder, predictions_name);
+  const bool finished = path != NULL && base_file_exists(path);
   free(path);
   return finished;
 }
 
-cdl_status cdl_predictions_write(const char *run_folder, const cdl_dataset *dataset,
-                                 const float *logits, int labels)
+cdl_status report_predictions_write(const char *run_folder, const cdl_dataset *dataset,
+                                    const float *logits, int labels)
 {
-  char *path = cdl_path_join(run_folder, predictions_name);
+  char *path = base_path_join(run_folder, predictions_name);
   if (path == NULL)
     return no_memory(run_folder);
-  cdl_output *output;
-  const cdl_status status = cdl_output_begin(path, &output);
+  base_output *output;
+  const cdl_status status = base_output_begin(path, &output);
   free(path);
   CDL_TRY(status);
-  cdl_output_printf(output, "%s\n", predictions_head);
+  base_output_printf(output, "%s\n", predictions_head);
   for (size_t i = 0; i < cdl_dataset_count(dataset); i++) {
     const cdl_example example = cdl_dataset_example(dataset, i);
     const float *y = logits + i * (size_t)labels;
     if (cdl_dataset_is_regression(dataset))
-      cdl_output_printf(output, "%zu\t%.9g\t%.9g\n", i, example.target, (double)y[0]);
+      base_output_printf(output, "%zu\t%.9g\t%.9g\n", i, example.target, (double)y[0]);
     else
-      cdl_output_printf(output, "%zu\t%s\t%s\n", i, cdl_dataset_label_name(dataset, example.label),
-                        cdl_dataset_label_name(dataset, cdl_argmax(y, labels)));
+      base_output_printf(output, "%zu\t%s\t%s\n", i, cdl_dataset_label_name(dataset, example.label),
+                         cdl_dataset_label_name(dataset, train_argmax(y, labels)));
   }
-  return cdl_output_commit(output);
+  return base_output_commit(output);
 }
 
 /* How often each class is the right one. */
@@ -118,7 +119,7 @@ static cdl_status each_line(const char *path, on_line *take, void *user)
 }
 
 typedef struct {
-  cdl_compared_run *run;
+  report_compared_run *run;
   bool regression, has_head;
   size_t space;
   class_counts classes;
@@ -156,9 +157,9 @@ static double number_of(const json_t *object, const char *key)
 static cdl_status on_step(void *user, char *line)
 {
   reader *r = user;
-  cdl_compared_run *run = r->run;
+  report_compared_run *run = r->run;
   json_t *object;
-  CDL_TRY(cdl_json_parse("the step", line, strlen(line), &object));
+  CDL_TRY(base_json_parse("the step", line, strlen(line), &object));
   cdl_status status = CDL_OK;
   if (run->points == r->space) {
     double **const columns[] = {&run->step, &run->epoch, &run->loss, &run->rate};
@@ -178,18 +179,18 @@ static cdl_status on_step(void *user, char *line)
 
 /* ---- metrics.json and run.json ---- */
 
-static bool read_result(const json_t *metrics, const char *split, cdl_result *result)
+static bool read_result(const json_t *metrics, const char *split, train_result *result)
 {
   const json_t *entry = json_object_get(metrics, split);
-  *result = (cdl_result){.loss = number_of(entry, "loss"),
-                         .examples = (size_t)fmax(number_of(entry, "examples"), 0)};
+  *result = (train_result){.loss = number_of(entry, "loss"),
+                           .examples = (size_t)fmax(number_of(entry, "examples"), 0)};
   for (int m = 0; m < CDL_METRIC_COUNT; m++)
     result->scores.value[m] = number_of(entry, cdl_metric_name((cdl_metric)m));
   return json_is_object(entry);
 }
 
 static cdl_status take_metrics(const char *path, const json_t *metrics, const cdl_task *task,
-                               cdl_compared_run *run)
+                               report_compared_run *run)
 {
   const json_t *parameters = json_object_get(metrics, "parameters"),
                *kept = json_object_get(metrics, "kept"),
@@ -222,7 +223,7 @@ static cdl_status take_metrics(const char *path, const json_t *metrics, const cd
 static json_t *settings_of(const json_t *run)
 {
   json_t *settings = json_object();
-  cdl_json_update(&settings, json_incref(json_object_get(run, "settings")));
+  base_json_update(&settings, json_incref(json_object_get(run, "settings")));
   static const char *const places[] = {"model", "data",    "output",  "resume",
                                        "trace", "threads", "dry_run", "checkpoint_every"};
   for (size_t i = 0; settings != NULL && i < sizeof places / sizeof places[0]; i++)
@@ -247,24 +248,24 @@ static json_t *dropout_of(const json_t *run)
 static json_t *used_of(const json_t *run)
 {
   json_t *used = json_object(), *length = json_object_get(run, "max_length");
-  cdl_json_set(&used, "dropout", dropout_of(run));
+  base_json_set(&used, "dropout", dropout_of(run));
   if (json_is_integer(length))
-    cdl_json_set(&used, "max_length", json_incref(length));
+    base_json_set(&used, "max_length", json_incref(length));
   return used;
 }
 
-static cdl_status read_json(const char *folder, const cdl_task *task, cdl_compared_run *run)
+static cdl_status read_json(const char *folder, const cdl_task *task, report_compared_run *run)
 {
-  char *paths[] = {cdl_path_join(folder, "metrics.json"), cdl_path_join(folder, "run.json")};
+  char *paths[] = {base_path_join(folder, "metrics.json"), base_path_join(folder, "run.json")};
   json_t *object = NULL;
   cdl_status status =
-      paths[0] != NULL && paths[1] != NULL ? cdl_json_read(paths[0], &object) : no_memory(folder);
+      paths[0] != NULL && paths[1] != NULL ? base_json_read(paths[0], &object) : no_memory(folder);
   if (status == CDL_OK) {
     status = take_metrics(paths[0], object, task, run);
     json_decref(object);
   }
   if (status == CDL_OK)
-    status = cdl_json_read(paths[1], &object);
+    status = base_json_read(paths[1], &object);
   if (status == CDL_OK) {
     run->settings = settings_of(object);
     run->used = used_of(object);
@@ -279,10 +280,10 @@ static cdl_status read_json(const char *folder, const cdl_task *task, cdl_compar
   return status;
 }
 
-static cdl_status read_run(const char *folder, const cdl_task *task, cdl_compared_run *run)
+static cdl_status read_run(const char *folder, const cdl_task *task, report_compared_run *run)
 {
   CDL_TRY(read_json(folder, task, run));
-  char *paths[] = {cdl_path_join(folder, predictions_name), cdl_path_join(folder, "train.jsonl")};
+  char *paths[] = {base_path_join(folder, predictions_name), base_path_join(folder, "train.jsonl")};
   reader predictions = {.run = run, .regression = cdl_task_is_regression(task)},
          steps = {.run = run};
   cdl_status status = paths[0] != NULL && paths[1] != NULL
@@ -299,7 +300,7 @@ static cdl_status read_run(const char *folder, const cdl_task *task, cdl_compare
   return status;
 }
 
-cdl_status cdl_comparison_read(cdl_comparison *c)
+cdl_status report_comparison_read(report_comparison *c)
 {
   const size_t count = c->task_count * c->method_count * c->seed_count;
   c->runs = calloc(count + 1, sizeof *c->runs);
@@ -307,21 +308,21 @@ cdl_status cdl_comparison_read(cdl_comparison *c)
   for (size_t t = 0; t < c->task_count; t++)
     for (size_t m = 0; m < c->method_count; m++)
       for (size_t s = 0; status == CDL_OK && s < c->seed_count; s++) {
-        char *folder = cdl_compared_run_folder(c, t, m, s);
-        status = folder != NULL ? read_run(folder, c->tasks[t], cdl_compared_run_at(c, t, m, s))
+        char *folder = report_compared_run_folder(c, t, m, s);
+        status = folder != NULL ? read_run(folder, c->tasks[t], report_compared_run_at(c, t, m, s))
                                 : no_memory(c->folder);
         free(folder);
       }
   if (status != CDL_OK)
-    cdl_comparison_release(c);
+    report_comparison_release(c);
   return status;
 }
 
-void cdl_comparison_release(cdl_comparison *c)
+void report_comparison_release(report_comparison *c)
 {
   const size_t count = c->runs != NULL ? c->task_count * c->method_count * c->seed_count : 0;
   for (size_t i = 0; i < count; i++) {
-    cdl_compared_run *run = &c->runs[i];
+    report_compared_run *run = &c->runs[i];
     json_decref(run->settings);
     json_decref(run->used);
     double *const arrays[] = {run->score, run->step,         run->epoch,    run->loss,

@@ -18,13 +18,13 @@ typedef struct {
   const char *recipe;   /* "lora": the task's recipe is "rte-lora" */
   bool has_recipe;      /* the recipe is this method's own */
   const char *settings; /* "method=adalora compat=none"; "" */
-} cdl_compared_method;
+} report_compared_method;
 
 /* All of them; static. */
-const cdl_compared_method *cdl_compared_methods(size_t *count);
+const report_compared_method *report_compared_methods(size_t *count);
 /* By name. USAGE, with the nearest. */
-CDL_MUST_USE cdl_status cdl_compared_method_find(const char *name,
-                                                 const cdl_compared_method **method);
+CDL_MUST_USE cdl_status report_compared_method_find(const char *name,
+                                                    const report_compared_method **method);
 
 /* What a finished run left. Arrays are owned. */
 typedef struct {
@@ -32,7 +32,7 @@ typedef struct {
   json_t *used;     /* in place of settings that say "as the model has it": dropout, max_length */
   int64_t adapter_numbers, head_numbers, steps, kept_step;
   double kept_epoch, examples_per_s;
-  cdl_result valid, dev;
+  train_result valid, dev;
   size_t examples;  /* of dev */
   double *score;    /* [examples] 1 right, 0 wrong; of a regression the squared error, negative */
   double commonest; /* share of dev that the commonest class is; NaN of a regression */
@@ -40,37 +40,37 @@ typedef struct {
   double *step, *epoch, *loss, *rate;
   size_t evaluations;
   double *evaluated_at, *evaluated; /* epoch, and the task's first metric there */
-} cdl_compared_run;
+} report_compared_run;
 
 typedef struct {
   const char *folder; /* holds runs/TASK/METHOD/seedN */
   const cdl_task **tasks;
-  const cdl_compared_method **methods;
+  const report_compared_method **methods;
   const int64_t *seeds;
   size_t task_count, method_count, seed_count;
-  cdl_compared_run *runs; /* [task_count, method_count, seed_count]; owned */
-} cdl_comparison;
+  report_compared_run *runs; /* [task_count, method_count, seed_count]; owned */
+} report_comparison;
 
-static inline cdl_compared_run *cdl_compared_run_at(const cdl_comparison *c, size_t task,
-                                                    size_t method, size_t seed)
+static inline report_compared_run *report_compared_run_at(const report_comparison *c, size_t task,
+                                                          size_t method, size_t seed)
 {
   return &c->runs[(task * c->method_count + method) * c->seed_count + seed];
 }
 
 /* "FOLDER/runs/RTE/lora/seed0", to be freed by the caller; NULL when memory is out. */
-char *cdl_compared_run_folder(const cdl_comparison *comparison, size_t task, size_t method,
-                              size_t seed);
+char *report_compared_run_folder(const report_comparison *comparison, size_t task, size_t method,
+                                 size_t seed);
 
 /* The predictions of a run's kept adapter on dev, written last: a run that has them is finished. */
-bool cdl_compared_run_finished(const char *run_folder);
+bool report_compared_run_finished(const char *run_folder);
 /* A line an example of `dataset`: index, label, prediction by `logits` [count, labels]; names of
  * classes, or numbers. */
-CDL_MUST_USE cdl_status cdl_predictions_write(const char *run_folder, const cdl_dataset *dataset,
-                                              const float *logits, int labels);
+CDL_MUST_USE cdl_status report_predictions_write(const char *run_folder, const cdl_dataset *dataset,
+                                                 const float *logits, int labels);
 
-/* Reads every run of tasks, methods and seeds as set. Ends with cdl_comparison_release. Errors:
+/* Reads every run of tasks, methods and seeds as set. Ends with report_comparison_release. Errors:
  * those of files; DATA, naming file and line, for one that no finished run leaves. */
-CDL_MUST_USE cdl_status cdl_comparison_read(cdl_comparison *comparison);
-void cdl_comparison_release(cdl_comparison *comparison);
+CDL_MUST_USE cdl_status report_comparison_read(report_comparison *comparison);
+void report_comparison_release(report_comparison *comparison);
 
 #endif

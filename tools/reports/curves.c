@@ -13,13 +13,13 @@ enum { POINTS = 60 }; /* of a curve: means over so many stretches of the steps *
 
 typedef struct {
   const char *name, *title, *y_axis; /* "loss" */
-  void (*fill)(const cdl_compared_run *run, cdl_series *series, double *x, double *y);
+  void (*fill)(const report_compared_run *run, plot_series *series, double *x, double *y);
   bool points;
 } curve_kind;
 
 /* Means of `values` over stretches of equal length, at the end of each. */
-static void thin(const cdl_compared_run *run, const double *values, cdl_series *series, double *x,
-                 double *y)
+static void thin(const report_compared_run *run, const double *values, plot_series *series,
+                 double *x, double *y)
 {
   const size_t count = run->points < POINTS ? run->points : POINTS;
   for (size_t i = 0; i < count; i++) {
@@ -35,17 +35,17 @@ static void thin(const cdl_compared_run *run, const double *values, cdl_series *
   series->count = (int)count;
 }
 
-static void fill_loss(const cdl_compared_run *run, cdl_series *series, double *x, double *y)
+static void fill_loss(const report_compared_run *run, plot_series *series, double *x, double *y)
 {
   thin(run, run->loss, series, x, y);
 }
 
-static void fill_rate(const cdl_compared_run *run, cdl_series *series, double *x, double *y)
+static void fill_rate(const report_compared_run *run, plot_series *series, double *x, double *y)
 {
   thin(run, run->rate, series, x, y);
 }
 
-static void fill_metric(const cdl_compared_run *run, cdl_series *series, double *x, double *y)
+static void fill_metric(const report_compared_run *run, plot_series *series, double *x, double *y)
 {
   (void)x;
   (void)y;
@@ -59,39 +59,39 @@ static const curve_kind kinds[] = {
     {"metric", "score at each evaluation", NULL, fill_metric, true},
     {"rate", "learning rate", "learning rate", fill_rate, false}};
 
-static cdl_status draw(const cdl_comparison *c, size_t task, const curve_kind *kind,
+static cdl_status draw(const report_comparison *c, size_t task, const curve_kind *kind,
                        const char *path)
 {
   const size_t runs = c->method_count * c->seed_count;
-  cdl_series *series = calloc(runs, sizeof *series);
-  cdl_described *names = calloc(c->method_count, sizeof *names);
+  plot_series *series = calloc(runs, sizeof *series);
+  report_described *names = calloc(c->method_count, sizeof *names);
   double *numbers = calloc(runs * 2 * POINTS, sizeof *numbers);
   cdl_status status = series != NULL && names != NULL && numbers != NULL
                           ? CDL_OK
                           : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
   for (size_t m = 0; status == CDL_OK && m < c->method_count; m++) {
-    names[m] = cdl_method_title(c->methods[m]);
+    names[m] = report_method_title(c->methods[m]);
     for (size_t s = 0; s < c->seed_count; s++) {
       const size_t place = m * c->seed_count + s;
       double *x = numbers + place * 2 * POINTS;
-      series[place] = (cdl_series){.name = s == 0 ? names[m].text : NULL,
-                                   .colour = (int)m,
-                                   .line = true,
-                                   .points = kind->points,
-                                   .mark = (cdl_mark)(m % CDL_MARK_COUNT)};
-      kind->fill(cdl_compared_run_at(c, task, m, s), &series[place], x, x + POINTS);
+      series[place] = (plot_series){.name = s == 0 ? names[m].text : NULL,
+                                    .colour = (int)m,
+                                    .line = true,
+                                    .points = kind->points,
+                                    .mark = (plot_mark)(m % PLOT_MARK_COUNT)};
+      kind->fill(report_compared_run_at(c, task, m, s), &series[place], x, x + POINTS);
     }
   }
   char title[128];
   snprintf(title, sizeof title, "%s: %s", c->tasks[task]->name, kind->title);
-  const cdl_chart chart = {
+  const plot_chart chart = {
       .title = title,
       .x_axis = "epoch",
       .y_axis = kind->y_axis != NULL ? kind->y_axis : cdl_metric_name(c->tasks[task]->metrics[0]),
       .series = series,
       .series_count = (int)runs};
   if (status == CDL_OK)
-    status = cdl_chart_write(path, &chart);
+    status = plot_chart_write(path, &chart);
   free(series);
   free(names);
   free(numbers);
@@ -99,11 +99,11 @@ static cdl_status draw(const cdl_comparison *c, size_t task, const curve_kind *k
 }
 
 /* Whether any of the points can be shown. */
-static bool is_shown(const cdl_comparison *c, size_t task, const curve_kind *kind)
+static bool is_shown(const report_comparison *c, size_t task, const curve_kind *kind)
 {
   for (size_t m = 0; m < c->method_count; m++)
     for (size_t s = 0; s < c->seed_count; s++) {
-      const cdl_compared_run *run = cdl_compared_run_at(c, task, m, s);
+      const report_compared_run *run = report_compared_run_at(c, task, m, s);
       const double *values = kind->points ? run->evaluated : run->loss;
       const size_t count = kind->points ? run->evaluations : run->points;
       for (size_t i = 0; i < count; i++)
@@ -113,27 +113,28 @@ static bool is_shown(const cdl_comparison *c, size_t task, const curve_kind *kin
   return false;
 }
 
-static cdl_status draw_and_show(const cdl_comparison *c, size_t task, const curve_kind *kind,
-                                cdl_document *to)
+static cdl_status draw_and_show(const report_comparison *c, size_t task, const curve_kind *kind,
+                                report_document *to)
 {
   char name[96], text[128];
   snprintf(name, sizeof name, "plots/%s-%s.svg", c->tasks[task]->name, kind->name);
   snprintf(text, sizeof text, "%s: %s", c->tasks[task]->name, kind->title);
   if (!is_shown(c, task, kind))
     return CDL_OK;
-  char *path = cdl_path_join(c->folder, name);
+  char *path = base_path_join(c->folder, name);
   cdl_status status = path != NULL ? draw(c, task, kind, path)
                                    : cdl_fail(CDL_MEMORY, "%s: out of memory", c->folder);
   free(path);
-  return status == CDL_OK ? cdl_document_image(to, name, text) : status;
+  return status == CDL_OK ? report_document_image(to, name, text) : status;
 }
 
-cdl_status cdl_write_curves(const cdl_comparison *c, cdl_document *to)
+cdl_status report_write_curves(const report_comparison *c, report_document *to)
 {
-  cdl_document_heading(to, "Curves");
-  cdl_document_paragraph(to, "A line a run, a colour a method. A method's penalty is part of its "
-                             "loss. Scores are those that chose the best epoch: on the part of "
-                             "train that was held out, or on dev where none was.");
+  report_document_heading(to, "Curves");
+  report_document_paragraph(to,
+                            "A line a run, a colour a method. A method's penalty is part of its "
+                            "loss. Scores are those that chose the best epoch: on the part of "
+                            "train that was held out, or on dev where none was.");
   for (size_t t = 0; t < c->task_count; t++)
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
       CDL_TRY(draw_and_show(c, t, &kinds[k], to));

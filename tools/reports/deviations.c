@@ -18,16 +18,16 @@ static const char *last_name(const char *path)
   return path + start;
 }
 
-cdl_status cdl_describe_model(const cdl_report_source *source, cdl_described *d, bool *as_paper)
+cdl_status report_describe_model(const report_source *source, report_described *d, bool *as_paper)
 {
   enum { BASE_LAYERS = 12, BASE_WIDTH = 768 };
   cdl_model_config config;
   CDL_TRY(cdl_model_config_read(source->model, &config));
   const char *name = last_name(source->model);
   char folder[128];
-  cdl_make_visible(name, strcspn(name, "/"), folder, sizeof folder);
+  base_make_visible(name, strcspn(name, "/"), folder, sizeof folder);
   snprintf(d->text, sizeof d->text, "%.128s: %s, %" PRId64 " layers of width %" PRId64,
-           cdl_document_foreign(folder).text, cdl_family_name(config.family), config.layers,
+           report_document_foreign(folder).text, cdl_family_name(config.family), config.layers,
            config.hidden_size);
   *as_paper = config.family == CDL_FAMILY_ROBERTA && config.layers == BASE_LAYERS &&
               config.hidden_size == BASE_WIDTH;
@@ -40,7 +40,7 @@ cdl_status cdl_describe_model(const cdl_report_source *source, cdl_described *d,
 static void value_text(const json_t *value, char *text, size_t size)
 {
   if (json_is_string(value))
-    cdl_make_visible(json_string_value(value), json_string_length(value), text, size);
+    base_make_visible(json_string_value(value), json_string_length(value), text, size);
   else if (json_is_number(value) && json_number_value(value) < 0)
     snprintf(text, size, "not set"); /* as earlier versions wrote it */
   else if (json_is_array(value)) {
@@ -50,7 +50,7 @@ static void value_text(const json_t *value, char *text, size_t size)
       snprintf(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "",
                json_string_value(json_array_get(value, i)));
     }
-    cdl_make_visible(list, strlen(list), text, size);
+    base_make_visible(list, strlen(list), text, size);
   } else if (json_is_integer(value))
     snprintf(text, size, "%" PRId64, (int64_t)json_integer_value(value));
   else if (json_is_real(value))
@@ -63,7 +63,7 @@ static void value_text(const json_t *value, char *text, size_t size)
 }
 
 /* Adds `text` to a list with commas, unless it is there. */
-static void add_text(cdl_described *d, const char *text)
+static void add_text(report_described *d, const char *text)
 {
   const size_t length = strlen(text);
   for (const char *at = d->text; (at = strstr(at, text)) != NULL; at += length)
@@ -73,16 +73,16 @@ static void add_text(cdl_described *d, const char *text)
   snprintf(d->text + used, sizeof d->text - used, "%s%s", used > 0 ? ", " : "", text);
 }
 
-static void add_value(cdl_described *d, const json_t *value)
+static void add_value(report_described *d, const json_t *value)
 {
   char text[128];
   value_text(value, text, sizeof text);
-  add_text(d, cdl_document_foreign(text).text);
+  add_text(d, report_document_foreign(text).text);
 }
 
-cdl_described cdl_setting_values(const cdl_comparison *c, const char *key)
+report_described report_setting_values(const report_comparison *c, const char *key)
 {
-  cdl_described d = {""};
+  report_described d = {""};
   for (size_t i = 0; i < c->task_count * c->method_count * c->seed_count; i++) {
     const json_t *used = json_object_get(c->runs[i].used, key),
                  *set = json_object_get(c->runs[i].settings, key);
@@ -101,17 +101,17 @@ static bool is_place(const char *key)
 
 /* The run of a task and method with the first seed; settings differ between seeds in the seed
  * alone. */
-static const json_t *here(const cdl_comparison *c, size_t task, size_t method)
+static const json_t *here(const report_comparison *c, size_t task, size_t method)
 {
-  return cdl_compared_run_at(c, task, method, 0)->settings;
+  return report_compared_run_at(c, task, method, 0)->settings;
 }
 
 /* A row for `key` where any run's value is not its recipe's. */
-static void setting_row(const cdl_report_source *source, cdl_document *to, const char *key,
+static void setting_row(const report_source *source, report_document *to, const char *key,
                         bool *begun)
 {
-  const cdl_comparison *c = source->comparison;
-  cdl_described recipe = {""}, now = {""}, where = {""};
+  const report_comparison *c = source->comparison;
+  report_described recipe = {""}, now = {""}, where = {""};
   size_t differing = 0;
   for (size_t t = 0; t < c->task_count; t++)
     for (size_t m = 0; m < c->method_count; m++) {
@@ -127,22 +127,22 @@ static void setting_row(const cdl_report_source *source, cdl_document *to, const
   if (differing == 0)
     return;
   if (!*begun) {
-    cdl_document_paragraph(to, "Settings in which runs differ from the recipes, which hold what "
-                               "the paper's scripts ran:");
-    cdl_document_table_begin(to, 4);
-    cdl_document_cell(to, "setting");
-    cdl_document_cell(to, "recipes");
-    cdl_document_cell(to, "here");
-    cdl_document_cell(to, "methods");
+    report_document_paragraph(to, "Settings in which runs differ from the recipes, which hold what "
+                                  "the paper's scripts ran:");
+    report_document_table_begin(to, 4);
+    report_document_cell(to, "setting");
+    report_document_cell(to, "recipes");
+    report_document_cell(to, "here");
+    report_document_cell(to, "methods");
   }
   *begun = true;
-  cdl_document_cell(to, "`%s`", key);
-  cdl_document_cell(to, "%s", recipe.text);
-  cdl_document_cell(to, "%s", now.text);
-  cdl_document_cell(to, "%s", differing == c->task_count * c->method_count ? "all" : where.text);
+  report_document_cell(to, "`%s`", key);
+  report_document_cell(to, "%s", recipe.text);
+  report_document_cell(to, "%s", now.text);
+  report_document_cell(to, "%s", differing == c->task_count * c->method_count ? "all" : where.text);
 }
 
-static bool is_in_one_before(const cdl_report_source *source, size_t recipe, const char *key)
+static bool is_in_one_before(const report_source *source, size_t recipe, const char *key)
 {
   bool found = false;
   for (size_t i = 0; i < recipe && !found; i++)
@@ -150,9 +150,9 @@ static bool is_in_one_before(const cdl_report_source *source, size_t recipe, con
   return found;
 }
 
-static void setting_table(const cdl_report_source *source, cdl_document *to)
+static void setting_table(const report_source *source, report_document *to)
 {
-  const cdl_comparison *c = source->comparison;
+  const report_comparison *c = source->comparison;
   bool begun = false;
   for (size_t i = 0; i < c->task_count * c->method_count; i++) {
     const char *key;
@@ -164,44 +164,45 @@ static void setting_table(const cdl_report_source *source, cdl_document *to)
     }
   }
   if (begun)
-    cdl_document_table_end(to);
+    report_document_table_end(to);
   else
-    cdl_document_paragraph(to, "All settings are those of the recipes, which hold what the paper's "
-                               "scripts ran.");
+    report_document_paragraph(to,
+                              "All settings are those of the recipes, which hold what the paper's "
+                              "scripts ran.");
 }
 
-static void seed_items(const cdl_comparison *c, cdl_document *to)
+static void seed_items(const report_comparison *c, report_document *to)
 {
   enum { PAPER_SEEDS = 3 };
   if (c->seed_count != PAPER_SEEDS)
-    cdl_document_item(to, "Seeds: %zu; the paper has three.", c->seed_count);
+    report_document_item(to, "Seeds: %zu; the paper has three.", c->seed_count);
   const json_t *settings = c->runs[0].settings;
   const json_t *data = json_object_get(settings, "seed_data"),
                *dropout = json_object_get(settings, "seed_dropout");
   if (json_is_integer(data) && json_is_integer(dropout))
-    cdl_document_item(to,
-                      "A run's seed is that of its initial values; as in the paper's code, the "
-                      "order of the data and dropout have one seed in all runs: %" PRId64
-                      " and %" PRId64 ".",
-                      (int64_t)json_integer_value(data), (int64_t)json_integer_value(dropout));
+    report_document_item(to,
+                         "A run's seed is that of its initial values; as in the paper's code, the "
+                         "order of the data and dropout have one seed in all runs: %" PRId64
+                         " and %" PRId64 ".",
+                         (int64_t)json_integer_value(data), (int64_t)json_integer_value(dropout));
 }
 
-cdl_status cdl_write_deviations(const cdl_report_source *source, cdl_document *to)
+cdl_status report_write_deviations(const report_source *source, report_document *to)
 {
-  const cdl_comparison *c = source->comparison;
-  cdl_described model;
+  const report_comparison *c = source->comparison;
+  report_described model;
   bool as_paper;
-  CDL_TRY(cdl_describe_model(source, &model, &as_paper));
-  cdl_document_heading(to, "What is not as in the paper");
-  cdl_document_item(to,
-                    as_paper ? "Model: %s, which has RoBERTa-base's shape."
-                             : "Model: %s; the paper's is RoBERTa-base, 12 layers of width 768.",
-                    model.text);
+  CDL_TRY(report_describe_model(source, &model, &as_paper));
+  report_document_heading(to, "What is not as in the paper");
+  report_document_item(to,
+                       as_paper ? "Model: %s, which has RoBERTa-base's shape."
+                                : "Model: %s; the paper's is RoBERTa-base, 12 layers of width 768.",
+                       model.text);
   seed_items(c, to);
   for (size_t m = 0; m < c->method_count; m++)
     if (!c->methods[m]->has_recipe)
-      cdl_document_item(to, "The paper has no settings for %s; those of LoRA are used.",
-                        cdl_method_title(c->methods[m]).text);
+      report_document_item(to, "The paper has no settings for %s; those of LoRA are used.",
+                           report_method_title(c->methods[m]).text);
   setting_table(source, to);
   return CDL_OK;
 }

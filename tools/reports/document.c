@@ -8,9 +8,9 @@
 
 #include "base/file.h"
 
-struct cdl_document {
+struct report_document {
   char *folder;
-  cdl_output *markdown, *html;
+  base_output *markdown, *html;
   bool in_list, failed;
   int columns, cells; /* of the table under way */
 };
@@ -23,36 +23,36 @@ static const char style[] =
 
 /* ---- Text ---- */
 
-/* A '`' that is no mark of code: in texts that cdl_document_foreign gives, where no control is left. */
+/* A '`' that is no mark of code: in texts that report_document_foreign gives, where no control is left. */
 enum { FOREIGN_TICK = 1 };
 
-cdl_visible_text cdl_document_foreign(const char *text)
+base_visible_text report_document_foreign(const char *text)
 {
-  cdl_visible_text visible = cdl_visible(text);
+  base_visible_text visible = base_visible(text);
   for (char *c = visible.text; (c = strchr(c, '`')) != NULL;)
     *c = FOREIGN_TICK;
   return visible;
 }
 
-static void write_html(cdl_document *d, const char *text)
+static void write_html(report_document *d, const char *text)
 {
   bool code = false;
   for (; *text != '\0'; text++)
     if (*text == '`') {
-      cdl_output_printf(d->html, code ? "</code>" : "<code>");
+      base_output_printf(d->html, code ? "</code>" : "<code>");
       code = !code;
     } else if (*text == FOREIGN_TICK)
-      cdl_output_printf(d->html, "`");
+      base_output_printf(d->html, "`");
     else if (*text == '&')
-      cdl_output_printf(d->html, "&amp;");
+      base_output_printf(d->html, "&amp;");
     else if (*text == '<')
-      cdl_output_printf(d->html, "&lt;");
+      base_output_printf(d->html, "&lt;");
     else if (*text == '>')
-      cdl_output_printf(d->html, "&gt;");
+      base_output_printf(d->html, "&gt;");
     else if (*text == '"')
-      cdl_output_printf(d->html, "&quot;");
+      base_output_printf(d->html, "&quot;");
     else
-      cdl_output_write(d->html, text, 1);
+      base_output_write(d->html, text, 1);
 }
 
 /* Whether Markdown would make more of a character than it is, outside code: a link, emphasis, an
@@ -77,23 +77,23 @@ static bool is_markup(const char *at)
 }
 
 /* A bar would end a cell, in code too. */
-static void write_markdown(cdl_document *d, const char *text)
+static void write_markdown(report_document *d, const char *text)
 {
   bool code = false;
   for (; *text != '\0'; text++) {
     const bool tick = *text == FOREIGN_TICK;
     code = code != (*text == '`');
     if ((*text == '|' && d->columns > 0) || (!code && (tick || is_markup(text))))
-      cdl_output_write(d->markdown, "\\", 1);
+      base_output_write(d->markdown, "\\", 1);
     if (tick) /* which nothing can escape in code */
-      cdl_output_write(d->markdown, code ? "'" : "`", 1);
+      base_output_write(d->markdown, code ? "'" : "`", 1);
     else
-      cdl_output_write(d->markdown, text, 1);
+      base_output_write(d->markdown, text, 1);
   }
 }
 
 /* Both forms of a text, as one line that a terminal shows too; FOREIGN_TICK stays. */
-static void write_text(cdl_document *d, const char *text)
+static void write_text(report_document *d, const char *text)
 {
   enum { MOST = 6 }; /* bytes that one may become: \u202e has six for three */
   const size_t bytes = strlen(text), room = bytes * MOST + 16;
@@ -101,7 +101,7 @@ static void write_text(cdl_document *d, const char *text)
   d->failed = d->failed || visible == NULL;
   for (const char *at = text; visible != NULL && at <= text + bytes;) {
     const size_t piece = strcspn(at, (const char[]){FOREIGN_TICK, '\0'});
-    cdl_make_visible(at, piece, to, room - (size_t)(to - visible));
+    base_make_visible(at, piece, to, room - (size_t)(to - visible));
     to += strlen(to);
     at += piece;
     if (*at == FOREIGN_TICK)
@@ -116,7 +116,7 @@ static void write_text(cdl_document *d, const char *text)
   free(visible);
 }
 
-static void write_both(cdl_document *d, const char *format, va_list arguments)
+static void write_both(report_document *d, const char *format, va_list arguments)
 {
   char *text;
   if (vasprintf(&text, format, arguments) < 0) {
@@ -127,33 +127,33 @@ static void write_both(cdl_document *d, const char *format, va_list arguments)
   free(text);
 }
 
-static void end_list(cdl_document *d)
+static void end_list(report_document *d)
 {
   if (!d->in_list)
     return;
   d->in_list = false;
-  cdl_output_printf(d->markdown, "\n");
-  cdl_output_printf(d->html, "</ul>\n");
+  base_output_printf(d->markdown, "\n");
+  base_output_printf(d->html, "</ul>\n");
 }
 
 /* ---- The document ---- */
 
 static cdl_status begin_file(const char *folder, const char *name, const char *end,
-                             cdl_output **output)
+                             base_output **output)
 {
   char *path;
   *output = NULL;
   if (asprintf(&path, "%s/%s%s", folder, name, end) < 0)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
-  const cdl_status status = cdl_output_begin(path, output);
+  const cdl_status status = base_output_begin(path, output);
   free(path);
   return status;
 }
 
-cdl_status cdl_document_begin(const char *folder, const char *name, const char *title,
-                              cdl_document **document)
+cdl_status report_document_begin(const char *folder, const char *name, const char *title,
+                                 report_document **document)
 {
-  cdl_document *d = calloc(1, sizeof *d);
+  report_document *d = calloc(1, sizeof *d);
   *document = NULL;
   if (d == NULL || (d->folder = strdup(folder)) == NULL) {
     free(d);
@@ -163,127 +163,127 @@ cdl_status cdl_document_begin(const char *folder, const char *name, const char *
   if (status == CDL_OK)
     status = begin_file(folder, name, ".html", &d->html);
   if (status != CDL_OK) {
-    cdl_document_abort(d);
+    report_document_abort(d);
     return status;
   }
-  cdl_output_printf(d->markdown, "# %s\n\n", title);
-  cdl_output_printf(
+  base_output_printf(d->markdown, "# %s\n\n", title);
+  base_output_printf(
       d->html, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>");
   write_html(d, title);
-  cdl_output_printf(d->html, "</title>\n<style>%s</style>\n</head>\n<body>\n<h1>", style);
+  base_output_printf(d->html, "</title>\n<style>%s</style>\n</head>\n<body>\n<h1>", style);
   write_html(d, title);
-  cdl_output_printf(d->html, "</h1>\n");
+  base_output_printf(d->html, "</h1>\n");
   *document = d;
   return CDL_OK;
 }
 
-static void release(cdl_document *d)
+static void release(report_document *d)
 {
   free(d->folder);
   free(d);
 }
 
-cdl_status cdl_document_commit(cdl_document *d)
+cdl_status report_document_commit(report_document *d)
 {
   end_list(d);
-  cdl_output_printf(d->html, "</body>\n</html>\n");
+  base_output_printf(d->html, "</body>\n</html>\n");
   if (d->failed) {
     const cdl_status status = cdl_fail(CDL_MEMORY, "%s: out of memory", d->folder);
-    cdl_document_abort(d);
+    report_document_abort(d);
     return status;
   }
-  cdl_status status = cdl_output_commit(d->markdown);
+  cdl_status status = base_output_commit(d->markdown);
   if (status == CDL_OK)
-    status = cdl_output_commit(d->html);
+    status = base_output_commit(d->html);
   else
-    cdl_output_abort(d->html);
+    base_output_abort(d->html);
   release(d);
   return status;
 }
 
-void cdl_document_abort(cdl_document *d)
+void report_document_abort(report_document *d)
 {
-  cdl_output_abort(d->markdown);
-  cdl_output_abort(d->html);
+  base_output_abort(d->markdown);
+  base_output_abort(d->html);
   release(d);
 }
 
 /* ---- Parts ---- */
 
-void cdl_document_heading(cdl_document *d, const char *text)
+void report_document_heading(report_document *d, const char *text)
 {
   end_list(d);
-  cdl_output_printf(d->markdown, "## ");
-  cdl_output_printf(d->html, "<h2>");
+  base_output_printf(d->markdown, "## ");
+  base_output_printf(d->html, "<h2>");
   write_text(d, text);
-  cdl_output_printf(d->markdown, "\n\n");
-  cdl_output_printf(d->html, "</h2>\n");
+  base_output_printf(d->markdown, "\n\n");
+  base_output_printf(d->html, "</h2>\n");
 }
 
-void cdl_document_paragraph(cdl_document *d, const char *format, ...)
+void report_document_paragraph(report_document *d, const char *format, ...)
 {
   va_list arguments;
   end_list(d);
-  cdl_output_printf(d->html, "<p>");
+  base_output_printf(d->html, "<p>");
   va_start(arguments, format);
   write_both(d, format, arguments);
   va_end(arguments);
-  cdl_output_printf(d->markdown, "\n\n");
-  cdl_output_printf(d->html, "</p>\n");
+  base_output_printf(d->markdown, "\n\n");
+  base_output_printf(d->html, "</p>\n");
 }
 
-void cdl_document_item(cdl_document *d, const char *format, ...)
+void report_document_item(report_document *d, const char *format, ...)
 {
   va_list arguments;
   if (!d->in_list)
-    cdl_output_printf(d->html, "<ul>\n");
+    base_output_printf(d->html, "<ul>\n");
   d->in_list = true;
-  cdl_output_printf(d->markdown, "* ");
-  cdl_output_printf(d->html, "<li>");
+  base_output_printf(d->markdown, "* ");
+  base_output_printf(d->html, "<li>");
   va_start(arguments, format);
   write_both(d, format, arguments);
   va_end(arguments);
-  cdl_output_printf(d->markdown, "\n");
-  cdl_output_printf(d->html, "</li>\n");
+  base_output_printf(d->markdown, "\n");
+  base_output_printf(d->html, "</li>\n");
 }
 
-void cdl_document_table_begin(cdl_document *d, int columns)
+void report_document_table_begin(report_document *d, int columns)
 {
   end_list(d);
   d->columns = columns;
   d->cells = 0;
-  cdl_output_printf(d->html, "<table>\n");
+  base_output_printf(d->html, "<table>\n");
 }
 
-void cdl_document_cell(cdl_document *d, const char *format, ...)
+void report_document_cell(report_document *d, const char *format, ...)
 {
   va_list arguments;
   const bool first = d->cells % d->columns == 0, last = (d->cells + 1) % d->columns == 0,
              title = d->cells < d->columns;
   if (first)
-    cdl_output_printf(d->html, "<tr>");
-  cdl_output_printf(d->markdown, first ? "| " : " ");
-  cdl_output_printf(d->html, title ? "<th>" : "<td>");
+    base_output_printf(d->html, "<tr>");
+  base_output_printf(d->markdown, first ? "| " : " ");
+  base_output_printf(d->html, title ? "<th>" : "<td>");
   va_start(arguments, format);
   write_both(d, format, arguments);
   va_end(arguments);
-  cdl_output_printf(d->markdown, last ? " |\n" : " |");
-  cdl_output_printf(d->html, "%s%s", title ? "</th>" : "</td>", last ? "</tr>\n" : "");
+  base_output_printf(d->markdown, last ? " |\n" : " |");
+  base_output_printf(d->html, "%s%s", title ? "</th>" : "</td>", last ? "</tr>\n" : "");
   d->cells++;
   for (int i = 0; last && title && i < d->columns; i++)
-    cdl_output_printf(d->markdown, "%s%s", i == 0 ? "|---|" : "---:|",
-                      i + 1 == d->columns ? "\n" : "");
+    base_output_printf(d->markdown, "%s%s", i == 0 ? "|---|" : "---:|",
+                       i + 1 == d->columns ? "\n" : "");
 }
 
-void cdl_document_table_end(cdl_document *d)
+void report_document_table_end(report_document *d)
 {
   d->columns = 0;
-  cdl_output_printf(d->markdown, "\n");
-  cdl_output_printf(d->html, "</table>\n");
+  base_output_printf(d->markdown, "\n");
+  base_output_printf(d->html, "</table>\n");
 }
 
 /* RFC 4648. */
-static void write_base64(cdl_output *output, const unsigned char *bytes, size_t count)
+static void write_base64(base_output *output, const unsigned char *bytes, size_t count)
 {
   static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   for (size_t i = 0; i < count; i += 3) {
@@ -293,27 +293,27 @@ static void write_base64(cdl_output *output, const unsigned char *bytes, size_t 
     const char text[] = {letters[group >> 18], letters[group >> 12 & 63],
                          left > 1 ? letters[group >> 6 & 63] : '=',
                          left > 2 ? letters[group & 63] : '='};
-    cdl_output_write(output, text, sizeof text);
+    base_output_write(output, text, sizeof text);
   }
 }
 
 /* As data in the page: names inside one SVG would meet those of another. */
-cdl_status cdl_document_image(cdl_document *d, const char *path, const char *text)
+cdl_status report_document_image(report_document *d, const char *path, const char *text)
 {
-  char *whole = cdl_path_join(d->folder, path);
-  cdl_mapping image;
+  char *whole = base_path_join(d->folder, path);
+  base_mapping image;
   if (whole == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  const cdl_status status = cdl_file_map(whole, &image);
+  const cdl_status status = base_file_map(whole, &image);
   free(whole);
   CDL_TRY(status);
   end_list(d);
-  cdl_output_printf(d->markdown, "![%s](%s)\n\n", text, path);
-  cdl_output_printf(d->html, "<p><img alt=\"");
+  base_output_printf(d->markdown, "![%s](%s)\n\n", text, path);
+  base_output_printf(d->html, "<p><img alt=\"");
   write_html(d, text);
-  cdl_output_printf(d->html, "\" src=\"data:image/svg+xml;base64,");
+  base_output_printf(d->html, "\" src=\"data:image/svg+xml;base64,");
   write_base64(d->html, image.data, image.size);
-  cdl_output_printf(d->html, "\"></p>\n");
-  cdl_file_unmap(&image);
+  base_output_printf(d->html, "\"></p>\n");
+  base_file_unmap(&image);
   return CDL_OK;
 }

@@ -8,50 +8,50 @@
 #include "tools/analysis/similarity.h"
 #include "tools/plot/heatmap.h"
 #include "tools/reports/sections.h"
-#include "train/job.h"
+#include "train/session.h"
 
 enum { VECTORS = 8 }; /* i and j of equation 2, where the ranks have as many */
 
 /* The matrices of one run's adapter, with what they lie in. */
 typedef struct {
-  cdl_job job;
-  cdl_adapted adapted;
+  train_session session;
+  analysis_adapted adapted;
 } opened;
 
-static cdl_status open_run(const cdl_report_source *source, size_t task, size_t method, size_t seed,
+static cdl_status open_run(const report_source *source, size_t task, size_t method, size_t seed,
                            opened *o)
 {
-  char *folder = cdl_compared_run_folder(source->comparison, task, method, seed),
-       *adapter = folder != NULL ? cdl_path_join(folder, "adapter") : NULL;
+  char *folder = report_compared_run_folder(source->comparison, task, method, seed),
+       *adapter = folder != NULL ? base_path_join(folder, "adapter") : NULL;
   free(folder);
   if (adapter == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", source->comparison->folder);
-  const cdl_inference_settings settings = {.model = source->model,
-                                           .adapter = adapter,
-                                           .backend = source->backend,
-                                           .precision = "fp32",
-                                           .threads = source->threads,
-                                           .no_fallback = source->no_fallback,
-                                           .part = CDL_OPEN_ADAPTED};
-  const cdl_selection all = {0};
-  cdl_status status = cdl_job_open_inference(&o->job, &settings);
+  const train_inference_settings settings = {.model = source->model,
+                                             .adapter = adapter,
+                                             .backend = source->backend,
+                                             .precision = "fp32",
+                                             .threads = source->threads,
+                                             .no_fallback = source->no_fallback,
+                                             .part = TRAIN_OPEN_ADAPTED};
+  const analysis_selection all = {0};
+  cdl_status status = train_session_open_inference(&o->session, &settings);
   free(adapter);
   CDL_TRY(status);
-  cdl_adapter_materialize(o->job.adapter, o->job.queue);
-  status = cdl_adapted_read(o->job.encoder, o->job.queue, &all, &o->adapted);
+  cdl_adapter_materialize(o->session.adapter, o->session.queue);
+  status = analysis_adapted_read(o->session.encoder, o->session.queue, &all, &o->adapted);
   if (status != CDL_OK)
-    cdl_job_close(&o->job);
+    train_session_close(&o->session);
   return status;
 }
 
 static void close_run(opened *o)
 {
-  cdl_adapted_free(&o->adapted);
-  cdl_job_close(&o->job);
+  analysis_adapted_free(&o->adapted);
+  train_session_close(&o->session);
 }
 
 /* VECTORS, or the smallest rank. */
-static int64_t vectors_of(const cdl_adapted *adapted)
+static int64_t vectors_of(const analysis_adapted *adapted)
 {
   int64_t least = VECTORS;
   for (size_t t = 0; t < adapted->count; t++)
@@ -64,42 +64,42 @@ static int64_t vectors_of(const cdl_adapted *adapted)
 
 /* ---- Table 3 ---- */
 
-static void similarity_row(cdl_document *to, const char *name, const double *phi,
+static void similarity_row(report_document *to, const char *name, const double *phi,
                            const double *random)
 {
-  cdl_document_cell(to, "%s", name);
-  for (int k = 0; k < CDL_SIMILARITY_COUNT; k++) {
-    cdl_document_cell(to, "%.3f", phi[k]);
-    cdl_document_cell(to, "%.3f", random[k]);
+  report_document_cell(to, "%s", name);
+  for (int k = 0; k < ANALYSIS_SIMILARITY_COUNT; k++) {
+    report_document_cell(to, "%.3f", phi[k]);
+    report_document_cell(to, "%.3f", random[k]);
   }
 }
 
-static void similarity_table(cdl_document *to, const cdl_similarity_target *target)
+static void similarity_table(report_document *to, const analysis_similarity_target *target)
 {
   char name[96];
-  cdl_document_table_begin(to, 1 + 2 * CDL_SIMILARITY_COUNT);
-  cdl_document_cell(to, "%s", target->name);
-  for (int k = 0; k < CDL_SIMILARITY_COUNT; k++) {
-    cdl_document_cell(to, "%s", cdl_similarity_name((cdl_similarity_kind)k));
-    cdl_document_cell(to, "random");
+  report_document_table_begin(to, 1 + 2 * ANALYSIS_SIMILARITY_COUNT);
+  report_document_cell(to, "%s", target->name);
+  for (int k = 0; k < ANALYSIS_SIMILARITY_COUNT; k++) {
+    report_document_cell(to, "%s", analysis_similarity_name((analysis_similarity_kind)k));
+    report_document_cell(to, "random");
   }
   for (int l = 0; l < target->count; l++) {
     snprintf(name, sizeof name, "layer %d", target->layers[l].number);
     similarity_row(to, name, target->layers[l].phi, target->layers[l].random);
   }
   similarity_row(to, "mean", target->phi, target->random);
-  cdl_document_cell(to, "expected of random ones");
-  for (int k = 0; k < CDL_SIMILARITY_COUNT; k++) {
-    cdl_document_cell(to, "–");
-    cdl_document_cell(to, "%.4f", target->expected[k]);
+  report_document_cell(to, "expected of random ones");
+  for (int k = 0; k < ANALYSIS_SIMILARITY_COUNT; k++) {
+    report_document_cell(to, "–");
+    report_document_cell(to, "%.4f", target->expected[k]);
   }
-  cdl_document_table_end(to);
+  report_document_table_end(to);
 }
 
-static cdl_status compare_pair(const cdl_report_source *source, cdl_document *to, size_t task,
+static cdl_status compare_pair(const report_source *source, report_document *to, size_t task,
                                size_t first, size_t second, size_t seed)
 {
-  const cdl_comparison *c = source->comparison;
+  const report_comparison *c = source->comparison;
   opened a, b;
   CDL_TRY(open_run(source, task, first, seed, &a));
   cdl_status status = open_run(source, task, second, seed, &b);
@@ -108,34 +108,34 @@ static cdl_status compare_pair(const cdl_report_source *source, cdl_document *to
     return status;
   }
   const int64_t n = vectors_of(&a.adapted), m = vectors_of(&b.adapted);
-  const cdl_similarity_settings settings = {.i = n, .j = m, .seed = (uint64_t)c->seeds[seed]};
-  cdl_similarity result;
-  status = cdl_similarity_compute(a.job.queue, &a.adapted, &b.adapted, &settings, &result);
+  const analysis_similarity_settings settings = {.i = n, .j = m, .seed = (uint64_t)c->seeds[seed]};
+  analysis_similarity result;
+  status = analysis_similarity_compute(a.session.queue, &a.adapted, &b.adapted, &settings, &result);
   if (status == CDL_OK) {
-    cdl_document_paragraph(to, "%s, seed %" PRId64 ": %s beside %s, i = %" PRId64 ", j = %" PRId64,
-                           c->tasks[task]->name, c->seeds[seed],
-                           cdl_method_title(c->methods[first]).text,
-                           cdl_method_title(c->methods[second]).text, n, m);
+    report_document_paragraph(
+        to, "%s, seed %" PRId64 ": %s beside %s, i = %" PRId64 ", j = %" PRId64,
+        c->tasks[task]->name, c->seeds[seed], report_method_title(c->methods[first]).text,
+        report_method_title(c->methods[second]).text, n, m);
     for (size_t t = 0; t < result.count; t++)
       similarity_table(to, &result.targets[t]);
-    cdl_similarity_free(&result);
+    analysis_similarity_free(&result);
   }
   close_run(&a);
   close_run(&b);
   return status;
 }
 
-cdl_status cdl_write_similarity(const cdl_report_source *source, cdl_document *to)
+cdl_status report_write_similarity(const report_source *source, report_document *to)
 {
-  const cdl_comparison *c = source->comparison;
-  const size_t base = cdl_baseline(c);
-  cdl_document_heading(to, "Similarity of trained matrices");
-  cdl_document_paragraph(to,
-                         "Equation 2 between the adapters of two runs of one seed, layer by "
-                         "layer: A by its right singular vectors, B and BA by their left ones. "
-                         "Random: the first adapter's vectors beside uniform random ones. The "
-                         "paper's Table 3, with RoBERTa-base and i = j = 8, has 0.02 to 0.12 for "
-                         "value.");
+  const report_comparison *c = source->comparison;
+  const size_t base = report_baseline(c);
+  report_document_heading(to, "Similarity of trained matrices");
+  report_document_paragraph(
+      to, "Equation 2 between the adapters of two runs of one seed, layer by "
+          "layer: A by its right singular vectors, B and BA by their left ones. "
+          "Random: the first adapter's vectors beside uniform random ones. The "
+          "paper's Table 3, with RoBERTa-base and i = j = 8, has 0.02 to 0.12 for "
+          "value.");
   for (size_t t = 0; t < c->task_count; t++)
     for (size_t m = 0; m < c->method_count; m++)
       for (size_t s = 0; m != base && s < c->seed_count; s++)
@@ -146,89 +146,89 @@ cdl_status cdl_write_similarity(const cdl_report_source *source, cdl_document *t
 /* ---- Figure 1 ---- */
 
 typedef struct {
-  const cdl_comparison *comparison;
-  cdl_document *to;
+  const report_comparison *comparison;
+  report_document *to;
   size_t task, seed;
   const char *form;
 } place;
 
 /* One grid as plots/RTE-seed0-reference-attention.self.query-A.svg, shown in the report. */
-static cdl_status draw_grid(const place *p, const cdl_adapted_target *layers,
-                            cdl_conversion_kind kind, const cdl_grid *grid)
+static cdl_status draw_grid(const place *p, const analysis_adapted_target *layers,
+                            analysis_conversion_kind kind, const analysis_grid *grid)
 {
   const char *target = layers->name;
-  const cdl_comparison *c = p->comparison;
+  const report_comparison *c = p->comparison;
   char name[256], title[128];
   snprintf(name, sizeof name, "plots/%s-seed%" PRId64 "-%s-%.80s-%s.svg", c->tasks[p->task]->name,
-           c->seeds[p->seed], p->form, target, cdl_conversion_name(kind));
-  snprintf(title, sizeof title, "C_%s, %.60s (%s): mean %.4f", cdl_conversion_name(kind), target,
-           p->form, grid->upper);
-  int *numbers = cdl_layer_numbers(layers);
-  const cdl_heatmap map = {.title = title,
-                           .rows = grid->layers,
-                           .columns = grid->layers,
-                           .values = grid->values,
-                           .row_axis = "layer",
-                           .column_axis = "layer",
-                           .low = 0,
-                           .high = 1,
-                           .decimals = 2,
-                           .numbers = numbers};
-  char *path = cdl_path_join(c->folder, name);
+           c->seeds[p->seed], p->form, target, analysis_conversion_name(kind));
+  snprintf(title, sizeof title, "C_%s, %.60s (%s): mean %.4f", analysis_conversion_name(kind),
+           target, p->form, grid->upper);
+  int *numbers = analysis_layer_numbers(layers);
+  const plot_heatmap map = {.title = title,
+                            .rows = grid->layers,
+                            .columns = grid->layers,
+                            .values = grid->values,
+                            .row_axis = "layer",
+                            .column_axis = "layer",
+                            .low = 0,
+                            .high = 1,
+                            .decimals = 2,
+                            .numbers = numbers};
+  char *path = base_path_join(c->folder, name);
   const cdl_status status = path != NULL && numbers != NULL
-                                ? cdl_heatmap_write(path, &map)
+                                ? plot_heatmap_write(path, &map)
                                 : cdl_fail(CDL_MEMORY, "%s: out of memory", c->folder);
   free(path);
   free(numbers);
-  return status == CDL_OK ? cdl_document_image(p->to, name, title) : status;
+  return status == CDL_OK ? report_document_image(p->to, name, title) : status;
 }
 
-static void conversion_table(cdl_document *to, const cdl_conversion *result)
+static void conversion_table(report_document *to, const analysis_conversion *result)
 {
   static const char *const titles[] = {"target, matrix", "mean above the diagonal",
                                        "mean of all pairs", "random, above the diagonal",
                                        "expected of random ones"};
-  cdl_document_table_begin(to, 5);
+  report_document_table_begin(to, 5);
   for (size_t i = 0; i < sizeof titles / sizeof titles[0]; i++)
-    cdl_document_cell(to, "%s", titles[i]);
+    report_document_cell(to, "%s", titles[i]);
   for (size_t t = 0; t < result->count; t++)
-    for (int k = 0; k < CDL_CONVERSION_COUNT; k++) {
-      const cdl_conversion_figure *f = &result->targets[t].figures[k][CDL_SIDE_LEFT];
-      cdl_document_cell(to, "%s, C_%s", result->targets[t].target->name,
-                        cdl_conversion_name((cdl_conversion_kind)k));
-      cdl_document_cell(to, "%.4f", f->grid.upper);
-      cdl_document_cell(to, "%.4f", f->grid.all);
-      cdl_document_cell(to, "%.4f", f->random.upper);
-      cdl_document_cell(to, "%.4f", f->expected);
+    for (int k = 0; k < ANALYSIS_CONVERSION_COUNT; k++) {
+      const analysis_conversion_figure *f = &result->targets[t].figures[k][ANALYSIS_SIDE_LEFT];
+      report_document_cell(to, "%s, C_%s", result->targets[t].target->name,
+                           analysis_conversion_name((analysis_conversion_kind)k));
+      report_document_cell(to, "%.4f", f->grid.upper);
+      report_document_cell(to, "%.4f", f->grid.all);
+      report_document_cell(to, "%.4f", f->random.upper);
+      report_document_cell(to, "%.4f", f->expected);
     }
-  cdl_document_table_end(to);
+  report_document_table_end(to);
 }
 
-static cdl_status write_figure(const place *p, cdl_queue *queue, const cdl_adapted *adapted,
+static cdl_status write_figure(const place *p, cdl_queue *queue, const analysis_adapted *adapted,
                                cdl_orientation form)
 {
-  const cdl_comparison *c = p->comparison;
+  const report_comparison *c = p->comparison;
   const int64_t n = vectors_of(adapted);
-  const cdl_conversion_settings settings = {.form = form,
-                                            .i = n,
-                                            .j = n,
-                                            .sides = {[CDL_SIDE_LEFT] = true},
-                                            .seed = (uint64_t)c->seeds[p->seed]};
-  cdl_conversion result;
-  CDL_TRY(cdl_conversion_compute(queue, adapted, &settings, &result));
-  cdl_document_paragraph(p->to, "%s, seed %" PRId64 ", form %s, left vectors, i = j = %" PRId64,
-                         c->tasks[p->task]->name, c->seeds[p->seed], p->form, n);
+  const analysis_conversion_settings settings = {.form = form,
+                                                 .i = n,
+                                                 .j = n,
+                                                 .sides = {[ANALYSIS_SIDE_LEFT] = true},
+                                                 .seed = (uint64_t)c->seeds[p->seed]};
+  analysis_conversion result;
+  CDL_TRY(analysis_conversion_compute(queue, adapted, &settings, &result));
+  report_document_paragraph(p->to, "%s, seed %" PRId64 ", form %s, left vectors, i = j = %" PRId64,
+                            c->tasks[p->task]->name, c->seeds[p->seed], p->form, n);
   conversion_table(p->to, &result);
   cdl_status status = CDL_OK;
   for (size_t t = 0; t < result.count; t++)
-    for (int k = 0; status == CDL_OK && k < CDL_CONVERSION_COUNT; k++)
-      status = draw_grid(p, result.targets[t].target, (cdl_conversion_kind)k,
-                         &result.targets[t].figures[k][CDL_SIDE_LEFT].grid);
-  cdl_conversion_free(&result);
+    for (int k = 0; status == CDL_OK && k < ANALYSIS_CONVERSION_COUNT; k++)
+      status = draw_grid(p, result.targets[t].target, (analysis_conversion_kind)k,
+                         &result.targets[t].figures[k][ANALYSIS_SIDE_LEFT].grid);
+  analysis_conversion_free(&result);
   return status;
 }
 
-static bool all_square(const cdl_adapted *adapted)
+static bool all_square(const analysis_adapted *adapted)
 {
   for (size_t t = 0; t < adapted->count; t++)
     if (adapted->targets[t].rows != adapted->targets[t].columns)
@@ -236,7 +236,7 @@ static bool all_square(const cdl_adapted *adapted)
   return true;
 }
 
-static cdl_status write_run(const cdl_report_source *source, cdl_document *to, size_t task,
+static cdl_status write_run(const report_source *source, report_document *to, size_t task,
                             size_t method, size_t seed)
 {
   opened o;
@@ -244,25 +244,25 @@ static cdl_status write_run(const cdl_report_source *source, cdl_document *to, s
   place p = {source->comparison, to, task, seed, "reference"};
   cdl_status status = CDL_OK;
   if (all_square(&o.adapted))
-    status = write_figure(&p, o.job.queue, &o.adapted, CDL_ORIENTATION_REFERENCE);
+    status = write_figure(&p, o.session.queue, &o.adapted, CDL_ORIENTATION_REFERENCE);
   p.form = "paper";
   if (status == CDL_OK)
-    status = write_figure(&p, o.job.queue, &o.adapted, CDL_ORIENTATION_PAPER);
+    status = write_figure(&p, o.session.queue, &o.adapted, CDL_ORIENTATION_PAPER);
   close_run(&o);
   return status;
 }
 
-cdl_status cdl_write_conversion(const cdl_report_source *source, cdl_document *to)
+cdl_status report_write_conversion(const report_source *source, report_document *to)
 {
-  const cdl_comparison *c = source->comparison;
-  const size_t base = cdl_baseline(c);
-  cdl_document_heading(to, "Conversion matrices");
-  cdl_document_paragraph(to,
-                         "How alike the layers' matrices are that turn a frozen W into what LoRA "
-                         "trained upon it (equation 2). Form `reference`, which the paper's code "
-                         "computes: W⁻¹Aᵀ, W⁻¹B and W⁻¹BA, where all W are square. Form `paper`, "
-                         "equations 5 and 6 turned round: (Wᵀ)⁺Aᵀ, W⁺B and W⁺BA. A figure's mean "
-                         "is that above the diagonal.");
+  const report_comparison *c = source->comparison;
+  const size_t base = report_baseline(c);
+  report_document_heading(to, "Conversion matrices");
+  report_document_paragraph(
+      to, "How alike the layers' matrices are that turn a frozen W into what LoRA "
+          "trained upon it (equation 2). Form `reference`, which the paper's code "
+          "computes: W⁻¹Aᵀ, W⁻¹B and W⁻¹BA, where all W are square. Form `paper`, "
+          "equations 5 and 6 turned round: (Wᵀ)⁺Aᵀ, W⁺B and W⁺BA. A figure's mean "
+          "is that above the diagonal.");
   for (size_t t = 0; t < c->task_count; t++)
     for (size_t s = 0; s < c->seed_count; s++)
       CDL_TRY(write_run(source, to, t, base, s));

@@ -5,7 +5,7 @@
 
 /* AdaLoRA under --compat reference is the inert form of the paper's fork, and CondAdaLoRA has no
  * such form: neither follows it. */
-static const cdl_compared_method methods[] = {
+static const report_compared_method methods[] = {
     {"lora", "LoRA", NULL, "lora", true, ""},
     {"condlora-reference", "CondLoRA", "orientation reference", "condlora", true, ""},
     {"condlora", "CondLoRA", "orientation paper", "condlora", true, "orientation=paper"},
@@ -18,13 +18,13 @@ static const cdl_compared_method methods[] = {
      "method=condadalora compat=none"}};
 enum { METHOD_COUNT = sizeof methods / sizeof methods[0] };
 
-const cdl_compared_method *cdl_compared_methods(size_t *count)
+const report_compared_method *report_compared_methods(size_t *count)
 {
   *count = METHOD_COUNT;
   return methods;
 }
 
-cdl_status cdl_compared_method_find(const char *name, const cdl_compared_method **method)
+cdl_status report_compared_method_find(const char *name, const report_compared_method **method)
 {
   const char *names[METHOD_COUNT];
   for (size_t i = 0; i < METHOD_COUNT; i++) {
@@ -35,5 +35,5 @@ cdl_status cdl_compared_method_find(const char *name, const cdl_compared_method 
     }
   }
   return cdl_fail(CDL_USAGE, "--methods: there is no %s; the nearest is %s", name,
-                  cdl_nearest(name, names, METHOD_COUNT));
+                  base_nearest(name, names, METHOD_COUNT));
 }

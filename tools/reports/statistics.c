@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdbool.h>
 
-double cdl_mean(const double *values, size_t count)
+double report_mean(const double *values, size_t count)
 {
   double sum = 0;
   for (size_t i = 0; i < count; i++)
@@ -12,9 +12,9 @@ double cdl_mean(const double *values, size_t count)
   return count > 0 ? sum / (double)count : NAN;
 }
 
-double cdl_deviation(const double *values, size_t count)
+double report_deviation(const double *values, size_t count)
 {
-  const double mean = cdl_mean(values, count);
+  const double mean = report_mean(values, count);
   double squares = 0;
   for (size_t i = 0; i < count; i++)
     squares += (values[i] - mean) * (values[i] - mean);
@@ -63,7 +63,7 @@ static double log_gamma_step(double a)
 
 /* I_x(freedom / 2, 1 / 2), the regularised incomplete beta function, at x = freedom / (freedom +
  * t²). */
-double cdl_student_two_sided(double t, double freedom)
+double report_student_two_sided(double t, double freedom)
 {
   if (isnan(t) || !(freedom > 0))
     return NAN;
@@ -89,9 +89,9 @@ static bool are_constant(const double *a, const double *b, size_t count)
   return most - least <= 4 * DBL_EPSILON * largest;
 }
 
-cdl_paired_test cdl_paired_t_test(const double *a, const double *b, size_t count)
+report_paired_test report_paired_t_test(const double *a, const double *b, size_t count)
 {
-  cdl_paired_test test = {.count = count, .t = NAN, .p = NAN};
+  report_paired_test test = {.count = count, .t = NAN, .p = NAN};
   double sum = 0, squares = 0;
   for (size_t i = 0; i < count; i++)
     sum += a[i] - b[i];
@@ -101,7 +101,7 @@ cdl_paired_test cdl_paired_t_test(const double *a, const double *b, size_t count
   test.deviation = count > 1 ? sqrt(squares / (double)(count - 1)) : NAN;
   if (count > 1 && !are_constant(a, b, count)) {
     test.t = test.mean / (test.deviation / sqrt((double)count));
-    test.p = cdl_student_two_sided(test.t, (double)(count - 1));
+    test.p = report_student_two_sided(test.t, (double)(count - 1));
   }
   return test;
 }

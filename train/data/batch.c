@@ -4,7 +4,7 @@
 
 #include "condlora/random.h"
 
-void cdl_epoch_shuffle(uint32_t *rows, size_t count, uint64_t data_seed, uint32_t epoch)
+void data_epoch_shuffle(uint32_t *rows, size_t count, uint64_t data_seed, uint32_t epoch)
 {
   cdl_random random = cdl_random_start(data_seed, CDL_RANDOM_DATA_ORDER, 0, epoch);
   for (size_t i = count; i-- > 1;) {
@@ -58,10 +58,10 @@ static cdl_status check_tokens(size_t tokens)
   return CDL_OK;
 }
 
-cdl_status cdl_batch_bound_of(const cdl_tokens *tokens, const uint32_t *rows, size_t count,
-                              size_t size, cdl_batch_bound *bound)
+cdl_status data_batch_bound_of(const cdl_tokens *tokens, const uint32_t *rows, size_t count,
+                               size_t size, data_batch_bound *bound)
 {
-  *bound = (cdl_batch_bound){.examples = size < count ? size : count};
+  *bound = (data_batch_bound){.examples = size < count ? size : count};
   if (bound->examples == 0)
     return CDL_OK;
   uint32_t *sorted = calloc(count, sizeof *sorted);
@@ -79,10 +79,10 @@ cdl_status cdl_batch_bound_of(const cdl_tokens *tokens, const uint32_t *rows, si
 
 /* Cuts plan->rows into batches: their number, their bound, and where `first` is there, their
  * beginnings. */
-static void cut(cdl_batch_plan *plan, const cdl_tokens *tokens, size_t token_budget,
+static void cut(data_batch_plan *plan, const cdl_tokens *tokens, size_t token_budget,
                 size_t example_limit)
 {
-  cdl_batch_bound *bound = &plan->bound;
+  data_batch_bound *bound = &plan->bound;
   plan->batches = 0;
   for (size_t begin = 0, end; begin < plan->count; begin = end) {
     size_t total = length_of(tokens, plan->rows[begin]);
@@ -102,7 +102,7 @@ static void cut(cdl_batch_plan *plan, const cdl_tokens *tokens, size_t token_bud
     plan->first[plan->batches] = plan->count;
 }
 
-static cdl_status make_plan(cdl_batch_plan *plan, const cdl_tokens *tokens, const uint32_t *rows,
+static cdl_status make_plan(data_batch_plan *plan, const cdl_tokens *tokens, const uint32_t *rows,
                             size_t token_budget, size_t example_limit)
 {
   plan->rows = calloc(plan->count + 1, sizeof *plan->rows);
@@ -119,28 +119,28 @@ static cdl_status make_plan(cdl_batch_plan *plan, const cdl_tokens *tokens, cons
   return check_tokens(plan->bound.tokens);
 }
 
-cdl_status cdl_batch_plan_make(const cdl_tokens *tokens, const uint32_t *rows, size_t count,
-                               size_t token_budget, size_t example_limit, cdl_batch_plan *plan)
+cdl_status data_batch_plan_make(const cdl_tokens *tokens, const uint32_t *rows, size_t count,
+                                size_t token_budget, size_t example_limit, data_batch_plan *plan)
 {
-  *plan = (cdl_batch_plan){.count = count};
+  *plan = (data_batch_plan){.count = count};
   if (token_budget == 0 || example_limit == 0)
     return cdl_fail(CDL_ARGUMENT, "batches of %zu tokens and %zu examples; expected at least 1",
                     token_budget, example_limit);
   const cdl_status status = make_plan(plan, tokens, rows, token_budget, example_limit);
   if (status != CDL_OK)
-    cdl_batch_plan_release(plan);
+    data_batch_plan_release(plan);
   return status;
 }
 
-void cdl_batch_plan_release(cdl_batch_plan *plan)
+void data_batch_plan_release(data_batch_plan *plan)
 {
   free(plan->rows);
   free(plan->first);
-  *plan = (cdl_batch_plan){0};
+  *plan = (data_batch_plan){0};
 }
 
-static cdl_status check_room(const cdl_batch *batch, const cdl_tokens *tokens, const uint32_t *rows,
-                             size_t count)
+static cdl_status check_room(const data_batch *batch, const cdl_tokens *tokens,
+                             const uint32_t *rows, size_t count)
 {
   size_t total = 0;
   for (size_t i = 0; i < count; i++) {
@@ -155,7 +155,7 @@ static cdl_status check_room(const cdl_batch *batch, const cdl_tokens *tokens, c
   return CDL_OK;
 }
 
-static void put_tokens(cdl_batch *batch, const cdl_tokens *tokens, uint32_t row,
+static void put_tokens(data_batch *batch, const cdl_tokens *tokens, uint32_t row,
                        int32_t first_position)
 {
   const uint64_t from = tokens->offsets[row];
@@ -170,8 +170,8 @@ static void put_tokens(cdl_batch *batch, const cdl_tokens *tokens, uint32_t row,
   batch->longest = length > batch->longest ? length : batch->longest;
 }
 
-cdl_status cdl_batch_fill(cdl_batch *batch, const cdl_dataset *dataset, const uint32_t *rows,
-                          size_t count, int32_t first_position)
+cdl_status data_batch_fill(data_batch *batch, const cdl_dataset *dataset, const uint32_t *rows,
+                           size_t count, int32_t first_position)
 {
   const cdl_tokens tokens = cdl_dataset_tokens(dataset);
   CDL_TRY(check_room(batch, &tokens, rows, count));
@@ -196,22 +196,22 @@ cdl_status cdl_batch_fill(cdl_batch *batch, const cdl_dataset *dataset, const ui
 
 /* ---- Memory ---- */
 
-bool cdl_batch_allocate(cdl_batch *batch, cdl_batch_bound bound)
+bool data_batch_allocate(data_batch *batch, data_batch_bound bound)
 {
-  *batch = (cdl_batch){.ids = calloc(bound.tokens + 1, sizeof *batch->ids),
-                       .positions = calloc(bound.tokens + 1, sizeof *batch->positions),
-                       .type_ids = calloc(bound.tokens + 1, sizeof *batch->type_ids),
-                       .offsets = calloc(bound.examples + 1, sizeof *batch->offsets),
-                       .index = calloc(bound.examples + 1, sizeof *batch->index),
-                       .labels = calloc(bound.examples + 1, sizeof *batch->labels),
-                       .targets = calloc(bound.examples + 1, sizeof *batch->targets),
-                       .capacity = bound};
+  *batch = (data_batch){.ids = calloc(bound.tokens + 1, sizeof *batch->ids),
+                        .positions = calloc(bound.tokens + 1, sizeof *batch->positions),
+                        .type_ids = calloc(bound.tokens + 1, sizeof *batch->type_ids),
+                        .offsets = calloc(bound.examples + 1, sizeof *batch->offsets),
+                        .index = calloc(bound.examples + 1, sizeof *batch->index),
+                        .labels = calloc(bound.examples + 1, sizeof *batch->labels),
+                        .targets = calloc(bound.examples + 1, sizeof *batch->targets),
+                        .capacity = bound};
   return batch->ids != NULL && batch->positions != NULL && batch->type_ids != NULL &&
          batch->offsets != NULL && batch->index != NULL && batch->labels != NULL &&
          batch->targets != NULL;
 }
 
-void cdl_batch_free(cdl_batch *batch)
+void data_batch_free(data_batch *batch)
 {
   free(batch->ids);
   free(batch->positions);
@@ -220,10 +220,10 @@ void cdl_batch_free(cdl_batch *batch)
   free(batch->index);
   free(batch->labels);
   free(batch->targets);
-  *batch = (cdl_batch){0};
+  *batch = (data_batch){0};
 }
 
-cdl_token_batch cdl_batch_view(const cdl_batch *batch)
+cdl_token_batch data_batch_view(const data_batch *batch)
 {
   return (cdl_token_batch){.ids = batch->ids,
                            .positions = batch->positions,

@@ -12,16 +12,16 @@
 /* The most that any batch holds: what buffers must be sized by. */
 typedef struct {
   size_t examples, tokens, longest;
-} cdl_batch_bound;
+} data_batch_bound;
 
 /* Puts rows [count] into the order of an epoch: Fisher and Yates's shuffle, keyed by the seed of
  * the data order and the 0-based epoch. The result depends on the order that `rows` has before. */
-void cdl_epoch_shuffle(uint32_t *rows, size_t count, uint64_t data_seed, uint32_t epoch);
+void data_epoch_shuffle(uint32_t *rows, size_t count, uint64_t data_seed, uint32_t epoch);
 
 /* Bound of batches of `size` of these rows in any order: the tokens of the `size` longest ones.
  * Errors: MEMORY; DATA where tokens do not fit the 32-bit offsets of a batch. */
-CDL_MUST_USE cdl_status cdl_batch_bound_of(const cdl_tokens *tokens, const uint32_t *rows,
-                                           size_t count, size_t size, cdl_batch_bound *bound);
+CDL_MUST_USE cdl_status data_batch_bound_of(const cdl_tokens *tokens, const uint32_t *rows,
+                                            size_t count, size_t size, data_batch_bound *bound);
 
 /* Batches for evaluation: rows by ascending length (those of one length in their given order), cut
  * so that a batch holds at most `token_budget` tokens and `example_limit` examples, or a single
@@ -30,13 +30,13 @@ typedef struct {
   uint32_t *rows; /* [count] */
   size_t *first;  /* [batches + 1]: batch b has rows[first[b]] … rows[first[b + 1] - 1] */
   size_t count, batches;
-  cdl_batch_bound bound;
-} cdl_batch_plan;
+  data_batch_bound bound;
+} data_batch_plan;
 /* Errors: MEMORY, DATA as above; ARGUMENT for a limit of 0. */
-CDL_MUST_USE cdl_status cdl_batch_plan_make(const cdl_tokens *tokens, const uint32_t *rows,
-                                            size_t count, size_t token_budget, size_t example_limit,
-                                            cdl_batch_plan *plan);
-void cdl_batch_plan_release(cdl_batch_plan *plan);
+CDL_MUST_USE cdl_status data_batch_plan_make(const cdl_tokens *tokens, const uint32_t *rows,
+                                             size_t count, size_t token_budget,
+                                             size_t example_limit, data_batch_plan *plan);
+void data_batch_plan_release(data_batch_plan *plan);
 
 /* A batch on the host. The arrays are the caller's, as long as a bound says; NULL ones are left
  * out. */
@@ -48,21 +48,21 @@ typedef struct {
   uint32_t *index;    /* [examples] what each example is known by in its data set */
   int32_t *labels;    /* [examples] class ids, -1 without one */
   float *targets;     /* [examples] of a regression, NaN without one */
-  cdl_batch_bound capacity;
+  data_batch_bound capacity;
 
   size_t examples, tokens, longest; /* filled in */
-} cdl_batch;
+} data_batch;
 
 /* Fills a batch with the examples of `rows`, in order. Positions count from `first_position`, as
  * cdl_count_positions does. Allocates nothing. Errors: ARGUMENT when the batch is too
  * small or a row is not there. */
-CDL_MUST_USE cdl_status cdl_batch_fill(cdl_batch *batch, const cdl_dataset *dataset,
-                                       const uint32_t *rows, size_t count, int32_t first_position);
+CDL_MUST_USE cdl_status data_batch_fill(data_batch *batch, const cdl_dataset *dataset,
+                                        const uint32_t *rows, size_t count, int32_t first_position);
 
 /* Host arrays of a batch as large as `bound`; false when memory is out. */
-bool cdl_batch_allocate(cdl_batch *batch, cdl_batch_bound bound);
-void cdl_batch_free(cdl_batch *batch);
+bool data_batch_allocate(data_batch *batch, data_batch_bound bound);
+void data_batch_free(data_batch *batch);
 /* The encoder's view of a filled batch. */
-cdl_token_batch cdl_batch_view(const cdl_batch *batch);
+cdl_token_batch data_batch_view(const data_batch *batch);
 
 #endif

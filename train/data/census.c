@@ -17,20 +17,20 @@ static void count_labels(const cdl_dataset *dataset, const uint32_t *rows, size_
   }
 }
 
-static cdl_status take_labels(const cdl_dataset *train, const cdl_split *split,
-                              const cdl_dataset *dev, cdl_census *c)
+static cdl_status take_labels(const cdl_dataset *train, const data_split *split,
+                              const cdl_dataset *dev, data_census *c)
 {
   c->classes = cdl_dataset_label_count(train);
-  c->labelled = calloc(CDL_PART_COUNT * c->classes + 1, sizeof *c->labelled);
+  c->labelled = calloc(DATA_PART_COUNT * c->classes + 1, sizeof *c->labelled);
   c->names = calloc(c->classes + 1, sizeof *c->names);
   if (c->labelled == NULL || c->names == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: the counts of %zu labels", c->classes);
   for (size_t i = 0; i < c->classes; i++)
     c->names[i] = cdl_dataset_label_name(train, (int32_t)i);
-  count_labels(train, split->train, split->train_count, c->labelled + CDL_PART_TRAIN * c->classes);
-  count_labels(train, split->valid, split->valid_count, c->labelled + CDL_PART_VALID * c->classes);
+  count_labels(train, split->train, split->train_count, c->labelled + DATA_PART_TRAIN * c->classes);
+  count_labels(train, split->valid, split->valid_count, c->labelled + DATA_PART_VALID * c->classes);
   if (dev != NULL)
-    count_labels(dev, NULL, cdl_dataset_count(dev), c->labelled + CDL_PART_DEV * c->classes);
+    count_labels(dev, NULL, cdl_dataset_count(dev), c->labelled + DATA_PART_DEV * c->classes);
   return CDL_OK;
 }
 
@@ -42,13 +42,13 @@ typedef struct {
   uint32_t row, part;
 } entry;
 
-static entry make_entry(const cdl_dataset *dataset, uint32_t row, cdl_part part)
+static entry make_entry(const cdl_dataset *dataset, uint32_t row, data_part part)
 {
   const cdl_example e = cdl_dataset_example(dataset, row);
-  uint64_t hash = CDL_FNV_START;
+  uint64_t hash = BASE_FNV_START;
   for (int i = 0; i < 2 && e.text[i] != NULL; i++) {
-    hash = cdl_fnv(hash, &e.bytes[i], sizeof e.bytes[i]);
-    hash = cdl_fnv(hash, e.text[i], e.bytes[i]);
+    hash = base_fnv(hash, &e.bytes[i], sizeof e.bytes[i]);
+    hash = base_fnv(hash, e.text[i], e.bytes[i]);
   }
   return (entry){.hash = hash, .dataset = dataset, .row = row, .part = (uint32_t)part};
 }
@@ -80,27 +80,27 @@ static bool same_truth(const entry *a, const entry *b)
 }
 
 /* Entries that all have one text. */
-static void count_group(const entry *group, size_t count, cdl_census *c)
+static void count_group(const entry *group, size_t count, data_census *c)
 {
-  size_t parts[CDL_PART_COUNT] = {0};
+  size_t parts[DATA_PART_COUNT] = {0};
   const entry *first = NULL; /* of train's file */
   bool contradicts = false;
   for (size_t i = 0; i < count; i++) {
     parts[group[i].part]++;
-    if (group[i].part == CDL_PART_DEV)
+    if (group[i].part == DATA_PART_DEV)
       continue;
     contradicts = contradicts || (first != NULL && !same_truth(first, &group[i]));
     first = first != NULL ? first : &group[i];
   }
-  const size_t known = parts[CDL_PART_TRAIN] + parts[CDL_PART_VALID];
+  const size_t known = parts[DATA_PART_TRAIN] + parts[DATA_PART_VALID];
   c->repeated += known > 1 ? known - 1 : 0;
   c->contradicting += contradicts ? known : 0;
-  c->valid_in_train += parts[CDL_PART_TRAIN] > 0 ? parts[CDL_PART_VALID] : 0;
-  c->dev_in_train += known > 0 ? parts[CDL_PART_DEV] : 0;
+  c->valid_in_train += parts[DATA_PART_TRAIN] > 0 ? parts[DATA_PART_VALID] : 0;
+  c->dev_in_train += known > 0 ? parts[DATA_PART_DEV] : 0;
 }
 
-static cdl_status take_texts(const cdl_dataset *train, const cdl_split *split,
-                             const cdl_dataset *dev, cdl_census *c)
+static cdl_status take_texts(const cdl_dataset *train, const data_split *split,
+                             const cdl_dataset *dev, data_census *c)
 {
   const size_t devs = dev != NULL ? cdl_dataset_count(dev) : 0;
   const size_t count = split->train_count + split->valid_count + devs;
@@ -108,11 +108,11 @@ static cdl_status take_texts(const cdl_dataset *train, const cdl_split *split,
   if (entries == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: the texts of %zu examples", count);
   for (size_t i = 0; i < split->train_count; i++)
-    *end++ = make_entry(train, split->train[i], CDL_PART_TRAIN);
+    *end++ = make_entry(train, split->train[i], DATA_PART_TRAIN);
   for (size_t i = 0; i < split->valid_count; i++)
-    *end++ = make_entry(train, split->valid[i], CDL_PART_VALID);
+    *end++ = make_entry(train, split->valid[i], DATA_PART_VALID);
   for (size_t i = 0; i < devs; i++)
-    *end++ = make_entry(dev, (uint32_t)i, CDL_PART_DEV);
+    *end++ = make_entry(dev, (uint32_t)i, DATA_PART_DEV);
   qsort(entries, count, sizeof *entries, compare_entries);
   for (size_t first = 0, next; first < count; first = next) {
     for (next = first + 1; next < count && compare_entries(&entries[first], &entries[next]) == 0;)
@@ -126,47 +126,47 @@ static cdl_status take_texts(const cdl_dataset *train, const cdl_split *split,
 
 /* ---- All ---- */
 
-cdl_status cdl_census_take(const cdl_dataset *train, const cdl_split *split, const cdl_dataset *dev,
-                           cdl_census *c)
+cdl_status data_census_take(const cdl_dataset *train, const data_split *split,
+                            const cdl_dataset *dev, data_census *c)
 {
-  *c = (cdl_census){.examples = {split->train_count, split->valid_count},
-                    .read = {cdl_dataset_count(train)},
-                    .skipped = {cdl_dataset_skipped(train)},
-                    .has_dev = dev != NULL};
+  *c = (data_census){.examples = {split->train_count, split->valid_count},
+                     .read = {cdl_dataset_count(train)},
+                     .skipped = {cdl_dataset_skipped(train)},
+                     .has_dev = dev != NULL};
   if (dev != NULL) {
-    c->examples[CDL_PART_DEV] = c->read[1] = cdl_dataset_count(dev);
+    c->examples[DATA_PART_DEV] = c->read[1] = cdl_dataset_count(dev);
     c->skipped[1] = cdl_dataset_skipped(dev);
   }
   cdl_status status = take_labels(train, split, dev, c);
   if (status == CDL_OK)
     status = take_texts(train, split, dev, c);
   if (status != CDL_OK)
-    cdl_census_release(c);
+    data_census_release(c);
   return status;
 }
 
-void cdl_census_count_truncated(cdl_census *c, const cdl_dataset *train, const cdl_dataset *dev)
+void data_census_count_truncated(data_census *c, const cdl_dataset *train, const cdl_dataset *dev)
 {
   c->truncated[0] = cdl_dataset_tokens(train).truncated;
   c->truncated[1] = dev != NULL ? cdl_dataset_tokens(dev).truncated : 0;
 }
 
-void cdl_census_release(cdl_census *c)
+void data_census_release(data_census *c)
 {
   free(c->labelled);
   free(c->names);
-  *c = (cdl_census){0};
+  *c = (data_census){0};
 }
 
-static json_t *label_json(const cdl_census *c, size_t label)
+static json_t *label_json(const data_census *c, size_t label)
 {
   const size_t *of = c->labelled + label;
-  return json_pack("{sI sI sI}", "train", (json_int_t)of[CDL_PART_TRAIN * c->classes], "valid",
-                   (json_int_t)of[CDL_PART_VALID * c->classes], "dev",
-                   (json_int_t)of[CDL_PART_DEV * c->classes]);
+  return json_pack("{sI sI sI}", "train", (json_int_t)of[DATA_PART_TRAIN * c->classes], "valid",
+                   (json_int_t)of[DATA_PART_VALID * c->classes], "dev",
+                   (json_int_t)of[DATA_PART_DEV * c->classes]);
 }
 
-json_t *cdl_census_json(const cdl_census *c)
+json_t *data_census_json(const data_census *c)
 {
   json_t *labels = json_object();
   bool whole = labels != NULL;

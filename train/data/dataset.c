@@ -27,13 +27,13 @@ typedef struct {
 
 typedef struct {
   const char *name;
-  cdl_table *table;
+  data_table *table;
   size_t first, count;
 } part;
 
 /* What is read of a file. */
 typedef struct {
-  const char *column[CDL_TABLE_SELECTED]; /* texts, then the label */
+  const char *column[DATA_TABLE_SELECTED]; /* texts, then the label */
   size_t texts, columns;
   bool drops_rows, label_optional;
   const char *skip_label;
@@ -45,17 +45,17 @@ typedef struct {
 } tally;
 
 struct cdl_dataset {
-  part parts[CDL_TASK_FILES_MAX];
+  part parts[DATA_TASK_FILES_MAX];
   size_t part_count;
   row *rows;
   size_t count, capacity;
   bool pair, regression;
   bool infers_labels; /* names are taken from the rows */
   bool labels_optional;
-  cdl_labels labels;
+  data_labels labels;
   size_t unlabelled;
   tally left_out;
-  cdl_token_store tokens;
+  data_token_store tokens;
 
   /* Of one that is read in windows. */
   reading what;
@@ -65,50 +65,50 @@ struct cdl_dataset {
   char failure[1024];
 };
 
-static cdl_status fail_at(const cdl_table *table, uint64_t line, const char *format, ...)
+static cdl_status fail_at(const data_table *table, uint64_t line, const char *format, ...)
     CDL_PRINTF(3, 4);
-static cdl_status fail_at(const cdl_table *table, uint64_t line, const char *format, ...)
+static cdl_status fail_at(const data_table *table, uint64_t line, const char *format, ...)
 {
   va_list arguments;
   va_start(arguments, format);
   const cdl_status status = cdl_fail_v(CDL_DATA, format, arguments);
   va_end(arguments);
-  return cdl_context(status, "%s:%llu", cdl_table_name(table), (unsigned long long)line);
+  return cdl_context(status, "%s:%llu", data_table_name(table), (unsigned long long)line);
 }
 
-static bool is_text(cdl_field field, const char *text)
+static bool is_text(data_field field, const char *text)
 {
   return field.data != NULL && strlen(text) == field.bytes &&
          memcmp(field.data, text, field.bytes) == 0;
 }
 
-static cdl_status unknown_label(const cdl_dataset *dataset, const cdl_table *table, uint64_t line,
-                                cdl_field field)
+static cdl_status unknown_label(const cdl_dataset *dataset, const data_table *table, uint64_t line,
+                                data_field field)
 {
   char list[512] = "";
   size_t used = 0, i = 0;
-  for (; i < dataset->labels.count && used < sizeof list - sizeof(cdl_quoted) - 8; i++) {
+  for (; i < dataset->labels.count && used < sizeof list - sizeof(data_quoted) - 8; i++) {
     const char *name = dataset->labels.names[i];
     used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ", ",
-                             cdl_quote(name, strlen(name)).text);
+                             data_quote(name, strlen(name)).text);
   }
   const bool unmarked = !dataset->labels_optional && (is_text(field, "-1") || is_text(field, "-"));
   return fail_at(
-      table, line, "unknown label %s; expected %s%s%s%s", cdl_quote(field.data, field.bytes).text,
+      table, line, "unknown label %s; expected %s%s%s%s", data_quote(field.data, field.bytes).text,
       dataset->labels.count == 1 ? "" : "one of ", list, i < dataset->labels.count ? ", …" : "",
       unmarked ? "; --skip-label leaves rows without a label out" : "");
 }
 
-static cdl_status read_truth(cdl_dataset *dataset, const cdl_table *table, uint64_t line,
-                             cdl_field field, row *r)
+static cdl_status read_truth(cdl_dataset *dataset, const data_table *table, uint64_t line,
+                             data_field field, row *r)
 {
   if (dataset->regression) {
-    if (!cdl_number_parse(field.data, field.bytes, &r->truth.target))
+    if (!base_number_parse(field.data, field.bytes, &r->truth.target))
       return fail_at(table, line, "%s is not a number; expected a finite decimal such as 3.25",
-                     cdl_quote(field.data, field.bytes).text);
+                     data_quote(field.data, field.bytes).text);
     return CDL_OK;
   }
-  r->truth.label = cdl_labels_find(&dataset->labels, field.data, field.bytes);
+  r->truth.label = data_labels_find(&dataset->labels, field.data, field.bytes);
   if (r->truth.label >= 0)
     return CDL_OK;
   if (!dataset->infers_labels)
@@ -116,12 +116,12 @@ static cdl_status read_truth(cdl_dataset *dataset, const cdl_table *table, uint6
   if (field.bytes == 0)
     return fail_at(table, line, "the label is empty; expected the name of a class");
   r->truth.label = (int32_t)dataset->labels.count;
-  return cdl_context(cdl_labels_add(&dataset->labels, field.data, field.bytes), "%s:%llu",
-                     cdl_table_name(table), (unsigned long long)line);
+  return cdl_context(data_labels_add(&dataset->labels, field.data, field.bytes), "%s:%llu",
+                     data_table_name(table), (unsigned long long)line);
 }
 
-static cdl_status make_row(cdl_dataset *dataset, const cdl_table *table, uint64_t line,
-                           const reading *what, const cdl_field *fields, row *r)
+static cdl_status make_row(cdl_dataset *dataset, const data_table *table, uint64_t line,
+                           const reading *what, const data_field *fields, row *r)
 {
   *r = (row){.line = line < UINT32_MAX ? (uint32_t)line : UINT32_MAX};
   for (size_t i = 0; i < what->texts; i++) {
@@ -160,7 +160,7 @@ static cdl_status add_row(cdl_dataset *dataset, const row *r)
 }
 
 /* The first column that is needed and that the row has not; NULL when it is whole. */
-static const char *lacking(const reading *what, const cdl_field *fields, bool *is_null)
+static const char *lacking(const reading *what, const data_field *fields, bool *is_null)
 {
   for (size_t i = 0; i < what->columns; i++)
     if (fields[i].data == NULL && (i < what->texts || !what->label_optional)) {
@@ -170,10 +170,10 @@ static const char *lacking(const reading *what, const cdl_field *fields, bool *i
   return NULL;
 }
 
-static cdl_status no_field(const cdl_table *table, uint64_t line, const char *name, bool is_null)
+static cdl_status no_field(const data_table *table, uint64_t line, const char *name, bool is_null)
 {
-  const char *others = cdl_table_row_fields(table);
-  const cdl_quoted quoted = cdl_quote(name, strlen(name));
+  const char *others = data_table_row_fields(table);
+  const data_quoted quoted = data_quote(name, strlen(name));
   if (is_null)
     return fail_at(table, line, "the field %s is null; expected a string or a number", quoted.text);
   return fail_at(table, line, "no field %s%s%s", quoted.text,
@@ -184,10 +184,10 @@ static cdl_status no_field(const cdl_table *table, uint64_t line, const char *na
 static cdl_status read_row(cdl_dataset *dataset, part *p, const reading *what, tally *left_out,
                            bool *more)
 {
-  cdl_field fields[CDL_TABLE_SELECTED] = {{0}};
+  data_field fields[DATA_TABLE_SELECTED] = {{0}};
   uint64_t line;
   bool is_null = false;
-  CDL_TRY(cdl_table_next(p->table, fields, &line, more));
+  CDL_TRY(data_table_next(p->table, fields, &line, more));
   if (!*more)
     return CDL_OK;
   const char *missing = lacking(what, fields, &is_null);
@@ -204,38 +204,38 @@ static cdl_status read_row(cdl_dataset *dataset, part *p, const reading *what, t
   }
   row r;
   CDL_TRY(make_row(dataset, p->table, line, what, fields, &r));
-  return cdl_context(add_row(dataset, &r), "%s", cdl_table_name(p->table));
+  return cdl_context(add_row(dataset, &r), "%s", data_table_name(p->table));
 }
 
 /* What there is to say once `kept` rows have been read and no more come. */
-static cdl_status finish_rows(const cdl_table *table, const reading *what, uint64_t kept,
+static cdl_status finish_rows(const data_table *table, const reading *what, uint64_t kept,
                               const tally *left_out)
 {
   const size_t dropped = left_out->dropped, skipped = left_out->skipped;
-  const cdl_quoted label = what->skip_label != NULL
-                               ? cdl_quote(what->skip_label, strlen(what->skip_label))
-                               : (cdl_quoted){0};
+  const data_quoted label = what->skip_label != NULL
+                                ? data_quote(what->skip_label, strlen(what->skip_label))
+                                : (data_quoted){0};
   if (kept == 0 && skipped > 0)
     return cdl_fail(CDL_DATA, "%s: every row has the label %s, which --skip-label leaves out",
-                    cdl_table_name(table), label.text);
+                    data_table_name(table), label.text);
   if (kept == 0)
-    return cdl_fail(CDL_DATA, "%s: no rows%s; expected at least one", cdl_table_name(table),
+    return cdl_fail(CDL_DATA, "%s: no rows%s; expected at least one", data_table_name(table),
                     dropped > 0 ? " that have every column that is needed" : " after the header");
   if (skipped > 0)
     cdl_log(CDL_LOG_NOTICE, "%s: %zu of %llu rows have the label %s and were left out",
-            cdl_table_name(table), skipped, (unsigned long long)kept + skipped, label.text);
+            data_table_name(table), skipped, (unsigned long long)kept + skipped, label.text);
   else if (what->skip_label != NULL)
     cdl_log(CDL_LOG_NOTICE, "%s: no row has the label %s, which --skip-label leaves out",
-            cdl_table_name(table), label.text);
+            data_table_name(table), label.text);
   if (dropped > 0)
     cdl_log(CDL_LOG_NOTICE, "%s: %zu of %llu rows lack a column that is needed and were dropped",
-            cdl_table_name(table), dropped, (unsigned long long)kept + dropped);
+            data_table_name(table), dropped, (unsigned long long)kept + dropped);
   return CDL_OK;
 }
 
 static cdl_status read_rows(cdl_dataset *dataset, part *p, const reading *what)
 {
-  CDL_TRY(cdl_table_select(p->table, what->column, what->columns));
+  CDL_TRY(data_table_select(p->table, what->column, what->columns));
   p->first = dataset->count;
   tally left_out = {0};
   for (bool more = true; more;)
@@ -244,7 +244,7 @@ static cdl_status read_rows(cdl_dataset *dataset, part *p, const reading *what)
   CDL_TRY(finish_rows(p->table, what, p->count, &left_out));
   dataset->left_out.dropped += left_out.dropped;
   dataset->left_out.skipped += left_out.skipped;
-  cdl_table_discard(p->table);
+  data_table_discard(p->table);
   return CDL_OK;
 }
 
@@ -252,12 +252,12 @@ static cdl_status sort_labels(cdl_dataset *dataset)
 {
   if (dataset->labels.count == 1)
     return cdl_fail(CDL_DATA, "%s: every row has the label %s; expected at least two classes",
-                    cdl_table_name(dataset->parts[0].table),
-                    cdl_quote(dataset->labels.names[0], strlen(dataset->labels.names[0])).text);
+                    data_table_name(dataset->parts[0].table),
+                    data_quote(dataset->labels.names[0], strlen(dataset->labels.names[0])).text);
   int32_t *renumbered = calloc(dataset->labels.count + 1, sizeof *renumbered);
   if (renumbered == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory for %zu labels", dataset->labels.count);
-  const cdl_status status = cdl_labels_sort(&dataset->labels, renumbered);
+  const cdl_status status = data_labels_sort(&dataset->labels, renumbered);
   for (size_t i = 0; status == CDL_OK && i < dataset->count; i++)
     if (dataset->rows[i].truth.label >= 0)
       dataset->rows[i].truth.label = renumbered[dataset->rows[i].truth.label];
@@ -270,19 +270,19 @@ static cdl_status sort_labels(cdl_dataset *dataset)
  * is a label too. */
 static cdl_status check_marks(const cdl_dataset *dataset)
 {
-  const cdl_labels *labels = &dataset->labels;
+  const data_labels *labels = &dataset->labels;
   bool from_0 = true, plus = false;
   for (size_t i = 0; i < labels->count; i++) {
     const char *name = labels->names[i];
-    from_0 = from_0 && ((cdl_label_is_whole(name) && name[0] != '-') || strcmp(name, "-1") == 0);
+    from_0 = from_0 && ((data_label_is_whole(name) && name[0] != '-') || strcmp(name, "-1") == 0);
     plus = plus || strcmp(name, "+") == 0;
   }
-  const char *mark = from_0 && cdl_labels_find(labels, "-1", 2) >= 0 ? "-1"
-                     : !plus && cdl_labels_find(labels, "-", 1) >= 0 ? "-"
-                                                                     : NULL;
+  const char *mark = from_0 && data_labels_find(labels, "-1", 2) >= 0 ? "-1"
+                     : !plus && data_labels_find(labels, "-", 1) >= 0 ? "-"
+                                                                      : NULL;
   if (mark == NULL)
     return CDL_OK;
-  const int32_t id = cdl_labels_find(labels, mark, strlen(mark));
+  const int32_t id = data_labels_find(labels, mark, strlen(mark));
   size_t rows = 0, first = 0;
   for (size_t i = dataset->count; i-- > 0;)
     if (dataset->rows[i].truth.label == id) {
@@ -300,9 +300,9 @@ static cdl_status add_labels(cdl_dataset *dataset, const char *const *names, siz
 {
   for (size_t i = 0; i < count; i++) {
     const size_t bytes = strlen(names[i]);
-    if (cdl_labels_find(&dataset->labels, names[i], bytes) >= 0)
-      return cdl_fail(CDL_USAGE, "the label %s is listed twice", cdl_quote(names[i], bytes).text);
-    CDL_TRY(cdl_labels_add(&dataset->labels, names[i], bytes));
+    if (data_labels_find(&dataset->labels, names[i], bytes) >= 0)
+      return cdl_fail(CDL_USAGE, "the label %s is listed twice", data_quote(names[i], bytes).text);
+    CDL_TRY(data_labels_add(&dataset->labels, names[i], bytes));
   }
   return CDL_OK;
 }
@@ -325,10 +325,10 @@ static cdl_status check_source(const cdl_dataset_source *source)
 
 /* A first line that names the columns of training beside others is the header of a table, which
  * nobody means to be read as a text. */
-static cdl_status check_first_line(const cdl_table *table, const cdl_dataset_source *source)
+static cdl_status check_first_line(const data_table *table, const cdl_dataset_source *source)
 {
   size_t bytes, fields = 0, named = 0, wanted = 0;
-  const char *line = cdl_table_first_line(table, &bytes), *end = line + bytes;
+  const char *line = data_table_first_line(table, &bytes), *end = line + bytes;
   for (const char *at = line, *to; source->text_column[0] != NULL && at <= end; at = to + 1) {
     for (to = at; to < end && *to != ',' && *to != '\t';)
       to++;
@@ -341,23 +341,23 @@ static cdl_status check_first_line(const cdl_table *table, const cdl_dataset_sou
   }
   for (size_t i = 0; i < 2; i++)
     wanted += source->text_column[i] != NULL;
-  cdl_json_fault fault;
-  json_t *object = bytes > 0 && line[0] == '{' ? cdl_json_load(line, bytes, &fault) : NULL;
+  base_json_fault fault;
+  json_t *object = bytes > 0 && line[0] == '{' ? base_json_load(line, bytes, &fault) : NULL;
   if (object != NULL)
     cdl_log(CDL_LOG_NOTICE,
             "%s: line 1 is a JSON object, and is read as text; a name that ends in .jsonl has its "
             "fields read",
-            cdl_table_name(table));
+            data_table_name(table));
   json_decref(object);
   return wanted == 0 || named < wanted || fields < 2
              ? CDL_OK
              : cdl_fail(CDL_DATA,
                         "%s:1: the header of a table, not a text; give %s (for CSV a file whose "
                         "name ends in .csv)",
-                        cdl_table_name(table), source->unnamed);
+                        data_table_name(table), source->unnamed);
 }
 
-/* `windows`: as cdl_table_open_windows, with its `stop`. */
+/* `windows`: as data_table_open_windows, with its `stop`. */
 static cdl_status open_source(cdl_dataset *dataset, const cdl_dataset_source *source, bool windows,
                               const volatile int *stop, reading *what)
 {
@@ -372,35 +372,35 @@ static cdl_status open_source(cdl_dataset *dataset, const cdl_dataset_source *so
   part *p = &dataset->parts[0];
   p->name = "";
   static const char *const line_columns[] = {"first text", "second text"};
-  cdl_table_options options = {.format = source->format, .strict = true};
+  data_table_options options = {.format = source->format, .strict = true};
   if (source->plain_lines) {
     options.header = line_columns;
     options.header_count = 2;
     options.header_as_row_1 = true;
   }
-  CDL_TRY(windows ? cdl_table_open_windows(source->path, &options, stop, &p->table)
-                  : cdl_table_open(source->path, &options, &p->table));
+  CDL_TRY(windows ? data_table_open_windows(source->path, &options, stop, &p->table)
+                  : data_table_open(source->path, &options, &p->table));
   dataset->part_count = 1;
 
-  const bool lines = source->plain_lines && !cdl_table_is_json(p->table);
+  const bool lines = source->plain_lines && !data_table_is_json(p->table);
   const char *const *columns = lines ? line_columns : source->text_column;
   if (lines)
-    dataset->pair = cdl_table_has_column(p->table, line_columns[1]);
+    dataset->pair = data_table_has_column(p->table, line_columns[1]);
   *what = (reading){.column = {columns[0], columns[1]},
                     .texts = dataset->pair ? 2 : 1,
                     .label_optional = source->label_optional,
                     .skip_label = source->skip_label};
   what->columns = what->texts;
   if (source->label_column != NULL &&
-      (!source->label_optional || cdl_table_has_column(p->table, source->label_column)))
+      (!source->label_optional || data_table_has_column(p->table, source->label_column)))
     what->column[what->columns++] = source->label_column;
   if (lines)
     return check_first_line(p->table, source);
   return source->unnamed == NULL
              ? CDL_OK
-             : cdl_table_expect(p->table, what->column,
-                                source->text_column[0] != NULL ? what->columns : 0,
-                                source->unnamed);
+             : data_table_expect(p->table, what->column,
+                                 source->text_column[0] != NULL ? what->columns : 0,
+                                 source->unnamed);
 }
 
 static cdl_status read_source(cdl_dataset *dataset, const cdl_dataset_source *source)
@@ -435,8 +435,8 @@ cdl_status cdl_dataset_read_file(const cdl_dataset_source *source, cdl_dataset *
 
 /* A file of one's own, in windows */
 
-cdl_status cdl_dataset_open_windows(const cdl_dataset_source *source, const volatile int *stop,
-                                    cdl_dataset **dataset)
+cdl_status dataset_open_windows(const cdl_dataset_source *source, const volatile int *stop,
+                                cdl_dataset **dataset)
 {
   *dataset = NULL;
   CDL_TRY(check_source(source));
@@ -447,7 +447,7 @@ cdl_status cdl_dataset_open_windows(const cdl_dataset_source *source, const vola
     return cdl_fail(CDL_MEMORY, "%s: out of memory", source->path);
   cdl_status status = open_source(made, source, true, stop, &made->what);
   if (status == CDL_OK)
-    status = cdl_table_select(made->parts[0].table, made->what.column, made->what.columns);
+    status = data_table_select(made->parts[0].table, made->what.column, made->what.columns);
   return finish(status, made, dataset);
 }
 
@@ -456,7 +456,7 @@ static cdl_status read_window(cdl_dataset *dataset, size_t most)
   part *p = &dataset->parts[0];
   bool any = true;
   while (any && dataset->count == 0) { /* all rows of a window may be left out */
-    CDL_TRY(cdl_table_next_window(p->table));
+    CDL_TRY(data_table_next_window(p->table));
     any = false;
     for (bool more = true; more && dataset->count < most; any = any || more)
       CDL_TRY(read_row(dataset, p, &dataset->what, &dataset->left_out, &more));
@@ -476,7 +476,7 @@ static cdl_status put_off(cdl_dataset *dataset, cdl_status status)
   return CDL_OK;
 }
 
-cdl_status cdl_dataset_next_window(cdl_dataset *dataset, size_t most)
+cdl_status dataset_next_window(cdl_dataset *dataset, size_t most)
 {
   if (dataset->failed != CDL_OK)
     return cdl_fail(dataset->failed, "%s", dataset->failure);
@@ -487,23 +487,23 @@ cdl_status cdl_dataset_next_window(cdl_dataset *dataset, size_t most)
   return status;
 }
 
-uint64_t cdl_dataset_rows_before(const cdl_dataset *dataset)
+uint64_t dataset_rows_before(const cdl_dataset *dataset)
 {
   return dataset->before;
 }
 
 /* Tokens of the first `count` rows. */
-static cdl_status tokenize_front(cdl_dataset *dataset, const cdl_window_tokenizer *t, size_t count)
+static cdl_status tokenize_front(cdl_dataset *dataset, const data_window_tokenizer *t, size_t count)
 {
-  cdl_token_store store;
+  data_token_store store;
   dataset->count = dataset->parts[0].count = count;
-  CDL_TRY(cdl_token_store_build(&store, dataset, t->tokenizer, t->max_length, t->threads));
-  cdl_token_store_release(&dataset->tokens);
+  CDL_TRY(data_token_store_build(&store, dataset, t->tokenizer, t->max_length, t->threads));
+  data_token_store_release(&dataset->tokens);
   dataset->tokens = store;
   return t->check != NULL ? t->check(t->user, dataset) : CDL_OK;
 }
 
-cdl_status cdl_dataset_tokenize_window(cdl_dataset *dataset, const cdl_window_tokenizer *t)
+cdl_status dataset_tokenize_window(cdl_dataset *dataset, const data_window_tokenizer *t)
 {
   size_t good = 0, bad = dataset->count;
   cdl_status status = tokenize_front(dataset, t, bad);
@@ -531,18 +531,18 @@ cdl_status cdl_dataset_tokenize_window(cdl_dataset *dataset, const cdl_window_to
 /* A split of GLUE */
 
 static cdl_status read_task_file(cdl_dataset *dataset, const cdl_task *task, const char *folder,
-                                 const cdl_task_file *file)
+                                 const data_task_file *file)
 {
   part *p = &dataset->parts[dataset->part_count];
   p->name = file->part;
-  cdl_table_options options = {.format = CDL_DATA_TSV};
+  data_table_options options = {.format = CDL_DATA_TSV};
   if (!file->has_header) {
-    options.header = cdl_task_headerless;
-    options.header_count = CDL_TASK_HEADERLESS_COLUMNS;
+    options.header = data_task_headerless;
+    options.header_count = DATA_TASK_HEADERLESS_COLUMNS;
   }
-  char *in_folder = cdl_path_join(folder, task->name);
-  char *path = in_folder != NULL ? cdl_path_join(in_folder, file->name) : NULL;
-  const cdl_status opened = path != NULL ? cdl_table_open(path, &options, &p->table)
+  char *in_folder = base_path_join(folder, task->name);
+  char *path = in_folder != NULL ? base_path_join(in_folder, file->name) : NULL;
+  const cdl_status opened = path != NULL ? data_table_open(path, &options, &p->table)
                                          : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
   free(in_folder);
   free(path);
@@ -553,8 +553,8 @@ static cdl_status read_task_file(cdl_dataset *dataset, const cdl_task *task, con
                   .texts = dataset->pair ? 2 : 1,
                   .drops_rows = true};
   what.columns = what.texts;
-  if (file->labels == CDL_LABELS_REQUIRED || (file->labels == CDL_LABELS_WHERE_GIVEN &&
-                                              cdl_table_has_column(p->table, task->label_column)))
+  if (file->labels == DATA_LABELS_REQUIRED || (file->labels == DATA_LABELS_WHERE_GIVEN &&
+                                               data_table_has_column(p->table, task->label_column)))
     what.column[what.columns++] = task->label_column;
   return read_rows(dataset, p, &what);
 }
@@ -562,8 +562,8 @@ static cdl_status read_task_file(cdl_dataset *dataset, const cdl_task *task, con
 static cdl_status read_split(cdl_dataset *dataset, const cdl_task *task, const char *folder,
                              const char *split)
 {
-  cdl_task_split files;
-  CDL_TRY(cdl_task_split_find(task, split, &files));
+  data_task_split files;
+  CDL_TRY(data_task_split_find(task, split, &files));
   dataset->regression = cdl_task_is_regression(task);
   dataset->pair = task->text_column[1] != NULL;
   CDL_TRY(add_labels(dataset, task->labels, task->label_count));
@@ -586,10 +586,10 @@ void cdl_dataset_close(cdl_dataset *dataset)
 {
   if (dataset == NULL)
     return;
-  for (size_t i = 0; i < CDL_TASK_FILES_MAX; i++)
-    cdl_table_close(dataset->parts[i].table);
-  cdl_labels_release(&dataset->labels);
-  cdl_token_store_release(&dataset->tokens);
+  for (size_t i = 0; i < DATA_TASK_FILES_MAX; i++)
+    data_table_close(dataset->parts[i].table);
+  data_labels_release(&dataset->labels);
+  data_token_store_release(&dataset->tokens);
   free(dataset->rows);
   free(dataset);
 }
@@ -658,7 +658,7 @@ cdl_dataset_part cdl_dataset_get_part(const cdl_dataset *dataset, size_t index)
 {
   const part *p = &dataset->parts[index];
   return (cdl_dataset_part){
-      .name = p->name, .path = cdl_table_name(p->table), .first = p->first, .count = p->count};
+      .name = p->name, .path = data_table_name(p->table), .first = p->first, .count = p->count};
 }
 
 /* Tokens */
@@ -666,29 +666,29 @@ cdl_dataset_part cdl_dataset_get_part(const cdl_dataset *dataset, size_t index)
 cdl_status cdl_dataset_tokenize(cdl_dataset *dataset, const cdl_tokenizer *tokenizer,
                                 size_t max_length, unsigned threads)
 {
-  cdl_token_store store;
-  CDL_TRY(cdl_token_store_build(&store, dataset, tokenizer, max_length, threads));
-  cdl_token_store_release(&dataset->tokens);
+  data_token_store store;
+  CDL_TRY(data_token_store_build(&store, dataset, tokenizer, max_length, threads));
+  data_token_store_release(&dataset->tokens);
   dataset->tokens = store;
   for (size_t i = 0; i < dataset->part_count; i++)
-    cdl_table_discard(dataset->parts[i].table);
+    data_table_discard(dataset->parts[i].table);
   dataset->cut = store.truncated;
   dataset->tokenized = store.count;
-  cdl_dataset_note_cut(dataset, max_length);
+  dataset_note_cut(dataset, max_length);
   return CDL_OK;
 }
 
-void cdl_dataset_note_cut(const cdl_dataset *dataset, size_t max_length)
+void dataset_note_cut(const cdl_dataset *dataset, size_t max_length)
 {
   if (dataset->cut > 0)
     cdl_log(CDL_LOG_NOTICE, "%s: %llu of %llu examples were cut to %zu tokens",
-            cdl_table_name(dataset->parts[0].table), (unsigned long long)dataset->cut,
+            data_table_name(dataset->parts[0].table), (unsigned long long)dataset->cut,
             (unsigned long long)dataset->tokenized, max_length);
 }
 
 cdl_tokens cdl_dataset_tokens(const cdl_dataset *dataset)
 {
-  const cdl_token_store *store = &dataset->tokens;
+  const data_token_store *store = &dataset->tokens;
   return (cdl_tokens){.ids = store->ids,
                       .type_ids = store->type_ids,
                       .offsets = store->offsets,

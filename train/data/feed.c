@@ -17,7 +17,7 @@ enum {
 /* Where in a record of CSV the next byte is. */
 typedef enum { FIELD_BEGINS, IN_FIELD, IN_QUOTES, AFTER_QUOTE } csv_place;
 
-struct cdl_feed {
+struct data_feed {
   char *name;
   int descriptor;
   bool owned, quoted, ended;
@@ -31,7 +31,7 @@ struct cdl_feed {
   bool after_first; /* a line has ended: no byte-order mark any more */
 };
 
-static cdl_status fail_to_read(const cdl_feed *f)
+static cdl_status fail_to_read(const data_feed *f)
 {
   const int error = errno;
   if (error == ENOENT || error == ENOTDIR)
@@ -39,14 +39,14 @@ static cdl_status fail_to_read(const cdl_feed *f)
   return cdl_fail(CDL_IO, "%s: cannot be read: %s", f->name, strerror(error));
 }
 
-cdl_status cdl_feed_open(const char *path, bool quoted, const volatile int *stop, cdl_feed **feed)
+cdl_status data_feed_open(const char *path, bool quoted, const volatile int *stop, data_feed **feed)
 {
   const bool standard_input = strcmp(path, "-") == 0;
   *feed = NULL;
-  cdl_feed *f = calloc(1, sizeof *f);
+  data_feed *f = calloc(1, sizeof *f);
   if (f == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  *f = (cdl_feed){.descriptor = STDIN_FILENO, .quoted = quoted, .stop = stop};
+  *f = (data_feed){.descriptor = STDIN_FILENO, .quoted = quoted, .stop = stop};
   f->name = strdup(standard_input ? "standard input" : path);
   if (f->name == NULL) {
     free(f);
@@ -58,7 +58,7 @@ cdl_status cdl_feed_open(const char *path, bool quoted, const volatile int *stop
     f->owned = f->descriptor >= 0;
     if (!f->owned) {
       const cdl_status status = fail_to_read(f);
-      cdl_feed_close(f);
+      data_feed_close(f);
       return status;
     }
   }
@@ -66,7 +66,7 @@ cdl_status cdl_feed_open(const char *path, bool quoted, const volatile int *stop
   return CDL_OK;
 }
 
-void cdl_feed_close(cdl_feed *f)
+void data_feed_close(data_feed *f)
 {
   if (f == NULL)
     return;
@@ -79,7 +79,7 @@ void cdl_feed_close(cdl_feed *f)
 
 /* ---- Rows ---- */
 
-static void end_row(cdl_feed *f, size_t after)
+static void end_row(data_feed *f, size_t after)
 {
   const char *line = f->data + f->row;
   size_t bytes = after - 1 - f->row;
@@ -93,7 +93,7 @@ static void end_row(cdl_feed *f, size_t after)
   f->whole = is_empty ? f->whole : after;
 }
 
-static void scan_lines(cdl_feed *f)
+static void scan_lines(data_feed *f)
 {
   while (f->scanned < f->end) {
     const char *newline = memchr(f->data + f->scanned, '\n', f->end - f->scanned);
@@ -105,7 +105,7 @@ static void scan_lines(cdl_feed *f)
 
 /* As the reader of CSV goes through well-formed rows; of others it finds no row's end that the
  * reader would get past. */
-static void scan_csv(cdl_feed *f)
+static void scan_csv(data_feed *f)
 {
   for (; f->scanned < f->end; f->scanned++) {
     const char c = f->data[f->scanned];
@@ -129,7 +129,7 @@ static void scan_csv(cdl_feed *f)
   }
 }
 
-static void scan(cdl_feed *f)
+static void scan(data_feed *f)
 {
   if (f->quoted)
     scan_csv(f);
@@ -145,7 +145,7 @@ static void scan(cdl_feed *f)
 /* ---- Bytes ---- */
 
 /* Moves what is left to the front, and makes room for a read behind it. */
-static cdl_status make_room(cdl_feed *f)
+static cdl_status make_room(data_feed *f)
 {
   if (f->capacity - f->end >= READ_BYTES)
     return CDL_OK;
@@ -169,7 +169,7 @@ static cdl_status make_room(cdl_feed *f)
 }
 
 /* Whether there is something to read: at once where rows are at hand, else in time. */
-static cdl_status await(const cdl_feed *f, bool *readable)
+static cdl_status await(const data_feed *f, bool *readable)
 {
   const bool waits = f->whole == f->begin;
   struct pollfd input = {.fd = f->descriptor, .events = POLLIN};
@@ -185,7 +185,7 @@ static cdl_status await(const cdl_feed *f, bool *readable)
   }
 }
 
-static cdl_status read_more(cdl_feed *f, bool *readable)
+static cdl_status read_more(data_feed *f, bool *readable)
 {
   CDL_TRY(await(f, readable));
   if (!*readable)
@@ -202,7 +202,7 @@ static cdl_status read_more(cdl_feed *f, bool *readable)
   return CDL_OK;
 }
 
-cdl_status cdl_feed_next(cdl_feed *f, size_t kept, const char **data, size_t *bytes)
+cdl_status data_feed_next(data_feed *f, size_t kept, const char **data, size_t *bytes)
 {
   f->begin = f->whole - kept;
   bool readable = true;

@@ -11,7 +11,7 @@ static int compare(const char *name, const char *text, size_t bytes)
 }
 
 /* How many names come before `name`: where it is, or belongs, in the order. */
-static size_t place(const cdl_labels *labels, const char *name, size_t bytes)
+static size_t place(const data_labels *labels, const char *name, size_t bytes)
 {
   size_t low = 0, high = labels->count;
   while (low < high) {
@@ -24,7 +24,7 @@ static size_t place(const cdl_labels *labels, const char *name, size_t bytes)
   return low;
 }
 
-int32_t cdl_labels_find(const cdl_labels *labels, const char *name, size_t bytes)
+int32_t data_labels_find(const data_labels *labels, const char *name, size_t bytes)
 {
   const size_t at = place(labels, name, bytes);
   if (at == labels->count || compare(labels->names[labels->order[at]], name, bytes) != 0)
@@ -32,7 +32,7 @@ int32_t cdl_labels_find(const cdl_labels *labels, const char *name, size_t bytes
   return labels->order[at];
 }
 
-static cdl_status grow(cdl_labels *labels)
+static cdl_status grow(data_labels *labels)
 {
   if (labels->count < labels->capacity)
     return CDL_OK;
@@ -49,11 +49,11 @@ static cdl_status grow(cdl_labels *labels)
   return CDL_OK;
 }
 
-cdl_status cdl_labels_add(cdl_labels *labels, const char *name, size_t bytes)
+cdl_status data_labels_add(data_labels *labels, const char *name, size_t bytes)
 {
-  if (labels->count == CDL_LABELS_MAX)
+  if (labels->count == DATA_LABELS_MAX)
     return cdl_fail(CDL_DATA, "more than %d different labels; expected a column of classes",
-                    CDL_LABELS_MAX);
+                    DATA_LABELS_MAX);
   CDL_TRY(grow(labels));
   char *copy = malloc(bytes + 1);
   if (copy == NULL)
@@ -68,7 +68,7 @@ cdl_status cdl_labels_add(cdl_labels *labels, const char *name, size_t bytes)
   return CDL_OK;
 }
 
-bool cdl_label_is_whole(const char *name)
+bool data_label_is_whole(const char *name)
 {
   const char *digits = name + (*name == '-');
   return *digits != '\0' && digits[strspn(digits, "0123456789")] == '\0';
@@ -103,7 +103,7 @@ static int compare_wholes(const void *a, const void *b)
   return order == 0 ? strcmp(x, y) : negative ? -order : order;
 }
 
-cdl_status cdl_labels_sort(cdl_labels *labels, int32_t *renumbered)
+cdl_status data_labels_sort(data_labels *labels, int32_t *renumbered)
 {
   const size_t count = labels->count;
   char **sorted = calloc(count + 1, sizeof *sorted);
@@ -112,11 +112,11 @@ cdl_status cdl_labels_sort(cdl_labels *labels, int32_t *renumbered)
   bool wholes = true;
   for (size_t i = 0; i < count; i++) {
     sorted[i] = labels->names[i];
-    wholes = wholes && cdl_label_is_whole(sorted[i]);
+    wholes = wholes && data_label_is_whole(sorted[i]);
   }
   qsort(sorted, count, sizeof *sorted, wholes ? compare_wholes : compare_names);
   for (size_t i = 0; i < count; i++) {
-    const int32_t old = cdl_labels_find(labels, sorted[i], strlen(sorted[i]));
+    const int32_t old = data_labels_find(labels, sorted[i], strlen(sorted[i]));
     renumbered[old] = (int32_t)i;
   }
   for (size_t i = 0; i < count; i++)
@@ -127,11 +127,11 @@ cdl_status cdl_labels_sort(cdl_labels *labels, int32_t *renumbered)
   return CDL_OK;
 }
 
-void cdl_labels_release(cdl_labels *labels)
+void data_labels_release(data_labels *labels)
 {
   for (size_t i = 0; i < labels->count; i++)
     free(labels->names[i]);
   free(labels->names);
   free(labels->order);
-  *labels = (cdl_labels){0};
+  *labels = (data_labels){0};
 }

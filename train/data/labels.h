@@ -12,21 +12,21 @@ typedef struct {
   char **names;   /* [count], by id */
   int32_t *order; /* [count] ids, names ascending bytewise */
   size_t count, capacity;
-} cdl_labels;
+} data_labels;
 
-enum { CDL_LABELS_MAX = 65536 };
+enum { DATA_LABELS_MAX = 65536 };
 
 /* Adds a name that is not there yet; its id is the count before. Errors: MEMORY; DATA beyond
- * CDL_LABELS_MAX. */
-CDL_MUST_USE cdl_status cdl_labels_add(cdl_labels *labels, const char *name, size_t bytes);
+ * DATA_LABELS_MAX. */
+CDL_MUST_USE cdl_status data_labels_add(data_labels *labels, const char *name, size_t bytes);
 /* The id of a name, -1 when it is not there. */
-int32_t cdl_labels_find(const cdl_labels *labels, const char *name, size_t bytes);
+int32_t data_labels_find(const data_labels *labels, const char *name, size_t bytes);
 /* Whether a name is a whole number in decimal digits, '-' before them or not. */
-bool cdl_label_is_whole(const char *name);
+bool data_label_is_whole(const char *name);
 /* Renumbers: ids follow the names in order. Where all of them are whole numbers, of any length, that is
  * by value (-1, 0, 2, 10), and bytewise where values are the same ("01" before "1", which stay two
  * labels); else bytewise. `renumbered` [count] gives the new id of each old one. MEMORY. */
-CDL_MUST_USE cdl_status cdl_labels_sort(cdl_labels *labels, int32_t *renumbered);
-void cdl_labels_release(cdl_labels *labels);
+CDL_MUST_USE cdl_status data_labels_sort(data_labels *labels, int32_t *renumbered);
+void data_labels_release(data_labels *labels);
 
 #endif

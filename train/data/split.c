@@ -112,7 +112,7 @@ static pcg64 pcg64_seeded(uint32_t seed)
   return generator;
 }
 
-void cdl_split_permutation(uint32_t seed, uint32_t *permutation, uint32_t count)
+void data_split_permutation(uint32_t seed, uint32_t *permutation, uint32_t count)
 {
   for (uint32_t i = 0; i < count; i++)
     permutation[i] = i;
@@ -132,7 +132,7 @@ void cdl_split_permutation(uint32_t seed, uint32_t *permutation, uint32_t count)
   }
 }
 
-size_t cdl_split_valid_count(double fraction, size_t count)
+size_t data_split_valid_count(double fraction, size_t count)
 {
   const double exact = fraction * (double)count, below = floor(exact), rest = exact - below;
   const size_t rounded = (size_t)below;
@@ -156,8 +156,8 @@ static int compare_remainders(const void *a, const void *b)
   return x->id < y->id ? -1 : x->id > y->id;
 }
 
-cdl_status cdl_split_quotas(const size_t *counts, size_t classes, size_t valid, size_t *quotas,
-                            bool *possible, size_t *lost)
+cdl_status data_split_quotas(const size_t *counts, size_t classes, size_t valid, size_t *quotas,
+                             bool *possible, size_t *lost)
 {
   size_t total = 0, missing = valid, refused = classes;
   for (size_t c = 0; c < classes; c++)
@@ -190,20 +190,20 @@ cdl_status cdl_split_quotas(const size_t *counts, size_t classes, size_t valid, 
 
 /* ---- Splits ---- */
 
-const char *cdl_split_form_name(cdl_split_form form)
+const char *data_split_form_name(data_split_form form)
 {
-  return form == CDL_SPLIT_STRATIFIED ? "stratified" : "reference";
+  return form == DATA_SPLIT_STRATIFIED ? "stratified" : "reference";
 }
 
-cdl_status cdl_split_make(double fraction, size_t count, cdl_split *split)
+cdl_status data_split_make(double fraction, size_t count, data_split *split)
 {
-  *split = (cdl_split){0};
+  *split = (data_split){0};
   if (!(fraction >= 0 && fraction < 1))
     return cdl_fail(CDL_USAGE, "a held-out fraction of %g; expected 0 or more and less than 1",
                     fraction);
   if (count > UINT32_MAX)
     return cdl_fail(CDL_DATA, "%zu examples; at most %u can be split", count, UINT32_MAX);
-  const size_t valid_count = cdl_split_valid_count(fraction, count);
+  const size_t valid_count = data_split_valid_count(fraction, count);
   if (valid_count >= count)
     return cdl_fail(CDL_USAGE, "a held-out fraction of %g of %zu examples leaves none to train on",
                     fraction, count);
@@ -212,21 +212,21 @@ cdl_status cdl_split_make(double fraction, size_t count, cdl_split *split)
   if (rows == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory for the order of %zu examples", count);
   if (fraction > 0)
-    cdl_split_permutation(CDL_SPLIT_SEED, rows, (uint32_t)count);
+    data_split_permutation(DATA_SPLIT_SEED, rows, (uint32_t)count);
   else
     for (size_t i = 0; i < count; i++)
       rows[i] = (uint32_t)i;
-  *split = (cdl_split){.rows = rows,
-                       .valid = rows,
-                       .train = rows + valid_count,
-                       .valid_count = valid_count,
-                       .train_count = count - valid_count};
+  *split = (data_split){.rows = rows,
+                        .valid = rows,
+                        .train = rows + valid_count,
+                        .valid_count = valid_count,
+                        .train_count = count - valid_count};
   return CDL_OK;
 }
 
 /* Moves each class's first `quotas` rows of the permutation to the front; `left` [count] is
  * scratch. */
-static void move_to_front(const cdl_dataset *dataset, size_t *quotas, cdl_split *split,
+static void move_to_front(const cdl_dataset *dataset, size_t *quotas, data_split *split,
                           uint32_t *left)
 {
   const size_t count = split->valid_count + split->train_count;
@@ -244,7 +244,7 @@ static void move_to_front(const cdl_dataset *dataset, size_t *quotas, cdl_split 
     split->rows[held_out + i] = left[i];
 }
 
-static cdl_status lost_class(const cdl_dataset *dataset, double fraction, const cdl_split *split,
+static cdl_status lost_class(const cdl_dataset *dataset, double fraction, const data_split *split,
                              const size_t *counts, size_t lost)
 {
   const size_t total = split->valid_count + split->train_count;
@@ -253,11 +253,11 @@ static cdl_status lost_class(const cdl_dataset *dataset, double fraction, const 
                   "%s: the class %s has %zu example%s, and holding out %g of all (%zu of %zu) "
                   "would leave none of it to train on; give more examples of it, a smaller "
                   "--dev-fraction, or --dev-fraction 0 to hold out nothing",
-                  cdl_dataset_get_part(dataset, 0).path, cdl_quote(name, strlen(name)).text,
+                  cdl_dataset_get_part(dataset, 0).path, data_quote(name, strlen(name)).text,
                   counts[lost], counts[lost] == 1 ? "" : "s", fraction, split->valid_count, total);
 }
 
-static cdl_status stratify(const cdl_dataset *dataset, double fraction, cdl_split *split)
+static cdl_status stratify(const cdl_dataset *dataset, double fraction, data_split *split)
 {
   const size_t count = cdl_dataset_count(dataset), classes = cdl_dataset_label_count(dataset);
   size_t *counts = calloc(classes + 1, sizeof *counts),
@@ -270,7 +270,7 @@ static cdl_status stratify(const cdl_dataset *dataset, double fraction, cdl_spli
   if (status == CDL_OK) {
     for (size_t i = 0; i < count; i++)
       counts[cdl_dataset_example(dataset, i).label]++;
-    status = cdl_split_quotas(counts, classes, split->valid_count, quotas, &possible, &lost);
+    status = data_split_quotas(counts, classes, split->valid_count, quotas, &possible, &lost);
   }
   if (status == CDL_OK && !possible)
     status = lost_class(dataset, fraction, split, counts, lost);
@@ -282,21 +282,21 @@ static cdl_status stratify(const cdl_dataset *dataset, double fraction, cdl_spli
   return status;
 }
 
-cdl_status cdl_split_dataset(const cdl_dataset *dataset, double fraction, cdl_split_form form,
-                             cdl_split *split)
+cdl_status data_split_dataset(const cdl_dataset *dataset, double fraction, data_split_form form,
+                              data_split *split)
 {
-  CDL_TRY(cdl_split_make(fraction, cdl_dataset_count(dataset), split));
-  if (form == CDL_SPLIT_REFERENCE || split->valid_count == 0 ||
+  CDL_TRY(data_split_make(fraction, cdl_dataset_count(dataset), split));
+  if (form == DATA_SPLIT_REFERENCE || split->valid_count == 0 ||
       cdl_dataset_is_regression(dataset) || !cdl_dataset_has_labels(dataset))
     return CDL_OK;
   const cdl_status status = stratify(dataset, fraction, split);
   if (status != CDL_OK)
-    cdl_split_release(split);
+    data_split_release(split);
   return status;
 }
 
-void cdl_split_release(cdl_split *split)
+void data_split_release(data_split *split)
 {
   free(split->rows);
-  *split = (cdl_split){0};
+  *split = (data_split){0};
 }

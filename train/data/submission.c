@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-cdl_status cdl_submission_name(const cdl_task *task, const char *part, char *name, size_t bytes)
+cdl_status data_submission_name(const cdl_task *task, const char *part, char *name, size_t bytes)
 {
   const char *suffix = strcmp(part, "matched") == 0      ? "-m"
                        : strcmp(part, "mismatched") == 0 ? "-mm"
@@ -16,24 +16,24 @@ cdl_status cdl_submission_name(const cdl_task *task, const char *part, char *nam
   return CDL_OK;
 }
 
-static cdl_status write_score(cdl_output *output, size_t index, double score)
+static cdl_status write_score(base_output *output, size_t index, double score)
 {
   if (isnan(score))
     return cdl_fail(CDL_NUMERIC, "the score of example %zu is not a number", index);
   char digits[32];
   snprintf(digits, sizeof digits, "%.3f", fmin(5.0, fmax(0.0, score) + 0.0));
   /* One digit, the locale's decimal point, three digits. */
-  cdl_output_printf(output, "%zu\t%c.%s\n", index, digits[0], digits + strlen(digits) - 3);
+  base_output_printf(output, "%zu\t%c.%s\n", index, digits[0], digits + strlen(digits) - 3);
   return CDL_OK;
 }
 
-cdl_status cdl_submission_write(cdl_output *output, const cdl_task *task, const int32_t *classes,
-                                const double *scores, size_t count)
+cdl_status data_submission_write(base_output *output, const cdl_task *task, const int32_t *classes,
+                                 const double *scores, size_t count)
 {
   if ((cdl_task_is_regression(task) ? (const void *)scores : (const void *)classes) == NULL)
     return cdl_fail(CDL_ARGUMENT, "a submission for %s without %s", task->name,
                     cdl_task_is_regression(task) ? "scores" : "classes");
-  cdl_output_printf(output, "index\tprediction\n");
+  base_output_printf(output, "index\tprediction\n");
   for (size_t i = 0; i < count; i++) {
     if (cdl_task_is_regression(task)) {
       CDL_TRY(write_score(output, i, scores[i]));
@@ -42,7 +42,7 @@ cdl_status cdl_submission_write(cdl_output *output, const cdl_task *task, const 
     if (classes[i] < 0 || (size_t)classes[i] >= task->label_count)
       return cdl_fail(CDL_ARGUMENT, "example %zu has class %d; %s has %zu", i, classes[i],
                       task->name, task->label_count);
-    cdl_output_printf(output, "%zu\t%s\n", i, task->labels[classes[i]]);
+    base_output_printf(output, "%zu\t%s\n", i, task->labels[classes[i]]);
   }
   return CDL_OK;
 }

@@ -22,24 +22,24 @@ typedef struct text_block {
   char text[];
 } text_block;
 
-struct cdl_table {
+struct data_table {
   char *name;
   cdl_data_format format;
   bool strict;
 
-  cdl_mapping mapping;
+  base_mapping mapping;
   bool mapped;
-  char *owned;    /* what standard input held; of windows the header's names */
-  cdl_feed *feed; /* of a table that is read in windows, else NULL */
+  char *owned;     /* what standard input held; of windows the header's names */
+  data_feed *feed; /* of a table that is read in windows, else NULL */
 
   const char *at, *end; /* what is still to be read, of the window; no empty lines at the end */
   uint64_t line;        /* of `at`, from 1 */
 
-  cdl_field *header; /* [columns] */
-  cdl_field *row;    /* [columns] fields of the current row */
+  data_field *header; /* [columns] */
+  data_field *row;    /* [columns] fields of the current row */
   size_t columns;
-  const char *selected[CDL_TABLE_SELECTED];
-  size_t selected_column[CDL_TABLE_SELECTED];
+  const char *selected[DATA_TABLE_SELECTED];
+  size_t selected_column[DATA_TABLE_SELECTED];
   size_t selected_count;
 
   text_block *blocks;
@@ -48,32 +48,32 @@ struct cdl_table {
 
 enum { BLOCK_BYTES = 1 << 20 };
 
-const char *cdl_table_name(const cdl_table *table)
+const char *data_table_name(const data_table *table)
 {
   return table->name;
 }
 
-cdl_quoted cdl_quote(const char *data, size_t bytes)
+data_quoted data_quote(const char *data, size_t bytes)
 {
   enum { SHOWN = 40 };
   size_t shown = bytes;
   if (shown > SHOWN)
     for (shown = SHOWN; shown > 0 && ((unsigned char)data[shown] & 0xC0) == 0x80;)
       shown--;
-  cdl_quoted quoted;
+  data_quoted quoted;
   const char *cut = shown < bytes ? "…" : "";
   snprintf(quoted.text, sizeof quoted.text, "'%.*s%s'", (int)shown, data, cut);
   return quoted;
 }
 
-static cdl_status out_of_memory(const cdl_table *table)
+static cdl_status out_of_memory(const data_table *table)
 {
   return cdl_fail(CDL_MEMORY, "%s:%llu: out of memory", table->name,
                   (unsigned long long)table->line);
 }
 
 /* Memory for `bytes` bytes of text; NULL when out. */
-static char *take_text(cdl_table *table, size_t bytes)
+static char *take_text(data_table *table, size_t bytes)
 {
   text_block *block = table->blocks;
   if (block == NULL || block->capacity - block->used < bytes) {
@@ -89,7 +89,7 @@ static char *take_text(cdl_table *table, size_t bytes)
   return text;
 }
 
-static void free_blocks(cdl_table *table)
+static void free_blocks(data_table *table)
 {
   for (text_block *block = table->blocks, *next; block != NULL; block = next) {
     next = block->next;
@@ -111,10 +111,10 @@ static uint64_t count_newlines(const char *from, const char *to)
 }
 
 /* Holds the bytes of a row, which begins on table->line, against UTF-8 without NUL. */
-static cdl_status check_text(const cdl_table *table, const char *from, const char *to)
+static cdl_status check_text(const data_table *table, const char *from, const char *to)
 {
   const size_t bytes = (size_t)(to - from),
-               good = cdl_utf8_well_formed((const uint8_t *)from, bytes);
+               good = base_utf8_well_formed((const uint8_t *)from, bytes);
   const char *nul = memchr(from, '\0', good);
   if (good == bytes && nul == NULL)
     return CDL_OK;
@@ -133,7 +133,7 @@ static cdl_status check_text(const cdl_table *table, const char *from, const cha
 }
 
 /* End of the line that begins at `at`; `*next` is where the following one begins. */
-static const char *line_end(const cdl_table *table, const char **next)
+static const char *line_end(const data_table *table, const char **next)
 {
   const char *newline = memchr(table->at, '\n', (size_t)(table->end - table->at));
   const char *stop = newline != NULL ? newline : table->end;
@@ -144,16 +144,16 @@ static const char *line_end(const cdl_table *table, const char **next)
 /* Records: fields by position. The first of table->columns fields are kept, all are counted. */
 
 typedef struct {
-  cdl_field *fields;
+  data_field *fields;
   size_t kept, capacity, count;
   bool grows; /* the header: `fields` is made as long as the record */
 } record;
 
-static cdl_status record_add(const cdl_table *table, record *r, cdl_field field)
+static cdl_status record_add(const data_table *table, record *r, data_field field)
 {
   if (r->grows && r->kept == r->capacity) {
     const size_t capacity = r->capacity == 0 ? 16 : 2 * r->capacity;
-    cdl_field *fields =
+    data_field *fields =
         capacity > SIZE_MAX / sizeof *fields ? NULL : realloc(r->fields, capacity * sizeof *fields);
     if (fields == NULL)
       return out_of_memory(table);
@@ -166,7 +166,7 @@ static cdl_status record_add(const cdl_table *table, record *r, cdl_field field)
   return CDL_OK;
 }
 
-static cdl_status read_tsv(cdl_table *table, record *r)
+static cdl_status read_tsv(data_table *table, record *r)
 {
   const char *next, *end = line_end(table, &next);
   CDL_TRY(check_text(table, table->at, end));
@@ -174,7 +174,7 @@ static cdl_status read_tsv(cdl_table *table, record *r)
   for (;;) {
     const char *tab = memchr(from, '\t', (size_t)(end - from));
     const char *to = tab != NULL ? tab : end;
-    CDL_TRY(record_add(table, r, (cdl_field){.data = from, .bytes = (size_t)(to - from)}));
+    CDL_TRY(record_add(table, r, (data_field){.data = from, .bytes = (size_t)(to - from)}));
     if (tab == NULL)
       break;
     from = tab + 1;
@@ -186,7 +186,7 @@ static cdl_status read_tsv(cdl_table *table, record *r)
 
 /* The text of a quoted field that begins after its quote at `from`, "" undone; `*after` is behind
  * the closing quote. */
-static cdl_status read_quoted(cdl_table *table, const char *from, cdl_field *field,
+static cdl_status read_quoted(data_table *table, const char *from, data_field *field,
                               const char **after)
 {
   size_t doubled = 0;
@@ -203,7 +203,7 @@ static cdl_status read_quoted(cdl_table *table, const char *from, cdl_field *fie
     to += 2;
   }
   *after = to + 1;
-  *field = (cdl_field){.data = from, .bytes = (size_t)(to - from) - doubled};
+  *field = (data_field){.data = from, .bytes = (size_t)(to - from) - doubled};
   if (doubled == 0)
     return CDL_OK;
 
@@ -218,7 +218,7 @@ static cdl_status read_quoted(cdl_table *table, const char *from, cdl_field *fie
   return CDL_OK;
 }
 
-static cdl_status stray(const cdl_table *table, const char *at, const char *what,
+static cdl_status stray(const data_table *table, const char *at, const char *what,
                         const char *expected)
 {
   return cdl_fail(CDL_DATA, "%s:%llu: %s; expected %s", table->name,
@@ -226,11 +226,11 @@ static cdl_status stray(const cdl_table *table, const char *at, const char *what
                   expected);
 }
 
-static cdl_status read_csv(cdl_table *table, record *r)
+static cdl_status read_csv(data_table *table, record *r)
 {
   const char *at = table->at;
   for (;;) {
-    cdl_field field = {.data = at};
+    data_field field = {.data = at};
     if (at < table->end && *at == '"') {
       CDL_TRY(read_quoted(table, at + 1, &field, &at));
     } else {
@@ -263,21 +263,21 @@ static cdl_status read_csv(cdl_table *table, record *r)
 
 /* JSONL */
 
-static cdl_status keep_text(cdl_table *table, const char *text, size_t bytes, cdl_field *field)
+static cdl_status keep_text(data_table *table, const char *text, size_t bytes, data_field *field)
 {
   char *kept = take_text(table, bytes);
   if (kept == NULL)
     return out_of_memory(table);
   memcpy(kept, text, bytes);
-  *field = (cdl_field){.data = kept, .bytes = bytes};
+  *field = (data_field){.data = kept, .bytes = bytes};
   return CDL_OK;
 }
 
-static cdl_status read_value(cdl_table *table, uint64_t line, const char *name, const json_t *value,
-                             cdl_field *field)
+static cdl_status read_value(data_table *table, uint64_t line, const char *name,
+                             const json_t *value, data_field *field)
 {
-  *field = (cdl_field){0};
-  char number[CDL_JSON_REAL_BYTES];
+  *field = (data_field){0};
+  char number[BASE_JSON_REAL_BYTES];
   switch (value == NULL ? JSON_NULL : json_typeof(value)) {
   case JSON_NULL:
     field->null = value != NULL;
@@ -288,7 +288,7 @@ static cdl_status read_value(cdl_table *table, uint64_t line, const char *name, 
     snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
     return keep_text(table, number, strlen(number), field);
   case JSON_REAL:
-    cdl_json_real_text(number, json_real_value(value));
+    base_json_real_text(number, json_real_value(value));
     return keep_text(table, number, strlen(number), field);
   case JSON_TRUE:
     return keep_text(table, "true", 4, field);
@@ -296,12 +296,12 @@ static cdl_status read_value(cdl_table *table, uint64_t line, const char *name, 
     return keep_text(table, "false", 5, field);
   default:
     return cdl_fail(CDL_DATA, "%s:%llu: %s is an array or object; expected a string or a number",
-                    table->name, (unsigned long long)line, cdl_quote(name, strlen(name)).text);
+                    table->name, (unsigned long long)line, data_quote(name, strlen(name)).text);
   }
 }
 
 /* "'sentence', 'label'", for the message about a field that is not there. */
-static void note_fields(cdl_table *table, json_t *object)
+static void note_fields(data_table *table, json_t *object)
 {
   size_t used = 0;
   const char *key;
@@ -309,30 +309,30 @@ static void note_fields(cdl_table *table, json_t *object)
   table->row_fields[0] = '\0';
   json_object_foreach(object, key, value)
   {
-    if (used + sizeof(cdl_quoted) + 8 > sizeof table->row_fields) {
+    if (used + sizeof(data_quoted) + 8 > sizeof table->row_fields) {
       snprintf(table->row_fields + used, sizeof table->row_fields - used, ", …");
       return;
     }
     used += (size_t)snprintf(table->row_fields + used, sizeof table->row_fields - used, "%s%s",
-                             used > 0 ? ", " : "", cdl_quote(key, strlen(key)).text);
+                             used > 0 ? ", " : "", data_quote(key, strlen(key)).text);
   }
 }
 
-const char *cdl_table_row_fields(const cdl_table *table)
+const char *data_table_row_fields(const data_table *table)
 {
   return table->row_fields;
 }
 
 /* The object of the line at hand; `*next` is where the following one begins. */
-static cdl_status parse_object(const cdl_table *table, json_t **object, const char **next)
+static cdl_status parse_object(const data_table *table, json_t **object, const char **next)
 {
   const char *end = line_end(table, next);
   *object = NULL;
   CDL_TRY(check_text(table, table->at, end));
-  return cdl_table_json_line(table->name, table->line, table->at, end, object);
+  return data_table_json_line(table->name, table->line, table->at, end, object);
 }
 
-static cdl_status read_json(cdl_table *table, cdl_field *fields)
+static cdl_status read_json(data_table *table, data_field *fields)
 {
   const char *next;
   json_t *object;
@@ -354,12 +354,12 @@ static cdl_status read_json(cdl_table *table, cdl_field *fields)
 
 /* Rows */
 
-static cdl_status read_record(cdl_table *table, record *r)
+static cdl_status read_record(data_table *table, record *r)
 {
   return table->format == CDL_DATA_CSV ? read_csv(table, r) : read_tsv(table, r);
 }
 
-static bool at_empty_line(const cdl_table *table)
+static bool at_empty_line(const data_table *table)
 {
   const char *at = table->at;
   if (at < table->end && *at == '\r')
@@ -367,7 +367,7 @@ static bool at_empty_line(const cdl_table *table)
   return at == table->end || *at == '\n';
 }
 
-cdl_status cdl_table_next(cdl_table *table, cdl_field *fields, uint64_t *line, bool *more)
+cdl_status data_table_next(data_table *table, data_field *fields, uint64_t *line, bool *more)
 {
   *more = table->at < table->end;
   if (!*more)
@@ -385,26 +385,26 @@ cdl_status cdl_table_next(cdl_table *table, cdl_field *fields, uint64_t *line, b
     return cdl_fail(CDL_DATA, "%s:%llu: %zu field%s; the header has %zu", table->name,
                     (unsigned long long)*line, r.count, r.count == 1 ? "" : "s", table->columns);
   for (size_t i = 0; i < table->selected_count; i++)
-    fields[i] =
-        table->selected_column[i] < r.kept ? table->row[table->selected_column[i]] : (cdl_field){0};
+    fields[i] = table->selected_column[i] < r.kept ? table->row[table->selected_column[i]]
+                                                   : (data_field){0};
   return CDL_OK;
 }
 
 /* Columns */
 
-static bool is_named(cdl_field field, const char *name)
+static bool is_named(data_field field, const char *name)
 {
   return strlen(name) == field.bytes && memcmp(field.data, name, field.bytes) == 0;
 }
 
-static size_t find_column(const cdl_table *table, const char *name, size_t from)
+static size_t find_column(const data_table *table, const char *name, size_t from)
 {
   while (from < table->columns && !is_named(table->header[from], name))
     from++;
   return from;
 }
 
-bool cdl_table_has_column(const cdl_table *table, const char *name)
+bool data_table_has_column(const data_table *table, const char *name)
 {
   return table->format == CDL_DATA_JSONL || find_column(table, name, 0) < table->columns;
 }
@@ -415,7 +415,7 @@ enum { SEPARATORS = 4 };
 static const char separators[SEPARATORS + 1] = "\t,;|";
 static const char *const separator_names[SEPARATORS] = {"tabs", "commas", "semicolons", "bars '|'"};
 
-static int foreign_separator(const cdl_table *table)
+static int foreign_separator(const data_table *table)
 {
   const char own = table->format == CDL_DATA_CSV ? ',' : '\t';
   for (int i = 0; i < SEPARATORS && table->columns == 1; i++)
@@ -434,15 +434,15 @@ typedef struct {
 
 static void list_column(column_list *list, const char *name, size_t bytes)
 {
-  const bool room = list->used < sizeof list->text - sizeof(cdl_quoted) - 8;
+  const bool room = list->used < sizeof list->text - sizeof(data_quoted) - 8;
   if (!list->full)
     list->used +=
         (size_t)snprintf(list->text + list->used, sizeof list->text - list->used, "%s%s",
-                         list->used == 0 ? "" : ", ", room ? cdl_quote(name, bytes).text : "…");
+                         list->used == 0 ? "" : ", ", room ? data_quote(name, bytes).text : "…");
   list->full = !room;
 }
 
-static column_list list_header(const cdl_table *table)
+static column_list list_header(const data_table *table)
 {
   column_list list = {0};
   for (size_t i = 0; i < table->columns; i++)
@@ -450,34 +450,34 @@ static column_list list_header(const cdl_table *table)
   return list;
 }
 
-static cdl_status no_such_column(const cdl_table *table, const char *name)
+static cdl_status no_such_column(const data_table *table, const char *name)
 {
   const int found = foreign_separator(table);
   if (found >= 0)
     return cdl_fail(CDL_DATA,
                     "%s:1: no column %s: %s separate the header's names; expected %s in a file "
                     "whose name says %s",
-                    table->name, cdl_quote(name, strlen(name)).text, separator_names[found],
+                    table->name, data_quote(name, strlen(name)).text, separator_names[found],
                     table->format == CDL_DATA_CSV ? "commas" : "tabs",
                     table->format == CDL_DATA_CSV ? "CSV" : "TSV");
   return cdl_fail(CDL_DATA, "%s:1: no column %s; the header has %s", table->name,
-                  cdl_quote(name, strlen(name)).text, list_header(table).text);
+                  data_quote(name, strlen(name)).text, list_header(table).text);
 }
 
-const char *cdl_table_first_line(const cdl_table *table, size_t *bytes)
+const char *data_table_first_line(const data_table *table, size_t *bytes)
 {
   const char *next;
   *bytes = (size_t)(line_end(table, &next) - table->at);
   return table->at;
 }
 
-bool cdl_table_is_json(const cdl_table *table)
+bool data_table_is_json(const data_table *table)
 {
   return table->format == CDL_DATA_JSONL;
 }
 
-cdl_status cdl_table_expect(cdl_table *table, const char *const *names, size_t count,
-                            const char *options)
+cdl_status data_table_expect(data_table *table, const char *const *names, size_t count,
+                             const char *options)
 {
   const bool json = table->format == CDL_DATA_JSONL;
   const char *what = json ? "the first row" : "the header", *missing = NULL;
@@ -503,14 +503,14 @@ cdl_status cdl_table_expect(cdl_table *table, const char *const *names, size_t c
     return no_such_column(table, missing);
   return cdl_fail(CDL_DATA,
                   "%s:1: no column %s, which training read; %s has %s; name others with %s",
-                  table->name, cdl_quote(missing, strlen(missing)).text, what, list.text, options);
+                  table->name, data_quote(missing, strlen(missing)).text, what, list.text, options);
 }
 
-cdl_status cdl_table_select(cdl_table *table, const char *const *names, size_t count)
+cdl_status data_table_select(data_table *table, const char *const *names, size_t count)
 {
-  if (count > CDL_TABLE_SELECTED)
+  if (count > DATA_TABLE_SELECTED)
     return cdl_fail(CDL_ARGUMENT, "%zu columns of %s; at most %d can be selected", count,
-                    table->name, CDL_TABLE_SELECTED);
+                    table->name, DATA_TABLE_SELECTED);
   for (size_t i = 0; i < count; i++) {
     table->selected[i] = names[i];
     if (table->format == CDL_DATA_JSONL)
@@ -520,7 +520,7 @@ cdl_status cdl_table_select(cdl_table *table, const char *const *names, size_t c
       return no_such_column(table, names[i]);
     if (find_column(table, names[i], column + 1) < table->columns)
       return cdl_fail(CDL_DATA, "%s:1: the header has the column %s more than once", table->name,
-                      cdl_quote(names[i], strlen(names[i])).text);
+                      data_quote(names[i], strlen(names[i])).text);
     table->selected_column[i] = column;
   }
   table->selected_count = count;
@@ -528,7 +528,7 @@ cdl_status cdl_table_select(cdl_table *table, const char *const *names, size_t c
 }
 
 /* Of a TSV. */
-static size_t fields_of_row_1(const cdl_table *table)
+static size_t fields_of_row_1(const data_table *table)
 {
   const char *next, *end = line_end(table, &next);
   size_t fields = 1;
@@ -539,7 +539,7 @@ static size_t fields_of_row_1(const cdl_table *table)
 
 /* Before a header stands no mark but the one that was skipped, and a name in it holds no carriage
  * return: where a TSV's seems to, it ends lines. CSV says so of every line. */
-static cdl_status check_line_ends(const cdl_table *table)
+static cdl_status check_line_ends(const data_table *table)
 {
   if (table->end - table->at >= 3 && memcmp(table->at, "\xEF\xBB\xBF", 3) == 0)
     return cdl_fail(CDL_DATA, "%s:1: two byte-order marks before the header; expected one at most",
@@ -554,7 +554,7 @@ static cdl_status check_line_ends(const cdl_table *table)
                                table->name, at - table->at + 1);
 }
 
-static cdl_status read_header(cdl_table *table, const cdl_table_options *options)
+static cdl_status read_header(data_table *table, const data_table_options *options)
 {
   if (table->format == CDL_DATA_JSONL)
     return CDL_OK;
@@ -574,7 +574,7 @@ static cdl_status read_header(cdl_table *table, const cdl_table_options *options
   }
   for (size_t i = 0; i < given && status == CDL_OK; i++)
     status = record_add(
-        table, &r, (cdl_field){.data = options->header[i], .bytes = strlen(options->header[i])});
+        table, &r, (data_field){.data = options->header[i], .bytes = strlen(options->header[i])});
   table->header = r.fields;
   table->columns = r.kept;
   if (status != CDL_OK)
@@ -585,7 +585,7 @@ static cdl_status read_header(cdl_table *table, const cdl_table_options *options
 
 /* Opening */
 
-static cdl_status format_of_bytes(cdl_table *table)
+static cdl_status format_of_bytes(data_table *table)
 {
   const char *at = table->at;
   while (at < table->end && (*at == ' ' || *at == '\t'))
@@ -602,7 +602,7 @@ static cdl_status format_of_bytes(cdl_table *table)
 }
 
 /* The bytes of the header move with the next window. */
-static cdl_status keep_header(cdl_table *table)
+static cdl_status keep_header(data_table *table)
 {
   size_t bytes = 1;
   for (size_t i = 0; i < table->columns; i++)
@@ -619,14 +619,14 @@ static cdl_status keep_header(cdl_table *table)
   return CDL_OK;
 }
 
-static cdl_status begin(cdl_table *table, const char *data, size_t size,
-                        const cdl_table_options *options)
+static cdl_status begin(data_table *table, const char *data, size_t size,
+                        const data_table_options *options)
 {
   table->at = data;
   table->end = data + size;
   table->line = 1;
   table->strict = options->strict;
-  CDL_TRY(cdl_table_check_kind(table->name, data, size));
+  CDL_TRY(data_table_check_kind(table->name, data, size));
   if (size >= 3 && memcmp(data, "\xEF\xBB\xBF", 3) == 0)
     table->at += 3;
   if (table->format == CDL_DATA_BY_NAME)
@@ -673,9 +673,9 @@ static cdl_status read_all(int descriptor, const char *name, char **data, size_t
 }
 
 /* NULL when memory is out. */
-static cdl_table *make(const char *name, cdl_data_format format)
+static data_table *make(const char *name, cdl_data_format format)
 {
-  cdl_table *table = calloc(1, sizeof *table);
+  data_table *table = calloc(1, sizeof *table);
   char *copy = strdup(name);
   if (table == NULL || copy == NULL) {
     free(table);
@@ -687,44 +687,44 @@ static cdl_table *make(const char *name, cdl_data_format format)
   return table;
 }
 
-static cdl_status next_bytes(cdl_table *table, const char **data, size_t *size)
+static cdl_status next_bytes(data_table *table, const char **data, size_t *size)
 {
   const size_t kept = (size_t)(table->end - table->at);
-  const cdl_status status = cdl_feed_next(table->feed, kept, data, size);
+  const cdl_status status = data_feed_next(table->feed, kept, data, size);
   return status == CDL_DATA
              ? cdl_context(status, "%s:%llu", table->name, (unsigned long long)table->line)
              : status;
 }
 
-static cdl_status finish_open(cdl_status status, cdl_table *made, cdl_table **table)
+static cdl_status finish_open(cdl_status status, data_table *made, data_table **table)
 {
   if (status == CDL_OK)
     *table = made;
   else
-    cdl_table_close(made);
+    data_table_close(made);
   return status;
 }
 
 /* A table of which nothing is read yet. */
-static cdl_status start(const char *path, const cdl_table_options *options, cdl_table **made)
+static cdl_status start(const char *path, const data_table_options *options, data_table **made)
 {
   const bool standard_input = strcmp(path, "-") == 0;
   cdl_data_format format = options->format;
   if (format == CDL_DATA_BY_NAME && !standard_input && options->header == NULL)
-    CDL_TRY(cdl_table_format_of_name(path, &format));
+    CDL_TRY(data_table_format_of_name(path, &format));
   *made = make(standard_input ? "standard input" : path, format);
   return *made != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
 }
 
-cdl_status cdl_table_open(const char *path, const cdl_table_options *options, cdl_table **table)
+cdl_status data_table_open(const char *path, const data_table_options *options, data_table **table)
 {
-  cdl_table *made;
+  data_table *made;
   *table = NULL;
   CDL_TRY(start(path, options, &made));
   const bool standard_input = strcmp(path, "-") == 0;
   size_t size = 0;
   cdl_status status = standard_input ? read_all(STDIN_FILENO, made->name, &made->owned, &size)
-                                     : cdl_file_map(path, &made->mapping);
+                                     : base_file_map(path, &made->mapping);
   made->mapped = status == CDL_OK && !standard_input;
   if (status == CDL_OK)
     status = made->mapped
@@ -733,16 +733,16 @@ cdl_status cdl_table_open(const char *path, const cdl_table_options *options, cd
   return finish_open(status, made, table);
 }
 
-cdl_status cdl_table_open_windows(const char *path, const cdl_table_options *options,
-                                  const volatile int *stop, cdl_table **table)
+cdl_status data_table_open_windows(const char *path, const data_table_options *options,
+                                   const volatile int *stop, data_table **table)
 {
-  cdl_table *made;
+  data_table *made;
   *table = NULL;
   CDL_TRY(start(path, options, &made));
   const char *data = NULL;
   size_t size = 0;
   made->line = 1;
-  cdl_status status = cdl_feed_open(path, made->format == CDL_DATA_CSV, stop, &made->feed);
+  cdl_status status = data_feed_open(path, made->format == CDL_DATA_CSV, stop, &made->feed);
   if (status == CDL_OK)
     status = next_bytes(made, &data, &size);
   if (status == CDL_OK)
@@ -750,7 +750,7 @@ cdl_status cdl_table_open_windows(const char *path, const cdl_table_options *opt
   return finish_open(status, made, table);
 }
 
-cdl_status cdl_table_next_window(cdl_table *table)
+cdl_status data_table_next_window(data_table *table)
 {
   const char *data;
   size_t size;
@@ -761,24 +761,24 @@ cdl_status cdl_table_next_window(cdl_table *table)
   return CDL_OK;
 }
 
-cdl_status cdl_table_open_bytes(const char *name, const void *bytes, size_t size,
-                                const cdl_table_options *options, cdl_table **table)
+cdl_status data_table_open_bytes(const char *name, const void *bytes, size_t size,
+                                 const data_table_options *options, data_table **table)
 {
   *table = NULL;
-  cdl_table *made = make(name, options->format);
+  data_table *made = make(name, options->format);
   if (made == NULL)
     return cdl_fail(CDL_MEMORY, "%s: out of memory", name);
   return finish_open(begin(made, bytes, size, options), made, table);
 }
 
-void cdl_table_close(cdl_table *table)
+void data_table_close(data_table *table)
 {
   if (table == NULL)
     return;
   free_blocks(table);
   if (table->mapped)
-    cdl_file_unmap(&table->mapping);
-  cdl_feed_close(table->feed);
+    base_file_unmap(&table->mapping);
+  data_feed_close(table->feed);
   free(table->owned);
   free(table->header);
   free(table->row);
@@ -786,8 +786,8 @@ void cdl_table_close(cdl_table *table)
   free(table);
 }
 
-void cdl_table_discard(cdl_table *table)
+void data_table_discard(data_table *table)
 {
   if (table->mapped)
-    cdl_file_discard(&table->mapping, 0, table->mapping.size);
+    base_file_discard(&table->mapping, 0, table->mapping.size);
 }

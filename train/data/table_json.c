@@ -5,29 +5,29 @@
 #include "base/json.h"
 
 /* Why a line is no object, in the table's words where it has better ones. */
-static cdl_status bad_json(const char *name, uint64_t line, const cdl_json_fault *fault)
+static cdl_status bad_json(const char *name, uint64_t line, const base_json_fault *fault)
 {
   const char *why = fault->problem, *expected = "a JSON object";
   switch (fault->kind) {
-  case CDL_JSON_MEMORY:
+  case BASE_JSON_MEMORY:
     return cdl_fail(CDL_MEMORY, "%s:%llu: out of memory", name, (unsigned long long)line);
-  case CDL_JSON_NUL:
+  case BASE_JSON_NUL:
     why = "a string holds \\u0000";
     expected = "text without NUL";
     break;
-  case CDL_JSON_CUT:
+  case BASE_JSON_CUT:
     why = "the line ends before its object does";
     expected = "a whole JSON object on each line";
     break;
-  case CDL_JSON_MORE:
+  case BASE_JSON_MORE:
     why = "there is more behind the object";
     expected = "one JSON object on each line";
     break;
-  case CDL_JSON_SURROGATE:
+  case BASE_JSON_SURROGATE:
     why = "a \\u escape is half of a surrogate pair";
     expected = "both halves";
     break;
-  case CDL_JSON_SYNTAX:
+  case BASE_JSON_SYNTAX:
     break;
   }
   return cdl_fail(CDL_DATA, "%s:%llu: %s at byte %zu; expected %s", name, (unsigned long long)line,
@@ -51,13 +51,13 @@ static cdl_status check_start(const char *name, uint64_t line, const char *at, c
   return CDL_OK;
 }
 
-cdl_status cdl_table_json_line(const char *name, uint64_t line, const char *at, const char *end,
-                               json_t **object)
+cdl_status data_table_json_line(const char *name, uint64_t line, const char *at, const char *end,
+                                json_t **object)
 {
   *object = NULL;
   CDL_TRY(check_start(name, line, at, end));
-  cdl_json_fault fault;
-  json_t *value = cdl_json_load(at, (size_t)(end - at), &fault);
+  base_json_fault fault;
+  json_t *value = base_json_load(at, (size_t)(end - at), &fault);
   if (value == NULL)
     return bad_json(name, line, &fault);
   if (!fault.rounded && json_is_object(value)) {

@@ -11,7 +11,7 @@ static const char unpack[] = "is a compressed file; unpack it, a table is read a
                   resave[] = "is a spreadsheet; save the sheet as CSV in UTF-8",
                   convert[] = "is no text; write the table as CSV, TSV or JSONL";
 
-cdl_status cdl_table_format_of_name(const char *path, cdl_data_format *format)
+cdl_status data_table_format_of_name(const char *path, cdl_data_format *format)
 {
   static const struct {
     const char *extension, *advice; /* advice NULL: a table */
@@ -108,7 +108,7 @@ static const struct {
     {SIGNATURE("\x93NUMPY"), "an array of NumPy; expected text: CSV, TSV or JSONL"},
 };
 
-cdl_status cdl_table_check_kind(const char *name, const void *bytes, size_t size)
+cdl_status data_table_check_kind(const char *name, const void *bytes, size_t size)
 {
   const char *wide = wide_text(bytes, size);
   if (wide != NULL)

@@ -32,8 +32,8 @@ static const cdl_task tasks[] = {
 enum { TASK_COUNT = sizeof tasks / sizeof tasks[0] };
 
 /* CoLA's columns 2 and 4; the others are its source and the author's own mark. */
-const char *const cdl_task_headerless[CDL_TASK_HEADERLESS_COLUMNS] = {"source", "label", "mark",
-                                                                      "sentence"};
+const char *const data_task_headerless[DATA_TASK_HEADERLESS_COLUMNS] = {"source", "label", "mark",
+                                                                        "sentence"};
 
 const cdl_task *cdl_task_list(size_t *count)
 {
@@ -83,23 +83,23 @@ cdl_status cdl_task_find(const char *name, const cdl_task **task)
 typedef struct {
   const char *task; /* NULL: any other */
   const char *split;
-  cdl_task_file file;
+  data_task_file file;
 } known_file;
 
 static const known_file known_files[] = {
-    {"AX", "test", {"", "AX.tsv", CDL_LABELS_WHERE_GIVEN, true}},
-    {"CoLA", "train", {"", "train.tsv", CDL_LABELS_REQUIRED, false}},
-    {"CoLA", "dev", {"", "dev.tsv", CDL_LABELS_REQUIRED, false}},
-    {"MNLI", "dev_matched", {"matched", "dev_matched.tsv", CDL_LABELS_REQUIRED, true}},
-    {"MNLI", "dev_mismatched", {"mismatched", "dev_mismatched.tsv", CDL_LABELS_REQUIRED, true}},
-    {"MNLI", "test_matched", {"matched", "test_matched.tsv", CDL_LABELS_NONE, true}},
-    {"MNLI", "test_mismatched", {"mismatched", "test_mismatched.tsv", CDL_LABELS_NONE, true}},
-    {NULL, "train", {"", "train.tsv", CDL_LABELS_REQUIRED, true}},
-    {NULL, "dev", {"", "dev.tsv", CDL_LABELS_REQUIRED, true}},
-    {NULL, "test", {"", "test.tsv", CDL_LABELS_NONE, true}},
+    {"AX", "test", {"", "AX.tsv", DATA_LABELS_WHERE_GIVEN, true}},
+    {"CoLA", "train", {"", "train.tsv", DATA_LABELS_REQUIRED, false}},
+    {"CoLA", "dev", {"", "dev.tsv", DATA_LABELS_REQUIRED, false}},
+    {"MNLI", "dev_matched", {"matched", "dev_matched.tsv", DATA_LABELS_REQUIRED, true}},
+    {"MNLI", "dev_mismatched", {"mismatched", "dev_mismatched.tsv", DATA_LABELS_REQUIRED, true}},
+    {"MNLI", "test_matched", {"matched", "test_matched.tsv", DATA_LABELS_NONE, true}},
+    {"MNLI", "test_mismatched", {"mismatched", "test_mismatched.tsv", DATA_LABELS_NONE, true}},
+    {NULL, "train", {"", "train.tsv", DATA_LABELS_REQUIRED, true}},
+    {NULL, "dev", {"", "dev.tsv", DATA_LABELS_REQUIRED, true}},
+    {NULL, "test", {"", "test.tsv", DATA_LABELS_NONE, true}},
 };
 
-static const cdl_task_file *find_file(const char *task, const char *split)
+static const data_task_file *find_file(const char *task, const char *split)
 {
   for (size_t i = 0; i < sizeof known_files / sizeof known_files[0]; i++) {
     const known_file *known = &known_files[i];
@@ -109,9 +109,9 @@ static const cdl_task_file *find_file(const char *task, const char *split)
   return NULL;
 }
 
-cdl_status cdl_task_split_find(const cdl_task *task, const char *split, cdl_task_split *files)
+cdl_status data_task_split_find(const cdl_task *task, const char *split, data_task_split *files)
 {
-  *files = (cdl_task_split){0};
+  *files = (data_task_split){0};
   const bool is_mnli = strcmp(task->name, "MNLI") == 0, is_ax = strcmp(task->name, "AX") == 0;
   const bool is_test = strcmp(split, "test") == 0;
   if (is_mnli && (is_test || strcmp(split, "dev") == 0)) {
@@ -120,7 +120,7 @@ cdl_status cdl_task_split_find(const cdl_task *task, const char *split, cdl_task
     files->count = 2;
     return CDL_OK;
   }
-  const cdl_task_file *file = find_file(task->name, split);
+  const data_task_file *file = find_file(task->name, split);
   if (file == NULL || (is_ax && !is_test))
     return cdl_fail(
         CDL_USAGE, "%s has no split '%s'; expected %s", task->name, split,

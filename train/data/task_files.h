@@ -9,34 +9,34 @@
 #include "condlora/task.h"
 
 typedef enum {
-  CDL_LABELS_REQUIRED,
-  CDL_LABELS_WHERE_GIVEN, /* AX: some copies have them */
-  CDL_LABELS_NONE         /* official test files */
-} cdl_task_labels;
+  DATA_LABELS_REQUIRED,
+  DATA_LABELS_WHERE_GIVEN, /* AX: some copies have them */
+  DATA_LABELS_NONE         /* official test files */
+} data_task_labels;
 
 /* One file of a split. */
 typedef struct {
   const char *part; /* "matched", "mismatched"; "" where a split is one file */
   const char *name; /* "dev.tsv", in the folder of the task */
-  cdl_task_labels labels;
+  data_task_labels labels;
   bool has_header;
-} cdl_task_file;
+} data_task_file;
 
-enum { CDL_TASK_FILES_MAX = 2 };
+enum { DATA_TASK_FILES_MAX = 2 };
 
 typedef struct {
-  cdl_task_file file[CDL_TASK_FILES_MAX];
+  data_task_file file[DATA_TASK_FILES_MAX];
   size_t count;
-} cdl_task_split;
+} data_task_split;
 
 /* Files of the split "train", "dev" or "test" (MNLI: also "dev_matched", "dev_mismatched",
  * "test_matched", "test_mismatched"; AX: only "test"), in the order their examples are counted.
  * Errors: USAGE, listing the splits. */
-CDL_MUST_USE cdl_status cdl_task_split_find(const cdl_task *task, const char *split,
-                                            cdl_task_split *files);
+CDL_MUST_USE cdl_status data_task_split_find(const cdl_task *task, const char *split,
+                                             data_task_split *files);
 
 /* Names of the columns of a file without a header line, CoLA's train and dev. */
-enum { CDL_TASK_HEADERLESS_COLUMNS = 4 };
-extern const char *const cdl_task_headerless[CDL_TASK_HEADERLESS_COLUMNS];
+enum { DATA_TASK_HEADERLESS_COLUMNS = 4 };
+extern const char *const data_task_headerless[DATA_TASK_HEADERLESS_COLUMNS];
 
 #endif

@@ -33,11 +33,11 @@ typedef struct {
   pthread_cond_t appended;
   size_t next, next_to_append; /* pieces */
   token_buffer joined;
-  cdl_token_store *store;
+  data_token_store *store;
   size_t failed_piece; /* the first one of those that failed */
   cdl_status status;
   char message[1024];
-} job;
+} session;
 
 static cdl_status grow(token_buffer *buffer, size_t more)
 {
@@ -90,7 +90,7 @@ static const char *path_of(const cdl_dataset *dataset, size_t index)
   return cdl_dataset_get_part(dataset, part).path;
 }
 
-static cdl_status make_piece(const job *j, size_t number, piece *p)
+static cdl_status make_piece(const session *j, size_t number, piece *p)
 {
   const size_t first = number * PIECE_EXAMPLES, rest = j->examples - first;
   p->examples = rest < PIECE_EXAMPLES ? rest : PIECE_EXAMPLES;
@@ -110,7 +110,7 @@ static cdl_status make_piece(const job *j, size_t number, piece *p)
   return CDL_OK;
 }
 
-static cdl_status append_piece(job *j, size_t number, const piece *p)
+static cdl_status append_piece(session *j, size_t number, const piece *p)
 {
   token_buffer *joined = &j->joined;
   CDL_TRY(grow(joined, p->buffer.tokens));
@@ -120,7 +120,7 @@ static cdl_status append_piece(job *j, size_t number, const piece *p)
   }
   joined->tokens += p->buffer.tokens;
 
-  cdl_token_store *store = j->store;
+  data_token_store *store = j->store;
   uint64_t *offsets = store->offsets + number * PIECE_EXAMPLES;
   for (size_t i = 0; i < p->examples; i++) {
     offsets[i + 1] = offsets[i] + p->lengths[i];
@@ -132,7 +132,7 @@ static cdl_status append_piece(job *j, size_t number, const piece *p)
 
 /* Pieces are taken in ascending order, so all before a failed one are tried, and the first failure
  * is the same in every run. A message belongs to its thread: it is carried over here. */
-static void record_failure(job *j, size_t number, cdl_status status)
+static void record_failure(session *j, size_t number, cdl_status status)
 {
   if (j->status != CDL_OK && number > j->failed_piece)
     return;
@@ -141,7 +141,7 @@ static void record_failure(job *j, size_t number, cdl_status status)
   snprintf(j->message, sizeof j->message, "%s", cdl_error_message());
 }
 
-static void make_pieces(job *j, piece *p)
+static void make_pieces(session *j, piece *p)
 {
   pthread_mutex_lock(&j->lock);
   while (j->status == CDL_OK && j->next < j->piece_count) {
@@ -163,7 +163,7 @@ static void make_pieces(job *j, piece *p)
 
 static void *work(void *argument)
 {
-  job *j = argument;
+  session *j = argument;
   piece *p = calloc(1, sizeof *p);
   if (p == NULL) {
     pthread_mutex_lock(&j->lock);
@@ -180,7 +180,7 @@ static void *work(void *argument)
 }
 
 /* The calling thread works too; threads that cannot be had are done without. */
-static void run_threads(job *j, unsigned threads)
+static void run_threads(session *j, unsigned threads)
 {
   pthread_t helpers[THREADS_MAX];
   unsigned started = 0;
@@ -193,7 +193,7 @@ static void run_threads(job *j, unsigned threads)
 }
 
 /* Hands the joined tokens over, without the room that they left. */
-static void finish(job *j)
+static void finish(session *j)
 {
   const size_t kept = j->joined.tokens + 1;
   int32_t *ids = realloc(j->joined.ids, kept * sizeof *ids);
@@ -203,12 +203,13 @@ static void finish(job *j)
   j->store->count = j->examples;
 }
 
-cdl_status cdl_token_store_build(cdl_token_store *store, const cdl_dataset *dataset,
-                                 const cdl_tokenizer *tokenizer, size_t max_length,
-                                 unsigned threads)
+cdl_status data_token_store_build(data_token_store *store, const cdl_dataset *dataset,
+                                  const cdl_tokenizer *tokenizer, size_t max_length,
+                                  unsigned threads)
 {
-  *store = (cdl_token_store){0};
-  job j = {.dataset = dataset, .tokenizer = tokenizer, .max_length = max_length, .store = store};
+  *store = (data_token_store){0};
+  session j = {
+      .dataset = dataset, .tokenizer = tokenizer, .max_length = max_length, .store = store};
   j.examples = cdl_dataset_count(dataset);
   j.piece_count = (j.examples + PIECE_EXAMPLES - 1) / PIECE_EXAMPLES;
   store->offsets = calloc(j.examples + 1, sizeof *store->offsets);
@@ -222,17 +223,17 @@ cdl_status cdl_token_store_build(cdl_token_store *store, const cdl_dataset *data
   pthread_cond_destroy(&j.appended);
   if (j.status != CDL_OK) {
     release_buffer(&j.joined);
-    cdl_token_store_release(store);
+    data_token_store_release(store);
     return cdl_fail(j.status, "%s", j.message);
   }
   finish(&j);
   return CDL_OK;
 }
 
-void cdl_token_store_release(cdl_token_store *store)
+void data_token_store_release(data_token_store *store)
 {
   free(store->ids);
   free(store->type_ids);
   free(store->offsets);
-  *store = (cdl_token_store){0};
+  *store = (data_token_store){0};
 }

@@ -14,13 +14,13 @@ typedef struct {
   uint8_t *type_ids;
   uint64_t *offsets;
   size_t count, longest, truncated;
-} cdl_token_store;
+} data_token_store;
 
 /* Encodes all examples of a data set. Errors: those of the first example that fails, naming its
  * file and line. */
-CDL_MUST_USE cdl_status cdl_token_store_build(cdl_token_store *store, const cdl_dataset *dataset,
-                                              const cdl_tokenizer *tokenizer, size_t max_length,
-                                              unsigned threads);
-void cdl_token_store_release(cdl_token_store *store);
+CDL_MUST_USE cdl_status data_token_store_build(data_token_store *store, const cdl_dataset *dataset,
+                                               const cdl_tokenizer *tokenizer, size_t max_length,
+                                               unsigned threads);
+void data_token_store_release(data_token_store *store);
 
 #endif

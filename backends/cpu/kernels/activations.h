@@ -1,6 +1,6 @@
 /* Activation functions and their derivatives, one element each. */
-#ifndef CDL_CPU_KERNELS_ACTIVATIONS_H
-#define CDL_CPU_KERNELS_ACTIVATIONS_H
+#ifndef CONDLORA_BACKENDS_CPU_KERNELS_ACTIVATIONS_H
+#define CONDLORA_BACKENDS_CPU_KERNELS_ACTIVATIONS_H
 
 #include "backends/cpu/kernels/math.h"
 

@@ -1,7 +1,7 @@
 /* Loops over contiguous memory, in plain C, compiled once for each vector set; the device picks a set at open. Lengths
  * may be 0. A result depends on the arguments alone, not on alignment. */
-#ifndef CDL_CPU_KERNELS_H
-#define CDL_CPU_KERNELS_H
+#ifndef CONDLORA_BACKENDS_CPU_KERNELS_KERNELS_H
+#define CONDLORA_BACKENDS_CPU_KERNELS_KERNELS_H
 
 #include "condlora/ops.h"
 

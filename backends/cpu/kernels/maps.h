@@ -1,6 +1,6 @@
 /* Elementwise loops. */
-#ifndef CDL_CPU_KERNELS_MAPS_H
-#define CDL_CPU_KERNELS_MAPS_H
+#ifndef CONDLORA_BACKENDS_CPU_KERNELS_MAPS_H
+#define CONDLORA_BACKENDS_CPU_KERNELS_MAPS_H
 
 #include "backends/cpu/kernels/activations.h"
 #include "backends/cpu/kernels/kernels.h"

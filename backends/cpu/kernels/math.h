@@ -3,8 +3,8 @@
  * The polynomials are ours: fitted by reweighted least squares (Lawson's iteration) on 1,500 Chebyshev points in double
  * against expm1, erf and tanh, the largest weighted error made small; the errors stated are measured over all or a
  * dense part of the floats, coefficients and arithmetic in float. */
-#ifndef CDL_CPU_KERNELS_MATH_H
-#define CDL_CPU_KERNELS_MATH_H
+#ifndef CONDLORA_BACKENDS_CPU_KERNELS_MATH_H
+#define CONDLORA_BACKENDS_CPU_KERNELS_MATH_H
 
 #include <math.h>
 #include <stdint.h>

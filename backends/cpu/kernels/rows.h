@@ -1,7 +1,7 @@
 /* Sums, and rows that depend on sums over themselves. Partial sums run in fixed lanes, so an order of addition belongs
  * to a vector set. */
-#ifndef CDL_CPU_KERNELS_ROWS_H
-#define CDL_CPU_KERNELS_ROWS_H
+#ifndef CONDLORA_BACKENDS_CPU_KERNELS_ROWS_H
+#define CONDLORA_BACKENDS_CPU_KERNELS_ROWS_H
 
 #include "backends/cpu/kernels/maps.h"
 

@@ -3,8 +3,8 @@
  * GROUP_SIZE, a power of two, and HAS_F64 where the device computes in double. GROUP_SIZE 1 is
  * right for OpenCL devices that are CPUs: a work-item is then all of its group, and its loops are
  * what the compiler turns into vectors. */
-#ifndef CONDLORA_KERNELS_DIALECT_H
-#define CONDLORA_KERNELS_DIALECT_H
+#ifndef CONDLORA_BACKENDS_KERNELS_SOURCE_DIALECT_H
+#define CONDLORA_BACKENDS_KERNELS_SOURCE_DIALECT_H
 
 #if defined(DIALECT_OPENCL)
 

@@ -1,8 +1,8 @@
 /* Functions of one number. What OpenCL leaves to a device, tanh to 5 ulp and erf to 16, is too far
  * off, so they are polynomials here: the CPU backend's (backends/cpu/kernels/math.h), with the same
  * errors. Without branches, so that they become vectors. */
-#ifndef CONDLORA_KERNELS_FUNCTIONS_H
-#define CONDLORA_KERNELS_FUNCTIONS_H
+#ifndef CONDLORA_BACKENDS_KERNELS_SOURCE_FUNCTIONS_H
+#define CONDLORA_BACKENDS_KERNELS_SOURCE_FUNCTIONS_H
 
 FUNCTION float absolute(float x)
 {

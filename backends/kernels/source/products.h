@@ -1,6 +1,6 @@
 /* What kernels that multiply matrices share. */
-#ifndef CONDLORA_KERNELS_PRODUCTS_H
-#define CONDLORA_KERNELS_PRODUCTS_H
+#ifndef CONDLORA_BACKENDS_KERNELS_SOURCE_PRODUCTS_H
+#define CONDLORA_BACKENDS_KERNELS_SOURCE_PRODUCTS_H
 
 /* a b + c, in one instruction where the device has it: contraction is off elsewhere. */
 #if defined(DIALECT_CUDA)

@@ -1,6 +1,6 @@
 /* Philox 4x32-10 on the device: the bits of condlora/random.h. */
-#ifndef CONDLORA_KERNELS_RANDOM_H
-#define CONDLORA_KERNELS_RANDOM_H
+#ifndef CONDLORA_BACKENDS_KERNELS_SOURCE_RANDOM_H
+#define CONDLORA_BACKENDS_KERNELS_SOURCE_RANDOM_H
 
 typedef struct {
   u32 word[4];

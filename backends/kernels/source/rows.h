@@ -1,6 +1,6 @@
 /* How a grid is spread over rows and columns, and sums over the work-items that share a row. */
-#ifndef CONDLORA_KERNELS_ROWS_H
-#define CONDLORA_KERNELS_ROWS_H
+#ifndef CONDLORA_BACKENDS_KERNELS_SOURCE_ROWS_H
+#define CONDLORA_BACKENDS_KERNELS_SOURCE_ROWS_H
 
 /* Work-items of one row, neighbours in the group. */
 #define LANES(w) (GROUP_SIZE == 1 ? 1 : 1 << (w).lanes_log2)

@@ -143,7 +143,7 @@ static void initialize(const cdl_adapter *a, size_t index, cdl_random *random, f
 static cdl_tensor joined(cdl_tensor first, int count)
 {
   first.size[1] = count;
-  first.stride[1] = cdl_aligned(cdl_elements(first) / count);
+  first.stride[1] = encoder_aligned(cdl_elements(first) / count);
   first.stride[0] = count * first.stride[1];
   return first;
 }
@@ -163,7 +163,7 @@ static int64_t lay_out_scaled(adalora *own, const cdl_adapter *a, cdl_buffer *bu
     const triplet_batch *b = &t->batches[i % t->batch_count];
     own->scaled[i] = cdl_tensor_3d(buffer, CDL_F32, used, b->count, b->rank,
                                    a->sites[b->sites[0]]->weight.size[3]);
-    used += cdl_aligned(cdl_elements(own->scaled[i]));
+    used += encoder_aligned(cdl_elements(own->scaled[i]));
   }
   return used;
 }
@@ -259,7 +259,7 @@ static cdl_status after_step(cdl_adapter *a, cdl_queue *q, int64_t step, cdl_ten
 /* ---- In a folder ---- */
 
 /* Rows of Λ and Q, and columns of P, of the triplets that were kept. */
-static cdl_status store(const cdl_adapter *a, const cdl_snapshot *snapshot, size_t index,
+static cdl_status store(const cdl_adapter *a, const adapter_snapshot *snapshot, size_t index,
                         stored_values *stored)
 {
   const adalora *own = a->own_state;
@@ -295,7 +295,7 @@ static cdl_status store(const cdl_adapter *a, const cdl_snapshot *snapshot, size
   return CDL_OK;
 }
 
-const cdl_adapter_method cdl_method_adalora = {.name = "adalora",
+const adapter_method adapter_method_adalora = {.name = "adalora",
                                                .peft_type = "ADALORA",
                                                .options = triplet_options,
                                                .extra_keys = triplet_extra_keys,

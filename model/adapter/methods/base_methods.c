@@ -8,8 +8,8 @@ static bool everything(const cdl_parameter *p)
   return true;
 }
 
-const cdl_adapter_method cdl_method_none = {.name = "none", .peft_type = "NONE"};
-const cdl_adapter_method cdl_method_bitfit = {
+const adapter_method adapter_method_none = {.name = "none", .peft_type = "NONE"};
+const adapter_method adapter_method_bitfit = {
     .name = "bitfit", .peft_type = "BITFIT", .trains = adapter_is_bias};
-const cdl_adapter_method cdl_method_full = {
+const adapter_method adapter_method_full = {
     .name = "full", .peft_type = "FULL", .trains = everything};

@@ -56,7 +56,7 @@ static cdl_status parameters(cdl_adapter *a)
       continue;
     known = run->group + 1;
     const char *path =
-        cdl_family_of(cdl_encoder_config(a->encoder)->family)->block->paths[run->kind];
+        model_family_of(cdl_encoder_config(a->encoder)->family)->block->paths[run->kind];
     const int64_t out = run->weights.size[2], in = run->weights.size[3];
     CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, run->rank, in, "%s.condlora_P.weight", path));
     CDL_TRY(
@@ -100,9 +100,9 @@ static int64_t lay_out_conditioned(condadalora *own, const cdl_adapter *a, cdl_b
     cdl_tensor *const numbers[] = {&c->lambda, &c->masked, &c->d_lambda, &c->d_masked};
     for (int i = 0; i < 4; i++) {
       *rows[i] = cdl_tensor_3d(buffer, CDL_F32, used, count, rank, a->runs[r].weights.size[3]);
-      used += cdl_aligned(cdl_elements(*rows[i]));
+      used += encoder_aligned(cdl_elements(*rows[i]));
       *numbers[i] = cdl_tensor_3d(buffer, CDL_F32, used, count, rank, 1);
-      used += cdl_aligned(cdl_elements(*numbers[i]));
+      used += encoder_aligned(cdl_elements(*numbers[i]));
     }
   }
   return used;
@@ -209,7 +209,7 @@ static cdl_status after_step(cdl_adapter *a, cdl_queue *q, int64_t step, cdl_ten
   return triplets_after_step(a, &own->triplets, q, step, factor, &masked);
 }
 
-const cdl_adapter_method cdl_method_condadalora = {.name = "condadalora",
+const adapter_method adapter_method_condadalora = {.name = "condadalora",
                                                    .peft_type = "CONDADALORA",
                                                    .options = triplet_options,
                                                    .extra_keys = triplet_extra_keys,

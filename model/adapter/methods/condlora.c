@@ -41,7 +41,7 @@ static const cdl_parameter *theta_x(const cdl_adapter *a)
 
 static const char *path_inside_block(const cdl_adapter *a, cdl_site_kind kind)
 {
-  return cdl_family_of(cdl_encoder_config(a->encoder)->family)->block->paths[kind];
+  return model_family_of(cdl_encoder_config(a->encoder)->family)->block->paths[kind];
 }
 
 static cdl_status check_x(const cdl_adapter *a)
@@ -223,7 +223,7 @@ static const cdl_adapter_option options[] = {
      .help = "of that layer's part"},
     {0}};
 
-const cdl_adapter_method cdl_method_condlora = {.name = "condlora",
+const adapter_method adapter_method_condlora = {.name = "condlora",
                                                 .peft_type = "CONDLORA",
                                                 .options = options,
                                                 .initial_values = 1u << CDL_INIT_GAUSSIAN,

@@ -48,7 +48,7 @@ static const cdl_parameter *magnitude(const cdl_adapter *a, size_t site)
 static cdl_tensor take(cdl_buffer *buffer, int64_t *used, int64_t count)
 {
   const cdl_tensor t = cdl_tensor_1d(buffer, CDL_F32, *used, count);
-  *used += cdl_aligned(count);
+  *used += encoder_aligned(count);
   return t;
 }
 

@@ -157,7 +157,7 @@ static void release(cdl_adapter *a)
 
 /* To be read beside the weights as they were, as a LoRA of twice the rank:
  * B A − B₀ A₀ = [B, −B₀] [A; A₀]. */
-static cdl_status store(const cdl_adapter *a, const cdl_snapshot *snapshot, size_t index,
+static cdl_status store(const cdl_adapter *a, const adapter_snapshot *snapshot, size_t index,
                         stored_values *stored)
 {
   const float *taken = a->own_state;
@@ -188,7 +188,7 @@ static cdl_status store(const cdl_adapter *a, const cdl_snapshot *snapshot, size
 
 static const cdl_adapter_option options[] = {LOW_RANK_OPTIONS, {0}};
 
-const cdl_adapter_method cdl_method_lora = {
+const adapter_method adapter_method_lora = {
     .name = "lora",
     .peft_type = "LORA",
     .options = options,

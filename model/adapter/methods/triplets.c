@@ -132,7 +132,7 @@ typedef struct {
 static cdl_tensor take(region *r, int64_t count, int64_t rows, int64_t columns)
 {
   const cdl_tensor t = cdl_tensor_3d(r->buffer, CDL_F32, r->used, count, rows, columns);
-  r->used += cdl_aligned(cdl_elements(t));
+  r->used += encoder_aligned(cdl_elements(t));
   return t;
 }
 
@@ -178,7 +178,7 @@ static int64_t lay_out(const cdl_adapter *a, triplets *t, cdl_buffer *buffer)
   }
   r.used += (int64_t)t->mask_count + 1;
   t->state = cdl_tensor_1d(buffer, CDL_F32, 0, r.used);
-  r.used = cdl_aligned(r.used);
+  r.used = encoder_aligned(r.used);
   t->work = take(&r, 1, 1, work);
   t->work_rows = take(&r, 1, 1, ranks);
   t->scores = take(&r, 1, 1, (int64_t)t->mask_count);
@@ -397,7 +397,7 @@ static cdl_status choose(triplets *t, cdl_queue *q, int64_t kept)
 static const char *name_in_block(const cdl_adapter *a, const cdl_site *site)
 {
   return site->layer >= 0
-             ? cdl_family_of(cdl_encoder_config(a->encoder)->family)->block->paths[site->kind]
+             ? model_family_of(cdl_encoder_config(a->encoder)->family)->block->paths[site->kind]
              : site->path;
 }
 
@@ -488,12 +488,12 @@ cdl_tensor triplets_state(cdl_adapter *a, size_t index)
 
 /* ---- In a folder ---- */
 
-bool triplets_chosen(const triplets *t, const cdl_snapshot *snapshot)
+bool triplets_chosen(const triplets *t, const adapter_snapshot *snapshot)
 {
   return snapshot->state[t->first_mask + (int64_t)t->mask_count] != 0;
 }
 
-bool triplets_kept(const triplets *t, const cdl_snapshot *snapshot, const triplet_batch *b,
+bool triplets_kept(const triplets *t, const adapter_snapshot *snapshot, const triplet_batch *b,
                    int layer, int64_t rank)
 {
   const int64_t place = layer * b->rank + rank;
@@ -502,7 +502,7 @@ bool triplets_kept(const triplets *t, const cdl_snapshot *snapshot, const triple
 }
 
 /* A layer's list over init_r ranks: those that its parameters are, and of these those kept. */
-static json_t *layer_json(const cdl_adapter *a, const triplets *t, const cdl_snapshot *snapshot,
+static json_t *layer_json(const cdl_adapter *a, const triplets *t, const adapter_snapshot *snapshot,
                           const triplet_batch *b, int layer)
 {
   const int64_t initial = initial_rank(a);
@@ -512,27 +512,27 @@ static json_t *layer_json(const cdl_adapter *a, const triplets *t, const cdl_sna
     const bool there = b->rank == initial || t->stored[(int64_t)b->sites[layer] * initial + k];
     const bool kept = there && triplets_kept(t, snapshot, b, layer, next);
     next += there;
-    cdl_json_append(&list, json_boolean(kept));
+    base_json_append(&list, json_boolean(kept));
   }
   return list;
 }
 
-json_t *triplets_extra(const cdl_adapter *a, const cdl_snapshot *snapshot)
+json_t *triplets_extra(const cdl_adapter *a, const adapter_snapshot *snapshot)
 {
   const triplets *t = a->own_state;
   json_t *extra = json_object(), *pattern = json_object();
   if (t->total_steps > 0) /* PEFT reads no adapter without it */
-    cdl_json_set(&extra, steps_key, json_integer(t->total_steps));
+    base_json_set(&extra, steps_key, json_integer(t->total_steps));
   const bool chosen = triplets_chosen(t, snapshot);
   for (size_t i = 0; i < t->batch_count && chosen; i++)
     for (int layer = 0; layer < t->batches[i].count; layer++) {
       const triplet_batch *b = &t->batches[i];
       char name[2 * CDL_NAME_BYTES];
       const cdl_status named = pattern_name(t, a->sites[b->sites[layer]]->path, name, sizeof name);
-      cdl_json_set(&pattern, name, named == CDL_OK ? layer_json(a, t, snapshot, b, layer) : NULL);
+      base_json_set(&pattern, name, named == CDL_OK ? layer_json(a, t, snapshot, b, layer) : NULL);
     }
   if (chosen)
-    cdl_json_set(&extra, pattern_key, pattern);
+    base_json_set(&extra, pattern_key, pattern);
   else
     json_decref(pattern);
   return extra;

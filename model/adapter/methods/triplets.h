@@ -84,15 +84,15 @@ void triplets_penalty(const cdl_adapter *adapter, triplets *t, cdl_queue *queue,
 /* Functions for the method's table. */
 cdl_status triplets_begin_run(cdl_adapter *adapter, cdl_queue *queue, int64_t steps);
 cdl_tensor triplets_state(cdl_adapter *adapter, size_t index);
-json_t *triplets_extra(const cdl_adapter *adapter, const cdl_snapshot *snapshot);
+json_t *triplets_extra(const cdl_adapter *adapter, const adapter_snapshot *snapshot);
 /* Importance, and at some steps a choice: `masked` says that the masks are to be applied to Λ. The
  * gradients count times `factor` [1]. */
 CDL_MUST_USE cdl_status triplets_after_step(cdl_adapter *adapter, triplets *t, cdl_queue *queue,
                                             int64_t step, cdl_tensor factor, bool *masked);
 
 /* Whether a snapshot was taken after a choice, and which triplets of a batch it kept. */
-bool triplets_chosen(const triplets *t, const cdl_snapshot *snapshot);
-bool triplets_kept(const triplets *t, const cdl_snapshot *snapshot, const triplet_batch *batch,
+bool triplets_chosen(const triplets *t, const adapter_snapshot *snapshot);
+bool triplets_kept(const triplets *t, const adapter_snapshot *snapshot, const triplet_batch *batch,
                    int layer, int64_t rank);
 
 #endif

@@ -1,4 +1,4 @@
-#include "bench/session.h"
+#include "bench/workload.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -64,72 +64,75 @@ static cdl_status draw_all(cdl_queue *queue, cdl_encoder *encoder)
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
-static cdl_status open_model(cdl_job *job, const session_model *model)
+static cdl_status open_model(train_session *session, const workload_model *model)
 {
   if (model->folder != NULL) {
-    const cdl_load_options options = {.labels = job->labels, .fresh_head = true, .seed = 1};
-    return cdl_encoder_load(job->queue, model->folder, &options, &job->encoder, &job->loaded);
+    const cdl_load_options options = {.labels = session->labels, .fresh_head = true, .seed = 1};
+    return cdl_encoder_load(session->queue, model->folder, &options, &session->encoder,
+                            &session->loaded);
   }
-  CDL_TRY(cdl_encoder_create(job->queue, &model->config, job->labels, &job->encoder));
-  return draw_all(job->queue, job->encoder);
+  CDL_TRY(cdl_encoder_create(session->queue, &model->config, session->labels, &session->encoder));
+  return draw_all(session->queue, session->encoder);
 }
 
-static cdl_status make_adapter(cdl_job *job, const char *method)
+static cdl_status make_adapter(train_session *session, const char *method)
 {
-  cdl_list targets = {0};
-  CDL_TRY(cdl_list_split("--targets", cdl_family_targets(cdl_encoder_config(job->encoder)->family),
-                         &targets));
+  base_list targets = {0};
+  CDL_TRY(base_list_split(
+      "--targets", cdl_family_targets(cdl_encoder_config(session->encoder)->family), &targets));
   const cdl_adapter_settings adapter = {.method = method,
                                         .rank = 8,
                                         .alpha = 8,
                                         .targets = (const char *const *)targets.item,
                                         .target_count = targets.count,
-                                        .train_pooler = job->loaded.fresh_pooler};
-  const cdl_status status = cdl_adapter_create(job->queue, job->encoder, &adapter, &job->adapter);
-  cdl_list_release(&targets);
+                                        .train_pooler = session->loaded.fresh_pooler};
+  const cdl_status status =
+      cdl_adapter_create(session->queue, session->encoder, &adapter, &session->adapter);
+  base_list_release(&targets);
   return status;
 }
 
-static cdl_batch_limits limits_of(cdl_batch_bound bound)
+static cdl_batch_limits limits_of(data_batch_bound bound)
 {
   return (cdl_batch_limits){.tokens = (int32_t)bound.tokens,
                             .sequences = (int32_t)bound.examples,
                             .longest = (int32_t)bound.longest};
 }
 
-static cdl_status open_all(session *s, const session_model *model, const char *method,
-                           cdl_batch_bound bound)
+static cdl_status open_all(workload *s, const workload_model *model, const char *method,
+                           data_batch_bound bound)
 {
-  cdl_job *job = &s->job;
-  CDL_TRY(open_model(job, model));
-  CDL_TRY(make_adapter(job, method));
-  CDL_TRY(cdl_adapter_initialize(job->adapter, job->queue, 1));
-  CDL_TRY(cdl_encoder_plan(job->encoder, job->queue, limits_of(bound), (cdl_batch_limits){0}));
-  const cdl_settings plain = {.max_grad_norm = 1};
-  return cdl_step_create(&s->step, job, &plain, bound);
+  train_session *session = &s->session;
+  CDL_TRY(open_model(session, model));
+  CDL_TRY(make_adapter(session, method));
+  CDL_TRY(cdl_adapter_initialize(session->adapter, session->queue, 1));
+  CDL_TRY(
+      cdl_encoder_plan(session->encoder, session->queue, limits_of(bound), (cdl_batch_limits){0}));
+  const train_settings plain = {.max_grad_norm = 1};
+  return train_step_create(&s->step, session, &plain, bound);
 }
 
-cdl_status session_open(session *s, cdl_queue *queue, const session_model *model,
-                        const char *method, cdl_batch_bound bound)
+cdl_status workload_open(workload *s, cdl_queue *queue, const workload_model *model,
+                         const char *method, data_batch_bound bound)
 {
-  *s = (session){.job = {.backend = cdl_queue_backend(queue), .queue = queue, .labels = 2}};
+  *s = (workload){.session = {.backend = cdl_queue_backend(queue), .queue = queue, .labels = 2}};
   const cdl_status status = open_all(s, model, method, bound);
   if (status != CDL_OK)
-    session_close(s);
+    workload_close(s);
   return status;
 }
 
-void session_close(session *s)
+void workload_close(workload *s)
 {
-  cdl_step_release(&s->step);
-  cdl_adapter_destroy(s->job.adapter);
-  cdl_encoder_destroy(s->job.encoder);
-  *s = (session){0};
+  train_step_release(&s->step);
+  cdl_adapter_destroy(s->session.adapter);
+  cdl_encoder_destroy(s->session.encoder);
+  *s = (workload){0};
 }
 
 /* ---- Inference ------------------------------------------------------------------------------- */
 
-cdl_status session_infer(session *s, const cdl_batch *batch)
+cdl_status workload_infer(workload *s, const data_batch *batch)
 {
   static const cdl_dropout_rates no_dropout = {0};
   const cdl_token_batch view = {.ids = batch->ids,
@@ -140,25 +143,26 @@ cdl_status session_infer(session *s, const cdl_batch *batch)
                                 .sequences = (int32_t)batch->examples,
                                 .tokens = (int32_t)batch->tokens,
                                 .longest = (int32_t)batch->longest};
-  CDL_TRY(cdl_encoder_load_batch(s->job.encoder, s->job.queue, &view));
-  (void)cdl_encoder_forward(s->job.encoder, s->job.queue, &no_dropout, (cdl_tensor){0}, false);
+  CDL_TRY(cdl_encoder_load_batch(s->session.encoder, s->session.queue, &view));
+  (void)cdl_encoder_forward(s->session.encoder, s->session.queue, &no_dropout, (cdl_tensor){0},
+                            false);
   return CDL_OK;
 }
 
-static cdl_status logits_of(session *s, const cdl_batch *batch, float *logits)
+static cdl_status logits_of(workload *s, const data_batch *batch, float *logits)
 {
-  CDL_TRY(session_infer(s, batch));
-  cdl_download(s->job.queue, logits, cdl_encoder_logits(s->job.encoder),
-               batch->examples * (size_t)s->job.labels * sizeof *logits);
-  return cdl_sync(s->job.queue);
+  CDL_TRY(workload_infer(s, batch));
+  cdl_download(s->session.queue, logits, cdl_encoder_logits(s->session.encoder),
+               batch->examples * (size_t)s->session.labels * sizeof *logits);
+  return cdl_sync(s->session.queue);
 }
 
 /* N(0, 0.02²) for every trained matrix. */
-static cdl_status draw_adapter(cdl_job *job)
+static cdl_status draw_adapter(train_session *session)
 {
   int64_t largest = 0;
-  for (size_t i = 0; i < cdl_adapter_parameter_count(job->adapter); i++) {
-    const int64_t count = cdl_elements(cdl_adapter_parameter(job->adapter, i)->value);
+  for (size_t i = 0; i < cdl_adapter_parameter_count(session->adapter); i++) {
+    const int64_t count = cdl_elements(cdl_adapter_parameter(session->adapter, i)->value);
     largest = count > largest ? count : largest;
   }
   float *values = malloc((size_t)(largest + 1) * sizeof *values);
@@ -167,21 +171,21 @@ static cdl_status draw_adapter(cdl_job *job)
   cdl_random random = cdl_random_start(1, CDL_RANDOM_TEST, 2, 0);
   for (int64_t i = 0; i < largest; i++)
     values[i] = (float)(0.02 * cdl_random_normal(&random));
-  for (size_t i = 0; i < cdl_adapter_parameter_count(job->adapter); i++) {
-    const cdl_parameter *p = cdl_adapter_parameter(job->adapter, i);
-    cdl_upload(job->queue, p->value, values, (size_t)cdl_elements(p->value) * sizeof *values);
+  for (size_t i = 0; i < cdl_adapter_parameter_count(session->adapter); i++) {
+    const cdl_parameter *p = cdl_adapter_parameter(session->adapter, i);
+    cdl_upload(session->queue, p->value, values, (size_t)cdl_elements(p->value) * sizeof *values);
   }
-  cdl_adapter_materialize(job->adapter, job->queue);
-  cdl_encoder_weights_changed(job->encoder, job->queue, false);
-  const cdl_status status = cdl_sync(job->queue);
+  cdl_adapter_materialize(session->adapter, session->queue);
+  cdl_encoder_weights_changed(session->encoder, session->queue, false);
+  const cdl_status status = cdl_sync(session->queue);
   free(values);
   return status;
 }
 
 /* Merges; the logits must stay. */
-static cdl_status merge(session *s, const cdl_batch *batch, bool coarse)
+static cdl_status merge(workload *s, const data_batch *batch, bool coarse)
 {
-  const size_t count = batch->examples * (size_t)s->job.labels;
+  const size_t count = batch->examples * (size_t)s->session.labels;
   const double tolerance = coarse ? 0.1 : 1e-4;
   double difference = 0, scale = 1;
   float *before = malloc((2 * count + 1) * sizeof *before), *after = before + count;
@@ -189,7 +193,7 @@ static cdl_status merge(session *s, const cdl_batch *batch, bool coarse)
     return cdl_fail(CDL_MEMORY, "out of memory: logits");
   cdl_status status = logits_of(s, batch, before);
   if (status == CDL_OK)
-    status = cdl_encoder_merge(s->job.encoder, s->job.queue);
+    status = cdl_encoder_merge(s->session.encoder, s->session.queue);
   if (status == CDL_OK)
     status = logits_of(s, batch, after);
   for (size_t i = 0; status == CDL_OK && i < count; i++) {
@@ -203,46 +207,46 @@ static cdl_status merge(session *s, const cdl_batch *batch, bool coarse)
              : cdl_fail(CDL_NUMERIC, "merging changes a logit by %.3g", difference);
 }
 
-cdl_status session_open_inference(session *s, cdl_queue *queue, const session_model *model,
-                                  const char *method, cdl_batch_bound bound, const cdl_batch *batch,
-                                  bool coarse)
+cdl_status workload_open_inference(workload *s, cdl_queue *queue, const workload_model *model,
+                                   const char *method, data_batch_bound bound,
+                                   const data_batch *batch, bool coarse)
 {
-  *s = (session){.job = {.backend = cdl_queue_backend(queue), .queue = queue, .labels = 2}};
-  cdl_status status = open_model(&s->job, model);
+  *s = (workload){.session = {.backend = cdl_queue_backend(queue), .queue = queue, .labels = 2}};
+  cdl_status status = open_model(&s->session, model);
   if (status == CDL_OK && method != NULL)
-    status = make_adapter(&s->job, method);
+    status = make_adapter(&s->session, method);
   if (status == CDL_OK && method != NULL)
-    status = cdl_adapter_initialize(s->job.adapter, queue, 1);
+    status = cdl_adapter_initialize(s->session.adapter, queue, 1);
   if (status == CDL_OK && method != NULL)
-    status = draw_adapter(&s->job);
+    status = draw_adapter(&s->session);
   if (status == CDL_OK)
-    status = cdl_encoder_plan(s->job.encoder, queue, (cdl_batch_limits){0}, limits_of(bound));
+    status = cdl_encoder_plan(s->session.encoder, queue, (cdl_batch_limits){0}, limits_of(bound));
   if (status == CDL_OK && method != NULL)
     status = merge(s, batch, coarse);
   if (status != CDL_OK)
-    session_close(s);
+    workload_close(s);
   return status;
 }
 
 /* ---- Steps ----------------------------------------------------------------------------------- */
 
 /* One step whose learning rate may be 0: then nothing moves but the moments. */
-static cdl_status enqueue_step(session *s, const cdl_batch *batch, double rate)
+static cdl_status enqueue_step(workload *s, const data_batch *batch, double rate)
 {
   cdl_step_record record = {.step = (uint32_t)s->done, .loss_scale = 1 / (float)batch->examples};
-  cdl_optimizer_record(&s->step.optimizer, rate, s->done + 1, &record);
+  train_optimizer_record(&s->step.optimizer, rate, s->done + 1, &record);
   s->done++;
-  CDL_TRY(cdl_step_begin(&s->step, &record));
-  CDL_TRY(cdl_step_batch(&s->step, batch));
-  return cdl_step_end(&s->step, s->done - 1);
+  CDL_TRY(train_step_begin(&s->step, &record));
+  CDL_TRY(train_step_batch(&s->step, batch));
+  return train_step_end(&s->step, s->done - 1);
 }
 
-cdl_status session_step(session *s, const cdl_batch *batch, float *loss, float *norm)
+cdl_status workload_step(workload *s, const data_batch *batch, float *loss, float *norm)
 {
   CDL_TRY(enqueue_step(s, batch, 1e-4));
-  cdl_download(s->job.queue, loss, s->step.loss.loss, sizeof *loss);
-  cdl_download(s->job.queue, norm, s->step.loss.norm, sizeof *norm);
-  CDL_TRY(cdl_sync(s->job.queue));
+  cdl_download(s->session.queue, loss, s->step.loss.loss, sizeof *loss);
+  cdl_download(s->session.queue, norm, s->step.loss.norm, sizeof *norm);
+  CDL_TRY(cdl_sync(s->session.queue));
   return isfinite(*loss) && isfinite(*norm)
              ? CDL_OK
              : cdl_fail(CDL_NUMERIC, "the loss is %g, the gradient's norm %g", (double)*loss,
@@ -252,16 +256,16 @@ cdl_status session_step(session *s, const cdl_batch *batch, float *loss, float *
 /* ---- Checking -------------------------------------------------------------------------------- */
 
 /* Loss of a batch in float64, from its logits. */
-static cdl_status loss_of(session *s, const cdl_batch *batch, double *loss)
+static cdl_status loss_of(workload *s, const data_batch *batch, double *loss)
 {
   CDL_TRY(enqueue_step(s, batch, 0));
-  const size_t labels = (size_t)s->job.labels, bytes = batch->examples * labels * sizeof(float);
+  const size_t labels = (size_t)s->session.labels, bytes = batch->examples * labels * sizeof(float);
   float *y = malloc(bytes + 1), told;
   if (y == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: logits");
-  cdl_download(s->job.queue, y, cdl_encoder_logits(s->job.encoder), bytes);
-  cdl_download(s->job.queue, &told, s->step.loss.loss, sizeof told);
-  const cdl_status status = cdl_sync(s->job.queue);
+  cdl_download(s->session.queue, y, cdl_encoder_logits(s->session.encoder), bytes);
+  cdl_download(s->session.queue, &told, s->step.loss.loss, sizeof told);
+  const cdl_status status = cdl_sync(s->session.queue);
   *loss = 0;
   for (size_t i = 0; status == CDL_OK && i < batch->examples; i++) {
     const double gap = (double)y[i * labels + (size_t)(1 - batch->labels[i])] -
@@ -282,24 +286,24 @@ typedef struct {
   size_t count;
 } trained_numbers;
 
-static cdl_status transfer(session *s, trained_numbers *t, bool up, const float *values)
+static cdl_status transfer(workload *s, trained_numbers *t, bool up, const float *values)
 {
   size_t at = 0;
-  for (size_t i = 0; i < cdl_adapter_parameter_count(s->job.adapter); i++) {
-    const cdl_parameter *p = cdl_adapter_parameter(s->job.adapter, i);
+  for (size_t i = 0; i < cdl_adapter_parameter_count(s->session.adapter); i++) {
+    const cdl_parameter *p = cdl_adapter_parameter(s->session.adapter, i);
     const size_t n = (size_t)cdl_elements(p->value);
     if (up) {
-      cdl_upload(s->job.queue, p->value, values + at, n * sizeof *values);
+      cdl_upload(s->session.queue, p->value, values + at, n * sizeof *values);
     } else {
-      cdl_download(s->job.queue, t->value + at, p->value, n * sizeof *values);
-      cdl_download(s->job.queue, t->gradient + at, p->gradient, n * sizeof *values);
+      cdl_download(s->session.queue, t->value + at, p->value, n * sizeof *values);
+      cdl_download(s->session.queue, t->gradient + at, p->gradient, n * sizeof *values);
     }
     at += n;
   }
-  return cdl_sync(s->job.queue);
+  return cdl_sync(s->session.queue);
 }
 
-static cdl_status loss_along(session *s, const cdl_batch *batch, trained_numbers *t,
+static cdl_status loss_along(workload *s, const data_batch *batch, trained_numbers *t,
                              double distance, double *loss)
 {
   for (size_t i = 0; i < t->count; i++)
@@ -308,7 +312,8 @@ static cdl_status loss_along(session *s, const cdl_batch *batch, trained_numbers
   return loss_of(s, batch, loss);
 }
 
-static cdl_status compare_slope(session *s, const cdl_batch *batch, trained_numbers *t, bool coarse)
+static cdl_status compare_slope(workload *s, const data_batch *batch, trained_numbers *t,
+                                bool coarse)
 {
   CDL_TRY(enqueue_step(s, batch, 0));
   CDL_TRY(transfer(s, t, false, NULL));
@@ -333,11 +338,11 @@ static cdl_status compare_slope(session *s, const cdl_batch *batch, trained_numb
                         squares, slope);
 }
 
-cdl_status session_check(session *s, const cdl_batch *batch, const char *method, bool coarse)
+cdl_status workload_check(workload *s, const data_batch *batch, const char *method, bool coarse)
 {
   trained_numbers t = {0};
-  for (size_t i = 0; i < cdl_adapter_parameter_count(s->job.adapter); i++)
-    t.count += (size_t)cdl_elements(cdl_adapter_parameter(s->job.adapter, i)->value);
+  for (size_t i = 0; i < cdl_adapter_parameter_count(s->session.adapter); i++)
+    t.count += (size_t)cdl_elements(cdl_adapter_parameter(s->session.adapter, i)->value);
   float *memory = calloc(t.count + 1, 3 * sizeof *memory);
   if (memory == NULL)
     return cdl_fail(CDL_MEMORY, "out of memory: a check of the gradient");

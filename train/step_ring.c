@@ -1,42 +1,43 @@
-#include "train/watch.h"
+#include "train/step_ring.h"
 
-cdl_status cdl_watch_create(cdl_watch *watch, cdl_queue *queue)
+cdl_status train_step_ring_create(train_step_ring *watch, cdl_queue *queue)
 {
   cdl_backend *backend = cdl_queue_backend(queue);
   void *memory;
-  *watch = (cdl_watch){.queue = queue, .depth = 1};
-  CDL_TRY(cdl_host_allocate(backend, CDL_WATCHED_STEPS * 2 * sizeof(float), &memory));
+  *watch = (train_step_ring){.queue = queue, .depth = 1};
+  CDL_TRY(cdl_host_allocate(backend, TRAIN_STEP_RING_SLOTS * 2 * sizeof(float), &memory));
   watch->numbers = memory;
-  for (size_t i = 0; i < CDL_WATCHED_STEPS; i++) {
+  for (size_t i = 0; i < TRAIN_STEP_RING_SLOTS; i++) {
     const cdl_status status = cdl_event_create(backend, &watch->event[i]);
     if (status == CDL_UNSUPPORTED)
       return CDL_OK;
     if (status != CDL_OK) {
-      cdl_watch_release(watch);
+      train_step_ring_release(watch);
       return status;
     }
   }
-  watch->depth = CDL_WATCHED_STEPS;
+  watch->depth = TRAIN_STEP_RING_SLOTS;
   return CDL_OK;
 }
 
-void cdl_watch_release(cdl_watch *watch)
+void train_step_ring_release(train_step_ring *watch)
 {
   /* Steps under way still write to `numbers`. Whoever ends early has an error of his own to tell. */
-  if (!cdl_watch_empty(watch)) {
+  if (!train_step_ring_empty(watch)) {
     const cdl_status ignored = cdl_sync(watch->queue);
     (void)ignored;
   }
-  for (size_t i = 0; i < CDL_WATCHED_STEPS; i++)
+  for (size_t i = 0; i < TRAIN_STEP_RING_SLOTS; i++)
     cdl_event_destroy(watch->event[i]);
   if (watch->queue != NULL)
     cdl_host_free(cdl_queue_backend(watch->queue), watch->numbers);
-  *watch = (cdl_watch){0};
+  *watch = (train_step_ring){0};
 }
 
-void cdl_watch_add(cdl_watch *watch, const cdl_watched_step *step, cdl_tensor loss, cdl_tensor norm)
+void train_step_ring_add(train_step_ring *watch, const train_pending_step *step, cdl_tensor loss,
+                         cdl_tensor norm)
 {
-  const size_t slot = watch->added++ % CDL_WATCHED_STEPS;
+  const size_t slot = watch->added++ % TRAIN_STEP_RING_SLOTS;
   watch->step[slot] = *step;
   cdl_download(watch->queue, watch->numbers + 2 * slot, loss, sizeof(float));
   cdl_download(watch->queue, watch->numbers + 2 * slot + 1, norm, sizeof(float));
@@ -44,19 +45,19 @@ void cdl_watch_add(cdl_watch *watch, const cdl_watched_step *step, cdl_tensor lo
     cdl_event_record(watch->queue, watch->event[slot]);
 }
 
-bool cdl_watch_full(const cdl_watch *watch)
+bool train_step_ring_full(const train_step_ring *watch)
 {
   return watch->added - watch->taken == watch->depth;
 }
 
-bool cdl_watch_empty(const cdl_watch *watch)
+bool train_step_ring_empty(const train_step_ring *watch)
 {
   return watch->added == watch->taken;
 }
 
-cdl_status cdl_watch_take(cdl_watch *watch, cdl_watched_step *step)
+cdl_status train_step_ring_take(train_step_ring *watch, train_pending_step *step)
 {
-  const size_t slot = watch->taken % CDL_WATCHED_STEPS;
+  const size_t slot = watch->taken % TRAIN_STEP_RING_SLOTS;
   CDL_TRY(cdl_queue_status(watch->queue));
   CDL_TRY(watch->event[slot] != NULL ? cdl_event_wait(watch->event[slot]) : cdl_sync(watch->queue));
   watch->taken++;

@@ -1,4 +1,4 @@
-#include "train/job_adapter.h"
+#include "train/session_adapter.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -32,15 +32,15 @@ static int place_of(const char *const *words, const char *word)
 
 /* ---- Texts of settings ---- */
 
-static void free_values(cdl_module_values *values)
+static void free_values(adapter_module_values *values)
 {
   for (size_t i = 0; i < values->count; i++)
     free((char *)(uintptr_t)values->item[i].pattern);
   free(values->item);
-  *values = (cdl_module_values){0};
+  *values = (adapter_module_values){0};
 }
 
-static cdl_status add_value(cdl_module_values *values, const char *pattern, size_t bytes,
+static cdl_status add_value(adapter_module_values *values, const char *pattern, size_t bytes,
                             double value)
 {
   cdl_module_value *grown = realloc(values->item, (values->count + 1) * sizeof *grown);
@@ -55,10 +55,11 @@ static cdl_status add_value(cdl_module_values *values, const char *pattern, size
   return CDL_OK;
 }
 
-static cdl_status values_from_json(const char *option, const char *text, cdl_module_values *values)
+static cdl_status values_from_json(const char *option, const char *text,
+                                   adapter_module_values *values)
 {
   json_t *object;
-  CDL_TRY(cdl_json_parse(option, text, strlen(text), &object));
+  CDL_TRY(base_json_parse(option, text, strlen(text), &object));
   cdl_status status = CDL_OK;
   const char *pattern;
   json_t *value;
@@ -74,31 +75,32 @@ static cdl_status values_from_json(const char *option, const char *text, cdl_mod
   return status;
 }
 
-static cdl_status values_from_text(const char *option, const char *text, cdl_module_values *values)
+static cdl_status values_from_text(const char *option, const char *text,
+                                   adapter_module_values *values)
 {
-  cdl_list items;
-  CDL_TRY(cdl_list_split(option, text, &items));
+  base_list items;
+  CDL_TRY(base_list_split(option, text, &items));
   cdl_status status = CDL_OK;
   for (size_t i = 0; i < items.count && status == CDL_OK; i++) {
     const char *item = items.item[i], *equals = strrchr(item, '=');
     double value;
     if (equals == NULL || equals == item ||
-        !cdl_number_parse(equals + 1, strlen(equals + 1), &value))
+        !base_number_parse(equals + 1, strlen(equals + 1), &value))
       status = cdl_fail(CDL_USAGE, "%s wants RE=NUMBER,RE=NUMBER or an object in JSON, not '%s'",
                         option, text);
     else
       status = add_value(values, item, (size_t)(equals - item), value);
   }
-  cdl_list_release(&items);
+  base_list_release(&items);
   return status;
 }
 
 /* A list "query=4,layer\.0\..*=2", where the last '=' of an item counts and an item with commas
  * stands in quotes, or an object in JSON. */
 static cdl_status parse_values(const char *option, const char *text, bool whole,
-                               cdl_module_values *values)
+                               adapter_module_values *values)
 {
-  *values = (cdl_module_values){0};
+  *values = (adapter_module_values){0};
   cdl_status status = CDL_OK;
   if (text != NULL && text[0] == '{') {
     status = values_from_json(option, text, values);
@@ -132,18 +134,18 @@ static cdl_status parse_layers(const char *text, int64_t **layers, size_t *count
 }
 
 /* Either is left empty. `text` NULL: both. */
-static cdl_status parse_names(const char *option, const char *text, cdl_names *names,
+static cdl_status parse_names(const char *option, const char *text, adapter_names *names,
                               char **pattern)
 {
   if (text == NULL)
     return CDL_OK;
-  if (pattern != NULL && cdl_is_module_pattern(text)) {
+  if (pattern != NULL && train_is_module_pattern(text)) {
     *pattern = strdup(text);
     return *pattern != NULL ? CDL_OK : no_memory();
   }
-  cdl_list list;
-  CDL_TRY(cdl_list_split(option, text, &list));
-  *names = (cdl_names){.item = list.item, .count = list.count}; /* takes them over */
+  base_list list;
+  CDL_TRY(base_list_split(option, text, &list));
+  *names = (adapter_names){.item = list.item, .count = list.count}; /* takes them over */
   return CDL_OK;
 }
 
@@ -152,12 +154,12 @@ static cdl_status parse_names(const char *option, const char *text, cdl_names *n
 enum { FINGERPRINT_BYTES = 17 };
 
 /* Of the body that was loaded, as adapters keep it. */
-static void write_fingerprint(const cdl_job *job, char text[FINGERPRINT_BYTES])
+static void write_fingerprint(const train_session *session, char text[FINGERPRINT_BYTES])
 {
-  snprintf(text, FINGERPRINT_BYTES, "%016" PRIx64, job->loaded.fingerprint);
+  snprintf(text, FINGERPRINT_BYTES, "%016" PRIx64, session->loaded.fingerprint);
 }
 
-static cdl_status describe_low_rank(const cdl_settings *s, cdl_adapter_config *c)
+static cdl_status describe_low_rank(const train_settings *s, adapter_config *c)
 {
   c->rank = s->rank;
   c->alpha = s->alpha;
@@ -176,16 +178,16 @@ static cdl_status describe_low_rank(const cdl_settings *s, cdl_adapter_config *c
   return CDL_OK;
 }
 
-static cdl_status describe_options(const cdl_settings *s, cdl_adapter_config *c)
+static cdl_status describe_options(const train_settings *s, adapter_config *c)
 {
   size_t count;
   const cdl_adapter_option *options = cdl_adapter_options(s->method, &count);
   for (size_t i = 0; i < count; i++)
-    c->options[i] = cdl_settings_option((cdl_settings *)(uintptr_t)s, options[i].name)->value;
+    c->options[i] = train_settings_option((train_settings *)(uintptr_t)s, options[i].name)->value;
   return CDL_OK;
 }
 
-static bool add_name(cdl_names *names, const char *name)
+static bool add_name(adapter_names *names, const char *name)
 {
   char **grown = realloc(names->item, (names->count + 1) * sizeof *grown);
   if (grown == NULL)
@@ -195,7 +197,7 @@ static bool add_name(cdl_names *names, const char *name)
   return names->item[names->count] != NULL && ++names->count > 0;
 }
 
-static bool has_name(const cdl_names *names, const char *name)
+static bool has_name(const adapter_names *names, const char *name)
 {
   for (size_t i = 0; i < names->count; i++)
     if (strcmp(names->item[i], name) == 0)
@@ -204,33 +206,34 @@ static bool has_name(const cdl_names *names, const char *name)
 }
 
 /* The adapter's config; a fresh pooler is saved too. */
-static cdl_status describe_adapter(const cdl_job *job, const cdl_settings *s, cdl_adapter_config *c)
+static cdl_status describe_adapter(const train_session *session, const train_settings *s,
+                                   adapter_config *c)
 {
   char fingerprint[FINGERPRINT_BYTES];
-  write_fingerprint(job, fingerprint);
-  *c = (cdl_adapter_config){
-      .regression = job->regression,
-      .types_zero = job->types_zero,
-      .held_out = {.known = true,
-                   .fraction = s->dev_fraction,
-                   .as_reference = cdl_split_form_of(s) == CDL_SPLIT_REFERENCE},
-      .peft_type = strdup(cdl_adapter_peft_type(s->method)),
-      .base_model = strdup(s->model),
-      .fingerprint = strdup(fingerprint)};
+  write_fingerprint(session, fingerprint);
+  *c =
+      (adapter_config){.regression = session->regression,
+                       .types_zero = session->types_zero,
+                       .held_out = {.known = true,
+                                    .fraction = s->dev_fraction,
+                                    .as_reference = train_split_form_of(s) == DATA_SPLIT_REFERENCE},
+                       .peft_type = strdup(cdl_adapter_peft_type(s->method)),
+                       .base_model = strdup(s->model),
+                       .fingerprint = strdup(fingerprint)};
   if (c->peft_type == NULL || c->base_model == NULL || c->fingerprint == NULL)
     return no_memory();
-  if (job->task != NULL && (c->task = strdup(job->task->name)) == NULL)
+  if (session->task != NULL && (c->task = strdup(session->task->name)) == NULL)
     return no_memory();
-  CDL_TRY(cdl_columns_describe(job, s, c));
+  CDL_TRY(train_columns_describe(session, s, c));
   if (cdl_adapter_is_low_rank(s->method))
     CDL_TRY(describe_low_rank(s, c));
   CDL_TRY(describe_options(s, c));
   CDL_TRY(parse_names("--modules-to-save", s->modules_to_save, &c->modules_to_save, NULL));
-  if (job->loaded.fresh_pooler && !has_name(&c->modules_to_save, "pooler") &&
+  if (session->loaded.fresh_pooler && !has_name(&c->modules_to_save, "pooler") &&
       !add_name(&c->modules_to_save, "pooler"))
     return no_memory();
-  for (int i = 0; i < job->labels && !job->regression; i++)
-    if (!add_name(&c->labels, job->label_names[i]))
+  for (int i = 0; i < session->labels && !session->regression; i++)
+    if (!add_name(&c->labels, session->label_names[i]))
       return no_memory();
   return CDL_OK;
 }
@@ -246,10 +249,10 @@ static cdl_status in_file(cdl_status status, const char *folder)
 /* Of targets of the folder that training starts from, some are whole tensors now. The others are
  * named by their paths, so that PEFT too takes no target for what is saved; the head is in any
  * case. */
-static cdl_status settle_folded(const cdl_job *job, const char *folder, cdl_adapter_config *c)
+static cdl_status settle_folded(const train_session *session, const char *folder, adapter_config *c)
 {
-  const size_t count = cdl_adapter_module_count(job->adapter);
-  if (cdl_adapter_folded_count(job->adapter) == 0)
+  const size_t count = cdl_adapter_module_count(session->adapter);
+  if (adapter_folded_count(session->adapter) == 0)
     return CDL_OK;
   if (count == 0)
     return cdl_fail(CDL_DATA,
@@ -262,53 +265,53 @@ static cdl_status settle_folded(const cdl_job *job, const char *folder, cdl_adap
     free(c->targets.item[i]);
   c->targets.count = 0;
   for (size_t i = 0; i < count; i++)
-    if (!add_name(&c->targets, cdl_adapter_module(job->adapter, i).path))
+    if (!add_name(&c->targets, cdl_adapter_module(session->adapter, i).path))
       return no_memory();
   const char *path;
-  for (size_t i = 0; (path = cdl_adapter_folded_table(job->adapter, i)) != NULL; i++)
+  for (size_t i = 0; (path = adapter_folded_table(session->adapter, i)) != NULL; i++)
     if (!has_name(&c->modules_to_save, path) && !add_name(&c->modules_to_save, path))
       return no_memory();
   return CDL_OK;
 }
 
-cdl_status cdl_make_adapter(cdl_job *job, const cdl_settings *s)
+cdl_status train_make_adapter(train_session *session, const train_settings *s)
 {
-  cdl_adapter_config *c = &job->adapter_config;
-  CDL_TRY(describe_adapter(job, s, c));
-  c->extra = json_incref(job->initial.extra);
-  cdl_adapter_settings adapter = cdl_adapter_config_settings(c);
+  adapter_config *c = &session->adapter_config;
+  CDL_TRY(describe_adapter(session, s, c));
+  c->extra = json_incref(session->initial.extra);
+  cdl_adapter_settings adapter = adapter_config_settings(c);
   adapter.dropout_hits_base = adapter.as_reference = strcmp(s->compat, "reference") == 0;
   adapter.lora_plus_ratio = s->lora_plus_ratio != 1 ? s->lora_plus_ratio : 0;
   adapter.ignore_unmatched = s->init_adapter != NULL;
-  adapter.train_pooler = job->loaded.fresh_pooler;
+  adapter.train_pooler = session->loaded.fresh_pooler;
   const bool starts = s->init_adapter != NULL;
-  const cdl_status status =
-      cdl_adapter_create_stored(job->queue, job->encoder, &adapter, starts ? &job->initial : NULL,
-                                starts ? job->initial_tensors : NULL, &job->adapter);
-  cdl_adapter_config_converted(c);
+  const cdl_status status = adapter_create_stored(
+      session->queue, session->encoder, &adapter, starts ? &session->initial : NULL,
+      starts ? session->initial_tensors : NULL, &session->adapter);
+  adapter_config_converted(c);
   if (status != CDL_OK)
     return starts ? in_file(status, s->init_adapter) : status;
-  return settle_folded(job, s->init_adapter, c);
+  return settle_folded(session, s->init_adapter, c);
 }
 
-cdl_status cdl_open_adapter(cdl_job *job, const cdl_inference_settings *settings,
-                            const cdl_adapter_config *config, const cdl_safetensors *tensors)
+cdl_status train_open_adapter(train_session *session, const train_inference_settings *settings,
+                              const adapter_config *config, const cdl_safetensors *tensors)
 {
   const char *folder = settings->adapter;
-  cdl_adapter_settings adapter = cdl_adapter_config_settings(config);
+  cdl_adapter_settings adapter = adapter_config_settings(config);
   adapter.dropout = 0; /* of training */
   adapter.ignore_unmatched = true;
-  adapter.train_pooler = job->loaded.fresh_pooler;
-  CDL_TRY(in_file(
-      cdl_adapter_create_stored(job->queue, job->encoder, &adapter, config, tensors, &job->adapter),
-      folder));
-  if (settings->part == CDL_OPEN_ADAPTED)
-    CDL_TRY(cdl_encoder_reload(job->encoder, job->queue, settings->model,
+  adapter.train_pooler = session->loaded.fresh_pooler;
+  CDL_TRY(in_file(adapter_create_stored(session->queue, session->encoder, &adapter, config, tensors,
+                                        &session->adapter),
+                  folder));
+  if (settings->part == TRAIN_OPEN_ADAPTED)
+    CDL_TRY(cdl_encoder_reload(session->encoder, session->queue, settings->model,
                                &(cdl_load_options){.part = CDL_LOAD_ADAPTED},
-                               job->loaded.fingerprint));
+                               session->loaded.fingerprint));
   if (config->init == CDL_INIT_PISSA || config->init == CDL_INIT_OLORA)
-    CDL_TRY(cdl_adapter_initialize(job->adapter, job->queue, 0));
-  return cdl_adapter_read(job->adapter, job->queue, folder);
+    CDL_TRY(cdl_adapter_initialize(session->adapter, session->queue, 0));
+  return adapter_read(session->adapter, session->queue, folder);
 }
 
 /* ---- The model beside an adapter ---- */
@@ -318,22 +321,22 @@ static const cdl_stored_tensor *part_of(const cdl_safetensors *tensors, const ch
                                         const char *leaf)
 {
   char name[2 * CDL_NAME_BYTES];
-  snprintf(name, sizeof name, CDL_ADAPTER_PREFIX "%s%s", module, leaf);
+  snprintf(name, sizeof name, ADAPTER_PREFIX "%s%s", module, leaf);
   const cdl_stored_tensor *t = cdl_safetensors_find(tensors, name);
   return t != NULL && t->rank == 2 ? t : NULL;
 }
 
 static const cdl_stored_tensor *whole_weight(const cdl_safetensors *tensors, const char *module)
 {
-  const cdl_stored_tensor *t = cdl_adapter_whole_tensor(tensors, module, ".weight");
+  const cdl_stored_tensor *t = adapter_whole_tensor(tensors, module, ".weight");
   return t != NULL && t->rank == 2 ? t : NULL;
 }
 
-cdl_load_options cdl_adapter_load_options(const cdl_safetensors *tensors,
-                                          const cdl_model_config *model)
+cdl_load_options train_adapter_load_options(const cdl_safetensors *tensors,
+                                            const cdl_model_config *model)
 {
   enum { OUTPUTS_MOST = 65536 };
-  const cdl_family_facts *family = cdl_family_of(model->family);
+  const model_family_facts *family = model_family_of(model->family);
   const cdl_stored_tensor *out = whole_weight(tensors, family->head_out), *rows = out;
   if (rows == NULL)
     rows = part_of(tensors, family->head_out, ".lora_B.weight");
@@ -353,8 +356,8 @@ cdl_load_options cdl_adapter_load_options(const cdl_safetensors *tensors,
   return options;
 }
 
-cdl_status cdl_adapter_brings_tokenizer(const char *folder, const cdl_adapter_config *config,
-                                        const cdl_safetensors *tensors, bool *brings)
+cdl_status train_adapter_brings_tokenizer(const char *folder, const adapter_config *config,
+                                          const cdl_safetensors *tensors, bool *brings)
 {
   static const char *const names[] = {"tokenizer.json", "vocab.txt", "vocab.json",
                                       "sentencepiece.bpe.model"};
@@ -363,19 +366,20 @@ cdl_status cdl_adapter_brings_tokenizer(const char *folder, const cdl_adapter_co
   for (size_t i = 0; i < cdl_safetensors_count(tensors) && !words; i++)
     words = strstr(cdl_safetensors_at(tensors, i)->name, ".word_embeddings.") != NULL;
   for (size_t i = 0; i < sizeof names / sizeof names[0] && words && !*brings; i++) {
-    char *path = cdl_path_join(folder, names[i]);
+    char *path = base_path_join(folder, names[i]);
     if (path == NULL)
       return no_memory();
-    *brings = cdl_file_exists(path);
+    *brings = base_file_exists(path);
     free(path);
   }
   return CDL_OK;
 }
 
-cdl_status cdl_check_base(const cdl_job *job, const char *folder, const cdl_adapter_config *config)
+cdl_status train_check_base(const train_session *session, const char *folder,
+                            const adapter_config *config)
 {
   char present[FINGERPRINT_BYTES];
-  write_fingerprint(job, present);
+  write_fingerprint(session, present);
   if (config->fingerprint != NULL && strcmp(config->fingerprint, present) != 0)
     return cdl_fail(CDL_DATA,
                     "%s: the adapter was trained on another base model (its fingerprint is %s, "
@@ -385,7 +389,7 @@ cdl_status cdl_check_base(const cdl_job *job, const char *folder, const cdl_adap
 }
 
 /* Methods that allocate ranks have options of their own for them, and a scale of their own. */
-static cdl_status check_own_ranks(const cdl_settings *s)
+static cdl_status check_own_ranks(const train_settings *s)
 {
   enum { DEFAULT_RANK = 8 };
   size_t count;
@@ -407,7 +411,7 @@ static cdl_status check_own_ranks(const cdl_settings *s)
                                    option, s->method);
 }
 
-cdl_status cdl_check_adapter_settings(const cdl_settings *s)
+cdl_status train_check_adapter_settings(const train_settings *s)
 {
   const struct {
     const char *option;
@@ -423,12 +427,12 @@ cdl_status cdl_check_adapter_settings(const cdl_settings *s)
                      {"--lora-plus-ratio", s->lora_plus_ratio != 1}};
   if (s->fresh_head && s->init_adapter != NULL)
     return cdl_fail(CDL_USAGE, "--fresh-head: the head is that of --init-adapter");
-  CDL_TRY(cdl_settings_check_options(s));
+  CDL_TRY(train_settings_check_options(s));
   CDL_TRY(check_own_ranks(s));
   if (cdl_adapter_is_low_rank(s->method)) {
-    cdl_adapter_config c = {0};
+    adapter_config c = {0};
     const cdl_status status = describe_low_rank(s, &c);
-    cdl_adapter_config_free(&c);
+    adapter_config_free(&c);
     return status;
   }
   for (size_t i = 0; i < sizeof of_low_rank / sizeof of_low_rank[0]; i++)
@@ -458,8 +462,8 @@ static option_name named(const char *field)
 static bool was_given(const bool *given, const char *field)
 {
   size_t count;
-  const cdl_setting *list = cdl_setting_list(&count);
-  return given != NULL && given[cdl_setting_find(field) - list];
+  const train_setting *list = train_setting_list(&count);
+  return given != NULL && given[train_setting_find(field) - list];
 }
 
 /* ---- Settings from an adapter ---- */
@@ -494,10 +498,10 @@ static int compare_text(const void *a, const void *b)
 }
 
 /* Lists compare as sets. */
-static bool same_set(const char *text, const cdl_names *names)
+static bool same_set(const char *text, const adapter_names *names)
 {
-  cdl_list list;
-  if (cdl_list_split("", text, &list) != CDL_OK)
+  base_list list;
+  if (base_list_split("", text, &list) != CDL_OK)
     return false;
   char **sorted = calloc(names->count + 1, sizeof *sorted);
   bool same = sorted != NULL && list.count == names->count;
@@ -509,13 +513,13 @@ static bool same_set(const char *text, const cdl_names *names)
       same = strcmp(sorted[i], list.item[i]) == 0;
   }
   free(sorted);
-  cdl_list_release(&list);
+  base_list_release(&list);
   return same;
 }
 
 /* A setting that is a list or an expression. `pattern` may be NULL, as may the setting. */
-static cdl_status adopt_names(cdl_settings *s, char **setting, const bool *given, const char *field,
-                              const cdl_names *names, const char *pattern)
+static cdl_status adopt_names(train_settings *s, char **setting, const bool *given,
+                              const char *field, const adapter_names *names, const char *pattern)
 {
   const bool was = was_given(given, field), none = pattern == NULL && names->count == 0;
   if (none && was && *setting != NULL)
@@ -524,7 +528,7 @@ static cdl_status adopt_names(cdl_settings *s, char **setting, const bool *given
   if (none || (was && pattern == NULL && same_set(*setting, names)))
     return CDL_OK;
   char *text = pattern != NULL ? strdup(pattern)
-                               : cdl_list_join((const char *const *)names->item, names->count);
+                               : base_list_join((const char *const *)names->item, names->count);
   if (text == NULL)
     return no_memory();
   const cdl_status status = adopt_text(setting, given, field, text, s->init_adapter);
@@ -533,23 +537,23 @@ static cdl_status adopt_names(cdl_settings *s, char **setting, const bool *given
 }
 
 /* An object in JSON; NULL when memory is out. */
-static char *values_text(const cdl_module_values *values)
+static char *values_text(const adapter_module_values *values)
 {
   json_t *object = json_object();
   for (size_t i = 0; i < values->count; i++)
-    cdl_json_set(&object, values->item[i].pattern, json_real(values->item[i].value));
-  char *text = cdl_json_line(object);
+    base_json_set(&object, values->item[i].pattern, json_real(values->item[i].value));
+  char *text = base_json_line(object);
   json_decref(object);
   return text;
 }
 
 /* Two lists of patterns are the same when they read alike, in the same order. */
-static cdl_status adopt_values(cdl_settings *s, char **setting, const bool *given,
-                               const char *field, const cdl_module_values *values)
+static cdl_status adopt_values(train_settings *s, char **setting, const bool *given,
+                               const char *field, const adapter_module_values *values)
 {
   if (!was_given(given, field) && values->count == 0)
     return CDL_OK;
-  cdl_module_values own = {0};
+  adapter_module_values own = {0};
   char *text = values_text(values), *own_text = NULL;
   cdl_status status = text != NULL ? CDL_OK : no_memory();
   if (status == CDL_OK && was_given(given, field))
@@ -571,9 +575,9 @@ static cdl_status adopt_values(cdl_settings *s, char **setting, const bool *give
   return status;
 }
 
-static cdl_status adopt_layers(cdl_settings *s, const bool *given, const cdl_adapter_config *c)
+static cdl_status adopt_layers(train_settings *s, const bool *given, const adapter_config *c)
 {
-  cdl_names numbers = {0};
+  adapter_names numbers = {0};
   cdl_status status = CDL_OK;
   for (size_t i = 0; i < c->layer_count && status == CDL_OK; i++) {
     char digits[24];
@@ -589,7 +593,7 @@ static cdl_status adopt_layers(cdl_settings *s, const bool *given, const cdl_ada
 }
 
 /* A choice or a flag, as text. */
-static cdl_status adopt_choice(const cdl_settings *s, char **setting, const bool *given,
+static cdl_status adopt_choice(const train_settings *s, char **setting, const bool *given,
                                const char *field, const char *const *words, int place)
 {
   if (place_of(words, *setting) == place)
@@ -597,12 +601,12 @@ static cdl_status adopt_choice(const cdl_settings *s, char **setting, const bool
   return adopt_text(setting, given, field, words[place], s->init_adapter);
 }
 
-static cdl_status adopt_options(cdl_settings *s, const cdl_adapter_config *c)
+static cdl_status adopt_options(train_settings *s, const adapter_config *c)
 {
   size_t count;
   const cdl_adapter_option *options = cdl_adapter_options(s->method, &count);
   for (size_t i = 0; i < count; i++) {
-    cdl_method_option *o = cdl_settings_option(s, options[i].name);
+    train_method_option *o = train_settings_option(s, options[i].name);
     const cdl_adapter_option_kind kind = options[i].kind;
     if (o->set && o->value != c->options[i]) {
       if (kind == CDL_OPTION_WHOLE || kind == CDL_OPTION_REAL)
@@ -611,20 +615,19 @@ static cdl_status adopt_options(cdl_settings *s, const cdl_adapter_config *c)
       return cdl_fail(CDL_USAGE, "%s contradicts the adapter in %s", named(options[i].name).text,
                       s->init_adapter);
     }
-    *o = (cdl_method_option){c->options[i], true};
+    *o = (train_method_option){c->options[i], true};
   }
   return CDL_OK;
 }
 
 /* Modules that the adapter holds whole stay trained. PEFT always lists classifier and score,
  * whichever there is. */
-static cdl_status adopt_modules(cdl_settings *s, const bool *given,
-                                const cdl_adapter_config *config)
+static cdl_status adopt_modules(train_settings *s, const bool *given, const adapter_config *config)
 {
   if (was_given(given, "modules_to_save") || config->modules_to_save.count == 0)
     return CDL_OK;
-  char *text = cdl_list_join((const char *const *)config->modules_to_save.item,
-                             config->modules_to_save.count);
+  char *text = base_list_join((const char *const *)config->modules_to_save.item,
+                              config->modules_to_save.count);
   if (text == NULL)
     return no_memory();
   free(s->modules_to_save);
@@ -632,7 +635,7 @@ static cdl_status adopt_modules(cdl_settings *s, const bool *given,
   return CDL_OK;
 }
 
-static cdl_status adopt_low_rank(cdl_settings *s, const bool *given, const cdl_adapter_config *c)
+static cdl_status adopt_low_rank(train_settings *s, const bool *given, const adapter_config *c)
 {
   const char *folder = s->init_adapter;
   double rank = (double)s->rank;
@@ -655,7 +658,7 @@ static cdl_status adopt_low_rank(cdl_settings *s, const bool *given, const cdl_a
   return adopt_names(s, &s->targets, given, "targets", &c->targets, c->target_pattern);
 }
 
-cdl_status cdl_adopt_adapter(cdl_settings *s, const bool *given, const cdl_adapter_config *config)
+cdl_status train_adopt_adapter(train_settings *s, const bool *given, const adapter_config *config)
 {
   const char *method = cdl_adapter_method_of(config->peft_type);
   if (method == NULL)
