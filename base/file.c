@@ -36,8 +36,8 @@ static cdl_status fail_to_read(const char *path)
 {
   const int error = errno;
   if (error == ENOENT || error == ENOTDIR)
-    return cdl_fail(CDL_ABSENT, "%s: no such file", path);
-  return cdl_fail(CDL_IO, "%s: cannot be read: %s", path, strerror(error));
+    return cdl_fail(CDL_STATUS_ABSENT, "%s: no such file", path);
+  return cdl_fail(CDL_STATUS_IO, "%s: cannot be read: %s", path, strerror(error));
 }
 
 static cdl_status map_descriptor(const char *path, int descriptor, base_mapping *mapping)
@@ -47,26 +47,26 @@ static cdl_status map_descriptor(const char *path, int descriptor, base_mapping 
   if (fstat(descriptor, &facts) != 0)
     return fail_to_read(path);
   if (S_ISDIR(facts.st_mode))
-    return cdl_fail(CDL_IO, "%s: is a folder, expected a file", path);
+    return cdl_fail(CDL_STATUS_IO, "%s: is a folder, expected a file", path);
   if (!S_ISREG(facts.st_mode))
-    return cdl_fail(CDL_IO, "%s: is not a regular file", path);
+    return cdl_fail(CDL_STATUS_IO, "%s: is not a regular file", path);
   if ((uintmax_t)facts.st_size > SIZE_MAX)
-    return cdl_fail(CDL_IO, "%s: is too large for this machine", path);
+    return cdl_fail(CDL_STATUS_IO, "%s: is too large for this machine", path);
   if (facts.st_size == 0) {
     *mapping = (base_mapping){.data = nothing, .size = 0};
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   const size_t size = (size_t)facts.st_size;
   void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
   if (data == MAP_FAILED)
     return fail_to_read(path);
   const cdl_status noted = base_mapped_add(data, size, path);
-  if (noted != CDL_OK) {
+  if (noted != CDL_STATUS_OK) {
     munmap(data, size);
     return noted;
   }
   *mapping = (base_mapping){.data = data, .size = size};
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status base_file_map(const char *path, base_mapping *mapping)
@@ -128,16 +128,16 @@ static cdl_status make_one_folder(const char *folder)
   struct stat facts;
   if (stat(folder, &facts) == 0) {
     if (S_ISDIR(facts.st_mode))
-      return CDL_OK;
-    return cdl_fail(CDL_IO, "%s: is a file, expected a folder", folder);
+      return CDL_STATUS_OK;
+    return cdl_fail(CDL_STATUS_IO, "%s: is a file, expected a folder", folder);
   }
   int parent;
   if (!base_folder_open_of(folder, &parent))
-    return cdl_fail(CDL_IO, "%s: cannot make this folder: %s", folder, strerror(errno));
-  cdl_status status = CDL_OK;
+    return cdl_fail(CDL_STATUS_IO, "%s: cannot make this folder: %s", folder, strerror(errno));
+  cdl_status status = CDL_STATUS_OK;
   const bool made = mkdir(folder, 0777) == 0;
   if ((!made && errno != EEXIST) || base_sync_folder(parent) != 0) {
-    status = cdl_fail(CDL_IO, "%s: cannot make this folder: %s", folder, strerror(errno));
+    status = cdl_fail(CDL_STATUS_IO, "%s: cannot make this folder: %s", folder, strerror(errno));
     if (made)
       (void)rmdir(folder);
   }
@@ -151,35 +151,35 @@ cdl_status base_folder_is_empty(const char *path, bool *empty)
   DIR *stream = opendir(path);
   *empty = stream != NULL || errno == ENOENT || errno == ENOTDIR;
   if (!*empty)
-    return cdl_fail(errno == ENOMEM ? CDL_MEMORY : CDL_IO, "%s: cannot be read: %s", path,
-                    strerror(errno));
+    return cdl_fail(errno == ENOMEM ? CDL_STATUS_MEMORY : CDL_STATUS_IO, "%s: cannot be read: %s",
+                    path, strerror(errno));
   for (const struct dirent *entry; stream != NULL && *empty && (entry = readdir(stream)) != NULL;)
     *empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
              strcmp(entry->d_name, BASE_LOCK_NAME) == 0;
   if (stream != NULL)
     closedir(stream);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status base_folder_make(const char *path)
 {
   if (path[0] == '\0')
-    return cdl_fail(CDL_ARGUMENT, "the name of a folder is empty");
+    return cdl_fail(CDL_STATUS_ARGUMENT, "the name of a folder is empty");
   char *folder = strdup(path);
   if (folder == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   size_t length = strlen(folder);
   while (length > 1 && folder[length - 1] == '/')
     folder[--length] = '\0';
-  cdl_status status = CDL_OK;
-  for (size_t i = 1; i < length && status == CDL_OK; i++) {
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t i = 1; i < length && status == CDL_STATUS_OK; i++) {
     if (folder[i] != '/' || folder[i - 1] == '/')
       continue;
     folder[i] = '\0';
     status = make_one_folder(folder);
     folder[i] = '/';
   }
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = make_one_folder(folder);
   free(folder);
   return status;
@@ -210,8 +210,8 @@ static void keep_failure(base_output *output, const char *action)
 
 static cdl_status fail_to_write(const char *path)
 {
-  return cdl_fail(errno == ENOMEM ? CDL_MEMORY : CDL_IO, "%s: cannot be written: %s", path,
-                  strerror(errno));
+  return cdl_fail(errno == ENOMEM ? CDL_STATUS_MEMORY : CDL_STATUS_IO, "%s: cannot be written: %s",
+                  path, strerror(errno));
 }
 
 /* What `path` leads to, through any links; to be freed. NULL with errno. */
@@ -243,7 +243,7 @@ static cdl_status open_output(base_output *output, const char *path, bool throug
   struct stat facts;
   const int found = through_links ? stat(path, &facts) : lstat(path, &facts);
   if (found == 0 && S_ISDIR(facts.st_mode))
-    return cdl_fail(CDL_IO, "%s: is a folder, expected a file", path);
+    return cdl_fail(CDL_STATUS_IO, "%s: is a folder, expected a file", path);
   const bool in_place = found == 0 && !S_ISREG(facts.st_mode) && !S_ISLNK(facts.st_mode);
   output->path = through_links && !in_place ? resolve_links(path) : strdup(path);
   if (output->path == NULL)
@@ -256,7 +256,7 @@ static cdl_status open_output(base_output *output, const char *path, bool throug
   /* Who may read a file that is there already may read what takes its place, nobody else. */
   if (output->replaces && output->temporary != NULL && through_links && facts.st_uid == geteuid())
     (void)fchmod(output->descriptor, facts.st_mode & 0777);
-  return output->descriptor >= 0 ? CDL_OK : fail_to_write(path);
+  return output->descriptor >= 0 ? CDL_STATUS_OK : fail_to_write(path);
 }
 
 static cdl_status begin(const char *path, bool through_links, base_output **output)
@@ -264,7 +264,7 @@ static cdl_status begin(const char *path, bool through_links, base_output **outp
   *output = NULL;
   base_output *made = malloc(sizeof *made);
   if (made == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   made->path = made->temporary = NULL;
   made->descriptor = made->folder = -1;
   made->replaces = false;
@@ -273,12 +273,12 @@ static cdl_status begin(const char *path, bool through_links, base_output **outp
   made->action = "";
   made->used = 0;
   const cdl_status status = open_output(made, path, through_links);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     destroy(made);
     return status;
   }
   *output = made;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status base_output_begin(const char *path, base_output **output)
@@ -389,10 +389,11 @@ cdl_status base_output_commit(base_output *output)
         unlink(output->path);
     }
   }
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   if (output->failed)
-    status = cdl_fail(output->error == ENOMEM ? CDL_MEMORY : CDL_IO, "%s: cannot be %s: %s",
-                      output->path, output->action, strerror(output->error));
+    status =
+        cdl_fail(output->error == ENOMEM ? CDL_STATUS_MEMORY : CDL_STATUS_IO,
+                 "%s: cannot be %s: %s", output->path, output->action, strerror(output->error));
   destroy(output);
   return status;
 }

@@ -5,7 +5,7 @@
 
 static cdl_status no_memory(const char *option)
 {
-  return cdl_fail(CDL_MEMORY, "out of memory: %s", option);
+  return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", option);
 }
 
 /* The name that begins in quotes at `*at`, written to `to`; `*at` is moved behind it. */
@@ -14,7 +14,7 @@ static cdl_status read_quoted(const char *option, const char *text, const char *
   const char *c = *at + 1;
   for (;; c++) {
     if (*c == '\0')
-      return cdl_fail(CDL_USAGE, "%s: a quote that is not closed in '%s'", option, text);
+      return cdl_fail(CDL_STATUS_USAGE, "%s: a quote that is not closed in '%s'", option, text);
     if (*c == '"' && *++c != '"')
       break;
     *to++ = *c;
@@ -22,8 +22,8 @@ static cdl_status read_quoted(const char *option, const char *text, const char *
   *to = '\0';
   *at = c;
   return *c == '\0' || *c == ','
-             ? CDL_OK
-             : cdl_fail(CDL_USAGE,
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_USAGE,
                         "%s: text behind a closing quote in '%s'; expected the whole name in "
                         "quotes, quotes within it twice",
                         option, text);
@@ -33,15 +33,15 @@ static cdl_status read_plain(const char *option, const char *text, const char **
 {
   const char *c = *at, *first = c + strspn(c, " ");
   if (*first == '"')
-    return cdl_fail(CDL_USAGE, "%s: a space before a quote in '%s'; expected the quote first",
-                    option, text);
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "%s: a space before a quote in '%s'; expected the quote first", option, text);
   for (; *c != '\0' && (*c != ',' || c[1] == ','); c++) {
     c += *c == ',';
     *to++ = *c;
   }
   *to = '\0';
   *at = c;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status read_names(const char *option, const char *text, char *name, base_list *result)
@@ -50,12 +50,12 @@ static cdl_status read_names(const char *option, const char *text, char *name, b
     CDL_TRY(*at == '"' ? read_quoted(option, text, &at, name)
                        : read_plain(option, text, &at, name));
     if (*name == '\0')
-      return cdl_fail(CDL_USAGE, "%s: an empty name in '%s'", option, text);
+      return cdl_fail(CDL_STATUS_USAGE, "%s: an empty name in '%s'", option, text);
     if ((result->item[result->count] = strdup(name)) == NULL)
       return no_memory(option);
     result->count++;
     if (*at == '\0')
-      return CDL_OK;
+      return CDL_STATUS_OK;
   }
 }
 
@@ -70,7 +70,7 @@ cdl_status base_list_split(const char *option, const char *text, base_list *resu
                                 ? read_names(option, text, name, result)
                                 : no_memory(option);
   free(name);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     base_list_release(result);
   return status;
 }

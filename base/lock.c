@@ -22,7 +22,7 @@ struct base_lock {
 
 static cdl_status failed(const char *path)
 {
-  return cdl_fail(CDL_IO, "%s: cannot be locked: %s", path, strerror(errno));
+  return cdl_fail(CDL_STATUS_IO, "%s: cannot be locked: %s", path, strerror(errno));
 }
 
 static cdl_status refuse(const char *folder, int descriptor)
@@ -33,7 +33,7 @@ static cdl_status refuse(const char *folder, int descriptor)
   owner[strcspn(owner, "\n")] = '\0';
   if (owner[0] != '\0')
     snprintf(who, sizeof who, " (%s)", owner);
-  return cdl_fail(CDL_IO, "%s: another condlora%s is at work in this folder", folder, who);
+  return cdl_fail(CDL_STATUS_IO, "%s: another condlora%s is at work in this folder", folder, who);
 }
 
 static int lock_call(int descriptor, int command, struct flock *lock)
@@ -48,13 +48,13 @@ cdl_status base_lock_check(const char *folder)
 {
   char *path = base_path_join(folder, BASE_LOCK_NAME);
   if (path == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   free(path);
   if (descriptor < 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   struct flock lock;
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   if (lock_call(descriptor, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
     status = refuse(folder, descriptor);
   close(descriptor);
@@ -95,7 +95,7 @@ static cdl_status take(base_lock *lock)
       return failed(lock->path);
     struct stat facts;
     if (fstat(lock->descriptor, &facts) == 0 && !S_ISREG(facts.st_mode))
-      return cdl_fail(CDL_IO, "%s: cannot be locked: it is no file", lock->path);
+      return cdl_fail(CDL_STATUS_IO, "%s: cannot be locked: it is no file", lock->path);
     if (lock_call(lock->descriptor, F_OFD_SETLK, &how) == 0)
       continue;
     if (errno == EAGAIN || errno == EACCES)
@@ -108,7 +108,7 @@ static cdl_status take(base_lock *lock)
     break;
   }
   sign(lock);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static void destroy(base_lock *lock)
@@ -127,21 +127,21 @@ cdl_status base_lock_take(const char *folder, base_lock **lock)
   *lock = NULL;
   base_lock *made = calloc(1, sizeof *made);
   if (made == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   made->descriptor = -1;
   made->folder = strdup(folder);
   made->path = base_path_join(folder, BASE_LOCK_NAME);
   if (made->folder == NULL || made->path == NULL) {
     destroy(made);
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   }
   const bool missing = !base_file_exists(folder);
   cdl_status status = base_folder_make(folder);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     made->made = missing;
     status = take(made);
   }
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     *lock = made;
   else
     destroy(made);

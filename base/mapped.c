@@ -23,7 +23,7 @@ cdl_status base_mapped_add(const void *data, size_t bytes, const char *path)
 {
   char *copy = strdup(path);
   if (copy == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   pthread_mutex_lock(&lock);
   entry *free_one = atomic_load(&entries);
   while (free_one != NULL && atomic_load(&free_one->begin) != 0)
@@ -42,9 +42,9 @@ cdl_status base_mapped_add(const void *data, size_t bytes, const char *path)
   }
   pthread_mutex_unlock(&lock);
   if (free_one != NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   free(copy);
-  return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
 }
 
 void base_mapped_remove(const void *data)

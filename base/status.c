@@ -70,7 +70,7 @@ cdl_status cdl_fail(cdl_status status, const char *format, ...)
 
 cdl_status cdl_context(cdl_status status, const char *format, ...)
 {
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     return status;
   char context[MESSAGE_BYTES];
   va_list arguments;

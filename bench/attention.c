@@ -148,7 +148,7 @@ static cdl_status check_values(const attention_case *c, attention_values *v)
   const size_t square = (size_t)c->longest * (size_t)c->longest;
   v->p = malloc(2 * square * sizeof *v->p);
   if (v->p == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: a check of attention");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a check of attention");
   v->d_s = v->p + square;
   cdl_random random = cdl_random_start(2, CDL_RANDOM_TEST, 2, 0);
   for (int pair = 0; pair < PAIRS; pair++) {
@@ -160,7 +160,7 @@ static cdl_status check_values(const attention_case *c, attention_values *v)
       CDL_TRY(check_place(p, v, where, (int64_t)cdl_random_below(&random, (uint64_t)where.length),
                           (int64_t)cdl_random_below(&random, (uint64_t)p->width)));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status check_case(attention_case *c, double unit)
@@ -169,13 +169,13 @@ static cdl_status check_case(attention_case *c, double unit)
   run_forward(c);
   run_backward(c);
   cdl_status status = bench_download(c->queue, c->forward.qkv, &v.qkv);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = bench_download(c->queue, c->backward.d_out, &v.d_out);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = bench_download(c->queue, c->forward.out, &v.out);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = bench_download(c->queue, c->backward.d_qkv, &v.d_qkv);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = check_values(c, &v);
   free(v.qkv);
   free(v.d_out);
@@ -212,7 +212,7 @@ static cdl_status time_direction(bench *b, attention_case *c, bool forward)
   report_number(r, "bytes_per_s", bytes / m.median);
   report_number(r, "flop_per_byte", operations / bytes);
   measure_release(&m);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status run_shape(bench *b, bench_samples *s, const attention_shape *p)
@@ -220,13 +220,13 @@ static cdl_status run_shape(bench *b, bench_samples *s, const attention_shape *p
   attention_case c = {.shape = p};
   int32_t *offsets = calloc((size_t)p->sequences + 1, sizeof *offsets);
   if (offsets == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: offsets");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: offsets");
   cdl_status status = make_case(s, &c, offsets);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = check_case(&c, bench_unit(b));
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = time_direction(b, &c, true);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = time_direction(b, &c, false);
   free(offsets);
   return status;
@@ -242,8 +242,8 @@ cdl_status bench_attention(bench *b)
   report_use_table(b->report, "attention", "attention: packed sequences, without dropout", columns,
                    sizeof columns / sizeof columns[0]);
   CDL_TRY(bench_find_peak(b, false));
-  cdl_status status = CDL_OK;
-  for (size_t i = 0; status == CDL_OK && i < b->shapes->attention_count; i++) {
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t i = 0; status == CDL_STATUS_OK && i < b->shapes->attention_count; i++) {
     const attention_shape *p = &b->shapes->attention[i];
     if (b->options.quick && !p->quick)
       continue;

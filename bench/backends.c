@@ -36,7 +36,7 @@ static void add_name(choice *c, const char *name, size_t length)
   c->names = names != NULL ? names : c->names;
   char *copy = names != NULL ? strndup(name, length) : NULL;
   if (copy == NULL)
-    c->status = cdl_fail(CDL_MEMORY, "out of memory: names of backends");
+    c->status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: names of backends");
   else
     c->names[c->count++] = copy;
 }
@@ -58,7 +58,7 @@ static void on_listing(void *user, const cdl_backend_listing *l)
 {
   choice *c = user;
   char name[128];
-  if (strcmp(l->name, "null") == 0 || c->status != CDL_OK)
+  if (strcmp(l->name, "null") == 0 || c->status != CDL_STATUS_OK)
     return;
   const bool first = l->device == NULL || strcmp(l->device, "0") == 0;
   snprintf(name, sizeof name, first ? "%s" : "%s:%s", l->name, first ? "" : l->device);
@@ -73,15 +73,16 @@ static cdl_status split_names(choice *c, const char *list)
   for (const char *at = list;; at++) {
     const size_t length = strcspn(at, ",");
     if (length == 0)
-      return cdl_fail(CDL_USAGE, "--backend wants names separated by commas, not '%s'", list);
+      return cdl_fail(CDL_STATUS_USAGE, "--backend wants names separated by commas, not '%s'",
+                      list);
     for (size_t i = 0; i < c->count; i++)
       if (strlen(c->names[i]) == length && memcmp(c->names[i], at, length) == 0)
-        return cdl_fail(CDL_USAGE, "--backend names %s twice", c->names[i]);
+        return cdl_fail(CDL_STATUS_USAGE, "--backend names %s twice", c->names[i]);
     add_name(c, at, length);
     CDL_TRY(c->status);
     at += length;
     if (*at == '\0')
-      return CDL_OK;
+      return CDL_STATUS_OK;
   }
 }
 
@@ -113,16 +114,16 @@ static cdl_status open_one(bench *b, const char *name)
   CDL_TRY(cdl_queue_create(b->backend, &b->queue));
   b->label = label_of(name, b->backend);
   if (b->label == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: a backend's name");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a backend's name");
   b->effort = o->quick
                   ? (measure_effort){.warm_seconds = 0.1, .seconds = 0.08, .least = 3, .most = 50}
                   : (measure_effort){.warm_seconds = 0.5, .seconds = 0.5, .least = 7, .most = 200};
   if (!o->cold)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const int64_t bytes = 2 * bench_large_bytes();
   CDL_TRY(cdl_buffer_create(b->backend, (size_t)bytes, &b->evict));
-  b->effort.evict = cdl_tensor_1d(b->evict, CDL_F32, 0, bytes / 4);
-  return CDL_OK;
+  b->effort.evict = cdl_tensor_1d(b->evict, CDL_DTYPE_F32, 0, bytes / 4);
+  return CDL_STATUS_OK;
 }
 
 static void close_one(bench *b)
@@ -148,14 +149,14 @@ static cdl_status open_all(const choice *c, const bench_shapes *shapes, bool for
 {
   list->item = calloc(c->count + 1, sizeof *list->item);
   if (list->item == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu backends", c->count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu backends", c->count);
   for (size_t i = 0; i < c->count; i++) {
     bench b = {.options = *c->options, .shapes = shapes, .report = c->report};
     cdl_status status = open_one(&b, c->names[i]);
-    for (size_t k = 0; status == CDL_OK && k < list->count; k++)
+    for (size_t k = 0; status == CDL_STATUS_OK && k < list->count; k++)
       if (strcmp(list->item[k].label, b.label) == 0)
-        status = cdl_fail(CDL_USAGE, "--backend names %s twice", b.label);
-    if (status == CDL_OK) {
+        status = cdl_fail(CDL_STATUS_USAGE, "--backend names %s twice", b.label);
+    if (status == CDL_STATUS_OK) {
       list->item[list->count++] = b;
       continue;
     }
@@ -165,7 +166,7 @@ static cdl_status open_all(const choice *c, const bench_shapes *shapes, bool for
     if (!forgive)
       return status;
   }
-  return list->count > 0 ? CDL_OK : cdl_fail(CDL_ABSENT, "no backend opens");
+  return list->count > 0 ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_ABSENT, "no backend opens");
 }
 
 cdl_status bench_open(const bench_options *options, const bench_shapes *shapes, report *r,
@@ -176,9 +177,9 @@ cdl_status bench_open(const bench_options *options, const bench_shapes *shapes, 
   *list = (bench_list){0};
   use_backends_table(r); /* comes first; its rows are known last */
   cdl_status status = all ? cdl_backend_list(on_listing, &c) : split_names(&c, options->backends);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = c.status;
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = open_all(&c, shapes, all, list);
   for (size_t i = 0; i < c.count; i++)
     free(c.names[i]);
@@ -198,7 +199,7 @@ static cdl_status report_paths(const bench *b, size_t *other)
   const size_t count = cdl_path_counts(b->backend, NULL, 0);
   cdl_path_count *counts = calloc(count + 1, sizeof *counts);
   if (counts == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu paths", count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu paths", count);
   cdl_path_counts(b->backend, counts, count);
   report *r = b->report;
   report_use_table(r, "paths", "paths of ops that are not native", columns,
@@ -215,7 +216,7 @@ static cdl_status report_paths(const bench *b, size_t *other)
     report_number(r, "calls", (double)counts[i].calls);
   }
   free(counts);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status bench_report_backend(const bench *b)
@@ -243,5 +244,5 @@ cdl_status bench_report_backend(const bench *b)
     report_number(r, "sheet_bytes_per_s", sheet.bytes_per_s);
     report_text(r, "sheet", source);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

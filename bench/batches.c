@@ -38,13 +38,14 @@ static cdl_status find_lengths(const char *lengths, const int32_t **quantile, in
     if (strcmp(distributions[i].name, lengths) == 0)
       *quantile = distributions[i].quantile;
   if (*quantile != NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   char *end;
   const long number = strtol(lengths, &end, 10);
   if (!isdigit((unsigned char)lengths[0]) || *end != '\0' || number < 2 || number > 1000000)
-    return cdl_fail(CDL_USAGE, "--lengths is mrpc, rte or a number of tokens, not '%s'", lengths);
+    return cdl_fail(CDL_STATUS_USAGE, "--lengths is mrpc, rte or a number of tokens, not '%s'",
+                    lengths);
   *fixed = (int32_t)number;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Batches --------------------------------------------------------------------------------- */
@@ -61,16 +62,17 @@ static void count_batch(bench_batches *b, const data_batch *batch)
 static cdl_status begin(bench_batches *batches, size_t count)
 {
   *batches = (bench_batches){.item = calloc(count + 1, sizeof(data_batch)), .count = count};
-  return batches->item != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %zu batches", count);
+  return batches->item != NULL ? CDL_STATUS_OK
+                               : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu batches", count);
 }
 
-static int32_t first_position(const cdl_model_config *config)
+static int32_t first_position(const model_config *config)
 {
-  return (int32_t)cdl_model_config_first_position(config);
+  return (int32_t)model_config_first_position(config);
 }
 
-static cdl_status make_batch(const cdl_model_config *config, const int32_t *lengths,
-                             size_t examples, cdl_random *random, data_batch *batch)
+static cdl_status make_batch(const model_config *config, const int32_t *lengths, size_t examples,
+                             cdl_random *random, data_batch *batch)
 {
   data_batch_bound bound = {.examples = examples};
   for (size_t i = 0; i < examples; i++) {
@@ -78,7 +80,7 @@ static cdl_status make_batch(const cdl_model_config *config, const int32_t *leng
     bound.longest = (size_t)lengths[i] > bound.longest ? (size_t)lengths[i] : bound.longest;
   }
   if (!data_batch_allocate(batch, bound))
-    return cdl_fail(CDL_MEMORY, "out of memory: a batch of %zu tokens", bound.tokens);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a batch of %zu tokens", bound.tokens);
   batch->examples = examples;
   batch->longest = bound.longest;
   for (size_t i = 0; i < examples; i++) {
@@ -86,16 +88,16 @@ static cdl_status make_batch(const cdl_model_config *config, const int32_t *leng
     for (size_t k = 0; k < length; k++)
       batch->ids[batch->tokens++] =
           (int32_t)cdl_random_below(random, (uint64_t)config->vocabulary_size);
-    cdl_count_positions(first_position(config), batch->ids + begin, length,
-                        batch->positions + begin);
+    model_count_positions(first_position(config), batch->ids + begin, length,
+                          batch->positions + begin);
     batch->offsets[i + 1] = (int32_t)batch->tokens;
     batch->index[i] = (uint32_t)i;
     batch->labels[i] = (int32_t)(i % 2);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-cdl_status bench_batches_make(const cdl_model_config *config, const char *lengths, size_t count,
+cdl_status bench_batches_make(const model_config *config, const char *lengths, size_t count,
                               size_t examples, bench_batches *batches)
 {
   const int32_t *quantile;
@@ -104,51 +106,51 @@ cdl_status bench_batches_make(const cdl_model_config *config, const char *length
   CDL_TRY(find_lengths(lengths, &quantile, &fixed));
   int32_t *drawn = calloc(examples + 1, sizeof *drawn);
   if (drawn == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu lengths", examples);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu lengths", examples);
   cdl_status status = begin(batches, count);
   cdl_random random = cdl_random_start(1, CDL_RANDOM_TEST, 0, 0);
-  const int64_t longest = cdl_model_config_max_tokens(config);
-  for (size_t b = 0; status == CDL_OK && b < count; b++) {
+  const int64_t longest = model_config_max_tokens(config);
+  for (size_t b = 0; status == CDL_STATUS_OK && b < count; b++) {
     for (size_t i = 0; i < examples; i++) {
       const int32_t length = quantile != NULL ? draw_length(quantile, &random) : fixed;
       drawn[i] = length < longest ? length : (int32_t)longest;
     }
     status = make_batch(config, drawn, examples, &random, &batches->item[b]);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       count_batch(batches, &batches->item[b]);
   }
   free(drawn);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     bench_batches_release(batches);
   return status;
 }
 
-cdl_status bench_batches_like(const cdl_model_config *config, const attention_shape *shapes,
+cdl_status bench_batches_like(const model_config *config, const attention_shape *shapes,
                               size_t count, bench_batches *batches)
 {
   CDL_TRY(begin(batches, count));
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   cdl_random random = cdl_random_start(1, CDL_RANDOM_TEST, 0, 0);
-  const int64_t longest = cdl_model_config_max_tokens(config);
-  for (size_t b = 0; status == CDL_OK && b < count; b++) {
+  const int64_t longest = model_config_max_tokens(config);
+  for (size_t b = 0; status == CDL_STATUS_OK && b < count; b++) {
     const size_t examples = (size_t)shapes[b].sequences;
     int32_t *lengths = calloc(examples + 1, sizeof *lengths);
     for (size_t i = 0; lengths != NULL && i < examples; i++)
       lengths[i] = shapes[b].lengths[i] < longest ? shapes[b].lengths[i] : (int32_t)longest;
     status = lengths != NULL ? make_batch(config, lengths, examples, &random, &batches->item[b])
-                             : cdl_fail(CDL_MEMORY, "out of memory: %zu lengths", examples);
-    if (status == CDL_OK)
+                             : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu lengths", examples);
+    if (status == CDL_STATUS_OK)
       count_batch(batches, &batches->item[b]);
     free(lengths);
   }
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     bench_batches_release(batches);
   return status;
 }
 
 /* ---- From data ------------------------------------------------------------------------------- */
 
-static cdl_status take_batches(const cdl_model_config *config, const cdl_dataset *dataset,
+static cdl_status take_batches(const model_config *config, const cdl_dataset *dataset,
                                uint32_t *rows, size_t examples, bench_batches *batches)
 {
   const size_t all = cdl_dataset_count(dataset);
@@ -159,23 +161,21 @@ static cdl_status take_batches(const cdl_model_config *config, const cdl_dataset
     data_batch_bound bound;
     CDL_TRY(data_batch_bound_of(&tokens, chosen, examples, examples, &bound));
     if (!data_batch_allocate(&batches->item[b], bound))
-      return cdl_fail(CDL_MEMORY, "out of memory: a batch of %zu tokens", bound.tokens);
+      return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a batch of %zu tokens", bound.tokens);
     CDL_TRY(data_batch_fill(&batches->item[b], dataset, chosen, examples, first_position(config)));
     for (size_t i = 0; i < examples; i++)
       batches->item[b].labels[i] = (int32_t)(i % 2); /* regressions are measured as classes too */
     count_batch(batches, &batches->item[b]);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-static cdl_status read_batches(const cdl_model_config *config, const char *model,
-                               cdl_dataset *dataset, size_t count, size_t examples,
-                               bench_batches *batches)
+static cdl_status read_batches(const model_config *config, const char *model, cdl_dataset *dataset,
+                               size_t count, size_t examples, bench_batches *batches)
 {
-  const size_t all = cdl_dataset_count(dataset),
-               longest = (size_t)cdl_model_config_max_tokens(config);
+  const size_t all = cdl_dataset_count(dataset), longest = (size_t)model_config_max_tokens(config);
   if (all < examples)
-    return cdl_fail(CDL_DATA, "%zu examples are too few for a batch of %zu", all, examples);
+    return cdl_fail(CDL_STATUS_DATA, "%zu examples are too few for a batch of %zu", all, examples);
   cdl_tokenizer *tokenizer;
   CDL_TRY(cdl_tokenizer_open(model, &tokenizer));
   const cdl_status tokenized =
@@ -185,13 +185,13 @@ static cdl_status read_batches(const cdl_model_config *config, const char *model
   CDL_TRY(begin(batches, count < all / examples ? count : all / examples));
   uint32_t *rows = train_all_rows(all);
   if (rows == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: the order of %zu examples", all);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the order of %zu examples", all);
   const cdl_status status = take_batches(config, dataset, rows, examples, batches);
   free(rows);
   return status;
 }
 
-cdl_status bench_batches_read(const cdl_model_config *config, const char *model, const char *task,
+cdl_status bench_batches_read(const model_config *config, const char *model, const char *task,
                               const char *data, size_t count, size_t examples,
                               bench_batches *batches)
 {
@@ -202,7 +202,7 @@ cdl_status bench_batches_read(const cdl_model_config *config, const char *model,
   CDL_TRY(cdl_dataset_read_task(found, data, "train", &dataset));
   const cdl_status status = read_batches(config, model, dataset, count, examples, batches);
   cdl_dataset_close(dataset);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     bench_batches_release(batches);
   return status;
 }

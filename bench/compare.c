@@ -78,11 +78,11 @@ static cdl_status read_report(const char *path, json_t **root)
 {
   CDL_TRY(base_json_read(path, root));
   if (json_is_array(json_object_get(*root, "tables")))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   json_decref(*root);
   *root = NULL;
-  return cdl_fail(CDL_DATA, "%s: no report of bench-condlora in JSON: it has no list of tables",
-                  path);
+  return cdl_fail(CDL_STATUS_DATA,
+                  "%s: no report of bench-condlora in JSON: it has no list of tables", path);
 }
 
 /* What makes two rows the same case: where it ran and what it is, not how (its path). */
@@ -261,7 +261,7 @@ static cdl_status compare_roots(comparison *c, const json_t *before, const json_
   fprintf(c->file,
           "%zu cases: %zu slower, %zu faster; in one report alone: %zu before, %zu after\n",
           c->cases, c->slower, c->faster, count_cases(before) - c->cases, c->alone);
-  return c->cases > 0 ? CDL_OK : cdl_fail(CDL_DATA, "no measured case in common");
+  return c->cases > 0 ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_DATA, "no measured case in common");
 }
 
 cdl_status bench_compare_reports(const char *before, const char *after, FILE *file, bool *slower)
@@ -271,15 +271,15 @@ cdl_status bench_compare_reports(const char *before, const char *after, FILE *fi
   size_t bytes = 0;
   comparison c = {.file = open_memstream(&text, &bytes)};
   if (c.file == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: a comparison");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a comparison");
   cdl_status status = read_report(before, &a);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = read_report(after, &b);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = cdl_context(compare_roots(&c, a, b), "%s and %s", before, after);
-  if (fclose(c.file) != 0 && status == CDL_OK)
-    status = cdl_fail(CDL_MEMORY, "out of memory: a comparison");
-  if (status == CDL_OK)
+  if (fclose(c.file) != 0 && status == CDL_STATUS_OK)
+    status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: a comparison");
+  if (status == CDL_STATUS_OK)
     fwrite(text, 1, bytes, file);
   free(text);
   json_decref(a);

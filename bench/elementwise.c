@@ -114,7 +114,7 @@ static void make_gather(bench_samples *s, element_case *c)
 {
   int32_t *index = calloc((size_t)c->tokens + 1, sizeof *index);
   if (index == NULL) {
-    s->status = cdl_fail(CDL_MEMORY, "out of memory: %lld indices", (long long)c->tokens);
+    s->status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: %lld indices", (long long)c->tokens);
     return;
   }
   for (int64_t i = 0; i < c->tokens; i++)
@@ -379,24 +379,24 @@ static cdl_status check_places(const element_kind *k, const element_case *c)
   enum { PLACES = 200 };
   cdl_random random = cdl_random_start(2, CDL_RANDOM_TEST, 3, 0);
   for (int place = 0; place < PLACES; place++) {
-    const int64_t at = (int64_t)cdl_random_below(&random, (uint64_t)cdl_elements(c->out));
+    const int64_t at = (int64_t)cdl_random_below(&random, (uint64_t)cdl_tensor_elements(c->out));
     const double truth = k->truth(c, at / c->columns, at % c->columns);
     CDL_TRY(bench_compare(k->what, at, (double)c->y[at], truth, k->bound * fmax(1, fabs(truth))));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status check_case(const element_kind *k, element_case *c)
 {
-  cdl_status status = CDL_OK;
-  for (int i = 0; status == CDL_OK && i < 3; i++)
-    if (cdl_present(c->in[i]))
+  cdl_status status = CDL_STATUS_OK;
+  for (int i = 0; status == CDL_STATUS_OK && i < 3; i++)
+    if (cdl_tensor_present(c->in[i]))
       status = bench_download(c->queue, c->in[i], &c->x[i]);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     run_case(c);
     status = bench_download(c->queue, c->out, &c->y);
   }
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = check_places(k, c);
   for (int i = 0; i < 3; i++)
     free(c->x[i]);
@@ -415,16 +415,16 @@ static cdl_status prepare(const bench *b, element_case *c)
                       .wide = a->wide,
                       .offsets = calloc(2 * (size_t)(a->sequences + 1), sizeof *c->offsets)};
   if (c->offsets == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: offsets");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: offsets");
   c->score_rows = a->heads * c->tokens;
   c->examples = c->offsets + a->sequences + 1;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static void report_kind(bench *b, const element_kind *k, const element_case *c,
                         const measurement *m)
 {
-  const int64_t read = cdl_elements(c->in[0]), written = cdl_elements(c->out);
+  const int64_t read = cdl_tensor_elements(c->in[0]), written = cdl_tensor_elements(c->out);
   const double elements = (double)(read > written ? read : written);
   const cdl_tensor shown = read > written ? c->in[0] : c->out;
   report *r = b->report;
@@ -450,7 +450,7 @@ static cdl_status run_kind(bench *b, bench_samples *s, const element_kind *k, el
   CDL_TRY(measure_run(b->queue, &b->effort, run_case, c, &m));
   report_kind(b, k, c, &m);
   measure_release(&m);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status bench_elementwise(bench *b)
@@ -470,11 +470,11 @@ cdl_status bench_elementwise(bench *b)
     bench_samples s = bench_samples_begin(b->queue, 4);
     element_case c;
     cdl_status status = prepare(b, &c);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = run_kind(b, &s, &kinds[i], &c);
     free(c.offsets);
     bench_samples_release(&s);
     CDL_TRY(status);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

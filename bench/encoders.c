@@ -4,20 +4,20 @@
 #include <stdio.h>
 #include <string.h>
 
-static cdl_model_config roberta(bool large)
+static model_config roberta(bool large)
 {
-  return (cdl_model_config){.family = CDL_FAMILY_ROBERTA,
-                            .vocabulary_size = 50265,
-                            .hidden_size = large ? 1024 : 768,
-                            .layers = large ? 24 : 12,
-                            .heads = large ? 16 : 12,
-                            .intermediate_size = large ? 4096 : 3072,
-                            .position_count = 514,
-                            .type_count = 1,
-                            .pad_id = 1,
-                            .layer_norm_epsilon = 1e-5,
-                            .activation = CDL_ACTIVATION_GELU,
-                            .initializer_range = 0.02};
+  return (model_config){.family = MODEL_FAMILY_ROBERTA,
+                        .vocabulary_size = 50265,
+                        .hidden_size = large ? 1024 : 768,
+                        .layers = large ? 24 : 12,
+                        .heads = large ? 16 : 12,
+                        .intermediate_size = large ? 4096 : 3072,
+                        .position_count = 514,
+                        .type_count = 1,
+                        .pad_id = 1,
+                        .layer_norm_epsilon = 1e-5,
+                        .activation = CDL_ACTIVATION_GELU,
+                        .initializer_range = 0.02};
 }
 
 static cdl_status choose_model(const bench *b, bench_encoder *t)
@@ -25,14 +25,14 @@ static cdl_status choose_model(const bench *b, bench_encoder *t)
   const bench_options *o = &b->options;
   enum { QUICK_LAYERS = 3 };
   if (o->model != NULL) {
-    CDL_TRY(cdl_model_config_read(o->model, &t->model.config));
+    CDL_TRY(model_config_read(o->model, &t->model.config));
     t->model.folder = o->model;
   } else {
     t->model.config = roberta(strcmp(b->shapes->encoder, "large") == 0);
     if (o->quick)
       t->model.config.layers = QUICK_LAYERS;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status make_batches(const bench *b, bench_encoder *t, const char *lengths)
@@ -55,7 +55,7 @@ static cdl_status choose_batches(const bench *b, bench_encoder *t)
   const bool traced = b->shapes->batch_count > 0 && o->lengths == NULL && o->task == NULL;
   const char *lengths = o->lengths != NULL ? o->lengths : o->model != NULL ? "mrpc" : "rte";
   CDL_TRY(make_batches(b, t, lengths));
-  const cdl_model_config *c = &t->model.config;
+  const model_config *c = &t->model.config;
   const char *kind = o->task != NULL                      ? ""
                      : traced                             ? "'s lengths"
                      : isdigit((unsigned char)lengths[0]) ? " tokens"
@@ -71,7 +71,7 @@ static cdl_status choose_batches(const bench *b, bench_encoder *t)
            : traced        ? "the trace"
                            : lengths,
            kind, t->batches.tokens / (double)t->batches.count, t->batches.bound.longest);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status bench_encoder_choose(const bench *b, bench_encoder *encoder)
@@ -85,5 +85,5 @@ void bench_encoder_release(bench_encoder *encoder)
 {
   bench_batches_release(&encoder->batches);
   if (encoder->model.folder != NULL)
-    cdl_model_config_free(&encoder->model.config);
+    model_config_release(&encoder->model.config);
 }

@@ -39,7 +39,7 @@ static cdl_tensor matrices(bench_samples *s, int64_t batch, int64_t rows, int64_
                            double deviation)
 {
   const cdl_tensor flat = bench_sample(s, batch * rows, columns, deviation);
-  return cdl_tensor_3d(flat.buffer, CDL_F32, 0, batch, rows, columns);
+  return cdl_tensor_3d(flat.buffer, CDL_DTYPE_F32, 0, batch, rows, columns);
 }
 
 static cdl_status make_case(bench_samples *s, const gemm_shape *p, gemm_case *c)
@@ -81,7 +81,7 @@ static cdl_status check_values(const gemm_shape *p, double unit, const float *a,
     const double rounding = 0x1p-24 * sqrt((double)p->k) + (unit > 0x1p-24 ? 2 * unit : 0);
     CDL_TRY(bench_compare(what, at, (double)out[at], sum, rounding * size + 1e-6));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status check_case(const gemm_shape *p, double unit, gemm_case *c)
@@ -89,11 +89,11 @@ static cdl_status check_case(const gemm_shape *p, double unit, gemm_case *c)
   run_case(c);
   float *a = NULL, *b = NULL, *out = NULL;
   cdl_status status = bench_download(c->queue, c->args.a, &a);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = bench_download(c->queue, c->args.b, &b);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = bench_download(c->queue, c->args.out, &out);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = check_values(p, unit, a, b, out);
   free(a);
   free(b);
@@ -117,12 +117,12 @@ static cdl_status measure_shape(bench *b, const gemm_shape *p, bool check, gemm_
 {
   bench_samples s = bench_samples_begin(b->queue, 1);
   cdl_status status = make_case(&s, p, c);
-  if (status == CDL_OK && check)
+  if (status == CDL_STATUS_OK && check)
     status = check_case(p, bench_unit(b), c);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = measure_run(b->queue, &b->effort, run_case, c, m);
   bench_samples_release(&s);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     b->best_gemm = fmax(b->best_gemm, operations_of(p) / m->minimum);
   return status;
 }
@@ -134,7 +134,7 @@ cdl_status bench_time_product(bench *b, const gemm_shape *p, double *seconds)
   CDL_TRY(measure_shape(b, p, true, &c, &m));
   *seconds = m.median;
   measure_release(&m);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* What a copy between buffers that no cache holds moves a second, read and written: STREAM's copy (McCalpin 1995). */
@@ -149,9 +149,9 @@ static cdl_status find_copy_rate(bench *b)
   const measure_effort effort = {.warm_seconds = 0.1, .seconds = 0.1, .least = 3, .most = 20};
   measurement m = {0};
   cdl_status status = s.status;
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = measure_run(b->queue, &effort, run_copy, &c, &m);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     b->copy_rate = 2 * 4.0 * (double)(rows * columns) / m.minimum;
   measure_release(&m);
   bench_samples_release(&s);
@@ -163,18 +163,18 @@ cdl_status bench_find_peak(bench *b, bool again)
   const measure_effort effort = b->effort;
   const bool first = !(b->copy_rate > 0);
   if (!first && !again)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   b->effort =
       (measure_effort){.warm_seconds = first ? 0.1 : 0.01, .seconds = 0.03, .least = 3, .most = 10};
-  cdl_status status = CDL_OK;
-  for (size_t i = 0; status == CDL_OK && i < sizeof peaks / sizeof peaks[0]; i++) {
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t i = 0; status == CDL_STATUS_OK && i < sizeof peaks / sizeof peaks[0]; i++) {
     gemm_case c;
     measurement m = {0};
     status = measure_shape(b, &peaks[i], first, &c, &m);
     measure_release(&m);
   }
   b->effort = effort;
-  if (status == CDL_OK && first)
+  if (status == CDL_STATUS_OK && first)
     status = find_copy_rate(b);
   return status;
 }
@@ -218,5 +218,5 @@ cdl_status bench_gemm(bench *b)
     report_case(b, p, &c, &m);
     measure_release(&m);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

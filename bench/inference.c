@@ -24,7 +24,7 @@ static cdl_status time_batch(contender *c, const data_batch *batch)
 {
   const double start = measure_now();
   CDL_TRY(workload_infer(&c->workload, batch));
-  CDL_TRY(cdl_sync(c->workload.session.queue));
+  CDL_TRY(cdl_queue_sync(c->workload.session.queue));
   return measure_add(&c->times, measure_now() - start);
 }
 
@@ -38,7 +38,7 @@ static cdl_status run_round(inference *t, int round)
       CDL_TRY(time_batch(&t->contender[round % 2 ? CONTENDERS - 1 - turn : turn],
                          &t->encoder.batches.item[b]));
     }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status run_rounds(inference *t)
@@ -49,13 +49,13 @@ static cdl_status run_rounds(inference *t)
   for (size_t b = 0; b < t->encoder.batches.count; b++) /* warm-up */
     for (int i = 0; i < CONTENDERS; i++)
       CDL_TRY(workload_infer(&t->contender[i].workload, &t->encoder.batches.item[b]));
-  CDL_TRY(cdl_sync(t->bench->queue));
+  CDL_TRY(cdl_queue_sync(t->bench->queue));
   const double end = measure_now() + seconds;
   for (int round = 0; round < MOST_ROUNDS && (round < LEAST_ROUNDS || measure_now() < end); round++)
     CDL_TRY(run_round(t, round));
   for (int i = 0; i < CONTENDERS; i++)
     CDL_TRY(measure_summarize(&t->contender[i].times));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Reporting ------------------------------------------------------------------------------- */
@@ -89,7 +89,7 @@ static cdl_status report_times(inference *t)
     report_number(r, "per_bare", ratio);
     report_number(r, "per_bare_least", least / bare);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- The workload ---------------------------------------------------------------------------- */

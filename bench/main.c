@@ -33,8 +33,8 @@ static cdl_status write_text(const char *path, const char *text, size_t bytes)
 {
   if (path == NULL) {
     return fwrite(text, 1, bytes, stdout) == bytes && fflush(stdout) == 0
-               ? CDL_OK
-               : cdl_fail(CDL_IO, "standard output: %s", strerror(errno));
+               ? CDL_STATUS_OK
+               : cdl_fail(CDL_STATUS_IO, "standard output: %s", strerror(errno));
   }
   base_output *output;
   CDL_TRY(base_output_begin_named(path, &output));
@@ -48,11 +48,11 @@ cdl_status bench_write_report(const report *r, const char *format, const char *p
   size_t bytes = 0;
   FILE *memory = open_memstream(&text, &bytes);
   if (memory == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: the report");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the report");
   cdl_status status = report_write(r, format, memory);
-  if (fclose(memory) != 0 && status == CDL_OK)
-    status = cdl_fail(CDL_MEMORY, "out of memory: the report");
-  if (status == CDL_OK)
+  if (fclose(memory) != 0 && status == CDL_STATUS_OK)
+    status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: the report");
+  if (status == CDL_STATUS_OK)
     status = write_text(path, text, bytes);
   free(text);
   return status;
@@ -70,7 +70,7 @@ static cdl_status run_workloads(bench_list *list, report *r, const bench_command
   for (size_t i = 0; i < list->count; i++)
     CDL_TRY(bench_report_backend(&list->item[i]));
   bench_fill_shares(r, list);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status run_opened(bench_list *list, report *r, const bench_command *c)
@@ -93,7 +93,7 @@ static cdl_status run(const bench_command *c)
   report_begin(&r);
   report_head(&r, o);
   cdl_status status = bench_open(o, &shapes, &r, &list);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = run_opened(&list, &r, c);
   bench_close(&list);
   report_release(&r);
@@ -107,19 +107,19 @@ int main(int count, char **arguments)
   bool slower = false;
   cli_map_faults_begin("bench-condlora", NULL);
   cdl_status status = bench_command_read(count - 1, arguments + 1, &c);
-  if (status == CDL_OK && c.help)
+  if (status == CDL_STATUS_OK && c.help)
     bench_command_help();
-  else if (status == CDL_OK && c.version)
+  else if (status == CDL_STATUS_OK && c.version)
     printf("bench-condlora %s\n", cdl_version());
-  else if (status == CDL_OK && c.compare[0] != NULL)
+  else if (status == CDL_STATUS_OK && c.compare[0] != NULL)
     status = bench_compare_reports(c.compare[0], c.compare[1], stdout, &slower);
-  else if (status == CDL_OK && c.tune)
+  else if (status == CDL_STATUS_OK && c.tune)
     status = bench_tune(&c.options);
-  else if (status == CDL_OK)
+  else if (status == CDL_STATUS_OK)
     status = run(&c);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     return slower ? BENCH_EXIT_SLOWER : EXIT_SUCCESS;
   bench_progress("", "");
   fprintf(stderr, "bench-condlora: %s\n", cdl_error_message());
-  return status == CDL_USAGE ? EXIT_USAGE : EXIT_FAILED;
+  return status == CDL_STATUS_USAGE ? EXIT_USAGE : EXIT_FAILED;
 }

@@ -82,15 +82,15 @@ static void summarize_sorted(measurement *m, double *sorted)
 cdl_status measure_summarize(measurement *m)
 {
   if (m->count == 0)
-    return cdl_fail(CDL_ARGUMENT, "nothing was measured");
+    return cdl_fail(CDL_STATUS_ARGUMENT, "nothing was measured");
   double *sorted = malloc(m->count * sizeof *sorted);
   if (sorted == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu measurements", m->count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu measurements", m->count);
   memcpy(sorted, m->samples, m->count * sizeof *sorted);
   qsort(sorted, m->count, sizeof *sorted, compare);
   summarize_sorted(m, sorted);
   free(sorted);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status measure_add(measurement *m, double seconds)
@@ -99,12 +99,12 @@ cdl_status measure_add(measurement *m, double seconds)
     const size_t capacity = m->capacity > 0 ? 2 * m->capacity : 64;
     double *samples = realloc(m->samples, capacity * sizeof *samples);
     if (samples == NULL)
-      return cdl_fail(CDL_MEMORY, "out of memory: %zu measurements", capacity);
+      return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu measurements", capacity);
     m->samples = samples;
     m->capacity = capacity;
   }
   m->samples[m->count++] = seconds;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void measure_release(measurement *m)
@@ -128,9 +128,9 @@ static cdl_status begin_trial(trial *t)
 {
   cdl_backend *backend = cdl_queue_backend(t->queue);
   cdl_status status = cdl_event_create(backend, &t->from);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = cdl_event_create(backend, &t->to);
-  return status == CDL_UNSUPPORTED ? CDL_OK : status;
+  return status == CDL_STATUS_UNSUPPORTED ? CDL_STATUS_OK : status;
 }
 
 static void end_trial(trial *t)
@@ -142,24 +142,24 @@ static void end_trial(trial *t)
 /* Seconds of one of `times` runs between two syncs, and between two events. */
 static cdl_status time_runs(const trial *t, size_t times, double *seconds, double *device)
 {
-  if (cdl_present(t->effort->evict)) {
+  if (cdl_tensor_present(t->effort->evict)) {
     cdl_fill(t->queue, CDL_ARGS(fill, .out = t->effort->evict, .value = 1));
-    CDL_TRY(cdl_sync(t->queue));
+    CDL_TRY(cdl_queue_sync(t->queue));
   }
   const double start = measure_now();
   if (t->to != NULL)
-    cdl_event_record(t->queue, t->from);
+    cdl_queue_record_event(t->queue, t->from);
   for (size_t i = 0; i < times; i++)
     t->work(t->context);
   if (t->to != NULL)
-    cdl_event_record(t->queue, t->to);
-  CDL_TRY(cdl_sync(t->queue));
+    cdl_queue_record_event(t->queue, t->to);
+  CDL_TRY(cdl_queue_sync(t->queue));
   *seconds = (measure_now() - start) / (double)times;
   uint64_t nanoseconds = 0;
   if (t->to != NULL)
     CDL_TRY(cdl_event_elapsed(t->from, t->to, &nanoseconds));
   *device = (double)nanoseconds * 1e-9 / (double)times;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* `*last` is the time of a warm run. */
@@ -175,10 +175,10 @@ static cdl_status warm_up(const trial *t, double *last)
       const double least = fmin(window[0], fmin(window[1], window[2]));
       const double most = fmax(window[0], fmax(window[1], window[2]));
       if (most < 1.05 * least)
-        return CDL_OK;
+        return CDL_STATUS_OK;
     }
     if (measure_now() >= end)
-      return CDL_OK;
+      return CDL_STATUS_OK;
   }
 }
 
@@ -186,9 +186,9 @@ static cdl_status run_trial(const trial *t, measurement *m, measurement *device)
 {
   const double shortest = 1e-4;
   double warm, seconds, on_device;
-  CDL_TRY(cdl_sync(t->queue));
+  CDL_TRY(cdl_queue_sync(t->queue));
   CDL_TRY(warm_up(t, &warm));
-  const bool repeat = warm < shortest && !cdl_present(t->effort->evict);
+  const bool repeat = warm < shortest && !cdl_tensor_present(t->effort->evict);
   const size_t times = repeat ? (size_t)ceil(shortest / fmax(warm, 1e-7)) : 1;
   const double end = measure_now() + t->effort->seconds;
   while (m->count < t->effort->most && (m->count < t->effort->least || measure_now() < end)) {
@@ -208,11 +208,11 @@ cdl_status measure_run(cdl_queue *queue, const measure_effort *effort, measure_w
   measurement device = {0};
   trial t = {.queue = queue, .effort = effort, .work = work, .context = context};
   cdl_status status = begin_trial(&t);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = run_trial(&t, m, &device);
   end_trial(&t);
   measure_release(&device);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     measure_release(m);
   return status;
 }
@@ -222,7 +222,7 @@ cdl_status measure_sum(const measurement *m, size_t batches, measure_estimate ho
   const size_t rounds = m->count / batches;
   double *times = malloc((rounds + 1) * sizeof *times);
   if (times == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu times", rounds);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu times", rounds);
   *sum = 0;
   for (size_t b = 0; b < batches; b++) {
     double least = m->samples[b];
@@ -233,7 +233,7 @@ cdl_status measure_sum(const measurement *m, size_t batches, measure_estimate ho
     *sum += how == MEASURE_MINIMA ? least : measure_median(times, rounds);
   }
   free(times);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status measure_ratio(const measurement *a, const measurement *b, double *ratio)
@@ -241,10 +241,10 @@ cdl_status measure_ratio(const measurement *a, const measurement *b, double *rat
   const size_t count = a->count < b->count ? a->count : b->count;
   double *ratios = malloc((count + 1) * sizeof *ratios);
   if (ratios == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu ratios", count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu ratios", count);
   for (size_t i = 0; i < count; i++)
     ratios[i] = a->samples[i] / b->samples[i];
   *ratio = measure_median(ratios, count);
   free(ratios);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

@@ -58,8 +58,8 @@ static op_time *find(op_times *times, const cdl_observation *seen)
 static void observe(void *user, const cdl_observation *seen)
 {
   op_times *times = user;
-  if (times->status == CDL_OK)
-    times->status = cdl_sync(seen->queue);
+  if (times->status == CDL_STATUS_OK)
+    times->status = cdl_queue_sync(seen->queue);
   if (!seen->after) {
     times->started = measure_now();
     return;
@@ -67,7 +67,7 @@ static void observe(void *user, const cdl_observation *seen)
   const double seconds = measure_now() - times->started;
   op_time *t = find(times, seen);
   if (t == NULL) {
-    times->status = cdl_fail(CDL_MEMORY, "out of memory: times of ops");
+    times->status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: times of ops");
     return;
   }
   product_list products = {0};

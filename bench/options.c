@@ -69,13 +69,13 @@ static cdl_status set_number(const option *o, const char *value)
   errno = 0;
   const double number = o->kind == WHOLE ? (double)strtoll(value, &end, 10) : strtod(value, &end);
   if (!isdigit((unsigned char)value[0]) || *end != '\0' || errno != 0 || number > 1e9)
-    return cdl_fail(CDL_USAGE, "--%s wants a %snumber from 0, not '%s'", o->name,
+    return cdl_fail(CDL_STATUS_USAGE, "--%s wants a %snumber from 0, not '%s'", o->name,
                     o->kind == WHOLE ? "whole " : "", value);
   if (o->kind == WHOLE)
     *(int64_t *)o->target = (int64_t)number;
   else
     *(double *)o->target = number;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* An option at arguments[*at], with its values. */
@@ -88,28 +88,29 @@ static cdl_status read_option(const option *list, int count, char **arguments, i
     if (strlen(list[i].name) == length && memcmp(list[i].name, argument, length) == 0)
       o = &list[i];
   if (o == NULL)
-    return cdl_fail(CDL_USAGE, "there is no option --%.*s; bench-condlora --help lists them",
+    return cdl_fail(CDL_STATUS_USAGE, "there is no option --%.*s; bench-condlora --help lists them",
                     (int)length, argument);
   if (o->kind == FLAG) {
     if (equals != NULL)
-      return cdl_fail(CDL_USAGE, "--%s takes no value", o->name);
+      return cdl_fail(CDL_STATUS_USAGE, "--%s takes no value", o->name);
     *(bool *)o->target = true;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   const int values = o->kind == TWO_FILES ? 2 : 1;
   if ((equals == NULL && *at + values >= count) || (equals != NULL && values > 1))
-    return cdl_fail(CDL_USAGE, "--%s wants %s", o->name, o->placeholder);
+    return cdl_fail(CDL_STATUS_USAGE, "--%s wants %s", o->name, o->placeholder);
   const char *value = equals != NULL ? equals + 1 : arguments[++*at];
   if (o->kind == WHOLE || o->kind == REAL)
     return set_number(o, value);
   const bool choice = strcmp(o->name, "format") == 0 || strcmp(o->name, "clock") == 0 ||
                       strcmp(o->name, "precision") == 0;
   if (choice && !base_is_listed(o->placeholder, value))
-    return cdl_fail(CDL_USAGE, "--%s is one of %s, not '%s'", o->name, o->placeholder, value);
+    return cdl_fail(CDL_STATUS_USAGE, "--%s is one of %s, not '%s'", o->name, o->placeholder,
+                    value);
   ((const char **)o->target)[0] = value;
   if (values > 1)
     ((const char **)o->target)[1] = arguments[++*at];
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status read_workload(const char *name, bench_command *c)
@@ -117,13 +118,13 @@ static cdl_status read_workload(const char *name, bench_command *c)
   for (int w = 0; w < BENCH_WORKLOADS; w++)
     if (strcmp(bench_workload_names[w], name) == 0) {
       c->wanted[w] = true;
-      return CDL_OK;
+      return CDL_STATUS_OK;
     }
   if (strcmp(name, "tune") == 0) {
     c->tune = true;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
-  return cdl_fail(CDL_USAGE,
+  return cdl_fail(CDL_STATUS_USAGE,
                   "there is no workload '%s': gemm, svd, elementwise, attention, train or tune",
                   name);
 }
@@ -133,36 +134,40 @@ static cdl_status check_tuning(const bench_command *c)
   const char *backend = c->options.backends;
   for (int w = 0; w < BENCH_WORKLOADS; w++)
     if (c->wanted[w])
-      return cdl_fail(CDL_USAGE, "tune runs alone, without %s", bench_workload_names[w]);
+      return cdl_fail(CDL_STATUS_USAGE, "tune runs alone, without %s", bench_workload_names[w]);
   if (strcmp(backend, "opencl") != 0 && strncmp(backend, "opencl:", 7) != 0)
-    return cdl_fail(CDL_USAGE, "tune wants --backend opencl or opencl:DEVICE, not '%s'", backend);
+    return cdl_fail(CDL_STATUS_USAGE, "tune wants --backend opencl or opencl:DEVICE, not '%s'",
+                    backend);
   if (strchr(backend, ',') != NULL)
-    return cdl_fail(CDL_USAGE, "tune takes one device at a time, not '%s'", backend);
+    return cdl_fail(CDL_STATUS_USAGE, "tune takes one device at a time, not '%s'", backend);
   if (strcmp(c->options.precision, "fp32") != 0 || c->options.cold)
-    return cdl_fail(CDL_USAGE, "tune searches for fp32 with warm caches alone");
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_USAGE, "tune searches for fp32 with warm caches alone");
+  return CDL_STATUS_OK;
 }
 
 static cdl_status check(const bench_command *c)
 {
   const bench_options *o = &c->options;
   if (o->task != NULL && (o->model == NULL || o->data == NULL))
-    return cdl_fail(CDL_USAGE, "--task wants --model DIR, for the tokenizer, and --data DIR");
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "--task wants --model DIR, for the tokenizer, and --data DIR");
   if (o->data != NULL && o->task == NULL)
-    return cdl_fail(CDL_USAGE, "--data wants --task NAME");
+    return cdl_fail(CDL_STATUS_USAGE, "--data wants --task NAME");
   if (o->task != NULL && o->lengths != NULL)
-    return cdl_fail(CDL_USAGE, "--lengths and --task both say how long examples are: give one");
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "--lengths and --task both say how long examples are: give one");
   if (o->batch_size < 1)
-    return cdl_fail(CDL_USAGE, "--batch-size is at least 1");
+    return cdl_fail(CDL_STATUS_USAGE, "--batch-size is at least 1");
   if (o->model != NULL && (o->shapes != NULL && strcmp(o->shapes, "large") == 0))
-    return cdl_fail(CDL_USAGE, "--model and --shapes large both say which encoder: give one");
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "--model and --shapes large both say which encoder: give one");
   if (o->parameters != NULL && !c->tune)
-    return cdl_fail(CDL_USAGE, "--parameters is of tune alone");
+    return cdl_fail(CDL_STATUS_USAGE, "--parameters is of tune alone");
   if (o->plot != NULL && c->tune)
-    return cdl_fail(CDL_USAGE, "tune draws no --plot");
+    return cdl_fail(CDL_STATUS_USAGE, "tune draws no --plot");
   if (o->plot != NULL)
     CDL_TRY(cdl_context(plot_canvas_check_path(o->plot), "--plot"));
-  return c->tune ? check_tuning(c) : CDL_OK;
+  return c->tune ? check_tuning(c) : CDL_STATUS_OK;
 }
 
 cdl_status bench_command_read(int count, char **arguments, bench_command *c)
@@ -178,7 +183,7 @@ cdl_status bench_command_read(int count, char **arguments, bench_command *c)
   for (int i = 0; i < count; i++) {
     if (strcmp(arguments[i], "--help") == 0 || strcmp(arguments[i], "-h") == 0) {
       c->help = true;
-      return CDL_OK;
+      return CDL_STATUS_OK;
     }
     if (strncmp(arguments[i], "--", 2) == 0) {
       CDL_TRY(read_option(list, count, arguments, &i));

@@ -5,13 +5,13 @@
 
 static void add(product_list *list, cdl_op op, product p)
 {
-  if (list->status != CDL_OK)
+  if (list->status != CDL_STATUS_OK)
     return;
   if (list->count == list->capacity) {
     const size_t capacity = list->capacity > 0 ? 2 * list->capacity : 256;
     product *item = realloc(list->item, capacity * sizeof *item);
     if (item == NULL) {
-      list->status = cdl_fail(CDL_MEMORY, "out of memory: a list of %zu products", capacity);
+      list->status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: a list of %zu products", capacity);
       return;
     }
     list->item = item;
@@ -19,7 +19,7 @@ static void add(product_list *list, cdl_op op, product p)
   }
   const cdl_tensor out = p.args.out;
   const int64_t k = p.args.transpose_a ? p.args.a.size[2] : p.args.a.size[3];
-  list->operations += 2.0 * (double)cdl_elements(out) * (double)k;
+  list->operations += 2.0 * (double)cdl_tensor_elements(out) * (double)k;
   p.args.size = sizeof p.args;
   p.op = op;
   list->item[list->count++] = p;
@@ -32,12 +32,12 @@ static cdl_tensor scratch(product_list *list, int64_t batch, int64_t rows, int64
 {
   const int64_t elements = batch * rows * columns;
   list->scratch_elements = elements > list->scratch_elements ? elements : list->scratch_elements;
-  return cdl_tensor_3d(NULL, CDL_F32, 0, batch, rows, columns);
+  return cdl_tensor_3d(NULL, CDL_DTYPE_F32, 0, batch, rows, columns);
 }
 
 static void add_linear(product_list *list, const cdl_linear_args *a)
 {
-  const cdl_tensor out = cdl_present(a->pre) ? a->pre : a->out;
+  const cdl_tensor out = cdl_tensor_present(a->pre) ? a->pre : a->out;
   add(list, CDL_OP_linear,
       (product){.args = {.out = out, .a = a->x, .transpose_b = true, .alpha = 1},
                 .weight = a->weight});
@@ -67,7 +67,7 @@ static void add_low_rank_grad(product_list *list, const cdl_low_rank_grad_args *
 {
   const cdl_op op = CDL_OP_low_rank_grad;
   const cdl_tensor du = scratch(list, 1, a->d_out.size[2], a->b.size[3]);
-  if (cdl_present(a->d_b))
+  if (cdl_tensor_present(a->d_b))
     add(list, op,
         (product){.args = {.out = a->d_b,
                            .a = a->d_out,
@@ -75,16 +75,16 @@ static void add_low_rank_grad(product_list *list, const cdl_low_rank_grad_args *
                            .transpose_a = true,
                            .alpha = a->scale,
                            .beta = 1}});
-  if (cdl_present(a->d_a) || cdl_present(a->d_x))
+  if (cdl_tensor_present(a->d_a) || cdl_tensor_present(a->d_x))
     add(list, op,
         (product){.args = {.out = du, .a = a->d_out, .b = a->b, .alpha = a->scale},
                   .scratch_out = true});
-  if (cdl_present(a->d_a))
+  if (cdl_tensor_present(a->d_a))
     add(list, op,
         (product){
             .args = {.out = a->d_a, .a = du, .b = a->x, .transpose_a = true, .alpha = 1, .beta = 1},
             .scratch_a = true});
-  if (cdl_present(a->d_x))
+  if (cdl_tensor_present(a->d_x))
     add(list, op,
         (product){.args = {.out = a->d_x, .a = du, .b = a->a, .alpha = 1, .beta = 1},
                   .scratch_a = true});
@@ -203,19 +203,19 @@ static cdl_status copy_of(product_weights *weights, cdl_queue *queue, const cdl_
   for (size_t i = 0; i < weights->count; i++)
     if (weights->copy[i].weight == weight) {
       *buffer = weights->copy[i].buffer;
-      return CDL_OK;
+      return CDL_STATUS_OK;
     }
   void *copy = realloc(weights->copy, (weights->count + 1) * sizeof *weights->copy);
   if (copy == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu weights", weights->count + 1);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu weights", weights->count + 1);
   weights->copy = copy;
   const size_t elements = (size_t)(cdl_weight_rows(weight) * cdl_weight_columns(weight));
   CDL_TRY(cdl_buffer_create(cdl_queue_backend(queue), elements * sizeof(float), buffer));
   weights->copy[weights->count].weight = weight;
   weights->copy[weights->count++].buffer = *buffer;
-  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(*buffer, CDL_F32, 0, (int64_t)elements),
+  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(*buffer, CDL_DTYPE_F32, 0, (int64_t)elements),
                            .value = 1e-3));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void product_weights_release(product_weights *weights)
@@ -233,14 +233,14 @@ cdl_status products_record_end(product_list *list, cdl_queue *queue, product_wei
   const int64_t elements = list->scratch_elements + 1;
   CDL_TRY(cdl_buffer_create(cdl_queue_backend(queue), (size_t)elements * sizeof(float),
                             &list->scratch));
-  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(list->scratch, CDL_F32, 0, elements),
+  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(list->scratch, CDL_DTYPE_F32, 0, elements),
                            .value = 1e-3));
   for (size_t i = 0; i < list->count; i++) {
     product *p = &list->item[i];
     if (p->weight != NULL) {
       cdl_buffer *buffer = NULL;
       CDL_TRY(copy_of(weights, queue, p->weight, &buffer));
-      p->args.b = cdl_tensor_2d(buffer, CDL_F32, 0, cdl_weight_rows(p->weight),
+      p->args.b = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 0, cdl_weight_rows(p->weight),
                                 cdl_weight_columns(p->weight));
     }
     if (p->scratch_a)
@@ -248,7 +248,7 @@ cdl_status products_record_end(product_list *list, cdl_queue *queue, product_wei
     if (p->scratch_out)
       p->args.out.buffer = list->scratch;
   }
-  return cdl_sync(queue);
+  return cdl_queue_sync(queue);
 }
 
 void products_replay(const product_list *list, cdl_queue *queue)

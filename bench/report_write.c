@@ -347,8 +347,8 @@ static cdl_status write_for_readers(const report *r, FILE *f, bool markdown)
   }
   for (size_t i = 0; i < r->table_count; i++)
     if (!write_table(f, r, &r->tables[i], markdown))
-      return cdl_fail(CDL_MEMORY, "out of memory: a table of the report");
-  return CDL_OK;
+      return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a table of the report");
+  return CDL_STATUS_OK;
 }
 
 /* ---- For programs ---------------------------------------------------------------------------- */
@@ -395,10 +395,11 @@ static cdl_status write_json(const report *r, FILE *f)
   char *text = base_json_text(root);
   json_decref(root);
   if (text == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: the report as JSON");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the report as JSON");
   const int written = fputs(text, f);
   free(text);
-  return written >= 0 ? CDL_OK : cdl_fail(CDL_IO, "the report could not be written as JSON");
+  return written >= 0 ? CDL_STATUS_OK
+                      : cdl_fail(CDL_STATUS_IO, "the report could not be written as JSON");
 }
 
 static void write_quoted(FILE *f, const char *text)
@@ -435,7 +436,7 @@ static cdl_status union_of_keys(const report *r, const char ***keys, size_t *cou
     all += r->tables[i].column_count;
   *keys = calloc(all + 1, sizeof **keys);
   if (*keys == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: the columns of the report");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the columns of the report");
   for (size_t i = 0; i < r->table_count; i++)
     for (size_t c = 0; c < r->tables[i].column_count; c++) {
       const char *key = r->tables[i].columns[c].key;
@@ -445,7 +446,7 @@ static cdl_status union_of_keys(const report *r, const char ***keys, size_t *cou
       if (k == *count)
         (*keys)[(*count)++] = key;
     }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* RFC 4180, but for the line ends; one set of columns for all tables. */
@@ -478,14 +479,14 @@ static cdl_status write_csv(const report *r, FILE *f)
       fputc('\n', f);
     }
   free(keys);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status report_write(const report *r, const char *format, FILE *file)
 {
   if (r->out_of_memory)
-    return cdl_fail(CDL_MEMORY, "out of memory: the report");
-  cdl_status status = CDL_OK;
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the report");
+  cdl_status status = CDL_STATUS_OK;
   if (strcmp(format, "json") == 0)
     status = write_json(r, file);
   else if (strcmp(format, "csv") == 0)

@@ -87,7 +87,7 @@ static cdl_status add_cloud(plan *p, const report *r, const report_table *t, int
   plot_series *s = &p->series[p->count];
   d->x = calloc(2 * t->row_count + 1, sizeof *d->x);
   if (d->x == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: the plot");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the plot");
   d->y = d->x + t->row_count;
   *s = (plot_series){.x = d->x, .y = d->y, .colour = backend, .points = true};
   s->mark = strcmp(t->name, "gemm") == 0          ? PLOT_MARK_CIRCLE
@@ -111,7 +111,7 @@ static cdl_status add_cloud(plan *p, const report *r, const report_table *t, int
     p->count++;
   else
     free(d->x);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Roofs ---- */
@@ -122,7 +122,7 @@ static cdl_status add_roof(plan *p, bench_peak peak, int backend, bool dashed)
   drawn *d = &p->drawn[p->count];
   d->x = calloc(2 * (size_t)ROOF_POINTS, sizeof *d->x);
   if (d->x == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: the plot");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the plot");
   d->y = d->x + ROOF_POINTS;
   d->x[0] = fmax(pow(10, p->x_low), pow(10, p->y_low) / peak.bytes_per_s);
   d->x[1] = peak.flop_per_s / peak.bytes_per_s;
@@ -135,7 +135,7 @@ static cdl_status add_roof(plan *p, bench_peak peak, int backend, bool dashed)
                                         .colour = backend,
                                         .line = true,
                                         .dashed = dashed};
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status add_roofs(plan *p, const report *r, const bench_list *list)
@@ -155,7 +155,7 @@ static cdl_status add_roofs(plan *p, const report *r, const bench_list *list)
     if (is_known(sheet_peak(b)))
       CDL_TRY(add_roof(p, sheet_peak(b), backend, true));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* "cpu: OpenBLAS …: measured 80 GFLOP/s, 12 GB/s (solid)" */
@@ -180,7 +180,7 @@ static cdl_status write_chart(const plan *p, const report *r, const bench_list *
   if (lines == NULL || notes == NULL) {
     free(lines);
     free(notes);
-    return cdl_fail(CDL_MEMORY, "out of memory: the plot");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the plot");
   }
   for (size_t i = 0; i < list->count; i++) {
     snprintf(lines[2 * i], NAME_BYTES, "%.40s: %.120s", list->item[i].label,
@@ -215,7 +215,8 @@ static cdl_status fill(plan *p, const report *r, const bench_list *list)
     for (size_t k = 0; k < r->table_count; k++)
       CDL_TRY(add_cloud(p, r, &r->tables[k], (int)i));
   if (p->count == 0)
-    return cdl_fail(CDL_DATA, "a roofline plot wants cases of gemm, elementwise or attention");
+    return cdl_fail(CDL_STATUS_DATA,
+                    "a roofline plot wants cases of gemm, elementwise or attention");
   return add_roofs(p, r, list);
 }
 
@@ -229,8 +230,8 @@ cdl_status bench_roofline_write(const report *r, const bench_list *list, const c
             .y_low = INFINITY};
   cdl_status status = p.series != NULL && p.drawn != NULL
                           ? fill(&p, r, list)
-                          : cdl_fail(CDL_MEMORY, "out of memory: the plot");
-  if (status == CDL_OK)
+                          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: the plot");
+  if (status == CDL_STATUS_OK)
     status = write_chart(&p, r, list, path);
   for (size_t i = 0; i < p.count; i++)
     free(p.drawn[i].x);

@@ -24,25 +24,25 @@ void bench_samples_release(bench_samples *s)
 
 static cdl_buffer *new_buffer(bench_samples *s, size_t bytes)
 {
-  if (s->status != CDL_OK)
+  if (s->status != CDL_STATUS_OK)
     return NULL;
   cdl_buffer **buffers = realloc(s->buffers, (s->buffer_count + 1) * sizeof(cdl_buffer *));
   if (buffers == NULL) {
-    s->status = cdl_fail(CDL_MEMORY, "out of memory: a list of buffers");
+    s->status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: a list of buffers");
     return NULL;
   }
   s->buffers = buffers;
   s->status = cdl_buffer_create(cdl_queue_backend(s->queue), bytes > 0 ? bytes : 4,
                                 &s->buffers[s->buffer_count]);
-  return s->status == CDL_OK ? s->buffers[s->buffer_count++] : NULL;
+  return s->status == CDL_STATUS_OK ? s->buffers[s->buffer_count++] : NULL;
 }
 
 static void upload_normals(bench_samples *s, cdl_tensor t, double deviation)
 {
-  const size_t count = (size_t)cdl_elements(t);
+  const size_t count = (size_t)cdl_tensor_elements(t);
   float *values = malloc((count + 1) * sizeof *values);
   if (values == NULL) {
-    s->status = cdl_fail(CDL_MEMORY, "out of memory: %zu values", count);
+    s->status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu values", count);
     return;
   }
   for (size_t i = 0; i < count; i++) { /* a bell of four bytes' sum: quick, and near enough */
@@ -51,7 +51,7 @@ static void upload_normals(bench_samples *s, cdl_tensor t, double deviation)
         (double)((word & 255u) + (word >> 8 & 255u) + (word >> 16 & 255u) + (word >> 24));
     values[i] = (float)((sum - 510.0) / 147.8 * deviation);
   }
-  cdl_upload(s->queue, t, values, count * sizeof *values);
+  cdl_queue_upload(s->queue, t, values, count * sizeof *values);
   free(values);
 }
 
@@ -60,7 +60,7 @@ cdl_tensor bench_sample(bench_samples *s, int64_t rows, int64_t columns, double 
   cdl_buffer *buffer = new_buffer(s, (size_t)(rows * columns) * sizeof(float));
   if (buffer == NULL)
     return (cdl_tensor){0};
-  const cdl_tensor t = cdl_tensor_2d(buffer, CDL_F32, 0, rows, columns);
+  const cdl_tensor t = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 0, rows, columns);
   if (deviation > 0)
     upload_normals(s, t, deviation);
   else
@@ -73,7 +73,7 @@ cdl_tensor bench_sample_constant(bench_samples *s, int64_t count, double value)
   cdl_buffer *buffer = new_buffer(s, (size_t)count * sizeof(float));
   if (buffer == NULL)
     return (cdl_tensor){0};
-  const cdl_tensor t = cdl_tensor_1d(buffer, CDL_F32, 0, count);
+  const cdl_tensor t = cdl_tensor_1d(buffer, CDL_DTYPE_F32, 0, count);
   cdl_fill(s->queue, CDL_ARGS(fill, .out = t, .value = value));
   return t;
 }
@@ -83,8 +83,8 @@ cdl_tensor bench_sample_integers(bench_samples *s, const int32_t *values, int64_
   cdl_buffer *buffer = new_buffer(s, (size_t)count * sizeof *values);
   if (buffer == NULL)
     return (cdl_tensor){0};
-  const cdl_tensor t = cdl_tensor_1d(buffer, CDL_I32, 0, count);
-  cdl_upload(s->queue, t, values, (size_t)count * sizeof *values);
+  const cdl_tensor t = cdl_tensor_1d(buffer, CDL_DTYPE_I32, 0, count);
+  cdl_queue_upload(s->queue, t, values, (size_t)count * sizeof *values);
   return t;
 }
 
@@ -93,34 +93,34 @@ cdl_tensor bench_sample_bytes(bench_samples *s, const void *bytes, int64_t count
   cdl_buffer *buffer = new_buffer(s, (size_t)count);
   if (buffer == NULL)
     return (cdl_tensor){0};
-  const cdl_tensor t = cdl_tensor_1d(buffer, CDL_U8, 0, count);
-  cdl_upload(s->queue, t, bytes, (size_t)count);
+  const cdl_tensor t = cdl_tensor_1d(buffer, CDL_DTYPE_U8, 0, count);
+  cdl_queue_upload(s->queue, t, bytes, (size_t)count);
   return t;
 }
 
 const cdl_weight *bench_sample_weight(bench_samples *s, cdl_tensor source)
 {
-  if (s->status != CDL_OK)
+  if (s->status != CDL_STATUS_OK)
     return NULL;
   cdl_weight **weights = realloc(s->weights, (s->weight_count + 1) * sizeof(cdl_weight *));
   if (weights == NULL) {
-    s->status = cdl_fail(CDL_MEMORY, "out of memory: a list of weights");
+    s->status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: a list of weights");
     return NULL;
   }
   s->weights = weights;
   s->status = cdl_weight_create(s->queue, &source, 1, &s->weights[s->weight_count]);
-  return s->status == CDL_OK ? s->weights[s->weight_count++] : NULL;
+  return s->status == CDL_STATUS_OK ? s->weights[s->weight_count++] : NULL;
 }
 
 cdl_status bench_download(cdl_queue *queue, cdl_tensor t, float **values)
 {
-  const size_t bytes = (size_t)cdl_elements(t) * sizeof(float);
+  const size_t bytes = (size_t)cdl_tensor_elements(t) * sizeof(float);
   *values = malloc(bytes + 1);
   if (*values == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu bytes to compare", bytes);
-  cdl_download(queue, *values, t, bytes);
-  const cdl_status status = cdl_sync(queue);
-  if (status != CDL_OK) {
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu bytes to compare", bytes);
+  cdl_queue_download(queue, *values, t, bytes);
+  const cdl_status status = cdl_queue_sync(queue);
+  if (status != CDL_STATUS_OK) {
     free(*values);
     *values = NULL;
   }
@@ -130,8 +130,8 @@ cdl_status bench_download(cdl_queue *queue, cdl_tensor t, float **values)
 cdl_status bench_compare(const char *what, int64_t place, double value, double truth, double bound)
 {
   if (fabs(value - truth) <= bound) /* false for NaN */
-    return CDL_OK;
-  return cdl_fail(CDL_NUMERIC,
+    return CDL_STATUS_OK;
+  return cdl_fail(CDL_STATUS_NUMERIC,
                   "%s is wrong: element %lld is %.9g, expected %.9g within %.2g; nothing was timed",
                   what, (long long)place, value, truth, bound);
 }

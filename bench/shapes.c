@@ -203,7 +203,7 @@ cdl_status bench_shapes_choose(const char *name, bench_shapes *shapes)
   shapes->activations = (activation_shape){20, 55, e->heads, e->hidden, e->wide};
   shapes->encoder = is_large ? "large" : "base";
   if (name == NULL ? add_a_little_of_all(shapes) : add_encoder(shapes, e))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   bench_shapes_release(shapes);
-  return cdl_fail(CDL_MEMORY, "out of memory: shapes");
+  return cdl_fail(CDL_STATUS_MEMORY, "out of memory: shapes");
 }

@@ -51,7 +51,7 @@ static cdl_status add_to_family(reading *r, const char *op, const json_t *args)
               .batch = size_of(args, "batch")};
   const int64_t m = size_of(args, "m");
   if (m == 0 || (strcmp(op, "svd") != 0 && f.k == 0) || f.n == 0)
-    return CDL_OK; /* an empty product, or none */
+    return CDL_STATUS_OK; /* an empty product, or none */
   snprintf(f.op, sizeof f.op, "%s", op);
   snprintf(f.transpose, sizeof f.transpose, "%s", transpose != NULL ? transpose : "");
   size_t i = 0;
@@ -63,7 +63,7 @@ static cdl_status add_to_family(reading *r, const char *op, const json_t *args)
   if (i == r->family_count) {
     family *all = realloc(r->families, (i + 1) * sizeof *all);
     if (all == NULL)
-      return cdl_fail(CDL_MEMORY, "out of memory: shapes of a trace");
+      return cdl_fail(CDL_STATUS_MEMORY, "out of memory: shapes of a trace");
     r->families = all;
     all[r->family_count++] = f;
   }
@@ -71,11 +71,11 @@ static cdl_status add_to_family(reading *r, const char *op, const json_t *args)
   if ((found->count & (found->count - 1)) == 0) { /* full at each power of two */
     int64_t *larger = realloc(found->m, (2 * found->count + 1) * sizeof *larger);
     if (larger == NULL)
-      return cdl_fail(CDL_MEMORY, "out of memory: shapes of a trace");
+      return cdl_fail(CDL_STATUS_MEMORY, "out of memory: shapes of a trace");
     found->m = larger;
   }
   found->m[found->count++] = m;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status add_attention(reading *r, const json_t *args)
@@ -85,20 +85,20 @@ static cdl_status add_attention(reading *r, const json_t *args)
                            .heads = (int32_t)size_of(args, "heads"),
                            .width = (int32_t)size_of(args, "width")};
   if (shape.sequences == 0 || shape.heads == 0 || shape.width == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   attention_shape *all = realloc(r->attentions, (r->attention_count + 1) * sizeof *all);
   if (all == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: shapes of a trace");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: shapes of a trace");
   r->attentions = all;
   shape.lengths = calloc((size_t)shape.sequences, sizeof *shape.lengths);
   if (shape.lengths == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: shapes of a trace");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: shapes of a trace");
   for (int32_t i = 0; i < shape.sequences; i++) {
     const json_int_t length = json_integer_value(json_array_get(list, (size_t)i));
     shape.lengths[i] = length > 0 && length < 1 << 20 ? (int32_t)length : 1;
   }
   all[r->attention_count++] = shape;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status read_events(reading *r, const json_t *events)
@@ -117,7 +117,7 @@ static cdl_status read_events(reading *r, const json_t *events)
     else
       CDL_TRY(add_to_family(r, name, args));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- From families to shapes ----------------------------------------------------------------- */
@@ -249,15 +249,16 @@ static bool add_weights(bench_shapes *shapes, const reading *r)
 static cdl_status collect(bench_shapes *shapes, reading *r)
 {
   if (r->shaped == 0)
-    return cdl_fail(
-        CDL_DATA, "%s: no event says its sizes; condlora train --trace writes such files", r->path);
+    return cdl_fail(CDL_STATUS_DATA,
+                    "%s: no event says its sizes; condlora train --trace writes such files",
+                    r->path);
   if (r->attention_count == 0 || r->family_count == 0)
-    return cdl_fail(CDL_DATA, "%s: the trace holds no attention or no product", r->path);
+    return cdl_fail(CDL_STATUS_DATA, "%s: the trace holds no attention or no product", r->path);
   bool ok = add_attentions(shapes, r);
   for (size_t i = 0; ok && i < r->family_count; i++)
     ok = add_family(shapes, &r->families[i]);
   ok = ok && add_weights(shapes, r);
-  return ok ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: shapes of a trace");
+  return ok ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "out of memory: shapes of a trace");
 }
 
 cdl_status bench_shapes_of_trace(const char *path, bench_shapes *shapes)
@@ -266,14 +267,15 @@ cdl_status bench_shapes_of_trace(const char *path, bench_shapes *shapes)
   CDL_TRY(cdl_context(base_json_read(path, &root), "--shapes wants base, large or a trace"));
   reading r = {.path = path};
   const json_t *events = json_object_get(root, "traceEvents");
-  cdl_status status = json_is_array(events)
-                          ? read_events(&r, events)
-                          : cdl_fail(CDL_DATA, "%s: no trace: it has no list of traceEvents", path);
-  if (status == CDL_OK)
+  cdl_status status =
+      json_is_array(events)
+          ? read_events(&r, events)
+          : cdl_fail(CDL_STATUS_DATA, "%s: no trace: it has no list of traceEvents", path);
+  if (status == CDL_STATUS_OK)
     status = collect(shapes, &r);
   release(&r);
   json_decref(root);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     bench_shapes_release(shapes);
   return status;
 }

@@ -41,10 +41,11 @@ static cdl_status check_values(const svd_shape *p, const svd_values *v)
                           tolerance * largest));
     CDL_TRY(bench_compare("UᵀU", x * k + y, dot, x == y ? 1 : 0, tolerance));
     if (x + 1 < k && !(v->sigma[x] >= v->sigma[x + 1]))
-      return cdl_fail(CDL_NUMERIC, "singular values %lld and the next are not in descending order",
+      return cdl_fail(CDL_STATUS_NUMERIC,
+                      "singular values %lld and the next are not in descending order",
                       (long long)x);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status check_case(const svd_shape *p, svd_case *c)
@@ -52,13 +53,13 @@ static cdl_status check_case(const svd_shape *p, svd_case *c)
   svd_values v = {0};
   run_case(c);
   cdl_status status = bench_download(c->queue, c->args.a, &v.a);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = bench_download(c->queue, c->args.u, &v.u);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = bench_download(c->queue, c->args.sigma, &v.sigma);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = bench_download(c->queue, c->args.vt, &v.vt);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = check_values(p, &v);
   free(v.a);
   free(v.u);
@@ -91,7 +92,7 @@ static cdl_status run_shape(bench *b, bench_samples *s, const svd_shape *p)
   report_text(r, "path", cdl_path_name(cdl_op_path(b->backend, CDL_OP_svd, &c.args)));
   report_timing(r, &m);
   measure_release(&m);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status bench_svd(bench *b)
@@ -102,8 +103,8 @@ cdl_status bench_svd(bench *b)
                                           REPORT_TIMING_COLUMNS};
   report_use_table(b->report, "svd", "svd: thin, with both sets of vectors, float32", columns,
                    sizeof columns / sizeof columns[0]);
-  cdl_status status = CDL_OK;
-  for (size_t i = 0; status == CDL_OK && i < b->shapes->svd_count; i++) {
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t i = 0; status == CDL_STATUS_OK && i < b->shapes->svd_count; i++) {
     const svd_shape *p = &b->shapes->svd[i];
     if (b->options.quick && !p->quick)
       continue;

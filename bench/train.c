@@ -49,15 +49,15 @@ static cdl_status measure_memory(training *t, contender *c)
   reset_peak();
   CDL_TRY(
       workload_open(&s, t->bench->queue, &t->encoder.model, c->method, t->encoder.batches.bound));
-  cdl_status status = CDL_OK;
-  for (size_t i = 0; status == CDL_OK && i < 2 && i < t->encoder.batches.count; i++)
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t i = 0; status == CDL_STATUS_OK && i < 2 && i < t->encoder.batches.count; i++)
     status = workload_step(&s, &t->encoder.batches.item[i], &loss, &norm);
   c->peak_bytes = base_process_peak_bytes();
   cdl_memory_info memory = {0};
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = cdl_backend_memory(t->bench->backend, &memory);
   c->buffer_bytes = memory.used_bytes;
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status =
         workload_check(&s, &t->encoder.batches.item[0], c->method, bench_unit(t->bench) > 0x1p-24);
   workload_close(&s);
@@ -73,7 +73,7 @@ static cdl_status prepare(training *t, contender *c)
       workload_open(&c->workload, queue, &t->encoder.model, c->method, t->encoder.batches.bound));
   c->lists = calloc(t->encoder.batches.count, sizeof *c->lists);
   if (c->lists == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: lists of products");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: lists of products");
   for (size_t i = 0; i < t->encoder.batches.count; i++) {
     products_record_begin(&c->lists[i], t->bench->backend);
     const cdl_status status =
@@ -82,7 +82,7 @@ static cdl_status prepare(training *t, contender *c)
     CDL_TRY(status);
     CDL_TRY(ended);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Measuring ------------------------------------------------------------------------------- */
@@ -98,10 +98,10 @@ static cdl_status time_step(contender *c, const data_batch *batch)
 static cdl_status time_list(contender *c, const product_list *list)
 {
   cdl_queue *queue = c->workload.session.queue;
-  CDL_TRY(cdl_sync(queue));
+  CDL_TRY(cdl_queue_sync(queue));
   const double start = measure_now();
   products_replay(list, queue);
-  CDL_TRY(cdl_sync(queue));
+  CDL_TRY(cdl_queue_sync(queue));
   return measure_add(&c->list, measure_now() - start);
 }
 
@@ -132,7 +132,7 @@ static cdl_status run_rounds(training *t)
     CDL_TRY(measure_summarize(&t->contender[m].step));
     CDL_TRY(measure_summarize(&t->contender[m].list));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Reporting ------------------------------------------------------------------------------- */
@@ -180,7 +180,7 @@ static cdl_status report_times(training *t)
       report_number(r, "tokens_per_s", t->encoder.batches.tokens / seconds);
     }
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status report_ratios(training *t)
@@ -213,7 +213,7 @@ static cdl_status report_ratios(training *t)
     report_number(r, "buffer_bytes", (double)c->buffer_bytes);
     report_number(r, "peak_bytes", (double)c->peak_bytes);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Each batch a few times more, watched. */
@@ -223,10 +223,10 @@ static cdl_status watch_ops(training *t, contender *c)
                                               "train: ops of a CondLoRA step"};
   const int rounds = t->bench->options.quick ? 1 : 3;
   op_times times = {0};
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   double seconds = 0, steps = 0;
   for (int round = 0; round < rounds; round++)
-    for (size_t b = 0; status == CDL_OK && b < t->encoder.batches.count; b++) {
+    for (size_t b = 0; status == CDL_STATUS_OK && b < t->encoder.batches.count; b++) {
       const data_batch *batch = &t->encoder.batches.item[b];
       float loss, norm;
       op_times_begin(&times, t->bench->backend, (int32_t)batch->examples);
@@ -235,9 +235,9 @@ static cdl_status watch_ops(training *t, contender *c)
       seconds += measure_now() - start;
       steps++;
       const cdl_status ended = op_times_end(&times, t->bench->backend);
-      status = status == CDL_OK ? ended : status;
+      status = status == CDL_STATUS_OK ? ended : status;
     }
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     op_times_report(&times, t->bench->report, titles[c - t->contender], steps, seconds);
   op_times_release(&times);
   return status;
@@ -275,7 +275,7 @@ static cdl_status run(training *t)
   CDL_TRY(report_ratios(t));
   for (int m = 0; t->bench->options.ops && m < METHODS; m++)
     CDL_TRY(watch_ops(t, &t->contender[m]));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status bench_train(bench *b)

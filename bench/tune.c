@@ -52,14 +52,14 @@ static cdl_status measure_shapes(const tuning *t, unsigned wanted, outcome *o)
   report r;
   report_begin(&r);
   cdl_status status = bench_open(t->options, &none, &r, &list);
-  for (size_t i = 0; status == CDL_OK && i < t->count; i++) {
+  for (size_t i = 0; status == CDL_STATUS_OK && i < t->count; i++) {
     bench *b = &list.item[0];
     b->effort = (measure_effort){.warm_seconds = 0.05, .seconds = 0.1, .least = 3, .most = 20};
     if ((wanted >> i & 1u) == 0)
       continue;
     status = bench_time_product(b, t->shapes[i], &o->seconds[i]);
   }
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     snprintf(o->description, sizeof o->description, "%s",
              cdl_backend_description(list.item[0].backend));
   else
@@ -74,7 +74,7 @@ static void run_child(const tuning *t, const char *parameters, unsigned wanted, 
   outcome o = {0};
   o.status = parameters == NULL || setenv("CDL_OPENCL_TUNING", parameters, 1) == 0
                  ? measure_shapes(t, wanted, &o)
-                 : CDL_MEMORY;
+                 : CDL_STATUS_MEMORY;
   const char *bytes = (const char *)&o;
   for (size_t sent = 0; sent < sizeof o;) {
     const ssize_t n = write(to, bytes + sent, sizeof o - sent);
@@ -110,7 +110,7 @@ static cdl_status try(const tuning *t, const char *parameters, unsigned wanted, 
 {
   int ends[2];
   if (pipe(ends) != 0)
-    return cdl_fail(CDL_IO, "a pipe: %s", strerror(errno));
+    return cdl_fail(CDL_STATUS_IO, "a pipe: %s", strerror(errno));
   fflush(NULL);
   const pid_t child = fork();
   if (child == 0) {
@@ -120,18 +120,18 @@ static cdl_status try(const tuning *t, const char *parameters, unsigned wanted, 
   close(ends[1]);
   if (child < 0) {
     close(ends[0]);
-    return cdl_fail(CDL_IO, "a process: %s", strerror(errno));
+    return cdl_fail(CDL_STATUS_IO, "a process: %s", strerror(errno));
   }
   *o = (outcome){0};
   if (!read_outcome(ends[0], measure_now() + seconds, o)) {
     kill(child, SIGKILL);
-    *o = (outcome){.status = CDL_DEVICE};
+    *o = (outcome){.status = CDL_STATUS_DEVICE};
     snprintf(o->message, sizeof o->message, "it crashed or took more than %.0f s", seconds);
   }
   close(ends[0]);
   while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
     ;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Files of parameters --------------------------------------------------------------------- */
@@ -192,7 +192,7 @@ static double score_of(const tuning *t, unsigned wanted, const outcome *o)
     sum += log(rate_of(t, i, o->seconds[i]));
     count++;
   }
-  return o->status == CDL_OK && count > 0 ? exp(sum / count) : 0;
+  return o->status == CDL_STATUS_OK && count > 0 ? exp(sum / count) : 0;
 }
 
 static cdl_status try_point(tuning *t, const tune_space *space, const tune_point *p, double *score)
@@ -206,7 +206,7 @@ static cdl_status try_point(tuning *t, const tune_space *space, const tune_point
   const double left = t->until - measure_now();
   CDL_TRY(try(t, t->candidate, wanted, fmin(TRIAL_SECONDS, fmax(left, 1)), &o));
   *score = score_of(t, wanted, &o);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The starts, then points at random and neighbours of the best in turn, until `until`. `*score` is 0 where none worked. */
@@ -231,7 +231,7 @@ static cdl_status search_space(tuning *t, const tune_space *space, double until,
       *best = p;
     }
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* From which size on Xgemm is the better of the two, given what each takes on every shape. */
@@ -332,7 +332,7 @@ static cdl_status search_kernel(tuning *t, const tune_space *space, double until
   CDL_TRY(search_space(t, space, until, &best, &score));
   if (score > score_of(t, searched(t, space), before))
     tune_line(space, &best, line, LINE_BYTES);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Both kernels, then the size that tells them apart. */
@@ -351,7 +351,7 @@ static cdl_status search(tuning *t, const outcome *before, parameter_lines *line
   CDL_TRY(write_parameters(t, lines, t->candidate));
   CDL_TRY(try(t, t->candidate, all, 2 * TRIAL_SECONDS, &direct));
   lines->routine[0] = '\0';
-  if (indirect.status == CDL_OK && direct.status == CDL_OK)
+  if (indirect.status == CDL_STATUS_OK && direct.status == CDL_STATUS_OK)
     write_routine(lines->routine, smallest_indirect(t, &indirect, &direct));
   return write_parameters(t, lines, t->candidate);
 }
@@ -361,9 +361,9 @@ static cdl_status try_again(tuning *t, const char *parameters, outcome *o)
 {
   outcome again;
   CDL_TRY(try(t, parameters, (1u << t->count) - 1, 2 * TRIAL_SECONDS, &again));
-  for (size_t i = 0; again.status == CDL_OK && i < t->count; i++)
+  for (size_t i = 0; again.status == CDL_STATUS_OK && i < t->count; i++)
     o->seconds[i] = fmin(o->seconds[i], again.seconds[i]);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status tune_all(tuning *t)
@@ -376,18 +376,18 @@ static cdl_status tune_all(tuning *t)
   char place[PATH_MAX];
   bench_progress("tune", "what there is");
   CDL_TRY(try(t, NULL, all, fmax(seconds, 5 * TRIAL_SECONDS), &before)); /* kernels compile here */
-  if (before.status != CDL_OK)
+  if (before.status != CDL_STATUS_OK)
     return cdl_fail(before.status, "%s", before.message);
   t->until = measure_now() + seconds;
   read_description(t, before.description);
   if (o->parameters == NULL && !opencl_tuning_path(place, t->device))
-    return cdl_fail(CDL_IO, "no folder for a cache: --parameters FILE says where they go");
+    return cdl_fail(CDL_STATUS_IO, "no folder for a cache: --parameters FILE says where they go");
   const char *path = o->parameters != NULL ? o->parameters : place;
   CDL_TRY(search(t, &before, &lines));
   bench_progress("tune", "what was found");
   CDL_TRY(try(t, t->candidate, all, 2 * TRIAL_SECONDS, &after));
   CDL_TRY(try_again(t, NULL, &before));
-  if (after.status == CDL_OK)
+  if (after.status == CDL_STATUS_OK)
     CDL_TRY(try_again(t, t->candidate, &after));
   bench_progress("", "");
   const bool better = score_of(t, all, &after) > worth * score_of(t, all, &before);
@@ -403,9 +403,9 @@ static cdl_status make_candidate(tuning *t)
            folder != NULL && folder[0] == '/' ? folder : "/tmp");
   const int file = mkstemp(t->candidate);
   if (file < 0)
-    return cdl_fail(CDL_IO, "%s: %s", t->candidate, strerror(errno));
+    return cdl_fail(CDL_STATUS_IO, "%s: %s", t->candidate, strerror(errno));
   close(file);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status bench_tune(const bench_options *options)
@@ -415,8 +415,8 @@ cdl_status bench_tune(const bench_options *options)
   CDL_TRY(bench_shapes_choose(options->shapes, &shapes));
   choose_shapes(&t, &shapes);
   cdl_status status =
-      t.count > 0 ? make_candidate(&t) : cdl_fail(CDL_DATA, "no product to tune for");
-  if (status == CDL_OK) {
+      t.count > 0 ? make_candidate(&t) : cdl_fail(CDL_STATUS_DATA, "no product to tune for");
+  if (status == CDL_STATUS_OK) {
     status = tune_all(&t);
     unlink(t.candidate);
   }

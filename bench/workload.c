@@ -20,11 +20,11 @@ static bool ends_with(const char *name, const char *end)
 }
 
 /* N(0, 0.02²), gains 1, biases 0. */
-static void draw(cdl_queue *queue, const cdl_parameter *p, const float *normals, float *staging)
+static void draw(cdl_queue *queue, const encoder_parameter *p, const float *normals, float *staging)
 {
-  const int64_t count = cdl_elements(p->value);
-  if (p->role != CDL_ROLE_WEIGHT) {
-    const bool gain = p->role == CDL_ROLE_NORM && ends_with(p->name, ".weight");
+  const int64_t count = cdl_tensor_elements(p->value);
+  if (p->role != ENCODER_ROLE_WEIGHT) {
+    const bool gain = p->role == ENCODER_ROLE_NORM && ends_with(p->name, ".weight");
     cdl_fill(queue, CDL_ARGS(fill, .out = p->value, .value = gain ? 1 : 0));
     return;
   }
@@ -32,31 +32,32 @@ static void draw(cdl_queue *queue, const cdl_parameter *p, const float *normals,
     const int64_t n = count - at < DRAWN ? count - at : DRAWN;
     memcpy(staging + at, normals, (size_t)n * sizeof *staging);
   }
-  cdl_upload(queue, p->value, staging, (size_t)count * sizeof *staging);
+  cdl_queue_upload(queue, p->value, staging, (size_t)count * sizeof *staging);
 }
 
-static cdl_status draw_all(cdl_queue *queue, cdl_encoder *encoder)
+static cdl_status draw_all(cdl_queue *queue, model_encoder *encoder)
 {
-  const size_t count = cdl_encoder_parameter_count(encoder);
-  const cdl_parameter *parameters = cdl_encoder_parameters(encoder);
+  const size_t count = encoder_parameter_count(encoder);
+  const encoder_parameter *parameters = encoder_parameters(encoder);
   int64_t largest = 0;
   for (size_t i = 0; i < count; i++)
-    largest =
-        cdl_elements(parameters[i].value) > largest ? cdl_elements(parameters[i].value) : largest;
+    largest = cdl_tensor_elements(parameters[i].value) > largest
+                  ? cdl_tensor_elements(parameters[i].value)
+                  : largest;
   float *normals = malloc(DRAWN * sizeof *normals),
         *staging = malloc((size_t)(largest + 1) * sizeof *staging);
   if (normals == NULL || staging == NULL) {
     free(normals);
     free(staging);
-    return cdl_fail(CDL_MEMORY, "out of memory: random weights");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: random weights");
   }
   cdl_random random = cdl_random_start(1, CDL_RANDOM_TEST, 1, 0);
   for (size_t i = 0; i < DRAWN; i++)
     normals[i] = (float)(0.02 * cdl_random_normal(&random));
   for (size_t i = 0; i < count; i++)
     draw(queue, &parameters[i], normals, staging);
-  cdl_encoder_weights_changed(encoder, queue, false);
-  const cdl_status status = cdl_sync(queue);
+  encoder_weights_changed(encoder, queue, false);
+  const cdl_status status = cdl_queue_sync(queue);
   free(normals);
   free(staging);
   return status;
@@ -67,11 +68,11 @@ static cdl_status draw_all(cdl_queue *queue, cdl_encoder *encoder)
 static cdl_status open_model(train_session *session, const workload_model *model)
 {
   if (model->folder != NULL) {
-    const cdl_load_options options = {.labels = session->labels, .fresh_head = true, .seed = 1};
-    return cdl_encoder_load(session->queue, model->folder, &options, &session->encoder,
-                            &session->loaded);
+    const encoder_load_options options = {.labels = session->labels, .fresh_head = true, .seed = 1};
+    return encoder_load(session->queue, model->folder, &options, &session->encoder,
+                        &session->loaded);
   }
-  CDL_TRY(cdl_encoder_create(session->queue, &model->config, session->labels, &session->encoder));
+  CDL_TRY(encoder_create(session->queue, &model->config, session->labels, &session->encoder));
   return draw_all(session->queue, session->encoder);
 }
 
@@ -79,24 +80,24 @@ static cdl_status make_adapter(train_session *session, const char *method)
 {
   base_list targets = {0};
   CDL_TRY(base_list_split(
-      "--targets", cdl_family_targets(cdl_encoder_config(session->encoder)->family), &targets));
-  const cdl_adapter_settings adapter = {.method = method,
-                                        .rank = 8,
-                                        .alpha = 8,
-                                        .targets = (const char *const *)targets.item,
-                                        .target_count = targets.count,
-                                        .train_pooler = session->loaded.fresh_pooler};
+      "--targets", model_family_targets(encoder_config(session->encoder)->family), &targets));
+  const adapter_settings adapter = {.method = method,
+                                    .rank = 8,
+                                    .alpha = 8,
+                                    .targets = (const char *const *)targets.item,
+                                    .target_count = targets.count,
+                                    .train_pooler = session->loaded.fresh_pooler};
   const cdl_status status =
-      cdl_adapter_create(session->queue, session->encoder, &adapter, &session->adapter);
+      adapter_create(session->queue, session->encoder, &adapter, &session->adapter);
   base_list_release(&targets);
   return status;
 }
 
-static cdl_batch_limits limits_of(data_batch_bound bound)
+static encoder_batch_limits limits_of(data_batch_bound bound)
 {
-  return (cdl_batch_limits){.tokens = (int32_t)bound.tokens,
-                            .sequences = (int32_t)bound.examples,
-                            .longest = (int32_t)bound.longest};
+  return (encoder_batch_limits){.tokens = (int32_t)bound.tokens,
+                                .sequences = (int32_t)bound.examples,
+                                .longest = (int32_t)bound.longest};
 }
 
 static cdl_status open_all(workload *s, const workload_model *model, const char *method,
@@ -105,9 +106,9 @@ static cdl_status open_all(workload *s, const workload_model *model, const char 
   train_session *session = &s->session;
   CDL_TRY(open_model(session, model));
   CDL_TRY(make_adapter(session, method));
-  CDL_TRY(cdl_adapter_initialize(session->adapter, session->queue, 1));
+  CDL_TRY(adapter_initialize(session->adapter, session->queue, 1));
   CDL_TRY(
-      cdl_encoder_plan(session->encoder, session->queue, limits_of(bound), (cdl_batch_limits){0}));
+      encoder_plan(session->encoder, session->queue, limits_of(bound), (encoder_batch_limits){0}));
   const train_settings plain = {.max_grad_norm = 1};
   return train_step_create(&s->step, session, &plain, bound);
 }
@@ -117,7 +118,7 @@ cdl_status workload_open(workload *s, cdl_queue *queue, const workload_model *mo
 {
   *s = (workload){.session = {.backend = cdl_queue_backend(queue), .queue = queue, .labels = 2}};
   const cdl_status status = open_all(s, model, method, bound);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     workload_close(s);
   return status;
 }
@@ -125,8 +126,8 @@ cdl_status workload_open(workload *s, cdl_queue *queue, const workload_model *mo
 void workload_close(workload *s)
 {
   train_step_release(&s->step);
-  cdl_adapter_destroy(s->session.adapter);
-  cdl_encoder_destroy(s->session.encoder);
+  adapter_destroy(s->session.adapter);
+  encoder_destroy(s->session.encoder);
   *s = (workload){0};
 }
 
@@ -134,50 +135,50 @@ void workload_close(workload *s)
 
 cdl_status workload_infer(workload *s, const data_batch *batch)
 {
-  static const cdl_dropout_rates no_dropout = {0};
-  const cdl_token_batch view = {.ids = batch->ids,
-                                .positions = batch->positions,
-                                .types = batch->type_ids,
-                                .offsets = batch->offsets,
-                                .examples = (const int32_t *)batch->index,
-                                .sequences = (int32_t)batch->examples,
-                                .tokens = (int32_t)batch->tokens,
-                                .longest = (int32_t)batch->longest};
-  CDL_TRY(cdl_encoder_load_batch(s->session.encoder, s->session.queue, &view));
-  (void)cdl_encoder_forward(s->session.encoder, s->session.queue, &no_dropout, (cdl_tensor){0},
-                            false);
-  return CDL_OK;
+  static const encoder_dropout_rates no_dropout = {0};
+  const encoder_token_batch view = {.ids = batch->ids,
+                                    .positions = batch->positions,
+                                    .types = batch->type_ids,
+                                    .offsets = batch->offsets,
+                                    .examples = (const int32_t *)batch->index,
+                                    .sequences = (int32_t)batch->examples,
+                                    .tokens = (int32_t)batch->tokens,
+                                    .longest = (int32_t)batch->longest};
+  CDL_TRY(encoder_load_batch(s->session.encoder, s->session.queue, &view));
+  (void)encoder_forward(s->session.encoder, s->session.queue, &no_dropout, (cdl_tensor){0}, false);
+  return CDL_STATUS_OK;
 }
 
 static cdl_status logits_of(workload *s, const data_batch *batch, float *logits)
 {
   CDL_TRY(workload_infer(s, batch));
-  cdl_download(s->session.queue, logits, cdl_encoder_logits(s->session.encoder),
-               batch->examples * (size_t)s->session.labels * sizeof *logits);
-  return cdl_sync(s->session.queue);
+  cdl_queue_download(s->session.queue, logits, encoder_logits(s->session.encoder),
+                     batch->examples * (size_t)s->session.labels * sizeof *logits);
+  return cdl_queue_sync(s->session.queue);
 }
 
 /* N(0, 0.02²) for every trained matrix. */
 static cdl_status draw_adapter(train_session *session)
 {
   int64_t largest = 0;
-  for (size_t i = 0; i < cdl_adapter_parameter_count(session->adapter); i++) {
-    const int64_t count = cdl_elements(cdl_adapter_parameter(session->adapter, i)->value);
+  for (size_t i = 0; i < adapter_parameter_count(session->adapter); i++) {
+    const int64_t count = cdl_tensor_elements(adapter_parameter(session->adapter, i)->value);
     largest = count > largest ? count : largest;
   }
   float *values = malloc((size_t)(largest + 1) * sizeof *values);
   if (values == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: random values");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: random values");
   cdl_random random = cdl_random_start(1, CDL_RANDOM_TEST, 2, 0);
   for (int64_t i = 0; i < largest; i++)
     values[i] = (float)(0.02 * cdl_random_normal(&random));
-  for (size_t i = 0; i < cdl_adapter_parameter_count(session->adapter); i++) {
-    const cdl_parameter *p = cdl_adapter_parameter(session->adapter, i);
-    cdl_upload(session->queue, p->value, values, (size_t)cdl_elements(p->value) * sizeof *values);
+  for (size_t i = 0; i < adapter_parameter_count(session->adapter); i++) {
+    const encoder_parameter *p = adapter_parameter(session->adapter, i);
+    cdl_queue_upload(session->queue, p->value, values,
+                     (size_t)cdl_tensor_elements(p->value) * sizeof *values);
   }
-  cdl_adapter_materialize(session->adapter, session->queue);
-  cdl_encoder_weights_changed(session->encoder, session->queue, false);
-  const cdl_status status = cdl_sync(session->queue);
+  adapter_materialize(session->adapter, session->queue);
+  encoder_weights_changed(session->encoder, session->queue, false);
+  const cdl_status status = cdl_queue_sync(session->queue);
   free(values);
   return status;
 }
@@ -190,21 +191,21 @@ static cdl_status merge(workload *s, const data_batch *batch, bool coarse)
   double difference = 0, scale = 1;
   float *before = malloc((2 * count + 1) * sizeof *before), *after = before + count;
   if (before == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: logits");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: logits");
   cdl_status status = logits_of(s, batch, before);
-  if (status == CDL_OK)
-    status = cdl_encoder_merge(s->session.encoder, s->session.queue);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
+    status = encoder_merge(s->session.encoder, s->session.queue);
+  if (status == CDL_STATUS_OK)
     status = logits_of(s, batch, after);
-  for (size_t i = 0; status == CDL_OK && i < count; i++) {
+  for (size_t i = 0; status == CDL_STATUS_OK && i < count; i++) {
     difference = fmax(difference, fabs((double)after[i] - (double)before[i]));
     scale = fmax(scale, fabs((double)before[i]));
   }
   free(before);
   CDL_TRY(status);
   return difference <= tolerance * scale
-             ? CDL_OK
-             : cdl_fail(CDL_NUMERIC, "merging changes a logit by %.3g", difference);
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_NUMERIC, "merging changes a logit by %.3g", difference);
 }
 
 cdl_status workload_open_inference(workload *s, cdl_queue *queue, const workload_model *model,
@@ -213,17 +214,17 @@ cdl_status workload_open_inference(workload *s, cdl_queue *queue, const workload
 {
   *s = (workload){.session = {.backend = cdl_queue_backend(queue), .queue = queue, .labels = 2}};
   cdl_status status = open_model(&s->session, model);
-  if (status == CDL_OK && method != NULL)
+  if (status == CDL_STATUS_OK && method != NULL)
     status = make_adapter(&s->session, method);
-  if (status == CDL_OK && method != NULL)
-    status = cdl_adapter_initialize(s->session.adapter, queue, 1);
-  if (status == CDL_OK && method != NULL)
+  if (status == CDL_STATUS_OK && method != NULL)
+    status = adapter_initialize(s->session.adapter, queue, 1);
+  if (status == CDL_STATUS_OK && method != NULL)
     status = draw_adapter(&s->session);
-  if (status == CDL_OK)
-    status = cdl_encoder_plan(s->session.encoder, queue, (cdl_batch_limits){0}, limits_of(bound));
-  if (status == CDL_OK && method != NULL)
+  if (status == CDL_STATUS_OK)
+    status = encoder_plan(s->session.encoder, queue, (encoder_batch_limits){0}, limits_of(bound));
+  if (status == CDL_STATUS_OK && method != NULL)
     status = merge(s, batch, coarse);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     workload_close(s);
   return status;
 }
@@ -244,12 +245,12 @@ static cdl_status enqueue_step(workload *s, const data_batch *batch, double rate
 cdl_status workload_step(workload *s, const data_batch *batch, float *loss, float *norm)
 {
   CDL_TRY(enqueue_step(s, batch, 1e-4));
-  cdl_download(s->session.queue, loss, s->step.loss.loss, sizeof *loss);
-  cdl_download(s->session.queue, norm, s->step.loss.norm, sizeof *norm);
-  CDL_TRY(cdl_sync(s->session.queue));
+  cdl_queue_download(s->session.queue, loss, s->step.loss.loss, sizeof *loss);
+  cdl_queue_download(s->session.queue, norm, s->step.loss.norm, sizeof *norm);
+  CDL_TRY(cdl_queue_sync(s->session.queue));
   return isfinite(*loss) && isfinite(*norm)
-             ? CDL_OK
-             : cdl_fail(CDL_NUMERIC, "the loss is %g, the gradient's norm %g", (double)*loss,
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_NUMERIC, "the loss is %g, the gradient's norm %g", (double)*loss,
                         (double)*norm);
 }
 
@@ -262,12 +263,12 @@ static cdl_status loss_of(workload *s, const data_batch *batch, double *loss)
   const size_t labels = (size_t)s->session.labels, bytes = batch->examples * labels * sizeof(float);
   float *y = malloc(bytes + 1), told;
   if (y == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: logits");
-  cdl_download(s->session.queue, y, cdl_encoder_logits(s->session.encoder), bytes);
-  cdl_download(s->session.queue, &told, s->step.loss.loss, sizeof told);
-  const cdl_status status = cdl_sync(s->session.queue);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: logits");
+  cdl_queue_download(s->session.queue, y, encoder_logits(s->session.encoder), bytes);
+  cdl_queue_download(s->session.queue, &told, s->step.loss.loss, sizeof told);
+  const cdl_status status = cdl_queue_sync(s->session.queue);
   *loss = 0;
-  for (size_t i = 0; status == CDL_OK && i < batch->examples; i++) {
+  for (size_t i = 0; status == CDL_STATUS_OK && i < batch->examples; i++) {
     const double gap = (double)y[i * labels + (size_t)(1 - batch->labels[i])] -
                        (double)y[i * labels + (size_t)batch->labels[i]];
     *loss += log1p(exp(gap)) / (double)batch->examples; /* two labels */
@@ -275,9 +276,9 @@ static cdl_status loss_of(workload *s, const data_batch *batch, double *loss)
   free(y);
   CDL_TRY(status);
   return fabs((double)told - *loss) <= 1e-5
-             ? CDL_OK
-             : cdl_fail(CDL_NUMERIC, "the loss is wrong: %.9g, its logits give %.9g", (double)told,
-                        *loss);
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_NUMERIC, "the loss is wrong: %.9g, its logits give %.9g",
+                        (double)told, *loss);
 }
 
 /* Values and gradients of all that is trained, end to end on the host. */
@@ -289,18 +290,18 @@ typedef struct {
 static cdl_status transfer(workload *s, trained_numbers *t, bool up, const float *values)
 {
   size_t at = 0;
-  for (size_t i = 0; i < cdl_adapter_parameter_count(s->session.adapter); i++) {
-    const cdl_parameter *p = cdl_adapter_parameter(s->session.adapter, i);
-    const size_t n = (size_t)cdl_elements(p->value);
+  for (size_t i = 0; i < adapter_parameter_count(s->session.adapter); i++) {
+    const encoder_parameter *p = adapter_parameter(s->session.adapter, i);
+    const size_t n = (size_t)cdl_tensor_elements(p->value);
     if (up) {
-      cdl_upload(s->session.queue, p->value, values + at, n * sizeof *values);
+      cdl_queue_upload(s->session.queue, p->value, values + at, n * sizeof *values);
     } else {
-      cdl_download(s->session.queue, t->value + at, p->value, n * sizeof *values);
-      cdl_download(s->session.queue, t->gradient + at, p->gradient, n * sizeof *values);
+      cdl_queue_download(s->session.queue, t->value + at, p->value, n * sizeof *values);
+      cdl_queue_download(s->session.queue, t->gradient + at, p->gradient, n * sizeof *values);
     }
     at += n;
   }
-  return cdl_sync(s->session.queue);
+  return cdl_queue_sync(s->session.queue);
 }
 
 static cdl_status loss_along(workload *s, const data_batch *batch, trained_numbers *t,
@@ -322,7 +323,7 @@ static cdl_status compare_slope(workload *s, const data_batch *batch, trained_nu
     squares += (double)t->gradient[i] * (double)t->gradient[i];
   const double norm = sqrt(squares);
   if (!(norm > 0))
-    return cdl_fail(CDL_NUMERIC, "the gradient's norm is %g", norm);
+    return cdl_fail(CDL_STATUS_NUMERIC, "the gradient's norm is %g", norm);
   /* The loss changes by about 2e-3 either way: far above float32's noise, and the third order is still small. Products
    * of 10 bits have more noise, and want a longer way. */
   const double distance = (coarse ? 2e-2 : 2e-3) / squares, tolerance = coarse ? 0.1 : 0.02;
@@ -331,8 +332,8 @@ static cdl_status compare_slope(workload *s, const data_batch *batch, trained_nu
   CDL_TRY(transfer(s, t, true, t->value));
   const double slope = (above - below) / (2 * distance);
   return fabs(slope - squares) <= tolerance * squares
-             ? CDL_OK
-             : cdl_fail(CDL_NUMERIC,
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_NUMERIC,
                         "the gradient is wrong: its squared norm is %.6g, the loss's slope along "
                         "it %.6g",
                         squares, slope);
@@ -341,11 +342,11 @@ static cdl_status compare_slope(workload *s, const data_batch *batch, trained_nu
 cdl_status workload_check(workload *s, const data_batch *batch, const char *method, bool coarse)
 {
   trained_numbers t = {0};
-  for (size_t i = 0; i < cdl_adapter_parameter_count(s->session.adapter); i++)
-    t.count += (size_t)cdl_elements(cdl_adapter_parameter(s->session.adapter, i)->value);
+  for (size_t i = 0; i < adapter_parameter_count(s->session.adapter); i++)
+    t.count += (size_t)cdl_tensor_elements(adapter_parameter(s->session.adapter, i)->value);
   float *memory = calloc(t.count + 1, 3 * sizeof *memory);
   if (memory == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: a check of the gradient");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a check of the gradient");
   t.value = memory;
   t.gradient = memory + t.count;
   t.moved = memory + 2 * t.count;

@@ -8,7 +8,7 @@
 /* Where the weights come from: a folder, or drawn for a shape. */
 typedef struct {
   const char *folder; /* NULL: random weights for `config` */
-  cdl_model_config config;
+  model_config config;
 } workload_model;
 
 typedef struct {

@@ -18,7 +18,7 @@ static const cdl_host *host;
 static cdl_status enumerate(int *count)
 {
   *count = 1;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Device and queue keep nothing; their addresses only tell them apart. */
@@ -28,12 +28,12 @@ static cdl_status open_device(const char *device_name, const cdl_open_options *o
                               void **device)
 {
   if (device_name[0] != '\0' && strcmp(device_name, "0") != 0)
-    return host->fail(CDL_ABSENT, "no device '%s', only 0", device_name);
+    return host->fail(CDL_STATUS_ABSENT, "no device '%s', only 0", device_name);
   if (options->struct_size >= offsetof(cdl_open_options, precision) + sizeof options->precision &&
       options->precision != CDL_PRECISION_FP32)
-    return host->fail(CDL_UNSUPPORTED, "no precision but fp32");
+    return host->fail(CDL_STATUS_UNSUPPORTED, "no precision but fp32");
   *device = &the_device;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static void close_device(void *device)
@@ -51,7 +51,7 @@ static cdl_status queue_create(void *device, void **queue)
 {
   (void)device;
   *queue = &a_queue;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static void queue_destroy(void *queue)
@@ -62,14 +62,14 @@ static void queue_destroy(void *queue)
 static cdl_status sync_queue(void *queue)
 {
   (void)queue;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status allocate(void *device, size_t bytes, void **handle)
 {
   (void)device;
   *handle = host->allocate(bytes, 64);
-  return *handle != NULL ? CDL_OK : host->fail(CDL_MEMORY, "%zu bytes wanted", bytes);
+  return *handle != NULL ? CDL_STATUS_OK : host->fail(CDL_STATUS_MEMORY, "%zu bytes wanted", bytes);
 }
 
 static void release(void *device, void *handle)
@@ -83,14 +83,14 @@ static cdl_status upload(void *queue, cdl_buffer *out, size_t offset, const void
 {
   (void)queue;
   memcpy((char *)out->handle + offset, from, bytes);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status download(void *queue, void *to, const cdl_buffer *x, size_t offset, size_t bytes)
 {
   (void)queue;
   memcpy(to, (const char *)x->handle + offset, bytes);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Elements ---- */
@@ -102,7 +102,7 @@ typedef struct {
 /* Every place of t in order: for (place p = {0}; inside(t, &p); next(t, &p)). */
 static bool inside(cdl_tensor t, const place *p)
 {
-  return p->i[0] < t.size[0] && cdl_elements(t) > 0;
+  return p->i[0] < t.size[0] && cdl_tensor_elements(t) > 0;
 }
 
 static void next(cdl_tensor t, place *p)
@@ -129,19 +129,19 @@ static double get(cdl_tensor t, place p)
 {
   const void *from = at(t, p);
   switch (t.dtype) {
-  case CDL_F32:
+  case CDL_DTYPE_F32:
     return (double)*(const float *)from;
-  case CDL_F64:
+  case CDL_DTYPE_F64:
     return *(const double *)from;
-  case CDL_BF16: {
+  case CDL_DTYPE_BF16: {
     const uint32_t bits = (uint32_t)((const cdl_bf16 *)from)->bits << 16;
     float value;
     memcpy(&value, &bits, sizeof value);
     return (double)value;
   }
-  case CDL_I32:
+  case CDL_DTYPE_I32:
     return (double)*(const int32_t *)from;
-  case CDL_U8:
+  case CDL_DTYPE_U8:
     return (double)*(const uint8_t *)from;
   case CDL_DTYPE_COUNT:
     break;
@@ -166,19 +166,19 @@ static void put(cdl_tensor t, place p, double value)
 {
   void *to = at(t, p);
   switch (t.dtype) {
-  case CDL_F32:
+  case CDL_DTYPE_F32:
     *(float *)to = (float)value;
     break;
-  case CDL_F64:
+  case CDL_DTYPE_F64:
     *(double *)to = value;
     break;
-  case CDL_BF16:
+  case CDL_DTYPE_BF16:
     *(cdl_bf16 *)to = to_bf16(value);
     break;
-  case CDL_I32:
+  case CDL_DTYPE_I32:
     *(int32_t *)to = (int32_t)value;
     break;
-  case CDL_U8:
+  case CDL_DTYPE_U8:
     *(uint8_t *)to = (uint8_t)value;
     break;
   case CDL_DTYPE_COUNT:
@@ -214,7 +214,7 @@ static cdl_status copy(void *queue, const cdl_copy_args *a)
   (void)queue;
   EACH(a->out, p)
   put(a->out, p, get(a->x, p));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status cast(void *queue, const cdl_cast_args *a)
@@ -232,7 +232,7 @@ static cdl_status permute(void *queue, const cdl_permute_args *a)
       from.i[a->order[d]] = p.i[d];
     put(a->out, p, get(a->x, from));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status fill(void *queue, const cdl_fill_args *a)
@@ -240,7 +240,7 @@ static cdl_status fill(void *queue, const cdl_fill_args *a)
   (void)queue;
   EACH(a->out, p)
   put(a->out, p, a->value);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status gather_rows(void *queue, const cdl_gather_rows_args *a)
@@ -251,7 +251,7 @@ static cdl_status gather_rows(void *queue, const cdl_gather_rows_args *a)
     const double entry = get(a->table, row_column((int64_t)get_at(a->index, p.i[2]), p.i[3]));
     put(a->out, p, entry + (a->accumulate ? get(a->out, p) : 0));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status scatter_add_rows(void *queue, const cdl_scatter_add_rows_args *a)
@@ -264,7 +264,7 @@ static cdl_status scatter_add_rows(void *queue, const cdl_scatter_add_rows_args 
         sum += get(a->x, row_column((int64_t)get_at(a->order, k), column));
       add_to(a->table, row_column((int64_t)get_at(a->target, s), column), sum);
     }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Arithmetic ---- */
@@ -287,7 +287,7 @@ static cdl_status gemm(void *queue, const cdl_gemm_args *a)
     sum *= (double)a->alpha;
     put(a->out, p, a->beta == 0 ? sum : sum + (double)a->beta * get(a->out, p));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static double sigmoid(double x)
@@ -386,7 +386,7 @@ static cdl_status unary(void *queue, const cdl_unary_args *a)
   (void)queue;
   EACH(a->out, p)
   put(a->out, p, function_value(a, get(a->x, p)));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status unary_grad(void *queue, const cdl_unary_grad_args *a)
@@ -394,7 +394,7 @@ static cdl_status unary_grad(void *queue, const cdl_unary_grad_args *a)
   (void)queue;
   EACH(a->d_x, p)
   put(a->d_x, p, get(a->d_out, p) * slope(a->activation, get(a->x, p)));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static double combine(cdl_binary_function function, double x, double y)
@@ -421,7 +421,7 @@ static cdl_status binary(void *queue, const cdl_binary_args *a)
   (void)queue;
   EACH(a->out, p)
   put(a->out, p, combine(a->function, get(a->x, p), get(a->y, p)));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status axpby(void *queue, const cdl_axpby_args *a)
@@ -432,7 +432,7 @@ static cdl_status axpby(void *queue, const cdl_axpby_args *a)
     const double scaled = (double)a->alpha * get(a->x, p);
     put(a->out, p, a->beta == 0 ? scaled : scaled + (double)a->beta * get(a->out, p));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status reduce(void *queue, const cdl_reduce_args *a)
@@ -451,7 +451,7 @@ static cdl_status reduce(void *queue, const cdl_reduce_args *a)
     }
     put(a->out, p, a->accumulate ? result + get(a->out, p) : result);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Rows ---- */
@@ -483,7 +483,7 @@ static cdl_status softmax(void *queue, const cdl_softmax_args *a)
     put(a->out, p, nothing ? 0 : exp((double)a->scale * get(a->x, p) - largest) / sum);
     p.i[3] = 0;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status softmax_grad(void *queue, const cdl_softmax_grad_args *a)
@@ -498,7 +498,7 @@ static cdl_status softmax_grad(void *queue, const cdl_softmax_grad_args *a)
     put(a->d_x, p, (double)a->scale * get(a->out, p) * (get(a->d_out, p) - sum));
     p.i[3] = 0;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status layer_norm(void *queue, const cdl_layer_norm_args *a)
@@ -518,13 +518,13 @@ static cdl_status layer_norm(void *queue, const cdl_layer_norm_args *a)
       const double normal = (get(a->x, p) - mean) * rstd;
       put(a->out, p, normal * get_at(a->gain, p.i[3]) + get_at(a->bias, p.i[3]));
     }
-    if (cdl_present(a->mean))
+    if (cdl_tensor_present(a->mean))
       put(a->mean, row_column(0, p.i[2]), mean);
-    if (cdl_present(a->rstd))
+    if (cdl_tensor_present(a->rstd))
       put(a->rstd, row_column(0, p.i[2]), rstd);
     p.i[3] = 0;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static double normal_at(const cdl_layer_norm_grad_args *a, place p)
@@ -541,9 +541,9 @@ static void layer_norm_parameters(const cdl_layer_norm_grad_args *a)
       gain += get(a->d_out, p) * normal_at(a, p);
       bias += get(a->d_out, p);
     }
-    if (cdl_present(a->d_gain))
+    if (cdl_tensor_present(a->d_gain))
       add_to(a->d_gain, row_column(0, column), gain);
-    if (cdl_present(a->d_bias))
+    if (cdl_tensor_present(a->d_bias))
       add_to(a->d_bias, row_column(0, column), bias);
   }
 }
@@ -554,8 +554,8 @@ static cdl_status layer_norm_grad(void *queue, const cdl_layer_norm_grad_args *a
   (void)queue;
   const double columns = (double)a->x.size[3];
   layer_norm_parameters(a);
-  if (!cdl_present(a->d_x))
-    return CDL_OK;
+  if (!cdl_tensor_present(a->d_x))
+    return CDL_STATUS_OK;
   EACH(rows_of(a->d_x), p)
   {
     double sum = 0, product = 0;
@@ -572,7 +572,7 @@ static cdl_status layer_norm_grad(void *queue, const cdl_layer_norm_grad_args *a
     }
     p.i[3] = 0;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Randomness ---- */
@@ -611,7 +611,7 @@ static cdl_status dropout(void *queue, const cdl_dropout_args *a)
               : 0;
     put(a->out, p, x);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Losses and the optimizer ---- */
@@ -632,21 +632,21 @@ static cdl_status cross_entropy(void *queue, const cdl_cross_entropy_args *a)
     const double log_sum = largest + log(sum);
     for (int pass = 0; pass < 2; pass++) /* the sum of the weights, then what needs it */
       for (int64_t c = 0; c < classes; c++) {
-        const double weight = cdl_present(a->class_weight) ? get_at(a->class_weight, c) : 1;
+        const double weight = cdl_tensor_present(a->class_weight) ? get_at(a->class_weight, c) : 1;
         const double share =
             weight * (smoothing / (double)classes + (c == label ? 1 - smoothing : 0));
         const double log_p = get(a->logits, row_column(row, c)) - log_sum;
         if (pass == 0) {
           total += share;
           loss -= share * log_p;
-        } else if (cdl_present(a->d_logits)) {
+        } else if (cdl_tensor_present(a->d_logits)) {
           put(a->d_logits, row_column(row, c), scale * (total * exp(log_p) - share));
         }
       }
   }
-  if (cdl_present(a->loss))
+  if (cdl_tensor_present(a->loss))
     add_to(a->loss, (place){{0}}, scale * loss);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status squared_error(void *queue, const cdl_squared_error_args *a)
@@ -659,12 +659,12 @@ static cdl_status squared_error(void *queue, const cdl_squared_error_args *a)
   {
     const double difference = get(a->out, p) - get_at(a->target, row++);
     loss += difference * difference;
-    if (cdl_present(a->d_out))
+    if (cdl_tensor_present(a->d_out))
       put(a->d_out, p, 2 * scale * difference);
   }
-  if (cdl_present(a->loss))
+  if (cdl_tensor_present(a->loss))
     add_to(a->loss, (place){{0}}, scale * loss);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status adamw(void *queue, const cdl_adamw_args *a)
@@ -672,7 +672,7 @@ static cdl_status adamw(void *queue, const cdl_adamw_args *a)
   (void)queue;
   const cdl_step_record *step = step_of(a->step);
   const double rate = (double)step->learning_rate * a->rate;
-  const double scale = cdl_present(a->grad_scale) ? get_at(a->grad_scale, 0) : 1;
+  const double scale = cdl_tensor_present(a->grad_scale) ? get_at(a->grad_scale, 0) : 1;
   EACH(a->parameter, p)
   {
     const double g = get(a->gradient, p) * scale;
@@ -684,7 +684,7 @@ static cdl_status adamw(void *queue, const cdl_adamw_args *a)
     put(a->moment2, p, v);
     put(a->parameter, p, decayed - rate * (m / (double)step->correction1) / divisor);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status any_non_finite(void *queue, const cdl_any_non_finite_args *a)
@@ -694,7 +694,7 @@ static cdl_status any_non_finite(void *queue, const cdl_any_non_finite_args *a)
   EACH(a->x, p)
   if (!isfinite(get(a->x, p)))
     *flag |= 1;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- The table ---- */

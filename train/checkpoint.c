@@ -73,7 +73,7 @@ cdl_status train_checkpoint_write(const char *path, const train_run_state *state
   char *text = base_json_line(object);
   json_decref(object);
   if (text == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   char sum[20];
   snprintf(sum, sizeof sum, "%016" PRIx64, checksum(text, t));
 
@@ -98,7 +98,7 @@ static cdl_status read_tensor(const char *path, const cdl_safetensors *file, con
 {
   const cdl_stored_tensor *tensor = cdl_safetensors_find(file, name);
   if (tensor == NULL)
-    return cdl_fail(CDL_DATA, "%s: the checkpoint has no %s", path, name);
+    return cdl_fail(CDL_STATUS_DATA, "%s: the checkpoint has no %s", path, name);
   const int64_t shape[2] = {rows, count};
   return cdl_context(
       cdl_safetensors_read(file, tensor, rank, rank == 2 ? shape : shape + 1, values),
@@ -109,7 +109,8 @@ static cdl_status read_tensor(const char *path, const cdl_safetensors *file, con
 
 static cdl_status fail_field(const char *path, const char *key, const char *expected)
 {
-  return cdl_fail(CDL_DATA, "%s: the checkpoint's state: \"%s\": expected %s", path, key, expected);
+  return cdl_fail(CDL_STATUS_DATA, "%s: the checkpoint's state: \"%s\": expected %s", path, key,
+                  expected);
 }
 
 static cdl_status read_whole(const char *path, const json_t *object, const char *key, int64_t high,
@@ -118,7 +119,7 @@ static cdl_status read_whole(const char *path, const json_t *object, const char 
   *value = -1;
   CDL_TRY(
       cdl_context(base_json_integer(path, object, key, 0, high, value), "the checkpoint's state"));
-  return *value >= 0 ? CDL_OK : fail_field(path, key, "a whole number");
+  return *value >= 0 ? CDL_STATUS_OK : fail_field(path, key, "a whole number");
 }
 
 static bool is_plain(const char *text)
@@ -148,7 +149,7 @@ static cdl_status check_evaluation(const char *path, const json_t *entry, int64_
     if (strcmp(key, "split") != 0 && !json_is_number(value) && !json_is_null(value))
       return fail_field(path, "evaluations", "numbers");
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Each evaluation, and what the other fields say of them. */
@@ -173,7 +174,7 @@ static cdl_status check_evaluations(const char *path, const train_run_state *s)
     return fail_field(path, "best_value", "a number where there is a best step, else null");
   if (since_best != s->since_best)
     return fail_field(path, "since_best", "the number of evaluations after the best");
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status read_state(const char *path, const json_t *object, int64_t steps,
@@ -205,7 +206,7 @@ static cdl_status read_state(const char *path, const json_t *object, int64_t ste
   s->settings = json_incref(settings);
   s->kernels = strdup(kernels);
   if (s->kernels == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   return check_evaluations(path, s);
 }
 
@@ -225,9 +226,9 @@ static cdl_status check_tensor(const char *path, const char *name, const float *
 {
   for (size_t i = 0; i < count; i++)
     if (!(values[i] >= low && values[i] <= FLT_MAX))
-      return cdl_fail(CDL_DATA, "%s: the checkpoint's tensor \"%s\": number %zu is %g", path, name,
-                      i, (double)values[i]);
-  return CDL_OK;
+      return cdl_fail(CDL_STATUS_DATA, "%s: the checkpoint's tensor \"%s\": number %zu is %g", path,
+                      name, i, (double)values[i]);
+  return CDL_STATUS_OK;
 }
 
 static cdl_status check_tensors(const char *path, const train_run_tensors *t)
@@ -248,7 +249,8 @@ static cdl_status load(const char *path, const cdl_safetensors *file, int64_t st
              *text = cdl_safetensors_metadata(file, "state");
   const char *sum = cdl_safetensors_metadata(file, "checksum");
   if (format == NULL || strcmp(format, FORMAT) != 0 || text == NULL || sum == NULL)
-    return cdl_fail(CDL_DATA, "%s: this is no checkpoint of this version (" FORMAT ")", path);
+    return cdl_fail(CDL_STATUS_DATA, "%s: this is no checkpoint of this version (" FORMAT ")",
+                    path);
   const int64_t count = (int64_t)t->values->count;
   CDL_TRY(read_tensor(path, file, "values", 1, 0, count, t->values->values));
   CDL_TRY(read_tensor(path, file, "best", 1, 0, count, t->best->values));
@@ -261,8 +263,9 @@ static cdl_status load(const char *path, const cdl_safetensors *file, int64_t st
   char present[20];
   snprintf(present, sizeof present, "%016" PRIx64, checksum(text, t));
   if (strcmp(present, sum) != 0)
-    return cdl_fail(CDL_DATA, "%s: the checkpoint is damaged: its checksum is %s, its content's %s",
-                    path, sum, present);
+    return cdl_fail(CDL_STATUS_DATA,
+                    "%s: the checkpoint is damaged: its checksum is %s, its content's %s", path,
+                    sum, present);
   CDL_TRY(parse_state(path, text, steps, state));
   return check_tensors(path, t);
 }
@@ -275,7 +278,7 @@ cdl_status train_checkpoint_load(const char *path, int64_t steps, train_run_stat
   CDL_TRY(cdl_safetensors_open(path, &file));
   const cdl_status status = load(path, file, steps, state, tensors);
   cdl_safetensors_close(file);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     train_run_state_release(state);
   return status;
 }

@@ -15,7 +15,7 @@ static cdl_status set_columns(adapter_config *c, char **texts, size_t count, con
   for (size_t i = 0; whole && i < count; i++)
     if ((whole = (c->text_columns.item[i] = strdup(texts[i])) != NULL))
       c->text_columns.count++;
-  return whole ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: the names of columns");
+  return whole ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "out of memory: the names of columns");
 }
 
 cdl_status train_columns_describe(const train_session *session, const train_settings *s,
@@ -36,7 +36,7 @@ static cdl_status open_config(const char *model, char **path, json_t **object)
   *object = NULL;
   *path = base_path_join(model, "config.json");
   return *path != NULL ? base_json_read(*path, object)
-                       : cdl_fail(CDL_MEMORY, "%s: out of memory", model);
+                       : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", model);
 }
 
 cdl_status train_columns_read(const char *model, adapter_config *config)
@@ -44,7 +44,7 @@ cdl_status train_columns_read(const char *model, adapter_config *config)
   char *path;
   json_t *object;
   cdl_status status = open_config(model, &path, &object);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = adapter_columns_from_json(path, object, config);
   json_decref(object);
   free(path);
@@ -56,7 +56,7 @@ cdl_status train_columns_write(const char *model, const adapter_config *config)
   char *path;
   json_t *object;
   cdl_status status = open_config(model, &path, &object);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     adapter_columns_to_json(config, &object);
     status = base_json_write(path, object);
   }

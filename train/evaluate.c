@@ -16,12 +16,13 @@ cdl_status train_evaluation_create(train_evaluation *e, const cdl_dataset *datas
   const cdl_tokens tokens = cdl_dataset_tokens(dataset);
   cdl_status status =
       data_batch_plan_make(&tokens, rows, count, TOKEN_BUDGET, EXAMPLE_LIMIT, &e->plan);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     e->staging = calloc((e->plan.bound.examples + 1) * (size_t)labels, sizeof *e->staging);
     if (!data_batch_allocate(&e->batch, e->plan.bound) || e->staging == NULL)
-      status = cdl_fail(CDL_MEMORY, "out of memory: batches of %zu tokens", e->plan.bound.tokens);
+      status =
+          cdl_fail(CDL_STATUS_MEMORY, "out of memory: batches of %zu tokens", e->plan.bound.tokens);
   }
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     train_evaluation_release(e);
   return status;
 }
@@ -34,19 +35,19 @@ void train_evaluation_release(train_evaluation *e)
   *e = (train_evaluation){0};
 }
 
-cdl_batch_limits train_evaluation_limits(const train_evaluation *e)
+encoder_batch_limits train_evaluation_limits(const train_evaluation *e)
 {
-  return (cdl_batch_limits){.tokens = (int32_t)e->plan.bound.tokens,
-                            .sequences = (int32_t)e->plan.bound.examples,
-                            .longest = (int32_t)e->plan.bound.longest};
+  return (encoder_batch_limits){.tokens = (int32_t)e->plan.bound.tokens,
+                                .sequences = (int32_t)e->plan.bound.examples,
+                                .longest = (int32_t)e->plan.bound.longest};
 }
 
-cdl_batch_limits train_evaluation_most(size_t longest)
+encoder_batch_limits train_evaluation_most(size_t longest)
 {
-  return (cdl_batch_limits){.tokens =
-                                (int32_t)(longest > TOKEN_BUDGET ? longest : (size_t)TOKEN_BUDGET),
-                            .sequences = EXAMPLE_LIMIT,
-                            .longest = (int32_t)longest};
+  return (encoder_batch_limits){
+      .tokens = (int32_t)(longest > TOKEN_BUDGET ? longest : (size_t)TOKEN_BUDGET),
+      .sequences = EXAMPLE_LIMIT,
+      .longest = (int32_t)longest};
 }
 
 /* What is kept of a pass: `result` [parts, the data set's count, width], of a tensor [parts, the
@@ -67,25 +68,26 @@ static void keep(const train_evaluation *e, const harvest *h, size_t count)
     }
 }
 
-static cdl_status run_batch(train_evaluation *e, size_t index, cdl_encoder *encoder,
+static cdl_status run_batch(train_evaluation *e, size_t index, model_encoder *encoder,
                             cdl_queue *queue, const harvest *h)
 {
-  static const cdl_dropout_rates no_dropout = {0};
+  static const encoder_dropout_rates no_dropout = {0};
   const size_t first = e->plan.first[index], count = e->plan.first[index + 1] - first;
   CDL_TRY(data_batch_fill(&e->batch, e->dataset, e->plan.rows + first, count, e->first_position));
   if (e->types_zero)
     memset(e->batch.type_ids, 0, e->batch.tokens * sizeof *e->batch.type_ids);
-  const cdl_token_batch view = data_batch_view(&e->batch);
-  CDL_TRY(cdl_encoder_load_batch(encoder, queue, &view));
-  const cdl_tensor y = cdl_encoder_forward(encoder, queue, &no_dropout, (cdl_tensor){0}, false);
-  const cdl_tensor passed = cdl_present(h->passed) ? h->passed : y;
-  cdl_download(queue, h->staging, passed, (size_t)cdl_elements(passed) * sizeof *h->staging);
-  CDL_TRY(cdl_sync(queue));
+  const encoder_token_batch view = data_batch_view(&e->batch);
+  CDL_TRY(encoder_load_batch(encoder, queue, &view));
+  const cdl_tensor y = encoder_forward(encoder, queue, &no_dropout, (cdl_tensor){0}, false);
+  const cdl_tensor passed = cdl_tensor_present(h->passed) ? h->passed : y;
+  cdl_queue_download(queue, h->staging, passed,
+                     (size_t)cdl_tensor_elements(passed) * sizeof *h->staging);
+  CDL_TRY(cdl_queue_sync(queue));
   keep(e, h, count);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-static cdl_status run_batches(train_evaluation *e, cdl_encoder *encoder, cdl_queue *queue,
+static cdl_status run_batches(train_evaluation *e, model_encoder *encoder, cdl_queue *queue,
                               const harvest *h, const volatile int *stop, bool *stopped)
 {
   *stopped = false;
@@ -94,31 +96,31 @@ static cdl_status run_batches(train_evaluation *e, cdl_encoder *encoder, cdl_que
     if (!*stopped)
       CDL_TRY(run_batch(e, b, encoder, queue, h)); /* its message stays: no further work */
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-static cdl_status run(train_evaluation *e, cdl_encoder *encoder, cdl_queue *queue, const harvest *h,
-                      const volatile int *stop)
+static cdl_status run(train_evaluation *e, model_encoder *encoder, cdl_queue *queue,
+                      const harvest *h, const volatile int *stop)
 {
   bool stopped;
-  CDL_TRY(cdl_encoder_merge(encoder, queue));
+  CDL_TRY(encoder_merge(encoder, queue));
   CDL_TRY(run_batches(e, encoder, queue, h, stop, &stopped));
-  cdl_encoder_unmerge(encoder, queue);
+  encoder_unmerge(encoder, queue);
   CDL_TRY(cdl_queue_status(queue));
-  return stopped ? cdl_fail(CDL_CANCELLED, "stopped while evaluating") : CDL_OK;
+  return stopped ? cdl_fail(CDL_STATUS_CANCELLED, "stopped while evaluating") : CDL_STATUS_OK;
 }
 
-cdl_status train_evaluation_pass(train_evaluation *e, cdl_encoder *encoder, cdl_queue *queue,
+cdl_status train_evaluation_pass(train_evaluation *e, model_encoder *encoder, cdl_queue *queue,
                                  float *logits, const volatile int *stop)
 {
   const harvest h = {
       .result = logits, .staging = e->staging, .parts = 1, .width = (size_t)e->labels};
   bool stopped;
   CDL_TRY(run_batches(e, encoder, queue, &h, stop, &stopped));
-  return stopped ? cdl_fail(CDL_CANCELLED, "stopped while evaluating") : CDL_OK;
+  return stopped ? cdl_fail(CDL_STATUS_CANCELLED, "stopped while evaluating") : CDL_STATUS_OK;
 }
 
-cdl_status train_evaluation_run(train_evaluation *e, cdl_encoder *encoder, cdl_queue *queue,
+cdl_status train_evaluation_run(train_evaluation *e, model_encoder *encoder, cdl_queue *queue,
                                 float *logits, const volatile int *stop)
 {
   const harvest h = {
@@ -126,25 +128,25 @@ cdl_status train_evaluation_run(train_evaluation *e, cdl_encoder *encoder, cdl_q
   return run(e, encoder, queue, &h, stop);
 }
 
-cdl_status train_evaluation_states(train_evaluation *e, cdl_encoder *encoder, cdl_queue *queue,
+cdl_status train_evaluation_states(train_evaluation *e, model_encoder *encoder, cdl_queue *queue,
                                    float *states, const volatile int *stop)
 {
-  const cdl_model_config *c = cdl_encoder_config(encoder);
+  const model_config *c = encoder_config(encoder);
   const int64_t examples = (int64_t)e->plan.bound.examples;
   const size_t bytes = (size_t)(c->layers * examples * c->hidden_size) * sizeof *states;
   harvest h = {.result = states, .parts = (size_t)c->layers, .width = (size_t)c->hidden_size};
   cdl_buffer *buffer;
   CDL_TRY(cdl_buffer_create(cdl_queue_backend(queue), bytes, &buffer));
-  h.passed = cdl_tensor_3d(buffer, CDL_F32, 0, c->layers, examples, c->hidden_size);
+  h.passed = cdl_tensor_3d(buffer, CDL_DTYPE_F32, 0, c->layers, examples, c->hidden_size);
   h.staging = malloc(bytes);
-  cdl_status status =
-      h.staging != NULL
-          ? CDL_OK
-          : cdl_fail(CDL_MEMORY, "out of memory: states of %lld examples", (long long)examples);
-  if (status == CDL_OK) {
-    cdl_encoder_watch_states(encoder, h.passed);
+  cdl_status status = h.staging != NULL
+                          ? CDL_STATUS_OK
+                          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: states of %lld examples",
+                                     (long long)examples);
+  if (status == CDL_STATUS_OK) {
+    encoder_capture_hidden(encoder, h.passed);
     status = run(e, encoder, queue, &h, stop);
-    cdl_encoder_watch_states(encoder, (cdl_tensor){0});
+    encoder_capture_hidden(encoder, (cdl_tensor){0});
   }
   free(h.staging);
   cdl_buffer_destroy(buffer);
@@ -181,10 +183,10 @@ static cdl_status score_regression(const cdl_dataset *dataset, const uint32_t *r
 {
   double *both = malloc((2 * count + 1) * sizeof *both);
   if (both == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: the scores of %zu examples", count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the scores of %zu examples", count);
   double *truth = both, *predicted = both + count;
   for (size_t i = 0; i < count; i++) {
-    truth[i] = cdl_dataset_example(dataset, rows[i]).target;
+    truth[i] = cdl_dataset_get(dataset, rows[i]).target;
     predicted[i] = (double)logits[rows[i]];
     result->loss += (truth[i] - predicted[i]) * (truth[i] - predicted[i]);
   }
@@ -208,17 +210,17 @@ static cdl_status score_classes(const cdl_dataset *dataset, const uint32_t *rows
   *details = (train_class_details){.counts = calloc(classes, sizeof *details->counts),
                                    .cells = calloc(count + 1, sizeof *details->cells)};
   if (details->counts == NULL || details->cells == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: the scores of %zu examples", count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the scores of %zu examples", count);
   for (size_t i = 0; i < count; i++) {
     const float *y = logits + rows[i] * classes;
-    const int32_t truth = cdl_dataset_example(dataset, rows[i]).label,
+    const int32_t truth = cdl_dataset_get(dataset, rows[i]).label,
                   predicted = train_argmax(y, labels);
     CDL_TRY(cdl_class_counts_add(details->counts, classes, &truth, &predicted, 1));
     details->cells[i] = (uint64_t)truth * classes + (uint64_t)predicted;
     result->loss += log_sum_exp(y, labels) - (double)y[truth];
   }
   result->scores = cdl_scores_of_classes(details->counts, classes);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status train_score(const cdl_dataset *dataset, const uint32_t *rows, size_t count,
@@ -232,7 +234,7 @@ cdl_status train_score(const cdl_dataset *dataset, const uint32_t *rows, size_t 
           ? score_regression(dataset, rows, count, logits, result)
           : score_classes(dataset, rows, count, logits, labels, &made, result);
   result->loss = count > 0 ? result->loss / (double)count : NAN;
-  if (status == CDL_OK && details != NULL)
+  if (status == CDL_STATUS_OK && details != NULL)
     *details = made;
   else
     train_class_details_release(&made);

@@ -2,9 +2,9 @@
 #ifndef CONDLORA_TRAIN_EVALUATE_H
 #define CONDLORA_TRAIN_EVALUATE_H
 
-#include "condlora/adapter.h"
 #include "condlora/dataset.h"
 #include "condlora/metrics.h"
+#include "model/adapter/adapter.h"
 #include "train/data/batch.h"
 
 /* Examples of one data set in batches by length, with host memory for the largest. */
@@ -23,26 +23,26 @@ CDL_MUST_USE cdl_status train_evaluation_create(train_evaluation *evaluation,
                                                 const cdl_dataset *dataset, const uint32_t *rows,
                                                 size_t count, int labels, int32_t first_position);
 void train_evaluation_release(train_evaluation *evaluation);
-/* The plan's largest batch, for cdl_encoder_plan; and the largest of any evaluation whose examples
+/* The plan's largest batch, for encoder_plan; and the largest of any evaluation whose examples
  * have at most `longest` tokens. */
-cdl_batch_limits train_evaluation_most(size_t longest);
-cdl_batch_limits train_evaluation_limits(const train_evaluation *evaluation);
+encoder_batch_limits train_evaluation_most(size_t longest);
+encoder_batch_limits train_evaluation_limits(const train_evaluation *evaluation);
 
 /* Runs all batches with the adapter merged; the example of data set index i gets logits[i · labels
  * …], `logits` of the whole data set's length. `stop`, when not NULL and set, ends it early with
  * CANCELLED. */
-CDL_MUST_USE cdl_status train_evaluation_run(train_evaluation *evaluation, cdl_encoder *encoder,
+CDL_MUST_USE cdl_status train_evaluation_run(train_evaluation *evaluation, model_encoder *encoder,
                                              cdl_queue *queue, float *logits,
                                              const volatile int *stop);
 /* The same for one evaluation of many: the caller has merged the adapter. */
-CDL_MUST_USE cdl_status train_evaluation_pass(train_evaluation *evaluation, cdl_encoder *encoder,
+CDL_MUST_USE cdl_status train_evaluation_pass(train_evaluation *evaluation, model_encoder *encoder,
                                               cdl_queue *queue, float *logits,
                                               const volatile int *stop);
 /* Runs all batches for what each block gives for the examples' first tokens: `states` [layers, the
  * data set's count, hidden]. */
-CDL_MUST_USE cdl_status train_evaluation_states(train_evaluation *evaluation, cdl_encoder *encoder,
-                                                cdl_queue *queue, float *states,
-                                                const volatile int *stop);
+CDL_MUST_USE cdl_status train_evaluation_states(train_evaluation *evaluation,
+                                                model_encoder *encoder, cdl_queue *queue,
+                                                float *states, const volatile int *stop);
 
 /* Class with the largest logit, the first among equals. */
 int32_t train_argmax(const float *logits, int labels);

@@ -15,7 +15,7 @@ typedef struct {
 static void end_run(train_joint_run *run, train_trainer *t, cdl_status status)
 {
   run->status = status;
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     snprintf(run->message, sizeof run->message, "%s", cdl_error_message());
   trainer_release(t);
 }
@@ -29,7 +29,7 @@ static void each(party *p, part_of_run *part)
   for (size_t i = 0; i < p->count; i++) {
     bool ended = false;
     const cdl_status status = part(p->run[i], p->trainer[i], &ended);
-    if (status != CDL_OK || ended) {
+    if (status != CDL_STATUS_OK || ended) {
       end_run(p->run[i], p->trainer[i], status);
       continue;
     }
@@ -54,7 +54,7 @@ static cdl_status begin(train_joint_run *run, train_trainer *t, bool *ended)
 static cdl_status next_batch(train_joint_run *run, train_trainer *t, bool *ended)
 {
   CDL_TRY(trainer_next_batch(t, ended));
-  return *ended ? trainer_finish(t, &run->summary) : CDL_OK;
+  return *ended ? trainer_finish(t, &run->summary) : CDL_STATUS_OK;
 }
 
 static cdl_status proceed(train_joint_run *run, train_trainer *t, bool *ended)
@@ -74,8 +74,8 @@ static void fail_all(party *p, cdl_status status)
 /* Memory for the largest batches of all that train. */
 static cdl_status plan(const party *p)
 {
-  cdl_encoder *encoders[TRAIN_JOINT_RUNS_MAX];
-  cdl_batch_limits training[TRAIN_JOINT_RUNS_MAX], evaluation[TRAIN_JOINT_RUNS_MAX];
+  model_encoder *encoders[TRAIN_JOINT_RUNS_MAX];
+  encoder_batch_limits training[TRAIN_JOINT_RUNS_MAX], evaluation[TRAIN_JOINT_RUNS_MAX];
   size_t count = 0;
   for (size_t i = 0; i < p->count; i++) {
     const train_trainer *t = p->trainer[i];
@@ -85,9 +85,9 @@ static cdl_status plan(const party *p)
     training[count] = t->training_limits;
     evaluation[count++] = t->evaluation_limits;
   }
-  return count > 0 ? cdl_encoder_plan_joint(encoders, count, p->trainer[0]->session->queue,
-                                            training, evaluation)
-                   : CDL_OK;
+  return count > 0 ? encoder_plan_joint(encoders, count, p->trainer[0]->session->queue, training,
+                                        evaluation)
+                   : CDL_STATUS_OK;
 }
 
 static cdl_status pass(const party *p)
@@ -106,10 +106,10 @@ static cdl_status train(train_joint_run *runs, size_t count)
 {
   train_trainer *trainers = calloc(count, sizeof *trainers);
   if (trainers == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu runs", count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu runs", count);
   party p = {.count = count};
   for (size_t i = 0; i < count; i++) {
-    runs[i].status = CDL_OK;
+    runs[i].status = CDL_STATUS_OK;
     runs[i].message[0] = '\0';
     runs[i].summary = (train_summary){0};
     trainers[i] = (train_trainer){
@@ -119,7 +119,7 @@ static cdl_status train(train_joint_run *runs, size_t count)
   }
   each(&p, prepare);
   cdl_status status = plan(&p);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     fail_all(&p, status);
   each(&p, begin);
   for (;;) {
@@ -127,23 +127,23 @@ static cdl_status train(train_joint_run *runs, size_t count)
     if (p.count == 0)
       break;
     status = pass(&p);
-    if (status != CDL_OK)
+    if (status != CDL_STATUS_OK)
       fail_all(&p, status);
     each(&p, proceed);
   }
   free(trainers);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status train_joint(train_joint_run *runs, size_t count)
 {
   if (count < 1 || count > TRAIN_JOINT_RUNS_MAX)
-    return cdl_fail(CDL_ARGUMENT, "1 to %d runs train together, not %zu", TRAIN_JOINT_RUNS_MAX,
-                    count);
+    return cdl_fail(CDL_STATUS_ARGUMENT, "1 to %d runs train together, not %zu",
+                    TRAIN_JOINT_RUNS_MAX, count);
   for (size_t i = 1; i < count; i++)
     if (runs[i].session->queue != runs[0].session->queue ||
-        !cdl_encoder_same_body(runs[i].session->encoder, runs[0].session->encoder))
-      return cdl_fail(CDL_ARGUMENT, "runs that train together share a queue and a base");
+        !encoder_same_body(runs[i].session->encoder, runs[0].session->encoder))
+      return cdl_fail(CDL_STATUS_ARGUMENT, "runs that train together share a queue and a base");
   return train(runs, count);
 }
 
@@ -154,5 +154,5 @@ cdl_status train_run(train_session *session, const train_settings *settings,
   *summary = (train_summary){0};
   CDL_TRY(train(&run, 1));
   *summary = run.summary;
-  return run.status == CDL_OK ? CDL_OK : cdl_fail(run.status, "%s", run.message);
+  return run.status == CDL_STATUS_OK ? CDL_STATUS_OK : cdl_fail(run.status, "%s", run.message);
 }

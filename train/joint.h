@@ -4,7 +4,7 @@
 
 #include "train/trainer.h"
 
-enum { TRAIN_JOINT_RUNS_MAX = CDL_JOINT_ENCODERS_MAX };
+enum { TRAIN_JOINT_RUNS_MAX = ENCODER_JOINT_MAX };
 
 /* One of the runs. Each has settings, seeds, steps and a folder of its own, and tells `events` what
  * train_run would. */

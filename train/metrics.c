@@ -35,14 +35,15 @@ cdl_status cdl_class_counts_add(cdl_class_counts *counts, size_t classes, const 
   for (size_t i = 0; i < count; i++)
     if (truth[i] < 0 || (size_t)truth[i] >= classes || predicted[i] < 0 ||
         (size_t)predicted[i] >= classes)
-      return cdl_fail(CDL_ARGUMENT, "scores: example %zu has class %d, predicted %d; there are %zu",
-                      i, truth[i], predicted[i], classes);
+      return cdl_fail(CDL_STATUS_ARGUMENT,
+                      "scores: example %zu has class %d, predicted %d; there are %zu", i, truth[i],
+                      predicted[i], classes);
   for (size_t i = 0; i < count; i++) {
     counts[truth[i]].truth++;
     counts[predicted[i]].predicted++;
     counts[truth[i]].correct += truth[i] == predicted[i];
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static double ratio(double part, double whole)
@@ -196,7 +197,7 @@ cdl_status cdl_spearman(const double *x, const double *y, size_t count, double *
 {
   *rho = (double)NAN;
   if (count < 2 || isnan(magnitude(x, count)) || isnan(magnitude(y, count)))
-    return CDL_OK;
+    return CDL_STATUS_OK;
 
   ranked *order = calloc(count, sizeof *order);
   double *ranks_x = calloc(count, sizeof *ranks_x), *ranks_y = calloc(count, sizeof *ranks_y);
@@ -209,8 +210,9 @@ cdl_status cdl_spearman(const double *x, const double *y, size_t count, double *
   free(order);
   free(ranks_x);
   free(ranks_y);
-  return allocated ? CDL_OK
-                   : cdl_fail(CDL_MEMORY, "out of memory for the ranks of %zu examples", count);
+  return allocated
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_MEMORY, "out of memory for the ranks of %zu examples", count);
 }
 
 cdl_status cdl_scores_of_regression(const double *truth, const double *predicted, size_t count,

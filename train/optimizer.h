@@ -2,7 +2,7 @@
 #ifndef CONDLORA_TRAIN_OPTIMIZER_H
 #define CONDLORA_TRAIN_OPTIMIZER_H
 
-#include "condlora/adapter.h"
+#include "model/adapter/adapter.h"
 
 typedef struct {
   double beta1, beta2, epsilon, weight_decay;
@@ -11,7 +11,7 @@ typedef struct {
 
 /* Moments lie end to end in the order of the parameters, first all m, then all v. */
 typedef struct {
-  cdl_adapter *adapter;
+  model_adapter *adapter;
   train_optimizer_settings settings;
   cdl_buffer *buffer;
   int64_t elements; /* of one of the two moments */
@@ -22,7 +22,7 @@ train_optimizer_settings train_optimizer_defaults(void);
 
 /* Moments start at zero. The adapter must outlive the optimizer. */
 CDL_MUST_USE cdl_status train_optimizer_create(train_optimizer *optimizer, cdl_queue *queue,
-                                               cdl_adapter *adapter,
+                                               model_adapter *adapter,
                                                train_optimizer_settings settings);
 void train_optimizer_release(train_optimizer *optimizer);
 

@@ -16,9 +16,9 @@ static cdl_status check_empty(const char *folder)
   bool empty;
   CDL_TRY(base_folder_is_empty(folder, &empty));
   if (empty)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   return cdl_fail(
-      CDL_USAGE,
+      CDL_STATUS_USAGE,
       "%s is not empty; --resume goes on with the run in it, another --output starts one", folder);
 }
 
@@ -29,14 +29,14 @@ static cdl_status take_folder(const char *folder, bool resume, base_lock **lock)
   if (!resume)
     CDL_TRY(check_empty(folder));
   CDL_TRY(base_lock_take(folder, lock));
-  return resume ? CDL_OK : check_empty(folder);
+  return resume ? CDL_STATUS_OK : check_empty(folder);
 }
 
 cdl_status train_run_files_open(train_run_files *f, const char *folder, bool resume)
 {
   *f = (train_run_files){0};
   const cdl_status taken = take_folder(folder, resume, &f->lock);
-  if (taken != CDL_OK) {
+  if (taken != CDL_STATUS_OK) {
     train_run_files_close(f);
     return taken;
   }
@@ -51,10 +51,10 @@ cdl_status train_run_files_open(train_run_files *f, const char *folder, bool res
     complete = (*paths[i].path = base_path_join(folder, paths[i].name)) != NULL;
   if (!complete) {
     train_run_files_close(f);
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   }
   cdl_status status = base_folder_make(f->checkpoint);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     const char *const folders[] = {f->folder, f->adapter, f->model, f->checkpoint};
     for (size_t i = 0; resume && i < sizeof folders / sizeof folders[0]; i++)
       base_folder_sweep(folders[i]);
@@ -62,9 +62,9 @@ cdl_status train_run_files_open(train_run_files *f, const char *folder, bool res
     free(f->checkpoint);
     f->checkpoint = state;
     if (state == NULL)
-      status = cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+      status = cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   }
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     train_run_files_close(f);
   return status;
 }
@@ -86,7 +86,7 @@ void train_run_files_close(train_run_files *f)
 
 static cdl_status log_failed(const train_run_files *f)
 {
-  return cdl_fail(CDL_IO, "%s: %s", f->log_path, strerror(errno));
+  return cdl_fail(CDL_STATUS_IO, "%s: %s", f->log_path, strerror(errno));
 }
 
 cdl_status train_run_log_open(train_run_files *f, int64_t bytes)
@@ -96,12 +96,12 @@ cdl_status train_run_log_open(train_run_files *f, int64_t bytes)
     return log_failed(f);
   const int64_t present = (int64_t)ftello(f->log);
   if (present < bytes)
-    return cdl_fail(CDL_DATA,
+    return cdl_fail(CDL_STATUS_DATA,
                     "%s: %lld bytes, fewer than the %lld it had when the checkpoint was written",
                     f->log_path, (long long)present, (long long)bytes);
   if (ftruncate(fileno(f->log), (off_t)bytes) != 0 || fseeko(f->log, 0, SEEK_END) != 0)
     return log_failed(f);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status train_run_log_step(train_run_files *f, const train_step_report *r)
@@ -112,7 +112,7 @@ cdl_status train_run_log_step(train_run_files *f, const train_step_report *r)
                               "\"grad_norm\": %.9g, \"examples_per_s\": %12.3f}\n",
                               (long long)r->step, r->epoch, r->loss, r->learning_rate,
                               r->gradient_norm, r->examples_per_s);
-  return written < 0 || fflush(f->log) != 0 ? log_failed(f) : CDL_OK;
+  return written < 0 || fflush(f->log) != 0 ? log_failed(f) : CDL_STATUS_OK;
 }
 
 cdl_status train_run_log_sync(train_run_files *f, int64_t *bytes)
@@ -120,7 +120,7 @@ cdl_status train_run_log_sync(train_run_files *f, int64_t *bytes)
   if (fflush(f->log) != 0 || base_sync_file(fileno(f->log)) != 0)
     return log_failed(f);
   *bytes = (int64_t)ftello(f->log);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 json_t *train_result_json(const train_session *session, const train_result *result)
@@ -172,7 +172,7 @@ cdl_status train_metrics_read(const train_run_files *f, const train_session *ses
   const char *method = json_string_value(json_object_get(metrics, "method"));
   if (method == NULL || !json_is_object(kept) || !json_is_object(timing)) {
     json_decref(metrics);
-    return cdl_fail(CDL_DATA,
+    return cdl_fail(CDL_STATUS_DATA,
                     "%s: expected \"method\", \"kept\" and \"timing\", as a finished run writes "
                     "them; without the file --resume measures again",
                     f->metrics);
@@ -182,21 +182,21 @@ cdl_status train_metrics_read(const train_run_files *f, const train_session *ses
                        .best_epoch = number_of(kept, "epoch"),
                        .examples_per_s = number_of(timing, "examples_per_s"),
                        .peak_bytes = count_of(timing, "peak_bytes")};
-  cdl_adapter_trained_numbers(session->adapter, &s->adapter_numbers, &s->head_numbers);
+  adapter_trainable_parameters(session->adapter, &s->adapter_numbers, &s->head_numbers);
   s->has_valid = read_result(metrics, "valid", &s->valid);
   s->has_dev = read_result(metrics, "dev", &s->dev);
   const bool whole = strcmp(method, "full") == 0;
   snprintf(s->adapter_path, sizeof s->adapter_path, "%s", whole ? f->model : f->adapter);
   json_decref(metrics);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Every adapted layer with its rank, alpha and scale. */
-static json_t *modules_json(const cdl_adapter *adapter)
+static json_t *modules_json(const model_adapter *adapter)
 {
   json_t *array = json_array();
-  for (size_t i = 0; i < cdl_adapter_module_count(adapter); i++) {
-    const cdl_adapted_module m = cdl_adapter_module(adapter, i);
+  for (size_t i = 0; i < adapter_module_count(adapter); i++) {
+    const adapter_module m = adapter_module_at(adapter, i);
     base_json_append(&array, json_pack("{ss sI sf sf}", "path", m.path, "rank", (json_int_t)m.rank,
                                        "alpha", m.alpha, "scale", m.scale));
   }
@@ -212,7 +212,7 @@ static double decimal(float rate)
 cdl_status train_run_json_write(const train_run_files *f, const train_session *session,
                                 const train_settings *settings)
 {
-  const cdl_dropout_rates dropout = train_run_dropout(session, settings);
+  const encoder_dropout_rates dropout = train_run_dropout(session, settings);
   json_t *object = json_pack(
       "{ss so ss ss s{sI sI sI} s{so so so} sI so so}", "condlora", cdl_version(), "settings",
       train_settings_json(settings, false), "backend", cdl_backend_name(session->backend),
@@ -225,7 +225,7 @@ cdl_status train_run_json_write(const train_run_files *f, const train_session *s
       base_json_number(decimal(dropout.classifier)), "max_length", (json_int_t)session->max_length,
       "census", data_census_json(&session->census), "modules", modules_json(session->adapter));
   if (object == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", f->run);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", f->run);
   const cdl_status status = base_json_write(f->run, object);
   json_decref(object);
   return status;

@@ -42,10 +42,10 @@ static cdl_status contradiction(const char *path, const char *field, const json_
   char *before = base_json_line(recorded), *now = base_json_line(given);
   const cdl_status status =
       before != NULL && now != NULL
-          ? cdl_fail(CDL_USAGE,
+          ? cdl_fail(CDL_STATUS_USAGE,
                      "%s: the run has %s %s, not %s; --resume goes on with the run's settings",
                      path, field, before, now)
-          : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+          : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   free(before);
   free(now);
   return status;
@@ -58,8 +58,9 @@ static cdl_status check_given(const train_settings *s, const bool *given, const 
   size_t count;
   const train_setting *list = train_setting_list(&count);
   json_t *present = train_settings_json(s, true);
-  cdl_status status = present != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  for (size_t i = 0; i < count && status == CDL_OK; i++) {
+  cdl_status status =
+      present != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
+  for (size_t i = 0; i < count && status == CDL_STATUS_OK; i++) {
     const char *field = list[i].field;
     if (!given[i] || !list[i].changes_result || train_run_record_may_change(field))
       continue;
@@ -82,15 +83,15 @@ static cdl_status check_length(const train_settings *s, const bool *given, const
              epochs_given = given[train_setting_find("epochs") - list];
   if (steps > 0 && ((steps_given && s->max_steps < steps) ||
                     (epochs_given && !steps_given && s->epochs != epochs)))
-    return cdl_fail(CDL_USAGE,
+    return cdl_fail(CDL_STATUS_USAGE,
                     "%s: the run is of %lld steps (max_steps); --resume makes it longer with more "
                     "--max-steps",
                     path, (long long)steps);
   if (steps == 0 && epochs_given && s->epochs < epochs)
-    return cdl_fail(CDL_USAGE,
+    return cdl_fail(CDL_STATUS_USAGE,
                     "%s: the run is of %lld epochs; --resume makes it longer, not of %lld", path,
                     (long long)epochs, (long long)s->epochs);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status train_run_record_resume(train_settings *s, const bool *given)
@@ -98,18 +99,18 @@ cdl_status train_run_record_resume(train_settings *s, const bool *given)
   json_t *object;
   char *path = base_path_join(s->output, "run.json");
   if (path == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", s->output);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", s->output);
   cdl_status status = base_json_read(path, &object);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     json_t *recorded = train_run_record_settings(object);
     if (recorded == NULL)
-      status = cdl_fail(CDL_DATA,
+      status = cdl_fail(CDL_STATUS_DATA,
                         "%s: expected \"condlora\" and \"settings\", as a run writes them", path);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = check_given(s, given, path, recorded);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = check_length(s, given, path, recorded);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = train_settings_take(s, path, recorded, given);
     json_decref(object);
   }

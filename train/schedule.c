@@ -1,4 +1,4 @@
-#include "condlora/schedule.h"
+#include "train/schedule.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -8,11 +8,11 @@ static const double pi = 3.141592653589793;
 
 static const char *const names[] = {
 #define NAME(kind, name) name,
-    CDL_SCHEDULE_LIST(NAME)
+    TRAIN_SCHEDULE_LIST(NAME)
 #undef NAME
 };
 
-const char *cdl_schedule_name(cdl_schedule_kind kind)
+const char *train_schedule_name(train_schedule_kind kind)
 {
   const size_t index = (size_t)kind;
   return index < sizeof names / sizeof names[0] ? names[index] : "?";
@@ -26,58 +26,61 @@ static bool same_name(const char *a, const char *b)
   return *a == *b;
 }
 
-cdl_status cdl_schedule_find(const char *name, cdl_schedule_kind *kind)
+cdl_status train_schedule_find(const char *name, train_schedule_kind *kind)
 {
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
     if (same_name(name, names[i])) {
-      *kind = (cdl_schedule_kind)i;
-      return CDL_OK;
+      *kind = (train_schedule_kind)i;
+      return CDL_STATUS_OK;
     }
   return cdl_fail(
-      CDL_USAGE,
+      CDL_STATUS_USAGE,
       "no schedule '%s'; expected linear, cosine, cosine_with_restarts, constant or polynomial",
       name);
 }
 
-uint64_t cdl_schedule_warmup_steps(double ratio, uint64_t total)
+uint64_t train_schedule_warmup_steps(double ratio, uint64_t total)
 {
   const double steps = ceil(ratio * (double)total);
   return steps > 0 ? (uint64_t)steps : 0;
 }
 
-cdl_schedule cdl_schedule_make(cdl_schedule_kind kind, double rate, uint64_t total, uint64_t warmup)
+train_schedule train_schedule_make(train_schedule_kind kind, double rate, uint64_t total,
+                                   uint64_t warmup)
 {
-  return (cdl_schedule){
+  return (train_schedule){
       .kind = kind,
       .rate = rate,
       .total = total,
       .warmup = warmup,
-      .cycles = kind == CDL_SCHEDULE_COSINE ? 0.5 : 1.0,
+      .cycles = kind == TRAIN_SCHEDULE_COSINE ? 0.5 : 1.0,
       .power = 1.0,
       .end_rate = 1e-7,
   };
 }
 
-cdl_status cdl_schedule_check(const cdl_schedule *schedule)
+cdl_status train_schedule_check(const train_schedule *schedule)
 {
   if (!isfinite(schedule->rate) || schedule->rate < 0)
-    return cdl_fail(CDL_USAGE, "a learning rate of %g; expected a number that is not negative",
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "a learning rate of %g; expected a number that is not negative",
                     schedule->rate);
   if (!isfinite(schedule->cycles) || schedule->cycles < 0)
-    return cdl_fail(CDL_USAGE, "a schedule of %g cycles; expected a number that is not negative",
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "a schedule of %g cycles; expected a number that is not negative",
                     schedule->cycles);
-  if (schedule->kind != CDL_SCHEDULE_POLYNOMIAL)
-    return CDL_OK;
+  if (schedule->kind != TRAIN_SCHEDULE_POLYNOMIAL)
+    return CDL_STATUS_OK;
   if (!isfinite(schedule->power) || schedule->power < 0)
-    return cdl_fail(CDL_USAGE,
+    return cdl_fail(CDL_STATUS_USAGE,
                     "a polynomial schedule of power %g; expected a number that is not negative",
                     schedule->power);
   if (!isfinite(schedule->end_rate) || schedule->end_rate < 0 ||
       !(schedule->end_rate < schedule->rate))
-    return cdl_fail(CDL_USAGE,
+    return cdl_fail(CDL_STATUS_USAGE,
                     "a polynomial schedule that ends at %g; expected a rate from 0 to below %g",
                     schedule->end_rate, schedule->rate);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The factors below are written in the order of operations that Transformers uses, so that both
@@ -88,7 +91,7 @@ static double cosine(double angle)
   return fmax(0.0, 0.5 * (1.0 + cos(angle)));
 }
 
-static double polynomial(const cdl_schedule *s, uint64_t step)
+static double polynomial(const train_schedule *s, uint64_t step)
 {
   if (step > s->total || s->total == s->warmup)
     return s->end_rate / s->rate;
@@ -96,7 +99,7 @@ static double polynomial(const cdl_schedule *s, uint64_t step)
   return ((s->rate - s->end_rate) * pow(remaining, s->power) + s->end_rate) / s->rate;
 }
 
-double cdl_schedule_rate(const cdl_schedule *s, uint64_t step)
+double train_schedule_rate(const train_schedule *s, uint64_t step)
 {
   if (step < s->warmup)
     return s->rate * ((double)step / (double)s->warmup);
@@ -104,15 +107,15 @@ double cdl_schedule_rate(const cdl_schedule *s, uint64_t step)
   const uint64_t decay_steps = s->total > s->warmup ? s->total - s->warmup : 1;
   const double progress = (double)(step - s->warmup) / (double)decay_steps;
   switch (s->kind) {
-  case CDL_SCHEDULE_LINEAR:
+  case TRAIN_SCHEDULE_LINEAR:
     return step >= s->total ? 0.0 : s->rate * ((double)(s->total - step) / (double)decay_steps);
-  case CDL_SCHEDULE_COSINE:
+  case TRAIN_SCHEDULE_COSINE:
     return s->rate * cosine(pi * s->cycles * 2.0 * progress);
-  case CDL_SCHEDULE_COSINE_WITH_RESTARTS:
+  case TRAIN_SCHEDULE_COSINE_WITH_RESTARTS:
     return progress >= 1.0 ? 0.0 : s->rate * cosine(pi * fmod(s->cycles * progress, 1.0));
-  case CDL_SCHEDULE_CONSTANT:
+  case TRAIN_SCHEDULE_CONSTANT:
     return s->rate;
-  case CDL_SCHEDULE_POLYNOMIAL:
+  case TRAIN_SCHEDULE_POLYNOMIAL:
     return s->rate * polynomial(s, step);
   }
   return s->rate;

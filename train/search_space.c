@@ -40,15 +40,15 @@ static cdl_status find_setting(const char *name, const train_setting **found)
     for (size_t i = 0; i < count; i++)
       if (list[i].kind != TRAIN_KIND_GROUP && !is_shared(&list[i]))
         names[names_count++] = list[i].field;
-    return cdl_fail(CDL_USAGE, "--space: there is no setting %s; %s", name,
+    return cdl_fail(CDL_STATUS_USAGE, "--space: there is no setting %s; %s", name,
                     base_hint_for(name, names, names_count, "").text);
   }
   if (is_shared(*found))
-    return cdl_fail(CDL_USAGE,
+    return cdl_fail(CDL_STATUS_USAGE,
                     "--space: %s is not searched: data, base model, backend and files are one for "
                     "all trials",
                     name);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static train_search_dimension *find_dimension(const train_search_space *space,
@@ -83,14 +83,14 @@ static cdl_status insert(train_search_space *space, train_search_dimension *dime
   train_search_dimension *grown = realloc(space->item, (space->count + 1) * sizeof *grown);
   if (grown == NULL) {
     release_dimension(dimension);
-    return cdl_fail(CDL_MEMORY, "out of memory: --space");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: --space");
   }
   size_t at = space->count++;
   space->item = grown;
   for (; at > 0 && strcmp(grown[at - 1].setting->field, dimension->setting->field) > 0; at--)
     grown[at] = grown[at - 1];
   grown[at] = *dimension;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* "LOW:HIGH" */
@@ -101,18 +101,19 @@ static cdl_status read_bounds(train_search_dimension *d, const char *text)
   if (colon == NULL || !base_number_parse(text, (size_t)(colon - text), &d->low) ||
       !base_number_parse(colon + 1, strlen(colon + 1), &d->high) || !isfinite(d->low) ||
       !isfinite(d->high))
-    return cdl_fail(CDL_USAGE, "--space %s: %s wants LOW:HIGH, two numbers, not '%s'", field, kind,
-                    text);
+    return cdl_fail(CDL_STATUS_USAGE, "--space %s: %s wants LOW:HIGH, two numbers, not '%s'", field,
+                    kind, text);
   if (!(d->low < d->high))
-    return cdl_fail(CDL_USAGE, "--space %s: %g is not below %g", field, d->low, d->high);
+    return cdl_fail(CDL_STATUS_USAGE, "--space %s: %g is not below %g", field, d->low, d->high);
   if (d->kind == TRAIN_SEARCH_LOG && d->low <= 0)
-    return cdl_fail(CDL_USAGE, "--space %s: log wants bounds above 0, not %g", field, d->low);
+    return cdl_fail(CDL_STATUS_USAGE, "--space %s: log wants bounds above 0, not %g", field,
+                    d->low);
   const double most = 1e15; /* whole numbers that a double holds */
   if (d->kind == TRAIN_SEARCH_WHOLE && (d->low != floor(d->low) || d->high != floor(d->high) ||
                                         fabs(d->low) > most || fabs(d->high) > most))
-    return cdl_fail(CDL_USAGE, "--space %s: int wants whole numbers, not %g and %g", field, d->low,
-                    d->high);
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_USAGE, "--space %s: int wants whole numbers, not %g and %g", field,
+                    d->low, d->high);
+  return CDL_STATUS_OK;
 }
 
 /* Takes `choices` over. */
@@ -123,9 +124,9 @@ static cdl_status take_choices(train_search_dimension *d, base_list choices)
   for (size_t i = 0; i < d->choice_count; i++)
     for (size_t j = 0; j < i; j++)
       if (strcmp(d->choices[i], d->choices[j]) == 0)
-        return cdl_fail(CDL_USAGE, "--space %s: the choice %s is there twice", d->setting->field,
-                        d->choices[i]);
-  return CDL_OK;
+        return cdl_fail(CDL_STATUS_USAGE, "--space %s: the choice %s is there twice",
+                        d->setting->field, d->choices[i]);
+  return CDL_STATUS_OK;
 }
 
 static cdl_status check_kind(const train_search_dimension *d)
@@ -133,8 +134,8 @@ static cdl_status check_kind(const train_search_dimension *d)
   const train_setting_kind kind = d->setting->kind;
   const bool fits = d->kind == TRAIN_SEARCH_CHOICE || kind == TRAIN_KIND_REAL ||
                     (kind == TRAIN_KIND_WHOLE && d->kind == TRAIN_SEARCH_WHOLE);
-  return fits ? CDL_OK
-              : cdl_fail(CDL_USAGE, "--space %s: %s is for %s; this setting wants %s",
+  return fits ? CDL_STATUS_OK
+              : cdl_fail(CDL_STATUS_USAGE, "--space %s: %s is for %s; this setting wants %s",
                          d->setting->field, kind_names[d->kind],
                          d->kind == TRAIN_SEARCH_WHOLE ? "numbers" : "real numbers",
                          kind == TRAIN_KIND_WHOLE ? "int or choice" : "choice");
@@ -149,7 +150,7 @@ static cdl_status read_dimension(train_search_dimension *d, const char *text)
                                strncmp(kind_names[kind], text, (size_t)(colon - text)) != 0))
     kind++;
   if (kind == KIND_COUNT || *colon == '\0')
-    return cdl_fail(CDL_USAGE,
+    return cdl_fail(CDL_STATUS_USAGE,
                     "--space %s wants log:LOW:HIGH, uniform:LOW:HIGH, int:LOW:HIGH or "
                     "choice:A,B, not '%s'",
                     d->setting->field, text);
@@ -167,15 +168,15 @@ cdl_status train_search_space_add(train_search_space *space, const char *text)
   const char *equals = strchr(text, '=');
   char name[64];
   if (equals == NULL || equals == text || (size_t)(equals - text) >= sizeof name)
-    return cdl_fail(CDL_USAGE, "--space wants SETTING=KIND:…, lr=log:5e-5:5e-3 say, not '%s'",
-                    text);
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "--space wants SETTING=KIND:…, lr=log:5e-5:5e-3 say, not '%s'", text);
   snprintf(name, sizeof name, "%.*s", (int)(equals - text), text);
   train_search_dimension d = {0};
   CDL_TRY(find_setting(name, &d.setting));
   if (find_dimension(space, d.setting) != NULL)
-    return cdl_fail(CDL_USAGE, "--space %s is given twice", name);
+    return cdl_fail(CDL_STATUS_USAGE, "--space %s is given twice", name);
   const cdl_status status = read_dimension(&d, equals + 1);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     return insert(space, &d);
   release_dimension(&d);
   return status;
@@ -200,7 +201,7 @@ static cdl_status read_array(train_search_dimension *d, const char *path, const 
 {
   base_list choices = {.item = calloc(json_array_size(array) + 1, sizeof *choices.item)};
   if (choices.item == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   d->kind = TRAIN_SEARCH_CHOICE;
   for (size_t i = 0; i < json_array_size(array); i++) {
     const json_t *item = json_array_get(array, i);
@@ -214,21 +215,22 @@ static cdl_status read_array(train_search_dimension *d, const char *path, const 
     else {
       base_list_release(&choices);
       return cdl_fail(
-          CDL_USAGE,
+          CDL_STATUS_USAGE,
           "%s: space: %s wants texts, numbers or booleans in its array, or arrays of names", path,
           d->setting->field);
     }
     if (text == NULL) {
       base_list_release(&choices);
-      return json_is_array(item) ? cdl_fail(CDL_USAGE, "%s: space: %s wants names in its arrays",
-                                            path, d->setting->field)
-                                 : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+      return json_is_array(item)
+                 ? cdl_fail(CDL_STATUS_USAGE, "%s: space: %s wants names in its arrays", path,
+                            d->setting->field)
+                 : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
     }
     choices.item[choices.count++] = text;
   }
   if (choices.count == 0) {
     base_list_release(&choices);
-    return cdl_fail(CDL_USAGE, "%s: space: %s has no choices", path, d->setting->field);
+    return cdl_fail(CDL_STATUS_USAGE, "%s: space: %s has no choices", path, d->setting->field);
   }
   return take_choices(d, choices);
 }
@@ -239,7 +241,8 @@ cdl_status train_search_space_read(train_search_space *space, const char *path,
   const char *name;
   json_t *value;
   if (!json_is_object(object))
-    return cdl_fail(CDL_USAGE, "%s: space wants an object: {\"lr\": \"log:5e-5:5e-3\"}", path);
+    return cdl_fail(CDL_STATUS_USAGE, "%s: space wants an object: {\"lr\": \"log:5e-5:5e-3\"}",
+                    path);
   json_object_foreach((json_t *)(uintptr_t)object, name, value)
   {
     train_search_dimension d = {0};
@@ -252,14 +255,14 @@ cdl_status train_search_space_read(train_search_space *space, const char *path,
     else if (json_is_string(value))
       status = cdl_context(read_dimension(&d, json_string_value(value)), "%s", path);
     else
-      status = cdl_fail(CDL_USAGE, "%s: space: %s wants a text or an array", path, name);
-    if (status != CDL_OK) {
+      status = cdl_fail(CDL_STATUS_USAGE, "%s: space: %s wants a text or an array", path, name);
+    if (status != CDL_STATUS_OK) {
       release_dimension(&d);
       return status;
     }
     CDL_TRY(insert(space, &d));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Values ---- */
@@ -279,7 +282,7 @@ static cdl_status try_value(const train_search_dimension *d, const char *text,
   train_settings settings;
   CDL_TRY(train_settings_copy(&settings, base));
   cdl_status status = train_settings_set(&settings, d->setting, text);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = train_settings_check(&settings);
   train_settings_release(&settings);
   return cdl_context(status, "--space %s", d->setting->field);
@@ -299,7 +302,7 @@ cdl_status train_search_space_check(const train_search_space *space, const train
     CDL_TRY(try_value(d, low, base));
     CDL_TRY(try_value(d, high, base));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static json_t *choices_json(const train_search_dimension *d)
@@ -344,9 +347,10 @@ static cdl_status value_text(const train_search_dimension *d, const json_t *valu
       *text = number;
     }
   }
-  return *text != NULL ? CDL_OK
-                       : cdl_fail(CDL_DATA, "the sampler's value of %s is not in the search space",
-                                  d->setting->field);
+  return *text != NULL
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_DATA, "the sampler's value of %s is not in the search space",
+                        d->setting->field);
 }
 
 cdl_status train_search_space_apply(const train_search_space *space, const json_t *parameters,
@@ -363,5 +367,5 @@ cdl_status train_search_space_apply(const train_search_space *space, const json_
   }
   if (method)
     train_settings_drop_options(settings);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

@@ -2,9 +2,9 @@
 #ifndef CONDLORA_TRAIN_SESSION_H
 #define CONDLORA_TRAIN_SESSION_H
 
-#include "condlora/adapter.h"
 #include "condlora/dataset.h"
 #include "condlora/tokenizer.h"
+#include "model/adapter/adapter.h"
 #include "model/adapter/folder.h"
 #include "train/data/census.h"
 #include "train/data/split.h"
@@ -24,9 +24,9 @@ typedef struct {
   const char *tokenizer_folder; /* the adapter's, where it brings words of its own; or NULL */
   cdl_backend *backend;
   cdl_queue *queue;
-  cdl_encoder *encoder;
-  cdl_load_report loaded;
-  cdl_adapter *adapter;
+  model_encoder *encoder;
+  encoder_load_report loaded;
+  model_adapter *adapter;
   adapter_config adapter_config; /* what the adapter is saved with, or was read from; of a whole
                                         model that was opened for inference the columns alone */
   int32_t first_position;        /* of an example's first token */
@@ -96,7 +96,7 @@ bool train_session_has_metric(const train_session *session, cdl_metric metric);
 
 /* The longest example in tokens: as `wanted`, or with 0 what the model takes, 512 at most. USAGE
  * above what it takes. */
-CDL_MUST_USE cdl_status train_example_length(const cdl_model_config *config, int64_t wanted,
+CDL_MUST_USE cdl_status train_example_length(const model_config *config, int64_t wanted,
                                              size_t *length);
 /* 64 bits (FNV-1a) over ids and labels of all examples, once tokenized. */
 uint64_t train_session_examples_hash(const train_session *session);

@@ -18,7 +18,7 @@ static const char *const biases[] = {"none", "all", "lora_only"};
 
 static cdl_status no_memory(void)
 {
-  return cdl_fail(CDL_MEMORY, "out of memory: the adapter's settings");
+  return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the adapter's settings");
 }
 
 /* The place of a checked choice, by its first letter. */
@@ -43,7 +43,7 @@ static void free_values(adapter_module_values *values)
 static cdl_status add_value(adapter_module_values *values, const char *pattern, size_t bytes,
                             double value)
 {
-  cdl_module_value *grown = realloc(values->item, (values->count + 1) * sizeof *grown);
+  adapter_module_value *grown = realloc(values->item, (values->count + 1) * sizeof *grown);
   char *copy = strndup(pattern, bytes);
   if (grown != NULL)
     values->item = grown;
@@ -51,8 +51,8 @@ static cdl_status add_value(adapter_module_values *values, const char *pattern, 
     free(copy);
     return no_memory();
   }
-  values->item[values->count++] = (cdl_module_value){copy, value};
-  return CDL_OK;
+  values->item[values->count++] = (adapter_module_value){copy, value};
+  return CDL_STATUS_OK;
 }
 
 static cdl_status values_from_json(const char *option, const char *text,
@@ -60,15 +60,15 @@ static cdl_status values_from_json(const char *option, const char *text,
 {
   json_t *object;
   CDL_TRY(base_json_parse(option, text, strlen(text), &object));
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   const char *pattern;
   json_t *value;
   json_object_foreach(object, pattern, value)
   {
     status = json_is_number(value)
                  ? add_value(values, pattern, strlen(pattern), json_number_value(value))
-                 : cdl_fail(CDL_USAGE, "%s: '%s' wants a number", option, pattern);
-    if (status != CDL_OK)
+                 : cdl_fail(CDL_STATUS_USAGE, "%s: '%s' wants a number", option, pattern);
+    if (status != CDL_STATUS_OK)
       break;
   }
   json_decref(object);
@@ -80,14 +80,15 @@ static cdl_status values_from_text(const char *option, const char *text,
 {
   base_list items;
   CDL_TRY(base_list_split(option, text, &items));
-  cdl_status status = CDL_OK;
-  for (size_t i = 0; i < items.count && status == CDL_OK; i++) {
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t i = 0; i < items.count && status == CDL_STATUS_OK; i++) {
     const char *item = items.item[i], *equals = strrchr(item, '=');
     double value;
     if (equals == NULL || equals == item ||
         !base_number_parse(equals + 1, strlen(equals + 1), &value))
-      status = cdl_fail(CDL_USAGE, "%s wants RE=NUMBER,RE=NUMBER or an object in JSON, not '%s'",
-                        option, text);
+      status =
+          cdl_fail(CDL_STATUS_USAGE, "%s wants RE=NUMBER,RE=NUMBER or an object in JSON, not '%s'",
+                   option, text);
     else
       status = add_value(values, item, (size_t)(equals - item), value);
   }
@@ -101,19 +102,20 @@ static cdl_status parse_values(const char *option, const char *text, bool whole,
                                adapter_module_values *values)
 {
   *values = (adapter_module_values){0};
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   if (text != NULL && text[0] == '{') {
     status = values_from_json(option, text, values);
-    status = status == CDL_DATA ? cdl_fail(CDL_USAGE, "%s", cdl_error_message()) : status;
+    status =
+        status == CDL_STATUS_DATA ? cdl_fail(CDL_STATUS_USAGE, "%s", cdl_error_message()) : status;
   } else if (text != NULL)
     status = values_from_text(option, text, values);
-  for (size_t i = 0; i < values->count && status == CDL_OK; i++) {
+  for (size_t i = 0; i < values->count && status == CDL_STATUS_OK; i++) {
     const double value = values->item[i].value;
     if (!(value > 0 && value <= 1e9) || (whole && value != (double)(int64_t)value))
-      status = cdl_fail(CDL_USAGE, "%s: '%s' wants a %s above 0, not %g", option,
+      status = cdl_fail(CDL_STATUS_USAGE, "%s: '%s' wants a %s above 0, not %g", option,
                         values->item[i].pattern, whole ? "whole number" : "number", value);
   }
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     free_values(values);
   return status;
 }
@@ -124,13 +126,13 @@ static cdl_status parse_layers(const char *text, int64_t **layers, size_t *count
   *layers = NULL;
   *count = 0;
   if (text == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   *layers = calloc(strlen(text) + 1, sizeof **layers);
   if (*layers == NULL)
     return no_memory();
   for (const char *c = text; c != NULL; c = strchr(c, ',') != NULL ? strchr(c, ',') + 1 : NULL)
     (*layers)[(*count)++] = strtoll(c, NULL, 10);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Either is left empty. `text` NULL: both. */
@@ -138,15 +140,15 @@ static cdl_status parse_names(const char *option, const char *text, adapter_name
                               char **pattern)
 {
   if (text == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (pattern != NULL && train_is_module_pattern(text)) {
     *pattern = strdup(text);
-    return *pattern != NULL ? CDL_OK : no_memory();
+    return *pattern != NULL ? CDL_STATUS_OK : no_memory();
   }
   base_list list;
   CDL_TRY(base_list_split(option, text, &list));
   *names = (adapter_names){.item = list.item, .count = list.count}; /* takes them over */
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- The config ---- */
@@ -165,26 +167,26 @@ static cdl_status describe_low_rank(const train_settings *s, adapter_config *c)
   c->alpha = s->alpha;
   c->dropout = s->adapter_dropout;
   c->rslora = s->rslora;
-  c->init = (cdl_init)place_of(inits, s->init);
-  c->bias = (cdl_bias_choice)place_of(biases, s->bias);
+  c->init = (adapter_init)place_of(inits, s->init);
+  c->bias = (adapter_bias)place_of(biases, s->bias);
   CDL_TRY(parse_values("--rank-pattern", s->rank_pattern, true, &c->rank_pattern));
   CDL_TRY(parse_values("--alpha-pattern", s->alpha_pattern, false, &c->alpha_pattern));
   CDL_TRY(parse_layers(s->layers_to_transform, &c->layers, &c->layer_count));
   CDL_TRY(parse_names("--layers-pattern", s->layers_pattern, &c->layers_pattern, NULL));
   CDL_TRY(parse_names("--exclude-modules", s->exclude_modules, &c->excluded, &c->excluded_pattern));
   CDL_TRY(parse_names("--targets", s->targets, &c->targets, &c->target_pattern));
-  if (cdl_adapter_is_oriented(s->method) && (c->orientation = strdup(s->orientation)) == NULL)
+  if (adapter_is_oriented(s->method) && (c->orientation = strdup(s->orientation)) == NULL)
     return no_memory();
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status describe_options(const train_settings *s, adapter_config *c)
 {
   size_t count;
-  const cdl_adapter_option *options = cdl_adapter_options(s->method, &count);
+  const adapter_option *options = adapter_options(s->method, &count);
   for (size_t i = 0; i < count; i++)
     c->options[i] = train_settings_option((train_settings *)(uintptr_t)s, options[i].name)->value;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static bool add_name(adapter_names *names, const char *name)
@@ -217,7 +219,7 @@ static cdl_status describe_adapter(const train_session *session, const train_set
                        .held_out = {.known = true,
                                     .fraction = s->dev_fraction,
                                     .as_reference = train_split_form_of(s) == DATA_SPLIT_REFERENCE},
-                       .peft_type = strdup(cdl_adapter_peft_type(s->method)),
+                       .peft_type = strdup(adapter_peft_type(s->method)),
                        .base_model = strdup(s->model),
                        .fingerprint = strdup(fingerprint)};
   if (c->peft_type == NULL || c->base_model == NULL || c->fingerprint == NULL)
@@ -225,7 +227,7 @@ static cdl_status describe_adapter(const train_session *session, const train_set
   if (session->task != NULL && (c->task = strdup(session->task->name)) == NULL)
     return no_memory();
   CDL_TRY(train_columns_describe(session, s, c));
-  if (cdl_adapter_is_low_rank(s->method))
+  if (adapter_is_low_rank(s->method))
     CDL_TRY(describe_low_rank(s, c));
   CDL_TRY(describe_options(s, c));
   CDL_TRY(parse_names("--modules-to-save", s->modules_to_save, &c->modules_to_save, NULL));
@@ -235,14 +237,14 @@ static cdl_status describe_adapter(const train_session *session, const train_set
   for (int i = 0; i < session->labels && !session->regression; i++)
     if (!add_name(&c->labels, session->label_names[i]))
       return no_memory();
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* What would be wrong usage on a command line is wrong data in a file. */
 static cdl_status in_file(cdl_status status, const char *folder)
 {
-  return status == CDL_USAGE
-             ? cdl_fail(CDL_DATA, "%s: adapter_config.json: %s", folder, cdl_error_message())
+  return status == CDL_STATUS_USAGE
+             ? cdl_fail(CDL_STATUS_DATA, "%s: adapter_config.json: %s", folder, cdl_error_message())
              : status;
 }
 
@@ -251,11 +253,11 @@ static cdl_status in_file(cdl_status status, const char *folder)
  * case. */
 static cdl_status settle_folded(const train_session *session, const char *folder, adapter_config *c)
 {
-  const size_t count = cdl_adapter_module_count(session->adapter);
+  const size_t count = adapter_module_count(session->adapter);
   if (adapter_folded_count(session->adapter) == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (count == 0)
-    return cdl_fail(CDL_DATA,
+    return cdl_fail(CDL_STATUS_DATA,
                     "%s: adapter_config.json: \"target_modules\": no layer of the encoder is among "
                     "them: there is nothing to go on from with this method",
                     folder);
@@ -265,13 +267,13 @@ static cdl_status settle_folded(const train_session *session, const char *folder
     free(c->targets.item[i]);
   c->targets.count = 0;
   for (size_t i = 0; i < count; i++)
-    if (!add_name(&c->targets, cdl_adapter_module(session->adapter, i).path))
+    if (!add_name(&c->targets, adapter_module_at(session->adapter, i).path))
       return no_memory();
   const char *path;
   for (size_t i = 0; (path = adapter_folded_table(session->adapter, i)) != NULL; i++)
     if (!has_name(&c->modules_to_save, path) && !add_name(&c->modules_to_save, path))
       return no_memory();
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status train_make_adapter(train_session *session, const train_settings *s)
@@ -279,7 +281,7 @@ cdl_status train_make_adapter(train_session *session, const train_settings *s)
   adapter_config *c = &session->adapter_config;
   CDL_TRY(describe_adapter(session, s, c));
   c->extra = json_incref(session->initial.extra);
-  cdl_adapter_settings adapter = adapter_config_settings(c);
+  adapter_settings adapter = adapter_config_settings(c);
   adapter.dropout_hits_base = adapter.as_reference = strcmp(s->compat, "reference") == 0;
   adapter.lora_plus_ratio = s->lora_plus_ratio != 1 ? s->lora_plus_ratio : 0;
   adapter.ignore_unmatched = s->init_adapter != NULL;
@@ -289,7 +291,7 @@ cdl_status train_make_adapter(train_session *session, const train_settings *s)
       session->queue, session->encoder, &adapter, starts ? &session->initial : NULL,
       starts ? session->initial_tensors : NULL, &session->adapter);
   adapter_config_converted(c);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     return starts ? in_file(status, s->init_adapter) : status;
   return settle_folded(session, s->init_adapter, c);
 }
@@ -298,7 +300,7 @@ cdl_status train_open_adapter(train_session *session, const train_inference_sett
                               const adapter_config *config, const cdl_safetensors *tensors)
 {
   const char *folder = settings->adapter;
-  cdl_adapter_settings adapter = adapter_config_settings(config);
+  adapter_settings adapter = adapter_config_settings(config);
   adapter.dropout = 0; /* of training */
   adapter.ignore_unmatched = true;
   adapter.train_pooler = session->loaded.fresh_pooler;
@@ -306,11 +308,11 @@ cdl_status train_open_adapter(train_session *session, const train_inference_sett
                                         &session->adapter),
                   folder));
   if (settings->part == TRAIN_OPEN_ADAPTED)
-    CDL_TRY(cdl_encoder_reload(session->encoder, session->queue, settings->model,
-                               &(cdl_load_options){.part = CDL_LOAD_ADAPTED},
-                               session->loaded.fingerprint));
-  if (config->init == CDL_INIT_PISSA || config->init == CDL_INIT_OLORA)
-    CDL_TRY(cdl_adapter_initialize(session->adapter, session->queue, 0));
+    CDL_TRY(encoder_reload(session->encoder, session->queue, settings->model,
+                           &(encoder_load_options){.part = ENCODER_LOAD_ADAPTED},
+                           session->loaded.fingerprint));
+  if (config->init == ADAPTER_INIT_PISSA || config->init == ADAPTER_INIT_OLORA)
+    CDL_TRY(adapter_initialize(session->adapter, session->queue, 0));
   return adapter_read(session->adapter, session->queue, folder);
 }
 
@@ -320,7 +322,7 @@ cdl_status train_open_adapter(train_session *session, const train_inference_sett
 static const cdl_stored_tensor *part_of(const cdl_safetensors *tensors, const char *module,
                                         const char *leaf)
 {
-  char name[2 * CDL_NAME_BYTES];
+  char name[2 * MODEL_NAME_BYTES];
   snprintf(name, sizeof name, ADAPTER_PREFIX "%s%s", module, leaf);
   const cdl_stored_tensor *t = cdl_safetensors_find(tensors, name);
   return t != NULL && t->rank == 2 ? t : NULL;
@@ -332,8 +334,8 @@ static const cdl_stored_tensor *whole_weight(const cdl_safetensors *tensors, con
   return t != NULL && t->rank == 2 ? t : NULL;
 }
 
-cdl_load_options train_adapter_load_options(const cdl_safetensors *tensors,
-                                            const cdl_model_config *model)
+encoder_load_options train_adapter_load_options(const cdl_safetensors *tensors,
+                                                const model_config *model)
 {
   enum { OUTPUTS_MOST = 65536 };
   const model_family_facts *family = model_family_of(model->family);
@@ -342,11 +344,11 @@ cdl_load_options train_adapter_load_options(const cdl_safetensors *tensors,
     rows = part_of(tensors, family->head_out, ".lora_B.weight");
   if (rows == NULL)
     rows = part_of(tensors, family->head_out, ".lora_B");
-  cdl_load_options options = {
+  encoder_load_options options = {
       .fresh_head = out != NULL && (family->pooler || whole_weight(tensors, family->head_dense))};
   if (rows != NULL && rows->shape[0] > 0 && rows->shape[0] < OUTPUTS_MOST)
     options.labels = (int)rows->shape[0];
-  char words[CDL_NAME_BYTES];
+  char words[MODEL_NAME_BYTES];
   snprintf(words, sizeof words, "%sembeddings.word_embeddings", family->prefix);
   const cdl_stored_tensor *table = whole_weight(tensors, words);
   const int64_t width = model->embedding_size > 0 ? model->embedding_size : model->hidden_size;
@@ -364,7 +366,7 @@ cdl_status train_adapter_brings_tokenizer(const char *folder, const adapter_conf
   bool words = config->token_count > 0;
   *brings = false;
   for (size_t i = 0; i < cdl_safetensors_count(tensors) && !words; i++)
-    words = strstr(cdl_safetensors_at(tensors, i)->name, ".word_embeddings.") != NULL;
+    words = strstr(cdl_safetensors_get(tensors, i)->name, ".word_embeddings.") != NULL;
   for (size_t i = 0; i < sizeof names / sizeof names[0] && words && !*brings; i++) {
     char *path = base_path_join(folder, names[i]);
     if (path == NULL)
@@ -372,7 +374,7 @@ cdl_status train_adapter_brings_tokenizer(const char *folder, const adapter_conf
     *brings = base_file_exists(path);
     free(path);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status train_check_base(const train_session *session, const char *folder,
@@ -381,11 +383,11 @@ cdl_status train_check_base(const train_session *session, const char *folder,
   char present[FINGERPRINT_BYTES];
   write_fingerprint(session, present);
   if (config->fingerprint != NULL && strcmp(config->fingerprint, present) != 0)
-    return cdl_fail(CDL_DATA,
+    return cdl_fail(CDL_STATUS_DATA,
                     "%s: the adapter was trained on another base model (its fingerprint is %s, "
                     "this model's %s)",
                     folder, config->fingerprint, present);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Methods that allocate ranks have options of their own for them, and a scale of their own. */
@@ -393,19 +395,19 @@ static cdl_status check_own_ranks(const train_settings *s)
 {
   enum { DEFAULT_RANK = 8 };
   size_t count;
-  const cdl_adapter_option *options = cdl_adapter_options(s->method, &count);
+  const adapter_option *options = adapter_options(s->method, &count);
   bool allocates = false;
   for (size_t i = 0; i < count; i++)
     allocates = allocates || strcmp(options[i].name, "init_r") == 0;
   if (!allocates || s->init_adapter != NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const char *option = s->rank != DEFAULT_RANK    ? "--rank"
                        : s->rank_pattern != NULL  ? "--rank-pattern"
                        : s->alpha_pattern != NULL ? "--alpha-pattern"
                        : s->rslora                ? "--rslora"
                                                   : NULL;
-  return option == NULL ? CDL_OK
-                        : cdl_fail(CDL_USAGE,
+  return option == NULL ? CDL_STATUS_OK
+                        : cdl_fail(CDL_STATUS_USAGE,
                                    "%s is not for %s: --init-r and --target-r say its ranks, and "
                                    "its scale is alpha / init_r",
                                    option, s->method);
@@ -426,10 +428,10 @@ cdl_status train_check_adapter_settings(const train_settings *s)
                      {"--bias", strcmp(s->bias, "none") != 0},
                      {"--lora-plus-ratio", s->lora_plus_ratio != 1}};
   if (s->fresh_head && s->init_adapter != NULL)
-    return cdl_fail(CDL_USAGE, "--fresh-head: the head is that of --init-adapter");
+    return cdl_fail(CDL_STATUS_USAGE, "--fresh-head: the head is that of --init-adapter");
   CDL_TRY(train_settings_check_options(s));
   CDL_TRY(check_own_ranks(s));
-  if (cdl_adapter_is_low_rank(s->method)) {
+  if (adapter_is_low_rank(s->method)) {
     adapter_config c = {0};
     const cdl_status status = describe_low_rank(s, &c);
     adapter_config_free(&c);
@@ -437,9 +439,9 @@ cdl_status train_check_adapter_settings(const train_settings *s)
   }
   for (size_t i = 0; i < sizeof of_low_rank / sizeof of_low_rank[0]; i++)
     if (of_low_rank[i].set)
-      return cdl_fail(CDL_USAGE, "%s goes with a low-rank method, not with %s",
+      return cdl_fail(CDL_STATUS_USAGE, "%s goes with a low-rank method, not with %s",
                       of_low_rank[i].option, s->method);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Settings from an adapter ---- */
@@ -472,24 +474,24 @@ static cdl_status adopt_text(char **setting, const bool *given, const char *fiel
                              const char *value, const char *folder)
 {
   if (was_given(given, field) && (*setting == NULL || strcmp(*setting, value) != 0))
-    return cdl_fail(CDL_USAGE, "%s %s contradicts the adapter in %s, which has %s",
+    return cdl_fail(CDL_STATUS_USAGE, "%s %s contradicts the adapter in %s, which has %s",
                     named(field).text, *setting != NULL ? *setting : "", folder, value);
   char *copy = strdup(value);
   if (copy == NULL)
     return no_memory();
   free(*setting);
   *setting = copy;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status adopt_number(double *setting, const bool *given, const char *field, double value,
                                const char *folder)
 {
   if (was_given(given, field) && *setting != value)
-    return cdl_fail(CDL_USAGE, "%s %g contradicts the adapter in %s, which has %g",
+    return cdl_fail(CDL_STATUS_USAGE, "%s %g contradicts the adapter in %s, which has %g",
                     named(field).text, *setting, folder, value);
   *setting = value;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static int compare_text(const void *a, const void *b)
@@ -501,7 +503,7 @@ static int compare_text(const void *a, const void *b)
 static bool same_set(const char *text, const adapter_names *names)
 {
   base_list list;
-  if (base_list_split("", text, &list) != CDL_OK)
+  if (base_list_split("", text, &list) != CDL_STATUS_OK)
     return false;
   char **sorted = calloc(names->count + 1, sizeof *sorted);
   bool same = sorted != NULL && list.count == names->count;
@@ -523,10 +525,10 @@ static cdl_status adopt_names(train_settings *s, char **setting, const bool *giv
 {
   const bool was = was_given(given, field), none = pattern == NULL && names->count == 0;
   if (none && was && *setting != NULL)
-    return cdl_fail(CDL_USAGE, "%s %s contradicts the adapter in %s, which has none",
+    return cdl_fail(CDL_STATUS_USAGE, "%s %s contradicts the adapter in %s, which has none",
                     named(field).text, *setting, s->init_adapter);
   if (none || (was && pattern == NULL && same_set(*setting, names)))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   char *text = pattern != NULL ? strdup(pattern)
                                : base_list_join((const char *const *)names->item, names->count);
   if (text == NULL)
@@ -552,19 +554,19 @@ static cdl_status adopt_values(train_settings *s, char **setting, const bool *gi
                                const char *field, const adapter_module_values *values)
 {
   if (!was_given(given, field) && values->count == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   adapter_module_values own = {0};
   char *text = values_text(values), *own_text = NULL;
-  cdl_status status = text != NULL ? CDL_OK : no_memory();
-  if (status == CDL_OK && was_given(given, field))
+  cdl_status status = text != NULL ? CDL_STATUS_OK : no_memory();
+  if (status == CDL_STATUS_OK && was_given(given, field))
     status = parse_values(named(field).text, *setting, false, &own);
-  if (status == CDL_OK && was_given(given, field)) {
+  if (status == CDL_STATUS_OK && was_given(given, field)) {
     own_text = values_text(&own);
     if (own_text == NULL || strcmp(text, own_text) != 0)
-      status = cdl_fail(CDL_USAGE, "%s %s contradicts the adapter in %s, which has %s",
+      status = cdl_fail(CDL_STATUS_USAGE, "%s %s contradicts the adapter in %s, which has %s",
                         named(field).text, *setting, s->init_adapter, text);
   }
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     free(*setting);
     *setting = text;
     text = NULL;
@@ -578,13 +580,13 @@ static cdl_status adopt_values(train_settings *s, char **setting, const bool *gi
 static cdl_status adopt_layers(train_settings *s, const bool *given, const adapter_config *c)
 {
   adapter_names numbers = {0};
-  cdl_status status = CDL_OK;
-  for (size_t i = 0; i < c->layer_count && status == CDL_OK; i++) {
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t i = 0; i < c->layer_count && status == CDL_STATUS_OK; i++) {
     char digits[24];
     snprintf(digits, sizeof digits, "%" PRId64, c->layers[i]);
-    status = add_name(&numbers, digits) ? CDL_OK : no_memory();
+    status = add_name(&numbers, digits) ? CDL_STATUS_OK : no_memory();
   }
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = adopt_names(s, &s->layers_to_transform, given, "layers_to_transform", &numbers, NULL);
   for (size_t i = 0; i < numbers.count; i++)
     free(numbers.item[i]);
@@ -597,27 +599,27 @@ static cdl_status adopt_choice(const train_settings *s, char **setting, const bo
                                const char *field, const char *const *words, int place)
 {
   if (place_of(words, *setting) == place)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   return adopt_text(setting, given, field, words[place], s->init_adapter);
 }
 
 static cdl_status adopt_options(train_settings *s, const adapter_config *c)
 {
   size_t count;
-  const cdl_adapter_option *options = cdl_adapter_options(s->method, &count);
+  const adapter_option *options = adapter_options(s->method, &count);
   for (size_t i = 0; i < count; i++) {
     train_method_option *o = train_settings_option(s, options[i].name);
-    const cdl_adapter_option_kind kind = options[i].kind;
+    const adapter_option_kind kind = options[i].kind;
     if (o->set && o->value != c->options[i]) {
-      if (kind == CDL_OPTION_WHOLE || kind == CDL_OPTION_REAL)
-        return cdl_fail(CDL_USAGE, "%s %g contradicts the adapter in %s, which has %g",
+      if (kind == ADAPTER_OPTION_INT || kind == ADAPTER_OPTION_FLOAT)
+        return cdl_fail(CDL_STATUS_USAGE, "%s %g contradicts the adapter in %s, which has %g",
                         named(options[i].name).text, o->value, s->init_adapter, c->options[i]);
-      return cdl_fail(CDL_USAGE, "%s contradicts the adapter in %s", named(options[i].name).text,
-                      s->init_adapter);
+      return cdl_fail(CDL_STATUS_USAGE, "%s contradicts the adapter in %s",
+                      named(options[i].name).text, s->init_adapter);
     }
     *o = (train_method_option){c->options[i], true};
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Modules that the adapter holds whole stay trained. PEFT always lists classifier and score,
@@ -625,14 +627,14 @@ static cdl_status adopt_options(train_settings *s, const adapter_config *c)
 static cdl_status adopt_modules(train_settings *s, const bool *given, const adapter_config *config)
 {
   if (was_given(given, "modules_to_save") || config->modules_to_save.count == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   char *text = base_list_join((const char *const *)config->modules_to_save.item,
                               config->modules_to_save.count);
   if (text == NULL)
     return no_memory();
   free(s->modules_to_save);
   s->modules_to_save = text;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status adopt_low_rank(train_settings *s, const bool *given, const adapter_config *c)
@@ -643,7 +645,7 @@ static cdl_status adopt_low_rank(train_settings *s, const bool *given, const ada
   s->rank = c->rank;
   CDL_TRY(adopt_number(&s->alpha, given, "alpha", c->alpha, folder));
   if (was_given(given, "rslora") && s->rslora != c->rslora)
-    return cdl_fail(CDL_USAGE, "--rslora contradicts the adapter in %s", folder);
+    return cdl_fail(CDL_STATUS_USAGE, "--rslora contradicts the adapter in %s", folder);
   s->rslora = c->rslora;
   CDL_TRY(adopt_values(s, &s->rank_pattern, given, "rank_pattern", &c->rank_pattern));
   CDL_TRY(adopt_values(s, &s->alpha_pattern, given, "alpha_pattern", &c->alpha_pattern));
@@ -660,12 +662,12 @@ static cdl_status adopt_low_rank(train_settings *s, const bool *given, const ada
 
 cdl_status train_adopt_adapter(train_settings *s, const bool *given, const adapter_config *config)
 {
-  const char *method = cdl_adapter_method_of(config->peft_type);
+  const char *method = adapter_method_of(config->peft_type);
   if (method == NULL)
-    return cdl_fail(CDL_UNSUPPORTED, "%s: adapters of type %s are not read", s->init_adapter,
+    return cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: adapters of type %s are not read", s->init_adapter,
                     config->peft_type);
   CDL_TRY(adopt_text(&s->method, given, "method", method, s->init_adapter));
   CDL_TRY(adopt_modules(s, given, config));
   CDL_TRY(adopt_options(s, config));
-  return cdl_adapter_is_low_rank(method) ? adopt_low_rank(s, given, config) : CDL_OK;
+  return adapter_is_low_rank(method) ? adopt_low_rank(s, given, config) : CDL_STATUS_OK;
 }

@@ -18,8 +18,8 @@ CDL_MUST_USE cdl_status train_check_adapter_settings(const train_settings *setti
 CDL_MUST_USE cdl_status train_make_adapter(train_session *session, const train_settings *settings);
 /* What the model has to bring beside an opened adapter: the head's outputs (0: as many as the model
  * has), a head of its own where the adapter does not hold all of it, the table of words. */
-cdl_load_options train_adapter_load_options(const cdl_safetensors *tensors,
-                                            const cdl_model_config *model);
+encoder_load_options train_adapter_load_options(const cdl_safetensors *tensors,
+                                                const model_config *model);
 /* Whether the adapter brings words of its own, and a tokenizer for them. Errors: MEMORY. */
 CDL_MUST_USE cdl_status train_adapter_brings_tokenizer(const char *folder,
                                                        const adapter_config *config,

@@ -46,7 +46,7 @@ static pthread_once_t list_once = PTHREAD_ONCE_INIT;
 static bool method_has(const char *method, const char *option)
 {
   size_t count;
-  const cdl_adapter_option *options = cdl_adapter_options(method, &count);
+  const adapter_option *options = adapter_options(method, &count);
   for (size_t i = 0; i < count; i++)
     if (strcmp(options[i].name, option) == 0)
       return true;
@@ -57,27 +57,27 @@ static bool method_has(const char *method, const char *option)
 static void methods_with(const char *option, char *text, size_t bytes)
 {
   text[0] = '\0';
-  for (const char *const *m = cdl_adapter_methods(); *m != NULL; m++) {
+  for (const char *const *m = adapter_methods(); *m != NULL; m++) {
     const size_t used = strlen(text);
     if (method_has(*m, option))
       snprintf(text + used, bytes - used, "%s%s", used > 0 ? ", " : "", *m);
   }
 }
 
-static const char *placeholder_of(const cdl_adapter_option *o)
+static const char *placeholder_of(const adapter_option *o)
 {
-  return o->kind == CDL_OPTION_WHOLE    ? "N"
-         : o->kind == CDL_OPTION_REAL   ? "X"
-         : o->kind == CDL_OPTION_CHOICE ? o->choices
-                                        : NULL;
+  return o->kind == ADAPTER_OPTION_INT      ? "N"
+         : o->kind == ADAPTER_OPTION_FLOAT  ? "X"
+         : o->kind == ADAPTER_OPTION_CHOICE ? o->choices
+                                            : NULL;
 }
 
-static void add_option(const cdl_adapter_option *o, size_t place)
+static void add_option(const adapter_option *o, size_t place)
 {
-  static const train_setting_kind kinds[] = {[CDL_OPTION_WHOLE] = TRAIN_KIND_WHOLE,
-                                             [CDL_OPTION_REAL] = TRAIN_KIND_REAL,
-                                             [CDL_OPTION_FLAG] = TRAIN_KIND_FLAG,
-                                             [CDL_OPTION_CHOICE] = TRAIN_KIND_CHOICE};
+  static const train_setting_kind kinds[] = {[ADAPTER_OPTION_INT] = TRAIN_KIND_WHOLE,
+                                             [ADAPTER_OPTION_FLOAT] = TRAIN_KIND_REAL,
+                                             [ADAPTER_OPTION_FLAG] = TRAIN_KIND_FLAG,
+                                             [ADAPTER_OPTION_CHOICE] = TRAIN_KIND_CHOICE};
   char methods[128];
   methods_with(o->name, methods, sizeof methods);
   snprintf(option_help[place], HELP_BYTES, "%s: %s", methods, o->help);
@@ -96,9 +96,9 @@ static void make_list(void)
   size_t place = 0;
   memcpy(list, lines, sizeof lines);
   list_count = LINE_COUNT;
-  for (const char *const *m = cdl_adapter_methods(); *m != NULL; m++) {
+  for (const char *const *m = adapter_methods(); *m != NULL; m++) {
     size_t count;
-    const cdl_adapter_option *options = cdl_adapter_options(*m, &count);
+    const adapter_option *options = adapter_options(*m, &count);
     for (size_t i = 0; i < count; i++) {
       bool known = false;
       for (size_t j = 0; j < list_count && !known; j++)
@@ -158,24 +158,24 @@ static cdl_status set_text(char **slot, const char *value)
 {
   char *copy = strdup(value);
   if (copy == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: settings");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: settings");
   free(*slot);
   *slot = copy;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status init_TEXT(char **slot, const char *value)
 {
   *slot = NULL;
-  return value != NULL ? set_text(slot, value) : CDL_OK;
+  return value != NULL ? set_text(slot, value) : CDL_STATUS_OK;
 }
 
 cdl_status train_settings_init(train_settings *settings)
 {
   *settings = (train_settings){0};
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
 #define START_TEXT(field, initial) \
-  status = status == CDL_OK ? init_TEXT(&settings->field, initial) : status;
+  status = status == CDL_STATUS_OK ? init_TEXT(&settings->field, initial) : status;
 #define START_LIST(field, initial) START_TEXT(field, initial)
 #define START_MAP(field, initial) START_TEXT(field, initial)
 #define START_WHOLES(field, initial) START_TEXT(field, initial)
@@ -193,7 +193,7 @@ cdl_status train_settings_init(train_settings *settings)
   for (size_t i = 0; i < count; i++)
     if (all[i].option != NULL)
       ((train_method_option *)place(settings, &all[i]))->value = all[i].option->fallback;
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     train_settings_release(settings);
   return status;
 }
@@ -227,9 +227,9 @@ cdl_status train_settings_copy(train_settings *copy, const train_settings *setti
     whole = whole && *slot != NULL;
   }
   if (whole)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   train_settings_release(copy);
-  return cdl_fail(CDL_MEMORY, "out of memory: settings");
+  return cdl_fail(CDL_STATUS_MEMORY, "out of memory: settings");
 }
 
 /* ---- From text ---- */
@@ -271,10 +271,10 @@ static cdl_status parse_whole(const train_setting *setting, const char *value, i
   const long long number = strtoll(value, &end, 10);
   if (end == value || *end != '\0' || errno != 0 || number < 0 ||
       (value[0] < '0' || value[0] > '9'))
-    return cdl_fail(CDL_USAGE, "%s wants a whole number from 0, not '%s'", named(setting).text,
-                    value);
+    return cdl_fail(CDL_STATUS_USAGE, "%s wants a whole number from 0, not '%s'",
+                    named(setting).text, value);
   *slot = number;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status set_wholes(const train_setting *setting, const char *value, char **slot)
@@ -283,7 +283,7 @@ static cdl_status set_wholes(const train_setting *setting, const char *value, ch
   for (const char *c = value;; c++) {
     const size_t digits = strspn(c, "0123456789");
     if (digits == 0 || digits > DIGITS_MOST || (c[digits] != '\0' && c[digits] != ','))
-      return cdl_fail(CDL_USAGE, "%s wants whole numbers with commas, not '%s'",
+      return cdl_fail(CDL_STATUS_USAGE, "%s wants whole numbers with commas, not '%s'",
                       named(setting).text, value);
     c += digits;
     if (*c == '\0')
@@ -325,31 +325,31 @@ static cdl_status set_list(const train_setting *setting, const char *value, char
 static cdl_status set_option(const train_setting *setting, const char *value,
                              train_method_option *slot)
 {
-  const cdl_adapter_option *o = setting->option;
+  const adapter_option *o = setting->option;
   int64_t whole = 0;
   double number = 0;
   switch (o->kind) {
-  case CDL_OPTION_FLAG:
+  case ADAPTER_OPTION_FLAG:
     number = value == NULL || strcmp(value, "true") == 0;
     break;
-  case CDL_OPTION_CHOICE:
-    number = cdl_adapter_choice(o, value);
+  case ADAPTER_OPTION_CHOICE:
+    number = adapter_choice(o, value);
     break;
-  case CDL_OPTION_WHOLE:
+  case ADAPTER_OPTION_INT:
     CDL_TRY(parse_whole(setting, value, &whole));
     number = (double)whole;
     break;
-  case CDL_OPTION_REAL:
+  case ADAPTER_OPTION_FLOAT:
     if (!base_number_parse(value, strlen(value), &number))
-      return cdl_fail(CDL_USAGE, "%s wants a number, not '%s'", named(setting).text, value);
+      return cdl_fail(CDL_STATUS_USAGE, "%s wants a number, not '%s'", named(setting).text, value);
     break;
   }
-  const bool ranged = o->kind == CDL_OPTION_WHOLE || o->kind == CDL_OPTION_REAL;
+  const bool ranged = o->kind == ADAPTER_OPTION_INT || o->kind == ADAPTER_OPTION_FLOAT;
   if (ranged && !(number >= o->low && number <= o->high))
-    return cdl_fail(CDL_USAGE, "%s is %g to %g, not %s", named(setting).text, o->low, o->high,
-                    value);
+    return cdl_fail(CDL_STATUS_USAGE, "%s is %g to %g, not %s", named(setting).text, o->low,
+                    o->high, value);
   *slot = (train_method_option){number, true};
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status train_settings_set(train_settings *settings, const train_setting *setting,
@@ -358,22 +358,24 @@ cdl_status train_settings_set(train_settings *settings, const train_setting *set
   void *slot = place(settings, setting);
   if (setting->kind == TRAIN_KIND_FLAG) {
     if (value != NULL && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
-      return cdl_fail(CDL_USAGE, "%s is true or false, not '%s'", named(setting).text, value);
+      return cdl_fail(CDL_STATUS_USAGE, "%s is true or false, not '%s'", named(setting).text,
+                      value);
     if (setting->option != NULL)
       return set_option(setting, value, slot);
     *(bool *)slot = value == NULL || strcmp(value, "true") == 0;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   if (value == NULL || (value[0] == '\0' && setting->kind != TRAIN_KIND_TEXT))
-    return cdl_fail(CDL_USAGE, "%s wants a value: %s", named(setting).text, setting->placeholder);
+    return cdl_fail(CDL_STATUS_USAGE, "%s wants a value: %s", named(setting).text,
+                    setting->placeholder);
   const size_t bytes = strlen(value), valid = base_utf8_well_formed((const uint8_t *)value, bytes);
   if (valid < bytes) /* run.json and the adapter's config could not hold it */
-    return cdl_fail(CDL_USAGE, "%s: byte %zu of its value, 0x%02x, is not valid UTF-8",
+    return cdl_fail(CDL_STATUS_USAGE, "%s: byte %zu of its value, 0x%02x, is not valid UTF-8",
                     named(setting).text, valid + 1, (unsigned)(unsigned char)value[valid]);
   switch (setting->kind) {
   case TRAIN_KIND_CHOICE:
     if (!is_choice(setting->placeholder, value))
-      return cdl_fail(CDL_USAGE, "%s is one of %s, not '%s'", named(setting).text,
+      return cdl_fail(CDL_STATUS_USAGE, "%s is one of %s, not '%s'", named(setting).text,
                       setting->placeholder, value);
     return setting->option != NULL ? set_option(setting, value, slot) : set_text(slot, value);
   case TRAIN_KIND_TEXT:
@@ -390,13 +392,13 @@ cdl_status train_settings_set(train_settings *settings, const train_setting *set
     if (setting->option != NULL)
       return set_option(setting, value, slot);
     if (!base_number_parse(value, strlen(value), slot))
-      return cdl_fail(CDL_USAGE, "%s wants a number, not '%s'", named(setting).text, value);
-    return CDL_OK;
+      return cdl_fail(CDL_STATUS_USAGE, "%s wants a number, not '%s'", named(setting).text, value);
+    return CDL_STATUS_OK;
   case TRAIN_KIND_GROUP:
   case TRAIN_KIND_FLAG:
     break;
   }
-  return cdl_fail(CDL_ARGUMENT, "a group is no setting");
+  return cdl_fail(CDL_STATUS_ARGUMENT, "a group is no setting");
 }
 
 /* ---- From JSON ---- */
@@ -409,24 +411,25 @@ static cdl_status join_items(const train_setting *setting, const char *path, con
              numbers = wholes || strcmp(setting->field, "class_weights") == 0;
   const size_t count = json_array_size(array);
   base_list items = {.item = calloc(count + 1, sizeof *items.item)};
-  cdl_status status = items.item != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  for (size_t i = 0; status == CDL_OK && i < count; i++) {
+  cdl_status status =
+      items.item != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
+  for (size_t i = 0; status == CDL_STATUS_OK && i < count; i++) {
     const json_t *item = json_array_get(array, i);
     if (wholes ? !json_is_integer(item)
                : !json_is_string(item) && !(numbers && json_is_number(item)))
-      status = cdl_fail(CDL_USAGE, "%s: %s wants %s", path, setting->field,
+      status = cdl_fail(CDL_STATUS_USAGE, "%s: %s wants %s", path, setting->field,
                         wholes    ? "whole numbers"
                         : numbers ? "numbers"
                                   : "strings");
     else if ((items.item[i] = json_is_string(item) ? strdup(json_string_value(item))
                                                    : base_json_line(item)) == NULL)
-      status = cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+      status = cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
     else
       items.count++;
   }
-  if (status == CDL_OK &&
+  if (status == CDL_STATUS_OK &&
       (*joined = base_list_join((const char *const *)items.item, items.count)) == NULL)
-    status = cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    status = cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   base_list_release(&items);
   return status;
 }
@@ -438,7 +441,7 @@ static cdl_status set_from_json(train_settings *settings, const train_setting *s
   const char *text = NULL;
   char *joined = NULL;
   if (json_is_null(value))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (json_is_array(value) &&
       (setting->kind == TRAIN_KIND_LIST || setting->kind == TRAIN_KIND_WHOLES)) {
     CDL_TRY(join_items(setting, path, value, &joined));
@@ -446,7 +449,7 @@ static cdl_status set_from_json(train_settings *settings, const train_setting *s
   } else if (json_is_object(value) && setting->kind == TRAIN_KIND_MAP) {
     joined = base_json_line(value);
     if (joined == NULL)
-      return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+      return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
     text = joined;
   } else if (json_is_string(value))
     text = json_string_value(value);
@@ -461,9 +464,9 @@ static cdl_status set_from_json(train_settings *settings, const train_setting *s
       return cdl_context(train_settings_set(settings, setting, number), "%s", path);
     }
     *(double *)place(settings, setting) = json_real_value(value);
-    return CDL_OK;
+    return CDL_STATUS_OK;
   } else
-    return cdl_fail(CDL_USAGE, "%s: %s wants %s", path, setting->field,
+    return cdl_fail(CDL_STATUS_USAGE, "%s: %s wants %s", path, setting->field,
                     setting->kind == TRAIN_KIND_FLAG ? "true or false" : setting->placeholder);
   const cdl_status status = cdl_context(train_settings_set(settings, setting, text), "%s", path);
   free(joined);
@@ -473,7 +476,7 @@ static cdl_status set_from_json(train_settings *settings, const train_setting *s
 cdl_status train_settings_take(train_settings *settings, const char *path, const json_t *object,
                                const bool *given)
 {
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   const char *key;
   json_t *value;
   json_object_foreach((json_t *)(uintptr_t)object, key, value)
@@ -482,11 +485,11 @@ cdl_status train_settings_take(train_settings *settings, const char *path, const
     if (strcmp(key, "paper") == 0 || strcmp(key, "comment") == 0)
       continue;
     if (setting == NULL)
-      status = cdl_fail(CDL_USAGE, "%s: there is no setting '%s'; %s", path, key,
+      status = cdl_fail(CDL_STATUS_USAGE, "%s: there is no setting '%s'; %s", path, key,
                         hint_of_setting(key).text);
     else if (given == NULL || !given[setting - list])
       status = set_from_json(settings, setting, path, value);
-    if (status != CDL_OK)
+    if (status != CDL_STATUS_OK)
       break;
   }
   return status;
@@ -511,9 +514,9 @@ static json_t *list_json(const train_setting *setting, const char *text)
   if (text == NULL)
     return json_null();
   const cdl_status status =
-      is_no_list(setting, text) ? CDL_USAGE : base_list_split("", text, &names);
-  if (status != CDL_OK)
-    return status == CDL_MEMORY ? NULL : base_json_string_of(text);
+      is_no_list(setting, text) ? CDL_STATUS_USAGE : base_list_split("", text, &names);
+  if (status != CDL_STATUS_OK)
+    return status == CDL_STATUS_MEMORY ? NULL : base_json_string_of(text);
   bool plain = true; /* as the text is then */
   json_t *array = json_array();
   for (size_t i = 0; i < names.count; i++) {
@@ -600,10 +603,10 @@ cdl_status train_settings_check_options(const train_settings *s)
       continue;
     char methods[128];
     methods_with(all[i].field, methods, sizeof methods);
-    return cdl_fail(CDL_USAGE, "%s goes with --method %s, not with %s", named(&all[i]).text,
+    return cdl_fail(CDL_STATUS_USAGE, "%s goes with --method %s, not with %s", named(&all[i]).text,
                     methods, s->method);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- What goes together ---- */
@@ -611,41 +614,43 @@ cdl_status train_settings_check_options(const train_settings *s)
 static cdl_status check_data(const train_settings *s)
 {
   if ((s->task != NULL) == (s->train != NULL))
-    return cdl_fail(CDL_USAGE, "give --task with --data, or --train with your own file");
+    return cdl_fail(CDL_STATUS_USAGE, "give --task with --data, or --train with your own file");
   if (s->task != NULL && s->data == NULL)
-    return cdl_fail(CDL_USAGE, "--task wants --data: the folder that holds %s/train.tsv", s->task);
+    return cdl_fail(CDL_STATUS_USAGE, "--task wants --data: the folder that holds %s/train.tsv",
+                    s->task);
   if (s->train != NULL && (s->text_columns == NULL || s->label_column == NULL))
-    return cdl_fail(CDL_USAGE, "--train wants --text-columns and --label-column");
+    return cdl_fail(CDL_STATUS_USAGE, "--train wants --text-columns and --label-column");
   if (s->train != NULL && s->data != NULL)
-    return cdl_fail(CDL_USAGE, "--data goes with --task, not with --train");
+    return cdl_fail(CDL_STATUS_USAGE, "--data goes with --task, not with --train");
   if (s->task != NULL && (s->dev != NULL || s->text_columns != NULL || s->label_column != NULL ||
                           s->labels != NULL || s->regression))
-    return cdl_fail(CDL_USAGE,
+    return cdl_fail(CDL_STATUS_USAGE,
                     "--dev, --text-columns, --label-column, --labels and --regression go "
                     "with --train, not with --task");
   if (s->skip_label != NULL && (s->task != NULL || s->regression))
-    return cdl_fail(CDL_USAGE, "--skip-label goes with classes of --train, not with %s",
+    return cdl_fail(CDL_STATUS_USAGE, "--skip-label goes with classes of --train, not with %s",
                     s->task != NULL ? "--task" : "--regression");
   if (s->regression && s->labels != NULL)
-    return cdl_fail(CDL_USAGE, "--labels goes with classes, not with --regression");
+    return cdl_fail(CDL_STATUS_USAGE, "--labels goes with classes, not with --regression");
   if (!(s->dev_fraction >= 0 && s->dev_fraction < 1))
-    return cdl_fail(CDL_USAGE, "--dev-fraction is at least 0 and below 1, not %g", s->dev_fraction);
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_USAGE, "--dev-fraction is at least 0 and below 1, not %g",
+                    s->dev_fraction);
+  return CDL_STATUS_OK;
 }
 
 static cdl_status check_range(const char *option, double value, double least, double below)
 {
   if (!(value >= least && value < below))
-    return cdl_fail(CDL_USAGE, "%s is at least %g and below %g, not %g", option, least, below,
-                    value);
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_USAGE, "%s is at least %g and below %g, not %g", option, least,
+                    below, value);
+  return CDL_STATUS_OK;
 }
 
 static cdl_status check_rates(const train_settings *s)
 {
   CDL_TRY(check_range("--lr", s->lr, 0, 1e6));
   if (!(s->warmup_ratio >= 0 && s->warmup_ratio <= 1))
-    return cdl_fail(CDL_USAGE, "--warmup-ratio is 0 to 1, not %g", s->warmup_ratio);
+    return cdl_fail(CDL_STATUS_USAGE, "--warmup-ratio is 0 to 1, not %g", s->warmup_ratio);
   CDL_TRY(check_range("--num-cycles", s->num_cycles, 0, 1e9));
   CDL_TRY(check_range("--power", s->power, 0, 1e9));
   CDL_TRY(check_range("--end-lr", s->end_lr, 0, 1e6));
@@ -657,11 +662,11 @@ static cdl_status check_rates(const train_settings *s)
   /* What an adapter's folder can hold. */
   CDL_TRY(check_range("--adapter-dropout", s->adapter_dropout, 0, 0.999999));
   if (!(s->alpha > 0 && s->alpha <= 1e9))
-    return cdl_fail(CDL_USAGE, "--alpha is above 0 and at most 1e9, not %g", s->alpha);
+    return cdl_fail(CDL_STATUS_USAGE, "--alpha is above 0 and at most 1e9, not %g", s->alpha);
   if (!(s->lora_plus_ratio > 0 && s->lora_plus_ratio <= 1e6))
-    return cdl_fail(CDL_USAGE, "--lora-plus-ratio is above 0 and at most 1e6, not %g",
+    return cdl_fail(CDL_STATUS_USAGE, "--lora-plus-ratio is above 0 and at most 1e6, not %g",
                     s->lora_plus_ratio);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Numbers whose products must stay whole numbers. */
@@ -676,30 +681,32 @@ static cdl_status check_sizes(const train_settings *s)
                {"--threads", s->threads, 4096}};
   for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
     if (sizes[i].value > sizes[i].most)
-      return cdl_fail(CDL_USAGE, "%s is at most %lld, not %lld", sizes[i].option,
+      return cdl_fail(CDL_STATUS_USAGE, "%s is at most %lld, not %lld", sizes[i].option,
                       (long long)sizes[i].most, (long long)sizes[i].value);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status train_settings_check(const train_settings *s)
 {
   if (s->resume && s->output == NULL)
-    return cdl_fail(CDL_USAGE, "give --output: the folder of the run that --resume goes on with");
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "give --output: the folder of the run that --resume goes on with");
   if (s->model == NULL)
-    return cdl_fail(CDL_USAGE, "give --model: the Hugging Face folder of an encoder");
+    return cdl_fail(CDL_STATUS_USAGE, "give --model: the Hugging Face folder of an encoder");
   if (s->output == NULL && !s->dry_run)
-    return cdl_fail(CDL_USAGE, "give --output: the folder for the run's files");
+    return cdl_fail(CDL_STATUS_USAGE, "give --output: the folder for the run's files");
   CDL_TRY(check_data(s));
   const int64_t largest_batch = 65536;
   if (s->batch_size < 1 || s->batch_size > largest_batch || s->accumulate < 1 ||
       s->accumulate > largest_batch)
-    return cdl_fail(CDL_USAGE, "--batch-size and --accumulate are 1 to %lld",
+    return cdl_fail(CDL_STATUS_USAGE, "--batch-size and --accumulate are 1 to %lld",
                     (long long)largest_batch);
   if (s->epochs < 1 && s->max_steps < 1)
-    return cdl_fail(CDL_USAGE, "--epochs is at least 1");
+    return cdl_fail(CDL_STATUS_USAGE, "--epochs is at least 1");
   CDL_TRY(check_sizes(s));
   CDL_TRY(check_rates(s));
   if (strcmp(s->compat, "reference") == 0 && strcmp(s->method, "full") == 0)
-    return cdl_fail(CDL_USAGE, "--compat reference goes with adapters, not with --method full");
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "--compat reference goes with adapters, not with --method full");
+  return CDL_STATUS_OK;
 }

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
-#include "condlora/adapter.h"
+#include "model/adapter/adapter.h"
 
 typedef char *train_setting_TEXT;
 typedef char *train_setting_LIST;
@@ -57,8 +57,8 @@ typedef struct {
   const char *placeholder; /* "N", or "paper|reference" for a choice */
   const char *help;
   bool changes_result;
-  size_t offset;                    /* of the member; of an option, its train_method_option */
-  const cdl_adapter_option *option; /* NULL: a line of settings.def */
+  size_t offset;                /* of the member; of an option, its train_method_option */
+  const adapter_option *option; /* NULL: a line of settings.def */
 } train_setting;
 
 /* All lines, then the options of all methods, each once; static. At most TRAIN_SETTINGS_MAX. */

@@ -17,7 +17,7 @@ cdl_status train_step_create(train_step *step, train_session *session,
   optimizer.decay_all = settings->decay == NULL || strcmp(settings->decay, "all") == 0;
   const cdl_status status =
       train_optimizer_create(&step->optimizer, session->queue, session->adapter, optimizer);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     train_step_release(step);
   return status;
 }
@@ -43,17 +43,17 @@ static cdl_status enqueue(train_step *step, cdl_graph **graph, bool first, step_
 {
   cdl_queue *q = step->session->queue;
   if (step->records && !first && *graph == NULL) {
-    CDL_TRY(cdl_capture_begin(q));
+    CDL_TRY(cdl_queue_capture_begin(q));
     work(step);
-    const cdl_status status = cdl_capture_end(q, graph);
-    if (status == CDL_UNSUPPORTED) {
+    const cdl_status status = cdl_queue_capture_end(q, graph);
+    if (status == CDL_STATUS_UNSUPPORTED) {
       cdl_log(CDL_LOG_NOTICE, "steps are not recorded: %s", cdl_error_message());
       step->records = false;
     } else
       CDL_TRY(status);
   }
   if (*graph != NULL)
-    cdl_replay(q, *graph);
+    cdl_queue_replay(q, *graph);
   else
     work(step);
   return cdl_queue_status(q);
@@ -72,7 +72,8 @@ static int32_t round_up(int32_t count, size_t bound)
 }
 
 /* The recording for a batch's shape, and that shape; NULL when there is no room for another. */
-static train_recorded_batch *find_recorded(train_step *step, cdl_token_batch *batch, bool *first)
+static train_recorded_batch *find_recorded(train_step *step, encoder_token_batch *batch,
+                                           bool *first)
 {
   const int32_t tokens = round_up(batch->tokens, step->bound.tokens);
   const int32_t longest = round_up(batch->longest, step->bound.longest);
@@ -102,28 +103,28 @@ static void begin(train_step *step)
 {
   cdl_queue *q = step->session->queue;
   cdl_fill(q, CDL_ARGS(fill, .out = step->loss.loss));
-  cdl_adapter_materialize(step->session->adapter, q);
-  cdl_adapter_zero_gradients(step->session->adapter, q);
+  adapter_materialize(step->session->adapter, q);
+  adapter_zero_gradients(step->session->adapter, q);
 }
 
 static void forward_backward(train_step *step)
 {
-  cdl_encoder *encoder = step->session->encoder;
+  model_encoder *encoder = step->session->encoder;
   cdl_queue *q = step->session->queue;
-  const cdl_tensor logits = cdl_encoder_forward(encoder, q, &step->dropout, step->loss.step, true);
-  train_loss_forward_backward(&step->loss, q, logits, cdl_encoder_d_logits(encoder));
-  cdl_encoder_backward(encoder, q);
+  const cdl_tensor logits = encoder_forward(encoder, q, &step->dropout, step->loss.step, true);
+  train_loss_forward_backward(&step->loss, q, logits, encoder_d_logits(encoder));
+  encoder_backward(encoder, q);
 }
 
 static void end(train_step *step)
 {
-  cdl_adapter *adapter = step->session->adapter;
+  model_adapter *adapter = step->session->adapter;
   cdl_queue *q = step->session->queue;
   train_loss *loss = &step->loss;
-  cdl_adapter_pull_back(adapter, q);
-  cdl_adapter_extra_loss(adapter, q, loss->loss);
+  adapter_pull_back(adapter, q);
+  adapter_extra_loss(adapter, q, loss->loss);
   cdl_clip_norm(q, CDL_ARGS(clip_norm, .norm = loss->norm, .factor = loss->factor,
-                            .gradient = cdl_adapter_gradients(adapter),
+                            .gradient = adapter_gradients(adapter),
                             .max_norm = step->max_gradient_norm));
   train_optimizer_step(&step->optimizer, q, loss->factor, loss->step);
 }
@@ -133,16 +134,15 @@ cdl_status train_step_begin(train_step *step, const cdl_step_record *record)
   const train_session *session = step->session;
   if (!step->warm)
     step->records = cdl_backend_captures(session->backend) &&
-                    cdl_encoder_recordable(session->encoder) &&
-                    !cdl_adapter_varies(session->adapter);
-  cdl_upload(session->queue, step->loss.step, record, sizeof *record);
-  CDL_TRY(cdl_adapter_begin_step(session->adapter, session->queue, record));
+                    encoder_recordable(session->encoder) && !adapter_varies(session->adapter);
+  cdl_queue_upload(session->queue, step->loss.step, record, sizeof *record);
+  CDL_TRY(adapter_begin_step(session->adapter, session->queue, record));
   return enqueue(step, &step->begin, !step->warm, begin);
 }
 
 cdl_status train_step_batch(train_step *step, const data_batch *batch)
 {
-  cdl_token_batch view = data_batch_view(batch);
+  encoder_token_batch view = data_batch_view(batch);
   cdl_graph *none = NULL, **graph = &none;
   bool first = true;
   if (step->records) {
@@ -151,7 +151,7 @@ cdl_status train_step_batch(train_step *step, const data_batch *batch)
       graph = &recorded->graph;
     first = first || recorded == NULL;
   }
-  CDL_TRY(cdl_encoder_load_batch(step->session->encoder, step->session->queue, &view));
+  CDL_TRY(encoder_load_batch(step->session->encoder, step->session->queue, &view));
   train_loss_load_batch(&step->loss, step->session->queue, batch);
   return enqueue(step, graph, first, forward_backward);
 }
@@ -159,10 +159,10 @@ cdl_status train_step_batch(train_step *step, const data_batch *batch)
 cdl_status train_step_batches(train_step *const *steps, const data_batch *const *batches,
                               size_t count)
 {
-  cdl_encoder *encoders[CDL_JOINT_ENCODERS_MAX] = {NULL};
-  cdl_token_batch views[CDL_JOINT_ENCODERS_MAX] = {{0}};
-  cdl_dropout_rates dropout[CDL_JOINT_ENCODERS_MAX];
-  cdl_tensor records[CDL_JOINT_ENCODERS_MAX];
+  model_encoder *encoders[ENCODER_JOINT_MAX] = {NULL};
+  encoder_token_batch views[ENCODER_JOINT_MAX] = {{0}};
+  encoder_dropout_rates dropout[ENCODER_JOINT_MAX];
+  cdl_tensor records[ENCODER_JOINT_MAX];
   cdl_queue *q = steps[0]->session->queue;
   for (size_t i = 0; i < count; i++) {
     encoders[i] = steps[i]->session->encoder;
@@ -170,14 +170,14 @@ cdl_status train_step_batches(train_step *const *steps, const data_batch *const 
     dropout[i] = steps[i]->dropout;
     records[i] = steps[i]->loss.step;
   }
-  CDL_TRY(cdl_encoder_load_joint(encoders, count, q, views));
+  CDL_TRY(encoder_load_joint(encoders, count, q, views));
   for (size_t i = 0; i < count; i++)
     train_loss_load_batch(&steps[i]->loss, q, batches[i]);
-  cdl_encoder_forward_joint(encoders[0], q, dropout, records);
+  encoder_forward_joint(encoders[0], q, dropout, records);
   for (size_t i = 0; i < count; i++)
-    train_loss_forward_backward(&steps[i]->loss, q, cdl_encoder_logits(encoders[i]),
-                                cdl_encoder_d_logits(encoders[i]));
-  cdl_encoder_backward(encoders[0], q);
+    train_loss_forward_backward(&steps[i]->loss, q, encoder_logits(encoders[i]),
+                                encoder_d_logits(encoders[i]));
+  encoder_backward(encoders[0], q);
   return cdl_queue_status(q);
 }
 
@@ -185,6 +185,6 @@ cdl_status train_step_end(train_step *step, int64_t number)
 {
   CDL_TRY(enqueue(step, &step->end, !step->warm, end));
   step->warm = true;
-  return cdl_adapter_after_step(step->session->adapter, step->session->queue, number,
-                                step->loss.factor);
+  return adapter_after_step(step->session->adapter, step->session->queue, number,
+                            step->loss.factor);
 }

@@ -20,7 +20,7 @@ typedef struct {
   train_session *session;
   train_loss loss;
   train_optimizer optimizer;
-  cdl_dropout_rates dropout;
+  encoder_dropout_rates dropout;
   float max_gradient_norm;
   data_batch_bound bound;
 

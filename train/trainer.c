@@ -12,9 +12,9 @@
 #include "base/json.h"
 #include "base/process.h"
 #include "condlora/log.h"
-#include "condlora/schedule.h"
 #include "train/peak.h"
 #include "train/run_record.h"
+#include "train/schedule.h"
 
 enum { CHECKPOINT_SECONDS = 30 };
 
@@ -32,15 +32,15 @@ static cdl_status plan_schedule(train_trainer *t)
                 window = s->batch_size * s->accumulate;
   t->steps_per_epoch = (examples + window - 1) / window;
   const int64_t total = s->max_steps > 0 ? s->max_steps : t->steps_per_epoch * s->epochs;
-  cdl_schedule_kind kind;
-  CDL_TRY(cdl_schedule_find(s->schedule, &kind));
-  t->schedule = cdl_schedule_make(kind, s->lr, (uint64_t)total,
-                                  cdl_schedule_warmup_steps(s->warmup_ratio, (uint64_t)total));
+  train_schedule_kind kind;
+  CDL_TRY(train_schedule_find(s->schedule, &kind));
+  t->schedule = train_schedule_make(kind, s->lr, (uint64_t)total,
+                                    train_schedule_warmup_steps(s->warmup_ratio, (uint64_t)total));
   if (s->num_cycles > 0)
     t->schedule.cycles = s->num_cycles;
   t->schedule.power = s->power;
   t->schedule.end_rate = s->end_lr;
-  CDL_TRY(cdl_schedule_check(&t->schedule));
+  CDL_TRY(train_schedule_check(&t->schedule));
 
   if (strcmp(s->eval_every, "epoch") == 0)
     t->eval_every = t->steps_per_epoch;
@@ -49,19 +49,20 @@ static cdl_status plan_schedule(train_trainer *t)
     errno = 0;
     t->eval_every = strtoll(s->eval_every, NULL, 10);
     if (digits == 0 || s->eval_every[digits] != '\0' || errno != 0)
-      return cdl_fail(CDL_USAGE, "--eval-every is a number of steps, epoch or 0, not '%s'",
+      return cdl_fail(CDL_STATUS_USAGE, "--eval-every is a number of steps, epoch or 0, not '%s'",
                       s->eval_every);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-cdl_dropout_rates train_run_dropout(const train_session *session, const train_settings *settings)
+encoder_dropout_rates train_run_dropout(const train_session *session,
+                                        const train_settings *settings)
 {
-  const cdl_model_config *c = cdl_encoder_config(session->encoder);
+  const model_config *c = encoder_config(session->encoder);
   const double set = settings->dropout;
-  return (cdl_dropout_rates){.hidden = (float)(set >= 0 ? set : c->hidden_dropout),
-                             .attention = (float)(set >= 0 ? set : c->attention_dropout),
-                             .classifier = (float)(set >= 0 ? set : c->classifier_dropout)};
+  return (encoder_dropout_rates){.hidden = (float)(set >= 0 ? set : c->hidden_dropout),
+                                 .attention = (float)(set >= 0 ? set : c->attention_dropout),
+                                 .classifier = (float)(set >= 0 ? set : c->classifier_dropout)};
 }
 
 /* Best is chosen on `valid`, or on `dev` where nothing is held out. */
@@ -70,10 +71,10 @@ static cdl_status plan_evaluation(train_trainer *t)
   train_session *session = t->session;
   const bool on_valid = session->split.valid_count > 0;
   if (t->eval_every == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (!on_valid && session->dev == NULL)
     return cdl_fail(
-        CDL_USAGE,
+        CDL_STATUS_USAGE,
         "there is nothing to measure on: give --dev, a --dev-fraction above 0, or --eval-every 0");
   const cdl_dataset *dataset = on_valid ? session->train : session->dev;
   t->evaluated_split = on_valid ? "valid" : "dev";
@@ -85,8 +86,8 @@ static cdl_status plan_evaluation(train_trainer *t)
   t->evaluation.types_zero = session->types_zero;
   t->logits = calloc(cdl_dataset_count(dataset) * (size_t)session->labels + 1, sizeof *t->logits);
   return t->logits != NULL
-             ? CDL_OK
-             : cdl_fail(CDL_MEMORY, "out of memory: the logits of %s", t->evaluated_split);
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_MEMORY, "out of memory: the logits of %s", t->evaluated_split);
 }
 
 static cdl_status plan_memory(train_trainer *t, train_plan *plan)
@@ -96,23 +97,23 @@ static cdl_status plan_memory(train_trainer *t, train_plan *plan)
   data_batch_bound bound;
   CDL_TRY(data_batch_bound_of(&tokens, session->split.train, session->split.train_count,
                               (size_t)t->settings->batch_size, &bound));
-  t->training_limits = (cdl_batch_limits){.tokens = (int32_t)bound.tokens,
-                                          .sequences = (int32_t)bound.examples,
-                                          .longest = (int32_t)bound.longest};
+  t->training_limits = (encoder_batch_limits){.tokens = (int32_t)bound.tokens,
+                                              .sequences = (int32_t)bound.examples,
+                                              .longest = (int32_t)bound.longest};
   if (t->eval_every != 0)
     t->evaluation_limits = train_evaluation_limits(&t->evaluation);
   plan->longest_tokens = bound.longest;
   plan->batch_tokens = bound.tokens;
-  plan->activation_bytes = cdl_encoder_activation_bytes(session->encoder, t->training_limits, true);
+  plan->activation_bytes = encoder_activation_bytes(session->encoder, t->training_limits, true);
   cdl_memory_info memory;
   CDL_TRY(cdl_backend_memory(session->backend, &memory));
   plan->model_bytes = memory.used_bytes;
   CDL_TRY(train_step_create(&t->step, session, t->settings, bound));
   if (t->settings->dry_run)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (!data_batch_allocate(&t->batch, bound))
-    return cdl_fail(CDL_MEMORY, "out of memory: a batch of %zu tokens", bound.tokens);
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a batch of %zu tokens", bound.tokens);
+  return CDL_STATUS_OK;
 }
 
 /* A path may lead to other contents by the time a run is resumed. */
@@ -144,17 +145,17 @@ cdl_status trainer_prepare(train_trainer *t)
   t->order_epoch = -1;
   t->order = malloc((examples + 1) * sizeof *t->order);
   if (t->order == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: the order of %zu examples", examples);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the order of %zu examples", examples);
   CDL_TRY(plan_memory(t, &t->plan));
   t->step.dropout = train_run_dropout(t->session, s);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* What a run carries from step to step and into its checkpoint. */
 static cdl_status make_state(train_trainer *t)
 {
   train_session *session = t->session;
-  CDL_TRY(cdl_adapter_begin_run(session->adapter, session->queue, (int64_t)t->schedule.total));
+  CDL_TRY(adapter_begin_run(session->adapter, session->queue, (int64_t)t->schedule.total));
   CDL_TRY(train_step_ring_create(&t->watch, session->queue));
   CDL_TRY(adapter_snapshot_create(session->adapter, &t->now));
   CDL_TRY(adapter_snapshot_create(session->adapter, &t->best));
@@ -165,12 +166,12 @@ static cdl_status make_state(train_trainer *t)
                                .kernels = strdup(cdl_backend_description(session->backend))};
   if (t->moments == NULL || t->state.evaluations == NULL || t->state.settings == NULL ||
       t->state.kernels == NULL || !note_inputs(t, t->state.settings))
-    return cdl_fail(CDL_MEMORY, "out of memory: the state of the run");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the state of the run");
   /* ", 2 threads" goes: the result does not depend on their number. */
   char *threads = strrchr(t->state.kernels, ',');
   if (threads != NULL && strstr(threads, "thread") != NULL)
     *threads = '\0';
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* What plan_memory did not know. */
@@ -184,7 +185,7 @@ static void complete_plan(train_trainer *t)
   plan->dropout = t->step.dropout;
   plan->steps = (int64_t)t->schedule.total;
   plan->steps_per_epoch = t->steps_per_epoch;
-  cdl_adapter_trained_numbers(session->adapter, &plan->adapter_numbers, &plan->head_numbers);
+  adapter_trainable_parameters(session->adapter, &plan->adapter_numbers, &plan->head_numbers);
 }
 
 void trainer_release(train_trainer *t)
@@ -242,7 +243,7 @@ static cdl_status finish_step(train_trainer *t)
   CDL_TRY(train_step_ring_take(&t->watch, &step));
   train_step_report *report = &step.report;
   if (!isfinite(report->loss) || !isfinite(report->gradient_norm))
-    return cdl_fail(CDL_NUMERIC,
+    return cdl_fail(CDL_STATUS_NUMERIC,
                     "step %lld: the loss is %g, the gradient's norm %g; training stops, the last "
                     "checkpoint stands "
                     "(a lower --lr may help)",
@@ -251,7 +252,7 @@ static cdl_status finish_step(train_trainer *t)
   CDL_TRY(train_run_log_step(&t->files, report));
   if (t->events->stepped != NULL)
     t->events->stepped(t->events->user, report);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Nothing is evaluated, saved or said of a state whose steps have not been seen to be sound. */
@@ -259,7 +260,7 @@ static cdl_status finish_steps(train_trainer *t)
 {
   while (!train_step_ring_empty(&t->watch))
     CDL_TRY(finish_step(t));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Checkpoints ---- */
@@ -269,9 +270,9 @@ cdl_status trainer_save(train_trainer *t)
   CDL_TRY(finish_steps(t));
   CDL_TRY(train_run_log_sync(&t->files, &t->state.log_bytes));
   CDL_TRY(adapter_snapshot_take(&t->now, t->session->adapter, t->session->queue));
-  cdl_download(t->session->queue, t->moments, train_optimizer_state(&t->step.optimizer),
-               2 * t->now.count * sizeof(float));
-  CDL_TRY(cdl_sync(t->session->queue));
+  cdl_queue_download(t->session->queue, t->moments, train_optimizer_state(&t->step.optimizer),
+                     2 * t->now.count * sizeof(float));
+  CDL_TRY(cdl_queue_sync(t->session->queue));
   t->last_checkpoint = base_process_seconds();
   const train_run_tensors tensors = {.values = &t->now, .best = &t->best, .moments = t->moments};
   return train_checkpoint_write(t->files.checkpoint, &t->state, &tensors);
@@ -288,14 +289,15 @@ static cdl_status compare_settings(const train_trainer *t, const train_run_state
       continue;
     const json_t *before = json_object_get(found->settings, key);
     if (before == NULL || !json_equal(value, before))
-      return cdl_fail(CDL_USAGE, "%s: the run was started with another %s; resume with the same",
+      return cdl_fail(CDL_STATUS_USAGE,
+                      "%s: the run was started with another %s; resume with the same",
                       t->files.checkpoint, key);
   }
   if (strcmp(found->kernels, t->state.kernels) != 0)
     cdl_log(CDL_LOG_WARNING,
             "the run was started on %s, this is %s: results may differ in their last digits",
             found->kernels, t->state.kernels);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The steps of the run before: its epochs are as long as this one's. */
@@ -313,7 +315,7 @@ static cdl_status take_length(train_trainer *t, const json_t *before, json_t *no
   const int64_t total = (int64_t)t->schedule.total, had = total_of(t, before);
   if (total < had) {
     json_decref(now);
-    return cdl_fail(CDL_USAGE,
+    return cdl_fail(CDL_STATUS_USAGE,
                     "%s: the run is of %lld steps; --resume with --epochs or --max-steps makes it "
                     "longer, not %lld",
                     t->files.folder, (long long)had, (long long)total);
@@ -327,7 +329,7 @@ static cdl_status take_length(train_trainer *t, const json_t *before, json_t *no
   }
   json_decref(t->state.settings);
   t->state.settings = now;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status load_checkpoint(train_trainer *t)
@@ -336,13 +338,13 @@ static cdl_status load_checkpoint(train_trainer *t)
   train_run_state found;
   const cdl_status status =
       train_checkpoint_load(t->files.checkpoint, (int64_t)t->schedule.total, &found, &tensors);
-  if (status == CDL_ABSENT) {
+  if (status == CDL_STATUS_ABSENT) {
     cdl_log(CDL_LOG_NOTICE, "%s holds no checkpoint: training starts afresh", t->files.folder);
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   CDL_TRY(status);
   const cdl_status same = compare_settings(t, &found);
-  if (same != CDL_OK) {
+  if (same != CDL_STATUS_OK) {
     train_run_state_release(&found);
     return same;
   }
@@ -353,8 +355,8 @@ static cdl_status load_checkpoint(train_trainer *t)
   json_decref(before);
   CDL_TRY(taken);
   CDL_TRY(adapter_snapshot_restore(&t->now, t->session->adapter, t->session->queue));
-  cdl_upload(t->session->queue, train_optimizer_state(&t->step.optimizer), t->moments,
-             2 * t->now.count * sizeof(float));
+  cdl_queue_upload(t->session->queue, train_optimizer_state(&t->step.optimizer), t->moments,
+                   2 * t->now.count * sizeof(float));
   return cdl_queue_status(t->session->queue);
 }
 
@@ -364,23 +366,23 @@ static cdl_status load_checkpoint(train_trainer *t)
 cdl_status trainer_write_adapter(train_trainer *t, const adapter_snapshot *values)
 {
   if (strcmp(t->settings->method, "full") == 0)
-    return CDL_OK; /* a whole model is written once, at the end */
+    return CDL_STATUS_OK; /* a whole model is written once, at the end */
   return adapter_write(t->session->adapter, values, t->files.adapter, &t->session->adapter_config);
 }
 
 cdl_status train_add_penalty(const train_session *session, train_result *result)
 {
   double penalty;
-  CDL_TRY(cdl_adapter_evaluation_penalty(session->adapter, session->queue, &penalty));
+  CDL_TRY(adapter_evaluation_penalty(session->adapter, session->queue, &penalty));
   result->loss += penalty;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status evaluate(train_trainer *t)
 {
   train_session *session = t->session;
   CDL_TRY(finish_steps(t));
-  cdl_adapter_materialize(session->adapter, session->queue); /* the step has moved the parameters */
+  adapter_materialize(session->adapter, session->queue); /* the step has moved the parameters */
   CDL_TRY(train_evaluation_run(&t->evaluation, session->encoder, session->queue, t->logits,
                                t->events->stop));
   t->state.evaluated_step = t->state.step;
@@ -404,7 +406,7 @@ static cdl_status evaluate(train_trainer *t)
   base_json_set(&entry, "split", json_string(t->evaluated_split));
   base_json_append(&t->state.evaluations, entry);
   if (t->state.evaluations == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: what was measured");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: what was measured");
 
   if (t->events->evaluated != NULL) {
     const train_evaluation_report report = {.step = t->state.step,
@@ -414,7 +416,7 @@ static cdl_status evaluate(train_trainer *t)
                                             .is_best = is_best};
     t->events->evaluated(t->events->user, &report);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- A step ---- */
@@ -447,7 +449,7 @@ static cdl_status begin_step(train_trainer *t)
       .report = {.step = number + 1,
                  .steps = (int64_t)t->schedule.total,
                  .epoch = trainer_epoch(t, number + 1),
-                 .learning_rate = cdl_schedule_rate(&t->schedule, (uint64_t)number)}};
+                 .learning_rate = train_schedule_rate(&t->schedule, (uint64_t)number)}};
   cdl_step_record record = {.loss_scale =
                                 train_loss_scale(&t->step.loss, t->session->train, t->rows, count),
                             .step = (uint32_t)number,
@@ -465,23 +467,23 @@ static cdl_status fill_batch(train_trainer *t)
                           left < size ? left : size, session->first_position));
   if (session->types_zero)
     memset(t->batch.type_ids, 0, t->batch.tokens * sizeof *t->batch.type_ids);
-  const cdl_token_batch view = data_batch_view(&t->batch);
-  t->under_way.operations += cdl_encoder_gemm_operations(session->encoder, &view, true);
-  return CDL_OK;
+  const encoder_token_batch view = data_batch_view(&t->batch);
+  t->under_way.operations += encoder_gemm_operations(session->encoder, &view, true);
+  return CDL_STATUS_OK;
 }
 
 cdl_status trainer_proceed(train_trainer *t)
 {
   t->rows_done += t->batch.examples;
   if (t->rows_done < t->under_way.examples)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(train_step_end(&t->step, t->state.step));
   train_step_ring_add(&t->watch, &t->under_way, t->step.loss.loss, t->step.loss.norm);
   CDL_TRY(cdl_queue_status(t->session->queue));
   t->under_way = (train_pending_step){0};
   t->rows_done = 0;
   t->state.step++;
-  return train_step_ring_full(&t->watch) ? finish_step(t) : CDL_OK;
+  return train_step_ring_full(&t->watch) ? finish_step(t) : CDL_STATUS_OK;
 }
 
 static bool evaluation_due(const train_trainer *t)
@@ -501,7 +503,7 @@ static bool checkpoint_due(const train_trainer *t, bool evaluated)
 static cdl_status stop(train_trainer *t)
 {
   CDL_TRY(trainer_save(t));
-  return cdl_fail(CDL_CANCELLED,
+  return cdl_fail(CDL_STATUS_CANCELLED,
                   "stopped after step %lld of %lld; --resume with --output %s goes on",
                   (long long)t->state.step, (long long)t->schedule.total, t->files.folder);
 }
@@ -515,30 +517,30 @@ static cdl_status between_steps(train_trainer *t, bool *over)
   *over = false;
   if (evaluates) {
     const cdl_status status = evaluate(t);
-    if (status == CDL_CANCELLED)
+    if (status == CDL_STATUS_CANCELLED)
       return stop(t);
     CDL_TRY(status);
   }
   *over = t->state.step >= (int64_t)t->schedule.total ||
           (patience > 0 && t->state.since_best >= patience);
   if (*over)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (stop_requested(t))
     return stop(t);
   if (t->state.step > t->first_step && checkpoint_due(t, evaluates))
     return trainer_save(t);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status trainer_next_batch(train_trainer *t, bool *over)
 {
   *over = t->state.finished;
   if (*over)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (t->rows_done == 0) {
     CDL_TRY(between_steps(t, over));
     if (*over)
-      return CDL_OK;
+      return CDL_STATUS_OK;
     CDL_TRY(begin_step(t));
   }
   return fill_batch(t);
@@ -571,5 +573,5 @@ cdl_status trainer_begin(train_trainer *t, train_summary *summary, bool *ended)
   if (t->events->planned != NULL)
     t->events->planned(t->events->user, plan);
   t->last_checkpoint = base_process_seconds();
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

@@ -11,7 +11,7 @@ typedef struct {
   const char *method, *backend;          /* description of the backend */
   int64_t adapter_numbers, head_numbers; /* trained */
   const data_census *census;
-  cdl_dropout_rates dropout;
+  encoder_dropout_rates dropout;
   int64_t steps, steps_per_epoch, first_step; /* first_step > 0: resumed */
   size_t longest_tokens, batch_tokens;        /* longest example; most tokens of a batch */
   size_t activation_bytes, model_bytes;
@@ -54,7 +54,8 @@ typedef struct {
 } train_summary;
 
 /* The rates of dropout that a run has: the settings', or where they leave them open its model's. */
-cdl_dropout_rates train_run_dropout(const train_session *session, const train_settings *settings);
+encoder_dropout_rates train_run_dropout(const train_session *session,
+                                        const train_settings *settings);
 
 /* Trains as `settings` say on what `session` opened for them. Errors: NUMERIC when a loss is not
  * finite (nothing is saved after the last checkpoint); CANCELLED after `stop`, saved; those of

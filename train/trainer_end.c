@@ -23,17 +23,18 @@ static cdl_status measure_split(train_trainer *t, const cdl_dataset *dataset, co
   evaluation.types_zero = session->types_zero;
   float *logits = calloc(cdl_dataset_count(dataset) * labels + 1, sizeof *logits);
   train_class_details details = {0};
-  cdl_status status = logits == NULL ? cdl_fail(CDL_MEMORY, "out of memory: %s", name) : CDL_OK;
-  if (status == CDL_OK)
-    status = cdl_encoder_plan(session->encoder, session->queue, (cdl_batch_limits){0},
-                              train_evaluation_limits(&evaluation));
-  if (status == CDL_OK)
+  cdl_status status =
+      logits == NULL ? cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", name) : CDL_STATUS_OK;
+  if (status == CDL_STATUS_OK)
+    status = encoder_plan(session->encoder, session->queue, (encoder_batch_limits){0},
+                          train_evaluation_limits(&evaluation));
+  if (status == CDL_STATUS_OK)
     status = train_evaluation_run(&evaluation, session->encoder, session->queue, logits, NULL);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = train_score(dataset, rows, count, logits, session->labels, &details, result);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = train_add_penalty(session, result);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     json_t *entry = train_result_json(session, result);
     base_json_update(&entry, train_class_json(session->label_names, labels, &details, count));
     for (size_t p = 0; dataset == session->dev && cdl_dataset_part_count(dataset) > 1 &&
@@ -43,9 +44,9 @@ static cdl_status measure_split(train_trainer *t, const cdl_dataset *dataset, co
       train_result of_part;
       status = train_score(dataset, rows + part.first, part.count, logits, session->labels, NULL,
                            &of_part);
-      if (status == CDL_OK)
+      if (status == CDL_STATUS_OK)
         status = train_add_penalty(session, &of_part);
-      if (status != CDL_OK)
+      if (status != CDL_STATUS_OK)
         break;
       base_json_set(&entry, part.name, train_result_json(session, &of_part));
     }
@@ -97,17 +98,17 @@ static cdl_status measure(train_trainer *t, train_summary *s, json_t **metrics)
   base_json_set(metrics, "timing",
                 json_pack("{sf sI}", "examples_per_s", s->examples_per_s, "peak_bytes",
                           (json_int_t)s->peak_bytes));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status keep_result(train_trainer *t)
 {
   train_session *session = t->session;
-  const adapter_model_origin origin = {.base = t->settings->model,
-                                       .tokenizer = t->settings->model,
-                                       .labels = (const char *const *)session->label_names,
-                                       .problem = session->regression ? CDL_PROBLEM_REGRESSION
-                                                                      : CDL_PROBLEM_CLASSIFICATION};
+  const adapter_model_origin origin = {
+      .base = t->settings->model,
+      .tokenizer = t->settings->model,
+      .labels = (const char *const *)session->label_names,
+      .problem = session->regression ? MODEL_PROBLEM_REGRESSION : MODEL_PROBLEM_CLASSIFICATION};
   if (strcmp(t->settings->method, "full") == 0) {
     CDL_TRY(adapter_model_write(session->encoder, session->queue, &origin, t->files.model));
     return train_columns_write(t->files.model, &session->adapter_config);
@@ -122,9 +123,9 @@ cdl_status trainer_finish(train_trainer *t, train_summary *summary)
   CDL_TRY(trainer_save(t)); /* before the best values replace the last */
   json_t *metrics = json_object();
   cdl_status status = measure(t, summary, &metrics);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = keep_result(t);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = base_json_write(t->files.metrics, metrics);
   json_decref(metrics);
   return status;

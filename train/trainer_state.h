@@ -3,8 +3,8 @@
 #ifndef CONDLORA_TRAIN_TRAINER_STATE_H
 #define CONDLORA_TRAIN_TRAINER_STATE_H
 
-#include "condlora/schedule.h"
 #include "train/run_files.h"
+#include "train/schedule.h"
 #include "train/step.h"
 #include "train/step_ring.h"
 #include "train/trainer.h"
@@ -16,7 +16,7 @@ typedef struct {
   const train_settings *settings;
   const train_events *events;
 
-  cdl_schedule schedule;
+  train_schedule schedule;
   train_step step;
   train_step_ring watch;
   uint64_t seed_data, seed_dropout;
@@ -43,7 +43,7 @@ typedef struct {
   int64_t trained_examples, first_step;
 
   train_plan plan;
-  cdl_batch_limits training_limits, evaluation_limits;
+  encoder_batch_limits training_limits, evaluation_limits;
   /* The step under way: its examples in `order`, and how many of them have been in a batch. */
   train_pending_step under_way;
   const uint32_t *rows;

@@ -21,7 +21,7 @@ static cdl_status device_memory(const cdl_backend *backend, cdl_device_memory *m
 {
   *memory = (cdl_device_memory){0};
   return backend->table->memory_info != NULL ? backend->table->memory_info(backend->device, memory)
-                                             : CDL_OK;
+                                             : CDL_STATUS_OK;
 }
 
 static cdl_status refuse_memory(const cdl_backend *backend, size_t bytes)
@@ -30,14 +30,14 @@ static cdl_status refuse_memory(const cdl_backend *backend, size_t bytes)
   snprintf(reason, sizeof reason, "%s", cdl_error_message());
   const char *between = reason[0] != '\0' ? ": " : "";
   cdl_device_memory memory;
-  if (device_memory(backend, &memory) != CDL_OK || memory.total_bytes == 0)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory: wanted %zu bytes%s%s", backend->table->name,
-                    bytes, between, reason);
+  if (device_memory(backend, &memory) != CDL_STATUS_OK || memory.total_bytes == 0)
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory: wanted %zu bytes%s%s",
+                    backend->table->name, bytes, between, reason);
   if (memory.free_bytes == 0) /* the device cannot say */
-    return cdl_fail(CDL_MEMORY,
+    return cdl_fail(CDL_STATUS_MEMORY,
                     "%s: out of memory: wanted %zu bytes, the device has %zu in all%s%s",
                     backend->table->name, bytes, memory.total_bytes, between, reason);
-  return cdl_fail(CDL_MEMORY, "%s: out of memory: wanted %zu bytes, %zu of %zu are free%s%s",
+  return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory: wanted %zu bytes, %zu of %zu are free%s%s",
                   backend->table->name, bytes, memory.free_bytes, memory.total_bytes, between,
                   reason);
 }
@@ -53,17 +53,18 @@ cdl_status core_buffer_create(cdl_backend *backend, size_t bytes, cdl_buffer **b
   /* An empty buffer has an address too: not every device can allocate nothing. */
   const cdl_status status =
       backend->table->allocate(backend->device, bytes > 0 ? bytes : 1, &created->handle);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     free(created);
-    return status == CDL_MEMORY ? refuse_memory(backend, bytes)
-                                : cdl_context(base_give_reason(status), "%s: buffer of %zu bytes",
-                                              backend->table->name, bytes);
+    return status == CDL_STATUS_MEMORY
+               ? refuse_memory(backend, bytes)
+               : cdl_context(base_give_reason(status), "%s: buffer of %zu bytes",
+                             backend->table->name, bytes);
   }
   created->bytes = bytes;
   created->owner = backend;
   core_count_bytes(backend, bytes);
   *buffer = created;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void core_buffer_destroy(cdl_buffer *buffer)
@@ -79,20 +80,20 @@ void core_buffer_destroy(cdl_buffer *buffer)
 cdl_status cdl_buffer_wrap(cdl_backend *backend, void *foreign, size_t bytes, cdl_buffer **buffer)
 {
   if (backend == NULL || foreign == NULL || buffer == NULL)
-    return cdl_fail(CDL_ARGUMENT, "cdl_buffer_wrap: %s is NULL",
+    return cdl_fail(CDL_STATUS_ARGUMENT, "cdl_buffer_wrap: %s is NULL",
                     backend == NULL   ? "backend"
                     : foreign == NULL ? "the foreign memory"
                                       : "buffer");
   *buffer = NULL;
   const cdl_backend_table *table = backend->table;
   if (table->wrap_memory == NULL)
-    return cdl_fail(CDL_UNSUPPORTED, "%s: takes no foreign memory", table->name);
+    return cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: takes no foreign memory", table->name);
   cdl_buffer *created = calloc(1, sizeof *created);
   if (created == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory for a buffer", table->name);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory for a buffer", table->name);
   base_clear_message();
   const cdl_status status = table->wrap_memory(backend->device, foreign, bytes, &created->handle);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     free(created);
     return cdl_context(base_give_reason(status), "%s: foreign memory of %zu bytes", table->name,
                        bytes);
@@ -102,18 +103,18 @@ cdl_status cdl_buffer_wrap(cdl_backend *backend, void *foreign, size_t bytes, cd
   created->bytes = bytes;
   atomic_fetch_add(&backend->buffers, 1);
   *buffer = created;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cdl_buffer_create(cdl_backend *backend, size_t bytes, cdl_buffer **buffer)
 {
   if (backend == NULL || buffer == NULL)
-    return cdl_fail(CDL_ARGUMENT, "cdl_buffer_create: %s is NULL",
+    return cdl_fail(CDL_STATUS_ARGUMENT, "cdl_buffer_create: %s is NULL",
                     backend == NULL ? "backend" : "buffer");
   *buffer = NULL;
   CDL_TRY(core_buffer_create(backend, bytes, buffer));
   atomic_fetch_add(&backend->buffers, 1);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void cdl_buffer_destroy(cdl_buffer *buffer)
@@ -133,7 +134,7 @@ size_t cdl_buffer_bytes(const cdl_buffer *buffer)
 cdl_status cdl_host_allocate(cdl_backend *backend, size_t bytes, void **memory)
 {
   if (backend == NULL || memory == NULL)
-    return cdl_fail(CDL_ARGUMENT, "cdl_host_allocate: %s is NULL",
+    return cdl_fail(CDL_STATUS_ARGUMENT, "cdl_host_allocate: %s is NULL",
                     backend == NULL ? "backend" : "memory");
   const cdl_backend_table *table = backend->table;
   const size_t wanted = bytes > 0 ? bytes : 1;
@@ -141,14 +142,15 @@ cdl_status cdl_host_allocate(cdl_backend *backend, size_t bytes, void **memory)
   base_clear_message();
   if (table->pinned_allocate != NULL) {
     const cdl_status status = table->pinned_allocate(backend->device, wanted, memory);
-    return status == CDL_OK ? CDL_OK
-                            : cdl_context(base_give_reason(status), "%s: host memory of %zu bytes",
-                                          table->name, bytes);
+    return status == CDL_STATUS_OK
+               ? CDL_STATUS_OK
+               : cdl_context(base_give_reason(status), "%s: host memory of %zu bytes", table->name,
+                             bytes);
   }
   *memory = core_host.allocate(wanted, 64);
-  return *memory != NULL
-             ? CDL_OK
-             : cdl_fail(CDL_MEMORY, "%s: out of host memory: wanted %zu bytes", table->name, bytes);
+  return *memory != NULL ? CDL_STATUS_OK
+                         : cdl_fail(CDL_STATUS_MEMORY, "%s: out of host memory: wanted %zu bytes",
+                                    table->name, bytes);
 }
 
 void cdl_host_free(cdl_backend *backend, void *memory)
@@ -164,11 +166,11 @@ void cdl_host_free(cdl_backend *backend, void *memory)
 cdl_status cdl_backend_memory(const cdl_backend *backend, cdl_memory_info *info)
 {
   if (backend == NULL || info == NULL)
-    return cdl_fail(CDL_ARGUMENT, "cdl_backend_memory: %s is NULL",
+    return cdl_fail(CDL_STATUS_ARGUMENT, "cdl_backend_memory: %s is NULL",
                     backend == NULL ? "backend" : "info");
   cdl_device_memory memory;
   CDL_TRY(device_memory(backend, &memory));
   *info = (cdl_memory_info){atomic_load(&backend->used_bytes), atomic_load(&backend->peak_bytes),
                             memory.free_bytes, memory.total_bytes};
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

@@ -23,7 +23,7 @@ cdl_status core_refuse(const core_call *call, const char *format, ...)
   va_start(arguments, format);
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
-  return cdl_fail(CDL_ARGUMENT, "%s: %s", call->spec->name, text);
+  return cdl_fail(CDL_STATUS_ARGUMENT, "%s: %s", call->spec->name, text);
 }
 
 /* ---- One tensor ---- */
@@ -72,7 +72,7 @@ static cdl_status refuse_tensor(const char *what, const char *name, const cdl_te
 {
   char shape[CORE_SHAPE_BYTES];
   return cdl_fail(
-      CDL_ARGUMENT,
+      CDL_STATUS_ARGUMENT,
       "%s: %s %s %s %s: offset %lld, strides [%lld, %lld, %lld, %lld] in a buffer of %zu bytes",
       what, name, cdl_dtype_name(t->dtype), core_shape(t, shape), wrong, (long long)t->offset,
       (long long)t->stride[0], (long long)t->stride[1], (long long)t->stride[2],
@@ -83,15 +83,16 @@ static cdl_status check_view(const cdl_backend *backend, const char *what, const
                              const cdl_tensor *t, size_t *first, size_t *end)
 {
   if (t->buffer == NULL)
-    return cdl_fail(CDL_ARGUMENT, "%s: %s is absent", what, name);
+    return cdl_fail(CDL_STATUS_ARGUMENT, "%s: %s is absent", what, name);
   if ((unsigned)t->dtype >= CDL_DTYPE_COUNT)
-    return cdl_fail(CDL_ARGUMENT, "%s: %s has the unknown dtype %d", what, name, (int)t->dtype);
+    return cdl_fail(CDL_STATUS_ARGUMENT, "%s: %s has the unknown dtype %d", what, name,
+                    (int)t->dtype);
   if (t->buffer->owner != backend)
-    return cdl_fail(CDL_ARGUMENT,
+    return cdl_fail(CDL_STATUS_ARGUMENT,
                     "%s: %s lies in a buffer of another backend (%s) than the queue's (%s)", what,
                     name, cdl_backend_name(t->buffer->owner), cdl_backend_name(backend));
   const char *wrong = measure(t, first, end);
-  return wrong == NULL ? CDL_OK : refuse_tensor(what, name, t, wrong);
+  return wrong == NULL ? CDL_STATUS_OK : refuse_tensor(what, name, t, wrong);
 }
 
 cdl_status core_check_tensor(const cdl_backend *backend, const char *what, const char *name,
@@ -120,7 +121,8 @@ static cdl_status check_operand(core_call *call, int at)
   const cdl_tensor *t = call->tensors[at];
   call->first_byte[at] = call->end_byte[at] = 0;
   if (t->buffer == NULL)
-    return operand->role & OPTIONAL ? CDL_OK : core_refuse(call, "%s is absent", operand->name);
+    return operand->role & OPTIONAL ? CDL_STATUS_OK
+                                    : core_refuse(call, "%s is absent", operand->name);
   CDL_TRY(check_view(call->backend, call->spec->name, operand->name, t, &call->first_byte[at],
                      &call->end_byte[at]));
   if (!(operand->dtypes & (1u << t->dtype)))
@@ -128,7 +130,7 @@ static cdl_status check_operand(core_call *call, int at)
   if ((operand->role & OUT) && call->end_byte[at] > 0 && core_repeats(t))
     return refuse_tensor(call->spec->name, operand->name, t,
                          "is written and has elements that may share memory");
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Shapes ---- */
@@ -191,7 +193,7 @@ static cdl_status match_shape(core_call *call, int at)
   const cdl_tensor *t = call->tensors[at];
   const char *shape = call->operands[at]->shape;
   if (shape[0] == '*' || t->buffer == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   int d = 4 - dimensions_of(shape);
   for (int leading = 0; leading < d; leading++)
     if (t->size[leading] != 1)
@@ -213,7 +215,7 @@ static cdl_status match_shape(core_call *call, int at)
       return refuse_shape(call, at, letter);
     }
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Aliases ---- */
@@ -221,13 +223,13 @@ static cdl_status match_shape(core_call *call, int at)
 static cdl_status check_alias(const core_call *call, int a, int b)
 {
   if (call->first_byte[a] >= call->end_byte[b] || call->first_byte[b] >= call->end_byte[a])
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const core_operand *first = call->operands[a], *second = call->operands[b];
   const bool in_place = (first->in_place & (1u << b)) || (second->in_place & (1u << a));
   if (in_place && core_same_view(call->tensors[a], call->tensors[b]))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (!core_overlap(call->tensors[a], call->tensors[b]))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   char shape_a[CORE_SHAPE_BYTES], shape_b[CORE_SHAPE_BYTES];
   return core_refuse(
       call, "%s %s overlaps %s %s%s", first->name, core_shape(call->tensors[a], shape_a),
@@ -245,7 +247,7 @@ static cdl_status check_aliases(const core_call *call)
           (b > a || !(call->operands[b]->role & OUT)))
         CDL_TRY(check_alias(call, a, b));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- One call ---- */
@@ -264,18 +266,18 @@ static cdl_status check_size(const core_call *call)
   uint32_t size;
   memcpy(&size, call->args, sizeof size);
   if (size == call->spec->args_bytes)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (size < call->spec->args_bytes)
     return core_refuse(call, "args->size is %u, expected %u: fill it in with CDL_ARGS", size,
                        call->spec->args_bytes);
   const unsigned char *bytes = call->args;
   for (uint32_t at = call->spec->args_bytes; at < size; at++)
     if (bytes[at] != 0)
-      return cdl_fail(CDL_UNSUPPORTED,
+      return cdl_fail(CDL_STATUS_UNSUPPORTED,
                       "%s: the arguments hold %u bytes of a newer version than this library's (%u "
                       "bytes) that are set",
                       call->spec->name, size, call->spec->args_bytes);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status core_check(const cdl_backend *backend, cdl_op op, const void *args, bool *nothing)
@@ -304,7 +306,7 @@ cdl_status core_check(const cdl_backend *backend, cdl_op op, const void *args, b
   }
   if (call.spec->finish != NULL)
     CDL_TRY(call.spec->finish(&call));
-  return *nothing ? CDL_OK : check_aliases(&call);
+  return *nothing ? CDL_STATUS_OK : check_aliases(&call);
 }
 
 void core_describe(cdl_op op, const void *args, char *text, size_t bytes)
@@ -331,21 +333,21 @@ void core_describe(cdl_op op, const void *args, char *text, size_t bytes)
 
 cdl_status core_want_finite(const core_call *call, const char *name, double value)
 {
-  return isfinite(value) ? CDL_OK
+  return isfinite(value) ? CDL_STATUS_OK
                          : core_refuse(call, "%s is %g, expected a finite number", name, value);
 }
 
 cdl_status core_want_not_negative(const core_call *call, const char *name, double value)
 {
   return isfinite(value) && value >= 0
-             ? CDL_OK
+             ? CDL_STATUS_OK
              : core_refuse(call, "%s is %g, expected a finite number of at least 0", name, value);
 }
 
 cdl_status core_want_activation(const core_call *call, cdl_activation activation)
 {
   return (unsigned)activation <= CDL_ACTIVATION_MISH
-             ? CDL_OK
+             ? CDL_STATUS_OK
              : core_refuse(call, "activation is %d, expected one of cdl_activation",
                            (int)activation);
 }

@@ -12,11 +12,11 @@
 enum { CORE_SHAPE_BYTES = 96, CORE_MAX_OPERANDS = 12, CORE_LETTERS = 26 };
 
 enum {
-  F32 = 1 << CDL_F32,
-  F64 = 1 << CDL_F64,
-  BF16 = 1 << CDL_BF16,
-  I32 = 1 << CDL_I32,
-  U8 = 1 << CDL_U8
+  F32 = 1 << CDL_DTYPE_F32,
+  F64 = 1 << CDL_DTYPE_F64,
+  BF16 = 1 << CDL_DTYPE_BF16,
+  I32 = 1 << CDL_DTYPE_I32,
+  U8 = 1 << CDL_DTYPE_U8
 };
 
 /* OUT: written, or read and written. */

@@ -28,14 +28,14 @@ static cdl_status prepare_gemm(core_call *call)
 static cdl_status finish_gemm(core_call *call)
 {
   const cdl_gemm_args *args = call->args;
-  const bool narrow =
-      args->a.dtype == CDL_BF16 && args->b.dtype == CDL_BF16 && args->out.dtype == CDL_F32;
+  const bool narrow = args->a.dtype == CDL_DTYPE_BF16 && args->b.dtype == CDL_DTYPE_BF16 &&
+                      args->out.dtype == CDL_DTYPE_F32;
   if (!narrow && (args->a.dtype != args->b.dtype || args->a.dtype != args->out.dtype))
     return core_refuse(call,
                        "out, a, b are %s, %s, %s, expected all F32, all F64, or F32, BF16, BF16",
                        cdl_dtype_name(args->out.dtype), cdl_dtype_name(args->a.dtype),
                        cdl_dtype_name(args->b.dtype));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 CORE_SPEC(gemm, prepare_gemm, finish_gemm);
@@ -54,7 +54,7 @@ static cdl_status prepare_unary(core_call *call)
     return core_refuse(call, "function is %d, expected one of cdl_unary_function",
                        (int)args->function);
   return args->function == CDL_UNARY_ACTIVATION ? core_want_activation(call, args->activation)
-                                                : CDL_OK;
+                                                : CDL_STATUS_OK;
 }
 
 CORE_SPEC(unary, prepare_unary, NULL);
@@ -82,7 +82,7 @@ static cdl_status prepare_binary(core_call *call)
 {
   const cdl_binary_args *args = call->args;
   return (unsigned)args->function <= CDL_BINARY_MINIMUM
-             ? CDL_OK
+             ? CDL_STATUS_OK
              : core_refuse(call, "function is %d, expected one of cdl_binary_function",
                            (int)args->function);
 }
@@ -96,7 +96,7 @@ static cdl_status finish_binary(core_call *call)
       return core_refuse(call, "y is %s but x %s wants each size to be x's or 1",
                          core_shape(&args->y, y), core_shape(&args->x, x));
     }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 CORE_SPEC(binary, prepare_binary, finish_binary);
@@ -132,7 +132,7 @@ static cdl_status prepare_reduce(core_call *call)
     return core_refuse(call, "axis is %d, expected 0 to 3", args->axis);
   if (args->accumulate && args->function == CDL_REDUCE_MAXIMUM)
     return core_refuse(call, "accumulate goes with sums only, not with a maximum");
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status finish_reduce(core_call *call)
@@ -145,7 +145,7 @@ static cdl_status finish_reduce(core_call *call)
                          "out is %s but x %s over axis %d wants x's sizes with 1 in that axis",
                          core_shape(&args->out, out), core_shape(&args->x, x), args->axis);
     }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 CORE_SPEC(reduce, prepare_reduce, finish_reduce);
@@ -234,10 +234,10 @@ static cdl_status finish_add_layer_norm(core_call *call)
   const bool over_x = core_same_view(&args->out, &args->x),
              over_residual = core_same_view(&args->out, &args->residual);
   if ((over_x || over_residual) && !core_same_view(&args->out, &args->sum) &&
-      cdl_elements(args->out) > 0)
+      cdl_tensor_elements(args->out) > 0)
     return core_refuse(call, "out is the same view as %s, which is allowed only where sum is too",
                        over_x ? "x" : "residual");
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 CORE_SPEC(add_layer_norm, prepare_add_layer_norm, finish_add_layer_norm);

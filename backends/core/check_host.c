@@ -19,10 +19,10 @@ static const core_operand svd_operands[] = {
 static cdl_status prepare_svd(core_call *call)
 {
   const cdl_svd_args *args = call->args;
-  if (cdl_present(args->u) != cdl_present(args->vt))
+  if (cdl_tensor_present(args->u) != cdl_tensor_present(args->vt))
     return core_refuse(call, "u and vt must be both present or both absent");
   bind_thin(call, &args->a);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 CORE_SPEC(svd, prepare_svd, core_want_same_dtypes);
@@ -51,7 +51,7 @@ static const core_operand qr_operands[] = {
 static cdl_status prepare_qr(core_call *call)
 {
   bind_thin(call, &((const cdl_qr_args *)call->args)->a);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 CORE_SPEC(qr, prepare_qr, core_want_same_dtypes);

@@ -10,7 +10,7 @@ static cdl_status bind_weight(core_call *call, const cdl_weight *weight)
                        cdl_backend_name(weight->owner), cdl_backend_name(call->backend));
   core_bind(call, 'o', weight->rows, "weight's rows");
   core_bind(call, 'i', weight->columns, "weight's columns");
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* An output may not lie over what the weight is read from. */
@@ -25,7 +25,7 @@ static cdl_status check_weight_alias(const core_call *call, const cdl_weight *we
           core_overlap(&kept->sources[s], call->tensors[k]))
         return core_refuse(call, "%s overlaps a source of weight", call->operands[k]->name);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static const core_operand linear_operands[] = {
@@ -62,9 +62,9 @@ static cdl_status prepare_linear_grad(core_call *call)
   const bool active = args->activation != CDL_ACTIVATION_NONE;
   if (active && args->accumulate)
     return core_refuse(call, "accumulate and an activation exclude each other");
-  if (active && !cdl_present(args->pre))
+  if (active && !cdl_tensor_present(args->pre))
     return core_refuse(call, "pre is absent; the activation's gradient wants it");
-  if (!active && cdl_present(args->pre))
+  if (!active && cdl_tensor_present(args->pre))
     return core_refuse(call, "pre is given without an activation");
   return bind_weight(call, args->weight);
 }

@@ -21,7 +21,7 @@ cdl_status core_want_same_dtypes(core_call *call)
                          call->operands[k]->name, cdl_dtype_name(call->tensors[k]->dtype),
                          call->operands[first]->name, cdl_dtype_name(call->tensors[first]->dtype));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 CORE_SPEC(copy, NULL, core_want_same_dtypes);
@@ -58,7 +58,7 @@ static cdl_status finish_permute(core_call *call)
           args->order[0], args->order[1], args->order[2], args->order[3],
           (long long)args->x.size[args->order[d]]);
     }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 CORE_SPEC(permute, NULL, finish_permute);
@@ -70,9 +70,9 @@ static const core_operand fill_operands[] = {
 static cdl_status finish_fill(core_call *call)
 {
   const cdl_fill_args *args = call->args;
-  if (args->out.dtype == CDL_I32 && !(args->value >= INT32_MIN && args->value <= INT32_MAX))
+  if (args->out.dtype == CDL_DTYPE_I32 && !(args->value >= INT32_MIN && args->value <= INT32_MAX))
     return core_refuse(call, "value %g does not fit out's I32", args->value);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 CORE_SPEC(fill, NULL, finish_fill);
@@ -88,7 +88,7 @@ static cdl_status finish_gather_rows(core_call *call)
   const cdl_gather_rows_args *args = call->args;
   if (args->table.size[2] == 0 && args->out.size[2] > 0)
     return core_refuse(call, "table has no entries for %lld rows", (long long)args->out.size[2]);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 CORE_SPEC(gather_rows, NULL, finish_gather_rows);

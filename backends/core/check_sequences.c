@@ -14,7 +14,7 @@ static cdl_status check_mask(core_call *call, const cdl_dropout_mask *mask)
     return core_refuse(call, "mask.probability is %g, expected at least 0 and below 1",
                        (double)mask->probability);
   if (mask->probability == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (mask->purpose > 0xff || mask->layer > 0xffffff)
     return core_refuse(call, "mask.purpose is %u and mask.layer %u, expected below 256 and 2^24",
                        mask->purpose, mask->layer);
@@ -34,7 +34,7 @@ cdl_status core_want_step(const core_call *call, const char *name, const cdl_ten
   if (step->offset % (int64_t)sizeof(float) != 0)
     return core_refuse(call, "%s starts at byte %lld, expected a multiple of 4", name,
                        (long long)step->offset);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Adds the packing's tensors, and the mask's where it draws. */
@@ -71,11 +71,11 @@ static cdl_status want_packing(core_call *call, const cdl_packing *packing,
   CDL_TRY(check_mask(call, mask));
   core_add_operand(call, &packing_operands[0], &packing->offsets);
   if (mask->probability == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (packing->host_examples == NULL)
     return core_refuse(call, "packing->host_examples is NULL; dropout wants it");
   core_add_operand(call, &packing_operands[1], &packing->examples);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- dropout ---- */
@@ -93,7 +93,7 @@ static cdl_status prepare_dropout(core_call *call)
     core_bind(call, 'r', args->packing->sequences, "packing->sequences");
   else
     core_bind(call, 'r', args->packing->tokens, "packing->tokens");
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 CORE_SPEC(dropout, prepare_dropout, NULL);
@@ -130,7 +130,7 @@ static cdl_status prepare_heads(core_call *call, const cdl_packing *packing,
   core_bind(call, 'k', heads, "heads");
   if (hidden >= 0 && hidden <= INT64_MAX / 3)
     core_bind(call, 'g', 3 * hidden, "three times the columns of an output");
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status prepare_attention(core_call *call)

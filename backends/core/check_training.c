@@ -24,7 +24,7 @@ static cdl_status finish_cross_entropy(core_call *call)
   const cdl_cross_entropy_args *args = call->args;
   if (args->logits.size[3] == 0 && args->logits.size[2] > 0)
     return core_refuse(call, "logits has %lld rows of no classes", (long long)args->logits.size[2]);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 CORE_SPEC(cross_entropy, prepare_cross_entropy, finish_cross_entropy);
@@ -46,15 +46,15 @@ static cdl_status finish_squared_error(core_call *call)
 {
   const cdl_squared_error_args *args = call->args;
   char got[CORE_SHAPE_BYTES], out[CORE_SHAPE_BYTES];
-  const int64_t rows = cdl_elements(args->out);
-  if (cdl_elements(args->target) != rows)
+  const int64_t rows = cdl_tensor_elements(args->out);
+  if (cdl_tensor_elements(args->target) != rows)
     return core_refuse(call, "target is %s but out %s wants %lld elements",
                        core_shape(&args->target, got), core_shape(&args->out, out),
                        (long long)rows);
-  if (cdl_present(args->d_out) && cdl_elements(args->d_out) != rows)
+  if (cdl_tensor_present(args->d_out) && cdl_tensor_elements(args->d_out) != rows)
     return core_refuse(call, "d_out is %s but out %s wants %lld elements",
                        core_shape(&args->d_out, got), core_shape(&args->out, out), (long long)rows);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 CORE_SPEC(squared_error, prepare_squared_error, finish_squared_error);

@@ -154,7 +154,7 @@ static bool meet(const runs *a, const runs *b, int64_t distance)
 
 bool core_overlap(const cdl_tensor *a, const cdl_tensor *b)
 {
-  if (a->buffer != b->buffer || cdl_elements(*a) == 0 || cdl_elements(*b) == 0)
+  if (a->buffer != b->buffer || cdl_tensor_elements(*a) == 0 || cdl_tensor_elements(*b) == 0)
     return false;
   const runs of_a = runs_of(a), of_b = runs_of(b);
   return meet(&of_a, &of_b,

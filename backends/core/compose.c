@@ -5,12 +5,14 @@
 
 static cdl_status gemm(cdl_queue *queue, const cdl_gemm_args *args)
 {
-  return cdl_elements(args->out) == 0 ? CDL_OK : queue->backend->table->gemm(queue->handle, args);
+  return cdl_tensor_elements(args->out) == 0 ? CDL_STATUS_OK
+                                             : queue->backend->table->gemm(queue->handle, args);
 }
 
 static cdl_status binary(cdl_queue *queue, const cdl_binary_args *args)
 {
-  return cdl_elements(args->out) == 0 ? CDL_OK : queue->backend->table->binary(queue->handle, args);
+  return cdl_tensor_elements(args->out) == 0 ? CDL_STATUS_OK
+                                             : queue->backend->table->binary(queue->handle, args);
 }
 
 /* ---- Linear layers ---- */
@@ -19,21 +21,21 @@ static cdl_status linear(cdl_queue *queue, const cdl_linear_args *args)
 {
   const cdl_backend_table *table = queue->backend->table;
   const core_weight *weight = core_weight_of(args->weight);
-  const cdl_tensor before = cdl_present(args->pre) ? args->pre : args->out;
+  const cdl_tensor before = cdl_tensor_present(args->pre) ? args->pre : args->out;
   int64_t row = 0;
   for (size_t i = 0; i < weight->part_count; i++) {
     const int64_t rows = weight->parts[i].size[2];
-    CDL_TRY(gemm(queue, CDL_ARGS(gemm, .out = cdl_columns(before, row, rows), .a = args->x,
+    CDL_TRY(gemm(queue, CDL_ARGS(gemm, .out = cdl_tensor_columns(before, row, rows), .a = args->x,
                                  .b = weight->parts[i], .transpose_b = true, .alpha = 1)));
     row += rows;
   }
-  if (cdl_present(args->bias))
+  if (cdl_tensor_present(args->bias))
     CDL_TRY(binary(queue, CDL_ARGS(binary, .out = before, .x = before, .y = args->bias,
                                    .function = CDL_BINARY_ADD)));
   if (args->activation == CDL_ACTIVATION_NONE)
-    return cdl_present(args->pre)
+    return cdl_tensor_present(args->pre)
                ? table->copy(queue->handle, CDL_ARGS(copy, .out = args->out, .x = before))
-               : CDL_OK;
+               : CDL_STATUS_OK;
   return table->unary(queue->handle,
                       CDL_ARGS(unary, .out = args->out, .x = before,
                                .function = CDL_UNARY_ACTIVATION, .activation = args->activation));
@@ -45,13 +47,14 @@ static cdl_status linear_grad(cdl_queue *queue, const cdl_linear_grad_args *args
   int64_t row = 0;
   for (size_t i = 0; i < weight->part_count; i++) {
     const int64_t rows = weight->parts[i].size[2];
-    CDL_TRY(gemm(queue, CDL_ARGS(gemm, .out = args->d_x, .a = cdl_columns(args->d_out, row, rows),
-                                 .b = weight->parts[i], .alpha = 1,
-                                 .beta = i > 0 || args->accumulate ? 1 : 0)));
+    CDL_TRY(
+        gemm(queue, CDL_ARGS(gemm, .out = args->d_x,
+                             .a = cdl_tensor_columns(args->d_out, row, rows), .b = weight->parts[i],
+                             .alpha = 1, .beta = i > 0 || args->accumulate ? 1 : 0)));
     row += rows;
   }
   if (args->activation == CDL_ACTIVATION_NONE)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   return queue->backend->table->unary_grad(
       queue->handle, CDL_ARGS(unary_grad, .d_x = args->d_x, .d_out = args->d_x, .x = args->pre,
                               .activation = args->activation));
@@ -67,24 +70,24 @@ static cdl_status low_rank(cdl_queue *queue, const cdl_low_rank_args *args)
 
 static cdl_status low_rank_grad(cdl_queue *queue, const cdl_low_rank_grad_args *args)
 {
-  if (cdl_present(args->d_b))
+  if (cdl_tensor_present(args->d_b))
     CDL_TRY(gemm(queue, CDL_ARGS(gemm, .out = args->d_b, .a = args->d_out, .b = args->hidden,
                                  .transpose_a = true, .alpha = args->scale, .beta = 1)));
-  if (!cdl_present(args->d_a) && !cdl_present(args->d_x))
-    return CDL_OK;
+  if (!cdl_tensor_present(args->d_a) && !cdl_tensor_present(args->d_x))
+    return CDL_STATUS_OK;
   const int64_t rows = args->d_out.size[2], rank = args->b.size[3];
   cdl_buffer *scratch = NULL;
   CDL_TRY(core_scratch(queue, (size_t)(rows * rank) * sizeof(float), &scratch));
-  const cdl_tensor d_hidden = cdl_tensor_2d(scratch, CDL_F32, 0, rows, rank);
+  const cdl_tensor d_hidden = cdl_tensor_2d(scratch, CDL_DTYPE_F32, 0, rows, rank);
   CDL_TRY(gemm(queue, CDL_ARGS(gemm, .out = d_hidden, .a = args->d_out, .b = args->b,
                                .alpha = args->scale)));
-  if (cdl_present(args->d_a))
+  if (cdl_tensor_present(args->d_a))
     CDL_TRY(gemm(queue, CDL_ARGS(gemm, .out = args->d_a, .a = d_hidden, .b = args->x,
                                  .transpose_a = true, .alpha = 1, .beta = 1)));
-  if (cdl_present(args->d_x))
+  if (cdl_tensor_present(args->d_x))
     CDL_TRY(gemm(queue, CDL_ARGS(gemm, .out = args->d_x, .a = d_hidden, .b = args->a, .alpha = 1,
                                  .beta = 1)));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status add_layer_norm(cdl_queue *queue, const cdl_add_layer_norm_args *args)
@@ -115,16 +118,17 @@ static cdl_status sum_squares(cdl_queue *queue, cdl_tensor out, cdl_tensor x, cd
       continue;
     int64_t size[4] = {x.size[0], x.size[1], x.size[2], x.size[3]};
     size[axis] = 1;
-    cdl_tensor sums = cdl_tensor_4d(scratch, CDL_F32, offset, size[0], size[1], size[2], size[3]);
-    offset += cdl_elements(sums);
-    if (cdl_elements(sums) == 1)
+    cdl_tensor sums =
+        cdl_tensor_4d(scratch, CDL_DTYPE_F32, offset, size[0], size[1], size[2], size[3]);
+    offset += cdl_tensor_elements(sums);
+    if (cdl_tensor_elements(sums) == 1)
       sums = out;
     CDL_TRY(table->reduce(queue->handle, CDL_ARGS(reduce, .out = sums, .x = x, .function = function,
                                                   .axis = (uint8_t)axis)));
     function = CDL_REDUCE_SUM;
     x = sums;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status clip_norm(cdl_queue *queue, const cdl_clip_norm_args *args)
@@ -132,19 +136,19 @@ static cdl_status clip_norm(cdl_queue *queue, const cdl_clip_norm_args *args)
   const cdl_backend_table *table = queue->backend->table;
   const cdl_tensor x = args->gradient;
   cdl_buffer *scratch = NULL;
-  if (cdl_elements(x) == 0)
+  if (cdl_tensor_elements(x) == 0)
     CDL_TRY(table->fill(queue->handle, CDL_ARGS(fill, .out = args->norm, .value = 0)));
   const int64_t rows = x.size[0] * x.size[1] * x.size[2];
   CDL_TRY(core_scratch(
       queue, (size_t)(1 + rows + x.size[0] * x.size[1] + x.size[0] + 1) * sizeof(float), &scratch));
-  if (cdl_elements(x) > 0) {
+  if (cdl_tensor_elements(x) > 0) {
     CDL_TRY(sum_squares(queue, args->norm, x, scratch));
     CDL_TRY(table->unary(queue->handle, CDL_ARGS(unary, .out = args->norm, .x = args->norm,
                                                  .function = CDL_UNARY_SQUARE_ROOT)));
   }
   if (args->max_norm == 0)
     return table->fill(queue->handle, CDL_ARGS(fill, .out = args->factor, .value = 1));
-  const cdl_tensor constant = cdl_tensor_1d(scratch, CDL_F32, 0, 1), factor = args->factor;
+  const cdl_tensor constant = cdl_tensor_1d(scratch, CDL_DTYPE_F32, 0, 1), factor = args->factor;
   CDL_TRY(table->fill(queue->handle, CDL_ARGS(fill, .out = constant, .value = 1e-6)));
   CDL_TRY(binary(queue, CDL_ARGS(binary, .out = constant, .x = constant, .y = args->norm,
                                  .function = CDL_BINARY_ADD)));
@@ -177,6 +181,6 @@ cdl_status core_run_composed(cdl_queue *queue, cdl_op op, const void *args)
   case CDL_OP_clip_norm:
     return clip_norm(queue, args);
   default:
-    return cdl_fail(CDL_UNSUPPORTED, "no composition");
+    return cdl_fail(CDL_STATUS_UNSUPPORTED, "no composition");
   }
 }

@@ -19,11 +19,11 @@ static cdl_tensor heads_of(cdl_tensor x, int32_t part, int32_t heads, int64_t d,
 static cdl_status drop(cdl_queue *queue, cdl_tensor out, cdl_tensor x, const cdl_dropout_mask *mask,
                        const cdl_packing *packing, int32_t sequence)
 {
-  const int64_t elements = cdl_elements(x);
+  const int64_t elements = cdl_tensor_elements(x);
   const int32_t row[2] = {0, 1};
   cdl_packing one = {
       .offsets = packing->offsets,
-      .examples = cdl_columns(packing->examples, sequence, 1),
+      .examples = cdl_tensor_columns(packing->examples, sequence, 1),
       .host_offsets = row,
       .host_examples = packing->host_examples + sequence,
       .sequences = 1,
@@ -33,8 +33,8 @@ static cdl_status drop(cdl_queue *queue, cdl_tensor out, cdl_tensor x, const cdl
   one.offsets.size[3] = 2;
   return queue->backend->table->dropout(
       queue->handle,
-      CDL_ARGS(dropout, .out = cdl_tensor_2d(out.buffer, CDL_F32, out.offset, 1, elements),
-               .x = cdl_tensor_2d(x.buffer, CDL_F32, x.offset, 1, elements), .mask = *mask,
+      CDL_ARGS(dropout, .out = cdl_tensor_2d(out.buffer, CDL_DTYPE_F32, out.offset, 1, elements),
+               .x = cdl_tensor_2d(x.buffer, CDL_DTYPE_F32, x.offset, 1, elements), .mask = *mask,
                .packing = &one, .per_sequence = true));
 }
 
@@ -76,7 +76,7 @@ static cdl_status attention_scratch(cdl_queue *queue, const cdl_packing *packing
   }
   if (__builtin_mul_overflow(longest * (size_t)heads, squares * longest + 1, &elements) ||
       __builtin_mul_overflow(elements, sizeof(float), &bytes))
-    return cdl_fail(CDL_MEMORY, "%d heads of %zu tokens are too large", heads, longest);
+    return cdl_fail(CDL_STATUS_MEMORY, "%d heads of %zu tokens are too large", heads, longest);
   return core_scratch(queue, bytes, scratch);
 }
 
@@ -85,9 +85,9 @@ static cdl_status clear_rest(cdl_queue *queue, cdl_tensor out, const cdl_packing
 {
   const int64_t first = packing->host_offsets[packing->sequences];
   if (first == out.size[2])
-    return CDL_OK;
+    return CDL_STATUS_OK;
   return queue->backend->table->fill(
-      queue->handle, CDL_ARGS(fill, .out = cdl_rows(out, first, out.size[2] - first)));
+      queue->handle, CDL_ARGS(fill, .out = cdl_tensor_rows(out, first, out.size[2] - first)));
 }
 
 static cdl_status attend(cdl_queue *queue, const cdl_attention_args *args, int32_t sequence,
@@ -98,18 +98,20 @@ static cdl_status attend(cdl_queue *queue, const cdl_attention_args *args, int32
   const int64_t length = args->packing->host_offsets[sequence + 1] - row;
   const int64_t d = args->out.size[3] / args->heads, square = args->heads * length * length;
   if (length == 0)
-    return CDL_OK;
-  const cdl_tensor p = cdl_tensor_3d(scratch, CDL_F32, 0, args->heads, length, length);
+    return CDL_STATUS_OK;
+  const cdl_tensor p = cdl_tensor_3d(scratch, CDL_DTYPE_F32, 0, args->heads, length, length);
   CDL_TRY(scores(queue, p, heads_of(args->qkv, 0, args->heads, d, row, length),
                  heads_of(args->qkv, 1, args->heads, d, row, length), args->scale));
-  if (cdl_present(args->log_sum)) {
-    const cdl_tensor shifted = cdl_tensor_3d(scratch, CDL_F32, square, args->heads, length, length);
-    const cdl_tensor maximum = cdl_tensor_3d(scratch, CDL_F32, 2 * square, args->heads, length, 1);
+  if (cdl_tensor_present(args->log_sum)) {
+    const cdl_tensor shifted =
+        cdl_tensor_3d(scratch, CDL_DTYPE_F32, square, args->heads, length, length);
+    const cdl_tensor maximum =
+        cdl_tensor_3d(scratch, CDL_DTYPE_F32, 2 * square, args->heads, length, 1);
     const cdl_tensor kept = {args->log_sum.buffer,
                              args->log_sum.offset + row,
                              {1, args->heads, length, 1},
                              {0, args->log_sum.stride[2], 1, 1},
-                             CDL_F32};
+                             CDL_DTYPE_F32};
     CDL_TRY(log_sum_exp(queue, kept, p, maximum, shifted));
   }
   CDL_TRY(table->softmax(queue->handle, CDL_ARGS(softmax, .out = p, .x = p, .scale = 1)));
@@ -124,8 +126,8 @@ static cdl_status attend(cdl_queue *queue, const cdl_attention_args *args, int32
 cdl_status core_compose_attention(cdl_queue *queue, const cdl_attention_args *args)
 {
   cdl_buffer *scratch = NULL;
-  CDL_TRY(attention_scratch(queue, args->packing, args->heads, cdl_present(args->log_sum) ? 2 : 1,
-                            &scratch));
+  CDL_TRY(attention_scratch(queue, args->packing, args->heads,
+                            cdl_tensor_present(args->log_sum) ? 2 : 1, &scratch));
   for (int32_t i = 0; i < args->packing->sequences; i++)
     CDL_TRY(attend(queue, args, i, scratch));
   return clear_rest(queue, args->out, args->packing);
@@ -144,14 +146,14 @@ static cdl_status attend_grad(cdl_queue *queue, const cdl_attention_grad_args *a
   const int64_t length = args->packing->host_offsets[sequence + 1] - row;
   const int64_t d = args->d_out.size[3] / heads, square = heads * length * length;
   if (length == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const bool dropped = args->mask.probability > 0;
   const cdl_tensor query = heads_of(args->qkv, 0, heads, d, row, length);
   const cdl_tensor key = heads_of(args->qkv, 1, heads, d, row, length);
   const cdl_tensor value = heads_of(args->qkv, 2, heads, d, row, length);
   const cdl_tensor d_out = heads_of(args->d_out, 0, heads, d, row, length);
-  const cdl_tensor p = cdl_tensor_3d(scratch, CDL_F32, 0, heads, length, length);
-  const cdl_tensor other = cdl_tensor_3d(scratch, CDL_F32, square, heads, length, length);
+  const cdl_tensor p = cdl_tensor_3d(scratch, CDL_DTYPE_F32, 0, heads, length, length);
+  const cdl_tensor other = cdl_tensor_3d(scratch, CDL_DTYPE_F32, square, heads, length, length);
   CDL_TRY(scores(queue, p, query, key, args->scale));
   CDL_TRY(table->softmax(q, CDL_ARGS(softmax, .out = p, .x = p, .scale = 1)));
   if (dropped)

@@ -38,7 +38,7 @@ struct cdl_queue {
   cdl_status status; /* the first error, with its message */
   char message[CORE_MESSAGE_BYTES];
   bool sync_each; /* CDL_SYNC=1 */
-  bool recording; /* between cdl_capture_begin and end */
+  bool recording; /* between cdl_queue_capture_begin and end */
   size_t graphs;  /* alive */
   uint32_t since_sync[CORE_WORK_COUNT];
   cdl_buffer *scratch;   /* of composed ops, grown on demand */

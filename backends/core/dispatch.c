@@ -62,7 +62,7 @@ cdl_status core_run_native(const cdl_backend_table *table, void *queue, cdl_op o
   case CDL_OP_COUNT:
     break;
   }
-  return CDL_ARGUMENT;
+  return CDL_STATUS_ARGUMENT;
 }
 
 cdl_path cdl_op_path(const cdl_backend *backend, cdl_op op, const void *args)
@@ -91,7 +91,7 @@ static cdl_dtype first_output_dtype(cdl_op op, const void *args)
     if ((spec->operands[k].role & OUT) && t->buffer != NULL)
       return t->dtype;
   }
-  return CDL_F32;
+  return CDL_DTYPE_F32;
 }
 
 static void count_call(cdl_backend *backend, cdl_op op, const void *args, cdl_path path)
@@ -134,13 +134,14 @@ static cdl_status run_on_path(cdl_queue *queue, cdl_op op, const void *args, cdl
   case CDL_PATH_NONE:
     break;
   }
-  return cdl_fail(CDL_UNSUPPORTED, "the backend %s does not do this", queue->backend->table->name);
+  return cdl_fail(CDL_STATUS_UNSUPPORTED, "the backend %s does not do this",
+                  queue->backend->table->name);
 }
 
 static cdl_status refuse_fallback(const cdl_backend *backend, cdl_op op)
 {
   return cdl_fail(
-      CDL_UNSUPPORTED,
+      CDL_STATUS_UNSUPPORTED,
       "%s: %s has none of its own and would run it on the host, which no-fallback forbids",
       cdl_op_name(op), backend->table->name);
 }
@@ -156,12 +157,12 @@ static void observe(cdl_queue *queue, cdl_op op, const void *args, cdl_path path
 
 static void run(cdl_queue *queue, cdl_op op, const void *args)
 {
-  if (queue->status != CDL_OK)
+  if (queue->status != CDL_STATUS_OK)
     return;
   cdl_backend *backend = queue->backend;
   bool nothing;
   cdl_status status = core_check(backend, op, args, &nothing);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     core_queue_fail(queue, status);
     return;
   }
@@ -172,19 +173,19 @@ static void run(cdl_queue *queue, cdl_op op, const void *args)
     core_queue_fail(queue, refuse_fallback(backend, op));
     return;
   }
-  status = queue->recording ? core_check_recordable(queue, op, path) : CDL_OK;
-  if (status != CDL_OK) {
+  status = queue->recording ? core_check_recordable(queue, op, path) : CDL_STATUS_OK;
+  if (status != CDL_STATUS_OK) {
     core_queue_fail(queue, status);
     return;
   }
   if (path != CDL_PATH_NONE)
     count_call(backend, op, args, path);
   observe(queue, op, args, path, false);
-  if (queue->status != CDL_OK) /* the observer has synced */
+  if (queue->status != CDL_STATUS_OK) /* the observer has synced */
     return;
   base_clear_message();
   status = core_enqueued(queue, (int)op, run_on_path(queue, op, args, path));
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     observe(queue, op, args, path, true);
     return;
   }

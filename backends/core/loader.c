@@ -37,20 +37,20 @@ const cdl_host core_host = {
 static cdl_status check_header(const cdl_table_header *header, const char *whose)
 {
   if (header->magic != CDL_PLUGIN_MAGIC)
-    return cdl_fail(CDL_UNSUPPORTED,
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
                     "%s: its table does not begin with the mark of a condlora backend", whose);
   if (header->abi_major != CDL_ABI_MAJOR)
-    return cdl_fail(CDL_UNSUPPORTED,
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
                     "%s: built for version %u.%u of the backend interface, this library has %d.%d",
                     whose, header->abi_major, header->abi_minor, CDL_ABI_MAJOR, CDL_ABI_MINOR);
   const bool newer = header->abi_minor > CDL_ABI_MINOR;
   if (header->struct_size < sizeof(cdl_table_header) + sizeof(char *) ||
       (header->struct_size > sizeof(cdl_backend_table) && !newer))
-    return cdl_fail(CDL_UNSUPPORTED,
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
                     "%s: its table has %u bytes, version %u.%u of the backend interface has %zu",
                     whose, header->struct_size, header->abi_major, header->abi_minor,
                     sizeof(cdl_backend_table));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status check_name(const char *name, const char *whose)
@@ -58,16 +58,17 @@ static cdl_status check_name(const char *name, const char *whose)
   bool fits = name != NULL && name[0] != '\0' && strlen(name) < 64;
   for (const char *at = name; fits && *at != '\0'; at++)
     fits = isalnum((unsigned char)*at) || *at == '-';
-  return fits ? CDL_OK
-              : cdl_fail(CDL_UNSUPPORTED, "%s: its name is '%s', expected letters, digits and '-'",
-                         whose, name != NULL ? name : "");
+  return fits ? CDL_STATUS_OK
+              : cdl_fail(CDL_STATUS_UNSUPPORTED,
+                         "%s: its name is '%s', expected letters, digits and '-'", whose,
+                         name != NULL ? name : "");
 }
 
 static cdl_status check_functions(const cdl_backend_table *table, const char *whose)
 {
 #define NEED(member)         \
   if (table->member == NULL) \
-    return cdl_fail(CDL_UNSUPPORTED, "%s: lacks the required function '%s'", whose, #member);
+    return cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: lacks the required function '%s'", whose, #member);
   NEED(enumerate)
   NEED(open)
   NEED(close)
@@ -80,7 +81,7 @@ static cdl_status check_functions(const cdl_backend_table *table, const char *wh
   NEED(upload)
   NEED(download)
 #undef NEED
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Functions of no use without each other. */
@@ -91,8 +92,8 @@ static cdl_status check_groups(const cdl_backend_table *table, const char *whose
     const bool here[] = {__VA_ARGS__};                                                          \
     for (size_t i = 1; i < sizeof here / sizeof here[0]; i++)                                   \
       if (here[i] != here[0])                                                                   \
-        return cdl_fail(CDL_UNSUPPORTED, "%s: has some of the functions %s but not all", whose, \
-                        what);                                                                  \
+        return cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: has some of the functions %s but not all", \
+                        whose, what);                                                           \
   }
 #define HAS(member) (table->member != NULL)
   TOGETHER("weight_create, weight_update, weight_destroy", HAS(weight_create), HAS(weight_update),
@@ -104,7 +105,7 @@ static cdl_status check_groups(const cdl_backend_table *table, const char *whose
   TOGETHER("pinned_allocate, pinned_free", HAS(pinned_allocate), HAS(pinned_free))
 #undef HAS
 #undef TOGETHER
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status check_ops(const cdl_backend_table *table, const char *whose)
@@ -114,13 +115,13 @@ static cdl_status check_ops(const cdl_backend_table *table, const char *whose)
 #define HOST false
 #define CDL_OP(op, tier)           \
   if ((tier) && table->op == NULL) \
-    return cdl_fail(CDL_UNSUPPORTED, "%s: lacks the required op '%s'", whose, #op);
+    return cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: lacks the required op '%s'", whose, #op);
 #include "condlora/ops.def"
 #undef CDL_OP
 #undef REQUIRED
 #undef COMPOSED
 #undef HOST
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status core_adopt(const cdl_backend_table *given, const char *whose, cdl_backend_table *table)
@@ -158,12 +159,12 @@ static cdl_status load_new(const char *resolved, const char *file, cdl_backend_t
   void *library = dlopen(resolved, RTLD_NOW | RTLD_LOCAL);
   base_dispositions_restore(&kept);
   if (library == NULL)
-    return cdl_fail(CDL_ABSENT, "%s: cannot be loaded: %s", file, dlerror());
+    return cdl_fail(CDL_STATUS_ABSENT, "%s: cannot be loaded: %s", file, dlerror());
   /* ISO C has no cast from an object's address to a function's; POSIX gives both one
    * representation. */
   void *symbol = dlsym(library, "cdl_plugin");
   if (symbol == NULL)
-    return cdl_fail(CDL_UNSUPPORTED,
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
                     "%s: exports no function cdl_plugin, so it is not a condlora backend", file);
   cdl_plugin_entry *entry;
   memcpy(&entry, &symbol, sizeof entry);
@@ -171,7 +172,7 @@ static cdl_status load_new(const char *resolved, const char *file, cdl_backend_t
   const cdl_backend_table *given = entry(&core_host);
   base_dispositions_restore(&kept);
   if (given == NULL)
-    return cdl_context(base_give_reason(CDL_ABSENT), "%s", file);
+    return cdl_context(base_give_reason(CDL_STATUS_ABSENT), "%s", file);
   return core_adopt(given, file, table);
 }
 
@@ -180,21 +181,21 @@ static cdl_status load_locked(const char *file, const cdl_backend_table **table)
   char resolved[PATH_MAX], reason[BASE_DISTRUST_BYTES];
   struct stat at;
   if (stat(file, &at) != 0)
-    return cdl_fail(CDL_ABSENT, "%s: no such plug-in", file);
+    return cdl_fail(CDL_STATUS_ABSENT, "%s: no such plug-in", file);
   if (!S_ISREG(at.st_mode))
-    return cdl_fail(CDL_ABSENT, "%s: not a file", file);
+    return cdl_fail(CDL_STATUS_ABSENT, "%s: not a file", file);
   if (!base_trust(file, resolved, reason))
-    return cdl_fail(CDL_UNSUPPORTED, "%s: not loaded: %s", file, reason);
+    return cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: not loaded: %s", file, reason);
   for (plugin *known = plugins; known != NULL; known = known->next)
     if (known->device == at.st_dev && known->inode == at.st_ino) {
       *table = &known->table;
-      return CDL_OK;
+      return CDL_STATUS_OK;
     }
   plugin *loaded = calloc(1, sizeof *loaded);
   if (loaded == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", file);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", file);
   const cdl_status status = load_new(resolved, file, &loaded->table);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     free(loaded);
     return status;
   }
@@ -203,7 +204,7 @@ static cdl_status load_locked(const char *file, const cdl_backend_table **table)
   loaded->next = plugins;
   plugins = loaded;
   *table = &loaded->table;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status core_load(const char *file, const cdl_backend_table **table)
@@ -324,10 +325,10 @@ cdl_status cdl_backend_folders(void (*each)(void *user, const char *folder, cons
                                void *user)
 {
   if (each == NULL)
-    return cdl_fail(CDL_ARGUMENT, "cdl_backend_folders: each is NULL");
+    return cdl_fail(CDL_STATUS_ARGUMENT, "cdl_backend_folders: each is NULL");
   folder_teller teller = {each, user};
   visit_folders(tell_folder, tell_relative, &teller);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 typedef struct {
@@ -361,10 +362,10 @@ cdl_status core_find_plugin(const char *name, char **path)
   search s = {.name = name};
   visit_folders(look_for, NULL, &s);
   if (s.found == NULL)
-    return cdl_fail(s.refused[0] != '\0' ? CDL_UNSUPPORTED : CDL_ABSENT,
+    return cdl_fail(s.refused[0] != '\0' ? CDL_STATUS_UNSUPPORTED : CDL_STATUS_ABSENT,
                     "no plug-in %s%s%s in %s%s", prefix, name, suffix, s.searched, s.refused);
   *path = s.found;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 typedef struct {

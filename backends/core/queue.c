@@ -12,12 +12,12 @@ static cdl_status create(cdl_backend *backend, void *foreign, cdl_queue **queue)
   const cdl_backend_table *table = backend->table;
   cdl_queue *created = calloc(1, sizeof *created);
   if (created == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory for a queue", table->name);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory for a queue", table->name);
   base_clear_message();
   const cdl_status status = foreign == NULL
                                 ? table->queue_create(backend->device, &created->handle)
                                 : table->wrap_queue(backend->device, foreign, &created->handle);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     free(created);
     return cdl_context(base_give_reason(status), "%s: queue", backend->table->name);
   }
@@ -26,13 +26,13 @@ static cdl_status create(cdl_backend *backend, void *foreign, cdl_queue **queue)
   created->backend = backend;
   atomic_fetch_add(&backend->queues, 1);
   *queue = created;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cdl_queue_create(cdl_backend *backend, cdl_queue **queue)
 {
   if (backend == NULL || queue == NULL)
-    return cdl_fail(CDL_ARGUMENT, "cdl_queue_create: %s is NULL",
+    return cdl_fail(CDL_STATUS_ARGUMENT, "cdl_queue_create: %s is NULL",
                     backend == NULL ? "backend" : "queue");
   *queue = NULL;
   return create(backend, NULL, queue);
@@ -41,13 +41,13 @@ cdl_status cdl_queue_create(cdl_backend *backend, cdl_queue **queue)
 cdl_status cdl_queue_wrap(cdl_backend *backend, void *foreign, cdl_queue **queue)
 {
   if (backend == NULL || foreign == NULL || queue == NULL)
-    return cdl_fail(CDL_ARGUMENT, "cdl_queue_wrap: %s is NULL",
+    return cdl_fail(CDL_STATUS_ARGUMENT, "cdl_queue_wrap: %s is NULL",
                     backend == NULL   ? "backend"
                     : foreign == NULL ? "the foreign queue"
                                       : "queue");
   *queue = NULL;
   if (backend->table->wrap_queue == NULL)
-    return cdl_fail(CDL_UNSUPPORTED, "%s: takes no foreign queues", backend->table->name);
+    return cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: takes no foreign queues", backend->table->name);
   return create(backend, foreign, queue);
 }
 
@@ -75,7 +75,7 @@ cdl_backend *cdl_queue_backend(const cdl_queue *queue)
 
 void core_queue_fail(cdl_queue *queue, cdl_status status)
 {
-  if (queue->status != CDL_OK)
+  if (queue->status != CDL_STATUS_OK)
     return;
   queue->status = status;
   snprintf(queue->message, sizeof queue->message, "%s", cdl_error_message());
@@ -83,7 +83,8 @@ void core_queue_fail(cdl_queue *queue, cdl_status status)
 
 cdl_status cdl_queue_status(const cdl_queue *queue)
 {
-  return queue->status == CDL_OK ? CDL_OK : cdl_fail(queue->status, "%s", queue->message);
+  return queue->status == CDL_STATUS_OK ? CDL_STATUS_OK
+                                        : cdl_fail(queue->status, "%s", queue->message);
 }
 
 static const char *work_name(int work)
@@ -116,9 +117,9 @@ static cdl_status sync_now(cdl_queue *queue)
 {
   base_clear_message();
   const cdl_status status = queue->backend->table->sync(queue->handle);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     memset(queue->since_sync, 0, sizeof queue->since_sync);
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   char work[CORE_MESSAGE_BYTES / 2];
   list_work(queue, work, sizeof work);
@@ -133,7 +134,7 @@ cdl_status core_call_failed(const cdl_queue *queue, cdl_status status)
   base_give_reason(status);
   char others[CORE_MESSAGE_BYTES / 2];
   list_work(queue, others, sizeof others);
-  if (status != CDL_DEVICE || others[0] == '\0')
+  if (status != CDL_STATUS_DEVICE || others[0] == '\0')
     return status;
   /* Perhaps the fault of work before this. */
   return cdl_fail(status, "%s; enqueued before it since the last sync: %s", cdl_error_message(),
@@ -142,20 +143,21 @@ cdl_status core_call_failed(const cdl_queue *queue, cdl_status status)
 
 cdl_status core_enqueued(cdl_queue *queue, int work, cdl_status status)
 {
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     return core_call_failed(queue, status);
   queue->since_sync[work]++;
-  return queue->sync_each && !queue->recording ? sync_now(queue) : CDL_OK;
+  return queue->sync_each && !queue->recording ? sync_now(queue) : CDL_STATUS_OK;
 }
 
-cdl_status cdl_sync(cdl_queue *queue)
+cdl_status cdl_queue_sync(cdl_queue *queue)
 {
   if (queue == NULL)
-    return cdl_fail(CDL_ARGUMENT, "cdl_sync: queue is NULL");
+    return cdl_fail(CDL_STATUS_ARGUMENT, "cdl_queue_sync: queue is NULL");
   /* A failed queue too: what was enqueued before may still write to the host's memory. */
-  const cdl_status status =
-      queue->recording ? cdl_fail(CDL_UNSUPPORTED, "a sync cannot be recorded") : sync_now(queue);
-  if (status != CDL_OK)
+  const cdl_status status = queue->recording
+                                ? cdl_fail(CDL_STATUS_UNSUPPORTED, "a sync cannot be recorded")
+                                : sync_now(queue);
+  if (status != CDL_STATUS_OK)
     core_queue_fail(queue, status);
   return cdl_queue_status(queue);
 }
@@ -166,34 +168,35 @@ static cdl_status check_transfer(const cdl_queue *queue, const char *what, const
                                  const void *host, size_t bytes)
 {
   if (queue->recording)
-    return cdl_fail(CDL_UNSUPPORTED, "%s: it cannot be recorded", what);
+    return cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: it cannot be recorded", what);
   CDL_TRY(core_check_tensor(queue->backend, what, "the tensor", tensor));
   char shape[CORE_SHAPE_BYTES];
   core_shape(tensor, shape);
   if (!core_is_dense(tensor))
-    return cdl_fail(CDL_ARGUMENT, "%s: the tensor %s has gaps; it must be dense", what, shape);
-  const size_t wanted = (size_t)cdl_elements(*tensor) * cdl_dtype_bytes(tensor->dtype);
+    return cdl_fail(CDL_STATUS_ARGUMENT, "%s: the tensor %s has gaps; it must be dense", what,
+                    shape);
+  const size_t wanted = (size_t)cdl_tensor_elements(*tensor) * cdl_dtype_bytes(tensor->dtype);
   if (bytes != wanted)
-    return cdl_fail(CDL_ARGUMENT, "%s: %zu bytes for a tensor %s of %zu bytes", what, bytes, shape,
-                    wanted);
+    return cdl_fail(CDL_STATUS_ARGUMENT, "%s: %zu bytes for a tensor %s of %zu bytes", what, bytes,
+                    shape, wanted);
   if (host == NULL && bytes > 0)
-    return cdl_fail(CDL_ARGUMENT, "%s: host memory is NULL", what);
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_ARGUMENT, "%s: host memory is NULL", what);
+  return CDL_STATUS_OK;
 }
 
 static void transferred(cdl_queue *queue, int work, cdl_status status, size_t bytes)
 {
   status = core_enqueued(queue, work, status);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     core_queue_fail(queue, cdl_context(status, "%s of %zu bytes", work_name(work), bytes));
 }
 
-void cdl_upload(cdl_queue *queue, cdl_tensor out, const void *host, size_t bytes)
+void cdl_queue_upload(cdl_queue *queue, cdl_tensor out, const void *host, size_t bytes)
 {
-  if (queue->status != CDL_OK)
+  if (queue->status != CDL_STATUS_OK)
     return;
   const cdl_status checked = check_transfer(queue, "upload", &out, host, bytes);
-  if (checked != CDL_OK) {
+  if (checked != CDL_STATUS_OK) {
     core_queue_fail(queue, checked);
     return;
   }
@@ -205,12 +208,12 @@ void cdl_upload(cdl_queue *queue, cdl_tensor out, const void *host, size_t bytes
   transferred(queue, CORE_UPLOAD, status, bytes);
 }
 
-void cdl_download(cdl_queue *queue, void *host, cdl_tensor x, size_t bytes)
+void cdl_queue_download(cdl_queue *queue, void *host, cdl_tensor x, size_t bytes)
 {
-  if (queue->status != CDL_OK)
+  if (queue->status != CDL_STATUS_OK)
     return;
   const cdl_status checked = check_transfer(queue, "download", &x, host, bytes);
-  if (checked != CDL_OK) {
+  if (checked != CDL_STATUS_OK) {
     core_queue_fail(queue, checked);
     return;
   }
@@ -227,15 +230,15 @@ void cdl_download(cdl_queue *queue, void *host, cdl_tensor x, size_t bytes)
 static cdl_status keep_outgrown(cdl_queue *queue)
 {
   if (queue->scratch == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   cdl_buffer **longer =
       realloc(queue->outgrown, (queue->outgrown_count + 1) * sizeof *queue->outgrown);
   if (longer == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for a list of %zu buffers",
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for a list of %zu buffers",
                     queue->outgrown_count + 1);
   queue->outgrown = longer;
   queue->outgrown[queue->outgrown_count++] = queue->scratch;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status core_scratch(cdl_queue *queue, size_t bytes, cdl_buffer **buffer)
@@ -249,5 +252,5 @@ cdl_status core_scratch(cdl_queue *queue, size_t bytes, cdl_buffer **buffer)
     CDL_TRY(core_buffer_create(queue->backend, bytes, &queue->scratch));
   }
   *buffer = queue->scratch;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

@@ -46,14 +46,15 @@ static int builtin_index(const char *name)
 static cdl_status load_builtin(int index, const cdl_backend_table **table)
 {
   pthread_mutex_lock(&builtins_lock);
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   if (builtin_tables[index].name == NULL) {
     cdl_backend_table adopted;
     base_clear_message();
     const cdl_backend_table *given = builtins[index].entry(&core_host);
-    status = given == NULL ? cdl_context(base_give_reason(CDL_ABSENT), "%s", builtins[index].name)
-                           : core_adopt(given, builtins[index].name, &adopted);
-    if (status == CDL_OK)
+    status = given == NULL
+                 ? cdl_context(base_give_reason(CDL_STATUS_ABSENT), "%s", builtins[index].name)
+                 : core_adopt(given, builtins[index].name, &adopted);
+    if (status == CDL_STATUS_OK)
       builtin_tables[index] = adopted;
   }
   *table = &builtin_tables[index];
@@ -75,10 +76,10 @@ cdl_status cdl_precision_find(const char *name, cdl_precision *precision)
   for (int i = 0; i <= CDL_PRECISION_BF16; i++)
     if (strcmp(name, precisions[i]) == 0) {
       *precision = (cdl_precision)i;
-      return CDL_OK;
+      return CDL_STATUS_OK;
     }
-  return cdl_fail(CDL_UNSUPPORTED, "no precision is called '%s': expected fp32, tf32 or bf16",
-                  name);
+  return cdl_fail(CDL_STATUS_UNSUPPORTED,
+                  "no precision is called '%s': expected fp32, tf32 or bf16", name);
 }
 
 /* ---- Opening ---- */
@@ -94,11 +95,11 @@ static cdl_status open_device(const cdl_backend_table *table, bool is_host, cons
 {
   const cdl_backend_options *options = &wanted->options;
   if (options->precision != CDL_PRECISION_FP32 && table->header.abi_minor < 1)
-    return cdl_fail(CDL_UNSUPPORTED, "%s: it was built before there were precisions: fp32 alone",
-                    table->name);
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
+                    "%s: it was built before there were precisions: fp32 alone", table->name);
   cdl_backend *opened = calloc(1, sizeof *opened);
   if (opened == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", table->name);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", table->name);
   opened->table = table;
   opened->is_host = is_host;
   opened->no_fallback = options->no_fallback;
@@ -111,13 +112,13 @@ static cdl_status open_device(const cdl_backend_table *table, bool is_host, cons
   base_dispositions_keep(&kept);
   const cdl_status status = table->open(device, &chosen, &opened->device);
   base_dispositions_restore(&kept);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     pthread_mutex_destroy(&opened->host_lock);
     free(opened);
     return cdl_context(base_give_reason(status), "%s", table->name);
   }
   *backend = opened;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status open_file(const char *file, const char *device, const request *wanted,
@@ -158,11 +159,11 @@ static cdl_status open_best(const cdl_backend_options *options, cdl_backend **ba
 {
   static const char *const order[] = {"cuda", "opencl", "cpu"};
   const request wanted = {*options, .automatic = true};
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
     status = open_named(order[i], "", &wanted, backend);
-    if (status == CDL_OK)
-      return CDL_OK;
+    if (status == CDL_STATUS_OK)
+      return CDL_STATUS_OK;
     cdl_log(CDL_LOG_DEBUG, "auto: not %s: %s", order[i], cdl_error_message());
   }
   return cdl_context(status, "auto: no backend opens");
@@ -182,16 +183,16 @@ cdl_status cdl_backend_open(const char *name, const cdl_backend_options *options
                             cdl_backend **backend)
 {
   if (name == NULL || backend == NULL)
-    return cdl_fail(CDL_ARGUMENT, "cdl_backend_open: %s is NULL",
+    return cdl_fail(CDL_STATUS_ARGUMENT, "cdl_backend_open: %s is NULL",
                     name == NULL ? "name" : "backend");
   const cdl_backend_options defaults = {0}, *chosen = options != NULL ? options : &defaults;
   *backend = NULL;
   if (chosen->threads < 0)
-    return cdl_fail(CDL_ARGUMENT, "cdl_backend_open: threads is %d, expected at least 0",
+    return cdl_fail(CDL_STATUS_ARGUMENT, "cdl_backend_open: threads is %d, expected at least 0",
                     chosen->threads);
   char *copy = strdup(name);
   if (copy == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", name);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", name);
   const request wanted = {.options = *chosen};
   char *colon = strchr(copy, ':');
   cdl_status status;
@@ -206,7 +207,7 @@ cdl_status cdl_backend_open(const char *name, const cdl_backend_options *options
       status = open_named(copy, colon != NULL ? colon + 1 : "", &wanted, backend);
     else
       status = cdl_fail(
-          CDL_ABSENT,
+          CDL_STATUS_ABSENT,
           "no backend is called '%s'; expected auto, cpu, NAME, NAME:DEVICE or a plug-in's "
           "path with a slash",
           name);
@@ -218,18 +219,18 @@ cdl_status cdl_backend_open(const char *name, const cdl_backend_options *options
 cdl_status cdl_backend_close(cdl_backend *backend)
 {
   if (backend == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const size_t buffers = atomic_load(&backend->buffers), weights = atomic_load(&backend->weights);
   const size_t queues = atomic_load(&backend->queues), events = atomic_load(&backend->events);
   if (buffers + weights + queues + events > 0)
-    return cdl_fail(CDL_ARGUMENT,
+    return cdl_fail(CDL_STATUS_ARGUMENT,
                     "%s: still alive: %zu buffers, %zu weights, %zu queues, %zu events",
                     backend->table->name, buffers, weights, queues, events);
   CDL_TRY(cdl_backend_close(backend->host));
   backend->table->close(backend->device);
   pthread_mutex_destroy(&backend->host_lock);
   free(backend);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 const char *cdl_backend_name(const cdl_backend *backend)
@@ -290,9 +291,9 @@ static void list_devices(const lister *l, const cdl_backend_table *table, bool i
   base_dispositions_keep(&kept);
   const cdl_status status = table->enumerate(&count);
   base_dispositions_restore(&kept);
-  if (status != CDL_OK || count <= 0) {
-    if (status == CDL_OK)
-      cdl_fail(CDL_ABSENT, "no device");
+  if (status != CDL_STATUS_OK || count <= 0) {
+    if (status == CDL_STATUS_OK)
+      cdl_fail(CDL_STATUS_ABSENT, "no device");
     base_give_reason(status);
     say_absent(l, name, NULL, path);
     return;
@@ -301,7 +302,8 @@ static void list_devices(const lister *l, const cdl_backend_table *table, bool i
     char device[16];
     cdl_backend *backend = NULL;
     snprintf(device, sizeof device, "%d", i);
-    if (open_device(table, is_host, device, &(request){0}, &backend) != CDL_OK || backend == NULL) {
+    if (open_device(table, is_host, device, &(request){0}, &backend) != CDL_STATUS_OK ||
+        backend == NULL) {
       say_absent(l, name, device, path);
       continue;
     }
@@ -309,7 +311,7 @@ static void list_devices(const lister *l, const cdl_backend_table *table, bool i
                                             .device = device,
                                             .description = cdl_backend_description(backend),
                                             .path = path});
-    if (cdl_backend_close(backend) != CDL_OK)
+    if (cdl_backend_close(backend) != CDL_STATUS_OK)
       cdl_log(CDL_LOG_WARNING, "%s", cdl_error_message());
   }
 }
@@ -321,7 +323,7 @@ static bool is_refused(lister *l, const char *name, const char *path)
   struct stat at;
   if (stat(path, &at) != 0 || !S_ISREG(at.st_mode) || base_trust(path, resolved, reason))
     return false;
-  cdl_fail(CDL_UNSUPPORTED, "%s: not loaded: %s", path, reason);
+  cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: not loaded: %s", path, reason);
   say_absent(l, name, NULL, path);
   for (size_t i = 0; i < l->seen_count; i++)
     if (strcmp(l->seen[i], name) == 0)
@@ -367,7 +369,7 @@ static void list_file(void *user, const char *name, const char *path)
   const cdl_backend_table *table;
   const char *earlier;
   if (builtin_index(name) >= 0) {
-    cdl_fail(CDL_UNSUPPORTED, "%s is built in", name);
+    cdl_fail(CDL_STATUS_UNSUPPORTED, "%s is built in", name);
     say_absent(l, name, NULL, path);
     return;
   }
@@ -376,11 +378,11 @@ static void list_file(void *user, const char *name, const char *path)
   if (!first_time(l, name, path, &earlier)) {
     if (earlier == NULL || same_file(earlier, path))
       return;
-    cdl_fail(CDL_UNSUPPORTED, "%s comes first", earlier);
+    cdl_fail(CDL_STATUS_UNSUPPORTED, "%s comes first", earlier);
     say_absent(l, name, NULL, path);
     return;
   }
-  if (core_load(path, &table) != CDL_OK)
+  if (core_load(path, &table) != CDL_STATUS_OK)
     say_absent(l, name, NULL, path);
   else
     list_devices(l, table, false, name, path);
@@ -391,15 +393,15 @@ cdl_status cdl_backend_list(void (*each)(void *user, const cdl_backend_listing *
 {
   static const char *const expected[] = {"cuda", "opencl"};
   if (each == NULL)
-    return cdl_fail(CDL_ARGUMENT, "cdl_backend_list: each is NULL");
+    return cdl_fail(CDL_STATUS_ARGUMENT, "cdl_backend_list: each is NULL");
   lister *l = calloc(1, sizeof *l);
   if (l == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for the list of backends");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for the list of backends");
   l->each = each;
   l->user = user;
   for (int i = 0; builtins[i].name != NULL; i++) {
     const cdl_backend_table *table;
-    if (load_builtin(i, &table) != CDL_OK)
+    if (load_builtin(i, &table) != CDL_STATUS_OK)
       say_absent(l, builtins[i].name, NULL, NULL);
     else
       list_devices(l, table, true, builtins[i].name, NULL);
@@ -410,7 +412,7 @@ cdl_status cdl_backend_list(void (*each)(void *user, const cdl_backend_listing *
     const char *earlier;
     if (!first_time(l, expected[i], NULL, &earlier))
       continue;
-    if (core_find_plugin(expected[i], &path) == CDL_OK)
+    if (core_find_plugin(expected[i], &path) == CDL_STATUS_OK)
       free(path);
     else
       say_absent(l, expected[i], NULL, NULL);
@@ -418,5 +420,5 @@ cdl_status cdl_backend_list(void (*each)(void *user, const cdl_backend_listing *
   for (size_t i = 0; i < l->seen_count; i++)
     free(l->path[i]);
   free(l);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

@@ -26,25 +26,25 @@ static cdl_status check_sources(const cdl_backend *backend, const cdl_tensor *so
                                 int64_t *rows)
 {
   if (sources == NULL || count == 0)
-    return cdl_fail(CDL_ARGUMENT, "weight: no sources");
+    return cdl_fail(CDL_STATUS_ARGUMENT, "weight: no sources");
   *rows = 0;
   for (size_t i = 0; i < count; i++) {
     char name[48], shape[CORE_SHAPE_BYTES];
     snprintf(name, sizeof name, "source %zu", i);
     CDL_TRY(core_check_tensor(backend, "weight", name, &sources[i]));
     core_shape(&sources[i], shape);
-    if (sources[i].dtype != CDL_F32)
-      return cdl_fail(CDL_ARGUMENT, "weight: %s is %s, expected F32", name,
+    if (sources[i].dtype != CDL_DTYPE_F32)
+      return cdl_fail(CDL_STATUS_ARGUMENT, "weight: %s is %s, expected F32", name,
                       cdl_dtype_name(sources[i].dtype));
     if (sources[i].size[0] != 1 || sources[i].size[1] != 1)
-      return cdl_fail(CDL_ARGUMENT, "weight: %s is %s, expected a matrix", name, shape);
+      return cdl_fail(CDL_STATUS_ARGUMENT, "weight: %s is %s, expected a matrix", name, shape);
     if (sources[i].size[3] != sources[0].size[3])
-      return cdl_fail(CDL_ARGUMENT, "weight: %s is %s, expected %lld columns as in source 0", name,
-                      shape, (long long)sources[0].size[3]);
+      return cdl_fail(CDL_STATUS_ARGUMENT, "weight: %s is %s, expected %lld columns as in source 0",
+                      name, shape, (long long)sources[0].size[3]);
     if (__builtin_add_overflow(*rows, sources[i].size[2], rows))
-      return cdl_fail(CDL_ARGUMENT, "weight: the sources have too many rows together");
+      return cdl_fail(CDL_STATUS_ARGUMENT, "weight: the sources have too many rows together");
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status copy_sources(cdl_queue *queue, const core_weight *weight)
@@ -52,13 +52,14 @@ static cdl_status copy_sources(cdl_queue *queue, const core_weight *weight)
   int64_t row = 0;
   for (size_t i = 0; i < weight->source_count; i++) {
     const cdl_tensor source = weight->sources[i];
-    if (cdl_elements(source) > 0)
+    if (cdl_tensor_elements(source) > 0)
       CDL_TRY(queue->backend->table->copy(
           queue->handle,
-          CDL_ARGS(copy, .out = cdl_rows(weight->parts[0], row, source.size[2]), .x = source)));
+          CDL_ARGS(copy, .out = cdl_tensor_rows(weight->parts[0], row, source.size[2]),
+                   .x = source)));
     row += source.size[2];
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The plain matrix that the core keeps for a backend without weights of its own. */
@@ -67,15 +68,15 @@ static cdl_status keep_plain(cdl_queue *queue, core_weight *weight)
   weight->part_count = 1;
   weight->weight.handle = weight->parts;
   if (lie_stacked(weight->sources, weight->source_count, &weight->parts[0]))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const int64_t rows = weight->weight.rows, columns = weight->weight.columns;
   size_t elements, bytes;
   if (__builtin_mul_overflow((size_t)rows, (size_t)columns, &elements) ||
       __builtin_mul_overflow(elements, sizeof(float), &bytes))
-    return cdl_fail(CDL_MEMORY, "weight: [%lld, %lld] is too large", (long long)rows,
+    return cdl_fail(CDL_STATUS_MEMORY, "weight: [%lld, %lld] is too large", (long long)rows,
                     (long long)columns);
   CDL_TRY(core_buffer_create(queue->backend, bytes, &weight->stacked));
-  weight->parts[0] = cdl_tensor_2d(weight->stacked, CDL_F32, 0, rows, columns);
+  weight->parts[0] = cdl_tensor_2d(weight->stacked, CDL_DTYPE_F32, 0, rows, columns);
   base_clear_message();
   return core_enqueued(queue, CORE_WEIGHT, copy_sources(queue, weight));
 }
@@ -92,7 +93,7 @@ static cdl_status keep_native(cdl_queue *queue, core_weight *weight)
                                                              &weight->weight.handle, &bytes)));
   weight->native_bytes = bytes;
   core_count_bytes(queue->backend, bytes);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static void release(core_weight *weight)
@@ -106,7 +107,7 @@ cdl_status cdl_weight_create(cdl_queue *queue, const cdl_tensor *sources, size_t
                              cdl_weight **weight)
 {
   if (queue == NULL || weight == NULL)
-    return cdl_fail(CDL_ARGUMENT, "cdl_weight_create: %s is NULL",
+    return cdl_fail(CDL_STATUS_ARGUMENT, "cdl_weight_create: %s is NULL",
                     queue == NULL ? "queue" : "weight");
   *weight = NULL;
   CDL_TRY(cdl_queue_status(queue));
@@ -118,7 +119,7 @@ cdl_status cdl_weight_create(cdl_queue *queue, const cdl_tensor *sources, size_t
   if (created == NULL || tensors == NULL) {
     free(created);
     free(tensors);
-    return cdl_fail(CDL_MEMORY, "weight: out of memory for %zu sources", count);
+    return cdl_fail(CDL_STATUS_MEMORY, "weight: out of memory for %zu sources", count);
   }
   created->weight = (cdl_weight){.rows = rows, .columns = sources[0].size[3], .owner = backend};
   created->source_count = count;
@@ -127,35 +128,35 @@ cdl_status cdl_weight_create(cdl_queue *queue, const cdl_tensor *sources, size_t
   memcpy(created->sources, sources, count * sizeof *sources);
   const cdl_status status = backend->table->weight_create != NULL ? keep_native(queue, created)
                                                                   : keep_plain(queue, created);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     cdl_context(status, "weight [%lld, %lld]", (long long)rows, (long long)sources[0].size[3]);
     release(created);
     return status;
   }
   atomic_fetch_add(&backend->weights, 1);
   *weight = &created->weight;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void cdl_weight_update(cdl_queue *queue, cdl_weight *weight)
 {
-  if (queue->status != CDL_OK)
+  if (queue->status != CDL_STATUS_OK)
     return;
   const core_weight *kept = core_weight_of(weight);
   const cdl_backend_table *table = queue->backend->table;
   if (weight->owner != queue->backend) {
-    core_queue_fail(queue,
-                    cdl_fail(CDL_ARGUMENT, "weight update: the weight belongs to another backend"));
+    core_queue_fail(queue, cdl_fail(CDL_STATUS_ARGUMENT,
+                                    "weight update: the weight belongs to another backend"));
     return;
   }
   base_clear_message();
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   if (table->weight_create != NULL)
     status = table->weight_update(queue->handle, weight->handle, kept->sources, kept->source_count);
   else if (kept->stacked != NULL)
     status = copy_sources(queue, kept);
   status = core_enqueued(queue, CORE_WEIGHT, status);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     core_queue_fail(queue, cdl_context(status, "update of a weight [%lld, %lld]",
                                        (long long)weight->rows, (long long)weight->columns));
 }

@@ -15,7 +15,7 @@
 static cdl_status cpu_enumerate(int *count)
 {
   *count = 1;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* "OpenBLAS 0.3.21 SkylakeX, vector set avx512, 2 threads"; OpenBLAS's configuration begins with name and version. */
@@ -40,42 +40,43 @@ static cdl_status check_address_space(int threads)
   void *probe = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (probe == MAP_FAILED)
     return cdl_fail(
-        CDL_MEMORY,
+        CDL_STATUS_MEMORY,
         "cpu: OpenBLAS wants %zu MiB of address space for %d threads and the system refuses it; "
         "fewer --threads or a higher limit (ulimit -v) help",
         bytes >> 20, threads);
   munmap(probe, bytes);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status cpu_open(const char *device_name, const cdl_open_options *options, void **out)
 {
   if (device_name != NULL && device_name[0] != '\0' && strcmp(device_name, "0") != 0)
-    return cdl_fail(CDL_ABSENT, "cpu:%s: there is one CPU device, cpu or cpu:0", device_name);
+    return cdl_fail(CDL_STATUS_ABSENT, "cpu:%s: there is one CPU device, cpu or cpu:0",
+                    device_name);
   if (options != NULL && options->precision != CDL_PRECISION_FP32)
-    return cdl_fail(CDL_UNSUPPORTED, "it computes in fp32 alone");
+    return cdl_fail(CDL_STATUS_UNSUPPORTED, "it computes in fp32 alone");
   cpu_device *device = calloc(1, sizeof *device);
   if (device == NULL)
-    return cdl_fail(CDL_MEMORY, "cpu: no memory for the device");
+    return cdl_fail(CDL_STATUS_MEMORY, "cpu: no memory for the device");
   device->kernels = cpu_kernels_choose();
   cdl_status status = cpu_libraries_open(&device->libraries);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     status = cpu_pool_create(options != NULL ? options->threads : 0, &device->pool);
-    if (status == CDL_OK) {
+    if (status == CDL_STATUS_OK) {
       status = check_address_space(cpu_pool_threads(device->pool));
-      if (status != CDL_OK)
+      if (status != CDL_STATUS_OK)
         cpu_pool_destroy(device->pool);
     }
-    if (status != CDL_OK)
+    if (status != CDL_STATUS_OK)
       cpu_libraries_close(&device->libraries);
   }
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     free(device);
     return status;
   }
   describe(device);
   *out = device;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static void cpu_close(void *opaque)
@@ -97,7 +98,7 @@ static cdl_status cpu_memory_info(void *opaque, cdl_device_memory *memory)
   (void)opaque;
   const base_memory usable = base_usable_memory();
   *memory = (cdl_device_memory){usable.free_bytes, usable.total_bytes};
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Queues and buffers: everything is done when a call returns ---- */
@@ -105,7 +106,7 @@ static cdl_status cpu_memory_info(void *opaque, cdl_device_memory *memory)
 static cdl_status cpu_queue_create(void *device, void **queue)
 {
   *queue = device;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static void cpu_queue_destroy(void *queue)
@@ -116,7 +117,7 @@ static void cpu_queue_destroy(void *queue)
 static cdl_status cpu_sync(void *queue)
 {
   (void)queue;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The system promises more than a control group lets a process use, and kills it when it is used. */
@@ -134,11 +135,12 @@ static cdl_status cpu_allocate(void *device, size_t bytes, void **handle)
 {
   *handle = exceeds_group(bytes) ? NULL : cpu_memory_allocate(bytes);
   if (*handle != NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   cdl_device_memory memory;
   CDL_TRY(cpu_memory_info(device, &memory));
-  return cdl_fail(CDL_MEMORY, "cpu: a buffer of %zu bytes is not to be had, %zu bytes are free",
-                  bytes, memory.free_bytes);
+  return cdl_fail(CDL_STATUS_MEMORY,
+                  "cpu: a buffer of %zu bytes is not to be had, %zu bytes are free", bytes,
+                  memory.free_bytes);
 }
 
 static void cpu_free(void *device, void *handle)
@@ -153,7 +155,7 @@ static cdl_status cpu_upload(void *queue, cdl_buffer *out, size_t offset, const 
   (void)queue;
   if (bytes > 0)
     memcpy((char *)out->handle + offset, host, bytes);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status cpu_download(void *queue, void *host, const cdl_buffer *x, size_t offset,
@@ -162,7 +164,7 @@ static cdl_status cpu_download(void *queue, void *host, const cdl_buffer *x, siz
   (void)queue;
   if (bytes > 0)
     memcpy(host, (const char *)x->handle + offset, bytes);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- The table ---- */

@@ -33,7 +33,7 @@ static inline float *cpu_floats(cdl_tensor t)
 /* NULL for an absent tensor. */
 static inline float *cpu_floats_or_null(cdl_tensor t)
 {
-  return cdl_present(t) ? cpu_floats(t) : NULL;
+  return cdl_tensor_present(t) ? cpu_floats(t) : NULL;
 }
 
 static inline int32_t *cpu_ints(cdl_tensor t)
@@ -95,7 +95,7 @@ static inline int64_t cpu_row_stride(cdl_tensor t)
 /* The part of a matrix that begins at (row, column); NULL for an absent tensor. */
 static inline cpu_rows cpu_rows_at(cdl_tensor t, int64_t row, int64_t column)
 {
-  if (!cdl_present(t))
+  if (!cdl_tensor_present(t))
     return (cpu_rows){NULL, 0};
   return (cpu_rows){cpu_floats(t) + row * cpu_row_stride(t) + column, cpu_row_stride(t)};
 }

@@ -68,11 +68,11 @@ cdl_status cpu_dropout(void *queue, const cdl_dropout_args *a)
 {
   cpu_device *device = cpu_device_of(queue);
   const int64_t rows = a->out.size[2], columns = a->out.size[3];
-  if (cdl_elements(a->out) == 0)
-    return CDL_OK;
+  if (cdl_tensor_elements(a->out) == 0)
+    return CDL_STATUS_OK;
   if (a->mask.probability == 0.0f) {
     const bool in_place = cpu_bytes(a->out) == cpu_bytes(a->x);
-    return in_place ? CDL_OK : cpu_copy(queue, CDL_ARGS(copy, .out = a->out, .x = a->x));
+    return in_place ? CDL_STATUS_OK : cpu_copy(queue, CDL_ARGS(copy, .out = a->out, .x = a->x));
   }
   const dropout_job job = {device->kernels, a, cpu_mask_from(&a->mask),
                            cpu_min(rows, cpu_divide_up(rows * columns, 8192))};

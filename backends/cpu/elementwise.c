@@ -91,7 +91,7 @@ static void finite_run(const void *context, char *const *pointers, int64_t n)
 {
   const finite_context *check = context;
   bool finite = true;
-  if (check->dtype == CDL_F32) {
+  if (check->dtype == CDL_DTYPE_F32) {
     finite = check->kernels->all_finite(floats_at(pointers, 0), n);
   } else {
     const double *x = (const double *)(const void *)pointers[0];

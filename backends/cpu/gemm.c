@@ -61,10 +61,10 @@ cpu_grid cpu_gemm_grid(int64_t m, int64_t n, int64_t k)
 cdl_status cpu_check_blas_size(const char *op, int64_t size)
 {
   if (size > INT_MAX)
-    return cdl_fail(CDL_UNSUPPORTED,
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
                     "%s: a size or stride of %lld; this backend's library takes at most %d", op,
                     (long long)size, INT_MAX);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Operands ---- */
@@ -81,14 +81,14 @@ static operand operand_of(cdl_tensor t, bool transpose)
   operand o = {.tensor = t, .transpose = transpose};
   const bool one_row = t.size[2] == 1;
   o.stride = one_row ? cpu_max(1, t.size[3]) : t.stride[2];
-  o.packed = t.dtype == CDL_BF16 || o.stride < cpu_max(1, t.size[3]);
+  o.packed = t.dtype == CDL_DTYPE_BF16 || o.stride < cpu_max(1, t.size[3]);
   return o;
 }
 
 /* Bytes of scratch for a part of `span` rows (columns, when transposed) over k. */
 static size_t packed_bytes(const operand *o, int64_t span, int64_t k)
 {
-  const size_t element = o->tensor.dtype == CDL_F64 ? sizeof(double) : sizeof(float);
+  const size_t element = o->tensor.dtype == CDL_DTYPE_F64 ? sizeof(double) : sizeof(float);
   return o->packed ? ((size_t)span * (size_t)k * element + 63) / 64 * 64 : 0;
 }
 
@@ -105,7 +105,7 @@ static const void *operand_part(const operand *o, const cpu_kernels *kernels, in
   *stride = columns;
   for (int64_t i = 0; i < rows; i++) {
     const void *from = start + (size_t)(i * o->stride) * element;
-    if (o->tensor.dtype == CDL_BF16)
+    if (o->tensor.dtype == CDL_DTYPE_BF16)
       kernels->bf16_to_f32((float *)(void *)scratch + i * columns, from, columns);
     else
       memcpy(scratch + (size_t)(i * columns) * element, from, (size_t)columns * element);
@@ -144,7 +144,7 @@ static void call_gemm(const gemm_job *job, const tile_call *t)
 {
   const cdl_gemm_args *g = job->args;
   const cpu_libraries *libraries = &job->device->libraries;
-  if (g->out.dtype == CDL_F64)
+  if (g->out.dtype == CDL_DTYPE_F64)
     cpu_dgemm(libraries, g->transpose_a, g->transpose_b, t->part.m.count, t->part.n.count,
               t->part.k.count, (double)g->alpha, t->a, t->a_stride, t->b, t->b_stride,
               (double)t->beta, t->c, t->c_stride);
@@ -158,7 +158,7 @@ static void call_gemm(const gemm_job *job, const tile_call *t)
 static void scale_vector(const gemm_job *job, void *y, int64_t count, int64_t stride, float beta)
 {
   for (int64_t i = 0; i < count; i++)
-    if (job->args->out.dtype == CDL_F64) {
+    if (job->args->out.dtype == CDL_DTYPE_F64) {
       double *value = (double *)y + i * stride;
       *value = beta == 0.0f ? 0.0 : *value * (double)beta;
     } else {
@@ -184,7 +184,7 @@ static void call_gemv(const gemm_job *job, const tile_call *t)
                                     : (g->transpose_a ? t->a_stride : 1)),
             y_stride = (int)(column ? t->c_stride : 1);
   scale_vector(job, t->c, results, y_stride, t->beta);
-  if (g->out.dtype == CDL_F64)
+  if (g->out.dtype == CDL_DTYPE_F64)
     libraries->cblas_dgemv(CPU_ROW_MAJOR, transpose, rows, columns, (double)g->alpha, matrix,
                            matrix_stride, x, x_stride, 1.0, t->c, y_stride);
   else
@@ -267,7 +267,7 @@ static cdl_status run_pieces(gemm_job *job)
                              1.0f, job->args->beta, job->n);
   }
   cpu_pool_leave(device->pool);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status run_tiles(gemm_job *job)
@@ -297,18 +297,18 @@ static cdl_status scale_output(void *queue, const cdl_gemm_args *g)
   for (int64_t row = 0; row < g->out.size[0] * g->out.size[1] * g->out.size[2]; row++) {
     const int64_t start = cpu_row_start(&g->out, row);
     for (int64_t j = start; j < start + g->out.size[3]; j++)
-      if (g->out.dtype == CDL_F64)
+      if (g->out.dtype == CDL_DTYPE_F64)
         ((double *)(void *)cpu_bytes(g->out))[j] *= (double)g->beta;
       else
         cpu_floats(g->out)[j] *= g->beta;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cpu_gemm(void *queue, const cdl_gemm_args *g)
 {
-  if (cdl_elements(g->out) == 0)
-    return CDL_OK;
+  if (cdl_tensor_elements(g->out) == 0)
+    return CDL_STATUS_OK;
   gemm_job job = {.device = cpu_device_of(queue),
                   .args = g,
                   .a = operand_of(g->a, g->transpose_a),
@@ -324,7 +324,7 @@ cdl_status cpu_gemm(void *queue, const cdl_gemm_args *g)
   CDL_TRY(cpu_check_blas_size("gemm", cpu_max(cpu_max(job.m, job.n), job.k)));
   CDL_TRY(cpu_check_blas_size("gemm", cpu_max(cpu_max(job.a.stride, job.b.stride), job.c_stride)));
   const bool few_results = job.m * job.n <= 64 * 64 && job.k >= 4096 && job.batches < 16;
-  if (few_results && g->out.dtype == CDL_F32) {
+  if (few_results && g->out.dtype == CDL_DTYPE_F32) {
     job.pieces = cpu_min(16, job.k / 2048);
     return run_pieces(&job);
   }

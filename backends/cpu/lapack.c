@@ -10,7 +10,7 @@
 
 static bool is_f64(cdl_tensor t)
 {
-  return t.dtype == CDL_F64;
+  return t.dtype == CDL_DTYPE_F64;
 }
 
 static char *row_of(cdl_tensor t, int64_t row)
@@ -28,9 +28,9 @@ static cdl_status check_finite(const char *op, cdl_tensor t)
   for (int64_t i = 0; i < t.size[2]; i++)
     for (int64_t j = 0; j < t.size[3]; j++)
       if (!isfinite(value_at(row_of(t, i), j, is_f64(t))))
-        return cdl_fail(CDL_NUMERIC, "%s: element (%lld, %lld) of the matrix is not finite", op,
-                        (long long)i, (long long)j);
-  return CDL_OK;
+        return cdl_fail(CDL_STATUS_NUMERIC, "%s: element (%lld, %lld) of the matrix is not finite",
+                        op, (long long)i, (long long)j);
+  return CDL_STATUS_OK;
 }
 
 static void copy_in(void *dense, cdl_tensor t)
@@ -74,9 +74,9 @@ static void transpose_out(cdl_tensor t, const void *dense, int64_t stride)
 static cdl_status allocate(const char *op, int64_t elements, size_t element_bytes, void **memory)
 {
   *memory = cpu_memory_allocate((size_t)cpu_max(1, elements) * element_bytes);
-  return *memory != NULL ? CDL_OK
-                         : cdl_fail(CDL_MEMORY, "%s: no memory for a copy of %lld elements", op,
-                                    (long long)elements);
+  return *memory != NULL ? CDL_STATUS_OK
+                         : cdl_fail(CDL_STATUS_MEMORY, "%s: no memory for a copy of %lld elements",
+                                    op, (long long)elements);
 }
 
 static cdl_status begin(const char *op, cdl_tensor a)
@@ -87,7 +87,7 @@ static cdl_status begin(const char *op, cdl_tensor a)
 
 static cdl_status refused(const char *op, int info)
 {
-  return cdl_fail(CDL_DEVICE, "%s: LAPACKE reports %d", op, info);
+  return cdl_fail(CDL_STATUS_DEVICE, "%s: LAPACKE reports %d", op, info);
 }
 
 /* ---- svd ---- */
@@ -128,19 +128,19 @@ cdl_status cpu_svd(void *queue, const cdl_svd_args *g)
   const cdl_tensor a = g->a;
   const int64_t least = cpu_min(a.size[2], a.size[3]);
   if (least == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(begin("svd", a));
   const size_t element = cdl_dtype_bytes(a.dtype);
   void *memory;
-  CDL_TRY(allocate("svd", cdl_elements(a) + least, element, &memory));
-  const bool vectors = cdl_present(g->u);
+  CDL_TRY(allocate("svd", cdl_tensor_elements(a) + least, element, &memory));
+  const bool vectors = cdl_tensor_present(g->u);
   const svd_call call = {.libraries = &cpu_device_of(queue)->libraries,
                          .f64 = is_f64(a),
                          .rows = (int)a.size[3],
                          .columns = (int)a.size[2],
                          .a = memory,
                          .sigma = cpu_bytes(g->sigma),
-                         .superb = (char *)memory + (size_t)cdl_elements(a) * element,
+                         .superb = (char *)memory + (size_t)cdl_tensor_elements(a) * element,
                          .u = vectors ? cpu_bytes(g->vt) : NULL,
                          .vt = vectors ? cpu_bytes(g->u) : NULL,
                          .u_stride = vectors ? (int)cpu_row_stride(g->vt) : (int)a.size[3],
@@ -153,16 +153,17 @@ cdl_status cpu_svd(void *queue, const cdl_svd_args *g)
   }
   cpu_memory_free(memory);
   if (info > 0)
-    return cdl_fail(CDL_NUMERIC, "svd: no convergence for a matrix of %lld x %lld",
+    return cdl_fail(CDL_STATUS_NUMERIC, "svd: no convergence for a matrix of %lld x %lld",
                     (long long)a.size[2], (long long)a.size[3]);
-  return info == 0 ? CDL_OK : refused("svd", info);
+  return info == 0 ? CDL_STATUS_OK : refused("svd", info);
 }
 
 /* ---- lu_solve, lu_inverse ---- */
 
 static cdl_status singular(const char *op, cdl_tensor a, int pivot)
 {
-  return cdl_fail(CDL_NUMERIC, "%s: the matrix of %lld x %lld is singular (pivot %d is zero)", op,
+  return cdl_fail(CDL_STATUS_NUMERIC,
+                  "%s: the matrix of %lld x %lld is singular (pivot %d is zero)", op,
                   (long long)a.size[2], (long long)a.size[3], pivot);
 }
 
@@ -171,7 +172,7 @@ cdl_status cpu_lu_solve(void *queue, const cdl_lu_solve_args *g)
   const cpu_libraries *libraries = &cpu_device_of(queue)->libraries;
   const int64_t n = g->a.size[2], k = g->b.size[3];
   if (n == 0 || k == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(begin("lu_solve", g->a));
   CDL_TRY(begin("lu_solve", g->b));
   const size_t element = cdl_dtype_bytes(g->a.dtype);
@@ -192,7 +193,7 @@ cdl_status cpu_lu_solve(void *queue, const cdl_lu_solve_args *g)
   cpu_memory_free(memory);
   if (info > 0)
     return singular("lu_solve", g->a, info);
-  return info == 0 ? CDL_OK : refused("lu_solve", info);
+  return info == 0 ? CDL_STATUS_OK : refused("lu_solve", info);
 }
 
 /* (aᵀ)⁻¹ = (a⁻¹)ᵀ: nothing to transpose. */
@@ -201,7 +202,7 @@ cdl_status cpu_lu_inverse(void *queue, const cdl_lu_inverse_args *g)
   const cpu_libraries *libraries = &cpu_device_of(queue)->libraries;
   const int64_t n = g->a.size[2];
   if (n == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(begin("lu_inverse", g->a));
   const size_t element = cdl_dtype_bytes(g->a.dtype);
   void *memory;
@@ -220,7 +221,7 @@ cdl_status cpu_lu_inverse(void *queue, const cdl_lu_inverse_args *g)
   cpu_memory_free(memory);
   if (info > 0)
     return singular("lu_inverse", g->a, info);
-  return info == 0 ? CDL_OK : refused("lu_inverse", info);
+  return info == 0 ? CDL_STATUS_OK : refused("lu_inverse", info);
 }
 
 /* ---- qr ---- */
@@ -243,7 +244,7 @@ cdl_status cpu_qr(void *queue, const cdl_qr_args *g)
   const cpu_libraries *libraries = &cpu_device_of(queue)->libraries;
   const int64_t m = g->a.size[2], n = g->a.size[3], k = cpu_min(m, n);
   if (k == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(begin("qr", g->a));
   const bool f64 = is_f64(g->a);
   const size_t element = cdl_dtype_bytes(g->a.dtype);
@@ -263,7 +264,7 @@ cdl_status cpu_qr(void *queue, const cdl_qr_args *g)
   if (info == 0)
     transpose_out(g->q, memory, m);
   cpu_memory_free(memory);
-  return info == 0 ? CDL_OK : refused("qr", info);
+  return info == 0 ? CDL_STATUS_OK : refused("qr", info);
 }
 
 /* ---- eigh ---- */
@@ -274,9 +275,10 @@ static cdl_status check_lower_triangle(cdl_tensor a)
   for (int64_t i = 0; i < a.size[2]; i++)
     for (int64_t j = 0; j <= i; j++)
       if (!isfinite(value_at(row_of(a, i), j, is_f64(a))))
-        return cdl_fail(CDL_NUMERIC, "eigh: element (%lld, %lld) of the matrix is not finite",
-                        (long long)i, (long long)j);
-  return CDL_OK;
+        return cdl_fail(CDL_STATUS_NUMERIC,
+                        "eigh: element (%lld, %lld) of the matrix is not finite", (long long)i,
+                        (long long)j);
+  return CDL_STATUS_OK;
 }
 
 /* The row-major lower triangle is the column-major upper one; LAPACKE looks at no other. */
@@ -285,12 +287,12 @@ cdl_status cpu_eigh(void *queue, const cdl_eigh_args *g)
   const cpu_libraries *libraries = &cpu_device_of(queue)->libraries;
   const int64_t n = g->a.size[2];
   if (n == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(cpu_check_blas_size("eigh", n));
   CDL_TRY(check_lower_triangle(g->a));
   void *memory;
   CDL_TRY(allocate("eigh", n * n, cdl_dtype_bytes(g->a.dtype), &memory));
-  const char job = cdl_present(g->vectors) ? 'V' : 'N';
+  const char job = cdl_tensor_present(g->vectors) ? 'V' : 'N';
   void *values = cpu_bytes(g->values);
   copy_in(memory, g->a);
   const int info =
@@ -301,7 +303,7 @@ cdl_status cpu_eigh(void *queue, const cdl_eigh_args *g)
     transpose_out(g->vectors, memory, n);
   cpu_memory_free(memory);
   if (info > 0)
-    return cdl_fail(CDL_NUMERIC, "eigh: no convergence for a matrix of %lld x %lld", (long long)n,
-                    (long long)n);
-  return info == 0 ? CDL_OK : refused("eigh", info);
+    return cdl_fail(CDL_STATUS_NUMERIC, "eigh: no convergence for a matrix of %lld x %lld",
+                    (long long)n, (long long)n);
+  return info == 0 ? CDL_STATUS_OK : refused("eigh", info);
 }

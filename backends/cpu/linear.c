@@ -29,19 +29,19 @@ cdl_status cpu_weight_create(void *queue, const cdl_tensor *sources, size_t coun
   (void)queue;
   cpu_weight *weight = malloc(sizeof *weight + count * sizeof weight->parts[0]);
   if (weight == NULL)
-    return cdl_fail(CDL_MEMORY, "cpu: no memory for a weight of %zu parts", count);
+    return cdl_fail(CDL_STATUS_MEMORY, "cpu: no memory for a weight of %zu parts", count);
   weight->columns = sources[0].size[3];
   describe_parts(weight, sources, count);
   *handle = weight;
   *bytes = 0;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cpu_weight_update(void *queue, void *handle, const cdl_tensor *sources, size_t count)
 {
   (void)queue;
   describe_parts(handle, sources, count);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void cpu_weight_destroy(void *device, void *handle)
@@ -80,7 +80,7 @@ static void linear_tile(const void *context, int64_t tile, void *scratch)
   cpu_sgemm(&job->device->libraries, 0, 1, m.count, n.count, k, 1.0f,
             cpu_floats(a->x) + m.first * job->x_stride, job->x_stride,
             part->data + n.first * part->stride, part->stride, 0.0f, product.data, product.stride);
-  const float *bias = cdl_present(a->bias) ? cpu_floats(a->bias) + column : NULL;
+  const float *bias = cdl_tensor_present(a->bias) ? cpu_floats(a->bias) + column : NULL;
   if (bias != NULL || pre.data != NULL || a->activation != CDL_ACTIVATION_NONE)
     job->device->kernels->bias_activation(a->activation, out, pre, product, bias, m.count, n.count);
 }
@@ -98,7 +98,7 @@ cdl_status cpu_linear(void *queue, const cdl_linear_args *a)
   const cpu_weight *weight = a->weight->handle;
   const int64_t m = a->out.size[2], n = a->out.size[3], k = a->x.size[3];
   if (m == 0 || n == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(cpu_check_blas_size(
       "linear", cpu_max(cpu_max(m, n), cpu_max(cpu_row_stride(a->out), cpu_row_stride(a->x)))));
   const linear_job job = {cpu_device_of(queue), a, weight, grid_of_parts(m, n, k, weight->count),
@@ -151,7 +151,7 @@ cdl_status cpu_linear_grad(void *queue, const cdl_linear_grad_args *a)
   const cpu_weight *weight = a->weight->handle;
   const int64_t m = a->d_x.size[2], n = a->d_x.size[3], k = a->d_out.size[3];
   if (m == 0 || n == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(cpu_check_blas_size(
       "linear_grad",
       cpu_max(cpu_max(m, k), cpu_max(cpu_row_stride(a->d_x), cpu_row_stride(a->d_out)))));

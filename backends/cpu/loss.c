@@ -54,27 +54,28 @@ cdl_status cpu_cross_entropy(void *queue, const cdl_cross_entropy_args *a)
   const double scale = (double)cpu_step(a->step)->loss_scale;
   double loss = 0.0;
   for (int64_t row = 0; row < a->logits.size[2]; row++)
-    loss += cross_entropy_row(
-        a, row, scale,
-        cdl_present(a->d_logits) ? cpu_floats(a->d_logits) + row * a->d_logits.stride[2] : NULL);
-  if (cdl_present(a->loss))
+    loss += cross_entropy_row(a, row, scale,
+                              cdl_tensor_present(a->d_logits)
+                                  ? cpu_floats(a->d_logits) + row * a->d_logits.stride[2]
+                                  : NULL);
+  if (cdl_tensor_present(a->loss))
     *cpu_floats(a->loss) += (float)(scale * loss);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cpu_squared_error(void *queue, const cdl_squared_error_args *a)
 {
   (void)queue;
   const double scale = (double)cpu_step(a->step)->loss_scale;
-  const int64_t rows = cdl_elements(a->out);
+  const int64_t rows = cdl_tensor_elements(a->out);
   double loss = 0.0;
   for (int64_t row = 0; row < rows; row++) {
     const double difference = (double)*element(a->out, row) - (double)*element(a->target, row);
     loss += difference * difference;
-    if (cdl_present(a->d_out))
+    if (cdl_tensor_present(a->d_out))
       *element(a->d_out, row) = (float)(2.0 * scale * difference);
   }
-  if (cdl_present(a->loss))
+  if (cdl_tensor_present(a->loss))
     *cpu_floats(a->loss) += (float)(scale * loss);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

@@ -46,7 +46,7 @@ cdl_status cpu_low_rank(void *queue, const cdl_low_rank_args *g)
   cpu_device *device = cpu_device_of(queue);
   const int64_t rank = g->a.size[2], in = g->x.size[3], out = g->out.size[3], rows = g->out.size[2];
   if (rows == 0 || rank == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(check_sizes("low_rank", g->out, g->x, g->hidden));
   low_rank_job job = {
       .device = device, .args = g, .parts = row_parts(rows, cpu_max(in, out), rank)};
@@ -60,7 +60,7 @@ cdl_status cpu_low_rank(void *queue, const cdl_low_rank_args *g)
   job.b_columns = b_columns;
   cpu_pool_for(device->pool, job.parts, low_rank_tile, &job);
   cpu_pool_leave(device->pool);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- low_rank_grad ---- */
@@ -84,18 +84,18 @@ static void low_rank_grad_tile(const void *context, int64_t tile, void *scratch)
   const cpu_rows a = cpu_rows_at(g->a, 0, 0), b = cpu_rows_at(g->b, 0, 0);
   float *du = scratch;
   float *d_a = job->partial + tile * (rank * in + out * rank), *d_b = d_a + rank * in;
-  if (cdl_present(g->d_a) || cdl_present(g->d_x))
+  if (cdl_tensor_present(g->d_a) || cdl_tensor_present(g->d_x))
     cpu_sgemm(libraries, 0, 0, rows.count, rank, out, g->scale, d_out.data, d_out.stride, b.data,
               b.stride, 0.0f, du, rank);
-  if (cdl_present(g->d_b))
+  if (cdl_tensor_present(g->d_b))
     cpu_sgemm(libraries, 1, 0, out, rank, rows.count, g->scale, d_out.data, d_out.stride,
               hidden.data, hidden.stride, 0.0f, d_b, rank);
-  if (cdl_present(g->d_x)) {
+  if (cdl_tensor_present(g->d_x)) {
     const cpu_rows d_x = cpu_rows_at(g->d_x, rows.first, 0);
     cpu_sgemm(libraries, 0, 0, rows.count, in, rank, 1.0f, du, rank, a.data, a.stride, 1.0f,
               d_x.data, d_x.stride);
   }
-  if (cdl_present(g->d_a)) {
+  if (cdl_tensor_present(g->d_a)) {
     const cpu_rows x = cpu_rows_at(g->x, rows.first, 0);
     cpu_sgemm(libraries, 1, 0, rank, in, rows.count, 1.0f, du, rank, x.data, x.stride, 0.0f, d_a,
               in);
@@ -113,7 +113,7 @@ static void add_parts_tile(const void *context, int64_t tile, void *scratch)
   enum { ROWS_OF_B = 64 };
   const bool is_a = tile < rank;
   const cdl_tensor d = is_a ? g->d_a : g->d_b;
-  if (!cdl_present(d))
+  if (!cdl_tensor_present(d))
     return;
   const int64_t first = is_a ? tile : (tile - rank) * ROWS_OF_B;
   const int64_t end = is_a ? first + 1 : cpu_min(out, first + ROWS_OF_B),
@@ -131,7 +131,7 @@ cdl_status cpu_low_rank_grad(void *queue, const cdl_low_rank_grad_args *g)
   const int64_t rank = g->a.size[2], in = g->x.size[3], out = g->d_out.size[3],
                 rows = g->d_out.size[2];
   if (rows == 0 || rank == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(check_sizes("low_rank_grad", g->d_out, g->x, g->hidden));
   enum { MOST_PARTS = 16 }; /* so that the sums of a high rank stay few */
   const int64_t wanted = row_parts(rows, cpu_max(in, out), rank);
@@ -145,5 +145,5 @@ cdl_status cpu_low_rank_grad(void *queue, const cdl_low_rank_grad_args *g)
   cpu_pool_for(device->pool, job.parts, low_rank_grad_tile, &job);
   cpu_pool_for(device->pool, rank + cpu_divide_up(out, 64), add_parts_tile, &job);
   cpu_pool_leave(device->pool);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

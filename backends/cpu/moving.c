@@ -29,10 +29,10 @@ static void fill_run(const void *context, char *const *pointers, int64_t n)
 {
   const fill_value *value = context;
   void *out = pointers[0];
-  if (value->dtype == CDL_F64) {
+  if (value->dtype == CDL_DTYPE_F64) {
     for (int64_t j = 0; j < n; j++)
       ((double *)out)[j] = value->f64;
-  } else if (value->dtype == CDL_I32) {
+  } else if (value->dtype == CDL_DTYPE_I32) {
     for (int64_t j = 0; j < n; j++)
       ((int32_t *)out)[j] = value->i32;
   } else if (value->f32 == 0.0f && !signbit(value->f32)) {
@@ -47,8 +47,8 @@ cdl_status cpu_fill(void *queue, const cdl_fill_args *a)
 {
   const bool fits = a->value >= INT32_MIN && a->value <= INT32_MAX;
   const fill_value value = {a->out.dtype, (float)a->value, a->value, fits ? (int32_t)a->value : 0};
-  if (value.dtype == CDL_I32 && !fits)
-    return cdl_fail(CDL_ARGUMENT, "fill: %g is not an I32", a->value);
+  if (value.dtype == CDL_DTYPE_I32 && !fits)
+    return cdl_fail(CDL_STATUS_ARGUMENT, "fill: %g is not an I32", a->value);
   const cpu_walk walk = cpu_walk_over(&a->out, 1, false);
   return cpu_walk_run(cpu_device_of(queue), &walk, fill_run, &value);
 }
@@ -106,15 +106,15 @@ static void cast_run(const void *context, char *const *pointers, int64_t n)
   const void *x = pointers[1];
   if (cast->to == cast->from)
     memcpy(out, x, (size_t)n * cdl_dtype_bytes(cast->to));
-  else if (cast->to == CDL_F32 && cast->from == CDL_BF16)
+  else if (cast->to == CDL_DTYPE_F32 && cast->from == CDL_DTYPE_BF16)
     kernels->bf16_to_f32(out, x, n);
-  else if (cast->to == CDL_F32)
+  else if (cast->to == CDL_DTYPE_F32)
     kernels->f64_to_f32(out, x, n);
-  else if (cast->to == CDL_F64 && cast->from == CDL_F32)
+  else if (cast->to == CDL_DTYPE_F64 && cast->from == CDL_DTYPE_F32)
     kernels->f32_to_f64(out, x, n);
-  else if (cast->to == CDL_F64)
+  else if (cast->to == CDL_DTYPE_F64)
     bf16_to_f64(kernels, out, x, n);
-  else if (cast->from == CDL_F32)
+  else if (cast->from == CDL_DTYPE_F32)
     kernels->f32_to_bf16(out, x, n);
   else
     f64_to_bf16(kernels, out, x, n);
@@ -187,8 +187,8 @@ cdl_status cpu_permute(void *queue, const cdl_permute_args *a)
     job.x.size[d] = a->x.size[a->order[d]];
     job.x.stride[d] = a->x.stride[a->order[d]];
   }
-  if (cdl_elements(a->out) == 0)
-    return CDL_OK;
+  if (cdl_tensor_elements(a->out) == 0)
+    return CDL_STATUS_OK;
   if (job.x.stride[3] == 1 || job.x.size[3] == 1)
     return cpu_copy(queue, CDL_ARGS(copy, .out = job.out, .x = job.x));
   return cpu_pool_run(device->pool, job.out.size[0] * job.out.size[1] * job.blocks, 0, permute_tile,
@@ -225,10 +225,10 @@ static void gather_tile(const void *context, int64_t tile, void *scratch)
 cdl_status cpu_gather_rows(void *queue, const cdl_gather_rows_args *a)
 {
   cpu_device *device = cpu_device_of(queue);
-  if (cdl_elements(a->out) == 0)
-    return CDL_OK;
+  if (cdl_tensor_elements(a->out) == 0)
+    return CDL_STATUS_OK;
   const gather_job job = {device->kernels, a,
-                          cpu_min(a->out.size[2], cpu_parts(cdl_elements(a->out), 32768))};
+                          cpu_min(a->out.size[2], cpu_parts(cdl_tensor_elements(a->out), 32768))};
   return cpu_pool_run(device->pool, job.tiles, 0, gather_tile, &job);
 }
 
@@ -258,10 +258,10 @@ static void scatter_tile(const void *context, int64_t tile, void *scratch)
 cdl_status cpu_scatter_add_rows(void *queue, const cdl_scatter_add_rows_args *a)
 {
   cpu_device *device = cpu_device_of(queue);
-  const int64_t segments = cdl_elements(a->target);
-  if (segments == 0 || cdl_elements(a->x) == 0)
-    return CDL_OK;
+  const int64_t segments = cdl_tensor_elements(a->target);
+  if (segments == 0 || cdl_tensor_elements(a->x) == 0)
+    return CDL_STATUS_OK;
   const scatter_job job = {device->kernels, a,
-                           cpu_min(segments, cpu_parts(cdl_elements(a->x), 16384))};
+                           cpu_min(segments, cpu_parts(cdl_tensor_elements(a->x), 16384))};
   return cpu_pool_run(device->pool, job.tiles, 0, scatter_tile, &job);
 }

@@ -14,7 +14,7 @@ static int64_t row_tiles(int64_t rows, int64_t columns)
 
 static float *values_from(cdl_tensor t, int64_t first)
 {
-  return cdl_present(t) ? cpu_floats(t) + first : NULL;
+  return cdl_tensor_present(t) ? cpu_floats(t) + first : NULL;
 }
 
 /* ---- softmax ---- */
@@ -153,7 +153,7 @@ cdl_status cpu_layer_norm_grad(void *queue, const cdl_layer_norm_grad_args *a)
 {
   cpu_device *device = cpu_device_of(queue);
   const int64_t columns = a->x.size[3];
-  const bool parameters = cdl_present(a->d_gain) || cdl_present(a->d_bias);
+  const bool parameters = cdl_tensor_present(a->d_gain) || cdl_tensor_present(a->d_bias);
   layer_norm_grad_job job = {device->kernels, a, row_tiles(a->x.size[2], columns), NULL};
   if (!parameters)
     return cpu_pool_run(device->pool, job.tiles, 0, layer_norm_grad_tile, &job);
@@ -163,11 +163,11 @@ cdl_status cpu_layer_norm_grad(void *queue, const cdl_layer_norm_grad_args *a)
   cpu_pool_for(device->pool, job.tiles, layer_norm_grad_tile, &job);
   for (int64_t tile = 0; tile < job.tiles; tile++) {
     const float *d_gain = job.partial + 2 * tile * columns;
-    if (cdl_present(a->d_gain))
+    if (cdl_tensor_present(a->d_gain))
       device->kernels->add_row(CDL_REDUCE_SUM, cpu_floats(a->d_gain), d_gain, columns);
-    if (cdl_present(a->d_bias))
+    if (cdl_tensor_present(a->d_bias))
       device->kernels->add_row(CDL_REDUCE_SUM, cpu_floats(a->d_bias), d_gain + columns, columns);
   }
   cpu_pool_leave(device->pool);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

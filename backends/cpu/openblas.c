@@ -50,8 +50,8 @@ static cdl_status check_wanted_set(void)
 {
   const char *lacking;
   if (cpu_coretype_runs(wanted_set(), &lacking))
-    return CDL_OK;
-  return cdl_fail(CDL_UNSUPPORTED,
+    return CDL_STATUS_OK;
+  return cdl_fail(CDL_STATUS_UNSUPPORTED,
                   "OPENBLAS_CORETYPE is %s, whose kernels need %s, which this processor does "
                   "not have",
                   wanted_set(), lacking);
@@ -70,7 +70,7 @@ static void say_other_set(const cpu_libraries *libraries)
 static cdl_status absent(const char *package)
 {
   const char *reason = dlerror();
-  return cdl_fail(CDL_ABSENT, "cpu: %s (Debian's package %s has it)",
+  return cdl_fail(CDL_STATUS_ABSENT, "cpu: %s (Debian's package %s has it)",
                   reason != NULL ? reason : "a library is missing", package);
 }
 
@@ -82,11 +82,11 @@ static cdl_status find_functions(cpu_libraries *libraries)
   package = library##_package;                                                               \
   *(void **)(void *)&libraries->name = dlsym(libraries->library, #name);                     \
   if (libraries->name == NULL)                                                               \
-    return cdl_fail(CDL_ABSENT, "cpu: %s has no %s (Debian's package %s does)", file, #name, \
-                    package);
+    return cdl_fail(CDL_STATUS_ABSENT, "cpu: %s has no %s (Debian's package %s does)", file, \
+                    #name, package);
 #include "backends/cpu/api.def"
 #undef FUNCTION
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* LAPACKE needs some liblapack.so.3 and libblas.so.3, the system's choice. Debian's of OpenBLAS are thin and find the
@@ -98,19 +98,19 @@ cdl_status cpu_libraries_open(cpu_libraries *libraries)
   bool no_memory;
   libraries->openblas = open_openblas(&no_memory);
   if (no_memory)
-    return cdl_fail(CDL_MEMORY, "cpu: out of memory: the environment");
+    return cdl_fail(CDL_STATUS_MEMORY, "cpu: out of memory: the environment");
   if (libraries->openblas == NULL)
     return absent(openblas_package);
   libraries->lapacke = dlopen(lapacke_file, RTLD_NOW | RTLD_LOCAL);
   cdl_status status =
       libraries->lapacke != NULL ? find_functions(libraries) : absent(lapacke_package);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     cpu_libraries_close(libraries);
     return status;
   }
   libraries->openblas_set_num_threads(1);
   say_other_set(libraries);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void cpu_libraries_close(cpu_libraries *libraries)

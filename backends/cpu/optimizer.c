@@ -30,7 +30,7 @@ cdl_status cpu_adamw(void *queue, const cdl_adamw_args *a)
        .rate = (float)rate,
        .correction1 = step->correction1,
        .root_correction2 = sqrtf(step->correction2),
-       .grad_scale = cdl_present(a->grad_scale) ? *cpu_floats(a->grad_scale) : 1.0f}};
+       .grad_scale = cdl_tensor_present(a->grad_scale) ? *cpu_floats(a->grad_scale) : 1.0f}};
   const cpu_walk walk =
       cpu_walk_over((cdl_tensor[]){a->parameter, a->moment1, a->moment2, a->gradient}, 4, false);
   return cpu_walk_run(device, &walk, adamw_run, &context);

@@ -166,7 +166,7 @@ void cpu_pool_for(cpu_pool *pool, int64_t tiles, cpu_task *task, const void *con
 static cdl_status grow(scratch_block *block, size_t bytes)
 {
   if (bytes <= block->bytes)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   size_t size = block->bytes > 0 ? block->bytes : 1 << 16;
   while (size < bytes)
     size += size / 2;
@@ -175,23 +175,23 @@ static cdl_status grow(scratch_block *block, size_t bytes)
   atomic_store_explicit(&block->memory, memory, memory_order_relaxed);
   block->bytes = memory != NULL ? size : 0;
   if (memory == NULL)
-    return cdl_fail(CDL_MEMORY, "cpu: %zu bytes of working memory are not to be had", size);
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_MEMORY, "cpu: %zu bytes of working memory are not to be had", size);
+  return CDL_STATUS_OK;
 }
 
 cdl_status cpu_pool_enter(cpu_pool *pool, size_t scratch_bytes, size_t shared_bytes, void **shared)
 {
   pthread_mutex_lock(&pool->region);
   cdl_status status = grow(&pool->shared, shared_bytes);
-  for (int i = 0; i < pool->threads && status == CDL_OK; i++)
+  for (int i = 0; i < pool->threads && status == CDL_STATUS_OK; i++)
     status = grow(&pool->workers[i].scratch, scratch_bytes);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     pthread_mutex_unlock(&pool->region);
     return status;
   }
   if (shared != NULL)
     *shared = pool->shared.memory;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void cpu_pool_leave(cpu_pool *pool)
@@ -203,21 +203,21 @@ cdl_status cpu_pool_run(cpu_pool *pool, int64_t tiles, size_t scratch_bytes, cpu
                         const void *context)
 {
   if (tiles <= 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (tiles == 1 && scratch_bytes == 0) {
     task(context, 0, NULL);
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   CDL_TRY(cpu_pool_enter(pool, scratch_bytes, 0, NULL));
   cpu_pool_for(pool, tiles, task, context);
   cpu_pool_leave(pool);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cpu_pool_create(int threads, cpu_pool **out)
 {
   if (threads < 0)
-    return cdl_fail(CDL_USAGE, "threads: %d; expected 0 (every core) or more", threads);
+    return cdl_fail(CDL_STATUS_USAGE, "threads: %d; expected 0 (every core) or more", threads);
   if (threads == 0)
     threads = base_usable_processors();
   else if (threads > CPU_POOL_MAX)
@@ -227,7 +227,7 @@ cdl_status cpu_pool_create(int threads, cpu_pool **out)
     threads = CPU_POOL_MAX;
   cpu_pool *pool = cpu_memory_allocate(sizeof *pool + (size_t)threads * sizeof(worker));
   if (pool == NULL)
-    return cdl_fail(CDL_MEMORY, "cpu: no memory for the threads");
+    return cdl_fail(CDL_STATUS_MEMORY, "cpu: no memory for the threads");
   *pool = (cpu_pool){.threads = threads, .started = 1};
   pthread_mutex_init(&pool->sleep_lock, NULL);
   pthread_mutex_init(&pool->region, NULL);
@@ -238,12 +238,12 @@ cdl_status cpu_pool_create(int threads, cpu_pool **out)
   for (int i = 1; i < threads; i++) {
     if (pthread_create(&pool->workers[i].thread, NULL, work, &pool->workers[i]) != 0) {
       cpu_pool_destroy(pool);
-      return cdl_fail(CDL_DEVICE, "cpu: the system refuses thread %d of %d", i + 1, threads);
+      return cdl_fail(CDL_STATUS_DEVICE, "cpu: the system refuses thread %d of %d", i + 1, threads);
     }
     pool->started++;
   }
   *out = pool;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void cpu_pool_destroy(cpu_pool *pool)

@@ -95,7 +95,7 @@ static cdl_status reduce_rows(cpu_device *device, reduce_job *job)
     put(job, row, 0, value);
   }
   cpu_pool_leave(device->pool);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- over another dimension: a row of numbers for each of the others ---- */
@@ -143,14 +143,14 @@ static cdl_status reduce_columns(cpu_device *device, reduce_job *job)
       put(job, row, j, first[j]);
   }
   cpu_pool_leave(device->pool);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cpu_reduce(void *queue, const cdl_reduce_args *a)
 {
   cpu_device *device = cpu_device_of(queue);
-  if (cdl_elements(a->out) == 0)
-    return CDL_OK;
+  if (cdl_tensor_elements(a->out) == 0)
+    return CDL_STATUS_OK;
   reduce_job job = {.kernels = device->kernels, .args = a};
   job.rows = a->out.size[0] * a->out.size[1] * a->out.size[2];
   return a->axis == 3 ? reduce_rows(device, &job) : reduce_columns(device, &job);
@@ -204,5 +204,5 @@ cdl_status cpu_clip_norm(void *queue, const cdl_clip_norm_args *a)
   const double norm = sqrt(sum), factor = (double)a->max_norm / (norm + 1e-6);
   *cpu_floats(a->norm) = (float)norm;
   *cpu_floats(a->factor) = a->max_norm == 0.0f || factor > 1.0 ? 1.0f : (float)factor;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

@@ -49,7 +49,7 @@ cpu_walk cpu_walk_over(const cdl_tensor *tensors, int count, bool last_repeats)
   cpu_walk walk = {.tensors = count, .columns = 1, .rows = 1, .size = {1, 1, 1}};
   for (int t = 0; t < count; t++)
     walk.start[t] = cpu_bytes(tensors[t]);
-  if (cdl_elements(tensors[0]) == 0) {
+  if (cdl_tensor_elements(tensors[0]) == 0) {
     walk.rows = 0;
     return walk;
   }
@@ -108,7 +108,7 @@ static void walk_tile(const void *context, int64_t tile, void *scratch)
 cdl_status cpu_walk_run(cpu_device *device, const cpu_walk *walk, cpu_run *run, const void *context)
 {
   if (walk->rows == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   walk_job job = {walk, run, context, 1, cpu_parts(walk->columns, TILE_ELEMENTS)};
   if (job.column_tiles == 1)
     job.row_tiles = cpu_min(walk->rows, cpu_divide_up(walk->rows * walk->columns, TILE_ELEMENTS));

@@ -25,8 +25,9 @@ static cdl_status given_folder(const char **folder)
 {
   *folder = secure_getenv("CDL_CUDA_LIBRARIES");
   if (*folder != NULL && **folder != '/')
-    return cuda_host->fail(CDL_ABSENT, "CDL_CUDA_LIBRARIES: '%s' is not an absolute path", *folder);
-  return CDL_OK;
+    return cuda_host->fail(CDL_STATUS_ABSENT, "CDL_CUDA_LIBRARIES: '%s' is not an absolute path",
+                           *folder);
+  return CDL_STATUS_OK;
 }
 
 /* The file, if it is there and may be taken; what the loader's own path has is the system's. */
@@ -64,7 +65,7 @@ static void *open_newest(const char *folder, const char *stem, int newest)
 
 static cdl_status lacks(const char *file, const char *name, const char *advice)
 {
-  return cuda_host->fail(CDL_ABSENT, "%s has no %s: %s", file, name, advice);
+  return cuda_host->fail(CDL_STATUS_ABSENT, "%s has no %s: %s", file, name, advice);
 }
 
 /* Each of one library's functions into cuda_api. */
@@ -82,7 +83,7 @@ static cdl_status lacks(const char *file, const char *name, const char *advice)
 static cdl_status take_driver(void *library)
 {
 #include "backends/cuda/api.def"
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 #undef TAKE_cuda
 #undef TAKE_cublas
@@ -94,7 +95,7 @@ static cdl_status take_driver(void *library)
 static cdl_status take_blas(void *library)
 {
 #include "backends/cuda/api.def"
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 #undef TAKE_cublas
 #undef TAKE_cusolver
@@ -104,7 +105,7 @@ static cdl_status take_blas(void *library)
 static cdl_status take_solver(void *library)
 {
 #include "backends/cuda/api.def"
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 #undef FUNCTION
 
@@ -116,15 +117,15 @@ static void *driver, *blas, *solver; /* guarded by lock; not NULL: all functions
 static cdl_status open_driver(const char *folder)
 {
   if (driver != NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   void *library = open_file(folder, "libcuda.so.1");
   if (library == NULL) {
     const char *reason = dlerror();
-    return cuda_host->fail(CDL_ABSENT, "no NVIDIA driver: %s",
+    return cuda_host->fail(CDL_STATUS_ABSENT, "no NVIDIA driver: %s",
                            reason != NULL ? reason : "libcuda.so.1 is missing");
   }
   const cdl_status status = take_driver(library);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     driver = library;
   else
     dlclose(library);
@@ -136,17 +137,17 @@ static cdl_status open_library(const char *folder, const char *stem, const char 
                                void **opened)
 {
   if (*opened != NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const int driver_major = version / 1000;
   void *library = open_newest(folder, stem, newest);
   if (library == NULL)
-    return cuda_host->fail(CDL_ABSENT,
+    return cuda_host->fail(CDL_STATUS_ABSENT,
                            "%s.so of CUDA %d to %d is neither on the loader's path nor in %s "
                            "(NVIDIA's package %s-%d-%d has it)",
                            stem, OLDEST_MAJOR, driver_major, usual_folder, package, driver_major,
                            version % 1000 / 10);
   const cdl_status status = take(library);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     *opened = library;
   else
     dlclose(library);
@@ -162,7 +163,8 @@ static cdl_status start_driver(int *version)
 {
   const CUresult answer = cuda_api.cuInit(0);
   if (answer == CUDA_ERROR_NO_DEVICE)
-    return cuda_host->fail(CDL_ABSENT, "the NVIDIA driver sees no device (CUDA_ERROR_NO_DEVICE)");
+    return cuda_host->fail(CDL_STATUS_ABSENT,
+                           "the NVIDIA driver sees no device (CUDA_ERROR_NO_DEVICE)");
   CDL_TRY(cuda_check("cuInit", answer));
   return CUDA_CALL(cuDriverGetVersion, version);
 }
@@ -173,9 +175,9 @@ cdl_status cuda_api_open(int *version)
   CDL_TRY(given_folder(&folder));
   pthread_mutex_lock(&lock);
   cdl_status status = open_driver(folder);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = start_driver(version);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = open_library(folder, "libcublas", "libcublas", newest_of(*version), *version,
                           take_blas, &blas);
   pthread_mutex_unlock(&lock);
@@ -202,7 +204,7 @@ cdl_status cuda_blas_version(char text[32])
   CDL_TRY(CUDA_BLAS_CALL(cublasGetProperty, MINOR_VERSION, &minor));
   CDL_TRY(CUDA_BLAS_CALL(cublasGetProperty, PATCH_LEVEL, &patch));
   snprintf(text, 32, "%d.%d.%d", major, minor, patch);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Answers ---- */
@@ -223,8 +225,8 @@ static const char *error_name(CUresult code)
 cdl_status cuda_check(const char *call, CUresult answer)
 {
   if (answer == CUDA_SUCCESS)
-    return CDL_OK;
-  return refuse(answer == CUDA_ERROR_OUT_OF_MEMORY ? CDL_MEMORY : CDL_DEVICE, call,
+    return CDL_STATUS_OK;
+  return refuse(answer == CUDA_ERROR_OUT_OF_MEMORY ? CDL_STATUS_MEMORY : CDL_STATUS_DEVICE, call,
                 error_name(answer), answer);
 }
 
@@ -274,15 +276,15 @@ static const char *constant_name(const char *prefix, int code)
 cdl_status cuda_check_blas(const char *call, cublasStatus_t answer)
 {
   if (answer == CUBLAS_STATUS_SUCCESS)
-    return CDL_OK;
-  return refuse(answer == CUBLAS_STATUS_ALLOC_FAILED ? CDL_MEMORY : CDL_DEVICE, call,
+    return CDL_STATUS_OK;
+  return refuse(answer == CUBLAS_STATUS_ALLOC_FAILED ? CDL_STATUS_MEMORY : CDL_STATUS_DEVICE, call,
                 constant_name("CUBLAS_STATUS", answer), answer);
 }
 
 cdl_status cuda_check_solver(const char *call, cusolverStatus_t answer)
 {
   if (answer == CUSOLVER_STATUS_SUCCESS)
-    return CDL_OK;
-  return refuse(answer == CUSOLVER_STATUS_ALLOC_FAILED ? CDL_MEMORY : CDL_DEVICE, call,
-                constant_name("CUSOLVER_STATUS", answer), answer);
+    return CDL_STATUS_OK;
+  return refuse(answer == CUSOLVER_STATUS_ALLOC_FAILED ? CDL_STATUS_MEMORY : CDL_STATUS_DEVICE,
+                call, constant_name("CUSOLVER_STATUS", answer), answer);
 }

@@ -33,7 +33,7 @@ cdl_status cuda_enter(cuda_device *device)
 cdl_status cuda_leave(cuda_device *device, cdl_status status)
 {
   CUcontext popped;
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     return CUDA_DEVICE_CALL(device, cuCtxPopCurrent_v2, &popped);
   CUDA_CALL_OR_WARN(cuCtxPopCurrent_v2, &popped); /* the first message stays */
   return status;
@@ -54,7 +54,7 @@ static cdl_status name_of(int ordinal, CUdevice *id, char name[NAME_BYTES])
   CDL_TRY(CUDA_CALL(cuDeviceGet, id, ordinal));
   CDL_TRY(CUDA_CALL(cuDeviceGetName, name, NAME_BYTES, *id));
   name[NAME_BYTES - 1] = '\0';
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* A number, part of a name in any case, or "" for the first. */
@@ -63,21 +63,22 @@ static cdl_status choose(const char *text, CUdevice *id, char name[NAME_BYTES])
   int count;
   CDL_TRY(CUDA_CALL(cuDeviceGetCount, &count));
   if (count <= 0)
-    return cuda_host->fail(CDL_ABSENT, "the NVIDIA driver counts no device");
+    return cuda_host->fail(CDL_STATUS_ABSENT, "the NVIDIA driver counts no device");
   char *end;
   errno = 0;
   const long number = text[0] == '\0' ? 0 : strtol(text, &end, 10);
   if (text[0] == '\0' || (isdigit((unsigned char)text[0]) && *end == '\0' && errno == 0)) {
     if (number >= count)
-      return cuda_host->fail(CDL_ABSENT, "no device %s, only 0 to %d", text, count - 1);
+      return cuda_host->fail(CDL_STATUS_ABSENT, "no device %s, only 0 to %d", text, count - 1);
     return name_of((int)number, id, name);
   }
   for (int i = 0; i < count; i++) {
     CDL_TRY(name_of(i, id, name));
     if (strcasestr(name, text) != NULL)
-      return CDL_OK;
+      return CDL_STATUS_OK;
   }
-  return cuda_host->fail(CDL_ABSENT, "none of the %d devices has '%s' in its name", count, text);
+  return cuda_host->fail(CDL_STATUS_ABSENT, "none of the %d devices has '%s' in its name", count,
+                         text);
 }
 
 /* ---- Kernels ---- */
@@ -92,9 +93,9 @@ static bool is_of_image(CUresult answer)
 static cdl_status refuse_image(const char *name)
 {
   if (cuda_image_bytes > 1)
-    return cuda_host->fail(CDL_UNSUPPORTED, "the driver takes no kernels of this build for %s",
-                           name);
-  return cuda_host->fail(CDL_UNSUPPORTED,
+    return cuda_host->fail(CDL_STATUS_UNSUPPORTED,
+                           "the driver takes no kernels of this build for %s", name);
+  return cuda_host->fail(CDL_STATUS_UNSUPPORTED,
                          "this build has no kernels: nvcc was not found when it was made");
 }
 
@@ -117,10 +118,10 @@ static cdl_status load_kernels(cuda_device *device, const char *name)
     if (i == 0)
       device->common.group_size = group;
     if (group < 1 || (group & (group - 1)) != 0 || group != device->common.group_size)
-      return cuda_host->fail(CDL_DEVICE, "the kernel %s takes groups of %d, expected %d",
+      return cuda_host->fail(CDL_STATUS_DEVICE, "the kernel %s takes groups of %d, expected %d",
                              kernel_list[i].name, group, device->common.group_size);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static uint64_t now_ns(void)
@@ -146,10 +147,10 @@ static cdl_status capability_of(CUdevice id, const char *name, int *capability)
   CDL_TRY(attribute(id, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, &minor));
   *capability = 10 * major + minor;
   if (*capability < LEAST_CAPABILITY)
-    return cuda_host->fail(CDL_UNSUPPORTED,
+    return cuda_host->fail(CDL_STATUS_UNSUPPORTED,
                            "%s has compute capability %d.%d, 8.0 (Ampere) is the first that serves",
                            name, major, minor);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status describe(cuda_device *device, const char *name, int capability)
@@ -163,7 +164,7 @@ static cdl_status describe(cuda_device *device, const char *name, int capability
            "%s, sm_%d, %.1f GiB, driver of CUDA %d.%d, cuBLAS %s, %s", name, capability,
            (double)total_bytes / (1 << 30), device->version / 1000, device->version % 1000 / 10,
            blas, precisions[device->precision]);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* With the context current. */
@@ -189,9 +190,9 @@ static cdl_status wanted_precision(const cdl_open_options *options, cdl_precisio
                    ? options->precision
                    : CDL_PRECISION_FP32;
   if ((unsigned)*precision > CDL_PRECISION_BF16)
-    return cuda_host->fail(CDL_UNSUPPORTED, "precision %d: it has fp32, tf32 and bf16",
+    return cuda_host->fail(CDL_STATUS_UNSUPPORTED, "precision %d: it has fp32, tf32 and bf16",
                            (int)*precision);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status open_device(cuda_device *device, const char *device_name,
@@ -212,17 +213,17 @@ cdl_status cuda_open(const char *device_name, const cdl_open_options *options, v
 {
   cuda_device *opened = cuda_host->allocate(sizeof *opened, 64);
   if (opened == NULL)
-    return cuda_host->fail(CDL_MEMORY, "no host memory for a device");
+    return cuda_host->fail(CDL_STATUS_MEMORY, "no host memory for a device");
   memset(opened, 0, sizeof *opened);
   opened->common = (kernel_device){.driver = &shared_driver, .has_f64 = true, .takes_bf16 = true};
   pthread_mutex_init(&opened->lock, NULL);
   const cdl_status status = open_device(opened, device_name, options);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     cuda_close(opened);
     return status;
   }
   *device = opened;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void cuda_close(void *given)

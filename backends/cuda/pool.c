@@ -133,12 +133,12 @@ static cdl_status segment_create(cuda_device *device, size_t bytes, bool small)
 {
   cuda_segment *segment = new_record(sizeof *segment);
   cuda_block *block = new_record(sizeof *block);
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   if (segment == NULL || block == NULL)
-    status = cuda_host->fail(CDL_MEMORY, "no host memory to keep account of the device's");
-  if (status == CDL_OK)
+    status = cuda_host->fail(CDL_STATUS_MEMORY, "no host memory to keep account of the device's");
+  if (status == CDL_STATUS_OK)
     status = CUDA_DEVICE_CALL(device, cuMemAlloc_v2, &segment->address, bytes);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     cuda_host->release(segment);
     cuda_host->release(block);
     return status;
@@ -149,7 +149,7 @@ static cdl_status segment_create(cuda_device *device, size_t bytes, bool small)
   segment->first = block;
   segment->next = device->segments;
   device->segments = segment;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status grow(cuda_device *device, size_t bytes)
@@ -158,7 +158,7 @@ static cdl_status grow(cuda_device *device, size_t bytes)
   const size_t usual = small ? SMALL_SEGMENT : LARGE_SEGMENT;
   const size_t exact = (bytes + SMALL_SEGMENT - 1) / SMALL_SEGMENT * SMALL_SEGMENT;
   cdl_status status = segment_create(device, exact > usual ? exact : usual, small);
-  if (status == CDL_MEMORY && (trim(device) || exact < usual))
+  if (status == CDL_STATUS_MEMORY && (trim(device) || exact < usual))
     status = segment_create(device, exact, small);
   return status;
 }
@@ -168,10 +168,10 @@ static cdl_status grow(cuda_device *device, size_t bytes)
 static cdl_status allocate_locked(cuda_device *device, size_t bytes, void **handle)
 {
   if (records_here(device))
-    return cuda_host->fail(CDL_UNSUPPORTED,
+    return cuda_host->fail(CDL_STATUS_UNSUPPORTED,
                            "nothing is allocated while a queue records: wanted %zu bytes", bytes);
   if (bytes > SIZE_MAX / 2)
-    return cuda_host->fail(CDL_MEMORY, "no device has that much");
+    return cuda_host->fail(CDL_STATUS_MEMORY, "no device has that much");
   const size_t whole = bytes > 0 ? (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT : ALIGNMENT;
   cuda_block *block = best_fit(device, whole);
   if (block == NULL) {
@@ -180,7 +180,7 @@ static cdl_status allocate_locked(cuda_device *device, size_t bytes, void **hand
   }
   take(block, whole);
   *handle = block;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cuda_allocate(void *given, size_t bytes, void **handle)
@@ -191,7 +191,7 @@ cdl_status cuda_allocate(void *given, size_t bytes, void **handle)
   const cdl_status status = allocate_locked(device, bytes, handle);
   pthread_mutex_unlock(&device->lock);
   const cdl_status left = cuda_leave(device, status);
-  if (status == CDL_OK && left != CDL_OK) {
+  if (status == CDL_STATUS_OK && left != CDL_STATUS_OK) {
     cuda_free(device, *handle);
     *handle = NULL;
   }
@@ -227,11 +227,11 @@ cdl_status cuda_wrap_memory(void *device, void *foreign, size_t bytes, void **ha
   (void)device;
   cuda_block *block = new_record(sizeof *block);
   if (block == NULL)
-    return cuda_host->fail(CDL_MEMORY, "no host memory to keep account of foreign memory");
+    return cuda_host->fail(CDL_STATUS_MEMORY, "no host memory to keep account of foreign memory");
   *block = (cuda_block){
       .address = (CUdeviceptr)(uintptr_t)foreign, .bytes = bytes, .state = CUDA_BLOCK_USED};
   *handle = block;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cuda_memory_info(void *given, cdl_device_memory *memory)
@@ -266,15 +266,16 @@ static cdl_status pin(cuda_device *device, size_t bytes, void **memory)
 {
   cuda_pinned *pinned = new_record(sizeof *pinned);
   if (pinned == NULL)
-    return cuda_host->fail(CDL_MEMORY, "no host memory to keep account of page-locked memory");
+    return cuda_host->fail(CDL_STATUS_MEMORY,
+                           "no host memory to keep account of page-locked memory");
   const cdl_status status = CUDA_DEVICE_CALL(device, cuMemAllocHost_v2, memory, bytes);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     cuda_host->release(pinned);
     return status;
   }
   *pinned = (cuda_pinned){device->pinned, *memory, bytes};
   device->pinned = pinned;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cuda_pinned_allocate(void *given, size_t bytes, void **memory)
@@ -284,11 +285,11 @@ cdl_status cuda_pinned_allocate(void *given, size_t bytes, void **memory)
   pthread_mutex_lock(&device->lock);
   const cdl_status status =
       records_here(device)
-          ? cuda_host->fail(CDL_UNSUPPORTED, "nothing is allocated while a queue records")
+          ? cuda_host->fail(CDL_STATUS_UNSUPPORTED, "nothing is allocated while a queue records")
           : pin(device, bytes, memory);
   pthread_mutex_unlock(&device->lock);
   const cdl_status left = cuda_leave(device, status);
-  if (status == CDL_OK && left != CDL_OK)
+  if (status == CDL_STATUS_OK && left != CDL_STATUS_OK)
     cuda_pinned_free(device, *memory);
   return left;
 }

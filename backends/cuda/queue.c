@@ -20,12 +20,13 @@ static cdl_status bind_blas(cuda_queue *queue)
 static cdl_status link_queue(cuda_queue *queue)
 {
   cuda_device *device = queue->device;
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   pthread_mutex_lock(&device->lock);
-  for (cuda_queue *other = device->queues; other != NULL && status == CDL_OK; other = other->next)
+  for (cuda_queue *other = device->queues; other != NULL && status == CDL_STATUS_OK;
+       other = other->next)
     if (!other->recording)
       status = CUDA_DEVICE_CALL(device, cuStreamSynchronize, other->stream);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     queue->next = device->queues;
     device->queues = queue;
   }
@@ -65,20 +66,20 @@ static cdl_status create(cuda_device *device, void *foreign, void **queue)
 {
   cuda_queue *created = cuda_host->allocate(sizeof *created, 64);
   if (created == NULL)
-    return cuda_host->fail(CDL_MEMORY, "no host memory for a queue");
+    return cuda_host->fail(CDL_STATUS_MEMORY, "no host memory for a queue");
   memset(created, 0, sizeof *created);
   created->common.device = &device->common;
   created->device = device;
   created->is_foreign = foreign != NULL;
   cdl_status status = cuda_enter(device);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = cuda_leave(device, fill_queue(created, foreign));
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     cuda_queue_destroy(created);
     return status;
   }
   *queue = created;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cuda_queue_create(void *device, void **queue)
@@ -141,8 +142,8 @@ void cuda_queue_destroy(void *given)
 
 cdl_status cuda_refuse_recording(const cuda_queue *queue, const char *what)
 {
-  return queue->recording ? cuda_host->fail(CDL_UNSUPPORTED, "%s cannot be recorded", what)
-                          : CDL_OK;
+  return queue->recording ? cuda_host->fail(CDL_STATUS_UNSUPPORTED, "%s cannot be recorded", what)
+                          : CDL_STATUS_OK;
 }
 
 cdl_status cuda_sync(void *given)
@@ -153,7 +154,7 @@ cdl_status cuda_sync(void *given)
   CDL_TRY(cuda_leave(queue->device,
                      CUDA_DEVICE_CALL(queue->device, cuStreamSynchronize, queue->stream)));
   cuda_deliver(queue);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Launches ---- */
@@ -188,21 +189,21 @@ cdl_status cuda_launch(kernel_queue *given, const kernel_launch *launch)
       extent(launch->groups[2]), (unsigned int)device->common.group_size, 1, 1, 0, queue->stream,
       parameters, NULL);
   return cuda_leave(device,
-                    answer == CUDA_SUCCESS ? CDL_OK : launch_failed(device, launch, answer));
+                    answer == CUDA_SUCCESS ? CDL_STATUS_OK : launch_failed(device, launch, answer));
 }
 
 /* ---- Products ---- */
 
 static cudaDataType type_of(cdl_dtype dtype)
 {
-  return dtype == CDL_F64 ? CUDA_R_64F : dtype == CDL_BF16 ? CUDA_R_16BF : CUDA_R_32F;
+  return dtype == CDL_DTYPE_F64 ? CUDA_R_64F : dtype == CDL_DTYPE_BF16 ? CUDA_R_16BF : CUDA_R_32F;
 }
 
 static cublasComputeType_t compute_type(const cuda_device *device, const kernel_product *p)
 {
-  if (p->out.dtype == CDL_F64)
+  if (p->out.dtype == CDL_DTYPE_F64)
     return CUBLAS_COMPUTE_64F;
-  return p->a.dtype == CDL_F32 && device->precision != CDL_PRECISION_FP32
+  return p->a.dtype == CDL_DTYPE_F32 && device->precision != CDL_PRECISION_FP32
              ? CUBLAS_COMPUTE_32F_FAST_TF32
              : CUBLAS_COMPUTE_32F;
 }
@@ -219,16 +220,17 @@ static cdl_status check_sizes(const kernel_product *p)
       p->m, p->n, p->k, p->batch, p->a.row_stride, p->b.row_stride, p->out.row_stride};
   for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
     if (sizes[i] > INT_MAX)
-      return cuda_host->fail(CDL_UNSUPPORTED, "cuBLAS takes sizes and strides up to %d, not %lld",
-                             INT_MAX, (long long)sizes[i]);
-  return CDL_OK;
+      return cuda_host->fail(CDL_STATUS_UNSUPPORTED,
+                             "cuBLAS takes sizes and strides up to %d, not %lld", INT_MAX,
+                             (long long)sizes[i]);
+  return CDL_STATUS_OK;
 }
 
 /* cuBLAS sees a row-major matrix as its transpose in columns: outᵀ = op(b)ᵀ op(a)ᵀ. */
 cdl_status cuda_multiply(kernel_queue *given, const kernel_product *p)
 {
   const cuda_queue *queue = (const cuda_queue *)given;
-  const bool f64 = p->out.dtype == CDL_F64;
+  const bool f64 = p->out.dtype == CDL_DTYPE_F64;
   const float alpha = (float)p->alpha, beta = (float)p->beta;
   CDL_TRY(check_sizes(p));
   CDL_TRY(cuda_enter(queue->device));

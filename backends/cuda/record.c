@@ -20,7 +20,7 @@ static cdl_status begin(cuda_queue *queue)
   pthread_mutex_lock(&device->lock);
   const cdl_status status = CUDA_DEVICE_CALL(device, cuStreamBeginCapture_v2, queue->stream,
                                              CU_STREAM_CAPTURE_MODE_RELAXED);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     queue->recording = true;
     queue->recorder = pthread_self();
     queue->common.recorded = true;
@@ -34,7 +34,7 @@ cdl_status cuda_capture_begin(void *given)
   cuda_queue *queue = given;
   CDL_TRY(cuda_enter(queue->device));
   const cdl_status status = cuda_leave(queue->device, begin(queue));
-  if (status != CDL_OK && queue->recording)
+  if (status != CDL_STATUS_OK && queue->recording)
     cuda_capture_abandon(queue);
   return status;
 }
@@ -68,11 +68,11 @@ static cdl_status instantiate(cuda_queue *queue, cuda_graph *created)
   CUgraph graph;
   const CUresult answer = end(queue, &graph);
   cdl_status status = cuda_answer(device, "cuStreamEndCapture", answer);
-  if (status == CDL_OK && graph == NULL)
-    status = cuda_host->fail(CDL_DEVICE, "cuStreamEndCapture gives no graph");
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK && graph == NULL)
+    status = cuda_host->fail(CDL_STATUS_DEVICE, "cuStreamEndCapture gives no graph");
+  if (status == CDL_STATUS_OK) {
     status = CUDA_DEVICE_CALL(device, cuGraphInstantiateWithFlags, &created->executable, graph, 0);
-    if (status != CDL_OK)
+    if (status != CDL_STATUS_OK)
       created->executable = NULL;
   }
   if (graph != NULL)
@@ -86,21 +86,22 @@ cdl_status cuda_capture_end(void *given, void **graph)
   cuda_device *device = queue->device;
   cuda_graph *created = cuda_host->allocate(sizeof *created, 64);
   const cdl_status entered = cuda_enter(device);
-  if (created == NULL || entered != CDL_OK) {
+  if (created == NULL || entered != CDL_STATUS_OK) {
     cuda_capture_abandon(queue);
     cuda_host->release(created);
-    return entered != CDL_OK
+    return entered != CDL_STATUS_OK
                ? entered
-               : cuda_leave(device, cuda_host->fail(CDL_MEMORY, "no host memory for a graph"));
+               : cuda_leave(device,
+                            cuda_host->fail(CDL_STATUS_MEMORY, "no host memory for a graph"));
   }
   *created = (cuda_graph){.device = device};
   const cdl_status status = cuda_leave(device, instantiate(queue, created));
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     cuda_graph_destroy(created);
     return status;
   }
   *graph = created;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cuda_replay(void *given, void *graph)
@@ -139,21 +140,21 @@ cdl_status cuda_event_create(void *given, void **event)
   cuda_device *device = given;
   cuda_event *created = cuda_host->allocate(sizeof *created, 64);
   if (created == NULL)
-    return cuda_host->fail(CDL_MEMORY, "no host memory for an event");
+    return cuda_host->fail(CDL_STATUS_MEMORY, "no host memory for an event");
   *created = (cuda_event){.device = device};
   cdl_status status = cuda_enter(device);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     status = CUDA_DEVICE_CALL(device, cuEventCreate, &created->event, CU_EVENT_DEFAULT);
-    if (status != CDL_OK)
+    if (status != CDL_STATUS_OK)
       created->event = NULL;
     status = cuda_leave(device, status);
   }
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     cuda_event_destroy(created);
     return status;
   }
   *event = created;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void cuda_event_destroy(void *given)
@@ -193,5 +194,5 @@ cdl_status cuda_event_elapsed(void *from, void *to, uint64_t *nanoseconds)
   CDL_TRY(cuda_enter(device));
   CDL_TRY(cuda_leave(device, elapsed(device, first->event, second->event, &milliseconds)));
   *nanoseconds = milliseconds > 0 ? (uint64_t)llround((double)milliseconds * 1e6) : 0;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

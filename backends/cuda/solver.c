@@ -12,8 +12,8 @@ bool cuda_solver_supports(cuda_device *device)
   cuda_solver_state state = atomic_load(&device->solver);
   if (state == CUDA_SOLVER_UNKNOWN) {
     /* The same answer for every thread that asks meanwhile. */
-    state =
-        cuda_api_open_solver(device->version) == CDL_OK ? CUDA_SOLVER_THERE : CUDA_SOLVER_ABSENT;
+    state = cuda_api_open_solver(device->version) == CDL_STATUS_OK ? CUDA_SOLVER_THERE
+                                                                   : CUDA_SOLVER_ABSENT;
     atomic_store(&device->solver, state);
     if (state == CUDA_SOLVER_ABSENT)
       cuda_host->log(CDL_LOG_NOTICE, "cuda: cuSOLVER does not open, its ops run on the host");
@@ -33,14 +33,14 @@ void cuda_solver_destroy(cuda_queue *queue)
 static cdl_status need_solver(cuda_queue *queue)
 {
   if (queue->solver != NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const cusolverStatus_t answer = cuda_api.cusolverDnCreate(&queue->solver);
   if (answer != CUSOLVER_STATUS_SUCCESS)
     queue->solver = NULL;
   CDL_TRY(cuda_check_solver("cusolverDnCreate", answer));
   const cdl_status status = cuda_check_solver(
       "cusolverDnSetStream", cuda_api.cusolverDnSetStream(queue->solver, queue->stream));
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     cuda_solver_destroy(queue);
     queue->solver = NULL;
   }
@@ -94,23 +94,24 @@ static cdl_status begin(work *w, void *queue, const char *op, cdl_tensor a)
   *w = (work){.queue = queue, .op = op, .dtype = a.dtype};
   CDL_TRY(cuda_refuse_recording(w->queue, op));
   if (a.size[2] > INT_MAX || a.size[3] > INT_MAX)
-    return cuda_host->fail(CDL_UNSUPPORTED, "%s: cuSOLVER takes sizes up to %d", op, INT_MAX);
+    return cuda_host->fail(CDL_STATUS_UNSUPPORTED, "%s: cuSOLVER takes sizes up to %d", op,
+                           INT_MAX);
   CDL_TRY(need_solver(w->queue));
   w->info_at = reserve(w, 1, sizeof(int));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status allocate(work *w)
 {
   CDL_TRY(cuda_allocate(w->queue->device, w->bytes, &w->memory.handle));
   w->memory.bytes = w->bytes;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* cusolverDnS… or cusolverDnD…, which differ in the type behind their pointers. */
 #define SOLVE(w, name, ...)                                                           \
   cuda_check_solver("cusolverDn" #name,                                               \
-                    (w)->dtype == CDL_F64                                             \
+                    (w)->dtype == CDL_DTYPE_F64                                       \
                         ? cuda_api.cusolverDnD##name((w)->queue->solver, __VA_ARGS__) \
                         : cuda_api.cusolverDnS##name((w)->queue->solver, __VA_ARGS__))
 
@@ -140,14 +141,14 @@ static cdl_status read_info(const work *w, int *info)
 static cdl_status check_finite(work *w, cdl_tensor x)
 {
   const cdl_tensor flag =
-      cdl_tensor_1d(&w->memory, CDL_I32, (int64_t)(w->at[w->info_at] / sizeof(int)), 1);
+      cdl_tensor_1d(&w->memory, CDL_DTYPE_I32, (int64_t)(w->at[w->info_at] / sizeof(int)), 1);
   int found;
   CDL_TRY(fill(w, flag, 0));
   CDL_TRY(kernel_op_any_non_finite(w->queue, CDL_ARGS(any_non_finite, .flag = flag, .x = x)));
   CDL_TRY(read_info(w, &found));
-  return found == 0
-             ? CDL_OK
-             : cuda_host->fail(CDL_NUMERIC, "%s: an element of the matrix is not finite", w->op);
+  return found == 0 ? CDL_STATUS_OK
+                    : cuda_host->fail(CDL_STATUS_NUMERIC,
+                                      "%s: an element of the matrix is not finite", w->op);
 }
 
 /* What the last call says of its work. */
@@ -156,10 +157,11 @@ static cdl_status check_info(const work *w, const char *call, const char *positi
   int info;
   CDL_TRY(read_info(w, &info));
   if (info == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (info > 0)
-    return cuda_host->fail(CDL_NUMERIC, "%s: %s (%s reports %d)", w->op, positive, call, info);
-  return cuda_host->fail(CDL_DEVICE, "%s: %s reports %d", w->op, call, info);
+    return cuda_host->fail(CDL_STATUS_NUMERIC, "%s: %s (%s reports %d)", w->op, positive, call,
+                           info);
+  return cuda_host->fail(CDL_STATUS_DEVICE, "%s: %s reports %d", w->op, call, info);
 }
 
 static cdl_status end(work *w, cdl_status status)
@@ -191,7 +193,7 @@ static cdl_status clear_triangle(const work *w, cdl_tensor square, bool above)
     blocks.size[above ? 3 : 2] = rest;
     CDL_TRY(fill(w, blocks, 0));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- svd ---- */
@@ -201,7 +203,7 @@ static cdl_status clear_triangle(const work *w, cdl_tensor square, bool above)
 static cdl_status run_svd(work *w, const cdl_svd_args *g)
 {
   const int64_t m = g->a.size[2], n = g->a.size[3];
-  const bool tall = m > n, vectors = cdl_present(g->u);
+  const bool tall = m > n, vectors = cdl_tensor_present(g->u);
   const int rows = (int)(tall ? m : n), columns = (int)(tall ? n : m);
   int work_size;
   CDL_TRY(SOLVE(w, gesvd_bufferSize, rows, columns, &work_size));
@@ -221,7 +223,7 @@ static cdl_status run_svd(work *w, const cdl_svd_args *g)
   CDL_TRY(copy(w, sigma,
                cdl_tensor_1d(&w->memory, w->dtype, matrix(w, s, 1, columns).offset, columns)));
   if (!vectors)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const cdl_tensor left_t = matrix(w, left, columns, rows);
   const cdl_tensor right_t = matrix(w, right, columns, columns);
   if (tall) {
@@ -237,7 +239,7 @@ cdl_status cuda_svd(void *queue, const cdl_svd_args *g)
   work w;
   CDL_TRY(cuda_enter(((cuda_queue *)queue)->device));
   cdl_status status = begin(&w, queue, "svd", g->a);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = run_svd(&w, g);
   return end(&w, status);
 }
@@ -252,7 +254,7 @@ static cdl_status run_lu_solve(work *w, const cdl_lu_solve_args *g)
   const int64_t n = g->a.size[2], k = g->b.size[3];
   int work_size;
   if (k > INT_MAX)
-    return cuda_host->fail(CDL_UNSUPPORTED, "cuSOLVER takes sizes up to %d", INT_MAX);
+    return cuda_host->fail(CDL_STATUS_UNSUPPORTED, "cuSOLVER takes sizes up to %d", INT_MAX);
   CDL_TRY(SOLVE(w, getrf_bufferSize, (int)n, (int)n, NULL, (int)n, &work_size));
   const int a = reserve_elements(w, n * n), b = reserve_elements(w, n * k);
   const int pivots = reserve(w, n, sizeof(int)), space = reserve_elements(w, work_size);
@@ -275,7 +277,7 @@ cdl_status cuda_lu_solve(void *queue, const cdl_lu_solve_args *g)
   work w;
   CDL_TRY(cuda_enter(((cuda_queue *)queue)->device));
   cdl_status status = begin(&w, queue, "lu_solve", g->a);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = run_lu_solve(&w, g);
   return end(&w, status);
 }
@@ -310,7 +312,7 @@ cdl_status cuda_lu_inverse(void *queue, const cdl_lu_inverse_args *g)
   work w;
   CDL_TRY(cuda_enter(((cuda_queue *)queue)->device));
   cdl_status status = begin(&w, queue, "lu_inverse", g->a);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = run_lu_inverse(&w, g);
   return end(&w, status);
 }
@@ -333,12 +335,12 @@ static cdl_status run_qr(work *w, const cdl_qr_args *g)
   CDL_TRY(SOLVE(w, geqrf, (int)m, (int)n, address(w, a), (int)m, address(w, tau), address(w, space),
                 work_size, address(w, w->info_at)));
   CDL_TRY(check_info(w, "geqrf", "failed"));
-  CDL_TRY(transpose(w, g->r, cdl_columns(matrix(w, a, n, m), 0, k)));
-  CDL_TRY(clear_triangle(w, cdl_columns(g->r, 0, k), false));
+  CDL_TRY(transpose(w, g->r, cdl_tensor_columns(matrix(w, a, n, m), 0, k)));
+  CDL_TRY(clear_triangle(w, cdl_tensor_columns(g->r, 0, k), false));
   CDL_TRY(SOLVE(w, orgqr, (int)m, (int)k, (int)k, address(w, a), (int)m, address(w, tau),
                 address(w, space), work_size, address(w, w->info_at)));
   CDL_TRY(check_info(w, "orgqr", "failed"));
-  return transpose(w, g->q, cdl_rows(matrix(w, a, n, m), 0, k));
+  return transpose(w, g->q, cdl_tensor_rows(matrix(w, a, n, m), 0, k));
 }
 
 cdl_status cuda_qr(void *queue, const cdl_qr_args *g)
@@ -346,7 +348,7 @@ cdl_status cuda_qr(void *queue, const cdl_qr_args *g)
   work w;
   CDL_TRY(cuda_enter(((cuda_queue *)queue)->device));
   cdl_status status = begin(&w, queue, "qr", g->a);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = run_qr(&w, g);
   return end(&w, status);
 }
@@ -357,7 +359,7 @@ cdl_status cuda_qr(void *queue, const cdl_qr_args *g)
 static cdl_status run_eigh(work *w, const cdl_eigh_args *g)
 {
   const int64_t n = g->a.size[2];
-  const bool vectors = cdl_present(g->vectors);
+  const bool vectors = cdl_tensor_present(g->vectors);
   const cusolverEigMode_t job = vectors ? CUSOLVER_EIG_MODE_VECTOR : CUSOLVER_EIG_MODE_NOVECTOR;
   int work_size;
   CDL_TRY(SOLVE(w, syevd_bufferSize, job, CUBLAS_FILL_MODE_UPPER, (int)n, NULL, (int)n, NULL,
@@ -373,7 +375,7 @@ static cdl_status run_eigh(work *w, const cdl_eigh_args *g)
                 address(w, values), address(w, space), work_size, address(w, w->info_at)));
   CDL_TRY(check_info(w, "syevd", "no convergence"));
   CDL_TRY(copy(w, g->values, matrix(w, values, 1, n)));
-  return vectors ? transpose(w, g->vectors, square) : CDL_OK;
+  return vectors ? transpose(w, g->vectors, square) : CDL_STATUS_OK;
 }
 
 cdl_status cuda_eigh(void *queue, const cdl_eigh_args *g)
@@ -381,7 +383,7 @@ cdl_status cuda_eigh(void *queue, const cdl_eigh_args *g)
   work w;
   CDL_TRY(cuda_enter(((cuda_queue *)queue)->device));
   cdl_status status = begin(&w, queue, "eigh", g->a);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = run_eigh(&w, g);
   return end(&w, status);
 }

@@ -16,12 +16,12 @@ static cdl_status make_slots(cuda_queue *queue)
       continue;
     const cdl_status status =
         CUDA_DEVICE_CALL(queue->device, cuEventCreate, &slot->done, CU_EVENT_DISABLE_TIMING);
-    if (status != CDL_OK) {
+    if (status != CDL_STATUS_OK) {
       slot->done = NULL;
       return status;
     }
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status need_staging(cuda_queue *queue)
@@ -32,7 +32,7 @@ static cdl_status need_staging(cuda_queue *queue)
     queue->staging = memory;
     queue->download = queue->staging + (size_t)CUDA_SLOTS * CUDA_SLOT_BYTES;
   }
-  return queue->slots[CUDA_SLOTS - 1].done != NULL ? CDL_OK : make_slots(queue);
+  return queue->slots[CUDA_SLOTS - 1].done != NULL ? CDL_STATUS_OK : make_slots(queue);
 }
 
 void cuda_staging_destroy(cuda_queue *queue)
@@ -55,10 +55,10 @@ static cdl_status next_slot(cuda_queue *queue)
   queue->slot_used = 0;
   cuda_slot *next = &queue->slots[queue->slot];
   if (!next->pending)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(CUDA_DEVICE_CALL(queue->device, cuEventSynchronize, next->done));
   next->pending = false;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status upload_staged(cuda_queue *queue, CUdeviceptr out, const char *host, size_t bytes)
@@ -80,7 +80,7 @@ static cdl_status upload_staged(cuda_queue *queue, CUdeviceptr out, const char *
     host += part;
     bytes -= part;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Much of what is page-locked anyway is quicker copied from there, even with waiting for it: the
@@ -107,17 +107,18 @@ cdl_status cuda_upload(void *given, cdl_buffer *out, size_t offset, const void *
 static cdl_status make_room_for_delivery(cuda_queue *queue)
 {
   if (queue->delivery_count < queue->delivery_capacity)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const size_t capacity = queue->delivery_capacity > 0 ? 2 * queue->delivery_capacity : 16;
   cuda_delivery *longer = cuda_host->allocate(capacity * sizeof *longer, 64);
   if (longer == NULL)
-    return cuda_host->fail(CDL_MEMORY, "no host memory for a list of %zu downloads", capacity);
+    return cuda_host->fail(CDL_STATUS_MEMORY, "no host memory for a list of %zu downloads",
+                           capacity);
   if (queue->delivery_count > 0)
     memcpy(longer, queue->deliveries, queue->delivery_count * sizeof *longer);
   cuda_host->release(queue->deliveries);
   queue->deliveries = longer;
   queue->delivery_capacity = capacity;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* After the stream has been waited for. */
@@ -151,7 +152,7 @@ static cdl_status download_staged(cuda_queue *queue, char *host, CUdeviceptr x, 
     host += part;
     bytes -= part;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cuda_download(void *given, void *host, const cdl_buffer *x, size_t offset, size_t bytes)

@@ -32,32 +32,33 @@ static cdl_status copy_sources(void *queue, const cuda_weight *weight, const cdl
 {
   int64_t row = 0;
   for (size_t i = 0; i < count; i++) {
-    const cdl_tensor out = cdl_rows(weight->plain, row, sources[i].size[2]);
+    const cdl_tensor out = cdl_tensor_rows(weight->plain, row, sources[i].size[2]);
     row += sources[i].size[2];
-    if (cdl_elements(sources[i]) == 0)
+    if (cdl_tensor_elements(sources[i]) == 0)
       continue;
-    CDL_TRY(out.dtype == CDL_BF16
+    CDL_TRY(out.dtype == CDL_DTYPE_BF16
                 ? kernel_op_cast(queue, CDL_ARGS(cast, .out = out, .x = sources[i]))
                 : kernel_op_copy(queue, CDL_ARGS(copy, .out = out, .x = sources[i])));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status keep_copy(cuda_queue *queue, cuda_weight *weight, const cdl_tensor *sources,
                             size_t count)
 {
-  const cdl_dtype dtype = queue->device->precision == CDL_PRECISION_BF16 ? CDL_BF16 : CDL_F32;
+  const cdl_dtype dtype =
+      queue->device->precision == CDL_PRECISION_BF16 ? CDL_DTYPE_BF16 : CDL_DTYPE_F32;
   const int64_t columns = sources[0].size[3];
   const int64_t stride =
-      dtype == CDL_BF16 ? (columns + BF16_STRIDE - 1) / BF16_STRIDE * BF16_STRIDE : columns;
+      dtype == CDL_DTYPE_BF16 ? (columns + BF16_STRIDE - 1) / BF16_STRIDE * BF16_STRIDE : columns;
   int64_t rows = 0;
   for (size_t i = 0; i < count; i++)
     rows += sources[i].size[2];
   size_t bytes;
   if (__builtin_mul_overflow((size_t)rows, (size_t)stride, &bytes) ||
       __builtin_mul_overflow(bytes, cdl_dtype_bytes(dtype), &bytes))
-    return cuda_host->fail(CDL_MEMORY, "a matrix of %lld x %lld is too large", (long long)rows,
-                           (long long)columns);
+    return cuda_host->fail(CDL_STATUS_MEMORY, "a matrix of %lld x %lld is too large",
+                           (long long)rows, (long long)columns);
   CDL_TRY(cuda_allocate(queue->device, bytes, &weight->buffer.handle));
   weight->buffer.bytes = bytes;
   weight->buffer.owner = sources[0].buffer->owner;
@@ -73,24 +74,25 @@ cdl_status cuda_weight_create(void *given, const cdl_tensor *sources, size_t cou
   CDL_TRY(cuda_refuse_recording(queue, "the making of a weight"));
   cuda_weight *weight = cuda_host->allocate(sizeof *weight, 64);
   if (weight == NULL)
-    return cuda_host->fail(CDL_MEMORY, "no host memory for a weight");
+    return cuda_host->fail(CDL_STATUS_MEMORY, "no host memory for a weight");
   memset(weight, 0, sizeof *weight);
   const bool in_place =
       queue->device->precision != CDL_PRECISION_BF16 && lie_stacked(sources, count, &weight->plain);
-  const cdl_status status = in_place ? CDL_OK : keep_copy(queue, weight, sources, count);
-  if (status != CDL_OK) {
+  const cdl_status status = in_place ? CDL_STATUS_OK : keep_copy(queue, weight, sources, count);
+  if (status != CDL_STATUS_OK) {
     cuda_weight_destroy(queue->device, weight);
     return status;
   }
   *handle = weight;
   *bytes = weight->buffer.bytes;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cuda_weight_update(void *queue, void *handle, const cdl_tensor *sources, size_t count)
 {
   const cuda_weight *weight = handle;
-  return weight->buffer.handle != NULL ? copy_sources(queue, weight, sources, count) : CDL_OK;
+  return weight->buffer.handle != NULL ? copy_sources(queue, weight, sources, count)
+                                       : CDL_STATUS_OK;
 }
 
 void cuda_weight_destroy(void *device, void *handle)

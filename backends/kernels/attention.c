@@ -61,8 +61,8 @@ static int64_t group_count(const kernel_device *device, const attention_paramete
 cdl_status kernel_op_attention(void *queue, const cdl_attention_args *a)
 {
   kernel_queue *q = queue;
-  if (cdl_elements(a->out) == 0)
-    return CDL_OK;
+  if (cdl_tensor_elements(a->out) == 0)
+    return CDL_STATUS_OK;
   attention_parameters p =
       parameters_of(a->packing, &a->qkv, &a->log_sum, a->heads, a->scale, &a->mask);
   p.out = a->out.offset;
@@ -80,8 +80,8 @@ cdl_status kernel_op_attention(void *queue, const cdl_attention_args *a)
 cdl_status kernel_op_attention_grad(void *queue, const cdl_attention_grad_args *a)
 {
   kernel_queue *q = queue;
-  if (cdl_elements(a->d_out) == 0)
-    return CDL_OK;
+  if (cdl_tensor_elements(a->d_out) == 0)
+    return CDL_STATUS_OK;
   attention_parameters p =
       parameters_of(a->packing, &a->qkv, &a->log_sum, a->heads, a->scale, &a->mask);
   p.out = a->d_qkv.offset;

@@ -34,7 +34,7 @@ cdl_status kernel_op_dropout(void *queue, const cdl_dropout_args *a)
   kernel_queue *q = queue;
   if (a->mask.probability == 0.0f)
     return same_place(&a->out, &a->x)
-               ? CDL_OK
+               ? CDL_STATUS_OK
                : kernel_op_copy(queue, CDL_ARGS(copy, .out = a->out, .x = a->x));
   /* A row that does not start with a block has parts of one block more. */
   const int64_t columns = a->out.size[3], blocks = (columns + 6) / 4;

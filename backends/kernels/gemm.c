@@ -26,14 +26,14 @@ static operand operand_of(cdl_tensor t, cdl_dtype dtype)
 
 static size_t copy_bytes(const operand *o)
 {
-  const size_t bytes = (size_t)cdl_elements(o->source) * cdl_dtype_bytes(o->dtype);
+  const size_t bytes = (size_t)cdl_tensor_elements(o->source) * cdl_dtype_bytes(o->dtype);
   return o->needed ? (bytes + SCRATCH_ALIGNMENT - 1) / SCRATCH_ALIGNMENT * SCRATCH_ALIGNMENT : 0;
 }
 
 static cdl_status copy_operand(kernel_queue *queue, operand *o, size_t first_byte, cdl_tensor *t)
 {
   if (!o->needed)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const int64_t *size = o->source.size;
   const cdl_tensor copy = cdl_tensor_4d(&queue->scratch[SCRATCH_OPERANDS], o->dtype,
                                         (int64_t)(first_byte / cdl_dtype_bytes(o->dtype)), size[0],
@@ -51,8 +51,8 @@ static cdl_status copy_operand(kernel_queue *queue, operand *o, size_t first_byt
 /* The type in which both operands are multiplied. Only linear, with a BF16 weight, mixes types. */
 static cdl_dtype common_dtype(const kernel_device *device, const cdl_gemm_args *g)
 {
-  const bool narrow = g->a.dtype == CDL_BF16 || g->b.dtype == CDL_BF16;
-  return !narrow ? g->a.dtype : device->takes_bf16 ? CDL_BF16 : CDL_F32;
+  const bool narrow = g->a.dtype == CDL_DTYPE_BF16 || g->b.dtype == CDL_DTYPE_BF16;
+  return !narrow ? g->a.dtype : device->takes_bf16 ? CDL_DTYPE_BF16 : CDL_DTYPE_F32;
 }
 
 static cdl_status prepare_operands(kernel_queue *queue, cdl_gemm_args *g)
@@ -61,7 +61,7 @@ static cdl_status prepare_operands(kernel_queue *queue, cdl_gemm_args *g)
   operand a = operand_of(g->a, dtype), b = operand_of(g->b, dtype);
   const size_t a_bytes = copy_bytes(&a), bytes = a_bytes + copy_bytes(&b);
   if (bytes == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const cdl_buffer *scratch;
   CDL_TRY(kernel_scratch(queue, SCRATCH_OPERANDS, bytes, &scratch));
   CDL_TRY(copy_operand(queue, &a, 0, &g->a));
@@ -110,7 +110,7 @@ static cdl_status multiply(kernel_queue *queue, const cdl_gemm_args *g)
     p.a.offset += g->a.stride[outer];
     p.b.offset += g->b.stride[outer];
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- The op ---- */
@@ -119,10 +119,10 @@ static cdl_status multiply(kernel_queue *queue, const cdl_gemm_args *g)
 static cdl_status scale_output(kernel_queue *queue, const cdl_gemm_args *g)
 {
   if (g->beta == 1.0f)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (g->beta == 0.0f)
     return kernel_op_fill(queue, CDL_ARGS(fill, .out = g->out, .value = 0.0));
-  if (g->out.dtype == CDL_F32)
+  if (g->out.dtype == CDL_DTYPE_F32)
     return kernel_op_axpby(queue, CDL_ARGS(axpby, .out = g->out, .x = g->out, .alpha = g->beta));
   scale_parameters p = {.factor = g->beta};
   p.tiling = tiling_over(queue->device, &g->out, 1, false, &p.out);
@@ -131,8 +131,8 @@ static cdl_status scale_output(kernel_queue *queue, const cdl_gemm_args *g)
 
 cdl_status kernel_op_gemm(void *queue, const cdl_gemm_args *args)
 {
-  if (cdl_elements(args->out) == 0)
-    return CDL_OK;
+  if (cdl_tensor_elements(args->out) == 0)
+    return CDL_STATUS_OK;
   const int64_t k = args->transpose_a ? args->a.size[2] : args->a.size[3];
   if (k == 0 || args->alpha == 0.0f)
     return scale_output(queue, args);

@@ -26,12 +26,12 @@ static cdl_status retire(kernel_queue *queue, cdl_buffer *scratch)
   } else {
     kernel_retired *retired = driver->host()->allocate(sizeof *retired, _Alignof(kernel_retired));
     if (retired == NULL)
-      return driver->host()->fail(CDL_MEMORY, "the host has no more");
+      return driver->host()->fail(CDL_STATUS_MEMORY, "the host has no more");
     *retired = (kernel_retired){scratch->handle, queue->retired};
     queue->retired = retired;
   }
   *scratch = (cdl_buffer){0};
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status kernel_scratch(kernel_queue *queue, kernel_scratch_slot slot, size_t bytes,
@@ -40,12 +40,12 @@ cdl_status kernel_scratch(kernel_queue *queue, kernel_scratch_slot slot, size_t 
   cdl_buffer *scratch = &queue->scratch[slot];
   *buffer = scratch;
   if (scratch->handle != NULL && scratch->bytes >= bytes)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (scratch->handle != NULL)
     CDL_TRY(retire(queue, scratch));
   CDL_TRY(queue->device->driver->allocate(queue->device, bytes, &scratch->handle));
   scratch->bytes = bytes;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void kernel_scratch_release(kernel_queue *queue)

@@ -30,16 +30,17 @@ static cdl_status add_bias_and_activate(kernel_queue *queue, const cdl_linear_ar
 
 cdl_status kernel_op_linear(void *queue, const cdl_linear_args *a)
 {
-  if (cdl_elements(a->out) == 0)
-    return CDL_OK;
-  const cdl_tensor product = cdl_present(a->pre) ? a->pre : a->out;
+  if (cdl_tensor_elements(a->out) == 0)
+    return CDL_STATUS_OK;
+  const cdl_tensor product = cdl_tensor_present(a->pre) ? a->pre : a->out;
   CDL_TRY(kernel_op_gemm(queue, CDL_ARGS(gemm, .out = product, .a = a->x, .b = matrix_of(a->weight),
                                          .transpose_b = true, .alpha = 1.0f)));
-  if (cdl_present(a->bias))
+  if (cdl_tensor_present(a->bias))
     return add_bias_and_activate(queue, a);
   if (a->activation == CDL_ACTIVATION_NONE)
-    return cdl_present(a->pre) ? kernel_op_copy(queue, CDL_ARGS(copy, .out = a->out, .x = a->pre))
-                               : CDL_OK;
+    return cdl_tensor_present(a->pre)
+               ? kernel_op_copy(queue, CDL_ARGS(copy, .out = a->out, .x = a->pre))
+               : CDL_STATUS_OK;
   return kernel_op_unary(queue,
                          CDL_ARGS(unary, .out = a->out, .x = product,
                                   .function = CDL_UNARY_ACTIVATION, .activation = a->activation));
@@ -47,13 +48,13 @@ cdl_status kernel_op_linear(void *queue, const cdl_linear_args *a)
 
 cdl_status kernel_op_linear_grad(void *queue, const cdl_linear_grad_args *a)
 {
-  if (cdl_elements(a->d_x) == 0)
-    return CDL_OK;
+  if (cdl_tensor_elements(a->d_x) == 0)
+    return CDL_STATUS_OK;
   CDL_TRY(
       kernel_op_gemm(queue, CDL_ARGS(gemm, .out = a->d_x, .a = a->d_out, .b = matrix_of(a->weight),
                                      .alpha = 1.0f, .beta = a->accumulate ? 1.0f : 0.0f)));
   if (a->activation == CDL_ACTIVATION_NONE)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   return kernel_op_unary_grad(queue, CDL_ARGS(unary_grad, .d_x = a->d_x, .d_out = a->d_x,
                                               .x = a->pre, .activation = a->activation));
 }

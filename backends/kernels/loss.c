@@ -17,9 +17,9 @@ cdl_status kernel_op_cross_entropy(void *queue, const cdl_cross_entropy_args *a)
   kernel_queue *q = queue;
   const int64_t rows = a->logits.size[2];
   if (rows == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const cdl_buffer *losses = NULL;
-  if (cdl_present(a->loss))
+  if (cdl_tensor_present(a->loss))
     CDL_TRY(kernel_scratch(q, SCRATCH_OP, (size_t)rows * sizeof(float), &losses));
   const cross_entropy_parameters p = {.tiling = tiling_of_rows(q->device, a->logits.size),
                                       .d_logits = offset_of(&a->d_logits),
@@ -33,7 +33,7 @@ cdl_status kernel_op_cross_entropy(void *queue, const cdl_cross_entropy_args *a)
   CDL_TRY(LAUNCH(q, cross_entropy, groups_for(q->device, p.tiling.tiles), &p, losses,
                  a->d_logits.buffer, a->logits.buffer, a->labels.buffer, a->class_weight.buffer,
                  a->step.buffer));
-  return losses != NULL ? add_loss(q, &a->loss, losses, rows, &a->step) : CDL_OK;
+  return losses != NULL ? add_loss(q, &a->loss, losses, rows, &a->step) : CDL_STATUS_OK;
 }
 
 cdl_status kernel_op_squared_error(void *queue, const cdl_squared_error_args *a)
@@ -42,18 +42,18 @@ cdl_status kernel_op_squared_error(void *queue, const cdl_squared_error_args *a)
   squared_error_parameters p = {.d_out = view_of(&a->d_out),
                                 .out = view_of(&a->out),
                                 .target = view_of(&a->target),
-                                .count = cdl_elements(a->out),
+                                .count = cdl_tensor_elements(a->out),
                                 .step = step_offset_of(&a->step)};
   if (p.count == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   memcpy(p.d_out_size, a->d_out.size, sizeof p.d_out_size);
   memcpy(p.out_size, a->out.size, sizeof p.out_size);
   memcpy(p.target_size, a->target.size, sizeof p.target_size);
   const int64_t groups = groups_for(q->device, divide_up(p.count, q->device->group_size));
   const cdl_buffer *parts = NULL;
-  if (cdl_present(a->loss))
+  if (cdl_tensor_present(a->loss))
     CDL_TRY(kernel_scratch(q, SCRATCH_OP, (size_t)groups * sizeof(float), &parts));
   CDL_TRY(LAUNCH(q, squared_error, groups, &p, parts, a->d_out.buffer, a->out.buffer,
                  a->target.buffer, a->step.buffer));
-  return parts != NULL ? add_loss(q, &a->loss, parts, groups, &a->step) : CDL_OK;
+  return parts != NULL ? add_loss(q, &a->loss, parts, groups, &a->step) : CDL_STATUS_OK;
 }

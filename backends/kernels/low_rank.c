@@ -66,8 +66,8 @@ static cdl_status add_outer(kernel_queue *q, factor w, cdl_tensor hidden, cdl_te
 
 cdl_status kernel_op_low_rank(void *queue, const cdl_low_rank_args *g)
 {
-  if (cdl_elements(g->hidden) == 0)
-    return CDL_OK;
+  if (cdl_tensor_elements(g->hidden) == 0)
+    return CDL_STATUS_OK;
   CDL_TRY(project(queue, g->hidden, g->x, (factor){g->a, true}, 1.0f));
   return expand(queue, g->out, g->hidden, (factor){g->b, false}, g->scale);
 }
@@ -77,16 +77,17 @@ cdl_status kernel_op_low_rank_grad(void *queue, const cdl_low_rank_grad_args *g)
   kernel_queue *q = queue;
   const int64_t rows = g->d_out.size[2], rank = g->a.size[2];
   if (rows == 0 || rank == 0)
-    return CDL_OK;
-  if (cdl_present(g->d_b))
+    return CDL_STATUS_OK;
+  if (cdl_tensor_present(g->d_b))
     CDL_TRY(add_outer(q, (factor){g->d_b, false}, g->hidden, g->d_out, g->scale));
-  if (!cdl_present(g->d_a) && !cdl_present(g->d_x))
-    return CDL_OK;
+  if (!cdl_tensor_present(g->d_a) && !cdl_tensor_present(g->d_x))
+    return CDL_STATUS_OK;
   const cdl_buffer *scratch;
   CDL_TRY(kernel_scratch(q, SCRATCH_OP, (size_t)(rows * rank) * sizeof(float), &scratch));
-  const cdl_tensor du = cdl_tensor_2d(&q->scratch[SCRATCH_OP], CDL_F32, 0, rows, rank);
+  const cdl_tensor du = cdl_tensor_2d(&q->scratch[SCRATCH_OP], CDL_DTYPE_F32, 0, rows, rank);
   CDL_TRY(project(q, du, g->d_out, (factor){g->b, false}, g->scale));
-  if (cdl_present(g->d_a))
+  if (cdl_tensor_present(g->d_a))
     CDL_TRY(add_outer(q, (factor){g->d_a, true}, du, g->x, 1.0f));
-  return cdl_present(g->d_x) ? expand(q, g->d_x, du, (factor){g->a, true}, 1.0f) : CDL_OK;
+  return cdl_tensor_present(g->d_x) ? expand(q, g->d_x, du, (factor){g->a, true}, 1.0f)
+                                    : CDL_STATUS_OK;
 }

@@ -37,17 +37,17 @@ cdl_status kernel_op_copy(void *queue, const cdl_copy_args *a)
 
 cdl_status kernel_op_cast(void *queue, const cdl_cast_args *a)
 {
-  static const kernel_id kernels[CDL_BF16 + 1][CDL_BF16 + 1] = {
+  static const kernel_id kernels[CDL_DTYPE_BF16 + 1][CDL_DTYPE_BF16 + 1] = {
       /* [to][from] */
-      [CDL_F32] = {[CDL_F32] = KERNEL_copy_u32,
-                   [CDL_F64] = KERNEL_cast_f64_f32,
-                   [CDL_BF16] = KERNEL_cast_bf16_f32},
-      [CDL_F64] = {[CDL_F32] = KERNEL_cast_f32_f64,
-                   [CDL_F64] = KERNEL_copy_u64,
-                   [CDL_BF16] = KERNEL_cast_bf16_f64},
-      [CDL_BF16] = {[CDL_F32] = KERNEL_cast_f32_bf16,
-                    [CDL_F64] = KERNEL_cast_f64_bf16,
-                    [CDL_BF16] = KERNEL_copy_u16},
+      [CDL_DTYPE_F32] = {[CDL_DTYPE_F32] = KERNEL_copy_u32,
+                         [CDL_DTYPE_F64] = KERNEL_cast_f64_f32,
+                         [CDL_DTYPE_BF16] = KERNEL_cast_bf16_f32},
+      [CDL_DTYPE_F64] = {[CDL_DTYPE_F32] = KERNEL_cast_f32_f64,
+                         [CDL_DTYPE_F64] = KERNEL_copy_u64,
+                         [CDL_DTYPE_BF16] = KERNEL_cast_bf16_f64},
+      [CDL_DTYPE_BF16] = {[CDL_DTYPE_F32] = KERNEL_cast_f32_bf16,
+                          [CDL_DTYPE_F64] = KERNEL_cast_f64_bf16,
+                          [CDL_DTYPE_BF16] = KERNEL_copy_u16},
   };
   return move(queue, kernels[a->out.dtype][a->x.dtype], &a->out, &a->x);
 }
@@ -75,19 +75,19 @@ cdl_status kernel_op_fill(void *queue, const cdl_fill_args *a)
   fill_parameters p = {0};
   p.tiling = tiling_over(q->device, &a->out, 1, false, &p.out);
   const float f32 = (float)a->value;
-  const int32_t i32 = a->out.dtype == CDL_I32 ? (int32_t)a->value : 0;
+  const int32_t i32 = a->out.dtype == CDL_DTYPE_I32 ? (int32_t)a->value : 0;
   uint64_t bits = 0;
-  if (a->out.dtype == CDL_F64)
+  if (a->out.dtype == CDL_DTYPE_F64)
     memcpy(&bits, &a->value, sizeof bits);
   p.value[0] = (uint32_t)bits;
   p.value[1] = (uint32_t)(bits >> 32);
-  if (a->out.dtype == CDL_F32)
+  if (a->out.dtype == CDL_DTYPE_F32)
     memcpy(p.value, &f32, sizeof f32);
-  else if (a->out.dtype == CDL_I32)
+  else if (a->out.dtype == CDL_DTYPE_I32)
     memcpy(p.value, &i32, sizeof i32);
   const int64_t groups = groups_for(q->device, p.tiling.tiles);
-  return a->out.dtype == CDL_F64 ? LAUNCH(q, fill_u64, groups, &p, a->out.buffer)
-                                 : LAUNCH(q, fill_u32, groups, &p, a->out.buffer);
+  return a->out.dtype == CDL_DTYPE_F64 ? LAUNCH(q, fill_u64, groups, &p, a->out.buffer)
+                                       : LAUNCH(q, fill_u32, groups, &p, a->out.buffer);
 }
 
 /* ---- Rows ---- */
@@ -115,8 +115,8 @@ cdl_status kernel_op_scatter_add_rows(void *queue, const cdl_scatter_add_rows_ar
 {
   kernel_queue *q = queue;
   const int64_t segments = a->target.size[3];
-  if (segments == 0 || cdl_elements(a->x) == 0)
-    return CDL_OK;
+  if (segments == 0 || cdl_tensor_elements(a->x) == 0)
+    return CDL_STATUS_OK;
   const int64_t size[4] = {1, 1, segments, a->x.size[3]};
   const int64_t span = q->device->group_size == 1 ? 4096 : q->device->group_size;
   const scatter_add_rows_parameters p = {.tiling = tiling_of(q->device, size, segments, span),

@@ -49,18 +49,18 @@ static cdl_status add_parameter_gradients(kernel_queue *queue, const cdl_layer_n
   p.piece_rows = divide_up(rows, pieces);
   CDL_TRY(LAUNCH(queue, layer_norm_grad_parts, groups_for(device, p.tiling.tiles), &p, parts,
                  a->d_out.buffer, a->x.buffer, a->mean.buffer, a->rstd.buffer));
-  if (cdl_present(a->d_gain))
+  if (cdl_tensor_present(a->d_gain))
     CDL_TRY(reduce_add_rows(queue, &a->d_gain, parts, 0, pieces));
-  return cdl_present(a->d_bias)
+  return cdl_tensor_present(a->d_bias)
              ? reduce_add_rows(queue, &a->d_bias, parts, pieces * columns, pieces)
-             : CDL_OK;
+             : CDL_STATUS_OK;
 }
 
 cdl_status kernel_op_layer_norm_grad(void *queue, const cdl_layer_norm_grad_args *a)
 {
   kernel_queue *q = queue;
-  if (cdl_elements(a->x) == 0)
-    return CDL_OK;
+  if (cdl_tensor_elements(a->x) == 0)
+    return CDL_STATUS_OK;
   const layer_norm_grad_parameters p = {.tiling = tiling_of_rows(q->device, a->x.size),
                                         .d_x = offset_of(&a->d_x),
                                         .d_x_stride = a->d_x.stride[2],
@@ -72,10 +72,10 @@ cdl_status kernel_op_layer_norm_grad(void *queue, const cdl_layer_norm_grad_args
                                         .mean = a->mean.offset,
                                         .rstd = a->rstd.offset};
   /* First, as d_x may take the place of d_out. */
-  if (cdl_present(a->d_gain) || cdl_present(a->d_bias))
+  if (cdl_tensor_present(a->d_gain) || cdl_tensor_present(a->d_bias))
     CDL_TRY(add_parameter_gradients(q, a, p));
-  return cdl_present(a->d_x)
+  return cdl_tensor_present(a->d_x)
              ? LAUNCH(q, layer_norm_grad, groups_for(q->device, p.tiling.tiles), &p, a->d_x.buffer,
                       a->d_out.buffer, a->x.buffer, a->gain.buffer, a->mean.buffer, a->rstd.buffer)
-             : CDL_OK;
+             : CDL_STATUS_OK;
 }

@@ -125,13 +125,13 @@ static cdl_status launch_parts(kernel_queue *queue, kernel_id kernel, const cdl_
   const kernel_device *device = queue->device;
   whole_parameters p = {0};
   *count = 0;
-  if (cdl_elements(*x) > 0) {
+  if (cdl_tensor_elements(*x) > 0) {
     p.tiling = tiling_over(device, x, 1, false, &p.x);
     *count = groups_for(device, p.tiling.tiles);
   }
   CDL_TRY(kernel_scratch(queue, SCRATCH_OP, (size_t)at_least(*count, 1) * sizeof(float), parts));
   return *count == 0
-             ? CDL_OK
+             ? CDL_STATUS_OK
              : device->driver->launch(queue, &(const kernel_launch){.kernel = kernel,
                                                                     .groups = {*count, 1, 1},
                                                                     .buffers = {*parts, x->buffer},
@@ -153,10 +153,10 @@ cdl_status kernel_op_any_non_finite(void *queue, const cdl_any_non_finite_args *
   kernel_queue *q = queue;
   const cdl_buffer *parts;
   flag_parameters p = {.flag = a->flag.offset};
-  if (cdl_elements(a->x) == 0)
-    return CDL_OK;
+  if (cdl_tensor_elements(a->x) == 0)
+    return CDL_STATUS_OK;
   CDL_TRY(launch_parts(
-      q, a->x.dtype == CDL_F64 ? KERNEL_non_finite_parts_u64 : KERNEL_non_finite_parts_u32, &a->x,
-      &parts, &p.parts));
+      q, a->x.dtype == CDL_DTYPE_F64 ? KERNEL_non_finite_parts_u64 : KERNEL_non_finite_parts_u32,
+      &a->x, &parts, &p.parts));
   return LAUNCH(q, set_flag, 1, &p, a->flag.buffer, parts);
 }

@@ -2,13 +2,13 @@
 
 static bool takes_f64(const kernel_device *device, const cdl_tensor *out, const cdl_tensor *x)
 {
-  return device->has_f64 || (out->dtype != CDL_F64 && x->dtype != CDL_F64) ||
+  return device->has_f64 || (out->dtype != CDL_DTYPE_F64 && x->dtype != CDL_DTYPE_F64) ||
          out->dtype == x->dtype; /* a copy */
 }
 
 static bool takes_product(const kernel_device *device, const cdl_gemm_args *a)
 {
-  return a->a.dtype != CDL_F64 || device->has_f64;
+  return a->a.dtype != CDL_DTYPE_F64 || device->has_f64;
 }
 
 bool kernel_supports(const kernel_device *device, cdl_op op, const void *args)

@@ -112,7 +112,7 @@ view view_of(const cdl_tensor *tensor)
 
 int64_t offset_of(const cdl_tensor *tensor)
 {
-  return cdl_present(*tensor) ? tensor->offset : 0;
+  return cdl_tensor_present(*tensor) ? tensor->offset : 0;
 }
 
 int64_t groups_for(const kernel_device *device, int64_t tiles)

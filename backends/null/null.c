@@ -12,7 +12,7 @@ static const cdl_host *host;
 static cdl_status enumerate(int *count)
 {
   *count = 1;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The device and a queue need memory of their own in a real backend; here their addresses only
@@ -23,11 +23,11 @@ static cdl_status open_device(const char *device_name, const cdl_open_options *o
                               void **device)
 {
   if (options->precision != CDL_PRECISION_FP32)
-    return host->fail(CDL_UNSUPPORTED, "it computes in fp32 alone");
+    return host->fail(CDL_STATUS_UNSUPPORTED, "it computes in fp32 alone");
   if (device_name[0] != '\0' && strcmp(device_name, "0") != 0)
-    return host->fail(CDL_ABSENT, "no device '%s', only 0", device_name);
+    return host->fail(CDL_STATUS_ABSENT, "no device '%s', only 0", device_name);
   *device = &the_device;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static void close_device(void *device)
@@ -47,7 +47,7 @@ static cdl_status queue_create(void *device, void **queue)
 {
   (void)device;
   *queue = &a_queue;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static void queue_destroy(void *queue)
@@ -58,7 +58,7 @@ static void queue_destroy(void *queue)
 static cdl_status sync_queue(void *queue)
 {
   (void)queue;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Memory ---- */
@@ -67,7 +67,7 @@ static cdl_status allocate(void *device, size_t bytes, void **handle)
 {
   (void)device;
   *handle = host->allocate(bytes, 64);
-  return *handle != NULL ? CDL_OK : host->fail(CDL_MEMORY, "the host has no more");
+  return *handle != NULL ? CDL_STATUS_OK : host->fail(CDL_STATUS_MEMORY, "the host has no more");
 }
 
 static void release(void *device, void *handle)
@@ -81,23 +81,23 @@ static cdl_status upload(void *queue, cdl_buffer *out, size_t offset, const void
 {
   (void)queue;
   memcpy((char *)out->handle + offset, from, bytes);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status download(void *queue, void *to, const cdl_buffer *x, size_t offset, size_t bytes)
 {
   (void)queue;
   memcpy(to, (const char *)x->handle + offset, bytes);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Ops ---- */
 
-#define NOT_WRITTEN(op)                                           \
-  static cdl_status op(void *queue, const cdl_##op##_args *args)  \
-  {                                                               \
-    (void)queue, (void)args;                                      \
-    return host->fail(CDL_UNSUPPORTED, "%s is not written", #op); \
+#define NOT_WRITTEN(op)                                                  \
+  static cdl_status op(void *queue, const cdl_##op##_args *args)         \
+  {                                                                      \
+    (void)queue, (void)args;                                             \
+    return host->fail(CDL_STATUS_UNSUPPORTED, "%s is not written", #op); \
   }
 
 NOT_WRITTEN(copy)

@@ -21,9 +21,9 @@ static cdl_status open_library(library *l)
   if (l->handle == NULL)
     l->handle = dlopen(l->file, RTLD_NOW | RTLD_LOCAL);
   if (l->handle != NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const char *reason = dlerror();
-  return opencl_host->fail(CDL_ABSENT, "%s (Debian's package %s has it)",
+  return opencl_host->fail(CDL_STATUS_ABSENT, "%s (Debian's package %s has it)",
                            reason != NULL ? reason : l->file, l->package);
 }
 
@@ -31,9 +31,10 @@ static cdl_status find(const library *l, const char *name, void *function)
 {
   void **slot = function;
   *slot = dlsym(l->handle, name);
-  return *slot != NULL ? CDL_OK
-                       : opencl_host->fail(CDL_ABSENT, "%s has no %s (Debian's package %s does)",
-                                           l->file, name, l->package);
+  return *slot != NULL
+             ? CDL_STATUS_OK
+             : opencl_host->fail(CDL_STATUS_ABSENT, "%s has no %s (Debian's package %s does)",
+                                 l->file, name, l->package);
 }
 
 static cdl_status load(void)
@@ -44,7 +45,7 @@ static cdl_status load(void)
   CDL_TRY(find(&library, #name, (void *)&cl.name));
 #include "api.def"
 #undef FUNCTION
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status opencl_load(void)
@@ -52,8 +53,8 @@ cdl_status opencl_load(void)
   static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
   static bool loaded;
   pthread_mutex_lock(&lock);
-  const cdl_status status = loaded ? CDL_OK : load();
-  loaded = status == CDL_OK;
+  const cdl_status status = loaded ? CDL_STATUS_OK : load();
+  loaded = status == CDL_STATUS_OK;
   pthread_mutex_unlock(&lock);
   return status;
 }
@@ -74,10 +75,10 @@ const char *opencl_code_name(int code)
 cdl_status opencl_check(int code, const char *call)
 {
   if (code == CL_SUCCESS)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const cdl_status status =
-      code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_HOST_MEMORY ? CDL_MEMORY
-                                                                                : CDL_DEVICE;
+      code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_HOST_MEMORY ? CDL_STATUS_MEMORY
+                                                                                : CDL_STATUS_DEVICE;
   const char *name = opencl_code_name(code);
   return name != NULL ? opencl_host->fail(status, "%s: %s", call, name)
                       : opencl_host->fail(status, "%s: code %d", call, code);

@@ -55,7 +55,7 @@ static cdl_status add_devices(cl_platform_id platform, opencl_found **found, int
   cl_uint here = 0;
   cl_int code = cl.clGetDeviceIDs(platform, types, 0, NULL, &here);
   if (code == CL_DEVICE_NOT_FOUND || here == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(opencl_check(code, "clGetDeviceIDs"));
   cl_device_id *ids = calloc(here, sizeof(cl_device_id));
   opencl_found *more = realloc(*found, ((size_t)*count + here) * sizeof **found);
@@ -63,7 +63,7 @@ static cdl_status add_devices(cl_platform_id platform, opencl_found **found, int
     *found = more;
   if (ids == NULL || more == NULL) {
     free(ids);
-    return opencl_host->fail(CDL_MEMORY, "the host has no memory for a list of devices");
+    return opencl_host->fail(CDL_STATUS_MEMORY, "the host has no memory for a list of devices");
   }
   code = cl.clGetDeviceIDs(platform, types, here, ids, NULL);
   for (cl_uint i = 0; code == CL_SUCCESS && i < here; i++) {
@@ -91,13 +91,13 @@ cdl_status opencl_find_devices(opencl_found **found, int *count)
   if (code != CL_PLATFORM_NOT_FOUND_KHR)
     CDL_TRY(opencl_check(code, "clGetPlatformIDs"));
   for (cl_uint i = 0; i < here && i < MOST_PLATFORMS; i++)
-    if (add_devices(platforms[i], found, count) != CDL_OK)
+    if (add_devices(platforms[i], found, count) != CDL_STATUS_OK)
       opencl_host->log(CDL_LOG_NOTICE, "opencl: a platform cannot say what devices it has");
   if (*count > 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   free(*found);
   *found = NULL;
-  return opencl_host->fail(CDL_ABSENT,
+  return opencl_host->fail(CDL_STATUS_ABSENT,
                            "no OpenCL device: %u platforms (Debian's package pocl-opencl-icd has "
                            "one for CPUs; GPUs need their vendor's)",
                            here);
@@ -119,7 +119,7 @@ static cdl_status refuse(const opencl_found *found, int count, const char *text,
                                  i > 0 ? "; " : "", i, found[i].name, found[i].platform_name);
     used += written > 0 ? (size_t)written : 0;
   }
-  return opencl_host->fail(CDL_ABSENT, "%s '%s'; there is %s", why, text, list);
+  return opencl_host->fail(CDL_STATUS_ABSENT, "%s '%s'; there is %s", why, text, list);
 }
 
 static int rank(cl_device_type type)
@@ -134,14 +134,14 @@ cdl_status opencl_choose(const opencl_found *found, int count, const char *text,
     for (int i = 1; i < count; i++)
       if (rank(found[i].type) > rank(found[*chosen].type))
         *chosen = i;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   if (text[strspn(text, "0123456789")] == '\0') {
     const long number = strtol(text, NULL, 10);
     if (number >= count)
       return refuse(found, count, text, "no device");
     *chosen = (int)number;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   int matches = 0;
   for (int i = 0; i < count; i++)
@@ -149,7 +149,7 @@ cdl_status opencl_choose(const opencl_found *found, int count, const char *text,
       *chosen = i;
       matches++;
     }
-  return matches == 1 ? CDL_OK
+  return matches == 1 ? CDL_STATUS_OK
                       : refuse(found, count, text,
                                matches == 0 ? "no device's or platform's name has"
                                             : "several devices' or platforms' names have");
@@ -164,11 +164,11 @@ static cdl_status check_usable(const opencl_device *device)
   CDL_TRY(ASK(device->id, CL_DEVICE_COMPILER_AVAILABLE, &compiler));
   CDL_TRY(ASK(device->id, CL_DEVICE_ENDIAN_LITTLE, &little));
   if (!available || !compiler || !little)
-    return opencl_host->fail(CDL_ABSENT, "device %s %s", device->name,
+    return opencl_host->fail(CDL_STATUS_ABSENT, "device %s %s", device->name,
                              !available  ? "is not available"
                              : !compiler ? "comes without a compiler"
                                          : "is big-endian");
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status ask_limits(opencl_device *device, cl_uint *units)
@@ -189,14 +189,14 @@ static cdl_status ask_limits(opencl_device *device, cl_uint *units)
       CL_SUCCESS)
     fp64 = 0;
   if (alignment_bits / 8 < sizeof(double))
-    return opencl_host->fail(CDL_ABSENT, "device %s aligns memory to %u bits, 64 are needed",
+    return opencl_host->fail(CDL_STATUS_ABSENT, "device %s aligns memory to %u bits, 64 are needed",
                              device->name, alignment_bits);
   device->group_limit = group < sizes[0] ? group : sizes[0];
   device->local_bytes = local;
   device->largest_allocation = largest;
   device->total_bytes = total;
   device->common.has_f64 = fp64 != 0;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Lanes of a GPU hide each other's waits, so many make a group. On a CPU a group is a loop of one
@@ -208,14 +208,15 @@ static cdl_status choose_groups(opencl_device *device, cl_uint units)
                         : device->common.is_cpu           ? 1
                                                           : 256;
   if (wanted < 1 || wanted > 1024 || (wanted & (wanted - 1)) != 0)
-    return opencl_host->fail(
-        CDL_USAGE, "CDL_OPENCL_GROUP_SIZE is '%s', expected a power of two up to 1024", given);
+    return opencl_host->fail(CDL_STATUS_USAGE,
+                             "CDL_OPENCL_GROUP_SIZE is '%s', expected a power of two up to 1024",
+                             given);
   device->common.group_size = 1;
   while ((size_t)device->common.group_size * 2 <= wanted &&
          (size_t)device->common.group_size * 2 <= device->group_limit)
     device->common.group_size *= 2;
   device->common.preferred_groups = (int64_t)units * (device->common.is_cpu ? 4 : 16);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status create_context(opencl_device *device)
@@ -238,7 +239,7 @@ static cdl_status prepare(opencl_device *device)
   CDL_TRY(opencl_tune(device));
   snprintf(device->description, sizeof device->description, "%s, %s, driver %s, CLBlast",
            device->name, device->platform_name, device->driver);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static void discard(opencl_device *device)
@@ -256,7 +257,7 @@ static cdl_status create(const kernel_driver *driver, const opencl_found *found,
 {
   opencl_device *created = calloc(1, sizeof *created);
   if (created == NULL)
-    return opencl_host->fail(CDL_MEMORY, "the host has no memory for a device");
+    return opencl_host->fail(CDL_STATUS_MEMORY, "the host has no memory for a device");
   created->common.driver = driver;
   created->common.is_cpu = (found->type & CL_DEVICE_TYPE_CPU) != 0;
   created->platform = found->platform;
@@ -269,7 +270,7 @@ static cdl_status create(const kernel_driver *driver, const opencl_found *found,
   pthread_mutex_init(&created->program_lock, NULL);
   pthread_mutex_init(&created->gemm_lock, NULL);
   const cdl_status status = prepare(created);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     discard(created);
   else
     *device = created;
@@ -282,14 +283,14 @@ cdl_status opencl_open(const kernel_driver *driver, const opencl_found *found, v
 {
   static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
   static opencl_device *prepared;
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   pthread_mutex_lock(&lock);
   opencl_device *opened = prepared;
   while (opened != NULL && opened->id != found->id)
     opened = opened->next;
   if (opened == NULL) {
     status = create(driver, found, &opened);
-    if (status == CDL_OK) {
+    if (status == CDL_STATUS_OK) {
       opened->next = prepared;
       prepared = opened;
     }

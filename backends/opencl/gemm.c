@@ -18,7 +18,7 @@ typedef struct {
 static int multiply_one(const call *c)
 {
   const kernel_product *p = c->product;
-  if (p->out.dtype == CDL_F64)
+  if (p->out.dtype == CDL_DTYPE_F64)
     return cl.CLBlastDgemmWithTempBuffer(CLBlastLayoutRowMajor, c->transpose_a, c->transpose_b,
                                          SHAPE(p), p->alpha, c->a, PLACE(p->a), c->b, PLACE(p->b),
                                          p->beta, c->out, PLACE(p->out), c->queue, NULL,
@@ -32,7 +32,7 @@ static int multiply_one(const call *c)
 static int multiply_batch(const call *c)
 {
   const kernel_product *p = c->product;
-  if (p->out.dtype == CDL_F64)
+  if (p->out.dtype == CDL_DTYPE_F64)
     return cl.CLBlastDgemmStridedBatched(CLBlastLayoutRowMajor, c->transpose_a, c->transpose_b,
                                          SHAPE(p), p->alpha, c->a, STRIDED(p->a), c->b,
                                          STRIDED(p->b), p->beta, c->out, STRIDED(p->out),
@@ -48,7 +48,7 @@ static cdl_status take_temporary(kernel_queue *queue, call *c)
 {
   const kernel_product *p = c->product;
   size_t bytes = 0;
-  const int code = p->out.dtype == CDL_F64
+  const int code = p->out.dtype == CDL_DTYPE_F64
                        ? cl.CLBlastDGemmTempBufferSize(CLBlastLayoutRowMajor, c->transpose_a,
                                                        c->transpose_b, SHAPE(p), PLACE(p->a),
                                                        PLACE(p->b), PLACE(p->out), c->queue, &bytes)
@@ -57,11 +57,11 @@ static cdl_status take_temporary(kernel_queue *queue, call *c)
                              PLACE(p->a), PLACE(p->b), PLACE(p->out), c->queue, &bytes);
   CDL_TRY(opencl_check(code, "CLBlast's GemmTempBufferSize"));
   if (bytes == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const cdl_buffer *scratch;
   CDL_TRY(kernel_scratch(queue, SCRATCH_PRODUCT, bytes, &scratch));
   c->temporary = scratch->handle;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* CLBlast indexes with 32 bits. */
@@ -76,8 +76,8 @@ static cdl_status check_extent(const kernel_product *p)
   if (within_32_bits(&p->a, p->transpose_a ? p->k : p->m, p->batch) &&
       within_32_bits(&p->b, p->transpose_b ? p->n : p->k, p->batch) &&
       within_32_bits(&p->out, p->m, p->batch))
-    return CDL_OK;
-  return opencl_host->fail(CDL_UNSUPPORTED,
+    return CDL_STATUS_OK;
+  return opencl_host->fail(CDL_STATUS_UNSUPPORTED,
                            "a matrix that ends after element 2^31 of its buffer: CLBlast indexes "
                            "with 32 bits");
 }
@@ -93,7 +93,7 @@ static cdl_status multiply(kernel_queue *queue, call *c)
 /* CLBlast compiles at first use: one program for a type, single or batched; and some drivers a kernel of it. */
 static uint32_t kind(const kernel_product *p)
 {
-  return 1u << ((p->out.dtype == CDL_F64) << 3 | (p->batch > 1) << 2 | p->transpose_a << 1 |
+  return 1u << ((p->out.dtype == CDL_DTYPE_F64) << 3 | (p->batch > 1) << 2 | p->transpose_a << 1 |
                 p->transpose_b);
 }
 
@@ -108,7 +108,7 @@ static cdl_status multiply_first(opencl_queue *queue, call *c)
   cl.clFinish(queue->queue);
   base_dispositions_restore(&kept);
   device->compile_ns += opencl_now() - start;
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     device->gemm_compiled |= kind(c->product);
   return status;
 }

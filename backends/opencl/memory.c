@@ -11,12 +11,12 @@ cdl_status opencl_allocate(void *device, size_t bytes, void **handle)
 {
   opencl_device *d = device;
   if (bytes > d->largest_allocation)
-    return opencl_host->fail(CDL_MEMORY, "one allocation may have %zu bytes at most",
+    return opencl_host->fail(CDL_STATUS_MEMORY, "one allocation may have %zu bytes at most",
                              d->largest_allocation);
   cl_int code;
   *handle = cl.clCreateBuffer(d->context, CL_MEM_READ_WRITE, bytes, NULL, &code);
   if (code == CL_OUT_OF_RESOURCES || code == CL_INVALID_BUFFER_SIZE)
-    return opencl_host->fail(CDL_MEMORY, "clCreateBuffer: %s", opencl_code_name(code));
+    return opencl_host->fail(CDL_STATUS_MEMORY, "clCreateBuffer: %s", opencl_code_name(code));
   return opencl_check(code, "clCreateBuffer");
 }
 
@@ -40,12 +40,12 @@ cdl_status opencl_wrap_memory(void *device, void *foreign, size_t bytes, void **
       opencl_check(cl.clGetMemObjectInfo(memory, CL_MEM_CONTEXT, sizeof context, &context, NULL),
                    "clGetMemObjectInfo of the given memory"));
   if (context != d->context)
-    return opencl_host->fail(CDL_ARGUMENT, "the given memory is of another context");
+    return opencl_host->fail(CDL_STATUS_ARGUMENT, "the given memory is of another context");
   if (bytes > size)
-    return opencl_host->fail(CDL_ARGUMENT, "%zu bytes of memory that has %zu", bytes, size);
+    return opencl_host->fail(CDL_STATUS_ARGUMENT, "%zu bytes of memory that has %zu", bytes, size);
   CDL_TRY(opencl_check(cl.clRetainMemObject(memory), "clRetainMemObject"));
   *handle = memory;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* OpenCL has no question for what is free. */
@@ -53,7 +53,7 @@ cdl_status opencl_memory_info(void *device, cdl_device_memory *memory)
 {
   const opencl_device *d = device;
   *memory = (cdl_device_memory){0, d->total_bytes};
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void opencl_release_staged(opencl_queue *queue, bool all)
@@ -95,7 +95,7 @@ cdl_status opencl_upload(void *queue, cdl_buffer *out, size_t offset, const void
   else
     q->newest->next = staged;
   q->newest = staged;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status opencl_download(void *queue, void *host, const cdl_buffer *x, size_t offset,

@@ -22,21 +22,21 @@ static cdl_status enumerate(int *count)
   opencl_found *found;
   CDL_TRY(opencl_find_devices(&found, count));
   free(found);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status open_device(const char *device_name, const cdl_open_options *options,
                               void **device)
 {
   if (options->precision != CDL_PRECISION_FP32)
-    return opencl_host->fail(CDL_UNSUPPORTED, "has the precision fp32 alone");
+    return opencl_host->fail(CDL_STATUS_UNSUPPORTED, "has the precision fp32 alone");
   if (options->automatic)
     CDL_TRY(opencl_probe());
   opencl_found *found;
   int count, chosen;
   CDL_TRY(opencl_find_devices(&found, &count));
   cdl_status status = opencl_choose(found, count, device_name, &chosen);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = opencl_open(&driver, &found[chosen], device);
   free(found);
   return status;

@@ -43,8 +43,9 @@ static cdl_status look(void)
   CDL_TRY(opencl_find_devices(&found, &count));
   CDL_TRY(opencl_choose(found, count, "", &chosen));
   if ((found[chosen].type & CL_DEVICE_TYPE_CPU) == 0)
-    return CDL_OK;
-  return opencl_host->fail(CDL_ABSENT, "its device %s is the host's processor; name it to use it",
+    return CDL_STATUS_OK;
+  return opencl_host->fail(CDL_STATUS_ABSENT,
+                           "its device %s is the host's processor; name it to use it",
                            found[chosen].name);
 }
 
@@ -93,9 +94,9 @@ static bool receive(int from, answer *said)
 cdl_status opencl_probe(void)
 {
   int ends[2];
-  answer said = {.status = CDL_ABSENT};
+  answer said = {.status = CDL_STATUS_ABSENT};
   if (pipe2(ends, O_CLOEXEC) != 0)
-    return opencl_host->fail(CDL_ABSENT, "no look at its devices: %s", strerror(errno));
+    return opencl_host->fail(CDL_STATUS_ABSENT, "no look at its devices: %s", strerror(errno));
   const pid_t parent = getpid(), child = fork();
   if (child == 0)
     answer_from_child(ends[1], parent);
@@ -104,14 +105,15 @@ cdl_status opencl_probe(void)
   const bool answered = child > 0 && receive(ends[0], &said);
   close(ends[0]);
   if (child < 0)
-    return opencl_host->fail(CDL_ABSENT, "no look at its devices: %s", strerror(reason));
+    return opencl_host->fail(CDL_STATUS_ABSENT, "no look at its devices: %s", strerror(reason));
   if (!answered)
     kill(child, SIGKILL);
   while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {
   }
   if (!answered)
-    return opencl_host->fail(CDL_ABSENT, "its drivers crash or hang when they are asked for "
-                                         "devices");
+    return opencl_host->fail(CDL_STATUS_ABSENT, "its drivers crash or hang when they are asked for "
+                                                "devices");
   said.message[ANSWER_BYTES - 1] = '\0';
-  return said.status == CDL_OK ? CDL_OK : opencl_host->fail(CDL_ABSENT, "%s", said.message);
+  return said.status == CDL_STATUS_OK ? CDL_STATUS_OK
+                                      : opencl_host->fail(CDL_STATUS_ABSENT, "%s", said.message);
 }

@@ -91,7 +91,7 @@ static cdl_status build_failed(const opencl_device *device, cl_program program, 
     cl.clGetProgramBuildInfo(program, device->id, CL_PROGRAM_BUILD_LOG, bytes, log, NULL);
   const char *name = opencl_code_name(code);
   const cdl_status status =
-      opencl_host->fail(CDL_DEVICE, "clBuildProgram of the kernels: %s: %.600s",
+      opencl_host->fail(CDL_STATUS_DEVICE, "clBuildProgram of the kernels: %s: %.600s",
                         name != NULL ? name : "unknown code", log != NULL ? log : "no log");
   free(log);
   return status;
@@ -107,7 +107,7 @@ static cdl_status compile(const opencl_device *device, const source *s, const ch
   CDL_TRY(opencl_check(code, "clCreateProgramWithSource"));
   code = cl.clBuildProgram(*program, 1, &device->id, options, NULL, NULL);
   if (code == CL_SUCCESS)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const cdl_status status = build_failed(device, *program, code);
   cl.clReleaseProgram(*program);
   return status;
@@ -160,14 +160,14 @@ static cdl_status create(opencl_device *device, kernel_program which)
   const source s = source_of(which);
   char options[OPTIONS_BYTES], key[KEY_BYTES];
   cl_program program = NULL;
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   write_options(device, which, options);
   write_key(device, &s, options, key);
   base_dispositions kept;
   base_dispositions_keep(&kept);
   if (!take_kept(device, key, options, &program)) {
     status = compile(device, &s, options, &program);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       keep(device, program, key);
   }
   base_dispositions_restore(&kept);
@@ -177,7 +177,7 @@ static cdl_status create(opencl_device *device, kernel_program which)
   opencl_host->log(CDL_LOG_DEBUG, "opencl: program %s ready after %.3f s", programs[which].name,
                    (double)spent * 1e-9);
   device->programs[which] = program;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status opencl_kernel_create(opencl_device *device, kernel_id which, cl_kernel *kernel)
@@ -186,14 +186,14 @@ cdl_status opencl_kernel_create(opencl_device *device, kernel_id which, cl_kerne
   *kernel = NULL;
   pthread_mutex_lock(&device->program_lock);
   const cdl_status status =
-      device->programs[info->program] == NULL ? create(device, info->program) : CDL_OK;
+      device->programs[info->program] == NULL ? create(device, info->program) : CDL_STATUS_OK;
   const cl_program program = device->programs[info->program];
   pthread_mutex_unlock(&device->program_lock);
   CDL_TRY(status);
   cl_int code;
   *kernel = cl.clCreateKernel(program, info->name, &code);
   if (code == CL_SUCCESS)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   char call[96];
   *kernel = NULL;
   snprintf(call, sizeof call, "clCreateKernel of %s", info->name);
@@ -219,12 +219,12 @@ static cdl_status check_kernel(opencl_device *device, kernel_id which, size_t *l
     group = 0;
   if (group < *largest)
     *largest = group;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status too_small(const opencl_device *device)
 {
-  return opencl_host->fail(CDL_ABSENT,
+  return opencl_host->fail(CDL_STATUS_ABSENT,
                            "device %s is too small for the kernels: %zu bytes of local memory",
                            device->name, device->local_bytes);
 }
@@ -244,13 +244,13 @@ cdl_status opencl_fit_groups(opencl_device *device)
     LOCAL_BYTES = 32 << 10
   }; /* what OpenCL's full profile promises, and the kernels keep to */
   if (device->common.group_size == 1)
-    return device->local_bytes >= LOCAL_BYTES ? CDL_OK : too_small(device);
+    return device->local_bytes >= LOCAL_BYTES ? CDL_STATUS_OK : too_small(device);
   for (;;) {
     size_t largest = SIZE_MAX;
     for (int kernel = 0; kernel < KERNEL_COUNT; kernel++)
       CDL_TRY(check_kernel(device, (kernel_id)kernel, &largest));
     if (largest >= (size_t)device->common.group_size)
-      return CDL_OK;
+      return CDL_STATUS_OK;
     if (device->common.group_size == 1)
       return too_small(device);
     device->common.group_size /= 2;

@@ -20,13 +20,13 @@ static cdl_status create(opencl_device *device, cl_command_queue command_queue, 
   opencl_queue *created = calloc(1, sizeof *created);
   if (created == NULL) {
     cl.clReleaseCommandQueue(command_queue);
-    return opencl_host->fail(CDL_MEMORY, "the host has no memory for a queue");
+    return opencl_host->fail(CDL_STATUS_MEMORY, "the host has no memory for a queue");
   }
   created->common.device = &device->common;
   created->device = device;
   created->queue = command_queue;
   *queue = created;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status opencl_queue_create(void *device, void **queue)
@@ -56,10 +56,10 @@ cdl_status opencl_wrap_queue(void *device, void *foreign, void **queue)
                                                 sizeof properties, &properties, NULL),
                        "clGetCommandQueueInfo of the given queue"));
   if (id != d->id || context != d->context)
-    return opencl_host->fail(CDL_ARGUMENT, "the given queue is of another %s",
+    return opencl_host->fail(CDL_STATUS_ARGUMENT, "the given queue is of another %s",
                              id != d->id ? "device" : "context");
   if (properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE)
-    return opencl_host->fail(CDL_ARGUMENT,
+    return opencl_host->fail(CDL_STATUS_ARGUMENT,
                              "the given queue is out of order; an in-order one is needed");
   CDL_TRY(opencl_check(cl.clRetainCommandQueue(command_queue), "clRetainCommandQueue"));
   return create(d, command_queue, queue);
@@ -94,7 +94,7 @@ cdl_status opencl_sync(void *queue)
   opencl_release_staged(q, true);
   CDL_TRY(opencl_check(finished, "clFinish"));
   CDL_TRY(opencl_check(asked, "clGetEventInfo"));
-  return status < 0 ? opencl_check(status, "a command of the queue") : CDL_OK;
+  return status < 0 ? opencl_check(status, "a command of the queue") : CDL_STATUS_OK;
 }
 
 /* ---- Launching ---- */
@@ -128,7 +128,7 @@ cdl_status opencl_launch(kernel_queue *queue, const kernel_launch *launch)
   const int code =
       cl.clEnqueueNDRangeKernel(q->queue, *kernel, 3, NULL, global, local, 0, NULL, NULL);
   if (code == CL_SUCCESS)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   char call[96];
   snprintf(call, sizeof call, "clEnqueueNDRangeKernel of %s", kernel_list[launch->kernel].name);
   return opencl_check(code, call);
@@ -144,8 +144,9 @@ cdl_status opencl_event_create(void *device, void **event)
 {
   (void)device;
   *event = calloc(1, sizeof(timer));
-  return *event != NULL ? CDL_OK
-                        : opencl_host->fail(CDL_MEMORY, "the host has no memory for an event");
+  return *event != NULL
+             ? CDL_STATUS_OK
+             : opencl_host->fail(CDL_STATUS_MEMORY, "the host has no memory for an event");
 }
 
 void opencl_event_destroy(void *event)
@@ -173,12 +174,12 @@ cdl_status opencl_event_elapsed(void *from, void *to, uint64_t *nanoseconds)
   cl_ulong times[2];
   for (int i = 0; i < 2; i++) {
     if (ends[i]->marker == NULL)
-      return opencl_host->fail(CDL_ARGUMENT, "the event has not been recorded");
+      return opencl_host->fail(CDL_STATUS_ARGUMENT, "the event has not been recorded");
     CDL_TRY(opencl_check(cl.clWaitForEvents(1, &ends[i]->marker), "clWaitForEvents"));
     CDL_TRY(opencl_check(cl.clGetEventProfilingInfo(ends[i]->marker, CL_PROFILING_COMMAND_END,
                                                     sizeof times[i], &times[i], NULL),
                          "clGetEventProfilingInfo"));
   }
   *nanoseconds = times[1] > times[0] ? times[1] - times[0] : 0;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

@@ -80,8 +80,8 @@ cdl_status opencl_tune_shipped(const opencl_device *device, cl_device_type type)
     snprintf(line, sizeof line, "%s", shipped[i].parameters);
     const char *wrong = parse(line, &given);
     if (wrong != NULL)
-      return opencl_host->fail(CDL_UNSUPPORTED, "shipped parameters of CLBlast %s: %s", wrong,
-                               shipped[i].parameters);
+      return opencl_host->fail(CDL_STATUS_UNSUPPORTED, "shipped parameters of CLBlast %s: %s",
+                               wrong, shipped[i].parameters);
     const int code = give(device, &given);
     if (code != CL_SUCCESS) /* of another version of CLBlast: its own are slower, not wrong */
       opencl_host->log(CDL_LOG_NOTICE,
@@ -89,7 +89,7 @@ cdl_status opencl_tune_shipped(const opencl_device *device, cl_device_type type)
                        "of %s (%s); its own are used",
                        given.kernel, opencl_code_name(code));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- The user's own ---- */
@@ -103,7 +103,7 @@ typedef struct {
 
 static cdl_status refuse(const reading *r, const char *what)
 {
-  return opencl_host->fail(CDL_DATA, "%s:%d: %s", r->path, r->line, what);
+  return opencl_host->fail(CDL_STATUS_DATA, "%s:%d: %s", r->path, r->line, what);
 }
 
 static cdl_status take_line(reading *r, char *line)
@@ -113,35 +113,35 @@ static cdl_status take_line(reading *r, char *line)
   parameters given;
   if (!r->begun) {
     r->begun = strcmp(line, first) == 0;
-    return r->begun ? CDL_OK
+    return r->begun ? CDL_STATUS_OK
                     : refuse(r, "expected 'condlora-opencl-tuning 1': not a file of parameters");
   }
   if (strncmp(line, device, sizeof device - 1) == 0)
     return strcmp(line + sizeof device - 1, r->device->name) == 0
-               ? CDL_OK
-               : opencl_host->fail(CDL_DATA, "%s:%d: tuned for %s, this is %s", r->path, r->line,
-                                   line + sizeof device - 1, r->device->name);
+               ? CDL_STATUS_OK
+               : opencl_host->fail(CDL_STATUS_DATA, "%s:%d: tuned for %s, this is %s", r->path,
+                                   r->line, line + sizeof device - 1, r->device->name);
   if (strncmp(line, driver, sizeof driver - 1) == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const char *wrong = parse(line, &given);
   if (wrong != NULL)
     return refuse(r, wrong);
   const int code = give(r->device, &given);
   if (code == CL_SUCCESS)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const char *name = opencl_code_name(code);
-  return opencl_host->fail(CDL_DATA, "%s:%d: CLBlast refuses the parameters of %s: %s", r->path,
-                           r->line, given.kernel, name != NULL ? name : "unknown code");
+  return opencl_host->fail(CDL_STATUS_DATA, "%s:%d: CLBlast refuses the parameters of %s: %s",
+                           r->path, r->line, given.kernel, name != NULL ? name : "unknown code");
 }
 
 static cdl_status take_file(const opencl_device *device, const char *path, FILE *file)
 {
   reading r = {device, path, 0, false};
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   char *line = NULL;
   size_t capacity = 0;
   ssize_t length;
-  while (status == CDL_OK && (length = getline(&line, &capacity, file)) >= 0) {
+  while (status == CDL_STATUS_OK && (length = getline(&line, &capacity, file)) >= 0) {
     r.line++;
     while (length > 0 && isspace((unsigned char)line[length - 1]))
       line[--length] = '\0';
@@ -150,9 +150,9 @@ static cdl_status take_file(const opencl_device *device, const char *path, FILE 
     else if (length > 0 && line[0] != '#')
       status = take_line(&r, line);
   }
-  if (status == CDL_OK && ferror(file))
-    status = opencl_host->fail(CDL_IO, "%s: %s", path, strerror(errno));
-  else if (status == CDL_OK && !r.begun)
+  if (status == CDL_STATUS_OK && ferror(file))
+    status = opencl_host->fail(CDL_STATUS_IO, "%s: %s", path, strerror(errno));
+  else if (status == CDL_STATUS_OK && !r.begun)
     status = refuse(&r, "an empty file, expected 'condlora-opencl-tuning 1'");
   free(line);
   return status;
@@ -164,16 +164,17 @@ static cdl_status give_own(const opencl_device *device)
   const char *path = secure_getenv("CDL_OPENCL_TUNING");
   const bool named = path != NULL && path[0] != '\0';
   if (!named && !opencl_tuning_path(kept, device->name))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (!named)
     path = kept;
   FILE *file = fopen(path, "re");
   if (file == NULL)
-    return named ? opencl_host->fail(CDL_IO, "CDL_OPENCL_TUNING: %s: %s", path, strerror(errno))
-                 : CDL_OK;
+    return named ? opencl_host->fail(CDL_STATUS_IO, "CDL_OPENCL_TUNING: %s: %s", path,
+                                     strerror(errno))
+                 : CDL_STATUS_OK;
   const cdl_status status = take_file(device, path, file);
   fclose(file);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     opencl_host->log(CDL_LOG_DEBUG, "opencl: parameters of CLBlast taken from %s", path);
   return status;
 }

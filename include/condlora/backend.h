@@ -108,30 +108,30 @@ CDL_API CDL_MUST_USE cdl_status cdl_queue_wrap(cdl_backend *backend, void *forei
 CDL_API cdl_backend *cdl_queue_backend(const cdl_queue *queue);
 
 /* Waits for everything enqueued, of a failed queue too; the first error since the queue was made. */
-CDL_API CDL_MUST_USE cdl_status cdl_sync(cdl_queue *queue);
+CDL_API CDL_MUST_USE cdl_status cdl_queue_sync(cdl_queue *queue);
 /* The first error so far that is known without waiting. */
 CDL_API cdl_status cdl_queue_status(const cdl_queue *queue);
 
 /* Host memory to and from a tensor, which must be dense. `bytes` must be the tensor's. The host
  * memory of an upload may be reused at once; that of a download holds the data after the next
- * cdl_sync. */
-CDL_API void cdl_upload(cdl_queue *queue, cdl_tensor out, const void *host, size_t bytes);
-CDL_API void cdl_download(cdl_queue *queue, void *host, cdl_tensor x, size_t bytes);
+ * cdl_queue_sync. */
+CDL_API void cdl_queue_upload(cdl_queue *queue, cdl_tensor out, const void *host, size_t bytes);
+CDL_API void cdl_queue_download(cdl_queue *queue, void *host, cdl_tensor x, size_t bytes);
 
 /* ---- Recorded work ---- */
 
-/* What is enqueued between begin and end is checked and recorded, not run; cdl_replay enqueues it
+/* What is enqueued between begin and end is checked and recorded, not run; cdl_queue_replay enqueues it
  * all again, as often as one likes. Replayed work reads and writes the buffers it was recorded
  * with, which must stay alive; what changes from one time to the next, it reads from them: step
  * records, ids, a packing's offsets. Recording needs ops to run natively, without uploads, downloads
- * and syncs; the first that does not is the error of cdl_capture_end, and leaves the queue usable.
+ * and syncs; the first that does not is the error of cdl_queue_capture_end, and leaves the queue usable.
  * Running the same ops once before makes sure that no working memory is missing. */
 typedef struct cdl_graph cdl_graph;
 CDL_API bool cdl_backend_captures(const cdl_backend *backend);
 /* Errors: UNSUPPORTED where the backend cannot. */
-CDL_API CDL_MUST_USE cdl_status cdl_capture_begin(cdl_queue *queue);
-CDL_API CDL_MUST_USE cdl_status cdl_capture_end(cdl_queue *queue, cdl_graph **graph);
-CDL_API void cdl_replay(cdl_queue *queue, cdl_graph *graph);
+CDL_API CDL_MUST_USE cdl_status cdl_queue_capture_begin(cdl_queue *queue);
+CDL_API CDL_MUST_USE cdl_status cdl_queue_capture_end(cdl_queue *queue, cdl_graph **graph);
+CDL_API void cdl_queue_replay(cdl_queue *queue, cdl_graph *graph);
 /* Before its queue. NULL is allowed. */
 CDL_API void cdl_graph_destroy(cdl_graph *graph);
 
@@ -142,7 +142,7 @@ typedef struct cdl_event cdl_event;
 CDL_API CDL_MUST_USE cdl_status cdl_event_create(cdl_backend *backend, cdl_event **event);
 CDL_API void cdl_event_destroy(cdl_event *event);
 /* Marks the place that the queue has come to. */
-CDL_API void cdl_event_record(cdl_queue *queue, cdl_event *event);
+CDL_API void cdl_queue_record_event(cdl_queue *queue, cdl_event *event);
 /* Waits until the queue has passed the mark. Downloads enqueued before it are there then if their
  * host memory is cdl_host_allocate's. */
 CDL_API CDL_MUST_USE cdl_status cdl_event_wait(cdl_event *event);

@@ -72,7 +72,7 @@ typedef struct {
 
 CDL_API size_t cdl_dataset_count(const cdl_dataset *dataset);
 /* `index` is below the count. */
-CDL_API cdl_example cdl_dataset_example(const cdl_dataset *dataset, size_t index);
+CDL_API cdl_example cdl_dataset_get(const cdl_dataset *dataset, size_t index);
 CDL_API bool cdl_dataset_is_regression(const cdl_dataset *dataset);
 CDL_API bool cdl_dataset_is_pair(const cdl_dataset *dataset);
 /* Whether every example has a label. */

@@ -77,7 +77,7 @@ CDL_API void cdl_safetensors_close(cdl_safetensors *file);
 /* Tensors in the order of their names (bytewise); borrowed until the file is closed, with name and
  * data. */
 CDL_API size_t cdl_safetensors_count(const cdl_safetensors *file);
-CDL_API const cdl_stored_tensor *cdl_safetensors_at(const cdl_safetensors *file, size_t index);
+CDL_API const cdl_stored_tensor *cdl_safetensors_get(const cdl_safetensors *file, size_t index);
 /* NULL when there is none. */
 CDL_API const cdl_stored_tensor *cdl_safetensors_find(const cdl_safetensors *file,
                                                       const char *name);

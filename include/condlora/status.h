@@ -33,7 +33,7 @@ extern "C" {
   X(CANCELLED, "stopped on request")
 
 typedef enum {
-#define CDL_STATUS_ENUM(code, meaning) CDL_##code,
+#define CDL_STATUS_ENUM(code, meaning) CDL_STATUS_##code,
   CDL_STATUS_LIST(CDL_STATUS_ENUM)
 #undef CDL_STATUS_ENUM
 } cdl_status;
@@ -46,13 +46,13 @@ CDL_API const char *cdl_status_name(cdl_status status);
 CDL_API const char *cdl_error_message(void);
 
 /* Records a message for this thread, formatted as by printf, and returns `status`, so that a
- * function can fail in one statement: return cdl_fail(CDL_DATA, "%s: …", path). Messages are cut
+ * function can fail in one statement: return cdl_fail(CDL_STATUS_DATA, "%s: …", path). Messages are cut
  * at 1023 bytes; control characters (a newline in a file's name) are shown as '?'. */
 CDL_API cdl_status cdl_fail(cdl_status status, const char *format, ...) CDL_PRINTF(2, 3);
 CDL_API cdl_status cdl_fail_v(cdl_status status, const char *format, va_list arguments)
     CDL_PRINTF(2, 0);
 
-/* Puts "context: " before this thread's message and returns `status` unchanged; CDL_OK passes
+/* Puts "context: " before this thread's message and returns `status` unchanged; CDL_STATUS_OK passes
  * through untouched. */
 CDL_API cdl_status cdl_context(cdl_status status, const char *format, ...) CDL_PRINTF(2, 3);
 
@@ -60,7 +60,7 @@ CDL_API cdl_status cdl_context(cdl_status status, const char *format, ...) CDL_P
 #define CDL_TRY(expression)                         \
   do {                                              \
     const cdl_status cdl_try_status = (expression); \
-    if (cdl_try_status != CDL_OK)                   \
+    if (cdl_try_status != CDL_STATUS_OK)            \
       return cdl_try_status;                        \
   } while (0)
 

@@ -19,7 +19,7 @@ extern "C" {
   X(U8, 1)
 
 typedef enum {
-#define CDL_DTYPE_ENUM(name, bytes) CDL_##name,
+#define CDL_DTYPE_ENUM(name, bytes) CDL_DTYPE_##name,
   CDL_DTYPE_LIST(CDL_DTYPE_ENUM)
 #undef CDL_DTYPE_ENUM
       CDL_DTYPE_COUNT
@@ -35,7 +35,7 @@ static inline size_t cdl_dtype_bytes(cdl_dtype dtype)
 {
   switch (dtype) {
 #define CDL_DTYPE_BYTES(name, bytes) \
-  case CDL_##name:                   \
+  case CDL_DTYPE_##name:             \
     return bytes;
     CDL_DTYPE_LIST(CDL_DTYPE_BYTES)
 #undef CDL_DTYPE_BYTES
@@ -49,7 +49,7 @@ static inline const char *cdl_dtype_name(cdl_dtype dtype)
 {
   switch (dtype) {
 #define CDL_DTYPE_NAME(name, bytes) \
-  case CDL_##name:                  \
+  case CDL_DTYPE_##name:            \
     return #name;
     CDL_DTYPE_LIST(CDL_DTYPE_NAME)
 #undef CDL_DTYPE_NAME
@@ -74,12 +74,12 @@ typedef struct {
   cdl_dtype dtype;
 } cdl_tensor;
 
-static inline bool cdl_present(cdl_tensor t)
+static inline bool cdl_tensor_present(cdl_tensor t)
 {
   return t.buffer != NULL;
 }
 
-static inline int64_t cdl_elements(cdl_tensor t)
+static inline int64_t cdl_tensor_elements(cdl_tensor t)
 {
   return t.size[0] * t.size[1] * t.size[2] * t.size[3];
 }
@@ -113,14 +113,14 @@ static inline cdl_tensor cdl_tensor_1d(cdl_buffer *buffer, cdl_dtype dtype, int6
 }
 
 /* Rows [first, first + count) and columns [first, first + count) of a tensor's matrices. */
-static inline cdl_tensor cdl_rows(cdl_tensor t, int64_t first, int64_t count)
+static inline cdl_tensor cdl_tensor_rows(cdl_tensor t, int64_t first, int64_t count)
 {
   t.offset += first * t.stride[2];
   t.size[2] = count;
   return t;
 }
 
-static inline cdl_tensor cdl_columns(cdl_tensor t, int64_t first, int64_t count)
+static inline cdl_tensor cdl_tensor_columns(cdl_tensor t, int64_t first, int64_t count)
 {
   t.offset += first;
   t.size[3] = count;

@@ -1,5 +1,5 @@
 /* Adapters, whatever their method: parameters, gradients, memory. */
-#include "condlora/adapter.h"
+#include "model/adapter/adapter.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -11,80 +11,82 @@
 #include "model/encoder/layout.h"
 #include "model/files/checkpoint.h"
 
-static cdl_status add_parameter(cdl_adapter *a, cdl_parameter parameter, const char *name_format,
-                                va_list arguments)
+static cdl_status add_parameter(model_adapter *a, encoder_parameter parameter,
+                                const char *name_format, va_list arguments)
 {
   if (a->own_count == a->own_capacity) {
     const size_t capacity = a->own_capacity == 0 ? 16 : 2 * a->own_capacity;
-    cdl_parameter *grown = realloc(a->own, capacity * sizeof *grown);
+    encoder_parameter *grown = realloc(a->own, capacity * sizeof *grown);
     if (grown == NULL)
-      return cdl_fail(CDL_MEMORY, "out of memory: an adapter of %zu parameters", capacity);
+      return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter of %zu parameters", capacity);
     a->own = grown;
     a->own_capacity = capacity;
   }
-  cdl_parameter *p = &a->own[a->own_count++];
+  encoder_parameter *p = &a->own[a->own_count++];
   *p = parameter;
   p->rate = 1;
   p->trained = true;
   vsnprintf(p->name, sizeof p->name, name_format, arguments);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-cdl_status adapter_add_parameter(cdl_adapter *a, cdl_parameter_role role, int64_t rows,
+cdl_status adapter_add_parameter(model_adapter *a, encoder_parameter_role role, int64_t rows,
                                  int64_t columns, const char *name_format, ...)
 {
-  const cdl_tensor value = cdl_tensor_2d(NULL, CDL_F32, 0, rows, columns);
+  const cdl_tensor value = cdl_tensor_2d(NULL, CDL_DTYPE_F32, 0, rows, columns);
   va_list arguments;
   va_start(arguments, name_format);
-  const cdl_status status = add_parameter(
-      a, (cdl_parameter){.dimensions = 2, .value = value, .role = role}, name_format, arguments);
+  const cdl_status status =
+      add_parameter(a, (encoder_parameter){.dimensions = 2, .value = value, .role = role},
+                    name_format, arguments);
   va_end(arguments);
   return status;
 }
 
-cdl_status adapter_add_vector(cdl_adapter *a, cdl_parameter_role role, int64_t count,
+cdl_status adapter_add_vector(model_adapter *a, encoder_parameter_role role, int64_t count,
                               const char *name_format, ...)
 {
-  const cdl_tensor value = cdl_tensor_1d(NULL, CDL_F32, 0, count);
+  const cdl_tensor value = cdl_tensor_1d(NULL, CDL_DTYPE_F32, 0, count);
   va_list arguments;
   va_start(arguments, name_format);
-  const cdl_status status = add_parameter(
-      a, (cdl_parameter){.dimensions = 1, .value = value, .role = role}, name_format, arguments);
+  const cdl_status status =
+      add_parameter(a, (encoder_parameter){.dimensions = 1, .value = value, .role = role},
+                    name_format, arguments);
   va_end(arguments);
   return status;
 }
 
-void adapter_initialize_pair(const cdl_adapter *a, size_t index, cdl_random *random, float *values,
-                             int64_t count)
+void adapter_initialize_pair(const model_adapter *a, size_t index, cdl_random *random,
+                             float *values, int64_t count)
 {
   const cdl_tensor value = a->own[index].value;
   const double bound = 1 / sqrt((double)value.size[3]), deviation = 1 / (double)value.size[2];
   for (int64_t i = 0; i < count; i++)
     if (index % 2 == 1)
       values[i] = 0;
-    else if (a->init == CDL_INIT_GAUSSIAN)
+    else if (a->init == ADAPTER_INIT_GAUSSIAN)
       values[i] = (float)(cdl_random_normal(random) * deviation);
     else
       values[i] = (float)((2 * cdl_random_double(random) - 1) * bound);
 }
 
 /* Own values in one buffer, all gradients in another. */
-static cdl_status allocate_parameters(cdl_adapter *a, cdl_backend *backend, cdl_queue *q)
+static cdl_status allocate_parameters(model_adapter *a, cdl_backend *backend, cdl_queue *q)
 {
   size_t from_encoder = 0;
-  cdl_parameter *of_encoder = cdl_encoder_parameters(a->encoder);
-  const size_t encoder_count = cdl_encoder_parameter_count(a->encoder);
+  encoder_parameter *of_encoder = encoder_parameters(a->encoder);
+  const size_t encoder_count = encoder_parameter_count(a->encoder);
   for (size_t i = 0; i < encoder_count; i++)
     from_encoder += of_encoder[i].trained;
-  a->trained = calloc(a->own_count + from_encoder + 1, sizeof(cdl_parameter *));
+  a->trained = calloc(a->own_count + from_encoder + 1, sizeof(encoder_parameter *));
   if (a->trained == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: an adapter's list of parameters");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter's list of parameters");
 
   a->trained_count = 0;
   int64_t values = 0, gradients = 0;
   for (size_t i = 0; i < a->own_count; i++) {
     a->own[i].value.offset = values;
-    values += encoder_aligned(cdl_elements(a->own[i].value));
+    values += encoder_aligned(cdl_tensor_elements(a->own[i].value));
     a->trained[a->trained_count++] = &a->own[i];
   }
   for (size_t i = 0; i < encoder_count; i++)
@@ -96,33 +98,33 @@ static cdl_status allocate_parameters(cdl_adapter *a, cdl_backend *backend, cdl_
     a->own[i].value.buffer = a->value_buffer;
 
   for (size_t i = 0; i < a->trained_count; i++)
-    gradients += encoder_aligned(cdl_elements(a->trained[i]->value));
+    gradients += encoder_aligned(cdl_tensor_elements(a->trained[i]->value));
   CDL_TRY(cdl_buffer_create(backend, (size_t)gradients * sizeof(float), &a->gradient_buffer));
   int64_t offset = 0;
   for (size_t i = 0; i < a->trained_count; i++) {
-    cdl_parameter *p = a->trained[i];
-    p->gradient =
-        cdl_tensor_2d(a->gradient_buffer, CDL_F32, offset, p->value.size[2], p->value.size[3]);
-    offset += encoder_aligned(cdl_elements(p->value));
+    encoder_parameter *p = a->trained[i];
+    p->gradient = cdl_tensor_2d(a->gradient_buffer, CDL_DTYPE_F32, offset, p->value.size[2],
+                                p->value.size[3]);
+    offset += encoder_aligned(cdl_tensor_elements(p->value));
   }
-  a->gradients = cdl_tensor_1d(a->gradient_buffer, CDL_F32, 0, gradients);
+  a->gradients = cdl_tensor_1d(a->gradient_buffer, CDL_DTYPE_F32, 0, gradients);
   cdl_fill(q, CDL_ARGS(fill, .out = a->gradients));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_tensor take(int64_t *used, cdl_buffer *buffer, int64_t count, int64_t rows,
                        int64_t columns)
 {
-  const cdl_tensor t = cdl_tensor_3d(buffer, CDL_F32, *used, count, rows, columns);
-  *used += encoder_aligned(cdl_elements(t));
+  const cdl_tensor t = cdl_tensor_3d(buffer, CDL_DTYPE_F32, *used, count, rows, columns);
+  *used += encoder_aligned(cdl_tensor_elements(t));
   return t;
 }
 
-static int64_t lay_out_derived(cdl_adapter *a)
+static int64_t lay_out_derived(model_adapter *a)
 {
   int64_t used = 0, largest = 0;
   for (size_t r = 0; r < a->run_count; r++) {
-    site_run *run = &a->runs[r];
+    layer_batch *run = &a->runs[r];
     const int64_t out = run->weights.size[2], in = run->weights.size[3];
     run->a = take(&used, a->derived_buffer, run->count, run->rank, in);
     run->b = take(&used, a->derived_buffer, run->count, out, run->rank);
@@ -131,59 +133,62 @@ static int64_t lay_out_derived(cdl_adapter *a)
   }
   const int64_t gradients = used;
   for (size_t r = 0; r < a->run_count; r++) {
-    site_run *run = &a->runs[r];
+    layer_batch *run = &a->runs[r];
     run->d_a = take(&used, a->derived_buffer, run->count, run->rank, run->weights.size[3]);
     run->d_b = take(&used, a->derived_buffer, run->count, run->weights.size[2], run->rank);
   }
-  a->d_derived = cdl_tensor_1d(a->derived_buffer, CDL_F32, gradients, used - gradients);
-  a->scratch = cdl_tensor_1d(a->derived_buffer, CDL_F32, used, largest);
+  a->d_derived = cdl_tensor_1d(a->derived_buffer, CDL_DTYPE_F32, gradients, used - gradients);
+  a->scratch = cdl_tensor_1d(a->derived_buffer, CDL_DTYPE_F32, used, largest);
   return used + largest;
 }
 
 /* A_l, B_l and their gradients, for methods that derive them. */
-static cdl_status allocate_derived(cdl_adapter *a, cdl_backend *backend, cdl_queue *q)
+static cdl_status allocate_derived(model_adapter *a, cdl_backend *backend, cdl_queue *q)
 {
   if (!a->method->shares || a->run_count == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const int64_t elements = lay_out_derived(a);
   CDL_TRY(cdl_buffer_create(backend, (size_t)elements * sizeof(float), &a->derived_buffer));
   lay_out_derived(a);
   cdl_fill(q, CDL_ARGS(fill, .out = a->d_derived));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-static cdl_status check_low_rank(const cdl_adapter_settings *s, const adapter_method *method)
+static cdl_status check_low_rank(const adapter_settings *s, const adapter_method *method)
 {
   static const char *const inits[] = {"kaiming", "gaussian", "pissa", "olora"};
   if (s->rank < 1)
-    return cdl_fail(CDL_USAGE, "rank is at least 1, not %lld", (long long)s->rank);
+    return cdl_fail(CDL_STATUS_USAGE, "rank is at least 1, not %lld", (long long)s->rank);
   if (!isfinite(s->alpha) || (s->alpha <= 0 && !s->ignore_unmatched))
-    return cdl_fail(CDL_USAGE, "alpha is above 0, not %g", s->alpha);
+    return cdl_fail(CDL_STATUS_USAGE, "alpha is above 0, not %g", s->alpha);
   if (!(s->dropout >= 0 && s->dropout < 1))
-    return cdl_fail(CDL_USAGE, "adapter dropout is at least 0 and below 1, not %g", s->dropout);
+    return cdl_fail(CDL_STATUS_USAGE, "adapter dropout is at least 0 and below 1, not %g",
+                    s->dropout);
   if (!(s->lora_plus_ratio >= 0) || !isfinite(s->lora_plus_ratio))
-    return cdl_fail(CDL_USAGE, "LoRA+'s ratio is above 0, not %g", s->lora_plus_ratio);
-  if (s->init != CDL_INIT_KAIMING && (method->initial_values >> s->init & 1) == 0)
-    return cdl_fail(CDL_USAGE, "method %s has no initial values %s", method->name, inits[s->init]);
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_USAGE, "LoRA+'s ratio is above 0, not %g", s->lora_plus_ratio);
+  if (s->init != ADAPTER_INIT_KAIMING && (method->initial_values >> s->init & 1) == 0)
+    return cdl_fail(CDL_STATUS_USAGE, "method %s has no initial values %s", method->name,
+                    inits[s->init]);
+  return CDL_STATUS_OK;
 }
 
-static cdl_status take_options(cdl_adapter *a, const double *values)
+static cdl_status take_options(model_adapter *a, const double *values)
 {
   size_t count;
-  const cdl_adapter_option *options = cdl_adapter_options(a->method->name, &count);
+  const adapter_option *options = adapter_options(a->method->name, &count);
   for (size_t i = 0; i < count; i++) {
-    const cdl_adapter_option *o = &options[i];
+    const adapter_option *o = &options[i];
     a->options[i] = values != NULL ? values[i] : o->fallback;
-    const bool number = o->kind == CDL_OPTION_WHOLE || o->kind == CDL_OPTION_REAL;
+    const bool number = o->kind == ADAPTER_OPTION_INT || o->kind == ADAPTER_OPTION_FLOAT;
     if (number && !(a->options[i] >= o->low && a->options[i] <= o->high))
-      return cdl_fail(CDL_USAGE, "%s is %g to %g, not %g", o->name, o->low, o->high, a->options[i]);
+      return cdl_fail(CDL_STATUS_USAGE, "%s is %g to %g, not %g", o->name, o->low, o->high,
+                      a->options[i]);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* As PEFT has LoRA+: B and vectors, those of the model too. */
-static void set_rates(cdl_adapter *a, double ratio)
+static void set_rates(model_adapter *a, double ratio)
 {
   for (size_t i = 0; i < a->trained_count; i++)
     if (a->trained[i]->dimensions == 1 || strstr(a->trained[i]->name, "lora_B") != NULL)
@@ -191,26 +196,26 @@ static void set_rates(cdl_adapter *a, double ratio)
 }
 
 /* What other encoders read too stays as it is. */
-static cdl_status check_shared(const cdl_adapter *a, const cdl_adapter_settings *s)
+static cdl_status check_shared(const model_adapter *a, const adapter_settings *s)
 {
-  const cdl_parameter *parameters = cdl_encoder_parameters(a->encoder);
-  const bool takes_off = s->init == CDL_INIT_PISSA || s->init == CDL_INIT_OLORA;
-  for (size_t i = 0; i < cdl_encoder_parameter_count(a->encoder); i++) {
-    const cdl_parameter *p = &parameters[i];
+  const encoder_parameter *parameters = encoder_parameters(a->encoder);
+  const bool takes_off = s->init == ADAPTER_INIT_PISSA || s->init == ADAPTER_INIT_OLORA;
+  for (size_t i = 0; i < encoder_parameter_count(a->encoder); i++) {
+    const encoder_parameter *p = &parameters[i];
     if (p->shared && p->trained)
-      return cdl_fail(CDL_USAGE,
+      return cdl_fail(CDL_STATUS_USAGE,
                       "the base is shared by several runs, and this one would train its %s",
                       p->name);
     if (p->shared && takes_off && a->method->attach != NULL)
-      return cdl_fail(CDL_USAGE,
+      return cdl_fail(CDL_STATUS_USAGE,
                       "the base is shared by several runs, and initial values %s are "
                       "taken off its weights",
-                      s->init == CDL_INIT_PISSA ? "pissa" : "olora");
+                      s->init == ADAPTER_INIT_PISSA ? "pissa" : "olora");
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-static cdl_status build(cdl_adapter *a, cdl_queue *queue, const cdl_adapter_settings *s)
+static cdl_status build(model_adapter *a, cdl_queue *queue, const adapter_settings *s)
 {
   cdl_backend *backend = cdl_queue_backend(queue);
   CDL_TRY(take_options(a, s->options));
@@ -234,36 +239,36 @@ static cdl_status build(cdl_adapter *a, cdl_queue *queue, const cdl_adapter_sett
   CDL_TRY(allocate_derived(a, backend, queue));
   if (a->method->attach != NULL && s->lora_plus_ratio > 0)
     set_rates(a, s->lora_plus_ratio);
-  return a->method->attach != NULL ? a->method->attach(a, queue) : CDL_OK;
+  return a->method->attach != NULL ? a->method->attach(a, queue) : CDL_STATUS_OK;
 }
 
 static cdl_status no_such_method(const char *name)
 {
   char list[256] = "";
-  for (const char *const *m = cdl_adapter_methods(); *m != NULL; m++) {
+  for (const char *const *m = adapter_methods(); *m != NULL; m++) {
     const size_t used = strlen(list);
     snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "", *m);
   }
-  return cdl_fail(CDL_USAGE, "there is no method %s; methods are %s", name, list);
+  return cdl_fail(CDL_STATUS_USAGE, "there is no method %s; methods are %s", name, list);
 }
 
-cdl_status cdl_adapter_create(cdl_queue *queue, cdl_encoder *encoder,
-                              const cdl_adapter_settings *settings, cdl_adapter **adapter)
+cdl_status adapter_create(cdl_queue *queue, model_encoder *encoder,
+                          const adapter_settings *settings, model_adapter **adapter)
 {
   return adapter_create_stored(queue, encoder, settings, NULL, NULL, adapter);
 }
 
-cdl_status adapter_create_stored(cdl_queue *queue, cdl_encoder *encoder,
-                                 const cdl_adapter_settings *settings, const adapter_config *source,
-                                 const cdl_safetensors *stored, cdl_adapter **adapter)
+cdl_status adapter_create_stored(cdl_queue *queue, model_encoder *encoder,
+                                 const adapter_settings *settings, const adapter_config *source,
+                                 const cdl_safetensors *stored, model_adapter **adapter)
 {
   *adapter = NULL;
   const adapter_method *method = adapter_method_find(settings->method);
   if (method == NULL)
     return no_such_method(settings->method);
-  cdl_adapter *a = calloc(1, sizeof *a);
+  model_adapter *a = calloc(1, sizeof *a);
   if (a == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: an adapter");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter");
   a->method = method;
   a->encoder = encoder;
   a->extra = settings->extra;
@@ -271,26 +276,26 @@ cdl_status adapter_create_stored(cdl_queue *queue, cdl_encoder *encoder,
   a->stored = stored;
   const cdl_status status = build(a, queue, settings);
   a->extra = NULL;
-  if (status != CDL_OK) {
-    cdl_adapter_destroy(a);
+  if (status != CDL_STATUS_OK) {
+    adapter_destroy(a);
     return status;
   }
   *adapter = a;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-void cdl_adapter_destroy(cdl_adapter *a)
+void adapter_destroy(model_adapter *a)
 {
   if (a == NULL)
     return;
-  cdl_parameter *parameters = cdl_encoder_parameters(a->encoder);
-  for (size_t i = 0; i < cdl_encoder_parameter_count(a->encoder); i++) {
+  encoder_parameter *parameters = encoder_parameters(a->encoder);
+  for (size_t i = 0; i < encoder_parameter_count(a->encoder); i++) {
     parameters[i].trained = false;
     parameters[i].gradient = (cdl_tensor){0};
     parameters[i].rate = 1;
   }
-  for (size_t i = 0; i < a->site_count; i++)
-    a->sites[i]->delta = (cdl_delta){0};
+  for (size_t i = 0; i < a->module_count; i++)
+    a->modules[i]->delta = (encoder_delta){0};
   if (a->method->release != NULL)
     a->method->release(a);
   cdl_buffer_destroy(a->value_buffer);
@@ -299,46 +304,46 @@ void cdl_adapter_destroy(cdl_adapter *a)
   free(a->trained);
   free(a->own);
   free(a->runs);
-  free(a->run_sites);
+  free(a->run_modules);
   free(a->run_numbers);
-  free(a->per_site);
-  free(a->sites);
+  free(a->per_module);
+  free(a->modules);
   free(a->folded);
   free(a);
 }
 
-size_t cdl_adapter_parameter_count(const cdl_adapter *a)
+size_t adapter_parameter_count(const model_adapter *a)
 {
   return a->trained_count;
 }
 
-cdl_parameter *cdl_adapter_parameter(const cdl_adapter *a, size_t index)
+encoder_parameter *adapter_parameter(const model_adapter *a, size_t index)
 {
   return a->trained[index];
 }
 
-void cdl_adapter_trained_numbers(const cdl_adapter *a, int64_t *adapter_numbers,
-                                 int64_t *head_numbers)
+void adapter_trainable_parameters(const model_adapter *a, int64_t *adapter_numbers,
+                                  int64_t *head_numbers)
 {
   *adapter_numbers = *head_numbers = 0;
   for (size_t i = 0; i < a->trained_count; i++) {
-    const cdl_parameter *p = a->trained[i];
+    const encoder_parameter *p = a->trained[i];
     const bool head = i >= a->own_count && model_checkpoint_is_head(p->name);
-    *(head ? head_numbers : adapter_numbers) += cdl_elements(p->value);
+    *(head ? head_numbers : adapter_numbers) += cdl_tensor_elements(p->value);
   }
 }
 
-cdl_status cdl_adapter_initialize(cdl_adapter *a, cdl_queue *q, uint64_t seed)
+cdl_status adapter_initialize(model_adapter *a, cdl_queue *q, uint64_t seed)
 {
   for (size_t i = 0; i < a->own_count; i++) {
     const cdl_tensor t = a->own[i].value;
-    const int64_t count = cdl_elements(t);
+    const int64_t count = cdl_tensor_elements(t);
     float *values = malloc((size_t)count * sizeof *values);
     if (values == NULL)
-      return cdl_fail(CDL_MEMORY, "out of memory: initial values of %s", a->own[i].name);
+      return cdl_fail(CDL_STATUS_MEMORY, "out of memory: initial values of %s", a->own[i].name);
     cdl_random random = cdl_random_start(seed, CDL_RANDOM_INITIAL_VALUES, (uint32_t)i, 0);
     a->method->initialize(a, i, &random, values, count);
-    cdl_upload(q, t, values, (size_t)count * sizeof *values);
+    cdl_queue_upload(q, t, values, (size_t)count * sizeof *values);
     free(values);
   }
   if (a->method->prepare_base != NULL)
@@ -362,11 +367,11 @@ cdl_tensor adapter_repeated(cdl_tensor matrix, int count)
   return matrix;
 }
 
-void adapter_add_products(const cdl_adapter *a, cdl_queue *q, const site_run *run,
+void adapter_add_products(const model_adapter *a, cdl_queue *q, const layer_batch *run,
                           cdl_tensor gradient, cdl_tensor x, bool transpose_x,
                           bool transpose_weights)
 {
-  const cdl_tensor products = cdl_tensor_3d(a->scratch.buffer, CDL_F32, a->scratch.offset,
+  const cdl_tensor products = cdl_tensor_3d(a->scratch.buffer, CDL_DTYPE_F32, a->scratch.offset,
                                             run->count, run->rank, gradient.size[3]);
   cdl_gemm(q, CDL_ARGS(gemm, .out = products, .a = x, .b = run->weights, .transpose_a = transpose_x,
                        .transpose_b = transpose_weights, .alpha = 1));
@@ -374,84 +379,84 @@ void adapter_add_products(const cdl_adapter *a, cdl_queue *q, const site_run *ru
                          .axis = 1, .accumulate = true));
 }
 
-size_t cdl_adapter_module_count(const cdl_adapter *a)
+size_t adapter_module_count(const model_adapter *a)
 {
-  return a->site_count;
+  return a->module_count;
 }
 
-cdl_adapted_module cdl_adapter_module(const cdl_adapter *a, size_t index)
+adapter_module adapter_module_at(const model_adapter *a, size_t index)
 {
-  const site_settings *s = &a->per_site[index];
-  return (cdl_adapted_module){a->sites[index]->path, s->rank, s->alpha, (double)s->scale};
+  const module_settings *s = &a->per_module[index];
+  return (adapter_module){a->modules[index]->path, s->rank, s->alpha, (double)s->scale};
 }
 
 /* ---- In a run ---- */
 
-cdl_status cdl_adapter_begin_run(cdl_adapter *a, cdl_queue *q, int64_t steps)
+cdl_status adapter_begin_run(model_adapter *a, cdl_queue *q, int64_t steps)
 {
-  return a->method->begin_run != NULL ? a->method->begin_run(a, q, steps) : CDL_OK;
+  return a->method->begin_run != NULL ? a->method->begin_run(a, q, steps) : CDL_STATUS_OK;
 }
 
-bool cdl_adapter_varies(const cdl_adapter *a)
+bool adapter_varies(const model_adapter *a)
 {
   return a->method->varies != NULL && a->method->varies(a);
 }
 
-cdl_status cdl_adapter_begin_step(cdl_adapter *a, cdl_queue *q, const cdl_step_record *record)
+cdl_status adapter_begin_step(model_adapter *a, cdl_queue *q, const cdl_step_record *record)
 {
-  return a->method->begin_step != NULL ? a->method->begin_step(a, q, record) : CDL_OK;
+  return a->method->begin_step != NULL ? a->method->begin_step(a, q, record) : CDL_STATUS_OK;
 }
 
-void cdl_adapter_materialize(cdl_adapter *a, cdl_queue *q)
+void adapter_materialize(model_adapter *a, cdl_queue *q)
 {
-  cdl_encoder_weights_changed(a->encoder, q, true);
+  encoder_weights_changed(a->encoder, q, true);
   if (a->method->materialize != NULL)
     a->method->materialize(a, q);
 }
 
-void cdl_adapter_zero_gradients(cdl_adapter *a, cdl_queue *q)
+void adapter_zero_gradients(model_adapter *a, cdl_queue *q)
 {
   cdl_fill(q, CDL_ARGS(fill, .out = a->gradients));
-  if (cdl_present(a->d_derived))
+  if (cdl_tensor_present(a->d_derived))
     cdl_fill(q, CDL_ARGS(fill, .out = a->d_derived));
 }
 
-void cdl_adapter_pull_back(cdl_adapter *a, cdl_queue *q)
+void adapter_pull_back(model_adapter *a, cdl_queue *q)
 {
   if (a->method->pull_back != NULL)
     a->method->pull_back(a, q);
 }
 
-void cdl_adapter_extra_loss(cdl_adapter *a, cdl_queue *q, cdl_tensor loss)
+void adapter_extra_loss(model_adapter *a, cdl_queue *q, cdl_tensor loss)
 {
   if (a->method->extra_loss != NULL)
     a->method->extra_loss(a, q, loss);
 }
 
-cdl_status cdl_adapter_evaluation_penalty(cdl_adapter *a, cdl_queue *q, double *penalty)
+cdl_status adapter_evaluation_penalty(model_adapter *a, cdl_queue *q, double *penalty)
 {
   *penalty = 0;
   if (!a->as_reference || a->method->extra_loss == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   cdl_buffer *buffer;
   float value;
   CDL_TRY(cdl_buffer_create(cdl_queue_backend(q), sizeof value, &buffer));
-  const cdl_tensor loss = cdl_tensor_1d(buffer, CDL_F32, 0, 1);
+  const cdl_tensor loss = cdl_tensor_1d(buffer, CDL_DTYPE_F32, 0, 1);
   cdl_fill(q, CDL_ARGS(fill, .out = loss));
   a->method->extra_loss(a, q, loss);
-  cdl_download(q, &value, loss, sizeof value);
-  const cdl_status status = cdl_sync(q);
+  cdl_queue_download(q, &value, loss, sizeof value);
+  const cdl_status status = cdl_queue_sync(q);
   cdl_buffer_destroy(buffer);
-  *penalty = status == CDL_OK ? (double)value : 0;
+  *penalty = status == CDL_STATUS_OK ? (double)value : 0;
   return status;
 }
 
-cdl_status cdl_adapter_after_step(cdl_adapter *a, cdl_queue *q, int64_t step, cdl_tensor factor)
+cdl_status adapter_after_step(model_adapter *a, cdl_queue *q, int64_t step, cdl_tensor factor)
 {
-  return a->method->after_step != NULL ? a->method->after_step(a, q, step, factor) : CDL_OK;
+  return a->method->after_step != NULL ? a->method->after_step(a, q, step, factor) : CDL_STATUS_OK;
 }
 
-cdl_tensor cdl_adapter_gradients(const cdl_adapter *a)
+cdl_tensor adapter_gradients(const model_adapter *a)
 {
   return a->gradients;
 }

@@ -19,11 +19,11 @@ static const char *const orientations[] = {"paper", "reference"};
 /* NULL for a type that has no adapter folder. */
 static const adapter_method *method_of(const char *peft_type)
 {
-  const char *name = cdl_adapter_method_of(peft_type);
+  const char *name = adapter_method_of(peft_type);
   return name == NULL || strcmp(name, "full") == 0 ? NULL : adapter_method_find(name);
 }
 
-static const char *key_of(const cdl_adapter_option *option)
+static const char *key_of(const adapter_option *option)
 {
   return option->key != NULL ? option->key : option->name;
 }
@@ -80,40 +80,40 @@ void adapter_config_free(adapter_config *config)
 
 /* ---- As settings ---- */
 
-cdl_adapter_settings adapter_config_settings(const adapter_config *c)
+adapter_settings adapter_config_settings(const adapter_config *c)
 {
   const bool reference = c->orientation != NULL && strcmp(c->orientation, "reference") == 0;
-  return (cdl_adapter_settings){.method = cdl_adapter_method_of(c->peft_type),
-                                .rank = c->rank,
-                                .alpha = c->alpha,
-                                .rslora = c->rslora,
-                                .rank_pattern = c->rank_pattern.item,
-                                .rank_pattern_count = c->rank_pattern.count,
-                                .alpha_pattern = c->alpha_pattern.item,
-                                .alpha_pattern_count = c->alpha_pattern.count,
-                                .dropout = c->dropout,
-                                .init = c->init,
-                                .bias = c->bias,
-                                .orientation =
-                                    reference ? CDL_ORIENTATION_REFERENCE : CDL_ORIENTATION_PAPER,
-                                .targets = (const char *const *)c->targets.item,
-                                .target_count = c->targets.count,
-                                .target_pattern = c->target_pattern,
-                                .layers = c->layers,
-                                .layer_count = c->layer_count,
-                                .layers_pattern = (const char *const *)c->layers_pattern.item,
-                                .layers_pattern_count = c->layers_pattern.count,
-                                .excluded = (const char *const *)c->excluded.item,
-                                .excluded_count = c->excluded.count,
-                                .excluded_pattern = c->excluded_pattern,
-                                .options = c->options,
-                                .extra = c->extra,
-                                .modules_to_save = (const char *const *)c->modules_to_save.item,
-                                .module_count = c->modules_to_save.count};
+  return (adapter_settings){.method = adapter_method_of(c->peft_type),
+                            .rank = c->rank,
+                            .alpha = c->alpha,
+                            .rslora = c->rslora,
+                            .rank_pattern = c->rank_pattern.item,
+                            .rank_pattern_count = c->rank_pattern.count,
+                            .alpha_pattern = c->alpha_pattern.item,
+                            .alpha_pattern_count = c->alpha_pattern.count,
+                            .dropout = c->dropout,
+                            .init = c->init,
+                            .bias = c->bias,
+                            .orientation = reference ? ADAPTER_ORIENTATION_REFERENCE
+                                                     : ADAPTER_ORIENTATION_PAPER,
+                            .targets = (const char *const *)c->targets.item,
+                            .target_count = c->targets.count,
+                            .target_pattern = c->target_pattern,
+                            .layers = c->layers,
+                            .layer_count = c->layer_count,
+                            .layers_pattern = (const char *const *)c->layers_pattern.item,
+                            .layers_pattern_count = c->layers_pattern.count,
+                            .excluded = (const char *const *)c->excluded.item,
+                            .excluded_count = c->excluded.count,
+                            .excluded_pattern = c->excluded_pattern,
+                            .options = c->options,
+                            .extra = c->extra,
+                            .modules_to_save = (const char *const *)c->modules_to_save.item,
+                            .module_count = c->modules_to_save.count};
 }
 
 cdl_status adapter_config_module(const adapter_config *c, const char *path, int64_t rank,
-                                 cdl_adapted_module *module)
+                                 adapter_module *module)
 {
   double alpha = c->alpha;
   bool found = false;
@@ -125,17 +125,17 @@ cdl_status adapter_config_module(const adapter_config *c, const char *path, int6
     module_pattern_free(pattern);
     CDL_TRY(status);
   }
-  const cdl_adapter_settings settings = adapter_config_settings(c);
-  *module = (cdl_adapted_module){path, rank, alpha, (double)adapter_scale(&settings, rank, alpha)};
-  return CDL_OK;
+  const adapter_settings settings = adapter_config_settings(c);
+  *module = (adapter_module){path, rank, alpha, (double)adapter_scale(&settings, rank, alpha)};
+  return CDL_STATUS_OK;
 }
 
 void adapter_config_converted(adapter_config *c)
 {
-  if (c->init != CDL_INIT_PISSA && c->init != CDL_INIT_OLORA)
+  if (c->init != ADAPTER_INIT_PISSA && c->init != ADAPTER_INIT_OLORA)
     return;
   const double factor = c->rslora ? sqrt(2) : 2;
-  c->init = CDL_INIT_KAIMING;
+  c->init = ADAPTER_INIT_KAIMING;
   c->rank *= 2;
   c->alpha *= factor;
   for (size_t i = 0; i < c->rank_pattern.count; i++)
@@ -149,14 +149,14 @@ void adapter_config_converted(adapter_config *c)
 static cdl_status copy_string(const char *path, const char *text, char **copy)
 {
   *copy = strdup(text);
-  return *copy != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  return *copy != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
 }
 
 static cdl_status read_text(const char *path, const json_t *object, const char *key, char **copy)
 {
   const char *text = NULL;
   CDL_TRY(base_json_string(path, object, key, true, &text));
-  return text == NULL ? CDL_OK : copy_string(path, text, copy);
+  return text == NULL ? CDL_STATUS_OK : copy_string(path, text, copy);
 }
 
 /* A list of strings; a missing key or null gives an empty one. */
@@ -165,20 +165,20 @@ static cdl_status read_names(const char *path, const json_t *object, const char 
 {
   const json_t *list = json_object_get(object, key);
   if (list == NULL || json_is_null(list))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (!json_is_array(list))
-    return cdl_fail(CDL_DATA, "%s: \"%s\": expected a list of strings", path, key);
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"%s\": expected a list of strings", path, key);
   names->item = calloc(json_array_size(list) + 1, sizeof *names->item);
   if (names->item == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   for (size_t i = 0; i < json_array_size(list); i++) {
     const char *text = json_string_value(json_array_get(list, i));
     if (text == NULL)
-      return cdl_fail(CDL_DATA, "%s: \"%s\": expected a list of strings", path, key);
+      return cdl_fail(CDL_STATUS_DATA, "%s: \"%s\": expected a list of strings", path, key);
     CDL_TRY(copy_string(path, text, &names->item[i]));
     names->count++;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* null, false, "none", {} and []: the setting is off. */
@@ -247,7 +247,7 @@ static const struct {
 static bool is_known(const char *key, const adapter_method *method)
 {
   size_t option_count;
-  const cdl_adapter_option *options = cdl_adapter_options(method->name, &option_count);
+  const adapter_option *options = adapter_options(method->name, &option_count);
   for (size_t i = 0; i < option_count; i++)
     if (strcmp(key, key_of(&options[i])) == 0)
       return true;
@@ -267,10 +267,10 @@ static cdl_status refuse_unknown_settings(const char *path, json_t *object,
   json_object_foreach(object, key, value)
   {
     if (!is_known(key, method) && !is_off(value))
-      return cdl_fail(CDL_UNSUPPORTED, "%s: \"%.100s\" is set, which is not supported yet", path,
-                      key);
+      return cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: \"%.100s\" is set, which is not supported yet",
+                      path, key);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Ways of making initial values. Some change the base's weights, and of these those that are random
@@ -282,57 +282,59 @@ static cdl_status read_initial_values(const char *path, const json_t *object,
                                                  "eva",  "orthogonal", "mica"};
   const char *way = json_string_value(json_object_get(object, "init_lora_weights"));
   if (way == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   for (size_t i = 0; i < sizeof of_adapter_alone / sizeof of_adapter_alone[0]; i++)
     if (strcasecmp(way, of_adapter_alone[i]) == 0) {
-      config->init = strcasecmp(way, "gaussian") == 0 ? CDL_INIT_GAUSSIAN : CDL_INIT_KAIMING;
-      return CDL_OK;
+      config->init =
+          strcasecmp(way, "gaussian") == 0 ? ADAPTER_INIT_GAUSSIAN : ADAPTER_INIT_KAIMING;
+      return CDL_STATUS_OK;
     }
   if (strcmp(way, "pissa") != 0 && strcasecmp(way, "olora") != 0)
-    return cdl_fail(CDL_UNSUPPORTED,
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
                     "%s: \"init_lora_weights\" is \"%.40s\", which may have changed the base "
                     "model; save the adapter converted to LoRA",
                     path, way);
-  config->init = strcmp(way, "pissa") == 0 ? CDL_INIT_PISSA : CDL_INIT_OLORA;
-  return CDL_OK;
+  config->init = strcmp(way, "pissa") == 0 ? ADAPTER_INIT_PISSA : ADAPTER_INIT_OLORA;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status read_type(const char *path, const json_t *object, adapter_config *config)
 {
   CDL_TRY(read_text(path, object, "peft_type", &config->peft_type));
   if (config->peft_type == NULL)
-    return cdl_fail(CDL_DATA, "%s: \"peft_type\" is missing", path);
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"peft_type\" is missing", path);
   if (method_of(config->peft_type) == NULL) {
     char list[256] = "";
-    for (const char *const *m = cdl_adapter_methods(); *m != NULL; m++) {
-      const char *type = cdl_adapter_peft_type(*m);
+    for (const char *const *m = adapter_methods(); *m != NULL; m++) {
+      const char *type = adapter_peft_type(*m);
       const size_t used = strlen(list);
       if (method_of(type) != NULL)
         snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "", type);
     }
-    return cdl_fail(CDL_UNSUPPORTED, "%s: \"peft_type\" is \"%.100s\", supported so far are %s",
-                    path, config->peft_type, list);
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
+                    "%s: \"peft_type\" is \"%.100s\", supported so far are %s", path,
+                    config->peft_type, list);
   }
   CDL_TRY(read_text(path, object, "orientation", &config->orientation));
   const bool conditional = method_of(config->peft_type)->oriented;
   if (config->orientation == NULL && conditional)
-    return cdl_fail(CDL_DATA, "%s: \"orientation\" is missing, expected \"paper\" or \"reference\"",
-                    path);
+    return cdl_fail(CDL_STATUS_DATA,
+                    "%s: \"orientation\" is missing, expected \"paper\" or \"reference\"", path);
   if (config->orientation != NULL && !conditional)
-    return cdl_fail(CDL_DATA, "%s: \"orientation\" is not for %s", path, config->peft_type);
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"orientation\" is not for %s", path, config->peft_type);
   if (conditional && !base_is_one_of(config->orientation, orientations, 2))
-    return cdl_fail(CDL_DATA,
+    return cdl_fail(CDL_STATUS_DATA,
                     "%s: \"orientation\" is \"%.100s\", expected \"paper\" or \"reference\"", path,
                     config->orientation);
   const char *task_type = NULL;
   CDL_TRY(base_json_string(path, object, "task_type", true, &task_type));
   config->saves_head = task_type != NULL && strcmp(task_type, "SEQ_CLS") == 0;
   if (task_type != NULL && !config->saves_head && strcmp(task_type, "FEATURE_EXTRACTION") != 0)
-    return cdl_fail(CDL_UNSUPPORTED,
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
                     "%s: \"task_type\" is \"%.100s\"; SEQ_CLS, FEATURE_EXTRACTION and none are "
                     "supported",
                     path, task_type);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* A list of names, or one string that is an expression; to PEFT an empty one is nothing. */
@@ -343,7 +345,7 @@ static cdl_status read_names_or_pattern(const char *path, const json_t *object, 
   if (!json_is_string(value))
     return read_names(path, object, key, names);
   return json_string_length(value) > 0 ? copy_string(path, json_string_value(value), pattern)
-                                       : CDL_OK;
+                                       : CDL_STATUS_OK;
 }
 
 /* {"query": 4, …} in the order of the file, which decides. */
@@ -352,25 +354,25 @@ static cdl_status read_values(const char *path, json_t *object, const char *key,
 {
   json_t *list = json_object_get(object, key);
   if (list == NULL || json_is_null(list))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (!json_is_object(list))
-    return cdl_fail(CDL_DATA, "%s: \"%s\": expected an object of numbers", path, key);
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"%s\": expected an object of numbers", path, key);
   values->item = calloc(json_object_size(list) + 1, sizeof *values->item);
   if (values->item == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   const char *pattern;
   json_t *value;
   json_object_foreach(list, pattern, value)
   {
     const double number = json_number_value(value);
     if (!json_is_number(value) || !(number >= low && number <= high))
-      return cdl_fail(CDL_DATA, "%s: \"%s\": \"%.100s\": expected a number from %g to %g", path,
-                      key, pattern, low, high);
+      return cdl_fail(CDL_STATUS_DATA, "%s: \"%s\": \"%.100s\": expected a number from %g to %g",
+                      path, key, pattern, low, high);
     char *copy;
     CDL_TRY(copy_string(path, pattern, &copy));
-    values->item[values->count++] = (cdl_module_value){copy, number};
+    values->item[values->count++] = (adapter_module_value){copy, number};
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* A list of whole numbers from 0 on, or one such number. */
@@ -380,15 +382,15 @@ static cdl_status read_numbers(const char *path, const char *key, const json_t *
   const size_t count = json_is_array(value) ? json_array_size(value) : 1;
   *numbers = calloc(count + 1, sizeof **numbers);
   if (*numbers == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   for (size_t i = 0; i < count; i++) {
     const json_t *number = json_is_array(value) ? json_array_get(value, i) : value;
     if (!json_is_integer(number) || json_integer_value(number) < 0 ||
         json_integer_value(number) > INT32_MAX)
-      return cdl_fail(CDL_DATA, "%s: \"%s\": expected whole numbers from 0 on", path, key);
+      return cdl_fail(CDL_STATUS_DATA, "%s: \"%s\": expected whole numbers from 0 on", path, key);
     (*numbers)[(*number_count)++] = json_integer_value(number);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status read_layers(const char *path, const json_t *object, adapter_config *config)
@@ -396,7 +398,7 @@ static cdl_status read_layers(const char *path, const json_t *object, adapter_co
   static const char key[] = "layers_to_transform";
   const json_t *value = json_object_get(object, key);
   return value == NULL || json_is_null(value)
-             ? CDL_OK
+             ? CDL_STATUS_OK
              : read_numbers(path, key, value, &config->layers, &config->layer_count);
 }
 
@@ -406,19 +408,20 @@ static cdl_status read_token_rows(const char *path, json_t *object, adapter_conf
   static const char key[] = "trainable_token_indices", table[] = "word_embeddings";
   json_t *value = json_object_get(object, key);
   if (value == NULL || is_off(value))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const char *name;
   json_t *list = json_is_object(value) ? NULL : value, *item;
   json_object_foreach(value, name, item)
   {
     const size_t bytes = strlen(name), ending = sizeof table - 1;
     if (json_object_size(value) > 1 || bytes < ending || strcmp(name + bytes - ending, table) != 0)
-      return cdl_fail(CDL_UNSUPPORTED, "%s: \"%s\": \"%.100s\": only rows of %s are supported",
-                      path, key, name, table);
+      return cdl_fail(CDL_STATUS_UNSUPPORTED,
+                      "%s: \"%s\": \"%.100s\": only rows of %s are supported", path, key, name,
+                      table);
     list = item;
   }
   if (!json_is_array(list))
-    return cdl_fail(CDL_DATA, "%s: \"%s\": expected a list of whole numbers", path, key);
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"%s\": expected a list of whole numbers", path, key);
   return read_numbers(path, key, list, &config->token_rows, &config->token_count);
 }
 
@@ -428,8 +431,9 @@ static cdl_status read_lora_bias(const char *path, const json_t *object, adapter
   static const char key[] = "lora_bias";
   CDL_TRY(base_json_boolean(path, object, key, &config->lora_bias));
   return !config->lora_bias || strcmp(config->peft_type, "LORA") == 0
-             ? CDL_OK
-             : cdl_fail(CDL_UNSUPPORTED, "%s: \"%s\" is not for %s", path, key, config->peft_type);
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: \"%s\" is not for %s", path, key,
+                        config->peft_type);
 }
 
 static cdl_status read_bias(const char *path, const json_t *object, adapter_config *config)
@@ -437,12 +441,12 @@ static cdl_status read_bias(const char *path, const json_t *object, adapter_conf
   const char *bias = NULL;
   CDL_TRY(base_json_string(path, object, "bias", true, &bias));
   if (bias == NULL || strcmp(bias, "none") == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (strcmp(bias, "all") != 0 && strcmp(bias, "lora_only") != 0)
-    return cdl_fail(CDL_DATA, "%s: \"bias\" is \"%.40s\", expected none, all or lora_only", path,
-                    bias);
-  config->bias = strcmp(bias, "all") == 0 ? CDL_BIAS_ALL : CDL_BIAS_ADAPTED;
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"bias\" is \"%.40s\", expected none, all or lora_only",
+                    path, bias);
+  config->bias = strcmp(bias, "all") == 0 ? ADAPTER_BIAS_ALL : ADAPTER_BIAS_ADAPTED;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status read_low_rank(const char *path, json_t *object, adapter_config *config)
@@ -469,7 +473,7 @@ static cdl_status read_low_rank(const char *path, json_t *object, adapter_config
   else if (json_is_string(layers_pattern)) {
     config->layers_pattern.item = calloc(2, sizeof(char *));
     if (config->layers_pattern.item == NULL)
-      return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+      return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
     CDL_TRY(copy_string(path, json_string_value(layers_pattern), config->layers_pattern.item));
     config->layers_pattern.count = 1;
   } else
@@ -479,57 +483,59 @@ static cdl_status read_low_rank(const char *path, json_t *object, adapter_config
   CDL_TRY(read_names_or_pattern(path, object, "target_modules", &config->targets,
                                 &config->target_pattern));
   if (config->targets.count == 0 && config->target_pattern == NULL)
-    return cdl_fail(
-        CDL_DATA, "%s: \"target_modules\": expected a list of names or a regular expression", path);
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_DATA,
+                    "%s: \"target_modules\": expected a list of names or a regular expression",
+                    path);
+  return CDL_STATUS_OK;
 }
 
-static cdl_status read_option(const char *path, const json_t *object, const cdl_adapter_option *o,
+static cdl_status read_option(const char *path, const json_t *object, const adapter_option *o,
                               double *value)
 {
   const char *key = key_of(o), *choice = NULL;
   *value = o->fallback;
   if (json_object_get(object, key) == NULL || json_is_null(json_object_get(object, key)))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   int64_t whole = 0;
   bool flag = false;
   switch (o->kind) {
-  case CDL_OPTION_WHOLE:
+  case ADAPTER_OPTION_INT:
     CDL_TRY(base_json_integer(path, object, key, (int64_t)o->low, (int64_t)o->high, &whole));
     *value = (double)whole;
-    return CDL_OK;
-  case CDL_OPTION_REAL:
+    return CDL_STATUS_OK;
+  case ADAPTER_OPTION_FLOAT:
     return base_json_real(path, object, key, o->low, o->high, false, value);
-  case CDL_OPTION_FLAG:
+  case ADAPTER_OPTION_FLAG:
     CDL_TRY(base_json_boolean(path, object, key, &flag));
     *value = flag;
-    return CDL_OK;
-  case CDL_OPTION_CHOICE:
+    return CDL_STATUS_OK;
+  case ADAPTER_OPTION_CHOICE:
     CDL_TRY(base_json_string(path, object, key, false, &choice));
-    whole = cdl_adapter_choice(o, choice);
+    whole = adapter_choice(o, choice);
     if (whole < 0)
-      return cdl_fail(CDL_DATA, "%s: \"%s\" is \"%.40s\", expected one of %s", path, key, choice,
-                      o->choices);
+      return cdl_fail(CDL_STATUS_DATA, "%s: \"%s\" is \"%.40s\", expected one of %s", path, key,
+                      choice, o->choices);
     *value = (double)whole;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
-  return cdl_fail(CDL_ARGUMENT, "an option of no kind");
+  return cdl_fail(CDL_STATUS_ARGUMENT, "an option of no kind");
 }
 
 static cdl_status read_options(const char *path, json_t *object, adapter_config *config)
 {
   const adapter_method *method = method_of(config->peft_type);
   size_t count;
-  const cdl_adapter_option *options = cdl_adapter_options(method->name, &count);
+  const adapter_option *options = adapter_options(method->name, &count);
   for (size_t i = 0; i < count; i++)
     CDL_TRY(read_option(path, object, &options[i], &config->options[i]));
   if (method->extra_keys == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   config->extra = json_object();
   for (const char *const *k = method->extra_keys; *k != NULL; k++)
     if (json_object_get(object, *k) != NULL)
       base_json_set(&config->extra, *k, json_incref(json_object_get(object, *k)));
-  return config->extra != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  return config->extra != NULL ? CDL_STATUS_OK
+                               : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
 }
 
 /* {"fraction": 0.1, "split": "stratified"} */
@@ -538,28 +544,29 @@ static cdl_status read_held_out(const char *path, const json_t *object, adapter_
   const json_t *value = json_object_get(object, "held_out");
   const char *split = NULL;
   if (value == NULL || json_is_null(value))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (!json_is_object(value))
-    return cdl_fail(CDL_DATA, "%s: \"held_out\": expected an object", path);
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"held_out\": expected an object", path);
   held_out->fraction = -1;
   CDL_TRY(base_json_real(path, value, "fraction", 0, 1, false, &held_out->fraction));
   CDL_TRY(base_json_string(path, value, "split", false, &split));
   held_out->as_reference = split != NULL && strcmp(split, "reference") == 0;
   if (held_out->fraction < 0 || held_out->fraction >= 1 ||
       (!held_out->as_reference && (split == NULL || strcmp(split, "stratified") != 0)))
-    return cdl_fail(CDL_DATA,
+    return cdl_fail(CDL_STATUS_DATA,
                     "%s: \"held_out\": expected a \"fraction\" from 0 and below 1, and a \"split\" "
                     "that is \"stratified\" or \"reference\"",
                     path);
   held_out->known = true;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status adapter_columns_from_json(const char *path, const json_t *object, adapter_config *config)
 {
   CDL_TRY(read_names(path, object, "text_columns", &config->text_columns));
   if (config->text_columns.count > 2)
-    return cdl_fail(CDL_DATA, "%s: \"text_columns\": expected one name, or two for pairs", path);
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"text_columns\": expected one name, or two for pairs",
+                    path);
   return read_text(path, object, "label_column", &config->label_column);
 }
 
@@ -579,24 +586,26 @@ cdl_status adapter_config_from_json(const char *path, json_t *object, adapter_co
   CDL_TRY(read_held_out(path, object, &config->held_out));
   CDL_TRY(adapter_columns_from_json(path, object, config));
   if (config->regression && config->labels.count > 1)
-    return cdl_fail(CDL_DATA, "%s: \"labels\": regression has one output, but %zu names are given",
-                    path, config->labels.count);
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_DATA,
+                    "%s: \"labels\": regression has one output, but %zu names are given", path,
+                    config->labels.count);
+  return CDL_STATUS_OK;
 }
 
 /* ---- Writing ---- */
 
 static cdl_status fail_setting(const char *path, const char *setting)
 {
-  return cdl_fail(CDL_ARGUMENT, "%s: an adapter cannot be saved with this %s", path, setting);
+  return cdl_fail(CDL_STATUS_ARGUMENT, "%s: an adapter cannot be saved with this %s", path,
+                  setting);
 }
 
 static cdl_status check_text(const char *path, const char *setting, const char *text)
 {
   const size_t bytes = text != NULL ? strlen(text) : 0;
   if (base_utf8_well_formed((const uint8_t *)text, bytes) == bytes)
-    return CDL_OK;
-  return cdl_fail(CDL_ARGUMENT, "%s: an adapter cannot be saved: its %s is not UTF-8", path,
+    return CDL_STATUS_OK;
+  return cdl_fail(CDL_STATUS_ARGUMENT, "%s: an adapter cannot be saved: its %s is not UTF-8", path,
                   setting);
 }
 
@@ -617,7 +626,7 @@ static cdl_status check_texts(const char *path, const adapter_config *config)
   for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
     for (size_t k = 0; k < lists[i].names->count; k++)
       CDL_TRY(check_text(path, lists[i].setting, lists[i].names->item[k]));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status check_settings(const char *path, const adapter_config *config)
@@ -633,7 +642,7 @@ static cdl_status check_settings(const char *path, const adapter_config *config)
   if (config->regression && config->labels.count > 1)
     return fail_setting(path, "list of labels");
   if (method->attach == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (config->rank < 1 || config->rank > RANK_MOST)
     return fail_setting(path, "rank");
   if (!(fabs(config->alpha) <= 1e9))
@@ -644,7 +653,7 @@ static cdl_status check_settings(const char *path, const adapter_config *config)
     return fail_setting(path, "choice of targets");
   if (config->excluded.count > 0 && config->excluded_pattern != NULL)
     return fail_setting(path, "choice of excluded modules");
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The number as PEFT writes it: whole numbers without a point. */
@@ -694,11 +703,11 @@ static void set_low_rank(json_t **o, const adapter_config *c)
     base_json_set(o, "exclude_modules",
                   c->excluded_pattern != NULL ? base_json_string_of(c->excluded_pattern)
                                               : list_of(&c->excluded));
-  if (c->init != CDL_INIT_KAIMING)
+  if (c->init != ADAPTER_INIT_KAIMING)
     base_json_set(o, "init_lora_weights",
-                  json_string(c->init == CDL_INIT_GAUSSIAN ? "gaussian"
-                              : c->init == CDL_INIT_PISSA  ? "pissa"
-                                                           : "olora"));
+                  json_string(c->init == ADAPTER_INIT_GAUSSIAN ? "gaussian"
+                              : c->init == ADAPTER_INIT_PISSA  ? "pissa"
+                                                               : "olora"));
   if (c->layers_pattern.count > 0)
     base_json_set(o, "layers_pattern", list_of(&c->layers_pattern));
   if (c->layer_count > 0) {
@@ -719,15 +728,15 @@ static void set_low_rank(json_t **o, const adapter_config *c)
     base_json_set(o, "use_rslora", json_true());
 }
 
-json_t *adapter_option_json(const cdl_adapter_option *o, double value)
+json_t *adapter_option_json(const adapter_option *o, double value)
 {
-  if (o->kind == CDL_OPTION_FLAG)
+  if (o->kind == ADAPTER_OPTION_FLAG)
     return json_boolean(value != 0);
-  if (o->kind == CDL_OPTION_WHOLE)
+  if (o->kind == ADAPTER_OPTION_INT)
     return json_integer((json_int_t)value);
-  if (o->kind == CDL_OPTION_REAL)
+  if (o->kind == ADAPTER_OPTION_FLOAT)
     return json_real(value);
-  const cdl_adapter_word word = cdl_adapter_choice_text(o, (int)value);
+  const adapter_word word = adapter_choice_text(o, (int)value);
   return json_stringn(word.text, word.bytes);
 }
 
@@ -735,8 +744,7 @@ json_t *adapter_option_json(const cdl_adapter_option *o, double value)
 static void set_options(json_t **o, const adapter_config *c)
 {
   size_t count;
-  const cdl_adapter_option *options =
-      cdl_adapter_options(cdl_adapter_method_of(c->peft_type), &count);
+  const adapter_option *options = adapter_options(adapter_method_of(c->peft_type), &count);
   for (size_t i = 0; i < count; i++)
     if (c->options[i] != options[i].fallback)
       base_json_set(o, key_of(&options[i]), adapter_option_json(&options[i], c->options[i]));
@@ -786,5 +794,5 @@ cdl_status adapter_config_to_json(const char *path, const adapter_config *config
   if (config->types_zero)
     base_json_set(&o, "types_zero", json_true());
   *object = o;
-  return o != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  return o != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
 }

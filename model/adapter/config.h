@@ -22,6 +22,6 @@ CDL_MUST_USE cdl_status adapter_columns_from_json(const char *path, const json_t
 void adapter_columns_to_json(const adapter_config *config, json_t **object);
 
 /* An option's value as JSON has it; NULL when memory is out. */
-json_t *adapter_option_json(const cdl_adapter_option *option, double value);
+json_t *adapter_option_json(const adapter_option *option, double value);
 
 #endif

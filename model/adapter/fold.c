@@ -11,7 +11,7 @@
 #include "model/adapter/state.h"
 
 typedef struct {
-  char text[2 * CDL_NAME_BYTES];
+  char text[2 * MODEL_NAME_BYTES];
 } file_name;
 
 static file_name named(const char *path, const char *ending)
@@ -36,9 +36,9 @@ const cdl_stored_tensor *adapter_whole_tensor(const cdl_safetensors *tensors, co
   return t;
 }
 
-const cdl_stored_tensor *adapter_stored(const cdl_adapter *a, const cdl_parameter *p)
+const cdl_stored_tensor *adapter_stored(const model_adapter *a, const encoder_parameter *p)
 {
-  char other[CDL_NAME_BYTES], module[CDL_NAME_BYTES] = "";
+  char other[MODEL_NAME_BYTES], module[MODEL_NAME_BYTES] = "";
   const char *leaf = strrchr(p->name, '.');
   if (leaf != NULL)
     memcpy(module, p->name, (size_t)(leaf - p->name));
@@ -50,17 +50,17 @@ const cdl_stored_tensor *adapter_stored(const cdl_adapter *a, const cdl_paramete
 
 /* ---- What is added ---- */
 
-static bool is_triplet(const cdl_adapter *a)
+static bool is_triplet(const model_adapter *a)
 {
   return strcmp(a->method->peft_type, "ADALORA") == 0;
 }
 
-static bool has_dora(const cdl_adapter *a)
+static bool has_dora(const model_adapter *a)
 {
   return !is_triplet(a) && adapter_option_value(a, OPTION_USE_DORA) != 0;
 }
 
-static const adapter_folded *folded_of(const cdl_adapter *a, const cdl_parameter *p)
+static const adapter_folded *folded_of(const model_adapter *a, const encoder_parameter *p)
 {
   for (size_t i = 0; i < a->folded_count; i++)
     if (a->folded[i].weight == p)
@@ -68,21 +68,21 @@ static const adapter_folded *folded_of(const cdl_adapter *a, const cdl_parameter
   return NULL;
 }
 
-static bool is_bias_of(const cdl_parameter *p, const char *path)
+static bool is_bias_of(const encoder_parameter *p, const char *path)
 {
   const size_t n = strlen(path);
   return strncmp(p->name, path, n) == 0 && strcmp(p->name + n, ".bias") == 0;
 }
 
 /* The path and the scale of the adapted layer whose bias this is; NULL where B has none. */
-static const char *biased_layer(const cdl_adapter *a, const cdl_parameter *p, double *scale)
+static const char *biased_layer(const model_adapter *a, const encoder_parameter *p, double *scale)
 {
   if (!a->source->lora_bias || p->dimensions != 1)
     return NULL;
-  for (size_t i = 0; i < a->site_count; i++)
-    if (is_bias_of(p, a->sites[i]->path)) {
-      *scale = (double)a->per_site[i].scale;
-      return a->sites[i]->path;
+  for (size_t i = 0; i < a->module_count; i++)
+    if (is_bias_of(p, a->modules[i]->path)) {
+      *scale = (double)a->per_module[i].scale;
+      return a->modules[i]->path;
     }
   for (size_t i = 0; i < a->folded_count; i++)
     if (!a->folded[i].table && is_bias_of(p, a->folded[i].path)) {
@@ -96,14 +96,14 @@ static const char words_ending[] = "embeddings.word_embeddings.weight";
 static const char token_rows[] = "token_adapter.trainable_tokens_delta";
 
 /* Whether it is the table whose rows the folder replaces. */
-static bool has_token_rows(const cdl_adapter *a, const cdl_parameter *p)
+static bool has_token_rows(const model_adapter *a, const encoder_parameter *p)
 {
   const size_t n = strlen(p->name), ending = sizeof words_ending - 1;
   return a->source->token_count > 0 && n >= ending &&
          strcmp(p->name + n - ending, words_ending) == 0;
 }
 
-bool adapter_holds(const cdl_adapter *a, const cdl_parameter *p)
+bool adapter_holds(const model_adapter *a, const encoder_parameter *p)
 {
   double scale;
   return a->stored != NULL && (adapter_stored(a, p) != NULL || folded_of(a, p) != NULL ||
@@ -112,21 +112,21 @@ bool adapter_holds(const cdl_adapter *a, const cdl_parameter *p)
 
 /* ---- Reading ---- */
 
-static cdl_status read_part(const cdl_adapter *a, const char *folder, const file_name *name,
+static cdl_status read_part(const model_adapter *a, const char *folder, const file_name *name,
                             uint32_t dimensions, const int64_t *shape, float **values)
 {
   const cdl_stored_tensor *t = cdl_safetensors_find(a->stored, name->text);
   *values = NULL;
   if (t == NULL)
-    return cdl_fail(CDL_DATA, "%s: the adapter has no tensor %s; is it for another model?", folder,
-                    name->text);
+    return cdl_fail(CDL_STATUS_DATA, "%s: the adapter has no tensor %s; is it for another model?",
+                    folder, name->text);
   const int64_t columns = dimensions == 2 ? shape[1] : 1;
   const bool fits = t->rank == dimensions && t->shape[0] == shape[0] &&
                     (dimensions == 1 || t->shape[1] == columns);
   /* Another shape is refused below, without memory for what the config claims. */
   *values = malloc((fits ? (size_t)shape[0] * (size_t)columns + 1 : 1) * sizeof **values);
   if (*values == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory: %s", folder, name->text);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory: %s", folder, name->text);
   return cdl_safetensors_read(a->stored, t, dimensions, shape, *values);
 }
 
@@ -146,19 +146,20 @@ static void release_update(update *u)
 }
 
 /* The rank that the file has: of AdaLoRA's triplets, those that were kept. */
-static cdl_status find_rank(const cdl_adapter *a, const char *folder, const adapter_folded *f,
+static cdl_status find_rank(const model_adapter *a, const char *folder, const adapter_folded *f,
                             const file_name *name, int64_t *rank)
 {
   const cdl_stored_tensor *t = cdl_safetensors_find(a->stored, name->text);
   *rank = f->settings.rank;
   if (is_triplet(a) && t != NULL && t->rank == 2)
     *rank = t->shape[0];
-  return *rank >= 0 && *rank <= 65536 ? CDL_OK
-                                      : cdl_fail(CDL_DATA, "%s: tensor %s: rank %lld is too large",
-                                                 folder, name->text, (long long)*rank);
+  return *rank >= 0 && *rank <= 65536
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_DATA, "%s: tensor %s: rank %lld is too large", folder,
+                        name->text, (long long)*rank);
 }
 
-static cdl_status read_update(const cdl_adapter *a, const char *folder, const adapter_folded *f,
+static cdl_status read_update(const model_adapter *a, const char *folder, const adapter_folded *f,
                               update *u)
 {
   const int64_t rows = f->weight->value.size[2], columns = f->weight->value.size[3];
@@ -181,7 +182,7 @@ static cdl_status read_update(const cdl_adapter *a, const char *folder, const ad
   CDL_TRY(read_part(a, folder, &up, 2, (int64_t[]){u->out, u->rank}, &u->up));
   if (triplet)
     CDL_TRY(read_part(a, folder, &middle, 2, (int64_t[]){u->rank, 1}, &u->middle));
-  return has_dora(a) ? read_part(a, folder, &lengths, 1, &u->out, &u->lengths) : CDL_OK;
+  return has_dora(a) ? read_part(a, folder, &lengths, 1, &u->out, &u->lengths) : CDL_STATUS_OK;
 }
 
 /* w += scale B diag(e) A; with lengths m, rows of W + scale B A are given the lengths m (DoRA). */
@@ -189,7 +190,7 @@ static cdl_status add_update(const update *u, const char *folder, float *w)
 {
   double *row = malloc(((size_t)u->in + 1) * sizeof *row);
   if (row == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   for (int64_t o = 0; o < u->out; o++) {
     double squares = 0;
     for (int64_t i = 0; i < u->in; i++)
@@ -210,38 +211,38 @@ static cdl_status add_update(const update *u, const char *folder, float *w)
       w[o * u->step_out + i * u->step_in] = (float)(gain * row[i]);
   }
   free(row);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-static cdl_status fold_weight(const cdl_adapter *a, const char *folder, const adapter_folded *f,
+static cdl_status fold_weight(const model_adapter *a, const char *folder, const adapter_folded *f,
                               float *values)
 {
   update u;
-  if (a->init == CDL_INIT_PISSA || a->init == CDL_INIT_OLORA)
-    return cdl_fail(CDL_UNSUPPORTED,
+  if (a->init == ADAPTER_INIT_PISSA || a->init == ADAPTER_INIT_OLORA)
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
                     "%s: adapter_config.json: \"init_lora_weights\": of %s, which is a target, it "
                     "is not known; save the adapter converted to LoRA",
                     folder, f->path);
   cdl_status status = read_update(a, folder, f, &u);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = add_update(&u, folder, values);
   release_update(&u);
   return status;
 }
 
-static cdl_status fold_bias(const cdl_adapter *a, const char *folder, const char *path,
-                            double scale, const cdl_parameter *p, float *values)
+static cdl_status fold_bias(const model_adapter *a, const char *folder, const char *path,
+                            double scale, const encoder_parameter *p, float *values)
 {
   const file_name name = named(path, ".lora_B.bias");
   float *bias;
   cdl_status status = read_part(a, folder, &name, 1, &p->value.size[3], &bias);
-  for (int64_t i = 0; i < p->value.size[3] && status == CDL_OK; i++)
+  for (int64_t i = 0; i < p->value.size[3] && status == CDL_STATUS_OK; i++)
     values[i] = (float)((double)values[i] + scale * (double)bias[i]);
   free(bias);
   return status;
 }
 
-static file_name name_of_rows(const cdl_parameter *p)
+static file_name name_of_rows(const encoder_parameter *p)
 {
   file_name name;
   snprintf(name.text, sizeof name.text, ADAPTER_PREFIX "%.*s%s",
@@ -249,8 +250,8 @@ static file_name name_of_rows(const cdl_parameter *p)
   return name;
 }
 
-static cdl_status replace_rows(const cdl_adapter *a, const char *folder, const cdl_parameter *p,
-                               float *values)
+static cdl_status replace_rows(const model_adapter *a, const char *folder,
+                               const encoder_parameter *p, float *values)
 {
   const adapter_config *c = a->source;
   const int64_t rows = p->value.size[2], columns = p->value.size[3];
@@ -258,20 +259,20 @@ static cdl_status replace_rows(const cdl_adapter *a, const char *folder, const c
   float *replaced;
   for (size_t i = 0; i < c->token_count; i++)
     if (c->token_rows[i] >= rows)
-      return cdl_fail(CDL_DATA,
+      return cdl_fail(CDL_STATUS_DATA,
                       "%s: adapter_config.json: \"trainable_token_indices\": there is no token "
                       "%lld: the model has %lld",
                       folder, (long long)c->token_rows[i], (long long)rows);
   cdl_status status =
       read_part(a, folder, &name, 2, (int64_t[]){(int64_t)c->token_count, columns}, &replaced);
-  for (size_t i = 0; i < c->token_count && status == CDL_OK; i++)
+  for (size_t i = 0; i < c->token_count && status == CDL_STATUS_OK; i++)
     memcpy(values + c->token_rows[i] * columns, replaced + (int64_t)i * columns,
            (size_t)columns * sizeof *values);
   free(replaced);
   return status;
 }
 
-cdl_status adapter_fold(const cdl_adapter *a, const char *folder, const cdl_parameter *p,
+cdl_status adapter_fold(const model_adapter *a, const char *folder, const encoder_parameter *p,
                         float *values)
 {
   double scale;
@@ -281,10 +282,10 @@ cdl_status adapter_fold(const cdl_adapter *a, const char *folder, const cdl_para
     CDL_TRY(fold_weight(a, folder, f, values));
   if (path != NULL)
     CDL_TRY(fold_bias(a, folder, path, scale, p, values));
-  return has_token_rows(a, p) ? replace_rows(a, folder, p, values) : CDL_OK;
+  return has_token_rows(a, p) ? replace_rows(a, folder, p, values) : CDL_STATUS_OK;
 }
 
-bool adapter_folds(const cdl_adapter *a, const char *name)
+bool adapter_folds(const model_adapter *a, const char *name)
 {
   static const char *const endings[] = {
       ".lora_A.weight", ".lora_B.weight",    ".lora_A",           ".lora_B",
@@ -293,8 +294,8 @@ bool adapter_folds(const cdl_adapter *a, const char *name)
     for (size_t e = 0; e < sizeof endings / sizeof endings[0]; e++)
       if (strcmp(name, named(a->folded[i].path, endings[e]).text) == 0)
         return true;
-  const cdl_parameter *parameters = cdl_encoder_parameters(a->encoder);
-  for (size_t i = 0; i < cdl_encoder_parameter_count(a->encoder); i++) {
+  const encoder_parameter *parameters = encoder_parameters(a->encoder);
+  for (size_t i = 0; i < encoder_parameter_count(a->encoder); i++) {
     double scale;
     const char *path = biased_layer(a, &parameters[i], &scale);
     if ((path != NULL && strcmp(name, named(path, ".lora_B.bias").text) == 0) ||
@@ -304,12 +305,12 @@ bool adapter_folds(const cdl_adapter *a, const char *name)
   return false;
 }
 
-size_t adapter_folded_count(const cdl_adapter *a)
+size_t adapter_folded_count(const model_adapter *a)
 {
   return a->folded_count;
 }
 
-const char *adapter_folded_table(const cdl_adapter *a, size_t index)
+const char *adapter_folded_table(const model_adapter *a, size_t index)
 {
   for (size_t i = 0; i < a->folded_count; i++)
     if (a->folded[i].table && index-- == 0)

@@ -26,12 +26,13 @@ static bool has_prefix(const char *name)
 static cdl_status check_names(const cdl_safetensors *tensors, bool of_reference)
 {
   for (size_t i = 0; i < cdl_safetensors_count(tensors); i++) {
-    const cdl_stored_tensor *tensor = cdl_safetensors_at(tensors, i);
+    const cdl_stored_tensor *tensor = cdl_safetensors_get(tensors, i);
     if (!has_prefix(tensor->name) && !(of_reference && adapter_reference_has(tensor->name)))
-      return cdl_fail(CDL_DATA, "%s: tensor \"%.200s\": expected a name that begins with \"%s\"",
+      return cdl_fail(CDL_STATUS_DATA,
+                      "%s: tensor \"%.200s\": expected a name that begins with \"%s\"",
                       cdl_safetensors_path_of(tensors, tensor), tensor->name, ADAPTER_PREFIX);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status read_metadata(const char *config_path, const char *tensors_path,
@@ -42,16 +43,16 @@ static cdl_status read_metadata(const char *config_path, const char *tensors_pat
   CDL_TRY(base_json_string(config_path, object, stamp_key, true, &stamp));
   const char *other_stamp = cdl_safetensors_metadata(tensors, stamp_key);
   if (stamp != NULL && other_stamp != NULL && strcmp(stamp, other_stamp) != 0)
-    return cdl_fail(CDL_DATA,
+    return cdl_fail(CDL_STATUS_DATA,
                     "%s: belongs to another adapter than %s beside it (was a write interrupted?)",
                     tensors_path, config_name);
   const char *fingerprint = cdl_safetensors_metadata(tensors, fingerprint_key);
   if (fingerprint == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   config->fingerprint = strdup(fingerprint);
   if (config->fingerprint == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", tensors_path);
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", tensors_path);
+  return CDL_STATUS_OK;
 }
 
 /* adapter_model.safetensors, or what PEFT wrote before it. */
@@ -61,7 +62,7 @@ static cdl_status open_tensors(const char *folder, const char *path, cdl_safeten
     return cdl_safetensors_open(path, tensors);
   char *pickle = base_path_join(folder, pickle_name);
   if (pickle == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   const bool found = base_file_exists(pickle);
   const cdl_status status = cdl_safetensors_open(found ? pickle : path, tensors);
   free(pickle);
@@ -87,14 +88,14 @@ static cdl_status open_files(const char *folder, const char *config_path, const 
   CDL_TRY(base_json_read(config_path, &object));
   const bool of_reference = adapter_reference_is(object);
   drop_void_settings(object);
-  cdl_status status = of_reference ? adapter_reference_config(config_path, object) : CDL_OK;
-  if (status == CDL_OK)
+  cdl_status status = of_reference ? adapter_reference_config(config_path, object) : CDL_STATUS_OK;
+  if (status == CDL_STATUS_OK)
     status = adapter_config_from_json(config_path, object, config);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = open_tensors(folder, tensors_path, tensors);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = check_names(*tensors, of_reference);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = read_metadata(config_path, tensors_path, object, *tensors, config);
   json_decref(object);
   return status;
@@ -119,17 +120,18 @@ cdl_status adapter_folder_open(const char *given, adapter_config *config, cdl_sa
   *config = (adapter_config){0};
   *tensors = NULL;
   if (!base_file_exists(given))
-    return cdl_fail(CDL_ABSENT, "%s: no such folder; expected an adapter's (with %s) or a run's",
-                    given, config_name);
+    return cdl_fail(CDL_STATUS_ABSENT,
+                    "%s: no such folder; expected an adapter's (with %s) or a run's", given,
+                    config_name);
   char *folder = adapter_folder_find(given);
   char *config_path = folder != NULL ? base_path_join(folder, config_name) : NULL;
   char *tensors_path = folder != NULL ? base_path_join(folder, tensors_name) : NULL;
   cdl_status status;
   if (config_path == NULL || tensors_path == NULL)
-    status = cdl_fail(CDL_MEMORY, "%s: out of memory", given);
+    status = cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", given);
   else
     status = open_files(folder, config_path, tensors_path, config, tensors);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     adapter_config_free(config);
     cdl_safetensors_close(*tensors);
     *tensors = NULL;
@@ -149,12 +151,12 @@ static cdl_status make_stamp(const char *path, const json_t *object,
 {
   char *text = base_json_text(object);
   if (text == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   uint64_t state = base_fnv(BASE_FNV_START, text, strlen(text));
   free(text);
   for (size_t i = 0; i < count; i++) {
     if (!has_prefix(tensors[i].name) || tensors[i].rank > CDL_STORED_RANK_MAX)
-      return cdl_fail(CDL_ARGUMENT,
+      return cdl_fail(CDL_STATUS_ARGUMENT,
                       "%s: tensor \"%.200s\": expected a name that begins with \"%s\"", path,
                       tensors[i].name, ADAPTER_PREFIX);
     /* A sum does not depend on the order of the tensors. */
@@ -165,7 +167,7 @@ static cdl_status make_stamp(const char *path, const json_t *object,
   for (int i = 0; i < 16; i++)
     stamp[i] = "0123456789abcdef"[state >> (60 - 4 * i) & 15];
   stamp[16] = '\0';
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status write_files(const char *config_path, const char *tensors_path,
@@ -175,7 +177,7 @@ static cdl_status write_files(const char *config_path, const char *tensors_path,
   char stamp[17];
   CDL_TRY(make_stamp(tensors_path, object, tensors, count, stamp));
   if (json_object_set_new(object, stamp_key, json_string(stamp)) != 0)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", config_path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", config_path);
   const cdl_metadata metadata[] = {
       {"format", "pt"}, {stamp_key, stamp}, {fingerprint_key, config->fingerprint}};
   CDL_TRY(cdl_safetensors_write(tensors_path, tensors, count, metadata,
@@ -192,10 +194,10 @@ cdl_status adapter_folder_write(const char *folder, const adapter_config *config
   char *tensors_path = base_path_join(folder, tensors_name);
   cdl_status status;
   if (config_path == NULL || tensors_path == NULL)
-    status = cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+    status = cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   else
     status = base_folder_make(folder);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = write_files(config_path, tensors_path, config, object, tensors, count);
   free(tensors_path);
   free(config_path);

@@ -17,8 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "condlora/adapter.h"
 #include "condlora/safetensors.h"
+#include "model/adapter/adapter.h"
 
 /* What PEFT puts before every tensor's name. */
 #define ADAPTER_PREFIX "base_model.model."
@@ -30,7 +30,7 @@ typedef struct {
 
 /* For each pattern a rank or an alpha; patterns are owned. */
 typedef struct {
-  cdl_module_value *item;
+  adapter_module_value *item;
   size_t count;
 } adapter_module_values;
 
@@ -49,8 +49,8 @@ typedef struct {
   double dropout;  /* lora_dropout, in [0, 1) */
   bool rslora;     /* use_rslora: the scale is alpha / √rank, not alpha / rank */
   adapter_module_values rank_pattern, alpha_pattern;
-  cdl_init init; /* init_lora_weights */
-  cdl_bias_choice bias;
+  adapter_init init; /* init_lora_weights */
+  adapter_bias bias;
   adapter_names targets; /* suffixes of module paths; empty when there is a pattern */
   char *target_pattern;  /* a regular expression for whole module paths, or NULL */
   int64_t *layers;       /* layers_to_transform; none: all */
@@ -59,7 +59,7 @@ typedef struct {
   adapter_names excluded; /* exclude_modules, as targets */
   char *excluded_pattern;
   char *orientation; /* of an oriented method: "paper" or "reference"; else NULL */
-  double options[CDL_ADAPTER_OPTIONS_MAX]; /* in the order of cdl_adapter_options */
+  double options[ADAPTER_OPTIONS_MAX]; /* in the order of adapter_options */
   struct json_t *extra; /* keys of the method's own: an object with a reference; or NULL */
   /* Read only: PEFT's task_type SEQ_CLS, under which it saves the head, whatever else is said; biases
    * beside B; rows of the table of words that the folder replaces. */
@@ -84,11 +84,11 @@ void adapter_config_free(adapter_config *config);
 
 /* An adapter of this config: views into it. What is not kept in one (dropout_hits_base,
  * lora_plus_ratio, ignore_unmatched, train_pooler) is zero. `config` is whole: its type is known. */
-cdl_adapter_settings adapter_config_settings(const adapter_config *config);
+adapter_settings adapter_config_settings(const adapter_config *config);
 
 /* Alpha and scale of one adapted module of rank `rank`, by the config's patterns. */
 CDL_MUST_USE cdl_status adapter_config_module(const adapter_config *config, const char *path,
-                                              int64_t rank, cdl_adapted_module *module);
+                                              int64_t rank, adapter_module *module);
 
 /* Initial values that were taken off the frozen weights (pissa, olora) are saved beside the weights
  * as they were: as a LoRA of twice the rank and the same scale. Other configs stay. */

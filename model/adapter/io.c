@@ -10,36 +10,37 @@
 #include "model/adapter/state.h"
 #include "model/files/checkpoint.h"
 
-enum { FILE_NAME_BYTES = CDL_NAME_BYTES + sizeof ADAPTER_PREFIX + sizeof ".base_layer" };
+enum { FILE_NAME_BYTES = MODEL_NAME_BYTES + sizeof ADAPTER_PREFIX + sizeof ".base_layer" };
 
 typedef struct {
   char text[FILE_NAME_BYTES];
 } file_name;
 
-static size_t elements_of(const cdl_parameter *p)
+static size_t elements_of(const encoder_parameter *p)
 {
-  return (size_t)cdl_elements(p->value);
+  return (size_t)cdl_tensor_elements(p->value);
 }
 
-static cdl_tensor state_tensor(const cdl_adapter *adapter, size_t index)
+static cdl_tensor state_tensor(const model_adapter *adapter, size_t index)
 {
   /* The method hands out tensors to be written; a snapshot's taking only reads. */
-  cdl_adapter *a = (cdl_adapter *)(uintptr_t)adapter;
+  model_adapter *a = (model_adapter *)(uintptr_t)adapter;
   return a->method->state != NULL ? a->method->state(a, index) : (cdl_tensor){0};
 }
 
-cdl_status adapter_snapshot_create(const cdl_adapter *adapter, adapter_snapshot *snapshot)
+cdl_status adapter_snapshot_create(const model_adapter *adapter, adapter_snapshot *snapshot)
 {
   *snapshot = (adapter_snapshot){0};
-  for (size_t i = 0; i < cdl_adapter_parameter_count(adapter); i++)
-    snapshot->count += elements_of(cdl_adapter_parameter(adapter, i));
-  for (size_t i = 0; cdl_present(state_tensor(adapter, i)); i++)
-    snapshot->state_count += (size_t)cdl_elements(state_tensor(adapter, i));
+  for (size_t i = 0; i < adapter_parameter_count(adapter); i++)
+    snapshot->count += elements_of(adapter_parameter(adapter, i));
+  for (size_t i = 0; cdl_tensor_present(state_tensor(adapter, i)); i++)
+    snapshot->state_count += (size_t)cdl_tensor_elements(state_tensor(adapter, i));
   snapshot->values = calloc(snapshot->count + snapshot->state_count + 1, sizeof *snapshot->values);
   if (snapshot->values == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: a copy of %zu trained numbers", snapshot->count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a copy of %zu trained numbers",
+                    snapshot->count);
   snapshot->state = snapshot->values + snapshot->count;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void adapter_snapshot_release(adapter_snapshot *snapshot)
@@ -48,44 +49,44 @@ void adapter_snapshot_release(adapter_snapshot *snapshot)
   *snapshot = (adapter_snapshot){0};
 }
 
-cdl_status adapter_snapshot_take(adapter_snapshot *snapshot, const cdl_adapter *adapter,
+cdl_status adapter_snapshot_take(adapter_snapshot *snapshot, const model_adapter *adapter,
                                  cdl_queue *queue)
 {
   float *next = snapshot->values;
-  for (size_t i = 0; i < cdl_adapter_parameter_count(adapter); i++) {
-    const cdl_parameter *p = cdl_adapter_parameter(adapter, i);
-    cdl_download(queue, next, p->value, elements_of(p) * sizeof *next);
+  for (size_t i = 0; i < adapter_parameter_count(adapter); i++) {
+    const encoder_parameter *p = adapter_parameter(adapter, i);
+    cdl_queue_download(queue, next, p->value, elements_of(p) * sizeof *next);
     next += elements_of(p);
   }
-  for (size_t i = 0; cdl_present(state_tensor(adapter, i)); i++) {
+  for (size_t i = 0; cdl_tensor_present(state_tensor(adapter, i)); i++) {
     const cdl_tensor t = state_tensor(adapter, i);
-    cdl_download(queue, next, t, (size_t)cdl_elements(t) * sizeof *next);
-    next += cdl_elements(t);
+    cdl_queue_download(queue, next, t, (size_t)cdl_tensor_elements(t) * sizeof *next);
+    next += cdl_tensor_elements(t);
   }
-  return cdl_sync(queue);
+  return cdl_queue_sync(queue);
 }
 
-cdl_status adapter_snapshot_restore(const adapter_snapshot *snapshot, cdl_adapter *adapter,
+cdl_status adapter_snapshot_restore(const adapter_snapshot *snapshot, model_adapter *adapter,
                                     cdl_queue *queue)
 {
   const float *next = snapshot->values;
-  for (size_t i = 0; i < cdl_adapter_parameter_count(adapter); i++) {
-    const cdl_parameter *p = cdl_adapter_parameter(adapter, i);
-    cdl_upload(queue, p->value, next, elements_of(p) * sizeof *next);
+  for (size_t i = 0; i < adapter_parameter_count(adapter); i++) {
+    const encoder_parameter *p = adapter_parameter(adapter, i);
+    cdl_queue_upload(queue, p->value, next, elements_of(p) * sizeof *next);
     next += elements_of(p);
   }
-  for (size_t i = 0; cdl_present(state_tensor(adapter, i)); i++) {
+  for (size_t i = 0; cdl_tensor_present(state_tensor(adapter, i)); i++) {
     const cdl_tensor t = state_tensor(adapter, i);
-    cdl_upload(queue, t, next, (size_t)cdl_elements(t) * sizeof *next);
-    next += cdl_elements(t);
+    cdl_queue_upload(queue, t, next, (size_t)cdl_tensor_elements(t) * sizeof *next);
+    next += cdl_tensor_elements(t);
   }
   if (adapter->method->restored != NULL)
     CDL_TRY(adapter->method->restored(adapter, queue));
-  cdl_adapter_materialize(adapter, queue);
+  adapter_materialize(adapter, queue);
   return cdl_queue_status(queue);
 }
 
-static cdl_stored_tensor stored(const cdl_parameter *p, const char *name, const float *values)
+static cdl_stored_tensor stored(const encoder_parameter *p, const char *name, const float *values)
 {
   cdl_stored_tensor t = {
       .name = name, .type = CDL_STORED_F32, .rank = (uint32_t)p->dimensions, .data = values};
@@ -98,19 +99,19 @@ static cdl_stored_tensor stored(const cdl_parameter *p, const char *name, const 
 }
 
 /* PEFT wraps an adapted layer: what is the layer's own is called base_layer's. */
-void adapter_name_in_file(const cdl_adapter *adapter, const cdl_parameter *p, char *name,
+void adapter_name_in_file(const model_adapter *adapter, const encoder_parameter *p, char *name,
                           size_t bytes)
 {
   snprintf(name, bytes, ADAPTER_PREFIX "%s", p->name);
-  for (size_t i = 0; i < cdl_adapter_module_count(adapter); i++) {
-    const char *path = cdl_adapter_module(adapter, i).path;
+  for (size_t i = 0; i < adapter_module_count(adapter); i++) {
+    const char *path = adapter_module_at(adapter, i).path;
     const size_t n = strlen(path);
     if (strncmp(p->name, path, n) == 0 && strcmp(p->name + n, ".bias") == 0)
       snprintf(name, bytes, ADAPTER_PREFIX "%s.base_layer.bias", path);
   }
 }
 
-static file_name name_in_file(const cdl_adapter *adapter, const cdl_parameter *p)
+static file_name name_in_file(const model_adapter *adapter, const encoder_parameter *p)
 {
   file_name name;
   adapter_name_in_file(adapter, p, name.text, sizeof name.text);
@@ -131,12 +132,12 @@ typedef struct {
   size_t count;
 } adapter_tensors;
 
-static cdl_status collect_tensors(const cdl_adapter *a, const adapter_snapshot *snapshot,
+static cdl_status collect_tensors(const model_adapter *a, const adapter_snapshot *snapshot,
                                   adapter_tensors *t)
 {
   const float *next = snapshot->values;
   for (size_t i = 0; i < t->count; i++) {
-    const cdl_parameter *p = cdl_adapter_parameter(a, i);
+    const encoder_parameter *p = adapter_parameter(a, i);
     t->names[i] = name_in_file(a, p);
     t->tensors[i] = stored(p, t->names[i].text, next);
     next += elements_of(p);
@@ -150,10 +151,10 @@ static cdl_status collect_tensors(const cdl_adapter *a, const adapter_snapshot *
       }
     }
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-static cdl_status write_with_extra(const cdl_adapter *a, const adapter_snapshot *snapshot,
+static cdl_status write_with_extra(const model_adapter *a, const adapter_snapshot *snapshot,
                                    const char *folder, const adapter_config *config,
                                    const adapter_tensors *t)
 {
@@ -162,27 +163,27 @@ static cdl_status write_with_extra(const cdl_adapter *a, const adapter_snapshot 
   if (a->method->extra != NULL) {
     written.extra = extra = a->method->extra(a, snapshot);
     if (extra == NULL)
-      return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+      return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   }
   const cdl_status status = adapter_folder_write(folder, &written, t->tensors, t->count);
   json_decref(extra);
   return status;
 }
 
-cdl_status adapter_write(const cdl_adapter *adapter, const adapter_snapshot *snapshot,
+cdl_status adapter_write(const model_adapter *adapter, const adapter_snapshot *snapshot,
                          const char *folder, const adapter_config *config)
 {
-  const size_t count = cdl_adapter_parameter_count(adapter);
+  const size_t count = adapter_parameter_count(adapter);
   adapter_tensors t = {.tensors = calloc(count + 1, sizeof *t.tensors),
                        .names = calloc(count + 1, sizeof *t.names),
                        .replaced = calloc(count + 1, sizeof *t.replaced),
                        .count = count};
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   if (t.tensors == NULL || t.names == NULL || t.replaced == NULL)
-    status = cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
-  if (status == CDL_OK)
+    status = cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
+  if (status == CDL_STATUS_OK)
     status = collect_tensors(adapter, snapshot, &t);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = write_with_extra(adapter, snapshot, folder, config, &t);
   for (size_t i = 0; t.replaced != NULL && i < count; i++)
     free(t.replaced[i].values);
@@ -211,21 +212,21 @@ static bool is_buffer(const char *name)
   return false;
 }
 
-static cdl_status refuse_others(const cdl_adapter *adapter, const char *folder)
+static cdl_status refuse_others(const model_adapter *adapter, const char *folder)
 {
   const cdl_safetensors *tensors = adapter->stored;
   for (size_t i = 0; i < cdl_safetensors_count(tensors); i++) {
-    const char *name = cdl_safetensors_at(tensors, i)->name;
+    const char *name = cdl_safetensors_get(tensors, i)->name;
     bool known = is_repeated(name) || is_buffer(name) || adapter_folds(adapter, name);
-    for (size_t j = 0; j < cdl_adapter_parameter_count(adapter) && !known; j++)
-      known = adapter_stored(adapter, cdl_adapter_parameter(adapter, j)) ==
-              cdl_safetensors_at(tensors, i);
+    for (size_t j = 0; j < adapter_parameter_count(adapter) && !known; j++)
+      known =
+          adapter_stored(adapter, adapter_parameter(adapter, j)) == cdl_safetensors_get(tensors, i);
     if (!known)
-      return cdl_fail(CDL_DATA,
+      return cdl_fail(CDL_STATUS_DATA,
                       "%s: tensor %s has no place in this model under the adapter's settings",
                       folder, name);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* What is missing in a folder: an error, but for tensors that PEFT leaves to the model. */
@@ -235,7 +236,8 @@ typedef struct {
   bool biases, head; /* some were missing */
 } reading;
 
-static cdl_status leave_missing(reading *r, const cdl_adapter *adapter, const cdl_parameter *p)
+static cdl_status leave_missing(reading *r, const model_adapter *adapter,
+                                const encoder_parameter *p)
 {
   const file_name name = name_in_file(adapter, p);
   if (model_checkpoint_is_head(p->name) && !adapter_says_saved(adapter, p->name))
@@ -243,9 +245,9 @@ static cdl_status leave_missing(reading *r, const cdl_adapter *adapter, const cd
   else if (in_base_layer(name.text) && !r->has_biases)
     r->biases = true;
   else
-    return cdl_fail(CDL_DATA, "%s: the adapter has no tensor %s; is it for another model?",
+    return cdl_fail(CDL_STATUS_DATA, "%s: the adapter has no tensor %s; is it for another model?",
                     r->folder, name.text);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static void report_missing(const reading *r)
@@ -259,18 +261,18 @@ static void report_missing(const reading *r)
             r->folder);
 }
 
-static cdl_status read_values(cdl_adapter *adapter, cdl_queue *queue, const char *folder,
+static cdl_status read_values(model_adapter *adapter, cdl_queue *queue, const char *folder,
                               adapter_snapshot *snapshot)
 {
   const cdl_safetensors *tensors = adapter->stored;
   reading r = {.folder = folder};
   for (size_t i = 0; i < cdl_safetensors_count(tensors) && !r.has_biases; i++)
-    r.has_biases = in_base_layer(cdl_safetensors_at(tensors, i)->name);
+    r.has_biases = in_base_layer(cdl_safetensors_get(tensors, i)->name);
   CDL_TRY(
       adapter_snapshot_take(snapshot, adapter, queue)); /* what the folder does not have stays */
   float *next = snapshot->values;
-  for (size_t i = 0; i < cdl_adapter_parameter_count(adapter); i++) {
-    const cdl_parameter *p = cdl_adapter_parameter(adapter, i);
+  for (size_t i = 0; i < adapter_parameter_count(adapter); i++) {
+    const encoder_parameter *p = adapter_parameter(adapter, i);
     const cdl_stored_tensor *t = adapter_stored(adapter, p);
     if (t != NULL) {
       const cdl_stored_tensor wanted = stored(p, p->name, next);
@@ -285,7 +287,7 @@ static cdl_status read_values(cdl_adapter *adapter, cdl_queue *queue, const char
   return adapter_snapshot_restore(snapshot, adapter, queue);
 }
 
-cdl_status adapter_read(cdl_adapter *adapter, cdl_queue *queue, const char *folder)
+cdl_status adapter_read(model_adapter *adapter, cdl_queue *queue, const char *folder)
 {
   adapter_snapshot snapshot;
   CDL_TRY(adapter_snapshot_create(adapter, &snapshot));
@@ -303,13 +305,14 @@ static cdl_status copy_file(const char *from_folder, const char *to_folder, cons
   char *from = base_path_join(from_folder, name), *to = base_path_join(to_folder, name);
   base_mapping mapping;
   base_output *output;
-  cdl_status status =
-      from == NULL || to == NULL ? cdl_fail(CDL_MEMORY, "%s: out of memory", name) : CDL_OK;
-  if (status == CDL_OK && base_file_exists(from)) {
+  cdl_status status = from == NULL || to == NULL
+                          ? cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", name)
+                          : CDL_STATUS_OK;
+  if (status == CDL_STATUS_OK && base_file_exists(from)) {
     status = base_file_map(from, &mapping);
-    if (status == CDL_OK) {
+    if (status == CDL_STATUS_OK) {
       status = base_output_begin(to, &output);
-      if (status == CDL_OK) {
+      if (status == CDL_STATUS_OK) {
         base_output_write(output, mapping.data, mapping.size);
         status = base_output_commit(output);
       }
@@ -321,10 +324,10 @@ static cdl_status copy_file(const char *from_folder, const char *to_folder, cons
   return status;
 }
 
-static cdl_status write_weights(cdl_encoder *encoder, cdl_queue *queue, const char *path)
+static cdl_status write_weights(model_encoder *encoder, cdl_queue *queue, const char *path)
 {
-  const size_t count = cdl_encoder_parameter_count(encoder);
-  const cdl_parameter *parameters = cdl_encoder_parameters(encoder);
+  const size_t count = encoder_parameter_count(encoder);
+  const encoder_parameter *parameters = encoder_parameters(encoder);
   size_t total = 0;
   for (size_t i = 0; i < count; i++)
     total += elements_of(&parameters[i]);
@@ -333,16 +336,17 @@ static cdl_status write_weights(cdl_encoder *encoder, cdl_queue *queue, const ch
   if (values == NULL || tensors == NULL) {
     free(tensors);
     free(values);
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   }
   float *next = values;
   for (size_t i = 0; i < count; i++) {
-    cdl_download(queue, next, parameters[i].value, elements_of(&parameters[i]) * sizeof *next);
+    cdl_queue_download(queue, next, parameters[i].value,
+                       elements_of(&parameters[i]) * sizeof *next);
     tensors[i] = stored(&parameters[i], parameters[i].name, next);
     next += elements_of(&parameters[i]);
   }
-  cdl_status status = cdl_sync(queue);
-  if (status == CDL_OK) {
+  cdl_status status = cdl_queue_sync(queue);
+  if (status == CDL_STATUS_OK) {
     const cdl_metadata format = {"format", "pt"};
     status = cdl_safetensors_write(path, tensors, count, &format, 1);
   }
@@ -363,49 +367,50 @@ cdl_status adapter_tokenizer_files_copy(const char *from_folder, const char *fol
                                       "vocab.txt"};
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
     CDL_TRY(copy_file(from_folder, folder, names[i]));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* config.json of the base, with the number of words that an adapter may have changed. */
-static cdl_status write_config(const cdl_encoder *encoder, const adapter_model_origin *o,
+static cdl_status write_config(const model_encoder *encoder, const adapter_model_origin *o,
                                const char *path)
 {
-  cdl_model_config base;
+  model_config base;
   json_t *object;
-  CDL_TRY(
-      cdl_model_config_write(o->base, path, cdl_encoder_labels(encoder), o->labels, o->problem));
-  CDL_TRY(cdl_model_config_read(path, &base));
-  const int64_t words = cdl_encoder_config(encoder)->vocabulary_size, before = base.vocabulary_size;
-  cdl_model_config_free(&base);
+  CDL_TRY(model_config_write(o->base, path, encoder_labels(encoder), o->labels, o->problem));
+  CDL_TRY(model_config_read(path, &base));
+  const int64_t words = encoder_config(encoder)->vocabulary_size, before = base.vocabulary_size;
+  model_config_release(&base);
   if (words == before)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(base_json_read(path, &object));
   cdl_status status = json_object_set_new(object, "vocab_size", json_integer(words)) == 0
                           ? base_json_write(path, object)
-                          : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+                          : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   json_decref(object);
   return status;
 }
 
-cdl_status adapter_model_write_settings(const cdl_encoder *encoder,
+cdl_status adapter_model_write_settings(const model_encoder *encoder,
                                         const adapter_model_origin *origin, const char *folder)
 {
   CDL_TRY(base_folder_make(folder));
   CDL_TRY(adapter_tokenizer_files_copy(origin->tokenizer, folder));
   char *config = base_path_join(folder, "config.json");
-  const cdl_status status = config != NULL ? write_config(encoder, origin, config)
-                                           : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  const cdl_status status = config != NULL
+                                ? write_config(encoder, origin, config)
+                                : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   free(config);
   return status;
 }
 
-cdl_status adapter_model_write(cdl_encoder *encoder, cdl_queue *queue,
+cdl_status adapter_model_write(model_encoder *encoder, cdl_queue *queue,
                                const adapter_model_origin *origin, const char *folder)
 {
   CDL_TRY(adapter_model_write_settings(encoder, origin, folder));
   char *weights = base_path_join(folder, "model.safetensors");
-  const cdl_status status = weights != NULL ? write_weights(encoder, queue, weights)
-                                            : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  const cdl_status status = weights != NULL
+                                ? write_weights(encoder, queue, weights)
+                                : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   free(weights);
   return status;
 }

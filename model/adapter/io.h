@@ -2,7 +2,7 @@
 #ifndef CONDLORA_MODEL_ADAPTER_IO_H
 #define CONDLORA_MODEL_ADAPTER_IO_H
 
-#include "condlora/adapter.h"
+#include "model/adapter/adapter.h"
 #include "model/adapter/folder.h"
 
 /* An adapter on the host: `values` of every trained tensor in the order of the parameters, end to
@@ -13,15 +13,15 @@ typedef struct adapter_snapshot {
 } adapter_snapshot;
 
 /* Allocates `snapshot` for this adapter; ends with adapter_snapshot_release. */
-CDL_MUST_USE cdl_status adapter_snapshot_create(const cdl_adapter *adapter,
+CDL_MUST_USE cdl_status adapter_snapshot_create(const model_adapter *adapter,
                                                 adapter_snapshot *snapshot);
 void adapter_snapshot_release(adapter_snapshot *snapshot);
 /* Takes the present values; syncs the queue. */
 CDL_MUST_USE cdl_status adapter_snapshot_take(adapter_snapshot *snapshot,
-                                              const cdl_adapter *adapter, cdl_queue *queue);
+                                              const model_adapter *adapter, cdl_queue *queue);
 /* Puts them back; deltas are materialized anew. */
 CDL_MUST_USE cdl_status adapter_snapshot_restore(const adapter_snapshot *snapshot,
-                                                 cdl_adapter *adapter, cdl_queue *queue);
+                                                 model_adapter *adapter, cdl_queue *queue);
 
 /* A whole tensor of a module in an adapter's file: `leaf` is ".weight", say; NULL for none. PEFT
  * wraps what it adapts, and the module's own tensors are then base_layer's. Whether it had wrapped the
@@ -30,32 +30,34 @@ const cdl_stored_tensor *adapter_whole_tensor(const cdl_safetensors *tensors, co
                                               const char *leaf);
 
 /* How many targets of the folder became whole tensors. */
-size_t adapter_folded_count(const cdl_adapter *adapter);
+size_t adapter_folded_count(const model_adapter *adapter);
 /* The path of a table of embeddings to which the folder's update was added; NULL past the last. */
-const char *adapter_folded_table(const cdl_adapter *adapter, size_t index);
+const char *adapter_folded_table(const model_adapter *adapter, size_t index);
 
 /* A parameter's name in the adapter's file. */
-void adapter_name_in_file(const cdl_adapter *adapter, const cdl_parameter *parameter, char *name,
-                          size_t bytes);
+void adapter_name_in_file(const model_adapter *adapter, const encoder_parameter *parameter,
+                          char *name, size_t bytes);
 
 /* Writes a snapshot as a PEFT folder under the settings of `config`, to which the method may add
  * keys of its own. */
-CDL_MUST_USE cdl_status adapter_write(const cdl_adapter *adapter, const adapter_snapshot *snapshot,
-                                      const char *folder, const adapter_config *config);
-/* An adapter of an opened folder, values aside: cdl_adapter_create under the folder's `settings`, and
+CDL_MUST_USE cdl_status adapter_write(const model_adapter *adapter,
+                                      const adapter_snapshot *snapshot, const char *folder,
+                                      const adapter_config *config);
+/* An adapter of an opened folder, values aside: adapter_create under the folder's `settings`, and
  * every tensor of the model that `stored` has is the adapter's, whatever the settings say. Targets
  * that no delta reaches (layers of the head, tables of embeddings), biases beside B and trained rows
  * of tokens are whole tensors of the model afterwards. `source` and `stored` outlive the reading.
- * Both NULL: cdl_adapter_create. */
-CDL_MUST_USE cdl_status adapter_create_stored(cdl_queue *queue, cdl_encoder *encoder,
-                                              const cdl_adapter_settings *settings,
+ * Both NULL: adapter_create. */
+CDL_MUST_USE cdl_status adapter_create_stored(cdl_queue *queue, model_encoder *encoder,
+                                              const adapter_settings *settings,
                                               const adapter_config *source,
-                                              const cdl_safetensors *stored, cdl_adapter **adapter);
+                                              const cdl_safetensors *stored,
+                                              model_adapter **adapter);
 /* Sets every trained tensor from the folder that the adapter was created for and materializes.
  * Biases of adapted layers, where the folder has none, stay the model's: PEFT 0.17 trains those of
  * bias "lora_only" and does not save them. DATA, naming folder and tensor, where another is missing,
  * has another shape or does not belong. */
-CDL_MUST_USE cdl_status adapter_read(cdl_adapter *adapter, cdl_queue *queue, const char *folder);
+CDL_MUST_USE cdl_status adapter_read(model_adapter *adapter, cdl_queue *queue, const char *folder);
 
 /* Copies the files of a tokenizer that there are. */
 CDL_MUST_USE cdl_status adapter_tokenizer_files_copy(const char *from_folder, const char *folder);
@@ -64,16 +66,16 @@ CDL_MUST_USE cdl_status adapter_tokenizer_files_copy(const char *from_folder, co
 typedef struct {
   const char *base, *tokenizer; /* folders of config.json and of the tokenizer's files */
   const char *const *labels;    /* NULL: unnamed */
-  cdl_problem problem;
+  model_problem problem;
 } adapter_model_origin;
 
 /* What a whole model's folder holds beside its weights: config.json as the encoder is, and the
  * tokenizer. */
-CDL_MUST_USE cdl_status adapter_model_write_settings(const cdl_encoder *encoder,
+CDL_MUST_USE cdl_status adapter_model_write_settings(const model_encoder *encoder,
                                                      const adapter_model_origin *origin,
                                                      const char *folder);
 /* Writes OUT as a whole Hugging Face folder: its settings and model.safetensors. */
-CDL_MUST_USE cdl_status adapter_model_write(cdl_encoder *encoder, cdl_queue *queue,
+CDL_MUST_USE cdl_status adapter_model_write(model_encoder *encoder, cdl_queue *queue,
                                             const adapter_model_origin *origin, const char *folder);
 
 #endif

@@ -10,7 +10,7 @@ static const adapter_method *const methods[] = {
 };
 enum { METHOD_COUNT = sizeof methods / sizeof methods[0] };
 
-const char *const *cdl_adapter_methods(void)
+const char *const *adapter_methods(void)
 {
   static const char *const names[] = {
 #define METHOD(name) #name,
@@ -28,13 +28,13 @@ const adapter_method *adapter_method_find(const char *name)
   return NULL;
 }
 
-const char *cdl_adapter_peft_type(const char *method)
+const char *adapter_peft_type(const char *method)
 {
   const adapter_method *m = adapter_method_find(method);
   return m != NULL ? m->peft_type : NULL;
 }
 
-const char *cdl_adapter_method_of(const char *peft_type)
+const char *adapter_method_of(const char *peft_type)
 {
   for (size_t i = 0; i < METHOD_COUNT; i++)
     if (strcmp(methods[i]->peft_type, peft_type) == 0)
@@ -42,7 +42,7 @@ const char *cdl_adapter_method_of(const char *peft_type)
   return NULL;
 }
 
-const cdl_adapter_option *cdl_adapter_options(const char *method, size_t *count)
+const adapter_option *adapter_options(const char *method, size_t *count)
 {
   const adapter_method *m = adapter_method_find(method);
   *count = 0;
@@ -53,13 +53,13 @@ const cdl_adapter_option *cdl_adapter_options(const char *method, size_t *count)
   return m->options;
 }
 
-bool cdl_adapter_is_low_rank(const char *method)
+bool adapter_is_low_rank(const char *method)
 {
   const adapter_method *m = adapter_method_find(method);
   return m != NULL && m->attach != NULL;
 }
 
-bool cdl_adapter_is_oriented(const char *method)
+bool adapter_is_oriented(const char *method)
 {
   const adapter_method *m = adapter_method_find(method);
   return m != NULL && m->oriented;
@@ -75,15 +75,15 @@ static bool same_word(const char *a, size_t n, const char *b)
   return b[n] == '\0';
 }
 
-cdl_adapter_word cdl_adapter_choice_text(const cdl_adapter_option *option, int place)
+adapter_word adapter_choice_text(const adapter_option *option, int place)
 {
   const char *word = option->choices;
   for (; place > 0; place--)
     word = strchr(word, '|') + 1;
-  return (cdl_adapter_word){word, strcspn(word, "|")};
+  return (adapter_word){word, strcspn(word, "|")};
 }
 
-int cdl_adapter_choice(const cdl_adapter_option *option, const char *word)
+int adapter_choice(const adapter_option *option, const char *word)
 {
   int place = 0;
   for (const char *c = option->choices; c != NULL; place++) {

@@ -117,24 +117,24 @@ static cdl_status compile(module_pattern *p, char *translated)
   PCRE2_UCHAR reason[128];
   const char *foreign = translate(p->text, translated);
   if (foreign != NULL)
-    return cdl_fail(CDL_USAGE,
+    return cdl_fail(CDL_STATUS_USAGE,
                     "%s '%.200s' is no regular expression of Python's: see character %zu", p->what,
                     p->text, (size_t)(foreign - p->text));
   p->code = pcre2_compile((PCRE2_SPTR)translated, PCRE2_ZERO_TERMINATED,
                           PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED, &error, &where, NULL);
   if (p->code == NULL) {
     pcre2_get_error_message(error, reason, sizeof reason);
-    return cdl_fail(CDL_USAGE, "%s '%.200s' is no regular expression: %s at character %zu", p->what,
-                    p->text, (const char *)reason, where);
+    return cdl_fail(CDL_STATUS_USAGE, "%s '%.200s' is no regular expression: %s at character %zu",
+                    p->what, p->text, (const char *)reason, where);
   }
   p->data = pcre2_match_data_create_from_pattern(p->code, NULL);
   p->limits = pcre2_match_context_create(NULL);
   if (p->data == NULL || p->limits == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %s '%.200s'", p->what, p->text);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s '%.200s'", p->what, p->text);
   pcre2_set_match_limit(p->limits, STEPS_MOST);
   pcre2_set_depth_limit(p->limits, STEPS_MOST);
   pcre2_set_heap_limit(p->limits, HEAP_KIB_MOST);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status module_pattern_create(const char *what, const char *text, module_pattern **pattern)
@@ -142,20 +142,20 @@ cdl_status module_pattern_create(const char *what, const char *text, module_patt
   *pattern = NULL;
   module_pattern *p = calloc(1, sizeof *p);
   if (p == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %s '%.200s'", what, text);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s '%.200s'", what, text);
   p->what = what;
   p->text = text;
   char *translated = malloc(2 * strlen(text) + 1);
-  const cdl_status status = translated != NULL
-                                ? compile(p, translated)
-                                : cdl_fail(CDL_MEMORY, "out of memory: %s '%.200s'", what, text);
+  const cdl_status status =
+      translated != NULL ? compile(p, translated)
+                         : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s '%.200s'", what, text);
   free(translated);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     module_pattern_free(p);
     return status;
   }
   *pattern = p;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void module_pattern_free(module_pattern *p)
@@ -178,10 +178,10 @@ static cdl_status match(const module_pattern *p, const char *path, size_t first,
   const int found = pcre2_match(p->code, (PCRE2_SPTR)path, end, first, 0, p->data, p->limits);
   *matches = found >= 0;
   if (found >= 0 || found == PCRE2_ERROR_NOMATCH)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (found == PCRE2_ERROR_NOMEMORY)
-    return cdl_fail(CDL_MEMORY, "out of memory: %s '%.200s'", p->what, p->text);
-  return cdl_fail(CDL_USAGE,
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s '%.200s'", p->what, p->text);
+  return cdl_fail(CDL_STATUS_USAGE,
                   "%s '%.200s' takes too long to match: after %d steps it is undecided for %s",
                   p->what, p->text, STEPS_MOST, path);
 }
@@ -208,7 +208,7 @@ static cdl_status match_before(const module_pattern *p, const char *path, size_t
     CDL_TRY(match(p, path, first, end, matches));
     first = next_component(path, first);
   } while (!*matches && first > 0 && first <= end);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status module_pattern_matches_end(const module_pattern *p, const char *path, bool *matches)
@@ -226,8 +226,8 @@ cdl_status module_pattern_number(const module_pattern *p, const char *path, int6
       CDL_TRY(match_before(p, path, at - 1, &matches));
     if (matches) {
       *number = strtoll(path + at, NULL, 10);
-      return CDL_OK;
+      return CDL_STATUS_OK;
     }
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

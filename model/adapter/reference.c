@@ -20,8 +20,8 @@ cdl_status adapter_reference_config(const char *path, json_t *config)
   if (json_object_set_new(config, "peft_type", json_string("CONDLORA")) != 0 ||
       json_object_set_new(config, "orientation", json_string("reference")) != 0 ||
       (without && json_object_set_new(config, "use_x", json_string("none")) != 0))
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
+  return CDL_STATUS_OK;
 }
 
 bool adapter_reference_name(const char *parameter, char *name, size_t bytes)

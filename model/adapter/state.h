@@ -4,17 +4,17 @@
 
 #include <jansson.h>
 
-#include "condlora/adapter.h"
 #include "condlora/random.h"
+#include "model/adapter/adapter.h"
 #include "model/adapter/folder.h"
 
 struct adapter_snapshot; /* model/adapter/io.h */
 
-/* Adapted sites of one kind in layers of equal distance: their weights are one strided batch. */
+/* Adapted modules of one kind in layers of equal distance: their weights are one strided batch. */
 typedef struct {
-  cdl_site_kind kind;
-  cdl_site **sites;      /* [count] */
-  const size_t *numbers; /* [count] their places among the adapter's sites */
+  encoder_module_kind kind;
+  encoder_module **modules; /* [count] */
+  const size_t *numbers;    /* [count] their places among the adapter's modules */
   int count;
   int64_t rank;
   int group;          /* which group of shared parameters the run belongs to */
@@ -22,22 +22,22 @@ typedef struct {
   /* [count, rank, in], [count, out, rank]: derived, for methods that share parameters. */
   cdl_tensor a, b;
   cdl_tensor d_a, d_b;
-} site_run;
+} layer_batch;
 
-/* What of one site the settings' patterns decide. */
+/* What of one module the settings' patterns decide. */
 typedef struct {
   int64_t rank;
   double alpha;
   float scale;
-} site_settings;
+} module_settings;
 
 /* A target that no delta reaches, a layer of the head or a table of embeddings: what a folder holds
  * for it is added to its weight once and for all, which is then the adapter's, whole. */
 typedef struct {
-  char path[CDL_NAME_BYTES];
-  cdl_parameter *weight;
+  char path[MODEL_NAME_BYTES];
+  encoder_parameter *weight;
   bool table; /* its update is [columns, rows] */
-  site_settings settings;
+  module_settings settings;
 } adapter_folded;
 
 /* A tensor of the adapter's file that is not the parameter itself: [rows, columns], to be freed by
@@ -50,91 +50,92 @@ typedef struct {
 typedef struct adapter_method {
   const char *name, *peft_type;
   /* Ends with a NULL name; NULL: none. adapter_option_value reads them by place. */
-  const cdl_adapter_option *options;
+  const adapter_option *options;
   /* Keys of adapter_config.json that the method writes with `extra` and finds again in the
    * adapter's `extra`; ends with NULL. One that is a setting of all methods (rank_pattern) is then
    * the method's alone. */
   const char *const *extra_keys;
-  unsigned initial_values; /* which of cdl_init there may be, bit by bit; kaiming always */
+  unsigned initial_values; /* which of adapter_init there may be, bit by bit; kaiming always */
   bool oriented;           /* --orientation means something */
   bool shares; /* layers share parameters: A_l, B_l of each run of layers are derived from them */
 
   /* Lists the method's parameters with adapter_add_parameter; NULL: none of its own. */
-  cdl_status (*parameters)(cdl_adapter *adapter);
+  cdl_status (*parameters)(model_adapter *adapter);
   /* Initial values of parameter `index` of the method's own, `count` floats. */
-  void (*initialize)(const cdl_adapter *adapter, size_t index, cdl_random *random, float *values,
+  void (*initialize)(const model_adapter *adapter, size_t index, cdl_random *random, float *values,
                      int64_t count);
-  /* Sets the adapted sites' deltas, memory being there; NULL: the method adapts none. */
-  cdl_status (*attach)(cdl_adapter *adapter, cdl_queue *queue);
+  /* Sets the adapted modules' deltas, memory being there; NULL: the method adapts none. */
+  cdl_status (*attach)(model_adapter *adapter, cdl_queue *queue);
   /* Frees `adapter->own_state`. */
-  void (*release)(cdl_adapter *adapter);
+  void (*release)(model_adapter *adapter);
   /* What of the model itself is trained, besides head and modules to save; NULL: nothing. */
-  bool (*trains)(const cdl_parameter *parameter);
+  bool (*trains)(const encoder_parameter *parameter);
   /* What is derived from the parameters, and its gradients back; NULL: nothing. */
-  void (*materialize)(cdl_adapter *adapter, cdl_queue *queue);
-  void (*pull_back)(cdl_adapter *adapter, cdl_queue *queue);
+  void (*materialize)(model_adapter *adapter, cdl_queue *queue);
+  void (*pull_back)(model_adapter *adapter, cdl_queue *queue);
 
   /* Places in a run where a method may step in; NULL: it does not. In order: */
   /* the frozen weights, once initial values are drawn (PiSSA); */
-  cdl_status (*prepare_base)(cdl_adapter *adapter, cdl_queue *queue);
+  cdl_status (*prepare_base)(model_adapter *adapter, cdl_queue *queue);
   /* the number of optimizer steps is known (schedules of the method's own); */
-  cdl_status (*begin_run)(cdl_adapter *adapter, cdl_queue *queue, int64_t steps);
+  cdl_status (*begin_run)(model_adapter *adapter, cdl_queue *queue, int64_t steps);
   /* before a step's materialize (what is drawn anew each step); */
-  cdl_status (*begin_step)(cdl_adapter *adapter, cdl_queue *queue, const cdl_step_record *record);
+  cdl_status (*begin_step)(model_adapter *adapter, cdl_queue *queue, const cdl_step_record *record);
   /* a penalty on the loss and its gradients, after pull_back (AdaLoRA); */
-  void (*extra_loss)(cdl_adapter *adapter, cdl_queue *queue, cdl_tensor loss);
+  void (*extra_loss)(model_adapter *adapter, cdl_queue *queue, cdl_tensor loss);
   /* after an optimizer step, `step` the 0-based one just done, which took the gradients times
    * `factor` [1] (AdaLoRA's allocator). */
-  cdl_status (*after_step)(cdl_adapter *adapter, cdl_queue *queue, int64_t step, cdl_tensor factor);
+  cdl_status (*after_step)(model_adapter *adapter, cdl_queue *queue, int64_t step,
+                           cdl_tensor factor);
   /* Whether what a step enqueues differs from step to step; NULL: it does not. */
-  bool (*varies)(const cdl_adapter *adapter);
+  bool (*varies)(const model_adapter *adapter);
 
   /* Dense F32 tensors, besides parameters, that a resumed run must find as they were: tensor
    * `index` of them, an absent one past the last. */
-  cdl_tensor (*state)(cdl_adapter *adapter, size_t index);
+  cdl_tensor (*state)(model_adapter *adapter, size_t index);
   /* Parameters and state have been put back: for what is derived from them on the host. */
-  cdl_status (*restored)(cdl_adapter *adapter, cdl_queue *queue);
+  cdl_status (*restored)(model_adapter *adapter, cdl_queue *queue);
 
   /* What the adapter's folder holds in the place of the snapshot's own parameter `index`; `values`
    * stays NULL where that is the parameter itself. */
-  cdl_status (*store)(const cdl_adapter *adapter, const struct adapter_snapshot *snapshot,
+  cdl_status (*store)(const model_adapter *adapter, const struct adapter_snapshot *snapshot,
                       size_t index, stored_values *stored);
   /* The values of extra_keys for a snapshot: a new object; NULL when memory is out. */
-  json_t *(*extra)(const cdl_adapter *adapter, const struct adapter_snapshot *snapshot);
+  json_t *(*extra)(const model_adapter *adapter, const struct adapter_snapshot *snapshot);
 } adapter_method;
 
-struct cdl_adapter {
+struct model_adapter {
   const adapter_method *method;
-  cdl_encoder *encoder;
+  model_encoder *encoder;
   int64_t rank; /* where no pattern says otherwise, as scale */
   float scale, dropout;
   bool dropout_hits_base, as_reference, rslora;
-  cdl_init init;
-  cdl_orientation orientation;
-  double options[CDL_ADAPTER_OPTIONS_MAX]; /* in the order of the method's list */
-  const json_t *extra;                     /* while the adapter is created */
+  adapter_init init;
+  adapter_orientation orientation;
+  double options[ADAPTER_OPTIONS_MAX]; /* in the order of the method's list */
+  const json_t *extra;                 /* while the adapter is created */
   /* Of an adapter that is read from a folder, until it has been. */
   const adapter_config *source;
   const cdl_safetensors *stored;
-  void *own_state;         /* the method's to use */
-  struct dora_state *dora; /* dora.c; NULL: off */
-  cdl_delta *whole_deltas; /* [site_count] dylora.c: of the full rank; NULL: off */
-  int64_t rank_in_use;     /* likewise */
+  void *own_state;             /* the method's to use */
+  struct dora_state *dora;     /* dora.c; NULL: off */
+  encoder_delta *whole_deltas; /* [module_count] dylora.c: of the full rank; NULL: off */
+  int64_t rank_in_use;         /* likewise */
 
-  cdl_site **sites;        /* adapted, in the encoder's order */
-  site_settings *per_site; /* [site_count] */
-  size_t site_count;
+  encoder_module **modules;    /* adapted, in the encoder's order */
+  module_settings *per_module; /* [module_count] */
+  size_t module_count;
   adapter_folded *folded;
   size_t folded_count;
-  site_run *runs;
+  layer_batch *runs;
   size_t run_count;
   int group_count;
-  cdl_site **run_sites; /* what the runs' `sites` and `numbers` point into */
+  encoder_module **run_modules; /* what the runs' `modules` and `numbers` point into */
   size_t *run_numbers;
 
-  cdl_parameter *own;
+  encoder_parameter *own;
   size_t own_count, own_capacity;
-  cdl_parameter **trained; /* own, then the encoder's */
+  encoder_parameter **trained; /* own, then the encoder's */
   size_t trained_count;
 
   cdl_buffer *value_buffer, *gradient_buffer, *derived_buffer;
@@ -144,14 +145,14 @@ struct cdl_adapter {
 };
 
 /* Adds a parameter; `name` as formatted. Memory comes later. */
-cdl_status adapter_add_parameter(cdl_adapter *adapter, cdl_parameter_role role, int64_t rows,
+cdl_status adapter_add_parameter(model_adapter *adapter, encoder_parameter_role role, int64_t rows,
                                  int64_t columns, const char *name_format, ...) CDL_PRINTF(5, 6);
 
 /* A vector, likewise. */
-cdl_status adapter_add_vector(cdl_adapter *adapter, cdl_parameter_role role, int64_t count,
+cdl_status adapter_add_vector(model_adapter *adapter, encoder_parameter_role role, int64_t count,
                               const char *name_format, ...) CDL_PRINTF(4, 5);
 
-static inline double adapter_option_value(const cdl_adapter *adapter, int option)
+static inline double adapter_option_value(const model_adapter *adapter, int option)
 {
   return adapter->options[option];
 }
@@ -159,7 +160,7 @@ static inline double adapter_option_value(const cdl_adapter *adapter, int option
 /* Initial values of methods whose parameters are pairs, A at an even index and B at the odd one
  * after it: A Kaiming-uniform with a = √5, U(±1/√columns) (He et al. 2015, as PyTorch's Linear), or
  * N(0, 1/rows²) where `init` is gaussian; B zero. */
-void adapter_initialize_pair(const cdl_adapter *adapter, size_t index, cdl_random *random,
+void adapter_initialize_pair(const model_adapter *adapter, size_t index, cdl_random *random,
                              float *values, int64_t count);
 
 /* Of a run's batch of matrices, the one of layer `index`. */
@@ -167,7 +168,7 @@ cdl_tensor adapter_of_layer(cdl_tensor batch, int index);
 /* One shared matrix as a batch of `count` equal ones. */
 cdl_tensor adapter_repeated(cdl_tensor matrix, int count);
 /* gradient += Σ_l op(x_l) op(W_l), by way of one product a layer. */
-void adapter_add_products(const cdl_adapter *adapter, cdl_queue *queue, const site_run *run,
+void adapter_add_products(const model_adapter *adapter, cdl_queue *queue, const layer_batch *run,
                           cdl_tensor gradient, cdl_tensor x, bool transpose_x,
                           bool transpose_weights);
 
@@ -175,29 +176,30 @@ void adapter_add_products(const cdl_adapter *adapter, cdl_queue *queue, const si
 const adapter_method *adapter_method_find(const char *name);
 
 /* alpha / rank, or what else the settings say. */
-float adapter_scale(const cdl_adapter_settings *settings, int64_t rank, double alpha);
+float adapter_scale(const adapter_settings *settings, int64_t rank, double alpha);
 /* Whether it is a bias, of a linear layer or of a norm. */
-bool adapter_is_bias(const cdl_parameter *parameter);
+bool adapter_is_bias(const encoder_parameter *parameter);
 
-/* adapter_targets.c: fills in sites, their settings, runs and groups. */
-cdl_status adapter_find_targets(cdl_adapter *adapter, const cdl_adapter_settings *settings);
+/* adapter_targets.c: fills in modules, their settings, runs and groups. */
+cdl_status adapter_find_targets(model_adapter *adapter, const adapter_settings *settings);
 /* Marks head, modules to save and what the method trains. */
-cdl_status adapter_mark_trained(cdl_adapter *adapter, const cdl_adapter_settings *settings);
+cdl_status adapter_mark_trained(model_adapter *adapter, const adapter_settings *settings);
 
 /* Whether the folder's config says that a tensor of the model is in its file. */
-bool adapter_says_saved(const cdl_adapter *adapter, const char *name);
+bool adapter_says_saved(const model_adapter *adapter, const char *name);
 
 /* adapter_fold.c: of an adapter that is read from a folder. */
 
 /* A tensor of the model in the adapter's file, under any of the names it has there; or NULL. */
-const cdl_stored_tensor *adapter_stored(const cdl_adapter *adapter, const cdl_parameter *parameter);
+const cdl_stored_tensor *adapter_stored(const model_adapter *adapter,
+                                        const encoder_parameter *parameter);
 /* Whether the file has such a tensor or what is to be added to it. */
-bool adapter_holds(const cdl_adapter *adapter, const cdl_parameter *parameter);
+bool adapter_holds(const model_adapter *adapter, const encoder_parameter *parameter);
 /* Adds to the values of a tensor of the model what the file has for it besides. */
-cdl_status adapter_fold(const cdl_adapter *adapter, const char *folder,
-                        const cdl_parameter *parameter, float *values);
+cdl_status adapter_fold(const model_adapter *adapter, const char *folder,
+                        const encoder_parameter *parameter, float *values);
 /* Whether the file's tensor of this name is one that adapter_fold adds. */
-bool adapter_folds(const cdl_adapter *adapter, const char *name);
+bool adapter_folds(const model_adapter *adapter, const char *name);
 
 #define METHOD(name) extern const adapter_method adapter_method_##name;
 #include "model/adapter/methods.def"

@@ -27,17 +27,17 @@ static const char *last_name(const char *path)
   return dot != NULL ? dot + 1 : path;
 }
 
-/* The sites' last names nearest to `wanted`: at most three, "query, key". */
-static void near_misses(const cdl_adapter *a, const char *wanted, char *text, size_t bytes)
+/* The modules' last names nearest to `wanted`: at most three, "query, key". */
+static void near_misses(const model_adapter *a, const char *wanted, char *text, size_t bytes)
 {
-  const cdl_site *sites = cdl_encoder_sites(a->encoder);
-  const size_t count = cdl_encoder_site_count(a->encoder);
+  const encoder_module *modules = encoder_modules(a->encoder);
+  const size_t count = encoder_module_count(a->encoder);
   const char *best[3] = {NULL};
   const char *name = last_name(wanted);
   for (int k = 0; k < 3; k++) {
     size_t least = SIZE_MAX;
     for (size_t i = 0; i < count; i++) {
-      const char *candidate = last_name(sites[i].path);
+      const char *candidate = last_name(modules[i].path);
       bool listed = false;
       for (int j = 0; j < k; j++)
         listed = listed || strcmp(best[j], candidate) == 0;
@@ -57,12 +57,12 @@ static void near_misses(const cdl_adapter *a, const char *wanted, char *text, si
   }
 }
 
-static cdl_status unmatched(const cdl_adapter *a, const char *what, const char *wanted)
+static cdl_status unmatched(const model_adapter *a, const char *what, const char *wanted)
 {
   char near[256];
   near_misses(a, wanted, near, sizeof near);
   return cdl_fail(
-      CDL_USAGE,
+      CDL_STATUS_USAGE,
       "%s '%s' matches no linear layer of the model; near it are %s (condlora inspect lists all)",
       what, wanted, near);
 }
@@ -71,9 +71,9 @@ static cdl_status unmatched(const cdl_adapter *a, const char *what, const char *
 
 /* What a target can name. */
 typedef struct {
-  char path[CDL_NAME_BYTES];
-  cdl_site *site; /* NULL: a layer of the head, or a table of embeddings */
-  cdl_parameter *weight;
+  char path[MODEL_NAME_BYTES];
+  encoder_module *module; /* NULL: a layer of the head, or a table of embeddings */
+  encoder_parameter *weight;
   bool table;
 } candidate;
 
@@ -90,33 +90,33 @@ static void free_modules(module_list *list)
   *list = (module_list){0};
 }
 
-static cdl_site *site_of(const cdl_adapter *a, const char *path, size_t length)
+static encoder_module *module_of(const model_adapter *a, const char *path, size_t length)
 {
-  cdl_site *sites = cdl_encoder_sites(a->encoder);
-  for (size_t i = 0; i < cdl_encoder_site_count(a->encoder); i++)
-    if (strlen(sites[i].path) == length && memcmp(sites[i].path, path, length) == 0)
-      return &sites[i];
+  encoder_module *modules = encoder_modules(a->encoder);
+  for (size_t i = 0; i < encoder_module_count(a->encoder); i++)
+    if (strlen(modules[i].path) == length && memcmp(modules[i].path, path, length) == 0)
+      return &modules[i];
   return NULL;
 }
 
-/* The sites in their order, then the other matrices: the head's, and tables of embeddings, which a
+/* The modules in their order, then the other matrices: the head's, and tables of embeddings, which a
  * folder alone can have as targets. */
-static cdl_status list_modules(const cdl_adapter *a, module_list *list)
+static cdl_status list_modules(const model_adapter *a, module_list *list)
 {
   static const char ending[] = ".weight";
-  cdl_parameter *parameters = cdl_encoder_parameters(a->encoder);
-  const size_t parameter_count = cdl_encoder_parameter_count(a->encoder);
+  encoder_parameter *parameters = encoder_parameters(a->encoder);
+  const size_t parameter_count = encoder_parameter_count(a->encoder);
   *list = (module_list){.item = calloc(parameter_count + 1, sizeof *list->item),
                         .chosen = calloc(2 * parameter_count + 1, sizeof *list->chosen)};
   if (list->item == NULL || list->chosen == NULL) {
     free_modules(list);
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu linear layers", parameter_count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu linear layers", parameter_count);
   }
-  cdl_site *sites = cdl_encoder_sites(a->encoder);
-  for (size_t i = 0; i < cdl_encoder_site_count(a->encoder); i++) {
+  encoder_module *modules = encoder_modules(a->encoder);
+  for (size_t i = 0; i < encoder_module_count(a->encoder); i++) {
     candidate *m = &list->item[list->count++];
-    *m = (candidate){.site = &sites[i]};
-    memcpy(m->path, sites[i].path, sizeof m->path);
+    *m = (candidate){.module = &modules[i]};
+    memcpy(m->path, modules[i].path, sizeof m->path);
   }
   for (size_t i = 0; i < parameter_count; i++) {
     const char *name = parameters[i].name;
@@ -126,14 +126,14 @@ static cdl_status list_modules(const cdl_adapter *a, module_list *list)
       continue;
     const size_t length = bytes - (sizeof ending - 1);
     const bool head = model_checkpoint_is_head(name);
-    if (site_of(a, name, length) != NULL || (!head && a->stored == NULL))
+    if (module_of(a, name, length) != NULL || (!head && a->stored == NULL))
       continue;
     candidate *m = &list->item[list->count++];
     *m = (candidate){.weight = &parameters[i], .table = !head};
     memcpy(m->path, name, length);
   }
   list->scratch = list->chosen + list->count;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* PEFT's word for every linear layer, saved ones aside. */
@@ -147,13 +147,13 @@ static cdl_status select_by_pattern(const module_list *list, const char *what, c
   if (strcasecmp(text, every_layer) == 0) {
     for (size_t i = 0; i < list->count; i++)
       chosen[i] = !list->item[i].table;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   module_pattern *pattern;
   CDL_TRY(module_pattern_create(what, text, &pattern));
   *any = false;
-  cdl_status status = CDL_OK;
-  for (size_t i = 0; i < list->count && status == CDL_OK; i++) {
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t i = 0; i < list->count && status == CDL_STATUS_OK; i++) {
     status = module_pattern_matches(pattern, list->item[i].path, &chosen[i]);
     *any = *any || chosen[i];
   }
@@ -173,14 +173,14 @@ static bool select_by_suffix(const module_list *list, const char *name, bool *ch
 }
 
 /* A list read from a folder may name what this model does not have, but not nothing else. */
-static cdl_status select_targets(const cdl_adapter *a, const cdl_adapter_settings *s,
+static cdl_status select_targets(const model_adapter *a, const adapter_settings *s,
                                  const module_list *list)
 {
   static const char what[] = "target pattern";
   bool some = false;
   if (s->target_pattern != NULL) {
     CDL_TRY(select_by_pattern(list, what, s->target_pattern, list->chosen, &some));
-    return some ? CDL_OK : unmatched(a, what, s->target_pattern);
+    return some ? CDL_STATUS_OK : unmatched(a, what, s->target_pattern);
   }
   for (size_t t = 0; t < s->target_count; t++) {
     const bool any = select_by_suffix(list, s->targets[t], list->chosen);
@@ -188,11 +188,11 @@ static cdl_status select_targets(const cdl_adapter *a, const cdl_adapter_setting
     if (!any && (!s->ignore_unmatched || (!some && t + 1 == s->target_count)))
       return unmatched(a, "target", s->targets[t]);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The number of a path's layer by the first of the patterns that finds one. */
-static cdl_status number_of_layer(const cdl_adapter_settings *s, const char *path, int64_t *number)
+static cdl_status number_of_layer(const adapter_settings *s, const char *path, int64_t *number)
 {
   static const char *const any_module[] = {"[^.]*"};
   const bool named = s->layers_pattern_count > 0;
@@ -205,25 +205,26 @@ static cdl_status number_of_layer(const cdl_adapter_settings *s, const char *pat
     module_pattern_free(pattern);
     CDL_TRY(status);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Of the targets chosen, those in the layers that the settings list. A target given by its whole
  * path stays in any case, as in PEFT. */
-static cdl_status keep_layers(const cdl_adapter *a, const cdl_adapter_settings *s,
+static cdl_status keep_layers(const model_adapter *a, const adapter_settings *s,
                               const module_list *list)
 {
   if (s->layer_count == 0)
     return s->layers_pattern_count == 0 || s->ignore_unmatched
-               ? CDL_OK
-               : cdl_fail(CDL_USAGE,
+               ? CDL_STATUS_OK
+               : cdl_fail(CDL_STATUS_USAGE,
                           "a layers pattern (--layers-pattern) wants the numbers of layers too");
   if (s->target_pattern != NULL)
-    return cdl_fail(CDL_USAGE, "numbers of layers go with a list of targets, not with a pattern");
-  const int64_t layers = cdl_encoder_config(a->encoder)->layers;
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "numbers of layers go with a list of targets, not with a pattern");
+  const int64_t layers = encoder_config(a->encoder)->layers;
   for (size_t l = 0; l < s->layer_count && !s->ignore_unmatched; l++)
     if (s->layers[l] < 0 || s->layers[l] >= layers)
-      return cdl_fail(CDL_USAGE, "there is no layer %lld: the model's are 0 to %lld",
+      return cdl_fail(CDL_STATUS_USAGE, "there is no layer %lld: the model's are 0 to %lld",
                       (long long)s->layers[l], (long long)layers - 1);
   for (size_t i = 0; i < list->count; i++) {
     const char *path = list->item[i].path;
@@ -238,11 +239,11 @@ static cdl_status keep_layers(const cdl_adapter *a, const cdl_adapter_settings *
       kept = number == s->layers[l];
     list->chosen[i] = kept;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* A list read from a folder may exclude what this model does not have. */
-static cdl_status leave_out_excluded(const cdl_adapter *a, const cdl_adapter_settings *s,
+static cdl_status leave_out_excluded(const model_adapter *a, const adapter_settings *s,
                                      const module_list *list)
 {
   static const char what[] = "excluded module pattern";
@@ -256,10 +257,10 @@ static cdl_status leave_out_excluded(const cdl_adapter *a, const cdl_adapter_set
       return unmatched(a, "excluded module", s->excluded[e]);
   for (size_t i = 0; i < list->count; i++)
     list->chosen[i] = list->chosen[i] && !list->scratch[i];
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-static cdl_status choose_modules(const cdl_adapter *a, const cdl_adapter_settings *s,
+static cdl_status choose_modules(const model_adapter *a, const adapter_settings *s,
                                  const module_list *list)
 {
   CDL_TRY(select_targets(a, s, list));
@@ -277,7 +278,7 @@ static bool within_module(const char *path, const char *module)
 }
 
 /* PEFT adds the head to the modules of its SEQ_CLS. */
-static bool saved_whole(const cdl_adapter *a, const cdl_adapter_settings *s, const char *path)
+static bool saved_whole(const model_adapter *a, const adapter_settings *s, const char *path)
 {
   if (s->train_pooler && within_module(path, "pooler"))
     return true;
@@ -292,34 +293,34 @@ static bool saved_whole(const cdl_adapter *a, const cdl_adapter_settings *s, con
 
 /* ---- Ranks ---- */
 
-float adapter_scale(const cdl_adapter_settings *s, int64_t rank, double alpha)
+float adapter_scale(const adapter_settings *s, int64_t rank, double alpha)
 {
   return (float)(alpha / (s->rslora ? sqrt((double)rank) : (double)rank));
 }
 
-/* Sites, then folded modules. */
-static const char *path_of(const cdl_adapter *a, size_t i)
+/* Modules, then folded modules. */
+static const char *path_of(const model_adapter *a, size_t i)
 {
-  return i < a->site_count ? a->sites[i]->path : a->folded[i - a->site_count].path;
+  return i < a->module_count ? a->modules[i]->path : a->folded[i - a->module_count].path;
 }
 
 /* The value of the first pattern that matches each module; where none does, it stays. */
-static cdl_status apply_patterns(const cdl_adapter *a, const cdl_adapter_settings *s,
-                                 const char *what, const cdl_module_value *list, size_t count,
+static cdl_status apply_patterns(const model_adapter *a, const adapter_settings *s,
+                                 const char *what, const adapter_module_value *list, size_t count,
                                  double *values)
 {
-  const size_t modules = a->site_count + a->folded_count;
+  const size_t modules = a->module_count + a->folded_count;
   bool *decided = calloc(modules + 1, sizeof *decided);
   if (decided == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %s", what);
-  cdl_status status = CDL_OK;
-  for (size_t p = 0; p < count && status == CDL_OK; p++) {
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", what);
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t p = 0; p < count && status == CDL_STATUS_OK; p++) {
     module_pattern *pattern;
     status = module_pattern_create(what, list[p].pattern, &pattern);
-    if (status != CDL_OK)
+    if (status != CDL_STATUS_OK)
       break;
     bool any = false;
-    for (size_t i = 0; i < modules && status == CDL_OK; i++) {
+    for (size_t i = 0; i < modules && status == CDL_STATUS_OK; i++) {
       bool matches;
       status = module_pattern_matches_end(pattern, path_of(a, i), &matches);
       if (!matches)
@@ -330,7 +331,7 @@ static cdl_status apply_patterns(const cdl_adapter *a, const cdl_adapter_setting
       decided[i] = true;
     }
     module_pattern_free(pattern);
-    if (status == CDL_OK && !any && !s->ignore_unmatched)
+    if (status == CDL_STATUS_OK && !any && !s->ignore_unmatched)
       status = unmatched(a, what, list[p].pattern);
   }
   free(decided);
@@ -338,24 +339,25 @@ static cdl_status apply_patterns(const cdl_adapter *a, const cdl_adapter_setting
 }
 
 /* PEFT trains nothing with an alpha of 0 or below, and reads it. */
-static cdl_status check_module(const cdl_adapter_settings *s, const site_settings *m,
+static cdl_status check_module(const adapter_settings *s, const module_settings *m,
                                const char *path)
 {
   if (m->rank < 1 || m->rank > 65536)
-    return cdl_fail(CDL_USAGE, "%s: rank is 1 to 65536, not %lld", path, (long long)m->rank);
+    return cdl_fail(CDL_STATUS_USAGE, "%s: rank is 1 to 65536, not %lld", path, (long long)m->rank);
   if (!(fabs(m->alpha) <= 1e9) || (m->alpha <= 0 && !s->ignore_unmatched))
-    return cdl_fail(CDL_USAGE, "%s: alpha is above 0 and at most 1e9, not %g", path, m->alpha);
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_USAGE, "%s: alpha is above 0 and at most 1e9, not %g", path,
+                    m->alpha);
+  return CDL_STATUS_OK;
 }
 
-static cdl_status settle_modules(cdl_adapter *a, const cdl_adapter_settings *s)
+static cdl_status settle_modules(model_adapter *a, const adapter_settings *s)
 {
-  const size_t modules = a->site_count + a->folded_count;
-  a->per_site = calloc(a->site_count + 1, sizeof *a->per_site);
+  const size_t modules = a->module_count + a->folded_count;
+  a->per_module = calloc(a->module_count + 1, sizeof *a->per_module);
   double *values = calloc(2 * modules + 1, sizeof *values), *alphas = values + modules;
-  if (a->per_site == NULL || values == NULL) {
+  if (a->per_module == NULL || values == NULL) {
     free(values);
-    return cdl_fail(CDL_MEMORY, "out of memory: an adapter of %zu layers", modules);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter of %zu layers", modules);
   }
   for (size_t i = 0; i < modules; i++) {
     values[i] = (double)s->rank;
@@ -363,12 +365,13 @@ static cdl_status settle_modules(cdl_adapter *a, const cdl_adapter_settings *s)
   }
   cdl_status status =
       apply_patterns(a, s, "rank pattern", s->rank_pattern, s->rank_pattern_count, values);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status =
         apply_patterns(a, s, "alpha pattern", s->alpha_pattern, s->alpha_pattern_count, alphas);
-  for (size_t i = 0; i < modules && status == CDL_OK; i++) {
-    site_settings *m = i < a->site_count ? &a->per_site[i] : &a->folded[i - a->site_count].settings;
-    *m = (site_settings){.rank = (int64_t)values[i], .alpha = alphas[i]};
+  for (size_t i = 0; i < modules && status == CDL_STATUS_OK; i++) {
+    module_settings *m =
+        i < a->module_count ? &a->per_module[i] : &a->folded[i - a->module_count].settings;
+    *m = (module_settings){.rank = (int64_t)values[i], .alpha = alphas[i]};
     m->scale = adapter_scale(s, m->rank, m->alpha);
     status = check_module(s, m, path_of(a, i));
   }
@@ -378,57 +381,57 @@ static cdl_status settle_modules(cdl_adapter *a, const cdl_adapter_settings *s)
 
 /* ---- Runs ---- */
 
-/* Sites of one kind, in the order of their layers, cut where their distance changes. Layers that
+/* Modules of one kind, in the order of their layers, cut where their distance changes. Layers that
  * share parameters share their rank. */
-static cdl_status make_runs(cdl_adapter *a)
+static cdl_status make_runs(model_adapter *a)
 {
-  a->runs = calloc(a->site_count + 1, sizeof *a->runs);
-  a->run_sites = calloc(a->site_count + 1, sizeof(cdl_site *));
-  a->run_numbers = calloc(a->site_count + 1, sizeof *a->run_numbers);
-  if (a->runs == NULL || a->run_sites == NULL || a->run_numbers == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: an adapter of %zu layers", a->site_count);
+  a->runs = calloc(a->module_count + 1, sizeof *a->runs);
+  a->run_modules = calloc(a->module_count + 1, sizeof(encoder_module *));
+  a->run_numbers = calloc(a->module_count + 1, sizeof *a->run_numbers);
+  if (a->runs == NULL || a->run_modules == NULL || a->run_numbers == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter of %zu layers", a->module_count);
   size_t used = 0;
-  for (int kind = 0; kind < CDL_SITES_PER_BLOCK; kind++) {
-    site_run *run = NULL;
+  for (int kind = 0; kind < ENCODER_MODULES_PER_BLOCK; kind++) {
+    layer_batch *run = NULL;
     int64_t stride = 0, rank = 0;
     const size_t before = a->run_count;
-    for (size_t i = 0; i < a->site_count; i++) {
-      cdl_site *site = a->sites[i];
-      if (site->layer < 0 || (int)site->kind != kind)
+    for (size_t i = 0; i < a->module_count; i++) {
+      encoder_module *module = a->modules[i];
+      if (module->layer < 0 || (int)module->kind != kind)
         continue;
-      rank = rank == 0 ? a->per_site[i].rank : rank;
-      if (a->method->shares && a->per_site[i].rank != rank)
-        return cdl_fail(CDL_USAGE,
+      rank = rank == 0 ? a->per_module[i].rank : rank;
+      if (a->method->shares && a->per_module[i].rank != rank)
+        return cdl_fail(CDL_STATUS_USAGE,
                         "method %s shares the rank of layers of one kind: %s cannot have rank "
                         "%lld beside %lld",
-                        a->method->name, site->path, (long long)a->per_site[i].rank,
+                        a->method->name, module->path, (long long)a->per_module[i].rank,
                         (long long)rank);
       const int64_t step =
-          run != NULL ? site->weight.offset - run->sites[run->count - 1]->weight.offset : 0;
+          run != NULL ? module->weight.offset - run->modules[run->count - 1]->weight.offset : 0;
       if (run == NULL || (run->count > 1 && step != stride)) {
         run = &a->runs[a->run_count++];
-        *run = (site_run){.kind = (cdl_site_kind)kind,
-                          .sites = a->run_sites + used,
-                          .numbers = a->run_numbers + used,
-                          .rank = rank,
-                          .group = a->group_count,
-                          .weights = site->weight};
+        *run = (layer_batch){.kind = (encoder_module_kind)kind,
+                             .modules = a->run_modules + used,
+                             .numbers = a->run_numbers + used,
+                             .rank = rank,
+                             .group = a->group_count,
+                             .weights = module->weight};
       } else {
         stride = step;
         run->weights.stride[1] = step;
       }
       a->run_numbers[used++] = i;
-      run->sites[run->count++] = site;
+      run->modules[run->count++] = module;
       run->weights.size[1] = run->count;
     }
     a->group_count += a->run_count > before;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Takes the chosen modules that are not saved whole. `*outside`: some of them are not where the
  * method shares its parameters. */
-static void take_modules(cdl_adapter *a, const cdl_adapter_settings *s, const module_list *list,
+static void take_modules(model_adapter *a, const adapter_settings *s, const module_list *list,
                          bool *outside)
 {
   *outside = false;
@@ -436,10 +439,10 @@ static void take_modules(cdl_adapter *a, const cdl_adapter_settings *s, const mo
     const candidate *m = &list->item[i];
     if (!list->chosen[i] || saved_whole(a, s, m->path))
       continue;
-    if (a->method->shares && (m->site == NULL || m->site->layer < 0))
-      *outside = *outside || m->site != NULL;
-    else if (m->site != NULL)
-      a->sites[a->site_count++] = m->site;
+    if (a->method->shares && (m->module == NULL || m->module->layer < 0))
+      *outside = *outside || m->module != NULL;
+    else if (m->module != NULL)
+      a->modules[a->module_count++] = m->module;
     else if (a->stored != NULL) {
       adapter_folded *f = &a->folded[a->folded_count++];
       *f = (adapter_folded){.weight = m->weight, .table = m->table};
@@ -448,18 +451,19 @@ static void take_modules(cdl_adapter *a, const cdl_adapter_settings *s, const mo
   }
 }
 
-cdl_status adapter_find_targets(cdl_adapter *a, const cdl_adapter_settings *s)
+cdl_status adapter_find_targets(model_adapter *a, const adapter_settings *s)
 {
   module_list list;
   CDL_TRY(list_modules(a, &list));
-  a->sites = calloc(list.count + 1, sizeof(cdl_site *));
+  a->modules = calloc(list.count + 1, sizeof(encoder_module *));
   a->folded = calloc(list.count + 1, sizeof *a->folded);
-  a->site_count = a->folded_count = 0;
-  cdl_status status = a->sites != NULL && a->folded != NULL
-                          ? choose_modules(a, s, &list)
-                          : cdl_fail(CDL_MEMORY, "out of memory: %zu linear layers", list.count);
+  a->module_count = a->folded_count = 0;
+  cdl_status status =
+      a->modules != NULL && a->folded != NULL
+          ? choose_modules(a, s, &list)
+          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu linear layers", list.count);
   bool outside = false;
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     take_modules(a, s, &list, &outside);
   free_modules(&list);
   CDL_TRY(status);
@@ -467,26 +471,26 @@ cdl_status adapter_find_targets(cdl_adapter *a, const cdl_adapter_settings *s)
     cdl_log(CDL_LOG_NOTICE,
             "%s shares its layers by their place in a block: those outside are left as they are",
             a->method->name);
-  if (a->site_count + a->folded_count == 0)
-    return cdl_fail(CDL_USAGE, "the targets leave no linear layer to adapt");
+  if (a->module_count + a->folded_count == 0)
+    return cdl_fail(CDL_STATUS_USAGE, "the targets leave no linear layer to adapt");
   CDL_TRY(settle_modules(a, s));
   return make_runs(a);
 }
 
 /* ---- What of the model is trained ---- */
 
-bool adapter_is_bias(const cdl_parameter *p)
+bool adapter_is_bias(const encoder_parameter *p)
 {
   static const char ending[] = ".bias";
   const size_t n = strlen(p->name);
   return n >= sizeof ending && strcmp(p->name + n - (sizeof ending - 1), ending) == 0;
 }
 
-static bool bias_of_adapted(const cdl_adapter *a, const cdl_parameter *p)
+static bool bias_of_adapted(const model_adapter *a, const encoder_parameter *p)
 {
   if (!adapter_is_bias(p))
     return false;
-  for (size_t i = 0; i < a->site_count + a->folded_count; i++) {
+  for (size_t i = 0; i < a->module_count + a->folded_count; i++) {
     const char *path = path_of(a, i);
     const size_t n = strlen(path);
     if (strncmp(p->name, path, n) == 0 && strcmp(p->name + n, ".bias") == 0)
@@ -495,33 +499,33 @@ static bool bias_of_adapted(const cdl_adapter *a, const cdl_parameter *p)
   return false;
 }
 
-bool adapter_says_saved(const cdl_adapter *a, const char *name)
+bool adapter_says_saved(const model_adapter *a, const char *name)
 {
-  const cdl_adapter_settings settings = adapter_config_settings(a->source);
+  const adapter_settings settings = adapter_config_settings(a->source);
   return saved_whole(a, &settings, name);
 }
 
-cdl_status adapter_mark_trained(cdl_adapter *a, const cdl_adapter_settings *s)
+cdl_status adapter_mark_trained(model_adapter *a, const adapter_settings *s)
 {
-  cdl_parameter *parameters = cdl_encoder_parameters(a->encoder);
-  const size_t count = cdl_encoder_parameter_count(a->encoder);
+  encoder_parameter *parameters = encoder_parameters(a->encoder);
+  const size_t count = encoder_parameter_count(a->encoder);
   for (size_t m = 0; m < s->module_count && !s->ignore_unmatched; m++) {
     bool any = false;
     for (size_t i = 0; i < count; i++)
       any = any || within_module(parameters[i].name, s->modules_to_save[m]);
     if (!any)
       return cdl_fail(
-          CDL_USAGE,
+          CDL_STATUS_USAGE,
           "module to save '%s' matches no module of the model (condlora inspect lists all)",
           s->modules_to_save[m]);
   }
   for (size_t i = 0; i < count; i++) {
-    cdl_parameter *p = &parameters[i];
+    encoder_parameter *p = &parameters[i];
     const bool head = model_checkpoint_is_head(p->name);
     p->trained = head || saved_whole(a, s, p->name) || adapter_holds(a, p) ||
                  (a->method->trains != NULL && a->method->trains(p)) ||
-                 (s->bias == CDL_BIAS_ALL && adapter_is_bias(p)) ||
-                 (s->bias == CDL_BIAS_ADAPTED && bias_of_adapted(a, p));
+                 (s->bias == ADAPTER_BIAS_ALL && adapter_is_bias(p)) ||
+                 (s->bias == ADAPTER_BIAS_ADAPTED && bias_of_adapted(a, p));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

@@ -4,72 +4,73 @@
 
 #include "model/encoder/state.h"
 
-static cdl_status check_range(const cdl_token_batch *b, const char *what, const int32_t *values,
+static cdl_status check_range(const encoder_token_batch *b, const char *what, const int32_t *values,
                               int64_t limit)
 {
   for (int32_t s = 0; s < b->sequences; s++)
     for (int32_t t = b->offsets[s]; t < b->offsets[s + 1]; t++)
       if (values[t] < 0 || values[t] >= limit)
-        return cdl_fail(CDL_DATA,
+        return cdl_fail(CDL_STATUS_DATA,
                         "example %d: %s %d of token %d is outside the model's table of %lld",
                         b->examples != NULL ? b->examples[s] : s, what, values[t],
                         t - b->offsets[s], (long long)limit);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-static cdl_status check_batch(const cdl_encoder *e, const cdl_token_batch *b)
+static cdl_status check_batch(const model_encoder *e, const encoder_token_batch *b)
 {
   if (b->sequences < 1 || b->offsets[0] != 0 || b->offsets[b->sequences] > b->tokens)
-    return cdl_fail(CDL_ARGUMENT, "a batch of %d sequences does not cover its %d tokens",
+    return cdl_fail(CDL_STATUS_ARGUMENT, "a batch of %d sequences does not cover its %d tokens",
                     b->sequences, b->tokens);
   for (int32_t s = 0; s < b->sequences; s++) {
     const int32_t length = b->offsets[s + 1] - b->offsets[s];
     if (length < 1 || length > b->longest)
-      return cdl_fail(CDL_ARGUMENT, "sequence %d of a batch has %d tokens, not 1 to %d", s, length,
-                      b->longest);
+      return cdl_fail(CDL_STATUS_ARGUMENT, "sequence %d of a batch has %d tokens, not 1 to %d", s,
+                      length, b->longest);
   }
   if (b->tokens > e->limits.tokens || b->sequences > e->limits.sequences ||
       b->longest > e->limits.longest)
     return cdl_fail(
-        CDL_ARGUMENT,
+        CDL_STATUS_ARGUMENT,
         "a batch of %d tokens in %d sequences, the longest %d, is above the plan's %d, %d, %d",
         b->tokens, b->sequences, b->longest, e->limits.tokens, e->limits.sequences,
         e->limits.longest);
   CDL_TRY(check_range(b, "id", b->ids, e->config.vocabulary_size));
   CDL_TRY(check_range(b, "position", b->positions, e->config.position_count));
-  return e->family->types ? check_range(b, "token type", b->types, e->config.type_count) : CDL_OK;
+  return e->family->types ? check_range(b, "token type", b->types, e->config.type_count)
+                          : CDL_STATUS_OK;
 }
 
 /* The next `count` int32 of the staging area, and where they will be on the device. */
-static int32_t *stage(cdl_encoder *e, size_t *used, int32_t count, cdl_tensor *device)
+static int32_t *stage(model_encoder *e, size_t *used, int32_t count, cdl_tensor *device)
 {
   int32_t *host = e->memory->staging + *used;
-  *device = cdl_tensor_1d(e->memory->batch_buffer, CDL_I32, (int64_t)*used, count);
+  *device = cdl_tensor_1d(e->memory->batch_buffer, CDL_DTYPE_I32, (int64_t)*used, count);
   *used += (size_t)count;
   return host;
 }
 
-static void stage_copy(cdl_encoder *e, size_t *used, const int32_t *values, int32_t count,
+static void stage_copy(model_encoder *e, size_t *used, const int32_t *values, int32_t count,
                        cdl_tensor *device)
 {
   memcpy(stage(e, used, count, device), values, (size_t)count * sizeof *values);
 }
 
-static const int32_t *token_numbers(const cdl_token_batch *b, int table)
+static const int32_t *token_numbers(const encoder_token_batch *b, int table)
 {
   return table == EMBEDDING_WORD ? b->ids : table == EMBEDDING_POSITION ? b->positions : b->types;
 }
 
 /* One number a token of all batches; rows of no sequence get 0, which is in every table. */
-static void stage_tokens(cdl_encoder *e, size_t *used, const cdl_token_batch *batches, size_t count,
-                         int table)
+static void stage_tokens(model_encoder *e, size_t *used, const encoder_token_batch *batches,
+                         size_t count, int table)
 {
   int32_t tokens = 0;
   for (size_t l = 0; l < count; l++)
     tokens += batches[l].tokens;
   int32_t *staged = stage(e, used, tokens, &e->indices[table]);
   for (size_t l = 0; l < count; l++) {
-    const cdl_token_batch *b = &batches[l];
+    const encoder_token_batch *b = &batches[l];
     const size_t given = (size_t)b->offsets[b->sequences];
     memcpy(staged, token_numbers(b, table), given * sizeof *staged);
     memset(staged + given, 0, ((size_t)b->tokens - given) * sizeof *staged);
@@ -85,17 +86,17 @@ static int compare_keys(const void *a, const void *b)
 
 /* The row of a table that is padding's, and never gets a gradient (padding_idx in PyTorch); -1: none.
  * Words have one, and so have positions where they count from padding. */
-static int64_t padding_row(const cdl_encoder *e, int table)
+static int64_t padding_row(const model_encoder *e, int table)
 {
   const int64_t pad = e->config.pad_id, rows = e->tables[table]->value.size[2];
-  if (pad == CDL_NO_PAD || (table == EMBEDDING_POSITION && !e->family->after_padding))
+  if (pad == MODEL_NO_PAD || (table == EMBEDDING_POSITION && !e->family->after_padding))
     return -1;
   return pad < 0 ? rows + pad : pad;
 }
 
 /* Rows sorted by the table row they came from, stably: key · 2³² + row sorts both. Those of `skipped`
  * are sorted behind all others, where no segment reaches. */
-static void stage_scatter(cdl_encoder *e, size_t *used, const int32_t *ids, int32_t tokens,
+static void stage_scatter(model_encoder *e, size_t *used, const int32_t *ids, int32_t tokens,
                           int64_t skipped, scatter_plan *plan)
 {
   uint64_t *keys = e->memory->keys;
@@ -128,7 +129,7 @@ static void stage_scatter(cdl_encoder *e, size_t *used, const int32_t *ids, int3
   plan->target.size[3] = segments;
 }
 
-static void stage_pairs(cdl_encoder *e, size_t *used, const cdl_token_batch *b,
+static void stage_pairs(model_encoder *e, size_t *used, const encoder_token_batch *b,
                         loaded_batch *loaded)
 {
   const int32_t given = b->offsets[b->sequences];
@@ -142,14 +143,14 @@ static void stage_pairs(cdl_encoder *e, size_t *used, const cdl_token_batch *b,
     rows[t] = t;
 }
 
-bool cdl_encoder_recordable(const cdl_encoder *e)
+bool encoder_recordable(const model_encoder *e)
 {
   /* Their gradients go by a batch's own ids, or by how many tokens there are. */
   return !e->embeddings_trained && !encoder_paired(e);
 }
 
 /* What of a batch is its own encoder's. */
-static void stage_own(cdl_encoder *e, size_t *used, const cdl_token_batch *b)
+static void stage_own(model_encoder *e, size_t *used, const encoder_token_batch *b)
 {
   loaded_batch loaded = {
       .packing = {.sequences = b->sequences, .tokens = b->tokens, .longest = b->longest}};
@@ -184,16 +185,16 @@ static void stage_own(cdl_encoder *e, size_t *used, const cdl_token_batch *b)
   e->batch = loaded;
 }
 
-cdl_status cdl_encoder_load_joint(cdl_encoder *const *encoders, size_t count, cdl_queue *q,
-                                  const cdl_token_batch *batches)
+cdl_status encoder_load_joint(model_encoder *const *encoders, size_t count, cdl_queue *q,
+                              const encoder_token_batch *batches)
 {
-  cdl_encoder *e = encoders[0];
-  if (count < 1 || count > CDL_JOINT_ENCODERS_MAX)
-    return cdl_fail(CDL_ARGUMENT, "1 to %d encoders run together, not %zu", CDL_JOINT_ENCODERS_MAX,
-                    count);
+  model_encoder *e = encoders[0];
+  if (count < 1 || count > ENCODER_JOINT_MAX)
+    return cdl_fail(CDL_STATUS_ARGUMENT, "1 to %d encoders run together, not %zu",
+                    ENCODER_JOINT_MAX, count);
   for (size_t l = 0; l < count; l++) {
     if (count > 1 && (encoders[l]->base == NULL || encoders[l]->base != e->base))
-      return cdl_fail(CDL_ARGUMENT, "encoders that run together share one base");
+      return cdl_fail(CDL_STATUS_ARGUMENT, "encoders that run together share one base");
     CDL_TRY(check_batch(encoders[l], &batches[l]));
   }
 
@@ -206,12 +207,12 @@ cdl_status cdl_encoder_load_joint(cdl_encoder *const *encoders, size_t count, cd
     stage_tokens(e, &used, batches, count, table);
   for (size_t l = 0; l < count; l++)
     stage_own(encoders[l], &used, &batches[l]);
-  cdl_upload(q, cdl_tensor_1d(e->memory->batch_buffer, CDL_I32, 0, (int64_t)used),
-             e->memory->staging, used * sizeof *e->memory->staging);
-  return CDL_OK;
+  cdl_queue_upload(q, cdl_tensor_1d(e->memory->batch_buffer, CDL_DTYPE_I32, 0, (int64_t)used),
+                   e->memory->staging, used * sizeof *e->memory->staging);
+  return CDL_STATUS_OK;
 }
 
-cdl_status cdl_encoder_load_batch(cdl_encoder *e, cdl_queue *q, const cdl_token_batch *b)
+cdl_status encoder_load_batch(model_encoder *e, cdl_queue *q, const encoder_token_batch *b)
 {
-  return cdl_encoder_load_joint(&e, 1, q, b);
+  return encoder_load_joint(&e, 1, q, b);
 }

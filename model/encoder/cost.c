@@ -5,7 +5,7 @@
 static double linear_operations(const projection *p, double rows, bool training, bool below)
 {
   double operations = 0;
-  for (int i = 0; i < p->site_count; i++) {
+  for (int i = 0; i < p->module_count; i++) {
     const cdl_tensor w = p->weight[i]->value;
     const double out = (double)w.size[2], in = (double)w.size[3], product = 2 * rows * out * in;
     operations += product;
@@ -13,18 +13,18 @@ static double linear_operations(const projection *p, double rows, bool training,
       operations += product;
     if (training && p->weight[i]->trained)
       operations += product;
-    if (training && site_adapted(p->site[i])) {
-      const double rank = (double)p->site[i]->delta.a.size[2];
+    if (training && module_adapted(p->module[i])) {
+      const double rank = (double)p->module[i]->delta.a.size[2];
       operations += 2 * rows * rank * (in + out) * (below ? 3 : 2.5);
-      if (gain_is_parted(p->site[i])) /* x̃ Wᵀ besides x Wᵀ */
+      if (gain_is_parted(p->module[i])) /* x̃ Wᵀ besides x Wᵀ */
         operations += below ? 2 * product : product;
     }
   }
   return operations;
 }
 
-double cdl_encoder_gemm_operations(const cdl_encoder *e, const cdl_token_batch *batch,
-                                   bool training)
+double encoder_gemm_operations(const model_encoder *e, const encoder_token_batch *batch,
+                               bool training)
 {
   const double tokens = batch->tokens, sequences = batch->sequences,
                hidden = (double)e->config.hidden_size;

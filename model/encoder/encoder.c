@@ -5,7 +5,7 @@
 /* ---- Layer norms ---- */
 
 /* out = LN(x + residual) */
-static void add_norm_forward(const cdl_encoder *e, cdl_queue *q, cdl_tensor out,
+static void add_norm_forward(const model_encoder *e, cdl_queue *q, cdl_tensor out,
                              const norm_activations *a, cdl_tensor x, cdl_tensor residual,
                              norm_weights w)
 {
@@ -29,16 +29,16 @@ static void norm_backward(cdl_queue *q, cdl_tensor d_h, bool wanted, const norm_
 
 /* ---- Embeddings ---- */
 
-static cdl_dropout_mask embedded_place(const cdl_encoder *lane, int number)
+static cdl_dropout_mask embedded_place(const model_encoder *lane, int number)
 {
   return encoder_mask(lane, lane->dropout.hidden, CDL_RANDOM_DROPOUT_EMBEDDING, number);
 }
 
 /* h = drop(LN(word + position + type)), then projected where the embeddings' width is another. */
-static void embeddings_forward(const cdl_encoder *e, cdl_queue *q, cdl_tensor h)
+static void embeddings_forward(const model_encoder *e, cdl_queue *q, cdl_tensor h)
 {
   const activations *a = &e->act;
-  const bool projected = e->project.site_count > 0;
+  const bool projected = e->project.module_count > 0;
   const cdl_tensor out = projected ? a->embedded : h;
   for (int t = 0; t < EMBEDDING_TABLES; t++)
     if (e->tables[t] != NULL)
@@ -61,7 +61,7 @@ static void scatter(cdl_queue *q, cdl_tensor table, cdl_tensor rows, const scatt
                                 .segment = plan->segment, .target = plan->target));
 }
 
-static void embeddings_backward(const cdl_encoder *e, cdl_queue *q, cdl_tensor d_h)
+static void embeddings_backward(const model_encoder *e, cdl_queue *q, cdl_tensor d_h)
 {
   const norm_activations norm = {
       .sum = e->act.embedded_sum, .mean = e->act.mean, .rstd = e->act.rstd};
@@ -84,38 +84,38 @@ static void embeddings_backward(const cdl_encoder *e, cdl_queue *q, cdl_tensor d
 
 /* ---- Blocks ---- */
 
-static cdl_dropout_mask attention_place(const cdl_encoder *lane, int layer)
+static cdl_dropout_mask attention_place(const model_encoder *lane, int layer)
 {
   return encoder_mask(lane, lane->dropout.attention, CDL_RANDOM_DROPOUT_ATTENTION, layer);
 }
 
-static cdl_dropout_mask attended_place(const cdl_encoder *lane, int layer)
+static cdl_dropout_mask attended_place(const model_encoder *lane, int layer)
 {
   return encoder_mask(lane, lane->family->drops_attended ? lane->dropout.hidden : 0,
                       CDL_RANDOM_DROPOUT_ATTENTION_OUT, layer);
 }
 
-static cdl_dropout_mask feed_forward_place(const cdl_encoder *lane, int layer)
+static cdl_dropout_mask feed_forward_place(const model_encoder *lane, int layer)
 {
   return encoder_mask(lane, lane->dropout.hidden, CDL_RANDOM_DROPOUT_FEED_FORWARD, layer);
 }
 
-static float attention_scale(const cdl_encoder *e)
+static float attention_scale(const model_encoder *e)
 {
   const double head_size = (double)(e->config.hidden_size / e->config.heads);
   return (float)(1 / __builtin_sqrt(head_size));
 }
 
 /* Lanes share no sequence: each attends by itself. */
-static void attention_forward(const cdl_encoder *e, cdl_queue *q, int layer)
+static void attention_forward(const model_encoder *e, cdl_queue *q, int layer)
 {
   const block_activations *a = &e->act.block[layer];
   int64_t first = 0;
   for (size_t l = 0; l < e->lane_count; l++) {
-    const cdl_encoder *lane = e->lanes[l];
+    const model_encoder *lane = e->lanes[l];
     const int64_t count = lane_row_count(lane, ROWS_TOKENS);
-    cdl_attention(q, CDL_ARGS(attention, .out = cdl_rows(a->context, first, count),
-                              .qkv = cdl_rows(a->qkv, first, count),
+    cdl_attention(q, CDL_ARGS(attention, .out = cdl_tensor_rows(a->context, first, count),
+                              .qkv = cdl_tensor_rows(a->qkv, first, count),
                               .log_sum = e->training ? lane->own.log_sum[layer] : (cdl_tensor){0},
                               .packing = &lane->batch.packing, .heads = (int32_t)e->config.heads,
                               .scale = attention_scale(e), .mask = attention_place(lane, layer)));
@@ -123,49 +123,51 @@ static void attention_forward(const cdl_encoder *e, cdl_queue *q, int layer)
   }
 }
 
-static void attention_backward(const cdl_encoder *e, cdl_queue *q, int layer, cdl_tensor d_qkv,
+static void attention_backward(const model_encoder *e, cdl_queue *q, int layer, cdl_tensor d_qkv,
                                cdl_tensor d_context)
 {
   const block_activations *a = &e->act.block[layer];
   int64_t first = 0;
   for (size_t l = 0; l < e->lane_count; l++) {
-    const cdl_encoder *lane = e->lanes[l];
+    const model_encoder *lane = e->lanes[l];
     const int64_t count = lane_row_count(lane, ROWS_TOKENS);
-    cdl_attention_grad(
-        q, CDL_ARGS(attention_grad, .d_qkv = cdl_rows(d_qkv, first, count),
-                    .d_out = cdl_rows(d_context, first, count),
-                    .qkv = cdl_rows(a->qkv, first, count), .log_sum = lane->own.log_sum[layer],
-                    .packing = &lane->batch.packing, .heads = (int32_t)e->config.heads,
-                    .scale = attention_scale(e), .mask = attention_place(lane, layer)));
+    cdl_attention_grad(q,
+                       CDL_ARGS(attention_grad, .d_qkv = cdl_tensor_rows(d_qkv, first, count),
+                                .d_out = cdl_tensor_rows(d_context, first, count),
+                                .qkv = cdl_tensor_rows(a->qkv, first, count),
+                                .log_sum = lane->own.log_sum[layer],
+                                .packing = &lane->batch.packing, .heads = (int32_t)e->config.heads,
+                                .scale = attention_scale(e), .mask = attention_place(lane, layer)));
     first += count;
   }
 }
 
 /* out [sequences, n]: the first tokens of x [tokens, n]. */
-static void gather_firsts(const cdl_encoder *e, cdl_queue *q, cdl_tensor out, cdl_tensor x)
+static void gather_firsts(const model_encoder *e, cdl_queue *q, cdl_tensor out, cdl_tensor x)
 {
   int64_t token = 0, sequence = 0;
   for (size_t l = 0; l < e->lane_count; l++) {
-    const cdl_encoder *lane = e->lanes[l];
+    const model_encoder *lane = e->lanes[l];
     const int64_t tokens = lane_row_count(lane, ROWS_TOKENS),
                   sequences = lane_row_count(lane, ROWS_SEQUENCES);
-    cdl_gather_rows(q,
-                    CDL_ARGS(gather_rows, .out = cdl_rows(out, sequence, sequences),
-                             .table = cdl_rows(x, token, tokens), .index = lane->batch.first_rows));
+    cdl_gather_rows(q, CDL_ARGS(gather_rows, .out = cdl_tensor_rows(out, sequence, sequences),
+                                .table = cdl_tensor_rows(x, token, tokens),
+                                .index = lane->batch.first_rows));
     token += tokens;
     sequence += sequences;
   }
 }
 
 /* x [tokens, n] += d [sequences, n] in the rows of first tokens. */
-static void scatter_firsts(const cdl_encoder *e, cdl_queue *q, cdl_tensor x, cdl_tensor d)
+static void scatter_firsts(const model_encoder *e, cdl_queue *q, cdl_tensor x, cdl_tensor d)
 {
   int64_t token = 0, sequence = 0;
   for (size_t l = 0; l < e->lane_count; l++) {
-    const cdl_encoder *lane = e->lanes[l];
+    const model_encoder *lane = e->lanes[l];
     const int64_t tokens = lane_row_count(lane, ROWS_TOKENS),
                   sequences = lane_row_count(lane, ROWS_SEQUENCES);
-    scatter(q, cdl_rows(x, token, tokens), cdl_rows(d, sequence, sequences), &lane->batch.firsts);
+    scatter(q, cdl_tensor_rows(x, token, tokens), cdl_tensor_rows(d, sequence, sequences),
+            &lane->batch.firsts);
     token += tokens;
     sequence += sequences;
   }
@@ -173,7 +175,7 @@ static void scatter_firsts(const cdl_encoder *e, cdl_queue *q, cdl_tensor x, cdl
 
 /* One post-norm Transformer block: h ← LN(h + SelfAttention(h)), h ← LN(h + FFN(h)). In the last,
  * everything after the attention is computed for each sequence's first token alone. */
-static void block_forward(const cdl_encoder *e, cdl_queue *q, int layer)
+static void block_forward(const model_encoder *e, cdl_queue *q, int layer)
 {
   const block_weights *w = &e->blocks[layer];
   const block_activations *a = &e->act.block[layer];
@@ -204,7 +206,7 @@ static void block_forward(const cdl_encoder *e, cdl_queue *q, int layer)
 
 /* d_h [rows, hidden]: the gradient of `out`, replaced by that of the block's input; returns where
  * that is, [tokens, hidden]. Stops as soon as nothing below is trained. */
-static cdl_tensor block_backward(const cdl_encoder *e, cdl_queue *q, int layer, cdl_tensor d_h)
+static cdl_tensor block_backward(const model_encoder *e, cdl_queue *q, int layer, cdl_tensor d_h)
 {
   const block_weights *w = &e->blocks[layer];
   const block_activations *a = &e->act.block[layer];
@@ -217,7 +219,7 @@ static cdl_tensor block_backward(const cdl_encoder *e, cdl_queue *q, int layer, 
   norm_backward(q, d_h, w->below_output_norm, &a->output_norm, w->output_norm);
   if (!w->below_output_norm)
     return d_h;
-  cdl_tensor d_y = encoder_drop(lanes, q, cdl_rows(s->d_branch, 0, row_count), d_h,
+  cdl_tensor d_y = encoder_drop(lanes, q, cdl_tensor_rows(s->d_branch, 0, row_count), d_h,
                                 feed_forward_place, layer, rows);
   const cdl_tensor d_pre = w->below_output ? scratch_like(s->d_wide, a->pre) : none;
   linear_backward(lanes, q, &w->output, d_pre, false, d_y, a->activated, a->pre,
@@ -232,8 +234,8 @@ static cdl_tensor block_backward(const cdl_encoder *e, cdl_queue *q, int layer, 
   norm_backward(q, d_h, w->below_attention_norm, &a->attention_norm, w->attention_norm);
   if (!w->below_attention_norm)
     return d_h;
-  d_y =
-      encoder_drop(lanes, q, cdl_rows(s->d_branch, 0, row_count), d_h, attended_place, layer, rows);
+  d_y = encoder_drop(lanes, q, cdl_tensor_rows(s->d_branch, 0, row_count), d_h, attended_place,
+                     layer, rows);
   /* The wide scratch is free again: the gradient of the attention's output takes its place. */
   const cdl_tensor d_context = scratch_like(s->d_wide, a->context);
   const cdl_tensor d_selected = rows == ROWS_TOKENS ? d_context : s->d_rows;
@@ -258,13 +260,13 @@ static cdl_tensor block_backward(const cdl_encoder *e, cdl_queue *q, int layer, 
 
 /* ---- The head, every lane's its own ---- */
 
-static cdl_dropout_mask head_place(const cdl_encoder *lane, int number)
+static cdl_dropout_mask head_place(const model_encoder *lane, int number)
 {
   return encoder_mask(lane, lane->dropout.classifier, CDL_RANDOM_DROPOUT_CLASSIFIER, number);
 }
 
 /* out(drop(f(dense(h)))): f and the layers are the family's, and whether h is dropped from too. */
-static void head_forward(cdl_encoder *e, cdl_queue *q, cdl_tensor h)
+static void head_forward(model_encoder *e, cdl_queue *q, cdl_tensor h)
 {
   own_activations *a = &e->own;
   const lane_list alone = {&e, 1};
@@ -279,14 +281,14 @@ static void head_forward(cdl_encoder *e, cdl_queue *q, cdl_tensor h)
 }
 
 /* An absent d_h is not wanted. */
-static void head_backward(cdl_encoder *e, cdl_queue *q, cdl_tensor d_h)
+static void head_backward(model_encoder *e, cdl_queue *q, cdl_tensor d_h)
 {
   const own_activations *a = &e->own;
   const lane_list alone = {&e, 1};
   const cdl_tensor none = {0};
   const cdl_activation activation = e->family->head_activation;
   const bool dropped = head_place(e, 1).probability > 0;
-  const bool below_out = cdl_present(d_h) || projection_trained(alone, &e->head_dense);
+  const bool below_out = cdl_tensor_present(d_h) || projection_trained(alone, &e->head_dense);
   linear_backward(alone, q, &e->head_out, below_out ? a->d_pooled : none, false, a->d_logits,
                   a->pooled, dropped ? none : a->pooled_pre,
                   dropped ? CDL_ACTIVATION_NONE : activation, ROWS_SEQUENCES);
@@ -299,18 +301,18 @@ static void head_backward(cdl_encoder *e, cdl_queue *q, cdl_tensor d_h)
   }
   linear_backward(alone, q, &e->head_dense, d_h, false, a->d_pooled, a->head_input, none,
                   CDL_ACTIVATION_NONE, ROWS_SEQUENCES);
-  if (cdl_present(d_h) && e->family->head_drops_input)
+  if (cdl_tensor_present(d_h) && e->family->head_drops_input)
     encoder_drop(alone, q, d_h, d_h, head_place, 0, ROWS_SEQUENCES);
 }
 
 /* ---- The whole ---- */
 
-void cdl_encoder_watch_states(cdl_encoder *e, cdl_tensor states)
+void encoder_capture_hidden(model_encoder *e, cdl_tensor states)
 {
   e->states = states;
 }
 
-static void keep_states(const cdl_encoder *e, cdl_queue *q, int layer)
+static void keep_states(const model_encoder *e, cdl_queue *q, int layer)
 {
   const cdl_tensor out = e->act.block[layer].out, all = e->states;
   const cdl_tensor kept = cdl_tensor_2d(all.buffer, all.dtype, all.offset + layer * all.stride[1],
@@ -321,31 +323,32 @@ static void keep_states(const cdl_encoder *e, cdl_queue *q, int layer)
     gather_firsts(e, q, kept, out);
 }
 
-static void forward(cdl_encoder *e, cdl_queue *q)
+static void forward(model_encoder *e, cdl_queue *q)
 {
-  cdl_batch_limits batches[CDL_JOINT_ENCODERS_MAX];
+  encoder_batch_limits batches[ENCODER_JOINT_MAX];
   for (size_t l = 0; l < e->lane_count; l++) {
     const cdl_packing *p = &e->lanes[l]->batch.packing;
-    batches[l] =
-        (cdl_batch_limits){.tokens = p->tokens, .sequences = p->sequences, .longest = p->longest};
+    batches[l] = (encoder_batch_limits){
+        .tokens = p->tokens, .sequences = p->sequences, .longest = p->longest};
   }
   encoder_lay_out(all_lanes(e), batches, e->training, true);
 
   embeddings_forward(e, q, e->act.block[0].in);
   for (int l = 0; l < e->config.layers; l++) {
     block_forward(e, q, l);
-    if (cdl_present(e->states) && !e->training)
+    if (cdl_tensor_present(e->states) && !e->training)
       keep_states(e, q, l);
   }
   int64_t first = 0;
   for (size_t l = 0; l < e->lane_count; l++) {
     const int64_t count = lane_row_count(e->lanes[l], ROWS_SEQUENCES);
-    head_forward(e->lanes[l], q, cdl_rows(e->act.block[e->config.layers - 1].out, first, count));
+    head_forward(e->lanes[l], q,
+                 cdl_tensor_rows(e->act.block[e->config.layers - 1].out, first, count));
     first += count;
   }
 }
 
-static void prepare(cdl_encoder *lane, const cdl_dropout_rates *dropout, cdl_tensor step,
+static void prepare(model_encoder *lane, const encoder_dropout_rates *dropout, cdl_tensor step,
                     bool training)
 {
   lane->training = training;
@@ -353,39 +356,39 @@ static void prepare(cdl_encoder *lane, const cdl_dropout_rates *dropout, cdl_ten
   lane->step = step;
 }
 
-cdl_tensor cdl_encoder_forward(cdl_encoder *e, cdl_queue *q, const cdl_dropout_rates *dropout,
-                               cdl_tensor step, bool training)
+cdl_tensor encoder_forward(model_encoder *e, cdl_queue *q, const encoder_dropout_rates *dropout,
+                           cdl_tensor step, bool training)
 {
   prepare(e, dropout, step, training);
   forward(e, q);
   return e->own.logits;
 }
 
-void cdl_encoder_forward_joint(cdl_encoder *e, cdl_queue *q, const cdl_dropout_rates *dropout,
-                               const cdl_tensor *step)
+void encoder_forward_joint(model_encoder *e, cdl_queue *q, const encoder_dropout_rates *dropout,
+                           const cdl_tensor *step)
 {
   for (size_t l = 0; l < e->lane_count; l++)
     prepare(e->lanes[l], &dropout[l], step[l], true);
   forward(e, q);
 }
 
-cdl_tensor cdl_encoder_logits(const cdl_encoder *e)
+cdl_tensor encoder_logits(const model_encoder *e)
 {
   return e->own.logits;
 }
 
-cdl_tensor cdl_encoder_d_logits(const cdl_encoder *encoder)
+cdl_tensor encoder_d_logits(const model_encoder *encoder)
 {
   return encoder->own.d_logits;
 }
 
-void cdl_encoder_backward(cdl_encoder *e, cdl_queue *q)
+void encoder_backward(model_encoder *e, cdl_queue *q)
 {
   cdl_tensor d_h = e->body_reached ? e->act.d_first : (cdl_tensor){0};
   int64_t first = 0;
   for (size_t l = 0; l < e->lane_count; l++) {
     const int64_t count = lane_row_count(e->lanes[l], ROWS_SEQUENCES);
-    head_backward(e->lanes[l], q, e->body_reached ? cdl_rows(d_h, first, count) : d_h);
+    head_backward(e->lanes[l], q, e->body_reached ? cdl_tensor_rows(d_h, first, count) : d_h);
     first += count;
   }
   for (int l = (int)e->config.layers - 1; l >= 0 && e->blocks[l].reached; l--)

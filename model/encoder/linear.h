@@ -12,17 +12,17 @@
 /* Rows of an activation: every token, or one a sequence. */
 typedef enum { ROWS_TOKENS, ROWS_SEQUENCES } row_kind;
 
-static inline int64_t lane_row_count(const cdl_encoder *lane, row_kind rows)
+static inline int64_t lane_row_count(const model_encoder *lane, row_kind rows)
 {
   return rows == ROWS_TOKENS ? lane->batch.packing.tokens : lane->batch.packing.sequences;
 }
 
 /* In training alone anything is dropped. */
-cdl_dropout_mask encoder_mask(const cdl_encoder *lane, float probability,
+cdl_dropout_mask encoder_mask(const model_encoder *lane, float probability,
                               cdl_random_purpose purpose, int layer);
 
 /* A place where a lane drops: `number` is a layer's, or tells places of the head apart. */
-typedef cdl_dropout_mask dropout_place(const cdl_encoder *lane, int number);
+typedef cdl_dropout_mask dropout_place(const model_encoder *lane, int number);
 
 /* out = drop(x), which is its own gradient, each lane's rows by its own mask; x itself where no lane
  * drops anything. `x` may be `out`. */
@@ -43,7 +43,7 @@ void linear_backward(lane_list lanes, cdl_queue *queue, const projection *p, cdl
 /* A matrix of x's size at the start of scratch memory. */
 static inline cdl_tensor scratch_like(cdl_tensor scratch, cdl_tensor x)
 {
-  return cdl_tensor_2d(scratch.buffer, CDL_F32, scratch.offset, x.size[2], x.size[3]);
+  return cdl_tensor_2d(scratch.buffer, CDL_DTYPE_F32, scratch.offset, x.size[2], x.size[3]);
 }
 
 #endif

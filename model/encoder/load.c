@@ -7,73 +7,76 @@
 #include "model/files/checkpoint.h"
 
 /* The checkpoint's name of a parameter: without the family's prefix. */
-static const char *canonical(const cdl_encoder *e, const char *name)
+static const char *canonical(const model_encoder *e, const char *name)
 {
   const char *prefix = e->family->prefix;
   const size_t n = strlen(prefix);
   return strncmp(name, prefix, n) == 0 ? name + n : name;
 }
 
-static cdl_status read_parameter(const model_checkpoint *checkpoint, cdl_encoder *e, cdl_queue *q,
-                                 const cdl_parameter *p, float *staging)
+static cdl_status read_parameter(const model_checkpoint *checkpoint, model_encoder *e, cdl_queue *q,
+                                 const encoder_parameter *p, float *staging)
 {
   const int64_t matrix[2] = {p->value.size[2], p->value.size[3]};
   const char *name = canonical(e, p->name);
   const void *values;
   CDL_TRY(model_checkpoint_view(checkpoint, name, (uint32_t)p->dimensions,
                                 p->dimensions == 2 ? matrix : matrix + 1, staging, &values));
-  cdl_upload(q, p->value, values, (size_t)cdl_elements(p->value) * sizeof *staging);
+  cdl_queue_upload(q, p->value, values, (size_t)cdl_tensor_elements(p->value) * sizeof *staging);
   model_checkpoint_discard(checkpoint, name);
   return cdl_queue_status(q);
 }
 
-static void draw_parameter(const cdl_encoder *e, cdl_queue *q, const cdl_parameter *p,
+static void draw_parameter(const model_encoder *e, cdl_queue *q, const encoder_parameter *p,
                            uint64_t seed, float *staging)
 {
   enum { MODEL_VALUES = 0x800000 }; /* apart from the adapters' own, whose layers count from 0 */
-  const int64_t count = cdl_elements(p->value);
+  const int64_t count = cdl_tensor_elements(p->value);
   cdl_random random = cdl_random_start(seed, CDL_RANDOM_INITIAL_VALUES,
                                        (uint32_t)(MODEL_VALUES + (p - e->parameters)), 0);
   for (int64_t i = 0; i < count; i++)
-    staging[i] = p->role == CDL_ROLE_WEIGHT
+    staging[i] = p->role == ENCODER_ROLE_WEIGHT
                      ? (float)(e->config.initializer_range * cdl_random_normal(&random))
                      : 0;
-  cdl_upload(q, p->value, staging, (size_t)count * sizeof *staging);
+  cdl_queue_upload(q, p->value, staging, (size_t)count * sizeof *staging);
 }
 
-static bool is_pooler(const cdl_encoder *e, const cdl_parameter *p)
+static bool is_pooler(const model_encoder *e, const encoder_parameter *p)
 {
   return strncmp(canonical(e, p->name), "pooler.", strlen("pooler.")) == 0;
 }
 
-static bool is_adapted_weight(const cdl_encoder *e, const cdl_parameter *p)
+static bool is_adapted_weight(const model_encoder *e, const encoder_parameter *p)
 {
-  for (size_t i = 0; i < e->site_count; i++)
-    if (cdl_present(e->sites[i].delta.a) && e->sites[i].weight.buffer == p->value.buffer &&
-        e->sites[i].weight.offset == p->value.offset)
+  for (size_t i = 0; i < e->module_count; i++)
+    if (cdl_tensor_present(e->modules[i].delta.a) &&
+        e->modules[i].weight.buffer == p->value.buffer &&
+        e->modules[i].weight.offset == p->value.offset)
       return true;
   return false;
 }
 
-static cdl_status fill_parameters(const model_checkpoint *checkpoint, cdl_encoder *e, cdl_queue *q,
-                                  uint64_t seed, const cdl_load_report *report, cdl_load_part part)
+static cdl_status fill_parameters(const model_checkpoint *checkpoint, model_encoder *e,
+                                  cdl_queue *q, uint64_t seed, const encoder_load_report *report,
+                                  encoder_load_part part)
 {
   int64_t largest = 0;
   for (size_t i = 0; i < e->parameter_count; i++)
-    if (cdl_elements(e->parameters[i].value) > largest)
-      largest = cdl_elements(e->parameters[i].value);
+    if (cdl_tensor_elements(e->parameters[i].value) > largest)
+      largest = cdl_tensor_elements(e->parameters[i].value);
   float *staging = malloc((size_t)(largest + 1) * sizeof *staging);
   if (staging == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: a tensor of %lld elements", (long long)largest);
-  cdl_status status = CDL_OK;
-  for (size_t i = 0; status == CDL_OK && i < e->parameter_count; i++) {
-    const cdl_parameter *p = &e->parameters[i];
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a tensor of %lld elements",
+                    (long long)largest);
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t i = 0; status == CDL_STATUS_OK && i < e->parameter_count; i++) {
+    const encoder_parameter *p = &e->parameters[i];
     const bool head = model_checkpoint_is_head(p->name), pooler = is_pooler(e, p);
     if (p == e->tables[EMBEDDING_WORD] &&
         e->config.vocabulary_size != model_checkpoint_config(checkpoint)->vocabulary_size)
       continue;
-    if (part == CDL_LOAD_HEAD ? !head && !pooler
-                              : part == CDL_LOAD_ADAPTED && !is_adapted_weight(e, p))
+    if (part == ENCODER_LOAD_HEAD ? !head && !pooler
+                                  : part == ENCODER_LOAD_ADAPTED && !is_adapted_weight(e, p))
       continue;
     if ((head && report->fresh_head) || (pooler && report->fresh_pooler))
       draw_parameter(e, q, p, seed, staging);
@@ -81,29 +84,29 @@ static cdl_status fill_parameters(const model_checkpoint *checkpoint, cdl_encode
       status = read_parameter(checkpoint, e, q, p, staging);
   }
   free(staging);
-  cdl_encoder_weights_changed(e, q, false);
-  return status != CDL_OK ? status : cdl_queue_status(q);
+  encoder_weights_changed(e, q, false);
+  return status != CDL_STATUS_OK ? status : cdl_queue_status(q);
 }
 
-cdl_status encoder_draw_fresh(cdl_encoder *e, cdl_queue *q, uint64_t seed)
+cdl_status encoder_draw_fresh(model_encoder *e, cdl_queue *q, uint64_t seed)
 {
   for (size_t i = e->head_parameter; i < e->parameter_count; i++) {
-    const cdl_parameter *p = &e->parameters[i];
+    const encoder_parameter *p = &e->parameters[i];
     if (!(is_pooler(e, p) ? e->fresh_pooler : e->fresh_head))
       continue;
-    float *staging = malloc((size_t)cdl_elements(p->value) * sizeof *staging);
+    float *staging = malloc((size_t)cdl_tensor_elements(p->value) * sizeof *staging);
     if (staging == NULL)
-      return cdl_fail(CDL_MEMORY, "out of memory: initial values of %s", p->name);
+      return cdl_fail(CDL_STATUS_MEMORY, "out of memory: initial values of %s", p->name);
     draw_parameter(e, q, p, seed, staging);
     free(staging);
   }
   return cdl_queue_status(q);
 }
 
-static cdl_load_report report_of(const model_checkpoint *checkpoint,
-                                 const cdl_load_options *options)
+static encoder_load_report report_of(const model_checkpoint *checkpoint,
+                                     const encoder_load_options *options)
 {
-  return (cdl_load_report){
+  return (encoder_load_report){
       .fresh_head = options->fresh_head || model_checkpoint_head_labels(checkpoint) == 0,
       .fresh_pooler = model_family_of(model_checkpoint_config(checkpoint)->family)->pooler &&
                       !model_checkpoint_has_pooler(checkpoint),
@@ -111,56 +114,56 @@ static cdl_load_report report_of(const model_checkpoint *checkpoint,
 }
 
 static cdl_status load(const model_checkpoint *checkpoint, cdl_queue *q, const char *folder,
-                       const cdl_load_options *options, cdl_encoder **encoder,
-                       cdl_load_report *report)
+                       const encoder_load_options *options, model_encoder **encoder,
+                       encoder_load_report *report)
 {
-  cdl_model_config config = *model_checkpoint_config(checkpoint);
+  model_config config = *model_checkpoint_config(checkpoint);
   config.vocabulary_size = options->vocabulary > 0 ? options->vocabulary : config.vocabulary_size;
   const int64_t stored = model_checkpoint_head_labels(checkpoint);
   if (!options->fresh_head)
     CDL_TRY(model_checkpoint_check_head(checkpoint, options->labels));
   if (options->labels == 0 && stored == 0)
     return cdl_fail(
-        CDL_DATA,
+        CDL_STATUS_DATA,
         "%s: the model has no classification head, and no adapter or labels say how large one is",
         folder);
   const int labels = options->labels != 0 ? options->labels : (int)stored;
   *report = report_of(checkpoint, options);
-  CDL_TRY(cdl_encoder_create(q, &config, labels, encoder));
+  CDL_TRY(encoder_create(q, &config, labels, encoder));
   (*encoder)->fresh_head = report->fresh_head;
   (*encoder)->fresh_pooler = report->fresh_pooler;
   const cdl_status status =
       fill_parameters(checkpoint, *encoder, q, options->seed, report, options->part);
-  if (status != CDL_OK) {
-    cdl_encoder_destroy(*encoder);
+  if (status != CDL_STATUS_OK) {
+    encoder_destroy(*encoder);
     *encoder = NULL;
   }
   return status;
 }
 
-cdl_status cdl_encoder_load(cdl_queue *queue, const char *folder, const cdl_load_options *options,
-                            cdl_encoder **encoder, cdl_load_report *report)
+cdl_status encoder_load(cdl_queue *queue, const char *folder, const encoder_load_options *options,
+                        model_encoder **encoder, encoder_load_report *report)
 {
   *encoder = NULL;
   model_checkpoint *checkpoint;
   CDL_TRY(model_checkpoint_open(folder, &checkpoint));
   const cdl_status status = load(checkpoint, queue, folder, options, encoder, report);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     model_checkpoint_note_left_out(checkpoint);
   model_checkpoint_close(checkpoint);
   return status;
 }
 
-cdl_status cdl_encoder_reload(cdl_encoder *encoder, cdl_queue *queue, const char *folder,
-                              const cdl_load_options *options, uint64_t fingerprint)
+cdl_status encoder_reload(model_encoder *encoder, cdl_queue *queue, const char *folder,
+                          const encoder_load_options *options, uint64_t fingerprint)
 {
   model_checkpoint *checkpoint;
   CDL_TRY(model_checkpoint_open(folder, &checkpoint));
-  const cdl_load_report report = report_of(checkpoint, options);
+  const encoder_load_report report = report_of(checkpoint, options);
   const cdl_status status =
       report.fingerprint == fingerprint
           ? fill_parameters(checkpoint, encoder, queue, options->seed, &report, options->part)
-          : cdl_fail(CDL_DATA, "%s: the model has changed since it was loaded", folder);
+          : cdl_fail(CDL_STATUS_DATA, "%s: the model has changed since it was loaded", folder);
   model_checkpoint_close(checkpoint);
   return status;
 }

@@ -8,21 +8,21 @@
 
 static cdl_tensor take(size_t *used, cdl_buffer *arena, int64_t rows, int64_t columns)
 {
-  const cdl_tensor t = cdl_tensor_2d(arena, CDL_F32, (int64_t)*used, rows, columns);
+  const cdl_tensor t = cdl_tensor_2d(arena, CDL_DTYPE_F32, (int64_t)*used, rows, columns);
   *used += (size_t)encoder_aligned(rows * columns);
   return t;
 }
 
 static cdl_tensor take_vector(size_t *used, cdl_buffer *arena, int64_t columns)
 {
-  const cdl_tensor t = cdl_tensor_1d(arena, CDL_F32, (int64_t)*used, columns);
+  const cdl_tensor t = cdl_tensor_1d(arena, CDL_DTYPE_F32, (int64_t)*used, columns);
   *used += (size_t)encoder_aligned(columns);
   return t;
 }
 
-static cdl_batch_limits together(const cdl_batch_limits *batches, size_t count)
+static encoder_batch_limits together(const encoder_batch_limits *batches, size_t count)
 {
-  cdl_batch_limits all = {0};
+  encoder_batch_limits all = {0};
   for (size_t l = 0; l < count; l++) {
     all.tokens += batches[l].tokens;
     all.sequences += batches[l].sequences;
@@ -39,7 +39,7 @@ static cdl_batch_limits together(const cdl_batch_limits *batches, size_t count)
 static void lay_out_block(lane_list lanes, block_activations *a, int layer, int32_t tokens,
                           int32_t rows, bool keep, size_t *kept, size_t *shared_used)
 {
-  const cdl_encoder *e = lanes.encoder[0];
+  const model_encoder *e = lanes.encoder[0];
   cdl_buffer *m = e->memory->arena;
   const block_weights *w = &e->blocks[layer];
   const int64_t hidden = e->config.hidden_size, intermediate = e->config.intermediate_size;
@@ -64,7 +64,7 @@ static void lay_out_block(lane_list lanes, block_activations *a, int layer, int3
   a->output_norm.rstd = take_vector(own, m, rows);
 }
 
-static void lay_out_backward(const cdl_encoder *e, activations *a, int32_t tokens,
+static void lay_out_backward(const model_encoder *e, activations *a, int32_t tokens,
                              int32_t sequences, size_t *used)
 {
   cdl_buffer *m = e->memory->arena;
@@ -82,25 +82,25 @@ static void lay_out_backward(const cdl_encoder *e, activations *a, int32_t token
 
 /* ---- What each lane keeps ---- */
 
-static bool is_dropped(const cdl_site *site)
+static bool is_dropped(const encoder_module *module)
 {
-  return site_adapted(site) && site->delta.dropout > 0;
+  return module_adapted(module) && module->delta.dropout > 0;
 }
 
-static bool is_paired(const cdl_site *site)
+static bool is_paired(const encoder_module *module)
 {
-  return site != NULL && cdl_present(site->delta.pair);
+  return module != NULL && cdl_tensor_present(module->delta.pair);
 }
 
-/* Of all lanes' sites that `holds` picks, the widest input. */
-static int64_t widest_input(lane_list lanes, site_predicate *holds)
+/* Of all lanes' modules that `holds` picks, the widest input. */
+static int64_t widest_input(lane_list lanes, module_predicate *holds)
 {
   int64_t widest = 0;
   for (size_t l = 0; l < lanes.count; l++)
-    for (size_t i = 0; i < lanes.encoder[l]->site_count; i++) {
-      const cdl_site *site = &lanes.encoder[l]->sites[i];
-      if (holds(site) && site->weight.size[3] > widest)
-        widest = site->weight.size[3];
+    for (size_t i = 0; i < lanes.encoder[l]->module_count; i++) {
+      const encoder_module *module = &lanes.encoder[l]->modules[i];
+      if (holds(module) && module->weight.size[3] > widest)
+        widest = module->weight.size[3];
     }
   return widest;
 }
@@ -110,19 +110,19 @@ static int64_t widest_gained_output(lane_list lanes)
 {
   int64_t widest = 0;
   for (size_t l = 0; l < lanes.count; l++)
-    for (size_t i = 0; i < lanes.encoder[l]->site_count; i++) {
-      const cdl_site *site = &lanes.encoder[l]->sites[i];
-      const int64_t layers = site->layer >= 0 && site->kind <= CDL_SITE_VALUE ? 3 : 1;
-      if (site_gained(site) && layers * site->weight.size[2] > widest)
-        widest = layers * site->weight.size[2];
+    for (size_t i = 0; i < lanes.encoder[l]->module_count; i++) {
+      const encoder_module *module = &lanes.encoder[l]->modules[i];
+      const int64_t layers = module->layer >= 0 && module->kind <= ENCODER_VALUE ? 3 : 1;
+      if (module_gained(module) && layers * module->weight.size[2] > widest)
+        widest = layers * module->weight.size[2];
     }
   return widest;
 }
 
-bool encoder_paired(const cdl_encoder *e)
+bool encoder_paired(const model_encoder *e)
 {
-  for (size_t i = 0; i < e->site_count; i++)
-    if (is_paired(&e->sites[i]))
+  for (size_t i = 0; i < e->module_count; i++)
+    if (is_paired(&e->modules[i]))
       return true;
   return false;
 }
@@ -144,22 +144,23 @@ static adapter_scratch take_scratch(lane_list lanes, int32_t tokens, bool traini
   return s;
 }
 
-static site_activations take_site(size_t *used, cdl_buffer *m, const cdl_site *site, int64_t rows)
+static module_activations take_module(size_t *used, cdl_buffer *m, const encoder_module *module,
+                                      int64_t rows)
 {
-  site_activations a = {0};
-  if (!site_adapted(site))
+  module_activations a = {0};
+  if (!module_adapted(module))
     return a;
-  const cdl_delta *d = &site->delta;
+  const encoder_delta *d = &module->delta;
   a.hidden = take(used, m, rows, d->a.size[2]);
-  if (cdl_present(d->gain))
-    a.ungained = take(used, m, rows, site->weight.size[2]);
-  if (cdl_present(d->pair))
+  if (cdl_tensor_present(d->gain))
+    a.ungained = take(used, m, rows, module->weight.size[2]);
+  if (cdl_tensor_present(d->pair))
     a.products = take(used, m, rows, 1);
   return a;
 }
 
 /* Attention's sums and the adapter's part of one block. */
-static void lay_out_lane_block(cdl_encoder *lane, int layer, const cdl_batch_limits *batch,
+static void lay_out_lane_block(model_encoder *lane, int layer, const encoder_batch_limits *batch,
                                bool assign, size_t *used)
 {
   cdl_buffer *m = lane->memory->arena;
@@ -167,36 +168,36 @@ static void lay_out_lane_block(cdl_encoder *lane, int layer, const cdl_batch_lim
   const cdl_tensor log_sum = take(used, m, lane->config.heads, batch->tokens);
   if (assign)
     lane->own.log_sum[layer] = log_sum;
-  for (int kind = 0; kind < CDL_SITES_PER_BLOCK; kind++) {
-    const int index = layer * CDL_SITES_PER_BLOCK + kind;
-    const int64_t rows = last && kind > CDL_SITE_VALUE ? batch->sequences : batch->tokens;
-    const site_activations a = take_site(used, m, &lane->sites[index], rows);
+  for (int kind = 0; kind < ENCODER_MODULES_PER_BLOCK; kind++) {
+    const int index = layer * ENCODER_MODULES_PER_BLOCK + kind;
+    const int64_t rows = last && kind > ENCODER_VALUE ? batch->sequences : batch->tokens;
+    const module_activations a = take_module(used, m, &lane->modules[index], rows);
     if (assign)
-      lane->own.site[index] = a;
+      lane->own.module[index] = a;
   }
 }
 
-static void lay_out_outside(cdl_encoder *lane, const cdl_site *site, int64_t rows, bool assign,
-                            size_t *used)
+static void lay_out_outside(model_encoder *lane, const encoder_module *module, int64_t rows,
+                            bool assign, size_t *used)
 {
-  const site_activations a = take_site(used, lane->memory->arena, site, rows);
-  if (assign && site != NULL)
-    lane->own.site[site - lane->sites] = a;
+  const module_activations a = take_module(used, lane->memory->arena, module, rows);
+  if (assign && module != NULL)
+    lane->own.module[module - lane->modules] = a;
 }
 
 /* All else that a lane has of its own. */
-static void lay_out_lane(cdl_encoder *lane, const cdl_batch_limits *batch, bool training,
+static void lay_out_lane(model_encoder *lane, const encoder_batch_limits *batch, bool training,
                          bool assign, size_t *used)
 {
   cdl_buffer *m = lane->memory->arena;
   const int64_t hidden = lane->config.hidden_size, sequences = batch->sequences;
-  own_activations a = {.log_sum = lane->own.log_sum, .site = lane->own.site};
-  lay_out_outside(lane, lane->project.site[0], batch->tokens, assign, used);
+  own_activations a = {.log_sum = lane->own.log_sum, .module = lane->own.module};
+  lay_out_outside(lane, lane->project.module[0], batch->tokens, assign, used);
   a.head_input = take(used, m, sequences, hidden);
   a.pooled_pre = take(used, m, sequences, hidden);
   a.pooled = take(used, m, sequences, hidden);
   a.logits = take(used, m, sequences, lane->labels);
-  lay_out_outside(lane, lane->head_dense.site[0], sequences, assign, used);
+  lay_out_outside(lane, lane->head_dense.module[0], sequences, assign, used);
   if (training) {
     a.d_logits = take(used, m, sequences, lane->labels);
     a.d_pooled = take(used, m, sequences, hidden);
@@ -209,12 +210,12 @@ static void lay_out_lane(cdl_encoder *lane, const cdl_batch_limits *batch, bool 
 
 /* One walk over the blocks, kept tensors from `*used` on, scratch from `shared` on; the end of the
  * scratch. */
-static size_t lay_out_blocks(lane_list lanes, const cdl_batch_limits *batches, bool training,
+static size_t lay_out_blocks(lane_list lanes, const encoder_batch_limits *batches, bool training,
                              cdl_tensor in, const cdl_tensor alternating[2], size_t *used,
                              size_t shared, bool assign)
 {
-  cdl_encoder *e = lanes.encoder[0];
-  const cdl_batch_limits all = together(batches, lanes.count);
+  model_encoder *e = lanes.encoder[0];
+  const encoder_batch_limits all = together(batches, lanes.count);
   const int layers = (int)e->config.layers;
   size_t scratch_end = shared;
   for (int l = 0; l < layers; l++) {
@@ -228,7 +229,7 @@ static size_t lay_out_blocks(lane_list lanes, const cdl_batch_limits *batches, b
     if (!last && training && projection_trained(lanes, &e->blocks[l + 1].qkv))
       a.out = take(used, e->memory->arena, rows, e->config.hidden_size);
     else
-      a.out = cdl_rows(alternating[(l + 1) % 2], 0, rows);
+      a.out = cdl_tensor_rows(alternating[(l + 1) % 2], 0, rows);
     if (assign)
       e->act.block[l] = a;
     if (scratch > scratch_end)
@@ -238,17 +239,18 @@ static size_t lay_out_blocks(lane_list lanes, const cdl_batch_limits *batches, b
   return scratch_end;
 }
 
-size_t encoder_lay_out(lane_list lanes, const cdl_batch_limits *batches, bool training, bool assign)
+size_t encoder_lay_out(lane_list lanes, const encoder_batch_limits *batches, bool training,
+                       bool assign)
 {
-  cdl_encoder *e = lanes.encoder[0];
-  const cdl_batch_limits all = together(batches, lanes.count);
+  model_encoder *e = lanes.encoder[0];
+  const encoder_batch_limits all = together(batches, lanes.count);
   const int64_t hidden = e->config.hidden_size;
   cdl_buffer *m = e->memory->arena;
   activations a = {.block = e->act.block};
   size_t used = 0;
 
   a.embedded_sum = take(&used, m, all.tokens, e->config.embedding_size);
-  if (e->project.site_count > 0)
+  if (e->project.module_count > 0)
     a.embedded = take(&used, m, all.tokens, e->config.embedding_size);
   a.mean = take_vector(&used, m, all.tokens);
   a.rstd = take_vector(&used, m, all.tokens);
@@ -280,13 +282,13 @@ size_t encoder_lay_out(lane_list lanes, const cdl_batch_limits *batches, bool tr
 
 void encoder_find_reach(lane_list lanes)
 {
-  cdl_encoder *e = lanes.encoder[0];
+  model_encoder *e = lanes.encoder[0];
   bool below = norm_trained(e->embedding_norm);
   for (int t = 0; t < EMBEDDING_TABLES; t++)
     below = below || (e->tables[t] != NULL && e->tables[t]->trained);
   e->embeddings_trained = below;
   below = below || projection_trained(lanes, &e->project);
-  e->project_reached = e->project.site_count > 0 && below;
+  e->project_reached = e->project.module_count > 0 && below;
   for (int l = 0; l < e->config.layers; l++) {
     block_weights *w = &e->blocks[l];
     w->below_qkv = below;
@@ -305,15 +307,15 @@ void encoder_find_reach(lane_list lanes)
 static cdl_status make_single_weights(cdl_queue *q, projection *p)
 {
   bool any = false;
-  for (int i = 0; i < p->site_count; i++)
-    any = any || needs_single(p->site[i]);
-  for (int i = 0; any && i < p->site_count; i++)
+  for (int i = 0; i < p->module_count; i++)
+    any = any || needs_single(p->module[i]);
+  for (int i = 0; any && i < p->module_count; i++)
     if (p->packed->single[i] == NULL)
       CDL_TRY(cdl_weight_create(q, &p->weight[i]->value, 1, &p->packed->single[i]));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-static cdl_status make_all_single_weights(cdl_encoder *e, cdl_queue *q)
+static cdl_status make_all_single_weights(model_encoder *e, cdl_queue *q)
 {
   for (int l = 0; l < e->config.layers; l++) {
     CDL_TRY(make_single_weights(q, &e->blocks[l].qkv));
@@ -343,7 +345,7 @@ void encoder_release_memory(pass_memory *m)
   *m = (pass_memory){0};
 }
 
-void cdl_encoder_release_plan(cdl_encoder *e)
+void encoder_release_plan(model_encoder *e)
 {
   encoder_release_memory(&e->own_memory);
   for (int l = 0; l < e->config.layers; l++) {
@@ -358,7 +360,7 @@ void cdl_encoder_release_plan(cdl_encoder *e)
 
 /* int32 elements that the largest batch uploads: scatter plans where the embeddings are trained, rows
  * where there are pairs. */
-static size_t staging_elements(const cdl_encoder *e, cdl_batch_limits limits)
+static size_t staging_elements(const model_encoder *e, encoder_batch_limits limits)
 {
   const size_t tokens = (size_t)limits.tokens, sequences = (size_t)limits.sequences;
   size_t elements = 3 * tokens + 3 * sequences + 2;
@@ -374,10 +376,10 @@ static int32_t larger(int32_t a, int32_t b)
   return a > b ? a : b;
 }
 
-size_t cdl_encoder_activation_bytes(const cdl_encoder *encoder, cdl_batch_limits limits,
-                                    bool training)
+size_t encoder_activation_bytes(const model_encoder *encoder, encoder_batch_limits limits,
+                                bool training)
 {
-  cdl_encoder copy = *encoder, *const lane = &copy;
+  model_encoder copy = *encoder, *const lane = &copy;
   const lane_list alone = {&lane, 1};
   encoder_find_reach(alone); /* what is trained may have changed since the last plan */
   return encoder_lay_out(alone, &limits, training, false) * sizeof(float);
@@ -389,7 +391,7 @@ static size_t larger_size(size_t a, size_t b)
 }
 
 /* At least so much of everything; what is large enough stays where it is. */
-static cdl_status reserve(cdl_encoder *e, size_t elements, size_t staging, size_t keys)
+static cdl_status reserve(model_encoder *e, size_t elements, size_t staging, size_t keys)
 {
   pass_memory *m = e->memory;
   if (elements > m->arena_elements) {
@@ -406,7 +408,7 @@ static cdl_status reserve(cdl_encoder *e, size_t elements, size_t staging, size_
     m->staging_count = 0;
     m->staging = malloc(staging * sizeof *m->staging);
     if (m->staging == NULL)
-      return cdl_fail(CDL_MEMORY, "out of memory: a batch of %d tokens", e->limits.tokens);
+      return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a batch of %d tokens", e->limits.tokens);
     CDL_TRY(cdl_buffer_create(e->backend, staging * sizeof(int32_t), &m->batch_buffer));
     m->staging_count = staging;
   }
@@ -415,38 +417,38 @@ static cdl_status reserve(cdl_encoder *e, size_t elements, size_t staging, size_
     m->key_count = 0;
     m->keys = malloc(keys * sizeof *m->keys);
     if (m->keys == NULL)
-      return cdl_fail(CDL_MEMORY, "out of memory: a batch of %d tokens", e->limits.tokens);
+      return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a batch of %d tokens", e->limits.tokens);
     m->key_count = keys;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status encoder_reserve_merge(pass_memory *m, cdl_backend *backend, size_t elements)
 {
   if (elements <= m->merge_elements)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   cdl_buffer_destroy(m->merge_buffer);
   m->merge_buffer = NULL;
   m->merge_elements = 0;
   CDL_TRY(cdl_buffer_create(backend, elements * sizeof(float), &m->merge_buffer));
   m->merge_elements = elements;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-cdl_status cdl_encoder_plan_joint(cdl_encoder *const *encoders, size_t count, cdl_queue *queue,
-                                  const cdl_batch_limits *training,
-                                  const cdl_batch_limits *evaluation)
+cdl_status encoder_plan_joint(model_encoder *const *encoders, size_t count, cdl_queue *queue,
+                              const encoder_batch_limits *training,
+                              const encoder_batch_limits *evaluation)
 {
   size_t elements = 0, staging = 0, together_staged = 0, keys = 0;
   for (size_t k = count; k-- > 0;) {
-    cdl_encoder *e = encoders[k];
+    model_encoder *e = encoders[k];
     const lane_list alone = {&encoders[k], 1};
     encoder_find_reach(alone);
     CDL_TRY(make_all_single_weights(e, queue));
     e->limits =
-        (cdl_batch_limits){.tokens = larger(training[k].tokens, evaluation[k].tokens),
-                           .sequences = larger(training[k].sequences, evaluation[k].sequences),
-                           .longest = larger(training[k].longest, evaluation[k].longest)};
+        (encoder_batch_limits){.tokens = larger(training[k].tokens, evaluation[k].tokens),
+                               .sequences = larger(training[k].sequences, evaluation[k].sequences),
+                               .longest = larger(training[k].longest, evaluation[k].longest)};
     if (evaluation[k].tokens > 0)
       elements = larger_size(elements, encoder_lay_out(alone, &evaluation[k], false, false));
     staging = larger_size(staging, staging_elements(e, e->limits));
@@ -461,8 +463,8 @@ cdl_status cdl_encoder_plan_joint(cdl_encoder *const *encoders, size_t count, cd
   return reserve(encoders[0], elements, larger_size(staging, together_staged), keys);
 }
 
-cdl_status cdl_encoder_plan(cdl_encoder *e, cdl_queue *queue, cdl_batch_limits training,
-                            cdl_batch_limits evaluation)
+cdl_status encoder_plan(model_encoder *e, cdl_queue *queue, encoder_batch_limits training,
+                        encoder_batch_limits evaluation)
 {
-  return cdl_encoder_plan_joint(&e, 1, queue, &training, &evaluation);
+  return encoder_plan_joint(&e, 1, queue, &training, &evaluation);
 }

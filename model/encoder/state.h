@@ -3,7 +3,7 @@
 #ifndef CONDLORA_MODEL_ENCODER_STATE_H
 #define CONDLORA_MODEL_ENCODER_STATE_H
 
-#include "condlora/encoder.h"
+#include "model/encoder/encoder.h"
 #include "model/files/family.h"
 
 enum { SITES_PER_PROJECTION = 3 };
@@ -17,16 +17,16 @@ typedef struct {
 /* One or several linear layers with the same input, computed as one: query, key and value, or a
  * single one. */
 typedef struct {
-  int site_count;
-  cdl_parameter *weight[SITES_PER_PROJECTION], *bias[SITES_PER_PROJECTION];
-  cdl_site *site[SITES_PER_PROJECTION]; /* NULL where no adapter can reach (the head) */
-  cdl_tensor stacked_bias;              /* [Σ out] */
+  int module_count;
+  encoder_parameter *weight[SITES_PER_PROJECTION], *bias[SITES_PER_PROJECTION];
+  encoder_module *module[SITES_PER_PROJECTION]; /* NULL where no adapter can reach (the head) */
+  cdl_tensor stacked_bias;                      /* [Σ out] */
   packed_weights own;
   packed_weights *packed; /* `own`, or the base's */
 } projection;
 
 typedef struct {
-  cdl_parameter *gain, *bias;
+  encoder_parameter *gain, *bias;
 } norm_weights;
 
 /* `reached`: the backward pass enters the block. `below_…`: something that precedes the named part
@@ -47,7 +47,7 @@ typedef struct {
   cdl_tensor hidden;   /* [rows, rank] drop(x) Aᵀ */
   cdl_tensor ungained; /* [rows, out] what a gain multiplies, where there is one */
   cdl_tensor products; /* [rows, 1] ⟨x_t, x_0⟩, where there is a pair */
-} site_activations;
+} module_activations;
 
 /* Rows are the tokens of all batches under way; in the last block, from `attended` on, only each
  * sequence's first token: nothing reads the others. */
@@ -89,7 +89,7 @@ typedef struct {
 /* What belongs to one encoder's batch alone: attention's sums, its adapter, its head. */
 typedef struct {
   cdl_tensor *log_sum;                       /* [layers] of [heads, tokens] */
-  site_activations *site;                    /* [sites] */
+  module_activations *module;                /* [modules] */
   cdl_tensor head_input, pooled_pre, pooled; /* [sequences, hidden] */
   cdl_tensor logits, d_logits;               /* [sequences, labels] */
   cdl_tensor d_pooled;                       /* [sequences, hidden] */
@@ -116,7 +116,7 @@ enum { EMBEDDING_WORD, EMBEDDING_POSITION, EMBEDDING_TYPE, EMBEDDING_TABLES };
 /* Encoders whose batches run together, the first of them leading: rows of what they share lie end to
  * end in this order. */
 typedef struct {
-  cdl_encoder *const *encoder;
+  model_encoder *const *encoder;
   size_t count;
 } lane_list;
 
@@ -130,37 +130,38 @@ typedef struct {
   size_t key_count;
 } pass_memory;
 
-struct cdl_encoder {
+struct model_encoder {
   cdl_backend *backend;
-  cdl_model_config config;
+  model_config config;
   const model_family_facts *family;
   int labels;
   bool fresh_head, fresh_pooler; /* drawn, not read */
   cdl_buffer *weight_buffer;     /* of the whole model; of a shared body's encoder, of its head */
 
-  cdl_encoder *base; /* whose body it is; NULL: its own */
-  size_t sharers;    /* encoders with this one as their base */
+  model_encoder *base; /* whose body it is; NULL: its own */
+  size_t sharers;      /* encoders with this one as their base */
   pass_memory own_memory;
   pass_memory *memory; /* own_memory, or the base's */
 
-  cdl_parameter *parameters;
+  encoder_parameter *parameters;
   size_t parameter_count, head_parameter; /* the first that is not the body's */
-  cdl_site *sites;
-  size_t site_count;
+  encoder_module *modules;
+  size_t module_count;
 
-  cdl_parameter *tables[EMBEDDING_TABLES]; /* NULL: the family has no such table */
+  encoder_parameter *tables[EMBEDDING_TABLES]; /* NULL: the family has no such table */
   norm_weights embedding_norm;
-  projection project; /* ELECTRA, embedding_size to hidden_size; of no sites where they are equal */
+  projection
+      project; /* ELECTRA, embedding_size to hidden_size; of no modules where they are equal */
   block_weights *blocks; /* [layers] */
   projection head_dense; /* BERT: the pooler */
   projection head_out;
   bool merged;
   cdl_tensor states; /* where evaluations leave what the blocks give; or none */
 
-  cdl_batch_limits limits; /* of both plans */
+  encoder_batch_limits limits; /* of both plans */
 
   /* Of the batches loaded last, this encoder leading. */
-  cdl_encoder *lanes[CDL_JOINT_ENCODERS_MAX];
+  model_encoder *lanes[ENCODER_JOINT_MAX];
   size_t lane_count;
   cdl_tensor indices[EMBEDDING_TABLES];                   /* [tokens of all lanes] */
   bool embeddings_trained, project_reached, body_reached; /* by any lane */
@@ -170,11 +171,11 @@ struct cdl_encoder {
   loaded_batch batch;
   own_activations own;
   bool training;
-  cdl_dropout_rates dropout;
+  encoder_dropout_rates dropout;
   cdl_tensor step;
 };
 
-static inline lane_list all_lanes(const cdl_encoder *leader)
+static inline lane_list all_lanes(const model_encoder *leader)
 {
   return (lane_list){leader->lanes, leader->lane_count};
 }
@@ -183,67 +184,67 @@ static inline lane_list all_lanes(const cdl_encoder *leader)
 
 /* Lays the activations of one batch a lane, `batches` [count], out in the arena; the elements they
  * take. Without `assign` nothing is changed but the count. */
-size_t encoder_lay_out(lane_list lanes, const cdl_batch_limits *batches, bool training,
+size_t encoder_lay_out(lane_list lanes, const encoder_batch_limits *batches, bool training,
                        bool assign);
 /* What the backward pass of these lanes reaches, into the first one's flags. */
 void encoder_find_reach(lane_list lanes);
-bool encoder_paired(const cdl_encoder *encoder);
+bool encoder_paired(const model_encoder *encoder);
 /* Room for what merging replaces. */
 cdl_status encoder_reserve_merge(pass_memory *memory, cdl_backend *backend, size_t elements);
 void encoder_release_memory(pass_memory *memory);
 
 /* encoder_load.c: initial values of a fresh head and pooler, before they are packed. */
-cdl_status encoder_draw_fresh(cdl_encoder *encoder, cdl_queue *queue, uint64_t seed);
+cdl_status encoder_draw_fresh(model_encoder *encoder, cdl_queue *queue, uint64_t seed);
 
-static inline bool site_adapted(const cdl_site *site)
+static inline bool module_adapted(const encoder_module *module)
 {
-  return site != NULL && cdl_present(site->delta.a);
+  return module != NULL && cdl_tensor_present(module->delta.a);
 }
 
-static inline bool drops_base(const cdl_site *site)
+static inline bool drops_base(const encoder_module *module)
 {
-  return site_adapted(site) && site->delta.dropout > 0 && site->delta.dropout_hits_base;
+  return module_adapted(module) && module->delta.dropout > 0 && module->delta.dropout_hits_base;
 }
 
-static inline bool site_gained(const cdl_site *site)
+static inline bool module_gained(const encoder_module *module)
 {
-  return site_adapted(site) && cdl_present(site->delta.gain);
+  return module_adapted(module) && cdl_tensor_present(module->delta.gain);
 }
 
 /* Whether in training the gain's input is another than the frozen path's. */
-static inline bool gain_is_parted(const cdl_site *site)
+static inline bool gain_is_parted(const encoder_module *module)
 {
-  return site_gained(site) && site->delta.dropout > 0 && !site->delta.dropout_hits_base;
+  return module_gained(module) && module->delta.dropout > 0 && !module->delta.dropout_hits_base;
 }
 
 /* Where the frozen path reads an adapter's dropped input, a stacked weight does not serve. */
-static inline bool needs_single(const cdl_site *site)
+static inline bool needs_single(const encoder_module *module)
 {
-  return drops_base(site) || gain_is_parted(site);
+  return drops_base(module) || gain_is_parted(module);
 }
 
-/* A lane's own site at the place of layer i of the leader's projection `p`; NULL in the head. */
-static inline cdl_site *lane_site(const cdl_encoder *leader, const cdl_encoder *lane,
-                                  const projection *p, int i)
+/* A lane's own module at the place of layer i of the leader's projection `p`; NULL in the head. */
+static inline encoder_module *lane_module(const model_encoder *leader, const model_encoder *lane,
+                                          const projection *p, int i)
 {
-  return p->site[i] != NULL ? &lane->sites[p->site[i] - leader->sites] : NULL;
+  return p->module[i] != NULL ? &lane->modules[p->module[i] - leader->modules] : NULL;
 }
 
-typedef bool site_predicate(const cdl_site *site);
+typedef bool module_predicate(const encoder_module *module);
 
-/* Whether it holds for any lane's site of a projection. */
-static inline bool any_site(lane_list lanes, const projection *p, site_predicate *holds)
+/* Whether it holds for any lane's module of a projection. */
+static inline bool any_module(lane_list lanes, const projection *p, module_predicate *holds)
 {
   for (size_t l = 0; l < lanes.count; l++)
-    for (int i = 0; i < p->site_count; i++)
-      if (holds(lane_site(lanes.encoder[0], lanes.encoder[l], p, i)))
+    for (int i = 0; i < p->module_count; i++)
+      if (holds(lane_module(lanes.encoder[0], lanes.encoder[l], p, i)))
         return true;
   return false;
 }
 
 static inline bool projection_base_trained(const projection *p)
 {
-  for (int i = 0; i < p->site_count; i++)
+  for (int i = 0; i < p->module_count; i++)
     if (p->weight[i]->trained)
       return true;
   return false;
@@ -252,10 +253,10 @@ static inline bool projection_base_trained(const projection *p)
 /* Of a projection in the body, or of one lane's head. */
 static inline bool projection_trained(lane_list lanes, const projection *p)
 {
-  for (int i = 0; i < p->site_count; i++)
+  for (int i = 0; i < p->module_count; i++)
     if (p->bias[i]->trained)
       return true;
-  return any_site(lanes, p, site_adapted) || projection_base_trained(p);
+  return any_module(lanes, p, module_adapted) || projection_base_trained(p);
 }
 
 static inline bool norm_trained(norm_weights n)

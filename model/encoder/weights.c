@@ -8,31 +8,31 @@
 #include "model/encoder/state.h"
 
 typedef struct {
-  cdl_encoder *encoder;
+  model_encoder *encoder;
   int64_t used; /* elements */
 } builder;
 
 /* name = prefix + last. The longest there is has some 60 characters. */
-static void join(char name[CDL_NAME_BYTES], const char *prefix, const char *last)
+static void join(char name[MODEL_NAME_BYTES], const char *prefix, const char *last)
 {
   size_t n = strlen(prefix), m = strlen(last);
-  n = n < CDL_NAME_BYTES ? n : CDL_NAME_BYTES - 1;
-  m = n + m < CDL_NAME_BYTES ? m : CDL_NAME_BYTES - 1 - n;
+  n = n < MODEL_NAME_BYTES ? n : MODEL_NAME_BYTES - 1;
+  m = n + m < MODEL_NAME_BYTES ? m : MODEL_NAME_BYTES - 1 - n;
   memmove(name, prefix, n);
   memcpy(name + n, last, m);
   name[n + m] = '\0';
 }
 
 /* `columns` 0 makes a vector. The buffer is filled in once the sum is known. */
-static cdl_parameter *add_parameter(builder *b, cdl_parameter_role role, int64_t rows,
-                                    int64_t columns, const char *prefix, const char *name)
+static encoder_parameter *add_parameter(builder *b, encoder_parameter_role role, int64_t rows,
+                                        int64_t columns, const char *prefix, const char *name)
 {
-  cdl_parameter *p = &b->encoder->parameters[b->encoder->parameter_count++];
-  *p = (cdl_parameter){.dimensions = columns > 0 ? 2 : 1, .role = role, .rate = 1};
+  encoder_parameter *p = &b->encoder->parameters[b->encoder->parameter_count++];
+  *p = (encoder_parameter){.dimensions = columns > 0 ? 2 : 1, .role = role, .rate = 1};
   join(p->name, prefix, name);
-  p->value = columns > 0 ? cdl_tensor_2d(NULL, CDL_F32, b->used, rows, columns)
-                         : cdl_tensor_1d(NULL, CDL_F32, b->used, rows);
-  b->used += cdl_elements(p->value);
+  p->value = columns > 0 ? cdl_tensor_2d(NULL, CDL_DTYPE_F32, b->used, rows, columns)
+                         : cdl_tensor_1d(NULL, CDL_DTYPE_F32, b->used, rows);
+  b->used += cdl_tensor_elements(p->value);
   return p;
 }
 
@@ -43,23 +43,23 @@ static void align(builder *b)
 
 static norm_weights add_norm(builder *b, int64_t size, const char *prefix, const char *name)
 {
-  char path[CDL_NAME_BYTES];
+  char path[MODEL_NAME_BYTES];
   join(path, prefix, name);
   join(path, path, ".");
   align(b);
-  norm_weights n = {.gain = add_parameter(b, CDL_ROLE_NORM, size, 0, path, "weight")};
+  norm_weights n = {.gain = add_parameter(b, ENCODER_ROLE_NORM, size, 0, path, "weight")};
   align(b);
-  n.bias = add_parameter(b, CDL_ROLE_NORM, size, 0, path, "bias");
+  n.bias = add_parameter(b, ENCODER_ROLE_NORM, size, 0, path, "bias");
   return n;
 }
 
-static cdl_site *add_site(builder *b, const char *prefix, const char *name, int layer,
-                          cdl_site_kind kind)
+static encoder_module *add_module(builder *b, const char *prefix, const char *name, int layer,
+                                  encoder_module_kind kind)
 {
-  cdl_site *site = &b->encoder->sites[b->encoder->site_count++];
-  *site = (cdl_site){.layer = layer, .kind = kind};
-  join(site->path, prefix, name);
-  return site;
+  encoder_module *module = &b->encoder->modules[b->encoder->module_count++];
+  *module = (encoder_module){.layer = layer, .kind = kind};
+  join(module->path, prefix, name);
+  return module;
 }
 
 /* A projection's weights lie stacked, its biases likewise: a backend may read both where they
@@ -67,69 +67,68 @@ static cdl_site *add_site(builder *b, const char *prefix, const char *name, int 
 static void add_projection(builder *b, projection *p, const char *prefix, const char *const *names,
                            int count, int64_t out, int64_t in)
 {
-  p->site_count = count;
+  p->module_count = count;
   p->packed = &p->own;
   align(b);
   for (int i = 0; i < count; i++) {
-    char path[CDL_NAME_BYTES];
+    char path[MODEL_NAME_BYTES];
     join(path, prefix, names[i]);
     join(path, path, ".");
-    p->weight[i] = add_parameter(b, CDL_ROLE_WEIGHT, out, in, path, "weight");
+    p->weight[i] = add_parameter(b, ENCODER_ROLE_WEIGHT, out, in, path, "weight");
   }
   align(b);
   for (int i = 0; i < count; i++) {
-    char path[CDL_NAME_BYTES];
+    char path[MODEL_NAME_BYTES];
     join(path, prefix, names[i]);
     join(path, path, ".");
-    p->bias[i] = add_parameter(b, CDL_ROLE_BIAS, out, 0, path, "bias");
+    p->bias[i] = add_parameter(b, ENCODER_ROLE_BIAS, out, 0, path, "bias");
   }
 }
 
 static void add_block(builder *b, int layer)
 {
-  cdl_encoder *e = b->encoder;
+  model_encoder *e = b->encoder;
   block_weights *w = &e->blocks[layer];
   const int64_t hidden = e->config.hidden_size, intermediate = e->config.intermediate_size;
   const model_block_names *names = e->family->block;
-  char prefix[CDL_NAME_BYTES], place[32];
+  char prefix[MODEL_NAME_BYTES], place[32];
   snprintf(place, sizeof place, "%s%d.", names->layers, layer);
   join(prefix, e->family->prefix, place);
 
   const char *const *path = names->paths;
-  add_projection(b, &w->qkv, prefix, path + CDL_SITE_QUERY, 3, hidden, hidden);
-  add_projection(b, &w->attention_out, prefix, path + CDL_SITE_ATTENTION_OUT, 1, hidden, hidden);
+  add_projection(b, &w->qkv, prefix, path + ENCODER_QUERY, 3, hidden, hidden);
+  add_projection(b, &w->attention_out, prefix, path + ENCODER_ATTENTION_OUT, 1, hidden, hidden);
   w->attention_norm = add_norm(b, hidden, prefix, names->attention_norm);
-  add_projection(b, &w->intermediate, prefix, path + CDL_SITE_INTERMEDIATE, 1, intermediate,
-                 hidden);
-  add_projection(b, &w->output, prefix, path + CDL_SITE_OUTPUT, 1, hidden, intermediate);
+  add_projection(b, &w->intermediate, prefix, path + ENCODER_INTERMEDIATE, 1, intermediate, hidden);
+  add_projection(b, &w->output, prefix, path + ENCODER_OUTPUT, 1, hidden, intermediate);
   w->output_norm = add_norm(b, hidden, prefix, names->output_norm);
   align(b);
 
-  cdl_site *sites[CDL_SITES_PER_BLOCK];
-  for (int i = 0; i < CDL_SITES_PER_BLOCK; i++)
-    sites[i] = add_site(b, prefix, path[i], layer, (cdl_site_kind)i);
+  encoder_module *modules[ENCODER_MODULES_PER_BLOCK];
+  for (int i = 0; i < ENCODER_MODULES_PER_BLOCK; i++)
+    modules[i] = add_module(b, prefix, path[i], layer, (encoder_module_kind)i);
   for (int i = 0; i < 3; i++)
-    w->qkv.site[i] = sites[CDL_SITE_QUERY + i];
-  w->attention_out.site[0] = sites[CDL_SITE_ATTENTION_OUT];
-  w->intermediate.site[0] = sites[CDL_SITE_INTERMEDIATE];
-  w->output.site[0] = sites[CDL_SITE_OUTPUT];
+    w->qkv.module[i] = modules[ENCODER_QUERY + i];
+  w->attention_out.module[0] = modules[ENCODER_ATTENTION_OUT];
+  w->intermediate.module[0] = modules[ENCODER_INTERMEDIATE];
+  w->output.module[0] = modules[ENCODER_OUTPUT];
 }
 
 static void add_embeddings(builder *b)
 {
-  cdl_encoder *e = b->encoder;
-  const cdl_model_config *c = &e->config;
+  model_encoder *e = b->encoder;
+  const model_config *c = &e->config;
   const int64_t width = c->embedding_size;
-  char prefix[CDL_NAME_BYTES];
+  char prefix[MODEL_NAME_BYTES];
   join(prefix, e->family->prefix, "embeddings.");
-  e->tables[EMBEDDING_WORD] = add_parameter(b, CDL_ROLE_WEIGHT, c->vocabulary_size, width, prefix,
-                                            "word_embeddings.weight");
+  e->tables[EMBEDDING_WORD] = add_parameter(b, ENCODER_ROLE_WEIGHT, c->vocabulary_size, width,
+                                            prefix, "word_embeddings.weight");
   align(b);
-  e->tables[EMBEDDING_POSITION] = add_parameter(b, CDL_ROLE_WEIGHT, c->position_count, width,
+  e->tables[EMBEDDING_POSITION] = add_parameter(b, ENCODER_ROLE_WEIGHT, c->position_count, width,
                                                 prefix, "position_embeddings.weight");
   align(b);
   if (e->family->types)
-    e->tables[EMBEDDING_TYPE] = add_parameter(b, CDL_ROLE_WEIGHT, c->type_count, width, prefix,
+    e->tables[EMBEDDING_TYPE] = add_parameter(b, ENCODER_ROLE_WEIGHT, c->type_count, width, prefix,
                                               "token_type_embeddings.weight");
   e->embedding_norm = add_norm(b, width, prefix, "LayerNorm");
   static const char *const project[] = {"embeddings_project"};
@@ -141,51 +140,53 @@ static void add_embeddings(builder *b)
 /* A pooler belongs to the body and can be adapted; any other first layer is the head's. */
 static void add_head(builder *b)
 {
-  cdl_encoder *e = b->encoder;
+  model_encoder *e = b->encoder;
   const int64_t hidden = e->config.hidden_size;
   const model_family_facts *f = e->family;
   e->head_parameter = e->parameter_count;
   add_projection(b, &e->head_dense, f->pooler ? f->prefix : "", &f->head_dense, 1, hidden, hidden);
   add_projection(b, &e->head_out, "", &f->head_out, 1, e->labels, hidden);
-  if (e->project.site_count > 0)
-    e->project.site[0] = add_site(b, f->prefix, "embeddings_project", -1, CDL_SITES_PER_BLOCK);
+  if (e->project.module_count > 0)
+    e->project.module[0] =
+        add_module(b, f->prefix, "embeddings_project", -1, ENCODER_MODULES_PER_BLOCK);
   if (f->pooler)
-    e->head_dense.site[0] = add_site(b, f->prefix, f->head_dense, -1, CDL_SITES_PER_BLOCK);
+    e->head_dense.module[0] =
+        add_module(b, f->prefix, f->head_dense, -1, ENCODER_MODULES_PER_BLOCK);
 }
 
 /* `base`: the same projection where it is packed already, NULL: it is not. */
 static cdl_status finish_projection(cdl_queue *q, projection *p, projection *base)
 {
   cdl_tensor sources[SITES_PER_PROJECTION];
-  for (int i = 0; i < p->site_count; i++) {
+  for (int i = 0; i < p->module_count; i++) {
     sources[i] = p->weight[i]->value;
-    if (p->site[i] != NULL)
-      p->site[i]->weight = p->weight[i]->value;
+    if (p->module[i] != NULL)
+      p->module[i]->weight = p->weight[i]->value;
   }
   p->stacked_bias = p->bias[0]->value;
-  p->stacked_bias.size[3] *= p->site_count;
+  p->stacked_bias.size[3] *= p->module_count;
   if (base != NULL) {
     p->packed = base->packed;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
-  return cdl_weight_create(q, sources, (size_t)p->site_count, &p->own.stacked);
+  return cdl_weight_create(q, sources, (size_t)p->module_count, &p->own.stacked);
 }
 
-/* Lists parameters and sites, their memory still missing; the elements that they take. */
-static cdl_status list_parts(cdl_encoder *e, int64_t *elements)
+/* Lists parameters and modules, their memory still missing; the elements that they take. */
+static cdl_status list_parts(model_encoder *e, int64_t *elements)
 {
   enum { PARAMETERS_PER_BLOCK = 16, PARAMETERS_OUTSIDE = 7 + 4, SITES_OUTSIDE = 2 };
   const size_t layers = (size_t)e->config.layers,
-               sites = layers * CDL_SITES_PER_BLOCK + SITES_OUTSIDE;
+               modules = layers * ENCODER_MODULES_PER_BLOCK + SITES_OUTSIDE;
   e->parameters = calloc(layers * PARAMETERS_PER_BLOCK + PARAMETERS_OUTSIDE, sizeof *e->parameters);
-  e->sites = calloc(sites, sizeof *e->sites);
+  e->modules = calloc(modules, sizeof *e->modules);
   e->blocks = calloc(layers, sizeof *e->blocks);
   e->act.block = calloc(layers, sizeof *e->act.block);
   e->own.log_sum = calloc(layers, sizeof *e->own.log_sum);
-  e->own.site = calloc(sites, sizeof *e->own.site);
-  if (e->parameters == NULL || e->sites == NULL || e->blocks == NULL || e->act.block == NULL ||
-      e->own.log_sum == NULL || e->own.site == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: an encoder of %zu layers", layers);
+  e->own.module = calloc(modules, sizeof *e->own.module);
+  if (e->parameters == NULL || e->modules == NULL || e->blocks == NULL || e->act.block == NULL ||
+      e->own.log_sum == NULL || e->own.module == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an encoder of %zu layers", layers);
 
   builder b = {.encoder = e};
   add_embeddings(&b);
@@ -193,10 +194,10 @@ static cdl_status list_parts(cdl_encoder *e, int64_t *elements)
     add_block(&b, l);
   add_head(&b);
   *elements = b.used;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-static cdl_status finish_body(cdl_encoder *e, cdl_queue *q, cdl_encoder *base)
+static cdl_status finish_body(model_encoder *e, cdl_queue *q, model_encoder *base)
 {
   for (int l = 0; l < e->config.layers; l++) {
     block_weights *w = &e->blocks[l], *of_base = base != NULL ? &base->blocks[l] : NULL;
@@ -207,18 +208,18 @@ static cdl_status finish_body(cdl_encoder *e, cdl_queue *q, cdl_encoder *base)
         finish_projection(q, &w->intermediate, of_base != NULL ? &of_base->intermediate : NULL));
     CDL_TRY(finish_projection(q, &w->output, of_base != NULL ? &of_base->output : NULL));
   }
-  return e->project.site_count > 0
+  return e->project.module_count > 0
              ? finish_projection(q, &e->project, base != NULL ? &base->project : NULL)
-             : CDL_OK;
+             : CDL_STATUS_OK;
 }
 
-static cdl_status finish_head(cdl_encoder *e, cdl_queue *q)
+static cdl_status finish_head(model_encoder *e, cdl_queue *q)
 {
   CDL_TRY(finish_projection(q, &e->head_dense, NULL));
   return finish_projection(q, &e->head_out, NULL);
 }
 
-static cdl_status build(cdl_encoder *e, cdl_queue *q)
+static cdl_status build(model_encoder *e, cdl_queue *q)
 {
   int64_t elements;
   CDL_TRY(list_parts(e, &elements));
@@ -229,9 +230,9 @@ static cdl_status build(cdl_encoder *e, cdl_queue *q)
   return finish_head(e, q);
 }
 
-static cdl_encoder *allocate(cdl_queue *queue)
+static model_encoder *allocate(cdl_queue *queue)
 {
-  cdl_encoder *e = calloc(1, sizeof *e);
+  model_encoder *e = calloc(1, sizeof *e);
   if (e == NULL)
     return NULL;
   e->backend = cdl_queue_backend(queue);
@@ -242,58 +243,58 @@ static cdl_encoder *allocate(cdl_queue *queue)
 }
 
 /* The names are the encoder's own; those that share its body have them of it. */
-static cdl_status copy_label_names(cdl_model_config *copy, const cdl_model_config *config)
+static cdl_status copy_label_names(model_config *copy, const model_config *config)
 {
   copy->label_names = NULL;
   if (config->label_names == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   copy->label_names = calloc((size_t)config->label_count, sizeof *copy->label_names);
   bool whole = copy->label_names != NULL;
   for (int64_t i = 0; whole && i < config->label_count; i++) {
     copy->label_names[i] = strdup(config->label_names[i]);
     whole = copy->label_names[i] != NULL;
   }
-  return whole ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: an encoder");
+  return whole ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "out of memory: an encoder");
 }
 
-cdl_status cdl_encoder_create(cdl_queue *queue, const cdl_model_config *config, int labels,
-                              cdl_encoder **encoder)
+cdl_status encoder_create(cdl_queue *queue, const model_config *config, int labels,
+                          model_encoder **encoder)
 {
   *encoder = NULL;
   if (labels < 1)
-    return cdl_fail(CDL_ARGUMENT, "an encoder has at least one label, not %d", labels);
-  cdl_encoder *e = allocate(queue);
+    return cdl_fail(CDL_STATUS_ARGUMENT, "an encoder has at least one label, not %d", labels);
+  model_encoder *e = allocate(queue);
   if (e == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: an encoder");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an encoder");
   e->config = *config;
   cdl_status status = copy_label_names(&e->config, config);
   if (e->config.embedding_size == 0)
     e->config.embedding_size = config->hidden_size;
   e->family = model_family_of(config->family);
   e->labels = labels;
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = build(e, queue);
-  if (status != CDL_OK) {
-    cdl_encoder_destroy(e);
+  if (status != CDL_STATUS_OK) {
+    encoder_destroy(e);
     return status;
   }
   *encoder = e;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- One body for several ---- */
 
 /* The body's tensors are the base's, the head's lie in a buffer of their own. */
-static cdl_status share_parts(cdl_encoder *e, cdl_queue *q, uint64_t seed)
+static cdl_status share_parts(model_encoder *e, cdl_queue *q, uint64_t seed)
 {
-  cdl_encoder *base = e->base;
+  model_encoder *base = e->base;
   int64_t elements;
   CDL_TRY(list_parts(e, &elements));
   const int64_t first = e->parameters[e->head_parameter].value.offset;
   CDL_TRY(
       cdl_buffer_create(e->backend, (size_t)(elements - first) * sizeof(float), &e->weight_buffer));
   for (size_t i = 0; i < e->parameter_count; i++) {
-    cdl_parameter *p = &e->parameters[i];
+    encoder_parameter *p = &e->parameters[i];
     if (i < e->head_parameter) {
       p->value = base->parameters[i].value;
       p->shared = true;
@@ -308,13 +309,13 @@ static cdl_status share_parts(cdl_encoder *e, cdl_queue *q, uint64_t seed)
   return finish_head(e, q);
 }
 
-cdl_status cdl_encoder_share(cdl_queue *queue, cdl_encoder *base, uint64_t seed,
-                             cdl_encoder **encoder)
+cdl_status encoder_share(cdl_queue *queue, model_encoder *base, uint64_t seed,
+                         model_encoder **encoder)
 {
   *encoder = NULL;
-  cdl_encoder *e = allocate(queue);
+  model_encoder *e = allocate(queue);
   if (e == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: an encoder");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an encoder");
   while (base->base != NULL)
     base = base->base;
   e->base = base;
@@ -326,15 +327,15 @@ cdl_status cdl_encoder_share(cdl_queue *queue, cdl_encoder *base, uint64_t seed,
   e->fresh_head = base->fresh_head;
   e->fresh_pooler = base->fresh_pooler;
   const cdl_status status = share_parts(e, queue, seed);
-  if (status != CDL_OK) {
-    cdl_encoder_destroy(e);
+  if (status != CDL_STATUS_OK) {
+    encoder_destroy(e);
     return status;
   }
   *encoder = e;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-bool cdl_encoder_same_body(const cdl_encoder *a, const cdl_encoder *b)
+bool encoder_same_body(const model_encoder *a, const model_encoder *b)
 {
   return (a->base != NULL ? a->base : a) == (b->base != NULL ? b->base : b);
 }
@@ -346,7 +347,7 @@ static void release_packed(projection *p)
     cdl_weight_destroy(p->own.single[i]);
 }
 
-void cdl_encoder_destroy(cdl_encoder *e)
+void encoder_destroy(model_encoder *e)
 {
   if (e == NULL)
     return;
@@ -362,46 +363,46 @@ void cdl_encoder_destroy(cdl_encoder *e)
   cdl_buffer_destroy(e->weight_buffer);
   if (e->base == NULL) {
     encoder_release_memory(&e->own_memory);
-    cdl_model_config_free(&e->config);
+    model_config_release(&e->config);
   } else if (--e->base->sharers == 0)
-    cdl_encoder_release_plan(e->base);
+    encoder_release_plan(e->base);
   free(e->act.block);
   free(e->own.log_sum);
-  free(e->own.site);
+  free(e->own.module);
   free(e->blocks);
-  free(e->sites);
+  free(e->modules);
   free(e->parameters);
   free(e);
 }
 
-const cdl_model_config *cdl_encoder_config(const cdl_encoder *encoder)
+const model_config *encoder_config(const model_encoder *encoder)
 {
   return &encoder->config;
 }
 
-int cdl_encoder_labels(const cdl_encoder *encoder)
+int encoder_labels(const model_encoder *encoder)
 {
   return encoder->labels;
 }
 
-size_t cdl_encoder_parameter_count(const cdl_encoder *encoder)
+size_t encoder_parameter_count(const model_encoder *encoder)
 {
   return encoder->parameter_count;
 }
 
-cdl_parameter *cdl_encoder_parameters(cdl_encoder *encoder)
+encoder_parameter *encoder_parameters(model_encoder *encoder)
 {
   return encoder->parameters;
 }
 
-size_t cdl_encoder_site_count(const cdl_encoder *encoder)
+size_t encoder_module_count(const model_encoder *encoder)
 {
-  return encoder->site_count;
+  return encoder->module_count;
 }
 
-cdl_site *cdl_encoder_sites(cdl_encoder *encoder)
+encoder_module *encoder_modules(model_encoder *encoder)
 {
-  return encoder->sites;
+  return encoder->modules;
 }
 
 static void update_projection(cdl_queue *q, projection *p, bool trained_only)
@@ -409,12 +410,12 @@ static void update_projection(cdl_queue *q, projection *p, bool trained_only)
   if (trained_only && !projection_base_trained(p))
     return;
   cdl_weight_update(q, p->packed->stacked);
-  for (int i = 0; i < p->site_count; i++)
+  for (int i = 0; i < p->module_count; i++)
     if (p->packed->single[i] != NULL)
       cdl_weight_update(q, p->packed->single[i]);
 }
 
-void cdl_encoder_weights_changed(cdl_encoder *e, cdl_queue *q, bool trained_only)
+void encoder_weights_changed(model_encoder *e, cdl_queue *q, bool trained_only)
 {
   for (int l = 0; l < e->config.layers; l++) {
     update_projection(q, &e->blocks[l].qkv, trained_only);
@@ -422,7 +423,7 @@ void cdl_encoder_weights_changed(cdl_encoder *e, cdl_queue *q, bool trained_only
     update_projection(q, &e->blocks[l].intermediate, trained_only);
     update_projection(q, &e->blocks[l].output, trained_only);
   }
-  if (e->project.site_count > 0)
+  if (e->project.module_count > 0)
     update_projection(q, &e->project, trained_only);
   update_projection(q, &e->head_dense, trained_only);
   update_projection(q, &e->head_out, trained_only);
@@ -430,65 +431,66 @@ void cdl_encoder_weights_changed(cdl_encoder *e, cdl_queue *q, bool trained_only
 
 /* ---- Merging ---- */
 
-static int64_t adapted_elements(const cdl_encoder *e)
+static int64_t adapted_elements(const model_encoder *e)
 {
   int64_t elements = 0;
-  for (size_t i = 0; i < e->site_count; i++)
-    if (site_adapted(&e->sites[i]))
-      elements += cdl_elements(e->sites[i].weight);
+  for (size_t i = 0; i < e->module_count; i++)
+    if (module_adapted(&e->modules[i]))
+      elements += cdl_tensor_elements(e->modules[i].weight);
   return elements;
 }
 
-static cdl_tensor saved_weight(const cdl_encoder *e, const cdl_site *site, int64_t *offset)
+static cdl_tensor saved_weight(const model_encoder *e, const encoder_module *module,
+                               int64_t *offset)
 {
-  cdl_tensor saved = cdl_tensor_2d(e->memory->merge_buffer, CDL_F32, *offset, site->weight.size[2],
-                                   site->weight.size[3]);
-  *offset += cdl_elements(saved);
+  cdl_tensor saved = cdl_tensor_2d(e->memory->merge_buffer, CDL_DTYPE_F32, *offset,
+                                   module->weight.size[2], module->weight.size[3]);
+  *offset += cdl_tensor_elements(saved);
   return saved;
 }
 
 /* [n] as the one column of a matrix. */
 static cdl_tensor as_column(cdl_tensor t)
 {
-  return cdl_tensor_2d(t.buffer, CDL_F32, t.offset, cdl_elements(t), 1);
+  return cdl_tensor_2d(t.buffer, CDL_DTYPE_F32, t.offset, cdl_tensor_elements(t), 1);
 }
 
-bool cdl_encoder_merges_whole(const cdl_encoder *e)
+bool encoder_merges_whole(const model_encoder *e)
 {
-  for (size_t i = 0; i < e->site_count; i++)
-    if (cdl_present(e->sites[i].delta.pair))
+  for (size_t i = 0; i < e->module_count; i++)
+    if (cdl_tensor_present(e->modules[i].delta.pair))
       return false;
   return true;
 }
 
-cdl_status cdl_encoder_merge(cdl_encoder *e, cdl_queue *q)
+cdl_status encoder_merge(model_encoder *e, cdl_queue *q)
 {
   CDL_TRY(encoder_reserve_merge(e->memory, e->backend, (size_t)adapted_elements(e)));
   int64_t offset = 0;
-  for (size_t i = 0; i < e->site_count; i++) {
-    cdl_site *site = &e->sites[i];
-    if (!site_adapted(site))
+  for (size_t i = 0; i < e->module_count; i++) {
+    encoder_module *module = &e->modules[i];
+    if (!module_adapted(module))
       continue;
-    cdl_copy(q, CDL_ARGS(copy, .out = saved_weight(e, site, &offset), .x = site->weight));
-    cdl_gemm(q, CDL_ARGS(gemm, .out = site->weight, .a = site->delta.b, .b = site->delta.a,
-                         .alpha = site->delta.scale, .beta = 1));
-    if (cdl_present(site->delta.gain))
-      cdl_binary(q, CDL_ARGS(binary, .out = site->weight, .x = site->weight,
-                             .y = as_column(site->delta.gain), .function = CDL_BINARY_MULTIPLY));
+    cdl_copy(q, CDL_ARGS(copy, .out = saved_weight(e, module, &offset), .x = module->weight));
+    cdl_gemm(q, CDL_ARGS(gemm, .out = module->weight, .a = module->delta.b, .b = module->delta.a,
+                         .alpha = module->delta.scale, .beta = 1));
+    if (cdl_tensor_present(module->delta.gain))
+      cdl_binary(q, CDL_ARGS(binary, .out = module->weight, .x = module->weight,
+                             .y = as_column(module->delta.gain), .function = CDL_BINARY_MULTIPLY));
   }
-  cdl_encoder_weights_changed(e, q, false);
+  encoder_weights_changed(e, q, false);
   e->merged = true;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-void cdl_encoder_unmerge(cdl_encoder *e, cdl_queue *q)
+void encoder_unmerge(model_encoder *e, cdl_queue *q)
 {
   int64_t offset = 0;
-  for (size_t i = 0; i < e->site_count; i++) {
-    cdl_site *site = &e->sites[i];
-    if (site_adapted(site))
-      cdl_copy(q, CDL_ARGS(copy, .out = site->weight, .x = saved_weight(e, site, &offset)));
+  for (size_t i = 0; i < e->module_count; i++) {
+    encoder_module *module = &e->modules[i];
+    if (module_adapted(module))
+      cdl_copy(q, CDL_ARGS(copy, .out = module->weight, .x = saved_weight(e, module, &offset)));
   }
-  cdl_encoder_weights_changed(e, q, false);
+  encoder_weights_changed(e, q, false);
   e->merged = false;
 }

@@ -29,7 +29,7 @@ static cdl_status write_head(base_output *out, const adapter_config *c)
     if (base == NULL || tag == NULL) {
       free(base);
       free(tag);
-      return cdl_fail(CDL_MEMORY, "out of memory: README.md");
+      return cdl_fail(CDL_STATUS_MEMORY, "out of memory: README.md");
     }
   }
   base_output_printf(out, "---\n");
@@ -41,7 +41,7 @@ static cdl_status write_head(base_output *out, const adapter_config *c)
   base_output_printf(out, "- lora\n- transformers\n---\n\n");
   free(base);
   free(tag);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* PEFT takes the number of outputs and the names of labels from its caller alone. */
@@ -80,11 +80,11 @@ cdl_status export_card_write(const char *folder, const adapter_config *config, i
   base_output *out = NULL;
   char *path = base_path_join(folder, "README.md");
   cdl_status status = path != NULL ? base_output_begin(path, &out)
-                                   : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+                                   : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   free(path);
   CDL_TRY(status);
   status = write_head(out, config);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     base_output_abort(out);
     return status;
   }

@@ -8,11 +8,11 @@
 #include "model/adapter/io.h"
 #include "model/adapter/state.h"
 
-enum { NAME_BYTES = CDL_NAME_BYTES + 64 };
+enum { NAME_BYTES = MODEL_NAME_BYTES + 64 };
 static const char magnitude_ending[] = ".lora_magnitude_vector";
 
 typedef struct {
-  const cdl_adapter *adapter;
+  const model_adapter *adapter;
   cdl_queue *queue;
   adapter_config config; /* of the LoRA; its own lists alone are to be freed */
   cdl_stored_tensor *tensors;
@@ -24,61 +24,61 @@ typedef struct {
 
 /* ---- What can be held ---- */
 
-static bool is_magnitude(const cdl_parameter *p)
+static bool is_magnitude(const encoder_parameter *p)
 {
   const size_t length = strlen(p->name), ending = sizeof magnitude_ending - 1;
   return length > ending && strcmp(p->name + length - ending, magnitude_ending) == 0;
 }
 
-static cdl_status check(const cdl_adapter *a, const adapter_config *config)
+static cdl_status check(const model_adapter *a, const adapter_config *config)
 {
   if (a->method->attach == NULL)
-    return cdl_fail(CDL_UNSUPPORTED,
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
                     "an adapter of method %s has no A and B, which LoRA consists of",
                     a->method->name);
-  if (config->init == CDL_INIT_PISSA || config->init == CDL_INIT_OLORA)
-    return cdl_fail(CDL_UNSUPPORTED,
+  if (config->init == ADAPTER_INIT_PISSA || config->init == ADAPTER_INIT_OLORA)
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
                     "the adapter's initial values have changed the base (init_lora_weights); PEFT "
                     "reads it as it is");
-  for (size_t i = 0; i < a->site_count; i++)
-    if (cdl_present(a->sites[i]->delta.pair))
-      return cdl_fail(CDL_UNSUPPORTED,
+  for (size_t i = 0; i < a->module_count; i++)
+    if (cdl_tensor_present(a->modules[i]->delta.pair))
+      return cdl_fail(CDL_STATUS_UNSUPPORTED,
                       "use_x type2 multiplies tokens with each other: no LoRA holds it");
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* PEFT wants a target. Where no layer has A and B, that is one of the encoder's, with zeros. */
-static bool is_empty(const cdl_adapter *a)
+static bool is_empty(const model_adapter *a)
 {
-  for (size_t i = 0; i < a->site_count; i++)
-    if (cdl_present(a->sites[i]->delta.a))
+  for (size_t i = 0; i < a->module_count; i++)
+    if (cdl_tensor_present(a->modules[i]->delta.a))
       return false;
   return true;
 }
 
-static bool is_trained_whole(const cdl_adapter *a, const cdl_site *site)
+static bool is_trained_whole(const model_adapter *a, const encoder_module *module)
 {
-  const size_t n = strlen(site->path);
+  const size_t n = strlen(module->path);
   for (size_t i = 0; i < a->trained_count; i++) {
-    const char *name = cdl_adapter_parameter(a, i)->name;
-    if (strncmp(name, site->path, n) == 0 && strcmp(name + n, ".weight") == 0)
+    const char *name = adapter_parameter(a, i)->name;
+    if (strncmp(name, module->path, n) == 0 && strcmp(name + n, ".weight") == 0)
       return true;
   }
   return false;
 }
 
 /* A target within a saved module would be none: the first that is not trained whole. */
-static const cdl_site *stand_in(const cdl_adapter *a)
+static const encoder_module *stand_in(const model_adapter *a)
 {
-  const cdl_site *sites = cdl_encoder_sites(a->encoder);
-  for (size_t i = 0; i < cdl_encoder_site_count(a->encoder); i++)
-    if (!is_trained_whole(a, &sites[i]))
-      return &sites[i];
-  return &sites[0];
+  const encoder_module *modules = encoder_modules(a->encoder);
+  for (size_t i = 0; i < encoder_module_count(a->encoder); i++)
+    if (!is_trained_whole(a, &modules[i]))
+      return &modules[i];
+  return &modules[0];
 }
 
 /* The bias of the layer that stands in is wrapped as that of any target. */
-static void name_parameter(const cdl_adapter *a, const cdl_parameter *p, char *name)
+static void name_parameter(const model_adapter *a, const encoder_parameter *p, char *name)
 {
   const char *path = is_empty(a) ? stand_in(a)->path : "";
   const size_t n = strlen(path);
@@ -92,37 +92,37 @@ static void name_parameter(const cdl_adapter *a, const cdl_parameter *p, char *n
 static cdl_status add_text(adapter_names *names, const char *text)
 {
   names->item[names->count] = strdup(text);
-  return names->item[names->count++] != NULL ? CDL_OK
-                                             : cdl_fail(CDL_MEMORY, "out of memory: a name");
+  return names->item[names->count++] != NULL ? CDL_STATUS_OK
+                                             : cdl_fail(CDL_STATUS_MEMORY, "out of memory: a name");
 }
 
 /* A path is its own pattern but for dots, which match themselves too. */
 static cdl_status add_value(adapter_module_values *values, const char *path, double value)
 {
   char *pattern = strdup(path);
-  values->item[values->count++] = (cdl_module_value){pattern, value};
-  return pattern != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: a name");
+  values->item[values->count++] = (adapter_module_value){pattern, value};
+  return pattern != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "out of memory: a name");
 }
 
 /* Every adapted layer by its whole path. PEFT's scale is alpha / rank; of the layers that differ from
  * the first, rank and alpha are in patterns. */
 static cdl_status set_modules(exported *e)
 {
-  const cdl_adapter *a = e->adapter;
+  const model_adapter *a = e->adapter;
   adapter_config *c = &e->config;
-  c->targets = (adapter_names){.item = calloc(a->site_count + 2, sizeof *c->targets.item)};
+  c->targets = (adapter_names){.item = calloc(a->module_count + 2, sizeof *c->targets.item)};
   c->rank_pattern =
-      (adapter_module_values){.item = calloc(a->site_count + 1, sizeof *c->rank_pattern.item)};
+      (adapter_module_values){.item = calloc(a->module_count + 1, sizeof *c->rank_pattern.item)};
   c->alpha_pattern =
-      (adapter_module_values){.item = calloc(a->site_count + 1, sizeof *c->alpha_pattern.item)};
+      (adapter_module_values){.item = calloc(a->module_count + 1, sizeof *c->alpha_pattern.item)};
   if (c->targets.item == NULL || c->rank_pattern.item == NULL || c->alpha_pattern.item == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu adapted layers", a->site_count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu adapted layers", a->module_count);
   c->rank = 0;
-  for (size_t i = 0; i < a->site_count; i++) {
-    const cdl_delta *delta = &a->sites[i]->delta;
-    if (!cdl_present(delta->a))
+  for (size_t i = 0; i < a->module_count; i++) {
+    const encoder_delta *delta = &a->modules[i]->delta;
+    if (!cdl_tensor_present(delta->a))
       continue;
-    const char *path = a->sites[i]->path;
+    const char *path = a->modules[i]->path;
     const int64_t rank = delta->a.size[2];
     const double alpha = (double)delta->scale * (double)rank;
     if (c->rank == 0) {
@@ -136,7 +136,7 @@ static cdl_status set_modules(exported *e)
       CDL_TRY(add_value(&c->alpha_pattern, path, alpha));
   }
   if (!is_empty(a))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   c->rank = 1;
   c->alpha = 1;
   return add_text(&c->targets, stand_in(a)->path);
@@ -146,7 +146,7 @@ static cdl_status set_modules(exported *e)
 static void set_options(adapter_config *c, bool dora)
 {
   size_t count;
-  const cdl_adapter_option *options = cdl_adapter_options("lora", &count);
+  const adapter_option *options = adapter_options("lora", &count);
   for (size_t i = 0; i < count; i++)
     c->options[i] = strcmp(options[i].name, "use_dora") == 0 ? (double)dora : options[i].fallback;
 }
@@ -175,8 +175,8 @@ static adapter_config lora_config(const adapter_config *given)
 static void add_tensor(exported *e, cdl_tensor value, int dimensions)
 {
   float *values = e->values + e->used;
-  cdl_download(e->queue, values, value, (size_t)cdl_elements(value) * sizeof *values);
-  e->used += (size_t)cdl_elements(value);
+  cdl_queue_download(e->queue, values, value, (size_t)cdl_tensor_elements(value) * sizeof *values);
+  e->used += (size_t)cdl_tensor_elements(value);
   cdl_stored_tensor *t = &e->tensors[e->count];
   *t = (cdl_stored_tensor){.name = e->names[e->count],
                            .type = CDL_STORED_F32,
@@ -190,7 +190,8 @@ static void add_tensor(exported *e, cdl_tensor value, int dimensions)
 /* A lower rank's A and B are parts of wider matrices. */
 static void add_factor(exported *e, cdl_tensor factor, const char *path, char letter)
 {
-  const cdl_tensor dense = cdl_tensor_2d(e->dense, CDL_F32, 0, factor.size[2], factor.size[3]);
+  const cdl_tensor dense =
+      cdl_tensor_2d(e->dense, CDL_DTYPE_F32, 0, factor.size[2], factor.size[3]);
   snprintf(e->names[e->count], NAME_BYTES, ADAPTER_PREFIX "%s.lora_%c.weight", path, letter);
   cdl_copy(e->queue, CDL_ARGS(copy, .out = dense, .x = factor));
   add_tensor(e, dense, 2);
@@ -214,51 +215,52 @@ static void add_zeros(exported *e, const char *path, char letter, int64_t rows, 
 
 static cdl_status take_tensors(exported *e)
 {
-  const cdl_adapter *a = e->adapter;
-  const cdl_site *first = stand_in(a);
+  const model_adapter *a = e->adapter;
+  const encoder_module *first = stand_in(a);
   if (is_empty(a)) {
     add_zeros(e, first->path, 'A', 1, first->weight.size[3]);
     add_zeros(e, first->path, 'B', first->weight.size[2], 1);
   }
-  for (size_t i = 0; i < a->site_count; i++) {
-    const cdl_delta *delta = &a->sites[i]->delta;
-    if (!cdl_present(delta->a))
+  for (size_t i = 0; i < a->module_count; i++) {
+    const encoder_delta *delta = &a->modules[i]->delta;
+    if (!cdl_tensor_present(delta->a))
       continue;
-    add_factor(e, delta->a, a->sites[i]->path, 'A');
-    add_factor(e, delta->b, a->sites[i]->path, 'B');
+    add_factor(e, delta->a, a->modules[i]->path, 'A');
+    add_factor(e, delta->b, a->modules[i]->path, 'B');
   }
   for (size_t i = 0; i < a->trained_count; i++) {
-    const cdl_parameter *p = cdl_adapter_parameter(a, i);
+    const encoder_parameter *p = adapter_parameter(a, i);
     if (i < a->own_count && !is_magnitude(p))
       continue;
     name_parameter(a, p, e->names[e->count]);
     add_tensor(e, p->value, p->dimensions);
   }
-  return cdl_sync(e->queue);
+  return cdl_queue_sync(e->queue);
 }
 
 static cdl_status make_room(exported *e)
 {
-  const cdl_adapter *a = e->adapter;
-  const cdl_site *first = stand_in(a);
+  const model_adapter *a = e->adapter;
+  const encoder_module *first = stand_in(a);
   size_t floats = (size_t)(first->weight.size[2] + first->weight.size[3]), largest = 1;
-  for (size_t i = 0; i < a->site_count; i++) {
-    const cdl_delta *delta = &a->sites[i]->delta;
-    if (!cdl_present(delta->a))
+  for (size_t i = 0; i < a->module_count; i++) {
+    const encoder_delta *delta = &a->modules[i]->delta;
+    if (!cdl_tensor_present(delta->a))
       continue;
-    const size_t down = (size_t)cdl_elements(delta->a), up = (size_t)cdl_elements(delta->b);
+    const size_t down = (size_t)cdl_tensor_elements(delta->a),
+                 up = (size_t)cdl_tensor_elements(delta->b);
     floats += down + up;
     largest = down > largest ? down : largest;
     largest = up > largest ? up : largest;
   }
   for (size_t i = 0; i < a->trained_count; i++)
-    floats += (size_t)cdl_elements(cdl_adapter_parameter(a, i)->value);
-  const size_t most = 2 * a->site_count + a->trained_count + 3;
+    floats += (size_t)cdl_tensor_elements(adapter_parameter(a, i)->value);
+  const size_t most = 2 * a->module_count + a->trained_count + 3;
   e->values = malloc((floats + 1) * sizeof *e->values);
   e->tensors = calloc(most, sizeof *e->tensors);
   e->names = calloc(most, sizeof *e->names);
   if (e->values == NULL || e->tensors == NULL || e->names == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu floats", floats);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu floats", floats);
   return cdl_buffer_create(cdl_queue_backend(e->queue), largest * sizeof(float), &e->dense);
 }
 
@@ -266,7 +268,7 @@ static cdl_status make_room(exported *e)
 
 static cdl_status export_to(exported *e, const char *folder)
 {
-  const cdl_adapter *a = e->adapter;
+  const model_adapter *a = e->adapter;
   bool dora = false;
   for (size_t i = 0; i < a->own_count; i++)
     dora = dora || is_magnitude(&a->own[i]);
@@ -284,7 +286,7 @@ static void free_values(adapter_module_values *values)
   free(values->item);
 }
 
-cdl_status export_adapter(cdl_adapter *adapter, cdl_queue *queue, const char *folder,
+cdl_status export_adapter(model_adapter *adapter, cdl_queue *queue, const char *folder,
                           const adapter_config *config)
 {
   CDL_TRY(check(adapter, config));

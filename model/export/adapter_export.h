@@ -2,13 +2,13 @@
 #ifndef CONDLORA_MODEL_EXPORT_ADAPTER_EXPORT_H
 #define CONDLORA_MODEL_EXPORT_ADAPTER_EXPORT_H
 
-#include "condlora/adapter.h"
+#include "model/adapter/adapter.h"
 #include "model/adapter/folder.h"
 
 /* Writes what each adapted layer's A_l and B_l are now, whatever they are derived from, with the
  * head and what else is trained. `config` is what the adapter was read with. UNSUPPORTED for what no
  * LoRA can hold: a method without A and B, use_x type2, initial values that have changed the base. */
-CDL_MUST_USE cdl_status export_adapter(cdl_adapter *adapter, cdl_queue *queue, const char *folder,
+CDL_MUST_USE cdl_status export_adapter(model_adapter *adapter, cdl_queue *queue, const char *folder,
                                        const adapter_config *config);
 
 #endif

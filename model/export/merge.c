@@ -54,7 +54,7 @@ static uint16_t to_half(float value)
 /* ---- Types of the base ---- */
 
 /* The base may have names without the family's prefix, and norms named gamma and beta. */
-static const cdl_stored_tensor *find_in_base(const cdl_safetensors *base, cdl_family family,
+static const cdl_stored_tensor *find_in_base(const cdl_safetensors *base, model_family family,
                                              const char *name)
 {
   static const char *const endings[][2] = {{".LayerNorm.weight", ".LayerNorm.gamma"},
@@ -96,19 +96,20 @@ static void narrow(cdl_stored_tensor *t, cdl_stored_type type, uint16_t *values)
 }
 
 static cdl_status rewrite(const char *path, const cdl_safetensors *file,
-                          const cdl_safetensors *base, cdl_family family)
+                          const cdl_safetensors *base, model_family family)
 {
   const size_t count = cdl_safetensors_count(file);
   size_t elements = 0, narrowed = 0;
   for (size_t i = 0; i < count; i++)
-    elements += cdl_safetensors_at(file, i)->bytes / sizeof(float);
+    elements += cdl_safetensors_get(file, i)->bytes / sizeof(float);
   cdl_stored_tensor *tensors = calloc(count + 1, sizeof *tensors);
   uint16_t *values = malloc((elements + 1) * sizeof *values);
-  cdl_status status =
-      tensors == NULL || values == NULL ? cdl_fail(CDL_MEMORY, "%s: out of memory", path) : CDL_OK;
+  cdl_status status = tensors == NULL || values == NULL
+                          ? cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path)
+                          : CDL_STATUS_OK;
   uint16_t *next = values;
-  for (size_t i = 0; status == CDL_OK && i < count; i++) {
-    tensors[i] = *cdl_safetensors_at(file, i);
+  for (size_t i = 0; status == CDL_STATUS_OK && i < count; i++) {
+    tensors[i] = *cdl_safetensors_get(file, i);
     const cdl_stored_tensor *wanted = find_in_base(base, family, tensors[i].name);
     if (wanted == NULL || (wanted->type != CDL_STORED_F16 && wanted->type != CDL_STORED_BF16))
       continue;
@@ -117,7 +118,7 @@ static cdl_status rewrite(const char *path, const cdl_safetensors *file,
     narrowed++;
   }
   const cdl_metadata format = {"format", "pt"};
-  if (status == CDL_OK && narrowed > 0)
+  if (status == CDL_STATUS_OK && narrowed > 0)
     status = cdl_safetensors_write(path, tensors, count, &format, 1);
   free(values);
   free(tensors);
@@ -126,15 +127,16 @@ static cdl_status rewrite(const char *path, const cdl_safetensors *file,
 
 static cdl_status narrow_to(const char *path, const char *folder, const cdl_safetensors *base)
 {
-  cdl_model_config config;
+  model_config config;
   cdl_safetensors *file;
   char *config_path = base_path_join(folder, "config.json");
-  cdl_status status = config_path != NULL ? cdl_model_config_read(config_path, &config)
-                                          : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  cdl_status status = config_path != NULL
+                          ? model_config_read(config_path, &config)
+                          : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   free(config_path);
   CDL_TRY(status);
-  const cdl_family family = config.family;
-  cdl_model_config_free(&config);
+  const model_family family = config.family;
+  model_config_release(&config);
   CDL_TRY(cdl_safetensors_open(path, &file));
   status = rewrite(path, file, base, family);
   cdl_safetensors_close(file);
@@ -147,7 +149,7 @@ cdl_status export_model_narrow(const char *folder, const char *base_folder)
   CDL_TRY(cdl_safetensors_open(base_folder, &base));
   char *path = base_path_join(folder, "model.safetensors");
   const cdl_status status = path != NULL ? narrow_to(path, folder, base)
-                                         : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+                                         : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   free(path);
   cdl_safetensors_close(base);
   return status;

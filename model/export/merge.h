@@ -2,7 +2,7 @@
 #ifndef CONDLORA_MODEL_EXPORT_MERGE_H
 #define CONDLORA_MODEL_EXPORT_MERGE_H
 
-#include "condlora/encoder.h"
+#include "model/encoder/encoder.h"
 
 /* Stores the float32 tensors of the model folder `folder` anew in the types that they have in
  * `base_folder`, rounded to nearest; those that are not there, or are F64, stay float32. */

@@ -18,13 +18,13 @@ static const char model_name[] = "model.onnx", data_name[] = "model.onnx.data";
 typedef enum { FORM_SAME, FORM_TRANSPOSED, FORM_FIRST_ROW } stored_form;
 
 typedef struct {
-  const cdl_parameter *parameter;
+  const encoder_parameter *parameter;
   stored_form form;
   int64_t offset; /* bytes */
 } stored_weight;
 
 typedef struct {
-  const cdl_encoder *encoder;
+  const model_encoder *encoder;
   onnx_graph *graph;
   stored_weight *weights; /* [count] in the order of their offsets */
   size_t count;
@@ -36,12 +36,12 @@ typedef struct {
 
 /* ---- Weights ---- */
 
-static onnx_value stored_as(writer *w, const cdl_parameter *p, stored_form form)
+static onnx_value stored_as(writer *w, const encoder_parameter *p, stored_form form)
 {
   const int64_t rows = p->value.size[2], columns = p->value.size[3];
   stored_weight *s = &w->weights[w->count++];
   *s = (stored_weight){.parameter = p, .form = form};
-  char name[CDL_NAME_BYTES + 16];
+  char name[MODEL_NAME_BYTES + 16];
   switch (form) {
   case FORM_TRANSPOSED:
     snprintf(name, sizeof name, "%s.transposed", p->name);
@@ -56,7 +56,7 @@ static onnx_value stored_as(writer *w, const cdl_parameter *p, stored_form form)
                             : onnx_stored(w->graph, p->name, rows, columns, &s->offset);
 }
 
-static onnx_value stored(writer *w, const cdl_parameter *p)
+static onnx_value stored(writer *w, const encoder_parameter *p)
 {
   return stored_as(w, p, FORM_SAME);
 }
@@ -190,7 +190,7 @@ static onnx_value counted_positions(writer *w)
 }
 
 /* pad_id + 1, pad_id + 2, … for what is not padding by its id, pad_id for the rest: [batch,
- * sequence]. See cdl_count_positions. */
+ * sequence]. See model_count_positions. */
 static onnx_value positions_after_padding(writer *w)
 {
   onnx_graph *g = w->graph;
@@ -209,7 +209,7 @@ static onnx_value rows_of(writer *w, int table, onnx_value index)
 /* h = LN(word + position + type), then projected where the embeddings' width is another. */
 static onnx_value embeddings(writer *w)
 {
-  const cdl_encoder *e = w->encoder;
+  const model_encoder *e = w->encoder;
   onnx_graph *g = w->graph;
   onnx_scope(g, "embeddings");
   const onnx_value positions =
@@ -221,7 +221,7 @@ static onnx_value embeddings(writer *w)
   else if (e->tables[EMBEDDING_TYPE] != NULL)
     h = ONNX_OP(g, "Add", h, stored_as(w, e->tables[EMBEDDING_TYPE], FORM_FIRST_ROW));
   h = layer_norm(w, h, e->embedding_norm);
-  return e->project.site_count > 0 ? linear(w, &e->project, 0, h) : h;
+  return e->project.module_count > 0 ? linear(w, &e->project, 0, h) : h;
 }
 
 /* ---- Blocks ---- */
@@ -240,7 +240,7 @@ static onnx_value split_heads(writer *w, onnx_value x, bool exchanged)
 static onnx_value attention(writer *w, const projection *qkv, onnx_value x)
 {
   static const int64_t joined[] = {0, 2, 1, 3};
-  const cdl_model_config *c = &w->encoder->config;
+  const model_config *c = &w->encoder->config;
   onnx_graph *g = w->graph;
   const float scale = (float)(1 / sqrt((double)(c->hidden_size / c->heads)));
   const onnx_value q = split_heads(w, linear(w, qkv, 0, x), false);
@@ -257,7 +257,7 @@ static onnx_value attention(writer *w, const projection *qkv, onnx_value x)
  * is computed for each sequence's first token alone. */
 static onnx_value block(writer *w, int layer, onnx_value h)
 {
-  const cdl_encoder *e = w->encoder;
+  const model_encoder *e = w->encoder;
   const block_weights *b = &e->blocks[layer];
   onnx_graph *g = w->graph;
   char scope[64];
@@ -278,8 +278,8 @@ static onnx_value block(writer *w, int layer, onnx_value h)
 
 static void describe(writer *w)
 {
-  const cdl_encoder *e = w->encoder;
-  const cdl_model_config *c = &e->config;
+  const model_encoder *e = w->encoder;
+  const model_config *c = &e->config;
   /* 0 keeps a size as it is. */
   const int64_t heads[] = {0, 0, c->heads, c->hidden_size / c->heads};
   const int64_t rows[] = {0, 0, c->hidden_size};
@@ -315,31 +315,32 @@ static cdl_status write_weight(const stored_weight *s, cdl_queue *queue, base_ou
   const cdl_tensor value = s->parameter->value;
   const size_t rows = s->form == FORM_FIRST_ROW ? 1 : (size_t)value.size[2],
                columns = (size_t)value.size[3], bytes = rows * columns * sizeof(float);
-  cdl_download(queue, values, s->form == FORM_FIRST_ROW ? cdl_rows(value, 0, 1) : value, bytes);
-  CDL_TRY(cdl_sync(queue));
+  cdl_queue_download(queue, values,
+                     s->form == FORM_FIRST_ROW ? cdl_tensor_rows(value, 0, 1) : value, bytes);
+  CDL_TRY(cdl_queue_sync(queue));
   if (s->form == FORM_TRANSPOSED)
     transpose(turned, values, rows, columns);
   base_output_write(output, zeros, (size_t)(s->offset - *written));
   base_output_write(output, s->form == FORM_TRANSPOSED ? turned : values, bytes);
   *written = s->offset + (int64_t)bytes;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status write_weights(const writer *w, cdl_queue *queue, const char *path)
 {
   int64_t largest = 0, written = 0;
   for (size_t i = 0; i < w->count; i++)
-    if (cdl_elements(w->weights[i].parameter->value) > largest)
-      largest = cdl_elements(w->weights[i].parameter->value);
+    if (cdl_tensor_elements(w->weights[i].parameter->value) > largest)
+      largest = cdl_tensor_elements(w->weights[i].parameter->value);
   float *values = malloc((size_t)largest * sizeof *values),
         *turned = malloc((size_t)largest * sizeof *turned);
   base_output *output = NULL;
   cdl_status status = values == NULL || turned == NULL
-                          ? cdl_fail(CDL_MEMORY, "%s: out of memory", path)
+                          ? cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path)
                           : base_output_begin(path, &output);
-  for (size_t i = 0; status == CDL_OK && i < w->count; i++)
+  for (size_t i = 0; status == CDL_STATUS_OK && i < w->count; i++)
     status = write_weight(&w->weights[i], queue, output, &written, values, turned);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = base_output_commit(output);
   else
     base_output_abort(output);
@@ -348,22 +349,22 @@ static cdl_status write_weights(const writer *w, cdl_queue *queue, const char *p
   return status;
 }
 
-cdl_status export_encoder_write_onnx(const cdl_encoder *encoder, cdl_queue *queue,
+cdl_status export_encoder_write_onnx(const model_encoder *encoder, cdl_queue *queue,
                                      const char *folder, bool types_zero)
 {
   writer w = {.encoder = encoder,
-              .graph = onnx_graph_create(cdl_family_name(encoder->config.family), data_name),
+              .graph = onnx_graph_create(model_family_name(encoder->config.family), data_name),
               .weights = calloc(encoder->parameter_count + 1, sizeof *w.weights),
               .types_zero = types_zero};
   char *model = base_path_join(folder, model_name), *data = base_path_join(folder, data_name);
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   if (w.graph == NULL || w.weights == NULL || model == NULL || data == NULL)
-    status = cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
-  if (status == CDL_OK) {
+    status = cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
+  if (status == CDL_STATUS_OK) {
     describe(&w);
     status = write_weights(&w, queue, data);
   }
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = onnx_graph_write(w.graph, model);
   free(model);
   free(data);

@@ -112,11 +112,11 @@ cdl_status onnx_graph_write(const onnx_graph *g, const char *path)
 {
   uint8_t *bytes = g->failed ? NULL : malloc(onnx__model_proto__get_packed_size(&g->model));
   if (bytes == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   const size_t count = onnx__model_proto__pack(&g->model, bytes);
   base_output *output;
   cdl_status status = base_output_begin(path, &output);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     base_output_write(output, bytes, count);
     status = base_output_commit(output);
   }

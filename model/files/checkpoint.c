@@ -27,7 +27,7 @@ typedef struct {
 
 struct model_checkpoint {
   char *folder;
-  cdl_model_config config;
+  model_config config;
   cdl_safetensors *file;
   slot *slots; /* by name */
   size_t slot_count;
@@ -75,7 +75,7 @@ static void add_norm(builder *b, int64_t size)
   add(b, "bias", 1, size, 0);
 }
 
-static void add_embeddings(builder *b, const cdl_model_config *config)
+static void add_embeddings(builder *b, const model_config *config)
 {
   const int64_t width = config->embedding_size;
   begin_module(b, "embeddings");
@@ -91,14 +91,14 @@ static void add_embeddings(builder *b, const cdl_model_config *config)
   }
 }
 
-static void add_layer(builder *b, const cdl_model_config *config, int64_t layer)
+static void add_layer(builder *b, const model_config *config, int64_t layer)
 {
   const model_block_names *names = b->family->block;
   const int64_t hidden = config->hidden_size, intermediate = config->intermediate_size;
-  for (int site = 0; site < CDL_SITES_PER_BLOCK; site++) {
-    begin_layer_module(b, layer, names->paths[site]);
-    add_linear(b, site == CDL_SITE_INTERMEDIATE ? intermediate : hidden,
-               site == CDL_SITE_OUTPUT ? intermediate : hidden);
+  for (int module = 0; module < ENCODER_MODULES_PER_BLOCK; module++) {
+    begin_layer_module(b, layer, names->paths[module]);
+    add_linear(b, module == ENCODER_INTERMEDIATE ? intermediate : hidden,
+               module == ENCODER_OUTPUT ? intermediate : hidden);
   }
   begin_layer_module(b, layer, names->attention_norm);
   add_norm(b, hidden);
@@ -106,7 +106,7 @@ static void add_layer(builder *b, const cdl_model_config *config, int64_t layer)
   add_norm(b, hidden);
 }
 
-static void add_pooler_and_head(builder *b, const cdl_model_config *config)
+static void add_pooler_and_head(builder *b, const model_config *config)
 {
   const int64_t hidden = config->hidden_size;
   b->part = b->family->pooler ? PART_POOLER : PART_HEAD;
@@ -125,11 +125,11 @@ static int by_name(const void *left, const void *right)
 static cdl_status make_slots(model_checkpoint *checkpoint)
 {
   enum { IN_EMBEDDINGS = 7, IN_LAYER = 16, IN_HEAD = 4 };
-  const cdl_model_config *config = &checkpoint->config;
+  const model_config *config = &checkpoint->config;
   const size_t most = IN_EMBEDDINGS + IN_LAYER * (size_t)config->layers + IN_HEAD;
   checkpoint->slots = calloc(most, sizeof *checkpoint->slots);
   if (checkpoint->slots == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", checkpoint->folder);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", checkpoint->folder);
   builder b = {
       .checkpoint = checkpoint, .family = model_family_of(config->family), .part = PART_BODY};
   add_embeddings(&b, config);
@@ -137,7 +137,7 @@ static cdl_status make_slots(model_checkpoint *checkpoint)
     add_layer(&b, config, layer);
   add_pooler_and_head(&b, config);
   qsort(checkpoint->slots, checkpoint->slot_count, sizeof *checkpoint->slots, by_name);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static slot *find_slot(const model_checkpoint *checkpoint, const char *name)
@@ -172,13 +172,13 @@ static void rename_norm(char *name)
     strcpy(name + length - 4, "bias");
 }
 
-static const char *without_prefix(cdl_family family, const char *name)
+static const char *without_prefix(model_family family, const char *name)
 {
   const char *prefix = model_family_of(family)->prefix;
   return begins_with(name, prefix) ? name + strlen(prefix) : name;
 }
 
-static bool is_known_extra(cdl_family family, const char *name)
+static bool is_known_extra(model_family family, const char *name)
 {
   const char *const *extras = model_family_of(family)->extras;
   for (int i = 0; i < MODEL_FAMILY_EXTRAS && extras[i] != NULL; i++)
@@ -191,7 +191,7 @@ static bool is_known_extra(cdl_family family, const char *name)
 
 /* Whether a tensor that no part of the model has is within the encoder. There it tells of another
  * architecture; elsewhere it is another task's head. `name` is without the family's prefix. */
-static bool is_inside(cdl_family family, const cdl_stored_tensor *stored, const char *name)
+static bool is_inside(model_family family, const cdl_stored_tensor *stored, const char *name)
 {
   const model_family_facts *facts = model_family_of(family);
   if (begins_with(name, "pooler."))
@@ -213,11 +213,11 @@ static void leave_out(model_checkpoint *checkpoint, const cdl_stored_tensor *sto
 
 static cdl_status place_tensor(model_checkpoint *checkpoint, const cdl_stored_tensor *stored)
 {
-  const cdl_model_config *config = &checkpoint->config;
+  const model_config *config = &checkpoint->config;
   const char *path = cdl_safetensors_path_of(checkpoint->file, stored);
   const char *name = without_prefix(config->family, stored->name);
   if (is_known_extra(config->family, name))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   char canonical[NAME_BYTES] = "";
   if (strlen(name) < sizeof canonical - 2) {
     strcpy(canonical, name);
@@ -226,17 +226,18 @@ static cdl_status place_tensor(model_checkpoint *checkpoint, const cdl_stored_te
   slot *place = find_slot(checkpoint, canonical);
   if (place == NULL && !is_inside(config->family, stored, name)) {
     leave_out(checkpoint, stored);
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   if (place == NULL)
-    return cdl_fail(CDL_DATA,
+    return cdl_fail(CDL_STATUS_DATA,
                     "%s: tensor \"%.200s\": is no part of a %s encoder with %" PRId64 " layers",
-                    path, stored->name, cdl_family_name(config->family), config->layers);
+                    path, stored->name, model_family_name(config->family), config->layers);
   if (place->stored != NULL)
-    return cdl_fail(CDL_DATA, "%s: tensors \"%.200s\" and \"%.200s\": expected one of the two",
-                    path, place->stored->name, stored->name);
+    return cdl_fail(CDL_STATUS_DATA,
+                    "%s: tensors \"%.200s\" and \"%.200s\": expected one of the two", path,
+                    place->stored->name, stored->name);
   place->stored = stored;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static bool shape_fits(const slot *place)
@@ -261,8 +262,8 @@ static cdl_status fail_shape(const char *path, const slot *place)
     snprintf(rows, sizeof rows, "%" PRId64, place->shape[0]);
   if (place->rank == 2)
     snprintf(columns, sizeof columns, ", %" PRId64, place->shape[1]);
-  return cdl_fail(CDL_DATA, "%s: tensor \"%.200s\": shape [%s], config.json implies [%s%s]", path,
-                  stored->name, found, rows, columns);
+  return cdl_fail(CDL_STATUS_DATA, "%s: tensor \"%.200s\": shape [%s], config.json implies [%s%s]",
+                  path, stored->name, found, rows, columns);
 }
 
 static cdl_status check_tensor(const model_checkpoint *checkpoint, const slot *place)
@@ -273,9 +274,10 @@ static cdl_status check_tensor(const model_checkpoint *checkpoint, const slot *p
     return fail_shape(path, place);
   if (stored->type != CDL_STORED_F32 && stored->type != CDL_STORED_F16 &&
       stored->type != CDL_STORED_BF16 && stored->type != CDL_STORED_F64)
-    return cdl_fail(CDL_DATA, "%s: tensor \"%.200s\": dtype %s, expected F32, F16, BF16 or F64",
-                    path, stored->name, cdl_stored_type_name(stored->type));
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_DATA,
+                    "%s: tensor \"%.200s\": dtype %s, expected F32, F16, BF16 or F64", path,
+                    stored->name, cdl_stored_type_name(stored->type));
+  return CDL_STATUS_OK;
 }
 
 static void find_parts(model_checkpoint *checkpoint)
@@ -294,10 +296,11 @@ static cdl_status check_part(const model_checkpoint *checkpoint, part checked)
     if (place->part != checked)
       continue;
     if (place->stored == NULL)
-      return cdl_fail(CDL_DATA, "%s: tensor \"%s\": is missing", checkpoint->folder, place->name);
+      return cdl_fail(CDL_STATUS_DATA, "%s: tensor \"%s\": is missing", checkpoint->folder,
+                      place->name);
     CDL_TRY(check_tensor(checkpoint, place));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static const slot *head_slot(const model_checkpoint *checkpoint, const char *kind)
@@ -312,11 +315,11 @@ static cdl_status check_head_agrees(const model_checkpoint *checkpoint)
   const cdl_stored_tensor *weight = head_slot(checkpoint, "weight")->stored,
                           *bias = head_slot(checkpoint, "bias")->stored;
   if (weight->shape[0] != bias->shape[0])
-    return cdl_fail(CDL_DATA,
+    return cdl_fail(CDL_STATUS_DATA,
                     "%s: tensor \"%.200s\": is for %" PRId64 " labels, its weight for %" PRId64,
                     cdl_safetensors_path_of(checkpoint->file, bias), bias->name, bias->shape[0],
                     weight->shape[0]);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Opening and reading ---- */
@@ -327,15 +330,15 @@ static cdl_status open_folder(model_checkpoint *checkpoint, const char *folder)
   char *config = base_path_join(folder, "config.json");
   if (checkpoint->folder == NULL || config == NULL) {
     free(config);
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   }
-  const cdl_status status = cdl_model_config_read(config, &checkpoint->config);
+  const cdl_status status = model_config_read(config, &checkpoint->config);
   free(config);
   CDL_TRY(status);
   CDL_TRY(cdl_safetensors_open(folder, &checkpoint->file));
   CDL_TRY(make_slots(checkpoint));
   for (size_t i = 0; i < cdl_safetensors_count(checkpoint->file); i++)
-    CDL_TRY(place_tensor(checkpoint, cdl_safetensors_at(checkpoint->file, i)));
+    CDL_TRY(place_tensor(checkpoint, cdl_safetensors_get(checkpoint->file, i)));
   find_parts(checkpoint);
   CDL_TRY(check_part(checkpoint, PART_BODY));
   return check_part(checkpoint, PART_POOLER);
@@ -346,14 +349,14 @@ cdl_status model_checkpoint_open(const char *folder, model_checkpoint **checkpoi
   *checkpoint = NULL;
   model_checkpoint *made = calloc(1, sizeof *made);
   if (made == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   const cdl_status status = open_folder(made, folder);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     model_checkpoint_close(made);
     return status;
   }
   *checkpoint = made;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void model_checkpoint_close(model_checkpoint *checkpoint)
@@ -361,13 +364,13 @@ void model_checkpoint_close(model_checkpoint *checkpoint)
   if (checkpoint == NULL)
     return;
   cdl_safetensors_close(checkpoint->file);
-  cdl_model_config_free(&checkpoint->config);
+  model_config_release(&checkpoint->config);
   free(checkpoint->slots);
   free(checkpoint->folder);
   free(checkpoint);
 }
 
-const cdl_model_config *model_checkpoint_config(const model_checkpoint *checkpoint)
+const model_config *model_checkpoint_config(const model_checkpoint *checkpoint)
 {
   return &checkpoint->config;
 }
@@ -397,18 +400,19 @@ static cdl_status check_head(const model_checkpoint *checkpoint, int64_t labels)
   CDL_TRY(check_head_agrees(checkpoint));
   const int64_t stored = model_checkpoint_head_labels(checkpoint);
   if (labels == 0 || stored == labels)
-    return CDL_OK;
-  return cdl_fail(CDL_DATA, "%s: the stored head is for %" PRId64 " label%s, expected %" PRId64,
+    return CDL_STATUS_OK;
+  return cdl_fail(CDL_STATUS_DATA,
+                  "%s: the stored head is for %" PRId64 " label%s, expected %" PRId64,
                   checkpoint->folder, stored, stored == 1 ? "" : "s", labels);
 }
 
 cdl_status model_checkpoint_check_head(const model_checkpoint *checkpoint, int64_t labels)
 {
   if (!checkpoint->has[PART_HEAD])
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const cdl_status status = check_head(checkpoint, labels);
-  return status == CDL_DATA && labels != 0
-             ? cdl_fail(CDL_DATA, "%s; --fresh-head draws a new one", cdl_error_message())
+  return status == CDL_STATUS_DATA && labels != 0
+             ? cdl_fail(CDL_STATUS_DATA, "%s; --fresh-head draws a new one", cdl_error_message())
              : status;
 }
 
@@ -427,7 +431,7 @@ cdl_status model_checkpoint_view(const model_checkpoint *checkpoint, const char 
 {
   const slot *place = find_slot(checkpoint, name);
   if (place == NULL || place->stored == NULL)
-    return cdl_fail(CDL_DATA, "%s: tensor \"%s\": is missing", checkpoint->folder, name);
+    return cdl_fail(CDL_STATUS_DATA, "%s: tensor \"%s\": is missing", checkpoint->folder, name);
   return cdl_safetensors_view(checkpoint->file, place->stored, rank, shape, staging, values);
 }
 
@@ -473,7 +477,7 @@ bool model_checkpoint_is_head(const char *name)
   return begins_with(name, "classifier.") || begins_with(name, "pre_classifier.");
 }
 
-char *model_checkpoint_full_name(cdl_family family, const char *name)
+char *model_checkpoint_full_name(model_family family, const char *name)
 {
   char *full = NULL;
   const char *prefix = model_checkpoint_is_head(name) ? "" : model_family_of(family)->prefix;

@@ -21,9 +21,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "condlora/config.h"
 #include "condlora/safetensors.h"
 #include "condlora/status.h"
+#include "model/files/config.h"
 
 typedef struct model_checkpoint model_checkpoint;
 
@@ -34,7 +34,7 @@ typedef struct model_checkpoint model_checkpoint;
 CDL_MUST_USE cdl_status model_checkpoint_open(const char *folder, model_checkpoint **checkpoint);
 void model_checkpoint_close(model_checkpoint *checkpoint);
 
-const cdl_model_config *model_checkpoint_config(const model_checkpoint *checkpoint);
+const model_config *model_checkpoint_config(const model_checkpoint *checkpoint);
 bool model_checkpoint_has(const model_checkpoint *checkpoint, const char *name);
 bool model_checkpoint_has_pooler(const model_checkpoint *checkpoint);
 
@@ -67,6 +67,6 @@ bool model_checkpoint_is_head(const char *name);
 
 /* A canonical name as stored in a checkpoint with a head: "bert.encoder…", "classifier.weight". To
  * be freed by the caller; NULL when memory is out. */
-char *model_checkpoint_full_name(cdl_family family, const char *name);
+char *model_checkpoint_full_name(model_family family, const char *name);
 
 #endif

@@ -1,4 +1,4 @@
-#include "condlora/config.h"
+#include "model/files/config.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -15,51 +15,52 @@
 /* Far above any model, and small enough that no product of two overflows. */
 enum { SIZE_MOST = 1 << 30, LAYERS_MOST = 1 << 12, LABELS_MOST = 1 << 20 };
 
-int64_t cdl_model_config_first_position(const cdl_model_config *config)
+int64_t model_config_first_position(const model_config *config)
 {
   return model_family_of(config->family)->after_padding ? config->pad_id + 1 : 0;
 }
 
-void cdl_count_positions(int32_t first, const int32_t *ids, size_t count, int32_t *positions)
+void model_count_positions(int32_t first, const int32_t *ids, size_t count, int32_t *positions)
 {
   int32_t next = first;
   for (size_t i = 0; i < count; i++)
     positions[i] = ids[i] == first - 1 ? first - 1 : next++;
 }
 
-int64_t cdl_model_config_max_tokens(const cdl_model_config *config)
+int64_t model_config_max_tokens(const model_config *config)
 {
-  return config->position_count - cdl_model_config_first_position(config);
+  return config->position_count - model_config_first_position(config);
 }
 
-void cdl_model_config_free(cdl_model_config *config)
+void model_config_release(model_config *config)
 {
   if (config->label_names != NULL)
     for (int64_t i = 0; i < config->label_count; i++)
       free(config->label_names[i]);
   free(config->label_names);
-  *config = (cdl_model_config){0};
+  *config = (model_config){0};
 }
 
 /* ---- What the family is ---- */
 
-static cdl_status family_of(const char *path, const json_t *object, cdl_family *family)
+static cdl_status family_of(const char *path, const json_t *object, model_family *family)
 {
   const char *type = NULL;
   CDL_TRY(base_json_string(path, object, "model_type", false, &type));
   const char *class_name =
       json_string_value(json_array_get(json_object_get(object, "architectures"), 0));
   if ((type != NULL || class_name != NULL) && model_family_find(type, class_name, family))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   char known[128] = "";
   for (int f = 0; f < MODEL_FAMILY_COUNT; f++) {
     const size_t used = strlen(known);
     snprintf(known + used, sizeof known - used, "%s%s", f > 0 ? ", " : "",
-             cdl_family_name((cdl_family)f));
+             model_family_name((model_family)f));
   }
   if (type == NULL && class_name == NULL)
-    return cdl_fail(CDL_DATA, "%s: \"model_type\" is missing, expected one of %s", path, known);
-  return cdl_fail(CDL_UNSUPPORTED,
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"model_type\" is missing, expected one of %s", path,
+                    known);
+  return cdl_fail(CDL_STATUS_UNSUPPORTED,
                   "%s: models of type \"%.100s\" are not supported, expected one of %s", path,
                   type != NULL ? type : class_name, known);
 }
@@ -73,7 +74,7 @@ typedef struct {
 
 /* DistilBERT's sizes may also have the usual names. Where a file has both, those count, since
  * Transformers sets them last (attribute_map). */
-static key_names keys_of(cdl_family family, const json_t *object)
+static key_names keys_of(model_family family, const json_t *object)
 {
   static const key_names usual = {.hidden_size = "hidden_size",
                                   .layers = "num_hidden_layers",
@@ -91,7 +92,7 @@ static key_names keys_of(cdl_family family, const json_t *object)
                           .hidden_dropout = "dropout",
                           .attention_dropout = "attention_dropout",
                           .classifier_dropout = "seq_classif_dropout"};
-  if (family != CDL_FAMILY_DISTILBERT)
+  if (family != MODEL_FAMILY_DISTILBERT)
     return usual;
   const char **const mapped[] = {&distilbert.hidden_size, &distilbert.layers, &distilbert.heads};
   const char *const others[] = {usual.hidden_size, usual.layers, usual.heads};
@@ -101,7 +102,7 @@ static key_names keys_of(cdl_family family, const json_t *object)
   return distilbert;
 }
 
-static cdl_status read_activation(const char *path, const json_t *object, cdl_model_config *config)
+static cdl_status read_activation(const char *path, const json_t *object, model_config *config)
 {
   static const struct {
     const char *name;
@@ -128,9 +129,9 @@ static cdl_status read_activation(const char *path, const json_t *object, cdl_mo
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
     if (strcmp(name, known[i].name) == 0) {
       config->activation = known[i].activation;
-      return CDL_OK;
+      return CDL_STATUS_OK;
     }
-  return cdl_fail(CDL_UNSUPPORTED,
+  return cdl_fail(CDL_STATUS_UNSUPPORTED,
                   "%s: \"%s\" is \"%.100s\", supported are gelu, gelu_new, gelu_pytorch_tanh, "
                   "gelu_python_tanh, gelu_fast, gelu_python, gelu_accurate, quick_gelu, relu, "
                   "silu, swish, tanh, sigmoid, mish and linear",
@@ -146,33 +147,33 @@ static cdl_status refuse_other_models(const char *path, const json_t *object)
   CDL_TRY(base_json_boolean(path, object, "is_decoder", &decoder));
   CDL_TRY(base_json_boolean(path, object, "add_cross_attention", &cross_attention));
   if (strcmp(positions, "absolute") != 0)
-    return cdl_fail(CDL_UNSUPPORTED,
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
                     "%s: \"position_embedding_type\" is \"%.100s\", only \"absolute\" is supported",
                     path, positions);
   if (decoder || cross_attention)
-    return cdl_fail(CDL_UNSUPPORTED, "%s: \"%s\" is true, only encoders are supported", path,
+    return cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: \"%s\" is true, only encoders are supported", path,
                     decoder ? "is_decoder" : "add_cross_attention");
   const json_t *pruned = json_object_get(object, "pruned_heads");
   if (json_object_size(pruned) > 0)
-    return cdl_fail(CDL_UNSUPPORTED,
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
                     "%s: \"pruned_heads\" is not empty, pruned models are not supported", path);
   const json_t *quantization = json_object_get(object, "quantization_config");
   if (quantization != NULL && !json_is_null(quantization))
-    return cdl_fail(CDL_UNSUPPORTED,
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
                     "%s: \"quantization_config\" is set, quantized models are not supported", path);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Sizes ---- */
 
 /* The defaults of Transformers' configuration classes. */
-static void set_default_sizes(cdl_model_config *config)
+static void set_default_sizes(model_config *config)
 {
-  const bool electra = config->family == CDL_FAMILY_ELECTRA;
-  config->vocabulary_size = config->family == CDL_FAMILY_ROBERTA ? 50265 : 30522;
+  const bool electra = config->family == MODEL_FAMILY_ELECTRA;
+  config->vocabulary_size = config->family == MODEL_FAMILY_ROBERTA ? 50265 : 30522;
   config->hidden_size = electra ? 256 : 768;
   config->embedding_size = electra ? 128 : 0;
-  config->layers = config->family == CDL_FAMILY_DISTILBERT ? 6 : 12;
+  config->layers = config->family == MODEL_FAMILY_DISTILBERT ? 6 : 12;
   config->heads = electra ? 4 : 12;
   config->intermediate_size = electra ? 1024 : 3072;
   config->position_count = 512;
@@ -182,25 +183,25 @@ static void set_default_sizes(cdl_model_config *config)
 
 /* PyTorch takes -1 for a table's last row, and Transformers counts positions from pad + 1. A null is
  * no padding, which RoBERTa's positions cannot do without. */
-static cdl_status read_padding(const char *path, const json_t *object, cdl_model_config *config)
+static cdl_status read_padding(const char *path, const json_t *object, model_config *config)
 {
   const bool counted = model_family_of(config->family)->after_padding;
   const json_t *given = json_object_get(object, "pad_token_id");
   if (json_is_null(given) && !counted) {
-    config->pad_id = CDL_NO_PAD;
-    return CDL_OK;
+    config->pad_id = MODEL_NO_PAD;
+    return CDL_STATUS_OK;
   }
   CDL_TRY(base_json_integer(path, object, "pad_token_id", counted ? -1 : -config->vocabulary_size,
                             config->vocabulary_size - 1, &config->pad_id));
   if (config->pad_id < config->vocabulary_size)
-    return CDL_OK;
-  return cdl_fail(CDL_DATA,
+    return CDL_STATUS_OK;
+  return cdl_fail(CDL_STATUS_DATA,
                   "%s: \"pad_token_id\" is missing and its default, %" PRId64
                   ", is outside the vocabulary",
                   path, config->pad_id);
 }
 
-static cdl_status read_sizes(const char *path, const json_t *object, cdl_model_config *config)
+static cdl_status read_sizes(const char *path, const json_t *object, model_config *config)
 {
   const key_names keys = keys_of(config->family, object);
   set_default_sizes(config);
@@ -226,20 +227,21 @@ static cdl_status read_sizes(const char *path, const json_t *object, cdl_model_c
     config->embedding_size = config->hidden_size;
   CDL_TRY(read_padding(path, object, config));
   if (config->hidden_size % config->heads != 0)
-    return cdl_fail(CDL_DATA, "%s: \"%s\" is %" PRId64 ", expected a multiple of \"%s\", %" PRId64,
-                    path, keys.hidden_size, config->hidden_size, keys.heads, config->heads);
-  if (cdl_model_config_max_tokens(config) < 1)
-    return cdl_fail(CDL_DATA,
+    return cdl_fail(CDL_STATUS_DATA,
+                    "%s: \"%s\" is %" PRId64 ", expected a multiple of \"%s\", %" PRId64, path,
+                    keys.hidden_size, config->hidden_size, keys.heads, config->heads);
+  if (model_config_max_tokens(config) < 1)
+    return cdl_fail(CDL_STATUS_DATA,
                     "%s: \"max_position_embeddings\" is %" PRId64
                     ", expected more than \"pad_token_id\" + 1 = %" PRId64,
                     path, config->position_count, config->pad_id + 1);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-static cdl_status read_rates(const char *path, const json_t *object, cdl_model_config *config)
+static cdl_status read_rates(const char *path, const json_t *object, model_config *config)
 {
   const key_names keys = keys_of(config->family, object);
-  const bool distilbert = config->family == CDL_FAMILY_DISTILBERT;
+  const bool distilbert = config->family == MODEL_FAMILY_DISTILBERT;
   const double most = 0.999999; /* a rate of 1 would leave nothing to scale up */
   config->layer_norm_epsilon = 1e-12;
   config->hidden_dropout = 0.1;
@@ -368,11 +370,11 @@ static int64_t sort_names(class_name *names, size_t count)
 
 /* `names` [count], one a class. A class without a name has Transformers' default. */
 static cdl_status keep_names(const char *path, const class_name *names, int64_t count,
-                             cdl_model_config *config)
+                             model_config *config)
 {
   config->label_names = calloc((size_t)count, sizeof *config->label_names);
   if (config->label_names == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   config->label_count = count;
   for (int64_t i = 0, next = 0; i < count; i++) {
     while (next < count && names[next].class < i)
@@ -382,62 +384,62 @@ static cdl_status keep_names(const char *path, const class_name *names, int64_t 
     else if (asprintf(&config->label_names[i], "LABEL_%" PRId64, i) < 0)
       config->label_names[i] = NULL;
     if (config->label_names[i] == NULL)
-      return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+      return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* As PretrainedConfig of Transformers: {int(key): name}, and its length is the number of labels. */
-static cdl_status read_names(const char *path, json_t *map, cdl_model_config *config)
+static cdl_status read_names(const char *path, json_t *map, model_config *config)
 {
   if (!json_is_object(map) || json_object_size(map) > LABELS_MOST)
-    return cdl_fail(CDL_DATA, "%s: \"id2label\": expected an object of at most %d names", path,
-                    LABELS_MOST);
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"id2label\": expected an object of at most %d names",
+                    path, LABELS_MOST);
   class_name *names = calloc(json_object_size(map) + 1, sizeof *names);
   if (names == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  cdl_status status = CDL_OK;
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
+  cdl_status status = CDL_STATUS_OK;
   size_t count = 0;
   const char *key;
   json_t *value;
   json_object_foreach(map, key, value)
   {
     names[count] = (class_name){.place = count, .name = value};
-    if (status == CDL_OK && !read_class(key, &names[count].class))
-      status = cdl_fail(CDL_DATA, "%s: \"id2label\": key \"%.100s\", expected a whole number", path,
-                        key);
+    if (status == CDL_STATUS_OK && !read_class(key, &names[count].class))
+      status = cdl_fail(CDL_STATUS_DATA,
+                        "%s: \"id2label\": key \"%.100s\", expected a whole number", path, key);
     count++;
   }
-  if (status == CDL_OK && count > 0)
+  if (status == CDL_STATUS_OK && count > 0)
     status = keep_names(path, names, sort_names(names, count), config);
   free(names);
   return status;
 }
 
-static cdl_status read_problem(const char *path, const json_t *object, cdl_model_config *config)
+static cdl_status read_problem(const char *path, const json_t *object, model_config *config)
 {
   const char *problem = NULL;
   CDL_TRY(base_json_string(path, object, "problem_type", true, &problem));
   if (problem == NULL)
     config->problem =
-        config->label_count == 1 ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_CLASSIFICATION;
+        config->label_count == 1 ? MODEL_PROBLEM_REGRESSION : MODEL_PROBLEM_CLASSIFICATION;
   else if (strcmp(problem, "regression") == 0)
-    config->problem = CDL_PROBLEM_REGRESSION;
+    config->problem = MODEL_PROBLEM_REGRESSION;
   else if (strcmp(problem, "single_label_classification") == 0)
-    config->problem = CDL_PROBLEM_CLASSIFICATION;
+    config->problem = MODEL_PROBLEM_CLASSIFICATION;
   else if (strcmp(problem, "multi_label_classification") == 0)
-    config->problem = CDL_PROBLEM_MULTI_LABEL;
+    config->problem = MODEL_PROBLEM_MULTI_LABEL;
   else
     return cdl_fail(
-        CDL_DATA,
+        CDL_STATUS_DATA,
         "%s: \"problem_type\" is \"%.100s\", expected regression, single_label_classification or "
         "multi_label_classification",
         path, problem);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* id2label counts, where there is one; num_labels beside it says nothing. */
-static cdl_status read_labels(const char *path, const json_t *object, cdl_model_config *config)
+static cdl_status read_labels(const char *path, const json_t *object, model_config *config)
 {
   json_t *map = json_object_get(object, "id2label");
   const json_t *number = json_object_get(object, "num_labels");
@@ -453,7 +455,7 @@ static cdl_status read_labels(const char *path, const json_t *object, cdl_model_
 
 /* ---- The file ---- */
 
-static cdl_status read_object(const char *path, const json_t *object, cdl_model_config *config)
+static cdl_status read_object(const char *path, const json_t *object, model_config *config)
 {
   CDL_TRY(family_of(path, object, &config->family));
   CDL_TRY(refuse_other_models(path, object));
@@ -472,14 +474,14 @@ static cdl_status check_folder(const char *path)
   const bool is_file = length > end && strcmp(path + length - end, tail) == 0;
   char *folder = strndup(path, is_file ? length - end : length);
   if (folder == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  cdl_status status = CDL_OK;
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
+  cdl_status status = CDL_STATUS_OK;
   if (!base_file_exists(folder)) {
     const char *slash = strchr(folder, '/');
     const bool may_be_a_name =
         strchr("./~", folder[0]) == NULL &&
         (slash == NULL || (strchr(slash + 1, '/') == NULL && slash[1] != '\0'));
-    status = cdl_fail(CDL_ABSENT,
+    status = cdl_fail(CDL_STATUS_ABSENT,
                       "%s: no such folder; expected a model's, with config.json, weights and "
                       "tokenizer%s%s%s",
                       folder, may_be_a_name ? ": hf download " : "", may_be_a_name ? folder : "",
@@ -498,19 +500,19 @@ static char *config_path(const char *path)
   return strdup(path);
 }
 
-cdl_status cdl_model_config_read(const char *path, cdl_model_config *config)
+cdl_status model_config_read(const char *path, model_config *config)
 {
-  *config = (cdl_model_config){0};
+  *config = (model_config){0};
   CDL_TRY(check_folder(path));
   char *file = config_path(path);
   if (file == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   json_t *object = NULL;
   cdl_status status = base_json_read(file, &object);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = read_object(file, object, config);
-  if (status != CDL_OK)
-    cdl_model_config_free(config);
+  if (status != CDL_STATUS_OK)
+    model_config_release(config);
   json_decref(object);
   free(file);
   return status;
@@ -527,19 +529,19 @@ static cdl_status add_label(const char *path, json_t *names, json_t *indices, in
   const char *name = given != NULL ? given : fallback;
   const size_t bytes = strlen(name);
   if (base_utf8_well_formed((const uint8_t *)name, bytes) < bytes)
-    return cdl_fail(CDL_ARGUMENT, "%s: label %s is not UTF-8", path, key);
+    return cdl_fail(CDL_STATUS_ARGUMENT, "%s: label %s is not UTF-8", path, key);
   if (json_object_set_new(names, key, json_string(name)) != 0 ||
       json_object_set_new(indices, name, json_integer(index)) != 0)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
+  return CDL_STATUS_OK;
 }
 
 static cdl_status change_object(const char *path, json_t *object, int64_t label_count,
-                                const char *const *label_names, cdl_problem problem)
+                                const char *const *label_names, model_problem problem)
 {
   static const char *const problems[] = {"single_label_classification", "regression",
                                          "multi_label_classification"};
-  cdl_family family = CDL_FAMILY_BERT;
+  model_family family = MODEL_FAMILY_BERT;
   CDL_TRY(family_of(path, object, &family));
   json_t *names = json_object(), *indices = json_object();
   /* set_new takes what it is given, and fails on NULL. */
@@ -555,25 +557,26 @@ static cdl_status change_object(const char *path, json_t *object, int64_t label_
     if (json_object_get(object, types[i]) != NULL)
       failed |= json_object_set_new(object, types[i], json_string("float32"));
   if (failed)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   for (int64_t i = 0; i < label_count; i++)
     CDL_TRY(add_label(path, names, indices, i, label_names != NULL ? label_names[i] : NULL));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-cdl_status cdl_model_config_write(const char *source, const char *destination, int64_t label_count,
-                                  const char *const *label_names, cdl_problem problem)
+cdl_status model_config_write(const char *source, const char *destination, int64_t label_count,
+                              const char *const *label_names, model_problem problem)
 {
-  if (label_count < 1 || label_count > LABELS_MOST || (unsigned)problem > CDL_PROBLEM_MULTI_LABEL)
-    return cdl_fail(CDL_ARGUMENT, "%s: %" PRId64 " labels cannot be", destination, label_count);
+  if (label_count < 1 || label_count > LABELS_MOST || (unsigned)problem > MODEL_PROBLEM_MULTI_LABEL)
+    return cdl_fail(CDL_STATUS_ARGUMENT, "%s: %" PRId64 " labels cannot be", destination,
+                    label_count);
   char *file = config_path(source);
   if (file == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", source);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", source);
   json_t *object = NULL;
   cdl_status status = base_json_read(file, &object);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = change_object(file, object, label_count, label_names, problem);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = base_json_write(destination, object);
   json_decref(object);
   free(file);

@@ -17,68 +17,19 @@ static const model_block_names distilbert_block = {.layers = "transformer.layer.
                                                    .output_norm = "output_layer_norm"};
 
 static const model_family_facts families[MODEL_FAMILY_COUNT] = {
-    [CDL_FAMILY_BERT] = {.name = "bert",
-                         .classes = "Bert",
-                         .prefix = "bert.",
-                         .block = &bert_block,
-                         .targets = "query,value",
-                         .types = true,
-                         .drops_attended = true,
-                         .head_dense = "pooler.dense",
-                         .head_out = "classifier",
-                         .head_activation = CDL_ACTIVATION_TANH,
-                         .pooler = true},
-    [CDL_FAMILY_ROBERTA] = {.name = "roberta",
-                            .classes = "Roberta",
-                            .prefix = "roberta.",
-                            .block = &bert_block,
-                            .targets = "query,value",
-                            .types = true,
-                            .after_padding = true,
-                            .drops_attended = true,
-                            .head_dense = "classifier.dense",
-                            .head_out = "classifier.out_proj",
-                            .head_activation = CDL_ACTIVATION_TANH,
-                            .head_drops_input = true,
-                            .extras = {"pooler."}},
-    [CDL_FAMILY_DISTILBERT] = {.name = "distilbert",
-                               .classes = "DistilBert",
-                               .prefix = "distilbert.",
-                               .block = &distilbert_block,
-                               .targets = "q_lin,v_lin",
-                               .head_dense = "pre_classifier",
-                               .head_out = "classifier",
-                               .head_activation = CDL_ACTIVATION_RELU,
-                               .extras = {"vocab_transform.", "vocab_layer_norm.",
-                                          "vocab_projector."}},
-    [CDL_FAMILY_ELECTRA] = {.name = "electra",
-                            .classes = "Electra",
-                            .prefix = "electra.",
-                            .block = &bert_block,
-                            .targets = "query,value",
-                            .types = true,
-                            .drops_attended = true,
-                            .head_dense = "classifier.dense",
-                            .head_out = "classifier.out_proj",
-                            .head_activation = CDL_ACTIVATION_GELU,
-                            .head_drops_input = true,
-                            .extras = {"discriminator_predictions.", "generator_predictions.",
-                                       "generator_lm_head."}},
-    [CDL_FAMILY_XLM_ROBERTA] = {.name = "xlm-roberta",
-                                .classes = "XLMRoberta",
-                                .prefix = "roberta.",
-                                .block = &bert_block,
-                                .targets = "query,value",
-                                .types = true,
-                                .after_padding = true,
-                                .drops_attended = true,
-                                .head_dense = "classifier.dense",
-                                .head_out = "classifier.out_proj",
-                                .head_activation = CDL_ACTIVATION_TANH,
-                                .head_drops_input = true,
-                                .extras = {"pooler."}},
-    [CDL_FAMILY_CAMEMBERT] = {.name = "camembert",
-                              .classes = "Camembert",
+    [MODEL_FAMILY_BERT] = {.name = "bert",
+                           .classes = "Bert",
+                           .prefix = "bert.",
+                           .block = &bert_block,
+                           .targets = "query,value",
+                           .types = true,
+                           .drops_attended = true,
+                           .head_dense = "pooler.dense",
+                           .head_out = "classifier",
+                           .head_activation = CDL_ACTIVATION_TANH,
+                           .pooler = true},
+    [MODEL_FAMILY_ROBERTA] = {.name = "roberta",
+                              .classes = "Roberta",
                               .prefix = "roberta.",
                               .block = &bert_block,
                               .targets = "query,value",
@@ -90,9 +41,58 @@ static const model_family_facts families[MODEL_FAMILY_COUNT] = {
                               .head_activation = CDL_ACTIVATION_TANH,
                               .head_drops_input = true,
                               .extras = {"pooler."}},
+    [MODEL_FAMILY_DISTILBERT] = {.name = "distilbert",
+                                 .classes = "DistilBert",
+                                 .prefix = "distilbert.",
+                                 .block = &distilbert_block,
+                                 .targets = "q_lin,v_lin",
+                                 .head_dense = "pre_classifier",
+                                 .head_out = "classifier",
+                                 .head_activation = CDL_ACTIVATION_RELU,
+                                 .extras = {"vocab_transform.", "vocab_layer_norm.",
+                                            "vocab_projector."}},
+    [MODEL_FAMILY_ELECTRA] = {.name = "electra",
+                              .classes = "Electra",
+                              .prefix = "electra.",
+                              .block = &bert_block,
+                              .targets = "query,value",
+                              .types = true,
+                              .drops_attended = true,
+                              .head_dense = "classifier.dense",
+                              .head_out = "classifier.out_proj",
+                              .head_activation = CDL_ACTIVATION_GELU,
+                              .head_drops_input = true,
+                              .extras = {"discriminator_predictions.", "generator_predictions.",
+                                         "generator_lm_head."}},
+    [MODEL_FAMILY_XLM_ROBERTA] = {.name = "xlm-roberta",
+                                  .classes = "XLMRoberta",
+                                  .prefix = "roberta.",
+                                  .block = &bert_block,
+                                  .targets = "query,value",
+                                  .types = true,
+                                  .after_padding = true,
+                                  .drops_attended = true,
+                                  .head_dense = "classifier.dense",
+                                  .head_out = "classifier.out_proj",
+                                  .head_activation = CDL_ACTIVATION_TANH,
+                                  .head_drops_input = true,
+                                  .extras = {"pooler."}},
+    [MODEL_FAMILY_CAMEMBERT] = {.name = "camembert",
+                                .classes = "Camembert",
+                                .prefix = "roberta.",
+                                .block = &bert_block,
+                                .targets = "query,value",
+                                .types = true,
+                                .after_padding = true,
+                                .drops_attended = true,
+                                .head_dense = "classifier.dense",
+                                .head_out = "classifier.out_proj",
+                                .head_activation = CDL_ACTIVATION_TANH,
+                                .head_drops_input = true,
+                                .extras = {"pooler."}},
 };
 
-const model_family_facts *model_family_of(cdl_family family)
+const model_family_facts *model_family_of(model_family family)
 {
   return &families[family];
 }
@@ -107,24 +107,24 @@ static bool is_class_of(const char *class_name, const char *classes)
           strcmp(rest, "PreTrainedModel") == 0 || strcmp(rest, "LMHeadModel") == 0);
 }
 
-bool model_family_find(const char *type, const char *class_name, cdl_family *family)
+bool model_family_find(const char *type, const char *class_name, model_family *family)
 {
   for (int f = 0; f < MODEL_FAMILY_COUNT; f++) {
     const model_family_facts *facts = &families[f];
     if (type != NULL ? strcmp(type, facts->name) == 0 : is_class_of(class_name, facts->classes)) {
-      *family = (cdl_family)f;
+      *family = (model_family)f;
       return true;
     }
   }
   return false;
 }
 
-const char *cdl_family_name(cdl_family family)
+const char *model_family_name(model_family family)
 {
   return families[family].name;
 }
 
-const char *cdl_family_targets(cdl_family family)
+const char *model_family_targets(model_family family)
 {
   return families[family].targets;
 }

@@ -4,15 +4,15 @@
 
 #include <stdbool.h>
 
-#include "condlora/config.h"
-#include "condlora/encoder.h"
+#include "model/encoder/encoder.h"
+#include "model/files/config.h"
 
-enum { MODEL_FAMILY_COUNT = CDL_FAMILY_CAMEMBERT + 1, MODEL_FAMILY_EXTRAS = 3 };
+enum { MODEL_FAMILY_COUNT = MODEL_FAMILY_CAMEMBERT + 1, MODEL_FAMILY_EXTRAS = 3 };
 
 /* Names of a block's parts: "encoder.layer." N "." path. */
 typedef struct {
   const char *layers;
-  const char *paths[CDL_SITES_PER_BLOCK];
+  const char *paths[ENCODER_MODULES_PER_BLOCK];
   const char *attention_norm, *output_norm;
 } model_block_names;
 
@@ -33,9 +33,9 @@ typedef struct {
   const char *extras[MODEL_FAMILY_EXTRAS]; /* stored modules that no classifier reads */
 } model_family_facts;
 
-const model_family_facts *model_family_of(cdl_family family);
+const model_family_facts *model_family_of(model_family family);
 
 /* The family of a `model_type`, or where that is NULL of a class; false where there is none. */
-bool model_family_find(const char *type, const char *class_name, cdl_family *family);
+bool model_family_find(const char *type, const char *class_name, model_family *family);
 
 #endif

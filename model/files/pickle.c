@@ -90,7 +90,7 @@ static const struct {
 
 static cdl_status bad(const machine *m, const char *what)
 {
-  return cdl_fail(CDL_DATA, "%s: the pickle is damaged at byte %zu: %s", m->path,
+  return cdl_fail(CDL_STATUS_DATA, "%s: the pickle is damaged at byte %zu: %s", m->path,
                   (size_t)(m->next - m->start), what);
 }
 
@@ -144,7 +144,7 @@ static cdl_status take(machine *m, size_t bytes, const uint8_t **taken)
     return cut(m);
   *taken = m->next;
   m->next += bytes;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Opcodes ---- */
@@ -159,7 +159,7 @@ static cdl_status take_whole(machine *m, size_t bytes, bool is_signed, int64_t *
   if (is_signed && bytes > 0 && bytes < 8 && (p[bytes - 1] & 0x80) != 0)
     bits |= UINT64_MAX << 8 * bytes;
   memcpy(number, &bits, sizeof *number);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status push_number(machine *m, size_t bytes, bool is_signed)
@@ -167,7 +167,7 @@ static cdl_status push_number(machine *m, size_t bytes, bool is_signed)
   int64_t number;
   CDL_TRY(take_whole(m, bytes, is_signed, &number));
   new_value(m, VALUE_NUMBER)->number = number;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status push_long(machine *m)
@@ -187,7 +187,7 @@ static cdl_status push_text(machine *m, size_t length_bytes)
   value *made = new_value(m, VALUE_TEXT);
   made->text = (const char *)text;
   made->bytes = (size_t)bytes;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status push_real(machine *m)
@@ -195,7 +195,7 @@ static cdl_status push_real(machine *m)
   const uint8_t *bytes;
   CDL_TRY(take(m, sizeof(double), &bytes));
   new_value(m, VALUE_OTHER);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status take_line(machine *m, const char **line, size_t *bytes)
@@ -206,7 +206,7 @@ static cdl_status take_line(machine *m, const char **line, size_t *bytes)
   *line = (const char *)m->next;
   *bytes = (size_t)(end - m->next);
   m->next = end + 1;
-  return is_plain(*line, *bytes) ? CDL_OK : bad(m, "a name with control characters");
+  return is_plain(*line, *bytes) ? CDL_STATUS_OK : bad(m, "a name with control characters");
 }
 
 static bool is_text(const char *text, size_t bytes, const char *wanted)
@@ -224,9 +224,9 @@ static cdl_status push_global(machine *m)
     if (is_text(module, module_bytes, globals[i].module) &&
         is_text(name, name_bytes, globals[i].name)) {
       new_value(m, VALUE_GLOBAL)->number = (int64_t)i;
-      return CDL_OK;
+      return CDL_STATUS_OK;
     }
-  return cdl_fail(CDL_DATA,
+  return cdl_fail(CDL_STATUS_DATA,
                   "%s: the pickle asks for %.*s.%.*s; a file of tensors alone is read, nothing is "
                   "imported",
                   m->path, module_bytes < 80 ? (int)module_bytes : 80, module,
@@ -244,14 +244,14 @@ static cdl_status push_tuple(machine *m, uint32_t count)
   value *made = new_value(m, VALUE_TUPLE);
   made->first = first;
   made->count = count;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status push_chain(machine *m, value_kind kind)
 {
   value *made = new_value(m, kind);
   made->first = made->extra = NO_PAIR;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* To a dictionary or list. */
@@ -264,7 +264,7 @@ static cdl_status chain(machine *m, value *to, uint32_t key, uint32_t item)
   *(to->first == NO_PAIR ? &to->first : &m->pairs[to->extra].next) = made;
   to->extra = made;
   to->count++;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Takes the last mark away; how many values lay above it. */
@@ -273,7 +273,7 @@ static cdl_status pop_mark(machine *m, uint32_t *above)
   if (m->mark_count == 0)
     return bad(m, "no mark");
   *above = m->stack_count - m->marks[--m->mark_count];
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status set_items(machine *m, uint32_t count)
@@ -286,7 +286,7 @@ static cdl_status set_items(machine *m, uint32_t count)
   m->stack_count -= count;
   for (uint32_t i = 0; i < count; i += 2)
     CDL_TRY(chain(m, dictionary, m->stack[m->stack_count + i], m->stack[m->stack_count + i + 1]));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status append(machine *m, uint32_t count)
@@ -299,7 +299,7 @@ static cdl_status append(machine *m, uint32_t count)
   m->stack_count -= count;
   for (uint32_t i = 0; i < count; i++)
     CDL_TRY(chain(m, list, NO_PAIR, m->stack[m->stack_count + i]));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status put_memo(machine *m, size_t bytes)
@@ -310,7 +310,7 @@ static cdl_status put_memo(machine *m, size_t bytes)
     return bad(m, "a place in the memo that is not the next");
   m->memo_count += index == m->memo_count;
   m->memo[index] = m->stack[m->stack_count - 1];
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status get_memo(machine *m, size_t bytes)
@@ -320,7 +320,7 @@ static cdl_status get_memo(machine *m, size_t bytes)
   if (index >= m->memo_count)
     return bad(m, "a place in the memo that was never filled");
   m->stack[m->stack_count++] = m->memo[index];
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static bool is_plain_text(const value *v)
@@ -356,7 +356,7 @@ static cdl_status make_storage(machine *m)
   made->number = count->number;
   made->view = viewed ? item(m, view, 1)->number : 0;
   made->type = globals[type->number].type;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static bool is_numbers(const machine *m, const value *tuple)
@@ -381,7 +381,7 @@ static cdl_status make_tensor(machine *m, const value *t)
   made->number = item(m, t, 1)->number;
   made->count = m->items[t->first + 2];
   made->extra = m->items[t->first + 3];
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Python 2 gives what is in an OrderedDict as a list of pairs. */
@@ -401,7 +401,7 @@ static cdl_status make_dictionary(machine *m, const value *arguments)
     else
       CDL_TRY(chain(m, made, m->pairs[two->first].value, m->pairs[two->extra].value));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* (tensor, requires_grad, hooks), where it has attributes with these behind. */
@@ -410,7 +410,7 @@ static cdl_status make_parameter(machine *m, const value *arguments)
   if (arguments->count < 3 || arguments->count > 4 || item(m, arguments, 0)->kind != VALUE_TENSOR)
     return bad(m, "a parameter's tensor is expected");
   m->stack[m->stack_count++] = m->items[arguments->first];
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status make_plain(machine *m, global_role role, const value *arguments)
@@ -426,7 +426,7 @@ static cdl_status make_plain(machine *m, global_role role, const value *argument
     if (arguments->count != 1 || item(m, arguments, 0)->kind != VALUE_TUPLE)
       return bad(m, "the numbers of a torch.Size are expected");
     m->stack[m->stack_count++] = m->items[arguments->first];
-    return CDL_OK;
+    return CDL_STATUS_OK;
   case GLOBAL_DRESSED:
   case GLOBAL_CLASS:
   case GLOBAL_STORAGE:
@@ -468,7 +468,7 @@ static cdl_status build(machine *m)
   if (!holds(m, 2) || top(m, 0)->kind != VALUE_DICTIONARY || top(m, 1)->kind != VALUE_DICTIONARY)
     return bad(m, "attributes of something that is no dictionary");
   m->stack_count--;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status protocol(machine *m)
@@ -476,8 +476,8 @@ static cdl_status protocol(machine *m)
   int64_t version;
   CDL_TRY(take_whole(m, 1, false, &version));
   return version == 2 || version == 3
-             ? CDL_OK
-             : cdl_fail(CDL_DATA,
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_DATA,
                         "%s: the pickle is of protocol %d; protocol 2, torch.save's own, and 3 are "
                         "read",
                         m->path, (int)version);
@@ -491,14 +491,14 @@ static cdl_status step(machine *m, uint8_t opcode)
     return protocol(m);
   case '(': /* MARK */
     m->marks[m->mark_count++] = m->stack_count;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   case 'N': /* NONE */
     new_value(m, VALUE_NONE);
-    return CDL_OK;
+    return CDL_STATUS_OK;
   case 0x88: /* NEWTRUE */
   case 0x89: /* NEWFALSE */
     new_value(m, VALUE_FLAG)->number = opcode == 0x88;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   case 'K': /* BININT1 */
     return push_number(m, 1, false);
   case 'M': /* BININT2 */
@@ -553,7 +553,7 @@ static cdl_status step(machine *m, uint8_t opcode)
   case 'b': /* BUILD */
     return build(m);
   default:
-    return cdl_fail(CDL_DATA,
+    return cdl_fail(CDL_STATUS_DATA,
                     "%s: the pickle has opcode 0x%02x at byte %zu, which a file of tensors alone "
                     "does not need; nothing is run",
                     m->path, opcode, (size_t)(m->next - m->start) - 1);
@@ -567,7 +567,7 @@ static cdl_status run(machine *m)
       return cut(m);
     const uint8_t opcode = *m->next++;
     if (opcode == '.')
-      return CDL_OK;
+      return CDL_STATUS_OK;
     CDL_TRY(step(m, opcode));
   }
   return bad(m, "it is longer than a file of tensors would be");
@@ -601,14 +601,14 @@ static cdl_status run_machine(machine *m, pickle_input *input)
                  .memo = malloc(room * sizeof *m->memo),
                  .items = malloc(room * sizeof *m->items),
                  .pairs = malloc(room * sizeof *m->pairs)};
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   if (m->values == NULL || m->stack == NULL || m->marks == NULL || m->memo == NULL ||
       m->items == NULL || m->pairs == NULL)
-    status = cdl_fail(CDL_MEMORY, "%s: out of memory", input->path);
-  if (status == CDL_OK)
+    status = cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", input->path);
+  if (status == CDL_STATUS_OK)
     status = run(m);
   input->next = m->next;
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     stop_machine(m);
   return status;
 }
@@ -635,8 +635,8 @@ static cdl_status describe(const machine *m, const pair *entry, pickled_tensor *
   if (!is_plain_text(name))
     return bad(m, "a name with control characters");
   if (tensor->kind != VALUE_TENSOR)
-    return cdl_fail(CDL_DATA, "%s: \"%.*s\" is no tensor; a file of tensors alone is read", m->path,
-                    name->bytes < 200 ? (int)name->bytes : 200, name->text);
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"%.*s\" is no tensor; a file of tensors alone is read",
+                    m->path, name->bytes < 200 ? (int)name->bytes : 200, name->text);
   const value *storage = &m->values[tensor->first], *shape = &m->values[tensor->count],
               *stride = &m->values[tensor->extra];
   *t = (pickled_tensor){.name = {name->text, name->bytes},
@@ -648,24 +648,25 @@ static cdl_status describe(const machine *m, const pair *entry, pickled_tensor *
     t->shape[i] = item(m, shape, i)->number;
     t->stride[i] = item(m, stride, i)->number;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status collect(machine *m, pickled_file *file)
 {
   if (!leaves(m, VALUE_DICTIONARY))
-    return cdl_fail(CDL_DATA, "%s: holds something other than a dictionary of tensors", m->path);
+    return cdl_fail(CDL_STATUS_DATA, "%s: holds something other than a dictionary of tensors",
+                    m->path);
   const value *dictionary = top(m, 0);
   file->tensors = calloc((size_t)dictionary->count + 1, sizeof *file->tensors);
   file->storages = calloc((size_t)m->value_count + 1, sizeof *file->storages);
   if (file->tensors == NULL || file->storages == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", m->path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", m->path);
   for (uint32_t p = dictionary->first; p != NO_PAIR; p = m->pairs[p].next)
     CDL_TRY(describe(m, &m->pairs[p], &file->tensors[file->tensor_count++]));
   for (uint32_t v = 0; v < m->value_count; v++)
     if (m->values[v].kind == VALUE_STORAGE)
       file->storages[file->storage_count++] = describe_storage(&m->values[v]);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status pickle_read(pickle_input *input, pickled_file *file)
@@ -675,7 +676,7 @@ cdl_status pickle_read(pickle_input *input, pickled_file *file)
   CDL_TRY(run_machine(&m, input));
   const cdl_status status = collect(&m, file);
   stop_machine(&m);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     pickle_release(file);
   return status;
 }
@@ -694,14 +695,14 @@ static cdl_status collect_texts(machine *m, pickled_text **texts, size_t *count)
   const value *list = top(m, 0);
   *texts = calloc((size_t)list->count + 1, sizeof **texts);
   if (*texts == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", m->path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", m->path);
   for (uint32_t p = list->first; p != NO_PAIR; p = m->pairs[p].next) {
     const value *text = &m->values[m->pairs[p].value];
     if (!is_plain_text(text))
       return bad(m, "a list of texts is expected");
     (*texts)[(*count)++] = (pickled_text){text->text, text->bytes};
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status pickle_read_texts(pickle_input *input, pickled_text **texts, size_t *count)
@@ -712,7 +713,7 @@ cdl_status pickle_read_texts(pickle_input *input, pickled_text **texts, size_t *
   CDL_TRY(run_machine(&m, input));
   const cdl_status status = collect_texts(&m, texts, count);
   stop_machine(&m);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     free(*texts);
     *texts = NULL;
   }
@@ -730,7 +731,7 @@ cdl_status pickle_read_flag(pickle_input *input, const char *name, bool *flag)
     if (key->kind == VALUE_TEXT && is_text(key->text, key->bytes, name))
       *flag = set->kind == VALUE_FLAG && set->number != 0;
   }
-  const cdl_status status = found ? CDL_OK : bad(&m, "a dictionary is expected");
+  const cdl_status status = found ? CDL_STATUS_OK : bad(&m, "a dictionary is expected");
   stop_machine(&m);
   return status;
 }

@@ -71,7 +71,7 @@ static bool find_type(const char *name, cdl_stored_type *type)
 
 static cdl_status fail_at(const shard *file, const char *name, const char *problem)
 {
-  return cdl_fail(CDL_DATA, "%s: tensor \"%.200s\": %s", file->path, name, problem);
+  return cdl_fail(CDL_STATUS_DATA, "%s: tensor \"%.200s\": %s", file->path, name, problem);
 }
 
 static cdl_status parse_shape(const shard *file, const json_t *entry, cdl_stored_tensor *tensor)
@@ -88,7 +88,7 @@ static cdl_status parse_shape(const shard *file, const json_t *entry, cdl_stored
       return fail_at(file, tensor->name, "\"shape\" may hold whole numbers from 0 only");
     tensor->shape[i] = json_integer_value(size);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Bytes that type and shape ask for; false when they do not fit a size_t, zero in another
@@ -111,7 +111,7 @@ static cdl_status parse_entry(const shard *file, const uint8_t *data, size_t dat
   if (dtype == NULL)
     return fail_at(file, tensor->name, "expected a string \"dtype\"");
   if (!find_type(dtype, &tensor->type))
-    return cdl_fail(CDL_DATA, "%s: tensor \"%.200s\": unknown dtype \"%.40s\"", file->path,
+    return cdl_fail(CDL_STATUS_DATA, "%s: tensor \"%.200s\": unknown dtype \"%.40s\"", file->path,
                     tensor->name, dtype);
   CDL_TRY(parse_shape(file, entry, tensor));
   const json_t *offsets = json_object_get(entry, "data_offsets");
@@ -122,22 +122,24 @@ static cdl_status parse_entry(const shard *file, const uint8_t *data, size_t dat
     return fail_at(file, tensor->name, "has a key other than dtype, shape and data_offsets");
   const json_int_t begin = json_integer_value(first), end = json_integer_value(last);
   if (begin < 0 || end < begin)
-    return cdl_fail(CDL_DATA, "%s: tensor \"%.200s\": data_offsets %lld to %lld are no range",
-                    file->path, tensor->name, (long long)begin, (long long)end);
+    return cdl_fail(CDL_STATUS_DATA,
+                    "%s: tensor \"%.200s\": data_offsets %lld to %lld are no range", file->path,
+                    tensor->name, (long long)begin, (long long)end);
   if ((uint64_t)end > data_bytes)
     return cdl_fail(
-        CDL_DATA, "%s: tensor \"%.200s\": ends at byte %lld of %zu bytes of data: the file is cut",
+        CDL_STATUS_DATA,
+        "%s: tensor \"%.200s\": ends at byte %lld of %zu bytes of data: the file is cut",
         file->path, tensor->name, (long long)end, data_bytes);
   size_t wanted;
   if (!wanted_bytes(tensor, &wanted))
     return fail_at(file, tensor->name, "the product of \"shape\" overflows");
   if (wanted != (size_t)(end - begin))
-    return cdl_fail(CDL_DATA,
+    return cdl_fail(CDL_STATUS_DATA,
                     "%s: tensor \"%.200s\": dtype and shape need %zu bytes, data_offsets give %lld",
                     file->path, tensor->name, wanted, (long long)(end - begin));
   tensor->data = data + begin;
   tensor->bytes = wanted;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static int by_place(const void *left, const void *right)
@@ -163,30 +165,30 @@ static cdl_status check_cover(const shard *file, const uint8_t *data, size_t dat
   for (size_t i = 0; i < count; i++) {
     const size_t begin = (size_t)((const uint8_t *)tensors[i].data - data);
     if (begin != covered)
-      return cdl_fail(CDL_DATA, "%s: tensor \"%.200s\": begins at byte %zu, %s byte %zu",
+      return cdl_fail(CDL_STATUS_DATA, "%s: tensor \"%.200s\": begins at byte %zu, %s byte %zu",
                       file->path, tensors[i].name, begin,
                       begin < covered ? "inside the tensor that ends at" : "after a hole from",
                       covered);
     covered += tensors[i].bytes;
   }
   if (covered != data_bytes)
-    return cdl_fail(CDL_DATA, "%s: %zu bytes after the last tensor belong to none", file->path,
-                    data_bytes - covered);
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_DATA, "%s: %zu bytes after the last tensor belong to none",
+                    file->path, data_bytes - covered);
+  return CDL_STATUS_OK;
 }
 
 static cdl_status check_metadata(const shard *file)
 {
   json_t *metadata = json_object_get(file->header, "__metadata__");
   if (metadata == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (!json_is_object(metadata))
-    return cdl_fail(CDL_DATA, "%s: __metadata__: expected an object", file->path);
+    return cdl_fail(CDL_STATUS_DATA, "%s: __metadata__: expected an object", file->path);
   const char *key;
   json_t *value;
   json_object_foreach(metadata, key, value) if (!json_is_string(value)) return cdl_fail(
-      CDL_DATA, "%s: __metadata__: \"%.200s\": expected a string", file->path, key);
-  return CDL_OK;
+      CDL_STATUS_DATA, "%s: __metadata__: \"%.200s\": expected a string", file->path, key);
+  return CDL_STATUS_OK;
 }
 
 /* A parsed value takes many times the two bytes that it may have in the file. */
@@ -196,9 +198,9 @@ static cdl_status check_header_values(const shard *file, const uint8_t *header, 
   for (size_t i = 0; i < length; i++)
     values += header[i] == ',' || header[i] == '[' || header[i] == '{';
   if (values > HEADER_VALUES_MAX)
-    return cdl_fail(CDL_DATA, "%s: the header holds more than %d values", file->path,
+    return cdl_fail(CDL_STATUS_DATA, "%s: the header holds more than %d values", file->path,
                     HEADER_VALUES_MAX);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status parse_header(shard *file, size_t *data_offset)
@@ -206,17 +208,18 @@ static cdl_status parse_header(shard *file, size_t *data_offset)
   const base_mapping *mapping = &file->mapping;
   uint64_t length;
   if (mapping->size < LENGTH_BYTES)
-    return cdl_fail(CDL_DATA, "%s: %zu bytes are too few for a safetensors file", file->path,
+    return cdl_fail(CDL_STATUS_DATA, "%s: %zu bytes are too few for a safetensors file", file->path,
                     mapping->size);
   memcpy(&length, mapping->data, LENGTH_BYTES);
   if (length > HEADER_BYTES_MAX)
-    return cdl_fail(CDL_DATA, "%s: a header of %llu bytes: the format allows %d", file->path,
+    return cdl_fail(CDL_STATUS_DATA, "%s: a header of %llu bytes: the format allows %d", file->path,
                     (unsigned long long)length, HEADER_BYTES_MAX);
   if (length > mapping->size - LENGTH_BYTES)
-    return cdl_fail(CDL_DATA, "%s: a header of %llu bytes in a file of %zu: the file is cut",
+    return cdl_fail(CDL_STATUS_DATA, "%s: a header of %llu bytes in a file of %zu: the file is cut",
                     file->path, (unsigned long long)length, mapping->size);
   if (length == 0 || mapping->data[LENGTH_BYTES] != '{')
-    return cdl_fail(CDL_DATA, "%s: the header does not begin with '{': this is no safetensors file",
+    return cdl_fail(CDL_STATUS_DATA,
+                    "%s: the header does not begin with '{': this is no safetensors file",
                     file->path);
   CDL_TRY(check_header_values(file, mapping->data + LENGTH_BYTES, (size_t)length));
   CDL_TRY(base_json_parse(file->path, mapping->data + LENGTH_BYTES, (size_t)length, &file->header));
@@ -231,9 +234,9 @@ static cdl_status make_room(cdl_safetensors *all, const char *path, size_t room)
           ? NULL
           : realloc(all->tensors, (all->count + room + 1) * sizeof *tensors);
   if (tensors == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   all->tensors = tensors;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status add_torch_tensors(cdl_safetensors *all, shard *file)
@@ -242,7 +245,7 @@ static cdl_status add_torch_tensors(cdl_safetensors *all, shard *file)
   CDL_TRY(make_room(all, file->path, file->torch.count));
   for (size_t i = 0; i < file->torch.count; i++)
     all->tensors[all->count++] = file->torch.tensors[i];
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static bool ends_in_bin(const char *path)
@@ -257,13 +260,13 @@ static cdl_status add_shard(cdl_safetensors *all, const char *path)
   shard *file = &all->shards[all->shard_count];
   *file = (shard){.path = strdup(path)};
   if (file->path == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   all->shard_count++;
   CDL_TRY(base_file_map(path, &file->mapping));
   if (torch_file_is(&file->mapping))
     return add_torch_tensors(all, file);
   if (ends_in_bin(path))
-    return cdl_fail(CDL_DATA, "%s: is no file of tensors that torch.save wrote", path);
+    return cdl_fail(CDL_STATUS_DATA, "%s: is no file of tensors that torch.save wrote", path);
   size_t data_offset = 0;
   CDL_TRY(parse_header(file, &data_offset));
   CDL_TRY(make_room(all, path, json_object_size(file->header)));
@@ -291,10 +294,10 @@ static cdl_status sort_by_name(cdl_safetensors *all)
     qsort(all->tensors, all->count, sizeof *all->tensors, by_name);
   for (size_t i = 1; i < all->count; i++)
     if (strcmp(all->tensors[i - 1].name, all->tensors[i].name) == 0)
-      return cdl_fail(CDL_DATA, "%s: tensor \"%.200s\": is in %s too",
+      return cdl_fail(CDL_STATUS_DATA, "%s: tensor \"%.200s\": is in %s too",
                       cdl_safetensors_path_of(all, &all->tensors[i]), all->tensors[i].name,
                       cdl_safetensors_path_of(all, &all->tensors[i - 1]));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Folders and shards ---- */
@@ -324,22 +327,23 @@ static cdl_status add_named_shard(cdl_safetensors *all, const char *folder, cons
 {
   const char *name = json_string_value(value);
   if (name == NULL)
-    return cdl_fail(CDL_DATA, "%s: weight_map: \"%.200s\": expected a file's name", index, tensor);
+    return cdl_fail(CDL_STATUS_DATA, "%s: weight_map: \"%.200s\": expected a file's name", index,
+                    tensor);
   if (!is_plain_name(name))
-    return cdl_fail(CDL_DATA,
+    return cdl_fail(CDL_STATUS_DATA,
                     "%s: weight_map: \"%.200s\": \"%.200s\" is no name of a file in this folder",
                     index, tensor, name);
   if (has_shard(all, name))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (all->shard_count == SHARDS_MAX)
-    return cdl_fail(CDL_DATA, "%s: weight_map: names more than %d files", index, SHARDS_MAX);
+    return cdl_fail(CDL_STATUS_DATA, "%s: weight_map: names more than %d files", index, SHARDS_MAX);
   char *path = base_path_join(folder, name);
   if (path == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", index);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", index);
   cdl_status status = add_shard(all, path);
-  if (status == CDL_ABSENT)
-    status = cdl_fail(CDL_ABSENT, "%s: no such file, but %s names it for \"%.200s\"", path, index,
-                      tensor);
+  if (status == CDL_STATUS_ABSENT)
+    status = cdl_fail(CDL_STATUS_ABSENT, "%s: no such file, but %s names it for \"%.200s\"", path,
+                      index, tensor);
   free(path);
   return status;
 }
@@ -352,22 +356,23 @@ static cdl_status check_map(const cdl_safetensors *all, const char *index, const
     const char *path = cdl_safetensors_path_of(all, tensor);
     const char *named = json_string_value(json_object_get(map, tensor->name));
     if (named == NULL)
-      return cdl_fail(CDL_DATA, "%s: tensor \"%.200s\": is not in the weight_map of %s", path,
-                      tensor->name, index);
+      return cdl_fail(CDL_STATUS_DATA, "%s: tensor \"%.200s\": is not in the weight_map of %s",
+                      path, tensor->name, index);
     if (strcmp(named, last_part(path)) != 0)
-      return cdl_fail(CDL_DATA, "%s: weight_map: \"%.200s\": is in %s, not in \"%.200s\"", index,
-                      tensor->name, path, named);
+      return cdl_fail(CDL_STATUS_DATA, "%s: weight_map: \"%.200s\": is in %s, not in \"%.200s\"",
+                      index, tensor->name, path, named);
   }
   if (all->count == json_object_size(map))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const char *name;
   json_t *value;
   json_object_foreach(
       (json_t *)(uintptr_t)map, name,
       value) if (cdl_safetensors_find(all, name) ==
-                 NULL) return cdl_fail(CDL_DATA, "%s: weight_map: \"%.200s\": is not in \"%.200s\"",
-                                       index, name, json_string_value(value));
-  return CDL_OK;
+                 NULL) return cdl_fail(CDL_STATUS_DATA,
+                                       "%s: weight_map: \"%.200s\": is not in \"%.200s\"", index,
+                                       name, json_string_value(value));
+  return CDL_STATUS_OK;
 }
 
 static cdl_status open_shards(cdl_safetensors *all, const char *folder, const char *index,
@@ -375,10 +380,10 @@ static cdl_status open_shards(cdl_safetensors *all, const char *folder, const ch
 {
   json_t *map = json_object_get(document, "weight_map");
   if (!json_is_object(map) || json_object_size(map) == 0)
-    return cdl_fail(CDL_DATA, "%s: expected an object \"weight_map\"", index);
+    return cdl_fail(CDL_STATUS_DATA, "%s: expected an object \"weight_map\"", index);
   all->shards = calloc(SHARDS_MAX, sizeof *all->shards);
   if (all->shards == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", index);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", index);
   const char *name;
   json_t *value;
   json_object_foreach(map, name, value) CDL_TRY(add_named_shard(all, folder, index, name, value));
@@ -390,7 +395,7 @@ static cdl_status open_file(cdl_safetensors *all, const char *path)
 {
   all->shards = calloc(1, sizeof *all->shards);
   if (all->shards == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   CDL_TRY(add_shard(all, path));
   return sort_by_name(all);
 }
@@ -399,7 +404,7 @@ static cdl_status open_index(cdl_safetensors *all, const char *folder, const cha
 {
   json_t *document = NULL;
   cdl_status status = base_json_read(index, &document);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = open_shards(all, folder, index, document);
   json_decref(document);
   return status;
@@ -418,16 +423,17 @@ static cdl_status open_folder(cdl_safetensors *all, const char *folder)
   for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
     char *path = base_path_join(folder, files[i].name);
     if (path == NULL)
-      return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+      return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
     const bool found = base_file_exists(path);
-    cdl_status status = CDL_OK;
+    cdl_status status = CDL_STATUS_OK;
     if (found)
       status = files[i].is_index ? open_index(all, folder, path) : open_file(all, path);
     free(path);
     if (found)
       return status;
   }
-  return cdl_fail(CDL_ABSENT, "%s: has neither model.safetensors nor pytorch_model.bin", folder);
+  return cdl_fail(CDL_STATUS_ABSENT, "%s: has neither model.safetensors nor pytorch_model.bin",
+                  folder);
 }
 
 static bool is_folder(const char *path)
@@ -441,14 +447,14 @@ cdl_status cdl_safetensors_open(const char *path, cdl_safetensors **file)
   *file = NULL;
   cdl_safetensors *all = calloc(1, sizeof *all);
   if (all == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   const cdl_status status = is_folder(path) ? open_folder(all, path) : open_file(all, path);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     cdl_safetensors_close(all);
     return status;
   }
   *file = all;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void cdl_safetensors_close(cdl_safetensors *file)
@@ -473,7 +479,7 @@ size_t cdl_safetensors_count(const cdl_safetensors *file)
   return file->count;
 }
 
-const cdl_stored_tensor *cdl_safetensors_at(const cdl_safetensors *file, size_t index)
+const cdl_stored_tensor *cdl_safetensors_get(const cdl_safetensors *file, size_t index)
 {
   return index < file->count ? &file->tensors[index] : NULL;
 }

@@ -80,19 +80,20 @@ static cdl_status check_readable(const cdl_safetensors *file, const cdl_stored_t
 {
   const char *path = cdl_safetensors_path_of(file, tensor);
   if (rank > CDL_STORED_RANK_MAX)
-    return cdl_fail(CDL_ARGUMENT, "%s: tensor \"%.200s\": a rank of %u is asked for", path,
+    return cdl_fail(CDL_STATUS_ARGUMENT, "%s: tensor \"%.200s\": a rank of %u is asked for", path,
                     tensor->name, rank);
   if (rank != tensor->rank ||
       (rank > 0 && memcmp(shape, tensor->shape, rank * sizeof *shape) != 0)) {
     char wanted[SHAPE_TEXT_BYTES], found[SHAPE_TEXT_BYTES];
-    return cdl_fail(CDL_DATA, "%s: tensor \"%.200s\": shape %s, expected %s", path, tensor->name,
-                    shape_text(tensor->rank, tensor->shape, found),
+    return cdl_fail(CDL_STATUS_DATA, "%s: tensor \"%.200s\": shape %s, expected %s", path,
+                    tensor->name, shape_text(tensor->rank, tensor->shape, found),
                     shape_text(rank, shape, wanted));
   }
   if (!is_floating(tensor->type))
-    return cdl_fail(CDL_DATA, "%s: tensor \"%.200s\": dtype %s, expected F32, F16, BF16 or F64",
-                    path, tensor->name, cdl_stored_type_name(tensor->type));
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_DATA,
+                    "%s: tensor \"%.200s\": dtype %s, expected F32, F16, BF16 or F64", path,
+                    tensor->name, cdl_stored_type_name(tensor->type));
+  return CDL_STATUS_OK;
 }
 
 cdl_status cdl_safetensors_read(const cdl_safetensors *file, const cdl_stored_tensor *tensor,
@@ -100,7 +101,7 @@ cdl_status cdl_safetensors_read(const cdl_safetensors *file, const cdl_stored_te
 {
   CDL_TRY(check_readable(file, tensor, rank, shape));
   convert(tensor, destination);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cdl_safetensors_view(const cdl_safetensors *file, const cdl_stored_tensor *tensor,
@@ -113,7 +114,7 @@ cdl_status cdl_safetensors_view(const cdl_safetensors *file, const cdl_stored_te
     convert(tensor, staging);
     *values = staging;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* All exponent bits set: infinite, or not a number. */
@@ -139,11 +140,11 @@ cdl_status cdl_safetensors_check_finite(const cdl_safetensors *file,
                                         const cdl_stored_tensor *tensor)
 {
   if (!is_floating(tensor->type))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const size_t count = tensor->bytes / cdl_stored_type_bytes(tensor->type);
   for (size_t i = 0; i < count; i++)
     if (!element_is_finite(tensor, i))
-      return cdl_fail(CDL_DATA, "%s: tensor \"%.200s\": element %zu is not a finite number",
+      return cdl_fail(CDL_STATUS_DATA, "%s: tensor \"%.200s\": element %zu is not a finite number",
                       cdl_safetensors_path_of(file, tensor), tensor->name, i);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

@@ -21,7 +21,7 @@ static int by_width_and_name(const void *left, const void *right)
 
 static cdl_status fail_argument(const char *path, const char *name, const char *problem)
 {
-  return cdl_fail(CDL_ARGUMENT, "%s: tensor \"%.200s\": %s", path, name, problem);
+  return cdl_fail(CDL_STATUS_ARGUMENT, "%s: tensor \"%.200s\": %s", path, name, problem);
 }
 
 static cdl_status measure(const char *path, cdl_stored_tensor *tensor)
@@ -36,12 +36,12 @@ static cdl_status measure(const char *path, cdl_stored_tensor *tensor)
         __builtin_mul_overflow(tensor->bytes, (size_t)tensor->shape[i], &tensor->bytes) ||
         tensor->bytes > INT64_MAX)
       return fail_argument(path, tensor->name, "its shape cannot be");
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status no_memory(const char *path)
 {
-  return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
 }
 
 static bool is_utf8(const char *text)
@@ -64,24 +64,25 @@ static cdl_status add_entry(const char *path, json_t *header, const cdl_stored_t
   json_t *entry =
       json_pack("{s:s, s:o, s:[I, I]}", "dtype", cdl_stored_type_name(tensor->type), "shape", shape,
                 "data_offsets", (json_int_t)begin, (json_int_t)(begin + tensor->bytes));
-  return json_object_set_new(header, tensor->name, entry) == 0 ? CDL_OK : no_memory(path);
+  return json_object_set_new(header, tensor->name, entry) == 0 ? CDL_STATUS_OK : no_memory(path);
 }
 
 static cdl_status add_metadata(const char *path, json_t *header, const cdl_metadata *metadata,
                                size_t count)
 {
   if (count == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   json_t *object = json_object();
   if (json_object_set_new(header, "__metadata__", object) != 0)
     return no_memory(path);
   for (size_t i = 0; i < count; i++) {
     if (!is_utf8(metadata[i].key) || !is_utf8(metadata[i].value))
-      return cdl_fail(CDL_ARGUMENT, "%s: metadata \"%.200s\": is not UTF-8", path, metadata[i].key);
+      return cdl_fail(CDL_STATUS_ARGUMENT, "%s: metadata \"%.200s\": is not UTF-8", path,
+                      metadata[i].key);
     if (json_object_set_new(object, metadata[i].key, json_string(metadata[i].value)) != 0)
       return no_memory(path);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status write_file(const char *path, const char *header, const cdl_stored_tensor *tensors,
@@ -91,7 +92,8 @@ static cdl_status write_file(const char *path, const char *header, const cdl_sto
   const size_t padding = (ALIGNMENT - length % ALIGNMENT) % ALIGNMENT;
   const uint64_t stored_length = length + padding;
   if (stored_length > HEADER_BYTES_MAX)
-    return cdl_fail(CDL_ARGUMENT, "%s: the header would be longer than the format allows", path);
+    return cdl_fail(CDL_STATUS_ARGUMENT, "%s: the header would be longer than the format allows",
+                    path);
   base_output *output = NULL;
   CDL_TRY(base_output_begin(path, &output));
   base_output_write(output, &stored_length, LENGTH_BYTES);

@@ -48,7 +48,7 @@ static int compare_texts(pickled_text a, pickled_text b)
 
 static cdl_status fail_at(const archive *a, const pickled_tensor *p, const char *problem)
 {
-  return cdl_fail(CDL_DATA, "%s: tensor \"%.*s\": %s", a->path,
+  return cdl_fail(CDL_STATUS_DATA, "%s: tensor \"%.*s\": %s", a->path,
                   p->name.bytes < 200 ? (int)p->name.bytes : 200, p->name.text, problem);
 }
 
@@ -77,13 +77,13 @@ static cdl_status find_entry(const archive *a, const char *part, const char *key
   const size_t part_bytes = strlen(part);
   char *name = malloc(a->folder_bytes + part_bytes + key_bytes + 1);
   if (name == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", a->path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", a->path);
   memcpy(name, a->folder, a->folder_bytes);
   memcpy(name + a->folder_bytes, part, part_bytes);
   memcpy(name + a->folder_bytes + part_bytes, key, key_bytes);
   *entry = zip_find(a->entries, a->entry_count, name, a->folder_bytes + part_bytes + key_bytes);
   free(name);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status check_byte_order(const archive *a)
@@ -91,8 +91,8 @@ static cdl_status check_byte_order(const archive *a)
   const zip_entry *e;
   CDL_TRY(find_entry(a, "/byteorder", "", 0, &e));
   if (e == NULL || (e->size == 6 && memcmp(e->data, "little", 6) == 0))
-    return CDL_OK;
-  return cdl_fail(CDL_UNSUPPORTED, "%s: its numbers are not little-endian", a->path);
+    return CDL_STATUS_OK;
+  return cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: its numbers are not little-endian", a->path);
 }
 
 /* ---- Tensors ---- */
@@ -157,7 +157,7 @@ static cdl_status find_storage(const archive *a, const pickled_tensor *p, raw_st
                              &bytes) ||
       bytes != storage->size)
     return fail_at(a, p, "its storage has another size than the pickle says");
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Copies in row-major order, the last dimension fastest. */
@@ -186,11 +186,11 @@ static cdl_status add_copy(const archive *a, torch_file *t, const pickled_tensor
   if (elements > p->storage.count || tensor->bytes > a->copies_most - t->copied_bytes)
     return fail_at(a, p, "its strides repeat elements");
   if (t->copies == NULL && (t->copies = malloc(a->copies_most)) == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", a->path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", a->path);
   gather(p, storage, size, elements, t->copies + t->copied_bytes);
   tensor->data = t->copies + t->copied_bytes;
   t->copied_bytes += tensor->bytes;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status add_tensor(const archive *a, torch_file *t, const pickled_tensor *p,
@@ -209,7 +209,8 @@ static cdl_status add_tensor(const archive *a, torch_file *t, const pickled_tens
   if (__builtin_mul_overflow((size_t)elements, size, &tensor->bytes))
     return fail_at(a, p, "the product of its shape overflows");
   tensor->data = storage.data + (size_t)p->offset * size;
-  return is_row_major(p, elements) ? CDL_OK : add_copy(a, t, p, storage.data, elements, tensor);
+  return is_row_major(p, elements) ? CDL_STATUS_OK
+                                   : add_copy(a, t, p, storage.data, elements, tensor);
 }
 
 static cdl_status add_tensors(const archive *a, torch_file *t, const pickled_file *pickled)
@@ -221,7 +222,7 @@ static cdl_status add_tensors(const archive *a, torch_file *t, const pickled_fil
   t->names = malloc(bytes);
   t->tensors = calloc(count + 1, sizeof *t->tensors);
   if (t->names == NULL || t->tensors == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", a->path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", a->path);
   char *name = t->names;
   for (size_t i = 0; i < count; i++) {
     const pickled_text *given = &pickled->tensors[i].name;
@@ -230,7 +231,7 @@ static cdl_status add_tensors(const archive *a, torch_file *t, const pickled_fil
     CDL_TRY(add_tensor(a, t, &pickled->tensors[i], name));
     name += given->bytes + 1;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- An archive ---- */
@@ -239,8 +240,8 @@ static cdl_status open_archive(archive *a, torch_file *t)
 {
   const zip_entry *pickle = find_pickle(a);
   if (pickle == NULL)
-    return cdl_fail(CDL_DATA, "%s: a zip archive without data.pkl: torch.save did not write it",
-                    a->path);
+    return cdl_fail(CDL_STATUS_DATA,
+                    "%s: a zip archive without data.pkl: torch.save did not write it", a->path);
   CDL_TRY(check_byte_order(a));
   pickle_input input = {a->path, pickle->data, pickle->data, pickle->data + pickle->size};
   pickled_file pickled;
@@ -248,8 +249,9 @@ static cdl_status open_archive(archive *a, torch_file *t)
   const cdl_status status =
       input.next == input.end
           ? add_tensors(a, t, &pickled)
-          : cdl_fail(CDL_DATA, "%s: the pickle is damaged at byte %zu: something follows its end",
-                     a->path, (size_t)(input.next - input.start));
+          : cdl_fail(CDL_STATUS_DATA,
+                     "%s: the pickle is damaged at byte %zu: something follows its end", a->path,
+                     (size_t)(input.next - input.start));
   pickle_release(&pickled);
   return status;
 }
@@ -273,20 +275,20 @@ static cdl_status take_storage(pickle_input *input, pickled_text key, const pick
   uint64_t count = 0;
   size_t bytes;
   if (known == NULL)
-    return cdl_fail(CDL_DATA, "%s: no tensor has the storage \"%.*s\" that is in the file",
+    return cdl_fail(CDL_STATUS_DATA, "%s: no tensor has the storage \"%.*s\" that is in the file",
                     input->path, key_bytes, key.text);
   if (left < sizeof count)
-    return cdl_fail(CDL_DATA, "%s: ends before its storage \"%.*s\"", input->path, key_bytes,
+    return cdl_fail(CDL_STATUS_DATA, "%s: ends before its storage \"%.*s\"", input->path, key_bytes,
                     key.text);
   for (size_t i = 0; i < sizeof count; i++)
     count |= (uint64_t)input->next[i] << 8 * i;
   if (__builtin_mul_overflow(count, cdl_stored_type_bytes(known->type), &bytes) ||
       bytes > left - sizeof count)
-    return cdl_fail(CDL_DATA, "%s: ends within its storage \"%.*s\"", input->path, key_bytes,
+    return cdl_fail(CDL_STATUS_DATA, "%s: ends within its storage \"%.*s\"", input->path, key_bytes,
                     key.text);
   *storage = (raw_storage){key, input->next + sizeof count, bytes};
   input->next += sizeof count + bytes;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status take_storages(archive *a, torch_file *t, pickle_input *input,
@@ -296,11 +298,11 @@ static cdl_status take_storages(archive *a, torch_file *t, pickle_input *input,
   CDL_TRY(pickle_read_texts(input, &keys, &a->storage_count));
   raw_storage *storages = calloc(a->storage_count + 1, sizeof *storages);
   cdl_status status =
-      storages != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", a->path);
+      storages != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", a->path);
   qsort(pickled->storages, pickled->storage_count, sizeof *pickled->storages, by_storage_key);
-  for (size_t i = 0; status == CDL_OK && i < a->storage_count; i++)
+  for (size_t i = 0; status == CDL_STATUS_OK && i < a->storage_count; i++)
     status = take_storage(input, keys[i], pickled, &storages[i]);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     qsort(storages, a->storage_count, sizeof *storages, by_key);
     a->storages = storages;
     status = add_tensors(a, t, pickled);
@@ -317,14 +319,14 @@ static cdl_status open_old(archive *a, const base_mapping *file, torch_file *t)
   const uint8_t *version = file->data + sizeof old_start;
   if (file->size < sizeof old_start + sizeof old_version ||
       memcmp(version, old_version, sizeof old_version) != 0)
-    return cdl_fail(CDL_UNSUPPORTED,
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
                     "%s: is of another version of the format of PyTorch before 1.6 than 1001",
                     a->path);
   pickle_input input = {a->path, file->data, version + sizeof old_version, file->data + file->size};
   bool little_endian;
   CDL_TRY(pickle_read_flag(&input, "little_endian", &little_endian));
   if (!little_endian)
-    return cdl_fail(CDL_UNSUPPORTED, "%s: its numbers are not little-endian", a->path);
+    return cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: its numbers are not little-endian", a->path);
   pickled_file pickled;
   CDL_TRY(pickle_read(&input, &pickled));
   const cdl_status status = take_storages(a, t, &input, &pickled);
@@ -348,7 +350,7 @@ cdl_status torch_file_open(const char *path, const base_mapping *file, torch_fil
     status = open_archive(&a, t);
     free(entries);
   }
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     torch_file_release(t);
   return status;
 }

@@ -42,7 +42,7 @@ bool zip_is_archive(const base_mapping *file)
 
 static cdl_status damaged(const char *path, const char *what)
 {
-  return cdl_fail(CDL_DATA, "%s: the zip archive is damaged or cut: %s", path, what);
+  return cdl_fail(CDL_STATUS_DATA, "%s: the zip archive is damaged or cut: %s", path, what);
 }
 
 /* Whether [offset, offset + bytes) lies in the file. */
@@ -59,14 +59,14 @@ static cdl_status find_directory64(const char *path, const base_mapping *file, s
                                    directory *found)
 {
   if (end < LOCATOR_BYTES || read32(file->data + end - LOCATOR_BYTES) != locator_mark)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const uint64_t at = read64(file->data + end - LOCATOR_BYTES + 8);
   if (!inside(file, at, END64_BYTES) || read32(file->data + at) != end64_mark)
     return damaged(path, "no end of its 64-bit directory");
   *found = (directory){.count = read64(file->data + at + 32),
                        .bytes = read64(file->data + at + 40),
                        .offset = read64(file->data + at + 48)};
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status find_directory(const char *path, const base_mapping *file, directory *found)
@@ -83,7 +83,7 @@ static cdl_status find_directory(const char *path, const base_mapping *file, dir
     CDL_TRY(find_directory64(path, file, last - back, found));
     if (!inside(file, found->offset, found->bytes) || found->count > found->bytes / CENTRAL_BYTES)
       return damaged(path, "its directory lies outside");
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   return damaged(path, "no directory at its end");
 }
@@ -127,7 +127,7 @@ static cdl_status locate(const char *path, const base_mapping *file, uint64_t of
     return damaged(path, "an entry lies outside");
   entry->data = file->data + offset + skip;
   entry->size = (size_t)size;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status read_entry(const char *path, const base_mapping *file, const uint8_t **next,
@@ -142,7 +142,7 @@ static cdl_status read_entry(const char *path, const base_mapping *file, const u
   entry->name = (const char *)p + CENTRAL_BYTES;
   entry->name_bytes = name;
   if ((read16(p + 8) & 1) != 0 || read16(p + 10) != 0)
-    return cdl_fail(CDL_DATA,
+    return cdl_fail(CDL_STATUS_DATA,
                     "%s: an entry of the zip archive is compressed or encrypted, which "
                     "PyTorch does not write",
                     path);
@@ -170,24 +170,24 @@ cdl_status zip_list(const char *path, const base_mapping *file, zip_entry **entr
   CDL_TRY(find_directory(path, file, &found));
   zip_entry *list = calloc((size_t)found.count + 1, sizeof *list);
   if (list == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   const uint8_t *next = file->data + found.offset;
   size_t left = (size_t)found.bytes;
-  cdl_status status = CDL_OK;
-  for (size_t i = 0; i < found.count && status == CDL_OK; i++)
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t i = 0; i < found.count && status == CDL_STATUS_OK; i++)
     status = read_entry(path, file, &next, &left, &list[i]);
-  if (status == CDL_OK && found.count > 0)
+  if (status == CDL_STATUS_OK && found.count > 0)
     qsort(list, (size_t)found.count, sizeof *list, by_name);
-  for (size_t i = 1; i < found.count && status == CDL_OK; i++)
+  for (size_t i = 1; i < found.count && status == CDL_STATUS_OK; i++)
     if (by_name(&list[i - 1], &list[i]) == 0)
       status = damaged(path, "it has an entry twice");
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     free(list);
     return status;
   }
   *entries = list;
   *count = (size_t)found.count;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 const zip_entry *zip_find(const zip_entry *entries, size_t count, const char *name,

@@ -38,7 +38,7 @@ static cdl_status new_entry(cdl_tokenizer *tokenizer, const tokenizer_added_toke
         next <= INT32_MAX ? tokenizer_vocabulary_text(&tokenizer->vocabulary, (int32_t)next) : NULL;
     if (owner != NULL)
       return cdl_fail(
-          CDL_DATA,
+          CDL_STATUS_DATA,
           "token \"%.64s\" would get id %lld, which token \"%.64s\" has: the ids have holes",
           token->content, (long long)next, owner);
     CDL_TRY(tokenizer_vocabulary_add(&tokenizer->extra, token->content, token->bytes, next));
@@ -53,7 +53,7 @@ static cdl_status new_entry(cdl_tokenizer *tokenizer, const tokenizer_added_toke
       tokenizer_vocabulary_add(&added->names, token->content, token->bytes, (int64_t)added->count));
   char *content = malloc(token->bytes + 1);
   if (content == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for an added token");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for an added token");
   memcpy(content, token->content, token->bytes);
   content[token->bytes] = '\0';
   if (added->count == 0 || id > added->last_id)
@@ -61,14 +61,14 @@ static cdl_status new_entry(cdl_tokenizer *tokenizer, const tokenizer_added_toke
   *entry = &added->entries[added->count++];
   **entry = (tokenizer_added_entry){.token = *token, .id = id};
   (*entry)->token.content = content;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_added_add(cdl_tokenizer *tokenizer, const tokenizer_added_token *token,
                                int64_t declared_id)
 {
   if (token->bytes == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   tokenizer_added_entry *entry = NULL;
   const tokenizer_added_entry *found =
       tokenizer_added_find(&tokenizer->added, token->content, token->bytes);
@@ -78,10 +78,10 @@ cdl_status tokenizer_added_add(cdl_tokenizer *tokenizer, const tokenizer_added_t
   else
     CDL_TRY(new_entry(tokenizer, token, &entry));
   if (declared_id >= 0 && declared_id != entry->id)
-    return cdl_fail(CDL_DATA, "token \"%.64s\" is said to have id %lld, but its id is %d",
+    return cdl_fail(CDL_STATUS_DATA, "token \"%.64s\" is said to have id %lld, but its id is %d",
                     token->content, (long long)declared_id, (int)entry->id);
   if (known)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (!entry->special) {
     entry->in_raw = entry->in_raw || !token->normalized;
     entry->in_normal = entry->in_normal || token->normalized;
@@ -90,7 +90,7 @@ cdl_status tokenizer_added_add(cdl_tokenizer *tokenizer, const tokenizer_added_t
   char *content = entry->token.content;
   entry->token = *token;
   entry->token.content = content;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status add_pattern(const cdl_tokenizer *tokenizer, const tokenizer_added_entry *entry,
@@ -104,11 +104,11 @@ static cdl_status add_pattern(const cdl_tokenizer *tokenizer, const tokenizer_ad
       normal && tokenizer_normalizes(tokenizer)
           ? tokenizer_normalize(tokenizer, scratch, content, entry->token.bytes, &origin, &text)
           : base_bytes_append(&text, content, entry->token.bytes);
-  if (status != CDL_OK || text.count == 0) {
+  if (status != CDL_STATUS_OK || text.count == 0) {
     free(text.data);
-    return status != CDL_OK
+    return status != CDL_STATUS_OK
                ? status
-               : cdl_fail(CDL_DATA,
+               : cdl_fail(CDL_STATUS_DATA,
                           "added token \"%.64s\": nothing is left of it when it is normalized",
                           entry->token.content);
   }
@@ -121,7 +121,7 @@ static cdl_status add_pattern(const cdl_tokenizer *tokenizer, const tokenizer_ad
                                 .rstrip = entry->token.rstrip,
                                 .passed = entry->special && tokenizer->splits_special};
   patterns->count++;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The fallbacks, level by level: a node's is a shorter node, whose own is known by then. */
@@ -153,16 +153,16 @@ static cdl_status build_automaton(tokenizer_added_patterns *patterns)
   tokenizer_trie_key *keys = calloc(patterns->count, sizeof *keys);
   uint8_t *reversed = malloc(bytes);
   cdl_status status = keys == NULL || reversed == NULL
-                          ? cdl_fail(CDL_MEMORY, "out of memory for added tokens")
-                          : CDL_OK;
+                          ? cdl_fail(CDL_STATUS_MEMORY, "out of memory for added tokens")
+                          : CDL_STATUS_OK;
   uint8_t *next = reversed;
-  for (size_t i = 0; status == CDL_OK && i < patterns->count; i++) {
+  for (size_t i = 0; status == CDL_STATUS_OK && i < patterns->count; i++) {
     const tokenizer_added_pattern *item = &patterns->items[i];
     keys[i] = (tokenizer_trie_key){.text = next, .bytes = item->bytes, .value = (int32_t)i};
     for (size_t k = item->bytes; k-- > 0;)
       *next++ = item->text[k];
   }
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = tokenizer_trie_build(&patterns->backwards, keys, patterns->count);
   free(keys);
   free(reversed);
@@ -170,7 +170,7 @@ static cdl_status build_automaton(tokenizer_added_patterns *patterns)
   CDL_TRY(base_grow(&patterns->fallback, patterns->backwards.nodes, sizeof *patterns->fallback));
   CDL_TRY(base_grow(&patterns->longest, patterns->backwards.nodes, sizeof *patterns->longest));
   link_nodes(patterns);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Of equal texts the first counts, special tokens before others: it stands last among the items. */
@@ -179,7 +179,7 @@ static cdl_status build_patterns(const cdl_tokenizer *tokenizer, bool normal,
 {
   const tokenizer_added *added = &tokenizer->added;
   if (added->count == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(base_grow(&patterns->items, added->count, sizeof *patterns->items));
   for (int special = 0; special <= 1; special++)
     for (size_t i = added->count; i-- > 0;) {
@@ -188,7 +188,7 @@ static cdl_status build_patterns(const cdl_tokenizer *tokenizer, bool normal,
         CDL_TRY(add_pattern(tokenizer, entry, normal, scratch, patterns));
     }
   if (patterns->count == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   patterns->only_lead = patterns->items[0].text[0];
   for (size_t i = 0; i < patterns->count; i++) {
     const uint8_t lead = patterns->items[i].text[0];
@@ -203,9 +203,9 @@ cdl_status tokenizer_added_prepare(cdl_tokenizer *tokenizer)
 {
   tokenizer_scratch *scratch = calloc(1, sizeof *scratch);
   if (scratch == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for added tokens");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for added tokens");
   cdl_status status = build_patterns(tokenizer, false, scratch, &tokenizer->added.raw);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = build_patterns(tokenizer, true, scratch, &tokenizer->added.normal);
   tokenizer_scratch_release(scratch);
   return status;
@@ -279,7 +279,7 @@ static cdl_status add_hit(tokenizer_added_hits *hits, size_t at, int32_t pattern
     hits->capacity = capacity;
   }
   hits->data[hits->count++] = (tokenizer_added_hit){.at = (uint32_t)at, .pattern = pattern};
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_added_start(const tokenizer_added_patterns *patterns, const uint8_t *text,
@@ -290,7 +290,7 @@ cdl_status tokenizer_added_start(const tokenizer_added_patterns *patterns, const
   const size_t from = first_lead(patterns, text, bytes);
   hits->count = 0;
   if (bytes > UINT32_MAX)
-    return cdl_fail(CDL_MEMORY, "a text of %zu bytes is too long for a tokenizer", bytes);
+    return cdl_fail(CDL_STATUS_MEMORY, "a text of %zu bytes is too long for a tokenizer", bytes);
   uint32_t node = 0;
   for (size_t at = bytes; at-- > from;) {
     uint32_t next;
@@ -307,7 +307,7 @@ cdl_status tokenizer_added_start(const tokenizer_added_patterns *patterns, const
                                  .bytes = bytes,
                                  .hits = hits->data,
                                  .hit_count = hits->count};
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The leftmost longest pattern from `searched` on. */

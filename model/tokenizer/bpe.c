@@ -60,7 +60,7 @@ static void sift_down(tokenizer_bpe_candidate *heap, size_t count)
 static cdl_status push_candidate(tokenizer_scratch *scratch, uint32_t rank, uint32_t position)
 {
   if (rank == UINT32_MAX)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (scratch->heap_count == scratch->heap_capacity) {
     const size_t capacity = scratch->heap_capacity * 2 + 256;
     CDL_TRY(base_grow(&scratch->heap, capacity, sizeof *scratch->heap));
@@ -69,7 +69,7 @@ static cdl_status push_candidate(tokenizer_scratch *scratch, uint32_t rank, uint
   scratch->heap[scratch->heap_count] =
       (tokenizer_bpe_candidate){.rank = rank, .position = position};
   sift_up(scratch->heap, scratch->heap_count++);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 #define NO_SYMBOL UINT32_MAX
@@ -106,7 +106,7 @@ static cdl_status merge_long(const tokenizer_bpe *model, tokenizer_scratch *scra
       CDL_TRY(push_candidate(
           scratch, pair_rank(model, symbols[left->previous].symbol, left->symbol), left->previous));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 enum { SHORT_PIECE = 48 };
@@ -159,12 +159,12 @@ static cdl_status add_unknown(symbol_list *list)
 {
   const int32_t unknown = list->model->unknown;
   if (unknown == TOKENIZER_UNKNOWN_NONE) /* it is left out */
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(tokenizer_check_unknown(unknown));
   if (list->unknown_waits && !list->model->fuse_unknown)
     list->out[list->count++] = unknown;
   list->unknown_waits = true;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The tokens of the bytes, where all of them have one. They come before an unknown character that waits. */
@@ -186,7 +186,7 @@ static cdl_status spell(const tokenizer_bpe *model, const uint8_t *text, size_t 
   if (!first)
     CDL_TRY(base_bytes_append(spelled, model->prefix, model->prefix_bytes));
   CDL_TRY(base_bytes_append(spelled, text, bytes));
-  return last ? base_bytes_append(spelled, model->suffix, model->suffix_bytes) : CDL_OK;
+  return last ? base_bytes_append(spelled, model->suffix, model->suffix_bytes) : CDL_STATUS_OK;
 }
 
 static cdl_status character_symbols(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
@@ -209,7 +209,7 @@ static cdl_status character_symbols(const cdl_tokenizer *tokenizer, tokenizer_sc
     else if (!model->byte_fallback || !add_bytes(list, text, length))
       CDL_TRY(add_unknown(list));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status byte_symbols(const tokenizer_bpe *model, const uint8_t *piece, size_t bytes,
@@ -222,7 +222,7 @@ static cdl_status byte_symbols(const tokenizer_bpe *model, const uint8_t *piece,
     else
       CDL_TRY(add_unknown(list));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Pieces ---- */
@@ -238,7 +238,7 @@ static cdl_status link_symbols(tokenizer_scratch *scratch, const int32_t *symbol
         (tokenizer_bpe_symbol){.symbol = symbols[i],
                                .previous = i == 0 ? NO_SYMBOL : (uint32_t)(i - 1),
                                .next = i + 1 == count ? NO_SYMBOL : (uint32_t)(i + 1)};
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The token that is the whole piece; -1 for none. */
@@ -253,7 +253,7 @@ static cdl_status whole_piece(const cdl_tokenizer *tokenizer, tokenizer_scratch 
     bytes = text->count;
   }
   *id = tokenizer_vocabulary_find(&tokenizer->vocabulary, piece, bytes);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_bpe_encode(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
@@ -262,14 +262,14 @@ cdl_status tokenizer_bpe_encode(const cdl_tokenizer *tokenizer, tokenizer_scratc
   const tokenizer_bpe *model = &tokenizer->bpe;
   const size_t most = 1 + (raw ? 0 : model->prefix_bytes + model->suffix_bytes);
   if (bytes > UINT32_MAX / 8 / most)
-    return cdl_fail(CDL_MEMORY, "a piece of %zu bytes is too long for a tokenizer", bytes);
+    return cdl_fail(CDL_STATUS_MEMORY, "a piece of %zu bytes is too long for a tokenizer", bytes);
   CDL_TRY(base_ids_reserve(ids, bytes * most + 1));
   if (model->ignore_merges) {
     int32_t whole;
     CDL_TRY(whole_piece(tokenizer, scratch, piece, bytes, raw, &whole));
     if (whole >= 0) {
       ids->data[ids->count++] = whole;
-      return CDL_OK;
+      return CDL_STATUS_OK;
     }
   }
   int32_t *symbols = ids->data + ids->count;
@@ -280,13 +280,13 @@ cdl_status tokenizer_bpe_encode(const cdl_tokenizer *tokenizer, tokenizer_scratc
     list.out[list.count++] = model->unknown;
   if (list.count <= SHORT_PIECE) {
     ids->count += merge_short(model, symbols, list.count);
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   CDL_TRY(link_symbols(scratch, symbols, list.count));
   CDL_TRY(merge_long(model, scratch, list.count));
   for (uint32_t i = 0; i != NO_SYMBOL; i = scratch->symbols[i].next)
     ids->data[ids->count++] = scratch->symbols[i].symbol;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Preparation ---- */
@@ -307,7 +307,7 @@ static cdl_status add_merge(cdl_tokenizer *tokenizer, const tokenizer_merge_text
   const int32_t merged =
       continues ? tokenizer_vocabulary_find(vocabulary, joined->data, joined->count) : -1;
   if (left < 0 || right < 0 || merged < 0)
-    return cdl_fail(CDL_DATA, "merge %u, \"%.*s %.*s\": %s is not in the vocabulary",
+    return cdl_fail(CDL_STATUS_DATA, "merge %u, \"%.*s %.*s\": %s is not in the vocabulary",
                     (unsigned)rank + 1, (int)(merge->left_bytes < 64 ? merge->left_bytes : 64),
                     merge->left, (int)(merge->right_bytes < 64 ? merge->right_bytes : 64),
                     merge->right,
@@ -321,7 +321,7 @@ static cdl_status add_merge(cdl_tokenizer *tokenizer, const tokenizer_merge_text
   model->merged[rank] = merged;
   if (model->merges[at].left < 0 || last_counts)
     model->merges[at] = (tokenizer_bpe_merge){.left = left, .right = right, .rank = rank};
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static void prepare_bytes(const tokenizer_vocabulary *vocabulary, tokenizer_bpe *model)
@@ -340,18 +340,19 @@ cdl_status tokenizer_bpe_prepare(cdl_tokenizer *tokenizer, const tokenizer_merge
   tokenizer_bpe *model = &tokenizer->bpe;
   prepare_bytes(&tokenizer->vocabulary, model);
   if (count >= TOKENIZER_TOKEN_ID_END)
-    return cdl_fail(CDL_DATA, "%zu merges, expected fewer than %d", count, TOKENIZER_TOKEN_ID_END);
+    return cdl_fail(CDL_STATUS_DATA, "%zu merges, expected fewer than %d", count,
+                    TOKENIZER_TOKEN_ID_END);
   model->merge_count = 1024;
   while (model->merge_count < 2 * count)
     model->merge_count *= 2;
   model->merges = malloc(model->merge_count * sizeof *model->merges);
   model->merged = malloc((count + 1) * sizeof *model->merged);
   if (model->merges == NULL || model->merged == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for %zu merges", count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for %zu merges", count);
   memset(model->merges, 0xff, model->merge_count * sizeof *model->merges);
   base_bytes joined = {0};
-  cdl_status status = CDL_OK;
-  for (size_t i = 0; status == CDL_OK && i < count; i++)
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t i = 0; status == CDL_STATUS_OK && i < count; i++)
     status = add_merge(tokenizer, &merges[i], (uint32_t)i, last_counts, &joined);
   free(joined.data);
   return status;

@@ -9,12 +9,12 @@ static cdl_status encode_piece(const cdl_tokenizer *tokenizer, tokenizer_scratch
 {
   const uint64_t hash = tokenizer_word_hash(piece, bytes);
   if (tokenizer_word_recall(&scratch->cache, hash, piece, bytes, ids))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const size_t before = ids->count;
   CDL_TRY(tokenizer_bpe_encode(tokenizer, scratch, piece, bytes, true, ids));
   tokenizer_word_remember(&scratch->cache, hash, piece, bytes, ids->data + before,
                           ids->count - before);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_byte_bpe_encode(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
@@ -30,7 +30,7 @@ cdl_status tokenizer_byte_bpe_encode(const cdl_tokenizer *tokenizer, tokenizer_s
   }
   CDL_TRY(base_ids_reserve(ids, bytes));
   if (!step->use_regex)
-    return bytes > 0 ? encode_piece(tokenizer, scratch, text, bytes, ids) : CDL_OK;
+    return bytes > 0 ? encode_piece(tokenizer, scratch, text, bytes, ids) : CDL_STATUS_OK;
   for (size_t at = 0; at < bytes;) {
     size_t length;
     CDL_TRY(tokenizer_byte_level_piece(&tokenizer->pre_tokenizer.bytes, &scratch->cutting.matcher,
@@ -38,5 +38,5 @@ cdl_status tokenizer_byte_bpe_encode(const cdl_tokenizer *tokenizer, tokenizer_s
     CDL_TRY(encode_piece(tokenizer, scratch, text + at, length, ids));
     at += length;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

@@ -26,7 +26,7 @@ cdl_status tokenizer_byte_characters(const uint8_t *bytes, size_t count, base_by
   CDL_TRY(base_bytes_reserve(out, 2 * count));
   for (size_t i = 0; i < count; i++)
     out->count += base_utf8_write(out->data + out->count, tokenizer_byte_character(bytes[i]));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Pieces ---- */
@@ -51,7 +51,7 @@ static const char pieces[] =
 cdl_status tokenizer_byte_level_prepare(tokenizer_byte_level *level)
 {
   if (level->pattern.code != NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   for (unsigned byte = 0; byte < 256; byte++)
     level->class[byte] = class_of(byte);
   return tokenizer_text_pattern_compile(pieces, true, &level->pattern);
@@ -72,5 +72,5 @@ cdl_status tokenizer_byte_level_wide_piece(const tokenizer_byte_level *level,
   bool found;
   CDL_TRY(tokenizer_text_walk_next(&walk, matcher, &begin, &end, &found));
   *length = (found && begin == at ? end : bytes) - at;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

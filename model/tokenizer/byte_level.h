@@ -80,7 +80,7 @@ static inline cdl_status tokenizer_byte_level_piece(const tokenizer_byte_level *
                                                     size_t *length)
 {
   *length = tokenizer_ascii_piece(level->class, text + at, bytes - at);
-  return *length != 0 ? CDL_OK
+  return *length != 0 ? CDL_STATUS_OK
                       : tokenizer_byte_level_wide_piece(level, matcher, text, bytes, at, length);
 }
 

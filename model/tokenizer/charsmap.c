@@ -75,12 +75,12 @@ static cdl_status copy(const uint8_t *data, size_t size, size_t trie_bytes, toke
   map->units = malloc(map->unit_count * sizeof *map->units);
   map->text = malloc(map->text_bytes + 1);
   if (map->units == NULL || map->text == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for a table of %zu bytes", size);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for a table of %zu bytes", size);
   for (size_t i = 0; i < map->unit_count; i++)
     map->units[i] = little_endian(data + i * sizeof *map->units);
   memcpy(map->text, data + trie_bytes, map->text_bytes);
   map->text[map->text_bytes] = 0;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_charsmap_read(const uint8_t *data, size_t size, tokenizer_charsmap *map)
@@ -90,19 +90,19 @@ cdl_status tokenizer_charsmap_read(const uint8_t *data, size_t size, tokenizer_c
   const uint32_t trie_bytes = size >= HEAD ? little_endian(data) : 0;
   if (size < HEAD || trie_bytes < sizeof *map->units || trie_bytes % sizeof *map->units != 0 ||
       trie_bytes > size - HEAD)
-    return cdl_fail(CDL_DATA,
+    return cdl_fail(CDL_STATUS_DATA,
                     "expected a trie and texts, found %zu bytes that begin with a size of %u", size,
                     (unsigned)trie_bytes);
   CDL_TRY(copy(data + HEAD, size - HEAD, trie_bytes, map));
   if (base_utf8_well_formed(map->text, map->text_bytes) != map->text_bytes)
-    return cdl_fail(CDL_DATA, "the texts are not UTF-8");
+    return cdl_fail(CDL_STATUS_DATA, "the texts are not UTF-8");
   if (!leads_inside(map))
-    return cdl_fail(CDL_DATA, "the trie leads outside of itself");
+    return cdl_fail(CDL_STATUS_DATA, "the trie leads outside of itself");
   for (unsigned byte = 1; byte < 0x80; byte++) {
     const uint8_t key = (uint8_t)byte;
     map->plain[byte] = byte != '\r' && find(map, &key, 1) == NO_TEXT;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void tokenizer_charsmap_release(tokenizer_charsmap *map)
@@ -132,7 +132,7 @@ static cdl_status append_cluster(const tokenizer_charsmap *map, const uint8_t *t
     CDL_TRY(alone != NO_TEXT ? append_replacement(map, alone, out)
                              : base_bytes_append(out, at, (size_t)(next - at)));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_charsmap_apply(const tokenizer_charsmap *map, const uint8_t *text,
@@ -149,7 +149,7 @@ cdl_status tokenizer_charsmap_apply(const tokenizer_charsmap *map, const uint8_t
     at = tokenizer_grapheme_end(text, end, bytes);
     CDL_TRY(append_cluster(map, text + end, at - end, out));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Base 64 ---- */
@@ -185,5 +185,5 @@ cdl_status tokenizer_base64_decode(const char *text, size_t bytes, base_bytes *o
     for (size_t k = 0; k < kept; k++)
       out->data[out->count++] = (uint8_t)(group >> (16 - 8 * k));
   }
-  return well_formed ? CDL_OK : cdl_fail(CDL_DATA, "expected bytes in base 64");
+  return well_formed ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_DATA, "expected bytes in base 64");
 }

@@ -126,9 +126,9 @@ static cdl_status by_name(const char *path, const char *name, const tokenizer_cl
   for (size_t i = 0; i < CLASSES; i++)
     if (strlen(classes[i].name) == bytes && memcmp(classes[i].name, name, bytes) == 0) {
       *class = &classes[i];
-      return CDL_OK;
+      return CDL_STATUS_OK;
     }
-  return cdl_fail(CDL_UNSUPPORTED,
+  return cdl_fail(CDL_STATUS_UNSUPPORTED,
                   "%s: \"tokenizer_class\": tokenizers of class \"%.100s\" are not supported, "
                   "expected Bert-, DistilBert-, Electra-, Roberta-, XLMRoberta-, Camembert- or "
                   "MPNetTokenizer, or PreTrainedTokenizerFast",
@@ -145,15 +145,15 @@ static cdl_status by_model(const char *path, const json_t *config, const tokeniz
   CDL_TRY(base_json_string(path, config, "model_type", true, &type));
   const char *architecture =
       json_string_value(json_array_get(json_object_get(config, "architectures"), 0));
-  cdl_family family;
+  model_family family;
   if (type == NULL && architecture != NULL && model_family_find(NULL, architecture, &family))
-    type = cdl_family_name(family);
+    type = model_family_name(family);
   for (size_t i = 0; type != NULL && i < CLASSES; i++)
     if (classes[i].model_type != NULL && strcmp(classes[i].model_type, type) == 0) {
       *class = &classes[i];
-      return CDL_OK;
+      return CDL_STATUS_OK;
     }
-  return cdl_fail(CDL_UNSUPPORTED,
+  return cdl_fail(CDL_STATUS_UNSUPPORTED,
                   "%s: no file names the class of the tokenizer, and none is known for models of "
                   "type \"%.100s\"",
                   path, type != NULL ? type : "");
@@ -170,12 +170,12 @@ cdl_status tokenizer_class_find(const char *folder, const tokenizer_settings *se
     return by_name(settings->config_path, name, class);
   char *path = base_path_join(folder, "config.json");
   if (path == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for a path");
-  cdl_status status = CDL_OK;
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for a path");
+  cdl_status status = CDL_STATUS_OK;
   json_t *config = NULL;
   if (base_file_exists(path)) {
     status = base_json_read(path, &config);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = by_model(path, config, class);
   }
   json_decref(config);
@@ -190,12 +190,12 @@ static cdl_status side(const tokenizer_settings *settings, const char *key, bool
   const char *path;
   const json_t *value = tokenizer_setting(settings, key, &path);
   if (value == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const char *text = json_string_value(value);
   *left = text != NULL && strcmp(text, "left") == 0;
   if (text == NULL || (!*left && strcmp(text, "right") != 0))
-    return cdl_fail(CDL_DATA, "%s: \"%s\": expected \"left\" or \"right\"", path, key);
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"%s\": expected \"left\" or \"right\"", path, key);
+  return CDL_STATUS_OK;
 }
 
 /* Keys that make Transformers fail, or read another file or another tokenizer. */
@@ -204,41 +204,42 @@ static cdl_status refuse(const tokenizer_settings *settings, bool slow)
   const char *path;
   const json_t *value = tokenizer_setting(settings, "init_inputs", &path);
   if (value != NULL && !(json_is_array(value) && json_array_size(value) == 0))
-    return cdl_fail(CDL_DATA, "%s: \"init_inputs\": expected an empty list", path);
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"init_inputs\": expected an empty list", path);
   static const char *const keys[] = {"tokenizer_object", "__slow_tokenizer", "gguf_file",
                                      "fix_mistral_regex"};
   for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
     if (tokenizer_python_truth(tokenizer_setting(settings, keys[i], &path)))
-      return cdl_fail(CDL_UNSUPPORTED, "%s: \"%s\" is not supported", path, keys[i]);
+      return cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: \"%s\" is not supported", path, keys[i]);
   /* Names of methods, which no setting may have. */
   static const char *const methods[] = {
       "add_special_tokens", "add_tokens", "tokenize", "encode", "decode", "pad",
       "truncate_sequences"};
   for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
     if (tokenizer_setting(settings, methods[i], &path) != NULL)
-      return cdl_fail(CDL_UNSUPPORTED, "%s: \"%s\" is no setting of a tokenizer", path, methods[i]);
+      return cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: \"%s\" is no setting of a tokenizer", path,
+                      methods[i]);
   static const char *const files[] = {"vocab_file", "merges_file"};
   for (size_t i = 0; slow && i < sizeof files / sizeof files[0]; i++)
     if (tokenizer_setting(settings, files[i], &path) != NULL)
-      return cdl_fail(CDL_UNSUPPORTED,
+      return cdl_fail(CDL_STATUS_UNSUPPORTED,
                       "%s: \"%s\" names another file, but those of the folder are read", path,
                       files[i]);
   const json_t *versions = json_object_get(settings->config, "fast_tokenizer_files");
   if (versions == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (!json_is_array(versions))
-    return cdl_fail(CDL_DATA, "%s: \"fast_tokenizer_files\": expected a list",
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"fast_tokenizer_files\": expected a list",
                     settings->config_path);
   size_t index;
   json_array_foreach(versions, index, value)
   {
     const char *name = json_string_value(value);
     if (name == NULL || strcmp(name, "tokenizer.json") != 0)
-      return cdl_fail(CDL_UNSUPPORTED,
+      return cdl_fail(CDL_STATUS_UNSUPPORTED,
                       "%s: \"fast_tokenizer_files\": expected tokenizer.json and no other",
                       settings->config_path);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status given_types(const tokenizer_class *class, const tokenizer_settings *settings,
@@ -248,9 +249,9 @@ static cdl_status given_types(const tokenizer_class *class, const tokenizer_sett
   const json_t *names = tokenizer_setting(settings, "model_input_names", &path), *name;
   *types = class->types;
   if (names == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (!json_is_array(names))
-    return cdl_fail(CDL_DATA, "%s: \"model_input_names\": expected a list", path);
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"model_input_names\": expected a list", path);
   *types = false;
   size_t index;
   json_array_foreach(names, index, name)
@@ -258,7 +259,7 @@ static cdl_status given_types(const tokenizer_class *class, const tokenizer_sett
     const char *text = json_string_value(name);
     *types = *types || (text != NULL && strcmp(text, "token_type_ids") == 0);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* add_prefix_space and trim_offsets where the post-processor has them. They change nothing there but offsets; a value
@@ -270,16 +271,16 @@ static cdl_status check_processor(const tokenizer_settings *settings, const json
   const char *type = json_string_value(json_object_get(processor, "type"));
   const bool nullable = type != NULL && strcmp(type, "ByteLevel") == 0;
   if (type == NULL || (!nullable && strcmp(type, "RobertaProcessing") != 0))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
     const char *path;
     const json_t *value = tokenizer_setting(settings, keys[i], &path);
     const json_t *has = json_object_get(processor, keys[i]);
     if (value != NULL && !json_is_boolean(value) && !(nullable && json_is_null(value)) &&
         !tokenizer_python_equals(value, has == NULL || json_is_true(has)))
-      return cdl_fail(CDL_DATA, "%s: \"%s\": expected true or false", path, keys[i]);
+      return cdl_fail(CDL_STATUS_DATA, "%s: \"%s\": expected true or false", path, keys[i]);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_class_settings(const tokenizer_class *class,
@@ -296,11 +297,11 @@ cdl_status tokenizer_class_settings(const tokenizer_class *class,
   CDL_TRY(side(settings, "truncation_side", &tokenizer->truncates_left));
   const json_t *split = tokenizer_setting(settings, "split_special_tokens", &path);
   if (split != NULL && !json_is_boolean(split))
-    return cdl_fail(CDL_DATA, "%s: \"split_special_tokens\": expected true or false", path);
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"split_special_tokens\": expected true or false", path);
   tokenizer->splits_special = json_is_true(split);
   CDL_TRY(given_types(class, settings, &types));
   tokenizer->types_zero = !types;
-  return class->processor_flags && root != NULL ? check_processor(settings, root) : CDL_OK;
+  return class->processor_flags && root != NULL ? check_processor(settings, root) : CDL_STATUS_OK;
 }
 
 /* ---- What replaces the file's ---- */
@@ -314,18 +315,18 @@ cdl_status tokenizer_class_prefix(const tokenizer_class *class, const tokenizer_
   /* A value that is no flag fails to be set, and Transformers catches that. */
   if (!class->prefix || type == NULL || strcmp(type, "ByteLevel") != 0 ||
       (value != NULL && !json_is_boolean(value)))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   json_t *flag = json_boolean(value != NULL && json_is_true(value));
   if (json_object_set_new(section, "add_prefix_space", flag) != 0)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory for a setting", path);
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory for a setting", path);
+  return CDL_STATUS_OK;
 }
 
 static cdl_status expect_flag(const char *path, const char *key, const json_t *value, bool nullable)
 {
   if (value == NULL || json_is_boolean(value) || (nullable && json_is_null(value)))
-    return CDL_OK;
-  return cdl_fail(CDL_DATA, "%s: \"%s\": expected true or false%s", path, key,
+    return CDL_STATUS_OK;
+  return cdl_fail(CDL_STATUS_DATA, "%s: \"%s\": expected true or false%s", path, key,
                   nullable ? " or null" : "");
 }
 
@@ -357,10 +358,10 @@ static cdl_status set_bert(const bert_settings *s, bool ideographs,
   normalizer->strip_as_lowercase = s->strip == NULL || json_is_null(s->strip);
   normalizer->strip_accents = json_is_true(s->strip);
   if (!ideographs)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(expect_flag(s->ideographs_path, "tokenize_chinese_chars", s->ideographs, false));
   normalizer->handle_chinese_chars = s->ideographs == NULL || json_is_true(s->ideographs);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_class_normalizer(const tokenizer_class *class,
@@ -375,7 +376,7 @@ cdl_status tokenizer_class_normalizer(const tokenizer_class *class,
                 tokenizer_python_equals(s.strip, normalizer->strip_accents);
   if (same_flag(s.lower, normalizer->lowercase) && strips_the_same &&
       (!class->ideographs || same_flag(s.ideographs, normalizer->handle_chinese_chars)))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   return set_bert(&s, class->ideographs, normalizer);
 }
 
@@ -387,20 +388,20 @@ cdl_status tokenizer_class_slow(const tokenizer_class *class, const tokenizer_se
     const json_t *basic = tokenizer_setting(settings, "do_basic_tokenize", &path);
     tokenizer->normalizer = (tokenizer_bert_normalizer){.present = true, .clean_text = true};
     if (basic != NULL && !tokenizer_python_truth(basic))
-      return CDL_OK;
+      return CDL_STATUS_OK;
     const json_t *kept = tokenizer_setting(settings, "never_split", &path);
     if (json_is_boolean(kept) || json_is_number(kept))
-      return cdl_fail(CDL_DATA, "%s: \"never_split\": expected a list or null", path);
+      return cdl_fail(CDL_STATUS_DATA, "%s: \"never_split\": expected a list or null", path);
     const bert_settings s = bert_settings_of(settings);
     return set_bert(&s, true, &tokenizer->normalizer);
   }
   if (class->files != TOKENIZER_FILES_MERGES)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const json_t *prefix = tokenizer_setting(settings, "add_prefix_space", &path);
   CDL_TRY(expect_flag(path, "add_prefix_space", prefix, false));
   tokenizer->bpe.add_prefix_space = json_is_true(prefix);
   const json_t *trim = tokenizer_setting(settings, "trim_offsets", &path);
   return trim != NULL && tokenizer_python_equals(trim, true)
-             ? CDL_OK
+             ? CDL_STATUS_OK
              : expect_flag(path, "trim_offsets", trim, false);
 }

@@ -44,7 +44,7 @@ static cdl_status load_json(loading *l)
   CDL_TRY(tokenizer_class_prefix(l->class, l->settings, l->json_path, l->root));
   CDL_TRY(tokenizer_load_json(l->json_path, l->root, l->tokenizer));
   if (l->class->lowers && type == NULL)
-    return cdl_fail(CDL_DATA, "%s: \"normalizer\": there is none, which a %s has to have",
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"normalizer\": there is none, which a %s has to have",
                     l->json_path, l->class->name);
   CDL_TRY(tokenizer_special_tokens_read(l->class, l->settings, false, l->json_path, l->root,
                                         &l->specials));
@@ -65,7 +65,7 @@ static cdl_status load_vocabulary(const loading *l, const char *path)
                                         l->tokenizer);
   char *merges = base_path_join(l->folder, "merges.txt");
   if (merges == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for a path");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for a path");
   const cdl_status status = tokenizer_load_bpe(path, merges, l->tokenizer);
   free(merges);
   return status;
@@ -84,13 +84,13 @@ static cdl_status check_frame(const loading *l, const char *path, tokenizer_toke
 {
   const char *text = frame_text(l, role);
   if (text == NULL)
-    return cdl_fail(CDL_DATA, "%s: \"cls_token\" and \"sep_token\" must be named, not null",
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"cls_token\" and \"sep_token\" must be named, not null",
                     l->settings->config_path);
   if (tokenizer_vocabulary_find(&l->tokenizer->vocabulary, text, strlen(text)) < 0 &&
       tokenizer_vocabulary_find(&l->specials.listed_names, text, strlen(text)) < 0)
-    return cdl_fail(CDL_DATA, "%s: the special token \"%.64s\" is not in the vocabulary", path,
-                    text);
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_DATA, "%s: the special token \"%.64s\" is not in the vocabulary",
+                    path, text);
+  return CDL_STATUS_OK;
 }
 
 /* The slow class goes by the id that a list of added tokens says, the fast one by the id that it gives: one of them is
@@ -103,9 +103,10 @@ static cdl_status frame_id(const loading *l, const char *path, tokenizer_token_r
   CDL_TRY(tokenizer_template_check(l->tokenizer, path, text, *id));
   const int32_t place = tokenizer_vocabulary_find(&l->specials.listed_names, text, strlen(text));
   if (place >= 0 && l->specials.listed[place].id != *id)
-    return cdl_fail(CDL_DATA, "%s: token \"%.64s\" is said to have id %lld, but its id is %d", path,
-                    text, l->specials.listed[place].id, (int)*id);
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_DATA,
+                    "%s: token \"%.64s\" is said to have id %lld, but its id is %d", path, text,
+                    l->specials.listed[place].id, (int)*id);
+  return CDL_STATUS_OK;
 }
 
 /* CamemBERT's slow class makes tokens of these two before anything else. */
@@ -114,9 +115,9 @@ static cdl_status check_named(const loading *l)
   static const tokenizer_token_role roles[] = {TOKENIZER_ROLE_PAD, TOKENIZER_ROLE_UNK};
   for (size_t i = 0; l->class->offset_by_four && i < 2; i++)
     if (l->specials.roles[roles[i]].text == NULL)
-      return cdl_fail(CDL_DATA, "%s: \"%s\" must be named, not null", l->settings->config_path,
-                      tokenizer_token_role_key(roles[i]));
-  return CDL_OK;
+      return cdl_fail(CDL_STATUS_DATA, "%s: \"%s\" must be named, not null",
+                      l->settings->config_path, tokenizer_token_role_key(roles[i]));
+  return CDL_STATUS_OK;
 }
 
 static cdl_status load_files(loading *l, const char *path)
@@ -146,10 +147,10 @@ static cdl_status exists(const char *folder, const char *name, bool *there)
 {
   char *path = base_path_join(folder, name);
   if (path == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for a path");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for a path");
   *there = base_file_exists(path);
   free(path);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Whether the class turns to the slow one though there is a tokenizer.json. */
@@ -160,9 +161,9 @@ static cdl_status turns_slow(const loading *l, bool *slow)
   *slow = json_is_null(file) ||
           tokenizer_python_truth(tokenizer_setting(l->settings, "from_slow", &path));
   if (file != NULL && !json_is_null(file))
-    return cdl_fail(CDL_UNSUPPORTED,
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
                     "%s: \"tokenizer_file\" names another file, but tokenizer.json is read", path);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Where nothing names a class, there is also no config.json: the files themselves decide. */
@@ -178,9 +179,9 @@ static cdl_status class_by_files(loading *l)
     l->class = tokenizer_class_usual(order[i]);
   }
   if (there)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   return cdl_fail(
-      CDL_ABSENT,
+      CDL_STATUS_ABSENT,
       "%s: no tokenizer: expected tokenizer.json, vocab.json with merges.txt, vocab.txt, or "
       "sentencepiece.bpe.model",
       l->folder);
@@ -192,7 +193,7 @@ static cdl_status load(loading *l)
   CDL_TRY(tokenizer_class_find(l->folder, l->settings, &l->class));
   l->json_path = base_path_join(l->folder, "tokenizer.json");
   if (l->json_path == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for a path");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for a path");
   if (base_file_exists(l->json_path))
     CDL_TRY(base_json_read_repeated(l->json_path, &l->root));
   if (l->class == NULL)
@@ -205,13 +206,13 @@ static cdl_status load(loading *l)
   if (files != TOKENIZER_FILES_NONE)
     CDL_TRY(exists(l->folder, vocabulary_names[files], &there));
   if (!there)
-    return cdl_fail(CDL_ABSENT, "%s: no tokenizer of class %s: expected %s%s%s", l->folder,
+    return cdl_fail(CDL_STATUS_ABSENT, "%s: no tokenizer of class %s: expected %s%s%s", l->folder,
                     l->class->name, slow ? "" : "tokenizer.json",
                     slow || files == TOKENIZER_FILES_NONE ? "" : " or ",
                     files == TOKENIZER_FILES_NONE ? "" : vocabulary_names[files]);
   char *path = base_path_join(l->folder, vocabulary_names[files]);
   if (path == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for a path");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for a path");
   const cdl_status status = load_files(l, path);
   free(path);
   return status;
@@ -222,7 +223,7 @@ cdl_status tokenizer_load(const char *folder, cdl_tokenizer *tokenizer)
   tokenizer_settings settings = {0};
   loading l = {.folder = folder, .settings = &settings, .tokenizer = tokenizer};
   cdl_status status = tokenizer_settings_read(folder, &settings);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = load(&l);
   tokenizer_special_tokens_release(&l.specials);
   json_decref(l.root);

@@ -18,14 +18,14 @@ static const char *type_of(const json_t *step)
 
 static cdl_status expected(const loading *l, const json_t *step, const char *what)
 {
-  return cdl_fail(CDL_DATA, "%s: \"%s\": %s: expected %s", l->path, l->section, type_of(step),
-                  what);
+  return cdl_fail(CDL_STATUS_DATA, "%s: \"%s\": %s: expected %s", l->path, l->section,
+                  type_of(step), what);
 }
 
 /* A flag that may be null: as it is without it. */
 static cdl_status flag(const loading *l, const json_t *step, const char *key, bool *value)
 {
-  return json_is_null(json_object_get(step, key)) ? CDL_OK
+  return json_is_null(json_object_get(step, key)) ? CDL_STATUS_OK
                                                   : base_json_boolean(l->path, step, key, value);
 }
 
@@ -39,7 +39,7 @@ static cdl_status pattern_of(const loading *l, const json_t *step, const char **
   *expression = regex != NULL;
   *text = regex != NULL ? regex : literal;
   return json_object_size(pattern) == 1 && *text != NULL
-             ? CDL_OK
+             ? CDL_STATUS_OK
              : expected(l, step, "as \"pattern\" a String or a Regex");
 }
 
@@ -74,7 +74,7 @@ static cdl_status load_charsmap(const loading *l, const json_t *section,
   base_bytes bytes = {0};
   cdl_status status =
       tokenizer_base64_decode(json_string_value(text), json_string_length(text), &bytes);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = tokenizer_charsmap_read(bytes.data, bytes.count, &step->charsmap);
   free(bytes.data);
   return cdl_context(status, "%s: precompiled_charsmap", l->path);
@@ -119,7 +119,7 @@ static cdl_status load_bert_step(const loading *l, const json_t *section,
   CDL_TRY(load_bert(l, section, &step->bert));
   if (step->bert.strip_as_lowercase)
     step->bert.strip_accents = step->bert.lowercase;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static const struct {
@@ -152,9 +152,9 @@ static cdl_status load_normal_step(const loading *l, const json_t *section)
                           "%s: \"%s\"", l->path, l->section));
       step->kind = normal_types[i].kind;
       step->form = normal_types[i].form;
-      return normal_types[i].load != NULL ? normal_types[i].load(l, section, step) : CDL_OK;
+      return normal_types[i].load != NULL ? normal_types[i].load(l, section, step) : CDL_STATUS_OK;
     }
-  return cdl_fail(CDL_DATA,
+  return cdl_fail(CDL_STATUS_DATA,
                   "%s: \"%s\" is of type \"%.64s\", expected BertNormalizer, ByteLevel, Lowercase, "
                   "NFC, NFD, NFKC, NFKD, Nmt, Precompiled, Prepend, Replace, Strip, StripAccents "
                   "or Sequence",
@@ -177,7 +177,7 @@ static cdl_status load_behavior(const loading *l, const json_t *section, tokeniz
   for (size_t i = 0; name != NULL && i < sizeof behaviors / sizeof behaviors[0]; i++)
     if (strcmp(name, behaviors[i].name) == 0) {
       step->behavior = behaviors[i].behavior;
-      return CDL_OK;
+      return CDL_STATUS_OK;
     }
   return expected(l, section,
                   "as \"behavior\" Removed, Isolated, MergedWithPrevious, MergedWithNext or "
@@ -188,7 +188,8 @@ static cdl_status load_punctuation(const loading *l, const json_t *section,
                                    tokenizer_cut_step *step)
 {
   step->behavior = TOKENIZER_SPLIT_ISOLATED;
-  return json_object_get(section, "behavior") != NULL ? load_behavior(l, section, step) : CDL_OK;
+  return json_object_get(section, "behavior") != NULL ? load_behavior(l, section, step)
+                                                      : CDL_STATUS_OK;
 }
 
 static cdl_status load_digits(const loading *l, const json_t *section, tokenizer_cut_step *step)
@@ -196,7 +197,7 @@ static cdl_status load_digits(const loading *l, const json_t *section, tokenizer
   bool single = false;
   CDL_TRY(base_json_boolean(l->path, section, "individual_digits", &single));
   step->behavior = single ? TOKENIZER_SPLIT_ISOLATED : TOKENIZER_SPLIT_CONTIGUOUS;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status load_split(const loading *l, const json_t *section, tokenizer_cut_step *step)
@@ -227,7 +228,7 @@ static cdl_status load_delimiter(const loading *l, const json_t *section, tokeni
     return expected(l, section, "one character as \"delimiter\"");
   const uint8_t *at = (const uint8_t *)json_string_value(json_object_get(section, "delimiter"));
   step->character = base_utf8_next(&at);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status load_length(const loading *l, const json_t *section, tokenizer_cut_step *step)
@@ -235,7 +236,7 @@ static cdl_status load_length(const loading *l, const json_t *section, tokenizer
   int64_t length = 5;
   CDL_TRY(base_json_integer(l->path, section, "length", 1, INT32_MAX, &length));
   step->length = (size_t)length;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status load_byte_level(const loading *l, const json_t *section, tokenizer_cut_step *step)
@@ -259,10 +260,10 @@ static cdl_status load_prepend(const loading *l, const json_t *section, tokenize
       m->prepend = i == 0   ? TOKENIZER_PREPEND_ALWAYS
                    : i == 1 ? TOKENIZER_PREPEND_FIRST
                             : TOKENIZER_PREPEND_NEVER;
-      return CDL_OK;
+      return CDL_STATUS_OK;
     }
   return cdl_fail(
-      CDL_DATA,
+      CDL_STATUS_DATA,
       "%s: Metaspace: \"prepend_scheme\" is \"%.64s\", expected always, first or never, "
       "and never without add_prefix_space",
       l->path, scheme);
@@ -309,14 +310,14 @@ static cdl_status load_cut_step(const loading *l, const json_t *section)
     CDL_TRY(add_cut_step(l, TOKENIZER_CUT_SPACES, &step));
     CDL_TRY(add_cut_step(l, TOKENIZER_CUT_PUNCTUATION, &step));
     step->behavior = TOKENIZER_SPLIT_ISOLATED;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   for (size_t i = 0; i < sizeof cut_types / sizeof cut_types[0]; i++)
     if (strcmp(type_of(section), cut_types[i].type) == 0) {
       CDL_TRY(add_cut_step(l, cut_types[i].kind, &step));
-      return cut_types[i].load != NULL ? cut_types[i].load(l, section, step) : CDL_OK;
+      return cut_types[i].load != NULL ? cut_types[i].load(l, section, step) : CDL_STATUS_OK;
     }
-  return cdl_fail(CDL_DATA,
+  return cdl_fail(CDL_STATUS_DATA,
                   "%s: \"%s\" is of type \"%.64s\", expected BertPreTokenizer, ByteLevel, "
                   "CharDelimiterSplit, Digits, FixedLength, Metaspace, Punctuation, Split, "
                   "Whitespace, WhitespaceSplit or Sequence",
@@ -332,16 +333,17 @@ static cdl_status load_steps(const loading *l, const json_t *section, const char
 {
   enum { DEPTH_MAX = 8 };
   if (!json_is_object(section))
-    return cdl_fail(CDL_DATA, "%s: \"%s\": expected an object", l->path, l->section);
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"%s\": expected an object", l->path, l->section);
   if (strcmp(type_of(section), "Sequence") != 0)
     return load(l, section);
   const json_t *list = json_object_get(section, list_key), *step;
   if (!json_is_array(list) || depth == DEPTH_MAX)
-    return cdl_fail(CDL_DATA, "%s: \"%s\": expected a list \"%s\", at most %d within one another",
-                    l->path, l->section, list_key, DEPTH_MAX);
+    return cdl_fail(CDL_STATUS_DATA,
+                    "%s: \"%s\": expected a list \"%s\", at most %d within one another", l->path,
+                    l->section, list_key, DEPTH_MAX);
   size_t index;
   json_array_foreach(list, index, step) CDL_TRY(load_steps(l, step, list_key, depth + 1, load));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static bool is_there(const json_t *section)
@@ -360,15 +362,15 @@ cdl_status tokenizer_load_steps(const char *path, const json_t *root, cdl_tokeni
   l.section = "pre_tokenizer";
   const json_t *pre = json_object_get(root, "pre_tokenizer");
   if (!is_there(pre))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (strcmp(type_of(pre), "BertPreTokenizer") == 0) {
     tokenizer->pre_kind = TOKENIZER_PRE_BERT;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   CDL_TRY(load_steps(&l, pre, "pretokenizers", 0, load_cut_step));
   if (strcmp(type_of(pre), "ByteLevel") == 0) {
     tokenizer->pre_kind = TOKENIZER_PRE_BYTE_LEVEL;
     tokenizer->bpe.add_prefix_space = tokenizer->pre_tokenizer.steps[0].add_prefix_space;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

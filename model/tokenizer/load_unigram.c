@@ -42,20 +42,20 @@ static cdl_status load_pieces(const char *path, const json_t *model, cdl_tokeniz
 {
   const json_t *list = json_object_get(model, "vocab"), *entry;
   if (json_array_size(list) == 0)
-    return cdl_fail(CDL_DATA, "%s: \"model\": expected a list \"vocab\" of pieces", path);
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"model\": expected a list \"vocab\" of pieces", path);
   size_t index;
   json_array_foreach(list, index, entry)
   {
     const json_t *piece = json_array_get(entry, 0), *score = json_array_get(entry, 1);
     if (json_array_size(entry) != 2 || !json_is_string(piece) || !json_is_number(score))
-      return cdl_fail(CDL_DATA, "%s: vocab: entry %zu: expected a piece and its score", path,
+      return cdl_fail(CDL_STATUS_DATA, "%s: vocab: entry %zu: expected a piece and its score", path,
                       index + 1);
     CDL_TRY(cdl_context(tokenizer_unigram_add(tokenizer, json_string_value(piece),
                                               json_string_length(piece),
                                               as_reference_reads(json_number_value(score))),
                         "%s: vocab", path));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_unigram_load(const char *path, const json_t *model, cdl_tokenizer *tokenizer)

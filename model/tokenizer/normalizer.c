@@ -29,7 +29,7 @@ static cdl_status strip_and_lower(const tokenizer_bert_normalizer *normalizer, b
   const base_points swapped = *points;
   *points = *lowered;
   *lowered = swapped;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_bert_points(const tokenizer_bert_normalizer *normalizer,
@@ -63,7 +63,7 @@ cdl_status tokenizer_bert_points(const tokenizer_bert_normalizer *normalizer,
     CDL_TRY(tokenizer_points_order(points, &scratch->sorted));
   return normalizer->strip_accents || normalizer->lowercase
              ? strip_and_lower(normalizer, points, &scratch->sorted)
-             : CDL_OK;
+             : CDL_STATUS_OK;
 }
 
 /* ---- Other steps: each appends to `out` what it makes of `in`, and counts the origin anew ---- */
@@ -116,7 +116,7 @@ static cdl_status map_characters(const stretch *in, character_map map, base_byte
     if (begins)
       *origin = out->count;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* A copy of what is unchanged. */
@@ -125,7 +125,7 @@ static cdl_status copy(const stretch *in, size_t begin, size_t end, base_bytes *
   CDL_TRY(base_bytes_append(out, in->data + begin, end - begin));
   if (begin < in->origin)
     *origin = out->count - (end > in->origin ? end - in->origin : 0);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* What stands for the text before `end`, of which it has the last character's place. */
@@ -135,7 +135,7 @@ static cdl_status put_content(const tokenizer_normal_step *step, const stretch *
   CDL_TRY(base_bytes_append(out, step->content, step->content_bytes));
   if (step->content_bytes > 0 && (end == 0 ? 0 : end - 1) < in->origin)
     *origin = out->count;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status replace_text(const tokenizer_normal_step *step, const stretch *in,
@@ -205,7 +205,7 @@ static cdl_status prepend(const tokenizer_normal_step *step, const stretch *in, 
 {
   CDL_TRY(base_bytes_append(out, step->content, step->content_bytes));
   CDL_TRY(copy(in, 0, in->bytes, out, origin));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status to_bytes(const stretch *in, base_bytes *out, size_t *origin)
@@ -227,7 +227,7 @@ static cdl_status replace_characters(const tokenizer_normal_step *step, const st
   if (in->origin > 0 && *origin == 0)
     *origin = 1;
   *origin = *origin < out->count ? *origin : out->count;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status apply_points(const tokenizer_normal_step *step, tokenizer_normal_scratch *scratch,
@@ -290,12 +290,12 @@ static cdl_status apply_steps(const tokenizer_normalizer *normalizer,
     out->count = 0;
     *origin = 0;
     const cdl_status status = apply_step(&normalizer->steps[i], scratch, &in, out, origin);
-    if (status != CDL_OK)
+    if (status != CDL_STATUS_OK)
       return cdl_context(status, "a text of %zu bytes, step %zu of the normalizer", bytes, i + 1);
     in.bytes = out->count;
     in.origin = *origin;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_normalizer_apply(const tokenizer_normalizer *normalizer,
@@ -320,11 +320,11 @@ cdl_status tokenizer_normalizer_apply(const tokenizer_normalizer *normalizer,
 cdl_status tokenizer_normalizer_add(tokenizer_normalizer *normalizer, tokenizer_normal_step **step)
 {
   if (normalizer->count >= TOKENIZER_STEPS_MAX)
-    return cdl_fail(CDL_DATA, "more than %d steps", TOKENIZER_STEPS_MAX);
+    return cdl_fail(CDL_STATUS_DATA, "more than %d steps", TOKENIZER_STEPS_MAX);
   CDL_TRY(base_grow(&normalizer->steps, normalizer->count + 1, sizeof *normalizer->steps));
   *step = &normalizer->steps[normalizer->count++];
   **step = (tokenizer_normal_step){.kind = TOKENIZER_NORMAL_BERT};
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_normal_step_texts(tokenizer_normal_step *step, const char *pattern,
@@ -333,10 +333,10 @@ cdl_status tokenizer_normal_step_texts(tokenizer_normal_step *step, const char *
   step->pattern = pattern != NULL ? strdup(pattern) : NULL;
   step->content = content != NULL ? strdup(content) : NULL;
   if ((pattern != NULL && step->pattern == NULL) || (content != NULL && step->content == NULL))
-    return cdl_fail(CDL_MEMORY, "out of memory for a normalizer");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for a normalizer");
   step->pattern_bytes = pattern != NULL ? strlen(pattern) : 0;
   step->content_bytes = content != NULL ? strlen(content) : 0;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void tokenizer_normalizer_release(tokenizer_normalizer *normalizer)

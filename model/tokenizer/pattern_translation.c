@@ -21,7 +21,7 @@ typedef struct {
 
 static cdl_status refuse(const translation *t, const char *what)
 {
-  return cdl_fail(CDL_DATA, "the pattern \"%.64s\": at byte %zu: %s", t->source,
+  return cdl_fail(CDL_STATUS_DATA, "the pattern \"%.64s\": at byte %zu: %s", t->source,
                   (size_t)(t->at - t->source) + 1, what);
 }
 
@@ -67,7 +67,7 @@ static cdl_status numbered_character(translation *t, uint32_t *c)
                          : hex_number(t, 1, braces ? 6 : 2, c) && (!braces || *t->at++ == '}');
   if (!read || *c > 0x10ffff || (*c >= 0xd800 && *c < 0xe000) || (!four && !braces && *c >= 0x80))
     return refuse(t, "expected a character's number: \\x{3040}, \\x41 or \\u3040");
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* A character that stands for itself behind a backslash, or one by its letter; *known is false for all else. */
@@ -85,13 +85,13 @@ static cdl_status escaped_character(translation *t, uint32_t *c, bool *known)
     if (letters[i].letter == letter) {
       *c = (uint32_t)letters[i].stands_for;
       t->at++;
-      return CDL_OK;
+      return CDL_STATUS_OK;
     }
   *known = letter == ' ' ||
            (letter > ' ' && letter < 0x7f && tokenizer_is_bert_punctuation((uint8_t)letter));
   if (*known)
     *c = (uint8_t)*t->at++;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static uint32_t plain_character(translation *t)
@@ -106,7 +106,7 @@ static uint32_t plain_character(translation *t)
 static cdl_status check_caseless(translation *t, uint32_t c)
 {
   if (!t->caseless)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (c >= 0x80)
     return refuse(t, "expected only ASCII where case does not count");
   const char lower = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
@@ -117,7 +117,7 @@ static cdl_status check_caseless(translation *t, uint32_t c)
   if (joined)
     return refuse(t, "letters that are one character in other cases");
   t->last = lower;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Classes ---- */
@@ -143,7 +143,7 @@ static cdl_status property(translation *t, bool *negated)
   if (!known)
     return refuse(t, "a property that is not known here");
   t->at = from + length + 1;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* A class by a letter behind the backslash, what stands in its brackets; *negated: what is not in it is meant. */
@@ -181,7 +181,7 @@ static cdl_status inner_class(translation *t)
     return tokenizer_class_not_space(t->out);
   }
   CDL_TRY(lettered_class(t, true, &negated));
-  return negated ? refuse(t, "a negated class within a class") : CDL_OK;
+  return negated ? refuse(t, "a negated class within a class") : CDL_STATUS_OK;
 }
 
 /* A character of a class, perhaps escaped. */
@@ -191,12 +191,12 @@ static cdl_status class_character(translation *t, uint32_t *c)
     return refuse(t, "a class within a class");
   if (*t->at != '\\') {
     *c = plain_character(t);
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   bool known;
   t->at++;
   CDL_TRY(escaped_character(t, c, &known));
-  return known ? CDL_OK : refuse(t, "a backslash that is not known here");
+  return known ? CDL_STATUS_OK : refuse(t, "a backslash that is not known here");
 }
 
 static cdl_status class_element(translation *t, bool first)
@@ -208,7 +208,7 @@ static cdl_status class_element(translation *t, bool first)
       return refuse(t, "expected only ASCII where case does not count");
     CDL_TRY(inner_class(t));
     return *t->at == '-' && t->at[1] != ']' ? refuse(t, "a range that begins with a class")
-                                            : CDL_OK;
+                                            : CDL_STATUS_OK;
   }
   const bool dash = *t->at == '-';
   CDL_TRY(class_character(t, &low));
@@ -218,7 +218,7 @@ static cdl_status class_element(translation *t, bool first)
     return refuse(t, "expected only ASCII where case does not count");
   CDL_TRY(add_point(t, low));
   if (*t->at != '-' || t->at[1] == ']')
-    return CDL_OK;
+    return CDL_STATUS_OK;
   t->at++;
   if (*t->at == '\\' && is_class_letter(t->at[1]))
     return refuse(t, "a range that ends with a class");
@@ -374,14 +374,14 @@ static cdl_status quantifier(translation *t)
     if (*t->at == '+')
       return refuse(t, "repeats of repeats");
     if (*t->at != '?')
-      return CDL_OK;
+      return CDL_STATUS_OK;
     t->at++;
     return add(t, "?");
   }
   const char first[] = {*t->at++, '\0'};
   CDL_TRY(add(t, first));
   if (*t->at != '?' && *t->at != '+')
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const char second[] = {*t->at++, '\0'};
   return add(t, second);
 }
@@ -424,20 +424,20 @@ static cdl_status alternatives(translation *t)
       CDL_TRY(atom(t));
     }
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_pattern_translate(const char *source, base_bytes *out)
 {
   translation t = {.source = source, .at = source, .out = out};
   if (strlen(source) > SOURCE_MAX)
-    return cdl_fail(CDL_DATA, "the pattern \"%.64s\" has %zu bytes, expected at most %d", source,
-                    strlen(source), SOURCE_MAX);
+    return cdl_fail(CDL_STATUS_DATA, "the pattern \"%.64s\" has %zu bytes, expected at most %d",
+                    source, strlen(source), SOURCE_MAX);
   if (strncmp(source, "(?i)", 4) == 0) {
     t.at += 4;
     t.caseless = true;
     CDL_TRY(add(&t, "(?i)"));
   }
   CDL_TRY(alternatives(&t));
-  return *t.at == ')' ? refuse(&t, "a group without a beginning") : CDL_OK;
+  return *t.at == ')' ? refuse(&t, "a group without a beginning") : CDL_STATUS_OK;
 }

@@ -13,14 +13,14 @@ static cdl_status end_piece(tokenizer_pieces *pieces)
 {
   const size_t begin = pieces->count > 0 ? pieces->ends[pieces->count - 1] : 0;
   if (pieces->text.count == begin) /* nothing is no piece */
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (pieces->count == pieces->capacity) {
     const size_t capacity = 2 * pieces->capacity + 64;
     CDL_TRY(base_grow(&pieces->ends, capacity, sizeof *pieces->ends));
     pieces->capacity = capacity;
   }
   pieces->ends[pieces->count++] = pieces->text.count;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* A stretch of a piece of which the first `origin` bytes come from the text's first character. */
@@ -47,7 +47,7 @@ static cdl_status add_cut(tokenizer_cut_scratch *scratch, size_t begin, size_t e
     scratch->cut_capacity = capacity;
   }
   scratch->cuts[scratch->cut_count++] = (tokenizer_cut){.begin = begin, .end = end, .match = match};
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static bool is_looked_for(const tokenizer_cut_step *step, uint32_t c)
@@ -79,7 +79,7 @@ static cdl_status cut_at_characters(const tokenizer_cut_step *step, const piece 
     last = (size_t)(at - in->text);
     CDL_TRY(add_cut(scratch, begin, last, true));
   }
-  return last < in->bytes ? add_cut(scratch, last, in->bytes, false) : CDL_OK;
+  return last < in->bytes ? add_cut(scratch, last, in->bytes, false) : CDL_STATUS_OK;
 }
 
 /* \w+|[^\w\s]+, of which the rest is to go. */
@@ -117,7 +117,7 @@ static cdl_status cut_by_pattern(const tokenizer_cut_step *step, const piece *in
     CDL_TRY(add_cut(scratch, begin, end, !step->invert));
     last = end;
   }
-  return last != in->bytes ? add_cut(scratch, last, in->bytes, step->invert) : CDL_OK;
+  return last != in->bytes ? add_cut(scratch, last, in->bytes, step->invert) : CDL_STATUS_OK;
 }
 
 /* ---- What becomes of cuts ---- */
@@ -142,7 +142,7 @@ static cdl_status put_forwards(tokenizer_split_behavior behavior,
     }
   }
   return scratch->cut_count > 0 ? put_piece(out, in, begin, cuts[scratch->cut_count - 1].end)
-                                : CDL_OK;
+                                : CDL_STATUS_OK;
 }
 
 /* From the end to the beginning a match goes with what follows it. The cuts become those of the pieces. */
@@ -162,7 +162,7 @@ static cdl_status put_backwards(tokenizer_cut_scratch *scratch, const piece *in,
   }
   for (size_t i = first; i < scratch->cut_count; i++)
     CDL_TRY(put_piece(out, in, cuts[i].begin, cuts[i].end));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status put_cuts(tokenizer_split_behavior behavior, tokenizer_cut_scratch *scratch,
@@ -175,7 +175,7 @@ static cdl_status put_cuts(tokenizer_split_behavior behavior, tokenizer_cut_scra
   for (size_t i = 0; i < scratch->cut_count; i++)
     if (behavior == TOKENIZER_SPLIT_ISOLATED || !scratch->cuts[i].match)
       CDL_TRY(put_piece(out, in, scratch->cuts[i].begin, scratch->cuts[i].end));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Steps that change the text ---- */
@@ -235,7 +235,7 @@ static cdl_status byte_level(const tokenizer_pre_tokenizer *pre, const tokenizer
     CDL_TRY(end_piece(out));
     at += length;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status cut_by_length(const tokenizer_cut_step *step, const piece *in,
@@ -313,7 +313,7 @@ cdl_status tokenizer_pre_tokenizer_apply(const tokenizer_pre_tokenizer *pre,
       begin = end;
     }
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Preparation ---- */
@@ -322,12 +322,12 @@ cdl_status tokenizer_pre_tokenizer_add(tokenizer_pre_tokenizer *pre, int kind,
                                        tokenizer_cut_step **step)
 {
   if (pre->count >= TOKENIZER_STEPS_MAX)
-    return cdl_fail(CDL_DATA, "more than %d steps", TOKENIZER_STEPS_MAX);
+    return cdl_fail(CDL_STATUS_DATA, "more than %d steps", TOKENIZER_STEPS_MAX);
   CDL_TRY(base_grow(&pre->steps, pre->count + 1, sizeof *pre->steps));
   *step = &pre->steps[pre->count++];
   memset(*step, 0, sizeof **step);
   (*step)->kind = kind;
-  return kind == TOKENIZER_CUT_BYTES ? tokenizer_byte_level_prepare(&pre->bytes) : CDL_OK;
+  return kind == TOKENIZER_CUT_BYTES ? tokenizer_byte_level_prepare(&pre->bytes) : CDL_STATUS_OK;
 }
 
 void tokenizer_pre_tokenizer_release(tokenizer_pre_tokenizer *pre)

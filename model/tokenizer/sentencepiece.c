@@ -98,7 +98,7 @@ typedef struct {
 
 static cdl_status broken(const loading *l, const char *what)
 {
-  return cdl_fail(CDL_DATA, "%s: %s: not a SentencePiece model: a field is cut or malformed",
+  return cdl_fail(CDL_STATUS_DATA, "%s: %s: not a SentencePiece model: a field is cut or malformed",
                   l->path, what);
 }
 
@@ -122,13 +122,13 @@ static cdl_status read_piece(loading *l, message m, piece *p)
   const size_t bytes = (size_t)(p->text.end - p->text.at);
   if (bytes == 0 || base_utf8_well_formed(p->text.at, bytes) != bytes ||
       memchr(p->text.at, '\0', bytes) != NULL)
-    return cdl_fail(CDL_DATA, "%s: piece %zu: expected a text in UTF-8 without NUL", l->path,
+    return cdl_fail(CDL_STATUS_DATA, "%s: piece %zu: expected a text in UTF-8 without NUL", l->path,
                     l->piece_count + 1);
   l->text.count = 0;
   CDL_TRY(base_bytes_append(&l->text, p->text.at, bytes));
   CDL_TRY(base_bytes_append(&l->text, "", 1));
   l->piece_count++;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status add_piece(const loading *l, const char *text, double score)
@@ -165,7 +165,7 @@ static cdl_status add_pieces(loading *l, tokenizer_fairseq fairseq, message m)
   if (!ok)
     return broken(l, "the file");
   if (l->piece_count <= replaced)
-    return cdl_fail(CDL_DATA, "%s: not a SentencePiece model: expected more than %zu pieces",
+    return cdl_fail(CDL_STATUS_DATA, "%s: not a SentencePiece model: expected more than %zu pieces",
                     l->path, replaced);
   return add_piece(l, "<mask>", 0);
 }
@@ -188,7 +188,7 @@ static cdl_status add_tokens(loading *l, message m)
                                          .special = p.kind == PIECE_CONTROL};
     CDL_TRY(cdl_context(tokenizer_added_add(l->tokenizer, &token, -1), "%s", l->path));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Normalizer ---- */
@@ -200,10 +200,10 @@ static cdl_status check_trainer(const loading *l, message m)
   field f;
   while (next_field(&m, &f, &ok))
     if (f.number == 3 && f.type == WIRE_NUMBER && f.value != UNIGRAM)
-      return cdl_fail(CDL_UNSUPPORTED,
+      return cdl_fail(CDL_STATUS_UNSUPPORTED,
                       "%s: a SentencePiece model of type %llu, expected a unigram model", l->path,
                       (unsigned long long)f.value);
-  return ok ? CDL_OK : broken(l, "trainer_spec");
+  return ok ? CDL_STATUS_OK : broken(l, "trainer_spec");
 }
 
 static cdl_status read_charsmap(const loading *l, message m)
@@ -217,9 +217,9 @@ static cdl_status read_charsmap(const loading *l, message m)
   if (!ok)
     return broken(l, "normalizer_spec");
   if (found.at == found.end)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (l->tokenizer->normal_steps.count > 0)
-    return cdl_fail(CDL_DATA, "%s: expected one precompiled_charsmap, found two", l->path);
+    return cdl_fail(CDL_STATUS_DATA, "%s: expected one precompiled_charsmap, found two", l->path);
   tokenizer_normal_step *step;
   CDL_TRY(tokenizer_normalizer_add(&l->tokenizer->normal_steps, &step));
   step->kind = TOKENIZER_NORMAL_CHARSMAP;

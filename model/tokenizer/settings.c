@@ -9,8 +9,8 @@ static cdl_status read_if_there(const char *folder, const char *name, char **pat
 {
   *path = base_path_join(folder, name);
   if (*path == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for a path");
-  return base_file_exists(*path) ? base_json_read(*path, object) : CDL_OK;
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for a path");
+  return base_file_exists(*path) ? base_json_read(*path, object) : CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_settings_read(const char *folder, tokenizer_settings *settings)
@@ -21,9 +21,9 @@ cdl_status tokenizer_settings_read(const char *folder, tokenizer_settings *setti
   CDL_TRY(read_if_there(folder, "added_tokens.json", &settings->added_path, &settings->added));
   const json_t *decoder = json_object_get(settings->config, "added_tokens_decoder");
   if (decoder != NULL && !json_is_object(decoder))
-    return cdl_fail(CDL_DATA, "%s: \"added_tokens_decoder\": expected an object",
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"added_tokens_decoder\": expected an object",
                     settings->config_path);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void tokenizer_settings_release(tokenizer_settings *settings)

@@ -18,7 +18,8 @@ static cdl_status made_of(const char *path, const char *key, const json_t *objec
 {
   const json_t *content = json_object_get(object, "content");
   if (content != NULL && !json_is_null(content) && !json_is_string(content))
-    return cdl_fail(CDL_DATA, "%s: \"%s\": expected a token with a text \"content\"", path, key);
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"%s\": expected a token with a text \"content\"", path,
+                    key);
   *token = as_text(json_is_string(content) ? json_string_value(content) : "");
   token->made = true;
   bool normalized = false;
@@ -34,14 +35,15 @@ static cdl_status made_of(const char *path, const char *key, const json_t *objec
   for (size_t i = special ? 1 : 0; i < sizeof flags / sizeof flags[0]; i++) {
     const json_t *value = json_object_get(object, flags[i].name);
     if (value != NULL && !json_is_boolean(value))
-      return cdl_fail(CDL_DATA, "%s: \"%s\": token \"%.64s\": \"%s\": expected true or false", path,
-                      key, token->text, flags[i].name);
+      return cdl_fail(CDL_STATUS_DATA,
+                      "%s: \"%s\": token \"%.64s\": \"%s\": expected true or false", path, key,
+                      token->text, flags[i].name);
     *flags[i].flag = json_is_true(value);
   }
   token->normalized = json_object_get(object, "normalized") == NULL
                           ? TOKENIZER_NORMALIZED_UNLESS_SPECIAL
                           : (normalized ? TOKENIZER_NORMALIZED : TOKENIZER_NOT_NORMALIZED);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static bool is_made(const json_t *object)
@@ -56,10 +58,10 @@ static cdl_status token_of(const char *path, const char *key, const json_t *valu
 {
   if (json_is_string(value)) {
     *token = as_text(json_string_value(value));
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   if (!json_is_object(value) || !(in_map || is_made(value)))
-    return cdl_fail(CDL_DATA, "%s: \"%s\": expected a text%s", path, key,
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"%s\": expected a text%s", path, key,
                     in_map ? ", or an object with \"content\""
                            : ", or an object with \"__type\": \"AddedToken\" and \"content\"");
   return made_of(path, key, value, in_map, token);
@@ -106,7 +108,7 @@ static cdl_status append(tokenizer_named_token **list, size_t *count,
 {
   CDL_TRY(base_grow(list, *count + 1, sizeof **list));
   (*list)[(*count)++] = *token;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status list_token(reading *r, long long id, bool by_text,
@@ -118,7 +120,7 @@ static cdl_status list_token(reading *r, long long id, bool by_text,
   to->listed[to->listed_count] = (tokenizer_listed_token){
       .id = id, .order = to->listed_count, .by_text = by_text, .token = *token};
   to->listed_count++;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status read_decoder(reading *r)
@@ -131,21 +133,22 @@ static cdl_status read_decoder(reading *r)
     const long long id = strtoll(key, &end, 10);
     tokenizer_named_token token;
     if (end == key || *end != '\0')
-      return cdl_fail(CDL_DATA, "%s: added_tokens_decoder: \"%.64s\": expected an id as the key",
-                      path, key);
+      return cdl_fail(CDL_STATUS_DATA,
+                      "%s: added_tokens_decoder: \"%.64s\": expected an id as the key", path, key);
     if (!json_is_object(value))
-      return cdl_fail(CDL_DATA, "%s: added_tokens_decoder: \"%s\": expected an object", path, key);
+      return cdl_fail(CDL_STATUS_DATA, "%s: added_tokens_decoder: \"%s\": expected an object", path,
+                      key);
     CDL_TRY(made_of(path, "added_tokens_decoder", value, false, &token));
     CDL_TRY(list_token(r, id, true, &token));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The first place that a text is given stays. */
 static cdl_status note(tokenizer_vocabulary *texts, const char *text, size_t bytes, size_t place)
 {
   return tokenizer_vocabulary_find(texts, text, bytes) >= 0
-             ? CDL_OK
+             ? CDL_STATUS_OK
              : tokenizer_vocabulary_add(texts, text, bytes, (int64_t)place);
 }
 
@@ -163,7 +166,7 @@ static cdl_status note_told(reading *r)
   for (size_t i = 0; i < r->additional_count; i++)
     if (!r->additional[i].made || i >= r->config_count)
       CDL_TRY(note(&r->told, r->additional[i].text, r->additional[i].bytes, r->told.count));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status read_added(reading *r)
@@ -174,14 +177,14 @@ static cdl_status read_added(reading *r)
   json_object_foreach(r->settings->added, text, id)
   {
     if (!json_is_integer(id))
-      return cdl_fail(CDL_DATA, "%s: \"%.64s\": expected an id as the value", path, text);
+      return cdl_fail(CDL_STATUS_DATA, "%s: \"%.64s\": expected an id as the value", path, text);
     tokenizer_named_token token = as_text(text);
     token.made = true;
     token.special = tokenizer_vocabulary_find(&r->told, text, token.bytes) >= 0;
     token.normalized = token.special ? TOKENIZER_NOT_NORMALIZED : TOKENIZER_NORMALIZED;
     CDL_TRY(list_token(r, json_integer_value(id), false, &token));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status read_json_tokens(reading *r, const char *path, const json_t *root)
@@ -193,11 +196,12 @@ static cdl_status read_json_tokens(reading *r, const char *path, const json_t *r
     const json_t *id = json_object_get(entry, "id");
     tokenizer_named_token token;
     if (!json_is_integer(id))
-      return cdl_fail(CDL_DATA, "%s: added_tokens: entry %zu: expected an \"id\"", path, index + 1);
+      return cdl_fail(CDL_STATUS_DATA, "%s: added_tokens: entry %zu: expected an \"id\"", path,
+                      index + 1);
     CDL_TRY(made_of(path, "added_tokens", entry, false, &token));
     CDL_TRY(list_token(r, json_integer_value(id), true, &token));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static int by_id(const void *left, const void *right)
@@ -212,7 +216,7 @@ static int by_id(const void *left, const void *right)
 static cdl_status sort_listed(tokenizer_special_tokens *to)
 {
   if (to->listed_count == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   qsort(to->listed, to->listed_count, sizeof *to->listed, by_id);
   size_t kept = 0;
   for (size_t i = 1; i < to->listed_count; i++) {
@@ -226,7 +230,7 @@ static cdl_status sort_listed(tokenizer_special_tokens *to)
     CDL_TRY(with_flags(token, &to->key));
     CDL_TRY(note(&to->listed_tokens, (const char *)to->key.data, to->key.count - 1, i));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status read_roles(reading *r)
@@ -237,7 +241,7 @@ static cdl_status read_roles(reading *r)
     if (value != NULL && !json_is_null(value))
       CDL_TRY(token_of(path, key, value, path == r->settings->map_path, &r->to->roles[role]));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Of both files, tokenizer_config.json's first. */
@@ -252,7 +256,7 @@ static cdl_status read_additional(reading *r)
   for (size_t i = 0; i < 2; i++) {
     const char *path = i == 0 ? r->settings->config_path : r->settings->map_path;
     if (lists[i] != NULL && !json_is_null(lists[i]) && !json_is_array(lists[i]))
-      return cdl_fail(CDL_DATA, "%s: \"%s\": expected a list", path, key);
+      return cdl_fail(CDL_STATUS_DATA, "%s: \"%s\": expected a list", path, key);
     const json_t *value;
     size_t index;
     json_array_foreach(lists[i], index, value)
@@ -263,7 +267,7 @@ static cdl_status read_additional(reading *r)
       r->config_count += i == 0;
     }
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The class's own, where the settings say nothing. */
@@ -271,12 +275,12 @@ static cdl_status fill_additional(reading *r)
 {
   const char *path;
   if (tokenizer_setting(r->settings, "additional_special_tokens", &path) != NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   for (size_t i = 0; r->class->additional[i] != NULL; i++) {
     const tokenizer_named_token token = as_text(r->class->additional[i]);
     CDL_TRY(append(&r->additional, &r->additional_count, &token));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* A text that a listed token has stands for that token. */
@@ -342,7 +346,8 @@ static cdl_status read_extra(reading *r)
   const char *path, *name;
   json_t *object = (json_t *)(uintptr_t)tokenizer_setting(r->settings, key, &path), *value;
   if (object != NULL && (!json_is_object(object) || is_made(object)))
-    return cdl_fail(CDL_DATA, "%s: \"%s\": expected an object of names and tokens", path, key);
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"%s\": expected an object of names and tokens", path,
+                    key);
   json_object_foreach(object, name, value)
   {
     tokenizer_named_token token;
@@ -357,7 +362,7 @@ static cdl_status read_extra(reading *r)
       CDL_TRY(append(&r->additional, &r->additional_count, &token));
     }
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The slow class's tokens have been copied, and a copy says of each flag what it is. */
@@ -386,7 +391,7 @@ static cdl_status name(const reading *r, const tokenizer_named_token *tokens, si
           tokenizer_vocabulary_add(&to->names, token.text, token.bytes, (int64_t)to->named_count));
     CDL_TRY(append(&to->named, &to->named_count, &token));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status read_all(reading *r, const char *json_path, const json_t *root)
@@ -458,11 +463,11 @@ static cdl_status is_listed(tokenizer_special_tokens *tokens, const tokenizer_na
 {
   *listed = tokenizer_vocabulary_find(&tokens->listed_names, token->text, token->bytes) >= 0;
   if (!*listed || !token->made)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(with_flags(token, &tokens->key));
   *listed = tokenizer_vocabulary_find(&tokens->listed_tokens, tokens->key.data,
                                       tokens->key.count - 1) >= 0;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 typedef struct {
@@ -476,7 +481,7 @@ static cdl_status collect(tokenizer_special_tokens *tokens, const cdl_tokenizer 
   const size_t count = tokens->listed_count + tokens->named_count;
   batch->tokens = calloc(count + 1, sizeof *batch->tokens);
   if (batch->tokens == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for added tokens");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for added tokens");
   for (size_t i = 0; i < count; i++) {
     const bool listed = i < tokens->listed_count;
     const tokenizer_named_token *token =
@@ -497,7 +502,7 @@ static cdl_status collect(tokenizer_special_tokens *tokens, const cdl_tokenizer 
     if (wanted.special)
       CDL_TRY(note(&batch->special, wanted.content, wanted.bytes, i));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Where a special token of the same text is still to come, that one comes first: what it is looked for in stays, though
@@ -506,7 +511,7 @@ static cdl_status add_one(const token_batch *batch, size_t place, cdl_tokenizer 
 {
   const tokenizer_added_token *token = &batch->tokens[place];
   if (token->bytes == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const int32_t special = tokenizer_vocabulary_find(&batch->special, token->content, token->bytes);
   if (special > (int32_t)place)
     CDL_TRY(tokenizer_added_add(tokenizer, &batch->tokens[special], -1));
@@ -517,7 +522,7 @@ cdl_status tokenizer_special_tokens_add(tokenizer_special_tokens *tokens, cdl_to
 {
   token_batch batch = {0};
   cdl_status status = collect(tokens, tokenizer, &batch);
-  for (size_t i = 0; status == CDL_OK && i < tokens->listed_count + tokens->named_count; i++)
+  for (size_t i = 0; status == CDL_STATUS_OK && i < tokens->listed_count + tokens->named_count; i++)
     status = cdl_context(add_one(&batch, i, tokenizer), "%s", tokens->path);
   free(batch.tokens);
   tokenizer_vocabulary_release(&batch.special);

@@ -13,7 +13,7 @@ static cdl_status compile(const char *text, size_t bytes, uint32_t options,
 {
   pcre2_compile_context *context = pcre2_compile_context_create(NULL);
   if (context == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for a pattern");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for a pattern");
   pcre2_set_newline(context, PCRE2_NEWLINE_LF);
   int error = 0;
   PCRE2_SIZE offset = 0;
@@ -23,12 +23,12 @@ static cdl_status compile(const char *text, size_t bytes, uint32_t options,
   if (pattern->code == NULL) {
     PCRE2_UCHAR reason[128];
     pcre2_get_error_message(error, reason, sizeof reason);
-    return cdl_fail(error == PCRE2_ERROR_NOMEMORY ? CDL_MEMORY : CDL_DATA,
+    return cdl_fail(error == PCRE2_ERROR_NOMEMORY ? CDL_STATUS_MEMORY : CDL_STATUS_DATA,
                     "the pattern \"%.64s\": %s", pattern->source, (const char *)reason);
   }
   /* Where the system forbids generated code, PCRE2 interprets instead. */
   (void)pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_text_pattern_compile(const char *source, bool expression,
@@ -36,12 +36,12 @@ cdl_status tokenizer_text_pattern_compile(const char *source, bool expression,
 {
   *pattern = (tokenizer_text_pattern){.source = strdup(source)};
   if (pattern->source == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for a pattern");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for a pattern");
   if (!expression)
     return compile(source, strlen(source), PCRE2_LITERAL, pattern);
   base_bytes translated = {0};
   cdl_status status = tokenizer_pattern_translate(source, &translated);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = compile(translated.count > 0 ? (const char *)translated.data : "", translated.count,
                      PCRE2_MULTILINE, pattern);
   free(translated.data);
@@ -69,12 +69,12 @@ static cdl_status prepare(tokenizer_text_matcher *matcher, size_t bytes)
   if (matcher->limits == NULL)
     matcher->limits = pcre2_match_context_create(NULL);
   if (matcher->match == NULL || matcher->limits == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for a pattern");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for a pattern");
   const size_t steps = bytes > UINT32_MAX / 16 ? UINT32_MAX : STEPS + STEPS_A_BYTE * bytes;
   pcre2_set_match_limit(matcher->limits, (uint32_t)steps);
   pcre2_set_depth_limit(matcher->limits, (uint32_t)(bytes > steps - DEPTH ? steps : DEPTH + bytes));
   pcre2_set_heap_limit(matcher->limits, MEMORY_KIB);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status search(const tokenizer_text_walk *walk, tokenizer_text_matcher *matcher,
@@ -88,13 +88,14 @@ static cdl_status search(const tokenizer_text_walk *walk, tokenizer_text_matcher
                          PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, matcher->match, matcher->limits);
   *found = result >= 0;
   if (*found || result == PCRE2_ERROR_NOMATCH)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (result == PCRE2_ERROR_NOMEMORY)
-    return cdl_fail(CDL_MEMORY, "out of memory for the pattern \"%.64s\"", pattern->source);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for the pattern \"%.64s\"", pattern->source);
   PCRE2_UCHAR reason[128];
   pcre2_get_error_message(result, reason, sizeof reason);
   return cdl_fail(
-      CDL_DATA, "the tokenizer's pattern \"%.64s\" takes too much work in a text of %zu bytes: %s",
+      CDL_STATUS_DATA,
+      "the tokenizer's pattern \"%.64s\" takes too much work in a text of %zu bytes: %s",
       pattern->source, walk->bytes, (const char *)reason);
 }
 
@@ -105,19 +106,19 @@ cdl_status tokenizer_text_walk_next(tokenizer_text_walk *walk, tokenizer_text_ma
   while (walk->searched <= walk->bytes) {
     CDL_TRY(search(walk, matcher, found));
     if (!*found)
-      return CDL_OK;
+      return CDL_STATUS_OK;
     const PCRE2_SIZE *match = pcre2_get_ovector_pointer(matcher->match);
     *begin = match[0];
     *end = match[1];
     if (*begin != *end || !walk->matched || walk->last_end != *end) {
       walk->searched = walk->last_end = *end;
       walk->matched = true;
-      return CDL_OK;
+      return CDL_STATUS_OK;
     }
     do
       walk->searched++;
     while (walk->searched < walk->bytes && (walk->text[walk->searched] & 0xc0) == 0x80);
   }
   *found = false;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

@@ -25,20 +25,20 @@ cdl_status tokenizer_template_add(tokenizer_template *to, int kind, int32_t id, 
                                                  : TOKENIZER_PIECE_TOKEN;
   if (kind == TOKENIZER_PIECE_TOKEN)
     to->tokens++;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_template_check(const cdl_tokenizer *tokenizer, const char *path,
                                     const char *text, int64_t id)
 {
   if (tokenizer_find(tokenizer, text, strlen(text)) < 0)
-    return cdl_fail(CDL_DATA, "%s: the special token \"%.64s\" is not in the vocabulary", path,
-                    text);
+    return cdl_fail(CDL_STATUS_DATA, "%s: the special token \"%.64s\" is not in the vocabulary",
+                    path, text);
   if (id < 0 || id >= TOKENIZER_TOKEN_ID_END || cdl_tokenizer_token(tokenizer, (int32_t)id) == NULL)
-    return cdl_fail(CDL_DATA,
+    return cdl_fail(CDL_STATUS_DATA,
                     "%s: the special token \"%.64s\" has id %lld, which is not in the vocabulary",
                     path, text, (long long)id);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_template_usual(cdl_tokenizer *tokenizer, bool roberta, int32_t begin,
@@ -82,12 +82,12 @@ cdl_status tokenizer_settle_normalizer(cdl_tokenizer *tokenizer)
   if (bert->strip_as_lowercase)
     bert->strip_accents = bert->lowercase;
   if (!bert->present)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (tokenizer->normal_steps.count == 0)
     CDL_TRY(tokenizer_normalizer_add(&tokenizer->normal_steps, &step));
   step->kind = TOKENIZER_NORMAL_BERT;
   step->bert = *bert;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* What the files and settings say becomes steps, and these a way. */
@@ -104,7 +104,7 @@ static cdl_status compile(cdl_tokenizer *tokenizer)
     tokenizer->pre_tokenizer.steps[0].add_prefix_space = tokenizer->bpe.add_prefix_space;
   tokenizer_wordpiece_prepare_bytes(tokenizer);
   tokenizer->way = way_of(tokenizer);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cdl_tokenizer_open(const char *model_folder, cdl_tokenizer **tokenizer)
@@ -112,19 +112,19 @@ cdl_status cdl_tokenizer_open(const char *model_folder, cdl_tokenizer **tokenize
   *tokenizer = NULL;
   cdl_tokenizer *opened = calloc(1, sizeof *opened);
   if (opened == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for a tokenizer");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for a tokenizer");
   struct timespec now = {0};
   clock_gettime(CLOCK_MONOTONIC, &now);
   opened->stamp = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
   cdl_status status = tokenizer_load(model_folder, opened);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = compile(opened);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     cdl_tokenizer_close(opened);
     return status;
   }
   *tokenizer = opened;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void cdl_tokenizer_close(cdl_tokenizer *tokenizer)
@@ -163,7 +163,7 @@ static cdl_status mend(tokenizer_scratch *scratch, const uint8_t **text, size_t 
 {
   size_t good = base_utf8_well_formed(*text, *bytes);
   if (good == *bytes)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   base_bytes *clean = &scratch->clean;
   clean->count = 0;
   const uint8_t *at = *text;
@@ -183,7 +183,7 @@ static cdl_status mend(tokenizer_scratch *scratch, const uint8_t **text, size_t 
   }
   *text = clean->data;
   *bytes = clean->count;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 bool tokenizer_normalizes(const cdl_tokenizer *tokenizer)
@@ -200,9 +200,10 @@ cdl_status tokenizer_normalize(const cdl_tokenizer *tokenizer, tokenizer_scratch
 
 cdl_status tokenizer_check_unknown(int32_t unknown)
 {
-  return unknown >= 0 ? CDL_OK
-                      : cdl_fail(CDL_DATA, "the text has what the tokenizer's vocabulary lacks, "
-                                           "and that lacks an unknown token");
+  return unknown >= 0
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_DATA, "the text has what the tokenizer's vocabulary lacks, "
+                                         "and that lacks an unknown token");
 }
 
 /* A piece by the model. */
@@ -224,7 +225,7 @@ static cdl_status encode_new_piece(const cdl_tokenizer *tokenizer, tokenizer_scr
     CDL_TRY(tokenizer_check_unknown(id = tokenizer->word_unknown));
   CDL_TRY(base_ids_reserve(ids, 1));
   ids->data[ids->count++] = id;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status encode_piece(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
@@ -233,12 +234,12 @@ static cdl_status encode_piece(const cdl_tokenizer *tokenizer, tokenizer_scratch
   const uint64_t hash = tokenizer_word_hash(piece, bytes);
   CDL_TRY(base_ids_reserve(ids, UINT16_MAX)); /* as many as the cache has for a word */
   if (tokenizer_word_recall(&scratch->cache, hash, piece, bytes, ids))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const size_t before = ids->count;
   CDL_TRY(encode_new_piece(tokenizer, scratch, piece, bytes, ids));
   tokenizer_word_remember(&scratch->cache, hash, piece, bytes, ids->data + before,
                           ids->count - before);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status encode_by_steps(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
@@ -253,7 +254,7 @@ static cdl_status encode_by_steps(const cdl_tokenizer *tokenizer, tokenizer_scra
         encode_piece(tokenizer, scratch, pieces->text.data + begin, pieces->ends[i] - begin, ids));
     begin = pieces->ends[i];
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Text without added tokens. `normal`: it is normalized already; its first `origin` bytes come from the given text's first
@@ -270,7 +271,7 @@ static cdl_status encode_model(const cdl_tokenizer *tokenizer, tokenizer_scratch
     bytes = scratch->spaced.count;
   }
   if (bytes == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   switch (tokenizer->way) {
   case TOKENIZER_WAY_BYTES:
     return tokenizer_byte_bpe_encode(tokenizer, scratch, text, bytes, ids);
@@ -309,7 +310,7 @@ static cdl_status encode_between(const cdl_tokenizer *tokenizer, tokenizer_scrat
       ids->data[ids->count++] = stretch.id;
     }
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Bytes of the text's first character. */
@@ -336,7 +337,7 @@ static cdl_status encode_text(const cdl_tokenizer *tokenizer, tokenizer_scratch 
       ids->data[ids->count++] = stretch.id;
     }
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* How many ids of each text stay. Where both have to be cut, the longer one, or the second of two equals, keeps the odd
@@ -375,19 +376,19 @@ static cdl_status scratch_of(const cdl_tokenizer *tokenizer, cdl_encoding *encod
     encoding->scratch = calloc(1, sizeof **scratch);
   tokenizer_scratch *own = encoding->scratch;
   if (own == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for an encoding");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for an encoding");
   if (own->cache.slots == NULL)
     own->cache.slots = calloc(TOKENIZER_WORD_SLOTS, sizeof *own->cache.slots);
   if (own->cache.arena == NULL)
     own->cache.arena = malloc(TOKENIZER_WORD_ARENA);
   if (own->cache.slots == NULL || own->cache.arena == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for an encoding");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for an encoding");
   if (own->owner != tokenizer->stamp) {
     tokenizer_word_forget(&own->cache);
     own->owner = tokenizer->stamp;
   }
   *scratch = own;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Room for `count` ids, at least one. */
@@ -395,12 +396,12 @@ static cdl_status make_room(cdl_encoding *encoding, size_t count)
 {
   tokenizer_scratch *scratch = encoding->scratch;
   if (count < scratch->result_capacity)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const size_t capacity = count + count / 2 + 64;
   CDL_TRY(base_grow(&encoding->ids, capacity, sizeof *encoding->ids));
   CDL_TRY(base_grow(&encoding->type_ids, capacity, sizeof *encoding->type_ids));
   scratch->result_capacity = capacity;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cdl_tokenizer_encode(const cdl_tokenizer *tokenizer, const char *first,
@@ -409,10 +410,10 @@ cdl_status cdl_tokenizer_encode(const cdl_tokenizer *tokenizer, const char *firs
 {
   const tokenizer_template *template = second != NULL ? &tokenizer->pair : &tokenizer->single;
   if (max_length != 0 && max_length < template->tokens)
-    return cdl_fail(CDL_ARGUMENT, "max_length is %zu, but the special tokens alone are %zu",
+    return cdl_fail(CDL_STATUS_ARGUMENT, "max_length is %zu, but the special tokens alone are %zu",
                     max_length, template->tokens);
   if (first_bytes > INT32_MAX || second_bytes > INT32_MAX)
-    return cdl_fail(CDL_ARGUMENT, "a text of %zu bytes, expected at most %d",
+    return cdl_fail(CDL_STATUS_ARGUMENT, "a text of %zu bytes, expected at most %d",
                     first_bytes > second_bytes ? first_bytes : second_bytes, INT32_MAX);
   tokenizer_scratch *scratch = NULL;
   CDL_TRY(scratch_of(tokenizer, encoding, &scratch));
@@ -441,7 +442,7 @@ cdl_status cdl_tokenizer_encode(const cdl_tokenizer *tokenizer, const char *firs
       encoding->type_ids[encoding->count + k] = tokenizer->types_zero ? 0 : piece->type_id;
     encoding->count += kept.count;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void cdl_encoding_release(cdl_encoding *encoding)

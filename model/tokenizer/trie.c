@@ -47,14 +47,14 @@ cdl_status tokenizer_trie_build(tokenizer_trie *trie, tokenizer_trie_key *keys, 
   for (size_t i = 0; i < count; i++)
     nodes += keys[i].bytes;
   if (nodes >= UINT32_MAX / 2)
-    return cdl_fail(CDL_MEMORY, "out of memory for %zu texts of %zu bytes", count, nodes);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for %zu texts of %zu bytes", count, nodes);
   span *spans = malloc(nodes * sizeof *spans);
   trie->children = malloc((nodes + 1) * sizeof *trie->children);
   trie->values = malloc(nodes * sizeof *trie->values);
   trie->bytes = malloc(nodes);
   if (spans == NULL || trie->children == NULL || trie->values == NULL || trie->bytes == NULL) {
     free(spans);
-    return cdl_fail(CDL_MEMORY, "out of memory for %zu texts", count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for %zu texts", count);
   }
   if (count != 0)
     qsort(keys, count, sizeof *keys, by_text);
@@ -72,7 +72,7 @@ cdl_status tokenizer_trie_build(tokenizer_trie *trie, tokenizer_trie_key *keys, 
   free(spans);
   for (size_t byte = 0; byte < 256; byte++)
     trie->first[byte] = tokenizer_trie_child(trie, 0, (uint8_t)byte);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void tokenizer_trie_release(tokenizer_trie *trie)

@@ -104,7 +104,7 @@ static cdl_status add_new(base_bytes *out, const named_range *ranges, size_t cou
   for (size_t i = 0; i < count; i++)
     if (strncmp(ranges[i].name, name, strlen(name)) == 0)
       CDL_TRY(add_range(out, ranges[i].first, ranges[i].last));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_class_property(const char *name, base_bytes *out, bool *known)
@@ -120,7 +120,7 @@ cdl_status tokenizer_class_property(const char *name, base_bytes *out, bool *kno
   const bool category = base_is_one_of(name, categories, COUNT(categories));
   *known = category || base_is_one_of(name, scripts, COUNT(scripts));
   if (!*known)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   char text[32];
   snprintf(text, sizeof text, category ? "\\p{%s}" : "\\p{sc:%s}", name);
   CDL_TRY(add_text(out, text));
@@ -138,7 +138,7 @@ cdl_status tokenizer_class_word(base_bytes *out, bool bracketed)
   for (size_t i = 0; i < COUNT(odd_word_characters); i++)
     if (!bracketed || odd_word_characters[i].first >= LATIN_END)
       CDL_TRY(add_range(out, odd_word_characters[i].first, odd_word_characters[i].last));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_class_space(base_bytes *out)

@@ -28,7 +28,7 @@ static cdl_status order_run(uint32_t *run, size_t count, base_points *sorted)
         run[at] = run[at - 1];
       run[at] = moving;
     }
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   size_t begin[257] = {0};
   sorted->count = 0;
@@ -40,7 +40,7 @@ static cdl_status order_run(uint32_t *run, size_t count, base_points *sorted)
   for (size_t i = 0; i < count; i++)
     sorted->data[begin[run[i] >> CLASS_SHIFT]++] = run[i];
   memcpy(run, sorted->data, count * sizeof *run);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_points_order(base_points *points, base_points *spare)
@@ -55,7 +55,7 @@ cdl_status tokenizer_points_order(base_points *points, base_points *spare)
       CDL_TRY(order_run(points->data + i, end - i, spare));
     i = end;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The reference goes by the order in which parts stand: the first part of each character takes the place of the next one
@@ -112,7 +112,7 @@ cdl_status tokenizer_points_normalize(const uint8_t *text, size_t bytes, size_t 
   mark_beginning(points, characters);
   if (form == TOKENIZER_FORM_C || form == TOKENIZER_FORM_KC)
     compose(points);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_points_write(const base_points *points, base_bytes *out, size_t *origin)
@@ -127,5 +127,5 @@ cdl_status tokenizer_points_write(const base_points *points, base_bytes *out, si
     if (beginning)
       *origin = out->count - before;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

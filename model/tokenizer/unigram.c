@@ -49,7 +49,7 @@ static cdl_status find_paths(const tokenizer_unigram *model, const uint8_t *word
         return tokenizer_check_unknown(TOKENIZER_UNKNOWN_MISSING);
     }
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The unknown stretch's own id, else the tokens of its bytes, from the last to the first, else the unknown token's. */
@@ -103,7 +103,7 @@ static cdl_status split_word(const cdl_tokenizer *tokenizer, tokenizer_scratch *
     begin[count - 1 - i] = other;
   }
   ids->count += count;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status encode_word(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
@@ -111,12 +111,12 @@ static cdl_status encode_word(const cdl_tokenizer *tokenizer, tokenizer_scratch 
 {
   const uint64_t hash = tokenizer_word_hash(word, bytes);
   if (tokenizer_word_recall(&scratch->cache, hash, word, bytes, ids))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const size_t before = ids->count;
   CDL_TRY(split_word(tokenizer, scratch, word, bytes, ids));
   tokenizer_word_remember(&scratch->cache, hash, word, bytes, ids->data + before,
                           ids->count - before);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Pre-tokenization ---- */
@@ -134,7 +134,7 @@ static cdl_status encode_segment(const cdl_tokenizer *tokenizer, tokenizer_scrat
   const tokenizer_metaspace *m = &pre->steps[pre->count - 1].metaspace;
   const uint8_t *const end = text + bytes;
   if (bytes > UINT32_MAX / 8)
-    return cdl_fail(CDL_MEMORY, "a text of %zu bytes is too long for a tokenizer", bytes);
+    return cdl_fail(CDL_STATUS_MEMORY, "a text of %zu bytes is too long for a tokenizer", bytes);
   CDL_TRY(base_ids_reserve(ids, bytes + 1));
   scratch->word.count = 0;
   CDL_TRY(base_bytes_reserve(&scratch->word, (bytes + 1) * sizeof m->space));
@@ -160,7 +160,7 @@ static cdl_status encode_segment(const cdl_tokenizer *tokenizer, tokenizer_scrat
     length += m->space_bytes;
     at += space ? 1 : m->space_bytes;
   }
-  return length > 0 ? encode_word(tokenizer, scratch, word, length, ids) : CDL_OK;
+  return length > 0 ? encode_word(tokenizer, scratch, word, length, ids) : CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_unigram_encode_piece(const cdl_tokenizer *tokenizer,
@@ -168,7 +168,7 @@ cdl_status tokenizer_unigram_encode_piece(const cdl_tokenizer *tokenizer,
                                           size_t bytes, base_ids *ids)
 {
   if (bytes > UINT32_MAX / 8)
-    return cdl_fail(CDL_MEMORY, "a piece of %zu bytes is too long for a tokenizer", bytes);
+    return cdl_fail(CDL_STATUS_MEMORY, "a piece of %zu bytes is too long for a tokenizer", bytes);
   CDL_TRY(base_ids_reserve(ids, bytes));
   return split_word(tokenizer, scratch, piece, bytes, ids);
 }
@@ -199,7 +199,7 @@ cdl_status tokenizer_unigram_prepare(cdl_tokenizer *tokenizer)
   const size_t count = (size_t)vocabulary->id_end;
   tokenizer_trie_key *keys = calloc(count + 1, sizeof *keys);
   if (keys == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for %zu pieces", count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for %zu pieces", count);
   double least = 0;
   size_t pieces = 0;
   for (size_t id = 0; id < count; id++) {
@@ -230,13 +230,13 @@ cdl_status tokenizer_unigram_add(cdl_tokenizer *tokenizer, const char *piece, si
     model->score_capacity = capacity;
   }
   if (!__builtin_isfinite(score))
-    return cdl_fail(CDL_DATA, "piece \"%.64s\": the score is not a number", piece);
+    return cdl_fail(CDL_STATUS_DATA, "piece \"%.64s\": the score is not a number", piece);
   if (bytes > PIECE_BYTES_MAX)
-    return cdl_fail(CDL_DATA, "piece \"%.64s\" has %zu bytes, expected at most %d", piece, bytes,
-                    PIECE_BYTES_MAX);
+    return cdl_fail(CDL_STATUS_DATA, "piece \"%.64s\" has %zu bytes, expected at most %d", piece,
+                    bytes, PIECE_BYTES_MAX);
   CDL_TRY(tokenizer_vocabulary_put(&tokenizer->vocabulary, piece, bytes, (int64_t)id));
   model->scores[id] = score;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void tokenizer_unigram_release(tokenizer_unigram *model)

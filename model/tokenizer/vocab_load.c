@@ -40,25 +40,25 @@ static cdl_status read_vocabulary_lines(const char *path, const base_mapping *fi
   size_t at = 0, number = 0;
   text_line line;
   base_bytes token = {0};
-  cdl_status status = CDL_OK;
-  while (status == CDL_OK && next_line(file, &at, &line)) {
+  cdl_status status = CDL_STATUS_OK;
+  while (status == CDL_STATUS_OK && next_line(file, &at, &line)) {
     token.count = 0;
     if (good < at || memchr(line.text, '\0', line.bytes) != NULL)
-      status =
-          cdl_fail(CDL_DATA, "%s:%zu: expected a token in UTF-8 without NUL", path, number + 1);
-    if (status == CDL_OK)
+      status = cdl_fail(CDL_STATUS_DATA, "%s:%zu: expected a token in UTF-8 without NUL", path,
+                        number + 1);
+    if (status == CDL_STATUS_OK)
       status = base_bytes_append(&token, line.text, line.bytes);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = base_bytes_append(&token, "", 1);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = cdl_context(tokenizer_vocabulary_put(vocabulary, (const char *)token.data,
                                                     line.bytes, (int64_t)number),
                            "%s:%zu", path, number + 1);
     number++;
   }
   free(token.data);
-  if (status == CDL_OK && number == 0)
-    return cdl_fail(CDL_DATA, "%s: no tokens", path);
+  if (status == CDL_STATUS_OK && number == 0)
+    return cdl_fail(CDL_STATUS_DATA, "%s: no tokens", path);
   return status;
 }
 
@@ -83,7 +83,7 @@ static cdl_status read_vocabulary_json(const char *path, tokenizer_vocabulary *v
 {
   json_t *root;
   CDL_TRY(base_json_read_repeated(path, &root));
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   const char *token;
   json_t *id;
   json_object_foreach(root, token, id)
@@ -92,13 +92,14 @@ static cdl_status read_vocabulary_json(const char *path, tokenizer_vocabulary *v
                  ? cdl_context(tokenizer_vocabulary_add(vocabulary, token, strlen(token),
                                                         json_integer_value(id)),
                                "%s", path)
-                 : cdl_fail(CDL_DATA, "%s: token \"%.64s\": expected a whole number", path, token);
-    if (status != CDL_OK)
+                 : cdl_fail(CDL_STATUS_DATA, "%s: token \"%.64s\": expected a whole number", path,
+                            token);
+    if (status != CDL_STATUS_OK)
       break;
   }
   json_decref(root);
-  if (status == CDL_OK && vocabulary->count == 0)
-    return cdl_fail(CDL_DATA, "%s: no tokens", path);
+  if (status == CDL_STATUS_OK && vocabulary->count == 0)
+    return cdl_fail(CDL_STATUS_DATA, "%s: no tokens", path);
   return status;
 }
 
@@ -119,10 +120,10 @@ static cdl_status split_merge(const char *path, size_t number, const text_line *
       break;
   }
   if (count != 2)
-    return cdl_fail(CDL_DATA, "%s:%zu: expected two tokens", path, number);
+    return cdl_fail(CDL_STATUS_DATA, "%s:%zu: expected two tokens", path, number);
   *merge = (tokenizer_merge_text){
       .left = words[0], .left_bytes = bytes[0], .right = words[1], .right_bytes = bytes[1]};
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* As Transformers reads the file: the first line is the version, what follows the last line end is no merge, and of
@@ -132,18 +133,18 @@ static cdl_status read_merges(const char *path, const base_mapping *file, cdl_to
   size_t at = 0, number = 0, count = 0, capacity = 0;
   tokenizer_merge_text *merges = NULL;
   text_line line;
-  cdl_status status = CDL_OK;
-  while (status == CDL_OK && next_line(file, &at, &line)) {
+  cdl_status status = CDL_STATUS_OK;
+  while (status == CDL_STATUS_OK && next_line(file, &at, &line)) {
     if (number++ == 0 || !line.ended)
       continue;
     if (count == capacity) {
       capacity = 2 * capacity + 1024;
       status = base_grow(&merges, capacity, sizeof *merges);
     }
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = split_merge(path, number, &line, &merges[count++]);
   }
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = cdl_context(tokenizer_bpe_prepare(tokenizer, merges, count, false), "%s", path);
   free(merges);
   return status;

@@ -24,7 +24,7 @@ static cdl_status widen_slots(tokenizer_vocabulary *vocabulary)
   const size_t count = vocabulary->slot_count == 0 ? 1024 : vocabulary->slot_count * 2;
   tokenizer_vocabulary_slot *slots = malloc(count * sizeof *slots);
   if (slots == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for a vocabulary");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for a vocabulary");
   memset(slots, 0xff, count * sizeof *slots);
   for (size_t i = 0; i < vocabulary->slot_count; i++)
     if (vocabulary->slots[i].id >= 0)
@@ -32,13 +32,13 @@ static cdl_status widen_slots(tokenizer_vocabulary *vocabulary)
   free(vocabulary->slots);
   vocabulary->slots = slots;
   vocabulary->slot_count = count;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status widen_ids(tokenizer_vocabulary *vocabulary, size_t id)
 {
   if (id < vocabulary->id_capacity)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   size_t capacity = vocabulary->id_capacity == 0 ? 1024 : vocabulary->id_capacity * 2;
   while (capacity <= id)
     capacity *= 2;
@@ -47,22 +47,22 @@ static cdl_status widen_ids(tokenizer_vocabulary *vocabulary, size_t id)
   memset(vocabulary->offset + vocabulary->id_capacity, 0xff,
          (capacity - vocabulary->id_capacity) * sizeof *vocabulary->offset);
   vocabulary->id_capacity = capacity;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_vocabulary_add(tokenizer_vocabulary *vocabulary, const char *text,
                                     size_t bytes, int64_t id)
 {
   if (id < 0 || id >= TOKENIZER_TOKEN_ID_END)
-    return cdl_fail(CDL_DATA, "token \"%.64s\" has id %lld, expected 0 to %d", text, (long long)id,
-                    TOKENIZER_TOKEN_ID_END - 1);
+    return cdl_fail(CDL_STATUS_DATA, "token \"%.64s\" has id %lld, expected 0 to %d", text,
+                    (long long)id, TOKENIZER_TOKEN_ID_END - 1);
   if (bytes >= UINT32_MAX / 2 - vocabulary->text.count)
-    return cdl_fail(CDL_DATA, "token \"%.64s…\" is too long", text);
+    return cdl_fail(CDL_STATUS_DATA, "token \"%.64s…\" is too long", text);
   if (tokenizer_vocabulary_find(vocabulary, text, bytes) >= 0)
-    return cdl_fail(CDL_DATA, "token \"%.64s\" is there twice", text);
+    return cdl_fail(CDL_STATUS_DATA, "token \"%.64s\" is there twice", text);
   const int32_t token = (int32_t)id;
   if (tokenizer_vocabulary_text(vocabulary, token) != NULL)
-    return cdl_fail(CDL_DATA, "tokens \"%.64s\" and \"%.64s\" have the same id %d",
+    return cdl_fail(CDL_STATUS_DATA, "tokens \"%.64s\" and \"%.64s\" have the same id %d",
                     tokenizer_vocabulary_text(vocabulary, token), text, (int)token);
   if (vocabulary->count * 2 >= vocabulary->slot_count)
     CDL_TRY(widen_slots(vocabulary));
@@ -81,7 +81,7 @@ cdl_status tokenizer_vocabulary_add(tokenizer_vocabulary *vocabulary, const char
     vocabulary->id_end = token + 1;
   if (bytes > vocabulary->longest)
     vocabulary->longest = bytes;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The text's place in the slots; slot_count for none. */
@@ -107,11 +107,11 @@ cdl_status tokenizer_vocabulary_put(tokenizer_vocabulary *vocabulary, const char
   if (slot == vocabulary->slot_count)
     return tokenizer_vocabulary_add(vocabulary, text, bytes, id);
   if (id < 0 || id >= TOKENIZER_TOKEN_ID_END)
-    return cdl_fail(CDL_DATA, "token \"%.64s\" has id %lld, expected 0 to %d", text, (long long)id,
-                    TOKENIZER_TOKEN_ID_END - 1);
+    return cdl_fail(CDL_STATUS_DATA, "token \"%.64s\" has id %lld, expected 0 to %d", text,
+                    (long long)id, TOKENIZER_TOKEN_ID_END - 1);
   const int32_t before = vocabulary->slots[slot].id, token = (int32_t)id;
   if (tokenizer_vocabulary_text(vocabulary, token) != NULL && token != before)
-    return cdl_fail(CDL_DATA, "tokens \"%.64s\" and \"%.64s\" have the same id %d",
+    return cdl_fail(CDL_STATUS_DATA, "tokens \"%.64s\" and \"%.64s\" have the same id %d",
                     tokenizer_vocabulary_text(vocabulary, token), text, (int)token);
   CDL_TRY(widen_ids(vocabulary, (size_t)id));
   const uint32_t offset = vocabulary->offset[before];
@@ -121,7 +121,7 @@ cdl_status tokenizer_vocabulary_put(tokenizer_vocabulary *vocabulary, const char
   vocabulary->slots[slot].id = token;
   if (token >= vocabulary->id_end)
     vocabulary->id_end = token + 1;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 int32_t tokenizer_vocabulary_find(const tokenizer_vocabulary *vocabulary, const void *text,

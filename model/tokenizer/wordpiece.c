@@ -54,7 +54,7 @@ static cdl_status append_unknown(const cdl_tokenizer *tokenizer, base_ids *ids)
 {
   CDL_TRY(tokenizer_check_unknown(tokenizer->wordpiece.unknown));
   ids->data[ids->count++] = tokenizer->wordpiece.unknown;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status split_word(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
@@ -76,7 +76,7 @@ static cdl_status split_word(const cdl_tokenizer *tokenizer, tokenizer_scratch *
     ids->data[ids->count++] = id;
     at += piece_bytes;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* `ids` has room for as many ids as the word has bytes. */
@@ -85,12 +85,12 @@ static cdl_status encode_word(const cdl_tokenizer *tokenizer, tokenizer_scratch 
 {
   const uint64_t hash = tokenizer_word_hash(word, bytes);
   if (tokenizer_word_recall(&scratch->cache, hash, word, bytes, ids))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const size_t before = ids->count;
   CDL_TRY(split_word(tokenizer, scratch, word, bytes, characters, ids));
   tokenizer_word_remember(&scratch->cache, hash, word, bytes, ids->data + before,
                           ids->count - before);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_wordpiece_encode_word(const cdl_tokenizer *tokenizer,
@@ -136,7 +136,7 @@ static cdl_status encode_wide(const cdl_tokenizer *tokenizer, tokenizer_scratch 
       bytes = characters = 0;
     }
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_wordpiece_encode(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
@@ -171,7 +171,7 @@ cdl_status tokenizer_wordpiece_encode(const cdl_tokenizer *tokenizer, tokenizer_
     }
     length = 0;
     if (at >= end)
-      return CDL_OK;
+      return CDL_STATUS_OK;
     if (kind == TOKENIZER_BYTE_PUNCTUATION)
       CDL_TRY(encode_word(tokenizer, scratch, at, 1, 1, ids));
     begin = at + 1;
@@ -202,7 +202,7 @@ static cdl_status index_continuing(const tokenizer_vocabulary *vocabulary,
     slots *= 2;
   model->continuing = malloc(slots * sizeof *model->continuing);
   if (model->continuing == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for a vocabulary");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for a vocabulary");
   memset(model->continuing, 0xff, slots * sizeof *model->continuing);
   model->continuing_count = slots;
   for (int32_t id = 0; id < vocabulary->id_end; id++) {
@@ -219,7 +219,7 @@ static cdl_status index_continuing(const tokenizer_vocabulary *vocabulary,
       at = (at + 1) & (slots - 1);
     model->continuing[at] = (tokenizer_vocabulary_slot){.tag = tag, .id = id};
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status tokenizer_wordpiece_prepare(cdl_tokenizer *tokenizer, const char *prefix,
@@ -228,7 +228,7 @@ cdl_status tokenizer_wordpiece_prepare(cdl_tokenizer *tokenizer, const char *pre
   tokenizer_wordpiece *model = &tokenizer->wordpiece;
   model->prefix = strdup(prefix);
   if (model->prefix == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for a tokenizer");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for a tokenizer");
   model->prefix_bytes = strlen(prefix);
   model->word_characters_max = word_characters_max;
   model->unknown = unknown;

@@ -22,8 +22,8 @@ START_TEST(summary_by_hand)
   static const double samples[] = {4, 100, 1, 3, 2};
   measurement m = {0};
   for (size_t i = 0; i < 5; i++)
-    ck_assert_int_eq(measure_add(&m, samples[i]), CDL_OK);
-  ck_assert_int_eq(measure_summarize(&m), CDL_OK);
+    ck_assert_int_eq(measure_add(&m, samples[i]), CDL_STATUS_OK);
+  ck_assert_int_eq(measure_summarize(&m), CDL_STATUS_OK);
   ck_assert_double_eq(m.minimum, 1);
   ck_assert_double_eq_tol(m.median, 3, 1e-12);
   ck_assert_double_eq_tol(m.p95, 4 + 0.8 * 96, 1e-12);
@@ -33,7 +33,7 @@ START_TEST(summary_by_hand)
   ck_assert_uint_eq(m.outliers, 1);
   ck_assert_double_eq(m.samples[1], 100); /* the order stays */
   measure_release(&m);
-  ck_assert_int_eq(measure_summarize(&m), CDL_ARGUMENT);
+  ck_assert_int_eq(measure_summarize(&m), CDL_STATUS_ARGUMENT);
 }
 END_TEST
 

@@ -39,7 +39,7 @@ static char *written(const report *r, const char *format)
   size_t bytes = 0;
   FILE *f = open_memstream(&text, &bytes);
   ck_assert_ptr_nonnull(f);
-  ck_assert_int_eq(report_write(r, format, f), CDL_OK);
+  ck_assert_int_eq(report_write(r, format, f), CDL_STATUS_OK);
   ck_assert_int_eq(fclose(f), 0);
   return text;
 }

@@ -129,7 +129,7 @@ static void apply(const breakage *b, void *args)
   case WHOLE:
     break;
   case DTYPE:
-    v->dtype = (flags & (INTEGER | BYTES)) != 0 ? CDL_F32 : CDL_U8;
+    v->dtype = (flags & (INTEGER | BYTES)) != 0 ? CDL_DTYPE_F32 : CDL_DTYPE_U8;
     if ((flags & BYTES) != 0)
       v->size[3] /= 4; /* the same bytes */
     break;
@@ -177,32 +177,34 @@ static void expect_refusal(trial *t, const void *args)
   const op_info *op = op_find((cdl_op)t->self->op);
   if (!trial_upload(t))
     return;
-  cdl_status status = cdl_sync(t->queue);
-  if (status != CDL_OK) {
+  cdl_status status = cdl_queue_sync(t->queue);
+  if (status != CDL_STATUS_OK) {
     trial_fail(t, "upload: %s: %s", cdl_status_name(status), cdl_error_message());
     return;
   }
   op->call(t->queue, args);
-  status = cdl_sync(t->queue);
-  if (status != CDL_ARGUMENT)
-    trial_fail(t, "%s, not ARGUMENT%s%s", cdl_status_name(status), status == CDL_OK ? "" : ": ",
-               status == CDL_OK ? "" : cdl_error_message());
+  status = cdl_queue_sync(t->queue);
+  if (status != CDL_STATUS_ARGUMENT)
+    trial_fail(t, "%s, not ARGUMENT%s%s", cdl_status_name(status),
+               status == CDL_STATUS_OK ? "" : ": ",
+               status == CDL_STATUS_OK ? "" : cdl_error_message());
   else if (strstr(cdl_error_message(), op->name) == NULL)
     trial_fail(t, "the message does not name the op: %s", cdl_error_message());
   else if (strchr(cdl_error_message(), '\n') != NULL)
     trial_fail(t, "the message is not one line");
   cdl_queue *fresh = NULL;
-  if (t->outcome == OUTCOME_FAIL || cdl_queue_create(t->backend, &fresh) != CDL_OK)
+  if (t->outcome == OUTCOME_FAIL || cdl_queue_create(t->backend, &fresh) != CDL_STATUS_OK)
     return;
   for (int i = 0; i < t->operand_count; i++) {
     const operand *o = t->operands[i];
-    cdl_download(fresh, o->found, cdl_tensor_1d(o->buffer, CDL_U8, 0, (int64_t)o->bytes), o->bytes);
+    cdl_queue_download(fresh, o->found,
+                       cdl_tensor_1d(o->buffer, CDL_DTYPE_U8, 0, (int64_t)o->bytes), o->bytes);
   }
-  status = cdl_sync(fresh);
+  status = cdl_queue_sync(fresh);
   cdl_queue_destroy(fresh);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     trial_fail(t, "a fresh queue fails after it: %s", cdl_error_message());
-  for (int i = 0; i < t->operand_count && status == CDL_OK; i++)
+  for (int i = 0; i < t->operand_count && status == CDL_STATUS_OK; i++)
     if (memcmp(t->operands[i]->found, t->operands[i]->image, t->operands[i]->bytes) != 0)
       trial_fail(t, "%s was changed by a refused call", t->operands[i]->name);
 }
@@ -275,7 +277,7 @@ CHANGE(linear_grad_both, linear_grad, args->accumulate = true;)
 CHANGE(cross_entropy_short_step, cross_entropy, args->step.size[3] = 8;)
 CHANGE(svd_only_u, svd, args->vt = (cdl_tensor){0};)
 CHANGE(svd_only_vt, svd, args->u = (cdl_tensor){0};)
-CHANGE(gemm_mixed, gemm, args->b.dtype = CDL_BF16;)
+CHANGE(gemm_mixed, gemm, args->b.dtype = CDL_DTYPE_BF16;)
 CHANGE(gemm_transposed, gemm, args->transpose_a = true; args->a.size[2] = 5;)
 CHANGE(axpby_batch, axpby, args->x.size[0] = 0;)
 
@@ -317,7 +319,7 @@ static void add_broken(suite *s, const breakage *b, const char *what)
 {
   const member *m = &members[b->of];
   const bool pair = b->kind == OVERLAP || b->kind == SAME_VIEW;
-  suite_add(s, (int)m->op, NULL, CDL_F32, CASE_DEFECT, broken_case, b, sizeof *b,
+  suite_add(s, (int)m->op, NULL, CDL_DTYPE_F32, CASE_DEFECT, broken_case, b, sizeof *b,
             "wrong call: %s %s%s%s", m->name, what, pair ? " " : "",
             pair ? members[b->with].name : "");
 }
@@ -363,7 +365,7 @@ void register_arguments(suite *s)
 {
   for (int op = 0; op < CDL_OP_COUNT; op++) {
     const breakage whole = {WHOLE, 0, 0};
-    suite_add(s, op, NULL, CDL_F32, CASE_DEFECT, broken_case, &whole, sizeof whole,
+    suite_add(s, op, NULL, CDL_DTYPE_F32, CASE_DEFECT, broken_case, &whole, sizeof whole,
               "the call that wrong ones are made from");
   }
   for (int i = 0; i < MEMBERS; i++) {
@@ -386,6 +388,6 @@ void register_arguments(suite *s)
       register_pairs(s, i);
   }
   for (size_t i = 0; i < sizeof particulars / sizeof *particulars; i++)
-    suite_add(s, (int)particulars[i].op, NULL, CDL_F32, CASE_DEFECT, particular_case,
+    suite_add(s, (int)particulars[i].op, NULL, CDL_DTYPE_F32, CASE_DEFECT, particular_case,
               &particulars[i], sizeof particulars[i], "wrong call: %s", particulars[i].what);
 }

@@ -67,14 +67,14 @@ const char *bound_reason(cdl_op op)
 double unit_roundoff(cdl_dtype dtype)
 {
   switch (dtype) {
-  case CDL_F32:
+  case CDL_DTYPE_F32:
     return FLT_EPSILON / 2;
-  case CDL_F64:
+  case CDL_DTYPE_F64:
     return DBL_EPSILON;
-  case CDL_BF16:
+  case CDL_DTYPE_BF16:
     return 0x1p-8;
-  case CDL_I32:
-  case CDL_U8:
+  case CDL_DTYPE_I32:
+  case CDL_DTYPE_U8:
   case CDL_DTYPE_COUNT:
     break;
   }
@@ -84,13 +84,13 @@ double unit_roundoff(cdl_dtype dtype)
 double smallest_normal(cdl_dtype dtype)
 {
   switch (dtype) {
-  case CDL_F32:
-  case CDL_BF16:
+  case CDL_DTYPE_F32:
+  case CDL_DTYPE_BF16:
     return FLT_MIN;
-  case CDL_F64:
+  case CDL_DTYPE_F64:
     return DBL_MIN;
-  case CDL_I32:
-  case CDL_U8:
+  case CDL_DTYPE_I32:
+  case CDL_DTYPE_U8:
   case CDL_DTYPE_COUNT:
     break;
   }
@@ -101,7 +101,7 @@ bool may_be_flushed(cdl_op op, cdl_dtype dtype, double want)
 {
   if (op == CDL_OP_copy || op == CDL_OP_permute || op == CDL_OP_fill)
     return false;
-  if (dtype == CDL_F64 && op != CDL_OP_cast)
+  if (dtype == CDL_DTYPE_F64 && op != CDL_OP_cast)
     return false;
   return fabs(want) < (double)FLT_MIN;
 }
@@ -143,10 +143,10 @@ static double factor_roundoff(cdl_op op)
 double product_growth(cdl_op op, double n, double squares, double sum)
 {
   return sum_growth(n, squares, sum) +
-         factor_roundoff(op) / unit_roundoff(CDL_F32) * sqrt(squares + sum * sum);
+         factor_roundoff(op) / unit_roundoff(CDL_DTYPE_F32) * sqrt(squares + sum * sum);
 }
 
 double product_roundoff(cdl_op op)
 {
-  return fmax(unit_roundoff(CDL_F32), factor_roundoff(op));
+  return fmax(unit_roundoff(CDL_DTYPE_F32), factor_roundoff(op));
 }

@@ -48,8 +48,8 @@ static void classes_case(trial *t, const void *parameters)
 
 void register_coverage(suite *s)
 {
-  suite_add(s, CASE_NO_OP, "coverage", CDL_F32, 0, kinds_case, NULL, 0,
+  suite_add(s, CASE_NO_OP, "coverage", CDL_DTYPE_F32, 0, kinds_case, NULL, 0,
             "every op has values, wrong calls and randomized shapes");
-  suite_add(s, CASE_NO_OP, "coverage", CDL_F32, 0, classes_case, NULL, 0,
+  suite_add(s, CASE_NO_OP, "coverage", CDL_DTYPE_F32, 0, classes_case, NULL, 0,
             "every op was tried with every class of shapes");
 }

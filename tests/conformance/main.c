@@ -137,7 +137,7 @@ static int parse(int argc, char **argv, suite *s, choice *c)
       s->random = (int)number;
       break;
     case PRECISION:
-      if (cdl_precision_find(optarg, &c->precision) != CDL_OK)
+      if (cdl_precision_find(optarg, &c->precision) != CDL_STATUS_OK)
         return wrong_usage("--precision takes fp32, tf32 or bf16", optarg);
       break;
     case SEED:
@@ -240,11 +240,11 @@ static void list_cases(const suite *s, bool grad)
 /* A file that was named must load, and the CPU is always there; a device need not be. */
 static int without_backend(const suite *s, cdl_status status)
 {
-  const bool absent = status == CDL_ABSENT && strchr(s->backend_name, '/') == NULL &&
+  const bool absent = status == CDL_STATUS_ABSENT && strchr(s->backend_name, '/') == NULL &&
                       strncmp(s->backend_name, "cpu", 3) != 0;
   const bool failed = !absent || is_required(s->backend_name);
   fprintf(failed ? stderr : stdout, "%s %s: %s: %s\n", failed ? "FAIL" : "skip",
-          status == CDL_ABSENT ? "no such device" : "does not open", s->backend_name,
+          status == CDL_STATUS_ABSENT ? "no such device" : "does not open", s->backend_name,
           cdl_error_message());
   printf("0 passed, %d failed, %d skipped\n", failed, !failed);
   return failed ? 1 : EXIT_SKIPPED;
@@ -255,7 +255,7 @@ static int run(suite *s, const choice *c)
   const cdl_backend_options options = {.threads = c->threads, .precision = c->precision};
   bound_precision(c->precision);
   const cdl_status status = cdl_backend_open(s->backend_name, &options, &s->backend);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     return without_backend(s, status);
   int result = 0;
   if (strcmp(c->mode, "support") == 0) {
@@ -270,7 +270,7 @@ static int run(suite *s, const choice *c)
     suite_run(s, strcmp(c->mode, "grad") == 0 ? CASE_GRAD : 0);
     result = suite_report(s);
   }
-  if (cdl_backend_close(s->backend) != CDL_OK) {
+  if (cdl_backend_close(s->backend) != CDL_STATUS_OK) {
     fprintf(stderr, "condlora-conformance: closing the backend: %s\n", cdl_error_message());
     return 1;
   }

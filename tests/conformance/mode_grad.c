@@ -81,9 +81,9 @@ static double activated(const void *p, const double *theta)
 static void unary_grad(trial *t, const void *parameters)
 {
   const cdl_activation *activation = parameters;
-  operand *x = trial_operand(t, "x", ROLE_IN, CDL_F32, shape_1d(67), LAYOUT_OFFSET);
-  operand *d_out = trial_operand(t, "d_out", ROLE_IN, CDL_F32, shape_1d(67), LAYOUT_DENSE);
-  operand *d_x = trial_operand(t, "d_x", ROLE_OUT, CDL_F32, shape_1d(67), LAYOUT_DENSE);
+  operand *x = trial_operand(t, "x", ROLE_IN, CDL_DTYPE_F32, shape_1d(67), LAYOUT_OFFSET);
+  operand *d_out = trial_operand(t, "d_out", ROLE_IN, CDL_DTYPE_F32, shape_1d(67), LAYOUT_DENSE);
+  operand *d_x = trial_operand(t, "d_x", ROLE_OUT, CDL_DTYPE_F32, shape_1d(67), LAYOUT_DENSE);
   fill_normal(t, x, 2);
   for (int64_t i = 0; i < 67; i++) /* away from the kink at 0 */
     x->value[i] += copysign(0.01, x->value[i]);
@@ -115,10 +115,12 @@ static void softmax_grad(trial *t, const void *parameters)
   const float *scale = parameters;
   enum { ROWS = 5, COLUMNS = 23 };
   double x[ROWS * COLUMNS];
-  operand *out = trial_operand(t, "out", ROLE_IN, CDL_F32, shape_2d(ROWS, COLUMNS), LAYOUT_ROWS);
+  operand *out =
+      trial_operand(t, "out", ROLE_IN, CDL_DTYPE_F32, shape_2d(ROWS, COLUMNS), LAYOUT_ROWS);
   operand *d_out =
-      trial_operand(t, "d_out", ROLE_IN, CDL_F32, shape_2d(ROWS, COLUMNS), LAYOUT_DENSE);
-  operand *d_x = trial_operand(t, "d_x", ROLE_OUT, CDL_F32, shape_2d(ROWS, COLUMNS), LAYOUT_DENSE);
+      trial_operand(t, "d_out", ROLE_IN, CDL_DTYPE_F32, shape_2d(ROWS, COLUMNS), LAYOUT_DENSE);
+  operand *d_x =
+      trial_operand(t, "d_x", ROLE_OUT, CDL_DTYPE_F32, shape_2d(ROWS, COLUMNS), LAYOUT_DENSE);
   fill_normal(t, d_out, 1);
   double *reference = trial_doubles(t, ROWS * COLUMNS);
   for (int i = 0; i < ROWS * COLUMNS; i++)
@@ -157,16 +159,16 @@ static void layer_norm_grad(trial *t, const void *parameters)
   (void)parameters;
   enum { ROWS = 7, COLUMNS = 19 };
   const shape size = shape_2d(ROWS, COLUMNS);
-  operand *x = trial_operand(t, "x", ROLE_IN, CDL_F32, size, LAYOUT_ROWS),
-          *d_out = trial_operand(t, "d_out", ROLE_IN, CDL_F32, size, LAYOUT_DENSE);
-  operand *gain = trial_operand(t, "gain", ROLE_IN, CDL_F32, shape_1d(COLUMNS), LAYOUT_DENSE);
-  operand *mean = trial_operand(t, "mean", ROLE_IN, CDL_F32, shape_1d(ROWS), LAYOUT_DENSE);
-  operand *rstd = trial_operand(t, "rstd", ROLE_IN, CDL_F32, shape_1d(ROWS), LAYOUT_DENSE);
-  operand *d_x = trial_operand(t, "d_x", ROLE_OUT, CDL_F32, size, LAYOUT_COLUMNS);
+  operand *x = trial_operand(t, "x", ROLE_IN, CDL_DTYPE_F32, size, LAYOUT_ROWS),
+          *d_out = trial_operand(t, "d_out", ROLE_IN, CDL_DTYPE_F32, size, LAYOUT_DENSE);
+  operand *gain = trial_operand(t, "gain", ROLE_IN, CDL_DTYPE_F32, shape_1d(COLUMNS), LAYOUT_DENSE);
+  operand *mean = trial_operand(t, "mean", ROLE_IN, CDL_DTYPE_F32, shape_1d(ROWS), LAYOUT_DENSE);
+  operand *rstd = trial_operand(t, "rstd", ROLE_IN, CDL_DTYPE_F32, shape_1d(ROWS), LAYOUT_DENSE);
+  operand *d_x = trial_operand(t, "d_x", ROLE_OUT, CDL_DTYPE_F32, size, LAYOUT_COLUMNS);
   operand *d_gain =
-      trial_operand(t, "d_gain", ROLE_INOUT, CDL_F32, shape_1d(COLUMNS), LAYOUT_DENSE);
+      trial_operand(t, "d_gain", ROLE_INOUT, CDL_DTYPE_F32, shape_1d(COLUMNS), LAYOUT_DENSE);
   operand *d_bias =
-      trial_operand(t, "d_bias", ROLE_INOUT, CDL_F32, shape_1d(COLUMNS), LAYOUT_DENSE);
+      trial_operand(t, "d_bias", ROLE_INOUT, CDL_DTYPE_F32, shape_1d(COLUMNS), LAYOUT_DENSE);
   fill_normal(t, x, 1);
   fill_normal(t, d_out, 1);
   fill_normal(t, gain, 1);
@@ -223,13 +225,14 @@ static void cross_entropy(trial *t, const void *parameters)
   const float *smoothing = parameters;
   enum { ROWS = 9, CLASSES = 6 };
   operand *logits =
-      trial_operand(t, "logits", ROLE_IN, CDL_F32, shape_2d(ROWS, CLASSES), LAYOUT_DENSE);
-  operand *labels = trial_operand(t, "labels", ROLE_IN, CDL_I32, shape_1d(ROWS), LAYOUT_DENSE);
+      trial_operand(t, "logits", ROLE_IN, CDL_DTYPE_F32, shape_2d(ROWS, CLASSES), LAYOUT_DENSE);
+  operand *labels =
+      trial_operand(t, "labels", ROLE_IN, CDL_DTYPE_I32, shape_1d(ROWS), LAYOUT_DENSE);
   operand *weight =
-      trial_operand(t, "class_weight", ROLE_IN, CDL_F32, shape_1d(CLASSES), LAYOUT_DENSE);
+      trial_operand(t, "class_weight", ROLE_IN, CDL_DTYPE_F32, shape_1d(CLASSES), LAYOUT_DENSE);
   operand *step = trial_step(t, (cdl_step_record){.loss_scale = 0.125F});
-  operand *d =
-      trial_operand(t, "d_logits", ROLE_OUT, CDL_F32, shape_2d(ROWS, CLASSES), LAYOUT_COLUMNS);
+  operand *d = trial_operand(t, "d_logits", ROLE_OUT, CDL_DTYPE_F32, shape_2d(ROWS, CLASSES),
+                             LAYOUT_COLUMNS);
   fill_normal(t, logits, 2);
   fill_integers(t, labels, 0, CLASSES - 1);
   fill_uniform(t, weight, 0.2, 2);
@@ -257,10 +260,10 @@ static double squared(const void *p, const double *theta)
 static void squared_error(trial *t, const void *parameters)
 {
   (void)parameters;
-  operand *out = trial_operand(t, "out", ROLE_IN, CDL_F32, shape_1d(31), LAYOUT_DENSE);
-  operand *target = trial_operand(t, "target", ROLE_IN, CDL_F32, shape_1d(31), LAYOUT_OFFSET);
+  operand *out = trial_operand(t, "out", ROLE_IN, CDL_DTYPE_F32, shape_1d(31), LAYOUT_DENSE);
+  operand *target = trial_operand(t, "target", ROLE_IN, CDL_DTYPE_F32, shape_1d(31), LAYOUT_OFFSET);
   operand *step = trial_step(t, (cdl_step_record){.loss_scale = 0.25F});
-  operand *d = trial_operand(t, "d_out", ROLE_OUT, CDL_F32, shape_1d(31), LAYOUT_DENSE);
+  operand *d = trial_operand(t, "d_out", ROLE_OUT, CDL_DTYPE_F32, shape_1d(31), LAYOUT_DENSE);
   fill_normal(t, out, 1);
   fill_normal(t, target, 1);
   trial_run(t, CDL_ARGS(squared_error, .d_out = d->view, .out = out->view, .target = target->view,
@@ -292,12 +295,14 @@ static double through_linear(const void *p, const double *theta)
 static void linear_grad(trial *t, const void *parameters)
 {
   const cdl_activation *activation = parameters;
-  operand *source = trial_operand(t, "source", ROLE_IN, CDL_F32, shape_2d(OUT, IN), LAYOUT_ROWS);
+  operand *source =
+      trial_operand(t, "source", ROLE_IN, CDL_DTYPE_F32, shape_2d(OUT, IN), LAYOUT_ROWS);
   fill_normal(t, source, 1);
   cdl_weight *weight = trial_weight(t, &source, 1);
-  operand *d_out = trial_operand(t, "d_out", ROLE_IN, CDL_F32, shape_2d(N, OUT), LAYOUT_DENSE);
-  operand *pre = trial_operand(t, "pre", ROLE_IN, CDL_F32, shape_2d(N, IN), LAYOUT_DENSE);
-  operand *d_x = trial_operand(t, "d_x", ROLE_OUT, CDL_F32, shape_2d(N, IN), LAYOUT_COLUMNS);
+  operand *d_out =
+      trial_operand(t, "d_out", ROLE_IN, CDL_DTYPE_F32, shape_2d(N, OUT), LAYOUT_DENSE);
+  operand *pre = trial_operand(t, "pre", ROLE_IN, CDL_DTYPE_F32, shape_2d(N, IN), LAYOUT_DENSE);
+  operand *d_x = trial_operand(t, "d_x", ROLE_OUT, CDL_DTYPE_F32, shape_2d(N, IN), LAYOUT_COLUMNS);
   fill_normal(t, d_out, 1);
   fill_normal(t, pre, 1);
   for (int i = 0; i < N * IN; i++)
@@ -338,14 +343,18 @@ static double through_low_rank(const void *p, const double *theta)
 static void low_rank_grad(trial *t, const void *parameters)
 {
   (void)parameters;
-  operand *x = trial_operand(t, "x", ROLE_IN, CDL_F32, shape_2d(N, IN), LAYOUT_DENSE);
-  operand *a = trial_operand(t, "a", ROLE_IN, CDL_F32, shape_2d(RANK, IN), LAYOUT_DENSE);
-  operand *b = trial_operand(t, "b", ROLE_IN, CDL_F32, shape_2d(OUT, RANK), LAYOUT_DENSE);
-  operand *hidden = trial_operand(t, "hidden", ROLE_IN, CDL_F32, shape_2d(N, RANK), LAYOUT_DENSE);
-  operand *d_out = trial_operand(t, "d_out", ROLE_IN, CDL_F32, shape_2d(N, OUT), LAYOUT_DENSE);
-  operand *d_x = trial_operand(t, "d_x", ROLE_INOUT, CDL_F32, shape_2d(N, IN), LAYOUT_DENSE);
-  operand *d_a = trial_operand(t, "d_a", ROLE_INOUT, CDL_F32, shape_2d(RANK, IN), LAYOUT_DENSE);
-  operand *d_b = trial_operand(t, "d_b", ROLE_INOUT, CDL_F32, shape_2d(OUT, RANK), LAYOUT_DENSE);
+  operand *x = trial_operand(t, "x", ROLE_IN, CDL_DTYPE_F32, shape_2d(N, IN), LAYOUT_DENSE);
+  operand *a = trial_operand(t, "a", ROLE_IN, CDL_DTYPE_F32, shape_2d(RANK, IN), LAYOUT_DENSE);
+  operand *b = trial_operand(t, "b", ROLE_IN, CDL_DTYPE_F32, shape_2d(OUT, RANK), LAYOUT_DENSE);
+  operand *hidden =
+      trial_operand(t, "hidden", ROLE_IN, CDL_DTYPE_F32, shape_2d(N, RANK), LAYOUT_DENSE);
+  operand *d_out =
+      trial_operand(t, "d_out", ROLE_IN, CDL_DTYPE_F32, shape_2d(N, OUT), LAYOUT_DENSE);
+  operand *d_x = trial_operand(t, "d_x", ROLE_INOUT, CDL_DTYPE_F32, shape_2d(N, IN), LAYOUT_DENSE);
+  operand *d_a =
+      trial_operand(t, "d_a", ROLE_INOUT, CDL_DTYPE_F32, shape_2d(RANK, IN), LAYOUT_DENSE);
+  operand *d_b =
+      trial_operand(t, "d_b", ROLE_INOUT, CDL_DTYPE_F32, shape_2d(OUT, RANK), LAYOUT_DENSE);
   operand *const all[] = {x, a, b, d_out, d_x, d_a, d_b};
   for (int i = 0; i < 7; i++)
     fill_normal(t, all[i], i < 4 ? 1 : 0);
@@ -405,13 +414,13 @@ static void attention_grad(trial *t, const void *parameters)
   const cdl_step_record record = {.step = 3, .seed = {11, 12}};
   operand *step = trial_step(t, record);
   operand *qkv =
-      trial_operand(t, "qkv", ROLE_IN, CDL_F32, shape_2d(tokens, 3 * width), LAYOUT_ROWS);
+      trial_operand(t, "qkv", ROLE_IN, CDL_DTYPE_F32, shape_2d(tokens, 3 * width), LAYOUT_ROWS);
   operand *d_out =
-      trial_operand(t, "d_out", ROLE_IN, CDL_F32, shape_2d(tokens, width), LAYOUT_DENSE);
+      trial_operand(t, "d_out", ROLE_IN, CDL_DTYPE_F32, shape_2d(tokens, width), LAYOUT_DENSE);
   operand *log_sum =
-      trial_operand(t, "log_sum", ROLE_IN, CDL_F32, shape_2d(HEADS, tokens), LAYOUT_DENSE);
-  operand *d_qkv =
-      trial_operand(t, "d_qkv", ROLE_OUT, CDL_F32, shape_2d(tokens, 3 * width), LAYOUT_COLUMNS);
+      trial_operand(t, "log_sum", ROLE_IN, CDL_DTYPE_F32, shape_2d(HEADS, tokens), LAYOUT_DENSE);
+  operand *d_qkv = trial_operand(t, "d_qkv", ROLE_OUT, CDL_DTYPE_F32, shape_2d(tokens, 3 * width),
+                                 LAYOUT_COLUMNS);
   fill_normal(t, qkv, 1);
   fill_normal(t, d_out, 1);
   attended a = {{4, HEADS, D, packing.host_offsets, 0.5, NULL, 0},
@@ -441,25 +450,26 @@ void register_grad(suite *s)
 {
   for (int a = CDL_ACTIVATION_NONE; a <= (int)CDL_ACTIVATION_MISH; a++) {
     const cdl_activation activation = (cdl_activation)a;
-    ADD(s, unary_grad, CDL_F32, CASE_GRAD, unary_grad, &activation, "%s",
+    ADD(s, unary_grad, CDL_DTYPE_F32, CASE_GRAD, unary_grad, &activation, "%s",
         activation_name(activation));
-    ADD(s, linear_grad, CDL_F32, CASE_GRAD, linear_grad, &activation, "%s",
+    ADD(s, linear_grad, CDL_DTYPE_F32, CASE_GRAD, linear_grad, &activation, "%s",
         activation_name(activation));
   }
   static const float scales[] = {1, 0.25F}, smoothings[] = {0, 0.1F, 1},
                      probabilities[] = {0, 0.3F};
   for (size_t k = 0; k < 2; k++)
-    ADD(s, softmax_grad, CDL_F32, CASE_GRAD, softmax_grad, &scales[k], "scale %g",
+    ADD(s, softmax_grad, CDL_DTYPE_F32, CASE_GRAD, softmax_grad, &scales[k], "scale %g",
         (double)scales[k]);
-  suite_add(s, CDL_OP_layer_norm_grad, NULL, CDL_F32, CASE_GRAD, layer_norm_grad, NULL, 0,
+  suite_add(s, CDL_OP_layer_norm_grad, NULL, CDL_DTYPE_F32, CASE_GRAD, layer_norm_grad, NULL, 0,
             "d_x, d_gain, d_bias");
   for (size_t k = 0; k < 3; k++)
-    ADD(s, cross_entropy, CDL_F32, CASE_GRAD, cross_entropy, &smoothings[k],
+    ADD(s, cross_entropy, CDL_DTYPE_F32, CASE_GRAD, cross_entropy, &smoothings[k],
         "class weights, smoothing %g", (double)smoothings[k]);
-  suite_add(s, CDL_OP_squared_error, NULL, CDL_F32, CASE_GRAD, squared_error, NULL, 0, "d_out");
-  suite_add(s, CDL_OP_low_rank_grad, NULL, CDL_F32, CASE_GRAD, low_rank_grad, NULL, 0,
+  suite_add(s, CDL_OP_squared_error, NULL, CDL_DTYPE_F32, CASE_GRAD, squared_error, NULL, 0,
+            "d_out");
+  suite_add(s, CDL_OP_low_rank_grad, NULL, CDL_DTYPE_F32, CASE_GRAD, low_rank_grad, NULL, 0,
             "d_x, d_a, d_b");
   for (size_t k = 0; k < 2; k++)
-    ADD(s, attention_grad, CDL_F32, CASE_GRAD, attention_grad, &probabilities[k], "p %g",
+    ADD(s, attention_grad, CDL_DTYPE_F32, CASE_GRAD, attention_grad, &probabilities[k], "p %g",
         (double)probabilities[k]);
 }

@@ -17,7 +17,8 @@ typedef struct {
 
 static cdl_tensor in(trial *t, int64_t rows, int64_t columns)
 {
-  operand *o = trial_operand(t, "in", ROLE_IN, CDL_F32, shape_2d(rows, columns), LAYOUT_DENSE);
+  operand *o =
+      trial_operand(t, "in", ROLE_IN, CDL_DTYPE_F32, shape_2d(rows, columns), LAYOUT_DENSE);
   fill_normal(t, o, 0.5);
   return o->view;
 }
@@ -32,7 +33,7 @@ static cdl_tensor in_as(trial *t, cdl_dtype dtype, int64_t rows, int64_t columns
 /* 0, step, 2 step, … modulo `most`. */
 static cdl_tensor indices(trial *t, int64_t count, int64_t step, int64_t most)
 {
-  operand *o = trial_operand(t, "indices", ROLE_IN, CDL_I32, shape_1d(count), LAYOUT_DENSE);
+  operand *o = trial_operand(t, "indices", ROLE_IN, CDL_DTYPE_I32, shape_1d(count), LAYOUT_DENSE);
   for (int64_t i = 0; i < count; i++)
     o->value[i] = (double)(i * step % most);
   operand_settle(o);
@@ -41,7 +42,7 @@ static cdl_tensor indices(trial *t, int64_t count, int64_t step, int64_t most)
 
 static cdl_tensor flag(trial *t)
 {
-  operand *o = trial_operand(t, "flag", ROLE_INOUT, CDL_I32, shape_1d(1), LAYOUT_DENSE);
+  operand *o = trial_operand(t, "flag", ROLE_INOUT, CDL_DTYPE_I32, shape_1d(1), LAYOUT_DENSE);
   fill_integers(t, o, 0, 0);
   return o->view;
 }
@@ -54,7 +55,7 @@ static cdl_tensor step(trial *t)
 /* Diagonal 1: no factorization breaks down. */
 static cdl_tensor regular(trial *t, int64_t n)
 {
-  operand *o = trial_operand(t, "in", ROLE_IN, CDL_F32, shape_2d(n, n), LAYOUT_DENSE);
+  operand *o = trial_operand(t, "in", ROLE_IN, CDL_DTYPE_F32, shape_2d(n, n), LAYOUT_DENSE);
   fill_normal(t, o, 0.01);
   for (int64_t i = 0; i < n; i++)
     o->value[i * n + i] = 1;
@@ -64,7 +65,8 @@ static cdl_tensor regular(trial *t, int64_t n)
 
 static cdl_tensor out(trial *t, int64_t rows, int64_t columns)
 {
-  operand *o = trial_operand(t, "out", ROLE_INOUT, CDL_F32, shape_2d(rows, columns), LAYOUT_DENSE);
+  operand *o =
+      trial_operand(t, "out", ROLE_INOUT, CDL_DTYPE_F32, shape_2d(rows, columns), LAYOUT_DENSE);
   fill_normal(t, o, 0.5);
   return o->view;
 }
@@ -72,7 +74,7 @@ static cdl_tensor out(trial *t, int64_t rows, int64_t columns)
 static const cdl_weight *weight(trial *t, int64_t rows, int64_t columns)
 {
   operand *source =
-      trial_operand(t, "source", ROLE_IN, CDL_F32, shape_2d(rows, columns), LAYOUT_DENSE);
+      trial_operand(t, "source", ROLE_IN, CDL_DTYPE_F32, shape_2d(rows, columns), LAYOUT_DENSE);
   fill_normal(t, source, 0.1);
   return trial_weight(t, &source, 1);
 }
@@ -117,7 +119,7 @@ BUILD(attention, attention, .out = out(t, 512, 384), .qkv = in(t, 512, 1152),
 BUILD(attention_grad, attention_grad, .d_qkv = out(t, 512, 1152), .d_out = in(t, 512, 384),
       .qkv = in(t, 512, 1152), .log_sum = in(t, 12, 512), .packing = packing(t), .heads = 12,
       .scale = 0.18F)
-BUILD(to_bf16, cast, .out = in_as(t, CDL_BF16, 1024, 1024), .x = in(t, 1024, 1024))
+BUILD(to_bf16, cast, .out = in_as(t, CDL_DTYPE_BF16, 1024, 1024), .x = in(t, 1024, 1024))
 BUILD(fill, fill, .out = out(t, 1024, 1024), .value = 1)
 BUILD(gather, gather_rows, .out = out(t, 512, 768), .table = in(t, 1000, 768),
       .index = indices(t, 512, 7, 1000))
@@ -221,8 +223,8 @@ static uint64_t median_ns(trial *t, const workload *w, const void *args)
   for (int i = -2; i < MOST_RUNS && (i < 3 || now_ns() < end); i++) {
     const uint64_t start = now_ns();
     op_find(w->op)->call(t->queue, args);
-    const cdl_status status = cdl_sync(t->queue);
-    if (status != CDL_OK) {
+    const cdl_status status = cdl_queue_sync(t->queue);
+    if (status != CDL_STATUS_OK) {
       trial_fail(t, "%s: %s", cdl_status_name(status), cdl_error_message());
       return 0;
     }
@@ -268,7 +270,7 @@ int mode_perf(suite *s)
     if (s->only_op != NULL && strcmp(s->only_op, op_find(w->op)->name) != 0)
       continue;
     const test_case c = {
-        .group = op_find(w->op)->name, .op = (int)w->op, .dtype = CDL_F32, .name = "perf"};
+        .group = op_find(w->op)->name, .op = (int)w->op, .dtype = CDL_DTYPE_F32, .name = "perf"};
     trial t;
     uint64_t ns = 0;
     if (trial_begin(&t, s, &c)) {

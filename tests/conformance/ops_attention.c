@@ -62,9 +62,10 @@ static void attention_case(trial *t, const void *parameters)
   const attention *a = parameters;
   const setting s = set_up(t, a);
   const int64_t width = (int64_t)a->heads * a->d, tokens = s.packing.tokens;
-  operand *qkv = trial_operand(t, "qkv", ROLE_IN, CDL_F32, shape_2d(tokens, 3 * width), a->qkv);
-  operand *out = trial_operand(t, "out", ROLE_OUT, CDL_F32, shape_2d(tokens, width), a->out);
-  operand *log_sum = a->keep_log_sum ? trial_operand(t, "log_sum", ROLE_OUT, CDL_F32,
+  operand *qkv =
+      trial_operand(t, "qkv", ROLE_IN, CDL_DTYPE_F32, shape_2d(tokens, 3 * width), a->qkv);
+  operand *out = trial_operand(t, "out", ROLE_OUT, CDL_DTYPE_F32, shape_2d(tokens, width), a->out);
+  operand *log_sum = a->keep_log_sum ? trial_operand(t, "log_sum", ROLE_OUT, CDL_DTYPE_F32,
                                                      shape_2d(a->heads, tokens), LAYOUT_OFFSET)
                                      : NULL;
   fill_rows(t, qkv, a->spread, a->rest);
@@ -77,10 +78,10 @@ static void attention_case(trial *t, const void *parameters)
   double *want_sum = trial_doubles(t, a->heads * tokens),
          *sum_bound = trial_doubles(t, a->heads * tokens);
   attention_reference(&s.shape, qkv->value, want, want_sum, bound, sum_bound);
-  const double c = bound_constant(CDL_OP_attention) * unit_roundoff(CDL_F32);
+  const double c = bound_constant(CDL_OP_attention) * unit_roundoff(CDL_DTYPE_F32);
   const int64_t real = (tokens - a->rest) * width;
   for (int64_t i = 0; i < out->count; i++)
-    bound[i] = i < real ? c * bound[i] + smallest_normal(CDL_F32) : 0;
+    bound[i] = i < real ? c * bound[i] + smallest_normal(CDL_DTYPE_F32) : 0;
   for (int64_t i = 0; i < a->heads * tokens; i++)
     sum_bound[i] = c * sum_bound[i];
   trial_compare(t, out, want, bound);
@@ -97,12 +98,14 @@ static void attention_grad_case(trial *t, const void *parameters)
   const attention *a = parameters;
   const setting s = set_up(t, a);
   const int64_t width = (int64_t)a->heads * a->d, tokens = s.packing.tokens;
-  operand *qkv = trial_operand(t, "qkv", ROLE_IN, CDL_F32, shape_2d(tokens, 3 * width), a->qkv);
-  operand *d_out = trial_operand(t, "d_out", ROLE_IN, CDL_F32, shape_2d(tokens, width), a->out);
-  operand *log_sum =
-      trial_operand(t, "log_sum", ROLE_IN, CDL_F32, shape_2d(a->heads, tokens), LAYOUT_OFFSET);
+  operand *qkv =
+      trial_operand(t, "qkv", ROLE_IN, CDL_DTYPE_F32, shape_2d(tokens, 3 * width), a->qkv);
+  operand *d_out =
+      trial_operand(t, "d_out", ROLE_IN, CDL_DTYPE_F32, shape_2d(tokens, width), a->out);
+  operand *log_sum = trial_operand(t, "log_sum", ROLE_IN, CDL_DTYPE_F32, shape_2d(a->heads, tokens),
+                                   LAYOUT_OFFSET);
   operand *d_qkv =
-      trial_operand(t, "d_qkv", ROLE_OUT, CDL_F32, shape_2d(tokens, 3 * width), a->qkv);
+      trial_operand(t, "d_qkv", ROLE_OUT, CDL_DTYPE_F32, shape_2d(tokens, 3 * width), a->qkv);
   fill_rows(t, qkv, a->spread, a->rest);
   fill_rows(t, d_out, 1, a->rest);
   double *out = trial_doubles(t, d_out->count);
@@ -118,21 +121,21 @@ static void attention_grad_case(trial *t, const void *parameters)
   attention_grad_reference(&s.shape, qkv->value, d_out->value, want, bound);
   const int64_t real = (tokens - a->rest) * 3 * width;
   for (int64_t i = 0; i < d_qkv->count; i++)
-    bound[i] = i < real
-                   ? bound_constant(CDL_OP_attention_grad) * unit_roundoff(CDL_F32) * bound[i] +
-                         smallest_normal(CDL_F32)
-                   : 0;
+    bound[i] =
+        i < real ? bound_constant(CDL_OP_attention_grad) * unit_roundoff(CDL_DTYPE_F32) * bound[i] +
+                       smallest_normal(CDL_DTYPE_F32)
+                 : 0;
   trial_compare(t, d_qkv, want, bound);
 }
 
 static void add(suite *s, unsigned flags, const attention *a)
 {
-  ADD(s, attention, CDL_F32, flags, attention_case, a,
+  ADD(s, attention, CDL_DTYPE_F32, flags, attention_case, a,
       "%d sequences of %d, %d, ..., %d heads of %d, scale %g, p %g, %s from %s%s%s", a->count,
       (int)a->lengths[0], (int)a->lengths[1], a->heads, a->d, (double)a->scale,
       (double)a->probability, layout_name(a->out), layout_name(a->qkv),
       a->keep_log_sum ? ", log_sum" : "", a->rest > 0 ? ", a rest" : "");
-  ADD(s, attention_grad, CDL_F32, flags, attention_grad_case, a,
+  ADD(s, attention_grad, CDL_DTYPE_F32, flags, attention_grad_case, a,
       "%d sequences of %d, %d, ..., %d heads of %d, scale %g, p %g, %s from %s%s", a->count,
       (int)a->lengths[0], (int)a->lengths[1], a->heads, a->d, (double)a->scale,
       (double)a->probability, layout_name(a->out), layout_name(a->qkv),
@@ -163,8 +166,9 @@ static void draw_attention(trial *t, void *parameters)
 
 void register_attention(suite *s)
 {
-  suite_add_random(s, CDL_OP_attention, CDL_F32, draw_attention, attention_case, sizeof(attention));
-  suite_add_random(s, CDL_OP_attention_grad, CDL_F32, draw_attention, attention_grad_case,
+  suite_add_random(s, CDL_OP_attention, CDL_DTYPE_F32, draw_attention, attention_case,
+                   sizeof(attention));
+  suite_add_random(s, CDL_OP_attention_grad, CDL_DTYPE_F32, draw_attention, attention_grad_case,
                    sizeof(attention));
   static const int heads[] = {1, 3, 12}, sizes[] = {1, 5, 32, 64};
   for (size_t h = 0; h < 3; h++)

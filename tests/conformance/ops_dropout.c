@@ -35,11 +35,11 @@ static void dropout_case(trial *t, const void *parameters)
   const cdl_step_record record = random_record(t);
   operand *step = trial_step(t, record);
   const int64_t rows = d->per_sequence ? d->count : packing.tokens;
-  operand *x = trial_operand(t, "x", d->in_place ? ROLE_INOUT : ROLE_IN, CDL_F32,
+  operand *x = trial_operand(t, "x", d->in_place ? ROLE_INOUT : ROLE_IN, CDL_DTYPE_F32,
                              shape_2d(rows, d->columns), d->x);
-  operand *out =
-      d->in_place ? x
-                  : trial_operand(t, "out", ROLE_OUT, CDL_F32, shape_2d(rows, d->columns), d->out);
+  operand *out = d->in_place ? x
+                             : trial_operand(t, "out", ROLE_OUT, CDL_DTYPE_F32,
+                                             shape_2d(rows, d->columns), d->out);
   fill_scales(t, x);
   double *want = trial_doubles(t, x->count), *bound = trial_doubles(t, x->count);
   const double p = (double)d->probability;
@@ -50,9 +50,9 @@ static void dropout_case(trial *t, const void *parameters)
       const bool kept = p == 0 || dropout_keeps(&record, p, d->purpose, d->layer,
                                                 (uint32_t)packing.host_examples[s], (uint64_t)e);
       want[at] = kept ? x->value[at] / (1 - p) : 0;
-      bound[at] = kept && p > 0
-                      ? bound_constant(CDL_OP_dropout) * unit_roundoff(CDL_F32) * fabs(want[at])
-                      : 0;
+      bound[at] = kept && p > 0 ? bound_constant(CDL_OP_dropout) * unit_roundoff(CDL_DTYPE_F32) *
+                                      fabs(want[at])
+                                : 0;
     }
   }
   const cdl_dropout_mask mask = {d->probability, d->purpose, d->layer, step->view};
@@ -69,9 +69,10 @@ static void share_case(trial *t, const void *parameters)
   const int32_t lengths[] = {257, 131};
   const cdl_packing packing = trial_packing(t, lengths, 2);
   operand *step = trial_step(t, random_record(t));
-  operand *x = trial_operand(t, "x", ROLE_IN, CDL_F32, shape_2d(packing.tokens, 256), LAYOUT_DENSE);
+  operand *x =
+      trial_operand(t, "x", ROLE_IN, CDL_DTYPE_F32, shape_2d(packing.tokens, 256), LAYOUT_DENSE);
   operand *out =
-      trial_operand(t, "out", ROLE_OUT, CDL_F32, shape_2d(packing.tokens, 256), LAYOUT_DENSE);
+      trial_operand(t, "out", ROLE_OUT, CDL_DTYPE_F32, shape_2d(packing.tokens, 256), LAYOUT_DENSE);
   for (int64_t i = 0; i < x->count; i++)
     x->value[i] = 1;
   operand_settle(x);
@@ -105,26 +106,27 @@ static void packing_case(trial *t, const void *parameters)
   operand_settle(examples);
   const int32_t example = together.host_examples[1];
   single.host_examples = &example;
-  operand *x = trial_operand(t, "x", ROLE_IN, CDL_F32, shape_2d(44, 33), LAYOUT_DENSE);
-  operand *out = trial_operand(t, "out", ROLE_OUT, CDL_F32, shape_2d(44, 33), LAYOUT_DENSE);
+  operand *x = trial_operand(t, "x", ROLE_IN, CDL_DTYPE_F32, shape_2d(44, 33), LAYOUT_DENSE);
+  operand *out = trial_operand(t, "out", ROLE_OUT, CDL_DTYPE_F32, shape_2d(44, 33), LAYOUT_DENSE);
   operand *second =
-      trial_operand(t, "out alone", ROLE_OUT, CDL_F32, shape_2d(37, 33), LAYOUT_COLUMNS);
+      trial_operand(t, "out alone", ROLE_OUT, CDL_DTYPE_F32, shape_2d(37, 33), LAYOUT_COLUMNS);
   fill_normal(t, x, 1);
   const cdl_dropout_mask mask = {0.3F, 1, 2, step->view};
   if (!trial_upload(t))
     return;
-  cdl_dropout(t->queue, CDL_ARGS(dropout, .out = second->view, .x = cdl_rows(x->view, 5, 37),
+  cdl_dropout(t->queue, CDL_ARGS(dropout, .out = second->view, .x = cdl_tensor_rows(x->view, 5, 37),
                                  .mask = mask, .packing = &single));
   float *got = trial_memory(t, 44 * 33, sizeof *got),
         *by_itself = trial_memory(t, 37 * 33, sizeof *by_itself);
   cdl_dropout(t->queue, CDL_ARGS(dropout, .out = out->view, .x = x->view, .mask = mask,
                                  .packing = &together));
-  cdl_download(t->queue, got, out->view, 44 * 33 * sizeof *got);
-  operand *dense = trial_operand(t, "dense", ROLE_OUT, CDL_F32, shape_2d(37, 33), LAYOUT_DENSE);
+  cdl_queue_download(t->queue, got, out->view, 44 * 33 * sizeof *got);
+  operand *dense =
+      trial_operand(t, "dense", ROLE_OUT, CDL_DTYPE_F32, shape_2d(37, 33), LAYOUT_DENSE);
   cdl_copy(t->queue, CDL_ARGS(copy, .out = dense->view, .x = second->view));
-  cdl_download(t->queue, by_itself, dense->view, 37 * 33 * sizeof *by_itself);
-  const cdl_status status = cdl_sync(t->queue);
-  if (status != CDL_OK) {
+  cdl_queue_download(t->queue, by_itself, dense->view, 37 * 33 * sizeof *by_itself);
+  const cdl_status status = cdl_queue_sync(t->queue);
+  if (status != CDL_STATUS_OK) {
     trial_fail(t, "%s: %s", cdl_status_name(status), cdl_error_message());
     return;
   }
@@ -158,7 +160,7 @@ static void draw_dropping(trial *t, void *parameters)
 
 void register_dropout(suite *s)
 {
-  suite_add_random(s, CDL_OP_dropout, CDL_F32, draw_dropping, dropout_case, sizeof(dropping));
+  suite_add_random(s, CDL_OP_dropout, CDL_DTYPE_F32, draw_dropping, dropout_case, sizeof(dropping));
   static const dropping cases[] = {
       {.lengths = {1}, .count = 1, .columns = 1, .probability = 0.5F},
       {.lengths = {5, 1, 13},
@@ -209,14 +211,14 @@ void register_dropout(suite *s)
   };
   for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
     const dropping *d = &cases[k];
-    ADD(s, dropout, CDL_F32, 0, dropout_case, d, "%d sequences x %d, p %g, %s from %s%s%s",
+    ADD(s, dropout, CDL_DTYPE_F32, 0, dropout_case, d, "%d sequences x %d, p %g, %s from %s%s%s",
         d->count, (int)d->columns, (double)d->probability, layout_name(d->out), layout_name(d->x),
         d->per_sequence ? ", a row a sequence" : "", d->in_place ? ", in place" : "");
   }
   static const float shares[] = {0.1F, 0.5F, 0.9F};
   for (size_t k = 0; k < 3; k++)
-    ADD(s, dropout, CDL_F32, 0, share_case, &shares[k], "share of kept elements, p %g",
+    ADD(s, dropout, CDL_DTYPE_F32, 0, share_case, &shares[k], "share of kept elements, p %g",
         (double)shares[k]);
-  suite_add(s, CDL_OP_dropout, NULL, CDL_F32, 0, packing_case, NULL, 0,
+  suite_add(s, CDL_OP_dropout, NULL, CDL_DTYPE_F32, 0, packing_case, NULL, 0,
             "the same mask alone and in company");
 }

@@ -89,16 +89,16 @@ static double overflow(double value)
 static void unary_case(trial *t, const void *parameters)
 {
   const elementwise *e = parameters;
-  operand *x = trial_operand(t, "x", e->in_place ? ROLE_INOUT : ROLE_IN, CDL_F32, e->n, e->x);
-  operand *out = e->in_place ? x : trial_operand(t, "out", ROLE_OUT, CDL_F32, e->n, e->out);
+  operand *x = trial_operand(t, "x", e->in_place ? ROLE_INOUT : ROLE_IN, CDL_DTYPE_F32, e->n, e->x);
+  operand *out = e->in_place ? x : trial_operand(t, "out", ROLE_OUT, CDL_DTYPE_F32, e->n, e->out);
   fill_argument(t, x, e);
   double *want = trial_doubles(t, x->count), *bound = trial_doubles(t, x->count);
   for (int64_t i = 0; i < x->count; i++) {
     want[i] = overflow(unary_value(e, x->value[i]));
     const double error = unary_error(e, x->value[i], want[i]);
     bound[i] = error == 0 ? 0
-                          : bound_constant(CDL_OP_unary) * unit_roundoff(CDL_F32) * error +
-                                smallest_normal(CDL_F32);
+                          : bound_constant(CDL_OP_unary) * unit_roundoff(CDL_DTYPE_F32) * error +
+                                smallest_normal(CDL_DTYPE_F32);
   }
   if (trial_run(t,
                 CDL_ARGS(unary, .out = out->view, .x = x->view,
@@ -109,10 +109,11 @@ static void unary_case(trial *t, const void *parameters)
 static void unary_grad_case(trial *t, const void *parameters)
 {
   const elementwise *e = parameters;
-  operand *x = trial_operand(t, "x", ROLE_IN, CDL_F32, e->n, e->x);
+  operand *x = trial_operand(t, "x", ROLE_IN, CDL_DTYPE_F32, e->n, e->x);
   operand *d_out =
-      trial_operand(t, "d_out", e->in_place ? ROLE_INOUT : ROLE_IN, CDL_F32, e->n, e->y);
-  operand *d_x = e->in_place ? d_out : trial_operand(t, "d_x", ROLE_OUT, CDL_F32, e->n, e->out);
+      trial_operand(t, "d_out", e->in_place ? ROLE_INOUT : ROLE_IN, CDL_DTYPE_F32, e->n, e->y);
+  operand *d_x =
+      e->in_place ? d_out : trial_operand(t, "d_x", ROLE_OUT, CDL_DTYPE_F32, e->n, e->out);
   fill_normal(t, x, 2.5);
   static const double specials[] = {NAN, 1e4, -1e4, 20, -20, 100, -100, 1e-30};
   for (int64_t i = 0; e->special && i < x->count && i < 8; i++)
@@ -124,8 +125,8 @@ static void unary_grad_case(trial *t, const void *parameters)
     want[i] = d_out->value[i] * activation_slope(e->activation, x->value[i]);
     const double error =
         fabs(want[i]) + fabs(d_out->value[i]) * activation_slope_error(e->activation, x->value[i]);
-    bound[i] = bound_constant(CDL_OP_unary_grad) * unit_roundoff(CDL_F32) * error +
-               smallest_normal(CDL_F32);
+    bound[i] = bound_constant(CDL_OP_unary_grad) * unit_roundoff(CDL_DTYPE_F32) * error +
+               smallest_normal(CDL_DTYPE_F32);
   }
   if (trial_run(t, CDL_ARGS(unary_grad, .d_x = d_x->view, .d_out = d_out->view, .x = x->view,
                             .activation = e->activation)))
@@ -159,10 +160,11 @@ static void binary_case(trial *t, const void *parameters)
   shape of_y = e->n;
   for (int d = 0; d < 4; d++)
     of_y.n[d] = (e->repeat >> d & 1u) != 0 ? 1 : of_y.n[d];
-  operand *x = e->in_place ? trial_operand(t, "x", ROLE_INOUT, CDL_F32, e->n, e->x)
-                           : trial_repeated(t, "x", CDL_F32, e->n, e->x, e->stride_zero ? 6 : 0);
-  operand *y = trial_operand(t, "y", ROLE_IN, CDL_F32, of_y, e->y);
-  operand *out = e->in_place ? x : trial_operand(t, "out", ROLE_OUT, CDL_F32, e->n, e->out);
+  operand *x = e->in_place
+                   ? trial_operand(t, "x", ROLE_INOUT, CDL_DTYPE_F32, e->n, e->x)
+                   : trial_repeated(t, "x", CDL_DTYPE_F32, e->n, e->x, e->stride_zero ? 6 : 0);
+  operand *y = trial_operand(t, "y", ROLE_IN, CDL_DTYPE_F32, of_y, e->y);
+  operand *out = e->in_place ? x : trial_operand(t, "out", ROLE_OUT, CDL_DTYPE_F32, e->n, e->out);
   fill_scales(t, x);
   fill_scales(t, y);
   const bool arithmetic = e->function < CDL_BINARY_MAXIMUM;
@@ -186,9 +188,10 @@ static void binary_case(trial *t, const void *parameters)
       rest /= e->n.n[d];
     }
     want[i] = binary_value(e->function, x->value[i], y->value[at]);
-    bound[i] = arithmetic ? bound_constant(CDL_OP_binary) * unit_roundoff(CDL_F32) * fabs(want[i]) +
-                                smallest_normal(CDL_F32)
-                          : 0;
+    bound[i] = arithmetic
+                   ? bound_constant(CDL_OP_binary) * unit_roundoff(CDL_DTYPE_F32) * fabs(want[i]) +
+                         smallest_normal(CDL_DTYPE_F32)
+                   : 0;
   }
   if (trial_run(t, CDL_ARGS(binary, .out = out->view, .x = x->view, .y = y->view,
                             .function = (cdl_binary_function)e->function)))
@@ -198,9 +201,9 @@ static void binary_case(trial *t, const void *parameters)
 static void axpby_case(trial *t, const void *parameters)
 {
   const elementwise *e = parameters;
-  operand *x = trial_repeated(t, "x", CDL_F32, e->n, e->x, e->stride_zero ? 4 : 0);
+  operand *x = trial_repeated(t, "x", CDL_DTYPE_F32, e->n, e->x, e->stride_zero ? 4 : 0);
   operand *out =
-      trial_operand(t, "out", e->beta == 0 ? ROLE_OUT : ROLE_INOUT, CDL_F32, e->n, e->out);
+      trial_operand(t, "out", e->beta == 0 ? ROLE_OUT : ROLE_INOUT, CDL_DTYPE_F32, e->n, e->out);
   fill_scales(t, x);
   if (e->special && x->count > 2) {
     x->value[0] = NAN;
@@ -214,9 +217,9 @@ static void axpby_case(trial *t, const void *parameters)
     const double scaled = (double)e->alpha * x->value[i],
                  before = e->beta == 0 ? 0 : (double)e->beta * out->value[i];
     want[i] = scaled + before;
-    bound[i] =
-        bound_constant(CDL_OP_axpby) * unit_roundoff(CDL_F32) * (fabs(scaled) + fabs(before)) +
-        smallest_normal(CDL_F32);
+    bound[i] = bound_constant(CDL_OP_axpby) * unit_roundoff(CDL_DTYPE_F32) *
+                   (fabs(scaled) + fabs(before)) +
+               smallest_normal(CDL_DTYPE_F32);
   }
   if (trial_run(
           t, CDL_ARGS(axpby, .out = out->view, .x = x->view, .alpha = e->alpha, .beta = e->beta)))
@@ -238,11 +241,11 @@ static void non_finite_case(trial *t, const void *parameters)
 {
   const planted *p = parameters;
   operand *x = trial_repeated(t, "x", t->dtype, p->n, p->x, p->repeat);
-  operand *flag = trial_operand(t, "flag", ROLE_INOUT, CDL_I32, shape_1d(1), LAYOUT_OFFSET);
+  operand *flag = trial_operand(t, "flag", ROLE_INOUT, CDL_DTYPE_I32, shape_1d(1), LAYOUT_OFFSET);
   fill_scales(t, x);
   for (int64_t i = 0; i < x->count; i += 3)
     x->value[i] =
-        t->dtype == CDL_F64 ? 1e300 : 3e38; /* large, yet finite, however they are summed */
+        t->dtype == CDL_DTYPE_F64 ? 1e300 : 3e38; /* large, yet finite, however they are summed */
   if (p->planted != 0 && x->count > 0)
     x->value[p->at < 0 ? x->count - 1 : p->at % x->count] = p->planted;
   operand_settle(x);
@@ -266,12 +269,12 @@ static void register_non_finite(suite *s)
                            .planted = values[v],
                            .at = v % 2 == 0 ? -1 : (int64_t)(37 * k),
                            .before = (int)(k + v) % 3};
-        ADD(s, any_non_finite, d == 0 ? CDL_F32 : CDL_F64, 0, non_finite_case, &p,
+        ADD(s, any_non_finite, d == 0 ? CDL_DTYPE_F32 : CDL_DTYPE_F64, 0, non_finite_case, &p,
             "%g in %dx%dx%dx%d %s, flag %d before", values[v], (int)p.n.n[0], (int)p.n.n[1],
             (int)p.n.n[2], (int)p.n.n[3], layout_name(p.x), p.before);
       }
   const planted p = {.n = {{1, 3, 5, 9}}, .planted = NAN, .at = 17, .repeat = 2};
-  ADD(s, any_non_finite, CDL_F32, 0, non_finite_case, &p, "NaN in 3x5x9, repeated");
+  ADD(s, any_non_finite, CDL_DTYPE_F32, 0, non_finite_case, &p, "NaN in 3x5x9, repeated");
 }
 
 /* ---- Randomized ---- */
@@ -325,10 +328,11 @@ static void register_random(suite *s)
              {CDL_OP_binary, binary_case},
              {CDL_OP_axpby, axpby_case}};
   for (size_t k = 0; k < sizeof ops / sizeof *ops; k++)
-    suite_add_random(s, ops[k].op, CDL_F32, draw_elementwise, ops[k].body, sizeof(elementwise));
-  suite_add_random(s, CDL_OP_any_non_finite, CDL_F32, draw_planted, non_finite_case,
+    suite_add_random(s, ops[k].op, CDL_DTYPE_F32, draw_elementwise, ops[k].body,
+                     sizeof(elementwise));
+  suite_add_random(s, CDL_OP_any_non_finite, CDL_DTYPE_F32, draw_planted, non_finite_case,
                    sizeof(planted));
-  suite_add_random(s, CDL_OP_any_non_finite, CDL_F64, draw_planted, non_finite_case,
+  suite_add_random(s, CDL_OP_any_non_finite, CDL_DTYPE_F64, draw_planted, non_finite_case,
                    sizeof(planted));
 }
 
@@ -348,13 +352,13 @@ static void register_unary(suite *s)
                          .activation = (cdl_activation)a,
                          .in_place = k % 3 == 2,
                          .special = shapes[k].n[3] >= 17};
-        ADD(s, unary, CDL_F32, 0, unary_case, &e, "%s %dx%dx%dx%d %s%s", name, (int)e.n.n[0],
+        ADD(s, unary, CDL_DTYPE_F32, 0, unary_case, &e, "%s %dx%dx%dx%d %s%s", name, (int)e.n.n[0],
             (int)e.n.n[1], (int)e.n.n[2], (int)e.n.n[3], layout_name(e.x),
             e.in_place ? " in place" : "");
         if (function != CDL_UNARY_ACTIVATION)
           continue;
         e.y = (layout)((k + 2) % LAYOUT_COUNT);
-        ADD(s, unary_grad, CDL_F32, 0, unary_grad_case, &e, "%s %dx%dx%dx%d %s%s", name,
+        ADD(s, unary_grad, CDL_DTYPE_F32, 0, unary_grad_case, &e, "%s %dx%dx%dx%d %s%s", name,
             (int)e.n.n[0], (int)e.n.n[1], (int)e.n.n[2], (int)e.n.n[3], layout_name(e.x),
             e.in_place ? " in place" : "");
       }
@@ -363,7 +367,7 @@ static void register_unary(suite *s)
                                .function = function,
                                .activation = (cdl_activation)a,
                                .wide = true};
-        ADD(s, unary, CDL_F32, 0, unary_case, &e, "%s of values from 1e-3 to 1e3", name);
+        ADD(s, unary, CDL_DTYPE_F32, 0, unary_case, &e, "%s of values from 1e-3 to 1e3", name);
       }
     }
 }
@@ -382,7 +386,7 @@ void register_elementwise(suite *s)
                              .function = function,
                              .in_place = k % 3 == 1,
                              .special = true};
-      ADD(s, binary, CDL_F32, 0, binary_case, &e, "%s %dx%dx%dx%d %s %s%s", names[function],
+      ADD(s, binary, CDL_DTYPE_F32, 0, binary_case, &e, "%s %dx%dx%dx%d %s %s%s", names[function],
           (int)e.n.n[0], (int)e.n.n[1], (int)e.n.n[2], (int)e.n.n[3], layout_name(e.x),
           layout_name(e.y), e.in_place ? " in place" : "");
     }
@@ -395,8 +399,8 @@ void register_elementwise(suite *s)
                              .repeat = repeat,
                              .in_place = repeat % 3 == 0,
                              .stride_zero = repeat % 3 == 1};
-      ADD(s, binary, CDL_F32, 0, binary_case, &e, "%s 2x3x5x17, y of size 1 in dimensions %u%s",
-          names[function], repeat,
+      ADD(s, binary, CDL_DTYPE_F32, 0, binary_case, &e,
+          "%s 2x3x5x17, y of size 1 in dimensions %u%s", names[function], repeat,
           e.in_place      ? " in place"
           : e.stride_zero ? ", x repeated"
                           : "");
@@ -412,9 +416,9 @@ void register_elementwise(suite *s)
                              .beta = factors[f][1],
                              .special = f != 4 && k == 2,
                              .stride_zero = k == 3};
-      ADD(s, axpby, CDL_F32, 0, axpby_case, &e, "alpha %g beta %g, %dx%dx%dx%d %s", (double)e.alpha,
-          (double)e.beta, (int)e.n.n[0], (int)e.n.n[1], (int)e.n.n[2], (int)e.n.n[3],
-          layout_name(e.out));
+      ADD(s, axpby, CDL_DTYPE_F32, 0, axpby_case, &e, "alpha %g beta %g, %dx%dx%dx%d %s",
+          (double)e.alpha, (double)e.beta, (int)e.n.n[0], (int)e.n.n[1], (int)e.n.n[2],
+          (int)e.n.n[3], layout_name(e.out));
     }
   register_non_finite(s);
   register_random(s);

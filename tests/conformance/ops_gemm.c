@@ -59,7 +59,7 @@ static void gemm_case(trial *t, const void *parameters)
                beta = (double)g->beta;
   for (int64_t i = 0; i < out->count; i++) {
     const double product = alpha * want[i], before = beta == 0 ? 0 : beta * out->value[i];
-    const double growth = g->input == CDL_F32
+    const double growth = g->input == CDL_DTYPE_F32
                               ? product_growth(CDL_OP_gemm, (double)g->k, bound[i], want[i])
                               : sum_growth((double)g->k, bound[i], want[i]);
     bound[i] =
@@ -74,9 +74,9 @@ static void add(suite *s, cdl_dtype dtype, unsigned flags, gemm g)
   g.alpha = g.alpha == 0 ? 1 : g.alpha;
   ADD(s, gemm, dtype, flags, gemm_case, &g, "%s%dx%dx%d%s %c%c alpha %g beta %g, %s = %s %s%s%s",
       g.n0 * g.n1 > 1 ? "batched " : "", (int)g.m, (int)g.n, (int)g.k,
-      g.input == CDL_BF16 ? " of BF16" : "", g.transpose_a ? 't' : 'n', g.transpose_b ? 't' : 'n',
-      (double)g.alpha, (double)g.beta, layout_name(g.out), layout_name(g.a), layout_name(g.b),
-      g.repeat_a + g.repeat_b > 0 ? ", repeated" : "",
+      g.input == CDL_DTYPE_BF16 ? " of BF16" : "", g.transpose_a ? 't' : 'n',
+      g.transpose_b ? 't' : 'n', (double)g.alpha, (double)g.beta, layout_name(g.out),
+      layout_name(g.a), layout_name(g.b), g.repeat_a + g.repeat_b > 0 ? ", repeated" : "",
       g.fill == FILL_SCALES     ? ", scales"
       : g.fill == FILL_ONE_SIGN ? ", one sign"
       : g.fill == FILL_NAN      ? ", NaN"
@@ -93,7 +93,7 @@ static void draw_gemm(trial *t, void *parameters)
               .m = random_size(r, small ? 70 : 300),
               .n = random_size(r, small ? 70 : 300)};
   g->k = random_size(r, small ? 400 : 130);
-  g->input = t->dtype == CDL_F32 && random_chance(r, 0.25) ? CDL_BF16 : t->dtype;
+  g->input = t->dtype == CDL_DTYPE_F32 && random_chance(r, 0.25) ? CDL_DTYPE_BF16 : t->dtype;
   g->transpose_a = random_chance(r, 0.5);
   g->transpose_b = random_chance(r, 0.5);
   g->out = random_layout(r);
@@ -212,20 +212,38 @@ void register_gemm(suite *s)
 {
   static const struct {
     cdl_dtype out, in;
-  } kinds[] = {{CDL_F32, CDL_F32}, {CDL_F64, CDL_F64}, {CDL_F32, CDL_BF16}};
+  } kinds[] = {{CDL_DTYPE_F32, CDL_DTYPE_F32},
+               {CDL_DTYPE_F64, CDL_DTYPE_F64},
+               {CDL_DTYPE_F32, CDL_DTYPE_BF16}};
   for (size_t kind = 0; kind < 3; kind++) {
     register_sizes(s, kinds[kind].out, kinds[kind].in);
     register_batches(s, kinds[kind].out, kinds[kind].in);
     register_edges(s, kinds[kind].out, kinds[kind].in);
   }
-  add(s, CDL_F32, CASE_LARGE,
-      (gemm){
-          .n0 = 1, .n1 = 1, .m = 1021, .n = 1031, .k = 769, .input = CDL_F32, .transpose_b = true});
-  add(s, CDL_F64, CASE_LARGE,
-      (gemm){
-          .n0 = 1, .n1 = 1, .m = 509, .n = 511, .k = 513, .input = CDL_F64, .transpose_a = true});
-  add(s, CDL_F32, CASE_LARGE,
-      (gemm){.n0 = 1, .n1 = 1, .m = 3, .n = 2, .k = 100003, .input = CDL_F32, .transpose_b = true});
-  suite_add_random(s, CDL_OP_gemm, CDL_F32, draw_gemm, gemm_case, sizeof(gemm));
-  suite_add_random(s, CDL_OP_gemm, CDL_F64, draw_gemm, gemm_case, sizeof(gemm));
+  add(s, CDL_DTYPE_F32, CASE_LARGE,
+      (gemm){.n0 = 1,
+             .n1 = 1,
+             .m = 1021,
+             .n = 1031,
+             .k = 769,
+             .input = CDL_DTYPE_F32,
+             .transpose_b = true});
+  add(s, CDL_DTYPE_F64, CASE_LARGE,
+      (gemm){.n0 = 1,
+             .n1 = 1,
+             .m = 509,
+             .n = 511,
+             .k = 513,
+             .input = CDL_DTYPE_F64,
+             .transpose_a = true});
+  add(s, CDL_DTYPE_F32, CASE_LARGE,
+      (gemm){.n0 = 1,
+             .n1 = 1,
+             .m = 3,
+             .n = 2,
+             .k = 100003,
+             .input = CDL_DTYPE_F32,
+             .transpose_b = true});
+  suite_add_random(s, CDL_OP_gemm, CDL_DTYPE_F32, draw_gemm, gemm_case, sizeof(gemm));
+  suite_add_random(s, CDL_OP_gemm, CDL_DTYPE_F64, draw_gemm, gemm_case, sizeof(gemm));
 }

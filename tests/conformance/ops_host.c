@@ -83,7 +83,7 @@ static double allowance(const trial *t, int64_t m, int64_t n)
  * kept between 10 and 100 (xBDSQR); from above and below the diagonal that makes twice as much. */
 static double svd_allowance(const trial *t, int64_t m, int64_t n)
 {
-  const double u = t->dtype == CDL_F64 ? 0x1p-53 : 0x1p-24;
+  const double u = t->dtype == CDL_DTYPE_F64 ? 0x1p-53 : 0x1p-24;
   return allowance(t, m, n) + 2 * fmax(10, fmin(100, pow(u, -0.125))) * u;
 }
 
@@ -257,8 +257,8 @@ static void singular_case(trial *t, const void *parameters)
   const void *args = t->self->op == CDL_OP_lu_solve ? (const void *)&solve : (const void *)&invert;
   t->path = cdl_op_path(t->backend, (cdl_op)t->self->op, args);
   op_find((cdl_op)t->self->op)->call(t->queue, args);
-  const cdl_status status = cdl_sync(t->queue);
-  if (status != CDL_NUMERIC)
+  const cdl_status status = cdl_queue_sync(t->queue);
+  if (status != CDL_STATUS_NUMERIC)
     trial_fail(t, "a singular matrix gave %s, not NUMERIC", cdl_status_name(status));
 }
 
@@ -296,12 +296,12 @@ void register_host(suite *s)
              {CDL_OP_lu_inverse, lu_case},
              {CDL_OP_qr, qr_case},
              {CDL_OP_eigh, eigh_case}};
-  for (cdl_dtype dtype = CDL_F32; dtype <= CDL_F64; dtype = (cdl_dtype)(dtype + 1))
+  for (cdl_dtype dtype = CDL_DTYPE_F32; dtype <= CDL_DTYPE_F64; dtype = (cdl_dtype)(dtype + 1))
     for (size_t k = 0; k < sizeof ops / sizeof *ops; k++)
       suite_add_random(s, ops[k].op, dtype, draw_factored, ops[k].body, sizeof(factored));
   static const int64_t sizes[][2] = {{1, 1},    {1, 9},    {9, 1}, {7, 5}, {5, 7},    {31, 31},
                                      {67, 129}, {129, 64}, {0, 5}, {5, 0}, {211, 197}};
-  for (cdl_dtype dtype = CDL_F32; dtype <= CDL_F64; dtype = (cdl_dtype)(dtype + 1)) {
+  for (cdl_dtype dtype = CDL_DTYPE_F32; dtype <= CDL_DTYPE_F64; dtype = (cdl_dtype)(dtype + 1)) {
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
       for (int v = 0; v < 6; v++) {
         const factored f = {sizes[k][0], sizes[k][1], (layout)((k + (size_t)v) % LAYOUT_COUNT),

@@ -31,16 +31,18 @@ static void cross_entropy_case(trial *t, const void *parameters)
 {
   const losses *l = parameters;
   operand *logits =
-      trial_operand(t, "logits", ROLE_IN, CDL_F32, shape_2d(l->rows, l->classes), l->logits);
-  operand *labels = trial_operand(t, "labels", ROLE_IN, CDL_I32, shape_1d(l->rows), LAYOUT_OFFSET);
-  operand *weight = l->weighted ? trial_operand(t, "class_weight", ROLE_IN, CDL_F32,
+      trial_operand(t, "logits", ROLE_IN, CDL_DTYPE_F32, shape_2d(l->rows, l->classes), l->logits);
+  operand *labels =
+      trial_operand(t, "labels", ROLE_IN, CDL_DTYPE_I32, shape_1d(l->rows), LAYOUT_OFFSET);
+  operand *weight = l->weighted ? trial_operand(t, "class_weight", ROLE_IN, CDL_DTYPE_F32,
                                                 shape_1d(l->classes), LAYOUT_OFFSET)
                                 : NULL;
   operand *step = trial_step(t, (cdl_step_record){.loss_scale = l->scale});
   operand *loss =
-      l->no_loss ? NULL : trial_operand(t, "loss", ROLE_INOUT, CDL_F32, shape_1d(1), LAYOUT_OFFSET);
+      l->no_loss ? NULL
+                 : trial_operand(t, "loss", ROLE_INOUT, CDL_DTYPE_F32, shape_1d(1), LAYOUT_OFFSET);
   operand *d = l->no_gradient ? NULL
-                              : trial_operand(t, "d_logits", ROLE_OUT, CDL_F32,
+                              : trial_operand(t, "d_logits", ROLE_OUT, CDL_DTYPE_F32,
                                               shape_2d(l->rows, l->classes), l->d_logits);
   fill_normal(t, logits, l->spread);
   fill_integers(t, labels, 0, l->classes - 1);
@@ -56,7 +58,7 @@ static void cross_entropy_case(trial *t, const void *parameters)
   double *want = trial_doubles(t, logits->count), *bound = trial_doubles(t, logits->count);
   const double *w = weight == NULL ? NULL : weight->value;
   const double scale = (double)l->scale, smoothing = (double)l->smoothing,
-               c = bound_constant(CDL_OP_cross_entropy) * unit_roundoff(CDL_F32);
+               c = bound_constant(CDL_OP_cross_entropy) * unit_roundoff(CDL_DTYPE_F32);
   const double sum = cross_entropy_reference(l->rows, l->classes, logits->value, labels->value, w,
                                              smoothing, want);
   double all = 0, squares = 0;
@@ -73,7 +75,7 @@ static void cross_entropy_case(trial *t, const void *parameters)
           smoothing / (double)l->classes * (w == NULL ? 1 : w[k]) + (k == label ? own : 0);
       const double p = (want[r * l->classes + k] + part) / (total == 0 ? 1 : total);
       bound[r * l->classes + k] =
-          c * fabs(scale) * (total * p * error + 2 * part) + smallest_normal(CDL_F32);
+          c * fabs(scale) * (total * p * error + 2 * part) + smallest_normal(CDL_DTYPE_F32);
       want[r * l->classes + k] *= scale;
     }
   }
@@ -98,14 +100,16 @@ typedef struct {
 static void squared_error_case(trial *t, const void *parameters)
 {
   const squares *s = parameters;
-  const int64_t rows =
-      cdl_elements(cdl_tensor_4d(NULL, CDL_F32, 0, s->n.n[0], s->n.n[1], s->n.n[2], s->n.n[3]));
-  operand *out = trial_operand(t, "out", ROLE_IN, CDL_F32, s->n, s->out);
-  operand *target = trial_operand(t, "target", ROLE_IN, CDL_F32, shape_1d(rows), s->target);
+  const int64_t rows = cdl_tensor_elements(
+      cdl_tensor_4d(NULL, CDL_DTYPE_F32, 0, s->n.n[0], s->n.n[1], s->n.n[2], s->n.n[3]));
+  operand *out = trial_operand(t, "out", ROLE_IN, CDL_DTYPE_F32, s->n, s->out);
+  operand *target = trial_operand(t, "target", ROLE_IN, CDL_DTYPE_F32, shape_1d(rows), s->target);
   operand *step = trial_step(t, (cdl_step_record){.loss_scale = s->scale});
   operand *loss =
-      s->no_loss ? NULL : trial_operand(t, "loss", ROLE_INOUT, CDL_F32, shape_1d(1), LAYOUT_DENSE);
-  operand *d = s->no_gradient ? NULL : trial_operand(t, "d_out", ROLE_OUT, CDL_F32, s->n, s->out);
+      s->no_loss ? NULL
+                 : trial_operand(t, "loss", ROLE_INOUT, CDL_DTYPE_F32, shape_1d(1), LAYOUT_DENSE);
+  operand *d =
+      s->no_gradient ? NULL : trial_operand(t, "d_out", ROLE_OUT, CDL_DTYPE_F32, s->n, s->out);
   fill_normal(t, out, 2);
   fill_uniform(t, target, 0, 5);
   if (loss != NULL)
@@ -115,12 +119,12 @@ static void squared_error_case(trial *t, const void *parameters)
     return;
   double *want = trial_doubles(t, rows), *bound = trial_doubles(t, rows);
   const double scale = (double)s->scale,
-               c = bound_constant(CDL_OP_squared_error) * unit_roundoff(CDL_F32);
+               c = bound_constant(CDL_OP_squared_error) * unit_roundoff(CDL_DTYPE_F32);
   double sum = 0, fourth = 0;
   for (int64_t i = 0; i < rows; i++) {
     const double difference = out->value[i] - target->value[i];
     want[i] = 2 * scale * difference;
-    bound[i] = c * fabs(want[i]) + smallest_normal(CDL_F32);
+    bound[i] = c * fabs(want[i]) + smallest_normal(CDL_DTYPE_F32);
     sum += difference * difference;
     fourth += pow(difference, 4);
   }
@@ -171,9 +175,9 @@ static void draw_squares(trial *t, void *parameters)
 
 void register_loss(suite *s)
 {
-  suite_add_random(s, CDL_OP_cross_entropy, CDL_F32, draw_losses, cross_entropy_case,
+  suite_add_random(s, CDL_OP_cross_entropy, CDL_DTYPE_F32, draw_losses, cross_entropy_case,
                    sizeof(losses));
-  suite_add_random(s, CDL_OP_squared_error, CDL_F32, draw_squares, squared_error_case,
+  suite_add_random(s, CDL_OP_squared_error, CDL_DTYPE_F32, draw_squares, squared_error_case,
                    sizeof(squares));
   static const int64_t sizes[][2] = {{1, 1},    {1, 2},     {16, 2}, {13, 3},  {64, 25},
                                      {7, 1009}, {1, 30522}, {0, 3},  {257, 1}, {1000, 5}};
@@ -191,10 +195,11 @@ void register_loss(suite *s)
                         .weighted = v > 2,
                         .no_loss = v == 1 && k % 2 == 0,
                         .no_gradient = v == 1 && k % 2 == 1};
-      ADD(s, cross_entropy, CDL_F32, 0, cross_entropy_case, &l, "%dx%d %s, smoothing %g%s%s%s%s",
-          (int)l.rows, (int)l.classes, layout_name(l.logits), (double)l.smoothing,
-          l.weighted ? ", class weights" : "", l.spread > 10 ? ", large logits" : "",
-          l.no_loss ? ", gradient only" : "", l.no_gradient ? ", loss only" : "");
+      ADD(s, cross_entropy, CDL_DTYPE_F32, 0, cross_entropy_case, &l,
+          "%dx%d %s, smoothing %g%s%s%s%s", (int)l.rows, (int)l.classes, layout_name(l.logits),
+          (double)l.smoothing, l.weighted ? ", class weights" : "",
+          l.spread > 10 ? ", large logits" : "", l.no_loss ? ", gradient only" : "",
+          l.no_gradient ? ", loss only" : "");
     }
   static const shape shapes[] = {{{1, 1, 1, 1}},    {{1, 1, 1, 16}},   {{1, 1, 131, 1}},
                                  {{1, 1, 0, 1}},    {{1, 1, 1, 1031}}, {{1, 1, 7, 3}},
@@ -207,7 +212,7 @@ void register_loss(suite *s)
                          .scale = v == 0 ? 0.0625F : 1.5F,
                          .no_loss = v == 1,
                          .no_gradient = v == 2};
-      ADD(s, squared_error, CDL_F32, 0, squared_error_case, &q, "%dx%d %s%s%s", (int)q.n.n[2],
+      ADD(s, squared_error, CDL_DTYPE_F32, 0, squared_error_case, &q, "%dx%d %s%s%s", (int)q.n.n[2],
           (int)q.n.n[3], layout_name(q.out), q.no_loss ? ", gradient only" : "",
           q.no_gradient ? ", loss only" : "");
     }

@@ -33,12 +33,13 @@ static void product(trial *t, const gemm_shape *g, const double *a, const double
 static void low_rank_case(trial *t, const void *parameters)
 {
   const low_rank *l = parameters;
-  operand *x = trial_operand(t, "x", ROLE_IN, CDL_F32, shape_2d(l->rows, l->in), l->x);
-  operand *a = trial_operand(t, "a", ROLE_IN, CDL_F32, shape_2d(l->rank, l->in), l->ab);
-  operand *b = trial_operand(t, "b", ROLE_IN, CDL_F32, shape_2d(l->out, l->rank), l->ab);
+  operand *x = trial_operand(t, "x", ROLE_IN, CDL_DTYPE_F32, shape_2d(l->rows, l->in), l->x);
+  operand *a = trial_operand(t, "a", ROLE_IN, CDL_DTYPE_F32, shape_2d(l->rank, l->in), l->ab);
+  operand *b = trial_operand(t, "b", ROLE_IN, CDL_DTYPE_F32, shape_2d(l->out, l->rank), l->ab);
   operand *hidden =
-      trial_operand(t, "hidden", ROLE_OUT, CDL_F32, shape_2d(l->rows, l->rank), LAYOUT_ROWS);
-  operand *out = trial_operand(t, "out", ROLE_INOUT, CDL_F32, shape_2d(l->rows, l->out), l->y);
+      trial_operand(t, "hidden", ROLE_OUT, CDL_DTYPE_F32, shape_2d(l->rows, l->rank), LAYOUT_ROWS);
+  operand *out =
+      trial_operand(t, "out", ROLE_INOUT, CDL_DTYPE_F32, shape_2d(l->rows, l->out), l->y);
   fill_normal(t, x, 1);
   fill_normal(t, a, 0.2);
   fill_normal(t, b, 0.2);
@@ -52,7 +53,7 @@ static void low_rank_case(trial *t, const void *parameters)
                    second = {l->rows, l->out, l->rank, false, true};
   product(t, &first, x->value, a->value, NULL, NULL, middle, middle_error);
   product(t, &second, middle, b->value, middle_error, NULL, want, error);
-  const double c = bound_constant(CDL_OP_low_rank) * unit_roundoff(CDL_F32),
+  const double c = bound_constant(CDL_OP_low_rank) * unit_roundoff(CDL_DTYPE_F32),
                scale = (double)l->scale;
   for (int64_t i = 0; i < hidden->count; i++)
     middle_error[i] *= c;
@@ -66,7 +67,7 @@ static void low_rank_case(trial *t, const void *parameters)
 
 static void judge_added(trial *t, const operand *o, double *want, double *error, double scale)
 {
-  const double c = bound_constant(CDL_OP_low_rank_grad) * unit_roundoff(CDL_F32);
+  const double c = bound_constant(CDL_OP_low_rank_grad) * unit_roundoff(CDL_DTYPE_F32);
   for (int64_t i = 0; i < o->count; i++) {
     want[i] = scale * want[i] + o->value[i];
     error[i] = c * (fabs(scale) * error[i] + fabs(want[i]) + fabs(o->value[i]));
@@ -78,7 +79,7 @@ static operand *gradient(trial *t, const char *name, shape n, layout l, bool abs
 {
   if (absent)
     return NULL;
-  operand *o = trial_operand(t, name, ROLE_INOUT, CDL_F32, n, l);
+  operand *o = trial_operand(t, name, ROLE_INOUT, CDL_DTYPE_F32, n, l);
   fill_normal(t, o, 1);
   return o;
 }
@@ -91,12 +92,13 @@ static cdl_tensor view_or_none(const operand *o)
 static void low_rank_grad_case(trial *t, const void *parameters)
 {
   const low_rank *l = parameters;
-  operand *x = trial_operand(t, "x", ROLE_IN, CDL_F32, shape_2d(l->rows, l->in), l->x);
-  operand *a = trial_operand(t, "a", ROLE_IN, CDL_F32, shape_2d(l->rank, l->in), l->ab);
-  operand *b = trial_operand(t, "b", ROLE_IN, CDL_F32, shape_2d(l->out, l->rank), l->ab);
+  operand *x = trial_operand(t, "x", ROLE_IN, CDL_DTYPE_F32, shape_2d(l->rows, l->in), l->x);
+  operand *a = trial_operand(t, "a", ROLE_IN, CDL_DTYPE_F32, shape_2d(l->rank, l->in), l->ab);
+  operand *b = trial_operand(t, "b", ROLE_IN, CDL_DTYPE_F32, shape_2d(l->out, l->rank), l->ab);
   operand *hidden =
-      trial_operand(t, "hidden", ROLE_IN, CDL_F32, shape_2d(l->rows, l->rank), LAYOUT_ROWS);
-  operand *d_out = trial_operand(t, "d_out", ROLE_IN, CDL_F32, shape_2d(l->rows, l->out), l->y);
+      trial_operand(t, "hidden", ROLE_IN, CDL_DTYPE_F32, shape_2d(l->rows, l->rank), LAYOUT_ROWS);
+  operand *d_out =
+      trial_operand(t, "d_out", ROLE_IN, CDL_DTYPE_F32, shape_2d(l->rows, l->out), l->y);
   fill_normal(t, x, 1);
   fill_normal(t, a, 0.2);
   fill_normal(t, b, 0.2);
@@ -152,8 +154,9 @@ static void draw_low_rank(trial *t, void *parameters)
 
 void register_low_rank(suite *s)
 {
-  suite_add_random(s, CDL_OP_low_rank, CDL_F32, draw_low_rank, low_rank_case, sizeof(low_rank));
-  suite_add_random(s, CDL_OP_low_rank_grad, CDL_F32, draw_low_rank, low_rank_grad_case,
+  suite_add_random(s, CDL_OP_low_rank, CDL_DTYPE_F32, draw_low_rank, low_rank_case,
+                   sizeof(low_rank));
+  suite_add_random(s, CDL_OP_low_rank_grad, CDL_DTYPE_F32, draw_low_rank, low_rank_grad_case,
                    sizeof(low_rank));
   static const int64_t sizes[][4] = {{1, 1, 1, 1},       {5, 7, 2, 3},       {131, 67, 8, 33},
                                      {64, 384, 8, 384},  {257, 129, 13, 31}, {0, 8, 2, 8},
@@ -174,10 +177,10 @@ void register_low_rank(suite *s)
                                     : v == 1 ? 1
                                              : 0};
       if (v < 3)
-        ADD(s, low_rank, CDL_F32, 0, low_rank_case, &l, "%dx%d by %d to %d, scale %g, %s from %s",
-            (int)l.rows, (int)l.in, (int)l.rank, (int)l.out, (double)l.scale, layout_name(l.y),
-            layout_name(l.x));
-      ADD(s, low_rank_grad, CDL_F32, 0, low_rank_grad_case, &l,
+        ADD(s, low_rank, CDL_DTYPE_F32, 0, low_rank_case, &l,
+            "%dx%d by %d to %d, scale %g, %s from %s", (int)l.rows, (int)l.in, (int)l.rank,
+            (int)l.out, (double)l.scale, layout_name(l.y), layout_name(l.x));
+      ADD(s, low_rank_grad, CDL_DTYPE_F32, 0, low_rank_grad_case, &l,
           "%dx%d by %d to %d, scale %g, %s from %s%s%s%s", (int)l.rows, (int)l.in, (int)l.rank,
           (int)l.out, (double)l.scale, layout_name(l.y), layout_name(l.x),
           l.absent & 1 ? ", no d_x" : "", l.absent & 2 ? ", no d_a" : "",

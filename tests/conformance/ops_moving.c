@@ -19,13 +19,13 @@ static void fill_any(trial *t, operand *o, bool special)
 {
   static const double specials[] = {NAN,    INFINITY, -INFINITY, -0.0,  1e-40,
                                     -1e-45, 3.4e38,   1e-310,    1e300, 0x1.008p0};
-  if (o->view.dtype == CDL_U8)
+  if (o->view.dtype == CDL_DTYPE_U8)
     fill_integers(t, o, 0, 255);
-  else if (o->view.dtype == CDL_I32)
+  else if (o->view.dtype == CDL_DTYPE_I32)
     fill_integers(t, o, INT32_MIN, INT32_MAX);
   else
     fill_scales(t, o);
-  const bool floating = o->view.dtype != CDL_U8 && o->view.dtype != CDL_I32;
+  const bool floating = o->view.dtype != CDL_DTYPE_U8 && o->view.dtype != CDL_DTYPE_I32;
   for (int64_t i = 0; special && floating && i < o->count && i < 10; i++)
     o->value[i] = specials[i];
   operand_settle(o);
@@ -47,9 +47,9 @@ static void cast_case(trial *t, const void *parameters)
   operand *x = trial_operand(t, "x", ROLE_IN, m->from, m->n, m->x);
   operand *out = trial_operand(t, "out", ROLE_OUT, t->dtype, m->n, m->out);
   fill_any(t, x, m->special);
-  if (m->special && x->count > 11 && m->from == CDL_F32)
+  if (m->special && x->count > 11 && m->from == CDL_DTYPE_F32)
     operand_poke(x, 11, 0x7f800001u); /* NaN whose payload BF16 has no room for */
-  if (m->special && x->count > 11 && m->from == CDL_F64)
+  if (m->special && x->count > 11 && m->from == CDL_DTYPE_F64)
     operand_poke(x, 11, 0x7ff0000000000001u);
   double *want = trial_doubles(t, x->count);
   for (int64_t i = 0; i < x->count; i++)
@@ -62,10 +62,10 @@ static void cast_case(trial *t, const void *parameters)
 static void cast_ties_case(trial *t, const void *parameters)
 {
   (void)parameters;
-  operand *x = trial_operand(t, "x", ROLE_IN, CDL_F64, shape_1d(6), LAYOUT_DENSE);
+  operand *x = trial_operand(t, "x", ROLE_IN, CDL_DTYPE_F64, shape_1d(6), LAYOUT_DENSE);
   operand *out = trial_operand(t, "out", ROLE_OUT, t->dtype, shape_1d(6), LAYOUT_DENSE);
-  const double half = t->dtype == CDL_BF16 ? 0x1p-8 : 0x1p-24;
-  const double hair = t->dtype == CDL_BF16 ? 0x1p-40 : 0x1p-50;
+  const double half = t->dtype == CDL_DTYPE_BF16 ? 0x1p-8 : 0x1p-24;
+  const double hair = t->dtype == CDL_DTYPE_BF16 ? 0x1p-40 : 0x1p-50;
   fill_values(x, (const double[]){1 + half, 1 + half + hair, 1 + half - hair, 1 + 3 * half,
                                   1 + 3 * half - hair, -1 - half - hair});
   const double want[] = {1, 1 + 2 * half, 1, 1 + 4 * half, 1 + 2 * half, -1 - 2 * half};
@@ -120,9 +120,10 @@ static void gather_case(trial *t, const void *parameters)
 {
   const by_rows *g = parameters;
   operand *table =
-      trial_operand(t, "table", ROLE_IN, CDL_F32, shape_2d(g->entries, g->columns), g->l);
-  operand *index = trial_operand(t, "index", ROLE_IN, CDL_I32, shape_1d(g->rows), LAYOUT_OFFSET);
-  operand *out = trial_operand(t, "out", g->accumulate ? ROLE_INOUT : ROLE_OUT, CDL_F32,
+      trial_operand(t, "table", ROLE_IN, CDL_DTYPE_F32, shape_2d(g->entries, g->columns), g->l);
+  operand *index =
+      trial_operand(t, "index", ROLE_IN, CDL_DTYPE_I32, shape_1d(g->rows), LAYOUT_OFFSET);
+  operand *out = trial_operand(t, "out", g->accumulate ? ROLE_INOUT : ROLE_OUT, CDL_DTYPE_F32,
                                shape_2d(g->rows, g->columns), g->l);
   fill_scales(t, table);
   fill_integers(t, index, g->one_entry ? g->entries - 1 : 0, g->entries - 1);
@@ -134,9 +135,9 @@ static void gather_case(trial *t, const void *parameters)
       const int64_t at = i * g->columns + c;
       want[at] = table->value[(int64_t)index->value[i] * g->columns + c] +
                  (g->accumulate ? out->value[at] : 0);
-      bound[at] = g->accumulate
-                      ? bound_constant(CDL_OP_gather_rows) * unit_roundoff(CDL_F32) * fabs(want[at])
-                      : 0;
+      bound[at] = g->accumulate ? bound_constant(CDL_OP_gather_rows) *
+                                      unit_roundoff(CDL_DTYPE_F32) * fabs(want[at])
+                                : 0;
     }
   if (trial_run(t, CDL_ARGS(gather_rows, .out = out->view, .table = table->view,
                             .index = index->view, .accumulate = g->accumulate)))
@@ -170,9 +171,9 @@ static segments make_segments(trial *t, const by_rows *g)
   }
   first[count] = placed;
   const segments s = {
-      trial_operand(t, "order", ROLE_IN, CDL_I32, shape_1d(g->rows), LAYOUT_OFFSET),
-      trial_operand(t, "segment", ROLE_IN, CDL_I32, shape_1d(count + 1), LAYOUT_OFFSET),
-      trial_operand(t, "target", ROLE_IN, CDL_I32, shape_1d(count), LAYOUT_DENSE)};
+      trial_operand(t, "order", ROLE_IN, CDL_DTYPE_I32, shape_1d(g->rows), LAYOUT_OFFSET),
+      trial_operand(t, "segment", ROLE_IN, CDL_DTYPE_I32, shape_1d(count + 1), LAYOUT_OFFSET),
+      trial_operand(t, "target", ROLE_IN, CDL_DTYPE_I32, shape_1d(count), LAYOUT_DENSE)};
   for (int64_t i = 0; i < g->rows; i++)
     s.order->value[i] = (double)order[i];
   for (int64_t i = 0; i <= count; i++)
@@ -189,8 +190,8 @@ static void scatter_case(trial *t, const void *parameters)
 {
   const by_rows *g = parameters;
   operand *table =
-      trial_operand(t, "table", ROLE_INOUT, CDL_F32, shape_2d(g->entries, g->columns), g->l);
-  operand *x = trial_operand(t, "x", ROLE_IN, CDL_F32, shape_2d(g->rows, g->columns), g->l);
+      trial_operand(t, "table", ROLE_INOUT, CDL_DTYPE_F32, shape_2d(g->entries, g->columns), g->l);
+  operand *x = trial_operand(t, "x", ROLE_IN, CDL_DTYPE_F32, shape_2d(g->rows, g->columns), g->l);
   const segments s = make_segments(t, g);
   fill_scales(t, table);
   fill_scales(t, x);
@@ -209,7 +210,7 @@ static void scatter_case(trial *t, const void *parameters)
         want[at] += term;
         squares += term * term;
       }
-      bound[at] = bound_constant(CDL_OP_scatter_add_rows) * unit_roundoff(CDL_F32) *
+      bound[at] = bound_constant(CDL_OP_scatter_add_rows) * unit_roundoff(CDL_DTYPE_F32) *
                   sum_growth(n, squares, want[at]);
     }
   if (trial_run(t, CDL_ARGS(scatter_add_rows, .table = table->view, .x = x->view,
@@ -238,7 +239,7 @@ static void draw_moving(trial *t, void *parameters)
   if ((t->self->op == CDL_OP_copy || t->self->op == CDL_OP_permute) && random_chance(r, 0.3))
     m->repeat = (unsigned)random_integer(r, 1, 7);
   if (t->self->op == CDL_OP_cast)
-    m->from = t->dtype == CDL_F32 ? CDL_F64 : CDL_F32;
+    m->from = t->dtype == CDL_DTYPE_F32 ? CDL_DTYPE_F64 : CDL_DTYPE_F32;
   trial_describe(t, "%dx%dx%dx%d %s from %s, order %d%d%d%d, repeated %u", (int)m->n.n[0],
                  (int)m->n.n[1], (int)m->n.n[2], (int)m->n.n[3], layout_name(m->out),
                  layout_name(m->x), m->order[0], m->order[1], m->order[2], m->order[3], m->repeat);
@@ -260,17 +261,19 @@ static void draw_rows(trial *t, void *parameters)
 
 static void register_random(suite *s)
 {
-  static const cdl_dtype dtypes[] = {CDL_F32, CDL_F64, CDL_BF16, CDL_I32, CDL_U8};
+  static const cdl_dtype dtypes[] = {CDL_DTYPE_F32, CDL_DTYPE_F64, CDL_DTYPE_BF16, CDL_DTYPE_I32,
+                                     CDL_DTYPE_U8};
   for (size_t d = 0; d < 5; d++) {
     suite_add_random(s, CDL_OP_copy, dtypes[d], draw_moving, copy_case, sizeof(moving));
     suite_add_random(s, CDL_OP_permute, dtypes[d], draw_moving, permute_case, sizeof(moving));
     if (d < 3)
       suite_add_random(s, CDL_OP_cast, dtypes[d], draw_moving, cast_case, sizeof(moving));
-    if (d < 2 || dtypes[d] == CDL_I32)
+    if (d < 2 || dtypes[d] == CDL_DTYPE_I32)
       suite_add_random(s, CDL_OP_fill, dtypes[d], draw_moving, fill_case, sizeof(moving));
   }
-  suite_add_random(s, CDL_OP_gather_rows, CDL_F32, draw_rows, gather_case, sizeof(by_rows));
-  suite_add_random(s, CDL_OP_scatter_add_rows, CDL_F32, draw_rows, scatter_case, sizeof(by_rows));
+  suite_add_random(s, CDL_OP_gather_rows, CDL_DTYPE_F32, draw_rows, gather_case, sizeof(by_rows));
+  suite_add_random(s, CDL_OP_scatter_add_rows, CDL_DTYPE_F32, draw_rows, scatter_case,
+                   sizeof(by_rows));
 }
 
 /* ---- Registration ---- */
@@ -282,7 +285,8 @@ static const shape shapes[] = {
 
 static void register_copies(suite *s)
 {
-  static const cdl_dtype dtypes[] = {CDL_F32, CDL_F64, CDL_BF16, CDL_I32, CDL_U8};
+  static const cdl_dtype dtypes[] = {CDL_DTYPE_F32, CDL_DTYPE_F64, CDL_DTYPE_BF16, CDL_DTYPE_I32,
+                                     CDL_DTYPE_U8};
   for (size_t d = 0; d < 5; d++) {
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
       const shape n = shapes[k];
@@ -324,7 +328,7 @@ static void register_copies(suite *s)
 
 static void register_casts(suite *s)
 {
-  static const cdl_dtype dtypes[] = {CDL_F32, CDL_F64, CDL_BF16};
+  static const cdl_dtype dtypes[] = {CDL_DTYPE_F32, CDL_DTYPE_F64, CDL_DTYPE_BF16};
   for (size_t from = 0; from < 3; from++)
     for (size_t to = 0; to < 3; to++)
       for (size_t k = 0; k < sizeof shapes / sizeof *shapes && from != to; k++) {
@@ -333,14 +337,15 @@ static void register_casts(suite *s)
                           .out = (layout)(k % LAYOUT_COUNT),
                           .x = (layout)((k + 2) % LAYOUT_COUNT),
                           .from = dtypes[from],
-                          .special = cdl_elements(cdl_tensor_4d(NULL, CDL_U8, 0, n.n[0], n.n[1],
-                                                                n.n[2], n.n[3])) >= 17};
+                          .special =
+                              cdl_tensor_elements(cdl_tensor_4d(NULL, CDL_DTYPE_U8, 0, n.n[0],
+                                                                n.n[1], n.n[2], n.n[3])) >= 17};
         ADD(s, cast, dtypes[to], 0, cast_case, &m, "%dx%dx%dx%d from %s", (int)n.n[0], (int)n.n[1],
             (int)n.n[2], (int)n.n[3], cdl_dtype_name(dtypes[from]));
       }
   const moving none = {0};
-  ADD(s, cast, CDL_BF16, 0, cast_ties_case, &none, "F64 a hair beside a tie");
-  ADD(s, cast, CDL_F32, 0, cast_ties_case, &none, "F64 a hair beside a tie");
+  ADD(s, cast, CDL_DTYPE_BF16, 0, cast_ties_case, &none, "F64 a hair beside a tie");
+  ADD(s, cast, CDL_DTYPE_F32, 0, cast_ties_case, &none, "F64 a hair beside a tie");
 }
 
 void register_moving(suite *s)
@@ -351,8 +356,8 @@ void register_moving(suite *s)
   static const double values[] = {0, -0.0, 1.1, -3, 1e-40, NAN, INFINITY, -INFINITY, 2147483647};
   for (size_t d = 0; d < 3; d++)
     for (size_t k = 0; k < sizeof values / sizeof *values; k++) {
-      const cdl_dtype dtype = d == 0 ? CDL_F32 : d == 1 ? CDL_F64 : CDL_I32;
-      if (dtype == CDL_I32 && (!isfinite(values[k]) || values[k] != trunc(values[k])))
+      const cdl_dtype dtype = d == 0 ? CDL_DTYPE_F32 : d == 1 ? CDL_DTYPE_F64 : CDL_DTYPE_I32;
+      if (dtype == CDL_DTYPE_I32 && (!isfinite(values[k]) || values[k] != trunc(values[k])))
         continue;
       const moving m = {.n = shapes[k % 8], .out = (layout)(k % LAYOUT_COUNT), .value = values[k]};
       ADD(s, fill, dtype, 0, fill_case, &m, "with %g, %dx%dx%dx%d %s", values[k], (int)m.n.n[0],
@@ -367,9 +372,9 @@ void register_moving(suite *s)
   };
   for (size_t k = 0; k < sizeof tables / sizeof *tables; k++) {
     const by_rows *g = &tables[k];
-    ADD(s, gather_rows, CDL_F32, 0, gather_case, g, "%d of %d x %d %s%s", (int)g->rows,
+    ADD(s, gather_rows, CDL_DTYPE_F32, 0, gather_case, g, "%d of %d x %d %s%s", (int)g->rows,
         (int)g->entries, (int)g->columns, layout_name(g->l), g->accumulate ? " accumulated" : "");
-    ADD(s, scatter_add_rows, CDL_F32, 0, scatter_case, g, "%d to %d x %d %s%s", (int)g->rows,
+    ADD(s, scatter_add_rows, CDL_DTYPE_F32, 0, scatter_case, g, "%d to %d x %d %s%s", (int)g->rows,
         (int)g->entries, (int)g->columns, layout_name(g->l), g->one_entry ? ", all to one" : "");
   }
 }

@@ -49,7 +49,7 @@ static expected expect(trial *t, const norm *n, const double *x, const double *e
   const expected e = {trial_doubles(t, count),   trial_doubles(t, n->rows),
                       trial_doubles(t, n->rows), trial_doubles(t, count),
                       trial_doubles(t, n->rows), trial_doubles(t, n->rows)};
-  const double c = bound_constant((cdl_op)t->self->op) * unit_roundoff(CDL_F32);
+  const double c = bound_constant((cdl_op)t->self->op) * unit_roundoff(CDL_DTYPE_F32);
   for (int64_t r = 0; r < n->rows && n->columns > 0; r++) {
     const double *row = x + r * n->columns, *lost = extra == NULL ? NULL : extra + r * n->columns;
     const norm_row s = norm_statistics(n->columns, row, lost, (double)n->epsilon);
@@ -78,17 +78,21 @@ static void layer_norm_case(trial *t, const void *parameters)
 {
   const norm *n = parameters;
   const bool in_place = (n->flags & IN_PLACE) != 0, keep = (n->flags & WITH_STATISTICS) != 0;
-  operand *x = trial_operand(t, "x", in_place ? ROLE_INOUT : ROLE_IN, CDL_F32,
+  operand *x = trial_operand(t, "x", in_place ? ROLE_INOUT : ROLE_IN, CDL_DTYPE_F32,
                              shape_2d(n->rows, n->columns), n->x);
-  operand *out =
-      in_place ? x
-               : trial_operand(t, "out", ROLE_OUT, CDL_F32, shape_2d(n->rows, n->columns), n->out);
-  operand *gain = trial_operand(t, "gain", ROLE_IN, CDL_F32, shape_1d(n->columns), LAYOUT_OFFSET);
-  operand *bias = trial_operand(t, "bias", ROLE_IN, CDL_F32, shape_1d(n->columns), LAYOUT_DENSE);
+  operand *out = in_place ? x
+                          : trial_operand(t, "out", ROLE_OUT, CDL_DTYPE_F32,
+                                          shape_2d(n->rows, n->columns), n->out);
+  operand *gain =
+      trial_operand(t, "gain", ROLE_IN, CDL_DTYPE_F32, shape_1d(n->columns), LAYOUT_OFFSET);
+  operand *bias =
+      trial_operand(t, "bias", ROLE_IN, CDL_DTYPE_F32, shape_1d(n->columns), LAYOUT_DENSE);
   operand *mean =
-      keep ? trial_operand(t, "mean", ROLE_OUT, CDL_F32, shape_1d(n->rows), LAYOUT_OFFSET) : NULL;
+      keep ? trial_operand(t, "mean", ROLE_OUT, CDL_DTYPE_F32, shape_1d(n->rows), LAYOUT_OFFSET)
+           : NULL;
   operand *rstd =
-      keep ? trial_operand(t, "rstd", ROLE_OUT, CDL_F32, shape_1d(n->rows), LAYOUT_DENSE) : NULL;
+      keep ? trial_operand(t, "rstd", ROLE_OUT, CDL_DTYPE_F32, shape_1d(n->rows), LAYOUT_DENSE)
+           : NULL;
   fill_rows(t, x, n);
   fill_normal(t, gain, 1);
   fill_normal(t, bias, 1);
@@ -110,16 +114,20 @@ static void add_layer_norm_case(trial *t, const void *parameters)
   const bool in_place = (n->flags & IN_PLACE) != 0, alias = (n->flags & ALIAS_SUM) != 0,
              keep = (n->flags & WITH_STATISTICS) != 0;
   const shape size = shape_2d(n->rows, n->columns);
-  operand *x = trial_operand(t, "x", in_place ? ROLE_INOUT : ROLE_IN, CDL_F32, size, n->x);
-  operand *residual = trial_operand(t, "residual", ROLE_IN, CDL_F32, size, n->out);
-  operand *sum = in_place ? x : trial_operand(t, "sum", ROLE_OUT, CDL_F32, size, n->out);
-  operand *out = alias ? sum : trial_operand(t, "out", ROLE_OUT, CDL_F32, size, n->x);
-  operand *gain = trial_operand(t, "gain", ROLE_IN, CDL_F32, shape_1d(n->columns), LAYOUT_OFFSET);
-  operand *bias = trial_operand(t, "bias", ROLE_IN, CDL_F32, shape_1d(n->columns), LAYOUT_DENSE);
+  operand *x = trial_operand(t, "x", in_place ? ROLE_INOUT : ROLE_IN, CDL_DTYPE_F32, size, n->x);
+  operand *residual = trial_operand(t, "residual", ROLE_IN, CDL_DTYPE_F32, size, n->out);
+  operand *sum = in_place ? x : trial_operand(t, "sum", ROLE_OUT, CDL_DTYPE_F32, size, n->out);
+  operand *out = alias ? sum : trial_operand(t, "out", ROLE_OUT, CDL_DTYPE_F32, size, n->x);
+  operand *gain =
+      trial_operand(t, "gain", ROLE_IN, CDL_DTYPE_F32, shape_1d(n->columns), LAYOUT_OFFSET);
+  operand *bias =
+      trial_operand(t, "bias", ROLE_IN, CDL_DTYPE_F32, shape_1d(n->columns), LAYOUT_DENSE);
   operand *mean =
-      keep ? trial_operand(t, "mean", ROLE_OUT, CDL_F32, shape_1d(n->rows), LAYOUT_OFFSET) : NULL;
+      keep ? trial_operand(t, "mean", ROLE_OUT, CDL_DTYPE_F32, shape_1d(n->rows), LAYOUT_OFFSET)
+           : NULL;
   operand *rstd =
-      keep ? trial_operand(t, "rstd", ROLE_OUT, CDL_F32, shape_1d(n->rows), LAYOUT_DENSE) : NULL;
+      keep ? trial_operand(t, "rstd", ROLE_OUT, CDL_DTYPE_F32, shape_1d(n->rows), LAYOUT_DENSE)
+           : NULL;
   fill_rows(t, x, n);
   fill_normal(t, residual, 1);
   fill_normal(t, gain, 1);
@@ -129,7 +137,7 @@ static void add_layer_norm_case(trial *t, const void *parameters)
   for (int64_t i = 0; i < x->count; i++) {
     both[i] = x->value[i] + residual->value[i];
     lost[i] = fabs(both[i]);
-    sum_bound[i] = 2 * unit_roundoff(CDL_F32) * fabs(both[i]);
+    sum_bound[i] = 2 * unit_roundoff(CDL_DTYPE_F32) * fabs(both[i]);
   }
   const expected e = expect(t, n, both, lost, gain->value, bias->value);
   if (!trial_run(t, CDL_ARGS(add_layer_norm, .out = out->view, .sum = sum->view, .x = x->view,
@@ -209,18 +217,21 @@ static void layer_norm_grad_case(trial *t, const void *parameters)
   const shape size = shape_2d(n->rows, n->columns);
   const bool in_place = (n->flags & IN_PLACE) != 0, with_x = (n->flags & NO_D_X) == 0,
              with_gain = (n->flags & NO_D_GAIN) == 0;
-  operand *d_out = trial_operand(t, "d_out", in_place ? ROLE_INOUT : ROLE_IN, CDL_F32, size, n->x);
+  operand *d_out =
+      trial_operand(t, "d_out", in_place ? ROLE_INOUT : ROLE_IN, CDL_DTYPE_F32, size, n->x);
   operand *d_x = !with_x    ? NULL
                  : in_place ? d_out
-                            : trial_operand(t, "d_x", ROLE_OUT, CDL_F32, size, n->out);
-  operand *x = trial_operand(t, "x", ROLE_IN, CDL_F32, size, n->out);
-  operand *gain = trial_operand(t, "gain", ROLE_IN, CDL_F32, shape_1d(n->columns), LAYOUT_OFFSET);
-  operand *mean = trial_operand(t, "mean", ROLE_IN, CDL_F32, shape_1d(n->rows), LAYOUT_DENSE);
-  operand *rstd = trial_operand(t, "rstd", ROLE_IN, CDL_F32, shape_1d(n->rows), LAYOUT_OFFSET);
-  operand *d_gain = with_gain ? trial_operand(t, "d_gain", ROLE_INOUT, CDL_F32,
+                            : trial_operand(t, "d_x", ROLE_OUT, CDL_DTYPE_F32, size, n->out);
+  operand *x = trial_operand(t, "x", ROLE_IN, CDL_DTYPE_F32, size, n->out);
+  operand *gain =
+      trial_operand(t, "gain", ROLE_IN, CDL_DTYPE_F32, shape_1d(n->columns), LAYOUT_OFFSET);
+  operand *mean = trial_operand(t, "mean", ROLE_IN, CDL_DTYPE_F32, shape_1d(n->rows), LAYOUT_DENSE);
+  operand *rstd =
+      trial_operand(t, "rstd", ROLE_IN, CDL_DTYPE_F32, shape_1d(n->rows), LAYOUT_OFFSET);
+  operand *d_gain = with_gain ? trial_operand(t, "d_gain", ROLE_INOUT, CDL_DTYPE_F32,
                                               shape_1d(n->columns), LAYOUT_OFFSET)
                               : NULL;
-  operand *d_bias = with_gain ? trial_operand(t, "d_bias", ROLE_INOUT, CDL_F32,
+  operand *d_bias = with_gain ? trial_operand(t, "d_bias", ROLE_INOUT, CDL_DTYPE_F32,
                                               shape_1d(n->columns), LAYOUT_OFFSET)
                               : NULL;
   fill_normal(t, d_out, 1);
@@ -244,7 +255,7 @@ static void layer_norm_grad_case(trial *t, const void *parameters)
                           .gain = gain->view, .mean = mean->view, .rstd = rstd->view)))
     return;
   const grad_inputs in = {d_out, x, gain, mean, rstd};
-  const double c = bound_constant(CDL_OP_layer_norm_grad) * unit_roundoff(CDL_F32);
+  const double c = bound_constant(CDL_OP_layer_norm_grad) * unit_roundoff(CDL_DTYPE_F32);
   if (with_x) {
     double *want = trial_doubles(t, x->count), *bound = trial_doubles(t, x->count);
     for (int64_t r = 0; r < n->rows && n->columns > 0; r++) {
@@ -279,9 +290,10 @@ static void draw_norm(trial *t, void *parameters)
 
 void register_norm(suite *s)
 {
-  suite_add_random(s, CDL_OP_layer_norm, CDL_F32, draw_norm, layer_norm_case, sizeof(norm));
-  suite_add_random(s, CDL_OP_add_layer_norm, CDL_F32, draw_norm, add_layer_norm_case, sizeof(norm));
-  suite_add_random(s, CDL_OP_layer_norm_grad, CDL_F32, draw_norm, layer_norm_grad_case,
+  suite_add_random(s, CDL_OP_layer_norm, CDL_DTYPE_F32, draw_norm, layer_norm_case, sizeof(norm));
+  suite_add_random(s, CDL_OP_add_layer_norm, CDL_DTYPE_F32, draw_norm, add_layer_norm_case,
+                   sizeof(norm));
+  suite_add_random(s, CDL_OP_layer_norm_grad, CDL_DTYPE_F32, draw_norm, layer_norm_grad_case,
                    sizeof(norm));
   static const int64_t sizes[][2] = {{1, 1},    {5, 7}, {13, 131}, {64, 384}, {257, 129},
                                      {3, 1031}, {0, 8}, {127, 1},  {880, 96}};
@@ -293,19 +305,19 @@ void register_norm(suite *s)
                       .x = (layout)((k + 2 * v + 1) % LAYOUT_COUNT),
                       .epsilon = v == 3 ? 1e-12F : 1e-5F,
                       .flags = (v % 2 == 0 ? WITH_STATISTICS : 0u) | (v > 1 ? IN_PLACE : 0u)};
-      ADD(s, layer_norm, CDL_F32, 0, layer_norm_case, &n, "%dx%d %s from %s%s%s", (int)n.rows,
+      ADD(s, layer_norm, CDL_DTYPE_F32, 0, layer_norm_case, &n, "%dx%d %s from %s%s%s", (int)n.rows,
           (int)n.columns, layout_name(n.out), layout_name(n.x),
           n.flags & WITH_STATISTICS ? ", statistics" : "", n.flags & IN_PLACE ? ", in place" : "");
       norm a = n;
       a.flags |= v == 1 || v == 3 ? ALIAS_SUM : 0u;
-      ADD(s, add_layer_norm, CDL_F32, 0, add_layer_norm_case, &a, "%dx%d %s from %s%s%s%s",
+      ADD(s, add_layer_norm, CDL_DTYPE_F32, 0, add_layer_norm_case, &a, "%dx%d %s from %s%s%s%s",
           (int)n.rows, (int)n.columns, layout_name(n.out), layout_name(n.x),
           n.flags & WITH_STATISTICS ? ", statistics" : "",
           n.flags & IN_PLACE ? ", sum in place of x" : "",
           a.flags & ALIAS_SUM ? ", sum not kept" : "");
       norm g = n;
       g.flags = (v > 1 ? IN_PLACE : 0u) | (v == 1 ? NO_D_GAIN : 0u);
-      ADD(s, layer_norm_grad, CDL_F32, 0, layer_norm_grad_case, &g, "%dx%d %s from %s%s%s",
+      ADD(s, layer_norm_grad, CDL_DTYPE_F32, 0, layer_norm_grad_case, &g, "%dx%d %s from %s%s%s",
           (int)n.rows, (int)n.columns, layout_name(n.out), layout_name(n.x),
           g.flags & IN_PLACE ? ", in place" : "", g.flags & NO_D_GAIN ? ", no d_gain" : "");
     }
@@ -321,11 +333,12 @@ void register_norm(suite *s)
                     .x = LAYOUT_COLUMNS,
                     .flags = kinds[k].flags | WITH_STATISTICS,
                     .epsilon = 1e-5F};
-    ADD(s, layer_norm, CDL_F32, 0, layer_norm_case, &n, "6x67, %s", kinds[k].what);
-    ADD(s, add_layer_norm, CDL_F32, 0, add_layer_norm_case, &n, "6x67, %s", kinds[k].what);
+    ADD(s, layer_norm, CDL_DTYPE_F32, 0, layer_norm_case, &n, "6x67, %s", kinds[k].what);
+    ADD(s, add_layer_norm, CDL_DTYPE_F32, 0, add_layer_norm_case, &n, "6x67, %s", kinds[k].what);
     if (kinds[k].flags != NAN_ROW)
-      ADD(s, layer_norm_grad, CDL_F32, 0, layer_norm_grad_case, &n, "6x67, %s", kinds[k].what);
+      ADD(s, layer_norm_grad, CDL_DTYPE_F32, 0, layer_norm_grad_case, &n, "6x67, %s",
+          kinds[k].what);
   }
   const norm only = {.rows = 31, .columns = 65, .flags = NO_D_X, .epsilon = 1e-5F};
-  ADD(s, layer_norm_grad, CDL_F32, 0, layer_norm_grad_case, &only, "31x65, parameters only");
+  ADD(s, layer_norm_grad, CDL_DTYPE_F32, 0, layer_norm_grad_case, &only, "31x65, parameters only");
 }

@@ -36,12 +36,12 @@ static void adam_step(const cdl_adamw_args *a, const cdl_step_record *r, double 
 static void adamw_case(trial *t, const void *parameters)
 {
   const adam *k = parameters;
-  operand *parameter = trial_operand(t, "parameter", ROLE_INOUT, CDL_F32, k->n, k->parameter);
-  operand *moment1 = trial_operand(t, "moment1", ROLE_INOUT, CDL_F32, k->n, k->moment);
-  operand *moment2 = trial_operand(t, "moment2", ROLE_INOUT, CDL_F32, k->n, k->moment);
-  operand *gradient = trial_operand(t, "gradient", ROLE_IN, CDL_F32, k->n, k->parameter);
+  operand *parameter = trial_operand(t, "parameter", ROLE_INOUT, CDL_DTYPE_F32, k->n, k->parameter);
+  operand *moment1 = trial_operand(t, "moment1", ROLE_INOUT, CDL_DTYPE_F32, k->n, k->moment);
+  operand *moment2 = trial_operand(t, "moment2", ROLE_INOUT, CDL_DTYPE_F32, k->n, k->moment);
+  operand *gradient = trial_operand(t, "gradient", ROLE_IN, CDL_DTYPE_F32, k->n, k->parameter);
   operand *scale = k->gradient_scale == 0 ? NULL
-                                          : trial_operand(t, "grad_scale", ROLE_IN, CDL_F32,
+                                          : trial_operand(t, "grad_scale", ROLE_IN, CDL_DTYPE_F32,
                                                           shape_1d(1), LAYOUT_OFFSET);
   const double power1 = pow(0.9, k->steps), power2 = pow(0.999, k->steps);
   const cdl_step_record record = {.learning_rate = 3e-3F,
@@ -75,7 +75,7 @@ static void adamw_case(trial *t, const void *parameters)
     want[i] = trial_doubles(t, parameter->count);
     bound[i] = trial_doubles(t, parameter->count);
   }
-  const double c = bound_constant(CDL_OP_adamw) * unit_roundoff(CDL_F32);
+  const double c = bound_constant(CDL_OP_adamw) * unit_roundoff(CDL_DTYPE_F32);
   for (int64_t i = 0; i < parameter->count; i++) {
     adam_state s = {.p = parameter->value[i],
                     .m = moment1->value[i],
@@ -86,9 +86,9 @@ static void adamw_case(trial *t, const void *parameters)
     want[0][i] = s.p;
     want[1][i] = s.m;
     want[2][i] = s.v;
-    bound[0][i] = c * s.p_error + smallest_normal(CDL_F32);
-    bound[1][i] = c * s.m_size + smallest_normal(CDL_F32);
-    bound[2][i] = c * s.v + smallest_normal(CDL_F32);
+    bound[0][i] = c * s.p_error + smallest_normal(CDL_DTYPE_F32);
+    bound[1][i] = c * s.m_size + smallest_normal(CDL_DTYPE_F32);
+    bound[2][i] = c * s.v + smallest_normal(CDL_DTYPE_F32);
   }
   trial_compare(t, parameter, want[0], bound[0]);
   trial_compare(t, moment1, want[1], bound[1]);
@@ -101,12 +101,13 @@ static void adamw_steps_case(trial *t, const void *parameters)
   const adam *k = parameters;
   enum { COUNT = 67 };
   operand *parameter =
-      trial_operand(t, "parameter", ROLE_INOUT, CDL_F32, shape_1d(COUNT), LAYOUT_OFFSET);
+      trial_operand(t, "parameter", ROLE_INOUT, CDL_DTYPE_F32, shape_1d(COUNT), LAYOUT_OFFSET);
   operand *moment1 =
-      trial_operand(t, "moment1", ROLE_INOUT, CDL_F32, shape_1d(COUNT), LAYOUT_DENSE);
+      trial_operand(t, "moment1", ROLE_INOUT, CDL_DTYPE_F32, shape_1d(COUNT), LAYOUT_DENSE);
   operand *moment2 =
-      trial_operand(t, "moment2", ROLE_INOUT, CDL_F32, shape_1d(COUNT), LAYOUT_OFFSET);
-  operand *gradient = trial_operand(t, "gradient", ROLE_IN, CDL_F32, shape_1d(COUNT), LAYOUT_DENSE);
+      trial_operand(t, "moment2", ROLE_INOUT, CDL_DTYPE_F32, shape_1d(COUNT), LAYOUT_OFFSET);
+  operand *gradient =
+      trial_operand(t, "gradient", ROLE_IN, CDL_DTYPE_F32, shape_1d(COUNT), LAYOUT_DENSE);
   cdl_step_record record = {.learning_rate = 1e-2F};
   operand *step = trial_step(t, record);
   fill_normal(t, parameter, 1);
@@ -137,20 +138,20 @@ static void adamw_steps_case(trial *t, const void *parameters)
       values[i] = (float)gradient->value[i];
       adam_step(&args, &record, gradient->value[i], 1, &state[i]);
     }
-    cdl_upload(t->queue, gradient->view, values, sizeof values);
-    cdl_upload(t->queue, step->view, &record, sizeof record);
+    cdl_queue_upload(t->queue, gradient->view, values, sizeof values);
+    cdl_queue_upload(t->queue, step->view, &record, sizeof record);
     cdl_adamw(t->queue, &args);
   }
-  cdl_download(t->queue, values, parameter->view, sizeof values);
-  const cdl_status status = cdl_sync(t->queue);
-  if (status != CDL_OK) {
+  cdl_queue_download(t->queue, values, parameter->view, sizeof values);
+  const cdl_status status = cdl_queue_sync(t->queue);
+  if (status != CDL_STATUS_OK) {
     trial_fail(t, "%s: %s", cdl_status_name(status), cdl_error_message());
     return;
   }
   double want[COUNT], bound[COUNT];
   for (int i = 0; i < COUNT; i++) {
     want[i] = state[i].p;
-    bound[i] = bound_constant(CDL_OP_adamw) * unit_roundoff(CDL_F32) * state[i].p_error;
+    bound[i] = bound_constant(CDL_OP_adamw) * unit_roundoff(CDL_DTYPE_F32) * state[i].p_error;
     parameter->result[i] = (double)values[i];
   }
   trial_compare(t, parameter, want, bound);
@@ -172,15 +173,15 @@ typedef struct {
 static void clip_case(trial *t, const void *parameters)
 {
   const clip *k = parameters;
-  operand *gradient = trial_operand(t, "gradient", ROLE_IN, CDL_F32, k->n, k->gradient);
-  operand *norm = trial_operand(t, "norm", ROLE_OUT, CDL_F32, shape_1d(1), LAYOUT_OFFSET);
-  operand *factor = trial_operand(t, "factor", ROLE_OUT, CDL_F32, shape_1d(1), LAYOUT_DENSE);
+  operand *gradient = trial_operand(t, "gradient", ROLE_IN, CDL_DTYPE_F32, k->n, k->gradient);
+  operand *norm = trial_operand(t, "norm", ROLE_OUT, CDL_DTYPE_F32, shape_1d(1), LAYOUT_OFFSET);
+  operand *factor = trial_operand(t, "factor", ROLE_OUT, CDL_DTYPE_F32, shape_1d(1), LAYOUT_DENSE);
   fill_normal(t, gradient, k->size);
   if (!trial_run(t, CDL_ARGS(clip_norm, .norm = norm->view, .factor = factor->view,
                              .gradient = gradient->view, .max_norm = k->max_norm)))
     return;
   double sum = 0, fourth = 0;
-  const double n = (double)gradient->count, u = unit_roundoff(CDL_F32);
+  const double n = (double)gradient->count, u = unit_roundoff(CDL_DTYPE_F32);
   for (int64_t i = 0; i < gradient->count; i++) {
     const double square = gradient->value[i] * gradient->value[i];
     sum += square;
@@ -193,7 +194,7 @@ static void clip_case(trial *t, const void *parameters)
   }
   const double want = sqrt(sum),
                relative = sum == 0 ? 0 : 2 + 0.5 * sum_growth(n, fourth, sum) / sum;
-  const double flushed = sqrt(n * smallest_normal(CDL_F32)),
+  const double flushed = sqrt(n * smallest_normal(CDL_DTYPE_F32)),
                bound = bound_constant(CDL_OP_clip_norm) * u * relative * want + flushed;
   trial_compare(t, norm, &want, &bound);
   const double share = (double)k->max_norm / (want + 1e-6),
@@ -209,9 +210,9 @@ static void clip_nan_case(trial *t, const void *parameters)
 {
   const double *planted = parameters;
   operand *gradient =
-      trial_operand(t, "gradient", ROLE_IN, CDL_F32, shape_2d(5, 67), LAYOUT_COLUMNS);
-  operand *norm = trial_operand(t, "norm", ROLE_OUT, CDL_F32, shape_1d(1), LAYOUT_DENSE);
-  operand *factor = trial_operand(t, "factor", ROLE_OUT, CDL_F32, shape_1d(1), LAYOUT_DENSE);
+      trial_operand(t, "gradient", ROLE_IN, CDL_DTYPE_F32, shape_2d(5, 67), LAYOUT_COLUMNS);
+  operand *norm = trial_operand(t, "norm", ROLE_OUT, CDL_DTYPE_F32, shape_1d(1), LAYOUT_DENSE);
+  operand *factor = trial_operand(t, "factor", ROLE_OUT, CDL_DTYPE_F32, shape_1d(1), LAYOUT_DENSE);
   fill_normal(t, gradient, 1);
   gradient->value[123] = *planted;
   operand_settle(gradient);
@@ -252,8 +253,8 @@ static void draw_clip(trial *t, void *parameters)
 
 void register_optimizer(suite *s)
 {
-  suite_add_random(s, CDL_OP_adamw, CDL_F32, draw_adam, adamw_case, sizeof(adam));
-  suite_add_random(s, CDL_OP_clip_norm, CDL_F32, draw_clip, clip_case, sizeof(clip));
+  suite_add_random(s, CDL_OP_adamw, CDL_DTYPE_F32, draw_adam, adamw_case, sizeof(adam));
+  suite_add_random(s, CDL_OP_clip_norm, CDL_DTYPE_F32, draw_clip, clip_case, sizeof(clip));
   static const shape shapes[] = {{{1, 1, 1, 1}},    {{1, 1, 5, 7}}, {{2, 3, 5, 17}},
                                  {{1, 1, 1, 1031}}, {{1, 1, 0, 8}}, {{1, 1, 45, 384}}};
   for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
@@ -269,7 +270,7 @@ void register_optimizer(suite *s)
                       .gradient_scale = v == 2 ? 0.25F : 0,
                       .epsilon = v == 1 ? 1e-6 : 1e-8,
                       .gradient = v == 3 ? 1e-6 : 0.1};
-      ADD(s, adamw, CDL_F32, 0, adamw_case, &a,
+      ADD(s, adamw, CDL_DTYPE_F32, 0, adamw_case, &a,
           "%dx%dx%dx%d %s, step %d, decay %g, rate %g, scale %g", (int)a.n.n[0], (int)a.n.n[1],
           (int)a.n.n[2], (int)a.n.n[3], layout_name(a.parameter), a.steps, a.decay, a.rate,
           (double)a.gradient_scale);
@@ -278,7 +279,7 @@ void register_optimizer(suite *s)
       {.steps = 10, .epsilon = 1e-8, .rate = 1, .gradient = 1},
       {.steps = 25, .epsilon = 1e-6, .rate = 0.5, .decay = 0.1, .gradient = 1e-3}};
   for (size_t k = 0; k < 2; k++)
-    ADD(s, adamw, CDL_F32, 0, adamw_steps_case, &runs[k], "%d steps in a row", runs[k].steps);
+    ADD(s, adamw, CDL_DTYPE_F32, 0, adamw_steps_case, &runs[k], "%d steps in a row", runs[k].steps);
   static const double sizes[] = {0, 1, 1e-3, 1e-25, 1e15, 1e18, 1e30};
   for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
     for (size_t v = 0; v < 7; v++) {
@@ -288,13 +289,14 @@ void register_optimizer(suite *s)
                                   : v % 3 == 1 ? 0.0F
                                                : 1e3F,
                       .size = sizes[v]};
-      ADD(s, clip_norm, CDL_F32, 0, clip_case, &c, "%dx%dx%dx%d %s of size %g, bound %g",
+      ADD(s, clip_norm, CDL_DTYPE_F32, 0, clip_case, &c, "%dx%dx%dx%d %s of size %g, bound %g",
           (int)c.n.n[0], (int)c.n.n[1], (int)c.n.n[2], (int)c.n.n[3], layout_name(c.gradient),
           c.size, (double)c.max_norm);
     }
   const clip large = {.n = {{1, 1, 997, 1009}}, .max_norm = 1, .size = 1};
-  ADD(s, clip_norm, CDL_F32, 0, clip_case, &large, "997x1009");
+  ADD(s, clip_norm, CDL_DTYPE_F32, 0, clip_case, &large, "997x1009");
   static const double planted[] = {NAN, INFINITY};
   for (size_t k = 0; k < 2; k++)
-    ADD(s, clip_norm, CDL_F32, 0, clip_nan_case, &planted[k], "%g among the gradients", planted[k]);
+    ADD(s, clip_norm, CDL_DTYPE_F32, 0, clip_nan_case, &planted[k], "%g among the gradients",
+        planted[k]);
 }

@@ -35,9 +35,10 @@ static void judge(trial *t, const reduction *r, const operand *x, const operand 
     const double growth = equal ? (double)(length + 1) * (fabs(before) + fabs(sum - before))
                                 : sum_growth((double)length + 1, squares, sum);
     want[i] = r->function == CDL_REDUCE_MAXIMUM ? largest : sum;
-    bound[i] = r->function == CDL_REDUCE_MAXIMUM
-                   ? 0
-                   : unit_roundoff(CDL_F32) * (equal ? 1 : bound_constant(CDL_OP_reduce)) * growth;
+    bound[i] =
+        r->function == CDL_REDUCE_MAXIMUM
+            ? 0
+            : unit_roundoff(CDL_DTYPE_F32) * (equal ? 1 : bound_constant(CDL_OP_reduce)) * growth;
   }
   trial_compare(t, out, want, bound);
 }
@@ -47,9 +48,9 @@ static void reduce_case(trial *t, const void *parameters)
   const reduction *r = parameters;
   shape reduced = r->n;
   reduced.n[r->axis] = 1;
-  operand *x = trial_repeated(t, "x", CDL_F32, r->n, r->x, r->repeat);
-  operand *out =
-      trial_operand(t, "out", r->accumulate ? ROLE_INOUT : ROLE_OUT, CDL_F32, reduced, r->out);
+  operand *x = trial_repeated(t, "x", CDL_DTYPE_F32, r->n, r->x, r->repeat);
+  operand *out = trial_operand(t, "out", r->accumulate ? ROLE_INOUT : ROLE_OUT, CDL_DTYPE_F32,
+                               reduced, r->out);
   if (r->one_sign)
     fill_uniform(t, x, 0.5, 1);
   else
@@ -71,8 +72,8 @@ static void reduce_case(trial *t, const void *parameters)
 static void maximum_case(trial *t, const void *parameters)
 {
   (void)parameters;
-  operand *x = trial_operand(t, "x", ROLE_IN, CDL_F32, shape_2d(5, 67), LAYOUT_COLUMNS);
-  operand *out = trial_operand(t, "out", ROLE_OUT, CDL_F32, shape_2d(5, 1), LAYOUT_ROWS);
+  operand *x = trial_operand(t, "x", ROLE_IN, CDL_DTYPE_F32, shape_2d(5, 67), LAYOUT_COLUMNS);
+  operand *out = trial_operand(t, "out", ROLE_OUT, CDL_DTYPE_F32, shape_2d(5, 1), LAYOUT_ROWS);
   fill_normal(t, x, 1);
   for (int64_t i = 0; i < 67; i++)
     x->value[3 * 67 + i] = -INFINITY;
@@ -107,7 +108,7 @@ static void draw_reduction(trial *t, void *parameters)
 
 void register_reduce(suite *s)
 {
-  suite_add_random(s, CDL_OP_reduce, CDL_F32, draw_reduction, reduce_case, sizeof(reduction));
+  suite_add_random(s, CDL_OP_reduce, CDL_DTYPE_F32, draw_reduction, reduce_case, sizeof(reduction));
   static const char *const names[] = {"sum", "sum of squares", "maximum"};
   static const shape shapes[] = {
       {{1, 1, 1, 1}}, {{1, 1, 5, 7}}, {{2, 3, 5, 17}},   {{1, 1, 1, 1031}}, {{1, 1, 257, 129}},
@@ -126,7 +127,7 @@ void register_reduce(suite *s)
                                .special = k == 2,
                                .one_sign = k == 7,
                                .repeat = k == 8 ? 4 : 0};
-          ADD(s, reduce, CDL_F32, 0, reduce_case, &r, "%s of %dx%dx%dx%d over %d %s%s%s",
+          ADD(s, reduce, CDL_DTYPE_F32, 0, reduce_case, &r, "%s of %dx%dx%dx%d over %d %s%s%s",
               names[function], (int)r.n.n[0], (int)r.n.n[1], (int)r.n.n[2], (int)r.n.n[3], axis,
               layout_name(r.x), r.repeat != 0 ? " repeated" : "", r.accumulate ? ", added" : "");
         }
@@ -135,9 +136,9 @@ void register_reduce(suite *s)
                          .axis = axis,
                          .one_sign = true,
                          .x = LAYOUT_OFFSET};
-    ADD(s, reduce, CDL_F32, CASE_LARGE, reduce_case, &r, "sum of %dx%d of one sign over %d",
+    ADD(s, reduce, CDL_DTYPE_F32, CASE_LARGE, reduce_case, &r, "sum of %dx%d of one sign over %d",
         (int)r.n.n[2], (int)r.n.n[3], axis);
   }
-  suite_add(s, CDL_OP_reduce, NULL, CDL_F32, 0, maximum_case, NULL, 0,
+  suite_add(s, CDL_OP_reduce, NULL, CDL_DTYPE_F32, 0, maximum_case, NULL, 0,
             "maximum with NaN and infinities");
 }

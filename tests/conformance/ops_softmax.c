@@ -16,8 +16,8 @@ typedef struct {
 static void softmax_case(trial *t, const void *parameters)
 {
   const rows *s = parameters;
-  operand *x = trial_operand(t, "x", s->in_place ? ROLE_INOUT : ROLE_IN, CDL_F32, s->n, s->x);
-  operand *out = s->in_place ? x : trial_operand(t, "out", ROLE_OUT, CDL_F32, s->n, s->out);
+  operand *x = trial_operand(t, "x", s->in_place ? ROLE_INOUT : ROLE_IN, CDL_DTYPE_F32, s->n, s->x);
+  operand *out = s->in_place ? x : trial_operand(t, "out", ROLE_OUT, CDL_DTYPE_F32, s->n, s->out);
   fill_normal(t, x, s->spread);
   const int64_t n = s->n.n[3], count = n == 0 ? 0 : x->count / n;
   for (int64_t i = 0; i < n && s->special; i++) {
@@ -39,9 +39,9 @@ static void softmax_case(trial *t, const void *parameters)
       const double y =
           want[r * n + i]; /* errors of the exponent, of the sum (Σp = 1), of the functions */
       bound[r * n + i] = y == 0 ? 0
-                                : bound_constant(CDL_OP_softmax) * unit_roundoff(CDL_F32) * y *
-                                          (2 + 2 * largest + sum_growth((double)n, 1, 1)) +
-                                      smallest_normal(CDL_F32);
+                                : bound_constant(CDL_OP_softmax) * unit_roundoff(CDL_DTYPE_F32) *
+                                          y * (2 + 2 * largest + sum_growth((double)n, 1, 1)) +
+                                      smallest_normal(CDL_DTYPE_F32);
     }
   }
   if (trial_run(t, CDL_ARGS(softmax, .out = out->view, .x = x->view, .scale = s->scale)))
@@ -51,10 +51,10 @@ static void softmax_case(trial *t, const void *parameters)
 static void softmax_grad_case(trial *t, const void *parameters)
 {
   const rows *s = parameters;
-  operand *out = trial_operand(t, "out", ROLE_IN, CDL_F32, s->n, s->x);
+  operand *out = trial_operand(t, "out", ROLE_IN, CDL_DTYPE_F32, s->n, s->x);
   operand *d_out =
-      trial_operand(t, "d_out", s->in_place ? ROLE_INOUT : ROLE_IN, CDL_F32, s->n, s->out);
-  operand *d_x = s->in_place ? d_out : trial_operand(t, "d_x", ROLE_OUT, CDL_F32, s->n, s->x);
+      trial_operand(t, "d_out", s->in_place ? ROLE_INOUT : ROLE_IN, CDL_DTYPE_F32, s->n, s->out);
+  operand *d_x = s->in_place ? d_out : trial_operand(t, "d_x", ROLE_OUT, CDL_DTYPE_F32, s->n, s->x);
   fill_normal(t, out, s->spread);
   const int64_t n = s->n.n[3], count = n == 0 ? 0 : out->count / n;
   for (int64_t r = 0; r < count; r++) {
@@ -75,10 +75,10 @@ static void softmax_grad_case(trial *t, const void *parameters)
       squares += d[i] * y[i] * d[i] * y[i];
     }
     for (int64_t i = 0; i < n; i++)
-      bound[r * n + i] = bound_constant(CDL_OP_softmax_grad) * unit_roundoff(CDL_F32) *
+      bound[r * n + i] = bound_constant(CDL_OP_softmax_grad) * unit_roundoff(CDL_DTYPE_F32) *
                              fabs((double)s->scale * y[i]) *
                              (fabs(d[i]) + fabs(sum) + sum_growth((double)n, squares, sum)) +
-                         smallest_normal(CDL_F32);
+                         smallest_normal(CDL_DTYPE_F32);
   }
   if (trial_run(t, CDL_ARGS(softmax_grad, .d_x = d_x->view, .d_out = d_out->view, .out = out->view,
                             .scale = s->scale)))
@@ -100,8 +100,9 @@ static void draw_rows(trial *t, void *parameters)
 
 void register_softmax(suite *s)
 {
-  suite_add_random(s, CDL_OP_softmax, CDL_F32, draw_rows, softmax_case, sizeof(rows));
-  suite_add_random(s, CDL_OP_softmax_grad, CDL_F32, draw_rows, softmax_grad_case, sizeof(rows));
+  suite_add_random(s, CDL_OP_softmax, CDL_DTYPE_F32, draw_rows, softmax_case, sizeof(rows));
+  suite_add_random(s, CDL_OP_softmax_grad, CDL_DTYPE_F32, draw_rows, softmax_grad_case,
+                   sizeof(rows));
   static const shape shapes[] = {
       {{1, 1, 1, 1}}, {{1, 1, 7, 5}}, {{2, 3, 4, 17}},  {{1, 1, 13, 131}}, {{1, 12, 33, 64}},
       {{1, 1, 0, 4}}, {{1, 1, 4, 0}}, {{1, 1, 127, 1}}, {{1, 1, 5, 1009}}, {{1, 1, 3, 512}}};
@@ -114,10 +115,10 @@ void register_softmax(suite *s)
                 .scale = scales[f],
                 .spread = f == 1 ? 30 : 2,
                 .in_place = (k + f) % 3 == 0};
-      ADD(s, softmax, CDL_F32, 0, softmax_case, &r, "%dx%dx%dx%d scale %g %s%s", (int)r.n.n[0],
-          (int)r.n.n[1], (int)r.n.n[2], (int)r.n.n[3], (double)r.scale, layout_name(r.x),
-          r.in_place ? " in place" : "");
-      ADD(s, softmax_grad, CDL_F32, 0, softmax_grad_case, &r, "%dx%dx%dx%d scale %g %s%s",
+      ADD(s, softmax, CDL_DTYPE_F32, 0, softmax_case, &r, "%dx%dx%dx%d scale %g %s%s",
+          (int)r.n.n[0], (int)r.n.n[1], (int)r.n.n[2], (int)r.n.n[3], (double)r.scale,
+          layout_name(r.x), r.in_place ? " in place" : "");
+      ADD(s, softmax_grad, CDL_DTYPE_F32, 0, softmax_grad_case, &r, "%dx%dx%dx%d scale %g %s%s",
           (int)r.n.n[0], (int)r.n.n[1], (int)r.n.n[2], (int)r.n.n[3], (double)r.scale,
           layout_name(r.x), r.in_place ? " in place" : "");
     }
@@ -128,11 +129,11 @@ void register_softmax(suite *s)
                     .spread = 2,
                     .special = true,
                     .in_place = k == 3};
-    ADD(s, softmax, CDL_F32, 0, softmax_case, &r, "rows of 6x%d masked by -infinity, NaN, scale %g",
-        (int)r.n.n[3], (double)r.scale);
-    ADD(s, softmax_grad, CDL_F32, 0, softmax_grad_case, &r, "a row of 6x%d of zeros, scale %g",
-        (int)r.n.n[3], (double)r.scale);
+    ADD(s, softmax, CDL_DTYPE_F32, 0, softmax_case, &r,
+        "rows of 6x%d masked by -infinity, NaN, scale %g", (int)r.n.n[3], (double)r.scale);
+    ADD(s, softmax_grad, CDL_DTYPE_F32, 0, softmax_grad_case, &r,
+        "a row of 6x%d of zeros, scale %g", (int)r.n.n[3], (double)r.scale);
   }
   const rows huge = {.n = {{1, 1, 9, 31}}, .scale = 1, .spread = 1e4};
-  ADD(s, softmax, CDL_F32, 0, softmax_case, &huge, "values of 1e4");
+  ADD(s, softmax, CDL_DTYPE_F32, 0, softmax_case, &huge, "values of 1e4");
 }

@@ -13,10 +13,10 @@
 
 static bool need_ok(trial *t, const char *what)
 {
-  const cdl_status status = cdl_sync(t->queue);
-  if (status != CDL_OK)
+  const cdl_status status = cdl_queue_sync(t->queue);
+  if (status != CDL_STATUS_OK)
     trial_fail(t, "%s: %s: %s", what, cdl_status_name(status), cdl_error_message());
-  return status == CDL_OK;
+  return status == CDL_STATUS_OK;
 }
 
 /* ---- Recorded work ---- */
@@ -46,9 +46,10 @@ static void add_square_and_multiply(trial *t, const operand *x, const operand *y
 static void replay_case(trial *t, const void *parameters)
 {
   (void)parameters;
-  operand *x = trial_operand(t, "x", ROLE_INOUT, CDL_F32, shape_2d(1, COUNT), LAYOUT_DENSE);
-  operand *y = trial_operand(t, "y", ROLE_INOUT, CDL_F32, shape_2d(1, COUNT), LAYOUT_DENSE);
-  operand *product = trial_operand(t, "product", ROLE_OUT, CDL_F32, shape_2d(1, 1), LAYOUT_DENSE);
+  operand *x = trial_operand(t, "x", ROLE_INOUT, CDL_DTYPE_F32, shape_2d(1, COUNT), LAYOUT_DENSE);
+  operand *y = trial_operand(t, "y", ROLE_INOUT, CDL_DTYPE_F32, shape_2d(1, COUNT), LAYOUT_DENSE);
+  operand *product =
+      trial_operand(t, "product", ROLE_OUT, CDL_DTYPE_F32, shape_2d(1, 1), LAYOUT_DENSE);
   for (int i = 0; i < COUNT; i++)
     x->value[i] = i % 2 == 0 ? 1 : -1; /* its squares are 1 for ever */
   operand_settle(x);
@@ -60,12 +61,13 @@ static void replay_case(trial *t, const void *parameters)
     return;
 
   cdl_graph *graph = NULL;
-  EXPECT(t, cdl_capture_begin(t->queue) == CDL_OK, "begin: %s", cdl_error_message());
+  EXPECT(t, cdl_queue_capture_begin(t->queue) == CDL_STATUS_OK, "begin: %s", cdl_error_message());
   add_square_and_multiply(t, x, y, product);
-  EXPECT(t, cdl_capture_end(t->queue, &graph) == CDL_OK, "end: %s", cdl_error_message());
+  EXPECT(t, cdl_queue_capture_end(t->queue, &graph) == CDL_STATUS_OK, "end: %s",
+         cdl_error_message());
   static float found[COUNT];
   float sum = 0;
-  cdl_download(t->queue, found, y->view, sizeof found);
+  cdl_queue_download(t->queue, found, y->view, sizeof found);
   if (need_ok(t, "after recording"))
     for (int i = 0; i < COUNT && t->outcome != OUTCOME_FAIL; i++)
       if ((double)found[i] != y->value[i])
@@ -73,9 +75,9 @@ static void replay_case(trial *t, const void *parameters)
   /* Between replays the device's memory changes: a replay reads what is there. */
   const int rounds = 3;
   for (int round = 0; round < rounds; round++)
-    cdl_replay(t->queue, graph);
-  cdl_download(t->queue, found, y->view, sizeof found);
-  cdl_download(t->queue, &sum, product->view, sizeof sum);
+    cdl_queue_replay(t->queue, graph);
+  cdl_queue_download(t->queue, found, y->view, sizeof found);
+  cdl_queue_download(t->queue, &sum, product->view, sizeof sum);
   if (t->outcome != OUTCOME_FAIL && need_ok(t, "replay")) {
     for (int i = 0; i < COUNT && t->outcome != OUTCOME_FAIL; i++) {
       const double first = i % 2 == 0 ? 1 : -1, want = y->value[i] + first + 2 * rounds - 1;
@@ -96,10 +98,11 @@ static void lengths_case(trial *t, const void *parameters)
   enum { TOKENS = 12, HEADS = 2, SIZE = 4, WIDTH = HEADS * SIZE };
   static const int32_t first[] = {5, 7}, second[] = {3, 6};
   operand *qkv =
-      trial_operand(t, "qkv", ROLE_IN, CDL_F32, shape_2d(TOKENS, 3 * WIDTH), LAYOUT_DENSE);
-  operand *out = trial_operand(t, "out", ROLE_OUT, CDL_F32, shape_2d(TOKENS, WIDTH), LAYOUT_DENSE);
+      trial_operand(t, "qkv", ROLE_IN, CDL_DTYPE_F32, shape_2d(TOKENS, 3 * WIDTH), LAYOUT_DENSE);
+  operand *out =
+      trial_operand(t, "out", ROLE_OUT, CDL_DTYPE_F32, shape_2d(TOKENS, WIDTH), LAYOUT_DENSE);
   operand *again =
-      trial_operand(t, "again", ROLE_OUT, CDL_F32, shape_2d(TOKENS, WIDTH), LAYOUT_DENSE);
+      trial_operand(t, "again", ROLE_OUT, CDL_DTYPE_F32, shape_2d(TOKENS, WIDTH), LAYOUT_DENSE);
   fill_normal(t, qkv, 1);
   cdl_packing recorded = trial_packing(t, first, 2), other = trial_packing(t, second, 2);
   recorded.tokens = other.tokens = TOKENS;
@@ -118,17 +121,18 @@ static void lengths_case(trial *t, const void *parameters)
   }
   cdl_attention(t->queue, &args);
   cdl_graph *graph = NULL;
-  EXPECT(t, cdl_capture_begin(t->queue) == CDL_OK, "begin: %s", cdl_error_message());
+  EXPECT(t, cdl_queue_capture_begin(t->queue) == CDL_STATUS_OK, "begin: %s", cdl_error_message());
   cdl_attention(t->queue, &args);
-  EXPECT(t, cdl_capture_end(t->queue, &graph) == CDL_OK, "end: %s", cdl_error_message());
-  cdl_upload(t->queue, recorded.offsets, other.host_offsets, 3 * sizeof(int32_t));
-  cdl_replay(t->queue, graph);
+  EXPECT(t, cdl_queue_capture_end(t->queue, &graph) == CDL_STATUS_OK, "end: %s",
+         cdl_error_message());
+  cdl_queue_upload(t->queue, recorded.offsets, other.host_offsets, 3 * sizeof(int32_t));
+  cdl_queue_replay(t->queue, graph);
   args.out = again->view;
   args.packing = &other;
   cdl_attention(t->queue, &args);
   static float replayed[TOKENS * WIDTH], direct[TOKENS * WIDTH];
-  cdl_download(t->queue, replayed, out->view, sizeof replayed);
-  cdl_download(t->queue, direct, again->view, sizeof direct);
+  cdl_queue_download(t->queue, replayed, out->view, sizeof replayed);
+  cdl_queue_download(t->queue, direct, again->view, sizeof direct);
   if (need_ok(t, "replay") && memcmp(replayed, direct, sizeof direct) != 0)
     trial_fail(t, "a replay does not follow the lengths on the device");
   for (int i = 9 * WIDTH; i < TOKENS * WIDTH && t->outcome != OUTCOME_FAIL; i++)
@@ -143,27 +147,27 @@ typedef enum { REFUSE_UPLOAD, REFUSE_DOWNLOAD, REFUSE_SYNC, REFUSE_WRONG_CALL, R
 static void refused_case(trial *t, const void *parameters)
 {
   const refused what = *(const refused *)parameters;
-  operand *x = trial_operand(t, "x", ROLE_INOUT, CDL_F32, shape_1d(4), LAYOUT_DENSE);
+  operand *x = trial_operand(t, "x", ROLE_INOUT, CDL_DTYPE_F32, shape_1d(4), LAYOUT_DENSE);
   fill_integers(t, x, -4, 4);
   if (!can_record(t) || !trial_upload(t) || !need_ok(t, "upload"))
     return;
   float host[4] = {0};
   cdl_tensor wrong = x->view;
   wrong.offset = 1 << 20;
-  EXPECT(t, cdl_capture_begin(t->queue) == CDL_OK, "begin: %s", cdl_error_message());
+  EXPECT(t, cdl_queue_capture_begin(t->queue) == CDL_STATUS_OK, "begin: %s", cdl_error_message());
   cdl_fill(t->queue, CDL_ARGS(fill, .out = x->view, .value = 7));
   if (what == REFUSE_UPLOAD)
-    cdl_upload(t->queue, x->view, host, sizeof host);
+    cdl_queue_upload(t->queue, x->view, host, sizeof host);
   else if (what == REFUSE_DOWNLOAD)
-    cdl_download(t->queue, host, x->view, sizeof host);
+    cdl_queue_download(t->queue, host, x->view, sizeof host);
   else if (what == REFUSE_SYNC)
-    EXPECT(t, cdl_sync(t->queue) != CDL_OK, "a sync is taken while work is recorded");
+    EXPECT(t, cdl_queue_sync(t->queue) != CDL_STATUS_OK, "a sync is taken while work is recorded");
   else
     cdl_fill(t->queue, CDL_ARGS(fill, .out = wrong, .value = 7));
   cdl_graph *graph = NULL;
-  EXPECT(t, cdl_capture_end(t->queue, &graph) != CDL_OK && graph == NULL,
+  EXPECT(t, cdl_queue_capture_end(t->queue, &graph) != CDL_STATUS_OK && graph == NULL,
          "the end of a spoilt recording is no error");
-  cdl_download(t->queue, host, x->view, sizeof host);
+  cdl_queue_download(t->queue, host, x->view, sizeof host);
   if (!need_ok(t, "the queue after a spoilt recording"))
     return;
   for (int i = 0; i < 4; i++)
@@ -174,10 +178,11 @@ static void no_recording_case(trial *t, const void *parameters)
 {
   (void)parameters;
   cdl_graph *graph = NULL;
-  EXPECT(t, cdl_capture_end(t->queue, &graph) == CDL_ARGUMENT, "an end without a begin is taken");
+  EXPECT(t, cdl_queue_capture_end(t->queue, &graph) == CDL_STATUS_ARGUMENT,
+         "an end without a begin is taken");
   if (cdl_backend_captures(t->backend))
     return;
-  EXPECT(t, cdl_capture_begin(t->queue) == CDL_UNSUPPORTED,
+  EXPECT(t, cdl_queue_capture_begin(t->queue) == CDL_STATUS_UNSUPPORTED,
          "a backend that records nothing begins to");
 }
 
@@ -188,26 +193,27 @@ static void event_case(trial *t, const void *parameters)
   (void)parameters;
   cdl_event *from = NULL, *to = NULL;
   const cdl_status status = cdl_event_create(t->backend, &from);
-  if (status == CDL_UNSUPPORTED) {
+  if (status == CDL_STATUS_UNSUPPORTED) {
     trial_skip(t, "the backend keeps no times");
     return;
   }
-  EXPECT(t, status == CDL_OK && cdl_event_create(t->backend, &to) == CDL_OK, "create: %s",
-         cdl_error_message());
-  operand *x = trial_operand(t, "x", ROLE_INOUT, CDL_F32, shape_2d(256, 257), LAYOUT_DENSE);
-  operand *y = trial_operand(t, "y", ROLE_OUT, CDL_F32, shape_2d(256, 256), LAYOUT_DENSE);
+  EXPECT(t, status == CDL_STATUS_OK && cdl_event_create(t->backend, &to) == CDL_STATUS_OK,
+         "create: %s", cdl_error_message());
+  operand *x = trial_operand(t, "x", ROLE_INOUT, CDL_DTYPE_F32, shape_2d(256, 257), LAYOUT_DENSE);
+  operand *y = trial_operand(t, "y", ROLE_OUT, CDL_DTYPE_F32, shape_2d(256, 256), LAYOUT_DENSE);
   fill_normal(t, x, 1);
   void *host = NULL;
-  if (trial_upload(t) && cdl_host_allocate(t->backend, sizeof(float), &host) == CDL_OK) {
+  if (trial_upload(t) && cdl_host_allocate(t->backend, sizeof(float), &host) == CDL_STATUS_OK) {
     uint64_t spent = UINT64_MAX, nothing = UINT64_MAX;
-    const cdl_tensor corner = cdl_columns(cdl_rows(x->view, 0, 1), 0, 1);
-    cdl_event_record(t->queue, from);
+    const cdl_tensor corner = cdl_tensor_columns(cdl_tensor_rows(x->view, 0, 1), 0, 1);
+    cdl_queue_record_event(t->queue, from);
     cdl_gemm(t->queue, CDL_ARGS(gemm, .out = y->view, .a = x->view, .b = x->view,
                                 .transpose_b = true, .alpha = 1));
-    cdl_download(t->queue, host, corner, sizeof(float));
-    cdl_event_record(t->queue, to);
-    if (cdl_event_wait(to) != CDL_OK || cdl_event_elapsed(from, to, &spent) != CDL_OK ||
-        cdl_event_elapsed(from, from, &nothing) != CDL_OK)
+    cdl_queue_download(t->queue, host, corner, sizeof(float));
+    cdl_queue_record_event(t->queue, to);
+    if (cdl_event_wait(to) != CDL_STATUS_OK ||
+        cdl_event_elapsed(from, to, &spent) != CDL_STATUS_OK ||
+        cdl_event_elapsed(from, from, &nothing) != CDL_STATUS_OK)
       trial_fail(t, "%s", cdl_error_message());
     else if ((double)*(const float *)host != x->value[0])
       trial_fail(t, "a download to host memory is not there after an event past it");
@@ -224,18 +230,18 @@ static void event_case(trial *t, const void *parameters)
 static void host_memory_case(trial *t, const void *parameters)
 {
   (void)parameters;
-  operand *x = trial_operand(t, "x", ROLE_OUT, CDL_F32, shape_1d(COUNT), LAYOUT_DENSE);
+  operand *x = trial_operand(t, "x", ROLE_OUT, CDL_DTYPE_F32, shape_1d(COUNT), LAYOUT_DENSE);
   void *memory = NULL;
   EXPECT(t, trial_upload(t), "upload");
-  EXPECT(t, cdl_host_allocate(t->backend, 2 * COUNT * sizeof(float), &memory) == CDL_OK, "%s",
-         cdl_error_message());
+  EXPECT(t, cdl_host_allocate(t->backend, 2 * COUNT * sizeof(float), &memory) == CDL_STATUS_OK,
+         "%s", cdl_error_message());
   float *there = memory, *back = there + COUNT;
   for (int round = 0; round < 3 && t->outcome != OUTCOME_FAIL; round++) {
     for (int i = 0; i < COUNT; i++)
       there[i] = (float)(i + round);
-    cdl_upload(t->queue, x->view, there, COUNT * sizeof *there);
+    cdl_queue_upload(t->queue, x->view, there, COUNT * sizeof *there);
     memset(there, 0xff, COUNT * sizeof *there); /* free at once, of whatever kind it is */
-    cdl_download(t->queue, back, x->view, COUNT * sizeof *back);
+    cdl_queue_download(t->queue, back, x->view, COUNT * sizeof *back);
     if (!need_ok(t, "upload, download"))
       break;
     for (int i = 0; i < COUNT && t->outcome != OUTCOME_FAIL; i++)
@@ -260,10 +266,10 @@ void register_optional(suite *s)
       {"host memory", "uploads from it, downloads to it", host_memory_case},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-    suite_add(s, CASE_NO_OP, cases[i].group, CDL_F32, 0, cases[i].body, NULL, 0, "%s",
+    suite_add(s, CASE_NO_OP, cases[i].group, CDL_DTYPE_F32, 0, cases[i].body, NULL, 0, "%s",
               cases[i].name);
   static const char *const names[REFUSED] = {"an upload", "a download", "a sync", "a wrong call"};
   for (refused what = 0; what < REFUSED; what++)
-    suite_add(s, CASE_NO_OP, "recording", CDL_F32, CASE_DEFECT, refused_case, &what, sizeof what,
-              "spoilt by %s", names[what]);
+    suite_add(s, CASE_NO_OP, "recording", CDL_DTYPE_F32, CASE_DEFECT, refused_case, &what,
+              sizeof what, "spoilt by %s", names[what]);
 }

@@ -230,7 +230,7 @@ norm_row norm_statistics(int64_t n, const double *x, const double *extra_error, 
     variance += difference * difference;
     fourth += difference * difference * difference * difference;
     /* to second order where the difference itself is no more than rounding */
-    shift += error * (2 * fabs(difference) + error * unit_roundoff(CDL_F32) * 8);
+    shift += error * (2 * fabs(difference) + error * unit_roundoff(CDL_DTYPE_F32) * 8);
   }
   const double variance_error =
       (sum_growth(count, fourth, variance) + shift) / count + variance / count;

@@ -5,7 +5,7 @@
 static cdl_tensor in(trial *t, const char *name, cdl_dtype dtype, shape n)
 {
   operand *o = trial_operand(t, name, ROLE_IN, dtype, n, LAYOUT_COLUMNS);
-  if (dtype == CDL_I32 || dtype == CDL_U8)
+  if (dtype == CDL_DTYPE_I32 || dtype == CDL_DTYPE_U8)
     fill_integers(t, o, 0, 1);
   else
     fill_normal(t, o, 1);
@@ -15,7 +15,7 @@ static cdl_tensor in(trial *t, const char *name, cdl_dtype dtype, shape n)
 static cdl_tensor out(trial *t, const char *name, cdl_dtype dtype, shape n)
 {
   operand *o = trial_operand(t, name, ROLE_INOUT, dtype, n, LAYOUT_COLUMNS);
-  if (dtype == CDL_I32 || dtype == CDL_U8)
+  if (dtype == CDL_DTYPE_I32 || dtype == CDL_DTYPE_U8)
     fill_integers(t, o, 0, 1);
   else
     fill_normal(t, o, 1);
@@ -24,7 +24,7 @@ static cdl_tensor out(trial *t, const char *name, cdl_dtype dtype, shape n)
 
 static cdl_tensor integers(trial *t, const char *name, const double *values, int64_t count)
 {
-  operand *o = trial_operand(t, name, ROLE_IN, CDL_I32, shape_1d(count), LAYOUT_COLUMNS);
+  operand *o = trial_operand(t, name, ROLE_IN, CDL_DTYPE_I32, shape_1d(count), LAYOUT_COLUMNS);
   fill_values(o, values);
   return o->view;
 }
@@ -43,7 +43,8 @@ static const cdl_packing *packing(trial *t)
 
 static const cdl_weight *weight(trial *t)
 {
-  operand *source = trial_operand(t, "source", ROLE_IN, CDL_F32, shape_2d(5, 6), LAYOUT_COLUMNS);
+  operand *source =
+      trial_operand(t, "source", ROLE_IN, CDL_DTYPE_F32, shape_2d(5, 6), LAYOUT_COLUMNS);
   fill_normal(t, source, 1);
   return trial_weight(t, &source, 1);
 }
@@ -66,7 +67,7 @@ static cdl_tensor result(trial *t, const char *name, int64_t rows, int64_t colum
 
 SAMPLE(copy, .out = result(t, "out", 5, 6), .x = matrix(t, "x", 5, 6))
 SAMPLE(cast, .out = out(t, "out", t->dtype, shape_2d(5, 6)),
-       .x = in(t, "x", t->dtype == CDL_F32 ? CDL_BF16 : CDL_F32, shape_2d(5, 6)))
+       .x = in(t, "x", t->dtype == CDL_DTYPE_F32 ? CDL_DTYPE_BF16 : CDL_DTYPE_F32, shape_2d(5, 6)))
 SAMPLE(permute, .out = result(t, "out", 6, 5), .x = matrix(t, "x", 5, 6), .order = {0, 1, 3, 2})
 SAMPLE(fill, .out = result(t, "out", 5, 6), .value = 2)
 SAMPLE(gather_rows, .out = result(t, "out", 3, 6), .table = matrix(t, "table", 5, 6),
@@ -75,7 +76,9 @@ SAMPLE(scatter_add_rows, .table = result(t, "table", 5, 6), .x = matrix(t, "x", 
        .order = integers(t, "order", (const double[]){1, 0, 2}, 3),
        .segment = integers(t, "segment", (const double[]){0, 1, 3}, 3),
        .target = integers(t, "target", (const double[]){4, 1}, 2))
-SAMPLE(gemm, .out = out(t, "out", t->dtype == CDL_F64 ? CDL_F64 : CDL_F32, shape_2d(6, 6)),
+SAMPLE(gemm,
+       .out = out(t, "out", t->dtype == CDL_DTYPE_F64 ? CDL_DTYPE_F64 : CDL_DTYPE_F32,
+                  shape_2d(6, 6)),
        .a = matrix(t, "a", 6, 6), .b = matrix(t, "b", 6, 6), .alpha = 1, .beta = 1)
 SAMPLE(unary, .out = result(t, "out", 5, 6), .x = matrix(t, "x", 5, 6), .function = CDL_UNARY_EXP)
 SAMPLE(unary_grad, .d_x = result(t, "d_x", 5, 6), .d_out = matrix(t, "d_out", 5, 6),
@@ -106,7 +109,8 @@ SAMPLE(adamw, .parameter = result(t, "parameter", 5, 6), .moment1 = result(t, "m
        .moment2 = result(t, "moment2", 5, 6), .gradient = matrix(t, "gradient", 5, 6),
        .grad_scale = matrix(t, "grad_scale", 1, 1), .step = step(t), .beta1 = 0.9, .beta2 = 0.999,
        .epsilon = 1e-8, .rate = 1)
-SAMPLE(any_non_finite, .flag = out(t, "flag", CDL_I32, shape_1d(1)), .x = matrix(t, "x", 5, 6))
+SAMPLE(any_non_finite, .flag = out(t, "flag", CDL_DTYPE_I32, shape_1d(1)),
+       .x = matrix(t, "x", 5, 6))
 SAMPLE(linear, .out = result(t, "out", 3, 5), .pre = result(t, "pre", 3, 5),
        .x = matrix(t, "x", 3, 6), .bias = matrix(t, "bias", 1, 5), .weight = weight(t),
        .activation = CDL_ACTIVATION_GELU)
@@ -150,13 +154,13 @@ sample_builder *sample_of(cdl_op op)
 
 bool sample_takes(cdl_op op, cdl_dtype dtype)
 {
-  if (dtype == CDL_F32)
+  if (dtype == CDL_DTYPE_F32)
     return true;
   if (op == CDL_OP_copy || op == CDL_OP_permute)
     return dtype != CDL_DTYPE_COUNT;
   if (op == CDL_OP_fill)
-    return dtype == CDL_F64 || dtype == CDL_I32;
+    return dtype == CDL_DTYPE_F64 || dtype == CDL_DTYPE_I32;
   if (op == CDL_OP_cast || op == CDL_OP_gemm)
-    return dtype == CDL_F64 || dtype == CDL_BF16;
-  return dtype == CDL_F64 && (op == CDL_OP_any_non_finite || op_find(op)->tier == TIER_HOST);
+    return dtype == CDL_DTYPE_F64 || dtype == CDL_DTYPE_BF16;
+  return dtype == CDL_DTYPE_F64 && (op == CDL_OP_any_non_finite || op_find(op)->tier == TIER_HOST);
 }

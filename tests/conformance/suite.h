@@ -4,8 +4,8 @@
  * A case is one call of one op. Its body lays out operands, fills them, runs the op and compares
  * what came back:
  *
- *   operand *x = trial_operand(t, "x", ROLE_IN, CDL_F32, shape_2d(5, 7), LAYOUT_COLUMNS);
- *   operand *out = trial_operand(t, "out", ROLE_OUT, CDL_F32, shape_2d(5, 7), LAYOUT_DENSE);
+ *   operand *x = trial_operand(t, "x", ROLE_IN, CDL_DTYPE_F32, shape_2d(5, 7), LAYOUT_COLUMNS);
+ *   operand *out = trial_operand(t, "out", ROLE_OUT, CDL_DTYPE_F32, shape_2d(5, 7), LAYOUT_DENSE);
  *   fill_normal(t, x, 1);
  *   if (trial_run(t, CDL_ARGS(copy, .out = out->view, .x = x->view)))
  *     trial_exact(t, out, x->value);

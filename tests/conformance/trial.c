@@ -114,28 +114,28 @@ static int64_t place(const cdl_tensor *view, int64_t index)
 static void encode(cdl_dtype dtype, double value, unsigned char *at)
 {
   switch (dtype) {
-  case CDL_F32: {
+  case CDL_DTYPE_F32: {
     const float v = (float)value;
     memcpy(at, &v, sizeof v);
     break;
   }
-  case CDL_F64:
+  case CDL_DTYPE_F64:
     memcpy(at, &value, sizeof value);
     break;
-  case CDL_BF16: {
-    const float v = (float)round_to(CDL_BF16, value);
+  case CDL_DTYPE_BF16: {
+    const float v = (float)round_to(CDL_DTYPE_BF16, value);
     uint32_t bits;
     memcpy(&bits, &v, sizeof bits);
     const uint16_t half = (uint16_t)(bits >> 16);
     memcpy(at, &half, sizeof half);
     break;
   }
-  case CDL_I32: {
+  case CDL_DTYPE_I32: {
     const int32_t v = (int32_t)value;
     memcpy(at, &v, sizeof v);
     break;
   }
-  case CDL_U8:
+  case CDL_DTYPE_U8:
     *at = (unsigned char)value;
     break;
   case CDL_DTYPE_COUNT:
@@ -146,17 +146,17 @@ static void encode(cdl_dtype dtype, double value, unsigned char *at)
 static double decode(cdl_dtype dtype, const unsigned char *at)
 {
   switch (dtype) {
-  case CDL_F32: {
+  case CDL_DTYPE_F32: {
     float v;
     memcpy(&v, at, sizeof v);
     return (double)v;
   }
-  case CDL_F64: {
+  case CDL_DTYPE_F64: {
     double v;
     memcpy(&v, at, sizeof v);
     return v;
   }
-  case CDL_BF16: {
+  case CDL_DTYPE_BF16: {
     uint16_t half;
     memcpy(&half, at, sizeof half);
     const uint32_t bits = (uint32_t)half << 16;
@@ -164,12 +164,12 @@ static double decode(cdl_dtype dtype, const unsigned char *at)
     memcpy(&v, &bits, sizeof v);
     return (double)v;
   }
-  case CDL_I32: {
+  case CDL_DTYPE_I32: {
     int32_t v;
     memcpy(&v, at, sizeof v);
     return v;
   }
-  case CDL_U8:
+  case CDL_DTYPE_U8:
     return *at;
   case CDL_DTYPE_COUNT:
     break;
@@ -185,17 +185,17 @@ static void guard(cdl_dtype dtype, unsigned char *at)
   static const uint32_t f32 = 0x7fe5a5a5u;
   static const uint16_t bf16 = 0x7fe5u;
   switch (dtype) {
-  case CDL_F64:
+  case CDL_DTYPE_F64:
     memcpy(at, &f64, sizeof f64);
     break;
-  case CDL_F32:
-  case CDL_I32:
+  case CDL_DTYPE_F32:
+  case CDL_DTYPE_I32:
     memcpy(at, &f32, sizeof f32);
     break;
-  case CDL_BF16:
+  case CDL_DTYPE_BF16:
     memcpy(at, &bf16, sizeof bf16);
     break;
-  case CDL_U8:
+  case CDL_DTYPE_U8:
   case CDL_DTYPE_COUNT:
     *at = 0xa5;
     break;
@@ -216,7 +216,7 @@ static operand *make_operand(trial *t, const char *name, operand_role role, cdl_
   o->name = name;
   o->role = role;
   o->view = view_of(dtype, n, l, repeat);
-  o->count = cdl_elements(o->view);
+  o->count = cdl_tensor_elements(o->view);
   int64_t end = o->view.offset;
   if (o->count > 0)
     end = place(&o->view, o->count - 1) + 1; /* the last element lies last: no stride is negative */
@@ -236,7 +236,7 @@ static operand *make_operand(trial *t, const char *name, operand_role role, cdl_
     for (size_t at = 0; at < o->bytes; at++)
       o->image[at] = o->mine[at] ? 0xff : o->image[at];
   const cdl_status status = cdl_buffer_create(t->backend, o->bytes, &o->buffer);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     trial_fail(t, "buffer of %zu bytes: %s: %s", o->bytes, cdl_status_name(status),
                cdl_error_message());
     o->buffer = NULL;
@@ -269,9 +269,9 @@ void operand_settle(operand *o)
 void operand_poke(operand *o, int64_t index, uint64_t bits)
 {
   unsigned char *at = o->image + (size_t)place(&o->view, index) * cdl_dtype_bytes(o->view.dtype);
-  if (o->view.dtype == CDL_F64) {
+  if (o->view.dtype == CDL_DTYPE_F64) {
     memcpy(at, &bits, sizeof bits);
-  } else if (o->view.dtype == CDL_BF16) {
+  } else if (o->view.dtype == CDL_DTYPE_BF16) {
     const uint16_t half = (uint16_t)bits;
     memcpy(at, &half, sizeof half);
   } else {
@@ -283,8 +283,8 @@ void operand_poke(operand *o, int64_t index, uint64_t bits)
 
 operand *trial_step(trial *t, cdl_step_record record)
 {
-  operand *o =
-      trial_operand(t, "step", ROLE_IN, CDL_U8, shape_1d((int64_t)sizeof record), LAYOUT_DENSE);
+  operand *o = trial_operand(t, "step", ROLE_IN, CDL_DTYPE_U8, shape_1d((int64_t)sizeof record),
+                             LAYOUT_DENSE);
   unsigned char bytes[sizeof record];
   memcpy(bytes, &record, sizeof record);
   for (int64_t i = 0; i < o->count; i++)
@@ -298,9 +298,9 @@ cdl_packing trial_packing(trial *t, const int32_t *lengths, int count)
   int32_t *offsets = trial_memory(t, (size_t)count + 1, sizeof *offsets);
   int32_t *examples = trial_memory(t, (size_t)count + 1, sizeof *examples);
   operand *device_offsets =
-      trial_operand(t, "offsets", ROLE_IN, CDL_I32, shape_1d(count + 1), LAYOUT_OFFSET);
+      trial_operand(t, "offsets", ROLE_IN, CDL_DTYPE_I32, shape_1d(count + 1), LAYOUT_OFFSET);
   operand *device_examples =
-      trial_operand(t, "examples", ROLE_IN, CDL_I32, shape_1d(count), LAYOUT_OFFSET);
+      trial_operand(t, "examples", ROLE_IN, CDL_DTYPE_I32, shape_1d(count), LAYOUT_OFFSET);
   cdl_packing packing = {.sequences = count, .host_offsets = offsets, .host_examples = examples};
   for (int i = 0; i < count; i++) {
     offsets[i + 1] = offsets[i] + lengths[i];
@@ -327,7 +327,7 @@ cdl_weight *trial_weight(trial *t, operand *const *sources, int count)
     views[i] = sources[i]->view;
   cdl_weight *weight = NULL;
   const cdl_status status = cdl_weight_create(t->queue, views, (size_t)count, &weight);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     trial_fail(t, "cdl_weight_create: %s: %s", cdl_status_name(status), cdl_error_message());
     return NULL;
   }
@@ -355,7 +355,7 @@ bool trial_begin(trial *t, suite *s, const test_case *c)
   t->random.state =
       hash_text(hash_text(0xcbf29ce484222325u ^ s->seed, c->group), c->name) + (uint64_t)c->dtype;
   const cdl_status status = cdl_queue_create(s->backend, &t->queue);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     trial_fail(t, "cdl_queue_create: %s: %s", cdl_status_name(status), cdl_error_message());
     return false;
   }
@@ -379,7 +379,7 @@ void trial_end(trial *t)
 
 static cdl_tensor whole(const operand *o)
 {
-  return cdl_tensor_1d(o->buffer, CDL_U8, 0, (int64_t)o->bytes);
+  return cdl_tensor_1d(o->buffer, CDL_DTYPE_U8, 0, (int64_t)o->bytes);
 }
 
 bool trial_upload(trial *t)
@@ -388,14 +388,14 @@ bool trial_upload(trial *t)
     if (t->operands[i]->buffer == NULL)
       return false;
   for (int i = 0; i < t->operand_count; i++)
-    cdl_upload(t->queue, whole(t->operands[i]), t->operands[i]->image, t->operands[i]->bytes);
+    cdl_queue_upload(t->queue, whole(t->operands[i]), t->operands[i]->image, t->operands[i]->bytes);
   return true;
 }
 
 static bool synced(trial *t)
 {
-  const cdl_status status = cdl_sync(t->queue);
-  if (status == CDL_OK)
+  const cdl_status status = cdl_queue_sync(t->queue);
+  if (status == CDL_STATUS_OK)
     return true;
   trial_fail(t, "%s: %s", cdl_status_name(status), cdl_error_message());
   return false;
@@ -408,7 +408,7 @@ static bool one_run(trial *t, const void *args, bool second)
   op_find((cdl_op)t->self->op)->call(t->queue, args);
   for (int i = 0; i < t->operand_count; i++) {
     operand *o = t->operands[i];
-    cdl_download(t->queue, second ? o->again : o->found, whole(o), o->bytes);
+    cdl_queue_download(t->queue, second ? o->again : o->found, whole(o), o->bytes);
   }
   return synced(t);
 }
@@ -455,8 +455,8 @@ static void note_classes(const trial *t)
   int64_t most = 0;
   for (int i = 0; i < t->operand_count; i++) {
     const cdl_tensor v = t->operands[i]->view;
-    const int64_t count = cdl_elements(v), columns = v.size[3];
-    if ((v.dtype == CDL_U8 || v.dtype == CDL_I32) && v.dtype != t->dtype)
+    const int64_t count = cdl_tensor_elements(v), columns = v.size[3];
+    if ((v.dtype == CDL_DTYPE_U8 || v.dtype == CDL_DTYPE_I32) && v.dtype != t->dtype)
       continue; /* step records and lists of indices */
     most = count > most ? count : most;
     seen |= count == 0 ? 1u << CLASS_ZERO : 0u;
@@ -475,7 +475,7 @@ static cdl_dtype optional_dtype(const trial *t)
 {
   for (int i = 0; i < t->operand_count; i++) {
     const cdl_dtype dtype = t->operands[i]->view.dtype;
-    if (dtype == CDL_F64 || dtype == CDL_BF16)
+    if (dtype == CDL_DTYPE_F64 || dtype == CDL_DTYPE_BF16)
       return dtype;
   }
   return t->dtype;
@@ -488,7 +488,7 @@ bool trial_run(trial *t, const void *args)
   if ((t->self->flags & CASE_RANDOM) == 0)
     note_classes(t);
   t->path = cdl_op_path(t->backend, (cdl_op)t->self->op, args);
-  if (t->path == CDL_PATH_NONE && optional_dtype(t) != CDL_F32 && !t->suite->strict) {
+  if (t->path == CDL_PATH_NONE && optional_dtype(t) != CDL_DTYPE_F32 && !t->suite->strict) {
     trial_skip(t, "the backend has no path for %s", cdl_dtype_name(optional_dtype(t)));
     return false;
   }

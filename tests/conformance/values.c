@@ -90,14 +90,14 @@ static double round_binary(double value, int digits, int lowest, double largest)
 double round_to(cdl_dtype dtype, double value)
 {
   switch (dtype) {
-  case CDL_F32:
+  case CDL_DTYPE_F32:
     return (double)(float)value;
-  case CDL_F64:
+  case CDL_DTYPE_F64:
     return value;
-  case CDL_BF16:
+  case CDL_DTYPE_BF16:
     return round_binary(value, 8, -126, 0x1.fep127);
-  case CDL_I32:
-  case CDL_U8:
+  case CDL_DTYPE_I32:
+  case CDL_DTYPE_U8:
     return trunc(value);
   case CDL_DTYPE_COUNT:
     break;

@@ -54,14 +54,15 @@ static int emulator_count(const char *name)
 static void open_with(const char *name, cdl_precision precision)
 {
   const cdl_backend_options options = {.precision = precision};
-  ck_assert_msg(cdl_backend_open(name, &options, &backend) == CDL_OK, "%s", cdl_error_message());
-  ck_assert_msg(cdl_queue_create(backend, &queue) == CDL_OK, "%s", cdl_error_message());
+  ck_assert_msg(cdl_backend_open(name, &options, &backend) == CDL_STATUS_OK, "%s",
+                cdl_error_message());
+  ck_assert_msg(cdl_queue_create(backend, &queue) == CDL_STATUS_OK, "%s", cdl_error_message());
 }
 
 static void close_it(void)
 {
   cdl_queue_destroy(queue);
-  ck_assert_msg(cdl_backend_close(backend) == CDL_OK, "%s", cdl_error_message());
+  ck_assert_msg(cdl_backend_close(backend) == CDL_STATUS_OK, "%s", cdl_error_message());
   ck_assert_int_eq(emulator_count("emulator_leaks"), 0);
   ck_assert_int_eq(emulator_count("emulator_violations"), 0);
 }
@@ -75,23 +76,24 @@ static void assert_message(const char *word)
 static cdl_buffer *buffer_of(size_t bytes)
 {
   cdl_buffer *buffer;
-  ck_assert_msg(cdl_buffer_create(backend, bytes, &buffer) == CDL_OK, "%s", cdl_error_message());
+  ck_assert_msg(cdl_buffer_create(backend, bytes, &buffer) == CDL_STATUS_OK, "%s",
+                cdl_error_message());
   return buffer;
 }
 
 static void sync_it(void)
 {
-  ck_assert_msg(cdl_sync(queue) == CDL_OK, "%s", cdl_error_message());
+  ck_assert_msg(cdl_queue_sync(queue) == CDL_STATUS_OK, "%s", cdl_error_message());
 }
 
 static cdl_tensor bytes_of(cdl_buffer *buffer, size_t offset, size_t bytes)
 {
-  return cdl_tensor_1d(buffer, CDL_U8, (int64_t)offset, (int64_t)bytes);
+  return cdl_tensor_1d(buffer, CDL_DTYPE_U8, (int64_t)offset, (int64_t)bytes);
 }
 
 static cdl_tensor vector(cdl_buffer *buffer, int64_t count)
 {
-  return cdl_tensor_1d(buffer, CDL_F32, 0, count);
+  return cdl_tensor_1d(buffer, CDL_DTYPE_F32, 0, count);
 }
 
 static void fill(cdl_tensor out, double value)
@@ -102,7 +104,7 @@ static void fill(cdl_tensor out, double value)
 static float first_of(cdl_tensor x)
 {
   float value = NAN;
-  cdl_download(queue, &value, cdl_columns(x, 0, 1), sizeof value);
+  cdl_queue_download(queue, &value, cdl_tensor_columns(x, 0, 1), sizeof value);
   sync_it();
   return value;
 }
@@ -125,7 +127,7 @@ START_TEST(devices_by_number_and_name)
              {"cuda:0x", "has '0x' in its name"},
              {"cuda:A100", "none of the 1 devices has 'A100'"}};
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-    ck_assert_int_eq(cdl_backend_open(bad[i].name, NULL, &backend), CDL_ABSENT);
+    ck_assert_int_eq(cdl_backend_open(bad[i].name, NULL, &backend), CDL_STATUS_ABSENT);
     assert_message(bad[i].message);
   }
 }
@@ -135,7 +137,7 @@ START_TEST(relative_folder_is_refused)
 {
   char *folder = strdup(getenv("CDL_CUDA_LIBRARIES"));
   setenv("CDL_CUDA_LIBRARIES", "somewhere", 1);
-  ck_assert_int_eq(cdl_backend_open("cuda", NULL, &backend), CDL_ABSENT);
+  ck_assert_int_eq(cdl_backend_open("cuda", NULL, &backend), CDL_STATUS_ABSENT);
   assert_message("'somewhere' is not an absolute path");
   setenv("CDL_CUDA_LIBRARIES", folder, 1);
   free(folder);
@@ -147,13 +149,13 @@ static double product_of(double x, double w, bool frozen)
 {
   cdl_buffer *buffer = buffer_of(12);
   const float values[] = {(float)x, (float)w, 0};
-  cdl_upload(queue, vector(buffer, 3), values, sizeof values);
-  const cdl_tensor left = cdl_tensor_2d(buffer, CDL_F32, 0, 1, 1);
-  const cdl_tensor right = cdl_tensor_2d(buffer, CDL_F32, 1, 1, 1);
-  cdl_tensor out = cdl_tensor_2d(buffer, CDL_F32, 2, 1, 1);
+  cdl_queue_upload(queue, vector(buffer, 3), values, sizeof values);
+  const cdl_tensor left = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 0, 1, 1);
+  const cdl_tensor right = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 1, 1, 1);
+  cdl_tensor out = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 2, 1, 1);
   if (frozen) {
     cdl_weight *weight;
-    ck_assert_int_eq(cdl_weight_create(queue, &right, 1, &weight), CDL_OK);
+    ck_assert_int_eq(cdl_weight_create(queue, &right, 1, &weight), CDL_STATUS_OK);
     cdl_linear(queue, CDL_ARGS(linear, .out = out, .x = left, .weight = weight));
     sync_it();
     cdl_weight_destroy(weight);
@@ -195,9 +197,9 @@ static void round_trip(cdl_buffer *buffer, unsigned char *host, size_t offset, s
 {
   for (size_t i = 0; i < bytes; i++)
     host[i] = pattern(i, seed);
-  cdl_upload(queue, bytes_of(buffer, offset, bytes), host, bytes);
+  cdl_queue_upload(queue, bytes_of(buffer, offset, bytes), host, bytes);
   memset(host, 0xee, bytes);
-  cdl_download(queue, host, bytes_of(buffer, offset, bytes), bytes);
+  cdl_queue_download(queue, host, bytes_of(buffer, offset, bytes), bytes);
   sync_it();
   for (size_t i = 0; i < bytes; i++)
     if (host[i] != pattern(i, seed))
@@ -212,7 +214,7 @@ START_TEST(transfers_of_all_sizes)
   cdl_buffer *buffer = buffer_of(most + 7);
   unsigned char *pageable = malloc(most);
   void *pinned;
-  ck_assert_int_eq(cdl_host_allocate(backend, most, &pinned), CDL_OK);
+  ck_assert_int_eq(cdl_host_allocate(backend, most, &pinned), CDL_STATUS_OK);
   for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
     round_trip(buffer, pageable, i % 8, sizes[i], (unsigned)i);
     round_trip(buffer, pinned, i % 8, sizes[i], (unsigned)i + 100);
@@ -233,10 +235,11 @@ START_TEST(many_small_transfers)
   unsigned char *host = malloc(BYTES), *all = malloc((size_t)COUNT * BYTES);
   for (unsigned k = 0; k < COUNT; k++) {
     memset(host, (int)(k % 251), BYTES);
-    cdl_upload(queue, bytes_of(buffer, (size_t)k * BYTES, BYTES), host, BYTES);
+    cdl_queue_upload(queue, bytes_of(buffer, (size_t)k * BYTES, BYTES), host, BYTES);
   }
   for (unsigned k = 0; k < COUNT; k++)
-    cdl_download(queue, all + (size_t)k * BYTES, bytes_of(buffer, (size_t)k * BYTES, BYTES), BYTES);
+    cdl_queue_download(queue, all + (size_t)k * BYTES, bytes_of(buffer, (size_t)k * BYTES, BYTES),
+                       BYTES);
   sync_it();
   for (size_t i = 0; i < (size_t)COUNT * BYTES; i++)
     if (all[i] != i / BYTES % 251)
@@ -269,9 +272,11 @@ START_TEST(memory_comes_and_goes)
     const uint32_t i = draw(&state) % LIVE;
     if (live[i] != NULL) {
       float ends[2];
-      cdl_download(queue, &ends[0], cdl_columns(vector(live[i], count[i]), 0, 1), sizeof(float));
-      cdl_download(queue, &ends[1], cdl_columns(vector(live[i], count[i]), count[i] - 1, 1),
-                   sizeof(float));
+      cdl_queue_download(queue, &ends[0], cdl_tensor_columns(vector(live[i], count[i]), 0, 1),
+                         sizeof(float));
+      cdl_queue_download(queue, &ends[1],
+                         cdl_tensor_columns(vector(live[i], count[i]), count[i] - 1, 1),
+                         sizeof(float));
       sync_it();
       ck_assert_float_eq(ends[0], value[i]);
       ck_assert_float_eq(ends[1], value[i]);
@@ -282,13 +287,13 @@ START_TEST(memory_comes_and_goes)
     count[i] = 1 + draw(&state) % (draw(&state) % 4 == 0 ? 900000 : 3000);
     value[i] = (float)round;
     live[i] = buffer_of((size_t)count[i] * sizeof(float));
-    fill(cdl_columns(vector(live[i], count[i]), 0, 1), (double)value[i]);
-    fill(cdl_columns(vector(live[i], count[i]), count[i] - 1, 1), (double)value[i]);
+    fill(cdl_tensor_columns(vector(live[i], count[i]), 0, 1), (double)value[i]);
+    fill(cdl_tensor_columns(vector(live[i], count[i]), count[i] - 1, 1), (double)value[i]);
   }
   for (int i = 0; i < LIVE; i++)
     cdl_buffer_destroy(live[i]);
   cdl_memory_info info;
-  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_OK);
+  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_STATUS_OK);
   ck_assert_uint_eq(info.used_bytes, 0);
   ck_assert_uint_gt(info.peak_bytes, 0);
   ck_assert_uint_le(info.free_bytes, info.total_bytes);
@@ -301,16 +306,16 @@ START_TEST(out_of_memory_names_wanted_and_free)
 {
   open_with("cuda", CDL_PRECISION_FP32);
   cdl_memory_info info;
-  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_OK);
+  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_STATUS_OK);
   const size_t part = info.free_bytes / 3;
   cdl_buffer *some[2] = {buffer_of(part), buffer_of(part)}, *none = NULL;
-  ck_assert_int_eq(cdl_buffer_create(backend, 2 * part, &none), CDL_MEMORY);
+  ck_assert_int_eq(cdl_buffer_create(backend, 2 * part, &none), CDL_STATUS_MEMORY);
   char wanted[64];
   snprintf(wanted, sizeof wanted, "wanted %zu bytes", 2 * part);
   assert_message(wanted);
   assert_message("are free");
   assert_message("CUDA_ERROR_OUT_OF_MEMORY (2)");
-  ck_assert_int_eq(cdl_buffer_create(backend, SIZE_MAX / 2, &none), CDL_MEMORY);
+  ck_assert_int_eq(cdl_buffer_create(backend, SIZE_MAX / 2, &none), CDL_STATUS_MEMORY);
   cdl_buffer_destroy(some[0]);
   cdl_buffer_destroy(some[1]);
   cdl_buffer_destroy(buffer_of(2 * part)); /* neither piece is large enough alone */
@@ -324,7 +329,7 @@ static void *work_alone(void *given)
 {
   cdl_queue *own;
   const int number = *(const int *)given;
-  ck_assert_msg(cdl_queue_create(backend, &own) == CDL_OK, "%s", cdl_error_message());
+  ck_assert_msg(cdl_queue_create(backend, &own) == CDL_STATUS_OK, "%s", cdl_error_message());
   for (int round = 0; round < 30; round++) {
     enum { COUNT = 5000 };
     float got[COUNT];
@@ -332,8 +337,8 @@ static void *work_alone(void *given)
     cdl_fill(own, CDL_ARGS(fill, .out = vector(x, COUNT), .value = number));
     cdl_copy(own, CDL_ARGS(copy, .out = vector(y, COUNT), .x = vector(x, COUNT)));
     cdl_buffer_destroy(x); /* the copy may not have run */
-    cdl_download(own, got, vector(y, COUNT), sizeof got);
-    ck_assert_msg(cdl_sync(own) == CDL_OK, "%s", cdl_error_message());
+    cdl_queue_download(own, got, vector(y, COUNT), sizeof got);
+    ck_assert_msg(cdl_queue_sync(own) == CDL_STATUS_OK, "%s", cdl_error_message());
     for (int i = 0; i < COUNT; i++)
       ck_assert_float_eq(got[i], (float)number);
     cdl_buffer_destroy(y);
@@ -364,14 +369,14 @@ START_TEST(recorded_work_reads_what_is_there)
   cdl_buffer *x = buffer_of(400), *y = buffer_of(400);
   cdl_graph *graph;
   fill(vector(x, 100), 1);
-  ck_assert_int_eq(cdl_capture_begin(queue), CDL_OK);
+  ck_assert_int_eq(cdl_queue_capture_begin(queue), CDL_STATUS_OK);
   cdl_axpby(queue,
             CDL_ARGS(axpby, .out = vector(x, 100), .x = vector(y, 100), .alpha = 1, .beta = 1));
-  ck_assert_msg(cdl_capture_end(queue, &graph) == CDL_OK, "%s", cdl_error_message());
+  ck_assert_msg(cdl_queue_capture_end(queue, &graph) == CDL_STATUS_OK, "%s", cdl_error_message());
   ck_assert_float_eq(first_of(vector(x, 100)), 1); /* recorded, not run */
   for (int step = 1; step <= 3; step++) {
     fill(vector(y, 100), step);
-    cdl_replay(queue, graph);
+    cdl_queue_replay(queue, graph);
   }
   ck_assert_float_eq(first_of(vector(x, 100)), 7);
   cdl_graph_destroy(graph);
@@ -387,27 +392,27 @@ START_TEST(what_cannot_be_recorded_is_refused)
   cdl_buffer *x = buffer_of(400), *none = NULL;
   cdl_graph *graph = NULL;
   float value = 0;
-  ck_assert_int_eq(cdl_capture_begin(queue), CDL_OK);
-  ck_assert_int_ne(cdl_buffer_create(backend, 4, &none), CDL_OK);
+  ck_assert_int_eq(cdl_queue_capture_begin(queue), CDL_STATUS_OK);
+  ck_assert_int_ne(cdl_buffer_create(backend, 4, &none), CDL_STATUS_OK);
   assert_message("nothing is allocated while a queue records");
   fill(vector(x, 100), 1);
-  cdl_download(queue, &value, vector(x, 1), sizeof value);
-  ck_assert_int_eq(cdl_capture_end(queue, &graph), CDL_UNSUPPORTED);
+  cdl_queue_download(queue, &value, vector(x, 1), sizeof value);
+  ck_assert_int_eq(cdl_queue_capture_end(queue, &graph), CDL_STATUS_UNSUPPORTED);
   assert_message("recorded");
   ck_assert_ptr_null(graph);
   /* A decomposition waits for the device. */
-  const cdl_tensor a = cdl_tensor_2d(x, CDL_F32, 0, 3, 3);
+  const cdl_tensor a = cdl_tensor_2d(x, CDL_DTYPE_F32, 0, 3, 3);
   fill(vector(x, 100), 1);
-  ck_assert_int_eq(cdl_capture_begin(queue), CDL_OK);
-  cdl_svd(queue, CDL_ARGS(svd, .sigma = cdl_tensor_1d(x, CDL_F32, 50, 3), .a = a));
-  ck_assert_int_eq(cdl_capture_end(queue, &graph), CDL_UNSUPPORTED);
+  ck_assert_int_eq(cdl_queue_capture_begin(queue), CDL_STATUS_OK);
+  cdl_svd(queue, CDL_ARGS(svd, .sigma = cdl_tensor_1d(x, CDL_DTYPE_F32, 50, 3), .a = a));
+  ck_assert_int_eq(cdl_queue_capture_end(queue, &graph), CDL_STATUS_UNSUPPORTED);
   assert_message("svd cannot be recorded");
   ck_assert_float_eq(first_of(vector(x, 100)), 1); /* the queue goes on */
   /* A recording that nobody ends. */
-  ck_assert_int_eq(cdl_capture_begin(queue), CDL_OK);
+  ck_assert_int_eq(cdl_queue_capture_begin(queue), CDL_STATUS_OK);
   fill(vector(x, 100), 2);
   cdl_queue_destroy(queue);
-  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_OK);
+  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_STATUS_OK);
   cdl_buffer_destroy(x);
   close_it();
 }
@@ -436,8 +441,9 @@ START_TEST(foreign_memory_and_streams)
   ck_assert_int_eq(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS);
   cdl_buffer *wrapped;
   cdl_queue *own = queue;
-  ck_assert_int_eq(cdl_buffer_wrap(backend, (void *)(uintptr_t)memory, 400, &wrapped), CDL_OK);
-  ck_assert_int_eq(cdl_queue_wrap(backend, stream, &queue), CDL_OK);
+  ck_assert_int_eq(cdl_buffer_wrap(backend, (void *)(uintptr_t)memory, 400, &wrapped),
+                   CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_queue_wrap(backend, stream, &queue), CDL_STATUS_OK);
   fill(vector(wrapped, 100), 5);
   ck_assert_float_eq(first_of(vector(wrapped, 100)), 5);
   fill(vector(wrapped, 100), 6);
@@ -458,11 +464,11 @@ START_TEST(events_order_time)
   open_with("cuda", CDL_PRECISION_FP32);
   cdl_event *from, *to;
   uint64_t elapsed = UINT64_MAX;
-  ck_assert_int_eq(cdl_event_create(backend, &from), CDL_OK);
-  ck_assert_int_eq(cdl_event_create(backend, &to), CDL_OK);
-  cdl_event_record(queue, from);
-  cdl_event_record(queue, to);
-  ck_assert_int_eq(cdl_event_elapsed(from, to, &elapsed), CDL_OK);
+  ck_assert_int_eq(cdl_event_create(backend, &from), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_event_create(backend, &to), CDL_STATUS_OK);
+  cdl_queue_record_event(queue, from);
+  cdl_queue_record_event(queue, to);
+  ck_assert_int_eq(cdl_event_elapsed(from, to, &elapsed), CDL_STATUS_OK);
   ck_assert_uint_lt(elapsed, UINT64_MAX);
   cdl_event_destroy(from);
   cdl_event_destroy(to);
@@ -476,18 +482,19 @@ START_TEST(decompositions_are_native)
 {
   open_with("cuda", CDL_PRECISION_FP32);
   cdl_buffer *x = buffer_of(400);
-  const cdl_tensor a = cdl_tensor_2d(x, CDL_F32, 0, 3, 3);
-  const cdl_lu_inverse_args args = {sizeof args, .out = cdl_tensor_2d(x, CDL_F32, 20, 3, 3), a};
+  const cdl_tensor a = cdl_tensor_2d(x, CDL_DTYPE_F32, 0, 3, 3);
+  const cdl_lu_inverse_args args = {sizeof args, .out = cdl_tensor_2d(x, CDL_DTYPE_F32, 20, 3, 3),
+                                    a};
   ck_assert_int_eq(cdl_op_path(backend, CDL_OP_lu_inverse, &args), CDL_PATH_NATIVE);
   fill(a, 1);
   cdl_lu_inverse(queue, &args);
-  ck_assert_int_eq(cdl_sync(queue), CDL_NUMERIC);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_NUMERIC);
   assert_message("singular");
   cdl_queue_destroy(queue);
-  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_OK);
+  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_STATUS_OK);
   fill(a, NAN);
   cdl_lu_inverse(queue, &args);
-  ck_assert_int_eq(cdl_sync(queue), CDL_NUMERIC);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_NUMERIC);
   assert_message("not finite");
   cdl_buffer_destroy(x);
   close_it();
@@ -502,17 +509,18 @@ START_TEST(errors_name_call_and_code)
   cdl_buffer *x = buffer_of(400);
   fail_at("cuLaunchKernel", 1);
   fill(vector(x, 100), 1);
-  ck_assert_int_eq(cdl_queue_status(queue), CDL_DEVICE);
+  ck_assert_int_eq(cdl_queue_status(queue), CDL_STATUS_DEVICE);
   assert_message("fill");
   assert_message("cuLaunchKernel of ");
   assert_message("(701)");
   cdl_queue_destroy(queue);
-  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_OK);
+  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_STATUS_OK);
   fail_at("cublasGemmStridedBatchedEx", 1);
-  const cdl_tensor a = cdl_tensor_2d(x, CDL_F32, 0, 3, 3), b = cdl_tensor_2d(x, CDL_F32, 9, 3, 3);
-  cdl_gemm(queue,
-           CDL_ARGS(gemm, .out = cdl_tensor_2d(x, CDL_F32, 18, 3, 3), .a = a, .b = b, .alpha = 1));
-  ck_assert_int_eq(cdl_queue_status(queue), CDL_DEVICE);
+  const cdl_tensor a = cdl_tensor_2d(x, CDL_DTYPE_F32, 0, 3, 3),
+                   b = cdl_tensor_2d(x, CDL_DTYPE_F32, 9, 3, 3);
+  cdl_gemm(queue, CDL_ARGS(gemm, .out = cdl_tensor_2d(x, CDL_DTYPE_F32, 18, 3, 3), .a = a, .b = b,
+                           .alpha = 1));
+  ck_assert_int_eq(cdl_queue_status(queue), CDL_STATUS_DEVICE);
   assert_message("cublasGemmStridedBatchedEx: CUBLAS_STATUS_");
   cdl_buffer_destroy(x);
   close_it();
@@ -527,18 +535,18 @@ START_TEST(lasting_faults_stay)
   cdl_queue *other = NULL;
   fail_at("late", 1);
   fill(vector(x, 100), 1);
-  ck_assert_int_eq(cdl_sync(queue), CDL_DEVICE);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_DEVICE);
   assert_message("CUDA_ERROR_ILLEGAL_ADDRESS (700)");
   assert_message("since the last sync: fill");
-  ck_assert_int_eq(cdl_queue_create(backend, &other), CDL_DEVICE);
+  ck_assert_int_eq(cdl_queue_create(backend, &other), CDL_STATUS_DEVICE);
   assert_message("the device failed before");
   assert_message("CUDA_ERROR_ILLEGAL_ADDRESS (700)");
-  ck_assert_int_eq(cdl_buffer_create(backend, 4, &none), CDL_DEVICE);
+  ck_assert_int_eq(cdl_buffer_create(backend, 4, &none), CDL_STATUS_DEVICE);
   assert_message("the device failed before");
   fail_at("*", 0);
   cdl_buffer_destroy(x);
   cdl_queue_destroy(queue);
-  ck_assert_int_eq(cdl_backend_close(backend), CDL_OK);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
   ck_assert_int_eq(emulator_count("emulator_violations"), 0);
 }
 END_TEST
@@ -550,7 +558,7 @@ static char complaint[1024];
 
 static bool went_well(cdl_status status)
 {
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     return true;
   complaints++;
   snprintf(complaint, sizeof complaint, "%s", cdl_error_message());
@@ -568,64 +576,67 @@ static void note_warning(void *user, cdl_log_level level, const char *line)
 
 static void enqueue_some(cdl_queue *q, cdl_buffer *x, const cdl_weight *weight)
 {
-  const cdl_tensor a = cdl_tensor_2d(x, CDL_F32, 0, 4, 4), b = cdl_tensor_2d(x, CDL_F32, 16, 4, 4);
+  const cdl_tensor a = cdl_tensor_2d(x, CDL_DTYPE_F32, 0, 4, 4),
+                   b = cdl_tensor_2d(x, CDL_DTYPE_F32, 16, 4, 4);
   cdl_gemm(q, CDL_ARGS(gemm, .out = b, .a = a, .b = a, .alpha = 1));
-  cdl_linear(
-      q, CDL_ARGS(linear, .out = cdl_tensor_2d(x, CDL_F32, 128, 4, 8), .x = b, .weight = weight));
+  cdl_linear(q, CDL_ARGS(linear, .out = cdl_tensor_2d(x, CDL_DTYPE_F32, 128, 4, 8), .x = b,
+                         .weight = weight));
 }
 
 static void record_some(cdl_queue *q, cdl_buffer *x, const cdl_weight *weight)
 {
   cdl_graph *graph = NULL;
-  if (!went_well(cdl_capture_begin(q)))
+  if (!went_well(cdl_queue_capture_begin(q)))
     return;
   enqueue_some(q, x, weight);
-  if (!went_well(cdl_capture_end(q, &graph)))
+  if (!went_well(cdl_queue_capture_end(q, &graph)))
     return;
-  cdl_replay(q, graph);
-  went_well(cdl_sync(q));
+  cdl_queue_replay(q, graph);
+  went_well(cdl_queue_sync(q));
   cdl_graph_destroy(graph);
 }
 
 static void decompose_some(cdl_queue *q, cdl_buffer *x)
 {
-  const cdl_tensor a = cdl_tensor_2d(x, CDL_F32, 0, 4, 4), b = cdl_tensor_2d(x, CDL_F32, 64, 4, 4),
-                   c = cdl_tensor_2d(x, CDL_F32, 80, 4, 4), v = cdl_tensor_1d(x, CDL_F32, 96, 4);
+  const cdl_tensor a = cdl_tensor_2d(x, CDL_DTYPE_F32, 0, 4, 4),
+                   b = cdl_tensor_2d(x, CDL_DTYPE_F32, 64, 4, 4),
+                   c = cdl_tensor_2d(x, CDL_DTYPE_F32, 80, 4, 4),
+                   v = cdl_tensor_1d(x, CDL_DTYPE_F32, 96, 4);
   cdl_svd(q, CDL_ARGS(svd, .u = b, .sigma = v, .vt = c, .a = a));
   cdl_qr(q, CDL_ARGS(qr, .q = b, .r = c, .a = a));
   cdl_eigh(q, CDL_ARGS(eigh, .values = v, .vectors = b, .a = a));
   cdl_lu_inverse(q, CDL_ARGS(lu_inverse, .out = b, .a = a));
   cdl_lu_solve(q, CDL_ARGS(lu_solve, .x = c, .a = a, .b = b));
-  went_well(cdl_sync(q));
+  went_well(cdl_queue_sync(q));
 }
 
 static void use_queue(cdl_backend *opened, cdl_queue *q, cdl_buffer *x)
 {
   static unsigned char host[(2 << 20) + 1];
   float sources[100];
-  const cdl_tensor rows[] = {cdl_tensor_2d(x, CDL_F32, 0, 2, 4),
-                             cdl_tensor_2d(x, CDL_F32, 20, 6, 4)};
+  const cdl_tensor rows[] = {cdl_tensor_2d(x, CDL_DTYPE_F32, 0, 2, 4),
+                             cdl_tensor_2d(x, CDL_DTYPE_F32, 20, 6, 4)};
   cdl_weight *weight;
   void *pinned;
   for (int i = 0; i < 100; i++)
     sources[i] = (float)(i % 5 == 0) + 0.01f * (float)(i % 7);
-  cdl_upload(q, vector(x, 100), sources, sizeof sources);
+  cdl_queue_upload(q, vector(x, 100), sources, sizeof sources);
   if (went_well(cdl_host_allocate(opened, 4000, &pinned))) {
-    cdl_download(q, pinned, vector(x, 1000), 4000);
-    went_well(cdl_sync(q));
+    cdl_queue_download(q, pinned, vector(x, 1000), 4000);
+    went_well(cdl_queue_sync(q));
     cdl_host_free(opened, pinned);
   }
   if (went_well(cdl_weight_create(q, rows, 2, &weight))) {
     enqueue_some(q, x, weight);
-    went_well(cdl_sync(q));
+    went_well(cdl_queue_sync(q));
     record_some(q, x, weight);
     cdl_weight_update(q, weight);
     cdl_weight_destroy(weight);
   }
   decompose_some(q, x);
-  cdl_upload(q, bytes_of(x, 0, sizeof host), host, sizeof host);
-  cdl_download(q, host, bytes_of(x, 0, sizeof host), sizeof host);
-  went_well(cdl_sync(q));
+  cdl_queue_upload(q, bytes_of(x, 0, sizeof host), host, sizeof host);
+  cdl_queue_download(q, host, bytes_of(x, 0, sizeof host), sizeof host);
+  went_well(cdl_queue_sync(q));
 }
 
 static void time_some(cdl_backend *opened, cdl_queue *q)
@@ -634,7 +645,7 @@ static void time_some(cdl_backend *opened, cdl_queue *q)
   uint64_t elapsed;
   if (!went_well(cdl_event_create(opened, &event)))
     return;
-  cdl_event_record(q, event);
+  cdl_queue_record_event(q, event);
   if (went_well(cdl_queue_status(q)))
     went_well(cdl_event_elapsed(event, event, &elapsed));
   cdl_event_destroy(event);

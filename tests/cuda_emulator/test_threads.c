@@ -19,9 +19,9 @@ typedef struct {
 
 static bool check(cdl_status status, const char *what)
 {
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     fprintf(stderr, "threads: %s: %s\n", what, cdl_error_message());
-  return status == CDL_OK;
+  return status == CDL_STATUS_OK;
 }
 
 static float value(int seed, int round, int i)
@@ -67,14 +67,14 @@ static bool work_once(cdl_queue *queue, cdl_buffer *const buffers[3], int seed, 
   fill(a, b, seed, round);
   cdl_tensor t[3];
   for (int i = 0; i < 3; i++)
-    t[i] = cdl_tensor_2d(buffers[i], CDL_F32, 0, ORDER, ORDER);
-  cdl_upload(queue, t[0], a, sizeof a);
-  cdl_upload(queue, t[1], b, sizeof b);
+    t[i] = cdl_tensor_2d(buffers[i], CDL_DTYPE_F32, 0, ORDER, ORDER);
+  cdl_queue_upload(queue, t[0], a, sizeof a);
+  cdl_queue_upload(queue, t[1], b, sizeof b);
   cdl_gemm(queue, CDL_ARGS(gemm, .out = t[2], .a = t[0], .b = t[1], .alpha = 1));
-  cdl_download(queue, c, t[2], sizeof c);
+  cdl_queue_download(queue, c, t[2], sizeof c);
   cdl_softmax(queue, CDL_ARGS(softmax, .out = t[0], .x = t[2], .scale = 1));
-  cdl_download(queue, rows, t[0], sizeof rows);
-  if (!check(cdl_sync(queue), "sync"))
+  cdl_queue_download(queue, rows, t[0], sizeof rows);
+  if (!check(cdl_queue_sync(queue), "sync"))
     return false;
   if (!is_product(c, seed, round) || !sums_to_one(rows)) {
     fprintf(stderr, "threads: wrong numbers in round %d of thread %d\n", round, seed);
@@ -108,7 +108,7 @@ static void *run(void *given)
   cdl_backend *backend = w->backend;
   if (w->name != NULL) {
     const cdl_status status = cdl_backend_open(w->name, NULL, &backend);
-    w->absent = status == CDL_ABSENT;
+    w->absent = status == CDL_STATUS_ABSENT;
     if (w->absent || !check(status, w->name)) {
       w->failed = !w->absent;
       return NULL;

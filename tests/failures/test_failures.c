@@ -96,27 +96,27 @@ static void write_text(const char *name, const char *text)
 
 static void must(cdl_status status, const char *what)
 {
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     die(what, cdl_error_message());
 }
 
-static void write_weights(const cdl_encoder *encoder, cdl_parameter *parameters)
+static void write_weights(const model_encoder *encoder, encoder_parameter *parameters)
 {
-  const size_t count = cdl_encoder_parameter_count(encoder);
+  const size_t count = encoder_parameter_count(encoder);
   cdl_stored_tensor *tensors = calloc(count, sizeof *tensors);
   size_t stored = 0;
   for (size_t i = 0; tensors != NULL && i < count; i++) {
-    const cdl_parameter *p = &parameters[i];
+    const encoder_parameter *p = &parameters[i];
     if (strncmp(p->name, "classifier.", 11) == 0)
       continue;
-    const int64_t elements = cdl_elements(p->value);
+    const int64_t elements = cdl_tensor_elements(p->value);
     float *values = malloc((size_t)elements * sizeof *values);
     if (values == NULL)
       die(p->name, "out of memory");
     cdl_random random = cdl_random_start(7, CDL_RANDOM_INITIAL_VALUES, (uint32_t)i, 0);
     for (int64_t j = 0; j < elements; j++)
       values[j] =
-          (p->role == CDL_ROLE_NORM ? 1.0f : 0.0f) + 0.2f * (float)cdl_random_normal(&random);
+          (p->role == ENCODER_ROLE_NORM ? 1.0f : 0.0f) + 0.2f * (float)cdl_random_normal(&random);
     cdl_stored_tensor *t = &tensors[stored++];
     *t = (cdl_stored_tensor){
         .name = p->name, .type = CDL_STORED_F32, .rank = (uint32_t)p->dimensions, .data = values};
@@ -144,19 +144,19 @@ static void make_model(void)
   write_text("model/tokenizer_config.json", "{\"tokenizer_class\": \"BertTokenizer\", "
                                             "\"do_lower_case\": true}\n");
   write_text("train.tsv", "sentence\tlabel\nthe old owl sings .\tyes\nthe owl\tno\nold .\tno\n");
-  cdl_model_config config;
-  must(cdl_model_config_read(path_of("model"), &config), "config.json");
+  model_config config;
+  must(model_config_read(path_of("model"), &config), "config.json");
   cdl_backend *cpu;
   cdl_queue *queue;
-  cdl_encoder *encoder;
+  model_encoder *encoder;
   must(cdl_backend_open("cpu", NULL, &cpu), "cpu");
   must(cdl_queue_create(cpu, &queue), "cpu");
-  must(cdl_encoder_create(queue, &config, 2, &encoder), "an encoder");
-  write_weights(encoder, cdl_encoder_parameters(encoder));
-  cdl_encoder_destroy(encoder);
+  must(encoder_create(queue, &config, 2, &encoder), "an encoder");
+  write_weights(encoder, encoder_parameters(encoder));
+  encoder_destroy(encoder);
   cdl_queue_destroy(queue);
   must(cdl_backend_close(cpu), "cpu");
-  cdl_model_config_free(&config);
+  model_config_release(&config);
 }
 
 /* ---- One run ---- */
@@ -198,9 +198,9 @@ static cdl_status train(bool resume, char message[MESSAGE_BYTES])
   train_summary summary;
   const train_events events = {0};
   cdl_status status = train_session_open(&session, &settings, NULL);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     status = train_run(&session, &settings, &events, &summary);
-    snprintf(message, MESSAGE_BYTES, "%s", status == CDL_OK ? "" : cdl_error_message());
+    snprintf(message, MESSAGE_BYTES, "%s", status == CDL_STATUS_OK ? "" : cdl_error_message());
     train_session_close(&session);
   } else {
     snprintf(message, MESSAGE_BYTES, "%s", cdl_error_message());
@@ -334,7 +334,7 @@ static void judge_checkpoint(const char *what, uint64_t k)
   char message[MESSAGE_BYTES];
   resumed++;
   emulator.fail_at("*", 0);
-  if (train(true, message) != CDL_OK)
+  if (train(true, message) != CDL_STATUS_OK)
     complain(what, k, "no resuming from the checkpoint", message);
   else if (!is_expected_adapter())
     complain(what, k, "resumed, it ends in another adapter", "");
@@ -358,13 +358,13 @@ static bool run_with_failure(const char *what, uint64_t k)
     complain(what, k, "a violation", message);
   if (!reached)
     return false;
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     judge_error(what, k, message);
   else if (!may_be_survived(what) && unrecorded[0] == '\0')
     complain(what, k, "the run did not notice", message);
   else if (!is_expected_adapter())
     complain(what, k, "another adapter, and no error", "");
-  if (status != CDL_OK && k % ALL_THE_SAME == 0)
+  if (status != CDL_STATUS_OK && k % ALL_THE_SAME == 0)
     judge_checkpoint(what, k);
   return true;
 }

@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   if (!fuzz_ok(adapter_folder_open(fuzz_folder(), &config, &tensors)))
     return 0;
   for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
-    cdl_adapted_module module;
+    adapter_module module;
     (void)fuzz_ok(adapter_config_module(&config, paths[i], 4, &module));
   }
   fuzz_read_tensors(tensors);

@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   text[first.size] = '\0';
   const char *path = fuzz_file("state.safetensors", (fuzz_part){0});
   train_run_state state;
-  if (write_with(path, text, &tensors) == CDL_OK &&
+  if (write_with(path, text, &tensors) == CDL_STATUS_OK &&
       fuzz_ok(train_checkpoint_load(path, STEPS, &state, &tensors))) {
     if (state.step < 0 || state.step > STEPS || state.best_step > state.step || state.log_bytes < 0)
       abort();

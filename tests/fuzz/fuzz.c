@@ -62,7 +62,7 @@ const char *fuzz_file(const char *name, fuzz_part part)
 
 int fuzz_ok(cdl_status status)
 {
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     return 1;
   const char *message = cdl_error_message();
   if (message[0] == '\0' || strchr(message, '\n') != NULL) {

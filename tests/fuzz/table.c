@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   if (!fuzz_ok(cdl_dataset_read_file(&source, &dataset)))
     return 0;
   for (size_t i = 0; i < cdl_dataset_count(dataset); i++) {
-    const cdl_example example = cdl_dataset_example(dataset, i);
+    const cdl_example example = cdl_dataset_get(dataset, i);
     unsigned sum = 0;
     for (size_t part = 0; part < 2; part++)
       for (size_t at = 0; at < example.bytes[part]; at++)

@@ -12,7 +12,7 @@ static inline void fuzz_read_tensors(const cdl_safetensors *file)
   enum { LARGEST = 1 << 20 };
   unsigned sum = 0;
   for (size_t i = 0; i < cdl_safetensors_count(file); i++) {
-    const cdl_stored_tensor *tensor = cdl_safetensors_at(file, i);
+    const cdl_stored_tensor *tensor = cdl_safetensors_get(file, i);
     if (cdl_safetensors_find(file, tensor->name) != tensor)
       abort();
     for (size_t at = 0; at < tensor->bytes; at++)

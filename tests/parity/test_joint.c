@@ -47,7 +47,7 @@ static void fail_test(const char *name, size_t run, const char *what)
 
 static void expect_ok(const char *name, size_t run, cdl_status status)
 {
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     fail_test(name, run, cdl_error_message());
 }
 
@@ -60,7 +60,7 @@ static cdl_status set(train_settings *s, const char *text)
   snprintf(field, sizeof field, "%.*s", (int)length, text);
   const train_setting *setting = train_setting_find(field);
   if (setting == NULL)
-    return cdl_fail(CDL_USAGE, "no setting %s", field);
+    return cdl_fail(CDL_STATUS_USAGE, "no setting %s", field);
   return train_settings_set(s, setting, text[length] == '=' ? text + length + 1 : NULL);
 }
 
@@ -68,7 +68,7 @@ static cdl_status set_all(train_settings *s, const char *const fields[FIELDS_MOS
 {
   for (size_t i = 0; i < FIELDS_MOST && fields[i] != NULL; i++)
     CDL_TRY(set(s, fields[i]));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status make_settings(const mix *m, const wanted_run *run, const char *name, size_t index,
@@ -110,7 +110,7 @@ static void stepped(void *user, const train_step_report *report)
 {
   record *r = user;
   cdl_memory_info memory = {0};
-  if (cdl_backend_memory(r->backend, &memory) != CDL_OK)
+  if (cdl_backend_memory(r->backend, &memory) != CDL_STATUS_OK)
     failures++;
   if (report->step == 3)
     r->first_bytes = memory.used_bytes;
@@ -137,9 +137,9 @@ static void train_alone(const mix *m, const char *name, size_t index, record *r,
   train_settings s;
   train_session session = {0};
   cdl_status status = make_settings(m, &m->runs[index], name, index, &s);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = train_session_open(&session, &s, NULL);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     const train_events events = events_of(r, &session);
     status = train_run(&session, &s, &events, summary);
     train_session_close(&session);
@@ -160,7 +160,8 @@ typedef struct {
 static size_t used_bytes(const train_session *session)
 {
   cdl_memory_info memory = {0};
-  if (cdl_sync(session->queue) != CDL_OK || cdl_backend_memory(session->backend, &memory) != CDL_OK)
+  if (cdl_queue_sync(session->queue) != CDL_STATUS_OK ||
+      cdl_backend_memory(session->backend, &memory) != CDL_STATUS_OK)
     failures++;
   return memory.used_bytes;
 }
@@ -169,13 +170,13 @@ static void open_runs(const mix *m, const char *name, side_by_side *s)
 {
   s->count = count_runs(m);
   cdl_status status = make_settings(m, NULL, name, 100, &s->of_base);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = train_session_open_base(&s->base, &s->of_base, NULL);
   expect_ok(name, 100, status);
   s->bytes_before = used_bytes(&s->base);
   for (size_t i = 0; i < s->count; i++) {
     status = make_settings(m, &m->runs[i], name, i, &s->settings[i]);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = train_session_share(&s->base, &s->settings[i], NULL, &s->sessions[i]);
     expect_ok(name, i, status);
     s->records[i].stop_after = m->runs[i].stop_after;
@@ -228,7 +229,7 @@ static void test_mix(const mix *m, const char *name)
   for (size_t i = 0; failures == 0 && i < s.count; i++) {
     record own = {0};
     train_summary summary;
-    if (s.runs[i].status != CDL_OK)
+    if (s.runs[i].status != CDL_STATUS_OK)
       fail_test(name, i, s.runs[i].message);
     train_alone(m, alone, i, &own, &summary);
     if (own.steps != STEPS || s.records[i].steps != STEPS)
@@ -254,14 +255,15 @@ static void test_early_ends(void)
                          {{"method=lora", "rank=2", "seed=3"}, 7},
                          {{"method=lora", "lr=9e5", "weight_decay=9e5", "seed=4"}, 0},
                          {{NULL}, 0}}};
-  static const cdl_status expected[] = {CDL_OK, CDL_OK, CDL_CANCELLED, CDL_NUMERIC};
+  static const cdl_status expected[] = {CDL_STATUS_OK, CDL_STATUS_OK, CDL_STATUS_CANCELLED,
+                                        CDL_STATUS_NUMERIC};
   const char *name = "early-ends";
   side_by_side s = {0};
   open_runs(&m, name, &s);
   expect_ok(name, 100, train_joint(s.runs, s.count));
   for (size_t i = 0; i < s.count; i++)
     if (s.runs[i].status != expected[i])
-      fail_test(name, i, s.runs[i].status == CDL_OK ? "it ended well" : s.runs[i].message);
+      fail_test(name, i, s.runs[i].status == CDL_STATUS_OK ? "it ended well" : s.runs[i].message);
   if (strstr(s.runs[2].message, "stopped after step") == NULL)
     fail_test(name, 2, "the message does not say how the run ended");
   if (strstr(s.runs[3].message, "the loss is") == NULL)
@@ -293,7 +295,7 @@ static void test_evaluations(void)
   for (size_t i = 0; i < s.count; i++) {
     record own = {0};
     train_summary summary;
-    if (s.runs[i].status != CDL_OK)
+    if (s.runs[i].status != CDL_STATUS_OK)
       fail_test(name, i, s.runs[i].message);
     train_alone(&m, "evaluations-alone", i, &own, &summary);
     if (s.runs[i].summary.best_step != summary.best_step || !s.runs[i].summary.has_valid)
@@ -322,7 +324,7 @@ static void test_single(void)
     train_summary summary;
     train_alone(&m, "single-alone", i, &own, &summary);
     expect_ok(name, i, train_joint(&s.runs[i], 1));
-    if (s.runs[i].status != CDL_OK)
+    if (s.runs[i].status != CDL_STATUS_OK)
       fail_test(name, i, s.runs[i].message);
     if (memcmp(own.loss, s.records[i].loss, sizeof own.loss) != 0 ||
         memcmp(own.norm, s.records[i].norm, sizeof own.norm) != 0)
@@ -352,7 +354,7 @@ static void test_refusals(void)
     train_settings s;
     train_session session = {0};
     expect_ok(name, i, make_settings(&m, &m.runs[i], name, i, &s));
-    if (train_session_share(&base, &s, NULL, &session) != CDL_USAGE)
+    if (train_session_share(&base, &s, NULL, &session) != CDL_STATUS_USAGE)
       fail_test(name, i, "it was not refused");
     else if (strstr(cdl_error_message(), "the base is shared") == NULL)
       fail_test(name, i, cdl_error_message());
@@ -410,11 +412,12 @@ static int without_backend(void)
 {
   cdl_backend *opened = NULL;
   const cdl_status status = cdl_backend_open(backend, NULL, &opened);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     printf("%s: %s\n", backend, cdl_backend_description(opened));
-    return cdl_backend_close(opened) == CDL_OK ? -1 : 1;
+    return cdl_backend_close(opened) == CDL_STATUS_OK ? -1 : 1;
   }
-  const bool failed = status != CDL_ABSENT || strcmp(backend, "cpu") == 0 || is_required(backend);
+  const bool failed =
+      status != CDL_STATUS_ABSENT || strcmp(backend, "cpu") == 0 || is_required(backend);
   printf("%s: joint runs on %s: %s\n", failed ? "FAIL" : "skipped", backend, cdl_error_message());
   return failed ? 1 : 77;
 }

@@ -107,7 +107,7 @@ static bool zero_in_exact_arithmetic(const parity_case *c, const char *name)
 }
 
 /* A parameter's name in the adapter's file; for `full` the model's own. */
-static void file_name(const parity_case *c, const cdl_parameter *p, char *name, size_t bytes)
+static void file_name(const parity_case *c, const encoder_parameter *p, char *name, size_t bytes)
 {
   if (strcmp(c->settings.method, "full") == 0)
     snprintf(name, bytes, "%s", p->name);
@@ -142,12 +142,12 @@ static void compare_ids(parity_case *c)
 
 static cdl_status download(train_session *session, cdl_tensor t, float **values)
 {
-  const size_t bytes = (size_t)cdl_elements(t) * sizeof(float);
+  const size_t bytes = (size_t)cdl_tensor_elements(t) * sizeof(float);
   *values = malloc(bytes);
   if (*values == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory");
-  cdl_download(session->queue, *values, t, bytes);
-  return cdl_sync(session->queue);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory");
+  cdl_queue_download(session->queue, *values, t, bytes);
+  return cdl_queue_sync(session->queue);
 }
 
 /* Logits of the first batch; `merged` as evaluation computes them. */
@@ -161,23 +161,22 @@ static cdl_status compare_logits(parity_case *c, const char *what, double bound,
   train_evaluation evaluation;
   CDL_TRY(train_evaluation_create(&evaluation, session->train, rows, count, session->labels,
                                   session->first_position));
-  CDL_TRY(cdl_encoder_plan(session->encoder, session->queue, (cdl_batch_limits){0},
-                           train_evaluation_limits(&evaluation)));
-  cdl_adapter_materialize(session->adapter, session->queue);
+  CDL_TRY(encoder_plan(session->encoder, session->queue, (encoder_batch_limits){0},
+                       train_evaluation_limits(&evaluation)));
+  adapter_materialize(session->adapter, session->queue);
   if (merged)
     CDL_TRY(train_evaluation_run(&evaluation, session->encoder, session->queue, logits, NULL));
   else
     for (size_t b = 0; b < evaluation.plan.batches; b++) {
-      static const cdl_dropout_rates none = {0};
+      static const encoder_dropout_rates none = {0};
       const size_t first = evaluation.plan.first[b], n = evaluation.plan.first[b + 1] - first;
       CDL_TRY(data_batch_fill(&evaluation.batch, session->train, evaluation.plan.rows + first, n,
                               session->first_position));
-      const cdl_token_batch view = data_batch_view(&evaluation.batch);
-      CDL_TRY(cdl_encoder_load_batch(session->encoder, session->queue, &view));
+      const encoder_token_batch view = data_batch_view(&evaluation.batch);
+      CDL_TRY(encoder_load_batch(session->encoder, session->queue, &view));
       float *part;
       CDL_TRY(download(
-          session,
-          cdl_encoder_forward(session->encoder, session->queue, &none, (cdl_tensor){0}, false),
+          session, encoder_forward(session->encoder, session->queue, &none, (cdl_tensor){0}, false),
           &part));
       for (size_t i = 0; i < n; i++)
         memcpy(logits + evaluation.plan.rows[first + i] * (size_t)session->labels,
@@ -190,22 +189,22 @@ static cdl_status compare_logits(parity_case *c, const char *what, double bound,
   train_evaluation_release(&evaluation);
   free(logits);
   free(rows);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ‖Δ‖ ≤ 2e-5 · max(‖g‖, 1e-6 · the norm of all gradients), tensor by tensor. */
 static cdl_status compare_gradients(parity_case *c, double bound)
 {
   train_session *session = &c->session;
-  const size_t count = cdl_adapter_parameter_count(session->adapter);
+  const size_t count = adapter_parameter_count(session->adapter);
   double all = 0;
   for (size_t i = 0; i < cdl_safetensors_count(c->expected); i++) {
-    const cdl_stored_tensor *t = cdl_safetensors_at(c->expected, i);
+    const cdl_stored_tensor *t = cdl_safetensors_get(c->expected, i);
     for (size_t j = 0; strncmp(t->name, "gradient/", 9) == 0 && j < elements(t); j++)
       all += element(t, j) * element(t, j);
   }
   for (size_t i = 0; i < count; i++) {
-    const cdl_parameter *p = cdl_adapter_parameter(session->adapter, i);
+    const encoder_parameter *p = adapter_parameter(session->adapter, i);
     char name[256], key[300];
     file_name(c, p, name, sizeof name);
     snprintf(key, sizeof key, "gradient/%s", name);
@@ -223,7 +222,7 @@ static cdl_status compare_gradients(parity_case *c, double bound)
     judge(c, key, sqrt(error), bound * fmax(sqrt(norm), 1e-6 * sqrt(all)));
     free(values);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Loss and gradients of the first batch, by the same calls that a step makes. */
@@ -238,12 +237,12 @@ static cdl_status compare_first_batch(parity_case *c)
   data_batch batch;
   train_step step;
   CDL_TRY(data_batch_bound_of(&tokens, rows, count, count, &bound));
-  const cdl_batch_limits limits = {.tokens = (int32_t)bound.tokens,
-                                   .sequences = (int32_t)count,
-                                   .longest = (int32_t)bound.longest};
-  CDL_TRY(cdl_encoder_plan(session->encoder, q, limits, (cdl_batch_limits){0}));
+  const encoder_batch_limits limits = {.tokens = (int32_t)bound.tokens,
+                                       .sequences = (int32_t)count,
+                                       .longest = (int32_t)bound.longest};
+  CDL_TRY(encoder_plan(session->encoder, q, limits, (encoder_batch_limits){0}));
   if (!data_batch_allocate(&batch, bound))
-    return cdl_fail(CDL_MEMORY, "out of memory");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory");
   CDL_TRY(train_step_create(&step, session, &c->settings, bound));
   CDL_TRY(data_batch_fill(&batch, session->train, rows, count, session->first_position));
   cdl_step_record record = {.loss_scale =
@@ -253,8 +252,8 @@ static cdl_status compare_first_batch(parity_case *c)
   CDL_TRY(train_step_batch(&step, &batch));
   CDL_TRY(train_step_end(&step, 0));
   float value;
-  cdl_download(q, &value, step.loss.loss, sizeof value);
-  CDL_TRY(cdl_sync(q));
+  cdl_queue_download(q, &value, step.loss.loss, sizeof value);
+  CDL_TRY(cdl_queue_sync(q));
   const cdl_stored_tensor *truth = find(c, "loss");
   if (truth != NULL)
     judge(c, "loss of the first batch", fabs((double)value - element(truth, 0)),
@@ -263,15 +262,15 @@ static cdl_status compare_first_batch(parity_case *c)
   train_step_release(&step);
   data_batch_free(&batch);
   free(rows);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* How many triplets AdaLoRA's last choice left in each layer; -1: there was none yet. */
 static cdl_status compare_ranks(parity_case *c, int64_t step)
 {
-  const cdl_adapter *a = c->session.adapter;
+  const model_adapter *a = c->session.adapter;
   if (a->method->options != triplet_options)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const triplets *t = a->own_state;
   cdl_tensor masks = t->state;
   masks.offset += t->first_mask;
@@ -282,7 +281,7 @@ static cdl_status compare_ranks(parity_case *c, int64_t step)
     for (int layer = 0; layer < t->batches[i].count; layer++) {
       const triplet_batch *b = &t->batches[i];
       char name[256];
-      snprintf(name, sizeof name, "ranks/%s", a->sites[b->sites[layer]]->path);
+      snprintf(name, sizeof name, "ranks/%s", a->modules[b->modules[layer]]->path);
       const cdl_stored_tensor *truth = find(c, name);
       if (truth == NULL)
         continue;
@@ -296,7 +295,7 @@ static cdl_status compare_ranks(parity_case *c, int64_t step)
         judge(c, what, fabs((double)(rank - wanted)), 0.5);
     }
   free(kept);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static void remember_step(void *user, const train_step_report *report)
@@ -309,7 +308,7 @@ static void remember_step(void *user, const train_step_report *report)
   c->rates[report->step - 1] = report->learning_rate;
   c->steps = report->step;
   /* Only a backend that does not work ahead is still at this step. */
-  if (c->limit_factor == 1 && compare_ranks(c, report->step) != CDL_OK)
+  if (c->limit_factor == 1 && compare_ranks(c, report->step) != CDL_STATUS_OK)
     judge(c, cdl_error_message(), INFINITY, 1);
 }
 
@@ -321,7 +320,7 @@ static cdl_status compare_training(parity_case *c)
   const cdl_stored_tensor *losses = find(c, "losses"), *norms = find(c, "gradient_norms"),
                           *rates = find(c, "rates");
   if (losses == NULL || norms == NULL || rates == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   judge(c, "number of steps", fabs((double)c->steps - (double)elements(losses)), 0.5);
   for (int64_t s = 0; s < c->steps && (size_t)s < elements(losses); s++) {
     const double loss = element(losses, (size_t)s), norm = element(norms, (size_t)s),
@@ -334,8 +333,8 @@ static cdl_status compare_training(parity_case *c)
     snprintf(what, sizeof what, "learning rate of step %lld", (long long)s + 1);
     judge(c, what, fabs(c->rates[s] - rate), 1e-12 * fabs(rate) + 1e-300);
   }
-  for (size_t i = 0; i < cdl_adapter_parameter_count(c->session.adapter); i++) {
-    const cdl_parameter *p = cdl_adapter_parameter(c->session.adapter, i);
+  for (size_t i = 0; i < adapter_parameter_count(c->session.adapter); i++) {
+    const encoder_parameter *p = adapter_parameter(c->session.adapter, i);
     char name[256], key[300];
     file_name(c, p, name, sizeof name);
     snprintf(key, sizeof key, "final/%s", name);
@@ -343,7 +342,7 @@ static cdl_status compare_training(parity_case *c)
       continue;
     float *values;
     CDL_TRY(download(&c->session, p->value, &values));
-    compare_each(c, key, find(c, key), values, (size_t)cdl_elements(p->value), 2e-5);
+    compare_each(c, key, find(c, key), values, (size_t)cdl_tensor_elements(p->value), 2e-5);
     free(values);
   }
   CDL_TRY(compare_logits(c, "final_logits", 2e-5, false));
@@ -363,7 +362,7 @@ static cdl_status set_from(parity_case *c, const char *key, const char *field)
   const json_t *value = json_object_get(c->json, key);
   char text[1024] = "";
   if (value == NULL || json_is_null(value))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const size_t count = json_is_array(value) ? json_array_size(value) : 1;
   for (size_t i = 0; i < count; i++) {
     const json_t *item = json_is_array(value) ? json_array_get(value, i) : value;
@@ -384,7 +383,7 @@ static cdl_status set_path(parity_case *c, const char *field, const char *name)
 {
   char path[4300];
   snprintf(path, sizeof path, "%s/%s", c->folder, name);
-  return access(path, F_OK) == 0 ? set(c, field, path) : CDL_OK;
+  return access(path, F_OK) == 0 ? set(c, field, path) : CDL_STATUS_OK;
 }
 
 static cdl_status read_settings(parity_case *c, const char *backend)
@@ -438,7 +437,7 @@ static cdl_status run_case(parity_case *c, const char *backend)
   snprintf(path, sizeof path, "%s/case.json", c->folder);
   c->json = json_load_file(path, 0, &error);
   if (c->json == NULL)
-    return cdl_fail(CDL_DATA, "%s: %s", path, error.text);
+    return cdl_fail(CDL_STATUS_DATA, "%s: %s", path, error.text);
   snprintf(path, sizeof path, "%s/expected.safetensors", c->folder);
   CDL_TRY(cdl_safetensors_open(path, &c->expected));
   CDL_TRY(read_settings(c, backend));
@@ -457,11 +456,11 @@ static bool passes(const char *folder, const char *backend, double limit_factor)
   snprintf(c.folder, sizeof c.folder, "%s", folder);
   snprintf(c.scratch, sizeof c.scratch, "%s/condlora-parity-XXXXXX",
            getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
-  cdl_status status = mkdtemp(c.scratch) == NULL ? cdl_fail(CDL_IO, "no temporary folder")
+  cdl_status status = mkdtemp(c.scratch) == NULL ? cdl_fail(CDL_STATUS_IO, "no temporary folder")
                                                  : train_settings_init(&c.settings);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = run_case(&c, backend);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     printf("  FAIL %s\n", cdl_error_message());
     c.failures++;
   }
@@ -483,11 +482,11 @@ static int without_backend(const char *name)
 {
   cdl_backend *backend = NULL;
   const cdl_status status = cdl_backend_open(name, NULL, &backend);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     printf("%s: %s\n", name, cdl_backend_description(backend));
-    return cdl_backend_close(backend) == CDL_OK ? -1 : 1;
+    return cdl_backend_close(backend) == CDL_STATUS_OK ? -1 : 1;
   }
-  const bool failed = status != CDL_ABSENT || strcmp(name, "cpu") == 0 || is_required(name);
+  const bool failed = status != CDL_STATUS_ABSENT || strcmp(name, "cpu") == 0 || is_required(name);
   printf("%s: parity on %s: %s\n", failed ? "FAIL" : "skipped", name, cdl_error_message());
   return failed ? 1 : 77;
 }

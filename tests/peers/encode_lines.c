@@ -73,7 +73,7 @@ static int encode_all(const cdl_tokenizer *tokenizer, const input *in, cdl_encod
       return fail("a record is cut");
     const char *first = in->data + at, *second = pair ? first + head[0] : NULL;
     if (cdl_tokenizer_encode(tokenizer, first, head[0], second, second_bytes, head[2], encoding) !=
-        CDL_OK)
+        CDL_STATUS_OK)
       return fail(cdl_error_message());
     if (print && write_encoding(encoding) != 0)
       return 1;
@@ -104,7 +104,7 @@ int main(int argc, char **argv)
     return fail("usage: encode_lines MODEL_FOLDER [--time ROUNDS] < records");
   cdl_tokenizer *tokenizer = NULL;
   const double begin = now();
-  if (cdl_tokenizer_open(argv[1], &tokenizer) != CDL_OK)
+  if (cdl_tokenizer_open(argv[1], &tokenizer) != CDL_STATUS_OK)
     return fail(cdl_error_message());
   const double opened = now() - begin;
   input in = {0};

@@ -12,19 +12,19 @@
 #include <string.h>
 #include <time.h>
 
-#include "condlora/config.h"
 #include "condlora/safetensors.h"
 #include "model/adapter/folder.h"
 #include "model/files/checkpoint.h"
+#include "model/files/config.h"
 
 static cdl_status values(const char *path, const char *name, const char *out)
 {
   cdl_safetensors *file;
   CDL_TRY(cdl_safetensors_open(path, &file));
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   const cdl_stored_tensor *tensor = cdl_safetensors_find(file, name);
   if (tensor == NULL)
-    status = cdl_fail(CDL_DATA, "%s: no tensor \"%s\"", path, name);
+    status = cdl_fail(CDL_STATUS_DATA, "%s: no tensor \"%s\"", path, name);
   else {
     const size_t count = tensor->bytes / cdl_stored_type_bytes(tensor->type);
     float *read = malloc(count * sizeof *read + 1);
@@ -43,7 +43,7 @@ static cdl_status copy(const char *in, const char *out)
   cdl_safetensors *file;
   CDL_TRY(cdl_safetensors_open(in, &file));
   const cdl_metadata metadata = {"format", "pt"};
-  const cdl_status status = cdl_safetensors_write(out, cdl_safetensors_at(file, 0),
+  const cdl_status status = cdl_safetensors_write(out, cdl_safetensors_get(file, 0),
                                                   cdl_safetensors_count(file), &metadata, 1);
   cdl_safetensors_close(file);
   return status;
@@ -55,7 +55,7 @@ static cdl_status adapter(const char *in, const char *out)
   cdl_safetensors *file;
   CDL_TRY(adapter_folder_open(in, &config, &file));
   const cdl_status status =
-      adapter_folder_write(out, &config, cdl_safetensors_at(file, 0), cdl_safetensors_count(file));
+      adapter_folder_write(out, &config, cdl_safetensors_get(file, 0), cdl_safetensors_count(file));
   cdl_safetensors_close(file);
   adapter_config_free(&config);
   return status;
@@ -80,7 +80,7 @@ static cdl_status model(const char *folder)
          "\", \"open_ms\": %.2f, \"fingerprint_ms\": %.2f, \"labels\": %" PRId64 "}\n",
          fingerprint, opened - start, done - opened, model_checkpoint_head_labels(checkpoint));
   model_checkpoint_close(checkpoint);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 int main(int count, char **argument)
@@ -95,13 +95,12 @@ int main(int count, char **argument)
   else if (strcmp(command, "adapter") == 0 && count == 4)
     status = adapter(argument[2], argument[3]);
   else if (strcmp(command, "config") == 0 && count == 4)
-    status =
-        cdl_model_config_write(argument[2], argument[3], 2, labels, CDL_PROBLEM_CLASSIFICATION);
+    status = model_config_write(argument[2], argument[3], 2, labels, MODEL_PROBLEM_CLASSIFICATION);
   else if (strcmp(command, "model") == 0 && count == 3)
     status = model(argument[2]);
   else
     return 2;
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     fprintf(stderr, "%s\n", cdl_error_message());
-  return status != CDL_OK;
+  return status != CDL_STATUS_OK;
 }

@@ -19,9 +19,9 @@
 #include <string.h>
 
 #include "condlora/metrics.h"
-#include "condlora/schedule.h"
 #include "tools/reports/statistics.h"
 #include "train/data/split.h"
+#include "train/schedule.h"
 
 static double next_real(void)
 {
@@ -46,7 +46,7 @@ static void *allocate(size_t count, size_t bytes)
 
 static void must(cdl_status status)
 {
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     fprintf(stderr, "%s\n", cdl_error_message());
     exit(1);
   }
@@ -82,18 +82,18 @@ static void answer_schedule(void)
   char name[64];
   if (scanf("%63s", name) != 1)
     exit(2);
-  cdl_schedule_kind kind;
-  must(cdl_schedule_find(name, &kind));
-  cdl_schedule schedule = {.kind = kind, .rate = next_real()};
+  train_schedule_kind kind;
+  must(train_schedule_find(name, &kind));
+  train_schedule schedule = {.kind = kind, .rate = next_real()};
   schedule.total = next_count();
   schedule.warmup = next_count();
   schedule.cycles = next_real();
   schedule.power = next_real();
   schedule.end_rate = next_real();
-  must(cdl_schedule_check(&schedule));
+  must(train_schedule_check(&schedule));
   const size_t steps = next_count();
   for (size_t step = 0; step < steps; step++)
-    printf("%.17g ", cdl_schedule_rate(&schedule, step));
+    printf("%.17g ", train_schedule_rate(&schedule, step));
 }
 
 static void answer_classes(void)
@@ -173,7 +173,7 @@ int main(void)
       answer_quotas();
     } else if (strcmp(request, "warmup") == 0) {
       const double ratio = next_real();
-      printf("%llu", (unsigned long long)cdl_schedule_warmup_steps(ratio, next_count()));
+      printf("%llu", (unsigned long long)train_schedule_warmup_steps(ratio, next_count()));
     } else if (strcmp(request, "schedule") == 0) {
       answer_schedule();
     } else if (strcmp(request, "classes") == 0) {

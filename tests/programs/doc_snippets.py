@@ -232,7 +232,7 @@ def compile_c(where, lines, folder):
     last = lines.index("") if "" in lines else len(lines)
     file = folder / "snippet.c"
     file.write_text('#include "model/adapter/state.h"\n' + "\n".join(lines[:last]) +
-                    "\ndouble snippet(const cdl_adapter *adapter);\ndouble snippet(const cdl_adapter *adapter)\n{\n(void)options;\n" +
+                    "\ndouble snippet(const model_adapter *adapter);\ndouble snippet(const model_adapter *adapter)\n{\n(void)options;\n" +
                     "\n".join(lines[last:]) + "\nreturn gain;\n}\n")
     done = subprocess.run([*COMPILER, "-std=gnu11", "-fsyntax-only", "-Wall", "-Werror", f"-I{SOURCE}", f"-I{SOURCE}/include", file],
                           capture_output=True, text=True)

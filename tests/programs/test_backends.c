@@ -92,12 +92,12 @@ END_TEST
 int main(void)
 {
   cdl_backend *backend = NULL;
-  if (cdl_backend_open(backend_name(), NULL, &backend) == CDL_ABSENT &&
+  if (cdl_backend_open(backend_name(), NULL, &backend) == CDL_STATUS_ABSENT &&
       !is_required(backend_name())) {
     printf("skipped: training on %s: %s\n", backend_name(), cdl_error_message());
     return 77;
   }
-  if (cdl_backend_close(backend) != CDL_OK)
+  if (cdl_backend_close(backend) != CDL_STATUS_OK)
     return 1;
   Suite *suite = suite_create("backends");
   CASE(suite, losses_are_the_cpus);

@@ -114,10 +114,10 @@ START_TEST(an_onnx_folder_has_the_merged_weights)
   ck_assert(exists(joined(out, "model.onnx")));
   const size_t bytes = read_bytes(joined(out, "model.onnx.data"), &data);
   cdl_safetensors *weights;
-  ck_assert_int_eq(cdl_safetensors_open(merged, &weights), CDL_OK);
+  ck_assert_int_eq(cdl_safetensors_open(merged, &weights), CDL_STATUS_OK);
   size_t found = 0, vectors = 0;
   for (size_t t = 0; t < cdl_safetensors_count(weights); t++) {
-    const cdl_stored_tensor *tensor = cdl_safetensors_at(weights, t);
+    const cdl_stored_tensor *tensor = cdl_safetensors_get(weights, t);
     if (tensor->rank != 1)
       continue;
     vectors++;
@@ -186,11 +186,11 @@ START_TEST(a_merged_model_has_the_types_of_its_base)
     cdl_safetensors *before, *after;
     check_done(RUN("merge", "--model", model, "--adapter", case_file(narrow[i].name, "adapter"),
                    "--output", out));
-    ck_assert_int_eq(cdl_safetensors_open(model, &before), CDL_OK);
-    ck_assert_int_eq(cdl_safetensors_open(out, &after), CDL_OK);
+    ck_assert_int_eq(cdl_safetensors_open(model, &before), CDL_STATUS_OK);
+    ck_assert_int_eq(cdl_safetensors_open(out, &after), CDL_STATUS_OK);
     size_t equal = 0, changed = 0;
     for (size_t t = 0; t < cdl_safetensors_count(after); t++) {
-      const cdl_stored_tensor *new = cdl_safetensors_at(after, t),
+      const cdl_stored_tensor *new = cdl_safetensors_get(after, t),
                               *old = cdl_safetensors_find(before, new->name);
       ck_assert_int_eq(new->type, old != NULL ? narrow[i].type : CDL_STORED_F32);
       if (old == NULL)

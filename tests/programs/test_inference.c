@@ -25,7 +25,7 @@ static parity_case open_case(const char *name)
   if (exists(case_file(name, "adapter")))
     c.adapter = case_file(name, "adapter");
   ck_assert_int_eq(cdl_safetensors_open(case_file(name, "expected.safetensors"), &c.expected),
-                   CDL_OK);
+                   CDL_STATUS_OK);
   return c;
 }
 

@@ -156,7 +156,7 @@ START_TEST(search_and_reproduce_are_refused_too)
 {
   const char *out = scratch("out"), *glue = scratch("glue");
   base_lock *lock;
-  ck_assert_int_eq(base_lock_take(out, &lock), CDL_OK);
+  ck_assert_int_eq(base_lock_take(out, &lock), CDL_STATUS_OK);
   const char *who = text_of("process %ld on ", (long)getpid());
   check_refused(RUN("search", "--model", case_file("bert-condlora-paper", "model"), "--train",
                     case_file("bert-condlora-paper", "train.tsv"), "--text-columns", "sentence1",

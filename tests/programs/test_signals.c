@@ -143,13 +143,13 @@ static bool has_opencl(void)
 {
   cdl_backend *backend;
   const cdl_status status = cdl_backend_open("opencl", NULL, &backend);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     ck_assert_msg(!is_required("opencl"), "%s", cdl_error_message());
     printf("skipped: opencl: %s\n", cdl_error_message());
     return false;
   }
   const bool on_processor = strstr(cdl_backend_description(backend), "Portable") != NULL;
-  ck_assert_int_eq(cdl_backend_close(backend), CDL_OK);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
   if (!on_processor)
     printf("skipped: opencl: its device is not the processor\n");
   return on_processor;

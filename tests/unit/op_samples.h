@@ -29,37 +29,37 @@ static inline cdl_tensor take(cdl_dtype dtype, int64_t n0, int64_t n1, int64_t n
 
 static inline cdl_tensor take_matrix(int64_t rows, int64_t columns)
 {
-  return take(CDL_F32, 1, 1, rows, columns);
+  return take(CDL_DTYPE_F32, 1, 1, rows, columns);
 }
 
 static inline cdl_tensor take_vector(int64_t columns)
 {
-  return take(CDL_F32, 1, 1, 1, columns);
+  return take(CDL_DTYPE_F32, 1, 1, 1, columns);
 }
 
 static inline cdl_tensor take_index(int64_t columns)
 {
-  return take(CDL_I32, 1, 1, 1, columns);
+  return take(CDL_DTYPE_I32, 1, 1, 1, columns);
 }
 
 static inline cdl_tensor take_step(void)
 {
-  return take(CDL_U8, 1, 1, 1, sizeof(cdl_step_record));
+  return take(CDL_DTYPE_U8, 1, 1, 1, sizeof(cdl_step_record));
 }
 
 static inline void set_up(void)
 {
   cdl_backend *other;
-  ck_assert_int_eq(cdl_backend_open(plugin_path("complete"), NULL, &backend), CDL_OK);
-  ck_assert_int_eq(cdl_backend_open(plugin_path("complete"), NULL, &other), CDL_OK);
+  ck_assert_int_eq(cdl_backend_open(plugin_path("complete"), NULL, &backend), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_backend_open(plugin_path("complete"), NULL, &other), CDL_STATUS_OK);
   foreign = other;
-  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_OK);
-  ck_assert_int_eq(cdl_buffer_create(backend, BYTES, &buffer), CDL_OK);
-  ck_assert_int_eq(cdl_buffer_create(foreign, BYTES, &foreign_buffer), CDL_OK);
+  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_buffer_create(backend, BYTES, &buffer), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_buffer_create(foreign, BYTES, &foreign_buffer), CDL_STATUS_OK);
   seen = plugin_variable("complete", "recorded");
   next_byte = 0;
   const cdl_tensor source = take_matrix(6, 4);
-  ck_assert_int_eq(cdl_weight_create(queue, &source, 1, &weight), CDL_OK);
+  ck_assert_int_eq(cdl_weight_create(queue, &source, 1, &weight), CDL_STATUS_OK);
 }
 
 static inline void tear_down(void)
@@ -68,8 +68,8 @@ static inline void tear_down(void)
   cdl_buffer_destroy(buffer);
   cdl_buffer_destroy(foreign_buffer);
   cdl_queue_destroy(queue);
-  ck_assert_int_eq(cdl_backend_close(backend), CDL_OK);
-  ck_assert_int_eq(cdl_backend_close(foreign), CDL_OK);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_backend_close(foreign), CDL_STATUS_OK);
 }
 
 /* ---- A valid call of each op ---- */
@@ -121,7 +121,7 @@ static inline const cdl_packing *packing(sample *s)
 
 static inline cdl_tensor any_shape(void)
 {
-  return take(CDL_F32, 2, 3, 4, 5);
+  return take(CDL_DTYPE_F32, 2, 3, 4, 5);
 }
 
 static inline void make_copy(sample *s)
@@ -132,13 +132,13 @@ static inline void make_copy(sample *s)
 
 static inline void make_cast(sample *s)
 {
-  PART(cast, out, take(CDL_BF16, 2, 3, 4, 5), WRITTEN);
+  PART(cast, out, take(CDL_DTYPE_BF16, 2, 3, 4, 5), WRITTEN);
   PART(cast, x, any_shape(), INPUT);
 }
 
 static inline void make_permute(sample *s)
 {
-  PART(permute, out, take(CDL_F32, 5, 3, 2, 4), WRITTEN);
+  PART(permute, out, take(CDL_DTYPE_F32, 5, 3, 2, 4), WRITTEN);
   PART(permute, x, any_shape(), INPUT);
   memcpy(s->args.permute.order, (uint8_t[]){3, 1, 0, 2}, 4);
 }
@@ -167,9 +167,9 @@ static inline void make_scatter_add_rows(sample *s)
 
 static inline void make_gemm(sample *s)
 {
-  PART(gemm, out, take(CDL_F32, 2, 3, 4, 5), WRITTEN);
-  PART(gemm, a, take(CDL_F32, 2, 3, 4, 6), INPUT);
-  PART(gemm, b, take(CDL_F32, 2, 3, 6, 5), INPUT);
+  PART(gemm, out, take(CDL_DTYPE_F32, 2, 3, 4, 5), WRITTEN);
+  PART(gemm, a, take(CDL_DTYPE_F32, 2, 3, 4, 6), INPUT);
+  PART(gemm, b, take(CDL_DTYPE_F32, 2, 3, 6, 5), INPUT);
   SET(gemm, alpha, 1);
 }
 
@@ -192,7 +192,7 @@ static inline void make_binary(sample *s)
 {
   PART(binary, out, any_shape(), WRITTEN);
   PART(binary, x, any_shape(), INPUT);
-  PART(binary, y, take(CDL_F32, 2, 3, 4, 5), INPUT);
+  PART(binary, y, take(CDL_DTYPE_F32, 2, 3, 4, 5), INPUT);
   SET(binary, function, CDL_BINARY_MINIMUM);
 }
 
@@ -204,7 +204,7 @@ static inline void make_axpby(sample *s)
 
 static inline void make_reduce(sample *s)
 {
-  PART(reduce, out, take(CDL_F32, 2, 1, 4, 5), WRITTEN);
+  PART(reduce, out, take(CDL_DTYPE_F32, 2, 1, 4, 5), WRITTEN);
   PART(reduce, x, any_shape(), INPUT);
   SET(reduce, axis, 1);
 }
@@ -438,7 +438,7 @@ static inline void make(cdl_op op, sample *s)
 static inline cdl_status call(cdl_op op, const void *args)
 {
   cdl_queue *fresh;
-  ck_assert_int_eq(cdl_queue_create(backend, &fresh), CDL_OK);
+  ck_assert_int_eq(cdl_queue_create(backend, &fresh), CDL_STATUS_OK);
   switch (op) {
 #define CDL_OP(name, tier)   \
   case CDL_OP_##name:        \
@@ -449,7 +449,7 @@ static inline cdl_status call(cdl_op op, const void *args)
   case CDL_OP_COUNT:
     break;
   }
-  const cdl_status status = cdl_sync(fresh);
+  const cdl_status status = cdl_queue_sync(fresh);
   cdl_queue_destroy(fresh);
   return status;
 }
@@ -458,7 +458,7 @@ static inline void assert_refused(cdl_op op, const sample *s, const char *word, 
 {
   const int before = seen->calls[op];
   const cdl_status status = call(op, &s->args);
-  ck_assert_msg(status == CDL_ARGUMENT, "%s: %s was %s", cdl_op_name(op), what,
+  ck_assert_msg(status == CDL_STATUS_ARGUMENT, "%s: %s was %s", cdl_op_name(op), what,
                 cdl_status_name(status));
   const size_t length = strlen(cdl_op_name(op));
   ck_assert_msg(strncmp(cdl_error_message(), cdl_op_name(op), length) == 0 &&
@@ -471,7 +471,7 @@ static inline void assert_taken(cdl_op op, const sample *s, const char *what)
 {
   const int before = seen->calls[op];
   const cdl_status status = call(op, &s->args);
-  ck_assert_msg(status == CDL_OK, "%s, %s: %s", cdl_op_name(op), what, cdl_error_message());
+  ck_assert_msg(status == CDL_STATUS_OK, "%s, %s: %s", cdl_op_name(op), what, cdl_error_message());
   ck_assert_msg(seen->calls[op] == before + 1, "%s, %s: the backend was not called",
                 cdl_op_name(op), what);
 }

@@ -116,13 +116,13 @@ static inline void expect_content(const char *path, const void *bytes, size_t co
 
 static inline void expect_ok(cdl_status status)
 {
-  ck_assert_msg(status == CDL_OK, "%s: %s", cdl_status_name(status), cdl_error_message());
+  ck_assert_msg(status == CDL_STATUS_OK, "%s: %s", cdl_status_name(status), cdl_error_message());
 }
 
 static inline void expect_failure(cdl_status status, cdl_status expected, const char *path)
 {
   ck_assert_msg(status == expected, "%s: %s", cdl_status_name(status),
-                status == CDL_OK ? "" : cdl_error_message());
+                status == CDL_STATUS_OK ? "" : cdl_error_message());
   ck_assert_msg(strstr(cdl_error_message(), path) != NULL, "\"%s\" does not name %s",
                 cdl_error_message(), path);
   ck_assert_ptr_null(strchr(cdl_error_message(), '\n'));

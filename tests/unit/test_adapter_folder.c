@@ -79,7 +79,7 @@ static cdl_status open_text(const char *text, adapter_config *config)
   cdl_safetensors *tensors;
   scratch_put_text(config_path(), text);
   const cdl_status status = adapter_folder_open(scratch_folder, config, &tensors);
-  ck_assert((status == CDL_OK) == (tensors != NULL));
+  ck_assert((status == CDL_STATUS_OK) == (tensors != NULL));
   cdl_safetensors_close(tensors);
   return status;
 }
@@ -224,7 +224,8 @@ START_TEST(reads_and_writes_settings_of_low_rank_methods)
                       "\"bias\": \"lora_only\", \"init_lora_weights\": \"olora\"}",
                       &config));
   for (int round = 0; round < 2; round++) { /* as read, then as written and read again */
-    ck_assert(config.rslora && config.bias == CDL_BIAS_ADAPTED && config.init == CDL_INIT_OLORA);
+    ck_assert(config.rslora && config.bias == ADAPTER_BIAS_ADAPTED &&
+              config.init == ADAPTER_INIT_OLORA);
     ck_assert_uint_eq(config.rank_pattern.count, 2);
     ck_assert_str_eq(config.rank_pattern.item[0].pattern, "query"); /* their order decides */
     ck_assert(config.rank_pattern.item[0].value == 2 && config.rank_pattern.item[1].value == 3);
@@ -247,7 +248,7 @@ START_TEST(reads_and_writes_settings_of_low_rank_methods)
   adapter_config_converted(&config);
   ck_assert_int_eq(config.rank, 8);
   ck_assert(fabs(config.alpha / sqrt(8) - 8 / sqrt(4)) < 1e-12);
-  ck_assert(config.rank_pattern.item[1].value == 6 && config.init == CDL_INIT_KAIMING);
+  ck_assert(config.rank_pattern.item[1].value == 6 && config.init == ADAPTER_INIT_KAIMING);
   ck_assert(fabs(config.alpha_pattern.item[0].value - 0.5 * sqrt(2)) < 1e-12);
   adapter_config_free(&config);
 }
@@ -271,7 +272,7 @@ START_TEST(a_mixed_pair_is_found)
   free(old_config);
   cdl_safetensors *file;
   adapter_config read;
-  expect_failure(adapter_folder_open(scratch_folder, &read, &file), CDL_DATA,
+  expect_failure(adapter_folder_open(scratch_folder, &read, &file), CDL_STATUS_DATA,
                  "adapter_model.safetensors");
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "another adapter"));
 
@@ -282,7 +283,8 @@ START_TEST(a_mixed_pair_is_found)
   expect_ok(adapter_folder_write(scratch_folder, &config, tensors, count));
   scratch_put(config_path(), old_config, size);
   free(old_config);
-  expect_failure(adapter_folder_open(scratch_folder, &read, &file), CDL_DATA, "another adapter");
+  expect_failure(adapter_folder_open(scratch_folder, &read, &file), CDL_STATUS_DATA,
+                 "another adapter");
 }
 END_TEST
 
@@ -293,7 +295,7 @@ enum { WIDE = 4, WORDS = 5, OUTPUTS = 2, VALUES_MOST = 20 };
 typedef struct {
   cdl_backend *backend;
   cdl_queue *queue;
-  cdl_encoder *encoder;
+  model_encoder *encoder;
 } small_model;
 
 /* Every weight counts up by eighths from its place among the parameters. */
@@ -304,35 +306,35 @@ static double initial(size_t parameter, int64_t i)
 
 static small_model start_model(void)
 {
-  const cdl_model_config config = {.family = CDL_FAMILY_BERT,
-                                   .vocabulary_size = WORDS,
-                                   .hidden_size = WIDE,
-                                   .layers = 1,
-                                   .heads = 2,
-                                   .intermediate_size = WIDE,
-                                   .position_count = 4,
-                                   .type_count = 2,
-                                   .layer_norm_epsilon = 1e-5,
-                                   .activation = CDL_ACTIVATION_GELU};
+  const model_config config = {.family = MODEL_FAMILY_BERT,
+                               .vocabulary_size = WORDS,
+                               .hidden_size = WIDE,
+                               .layers = 1,
+                               .heads = 2,
+                               .intermediate_size = WIDE,
+                               .position_count = 4,
+                               .type_count = 2,
+                               .layer_norm_epsilon = 1e-5,
+                               .activation = CDL_ACTIVATION_GELU};
   small_model m;
   expect_ok(cdl_backend_open("cpu", NULL, &m.backend));
   expect_ok(cdl_queue_create(m.backend, &m.queue));
-  expect_ok(cdl_encoder_create(m.queue, &config, OUTPUTS, &m.encoder));
-  for (size_t p = 0; p < cdl_encoder_parameter_count(m.encoder); p++) {
-    const cdl_tensor t = cdl_encoder_parameters(m.encoder)[p].value;
+  expect_ok(encoder_create(m.queue, &config, OUTPUTS, &m.encoder));
+  for (size_t p = 0; p < encoder_parameter_count(m.encoder); p++) {
+    const cdl_tensor t = encoder_parameters(m.encoder)[p].value;
     float values[VALUES_MOST];
-    ck_assert_int_le(cdl_elements(t), VALUES_MOST);
-    for (int64_t i = 0; i < cdl_elements(t); i++)
+    ck_assert_int_le(cdl_tensor_elements(t), VALUES_MOST);
+    for (int64_t i = 0; i < cdl_tensor_elements(t); i++)
       values[i] = (float)initial(p, i);
-    cdl_upload(m.queue, t, values, (size_t)cdl_elements(t) * sizeof *values);
-    expect_ok(cdl_sync(m.queue));
+    cdl_queue_upload(m.queue, t, values, (size_t)cdl_tensor_elements(t) * sizeof *values);
+    expect_ok(cdl_queue_sync(m.queue));
   }
   return m;
 }
 
 static void stop_model(small_model *m)
 {
-  cdl_encoder_destroy(m->encoder);
+  encoder_destroy(m->encoder);
   cdl_queue_destroy(m->queue);
   expect_ok(cdl_backend_close(m->backend));
 }
@@ -340,13 +342,13 @@ static void stop_model(small_model *m)
 /* The parameter of this name and its present values. */
 static size_t find_values(const small_model *m, const char *name, float *values)
 {
-  const cdl_parameter *parameters = cdl_encoder_parameters(m->encoder);
+  const encoder_parameter *parameters = encoder_parameters(m->encoder);
   size_t p = 0;
   while (strcmp(parameters[p].name, name) != 0)
-    ck_assert_uint_lt(++p, cdl_encoder_parameter_count(m->encoder));
-  cdl_download(m->queue, values, parameters[p].value,
-               (size_t)cdl_elements(parameters[p].value) * sizeof *values);
-  expect_ok(cdl_sync(m->queue));
+    ck_assert_uint_lt(++p, encoder_parameter_count(m->encoder));
+  cdl_queue_download(m->queue, values, parameters[p].value,
+                     (size_t)cdl_tensor_elements(parameters[p].value) * sizeof *values);
+  expect_ok(cdl_queue_sync(m->queue));
   return p;
 }
 
@@ -354,15 +356,15 @@ static cdl_status read_adapter(const small_model *m)
 {
   adapter_config config;
   cdl_safetensors *file;
-  cdl_adapter *adapter = NULL;
+  model_adapter *adapter = NULL;
   expect_ok(adapter_folder_open(scratch_folder, &config, &file));
-  cdl_adapter_settings settings = adapter_config_settings(&config);
+  adapter_settings settings = adapter_config_settings(&config);
   settings.ignore_unmatched = true;
   cdl_status status =
       adapter_create_stored(m->queue, m->encoder, &settings, &config, file, &adapter);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = adapter_read(adapter, m->queue, scratch_folder);
-  cdl_adapter_destroy(adapter);
+  adapter_destroy(adapter);
   cdl_safetensors_close(file);
   adapter_config_free(&config);
   return status;
@@ -432,7 +434,7 @@ START_TEST(names_what_is_missing_beside_the_deltas)
   small_model m = start_model();
   for (size_t i = 0; i < FOLDED; i++) {
     write_folded(i);
-    expect_failure(read_adapter(&m), CDL_DATA, folded[i].name);
+    expect_failure(read_adapter(&m), CDL_STATUS_DATA, folded[i].name);
   }
   stop_model(&m);
 }
@@ -445,48 +447,48 @@ START_TEST(refuses_settings_it_does_not_do)
     const char *setting, *named;
     cdl_status status;
   } cases[] = {
-      {"\"use_dora\": 1", "use_dora", CDL_DATA},
-      {"\"use_qalora\": true", "use_qalora", CDL_UNSUPPORTED},
-      {"\"lora_bias\": 1", "lora_bias", CDL_DATA},
-      {"\"layer_replication\": [[0, 1]]", "layer_replication", CDL_UNSUPPORTED},
-      {"\"trainable_token_indices\": [-1]", "trainable_token_indices", CDL_DATA},
+      {"\"use_dora\": 1", "use_dora", CDL_STATUS_DATA},
+      {"\"use_qalora\": true", "use_qalora", CDL_STATUS_UNSUPPORTED},
+      {"\"lora_bias\": 1", "lora_bias", CDL_STATUS_DATA},
+      {"\"layer_replication\": [[0, 1]]", "layer_replication", CDL_STATUS_UNSUPPORTED},
+      {"\"trainable_token_indices\": [-1]", "trainable_token_indices", CDL_STATUS_DATA},
       {"\"trainable_token_indices\": {\"position_embeddings\": [1]}", "position_embeddings",
-       CDL_UNSUPPORTED},
-      {"\"target_parameters\": [\"query.weight\"]", "target_parameters", CDL_UNSUPPORTED},
-      {"\"arrow_config\": {\"top_k\": 2}", "arrow_config", CDL_UNSUPPORTED},
-      {"\"megatron_config\": {\"a\": 1}", "megatron_config", CDL_UNSUPPORTED},
-      {"\"alora_invocation_tokens\": [1]", "alora_invocation_tokens", CDL_UNSUPPORTED},
-      {"\"kasa_config\": {\"beta\": 1}", "kasa_config", CDL_UNSUPPORTED},
-      {"\"enable_lora\": [true]", "enable_lora", CDL_UNSUPPORTED},
-      {"\"of_a_later_version\": 3", "of_a_later_version", CDL_UNSUPPORTED},
-      {"\"init_lora_weights\": \"pissa_niter_4\"", "init_lora_weights", CDL_UNSUPPORTED},
-      {"\"init_lora_weights\": \"of_later\"", "init_lora_weights", CDL_UNSUPPORTED},
-      {"\"task_type\": \"CAUSAL_LM\"", "task_type", CDL_UNSUPPORTED},
-      {"\"orientation\": \"paper\"", "orientation", CDL_DATA},
-      {"\"r\": 0", "\"r\"", CDL_DATA},
-      {"\"r\": 4.5", "\"r\"", CDL_DATA},
-      {"\"r\": \"8\"", "\"r\"", CDL_DATA},
-      {"\"lora_alpha\": \"8\"", "lora_alpha", CDL_DATA},
-      {"\"lora_dropout\": 1", "lora_dropout", CDL_DATA},
-      {"\"lora_dropout\": -0.1", "lora_dropout", CDL_DATA},
-      {"\"modules_to_save\": \"classifier\"", "modules_to_save", CDL_DATA},
-      {"\"modules_to_save\": [1]", "modules_to_save", CDL_DATA},
-      {"\"labels\": {\"a\": 1}", "labels", CDL_DATA},
-      {"\"regression\": 1", "regression", CDL_DATA},
-      {"\"regression\": true, \"labels\": [\"a\", \"b\"]", "labels", CDL_DATA},
-      {"\"task\": 1", "task", CDL_DATA},
-      {"\"use_rslora\": 1", "use_rslora", CDL_DATA},
-      {"\"bias\": \"some\"", "bias", CDL_DATA},
-      {"\"rank_pattern\": [4]", "rank_pattern", CDL_DATA},
-      {"\"rank_pattern\": {\"query\": 0}", "query", CDL_DATA},
-      {"\"rank_pattern\": {\"query\": [true]}", "query", CDL_DATA},
-      {"\"alpha_pattern\": {\"query\": \"4\"}", "query", CDL_DATA},
-      {"\"layers_to_transform\": \"0\"", "layers_to_transform", CDL_DATA},
-      {"\"layers_to_transform\": [0.5]", "layers_to_transform", CDL_DATA},
-      {"\"layers_to_transform\": -1", "layers_to_transform", CDL_DATA},
-      {"\"layers_pattern\": 1", "layers_pattern", CDL_DATA},
-      {"\"exclude_modules\": [1]", "exclude_modules", CDL_DATA},
-      {"\"base_model_name_or_path\": 1", "base_model_name_or_path", CDL_DATA},
+       CDL_STATUS_UNSUPPORTED},
+      {"\"target_parameters\": [\"query.weight\"]", "target_parameters", CDL_STATUS_UNSUPPORTED},
+      {"\"arrow_config\": {\"top_k\": 2}", "arrow_config", CDL_STATUS_UNSUPPORTED},
+      {"\"megatron_config\": {\"a\": 1}", "megatron_config", CDL_STATUS_UNSUPPORTED},
+      {"\"alora_invocation_tokens\": [1]", "alora_invocation_tokens", CDL_STATUS_UNSUPPORTED},
+      {"\"kasa_config\": {\"beta\": 1}", "kasa_config", CDL_STATUS_UNSUPPORTED},
+      {"\"enable_lora\": [true]", "enable_lora", CDL_STATUS_UNSUPPORTED},
+      {"\"of_a_later_version\": 3", "of_a_later_version", CDL_STATUS_UNSUPPORTED},
+      {"\"init_lora_weights\": \"pissa_niter_4\"", "init_lora_weights", CDL_STATUS_UNSUPPORTED},
+      {"\"init_lora_weights\": \"of_later\"", "init_lora_weights", CDL_STATUS_UNSUPPORTED},
+      {"\"task_type\": \"CAUSAL_LM\"", "task_type", CDL_STATUS_UNSUPPORTED},
+      {"\"orientation\": \"paper\"", "orientation", CDL_STATUS_DATA},
+      {"\"r\": 0", "\"r\"", CDL_STATUS_DATA},
+      {"\"r\": 4.5", "\"r\"", CDL_STATUS_DATA},
+      {"\"r\": \"8\"", "\"r\"", CDL_STATUS_DATA},
+      {"\"lora_alpha\": \"8\"", "lora_alpha", CDL_STATUS_DATA},
+      {"\"lora_dropout\": 1", "lora_dropout", CDL_STATUS_DATA},
+      {"\"lora_dropout\": -0.1", "lora_dropout", CDL_STATUS_DATA},
+      {"\"modules_to_save\": \"classifier\"", "modules_to_save", CDL_STATUS_DATA},
+      {"\"modules_to_save\": [1]", "modules_to_save", CDL_STATUS_DATA},
+      {"\"labels\": {\"a\": 1}", "labels", CDL_STATUS_DATA},
+      {"\"regression\": 1", "regression", CDL_STATUS_DATA},
+      {"\"regression\": true, \"labels\": [\"a\", \"b\"]", "labels", CDL_STATUS_DATA},
+      {"\"task\": 1", "task", CDL_STATUS_DATA},
+      {"\"use_rslora\": 1", "use_rslora", CDL_STATUS_DATA},
+      {"\"bias\": \"some\"", "bias", CDL_STATUS_DATA},
+      {"\"rank_pattern\": [4]", "rank_pattern", CDL_STATUS_DATA},
+      {"\"rank_pattern\": {\"query\": 0}", "query", CDL_STATUS_DATA},
+      {"\"rank_pattern\": {\"query\": [true]}", "query", CDL_STATUS_DATA},
+      {"\"alpha_pattern\": {\"query\": \"4\"}", "query", CDL_STATUS_DATA},
+      {"\"layers_to_transform\": \"0\"", "layers_to_transform", CDL_STATUS_DATA},
+      {"\"layers_to_transform\": [0.5]", "layers_to_transform", CDL_STATUS_DATA},
+      {"\"layers_to_transform\": -1", "layers_to_transform", CDL_STATUS_DATA},
+      {"\"layers_pattern\": 1", "layers_pattern", CDL_STATUS_DATA},
+      {"\"exclude_modules\": [1]", "exclude_modules", CDL_STATUS_DATA},
+      {"\"base_model_name_or_path\": 1", "base_model_name_or_path", CDL_STATUS_DATA},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     char text[300];
@@ -507,25 +509,28 @@ START_TEST(refuses_broken_configs)
     const char *text, *named;
     cdl_status status;
   } cases[] = {
-      {"", "JSON", CDL_DATA},
-      {"[]", "object", CDL_DATA},
-      {"{}", "peft_type", CDL_DATA},
-      {"{\"peft_type\": 1}", "peft_type", CDL_DATA},
-      {"{\"peft_type\": \"FULL\"}", "FULL", CDL_UNSUPPORTED},
-      {"{\"peft_type\": \"PREFIX_TUNING\"}", "PREFIX_TUNING", CDL_UNSUPPORTED},
-      {"{\"peft_type\": \"lora\"}", "lora", CDL_UNSUPPORTED},
-      {"{\"peft_type\": \"LORA\"}", "target_modules", CDL_DATA},
-      {"{\"peft_type\": \"LORA\", \"target_modules\": null}", "target_modules", CDL_DATA},
-      {"{\"peft_type\": \"LORA\", \"target_modules\": []}", "target_modules", CDL_DATA},
-      {"{\"peft_type\": \"LORA\", \"target_modules\": [\"query\", 1]}", "target_modules", CDL_DATA},
-      {"{\"peft_type\": \"LORA\", \"target_modules\": {\"query\": 1}}", "target_modules", CDL_DATA},
-      {"{\"peft_type\": \"CONDLORA\", \"target_modules\": [\"query\"]}", "orientation", CDL_DATA},
+      {"", "JSON", CDL_STATUS_DATA},
+      {"[]", "object", CDL_STATUS_DATA},
+      {"{}", "peft_type", CDL_STATUS_DATA},
+      {"{\"peft_type\": 1}", "peft_type", CDL_STATUS_DATA},
+      {"{\"peft_type\": \"FULL\"}", "FULL", CDL_STATUS_UNSUPPORTED},
+      {"{\"peft_type\": \"PREFIX_TUNING\"}", "PREFIX_TUNING", CDL_STATUS_UNSUPPORTED},
+      {"{\"peft_type\": \"lora\"}", "lora", CDL_STATUS_UNSUPPORTED},
+      {"{\"peft_type\": \"LORA\"}", "target_modules", CDL_STATUS_DATA},
+      {"{\"peft_type\": \"LORA\", \"target_modules\": null}", "target_modules", CDL_STATUS_DATA},
+      {"{\"peft_type\": \"LORA\", \"target_modules\": []}", "target_modules", CDL_STATUS_DATA},
+      {"{\"peft_type\": \"LORA\", \"target_modules\": [\"query\", 1]}", "target_modules",
+       CDL_STATUS_DATA},
+      {"{\"peft_type\": \"LORA\", \"target_modules\": {\"query\": 1}}", "target_modules",
+       CDL_STATUS_DATA},
+      {"{\"peft_type\": \"CONDLORA\", \"target_modules\": [\"query\"]}", "orientation",
+       CDL_STATUS_DATA},
       {"{\"peft_type\": \"CONDLORA\", \"target_modules\": [\"query\"], \"orientation\": \"east\"}",
-       "east", CDL_DATA},
-      {"{\"peft_type\": \"LORA\", \"target_modules\": [\"qu\xfery\"]}", "JSON", CDL_DATA},
+       "east", CDL_STATUS_DATA},
+      {"{\"peft_type\": \"LORA\", \"target_modules\": [\"qu\xfery\"]}", "JSON", CDL_STATUS_DATA},
       {"{\"peft_type\": \"LORA\", \"peft_type\": \"LORA\", \"target_modules\": [\"query\"]}",
-       "duplicate", CDL_DATA},
-      {"{\"peft_type\": \"NONE\", \"condlora_stamp\": 1}", "condlora_stamp", CDL_DATA},
+       "duplicate", CDL_STATUS_DATA},
+      {"{\"peft_type\": \"NONE\", \"condlora_stamp\": 1}", "condlora_stamp", CDL_STATUS_DATA},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     adapter_config config;
@@ -539,25 +544,26 @@ START_TEST(refuses_broken_folders)
 {
   adapter_config config;
   cdl_safetensors *file;
-  expect_failure(adapter_folder_open(scratch_path("none"), &config, &file), CDL_ABSENT,
+  expect_failure(adapter_folder_open(scratch_path("none"), &config, &file), CDL_STATUS_ABSENT,
                  "none: no such folder");
   write_sample();
   unlink(tensors_path());
-  expect_failure(adapter_folder_open(scratch_folder, &config, &file), CDL_ABSENT,
+  expect_failure(adapter_folder_open(scratch_folder, &config, &file), CDL_STATUS_ABSENT,
                  "adapter_model.safetensors");
   scratch_put_text(scratch_path("adapter_model.bin"), "x");
-  expect_failure(adapter_folder_open(scratch_folder, &config, &file), CDL_DATA,
+  expect_failure(adapter_folder_open(scratch_folder, &config, &file), CDL_STATUS_DATA,
                  "adapter_model.bin");
   scratch_put_text(tensors_path(), "not tensors");
-  expect_failure(adapter_folder_open(scratch_folder, &config, &file), CDL_DATA,
+  expect_failure(adapter_folder_open(scratch_folder, &config, &file), CDL_STATUS_DATA,
                  "adapter_model.safetensors");
   cdl_stored_tensor tensors[3];
   make_tensors(tensors);
   tensors[0].name = "bert.encoder.layer.0.attention.self.query.lora_A.weight";
   expect_ok(cdl_safetensors_write(tensors_path(), tensors, 1, NULL, 0));
-  expect_failure(adapter_folder_open(scratch_folder, &config, &file), CDL_DATA, tensors[0].name);
+  expect_failure(adapter_folder_open(scratch_folder, &config, &file), CDL_STATUS_DATA,
+                 tensors[0].name);
   unlink(config_path());
-  expect_failure(adapter_folder_open(scratch_folder, &config, &file), CDL_ABSENT,
+  expect_failure(adapter_folder_open(scratch_folder, &config, &file), CDL_STATUS_ABSENT,
                  "adapter_config.json");
 }
 END_TEST
@@ -594,15 +600,15 @@ START_TEST(refuses_to_write_nonsense)
       config.labels = names_of(broken_labels);
     if (what == 11)
       tensors[0].name = "classifier.weight";
-    expect_failure(adapter_folder_write(scratch_path("out"), &config, tensors, count), CDL_ARGUMENT,
-                   "out");
+    expect_failure(adapter_folder_write(scratch_path("out"), &config, tensors, count),
+                   CDL_STATUS_ARGUMENT, "out");
     ck_assert(access(scratch_path("out/adapter_config.json"), F_OK) != 0);
     ck_assert(access(scratch_path("out/adapter_model.safetensors"), F_OK) != 0);
   }
   make_tensors(tensors);
   const adapter_config config = sample();
   scratch_put_text(scratch_path("file"), "x");
-  expect_failure(adapter_folder_write(scratch_path("file"), &config, tensors, count), CDL_IO,
+  expect_failure(adapter_folder_write(scratch_path("file"), &config, tensors, count), CDL_STATUS_IO,
                  "file");
 }
 END_TEST
@@ -621,8 +627,8 @@ START_TEST(survives_any_bytes)
       adapter_config config;
       cdl_safetensors *file;
       const cdl_status status = adapter_folder_open(scratch_folder, &config, &file);
-      if (status != CDL_OK) {
-        ck_assert(status == CDL_DATA || status == CDL_UNSUPPORTED);
+      if (status != CDL_STATUS_OK) {
+        ck_assert(status == CDL_STATUS_DATA || status == CDL_STATUS_UNSUPPORTED);
         expect_failure(status, status, scratch_folder);
       }
       cdl_safetensors_close(file);
@@ -632,7 +638,7 @@ START_TEST(survives_any_bytes)
     adapter_config config;
     scratch_put(config_path(), content, cut);
     cdl_safetensors *file;
-    expect_failure(adapter_folder_open(scratch_folder, &config, &file), CDL_DATA,
+    expect_failure(adapter_folder_open(scratch_folder, &config, &file), CDL_STATUS_DATA,
                    "adapter_config.json");
   }
   free(content);

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "condlora/adapter.h"
 #include "condlora/random.h"
+#include "model/adapter/adapter.h"
 #include "model/adapter/io.h"
 #include "tests/run_suite.h"
 #include "train/settings.h"
@@ -16,80 +16,80 @@ static const char *const query_value[] = {"query", "value"};
 
 static cdl_backend *backend;
 static cdl_queue *queue;
-static cdl_encoder *encoder;
-static cdl_adapter *adapter;
+static model_encoder *encoder;
+static model_adapter *adapter;
 
 static void ok(cdl_status status)
 {
-  ck_assert_msg(status == CDL_OK, "%s", cdl_error_message());
+  ck_assert_msg(status == CDL_STATUS_OK, "%s", cdl_error_message());
 }
 
 static void refused(cdl_status status, const char *named)
 {
-  ck_assert_int_eq(status, CDL_USAGE);
+  ck_assert_int_eq(status, CDL_STATUS_USAGE);
   ck_assert_msg(strstr(cdl_error_message(), named) != NULL, "%s", cdl_error_message());
 }
 
 static float *values_of(cdl_tensor t)
 {
-  float *values = calloc((size_t)cdl_elements(t) + 1, sizeof *values);
+  float *values = calloc((size_t)cdl_tensor_elements(t) + 1, sizeof *values);
   ck_assert_ptr_nonnull(values);
-  cdl_download(queue, values, t, (size_t)cdl_elements(t) * sizeof *values);
-  ok(cdl_sync(queue));
+  cdl_queue_download(queue, values, t, (size_t)cdl_tensor_elements(t) * sizeof *values);
+  ok(cdl_queue_sync(queue));
   return values;
 }
 
 static void start(void)
 {
-  const cdl_model_config config = {.family = CDL_FAMILY_BERT,
-                                   .vocabulary_size = 20,
-                                   .hidden_size = HIDDEN,
-                                   .layers = LAYERS,
-                                   .heads = 3,
-                                   .intermediate_size = INSIDE,
-                                   .position_count = 16,
-                                   .type_count = 2,
-                                   .layer_norm_epsilon = 1e-5,
-                                   .activation = CDL_ACTIVATION_GELU};
+  const model_config config = {.family = MODEL_FAMILY_BERT,
+                               .vocabulary_size = 20,
+                               .hidden_size = HIDDEN,
+                               .layers = LAYERS,
+                               .heads = 3,
+                               .intermediate_size = INSIDE,
+                               .position_count = 16,
+                               .type_count = 2,
+                               .layer_norm_epsilon = 1e-5,
+                               .activation = CDL_ACTIVATION_GELU};
   ok(cdl_backend_open("cpu", NULL, &backend));
   ok(cdl_queue_create(backend, &queue));
-  ok(cdl_encoder_create(queue, &config, 2, &encoder));
-  for (size_t i = 0; i < cdl_encoder_parameter_count(encoder); i++) {
-    const cdl_tensor t = cdl_encoder_parameters(encoder)[i].value;
+  ok(encoder_create(queue, &config, 2, &encoder));
+  for (size_t i = 0; i < encoder_parameter_count(encoder); i++) {
+    const cdl_tensor t = encoder_parameters(encoder)[i].value;
     cdl_random random = cdl_random_start(7, CDL_RANDOM_TEST, (uint32_t)i, 0);
     float *values = values_of(t);
-    for (int64_t k = 0; k < cdl_elements(t); k++)
+    for (int64_t k = 0; k < cdl_tensor_elements(t); k++)
       values[k] = (float)cdl_random_normal(&random);
-    cdl_upload(queue, t, values, (size_t)cdl_elements(t) * sizeof *values);
+    cdl_queue_upload(queue, t, values, (size_t)cdl_tensor_elements(t) * sizeof *values);
     free(values);
   }
-  cdl_encoder_weights_changed(encoder, queue, false);
+  encoder_weights_changed(encoder, queue, false);
 }
 
 static void stop(void)
 {
-  cdl_adapter_destroy(adapter);
-  cdl_encoder_destroy(encoder);
+  adapter_destroy(adapter);
+  encoder_destroy(encoder);
   cdl_queue_destroy(queue);
   ok(cdl_backend_close(backend));
   adapter = NULL;
 }
 
-static cdl_adapter_settings lora(void)
+static adapter_settings lora(void)
 {
-  return (cdl_adapter_settings){
+  return (adapter_settings){
       .method = "lora", .rank = RANK, .alpha = 6, .targets = query_value, .target_count = 2};
 }
 
-static cdl_status create(cdl_adapter_settings s)
+static cdl_status create(adapter_settings s)
 {
-  cdl_adapter_destroy(adapter);
-  return cdl_adapter_create(queue, encoder, &s, &adapter);
+  adapter_destroy(adapter);
+  return adapter_create(queue, encoder, &s, &adapter);
 }
 
 static void expect_module(size_t index, const char *path, int64_t rank, double scale)
 {
-  const cdl_adapted_module m = cdl_adapter_module(adapter, index);
+  const adapter_module m = adapter_module_at(adapter, index);
   ck_assert_str_eq(m.path, path);
   ck_assert_int_eq(m.rank, rank);
   ck_assert_msg(fabs(m.scale - scale) < 1e-6 * scale, "%s: scale %g, expected %g", path, m.scale,
@@ -102,15 +102,15 @@ static void expect_module(size_t index, const char *path, int64_t rank, double s
 
 START_TEST(the_first_pattern_that_matches_decides)
 {
-  const cdl_module_value ranks[] = {{"layer\\.1\\..*value", 2}, {"value", 5}, {"alue", 7}},
-                         alphas[] = {{"self\\.(query|value)", 3}, {"query", 9}};
-  cdl_adapter_settings s = lora();
+  const adapter_module_value ranks[] = {{"layer\\.1\\..*value", 2}, {"value", 5}, {"alue", 7}},
+                             alphas[] = {{"self\\.(query|value)", 3}, {"query", 9}};
+  adapter_settings s = lora();
   s.rank_pattern = ranks;
   s.rank_pattern_count = 2;
   s.alpha_pattern = alphas;
   s.alpha_pattern_count = 1;
   ok(create(s));
-  ck_assert_uint_eq(cdl_adapter_module_count(adapter), 2 * LAYERS);
+  ck_assert_uint_eq(adapter_module_count(adapter), 2 * LAYERS);
   expect_module(0, LAYER(0, "attention.self.query"), 4, 3. / 4);
   expect_module(1, LAYER(0, "attention.self.value"), 5, 3. / 5);
   expect_module(3, LAYER(1, "attention.self.value"), 2, 3. / 2);
@@ -133,8 +133,8 @@ END_TEST
 
 START_TEST(layers_that_share_parameters_share_their_rank)
 {
-  const cdl_module_value by_layer[] = {{"layer\\.1\\..*", 2}}, by_kind[] = {{"value", 2}};
-  cdl_adapter_settings s = lora();
+  const adapter_module_value by_layer[] = {{"layer\\.1\\..*", 2}}, by_kind[] = {{"value", 2}};
+  adapter_settings s = lora();
   s.method = "condlora";
   s.rank_pattern = by_layer;
   s.rank_pattern_count = 1;
@@ -143,7 +143,7 @@ START_TEST(layers_that_share_parameters_share_their_rank)
   ok(create(s));
   expect_module(0, LAYER(0, "attention.self.query"), 4, 1.5);
   expect_module(1, LAYER(0, "attention.self.value"), 2, 3);
-  ck_assert_int_eq(cdl_adapter_parameter(adapter, 2)->value.size[2], 2);
+  ck_assert_int_eq(adapter_parameter(adapter, 2)->value.size[2], 2);
 }
 END_TEST
 
@@ -155,7 +155,7 @@ START_TEST(layers_and_exclusions_narrow_the_targets)
                            *const out[] = {"attention.output.dense", "pooler.dense"},
                            *const stray[] = {"nothing"}, *const names[] = {"block", "layer"};
   static const int64_t layers[] = {2, 0}, beyond[] = {LAYERS};
-  cdl_adapter_settings s = lora();
+  adapter_settings s = lora();
   s.targets = named;
   s.target_count = 3;
   s.layers = layers;
@@ -171,14 +171,14 @@ START_TEST(layers_and_exclusions_narrow_the_targets)
       LAYER(0, "output.dense"),         LAYER(1, "attention.self.value"),
       LAYER(2, "attention.self.query"), LAYER(2, "intermediate.dense"),
       LAYER(2, "output.dense")};
-  ck_assert_uint_eq(cdl_adapter_module_count(adapter), 7);
+  ck_assert_uint_eq(adapter_module_count(adapter), 7);
   for (size_t i = 0; i < 7; i++)
-    ck_assert_str_eq(cdl_adapter_module(adapter, i).path, kept[i]);
+    ck_assert_str_eq(adapter_module_at(adapter, i).path, kept[i]);
 
   s.excluded_count = 0;
   s.excluded_pattern = ".*(self|intermediate).*";
   ok(create(s));
-  ck_assert_uint_eq(cdl_adapter_module_count(adapter), 4); /* two dense layers of each */
+  ck_assert_uint_eq(adapter_module_count(adapter), 4); /* two dense layers of each */
   s.excluded_pattern = NULL;
   s.excluded = stray;
   s.excluded_count = 1;
@@ -249,8 +249,8 @@ START_TEST(expressions_mean_what_they_mean_to_python)
       {"\\x71uery", "012"},
   };
   for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
-    const cdl_module_value ranks[] = {{cases[c].text, 2}};
-    cdl_adapter_settings s = lora();
+    const adapter_module_value ranks[] = {{cases[c].text, 2}};
+    adapter_settings s = lora();
     s.rank_pattern = ranks;
     s.rank_pattern_count = 1;
     s.target_count = 1; /* query */
@@ -263,7 +263,7 @@ START_TEST(expressions_mean_what_they_mean_to_python)
     ok(create(s));
     for (size_t l = 0; l < LAYERS; l++) {
       const bool matches = strchr(cases[c].matches, (int)('0' + l)) != NULL;
-      ck_assert_msg((cdl_adapter_module(adapter, l).rank == 2) == matches, "'%s' and layer %zu",
+      ck_assert_msg((adapter_module_at(adapter, l).rank == 2) == matches, "'%s' and layer %zu",
                     cases[c].text, l);
     }
   }
@@ -274,11 +274,11 @@ END_TEST
 START_TEST(an_expression_that_takes_too_long_is_an_error)
 {
   static const char stars[] = "(?:[a-z.]*)*(?:[a-z.0-9]*)*(?:[a-z.]+)*Zy";
-  const cdl_module_value values[] = {{stars, 2}};
+  const adapter_module_value values[] = {{stars, 2}};
   static const char *const layers_pattern[] = {stars};
   static const int64_t layer[] = {0};
   for (int place = 0; place < 5; place++) {
-    cdl_adapter_settings s = lora();
+    adapter_settings s = lora();
     s.ignore_unmatched = place != 1;
     if (place == 0)
       s.rank_pattern = values, s.rank_pattern_count = 1;
@@ -301,15 +301,15 @@ END_TEST
 
 START_TEST(gaussian_values_have_deviation_one_over_rank)
 {
-  cdl_adapter_settings s = lora();
-  s.init = CDL_INIT_GAUSSIAN;
+  adapter_settings s = lora();
+  s.init = ADAPTER_INIT_GAUSSIAN;
   ok(create(s));
-  ok(cdl_adapter_initialize(adapter, queue, 11));
+  ok(adapter_initialize(adapter, queue, 11));
   double sum = 0, squares = 0, count = 0;
   for (size_t i = 0; i < 4 * LAYERS; i++) {
-    const cdl_tensor t = cdl_adapter_parameter(adapter, i)->value;
+    const cdl_tensor t = adapter_parameter(adapter, i)->value;
     float *values = values_of(t);
-    for (int64_t k = 0; k < cdl_elements(t); k++)
+    for (int64_t k = 0; k < cdl_tensor_elements(t); k++)
       if (i % 2 == 1)
         ck_assert(values[k] == 0);
       else {
@@ -411,38 +411,38 @@ static void check_olora(const parted *p)
   }
 }
 
-static void check_parts(cdl_init init)
+static void check_parts(adapter_init init)
 {
   static const char *const targets[] = {"query", "intermediate.dense", "output.dense"};
-  cdl_adapter_settings s = lora();
+  adapter_settings s = lora();
   s.targets = targets;
   s.target_count = 3;
   s.init = init;
   ok(create(s));
   float *before[SITES_MOST];
-  const size_t count = cdl_adapter_module_count(adapter);
-  cdl_site *sites[SITES_MOST];
+  const size_t count = adapter_module_count(adapter);
+  encoder_module *modules[SITES_MOST];
   size_t used = 0;
-  for (size_t i = 0; i < cdl_encoder_site_count(encoder); i++)
-    if (cdl_present(cdl_encoder_sites(encoder)[i].delta.a) && used < SITES_MOST)
-      sites[used++] = &cdl_encoder_sites(encoder)[i];
+  for (size_t i = 0; i < encoder_module_count(encoder); i++)
+    if (cdl_tensor_present(encoder_modules(encoder)[i].delta.a) && used < SITES_MOST)
+      modules[used++] = &encoder_modules(encoder)[i];
   ck_assert_uint_eq(used, count);
   ck_assert_uint_eq(used, SITES_MOST); /* "output.dense" is attention.output.dense's end too */
   for (size_t i = 0; i < count; i++)
-    before[i] = values_of(sites[i]->weight);
-  ok(cdl_adapter_initialize(adapter, queue, 1));
+    before[i] = values_of(modules[i]->weight);
+  ok(adapter_initialize(adapter, queue, 1));
   for (size_t i = 0; i < count; i++) {
-    parted p = {.out = sites[i]->weight.size[2],
-                .in = sites[i]->weight.size[3],
-                .scale = cdl_adapter_module(adapter, i).scale,
+    parted p = {.out = modules[i]->weight.size[2],
+                .in = modules[i]->weight.size[3],
+                .scale = adapter_module_at(adapter, i).scale,
                 .before = before[i],
-                .after = values_of(sites[i]->weight),
-                .a = values_of(sites[i]->delta.a),
-                .b = values_of(sites[i]->delta.b)};
+                .after = values_of(modules[i]->weight),
+                .a = values_of(modules[i]->delta.a),
+                .b = values_of(modules[i]->delta.b)};
     for (int64_t k = 0; k < p.out * p.in; k++)
       ck_assert(fabs((double)p.after[k] + p.scale * product(&p, k / p.in, k % p.in) -
                      (double)p.before[k]) < 2e-5);
-    if (init == CDL_INIT_PISSA)
+    if (init == ADAPTER_INIT_PISSA)
       check_pissa(&p);
     else
       check_olora(&p);
@@ -455,43 +455,43 @@ static void check_parts(cdl_init init)
 
 START_TEST(pissa_takes_off_the_best_approximation)
 {
-  check_parts(CDL_INIT_PISSA);
+  check_parts(ADAPTER_INIT_PISSA);
 }
 END_TEST
 
 START_TEST(olora_takes_off_columns_of_q_and_rows_of_r)
 {
-  check_parts(CDL_INIT_OLORA);
+  check_parts(ADAPTER_INIT_OLORA);
 }
 END_TEST
 
 START_TEST(initial_values_that_cannot_be)
 {
-  cdl_adapter_settings s = lora();
-  s.init = CDL_INIT_PISSA;
+  adapter_settings s = lora();
+  s.init = ADAPTER_INIT_PISSA;
   s.rank = HIDDEN + 1;
   ok(create(s));
-  refused(cdl_adapter_initialize(adapter, queue, 1), "have no rank 13");
+  refused(adapter_initialize(adapter, queue, 1), "have no rank 13");
   s = lora();
   s.method = "condlora";
-  s.init = CDL_INIT_PISSA;
+  s.init = ADAPTER_INIT_PISSA;
   refused(create(s), "pissa");
 }
 END_TEST
 
 /* ---- Rates and biases ---- */
 
-static const cdl_parameter *named(const char *name)
+static const encoder_parameter *named(const char *name)
 {
-  for (size_t i = 0; i < cdl_adapter_parameter_count(adapter); i++)
-    if (strcmp(cdl_adapter_parameter(adapter, i)->name, name) == 0)
-      return cdl_adapter_parameter(adapter, i);
+  for (size_t i = 0; i < adapter_parameter_count(adapter); i++)
+    if (strcmp(adapter_parameter(adapter, i)->name, name) == 0)
+      return adapter_parameter(adapter, i);
   return NULL;
 }
 
 START_TEST(lora_plus_speeds_up_b_and_vectors)
 {
-  cdl_adapter_settings s = lora();
+  adapter_settings s = lora();
   s.lora_plus_ratio = 16;
   ok(create(s));
   ck_assert(named(LAYER(0, "attention.self.query.lora_A.weight"))->rate == 1);
@@ -507,16 +507,16 @@ START_TEST(biases_are_trained_and_named_as_peft_names_them)
   static const char own[] = LAYER(2, "attention.self.value.bias"),
                     other[] = LAYER(2, "output.dense.bias"),
                     norm[] = LAYER(2, "output.LayerNorm.bias");
-  cdl_adapter_settings s = lora();
+  adapter_settings s = lora();
   ok(create(s));
   ck_assert_ptr_null(named(own));
-  s.bias = CDL_BIAS_ADAPTED;
+  s.bias = ADAPTER_BIAS_ADAPTED;
   ok(create(s));
   ck_assert(named(own) != NULL && named(other) == NULL && named(norm) == NULL);
   char name[200];
   adapter_name_in_file(adapter, named(own), name, sizeof name);
   ck_assert_str_eq(name, "base_model.model." LAYER(2, "attention.self.value.base_layer.bias"));
-  s.bias = CDL_BIAS_ALL;
+  s.bias = ADAPTER_BIAS_ALL;
   ok(create(s));
   ck_assert(named(own) != NULL && named(other) != NULL && named(norm) != NULL);
   adapter_name_in_file(adapter, named(other), name, sizeof name);
@@ -526,7 +526,7 @@ END_TEST
 
 /* ---- Options of methods ---- */
 
-static bool same_option(const cdl_adapter_option *a, const cdl_adapter_option *b)
+static bool same_option(const adapter_option *a, const adapter_option *b)
 {
   const bool same_choices = a->choices == b->choices || (a->choices != NULL && b->choices != NULL &&
                                                          strcmp(a->choices, b->choices) == 0);
@@ -540,9 +540,9 @@ START_TEST(methods_agree_on_the_options_they_share)
   size_t listed = 0, count;
   const train_setting *list = train_setting_list(&listed);
   ck_assert_uint_lt(listed, TRAIN_SETTINGS_MAX);
-  for (const char *const *m = cdl_adapter_methods(); *m != NULL; m++) {
-    const cdl_adapter_option *options = cdl_adapter_options(*m, &count);
-    ck_assert_uint_le(count, CDL_ADAPTER_OPTIONS_MAX);
+  for (const char *const *m = adapter_methods(); *m != NULL; m++) {
+    const adapter_option *options = adapter_options(*m, &count);
+    ck_assert_uint_le(count, ADAPTER_OPTIONS_MAX);
     for (size_t i = 0; i < count; i++) {
       size_t found = 0;
       for (size_t l = 0; l < listed; l++)
@@ -560,20 +560,20 @@ END_TEST
 
 START_TEST(options_are_settings_of_their_methods_alone)
 {
-  for (const char *const *m = cdl_adapter_methods(); *m != NULL; m++) {
+  for (const char *const *m = adapter_methods(); *m != NULL; m++) {
     size_t count;
-    const cdl_adapter_option *options = cdl_adapter_options(*m, &count);
+    const adapter_option *options = adapter_options(*m, &count);
     for (size_t i = 0; i < count; i++) {
-      const cdl_adapter_option *o = &options[i];
+      const adapter_option *o = &options[i];
       train_settings s;
       ok(train_settings_init(&s));
       ck_assert(train_settings_option(&s, o->name)->value == o->fallback);
       char text[40];
-      if (o->kind == CDL_OPTION_CHOICE)
-        snprintf(text, sizeof text, "%.*s", (int)cdl_adapter_choice_text(o, 0).bytes,
-                 cdl_adapter_choice_text(o, 0).text);
+      if (o->kind == ADAPTER_OPTION_CHOICE)
+        snprintf(text, sizeof text, "%.*s", (int)adapter_choice_text(o, 0).bytes,
+                 adapter_choice_text(o, 0).text);
       else
-        snprintf(text, sizeof text, o->kind == CDL_OPTION_FLAG ? "true" : "%.17g", o->low);
+        snprintf(text, sizeof text, o->kind == ADAPTER_OPTION_FLAG ? "true" : "%.17g", o->low);
       ok(train_settings_set(&s, train_setting_find("method"), *m));
       ok(train_settings_set(&s, train_setting_find(o->name), text));
       ok(train_settings_check_options(&s));

@@ -21,28 +21,28 @@ static cdl_random numbers;
 
 static void set_up(void)
 {
-  ck_assert_int_eq(cdl_backend_open(backend_name, NULL, &backend), CDL_OK);
-  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_OK);
+  ck_assert_int_eq(cdl_backend_open(backend_name, NULL, &backend), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_STATUS_OK);
   numbers = cdl_random_start(7, CDL_RANDOM_TEST, 0, 0);
 }
 
 static void tear_down(void)
 {
   cdl_queue_destroy(queue);
-  ck_assert_int_eq(cdl_backend_close(backend), CDL_OK);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
 }
 
 static analysis_matrix normal(int64_t rows, int64_t columns)
 {
   analysis_matrix m;
-  ck_assert_int_eq(analysis_matrix_normal(rows, columns, &numbers, &m), CDL_OK);
+  ck_assert_int_eq(analysis_matrix_normal(rows, columns, &numbers, &m), CDL_STATUS_OK);
   return m;
 }
 
 static analysis_matrix transposed(const analysis_matrix *m)
 {
   analysis_matrix t;
-  ck_assert_int_eq(analysis_matrix_transpose(m, &t), CDL_OK);
+  ck_assert_int_eq(analysis_matrix_transpose(m, &t), CDL_STATUS_OK);
   return t;
 }
 
@@ -50,7 +50,7 @@ static analysis_matrix transposed(const analysis_matrix *m)
 static analysis_matrix product(const analysis_matrix *x, const analysis_matrix *y)
 {
   analysis_matrix p;
-  ck_assert_int_eq(analysis_matrix_create(x->rows, y->columns, &p), CDL_OK);
+  ck_assert_int_eq(analysis_matrix_create(x->rows, y->columns, &p), CDL_STATUS_OK);
   for (int64_t i = 0; i < x->rows; i++)
     for (int64_t j = 0; j < y->columns; j++)
       for (int64_t l = 0; l < x->columns; l++)
@@ -62,7 +62,7 @@ static analysis_matrix product(const analysis_matrix *x, const analysis_matrix *
 static analysis_spectrum spectrum(const analysis_matrix *m)
 {
   analysis_spectrum s;
-  ck_assert_int_eq(analysis_spectrum_of(queue, m, &s), CDL_OK);
+  ck_assert_int_eq(analysis_spectrum_of(queue, m, &s), CDL_STATUS_OK);
   return s;
 }
 
@@ -138,9 +138,9 @@ START_TEST(random_subspaces_are_as_similar_as_expected)
     for (int draw = 0; draw < DRAWS; draw++) {
       analysis_matrix x, y;
       ck_assert_int_eq(analysis_random_vectors(queue, cases[c].i, cases[c].n, &numbers, &x),
-                       CDL_OK);
+                       CDL_STATUS_OK);
       ck_assert_int_eq(analysis_random_vectors(queue, cases[c].j, cases[c].n, &numbers, &y),
-                       CDL_OK);
+                       CDL_STATUS_OK);
       const double phi = analysis_phi(&x, cases[c].i, &y, cases[c].j);
       sum += phi;
       squares += phi * phi;
@@ -164,7 +164,7 @@ START_TEST(a_product_has_the_spectrum_of_its_matrix)
 {
   analysis_matrix x = normal(14, 3), y = normal(3, 9), m = product(&x, &y);
   analysis_spectrum s = spectrum(&m), p;
-  ck_assert_int_eq(analysis_spectrum_of_product(queue, &x, &y, &p), CDL_OK);
+  ck_assert_int_eq(analysis_spectrum_of_product(queue, &x, &y, &p), CDL_STATUS_OK);
   ck_assert_int_eq(p.sigma.columns, 3);
   ck_assert_int_eq(p.rank, 3);
   ck_assert_int_eq(s.rank, 3);
@@ -189,7 +189,8 @@ START_TEST(more_vectors_than_the_rank_are_orthonormal_and_warned_of)
   analysis_spectrum s = spectrum(&m);
   ck_assert(analysis_spectrum_check(&s, 3, "it"));
   ck_assert(!analysis_spectrum_check(&s, 4, "it"));
-  ck_assert_int_eq(analysis_spectrum_extend(queue, &s, ANALYSIS_SIDE_LEFT, 7, &numbers), CDL_OK);
+  ck_assert_int_eq(analysis_spectrum_extend(queue, &s, ANALYSIS_SIDE_LEFT, 7, &numbers),
+                   CDL_STATUS_OK);
   expect_orthonormal_rows(&s.vectors[ANALYSIS_SIDE_LEFT]);
   ck_assert_int_eq(s.vectors[ANALYSIS_SIDE_LEFT].rows, 7);
   /* The leading three still span the matrix's columns. */
@@ -198,7 +199,7 @@ START_TEST(more_vectors_than_the_rank_are_orthonormal_and_warned_of)
       analysis_phi(&s.vectors[ANALYSIS_SIDE_LEFT], 3, &again.vectors[ANALYSIS_SIDE_LEFT], 3), 1,
       CLOSE);
   /* Of a matrix with equal singular values no part is determined. */
-  ck_assert_int_eq(analysis_matrix_create(4, 4, &same), CDL_OK);
+  ck_assert_int_eq(analysis_matrix_create(4, 4, &same), CDL_STATUS_OK);
   for (int i = 0; i < 4; i++)
     analysis_matrix_row(&same, i)[i] = i < 2 ? 2 : 1;
   analysis_spectrum equal = spectrum(&same);
@@ -235,7 +236,7 @@ static void reflect_rows(analysis_matrix *m)
 static analysis_matrix square_with(int64_t n, double largest, double least, bool ratios)
 {
   analysis_matrix m;
-  ck_assert_int_eq(analysis_matrix_create(n, n, &m), CDL_OK);
+  ck_assert_int_eq(analysis_matrix_create(n, n, &m), CDL_STATUS_OK);
   for (int64_t i = 0; i < n; i++) {
     const double part = n > 1 ? (double)i / (double)(n - 1) : 0;
     analysis_matrix_row(&m, i)[i] =
@@ -266,14 +267,14 @@ START_TEST(an_inverse_knows_its_condition)
     analysis_matrix m = square_with(cases[i].n, cases[i].largest, cases[i].least, cases[i].ratios);
     const double condition = cases[i].largest / cases[i].least;
     analysis_inverted found;
-    ck_assert_int_eq(analysis_invert(queue, &m, &found), CDL_OK);
+    ck_assert_int_eq(analysis_invert(queue, &m, &found), CDL_STATUS_OK);
     ck_assert_int_eq(found.rank, cases[i].n);
     ck_assert_msg(fabs(found.condition - condition) <= cases[i].bound * condition,
                   "case %zu: %.12g, not %.12g", i, found.condition, condition);
     analysis_matrix wanted = normal(cases[i].n, 3), turned = transposed(&m);
     for (int side = 0; side < 2; side++) {
       analysis_matrix b = product(side == 0 ? &m : &turned, &wanted), x;
-      ck_assert_int_eq(analysis_inverted_solve(&found, side == 1, &b, &x), CDL_OK);
+      ck_assert_int_eq(analysis_inverted_solve(&found, side == 1, &b, &x), CDL_STATUS_OK);
       expect_equal(&x, &wanted, 1e-14 * condition * (double)cases[i].n);
       analysis_matrix_free(&b);
       analysis_matrix_free(&x);
@@ -290,11 +291,11 @@ START_TEST(a_matrix_without_an_inverse_says_its_rank)
 {
   analysis_matrix x = normal(9, 4), y = normal(4, 9), none;
   analysis_matrix deficient = product(&x, &y);
-  ck_assert_int_eq(analysis_matrix_create(5, 5, &none), CDL_OK);
+  ck_assert_int_eq(analysis_matrix_create(5, 5, &none), CDL_STATUS_OK);
   const analysis_matrix *const cases[] = {&deficient, &none};
   for (int i = 0; i < 2; i++) {
     analysis_inverted found;
-    ck_assert_int_eq(analysis_invert(queue, cases[i], &found), CDL_OK);
+    ck_assert_int_eq(analysis_invert(queue, cases[i], &found), CDL_STATUS_OK);
     ck_assert_int_eq(found.rank, i == 0 ? 4 : 0);
     ck_assert(isinf(found.condition));
     analysis_inverted_free(&found);
@@ -309,8 +310,8 @@ static double largest_of(const analysis_matrix *m)
 {
   analysis_resident r;
   double sigma;
-  ck_assert_int_eq(analysis_resident_begin(queue, m, &r), CDL_OK);
-  ck_assert_int_eq(analysis_largest_singular_value(&r, &sigma), CDL_OK);
+  ck_assert_int_eq(analysis_resident_begin(queue, m, &r), CDL_STATUS_OK);
+  ck_assert_int_eq(analysis_largest_singular_value(&r, &sigma), CDL_STATUS_OK);
   analysis_resident_end(&r);
   return sigma;
 }
@@ -321,9 +322,9 @@ START_TEST(the_largest_singular_value_of_any_shape)
   for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
     analysis_matrix m = normal(shapes[i][0], shapes[i][1]), none, sigma;
     const double largest = largest_of(&m);
-    ck_assert_int_eq(analysis_matrix_svd(queue, &m, NULL, &sigma, NULL), CDL_OK);
+    ck_assert_int_eq(analysis_matrix_svd(queue, &m, NULL, &sigma, NULL), CDL_STATUS_OK);
     ck_assert_double_eq_tol(largest, sigma.values[0], 1e-7 * sigma.values[0]);
-    ck_assert_int_eq(analysis_matrix_create(shapes[i][0], shapes[i][1], &none), CDL_OK);
+    ck_assert_int_eq(analysis_matrix_create(shapes[i][0], shapes[i][1], &none), CDL_STATUS_OK);
     ck_assert(largest_of(&none) == 0);
     analysis_matrix_free(&m);
     analysis_matrix_free(&none);
@@ -341,9 +342,9 @@ typedef struct {
   analysis_matrix w, theta_a, theta_b, a, b;
 } conditioned;
 
-static conditioned condition(analysis_matrix w, cdl_orientation form)
+static conditioned condition(analysis_matrix w, adapter_orientation form)
 {
-  const bool paper = form == CDL_ORIENTATION_PAPER;
+  const bool paper = form == ADAPTER_ORIENTATION_PAPER;
   conditioned c = {.w = w,
                    .theta_a = normal(RANK, paper ? w.rows : w.columns),
                    .theta_b = normal(RANK, w.columns)};
@@ -375,16 +376,16 @@ START_TEST(a_condlora_adapter_gives_back_its_theta)
 {
   static const struct {
     int64_t out, in;
-    cdl_orientation form;
-  } cases[] = {{9, 9, CDL_ORIENTATION_PAPER},
-               {9, 9, CDL_ORIENTATION_REFERENCE},
-               {13, 8, CDL_ORIENTATION_PAPER},
-               {8, 13, CDL_ORIENTATION_PAPER}};
+    adapter_orientation form;
+  } cases[] = {{9, 9, ADAPTER_ORIENTATION_PAPER},
+               {9, 9, ADAPTER_ORIENTATION_REFERENCE},
+               {13, 8, ADAPTER_ORIENTATION_PAPER},
+               {8, 13, ADAPTER_ORIENTATION_PAPER}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     conditioned c = condition(normal(cases[i].out, cases[i].in), cases[i].form);
     analysis_conversion_matrices m;
     ck_assert_int_eq(analysis_conversion_matrices_of(queue, &c.w, &c.a, &c.b, cases[i].form, &m),
-                     CDL_OK);
+                     CDL_STATUS_OK);
     ck_assert(m.condition >= 1 && isfinite(m.condition));
     if (cases[i].out <= cases[i].in) /* W has full row rank */
       expect_theta(&m.a, &c.theta_a);
@@ -400,10 +401,11 @@ END_TEST
 START_TEST(a_weight_without_full_rank_has_its_pseudo_inverse)
 {
   analysis_matrix x = normal(10, 4), y = normal(4, 7), yt = transposed(&y);
-  conditioned c = condition(product(&x, &y), CDL_ORIENTATION_PAPER);
+  conditioned c = condition(product(&x, &y), ADAPTER_ORIENTATION_PAPER);
   analysis_conversion_matrices m;
   ck_assert_int_eq(
-      analysis_conversion_matrices_of(queue, &c.w, &c.a, &c.b, CDL_ORIENTATION_PAPER, &m), CDL_OK);
+      analysis_conversion_matrices_of(queue, &c.w, &c.a, &c.b, ADAPTER_ORIENTATION_PAPER, &m),
+      CDL_STATUS_OK);
   ck_assert(isinf(m.condition));
   analysis_matrix wt = transposed(&c.w), at = transposed(&c.a), b = product(&c.w, &m.b),
                   a = product(&wt, &m.a);
@@ -431,16 +433,16 @@ END_TEST
 START_TEST(what_has_no_inverse_is_refused)
 {
   analysis_conversion_matrices m;
-  conditioned wide = condition(normal(4, 6), CDL_ORIENTATION_PAPER);
+  conditioned wide = condition(normal(4, 6), ADAPTER_ORIENTATION_PAPER);
   ck_assert_int_eq(analysis_conversion_matrices_of(queue, &wide.w, &wide.a, &wide.b,
-                                                   CDL_ORIENTATION_REFERENCE, &m),
-                   CDL_USAGE);
+                                                   ADAPTER_ORIENTATION_REFERENCE, &m),
+                   CDL_STATUS_USAGE);
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "[4, 6]"));
   analysis_matrix x = normal(6, 2), y = normal(2, 6);
-  conditioned singular = condition(product(&x, &y), CDL_ORIENTATION_REFERENCE);
+  conditioned singular = condition(product(&x, &y), ADAPTER_ORIENTATION_REFERENCE);
   ck_assert_int_eq(analysis_conversion_matrices_of(queue, &singular.w, &singular.a, &singular.b,
-                                                   CDL_ORIENTATION_REFERENCE, &m),
-                   CDL_NUMERIC);
+                                                   ADAPTER_ORIENTATION_REFERENCE, &m),
+                   CDL_STATUS_NUMERIC);
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "rank 2 of 6"));
   analysis_matrix_free(&x);
   analysis_matrix_free(&y);
@@ -453,7 +455,7 @@ END_TEST
 
 enum { LAYERS = 4, OUT = 11, IN = 11 };
 
-static cdl_site sites[LAYERS];
+static encoder_module modules[LAYERS];
 static cdl_buffer *weights[LAYERS];
 static analysis_adapted_layer layers[LAYERS];
 static analysis_adapted_target target;
@@ -482,12 +484,13 @@ static void make_layers(bool shared)
       values[i] = (float)w.values[i];
       w.values[i] = (double)values[i]; /* the weight that is there */
     }
-    ck_assert_int_eq(cdl_buffer_create(backend, sizeof values, &weights[l]), CDL_OK);
-    sites[l] = (cdl_site){.layer = l, .weight = cdl_tensor_2d(weights[l], CDL_F32, 0, OUT, IN)};
-    cdl_upload(queue, sites[l].weight, values, sizeof values);
-    ck_assert_int_eq(cdl_sync(queue), CDL_OK);
+    ck_assert_int_eq(cdl_buffer_create(backend, sizeof values, &weights[l]), CDL_STATUS_OK);
+    modules[l] = (encoder_module){.layer = l,
+                                  .weight = cdl_tensor_2d(weights[l], CDL_DTYPE_F32, 0, OUT, IN)};
+    cdl_queue_upload(queue, modules[l].weight, values, sizeof values);
+    ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_OK);
     layers[l] = (analysis_adapted_layer){
-        .number = l, .site = &sites[l], .a = product(&theta_a, &w), .b = product(&w, &theta_b)};
+        .number = l, .module = &modules[l], .a = product(&theta_a, &w), .b = product(&w, &theta_b)};
     analysis_matrix_free(&w);
   }
   analysis_matrix_free(&theta_a);
@@ -506,13 +509,13 @@ static void free_layers(void)
 START_TEST(what_is_shared_is_found_in_every_layer)
 {
   const analysis_conversion_settings settings = {
-      .form = CDL_ORIENTATION_PAPER, .i = 2, .j = 2, .sides = {true, true}, .seed = 3};
+      .form = ADAPTER_ORIENTATION_PAPER, .i = 2, .j = 2, .sides = {true, true}, .seed = 3};
   analysis_conversion figure;
   analysis_sharing sharing;
   make_layers(true);
-  ck_assert_int_eq(analysis_conversion_compute(queue, &adapted, &settings, &figure), CDL_OK);
-  ck_assert_int_eq(analysis_sharing_compute(queue, &adapted, CDL_ORIENTATION_PAPER, &sharing),
-                   CDL_OK);
+  ck_assert_int_eq(analysis_conversion_compute(queue, &adapted, &settings, &figure), CDL_STATUS_OK);
+  ck_assert_int_eq(analysis_sharing_compute(queue, &adapted, ADAPTER_ORIENTATION_PAPER, &sharing),
+                   CDL_STATUS_OK);
   for (analysis_conversion_kind k = ANALYSIS_CONVERSION_A; k <= ANALYSIS_CONVERSION_B; k++) {
     for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++) {
       ck_assert_double_eq_tol(figure.targets[0].figures[k][side].grid.upper, 1, CLOSE);
@@ -532,16 +535,16 @@ END_TEST
 START_TEST(what_is_not_shared_is_as_random)
 {
   const analysis_conversion_settings settings = {
-      .form = CDL_ORIENTATION_PAPER, .i = 3, .j = 2, .sides = {true, false}, .seed = 3};
+      .form = ADAPTER_ORIENTATION_PAPER, .i = 3, .j = 2, .sides = {true, false}, .seed = 3};
   analysis_conversion_settings several = settings;
   analysis_conversion figure, again;
   several.workers = 3;
   analysis_sharing sharing;
   make_layers(false);
-  ck_assert_int_eq(analysis_conversion_compute(queue, &adapted, &settings, &figure), CDL_OK);
-  ck_assert_int_eq(analysis_conversion_compute(queue, &adapted, &several, &again), CDL_OK);
-  ck_assert_int_eq(analysis_sharing_compute(queue, &adapted, CDL_ORIENTATION_PAPER, &sharing),
-                   CDL_OK);
+  ck_assert_int_eq(analysis_conversion_compute(queue, &adapted, &settings, &figure), CDL_STATUS_OK);
+  ck_assert_int_eq(analysis_conversion_compute(queue, &adapted, &several, &again), CDL_STATUS_OK);
+  ck_assert_int_eq(analysis_sharing_compute(queue, &adapted, ADAPTER_ORIENTATION_PAPER, &sharing),
+                   CDL_STATUS_OK);
   for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++) {
     const analysis_conversion_figure *f = &figure.targets[0].figures[k][ANALYSIS_SIDE_LEFT];
     ck_assert_ptr_null(figure.targets[0].figures[k][ANALYSIS_SIDE_RIGHT].grid.values);
@@ -571,7 +574,8 @@ START_TEST(an_adapter_is_like_itself)
   const analysis_similarity_settings settings = {.i = 2, .j = 3, .seed = 1};
   analysis_similarity s;
   make_layers(false);
-  ck_assert_int_eq(analysis_similarity_compute(queue, &adapted, &adapted, &settings, &s), CDL_OK);
+  ck_assert_int_eq(analysis_similarity_compute(queue, &adapted, &adapted, &settings, &s),
+                   CDL_STATUS_OK);
   for (analysis_similarity_kind k = 0; k < ANALYSIS_SIMILARITY_COUNT; k++) {
     ck_assert_double_eq_tol(s.phi[k], 1, CLOSE);
     ck_assert(s.random[k] > 0 && s.random[k] < 0.7);
@@ -585,14 +589,16 @@ END_TEST
 START_TEST(vectors_that_are_not_there_are_refused)
 {
   const analysis_conversion_settings settings = {
-      .form = CDL_ORIENTATION_PAPER, .i = 2, .j = 4, .sides = {false, true}, .seed = 3};
+      .form = ADAPTER_ORIENTATION_PAPER, .i = 2, .j = 4, .sides = {false, true}, .seed = 3};
   const analysis_correlation_settings correlation = {.i = 12, .j = 2, .sides = {true, true}};
   analysis_conversion figure;
   analysis_correlation c;
   make_layers(false);
-  ck_assert_int_eq(analysis_conversion_compute(queue, &adapted, &settings, &figure), CDL_USAGE);
+  ck_assert_int_eq(analysis_conversion_compute(queue, &adapted, &settings, &figure),
+                   CDL_STATUS_USAGE);
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "--j 4"));
-  ck_assert_int_eq(analysis_correlation_compute(queue, &adapted, &correlation, &c), CDL_USAGE);
+  ck_assert_int_eq(analysis_correlation_compute(queue, &adapted, &correlation, &c),
+                   CDL_STATUS_USAGE);
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "--i 12"));
   free_layers();
 }

@@ -17,9 +17,9 @@ static recording *seen;
 
 static void open_plugin(const char *name, const cdl_backend_options *options)
 {
-  ck_assert_int_eq(cdl_backend_open(plugin_path(name), options, &backend), CDL_OK);
-  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_OK);
-  ck_assert_int_eq(cdl_buffer_create(backend, 4096, &buffer), CDL_OK);
+  ck_assert_int_eq(cdl_backend_open(plugin_path(name), options, &backend), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_buffer_create(backend, 4096, &buffer), CDL_STATUS_OK);
   seen = plugin_variable(name, "recorded");
 }
 
@@ -32,12 +32,12 @@ static void tear_down(void)
 {
   cdl_buffer_destroy(buffer);
   cdl_queue_destroy(queue);
-  ck_assert_msg(cdl_backend_close(backend) == CDL_OK, "%s", cdl_error_message());
+  ck_assert_msg(cdl_backend_close(backend) == CDL_STATUS_OK, "%s", cdl_error_message());
 }
 
 static cdl_tensor matrix(int64_t offset, int64_t rows, int64_t columns)
 {
-  return cdl_tensor_2d(buffer, CDL_F32, offset, rows, columns);
+  return cdl_tensor_2d(buffer, CDL_DTYPE_F32, offset, rows, columns);
 }
 
 static void assert_message(const char *word)
@@ -72,7 +72,7 @@ static void note_line(void *user, const cdl_backend_listing *line)
 START_TEST(known_backends_are_listed)
 {
   listed l = {0};
-  ck_assert_int_eq(cdl_backend_list(note_line, &l), CDL_OK);
+  ck_assert_int_eq(cdl_backend_list(note_line, &l), CDL_STATUS_OK);
   ck_assert_int_eq(l.null, 1);
   ck_assert_int_eq(l.absent_without_reason, 0);
   ck_assert_int_ge(l.lines, 3); /* cuda and opencl are always spoken of */
@@ -89,7 +89,7 @@ START_TEST(a_listing_says_why_a_plugin_fails)
 {
   bool said = false;
   setenv("CDL_BACKEND_PATH", plugin_folder(), 1);
-  ck_assert_int_eq(cdl_backend_list(note_failing, &said), CDL_OK);
+  ck_assert_int_eq(cdl_backend_list(note_failing, &said), CDL_STATUS_OK);
   ck_assert(said);
 }
 END_TEST
@@ -99,13 +99,13 @@ START_TEST(names_that_cannot_be_are_refused)
   cdl_backend *none = NULL;
   static const char *const names[] = {"", ":0", "no such", "no-such-backend", "../x.so"};
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-    ck_assert_int_eq(cdl_backend_open(names[i], NULL, &none), CDL_ABSENT);
+    ck_assert_int_eq(cdl_backend_open(names[i], NULL, &none), CDL_STATUS_ABSENT);
     ck_assert_ptr_null(none);
     ck_assert_int_gt((int)strlen(cdl_error_message()), 10);
   }
-  ck_assert_int_eq(cdl_backend_open(NULL, NULL, &none), CDL_ARGUMENT);
+  ck_assert_int_eq(cdl_backend_open(NULL, NULL, &none), CDL_STATUS_ARGUMENT);
   const cdl_backend_options options = {.threads = -1};
-  ck_assert_int_eq(cdl_backend_open("cpu", &options, &none), CDL_ARGUMENT);
+  ck_assert_int_eq(cdl_backend_open("cpu", &options, &none), CDL_STATUS_ARGUMENT);
 }
 END_TEST
 
@@ -115,13 +115,13 @@ START_TEST(memory_is_counted)
 {
   cdl_memory_info info;
   cdl_buffer *more;
-  ck_assert_int_eq(cdl_buffer_create(backend, 1000, &more), CDL_OK);
+  ck_assert_int_eq(cdl_buffer_create(backend, 1000, &more), CDL_STATUS_OK);
   ck_assert_uint_eq(cdl_buffer_bytes(more), 1000);
-  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_OK);
+  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_STATUS_OK);
   ck_assert_uint_eq(info.used_bytes, 5096);
   ck_assert_uint_eq(info.peak_bytes, 5096);
   cdl_buffer_destroy(more);
-  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_OK);
+  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_STATUS_OK);
   ck_assert_uint_eq(info.used_bytes, 4096);
   ck_assert_uint_eq(info.peak_bytes, 5096);
   ck_assert_uint_eq(info.free_bytes, 1000);
@@ -133,12 +133,12 @@ END_TEST
 START_TEST(out_of_memory_names_wanted_and_free)
 {
   cdl_buffer *none;
-  ck_assert_int_eq(cdl_buffer_create(backend, 2000000, &none), CDL_MEMORY);
+  ck_assert_int_eq(cdl_buffer_create(backend, 2000000, &none), CDL_STATUS_MEMORY);
   ck_assert_str_eq(
       cdl_error_message(),
       "recording: out of memory: wanted 2000000 bytes, 1000 of 4000 are free: too much");
   ck_assert_ptr_null(none);
-  ck_assert_int_eq(cdl_buffer_create(backend, SIZE_MAX, &none), CDL_MEMORY);
+  ck_assert_int_eq(cdl_buffer_create(backend, SIZE_MAX, &none), CDL_STATUS_MEMORY);
   assert_message("wanted 18446744073709551615 bytes");
 }
 END_TEST
@@ -146,14 +146,14 @@ END_TEST
 START_TEST(an_empty_buffer_is_a_buffer)
 {
   cdl_buffer *empty;
-  ck_assert_int_eq(cdl_buffer_create(backend, 0, &empty), CDL_OK);
+  ck_assert_int_eq(cdl_buffer_create(backend, 0, &empty), CDL_STATUS_OK);
   ck_assert_ptr_nonnull(empty->handle);
-  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_2d(empty, CDL_F32, 0, 0, 3)));
-  cdl_upload(queue, cdl_tensor_1d(empty, CDL_F32, 0, 0), NULL, 0);
-  ck_assert_int_eq(cdl_sync(queue), CDL_OK);
+  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_2d(empty, CDL_DTYPE_F32, 0, 0, 3)));
+  cdl_queue_upload(queue, cdl_tensor_1d(empty, CDL_DTYPE_F32, 0, 0), NULL, 0);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_OK);
   ck_assert_int_eq(seen->calls[CDL_OP_fill], 0);
-  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_2d(empty, CDL_F32, 0, 1, 1)));
-  ck_assert_int_eq(cdl_sync(queue), CDL_ARGUMENT);
+  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_2d(empty, CDL_DTYPE_F32, 0, 1, 1)));
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_ARGUMENT);
   assert_message("reaches past its buffer");
   cdl_buffer_destroy(empty);
 }
@@ -162,8 +162,8 @@ END_TEST
 START_TEST(closing_counts_what_is_alive)
 {
   cdl_queue *another;
-  ck_assert_int_eq(cdl_queue_create(backend, &another), CDL_OK);
-  ck_assert_int_eq(cdl_backend_close(backend), CDL_ARGUMENT);
+  ck_assert_int_eq(cdl_queue_create(backend, &another), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_ARGUMENT);
   assert_message("recording: still alive: 1 buffers, 0 weights, 2 queues");
   cdl_queue_destroy(another);
   ck_assert_ptr_eq(cdl_queue_backend(queue), backend);
@@ -176,9 +176,9 @@ START_TEST(bytes_come_back)
 {
   const float sent[6] = {1, -2, 3, -4, 5, -6};
   float received[6] = {0};
-  cdl_upload(queue, matrix(7, 2, 3), sent, sizeof sent);
-  cdl_download(queue, received, matrix(7, 2, 3), sizeof received);
-  ck_assert_int_eq(cdl_sync(queue), CDL_OK);
+  cdl_queue_upload(queue, matrix(7, 2, 3), sent, sizeof sent);
+  cdl_queue_download(queue, received, matrix(7, 2, 3), sizeof received);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_OK);
   ck_assert_mem_eq(sent, received, sizeof sent);
 }
 END_TEST
@@ -193,21 +193,21 @@ START_TEST(transfers_are_checked)
     const char *word;
   } cases[] = {
       {matrix(0, 2, 3), host, 20, "upload: 20 bytes for a tensor [2, 3] of 24 bytes"},
-      {cdl_columns(matrix(0, 2, 4), 0, 3), host, 24, "has gaps"},
+      {cdl_tensor_columns(matrix(0, 2, 4), 0, 3), host, 24, "has gaps"},
       {matrix(0, 2, 3), NULL, 24, "host memory is NULL"},
       {matrix(1020, 2, 3), host, 24, "reaches past its buffer"},
       {(cdl_tensor){0}, host, 0, "is absent"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     cdl_queue *fresh;
-    ck_assert_int_eq(cdl_queue_create(backend, &fresh), CDL_OK);
-    cdl_upload(fresh, cases[i].tensor, cases[i].host, cases[i].bytes);
-    ck_assert_int_eq(cdl_sync(fresh), CDL_ARGUMENT);
+    ck_assert_int_eq(cdl_queue_create(backend, &fresh), CDL_STATUS_OK);
+    cdl_queue_upload(fresh, cases[i].tensor, cases[i].host, cases[i].bytes);
+    ck_assert_int_eq(cdl_queue_sync(fresh), CDL_STATUS_ARGUMENT);
     assert_message(cases[i].word);
     cdl_queue_destroy(fresh);
-    ck_assert_int_eq(cdl_queue_create(backend, &fresh), CDL_OK);
-    cdl_download(fresh, cases[i].host, cases[i].tensor, cases[i].bytes);
-    ck_assert_int_eq(cdl_sync(fresh), CDL_ARGUMENT);
+    ck_assert_int_eq(cdl_queue_create(backend, &fresh), CDL_STATUS_OK);
+    cdl_queue_download(fresh, cases[i].host, cases[i].tensor, cases[i].bytes);
+    ck_assert_int_eq(cdl_queue_sync(fresh), CDL_STATUS_ARGUMENT);
     cdl_queue_destroy(fresh);
   }
 }
@@ -218,17 +218,17 @@ END_TEST
 START_TEST(a_queue_keeps_its_first_error)
 {
   seen->fail_op = CDL_OP_fill;
-  seen->fail_status = CDL_NUMERIC;
-  ck_assert_int_eq(cdl_queue_status(queue), CDL_OK);
+  seen->fail_status = CDL_STATUS_NUMERIC;
+  ck_assert_int_eq(cdl_queue_status(queue), CDL_STATUS_OK);
   fill();
   cdl_copy(queue, CDL_ARGS(copy, .out = matrix(0, 2, 3),
                            .x = matrix(99999, 2, 3))); /* wrong too, but later */
-  cdl_fail(CDL_DATA, "another thing");
-  ck_assert_int_eq(cdl_queue_status(queue), CDL_NUMERIC);
+  cdl_fail(CDL_STATUS_DATA, "another thing");
+  ck_assert_int_eq(cdl_queue_status(queue), CDL_STATUS_NUMERIC);
   ck_assert_str_eq(cdl_error_message(), "fill(out F32 [2, 3]): error 42");
   seen->fail_op = -1;
   fill();
-  ck_assert_int_eq(cdl_sync(queue), CDL_NUMERIC);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_NUMERIC);
   ck_assert_str_eq(cdl_error_message(), "fill(out F32 [2, 3]): error 42");
   ck_assert_int_eq(seen->calls[CDL_OP_fill], 1);
   ck_assert_int_eq(seen->calls[CDL_OP_copy], 0);
@@ -239,22 +239,22 @@ END_TEST
 START_TEST(an_error_of_one_queue_is_not_anothers)
 {
   cdl_queue *other;
-  ck_assert_int_eq(cdl_queue_create(backend, &other), CDL_OK);
+  ck_assert_int_eq(cdl_queue_create(backend, &other), CDL_STATUS_OK);
   cdl_fill(queue, CDL_ARGS(fill, .out = {0}));
-  ck_assert_int_eq(cdl_sync(queue), CDL_ARGUMENT);
-  ck_assert_int_eq(cdl_sync(other), CDL_OK);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_ARGUMENT);
+  ck_assert_int_eq(cdl_queue_sync(other), CDL_STATUS_OK);
   cdl_queue_destroy(other);
 }
 END_TEST
 
 START_TEST(an_error_without_words_has_some)
 {
-  cdl_fail(CDL_DATA, "an older message");
+  cdl_fail(CDL_STATUS_DATA, "an older message");
   seen->fail_op = CDL_OP_fill;
-  seen->fail_status = CDL_UNSUPPORTED;
+  seen->fail_status = CDL_STATUS_UNSUPPORTED;
   seen->mute = true;
   fill();
-  ck_assert_int_eq(cdl_sync(queue), CDL_UNSUPPORTED);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_UNSUPPORTED);
   ck_assert_str_eq(cdl_error_message(), "fill(out F32 [2, 3]): no reason given (UNSUPPORTED)");
 }
 END_TEST
@@ -262,17 +262,17 @@ END_TEST
 START_TEST(a_late_fault_names_the_ops_since_the_last_sync)
 {
   cdl_copy(queue, CDL_ARGS(copy, .out = matrix(0, 2, 3), .x = matrix(6, 2, 3)));
-  ck_assert_int_eq(cdl_sync(queue), CDL_OK);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_OK);
   fill();
   cdl_unary(queue, CDL_ARGS(unary, .out = matrix(0, 2, 3), .x = matrix(6, 2, 3),
                             .function = CDL_UNARY_EXP));
   fill();
   seen->fail_sync = true;
-  ck_assert_int_eq(cdl_sync(queue), CDL_DEVICE);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_DEVICE);
   ck_assert_str_eq(cdl_error_message(),
                    "recording: found at sync: fault 77; since the last sync: fill x2, unary");
   seen->fail_sync = false;
-  ck_assert_int_eq(cdl_sync(queue), CDL_DEVICE);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_DEVICE);
 }
 END_TEST
 
@@ -280,9 +280,9 @@ START_TEST(a_device_error_names_what_went_before)
 {
   fill();
   seen->fail_op = CDL_OP_copy;
-  seen->fail_status = CDL_DEVICE;
+  seen->fail_status = CDL_STATUS_DEVICE;
   cdl_copy(queue, CDL_ARGS(copy, .out = matrix(0, 2, 3), .x = matrix(6, 2, 3)));
-  ck_assert_int_eq(cdl_sync(queue), CDL_DEVICE);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_DEVICE);
   ck_assert_str_eq(cdl_error_message(),
                    "copy(out F32 [2, 3], x F32 [2, 3]): error 42; enqueued before it since the "
                    "last sync: fill");
@@ -293,12 +293,12 @@ START_TEST(sync_after_each_op_names_the_one)
 {
   cdl_queue *careful;
   setenv("CDL_SYNC", "1", 1);
-  ck_assert_int_eq(cdl_queue_create(backend, &careful), CDL_OK);
+  ck_assert_int_eq(cdl_queue_create(backend, &careful), CDL_STATUS_OK);
   cdl_fill(careful, CDL_ARGS(fill, .out = matrix(0, 2, 3)));
   ck_assert_int_eq(seen->syncs, 1);
   seen->fail_sync = true;
   cdl_copy(careful, CDL_ARGS(copy, .out = matrix(0, 2, 3), .x = matrix(6, 2, 3)));
-  ck_assert_int_eq(cdl_queue_status(careful), CDL_DEVICE);
+  ck_assert_int_eq(cdl_queue_status(careful), CDL_STATUS_DEVICE);
   ck_assert_str_eq(cdl_error_message(),
                    "copy(out F32 [2, 3], x F32 [2, 3]): recording: found at sync: fault 77; "
                    "since the last sync: copy");
@@ -313,19 +313,19 @@ START_TEST(sources_that_lie_stacked_are_not_copied)
   const cdl_tensor sources[] = {matrix(10, 2, 5), matrix(20, 3, 5), matrix(35, 1, 5)};
   cdl_weight *weight;
   cdl_memory_info info;
-  ck_assert_int_eq(cdl_weight_create(queue, sources, 3, &weight), CDL_OK);
+  ck_assert_int_eq(cdl_weight_create(queue, sources, 3, &weight), CDL_STATUS_OK);
   ck_assert_int_eq(cdl_weight_rows(weight), 6);
   ck_assert_int_eq(cdl_weight_columns(weight), 5);
-  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_OK);
+  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_STATUS_OK);
   ck_assert_uint_eq(info.used_bytes, 4096);
   cdl_weight_update(queue, weight);
-  ck_assert_int_eq(cdl_sync(queue), CDL_OK);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_OK);
   ck_assert_int_eq(seen->calls[CDL_OP_copy], 0);
   const cdl_tensor *plain = weight->handle;
   ck_assert_int_eq(plain->offset, 10);
   ck_assert_int_eq(plain->size[2], 6);
   ck_assert_int_eq(plain->stride[2], 5);
-  ck_assert_int_eq(cdl_backend_close(backend), CDL_ARGUMENT);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_ARGUMENT);
   assert_message("1 buffers, 1 weights, 1 queues");
   cdl_weight_destroy(weight);
 }
@@ -336,14 +336,14 @@ START_TEST(sources_apart_are_copied_and_counted)
   const cdl_tensor sources[] = {matrix(10, 2, 5), matrix(40, 3, 5)};
   cdl_weight *weight;
   cdl_memory_info info;
-  ck_assert_int_eq(cdl_weight_create(queue, sources, 2, &weight), CDL_OK);
+  ck_assert_int_eq(cdl_weight_create(queue, sources, 2, &weight), CDL_STATUS_OK);
   ck_assert_int_eq(seen->calls[CDL_OP_copy], 2);
-  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_OK);
+  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_STATUS_OK);
   ck_assert_uint_eq(info.used_bytes, 4096 + 5 * 5 * 4);
   cdl_weight_update(queue, weight);
   ck_assert_int_eq(seen->calls[CDL_OP_copy], 4);
   cdl_weight_destroy(weight);
-  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_OK);
+  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_STATUS_OK);
   ck_assert_uint_eq(info.used_bytes, 4096);
   cdl_weight_destroy(NULL);
 }
@@ -352,7 +352,7 @@ END_TEST
 START_TEST(weights_are_checked)
 {
   cdl_tensor halves = matrix(0, 2, 5);
-  halves.dtype = CDL_BF16;
+  halves.dtype = CDL_DTYPE_BF16;
   const struct {
     cdl_tensor sources[2];
     size_t count;
@@ -362,7 +362,9 @@ START_TEST(weights_are_checked)
        2,
        "source 1 is [3, 4], expected 5 columns as in source 0"},
       {{matrix(0, 2, 5), halves}, 2, "source 1 is BF16, expected F32"},
-      {{cdl_tensor_3d(buffer, CDL_F32, 0, 2, 2, 2)}, 1, "source 0 is [2, 2, 2], expected a matrix"},
+      {{cdl_tensor_3d(buffer, CDL_DTYPE_F32, 0, 2, 2, 2)},
+       1,
+       "source 0 is [2, 2, 2], expected a matrix"},
       {{matrix(0, 200, 500)}, 1, "reaches past its buffer"},
       {{{0}}, 1, "source 0 is absent"},
       {{{0}}, 0, "no sources"},
@@ -370,11 +372,12 @@ START_TEST(weights_are_checked)
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     cdl_weight *weight;
     ck_assert_int_eq(cdl_weight_create(queue, cases[i].sources, cases[i].count, &weight),
-                     CDL_ARGUMENT);
+                     CDL_STATUS_ARGUMENT);
     ck_assert_ptr_null(weight);
     assert_message(cases[i].word);
   }
-  ck_assert_int_eq(cdl_sync(queue), CDL_OK); /* the caller was told: the queue goes on */
+  ck_assert_int_eq(cdl_queue_sync(queue),
+                   CDL_STATUS_OK); /* the caller was told: the queue goes on */
 }
 END_TEST
 
@@ -384,11 +387,11 @@ START_TEST(a_failing_copy_leaves_no_weight)
   cdl_weight *weight;
   cdl_memory_info info;
   seen->fail_op = CDL_OP_copy;
-  seen->fail_status = CDL_DEVICE;
-  ck_assert_int_eq(cdl_weight_create(queue, sources, 2, &weight), CDL_DEVICE);
+  seen->fail_status = CDL_STATUS_DEVICE;
+  ck_assert_int_eq(cdl_weight_create(queue, sources, 2, &weight), CDL_STATUS_DEVICE);
   ck_assert_ptr_null(weight);
   assert_message("weight [5, 5]: error 42");
-  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_OK);
+  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_STATUS_OK);
   ck_assert_uint_eq(info.used_bytes, 4096);
 }
 END_TEST
@@ -401,21 +404,21 @@ START_TEST(a_backends_own_weights)
   const cdl_tensor sources[] = {matrix(10, 2, 5), matrix(40, 3, 5)};
   cdl_weight *weight;
   cdl_memory_info info;
-  ck_assert_int_eq(cdl_weight_create(queue, sources, 2, &weight), CDL_OK);
+  ck_assert_int_eq(cdl_weight_create(queue, sources, 2, &weight), CDL_STATUS_OK);
   ck_assert_ptr_eq(weight->handle, &made[0]);
-  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_OK);
+  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_STATUS_OK);
   ck_assert_uint_eq(info.used_bytes, 4096 + 200);
   cdl_weight_update(queue, weight);
   /* A composed linear reads the sources themselves, a GEMM each. */
   cdl_linear(queue,
              CDL_ARGS(linear, .out = matrix(100, 4, 5), .x = matrix(200, 4, 5), .weight = weight));
-  ck_assert_int_eq(cdl_sync(queue), CDL_OK);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_OK);
   ck_assert_int_eq(seen->calls[CDL_OP_gemm], 2);
   cdl_weight_destroy(weight);
   ck_assert_int_eq(made[0], 1);
   ck_assert_int_eq(made[1], 1);
   ck_assert_int_eq(made[2], 1);
-  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_OK);
+  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_STATUS_OK);
   ck_assert_uint_eq(info.used_bytes, 4096);
 }
 END_TEST
@@ -424,11 +427,11 @@ END_TEST
 
 static void add_norm(void)
 {
-  cdl_add_layer_norm(queue,
-                     CDL_ARGS(add_layer_norm, .out = matrix(0, 2, 3), .sum = matrix(10, 2, 3),
-                              .x = matrix(20, 2, 3), .residual = matrix(30, 2, 3),
-                              .gain = cdl_tensor_1d(buffer, CDL_F32, 40, 3),
-                              .bias = cdl_tensor_1d(buffer, CDL_F32, 50, 3), .epsilon = 1e-5f));
+  cdl_add_layer_norm(
+      queue, CDL_ARGS(add_layer_norm, .out = matrix(0, 2, 3), .sum = matrix(10, 2, 3),
+                      .x = matrix(20, 2, 3), .residual = matrix(30, 2, 3),
+                      .gain = cdl_tensor_1d(buffer, CDL_DTYPE_F32, 40, 3),
+                      .bias = cdl_tensor_1d(buffer, CDL_DTYPE_F32, 50, 3), .epsilon = 1e-5f));
 }
 
 typedef struct {
@@ -460,14 +463,14 @@ START_TEST(paths_are_chosen_counted_and_logged_once)
   seen->refuse_op = CDL_OP_add_layer_norm;
   add_norm();
   cdl_log_to(NULL, NULL);
-  ck_assert_int_eq(cdl_sync(queue), CDL_OK);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_OK);
   ck_assert_int_eq(seen->calls[CDL_OP_add_layer_norm], 2);
   ck_assert_int_eq(seen->calls[CDL_OP_binary], 2);
   ck_assert_int_eq(seen->calls[CDL_OP_layer_norm], 2);
   cdl_path_count counts[3];
   ck_assert_uint_eq(cdl_path_counts(backend, counts, 3), 2);
   ck_assert_int_eq(counts[0].op, CDL_OP_add_layer_norm);
-  ck_assert_int_eq(counts[0].dtype, CDL_F32);
+  ck_assert_int_eq(counts[0].dtype, CDL_DTYPE_F32);
   ck_assert_int_eq(counts[0].path, CDL_PATH_NATIVE);
   ck_assert_uint_eq(counts[0].calls, 2);
   ck_assert_int_eq(counts[1].path, CDL_PATH_COMPOSED);
@@ -515,25 +518,25 @@ START_TEST(calls_are_observed_before_and_after)
   cdl_backend_observe(backend, note_call, &o);
   cdl_fill(queue, CDL_ARGS(fill, .out = {0}));
   ck_assert_int_eq(o.before, 2);
-  ck_assert_int_eq(cdl_sync(queue), CDL_ARGUMENT);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_ARGUMENT);
 }
 END_TEST
 
 static void sync_before(void *user, const cdl_observation *observation)
 {
   if (!observation->after)
-    *(cdl_status *)user = cdl_sync(observation->queue);
+    *(cdl_status *)user = cdl_queue_sync(observation->queue);
 }
 
 START_TEST(an_observer_may_find_a_fault)
 {
-  cdl_status found = CDL_OK;
+  cdl_status found = CDL_STATUS_OK;
   cdl_backend_observe(backend, sync_before, &found);
   seen->fail_sync = true;
   fill();
-  ck_assert_int_eq(found, CDL_DEVICE);
+  ck_assert_int_eq(found, CDL_STATUS_DEVICE);
   ck_assert_int_eq(seen->calls[CDL_OP_fill], 0);
-  ck_assert_int_eq(cdl_sync(queue), CDL_DEVICE);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_DEVICE);
 }
 END_TEST
 
@@ -548,7 +551,7 @@ START_TEST(a_required_op_that_is_refused_has_no_path)
   seen->refuse_op = CDL_OP_gemm;
   ck_assert_int_eq(cdl_op_path(backend, CDL_OP_gemm, &args), CDL_PATH_NONE);
   cdl_gemm(queue, &args);
-  ck_assert_int_eq(cdl_sync(queue), CDL_UNSUPPORTED);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_UNSUPPORTED);
   assert_message(
       "gemm(out F32 [2, 3], a F32 [2, 4], b F32 [4, 3]): the backend recording does not do this");
   ck_assert_uint_eq(cdl_path_counts(backend, NULL, 0), 0);
@@ -559,12 +562,13 @@ START_TEST(no_fallback_forbids_the_host_path)
 {
   tear_down();
   open_plugin("recording", &(cdl_backend_options){.no_fallback = true});
-  const cdl_svd_args svd = {
-      .size = sizeof svd, .sigma = cdl_tensor_1d(buffer, CDL_F32, 0, 2), .a = matrix(10, 3, 2)};
+  const cdl_svd_args svd = {.size = sizeof svd,
+                            .sigma = cdl_tensor_1d(buffer, CDL_DTYPE_F32, 0, 2),
+                            .a = matrix(10, 3, 2)};
   cdl_svd(queue, &svd);
-  ck_assert_int_eq(cdl_sync(queue), CDL_OK);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_OK);
   cdl_qr(queue, CDL_ARGS(qr, .q = matrix(0, 3, 2), .r = matrix(10, 2, 2), .a = matrix(20, 3, 2)));
-  ck_assert_int_eq(cdl_sync(queue), CDL_UNSUPPORTED);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_UNSUPPORTED);
   ck_assert_str_eq(
       cdl_error_message(),
       "qr: recording has none of its own and would run it on the host, which no-fallback forbids");
@@ -576,28 +580,28 @@ START_TEST(the_host_path_solves_what_the_device_cannot)
 {
   static const double a[] = {2, 1, -99, 1, 3}, b[] = {5, 10, 10, 5}, solution[] = {1, 5, 3, 0};
   double x[7] = {7, 7, 7, 7, 7, 7, 7};
-  const cdl_tensor on_device[] = {cdl_tensor_1d(buffer, CDL_F64, 0, 5),
-                                  cdl_tensor_1d(buffer, CDL_F64, 10, 4),
-                                  cdl_tensor_1d(buffer, CDL_F64, 20, 7)};
-  cdl_upload(queue, on_device[0], a, sizeof a);
-  cdl_upload(queue, on_device[1], b, sizeof b);
-  cdl_upload(queue, on_device[2], x, sizeof x);
-  cdl_tensor strided_a = cdl_tensor_2d(buffer, CDL_F64, 0, 2, 2),
-             strided_x = cdl_tensor_2d(buffer, CDL_F64, 21, 2, 2);
+  const cdl_tensor on_device[] = {cdl_tensor_1d(buffer, CDL_DTYPE_F64, 0, 5),
+                                  cdl_tensor_1d(buffer, CDL_DTYPE_F64, 10, 4),
+                                  cdl_tensor_1d(buffer, CDL_DTYPE_F64, 20, 7)};
+  cdl_queue_upload(queue, on_device[0], a, sizeof a);
+  cdl_queue_upload(queue, on_device[1], b, sizeof b);
+  cdl_queue_upload(queue, on_device[2], x, sizeof x);
+  cdl_tensor strided_a = cdl_tensor_2d(buffer, CDL_DTYPE_F64, 0, 2, 2),
+             strided_x = cdl_tensor_2d(buffer, CDL_DTYPE_F64, 21, 2, 2);
   strided_a.stride[2] = strided_x.stride[2] = 3;
   const cdl_lu_solve_args args = {.size = sizeof args,
                                   .x = strided_x,
                                   .a = strided_a,
-                                  .b = cdl_tensor_2d(buffer, CDL_F64, 10, 2, 2)};
+                                  .b = cdl_tensor_2d(buffer, CDL_DTYPE_F64, 10, 2, 2)};
   ck_assert_int_eq(cdl_op_path(backend, CDL_OP_lu_solve, &args), CDL_PATH_HOST);
   cdl_lu_solve(queue, &args);
-  cdl_download(queue, x, on_device[2], sizeof x);
-  const cdl_status status = cdl_sync(queue);
-  if (status == CDL_UNSUPPORTED || status == CDL_ABSENT) {
+  cdl_queue_download(queue, x, on_device[2], sizeof x);
+  const cdl_status status = cdl_queue_sync(queue);
+  if (status == CDL_STATUS_UNSUPPORTED || status == CDL_STATUS_ABSENT) {
     printf("skipped: the_host_path_solves_what_the_device_cannot: %s\n", cdl_error_message());
     return;
   }
-  ck_assert_msg(status == CDL_OK, "%s", cdl_error_message());
+  ck_assert_msg(status == CDL_STATUS_OK, "%s", cdl_error_message());
   ck_assert_int_ge(seen->syncs, 1);
   for (int row = 0; row < 2; row++)
     for (int column = 0; column < 2; column++)
@@ -606,9 +610,9 @@ START_TEST(the_host_path_solves_what_the_device_cannot)
   ck_assert_double_eq(x[3], 7);
   ck_assert_double_eq(x[6], 7);
   static const double singular[] = {1, 2, 0, 2, 4};
-  cdl_upload(queue, on_device[0], singular, sizeof singular);
+  cdl_queue_upload(queue, on_device[0], singular, sizeof singular);
   cdl_lu_solve(queue, &args);
-  ck_assert_int_eq(cdl_sync(queue), CDL_NUMERIC);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_NUMERIC);
   assert_message("lu_solve(a F64 [2, 2], b F64 [2, 2], x F64 [2, 2]): on the host: ");
 }
 END_TEST
@@ -628,14 +632,14 @@ START_TEST(scratch_is_counted_and_goes_with_its_queue)
 {
   cdl_queue *other;
   cdl_memory_info info;
-  ck_assert_int_eq(cdl_queue_create(backend, &other), CDL_OK);
+  ck_assert_int_eq(cdl_queue_create(backend, &other), CDL_STATUS_OK);
   cdl_clip_norm(other, CDL_ARGS(clip_norm, .norm = matrix(0, 1, 1), .factor = matrix(1, 1, 1),
                                 .gradient = matrix(10, 7, 9), .max_norm = 1));
-  ck_assert_int_eq(cdl_sync(other), CDL_OK);
-  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_OK);
+  ck_assert_int_eq(cdl_queue_sync(other), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_STATUS_OK);
   ck_assert_uint_gt(info.used_bytes, 4096 + 7 * 4);
   cdl_queue_destroy(other);
-  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_OK);
+  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_STATUS_OK);
   ck_assert_uint_eq(info.used_bytes, 4096);
 }
 END_TEST
@@ -649,18 +653,19 @@ static const char *one_round(void)
   cdl_queue *own;
   cdl_buffer *memory;
   cdl_memory_info info;
-  if (cdl_queue_create(backend, &own) != CDL_OK ||
-      cdl_buffer_create(backend, 256, &memory) != CDL_OK)
+  if (cdl_queue_create(backend, &own) != CDL_STATUS_OK ||
+      cdl_buffer_create(backend, 256, &memory) != CDL_STATUS_OK)
     return "creating failed";
-  const cdl_tensor x = cdl_tensor_2d(memory, CDL_F32, 0, 4, 4);
+  const cdl_tensor x = cdl_tensor_2d(memory, CDL_DTYPE_F32, 0, 4, 4);
   cdl_unary(own, CDL_ARGS(unary, .out = x, .x = x, .function = CDL_UNARY_EXP));
-  cdl_clip_norm(own, CDL_ARGS(clip_norm, .norm = cdl_tensor_1d(memory, CDL_F32, 20, 1),
-                              .factor = cdl_tensor_1d(memory, CDL_F32, 21, 1), .gradient = x,
+  cdl_clip_norm(own, CDL_ARGS(clip_norm, .norm = cdl_tensor_1d(memory, CDL_DTYPE_F32, 20, 1),
+                              .factor = cdl_tensor_1d(memory, CDL_DTYPE_F32, 21, 1), .gradient = x,
                               .max_norm = 1));
-  if (cdl_sync(own) != CDL_OK || cdl_backend_memory(backend, &info) != CDL_OK)
+  if (cdl_queue_sync(own) != CDL_STATUS_OK || cdl_backend_memory(backend, &info) != CDL_STATUS_OK)
     return "an op failed";
   cdl_fill(own, CDL_ARGS(fill, .out = {0}));
-  if (cdl_sync(own) != CDL_ARGUMENT || strcmp(cdl_error_message(), "fill: out is absent") != 0)
+  if (cdl_queue_sync(own) != CDL_STATUS_ARGUMENT ||
+      strcmp(cdl_error_message(), "fill: out is absent") != 0)
     return "the error is not this thread's";
   cdl_buffer_destroy(memory);
   cdl_queue_destroy(own);
@@ -691,7 +696,7 @@ START_TEST(threads_share_a_backend)
   ck_assert_uint_eq(counts[0].calls, THREADS * ROUNDS);
   ck_assert_uint_eq(counts[1].calls, THREADS * ROUNDS);
   cdl_memory_info info;
-  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_OK);
+  ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_STATUS_OK);
   ck_assert_uint_eq(info.used_bytes, 4096);
 }
 END_TEST
@@ -706,7 +711,8 @@ static void *open_and_close(void *shared)
   opening *o = shared;
   for (int round = 0; round < 50; round++) {
     cdl_backend *own;
-    if (cdl_backend_open(o->path, NULL, &own) != CDL_OK || cdl_backend_close(own) != CDL_OK)
+    if (cdl_backend_open(o->path, NULL, &own) != CDL_STATUS_OK ||
+        cdl_backend_close(own) != CDL_STATUS_OK)
       o->failures++;
   }
   return NULL;

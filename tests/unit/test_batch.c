@@ -143,7 +143,8 @@ START_TEST(plans_are_sorted_stably_and_cut_by_tokens)
   ck_assert_uint_eq(plan.batches, 0);
   ck_assert_uint_eq(plan.first[0], 0);
   data_batch_plan_release(&plan);
-  expect_failure(data_batch_plan_make(tokens, rows, 8, 0, 3, &plan), CDL_ARGUMENT, "at least 1");
+  expect_failure(data_batch_plan_make(tokens, rows, 8, 0, 3, &plan), CDL_STATUS_ARGUMENT,
+                 "at least 1");
   ck_assert_ptr_null(plan.rows);
 }
 END_TEST
@@ -201,11 +202,11 @@ START_TEST(a_batch_lies_end_to_end)
   ck_assert_uint_eq(batch.tokens, 0);
   ck_assert_int_eq(offsets[0], 0);
   batch.capacity.tokens = at - 1;
-  expect_failure(data_batch_fill(&batch, dataset, rows, EXAMPLES, 0), CDL_ARGUMENT, "batch");
+  expect_failure(data_batch_fill(&batch, dataset, rows, EXAMPLES, 0), CDL_STATUS_ARGUMENT, "batch");
   batch.capacity = (data_batch_bound){.examples = 2, .tokens = TOKENS};
-  expect_failure(data_batch_fill(&batch, dataset, rows, EXAMPLES, 0), CDL_ARGUMENT, "batch");
-  expect_failure(data_batch_fill(&batch, dataset, (const uint32_t[]){50}, 1, 0), CDL_ARGUMENT,
-                 "example 50");
+  expect_failure(data_batch_fill(&batch, dataset, rows, EXAMPLES, 0), CDL_STATUS_ARGUMENT, "batch");
+  expect_failure(data_batch_fill(&batch, dataset, (const uint32_t[]){50}, 1, 0),
+                 CDL_STATUS_ARGUMENT, "example 50");
   cdl_dataset_close(dataset);
   cdl_tokenizer_close(tokenizer);
 }

@@ -21,7 +21,7 @@ START_TEST(wrong_dtypes_are_refused)
   part *p;
   EACH_PART(_i, s, p)
   {
-    p->tensor->dtype = p->tensor->dtype == CDL_U8 ? CDL_F32 : CDL_U8;
+    p->tensor->dtype = p->tensor->dtype == CDL_DTYPE_U8 ? CDL_DTYPE_F32 : CDL_DTYPE_U8;
     assert_refused((cdl_op)_i, &s, _i == CDL_OP_gemm ? "U8" : p->name, "another dtype");
   }
   EACH_PART(_i, s, p)
@@ -74,15 +74,15 @@ START_TEST(what_lies_outside_its_buffer_is_refused)
   EACH_PART(_i, s, p)
   {
     for (size_t i = 0; i < sizeof offsets / sizeof offsets[0]; i++) {
-      p->tensor->offset = offsets[i] & ~(p->tensor->dtype == CDL_U8 ? 3 : 0);
+      p->tensor->offset = offsets[i] & ~(p->tensor->dtype == CDL_DTYPE_U8 ? 3 : 0);
       assert_refused((cdl_op)_i, &s, p->name, "an offset outside");
     }
     /* The last element is the buffer's last, and then one further. */
     const int64_t fits =
-        BYTES / (int64_t)cdl_dtype_bytes(p->tensor->dtype) - cdl_elements(*p->tensor);
+        BYTES / (int64_t)cdl_dtype_bytes(p->tensor->dtype) - cdl_tensor_elements(*p->tensor);
     p->tensor->offset = fits;
     assert_taken((cdl_op)_i, &s, "the end of the buffer");
-    p->tensor->offset = fits + (p->tensor->dtype == CDL_U8 ? 4 : 1);
+    p->tensor->offset = fits + (p->tensor->dtype == CDL_DTYPE_U8 ? 4 : 1);
     assert_refused((cdl_op)_i, &s, "reaches past its buffer", "one element outside");
   }
   EACH_PART(_i, s, p)
@@ -153,9 +153,9 @@ END_TEST
 static void move_onto_end(cdl_tensor *other, const cdl_tensor *out)
 {
   const int64_t last =
-      (out->offset + cdl_elements(*out) - 1) * (int64_t)cdl_dtype_bytes(out->dtype);
+      (out->offset + cdl_tensor_elements(*out) - 1) * (int64_t)cdl_dtype_bytes(out->dtype);
   const int64_t bytes = (int64_t)cdl_dtype_bytes(other->dtype);
-  other->offset = other->dtype == CDL_U8 ? last / 4 * 4 : last / bytes;
+  other->offset = other->dtype == CDL_DTYPE_U8 ? last / 4 * 4 : last / bytes;
 }
 
 START_TEST(outputs_lie_apart_from_everything_else)
@@ -168,8 +168,8 @@ START_TEST(outputs_lie_apart_from_everything_else)
       continue;
     for (int other = 0; other < s.count; other++) {
       part *q = &s.parts[other];
-      if (q == p ||
-          (cdl_elements(*p->tensor) == 1 && cdl_elements(*q->tensor) == 1 && !(q->flags & WRITTEN)))
+      if (q == p || (cdl_tensor_elements(*p->tensor) == 1 && cdl_tensor_elements(*q->tensor) == 1 &&
+                     !(q->flags & WRITTEN)))
         continue;
       const int64_t offset = q->tensor->offset;
       move_onto_end(q->tensor, p->tensor);
@@ -194,9 +194,9 @@ START_TEST(structs_of_other_sizes)
   memcpy(&s.args, &longer, sizeof longer);
   assert_taken((cdl_op)_i, &s, "a longer struct with nothing in its tail");
   s.args.space[longer - 1] = 1;
-  ck_assert_int_eq(call((cdl_op)_i, &s.args), CDL_UNSUPPORTED);
+  ck_assert_int_eq(call((cdl_op)_i, &s.args), CDL_STATUS_UNSUPPORTED);
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "newer version"));
-  ck_assert_int_eq(call((cdl_op)_i, NULL), CDL_ARGUMENT);
+  ck_assert_int_eq(call((cdl_op)_i, NULL), CDL_STATUS_ARGUMENT);
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "args is NULL"));
 }
 END_TEST

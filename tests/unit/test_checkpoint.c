@@ -153,7 +153,7 @@ START_TEST(bert_head_and_pooler)
   ck_assert(model_checkpoint_has_pooler(checkpoint));
   ck_assert_int_eq(model_checkpoint_head_labels(checkpoint), 3);
   expect_ok(model_checkpoint_check_head(checkpoint, 3));
-  expect_failure(model_checkpoint_check_head(checkpoint, 2), CDL_DATA, scratch_folder);
+  expect_failure(model_checkpoint_check_head(checkpoint, 2), CDL_STATUS_DATA, scratch_folder);
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "3 labels, expected 2; --fresh-head"));
   expect_ok(model_checkpoint_check_head(checkpoint, 0));
   expect_values(checkpoint, "classifier.weight", 2, 3, HIDDEN,
@@ -216,7 +216,7 @@ START_TEST(refuses_unknown_tensors)
     model_checkpoint *checkpoint;
     make_body("", "weight", "bias");
     add("", unknown[i], 1, HIDDEN, 0);
-    expect_failure(write_and_open("bert", &checkpoint), CDL_DATA, "model.safetensors");
+    expect_failure(write_and_open("bert", &checkpoint), CDL_STATUS_DATA, "model.safetensors");
     ck_assert_msg(strstr(cdl_error_message(), names[tensor_count - 1]) != NULL, "%s",
                   cdl_error_message());
     ck_assert_ptr_null(checkpoint);
@@ -299,9 +299,9 @@ START_TEST(a_damaged_head_is_no_damaged_encoder)
     if (how == 5)
       w->name = "classifier.other";
     expect_ok(write_and_open("bert", &checkpoint));
-    expect_failure(model_checkpoint_check_head(checkpoint, 0), CDL_DATA, "classifier.");
+    expect_failure(model_checkpoint_check_head(checkpoint, 0), CDL_STATUS_DATA, "classifier.");
     ck_assert_ptr_null(strstr(cdl_error_message(), "--fresh-head"));
-    expect_failure(model_checkpoint_check_head(checkpoint, 3), CDL_DATA, "--fresh-head");
+    expect_failure(model_checkpoint_check_head(checkpoint, 3), CDL_STATUS_DATA, "--fresh-head");
     ck_assert_ptr_nonnull(strstr(cdl_error_message(), "classifier."));
     model_checkpoint_close(checkpoint);
   }
@@ -313,11 +313,12 @@ START_TEST(refuses_two_names_for_one)
   model_checkpoint *checkpoint;
   make_body("", "weight", "bias");
   add("bert.", "embeddings.word_embeddings.weight", 2, WORDS, HIDDEN);
-  expect_failure(write_and_open("bert", &checkpoint), CDL_DATA,
+  expect_failure(write_and_open("bert", &checkpoint), CDL_STATUS_DATA,
                  "bert.embeddings.word_embeddings.weight");
   make_body("", "weight", "bias");
   add("", "embeddings.LayerNorm.gamma", 1, HIDDEN, 0);
-  expect_failure(write_and_open("bert", &checkpoint), CDL_DATA, "embeddings.LayerNorm.gamma");
+  expect_failure(write_and_open("bert", &checkpoint), CDL_STATUS_DATA,
+                 "embeddings.LayerNorm.gamma");
 }
 END_TEST
 
@@ -330,7 +331,7 @@ START_TEST(refuses_missing_tensors)
     const cdl_stored_tensor removed = tensors[gone];
     tensors[gone] = tensors[--tensor_count];
     model_checkpoint *checkpoint;
-    expect_failure(write_and_open("bert", &checkpoint), CDL_DATA, scratch_folder);
+    expect_failure(write_and_open("bert", &checkpoint), CDL_STATUS_DATA, scratch_folder);
     ck_assert_msg(strstr(cdl_error_message(), removed.name) != NULL, "%s", cdl_error_message());
     ck_assert_ptr_nonnull(strstr(cdl_error_message(), "missing"));
     tensors[tensor_count++] = tensors[gone];
@@ -356,7 +357,7 @@ START_TEST(refuses_other_shapes_and_types)
         tensors[i].type = CDL_STORED_I32;
       if (how != 1 || kept.rank == 2) {
         model_checkpoint *checkpoint;
-        expect_failure(write_and_open("bert", &checkpoint), CDL_DATA, "model.safetensors");
+        expect_failure(write_and_open("bert", &checkpoint), CDL_STATUS_DATA, "model.safetensors");
         ck_assert_msg(strstr(cdl_error_message(), kept.name) != NULL, "%s", cdl_error_message());
       }
       tensors[i] = kept;
@@ -367,10 +368,10 @@ START_TEST(refuses_other_shapes_and_types)
   const void *viewed;
   expect_failure(
       model_checkpoint_view(checkpoint, query, 2, (const int64_t[]){HIDDEN, 3}, staging, &viewed),
-      CDL_DATA, "shape [4, 4], expected [4, 3]");
+      CDL_STATUS_DATA, "shape [4, 4], expected [4, 3]");
   expect_failure(
       model_checkpoint_view(checkpoint, "nothing", 1, (const int64_t[]){4}, staging, &viewed),
-      CDL_DATA, "nothing");
+      CDL_STATUS_DATA, "nothing");
   model_checkpoint_close(checkpoint);
 }
 END_TEST
@@ -382,11 +383,13 @@ START_TEST(refuses_incomplete_folders)
   expect_ok(write_and_open("bert", &checkpoint));
   model_checkpoint_close(checkpoint);
   unlink(scratch_path("model.safetensors"));
-  expect_failure(model_checkpoint_open(scratch_folder, &checkpoint), CDL_ABSENT,
+  expect_failure(model_checkpoint_open(scratch_folder, &checkpoint), CDL_STATUS_ABSENT,
                  "model.safetensors");
   unlink(scratch_path("config.json"));
-  expect_failure(model_checkpoint_open(scratch_folder, &checkpoint), CDL_ABSENT, "config.json");
-  expect_failure(model_checkpoint_open(scratch_path("none"), &checkpoint), CDL_ABSENT, "none");
+  expect_failure(model_checkpoint_open(scratch_folder, &checkpoint), CDL_STATUS_ABSENT,
+                 "config.json");
+  expect_failure(model_checkpoint_open(scratch_path("none"), &checkpoint), CDL_STATUS_ABSENT,
+                 "none");
 }
 END_TEST
 
@@ -416,15 +419,15 @@ END_TEST
 START_TEST(full_names)
 {
   const struct {
-    cdl_family family;
+    model_family family;
     const char *name, *full;
   } cases[] = {
-      {CDL_FAMILY_BERT, "pooler.dense.bias", "bert.pooler.dense.bias"},
-      {CDL_FAMILY_BERT, "classifier.weight", "classifier.weight"},
-      {CDL_FAMILY_ROBERTA, "classifier.dense.weight", "classifier.dense.weight"},
-      {CDL_FAMILY_DISTILBERT, "pre_classifier.bias", "pre_classifier.bias"},
-      {CDL_FAMILY_XLM_ROBERTA, query, "roberta.encoder.layer.1.attention.self.query.weight"},
-      {CDL_FAMILY_ROBERTA, query, "roberta.encoder.layer.1.attention.self.query.weight"}};
+      {MODEL_FAMILY_BERT, "pooler.dense.bias", "bert.pooler.dense.bias"},
+      {MODEL_FAMILY_BERT, "classifier.weight", "classifier.weight"},
+      {MODEL_FAMILY_ROBERTA, "classifier.dense.weight", "classifier.dense.weight"},
+      {MODEL_FAMILY_DISTILBERT, "pre_classifier.bias", "pre_classifier.bias"},
+      {MODEL_FAMILY_XLM_ROBERTA, query, "roberta.encoder.layer.1.attention.self.query.weight"},
+      {MODEL_FAMILY_ROBERTA, query, "roberta.encoder.layer.1.attention.self.query.weight"}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     char *full = model_checkpoint_full_name(cases[i].family, cases[i].name);
     ck_assert_str_eq(full, cases[i].full);
@@ -451,10 +454,10 @@ START_TEST(survives_any_bytes)
     content[at] ^= (uint8_t)(1 + (random >> 25) % 255);
     scratch_put(scratch_path("model.safetensors"), content, size);
     const cdl_status status = model_checkpoint_open(scratch_folder, &checkpoint);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       model_checkpoint_close(checkpoint);
     else
-      expect_failure(status, CDL_DATA, scratch_folder);
+      expect_failure(status, CDL_STATUS_DATA, scratch_folder);
     content[at] = kept;
   }
   free(content);

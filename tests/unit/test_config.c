@@ -1,22 +1,22 @@
 /* config.json: Transformers' defaults, and what cannot be is refused by key. */
 #include <jansson.h>
 
-#include "condlora/config.h"
+#include "model/files/config.h"
 #include "tests/unit/scratch.h"
 
-static cdl_status read_text(const char *text, cdl_model_config *config)
+static cdl_status read_text(const char *text, model_config *config)
 {
   scratch_put_text(scratch_path("config.json"), text);
-  return cdl_model_config_read(scratch_folder, config);
+  return model_config_read(scratch_folder, config);
 }
 
 /* The values of RobertaConfig() and BertConfig() in Transformers 4.56. */
 START_TEST(missing_keys_have_the_usual_values)
 {
-  cdl_model_config config;
+  model_config config;
   expect_ok(read_text("{\"model_type\": \"roberta\"}", &config));
-  ck_assert_int_eq(config.family, CDL_FAMILY_ROBERTA);
-  ck_assert_str_eq(cdl_family_name(config.family), "roberta");
+  ck_assert_int_eq(config.family, MODEL_FAMILY_ROBERTA);
+  ck_assert_str_eq(model_family_name(config.family), "roberta");
   ck_assert_int_eq(config.vocabulary_size, 50265);
   ck_assert_int_eq(config.hidden_size, 768);
   ck_assert_int_eq(config.layers, 12);
@@ -25,7 +25,7 @@ START_TEST(missing_keys_have_the_usual_values)
   ck_assert_int_eq(config.position_count, 512);
   ck_assert_int_eq(config.type_count, 2);
   ck_assert_int_eq(config.pad_id, 1);
-  ck_assert_int_eq(cdl_model_config_max_tokens(&config), 510);
+  ck_assert_int_eq(model_config_max_tokens(&config), 510);
   ck_assert(config.layer_norm_epsilon == 1e-12);
   ck_assert_int_eq(config.activation, CDL_ACTIVATION_GELU);
   ck_assert(config.hidden_dropout == 0.1 && config.attention_dropout == 0.1 &&
@@ -33,41 +33,41 @@ START_TEST(missing_keys_have_the_usual_values)
   ck_assert(config.initializer_range == 0.02);
   ck_assert_int_eq(config.label_count, 2);
   ck_assert_ptr_null(config.label_names);
-  ck_assert_int_eq(config.problem, CDL_PROBLEM_CLASSIFICATION);
-  cdl_model_config_free(&config);
+  ck_assert_int_eq(config.problem, MODEL_PROBLEM_CLASSIFICATION);
+  model_config_release(&config);
 
   expect_ok(
       read_text("{\"model_type\": \"bert\", \"pad_token_id\": null, \"classifier_dropout\": null,"
                 "\"hidden_dropout_prob\": 0.25}",
                 &config));
-  ck_assert_int_eq(config.family, CDL_FAMILY_BERT);
+  ck_assert_int_eq(config.family, MODEL_FAMILY_BERT);
   ck_assert_int_eq(config.vocabulary_size, 30522);
-  ck_assert(config.pad_id == CDL_NO_PAD);
-  ck_assert_int_eq(cdl_model_config_max_tokens(&config), 512);
+  ck_assert(config.pad_id == MODEL_NO_PAD);
+  ck_assert_int_eq(model_config_max_tokens(&config), 512);
   ck_assert(config.classifier_dropout == 0.25);
-  cdl_model_config_free(&config);
+  model_config_release(&config);
 
   expect_ok(read_text("{\"architectures\": [\"RobertaForMaskedLM\"]}", &config));
-  ck_assert_int_eq(config.family, CDL_FAMILY_ROBERTA);
-  cdl_model_config_free(&config);
+  ck_assert_int_eq(config.family, MODEL_FAMILY_ROBERTA);
+  model_config_release(&config);
 }
 END_TEST
 
 /* The values of DistilBertConfig(), ElectraConfig() and XLMRobertaConfig(). */
 START_TEST(other_families_have_their_own)
 {
-  cdl_model_config config;
+  model_config config;
   expect_ok(read_text("{\"model_type\": \"distilbert\"}", &config));
-  ck_assert_int_eq(config.family, CDL_FAMILY_DISTILBERT);
-  ck_assert_str_eq(cdl_family_name(config.family), "distilbert");
-  ck_assert_str_eq(cdl_family_targets(config.family), "q_lin,v_lin");
+  ck_assert_int_eq(config.family, MODEL_FAMILY_DISTILBERT);
+  ck_assert_str_eq(model_family_name(config.family), "distilbert");
+  ck_assert_str_eq(model_family_targets(config.family), "q_lin,v_lin");
   ck_assert_int_eq(config.layers, 6);
   ck_assert_int_eq(config.type_count, 0);
   ck_assert_int_eq(config.hidden_size, 768);
   ck_assert_int_eq(config.embedding_size, 768);
   ck_assert(config.hidden_dropout == 0.1 && config.attention_dropout == 0.1 &&
             config.classifier_dropout == 0.2);
-  cdl_model_config_free(&config);
+  model_config_release(&config);
 
   expect_ok(read_text("{\"model_type\": \"distilbert\", \"dim\": 20, \"n_layers\": 3, "
                       "\"n_heads\": 4, \"hidden_dim\": 31, \"activation\": \"relu\", "
@@ -84,41 +84,41 @@ START_TEST(other_families_have_their_own)
   ck_assert(config.layer_norm_epsilon == 1e-12); /* whatever the file says */
   ck_assert(config.hidden_dropout == 0.5 && config.attention_dropout == 0.25 &&
             config.classifier_dropout == 0);
-  cdl_model_config_free(&config);
+  model_config_release(&config);
   expect_failure(
-      read_text("{\"model_type\": \"distilbert\", \"dim\": 20, \"n_heads\": 3}", &config), CDL_DATA,
-      "\"n_heads\", 3");
+      read_text("{\"model_type\": \"distilbert\", \"dim\": 20, \"n_heads\": 3}", &config),
+      CDL_STATUS_DATA, "\"n_heads\", 3");
 
   expect_ok(read_text("{\"architectures\": [\"ElectraForPreTraining\"]}", &config));
-  ck_assert_int_eq(config.family, CDL_FAMILY_ELECTRA);
+  ck_assert_int_eq(config.family, MODEL_FAMILY_ELECTRA);
   ck_assert_int_eq(config.hidden_size, 256);
   ck_assert_int_eq(config.embedding_size, 128);
   ck_assert_int_eq(config.heads, 4);
   ck_assert_int_eq(config.intermediate_size, 1024);
   ck_assert_int_eq(config.type_count, 2);
-  cdl_model_config_free(&config);
+  model_config_release(&config);
 
   expect_ok(
       read_text("{\"model_type\": \"xlm-roberta\", \"max_position_embeddings\": 514}", &config));
-  ck_assert_int_eq(config.family, CDL_FAMILY_XLM_ROBERTA);
+  ck_assert_int_eq(config.family, MODEL_FAMILY_XLM_ROBERTA);
   ck_assert_int_eq(config.vocabulary_size, 30522);
-  ck_assert_int_eq(cdl_model_config_first_position(&config), 2);
-  ck_assert_int_eq(cdl_model_config_max_tokens(&config), 512);
-  cdl_model_config_free(&config);
+  ck_assert_int_eq(model_config_first_position(&config), 2);
+  ck_assert_int_eq(model_config_max_tokens(&config), 512);
+  model_config_release(&config);
 
   expect_ok(read_text("{\"model_type\": \"camembert\"}", &config)); /* CamembertConfig() */
-  ck_assert_int_eq(config.family, CDL_FAMILY_CAMEMBERT);
-  ck_assert_str_eq(cdl_family_targets(config.family), "query,value");
+  ck_assert_int_eq(config.family, MODEL_FAMILY_CAMEMBERT);
+  ck_assert_str_eq(model_family_targets(config.family), "query,value");
   ck_assert_int_eq(config.vocabulary_size, 30522);
   ck_assert_int_eq(config.type_count, 2);
-  ck_assert_int_eq(cdl_model_config_first_position(&config), 2);
-  cdl_model_config_free(&config);
+  ck_assert_int_eq(model_config_first_position(&config), 2);
+  model_config_release(&config);
 }
 END_TEST
 
 START_TEST(every_key_is_read)
 {
-  cdl_model_config config;
+  model_config config;
   expect_ok(read_text("{\"model_type\": \"roberta\", \"vocab_size\": 51, \"hidden_size\": 12, "
                       "\"num_hidden_layers\": 3, "
                       "\"num_attention_heads\": 4, \"intermediate_size\": 21, "
@@ -140,7 +140,7 @@ START_TEST(every_key_is_read)
   ck_assert_int_eq(config.position_count, 40);
   ck_assert_int_eq(config.type_count, 1);
   ck_assert_int_eq(config.pad_id, 5);
-  ck_assert_int_eq(cdl_model_config_max_tokens(&config), 34);
+  ck_assert_int_eq(model_config_max_tokens(&config), 34);
   ck_assert(config.layer_norm_epsilon == 1e-5);
   ck_assert_int_eq(config.activation, CDL_ACTIVATION_RELU);
   ck_assert(config.hidden_dropout == 0 && config.attention_dropout == 0.2 &&
@@ -150,9 +150,9 @@ START_TEST(every_key_is_read)
   ck_assert_str_eq(config.label_names[0], "yes");
   ck_assert_str_eq(config.label_names[1], "no");
   ck_assert_str_eq(config.label_names[2], "7");
-  ck_assert_int_eq(config.problem, CDL_PROBLEM_MULTI_LABEL);
-  cdl_model_config_free(&config);
-  cdl_model_config_free(&config);
+  ck_assert_int_eq(config.problem, MODEL_PROBLEM_MULTI_LABEL);
+  model_config_release(&config);
+  model_config_release(&config);
 }
 END_TEST
 
@@ -191,14 +191,14 @@ START_TEST(labels_are_as_many_as_id2label_has)
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     char text[300];
-    cdl_model_config config;
+    model_config config;
     snprintf(text, sizeof text, "{\"model_type\": \"bert\", %s}", cases[i].settings);
     expect_ok(read_text(text, &config));
     ck_assert_int_eq(config.label_count, cases[i].count);
     ck_assert((config.label_names != NULL) == (cases[i].names[0] != NULL));
     for (int k = 0; k < 4 && cases[i].names[k] != NULL; k++)
       ck_assert_str_eq(config.label_names[k], cases[i].names[k]);
-    cdl_model_config_free(&config);
+    model_config_release(&config);
   }
 }
 END_TEST
@@ -206,7 +206,7 @@ END_TEST
 /* The usual names are set after DistilBERT's own, by attribute_map. */
 START_TEST(the_usual_names_of_sizes_count_in_distilbert)
 {
-  cdl_model_config config;
+  model_config config;
   expect_ok(read_text("{\"model_type\": \"distilbert\", \"dim\": 20, \"hidden_size\": 24, "
                       "\"n_layers\": 3, \"num_hidden_layers\": 2, \"num_attention_heads\": 6, "
                       "\"intermediate_size\": 7, \"hidden_dropout_prob\": 0.5}",
@@ -216,10 +216,10 @@ START_TEST(the_usual_names_of_sizes_count_in_distilbert)
   ck_assert_int_eq(config.heads, 6);
   ck_assert_int_eq(config.intermediate_size, 3072); /* these two have no second name */
   ck_assert(config.hidden_dropout == 0.1);
-  cdl_model_config_free(&config);
+  model_config_release(&config);
   expect_failure(
       read_text("{\"model_type\": \"distilbert\", \"dim\": 20, \"hidden_size\": null}", &config),
-      CDL_DATA, "\"hidden_size\"");
+      CDL_STATUS_DATA, "\"hidden_size\"");
 }
 END_TEST
 
@@ -228,40 +228,40 @@ START_TEST(positions_count_over_what_is_not_padding)
   static const int32_t ids[] = {7, 5, 5, 9, 5, 0, 1, 5};
   static const int32_t after_five[] = {6, 5, 5, 7, 5, 8, 9, 5}, plain[] = {0, 1, 2, 3, 4, 5, 6, 7};
   int32_t positions[8];
-  cdl_model_config config;
+  model_config config;
   expect_ok(read_text("{\"model_type\": \"roberta\", \"pad_token_id\": 5}", &config));
-  cdl_count_positions((int32_t)cdl_model_config_first_position(&config), ids, 8, positions);
+  model_count_positions((int32_t)model_config_first_position(&config), ids, 8, positions);
   ck_assert_mem_eq(positions, after_five, sizeof positions);
-  cdl_model_config_free(&config);
+  model_config_release(&config);
   expect_ok(read_text("{\"model_type\": \"xlm-roberta\", \"pad_token_id\": -1}", &config));
   ck_assert_int_eq(config.pad_id, -1);
-  ck_assert_int_eq(cdl_model_config_max_tokens(&config), 512);
-  cdl_count_positions((int32_t)cdl_model_config_first_position(&config), ids, 8, positions);
+  ck_assert_int_eq(model_config_max_tokens(&config), 512);
+  model_count_positions((int32_t)model_config_first_position(&config), ids, 8, positions);
   ck_assert_mem_eq(positions, plain, sizeof positions);
-  cdl_model_config_free(&config);
+  model_config_release(&config);
   expect_ok(read_text("{\"model_type\": \"bert\", \"pad_token_id\": 5}", &config));
-  cdl_count_positions((int32_t)cdl_model_config_first_position(&config), ids, 8, positions);
+  model_count_positions((int32_t)model_config_first_position(&config), ids, 8, positions);
   ck_assert_mem_eq(positions, plain, sizeof positions);
-  cdl_model_config_free(&config);
+  model_config_release(&config);
   expect_ok(read_text("{\"model_type\": \"bert\", \"pad_token_id\": -3}", &config));
   ck_assert_int_eq(config.pad_id, -3);
-  cdl_model_config_free(&config);
+  model_config_release(&config);
   expect_failure(read_text("{\"model_type\": \"bert\", \"pad_token_id\": -30523}", &config),
-                 CDL_DATA, "pad_token_id");
+                 CDL_STATUS_DATA, "pad_token_id");
 }
 END_TEST
 
 START_TEST(one_label_is_regression)
 {
-  cdl_model_config config;
+  model_config config;
   expect_ok(read_text("{\"model_type\": \"bert\", \"num_labels\": 1}", &config));
-  ck_assert_int_eq(config.problem, CDL_PROBLEM_REGRESSION);
-  cdl_model_config_free(&config);
+  ck_assert_int_eq(config.problem, MODEL_PROBLEM_REGRESSION);
+  model_config_release(&config);
   expect_ok(read_text(
       "{\"model_type\": \"bert\", \"num_labels\": 4, \"problem_type\": \"regression\"}", &config));
-  ck_assert_int_eq(config.problem, CDL_PROBLEM_REGRESSION);
+  ck_assert_int_eq(config.problem, MODEL_PROBLEM_REGRESSION);
   ck_assert_int_eq(config.label_count, 4);
-  cdl_model_config_free(&config);
+  model_config_release(&config);
 }
 END_TEST
 
@@ -287,12 +287,12 @@ START_TEST(activations_have_their_names)
                {"linear", CDL_ACTIVATION_NONE}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     char text[100];
-    cdl_model_config config;
+    model_config config;
     snprintf(text, sizeof text, "{\"model_type\": \"bert\", \"hidden_act\": \"%s\"}",
              cases[i].name);
     expect_ok(read_text(text, &config));
     ck_assert_int_eq(config.activation, cases[i].activation);
-    cdl_model_config_free(&config);
+    model_config_release(&config);
   }
 }
 END_TEST
@@ -303,55 +303,56 @@ START_TEST(refuses_what_cannot_be)
     const char *setting, *named;
     cdl_status status;
   } cases[] = {
-      {"\"hidden_size\": \"768\"", "hidden_size", CDL_DATA},
-      {"\"hidden_size\": 768.0", "hidden_size", CDL_DATA},
-      {"\"hidden_size\": null", "hidden_size", CDL_DATA},
-      {"\"hidden_size\": 0", "hidden_size", CDL_DATA},
-      {"\"hidden_size\": -768", "hidden_size", CDL_DATA},
-      {"\"hidden_size\": 770", "num_attention_heads", CDL_DATA},
-      {"\"hidden_size\": 9223372036854775807", "hidden_size", CDL_DATA},
-      {"\"num_hidden_layers\": 100000", "num_hidden_layers", CDL_DATA},
-      {"\"num_attention_heads\": 7", "num_attention_heads", CDL_DATA},
-      {"\"vocab_size\": true", "vocab_size", CDL_DATA},
-      {"\"intermediate_size\": []", "intermediate_size", CDL_DATA},
-      {"\"type_vocab_size\": 0", "type_vocab_size", CDL_DATA},
-      {"\"pad_token_id\": 50265", "pad_token_id", CDL_DATA},
-      {"\"pad_token_id\": -2", "pad_token_id", CDL_DATA},
-      {"\"pad_token_id\": null", "pad_token_id", CDL_DATA},
-      {"\"vocab_size\": 1", "pad_token_id", CDL_DATA},
-      {"\"max_position_embeddings\": 2", "max_position_embeddings", CDL_DATA},
-      {"\"layer_norm_eps\": 0", "layer_norm_eps", CDL_DATA},
-      {"\"layer_norm_eps\": \"1e-5\"", "layer_norm_eps", CDL_DATA},
-      {"\"hidden_dropout_prob\": 1", "hidden_dropout_prob", CDL_DATA},
-      {"\"hidden_dropout_prob\": null", "hidden_dropout_prob", CDL_DATA},
-      {"\"attention_probs_dropout_prob\": -0.1", "attention_probs_dropout_prob", CDL_DATA},
-      {"\"classifier_dropout\": 2", "classifier_dropout", CDL_DATA},
-      {"\"initializer_range\": -1", "initializer_range", CDL_DATA},
-      {"\"id2label\": [\"a\"]", "id2label", CDL_DATA},
-      {"\"id2label\": {\"0\": \"a\", \"x\": \"b\"}", "id2label", CDL_DATA},
-      {"\"id2label\": {\"0\": \"a\", \"\": \"b\"}", "id2label", CDL_DATA},
-      {"\"id2label\": {\"1__0\": \"a\"}", "id2label", CDL_DATA},
-      {"\"id2label\": {\"_1\": \"a\"}", "id2label", CDL_DATA},
-      {"\"id2label\": {\"1_\": \"a\"}", "id2label", CDL_DATA},
-      {"\"id2label\": {\"1 1\": \"a\"}", "id2label", CDL_DATA},
-      {"\"id2label\": {\"+-1\": \"a\"}", "id2label", CDL_DATA},
-      {"\"id2label\": {\"1.0\": \"a\"}", "id2label", CDL_DATA},
-      {"\"id2label\": {\"1234567890123456789\": \"a\"}", "id2label", CDL_DATA},
-      {"\"num_labels\": -1", "num_labels", CDL_DATA},
-      {"\"problem_type\": \"guessing\"", "problem_type", CDL_DATA},
-      {"\"hidden_act\": 1", "hidden_act", CDL_DATA},
-      {"\"hidden_act\": \"gelu_10\"", "hidden_act", CDL_UNSUPPORTED},
-      {"\"position_embedding_type\": \"relative_key\"", "position_embedding_type", CDL_UNSUPPORTED},
-      {"\"is_decoder\": true", "is_decoder", CDL_UNSUPPORTED},
-      {"\"is_decoder\": \"true\"", "is_decoder", CDL_DATA},
-      {"\"add_cross_attention\": true", "add_cross_attention", CDL_UNSUPPORTED},
-      {"\"pruned_heads\": {\"0\": [1]}", "pruned_heads", CDL_UNSUPPORTED},
-      {"\"quantization_config\": {\"bits\": 4}", "quantization_config", CDL_UNSUPPORTED},
-      {"\"hidden_size\": 768, \"hidden_size\": 768", "hidden_size", CDL_DATA},
+      {"\"hidden_size\": \"768\"", "hidden_size", CDL_STATUS_DATA},
+      {"\"hidden_size\": 768.0", "hidden_size", CDL_STATUS_DATA},
+      {"\"hidden_size\": null", "hidden_size", CDL_STATUS_DATA},
+      {"\"hidden_size\": 0", "hidden_size", CDL_STATUS_DATA},
+      {"\"hidden_size\": -768", "hidden_size", CDL_STATUS_DATA},
+      {"\"hidden_size\": 770", "num_attention_heads", CDL_STATUS_DATA},
+      {"\"hidden_size\": 9223372036854775807", "hidden_size", CDL_STATUS_DATA},
+      {"\"num_hidden_layers\": 100000", "num_hidden_layers", CDL_STATUS_DATA},
+      {"\"num_attention_heads\": 7", "num_attention_heads", CDL_STATUS_DATA},
+      {"\"vocab_size\": true", "vocab_size", CDL_STATUS_DATA},
+      {"\"intermediate_size\": []", "intermediate_size", CDL_STATUS_DATA},
+      {"\"type_vocab_size\": 0", "type_vocab_size", CDL_STATUS_DATA},
+      {"\"pad_token_id\": 50265", "pad_token_id", CDL_STATUS_DATA},
+      {"\"pad_token_id\": -2", "pad_token_id", CDL_STATUS_DATA},
+      {"\"pad_token_id\": null", "pad_token_id", CDL_STATUS_DATA},
+      {"\"vocab_size\": 1", "pad_token_id", CDL_STATUS_DATA},
+      {"\"max_position_embeddings\": 2", "max_position_embeddings", CDL_STATUS_DATA},
+      {"\"layer_norm_eps\": 0", "layer_norm_eps", CDL_STATUS_DATA},
+      {"\"layer_norm_eps\": \"1e-5\"", "layer_norm_eps", CDL_STATUS_DATA},
+      {"\"hidden_dropout_prob\": 1", "hidden_dropout_prob", CDL_STATUS_DATA},
+      {"\"hidden_dropout_prob\": null", "hidden_dropout_prob", CDL_STATUS_DATA},
+      {"\"attention_probs_dropout_prob\": -0.1", "attention_probs_dropout_prob", CDL_STATUS_DATA},
+      {"\"classifier_dropout\": 2", "classifier_dropout", CDL_STATUS_DATA},
+      {"\"initializer_range\": -1", "initializer_range", CDL_STATUS_DATA},
+      {"\"id2label\": [\"a\"]", "id2label", CDL_STATUS_DATA},
+      {"\"id2label\": {\"0\": \"a\", \"x\": \"b\"}", "id2label", CDL_STATUS_DATA},
+      {"\"id2label\": {\"0\": \"a\", \"\": \"b\"}", "id2label", CDL_STATUS_DATA},
+      {"\"id2label\": {\"1__0\": \"a\"}", "id2label", CDL_STATUS_DATA},
+      {"\"id2label\": {\"_1\": \"a\"}", "id2label", CDL_STATUS_DATA},
+      {"\"id2label\": {\"1_\": \"a\"}", "id2label", CDL_STATUS_DATA},
+      {"\"id2label\": {\"1 1\": \"a\"}", "id2label", CDL_STATUS_DATA},
+      {"\"id2label\": {\"+-1\": \"a\"}", "id2label", CDL_STATUS_DATA},
+      {"\"id2label\": {\"1.0\": \"a\"}", "id2label", CDL_STATUS_DATA},
+      {"\"id2label\": {\"1234567890123456789\": \"a\"}", "id2label", CDL_STATUS_DATA},
+      {"\"num_labels\": -1", "num_labels", CDL_STATUS_DATA},
+      {"\"problem_type\": \"guessing\"", "problem_type", CDL_STATUS_DATA},
+      {"\"hidden_act\": 1", "hidden_act", CDL_STATUS_DATA},
+      {"\"hidden_act\": \"gelu_10\"", "hidden_act", CDL_STATUS_UNSUPPORTED},
+      {"\"position_embedding_type\": \"relative_key\"", "position_embedding_type",
+       CDL_STATUS_UNSUPPORTED},
+      {"\"is_decoder\": true", "is_decoder", CDL_STATUS_UNSUPPORTED},
+      {"\"is_decoder\": \"true\"", "is_decoder", CDL_STATUS_DATA},
+      {"\"add_cross_attention\": true", "add_cross_attention", CDL_STATUS_UNSUPPORTED},
+      {"\"pruned_heads\": {\"0\": [1]}", "pruned_heads", CDL_STATUS_UNSUPPORTED},
+      {"\"quantization_config\": {\"bits\": 4}", "quantization_config", CDL_STATUS_UNSUPPORTED},
+      {"\"hidden_size\": 768, \"hidden_size\": 768", "hidden_size", CDL_STATUS_DATA},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     char text[300];
-    cdl_model_config config;
+    model_config config;
     snprintf(text, sizeof text, "{\"model_type\": \"roberta\", %s}", cases[i].setting);
     expect_failure(read_text(text, &config), cases[i].status, cases[i].named);
     ck_assert_ptr_nonnull(strstr(cdl_error_message(), "config.json"));
@@ -367,13 +368,13 @@ START_TEST(refuses_other_families)
                             {"{\"architectures\": [\"RobertaPreLayerNormModel\"]}", "PreLayerNorm"},
                             {"{\"model_type\": \"roformer\"}", "roformer"},
                             {"{\"architectures\": [\"XLMModel\"]}", "XLMModel"}};
-  cdl_model_config config;
+  model_config config;
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    expect_failure(read_text(cases[i][0], &config), CDL_UNSUPPORTED, cases[i][1]);
+    expect_failure(read_text(cases[i][0], &config), CDL_STATUS_UNSUPPORTED, cases[i][1]);
     ck_assert_ptr_nonnull(strstr(cdl_error_message(), "config.json"));
   }
-  expect_failure(read_text("{\"model_type\": null}", &config), CDL_DATA, "model_type");
-  expect_failure(read_text("{}", &config), CDL_DATA, "model_type");
+  expect_failure(read_text("{\"model_type\": null}", &config), CDL_STATUS_DATA, "model_type");
+  expect_failure(read_text("{}", &config), CDL_STATUS_DATA, "model_type");
 }
 END_TEST
 
@@ -388,20 +389,20 @@ START_TEST(refuses_what_is_no_object)
                          "{\"model_type\": \"bert\\u0000\"}",
                          "{\"hidden_size\": 1e999}",
                          "\xef\xbb\xbf{}"};
-  cdl_model_config config;
+  model_config config;
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-    expect_failure(read_text(cases[i], &config), CDL_DATA, "config.json");
+    expect_failure(read_text(cases[i], &config), CDL_STATUS_DATA, "config.json");
   char deep[20000];
   memset(deep, '[', sizeof deep);
   memcpy(deep, "{\"a\":", 5);
   deep[sizeof deep - 1] = '\0';
-  expect_failure(read_text(deep, &config), CDL_DATA, "config.json");
+  expect_failure(read_text(deep, &config), CDL_STATUS_DATA, "config.json");
   scratch_put(scratch_path("config.json"), "{\"model_type\":\0\"bert\"}", 22);
-  expect_failure(cdl_model_config_read(scratch_folder, &config), CDL_DATA, "config.json");
-  expect_failure(cdl_model_config_read(scratch_path("none.json"), &config), CDL_ABSENT,
+  expect_failure(model_config_read(scratch_folder, &config), CDL_STATUS_DATA, "config.json");
+  expect_failure(model_config_read(scratch_path("none.json"), &config), CDL_STATUS_ABSENT,
                  "none.json");
   unlink(scratch_path("config.json"));
-  expect_failure(cdl_model_config_read(scratch_folder, &config), CDL_ABSENT, "config.json");
+  expect_failure(model_config_read(scratch_folder, &config), CDL_STATUS_ABSENT, "config.json");
 }
 END_TEST
 
@@ -414,8 +415,8 @@ START_TEST(writes_what_changed_and_keeps_the_rest)
                      "\"torch_dtype\": \"bfloat16\", \"num_labels\": 7}";
   scratch_put_text(scratch_path("config.json"), text);
   const char *names[] = {"no", "yes \"sir\"", "\xc3\xa9"};
-  expect_ok(cdl_model_config_write(scratch_folder, scratch_path("out.json"), 3, names,
-                                   CDL_PROBLEM_CLASSIFICATION));
+  expect_ok(model_config_write(scratch_folder, scratch_path("out.json"), 3, names,
+                               MODEL_PROBLEM_CLASSIFICATION));
   json_t *found = json_load_file(scratch_path("out.json"), 0, NULL);
   json_t *wanted =
       json_loads("{\"model_type\": \"roberta\", \"architectures\": "
@@ -431,33 +432,33 @@ START_TEST(writes_what_changed_and_keeps_the_rest)
   json_decref(found);
   json_decref(wanted);
 
-  cdl_model_config config;
-  expect_ok(cdl_model_config_read(scratch_path("out.json"), &config));
+  model_config config;
+  expect_ok(model_config_read(scratch_path("out.json"), &config));
   ck_assert_int_eq(config.label_count, 3);
   ck_assert_str_eq(config.label_names[1], "yes \"sir\"");
-  cdl_model_config_free(&config);
+  model_config_release(&config);
 
-  expect_ok(cdl_model_config_write(scratch_path("config.json"), scratch_path("out.json"), 1, NULL,
-                                   CDL_PROBLEM_REGRESSION));
-  expect_ok(cdl_model_config_read(scratch_path("out.json"), &config));
-  ck_assert_int_eq(config.problem, CDL_PROBLEM_REGRESSION);
+  expect_ok(model_config_write(scratch_path("config.json"), scratch_path("out.json"), 1, NULL,
+                               MODEL_PROBLEM_REGRESSION));
+  expect_ok(model_config_read(scratch_path("out.json"), &config));
+  ck_assert_int_eq(config.problem, MODEL_PROBLEM_REGRESSION);
   ck_assert_str_eq(config.label_names[0], "LABEL_0");
-  cdl_model_config_free(&config);
+  model_config_release(&config);
 
   const char *twice[] = {"a", "a"}, *broken[] = {"a", "\xff"};
-  expect_ok(cdl_model_config_write(scratch_folder, scratch_path("out.json"), 2, twice,
-                                   CDL_PROBLEM_CLASSIFICATION));
+  expect_ok(model_config_write(scratch_folder, scratch_path("out.json"), 2, twice,
+                               MODEL_PROBLEM_CLASSIFICATION));
   found = json_load_file(scratch_path("out.json"), 0, NULL);
   ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(found, "label2id"), "a")), 1);
   ck_assert_uint_eq(json_object_size(json_object_get(found, "id2label")), 2);
   json_decref(found);
   unlink(scratch_path("out.json"));
-  expect_failure(cdl_model_config_write(scratch_folder, scratch_path("out.json"), 2, broken,
-                                        CDL_PROBLEM_CLASSIFICATION),
-                 CDL_ARGUMENT, "UTF-8");
-  expect_failure(cdl_model_config_write(scratch_folder, scratch_path("out.json"), 0, NULL,
-                                        CDL_PROBLEM_CLASSIFICATION),
-                 CDL_ARGUMENT, "0 labels");
+  expect_failure(model_config_write(scratch_folder, scratch_path("out.json"), 2, broken,
+                                    MODEL_PROBLEM_CLASSIFICATION),
+                 CDL_STATUS_ARGUMENT, "UTF-8");
+  expect_failure(model_config_write(scratch_folder, scratch_path("out.json"), 0, NULL,
+                                    MODEL_PROBLEM_CLASSIFICATION),
+                 CDL_STATUS_ARGUMENT, "0 labels");
   ck_assert_uint_eq(scratch_count_entries(), 1);
 }
 END_TEST
@@ -471,18 +472,18 @@ START_TEST(survives_any_bytes)
   char changed[sizeof text];
   for (size_t at = 0; at < sizeof text - 1; at++)
     for (int flip = 0; flip < 9; flip++) {
-      cdl_model_config config;
+      model_config config;
       memcpy(changed, text, sizeof text);
       changed[at] = (char)(flip == 8 ? 0 : changed[at] ^ 1 << flip);
       scratch_put(scratch_path("config.json"), changed, sizeof text - 1);
-      const cdl_status status = cdl_model_config_read(scratch_folder, &config);
-      if (status != CDL_OK) {
-        ck_assert(status == CDL_DATA || status == CDL_UNSUPPORTED);
+      const cdl_status status = model_config_read(scratch_folder, &config);
+      if (status != CDL_STATUS_OK) {
+        ck_assert(status == CDL_STATUS_DATA || status == CDL_STATUS_UNSUPPORTED);
         expect_failure(status, status, "config.json");
       }
-      cdl_model_config_free(&config);
+      model_config_release(&config);
       scratch_put(scratch_path("config.json"), text, at);
-      expect_failure(cdl_model_config_read(scratch_folder, &config), CDL_DATA, "config.json");
+      expect_failure(model_config_read(scratch_folder, &config), CDL_STATUS_DATA, "config.json");
     }
 }
 END_TEST

@@ -42,16 +42,18 @@ static float product(void)
   static float values[3 * N * N];
   for (int i = 0; i < 2 * N * N; i++)
     values[i] = 1;
-  if (cdl_backend_open("cpu", NULL, &backend) != CDL_OK ||
-      cdl_queue_create(backend, &queue) != CDL_OK ||
-      cdl_buffer_create(backend, sizeof values, &buffer) != CDL_OK)
+  if (cdl_backend_open("cpu", NULL, &backend) != CDL_STATUS_OK ||
+      cdl_queue_create(backend, &queue) != CDL_STATUS_OK ||
+      cdl_buffer_create(backend, sizeof values, &buffer) != CDL_STATUS_OK)
     return -1;
-  cdl_upload(queue, cdl_tensor_1d(buffer, CDL_F32, 0, 3 * N * N), values, sizeof values);
-  cdl_gemm(queue, CDL_ARGS(gemm, .out = cdl_tensor_2d(buffer, CDL_F32, 2 * N * N, N, N),
-                           .a = cdl_tensor_2d(buffer, CDL_F32, 0, N, N),
-                           .b = cdl_tensor_2d(buffer, CDL_F32, N * N, N, N), .alpha = 1));
-  cdl_download(queue, values, cdl_tensor_1d(buffer, CDL_F32, 0, 3 * N * N), sizeof values);
-  return cdl_sync(queue) == CDL_OK ? values[3 * N * N - 1] : -1;
+  cdl_queue_upload(queue, cdl_tensor_1d(buffer, CDL_DTYPE_F32, 0, 3 * N * N), values,
+                   sizeof values);
+  cdl_gemm(queue, CDL_ARGS(gemm, .out = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 2 * N * N, N, N),
+                           .a = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 0, N, N),
+                           .b = cdl_tensor_2d(buffer, CDL_DTYPE_F32, N * N, N, N), .alpha = 1));
+  cdl_queue_download(queue, values, cdl_tensor_1d(buffer, CDL_DTYPE_F32, 0, 3 * N * N),
+                     sizeof values);
+  return cdl_queue_sync(queue) == CDL_STATUS_OK ? values[3 * N * N - 1] : -1;
 }
 
 enum { OPENS = 0, REFUSED = 1, OTHER = 2 };
@@ -117,10 +119,10 @@ START_TEST(a_set_that_openblas_lacks_is_said)
   cdl_backend *backend;
   setenv("OPENBLAS_CORETYPE", "Abacus", 1);
   cdl_log_to(remember_line, line);
-  ck_assert_int_eq(cdl_backend_open("cpu", NULL, &backend), CDL_OK);
+  ck_assert_int_eq(cdl_backend_open("cpu", NULL, &backend), CDL_STATUS_OK);
   cdl_log_to(NULL, NULL);
   ck_assert_msg(strstr(line, "OPENBLAS_CORETYPE is Abacus") != NULL, "'%s'", line);
-  ck_assert_int_eq(cdl_backend_close(backend), CDL_OK);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
 }
 END_TEST
 
@@ -130,11 +132,11 @@ START_TEST(more_threads_than_are_used_are_said)
   cdl_backend *backend;
   cdl_log_to(remember_line, line);
   ck_assert_int_eq(cdl_backend_open("cpu", &(cdl_backend_options){.threads = 100}, &backend),
-                   CDL_OK);
+                   CDL_STATUS_OK);
   cdl_log_to(NULL, NULL);
   ck_assert_msg(strstr(line, "64 threads are used") != NULL && strstr(line, "100") != NULL, "'%s'",
                 line);
-  ck_assert_int_eq(cdl_backend_close(backend), CDL_OK);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
 }
 END_TEST
 

@@ -41,7 +41,7 @@ static void run_loops(cpu_pool *pool, int loops)
   int expected[TILES] = {0};
   for (int i = 0; i < loops; i++) {
     const int tiles = 1 + i * 37 % TILES;
-    ck_assert_int_eq(cpu_pool_run(pool, tiles, 64, count_tile, &count), CDL_OK);
+    ck_assert_int_eq(cpu_pool_run(pool, tiles, 64, count_tile, &count), CDL_STATUS_OK);
     for (int tile = 0; tile < tiles; tile++)
       expected[tile]++;
   }
@@ -53,7 +53,7 @@ static void run_loops(cpu_pool *pool, int loops)
 START_TEST(each_tile_runs_once)
 {
   cpu_pool *pool;
-  ck_assert_int_eq(cpu_pool_create(_i, &pool), CDL_OK);
+  ck_assert_int_eq(cpu_pool_create(_i, &pool), CDL_STATUS_OK);
   ck_assert_int_eq(cpu_pool_threads(pool), _i);
   run_loops(pool, 500);
   cpu_pool_destroy(pool);
@@ -70,7 +70,7 @@ START_TEST(callers_take_turns)
 {
   cpu_pool *pool;
   pthread_t callers[3];
-  ck_assert_int_eq(cpu_pool_create(3, &pool), CDL_OK);
+  ck_assert_int_eq(cpu_pool_create(3, &pool), CDL_STATUS_OK);
   for (int i = 0; i < 3; i++)
     ck_assert_int_eq(pthread_create(&callers[i], NULL, run_loops_on_thread, pool), 0);
   for (int i = 0; i < 3; i++)
@@ -82,7 +82,7 @@ END_TEST
 START_TEST(sleeping_workers_wake)
 {
   cpu_pool *pool;
-  ck_assert_int_eq(cpu_pool_create(3, &pool), CDL_OK);
+  ck_assert_int_eq(cpu_pool_create(3, &pool), CDL_STATUS_OK);
   for (int i = 0; i < 20; i++) {
     usleep(2000); /* longer than workers spin */
     run_loops(pool, 2);
@@ -94,15 +94,15 @@ END_TEST
 START_TEST(memory_of_a_region_grows)
 {
   cpu_pool *pool;
-  ck_assert_int_eq(cpu_pool_create(2, &pool), CDL_OK);
+  ck_assert_int_eq(cpu_pool_create(2, &pool), CDL_STATUS_OK);
   for (size_t bytes = 100; bytes < 5000000; bytes *= 7) {
     void *shared;
-    ck_assert_int_eq(cpu_pool_enter(pool, 64, bytes, &shared), CDL_OK);
+    ck_assert_int_eq(cpu_pool_enter(pool, 64, bytes, &shared), CDL_STATUS_OK);
     ck_assert_uint_eq((uintptr_t)shared % 64, 0);
     memset(shared, 1, bytes);
     cpu_pool_leave(pool);
   }
-  ck_assert_int_eq(cpu_pool_enter(pool, SIZE_MAX / 4, 0, NULL), CDL_MEMORY);
+  ck_assert_int_eq(cpu_pool_enter(pool, SIZE_MAX / 4, 0, NULL), CDL_STATUS_MEMORY);
   run_loops(pool, 3);
   cpu_pool_destroy(pool);
 }
@@ -111,7 +111,7 @@ END_TEST
 START_TEST(a_negative_number_of_threads_is_refused)
 {
   cpu_pool *pool;
-  ck_assert_int_eq(cpu_pool_create(-1, &pool), CDL_USAGE);
+  ck_assert_int_eq(cpu_pool_create(-1, &pool), CDL_STATUS_USAGE);
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "-1"));
 }
 END_TEST
@@ -133,9 +133,9 @@ static session open_session(int threads)
 {
   session s = {.random = cdl_random_start(1, CDL_RANDOM_TEST, 0, 0)};
   ck_assert_msg(cdl_backend_open("cpu", &(cdl_backend_options){.threads = threads}, &s.backend) ==
-                    CDL_OK,
+                    CDL_STATUS_OK,
                 "%s", cdl_error_message());
-  ck_assert_int_eq(cdl_queue_create(s.backend, &s.queue), CDL_OK);
+  ck_assert_int_eq(cdl_queue_create(s.backend, &s.queue), CDL_STATUS_OK);
   return s;
 }
 
@@ -144,13 +144,14 @@ static void close_session(session *s)
   for (int i = 0; i < s->buffer_count; i++)
     cdl_buffer_destroy(s->buffers[i]);
   cdl_queue_destroy(s->queue);
-  ck_assert_msg(cdl_backend_close(s->backend) == CDL_OK, "%s", cdl_error_message());
+  ck_assert_msg(cdl_backend_close(s->backend) == CDL_STATUS_OK, "%s", cdl_error_message());
 }
 
 static cdl_buffer *new_buffer(session *s, size_t bytes)
 {
   ck_assert_int_lt(s->buffer_count, 512);
-  ck_assert_int_eq(cdl_buffer_create(s->backend, bytes, &s->buffers[s->buffer_count]), CDL_OK);
+  ck_assert_int_eq(cdl_buffer_create(s->backend, bytes, &s->buffers[s->buffer_count]),
+                   CDL_STATUS_OK);
   return s->buffers[s->buffer_count++];
 }
 
@@ -163,41 +164,41 @@ static cdl_tensor numbers(session *s, cdl_dtype dtype, int64_t rows, int64_t col
   ck_assert_ptr_nonnull(host);
   for (size_t i = 0; i < count; i++) {
     const double value = cdl_random_normal(&s->random);
-    if (dtype == CDL_F64)
+    if (dtype == CDL_DTYPE_F64)
       ((double *)host)[i] = value;
     else
       ((float *)host)[i] = (float)value;
   }
-  cdl_upload(s->queue, t, host, bytes);
+  cdl_queue_upload(s->queue, t, host, bytes);
   free(host);
   return t;
 }
 
 static cdl_tensor matrix(session *s, int64_t rows, int64_t columns)
 {
-  return numbers(s, CDL_F32, rows, columns);
+  return numbers(s, CDL_DTYPE_F32, rows, columns);
 }
 
 static cdl_tensor vector(session *s, int64_t columns)
 {
   cdl_tensor t = matrix(s, 1, columns);
-  return cdl_tensor_1d(t.buffer, CDL_F32, 0, columns);
+  return cdl_tensor_1d(t.buffer, CDL_DTYPE_F32, 0, columns);
 }
 
 static cdl_tensor integers(session *s, const int32_t *values, int64_t count)
 {
-  cdl_tensor t = cdl_tensor_1d(new_buffer(s, (size_t)count * 4), CDL_I32, 0, count);
-  cdl_upload(s->queue, t, values, (size_t)count * 4);
+  cdl_tensor t = cdl_tensor_1d(new_buffer(s, (size_t)count * 4), CDL_DTYPE_I32, 0, count);
+  cdl_queue_upload(s->queue, t, values, (size_t)count * 4);
   return t;
 }
 
 static void keep(session *s, cdl_tensor t)
 {
-  const size_t bytes = (size_t)cdl_elements(t) * cdl_dtype_bytes(t.dtype);
+  const size_t bytes = (size_t)cdl_tensor_elements(t) * cdl_dtype_bytes(t.dtype);
   s->record = realloc(s->record, s->record_bytes + bytes);
   ck_assert_ptr_nonnull(s->record);
-  cdl_download(s->queue, s->record + s->record_bytes, t, bytes);
-  ck_assert_msg(cdl_sync(s->queue) == CDL_OK, "%s", cdl_error_message());
+  cdl_queue_download(s->queue, s->record + s->record_bytes, t, bytes);
+  ck_assert_msg(cdl_queue_sync(s->queue) == CDL_STATUS_OK, "%s", cdl_error_message());
   s->record_bytes += bytes;
 }
 
@@ -209,8 +210,8 @@ static cdl_tensor step_record(session *s)
                                   .loss_scale = 0.125f,
                                   .step = 3,
                                   .seed = {7, 9}};
-  cdl_tensor t = cdl_tensor_1d(new_buffer(s, sizeof record), CDL_U8, 0, sizeof record);
-  cdl_upload(s->queue, t, &record, sizeof record);
+  cdl_tensor t = cdl_tensor_1d(new_buffer(s, sizeof record), CDL_DTYPE_U8, 0, sizeof record);
+  cdl_queue_upload(s->queue, t, &record, sizeof record);
   return t;
 }
 
@@ -219,7 +220,8 @@ static void run_moving(session *s)
   enum { ROWS = 333, COLUMNS = 517, SEGMENTS = 3 };
   cdl_tensor x = matrix(s, ROWS, COLUMNS), out = matrix(s, ROWS, COLUMNS),
              turned = matrix(s, COLUMNS, ROWS);
-  cdl_tensor half = cdl_tensor_2d(new_buffer(s, ROWS * COLUMNS * 2), CDL_BF16, 0, ROWS, COLUMNS);
+  cdl_tensor half =
+      cdl_tensor_2d(new_buffer(s, ROWS * COLUMNS * 2), CDL_DTYPE_BF16, 0, ROWS, COLUMNS);
   cdl_copy(s->queue, CDL_ARGS(copy, .out = out, .x = x));
   keep(s, out);
   cdl_cast(s->queue, CDL_ARGS(cast, .out = half, .x = x));
@@ -257,14 +259,14 @@ static void run_products(session *s)
       keep(s, out);
     }
   }
-  cdl_tensor wide = numbers(s, CDL_F64, 300, 200);
-  cdl_gemm(s->queue, CDL_ARGS(gemm, .out = wide, .a = numbers(s, CDL_F64, 300, 70),
-                              .b = numbers(s, CDL_F64, 70, 200), .alpha = 1.0f));
+  cdl_tensor wide = numbers(s, CDL_DTYPE_F64, 300, 200);
+  cdl_gemm(s->queue, CDL_ARGS(gemm, .out = wide, .a = numbers(s, CDL_DTYPE_F64, 300, 70),
+                              .b = numbers(s, CDL_DTYPE_F64, 70, 200), .alpha = 1.0f));
   keep(s, wide);
   cdl_tensor many = matrix(s, 50 * 21, 33), a = matrix(s, 50 * 21, 17), b = matrix(s, 17, 33);
-  many = cdl_tensor_3d(many.buffer, CDL_F32, 0, 50, 21, 33);
-  a = cdl_tensor_3d(a.buffer, CDL_F32, 0, 50, 21, 17);
-  b = cdl_tensor_3d(b.buffer, CDL_F32, 0, 50, 17, 33);
+  many = cdl_tensor_3d(many.buffer, CDL_DTYPE_F32, 0, 50, 21, 33);
+  a = cdl_tensor_3d(a.buffer, CDL_DTYPE_F32, 0, 50, 21, 17);
+  b = cdl_tensor_3d(b.buffer, CDL_DTYPE_F32, 0, 50, 17, 33);
   b.stride[1] = 0;
   cdl_gemm(s->queue, CDL_ARGS(gemm, .out = many, .a = a, .b = b, .alpha = 1.0f));
   keep(s, many);
@@ -281,7 +283,7 @@ static void run_elementwise(session *s)
                                       .activation = (cdl_activation)activation));
     keep(s, out);
   }
-  cdl_binary(s->queue, CDL_ARGS(binary, .out = out, .x = x, .y = cdl_columns(y, 0, 1),
+  cdl_binary(s->queue, CDL_ARGS(binary, .out = out, .x = x, .y = cdl_tensor_columns(y, 0, 1),
                                 .function = CDL_BINARY_DIVIDE));
   keep(s, out);
   cdl_axpby(s->queue, CDL_ARGS(axpby, .out = out, .x = x, .alpha = 0.3f, .beta = 0.7f));
@@ -371,7 +373,7 @@ static void run_linear(session *s)
 {
   cdl_tensor sources[] = {matrix(s, 131, 257), matrix(s, 131, 257), matrix(s, 65, 257)};
   cdl_weight *weight;
-  ck_assert_int_eq(cdl_weight_create(s->queue, sources, 3, &weight), CDL_OK);
+  ck_assert_int_eq(cdl_weight_create(s->queue, sources, 3, &weight), CDL_STATUS_OK);
   cdl_tensor x = matrix(s, 701, 257), out = matrix(s, 701, 327), pre = matrix(s, 701, 327),
              d_x = matrix(s, 701, 257);
   cdl_linear(s->queue, CDL_ARGS(linear, .out = out, .pre = pre, .x = x, .bias = vector(s, 327),
@@ -441,7 +443,7 @@ static void run_decompositions(session *s)
   cdl_qr(s->queue, CDL_ARGS(qr, .q = u, .r = out, .a = a));
   keep(s, u);
   keep(s, out);
-  cdl_lu_solve(s->queue, CDL_ARGS(lu_solve, .x = out, .a = square, .b = cdl_rows(a, 0, 40)));
+  cdl_lu_solve(s->queue, CDL_ARGS(lu_solve, .x = out, .a = square, .b = cdl_tensor_rows(a, 0, 40)));
   keep(s, out);
   cdl_lu_inverse(s->queue, CDL_ARGS(lu_inverse, .out = out, .a = square));
   keep(s, out);
@@ -708,14 +710,14 @@ static int describe(void)
 {
   const char *before = getenv("OPENBLAS_CORETYPE");
   cdl_backend *backend;
-  if (cdl_backend_open("cpu", &(cdl_backend_options){.threads = 3}, &backend) != CDL_OK)
+  if (cdl_backend_open("cpu", &(cdl_backend_options){.threads = 3}, &backend) != CDL_STATUS_OK)
     return 1;
   const char *after = getenv("OPENBLAS_CORETYPE");
   const bool kept = getenv("OPENBLAS_NUM_THREADS") == NULL &&
                     (before == NULL ? after == NULL : after != NULL && strcmp(before, after) == 0);
   printf("%s; %d threads in the process; environment %s\n", cdl_backend_description(backend),
          count_threads(), kept ? "kept" : "changed");
-  return cdl_backend_close(backend) == CDL_OK ? 0 : 1;
+  return cdl_backend_close(backend) == CDL_STATUS_OK ? 0 : 1;
 }
 
 static const char *expected_core(void)

@@ -31,7 +31,7 @@ static void refuse_own(const char *name, const char *text, cdl_dataset_source so
   source.path = scratch_path(name);
   scratch_put_text(source.path, text);
   cdl_dataset *dataset;
-  expect_failure(cdl_dataset_read_file(&source, &dataset), CDL_DATA, what);
+  expect_failure(cdl_dataset_read_file(&source, &dataset), CDL_STATUS_DATA, what);
   ck_assert_msg(strstr(cdl_error_message(), source.path) == cdl_error_message(), "%s",
                 cdl_error_message());
   ck_assert_ptr_null(dataset);
@@ -58,15 +58,14 @@ START_TEST(string_labels_are_sorted)
   ck_assert_ptr_null(cdl_dataset_label_name(dataset, -1));
   static const int32_t labels[] = {3, 2, 0, 3, 1};
   for (uint32_t i = 0; i < 5; i++) {
-    const cdl_example example = cdl_dataset_example(dataset, i);
+    const cdl_example example = cdl_dataset_get(dataset, i);
     ck_assert_int_eq(example.label, labels[i]);
     ck_assert_uint_eq(example.index, i);
     ck_assert_uint_eq(example.line, i + 2);
     ck_assert_double_nan(example.target);
     ck_assert_ptr_null(example.text[1]);
   }
-  const cdl_example padded = cdl_dataset_example(dataset, 1),
-                    empty = cdl_dataset_example(dataset, 2);
+  const cdl_example padded = cdl_dataset_get(dataset, 1), empty = cdl_dataset_get(dataset, 2);
   expect_text(&padded, 0, "two ");
   expect_text(&empty, 0, "");
   ck_assert(cdl_dataset_has_labels(dataset));
@@ -86,7 +85,7 @@ static void expect_order(const char *rows, const char *const *names, size_t coun
     ck_assert_str_eq(cdl_dataset_label_name(dataset, (int32_t)i), names[i]);
   /* Each row is "label<tab>label": ids follow the names. */
   for (size_t i = 0; i < cdl_dataset_count(dataset); i++) {
-    const cdl_example example = cdl_dataset_example(dataset, i);
+    const cdl_example example = cdl_dataset_get(dataset, i);
     expect_text(&example, 0, cdl_dataset_label_name(dataset, example.label));
   }
   cdl_dataset_close(dataset);
@@ -139,7 +138,7 @@ START_TEST(marks_of_no_label_are_no_class)
   ck_assert_uint_eq(cdl_dataset_count(dataset), 2);
   ck_assert_uint_eq(cdl_dataset_skipped(dataset), 2);
   ck_assert_uint_eq(cdl_dataset_label_count(dataset), 2);
-  ck_assert_uint_eq(cdl_dataset_example(dataset, 1).line, 4);
+  ck_assert_uint_eq(cdl_dataset_get(dataset, 1).line, 4);
   cdl_dataset_close(dataset);
   refuse_own("own.tsv", "text\tkind\na\t-1\n", source, "every row has the label '-1'");
 
@@ -149,7 +148,7 @@ START_TEST(marks_of_no_label_are_no_class)
   source.labels = with;
   source.label_count = 3;
   dataset = read_own("own.tsv", "text\tkind\na\t0\nb\t-1\n", source);
-  ck_assert_int_eq(cdl_dataset_example(dataset, 1).label, 0);
+  ck_assert_int_eq(cdl_dataset_get(dataset, 1).label, 0);
   cdl_dataset_close(dataset);
   source.labels = without;
   source.label_count = 2;
@@ -164,8 +163,7 @@ START_TEST(given_labels_keep_their_order)
       .text_column = {"q", "a"}, .label_column = "y", .labels = order, .label_count = 3};
   cdl_dataset *dataset = read_own("own.csv", "a,y,q\n\"x, y\",yes,Q\nz,no,\"R\nS\"\n", source);
   ck_assert_uint_eq(cdl_dataset_label_count(dataset), 3);
-  const cdl_example first = cdl_dataset_example(dataset, 0),
-                    second = cdl_dataset_example(dataset, 1);
+  const cdl_example first = cdl_dataset_get(dataset, 0), second = cdl_dataset_get(dataset, 1);
   ck_assert_int_eq(first.label, 1);
   ck_assert_int_eq(second.label, 0);
   expect_text(&first, 0, "Q");
@@ -189,8 +187,8 @@ START_TEST(regressions_read_numbers)
                source);
   static const double targets[] = {2.5, -100, 7};
   for (size_t i = 0; i < 3; i++) {
-    ck_assert(cdl_dataset_example(dataset, i).target == targets[i]);
-    ck_assert_int_eq(cdl_dataset_example(dataset, i).label, -1);
+    ck_assert(cdl_dataset_get(dataset, i).target == targets[i]);
+    ck_assert_int_eq(cdl_dataset_get(dataset, i).label, -1);
   }
   ck_assert(cdl_dataset_is_regression(dataset));
   ck_assert_uint_eq(cdl_dataset_label_count(dataset), 0);
@@ -225,7 +223,7 @@ START_TEST(labels_may_be_left_out)
   cdl_dataset *dataset =
       read_own("own.tsv", "text\na\nb\n", (cdl_dataset_source){.text_column = {"text"}});
   ck_assert(!cdl_dataset_has_labels(dataset));
-  ck_assert_int_eq(cdl_dataset_example(dataset, 1).label, -1);
+  ck_assert_int_eq(cdl_dataset_get(dataset, 1).label, -1);
   cdl_dataset_close(dataset);
 
   static const char *const order[] = {"no", "yes"};
@@ -239,12 +237,12 @@ START_TEST(labels_may_be_left_out)
   cdl_dataset_close(dataset);
   dataset = read_own("own.tsv", "text\tkind\na\tyes\n", source);
   ck_assert(cdl_dataset_has_labels(dataset));
-  ck_assert_int_eq(cdl_dataset_example(dataset, 0).label, 1);
+  ck_assert_int_eq(cdl_dataset_get(dataset, 0).label, 1);
   cdl_dataset_close(dataset);
   dataset = read_own("own.jsonl", "{\"text\":\"a\",\"kind\":\"yes\"}\n{\"text\":\"b\"}\n", source);
   ck_assert(!cdl_dataset_has_labels(dataset));
-  ck_assert_int_eq(cdl_dataset_example(dataset, 0).label, 1);
-  ck_assert_int_eq(cdl_dataset_example(dataset, 1).label, -1);
+  ck_assert_int_eq(cdl_dataset_get(dataset, 0).label, 1);
+  ck_assert_int_eq(cdl_dataset_get(dataset, 1).label, -1);
   cdl_dataset_close(dataset);
   refuse_own("own.tsv", "text\tkind\na\tperhaps\n", source, ":2: unknown label 'perhaps'");
 }
@@ -277,14 +275,14 @@ START_TEST(sources_that_cannot_be_are_refused)
   scratch_put_text(source.path, "text\tkind\na\tx\nb\ty\n");
   source.labels = one;
   source.label_count = 1;
-  expect_failure(cdl_dataset_read_file(&source, &dataset), CDL_USAGE, "at least two");
+  expect_failure(cdl_dataset_read_file(&source, &dataset), CDL_STATUS_USAGE, "at least two");
   source.labels = twice;
   source.label_count = 3;
-  expect_failure(cdl_dataset_read_file(&source, &dataset), CDL_USAGE, "'x' is listed twice");
+  expect_failure(cdl_dataset_read_file(&source, &dataset), CDL_STATUS_USAGE, "'x' is listed twice");
   source.regression = true;
-  expect_failure(cdl_dataset_read_file(&source, &dataset), CDL_USAGE, "no classes");
+  expect_failure(cdl_dataset_read_file(&source, &dataset), CDL_STATUS_USAGE, "no classes");
   source.text_column[0] = NULL;
-  expect_failure(cdl_dataset_read_file(&source, &dataset), CDL_USAGE, "column of text");
+  expect_failure(cdl_dataset_read_file(&source, &dataset), CDL_STATUS_USAGE, "column of text");
 }
 END_TEST
 
@@ -300,7 +298,7 @@ START_TEST(many_labels_are_told_apart)
   free(text);
   ck_assert_uint_eq(cdl_dataset_label_count(dataset), LABELS);
   for (unsigned i = 0; i < 2 * LABELS; i++)
-    ck_assert_int_eq(cdl_dataset_example(dataset, i).label, (int32_t)(i * 1777 % LABELS));
+    ck_assert_int_eq(cdl_dataset_get(dataset, i).label, (int32_t)(i * 1777 % LABELS));
   cdl_dataset_close(dataset);
 }
 END_TEST
@@ -339,8 +337,7 @@ START_TEST(official_rows_without_a_used_column_are_dropped)
   ck_assert_uint_eq(cdl_dataset_count(dataset), 3);
   ck_assert_uint_eq(cdl_dataset_dropped(dataset), 2);
   ck_assert_msg(strstr(notice, "QQP/train.tsv: 2 of 5 rows") != NULL, "%s", notice);
-  const cdl_example second = cdl_dataset_example(dataset, 1),
-                    last = cdl_dataset_example(dataset, 2);
+  const cdl_example second = cdl_dataset_get(dataset, 1), last = cdl_dataset_get(dataset, 2);
   expect_text(&second, 1, "");
   expect_text(&last, 0, "How \"so\"?");
   ck_assert_uint_eq(last.index, 2);
@@ -357,7 +354,7 @@ START_TEST(cola_has_no_header)
   cdl_dataset *dataset;
   expect_ok(read_task("cola", "train", &dataset));
   ck_assert_uint_eq(cdl_dataset_count(dataset), 2);
-  const cdl_example second = cdl_dataset_example(dataset, 1);
+  const cdl_example second = cdl_dataset_get(dataset, 1);
   expect_text(&second, 0, "Cat slept a.");
   ck_assert_int_eq(second.label, 0);
   ck_assert_uint_eq(second.line, 2);
@@ -391,8 +388,8 @@ START_TEST(mnli_is_matched_then_mismatched)
   ck_assert_ptr_nonnull(strstr(mismatched.path, "MNLI/dev_mismatched.tsv"));
   static const int32_t labels[] = {1, 2, 0};
   for (size_t i = 0; i < 3; i++)
-    ck_assert_int_eq(cdl_dataset_example(dataset, i).label, labels[i]);
-  ck_assert_uint_eq(cdl_dataset_example(dataset, 2).index, 2);
+    ck_assert_int_eq(cdl_dataset_get(dataset, i).label, labels[i]);
+  ck_assert_uint_eq(cdl_dataset_get(dataset, 2).index, 2);
   cdl_dataset_close(dataset);
   expect_ok(read_task("MNLI", "dev_mismatched", &dataset));
   ck_assert_uint_eq(cdl_dataset_count(dataset), 1);
@@ -411,7 +408,7 @@ START_TEST(the_diagnostic_set_may_have_labels)
   put_task("AX", "AX.tsv", "index\tsentence1\tsentence2\tlabel\n0\ta\tb\tcontradiction\n");
   expect_ok(read_task("AX", "test", &dataset));
   ck_assert(cdl_dataset_has_labels(dataset));
-  ck_assert_int_eq(cdl_dataset_example(dataset, 0).label, 2);
+  ck_assert_int_eq(cdl_dataset_get(dataset, 0).label, 2);
   cdl_dataset_close(dataset);
 }
 END_TEST
@@ -419,22 +416,22 @@ END_TEST
 START_TEST(official_files_may_be_wrong)
 {
   cdl_dataset *dataset;
-  expect_failure(read_task("RTE", "train", &dataset), CDL_ABSENT, "RTE/train.tsv");
+  expect_failure(read_task("RTE", "train", &dataset), CDL_STATUS_ABSENT, "RTE/train.tsv");
   put_task("RTE", "train.tsv", "index\tsentence1\tsentence2\tlabel\n0\ta\tb\tentails\n");
   expect_failure(
-      read_task("RTE", "train", &dataset), CDL_DATA,
+      read_task("RTE", "train", &dataset), CDL_STATUS_DATA,
       "RTE/train.tsv:2: unknown label 'entails'; expected one of 'entailment', 'not_entailment'");
   put_task("RTE", "train.tsv", "index\tsentence1\tlabel\n0\ta\tentailment\n");
-  expect_failure(read_task("RTE", "train", &dataset), CDL_DATA,
+  expect_failure(read_task("RTE", "train", &dataset), CDL_STATUS_DATA,
                  "RTE/train.tsv:1: no column 'sentence2'");
   put_task("STS-B", "train.tsv", "sentence1\tsentence2\tscore\na\tb\t4.5\na\tb\tfive\n");
-  expect_failure(read_task("STS-B", "train", &dataset), CDL_DATA,
+  expect_failure(read_task("STS-B", "train", &dataset), CDL_STATUS_DATA,
                  "STS-B/train.tsv:3: 'five' is not a number");
   put_task("SST-2", "train.tsv", "sentence\tlabel\na\t1\nb\xC3\t0\n");
-  expect_failure(read_task("SST-2", "train", &dataset), CDL_DATA,
+  expect_failure(read_task("SST-2", "train", &dataset), CDL_STATUS_DATA,
                  "SST-2/train.tsv:3: byte 2 of the line, 0xc3");
   put_task("SST-2", "train.tsv", "sentence\tlabel\na\n");
-  expect_failure(read_task("SST-2", "train", &dataset), CDL_DATA, "no rows");
+  expect_failure(read_task("SST-2", "train", &dataset), CDL_STATUS_DATA, "no rows");
 }
 END_TEST
 

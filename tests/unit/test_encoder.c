@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "condlora/encoder.h"
 #include "condlora/random.h"
+#include "model/encoder/encoder.h"
 #include "tests/run_suite.h"
 
 enum { WORDS = 20, PLACES = 16, HIDDEN = 12, TOKENS = 9, SEQUENCES = 3, LABELS = 2, TABLES = 3 };
@@ -14,39 +14,39 @@ enum { WORDS = 20, PLACES = 16, HIDDEN = 12, TOKENS = 9, SEQUENCES = 3, LABELS =
 static const char *backend_name = "cpu";
 static cdl_backend *backend;
 static cdl_queue *queue;
-static cdl_encoder *encoder;
+static model_encoder *encoder;
 static cdl_buffer *gradients;
 
 static void ok(cdl_status status)
 {
-  ck_assert_msg(status == CDL_OK, "%s", cdl_error_message());
+  ck_assert_msg(status == CDL_STATUS_OK, "%s", cdl_error_message());
 }
 
-static cdl_model_config config_of(cdl_family family, int64_t pad)
+static model_config config_of(model_family family, int64_t pad)
 {
-  return (cdl_model_config){.family = family,
-                            .vocabulary_size = WORDS,
-                            .hidden_size = HIDDEN,
-                            .layers = 1,
-                            .heads = 3,
-                            .intermediate_size = 17,
-                            .position_count = PLACES,
-                            .type_count = 1,
-                            .pad_id = pad,
-                            .layer_norm_epsilon = 1e-5,
-                            .activation = CDL_ACTIVATION_GELU};
+  return (model_config){.family = family,
+                        .vocabulary_size = WORDS,
+                        .hidden_size = HIDDEN,
+                        .layers = 1,
+                        .heads = 3,
+                        .intermediate_size = 17,
+                        .position_count = PLACES,
+                        .type_count = 1,
+                        .pad_id = pad,
+                        .layer_norm_epsilon = 1e-5,
+                        .activation = CDL_ACTIVATION_GELU};
 }
 
-static void start(const cdl_model_config *config)
+static void start(const model_config *config)
 {
   ok(cdl_backend_open(backend_name, NULL, &backend));
   ok(cdl_queue_create(backend, &queue));
-  ok(cdl_encoder_create(queue, config, LABELS, &encoder));
+  ok(encoder_create(queue, config, LABELS, &encoder));
 }
 
 static void stop(void)
 {
-  cdl_encoder_destroy(encoder);
+  encoder_destroy(encoder);
   cdl_buffer_destroy(gradients);
   cdl_queue_destroy(queue);
   ok(cdl_backend_close(backend));
@@ -61,51 +61,51 @@ static void train_tables(void)
   static float values[4096];
   ok(cdl_buffer_create(backend, sizeof(float) * (WORDS + PLACES + 1) * HIDDEN, &gradients));
   int64_t used = 0;
-  for (size_t i = 0; i < cdl_encoder_parameter_count(encoder); i++) {
-    cdl_parameter *p = &cdl_encoder_parameters(encoder)[i];
-    const size_t count = (size_t)cdl_elements(p->value);
+  for (size_t i = 0; i < encoder_parameter_count(encoder); i++) {
+    encoder_parameter *p = &encoder_parameters(encoder)[i];
+    const size_t count = (size_t)cdl_tensor_elements(p->value);
     ck_assert_uint_le(count, sizeof values / sizeof values[0]);
     cdl_random random = cdl_random_start(1, CDL_RANDOM_TEST, (uint32_t)i, 0);
     for (size_t v = 0; v < count; v++)
       values[v] = (float)cdl_random_normal(&random);
-    cdl_upload(queue, p->value, values, count * sizeof *values);
-    ok(cdl_sync(queue));
+    cdl_queue_upload(queue, p->value, values, count * sizeof *values);
+    ok(cdl_queue_sync(queue));
     if (strstr(p->name, "_embeddings.weight") == NULL)
       continue;
     p->trained = true;
-    p->gradient = cdl_tensor_2d(gradients, CDL_F32, used, p->value.size[2], p->value.size[3]);
+    p->gradient = cdl_tensor_2d(gradients, CDL_DTYPE_F32, used, p->value.size[2], p->value.size[3]);
     used += (int64_t)count;
     cdl_fill(queue, CDL_ARGS(fill, .out = p->gradient));
   }
-  cdl_encoder_weights_changed(encoder, queue, false);
+  encoder_weights_changed(encoder, queue, false);
 }
 
 /* Runs forward and backward with the positions that the model counts. */
 static void run(const int32_t *ids, const int32_t *offsets, int32_t first)
 {
   static const int32_t types[TOKENS] = {0};
-  static const cdl_dropout_rates none = {0};
+  static const encoder_dropout_rates none = {0};
   static const float d_logits[SEQUENCES * LABELS] = {1, -2, 3, 0.5f, -1, 2};
   int32_t positions[TOKENS], longest = 0;
   for (int s = 0; s < SEQUENCES; s++) {
     const int32_t length = offsets[s + 1] - offsets[s];
-    cdl_count_positions(first, ids + offsets[s], (size_t)length, positions + offsets[s]);
+    model_count_positions(first, ids + offsets[s], (size_t)length, positions + offsets[s]);
     longest = length > longest ? length : longest;
   }
-  const cdl_token_batch batch = {.ids = ids,
-                                 .positions = positions,
-                                 .types = types,
-                                 .offsets = offsets,
-                                 .sequences = SEQUENCES,
-                                 .tokens = TOKENS,
-                                 .longest = longest};
-  const cdl_batch_limits limits = {TOKENS, SEQUENCES, longest};
-  ok(cdl_encoder_plan(encoder, queue, limits, limits));
-  ok(cdl_encoder_load_batch(encoder, queue, &batch));
-  (void)cdl_encoder_forward(encoder, queue, &none, (cdl_tensor){0}, true);
-  cdl_upload(queue, cdl_encoder_d_logits(encoder), d_logits, sizeof d_logits);
-  cdl_encoder_backward(encoder, queue);
-  ok(cdl_sync(queue));
+  const encoder_token_batch batch = {.ids = ids,
+                                     .positions = positions,
+                                     .types = types,
+                                     .offsets = offsets,
+                                     .sequences = SEQUENCES,
+                                     .tokens = TOKENS,
+                                     .longest = longest};
+  const encoder_batch_limits limits = {TOKENS, SEQUENCES, longest};
+  ok(encoder_plan(encoder, queue, limits, limits));
+  ok(encoder_load_batch(encoder, queue, &batch));
+  (void)encoder_forward(encoder, queue, &none, (cdl_tensor){0}, true);
+  cdl_queue_upload(queue, encoder_d_logits(encoder), d_logits, sizeof d_logits);
+  encoder_backward(encoder, queue);
+  ok(cdl_queue_sync(queue));
 }
 
 /* Rows of a table's gradient that are not zero, as bits, and the sum of all. */
@@ -116,13 +116,13 @@ static uint32_t moved_rows(int table, double sum[HIDDEN])
   static float values[WORDS * HIDDEN];
   uint32_t moved = 0;
   memset(sum, 0, HIDDEN * sizeof *sum);
-  for (size_t i = 0; i < cdl_encoder_parameter_count(encoder); i++) {
-    const cdl_parameter *p = &cdl_encoder_parameters(encoder)[i];
+  for (size_t i = 0; i < encoder_parameter_count(encoder); i++) {
+    const encoder_parameter *p = &encoder_parameters(encoder)[i];
     if (strstr(p->name, names[table]) == NULL)
       continue;
-    const int64_t count = cdl_elements(p->gradient);
-    cdl_download(queue, values, p->gradient, (size_t)count * sizeof *values);
-    ok(cdl_sync(queue));
+    const int64_t count = cdl_tensor_elements(p->gradient);
+    cdl_queue_download(queue, values, p->gradient, (size_t)count * sizeof *values);
+    ok(cdl_queue_sync(queue));
     for (int64_t v = 0; v < count; v++) {
       sum[v % HIDDEN] += (double)values[v];
       if (values[v] != 0)
@@ -148,33 +148,33 @@ START_TEST(rows_of_padding_get_no_gradient)
   static const int32_t offsets[SEQUENCES + 1] = {0, 3, 4, 9};
   const uint32_t words = BIT(3) | BIT(7) | BIT(1) | BIT(19) | BIT(4) | BIT(11) | BIT(8);
   const struct {
-    cdl_family family;
+    model_family family;
     int64_t pad;
     uint32_t words, places;
     bool all; /* nothing is left out */
   } cases[] = {
-      {CDL_FAMILY_BERT, 0, words, BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4), true},
-      {CDL_FAMILY_BERT, CDL_NO_PAD, words, BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4), true},
-      {CDL_FAMILY_BERT, 1, words & ~BIT(1), BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4), false},
-      {CDL_FAMILY_BERT, -1, words & ~BIT(19), BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4), false},
+      {MODEL_FAMILY_BERT, 0, words, BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4), true},
+      {MODEL_FAMILY_BERT, MODEL_NO_PAD, words, BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4), true},
+      {MODEL_FAMILY_BERT, 1, words & ~BIT(1), BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4), false},
+      {MODEL_FAMILY_BERT, -1, words & ~BIT(19), BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4), false},
       /* 2 3 pad, 2, 2 pad 3 4 5 */
-      {CDL_FAMILY_ROBERTA, 1, words & ~BIT(1), BIT(2) | BIT(3) | BIT(4) | BIT(5), false},
-      {CDL_FAMILY_CAMEMBERT, 8, words & ~BIT(8), BIT(9) | BIT(10) | BIT(11) | BIT(12), false},
-      {CDL_FAMILY_XLM_ROBERTA, -1, words & ~BIT(19), BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4),
+      {MODEL_FAMILY_ROBERTA, 1, words & ~BIT(1), BIT(2) | BIT(3) | BIT(4) | BIT(5), false},
+      {MODEL_FAMILY_CAMEMBERT, 8, words & ~BIT(8), BIT(9) | BIT(10) | BIT(11) | BIT(12), false},
+      {MODEL_FAMILY_XLM_ROBERTA, -1, words & ~BIT(19), BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4),
        false},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    const cdl_model_config config = config_of(cases[i].family, cases[i].pad);
+    const model_config config = config_of(cases[i].family, cases[i].pad);
     double of_words[HIDDEN], of_places[HIDDEN], of_types[HIDDEN];
     start(&config);
     train_tables();
-    run(ids, offsets, (int32_t)cdl_model_config_first_position(&config));
+    run(ids, offsets, (int32_t)model_config_first_position(&config));
     ck_assert_uint_eq(moved_rows(0, of_words), cases[i].words);
     ck_assert_uint_eq(moved_rows(1, of_places), cases[i].places);
     ck_assert_uint_eq(moved_rows(2, of_types), BIT(0));
     if (cases[i].all)
       check_sums(of_words, of_types);
-    if (cases[i].family == CDL_FAMILY_BERT)
+    if (cases[i].family == MODEL_FAMILY_BERT)
       check_sums(of_places, of_types);
     else if (cases[i].pad >= 0) /* the same tokens have the word and the position of padding */
       check_sums(of_places, of_words);
@@ -187,7 +187,7 @@ START_TEST(texts_of_padding_alone_have_no_words_to_train)
 {
   static const int32_t ids[TOKENS] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
   static const int32_t offsets[SEQUENCES + 1] = {0, 3, 4, 9};
-  const cdl_model_config config = config_of(CDL_FAMILY_ROBERTA, 1);
+  const model_config config = config_of(MODEL_FAMILY_ROBERTA, 1);
   double sum[HIDDEN];
   start(&config);
   train_tables();
@@ -204,7 +204,7 @@ END_TEST
 START_TEST(an_encoder_has_the_names_of_its_labels)
 {
   char *names[] = {strdup("no"), strdup("yes"), strdup("perhaps")};
-  cdl_model_config config = config_of(CDL_FAMILY_BERT, 0);
+  model_config config = config_of(MODEL_FAMILY_BERT, 0);
   config.label_names = names;
   config.label_count = 3;
   start(&config);
@@ -212,15 +212,15 @@ START_TEST(an_encoder_has_the_names_of_its_labels)
     names[i][0] = '?'; /* the caller's own from now on */
     free(names[i]);
   }
-  cdl_encoder *other;
-  ok(cdl_encoder_share(queue, encoder, 1, &other));
+  model_encoder *other;
+  ok(encoder_share(queue, encoder, 1, &other));
   for (int turn = 0; turn < 2; turn++) {
-    const cdl_model_config *kept = cdl_encoder_config(turn == 0 ? other : encoder);
+    const model_config *kept = encoder_config(turn == 0 ? other : encoder);
     ck_assert_int_eq(kept->label_count, 3);
     ck_assert_str_eq(kept->label_names[0], "no");
     ck_assert_str_eq(kept->label_names[2], "perhaps");
     if (turn == 0)
-      cdl_encoder_destroy(other);
+      encoder_destroy(other);
   }
   stop();
 }
@@ -231,11 +231,11 @@ int main(int argc, char **argv)
   if (argc > 1) {
     backend_name = argv[1];
     const cdl_status status = cdl_backend_open(backend_name, NULL, &backend);
-    if (status != CDL_OK) {
+    if (status != CDL_STATUS_OK) {
       printf("skipped: %s: %s\n", backend_name, cdl_error_message());
       return 77;
     }
-    if (cdl_backend_close(backend) != CDL_OK)
+    if (cdl_backend_close(backend) != CDL_STATUS_OK)
       return 1;
     setenv("CK_FORK", "no", 1); /* a device's driver, once opened, does not outlive a fork */
   }

@@ -13,7 +13,7 @@ START_TEST(maps_what_is_there)
 {
   scratch_put(scratch_path("a"), "abc\0def", 7);
   base_mapping mapping;
-  ck_assert_int_eq(base_file_map(scratch_path("a"), &mapping), CDL_OK);
+  ck_assert_int_eq(base_file_map(scratch_path("a"), &mapping), CDL_STATUS_OK);
   ck_assert_uint_eq(mapping.size, 7);
   ck_assert_mem_eq(mapping.data, "abc\0def", 7);
   base_file_unmap(&mapping);
@@ -26,7 +26,7 @@ START_TEST(maps_an_empty_file)
 {
   scratch_put(scratch_path("empty"), "", 0);
   base_mapping mapping;
-  ck_assert_int_eq(base_file_map(scratch_path("empty"), &mapping), CDL_OK);
+  ck_assert_int_eq(base_file_map(scratch_path("empty"), &mapping), CDL_STATUS_OK);
   ck_assert_uint_eq(mapping.size, 0);
   ck_assert_ptr_nonnull(mapping.data);
   base_file_discard(&mapping, 0, 10);
@@ -38,35 +38,36 @@ END_TEST
 START_TEST(a_folder_is_empty_or_not_or_an_error)
 {
   bool empty = false;
-  ck_assert_int_eq(base_folder_is_empty(scratch_path("absent"), &empty), CDL_OK);
+  ck_assert_int_eq(base_folder_is_empty(scratch_path("absent"), &empty), CDL_STATUS_OK);
   ck_assert(empty);
-  ck_assert_int_eq(base_folder_make(scratch_path("folder")), CDL_OK);
+  ck_assert_int_eq(base_folder_make(scratch_path("folder")), CDL_STATUS_OK);
   scratch_put(scratch_path("folder/.lock"), "", 0);
-  ck_assert_int_eq(base_folder_is_empty(scratch_path("folder"), &empty), CDL_OK);
+  ck_assert_int_eq(base_folder_is_empty(scratch_path("folder"), &empty), CDL_STATUS_OK);
   ck_assert(empty);
   scratch_put(scratch_path("folder/a"), "", 0);
-  ck_assert_int_eq(base_folder_is_empty(scratch_path("folder"), &empty), CDL_OK);
+  ck_assert_int_eq(base_folder_is_empty(scratch_path("folder"), &empty), CDL_STATUS_OK);
   ck_assert(!empty);
   char long_name[512];
   memset(long_name, 'a', sizeof long_name - 1);
   long_name[sizeof long_name - 1] = '\0';
-  expect_failure(base_folder_is_empty(long_name, &empty), CDL_IO, "cannot be read");
+  expect_failure(base_folder_is_empty(long_name, &empty), CDL_STATUS_IO, "cannot be read");
 }
 END_TEST
 
 START_TEST(refuses_what_is_no_file)
 {
   base_mapping mapping;
-  expect_failure(base_file_map(scratch_path("absent"), &mapping), CDL_ABSENT, "absent");
+  expect_failure(base_file_map(scratch_path("absent"), &mapping), CDL_STATUS_ABSENT, "absent");
   scratch_put(scratch_path("plain"), "x", 1);
-  expect_failure(base_file_map(scratch_path("plain/below"), &mapping), CDL_ABSENT, "plain/below");
-  expect_failure(base_file_map(scratch_folder, &mapping), CDL_IO, scratch_folder);
+  expect_failure(base_file_map(scratch_path("plain/below"), &mapping), CDL_STATUS_ABSENT,
+                 "plain/below");
+  expect_failure(base_file_map(scratch_folder, &mapping), CDL_STATUS_IO, scratch_folder);
   ck_assert_int_eq(mkfifo(scratch_path("pipe"), 0600), 0);
-  expect_failure(base_file_map(scratch_path("pipe"), &mapping), CDL_IO, "pipe");
+  expect_failure(base_file_map(scratch_path("pipe"), &mapping), CDL_STATUS_IO, "pipe");
   ck_assert_uint_eq(mapping.size, 0);
   if (geteuid() != 0) {
     chmod(scratch_path("plain"), 0);
-    expect_failure(base_file_map(scratch_path("plain"), &mapping), CDL_IO, "plain");
+    expect_failure(base_file_map(scratch_path("plain"), &mapping), CDL_STATUS_IO, "plain");
   }
 }
 END_TEST
@@ -80,7 +81,7 @@ START_TEST(discarded_pages_come_back)
     bytes[i] = (uint8_t)(i * 31 >> 3);
   scratch_put(scratch_path("pages"), bytes, size);
   base_mapping mapping;
-  ck_assert_int_eq(base_file_map(scratch_path("pages"), &mapping), CDL_OK);
+  ck_assert_int_eq(base_file_map(scratch_path("pages"), &mapping), CDL_STATUS_OK);
   const size_t ranges[][2] = {{0, size},       {4097, 10},           {size - 1, 1}, {size, 5},
                               {100, SIZE_MAX}, {SIZE_MAX, SIZE_MAX}, {5, 0}};
   for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
@@ -109,15 +110,15 @@ END_TEST
 
 START_TEST(makes_folders)
 {
-  ck_assert_int_eq(base_folder_make(scratch_path("x//y/z/")), CDL_OK);
+  ck_assert_int_eq(base_folder_make(scratch_path("x//y/z/")), CDL_STATUS_OK);
   ck_assert(base_file_exists(scratch_path("x/y/z")));
-  ck_assert_int_eq(base_folder_make(scratch_path("x/y/z")), CDL_OK);
+  ck_assert_int_eq(base_folder_make(scratch_path("x/y/z")), CDL_STATUS_OK);
   ck_assert(!base_file_exists(scratch_path("x/y/other")));
   scratch_put(scratch_path("plain"), "x", 1);
-  expect_failure(base_folder_make(scratch_path("plain")), CDL_IO, "plain");
-  expect_failure(base_folder_make(scratch_path("plain/below")), CDL_IO, "plain");
-  ck_assert_int_eq(base_folder_make(""), CDL_ARGUMENT);
-  ck_assert_int_eq(base_folder_make("/"), CDL_OK);
+  expect_failure(base_folder_make(scratch_path("plain")), CDL_STATUS_IO, "plain");
+  expect_failure(base_folder_make(scratch_path("plain/below")), CDL_STATUS_IO, "plain");
+  ck_assert_int_eq(base_folder_make(""), CDL_STATUS_ARGUMENT);
+  ck_assert_int_eq(base_folder_make("/"), CDL_STATUS_OK);
 }
 END_TEST
 
@@ -125,16 +126,16 @@ START_TEST(writes_whole_or_not_at_all)
 {
   scratch_put(scratch_path("out"), "before", 6);
   base_output *output;
-  ck_assert_int_eq(base_output_begin(scratch_path("out"), &output), CDL_OK);
+  ck_assert_int_eq(base_output_begin(scratch_path("out"), &output), CDL_STATUS_OK);
   base_output_write(output, "after", 5);
   base_output_printf(output, " %d%s", 42, "!");
   expect_content(scratch_path("out"), "before", 6);
   ck_assert_uint_eq(scratch_count_entries(), 2); /* it and what is in the making */
-  ck_assert_int_eq(base_output_commit(output), CDL_OK);
+  ck_assert_int_eq(base_output_commit(output), CDL_STATUS_OK);
   expect_content(scratch_path("out"), "after 42!", 9);
   ck_assert_uint_eq(scratch_count_entries(), 1);
 
-  ck_assert_int_eq(base_output_begin(scratch_path("out"), &output), CDL_OK);
+  ck_assert_int_eq(base_output_begin(scratch_path("out"), &output), CDL_STATUS_OK);
   base_output_write(output, "lost", 4);
   base_output_abort(output);
   expect_content(scratch_path("out"), "after 42!", 9);
@@ -156,12 +157,12 @@ START_TEST(writes_any_lengths)
     bytes[i] = (char)('a' + (i * i >> 5) % 26);
   bytes[total + 100000] = '\0';
   base_output *output;
-  ck_assert_int_eq(base_output_begin(scratch_path("long"), &output), CDL_OK);
+  ck_assert_int_eq(base_output_begin(scratch_path("long"), &output), CDL_STATUS_OK);
   size_t at = 0;
   for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; at += lengths[i++])
     base_output_write(output, bytes + at, lengths[i]);
   base_output_printf(output, "%s", bytes + at);
-  ck_assert_int_eq(base_output_commit(output), CDL_OK);
+  ck_assert_int_eq(base_output_commit(output), CDL_STATUS_OK);
   expect_content(scratch_path("long"), bytes, total + 100000);
   free(bytes);
 }
@@ -170,9 +171,9 @@ END_TEST
 static void write_out(const char *path, const char *text)
 {
   base_output *output;
-  ck_assert_int_eq(base_output_begin(path, &output), CDL_OK);
+  ck_assert_int_eq(base_output_begin(path, &output), CDL_STATUS_OK);
   base_output_write(output, text, strlen(text));
-  ck_assert_int_eq(base_output_commit(output), CDL_OK);
+  ck_assert_int_eq(base_output_commit(output), CDL_STATUS_OK);
 }
 
 /* As a killed process leaves it: without a lock. */
@@ -238,15 +239,15 @@ END_TEST
 START_TEST(what_has_a_writer_is_not_swept)
 {
   base_output *first, *second;
-  ck_assert_int_eq(base_output_begin(scratch_path("out"), &first), CDL_OK);
+  ck_assert_int_eq(base_output_begin(scratch_path("out"), &first), CDL_STATUS_OK);
   base_output_write(first, "first", 5);
-  ck_assert_int_eq(base_output_begin(scratch_path("out"), &second), CDL_OK);
+  ck_assert_int_eq(base_output_begin(scratch_path("out"), &second), CDL_STATUS_OK);
   base_folder_sweep(scratch_folder);
   ck_assert_uint_eq(scratch_count_entries(), 2);
   base_output_write(second, "second", 6);
-  ck_assert_int_eq(base_output_commit(second), CDL_OK);
+  ck_assert_int_eq(base_output_commit(second), CDL_STATUS_OK);
   expect_content(scratch_path("out"), "second", 6);
-  ck_assert_int_eq(base_output_commit(first), CDL_OK);
+  ck_assert_int_eq(base_output_commit(first), CDL_STATUS_OK);
   expect_content(scratch_path("out"), "first", 5);
   ck_assert_uint_eq(scratch_count_entries(), 1);
 }
@@ -262,7 +263,7 @@ START_TEST(what_a_killed_process_left_is_swept)
     base_output *output;
     char *folder;
     int descriptor;
-    const bool made = base_output_begin(scratch_path("out"), &output) == CDL_OK &&
+    const bool made = base_output_begin(scratch_path("out"), &output) == CDL_STATUS_OK &&
                       base_temporary_folder(scratch_path("folder"), &folder, &descriptor) &&
                       write(ready[1], "x", 1) == 1;
     pause();
@@ -319,9 +320,9 @@ END_TEST
 static void write_named(const char *path, const char *text)
 {
   base_output *output;
-  ck_assert_int_eq(base_output_begin_named(path, &output), CDL_OK);
+  ck_assert_int_eq(base_output_begin_named(path, &output), CDL_STATUS_OK);
   base_output_write(output, text, strlen(text));
-  ck_assert_int_eq(base_output_commit(output), CDL_OK);
+  ck_assert_int_eq(base_output_commit(output), CDL_STATUS_OK);
 }
 
 START_TEST(a_link_that_the_user_names_is_followed)
@@ -340,9 +341,10 @@ START_TEST(a_link_that_the_user_names_is_followed)
   ck_assert_uint_eq(scratch_count_entries(), 3);
   ck_assert_int_eq(symlink("circle", scratch_path("circle")), 0);
   base_output *output;
-  expect_failure(base_output_begin_named(scratch_path("circle"), &output), CDL_IO, "circle");
+  expect_failure(base_output_begin_named(scratch_path("circle"), &output), CDL_STATUS_IO, "circle");
   ck_assert_int_eq(symlink("no/such", scratch_path("nowhere")), 0);
-  expect_failure(base_output_begin_named(scratch_path("nowhere"), &output), CDL_IO, "nowhere");
+  expect_failure(base_output_begin_named(scratch_path("nowhere"), &output), CDL_STATUS_IO,
+                 "nowhere");
 }
 END_TEST
 
@@ -375,12 +377,12 @@ END_TEST
 START_TEST(refuses_impossible_places)
 {
   base_output *output;
-  expect_failure(base_output_begin(scratch_folder, &output), CDL_IO, scratch_folder);
+  expect_failure(base_output_begin(scratch_folder, &output), CDL_STATUS_IO, scratch_folder);
   ck_assert_ptr_null(output);
-  expect_failure(base_output_begin(scratch_path("no/such"), &output), CDL_IO, "no/such");
+  expect_failure(base_output_begin(scratch_path("no/such"), &output), CDL_STATUS_IO, "no/such");
   if (geteuid() != 0) {
     chmod(scratch_folder, 0500);
-    expect_failure(base_output_begin(scratch_path("out"), &output), CDL_IO, "out");
+    expect_failure(base_output_begin(scratch_path("out"), &output), CDL_STATUS_IO, "out");
   }
 }
 END_TEST
@@ -389,10 +391,10 @@ END_TEST
 START_TEST(a_failed_rename_leaves_nothing)
 {
   base_output *output;
-  ck_assert_int_eq(base_output_begin(scratch_path("out"), &output), CDL_OK);
+  ck_assert_int_eq(base_output_begin(scratch_path("out"), &output), CDL_STATUS_OK);
   base_output_write(output, "new", 3);
   ck_assert_int_eq(mkdir(scratch_path("out"), 0700), 0);
-  expect_failure(base_output_commit(output), CDL_IO, "out");
+  expect_failure(base_output_commit(output), CDL_STATUS_IO, "out");
   ck_assert_uint_eq(scratch_count_entries(), 1);
 }
 END_TEST
@@ -407,12 +409,12 @@ START_TEST(a_write_that_stops_leaves_the_old_file)
   const struct rlimit limit = {.rlim_cur = 120000, .rlim_max = RLIM_INFINITY};
   ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
   base_output *output;
-  ck_assert_int_eq(base_output_begin(scratch_path("out"), &output), CDL_OK);
+  ck_assert_int_eq(base_output_begin(scratch_path("out"), &output), CDL_STATUS_OK);
   for (int i = 0; i < 10; i++)
     base_output_write(output, block, sizeof block);
   base_output_printf(output, "more");
   const cdl_status status = base_output_commit(output);
-  expect_failure(status, CDL_IO, "out");
+  expect_failure(status, CDL_STATUS_IO, "out");
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), strerror(EFBIG)));
   expect_content(scratch_path("out"), "before", 6);
   ck_assert_uint_eq(scratch_count_entries(), 1);
@@ -424,9 +426,9 @@ START_TEST(a_full_device_is_an_error)
   if (!base_file_exists("/dev/full"))
     return;
   base_output *output;
-  ck_assert_int_eq(base_output_begin("/dev/full", &output), CDL_OK);
+  ck_assert_int_eq(base_output_begin("/dev/full", &output), CDL_STATUS_OK);
   base_output_write(output, "x", 1);
-  expect_failure(base_output_commit(output), CDL_IO, "/dev/full");
+  expect_failure(base_output_commit(output), CDL_STATUS_IO, "/dev/full");
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), strerror(ENOSPC)));
   ck_assert(base_file_exists("/dev/full"));
 }
@@ -438,9 +440,9 @@ START_TEST(a_device_is_written_in_place)
   const int reader = open(scratch_path("pipe"), O_RDONLY | O_NONBLOCK);
   ck_assert_int_ge(reader, 0);
   base_output *output;
-  ck_assert_int_eq(base_output_begin(scratch_path("pipe"), &output), CDL_OK);
+  ck_assert_int_eq(base_output_begin(scratch_path("pipe"), &output), CDL_STATUS_OK);
   base_output_write(output, "line\n", 5);
-  ck_assert_int_eq(base_output_commit(output), CDL_OK);
+  ck_assert_int_eq(base_output_commit(output), CDL_STATUS_OK);
   char text[8];
   ck_assert_int_eq(read(reader, text, sizeof text), 5);
   ck_assert_mem_eq(text, "line\n", 5);
@@ -463,11 +465,11 @@ START_TEST(killed_at_any_moment)
       for (char letter = 'a';; letter = letter == 'z' ? 'a' : (char)(letter + 1)) {
         base_output *output;
         memset(content, letter, BYTES);
-        if (base_output_begin(scratch_path("out"), &output) != CDL_OK)
+        if (base_output_begin(scratch_path("out"), &output) != CDL_STATUS_OK)
           _exit(1);
         for (size_t at = 0; at < BYTES; at += 10000)
           base_output_write(output, content + at, 10000);
-        if (base_output_commit(output) != CDL_OK)
+        if (base_output_commit(output) != CDL_STATUS_OK)
           _exit(1);
       }
     }
@@ -477,7 +479,7 @@ START_TEST(killed_at_any_moment)
     ck_assert_int_eq(waitpid(child, &how, 0), child);
     ck_assert(WIFSIGNALED(how));
     base_mapping mapping;
-    ck_assert_int_eq(base_file_map(scratch_path("out"), &mapping), CDL_OK);
+    ck_assert_int_eq(base_file_map(scratch_path("out"), &mapping), CDL_STATUS_OK);
     ck_assert_uint_eq(mapping.size, BYTES);
     ck_assert_mem_eq(mapping.data, mapping.data + 1, BYTES - 1);
     base_file_unmap(&mapping);

@@ -44,7 +44,7 @@ static cdl_dataset *read_or_skip(const char *task_name, const char *split)
   cdl_dataset *dataset;
   expect_ok(cdl_task_find(task_name, &task));
   const cdl_status status = cdl_dataset_read_task(task, getenv("CDL_GLUE_DIR"), split, &dataset);
-  if (status == CDL_ABSENT) {
+  if (status == CDL_STATUS_ABSENT) {
     printf("skipped: %s\n", cdl_error_message());
     return NULL;
   }
@@ -65,7 +65,7 @@ START_TEST(splits_have_their_published_sizes)
     const bool is_test = strcmp(published[i].split, "test") == 0;
     ck_assert(is_test || cdl_dataset_has_labels(dataset));
     for (size_t e = 0; e < count && !is_test; e++) {
-      const cdl_example example = cdl_dataset_example(dataset, e);
+      const cdl_example example = cdl_dataset_get(dataset, e);
       ck_assert(cdl_dataset_is_regression(dataset) ? example.target >= 0 && example.target <= 5
                                                    : example.label >= 0);
     }
@@ -83,7 +83,7 @@ START_TEST(labels_are_where_they_belong)
     return;
   size_t entailed = 0;
   for (size_t i = 0; i < cdl_dataset_count(dataset); i++)
-    entailed += cdl_dataset_example(dataset, i).label == 0;
+    entailed += cdl_dataset_get(dataset, i).label == 0;
   ck_assert_uint_eq(entailed, 146);
   cdl_dataset_close(dataset);
 }
@@ -96,7 +96,7 @@ START_TEST(sentences_keep_the_space_at_their_end)
     return;
   size_t ending_in_space = 0;
   for (size_t i = 0; i < cdl_dataset_count(dataset); i++) {
-    const cdl_example example = cdl_dataset_example(dataset, i);
+    const cdl_example example = cdl_dataset_get(dataset, i);
     ending_in_space += example.bytes[0] > 0 && example.text[0][example.bytes[0] - 1] == ' ';
   }
   ck_assert_uint_gt(ending_in_space, 67000);

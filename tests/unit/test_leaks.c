@@ -22,11 +22,11 @@ static __attribute__((noinline)) void leak(void)
 static int be_process(const char *kind)
 {
   cdl_backend *backend;
-  if (cdl_backend_open("opencl", NULL, &backend) != CDL_OK)
+  if (cdl_backend_open("opencl", NULL, &backend) != CDL_STATUS_OK)
     return 77;
   if (strcmp(kind, "leak") == 0)
     leak();
-  return cdl_backend_close(backend) == CDL_OK ? 0 : 1;
+  return cdl_backend_close(backend) == CDL_STATUS_OK ? 0 : 1;
 }
 
 static int run_process(const char *kind)

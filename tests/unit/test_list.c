@@ -49,7 +49,7 @@ START_TEST(what_is_no_list_is_refused)
              {"a, \"b\"", "a space before a quote"}};
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
     base_list list;
-    expect_failure(base_list_split("--names", bad[i].text, &list), CDL_USAGE, bad[i].what);
+    expect_failure(base_list_split("--names", bad[i].text, &list), CDL_STATUS_USAGE, bad[i].what);
     ck_assert_ptr_nonnull(strstr(cdl_error_message(), "--names"));
     ck_assert_ptr_null(list.item);
   }
@@ -137,7 +137,7 @@ START_TEST(arrays_of_names_stay_what_they_are)
 
   train_settings s;
   expect_ok(train_settings_init(&s));
-  expect_failure(train_settings_set(&s, train_setting_find("labels"), "\"a,b"), CDL_USAGE,
+  expect_failure(train_settings_set(&s, train_setting_find("labels"), "\"a,b"), CDL_STATUS_USAGE,
                  "--labels");
   train_settings_release(&s);
 }
@@ -169,7 +169,8 @@ START_TEST(choices_of_a_search_may_be_arrays_of_names)
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
     object = json_loads(bad[i], 0, NULL);
     ck_assert_ptr_nonnull(object);
-    expect_failure(train_search_space_read(&space, "c.json", object), CDL_USAGE, "c.json: space: ");
+    expect_failure(train_search_space_read(&space, "c.json", object), CDL_STATUS_USAGE,
+                   "c.json: space: ");
     train_search_space_release(&space);
     json_decref(object);
   }

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "condlora/adapter.h"
 #include "condlora/random.h"
+#include "model/adapter/adapter.h"
 #include "model/adapter/state.h"
 #include "tests/run_suite.h"
 
@@ -15,8 +15,8 @@ enum { SEQUENCES = 3, TOKENS = 9, LABELS = 2, RANK = 4, TENSORS_MOST = 64 };
 static const char *backend_name = "cpu";
 static cdl_backend *backend;
 static cdl_queue *queue;
-static cdl_encoder *encoder;
-static cdl_adapter *adapter;
+static model_encoder *encoder;
+static model_adapter *adapter;
 static cdl_buffer *step_buffer;
 
 static cdl_tensor step_tensor(void)
@@ -26,12 +26,12 @@ static cdl_tensor step_tensor(void)
       0,
       {1, 1, 1, sizeof(cdl_step_record)},
       {sizeof(cdl_step_record), sizeof(cdl_step_record), sizeof(cdl_step_record), 1},
-      CDL_U8};
+      CDL_DTYPE_U8};
 }
 
 static void ok(cdl_status status)
 {
-  ck_assert_msg(status == CDL_OK, "%s", cdl_error_message());
+  ck_assert_msg(status == CDL_STATUS_OK, "%s", cdl_error_message());
 }
 
 static void start(void)
@@ -43,8 +43,8 @@ static void start(void)
 
 static void stop(void)
 {
-  cdl_adapter_destroy(adapter);
-  cdl_encoder_destroy(encoder);
+  adapter_destroy(adapter);
+  encoder_destroy(encoder);
   cdl_buffer_destroy(step_buffer);
   cdl_queue_destroy(queue);
   ok(cdl_backend_close(backend));
@@ -54,19 +54,19 @@ static void stop(void)
 
 static void read_values(cdl_tensor t, float *values)
 {
-  cdl_download(queue, values, t, (size_t)cdl_elements(t) * sizeof *values);
-  ok(cdl_sync(queue));
+  cdl_queue_download(queue, values, t, (size_t)cdl_tensor_elements(t) * sizeof *values);
+  ok(cdl_queue_sync(queue));
 }
 
 static void write_values(cdl_tensor t, const float *values)
 {
-  cdl_upload(queue, t, values, (size_t)cdl_elements(t) * sizeof *values);
-  ok(cdl_sync(queue));
+  cdl_queue_upload(queue, t, values, (size_t)cdl_tensor_elements(t) * sizeof *values);
+  ok(cdl_queue_sync(queue));
 }
 
 static float *memory_for(cdl_tensor t)
 {
-  float *values = calloc((size_t)cdl_elements(t) + 1, sizeof *values);
+  float *values = calloc((size_t)cdl_tensor_elements(t) + 1, sizeof *values);
   ck_assert_ptr_nonnull(values);
   return values;
 }
@@ -76,7 +76,7 @@ static void draw(cdl_tensor t, uint32_t number, double mean, double deviation)
 {
   cdl_random random = cdl_random_start(5, CDL_RANDOM_TEST, number, 0);
   float *values = memory_for(t);
-  for (int64_t i = 0; i < cdl_elements(t); i++)
+  for (int64_t i = 0; i < cdl_tensor_elements(t); i++)
     values[i] = (float)(mean + deviation * cdl_random_normal(&random));
   write_values(t, values);
   free(values);
@@ -84,23 +84,23 @@ static void draw(cdl_tensor t, uint32_t number, double mean, double deviation)
 
 static void make_encoder(int64_t hidden, int64_t layers)
 {
-  const cdl_model_config config = {.family = CDL_FAMILY_ROBERTA,
-                                   .vocabulary_size = 20,
-                                   .hidden_size = hidden,
-                                   .layers = layers,
-                                   .heads = 3,
-                                   .intermediate_size = 17,
-                                   .position_count = 16,
-                                   .type_count = 1,
-                                   .layer_norm_epsilon = 1e-5,
-                                   .activation = CDL_ACTIVATION_GELU};
-  ok(cdl_encoder_create(queue, &config, LABELS, &encoder));
-  for (size_t i = 0; i < cdl_encoder_parameter_count(encoder); i++) {
-    const cdl_parameter *p = &cdl_encoder_parameters(encoder)[i];
-    const bool gain = p->role == CDL_ROLE_NORM && strstr(p->name, "weight") != NULL;
+  const model_config config = {.family = MODEL_FAMILY_ROBERTA,
+                               .vocabulary_size = 20,
+                               .hidden_size = hidden,
+                               .layers = layers,
+                               .heads = 3,
+                               .intermediate_size = 17,
+                               .position_count = 16,
+                               .type_count = 1,
+                               .layer_norm_epsilon = 1e-5,
+                               .activation = CDL_ACTIVATION_GELU};
+  ok(encoder_create(queue, &config, LABELS, &encoder));
+  for (size_t i = 0; i < encoder_parameter_count(encoder); i++) {
+    const encoder_parameter *p = &encoder_parameters(encoder)[i];
+    const bool gain = p->role == ENCODER_ROLE_NORM && strstr(p->name, "weight") != NULL;
     draw(p->value, (uint32_t)i, gain ? 1 : 0, p->dimensions == 2 ? 0.3 : 0.1);
   }
-  cdl_encoder_weights_changed(encoder, queue, false);
+  encoder_weights_changed(encoder, queue, false);
 }
 
 typedef struct {
@@ -113,62 +113,62 @@ typedef struct {
 
 static cdl_status make_adapter(const form *f)
 {
-  const double options[CDL_ADAPTER_OPTIONS_MAX] = {f->use_dora, f->rank_min, f->frozen, f->use_x,
-                                                   f->x_scaling > 0 ? f->x_scaling : 0.5};
-  cdl_adapter_settings s = {.method = f->method,
-                            .rank = RANK,
-                            .alpha = 3,
-                            .dropout = f->dropout,
-                            .dropout_hits_base = f->hits_base,
-                            .orientation =
-                                f->reference ? CDL_ORIENTATION_REFERENCE : CDL_ORIENTATION_PAPER,
-                            .targets = f->targets,
-                            .options = options};
+  const double options[ADAPTER_OPTIONS_MAX] = {f->use_dora, f->rank_min, f->frozen, f->use_x,
+                                               f->x_scaling > 0 ? f->x_scaling : 0.5};
+  adapter_settings s = {.method = f->method,
+                        .rank = RANK,
+                        .alpha = 3,
+                        .dropout = f->dropout,
+                        .dropout_hits_base = f->hits_base,
+                        .orientation = f->reference ? ADAPTER_ORIENTATION_REFERENCE
+                                                    : ADAPTER_ORIENTATION_PAPER,
+                        .targets = f->targets,
+                        .options = options};
   while (s.target_count < 4 && f->targets[s.target_count] != NULL)
     s.target_count++;
-  return cdl_adapter_create(queue, encoder, &s, &adapter);
+  return adapter_create(queue, encoder, &s, &adapter);
 }
 
 /* An adapter that is anywhere but at its initial values. */
 static void make_moved_adapter(const form *f)
 {
   ok(make_adapter(f));
-  ok(cdl_adapter_initialize(adapter, queue, 3));
+  ok(adapter_initialize(adapter, queue, 3));
   for (size_t i = 0; i < adapter->own_count; i++) {
-    const cdl_parameter *p = &adapter->own[i];
+    const encoder_parameter *p = &adapter->own[i];
     float *before = memory_for(p->value), *noise = memory_for(p->value);
     read_values(p->value, before);
     draw(p->value, 1000 + (uint32_t)i, 0, 0.2);
     read_values(p->value, noise);
-    for (int64_t j = 0; j < cdl_elements(p->value); j++)
+    for (int64_t j = 0; j < cdl_tensor_elements(p->value); j++)
       noise[j] += before[j];
     write_values(p->value, noise);
     free(before);
     free(noise);
   }
-  const cdl_batch_limits limits = {.tokens = TOKENS, .sequences = SEQUENCES, .longest = 5};
-  ok(cdl_encoder_plan(encoder, queue, limits, limits));
+  const encoder_batch_limits limits = {.tokens = TOKENS, .sequences = SEQUENCES, .longest = 5};
+  ok(encoder_plan(encoder, queue, limits, limits));
   static const int32_t ids[TOKENS] = {3, 7, 1, 19, 4, 4, 0, 11, 8};
   static const int32_t positions[TOKENS] = {1, 2, 3, 1, 1, 2, 3, 4, 5}, types[TOKENS] = {0};
   static const int32_t offsets[SEQUENCES + 1] = {0, 3, 4, 9}, examples[SEQUENCES] = {5, 0, 2};
-  const cdl_token_batch batch = {.ids = ids,
-                                 .positions = positions,
-                                 .types = types,
-                                 .offsets = offsets,
-                                 .examples = examples,
-                                 .sequences = SEQUENCES,
-                                 .tokens = TOKENS,
-                                 .longest = 5};
-  ok(cdl_encoder_load_batch(encoder, queue, &batch));
+  const encoder_token_batch batch = {.ids = ids,
+                                     .positions = positions,
+                                     .types = types,
+                                     .offsets = offsets,
+                                     .examples = examples,
+                                     .sequences = SEQUENCES,
+                                     .tokens = TOKENS,
+                                     .longest = 5};
+  ok(encoder_load_batch(encoder, queue, &batch));
 }
 
 static void logits_of(bool training, float logits[SEQUENCES * LABELS])
 {
-  static const cdl_dropout_rates rates = {.hidden = 0.1f, .attention = 0.1f, .classifier = 0.1f};
-  static const cdl_dropout_rates none = {0};
-  read_values(
-      cdl_encoder_forward(encoder, queue, training ? &rates : &none, step_tensor(), training),
-      logits);
+  static const encoder_dropout_rates rates = {
+      .hidden = 0.1f, .attention = 0.1f, .classifier = 0.1f};
+  static const encoder_dropout_rates none = {0};
+  read_values(encoder_forward(encoder, queue, training ? &rates : &none, step_tensor(), training),
+              logits);
 }
 
 /* ---- Gradients ---- */
@@ -185,13 +185,13 @@ static double loss_of_present_values(void)
   return loss;
 }
 
-/* Of all sites: DoRA's gradient takes the norms for constants, so they are kept while A and B
+/* Of all modules: DoRA's gradient takes the norms for constants, so they are kept while A and B
  * move. */
 static void keep_gains(float *gains[TENSORS_MOST], bool back)
 {
-  for (size_t i = 0; i < adapter->site_count; i++) {
-    const cdl_tensor gain = adapter->sites[i]->delta.gain;
-    if (!cdl_present(gain))
+  for (size_t i = 0; i < adapter->module_count; i++) {
+    const cdl_tensor gain = adapter->modules[i]->delta.gain;
+    if (!cdl_tensor_present(gain))
       return;
     if (back)
       write_values(gain, gains[i]);
@@ -203,16 +203,16 @@ static void keep_gains(float *gains[TENSORS_MOST], bool back)
 }
 
 /* The loss where a parameter has moved by `distance` along a direction. */
-static double loss_along(const cdl_parameter *p, const float *start_values, const float *direction,
-                         double distance, float *gains[TENSORS_MOST])
+static double loss_along(const encoder_parameter *p, const float *start_values,
+                         const float *direction, double distance, float *gains[TENSORS_MOST])
 {
   float *moved = memory_for(p->value);
-  for (int64_t i = 0; i < cdl_elements(p->value); i++)
+  for (int64_t i = 0; i < cdl_tensor_elements(p->value); i++)
     moved[i] = (float)((double)start_values[i] + distance * (double)direction[i]);
   write_values(p->value, moved);
   free(moved);
-  cdl_adapter_materialize(adapter, queue);
-  cdl_encoder_weights_changed(encoder, queue, true);
+  adapter_materialize(adapter, queue);
+  encoder_weights_changed(encoder, queue, true);
   if (strstr(p->name, "magnitude") == NULL)
     keep_gains(gains, true);
   const double loss = loss_of_present_values();
@@ -222,14 +222,14 @@ static double loss_along(const cdl_parameter *p, const float *start_values, cons
 
 /* The slope along the gradient is the gradient's norm. False where it is too small to be told from
  * rounding. */
-static bool check_slope(const form *f, const cdl_parameter *p, float *gains[TENSORS_MOST])
+static bool check_slope(const form *f, const encoder_parameter *p, float *gains[TENSORS_MOST])
 {
   const double step = 0.01, least = 0.02;
   float *values = memory_for(p->value), *direction = memory_for(p->value);
   double norm = 0;
   read_values(p->value, values);
   read_values(p->gradient, direction);
-  for (int64_t i = 0; i < cdl_elements(p->value); i++)
+  for (int64_t i = 0; i < cdl_tensor_elements(p->value); i++)
     norm += (double)direction[i] * (double)direction[i];
   norm = sqrt(norm);
   if (norm <= least) {
@@ -237,7 +237,7 @@ static bool check_slope(const form *f, const cdl_parameter *p, float *gains[TENS
     free(direction);
     return false;
   }
-  for (int64_t i = 0; i < cdl_elements(p->value); i++)
+  for (int64_t i = 0; i < cdl_tensor_elements(p->value); i++)
     direction[i] = (float)((double)direction[i] / norm);
   const double slope = (loss_along(p, values, direction, step, gains) -
                         loss_along(p, values, direction, -step, gains)) /
@@ -312,19 +312,19 @@ START_TEST(gradients_are_slopes_of_the_loss)
   start();
   make_encoder(12, 3);
   make_moved_adapter(f);
-  cdl_upload(queue, step_tensor(), &record, sizeof record);
-  ok(cdl_adapter_begin_step(adapter, queue, &record));
-  cdl_adapter_materialize(adapter, queue);
-  cdl_adapter_zero_gradients(adapter, queue);
+  cdl_queue_upload(queue, step_tensor(), &record, sizeof record);
+  ok(adapter_begin_step(adapter, queue, &record));
+  adapter_materialize(adapter, queue);
+  adapter_zero_gradients(adapter, queue);
   (void)loss_of_present_values();
-  write_values(cdl_encoder_d_logits(encoder), weights_of_logits);
-  cdl_encoder_backward(encoder, queue);
-  cdl_adapter_pull_back(adapter, queue);
-  ok(cdl_sync(queue));
+  write_values(encoder_d_logits(encoder), weights_of_logits);
+  encoder_backward(encoder, queue);
+  adapter_pull_back(adapter, queue);
+  ok(cdl_queue_sync(queue));
   keep_gains(gains, false);
   size_t told = 0;
   for (size_t i = 0; i < adapter->trained_count; i++) {
-    const bool large = check_slope(f, cdl_adapter_parameter(adapter, i), gains);
+    const bool large = check_slope(f, adapter_parameter(adapter, i), gains);
     told += large;
     ck_assert_msg(large || i >= adapter->own_count, "%s: %s: hardly a gradient", f->title,
                   adapter->own[i].name);
@@ -353,15 +353,15 @@ START_TEST(merged_weights_give_the_same_logits)
   start();
   make_encoder(12, 3);
   make_moved_adapter(f);
-  cdl_adapter_materialize(adapter, queue);
+  adapter_materialize(adapter, queue);
   logits_of(false, apart);
-  ok(cdl_encoder_merge(encoder, queue));
+  ok(encoder_merge(encoder, queue));
   logits_of(false, merged);
   check_same(f->title, merged, apart, 2e-5);
-  cdl_encoder_unmerge(encoder, queue);
+  encoder_unmerge(encoder, queue);
   logits_of(false, again);
   ck_assert_mem_eq(again, apart, sizeof apart);
-  ck_assert_int_eq(cdl_encoder_merges_whole(encoder), f->use_x != 2);
+  ck_assert_int_eq(encoder_merges_whole(encoder), f->use_x != 2);
   stop();
 }
 END_TEST
@@ -373,17 +373,17 @@ START_TEST(training_begins_at_the_model)
   start();
   make_encoder(12, 3);
   make_moved_adapter(f);
-  ok(cdl_adapter_initialize(adapter, queue, 3));
-  cdl_adapter_materialize(adapter, queue);
+  ok(adapter_initialize(adapter, queue, 3));
+  adapter_materialize(adapter, queue);
   logits_of(false, adapted);
-  cdl_delta kept[TENSORS_MOST];
-  for (size_t i = 0; i < adapter->site_count; i++) {
-    kept[i] = adapter->sites[i]->delta;
-    adapter->sites[i]->delta = (cdl_delta){0};
+  encoder_delta kept[TENSORS_MOST];
+  for (size_t i = 0; i < adapter->module_count; i++) {
+    kept[i] = adapter->modules[i]->delta;
+    adapter->modules[i]->delta = (encoder_delta){0};
   }
   logits_of(false, bare);
-  for (size_t i = 0; i < adapter->site_count; i++)
-    adapter->sites[i]->delta = kept[i];
+  for (size_t i = 0; i < adapter->module_count; i++)
+    adapter->modules[i]->delta = kept[i];
   check_same(f->title, adapted, bare, 1e-5);
   stop();
 }
@@ -398,15 +398,15 @@ START_TEST(every_rank_of_the_range_is_drawn)
   start();
   make_encoder(12, 1);
   ok(make_adapter(&f));
-  ck_assert(cdl_adapter_varies(adapter));
+  ck_assert(adapter_varies(adapter));
   for (uint32_t step = 0; step < 300; step++) {
     const cdl_step_record record = {.step = step, .seed = {9, 1}};
-    ok(cdl_adapter_begin_step(adapter, queue, &record));
+    ok(adapter_begin_step(adapter, queue, &record));
     const int64_t rank = adapter->rank_in_use;
     ck_assert_int_ge(rank, 2);
     ck_assert_int_le(rank, RANK);
     drawn[rank]++;
-    ok(cdl_adapter_begin_step(adapter, queue, &record));
+    ok(adapter_begin_step(adapter, queue, &record));
     ck_assert_int_eq(adapter->rank_in_use, rank);
   }
   for (int rank = 2; rank <= RANK; rank++)
@@ -424,19 +424,19 @@ START_TEST(a_lower_rank_leaves_the_other_rows_out)
   start();
   make_encoder(12, 3);
   make_moved_adapter(&f);
-  ok(cdl_adapter_use_rank(adapter, queue, rank));
+  ok(adapter_use_rank(adapter, queue, rank));
   logits_of(false, lower);
-  ok(cdl_adapter_use_rank(adapter, queue, RANK));
+  ok(adapter_use_rank(adapter, queue, RANK));
   for (size_t i = 0; i < adapter->own_count; i += 2) {
     const cdl_tensor a = adapter->own[i].value;
     float *values = memory_for(a);
     read_values(a, values);
-    for (int64_t j = 0; j < cdl_elements(a); j++)
+    for (int64_t j = 0; j < cdl_tensor_elements(a); j++)
       values[j] = j / a.size[3] < rank ? values[j] * RANK / (float)rank : 0;
     write_values(a, values);
     free(values);
   }
-  cdl_adapter_materialize(adapter, queue);
+  adapter_materialize(adapter, queue);
   logits_of(false, cut);
   check_same("lower rank", lower, cut, 1e-5);
   stop();
@@ -452,20 +452,20 @@ START_TEST(frozen_rows_have_no_gradient)
   start();
   make_encoder(12, 2);
   make_moved_adapter(&f);
-  cdl_upload(queue, step_tensor(), &record, sizeof record);
-  ok(cdl_adapter_begin_step(adapter, queue, &record));
+  cdl_queue_upload(queue, step_tensor(), &record, sizeof record);
+  ok(adapter_begin_step(adapter, queue, &record));
   const int64_t last = adapter->rank_in_use - 1;
   ck_assert_int_ge(last, 1);
-  cdl_adapter_zero_gradients(adapter, queue);
+  adapter_zero_gradients(adapter, queue);
   (void)loss_of_present_values();
-  write_values(cdl_encoder_d_logits(encoder), weights_of_logits);
-  cdl_encoder_backward(encoder, queue);
-  cdl_adapter_pull_back(adapter, queue);
+  write_values(encoder_d_logits(encoder), weights_of_logits);
+  encoder_backward(encoder, queue);
+  adapter_pull_back(adapter, queue);
   for (size_t i = 0; i < adapter->own_count; i++) {
     const cdl_tensor g = adapter->own[i].gradient;
     float *values = memory_for(g);
     read_values(g, values);
-    for (int64_t j = 0; j < cdl_elements(g); j++) {
+    for (int64_t j = 0; j < cdl_tensor_elements(g); j++) {
       const int64_t of_rank = i % 2 == 0 ? j / g.size[3] : j % g.size[3];
       ck_assert_int_eq(values[j] != 0, of_rank == last);
     }
@@ -478,7 +478,7 @@ END_TEST
 /* ---- DoRA ---- */
 
 /* s (B A)[row, column] */
-static double change(const cdl_delta *d, const float *a, const float *b, int64_t row,
+static double change(const encoder_delta *d, const float *a, const float *b, int64_t row,
                      int64_t column)
 {
   double sum = 0;
@@ -495,22 +495,22 @@ START_TEST(gains_are_magnitudes_over_norms)
   start();
   make_encoder(12, 2);
   make_moved_adapter(&f);
-  cdl_adapter_materialize(adapter, queue);
-  for (size_t i = 0; i < adapter->site_count; i++) {
-    const cdl_site *site = adapter->sites[i];
-    const cdl_tensor magnitude = adapter->own[2 * adapter->site_count + i].value;
-    float *w = memory_for(site->weight), *a = memory_for(site->delta.a),
-          *b = memory_for(site->delta.b), *m = memory_for(magnitude), *g = memory_for(magnitude);
-    read_values(site->weight, w);
-    read_values(site->delta.a, a);
-    read_values(site->delta.b, b);
+  adapter_materialize(adapter, queue);
+  for (size_t i = 0; i < adapter->module_count; i++) {
+    const encoder_module *module = adapter->modules[i];
+    const cdl_tensor magnitude = adapter->own[2 * adapter->module_count + i].value;
+    float *w = memory_for(module->weight), *a = memory_for(module->delta.a),
+          *b = memory_for(module->delta.b), *m = memory_for(magnitude), *g = memory_for(magnitude);
+    read_values(module->weight, w);
+    read_values(module->delta.a, a);
+    read_values(module->delta.b, b);
     read_values(magnitude, m);
-    read_values(site->delta.gain, g);
-    for (int64_t row = 0; row < site->weight.size[2]; row++) {
+    read_values(module->delta.gain, g);
+    for (int64_t row = 0; row < module->weight.size[2]; row++) {
       double square = 0;
-      for (int64_t column = 0; column < site->weight.size[3]; column++) {
-        const double v = (double)w[row * site->weight.size[3] + column] +
-                         change(&site->delta, a, b, row, column);
+      for (int64_t column = 0; column < module->weight.size[3]; column++) {
+        const double v = (double)w[row * module->weight.size[3] + column] +
+                         change(&module->delta, a, b, row, column);
         square += v * v;
       }
       ck_assert_double_eq_tol((double)g[row], (double)m[row] / sqrt(square), 1e-5);
@@ -537,19 +537,19 @@ START_TEST(conditioning_costs_what_the_paper_s_code_prints)
   start();
   make_encoder(768, 1);
   for (size_t i = 0; i < sizeof counted / sizeof counted[0]; i++) {
-    const double options[CDL_ADAPTER_OPTIONS_MAX] = {0, 0, 0, counted[i].use_x, 0.5};
-    const cdl_adapter_settings s = {.method = "condlora",
-                                    .rank = 8,
-                                    .alpha = 8,
-                                    .orientation = CDL_ORIENTATION_REFERENCE,
-                                    .targets = targets,
-                                    .target_count = 2,
-                                    .options = options};
+    const double options[ADAPTER_OPTIONS_MAX] = {0, 0, 0, counted[i].use_x, 0.5};
+    const adapter_settings s = {.method = "condlora",
+                                .rank = 8,
+                                .alpha = 8,
+                                .orientation = ADAPTER_ORIENTATION_REFERENCE,
+                                .targets = targets,
+                                .target_count = 2,
+                                .options = options};
     int64_t of_adapter, of_head;
-    ok(cdl_adapter_create(queue, encoder, &s, &adapter));
-    cdl_adapter_trained_numbers(adapter, &of_adapter, &of_head);
+    ok(adapter_create(queue, encoder, &s, &adapter));
+    adapter_trainable_parameters(adapter, &of_adapter, &of_head);
     ck_assert_int_eq(of_adapter, counted[i].numbers);
-    cdl_adapter_destroy(adapter);
+    adapter_destroy(adapter);
     adapter = NULL;
   }
   stop();
@@ -572,12 +572,12 @@ START_TEST(contradictions_are_refused)
   start();
   make_encoder(12, 2);
   for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
-    ck_assert_int_eq(make_adapter(&refused[i].form), CDL_USAGE);
+    ck_assert_int_eq(make_adapter(&refused[i].form), CDL_STATUS_USAGE);
     ck_assert_msg(strstr(cdl_error_message(), refused[i].named) != NULL, "%s", cdl_error_message());
   }
   static const form plain = {.title = "", .method = "lora", .targets = {"query"}};
   ok(make_adapter(&plain));
-  ck_assert_int_eq(cdl_adapter_use_rank(adapter, queue, 2), CDL_USAGE);
+  ck_assert_int_eq(adapter_use_rank(adapter, queue, 2), CDL_STATUS_USAGE);
   stop();
 }
 END_TEST
@@ -586,8 +586,8 @@ static bool is_absent(const char *name)
 {
   cdl_backend *opened;
   const cdl_status status = cdl_backend_open(name, NULL, &opened);
-  if (status == CDL_OK)
-    return cdl_backend_close(opened) != CDL_OK;
+  if (status == CDL_STATUS_OK)
+    return cdl_backend_close(opened) != CDL_STATUS_OK;
   printf("skipped: %s: %s\n", name, cdl_error_message());
   return true;
 }

@@ -14,7 +14,7 @@ START_TEST(addresses_have_their_files)
   for (int i = 0; i < FILES; i++) {
     snprintf(name, sizeof name, "file%d", i);
     scratch_put(scratch_path(name), "0123456789", 10);
-    ck_assert_int_eq(base_file_map(scratch_path(name), &mapping[i]), CDL_OK);
+    ck_assert_int_eq(base_file_map(scratch_path(name), &mapping[i]), CDL_STATUS_OK);
   }
   for (int round = 0; round < 2; round++)
     for (int i = 0; i < FILES; i++) {
@@ -26,7 +26,7 @@ START_TEST(addresses_have_their_files)
       const uint8_t *was = mapping[i].data;
       base_file_unmap(&mapping[i]);
       ck_assert_ptr_null(cdl_mapped_file(was));
-      ck_assert_int_eq(base_file_map(scratch_path(name), &mapping[i]), CDL_OK);
+      ck_assert_int_eq(base_file_map(scratch_path(name), &mapping[i]), CDL_STATUS_OK);
     }
   ck_assert_ptr_null(cdl_mapped_file(mapping));
   ck_assert_ptr_null(cdl_mapped_file(NULL));
@@ -52,7 +52,7 @@ static void in_child(void (*run)(const base_mapping *mapping))
     struct sigaction action = {.sa_sigaction = leave, .sa_flags = SA_SIGINFO};
     base_mapping mapping;
     sigaction(SIGBUS, &action, NULL);
-    if (base_file_map(scratch_path("cut"), &mapping) != CDL_OK ||
+    if (base_file_map(scratch_path("cut"), &mapping) != CDL_STATUS_OK ||
         truncate(scratch_path("cut"), 0) != 0)
       _exit(9);
     run(&mapping);
@@ -72,10 +72,10 @@ static void read_it(const base_mapping *mapping)
 static void write_it(const base_mapping *mapping)
 {
   base_output *output;
-  if (base_output_begin(scratch_path("out"), &output) == CDL_OK) {
+  if (base_output_begin(scratch_path("out"), &output) == CDL_STATUS_OK) {
     for (int i = 0; i < 10000; i++)
       base_output_write(output, mapping->data, mapping->size);
-    if (base_output_commit(output) != CDL_OK)
+    if (base_output_commit(output) != CDL_STATUS_OK)
       _exit(13);
   }
 }

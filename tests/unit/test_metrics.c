@@ -94,8 +94,8 @@ START_TEST(classes_that_are_not_there_are_refused)
 {
   cdl_class_counts counts[2] = {{0}};
   static const int32_t good[] = {0, 1}, high[] = {1, 2}, low[] = {0, -1};
-  expect_failure(cdl_class_counts_add(counts, 2, good, high, 2), CDL_ARGUMENT, "example 1");
-  expect_failure(cdl_class_counts_add(counts, 2, low, good, 2), CDL_ARGUMENT, "-1");
+  expect_failure(cdl_class_counts_add(counts, 2, good, high, 2), CDL_STATUS_ARGUMENT, "example 1");
+  expect_failure(cdl_class_counts_add(counts, 2, low, good, 2), CDL_STATUS_ARGUMENT, "-1");
   for (size_t i = 0; i < 2; i++)
     ck_assert(counts[i].truth + counts[i].predicted + counts[i].correct == 0);
 }

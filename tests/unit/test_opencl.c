@@ -49,11 +49,11 @@ END_TEST
 START_TEST(what_is_not_there_is_refused)
 {
   cdl_backend *none;
-  expect_failure(cdl_backend_open("opencl:77", NULL, &none), CDL_ABSENT, "no device '77'");
-  expect_failure(cdl_backend_open("opencl:no such thing", NULL, &none), CDL_ABSENT,
+  expect_failure(cdl_backend_open("opencl:77", NULL, &none), CDL_STATUS_ABSENT, "no device '77'");
+  expect_failure(cdl_backend_open("opencl:no such thing", NULL, &none), CDL_STATUS_ABSENT,
                  "no device's or platform's name has 'no such thing'; there is 0: ");
   const cdl_backend_options options = {.precision = CDL_PRECISION_BF16};
-  expect_failure(cdl_backend_open("opencl:0", &options, &none), CDL_UNSUPPORTED, "fp32");
+  expect_failure(cdl_backend_open("opencl:0", &options, &none), CDL_STATUS_UNSUPPORTED, "fp32");
 }
 END_TEST
 
@@ -61,7 +61,8 @@ START_TEST(a_group_size_must_be_a_power_of_two)
 {
   cdl_backend *none;
   setenv("CDL_OPENCL_GROUP_SIZE", "24", 1);
-  expect_failure(cdl_backend_open("opencl:0", NULL, &none), CDL_USAGE, "CDL_OPENCL_GROUP_SIZE");
+  expect_failure(cdl_backend_open("opencl:0", NULL, &none), CDL_STATUS_USAGE,
+                 "CDL_OPENCL_GROUP_SIZE");
 }
 END_TEST
 
@@ -71,7 +72,7 @@ START_TEST(more_than_the_device_has_is_out_of_memory)
 {
   open_device();
   cdl_buffer *buffer;
-  expect_failure(cdl_buffer_create(backend, (size_t)1 << 50, &buffer), CDL_MEMORY,
+  expect_failure(cdl_buffer_create(backend, (size_t)1 << 50, &buffer), CDL_STATUS_MEMORY,
                  "wanted 1125899906842624 bytes");
   close_device();
 }
@@ -90,13 +91,15 @@ START_TEST(host_memory_may_change_after_an_upload)
     ck_assert(host != NULL && back != NULL);
     for (size_t i = 0; i < times; i++) {
       memset(host, (int)(i % 251), bytes);
-      cdl_upload(queue, cdl_tensor_1d(buffer, CDL_U8, (int64_t)(i * bytes), (int64_t)bytes), host,
-                 bytes);
+      cdl_queue_upload(queue,
+                       cdl_tensor_1d(buffer, CDL_DTYPE_U8, (int64_t)(i * bytes), (int64_t)bytes),
+                       host, bytes);
       memset(host, 255, bytes);
     }
-    cdl_download(queue, back, cdl_tensor_1d(buffer, CDL_U8, 0, (int64_t)(bytes * times)),
-                 bytes * times);
-    expect_ok(cdl_sync(queue));
+    cdl_queue_download(queue, back,
+                       cdl_tensor_1d(buffer, CDL_DTYPE_U8, 0, (int64_t)(bytes * times)),
+                       bytes * times);
+    expect_ok(cdl_queue_sync(queue));
     size_t wrong = 0;
     for (size_t i = 0; i < bytes * times; i++)
       wrong += back[i] != i / bytes % 251;
@@ -116,14 +119,15 @@ START_TEST(a_buffer_may_go_while_work_uses_it)
   cdl_buffer *kept, *gone;
   expect_ok(cdl_buffer_create(backend, sizeof(float) * N, &kept));
   expect_ok(cdl_buffer_create(backend, sizeof(float) * N, &gone));
-  const cdl_tensor a = cdl_tensor_1d(kept, CDL_F32, 0, N), b = cdl_tensor_1d(gone, CDL_F32, 0, N);
+  const cdl_tensor a = cdl_tensor_1d(kept, CDL_DTYPE_F32, 0, N),
+                   b = cdl_tensor_1d(gone, CDL_DTYPE_F32, 0, N);
   cdl_fill(queue, CDL_ARGS(fill, .out = b, .value = 3.0));
   for (int i = 0; i < 20; i++)
     cdl_copy(queue, CDL_ARGS(copy, .out = i % 2 == 0 ? a : b, .x = i % 2 == 0 ? b : a));
   cdl_buffer_destroy(gone);
   float last;
-  cdl_download(queue, &last, cdl_tensor_1d(kept, CDL_F32, N - 1, 1), sizeof last);
-  expect_ok(cdl_sync(queue));
+  cdl_queue_download(queue, &last, cdl_tensor_1d(kept, CDL_DTYPE_F32, N - 1, 1), sizeof last);
+  expect_ok(cdl_queue_sync(queue));
   ck_assert_float_eq(last, 3.0f);
   cdl_buffer_destroy(kept);
   close_device();
@@ -141,9 +145,9 @@ START_TEST(events_follow_each_other)
   expect_ok(cdl_buffer_create(backend, sizeof(float) * N, &buffer));
   expect_ok(cdl_event_create(backend, &first));
   expect_ok(cdl_event_create(backend, &second));
-  cdl_event_record(queue, first);
-  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(buffer, CDL_F32, 0, N), .value = 1.0));
-  cdl_event_record(queue, second);
+  cdl_queue_record_event(queue, first);
+  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(buffer, CDL_DTYPE_F32, 0, N), .value = 1.0));
+  cdl_queue_record_event(queue, second);
   uint64_t ns = 0, backwards = 1;
   expect_ok(cdl_event_elapsed(first, second, &ns));
   expect_ok(cdl_event_elapsed(second, first, &backwards));
@@ -193,15 +197,15 @@ START_TEST(foreign_memory_is_used_and_stays_the_callers)
   cdl_buffer *own, *wrapped;
   expect_ok(cdl_buffer_create(backend, 16, &own));
   cl_mem memory = foreign_memory(place_of(own), 16);
-  expect_failure(cdl_buffer_wrap(backend, memory, 17, &wrapped), CDL_ARGUMENT, "17 bytes");
+  expect_failure(cdl_buffer_wrap(backend, memory, 17, &wrapped), CDL_STATUS_ARGUMENT, "17 bytes");
   expect_ok(cdl_buffer_wrap(backend, memory, 16, &wrapped));
-  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(wrapped, CDL_F32, 0, 4), .value = 2.5));
-  expect_ok(cdl_sync(queue));
+  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(wrapped, CDL_DTYPE_F32, 0, 4), .value = 2.5));
+  expect_ok(cdl_queue_sync(queue));
   cdl_buffer_destroy(wrapped);
   expect_ok(cdl_buffer_wrap(backend, memory, 16, &wrapped)); /* still there */
   float back[4];
-  cdl_download(queue, back, cdl_tensor_1d(wrapped, CDL_F32, 0, 4), sizeof back);
-  expect_ok(cdl_sync(queue));
+  cdl_queue_download(queue, back, cdl_tensor_1d(wrapped, CDL_DTYPE_F32, 0, 4), sizeof back);
+  expect_ok(cdl_queue_sync(queue));
   ck_assert_float_eq(back[3], 2.5f);
   cdl_buffer_destroy(wrapped);
   ck_assert_int_eq(cl.clReleaseMemObject(memory), CL_SUCCESS);
@@ -225,9 +229,9 @@ START_TEST(a_foreign_queue_keeps_its_order)
       CL_SUCCESS);
   cdl_queue *wrapped;
   expect_ok(cdl_queue_wrap(backend, theirs, &wrapped));
-  const cdl_tensor x = cdl_tensor_1d(buffer, CDL_F32, 0, 4);
-  cdl_copy(wrapped, CDL_ARGS(copy, .out = cdl_tensor_1d(buffer, CDL_F32, 4, 4), .x = x));
-  expect_ok(cdl_sync(wrapped));
+  const cdl_tensor x = cdl_tensor_1d(buffer, CDL_DTYPE_F32, 0, 4);
+  cdl_copy(wrapped, CDL_ARGS(copy, .out = cdl_tensor_1d(buffer, CDL_DTYPE_F32, 4, 4), .x = x));
+  expect_ok(cdl_queue_sync(wrapped));
   cdl_queue_destroy(wrapped);
   float after[4];
   ck_assert_int_eq(cl.clEnqueueReadBuffer(theirs, buffer->handle, 1, sizeof before, sizeof after,
@@ -238,7 +242,7 @@ START_TEST(a_foreign_queue_keeps_its_order)
   theirs = cl.clCreateCommandQueue(place.context, place.id, CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE,
                                    &code);
   if (code == CL_SUCCESS) { /* where the device has such */
-    expect_failure(cdl_queue_wrap(backend, theirs, &wrapped), CDL_ARGUMENT, "out of order");
+    expect_failure(cdl_queue_wrap(backend, theirs, &wrapped), CDL_STATUS_ARGUMENT, "out of order");
     ck_assert_int_eq(cl.clReleaseCommandQueue(theirs), CL_SUCCESS);
   }
   cdl_buffer_destroy(buffer);
@@ -259,20 +263,20 @@ static void *multiply_much(void *user)
   cdl_buffer *buffer;
   expect_ok(cdl_queue_create(backend, &own));
   expect_ok(cdl_buffer_create(backend, sizeof a[0] + sizeof b[0] + sizeof out[0], &buffer));
-  const cdl_tensor ta = cdl_tensor_2d(buffer, CDL_F32, 0, M, K),
-                   tb = cdl_tensor_2d(buffer, CDL_F32, M * K, K, N),
-                   to = cdl_tensor_2d(buffer, CDL_F32, M * K + K * N, M, N);
+  const cdl_tensor ta = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 0, M, K),
+                   tb = cdl_tensor_2d(buffer, CDL_DTYPE_F32, M * K, K, N),
+                   to = cdl_tensor_2d(buffer, CDL_DTYPE_F32, M * K + K * N, M, N);
   for (int i = 0; i < M * K; i++)
     a[which][i] = (float)((i * 7 + which) % 5 - 2);
   for (int i = 0; i < K * N; i++)
     b[which][i] = (float)((i * 3 + which) % 7 - 3);
-  cdl_upload(own, ta, a[which], sizeof a[which]);
-  cdl_upload(own, tb, b[which], sizeof b[which]);
+  cdl_queue_upload(own, ta, a[which], sizeof a[which]);
+  cdl_queue_upload(own, tb, b[which], sizeof b[which]);
   cdl_fill(own, CDL_ARGS(fill, .out = to, .value = 0.0));
   for (int i = 0; i < PRODUCTS; i++)
     cdl_gemm(own, CDL_ARGS(gemm, .out = to, .a = ta, .b = tb, .alpha = 1.0f, .beta = 1.0f));
-  cdl_download(own, out[which], to, sizeof out[which]);
-  expect_ok(cdl_sync(own));
+  cdl_queue_download(own, out[which], to, sizeof out[which]);
+  expect_ok(cdl_queue_sync(own));
   for (int i = 0; i < M; i++)
     for (int j = 0; j < N; j++) {
       float sum = 0;
@@ -318,10 +322,10 @@ static void log_of_an_op(char log[4096])
     cdl_buffer *buffer;
     cdl_log_to(remember_lines, lines);
     open_device();
-    ck_assert_int_eq(cdl_buffer_create(backend, 64, &buffer), CDL_OK);
-    const cdl_tensor x = cdl_tensor_1d(buffer, CDL_F32, 0, 16);
+    ck_assert_int_eq(cdl_buffer_create(backend, 64, &buffer), CDL_STATUS_OK);
+    const cdl_tensor x = cdl_tensor_1d(buffer, CDL_DTYPE_F32, 0, 16);
     cdl_softmax(queue, CDL_ARGS(softmax, .out = x, .x = x, .scale = 0));
-    ck_assert_int_eq(cdl_sync(queue), CDL_OK);
+    ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_OK);
     cdl_buffer_destroy(buffer);
     close_device();
     _exit(write(ends[1], lines, sizeof lines) == (ssize_t)sizeof lines ? 0 : 1);
@@ -371,10 +375,10 @@ int main(void)
   const pid_t child = fork(); /* a look, so that this process stays without the driver's threads */
   if (child == 0) {
     const cdl_status status = cdl_backend_open("opencl:0", NULL, &opened);
-    if (status == CDL_ABSENT)
+    if (status == CDL_STATUS_ABSENT)
       printf("no OpenCL device: %s\n", cdl_error_message());
     fflush(stdout);
-    _exit(status == CDL_ABSENT ? 77 : 0);
+    _exit(status == CDL_STATUS_ABSENT ? 77 : 0);
   }
   int status = 0;
   waitpid(child, &status, 0);

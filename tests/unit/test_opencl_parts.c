@@ -61,7 +61,7 @@ START_TEST(a_name_that_means_none_or_several_lists_what_is_there)
   static const char *const refused[] = {"4", "99999999999999999999", "Radiance", "vendor", "x"};
   for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
     int chosen;
-    expect_failure(opencl_choose(found, 4, refused[i], &chosen), CDL_ABSENT, refused[i]);
+    expect_failure(opencl_choose(found, 4, refused[i], &chosen), CDL_STATUS_ABSENT, refused[i]);
     ck_assert_ptr_nonnull(strstr(cdl_error_message(), "0: pthread-one (Portable)"));
     ck_assert_ptr_nonnull(strstr(cdl_error_message(), "3: Radiance 9 (Vendor's)"));
   }
@@ -73,11 +73,12 @@ END_TEST
 START_TEST(failures_name_the_call_and_the_code)
 {
   expect_ok(opencl_check(0, "clFinish"));
-  expect_failure(opencl_check(-5, "clFinish"), CDL_DEVICE, "clFinish: CL_OUT_OF_RESOURCES");
-  expect_failure(opencl_check(-4, "clCreateBuffer"), CDL_MEMORY,
+  expect_failure(opencl_check(-5, "clFinish"), CDL_STATUS_DEVICE, "clFinish: CL_OUT_OF_RESOURCES");
+  expect_failure(opencl_check(-4, "clCreateBuffer"), CDL_STATUS_MEMORY,
                  "clCreateBuffer: CL_MEM_OBJECT_ALLOCATION_FAILURE");
-  expect_failure(opencl_check(-1011, "CLBlast's Gemm"), CDL_DEVICE, "CLBlastInsufficientMemoryA");
-  expect_failure(opencl_check(-31999, "clFinish"), CDL_DEVICE, "clFinish: code -31999");
+  expect_failure(opencl_check(-1011, "CLBlast's Gemm"), CDL_STATUS_DEVICE,
+                 "CLBlastInsufficientMemoryA");
+  expect_failure(opencl_check(-31999, "clFinish"), CDL_STATUS_DEVICE, "clFinish: code -31999");
 }
 END_TEST
 
@@ -291,13 +292,16 @@ START_TEST(a_faulty_file_is_refused_by_line)
                                  "CLBlastInvalidOverrideKernel"},
   };
   for (size_t i = 0; i < sizeof faulty / sizeof faulty[0]; i++)
-    expect_failure(tune_with(faulty[i].text, strlen(faulty[i].text)), CDL_DATA, faulty[i].expected);
+    expect_failure(tune_with(faulty[i].text, strlen(faulty[i].text)), CDL_STATUS_DATA,
+                   faulty[i].expected);
   static const char zero[] = FIRST "Xgemm 32\0A=1\n";
-  expect_failure(tune_with(zero, sizeof zero - 1), CDL_DATA, "tuning.txt:2: has a zero byte");
+  expect_failure(tune_with(zero, sizeof zero - 1), CDL_STATUS_DATA,
+                 "tuning.txt:2: has a zero byte");
   char many[400] = FIRST "Xgemm 32";
   for (int i = 0; i < 33; i++)
     strcat(many, " A=1");
-  expect_failure(tune_with(many, strlen(many)), CDL_DATA, "tuning.txt:2: has too many parameters");
+  expect_failure(tune_with(many, strlen(many)), CDL_STATUS_DATA,
+                 "tuning.txt:2: has too many parameters");
 }
 END_TEST
 
@@ -305,7 +309,7 @@ START_TEST(a_file_that_is_named_must_be_there)
 {
   expect_ok(tune_with(FIRST, strlen(FIRST)));
   setenv("CDL_OPENCL_TUNING", scratch_path("none.txt"), 1);
-  expect_failure(opencl_tune(&device), CDL_IO, "none.txt");
+  expect_failure(opencl_tune(&device), CDL_STATUS_IO, "none.txt");
 }
 END_TEST
 

@@ -219,14 +219,14 @@ START_TEST(what_cannot_be_drawn_leaves_nothing)
 {
   const double values[] = {0.5}, none[] = {NAN};
   plot_heatmap map = map_of(values, 1, 1);
-  expect_failure(plot_heatmap_write(scratch_path("map.gif"), &map), CDL_USAGE, "map.gif");
-  expect_failure(plot_heatmap_write(scratch_path("svg"), &map), CDL_USAGE, "svg");
-  expect_failure(plot_heatmap_write(scratch_path("no/map.svg"), &map), CDL_IO, "no/map.svg");
+  expect_failure(plot_heatmap_write(scratch_path("map.gif"), &map), CDL_STATUS_USAGE, "map.gif");
+  expect_failure(plot_heatmap_write(scratch_path("svg"), &map), CDL_STATUS_USAGE, "svg");
+  expect_failure(plot_heatmap_write(scratch_path("no/map.svg"), &map), CDL_STATUS_IO, "no/map.svg");
   map.high = map.low;
-  expect_failure(plot_heatmap_write(scratch_path("map.svg"), &map), CDL_ARGUMENT, "map.svg");
+  expect_failure(plot_heatmap_write(scratch_path("map.svg"), &map), CDL_STATUS_ARGUMENT, "map.svg");
   const plot_series series = {.x = none, .y = none, .count = 1, .points = true};
   const plot_chart chart = chart_of(&series, 1);
-  expect_failure(plot_chart_write(scratch_path("chart.svg"), &chart), CDL_DATA, "loss");
+  expect_failure(plot_chart_write(scratch_path("chart.svg"), &chart), CDL_STATUS_DATA, "loss");
   ck_assert_uint_eq(scratch_count_entries(), 0);
 }
 END_TEST

@@ -24,14 +24,14 @@ START_TEST(a_sound_plugin_opens_by_path)
 {
   cdl_backend *backend;
   const cdl_backend_options options = {.threads = 3};
-  ck_assert_int_eq(cdl_backend_open(plugin_path("recording"), &options, &backend), CDL_OK);
+  ck_assert_int_eq(cdl_backend_open(plugin_path("recording"), &options, &backend), CDL_STATUS_OK);
   ck_assert_str_eq(cdl_backend_name(backend), "recording");
   ck_assert_str_eq(cdl_backend_description(backend), "notes what is asked of it");
   const recording *seen = plugin_variable("recording", "recorded");
   ck_assert_int_eq(seen->threads, 3);
   ck_assert_int_eq(seen->open, 1);
   ck_assert_str_eq(seen->device_name, "");
-  ck_assert_int_eq(cdl_backend_close(backend), CDL_OK);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
   ck_assert_int_eq(seen->open, 0);
 }
 END_TEST
@@ -41,11 +41,11 @@ START_TEST(a_path_may_name_a_device)
   char name[PATH_MAX + 80];
   cdl_backend *backend;
   snprintf(name, sizeof name, "%s:first:2", plugin_path("recording"));
-  ck_assert_int_eq(cdl_backend_open(name, NULL, &backend), CDL_OK);
+  ck_assert_int_eq(cdl_backend_open(name, NULL, &backend), CDL_STATUS_OK);
   ck_assert_str_eq(((recording *)plugin_variable("recording", "recorded"))->device_name, "first:2");
-  ck_assert_int_eq(cdl_backend_close(backend), CDL_OK);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
   snprintf(name, sizeof name, "%s:broken", plugin_path("recording"));
-  assert_refused(name, CDL_ABSENT, WORDS("recording: device 'broken' is broken"));
+  assert_refused(name, CDL_STATUS_ABSENT, WORDS("recording: device 'broken' is broken"));
 }
 END_TEST
 
@@ -56,12 +56,12 @@ START_TEST(one_file_by_two_paths_is_one_plugin)
   snprintf(path, sizeof path, "%s/other.so", folder);
   ck_assert_int_eq(symlink(plugin_path("recording"), path), 0);
   cdl_backend *first, *second;
-  ck_assert_int_eq(cdl_backend_open(plugin_path("recording"), NULL, &first), CDL_OK);
-  ck_assert_int_eq(cdl_backend_open(path, NULL, &second), CDL_OK);
+  ck_assert_int_eq(cdl_backend_open(plugin_path("recording"), NULL, &first), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_backend_open(path, NULL, &second), CDL_STATUS_OK);
   ck_assert_ptr_eq(cdl_backend_name(first), cdl_backend_name(second));
   ck_assert_int_eq(((recording *)plugin_variable("recording", "recorded"))->open, 2);
-  ck_assert_int_eq(cdl_backend_close(first), CDL_OK);
-  ck_assert_int_eq(cdl_backend_close(second), CDL_OK);
+  ck_assert_int_eq(cdl_backend_close(first), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_backend_close(second), CDL_STATUS_OK);
   unlink(path);
   rmdir(folder);
 }
@@ -71,9 +71,9 @@ START_TEST(names_are_looked_for_in_the_path_variable)
 {
   setenv("CDL_BACKEND_PATH", plugin_folder(), 1);
   cdl_backend *backend;
-  ck_assert_int_eq(cdl_backend_open("recording:1", NULL, &backend), CDL_OK);
+  ck_assert_int_eq(cdl_backend_open("recording:1", NULL, &backend), CDL_STATUS_OK);
   ck_assert_str_eq(((recording *)plugin_variable("recording", "recorded"))->device_name, "1");
-  ck_assert_int_eq(cdl_backend_close(backend), CDL_OK);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
 }
 END_TEST
 
@@ -88,14 +88,14 @@ START_TEST(the_working_directory_is_never_searched)
   char line[256] = "";
   ck_assert_int_eq(chdir(plugin_folder()), 0);
   unsetenv("CDL_BACKEND_PATH");
-  assert_refused("recording", CDL_ABSENT, WORDS("no plug-in condlora-recording.so in"));
+  assert_refused("recording", CDL_STATUS_ABSENT, WORDS("no plug-in condlora-recording.so in"));
   cdl_log_to(remember_line, line);
   setenv("CDL_BACKEND_PATH", ".", 1);
-  assert_refused("recording", CDL_ABSENT, WORDS("no plug-in condlora-recording.so in"));
+  assert_refused("recording", CDL_STATUS_ABSENT, WORDS("no plug-in condlora-recording.so in"));
   cdl_log_to(NULL, NULL);
   ck_assert_ptr_nonnull(strstr(line, "'.' is not an absolute path"));
   setenv("CDL_BACKEND_PATH", "::", 1);
-  assert_refused("recording", CDL_ABSENT, WORDS("no plug-in condlora-recording.so in"));
+  assert_refused("recording", CDL_STATUS_ABSENT, WORDS("no plug-in condlora-recording.so in"));
 }
 END_TEST
 
@@ -103,10 +103,10 @@ START_TEST(the_build_folder_is_searched)
 {
   cdl_backend *backend;
   unsetenv("CDL_BACKEND_PATH");
-  ck_assert_int_eq(cdl_backend_open("null", NULL, &backend), CDL_OK);
+  ck_assert_int_eq(cdl_backend_open("null", NULL, &backend), CDL_STATUS_OK);
   ck_assert_str_eq(cdl_backend_name(backend), "null");
-  ck_assert_int_eq(cdl_backend_close(backend), CDL_OK);
-  assert_refused("null:9", CDL_ABSENT, WORDS("null", "no device '9'"));
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
+  assert_refused("null:9", CDL_STATUS_ABSENT, WORDS("null", "no device '9'"));
 }
 END_TEST
 
@@ -115,20 +115,20 @@ START_TEST(the_template_says_which_op_is_missing)
   cdl_backend *backend;
   cdl_queue *queue;
   cdl_buffer *buffer;
-  ck_assert_int_eq(cdl_backend_open("null", NULL, &backend), CDL_OK);
-  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_OK);
-  ck_assert_int_eq(cdl_buffer_create(backend, 64, &buffer), CDL_OK);
+  ck_assert_int_eq(cdl_backend_open("null", NULL, &backend), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_buffer_create(backend, 64, &buffer), CDL_STATUS_OK);
   float sent[4] = {1, 2, 3, 4}, received[4] = {0};
-  cdl_upload(queue, cdl_tensor_1d(buffer, CDL_F32, 2, 4), sent, sizeof sent);
-  cdl_download(queue, received, cdl_tensor_1d(buffer, CDL_F32, 2, 4), sizeof received);
-  ck_assert_int_eq(cdl_sync(queue), CDL_OK);
+  cdl_queue_upload(queue, cdl_tensor_1d(buffer, CDL_DTYPE_F32, 2, 4), sent, sizeof sent);
+  cdl_queue_download(queue, received, cdl_tensor_1d(buffer, CDL_DTYPE_F32, 2, 4), sizeof received);
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_OK);
   ck_assert_mem_eq(sent, received, sizeof sent);
-  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(buffer, CDL_F32, 0, 4), .value = 1));
-  ck_assert_int_eq(cdl_sync(queue), CDL_UNSUPPORTED);
+  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(buffer, CDL_DTYPE_F32, 0, 4), .value = 1));
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_UNSUPPORTED);
   ck_assert_str_eq(cdl_error_message(), "fill(out F32 [4]): fill is not written");
   cdl_buffer_destroy(buffer);
   cdl_queue_destroy(queue);
-  ck_assert_int_eq(cdl_backend_close(backend), CDL_OK);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
 }
 END_TEST
 
@@ -136,16 +136,16 @@ START_TEST(an_older_table_lacks_its_tail)
 {
   cdl_backend *backend;
   cdl_buffer *buffer;
-  ck_assert_int_eq(cdl_backend_open(plugin_path("older"), NULL, &backend), CDL_OK);
-  ck_assert_int_eq(cdl_buffer_create(backend, 64, &buffer), CDL_OK);
+  ck_assert_int_eq(cdl_backend_open(plugin_path("older"), NULL, &backend), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_buffer_create(backend, 64, &buffer), CDL_STATUS_OK);
   const cdl_svd_args svd = {.size = sizeof svd,
-                            .sigma = cdl_tensor_1d(buffer, CDL_F32, 0, 2),
-                            .a = cdl_tensor_2d(buffer, CDL_F32, 4, 2, 2)};
+                            .sigma = cdl_tensor_1d(buffer, CDL_DTYPE_F32, 0, 2),
+                            .a = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 4, 2, 2)};
   const cdl_attention_args attention = {.size = sizeof attention};
   ck_assert_int_eq(cdl_op_path(backend, CDL_OP_svd, &svd), CDL_PATH_HOST);
   ck_assert_int_eq(cdl_op_path(backend, CDL_OP_attention, &attention), CDL_PATH_NATIVE);
   cdl_buffer_destroy(buffer);
-  ck_assert_int_eq(cdl_backend_close(backend), CDL_OK);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
 }
 END_TEST
 
@@ -155,20 +155,20 @@ START_TEST(version_1_0_is_taken)
   cdl_backend *backend;
   cdl_queue *queue;
   cdl_buffer *buffer;
-  ck_assert_int_eq(cdl_backend_open(plugin_path("version-1-0"), NULL, &backend), CDL_OK);
+  ck_assert_int_eq(cdl_backend_open(plugin_path("version-1-0"), NULL, &backend), CDL_STATUS_OK);
   ck_assert_uint_eq(cdl_backend_compile_ns(backend), 0);
-  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_OK);
-  ck_assert_int_eq(cdl_buffer_create(backend, 64, &buffer), CDL_OK);
-  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(buffer, CDL_F32, 0, 4), .value = 1));
-  ck_assert_int_eq(cdl_sync(queue), CDL_OK);
+  ck_assert_int_eq(cdl_queue_create(backend, &queue), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_buffer_create(backend, 64, &buffer), CDL_STATUS_OK);
+  cdl_fill(queue, CDL_ARGS(fill, .out = cdl_tensor_1d(buffer, CDL_DTYPE_F32, 0, 4), .value = 1));
+  ck_assert_int_eq(cdl_queue_sync(queue), CDL_STATUS_OK);
   ck_assert_int_eq(((recording *)plugin_variable("version-1-0", "recorded"))->calls[CDL_OP_fill],
                    1);
   cdl_buffer_destroy(buffer);
   cdl_queue_destroy(queue);
-  ck_assert_int_eq(cdl_backend_close(backend), CDL_OK);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
   const cdl_backend_options options = {.precision = CDL_PRECISION_TF32};
   ck_assert_int_eq(cdl_backend_open(plugin_path("version-1-0"), &options, &backend),
-                   CDL_UNSUPPORTED);
+                   CDL_STATUS_UNSUPPORTED);
   ck_assert_str_eq(cdl_error_message(),
                    "version-1-0: it was built before there were precisions: fp32 alone");
 }
@@ -177,31 +177,34 @@ END_TEST
 START_TEST(a_newer_minor_version_is_taken)
 {
   cdl_backend *backend;
-  ck_assert_int_eq(cdl_backend_open(plugin_path("newer"), NULL, &backend), CDL_OK);
+  ck_assert_int_eq(cdl_backend_open(plugin_path("newer"), NULL, &backend), CDL_STATUS_OK);
   ck_assert_str_eq(cdl_backend_name(backend), "newer");
-  ck_assert_int_eq(cdl_backend_close(backend), CDL_OK);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
 }
 END_TEST
 
 START_TEST(unsound_plugins_are_refused_with_a_reason)
 {
-  assert_refused(plugin_path("other-major"), CDL_UNSUPPORTED,
+  assert_refused(plugin_path("other-major"), CDL_STATUS_UNSUPPORTED,
                  WORDS("condlora-other-major.so: built for version 2.5", "this library has 1.1"));
-  assert_refused(plugin_path("too-long"), CDL_UNSUPPORTED, WORDS("its table has", "version 1.1"));
-  assert_refused(plugin_path("wrong-magic"), CDL_UNSUPPORTED,
+  assert_refused(plugin_path("too-long"), CDL_STATUS_UNSUPPORTED,
+                 WORDS("its table has", "version 1.1"));
+  assert_refused(plugin_path("wrong-magic"), CDL_STATUS_UNSUPPORTED,
                  WORDS("does not begin with the mark"));
-  assert_refused(plugin_path("lacking-op"), CDL_UNSUPPORTED,
+  assert_refused(plugin_path("lacking-op"), CDL_STATUS_UNSUPPORTED,
                  WORDS("lacks the required op 'softmax'"));
-  assert_refused(plugin_path("lacking-function"), CDL_UNSUPPORTED,
+  assert_refused(plugin_path("lacking-function"), CDL_STATUS_UNSUPPORTED,
                  WORDS("lacks the required function 'sync'"));
-  assert_refused(plugin_path("odd-name"), CDL_UNSUPPORTED, WORDS("its name is 'odd/name'"));
-  assert_refused(plugin_path("half-weights"), CDL_UNSUPPORTED,
+  assert_refused(plugin_path("odd-name"), CDL_STATUS_UNSUPPORTED, WORDS("its name is 'odd/name'"));
+  assert_refused(plugin_path("half-weights"), CDL_STATUS_UNSUPPORTED,
                  WORDS("some of the functions weight_create"));
-  assert_refused(plugin_path("failing"), CDL_ABSENT,
+  assert_refused(plugin_path("failing"), CDL_STATUS_ABSENT,
                  WORDS("condlora-failing.so: no driver of version 7"));
-  cdl_fail(CDL_DATA, "an older message");
-  assert_refused(plugin_path("mute"), CDL_ABSENT, WORDS("condlora-mute.so: no reason given"));
-  assert_refused(plugin_path("no-entry"), CDL_UNSUPPORTED, WORDS("exports no function cdl_plugin"));
+  cdl_fail(CDL_STATUS_DATA, "an older message");
+  assert_refused(plugin_path("mute"), CDL_STATUS_ABSENT,
+                 WORDS("condlora-mute.so: no reason given"));
+  assert_refused(plugin_path("no-entry"), CDL_STATUS_UNSUPPORTED,
+                 WORDS("exports no function cdl_plugin"));
 }
 END_TEST
 
@@ -212,11 +215,11 @@ START_TEST(what_is_no_library_is_refused)
   ck_assert_int_ge(file, 0);
   ck_assert_int_eq(write(file, "not a library\n", 14), 14);
   close(file);
-  assert_refused(path, CDL_ABSENT, WORDS(path, "cannot be loaded"));
+  assert_refused(path, CDL_STATUS_ABSENT, WORDS(path, "cannot be loaded"));
   unlink(path);
-  assert_refused(path, CDL_ABSENT, WORDS(path, "no such plug-in"));
-  assert_refused(plugin_folder(), CDL_ABSENT, WORDS("plugins: not a file"));
-  assert_refused("./", CDL_ABSENT, WORDS("not a file"));
+  assert_refused(path, CDL_STATUS_ABSENT, WORDS(path, "no such plug-in"));
+  assert_refused(plugin_folder(), CDL_STATUS_ABSENT, WORDS("plugins: not a file"));
+  assert_refused("./", CDL_STATUS_ABSENT, WORDS("not a file"));
 }
 END_TEST
 

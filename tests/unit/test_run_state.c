@@ -88,7 +88,8 @@ static void write_checkpoint(const char *state)
   }
   const cdl_metadata metadata[] = {
       {"format", "condlora-checkpoint-1"}, {"state", state}, {"checksum", sum}};
-  ck_assert_int_eq(cdl_safetensors_write(scratch_path("state"), typed, 5, metadata, 3), CDL_OK);
+  ck_assert_int_eq(cdl_safetensors_write(scratch_path("state"), typed, 5, metadata, 3),
+                   CDL_STATUS_OK);
 }
 
 /* The state with `value` for `key`; NULL leaves the key out. */
@@ -116,7 +117,7 @@ static void expect_refused(const char *said)
 {
   train_run_state state;
   const cdl_status status = load(&state);
-  ck_assert_msg(status == CDL_DATA, "%s: %d", said, (int)status);
+  ck_assert_msg(status == CDL_STATUS_DATA, "%s: %d", said, (int)status);
   ck_assert_msg(strstr(cdl_error_message(), said) != NULL, "'%s' does not say '%s'",
                 cdl_error_message(), said);
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "/state"));
@@ -136,11 +137,12 @@ START_TEST(what_was_written_is_read)
                                                       "epoch", 1.5, "split", "dev", "loss"),
                              .settings = json_pack("{sf}", "lr", 1.0 / 3),
                              .kernels = strdup("cpu")};
-  ck_assert_int_eq(train_checkpoint_write(scratch_path("state"), &written, &tensors), CDL_OK);
+  ck_assert_int_eq(train_checkpoint_write(scratch_path("state"), &written, &tensors),
+                   CDL_STATUS_OK);
   memset(numbers, 0, sizeof numbers);
   memset(moments, 0, sizeof moments);
   train_run_state read;
-  ck_assert_msg(load(&read) == CDL_OK, "%s", cdl_error_message());
+  ck_assert_msg(load(&read) == CDL_STATUS_OK, "%s", cdl_error_message());
   ck_assert(read.step == 9 && read.evaluated_step == 8 && read.best_step == 8);
   ck_assert(read.best_value == 0.1 + 0.2 && read.since_best == 0 && read.log_bytes == 77);
   ck_assert(read.finished && json_equal(read.evaluations, written.evaluations));
@@ -157,11 +159,11 @@ START_TEST(the_sum_of_this_test_is_the_files)
   fill();
   write_changed(NULL, NULL);
   train_run_state state;
-  ck_assert_msg(load(&state) == CDL_OK, "%s", cdl_error_message());
+  ck_assert_msg(load(&state) == CDL_STATUS_OK, "%s", cdl_error_message());
   ck_assert_int_eq(state.since_best, 2);
   train_run_state_release(&state);
   write_changed("step", "12"); /* all of them */
-  ck_assert_int_eq(load(&state), CDL_OK);
+  ck_assert_int_eq(load(&state), CDL_STATUS_OK);
   train_run_state_release(&state);
 }
 END_TEST

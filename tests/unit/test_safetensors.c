@@ -27,7 +27,7 @@ static void expect_refused(const char *header, size_t data_bytes, const char *re
 {
   const char *path = put_file("broken.safetensors", header, data_bytes);
   cdl_safetensors *file;
-  expect_failure(cdl_safetensors_open(path, &file), CDL_DATA, "broken.safetensors");
+  expect_failure(cdl_safetensors_open(path, &file), CDL_STATUS_DATA, "broken.safetensors");
   ck_assert_msg(strstr(cdl_error_message(), reason) != NULL, "\"%s\" does not say \"%s\"",
                 cdl_error_message(), reason);
   ck_assert_ptr_null(file);
@@ -45,9 +45,9 @@ START_TEST(opens_and_finds)
   ck_assert_uint_eq(cdl_safetensors_count(file), 2);
   const cdl_stored_tensor *a = cdl_safetensors_find(file, "a"),
                           *b = cdl_safetensors_find(file, "b");
-  ck_assert_ptr_eq(cdl_safetensors_at(file, 0), a);
-  ck_assert_ptr_eq(cdl_safetensors_at(file, 1), b);
-  ck_assert_ptr_null(cdl_safetensors_at(file, 2));
+  ck_assert_ptr_eq(cdl_safetensors_get(file, 0), a);
+  ck_assert_ptr_eq(cdl_safetensors_get(file, 1), b);
+  ck_assert_ptr_null(cdl_safetensors_get(file, 2));
   ck_assert_ptr_null(cdl_safetensors_find(file, "c"));
   ck_assert_ptr_null(cdl_safetensors_find(file, "__metadata__"));
   ck_assert_int_eq(a->type, CDL_STORED_F32);
@@ -208,11 +208,12 @@ START_TEST(refuses_lengths_that_lie)
     memcpy(file + 8, "{}", 2);
     scratch_put(scratch_path("lying"), file, cases[i].bytes);
     cdl_safetensors *opened;
-    expect_failure(cdl_safetensors_open(scratch_path("lying"), &opened), CDL_DATA, "lying");
+    expect_failure(cdl_safetensors_open(scratch_path("lying"), &opened), CDL_STATUS_DATA, "lying");
     ck_assert_msg(strstr(cdl_error_message(), cases[i].reason) != NULL, "%s", cdl_error_message());
   }
   cdl_safetensors *opened;
-  expect_failure(cdl_safetensors_open(scratch_path("absent"), &opened), CDL_ABSENT, "absent");
+  expect_failure(cdl_safetensors_open(scratch_path("absent"), &opened), CDL_STATUS_ABSENT,
+                 "absent");
 }
 END_TEST
 
@@ -318,15 +319,16 @@ START_TEST(reads_only_what_is_asked)
   float values[6];
   expect_ok(cdl_safetensors_open(put_file("x", TWO_TENSORS, 14), &file));
   const cdl_stored_tensor *a = cdl_safetensors_find(file, "a");
-  expect_failure(cdl_safetensors_read(file, a, 2, (const int64_t[]){1, 2}, values), CDL_DATA, "/x");
+  expect_failure(cdl_safetensors_read(file, a, 2, (const int64_t[]){1, 2}, values), CDL_STATUS_DATA,
+                 "/x");
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "\"a\": shape [2], expected [1, 2]"));
-  expect_failure(cdl_safetensors_read(file, a, 1, (const int64_t[]){3}, values), CDL_DATA,
+  expect_failure(cdl_safetensors_read(file, a, 1, (const int64_t[]){3}, values), CDL_STATUS_DATA,
                  "shape [2], expected [3]");
-  expect_failure(cdl_safetensors_read(file, a, 0, NULL, values), CDL_DATA,
+  expect_failure(cdl_safetensors_read(file, a, 0, NULL, values), CDL_STATUS_DATA,
                  "shape [2], expected []");
   expect_failure(cdl_safetensors_read(file, cdl_safetensors_find(file, "b"), 2,
                                       (const int64_t[]){2, 3}, values),
-                 CDL_DATA, "dtype U8");
+                 CDL_STATUS_DATA, "dtype U8");
   cdl_safetensors_close(file);
 }
 END_TEST
@@ -355,7 +357,7 @@ START_TEST(finds_what_is_not_finite)
                             {"brain", "\"brain\": element 1"}};
   for (size_t i = 0; i < 4; i++)
     expect_failure(cdl_safetensors_check_finite(file, cdl_safetensors_find(file, cases[i][0])),
-                   CDL_DATA, cases[i][1]);
+                   CDL_STATUS_DATA, cases[i][1]);
   cdl_safetensors_close(file);
 }
 END_TEST
@@ -409,7 +411,7 @@ START_TEST(writes_what_it_reads)
   ck_assert(staging[0] == 1.25f);
   expect_failure(cdl_safetensors_view(file, cdl_safetensors_find(file, "z.bytes"), 1,
                                       (const int64_t[]){3}, staging, &viewed),
-                 CDL_DATA, "dtype U8");
+                 CDL_STATUS_DATA, "dtype U8");
   ck_assert_mem_eq(cdl_safetensors_find(file, "z.bytes")->data, bytes, 3);
   ck_assert_uint_eq(cdl_safetensors_find(file, "empty")->bytes, 0);
   cdl_safetensors_close(file);
@@ -429,33 +431,34 @@ START_TEST(refuses_to_write_nonsense)
   const cdl_stored_tensor good = {
       .name = "a", .type = CDL_STORED_F32, .rank = 1, .shape = {1}, .data = &value};
   cdl_stored_tensor bad[2] = {good, good};
-  expect_failure(cdl_safetensors_write(scratch_path("out"), bad, 2, NULL, 0), CDL_ARGUMENT, "out");
+  expect_failure(cdl_safetensors_write(scratch_path("out"), bad, 2, NULL, 0), CDL_STATUS_ARGUMENT,
+                 "out");
   bad[1].name = "__metadata__";
-  expect_failure(cdl_safetensors_write(scratch_path("out"), bad, 2, NULL, 0), CDL_ARGUMENT,
+  expect_failure(cdl_safetensors_write(scratch_path("out"), bad, 2, NULL, 0), CDL_STATUS_ARGUMENT,
                  "__metadata__");
   bad[1].name = "\xff";
-  expect_failure(cdl_safetensors_write(scratch_path("out"), bad, 2, NULL, 0), CDL_ARGUMENT,
+  expect_failure(cdl_safetensors_write(scratch_path("out"), bad, 2, NULL, 0), CDL_STATUS_ARGUMENT,
                  "UTF-8");
   bad[1] = good;
   bad[1].name = "b";
   bad[1].shape[0] = -1;
-  expect_failure(cdl_safetensors_write(scratch_path("out"), bad, 2, NULL, 0), CDL_ARGUMENT,
+  expect_failure(cdl_safetensors_write(scratch_path("out"), bad, 2, NULL, 0), CDL_STATUS_ARGUMENT,
                  "\"b\"");
   bad[1].shape[0] = INT64_MAX;
-  expect_failure(cdl_safetensors_write(scratch_path("out"), bad, 2, NULL, 0), CDL_ARGUMENT,
+  expect_failure(cdl_safetensors_write(scratch_path("out"), bad, 2, NULL, 0), CDL_STATUS_ARGUMENT,
                  "\"b\"");
   bad[1].shape[0] = 1;
   bad[1].rank = 9;
-  expect_failure(cdl_safetensors_write(scratch_path("out"), bad, 2, NULL, 0), CDL_ARGUMENT,
+  expect_failure(cdl_safetensors_write(scratch_path("out"), bad, 2, NULL, 0), CDL_STATUS_ARGUMENT,
                  "\"b\"");
   bad[1].rank = 1;
   bad[1].type = CDL_STORED_TYPE_COUNT;
-  expect_failure(cdl_safetensors_write(scratch_path("out"), bad, 2, NULL, 0), CDL_ARGUMENT,
+  expect_failure(cdl_safetensors_write(scratch_path("out"), bad, 2, NULL, 0), CDL_STATUS_ARGUMENT,
                  "\"b\"");
   const cdl_metadata metadata = {"key", "\xc3"};
-  expect_failure(cdl_safetensors_write(scratch_path("out"), &good, 1, &metadata, 1), CDL_ARGUMENT,
-                 "key");
-  expect_failure(cdl_safetensors_write(scratch_path("no/out"), &good, 1, NULL, 0), CDL_IO,
+  expect_failure(cdl_safetensors_write(scratch_path("out"), &good, 1, &metadata, 1),
+                 CDL_STATUS_ARGUMENT, "key");
+  expect_failure(cdl_safetensors_write(scratch_path("no/out"), &good, 1, NULL, 0), CDL_STATUS_IO,
                  "no/out");
   ck_assert_uint_eq(scratch_count_entries(), 0);
 }
@@ -505,28 +508,29 @@ START_TEST(refuses_broken_indexes)
     const char *index, *reason;
     cdl_status status;
   } cases[] = {
-      {"", "not valid JSON", CDL_DATA},
-      {"[]", "expected a JSON object", CDL_DATA},
-      {"{}", "weight_map", CDL_DATA},
-      {"{\"weight_map\":{}}", "weight_map", CDL_DATA},
-      {"{\"weight_map\":[\"one.safetensors\"]}", "weight_map", CDL_DATA},
-      {"{\"weight_map\":{\"a\":1," REST, "\"a\": expected a file's name", CDL_DATA},
-      {"{\"weight_map\":{\"a\":\"three.safetensors\"," REST, "three.safetensors", CDL_ABSENT},
-      {"{\"weight_map\":{\"a\":\"../one.safetensors\"," REST, "no name of a file", CDL_DATA},
-      {"{\"weight_map\":{\"a\":\"/etc/passwd\"," REST, "no name of a file", CDL_DATA},
-      {"{\"weight_map\":{\"a\":\"..\"," REST, "no name of a file", CDL_DATA},
-      {"{\"weight_map\":{\"a\":\"\"," REST, "no name of a file", CDL_DATA},
+      {"", "not valid JSON", CDL_STATUS_DATA},
+      {"[]", "expected a JSON object", CDL_STATUS_DATA},
+      {"{}", "weight_map", CDL_STATUS_DATA},
+      {"{\"weight_map\":{}}", "weight_map", CDL_STATUS_DATA},
+      {"{\"weight_map\":[\"one.safetensors\"]}", "weight_map", CDL_STATUS_DATA},
+      {"{\"weight_map\":{\"a\":1," REST, "\"a\": expected a file's name", CDL_STATUS_DATA},
+      {"{\"weight_map\":{\"a\":\"three.safetensors\"," REST, "three.safetensors",
+       CDL_STATUS_ABSENT},
+      {"{\"weight_map\":{\"a\":\"../one.safetensors\"," REST, "no name of a file", CDL_STATUS_DATA},
+      {"{\"weight_map\":{\"a\":\"/etc/passwd\"," REST, "no name of a file", CDL_STATUS_DATA},
+      {"{\"weight_map\":{\"a\":\"..\"," REST, "no name of a file", CDL_STATUS_DATA},
+      {"{\"weight_map\":{\"a\":\"\"," REST, "no name of a file", CDL_STATUS_DATA},
       {"{\"weight_map\":{\"a\":\"two.safetensors\"," REST, "\"a\": is not in \"two.safetensors\"",
-       CDL_DATA},
+       CDL_STATUS_DATA},
       {"{\"weight_map\":{\"d\":\"one.safetensors\"," REST, "\"a\": is not in the weight_map",
-       CDL_DATA},
+       CDL_STATUS_DATA},
       {"{\"weight_map\":{\"d\":\"two.safetensors\",\"a\":\"one.safetensors\"," REST,
-       "\"d\": is not in", CDL_DATA},
+       "\"d\": is not in", CDL_STATUS_DATA},
       {"{\"weight_map\":{\"a\":\"one.safetensors\",\"b\":\"one.safetensors\",\"c\":\"two."
        "safetensors\"}}",
-       "\"b\": is in", CDL_DATA},
+       "\"b\": is in", CDL_STATUS_DATA},
       {"{\"weight_map\":{\"a\":\"one.safetensors\",\"a\":\"one.safetensors\"," REST, "duplicate",
-       CDL_DATA},
+       CDL_STATUS_DATA},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     put_shards(cases[i].index);
@@ -542,7 +546,7 @@ START_TEST(refuses_broken_indexes)
            "\"data_offsets\":[2,2]}}",
            2);
   cdl_safetensors *file;
-  expect_failure(cdl_safetensors_open(scratch_folder, &file), CDL_DATA, "two.safetensors");
+  expect_failure(cdl_safetensors_open(scratch_folder, &file), CDL_STATUS_DATA, "two.safetensors");
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "one.safetensors"));
 }
 END_TEST
@@ -550,9 +554,10 @@ END_TEST
 START_TEST(an_empty_folder_says_what_is_wanted)
 {
   cdl_safetensors *file;
-  expect_failure(cdl_safetensors_open(scratch_folder, &file), CDL_ABSENT, "model.safetensors");
+  expect_failure(cdl_safetensors_open(scratch_folder, &file), CDL_STATUS_ABSENT,
+                 "model.safetensors");
   scratch_put_text(scratch_path("pytorch_model.bin"), "x");
-  expect_failure(cdl_safetensors_open(scratch_folder, &file), CDL_DATA, "pytorch_model.bin");
+  expect_failure(cdl_safetensors_open(scratch_folder, &file), CDL_STATUS_DATA, "pytorch_model.bin");
 }
 END_TEST
 
@@ -563,17 +568,17 @@ static void open_and_touch(const char *path)
 {
   cdl_safetensors *file;
   const cdl_status status = cdl_safetensors_open(path, &file);
-  if (status != CDL_OK) {
-    expect_failure(status, CDL_DATA, path);
+  if (status != CDL_STATUS_OK) {
+    expect_failure(status, CDL_STATUS_DATA, path);
     return;
   }
   for (size_t i = 0; i < cdl_safetensors_count(file); i++) {
-    const cdl_stored_tensor *tensor = cdl_safetensors_at(file, i);
+    const cdl_stored_tensor *tensor = cdl_safetensors_get(file, i);
     float *values =
         malloc(tensor->bytes / cdl_stored_type_bytes(tensor->type) * sizeof *values + 1);
     ck_assert_ptr_nonnull(values);
     const cdl_status read = cdl_safetensors_read(file, tensor, tensor->rank, tensor->shape, values);
-    ck_assert(read == CDL_OK || read == CDL_DATA);
+    ck_assert(read == CDL_STATUS_OK || read == CDL_STATUS_DATA);
     ck_assert_ptr_eq(cdl_safetensors_find(file, tensor->name), tensor);
     free(values);
   }
@@ -591,7 +596,7 @@ START_TEST(survives_any_bytes)
   for (size_t cut = 0; cut < size; cut++) {
     scratch_put(keep, content, cut);
     cdl_safetensors *file;
-    expect_failure(cdl_safetensors_open(keep, &file), CDL_DATA, "changed");
+    expect_failure(cdl_safetensors_open(keep, &file), CDL_STATUS_DATA, "changed");
   }
   const uint8_t flips[] = {1, 2, 4, 8, 16, 32, 64, 128, 255};
   for (size_t at = 0; at < size; at++)

@@ -2,35 +2,35 @@
 #include <float.h>
 #include <math.h>
 
-#include "condlora/schedule.h"
 #include "tests/unit/scratch.h"
+#include "train/schedule.h"
 
 static const double rate = 2e-3;
 static const double pi = 3.14159265358979323846;
 enum { TOTAL = 200, WARMUP = 20 };
 
-static cdl_schedule make(cdl_schedule_kind kind)
+static train_schedule make(train_schedule_kind kind)
 {
-  return cdl_schedule_make(kind, rate, TOTAL, WARMUP);
+  return train_schedule_make(kind, rate, TOTAL, WARMUP);
 }
 
 /* Both sides round a handful of operations on numbers of at most `rate`. */
-static void expect_rate(const cdl_schedule *schedule, uint64_t step, double expected)
+static void expect_rate(const train_schedule *schedule, uint64_t step, double expected)
 {
-  const double found = cdl_schedule_rate(schedule, step);
+  const double found = train_schedule_rate(schedule, step);
   ck_assert_msg(fabs(found - expected) <= 16 * DBL_EPSILON * rate,
-                "%s, step %llu: %.17g, expected %.17g", cdl_schedule_name(schedule->kind),
+                "%s, step %llu: %.17g, expected %.17g", train_schedule_name(schedule->kind),
                 (unsigned long long)step, found, expected);
 }
 
 START_TEST(every_schedule_warms_up_linearly_from_zero)
 {
-  for (int kind = CDL_SCHEDULE_LINEAR; kind <= CDL_SCHEDULE_POLYNOMIAL; kind++) {
-    const cdl_schedule schedule = make((cdl_schedule_kind)kind);
+  for (int kind = TRAIN_SCHEDULE_LINEAR; kind <= TRAIN_SCHEDULE_POLYNOMIAL; kind++) {
+    const train_schedule schedule = make((train_schedule_kind)kind);
     for (uint64_t step = 0; step <= WARMUP; step++)
       expect_rate(&schedule, step, rate * (double)step / WARMUP);
-    ck_assert(cdl_schedule_rate(&schedule, 0) == 0.0);
-    const cdl_schedule cold = cdl_schedule_make((cdl_schedule_kind)kind, rate, TOTAL, 0);
+    ck_assert(train_schedule_rate(&schedule, 0) == 0.0);
+    const train_schedule cold = train_schedule_make((train_schedule_kind)kind, rate, TOTAL, 0);
     expect_rate(&cold, 0, rate);
   }
 }
@@ -38,13 +38,14 @@ END_TEST
 
 START_TEST(each_schedule_follows_its_formula)
 {
-  cdl_schedule restarts = make(CDL_SCHEDULE_COSINE_WITH_RESTARTS),
-               power = make(CDL_SCHEDULE_POLYNOMIAL);
+  train_schedule restarts = make(TRAIN_SCHEDULE_COSINE_WITH_RESTARTS),
+                 power = make(TRAIN_SCHEDULE_POLYNOMIAL);
   restarts.cycles = 3;
   power.power = 2;
   power.end_rate = 1e-5;
-  const cdl_schedule linear = make(CDL_SCHEDULE_LINEAR), cosine = make(CDL_SCHEDULE_COSINE),
-                     constant = make(CDL_SCHEDULE_CONSTANT), plain = make(CDL_SCHEDULE_POLYNOMIAL);
+  const train_schedule linear = make(TRAIN_SCHEDULE_LINEAR), cosine = make(TRAIN_SCHEDULE_COSINE),
+                       constant = make(TRAIN_SCHEDULE_CONSTANT),
+                       plain = make(TRAIN_SCHEDULE_POLYNOMIAL);
   for (uint64_t step = WARMUP; step < TOTAL; step++) {
     const double done = (double)(step - WARMUP) / (TOTAL - WARMUP);
     expect_rate(&linear, step, rate * (1 - done));
@@ -62,28 +63,28 @@ START_TEST(schedules_end_where_they_should)
 {
   static const uint64_t past[] = {TOTAL, TOTAL + 1, 10 * TOTAL};
   for (size_t i = 0; i < 3; i++) {
-    const cdl_schedule linear = make(CDL_SCHEDULE_LINEAR),
-                       restarts = make(CDL_SCHEDULE_COSINE_WITH_RESTARTS),
-                       constant = make(CDL_SCHEDULE_CONSTANT),
-                       polynomial = make(CDL_SCHEDULE_POLYNOMIAL);
-    ck_assert(cdl_schedule_rate(&linear, past[i]) == 0.0);
-    ck_assert(cdl_schedule_rate(&restarts, past[i]) == 0.0);
-    ck_assert(cdl_schedule_rate(&constant, past[i]) == rate);
+    const train_schedule linear = make(TRAIN_SCHEDULE_LINEAR),
+                         restarts = make(TRAIN_SCHEDULE_COSINE_WITH_RESTARTS),
+                         constant = make(TRAIN_SCHEDULE_CONSTANT),
+                         polynomial = make(TRAIN_SCHEDULE_POLYNOMIAL);
+    ck_assert(train_schedule_rate(&linear, past[i]) == 0.0);
+    ck_assert(train_schedule_rate(&restarts, past[i]) == 0.0);
+    ck_assert(train_schedule_rate(&constant, past[i]) == rate);
     expect_rate(&polynomial, past[i], 1e-7);
   }
-  const cdl_schedule cosine = make(CDL_SCHEDULE_COSINE);
+  const train_schedule cosine = make(TRAIN_SCHEDULE_COSINE);
   expect_rate(&cosine, TOTAL, 0);
 }
 END_TEST
 
 START_TEST(a_run_that_only_warms_up_is_finite)
 {
-  for (int kind = CDL_SCHEDULE_LINEAR; kind <= CDL_SCHEDULE_POLYNOMIAL; kind++) {
-    const cdl_schedule schedule = cdl_schedule_make((cdl_schedule_kind)kind, rate, 10, 10);
+  for (int kind = TRAIN_SCHEDULE_LINEAR; kind <= TRAIN_SCHEDULE_POLYNOMIAL; kind++) {
+    const train_schedule schedule = train_schedule_make((train_schedule_kind)kind, rate, 10, 10);
     for (uint64_t step = 0; step < 13; step++) {
-      const double found = cdl_schedule_rate(&schedule, step);
+      const double found = train_schedule_rate(&schedule, step);
       ck_assert_msg(found >= 0 && found <= rate, "%s, step %llu: %g",
-                    cdl_schedule_name(schedule.kind), (unsigned long long)step, found);
+                    train_schedule_name(schedule.kind), (unsigned long long)step, found);
     }
   }
 }
@@ -91,44 +92,44 @@ END_TEST
 
 START_TEST(warm_up_steps_are_rounded_up)
 {
-  ck_assert_uint_eq(cdl_schedule_warmup_steps(0.1, 48100), 4810);
-  ck_assert_uint_eq(cdl_schedule_warmup_steps(0.06, 101), 7);
-  ck_assert_uint_eq(cdl_schedule_warmup_steps(0.0, 100), 0);
-  ck_assert_uint_eq(cdl_schedule_warmup_steps(1.0, 100), 100);
+  ck_assert_uint_eq(train_schedule_warmup_steps(0.1, 48100), 4810);
+  ck_assert_uint_eq(train_schedule_warmup_steps(0.06, 101), 7);
+  ck_assert_uint_eq(train_schedule_warmup_steps(0.0, 100), 0);
+  ck_assert_uint_eq(train_schedule_warmup_steps(1.0, 100), 100);
   /* 0.1 is a little more than a tenth, 0.1 * 3 rounds above 0.3: one step all the same. */
-  ck_assert_uint_eq(cdl_schedule_warmup_steps(0.1, 3), 1);
+  ck_assert_uint_eq(train_schedule_warmup_steps(0.1, 3), 1);
 }
 END_TEST
 
 START_TEST(names_are_found)
 {
-  cdl_schedule_kind kind;
-  for (int i = CDL_SCHEDULE_LINEAR; i <= CDL_SCHEDULE_POLYNOMIAL; i++) {
-    expect_ok(cdl_schedule_find(cdl_schedule_name((cdl_schedule_kind)i), &kind));
+  train_schedule_kind kind;
+  for (int i = TRAIN_SCHEDULE_LINEAR; i <= TRAIN_SCHEDULE_POLYNOMIAL; i++) {
+    expect_ok(train_schedule_find(train_schedule_name((train_schedule_kind)i), &kind));
     ck_assert_int_eq((int)kind, i);
   }
-  expect_ok(cdl_schedule_find("cosine-with-restarts", &kind));
-  ck_assert_int_eq((int)kind, CDL_SCHEDULE_COSINE_WITH_RESTARTS);
-  expect_failure(cdl_schedule_find("cosine_with", &kind), CDL_USAGE, "'cosine_with'");
-  expect_failure(cdl_schedule_find("", &kind), CDL_USAGE, "linear");
+  expect_ok(train_schedule_find("cosine-with-restarts", &kind));
+  ck_assert_int_eq((int)kind, TRAIN_SCHEDULE_COSINE_WITH_RESTARTS);
+  expect_failure(train_schedule_find("cosine_with", &kind), CDL_STATUS_USAGE, "'cosine_with'");
+  expect_failure(train_schedule_find("", &kind), CDL_STATUS_USAGE, "linear");
 }
 END_TEST
 
 START_TEST(impossible_settings_are_refused)
 {
-  cdl_schedule schedule = make(CDL_SCHEDULE_POLYNOMIAL);
-  expect_ok(cdl_schedule_check(&schedule));
+  train_schedule schedule = make(TRAIN_SCHEDULE_POLYNOMIAL);
+  expect_ok(train_schedule_check(&schedule));
   schedule.end_rate = rate;
-  expect_failure(cdl_schedule_check(&schedule), CDL_USAGE, "0.002");
-  schedule = make(CDL_SCHEDULE_POLYNOMIAL);
+  expect_failure(train_schedule_check(&schedule), CDL_STATUS_USAGE, "0.002");
+  schedule = make(TRAIN_SCHEDULE_POLYNOMIAL);
   schedule.power = (double)NAN;
-  expect_failure(cdl_schedule_check(&schedule), CDL_USAGE, "power");
-  schedule = make(CDL_SCHEDULE_COSINE);
+  expect_failure(train_schedule_check(&schedule), CDL_STATUS_USAGE, "power");
+  schedule = make(TRAIN_SCHEDULE_COSINE);
   schedule.cycles = -1;
-  expect_failure(cdl_schedule_check(&schedule), CDL_USAGE, "-1");
-  schedule = make(CDL_SCHEDULE_LINEAR);
+  expect_failure(train_schedule_check(&schedule), CDL_STATUS_USAGE, "-1");
+  schedule = make(TRAIN_SCHEDULE_LINEAR);
   schedule.rate = (double)INFINITY;
-  expect_failure(cdl_schedule_check(&schedule), CDL_USAGE, "inf");
+  expect_failure(train_schedule_check(&schedule), CDL_STATUS_USAGE, "inf");
 }
 END_TEST
 

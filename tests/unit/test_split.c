@@ -82,11 +82,11 @@ END_TEST
 START_TEST(impossible_fractions_are_refused)
 {
   data_split split;
-  expect_failure(data_split_make(1, 10, &split), CDL_USAGE, "1");
-  expect_failure(data_split_make(-0.1, 10, &split), CDL_USAGE, "-0.1");
-  expect_failure(data_split_make((double)NAN, 10, &split), CDL_USAGE, "nan");
-  expect_failure(data_split_make(0.9, 1, &split), CDL_USAGE, "leaves none");
-  expect_failure(data_split_make(0, 0, &split), CDL_USAGE, "leaves none");
+  expect_failure(data_split_make(1, 10, &split), CDL_STATUS_USAGE, "1");
+  expect_failure(data_split_make(-0.1, 10, &split), CDL_STATUS_USAGE, "-0.1");
+  expect_failure(data_split_make((double)NAN, 10, &split), CDL_STATUS_USAGE, "nan");
+  expect_failure(data_split_make(0.9, 1, &split), CDL_STATUS_USAGE, "leaves none");
+  expect_failure(data_split_make(0, 0, &split), CDL_STATUS_USAGE, "leaves none");
 }
 END_TEST
 
@@ -168,7 +168,7 @@ START_TEST(the_default_split_follows_the_classes)
   ck_assert_mem_eq(split.rows, again.rows, 61 * sizeof *split.rows);
   size_t held_out[3] = {0};
   for (size_t i = 0; i < 12; i++)
-    held_out[cdl_dataset_example(dataset, split.valid[i]).label]++;
+    held_out[cdl_dataset_get(dataset, split.valid[i]).label]++;
   ck_assert_uint_eq(held_out[0], 8);
   ck_assert_uint_eq(held_out[1], 4);
   ck_assert_uint_eq(held_out[2], 0);
@@ -196,7 +196,7 @@ START_TEST(a_class_that_would_be_lost_is_named)
 {
   cdl_dataset *dataset = labelled("aaaaaaaaab");
   data_split split;
-  expect_failure(data_split_dataset(dataset, 0.9, DATA_SPLIT_STRATIFIED, &split), CDL_DATA,
+  expect_failure(data_split_dataset(dataset, 0.9, DATA_SPLIT_STRATIFIED, &split), CDL_STATUS_DATA,
                  "own.tsv: the class 'b' has 1 example");
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "--dev-fraction"));
   ck_assert_ptr_null(split.rows);

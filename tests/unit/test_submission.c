@@ -50,18 +50,18 @@ START_TEST(impossible_predictions_are_refused)
   base_output *output;
   expect_ok(base_output_begin(scratch_path("submission.tsv"), &output));
   expect_failure(data_submission_write(output, find("rte"), (const int32_t[]){0, 2}, NULL, 2),
-                 CDL_ARGUMENT, "example 1 has class 2; RTE has 2");
+                 CDL_STATUS_ARGUMENT, "example 1 has class 2; RTE has 2");
   expect_failure(data_submission_write(output, find("rte"), NULL, (const double[]){0}, 1),
-                 CDL_ARGUMENT, "RTE");
+                 CDL_STATUS_ARGUMENT, "RTE");
   expect_failure(
       data_submission_write(output, find("stsb"), NULL, (const double[]){1, (double)NAN}, 2),
-      CDL_NUMERIC, "example 1");
+      CDL_STATUS_NUMERIC, "example 1");
   base_output_abort(output);
   ck_assert_uint_eq(scratch_count_entries(), 0);
 }
 END_TEST
 
-START_TEST(files_are_named_as_the_site_names_them)
+START_TEST(files_are_named_as_the_module_names_them)
 {
   static const char *const names[][3] = {{"cola", "", "CoLA.tsv"},
                                          {"sst2", "", "SST-2.tsv"},
@@ -75,7 +75,8 @@ START_TEST(files_are_named_as_the_site_names_them)
     ck_assert_str_eq(name, names[i][2]);
   }
   char tiny[8];
-  expect_failure(data_submission_name(find("cola"), "", tiny, sizeof tiny), CDL_USAGE, "CoLA");
+  expect_failure(data_submission_name(find("cola"), "", tiny, sizeof tiny), CDL_STATUS_USAGE,
+                 "CoLA");
 }
 END_TEST
 
@@ -83,6 +84,6 @@ int main(void)
 {
   const TTest *const tests[] = {
       classes_are_written_by_name, scores_are_clipped_and_have_three_decimals,
-      impossible_predictions_are_refused, files_are_named_as_the_site_names_them, NULL};
+      impossible_predictions_are_refused, files_are_named_as_the_module_names_them, NULL};
   return scratch_run("submission", tests);
 }

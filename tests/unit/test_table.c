@@ -33,7 +33,7 @@ static cdl_status write_rows(data_table *table, bool windows, const char *const 
     used += (size_t)snprintf(found + used, room - used, ";");
     ck_assert_uint_lt(used, room);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The same bytes through a pipe, some at a time: as from a program that is slow to write. */
@@ -55,7 +55,7 @@ static cdl_status read_windows(const void *bytes, size_t size, size_t step,
   data_table *table;
   found[0] = '\0';
   cdl_status status = data_table_open_windows(path, options, NULL, &table);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     status = write_rows(table, true, columns, count, found, room);
     data_table_close(table);
   }
@@ -71,16 +71,16 @@ static void check_windows(const void *bytes, size_t size, const data_table_optio
 {
   static const size_t steps[] = {1, 3, 70, 1 << 20};
   char message[1024], found[1 << 13];
-  snprintf(message, sizeof message, "%s", wanted == CDL_OK ? "" : cdl_error_message() + 1);
+  snprintf(message, sizeof message, "%s", wanted == CDL_STATUS_OK ? "" : cdl_error_message() + 1);
   for (size_t i = size > 4096 ? 2 : 0; i < sizeof steps / sizeof steps[0]; i++) {
     ck_assert_int_eq(
         read_windows(bytes, size, steps[i], options, columns, count, found, sizeof found), wanted);
     ck_assert_str_eq(found, rows);
-    if (wanted != CDL_OK)
+    if (wanted != CDL_STATUS_OK)
       ck_assert_msg(strstr(cdl_error_message(), message) != NULL, "\"%s\" instead of \"%s\"",
                     cdl_error_message(), message);
   }
-  if (wanted != CDL_OK)
+  if (wanted != CDL_STATUS_OK)
     (void)cdl_fail(wanted, "t%s", message);
 }
 
@@ -92,7 +92,7 @@ static cdl_status read_all(const char *name, const void *bytes, size_t size, cdl
   const data_table_options options = {.format = format, .strict = strict};
   found[0] = '\0';
   cdl_status status = data_table_open_bytes(name, bytes, size, &options, &table);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     status = write_rows(table, false, columns, count, found, room);
     data_table_close(table);
   }
@@ -116,7 +116,7 @@ static void expect_refused(cdl_data_format format, const char *text, const char 
   char found[4096];
   const cdl_status status =
       read_all("t", text, strlen(text), format, true, ab, 2, found, sizeof found);
-  expect_failure(status, CDL_DATA, what);
+  expect_failure(status, CDL_STATUS_DATA, what);
   ck_assert_msg(strncmp(cdl_error_message(), place, strlen(place)) == 0,
                 "\"%s\" does not begin with %s", cdl_error_message(), place);
 }
@@ -231,7 +231,7 @@ START_TEST(text_is_utf8_without_nul)
   static const char nul[] = "a\tb\n1\t2\n3\t\0"
                             "4\n";
   expect_failure(read_all("t", nul, sizeof nul - 1, CDL_DATA_TSV, true, ab, 2, found, sizeof found),
-                 CDL_DATA, "t:3: byte 3 of the line is NUL");
+                 CDL_STATUS_DATA, "t:3: byte 3 of the line is NUL");
   expect_refused(CDL_DATA_TSV, "a\tb\n1\t\xFF\n", "t:2: ", "byte 3 of the line, 0xff");
   expect_refused(CDL_DATA_TSV, "a\tb\tc\xC0\x80\n1\t2\t3\n", "t:1: ", "0xc0");
   expect_refused(CDL_DATA_TSV, "a\tb\n1\t2\xE2\x82",
@@ -249,7 +249,7 @@ static void expect_kind(const char *bytes, size_t size, const char *what)
   for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
     char found[256];
     expect_failure(read_all("t", bytes, size, formats[i], true, ab, 2, found, sizeof found),
-                   CDL_DATA, what);
+                   CDL_STATUS_DATA, what);
     ck_assert_msg(strncmp(cdl_error_message(), "t:1: ", 5) == 0, "%s", cdl_error_message());
   }
 }
@@ -428,13 +428,13 @@ START_TEST(the_name_says_the_format)
   static const char *const unknown[] = {"x.txt", "tsv", "x.tsv/y", ".tsv.gz"};
   for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
     data_table *table;
-    expect_failure(data_table_open(unknown[i], &(data_table_options){0}, &table), CDL_USAGE,
+    expect_failure(data_table_open(unknown[i], &(data_table_options){0}, &table), CDL_STATUS_USAGE,
                    ".tsv, .csv, .jsonl or .ndjson");
     ck_assert_ptr_null(table);
   }
   data_table *table;
   expect_failure(data_table_open(scratch_path("none.tsv"), &(data_table_options){0}, &table),
-                 CDL_ABSENT, "none.tsv");
+                 CDL_STATUS_ABSENT, "none.tsv");
 }
 END_TEST
 

@@ -76,14 +76,14 @@ static void read_table(const char *bytes, size_t size, cdl_data_format format, b
   data_table *table;
   const data_table_options options = {.format = format, .strict = strict};
   cdl_status status = data_table_open_bytes("fuzz", bytes, size, &options, &table);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = data_table_select(table, columns, 2);
   uint64_t last = 0;
-  for (bool more = true; status == CDL_OK && more;) {
+  for (bool more = true; status == CDL_STATUS_OK && more;) {
     data_field fields[2] = {{0}};
     uint64_t line = 0;
     status = data_table_next(table, fields, &line, &more);
-    if (status != CDL_OK || !more)
+    if (status != CDL_STATUS_OK || !more)
       break;
     ck_assert_uint_gt(line, last);
     last = line;
@@ -91,8 +91,8 @@ static void read_table(const char *bytes, size_t size, cdl_data_format format, b
       if (fields[i].data != NULL)
         expect_text(fields[i].data, fields[i].bytes);
   }
-  if (status != CDL_OK) {
-    ck_assert_int_eq((int)status, CDL_DATA);
+  if (status != CDL_STATUS_OK) {
+    ck_assert_int_eq((int)status, CDL_STATUS_DATA);
     expect_one_line();
   }
   data_table_close(table);
@@ -140,12 +140,12 @@ START_TEST(mutated_files_never_crash)
         .label_optional = cdl_random_below(&random, 2) == 0,
         .regression = cdl_random_below(&random, 4) == 0};
     cdl_dataset *dataset;
-    if (cdl_dataset_read_file(&source, &dataset) != CDL_OK) {
+    if (cdl_dataset_read_file(&source, &dataset) != CDL_STATUS_OK) {
       expect_one_line();
       continue;
     }
     for (size_t i = 0; i < cdl_dataset_count(dataset); i++) {
-      const cdl_example example = cdl_dataset_example(dataset, i);
+      const cdl_example example = cdl_dataset_get(dataset, i);
       expect_text(example.text[0], example.bytes[0]);
       ck_assert(example.label < (int32_t)cdl_dataset_label_count(dataset) || source.regression);
     }

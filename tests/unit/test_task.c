@@ -19,9 +19,9 @@ START_TEST(names_have_no_case_and_no_dashes)
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
     ck_assert_str_eq(find(names[i][1])->name, names[i][0]);
   const cdl_task *task;
-  expect_failure(cdl_task_find("sst", &task), CDL_USAGE,
+  expect_failure(cdl_task_find("sst", &task), CDL_STATUS_USAGE,
                  "CoLA, SST-2, MRPC, QQP, STS-B, MNLI, QNLI, RTE, WNLI, AX");
-  expect_failure(cdl_task_find("", &task), CDL_USAGE, "''");
+  expect_failure(cdl_task_find("", &task), CDL_STATUS_USAGE, "''");
   size_t count;
   ck_assert_ptr_nonnull(cdl_task_list(&count));
   ck_assert_uint_eq(count, 10);
@@ -76,11 +76,12 @@ START_TEST(splits_are_files)
   expect_files("mnli", "test", "test_matched.tsv", "test_mismatched.tsv");
   expect_files("ax", "test", "AX.tsv", NULL);
   data_task_split files;
-  expect_failure(data_task_split_find(find("rte"), "dev_matched", &files), CDL_USAGE,
+  expect_failure(data_task_split_find(find("rte"), "dev_matched", &files), CDL_STATUS_USAGE,
                  "train, dev or test");
-  expect_failure(data_task_split_find(find("ax"), "dev", &files), CDL_USAGE,
+  expect_failure(data_task_split_find(find("ax"), "dev", &files), CDL_STATUS_USAGE,
                  "AX has no split 'dev'; expected test");
-  expect_failure(data_task_split_find(find("mnli"), "valid", &files), CDL_USAGE, "dev_mismatched");
+  expect_failure(data_task_split_find(find("mnli"), "valid", &files), CDL_STATUS_USAGE,
+                 "dev_mismatched");
 }
 END_TEST
 

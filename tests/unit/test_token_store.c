@@ -98,7 +98,7 @@ START_TEST(the_first_failure_is_the_one_that_is_told)
   cdl_dataset *dataset = read_words(3000, false);
   expect_ok(cdl_dataset_tokenize(dataset, tokenizer, 0, 2));
   for (unsigned threads = 1; threads < 5; threads++)
-    expect_failure(cdl_dataset_tokenize(dataset, tokenizer, 1, threads), CDL_ARGUMENT,
+    expect_failure(cdl_dataset_tokenize(dataset, tokenizer, 1, threads), CDL_STATUS_ARGUMENT,
                    "words.tsv:2: ");
   const cdl_tokens tokens = cdl_dataset_tokens(dataset); /* as before the failures */
   expect_words(&tokens, 2999, false);

@@ -224,8 +224,9 @@ START_TEST(truncation_cuts_the_longest)
   expect_ok(cdl_tokenizer_encode(t, "run run run", 11, NULL, 0, 4, &e));
   expect_list(e.ids, e.count, IDS(2, 9, 9, 3), "one text");
   ck_assert(e.truncated);
-  expect_failure(cdl_tokenizer_encode(t, "a", 1, NULL, 0, 1, &e), CDL_ARGUMENT, "max_length");
-  expect_failure(cdl_tokenizer_encode(t, "a", 1, "a", 1, 2, &e), CDL_ARGUMENT, "max_length");
+  expect_failure(cdl_tokenizer_encode(t, "a", 1, NULL, 0, 1, &e), CDL_STATUS_ARGUMENT,
+                 "max_length");
+  expect_failure(cdl_tokenizer_encode(t, "a", 1, "a", 1, 2, &e), CDL_STATUS_ARGUMENT, "max_length");
   cdl_encoding_release(&e);
   cdl_tokenizer_close(t);
 }
@@ -363,7 +364,7 @@ static void expect_broken(const char *what, cdl_status expected, const char *sai
   cdl_tokenizer *t = NULL;
   const cdl_status status = cdl_tokenizer_open(scratch_folder, &t);
   ck_assert_msg(status == expected, "%s: %s: %s", what, cdl_status_name(status),
-                status == CDL_OK ? "" : cdl_error_message());
+                status == CDL_STATUS_OK ? "" : cdl_error_message());
   ck_assert_ptr_null(t);
   ck_assert_msg(strstr(cdl_error_message(), scratch_folder) != NULL &&
                     strstr(cdl_error_message(), said) != NULL,
@@ -424,63 +425,63 @@ START_TEST(broken_tokenizer_json_is_refused)
   };
   for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
     put_changed(cases[c].old, cases[c].new);
-    expect_broken(cases[c].new, CDL_DATA, cases[c].said);
+    expect_broken(cases[c].new, CDL_STATUS_DATA, cases[c].said);
   }
   scratch_put_text(scratch_path("tokenizer.json"), "[]");
-  expect_broken("a list", CDL_DATA, "tokenizer.json");
+  expect_broken("a list", CDL_STATUS_DATA, "tokenizer.json");
   scratch_put_text(scratch_path("tokenizer.json"), "");
-  expect_broken("empty", CDL_DATA, "tokenizer.json");
+  expect_broken("empty", CDL_STATUS_DATA, "tokenizer.json");
 }
 END_TEST
 
 START_TEST(broken_vocabularies_are_refused)
 {
-  expect_broken("no files", CDL_ABSENT, "vocab.txt");
+  expect_broken("no files", CDL_STATUS_ABSENT, "vocab.txt");
   const char *lines = scratch_path("vocab.txt"), *json = scratch_path("vocab.json"),
              *merges = scratch_path("merges.txt");
   scratch_put_text(lines, "");
-  expect_broken("empty", CDL_DATA, "vocab.txt");
+  expect_broken("empty", CDL_STATUS_DATA, "vocab.txt");
   scratch_put_text(lines, "[PAD]\n[UNK]\n[SEP]\n[MASK]\nrun\n");
-  expect_broken("no begin", CDL_DATA, "[CLS]");
+  expect_broken("no begin", CDL_STATUS_DATA, "[CLS]");
   scratch_put(lines, "[UNK]\n[CLS]\0\n", 13);
-  expect_broken("NUL", CDL_DATA, "vocab.txt:2");
+  expect_broken("NUL", CDL_STATUS_DATA, "vocab.txt:2");
   scratch_put_text(lines, "[UNK]\n[CLS]\n\xc3\n");
-  expect_broken("not UTF-8", CDL_DATA, "vocab.txt:3");
+  expect_broken("not UTF-8", CDL_STATUS_DATA, "vocab.txt:3");
 
   scratch_put_text(json, bpe_vocabulary);
-  expect_broken("no merges", CDL_ABSENT, "merges.txt");
+  expect_broken("no merges", CDL_STATUS_ABSENT, "merges.txt");
   scratch_put_text(merges, "#version: 0.2\na b\na x\n");
-  expect_broken("unknown right", CDL_DATA, "second token");
+  expect_broken("unknown right", CDL_STATUS_DATA, "second token");
   scratch_put_text(merges, "#version: 0.2\nx a\n");
-  expect_broken("unknown left", CDL_DATA, "merge 1");
+  expect_broken("unknown left", CDL_STATUS_DATA, "merge 1");
   scratch_put_text(merges, "#version: 0.2\na c\n");
-  expect_broken("unknown result", CDL_DATA, "they make");
+  expect_broken("unknown result", CDL_STATUS_DATA, "they make");
   scratch_put_text(merges, "#version: 0.2\na b\nab\n");
-  expect_broken("one token", CDL_DATA, "merges.txt:3");
+  expect_broken("one token", CDL_STATUS_DATA, "merges.txt:3");
   scratch_put_text(merges, "#version: 0.2\na b c\n");
-  expect_broken("three tokens", CDL_DATA, "merges.txt:2");
+  expect_broken("three tokens", CDL_STATUS_DATA, "merges.txt:2");
   scratch_put_text(merges, "#version: 0.2\n");
   scratch_put_text(json, "{\"a\": 0, \"b\": 0}");
-  expect_broken("same id", CDL_DATA, "the same id 0");
+  expect_broken("same id", CDL_STATUS_DATA, "the same id 0");
   scratch_put_text(json, "{\"a\": \"0\"}");
-  expect_broken("id as text", CDL_DATA, "whole number");
+  expect_broken("id as text", CDL_STATUS_DATA, "whole number");
   scratch_put_text(json, "{}");
-  expect_broken("empty", CDL_DATA, "vocab.json");
+  expect_broken("empty", CDL_STATUS_DATA, "vocab.json");
   scratch_put_text(json, bpe_vocabulary);
   scratch_put_text(scratch_path("tokenizer_config.json"), "{\"cls_token\": null}");
-  expect_broken("no begin", CDL_DATA, "cls_token");
+  expect_broken("no begin", CDL_STATUS_DATA, "cls_token");
   scratch_put_text(scratch_path("tokenizer_config.json"), "{\"cls_token\": 1}");
-  expect_broken("begin not a text", CDL_DATA, "cls_token");
+  expect_broken("begin not a text", CDL_STATUS_DATA, "cls_token");
   scratch_put_text(scratch_path("tokenizer_config.json"), "{\"add_prefix_space\": \"yes\"}");
-  expect_broken("not a flag", CDL_DATA, "add_prefix_space");
+  expect_broken("not a flag", CDL_STATUS_DATA, "add_prefix_space");
   scratch_put_text(scratch_path("tokenizer_config.json"),
                    "{\"added_tokens_decoder\": {\"x\": {\"content\": \"y\"}}}");
-  expect_broken("not an id", CDL_DATA, "\"x\"");
+  expect_broken("not an id", CDL_STATUS_DATA, "\"x\"");
   scratch_put_text(scratch_path("tokenizer_config.json"),
                    "{\"added_tokens_decoder\": {\"90\": {\"content\": \"<s>\"}}}");
-  expect_broken("two ids", CDL_DATA, "id 90");
+  expect_broken("two ids", CDL_STATUS_DATA, "id 90");
   scratch_put_text(scratch_path("tokenizer_config.json"), "{");
-  expect_broken("not JSON", CDL_DATA, "tokenizer_config.json");
+  expect_broken("not JSON", CDL_STATUS_DATA, "tokenizer_config.json");
 }
 END_TEST
 
@@ -522,15 +523,16 @@ static void change_bytes(const char *name, const char *form, int rounds)
     scratch_put(scratch_path(name), text, size);
     cdl_tokenizer *t = NULL;
     const cdl_status status = cdl_tokenizer_open(scratch_folder, &t);
-    ck_assert_msg(status == CDL_OK || status == CDL_DATA || status == CDL_UNSUPPORTED,
+    ck_assert_msg(status == CDL_STATUS_OK || status == CDL_STATUS_DATA ||
+                      status == CDL_STATUS_UNSUPPORTED,
                   "round %d: %s", round, cdl_error_message());
-    if (status != CDL_OK)
+    if (status != CDL_STATUS_OK)
       continue;
     opened++;
     static const char probe[] = "run xy Caf\xc3\xa9 \xff [UNK]runs <m>[x]";
     const cdl_status encoded = cdl_tokenizer_encode(t, probe, sizeof probe - 1, probe, 5, 0, &e);
-    ck_assert(encoded == CDL_OK || strstr(cdl_error_message(), "unknown token") != NULL);
-    for (size_t i = 0; encoded == CDL_OK && i < e.count; i++)
+    ck_assert(encoded == CDL_STATUS_OK || strstr(cdl_error_message(), "unknown token") != NULL);
+    for (size_t i = 0; encoded == CDL_STATUS_OK && i < e.count; i++)
       ck_assert_ptr_nonnull(cdl_tokenizer_token(t, e.ids[i]));
     cdl_tokenizer_close(t);
   }
@@ -558,7 +560,7 @@ static void *encode_many(void *shared)
   for (int i = 0; i < 2000; i++) {
     char text[64];
     const int length = snprintf(text, sizeof text, "ab \xc3\xa9 %d a", i % 2);
-    wrong += cdl_tokenizer_encode(t, text, (size_t)length, NULL, 0, 0, &e) != CDL_OK;
+    wrong += cdl_tokenizer_encode(t, text, (size_t)length, NULL, 0, 0, &e) != CDL_STATUS_OK;
     wrong += e.count != (i % 2 == 1 ? 8u : 7u);
   }
   cdl_encoding_release(&e);

@@ -73,7 +73,7 @@ static void expect_refused(cdl_status expected, const char *file, const char *sa
   cdl_tokenizer *t = NULL;
   const cdl_status status = cdl_tokenizer_open(scratch_folder, &t);
   ck_assert_msg(status == expected, "%s: %s: %s", said, cdl_status_name(status),
-                status == CDL_OK ? "read" : cdl_error_message());
+                status == CDL_STATUS_OK ? "read" : cdl_error_message());
   ck_assert_msg(strstr(cdl_error_message(), file) != NULL &&
                     strstr(cdl_error_message(), said) != NULL,
                 "\"%s\" does not say \"%s\" and \"%s\"", cdl_error_message(), file, said);
@@ -156,7 +156,7 @@ START_TEST(values_that_are_no_flags_are_compared_first)
   put_config("BertTokenizer", ", \"do_lower_case\": 1");
   expect_ids("Run", IDS(CLS, RUN, SEP));
   put_json("false", "null", "true", "");
-  expect_refused(CDL_DATA, "tokenizer_config.json", "do_lower_case");
+  expect_refused(CDL_STATUS_DATA, "tokenizer_config.json", "do_lower_case");
   static const char *const refused[] = {
       ", \"do_lower_case\": null",
       ", \"do_lower_case\": \"yes\"",
@@ -186,7 +186,7 @@ START_TEST(values_that_are_no_flags_are_compared_first)
     char key[32];
     ck_assert_int_eq(sscanf(refused[i], ", \"%31[^\"]", key), 1);
     put_config("BertTokenizer", refused[i]);
-    expect_refused(CDL_DATA, "tokenizer_config.json", key);
+    expect_refused(CDL_STATUS_DATA, "tokenizer_config.json", key);
   }
   static const char *const elsewhere[] = {"tokenizer_file", "fix_mistral_regex", "tokenizer_object",
                                           "add_special_tokens"};
@@ -194,7 +194,7 @@ START_TEST(values_that_are_no_flags_are_compared_first)
     char text[64];
     snprintf(text, sizeof text, ", \"%s\": \"x\"", elsewhere[i]);
     put_config("BertTokenizer", text);
-    expect_refused(CDL_UNSUPPORTED, "tokenizer_config.json", elsewhere[i]);
+    expect_refused(CDL_STATUS_UNSUPPORTED, "tokenizer_config.json", elsewhere[i]);
   }
 }
 END_TEST
@@ -284,14 +284,14 @@ START_TEST(classes_that_are_not_ours_are_refused_by_name)
     char name[64], config[128];
     snprintf(name, sizeof name, "\"%s\"", names[i]);
     put_config(names[i], ", \"auto_map\": {\"AutoTokenizer\": [\"code.MyTokenizer\", null]}");
-    expect_refused(CDL_UNSUPPORTED, "tokenizer_config.json", name);
+    expect_refused(CDL_STATUS_UNSUPPORTED, "tokenizer_config.json", name);
     scratch_put_text(scratch_path("tokenizer_config.json"), "{}");
     snprintf(config, sizeof config, "{\"model_type\": \"bert\", \"tokenizer_class\": %s}", name);
     scratch_put_text(scratch_path("config.json"), config);
-    expect_refused(CDL_UNSUPPORTED, "config.json", name);
+    expect_refused(CDL_STATUS_UNSUPPORTED, "config.json", name);
   }
   scratch_put_text(scratch_path("config.json"), "{\"model_type\": \"albert\"}");
-  expect_refused(CDL_UNSUPPORTED, "config.json", "\"albert\"");
+  expect_refused(CDL_STATUS_UNSUPPORTED, "config.json", "\"albert\"");
 }
 END_TEST
 
@@ -299,17 +299,17 @@ START_TEST(a_class_reads_its_own_files)
 {
   scratch_put_text(scratch_path("vocab.txt"), "<s>\n<pad>\n</s>\n[UNK]\nrun\n<mask>\n");
   put_config("RobertaTokenizer", "");
-  expect_refused(CDL_ABSENT, "RobertaTokenizer", "vocab.json");
+  expect_refused(CDL_STATUS_ABSENT, "RobertaTokenizer", "vocab.json");
   put_config("PreTrainedTokenizerFast", "");
-  expect_refused(CDL_ABSENT, "PreTrainedTokenizer", "tokenizer.json");
+  expect_refused(CDL_STATUS_ABSENT, "PreTrainedTokenizer", "tokenizer.json");
   put_config("MPNetTokenizer", "");
   expect_cut("RUN <mask>", "run", 0, IDS(0, 4, 5, 2, 2, 4, 2), NULL);
   put_config("MPNetTokenizer", ", \"model_input_names\": [\"token_type_ids\"]");
   expect_cut("RUN <mask>", "run", 0, IDS(0, 4, 5, 2, 2, 4, 2), IDS(0, 0, 0, 0, 0, 1, 1));
   put_config("MPNetTokenizer", ", \"vocab_file\": \"/etc/passwd\"");
-  expect_refused(CDL_UNSUPPORTED, "tokenizer_config.json", "vocab_file");
+  expect_refused(CDL_STATUS_UNSUPPORTED, "tokenizer_config.json", "vocab_file");
   put_config("BertTokenizer", "");
-  expect_refused(CDL_DATA, "vocab.txt", "[CLS]");
+  expect_refused(CDL_STATUS_DATA, "vocab.txt", "[CLS]");
 }
 END_TEST
 

@@ -46,7 +46,7 @@ static void expect_refused(const char *said, const char *also)
 {
   cdl_tokenizer *t = NULL;
   const cdl_status status = cdl_tokenizer_open(scratch_folder, &t);
-  ck_assert_msg(status == CDL_DATA, "\"%s\": %s", said, cdl_status_name(status));
+  ck_assert_msg(status == CDL_STATUS_DATA, "\"%s\": %s", said, cdl_status_name(status));
   const char *message = cdl_error_message();
   ck_assert_msg(strstr(message, "tokenizer.json") != NULL && strstr(message, said) != NULL &&
                     strstr(message, also) != NULL && strchr(message, '\n') == NULL,
@@ -279,14 +279,14 @@ START_TEST(a_pattern_has_limits)
   char *text = long_text();
   put_tokenizer("null", SPLIT("Regex", "(?:e+)+[xy]", "Isolated", "false"), "", words);
   cdl_tokenizer *t = open_folder();
-  ck_assert_int_eq(encode(t, text, 10000), CDL_DATA);
+  ck_assert_int_eq(encode(t, text, 10000), CDL_STATUS_DATA);
   ck_assert_msg(strstr(cdl_error_message(), "(?:e+)+[xy]") != NULL, "%s", cdl_error_message());
   cdl_tokenizer_close(t);
   put_tokenizer(
       "{\"type\": \"Replace\", \"pattern\": {\"Regex\": \"(?:e|ee)+[xy]\"}, \"content\": \"\"}",
       "null", "", words);
   t = open_folder();
-  ck_assert_int_eq(encode(t, text, 10000), CDL_DATA);
+  ck_assert_int_eq(encode(t, text, 10000), CDL_STATUS_DATA);
   ck_assert_msg(strstr(cdl_error_message(), "(?:e|ee)+[xy]") != NULL, "%s", cdl_error_message());
   cdl_tokenizer_close(t);
   /* What the text's length explains is no trouble. */
@@ -312,7 +312,7 @@ START_TEST(steps_cannot_multiply_a_text)
   strcat(normalizer, "]}");
   put_tokenizer(normalizer, "null", "", words);
   cdl_tokenizer *t = open_folder();
-  ck_assert_int_eq(encode(t, "eeee", 4), CDL_DATA);
+  ck_assert_int_eq(encode(t, "eeee", 4), CDL_STATUS_DATA);
   ck_assert_msg(strstr(cdl_error_message(), "normalizer") != NULL, "%s", cdl_error_message());
   cdl_tokenizer_close(t);
 }
@@ -333,7 +333,7 @@ START_TEST(one_step_cannot_multiply_a_text)
              "{\"type\": \"Replace\", \"pattern\": %s, \"content\": \"%s\"}", patterns[i], content);
     put_tokenizer(normalizer, "null", "", words);
     cdl_tokenizer *t = open_folder();
-    ck_assert_int_eq(encode(t, text, TEXT), CDL_DATA);
+    ck_assert_int_eq(encode(t, text, TEXT), CDL_STATUS_DATA);
     ck_assert_msg(strstr(cdl_error_message(), "normalizer: it grows") != NULL, "%s",
                   cdl_error_message());
     struct rusage used;
@@ -348,7 +348,7 @@ END_TEST
 
 static void expect_unknown_missing(cdl_tokenizer *t, const char *text)
 {
-  ck_assert_int_eq(encode(t, text, strlen(text)), CDL_DATA);
+  ck_assert_int_eq(encode(t, text, strlen(text)), CDL_STATUS_DATA);
   ck_assert_msg(strstr(cdl_error_message(), "unknown token") != NULL, "%s", cdl_error_message());
   cdl_tokenizer_close(t);
 }
@@ -370,7 +370,7 @@ START_TEST(a_word_piece_vocabulary_may_lack_its_unknown_token)
                 " \"continuing_subword_prefix\": \"##\", \"vocab\": {\"a\": 0, \"##b\": 1}}");
   cdl_tokenizer *t = open_folder();
   expect_ids(t, "ab a", IDS(0, 1, 0));
-  ck_assert_int_eq(encode(t, "abbb", 4), CDL_DATA); /* longer than a word may be */
+  ck_assert_int_eq(encode(t, "abbb", 4), CDL_STATUS_DATA); /* longer than a word may be */
   expect_unknown_missing(t, "a b");
 }
 END_TEST

@@ -151,7 +151,7 @@ static void expect_refused_file(const char *path, const char *reason)
 {
   cdl_safetensors *file;
   const cdl_status status = cdl_safetensors_open(path, &file);
-  expect_failure(status, status == CDL_UNSUPPORTED ? status : CDL_DATA, "file.bin");
+  expect_failure(status, status == CDL_STATUS_UNSUPPORTED ? status : CDL_STATUS_DATA, "file.bin");
   ck_assert_msg(strstr(cdl_error_message(), reason) != NULL, "\"%s\" does not say \"%s\"",
                 cdl_error_message(), reason);
   ck_assert_ptr_null(file);
@@ -501,13 +501,13 @@ static void open_and_touch(const uint8_t *bytes, size_t count)
   scratch_put(path, bytes, count);
   cdl_safetensors *file;
   const cdl_status status = cdl_safetensors_open(path, &file);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     expect_failure(status, status, "file.bin");
     return;
   }
   volatile uint8_t sum = 0;
   for (size_t i = 0; i < cdl_safetensors_count(file); i++) {
-    const cdl_stored_tensor *t = cdl_safetensors_at(file, i);
+    const cdl_stored_tensor *t = cdl_safetensors_get(file, i);
     for (size_t b = 0; b < t->bytes; b++)
       sum = (uint8_t)(sum + ((const uint8_t *)t->data)[b]);
   }

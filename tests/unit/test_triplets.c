@@ -24,7 +24,7 @@ START_TEST(budget_falls_along_a_cubic)
       {2, 5, 3, {24, 24, 24, 21, 18, 16, 14, 13, 12, 11, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10}}};
   for (size_t r = 0; r < sizeof runs / sizeof runs[0]; r++) {
     const rank_budget b = {24, 10, runs[r].first, runs[r].last, runs[r].interval, 20};
-    ck_assert(rank_budget_check(&b) == CDL_OK);
+    ck_assert(rank_budget_check(&b) == CDL_STATUS_OK);
     for (int64_t step = 0; step < 20; step++) {
       const rank_plan plan = rank_plan_at(&b, step);
       ck_assert_int_eq(plan.kept, runs[r].kept[step]);
@@ -48,8 +48,8 @@ END_TEST
 
 START_TEST(a_schedule_without_room_is_refused)
 {
-  ck_assert(rank_budget_check(&(rank_budget){24, 10, 9, 10, 1, 20}) == CDL_OK);
-  ck_assert(rank_budget_check(&(rank_budget){24, 10, 10, 10, 1, 20}) == CDL_USAGE);
+  ck_assert(rank_budget_check(&(rank_budget){24, 10, 9, 10, 1, 20}) == CDL_STATUS_OK);
+  ck_assert(rank_budget_check(&(rank_budget){24, 10, 10, 10, 1, 20}) == CDL_STATUS_USAGE);
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "tinit 10 and tfinal 10"));
 }
 END_TEST
@@ -68,7 +68,7 @@ START_TEST(the_best_triplets_stay_and_ties_go_together)
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     float keep[6];
-    ck_assert(rank_choose(cases[i].scores, 6, cases[i].kept, keep) == CDL_OK);
+    ck_assert(rank_choose(cases[i].scores, 6, cases[i].kept, keep) == CDL_STATUS_OK);
     for (int k = 0; k < 6; k++)
       ck_assert_msg(keep[k] == cases[i].keep[k], "case %zu, triplet %d", i, k);
   }
@@ -82,36 +82,36 @@ enum { SEQUENCES = 3, TOKENS = 9, LABELS = 2, LOGITS = SEQUENCES * LABELS };
 static const char *backend_name = "cpu";
 static cdl_backend *backend;
 static cdl_queue *queue;
-static cdl_encoder *encoder;
-static cdl_adapter *adapter;
+static model_encoder *encoder;
+static model_adapter *adapter;
 static cdl_buffer *loss_buffer;
 
 static void ok(cdl_status status)
 {
-  ck_assert_msg(status == CDL_OK, "%s", cdl_error_message());
+  ck_assert_msg(status == CDL_STATUS_OK, "%s", cdl_error_message());
 }
 
 static float *read_values(cdl_tensor t)
 {
-  float *values = calloc((size_t)cdl_elements(t) + 1, sizeof *values);
+  float *values = calloc((size_t)cdl_tensor_elements(t) + 1, sizeof *values);
   ck_assert_ptr_nonnull(values);
-  cdl_download(queue, values, t, (size_t)cdl_elements(t) * sizeof *values);
-  ok(cdl_sync(queue));
+  cdl_queue_download(queue, values, t, (size_t)cdl_tensor_elements(t) * sizeof *values);
+  ok(cdl_queue_sync(queue));
   return values;
 }
 
 static void write_values(cdl_tensor t, const float *values)
 {
-  cdl_upload(queue, t, values, (size_t)cdl_elements(t) * sizeof *values);
-  ok(cdl_sync(queue));
+  cdl_queue_upload(queue, t, values, (size_t)cdl_tensor_elements(t) * sizeof *values);
+  ok(cdl_queue_sync(queue));
 }
 
 static void draw(cdl_tensor t, uint32_t number, double mean, double deviation)
 {
   cdl_random random = cdl_random_start(11, CDL_RANDOM_TEST, number, 0);
-  float *values = calloc((size_t)cdl_elements(t) + 1, sizeof *values);
+  float *values = calloc((size_t)cdl_tensor_elements(t) + 1, sizeof *values);
   ck_assert_ptr_nonnull(values);
-  for (int64_t i = 0; i < cdl_elements(t); i++)
+  for (int64_t i = 0; i < cdl_tensor_elements(t); i++)
     values[i] = (float)(mean + deviation * cdl_random_normal(&random));
   write_values(t, values);
   free(values);
@@ -119,32 +119,32 @@ static void draw(cdl_tensor t, uint32_t number, double mean, double deviation)
 
 static void start(void)
 {
-  const cdl_model_config config = {.family = CDL_FAMILY_ROBERTA,
-                                   .vocabulary_size = 20,
-                                   .hidden_size = 12,
-                                   .layers = 2,
-                                   .heads = 3,
-                                   .intermediate_size = 17,
-                                   .position_count = 16,
-                                   .type_count = 1,
-                                   .layer_norm_epsilon = 1e-5,
-                                   .activation = CDL_ACTIVATION_GELU};
+  const model_config config = {.family = MODEL_FAMILY_ROBERTA,
+                               .vocabulary_size = 20,
+                               .hidden_size = 12,
+                               .layers = 2,
+                               .heads = 3,
+                               .intermediate_size = 17,
+                               .position_count = 16,
+                               .type_count = 1,
+                               .layer_norm_epsilon = 1e-5,
+                               .activation = CDL_ACTIVATION_GELU};
   ok(cdl_backend_open(backend_name, NULL, &backend));
   ok(cdl_queue_create(backend, &queue));
   ok(cdl_buffer_create(backend, 2 * sizeof(float), &loss_buffer));
-  ok(cdl_encoder_create(queue, &config, LABELS, &encoder));
-  for (size_t i = 0; i < cdl_encoder_parameter_count(encoder); i++) {
-    const cdl_parameter *p = &cdl_encoder_parameters(encoder)[i];
-    const bool gain = p->role == CDL_ROLE_NORM && strstr(p->name, "weight") != NULL;
+  ok(encoder_create(queue, &config, LABELS, &encoder));
+  for (size_t i = 0; i < encoder_parameter_count(encoder); i++) {
+    const encoder_parameter *p = &encoder_parameters(encoder)[i];
+    const bool gain = p->role == ENCODER_ROLE_NORM && strstr(p->name, "weight") != NULL;
     draw(p->value, (uint32_t)i, gain ? 1 : 0, p->dimensions == 2 ? 0.3 : 0.1);
   }
-  cdl_encoder_weights_changed(encoder, queue, false);
+  encoder_weights_changed(encoder, queue, false);
 }
 
 static void stop(void)
 {
-  cdl_adapter_destroy(adapter);
-  cdl_encoder_destroy(encoder);
+  adapter_destroy(adapter);
+  encoder_destroy(encoder);
   cdl_buffer_destroy(loss_buffer);
   cdl_queue_destroy(queue);
   ok(cdl_backend_close(backend));
@@ -157,15 +157,15 @@ static void load_batch(void)
   static const int32_t ids[TOKENS] = {3, 7, 1, 19, 4, 4, 0, 11, 8};
   static const int32_t positions[TOKENS] = {1, 2, 3, 1, 1, 2, 3, 4, 5}, types[TOKENS] = {0};
   static const int32_t offsets[SEQUENCES + 1] = {0, 3, 4, 9}, examples[SEQUENCES] = {5, 0, 2};
-  const cdl_token_batch batch = {.ids = ids,
-                                 .positions = positions,
-                                 .types = types,
-                                 .offsets = offsets,
-                                 .examples = examples,
-                                 .sequences = SEQUENCES,
-                                 .tokens = TOKENS,
-                                 .longest = 5};
-  ok(cdl_encoder_load_batch(encoder, queue, &batch));
+  const encoder_token_batch batch = {.ids = ids,
+                                     .positions = positions,
+                                     .types = types,
+                                     .offsets = offsets,
+                                     .examples = examples,
+                                     .sequences = SEQUENCES,
+                                     .tokens = TOKENS,
+                                     .longest = 5};
+  ok(encoder_load_batch(encoder, queue, &batch));
 }
 
 enum { INIT_R = 3, TARGET_R = 2 };
@@ -173,20 +173,20 @@ enum { INIT_R = 3, TARGET_R = 2 };
 static void make_adapter(const char *method, bool as_reference)
 {
   static const char *const targets[] = {"query", "value", "output.dense"};
-  const double options[CDL_ADAPTER_OPTIONS_MAX] = {
+  const double options[ADAPTER_OPTIONS_MAX] = {
       [TRIPLET_INIT_R] = INIT_R, [TRIPLET_TARGET_R] = TARGET_R, [TRIPLET_DELTA_T] = 1,
       [TRIPLET_BETA1] = 0.85,    [TRIPLET_BETA2] = 0.85,        [TRIPLET_ORTH_REG_WEIGHT] = 0.5};
-  const cdl_adapter_settings s = {.method = method,
-                                  .rank = 8,
-                                  .alpha = 9,
-                                  .targets = targets,
-                                  .target_count = 3,
-                                  .options = options,
-                                  .as_reference = as_reference};
-  const cdl_batch_limits limits = {.tokens = TOKENS, .sequences = SEQUENCES, .longest = 5};
-  ok(cdl_adapter_create(queue, encoder, &s, &adapter));
-  ok(cdl_adapter_initialize(adapter, queue, 3));
-  ok(cdl_encoder_plan(encoder, queue, limits, limits));
+  const adapter_settings s = {.method = method,
+                              .rank = 8,
+                              .alpha = 9,
+                              .targets = targets,
+                              .target_count = 3,
+                              .options = options,
+                              .as_reference = as_reference};
+  const encoder_batch_limits limits = {.tokens = TOKENS, .sequences = SEQUENCES, .longest = 5};
+  ok(adapter_create(queue, encoder, &s, &adapter));
+  ok(adapter_initialize(adapter, queue, 3));
+  ok(encoder_plan(encoder, queue, limits, limits));
   load_batch();
 }
 
@@ -194,15 +194,15 @@ static const float weights_of_logits[LOGITS] = {0.7f, -1.1f, 0.4f, 0.9f, -0.6f, 
 
 static cdl_tensor loss_tensor(void)
 {
-  return cdl_tensor_1d(loss_buffer, CDL_F32, 0, 1);
+  return cdl_tensor_1d(loss_buffer, CDL_DTYPE_F32, 0, 1);
 }
 
 /* Logits weighted, and the penalty, with what the parameters are. */
 static double loss_of_present_values(void)
 {
-  static const cdl_dropout_rates none = {0};
-  cdl_adapter_materialize(adapter, queue);
-  float *logits = read_values(cdl_encoder_forward(encoder, queue, &none, (cdl_tensor){0}, true));
+  static const encoder_dropout_rates none = {0};
+  adapter_materialize(adapter, queue);
+  float *logits = read_values(encoder_forward(encoder, queue, &none, (cdl_tensor){0}, true));
   double loss = 0;
   for (int i = 0; i < LOGITS; i++)
     loss += (double)logits[i] * (double)weights_of_logits[i];
@@ -217,30 +217,30 @@ static double loss_of_present_values(void)
 
 static void take_gradients(void)
 {
-  static const cdl_dropout_rates none = {0};
-  cdl_adapter_materialize(adapter, queue);
-  cdl_adapter_zero_gradients(adapter, queue);
-  (void)cdl_encoder_forward(encoder, queue, &none, (cdl_tensor){0}, true);
-  write_values(cdl_encoder_d_logits(encoder), weights_of_logits);
-  cdl_encoder_backward(encoder, queue);
-  cdl_adapter_pull_back(adapter, queue);
-  cdl_adapter_extra_loss(adapter, queue, loss_tensor());
-  ok(cdl_sync(queue));
+  static const encoder_dropout_rates none = {0};
+  adapter_materialize(adapter, queue);
+  adapter_zero_gradients(adapter, queue);
+  (void)encoder_forward(encoder, queue, &none, (cdl_tensor){0}, true);
+  write_values(encoder_d_logits(encoder), weights_of_logits);
+  encoder_backward(encoder, queue);
+  adapter_pull_back(adapter, queue);
+  adapter_extra_loss(adapter, queue, loss_tensor());
+  ok(cdl_queue_sync(queue));
 }
 
 /* The slope along the gradient is the gradient's norm. */
-static void check_slope(const cdl_parameter *p)
+static void check_slope(const encoder_parameter *p)
 {
   const double step = 0.01;
   float *values = read_values(p->value), *direction = read_values(p->gradient);
   double norm = 0, losses[2];
-  for (int64_t i = 0; i < cdl_elements(p->value); i++)
+  for (int64_t i = 0; i < cdl_tensor_elements(p->value); i++)
     norm += (double)direction[i] * (double)direction[i];
   norm = sqrt(norm);
   ck_assert_msg(norm > 0.02, "%s: gradient of norm %g", p->name, norm);
-  float *moved = calloc((size_t)cdl_elements(p->value), sizeof *moved);
+  float *moved = calloc((size_t)cdl_tensor_elements(p->value), sizeof *moved);
   for (int side = 0; side < 2; side++) {
-    for (int64_t i = 0; i < cdl_elements(p->value); i++)
+    for (int64_t i = 0; i < cdl_tensor_elements(p->value); i++)
       moved[i] = (float)((double)values[i] + (side - 0.5) * 2 * step * (double)direction[i] / norm);
     write_values(p->value, moved);
     losses[side] = loss_of_present_values();
@@ -283,19 +283,19 @@ START_TEST(an_orthonormal_adapter_has_no_penalty)
   make_adapter("adalora", false);
   for (size_t i = 0; i < adapter->own_count; i++) {
     const cdl_tensor v = adapter->own[i].value;
-    float *values = calloc((size_t)cdl_elements(v), sizeof *values);
+    float *values = calloc((size_t)cdl_tensor_elements(v), sizeof *values);
     for (int64_t k = 0; k < INIT_R && v.size[3] > 1; k++)
       values[v.size[3] == INIT_R ? k * INIT_R + k : k * v.size[3] + k] = 1;
     write_values(v, values);
     free(values);
   }
-  cdl_adapter_materialize(adapter, queue);
-  cdl_adapter_zero_gradients(adapter, queue);
+  adapter_materialize(adapter, queue);
+  adapter_zero_gradients(adapter, queue);
   cdl_fill(queue, CDL_ARGS(fill, .out = loss_tensor()));
-  cdl_adapter_extra_loss(adapter, queue, loss_tensor());
+  adapter_extra_loss(adapter, queue, loss_tensor());
   float *penalty = read_values(loss_tensor()), *gradients = read_values(adapter->gradients);
   ck_assert(penalty[0] == 0);
-  for (int64_t i = 0; i < cdl_elements(adapter->gradients); i++)
+  for (int64_t i = 0; i < cdl_tensor_elements(adapter->gradients); i++)
     ck_assert(gradients[i] == 0);
   free(gradients);
   free(penalty);
@@ -307,15 +307,15 @@ END_TEST
 
 START_TEST(training_starts_at_the_base_model)
 {
-  static const cdl_dropout_rates none = {0};
+  static const encoder_dropout_rates none = {0};
   start();
-  const cdl_batch_limits limits = {.tokens = TOKENS, .sequences = SEQUENCES, .longest = 5};
-  ok(cdl_encoder_plan(encoder, queue, limits, limits));
+  const encoder_batch_limits limits = {.tokens = TOKENS, .sequences = SEQUENCES, .longest = 5};
+  ok(encoder_plan(encoder, queue, limits, limits));
   load_batch();
-  float *bare = read_values(cdl_encoder_forward(encoder, queue, &none, (cdl_tensor){0}, false));
+  float *bare = read_values(encoder_forward(encoder, queue, &none, (cdl_tensor){0}, false));
   make_adapter(methods[_i], false);
-  cdl_adapter_materialize(adapter, queue);
-  float *adapted = read_values(cdl_encoder_forward(encoder, queue, &none, (cdl_tensor){0}, false));
+  adapter_materialize(adapter, queue);
+  float *adapted = read_values(encoder_forward(encoder, queue, &none, (cdl_tensor){0}, false));
   for (int i = 0; i < LOGITS; i++)
     ck_assert_msg(bare[i] == adapted[i], "logit %d is %g, not %g", i, (double)adapted[i],
                   (double)bare[i]);
@@ -333,12 +333,12 @@ START_TEST(a_run_ends_at_its_budget)
   make_adapter(methods[_i], false);
   for (size_t i = 0; i < adapter->own_count; i++)
     draw(adapter->own[i].value, 1000 + (uint32_t)i, 0, 0.3);
-  ok(cdl_adapter_begin_run(adapter, queue, STEPS));
-  const cdl_tensor factor = cdl_tensor_1d(loss_buffer, CDL_F32, 1, 1);
+  ok(adapter_begin_run(adapter, queue, STEPS));
+  const cdl_tensor factor = cdl_tensor_1d(loss_buffer, CDL_DTYPE_F32, 1, 1);
   cdl_fill(queue, CDL_ARGS(fill, .out = factor, .value = 1));
   for (int64_t step = 0; step < STEPS; step++) {
     take_gradients();
-    ok(cdl_adapter_after_step(adapter, queue, step, factor));
+    ok(adapter_after_step(adapter, queue, step, factor));
   }
   const triplets *t = adapter->own_state;
   const rank_plan last = rank_plan_at(&t->budget, STEPS - 1);
@@ -355,7 +355,8 @@ START_TEST(a_run_ends_at_its_budget)
   ck_assert_int_lt(kept, (int64_t)t->mask_count);
   json_t *extra = triplets_extra(adapter, &snapshot);
   ck_assert_int_eq(json_integer_value(json_object_get(extra, "total_step")), STEPS);
-  ck_assert_uint_eq(json_object_size(json_object_get(extra, "rank_pattern")), adapter->site_count);
+  ck_assert_uint_eq(json_object_size(json_object_get(extra, "rank_pattern")),
+                    adapter->module_count);
   json_decref(extra);
   adapter_snapshot_release(&snapshot);
   stop();
@@ -366,11 +367,11 @@ START_TEST(the_references_form_never_allocates)
 {
   start();
   make_adapter("adalora", true);
-  ok(cdl_adapter_begin_run(adapter, queue, 4));
+  ok(adapter_begin_run(adapter, queue, 4));
   const triplets *t = adapter->own_state;
   ck_assert_int_eq(t->budget.steps, 0);
   double penalty, squares = 0;
-  ok(cdl_adapter_evaluation_penalty(adapter, queue, &penalty));
+  ok(adapter_evaluation_penalty(adapter, queue, &penalty));
   ck_assert(penalty > 0);
   for (size_t i = 0; i < adapter->own_count; i++)
     if (strstr(adapter->own[i].name, "lora_E") != NULL) {
@@ -390,12 +391,12 @@ int main(int argc, char **argv)
   if (argc > 1)
     backend_name = argv[1];
   cdl_backend *found;
-  if (cdl_backend_open(backend_name, NULL, &found) != CDL_OK) {
+  if (cdl_backend_open(backend_name, NULL, &found) != CDL_STATUS_OK) {
     printf("skipped: AdaLoRA on %s: %s\n", backend_name, cdl_error_message());
     return 77;
   }
   printf("%s: %s\n", backend_name, cdl_backend_description(found));
-  if (cdl_backend_close(found) != CDL_OK)
+  if (cdl_backend_close(found) != CDL_STATUS_OK)
     return 1;
   /* OpenCL's driver keeps threads, which a fork would leave behind. */
   if (setenv("CK_FORK", "no", 1) != 0)

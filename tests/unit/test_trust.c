@@ -198,15 +198,15 @@ START_TEST(plugins_are_refused_by_any_way)
   cdl_backend *backend = NULL;
   char path[2 * PATH_MAX], second[PATH_MAX];
   ck_assert_int_eq(chmod(file, 0666), 0);
-  ck_assert_int_eq(cdl_backend_open(file, NULL, &backend), CDL_UNSUPPORTED);
+  ck_assert_int_eq(cdl_backend_open(file, NULL, &backend), CDL_STATUS_UNSUPPORTED);
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), file));
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "not loaded: it may be written to by others"));
   setenv("CDL_BACKEND_PATH", folder, 1);
-  ck_assert_int_eq(cdl_backend_open("it", NULL, &backend), CDL_UNSUPPORTED);
+  ck_assert_int_eq(cdl_backend_open("it", NULL, &backend), CDL_STATUS_UNSUPPORTED);
   ck_assert_ptr_nonnull(strstr(cdl_error_message(), "it may be written to by others"));
   ck_assert_ptr_null(backend);
   listed l = {.usable = 0};
-  ck_assert_int_eq(cdl_backend_list(note, &l), CDL_OK);
+  ck_assert_int_eq(cdl_backend_list(note, &l), CDL_STATUS_OK);
   ck_assert_int_eq(l.usable, 0);
   ck_assert_ptr_nonnull(strstr(l.reasons, "not loaded: it may be written to by others"));
 
@@ -215,10 +215,10 @@ START_TEST(plugins_are_refused_by_any_way)
   snprintf(second, sizeof second, "%.4000s/condlora-it.so", outer);
   copy(plugin_path("recording"), second);
   setenv("CDL_BACKEND_PATH", path, 1);
-  ck_assert_int_eq(cdl_backend_open("it", NULL, &backend), CDL_OK);
-  ck_assert_int_eq(cdl_backend_close(backend), CDL_OK);
+  ck_assert_int_eq(cdl_backend_open("it", NULL, &backend), CDL_STATUS_OK);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
   l = (listed){.usable = 0};
-  ck_assert_int_eq(cdl_backend_list(note, &l), CDL_OK);
+  ck_assert_int_eq(cdl_backend_list(note, &l), CDL_STATUS_OK);
   ck_assert_int_gt(l.usable, 0);
   ck_assert_ptr_nonnull(strstr(l.reasons, "not loaded"));
 }

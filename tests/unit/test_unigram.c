@@ -161,7 +161,7 @@ START_TEST(broken_charsmaps_are_refused)
   make_charsmap(few, 4, &whole);
   for (size_t size = 0; size < whole.count; size += size < 8 ? 1 : 61) {
     const cdl_status status = tokenizer_charsmap_read(whole.data, size, &map);
-    ck_assert_int_eq(status, CDL_DATA);
+    ck_assert_int_eq(status, CDL_STATUS_DATA);
     tokenizer_charsmap_release(&map);
   }
   const struct {
@@ -180,14 +180,14 @@ START_TEST(broken_charsmaps_are_refused)
     put_word(&data, cases[c].value);
     data.count = whole.count;
     const cdl_status status = tokenizer_charsmap_read(data.data, data.count, &map);
-    ck_assert_msg(status == CDL_DATA, "case %zu", c);
+    ck_assert_msg(status == CDL_STATUS_DATA, "case %zu", c);
     ck_assert_msg(strstr(cdl_error_message(), cases[c].said) != NULL, "case %zu: %s", c,
                   cdl_error_message());
     tokenizer_charsmap_release(&map);
   }
   data = whole;
   data.data[data.count - 2] = 0xff;
-  ck_assert_int_eq(tokenizer_charsmap_read(data.data, data.count, &map), CDL_DATA);
+  ck_assert_int_eq(tokenizer_charsmap_read(data.data, data.count, &map), CDL_STATUS_DATA);
   tokenizer_charsmap_release(&map);
 }
 END_TEST
@@ -207,7 +207,8 @@ START_TEST(any_bytes_of_a_charsmap_do_no_harm)
       data.data[(state >> 33) % data.count] = (uint8_t)(state >> 24);
     }
     tokenizer_charsmap map;
-    if (tokenizer_charsmap_read(data.data, data.count - (size_t)(round % 5 == 0), &map) == CDL_OK) {
+    if (tokenizer_charsmap_read(data.data, data.count - (size_t)(round % 5 == 0), &map) ==
+        CDL_STATUS_OK) {
       read++;
       out.count = 0;
       expect_ok(tokenizer_charsmap_apply(&map, (const uint8_t *)text, sizeof text - 1, &out));
@@ -235,7 +236,8 @@ START_TEST(base64)
       "Z", "Zg", "Zg=", "Zh==", "Zm9=", "Z===", "====", "Zg==Zg==", "Zm9 ", "Zm9\n", "=Zm9"};
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
     base_bytes out = {0};
-    ck_assert_msg(tokenizer_base64_decode(bad[i], strlen(bad[i]), &out) == CDL_DATA, "%s", bad[i]);
+    ck_assert_msg(tokenizer_base64_decode(bad[i], strlen(bad[i]), &out) == CDL_STATUS_DATA, "%s",
+                  bad[i]);
     free(out.data);
   }
 }
@@ -367,7 +369,7 @@ static void expect_broken(const char *what, cdl_status expected, const char *sai
   cdl_tokenizer *t = NULL;
   const cdl_status status = cdl_tokenizer_open(scratch_folder, &t);
   ck_assert_msg(status == expected, "%s: %s: %s", what, cdl_status_name(status),
-                status == CDL_OK ? "" : cdl_error_message());
+                status == CDL_STATUS_OK ? "" : cdl_error_message());
   ck_assert_ptr_null(t);
   ck_assert_msg(strstr(cdl_error_message(), scratch_folder) != NULL &&
                     strstr(cdl_error_message(), said) != NULL &&
@@ -407,7 +409,7 @@ START_TEST(broken_tokenizer_json_is_refused)
   };
   for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
     put_changed(cases[c].old, cases[c].new);
-    expect_broken(cases[c].new, CDL_DATA, cases[c].said);
+    expect_broken(cases[c].new, CDL_STATUS_DATA, cases[c].said);
   }
 }
 END_TEST
@@ -503,43 +505,43 @@ START_TEST(broken_sentencepiece_models_are_refused)
     put_model(&other);
     cdl_tokenizer *t = NULL;
     const cdl_status status = cdl_tokenizer_open(scratch_folder, &t);
-    ck_assert_msg(status == CDL_OK || status == CDL_DATA, "%zu bytes: %s", size,
+    ck_assert_msg(status == CDL_STATUS_OK || status == CDL_STATUS_DATA, "%zu bytes: %s", size,
                   cdl_error_message());
     cdl_tokenizer_close(t);
   }
   make_model(&model, 2, NULL);
   put_model(&model);
-  expect_broken("BPE", CDL_UNSUPPORTED, "type 2");
+  expect_broken("BPE", CDL_STATUS_UNSUPPORTED, "type 2");
   make_model(&model, 1, NULL);
   put_piece(&model, "c", 0x7fc00000, 1);
   put_model(&model);
-  expect_broken("a score of NaN", CDL_DATA, "\"c\"");
+  expect_broken("a score of NaN", CDL_STATUS_DATA, "\"c\"");
   make_model(&model, 1, NULL);
   put_piece(&model, "c", 0xff800000, 1);
   put_model(&model);
-  expect_broken("an infinite score", CDL_DATA, "\"c\"");
+  expect_broken("an infinite score", CDL_STATUS_DATA, "\"c\"");
   make_model(&model, 1, NULL);
   put_piece(&model, "a\xff", 0, 1);
   put_model(&model);
-  expect_broken("not UTF-8", CDL_DATA, "piece 9");
+  expect_broken("not UTF-8", CDL_STATUS_DATA, "piece 9");
   make_model(&model, 1, NULL);
   put_piece(&model, "", 0, 1);
   put_model(&model);
-  expect_broken("nothing", CDL_DATA, "piece 9");
+  expect_broken("nothing", CDL_STATUS_DATA, "piece 9");
   make_model(&model, 1, NULL);
   put(&model, (uint8_t[]){1 << 3 | 2, 0xff, 0xff, 0xff, 0xff, 0x0f}, 6);
   put_model(&model);
-  expect_broken("a wrong length", CDL_DATA, "malformed");
+  expect_broken("a wrong length", CDL_STATUS_DATA, "malformed");
   make_model(&model, 1, NULL);
   put(&model, (uint8_t[]){1 << 3 | 3}, 1);
   put_model(&model);
-  expect_broken("a group", CDL_DATA, "malformed");
+  expect_broken("a group", CDL_STATUS_DATA, "malformed");
   charsmap.count -= 700; /* the trie is cut */
   make_model(&model, 1, &charsmap);
   put_model(&model);
-  expect_broken("a charsmap that is cut", CDL_DATA, "precompiled_charsmap");
+  expect_broken("a charsmap that is cut", CDL_STATUS_DATA, "precompiled_charsmap");
   scratch_put_text(scratch_path("sentencepiece.bpe.model"), "");
-  expect_broken("empty", CDL_DATA, "expected more than 3 pieces");
+  expect_broken("empty", CDL_STATUS_DATA, "expected more than 3 pieces");
 }
 END_TEST
 
@@ -550,14 +552,15 @@ static void probe(void)
   static const char text[] = "Ab \xff a<mask> \u00bdA\u0323xy\t[x]b  \u2581ab<s>";
   cdl_tokenizer *t = NULL;
   const cdl_status status = cdl_tokenizer_open(scratch_folder, &t);
-  ck_assert_msg(status == CDL_OK || status == CDL_DATA || status == CDL_UNSUPPORTED, "%s",
-                cdl_error_message());
-  if (status != CDL_OK)
+  ck_assert_msg(status == CDL_STATUS_OK || status == CDL_STATUS_DATA ||
+                    status == CDL_STATUS_UNSUPPORTED,
+                "%s", cdl_error_message());
+  if (status != CDL_STATUS_OK)
     return;
   cdl_encoding e = {0};
   const cdl_status encoded = cdl_tokenizer_encode(t, text, sizeof text - 1, text, 5, 0, &e);
-  ck_assert(encoded == CDL_OK || strstr(cdl_error_message(), "unknown token") != NULL);
-  for (size_t i = 0; encoded == CDL_OK && i < e.count; i++)
+  ck_assert(encoded == CDL_STATUS_OK || strstr(cdl_error_message(), "unknown token") != NULL);
+  for (size_t i = 0; encoded == CDL_STATUS_OK && i < e.count; i++)
     ck_assert_ptr_nonnull(cdl_tokenizer_token(t, e.ids[i]));
   cdl_encoding_release(&e);
   cdl_tokenizer_close(t);

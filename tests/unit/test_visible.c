@@ -67,9 +67,9 @@ START_TEST(messages_and_notices_are_one_line)
   char line[1024];
   cdl_log_to(keep_line, line);
   for (size_t i = 0; i < HIDDEN; i++) {
-    ck_assert_int_eq(cdl_fail(CDL_DATA, "f:1: %s", hidden[i].raw), CDL_DATA);
+    ck_assert_int_eq(cdl_fail(CDL_STATUS_DATA, "f:1: %s", hidden[i].raw), CDL_STATUS_DATA);
     ck_assert_str_eq(cdl_error_message() + 5, hidden[i].shown);
-    ck_assert_int_eq(cdl_context(CDL_DATA, "%s", hidden[i].raw), CDL_DATA);
+    ck_assert_int_eq(cdl_context(CDL_STATUS_DATA, "%s", hidden[i].raw), CDL_STATUS_DATA);
     ck_assert_int_eq(strncmp(cdl_error_message(), hidden[i].shown, strlen(hidden[i].shown)), 0);
     cdl_log(CDL_LOG_NOTICE, "%s", hidden[i].raw);
     ck_assert_str_eq(line, hidden[i].shown);
@@ -81,7 +81,7 @@ START_TEST(messages_and_notices_are_one_line)
     memset(text, 'x', shift);
     for (size_t i = shift; i + 4 < sizeof text; i += 4)
       memcpy(text + i, "\xf0\x9f\x98\x80", 5);
-    ck_assert_int_eq(cdl_fail(CDL_DATA, "%s", text), CDL_DATA);
+    ck_assert_int_eq(cdl_fail(CDL_STATUS_DATA, "%s", text), CDL_STATUS_DATA);
     ck_assert_ptr_null(strchr(cdl_error_message(), '\\'));
   }
 }

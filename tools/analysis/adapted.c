@@ -37,7 +37,7 @@ static cdl_status check_found(const analysis_selection *s, const analysis_adapte
     for (size_t t = 0; t < a->count; t++)
       found = found || ends_with_module(a->targets[t].name, s->targets[i]);
     if (!found)
-      return cdl_fail(CDL_USAGE, "--targets: no layer that can be looked at is called %s",
+      return cdl_fail(CDL_STATUS_USAGE, "--targets: no layer that can be looked at is called %s",
                       s->targets[i]);
   }
   for (size_t i = 0; i < s->layer_count; i++) {
@@ -46,13 +46,13 @@ static cdl_status check_found(const analysis_selection *s, const analysis_adapte
       for (int l = 0; l < a->targets[t].count; l++)
         found = found || a->targets[t].layers[l].number == s->layers[i];
     if (!found)
-      return cdl_fail(CDL_USAGE, "--layers: there is no layer %lld to look at",
+      return cdl_fail(CDL_STATUS_USAGE, "--layers: there is no layer %lld to look at",
                       (long long)s->layers[i]);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-static cdl_status add_layer(analysis_adapted *a, const char *name, const cdl_site *site,
+static cdl_status add_layer(analysis_adapted *a, const char *name, const encoder_module *module,
                             analysis_adapted_layer **layer)
 {
   size_t t = 0;
@@ -61,10 +61,10 @@ static cdl_status add_layer(analysis_adapted *a, const char *name, const cdl_sit
   if (t == a->count) {
     analysis_adapted_target *grown = realloc(a->targets, (t + 1) * sizeof *grown);
     if (grown == NULL)
-      return cdl_fail(CDL_MEMORY, "out of memory: %zu targets", t + 1);
+      return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu targets", t + 1);
     a->targets = grown;
-    grown[t] =
-        (analysis_adapted_target){.rows = site->weight.size[2], .columns = site->weight.size[3]};
+    grown[t] = (analysis_adapted_target){.rows = module->weight.size[2],
+                                         .columns = module->weight.size[3]};
     strncpy(grown[t].name, name, sizeof grown[t].name - 1);
     a->count++;
   }
@@ -72,36 +72,37 @@ static cdl_status add_layer(analysis_adapted *a, const char *name, const cdl_sit
   analysis_adapted_layer *grown =
       realloc(target->layers, (size_t)(target->count + 1) * sizeof *target->layers);
   if (grown == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %d layers", target->count + 1);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %d layers", target->count + 1);
   target->layers = grown;
   *layer = &grown[target->count++];
-  **layer = (analysis_adapted_layer){.number = site->layer, .site = site};
-  return CDL_OK;
+  **layer = (analysis_adapted_layer){.number = module->layer, .module = module};
+  return CDL_STATUS_OK;
 }
 
-/* Sites of the selection; of adapted ones alone, with A and B, where there is a queue. */
-static cdl_status collect(cdl_encoder *encoder, cdl_queue *queue,
+/* Modules of the selection; of adapted ones alone, with A and B, where there is a queue. */
+static cdl_status collect(model_encoder *encoder, cdl_queue *queue,
                           const analysis_selection *selection, analysis_adapted *a)
 {
-  const model_block_names *names = model_family_of(cdl_encoder_config(encoder)->family)->block;
+  const model_block_names *names = model_family_of(encoder_config(encoder)->family)->block;
   bool adapted = false, gain = false;
-  for (size_t i = 0; i < cdl_encoder_site_count(encoder); i++) {
-    const cdl_site *site = &cdl_encoder_sites(encoder)[i];
-    if (site->layer < 0 || (queue != NULL && !cdl_present(site->delta.a)))
+  for (size_t i = 0; i < encoder_module_count(encoder); i++) {
+    const encoder_module *module = &encoder_modules(encoder)[i];
+    if (module->layer < 0 || (queue != NULL && !cdl_tensor_present(module->delta.a)))
       continue;
     adapted = true;
-    if (!wants_target(selection, names->paths[site->kind]) || !wants_layer(selection, site->layer))
+    if (!wants_target(selection, names->paths[module->kind]) ||
+        !wants_layer(selection, module->layer))
       continue;
     analysis_adapted_layer *layer = NULL;
-    CDL_TRY(add_layer(a, names->paths[site->kind], site, &layer));
+    CDL_TRY(add_layer(a, names->paths[module->kind], module, &layer));
     if (queue == NULL)
       continue;
-    gain = gain || cdl_present(site->delta.gain);
-    CDL_TRY(analysis_matrix_read(queue, site->delta.a, &layer->a));
-    CDL_TRY(analysis_matrix_read(queue, site->delta.b, &layer->b));
+    gain = gain || cdl_tensor_present(module->delta.gain);
+    CDL_TRY(analysis_matrix_read(queue, module->delta.a, &layer->a));
+    CDL_TRY(analysis_matrix_read(queue, module->delta.b, &layer->b));
   }
   if (!adapted)
-    return cdl_fail(CDL_UNSUPPORTED,
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
                     "the adapter has no low-rank update of a layer inside the blocks");
   if (gain)
     cdl_log(CDL_LOG_NOTICE, "DoRA's gains are left out: B A is what is looked at");
@@ -110,32 +111,32 @@ static cdl_status collect(cdl_encoder *encoder, cdl_queue *queue,
 
 static cdl_status freed_unless_ok(analysis_adapted *adapted, cdl_status status)
 {
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     analysis_adapted_free(adapted);
   return status;
 }
 
-cdl_status analysis_adapted_read(cdl_encoder *encoder, cdl_queue *queue,
+cdl_status analysis_adapted_read(model_encoder *encoder, cdl_queue *queue,
                                  const analysis_selection *selection, analysis_adapted *adapted)
 {
   *adapted = (analysis_adapted){0};
   return freed_unless_ok(adapted, collect(encoder, queue, selection, adapted));
 }
 
-cdl_status analysis_adapted_sites(cdl_encoder *encoder, const analysis_selection *selection,
-                                  analysis_adapted *adapted)
+cdl_status analysis_adapted_modules(model_encoder *encoder, const analysis_selection *selection,
+                                    analysis_adapted *adapted)
 {
   *adapted = (analysis_adapted){0};
   if (selection->target_count > 0)
     return freed_unless_ok(adapted, collect(encoder, NULL, selection, adapted));
-  char usual[CDL_NAME_BYTES];
-  const char *names[CDL_SITES_PER_BLOCK];
+  char usual[MODEL_NAME_BYTES];
+  const char *names[ENCODER_MODULES_PER_BLOCK];
   analysis_selection s = *selection;
-  snprintf(usual, sizeof usual, "%s",
-           model_family_of(cdl_encoder_config(encoder)->family)->targets);
+  snprintf(usual, sizeof usual, "%s", model_family_of(encoder_config(encoder)->family)->targets);
   s.targets = names;
   char *rest = usual;
-  for (char *name; (name = strsep(&rest, ",")) != NULL && s.target_count < CDL_SITES_PER_BLOCK;)
+  for (char *name;
+       (name = strsep(&rest, ",")) != NULL && s.target_count < ENCODER_MODULES_PER_BLOCK;)
     names[s.target_count++] = name;
   return freed_unless_ok(adapted, collect(encoder, NULL, &s, adapted));
 }
@@ -164,5 +165,5 @@ int *analysis_layer_numbers(const analysis_adapted_target *target)
 cdl_status analysis_adapted_weight(cdl_queue *queue, const analysis_adapted_layer *layer,
                                    analysis_matrix *weight)
 {
-  return analysis_matrix_read(queue, layer->site->weight, weight);
+  return analysis_matrix_read(queue, layer->module->weight, weight);
 }

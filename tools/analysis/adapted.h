@@ -2,7 +2,7 @@
 #ifndef CONDLORA_TOOLS_ANALYSIS_ADAPTED_H
 #define CONDLORA_TOOLS_ANALYSIS_ADAPTED_H
 
-#include "condlora/adapter.h"
+#include "model/adapter/adapter.h"
 #include "tools/analysis/matrix.h"
 
 /* Which layers are looked at. */
@@ -15,15 +15,15 @@ typedef struct {
 
 /* One linear layer and what an adapter adds to it: W + s B A. */
 typedef struct {
-  int number;           /* of its block, from 0 */
-  const cdl_site *site; /* borrowed from the encoder */
-  analysis_matrix a, b; /* [rank, in], [out, rank]; none for layers of a bare model */
+  int number;                   /* of its block, from 0 */
+  const encoder_module *module; /* borrowed from the encoder */
+  analysis_matrix a, b;         /* [rank, in], [out, rank]; none for layers of a bare model */
 } analysis_adapted_layer;
 
 /* All chosen layers of one kind, in the order of their blocks. */
 typedef struct {
-  char name[CDL_NAME_BYTES]; /* "attention.self.query" */
-  int64_t rows, columns;     /* of W [out, in] */
+  char name[MODEL_NAME_BYTES]; /* "attention.self.query" */
+  int64_t rows, columns;       /* of W [out, in] */
   analysis_adapted_layer *layers;
   int count;
 } analysis_adapted_target;
@@ -36,13 +36,13 @@ typedef struct {
 /* Reads A_l and B_l of every chosen layer that is adapted now. USAGE for a target or layer that
  * matches nothing; UNSUPPORTED where nothing is adapted by a low-rank update. A gain of DoRA is no
  * part of B A: a notice says so. */
-CDL_MUST_USE cdl_status analysis_adapted_read(cdl_encoder *encoder, cdl_queue *queue,
+CDL_MUST_USE cdl_status analysis_adapted_read(model_encoder *encoder, cdl_queue *queue,
                                               const analysis_selection *selection,
                                               analysis_adapted *adapted);
 /* The chosen layers alone, adapted or not; without targets the family's usual ones. */
-CDL_MUST_USE cdl_status analysis_adapted_sites(cdl_encoder *encoder,
-                                               const analysis_selection *selection,
-                                               analysis_adapted *adapted);
+CDL_MUST_USE cdl_status analysis_adapted_modules(model_encoder *encoder,
+                                                 const analysis_selection *selection,
+                                                 analysis_adapted *adapted);
 void analysis_adapted_free(analysis_adapted *adapted);
 
 /* The layers' numbers [count], to be freed by the caller; NULL when memory is out. */

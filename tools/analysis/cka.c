@@ -19,13 +19,13 @@ static cdl_status cross(cdl_queue *queue, const analysis_matrix *x, const analys
 {
   if (grams) {
     *value = analysis_matrix_dot(x, y);
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   analysis_matrix product;
   CDL_TRY(analysis_matrix_multiply(queue, x, true, y, false, &product));
   *value = analysis_matrix_dot(&product, &product);
   analysis_matrix_free(&product);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status analysis_cka(cdl_queue *queue, analysis_matrix *matrices, int count, analysis_grid *grid)
@@ -51,5 +51,5 @@ cdl_status analysis_cka(cdl_queue *queue, analysis_matrix *matrices, int count, 
   for (int l = 0; l < count; l++)
     v[l * count + l] /= v[l * count + l];
   analysis_grid_average(grid);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

@@ -64,14 +64,14 @@ static cdl_status factor(cdl_queue *queue, const analysis_matrix *w, tall_factor
 {
   analysis_matrix turned = {0}, r = {0};
   *t = (tall_factors){.wide = w->rows < w->columns};
-  cdl_status status = t->wide ? analysis_matrix_transpose(w, &turned) : CDL_OK;
-  if (status == CDL_OK)
+  cdl_status status = t->wide ? analysis_matrix_transpose(w, &turned) : CDL_STATUS_OK;
+  if (status == CDL_STATUS_OK)
     status = analysis_matrix_qr(queue, t->wide ? &turned : w, &t->q, &r);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = analysis_invert(queue, &r, &t->r);
   analysis_matrix_free(&turned);
   analysis_matrix_free(&r);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     analysis_matrix_free(&t->q);
   return status;
 }
@@ -99,7 +99,7 @@ static cdl_status by_svd(cdl_queue *queue, const analysis_matrix *w, const analy
   analysis_spectrum s;
   CDL_TRY(analysis_spectrum_of(queue, w, &s));
   cdl_status status = through(queue, &s, ANALYSIS_SIDE_LEFT, b, &m->b);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = through(queue, &s, ANALYSIS_SIDE_RIGHT, at, &m->a);
   analysis_spectrum_free(&s);
   return status;
@@ -111,13 +111,14 @@ static cdl_status convert_reference(cdl_queue *queue, const analysis_matrix *w,
 {
   analysis_inverted i;
   if (w->rows != w->columns)
-    return cdl_fail(CDL_USAGE, "form reference wants square weights, not [%lld, %lld]; use paper",
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "form reference wants square weights, not [%lld, %lld]; use paper",
                     (long long)w->rows, (long long)w->columns);
   CDL_TRY(analysis_invert(queue, w, &i));
   m->condition = i.condition;
   const cdl_status status =
       i.rank == w->rows ? by_inverse(&i, at, b, m)
-                        : cdl_fail(CDL_NUMERIC,
+                        : cdl_fail(CDL_STATUS_NUMERIC,
                                    "the weight has rank %lld of %lld and no inverse; form paper "
                                    "takes its pseudo-inverse",
                                    (long long)i.rank, (long long)w->rows);
@@ -141,15 +142,16 @@ static cdl_status convert_paper(cdl_queue *queue, const analysis_matrix *w,
 
 cdl_status analysis_conversion_matrices_of(cdl_queue *queue, const analysis_matrix *weight,
                                            const analysis_matrix *a, const analysis_matrix *b,
-                                           cdl_orientation form, analysis_conversion_matrices *m)
+                                           adapter_orientation form,
+                                           analysis_conversion_matrices *m)
 {
   analysis_matrix at;
   *m = (analysis_conversion_matrices){0};
   CDL_TRY(analysis_matrix_transpose(a, &at));
-  const cdl_status status =
-      (form == CDL_ORIENTATION_PAPER ? convert_paper : convert_reference)(queue, weight, &at, b, m);
+  const cdl_status status = (form == ADAPTER_ORIENTATION_PAPER ? convert_paper : convert_reference)(
+      queue, weight, &at, b, m);
   analysis_matrix_free(&at);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     analysis_conversion_matrices_free(m);
   return status;
 }
@@ -161,7 +163,7 @@ void analysis_conversion_matrices_free(analysis_conversion_matrices *m)
 }
 
 cdl_status analysis_conversion_layer(cdl_queue *queue, const analysis_adapted_target *target,
-                                     int layer, cdl_orientation form,
+                                     int layer, adapter_orientation form,
                                      analysis_conversion_matrices *m)
 {
   const analysis_adapted_layer *l = &target->layers[layer];
@@ -209,8 +211,9 @@ static cdl_status check_counts(const analysis_spectrum *s,
   const int64_t n = side == ANALYSIS_SIDE_LEFT ? s->rows : s->columns;
   const int64_t most = settings->i > settings->j ? settings->i : settings->j;
   return most <= n
-             ? CDL_OK
-             : cdl_fail(CDL_USAGE, "--%c %lld: %s is [%lld, %lld] and has %lld %s singular vectors",
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_USAGE,
+                        "--%c %lld: %s is [%lld, %lld] and has %lld %s singular vectors",
                         most == settings->i ? 'i' : 'j', (long long)most, what, (long long)s->rows,
                         (long long)s->columns, (long long)n, analysis_side_name(side));
 }
@@ -221,7 +224,7 @@ static cdl_status prepare(figure_work *w, int layer, analysis_conversion_kind ki
   const analysis_conversion_settings *s = w->settings;
   const analysis_adapted_target *target = w->result->target;
   analysis_spectrum *spectrum = &w->spectra[layer][kind];
-  char what[CDL_NAME_BYTES + 64];
+  char what[MODEL_NAME_BYTES + 64];
   snprintf(what, sizeof what, "layer %d, %s: C_%s", target->layers[layer].number, target->name,
            analysis_conversion_name(kind));
   for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++) {
@@ -233,7 +236,7 @@ static cdl_status prepare(figure_work *w, int layer, analysis_conversion_kind ki
   }
   if (analysis_spectrum_check(spectrum, s->i, what) && s->j != s->i)
     (void)analysis_spectrum_check(spectrum, s->j, what);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Layers, several at once ---- */
@@ -257,8 +260,9 @@ static cdl_status convert_layer(const figure_work *w, cdl_queue *queue, int l)
   analysis_conversion_matrices m;
   CDL_TRY(analysis_conversion_layer(queue, target, l, w->settings->form, &m));
   w->result->conditions[l] = m.condition;
-  cdl_status status = CDL_OK;
-  for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT && status == CDL_OK; k++)
+  cdl_status status = CDL_STATUS_OK;
+  for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT && status == CDL_STATUS_OK;
+       k++)
     status = analysis_conversion_spectrum(queue, &m, &target->layers[l].a, k, &w->spectra[l][k]);
   analysis_conversion_matrices_free(&m);
   return status;
@@ -268,9 +272,9 @@ static void *run_worker(void *argument)
 {
   layer_worker *worker = argument;
   const int count = worker->work->result->target->count;
-  for (int l = worker->first; l < count && worker->status == CDL_OK; l += worker->step)
+  for (int l = worker->first; l < count && worker->status == CDL_STATUS_OK; l += worker->step)
     worker->status = convert_layer(worker->work, worker->queue, l);
-  if (worker->status != CDL_OK)
+  if (worker->status != CDL_STATUS_OK)
     snprintf(worker->message, sizeof worker->message, "%s", cdl_error_message());
   return NULL;
 }
@@ -288,9 +292,9 @@ static cdl_status run_workers(layer_worker *workers, int count)
     if (started[i])
       pthread_join(workers[i].thread, NULL);
   for (int i = 0; i < count; i++)
-    if (workers[i].status != CDL_OK)
+    if (workers[i].status != CDL_STATUS_OK)
       return cdl_fail(workers[i].status, "%s", workers[i].message);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* LAPACK runs on the thread that calls it; only the CPU's backend leaves the others idle then. */
@@ -307,19 +311,20 @@ static cdl_status convert_layers(figure_work *w)
 {
   layer_worker workers[WORKERS_MAX] = {0};
   const int count = worker_count(w), layers = w->result->target->count;
-  cdl_status status = CDL_OK;
-  for (int i = 0; i < count && status == CDL_OK; i++) {
+  cdl_status status = CDL_STATUS_OK;
+  for (int i = 0; i < count && status == CDL_STATUS_OK; i++) {
     workers[i] = (layer_worker){.work = w, .queue = w->queue, .first = i, .step = count};
     if (i > 0)
       status = cdl_queue_create(cdl_queue_backend(w->queue), &workers[i].queue);
   }
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = run_workers(workers, count);
   for (int i = 1; i < count; i++)
     if (workers[i].queue != NULL && workers[i].queue != w->queue)
       cdl_queue_destroy(workers[i].queue);
   for (int l = 0; l < layers; l++)
-    for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT && status == CDL_OK; k++)
+    for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT && status == CDL_STATUS_OK;
+         k++)
       status = prepare(w, l, k);
   return status;
 }
@@ -337,7 +342,7 @@ static cdl_status draw(figure_work *w, analysis_conversion_kind kind, analysis_s
     cdl_random numbers = stream(w, l, kind, side, true);
     CDL_TRY(analysis_random_vectors(w->queue, s->i > s->j ? s->i : s->j, n, &numbers, &random[l]));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status compare(figure_work *w, analysis_conversion_kind kind, analysis_side side)
@@ -349,16 +354,16 @@ static cdl_status compare(figure_work *w, analysis_conversion_kind kind, analysi
   const analysis_matrix **vectors = calloc((size_t)count, sizeof *vectors);
   cdl_status status = random != NULL && vectors != NULL
                           ? draw(w, kind, side, random)
-                          : cdl_fail(CDL_MEMORY, "out of memory: %d layers", count);
-  for (int l = 0; l < count && status == CDL_OK; l++)
+                          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %d layers", count);
+  for (int l = 0; l < count && status == CDL_STATUS_OK; l++)
     vectors[l] = &random[l];
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = analysis_grid_of(vectors, count, s->i, s->j, &figure->random);
-  for (int l = 0; l < count && status == CDL_OK; l++)
+  for (int l = 0; l < count && status == CDL_STATUS_OK; l++)
     vectors[l] = &w->spectra[l][kind].vectors[side];
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = analysis_grid_of(vectors, count, s->i, s->j, &figure->grid);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     figure->expected = analysis_phi_expected(s->i, s->j, vectors[0]->columns);
   for (int l = 0; l < count && random != NULL; l++)
     analysis_matrix_free(&random[l]);
@@ -374,9 +379,9 @@ static cdl_status compute_target(figure_work *w)
   w->result->conditions = calloc((size_t)count, sizeof *w->result->conditions);
   cdl_status status = w->spectra != NULL && w->result->conditions != NULL
                           ? convert_layers(w)
-                          : cdl_fail(CDL_MEMORY, "out of memory: %d layers", count);
+                          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %d layers", count);
   for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++)
-    for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT && status == CDL_OK; side++)
+    for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT && status == CDL_STATUS_OK; side++)
       if (w->settings->sides[side])
         status = compare(w, k, side);
   for (int l = 0; l < count && w->spectra != NULL; l++)
@@ -392,16 +397,17 @@ cdl_status analysis_conversion_compute(cdl_queue *queue, const analysis_adapted 
 {
   *result = (analysis_conversion){.count = adapted->count};
   result->targets = calloc(adapted->count + 1, sizeof *result->targets);
-  cdl_status status = result->targets != NULL
-                          ? CDL_OK
-                          : cdl_fail(CDL_MEMORY, "out of memory: %zu targets", adapted->count);
-  for (size_t t = 0; t < adapted->count && status == CDL_OK; t++) {
+  cdl_status status =
+      result->targets != NULL
+          ? CDL_STATUS_OK
+          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu targets", adapted->count);
+  for (size_t t = 0; t < adapted->count && status == CDL_STATUS_OK; t++) {
     result->targets[t].target = &adapted->targets[t];
     figure_work work = {
         .queue = queue, .settings = settings, .result = &result->targets[t], .number = (uint32_t)t};
     status = compute_target(&work);
   }
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     analysis_conversion_free(result);
   return status;
 }

@@ -29,12 +29,12 @@ typedef struct {
  * square; NUMERIC where it is singular. */
 CDL_MUST_USE cdl_status analysis_conversion_matrices_of(
     cdl_queue *queue, const analysis_matrix *weight, const analysis_matrix *a,
-    const analysis_matrix *b, cdl_orientation form, analysis_conversion_matrices *m);
+    const analysis_matrix *b, adapter_orientation form, analysis_conversion_matrices *m);
 void analysis_conversion_matrices_free(analysis_conversion_matrices *m);
 /* Of an adapted layer, counted within its target; failures name both. */
 CDL_MUST_USE cdl_status analysis_conversion_layer(cdl_queue *queue,
                                                   const analysis_adapted_target *target, int layer,
-                                                  cdl_orientation form,
+                                                  adapter_orientation form,
                                                   analysis_conversion_matrices *m);
 /* Of one of the three matrices; `a` is the layer's A. */
 CDL_MUST_USE cdl_status analysis_conversion_spectrum(cdl_queue *queue,
@@ -46,7 +46,7 @@ CDL_MUST_USE cdl_status analysis_conversion_spectrum(cdl_queue *queue,
 /* ---- Figure 1 ---- */
 
 typedef struct {
-  cdl_orientation form;
+  adapter_orientation form;
   int64_t i, j;
   bool sides[ANALYSIS_SIDE_COUNT]; /* which singular vectors */
   uint64_t seed;                   /* of the random matrices */

@@ -19,11 +19,12 @@ static cdl_status check_counts(const work *w)
     const int64_t n = side == ANALYSIS_SIDE_LEFT ? t->rows : t->columns,
                   most = s->i > s->j ? s->i : s->j;
     if (s->sides[side] && most > n)
-      return cdl_fail(CDL_USAGE, "--%c %lld: %s is [%lld, %lld] and has %lld %s singular vectors",
+      return cdl_fail(CDL_STATUS_USAGE,
+                      "--%c %lld: %s is [%lld, %lld] and has %lld %s singular vectors",
                       s->i > n ? 'i' : 'j', (long long)most, t->name, (long long)t->rows,
                       (long long)t->columns, (long long)n, analysis_side_name(side));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_random stream(const work *w, int number, analysis_side side, uint32_t purpose)
@@ -49,7 +50,7 @@ static cdl_status compare(const work *w, int number, analysis_side side, analysi
       .random = analysis_phi(&weight->vectors[side], s->i, &random, s->j),
       .expected = analysis_phi_expected(s->i, s->j, n)};
   analysis_matrix_free(&random);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status compute_layer(const work *w, int layer, analysis_spectrum *weight,
@@ -57,7 +58,7 @@ static cdl_status compute_layer(const work *w, int layer, analysis_spectrum *wei
 {
   const analysis_adapted_target *target = w->result->target;
   const analysis_adapted_layer *l = &target->layers[layer];
-  char what[CDL_NAME_BYTES + 64];
+  char what[MODEL_NAME_BYTES + 64];
   analysis_matrix values;
   CDL_TRY(analysis_adapted_weight(w->queue, l, &values));
   const cdl_status status = analysis_spectrum_of(w->queue, &values, weight);
@@ -75,7 +76,7 @@ static cdl_status compute_layer(const work *w, int layer, analysis_spectrum *wei
     else
       *value = (analysis_correlation_value){NAN, NAN, NAN};
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status compute_target(const work *w)
@@ -84,7 +85,7 @@ static cdl_status compute_target(const work *w)
   CDL_TRY(check_counts(w));
   w->result->layers = calloc((size_t)count, sizeof *w->result->layers);
   if (w->result->layers == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %d layers", count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %d layers", count);
   for (int l = 0; l < count; l++) {
     analysis_spectrum weight = {0}, update = {0};
     const cdl_status status = compute_layer(w, l, &weight, &update);
@@ -98,7 +99,7 @@ static cdl_status compute_target(const work *w)
       w->result->mean[side].expected = value->expected;
     }
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status analysis_correlation_compute(cdl_queue *queue, const analysis_adapted *adapted,
@@ -107,15 +108,16 @@ cdl_status analysis_correlation_compute(cdl_queue *queue, const analysis_adapted
 {
   *result = (analysis_correlation){.count = adapted->count};
   result->targets = calloc(adapted->count + 1, sizeof *result->targets);
-  cdl_status status = result->targets != NULL
-                          ? CDL_OK
-                          : cdl_fail(CDL_MEMORY, "out of memory: %zu targets", adapted->count);
-  for (size_t t = 0; t < adapted->count && status == CDL_OK; t++) {
+  cdl_status status =
+      result->targets != NULL
+          ? CDL_STATUS_OK
+          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu targets", adapted->count);
+  for (size_t t = 0; t < adapted->count && status == CDL_STATUS_OK; t++) {
     result->targets[t].target = &adapted->targets[t];
     const work w = {queue, settings, &result->targets[t], (uint32_t)t};
     status = compute_target(&w);
   }
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     analysis_correlation_free(result);
   return status;
 }

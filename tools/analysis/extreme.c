@@ -70,11 +70,11 @@ static cdl_status step(bidiagonalization *b)
   b->beta[k] = 0;
   b->steps++;
   if (b->alpha[k] == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   double *next = analysis_matrix_row(&b->v, k + 1);
   CDL_TRY(analysis_resident_apply(b->m, !b->wide, u, next));
   b->beta[k] = next_direction(&b->v, k + 1, next);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* σ_1 of B, and how far it may be from one of m: |β_k| times the last component of B's left vector. */
@@ -96,7 +96,7 @@ static cdl_status look(const bidiagonalization *b, double *sigma, double *residu
   analysis_matrix_free(&left);
   analysis_matrix_free(&values);
   analysis_matrix_free(&right);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status run(bidiagonalization *b, double *sigma)
@@ -114,7 +114,7 @@ static cdl_status run(bidiagonalization *b, double *sigma)
   }
   if (!settled)
     *sigma = NAN;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status begin(bidiagonalization *b, const analysis_resident *m)
@@ -130,7 +130,7 @@ static cdl_status begin(bidiagonalization *b, const analysis_resident *m)
   for (int64_t i = 0; i < shorter; i++)
     b->v.values[i] = cdl_random_normal(&random);
   scale(b->v.values, shorter, 1 / length(b->v.values, shorter));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status analysis_largest_singular_value(const analysis_resident *m, double *sigma)
@@ -138,9 +138,9 @@ cdl_status analysis_largest_singular_value(const analysis_resident *m, double *s
   bidiagonalization *b = calloc(1, sizeof *b);
   *sigma = NAN;
   if (b == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: the largest singular value");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the largest singular value");
   cdl_status status = begin(b, m);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = run(b, sigma);
   analysis_matrix_free(&b->u);
   analysis_matrix_free(&b->v);
@@ -157,7 +157,7 @@ static cdl_status by_all_values(cdl_queue *queue, const analysis_matrix *m, anal
   i->rank = analysis_matrix_rank(&sigma, m->rows);
   i->condition = i->rank == m->rows ? sigma.values[0] / sigma.values[m->rows - 1] : INFINITY;
   analysis_matrix_free(&sigma);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status invert(analysis_inverted *i, const analysis_matrix *m)
@@ -168,7 +168,7 @@ static cdl_status invert(analysis_inverted *i, const analysis_matrix *m)
   CDL_TRY(analysis_largest_singular_value(&i->matrix, &largest));
   CDL_TRY(analysis_largest_singular_value(&i->inverse, &of_inverse));
   i->condition = largest * of_inverse;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status analysis_invert(cdl_queue *queue, const analysis_matrix *m, analysis_inverted *i)
@@ -176,9 +176,9 @@ cdl_status analysis_invert(cdl_queue *queue, const analysis_matrix *m, analysis_
   *i = (analysis_inverted){.rank = m->rows, .condition = NAN};
   CDL_TRY(cdl_queue_create(cdl_queue_backend(queue), &i->queue));
   cdl_status status = invert(i, m);
-  if (status == CDL_NUMERIC || (status == CDL_OK && !(i->condition < TRUSTED)))
+  if (status == CDL_STATUS_NUMERIC || (status == CDL_STATUS_OK && !(i->condition < TRUSTED)))
     status = by_all_values(queue, m, i);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     analysis_inverted_free(i);
   return status;
 }
@@ -196,11 +196,11 @@ cdl_status analysis_inverted_solve(const analysis_inverted *i, bool transpose,
   analysis_matrix residual = {0}, correction = {0};
   CDL_TRY(analysis_resident_multiply(&i->inverse, transpose, b, x));
   cdl_status status = analysis_resident_multiply(&i->matrix, transpose, x, &residual);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     add(&residual, -1, b);
     status = analysis_resident_multiply(&i->inverse, transpose, &residual, &correction);
   }
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     add(x, -1, &correction);
   else
     analysis_matrix_free(x);

@@ -26,7 +26,8 @@ static cdl_status subtract(analysis_matrix *from, const analysis_matrix *m)
     from->values[i] -= m->values[i];
     largest = fmax(largest, fabs(from->values[i]));
   }
-  return largest > 0 ? CDL_OK : cdl_fail(CDL_DATA, "the fine-tuned weight is the base's");
+  return largest > 0 ? CDL_STATUS_OK
+                     : cdl_fail(CDL_STATUS_DATA, "the fine-tuned weight is the base's");
 }
 
 /* W⁺ ΔW */
@@ -36,13 +37,13 @@ static cdl_status convert(cdl_queue *queue, const analysis_matrix *weight, analy
   analysis_matrix no_a;
   CDL_TRY(analysis_matrix_create(0, weight->columns, &no_a));
   const cdl_status status =
-      analysis_conversion_matrices_of(queue, weight, &no_a, update, CDL_ORIENTATION_PAPER, &m);
+      analysis_conversion_matrices_of(queue, weight, &no_a, update, ADAPTER_ORIENTATION_PAPER, &m);
   analysis_matrix_free(&no_a);
   CDL_TRY(status);
   analysis_matrix_free(update);
   *update = m.b;
   analysis_matrix_free(&m.a);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status read_matrix(const work *w, matrix_set set, int l, analysis_matrix *m)
@@ -52,10 +53,10 @@ static cdl_status read_matrix(const work *w, matrix_set set, int l, analysis_mat
     return analysis_adapted_weight(w->queue, &w->base->layers[l], m);
   CDL_TRY(analysis_adapted_weight(w->queue, &w->tuned->layers[l], m));
   if (set == TUNED)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(analysis_adapted_weight(w->queue, &w->base->layers[l], &weight));
   cdl_status status = subtract(m, &weight);
-  if (status == CDL_OK && set == CONVERSION)
+  if (status == CDL_STATUS_OK && set == CONVERSION)
     status = convert(w->queue, &weight, m);
   analysis_matrix_free(&weight);
   return cdl_context(status, "layer %d, %s", w->base->layers[l].number, w->base->name);
@@ -64,11 +65,11 @@ static cdl_status read_matrix(const work *w, matrix_set set, int l, analysis_mat
 static cdl_status check_counts(const work *w)
 {
   const int64_t n = w->base->columns, most = w->i > w->j ? w->i : w->j;
-  return most <= n
-             ? CDL_OK
-             : cdl_fail(CDL_USAGE, "--%c %lld: the conversion matrices of %s are [%lld, %lld]",
-                        w->i > n ? 'i' : 'j', (long long)most, w->base->name, (long long)n,
-                        (long long)n);
+  return most <= n ? CDL_STATUS_OK
+                   : cdl_fail(CDL_STATUS_USAGE,
+                              "--%c %lld: the conversion matrices of %s are [%lld, %lld]",
+                              w->i > n ? 'i' : 'j', (long long)most, w->base->name, (long long)n,
+                              (long long)n);
 }
 
 /* φ of the leading left singular vectors of all pairs. */
@@ -78,12 +79,12 @@ static cdl_status phi(const work *w)
   analysis_spectrum *spectra = calloc((size_t)count, sizeof *spectra);
   const analysis_matrix **vectors = calloc((size_t)count, sizeof *vectors);
   cdl_status status = spectra != NULL && vectors != NULL
-                          ? CDL_OK
-                          : cdl_fail(CDL_MEMORY, "out of memory: %d layers", count);
-  for (int l = 0; l < count && status == CDL_OK; l++) {
-    char what[CDL_NAME_BYTES + 64];
+                          ? CDL_STATUS_OK
+                          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %d layers", count);
+  for (int l = 0; l < count && status == CDL_STATUS_OK; l++) {
+    char what[MODEL_NAME_BYTES + 64];
     status = analysis_spectrum_of(w->queue, &w->matrices[l], &spectra[l]);
-    if (status != CDL_OK)
+    if (status != CDL_STATUS_OK)
       break;
     snprintf(what, sizeof what, "layer %d, %s: the conversion matrix", w->base->layers[l].number,
              w->base->name);
@@ -91,7 +92,7 @@ static cdl_status phi(const work *w)
       (void)analysis_spectrum_check(&spectra[l], w->j, what);
     vectors[l] = &spectra[l].vectors[ANALYSIS_SIDE_LEFT];
   }
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = analysis_grid_of(vectors, count, w->i, w->j, &w->result->conversion_phi);
   for (int l = 0; l < count && spectra != NULL; l++)
     analysis_spectrum_free(&spectra[l]);
@@ -118,9 +119,10 @@ static cdl_status compute_target(work *w)
   const int count = w->base->count;
   CDL_TRY(check_counts(w));
   w->matrices = calloc((size_t)count, sizeof *w->matrices);
-  cdl_status status =
-      w->matrices != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %d layers", count);
-  for (matrix_set set = 0; set < SETS && status == CDL_OK; set++)
+  cdl_status status = w->matrices != NULL
+                          ? CDL_STATUS_OK
+                          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %d layers", count);
+  for (matrix_set set = 0; set < SETS && status == CDL_STATUS_OK; set++)
     status = compute_set(w, set);
   for (int l = 0; l < count && w->matrices != NULL; l++)
     analysis_matrix_free(&w->matrices[l]);
@@ -135,7 +137,8 @@ static cdl_status check_alike(const analysis_adapted *base, const analysis_adapt
     const analysis_adapted_target *x = &base->targets[t], *y = &tuned->targets[t];
     same = x->count == y->count && x->rows == y->rows && x->columns == y->columns;
   }
-  return same ? CDL_OK : cdl_fail(CDL_DATA, "the models have layers of different number or shape");
+  return same ? CDL_STATUS_OK
+              : cdl_fail(CDL_STATUS_DATA, "the models have layers of different number or shape");
 }
 
 cdl_status analysis_layer_similarity_compute(cdl_queue *queue, const analysis_adapted *base,
@@ -146,9 +149,9 @@ cdl_status analysis_layer_similarity_compute(cdl_queue *queue, const analysis_ad
   CDL_TRY(check_alike(base, tuned));
   result->targets = calloc(base->count + 1, sizeof *result->targets);
   cdl_status status = result->targets != NULL
-                          ? CDL_OK
-                          : cdl_fail(CDL_MEMORY, "out of memory: %zu targets", base->count);
-  for (size_t t = 0; t < base->count && status == CDL_OK; t++) {
+                          ? CDL_STATUS_OK
+                          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu targets", base->count);
+  for (size_t t = 0; t < base->count && status == CDL_STATUS_OK; t++) {
     result->targets[t].target = &base->targets[t];
     work w = {.queue = queue,
               .base = &base->targets[t],
@@ -158,7 +161,7 @@ cdl_status analysis_layer_similarity_compute(cdl_queue *queue, const analysis_ad
               .result = &result->targets[t]};
     status = compute_target(&w);
   }
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     analysis_layer_similarity_free(result);
   return status;
 }
@@ -185,7 +188,7 @@ static cdl_status take_rows(const float *states, int64_t hidden, const uint32_t 
   for (size_t i = 0; i < count; i++)
     for (int64_t j = 0; j < hidden; j++)
       analysis_matrix_row(m, (int64_t)i)[j] = (double)states[(int64_t)rows[i] * hidden + j];
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status analysis_state_similarity(cdl_queue *queue, const float *states, int layers,
@@ -193,14 +196,15 @@ cdl_status analysis_state_similarity(cdl_queue *queue, const float *states, int 
                                      size_t count, analysis_grid *grid)
 {
   if (count < 2)
-    return cdl_fail(CDL_DATA, "%zu example; at least two can be compared", count);
+    return cdl_fail(CDL_STATUS_DATA, "%zu example; at least two can be compared", count);
   analysis_matrix *matrices = calloc((size_t)layers, sizeof *matrices);
-  cdl_status status =
-      matrices != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %d layers", layers);
-  for (int l = 0; l < layers && status == CDL_OK; l++)
+  cdl_status status = matrices != NULL
+                          ? CDL_STATUS_OK
+                          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %d layers", layers);
+  for (int l = 0; l < layers && status == CDL_STATUS_OK; l++)
     status =
         take_rows(states + (size_t)l * total * (size_t)hidden, hidden, rows, count, &matrices[l]);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = analysis_cka(queue, matrices, layers, grid);
   for (int l = 0; l < layers && matrices != NULL; l++)
     analysis_matrix_free(&matrices[l]);

@@ -13,8 +13,8 @@ cdl_status analysis_matrix_create(int64_t rows, int64_t columns, analysis_matrix
 {
   *m = (analysis_matrix){.rows = rows, .columns = columns};
   m->values = calloc((size_t)(rows * columns) + 1, sizeof *m->values);
-  return m->values != NULL ? CDL_OK
-                           : cdl_fail(CDL_MEMORY, "out of memory: a matrix of %lld x %lld",
+  return m->values != NULL ? CDL_STATUS_OK
+                           : cdl_fail(CDL_STATUS_MEMORY, "out of memory: a matrix of %lld x %lld",
                                       (long long)rows, (long long)columns);
 }
 
@@ -30,7 +30,7 @@ cdl_status analysis_matrix_transpose(const analysis_matrix *m, analysis_matrix *
   for (int64_t i = 0; i < m->rows; i++)
     for (int64_t j = 0; j < m->columns; j++)
       transposed->values[j * m->rows + i] = m->values[i * m->columns + j];
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status analysis_matrix_normal(int64_t rows, int64_t columns, cdl_random *random,
@@ -39,7 +39,7 @@ cdl_status analysis_matrix_normal(int64_t rows, int64_t columns, cdl_random *ran
   CDL_TRY(analysis_matrix_create(rows, columns, m));
   for (int64_t i = 0; i < rows * columns; i++)
     m->values[i] = cdl_random_normal(random);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 double analysis_matrix_dot(const analysis_matrix *a, const analysis_matrix *b)
@@ -68,23 +68,24 @@ cdl_status analysis_matrix_read(cdl_queue *queue, cdl_tensor tensor, analysis_ma
   cdl_buffer *buffer = NULL;
   float *values = malloc(bytes + 1);
   cdl_status status = analysis_matrix_create(rows, columns, m);
-  if (status == CDL_OK && values == NULL)
-    status = cdl_fail(CDL_MEMORY, "out of memory: a matrix");
+  if (status == CDL_STATUS_OK && values == NULL)
+    status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: a matrix");
   const bool apart = tensor.stride[2] != columns && rows > 1;
-  if (status == CDL_OK && apart)
+  if (status == CDL_STATUS_OK && apart)
     status = cdl_buffer_create(cdl_queue_backend(queue), bytes, &buffer);
-  if (status == CDL_OK) {
-    const cdl_tensor dense = apart ? cdl_tensor_2d(buffer, CDL_F32, 0, rows, columns) : tensor;
+  if (status == CDL_STATUS_OK) {
+    const cdl_tensor dense =
+        apart ? cdl_tensor_2d(buffer, CDL_DTYPE_F32, 0, rows, columns) : tensor;
     if (apart)
       cdl_copy(queue, CDL_ARGS(copy, .out = dense, .x = tensor));
-    cdl_download(queue, values, dense, bytes);
-    status = cdl_sync(queue);
+    cdl_queue_download(queue, values, dense, bytes);
+    status = cdl_queue_sync(queue);
   }
-  for (int64_t i = 0; status == CDL_OK && i < rows * columns; i++)
+  for (int64_t i = 0; status == CDL_STATUS_OK && i < rows * columns; i++)
     m->values[i] = (double)values[i];
   cdl_buffer_destroy(buffer);
   free(values);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     analysis_matrix_free(m);
   return status;
 }
@@ -120,22 +121,22 @@ static cdl_status begin(call *c, int inputs)
                             (size_t)c->elements * sizeof(double) + sizeof(double), &c->buffer));
   for (int i = 0; i < c->count; i++) {
     const analysis_matrix *m = c->matrix[i];
-    c->tensor[i] = cdl_tensor_2d(c->buffer, CDL_F64, at[i], m->rows, m->columns);
+    c->tensor[i] = cdl_tensor_2d(c->buffer, CDL_DTYPE_F64, at[i], m->rows, m->columns);
     if (i < inputs)
-      cdl_upload(c->queue, c->tensor[i], m->values, bytes_of(m));
+      cdl_queue_upload(c->queue, c->tensor[i], m->values, bytes_of(m));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Takes the rest back. On failure the outputs are freed. */
 static cdl_status finish(call *c, cdl_status status, int inputs)
 {
-  for (int i = inputs; status == CDL_OK && i < c->count; i++)
-    cdl_download(c->queue, c->matrix[i]->values, c->tensor[i], bytes_of(c->matrix[i]));
-  if (status == CDL_OK)
-    status = cdl_sync(c->queue);
+  for (int i = inputs; status == CDL_STATUS_OK && i < c->count; i++)
+    cdl_queue_download(c->queue, c->matrix[i]->values, c->tensor[i], bytes_of(c->matrix[i]));
+  if (status == CDL_STATUS_OK)
+    status = cdl_queue_sync(c->queue);
   cdl_buffer_destroy(c->buffer);
-  for (int i = inputs; status != CDL_OK && i < c->count; i++)
+  for (int i = inputs; status != CDL_STATUS_OK && i < c->count; i++)
     analysis_matrix_free(c->matrix[i]);
   return status;
 }
@@ -171,7 +172,7 @@ cdl_status analysis_matrix_multiply(cdl_queue *queue, const analysis_matrix *a, 
   add(&c, b);
   add(&c, out);
   cdl_status status = begin(&c, 2);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     return finish(&c, status, 2);
   const cdl_gemm_args args = {.size = sizeof args,
                               .out = c.tensor[2],
@@ -184,10 +185,10 @@ cdl_status analysis_matrix_multiply(cdl_queue *queue, const analysis_matrix *a, 
     cdl_gemm(queue, &args);
     return finish(&c, status, 2);
   }
-  status = cdl_sync(queue);
+  status = cdl_queue_sync(queue);
   cdl_buffer_destroy(c.buffer);
   multiply_here(a, transpose_a, b, transpose_b, out);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     analysis_matrix_free(out);
   return status;
 }
@@ -213,9 +214,9 @@ static cdl_status make_room(cdl_queue *queue, int64_t rows, int64_t columns, ana
   *r = (analysis_resident){.queue = queue};
   CDL_TRY(cdl_buffer_create(backend, (size_t)(elements + rows + columns + 1) * sizeof(double),
                             &r->buffer));
-  r->m = cdl_tensor_2d(r->buffer, CDL_F64, 0, rows, columns);
-  r->right = cdl_tensor_2d(r->buffer, CDL_F64, elements, columns, 1);
-  r->left = cdl_tensor_2d(r->buffer, CDL_F64, elements + columns, rows, 1);
+  r->m = cdl_tensor_2d(r->buffer, CDL_DTYPE_F64, 0, rows, columns);
+  r->right = cdl_tensor_2d(r->buffer, CDL_DTYPE_F64, elements, columns, 1);
+  r->left = cdl_tensor_2d(r->buffer, CDL_DTYPE_F64, elements + columns, rows, 1);
   const cdl_gemm_args forward = product_args(r, false, r->right, r->left),
                       back = product_args(r, true, r->left, r->right);
   if (cdl_op_path(backend, CDL_OP_gemm, &forward) == CDL_PATH_NONE ||
@@ -223,19 +224,19 @@ static cdl_status make_room(cdl_queue *queue, int64_t rows, int64_t columns, ana
     cdl_buffer_destroy(r->buffer);
     r->buffer = NULL;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status analysis_resident_begin(cdl_queue *queue, const analysis_matrix *m, analysis_resident *r)
 {
   CDL_TRY(make_room(queue, m->rows, m->columns, r));
   if (r->buffer != NULL) {
-    cdl_upload(queue, r->m, m->values, bytes_of(m));
+    cdl_queue_upload(queue, r->m, m->values, bytes_of(m));
     return cdl_queue_status(queue);
   }
   CDL_TRY(analysis_matrix_create(m->rows, m->columns, &r->host));
   memcpy(r->host.values, m->values, bytes_of(m));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status inverse_of_host(const analysis_resident *r, analysis_resident *inverse)
@@ -244,9 +245,9 @@ static cdl_status inverse_of_host(const analysis_resident *r, analysis_resident 
   add(&c, &r->host);
   cdl_status status = analysis_matrix_create(r->host.rows, r->host.columns, &inverse->host);
   add(&c, &inverse->host);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = begin(&c, 1);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     cdl_lu_inverse(c.queue, CDL_ARGS(lu_inverse, .a = c.tensor[0], .out = c.tensor[1]));
   return finish(&c, status, 1);
 }
@@ -259,7 +260,7 @@ cdl_status analysis_resident_inverse(const analysis_resident *r, analysis_reside
   }
   CDL_TRY(make_room(r->queue, r->m.size[2], r->m.size[3], inverse));
   cdl_lu_inverse(r->queue, CDL_ARGS(lu_inverse, .a = r->m, .out = inverse->m));
-  return cdl_sync(r->queue);
+  return cdl_queue_sync(r->queue);
 }
 
 cdl_status analysis_resident_apply(const analysis_resident *r, bool transpose, const double *x,
@@ -271,14 +272,14 @@ cdl_status analysis_resident_apply(const analysis_resident *r, bool transpose, c
     analysis_matrix out = {transpose ? r->host.columns : r->host.rows, 1, y};
     memset(y, 0, bytes_of(&out));
     multiply_here(&r->host, transpose, &in, false, &out);
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   const cdl_tensor in = transpose ? r->left : r->right, out = transpose ? r->right : r->left;
   const cdl_gemm_args product = product_args(r, transpose, in, out);
-  cdl_upload(r->queue, in, x, (size_t)cdl_elements(in) * sizeof *x);
+  cdl_queue_upload(r->queue, in, x, (size_t)cdl_tensor_elements(in) * sizeof *x);
   cdl_gemm(r->queue, &product);
-  cdl_download(r->queue, y, out, (size_t)cdl_elements(out) * sizeof *y);
-  return cdl_sync(r->queue);
+  cdl_queue_download(r->queue, y, out, (size_t)cdl_tensor_elements(out) * sizeof *y);
+  return cdl_queue_sync(r->queue);
 }
 
 cdl_status analysis_resident_multiply(const analysis_resident *r, bool transpose,
@@ -288,13 +289,13 @@ cdl_status analysis_resident_multiply(const analysis_resident *r, bool transpose
       transpose ? analysis_resident_columns(r) : analysis_resident_rows(r), x->columns, out));
   if (r->buffer == NULL) {
     multiply_here(&r->host, transpose, x, false, out);
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   call c = {.queue = r->queue};
   add(&c, x);
   add(&c, out);
   const cdl_status status = begin(&c, 1);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     const cdl_gemm_args product = product_args(r, transpose, c.tensor[0], c.tensor[1]);
     cdl_gemm(r->queue, &product);
   }
@@ -325,16 +326,16 @@ cdl_status analysis_matrix_svd(cdl_queue *queue, const analysis_matrix *a, analy
   add(&c, sigma);
   if (u != NULL) {
     *u = *vt = (analysis_matrix){0};
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = analysis_matrix_create(a->rows, k, u);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = analysis_matrix_create(k, a->columns, vt);
     add(&c, u);
     add(&c, vt);
   }
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = begin(&c, 1);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     cdl_svd(queue, CDL_ARGS(svd, .a = c.tensor[0], .sigma = c.tensor[1],
                             .u = u != NULL ? c.tensor[2] : (cdl_tensor){0},
                             .vt = u != NULL ? c.tensor[3] : (cdl_tensor){0}));
@@ -350,13 +351,13 @@ cdl_status analysis_matrix_qr(cdl_queue *queue, const analysis_matrix *a, analys
   *r = (analysis_matrix){0};
   add(&c, a);
   cdl_status status = analysis_matrix_create(a->rows, k, q);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = analysis_matrix_create(k, a->columns, r);
   add(&c, q);
   add(&c, r);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = begin(&c, 1);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     cdl_qr(queue, CDL_ARGS(qr, .a = c.tensor[0], .q = c.tensor[1], .r = c.tensor[2]));
   return finish(&c, status, 1);
 }
@@ -368,9 +369,9 @@ cdl_status analysis_matrix_eigenvalues(cdl_queue *queue, const analysis_matrix *
   add(&c, a);
   cdl_status status = analysis_matrix_create(1, a->rows, values);
   add(&c, values);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = begin(&c, 1);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     cdl_eigh(queue, CDL_ARGS(eigh, .a = c.tensor[0], .values = c.tensor[1]));
   return finish(&c, status, 1);
 }

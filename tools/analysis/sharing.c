@@ -5,7 +5,7 @@
 
 typedef struct {
   cdl_queue *queue;
-  cdl_orientation form;
+  adapter_orientation form;
   analysis_sharing_target *result;
   analysis_conversion_matrices *matrices; /* [layers] */
 } work;
@@ -36,7 +36,7 @@ static cdl_status describe(const work *w, int layer, analysis_conversion_kind ki
   l->effective_rank = effective_rank(&l->sigma);
   l->norm = sqrt(analysis_matrix_dot(&l->sigma, &l->sigma));
   analysis_spectrum_free(&s);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- All layers ---- */
@@ -50,9 +50,9 @@ static cdl_status inner_product(const work *w, analysis_conversion_kind kind, in
   if (kind == ANALYSIS_CONVERSION_BA) {
     analysis_matrix left = {0}, right = {0};
     cdl_status status = analysis_matrix_multiply(w->queue, &x->b, true, &y->b, false, &left);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = analysis_matrix_multiply(w->queue, &layers[l].a, false, &layers[k].a, true, &right);
-    *product = status == CDL_OK ? analysis_matrix_dot(&left, &right) : 0;
+    *product = status == CDL_STATUS_OK ? analysis_matrix_dot(&left, &right) : 0;
     analysis_matrix_free(&left);
     analysis_matrix_free(&right);
     return status;
@@ -60,7 +60,7 @@ static cdl_status inner_product(const work *w, analysis_conversion_kind kind, in
   const analysis_matrix *a = kind == ANALYSIS_CONVERSION_A ? &x->a : &x->b,
                         *b = kind == ANALYSIS_CONVERSION_A ? &y->a : &y->b;
   *product = a->columns == b->columns ? analysis_matrix_dot(a, b) : NAN;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status gram_of(const work *w, analysis_conversion_kind kind, analysis_matrix *gram)
@@ -71,13 +71,13 @@ static cdl_status gram_of(const work *w, analysis_conversion_kind kind, analysis
     for (int k = l; k < count; k++) {
       double product;
       const cdl_status status = inner_product(w, kind, l, k, &product);
-      if (status != CDL_OK) {
+      if (status != CDL_STATUS_OK) {
         analysis_matrix_free(gram);
         return status;
       }
       analysis_matrix_row(gram, l)[k] = analysis_matrix_row(gram, k)[l] = product;
     }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The largest eigenvalue of the cosines over their number. */
@@ -89,7 +89,7 @@ static cdl_status share_with_factors(const work *w, analysis_sharing_figure *fig
   CDL_TRY(analysis_matrix_eigenvalues(w->queue, &cosines, &values));
   figure->scaled = values.values[count - 1] / count;
   analysis_matrix_free(&values);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The nearest M is the mean: it takes 1ᵀ G 1 / L off the trace of G = [⟨M_l, M_k⟩]. */
@@ -117,7 +117,7 @@ static cdl_status share(const work *w, analysis_conversion_kind kind)
   figure->same = trace > 0 ? sum / (count * trace) : NAN;
   figure->scaled = NAN;
   figure->expected = 1.0 / count;
-  return all ? share_with_factors(w, figure) : CDL_OK;
+  return all ? share_with_factors(w, figure) : CDL_STATUS_OK;
 }
 
 static cdl_status compute_layers(const work *w)
@@ -131,7 +131,7 @@ static cdl_status compute_layers(const work *w)
   }
   for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++)
     CDL_TRY(share(w, k));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status compute_target(work *w)
@@ -146,7 +146,7 @@ static cdl_status compute_target(work *w)
     room = room && figure->layers != NULL;
   }
   const cdl_status status =
-      room ? compute_layers(w) : cdl_fail(CDL_MEMORY, "out of memory: %d layers", count);
+      room ? compute_layers(w) : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %d layers", count);
   for (int l = 0; l < count && w->matrices != NULL; l++)
     analysis_conversion_matrices_free(&w->matrices[l]);
   free(w->matrices);
@@ -154,19 +154,20 @@ static cdl_status compute_target(work *w)
 }
 
 cdl_status analysis_sharing_compute(cdl_queue *queue, const analysis_adapted *adapted,
-                                    cdl_orientation form, analysis_sharing *result)
+                                    adapter_orientation form, analysis_sharing *result)
 {
   *result = (analysis_sharing){.count = adapted->count};
   result->targets = calloc(adapted->count + 1, sizeof *result->targets);
-  cdl_status status = result->targets != NULL
-                          ? CDL_OK
-                          : cdl_fail(CDL_MEMORY, "out of memory: %zu targets", adapted->count);
-  for (size_t t = 0; t < adapted->count && status == CDL_OK; t++) {
+  cdl_status status =
+      result->targets != NULL
+          ? CDL_STATUS_OK
+          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu targets", adapted->count);
+  for (size_t t = 0; t < adapted->count && status == CDL_STATUS_OK; t++) {
     result->targets[t].target = &adapted->targets[t];
     work w = {.queue = queue, .form = form, .result = &result->targets[t]};
     status = compute_target(&w);
   }
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     analysis_sharing_free(result);
   return status;
 }

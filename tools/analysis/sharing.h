@@ -36,7 +36,8 @@ typedef struct {
 
 /* `adapted` outlives the result. Errors as of the conversion matrices. */
 CDL_MUST_USE cdl_status analysis_sharing_compute(cdl_queue *queue, const analysis_adapted *adapted,
-                                                 cdl_orientation form, analysis_sharing *result);
+                                                 adapter_orientation form,
+                                                 analysis_sharing *result);
 void analysis_sharing_free(analysis_sharing *result);
 
 #endif

@@ -41,7 +41,7 @@ static cdl_status vectors_of(const work *w, const analysis_adapted_layer *l,
 {
   const analysis_side side = side_of(kind);
   analysis_spectrum s;
-  char what[CDL_NAME_BYTES + 64];
+  char what[MODEL_NAME_BYTES + 64];
   snprintf(what, sizeof what, "layer %d, %s: %s of the %s adapter", l->number, w->target,
            analysis_similarity_name(kind), second ? "second" : "first");
   CDL_TRY(spectrum_of(w->queue, l, kind, &s));
@@ -50,12 +50,12 @@ static cdl_status vectors_of(const work *w, const analysis_adapted_layer *l,
                        w->number << 8 | (uint32_t)kind << 4 | (uint32_t)second << 1);
   const int64_t n = side == ANALYSIS_SIDE_LEFT ? s.rows : s.columns;
   cdl_status status =
-      count <= n
-          ? analysis_spectrum_extend(w->queue, &s, side, count, &random)
-          : cdl_fail(CDL_USAGE, "--%c %lld: %s is [%lld, %lld] and has %lld %s singular vectors",
-                     second ? 'j' : 'i', (long long)count, what, (long long)s.rows,
-                     (long long)s.columns, (long long)n, analysis_side_name(side));
-  if (status == CDL_OK) {
+      count <= n ? analysis_spectrum_extend(w->queue, &s, side, count, &random)
+                 : cdl_fail(CDL_STATUS_USAGE,
+                            "--%c %lld: %s is [%lld, %lld] and has %lld %s singular vectors",
+                            second ? 'j' : 'i', (long long)count, what, (long long)s.rows,
+                            (long long)s.columns, (long long)n, analysis_side_name(side));
+  if (status == CDL_STATUS_OK) {
     (void)analysis_spectrum_check(&s, count, what);
     *vectors = s.vectors[side];
     s.vectors[side] = (analysis_matrix){0};
@@ -75,11 +75,11 @@ static cdl_status compare(const work *w, const analysis_adapted_layer *first,
       cdl_random_start(w->settings->seed, CDL_RANDOM_ANALYSIS, (uint32_t)first->number,
                        w->number << 8 | (uint32_t)kind << 4 | 1u);
   cdl_status status = vectors_of(w, first, kind, i, false, &x);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = vectors_of(w, second, kind, j, true, &y);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = analysis_random_vectors(w->queue, j, x.columns, &random, &z);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     result->phi[kind] = analysis_phi(&x, i, &y, j);
     result->random[kind] = analysis_phi(&x, i, &z, j);
   }
@@ -116,12 +116,13 @@ static cdl_status compute_target(work *w, const analysis_adapted_target *first,
   w->target = first->name;
   memcpy(result->name, first->name, sizeof result->name);
   if (second->rows != first->rows || second->columns != first->columns)
-    return cdl_fail(CDL_DATA, "%s is [%lld, %lld] for one adapter, [%lld, %lld] for the other",
-                    first->name, (long long)first->rows, (long long)first->columns,
-                    (long long)second->rows, (long long)second->columns);
+    return cdl_fail(CDL_STATUS_DATA,
+                    "%s is [%lld, %lld] for one adapter, [%lld, %lld] for the other", first->name,
+                    (long long)first->rows, (long long)first->columns, (long long)second->rows,
+                    (long long)second->columns);
   result->layers = calloc((size_t)first->count, sizeof *result->layers);
   if (result->layers == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %d layers", first->count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %d layers", first->count);
   for (int l = 0; l < first->count; l++) {
     const analysis_adapted_layer *x = &first->layers[l], *y = layer_numbered(second, x->number);
     if (y == NULL)
@@ -139,7 +140,7 @@ static cdl_status compute_target(work *w, const analysis_adapted_target *first,
       result->random[k] += result->layers[l].random[k] / result->count;
     }
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Means over the layers of all targets. */
@@ -171,7 +172,7 @@ static cdl_status compute(cdl_queue *queue, const analysis_adapted *first,
 {
   result->targets = calloc(first->count + 1, sizeof *result->targets);
   if (result->targets == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu targets", first->count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu targets", first->count);
   for (size_t t = 0; t < first->count; t++) {
     const analysis_adapted_target *other = target_named(second, first->targets[t].name);
     work w = {.queue = queue, .settings = settings, .number = (uint32_t)t};
@@ -186,13 +187,13 @@ static cdl_status compute(cdl_queue *queue, const analysis_adapted *first,
   }
   const int layers = average(result);
   if (layers == 0)
-    return cdl_fail(CDL_DATA, "the adapters have no layer in common");
+    return cdl_fail(CDL_STATUS_DATA, "the adapters have no layer in common");
   if (layers < layers_of(first) || layers < layers_of(second))
     cdl_log(CDL_LOG_NOTICE,
             "%d layers are adapted by both and compared, %d by the first, %d by "
             "the second",
             layers, layers_of(first), layers_of(second));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status analysis_similarity_compute(cdl_queue *queue, const analysis_adapted *first,
@@ -202,7 +203,7 @@ cdl_status analysis_similarity_compute(cdl_queue *queue, const analysis_adapted 
 {
   *result = (analysis_similarity){0};
   const cdl_status status = compute(queue, first, second, settings, result);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     analysis_similarity_free(result);
   return status;
 }

@@ -21,7 +21,7 @@ typedef struct {
 } analysis_similarity_layer;
 
 typedef struct {
-  char name[CDL_NAME_BYTES]; /* of the target */
+  char name[MODEL_NAME_BYTES]; /* of the target */
   analysis_similarity_layer *layers;
   int count;
   double phi[ANALYSIS_SIMILARITY_COUNT],

@@ -28,10 +28,10 @@ cdl_status analysis_spectrum_of(cdl_queue *queue, const analysis_matrix *m, anal
   analysis_matrix u = {0};
   cdl_status status =
       analysis_matrix_svd(queue, m, &u, &s->sigma, &s->vectors[ANALYSIS_SIDE_RIGHT]);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = analysis_matrix_transpose(&u, &s->vectors[ANALYSIS_SIDE_LEFT]);
   analysis_matrix_free(&u);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     analysis_spectrum_free(s);
   else
     find_rank(s);
@@ -44,17 +44,17 @@ static cdl_status product_in_core(cdl_queue *queue, const analysis_matrix *x,
 {
   analysis_matrix yt = {0}, qx = {0}, rx = {0}, qy = {0}, ry = {0}, core = {0}, u = {0}, vt = {0};
   cdl_status status = analysis_matrix_transpose(y, &yt);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = analysis_matrix_qr(queue, x, &qx, &rx);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = analysis_matrix_qr(queue, &yt, &qy, &ry);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = analysis_matrix_multiply(queue, &rx, false, &ry, true, &core);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = analysis_matrix_svd(queue, &core, &u, &s->sigma, &vt);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = analysis_matrix_multiply(queue, &u, true, &qx, true, &s->vectors[ANALYSIS_SIDE_LEFT]);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status =
         analysis_matrix_multiply(queue, &vt, false, &qy, true, &s->vectors[ANALYSIS_SIDE_RIGHT]);
   analysis_matrix *const all[] = {&yt, &qx, &rx, &qy, &ry, &core, &u, &vt};
@@ -75,7 +75,7 @@ cdl_status analysis_spectrum_of_product(cdl_queue *queue, const analysis_matrix 
   }
   *s = (analysis_spectrum){.rows = x->rows, .columns = y->columns};
   const cdl_status status = product_in_core(queue, x, y, s);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     analysis_spectrum_free(s);
   else
     find_rank(s);
@@ -96,9 +96,9 @@ static cdl_status orthonormal_rows(cdl_queue *queue, const analysis_matrix *m,
 {
   analysis_matrix transposed = {0}, q = {0}, r = {0};
   cdl_status status = analysis_matrix_transpose(m, &transposed);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = analysis_matrix_qr(queue, &transposed, &q, &r);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = analysis_matrix_transpose(&q, rows);
   analysis_matrix_free(&transposed);
   analysis_matrix_free(&q);
@@ -111,7 +111,7 @@ cdl_status analysis_spectrum_extend(cdl_queue *queue, analysis_spectrum *s, anal
 {
   analysis_matrix *present = &s->vectors[side], all, rows;
   if (count <= present->rows)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(analysis_matrix_normal(count, present->columns, random, &all));
   memcpy(all.values, present->values,
          (size_t)(present->rows * present->columns) * sizeof *all.values);
@@ -120,7 +120,7 @@ cdl_status analysis_spectrum_extend(cdl_queue *queue, analysis_spectrum *s, anal
   CDL_TRY(status);
   analysis_matrix_free(present);
   *present = rows;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 bool analysis_spectrum_check(const analysis_spectrum *s, int64_t count, const char *what)
@@ -178,8 +178,9 @@ cdl_status analysis_grid_create(int layers, analysis_grid *grid)
 {
   *grid = (analysis_grid){.layers = layers, .upper = NAN, .all = NAN};
   grid->values = calloc((size_t)layers * (size_t)layers + 1, sizeof *grid->values);
-  return grid->values != NULL ? CDL_OK
-                              : cdl_fail(CDL_MEMORY, "out of memory: %d pairs of layers", layers);
+  return grid->values != NULL
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %d pairs of layers", layers);
 }
 
 void analysis_grid_free(analysis_grid *grid)
@@ -210,5 +211,5 @@ cdl_status analysis_grid_of(const analysis_matrix *const *vectors, int layers, i
       grid->values[l * layers + k] = i == j && k < l ? grid->values[k * layers + l]
                                                      : analysis_phi(vectors[l], i, vectors[k], j);
   analysis_grid_average(grid);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

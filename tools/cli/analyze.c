@@ -14,12 +14,12 @@
 static cdl_status check(const analyze_kind *kind, const analyze_options *o)
 {
   if (o->settings.model == NULL)
-    return cdl_fail(CDL_USAGE, "analyze wants --model: the encoder that was adapted");
+    return cdl_fail(CDL_STATUS_USAGE, "analyze wants --model: the encoder that was adapted");
   if (o->settings.adapter == NULL && !kind->bare)
-    return cdl_fail(CDL_USAGE, "analyze %s wants --adapter: what was trained", kind->name);
+    return cdl_fail(CDL_STATUS_USAGE, "analyze %s wants --adapter: what was trained", kind->name);
   if (o->i < 1 || o->j < 1)
-    return cdl_fail(CDL_USAGE, "--%c is at least 1", o->i < 1 ? 'i' : 'j');
-  return kind->check != NULL ? kind->check(o) : CDL_OK;
+    return cdl_fail(CDL_STATUS_USAGE, "--%c is at least 1", o->i < 1 ? 'i' : 'j');
+  return kind->check != NULL ? kind->check(o) : CDL_STATUS_OK;
 }
 
 bool analyze_wants_side(const analyze_options *o, analysis_side side)
@@ -27,9 +27,9 @@ bool analyze_wants_side(const analyze_options *o, analysis_side side)
   return strcmp(o->side, "both") == 0 || strcmp(o->side, analysis_side_name(side)) == 0;
 }
 
-cdl_orientation analyze_form(const analyze_options *o)
+adapter_orientation analyze_form(const analyze_options *o)
 {
-  return strcmp(o->form, "paper") == 0 ? CDL_ORIENTATION_PAPER : CDL_ORIENTATION_REFERENCE;
+  return strcmp(o->form, "paper") == 0 ? ADAPTER_ORIENTATION_PAPER : ADAPTER_ORIENTATION_REFERENCE;
 }
 
 /* Lists of the options, taken apart; owned. */
@@ -50,14 +50,14 @@ static cdl_status read_layers(const char *text, chosen_lists *s)
 {
   base_list numbers;
   CDL_TRY(base_list_split("--layers", text, &numbers));
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   s->layers = calloc(numbers.count + 1, sizeof *s->layers);
   if (s->layers == NULL)
-    status = cdl_fail(CDL_MEMORY, "out of memory: --layers");
-  for (size_t i = 0; i < numbers.count && status == CDL_OK; i++) {
+    status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: --layers");
+  for (size_t i = 0; i < numbers.count && status == CDL_STATUS_OK; i++) {
     const char *number = numbers.item[i];
     if (strspn(number, "0123456789") != strlen(number) || strlen(number) > 9)
-      status = cdl_fail(CDL_USAGE, "--layers wants numbers from 0, not '%s'", number);
+      status = cdl_fail(CDL_STATUS_USAGE, "--layers wants numbers from 0, not '%s'", number);
     else
       s->layers[i] = strtoll(number, NULL, 10);
   }
@@ -70,14 +70,14 @@ static cdl_status read_layers(const char *text, chosen_lists *s)
 static cdl_status read_lists(const analyze_options *o, chosen_lists *s)
 {
   *s = (chosen_lists){0};
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   if (o->targets != NULL)
     status = base_list_split("--targets", o->targets, &s->targets);
   s->selection.targets = (const char *const *)s->targets.item;
   s->selection.target_count = s->targets.count;
-  if (status == CDL_OK && o->layers != NULL)
+  if (status == CDL_STATUS_OK && o->layers != NULL)
     status = read_layers(o->layers, s);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     free_lists(s);
   return status;
 }
@@ -91,13 +91,13 @@ static cdl_status run_opened(const analyze_kind *kind, const analyze_input *inpu
   analyze_output out;
   void *result = calloc(1, kind->result_bytes);
   cdl_status status = result != NULL ? analyze_output_begin(o, &out)
-                                     : cdl_fail(CDL_MEMORY, "out of memory: %s", kind->name);
-  if (status == CDL_OK) {
+                                     : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", kind->name);
+  if (status == CDL_STATUS_OK) {
     status = kind->compute(input, result);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = kind->write(o, &out, result);
     status = analyze_output_finish(&out, status);
-    if (status == CDL_OK) {
+    if (status == CDL_STATUS_OK) {
       cli_notices_release(notices);
       kind->print(o, result);
     }
@@ -109,9 +109,9 @@ static cdl_status run_opened(const analyze_kind *kind, const analyze_input *inpu
 
 static cdl_status choose_layers(const analyze_kind *kind, analyze_input *input)
 {
-  cdl_encoder *encoder = input->session->encoder;
+  model_encoder *encoder = input->session->encoder;
   if (kind->bare)
-    return analysis_adapted_sites(encoder, input->selection, &input->adapted);
+    return analysis_adapted_modules(encoder, input->selection, &input->adapted);
   return cdl_context(
       analysis_adapted_read(encoder, input->session->queue, input->selection, &input->adapted),
       "%s", input->options->settings.adapter);
@@ -124,7 +124,7 @@ static cdl_status open_and_run(const analyze_kind *kind, const analyze_options *
   analyze_input input = {.options = o, .selection = selection, .session = &session};
   CDL_TRY(train_session_open_inference(&session, &o->settings));
   cdl_status status = choose_layers(kind, &input);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     status = run_opened(kind, &input, notices);
     analysis_adapted_free(&input.adapted);
   }
@@ -198,12 +198,13 @@ cdl_status cli_analyze(int count, char **arguments)
   }
   if (asks_for_help(count, arguments)) {
     print_help();
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   if (count == 0 || arguments[0][0] == '-')
-    return cdl_fail(CDL_USAGE, "say first what to analyze: conversion, similarity, correlation, "
-                               "matrices or layers");
-  return cdl_fail(CDL_USAGE,
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "say first what to analyze: conversion, similarity, correlation, "
+                    "matrices or layers");
+  return cdl_fail(CDL_STATUS_USAGE,
                   "there is no analysis %s; the nearest is %s (condlora analyze --help lists all)",
                   arguments[0], base_nearest(arguments[0], names, ANALYSES));
 }

@@ -78,7 +78,7 @@ typedef struct {
 
 /* Whether --side asks for a side. */
 bool analyze_wants_side(const analyze_options *o, analysis_side side);
-cdl_orientation analyze_form(const analyze_options *o);
+adapter_orientation analyze_form(const analyze_options *o);
 
 /* ---- Running one ---- */
 

@@ -98,7 +98,7 @@ static cdl_status write_csv(const analysis_conversion *c, const analyze_output *
   base_output *file;
   CDL_TRY(analyze_file_begin(out, "conversion.csv", &file));
   if (file == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   base_output_printf(file, "target,matrix,vectors,layer,other_layer,phi,random\n");
   for (size_t t = 0; t < c->count; t++)
     for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++)
@@ -115,7 +115,7 @@ static cdl_status write_maps(const analysis_conversion *c, const analyze_output 
         const analysis_conversion_figure *f = &c->targets[t].figures[k][side];
         const char *target = c->targets[t].target->name, *vectors = analysis_side_name(side),
                    *kind = analysis_conversion_name(k);
-        char name[CDL_NAME_BYTES + 32], title[CDL_NAME_BYTES + 64];
+        char name[MODEL_NAME_BYTES + 32], title[MODEL_NAME_BYTES + 64];
         if (f->grid.values == NULL)
           continue;
         snprintf(name, sizeof name, "%s.%s.%s", target, kind, vectors);
@@ -126,7 +126,7 @@ static cdl_status write_maps(const analysis_conversion *c, const analyze_output 
                  vectors);
         CDL_TRY(analyze_map(out, name, title, &f->random, c->targets[t].target, 0));
       }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- The command ---- */

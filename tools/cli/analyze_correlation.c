@@ -73,7 +73,7 @@ static cdl_status write_csv(const analysis_correlation *c, const analyze_output 
   base_output *file;
   CDL_TRY(analyze_file_begin(out, "correlation.csv", &file));
   if (file == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   base_output_printf(file, "target,layer,vectors,phi,random,expected\n");
   for (size_t t = 0; t < c->count; t++)
     for (int l = 0; l < c->targets[t].target->count; l++)

@@ -114,7 +114,7 @@ static cdl_status write_csv(const analysis_layer_similarity *s, const analyze_ou
   base_output *file;
   CDL_TRY(analyze_file_begin(out, "layers.csv", &file));
   if (file == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   base_output_printf(file, "target,layer,other_layer,weight,tuned,update,conversion,"
                            "conversion_phi\n");
   for (size_t t = 0; t < s->count; t++) {
@@ -149,7 +149,7 @@ static cdl_status write_states(const layers_result *r, const analyze_output *out
     snprintf(title, sizeof title, "hidden states, %s", states[g].title);
     CDL_TRY(analyze_map(out, name, title, states_of(r, g), NULL, 0));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status write(const analyze_options *o, const analyze_output *out, const void *result)
@@ -162,13 +162,13 @@ static cdl_status write(const analyze_options *o, const analyze_output *out, con
     CDL_TRY(write_states(r, out));
   for (size_t t = 0; t < s->count; t++)
     for (int g = 0; g < GRIDS; g++) {
-      char name[CDL_NAME_BYTES + 32], title[CDL_NAME_BYTES + 64];
+      char name[MODEL_NAME_BYTES + 32], title[MODEL_NAME_BYTES + 64];
       snprintf(name, sizeof name, "%s.%s", s->targets[t].target->name, grids[g].name);
       snprintf(title, sizeof title, "%s, %s", analyze_short_name(s->targets[t].target->name),
                grids[g].title);
       CDL_TRY(analyze_map(out, name, title, grid_of(&s->targets[t], g), s->targets[t].target, 0));
     }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Hidden states ---- */
@@ -184,32 +184,32 @@ static cdl_status read_examples(const layers_options *o, train_session *session,
   CDL_TRY(train_session_open_tokenizer(session, o->common.settings.model));
   CDL_TRY(cli_examples_read(&o->source, CLI_LABELS_IGNORED, NULL, e));
   const cdl_status status = train_session_tokenize(session, e->dataset);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     cli_examples_close(e);
   else if (e->count > (size_t)o->examples)
     e->count = (size_t)o->examples;
   return status;
 }
 
-static cdl_status compare_states(const train_session *session, cdl_encoder *encoder,
+static cdl_status compare_states(const train_session *session, model_encoder *encoder,
                                  const cli_examples *e, analysis_grid *grid)
 {
-  const cdl_model_config *c = cdl_encoder_config(encoder);
+  const model_config *c = encoder_config(encoder);
   const size_t total = cdl_dataset_count(e->dataset);
   train_evaluation evaluation;
   CDL_TRY(train_evaluation_create(&evaluation, e->dataset, e->rows, e->count,
-                                  cdl_encoder_labels(encoder), session->first_position));
+                                  encoder_labels(encoder), session->first_position));
   float *values = calloc(total * (size_t)(c->layers * c->hidden_size) + 1, sizeof *values);
-  cdl_status status = values != NULL
-                          ? CDL_OK
-                          : cdl_fail(CDL_MEMORY, "out of memory: states of %zu examples", total);
-  if (status == CDL_OK)
-    status = cdl_encoder_plan(encoder, session->queue, (cdl_batch_limits){0},
-                              train_evaluation_limits(&evaluation));
-  if (status == CDL_OK)
+  cdl_status status =
+      values != NULL ? CDL_STATUS_OK
+                     : cdl_fail(CDL_STATUS_MEMORY, "out of memory: states of %zu examples", total);
+  if (status == CDL_STATUS_OK)
+    status = encoder_plan(encoder, session->queue, (encoder_batch_limits){0},
+                          train_evaluation_limits(&evaluation));
+  if (status == CDL_STATUS_OK)
     status =
         train_evaluation_states(&evaluation, encoder, session->queue, values, cli_signals_flag());
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = analysis_state_similarity(session->queue, values, (int)c->layers, total,
                                        c->hidden_size, e->rows, e->count, grid);
   free(values);
@@ -217,34 +217,34 @@ static cdl_status compare_states(const train_session *session, cdl_encoder *enco
   return cdl_context(status, "%s", e->split);
 }
 
-static cdl_status compute_states(const train_session *session, cdl_encoder *tuned,
+static cdl_status compute_states(const train_session *session, model_encoder *tuned,
                                  const cli_examples *e, layers_result *r)
 {
   cli_signals_defer();
   CDL_TRY(compare_states(session, session->encoder, e, &r->before));
   CDL_TRY(compare_states(session, tuned, e, &r->after));
   r->examples = e->count;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- The command ---- */
 
 /* The fine-tuned model's tables are the base's in size: its examples are tokenized alike. */
-static cdl_status check_tables(const cdl_encoder *base, const cdl_encoder *tuned)
+static cdl_status check_tables(const model_encoder *base, const model_encoder *tuned)
 {
-  const cdl_model_config *x = cdl_encoder_config(base), *y = cdl_encoder_config(tuned);
+  const model_config *x = encoder_config(base), *y = encoder_config(tuned);
   return x->family == y->family && x->vocabulary_size == y->vocabulary_size &&
                  x->position_count == y->position_count && x->type_count == y->type_count
-             ? CDL_OK
-             : cdl_fail(CDL_DATA, "the models read different tokens");
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_DATA, "the models read different tokens");
 }
 
-static cdl_status compute_weights(const analyze_input *input, cdl_encoder *tuned,
+static cdl_status compute_weights(const analyze_input *input, model_encoder *tuned,
                                   analysis_layer_similarity *result)
 {
   const analyze_options *o = input->options;
   analysis_adapted chosen;
-  CDL_TRY(analysis_adapted_sites(tuned, input->selection, &chosen));
+  CDL_TRY(analysis_adapted_modules(tuned, input->selection, &chosen));
   const cdl_status status = analysis_layer_similarity_compute(
       input->session->queue, &input->adapted, &chosen, o->i, o->j, result);
   analysis_adapted_free(&chosen);
@@ -254,24 +254,24 @@ static cdl_status compute_weights(const analyze_input *input, cdl_encoder *tuned
 static cdl_status compute(const analyze_input *input, void *result)
 {
   const layers_options *o = own(input->options);
-  const cdl_load_options options = {.labels = 1, .fresh_head = true};
+  const encoder_load_options options = {.labels = 1, .fresh_head = true};
   layers_result *r = result;
-  cdl_encoder *tuned;
-  cdl_load_report report;
+  model_encoder *tuned;
+  encoder_load_report report;
   cli_examples examples = {0};
-  CDL_TRY(cdl_encoder_load(input->session->queue, o->tuned, &options, &tuned, &report));
-  cdl_status status = CDL_OK;
+  CDL_TRY(encoder_load(input->session->queue, o->tuned, &options, &tuned, &report));
+  cdl_status status = CDL_STATUS_OK;
   if (wants_examples(o)) {
     status = cdl_context(check_tables(input->session->encoder, tuned), "%s", o->tuned);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = read_examples(o, input->session, &examples);
   }
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = cdl_context(compute_weights(input, tuned, &r->weights), "%s", o->tuned);
-  if (status == CDL_OK && wants_examples(o))
+  if (status == CDL_STATUS_OK && wants_examples(o))
     status = compute_states(input->session, tuned, &examples, r);
   cli_examples_close(&examples);
-  cdl_encoder_destroy(tuned);
+  encoder_destroy(tuned);
   return status;
 }
 
@@ -287,11 +287,11 @@ static cdl_status check(const analyze_options *common)
 {
   const layers_options *o = own(common);
   if (o->tuned == NULL)
-    return cdl_fail(CDL_USAGE,
+    return cdl_fail(CDL_STATUS_USAGE,
                     "analyze layers wants --model2: the model that was fine-tuned whole");
   if (o->examples < 2)
-    return cdl_fail(CDL_USAGE, "--examples is at least 2");
-  return wants_examples(o) ? cli_examples_check(&o->source) : CDL_OK;
+    return cdl_fail(CDL_STATUS_USAGE, "--examples is at least 2");
+  return wants_examples(o) ? cli_examples_check(&o->source) : CDL_STATUS_OK;
 }
 
 cdl_status analyze_layers(int count, char **arguments)

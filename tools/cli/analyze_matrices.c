@@ -80,7 +80,7 @@ static cdl_status write_csv(const analysis_sharing *s, const analyze_output *out
   base_output *file;
   CDL_TRY(analyze_file_begin(out, "matrices.csv", &file));
   if (file == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   base_output_printf(file, "target,matrix,layer,norm,rank,effective_rank,singular_values\n");
   for (size_t t = 0; t < s->count; t++)
     for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++)
@@ -100,14 +100,14 @@ static cdl_status write_maps(const analysis_sharing *s, const analyze_output *ou
 {
   for (size_t t = 0; t < s->count; t++)
     for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++) {
-      char name[CDL_NAME_BYTES + 32], title[CDL_NAME_BYTES + 64];
+      char name[MODEL_NAME_BYTES + 32], title[MODEL_NAME_BYTES + 64];
       const char *target = s->targets[t].target->name, *kind = analysis_conversion_name(k);
       snprintf(name, sizeof name, "%s.%s.cosines", target, kind);
       snprintf(title, sizeof title, "%s, cosines of C_%s", analyze_short_name(target), kind);
       CDL_TRY(analyze_map(out, name, title, &s->targets[t].figures[k].cosines, s->targets[t].target,
                           -1));
     }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- The command ---- */

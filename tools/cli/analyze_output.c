@@ -11,23 +11,23 @@
 static cdl_status read_plots(const char *text, base_list *plots)
 {
   if (strcmp(text, "none") == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(base_list_split("--plots", text, plots));
   for (size_t i = 0; i < plots->count; i++)
     if (strcmp(plots->item[i], "svg") != 0 && strcmp(plots->item[i], "png") != 0 &&
         strcmp(plots->item[i], "pdf") != 0)
-      return cdl_fail(CDL_USAGE, "--plots: svg, png and pdf are written, or none, not %s",
+      return cdl_fail(CDL_STATUS_USAGE, "--plots: svg, png and pdf are written, or none, not %s",
                       plots->item[i]);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status analyze_output_begin(const analyze_options *o, analyze_output *out)
 {
   *out = (analyze_output){.path = o->output};
   cdl_status status = read_plots(o->plots, &out->plots);
-  if (status == CDL_OK && o->output != NULL)
+  if (status == CDL_STATUS_OK && o->output != NULL)
     status = cli_new_folder_begin(&out->folder, o->output);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     base_list_release(&out->plots);
   return status;
 }
@@ -43,7 +43,7 @@ cdl_status analyze_output_finish(analyze_output *out, cdl_status status)
 static cdl_status path_of(const analyze_output *out, const char *name, char **path)
 {
   *path = base_path_join(out->folder.temporary, name);
-  return *path != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %s", name);
+  return *path != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", name);
 }
 
 cdl_status analyze_file_begin(const analyze_output *out, const char *name, base_output **file)
@@ -51,7 +51,7 @@ cdl_status analyze_file_begin(const analyze_output *out, const char *name, base_
   char *path;
   *file = NULL;
   if (out->path == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(path_of(out, name, &path));
   const cdl_status status = base_output_begin(path, file);
   free(path);
@@ -60,16 +60,17 @@ cdl_status analyze_file_begin(const analyze_output *out, const char *name, base_
 
 cdl_status analyze_file_commit(base_output *file)
 {
-  return file != NULL ? base_output_commit(file) : CDL_OK;
+  return file != NULL ? base_output_commit(file) : CDL_STATUS_OK;
 }
 
 cdl_status analyze_json(const analyze_output *out, const char *name, json_t *object)
 {
   char *path = NULL;
-  cdl_status status = object != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %s", name);
-  if (status == CDL_OK && out->path != NULL) {
+  cdl_status status =
+      object != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", name);
+  if (status == CDL_STATUS_OK && out->path != NULL) {
     status = path_of(out, name, &path);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = base_json_write(path, object);
   }
   free(path);
@@ -82,10 +83,10 @@ cdl_status analyze_map(const analyze_output *out, const char *name, const char *
 {
   int *numbers = NULL;
   if (layers != NULL && out->path != NULL && (numbers = analysis_layer_numbers(layers)) == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %s", name);
-  cdl_status status = CDL_OK;
-  for (size_t i = 0; status == CDL_OK && i < out->plots.count && out->path != NULL; i++) {
-    char file[CDL_NAME_BYTES + 64], heading[CDL_NAME_BYTES + 128], *path = NULL;
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", name);
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t i = 0; status == CDL_STATUS_OK && i < out->plots.count && out->path != NULL; i++) {
+    char file[MODEL_NAME_BYTES + 64], heading[MODEL_NAME_BYTES + 128], *path = NULL;
     snprintf(file, sizeof file, "%s.%s", name, out->plots.item[i]);
     if (isfinite(grid->upper))
       snprintf(heading, sizeof heading, "%s: mean %.4f", title, grid->upper);
@@ -102,7 +103,7 @@ cdl_status analyze_map(const analyze_output *out, const char *name, const char *
                               .decimals = 2,
                               .numbers = numbers};
     status = path_of(out, file, &path);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = plot_heatmap_write(path, &map);
     free(path);
   }

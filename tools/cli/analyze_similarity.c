@@ -89,7 +89,7 @@ static cdl_status write_csv(const analysis_similarity *s, const analyze_output *
   base_output *file;
   CDL_TRY(analyze_file_begin(out, "similarity.csv", &file));
   if (file == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   base_output_printf(file, "target,layer,matrix,phi,random\n");
   for (size_t t = 0; t < s->count; t++)
     for (int l = 0; l < s->targets[t].count; l++)
@@ -116,7 +116,7 @@ static cdl_status compute(const analyze_input *input, void *result)
   cdl_status status =
       cdl_context(analysis_adapted_read(session.encoder, session.queue, input->selection, &adapted),
                   "%s", other.adapter);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     status = analysis_similarity_compute(input->session->queue, &input->adapted, &adapted,
                                          &settings, result);
     analysis_adapted_free(&adapted);
@@ -139,8 +139,9 @@ static void release(void *result)
 static cdl_status check(const analyze_options *o)
 {
   return second_of(o) != NULL
-             ? CDL_OK
-             : cdl_fail(CDL_USAGE, "analyze similarity wants --adapter2: what to compare with");
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_USAGE,
+                        "analyze similarity wants --adapter2: what to compare with");
 }
 
 cdl_status analyze_similarity(int count, char **arguments)

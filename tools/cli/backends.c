@@ -128,19 +128,19 @@ cdl_status cli_backends(int count, char **arguments)
   bool helped;
   CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
   if (helped)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const machine m = describe_machine();
   if (!l.as_json)
     print_machine(&m);
   l.list = json_array();
   l.folders = json_array();
   cdl_status status = cdl_backend_list(on_backend, &l);
-  if (status == CDL_OK && l.why) {
+  if (status == CDL_STATUS_OK && l.why) {
     if (!l.as_json)
       printf("\n");
     status = cdl_backend_folders(on_folder, &l);
   }
-  if (status != CDL_OK || !l.as_json) {
+  if (status != CDL_STATUS_OK || !l.as_json) {
     json_decref(l.list);
     json_decref(l.folders);
     return status;

@@ -43,10 +43,10 @@ static cdl_status spawn(cli_bridge *b, const char *script, int input, int output
   sigaddset(&restored, SIGPIPE);
   sigaddset(&restored, SIGXFSZ);
   if (posix_spawn_file_actions_init(&actions) != 0)
-    return cdl_fail(CDL_MEMORY, "out of memory: the bridge to Optuna");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the bridge to Optuna");
   if (posix_spawnattr_init(&attributes) != 0) {
     posix_spawn_file_actions_destroy(&actions);
-    return cdl_fail(CDL_MEMORY, "out of memory: the bridge to Optuna");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the bridge to Optuna");
   }
   int failed = posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO) |
                posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO) |
@@ -58,9 +58,9 @@ static cdl_status spawn(cli_bridge *b, const char *script, int input, int output
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (failed == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   b->process = 0;
-  return cdl_fail(CDL_ABSENT,
+  return cdl_fail(CDL_STATUS_ABSENT,
                   "%s cannot be started (%s): a search wants Python 3 with Optuna, from "
                   "CDL_PYTHON or as python3",
                   python(), strerror(failed));
@@ -70,11 +70,11 @@ static cdl_status connect_bridge(cli_bridge *b, const char *script)
 {
   int there[2] = {-1, -1}, back[2] = {-1, -1};
   b->words = tmpfile();
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   if (b->words == NULL || fcntl(fileno(b->words), F_SETFD, FD_CLOEXEC) != 0 ||
       pipe2(there, O_CLOEXEC) != 0 || pipe2(back, O_CLOEXEC) != 0)
-    status = cdl_fail(CDL_IO, "the bridge to Optuna: %s", strerror(errno));
-  if (status == CDL_OK)
+    status = cdl_fail(CDL_STATUS_IO, "the bridge to Optuna: %s", strerror(errno));
+  if (status == CDL_STATUS_OK)
     status = spawn(b, script, there[0], back[1]);
   if (there[0] >= 0)
     close(there[0]);
@@ -90,24 +90,24 @@ cdl_status cli_bridge_start(cli_bridge **bridge)
   *bridge = NULL;
   char *script = cli_data_path("scripts/optuna-bridge");
   if (script == NULL)
-    return cdl_fail(CDL_ABSENT, "scripts/optuna-bridge is not installed; expected it in %s",
+    return cdl_fail(CDL_STATUS_ABSENT, "scripts/optuna-bridge is not installed; expected it in %s",
                     CLI_DATA);
   char resolved[PATH_MAX], reason[BASE_DISTRUST_BYTES];
   if (!base_trust(script, resolved, reason)) {
-    const cdl_status refused = cdl_fail(CDL_UNSUPPORTED, "%s: not run: %s", script, reason);
+    const cdl_status refused = cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: not run: %s", script, reason);
     free(script);
     return refused;
   }
   cli_bridge *b = calloc(1, sizeof *b);
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   if (b == NULL)
-    status = cdl_fail(CDL_MEMORY, "out of memory: the bridge to Optuna");
+    status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: the bridge to Optuna");
   else {
     b->to = b->from = -1;
     status = connect_bridge(b, resolved);
   }
   free(script);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     *bridge = b;
   else
     cli_bridge_stop(b);
@@ -169,7 +169,7 @@ static cdl_status bridge_ended(cli_bridge *b)
   else if (WEXITSTATUS(how) != 0)
     snprintf(end, sizeof end, " with exit status %d", WEXITSTATUS(how));
   last_words(b, words, sizeof words);
-  return cdl_fail(CDL_IO, "the bridge to Optuna (%s) has ended%s%s", python(), end, words);
+  return cdl_fail(CDL_STATUS_IO, "the bridge to Optuna (%s) has ended%s%s", python(), end, words);
 }
 
 /* False once the other end is closed. A driver's library may have handlers of its own that let
@@ -217,45 +217,46 @@ static cdl_status read_reply(const char *line, size_t bytes, json_t **reply)
   base_json_fault fault;
   *reply = base_json_load(line, bytes, &fault);
   if (*reply == NULL && fault.kind == BASE_JSON_MEMORY)
-    return cdl_fail(CDL_MEMORY, "out of memory: the bridge's answer");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the bridge's answer");
   if (json_is_object(*reply)) {
     const char *message = json_string_value(json_object_get(*reply, "error"));
     if (message == NULL)
-      return CDL_OK;
-    const cdl_status status = cdl_fail(CDL_IO, "%s", message);
+      return CDL_STATUS_OK;
+    const cdl_status status = cdl_fail(CDL_STATUS_IO, "%s", message);
     json_decref(*reply);
     *reply = NULL;
     return status;
   }
   json_decref(*reply);
   *reply = NULL;
-  return cdl_fail(CDL_DATA, "the bridge to Optuna (%s) answers '%.*s', which is no JSON object",
-                  python(), (int)(bytes < 100 ? bytes : 100), line);
+  return cdl_fail(CDL_STATUS_DATA,
+                  "the bridge to Optuna (%s) answers '%.*s', which is no JSON object", python(),
+                  (int)(bytes < 100 ? bytes : 100), line);
 }
 
 cdl_status cli_bridge_call(cli_bridge *b, json_t *request, json_t **reply)
 {
   *reply = NULL;
   if (request == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: a request to Optuna");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a request to Optuna");
   char *text = base_json_line(request), *line = NULL;
   json_decref(request);
   if (text == NULL || asprintf(&line, "%s\n", text) < 0) {
     free(text);
-    return cdl_fail(CDL_MEMORY, "out of memory: a request to Optuna");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a request to Optuna");
   }
   free(text);
   const bool sent = b->process > 0 && send_line(b, line);
   free(line);
   if (b->process <= 0)
-    return cdl_fail(CDL_IO, "the bridge to Optuna (%s) has ended", python());
+    return cdl_fail(CDL_STATUS_IO, "the bridge to Optuna (%s) has ended", python());
   size_t length;
   line = receive_line(b, &length); /* one that ended before it read may have said why */
   if (line == NULL)
     return bridge_ended(b);
   const cdl_status status = read_reply(line, length, reply);
   free(line);
-  if (status != CDL_OK || sent)
+  if (status != CDL_STATUS_OK || sent)
     return status;
   json_decref(*reply);
   *reply = NULL;

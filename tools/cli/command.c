@@ -8,7 +8,7 @@ cdl_status cli_run(const cli_grammar *grammar, int count, char **arguments,
   cli_notices notices;
   CDL_TRY(cli_options_read(grammar, count, arguments, &helped));
   if (helped)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   cli_notices_begin(&notices);
   const cdl_status status = run(command, &notices);
   cli_notices_end(&notices);

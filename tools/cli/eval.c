@@ -22,7 +22,7 @@ static json_t *measure(const train_session *session, const cli_examples *e, cons
   train_class_details details;
   train_result result;
   *status = train_score(e->dataset, e->rows, e->count, logits, session->labels, &details, &result);
-  if (*status != CDL_OK)
+  if (*status != CDL_STATUS_OK)
     return NULL;
   json_t *object = json_object();
   base_json_set(&object, e->task != NULL ? "split" : "input", base_json_string_of(e->split));
@@ -39,7 +39,7 @@ static cdl_status add_parts(json_t **object, const train_session *session, const
 {
   const size_t parts = cdl_dataset_part_count(e->dataset);
   if (parts < 2)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   for (size_t i = 0; i < parts; i++) {
     const cdl_dataset_part part = cdl_dataset_get_part(e->dataset, i);
     train_result result;
@@ -47,7 +47,7 @@ static cdl_status add_parts(json_t **object, const train_session *session, const
                         &result));
     base_json_set(object, part.name, train_result_json(session, &result));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status run(const void *command, cli_notices *notices)
@@ -59,10 +59,10 @@ static cdl_status run(const void *command, cli_notices *notices)
   cli_notices_release(notices);
   float *logits;
   cdl_status status = cli_logits(&session, &examples, &logits);
-  json_t *object = status == CDL_OK ? measure(&session, &examples, logits, &status) : NULL;
-  if (status == CDL_OK)
+  json_t *object = status == CDL_STATUS_OK ? measure(&session, &examples, logits, &status) : NULL;
+  if (status == CDL_STATUS_OK)
     status = add_parts(&object, &session, &examples, logits);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = cli_stdout_json(json_incref(object));
   json_decref(object);
   free(logits);

@@ -15,21 +15,23 @@
 cdl_status cli_examples_check(const cli_example_source *s)
 {
   if ((s->task != NULL) == (s->input != NULL))
-    return cdl_fail(CDL_USAGE, "give --task with --data, or --input with your own file");
+    return cdl_fail(CDL_STATUS_USAGE, "give --task with --data, or --input with your own file");
   if (s->task != NULL && s->data == NULL)
-    return cdl_fail(CDL_USAGE, "--task wants --data: the folder that holds %s/dev.tsv", s->task);
+    return cdl_fail(CDL_STATUS_USAGE, "--task wants --data: the folder that holds %s/dev.tsv",
+                    s->task);
   if (s->task != NULL && (s->text_columns != NULL || s->label_column != NULL))
-    return cdl_fail(CDL_USAGE,
+    return cdl_fail(CDL_STATUS_USAGE,
                     "--text-columns and --label-column go with --input, not with --task");
   if (s->input != NULL && (s->data != NULL || s->split != NULL))
-    return cdl_fail(CDL_USAGE, "--data and --split go with --task, not with --input");
+    return cdl_fail(CDL_STATUS_USAGE, "--data and --split go with --task, not with --input");
   if (s->input != NULL && !isnan(s->dev_fraction))
-    return cdl_fail(CDL_USAGE, "--dev-fraction goes with --task, not with --input");
+    return cdl_fail(CDL_STATUS_USAGE, "--dev-fraction goes with --task, not with --input");
   if (s->skip_label != NULL && s->input == NULL)
-    return cdl_fail(CDL_USAGE, "--skip-label goes with --input");
+    return cdl_fail(CDL_STATUS_USAGE, "--skip-label goes with --input");
   if (!isnan(s->dev_fraction) && !(s->dev_fraction >= 0 && s->dev_fraction < 1))
-    return cdl_fail(CDL_USAGE, "--dev-fraction is at least 0 and below 1, not %g", s->dev_fraction);
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_USAGE, "--dev-fraction is at least 0 and below 1, not %g",
+                    s->dev_fraction);
+  return CDL_STATUS_OK;
 }
 
 /* ---- Labels ---- */
@@ -53,31 +55,31 @@ static cdl_status take_names(train_session *session, const cdl_task *task)
   for (int i = 0; i < session->labels; i++) {
     char *name = strdup(task->labels[i]);
     if (name == NULL)
-      return cdl_fail(CDL_MEMORY, "out of memory: labels");
+      return cdl_fail(CDL_STATUS_MEMORY, "out of memory: labels");
     free(session->label_names[i]);
     session->label_names[i] = name;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status fit_task(train_session *session, const cdl_task *task)
 {
   if (cdl_task_is_regression(task) != session->regression)
-    return cdl_fail(CDL_DATA, "%s is a %s, the model does %s", task->name,
+    return cdl_fail(CDL_STATUS_DATA, "%s is a %s, the model does %s", task->name,
                     session->regression ? "classification" : "regression",
                     session->regression ? "regression" : "classification");
   if (session->regression)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (task->label_count != (size_t)session->labels)
-    return cdl_fail(CDL_DATA, "%s has %zu labels, the model %d", task->name, task->label_count,
-                    session->labels);
+    return cdl_fail(CDL_STATUS_DATA, "%s has %zu labels, the model %d", task->name,
+                    task->label_count, session->labels);
   if (is_nameless(session))
     return take_names(session, task);
   for (int i = 0; i < session->labels; i++)
     if (strcmp(session->label_names[i], task->labels[i]) != 0)
-      return cdl_fail(CDL_DATA, "label %d of %s is '%s', the model's is '%s'", i, task->name,
+      return cdl_fail(CDL_STATUS_DATA, "label %d of %s is '%s', the model's is '%s'", i, task->name,
                       task->labels[i], session->label_names[i]);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Reading ---- */
@@ -113,10 +115,11 @@ static cdl_status take_held_out(const cli_example_source *s, const train_session
     memcpy(e->rows, split.valid, split.valid_count * sizeof *e->rows);
   data_split_release(&split);
   if (e->rows == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: the valid split");
-  return e->count > 0 ? CDL_OK
-                      : cdl_fail(CDL_USAGE, "holding out %g of %zu examples leaves no valid split",
-                                 held_out.fraction, cdl_dataset_count(e->dataset));
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the valid split");
+  return e->count > 0
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_USAGE, "holding out %g of %zu examples leaves no valid split",
+                        held_out.fraction, cdl_dataset_count(e->dataset));
 }
 
 static cdl_status read_task(const cli_example_source *s, cli_label_need need,
@@ -130,10 +133,10 @@ static cdl_status read_task(const cli_example_source *s, cli_label_need need,
   CDL_TRY(cdl_dataset_read_task(e->task, s->data, held_out ? "train" : e->split, &e->dataset));
   if (need == CLI_LABELS_REQUIRED && !cdl_dataset_has_labels(e->dataset))
     return cdl_fail(
-        CDL_DATA,
+        CDL_STATUS_DATA,
         "%s: the examples have no labels to measure by; predict writes what the model says",
         cdl_dataset_get_part(e->dataset, 0).path);
-  return held_out ? take_held_out(s, session, e) : CDL_OK;
+  return held_out ? take_held_out(s, session, e) : CDL_STATUS_OK;
 }
 
 /* How a file is read whose columns are not on the command line. */
@@ -147,9 +150,9 @@ static cdl_status find_way(const char *path, reading_way *way)
   *way = dot == NULL                    ? READ_BY_FIRST_BYTE /* standard input, say */
          : strcasecmp(dot, ".txt") == 0 ? READ_LINES
                                         : READ_TABLE;
-  if (*way != READ_TABLE || data_table_format_of_name(path, &format) == CDL_OK)
-    return CDL_OK;
-  return cdl_fail(CDL_USAGE, "%s, or in .txt for a text a line", cdl_error_message());
+  if (*way != READ_TABLE || data_table_format_of_name(path, &format) == CDL_STATUS_OK)
+    return CDL_STATUS_OK;
+  return cdl_fail(CDL_STATUS_USAGE, "%s, or in .txt for a text a line", cdl_error_message());
 }
 
 /* Columns that the command line does not name are those of training. */
@@ -172,11 +175,12 @@ static cdl_status describe_source(const cli_example_source *s, cli_label_need ne
     count = trained != NULL ? trained->text_columns.count : 0;
   }
   if (count > 2)
-    return cdl_fail(CDL_USAGE, "--text-columns names one column, or two for pairs, not %zu", count);
+    return cdl_fail(CDL_STATUS_USAGE, "--text-columns names one column, or two for pairs, not %zu",
+                    count);
   for (size_t i = 0; i < count; i++)
     source->text_column[i] = names[i];
   if (need == CLI_LABELS_IGNORED)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   source->label_column = s->label_column;
   if (need == CLI_LABELS_REQUIRED && s->label_column == NULL) {
     source->label_column = trained->label_column;
@@ -191,7 +195,7 @@ static cdl_status describe_source(const cli_example_source *s, cli_label_need ne
     source->labels = (const char *const *)session->label_names;
     source->label_count = session->regression ? 0 : (size_t)session->labels;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cli_own_file_describe(const cli_example_source *s, cli_label_need need,
@@ -201,7 +205,7 @@ cdl_status cli_own_file_describe(const cli_example_source *s, cli_label_need nee
   if (s->text_columns != NULL)
     CDL_TRY(base_list_split("--text-columns", s->text_columns, &file->columns));
   const cdl_status status = describe_source(s, need, session, &file->columns, &file->source);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     cli_own_file_release(file);
   return status;
 }
@@ -228,13 +232,14 @@ cdl_status cli_examples_check_pairs(const train_session *session, const cdl_data
   const adapter_names *trained = &session->adapter_config.text_columns;
   const bool pair = cdl_dataset_is_pair(dataset);
   if (trained->count == 0 || pair == (trained->count == 2))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const char *path = cdl_dataset_get_part(dataset, 0).path;
-  return pair
-             ? cdl_fail(CDL_DATA, "%s: pairs of texts; the model was trained on single ones, '%s'",
-                        path, trained->item[0])
-             : cdl_fail(CDL_DATA, "%s: single texts; the model was trained on pairs, '%s' and '%s'",
-                        path, trained->item[0], trained->item[1]);
+  return pair ? cdl_fail(CDL_STATUS_DATA,
+                         "%s: pairs of texts; the model was trained on single ones, '%s'", path,
+                         trained->item[0])
+              : cdl_fail(CDL_STATUS_DATA,
+                         "%s: single texts; the model was trained on pairs, '%s' and '%s'", path,
+                         trained->item[0], trained->item[1]);
 }
 
 cdl_status cli_examples_read(const cli_example_source *source, cli_label_need need,
@@ -243,15 +248,15 @@ cdl_status cli_examples_read(const cli_example_source *source, cli_label_need ne
   *e = (cli_examples){0};
   cdl_status status = source->task != NULL ? read_task(source, need, session, e)
                                            : read_own_file(source, need, session, e);
-  if (status == CDL_OK && session != NULL)
+  if (status == CDL_STATUS_OK && session != NULL)
     status = cli_examples_check_pairs(session, e->dataset);
-  if (status == CDL_OK && e->rows == NULL) {
+  if (status == CDL_STATUS_OK && e->rows == NULL) {
     e->count = cdl_dataset_count(e->dataset);
     e->rows = train_all_rows(e->count);
     if (e->rows == NULL)
-      status = cdl_fail(CDL_MEMORY, "out of memory: %zu examples", e->count);
+      status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu examples", e->count);
   }
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     cli_examples_close(e);
   return status;
 }
@@ -269,7 +274,7 @@ cdl_status cli_open_model(const train_inference_settings *settings,
                           const cli_example_source *source, train_session *session)
 {
   if (settings->model == NULL)
-    return cdl_fail(CDL_USAGE, "give --model: the folder of the encoder");
+    return cdl_fail(CDL_STATUS_USAGE, "give --model: the folder of the encoder");
   CDL_TRY(cli_examples_check(source));
   return train_session_open_inference(session, settings);
 }
@@ -280,12 +285,12 @@ cdl_status cli_open_for_inference(const train_inference_settings *settings,
 {
   CDL_TRY(cli_open_model(settings, source, session));
   cdl_status status = cli_examples_read(source, need, session, examples);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     status = train_session_tokenize(session, examples->dataset);
-    if (status != CDL_OK)
+    if (status != CDL_STATUS_OK)
       cli_examples_close(examples);
   }
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     train_session_close(session);
   return status;
 }
@@ -295,10 +300,10 @@ cdl_status cli_check_finite(const train_session *session, const cli_examples *e,
 {
   for (int c = 0; c < session->labels; c++)
     if (!isfinite(logits[c]))
-      return cdl_fail(CDL_NUMERIC,
+      return cdl_fail(CDL_STATUS_NUMERIC,
                       "%s: example %" PRIu64 " (line %u): the model's output is not finite",
-                      e->split, index, cdl_dataset_example(e->dataset, row).line);
-  return CDL_OK;
+                      e->split, index, cdl_dataset_get(e->dataset, row).line);
+  return CDL_STATUS_OK;
 }
 
 static cdl_status check_all_finite(const train_session *session, const cli_examples *e,
@@ -307,7 +312,7 @@ static cdl_status check_all_finite(const train_session *session, const cli_examp
   for (size_t i = 0; i < e->count; i++)
     CDL_TRY(cli_check_finite(session, e, e->rows[i], e->rows[i],
                              logits + (size_t)e->rows[i] * (size_t)session->labels));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cli_logits(train_session *session, const cli_examples *e, float **logits)
@@ -320,18 +325,18 @@ cdl_status cli_logits(train_session *session, const cli_examples *e, float **log
   *logits = calloc(cdl_dataset_count(e->dataset) * (size_t)session->labels + 1, sizeof **logits);
   if (*logits == NULL) {
     train_evaluation_release(&evaluation);
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu logits", e->count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu logits", e->count);
   }
-  cdl_status status = cdl_encoder_plan(session->encoder, session->queue, (cdl_batch_limits){0},
-                                       train_evaluation_limits(&evaluation));
+  cdl_status status = encoder_plan(session->encoder, session->queue, (encoder_batch_limits){0},
+                                   train_evaluation_limits(&evaluation));
   cli_signals_defer();
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = train_evaluation_run(&evaluation, session->encoder, session->queue, *logits,
                                   cli_signals_flag());
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = check_all_finite(session, e, *logits);
   train_evaluation_release(&evaluation);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     free(*logits);
     *logits = NULL;
   }

@@ -27,12 +27,14 @@ static bool is_onnx(const request *r)
 static cdl_status check(const request *r)
 {
   if (strcmp(r->format, "peft") != 0 && !is_onnx(r))
-    return cdl_fail(CDL_USAGE, "--format %s: peft and onnx are what export writes", r->format);
+    return cdl_fail(CDL_STATUS_USAGE, "--format %s: peft and onnx are what export writes",
+                    r->format);
   if (r->settings.model == NULL)
-    return cdl_fail(CDL_USAGE, "export wants --model: the encoder that the adapter is for");
+    return cdl_fail(CDL_STATUS_USAGE, "export wants --model: the encoder that the adapter is for");
   if (r->settings.adapter == NULL && !is_onnx(r))
-    return cdl_fail(CDL_USAGE, "export wants --adapter: what to export");
-  return r->output != NULL ? CDL_OK : cdl_fail(CDL_USAGE, "export wants --output: the new folder");
+    return cdl_fail(CDL_STATUS_USAGE, "export wants --adapter: what to export");
+  return r->output != NULL ? CDL_STATUS_OK
+                           : cdl_fail(CDL_STATUS_USAGE, "export wants --output: the new folder");
 }
 
 /* ---- The formats ---- */
@@ -47,7 +49,7 @@ static cdl_status tells_types(const train_session *session, bool *tells)
   for (size_t i = 0; i < encoding.count; i++)
     *tells = *tells || encoding.type_ids[i] != 0;
   cdl_encoding_release(&encoding);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static const char *tokenizer_of(const train_session *session, const char *base)
@@ -67,8 +69,8 @@ static cdl_status write_onnx(const train_session *session, const char *base, con
 {
   bool types;
   CDL_TRY(tells_types(session, &types));
-  const cdl_problem problem =
-      session->regression ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_CLASSIFICATION;
+  const model_problem problem =
+      session->regression ? MODEL_PROBLEM_REGRESSION : MODEL_PROBLEM_CLASSIFICATION;
   const adapter_model_origin origin = {.base = base,
                                        .tokenizer = tokenizer_of(session, base),
                                        .labels = (const char *const *)session->label_names,
@@ -82,12 +84,12 @@ static cdl_status write_onnx(const train_session *session, const char *base, con
 static cdl_status merge(const train_session *session, double *change)
 {
   cli_probe probe;
-  if (!cdl_encoder_merges_whole(session->encoder))
-    return cdl_fail(CDL_UNSUPPORTED,
+  if (!encoder_merges_whole(session->encoder))
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
                     "use_x type2 multiplies tokens with each other: no weights hold it");
   CDL_TRY(cli_probe_begin(&probe, session));
-  cdl_status status = cdl_encoder_merge(session->encoder, session->queue);
-  if (status == CDL_OK)
+  cdl_status status = encoder_merge(session->encoder, session->queue);
+  if (status == CDL_STATUS_OK)
     status = cli_probe_change(&probe, session, change);
   cli_probe_end(&probe);
   return status;
@@ -117,7 +119,7 @@ static cdl_status run(const void *command, cli_notices *notices)
   const bool merged = is_onnx(r) && session.adapter != NULL;
   const cdl_status status = export(r, &session, &change);
   train_session_close(&session);
-  if (status == CDL_OK && merged)
+  if (status == CDL_STATUS_OK && merged)
     printf(
         "%s: the largest change of a logit by merging is %.3g, on %d sequences of random tokens\n",
         base_visible(r->output).text, change, CLI_PROBE_SEQUENCES);

@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/visible.h"
-#include "condlora/adapter.h"
+#include "model/adapter/adapter.h"
 #include "model/adapter/config.h"
 #include "model/files/checkpoint.h"
 #include "model/files/family.h"
@@ -49,19 +49,19 @@ static cdl_status add_line(tensor_table *t, const tensor_line *line)
     if (strcmp(t->lines[i].name, line->name) == 0 && strcmp(t->lines[i].shape, line->shape) == 0 &&
         strcmp(t->lines[i].type, line->type) == 0) {
       t->lines[i].count++;
-      return CDL_OK;
+      return CDL_STATUS_OK;
     }
   if (t->count == t->capacity) {
     const size_t capacity = 2 * t->capacity + 64;
     tensor_line *lines = realloc(t->lines, capacity * sizeof *lines);
     if (lines == NULL)
-      return cdl_fail(CDL_MEMORY, "out of memory: %zu tensors", t->count);
+      return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu tensors", t->count);
     t->lines = lines;
     t->capacity = capacity;
   }
   t->lines[t->count] = *line;
   t->lines[t->count++].count = 1;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static void format_shape(const int64_t *shape, size_t rank, char *text, size_t bytes)
@@ -82,11 +82,11 @@ static bool is_head(const char *name)
 static cdl_status collect(const cdl_safetensors *file, tensor_table *t)
 {
   for (size_t i = 0; i < cdl_safetensors_count(file); i++) {
-    const cdl_stored_tensor *s = cdl_safetensors_at(file, i);
+    const cdl_stored_tensor *s = cdl_safetensors_get(file, i);
     tensor_line line = {.numbers = 1};
     for (uint32_t d = 0; d < s->rank; d++)
       line.numbers *= s->shape[d];
-    char shown[CDL_NAME_BYTES];
+    char shown[MODEL_NAME_BYTES];
     base_make_visible(s->name, strlen(s->name), shown, sizeof shown);
     collapse_layer(shown, line.name, sizeof line.name);
     format_shape(s->shape, s->rank, line.shape, sizeof line.shape);
@@ -95,7 +95,7 @@ static cdl_status collect(const cdl_safetensors *file, tensor_table *t)
       *(is_head(s->name) ? &t->head : &t->rest) += line.numbers;
     CDL_TRY(add_line(t, &line));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static void print_lines(const char *title, const tensor_table *t)
@@ -122,7 +122,7 @@ static json_t *tensors_json(const cdl_safetensors *file)
 {
   json_t *array = json_array();
   for (size_t i = 0; i < cdl_safetensors_count(file); i++) {
-    const cdl_stored_tensor *s = cdl_safetensors_at(file, i);
+    const cdl_stored_tensor *s = cdl_safetensors_get(file, i);
     json_t *shape = json_array();
     for (uint32_t d = 0; d < s->rank; d++)
       base_json_append(&shape, json_integer(s->shape[d]));
@@ -158,25 +158,25 @@ static bool module_of(const char *name, char *path, size_t bytes)
   return true;
 }
 
-typedef cdl_status module_visitor(const cdl_adapted_module *module, void *user);
+typedef cdl_status module_visitor(const adapter_module *module, void *user);
 
 static cdl_status visit_modules(const adapter_config *c, const cdl_safetensors *file,
                                 module_visitor *visit, void *user)
 {
   for (size_t i = 0; i < cdl_safetensors_count(file); i++) {
-    const cdl_stored_tensor *s = cdl_safetensors_at(file, i);
+    const cdl_stored_tensor *s = cdl_safetensors_get(file, i);
     char path[256];
-    cdl_adapted_module module;
+    adapter_module module;
     if (s->rank != 2 || s->shape[0] < 1 || !module_of(s->name, path, sizeof path))
       continue;
     CDL_TRY(adapter_config_module(c, path, s->shape[0], &module));
     CDL_TRY(visit(&module, user));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Those of all layers that are alike are one line. */
-static cdl_status add_module_line(const cdl_adapted_module *m, void *user)
+static cdl_status add_module_line(const adapter_module *m, void *user)
 {
   tensor_line line = {0};
   collapse_layer(m->path, line.name, sizeof line.name);
@@ -185,11 +185,11 @@ static cdl_status add_module_line(const cdl_adapted_module *m, void *user)
   return add_line(user, &line);
 }
 
-static cdl_status add_module_json(const cdl_adapted_module *m, void *user)
+static cdl_status add_module_json(const adapter_module *m, void *user)
 {
   base_json_append(user, json_pack("{ss sI sf sf}", "path", m->path, "rank", (json_int_t)m->rank,
                                    "alpha", m->alpha, "scale", m->scale));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- The whole of it ---- */
@@ -205,13 +205,13 @@ static void print_values(const char *label, const adapter_module_values *values)
   putchar('\n');
 }
 
-static void print_option(const cdl_adapter_option *o, double value)
+static void print_option(const adapter_option *o, double value)
 {
   printf("%-12s%s", o->name, strlen(o->name) < 12 ? "" : " ");
-  if (o->kind == CDL_OPTION_CHOICE) {
-    const cdl_adapter_word word = cdl_adapter_choice_text(o, (int)value);
+  if (o->kind == ADAPTER_OPTION_CHOICE) {
+    const adapter_word word = adapter_choice_text(o, (int)value);
     printf("%.*s\n", (int)word.bytes, word.text);
-  } else if (o->kind == CDL_OPTION_FLAG)
+  } else if (o->kind == ADAPTER_OPTION_FLAG)
     puts(value != 0 ? "true" : "false");
   else
     printf("%g\n", value);
@@ -232,11 +232,10 @@ static void print_low_rank(const adapter_config *c)
     printf("%-12s%s\n", "without", base_visible(c->excluded_pattern).text);
   print_values("ranks", &c->rank_pattern);
   print_values("alphas", &c->alpha_pattern);
-  if (c->bias != CDL_BIAS_NONE)
+  if (c->bias != ADAPTER_BIAS_NONE)
     printf("%-12s%s\n", "biases", biases[c->bias]);
   size_t count;
-  const cdl_adapter_option *options =
-      cdl_adapter_options(cdl_adapter_method_of(c->peft_type), &count);
+  const adapter_option *options = adapter_options(adapter_method_of(c->peft_type), &count);
   for (size_t i = 0; i < count; i++)
     if (c->options[i] != options[i].fallback)
       print_option(&options[i], c->options[i]);
@@ -267,7 +266,7 @@ static void print_ranks(json_t *pattern)
   printf("%-12s%zu of %zu\n", "ranks kept", kept, all);
   json_object_foreach(pattern, path, list)
   {
-    char kind[CDL_NAME_BYTES], name[CDL_NAME_BYTES];
+    char kind[MODEL_NAME_BYTES], name[MODEL_NAME_BYTES];
     bool first = true, before = true;
     json_t *same;
     collapse_layer(path, kind, sizeof kind);
@@ -281,7 +280,7 @@ static void print_ranks(json_t *pattern)
     if (!first)
       continue;
     const char *ending = strstr(kind, ".lora_E"); /* PEFT's name of Λ */
-    char shown[CDL_NAME_BYTES];
+    char shown[MODEL_NAME_BYTES];
     base_make_visible(kind, ending != NULL ? (size_t)(ending - kind) : strlen(kind), shown,
                       sizeof shown);
     printf("  %s:", shown);
@@ -298,8 +297,7 @@ static void print_ranks(json_t *pattern)
 static bool has_option(const adapter_config *c, const char *name)
 {
   size_t count;
-  const cdl_adapter_option *options =
-      cdl_adapter_options(cdl_adapter_method_of(c->peft_type), &count);
+  const adapter_option *options = adapter_options(adapter_method_of(c->peft_type), &count);
   for (size_t i = 0; i < count; i++)
     if (strcmp(options[i].name, name) == 0)
       return true;
@@ -361,8 +359,7 @@ static json_t *options_json(const adapter_config *c)
 {
   json_t *object = json_object();
   size_t count;
-  const cdl_adapter_option *options =
-      cdl_adapter_options(cdl_adapter_method_of(c->peft_type), &count);
+  const adapter_option *options = adapter_options(adapter_method_of(c->peft_type), &count);
   for (size_t i = 0; i < count; i++)
     base_json_set(&object, options[i].name, adapter_option_json(&options[i], c->options[i]));
   return object;
@@ -410,13 +407,13 @@ static cdl_status inspect_adapter(const char *folder, bool as_json)
   tensor_table table = {0}, lines = {0};
   json_t *modules = json_array();
   cdl_status status = collect(file, &table);
-  if (status == CDL_OK && as_json)
+  if (status == CDL_STATUS_OK && as_json)
     status = visit_modules(&config, file, add_module_json, &modules);
-  else if (status == CDL_OK)
+  else if (status == CDL_STATUS_OK)
     status = visit_modules(&config, file, add_module_line, &lines);
-  if (status == CDL_OK && as_json)
+  if (status == CDL_STATUS_OK && as_json)
     status = cli_stdout_json(adapter_json(&config, &table, file, json_incref(modules)));
-  else if (status == CDL_OK)
+  else if (status == CDL_STATUS_OK)
     print_adapter(folder, &config, &table, &lines);
   json_decref(modules);
   free(lines.lines);
@@ -434,25 +431,25 @@ typedef struct {
 } reachable;
 
 /* Asks an encoder of this shape; its weights are never touched. */
-static cdl_status collect_sites(const cdl_model_config *config, reachable *r)
+static cdl_status collect_modules(const model_config *config, reachable *r)
 {
   const cdl_backend_options options = {.threads = 1};
   cdl_backend *backend;
   cdl_queue *queue = NULL;
-  cdl_encoder *encoder = NULL;
+  model_encoder *encoder = NULL;
   CDL_TRY(cdl_backend_open("cpu", &options, &backend));
   cdl_status status = cdl_queue_create(backend, &queue);
-  if (status == CDL_OK)
-    status = cdl_encoder_create(queue, config, 2, &encoder);
-  for (size_t i = 0; status == CDL_OK && i < cdl_encoder_site_count(encoder); i++) {
-    const cdl_site *site = &cdl_encoder_sites(encoder)[i];
-    tensor_line line = {.numbers = cdl_elements(site->weight)};
-    collapse_layer(site->path, line.name, sizeof line.name);
-    format_shape(&site->weight.size[2], 2, line.shape, sizeof line.shape);
+  if (status == CDL_STATUS_OK)
+    status = encoder_create(queue, config, 2, &encoder);
+  for (size_t i = 0; status == CDL_STATUS_OK && i < encoder_module_count(encoder); i++) {
+    const encoder_module *module = &encoder_modules(encoder)[i];
+    tensor_line line = {.numbers = cdl_tensor_elements(module->weight)};
+    collapse_layer(module->path, line.name, sizeof line.name);
+    format_shape(&module->weight.size[2], 2, line.shape, sizeof line.shape);
     status = add_line(&r->lines, &line);
-    base_json_append(&r->paths, json_string(site->path));
+    base_json_append(&r->paths, json_string(module->path));
   }
-  cdl_encoder_destroy(encoder);
+  encoder_destroy(encoder);
   if (queue != NULL)
     cdl_queue_destroy(queue);
   (void)cdl_backend_close(backend);
@@ -462,14 +459,14 @@ static cdl_status collect_sites(const cdl_model_config *config, reachable *r)
 static void print_model(const char *folder, const model_checkpoint *checkpoint,
                         const tensor_table *t, const reachable *r)
 {
-  const cdl_model_config *c = model_checkpoint_config(checkpoint);
+  const model_config *c = model_checkpoint_config(checkpoint);
   const int64_t labels = model_checkpoint_head_labels(checkpoint);
   printf("%-12s%s\n", "model", base_visible(folder).text);
   printf("%-12s%s, %" PRId64 " layers, %" PRId64 " wide, %" PRId64 " heads, %" PRId64 " inside\n",
-         "encoder", cdl_family_name(c->family), c->layers, c->hidden_size, c->heads,
+         "encoder", model_family_name(c->family), c->layers, c->hidden_size, c->heads,
          c->intermediate_size);
   printf("%-12s%" PRId64 " tokens, at most %" PRId64 " in an example\n", "vocabulary",
-         c->vocabulary_size, cdl_model_config_max_tokens(c));
+         c->vocabulary_size, model_config_max_tokens(c));
   if (labels == 0)
     printf("%-12snone: training draws one\n", "head");
   else if (labels == 1)
@@ -494,7 +491,7 @@ static void print_model(const char *folder, const model_checkpoint *checkpoint,
 static json_t *model_json(const model_checkpoint *checkpoint, const tensor_table *t,
                           const cdl_safetensors *file, const reachable *r)
 {
-  const cdl_model_config *c = model_checkpoint_config(checkpoint);
+  const model_config *c = model_checkpoint_config(checkpoint);
   char fingerprint[20];
   snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64,
            model_checkpoint_fingerprint(checkpoint));
@@ -502,11 +499,11 @@ static json_t *model_json(const model_checkpoint *checkpoint, const tensor_table
   for (int64_t i = 0; c->label_names != NULL && i < c->label_count; i++)
     base_json_append(&labels, json_string(c->label_names[i]));
   return json_pack("{ss ss sI sI sI sI sI sI sI so ss s{sI sI} sO so}", "kind", "model", "family",
-                   cdl_family_name(c->family), "layers", (json_int_t)c->layers, "hidden_size",
+                   model_family_name(c->family), "layers", (json_int_t)c->layers, "hidden_size",
                    (json_int_t)c->hidden_size, "heads", (json_int_t)c->heads, "intermediate_size",
                    (json_int_t)c->intermediate_size, "vocabulary_size",
                    (json_int_t)c->vocabulary_size, "max_tokens",
-                   (json_int_t)cdl_model_config_max_tokens(c), "head_labels",
+                   (json_int_t)model_config_max_tokens(c), "head_labels",
                    (json_int_t)model_checkpoint_head_labels(checkpoint), "labels", labels,
                    "fingerprint", fingerprint, "parameters", "body", (json_int_t)t->rest, "head",
                    (json_int_t)t->head, "targets", r->paths, "tensors", tensors_json(file));
@@ -517,25 +514,25 @@ static cdl_status inspect_model(const char *folder, bool as_json)
   model_checkpoint *checkpoint;
   cdl_safetensors *file = NULL;
   tensor_table table = {0};
-  reachable sites = {.paths = json_array()};
+  reachable modules = {.paths = json_array()};
   cdl_status status = model_checkpoint_open(folder, &checkpoint);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     status = cdl_safetensors_open(folder, &file);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = collect(file, &table);
-    if (status == CDL_OK)
-      status = collect_sites(model_checkpoint_config(checkpoint), &sites);
-    if (status == CDL_OK && as_json)
-      status = cli_stdout_json(model_json(checkpoint, &table, file, &sites));
-    else if (status == CDL_OK)
-      print_model(folder, checkpoint, &table, &sites);
+    if (status == CDL_STATUS_OK)
+      status = collect_modules(model_checkpoint_config(checkpoint), &modules);
+    if (status == CDL_STATUS_OK && as_json)
+      status = cli_stdout_json(model_json(checkpoint, &table, file, &modules));
+    else if (status == CDL_STATUS_OK)
+      print_model(folder, checkpoint, &table, &modules);
     model_checkpoint_note_left_out(checkpoint);
     model_checkpoint_close(checkpoint);
   }
   cdl_safetensors_close(file);
   free(table.lines);
-  free(sites.lines.lines);
-  json_decref(sites.paths);
+  free(modules.lines.lines);
+  json_decref(modules.paths);
   return status;
 }
 
@@ -556,14 +553,14 @@ cdl_status cli_inspect(int count, char **arguments)
   bool helped;
   CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
   if (helped)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (folder == NULL)
-    return cdl_fail(CDL_USAGE, "give the folder of a model or an adapter");
+    return cdl_fail(CDL_STATUS_USAGE, "give the folder of a model or an adapter");
   char *own = adapter_folder_find(folder);
   char *config = own != NULL ? base_path_join(own, "adapter_config.json") : NULL;
   cdl_status status;
   if (config == NULL)
-    status = cdl_fail(CDL_MEMORY, "out of memory: %s", folder);
+    status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", folder);
   else if (base_file_exists(config))
     status = inspect_adapter(own, as_json);
   else

@@ -40,7 +40,7 @@ static void print_usage(FILE *to)
         "Fine-tunes Transformer encoders with CondLoRA and other low-rank adapters:\n",
         to);
   for (int i = 0; i < MODEL_FAMILY_COUNT; i++)
-    fprintf(to, "%s%s", i > 0 ? ", " : "", cdl_family_name((cdl_family)i));
+    fprintf(to, "%s%s", i > 0 ? ", " : "", model_family_name((model_family)i));
   fputs(".\n\n", to);
   for (size_t i = 0; i < COMMAND_COUNT; i++)
     fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
@@ -54,7 +54,7 @@ static cdl_status unknown_command(const char *name)
   const char *names[COMMAND_COUNT];
   for (size_t i = 0; i < COMMAND_COUNT; i++)
     names[i] = commands[i].name;
-  return cdl_fail(CDL_USAGE,
+  return cdl_fail(CDL_STATUS_USAGE,
                   "there is no command %s; the nearest is %s (condlora --help lists all)", name,
                   base_nearest(name, names, COMMAND_COUNT));
 }
@@ -84,7 +84,7 @@ static cdl_status run(int count, char **arguments)
     print_usage(stdout);
   else
     return unknown_command(name);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* A standard stream that is closed would give its number to the next file opened, and messages
@@ -108,12 +108,12 @@ int main(int count, char **arguments)
     return EXIT_USAGE;
   }
   cdl_status status = run(count - 1, arguments + 1);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = cli_stdout_flush();
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     return EXIT_SUCCESS;
   fprintf(stderr, "condlora: %s\n", cdl_error_message());
-  if (status == CDL_CANCELLED && cli_signals_caught() != 0)
+  if (status == CDL_STATUS_CANCELLED && cli_signals_caught() != 0)
     return CLI_EXIT_SIGNALLED + cli_signals_caught();
-  return status == CDL_USAGE ? EXIT_USAGE : EXIT_FAILED;
+  return status == CDL_STATUS_USAGE ? EXIT_USAGE : EXIT_FAILED;
 }

@@ -18,10 +18,11 @@ typedef struct {
 static cdl_status check(const merging *m)
 {
   if (m->settings.model == NULL)
-    return cdl_fail(CDL_USAGE, "merge wants --model: the encoder that the adapter is for");
+    return cdl_fail(CDL_STATUS_USAGE, "merge wants --model: the encoder that the adapter is for");
   if (m->settings.adapter == NULL)
-    return cdl_fail(CDL_USAGE, "merge wants --adapter: what to merge into it");
-  return m->output != NULL ? CDL_OK : cdl_fail(CDL_USAGE, "merge wants --output: the new folder");
+    return cdl_fail(CDL_STATUS_USAGE, "merge wants --adapter: what to merge into it");
+  return m->output != NULL ? CDL_STATUS_OK
+                           : cdl_fail(CDL_STATUS_USAGE, "merge wants --output: the new folder");
 }
 
 /* ---- What merging changes ---- */
@@ -45,9 +46,9 @@ static cdl_status compare(const train_inference_settings *settings, const char *
 
 static cdl_status write_merged(train_session *session, const char *base, const char *folder)
 {
-  const cdl_problem problem =
-      session->regression ? CDL_PROBLEM_REGRESSION : CDL_PROBLEM_CLASSIFICATION;
-  CDL_TRY(cdl_encoder_merge(session->encoder, session->queue));
+  const model_problem problem =
+      session->regression ? MODEL_PROBLEM_REGRESSION : MODEL_PROBLEM_CLASSIFICATION;
+  CDL_TRY(encoder_merge(session->encoder, session->queue));
   const adapter_model_origin origin = {
       .base = base,
       .tokenizer = session->tokenizer_folder != NULL ? session->tokenizer_folder : base,
@@ -65,9 +66,9 @@ static cdl_status merge(train_session *session, const train_inference_settings *
   cli_new_folder folder;
   CDL_TRY(cli_probe_begin(&p, session));
   cdl_status status = cli_new_folder_begin(&folder, output);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     status = write_merged(session, settings->model, folder.temporary);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = compare(settings, folder.temporary, &p, change);
     status = cli_new_folder_finish(&folder, status);
   }
@@ -83,13 +84,13 @@ static cdl_status run(const void *command, cli_notices *notices)
   double change = 0;
   CDL_TRY(train_session_open_inference(&session, &m->settings));
   cli_notices_release(notices);
-  cdl_status status =
-      cdl_encoder_merges_whole(session.encoder)
-          ? merge(&session, &m->settings, m->output, &change)
-          : cdl_fail(CDL_UNSUPPORTED, "use_x type2 multiplies tokens with each other: no weights "
-                                      "hold it");
+  cdl_status status = encoder_merges_whole(session.encoder)
+                          ? merge(&session, &m->settings, m->output, &change)
+                          : cdl_fail(CDL_STATUS_UNSUPPORTED,
+                                     "use_x type2 multiplies tokens with each other: no weights "
+                                     "hold it");
   train_session_close(&session);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     printf("%s: the largest change of a logit is %.3g, on %d sequences of random tokens\n",
            base_visible(m->output).text, change, CLI_PROBE_SEQUENCES);
   return status;

@@ -44,8 +44,8 @@ static bool same_file(const char *folder, const char *other, const char *name)
   char *paths[] = {base_path_join(folder, name), base_path_join(other, name)};
   base_mapping files[2] = {{0}, {0}};
   bool same = paths[0] != NULL && paths[1] != NULL &&
-              base_file_map(paths[0], &files[0]) == CDL_OK &&
-              base_file_map(paths[1], &files[1]) == CDL_OK;
+              base_file_map(paths[0], &files[0]) == CDL_STATUS_OK &&
+              base_file_map(paths[1], &files[1]) == CDL_STATUS_OK;
   same = same && files[0].size == files[1].size &&
          memcmp(files[0].data, files[1].data, files[0].size) == 0;
   for (int i = 0; i < 2; i++) {
@@ -70,7 +70,7 @@ static bool same_folder(const char *folder, const char *other)
 
 static cdl_status fail_existing(const char *path)
 {
-  return cdl_fail(CDL_ARGUMENT, "%s: exists already; --output wants a new folder", path);
+  return cdl_fail(CDL_STATUS_ARGUMENT, "%s: exists already; --output wants a new folder", path);
 }
 
 /* ---- Making one ---- */
@@ -90,10 +90,10 @@ static cdl_status make_parents(const char *path)
 {
   const char *slash = strrchr(path, '/');
   if (slash == NULL || slash == path)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   char *parent = strndup(path, (size_t)(slash - path));
   if (parent == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   const cdl_status status = base_folder_make(parent);
   free(parent);
   return status;
@@ -108,19 +108,19 @@ cdl_status cli_new_folder_begin(cli_new_folder *f, const char *path)
     length--;
   f->path = strndup(path, length);
   if (f->path == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  cdl_status status = CDL_OK;
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
+  cdl_status status = CDL_STATUS_OK;
   if (length == 0)
-    status = cdl_fail(CDL_ARGUMENT, "the name of a folder is empty");
+    status = cdl_fail(CDL_STATUS_ARGUMENT, "the name of a folder is empty");
   else if (lstat(f->path, &facts) == 0 && (!S_ISDIR(facts.st_mode) || count_files(f->path) < 1))
     status = fail_existing(path);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = make_parents(f->path);
-  if (status == CDL_OK && (!base_folder_open_of(f->path, &f->parent) ||
-                           !base_temporary_folder(f->path, &f->temporary, &f->descriptor)))
-    status = cdl_fail(errno == ENOMEM ? CDL_MEMORY : CDL_IO, "%s: cannot be made: %s", path,
-                      strerror(errno));
-  if (status != CDL_OK)
+  if (status == CDL_STATUS_OK && (!base_folder_open_of(f->path, &f->parent) ||
+                                  !base_temporary_folder(f->path, &f->temporary, &f->descriptor)))
+    status = cdl_fail(errno == ENOMEM ? CDL_STATUS_MEMORY : CDL_STATUS_IO, "%s: cannot be made: %s",
+                      path, strerror(errno));
+  if (status != CDL_STATUS_OK)
     release(f);
   return status;
 }
@@ -144,7 +144,7 @@ static int move(const char *from, const char *to)
 
 static cdl_status fail_to_make(const cli_new_folder *f)
 {
-  return cdl_fail(CDL_IO, "%s: cannot be made: %s", f->path, strerror(errno));
+  return cdl_fail(CDL_STATUS_IO, "%s: cannot be made: %s", f->path, strerror(errno));
 }
 
 static cdl_status put_in_place(const cli_new_folder *f)
@@ -157,10 +157,10 @@ static cdl_status put_in_place(const cli_new_folder *f)
     if (!same_folder(f->temporary, f->path))
       return fail_existing(f->path);
     base_temporary_remove_folder(f->temporary);
-    return base_sync_folder(f->parent) == 0 ? CDL_OK : fail_to_make(f);
+    return base_sync_folder(f->parent) == 0 ? CDL_STATUS_OK : fail_to_make(f);
   }
   if (base_sync_folder(f->parent) == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const cdl_status status = fail_to_make(f);
   (void)move(f->path, f->temporary);
   return status;
@@ -168,9 +168,9 @@ static cdl_status put_in_place(const cli_new_folder *f)
 
 cdl_status cli_new_folder_finish(cli_new_folder *f, cdl_status status)
 {
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = put_in_place(f);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     base_temporary_remove_folder(f->temporary);
   release(f);
   return status;

@@ -45,7 +45,7 @@ static cdl_status unknown_option(const cli_grammar *g, const char *name)
       count++;
     }
   names[count++] = "help";
-  return cdl_fail(CDL_USAGE, "there is no option --%s; %s", name,
+  return cdl_fail(CDL_STATUS_USAGE, "there is no option --%s; %s", name,
                   base_hint_for(name, names, count, "--").text);
 }
 
@@ -57,9 +57,9 @@ static cdl_status read_whole(const char *name, const char *value, int64_t *numbe
   errno = 0;
   const long long read = strtoll(value, &end, 10);
   if (!isdigit((unsigned char)value[0]) || *end != '\0' || errno != 0)
-    return cdl_fail(CDL_USAGE, "--%s wants a whole number from 0, not '%s'", name, value);
+    return cdl_fail(CDL_STATUS_USAGE, "--%s wants a whole number from 0, not '%s'", name, value);
   *number = read;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status set_option(const cli_option *o, const char *value)
@@ -67,15 +67,16 @@ static cdl_status set_option(const cli_option *o, const char *value)
   switch (o->kind) {
   case CLI_TEXT:
     if (strchr(o->placeholder, '|') != NULL && !base_is_listed(o->placeholder, value))
-      return cdl_fail(CDL_USAGE, "--%s is one of %s, not '%s'", o->name, o->placeholder, value);
+      return cdl_fail(CDL_STATUS_USAGE, "--%s is one of %s, not '%s'", o->name, o->placeholder,
+                      value);
     *(const char **)o->target = value;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   case CLI_TEXTS: {
     cli_texts *texts = o->target;
     if (texts->count == CLI_TEXTS_MAX)
-      return cdl_fail(CDL_USAGE, "--%s is given more than %d times", o->name, CLI_TEXTS_MAX);
+      return cdl_fail(CDL_STATUS_USAGE, "--%s is given more than %d times", o->name, CLI_TEXTS_MAX);
     texts->item[texts->count++] = value;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   case CLI_WHOLE:
     return read_whole(o->name, value, o->target);
@@ -83,23 +84,23 @@ static cdl_status set_option(const cli_option *o, const char *value)
     int64_t number = 0;
     CDL_TRY(read_whole(o->name, value, &number));
     if (number > MOST_THREADS)
-      return cdl_fail(CDL_USAGE, "--%s is at most %d, not %s", o->name, MOST_THREADS, value);
+      return cdl_fail(CDL_STATUS_USAGE, "--%s is at most %d, not %s", o->name, MOST_THREADS, value);
     *(int *)o->target = (int)number;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   case CLI_REAL:
     if (!base_number_parse(value, strlen(value), o->target))
-      return cdl_fail(CDL_USAGE, "--%s wants a number, not '%s'", o->name, value);
-    return CDL_OK;
+      return cdl_fail(CDL_STATUS_USAGE, "--%s wants a number, not '%s'", o->name, value);
+    return CDL_STATUS_OK;
   case CLI_FLAG:
     if (value != NULL && !base_is_listed("true|false", value))
-      return cdl_fail(CDL_USAGE, "--%s is true or false, not '%s'", o->name, value);
+      return cdl_fail(CDL_STATUS_USAGE, "--%s is true or false, not '%s'", o->name, value);
     *(bool *)o->target = value == NULL || strcmp(value, "true") == 0;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   case CLI_GROUP:
     break;
   }
-  return cdl_fail(CDL_ARGUMENT, "a group is no option");
+  return cdl_fail(CDL_STATUS_ARGUMENT, "a group is no option");
 }
 
 /* The option of a name: one of the command's own, or a setting. */
@@ -135,19 +136,19 @@ static cdl_status read_option(const cli_grammar *g, int count, char **arguments,
   if (o.seen == NULL)
     return unknown_option(g, name);
   if (*o.seen && (o.own == NULL || o.own->kind != CLI_TEXTS))
-    return cdl_fail(CDL_USAGE, "--%s is given twice", name);
+    return cdl_fail(CDL_STATUS_USAGE, "--%s is given twice", name);
   *o.seen = true;
 
   const bool flag = o.own != NULL ? o.own->kind == CLI_FLAG : o.setting->kind == TRAIN_KIND_FLAG;
   const char *value = equals != NULL ? equals + 1 : NULL;
   if (value == NULL && !flag) {
     if (*at + 1 == count || strncmp(arguments[*at + 1], "--", 2) == 0)
-      return cdl_fail(CDL_USAGE, "--%s wants a value: %s", name,
+      return cdl_fail(CDL_STATUS_USAGE, "--%s wants a value: %s", name,
                       o.own != NULL ? o.own->placeholder : o.setting->placeholder);
     value = arguments[++*at];
   }
   if (!flag && value[0] == '\0')
-    return cdl_fail(CDL_USAGE, "--%s wants a value, not an empty one", name);
+    return cdl_fail(CDL_STATUS_USAGE, "--%s wants a value, not an empty one", name);
   return o.own != NULL ? set_option(o.own, value)
                        : train_settings_set(g->settings, o.setting, value);
 }
@@ -168,7 +169,7 @@ cdl_status cli_options_read(const cli_grammar *g, int count, char **arguments, b
   *helped = asks_for_help(count, arguments);
   if (*helped) {
     print_help(g);
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   for (int i = 0; i < count; i++) {
     const char *argument = arguments[i];
@@ -177,14 +178,15 @@ cdl_status cli_options_read(const cli_grammar *g, int count, char **arguments, b
     else if (!options_over && strncmp(argument, "--", 2) == 0)
       CDL_TRY(read_option(g, count, arguments, &i, own_seen));
     else if (!options_over && argument[0] == '-' && argument[1] != '\0')
-      return cdl_fail(CDL_USAGE, "there is no option %s; options begin with two dashes", argument);
+      return cdl_fail(CDL_STATUS_USAGE, "there is no option %s; options begin with two dashes",
+                      argument);
     else if (g->operand == NULL || *g->operand != NULL)
-      return cdl_fail(CDL_USAGE, "unexpected argument '%s'; options begin with two dashes",
+      return cdl_fail(CDL_STATUS_USAGE, "unexpected argument '%s'; options begin with two dashes",
                       argument);
     else
       *g->operand = argument;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Help ---- */
@@ -231,12 +233,12 @@ static void print_option(const char *name, const char *placeholder, const char *
 /* Of the method's own list. */
 static void print_method_option(const train_setting *setting, size_t width)
 {
-  const cdl_adapter_option *o = setting->option;
+  const adapter_option *o = setting->option;
   char text[512];
-  if (o->kind == CDL_OPTION_FLAG)
+  if (o->kind == ADAPTER_OPTION_FLAG)
     snprintf(text, sizeof text, "%s", setting->help);
-  else if (o->kind == CDL_OPTION_CHOICE) {
-    const cdl_adapter_word word = cdl_adapter_choice_text(o, (int)o->fallback);
+  else if (o->kind == ADAPTER_OPTION_CHOICE) {
+    const adapter_word word = adapter_choice_text(o, (int)o->fallback);
     snprintf(text, sizeof text, "%s [%.*s]", setting->help, (int)word.bytes, word.text);
   } else
     snprintf(text, sizeof text, "%s [%g]", setting->help, o->fallback);
@@ -264,7 +266,7 @@ static void print_settings(size_t width)
 {
   train_settings initial;
   json_t *defaults =
-      train_settings_init(&initial) == CDL_OK ? train_settings_json(&initial, false) : NULL;
+      train_settings_init(&initial) == CDL_STATUS_OK ? train_settings_json(&initial, false) : NULL;
   size_t count;
   const train_setting *list = train_setting_list(&count);
   for (size_t i = 0; i < count; i++)

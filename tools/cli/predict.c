@@ -73,27 +73,27 @@ static cdl_status write_window(line_writer *writer, train_session *session, cli_
 {
   float *logits;
   cdl_status status = cli_windows_logits(w, session, &logits);
-  for (size_t i = 0; status == CDL_OK && i < w->count; i++) {
+  for (size_t i = 0; status == CDL_STATUS_OK && i < w->count; i++) {
     const float *row = logits + (size_t)w->rows[i] * (size_t)session->labels;
     status = cli_check_finite(session, &w->all, w->rows[i], w->before + w->rows[i], row);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       write_line(writer, session, w->before + w->rows[i], row);
   }
   free(logits);
   const cdl_status flushed = cli_sink_flush(&writer->sink);
-  return status == CDL_OK ? flushed : status;
+  return status == CDL_STATUS_OK ? flushed : status;
 }
 
 static cdl_status write_windows(line_writer *writer, train_session *session, cli_windows *w,
                                 cli_notices *notices)
 {
   CDL_TRY(cli_windows_plan(session));
-  CDL_TRY(cdl_encoder_merge(session->encoder, session->queue));
+  CDL_TRY(encoder_merge(session->encoder, session->queue));
   for (;;) {
     CDL_TRY(cli_windows_next(w));
     cli_notices_release(notices);
     if (w->count == 0)
-      return CDL_OK;
+      return CDL_STATUS_OK;
     CDL_TRY(write_window(writer, session, w));
   }
 }
@@ -103,10 +103,11 @@ static cdl_status write_lines(const prediction *p, train_session *session, cli_w
 {
   line_writer writer = {.probabilities = calloc((size_t)session->labels, sizeof(double)),
                         .labels = quote_labels(session)};
-  cdl_status status = writer.probabilities != NULL && writer.labels != NULL
-                          ? cli_sink_begin(&writer.sink, p->output)
-                          : cdl_fail(CDL_MEMORY, "out of memory: %d labels", session->labels);
-  if (status == CDL_OK)
+  cdl_status status =
+      writer.probabilities != NULL && writer.labels != NULL
+          ? cli_sink_begin(&writer.sink, p->output)
+          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %d labels", session->labels);
+  if (status == CDL_STATUS_OK)
     status = cli_sink_finish(&writer.sink, write_windows(&writer, session, w, notices));
   for (int c = 0; writer.labels != NULL && c < session->labels; c++)
     free(writer.labels[c]);
@@ -126,11 +127,11 @@ static cdl_status write_submission(const char *path, const train_session *sessio
   if (classes == NULL || scores == NULL) {
     free(classes);
     free(scores);
-    return cdl_fail(CDL_MEMORY, "out of memory: %s", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", path);
   }
   base_output *output = NULL;
   cdl_status status = base_output_begin_named(path, &output);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     for (size_t i = 0; i < part.count; i++) {
       const float *row = logits + (part.first + i) * (size_t)session->labels;
       classes[i] = train_argmax(row, session->labels);
@@ -138,7 +139,7 @@ static cdl_status write_submission(const char *path, const train_session *sessio
     }
     status = data_submission_write(output, e->task, session->regression ? NULL : classes,
                                    session->regression ? scores : NULL, part.count);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = base_output_commit(output);
     else
       base_output_abort(output);
@@ -161,12 +162,13 @@ static cdl_status write_submissions(const prediction *p, const train_session *se
     char name[64];
     CDL_TRY(data_submission_name(e->task, part.name, name, sizeof name));
     char *path = base_path_join(p->output, name);
-    const cdl_status status = path != NULL ? write_submission(path, session, e, part, logits)
-                                           : cdl_fail(CDL_MEMORY, "out of memory: %s", p->output);
+    const cdl_status status = path != NULL
+                                  ? write_submission(path, session, e, part, logits)
+                                  : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", p->output);
     free(path);
     CDL_TRY(status);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- The command ---- */
@@ -175,16 +177,18 @@ static cdl_status check(const prediction *p)
 {
   CDL_TRY(cli_sink_check(p->output, p->source.input));
   if (strcmp(p->format, "glue") != 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (p->source.task == NULL)
-    return cdl_fail(CDL_USAGE, "--format glue wants --task: a submission is for a task of GLUE");
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "--format glue wants --task: a submission is for a task of GLUE");
   if (p->output == NULL || strcmp(p->output, "-") == 0)
     return cdl_fail(
-        CDL_USAGE,
+        CDL_STATUS_USAGE,
         "--format glue wants --output: the submission's file, for MNLI's two the folder");
   if (p->source.split != NULL && strcmp(p->source.split, "valid") == 0)
-    return cdl_fail(CDL_USAGE, "--format glue numbers the rows of a file; --split valid is none");
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "--format glue numbers the rows of a file; --split valid is none");
+  return CDL_STATUS_OK;
 }
 
 static cdl_status check_ids(const void *session, const cdl_dataset *dataset)
@@ -205,7 +209,7 @@ static cdl_status predict_lines(const prediction *p, cli_notices *notices)
                                            .user = &session};
   cdl_status status =
       cli_windows_open(&p->source, CLI_LABELS_OPTIONAL, &session, &tokenizer, WINDOW, &windows);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     status = write_lines(p, &session, &windows, notices);
     cli_windows_close(&windows);
   }
@@ -221,7 +225,7 @@ static cdl_status predict_submission(const prediction *p, cli_notices *notices)
   cli_notices_release(notices);
   float *logits;
   cdl_status status = cli_logits(&session, &examples, &logits);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = write_submissions(p, &session, &examples, logits);
   free(logits);
   cli_examples_close(&examples);

@@ -33,8 +33,8 @@ static cdl_status no_such_recipe(const char *folder, const char *name)
     used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "", names[i]);
   const cdl_status status =
       names != NULL && count > 0
-          ? cdl_fail(CDL_USAGE, "there is no recipe %s; there are %s", name, list)
-          : cdl_fail(CDL_ABSENT, "%s: no recipes here", folder);
+          ? cdl_fail(CDL_STATUS_USAGE, "there is no recipe %s; there are %s", name, list)
+          : cdl_fail(CDL_STATUS_ABSENT, "%s: no recipes here", folder);
   free(names);
   for (size_t i = 0; i < count; i++)
     free(entries[i]);
@@ -48,20 +48,20 @@ cdl_status cli_recipe_find(const char *name, char **path)
   *path = NULL;
   char *folder = cli_data_path("recipes");
   if (folder == NULL)
-    return cdl_fail(CDL_ABSENT,
+    return cdl_fail(CDL_STATUS_ABSENT,
                     "--recipe %s: the recipes are not installed; expected them in %s/recipes", name,
                     CLI_DATA);
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   const int length = snprintf(file, sizeof file, "%s%s", name, suffix);
   if (strchr(name, '/') != NULL || length >= (int)sizeof file)
-    status = cdl_fail(CDL_USAGE,
+    status = cdl_fail(CDL_STATUS_USAGE,
                       "--recipe wants a name such as rte-condlora, not '%s'; --config takes a file",
                       name);
   else if ((*path = base_path_join(folder, file)) == NULL)
-    status = cdl_fail(CDL_MEMORY, "out of memory: --recipe");
+    status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: --recipe");
   else if (!base_file_exists(*path))
     status = no_such_recipe(folder, name);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     free(*path);
     *path = NULL;
   }

@@ -45,13 +45,13 @@ static double option_value(const train_settings *s, const char *name)
 static described describe_method(const train_settings *s)
 {
   described d;
-  const bool conditioned = cdl_adapter_is_oriented(s->method);
+  const bool conditioned = adapter_is_oriented(s->method);
   size_t count;
-  const cdl_adapter_option *options = cdl_adapter_options(s->method, &count);
+  const adapter_option *options = adapter_options(s->method, &count);
   if (count > 0 && strcmp(options[0].name, "init_r") == 0)
     snprintf(d.text, sizeof d.text, "%s, ranks %g to %g, alpha %g", s->method,
              option_value(s, "init_r"), option_value(s, "target_r"), s->alpha);
-  else if (cdl_adapter_is_low_rank(s->method))
+  else if (adapter_is_low_rank(s->method))
     snprintf(d.text, sizeof d.text, "%s%s%s%s, rank %" PRId64 ", alpha %g", s->method,
              conditioned ? " (" : "", conditioned ? s->orientation : "", conditioned ? ")" : "",
              s->rank, s->alpha);
@@ -62,7 +62,7 @@ static described describe_method(const train_settings *s)
 }
 
 /* "0.1", or what differs: "0.1 hidden, 0 attention, 0.1 classifier". */
-static described describe_dropout(const cdl_dropout_rates *r)
+static described describe_dropout(const encoder_dropout_rates *r)
 {
   described d;
   const double hidden = (double)r->hidden, attention = (double)r->attention,

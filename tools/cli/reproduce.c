@@ -21,15 +21,15 @@ static cdl_status read_tasks(cli_reproduction *r)
   report_comparison *c = &r->comparison;
   c->tasks = calloc(r->tasks.count + 1, sizeof *c->tasks);
   if (c->tasks == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: --tasks");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: --tasks");
   for (size_t i = 0; i < r->tasks.count; i++) {
     CDL_TRY(cdl_context(cdl_task_find(r->tasks.item[i], &c->tasks[i]), "--tasks"));
     for (size_t k = 0; k < i; k++)
       if (c->tasks[k] == c->tasks[i])
-        return cdl_fail(CDL_USAGE, "--tasks names %s twice", c->tasks[i]->name);
+        return cdl_fail(CDL_STATUS_USAGE, "--tasks names %s twice", c->tasks[i]->name);
     c->task_count++;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status read_methods(cli_reproduction *r)
@@ -37,15 +37,15 @@ static cdl_status read_methods(cli_reproduction *r)
   report_comparison *c = &r->comparison;
   c->methods = calloc(r->methods.count + 1, sizeof *c->methods);
   if (c->methods == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: --methods");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: --methods");
   for (size_t i = 0; i < r->methods.count; i++) {
     CDL_TRY(report_compared_method_find(r->methods.item[i], &c->methods[i]));
     for (size_t k = 0; k < i; k++)
       if (c->methods[k] == c->methods[i])
-        return cdl_fail(CDL_USAGE, "--methods names %s twice", c->methods[i]->name);
+        return cdl_fail(CDL_STATUS_USAGE, "--methods names %s twice", c->methods[i]->name);
     c->method_count++;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static bool is_whole(const char *text, int64_t *value)
@@ -65,11 +65,12 @@ static cdl_status read_seeds(cli_reproduction *r, const char *text)
   int64_t count = 0;
   const bool counted = is_whole(text, &count);
   if (counted && (count < 1 || count > MOST))
-    return cdl_fail(CDL_USAGE, "--seeds: a number is 1 to %d seeds, not %s", MOST, text);
+    return cdl_fail(CDL_STATUS_USAGE, "--seeds: a number is 1 to %d seeds, not %s", MOST, text);
   const size_t length = strlen(text);
   char *list = strndup(text, length > 0 && text[length - 1] == ',' ? length - 1 : length);
-  cdl_status status = list != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: --seeds");
-  if (status == CDL_OK)
+  cdl_status status =
+      list != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "out of memory: --seeds");
+  if (status == CDL_STATUS_OK)
     status = base_list_split("--seeds", list, &r->seeds);
   free(list);
   CDL_TRY(status);
@@ -77,29 +78,30 @@ static cdl_status read_seeds(cli_reproduction *r, const char *text)
   int64_t *seeds = calloc(c->seed_count + 1, sizeof *seeds);
   c->seeds = seeds;
   if (seeds == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: --seeds");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: --seeds");
   for (size_t i = 0; i < c->seed_count; i++) {
     seeds[i] = (int64_t)i;
     if (!counted && !is_whole(r->seeds.item[i], &seeds[i]))
-      return cdl_fail(CDL_USAGE, "--seeds wants how many (3) or which (0,7), not '%s'", text);
+      return cdl_fail(CDL_STATUS_USAGE, "--seeds wants how many (3) or which (0,7), not '%s'",
+                      text);
     for (size_t k = 0; k < i; k++)
       if (seeds[k] == seeds[i])
-        return cdl_fail(CDL_USAGE, "--seeds names %" PRId64 " twice", seeds[i]);
+        return cdl_fail(CDL_STATUS_USAGE, "--seeds names %" PRId64 " twice", seeds[i]);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status add_setting(base_list *list, const char *key, const char *value)
 {
   char **larger = realloc(list->item, (list->count + 1) * sizeof *larger);
   if (larger == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: --setting");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: --setting");
   list->item = larger;
   if (asprintf(&list->item[list->count], "%s%s%s", key, value != NULL ? "=" : "",
                value != NULL ? value : "") < 0)
-    return cdl_fail(CDL_MEMORY, "out of memory: --setting");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: --setting");
   list->count++;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static void release(cli_reproduction *r)
@@ -123,7 +125,7 @@ static cdl_status run_all(const cli_reproduction *r, cli_reproduce_terminal *ter
     for (size_t t = 0; t < c->task_count; t++)
       for (size_t m = 0; m < c->method_count; m++)
         CDL_TRY(cli_reproduce_run(r, t, m, s, terminal));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Settings as the recipes say them, [tasks, methods]; to be released one by one. */
@@ -137,9 +139,9 @@ static cdl_status read_recipes(const cli_reproduction *r, json_t **recipes)
       json_t *object = recipes[t * c->method_count + m] = train_settings_json(&settings, true);
       train_settings_release(&settings);
       if (object == NULL)
-        return cdl_fail(CDL_MEMORY, "out of memory: recipes");
+        return cdl_fail(CDL_STATUS_MEMORY, "out of memory: recipes");
     }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status write_report(const cli_reproduction *r)
@@ -152,16 +154,16 @@ static cdl_status write_report(const cli_reproduction *r)
                           .backend = r->backend,
                           .threads = r->threads,
                           .no_fallback = r->no_fallback};
-  cdl_status status =
-      recipes != NULL ? read_recipes(r, recipes) : cdl_fail(CDL_MEMORY, "out of memory: recipes");
-  if (status == CDL_OK)
+  cdl_status status = recipes != NULL ? read_recipes(r, recipes)
+                                      : cdl_fail(CDL_STATUS_MEMORY, "out of memory: recipes");
+  if (status == CDL_STATUS_OK)
     status = report_kind_find(r->table, &source.kind);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = report_write(&source);
   for (size_t i = 0; recipes != NULL && i < count; i++)
     json_decref(recipes[i]);
   free(recipes);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     printf("%s/report.md\n%s/report.html\n", base_visible(r->output).text,
            base_visible(r->output).text);
   return status;
@@ -189,20 +191,20 @@ static cdl_status read_lists(cli_reproduction *r, const given_texts *given)
     CDL_TRY(add_setting(&r->settings, "lr", given->lr));
   for (size_t i = 0; i < given->settings.count; i++)
     CDL_TRY(add_setting(&r->settings, given->settings.item[i], NULL));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status check_places(const cli_reproduction *r)
 {
   if (r->table == NULL)
-    return cdl_fail(CDL_USAGE, "reproduce what? table1, table2, table3, table4 or figure1");
+    return cdl_fail(CDL_STATUS_USAGE, "reproduce what? table1, table2, table3, table4 or figure1");
   if (r->model == NULL)
-    return cdl_fail(CDL_USAGE, "reproduce wants --model: the folder of the encoder");
+    return cdl_fail(CDL_STATUS_USAGE, "reproduce wants --model: the folder of the encoder");
   if (r->data == NULL)
-    return cdl_fail(CDL_USAGE, "reproduce wants --data: the folder that holds GLUE's tasks");
-  return r->output != NULL
-             ? CDL_OK
-             : cdl_fail(CDL_USAGE, "reproduce wants --output: the folder of runs and report");
+    return cdl_fail(CDL_STATUS_USAGE, "reproduce wants --data: the folder that holds GLUE's tasks");
+  return r->output != NULL ? CDL_STATUS_OK
+                           : cdl_fail(CDL_STATUS_USAGE,
+                                      "reproduce wants --output: the folder of runs and report");
 }
 
 /* In a folder that is locked. */
@@ -215,9 +217,9 @@ static cdl_status run_locked(cli_reproduction *r)
   cli_notices_begin(&terminal.notices);
   cli_notices_release(&terminal.notices);
   cdl_status status = run_all(r, &terminal);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = report_comparison_read(&r->comparison);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = write_report(r);
   report_comparison_release(&r->comparison);
   cli_notices_end(&terminal.notices);
@@ -277,7 +279,7 @@ cdl_status cli_reproduce(int count, char **arguments)
   bool helped;
   CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
   if (helped)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const cdl_status status = run(&r, &given);
   release(&r);
   return status;

@@ -62,11 +62,11 @@ static cdl_status compare_claims(const char *folder, const json_t *now, const js
         if (json_is_string(value) &&
             !same_value(text_or_nothing(pairs[i][0], key), text_or_nothing(pairs[i][1], key)))
           return cdl_fail(
-              CDL_USAGE, "%s was begun with %s %s, not %s; another --output begins anew", folder,
-              key, text_or_nothing(pairs[i][1], key), text_or_nothing(pairs[i][0], key));
+              CDL_STATUS_USAGE, "%s was begun with %s %s, not %s; another --output begins anew",
+              folder, key, text_or_nothing(pairs[i][1], key), text_or_nothing(pairs[i][0], key));
       }
     }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- What is in it ---- */
@@ -77,20 +77,20 @@ static cdl_status hash_model(const char *folder, uint64_t *hash)
   CDL_TRY(model_checkpoint_open(folder, &checkpoint));
   *hash = model_checkpoint_fingerprint(checkpoint);
   model_checkpoint_close(checkpoint);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status hash_file(const char *folder, const char *name, uint64_t *hash)
 {
   base_mapping file;
   char *path = base_path_join(folder, name);
-  cdl_status status =
-      path != NULL ? base_file_map(path, &file) : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+  cdl_status status = path != NULL ? base_file_map(path, &file)
+                                   : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   free(path);
   CDL_TRY(status);
   *hash = base_fnv(*hash, file.data, file.size);
   base_file_unmap(&file);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Of the files that its runs read. */
@@ -99,12 +99,12 @@ static cdl_status hash_task(const cdl_task *task, const char *data, uint64_t *ha
   static const char *const splits[] = {"train", "dev"};
   char *folder = base_path_join(data, task->name);
   cdl_status status =
-      folder != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", task->name);
+      folder != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", task->name);
   *hash = BASE_FNV_START;
-  for (size_t i = 0; i < sizeof splits / sizeof splits[0] && status == CDL_OK; i++) {
+  for (size_t i = 0; i < sizeof splits / sizeof splits[0] && status == CDL_STATUS_OK; i++) {
     data_task_split files = {0};
     status = data_task_split_find(task, splits[i], &files);
-    for (size_t f = 0; f < files.count && status == CDL_OK; f++)
+    for (size_t f = 0; f < files.count && status == CDL_STATUS_OK; f++)
       status = hash_file(folder, files.file[f].name, hash);
   }
   free(folder);
@@ -137,11 +137,11 @@ static cdl_status claim_contents(const cli_reproduction *r, const json_t *before
     if (now == NULL)
       base_json_set(contents, key, json_incref(value));
     else if (!json_equal(now, value))
-      return cdl_fail(CDL_DATA,
+      return cdl_fail(CDL_STATUS_DATA,
                       "%s was begun with another content of %s%s; another --output begins anew",
                       r->output, strcmp(key, "model") == 0 ? "the " : "", key);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Both ---- */
@@ -149,16 +149,16 @@ static cdl_status claim_contents(const cli_reproduction *r, const json_t *before
 static cdl_status claim(const cli_reproduction *r, const char *path, json_t **now)
 {
   json_t *before = NULL, *contents = json_object();
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   if (base_file_exists(path)) {
     status = base_json_read(path, &before);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = compare_claims(r->output, *now, before);
   }
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = claim_contents(r, json_object_get(before, "contents"), &contents);
   base_json_set(now, "contents", contents);
-  if (status == CDL_OK && !json_equal(*now, before))
+  if (status == CDL_STATUS_OK && !json_equal(*now, before))
     status = base_json_write(path, *now);
   json_decref(before);
   return status;
@@ -170,7 +170,7 @@ cdl_status cli_reproduce_claim(const cli_reproduction *r)
   json_t *now = claim_json(r);
   const cdl_status status = path != NULL && now != NULL
                                 ? claim(r, path, &now)
-                                : cdl_fail(CDL_MEMORY, "%s: out of memory", r->output);
+                                : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", r->output);
   json_decref(now);
   free(path);
   return status;

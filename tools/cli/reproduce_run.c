@@ -39,7 +39,7 @@ static cdl_status predict(const cli_reproduction *r, const train_settings *setti
 {
   char *adapter = base_path_join(settings->output, "adapter");
   if (adapter == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", settings->output);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", settings->output);
   const train_inference_settings inference = {.model = r->model,
                                               .adapter = adapter,
                                               .backend = r->backend,
@@ -56,7 +56,7 @@ static cdl_status predict(const cli_reproduction *r, const train_settings *setti
   CDL_TRY(status);
   float *logits = NULL;
   status = cli_logits(&session, &examples, &logits);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = report_predictions_write(settings->output, examples.dataset, logits, session.labels);
   free(logits);
   cli_examples_close(&examples);
@@ -71,17 +71,17 @@ cdl_status cli_reproduce_run(const cli_reproduction *r, size_t task, size_t meth
   const report_comparison *c = &r->comparison;
   train_settings settings;
   CDL_TRY(cli_reproduce_settings(r, task, method, seed, false, &settings));
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   if (!report_compared_run_finished(settings.output)) {
     fprintf(stderr, "%s, %s, seed %" PRId64 "\n", c->tasks[task]->name, c->methods[method]->name,
             c->seeds[seed]);
     settings.resume = base_file_exists(settings.output);
     status = train(&settings, given, &terminal->progress);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = predict(r, &settings, c->tasks[task]);
   }
-  if (status != CDL_OK)
-    status = status == CDL_CANCELLED
+  if (status != CDL_STATUS_OK)
+    status = status == CDL_STATUS_CANCELLED
                  ? cdl_fail(status, "stopped in %s; the same command goes on", settings.output)
                  : cdl_context(status, "%s, %s, seed %" PRId64, c->tasks[task]->name,
                                c->methods[method]->name, c->seeds[seed]);

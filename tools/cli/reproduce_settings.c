@@ -32,11 +32,12 @@ static cdl_status split_assignment(const char *text, assignment *a)
 {
   *a = (assignment){.copy = strdup(text)};
   if (a->copy == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: --setting");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: --setting");
   char *equals = strchr(a->copy, '='), *colon = strchr(a->copy, ':');
   if (equals == NULL || equals == a->copy) {
     free(a->copy);
-    return cdl_fail(CDL_USAGE, "--setting wants KEY=VALUE or METHOD:KEY=VALUE, not '%s'", text);
+    return cdl_fail(CDL_STATUS_USAGE, "--setting wants KEY=VALUE or METHOD:KEY=VALUE, not '%s'",
+                    text);
   }
   *equals = '\0';
   a->value = equals + 1;
@@ -46,14 +47,14 @@ static cdl_status split_assignment(const char *text, assignment *a)
     a->method = a->copy;
     a->key = colon + 1;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status assign(train_settings *settings, const char *key, const char *value)
 {
   const train_setting *setting = train_setting_find(key);
   if (setting == NULL)
-    return cdl_fail(CDL_USAGE, "--setting: there is no setting '%s'", key);
+    return cdl_fail(CDL_STATUS_USAGE, "--setting: there is no setting '%s'", key);
   return train_settings_set(settings, setting, value);
 }
 
@@ -65,7 +66,7 @@ static cdl_status assign_all(train_settings *settings, const char *text)
     char *piece = strndup(text, length);
     assignment a;
     cdl_status status = piece != NULL ? split_assignment(piece, &a)
-                                      : cdl_fail(CDL_MEMORY, "out of memory: settings");
+                                      : cdl_fail(CDL_STATUS_MEMORY, "out of memory: settings");
     free(piece);
     CDL_TRY(status);
     status = assign(settings, a.key, a.value);
@@ -73,7 +74,7 @@ static cdl_status assign_all(train_settings *settings, const char *text)
     CDL_TRY(status);
     text += length + strspn(text + length, " ");
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* "rte-lora" */
@@ -98,18 +99,18 @@ static cdl_status assign_given(const cli_reproduction *r, const char *method,
   for (size_t i = 0; i < r->settings.count; i++) {
     assignment a;
     CDL_TRY(split_assignment(r->settings.item[i], &a));
-    cdl_status status = CDL_OK;
+    cdl_status status = CDL_STATUS_OK;
     if (a.method == NULL || strcmp(a.method, method) == 0)
       status = assign(settings, a.key, a.value);
     free(a.copy);
     CDL_TRY(status);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status set_text(train_settings *settings, const char *key, const char *value)
 {
-  return value != NULL ? assign(settings, key, value) : CDL_OK;
+  return value != NULL ? assign(settings, key, value) : CDL_STATUS_OK;
 }
 
 static cdl_status make_settings(const cli_reproduction *r, size_t task, size_t method, size_t seed,
@@ -126,7 +127,7 @@ static cdl_status make_settings(const cli_reproduction *r, size_t task, size_t m
   CDL_TRY(set_text(settings, "backend", r->backend));
   char *folder = report_compared_run_folder(c, task, method, seed);
   if (folder == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", r->output);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", r->output);
   free(settings->output);
   settings->output = folder;
   settings->seed = c->seeds[seed];
@@ -140,7 +141,7 @@ cdl_status cli_reproduce_settings(const cli_reproduction *r, size_t task, size_t
 {
   CDL_TRY(train_settings_init(settings));
   const cdl_status status = make_settings(r, task, method, seed, recipe_only, settings);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     train_settings_release(settings);
   return status;
 }
@@ -152,20 +153,22 @@ static cdl_status check_assignment(const cli_reproduction *r, const char *text)
   assignment a;
   CDL_TRY(split_assignment(text, &a));
   const report_compared_method *method;
-  cdl_status status = a.method != NULL ? report_compared_method_find(a.method, &method) : CDL_OK;
+  cdl_status status =
+      a.method != NULL ? report_compared_method_find(a.method, &method) : CDL_STATUS_OK;
   const train_setting *setting = train_setting_find(a.key);
   bool used = a.method == NULL;
   for (size_t i = 0; i < r->comparison.method_count && !used; i++)
     used = strcmp(r->comparison.methods[i]->name, a.method) == 0;
-  if (status == CDL_OK && setting == NULL)
-    status = cdl_fail(CDL_USAGE,
+  if (status == CDL_STATUS_OK && setting == NULL)
+    status = cdl_fail(CDL_STATUS_USAGE,
                       "--setting: there is no setting '%s'; condlora train --help lists "
                       "all",
                       a.key);
-  else if (status == CDL_OK && is_taken(setting->field))
-    status = cdl_fail(CDL_USAGE, "--setting: %s is not for reproduce to be told", setting->field);
-  else if (status == CDL_OK && !used)
-    status = cdl_fail(CDL_USAGE, "--setting %s: %s is not among --methods", text, a.method);
+  else if (status == CDL_STATUS_OK && is_taken(setting->field))
+    status =
+        cdl_fail(CDL_STATUS_USAGE, "--setting: %s is not for reproduce to be told", setting->field);
+  else if (status == CDL_STATUS_OK && !used)
+    status = cdl_fail(CDL_STATUS_USAGE, "--setting %s: %s is not among --methods", text, a.method);
   free(a.copy);
   return status;
 }
@@ -179,13 +182,13 @@ static cdl_status check_data(const cdl_task *task, const char *data)
     const bool labelled = cdl_dataset_has_labels(dataset) && cdl_dataset_count(dataset) > 0;
     cdl_dataset_close(dataset);
     if (!labelled)
-      return cdl_fail(CDL_DATA, "%s/%s: the split %s has no labelled examples", data, task->name,
-                      splits[i]);
+      return cdl_fail(CDL_STATUS_DATA, "%s/%s: the split %s has no labelled examples", data,
+                      task->name, splits[i]);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-static cdl_status check_run(const cli_reproduction *r, const cdl_model_config *model, size_t task,
+static cdl_status check_run(const cli_reproduction *r, const model_config *model, size_t task,
                             size_t method)
 {
   train_settings settings;
@@ -196,23 +199,23 @@ static cdl_status check_run(const cli_reproduction *r, const cdl_model_config *m
   return status;
 }
 
-static cdl_status check_runs(const cli_reproduction *r, const cdl_model_config *model)
+static cdl_status check_runs(const cli_reproduction *r, const model_config *model)
 {
   for (size_t t = 0; t < r->comparison.task_count; t++) {
     for (size_t m = 0; m < r->comparison.method_count; m++)
       CDL_TRY(check_run(r, model, t, m));
     CDL_TRY(check_data(r->comparison.tasks[t], r->data));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cli_reproduce_check(const cli_reproduction *r)
 {
   for (size_t i = 0; i < r->settings.count; i++)
     CDL_TRY(check_assignment(r, r->settings.item[i]));
-  cdl_model_config model;
-  CDL_TRY(cdl_model_config_read(r->model, &model));
+  model_config model;
+  CDL_TRY(model_config_read(r->model, &model));
   const cdl_status status = check_runs(r, &model);
-  cdl_model_config_free(&model);
+  model_config_release(&model);
   return status;
 }

@@ -36,13 +36,13 @@ static cdl_status read_space(cli_search_state *s, const bool *typed, const json_
   if (from_config != NULL)
     CDL_TRY(train_search_space_read(&s->space, s->config, from_config));
   if (s->space.count == 0)
-    return cdl_fail(CDL_USAGE, "give --space: what is searched, lr=log:5e-5:5e-3 say");
+    return cdl_fail(CDL_STATUS_USAGE, "give --space: what is searched, lr=log:5e-5:5e-3 say");
   for (size_t i = 0; i < s->space.count; i++) {
     const train_setting *setting = s->space.item[i].setting;
     if (on_command_line(typed, setting))
-      return cdl_fail(CDL_USAGE, "%s is both searched and given a value", setting->field);
+      return cdl_fail(CDL_STATUS_USAGE, "%s is both searched and given a value", setting->field);
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status read_settings(cli_search_state *s)
@@ -51,7 +51,7 @@ static cdl_status read_settings(cli_search_state *s)
   json_t *space = NULL;
   memcpy(typed, s->given, sizeof typed);
   cdl_status status = cli_setting_files_read(&s->settings, s->given, s->recipe, s->config, &space);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = read_space(s, typed, space);
   json_decref(space);
   return status;
@@ -60,19 +60,20 @@ static cdl_status read_settings(cli_search_state *s)
 static cdl_status check(const cli_search_state *s)
 {
   if (s->trials == 0 && s->timeout == 0)
-    return cdl_fail(CDL_USAGE, "give --trials or --timeout: how long to search");
+    return cdl_fail(CDL_STATUS_USAGE, "give --trials or --timeout: how long to search");
   if (!(s->timeout >= 0) || !isfinite(s->timeout))
-    return cdl_fail(CDL_USAGE, "--timeout is a number of seconds from 0, not %g", s->timeout);
+    return cdl_fail(CDL_STATUS_USAGE, "--timeout is a number of seconds from 0, not %g",
+                    s->timeout);
   if (s->parallel < 1 || s->parallel > CLI_SEARCH_PARALLEL_MAX)
-    return cdl_fail(CDL_USAGE, "--parallel is 1 to %d, not %" PRId64, CLI_SEARCH_PARALLEL_MAX,
-                    s->parallel);
+    return cdl_fail(CDL_STATUS_USAGE, "--parallel is 1 to %d, not %" PRId64,
+                    CLI_SEARCH_PARALLEL_MAX, s->parallel);
   if (s->settings.output == NULL)
-    return cdl_fail(CDL_USAGE, "give --output: the folder for the search's files");
+    return cdl_fail(CDL_STATUS_USAGE, "give --output: the folder for the search's files");
   if (strcmp(s->settings.eval_every, "0") == 0)
-    return cdl_fail(CDL_USAGE,
+    return cdl_fail(CDL_STATUS_USAGE,
                     "a search wants evaluations: --eval-every epoch, or a number above 0");
   if (s->storage == NULL && strchr(s->settings.output, '?') != NULL)
-    return cdl_fail(CDL_USAGE,
+    return cdl_fail(CDL_STATUS_USAGE,
                     "--output %s: with a ? in it, SQLite's URL has to be given: --storage",
                     s->settings.output);
   CDL_TRY(train_settings_check(&s->settings));
@@ -85,9 +86,9 @@ static cdl_status draw_owner(cli_search_state *s)
 {
   uint64_t bits;
   if (getrandom(&bits, sizeof bits, 0) != (ssize_t)sizeof bits)
-    return cdl_fail(CDL_IO, "no random number for the search: %s", strerror(errno));
+    return cdl_fail(CDL_STATUS_IO, "no random number for the search: %s", strerror(errno));
   snprintf(s->owner, sizeof s->owner, "%016" PRIx64, bits);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* A search that goes on is known to the study by its name. */
@@ -97,14 +98,14 @@ static cdl_status read_owner(cli_search_state *s, const char *path)
   const char *owner = NULL, *study = NULL;
   CDL_TRY(base_json_read(path, &object));
   cdl_status status = base_json_string(path, object, "owner", false, &owner);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = base_json_string(path, object, "study", false, &study);
-  if (status == CDL_OK && (owner == NULL || strlen(owner) >= sizeof s->owner))
-    status = cdl_fail(CDL_DATA, "%s: 'owner' is no name of a search", path);
-  else if (status == CDL_OK && (study == NULL || strcmp(study, s->study) != 0))
-    status = cdl_fail(CDL_USAGE, "%s: the search was started with --study %s", path,
+  if (status == CDL_STATUS_OK && (owner == NULL || strlen(owner) >= sizeof s->owner))
+    status = cdl_fail(CDL_STATUS_DATA, "%s: 'owner' is no name of a search", path);
+  else if (status == CDL_STATUS_OK && (study == NULL || strcmp(study, s->study) != 0))
+    status = cdl_fail(CDL_STATUS_USAGE, "%s: the search was started with --study %s", path,
                       study != NULL ? study : "another");
-  else if (status == CDL_OK)
+  else if (status == CDL_STATUS_OK)
     snprintf(s->owner, sizeof s->owner, "%s", owner);
   json_decref(object);
   return status;
@@ -116,11 +117,11 @@ static cdl_status look_into_folder(cli_search_state *s)
   const char *output = s->settings.output;
   char *path = base_path_join(output, "search.json");
   bool empty = true;
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   if (path == NULL)
-    status = cdl_fail(CDL_MEMORY, "out of memory: %s", output);
+    status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", output);
   else if (base_file_exists(path) && !s->settings.resume)
-    status = cdl_fail(CDL_USAGE,
+    status = cdl_fail(CDL_STATUS_USAGE,
                       "%s holds a search; --resume goes on with it, another --output starts one",
                       output);
   else if (base_file_exists(path))
@@ -128,10 +129,10 @@ static cdl_status look_into_folder(cli_search_state *s)
   else {
     if (!s->settings.resume)
       status = base_folder_is_empty(output, &empty);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = empty ? draw_owner(s)
-                     : cdl_fail(CDL_USAGE, "%s is not empty; a search wants a folder of its own",
-                                output);
+                     : cdl_fail(CDL_STATUS_USAGE,
+                                "%s is not empty; a search wants a folder of its own", output);
   }
   free(path);
   return status;
@@ -148,24 +149,26 @@ static cdl_status run_trials(cli_search_state *s, const json_t *resumed)
     cli_search_trial wave[CLI_SEARCH_PARALLEL_MAX] = {0};
     size_t count = 0;
     bool done = false;
-    cdl_status status = CDL_OK;
-    while (status == CDL_OK && !done && count < (size_t)s->parallel && cli_signals_caught() == 0) {
+    cdl_status status = CDL_STATUS_OK;
+    while (status == CDL_STATUS_OK && !done && count < (size_t)s->parallel &&
+           cli_signals_caught() == 0) {
       if (taken_up < json_array_size(resumed))
         status = cli_search_study_resumed(json_array_get(resumed, taken_up++), &wave[count]);
       else if (s->timeout > 0 && base_process_seconds() - began >= s->timeout)
         done = true;
       else
         status = cli_search_study_ask(s, &wave[count], &done);
-      count += status == CDL_OK && !done;
+      count += status == CDL_STATUS_OK && !done;
     }
-    if (status == CDL_OK && count > 0)
+    if (status == CDL_STATUS_OK && count > 0)
       status = cli_search_trials_run(s, wave, count);
     for (size_t i = 0; i < count; i++)
       cli_search_trial_release(&wave[i]);
-    if (status == CDL_OK && cli_signals_caught() != 0)
-      return cdl_fail(CDL_CANCELLED, "stopped between trials; --resume with --output %s goes on",
+    if (status == CDL_STATUS_OK && cli_signals_caught() != 0)
+      return cdl_fail(CDL_STATUS_CANCELLED,
+                      "stopped between trials; --resume with --output %s goes on",
                       s->settings.output);
-    if (status != CDL_OK || done)
+    if (status != CDL_STATUS_OK || done)
       return status;
   }
 }
@@ -179,10 +182,10 @@ static cdl_status search_locked(cli_search_state *s)
   CDL_TRY(cli_search_study_open(s, &resumed));
   cdl_status status = cli_search_write(s);
   cli_notices_release(&s->notices);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = run_trials(s, resumed);
   json_decref(resumed);
-  return status == CDL_OK ? cli_search_conclude(s) : status;
+  return status == CDL_STATUS_OK ? cli_search_conclude(s) : status;
 }
 
 static cdl_status search_study(cli_search_state *s)
@@ -220,9 +223,9 @@ static cdl_status run(cli_search_state *s)
     s->storage = storage;
   CDL_TRY(train_session_open_base(&s->session, &s->settings, s->given));
   cdl_status status = cli_search_trials_check(s);
-  if (status == CDL_OK && s->settings.dry_run)
+  if (status == CDL_STATUS_OK && s->settings.dry_run)
     status = say_plan(s);
-  else if (status == CDL_OK) {
+  else if (status == CDL_STATUS_OK) {
     cli_trace trace = {0};
     cli_progress_begin(&s->progress);
     s->notices.before_line = clear_line;
@@ -230,10 +233,11 @@ static cdl_status run(cli_search_state *s)
     cli_signals_defer();
     if (s->settings.trace != NULL)
       status = cli_trace_begin(&trace, s->session.backend, s->settings.trace);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = search_study(s);
-    const cdl_status traced = cli_trace_end(&trace, status == CDL_OK || status == CDL_CANCELLED);
-    status = status == CDL_OK ? traced : status;
+    const cdl_status traced =
+        cli_trace_end(&trace, status == CDL_STATUS_OK || status == CDL_STATUS_CANCELLED);
+    status = status == CDL_STATUS_OK ? traced : status;
   }
   train_session_close(&s->session);
   return status;
@@ -290,7 +294,7 @@ cdl_status cli_search(int count, char **arguments)
   CDL_TRY(train_settings_init(&s.settings));
   cli_notices_begin(&s.notices);
   cdl_status status = cli_options_read(&grammar, count, arguments, &helped);
-  if (status == CDL_OK && !helped)
+  if (status == CDL_STATUS_OK && !helped)
     status = run(&s);
   cli_notices_end(&s.notices);
   train_search_space_release(&s.space);

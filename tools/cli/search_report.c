@@ -152,7 +152,7 @@ static cdl_status write_best(const cli_search_state *s, const json_t *best)
       path != NULL && comment != NULL &&
               json_object_set_new(object, "comment", json_string(comment)) == 0
           ? base_json_write(path, object)
-          : cdl_fail(CDL_MEMORY, "out of memory: best.json");
+          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: best.json");
   json_decref(object);
   free(comment);
   free(path);
@@ -165,12 +165,12 @@ cdl_status cli_search_conclude(cli_search_state *s)
   CDL_TRY(cli_search_study_list(s, &trials));
   const json_t *best = find_best(trials);
   print_table(s, trials, best);
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   if (best == NULL)
-    status = cdl_fail(CDL_DATA, "%s: no trial was completed", s->settings.output);
+    status = cdl_fail(CDL_STATUS_DATA, "%s: no trial was completed", s->settings.output);
   else
     status = write_best(s, best);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     printf("\ntrial %lld is the best, %s %.4f: condlora train --config %s/best.json --output DIR\n",
            (long long)json_integer_value(json_object_get(best, "number")), metric_of(s),
            json_number_value(json_object_get(best, "value")),
@@ -203,7 +203,7 @@ cdl_status cli_search_write(const cli_search_state *s)
                              train_search_space_json(&s->space), "settings", settings);
   const cdl_status status = path != NULL && storage != NULL && object != NULL
                                 ? base_json_write(path, object)
-                                : cdl_fail(CDL_MEMORY, "out of memory: search.json");
+                                : cdl_fail(CDL_STATUS_MEMORY, "out of memory: search.json");
   json_decref(object);
   free(storage);
   free(path);

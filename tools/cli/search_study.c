@@ -35,8 +35,8 @@ static json_t *facts(const cli_search_state *s)
 
 static cdl_status strange_reply(const char *request)
 {
-  return cdl_fail(CDL_DATA, "the bridge to Optuna does not answer '%s' as docs/search.md says",
-                  request);
+  return cdl_fail(CDL_STATUS_DATA,
+                  "the bridge to Optuna does not answer '%s' as docs/search.md says", request);
 }
 
 void cli_search_trial_release(cli_search_trial *trial)
@@ -54,7 +54,7 @@ static cdl_status read_trial(const char *request, const json_t *reply, cli_searc
     return strange_reply(request);
   *trial = (cli_search_trial){.number = json_integer_value(number),
                               .parameters = json_incref(parameters)};
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cli_search_study_resumed(const json_t *entry, cli_search_trial *trial)
@@ -62,7 +62,7 @@ cdl_status cli_search_study_resumed(const json_t *entry, cli_search_trial *trial
   CDL_TRY(read_trial("open", entry, trial));
   trial->resumed = true;
   trial->prune = json_is_true(json_object_get(entry, "prune"));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Requests ---- */
@@ -81,11 +81,11 @@ cdl_status cli_search_study_open(cli_search_state *s, json_t **resumed)
       &reply));
   const json_t *version = json_object_get(reply, "version");
   json_t *list = json_object_get(reply, "resumed");
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   if (!json_is_integer(version) || !json_is_array(list))
     status = strange_reply("open");
   else if (json_integer_value(version) != PROTOCOL_VERSION)
-    status = cdl_fail(CDL_UNSUPPORTED, "the bridge to Optuna speaks version %lld, not %d",
+    status = cdl_fail(CDL_STATUS_UNSUPPORTED, "the bridge to Optuna speaks version %lld, not %d",
                       (long long)json_integer_value(version), PROTOCOL_VERSION);
   else
     *resumed = json_incref(list);
@@ -100,7 +100,7 @@ cdl_status cli_search_study_ask(cli_search_state *s, cli_search_trial *trial, bo
   *trial = (cli_search_trial){0};
   CDL_TRY(cli_bridge_call(s->bridge, json_pack("{ss}", "do", "ask"), &reply));
   *done = json_is_true(json_object_get(reply, "done"));
-  const cdl_status status = *done ? CDL_OK : read_trial("ask", reply, trial);
+  const cdl_status status = *done ? CDL_STATUS_OK : read_trial("ask", reply, trial);
   json_decref(reply);
   return status;
 }
@@ -114,7 +114,7 @@ cdl_status cli_search_study_report(cli_search_state *s, int64_t number, int64_t 
                                     "step", (json_int_t)step, "value", value),
                           &reply));
   const json_t *answer = json_object_get(reply, "prune");
-  const cdl_status status = json_is_boolean(answer) ? CDL_OK : strange_reply("report");
+  const cdl_status status = json_is_boolean(answer) ? CDL_STATUS_OK : strange_reply("report");
   *prune = json_is_true(answer);
   json_decref(reply);
   return status;
@@ -130,7 +130,7 @@ cdl_status cli_search_study_tell(cli_search_state *s, int64_t number, const char
     base_json_set(&request, "value", json_real(value));
   CDL_TRY(cli_bridge_call(s->bridge, request, &reply));
   json_decref(reply);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cli_search_study_list(cli_search_state *s, json_t **trials)
@@ -139,15 +139,15 @@ cdl_status cli_search_study_list(cli_search_state *s, json_t **trials)
   *trials = NULL;
   CDL_TRY(cli_bridge_call(s->bridge, json_pack("{ss}", "do", "list"), &reply));
   json_t *list = json_object_get(reply, "trials");
-  cdl_status status = json_is_array(list) ? CDL_OK : strange_reply("list");
-  for (size_t i = 0; status == CDL_OK && i < json_array_size(list); i++) {
+  cdl_status status = json_is_array(list) ? CDL_STATUS_OK : strange_reply("list");
+  for (size_t i = 0; status == CDL_STATUS_OK && i < json_array_size(list); i++) {
     const json_t *trial = json_array_get(list, i);
     if (!json_is_integer(json_object_get(trial, "number")) ||
         !json_is_string(json_object_get(trial, "state")) ||
         !json_is_object(json_object_get(trial, "parameters")))
       status = strange_reply("list");
   }
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     *trials = json_incref(list);
   json_decref(reply);
   return status;

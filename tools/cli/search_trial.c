@@ -37,15 +37,15 @@ cdl_status cli_search_trial_settings(const cli_search_state *s, const json_t *pa
 {
   char *folder = cli_search_trial_folder(s, number);
   if (folder == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: trial %lld", (long long)number);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: trial %lld", (long long)number);
   cdl_status status = train_settings_copy(settings, &s->settings);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     free(settings->output);
     settings->output = folder;
     folder = NULL;
     settings->resume = base_file_exists(settings->output);
     status = train_search_space_apply(&s->space, parameters, settings);
-    if (status != CDL_OK)
+    if (status != CDL_STATUS_OK)
       train_settings_release(settings);
   }
   free(folder);
@@ -77,7 +77,7 @@ static void on_evaluated(void *user, const train_evaluation_report *report)
     return;
   bool prune = false;
   if (cli_search_study_report(r->search, r->trial->number, evaluation_number(&r->settings, report),
-                              value, &prune) != CDL_OK)
+                              value, &prune) != CDL_STATUS_OK)
     snprintf(r->failure, sizeof r->failure, "%s", cdl_error_message());
   r->pruned = prune;
   if (prune || r->failure[0] != '\0')
@@ -93,7 +93,7 @@ static cdl_status read_value(const cli_search_state *s, const char *folder, doub
   json_t *metrics;
   *value = NAN;
   if (path == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %s", folder);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", folder);
   const cdl_status status = base_json_read(path, &metrics);
   free(path);
   CDL_TRY(status);
@@ -107,7 +107,7 @@ static cdl_status read_value(const cli_search_state *s, const char *folder, doub
       *value = found;
   }
   json_decref(metrics);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Removes a folder of files, and folders of files in it. */
@@ -150,14 +150,15 @@ static cdl_status tell(const running_trial *r, const char *state, double value, 
   CDL_TRY(cli_search_study_tell(s, r->trial->number, state, value, note));
   cli_search_trial_tidy(s, r->trial->number);
   cli_search_say_trial(s, r->trial->number, r->trial->parameters, state, value, note);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* What a trial's own settings may bring about, whatever else works. Memory that is out for several
  * trials together may do for each. */
 static bool is_own_failure(const running_trial *r, cdl_status status)
 {
-  return status == CDL_USAGE || status == CDL_UNSUPPORTED || (status == CDL_MEMORY && !r->joint);
+  return status == CDL_STATUS_USAGE || status == CDL_STATUS_UNSUPPORTED ||
+         (status == CDL_STATUS_MEMORY && !r->joint);
 }
 
 /* Tells the study how a run ended, `status` with `message`. */
@@ -165,18 +166,19 @@ static cdl_status conclude(const running_trial *r, cdl_status status, const char
 {
   double value;
   if (r->failure[0] != '\0')
-    return cdl_fail(CDL_IO, "%s", r->failure);
-  if (status == CDL_CANCELLED && r->pruned)
+    return cdl_fail(CDL_STATUS_IO, "%s", r->failure);
+  if (status == CDL_STATUS_CANCELLED && r->pruned)
     return tell(r, "pruned", 0, NULL);
-  if (status == CDL_CANCELLED)
-    return cdl_fail(CDL_CANCELLED, "stopped in trial %lld; --resume with --output %s goes on",
+  if (status == CDL_STATUS_CANCELLED)
+    return cdl_fail(CDL_STATUS_CANCELLED,
+                    "stopped in trial %lld; --resume with --output %s goes on",
                     (long long)r->trial->number, r->search->settings.output);
   /* Pruned, so that a sampler learns to keep away; a failure teaches it nothing. */
-  if (status == CDL_NUMERIC)
+  if (status == CDL_STATUS_NUMERIC)
     return tell(r, "pruned", 0, message);
   if (is_own_failure(r, status))
     return tell(r, "fail", 0, message);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     return cdl_fail(status, "trial %lld: %s", (long long)r->trial->number, message);
   CDL_TRY(read_value(r->search, r->settings.output, &value));
   return isfinite(value) ? tell(r, "complete", value, NULL)
@@ -188,7 +190,7 @@ static cdl_status conclude(const running_trial *r, cdl_status status, const char
 static size_t used_bytes(const cli_search_state *s)
 {
   cdl_memory_info memory;
-  return cdl_backend_memory(s->session.backend, &memory) == CDL_OK ? memory.used_bytes : 0;
+  return cdl_backend_memory(s->session.backend, &memory) == CDL_STATUS_OK ? memory.used_bytes : 0;
 }
 
 /* What was set by hand, with what is searched: --init-adapter must not contradict either. */
@@ -233,7 +235,7 @@ static cdl_status train_jointly(running_trial *trials, size_t count, cdl_status 
   for (size_t i = 0; i < count; i++) {
     trials[i].joint = true;
     status[i] = open_joint(&trials[i], &sessions[opened]);
-    if (status[i] != CDL_OK) {
+    if (status[i] != CDL_STATUS_OK) {
       snprintf(message[i], MESSAGE_BYTES, "%s", cdl_error_message());
       continue;
     }
@@ -241,7 +243,7 @@ static cdl_status train_jointly(running_trial *trials, size_t count, cdl_status 
         .session = &sessions[opened], .settings = &trials[i].settings, .events = &trials[i].events};
     place[opened++] = i;
   }
-  const cdl_status all = opened > 0 ? train_joint(runs, opened) : CDL_OK;
+  const cdl_status all = opened > 0 ? train_joint(runs, opened) : CDL_STATUS_OK;
   for (size_t o = 0; o < opened; o++) {
     status[place[o]] = runs[o].status;
     snprintf(message[place[o]], MESSAGE_BYTES, "%s", runs[o].message);
@@ -253,12 +255,13 @@ static cdl_status train_jointly(running_trial *trials, size_t count, cdl_status 
 /* Runs them, one alone or several together, and tells the study of each. */
 static cdl_status run_all(cli_search_state *s, running_trial *trials, size_t count)
 {
-  cdl_status status[CLI_SEARCH_PARALLEL_MAX], worst = CDL_OK;
+  cdl_status status[CLI_SEARCH_PARALLEL_MAX], worst = CDL_STATUS_OK;
   char message[CLI_SEARCH_PARALLEL_MAX][MESSAGE_BYTES], kept[MESSAGE_BYTES] = "";
   const size_t before = used_bytes(s);
   if (count == 1) {
     status[0] = train_alone(&trials[0]);
-    snprintf(message[0], MESSAGE_BYTES, "%s", status[0] != CDL_OK ? cdl_error_message() : "");
+    snprintf(message[0], MESSAGE_BYTES, "%s",
+             status[0] != CDL_STATUS_OK ? cdl_error_message() : "");
   } else
     CDL_TRY(train_jointly(trials, count, status, message));
   cli_progress_clear(&s->progress);
@@ -266,24 +269,24 @@ static cdl_status run_all(cli_search_state *s, running_trial *trials, size_t cou
   /* Each is told, whatever became of the others; the first failure counts. */
   for (size_t i = 0; i < count; i++) {
     const cdl_status told = conclude(&trials[i], status[i], message[i]);
-    if (told == CDL_OK || worst != CDL_OK)
+    if (told == CDL_STATUS_OK || worst != CDL_STATUS_OK)
       continue;
     worst = told;
     snprintf(kept, sizeof kept, "%s", cdl_error_message());
   }
-  if (worst != CDL_OK)
+  if (worst != CDL_STATUS_OK)
     return cdl_fail(worst, "%s", kept);
   CDL_TRY(cdl_queue_status(s->session.queue)); /* a failed one serves no other trial */
   if (after != before)
-    return cdl_fail(CDL_MEMORY, "trial %lld left the backend with %zu bytes in use, not %zu",
+    return cdl_fail(CDL_STATUS_MEMORY, "trial %lld left the backend with %zu bytes in use, not %zu",
                     (long long)trials[0].trial->number, after, before);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cli_search_trials_check(cli_search_state *s)
 {
   if (s->parallel == 1)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   train_settings settings;
   CDL_TRY(train_settings_copy(&settings, &s->settings));
   for (size_t i = 0; i < s->space.count; i++)
@@ -291,7 +294,7 @@ cdl_status cli_search_trials_check(cli_search_state *s)
       train_settings_drop_options(&settings); /* as for each trial */
   train_session session;
   const cdl_status status = train_session_share(&s->session, &settings, s->given, &session);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     train_session_unshare(&session);
   train_settings_release(&settings);
   return cdl_context(status, "--parallel %lld", (long long)s->parallel);
@@ -315,17 +318,17 @@ cdl_status cli_search_trials_run(cli_search_state *s, cli_search_trial *trials, 
 {
   running_trial running[CLI_SEARCH_PARALLEL_MAX];
   size_t begun = 0;
-  cdl_status status = CDL_OK;
-  for (size_t i = 0; i < count && status == CDL_OK; i++) {
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t i = 0; i < count && status == CDL_STATUS_OK; i++) {
     running_trial *r = &running[begun];
     status = begin(r, s, &trials[i], begun);
-    if (status == CDL_OK && trials[i].prune) {
+    if (status == CDL_STATUS_OK && trials[i].prune) {
       status = tell(r, "pruned", 0, NULL);
       train_settings_release(&r->settings);
-    } else if (status == CDL_OK)
+    } else if (status == CDL_STATUS_OK)
       begun++;
   }
-  if (status == CDL_OK && begun > 0)
+  if (status == CDL_STATUS_OK && begun > 0)
     status = run_all(s, running, begun);
   for (size_t i = 0; i < begun; i++)
     train_settings_release(&running[i].settings);

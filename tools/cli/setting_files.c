@@ -31,7 +31,7 @@ static cdl_status read_file(train_settings *settings, bool *given, const char *p
   const json_t *record = train_run_record_settings(object),
                *taken = record != NULL ? record : object;
   const cdl_status status = train_settings_take(settings, path, taken, given);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     mark_given(given, taken);
   json_decref(object);
   return status;
@@ -43,7 +43,7 @@ cdl_status cli_setting_files_read(train_settings *settings, bool *given, const c
   if (config != NULL)
     CDL_TRY(read_file(settings, given, config, space));
   if (recipe == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   char *path;
   CDL_TRY(cli_recipe_find(recipe, &path));
   const cdl_status status = read_file(settings, given, path, NULL);

@@ -24,11 +24,12 @@ cdl_status cli_sink_check(const char *path, const char *input)
 {
   struct stat from, to;
   if (path == NULL || input == NULL || is_stream(path) || stat(path, &to) != 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const int found = strcmp(input, "-") == 0 ? fstat(STDIN_FILENO, &from) : stat(input, &from);
   if (found != 0 || from.st_dev != to.st_dev || from.st_ino != to.st_ino)
-    return CDL_OK;
-  return cdl_fail(CDL_USAGE, "--output %s is the file of --input, which would be lost", path);
+    return CDL_STATUS_OK;
+  return cdl_fail(CDL_STATUS_USAGE, "--output %s is the file of --input, which would be lost",
+                  path);
 }
 
 cdl_status cli_sink_begin(cli_sink *sink, const char *path)
@@ -37,12 +38,13 @@ cdl_status cli_sink_begin(cli_sink *sink, const char *path)
   if (path == NULL || strcmp(path, "-") == 0) {
     sink->path = "standard output";
     sink->stream = stdout;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   if (!is_stream(path))
     return base_output_begin_named(path, &sink->file);
   sink->stream = fopen(path, "w");
-  return sink->stream != NULL ? CDL_OK : cdl_fail(CDL_IO, "%s: %s", path, strerror(errno));
+  return sink->stream != NULL ? CDL_STATUS_OK
+                              : cdl_fail(CDL_STATUS_IO, "%s: %s", path, strerror(errno));
 }
 
 void cli_sink_printf(cli_sink *sink, const char *format, ...)
@@ -60,25 +62,25 @@ static cdl_status flush(FILE *stream, const char *name)
 {
   errno = 0;
   if (fflush(stream) != 0 || ferror(stream))
-    return cdl_fail(CDL_IO, "%s: %s", name, errno != 0 ? strerror(errno) : "a write failed");
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_IO, "%s: %s", name, errno != 0 ? strerror(errno) : "a write failed");
+  return CDL_STATUS_OK;
 }
 
 cdl_status cli_sink_flush(const cli_sink *sink)
 {
-  return sink->stream != NULL ? flush(sink->stream, sink->path) : CDL_OK;
+  return sink->stream != NULL ? flush(sink->stream, sink->path) : CDL_STATUS_OK;
 }
 
 cdl_status cli_sink_finish(cli_sink *sink, cdl_status status)
 {
   if (sink->stream != NULL) {
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = flush(sink->stream, sink->path);
     if (sink->stream != stdout)
       fclose(sink->stream);
     return status;
   }
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     return base_output_commit(sink->file);
   base_output_abort(sink->file);
   return status;
@@ -89,7 +91,7 @@ cdl_status cli_stdout_json(json_t *object)
   char *text = object != NULL ? base_json_text(object) : NULL;
   json_decref(object);
   if (text == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: the output");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the output");
   fputs(text, stdout);
   free(text);
   return cli_stdout_flush();

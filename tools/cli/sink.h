@@ -20,7 +20,7 @@ CDL_MUST_USE cdl_status cli_sink_begin(cli_sink *sink, const char *path);
 void cli_sink_printf(cli_sink *sink, const char *format, ...) CDL_PRINTF(2, 3);
 /* Sends on what a stream holds back; a file comes whole at the end. IO when it did not arrive. */
 CDL_MUST_USE cdl_status cli_sink_flush(const cli_sink *sink);
-/* Commits when `status` is CDL_OK, else aborts; returns the first failure. */
+/* Commits when `status` is CDL_STATUS_OK, else aborts; returns the first failure. */
 CDL_MUST_USE cdl_status cli_sink_finish(cli_sink *sink, cdl_status status);
 
 /* Prints an object as indented JSON and releases it; NULL counts as memory that is out. */

@@ -18,10 +18,10 @@ typedef struct {
 
 static cdl_status find_length(const tokenization *t, size_t *length)
 {
-  cdl_model_config config;
-  CDL_TRY(cdl_model_config_read(t->model, &config));
+  model_config config;
+  CDL_TRY(model_config_read(t->model, &config));
   const cdl_status status = train_example_length(&config, t->max_length, length);
-  cdl_model_config_free(&config);
+  model_config_release(&config);
   return status;
 }
 
@@ -43,13 +43,13 @@ static cdl_status write_windows(cli_sink *sink, cli_windows *w, cli_notices *not
     CDL_TRY(cli_windows_next(w));
     cli_notices_release(notices);
     if (w->count == 0)
-      return CDL_OK;
+      return CDL_STATUS_OK;
     const cdl_tokens tokens = cdl_dataset_tokens(w->all.dataset);
     for (size_t i = 0; i < w->count; i++)
       write_line(sink, &tokens, w->rows[i], w->before + w->rows[i]);
     CDL_TRY(cli_sink_flush(sink));
     if (cli_signals_caught() != 0)
-      return cdl_fail(CDL_CANCELLED, "stopped while writing");
+      return cdl_fail(CDL_STATUS_CANCELLED, "stopped while writing");
   }
 }
 
@@ -57,7 +57,7 @@ static cdl_status run(const void *command, cli_notices *notices)
 {
   const tokenization *t = command;
   if (t->model == NULL)
-    return cdl_fail(CDL_USAGE, "give --model: the folder with the tokenizer");
+    return cdl_fail(CDL_STATUS_USAGE, "give --model: the folder with the tokenizer");
   CDL_TRY(cli_examples_check(&t->source));
   CDL_TRY(cli_sink_check(t->output, t->source.input));
   size_t length = 0;
@@ -71,9 +71,9 @@ static cdl_status run(const void *command, cli_notices *notices)
   cli_sink sink;
   cdl_status status =
       cli_windows_open(&t->source, CLI_LABELS_IGNORED, NULL, &of_windows, WINDOW, &windows);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     status = cli_sink_begin(&sink, t->output);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = cli_sink_finish(&sink, write_windows(&sink, &windows, notices));
     cli_windows_close(&windows);
   }

@@ -87,7 +87,7 @@ static void observe(void *user, const cdl_observation *o)
     trace->started = base_process_seconds();
     return;
   }
-  if (cdl_sync(o->queue) != CDL_OK)
+  if (cdl_queue_sync(o->queue) != CDL_STATUS_OK)
     return; /* the run ends with this error */
   const double ended = base_process_seconds();
   base_output_printf(trace->output,
@@ -107,19 +107,19 @@ cdl_status cli_trace_begin(cli_trace *trace, cdl_backend *backend, const char *p
   trace->backend = backend;
   trace->origin = base_process_seconds();
   cdl_backend_observe(backend, observe, trace);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cli_trace_end(cli_trace *trace, bool keep)
 {
   if (trace->output == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   cdl_backend_observe(trace->backend, NULL, NULL);
   base_output *output = trace->output;
   trace->output = NULL;
   if (!keep) {
     base_output_abort(output);
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   base_output_printf(output, "\n]}\n");
   return base_output_commit(output);

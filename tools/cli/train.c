@@ -75,11 +75,11 @@ static cdl_status resume_settings(training *t)
 {
   const train_settings *s = &t->settings;
   if (!s->resume || s->output == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const cdl_status status = train_run_record_resume(&t->settings, t->given);
-  if (status == CDL_ABSENT && s->model == NULL)
-    return cdl_fail(CDL_USAGE, "%s: no run to go on with: there is no run.json", s->output);
-  return status == CDL_ABSENT ? CDL_OK : status;
+  if (status == CDL_STATUS_ABSENT && s->model == NULL)
+    return cdl_fail(CDL_STATUS_USAGE, "%s: no run to go on with: there is no run.json", s->output);
+  return status == CDL_STATUS_ABSENT ? CDL_STATUS_OK : status;
 }
 
 static cdl_status run(training *t)
@@ -103,21 +103,22 @@ static cdl_status run(training *t)
   train_summary summary;
   cli_trace trace = {0};
   cli_signals_defer();
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   if (t->settings.trace != NULL && !t->settings.dry_run)
     status = cli_trace_begin(&trace, session.backend, t->settings.trace);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = train_run(&session, &t->settings, &events, &summary);
-  const cdl_status traced = cli_trace_end(&trace, status == CDL_OK || status == CDL_CANCELLED);
+  const cdl_status traced =
+      cli_trace_end(&trace, status == CDL_STATUS_OK || status == CDL_STATUS_CANCELLED);
   cli_progress_clear(&t->progress);
-  status = status == CDL_OK ? traced : status;
-  if (status == CDL_OK && t->finished_before)
+  status = status == CDL_STATUS_OK ? traced : status;
+  if (status == CDL_STATUS_OK && t->finished_before)
     fprintf(stderr, "the run in %s is finished: nothing to do\n",
             base_visible(t->settings.output).text);
-  if (status == CDL_OK && !t->settings.dry_run)
+  if (status == CDL_STATUS_OK && !t->settings.dry_run)
     cli_report_summary(stdout, &session, &t->settings, &summary);
   train_session_close(&session);
-  return status != CDL_OK ? status : cli_stdout_flush();
+  return status != CDL_STATUS_OK ? status : cli_stdout_flush();
 }
 
 cdl_status cli_train(int count, char **arguments)
@@ -147,7 +148,7 @@ cdl_status cli_train(int count, char **arguments)
   CDL_TRY(train_settings_init(&t.settings));
   cli_notices_begin(&t.notices);
   cdl_status status = cli_options_read(&grammar, count, arguments, &helped);
-  if (status == CDL_OK && !helped)
+  if (status == CDL_STATUS_OK && !helped)
     status = run(&t);
   cli_notices_end(&t.notices);
   train_settings_release(&t.settings);

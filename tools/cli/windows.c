@@ -14,7 +14,7 @@ static cdl_status open_task(const cli_example_source *source, cli_label_need nee
   const data_window_tokenizer *t = &w->tokenizer;
   CDL_TRY(cli_examples_read(source, need, session, &w->all));
   CDL_TRY(cdl_dataset_tokenize(w->all.dataset, t->tokenizer, t->max_length, t->threads));
-  return t->check != NULL ? t->check(t->user, w->all.dataset) : CDL_OK;
+  return t->check != NULL ? t->check(t->user, w->all.dataset) : CDL_STATUS_OK;
 }
 
 static cdl_status open_file(const cli_example_source *source, cli_label_need need,
@@ -26,7 +26,8 @@ static cdl_status open_file(const cli_example_source *source, cli_label_need nee
   if (session != NULL)
     CDL_TRY(cli_examples_check_pairs(session, w->all.dataset));
   w->all.rows = train_all_rows(w->most);
-  return w->all.rows != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: a window of rows");
+  return w->all.rows != NULL ? CDL_STATUS_OK
+                             : cdl_fail(CDL_STATUS_MEMORY, "out of memory: a window of rows");
 }
 
 cdl_status cli_windows_open(const cli_example_source *source, cli_label_need need,
@@ -36,7 +37,7 @@ cdl_status cli_windows_open(const cli_example_source *source, cli_label_need nee
   *w = (cli_windows){.tokenizer = *tokenizer, .most = most};
   const cdl_status status = source->task != NULL ? open_task(source, need, session, w)
                                                  : open_file(source, need, session, w);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     cli_windows_close(w);
   return status;
 }
@@ -47,7 +48,7 @@ static cdl_status next_of_task(cli_windows *w)
   const size_t left = w->all.count - w->answered;
   w->rows = w->all.rows + w->answered;
   w->count = left < w->most ? left : w->most;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status next_of_file(cli_windows *w)
@@ -61,7 +62,7 @@ static cdl_status next_of_file(cli_windows *w)
   w->rows = w->all.rows;
   w->count = cdl_dataset_count(w->all.dataset);
   w->before = dataset_rows_before(w->all.dataset);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cli_windows_next(cli_windows *w)
@@ -80,8 +81,8 @@ void cli_windows_close(cli_windows *w)
 
 cdl_status cli_windows_plan(train_session *session)
 {
-  return cdl_encoder_plan(session->encoder, session->queue, (cdl_batch_limits){0},
-                          train_evaluation_most(session->max_length));
+  return encoder_plan(session->encoder, session->queue, (encoder_batch_limits){0},
+                      train_evaluation_most(session->max_length));
 }
 
 cdl_status cli_windows_logits(cli_windows *w, train_session *session, float **logits)
@@ -93,13 +94,14 @@ cdl_status cli_windows_logits(cli_windows *w, train_session *session, float **lo
                                   session->first_position));
   evaluation.types_zero = session->types_zero;
   *logits = calloc(examples * (size_t)session->labels + 1, sizeof **logits);
-  cdl_status status =
-      *logits != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: %zu logits", examples);
-  if (status == CDL_OK)
+  cdl_status status = *logits != NULL
+                          ? CDL_STATUS_OK
+                          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu logits", examples);
+  if (status == CDL_STATUS_OK)
     status = train_evaluation_pass(&evaluation, session->encoder, session->queue, *logits,
                                    cli_signals_flag());
   train_evaluation_release(&evaluation);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     free(*logits);
     *logits = NULL;
   }

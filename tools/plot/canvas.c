@@ -57,8 +57,9 @@ static kind kind_of(const char *path)
 cdl_status plot_canvas_check_path(const char *path)
 {
   return kind_of(path) < KIND_COUNT
-             ? CDL_OK
-             : cdl_fail(CDL_USAGE, "%s: the name of a plot ends in .svg, .png or .pdf", path);
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_USAGE, "%s: the name of a plot ends in .svg, .png or .pdf",
+                        path);
 }
 
 static cairo_status_t take_bytes(void *output, const unsigned char *bytes, unsigned count)
@@ -129,15 +130,15 @@ cdl_status plot_canvas_begin(const char *path, double width, double height, plot
   plot_canvas *c = calloc(1, sizeof *c);
   if (c == NULL || (c->path = strdup(path)) == NULL) {
     free(c);
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   }
   c->kind = kind_of(path);
   cdl_status status = base_output_begin(path, &c->output);
-  if (status == CDL_OK && (c->memory = open_memstream(&c->text, &c->bytes)) == NULL) {
+  if (status == CDL_STATUS_OK && (c->memory = open_memstream(&c->text, &c->bytes)) == NULL) {
     base_output_abort(c->output);
-    status = cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    status = cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   }
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     free(c->path);
     free(c);
     return status;
@@ -152,7 +153,7 @@ cdl_status plot_canvas_begin(const char *path, double width, double height, plot
   cairo_set_source_rgb(c->cairo, 1, 1, 1);
   cairo_paint(c->cairo);
   *canvas = c;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status plot_canvas_commit(plot_canvas *c)
@@ -172,7 +173,7 @@ cdl_status plot_canvas_commit(plot_canvas *c)
     status = base_output_commit(c->output);
   else {
     base_output_abort(c->output);
-    status = cdl_fail(drawn == CAIRO_STATUS_NO_MEMORY ? CDL_MEMORY : CDL_IO,
+    status = cdl_fail(drawn == CAIRO_STATUS_NO_MEMORY ? CDL_STATUS_MEMORY : CDL_STATUS_IO,
                       "%s: cannot be drawn: %s", c->path, cairo_status_to_string(drawn));
   }
   release(c);

@@ -176,7 +176,7 @@ static cdl_status draw_series(const drawing *d)
     longest = d->chart->series[i].count > longest ? d->chart->series[i].count : longest;
   double *x = malloc(2 * (size_t)longest * sizeof *x);
   if (x == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: a curve of %d points", longest);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a curve of %d points", longest);
   plot_canvas_clip(d->canvas, LEFT - 5, TOP - 5, WIDTH - LEFT - RIGHT + 10, HEIGHT + 10);
   for (int i = 0; i < d->chart->series_count; i++) {
     const plot_series *s = &d->chart->series[i];
@@ -188,7 +188,7 @@ static cdl_status draw_series(const drawing *d)
       draw_points(d, &d->chart->series[i]);
   plot_canvas_unclip(d->canvas);
   free(x);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- The legend ---- */
@@ -235,10 +235,10 @@ static cdl_status plan_axes(drawing *d)
     widen(&d->y, &d->x, s->y, s->x, s->count);
   }
   if (!isfinite(d->x.low))
-    return cdl_fail(CDL_DATA, "%s: there is nothing to show", chart->title);
+    return cdl_fail(CDL_STATUS_DATA, "%s: there is nothing to show", chart->title);
   settle(&d->x, false);
   settle(&d->y, true);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status plot_chart_write(const char *path, const plot_chart *chart)
@@ -251,7 +251,7 @@ cdl_status plot_chart_write(const char *path, const plot_chart *chart)
   CDL_TRY(plot_canvas_begin(path, WIDTH, top + LINE * (lines + chart->note_count), &d.canvas));
   draw_axes(&d);
   const cdl_status status = draw_series(&d);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     plot_canvas_abort(d.canvas);
     return status;
   }

@@ -118,7 +118,7 @@ static double page_width(const plot_heatmap *m, double cell)
 cdl_status plot_heatmap_write(const char *path, const plot_heatmap *m)
 {
   if (m->rows < 1 || m->columns < 1 || !(m->low < m->high) || m->decimals < 0)
-    return cdl_fail(CDL_ARGUMENT, "%s: a map wants rows, columns and a scale", path);
+    return cdl_fail(CDL_STATUS_ARGUMENT, "%s: a map wants rows, columns and a scale", path);
   const double cell = cell_size(m), width = page_width(m, cell),
                height = TOP + m->rows * cell + BOTTOM;
   plot_canvas *c;

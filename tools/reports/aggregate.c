@@ -86,12 +86,12 @@ static cdl_status add_examples(const report_comparison *c, size_t task, size_t m
   for (size_t s = 0; s < c->seed_count; s++) {
     const report_compared_run *run = report_compared_run_at(c, task, method, s);
     if (run->examples != count)
-      return cdl_fail(CDL_DATA, "%s/runs/%s: predictions of %zu examples and of %zu", c->folder,
-                      c->tasks[task]->name, count, run->examples);
+      return cdl_fail(CDL_STATUS_DATA, "%s/runs/%s: predictions of %zu examples and of %zu",
+                      c->folder, c->tasks[task]->name, count, run->examples);
     for (size_t i = 0; i < count; i++)
       mean[i] += run->score[i] / (double)c->seed_count;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status report_test_by_example(const report_comparison *c, size_t task, size_t a, size_t b,
@@ -100,11 +100,11 @@ cdl_status report_test_by_example(const report_comparison *c, size_t task, size_
   const size_t count = report_compared_run_at(c, task, a, 0)->examples;
   double *means = calloc(2 * count + 1, sizeof *means);
   if (means == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu examples", count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu examples", count);
   cdl_status status = add_examples(c, task, a, count, means);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = add_examples(c, task, b, count, means + count);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     *test = report_paired_t_test(means, means + count, count);
   free(means);
   return status;

@@ -24,7 +24,7 @@ char *report_compared_run_folder(const report_comparison *c, size_t task, size_t
 
 static cdl_status no_memory(const char *path)
 {
-  return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
 }
 
 /* ---- Predictions ---- */
@@ -49,7 +49,7 @@ cdl_status report_predictions_write(const char *run_folder, const cdl_dataset *d
   CDL_TRY(status);
   base_output_printf(output, "%s\n", predictions_head);
   for (size_t i = 0; i < cdl_dataset_count(dataset); i++) {
-    const cdl_example example = cdl_dataset_example(dataset, i);
+    const cdl_example example = cdl_dataset_get(dataset, i);
     const float *y = logits + i * (size_t)labels;
     if (cdl_dataset_is_regression(dataset))
       base_output_printf(output, "%zu\t%.9g\t%.9g\n", i, example.target, (double)y[0]);
@@ -80,19 +80,19 @@ static cdl_status take_prediction(char *line, bool regression, class_counts *cou
 {
   char *label = strchr(line, '\t'), *prediction = label != NULL ? strchr(label + 1, '\t') : NULL;
   if (prediction == NULL)
-    return cdl_fail(CDL_DATA, "expected an index, a label and a prediction");
+    return cdl_fail(CDL_STATUS_DATA, "expected an index, a label and a prediction");
   *label++ = *prediction++ = '\0';
   if (!regression) {
     count_class(counts, label);
     *score = strcmp(label, prediction) == 0 ? 1 : 0;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   char *ends[2];
   const double difference = strtod(label, &ends[0]) - strtod(prediction, &ends[1]);
   if (ends[0] == label || *ends[0] != '\0' || ends[1] == prediction || *ends[1] != '\0')
-    return cdl_fail(CDL_DATA, "expected two numbers behind the index");
+    return cdl_fail(CDL_STATUS_DATA, "expected two numbers behind the index");
   *score = -difference * difference;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Lines of a file ---- */
@@ -103,11 +103,11 @@ static cdl_status each_line(const char *path, on_line *take, void *user)
 {
   FILE *file = fopen(path, "r");
   if (file == NULL)
-    return cdl_fail(CDL_ABSENT, "%s: cannot be read", path);
+    return cdl_fail(CDL_STATUS_ABSENT, "%s: cannot be read", path);
   char *line = NULL;
   size_t space = 0, number = 0;
-  cdl_status status = CDL_OK;
-  for (ssize_t length; status == CDL_OK && (length = getline(&line, &space, file)) > 0;) {
+  cdl_status status = CDL_STATUS_OK;
+  for (ssize_t length; status == CDL_STATUS_OK && (length = getline(&line, &space, file)) > 0;) {
     number++;
     if (line[length - 1] == '\n')
       line[length - 1] = '\0';
@@ -129,9 +129,9 @@ static cdl_status grow(double **values, size_t space)
 {
   double *larger = realloc(*values, space * sizeof **values);
   if (larger == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu numbers", space);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu numbers", space);
   *values = larger;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status on_prediction(void *user, char *line)
@@ -140,8 +140,8 @@ static cdl_status on_prediction(void *user, char *line)
   if (!r->has_head) {
     r->has_head = true;
     return strcmp(line, predictions_head) == 0
-               ? CDL_OK
-               : cdl_fail(CDL_DATA, "expected the columns index, label, prediction");
+               ? CDL_STATUS_OK
+               : cdl_fail(CDL_STATUS_DATA, "expected the columns index, label, prediction");
   }
   if (r->run->examples == r->space)
     CDL_TRY(grow(&r->run->score, r->space = 2 * r->space + 64));
@@ -160,14 +160,14 @@ static cdl_status on_step(void *user, char *line)
   report_compared_run *run = r->run;
   json_t *object;
   CDL_TRY(base_json_parse("the step", line, strlen(line), &object));
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   if (run->points == r->space) {
     double **const columns[] = {&run->step, &run->epoch, &run->loss, &run->rate};
     r->space = 2 * r->space + 256;
-    for (size_t i = 0; status == CDL_OK && i < sizeof columns / sizeof columns[0]; i++)
+    for (size_t i = 0; status == CDL_STATUS_OK && i < sizeof columns / sizeof columns[0]; i++)
       status = grow(columns[i], r->space);
   }
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     run->step[run->points] = number_of(object, "step");
     run->epoch[run->points] = number_of(object, "epoch");
     run->loss[run->points] = number_of(object, "loss");
@@ -198,7 +198,7 @@ static cdl_status take_metrics(const char *path, const json_t *metrics, const cd
   (void)read_result(metrics, "valid", &run->valid);
   if (!read_result(metrics, "dev", &run->dev) || !json_is_object(parameters) ||
       !json_is_object(kept) || !json_is_array(evaluations))
-    return cdl_fail(CDL_DATA,
+    return cdl_fail(CDL_STATUS_DATA,
                     "%s: expected \"dev\", \"parameters\", \"kept\" and \"evaluations\", as a "
                     "finished run writes them",
                     path);
@@ -216,7 +216,7 @@ static cdl_status take_metrics(const char *path, const json_t *metrics, const cd
     run->evaluated_at[i] = number_of(entry, "epoch");
     run->evaluated[i] = number_of(entry, cdl_metric_name(task->metrics[0]));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Settings that change the result, without where things lie: a run's folder may be moved. */
@@ -260,20 +260,20 @@ static cdl_status read_json(const char *folder, const cdl_task *task, report_com
   json_t *object = NULL;
   cdl_status status =
       paths[0] != NULL && paths[1] != NULL ? base_json_read(paths[0], &object) : no_memory(folder);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     status = take_metrics(paths[0], object, task, run);
     json_decref(object);
   }
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = base_json_read(paths[1], &object);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     run->settings = settings_of(object);
     run->used = used_of(object);
     json_decref(object);
     if (run->used == NULL)
       status = no_memory(paths[1]);
     else if (run->settings == NULL)
-      status = cdl_fail(CDL_DATA, "%s: expected \"settings\"", paths[1]);
+      status = cdl_fail(CDL_STATUS_DATA, "%s: expected \"settings\"", paths[1]);
   }
   free(paths[0]);
   free(paths[1]);
@@ -293,7 +293,7 @@ static cdl_status read_run(const char *folder, const cdl_task *task, report_comp
   for (int c = 0; c < CLASSES_MOST; c++)
     most = predictions.classes.count[c] > most ? predictions.classes.count[c] : most;
   run->commonest = most > 0 ? (double)most / (double)run->examples : NAN;
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = each_line(paths[1], on_step, &steps);
   free(paths[0]);
   free(paths[1]);
@@ -304,16 +304,16 @@ cdl_status report_comparison_read(report_comparison *c)
 {
   const size_t count = c->task_count * c->method_count * c->seed_count;
   c->runs = calloc(count + 1, sizeof *c->runs);
-  cdl_status status = c->runs != NULL ? CDL_OK : no_memory(c->folder);
+  cdl_status status = c->runs != NULL ? CDL_STATUS_OK : no_memory(c->folder);
   for (size_t t = 0; t < c->task_count; t++)
     for (size_t m = 0; m < c->method_count; m++)
-      for (size_t s = 0; status == CDL_OK && s < c->seed_count; s++) {
+      for (size_t s = 0; status == CDL_STATUS_OK && s < c->seed_count; s++) {
         char *folder = report_compared_run_folder(c, t, m, s);
         status = folder != NULL ? read_run(folder, c->tasks[t], report_compared_run_at(c, t, m, s))
                                 : no_memory(c->folder);
         free(folder);
       }
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     report_comparison_release(c);
   return status;
 }

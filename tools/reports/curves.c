@@ -67,9 +67,9 @@ static cdl_status draw(const report_comparison *c, size_t task, const curve_kind
   report_described *names = calloc(c->method_count, sizeof *names);
   double *numbers = calloc(runs * 2 * POINTS, sizeof *numbers);
   cdl_status status = series != NULL && names != NULL && numbers != NULL
-                          ? CDL_OK
-                          : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
-  for (size_t m = 0; status == CDL_OK && m < c->method_count; m++) {
+                          ? CDL_STATUS_OK
+                          : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
+  for (size_t m = 0; status == CDL_STATUS_OK && m < c->method_count; m++) {
     names[m] = report_method_title(c->methods[m]);
     for (size_t s = 0; s < c->seed_count; s++) {
       const size_t place = m * c->seed_count + s;
@@ -90,7 +90,7 @@ static cdl_status draw(const report_comparison *c, size_t task, const curve_kind
       .y_axis = kind->y_axis != NULL ? kind->y_axis : cdl_metric_name(c->tasks[task]->metrics[0]),
       .series = series,
       .series_count = (int)runs};
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = plot_chart_write(path, &chart);
   free(series);
   free(names);
@@ -120,12 +120,12 @@ static cdl_status draw_and_show(const report_comparison *c, size_t task, const c
   snprintf(name, sizeof name, "plots/%s-%s.svg", c->tasks[task]->name, kind->name);
   snprintf(text, sizeof text, "%s: %s", c->tasks[task]->name, kind->title);
   if (!is_shown(c, task, kind))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   char *path = base_path_join(c->folder, name);
   cdl_status status = path != NULL ? draw(c, task, kind, path)
-                                   : cdl_fail(CDL_MEMORY, "%s: out of memory", c->folder);
+                                   : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", c->folder);
   free(path);
-  return status == CDL_OK ? report_document_image(to, name, text) : status;
+  return status == CDL_STATUS_OK ? report_document_image(to, name, text) : status;
 }
 
 cdl_status report_write_curves(const report_comparison *c, report_document *to)
@@ -138,5 +138,5 @@ cdl_status report_write_curves(const report_comparison *c, report_document *to)
   for (size_t t = 0; t < c->task_count; t++)
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
       CDL_TRY(draw_and_show(c, t, &kinds[k], to));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

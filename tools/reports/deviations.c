@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "condlora/config.h"
+#include "model/files/config.h"
 #include "tools/reports/sections.h"
 
 static const char *last_name(const char *path)
@@ -21,18 +21,18 @@ static const char *last_name(const char *path)
 cdl_status report_describe_model(const report_source *source, report_described *d, bool *as_paper)
 {
   enum { BASE_LAYERS = 12, BASE_WIDTH = 768 };
-  cdl_model_config config;
-  CDL_TRY(cdl_model_config_read(source->model, &config));
+  model_config config;
+  CDL_TRY(model_config_read(source->model, &config));
   const char *name = last_name(source->model);
   char folder[128];
   base_make_visible(name, strcspn(name, "/"), folder, sizeof folder);
   snprintf(d->text, sizeof d->text, "%.128s: %s, %" PRId64 " layers of width %" PRId64,
-           report_document_foreign(folder).text, cdl_family_name(config.family), config.layers,
+           report_document_foreign(folder).text, model_family_name(config.family), config.layers,
            config.hidden_size);
-  *as_paper = config.family == CDL_FAMILY_ROBERTA && config.layers == BASE_LAYERS &&
+  *as_paper = config.family == MODEL_FAMILY_ROBERTA && config.layers == BASE_LAYERS &&
               config.hidden_size == BASE_WIDTH;
-  cdl_model_config_free(&config);
-  return CDL_OK;
+  model_config_release(&config);
+  return CDL_STATUS_OK;
 }
 
 /* ---- Values as text, each once ---- */
@@ -204,5 +204,5 @@ cdl_status report_write_deviations(const report_source *source, report_document 
       report_document_item(to, "The paper has no settings for %s; those of LoRA are used.",
                            report_method_title(c->methods[m]).text);
   setting_table(source, to);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

@@ -144,7 +144,7 @@ static cdl_status begin_file(const char *folder, const char *name, const char *e
   char *path;
   *output = NULL;
   if (asprintf(&path, "%s/%s%s", folder, name, end) < 0)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   const cdl_status status = base_output_begin(path, output);
   free(path);
   return status;
@@ -157,12 +157,12 @@ cdl_status report_document_begin(const char *folder, const char *name, const cha
   *document = NULL;
   if (d == NULL || (d->folder = strdup(folder)) == NULL) {
     free(d);
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   }
   cdl_status status = begin_file(folder, name, ".md", &d->markdown);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = begin_file(folder, name, ".html", &d->html);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     report_document_abort(d);
     return status;
   }
@@ -174,7 +174,7 @@ cdl_status report_document_begin(const char *folder, const char *name, const cha
   write_html(d, title);
   base_output_printf(d->html, "</h1>\n");
   *document = d;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static void release(report_document *d)
@@ -188,12 +188,12 @@ cdl_status report_document_commit(report_document *d)
   end_list(d);
   base_output_printf(d->html, "</body>\n</html>\n");
   if (d->failed) {
-    const cdl_status status = cdl_fail(CDL_MEMORY, "%s: out of memory", d->folder);
+    const cdl_status status = cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", d->folder);
     report_document_abort(d);
     return status;
   }
   cdl_status status = base_output_commit(d->markdown);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = base_output_commit(d->html);
   else
     base_output_abort(d->html);
@@ -303,7 +303,7 @@ cdl_status report_document_image(report_document *d, const char *path, const cha
   char *whole = base_path_join(d->folder, path);
   base_mapping image;
   if (whole == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   const cdl_status status = base_file_map(whole, &image);
   free(whole);
   CDL_TRY(status);
@@ -315,5 +315,5 @@ cdl_status report_document_image(report_document *d, const char *path, const cha
   write_base64(d->html, image.data, image.size);
   base_output_printf(d->html, "\"></p>\n");
   base_file_unmap(&image);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

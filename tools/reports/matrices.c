@@ -25,7 +25,7 @@ static cdl_status open_run(const report_source *source, size_t task, size_t meth
        *adapter = folder != NULL ? base_path_join(folder, "adapter") : NULL;
   free(folder);
   if (adapter == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", source->comparison->folder);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", source->comparison->folder);
   const train_inference_settings settings = {.model = source->model,
                                              .adapter = adapter,
                                              .backend = source->backend,
@@ -37,9 +37,9 @@ static cdl_status open_run(const report_source *source, size_t task, size_t meth
   cdl_status status = train_session_open_inference(&o->session, &settings);
   free(adapter);
   CDL_TRY(status);
-  cdl_adapter_materialize(o->session.adapter, o->session.queue);
+  adapter_materialize(o->session.adapter, o->session.queue);
   status = analysis_adapted_read(o->session.encoder, o->session.queue, &all, &o->adapted);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     train_session_close(&o->session);
   return status;
 }
@@ -103,7 +103,7 @@ static cdl_status compare_pair(const report_source *source, report_document *to,
   opened a, b;
   CDL_TRY(open_run(source, task, first, seed, &a));
   cdl_status status = open_run(source, task, second, seed, &b);
-  if (status != CDL_OK) {
+  if (status != CDL_STATUS_OK) {
     close_run(&a);
     return status;
   }
@@ -111,7 +111,7 @@ static cdl_status compare_pair(const report_source *source, report_document *to,
   const analysis_similarity_settings settings = {.i = n, .j = m, .seed = (uint64_t)c->seeds[seed]};
   analysis_similarity result;
   status = analysis_similarity_compute(a.session.queue, &a.adapted, &b.adapted, &settings, &result);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     report_document_paragraph(
         to, "%s, seed %" PRId64 ": %s beside %s, i = %" PRId64 ", j = %" PRId64,
         c->tasks[task]->name, c->seeds[seed], report_method_title(c->methods[first]).text,
@@ -140,7 +140,7 @@ cdl_status report_write_similarity(const report_source *source, report_document 
     for (size_t m = 0; m < c->method_count; m++)
       for (size_t s = 0; m != base && s < c->seed_count; s++)
         CDL_TRY(compare_pair(source, to, t, base, m, s));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Figure 1 ---- */
@@ -177,10 +177,10 @@ static cdl_status draw_grid(const place *p, const analysis_adapted_target *layer
   char *path = base_path_join(c->folder, name);
   const cdl_status status = path != NULL && numbers != NULL
                                 ? plot_heatmap_write(path, &map)
-                                : cdl_fail(CDL_MEMORY, "%s: out of memory", c->folder);
+                                : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", c->folder);
   free(path);
   free(numbers);
-  return status == CDL_OK ? report_document_image(p->to, name, title) : status;
+  return status == CDL_STATUS_OK ? report_document_image(p->to, name, title) : status;
 }
 
 static void conversion_table(report_document *to, const analysis_conversion *result)
@@ -205,7 +205,7 @@ static void conversion_table(report_document *to, const analysis_conversion *res
 }
 
 static cdl_status write_figure(const place *p, cdl_queue *queue, const analysis_adapted *adapted,
-                               cdl_orientation form)
+                               adapter_orientation form)
 {
   const report_comparison *c = p->comparison;
   const int64_t n = vectors_of(adapted);
@@ -219,9 +219,9 @@ static cdl_status write_figure(const place *p, cdl_queue *queue, const analysis_
   report_document_paragraph(p->to, "%s, seed %" PRId64 ", form %s, left vectors, i = j = %" PRId64,
                             c->tasks[p->task]->name, c->seeds[p->seed], p->form, n);
   conversion_table(p->to, &result);
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   for (size_t t = 0; t < result.count; t++)
-    for (int k = 0; status == CDL_OK && k < ANALYSIS_CONVERSION_COUNT; k++)
+    for (int k = 0; status == CDL_STATUS_OK && k < ANALYSIS_CONVERSION_COUNT; k++)
       status = draw_grid(p, result.targets[t].target, (analysis_conversion_kind)k,
                          &result.targets[t].figures[k][ANALYSIS_SIDE_LEFT].grid);
   analysis_conversion_free(&result);
@@ -242,12 +242,12 @@ static cdl_status write_run(const report_source *source, report_document *to, si
   opened o;
   CDL_TRY(open_run(source, task, method, seed, &o));
   place p = {source->comparison, to, task, seed, "reference"};
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   if (all_square(&o.adapted))
-    status = write_figure(&p, o.session.queue, &o.adapted, CDL_ORIENTATION_REFERENCE);
+    status = write_figure(&p, o.session.queue, &o.adapted, ADAPTER_ORIENTATION_REFERENCE);
   p.form = "paper";
-  if (status == CDL_OK)
-    status = write_figure(&p, o.session.queue, &o.adapted, CDL_ORIENTATION_PAPER);
+  if (status == CDL_STATUS_OK)
+    status = write_figure(&p, o.session.queue, &o.adapted, ADAPTER_ORIENTATION_PAPER);
   close_run(&o);
   return status;
 }
@@ -266,5 +266,5 @@ cdl_status report_write_conversion(const report_source *source, report_document 
   for (size_t t = 0; t < c->task_count; t++)
     for (size_t s = 0; s < c->seed_count; s++)
       CDL_TRY(write_run(source, to, t, base, s));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

@@ -31,9 +31,9 @@ cdl_status report_compared_method_find(const char *name, const report_compared_m
     names[i] = methods[i].name;
     if (strcmp(name, names[i]) == 0) {
       *method = &methods[i];
-      return CDL_OK;
+      return CDL_STATUS_OK;
     }
   }
-  return cdl_fail(CDL_USAGE, "--methods: there is no %s; the nearest is %s", name,
+  return cdl_fail(CDL_STATUS_USAGE, "--methods: there is no %s; the nearest is %s", name,
                   base_nearest(name, names, METHOD_COUNT));
 }

@@ -27,10 +27,10 @@ cdl_status report_kind_find(const char *name, const report_kind **kind)
     names[i] = kinds[i].name;
     if (strcmp(name, names[i]) == 0) {
       *kind = &kinds[i];
-      return CDL_OK;
+      return CDL_STATUS_OK;
     }
   }
-  return cdl_fail(CDL_USAGE, "reproduce: there is no %s; the nearest is %s", name,
+  return cdl_fail(CDL_STATUS_USAGE, "reproduce: there is no %s; the nearest is %s", name,
                   base_nearest(name, names, KIND_COUNT));
 }
 
@@ -38,10 +38,11 @@ cdl_status report_check(const report_kind *kind, const report_comparison *c)
 {
   const bool of_matrices = kind->content == REPORT_SIMILARITY || kind->content == REPORT_CONVERSION;
   if (of_matrices && strcmp(c->methods[report_baseline(c)]->name, "lora") != 0)
-    return cdl_fail(CDL_USAGE, "%s wants lora among --methods", kind->name);
+    return cdl_fail(CDL_STATUS_USAGE, "%s wants lora among --methods", kind->name);
   if (kind->content == REPORT_SIMILARITY && c->method_count < 2)
-    return cdl_fail(CDL_USAGE, "%s wants another method beside lora among --methods", kind->name);
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_USAGE, "%s wants another method beside lora among --methods",
+                    kind->name);
+  return CDL_STATUS_OK;
 }
 
 static cdl_status write_content(const report_source *source, report_document *to)
@@ -68,9 +69,10 @@ static cdl_status write_content(const report_source *source, report_document *to
 static cdl_status make_plot_folder(const report_comparison *c)
 {
   char *plots = base_path_join(c->folder, "plots");
-  const cdl_status status = plots != NULL ? base_folder_make(plots)
-                                          : cdl_fail(CDL_MEMORY, "%s: out of memory", c->folder);
-  if (status == CDL_OK)
+  const cdl_status status = plots != NULL
+                                ? base_folder_make(plots)
+                                : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", c->folder);
+  if (status == CDL_STATUS_OK)
     base_folder_sweep(plots);
   base_folder_sweep(c->folder);
   free(plots);
@@ -86,14 +88,14 @@ cdl_status report_write(const report_source *source)
   CDL_TRY(report_write_tables(source));
   CDL_TRY(report_write_card(source));
   if (asprintf(&title, "%s (%s)", source->kind->title, source->kind->name) < 0)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", c->folder);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", c->folder);
   cdl_status status = report_document_begin(c->folder, "report", title, &to);
   free(title);
   CDL_TRY(status);
   status = report_write_deviations(source, to);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = write_content(source, to);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     return report_document_commit(to);
   report_document_abort(to);
   return status;

@@ -162,14 +162,14 @@ static cdl_status test_row(const report_comparison *c, report_document *to, size
     report_document_cell(to, "%+.2f of 100 right", 100 * example.mean);
   report_document_cell(to, "%zu", example.count);
   p_cell(to, &example);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status report_write_tests(const report_comparison *c, report_document *to)
 {
   const size_t base = report_baseline(c);
   if (c->method_count < 2)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   report_document_heading(to, "Paired t-tests");
   report_document_paragraph(
       to,
@@ -192,7 +192,7 @@ cdl_status report_write_tests(const report_comparison *c, report_document *to)
       if (m != base)
         CDL_TRY(test_row(c, to, t, m, base));
   report_document_table_end(to);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Parameters and speed ---- */

@@ -20,7 +20,7 @@ static cdl_status begin(const report_comparison *c, const char *name, base_outpu
 {
   char *path = base_path_join(c->folder, name);
   if (path == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", c->folder);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", c->folder);
   const cdl_status status = base_output_begin(path, output);
   free(path);
   return status;
@@ -44,7 +44,7 @@ static cdl_status compare(const report_comparison *c, size_t task, size_t method
   const report_paired_test none = {.mean = NAN, .deviation = NAN, .t = NAN, .p = NAN};
   *result = (compared){.score = report_task_score(c, task, method), .seed = none, .example = none};
   if (method == base)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   result->seed = report_test_by_seed(c, task, method, base);
   return report_test_by_example(c, task, method, base, &result->example);
 }
@@ -57,10 +57,10 @@ static cdl_status write_table_csv(const report_comparison *c)
   base_output_printf(to, "task,method,form,metric,seeds,mean,deviation,baseline,difference,t_seeds,"
                          "p_seeds,examples,difference_examples,t_examples,p_examples\n");
   for (size_t t = 0; t < c->task_count; t++)
-    for (size_t m = 0; status == CDL_OK && m < c->method_count; m++) {
+    for (size_t m = 0; status == CDL_STATUS_OK && m < c->method_count; m++) {
       compared r;
       status = compare(c, t, m, &r);
-      if (status != CDL_OK)
+      if (status != CDL_STATUS_OK)
         continue;
       names(to, c, t, m);
       base_output_printf(to, ",%s,%zu", cdl_metric_name(c->tasks[t]->metrics[0]), r.score.count);
@@ -76,7 +76,7 @@ static cdl_status write_table_csv(const report_comparison *c)
       field(to, r.example.p);
       base_output_printf(to, "\n");
     }
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     return base_output_commit(to);
   base_output_abort(to);
   return status;
@@ -113,29 +113,30 @@ static cdl_status row_json(const report_source *source, size_t t, size_t m, json
     base_json_set(row, "paired_by_seed", test_json(&r.seed));
     base_json_set(row, "paired_by_example", test_json(&r.example));
   }
-  return *row != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", c->folder);
+  return *row != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", c->folder);
 }
 
 static cdl_status write_table_json(const report_source *source)
 {
   const report_comparison *c = source->comparison;
   json_t *rows = json_array(), *seeds = json_array();
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   for (size_t s = 0; s < c->seed_count; s++)
     base_json_append(&seeds, json_integer((json_int_t)c->seeds[s]));
   for (size_t t = 0; t < c->task_count; t++)
-    for (size_t m = 0; status == CDL_OK && m < c->method_count; m++) {
+    for (size_t m = 0; status == CDL_STATUS_OK && m < c->method_count; m++) {
       json_t *row;
       status = row_json(source, t, m, &row);
-      if (status == CDL_OK)
+      if (status == CDL_STATUS_OK)
         base_json_append(&rows, row);
     }
   json_t *object =
       json_pack("{ss so so}", "report", source->kind->name, "seeds", seeds, "rows", rows);
   char *path = base_path_join(c->folder, "table.json");
-  if (status == CDL_OK)
-    status = object != NULL && path != NULL ? base_json_write(path, object)
-                                            : cdl_fail(CDL_MEMORY, "%s: out of memory", c->folder);
+  if (status == CDL_STATUS_OK)
+    status = object != NULL && path != NULL
+                 ? base_json_write(path, object)
+                 : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", c->folder);
   free(path);
   json_decref(object);
   return status;

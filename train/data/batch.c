@@ -37,7 +37,7 @@ static cdl_status sort_by_length(const cdl_tokens *tokens, const uint32_t *rows,
   size_t *place =
       longest <= SIZE_MAX / sizeof *place - 2 ? calloc(longest + 2, sizeof *place) : NULL;
   if (place == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory to sort %zu examples by length", count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory to sort %zu examples by length", count);
   for (size_t i = 0; i < count; i++)
     place[length_of(tokens, rows[i]) + 1]++;
   for (size_t length = 1; length <= longest; length++)
@@ -45,17 +45,17 @@ static cdl_status sort_by_length(const cdl_tokens *tokens, const uint32_t *rows,
   for (size_t i = 0; i < count; i++)
     sorted[place[length_of(tokens, rows[i])]++] = rows[i];
   free(place);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status check_tokens(size_t tokens)
 {
   if (tokens > INT32_MAX)
     return cdl_fail(
-        CDL_DATA,
+        CDL_STATUS_DATA,
         "a batch of %zu tokens; at most %d fit, expected a smaller batch or maximum length", tokens,
         INT32_MAX);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status data_batch_bound_of(const cdl_tokens *tokens, const uint32_t *rows, size_t count,
@@ -63,18 +63,18 @@ cdl_status data_batch_bound_of(const cdl_tokens *tokens, const uint32_t *rows, s
 {
   *bound = (data_batch_bound){.examples = size < count ? size : count};
   if (bound->examples == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   uint32_t *sorted = calloc(count, sizeof *sorted);
   if (sorted == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory to sort %zu examples by length", count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory to sort %zu examples by length", count);
   const cdl_status status = sort_by_length(tokens, rows, count, sorted);
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     for (size_t i = count - bound->examples; i < count; i++)
       bound->tokens += length_of(tokens, sorted[i]);
     bound->longest = length_of(tokens, sorted[count - 1]);
   }
   free(sorted);
-  return status == CDL_OK ? check_tokens(bound->tokens) : status;
+  return status == CDL_STATUS_OK ? check_tokens(bound->tokens) : status;
 }
 
 /* Cuts plan->rows into batches: their number, their bound, and where `first` is there, their
@@ -107,14 +107,14 @@ static cdl_status make_plan(data_batch_plan *plan, const cdl_tokens *tokens, con
 {
   plan->rows = calloc(plan->count + 1, sizeof *plan->rows);
   if (plan->rows == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for the order of %zu examples", plan->count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for the order of %zu examples", plan->count);
   CDL_TRY(sort_by_length(tokens, rows, plan->count, plan->rows));
   plan->bound.longest = plan->count > 0 ? length_of(tokens, plan->rows[plan->count - 1]) : 0;
 
   cut(plan, tokens, token_budget, example_limit);
   plan->first = calloc(plan->batches + 1, sizeof *plan->first);
   if (plan->first == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for %zu batches", plan->batches);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for %zu batches", plan->batches);
   cut(plan, tokens, token_budget, example_limit);
   return check_tokens(plan->bound.tokens);
 }
@@ -124,10 +124,11 @@ cdl_status data_batch_plan_make(const cdl_tokens *tokens, const uint32_t *rows, 
 {
   *plan = (data_batch_plan){.count = count};
   if (token_budget == 0 || example_limit == 0)
-    return cdl_fail(CDL_ARGUMENT, "batches of %zu tokens and %zu examples; expected at least 1",
-                    token_budget, example_limit);
+    return cdl_fail(CDL_STATUS_ARGUMENT,
+                    "batches of %zu tokens and %zu examples; expected at least 1", token_budget,
+                    example_limit);
   const cdl_status status = make_plan(plan, tokens, rows, token_budget, example_limit);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     data_batch_plan_release(plan);
   return status;
 }
@@ -145,14 +146,14 @@ static cdl_status check_room(const data_batch *batch, const cdl_tokens *tokens,
   size_t total = 0;
   for (size_t i = 0; i < count; i++) {
     if (rows[i] >= tokens->count)
-      return cdl_fail(CDL_ARGUMENT, "batch: example %u of %zu that have tokens", rows[i],
+      return cdl_fail(CDL_STATUS_ARGUMENT, "batch: example %u of %zu that have tokens", rows[i],
                       tokens->count);
     total += length_of(tokens, rows[i]);
   }
   if (count > batch->capacity.examples || total > batch->capacity.tokens || total > INT32_MAX)
-    return cdl_fail(CDL_ARGUMENT, "batch: %zu examples of %zu tokens; it holds %zu of %zu", count,
-                    total, batch->capacity.examples, batch->capacity.tokens);
-  return CDL_OK;
+    return cdl_fail(CDL_STATUS_ARGUMENT, "batch: %zu examples of %zu tokens; it holds %zu of %zu",
+                    count, total, batch->capacity.examples, batch->capacity.tokens);
+  return CDL_STATUS_OK;
 }
 
 static void put_tokens(data_batch *batch, const cdl_tokens *tokens, uint32_t row,
@@ -165,7 +166,7 @@ static void put_tokens(data_batch *batch, const cdl_tokens *tokens, uint32_t row
   for (size_t i = 0; batch->type_ids != NULL && i < length; i++)
     batch->type_ids[at + i] = tokens->type_ids[from + i];
   if (batch->positions != NULL)
-    cdl_count_positions(first_position, tokens->ids + from, length, batch->positions + at);
+    model_count_positions(first_position, tokens->ids + from, length, batch->positions + at);
   batch->tokens += length;
   batch->longest = length > batch->longest ? length : batch->longest;
 }
@@ -179,7 +180,7 @@ cdl_status data_batch_fill(data_batch *batch, const cdl_dataset *dataset, const 
   if (batch->offsets != NULL)
     batch->offsets[0] = 0;
   for (size_t i = 0; i < count; i++) {
-    const cdl_example example = cdl_dataset_example(dataset, rows[i]);
+    const cdl_example example = cdl_dataset_get(dataset, rows[i]);
     put_tokens(batch, &tokens, rows[i], first_position);
     if (batch->offsets != NULL)
       batch->offsets[i + 1] = (int32_t)batch->tokens;
@@ -191,7 +192,7 @@ cdl_status data_batch_fill(data_batch *batch, const cdl_dataset *dataset, const 
       batch->targets[i] = (float)example.target;
   }
   batch->examples = count;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Memory ---- */
@@ -223,14 +224,14 @@ void data_batch_free(data_batch *batch)
   *batch = (data_batch){0};
 }
 
-cdl_token_batch data_batch_view(const data_batch *batch)
+encoder_token_batch data_batch_view(const data_batch *batch)
 {
-  return (cdl_token_batch){.ids = batch->ids,
-                           .positions = batch->positions,
-                           .types = batch->type_ids,
-                           .offsets = batch->offsets,
-                           .examples = (const int32_t *)batch->index,
-                           .sequences = (int32_t)batch->examples,
-                           .tokens = (int32_t)batch->tokens,
-                           .longest = (int32_t)batch->longest};
+  return (encoder_token_batch){.ids = batch->ids,
+                               .positions = batch->positions,
+                               .types = batch->type_ids,
+                               .offsets = batch->offsets,
+                               .examples = (const int32_t *)batch->index,
+                               .sequences = (int32_t)batch->examples,
+                               .tokens = (int32_t)batch->tokens,
+                               .longest = (int32_t)batch->longest};
 }

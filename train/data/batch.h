@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #include "condlora/dataset.h"
-#include "condlora/encoder.h"
 #include "condlora/status.h"
+#include "model/encoder/encoder.h"
 
 /* The most that any batch holds: what buffers must be sized by. */
 typedef struct {
@@ -54,7 +54,7 @@ typedef struct {
 } data_batch;
 
 /* Fills a batch with the examples of `rows`, in order. Positions count from `first_position`, as
- * cdl_count_positions does. Allocates nothing. Errors: ARGUMENT when the batch is too
+ * model_count_positions does. Allocates nothing. Errors: ARGUMENT when the batch is too
  * small or a row is not there. */
 CDL_MUST_USE cdl_status data_batch_fill(data_batch *batch, const cdl_dataset *dataset,
                                         const uint32_t *rows, size_t count, int32_t first_position);
@@ -63,6 +63,6 @@ CDL_MUST_USE cdl_status data_batch_fill(data_batch *batch, const cdl_dataset *da
 bool data_batch_allocate(data_batch *batch, data_batch_bound bound);
 void data_batch_free(data_batch *batch);
 /* The encoder's view of a filled batch. */
-cdl_token_batch data_batch_view(const data_batch *batch);
+encoder_token_batch data_batch_view(const data_batch *batch);
 
 #endif

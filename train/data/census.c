@@ -11,7 +11,7 @@ static void count_labels(const cdl_dataset *dataset, const uint32_t *rows, size_
                          size_t *labelled)
 {
   for (size_t i = 0; i < count; i++) {
-    const int32_t label = cdl_dataset_example(dataset, rows != NULL ? rows[i] : i).label;
+    const int32_t label = cdl_dataset_get(dataset, rows != NULL ? rows[i] : i).label;
     if (label >= 0)
       labelled[label]++;
   }
@@ -24,14 +24,14 @@ static cdl_status take_labels(const cdl_dataset *train, const data_split *split,
   c->labelled = calloc(DATA_PART_COUNT * c->classes + 1, sizeof *c->labelled);
   c->names = calloc(c->classes + 1, sizeof *c->names);
   if (c->labelled == NULL || c->names == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: the counts of %zu labels", c->classes);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the counts of %zu labels", c->classes);
   for (size_t i = 0; i < c->classes; i++)
     c->names[i] = cdl_dataset_label_name(train, (int32_t)i);
   count_labels(train, split->train, split->train_count, c->labelled + DATA_PART_TRAIN * c->classes);
   count_labels(train, split->valid, split->valid_count, c->labelled + DATA_PART_VALID * c->classes);
   if (dev != NULL)
     count_labels(dev, NULL, cdl_dataset_count(dev), c->labelled + DATA_PART_DEV * c->classes);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Texts ---- */
@@ -44,7 +44,7 @@ typedef struct {
 
 static entry make_entry(const cdl_dataset *dataset, uint32_t row, data_part part)
 {
-  const cdl_example e = cdl_dataset_example(dataset, row);
+  const cdl_example e = cdl_dataset_get(dataset, row);
   uint64_t hash = BASE_FNV_START;
   for (int i = 0; i < 2 && e.text[i] != NULL; i++) {
     hash = base_fnv(hash, &e.bytes[i], sizeof e.bytes[i]);
@@ -60,8 +60,8 @@ static int compare_entries(const void *a, const void *b)
   const entry *x = a, *y = b;
   if (x->hash != y->hash)
     return x->hash < y->hash ? -1 : 1;
-  const cdl_example p = cdl_dataset_example(x->dataset, x->row),
-                    q = cdl_dataset_example(y->dataset, y->row);
+  const cdl_example p = cdl_dataset_get(x->dataset, x->row),
+                    q = cdl_dataset_get(y->dataset, y->row);
   for (int i = 0; i < 2 && p.text[i] != NULL && q.text[i] != NULL; i++) {
     if (p.bytes[i] != q.bytes[i])
       return p.bytes[i] < q.bytes[i] ? -1 : 1;
@@ -74,8 +74,8 @@ static int compare_entries(const void *a, const void *b)
 
 static bool same_truth(const entry *a, const entry *b)
 {
-  const cdl_example x = cdl_dataset_example(a->dataset, a->row),
-                    y = cdl_dataset_example(b->dataset, b->row);
+  const cdl_example x = cdl_dataset_get(a->dataset, a->row),
+                    y = cdl_dataset_get(b->dataset, b->row);
   return x.label == y.label && (x.label >= 0 || x.target == y.target);
 }
 
@@ -106,7 +106,7 @@ static cdl_status take_texts(const cdl_dataset *train, const data_split *split,
   const size_t count = split->train_count + split->valid_count + devs;
   entry *entries = calloc(count + 1, sizeof *entries), *end = entries;
   if (entries == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: the texts of %zu examples", count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the texts of %zu examples", count);
   for (size_t i = 0; i < split->train_count; i++)
     *end++ = make_entry(train, split->train[i], DATA_PART_TRAIN);
   for (size_t i = 0; i < split->valid_count; i++)
@@ -121,7 +121,7 @@ static cdl_status take_texts(const cdl_dataset *train, const data_split *split,
       count_group(entries + first, next - first, c);
   }
   free(entries);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- All ---- */
@@ -138,9 +138,9 @@ cdl_status data_census_take(const cdl_dataset *train, const data_split *split,
     c->skipped[1] = cdl_dataset_skipped(dev);
   }
   cdl_status status = take_labels(train, split, dev, c);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = take_texts(train, split, dev, c);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     data_census_release(c);
   return status;
 }

@@ -71,7 +71,7 @@ static cdl_status fail_at(const data_table *table, uint64_t line, const char *fo
 {
   va_list arguments;
   va_start(arguments, format);
-  const cdl_status status = cdl_fail_v(CDL_DATA, format, arguments);
+  const cdl_status status = cdl_fail_v(CDL_STATUS_DATA, format, arguments);
   va_end(arguments);
   return cdl_context(status, "%s:%llu", data_table_name(table), (unsigned long long)line);
 }
@@ -106,11 +106,11 @@ static cdl_status read_truth(cdl_dataset *dataset, const data_table *table, uint
     if (!base_number_parse(field.data, field.bytes, &r->truth.target))
       return fail_at(table, line, "%s is not a number; expected a finite decimal such as 3.25",
                      data_quote(field.data, field.bytes).text);
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   r->truth.label = data_labels_find(&dataset->labels, field.data, field.bytes);
   if (r->truth.label >= 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (!dataset->infers_labels)
     return unknown_label(dataset, table, line, field);
   if (field.bytes == 0)
@@ -138,25 +138,25 @@ static cdl_status make_row(cdl_dataset *dataset, const data_table *table, uint64
   else
     r->truth.label = -1;
   dataset->unlabelled++;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status add_row(cdl_dataset *dataset, const row *r)
 {
   if (dataset->count == INT32_MAX)
-    return cdl_fail(CDL_DATA, "more than %d rows", INT32_MAX);
+    return cdl_fail(CDL_STATUS_DATA, "more than %d rows", INT32_MAX);
   if (dataset->count == dataset->capacity) {
     const size_t capacity =
         dataset->capacity == 0 ? 1024 : dataset->capacity + dataset->capacity / 2;
     row *rows =
         capacity > SIZE_MAX / sizeof *rows ? NULL : realloc(dataset->rows, capacity * sizeof *rows);
     if (rows == NULL)
-      return cdl_fail(CDL_MEMORY, "out of memory for %zu rows", capacity);
+      return cdl_fail(CDL_STATUS_MEMORY, "out of memory for %zu rows", capacity);
     dataset->rows = rows;
     dataset->capacity = capacity;
   }
   dataset->rows[dataset->count++] = *r;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The first column that is needed and that the row has not; NULL when it is whole. */
@@ -189,18 +189,18 @@ static cdl_status read_row(cdl_dataset *dataset, part *p, const reading *what, t
   bool is_null = false;
   CDL_TRY(data_table_next(p->table, fields, &line, more));
   if (!*more)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const char *missing = lacking(what, fields, &is_null);
   if (missing != NULL && what->drops_rows) {
     left_out->dropped++;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   if (missing != NULL)
     return no_field(p->table, line, missing, is_null);
   if (what->skip_label != NULL && what->columns > what->texts &&
       is_text(fields[what->texts], what->skip_label)) {
     left_out->skipped++;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   row r;
   CDL_TRY(make_row(dataset, p->table, line, what, fields, &r));
@@ -216,10 +216,11 @@ static cdl_status finish_rows(const data_table *table, const reading *what, uint
                                 ? data_quote(what->skip_label, strlen(what->skip_label))
                                 : (data_quoted){0};
   if (kept == 0 && skipped > 0)
-    return cdl_fail(CDL_DATA, "%s: every row has the label %s, which --skip-label leaves out",
+    return cdl_fail(CDL_STATUS_DATA,
+                    "%s: every row has the label %s, which --skip-label leaves out",
                     data_table_name(table), label.text);
   if (kept == 0)
-    return cdl_fail(CDL_DATA, "%s: no rows%s; expected at least one", data_table_name(table),
+    return cdl_fail(CDL_STATUS_DATA, "%s: no rows%s; expected at least one", data_table_name(table),
                     dropped > 0 ? " that have every column that is needed" : " after the header");
   if (skipped > 0)
     cdl_log(CDL_LOG_NOTICE, "%s: %zu of %llu rows have the label %s and were left out",
@@ -230,7 +231,7 @@ static cdl_status finish_rows(const data_table *table, const reading *what, uint
   if (dropped > 0)
     cdl_log(CDL_LOG_NOTICE, "%s: %zu of %llu rows lack a column that is needed and were dropped",
             data_table_name(table), dropped, (unsigned long long)kept + dropped);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status read_rows(cdl_dataset *dataset, part *p, const reading *what)
@@ -245,20 +246,21 @@ static cdl_status read_rows(cdl_dataset *dataset, part *p, const reading *what)
   dataset->left_out.dropped += left_out.dropped;
   dataset->left_out.skipped += left_out.skipped;
   data_table_discard(p->table);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status sort_labels(cdl_dataset *dataset)
 {
   if (dataset->labels.count == 1)
-    return cdl_fail(CDL_DATA, "%s: every row has the label %s; expected at least two classes",
+    return cdl_fail(CDL_STATUS_DATA,
+                    "%s: every row has the label %s; expected at least two classes",
                     data_table_name(dataset->parts[0].table),
                     data_quote(dataset->labels.names[0], strlen(dataset->labels.names[0])).text);
   int32_t *renumbered = calloc(dataset->labels.count + 1, sizeof *renumbered);
   if (renumbered == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for %zu labels", dataset->labels.count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for %zu labels", dataset->labels.count);
   const cdl_status status = data_labels_sort(&dataset->labels, renumbered);
-  for (size_t i = 0; status == CDL_OK && i < dataset->count; i++)
+  for (size_t i = 0; status == CDL_STATUS_OK && i < dataset->count; i++)
     if (dataset->rows[i].truth.label >= 0)
       dataset->rows[i].truth.label = renumbered[dataset->rows[i].truth.label];
   free(renumbered);
@@ -281,7 +283,7 @@ static cdl_status check_marks(const cdl_dataset *dataset)
                      : !plus && data_labels_find(labels, "-", 1) >= 0 ? "-"
                                                                       : NULL;
   if (mark == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const int32_t id = data_labels_find(labels, mark, strlen(mark));
   size_t rows = 0, first = 0;
   for (size_t i = dataset->count; i-- > 0;)
@@ -301,10 +303,11 @@ static cdl_status add_labels(cdl_dataset *dataset, const char *const *names, siz
   for (size_t i = 0; i < count; i++) {
     const size_t bytes = strlen(names[i]);
     if (data_labels_find(&dataset->labels, names[i], bytes) >= 0)
-      return cdl_fail(CDL_USAGE, "the label %s is listed twice", data_quote(names[i], bytes).text);
+      return cdl_fail(CDL_STATUS_USAGE, "the label %s is listed twice",
+                      data_quote(names[i], bytes).text);
     CDL_TRY(data_labels_add(&dataset->labels, names[i], bytes));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* A file of one's own */
@@ -313,14 +316,14 @@ static cdl_status check_source(const cdl_dataset_source *source)
 {
   const bool columns = source->text_column[0] != NULL;
   if (source->path == NULL || (source->unnamed == NULL && columns == source->plain_lines))
-    return cdl_fail(CDL_USAGE, "a data file needs a path and the name of a column of text");
+    return cdl_fail(CDL_STATUS_USAGE, "a data file needs a path and the name of a column of text");
   if (source->regression && source->label_count > 0)
-    return cdl_fail(CDL_USAGE, "%s: a regression has no classes; expected no list of labels",
+    return cdl_fail(CDL_STATUS_USAGE, "%s: a regression has no classes; expected no list of labels",
                     source->path);
   if (!source->regression && source->labels != NULL && source->label_count < 2)
-    return cdl_fail(CDL_USAGE, "%s: %zu label%s listed (--labels); expected at least two",
+    return cdl_fail(CDL_STATUS_USAGE, "%s: %zu label%s listed (--labels); expected at least two",
                     source->path, source->label_count, source->label_count == 1 ? " is" : "s are");
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* A first line that names the columns of training beside others is the header of a table, which
@@ -350,8 +353,8 @@ static cdl_status check_first_line(const data_table *table, const cdl_dataset_so
             data_table_name(table));
   json_decref(object);
   return wanted == 0 || named < wanted || fields < 2
-             ? CDL_OK
-             : cdl_fail(CDL_DATA,
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_DATA,
                         "%s:1: the header of a table, not a text; give %s (for CSV a file whose "
                         "name ends in .csv)",
                         data_table_name(table), source->unnamed);
@@ -397,7 +400,7 @@ static cdl_status open_source(cdl_dataset *dataset, const cdl_dataset_source *so
   if (lines)
     return check_first_line(p->table, source);
   return source->unnamed == NULL
-             ? CDL_OK
+             ? CDL_STATUS_OK
              : data_table_expect(p->table, what->column,
                                  source->text_column[0] != NULL ? what->columns : 0,
                                  source->unnamed);
@@ -409,14 +412,14 @@ static cdl_status read_source(cdl_dataset *dataset, const cdl_dataset_source *so
   CDL_TRY(open_source(dataset, source, false, NULL, &what));
   CDL_TRY(read_rows(dataset, &dataset->parts[0], &what));
   if (!dataset->infers_labels)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(check_marks(dataset));
   return sort_labels(dataset);
 }
 
 static cdl_status finish(cdl_status status, cdl_dataset *made, cdl_dataset **dataset)
 {
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     *dataset = made;
   else
     cdl_dataset_close(made);
@@ -429,7 +432,7 @@ cdl_status cdl_dataset_read_file(const cdl_dataset_source *source, cdl_dataset *
   CDL_TRY(check_source(source));
   cdl_dataset *made = calloc(1, sizeof *made);
   if (made == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", source->path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", source->path);
   return finish(read_source(made, source), made, dataset);
 }
 
@@ -441,12 +444,13 @@ cdl_status dataset_open_windows(const cdl_dataset_source *source, const volatile
   *dataset = NULL;
   CDL_TRY(check_source(source));
   if (source->label_column != NULL && source->labels == NULL && !source->regression)
-    return cdl_fail(CDL_ARGUMENT, "%s: the labels of a window are not those of all", source->path);
+    return cdl_fail(CDL_STATUS_ARGUMENT, "%s: the labels of a window are not those of all",
+                    source->path);
   cdl_dataset *made = calloc(1, sizeof *made);
   if (made == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", source->path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", source->path);
   cdl_status status = open_source(made, source, true, stop, &made->what);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = data_table_select(made->parts[0].table, made->what.column, made->what.columns);
   return finish(status, made, dataset);
 }
@@ -462,23 +466,23 @@ static cdl_status read_window(cdl_dataset *dataset, size_t most)
       CDL_TRY(read_row(dataset, p, &dataset->what, &dataset->left_out, &more));
   }
   return dataset->count > 0
-             ? CDL_OK
+             ? CDL_STATUS_OK
              : finish_rows(p->table, &dataset->what, dataset->before, &dataset->left_out);
 }
 
 /* Keeps the failure for the next call where rows are at hand. */
 static cdl_status put_off(cdl_dataset *dataset, cdl_status status)
 {
-  if (status == CDL_OK || dataset->count == 0)
+  if (status == CDL_STATUS_OK || dataset->count == 0)
     return status;
   dataset->failed = status;
   snprintf(dataset->failure, sizeof dataset->failure, "%s", cdl_error_message());
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status dataset_next_window(cdl_dataset *dataset, size_t most)
 {
-  if (dataset->failed != CDL_OK)
+  if (dataset->failed != CDL_STATUS_OK)
     return cdl_fail(dataset->failed, "%s", dataset->failure);
   dataset->before += dataset->count;
   dataset->count = dataset->unlabelled = 0;
@@ -500,17 +504,17 @@ static cdl_status tokenize_front(cdl_dataset *dataset, const data_window_tokeniz
   CDL_TRY(data_token_store_build(&store, dataset, t->tokenizer, t->max_length, t->threads));
   data_token_store_release(&dataset->tokens);
   dataset->tokens = store;
-  return t->check != NULL ? t->check(t->user, dataset) : CDL_OK;
+  return t->check != NULL ? t->check(t->user, dataset) : CDL_STATUS_OK;
 }
 
 cdl_status dataset_tokenize_window(cdl_dataset *dataset, const data_window_tokenizer *t)
 {
   size_t good = 0, bad = dataset->count;
   cdl_status status = tokenize_front(dataset, t, bad);
-  if (status == CDL_DATA || status == CDL_UNSUPPORTED) {
+  if (status == CDL_STATUS_DATA || status == CDL_STATUS_UNSUPPORTED) {
     while (bad - good > 1) { /* `bad` rows fail, `good` rows do not */
       const size_t middle = good + (bad - good) / 2;
-      if (tokenize_front(dataset, t, middle) == CDL_OK)
+      if (tokenize_front(dataset, t, middle) == CDL_STATUS_OK)
         good = middle;
       else
         bad = middle;
@@ -518,10 +522,10 @@ cdl_status dataset_tokenize_window(cdl_dataset *dataset, const data_window_token
     status = tokenize_front(dataset, t, bad);
     dataset->count = good;
     status = put_off(dataset, status);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = tokenize_front(dataset, t, good);
   }
-  if (status == CDL_OK) {
+  if (status == CDL_STATUS_OK) {
     dataset->cut += dataset->tokens.truncated;
     dataset->tokenized += dataset->count;
   }
@@ -543,7 +547,7 @@ static cdl_status read_task_file(cdl_dataset *dataset, const cdl_task *task, con
   char *in_folder = base_path_join(folder, task->name);
   char *path = in_folder != NULL ? base_path_join(in_folder, file->name) : NULL;
   const cdl_status opened = path != NULL ? data_table_open(path, &options, &p->table)
-                                         : cdl_fail(CDL_MEMORY, "%s: out of memory", folder);
+                                         : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   free(in_folder);
   free(path);
   CDL_TRY(opened);
@@ -569,7 +573,7 @@ static cdl_status read_split(cdl_dataset *dataset, const cdl_task *task, const c
   CDL_TRY(add_labels(dataset, task->labels, task->label_count));
   for (size_t i = 0; i < files.count; i++)
     CDL_TRY(read_task_file(dataset, task, folder, &files.file[i]));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status cdl_dataset_read_task(const cdl_task *task, const char *folder, const char *split,
@@ -578,7 +582,7 @@ cdl_status cdl_dataset_read_task(const cdl_task *task, const char *folder, const
   *dataset = NULL;
   cdl_dataset *made = calloc(1, sizeof *made);
   if (made == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", task->name);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", task->name);
   return finish(read_split(made, task, folder, split), made, dataset);
 }
 
@@ -601,7 +605,7 @@ size_t cdl_dataset_count(const cdl_dataset *dataset)
   return dataset->count;
 }
 
-cdl_example cdl_dataset_example(const cdl_dataset *dataset, size_t index)
+cdl_example cdl_dataset_get(const cdl_dataset *dataset, size_t index)
 {
   const row *r = &dataset->rows[index];
   return (cdl_example){
@@ -675,7 +679,7 @@ cdl_status cdl_dataset_tokenize(cdl_dataset *dataset, const cdl_tokenizer *token
   dataset->cut = store.truncated;
   dataset->tokenized = store.count;
   dataset_note_cut(dataset, max_length);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void dataset_note_cut(const cdl_dataset *dataset, size_t max_length)

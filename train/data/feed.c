@@ -35,8 +35,8 @@ static cdl_status fail_to_read(const data_feed *f)
 {
   const int error = errno;
   if (error == ENOENT || error == ENOTDIR)
-    return cdl_fail(CDL_ABSENT, "%s: no such file", f->name);
-  return cdl_fail(CDL_IO, "%s: cannot be read: %s", f->name, strerror(error));
+    return cdl_fail(CDL_STATUS_ABSENT, "%s: no such file", f->name);
+  return cdl_fail(CDL_STATUS_IO, "%s: cannot be read: %s", f->name, strerror(error));
 }
 
 cdl_status data_feed_open(const char *path, bool quoted, const volatile int *stop, data_feed **feed)
@@ -45,12 +45,12 @@ cdl_status data_feed_open(const char *path, bool quoted, const volatile int *sto
   *feed = NULL;
   data_feed *f = calloc(1, sizeof *f);
   if (f == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   *f = (data_feed){.descriptor = STDIN_FILENO, .quoted = quoted, .stop = stop};
   f->name = strdup(standard_input ? "standard input" : path);
   if (f->name == NULL) {
     free(f);
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   }
   if (!standard_input) {
     /* Without O_NONBLOCK the opening of a pipe would wait for its writer, and heed no `stop`. */
@@ -63,7 +63,7 @@ cdl_status data_feed_open(const char *path, bool quoted, const volatile int *sto
     }
   }
   *feed = f;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void data_feed_close(data_feed *f)
@@ -148,7 +148,7 @@ static void scan(data_feed *f)
 static cdl_status make_room(data_feed *f)
 {
   if (f->capacity - f->end >= READ_BYTES)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (f->begin > 0) {
     memmove(f->data, f->data + f->begin, f->end - f->begin);
     f->whole -= f->begin;
@@ -158,14 +158,14 @@ static cdl_status make_room(data_feed *f)
     f->begin = 0;
   }
   if (f->capacity - f->end >= READ_BYTES)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const size_t capacity = f->capacity == 0 ? FULL_BYTES + 2 * READ_BYTES : 2 * f->capacity;
   char *data = realloc(f->data, capacity);
   if (data == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for a row of more than %zu bytes", f->end);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for a row of more than %zu bytes", f->end);
   f->data = data;
   f->capacity = capacity;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Whether there is something to read: at once where rows are at hand, else in time. */
@@ -175,13 +175,13 @@ static cdl_status await(const data_feed *f, bool *readable)
   struct pollfd input = {.fd = f->descriptor, .events = POLLIN};
   for (;;) {
     if (f->stop != NULL && *f->stop != 0)
-      return cdl_fail(CDL_CANCELLED, "stopped while reading %s", f->name);
+      return cdl_fail(CDL_STATUS_CANCELLED, "stopped while reading %s", f->name);
     const int ready = poll(&input, 1, waits ? WAIT_MILLISECONDS : 0);
     if (ready < 0 && errno != EINTR && errno != EAGAIN)
       return fail_to_read(f);
     *readable = ready > 0;
     if (*readable || !waits)
-      return CDL_OK;
+      return CDL_STATUS_OK;
   }
 }
 
@@ -189,17 +189,17 @@ static cdl_status read_more(data_feed *f, bool *readable)
 {
   CDL_TRY(await(f, readable));
   if (!*readable)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(make_room(f));
   const ssize_t got = read(f->descriptor, f->data + f->end, f->capacity - f->end);
   if (got < 0 && (errno == EINTR || errno == EAGAIN))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (got < 0)
     return fail_to_read(f);
   f->end += (size_t)got;
   f->ended = got == 0;
   scan(f);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status data_feed_next(data_feed *f, size_t kept, const char **data, size_t *bytes)
@@ -208,10 +208,10 @@ cdl_status data_feed_next(data_feed *f, size_t kept, const char **data, size_t *
   bool readable = true;
   while (!f->ended && readable && f->whole - f->begin < FULL_BYTES) {
     if (f->whole == f->begin && f->end - f->begin >= ROW_BYTES)
-      return cdl_fail(CDL_DATA, "no end of a row within %d MiB", ROW_BYTES >> 20);
+      return cdl_fail(CDL_STATUS_DATA, "no end of a row within %d MiB", ROW_BYTES >> 20);
     CDL_TRY(read_more(f, &readable));
   }
   *data = f->data + f->begin;
   *bytes = f->whole - f->begin;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

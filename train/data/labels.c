@@ -35,7 +35,7 @@ int32_t data_labels_find(const data_labels *labels, const char *name, size_t byt
 static cdl_status grow(data_labels *labels)
 {
   if (labels->count < labels->capacity)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const size_t capacity = labels->capacity == 0 ? 8 : 2 * labels->capacity;
   char **names = realloc(labels->names, capacity * sizeof *names);
   if (names != NULL)
@@ -44,20 +44,20 @@ static cdl_status grow(data_labels *labels)
   if (order != NULL)
     labels->order = order;
   if (names == NULL || order == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for %zu labels", capacity);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for %zu labels", capacity);
   labels->capacity = capacity;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status data_labels_add(data_labels *labels, const char *name, size_t bytes)
 {
   if (labels->count == DATA_LABELS_MAX)
-    return cdl_fail(CDL_DATA, "more than %d different labels; expected a column of classes",
+    return cdl_fail(CDL_STATUS_DATA, "more than %d different labels; expected a column of classes",
                     DATA_LABELS_MAX);
   CDL_TRY(grow(labels));
   char *copy = malloc(bytes + 1);
   if (copy == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for a label of %zu bytes", bytes);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for a label of %zu bytes", bytes);
   memcpy(copy, name, bytes);
   copy[bytes] = '\0';
 
@@ -65,7 +65,7 @@ cdl_status data_labels_add(data_labels *labels, const char *name, size_t bytes)
   memmove(labels->order + at + 1, labels->order + at, (labels->count - at) * sizeof *labels->order);
   labels->order[at] = (int32_t)labels->count;
   labels->names[labels->count++] = copy;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 bool data_label_is_whole(const char *name)
@@ -108,7 +108,7 @@ cdl_status data_labels_sort(data_labels *labels, int32_t *renumbered)
   const size_t count = labels->count;
   char **sorted = calloc(count + 1, sizeof *sorted);
   if (sorted == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for %zu labels", count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for %zu labels", count);
   bool wholes = true;
   for (size_t i = 0; i < count; i++) {
     sorted[i] = labels->names[i];
@@ -124,7 +124,7 @@ cdl_status data_labels_sort(data_labels *labels, int32_t *renumbered)
   if (count > 0)
     memcpy(labels->names, sorted, count * sizeof *sorted);
   free(sorted);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void data_labels_release(data_labels *labels)

@@ -164,7 +164,7 @@ cdl_status data_split_quotas(const size_t *counts, size_t classes, size_t valid,
     total += counts[c];
   class_rest *order = calloc(classes + 1, sizeof *order);
   if (order == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for the shares of %zu classes", classes);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for the shares of %zu classes", classes);
   for (size_t c = 0; c < classes; c++) {
     const uint64_t parts = (uint64_t)valid * counts[c]; /* both are below 2^32 */
     quotas[c] = (size_t)(parts / total);
@@ -185,7 +185,7 @@ cdl_status data_split_quotas(const size_t *counts, size_t classes, size_t valid,
   free(order);
   *possible = missing == 0;
   *lost = refused;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* ---- Splits ---- */
@@ -199,18 +199,19 @@ cdl_status data_split_make(double fraction, size_t count, data_split *split)
 {
   *split = (data_split){0};
   if (!(fraction >= 0 && fraction < 1))
-    return cdl_fail(CDL_USAGE, "a held-out fraction of %g; expected 0 or more and less than 1",
-                    fraction);
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "a held-out fraction of %g; expected 0 or more and less than 1", fraction);
   if (count > UINT32_MAX)
-    return cdl_fail(CDL_DATA, "%zu examples; at most %u can be split", count, UINT32_MAX);
+    return cdl_fail(CDL_STATUS_DATA, "%zu examples; at most %u can be split", count, UINT32_MAX);
   const size_t valid_count = data_split_valid_count(fraction, count);
   if (valid_count >= count)
-    return cdl_fail(CDL_USAGE, "a held-out fraction of %g of %zu examples leaves none to train on",
-                    fraction, count);
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "a held-out fraction of %g of %zu examples leaves none to train on", fraction,
+                    count);
 
   uint32_t *rows = calloc(count, sizeof *rows);
   if (rows == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for the order of %zu examples", count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for the order of %zu examples", count);
   if (fraction > 0)
     data_split_permutation(DATA_SPLIT_SEED, rows, (uint32_t)count);
   else
@@ -221,7 +222,7 @@ cdl_status data_split_make(double fraction, size_t count, data_split *split)
                         .train = rows + valid_count,
                         .valid_count = valid_count,
                         .train_count = count - valid_count};
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Moves each class's first `quotas` rows of the permutation to the front; `left` [count] is
@@ -233,7 +234,7 @@ static void move_to_front(const cdl_dataset *dataset, size_t *quotas, data_split
   size_t held_out = 0, rest = 0;
   for (size_t i = 0; i < count; i++) {
     const uint32_t row = split->rows[i];
-    size_t *quota = &quotas[cdl_dataset_example(dataset, row).label];
+    size_t *quota = &quotas[cdl_dataset_get(dataset, row).label];
     if (*quota > 0) {
       (*quota)--;
       split->rows[held_out++] = row; /* never ahead of i */
@@ -249,7 +250,7 @@ static cdl_status lost_class(const cdl_dataset *dataset, double fraction, const 
 {
   const size_t total = split->valid_count + split->train_count;
   const char *name = cdl_dataset_label_name(dataset, (int32_t)lost);
-  return cdl_fail(CDL_DATA,
+  return cdl_fail(CDL_STATUS_DATA,
                   "%s: the class %s has %zu example%s, and holding out %g of all (%zu of %zu) "
                   "would leave none of it to train on; give more examples of it, a smaller "
                   "--dev-fraction, or --dev-fraction 0 to hold out nothing",
@@ -264,17 +265,17 @@ static cdl_status stratify(const cdl_dataset *dataset, double fraction, data_spl
          *quotas = calloc(classes + 1, sizeof *quotas), lost;
   uint32_t *left = calloc(count + 1, sizeof *left);
   bool possible = false;
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   if (counts == NULL || quotas == NULL || left == NULL)
-    status = cdl_fail(CDL_MEMORY, "out of memory for the order of %zu examples", count);
-  if (status == CDL_OK) {
+    status = cdl_fail(CDL_STATUS_MEMORY, "out of memory for the order of %zu examples", count);
+  if (status == CDL_STATUS_OK) {
     for (size_t i = 0; i < count; i++)
-      counts[cdl_dataset_example(dataset, i).label]++;
+      counts[cdl_dataset_get(dataset, i).label]++;
     status = data_split_quotas(counts, classes, split->valid_count, quotas, &possible, &lost);
   }
-  if (status == CDL_OK && !possible)
+  if (status == CDL_STATUS_OK && !possible)
     status = lost_class(dataset, fraction, split, counts, lost);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     move_to_front(dataset, quotas, split, left);
   free(counts);
   free(quotas);
@@ -288,9 +289,9 @@ cdl_status data_split_dataset(const cdl_dataset *dataset, double fraction, data_
   CDL_TRY(data_split_make(fraction, cdl_dataset_count(dataset), split));
   if (form == DATA_SPLIT_REFERENCE || split->valid_count == 0 ||
       cdl_dataset_is_regression(dataset) || !cdl_dataset_has_labels(dataset))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const cdl_status status = stratify(dataset, fraction, split);
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     data_split_release(split);
   return status;
 }

@@ -68,7 +68,7 @@ data_quoted data_quote(const char *data, size_t bytes)
 
 static cdl_status out_of_memory(const data_table *table)
 {
-  return cdl_fail(CDL_MEMORY, "%s:%llu: out of memory", table->name,
+  return cdl_fail(CDL_STATUS_MEMORY, "%s:%llu: out of memory", table->name,
                   (unsigned long long)table->line);
 }
 
@@ -117,17 +117,17 @@ static cdl_status check_text(const data_table *table, const char *from, const ch
                good = base_utf8_well_formed((const uint8_t *)from, bytes);
   const char *nul = memchr(from, '\0', good);
   if (good == bytes && nul == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const char *bad = nul != NULL ? nul : from + good, *line_start = bad;
   while (line_start > from && line_start[-1] != '\n')
     line_start--;
   const unsigned long long line = table->line + count_newlines(from, bad);
   if (*bad == '\0')
-    return cdl_fail(CDL_DATA, "%s:%llu: byte %td of the line is NUL; expected text", table->name,
-                    line, bad - line_start + 1);
+    return cdl_fail(CDL_STATUS_DATA, "%s:%llu: byte %td of the line is NUL; expected text",
+                    table->name, line, bad - line_start + 1);
   const bool surrogate =
       to - bad >= 2 && (unsigned char)bad[0] == 0xED && (unsigned char)bad[1] >= 0xA0;
-  return cdl_fail(CDL_DATA, "%s:%llu: byte %td of the line, 0x%02x, %s; expected UTF-8",
+  return cdl_fail(CDL_STATUS_DATA, "%s:%llu: byte %td of the line, 0x%02x, %s; expected UTF-8",
                   table->name, line, bad - line_start + 1, (unsigned char)*bad,
                   surrogate ? "begins half of a surrogate pair" : "is not valid UTF-8");
 }
@@ -163,7 +163,7 @@ static cdl_status record_add(const data_table *table, record *r, data_field fiel
   if (r->kept < r->capacity)
     r->fields[r->kept++] = field;
   r->count++;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status read_tsv(data_table *table, record *r)
@@ -181,7 +181,7 @@ static cdl_status read_tsv(data_table *table, record *r)
   }
   table->at = next;
   table->line++;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* The text of a quoted field that begins after its quote at `from`, "" undone; `*after` is behind
@@ -194,9 +194,10 @@ static cdl_status read_quoted(data_table *table, const char *from, data_field *f
   for (;;) {
     to = memchr(to, '"', (size_t)(table->end - to));
     if (to == NULL)
-      return cdl_fail(
-          CDL_DATA, "%s:%llu: a quoted field begins here and never ends; expected a closing '\"'",
-          table->name, (unsigned long long)(table->line + count_newlines(table->at, from)));
+      return cdl_fail(CDL_STATUS_DATA,
+                      "%s:%llu: a quoted field begins here and never ends; expected a closing '\"'",
+                      table->name,
+                      (unsigned long long)(table->line + count_newlines(table->at, from)));
     if (to + 1 == table->end || to[1] != '"')
       break;
     doubled++;
@@ -205,7 +206,7 @@ static cdl_status read_quoted(data_table *table, const char *from, data_field *f
   *after = to + 1;
   *field = (data_field){.data = from, .bytes = (size_t)(to - from) - doubled};
   if (doubled == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
 
   char *text = take_text(table, field->bytes);
   if (text == NULL)
@@ -215,13 +216,13 @@ static cdl_status read_quoted(data_table *table, const char *from, data_field *f
     *text++ = *from;
     from += *from == '"' ? 2 : 1;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status stray(const data_table *table, const char *at, const char *what,
                         const char *expected)
 {
-  return cdl_fail(CDL_DATA, "%s:%llu: %s; expected %s", table->name,
+  return cdl_fail(CDL_STATUS_DATA, "%s:%llu: %s; expected %s", table->name,
                   (unsigned long long)(table->line + count_newlines(table->at, at)), what,
                   expected);
 }
@@ -258,7 +259,7 @@ static cdl_status read_csv(data_table *table, record *r)
   CDL_TRY(check_text(table, table->at, at));
   table->line += count_newlines(table->at, at);
   table->at = at;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* JSONL */
@@ -270,7 +271,7 @@ static cdl_status keep_text(data_table *table, const char *text, size_t bytes, d
     return out_of_memory(table);
   memcpy(kept, text, bytes);
   *field = (data_field){.data = kept, .bytes = bytes};
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status read_value(data_table *table, uint64_t line, const char *name,
@@ -281,7 +282,7 @@ static cdl_status read_value(data_table *table, uint64_t line, const char *name,
   switch (value == NULL ? JSON_NULL : json_typeof(value)) {
   case JSON_NULL:
     field->null = value != NULL;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   case JSON_STRING:
     return keep_text(table, json_string_value(value), json_string_length(value), field);
   case JSON_INTEGER:
@@ -295,8 +296,9 @@ static cdl_status read_value(data_table *table, uint64_t line, const char *name,
   case JSON_FALSE:
     return keep_text(table, "false", 5, field);
   default:
-    return cdl_fail(CDL_DATA, "%s:%llu: %s is an array or object; expected a string or a number",
-                    table->name, (unsigned long long)line, data_quote(name, strlen(name)).text);
+    return cdl_fail(CDL_STATUS_DATA,
+                    "%s:%llu: %s is an array or object; expected a string or a number", table->name,
+                    (unsigned long long)line, data_quote(name, strlen(name)).text);
   }
 }
 
@@ -337,11 +339,11 @@ static cdl_status read_json(data_table *table, data_field *fields)
   const char *next;
   json_t *object;
   CDL_TRY(parse_object(table, &object, &next));
-  cdl_status status = CDL_OK;
-  for (size_t i = 0; i < table->selected_count && status == CDL_OK; i++)
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t i = 0; i < table->selected_count && status == CDL_STATUS_OK; i++)
     status = read_value(table, table->line, table->selected[i],
                         json_object_get(object, table->selected[i]), &fields[i]);
-  for (size_t i = 0; i < table->selected_count && status == CDL_OK; i++)
+  for (size_t i = 0; i < table->selected_count && status == CDL_STATUS_OK; i++)
     if (fields[i].data == NULL && !fields[i].null) {
       note_fields(table, object);
       break;
@@ -371,10 +373,10 @@ cdl_status data_table_next(data_table *table, data_field *fields, uint64_t *line
 {
   *more = table->at < table->end;
   if (!*more)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   *line = table->line;
   if (table->strict && at_empty_line(table) && table->columns != 1)
-    return cdl_fail(CDL_DATA, "%s:%llu: an empty line; expected a row", table->name,
+    return cdl_fail(CDL_STATUS_DATA, "%s:%llu: an empty line; expected a row", table->name,
                     (unsigned long long)*line);
   if (table->format == CDL_DATA_JSONL)
     return read_json(table, fields);
@@ -382,12 +384,12 @@ cdl_status data_table_next(data_table *table, data_field *fields, uint64_t *line
   record r = {.fields = table->row, .capacity = table->columns};
   CDL_TRY(read_record(table, &r));
   if (table->strict && r.count != table->columns)
-    return cdl_fail(CDL_DATA, "%s:%llu: %zu field%s; the header has %zu", table->name,
+    return cdl_fail(CDL_STATUS_DATA, "%s:%llu: %zu field%s; the header has %zu", table->name,
                     (unsigned long long)*line, r.count, r.count == 1 ? "" : "s", table->columns);
   for (size_t i = 0; i < table->selected_count; i++)
     fields[i] = table->selected_column[i] < r.kept ? table->row[table->selected_column[i]]
                                                    : (data_field){0};
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Columns */
@@ -454,13 +456,13 @@ static cdl_status no_such_column(const data_table *table, const char *name)
 {
   const int found = foreign_separator(table);
   if (found >= 0)
-    return cdl_fail(CDL_DATA,
+    return cdl_fail(CDL_STATUS_DATA,
                     "%s:1: no column %s: %s separate the header's names; expected %s in a file "
                     "whose name says %s",
                     table->name, data_quote(name, strlen(name)).text, separator_names[found],
                     table->format == CDL_DATA_CSV ? "commas" : "tabs",
                     table->format == CDL_DATA_CSV ? "CSV" : "TSV");
-  return cdl_fail(CDL_DATA, "%s:1: no column %s; the header has %s", table->name,
+  return cdl_fail(CDL_STATUS_DATA, "%s:1: no column %s; the header has %s", table->name,
                   data_quote(name, strlen(name)).text, list_header(table).text);
 }
 
@@ -495,13 +497,13 @@ cdl_status data_table_expect(data_table *table, const char *const *names, size_t
       missing = names[i];
   json_decref(object);
   if (count == 0)
-    return cdl_fail(CDL_USAGE, "%s:1: a table; give %s: %s has %s", table->name, options, what,
-                    list.text);
+    return cdl_fail(CDL_STATUS_USAGE, "%s:1: a table; give %s: %s has %s", table->name, options,
+                    what, list.text);
   if (missing == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   if (foreign_separator(table) >= 0)
     return no_such_column(table, missing);
-  return cdl_fail(CDL_DATA,
+  return cdl_fail(CDL_STATUS_DATA,
                   "%s:1: no column %s, which training read; %s has %s; name others with %s",
                   table->name, data_quote(missing, strlen(missing)).text, what, list.text, options);
 }
@@ -509,7 +511,7 @@ cdl_status data_table_expect(data_table *table, const char *const *names, size_t
 cdl_status data_table_select(data_table *table, const char *const *names, size_t count)
 {
   if (count > DATA_TABLE_SELECTED)
-    return cdl_fail(CDL_ARGUMENT, "%zu columns of %s; at most %d can be selected", count,
+    return cdl_fail(CDL_STATUS_ARGUMENT, "%zu columns of %s; at most %d can be selected", count,
                     table->name, DATA_TABLE_SELECTED);
   for (size_t i = 0; i < count; i++) {
     table->selected[i] = names[i];
@@ -519,12 +521,12 @@ cdl_status data_table_select(data_table *table, const char *const *names, size_t
     if (column == table->columns)
       return no_such_column(table, names[i]);
     if (find_column(table, names[i], column + 1) < table->columns)
-      return cdl_fail(CDL_DATA, "%s:1: the header has the column %s more than once", table->name,
-                      data_quote(names[i], strlen(names[i])).text);
+      return cdl_fail(CDL_STATUS_DATA, "%s:1: the header has the column %s more than once",
+                      table->name, data_quote(names[i], strlen(names[i])).text);
     table->selected_column[i] = column;
   }
   table->selected_count = count;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Of a TSV. */
@@ -542,13 +544,14 @@ static size_t fields_of_row_1(const data_table *table)
 static cdl_status check_line_ends(const data_table *table)
 {
   if (table->end - table->at >= 3 && memcmp(table->at, "\xEF\xBB\xBF", 3) == 0)
-    return cdl_fail(CDL_DATA, "%s:1: two byte-order marks before the header; expected one at most",
+    return cdl_fail(CDL_STATUS_DATA,
+                    "%s:1: two byte-order marks before the header; expected one at most",
                     table->name);
   const char *next, *end = line_end(table, &next);
   const char *at =
       table->format == CDL_DATA_TSV ? memchr(table->at, '\r', (size_t)(end - table->at)) : NULL;
-  return at == NULL ? CDL_OK
-                    : cdl_fail(CDL_DATA,
+  return at == NULL ? CDL_STATUS_OK
+                    : cdl_fail(CDL_STATUS_DATA,
                                "%s:1: byte %td of the header is a carriage return alone; expected "
                                "lines that end in LF or CR LF",
                                table->name, at - table->at + 1);
@@ -557,9 +560,9 @@ static cdl_status check_line_ends(const data_table *table)
 static cdl_status read_header(data_table *table, const data_table_options *options)
 {
   if (table->format == CDL_DATA_JSONL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   record r = {.grows = true};
-  cdl_status status = CDL_OK;
+  cdl_status status = CDL_STATUS_OK;
   size_t given = options->header != NULL ? options->header_count : 0;
   if (options->header == NULL)
     CDL_TRY(check_line_ends(table));
@@ -568,19 +571,19 @@ static cdl_status read_header(data_table *table, const data_table_options *optio
   else if (options->header_as_row_1) {
     const size_t fields = fields_of_row_1(table);
     if (fields > given)
-      return cdl_fail(CDL_DATA, "%s:1: %zu fields; expected at most %zu", table->name, fields,
-                      given);
+      return cdl_fail(CDL_STATUS_DATA, "%s:1: %zu fields; expected at most %zu", table->name,
+                      fields, given);
     given = fields;
   }
-  for (size_t i = 0; i < given && status == CDL_OK; i++)
+  for (size_t i = 0; i < given && status == CDL_STATUS_OK; i++)
     status = record_add(
         table, &r, (data_field){.data = options->header[i], .bytes = strlen(options->header[i])});
   table->header = r.fields;
   table->columns = r.kept;
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     return status;
   table->row = calloc(r.kept + 1, sizeof *table->row);
-  return table->row != NULL ? CDL_OK : out_of_memory(table);
+  return table->row != NULL ? CDL_STATUS_OK : out_of_memory(table);
 }
 
 /* Opening */
@@ -592,12 +595,12 @@ static cdl_status format_of_bytes(data_table *table)
     at++;
   table->format = at < table->end && *at == '{' ? CDL_DATA_JSONL : CDL_DATA_TSV;
   if (at == table->end || *at != '[')
-    return CDL_OK;
+    return CDL_STATUS_OK;
   for (at++; at < table->end && strchr(" \t\r", *at) != NULL && *at != '\0';)
     at++;
   return at < table->end && *at != '{' && *at != '\n'
-             ? CDL_OK
-             : cdl_fail(CDL_DATA, "%s:1: a JSON array; expected an object a line (JSONL)",
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_DATA, "%s:1: a JSON array; expected an object a line (JSONL)",
                         table->name);
 }
 
@@ -616,7 +619,7 @@ static cdl_status keep_header(data_table *table)
     table->header[i].data = at;
     at += table->header[i].bytes;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status begin(data_table *table, const char *data, size_t size,
@@ -635,10 +638,10 @@ static cdl_status begin(data_table *table, const char *data, size_t size,
          (table->end[-1] == '\n' || table->end[-1] == '\r'))
     table->end--;
   if (table->at == table->end)
-    return cdl_fail(CDL_DATA, "%s:1: an empty file; expected %s", table->name,
+    return cdl_fail(CDL_STATUS_DATA, "%s:1: an empty file; expected %s", table->name,
                     table->format == CDL_DATA_JSONL ? "JSON objects, one a line" : "rows of text");
   CDL_TRY(read_header(table, options));
-  return table->feed != NULL ? keep_header(table) : CDL_OK;
+  return table->feed != NULL ? keep_header(table) : CDL_STATUS_OK;
 }
 
 /* Everything that is left in a file descriptor, in memory of its own. */
@@ -655,13 +658,13 @@ static cdl_status read_all(int descriptor, const char *name, char **data, size_t
       capacity *= 2;
     }
     if (buffer == NULL)
-      return cdl_fail(CDL_MEMORY, "%s: out of memory after %zu bytes", name, used);
+      return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory after %zu bytes", name, used);
     const ssize_t got = read(descriptor, buffer + used, capacity - used);
     if (got < 0 && errno == EINTR)
       continue;
     if (got < 0) {
       free(buffer);
-      return cdl_fail(CDL_IO, "%s: %s", name, strerror(errno));
+      return cdl_fail(CDL_STATUS_IO, "%s: %s", name, strerror(errno));
     }
     if (got == 0)
       break;
@@ -669,7 +672,7 @@ static cdl_status read_all(int descriptor, const char *name, char **data, size_t
   }
   *data = buffer;
   *size = used;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* NULL when memory is out. */
@@ -691,14 +694,14 @@ static cdl_status next_bytes(data_table *table, const char **data, size_t *size)
 {
   const size_t kept = (size_t)(table->end - table->at);
   const cdl_status status = data_feed_next(table->feed, kept, data, size);
-  return status == CDL_DATA
+  return status == CDL_STATUS_DATA
              ? cdl_context(status, "%s:%llu", table->name, (unsigned long long)table->line)
              : status;
 }
 
 static cdl_status finish_open(cdl_status status, data_table *made, data_table **table)
 {
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     *table = made;
   else
     data_table_close(made);
@@ -713,7 +716,7 @@ static cdl_status start(const char *path, const data_table_options *options, dat
   if (format == CDL_DATA_BY_NAME && !standard_input && options->header == NULL)
     CDL_TRY(data_table_format_of_name(path, &format));
   *made = make(standard_input ? "standard input" : path, format);
-  return *made != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "%s: out of memory", path);
+  return *made != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
 }
 
 cdl_status data_table_open(const char *path, const data_table_options *options, data_table **table)
@@ -725,8 +728,8 @@ cdl_status data_table_open(const char *path, const data_table_options *options, 
   size_t size = 0;
   cdl_status status = standard_input ? read_all(STDIN_FILENO, made->name, &made->owned, &size)
                                      : base_file_map(path, &made->mapping);
-  made->mapped = status == CDL_OK && !standard_input;
-  if (status == CDL_OK)
+  made->mapped = status == CDL_STATUS_OK && !standard_input;
+  if (status == CDL_STATUS_OK)
     status = made->mapped
                  ? begin(made, (const char *)made->mapping.data, made->mapping.size, options)
                  : begin(made, made->owned, size, options);
@@ -743,9 +746,9 @@ cdl_status data_table_open_windows(const char *path, const data_table_options *o
   size_t size = 0;
   made->line = 1;
   cdl_status status = data_feed_open(path, made->format == CDL_DATA_CSV, stop, &made->feed);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = next_bytes(made, &data, &size);
-  if (status == CDL_OK)
+  if (status == CDL_STATUS_OK)
     status = begin(made, data, size, options);
   return finish_open(status, made, table);
 }
@@ -758,7 +761,7 @@ cdl_status data_table_next_window(data_table *table)
   free_blocks(table);
   table->at = data;
   table->end = data + size;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status data_table_open_bytes(const char *name, const void *bytes, size_t size,
@@ -767,7 +770,7 @@ cdl_status data_table_open_bytes(const char *name, const void *bytes, size_t siz
   *table = NULL;
   data_table *made = make(name, options->format);
   if (made == NULL)
-    return cdl_fail(CDL_MEMORY, "%s: out of memory", name);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", name);
   return finish_open(begin(made, bytes, size, options), made, table);
 }
 

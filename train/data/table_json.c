@@ -10,7 +10,7 @@ static cdl_status bad_json(const char *name, uint64_t line, const base_json_faul
   const char *why = fault->problem, *expected = "a JSON object";
   switch (fault->kind) {
   case BASE_JSON_MEMORY:
-    return cdl_fail(CDL_MEMORY, "%s:%llu: out of memory", name, (unsigned long long)line);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s:%llu: out of memory", name, (unsigned long long)line);
   case BASE_JSON_NUL:
     why = "a string holds \\u0000";
     expected = "text without NUL";
@@ -30,25 +30,25 @@ static cdl_status bad_json(const char *name, uint64_t line, const base_json_faul
   case BASE_JSON_SYNTAX:
     break;
   }
-  return cdl_fail(CDL_DATA, "%s:%llu: %s at byte %zu; expected %s", name, (unsigned long long)line,
-                  why, fault->byte + 1, expected);
+  return cdl_fail(CDL_STATUS_DATA, "%s:%llu: %s at byte %zu; expected %s", name,
+                  (unsigned long long)line, why, fault->byte + 1, expected);
 }
 
 static cdl_status check_start(const char *name, uint64_t line, const char *at, const char *end)
 {
   if (end - at >= 3 && memcmp(at, "\xEF\xBB\xBF", 3) == 0)
-    return cdl_fail(CDL_DATA,
+    return cdl_fail(CDL_STATUS_DATA,
                     "%s:%llu: a byte-order mark; expected one at the start of the file alone (were "
                     "files put together?)",
                     name, (unsigned long long)line);
   while (at < end && (*at == ' ' || *at == '\t'))
     at++;
   if (at < end && *at == '[')
-    return cdl_fail(CDL_DATA,
+    return cdl_fail(CDL_STATUS_DATA,
                     "%s:%llu: a JSON array; expected a JSON object on each line, with nothing "
                     "around them",
                     name, (unsigned long long)line);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 cdl_status data_table_json_line(const char *name, uint64_t line, const char *at, const char *end,
@@ -62,10 +62,10 @@ cdl_status data_table_json_line(const char *name, uint64_t line, const char *at,
     return bad_json(name, line, &fault);
   if (!fault.rounded && json_is_object(value)) {
     *object = value;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   json_decref(value);
-  return cdl_fail(CDL_DATA, "%s:%llu: %s", name, (unsigned long long)line,
+  return cdl_fail(CDL_STATUS_DATA, "%s:%llu: %s", name, (unsigned long long)line,
                   fault.rounded ? "a whole number is beyond 64 bits; expected the number in quotes"
                                 : "expected a JSON object");
 }

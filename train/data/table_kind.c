@@ -38,13 +38,13 @@ cdl_status data_table_format_of_name(const char *path, cdl_data_format *format)
     if (strcasecmp(dot, known[i].extension) != 0)
       continue;
     if (known[i].advice != NULL)
-      return cdl_fail(CDL_USAGE,
+      return cdl_fail(CDL_STATUS_USAGE,
                       "%s: '%s' %s; expected a name that ends in .tsv, .csv, .jsonl or .ndjson",
                       path, dot, known[i].advice);
     *format = known[i].format;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
-  return cdl_fail(CDL_USAGE,
+  return cdl_fail(CDL_STATUS_USAGE,
                   "%s: cannot tell what kind of table this is; expected a name that ends in .tsv, "
                   ".csv, .jsonl or .ndjson",
                   path);
@@ -112,13 +112,13 @@ cdl_status data_table_check_kind(const char *name, const void *bytes, size_t siz
 {
   const char *wide = wide_text(bytes, size);
   if (wide != NULL)
-    return cdl_fail(CDL_DATA,
+    return cdl_fail(CDL_STATUS_DATA,
                     "%s:1: the file is %s text; expected UTF-8 (iconv -f %s -t UTF-8, or saved as "
                     "\"CSV UTF-8\")",
                     name, wide, wide);
   for (size_t i = 0; i < sizeof signatures / sizeof signatures[0]; i++)
     if (size >= signatures[i].length &&
         memcmp(bytes, signatures[i].bytes, signatures[i].length) == 0)
-      return cdl_fail(CDL_DATA, "%s:1: the file is %s", name, signatures[i].name);
-  return CDL_OK;
+      return cdl_fail(CDL_STATUS_DATA, "%s:1: the file is %s", name, signatures[i].name);
+  return CDL_STATUS_OK;
 }

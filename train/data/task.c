@@ -67,7 +67,7 @@ cdl_status cdl_task_find(const char *name, const cdl_task **task)
   for (size_t i = 0; i < TASK_COUNT; i++)
     if (same_name(name, tasks[i].name)) {
       *task = &tasks[i];
-      return CDL_OK;
+      return CDL_STATUS_OK;
     }
   char names[128] = "";
   size_t used = 0;
@@ -75,7 +75,7 @@ cdl_status cdl_task_find(const char *name, const cdl_task **task)
     used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i == 0 ? "" : ", ",
                              tasks[i].name);
   *task = NULL;
-  return cdl_fail(CDL_USAGE, "no task '%s'; expected one of %s", name, names);
+  return cdl_fail(CDL_STATUS_USAGE, "no task '%s'; expected one of %s", name, names);
 }
 
 /* Splits of one file, and the parts of MNLI, which its splits `dev` and `test` put end to end. */
@@ -118,16 +118,16 @@ cdl_status data_task_split_find(const cdl_task *task, const char *split, data_ta
     files->file[0] = *find_file("MNLI", is_test ? "test_matched" : "dev_matched");
     files->file[1] = *find_file("MNLI", is_test ? "test_mismatched" : "dev_mismatched");
     files->count = 2;
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   const data_task_file *file = find_file(task->name, split);
   if (file == NULL || (is_ax && !is_test))
     return cdl_fail(
-        CDL_USAGE, "%s has no split '%s'; expected %s", task->name, split,
+        CDL_STATUS_USAGE, "%s has no split '%s'; expected %s", task->name, split,
         is_ax     ? "test"
         : is_mnli ? "train, dev, dev_matched, dev_mismatched, test, test_matched or test_mismatched"
                   : "train, dev or test");
   files->file[0] = *file;
   files->count = 1;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

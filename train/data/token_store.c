@@ -42,11 +42,11 @@ typedef struct {
 static cdl_status grow(token_buffer *buffer, size_t more)
 {
   if (more <= buffer->capacity - buffer->tokens)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   size_t capacity = buffer->capacity == 0 ? 64 * PIECE_EXAMPLES : buffer->capacity;
   while (capacity - buffer->tokens < more) {
     if (capacity > SIZE_MAX / (2 * sizeof *buffer->ids))
-      return cdl_fail(CDL_MEMORY, "out of memory for tokens");
+      return cdl_fail(CDL_STATUS_MEMORY, "out of memory for tokens");
     capacity *= 2;
   }
   int32_t *ids = realloc(buffer->ids, capacity * sizeof *ids);
@@ -56,9 +56,9 @@ static cdl_status grow(token_buffer *buffer, size_t more)
   if (type_ids != NULL)
     buffer->type_ids = type_ids;
   if (ids == NULL || type_ids == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for %zu tokens", capacity);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for %zu tokens", capacity);
   buffer->capacity = capacity;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static void release_buffer(token_buffer *buffer)
@@ -75,11 +75,12 @@ static cdl_status add_encoding(token_buffer *buffer, const cdl_encoding *encodin
   for (size_t i = 0; i < encoding->count; i++) {
     const int32_t type = encoding->type_ids[i];
     if (type < 0 || type > UINT8_MAX)
-      return cdl_fail(CDL_UNSUPPORTED, "token type %d; at most %d is supported", type, UINT8_MAX);
+      return cdl_fail(CDL_STATUS_UNSUPPORTED, "token type %d; at most %d is supported", type,
+                      UINT8_MAX);
     buffer->type_ids[buffer->tokens + i] = (uint8_t)type;
   }
   buffer->tokens += encoding->count;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static const char *path_of(const cdl_dataset *dataset, size_t index)
@@ -96,18 +97,18 @@ static cdl_status make_piece(const session *j, size_t number, piece *p)
   p->examples = rest < PIECE_EXAMPLES ? rest : PIECE_EXAMPLES;
   p->truncated = p->buffer.tokens = 0;
   for (size_t i = 0; i < p->examples; i++) {
-    const cdl_example example = cdl_dataset_example(j->dataset, first + i);
+    const cdl_example example = cdl_dataset_get(j->dataset, first + i);
     cdl_status status =
         cdl_tokenizer_encode(j->tokenizer, example.text[0], example.bytes[0], example.text[1],
                              example.bytes[1], j->max_length, &p->encoding);
-    if (status == CDL_OK)
+    if (status == CDL_STATUS_OK)
       status = add_encoding(&p->buffer, &p->encoding);
-    if (status != CDL_OK)
+    if (status != CDL_STATUS_OK)
       return cdl_context(status, "%s:%u", path_of(j->dataset, first + i), example.line);
     p->lengths[i] = p->encoding.count;
     p->truncated += p->encoding.truncated;
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status append_piece(session *j, size_t number, const piece *p)
@@ -127,14 +128,14 @@ static cdl_status append_piece(session *j, size_t number, const piece *p)
     store->longest = p->lengths[i] > store->longest ? p->lengths[i] : store->longest;
   }
   store->truncated += p->truncated;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* Pieces are taken in ascending order, so all before a failed one are tried, and the first failure
  * is the same in every run. A message belongs to its thread: it is carried over here. */
 static void record_failure(session *j, size_t number, cdl_status status)
 {
-  if (j->status != CDL_OK && number > j->failed_piece)
+  if (j->status != CDL_STATUS_OK && number > j->failed_piece)
     return;
   j->failed_piece = number;
   j->status = status;
@@ -144,16 +145,16 @@ static void record_failure(session *j, size_t number, cdl_status status)
 static void make_pieces(session *j, piece *p)
 {
   pthread_mutex_lock(&j->lock);
-  while (j->status == CDL_OK && j->next < j->piece_count) {
+  while (j->status == CDL_STATUS_OK && j->next < j->piece_count) {
     const size_t number = j->next++;
     pthread_mutex_unlock(&j->lock);
     cdl_status status = make_piece(j, number, p);
     pthread_mutex_lock(&j->lock);
-    while (status == CDL_OK && j->status == CDL_OK && j->next_to_append != number)
+    while (status == CDL_STATUS_OK && j->status == CDL_STATUS_OK && j->next_to_append != number)
       pthread_cond_wait(&j->appended, &j->lock);
-    if (status == CDL_OK && j->status == CDL_OK)
+    if (status == CDL_STATUS_OK && j->status == CDL_STATUS_OK)
       status = append_piece(j, number, p);
-    if (status != CDL_OK)
+    if (status != CDL_STATUS_OK)
       record_failure(j, number, status);
     j->next_to_append++;
     pthread_cond_broadcast(&j->appended);
@@ -167,7 +168,7 @@ static void *work(void *argument)
   piece *p = calloc(1, sizeof *p);
   if (p == NULL) {
     pthread_mutex_lock(&j->lock);
-    record_failure(j, 0, cdl_fail(CDL_MEMORY, "out of memory for tokens"));
+    record_failure(j, 0, cdl_fail(CDL_STATUS_MEMORY, "out of memory for tokens"));
     pthread_cond_broadcast(&j->appended);
     pthread_mutex_unlock(&j->lock);
     return NULL;
@@ -214,20 +215,20 @@ cdl_status data_token_store_build(data_token_store *store, const cdl_dataset *da
   j.piece_count = (j.examples + PIECE_EXAMPLES - 1) / PIECE_EXAMPLES;
   store->offsets = calloc(j.examples + 1, sizeof *store->offsets);
   if (store->offsets == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory for the tokens of %zu examples", j.examples);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for the tokens of %zu examples", j.examples);
 
   pthread_mutex_init(&j.lock, NULL);
   pthread_cond_init(&j.appended, NULL);
   run_threads(&j, threads);
   pthread_mutex_destroy(&j.lock);
   pthread_cond_destroy(&j.appended);
-  if (j.status != CDL_OK) {
+  if (j.status != CDL_STATUS_OK) {
     release_buffer(&j.joined);
     data_token_store_release(store);
     return cdl_fail(j.status, "%s", j.message);
   }
   finish(&j);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 void data_token_store_release(data_token_store *store)

@@ -16,48 +16,48 @@ typedef struct {
 
 /* ---- Parameters ---- */
 
-static int64_t stored_rank(const cdl_adapter *a, const triplets *t, size_t site)
+static int64_t stored_rank(const model_adapter *a, const triplets *t, size_t module)
 {
-  const int64_t initial = a->per_site[site].rank;
+  const int64_t initial = a->per_module[module].rank;
   int64_t rank = 0;
   for (int64_t k = 0; k < initial; k++)
-    rank += t->stored[(int64_t)site * initial + k];
+    rank += t->stored[(int64_t)module * initial + k];
   return rank;
 }
 
-static bool same_shape(const cdl_adapter *a, size_t x, size_t y)
+static bool same_shape(const model_adapter *a, size_t x, size_t y)
 {
-  const cdl_tensor u = a->sites[x]->weight, v = a->sites[y]->weight;
+  const cdl_tensor u = a->modules[x]->weight, v = a->modules[y]->weight;
   return u.size[2] == v.size[2] && u.size[3] == v.size[3] &&
-         a->per_site[x].rank == a->per_site[y].rank;
+         a->per_module[x].rank == a->per_module[y].rank;
 }
 
 /* Layers of one shape and rank, wherever they are, are one batch. */
-static cdl_status make_batches(cdl_adapter *a, triplets *t)
+static cdl_status make_batches(model_adapter *a, triplets *t)
 {
-  bool *done = calloc(a->site_count + 1, sizeof *done);
+  bool *done = calloc(a->module_count + 1, sizeof *done);
   if (done == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %zu layers", a->site_count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu layers", a->module_count);
   size_t used = 0;
-  for (size_t i = 0; i < a->site_count; i++) {
+  for (size_t i = 0; i < a->module_count; i++) {
     if (done[i])
       continue;
     triplet_batch *b = &t->batches[t->batch_count++];
-    *b = (triplet_batch){.sites = t->batch_sites + used, .rank = a->per_site[i].rank};
-    for (size_t j = i; j < a->site_count; j++)
+    *b = (triplet_batch){.modules = t->batch_modules + used, .rank = a->per_module[i].rank};
+    for (size_t j = i; j < a->module_count; j++)
       if (!done[j] && same_shape(a, i, j)) {
         done[j] = true;
-        t->batch_sites[used++] = j;
+        t->batch_modules[used++] = j;
         b->count++;
       }
   }
   free(done);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-static cdl_status list_batch(cdl_adapter *a, triplet_batch *b)
+static cdl_status list_batch(model_adapter *a, triplet_batch *b)
 {
-  const cdl_tensor weight = a->sites[b->sites[0]]->weight;
+  const cdl_tensor weight = a->modules[b->modules[0]]->weight;
   const struct {
     const char *ending;
     int64_t rows, columns;
@@ -66,27 +66,27 @@ static cdl_status list_batch(cdl_adapter *a, triplet_batch *b)
                             [TRIPLET_Q] = {"lora_A", b->rank, weight.size[3]}};
   for (triplet_part p = TRIPLET_P; p < TRIPLET_PARTS; p++)
     for (int i = 0; i < b->count; i++)
-      CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, parts[p].rows, parts[p].columns, "%s.%s",
-                                    a->sites[b->sites[i]]->path, parts[p].ending));
-  return CDL_OK;
+      CDL_TRY(adapter_add_parameter(a, ENCODER_ROLE_WEIGHT, parts[p].rows, parts[p].columns,
+                                    "%s.%s", a->modules[b->modules[i]]->path, parts[p].ending));
+  return CDL_STATUS_OK;
 }
 
-static cdl_status parameters(cdl_adapter *a)
+static cdl_status parameters(model_adapter *a)
 {
   adalora *own = calloc(1, sizeof *own);
   if (own == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: an adapter");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter");
   a->own_state = own;
   triplets *t = &own->triplets;
   t->pattern_ending = ".lora_E";
   CDL_TRY(triplets_prepare(a, t));
-  for (size_t i = 0; i < a->site_count; i++)
-    a->per_site[i].rank = stored_rank(a, t, i);
+  for (size_t i = 0; i < a->module_count; i++)
+    a->per_module[i].rank = stored_rank(a, t, i);
   CDL_TRY(make_batches(a, t));
   own->scaled = calloc(2 * t->batch_count + 1, sizeof *own->scaled);
   own->first_parameter = calloc(t->batch_count + 1, sizeof *own->first_parameter);
   if (own->scaled == NULL || own->first_parameter == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: an adapter");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter");
   own->d_scaled = own->scaled + t->batch_count;
   int64_t values = 0;
   for (size_t i = 0; i < t->batch_count; i++) {
@@ -96,13 +96,13 @@ static cdl_status parameters(cdl_adapter *a)
     for (size_t p = own->first_parameter[i]; p < a->own_count; p++) {
       if (p == own->first_parameter[i] + (size_t)b->count)
         b->stored_lambda = values;
-      values += cdl_elements(a->own[p].value);
+      values += cdl_tensor_elements(a->own[p].value);
     }
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-static void release(cdl_adapter *a)
+static void release(model_adapter *a)
 {
   adalora *own = a->own_state;
   if (own == NULL)
@@ -126,7 +126,7 @@ static triplet_part part_of(const adalora *own, size_t index, size_t *batch, int
 }
 
 /* P and Q N(0, 0.02²), Λ zero; the reference draws Λ too. */
-static void initialize(const cdl_adapter *a, size_t index, cdl_random *random, float *values,
+static void initialize(const model_adapter *a, size_t index, cdl_random *random, float *values,
                        int64_t count)
 {
   size_t batch;
@@ -143,7 +143,7 @@ static void initialize(const cdl_adapter *a, size_t index, cdl_random *random, f
 static cdl_tensor joined(cdl_tensor first, int count)
 {
   first.size[1] = count;
-  first.stride[1] = encoder_aligned(cdl_elements(first) / count);
+  first.stride[1] = encoder_aligned(cdl_tensor_elements(first) / count);
   first.stride[0] = count * first.stride[1];
   return first;
 }
@@ -155,33 +155,33 @@ static cdl_tensor of_layer(cdl_tensor batch, int layer)
   return batch;
 }
 
-static int64_t lay_out_scaled(adalora *own, const cdl_adapter *a, cdl_buffer *buffer)
+static int64_t lay_out_scaled(adalora *own, const model_adapter *a, cdl_buffer *buffer)
 {
   const triplets *t = &own->triplets;
   int64_t used = 0;
   for (size_t i = 0; i < 2 * t->batch_count; i++) {
     const triplet_batch *b = &t->batches[i % t->batch_count];
-    own->scaled[i] = cdl_tensor_3d(buffer, CDL_F32, used, b->count, b->rank,
-                                   a->sites[b->sites[0]]->weight.size[3]);
-    used += encoder_aligned(cdl_elements(own->scaled[i]));
+    own->scaled[i] = cdl_tensor_3d(buffer, CDL_DTYPE_F32, used, b->count, b->rank,
+                                   a->modules[b->modules[0]]->weight.size[3]);
+    used += encoder_aligned(cdl_tensor_elements(own->scaled[i]));
   }
   return used;
 }
 
-static cdl_status allocate_scaled(cdl_adapter *a, cdl_queue *q, adalora *own)
+static cdl_status allocate_scaled(model_adapter *a, cdl_queue *q, adalora *own)
 {
   const int64_t elements = lay_out_scaled(own, a, NULL);
   if (elements == 0)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   CDL_TRY(cdl_buffer_create(cdl_queue_backend(q), (size_t)elements * sizeof(float),
                             &a->derived_buffer));
   lay_out_scaled(own, a, a->derived_buffer);
-  a->d_derived = cdl_tensor_1d(a->derived_buffer, CDL_F32, elements / 2, elements / 2);
+  a->d_derived = cdl_tensor_1d(a->derived_buffer, CDL_DTYPE_F32, elements / 2, elements / 2);
   cdl_fill(q, CDL_ARGS(fill, .out = a->d_derived));
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-static cdl_status attach(cdl_adapter *a, cdl_queue *q)
+static cdl_status attach(model_adapter *a, cdl_queue *q)
 {
   adalora *own = a->own_state;
   triplets *t = &own->triplets;
@@ -190,25 +190,26 @@ static cdl_status attach(cdl_adapter *a, cdl_queue *q)
   for (size_t i = 0; i < t->batch_count; i++) {
     triplet_batch *b = &t->batches[i];
     for (triplet_part p = TRIPLET_P; p < TRIPLET_PARTS && b->rank > 0; p++) {
-      const cdl_parameter *first = &a->own[own->first_parameter[i] + (size_t)p * (size_t)b->count];
+      const encoder_parameter *first =
+          &a->own[own->first_parameter[i] + (size_t)p * (size_t)b->count];
       b->value[p] = joined(first->value, b->count);
       b->gradient[p] = joined(first->gradient, b->count);
     }
     for (int layer = 0; layer < b->count && b->rank > 0; layer++) {
-      const size_t site = b->sites[layer];
-      a->sites[site]->delta = (cdl_delta){.a = of_layer(own->scaled[i], layer),
-                                          .b = of_layer(b->value[TRIPLET_P], layer),
-                                          .d_a = of_layer(own->d_scaled[i], layer),
-                                          .d_b = of_layer(b->gradient[TRIPLET_P], layer),
-                                          .scale = a->per_site[site].scale,
-                                          .dropout = a->dropout};
+      const size_t module = b->modules[layer];
+      a->modules[module]->delta = (encoder_delta){.a = of_layer(own->scaled[i], layer),
+                                                  .b = of_layer(b->value[TRIPLET_P], layer),
+                                                  .d_a = of_layer(own->d_scaled[i], layer),
+                                                  .d_b = of_layer(b->gradient[TRIPLET_P], layer),
+                                                  .scale = a->per_module[module].scale,
+                                                  .dropout = a->dropout};
     }
   }
   return cdl_queue_status(q);
 }
 
 /* A_l = diag(Λ) Q */
-static void materialize(cdl_adapter *a, cdl_queue *q)
+static void materialize(model_adapter *a, cdl_queue *q)
 {
   const adalora *own = a->own_state;
   const triplets *t = &own->triplets;
@@ -219,7 +220,7 @@ static void materialize(cdl_adapter *a, cdl_queue *q)
 }
 
 /* dΛ_i += ⟨dA_i, Q_i⟩,  dQ += diag(Λ) dA */
-static void pull_back(cdl_adapter *a, cdl_queue *q)
+static void pull_back(model_adapter *a, cdl_queue *q)
 {
   const adalora *own = a->own_state;
   const triplets *t = &own->triplets;
@@ -234,14 +235,14 @@ static void pull_back(cdl_adapter *a, cdl_queue *q)
   }
 }
 
-static void extra_loss(cdl_adapter *a, cdl_queue *q, cdl_tensor loss)
+static void extra_loss(model_adapter *a, cdl_queue *q, cdl_tensor loss)
 {
   adalora *own = a->own_state;
   triplets_penalty(a, &own->triplets, q, loss, true);
 }
 
 /* Triplets that are not chosen lose their Λ alone: it may grow again until the next choice. */
-static cdl_status after_step(cdl_adapter *a, cdl_queue *q, int64_t step, cdl_tensor factor)
+static cdl_status after_step(model_adapter *a, cdl_queue *q, int64_t step, cdl_tensor factor)
 {
   adalora *own = a->own_state;
   triplets *t = &own->triplets;
@@ -259,7 +260,7 @@ static cdl_status after_step(cdl_adapter *a, cdl_queue *q, int64_t step, cdl_ten
 /* ---- In a folder ---- */
 
 /* Rows of Λ and Q, and columns of P, of the triplets that were kept. */
-static cdl_status store(const cdl_adapter *a, const adapter_snapshot *snapshot, size_t index,
+static cdl_status store(const model_adapter *a, const adapter_snapshot *snapshot, size_t index,
                         stored_values *stored)
 {
   const adalora *own = a->own_state;
@@ -272,17 +273,17 @@ static cdl_status store(const cdl_adapter *a, const adapter_snapshot *snapshot, 
   for (int64_t k = 0; k < b->rank; k++)
     kept += triplets_kept(t, snapshot, b, layer, k);
   if (!triplets_chosen(t, snapshot) || kept == b->rank)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const float *values = snapshot->values;
   for (size_t i = 0; i < index; i++)
-    values += cdl_elements(a->own[i].value);
+    values += cdl_tensor_elements(a->own[i].value);
   const bool columns = part == TRIPLET_P;
-  const int64_t length = cdl_elements(a->own[index].value) / b->rank;
+  const int64_t length = cdl_tensor_elements(a->own[index].value) / b->rank;
   *stored = (stored_values){.rows = columns ? length : kept,
                             .columns = columns ? kept : length,
                             .values = malloc((size_t)(kept * length + 1) * sizeof(float))};
   if (stored->values == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %s", a->own[index].name);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", a->own[index].name);
   for (int64_t k = 0; k < b->rank; k++)
     if (triplets_kept(t, snapshot, b, layer, k)) {
       for (int64_t i = 0; i < length; i++)
@@ -292,7 +293,7 @@ static cdl_status store(const cdl_adapter *a, const adapter_snapshot *snapshot, 
           stored->values[next * length + i] = values[k * length + i];
       next++;
     }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 const adapter_method adapter_method_adalora = {.name = "adalora",

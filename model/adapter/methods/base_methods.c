@@ -2,7 +2,7 @@
  * Zaken et al. 2022), all of it. */
 #include "model/adapter/state.h"
 
-static bool everything(const cdl_parameter *p)
+static bool everything(const encoder_parameter *p)
 {
   (void)p;
   return true;

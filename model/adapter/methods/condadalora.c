@@ -29,46 +29,46 @@ typedef struct {
 /* ---- Parameters ---- */
 
 /* Group g has three: θP [r, in], θΛ [r, out], θQ [r, out]. */
-static const cdl_parameter *theta(const cdl_adapter *a, const site_run *run, int which)
+static const encoder_parameter *theta(const model_adapter *a, const layer_batch *run, int which)
 {
   return &a->own[THETAS * run->group + which];
 }
 
-static cdl_status parameters(cdl_adapter *a)
+static cdl_status parameters(model_adapter *a)
 {
   condadalora *own = calloc(1, sizeof *own);
   if (own == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: an adapter");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter");
   a->own_state = own;
   triplets *t = &own->triplets;
   t->pattern_ending = "";
   CDL_TRY(triplets_prepare(a, t));
   own->runs = calloc(a->run_count, sizeof *own->runs);
   if (own->runs == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: an adapter");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter");
   int known = 0;
   for (size_t r = 0; r < a->run_count; r++) {
-    site_run *run = &a->runs[r];
-    run->rank = a->per_site[run->numbers[0]].rank;
+    layer_batch *run = &a->runs[r];
+    run->rank = a->per_module[run->numbers[0]].rank;
     t->batches[t->batch_count++] = (triplet_batch){
-        .sites = run->numbers, .count = run->count, .rank = run->rank, .stored_lambda = -1};
+        .modules = run->numbers, .count = run->count, .rank = run->rank, .stored_lambda = -1};
     if (run->group < known)
       continue;
     known = run->group + 1;
-    const char *path =
-        model_family_of(cdl_encoder_config(a->encoder)->family)->block->paths[run->kind];
+    const char *path = model_family_of(encoder_config(a->encoder)->family)->block->paths[run->kind];
     const int64_t out = run->weights.size[2], in = run->weights.size[3];
-    CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, run->rank, in, "%s.condlora_P.weight", path));
     CDL_TRY(
-        adapter_add_parameter(a, CDL_ROLE_WEIGHT, run->rank, out, "%s.condlora_E.weight", path));
-    CDL_TRY(
-        adapter_add_parameter(a, CDL_ROLE_WEIGHT, run->rank, out, "%s.condlora_Q.weight", path));
+        adapter_add_parameter(a, ENCODER_ROLE_WEIGHT, run->rank, in, "%s.condlora_P.weight", path));
+    CDL_TRY(adapter_add_parameter(a, ENCODER_ROLE_WEIGHT, run->rank, out, "%s.condlora_E.weight",
+                                  path));
+    CDL_TRY(adapter_add_parameter(a, ENCODER_ROLE_WEIGHT, run->rank, out, "%s.condlora_Q.weight",
+                                  path));
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 /* θΛ zero, so that training starts at the base model; θP and θQ uniform in ±1/√columns. */
-static void initialize(const cdl_adapter *a, size_t index, cdl_random *random, float *values,
+static void initialize(const model_adapter *a, size_t index, cdl_random *random, float *values,
                        int64_t count)
 {
   const double bound =
@@ -77,7 +77,7 @@ static void initialize(const cdl_adapter *a, size_t index, cdl_random *random, f
     values[i] = (float)((2 * cdl_random_double(random) - 1) * bound);
 }
 
-static void release(cdl_adapter *a)
+static void release(model_adapter *a)
 {
   condadalora *own = a->own_state;
   if (own == NULL)
@@ -90,7 +90,7 @@ static void release(cdl_adapter *a)
 
 /* ---- Deltas ---- */
 
-static int64_t lay_out_conditioned(condadalora *own, const cdl_adapter *a, cdl_buffer *buffer)
+static int64_t lay_out_conditioned(condadalora *own, const model_adapter *a, cdl_buffer *buffer)
 {
   int64_t used = 0;
   for (size_t r = 0; r < a->run_count; r++) {
@@ -99,16 +99,17 @@ static int64_t lay_out_conditioned(condadalora *own, const cdl_adapter *a, cdl_b
     cdl_tensor *const rows[] = {&c->q, &c->c, &c->d_q, &c->d_c};
     cdl_tensor *const numbers[] = {&c->lambda, &c->masked, &c->d_lambda, &c->d_masked};
     for (int i = 0; i < 4; i++) {
-      *rows[i] = cdl_tensor_3d(buffer, CDL_F32, used, count, rank, a->runs[r].weights.size[3]);
-      used += encoder_aligned(cdl_elements(*rows[i]));
-      *numbers[i] = cdl_tensor_3d(buffer, CDL_F32, used, count, rank, 1);
-      used += encoder_aligned(cdl_elements(*numbers[i]));
+      *rows[i] =
+          cdl_tensor_3d(buffer, CDL_DTYPE_F32, used, count, rank, a->runs[r].weights.size[3]);
+      used += encoder_aligned(cdl_tensor_elements(*rows[i]));
+      *numbers[i] = cdl_tensor_3d(buffer, CDL_DTYPE_F32, used, count, rank, 1);
+      used += encoder_aligned(cdl_tensor_elements(*numbers[i]));
     }
   }
   return used;
 }
 
-static cdl_status attach(cdl_adapter *a, cdl_queue *q)
+static cdl_status attach(model_adapter *a, cdl_queue *q)
 {
   condadalora *own = a->own_state;
   triplets *t = &own->triplets;
@@ -117,7 +118,7 @@ static cdl_status attach(cdl_adapter *a, cdl_queue *q)
   CDL_TRY(cdl_buffer_create(cdl_queue_backend(q), (size_t)elements * sizeof(float), &own->buffer));
   lay_out_conditioned(own, a, own->buffer);
   for (size_t r = 0; r < a->run_count; r++) {
-    const site_run *run = &a->runs[r];
+    const layer_batch *run = &a->runs[r];
     const conditioned *c = &own->runs[r];
     triplet_batch *b = &t->batches[r];
     b->value[TRIPLET_P] = run->b;
@@ -128,18 +129,18 @@ static cdl_status attach(cdl_adapter *a, cdl_queue *q)
     b->gradient[TRIPLET_LAMBDA] = c->d_lambda;
     b->gradient[TRIPLET_Q] = c->d_q;
     for (int i = 0; i < run->count; i++)
-      run->sites[i]->delta = (cdl_delta){.a = adapter_of_layer(run->a, i),
-                                         .b = adapter_of_layer(run->b, i),
-                                         .d_a = adapter_of_layer(run->d_a, i),
-                                         .d_b = adapter_of_layer(run->d_b, i),
-                                         .scale = a->per_site[run->numbers[i]].scale,
-                                         .dropout = a->dropout};
+      run->modules[i]->delta = (encoder_delta){.a = adapter_of_layer(run->a, i),
+                                               .b = adapter_of_layer(run->b, i),
+                                               .d_a = adapter_of_layer(run->d_a, i),
+                                               .d_b = adapter_of_layer(run->d_b, i),
+                                               .scale = a->per_module[run->numbers[i]].scale,
+                                               .dropout = a->dropout};
   }
   return cdl_queue_status(q);
 }
 
-static void multiply_weights(cdl_queue *q, cdl_tensor out, const cdl_parameter *shared,
-                             const site_run *run)
+static void multiply_weights(cdl_queue *q, cdl_tensor out, const encoder_parameter *shared,
+                             const layer_batch *run)
 {
   cdl_gemm(q, CDL_ARGS(gemm, .out = out, .a = adapter_repeated(shared->value, run->count),
                        .b = run->weights, .alpha = 1));
@@ -151,12 +152,12 @@ static void mask(cdl_queue *q, cdl_tensor out, cdl_tensor x, cdl_tensor by)
 }
 
 /* P, Q, C and Λ of every layer, and A_l = diag(m Λ) Q, B_l = P. */
-static void materialize(cdl_adapter *a, cdl_queue *q)
+static void materialize(model_adapter *a, cdl_queue *q)
 {
   const condadalora *own = a->own_state;
   const triplets *t = &own->triplets;
   for (size_t r = 0; r < a->run_count; r++) {
-    const site_run *run = &a->runs[r];
+    const layer_batch *run = &a->runs[r];
     const conditioned *c = &own->runs[r];
     multiply_weights(q, c->q, theta(a, run, THETA_Q), run);
     multiply_weights(q, c->c, theta(a, run, THETA_LAMBDA), run);
@@ -171,12 +172,12 @@ static void materialize(cdl_adapter *a, cdl_queue *q)
 
 /* With g = m ∂L/∂(m Λ):  dQ = diag(m Λ) dA + diag(g) C,  dC = diag(g) Q, and P's and Q's part of the
  * penalty;  then  dθP += Σ dPᵀ W,  dθΛ += Σ dC Wᵀ,  dθQ += Σ dQ Wᵀ. */
-static void pull_back(cdl_adapter *a, cdl_queue *q)
+static void pull_back(model_adapter *a, cdl_queue *q)
 {
   condadalora *own = a->own_state;
   triplets *t = &own->triplets;
   for (size_t r = 0; r < a->run_count; r++) {
-    const site_run *run = &a->runs[r];
+    const layer_batch *run = &a->runs[r];
     const conditioned *c = &own->runs[r];
     triplets_row_dots(t, q, c->d_lambda, run->d_a, c->q, false);
     mask(q, c->d_masked, c->d_lambda, t->batches[r].mask);
@@ -186,7 +187,7 @@ static void pull_back(cdl_adapter *a, cdl_queue *q)
   }
   triplets_penalty(a, t, q, (cdl_tensor){0}, true);
   for (size_t r = 0; r < a->run_count; r++) {
-    const site_run *run = &a->runs[r];
+    const layer_batch *run = &a->runs[r];
     const conditioned *c = &own->runs[r];
     adapter_add_products(a, q, run, theta(a, run, THETA_P)->gradient, run->d_b, true, false);
     adapter_add_products(a, q, run, theta(a, run, THETA_LAMBDA)->gradient, c->d_c, false, true);
@@ -195,14 +196,14 @@ static void pull_back(cdl_adapter *a, cdl_queue *q)
 }
 
 /* Its gradients went through pull_back with the others. */
-static void extra_loss(cdl_adapter *a, cdl_queue *q, cdl_tensor loss)
+static void extra_loss(model_adapter *a, cdl_queue *q, cdl_tensor loss)
 {
   condadalora *own = a->own_state;
   triplets_penalty(a, &own->triplets, q, loss, false);
 }
 
 /* The next materialize reads the masks. */
-static cdl_status after_step(cdl_adapter *a, cdl_queue *q, int64_t step, cdl_tensor factor)
+static cdl_status after_step(model_adapter *a, cdl_queue *q, int64_t step, cdl_tensor factor)
 {
   condadalora *own = a->own_state;
   bool masked;

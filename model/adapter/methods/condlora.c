@@ -12,65 +12,65 @@ enum { OPTION_USE_X = LOW_RANK_OPTIONS_COUNT, OPTION_X_SCALING };
 /* type1: y += s·x_scaling · B L x̃, L [rank, in]. type2: y_t += s·x_scaling · ⟨x̃_t, x̃_0⟩ w, w [out]. */
 enum { X_NONE, X_TYPE1, X_TYPE2 };
 
-static int use_x(const cdl_adapter *a)
+static int use_x(const model_adapter *a)
 {
   return (int)adapter_option_value(a, OPTION_USE_X);
 }
 
-static float x_scaling(const cdl_adapter *a)
+static float x_scaling(const model_adapter *a)
 {
   return (float)adapter_option_value(a, OPTION_X_SCALING);
 }
 
 /* Parameter 2 g is θA of group g, 2 g + 1 its θB. A group is named by its path inside the block.
  * L or w follows. */
-static const cdl_parameter *theta_a(const cdl_adapter *a, const site_run *run)
+static const encoder_parameter *theta_a(const model_adapter *a, const layer_batch *run)
 {
   return &a->own[2 * run->group];
 }
 
-static const cdl_parameter *theta_b(const cdl_adapter *a, const site_run *run)
+static const encoder_parameter *theta_b(const model_adapter *a, const layer_batch *run)
 {
   return &a->own[2 * run->group + 1];
 }
 
-static const cdl_parameter *theta_x(const cdl_adapter *a)
+static const encoder_parameter *theta_x(const model_adapter *a)
 {
   return &a->own[2 * a->group_count];
 }
 
-static const char *path_inside_block(const cdl_adapter *a, cdl_site_kind kind)
+static const char *path_inside_block(const model_adapter *a, encoder_module_kind kind)
 {
-  return model_family_of(cdl_encoder_config(a->encoder)->family)->block->paths[kind];
+  return model_family_of(encoder_config(a->encoder)->family)->block->paths[kind];
 }
 
-static cdl_status check_x(const cdl_adapter *a)
+static cdl_status check_x(const model_adapter *a)
 {
   const double scaling = adapter_option_value(a, OPTION_X_SCALING);
   if (use_x(a) == X_NONE)
     return scaling == X_SCALING || scaling == 0
-               ? CDL_OK
-               : cdl_fail(CDL_USAGE, "x_scaling goes with use_x type1 or type2");
+               ? CDL_STATUS_OK
+               : cdl_fail(CDL_STATUS_USAGE, "x_scaling goes with use_x type1 or type2");
   if (scaling == 0)
-    return cdl_fail(CDL_USAGE, "x_scaling is above 0 with use_x type1 or type2");
+    return cdl_fail(CDL_STATUS_USAGE, "x_scaling is above 0 with use_x type1 or type2");
   return use_x(a) == X_TYPE2 && adapter_option_value(a, OPTION_USE_DORA) != 0
-             ? cdl_fail(CDL_USAGE, "use_x type2 does not go with use_dora")
-             : CDL_OK;
+             ? cdl_fail(CDL_STATUS_USAGE, "use_x type2 does not go with use_dora")
+             : CDL_STATUS_OK;
 }
 
 /* L or w, which serves all modules: their inputs and ranks, or their outputs, are of one size. */
-static cdl_status x_parameter(cdl_adapter *a)
+static cdl_status x_parameter(model_adapter *a)
 {
-  const site_run *first = &a->runs[0];
+  const layer_batch *first = &a->runs[0];
   const int64_t rank = first->rank, out = first->weights.size[2], in = first->weights.size[3];
   if (use_x(a) == X_NONE)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   for (size_t r = 1; r < a->run_count; r++) {
-    const site_run *run = &a->runs[r];
+    const layer_batch *run = &a->runs[r];
     const bool same = use_x(a) == X_TYPE1 ? run->weights.size[3] == in && run->rank == rank
                                           : run->weights.size[2] == out;
     if (!same)
-      return cdl_fail(CDL_USAGE,
+      return cdl_fail(CDL_STATUS_USAGE,
                       "use_x shares one layer among all targets, but %s is [%lld, %lld] of rank "
                       "%lld and %s [%lld, %lld] of rank %lld",
                       path_inside_block(a, first->kind), (long long)out, (long long)in,
@@ -79,37 +79,38 @@ static cdl_status x_parameter(cdl_adapter *a)
                       (long long)run->rank);
   }
   return use_x(a) == X_TYPE1
-             ? adapter_add_parameter(a, CDL_ROLE_WEIGHT, rank, in, "condlora_x.weight")
-             : adapter_add_parameter(a, CDL_ROLE_WEIGHT, out, 1, "condlora_x.weight");
+             ? adapter_add_parameter(a, ENCODER_ROLE_WEIGHT, rank, in, "condlora_x.weight")
+             : adapter_add_parameter(a, ENCODER_ROLE_WEIGHT, out, 1, "condlora_x.weight");
 }
 
-static cdl_status parameters(cdl_adapter *a)
+static cdl_status parameters(model_adapter *a)
 {
   int known = 0;
   CDL_TRY(low_rank_check_options(a));
   CDL_TRY(check_x(a));
   for (size_t i = 0; i < a->run_count; i++) {
-    const site_run *run = &a->runs[i];
+    const layer_batch *run = &a->runs[i];
     if (run->group < known)
       continue;
     known = run->group + 1;
     const int64_t out = run->weights.size[2], in = run->weights.size[3];
     const char *path = path_inside_block(a, run->kind);
-    if (a->orientation == CDL_ORIENTATION_REFERENCE && out != in)
+    if (a->orientation == ADAPTER_ORIENTATION_REFERENCE && out != in)
       return cdl_fail(
-          CDL_USAGE,
+          CDL_STATUS_USAGE,
           "orientation reference wants square weights, but %s is [%lld, %lld]; use paper", path,
           (long long)out, (long long)in);
+    CDL_TRY(adapter_add_parameter(a, ENCODER_ROLE_WEIGHT, run->rank, out, "%s.condlora_A.weight",
+                                  path));
     CDL_TRY(
-        adapter_add_parameter(a, CDL_ROLE_WEIGHT, run->rank, out, "%s.condlora_A.weight", path));
-    CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, run->rank, in, "%s.condlora_B.weight", path));
+        adapter_add_parameter(a, ENCODER_ROLE_WEIGHT, run->rank, in, "%s.condlora_B.weight", path));
   }
   CDL_TRY(x_parameter(a));
   return dora_parameters(a);
 }
 
 /* The layer of the input begins at zero, as θB does. */
-static void initialize(const cdl_adapter *a, size_t index, cdl_random *random, float *values,
+static void initialize(const model_adapter *a, size_t index, cdl_random *random, float *values,
                        int64_t count)
 {
   const size_t pairs = 2 * (size_t)a->group_count;
@@ -119,7 +120,7 @@ static void initialize(const cdl_adapter *a, size_t index, cdl_random *random, f
     memset(values, 0, (size_t)count * sizeof *values);
 }
 
-static void attach_pair(const cdl_adapter *a, cdl_delta *delta)
+static void attach_pair(const model_adapter *a, encoder_delta *delta)
 {
   if (use_x(a) != X_TYPE2)
     return;
@@ -128,19 +129,19 @@ static void attach_pair(const cdl_adapter *a, cdl_delta *delta)
   delta->pair_scale = delta->scale * x_scaling(a);
 }
 
-static cdl_status attach(cdl_adapter *a, cdl_queue *q)
+static cdl_status attach(model_adapter *a, cdl_queue *q)
 {
   for (size_t r = 0; r < a->run_count; r++) {
-    const site_run *run = &a->runs[r];
+    const layer_batch *run = &a->runs[r];
     for (int i = 0; i < run->count; i++) {
-      run->sites[i]->delta = (cdl_delta){.a = adapter_of_layer(run->a, i),
-                                         .b = adapter_of_layer(run->b, i),
-                                         .d_a = adapter_of_layer(run->d_a, i),
-                                         .d_b = adapter_of_layer(run->d_b, i),
-                                         .scale = a->per_site[run->numbers[i]].scale,
-                                         .dropout = a->dropout,
-                                         .dropout_hits_base = a->dropout_hits_base};
-      attach_pair(a, &run->sites[i]->delta);
+      run->modules[i]->delta = (encoder_delta){.a = adapter_of_layer(run->a, i),
+                                               .b = adapter_of_layer(run->b, i),
+                                               .d_a = adapter_of_layer(run->d_a, i),
+                                               .d_b = adapter_of_layer(run->d_b, i),
+                                               .scale = a->per_module[run->numbers[i]].scale,
+                                               .dropout = a->dropout,
+                                               .dropout_hits_base = a->dropout_hits_base};
+      attach_pair(a, &run->modules[i]->delta);
     }
   }
   CDL_TRY(dora_attach(a, q));
@@ -149,12 +150,12 @@ static cdl_status attach(cdl_adapter *a, cdl_queue *q)
 
 /* Eq. 5 and 6: A_l = θA W_l (paper) or θA W_lᵀ (reference), B_l = W_l θBᵀ; all layers of a run in
  * one batched GEMM each. Of type1, A_l + x_scaling L is all that there is: B (A + L) x = B A x + B L x. */
-static void materialize(cdl_adapter *a, cdl_queue *q)
+static void materialize(model_adapter *a, cdl_queue *q)
 {
-  const bool transposed = a->orientation == CDL_ORIENTATION_REFERENCE;
+  const bool transposed = a->orientation == ADAPTER_ORIENTATION_REFERENCE;
   const bool type1 = use_x(a) == X_TYPE1;
   for (size_t r = 0; r < a->run_count; r++) {
-    const site_run *run = &a->runs[r];
+    const layer_batch *run = &a->runs[r];
     if (type1)
       cdl_axpby(q,
                 CDL_ARGS(axpby, .out = run->a, .x = adapter_repeated(theta_x(a)->value, run->count),
@@ -171,22 +172,22 @@ static void materialize(cdl_adapter *a, cdl_queue *q)
 }
 
 /* dL += x_scaling Σ_l dA_l */
-static void add_x_gradient(const cdl_adapter *a, cdl_queue *q, const site_run *run)
+static void add_x_gradient(const model_adapter *a, cdl_queue *q, const layer_batch *run)
 {
   const cdl_tensor gradient = theta_x(a)->gradient;
-  const cdl_tensor sum = cdl_tensor_2d(a->scratch.buffer, CDL_F32, a->scratch.offset,
+  const cdl_tensor sum = cdl_tensor_2d(a->scratch.buffer, CDL_DTYPE_F32, a->scratch.offset,
                                        gradient.size[2], gradient.size[3]);
   cdl_reduce(q, CDL_ARGS(reduce, .out = sum, .x = run->d_a, .function = CDL_REDUCE_SUM, .axis = 1));
   cdl_axpby(q, CDL_ARGS(axpby, .out = gradient, .x = sum, .alpha = x_scaling(a), .beta = 1));
 }
 
 /* dθA += Σ_l dA_l W_lᵀ (paper) or dA_l W_l (reference),  dθB += Σ_l dB_lᵀ W_l */
-static void pull_back(cdl_adapter *a, cdl_queue *q)
+static void pull_back(model_adapter *a, cdl_queue *q)
 {
-  const bool paper = a->orientation == CDL_ORIENTATION_PAPER;
+  const bool paper = a->orientation == ADAPTER_ORIENTATION_PAPER;
   dylora_pull_back(a, q);
   for (size_t r = 0; r < a->run_count; r++) {
-    const site_run *run = &a->runs[r];
+    const layer_batch *run = &a->runs[r];
     adapter_add_products(a, q, run, theta_a(a, run)->gradient, run->d_a, false, paper);
     adapter_add_products(a, q, run, theta_b(a, run)->gradient, run->d_b, true, false);
     if (use_x(a) == X_TYPE1)
@@ -195,29 +196,29 @@ static void pull_back(cdl_adapter *a, cdl_queue *q)
   dora_pull_back(a, q);
 }
 
-static cdl_status prepare_base(cdl_adapter *a, cdl_queue *q)
+static cdl_status prepare_base(model_adapter *a, cdl_queue *q)
 {
   dora_initialize(a, q);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-static void release(cdl_adapter *a)
+static void release(model_adapter *a)
 {
   dora_release(a);
   dylora_release(a);
 }
 
-static const cdl_adapter_option options[] = {
+static const adapter_option options[] = {
     LOW_RANK_OPTIONS,
     {.name = "use_x",
-     .kind = CDL_OPTION_CHOICE,
+     .kind = ADAPTER_OPTION_CHOICE,
      .choices = "none|type1|type2",
      .help =
          "condition on the input too, by one layer that all modules share: type1 adds its product "
          "with the input to A's, type2 a vector times the products with the first token"},
     {.name = "x_scaling",
      .key = "lora_x_scaling",
-     .kind = CDL_OPTION_REAL,
+     .kind = ADAPTER_OPTION_FLOAT,
      .fallback = X_SCALING,
      .high = 1,
      .help = "of that layer's part"},
@@ -226,7 +227,7 @@ static const cdl_adapter_option options[] = {
 const adapter_method adapter_method_condlora = {.name = "condlora",
                                                 .peft_type = "CONDLORA",
                                                 .options = options,
-                                                .initial_values = 1u << CDL_INIT_GAUSSIAN,
+                                                .initial_values = 1u << ADAPTER_INIT_GAUSSIAN,
                                                 .oriented = true,
                                                 .shares = true,
                                                 .parameters = parameters,

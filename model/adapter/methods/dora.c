@@ -6,57 +6,57 @@
 #include "model/adapter/methods/low_rank.h"
 #include "model/encoder/layout.h"
 
-/* Vectors of all sites lie end to end: [Σ out]. */
+/* Vectors of all modules lie end to end: [Σ out]. */
 typedef struct dora_state {
   cdl_buffer *buffer;
   size_t first; /* the first magnitude's place among the parameters */
   cdl_tensor base_squares, norms, gains;
   cdl_tensor least;          /* [1] below which no squared norm falls: a row of zeros stays zero */
-  cdl_tensor products, gram; /* scratch: [out · rank], [rank · rank] of the largest site */
+  cdl_tensor products, gram; /* scratch: [out · rank], [rank · rank] of the largest module */
   bool base_known;
 } dora_state;
 
-static bool is_on(const cdl_adapter *a)
+static bool is_on(const model_adapter *a)
 {
   return adapter_option_value(a, OPTION_USE_DORA) != 0;
 }
 
-cdl_status dora_parameters(cdl_adapter *a)
+cdl_status dora_parameters(model_adapter *a)
 {
   if (!is_on(a))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   a->dora = calloc(1, sizeof *a->dora);
   if (a->dora == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: DoRA");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: DoRA");
   a->dora->first = a->own_count;
-  for (size_t i = 0; i < a->site_count; i++)
-    CDL_TRY(adapter_add_vector(a, CDL_ROLE_WEIGHT, a->sites[i]->weight.size[2],
-                               "%s.lora_magnitude_vector", a->sites[i]->path));
-  return CDL_OK;
+  for (size_t i = 0; i < a->module_count; i++)
+    CDL_TRY(adapter_add_vector(a, ENCODER_ROLE_WEIGHT, a->modules[i]->weight.size[2],
+                               "%s.lora_magnitude_vector", a->modules[i]->path));
+  return CDL_STATUS_OK;
 }
 
-bool dora_owns(const cdl_adapter *a, size_t index)
+bool dora_owns(const model_adapter *a, size_t index)
 {
   return a->dora != NULL && index >= a->dora->first;
 }
 
-static const cdl_parameter *magnitude(const cdl_adapter *a, size_t site)
+static const encoder_parameter *magnitude(const model_adapter *a, size_t module)
 {
-  return &a->own[a->dora->first + site];
+  return &a->own[a->dora->first + module];
 }
 
 static cdl_tensor take(cdl_buffer *buffer, int64_t *used, int64_t count)
 {
-  const cdl_tensor t = cdl_tensor_1d(buffer, CDL_F32, *used, count);
+  const cdl_tensor t = cdl_tensor_1d(buffer, CDL_DTYPE_F32, *used, count);
   *used += encoder_aligned(count);
   return t;
 }
 
-static int64_t lay_out(const cdl_adapter *a, dora_state *d)
+static int64_t lay_out(const model_adapter *a, dora_state *d)
 {
   int64_t outputs = 0, products = 0, gram = 0, used = 0;
-  for (size_t i = 0; i < a->site_count; i++) {
-    const int64_t out = a->sites[i]->weight.size[2], rank = a->per_site[i].rank;
+  for (size_t i = 0; i < a->module_count; i++) {
+    const int64_t out = a->modules[i]->weight.size[2], rank = a->per_module[i].rank;
     outputs += out;
     products = out * rank > products ? out * rank : products;
     gram = rank * rank > gram ? rank * rank : gram;
@@ -70,62 +70,62 @@ static int64_t lay_out(const cdl_adapter *a, dora_state *d)
   return used;
 }
 
-/* The site's part of vectors that lie end to end; `offset` moves on. */
-static cdl_tensor part_of(cdl_tensor vectors, int64_t offset, const cdl_site *site)
+/* The module's part of vectors that lie end to end; `offset` moves on. */
+static cdl_tensor part_of(cdl_tensor vectors, int64_t offset, const encoder_module *module)
 {
-  return cdl_columns(vectors, offset, site->weight.size[2]);
+  return cdl_tensor_columns(vectors, offset, module->weight.size[2]);
 }
 
 static cdl_tensor as_column(cdl_tensor t)
 {
-  return cdl_tensor_2d(t.buffer, CDL_F32, t.offset, t.size[3], 1);
+  return cdl_tensor_2d(t.buffer, CDL_DTYPE_F32, t.offset, t.size[3], 1);
 }
 
-cdl_status dora_attach(cdl_adapter *a, cdl_queue *q)
+cdl_status dora_attach(model_adapter *a, cdl_queue *q)
 {
   dora_state *d = a->dora;
   if (d == NULL)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const int64_t elements = lay_out(a, d);
   CDL_TRY(cdl_buffer_create(cdl_queue_backend(q), (size_t)elements * sizeof(float), &d->buffer));
   lay_out(a, d);
   cdl_fill(q, CDL_ARGS(fill, .out = d->least, .value = 1e-30));
   int64_t offset = 0;
-  for (size_t i = 0; i < a->site_count; i++) {
-    a->sites[i]->delta.gain = part_of(d->gains, offset, a->sites[i]);
-    a->sites[i]->delta.d_gain = magnitude(a, i)->gradient; /* until dora_pull_back divides it */
-    offset += a->sites[i]->weight.size[2];
+  for (size_t i = 0; i < a->module_count; i++) {
+    a->modules[i]->delta.gain = part_of(d->gains, offset, a->modules[i]);
+    a->modules[i]->delta.d_gain = magnitude(a, i)->gradient; /* until dora_pull_back divides it */
+    offset += a->modules[i]->weight.size[2];
   }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-static void find_base_squares(const cdl_adapter *a, cdl_queue *q)
+static void find_base_squares(const model_adapter *a, cdl_queue *q)
 {
   int64_t offset = 0;
-  for (size_t i = 0; i < a->site_count; i++) {
-    const cdl_site *site = a->sites[i];
-    cdl_reduce(q, CDL_ARGS(reduce, .out = as_column(part_of(a->dora->base_squares, offset, site)),
-                           .x = site->weight, .function = CDL_REDUCE_SUM_SQUARES, .axis = 3));
-    offset += site->weight.size[2];
+  for (size_t i = 0; i < a->module_count; i++) {
+    const encoder_module *module = a->modules[i];
+    cdl_reduce(q, CDL_ARGS(reduce, .out = as_column(part_of(a->dora->base_squares, offset, module)),
+                           .x = module->weight, .function = CDL_REDUCE_SUM_SQUARES, .axis = 3));
+    offset += module->weight.size[2];
   }
   a->dora->base_known = true;
 }
 
 /* ‖W_i + s (B A)_i‖² = ‖W_i‖² + ⟨B_i, 2 s (W Aᵀ)_i + s² (B A Aᵀ)_i⟩: the second term is added, at the
  * cost of a product of W with `rank` columns. */
-static void add_cross_terms(const dora_state *d, cdl_queue *q, const cdl_site *site,
+static void add_cross_terms(const dora_state *d, cdl_queue *q, const encoder_module *module,
                             cdl_tensor squares)
 {
-  const cdl_delta *delta = &site->delta;
-  const int64_t out = site->weight.size[2], rank = delta->a.size[2];
+  const encoder_delta *delta = &module->delta;
+  const int64_t out = module->weight.size[2], rank = delta->a.size[2];
   const cdl_tensor products =
-      cdl_tensor_2d(d->products.buffer, CDL_F32, d->products.offset, out, rank);
-  const cdl_tensor gram = cdl_tensor_2d(d->gram.buffer, CDL_F32, d->gram.offset, rank, rank);
+      cdl_tensor_2d(d->products.buffer, CDL_DTYPE_F32, d->products.offset, out, rank);
+  const cdl_tensor gram = cdl_tensor_2d(d->gram.buffer, CDL_DTYPE_F32, d->gram.offset, rank, rank);
   const float s = delta->scale;
   cdl_gemm(q, CDL_ARGS(gemm, .out = gram, .a = delta->a, .b = delta->a, .transpose_b = true,
                        .alpha = s * s));
-  cdl_gemm(q, CDL_ARGS(gemm, .out = products, .a = site->weight, .b = delta->a, .transpose_b = true,
-                       .alpha = 2 * s));
+  cdl_gemm(q, CDL_ARGS(gemm, .out = products, .a = module->weight, .b = delta->a,
+                       .transpose_b = true, .alpha = 2 * s));
   cdl_gemm(q, CDL_ARGS(gemm, .out = products, .a = delta->b, .b = gram, .alpha = 1, .beta = 1));
   cdl_binary(q, CDL_ARGS(binary, .out = products, .x = products, .y = delta->b,
                          .function = CDL_BINARY_MULTIPLY));
@@ -133,7 +133,7 @@ static void add_cross_terms(const dora_state *d, cdl_queue *q, const cdl_site *s
                          .function = CDL_REDUCE_SUM, .axis = 3, .accumulate = true));
 }
 
-void dora_materialize(cdl_adapter *a, cdl_queue *q)
+void dora_materialize(model_adapter *a, cdl_queue *q)
 {
   dora_state *d = a->dora;
   if (d == NULL)
@@ -142,50 +142,50 @@ void dora_materialize(cdl_adapter *a, cdl_queue *q)
     find_base_squares(a, q);
   cdl_copy(q, CDL_ARGS(copy, .out = d->norms, .x = d->base_squares));
   int64_t offset = 0;
-  for (size_t i = 0; i < a->site_count; i++) {
-    add_cross_terms(d, q, a->sites[i], part_of(d->norms, offset, a->sites[i]));
-    offset += a->sites[i]->weight.size[2];
+  for (size_t i = 0; i < a->module_count; i++) {
+    add_cross_terms(d, q, a->modules[i], part_of(d->norms, offset, a->modules[i]));
+    offset += a->modules[i]->weight.size[2];
   }
   cdl_binary(q, CDL_ARGS(binary, .out = d->norms, .x = d->norms, .y = d->least,
                          .function = CDL_BINARY_MAXIMUM));
   cdl_unary(q, CDL_ARGS(unary, .out = d->norms, .x = d->norms, .function = CDL_UNARY_SQUARE_ROOT));
   offset = 0;
-  for (size_t i = 0; i < a->site_count; i++) {
-    const cdl_site *site = a->sites[i];
-    cdl_binary(q,
-               CDL_ARGS(binary, .out = part_of(d->gains, offset, site), .x = magnitude(a, i)->value,
-                        .y = part_of(d->norms, offset, site), .function = CDL_BINARY_DIVIDE));
-    offset += site->weight.size[2];
+  for (size_t i = 0; i < a->module_count; i++) {
+    const encoder_module *module = a->modules[i];
+    cdl_binary(q, CDL_ARGS(binary, .out = part_of(d->gains, offset, module),
+                           .x = magnitude(a, i)->value, .y = part_of(d->norms, offset, module),
+                           .function = CDL_BINARY_DIVIDE));
+    offset += module->weight.size[2];
   }
 }
 
-void dora_initialize(cdl_adapter *a, cdl_queue *q)
+void dora_initialize(model_adapter *a, cdl_queue *q)
 {
   if (a->dora == NULL)
     return;
   a->dora->base_known = false; /* a part of the weights may have been taken off */
   a->method->materialize(a, q);
   int64_t offset = 0;
-  for (size_t i = 0; i < a->site_count; i++) {
+  for (size_t i = 0; i < a->module_count; i++) {
     cdl_copy(q, CDL_ARGS(copy, .out = magnitude(a, i)->value,
-                         .x = part_of(a->dora->norms, offset, a->sites[i])));
-    offset += a->sites[i]->weight.size[2];
+                         .x = part_of(a->dora->norms, offset, a->modules[i])));
+    offset += a->modules[i]->weight.size[2];
   }
 }
 
-void dora_pull_back(cdl_adapter *a, cdl_queue *q)
+void dora_pull_back(model_adapter *a, cdl_queue *q)
 {
   int64_t offset = 0;
-  for (size_t i = 0; i < a->site_count && a->dora != NULL; i++) {
+  for (size_t i = 0; i < a->module_count && a->dora != NULL; i++) {
     const cdl_tensor gradient = magnitude(a, i)->gradient;
     cdl_binary(q, CDL_ARGS(binary, .out = gradient, .x = gradient,
-                           .y = part_of(a->dora->norms, offset, a->sites[i]),
+                           .y = part_of(a->dora->norms, offset, a->modules[i]),
                            .function = CDL_BINARY_DIVIDE));
-    offset += a->sites[i]->weight.size[2];
+    offset += a->modules[i]->weight.size[2];
   }
 }
 
-void dora_release(cdl_adapter *a)
+void dora_release(model_adapter *a)
 {
   if (a->dora != NULL)
     cdl_buffer_destroy(a->dora->buffer);

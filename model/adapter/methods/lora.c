@@ -8,37 +8,37 @@
 #include "model/adapter/io.h"
 #include "model/adapter/methods/low_rank.h"
 
-/* Parameter 2 i is A of site i, 2 i + 1 its B. */
-static cdl_status parameters(cdl_adapter *a)
+/* Parameter 2 i is A of module i, 2 i + 1 its B. */
+static cdl_status parameters(model_adapter *a)
 {
   CDL_TRY(low_rank_check_options(a));
-  for (size_t i = 0; i < a->site_count; i++) {
-    const cdl_site *site = a->sites[i];
-    const int64_t rank = a->per_site[i].rank;
-    CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, rank, site->weight.size[3],
-                                  "%s.lora_A.weight", site->path));
-    CDL_TRY(adapter_add_parameter(a, CDL_ROLE_WEIGHT, site->weight.size[2], rank,
-                                  "%s.lora_B.weight", site->path));
+  for (size_t i = 0; i < a->module_count; i++) {
+    const encoder_module *module = a->modules[i];
+    const int64_t rank = a->per_module[i].rank;
+    CDL_TRY(adapter_add_parameter(a, ENCODER_ROLE_WEIGHT, rank, module->weight.size[3],
+                                  "%s.lora_A.weight", module->path));
+    CDL_TRY(adapter_add_parameter(a, ENCODER_ROLE_WEIGHT, module->weight.size[2], rank,
+                                  "%s.lora_B.weight", module->path));
   }
   return dora_parameters(a);
 }
 
-static cdl_status attach(cdl_adapter *a, cdl_queue *q)
+static cdl_status attach(model_adapter *a, cdl_queue *q)
 {
-  for (size_t i = 0; i < a->site_count; i++) {
-    const cdl_parameter *down = &a->own[2 * i], *up = &a->own[2 * i + 1];
-    a->sites[i]->delta = (cdl_delta){.a = down->value,
-                                     .b = up->value,
-                                     .d_a = down->gradient,
-                                     .d_b = up->gradient,
-                                     .scale = a->per_site[i].scale,
-                                     .dropout = a->dropout};
+  for (size_t i = 0; i < a->module_count; i++) {
+    const encoder_parameter *down = &a->own[2 * i], *up = &a->own[2 * i + 1];
+    a->modules[i]->delta = (encoder_delta){.a = down->value,
+                                           .b = up->value,
+                                           .d_a = down->gradient,
+                                           .d_b = up->gradient,
+                                           .scale = a->per_module[i].scale,
+                                           .dropout = a->dropout};
   }
   CDL_TRY(dora_attach(a, q));
   return dylora_attach(a);
 }
 
-static void pull_back(cdl_adapter *a, cdl_queue *q)
+static void pull_back(model_adapter *a, cdl_queue *q)
 {
   dylora_pull_back(a, q);
   dora_pull_back(a, q);
@@ -48,11 +48,11 @@ static void pull_back(cdl_adapter *a, cdl_queue *q)
 
 /* The method's own state: A and B as they were taken off the weights, end to end like the
  * parameters; NULL where nothing was. */
-static int64_t own_offset(const cdl_adapter *a, size_t index)
+static int64_t own_offset(const model_adapter *a, size_t index)
 {
   int64_t offset = 0;
   for (size_t i = 0; i < index; i++)
-    offset += cdl_elements(a->own[i].value);
+    offset += cdl_tensor_elements(a->own[i].value);
   return offset;
 }
 
@@ -71,9 +71,9 @@ static cdl_status factorize(cdl_queue *q, cdl_tensor weight, bool singular, fact
   cdl_buffer *buffer;
   *f = (factors){.rows = m, .columns = n, .inner = k};
   CDL_TRY(cdl_buffer_create(cdl_queue_backend(q), (size_t)elements * sizeof(float), &buffer));
-  const cdl_tensor left = cdl_tensor_2d(buffer, CDL_F32, 0, m, k),
-                   right = cdl_tensor_2d(buffer, CDL_F32, m * k, k, n),
-                   sigma = cdl_tensor_1d(buffer, CDL_F32, m * k + k * n, k);
+  const cdl_tensor left = cdl_tensor_2d(buffer, CDL_DTYPE_F32, 0, m, k),
+                   right = cdl_tensor_2d(buffer, CDL_DTYPE_F32, m * k, k, n),
+                   sigma = cdl_tensor_1d(buffer, CDL_DTYPE_F32, m * k + k * n, k);
   if (singular)
     cdl_svd(q, CDL_ARGS(svd, .u = left, .sigma = sigma, .vt = right, .a = weight));
   else {
@@ -81,16 +81,17 @@ static cdl_status factorize(cdl_queue *q, cdl_tensor weight, bool singular, fact
     cdl_qr(q, CDL_ARGS(qr, .q = left, .r = right, .a = weight));
   }
   f->memory = malloc((size_t)elements * sizeof(float));
-  cdl_status status = f->memory != NULL ? CDL_OK : cdl_fail(CDL_MEMORY, "out of memory: a weight");
-  if (status == CDL_OK) {
+  cdl_status status =
+      f->memory != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "out of memory: a weight");
+  if (status == CDL_STATUS_OK) {
     f->left = f->memory;
     f->right = f->memory + m * k;
     f->sigma = f->right + k * n;
-    cdl_download(q, f->memory, cdl_tensor_1d(buffer, CDL_F32, 0, elements),
-                 (size_t)elements * sizeof(float));
-    status = cdl_sync(q);
+    cdl_queue_download(q, f->memory, cdl_tensor_1d(buffer, CDL_DTYPE_F32, 0, elements),
+                       (size_t)elements * sizeof(float));
+    status = cdl_queue_sync(q);
   }
-  if (status != CDL_OK)
+  if (status != CDL_STATUS_OK)
     free(f->memory);
   cdl_buffer_destroy(buffer);
   return status;
@@ -98,16 +99,17 @@ static cdl_status factorize(cdl_queue *q, cdl_tensor weight, bool singular, fact
 
 /* PiSSA: A = √(Σ_r / s) V_rᵀ, B = U_r √(Σ_r / s). OLoRA: A = R's first r rows, B = Q's first r
  * columns. s · B A is then what is taken off. */
-static cdl_status take_off(cdl_adapter *a, cdl_queue *q, size_t site, float *down, float *up)
+static cdl_status take_off(model_adapter *a, cdl_queue *q, size_t module, float *down, float *up)
 {
-  const int64_t rank = a->per_site[site].rank;
-  const double scale = (double)a->per_site[site].scale;
-  const bool singular = a->init == CDL_INIT_PISSA;
-  const cdl_tensor weight = a->sites[site]->weight;
+  const int64_t rank = a->per_module[module].rank;
+  const double scale = (double)a->per_module[module].scale;
+  const bool singular = a->init == ADAPTER_INIT_PISSA;
+  const cdl_tensor weight = a->modules[module]->weight;
   factors f;
   if (rank > weight.size[2] || rank > weight.size[3])
-    return cdl_fail(CDL_USAGE, "%s: initial values from a weight [%lld, %lld] have no rank %lld",
-                    a->sites[site]->path, (long long)weight.size[2], (long long)weight.size[3],
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "%s: initial values from a weight [%lld, %lld] have no rank %lld",
+                    a->modules[module]->path, (long long)weight.size[2], (long long)weight.size[3],
                     (long long)rank);
   CDL_TRY(factorize(q, weight, singular, &f));
   for (int64_t r = 0; r < rank; r++) {
@@ -118,37 +120,38 @@ static cdl_status take_off(cdl_adapter *a, cdl_queue *q, size_t site, float *dow
       up[i * rank + r] = (float)(part * (double)f.left[i * f.inner + r]);
   }
   free(f.memory);
-  const cdl_tensor a0 = a->own[2 * site].value, b0 = a->own[2 * site + 1].value;
-  cdl_upload(q, a0, down, (size_t)cdl_elements(a0) * sizeof *down);
-  cdl_upload(q, b0, up, (size_t)cdl_elements(b0) * sizeof *up);
-  cdl_gemm(q, CDL_ARGS(gemm, .out = weight, .a = b0, .b = a0, .alpha = -a->per_site[site].scale,
+  const cdl_tensor a0 = a->own[2 * module].value, b0 = a->own[2 * module + 1].value;
+  cdl_queue_upload(q, a0, down, (size_t)cdl_tensor_elements(a0) * sizeof *down);
+  cdl_queue_upload(q, b0, up, (size_t)cdl_tensor_elements(b0) * sizeof *up);
+  cdl_gemm(q, CDL_ARGS(gemm, .out = weight, .a = b0, .b = a0, .alpha = -a->per_module[module].scale,
                        .beta = 1));
   return cdl_queue_status(q);
 }
 
-static cdl_status take_off_all(cdl_adapter *a, cdl_queue *q)
+static cdl_status take_off_all(model_adapter *a, cdl_queue *q)
 {
   if (a->own_state != NULL)
-    return cdl_fail(CDL_ARGUMENT, "an adapter's initial values are taken off the weights once");
+    return cdl_fail(CDL_STATUS_ARGUMENT,
+                    "an adapter's initial values are taken off the weights once");
   float *taken = calloc((size_t)own_offset(a, a->own_count) + 1, sizeof(float));
   if (taken == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: initial values");
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: initial values");
   a->own_state = taken;
-  for (size_t i = 0; i < a->site_count; i++)
+  for (size_t i = 0; i < a->module_count; i++)
     CDL_TRY(take_off(a, q, i, taken + own_offset(a, 2 * i), taken + own_offset(a, 2 * i + 1)));
-  cdl_encoder_weights_changed(a->encoder, q, false);
-  return CDL_OK;
+  encoder_weights_changed(a->encoder, q, false);
+  return CDL_STATUS_OK;
 }
 
-static cdl_status prepare_base(cdl_adapter *a, cdl_queue *q)
+static cdl_status prepare_base(model_adapter *a, cdl_queue *q)
 {
-  if (a->init == CDL_INIT_PISSA || a->init == CDL_INIT_OLORA)
+  if (a->init == ADAPTER_INIT_PISSA || a->init == ADAPTER_INIT_OLORA)
     CDL_TRY(take_off_all(a, q));
   dora_initialize(a, q);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-static void release(cdl_adapter *a)
+static void release(model_adapter *a)
 {
   free(a->own_state);
   dora_release(a);
@@ -157,12 +160,12 @@ static void release(cdl_adapter *a)
 
 /* To be read beside the weights as they were, as a LoRA of twice the rank:
  * B A − B₀ A₀ = [B, −B₀] [A; A₀]. */
-static cdl_status store(const cdl_adapter *a, const adapter_snapshot *snapshot, size_t index,
+static cdl_status store(const model_adapter *a, const adapter_snapshot *snapshot, size_t index,
                         stored_values *stored)
 {
   const float *taken = a->own_state;
   if (taken == NULL || dora_owns(a, index))
-    return CDL_OK;
+    return CDL_STATUS_OK;
   const cdl_tensor value = a->own[index].value;
   const int64_t rows = value.size[2], columns = value.size[3], elements = rows * columns;
   const float *now = snapshot->values + own_offset(a, index),
@@ -172,35 +175,36 @@ static cdl_status store(const cdl_adapter *a, const adapter_snapshot *snapshot, 
                             .columns = down ? columns : 2 * columns,
                             .values = malloc(2 * (size_t)elements * sizeof(float))};
   if (stored->values == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: %s", a->own[index].name);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", a->own[index].name);
   if (down) {
     memcpy(stored->values, now, (size_t)elements * sizeof *now);
     memcpy(stored->values + elements, before, (size_t)elements * sizeof *before);
-    return CDL_OK;
+    return CDL_STATUS_OK;
   }
   for (int64_t i = 0; i < rows; i++)
     for (int64_t r = 0; r < columns; r++) {
       stored->values[i * 2 * columns + r] = now[i * columns + r];
       stored->values[i * 2 * columns + columns + r] = -before[i * columns + r];
     }
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
-static const cdl_adapter_option options[] = {LOW_RANK_OPTIONS, {0}};
+static const adapter_option options[] = {LOW_RANK_OPTIONS, {0}};
 
-const adapter_method adapter_method_lora = {
-    .name = "lora",
-    .peft_type = "LORA",
-    .options = options,
-    .initial_values = 1u << CDL_INIT_GAUSSIAN | 1u << CDL_INIT_PISSA | 1u << CDL_INIT_OLORA,
-    .parameters = parameters,
-    .initialize = adapter_initialize_pair,
-    .attach = attach,
-    .release = release,
-    .materialize = dora_materialize,
-    .pull_back = pull_back,
-    .prepare_base = prepare_base,
-    .begin_step = dylora_begin_step,
-    .after_step = dylora_after_step,
-    .varies = dylora_varies,
-    .store = store};
+const adapter_method adapter_method_lora = {.name = "lora",
+                                            .peft_type = "LORA",
+                                            .options = options,
+                                            .initial_values = 1u << ADAPTER_INIT_GAUSSIAN |
+                                                              1u << ADAPTER_INIT_PISSA |
+                                                              1u << ADAPTER_INIT_OLORA,
+                                            .parameters = parameters,
+                                            .initialize = adapter_initialize_pair,
+                                            .attach = attach,
+                                            .release = release,
+                                            .materialize = dora_materialize,
+                                            .pull_back = pull_back,
+                                            .prepare_base = prepare_base,
+                                            .begin_step = dylora_begin_step,
+                                            .after_step = dylora_after_step,
+                                            .varies = dylora_varies,
+                                            .store = store};

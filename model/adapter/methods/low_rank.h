@@ -8,44 +8,45 @@
 enum { OPTION_USE_DORA, OPTION_DYLORA_RANK_MIN, OPTION_DYLORA_FROZEN, LOW_RANK_OPTIONS_COUNT };
 #define LOW_RANK_OPTIONS                                                                  \
   {.name = "use_dora",                                                                    \
-   .kind = CDL_OPTION_FLAG,                                                               \
+   .kind = ADAPTER_OPTION_FLAG,                                                           \
    .help = "train the length of each row of W + BA apart from its direction (DoRA)"},     \
       {.name = "dylora_rank_min",                                                         \
-       .kind = CDL_OPTION_WHOLE,                                                          \
+       .kind = ADAPTER_OPTION_INT,                                                        \
        .high = 65536,                                                                     \
        .help = "train every rank from this one up, one drawn each step (DyLoRA); 0: no"}, \
   {                                                                                       \
-    .name = "dylora_frozen", .kind = CDL_OPTION_FLAG,                                     \
+    .name = "dylora_frozen", .kind = ADAPTER_OPTION_FLAG,                                 \
     .help = "DyLoRA: a step moves the last row and column of the rank drawn alone"        \
   }
 
 /* Options that contradict each other or the rank are USAGE. */
-cdl_status low_rank_check_options(const cdl_adapter *adapter);
+cdl_status low_rank_check_options(const model_adapter *adapter);
 
 /* ---- DoRA: nothing where the option is off ---- */
 
-/* Adds a magnitude vector for each adapted site, after all other parameters. */
-cdl_status dora_parameters(cdl_adapter *adapter);
-bool dora_owns(const cdl_adapter *adapter, size_t index);
+/* Adds a magnitude vector for each adapted module, after all other parameters. */
+cdl_status dora_parameters(model_adapter *adapter);
+bool dora_owns(const model_adapter *adapter, size_t index);
 /* To the deltas that are there. */
-cdl_status dora_attach(cdl_adapter *adapter, cdl_queue *queue);
+cdl_status dora_attach(model_adapter *adapter, cdl_queue *queue);
 /* Magnitudes that leave the model as it is, A and B having their initial values. */
-void dora_initialize(cdl_adapter *adapter, cdl_queue *queue);
+void dora_initialize(model_adapter *adapter, cdl_queue *queue);
 /* From the deltas' A and B. */
-void dora_materialize(cdl_adapter *adapter, cdl_queue *queue);
-void dora_pull_back(cdl_adapter *adapter, cdl_queue *queue);
-void dora_release(cdl_adapter *adapter);
+void dora_materialize(model_adapter *adapter, cdl_queue *queue);
+void dora_pull_back(model_adapter *adapter, cdl_queue *queue);
+void dora_release(model_adapter *adapter);
 
 /* ---- DyLoRA: nothing where the option is off ---- */
 
 /* After everything else that changes deltas. */
-cdl_status dylora_attach(cdl_adapter *adapter);
-cdl_status dylora_begin_step(cdl_adapter *adapter, cdl_queue *queue, const cdl_step_record *record);
+cdl_status dylora_attach(model_adapter *adapter);
+cdl_status dylora_begin_step(model_adapter *adapter, cdl_queue *queue,
+                             const cdl_step_record *record);
 /* First of all in pull_back. */
-void dylora_pull_back(cdl_adapter *adapter, cdl_queue *queue);
-cdl_status dylora_after_step(cdl_adapter *adapter, cdl_queue *queue, int64_t step,
+void dylora_pull_back(model_adapter *adapter, cdl_queue *queue);
+cdl_status dylora_after_step(model_adapter *adapter, cdl_queue *queue, int64_t step,
                              cdl_tensor factor);
-bool dylora_varies(const cdl_adapter *adapter);
-void dylora_release(cdl_adapter *adapter);
+bool dylora_varies(const model_adapter *adapter);
+void dylora_release(model_adapter *adapter);
 
 #endif

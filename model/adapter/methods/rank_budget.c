@@ -7,9 +7,10 @@
 cdl_status rank_budget_check(const rank_budget *b)
 {
   if (b->first < b->steps - b->last)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   return cdl_fail(
-      CDL_USAGE, "tinit %lld and tfinal %lld leave none of the run's %lld steps for lowering ranks",
+      CDL_STATUS_USAGE,
+      "tinit %lld and tfinal %lld leave none of the run's %lld steps for lowering ranks",
       (long long)b->first, (long long)b->last, (long long)b->steps);
 }
 
@@ -50,15 +51,15 @@ cdl_status rank_choose(const float *scores, size_t count, int64_t kept, float *k
   for (size_t i = 0; i < count; i++)
     keep[i] = 1;
   if (kept >= (int64_t)count)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   float *sorted = malloc(count * sizeof *sorted);
   if (sorted == NULL)
-    return cdl_fail(CDL_MEMORY, "out of memory: the scores of %zu ranks", count);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the scores of %zu ranks", count);
   memcpy(sorted, scores, count * sizeof *sorted);
   qsort(sorted, count, sizeof *sorted, compare_scores);
   const float threshold = sorted[count - (size_t)(kept > 0 ? kept : 0) - 1];
   free(sorted);
   for (size_t i = 0; i < count; i++)
     keep[i] = scores[i] <= threshold ? 0 : 1;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }

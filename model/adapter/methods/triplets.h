@@ -19,14 +19,14 @@ enum {
   TRIPLET_BETA2,
   TRIPLET_ORTH_REG_WEIGHT
 };
-extern const cdl_adapter_option triplet_options[];
+extern const adapter_option triplet_options[];
 extern const char *const triplet_extra_keys[];
 
 typedef enum { TRIPLET_P, TRIPLET_LAMBDA, TRIPLET_Q, TRIPLET_PARTS } triplet_part;
 
 /* Layers of equal shape and rank: P [count, out, rank], Λ [count, rank, 1], Q [count, rank, in]. */
 typedef struct {
-  const size_t *sites; /* [count] places among the adapter's sites */
+  const size_t *modules; /* [count] places among the adapter's modules */
   int count;
   int64_t rank;                       /* 0: nothing of these layers is left */
   cdl_tensor value[TRIPLET_PARTS];    /* the method's to set, Λ before the mask */
@@ -43,9 +43,9 @@ typedef struct {
 typedef struct {
   triplet_batch *batches; /* [batch_count] */
   size_t batch_count;
-  size_t *batch_sites; /* what the batches' `sites` point into */
-  size_t mask_count;   /* triplets of all layers */
-  /* Of each site, which of init_r ranks its parameters are: a folder's pattern; [site_count, init_r].
+  size_t *batch_modules; /* what the batches' `modules` point into */
+  size_t mask_count;     /* triplets of all layers */
+  /* Of each module, which of init_r ranks its parameters are: a folder's pattern; [module_count, init_r].
    */
   bool *stored;
   const char *pattern_ending; /* of the names in rank_pattern, behind a layer's path */
@@ -62,10 +62,10 @@ typedef struct {
 } triplets;
 
 /* Ranks, scales and what a folder's rank_pattern says of them. */
-CDL_MUST_USE cdl_status triplets_prepare(cdl_adapter *adapter, triplets *t);
-/* With the batches' sites and ranks set: memory. Then values and gradients are the method's to
+CDL_MUST_USE cdl_status triplets_prepare(model_adapter *adapter, triplets *t);
+/* With the batches' modules and ranks set: memory. Then values and gradients are the method's to
  * set. */
-CDL_MUST_USE cdl_status triplets_allocate(cdl_adapter *adapter, cdl_queue *queue, triplets *t);
+CDL_MUST_USE cdl_status triplets_allocate(model_adapter *adapter, cdl_queue *queue, triplets *t);
 void triplets_release(triplets *t);
 
 /* Rank-wise products, overwritten: out [count, rank, 1] = the row sums of x ∘ y, both [count, rank,
@@ -78,16 +78,16 @@ void triplets_scale_rows(const triplets *t, cdl_queue *queue, cdl_tensor out, cd
                          cdl_tensor scale, bool accumulate);
 /* w / N Σ ‖X Xᵀ − I‖_F over the N matrices P and Q: its value added to `loss` [1] where that is
  * present, its gradients to the batches' with `gradients`. */
-void triplets_penalty(const cdl_adapter *adapter, triplets *t, cdl_queue *queue, cdl_tensor loss,
+void triplets_penalty(const model_adapter *adapter, triplets *t, cdl_queue *queue, cdl_tensor loss,
                       bool gradients);
 
 /* Functions for the method's table. */
-cdl_status triplets_begin_run(cdl_adapter *adapter, cdl_queue *queue, int64_t steps);
-cdl_tensor triplets_state(cdl_adapter *adapter, size_t index);
-json_t *triplets_extra(const cdl_adapter *adapter, const adapter_snapshot *snapshot);
+cdl_status triplets_begin_run(model_adapter *adapter, cdl_queue *queue, int64_t steps);
+cdl_tensor triplets_state(model_adapter *adapter, size_t index);
+json_t *triplets_extra(const model_adapter *adapter, const adapter_snapshot *snapshot);
 /* Importance, and at some steps a choice: `masked` says that the masks are to be applied to Λ. The
  * gradients count times `factor` [1]. */
-CDL_MUST_USE cdl_status triplets_after_step(cdl_adapter *adapter, triplets *t, cdl_queue *queue,
+CDL_MUST_USE cdl_status triplets_after_step(model_adapter *adapter, triplets *t, cdl_queue *queue,
                                             int64_t step, cdl_tensor factor, bool *masked);
 
 /* Whether a snapshot was taken after a choice, and which triplets of a batch it kept. */

@@ -5,6 +5,6 @@ CDL_EXPORT const cdl_backend_table *cdl_plugin(const cdl_host *host);
 
 const cdl_backend_table *cdl_plugin(const cdl_host *host)
 {
-  host->fail(CDL_ABSENT, "no driver of version %d", 7);
+  host->fail(CDL_STATUS_ABSENT, "no driver of version %d", 7);
   return NULL;
 }

@@ -7,7 +7,7 @@ static cdl_status weight_create(void *queue, const cdl_tensor *sources, size_t c
   (void)queue, (void)sources, (void)count;
   *handle = NULL;
   *bytes = 0;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_backend_table table = {

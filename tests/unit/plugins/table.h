@@ -19,20 +19,20 @@ CDL_EXPORT const cdl_backend_table *cdl_plugin(const cdl_host *given);
 static cdl_status enumerate(int *count)
 {
   *count = 2;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status open_device(const char *device_name, const cdl_open_options *options,
                               void **device)
 {
   if (strcmp(device_name, "broken") == 0)
-    return host->fail(CDL_ABSENT, "device 'broken' is broken");
+    return host->fail(CDL_STATUS_ABSENT, "device 'broken' is broken");
   __atomic_store_n(&recorded.threads, options->threads, __ATOMIC_RELAXED);
   if (device_name[0] != '\0')
     strncpy(recorded.device_name, device_name, sizeof recorded.device_name - 1);
   __atomic_add_fetch(&recorded.open, 1, __ATOMIC_RELAXED);
   *device = &the_device;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static void close_device(void *device)
@@ -51,14 +51,14 @@ static cdl_status memory_info(void *device, cdl_device_memory *memory)
 {
   (void)device;
   *memory = (cdl_device_memory){1000, 4000};
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status queue_create(void *device, void **queue)
 {
   (void)device;
   *queue = &a_queue;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static void queue_destroy(void *queue)
@@ -70,16 +70,16 @@ static cdl_status sync_queue(void *queue)
 {
   (void)queue;
   __atomic_add_fetch(&recorded.syncs, 1, __ATOMIC_RELAXED);
-  return recorded.fail_sync ? host->fail(CDL_DEVICE, "fault 77") : CDL_OK;
+  return recorded.fail_sync ? host->fail(CDL_STATUS_DEVICE, "fault 77") : CDL_STATUS_OK;
 }
 
 static cdl_status allocate(void *device, size_t bytes, void **handle)
 {
   (void)device;
   if (bytes > 1000000)
-    return host->fail(CDL_MEMORY, "too much");
+    return host->fail(CDL_STATUS_MEMORY, "too much");
   *handle = host->allocate(bytes, 64);
-  return *handle != NULL ? CDL_OK : host->fail(CDL_MEMORY, "none");
+  return *handle != NULL ? CDL_STATUS_OK : host->fail(CDL_STATUS_MEMORY, "none");
 }
 
 static void release(void *device, void *handle)
@@ -93,14 +93,14 @@ static cdl_status upload(void *queue, cdl_buffer *out, size_t offset, const void
 {
   (void)queue;
   memcpy((char *)out->handle + offset, from, bytes);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status download(void *queue, void *to, const cdl_buffer *x, size_t offset, size_t bytes)
 {
   (void)queue;
   memcpy(to, (const char *)x->handle + offset, bytes);
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static bool supports(void *device, cdl_op op, const void *args)
@@ -113,7 +113,7 @@ static cdl_status record(cdl_op op)
 {
   __atomic_add_fetch(&recorded.calls[op], 1, __ATOMIC_RELAXED);
   if ((int)op != recorded.fail_op)
-    return CDL_OK;
+    return CDL_STATUS_OK;
   return recorded.mute ? recorded.fail_status : host->fail(recorded.fail_status, "error 42");
 }
 

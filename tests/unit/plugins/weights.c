@@ -10,14 +10,14 @@ static cdl_status weight_create(void *queue, const cdl_tensor *sources, size_t c
   *handle = &weights_seen[count % 2];
   *bytes = 100 * count;
   weights_seen[0]++;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status weight_update(void *queue, void *handle, const cdl_tensor *sources, size_t count)
 {
   (void)queue, (void)handle, (void)sources, (void)count;
   weights_seen[1]++;
-  return CDL_OK;
+  return CDL_STATUS_OK;
 }
 
 static void weight_destroy(void *device, void *handle)

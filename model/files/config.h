@@ -1,7 +1,7 @@
 /* A model's `config.json`, as Transformers writes it: BERT, RoBERTa, DistilBERT, ELECTRA,
  * XLM-RoBERTa, CamemBERT. */
-#ifndef CONDLORA_CONFIG_H
-#define CONDLORA_CONFIG_H
+#ifndef CONDLORA_MODEL_FILES_CONFIG_H
+#define CONDLORA_MODEL_FILES_CONFIG_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,35 +10,31 @@
 #include "condlora/ops.h"
 #include "condlora/status.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 typedef enum {
-  CDL_FAMILY_BERT,
-  CDL_FAMILY_ROBERTA,
-  CDL_FAMILY_DISTILBERT,
-  CDL_FAMILY_ELECTRA,
-  CDL_FAMILY_XLM_ROBERTA,
-  CDL_FAMILY_CAMEMBERT
-} cdl_family;
+  MODEL_FAMILY_BERT,
+  MODEL_FAMILY_ROBERTA,
+  MODEL_FAMILY_DISTILBERT,
+  MODEL_FAMILY_ELECTRA,
+  MODEL_FAMILY_XLM_ROBERTA,
+  MODEL_FAMILY_CAMEMBERT
+} model_family;
 
 /* The `model_type`: "bert", "xlm-roberta"; static. */
-CDL_API const char *cdl_family_name(cdl_family family);
+const char *model_family_name(model_family family);
 /* What an adapter's targets usually are, separated by commas: "query,value"; static. */
-CDL_API const char *cdl_family_targets(cdl_family family);
+const char *model_family_targets(model_family family);
 
 typedef enum {
-  CDL_PROBLEM_CLASSIFICATION,
-  CDL_PROBLEM_REGRESSION,
-  CDL_PROBLEM_MULTI_LABEL
-} cdl_problem;
+  MODEL_PROBLEM_CLASSIFICATION,
+  MODEL_PROBLEM_REGRESSION,
+  MODEL_PROBLEM_MULTI_LABEL
+} model_problem;
 
 /* `pad_id` of a model without padding: a null in its file. */
-#define CDL_NO_PAD INT64_MIN
+#define MODEL_NO_PAD INT64_MIN
 
 typedef struct {
-  cdl_family family;
+  model_family family;
   int64_t vocabulary_size, hidden_size, layers, heads, intermediate_size, position_count,
       type_count;         /* 0: the family embeds no token types */
   int64_t embedding_size; /* of the embeddings, where it differs; 0: hidden_size */
@@ -50,36 +46,31 @@ typedef struct {
   /* The names of id2label are text as Python's str() makes it; LABEL_N for a class without one. */
   int64_t label_count; /* as many as id2label has, or num_labels; none of both: 2 */
   char **label_names;  /* [label_count], or NULL where the file has no id2label, or an empty one */
-  cdl_problem problem; /* one label without a problem_type is regression, as in Transformers */
-} cdl_model_config;
+  model_problem problem; /* one label without a problem_type is regression, as in Transformers */
+} model_config;
 
 /* Reads `path`, a config.json or the folder that holds it. A missing key has the default of
  * Transformers 4.57.
  * Errors: ABSENT, IO, DATA (file and key: wrong type, out of range, sizes that do not go
  * together), UNSUPPORTED (another model family, activation or kind of attention), MEMORY. */
-CDL_API CDL_MUST_USE cdl_status cdl_model_config_read(const char *path, cdl_model_config *config);
-CDL_API void cdl_model_config_free(cdl_model_config *config);
+CDL_MUST_USE cdl_status model_config_read(const char *path, model_config *config);
+void model_config_release(model_config *config);
 
 /* A sequence's first position: pad_id + 1 for RoBERTa and its kin, 0 for the others. */
-CDL_API int64_t cdl_model_config_first_position(const cdl_model_config *config);
+int64_t model_config_first_position(const model_config *config);
 /* Positions [count] of one sequence's ids [count], from the model's first position on. RoBERTa and
  * its kin count only what is not padding: wherever the id `first` - 1 stands, also within a text, its
  * position is that number. The others begin at 0, and no id is below that. */
-CDL_API void cdl_count_positions(int32_t first, const int32_t *ids, size_t count,
-                                 int32_t *positions);
+void model_count_positions(int32_t first, const int32_t *ids, size_t count, int32_t *positions);
 /* The longest input in tokens. */
-CDL_API int64_t cdl_model_config_max_tokens(const cdl_model_config *config);
+int64_t model_config_max_tokens(const model_config *config);
 
 /* Writes the config.json of a fine-tuned classifier to the file `destination`: the one at `source`
  * (file or folder) with architecture, labels, problem and type (float32) changed and every other
  * key kept. `label_names` may be NULL: LABEL_0, … Of a name that is there twice, label2id has the last
  * class. Errors: as for reading; ARGUMENT for a name that is not UTF-8. */
-CDL_API CDL_MUST_USE cdl_status cdl_model_config_write(const char *source, const char *destination,
-                                                       int64_t label_count,
-                                                       const char *const *label_names,
-                                                       cdl_problem problem);
+CDL_MUST_USE cdl_status model_config_write(const char *source, const char *destination,
+                                           int64_t label_count, const char *const *label_names,
+                                           model_problem problem);
 
-#ifdef __cplusplus
-}
-#endif
 #endif

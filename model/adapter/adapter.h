@@ -1,17 +1,13 @@
 /* Adapters: what is trained of a model, by one of several methods. */
-#ifndef CONDLORA_ADAPTER_H
-#define CONDLORA_ADAPTER_H
+#ifndef CONDLORA_MODEL_ADAPTER_ADAPTER_H
+#define CONDLORA_MODEL_ADAPTER_ADAPTER_H
 
-#include "condlora/encoder.h"
-
-#ifdef __cplusplus
-extern "C" {
-#endif
+#include "model/encoder/encoder.h"
 
 /* How CondLoRA's shared layers meet a frozen weight W [out, in]:
  *   paper      A = θA W,   θA [rank, out];  B = W θBᵀ, θB [rank, in]   equations 5 and 6 as written; any W
  *   reference  A = θA Wᵀ,  θA [rank, d];    B = W θBᵀ, θB [rank, d]    what the paper's code computes; square W */
-typedef enum { CDL_ORIENTATION_PAPER, CDL_ORIENTATION_REFERENCE } cdl_orientation;
+typedef enum { ADAPTER_ORIENTATION_PAPER, ADAPTER_ORIENTATION_REFERENCE } adapter_orientation;
 
 /* Initial values of A and B. The last two begin at a part of the frozen weight W and take it off W,
  * so that training starts at the base model all the same (the `lora` method's alone):
@@ -19,54 +15,59 @@ typedef enum { CDL_ORIENTATION_PAPER, CDL_ORIENTATION_REFERENCE } cdl_orientatio
  *   gaussian  A normal with deviation 1/rank, B zero
  *   pissa     B A the part of W of its largest singular values (Meng et al. 2024)
  *   olora     B A the first columns of Q and rows of R of W = Q R (Büyükakyüz 2024) */
-typedef enum { CDL_INIT_KAIMING, CDL_INIT_GAUSSIAN, CDL_INIT_PISSA, CDL_INIT_OLORA } cdl_init;
+typedef enum {
+  ADAPTER_INIT_KAIMING,
+  ADAPTER_INIT_GAUSSIAN,
+  ADAPTER_INIT_PISSA,
+  ADAPTER_INIT_OLORA
+} adapter_init;
 
 /* Biases that are trained beside the adapter: none, all of the model, those of adapted layers. */
-typedef enum { CDL_BIAS_NONE, CDL_BIAS_ALL, CDL_BIAS_ADAPTED } cdl_bias_choice;
+typedef enum { ADAPTER_BIAS_NONE, ADAPTER_BIAS_ALL, ADAPTER_BIAS_ADAPTED } adapter_bias;
 
 /* A rank or an alpha for the modules whose path, or the end of it after a dot, a regular expression
  * matches; the first of a list that does counts (PEFT's rule). */
 typedef struct {
   const char *pattern;
   double value;
-} cdl_module_value;
+} adapter_module_value;
 
 /* ---- Options that some methods have ---- */
 
 typedef enum {
-  CDL_OPTION_WHOLE,
-  CDL_OPTION_REAL,
-  CDL_OPTION_FLAG,  /* 0 or 1 */
-  CDL_OPTION_CHOICE /* the position in `choices` */
-} cdl_adapter_option_kind;
+  ADAPTER_OPTION_INT,
+  ADAPTER_OPTION_FLOAT,
+  ADAPTER_OPTION_FLAG,  /* 0 or 1 */
+  ADAPTER_OPTION_CHOICE /* the position in `choices` */
+} adapter_option_kind;
 
 /* An option by name, whatever methods have it: they agree on all of it. */
 typedef struct {
   const char *name; /* "init_r": a key of JSON settings; the command's option is --init-r */
   const char *key;  /* in adapter_config.json; NULL: `name` */
-  cdl_adapter_option_kind kind;
+  adapter_option_kind kind;
   double fallback;     /* what a missing key means */
   double low, high;    /* of a number, both included */
   const char *choices; /* "none|type1|type2" */
   const char *help;
-} cdl_adapter_option;
+} adapter_option;
 
-enum { CDL_ADAPTER_OPTIONS_MAX = 32 };
+enum { ADAPTER_OPTIONS_MAX = 32 };
 
 typedef struct {
-  const char *method; /* one of cdl_adapter_methods */
+  const char *method; /* one of adapter_methods */
   int64_t rank;
   double alpha; /* scale = alpha / rank */
   bool rslora;  /* scale = alpha / √rank instead (Kalajdzievski 2023) */
-  const cdl_module_value *rank_pattern, *alpha_pattern;
+  const adapter_module_value *rank_pattern, *alpha_pattern;
   size_t rank_pattern_count, alpha_pattern_count;
   double dropout; /* on the adapter's input */
-  cdl_init init;
-  cdl_bias_choice bias;
+  adapter_init init;
+  adapter_bias bias;
   /* B's learning rate, and that of every vector, over A's (LoRA+, Hayou et al. 2024); 0: the
    * same. */
   double lora_plus_ratio;
-  cdl_orientation orientation;
+  adapter_orientation orientation;
   bool dropout_hits_base; /* CondLoRA's dropout on the frozen path too, as the reference has it */
   bool as_reference;      /* AdaLoRA that never allocates and begins with a random Λ: likewise */
   /* Linear layers to adapt: suffixes of their paths, or one regular expression for whole paths
@@ -84,7 +85,7 @@ typedef struct {
   const char *const *excluded;
   size_t excluded_count;
   const char *excluded_pattern;
-  /* Values of the method's own options, in the order of cdl_adapter_options; NULL: fallbacks. */
+  /* Values of the method's own options, in the order of adapter_options; NULL: fallbacks. */
   const double *options;
   /* What the method itself keeps in adapter_config.json, as read from there; NULL: nothing. */
   const struct json_t *extra;
@@ -95,102 +96,95 @@ typedef struct {
   size_t module_count;
   bool ignore_unmatched;
   bool train_pooler; /* BERT's pooler, when it is fresh */
-} cdl_adapter_settings;
+} adapter_settings;
 
-typedef struct cdl_adapter cdl_adapter;
+typedef struct model_adapter model_adapter;
 
 /* The methods' names, a NULL at the end; static. */
-CDL_API const char *const *cdl_adapter_methods(void);
+const char *const *adapter_methods(void);
 /* The method's own options, `*count` of them; static. None for an unknown method. */
-CDL_API const cdl_adapter_option *cdl_adapter_options(const char *method, size_t *count);
+const adapter_option *adapter_options(const char *method, size_t *count);
 /* The place of a choice's word, '-' and '_' being the same; -1 for no such word. */
-CDL_API int cdl_adapter_choice(const cdl_adapter_option *option, const char *word);
+int adapter_choice(const adapter_option *option, const char *word);
 /* The word at a place: `bytes` of `text`. */
 typedef struct {
   const char *text;
   size_t bytes;
-} cdl_adapter_word;
-CDL_API cdl_adapter_word cdl_adapter_choice_text(const cdl_adapter_option *option, int place);
+} adapter_word;
+adapter_word adapter_choice_text(const adapter_option *option, int place);
 /* Whether it adapts linear layers by a low-rank update, and so has a rank and targets. */
-CDL_API bool cdl_adapter_is_low_rank(const char *method);
+bool adapter_is_low_rank(const char *method);
 /* Whether it has an orientation. */
-CDL_API bool cdl_adapter_is_oriented(const char *method);
+bool adapter_is_oriented(const char *method);
 /* "CONDLORA" for "condlora"; NULL for an unknown method; static. */
-CDL_API const char *cdl_adapter_peft_type(const char *method);
+const char *adapter_peft_type(const char *method);
 /* "condlora" for "CONDLORA"; NULL likewise. */
-CDL_API const char *cdl_adapter_method_of(const char *peft_type);
+const char *adapter_method_of(const char *peft_type);
 
-/* Marks what the method trains, sets every adapted site's delta, and allocates parameters and
+/* Marks what the method trains, sets every adapted module's delta, and allocates parameters and
  * gradients (values are undefined until initialized or read). The encoder must outlive the
  * adapter; one adapter an encoder at a time. Errors: USAGE for settings that cannot be, naming
  * near misses of a target that matches nothing, and for those that would change a body that other
  * encoders share. */
-CDL_API CDL_MUST_USE cdl_status cdl_adapter_create(cdl_queue *queue, cdl_encoder *encoder,
-                                                   const cdl_adapter_settings *settings,
-                                                   cdl_adapter **adapter);
+CDL_MUST_USE cdl_status adapter_create(cdl_queue *queue, model_encoder *encoder,
+                                       const adapter_settings *settings, model_adapter **adapter);
 /* The encoder is left as it was, but for weights that initial values were taken off (pissa,
  * olora). */
-CDL_API void cdl_adapter_destroy(cdl_adapter *adapter);
+void adapter_destroy(model_adapter *adapter);
 
 /* One adapted linear layer. */
 typedef struct {
   const char *path;
   int64_t rank;
   double alpha, scale;
-} cdl_adapted_module;
+} adapter_module;
 
 /* In the encoder's order. */
-CDL_API size_t cdl_adapter_module_count(const cdl_adapter *adapter);
-CDL_API cdl_adapted_module cdl_adapter_module(const cdl_adapter *adapter, size_t index);
+size_t adapter_module_count(const model_adapter *adapter);
+adapter_module adapter_module_at(const model_adapter *adapter, size_t index);
 
 /* Everything trained: the method's own parameters, then those of the model, head last. */
-CDL_API size_t cdl_adapter_parameter_count(const cdl_adapter *adapter);
-CDL_API cdl_parameter *cdl_adapter_parameter(const cdl_adapter *adapter, size_t index);
+size_t adapter_parameter_count(const model_adapter *adapter);
+encoder_parameter *adapter_parameter(const model_adapter *adapter, size_t index);
 /* Trained numbers of the adapter (with trained tensors of the model's body) and of the head. */
-CDL_API void cdl_adapter_trained_numbers(const cdl_adapter *adapter, int64_t *adapter_numbers,
-                                         int64_t *head_numbers);
+void adapter_trainable_parameters(const model_adapter *adapter, int64_t *adapter_numbers,
+                                  int64_t *head_numbers);
 
 /* Initial values, as the settings' `init` says. Drawn on the host from `seed`. */
-CDL_API CDL_MUST_USE cdl_status cdl_adapter_initialize(cdl_adapter *adapter, cdl_queue *queue,
-                                                       uint64_t seed);
+CDL_MUST_USE cdl_status adapter_initialize(model_adapter *adapter, cdl_queue *queue, uint64_t seed);
 
 /* Once before training: how many optimizer steps there will be. USAGE where the method's options do
  * not go with that. */
-CDL_API CDL_MUST_USE cdl_status cdl_adapter_begin_run(cdl_adapter *adapter, cdl_queue *queue,
-                                                      int64_t steps);
+CDL_MUST_USE cdl_status adapter_begin_run(model_adapter *adapter, cdl_queue *queue, int64_t steps);
 /* Whether what a step enqueues differs from step to step, so that it must not be recorded. */
-CDL_API bool cdl_adapter_varies(const cdl_adapter *adapter);
+bool adapter_varies(const model_adapter *adapter);
 /* Before anything else of a step; `record` is its own. */
-CDL_API CDL_MUST_USE cdl_status cdl_adapter_begin_step(cdl_adapter *adapter, cdl_queue *queue,
-                                                       const cdl_step_record *record);
+CDL_MUST_USE cdl_status adapter_begin_step(model_adapter *adapter, cdl_queue *queue,
+                                           const cdl_step_record *record);
 
 /* From here on, and until the next training step, the rank in use: any of those that DyLoRA trained.
  * USAGE for another, and for an adapter that it did not train. */
-CDL_API CDL_MUST_USE cdl_status cdl_adapter_use_rank(cdl_adapter *adapter, cdl_queue *queue,
-                                                     int64_t rank);
+CDL_MUST_USE cdl_status adapter_use_rank(model_adapter *adapter, cdl_queue *queue, int64_t rank);
 
 /* A_l and B_l of every adapted layer, and packed weights that are trained, from the parameters:
  * once after every change of them. */
-CDL_API void cdl_adapter_materialize(cdl_adapter *adapter, cdl_queue *queue);
+void adapter_materialize(model_adapter *adapter, cdl_queue *queue);
 /* Before the first backward pass of a step. */
-CDL_API void cdl_adapter_zero_gradients(cdl_adapter *adapter, cdl_queue *queue);
+void adapter_zero_gradients(model_adapter *adapter, cdl_queue *queue);
 /* The layers' gradients to the parameters': after the last backward pass of a step. */
-CDL_API void cdl_adapter_pull_back(cdl_adapter *adapter, cdl_queue *queue);
+void adapter_pull_back(model_adapter *adapter, cdl_queue *queue);
 /* The method's own penalty, where it has one: added to `loss` [1], its gradients to the parameters'.
  * After pull_back. */
-CDL_API void cdl_adapter_extra_loss(cdl_adapter *adapter, cdl_queue *queue, cdl_tensor loss);
+void adapter_extra_loss(model_adapter *adapter, cdl_queue *queue, cdl_tensor loss);
 /* What the reference adds to the loss of an evaluation too, under `as_reference`: the penalty of
  * the present parameters; else 0. Syncs the queue; gradients are undefined afterwards. */
-CDL_API CDL_MUST_USE cdl_status cdl_adapter_evaluation_penalty(cdl_adapter *adapter,
-                                                               cdl_queue *queue, double *penalty);
+CDL_MUST_USE cdl_status adapter_evaluation_penalty(model_adapter *adapter, cdl_queue *queue,
+                                                   double *penalty);
 /* What a method does after an optimizer step, `step` the 0-based one just done, which took the
  * gradients times `factor` [1]. */
-CDL_API CDL_MUST_USE cdl_status cdl_adapter_after_step(cdl_adapter *adapter, cdl_queue *queue,
-                                                       int64_t step, cdl_tensor factor);
+CDL_MUST_USE cdl_status adapter_after_step(model_adapter *adapter, cdl_queue *queue, int64_t step,
+                                           cdl_tensor factor);
 /* All gradients end to end, [n], in the order of the parameters (with gaps of zeros). */
-CDL_API cdl_tensor cdl_adapter_gradients(const cdl_adapter *adapter);
+cdl_tensor adapter_gradients(const model_adapter *adapter);
 
-#ifdef __cplusplus
-}
-#endif
 #endif
