@@ -23,15 +23,6 @@ void base_file_unmap(base_mapping *mapping);
  * touched. */
 void base_file_discard(const base_mapping *mapping, size_t offset, size_t bytes);
 
-bool base_file_exists(const char *path);
-/* *empty: also of a folder that is not there, or that holds a lock alone. Errors: IO, MEMORY where
- * it cannot be told. */
-CDL_MUST_USE cdl_status base_folder_is_empty(const char *path, bool *empty);
-/* Makes a folder and its missing parents; one that is there already is no error. */
-CDL_MUST_USE cdl_status base_folder_make(const char *path);
-/* "folder/name" in memory of its own, to be freed by the caller; NULL when memory is out. */
-char *base_path_join(const char *folder, const char *name);
-
 /* A file in the making: written beside its place (base/temporary.h); commit syncs it, renames it
  * and syncs the folder. After a failed write, later writes do nothing and commit returns the first
  * failure; abort removes what is there. commit and abort both destroy `output`. */

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/file.h"
+#include "base/path.h"
 #include "condlora/log.h"
 
 enum { OWNER_BYTES = 128 };

@@ -5,8 +5,6 @@
 
 #include "condlora/status.h"
 
-#define BASE_LOCK_NAME ".lock"
-
 typedef struct base_lock base_lock;
 
 /* IO, naming the process and its host, where another has the folder; changes nothing. For checks

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/json.h"
+#include "base/path.h"
 #include "model/adapter/config.h"
 
 static cdl_status set_columns(adapter_config *c, char **texts, size_t count, const char *label)

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/json.h"
 #include "base/nearest.h"
+#include "base/path.h"
 
 json_t *train_run_record_settings(json_t *object)
 {

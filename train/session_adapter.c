@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/json.h"
 #include "base/number.h"
+#include "base/path.h"
 #include "condlora/log.h"
 #include "model/adapter/io.h"
 #include "model/files/family.h"

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/path.h"
 #include "model/adapter/config.h"
 #include "model/adapter/reference.h"
 

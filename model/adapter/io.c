@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/path.h"
 #include "condlora/log.h"
 #include "model/adapter/state.h"
 #include "model/files/checkpoint.h"

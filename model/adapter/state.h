@@ -12,7 +12,7 @@ struct adapter_snapshot; /* model/adapter/io.h */
 
 /* Adapted modules of one kind in layers of equal distance: their weights are one strided batch. */
 typedef struct {
-  encoder_module_kind kind;
+  model_module_kind kind;
   encoder_module **modules; /* [count] */
   const size_t *numbers;    /* [count] their places among the adapter's modules */
   int count;

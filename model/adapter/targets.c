@@ -391,7 +391,7 @@ static cdl_status make_runs(model_adapter *a)
   if (a->runs == NULL || a->run_modules == NULL || a->run_numbers == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter of %zu layers", a->module_count);
   size_t used = 0;
-  for (int kind = 0; kind < ENCODER_MODULES_PER_BLOCK; kind++) {
+  for (int kind = 0; kind < MODEL_MODULES_PER_BLOCK; kind++) {
     layer_batch *run = NULL;
     int64_t stride = 0, rank = 0;
     const size_t before = a->run_count;
@@ -410,7 +410,7 @@ static cdl_status make_runs(model_adapter *a)
           run != NULL ? module->weight.offset - run->modules[run->count - 1]->weight.offset : 0;
       if (run == NULL || (run->count > 1 && step != stride)) {
         run = &a->runs[a->run_count++];
-        *run = (layer_batch){.kind = (encoder_module_kind)kind,
+        *run = (layer_batch){.kind = (model_module_kind)kind,
                              .modules = a->run_modules + used,
                              .numbers = a->run_numbers + used,
                              .rank = rank,

@@ -8,17 +8,6 @@
 #include "model/encoder/parameter.h"
 #include "model/files/config.h"
 
-/* The linear layers of a block that an adapter can reach, in the order of their weights. */
-typedef enum {
-  ENCODER_QUERY,
-  ENCODER_KEY,
-  ENCODER_VALUE,
-  ENCODER_ATTENTION_OUT,
-  ENCODER_INTERMEDIATE,
-  ENCODER_OUTPUT,
-  ENCODER_MODULES_PER_BLOCK
-} encoder_module_kind;
-
 /* What an adapter makes of one linear layer y = x Wᵀ + b, with x̃ = drop(x):
  *   y += scale · (x̃ Aᵀ) Bᵀ                                             always
  *   y = x Wᵀ + b + (g − 1) ∘ (x̃ Wᵀ) + g ∘ scale · (x̃ Aᵀ) Bᵀ            with a gain g, in its place
@@ -39,7 +28,7 @@ typedef struct {
 typedef struct {
   char path[MODEL_NAME_BYTES]; /* "bert.encoder.layer.0.attention.self.query" */
   int layer;                   /* -1 outside the blocks */
-  encoder_module_kind kind;    /* inside the blocks */
+  model_module_kind kind;      /* inside the blocks */
   cdl_tensor weight;           /* [out, in], frozen by an adapter */
   encoder_delta delta;         /* an adapter's to set */
 } encoder_module;
@@ -130,7 +119,7 @@ int encoder_labels(const model_encoder *encoder);
 size_t encoder_parameter_count(const model_encoder *encoder);
 encoder_parameter *encoder_parameters(model_encoder *encoder);
 
-/* Every linear layer that an adapter can reach: block by block in the order of encoder_module_kind, then
+/* Every linear layer that an adapter can reach: block by block in the order of model_module_kind, then
  * ELECTRA's projection of its embeddings, BERT's pooler. */
 size_t encoder_module_count(const model_encoder *encoder);
 encoder_module *encoder_modules(model_encoder *encoder);

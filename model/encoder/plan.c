@@ -112,7 +112,7 @@ static int64_t widest_gained_output(lane_list lanes)
   for (size_t l = 0; l < lanes.count; l++)
     for (size_t i = 0; i < lanes.encoder[l]->module_count; i++) {
       const encoder_module *module = &lanes.encoder[l]->modules[i];
-      const int64_t layers = module->layer >= 0 && module->kind <= ENCODER_VALUE ? 3 : 1;
+      const int64_t layers = module->layer >= 0 && module->kind <= MODEL_VALUE ? 3 : 1;
       if (module_gained(module) && layers * module->weight.size[2] > widest)
         widest = layers * module->weight.size[2];
     }
@@ -168,9 +168,9 @@ static void lay_out_lane_block(model_encoder *lane, int layer, const encoder_bat
   const cdl_tensor log_sum = take(used, m, lane->config.heads, batch->tokens);
   if (assign)
     lane->own.log_sum[layer] = log_sum;
-  for (int kind = 0; kind < ENCODER_MODULES_PER_BLOCK; kind++) {
-    const int index = layer * ENCODER_MODULES_PER_BLOCK + kind;
-    const int64_t rows = last && kind > ENCODER_VALUE ? batch->sequences : batch->tokens;
+  for (int kind = 0; kind < MODEL_MODULES_PER_BLOCK; kind++) {
+    const int index = layer * MODEL_MODULES_PER_BLOCK + kind;
+    const int64_t rows = last && kind > MODEL_VALUE ? batch->sequences : batch->tokens;
     const module_activations a = take_module(used, m, &lane->modules[index], rows);
     if (assign)
       lane->own.module[index] = a;

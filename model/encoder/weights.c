@@ -54,7 +54,7 @@ static norm_weights add_norm(builder *b, int64_t size, const char *prefix, const
 }
 
 static encoder_module *add_module(builder *b, const char *prefix, const char *name, int layer,
-                                  encoder_module_kind kind)
+                                  model_module_kind kind)
 {
   encoder_module *module = &b->encoder->modules[b->encoder->module_count++];
   *module = (encoder_module){.layer = layer, .kind = kind};
@@ -96,22 +96,22 @@ static void add_block(builder *b, int layer)
   join(prefix, e->family->prefix, place);
 
   const char *const *path = names->paths;
-  add_projection(b, &w->qkv, prefix, path + ENCODER_QUERY, 3, hidden, hidden);
-  add_projection(b, &w->attention_out, prefix, path + ENCODER_ATTENTION_OUT, 1, hidden, hidden);
+  add_projection(b, &w->qkv, prefix, path + MODEL_QUERY, 3, hidden, hidden);
+  add_projection(b, &w->attention_out, prefix, path + MODEL_ATTENTION_OUT, 1, hidden, hidden);
   w->attention_norm = add_norm(b, hidden, prefix, names->attention_norm);
-  add_projection(b, &w->intermediate, prefix, path + ENCODER_INTERMEDIATE, 1, intermediate, hidden);
-  add_projection(b, &w->output, prefix, path + ENCODER_OUTPUT, 1, hidden, intermediate);
+  add_projection(b, &w->intermediate, prefix, path + MODEL_INTERMEDIATE, 1, intermediate, hidden);
+  add_projection(b, &w->output, prefix, path + MODEL_OUTPUT, 1, hidden, intermediate);
   w->output_norm = add_norm(b, hidden, prefix, names->output_norm);
   align(b);
 
-  encoder_module *modules[ENCODER_MODULES_PER_BLOCK];
-  for (int i = 0; i < ENCODER_MODULES_PER_BLOCK; i++)
-    modules[i] = add_module(b, prefix, path[i], layer, (encoder_module_kind)i);
+  encoder_module *modules[MODEL_MODULES_PER_BLOCK];
+  for (int i = 0; i < MODEL_MODULES_PER_BLOCK; i++)
+    modules[i] = add_module(b, prefix, path[i], layer, (model_module_kind)i);
   for (int i = 0; i < 3; i++)
-    w->qkv.module[i] = modules[ENCODER_QUERY + i];
-  w->attention_out.module[0] = modules[ENCODER_ATTENTION_OUT];
-  w->intermediate.module[0] = modules[ENCODER_INTERMEDIATE];
-  w->output.module[0] = modules[ENCODER_OUTPUT];
+    w->qkv.module[i] = modules[MODEL_QUERY + i];
+  w->attention_out.module[0] = modules[MODEL_ATTENTION_OUT];
+  w->intermediate.module[0] = modules[MODEL_INTERMEDIATE];
+  w->output.module[0] = modules[MODEL_OUTPUT];
 }
 
 static void add_embeddings(builder *b)
@@ -148,10 +148,9 @@ static void add_head(builder *b)
   add_projection(b, &e->head_out, "", &f->head_out, 1, e->labels, hidden);
   if (e->project.module_count > 0)
     e->project.module[0] =
-        add_module(b, f->prefix, "embeddings_project", -1, ENCODER_MODULES_PER_BLOCK);
+        add_module(b, f->prefix, "embeddings_project", -1, MODEL_MODULES_PER_BLOCK);
   if (f->pooler)
-    e->head_dense.module[0] =
-        add_module(b, f->prefix, f->head_dense, -1, ENCODER_MODULES_PER_BLOCK);
+    e->head_dense.module[0] = add_module(b, f->prefix, f->head_dense, -1, MODEL_MODULES_PER_BLOCK);
 }
 
 /* `base`: the same projection where it is packed already, NULL: it is not. */
@@ -177,7 +176,7 @@ static cdl_status list_parts(model_encoder *e, int64_t *elements)
 {
   enum { PARAMETERS_PER_BLOCK = 16, PARAMETERS_OUTSIDE = 7 + 4, SITES_OUTSIDE = 2 };
   const size_t layers = (size_t)e->config.layers,
-               modules = layers * ENCODER_MODULES_PER_BLOCK + SITES_OUTSIDE;
+               modules = layers * MODEL_MODULES_PER_BLOCK + SITES_OUTSIDE;
   e->parameters = calloc(layers * PARAMETERS_PER_BLOCK + PARAMETERS_OUTSIDE, sizeof *e->parameters);
   e->modules = calloc(modules, sizeof *e->modules);
   e->blocks = calloc(layers, sizeof *e->blocks);

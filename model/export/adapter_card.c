@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/path.h"
 
 /* A string of JSON is one of YAML too, whatever is in it. `before` stands within its quotes. */
 static char *quoted(const char *before, const char *text)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/path.h"
 #include "condlora/safetensors.h"
 #include "model/files/checkpoint.h"
 #include "model/files/family.h"

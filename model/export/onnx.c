@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/path.h"
 #include "model/encoder/state.h"
 #include "model/export/onnx_graph.h"
 

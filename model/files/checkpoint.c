@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/hash.h"
+#include "base/path.h"
 #include "condlora/log.h"
 #include "model/files/family.h"
 
@@ -95,10 +95,10 @@ static void add_layer(builder *b, const model_config *config, int64_t layer)
 {
   const model_block_names *names = b->family->block;
   const int64_t hidden = config->hidden_size, intermediate = config->intermediate_size;
-  for (int module = 0; module < ENCODER_MODULES_PER_BLOCK; module++) {
+  for (int module = 0; module < MODEL_MODULES_PER_BLOCK; module++) {
     begin_layer_module(b, layer, names->paths[module]);
-    add_linear(b, module == ENCODER_INTERMEDIATE ? intermediate : hidden,
-               module == ENCODER_OUTPUT ? intermediate : hidden);
+    add_linear(b, module == MODEL_INTERMEDIATE ? intermediate : hidden,
+               module == MODEL_OUTPUT ? intermediate : hidden);
   }
   begin_layer_module(b, layer, names->attention_norm);
   add_norm(b, hidden);

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/file.h"
 #include "base/json.h"
+#include "base/path.h"
 #include "base/utf8.h"
 #include "model/files/family.h"
 

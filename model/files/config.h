@@ -9,20 +9,7 @@
 
 #include "condlora/ops.h"
 #include "condlora/status.h"
-
-typedef enum {
-  MODEL_FAMILY_BERT,
-  MODEL_FAMILY_ROBERTA,
-  MODEL_FAMILY_DISTILBERT,
-  MODEL_FAMILY_ELECTRA,
-  MODEL_FAMILY_XLM_ROBERTA,
-  MODEL_FAMILY_CAMEMBERT
-} model_family;
-
-/* The `model_type`: "bert", "xlm-roberta"; static. */
-const char *model_family_name(model_family family);
-/* What an adapter's targets usually are, separated by commas: "query,value"; static. */
-const char *model_family_targets(model_family family);
+#include "model/files/family.h"
 
 typedef enum {
   MODEL_PROBLEM_CLASSIFICATION,

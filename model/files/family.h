@@ -4,15 +4,39 @@
 
 #include <stdbool.h>
 
-#include "model/encoder/encoder.h"
-#include "model/files/config.h"
+#include "condlora/ops.h"
+
+typedef enum {
+  MODEL_FAMILY_BERT,
+  MODEL_FAMILY_ROBERTA,
+  MODEL_FAMILY_DISTILBERT,
+  MODEL_FAMILY_ELECTRA,
+  MODEL_FAMILY_XLM_ROBERTA,
+  MODEL_FAMILY_CAMEMBERT
+} model_family;
+
+/* The `model_type`: "bert", "xlm-roberta"; static. */
+const char *model_family_name(model_family family);
+/* What an adapter's targets usually are, separated by commas: "query,value"; static. */
+const char *model_family_targets(model_family family);
+
+/* The linear layers of a block that an adapter can reach, in the order of their weights. */
+typedef enum {
+  MODEL_QUERY,
+  MODEL_KEY,
+  MODEL_VALUE,
+  MODEL_ATTENTION_OUT,
+  MODEL_INTERMEDIATE,
+  MODEL_OUTPUT,
+  MODEL_MODULES_PER_BLOCK
+} model_module_kind;
 
 enum { MODEL_FAMILY_COUNT = MODEL_FAMILY_CAMEMBERT + 1, MODEL_FAMILY_EXTRAS = 3 };
 
 /* Names of a block's parts: "encoder.layer." N "." path. */
 typedef struct {
   const char *layers;
-  const char *paths[ENCODER_MODULES_PER_BLOCK];
+  const char *paths[MODEL_MODULES_PER_BLOCK];
   const char *attention_norm, *output_norm;
 } model_block_names;
 

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/path.h"
 #include "model/files/torch_file.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__

@@ -3,7 +3,19 @@
 #ifndef CONDLORA_MODEL_TOKENIZER_CHARSMAP_H
 #define CONDLORA_MODEL_TOKENIZER_CHARSMAP_H
 
-#include "model/tokenizer/normalizer.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/growing.h"
+#include "condlora/status.h"
+
+typedef struct {
+  uint32_t *units; /* [unit_count] */
+  size_t unit_count;
+  uint8_t *text; /* [text_bytes], and a NUL */
+  size_t text_bytes;
+  bool plain[256]; /* bytes of ASCII that stay as they are */
+} tokenizer_charsmap;
 
 /* Reads `size` bytes: the trie's size in bytes, its units, then the texts, each with a NUL; all
  * little-endian. Errors: MEMORY; DATA, without a path, for a table that is cut, is not UTF-8, or

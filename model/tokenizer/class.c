@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "base/file.h"
 #include "base/json.h"
+#include "base/path.h"
 #include "model/files/family.h"
 
 /* ---- The table ---- */

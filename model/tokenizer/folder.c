@@ -2,8 +2,8 @@
  * and at last what the class writes over the file's normalizer. */
 #include <stdlib.h>
 
-#include "base/file.h"
 #include "base/json.h"
+#include "base/path.h"
 #include "model/tokenizer/class.h"
 #include "model/tokenizer/parts.h"
 #include "model/tokenizer/specials.h"

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "base/growing.h"
+#include "model/tokenizer/charsmap.h"
 #include "model/tokenizer/text_pattern.h"
 #include "model/tokenizer/unicode_normal.h"
 
@@ -12,15 +13,6 @@ typedef struct {
   bool present, clean_text, handle_chinese_chars, strip_accents, lowercase;
   bool strip_as_lowercase; /* strip_accents was not said: it follows lowercase */
 } tokenizer_bert_normalizer;
-
-/* Replacements of characters: see charsmap.h. */
-typedef struct {
-  uint32_t *units; /* [unit_count] */
-  size_t unit_count;
-  uint8_t *text; /* [text_bytes], and a NUL */
-  size_t text_bytes;
-  bool plain[256]; /* bytes of ASCII that stay as they are */
-} tokenizer_charsmap;
 
 typedef struct {
   enum {

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "base/file.h"
 #include "base/json.h"
+#include "base/path.h"
 
 static cdl_status read_if_there(const char *folder, const char *name, char **path, json_t **object)
 {

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/lock.h"
+#include "base/path.h"
 #include "tests/programs/program.h"
 
 extern char **environ;

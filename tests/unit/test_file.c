@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "base/file.h"
+#include "base/path.h"
 #include "base/temporary.h"
 #include "tests/unit/scratch.h"
 

@@ -130,13 +130,12 @@ cdl_status analysis_adapted_modules(model_encoder *encoder, const analysis_selec
   if (selection->target_count > 0)
     return freed_unless_ok(adapted, collect(encoder, NULL, selection, adapted));
   char usual[MODEL_NAME_BYTES];
-  const char *names[ENCODER_MODULES_PER_BLOCK];
+  const char *names[MODEL_MODULES_PER_BLOCK];
   analysis_selection s = *selection;
   snprintf(usual, sizeof usual, "%s", model_family_of(encoder_config(encoder)->family)->targets);
   s.targets = names;
   char *rest = usual;
-  for (char *name;
-       (name = strsep(&rest, ",")) != NULL && s.target_count < ENCODER_MODULES_PER_BLOCK;)
+  for (char *name; (name = strsep(&rest, ",")) != NULL && s.target_count < MODEL_MODULES_PER_BLOCK;)
     names[s.target_count++] = name;
   return freed_unless_ok(adapted, collect(encoder, NULL, &s, adapted));
 }

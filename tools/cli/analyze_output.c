@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/path.h"
 #include "tools/cli/analyze.h"
 #include "tools/plot/heatmap.h"
 

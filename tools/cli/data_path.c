@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/file.h"
+#include "base/path.h"
 #include "base/place.h"
 
 /* `folder`/`below`/`name`, where that can be read. */

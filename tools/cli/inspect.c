@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/json.h"
+#include "base/path.h"
 #include "base/visible.h"
 #include "model/adapter/adapter.h"
 #include "model/adapter/config.h"

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/path.h"
 #include "base/temporary.h"
 
 /* ---- Folders that are there already ---- */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/path.h"
 #include "base/process.h"
 #include "tools/cli/command.h"
 #include "tools/cli/signals.h"

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/file.h"
+#include "base/path.h"
 #include "tools/cli/data_path.h"
 
 static const char suffix[] = ".json";

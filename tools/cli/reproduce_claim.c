@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/path.h"
 #include "model/files/checkpoint.h"
 #include "tools/cli/reproduce.h"
 #include "train/data/task_files.h"

@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "base/file.h"
+#include "base/path.h"
 #include "tools/cli/examples.h"
 #include "tools/cli/reproduce.h"
 #include "tools/cli/signals.h"

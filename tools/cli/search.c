@@ -8,9 +8,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "base/json.h"
 #include "base/lock.h"
+#include "base/path.h"
 #include "base/process.h"
 #include "base/visible.h"
 #include "tools/cli/command.h"

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/json.h"
+#include "base/path.h"
 #include "base/visible.h"
 #include "tools/cli/search.h"
 #include "tools/cli/sink.h"

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "base/json.h"
+#include "base/path.h"
 #include "tools/cli/search.h"
 #include "tools/cli/signals.h"
 

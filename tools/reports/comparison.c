@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/path.h"
 
 static const char predictions_name[] = "predictions.tsv",
                   predictions_head[] = "index\tlabel\tprediction";

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/path.h"
 #include "tools/plot/chart.h"
 #include "tools/reports/sections.h"
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/file.h"
+#include "base/path.h"
 #include "tools/analysis/conversion.h"
 #include "tools/analysis/similarity.h"
 #include "tools/plot/heatmap.h"

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/nearest.h"
+#include "base/path.h"
 #include "base/temporary.h"
 #include "tools/reports/sections.h"
 

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/path.h"
 #include "tools/reports/sections.h"
 
 /* An empty field where there is no number. */

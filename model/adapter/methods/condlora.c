@@ -39,7 +39,7 @@ static const encoder_parameter *theta_x(const model_adapter *a)
   return &a->own[2 * a->group_count];
 }
 
-static const char *path_inside_block(const model_adapter *a, encoder_module_kind kind)
+static const char *path_inside_block(const model_adapter *a, model_module_kind kind)
 {
   return model_family_of(encoder_config(a->encoder)->family)->block->paths[kind];
 }
