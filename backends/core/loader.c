@@ -10,7 +10,7 @@
 
 #include "backends/core/core.h"
 #include "base/dispositions.h"
-#include "base/place.h"
+#include "base/library_folders.h"
 #include "base/trust.h"
 
 static const char prefix[] = "condlora-", suffix[] = ".so";
@@ -240,64 +240,12 @@ static bool visit_path_variable(base_visit_folder *visit, base_visit_folder *ski
   return false;
 }
 
-enum { VISITED_MAX = 32 };
-
-/* Folders that are several of the places to search are visited once. */
-typedef struct {
-  base_visit_folder *visit;
-  void *user;
-  size_t count;
-  struct {
-    dev_t device;
-    ino_t inode;
-  } visited[VISITED_MAX];
-} visitor;
-
-static bool visit_once(void *user, const char *folder)
-{
-  visitor *v = user;
-  struct stat at;
-  if (stat(folder, &at) != 0)
-    return v->visit(v->user, folder);
-  for (size_t i = 0; i < v->count; i++)
-    if (v->visited[i].device == at.st_dev && v->visited[i].inode == at.st_ino)
-      return false;
-  if (v->count < VISITED_MAX) {
-    v->visited[v->count].device = at.st_dev;
-    v->visited[v->count++].inode = at.st_ino;
-  }
-  return v->visit(v->user, folder);
-}
-
-/* The folder of the library that this code is in, or of the program where it is linked in
- * statically; from the latter's also where an installation that has moved has its libraries. */
-static bool visit_own(visitor *v)
-{
-  static const char *const beside_program[] = {"/" CORE_LIBRARY_FROM_PROGRAM, "/../lib"};
-  char own[PATH_MAX], path[PATH_MAX], folder[PATH_MAX];
-  bool program;
-  if (!base_own_file(own, &program))
-    return false;
-  *strrchr(own, '/') = '\0';
-  if (visit_once(v, own[0] != '\0' ? own : "/"))
-    return true;
-  for (size_t i = 0; program && i < sizeof beside_program / sizeof beside_program[0]; i++)
-    if (snprintf(path, sizeof path, "%s%s", own, beside_program[i]) < (int)sizeof path &&
-        realpath(path, folder) != NULL && visit_once(v, folder))
-      return true;
-  return false;
-}
-
 /* Calls `visit` for each folder that is searched, in order, until it returns true; `skipped`, or the
- * log where that is NULL, hears of those that are not. No folder depends on what lies around the
- * program: a build folder is known by the run path, which an installed program has lost. */
+ * log where that is NULL, hears of those that are not. */
 static void visit_folders(base_visit_folder *visit, base_visit_folder *skipped, void *user)
 {
-  visitor v = {.visit = visit, .user = user};
-  if (visit_path_variable(visit, skipped, user) || visit_own(&v) ||
-      base_each_run_path(visit_once, &v))
-    return;
-  visit_once(&v, CORE_LIBRARY_FOLDER);
+  if (!visit_path_variable(visit, skipped, user))
+    (void)base_each_library_folder(visit, user);
 }
 
 typedef struct {
