@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/nearest.h"
-#include "tools/plot/canvas.h"
+#include "tools/plot/cairo/canvas.h"
 
 const char *const bench_workload_names[BENCH_WORKLOADS] = {"gemm",      "svd",   "elementwise",
                                                            "attention", "train", "inference"};

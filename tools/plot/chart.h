@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "tools/plot/canvas.h"
+#include "tools/plot/cairo/canvas.h"
 
 /* One curve or cloud. On a logarithmic axis what is not above 0 is left out, as NaN is on any. */
 typedef struct {

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "tools/plot/canvas.h"
+#include "tools/plot/cairo/canvas.h"
 
 enum {
   LEFT = 56,

@@ -1,7 +1,7 @@
 /* A page to draw on with cairo: SVG, PNG or PDF by the end of its path. The same drawing gives the
  * same bytes on the same machine. */
-#ifndef CONDLORA_TOOLS_PLOT_CANVAS_H
-#define CONDLORA_TOOLS_PLOT_CANVAS_H
+#ifndef CONDLORA_TOOLS_PLOT_CAIRO_CANVAS_H
+#define CONDLORA_TOOLS_PLOT_CAIRO_CANVAS_H
 
 #include <stdbool.h>
 

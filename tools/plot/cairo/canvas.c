@@ -1,4 +1,4 @@
-#include "tools/plot/canvas.h"
+#include "tools/plot/cairo/canvas.h"
 
 #include <cairo-pdf.h>
 #include <cairo-svg.h>
