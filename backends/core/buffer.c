@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "backends/core/core.h"
+#include "backends/core/backend.h"
+#include "backends/core/buffer.h"
+#include "backends/core/loader.h"
 
 void core_count_bytes(cdl_backend *backend, size_t bytes)
 {

@@ -1,7 +1,8 @@
 /* Recorded work: what may be recorded, and what becomes of an error while it is. */
 #include <stdlib.h>
 
-#include "backends/core/core.h"
+#include "backends/core/capture.h"
+#include "backends/core/queue.h"
 
 struct cdl_graph {
   cdl_queue *queue;

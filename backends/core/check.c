@@ -1,9 +1,9 @@
 #include "backends/core/check.h"
 
-#include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "backends/core/check_views.h"
 
 static const core_op_spec *const specs[CDL_OP_COUNT] = {
 #define CDL_OP(name, tier) &core_spec_##name,
@@ -14,16 +14,6 @@ static const core_op_spec *const specs[CDL_OP_COUNT] = {
 const core_op_spec *core_spec(cdl_op op)
 {
   return specs[op];
-}
-
-cdl_status core_refuse(const core_call *call, const char *format, ...)
-{
-  char text[CORE_MESSAGE_BYTES];
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(text, sizeof text, format, arguments);
-  va_end(arguments);
-  return cdl_fail(CDL_STATUS_ARGUMENT, "%s: %s", call->spec->name, text);
 }
 
 /* ---- One tensor ---- */
@@ -135,15 +125,6 @@ static cdl_status check_operand(core_call *call, int at)
 
 /* ---- Shapes ---- */
 
-void core_bind(core_call *call, char letter, int64_t value, const char *source)
-{
-  const unsigned index = (unsigned)(letter - 'a') % CORE_LETTERS;
-  call->bound |= 1u << index;
-  call->value[index] = value;
-  call->source[index] = source;
-  call->source_tensor[index] = NULL;
-}
-
 static int dimensions_of(const char *shape)
 {
   int count = 0;
@@ -252,13 +233,6 @@ static cdl_status check_aliases(const core_call *call)
 
 /* ---- One call ---- */
 
-void core_add_operand(core_call *call, const core_operand *operand, const cdl_tensor *tensor)
-{
-  call->operands[call->count] = operand;
-  call->tensors[call->count] = tensor;
-  call->count++;
-}
-
 /* A struct of a newer version is longer: its tail asks for something unknown here unless it is all
  * zeros. */
 static cdl_status check_size(const core_call *call)
@@ -327,27 +301,4 @@ void core_describe(cdl_op op, const void *args, char *text, size_t bytes)
   }
   if (used < bytes)
     snprintf(text + used, bytes - used, ")");
-}
-
-/* ---- Parameters ---- */
-
-cdl_status core_want_finite(const core_call *call, const char *name, double value)
-{
-  return isfinite(value) ? CDL_STATUS_OK
-                         : core_refuse(call, "%s is %g, expected a finite number", name, value);
-}
-
-cdl_status core_want_not_negative(const core_call *call, const char *name, double value)
-{
-  return isfinite(value) && value >= 0
-             ? CDL_STATUS_OK
-             : core_refuse(call, "%s is %g, expected a finite number of at least 0", name, value);
-}
-
-cdl_status core_want_activation(const core_call *call, cdl_activation activation)
-{
-  return (unsigned)activation <= CDL_ACTIVATION_MISH
-             ? CDL_STATUS_OK
-             : core_refuse(call, "activation is %d, expected one of cdl_activation",
-                           (int)activation);
 }

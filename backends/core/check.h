@@ -1,70 +1,10 @@
-/* Validation of every op's arguments: done here once, so that no backend has to.
- *
- * Each op has a list of operands with a dtype and a shape; what shapes cannot say (parameters, a
- * packing, a weight) is in one function an op. A shape is a letter a dimension, the last ones of
- * the tensor: "rc" is [rows, columns], the first operand with a letter gives it its value. 's+' is
- * one more than s, '1' a dimension of one, '*' any size. */
+/* Validation of every op's arguments: done here once, so that no backend has to. */
 #ifndef CONDLORA_BACKENDS_CORE_CHECK_H
 #define CONDLORA_BACKENDS_CORE_CHECK_H
 
-#include "backends/core/core.h"
+#include "backends/core/check_call.h"
 
-enum { CORE_SHAPE_BYTES = 96, CORE_MAX_OPERANDS = 12, CORE_LETTERS = 26 };
-
-enum {
-  F32 = 1 << CDL_DTYPE_F32,
-  F64 = 1 << CDL_DTYPE_F64,
-  BF16 = 1 << CDL_DTYPE_BF16,
-  I32 = 1 << CDL_DTYPE_I32,
-  U8 = 1 << CDL_DTYPE_U8
-};
-
-/* OUT: written, or read and written. */
-enum { IN = 0, OUT = 1, OPTIONAL = 2 };
-
-typedef struct {
-  const char *name;
-  const char *shape;
-  uint16_t offset; /* of the cdl_tensor in the op's arguments */
-  uint8_t dtypes;  /* a mask */
-  uint8_t role;
-  /* A mask of operands, by their place in the list, whose very same view this output may be. */
-  uint8_t in_place;
-} core_operand;
-
-#define CORE_OPERAND(op, member, shape, dtypes, role, in_place)                         \
-  {                                                                                     \
-#member, shape, (uint16_t)offsetof(cdl_##op##_args, member), dtypes, role, in_place \
-  }
-
-typedef struct core_call core_call;
-
-typedef struct {
-  const char *name;
-  uint32_t args_bytes;
-  uint8_t operand_count;
-  const core_operand *operands;
-  /* Before shapes are compared: parameters, and sizes that come from elsewhere. Optional. */
-  cdl_status (*prepare)(core_call *call);
-  /* After: what letters cannot say. Optional. */
-  cdl_status (*finish)(core_call *call);
-} core_op_spec;
-
-/* One call under check. */
-struct core_call {
-  const cdl_backend *backend;
-  const core_op_spec *spec;
-  const void *args;
-  int count;
-  const core_operand *operands[CORE_MAX_OPERANDS];
-  const cdl_tensor *tensors[CORE_MAX_OPERANDS];
-  size_t first_byte[CORE_MAX_OPERANDS], end_byte[CORE_MAX_OPERANDS]; /* equal: absent or empty */
-  uint32_t bound; /* letters with a value: bit 0 is 'a' */
-  int64_t value[CORE_LETTERS];
-  const char *source[CORE_LETTERS];              /* whose size it is */
-  const cdl_tensor *source_tensor[CORE_LETTERS]; /* NULL where it is not an operand's */
-};
-
+/* The op's operands and checks. */
 const core_op_spec *core_spec(cdl_op op);
 
 /* Checks a call. *nothing: valid, and there is nothing to do. */
@@ -75,44 +15,7 @@ cdl_status core_check(const cdl_backend *backend, cdl_op op, const void *args, b
 cdl_status core_check_tensor(const cdl_backend *backend, const char *what, const char *name,
                              const cdl_tensor *tensor);
 
-bool core_is_dense(const cdl_tensor *tensor);
-bool core_same_view(const cdl_tensor *a, const cdl_tensor *b);
-/* Whether two views may share a byte. Exact for the ranges of rows or columns of one matrix,
- * batched or not; otherwise perhaps true for views that interleave. */
-bool core_overlap(const cdl_tensor *a, const cdl_tensor *b);
-
-/* Whether two elements of a view may share memory, as those of an output never do: true unless
- * each stride, in ascending order, passes everything before it. */
-bool core_repeats(const cdl_tensor *tensor);
-
-/* "[2, 7, 3]", without leading ones. */
-const char *core_shape(const cdl_tensor *tensor, char text[CORE_SHAPE_BYTES]);
 /* "gemm(out F32 [2, 3], a …)" */
 void core_describe(cdl_op op, const void *args, char *text, size_t bytes);
-
-/* For the functions of single ops. */
-cdl_status core_refuse(const core_call *call, const char *format, ...) CDL_PRINTF(2, 3);
-void core_bind(core_call *call, char letter, int64_t value, const char *source);
-void core_add_operand(core_call *call, const core_operand *operand, const cdl_tensor *tensor);
-cdl_status core_want_finite(const core_call *call, const char *name, double value);
-cdl_status core_want_not_negative(const core_call *call, const char *name, double value);
-cdl_status core_want_activation(const core_call *call, cdl_activation activation);
-/* A U8 tensor that holds a cdl_step_record: present, long enough, at a multiple of four bytes. */
-cdl_status core_want_step(const core_call *call, const char *name, const cdl_tensor *step);
-/* For `finish`: every operand that is present has the first one's dtype. */
-cdl_status core_want_same_dtypes(core_call *call);
-
-/* Each op's spec lives in one of the check_*.c, defined by CORE_SPEC from its list of operands. */
-#define CDL_OP(name, tier) extern const core_op_spec core_spec_##name;
-#include "condlora/ops.def"
-#undef CDL_OP
-
-#define CORE_SPEC(op, prepare, finish)                                                 \
-  const core_op_spec core_spec_##op = {#op,                                            \
-                                       sizeof(cdl_##op##_args),                        \
-                                       sizeof op##_operands / sizeof op##_operands[0], \
-                                       op##_operands,                                  \
-                                       prepare,                                        \
-                                       finish}
 
 #endif

@@ -1,5 +1,6 @@
 /* Checks of GEMM, maps, reductions and normalizations. */
-#include "backends/core/check.h"
+#include "backends/core/check_call.h"
+#include "backends/core/check_views.h"
 
 /* ---- gemm: its shapes depend on its flags ---- */
 

@@ -1,5 +1,5 @@
 /* Checks of the decompositions. */
-#include "backends/core/check.h"
+#include "backends/core/check_call.h"
 
 enum { REAL = F32 | F64 };
 

@@ -1,5 +1,7 @@
 /* Checks of linear layers and their low-rank updates. */
-#include "backends/core/check.h"
+#include "backends/core/check_call.h"
+#include "backends/core/check_views.h"
+#include "backends/core/weight.h"
 
 static cdl_status bind_weight(core_call *call, const cdl_weight *weight)
 {

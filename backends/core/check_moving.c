@@ -1,5 +1,6 @@
 /* Checks of the ops that move and convert. */
-#include "backends/core/check.h"
+#include "backends/core/check_call.h"
+#include "backends/core/check_views.h"
 
 enum { ANY = F32 | F64 | BF16 | I32 | U8 };
 
@@ -7,22 +8,6 @@ static const core_operand copy_operands[] = {
     CORE_OPERAND(copy, out, "abcd", ANY, OUT, 0),
     CORE_OPERAND(copy, x, "abcd", ANY, IN, 0),
 };
-
-cdl_status core_want_same_dtypes(core_call *call)
-{
-  int first = -1;
-  for (int k = 0; k < call->spec->operand_count; k++) {
-    if (call->tensors[k]->buffer == NULL)
-      continue;
-    if (first < 0)
-      first = k;
-    if (call->tensors[k]->dtype != call->tensors[first]->dtype)
-      return core_refuse(call, "%s is %s but %s is %s; they must be the same",
-                         call->operands[k]->name, cdl_dtype_name(call->tensors[k]->dtype),
-                         call->operands[first]->name, cdl_dtype_name(call->tensors[first]->dtype));
-  }
-  return CDL_STATUS_OK;
-}
 
 CORE_SPEC(copy, NULL, core_want_same_dtypes);
 

@@ -1,5 +1,6 @@
 /* Checks of the ops on packed sequences. */
-#include "backends/core/check.h"
+#include "backends/core/check_call.h"
+#include "backends/core/check_views.h"
 
 /* The step record is a struct on the device: it starts where its numbers may lie. */
 static const core_operand packing_operands[] = {
@@ -20,21 +21,6 @@ static cdl_status check_mask(core_call *call, const cdl_dropout_mask *mask)
                        mask->purpose, mask->layer);
   core_add_operand(call, &mask_step, &mask->step);
   return core_want_step(call, "mask.step", &mask->step);
-}
-
-cdl_status core_want_step(const core_call *call, const char *name, const cdl_tensor *step)
-{
-  if (step->buffer == NULL)
-    return core_refuse(call, "%s is absent", name);
-  char shape[CORE_SHAPE_BYTES];
-  if (step->size[0] != 1 || step->size[1] != 1 || step->size[2] != 1 ||
-      step->size[3] < (int64_t)sizeof(cdl_step_record))
-    return core_refuse(call, "%s is %s, expected at least [%zu]: a cdl_step_record", name,
-                       core_shape(step, shape), sizeof(cdl_step_record));
-  if (step->offset % (int64_t)sizeof(float) != 0)
-    return core_refuse(call, "%s starts at byte %lld, expected a multiple of 4", name,
-                       (long long)step->offset);
-  return CDL_STATUS_OK;
 }
 
 /* Adds the packing's tensors, and the mask's where it draws. */

@@ -1,5 +1,6 @@
 /* Checks of losses, the optimizer and what watches over a step. */
-#include "backends/core/check.h"
+#include "backends/core/check_call.h"
+#include "backends/core/check_views.h"
 
 static const core_operand cross_entropy_operands[] = {
     CORE_OPERAND(cross_entropy, loss, "1", F32, OUT | OPTIONAL, 0),

@@ -1,7 +1,7 @@
 /* What can be said of views alone: extent, density, whether two of them share memory. */
 #include <stdio.h>
 
-#include "backends/core/check.h"
+#include "backends/core/check_views.h"
 
 bool core_is_dense(const cdl_tensor *tensor)
 {

@@ -1,7 +1,10 @@
 /* Composed ops: built from required ones on the same queue. Arguments are checked already, so the
  * table's ops are called directly; everything here is F32, which required ops take in any shape
  * and with any strides. An empty output is not handed on: backends never see one. */
-#include "backends/core/core.h"
+#include "backends/core/compose.h"
+#include "backends/core/compose_attention.h"
+#include "backends/core/queue.h"
+#include "backends/core/weight.h"
 
 static cdl_status gemm(cdl_queue *queue, const cdl_gemm_args *args)
 {

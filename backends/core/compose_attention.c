@@ -1,6 +1,7 @@
 /* Attention from GEMMs over the heads of one sequence at a time: each head is a matrix of a batch,
  * by strides. */
-#include "backends/core/core.h"
+#include "backends/core/compose_attention.h"
+#include "backends/core/queue.h"
 
 /* Columns [part · heads · d, …) of a sequence's rows as [heads, length, d]. */
 static cdl_tensor heads_of(cdl_tensor x, int32_t part, int32_t heads, int64_t d, int64_t row,

@@ -2,32 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backends/core/capture.h"
 #include "backends/core/check.h"
-#include "backends/core/core.h"
-
-#define REQUIRED CORE_REQUIRED
-#define COMPOSED CORE_COMPOSED
-#define HOST CORE_HOST
-
-static core_tier tier_of(cdl_op op)
-{
-  static const core_tier tiers[] = {
-#define CDL_OP(name, tier) tier,
-#include "condlora/ops.def"
-#undef CDL_OP
-  };
-  return tiers[op];
-}
-
-const char *cdl_op_name(cdl_op op)
-{
-  static const char *const names[] = {
-#define CDL_OP(name, tier) #name,
-#include "condlora/ops.def"
-#undef CDL_OP
-  };
-  return (unsigned)op < CDL_OP_COUNT ? names[op] : "?";
-}
+#include "backends/core/compose.h"
+#include "backends/core/host_ops.h"
+#include "backends/core/op.h"
+#include "backends/core/queue.h"
 
 const char *cdl_path_name(cdl_path path)
 {
@@ -37,42 +17,14 @@ const char *cdl_path_name(cdl_path path)
 
 /* ---- Paths ---- */
 
-static bool has_op(const cdl_backend_table *table, cdl_op op)
-{
-  switch (op) {
-#define CDL_OP(name, tier) \
-  case CDL_OP_##name:      \
-    return table->name != NULL;
-#include "condlora/ops.def"
-#undef CDL_OP
-  case CDL_OP_COUNT:
-    break;
-  }
-  return false;
-}
-
-cdl_status core_run_native(const cdl_backend_table *table, void *queue, cdl_op op, const void *args)
-{
-  switch (op) {
-#define CDL_OP(name, tier) \
-  case CDL_OP_##name:      \
-    return table->name(queue, args);
-#include "condlora/ops.def"
-#undef CDL_OP
-  case CDL_OP_COUNT:
-    break;
-  }
-  return CDL_STATUS_ARGUMENT;
-}
-
 cdl_path cdl_op_path(const cdl_backend *backend, cdl_op op, const void *args)
 {
   if (backend == NULL || args == NULL || (unsigned)op >= CDL_OP_COUNT)
     return CDL_PATH_NONE;
-  const core_tier tier = tier_of(op);
+  const core_tier tier = core_op_tier(op);
   const cdl_backend_table *table = backend->table;
-  const bool own =
-      has_op(table, op) && (table->supports == NULL || table->supports(backend->device, op, args));
+  const bool own = core_has_op(table, op) &&
+                   (table->supports == NULL || table->supports(backend->device, op, args));
   if (own && !(tier == CORE_COMPOSED &&
                atomic_load_explicit(&backend->prefer_composed, memory_order_relaxed)))
     return CDL_PATH_NATIVE;

@@ -1,7 +1,7 @@
 /* Events: a device's own clock. */
 #include <stdlib.h>
 
-#include "backends/core/core.h"
+#include "backends/core/queue.h"
 
 struct cdl_event {
   cdl_backend *backend;

@@ -3,8 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/core/buffer.h"
 #include "backends/core/check.h"
-#include "backends/core/core.h"
+#include "backends/core/check_views.h"
+#include "backends/core/host_ops.h"
+#include "backends/core/op.h"
+#include "backends/core/queue.h"
 
 static cdl_status host_backend(cdl_backend *backend, cdl_backend **host)
 {

@@ -8,7 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "backends/core/core.h"
+#include "backends/core/backend.h"
+#include "backends/core/loader.h"
 #include "base/dispositions.h"
 #include "base/library_folders.h"
 #include "base/trust.h"

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/core/buffer.h"
 #include "backends/core/check.h"
-#include "backends/core/core.h"
+#include "backends/core/check_views.h"
+#include "backends/core/queue.h"
 
 /* `foreign` NULL: a queue of the backend's own. */
 static cdl_status create(cdl_backend *backend, void *foreign, cdl_queue **queue)

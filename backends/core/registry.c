@@ -6,7 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "backends/core/core.h"
+#include "backends/core/backend.h"
+#include "backends/core/loader.h"
 #include "base/dispositions.h"
 #include "base/trust.h"
 

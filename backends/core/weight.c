@@ -3,8 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/core/buffer.h"
 #include "backends/core/check.h"
-#include "backends/core/core.h"
+#include "backends/core/check_views.h"
+#include "backends/core/queue.h"
+#include "backends/core/weight.h"
 
 /* Sources as one matrix, where they lie one below the other with the same distance between rows. */
 static bool lie_stacked(const cdl_tensor *sources, size_t count, cdl_tensor *stacked)
