@@ -7,6 +7,7 @@
 
 #include "condlora/ops.h"
 #include "condlora/status.h"
+#include "condlora/version.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -14,8 +15,6 @@ extern "C" {
 
 typedef struct cdl_backend cdl_backend;
 typedef struct cdl_queue cdl_queue;
-
-CDL_API const char *cdl_version(void); /* "0.1.0" */
 
 /* ---- Choosing ---- */
 

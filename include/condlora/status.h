@@ -4,18 +4,10 @@
 
 #include <stdarg.h>
 
+#include "condlora/export.h"
+
 #ifdef __cplusplus
 extern "C" {
-#endif
-
-#if defined(__GNUC__)
-#define CDL_API __attribute__((visibility("default")))
-#define CDL_MUST_USE __attribute__((warn_unused_result))
-#define CDL_PRINTF(text, first) __attribute__((format(printf, text, first)))
-#else
-#define CDL_API
-#define CDL_MUST_USE
-#define CDL_PRINTF(text, first)
 #endif
 
 /*      code              meaning */
