@@ -6,6 +6,7 @@
 #include <spawn.h>
 #include <stdarg.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "tests/unit/scratch.h"
 
@@ -107,6 +108,44 @@ outcome program_wait(pid_t program)
   return (outcome){.exit = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status),
                    .out = read_text(scratch_path("stdout")),
                    .err = read_text(scratch_path("stderr"))};
+}
+
+bool program_hold(pid_t program, const char *out)
+{
+  enum { FIRST_STEPS = 100 };
+  const struct timespec moment = {.tv_nsec = 1000000};
+  const char *log = joined(out, "train.jsonl");
+  struct stat facts;
+  int status = 0;
+  bool over = false;
+  while (!over && (stat(log, &facts) != 0 || facts.st_size == 0)) {
+    over = waitpid(program, &status, WNOHANG) == program;
+    nanosleep(&moment, NULL);
+  }
+  if (!over) {
+    kill(program, SIGSTOP);
+    ck_assert_int_eq(waitpid(program, &status, WUNTRACED), program);
+    if (WIFSTOPPED(status) && count_lines(read_text(log)) <= FIRST_STEPS)
+      return true;
+  }
+  if (WIFSTOPPED(status)) {
+    kill(program, SIGKILL);
+    ck_assert_int_eq(waitpid(program, &status, 0), program);
+  } else
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the run failed");
+  nftw(out, scratch_remove_one, 8, FTW_DEPTH | FTW_PHYS);
+  return false;
+}
+
+pid_t program_start_held(const char *const *arguments, const char *out)
+{
+  for (int attempt = 0; attempt < 100; attempt++) {
+    const pid_t program = program_start(arguments);
+    if (program_hold(program, out))
+      return program;
+  }
+  ck_abort_msg("%s: the run was always over", out);
+  return -1;
 }
 
 outcome program_run(const char *input, const char *const *arguments)

@@ -44,19 +44,14 @@ static int wait_for(pid_t program)
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-/* Stops the run in the middle, however busy the machine is. */
-static void hold_after_a_step(pid_t program, const char *out)
+/* In the middle of its run. */
+static pid_t start_held(const char *const *arguments, const char *out)
 {
-  const struct timespec moment = {.tv_nsec = 1000000};
-  const char *log = joined(out, "train.jsonl");
-  struct stat facts;
-  while (stat(log, &facts) != 0 || facts.st_size == 0) {
-    ck_assert_msg(waitpid(program, NULL, WNOHANG) == 0, "it ended: %s",
-                  read_text(scratch("other-err")));
-    nanosleep(&moment, NULL);
-  }
-  kill(program, SIGSTOP);
-  ck_assert_int_eq(waitpid(program, NULL, WUNTRACED), program);
+  pid_t program;
+  do
+    program = start_other(arguments);
+  while (!program_hold(program, out));
+  return program;
 }
 
 static const char *contents(const char *folder)
@@ -69,8 +64,7 @@ START_TEST(a_second_run_in_the_folder_is_refused)
 {
   const char *out = scratch("out"), *whole = scratch("whole");
   check_done(RUN(TRAIN(whole)));
-  const pid_t first = start_other((const char *const[]){TRAIN(out), NULL});
-  hold_after_a_step(first, out);
+  const pid_t first = start_held((const char *const[]){TRAIN(out), NULL}, out);
   const char *before = contents(out), *who = text_of("process %ld on ", (long)first);
   check_refused(RUN(TRAIN(out)), 1, out, "another condlora", who, "is at work in this folder");
   check_refused(RUN(TRAIN(out), "--resume"), 1, out, "another condlora", who);
@@ -109,8 +103,7 @@ END_TEST
 START_TEST(a_killed_run_leaves_no_lock)
 {
   const char *out = scratch("out");
-  const pid_t first = start_other((const char *const[]){TRAIN(out), NULL});
-  hold_after_a_step(first, out);
+  const pid_t first = start_held((const char *const[]){TRAIN(out), NULL}, out);
   ck_assert(exists(joined(out, BASE_LOCK_NAME)));
   kill(first, SIGKILL);
   ck_assert_int_eq(wait_for(first), -SIGKILL);

@@ -180,6 +180,8 @@ START_TEST(one_that_was_stopped_ends_in_the_same_report)
                {SIGTERM, "runs/STS-B/condlora-reference/seed0/predictions.tsv"},
                {SIGKILL, "table.csv"}};
   for (size_t i = 0; i < sizeof stops / sizeof stops[0]; i++) {
+    if (exists(joined(stopped, stops[i].after)))
+      continue; /* the signal before came late, and this one would find a program that hardly runs */
     const pid_t program = program_start(arguments);
     await(joined(stopped, stops[i].after));
     kill(program, stops[i].signal);

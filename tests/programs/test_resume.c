@@ -142,20 +142,12 @@ START_TEST(kills_of_other_methods_leave_the_same_bytes)
 }
 END_TEST
 
-/* Waits until the run has done a step; one that never does is ended by the test's time limit. */
-static void await_steps(const char *out)
-{
-  const char *log = joined(out, "train.jsonl");
-  struct stat facts;
-  while (stat(log, &facts) != 0 || facts.st_size == 0)
-    sleep_ms(2);
-}
-
 static void check_stop(int signal_number, const char *whole, const char *out)
 {
-  const pid_t program = program_start((const char *const[]){LONG_RUN, "--output", out, NULL});
-  await_steps(out);
+  const pid_t program =
+      program_start_held((const char *const[]){LONG_RUN, "--output", out, NULL}, out);
   kill(program, signal_number);
+  kill(program, SIGCONT);
   const outcome o = program_wait(program);
   ck_assert_msg(o.exit == 128 + signal_number, "exit status %d: %s", o.exit, o.err);
   const char *last = strstr(o.err, "condlora: stopped after step ");
@@ -181,10 +173,9 @@ END_TEST
 START_TEST(a_second_signal_ends_at_once)
 {
   const char *out = scratch("out");
-  const pid_t program = program_start((const char *const[]){LONG_RUN, "--output", out, NULL});
-  await_steps(out);
+  const pid_t program =
+      program_start_held((const char *const[]){LONG_RUN, "--output", out, NULL}, out);
   /* Both wait for the stopped program and arrive before it can take another step. */
-  kill(program, SIGSTOP);
   kill(program, SIGINT);
   kill(program, SIGTERM);
   kill(program, SIGCONT);
@@ -237,10 +228,12 @@ START_TEST(resume_needs_nothing_but_the_folder)
 {
   const char *whole = scratch("whole"), *out = scratch("out");
   check_done(RUN(LONG_RUN, "--seed", "7", "--dev-fraction", "0.2", "--output", whole));
-  const pid_t program = program_start((const char *const[]){
-      LONG_RUN, "--seed", "7", "--dev-fraction", "0.2", "--output", out, NULL});
-  await_steps(out);
+  const pid_t program =
+      program_start_held((const char *const[]){LONG_RUN, "--seed", "7", "--dev-fraction", "0.2",
+                                               "--output", out, NULL},
+                         out);
   kill(program, SIGTERM);
+  kill(program, SIGCONT);
   (void)program_wait(program);
   /* What is given besides must agree, or be free to change. */
   check_refused(RUN("train", "--resume", "--output", out, "--lr", "0.02"), 2, "run.json", "lr 0.01",
