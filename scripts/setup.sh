@@ -9,7 +9,7 @@ project_packages=(build-essential meson ninja-build pkg-config check
 
 # What only tests need: devices that are no GPUs, and tools that watch.
 # shellcheck disable=SC2034
-test_packages=(pocl-opencl-icd ocl-icd-libopencl1 libclblast1 oclgrind valgrind)
+test_packages=(pocl-opencl-icd ocl-icd-libopencl1 libclblast1 oclgrind valgrind mkdocs)
 
 # What --fuzz needs: libFuzzer comes with clang's run-time library.
 # shellcheck disable=SC2034
