@@ -1,7 +1,7 @@
-/* What the process does on signals is the program's to say. Drivers and the compilers in them take
- * signals over, LLVM a dozen, when they are loaded or first used; around such calls the dispositions
- * are kept and put back. SIGUSR1, which LLVM's handler swallows where others are raised again, waits
- * in the calling thread until then. */
+/* Signal dispositions belong to the program.
+ * Drivers and their compilers change them when they are loaded or first used; LLVM takes a dozen.
+ * Around such calls the dispositions are saved and restored. SIGUSR1 is blocked in the calling
+ * thread meanwhile: LLVM's handler swallows it, while it raises other signals again. */
 #ifndef CONDLORA_BASE_DISPOSITIONS_H
 #define CONDLORA_BASE_DISPOSITIONS_H
 

@@ -9,28 +9,28 @@
 
 #include "condlora/status.h"
 
-/* A whole file, read-only. `data` is never NULL, also for an empty file. */
+/* A whole file, read-only. `data` is never NULL, even for an empty file. */
 typedef struct {
   const uint8_t *data;
   size_t size;
 } base_mapping;
 
-/* Errors: ABSENT when there is no such file, IO otherwise (a folder, no permission); the message
+/* Errors: ABSENT if there is no such file, IO otherwise (a folder, no permission); the message
  * names the path. */
 CDL_MUST_USE cdl_status base_file_map(const char *path, base_mapping *mapping);
 void base_file_unmap(base_mapping *mapping);
-/* Gives the mapped pages [offset, offset + bytes) back to the system; they are read again when
- * touched. */
+/* Gives the mapped pages [offset, offset + bytes) back to the system. The next access reads them
+ * again. */
 void base_file_discard(const base_mapping *mapping, size_t offset, size_t bytes);
 
-/* A file in the making: written beside its place (base/temporary.h); commit syncs it, renames it
+/* A file that is being written, beside its place (base/temporary.h). Commit syncs it, renames it
  * and syncs the folder. After a failed write, later writes do nothing and commit returns the first
- * failure; abort removes what is there. commit and abort both destroy `output`. */
+ * failure. Abort removes the file. Commit and abort both destroy `output`. */
 typedef struct base_output base_output;
-/* A link at `path` is replaced, never followed. */
+/* Replaces a link at `path`, and never follows it. */
 CDL_MUST_USE cdl_status base_output_begin(const char *path, base_output **output);
-/* Of a path that the user gives for one file: a link is followed, and stays; what it leads to is
- * replaced. */
+/* For a path that the user gives for one file: follows a link, which stays, and replaces its
+ * target. */
 CDL_MUST_USE cdl_status base_output_begin_named(const char *path, base_output **output);
 void base_output_write(base_output *output, const void *bytes, size_t count);
 void base_output_printf(base_output *output, const char *format, ...) CDL_PRINTF(2, 3);

@@ -1,4 +1,4 @@
-/* Growing arrays; all zero is empty. Whoever holds one frees its data. */
+/* Growing arrays. All zero is empty. The holder frees its data. */
 #ifndef CONDLORA_BASE_GROWING_H
 #define CONDLORA_BASE_GROWING_H
 
@@ -10,7 +10,7 @@
 typedef struct {
   uint8_t *data;
   size_t count, capacity;
-  size_t most; /* what asks for more is an error; 0: no limit */
+  size_t most; /* the largest size; a request for more is an error. 0: no limit */
 } base_bytes;
 
 typedef struct {
@@ -23,13 +23,13 @@ typedef struct {
   size_t count, capacity;
 } base_points;
 
-/* Room for `more` elements after the present ones. Errors: MEMORY. */
+/* Makes room for `more` elements after the present ones. Errors: MEMORY. */
 CDL_MUST_USE cdl_status base_bytes_reserve(base_bytes *bytes, size_t more);
 CDL_MUST_USE cdl_status base_ids_reserve(base_ids *ids, size_t more);
 CDL_MUST_USE cdl_status base_points_reserve(base_points *points, size_t more);
 CDL_MUST_USE cdl_status base_bytes_append(base_bytes *bytes, const void *data, size_t count);
 
-/* Makes `count * size` bytes the size of *data, or fails with MEMORY and leaves it as it was. */
+/* Resizes *data to `count * size` bytes, or fails with MEMORY and leaves it unchanged. */
 CDL_MUST_USE cdl_status base_grow(void *data, size_t count, size_t size);
 
 #endif

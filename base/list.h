@@ -1,4 +1,4 @@
-/* Lists of names in one text, as options and settings hold them. */
+/* Lists of names in one string, as options and settings hold them. */
 #ifndef CONDLORA_BASE_LIST_H
 #define CONDLORA_BASE_LIST_H
 
@@ -12,18 +12,18 @@ typedef struct {
   size_t count;
 } base_list;
 
-/* "a,b,c" as a list; items are owned by the list. A name that has commas or begins with a quote
- * stands in quotes, a quote within them twice, as in CSV: "Title, full",body. Outside of quotes ",,"
- * is a comma of the name, from the left: Title,, full,body. Spaces belong to names. An empty name is an
- * error naming `option`: USAGE. */
+/* Splits "a,b,c" into a list that owns its items. A name that contains commas or begins with a
+ * quote stands in quotes, with inner quotes doubled, as in CSV: "Title, full",body. Outside quotes
+ * ",," is a comma of the name, read from the left: Title,, full,body. Spaces belong to names. An
+ * empty name is an error that names `option`: USAGE. */
 CDL_MUST_USE cdl_status base_list_split(const char *option, const char *text, base_list *result);
 void base_list_release(base_list *result);
 
-/* Whether base_list_join puts a name in quotes: where it has to, and where it has a character by which
- * an expression is told from a list of modules. */
+/* Whether base_list_join puts a name in quotes: if it must, or if the name has a character that
+ * distinguishes an expression from a list of modules. */
 bool base_list_needs_quotes(const char *name);
-/* The text that base_list_split reads as these names, to be freed by the caller; NULL when memory is
- * out. */
+/* Returns the string that base_list_split reads as these names. The caller frees it. NULL if memory
+ * is out. */
 char *base_list_join(const char *const *names, size_t count);
 
 #endif

@@ -7,7 +7,7 @@
 #include "condlora/status.h"
 
 CDL_MUST_USE cdl_status base_mapped_add(const void *data, size_t bytes, const char *path);
-/* Before it is unmapped. */
+/* Call before the mapping is removed. */
 void base_mapped_remove(const void *data);
 
 #endif

@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Reads a decimal number that takes up all of `text`: a sign, digits with a point among them, an
- * exponent. Whatever the locale is; spaces, hexadecimal, "nan" and "inf" are refused, and so is
- * what a float cannot hold. */
+/* Reads a decimal number that fills all of `text`: a sign, digits with a point, an exponent;
+ * independent of the locale. Spaces, hexadecimal, "nan", "inf" and values beyond a float's range
+ * are refused. */
 bool base_number_parse(const char *text, size_t bytes, double *value);
 
 #endif

@@ -1,4 +1,4 @@
-/* What this process and its machine say of themselves. */
+/* Time, memory and processors of this process. */
 #ifndef CONDLORA_BASE_PROCESS_H
 #define CONDLORA_BASE_PROCESS_H
 
@@ -6,9 +6,9 @@
 
 /* Seconds of the monotonic clock. */
 double base_process_seconds(void);
-/* The most memory that the process has held at once. */
+/* The largest memory that the process has held at once, in bytes. */
 size_t base_process_peak_bytes(void);
-/* Processors that are online, at least 1. */
+/* The number of online processors, at least 1. */
 unsigned base_process_processors(void);
 
 #endif

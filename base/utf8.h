@@ -5,15 +5,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Length of the sequence at `text` when it is well-formed; otherwise 0, and *subpart is the length of the maximal
- * subpart of an ill-formed one (Unicode 15, 3.9, U+FFFD substitution). `bytes` > 0. */
+/* Returns the length of a well-formed sequence at `text`. Otherwise it returns 0, and *subpart is
+ * the length of the maximal subpart of an ill-formed sequence (Unicode 15, 3.9, U+FFFD
+ * substitution). `bytes` > 0. */
 size_t base_utf8_sequence(const uint8_t *text, size_t bytes, size_t *subpart);
-/* How many bytes from the start are well-formed: `bytes` when all are. */
+/* Returns the number of well-formed bytes from the start: `bytes` if all are. */
 size_t base_utf8_well_formed(const uint8_t *text, size_t bytes);
-/* Writes one to four bytes. */
+/* Writes one to four bytes and returns their number. */
 size_t base_utf8_write(uint8_t *out, uint32_t c);
 
-/* The code point at *at, which moves past it; the text is well-formed. */
+/* Returns the code point at *at and advances *at past it. The text must be well-formed. */
 static inline uint32_t base_utf8_next(const uint8_t **at)
 {
   const uint8_t *p = *at;
@@ -34,8 +35,8 @@ static inline uint32_t base_utf8_next(const uint8_t **at)
          (uint32_t)(p[2] & 0x3f) << 6 | (uint32_t)(p[3] & 0x3f);
 }
 
-/* The code point that `text` begins with, and its length in bytes; 0 where the bytes are no UTF-8, or
- * there are none. */
+/* Gives the code point at the start of `text` and returns its length in bytes. Returns 0 if the
+ * bytes are not UTF-8 or there are none. */
 size_t base_code_point(const char *text, size_t bytes, uint32_t *code_point);
 
 #endif
