@@ -4,7 +4,7 @@
 
 #include "condlora/backend.h"
 
-/* As cdl_buffer_create and destroy, not counted among the caller's buffers. */
+/* Like cdl_buffer_create and cdl_buffer_destroy, but not counted among the caller's buffers. */
 cdl_status core_buffer_create(cdl_backend *backend, size_t bytes, cdl_buffer **buffer);
 void core_buffer_destroy(cdl_buffer *buffer);
 void core_count_bytes(cdl_backend *backend, size_t bytes);

@@ -1,21 +1,21 @@
-/* Validation of every op's arguments: done here once, so that no backend has to. */
+/* Checks every op's arguments, once and here, so that no backend has to. */
 #ifndef CONDLORA_BACKENDS_CORE_CHECK_H
 #define CONDLORA_BACKENDS_CORE_CHECK_H
 
 #include "backends/core/check_call.h"
 
-/* The op's operands and checks. */
+/* Returns the op's operands and checks. */
 const core_op_spec *core_spec(cdl_op op);
 
-/* Checks a call. *nothing: valid, and there is nothing to do. */
+/* Checks a call. *nothing is set if the call is valid and has no work. */
 cdl_status core_check(const cdl_backend *backend, cdl_op op, const void *args, bool *nothing);
 
-/* One tensor by itself: present, its strides, its extent, its backend. `what` and `name` begin the
- * message. */
+/* Checks one tensor alone: that it is present, its strides, extent and backend. `what` and `name`
+ * begin the message. */
 cdl_status core_check_tensor(const cdl_backend *backend, const char *what, const char *name,
                              const cdl_tensor *tensor);
 
-/* "gemm(out F32 [2, 3], a …)" */
+/* Writes the call as text: "gemm(out F32 [2, 3], a …)". */
 void core_describe(cdl_op op, const void *args, char *text, size_t bytes);
 
 #endif

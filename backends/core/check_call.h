@@ -1,9 +1,10 @@
-/* One call under check: an op's operands with their dtypes and shapes, and what the functions of
- * single ops (check_*.c) use.
+/* One call that is being checked: an op's operands with their dtypes and shapes, and helpers for
+ * the functions of single ops (check_*.c).
  *
- * What shapes cannot say (parameters, a packing, a weight) is in one function an op. A shape is a
- * letter a dimension, the last ones of the tensor: "rc" is [rows, columns], the first operand with a
- * letter gives it its value. 's+' is one more than s, '1' a dimension of one, '*' any size. */
+ * A shape string has a letter for each of the last dimensions of the tensor: "rc" is [rows,
+ * columns]. The first operand with a letter gives the letter its value. 's+' is one more than s,
+ * '1' a dimension of one, '*' any size. Each op has one function for what shapes cannot express:
+ * parameters, a packing, a weight. */
 #ifndef CONDLORA_BACKENDS_CORE_CHECK_CALL_H
 #define CONDLORA_BACKENDS_CORE_CHECK_CALL_H
 
@@ -19,16 +20,17 @@ enum {
   U8 = 1 << CDL_DTYPE_U8
 };
 
-/* OUT: written, or read and written. */
+/* OUT: the op writes it, or reads and writes it. */
 enum { IN = 0, OUT = 1, OPTIONAL = 2 };
 
 typedef struct {
   const char *name;
   const char *shape;
-  uint16_t offset; /* of the cdl_tensor in the op's arguments */
-  uint8_t dtypes;  /* a mask */
+  uint16_t offset; /* of the cdl_tensor in the op's arguments, in bytes */
+  uint8_t dtypes;  /* a bit mask */
   uint8_t role;
-  /* A mask of operands, by their place in the list, whose very same view this output may be. */
+  /* A mask of operands, by their place in the list. This output may be the same view as one of
+   * them. */
   uint8_t in_place;
 } core_operand;
 
@@ -44,13 +46,14 @@ typedef struct {
   uint32_t args_bytes;
   uint8_t operand_count;
   const core_operand *operands;
-  /* Before shapes are compared: parameters, and sizes that come from elsewhere. Optional. */
+  /* Runs before shapes are compared: checks parameters, sets sizes that no operand has.
+   * Optional. */
   cdl_status (*prepare)(core_call *call);
-  /* After: what letters cannot say. Optional. */
+  /* Runs after shapes are compared: checks what letters cannot express. Optional. */
   cdl_status (*finish)(core_call *call);
 } core_op_spec;
 
-/* One call under check. */
+/* One call that is being checked. */
 struct core_call {
   const cdl_backend *backend;
   const core_op_spec *spec;
@@ -58,11 +61,11 @@ struct core_call {
   int count;
   const core_operand *operands[CORE_MAX_OPERANDS];
   const cdl_tensor *tensors[CORE_MAX_OPERANDS];
-  size_t first_byte[CORE_MAX_OPERANDS], end_byte[CORE_MAX_OPERANDS]; /* equal: absent or empty */
-  uint32_t bound; /* letters with a value: bit 0 is 'a' */
+  size_t first_byte[CORE_MAX_OPERANDS], end_byte[CORE_MAX_OPERANDS]; /* equal if absent or empty */
+  uint32_t bound; /* the letters that have a value: bit 0 is 'a' */
   int64_t value[CORE_LETTERS];
-  const char *source[CORE_LETTERS];              /* whose size it is */
-  const cdl_tensor *source_tensor[CORE_LETTERS]; /* NULL where it is not an operand's */
+  const char *source[CORE_LETTERS];              /* the operand that gave a letter its value */
+  const cdl_tensor *source_tensor[CORE_LETTERS]; /* NULL if the value is not an operand's */
 };
 
 cdl_status core_refuse(const core_call *call, const char *format, ...) CDL_PRINTF(2, 3);
@@ -71,12 +74,14 @@ void core_add_operand(core_call *call, const core_operand *operand, const cdl_te
 cdl_status core_want_finite(const core_call *call, const char *name, double value);
 cdl_status core_want_not_negative(const core_call *call, const char *name, double value);
 cdl_status core_want_activation(const core_call *call, cdl_activation activation);
-/* A U8 tensor that holds a cdl_step_record: present, long enough, at a multiple of four bytes. */
+/* Checks a U8 tensor that holds a cdl_step_record: present, long enough, at a multiple of four
+ * bytes. */
 cdl_status core_want_step(const core_call *call, const char *name, const cdl_tensor *step);
-/* For `finish`: every operand that is present has the first one's dtype. */
+/* For `finish`: checks that every present operand has the first one's dtype. */
 cdl_status core_want_same_dtypes(core_call *call);
 
-/* Each op's spec lives in one of the check_*.c, defined by CORE_SPEC from its list of operands. */
+/* Each op's spec is in one of the check_*.c, where CORE_SPEC defines it from its list of
+ * operands. */
 #define CDL_OP(name, tier) extern const core_op_spec core_spec_##name;
 #include "condlora/ops.def"
 #undef CDL_OP

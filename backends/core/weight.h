@@ -4,15 +4,15 @@
 
 #include "condlora/plugin.h"
 
-/* A weight as the core keeps it. Without weight functions in the table, `weight.handle` is
- * `parts`: one plain matrix. */
+/* A weight as the core keeps it. If the table has no weight functions, `weight.handle` is `parts`:
+ * one plain matrix. */
 typedef struct {
   cdl_weight weight;
-  cdl_buffer *stacked; /* a copy of the sources, where they do not lie stacked already */
+  cdl_buffer *stacked; /* a copy of the sources, unless they are stacked already */
   size_t native_bytes;
   size_t source_count, part_count;
   cdl_tensor *sources;
-  /* Plain matrices that composed ops read: the stacked one, or the sources themselves. */
+  /* Plain matrices that composed ops read: the stacked copy, or the sources themselves. */
   cdl_tensor *parts;
 } core_weight;
 

@@ -1,4 +1,5 @@
-/* What the ops of the CPU backend share. Every op runs to its end inside the call; a parallel region at a time. */
+/* What the CPU backend's ops share. Every op finishes inside its call, and one parallel region runs
+ * at a time. */
 #ifndef CONDLORA_BACKENDS_CPU_DEVICE_H
 #define CONDLORA_BACKENDS_CPU_DEVICE_H
 
@@ -14,7 +15,7 @@ typedef struct {
   char description[160];
 } cpu_device;
 
-/* A queue has no state of its own: it is its device. */
+/* A queue has no state: it is its device. */
 static inline cpu_device *cpu_device_of(void *queue)
 {
   return queue;
@@ -30,7 +31,7 @@ static inline float *cpu_floats(cdl_tensor t)
   return (float *)(void *)cpu_bytes(t);
 }
 
-/* NULL for an absent tensor. */
+/* Returns NULL for an absent tensor. */
 static inline float *cpu_floats_or_null(cdl_tensor t)
 {
   return cdl_tensor_present(t) ? cpu_floats(t) : NULL;
@@ -61,7 +62,7 @@ static inline int64_t cpu_divide_up(int64_t a, int64_t b)
   return (a + b - 1) / b;
 }
 
-/* Part `index` of `count` near-equal parts of [0, total), cut at multiples of `unit`. */
+/* Part `index` of `count` almost equal parts of [0, total), cut at multiples of `unit`. */
 typedef struct {
   int64_t first, count;
 } cpu_range;
@@ -74,25 +75,26 @@ static inline cpu_range cpu_part(int64_t total, int64_t count, int64_t index, in
   return (cpu_range){first, end - first};
 }
 
-/* How many parts a sum over `total` is cut into, by `total` alone. */
+/* Returns the number of parts of a sum over `total`. It depends only on `total`. */
 static inline int64_t cpu_parts(int64_t total, int64_t each)
 {
   return cpu_max(1, (total + each / 2) / each);
 }
 
-/* Bytes of `count` floats as whole cache lines, so that what follows is aligned. */
+/* Returns the bytes of `count` floats as whole cache lines, so that memory after them is
+ * aligned. */
 static inline size_t cpu_float_bytes(int64_t count)
 {
   return ((size_t)count * sizeof(float) + 63) / 64 * 64;
 }
 
-/* Of a matrix's rows, as BLAS takes it: one row may have any stride, and none may be 0. */
+/* Returns the row stride of a matrix for BLAS, which must not be 0; a single row may have any. */
 static inline int64_t cpu_row_stride(cdl_tensor t)
 {
   return cpu_max(1, t.size[2] == 1 ? t.size[3] : t.stride[2]);
 }
 
-/* The part of a matrix that begins at (row, column); NULL for an absent tensor. */
+/* Returns the part of a matrix that begins at (row, column); NULL data for an absent tensor. */
 static inline cpu_rows cpu_rows_at(cdl_tensor t, int64_t row, int64_t column)
 {
   if (!cdl_tensor_present(t))

@@ -1,20 +1,21 @@
-/* How a matrix product is cut into tiles: by its shape alone, so that any number of threads gives the same bytes. */
+/* Cuts a matrix product into tiles by its shape alone, so that any number of threads gives the same
+ * bytes. */
 #ifndef CONDLORA_BACKENDS_CPU_GEMM_H
 #define CONDLORA_BACKENDS_CPU_GEMM_H
 
 #include "backends/cpu/device.h"
 
 typedef struct {
-  int64_t rows, columns; /* parts of m and of n */
+  int64_t rows, columns; /* numbers of parts of m and of n */
 } cpu_grid;
 
-/* The grid of an [m, n] product over k with the least expected time for 2 to 16 threads. */
+/* Returns the grid of an [m, n] product over k with the least expected time for 2 to 16 threads. */
 cpu_grid cpu_gemm_grid(int64_t m, int64_t n, int64_t k);
 
-/* Parts of m and n are cut at multiples of what OpenBLAS's inner loops take at once. */
+/* Parts of m and n are cut at multiples of these: OpenBLAS's inner loops take so many at once. */
 enum { CPU_GRID_ROWS = 4, CPU_GRID_COLUMNS = 16 };
 
-/* UNSUPPORTED when a size does not fit the 32 bits of BLAS and LAPACK. */
+/* Fails with UNSUPPORTED if a size does not fit the 32 bits of BLAS and LAPACK. */
 cdl_status cpu_check_blas_size(const char *op, int64_t size);
 
 #endif

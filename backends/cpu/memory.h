@@ -1,13 +1,14 @@
-/* Host memory for buffers and scratch: aligned, given back to the system when freed. */
+/* Host memory for buffers and scratch: aligned, and given back to the system when freed. */
 #ifndef CONDLORA_BACKENDS_CPU_MEMORY_H
 #define CONDLORA_BACKENDS_CPU_MEMORY_H
 
 #include <stddef.h>
 
-/* At least `bytes` bytes at a multiple of 64, contents undefined; NULL when out of memory. */
+/* Returns at least `bytes` bytes at a multiple of 64, with undefined contents; NULL if memory is
+ * out. */
 void *cpu_memory_allocate(size_t bytes);
 void cpu_memory_free(void *memory);
-/* The bytes of all large blocks that are alive: what has been promised, whether touched or not. */
+/* Returns the bytes of all large blocks that exist, touched or not. */
 size_t cpu_memory_mapped(void);
 
 #endif

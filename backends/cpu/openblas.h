@@ -9,18 +9,19 @@
 enum { CPU_ROW_MAJOR = 101, CPU_COLUMN_MAJOR = 102 };
 
 typedef struct {
-  void *openblas, *lapacke; /* as dlopen gave them */
+  void *openblas, *lapacke; /* handles of dlopen */
 #define FUNCTION(library, result, name, parameters) result(*name) parameters;
 #include "backends/cpu/api.def"
 #undef FUNCTION
 } cpu_libraries;
 
-/* Sets OPENBLAS_CORETYPE (by CPUID) and OPENBLAS_NUM_THREADS where the user has not, for as long as OpenBLAS is being
- * loaded. No other thread may change the environment meanwhile. Errors: ABSENT, naming the package. */
+/* Opens both libraries. While OpenBLAS loads, it sets OPENBLAS_CORETYPE (by CPUID) and
+ * OPENBLAS_NUM_THREADS, unless the user has set them. No other thread may change the environment
+ * meanwhile. Errors: ABSENT, naming the package. */
 cdl_status cpu_libraries_open(cpu_libraries *libraries);
 void cpu_libraries_close(cpu_libraries *libraries);
 
-/* C = α op(A) op(B) + β C for row-major matrices, on this thread. */
+/* Computes C = α op(A) op(B) + β C for row-major matrices, on this thread. */
 static inline void cpu_sgemm(const cpu_libraries *libraries, int transpose_a, int transpose_b,
                              int64_t m, int64_t n, int64_t k, float alpha, const float *a,
                              int64_t lda, const float *b, int64_t ldb, float beta, float *c,

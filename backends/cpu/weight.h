@@ -1,4 +1,4 @@
-/* A frozen weight is its sources where they lie: nothing is copied. */
+/* A frozen weight refers to its sources in place: nothing is copied. */
 #ifndef CONDLORA_BACKENDS_CPU_WEIGHT_H
 #define CONDLORA_BACKENDS_CPU_WEIGHT_H
 
@@ -6,7 +6,7 @@
 
 typedef struct {
   const float *data;
-  int64_t rows, first, stride; /* `first`: its first row in the weight */
+  int64_t rows, first, stride; /* `first`: the source's first row in the weight */
 } cpu_weight_part;
 
 typedef struct {

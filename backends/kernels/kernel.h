@@ -1,12 +1,12 @@
-/* What the shared ops need of a device, and what a backend gets for it: OpenCL and CUDA differ in how a kernel is launched and
- * a product computed, not in what an op is. */
+/* What the shared ops need from a device, and what a backend gets for it. OpenCL and CUDA differ in
+ * how they launch a kernel and compute a product, not in what an op is. */
 #ifndef CONDLORA_BACKENDS_KERNELS_KERNEL_H
 #define CONDLORA_BACKENDS_KERNELS_KERNEL_H
 
 #include "backends/kernels/parameters.h"
 #include "condlora/plugin.h"
 
-enum { KERNEL_BUFFERS = 10 }; /* most that one kernel takes */
+enum { KERNEL_BUFFERS = 10 }; /* the most that one kernel takes */
 
 typedef enum {
 #define KERNEL_ENTRY(name, buffers, parameters, barriers, program) KERNEL_##name,
@@ -34,7 +34,8 @@ extern const kernel_info kernel_list[KERNEL_COUNT];
 
 typedef struct kernel_queue kernel_queue;
 
-/* One launch: groups of the device's group_size work-items in up to three dimensions, the last two at most 65,535 each. */
+/* One launch: groups of the device's group_size work-items in up to three dimensions. The last two
+ * have at most 65,535 groups each. */
 typedef struct {
   kernel_id kernel;
   int64_t groups[3];
@@ -42,15 +43,17 @@ typedef struct {
   const void *parameters;
 } kernel_launch;
 
-/* A matrix of a product, row-major: element (i, j) of batch b at offset + b·batch_stride + i·row_stride + j, in elements. */
+/* A matrix of a product, row-major. Element (i, j) of batch b is at offset + b·batch_stride +
+ * i·row_stride + j, in elements. */
 typedef struct {
   const cdl_buffer *buffer;
   cdl_dtype dtype;
-  int64_t offset, row_stride, batch_stride; /* batch_stride 0 repeats an input */
+  int64_t offset, row_stride, batch_stride; /* a batch_stride of 0 repeats an input */
 } kernel_matrix;
 
-/* out = α op(a) op(b) + β out, `batch` times; m, n, k and batch are at least 1, row strides at least the rows' lengths. F32, F64,
- * or a and b BF16 with out F32 where the device says takes_bf16. */
+/* out = α op(a) op(b) + β out, `batch` times. m, n, k and batch are at least 1, and row strides at
+ * least the rows' lengths. Types are F32, F64, or a and b BF16 with out F32 if the device has
+ * takes_bf16. */
 typedef struct {
   kernel_matrix out, a, b;
   int64_t m, n, k, batch;
@@ -58,51 +61,53 @@ typedef struct {
   double alpha, beta;
 } kernel_product;
 
-/* What a backend provides. */
+/* The functions that a backend provides. */
 typedef struct {
   const cdl_host *(*host)(void);
   cdl_status (*launch)(kernel_queue *queue, const kernel_launch *launch);
   cdl_status (*multiply)(kernel_queue *queue, const kernel_product *product);
-  /* Memory of the device; `release` waits for what still uses it. */
+  /* Allocates device memory. `release` waits for work that still uses it. */
   cdl_status (*allocate)(void *device, size_t bytes, void **handle);
   void (*release)(void *device, void *handle);
 } kernel_driver;
 
-/* First member of a backend's own device. */
+/* The first member of a backend's device. */
 typedef struct {
   const kernel_driver *driver;
   int group_size;           /* work-items of a group, a power of two: the kernels' GROUP_SIZE */
   int64_t preferred_groups; /* enough groups to fill the device; more are valid */
   bool has_f64, takes_bf16;
-  bool is_cpu; /* work-items of a group are loop iterations of one core: group_size 1 is best */
+  bool is_cpu; /* a group's work-items are loop iterations of one core: group_size 1 is best */
 } kernel_device;
 
-/* Working memory within one op, kept by the queue and grown on demand: an op's own, gemm's for
- * operands that it copies, the backend's product's. */
+/* Working memory within one op, kept by the queue and grown on demand: an op's own, gemm's copies
+ * of operands, and that of the backend's product. */
 typedef enum { SCRATCH_OP, SCRATCH_OPERANDS, SCRATCH_PRODUCT, SCRATCH_COUNT } kernel_scratch_slot;
 
 /* Scratch that was outgrown while recorded work may still use it. */
 typedef struct kernel_retired kernel_retired;
 
-/* First member of a backend's own queue. */
+/* The first member of a backend's queue. */
 struct kernel_queue {
   kernel_device *device;
   cdl_buffer scratch[SCRATCH_COUNT]; /* handle NULL: none yet */
   kernel_retired *retired;
-  bool recorded; /* set when the queue's first recording begins: from then on scratch that a graph
-                    may use is kept */
+  /* set when the queue's first recording begins; from then on scratch that a graph may use is
+   * kept */
+  bool recorded;
 };
 
-/* `bytes` of the slot's memory, until the slot is asked for again. */
+/* Gives `bytes` of the slot's memory, until the next request for this slot. */
 CDL_MUST_USE cdl_status kernel_scratch(kernel_queue *queue, kernel_scratch_slot slot, size_t bytes,
                                        const cdl_buffer **buffer);
 void kernel_scratch_release(kernel_queue *queue);
 
-/* The ops, for a backend's table; `queue` is a kernel_queue. */
+/* The ops for a backend's table; `queue` is a kernel_queue. */
 #define CDL_OP(name, tier) cdl_status kernel_op_##name(void *queue, const cdl_##name##_args *args);
 #include "condlora/ops.def"
 #undef CDL_OP
-/* Whether they take these arguments: F64 needs has_f64, attention a head size it is made for, and so on. Host ops: no. */
+/* Returns whether the ops accept these arguments: F64 needs has_f64, attention a supported head
+ * size, and so on. False for host ops. */
 bool kernel_supports(const kernel_device *device, cdl_op op, const void *args);
 
 /* For the members of a table: every op that is not a host op. */

@@ -1,7 +1,7 @@
-/* What kernels are given besides buffers: one struct by value each, read by host and device alike.
- * A member has the size and alignment it has in C on every device: i64, u32, int, float, and
- * structs and arrays of them, largest first; no padding but at the end. No double: a device may
- * lack it. */
+/* The parameters of kernels besides buffers: one struct by value for each, read by host and device.
+ * A member has the same size and alignment on every device as in C: i64, u32, int, float, and
+ * structs and arrays of them, largest first; there is padding only at the end. There is no double,
+ * because a device may lack it. */
 #ifndef CONDLORA_BACKENDS_KERNELS_PARAMETERS_H
 #define CONDLORA_BACKENDS_KERNELS_PARAMETERS_H
 
@@ -11,15 +11,15 @@ typedef int64_t i64;
 typedef uint32_t u32;
 #endif
 
-/* A tensor without its buffer: element (i, j, k, l) lies at offset + i·stride[0] + … + l·stride[3].
- */
+/* A tensor without its buffer: element (i, j, k, l) is at offset + i·stride[0] + … +
+ * l·stride[3]. */
 typedef struct {
   i64 offset, stride[4];
 } view;
 
-/* How a grid is spread over `rows` rows of size[3] columns: see source/rows.h. A tile is `span`
- * columns of the rows that a group holds when each has 2^lanes_log2 work-items. Where a row's number
- * stands for three indices, these count to size[0], size[1], size[2]. */
+/* How a grid is spread over `rows` rows of size[3] columns (see source/rows.h). If each row has
+ * 2^lanes_log2 work-items, a tile is `span` columns of the rows that a group holds. If a row's
+ * number stands for three indices, these count to size[0], size[1], size[2]. */
 typedef struct {
   i64 size[4];
   i64 rows, tiles, column_tiles, span;
@@ -28,8 +28,8 @@ typedef struct {
 
 /* ---- Moving ---- */
 
-/* Columns lie side by side in `out`, and in `x` but for the copies named strided: there x's are
- * x.stride[3] apart. */
+/* Columns are contiguous in `out`. They are contiguous in `x` too, except in the copies named
+ * strided: there they are x.stride[3] apart. */
 typedef struct {
   row_tiling tiling;
   view out, x;
@@ -38,18 +38,19 @@ typedef struct {
 typedef struct {
   row_tiling tiling;
   view out;
-  u32 value[2]; /* bits, the low half first; of four bytes or eight */
+  u32 value[2]; /* bits, the low half first, of four bytes or eight */
 } fill_parameters;
 
 typedef struct {
   row_tiling tiling; /* over out */
   view out;
-  i64 table, table_stride, index; /* offsets of table and index, stride of the table's rows */
+  /* offsets of table and index, and the stride of the table's rows */
+  i64 table, table_stride, index;
   int accumulate, spare;
 } gather_rows_parameters;
 
 typedef struct {
-  row_tiling tiling; /* a row a segment */
+  row_tiling tiling; /* a row is a segment */
   i64 table, table_stride, x, x_stride, order, segment, target;
 } scatter_add_rows_parameters;
 
@@ -98,7 +99,7 @@ enum {
 
 typedef struct {
   row_tiling tiling;
-  view out, x, y; /* y.stride[3] is 1, or 0: one element a row */
+  view out, x, y; /* y.stride[3] is 1, or 0: one element per row */
   int function, spare;
 } binary_parameters;
 
@@ -114,10 +115,10 @@ typedef struct {
 enum { REDUCE_SUM, REDUCE_SUM_SQUARES, REDUCE_MAXIMUM };
 
 /* The reduced dimension of x has `length` elements, x_step apart, cut into `pieces` of
- * `piece_length`. A tiling's row is a piece of what its sizes count; the pieces' results lie out_piece
- * apart.
- *   reduce_rows     one result a row
- *   reduce_columns  one a row and column */
+ * `piece_length`. A row of the tiling is one piece of what its sizes count; the results of the
+ * pieces are out_piece apart.
+ *   reduce_rows     one result per row
+ *   reduce_columns  one per row and column */
 typedef struct {
   row_tiling tiling;
   view out, x;
@@ -125,7 +126,8 @@ typedef struct {
   int function, accumulate;
 } reduce_parameters;
 
-/* Each group its part of a number: the sum of squares, or whether any element is not finite. */
+/* Each group computes its part of a number: the sum of squares, or whether any element is not
+ * finite. */
 typedef struct {
   row_tiling tiling;
   view x;
@@ -170,12 +172,12 @@ typedef struct {
   row_tiling tiling;
   i64 d_x, d_x_stride, d_out, d_out_stride, x, x_stride;
   i64 gain, mean, rstd;
-  i64 rows, piece_rows; /* of layer_norm_grad_parts: the tiling's rows are pieces */
+  i64 rows, piece_rows; /* in layer_norm_grad_parts: the tiling's rows are pieces */
 } layer_norm_grad_parameters;
 
 /* ---- Dropout ---- */
 
-/* Where the members of a cdl_step_record lie, in words. */
+/* Offsets of the members of a cdl_step_record, in words. */
 enum {
   STEP_LEARNING_RATE,
   STEP_CORRECTION1,
@@ -195,7 +197,7 @@ typedef struct {
 } mask_parameters;
 
 typedef struct {
-  row_tiling tiling; /* a column four elements: a block of random numbers */
+  row_tiling tiling; /* a column is four elements: one block of random numbers */
   mask_parameters mask;
   i64 columns, out, out_stride, x, x_stride, offsets, examples;
   int sequences, per_sequence;
@@ -246,11 +248,11 @@ typedef struct {
   int spare;
 } scale_parameters;
 
-/* Of a tile, and of what low_rank's own kernels take. */
+/* Rows of a tile, and the largest rank that low_rank's own kernels take. */
 enum { LOW_RANK_ROWS = 32, LOW_RANK_MOST = 64 };
 
-/* `out` [rows, rank] and x [rows, columns], or the reverse in low_rank_expand; w(r, k) lies at
- * w + r·w_rank_step + k·w_step. */
+/* `out` is [rows, rank] and x [rows, columns], or the reverse in low_rank_expand. w(r, k) is at w +
+ * r·w_rank_step + k·w_step. */
 typedef struct {
   i64 out, out_stride, x, x_stride, w, w_rank_step, w_step;
   i64 rows, columns;
@@ -260,9 +262,9 @@ typedef struct {
 
 /* ---- Attention ---- */
 
-/* Offsets and strides of rows; `out` is d_qkv in the gradient, which alone has a d_out. */
+/* Offsets and strides of rows. In the gradient, which alone has d_out, `out` is d_qkv. */
 typedef struct {
-  mask_parameters mask; /* not read unless `drops` */
+  mask_parameters mask; /* read only if `drops` */
   i64 out, out_stride, d_out, d_out_stride, qkv, qkv_stride, log_sum, log_sum_stride;
   i64 offsets, examples, tokens;        /* tokens: rows of out */
   int sequences, longest, heads, depth; /* depth: columns of a head */
