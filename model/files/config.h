@@ -1,4 +1,4 @@
-/* A model's `config.json`, as Transformers writes it: BERT, RoBERTa, DistilBERT, ELECTRA,
+/* A model's config.json, as Transformers writes it: BERT, RoBERTa, DistilBERT, ELECTRA,
  * XLM-RoBERTa, CamemBERT. */
 #ifndef CONDLORA_MODEL_FILES_CONFIG_H
 #define CONDLORA_MODEL_FILES_CONFIG_H
@@ -24,37 +24,40 @@ typedef struct {
   model_family family;
   int64_t vocabulary_size, hidden_size, layers, heads, intermediate_size, position_count,
       type_count;         /* 0: the family embeds no token types */
-  int64_t embedding_size; /* of the embeddings, where it differs; 0: hidden_size */
-  int64_t pad_id;         /* below 0: as PyTorch counts rows, from the end of a table */
+  int64_t embedding_size; /* width of the embeddings, if it differs; 0: hidden_size */
+  int64_t pad_id;         /* below 0: a row counted from the end of the table, as in PyTorch */
   double layer_norm_epsilon;
   cdl_activation activation;
   double hidden_dropout, attention_dropout, classifier_dropout; /* probabilities in [0, 1) */
   double initializer_range;
-  /* The names of id2label are text as Python's str() makes it; LABEL_N for a class without one. */
-  int64_t label_count; /* as many as id2label has, or num_labels; none of both: 2 */
-  char **label_names;  /* [label_count], or NULL where the file has no id2label, or an empty one */
-  model_problem problem; /* one label without a problem_type is regression, as in Transformers */
+  /* The names of id2label are strings as Python's str() makes them; LABEL_N for a class without
+   * one. */
+  int64_t label_count;   /* the size of id2label, or num_labels; without both: 2 */
+  char **label_names;    /* [label_count], or NULL if id2label is missing or empty */
+  model_problem problem; /* one label without a problem_type is a regression, as in Transformers */
 } model_config;
 
 /* Reads `path`, a config.json or the folder that holds it. A missing key has the default of
  * Transformers 4.57.
- * Errors: ABSENT, IO, DATA (file and key: wrong type, out of range, sizes that do not go
- * together), UNSUPPORTED (another model family, activation or kind of attention), MEMORY. */
+ * Errors: ABSENT, IO, DATA (file and key: wrong type, out of range, sizes that do not go together),
+ * UNSUPPORTED (another model family, activation or kind of attention), MEMORY. */
 CDL_MUST_USE cdl_status model_config_read(const char *path, model_config *config);
 void model_config_release(model_config *config);
 
-/* A sequence's first position: pad_id + 1 for RoBERTa and its kin, 0 for the others. */
+/* Returns a sequence's first position: pad_id + 1 for RoBERTa, XLM-RoBERTa and CamemBERT, 0 for the
+ * others. */
 int64_t model_config_first_position(const model_config *config);
-/* Positions [count] of one sequence's ids [count], from the model's first position on. RoBERTa and
- * its kin count only what is not padding: wherever the id `first` - 1 stands, also within a text, its
- * position is that number. The others begin at 0, and no id is below that. */
+/* Gives the positions [count] of one sequence's ids [count], from the model's first position on.
+ * RoBERTa, XLM-RoBERTa and CamemBERT count only what is not padding: a token with the id `first` -
+ * 1, even within a text, has that number as its position. The others begin at 0, and no id is below
+ * that. */
 void model_count_positions(int32_t first, const int32_t *ids, size_t count, int32_t *positions);
-/* The longest input in tokens. */
+/* Returns the longest input in tokens. */
 int64_t model_config_max_tokens(const model_config *config);
 
-/* Writes the config.json of a fine-tuned classifier to the file `destination`: the one at `source`
- * (file or folder) with architecture, labels, problem and type (float32) changed and every other
- * key kept. `label_names` may be NULL: LABEL_0, … Of a name that is there twice, label2id has the last
+/* Writes the config.json of a fine-tuned classifier to the file `destination`. It is the one at
+ * `source` (file or folder) with new architecture, labels, problem and type (float32); every other
+ * key is kept. `label_names` may be NULL: LABEL_0, … If a name occurs twice, label2id has the last
  * class. Errors: as for reading; ARGUMENT for a name that is not UTF-8. */
 CDL_MUST_USE cdl_status model_config_write(const char *source, const char *destination,
                                            int64_t label_count, const char *const *label_names,

@@ -1,4 +1,4 @@
-/* What tells one family of encoders from another: names, embeddings, head. One row a family. */
+/* The differences between families of encoders: names, embeddings, head. One row per family. */
 #ifndef CONDLORA_MODEL_FILES_FAMILY_H
 #define CONDLORA_MODEL_FILES_FAMILY_H
 
@@ -15,9 +15,9 @@ typedef enum {
   MODEL_FAMILY_CAMEMBERT
 } model_family;
 
-/* The `model_type`: "bert", "xlm-roberta"; static. */
+/* Returns the `model_type`: "bert", "xlm-roberta"; static. */
 const char *model_family_name(model_family family);
-/* What an adapter's targets usually are, separated by commas: "query,value"; static. */
+/* Returns the usual targets of an adapter, separated by commas: "query,value"; static. */
 const char *model_family_targets(model_family family);
 
 /* The linear layers of a block that an adapter can reach, in the order of their weights. */
@@ -42,24 +42,26 @@ typedef struct {
 
 typedef struct {
   const char *name;    /* `model_type` in config.json */
-  const char *classes; /* what the names of Transformers' classes begin with */
+  const char *classes; /* the start of the names of Transformers' classes */
   const char *prefix;  /* of the body's tensors in a checkpoint with a head: "roberta." */
   const model_block_names *block;
-  const char *targets; /* usual ones of an adapter, separated by commas */
+  const char *targets; /* usual targets of an adapter, separated by commas */
   bool types;          /* token types are embedded */
   bool after_padding;  /* positions count from pad_id + 1 */
-  bool drops_attended; /* hidden dropout behind the attention's last projection */
+  bool drops_attended; /* hidden dropout after the attention's last projection */
   /* The head: its first layer, an activation, classifier dropout, its last layer. */
   const char *head_dense, *head_out;
   cdl_activation head_activation;
   bool head_drops_input; /* classifier dropout before the first layer too */
-  bool pooler;           /* the first layer is the body's: frozen, unless it has to be drawn */
+  /* the first layer belongs to the body: it is frozen unless it must be drawn */
+  bool pooler;
   const char *extras[MODEL_FAMILY_EXTRAS]; /* stored modules that no classifier reads */
 } model_family_facts;
 
 const model_family_facts *model_family_of(model_family family);
 
-/* The family of a `model_type`, or where that is NULL of a class; false where there is none. */
+/* Finds the family of a `model_type`, or of a class if `type` is NULL. Returns false if there is
+ * none. */
 bool model_family_find(const char *type, const char *class_name, model_family *family);
 
 #endif

@@ -1,8 +1,8 @@
-/* A pickled dictionary of PyTorch tensors, read by an interpreter that knows nothing else: no name
- * is ever imported and nothing is called. What it knows are the opcodes that torch.save needs for
- * such a dictionary and for attributes of it and of its tensors, which are read over, and of names
- * collections.OrderedDict, torch.Size, the functions of torch that put a tensor together, and the
- * types of torch's storages. Any other opcode or name is refused by name. */
+/* A pickled dictionary of PyTorch tensors, read by an interpreter that imports no name and calls
+ * nothing. It knows the opcodes that torch.save needs for such a dictionary, and for attributes of
+ * it and of its tensors, which it ignores. It knows these names: collections.OrderedDict,
+ * torch.Size, torch's functions that build a tensor, and the types of torch's storages. Any other
+ * opcode or name is refused by name. */
 #ifndef CONDLORA_MODEL_FILES_PICKLE_H
 #define CONDLORA_MODEL_FILES_PICKLE_H
 
@@ -20,7 +20,7 @@ typedef struct {
   int64_t count; /* elements */
 } pickled_storage;
 
-/* Numbers are as they stand in the pickle: that they fit the storage is for the caller to check. */
+/* Numbers are unchecked, as in the pickle: the caller checks that they fit the storage. */
 typedef struct {
   pickled_text name;
   pickled_storage storage;
@@ -31,24 +31,24 @@ typedef struct {
 
 typedef struct {
   pickled_tensor *tensors;
-  pickled_storage *storages; /* every one that is mentioned, as often as it is */
+  pickled_storage *storages; /* one entry for each time that a storage is mentioned */
   size_t tensor_count, storage_count;
 } pickled_file;
 
-/* What a pickle reads from: moved on behind its end. */
+/* The input of a pickle. Reading moves it past the pickle's end. */
 typedef struct {
   const char *path;
   const uint8_t *start, *next, *end;
 } pickle_input;
 
-/* The next pickle is a dictionary of tensors. DATA, naming the path. On failure nothing is to be
- * released. */
+/* Reads the next pickle as a dictionary of tensors. DATA names the path. On failure the caller
+ * releases nothing. */
 CDL_MUST_USE cdl_status pickle_read(pickle_input *input, pickled_file *file);
 void pickle_release(pickled_file *file);
 
-/* The next pickle is a list of texts. `texts` is to be freed by the caller. */
+/* Reads the next pickle as a list of strings. The caller frees `texts`. */
 CDL_MUST_USE cdl_status pickle_read_texts(pickle_input *input, pickled_text **texts, size_t *count);
-/* The next pickle is a dictionary with a flag in it; false where it has none. */
+/* Reads the next pickle as a dictionary with a flag; false if it has none. */
 CDL_MUST_USE cdl_status pickle_read_flag(pickle_input *input, const char *name, bool *flag);
 
 #endif

@@ -1,7 +1,7 @@
-/* What is held out of `train` as valid: the same share of every class, or the reference
- * implementation's own split, bit for bit. Both walk one permutation of a fixed seed, so a split
- * depends on examples and fraction alone: runs with several seeds, trials of a search, and a merged
- * model that records nothing, all meet the same held-out examples. */
+/* The part of `train` that is held out as valid: the same share of every class, or the reference
+ * implementation's own split, bit for bit. Both use one permutation of a fixed seed, so a split
+ * depends only on examples and fraction. Runs with several seeds, trials of a search, and a merged
+ * model that records nothing all get the same held-out examples. */
 #ifndef CONDLORA_TRAIN_DATA_SPLIT_H
 #define CONDLORA_TRAIN_DATA_SPLIT_H
 
@@ -12,25 +12,25 @@
 #include "condlora/dataset.h"
 #include "condlora/status.h"
 
-enum { DATA_SPLIT_SEED = 1 }; /* what the reference calls Dataset.shuffle with */
+enum { DATA_SPLIT_SEED = 1 }; /* the seed that the reference passes to Dataset.shuffle */
 
-/* numpy.random.default_rng(seed).permutation(count) into `permutation` [count]; any caller-owned
- * array. */
+/* Writes numpy.random.default_rng(seed).permutation(count) into the caller's `permutation`
+ * [count]. */
 void data_split_permutation(uint32_t seed, uint32_t *permutation, uint32_t count);
 
-/* round(fraction * count) of Python: halves go to the even neighbour. */
+/* Returns Python's round(fraction * count): halves go to the even neighbour. */
 size_t data_split_valid_count(double fraction, size_t count);
 
-/* How many examples of each class are held out, `quotas` [classes], `valid` of all Σ counts
- * together: a class's share of valid rounded down, and one more for the classes with the largest
- * remainders, which is how train_test_split(stratify=…) of scikit-learn counts; of equal remainders
- * the larger class's first, then the lower id's. A class keeps one example to train on at least.
- * False where that cannot be; `*lost` then is a class that would lose its last example. `valid` is
- * below Σ counts. MEMORY. */
+/* Gives the number of examples of each class that are held out, `quotas` [classes], if `valid` of
+ * all Σ counts are. A class gives its share of valid, rounded down, and the classes with the
+ * largest remainders give one more, as in scikit-learn's train_test_split(stratify=…). Among equal
+ * remainders the larger class comes first, then the lower id. A class keeps at least one training
+ * example. If that is impossible, *possible is false and `*lost` is a class that would lose its
+ * last example. `valid` is below Σ counts. MEMORY. */
 CDL_MUST_USE cdl_status data_split_quotas(const size_t *counts, size_t classes, size_t valid,
                                           size_t *quotas, bool *possible, size_t *lost);
 
-/* Rows of both parts, each in the order of the permutation. */
+/* The rows of both parts, each in the order of the permutation. */
 typedef struct {
   uint32_t *rows; /* [valid_count + train_count] */
   const uint32_t *valid, *train;
@@ -38,18 +38,18 @@ typedef struct {
 } data_split;
 
 typedef enum {
-  DATA_SPLIT_STRATIFIED, /* by class; of a regression as the reference's */
+  DATA_SPLIT_STRATIFIED, /* by class; for a regression as the reference's */
   DATA_SPLIT_REFERENCE   /* the first rows of the permutation, whatever their labels */
 } data_split_form;
 
 /* "stratified", "reference"; static. */
 const char *data_split_form_name(data_split_form form);
 
-/* The reference's split. Fraction 0 keeps the file's order for `train`, and `valid` is empty.
- * Errors: USAGE for a fraction outside [0, 1) or one that leaves nothing to train on; MEMORY. Ends
- * with data_split_release. */
+/* Makes the reference's split. Fraction 0 keeps the file's order for `train`, and `valid` is empty.
+ * Errors: USAGE for a fraction outside [0, 1) or one that leaves no training example; MEMORY.
+ * Release with data_split_release. */
 CDL_MUST_USE cdl_status data_split_make(double fraction, size_t count, data_split *split);
-/* The split of a data set's examples. Errors: the same; DATA, naming the class, where one would lose
+/* Makes the split of a data set's examples. Errors: the same; DATA names a class that would lose
  * its last example. */
 CDL_MUST_USE cdl_status data_split_dataset(const cdl_dataset *dataset, double fraction,
                                            data_split_form form, data_split *split);

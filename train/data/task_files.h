@@ -1,4 +1,4 @@
-/* Where a GLUE task's splits lie, and how its files differ from one another. */
+/* The files of a GLUE task's splits, and how they differ. */
 #ifndef CONDLORA_TRAIN_DATA_TASK_FILES_H
 #define CONDLORA_TRAIN_DATA_TASK_FILES_H
 
@@ -16,7 +16,7 @@ typedef enum {
 
 /* One file of a split. */
 typedef struct {
-  const char *part; /* "matched", "mismatched"; "" where a split is one file */
+  const char *part; /* "matched", "mismatched"; "" if a split is one file */
   const char *name; /* "dev.tsv", in the folder of the task */
   data_task_labels labels;
   bool has_header;
@@ -29,13 +29,13 @@ typedef struct {
   size_t count;
 } data_task_split;
 
-/* Files of the split "train", "dev" or "test" (MNLI: also "dev_matched", "dev_mismatched",
- * "test_matched", "test_mismatched"; AX: only "test"), in the order their examples are counted.
- * Errors: USAGE, listing the splits. */
+/* Finds the files of the split "train", "dev" or "test" (MNLI: also "dev_matched",
+ * "dev_mismatched", "test_matched", "test_mismatched"; AX: only "test"), in the order in which
+ * their examples are counted. Errors: USAGE, listing the splits. */
 CDL_MUST_USE cdl_status data_task_split_find(const cdl_task *task, const char *split,
                                              data_task_split *files);
 
-/* Names of the columns of a file without a header line, CoLA's train and dev. */
+/* Names of the columns of a file without a header line: CoLA's train and dev. */
 enum { DATA_TASK_HEADERLESS_COLUMNS = 4 };
 extern const char *const data_task_headerless[DATA_TASK_HEADERLESS_COLUMNS];
 
