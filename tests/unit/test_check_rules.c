@@ -1,5 +1,6 @@
 /* What single ops ask of their arguments, what odd calls they take, and what is known of views. */
 #include "backends/core/check.h"
+#include "backends/core/check_views.h"
 #include "tests/run_suite.h"
 #include "tests/unit/op_samples.h"
 
