@@ -102,7 +102,7 @@ static inline cpu_rows cpu_rows_at(cdl_tensor t, int64_t row, int64_t column)
   return (cpu_rows){cpu_floats(t) + row * cpu_row_stride(t) + column, cpu_row_stride(t)};
 }
 
-/* Every op of the table. */
+/* The ops; the table in cpu.c names those that are written. */
 #define CDL_OP(name, tier) cdl_status cpu_##name(void *queue, const cdl_##name##_args *args);
 #include "condlora/ops.def"
 #undef CDL_OP
