@@ -16,6 +16,8 @@ const char *cdl_version(void)
   return CDL_VERSION;
 }
 
+enum { LISTED = 64, NAME_BYTES = 64 }; /* more backends, longer names are passed over */
+
 /* ---- Built in ---- */
 
 #define BUILTIN(name) cdl_plugin_entry name##_plugin;
@@ -130,20 +132,27 @@ static cdl_status open_file(const char *file, const char *device, const request 
   return open_device(table, false, device, wanted, backend);
 }
 
+/* The table of the built-in backend or of the first plug-in with this name. */
+static cdl_status find_table(const char *name, const cdl_backend_table **table, bool *is_host)
+{
+  const int index = builtin_index(name);
+  *is_host = index >= 0;
+  if (*is_host)
+    return load_builtin(index, table);
+  char *file;
+  CDL_TRY(core_find_plugin(name, &file));
+  const cdl_status status = core_load(file, table);
+  free(file);
+  return status;
+}
+
 static cdl_status open_named(const char *name, const char *device, const request *wanted,
                              cdl_backend **backend)
 {
-  const int index = builtin_index(name);
   const cdl_backend_table *table;
-  if (index >= 0) {
-    CDL_TRY(load_builtin(index, &table));
-    return open_device(table, true, device, wanted, backend);
-  }
-  char *file;
-  CDL_TRY(core_find_plugin(name, &file));
-  const cdl_status status = open_file(file, device, wanted, backend);
-  free(file);
-  return status;
+  bool is_host;
+  CDL_TRY(find_table(name, &table, &is_host));
+  return open_device(table, is_host, device, wanted, backend);
 }
 
 /* "PATH:DEVICE", unless a file has the whole name. */
@@ -156,16 +165,63 @@ static cdl_status open_path(char *path, const request *wanted, cdl_backend **bac
   return open_file(path, colon + 1, wanted, backend);
 }
 
+/* ---- The best that is here ---- */
+
+typedef struct {
+  char name[NAME_BYTES];
+  const cdl_backend_table *table;
+  bool is_host;
+  uint32_t priority; /* 0: not to be taken, and known not to be looked at twice */
+  size_t place;      /* in which it was found */
+} candidate;
+
+typedef struct {
+  size_t count;
+  candidate list[LISTED];
+} candidates;
+
+static void add_candidate(void *user, const char *name, const char *path)
+{
+  (void)path; /* not loaded by it: the first file of a name that may be loaded is its backend */
+  candidates *found = user;
+  if (found->count == LISTED || strlen(name) >= NAME_BYTES)
+    return;
+  for (size_t i = 0; i < found->count; i++)
+    if (strcmp(found->list[i].name, name) == 0)
+      return;
+  candidate *c = &found->list[found->count];
+  *c = (candidate){.place = found->count++};
+  strcpy(c->name, name);
+  if (find_table(name, &c->table, &c->is_host) == CDL_STATUS_OK)
+    c->priority = c->table->auto_priority;
+  else
+    cdl_log(CDL_LOG_DEBUG, "auto: not %s: %s", name, cdl_error_message());
+}
+
+static int higher_priority_first(const void *a, const void *b)
+{
+  const candidate *one = a, *other = b;
+  if (one->priority != other->priority)
+    return one->priority > other->priority ? -1 : 1;
+  return one->place < other->place ? -1 : one->place > other->place;
+}
+
 static cdl_status open_best(const cdl_backend_options *options, cdl_backend **backend)
 {
-  static const char *const order[] = {"cuda", "opencl", "cpu"};
+  candidates found = {.count = 0};
   const request wanted = {*options, .automatic = true};
-  cdl_status status = CDL_STATUS_OK;
-  for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
-    status = open_named(order[i], "", &wanted, backend);
+  for (int i = 0; builtins[i].name != NULL; i++)
+    add_candidate(&found, builtins[i].name, NULL);
+  core_each_plugin(add_candidate, &found);
+  qsort(found.list, found.count, sizeof found.list[0], higher_priority_first);
+  cdl_status status =
+      cdl_fail(CDL_STATUS_ABSENT, "none that was found lets itself be taken by auto");
+  for (size_t i = 0; i < found.count && found.list[i].priority > 0; i++) {
+    const candidate *c = &found.list[i];
+    status = open_device(c->table, c->is_host, "", &wanted, backend);
     if (status == CDL_STATUS_OK)
       return CDL_STATUS_OK;
-    cdl_log(CDL_LOG_DEBUG, "auto: not %s: %s", order[i], cdl_error_message());
+    cdl_log(CDL_LOG_DEBUG, "auto: not %s: %s", c->name, cdl_error_message());
   }
   return cdl_context(status, "auto: no backend opens");
 }
@@ -264,13 +320,11 @@ void cdl_backend_prefer_composed(cdl_backend *backend, bool prefer)
 
 /* ---- Listing ---- */
 
-enum { LISTED = 64 };
-
 typedef struct {
   void (*each)(void *user, const cdl_backend_listing *listing);
   void *user;
-  char seen[LISTED][64]; /* a name found twice is opened from the first folder alone */
-  char *path[LISTED];    /* where it was found first; NULL: nowhere */
+  char seen[LISTED][NAME_BYTES]; /* a name found twice is opened from the first folder alone */
+  char *path[LISTED];            /* where it was found first; NULL: nowhere */
   size_t seen_count;
   bool refused[LISTED]; /* no file of the name was to be trusted so far */
 } lister;
@@ -392,7 +446,11 @@ static void list_file(void *user, const char *name, const char *path)
 cdl_status cdl_backend_list(void (*each)(void *user, const cdl_backend_listing *listing),
                             void *user)
 {
-  static const char *const expected[] = {"cuda", "opencl"};
+  static const char *const expected[] = {
+#define OWN_PLUGIN(name) #name,
+#include "own_plugins.def"
+#undef OWN_PLUGIN
+  };
   if (each == NULL)
     return cdl_fail(CDL_STATUS_ARGUMENT, "cdl_backend_list: each is NULL");
   lister *l = calloc(1, sizeof *l);

@@ -223,6 +223,7 @@ static const cdl_backend_table table = {
     .lu_inverse = cpu_lu_inverse,
     .qr = cpu_qr,
     .eigh = cpu_eigh,
+    .auto_priority = 100,
 };
 
 const cdl_backend_table *cpu_plugin(const cdl_host *host)

@@ -39,6 +39,7 @@ static const cdl_backend_table table = {
     .qr = cuda_qr,
     .eigh = cuda_eigh,
     .compile_nanoseconds = cuda_compile_nanoseconds,
+    .auto_priority = 300,
 };
 
 CDL_EXPORT const cdl_backend_table *cdl_plugin(const cdl_host *host);

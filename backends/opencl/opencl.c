@@ -87,6 +87,7 @@ static const cdl_backend_table table = {
     .wrap_queue = opencl_wrap_queue,
     KERNEL_OPS,
     .compile_nanoseconds = compile_nanoseconds,
+    .auto_priority = 200,
 };
 
 CDL_EXPORT const cdl_backend_table *cdl_plugin(const cdl_host *given);

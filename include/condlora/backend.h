@@ -34,8 +34,9 @@ CDL_API CDL_MUST_USE cdl_status cdl_precision_find(const char *name, cdl_precisi
  * skipped with a notice), in the library's own folder (for a program that has it linked in, its own
  * folder and ../lib beside that), in those of its run path, and last where the library was configured
  * to be installed. A plug-in that users other than root, this one and the owner of the library may
- * change is not loaded, by whatever way it was found. "auto" takes the best that opens: cuda, opencl
- * where its device is not the host's processor, cpu.
+ * change is not loaded, by whatever way it was found. "auto" tries cuda, opencl
+ * where its device is not the host's processor, and cpu, each plug-in that asks for it at the place
+ * of its auto_priority (plugin.h), and takes the first that opens.
  * Errors: ABSENT, with the reason in a sentence; UNSUPPORTED for a precision it lacks, and
  * for a plug-in that is not loaded. */
 CDL_API CDL_MUST_USE cdl_status cdl_backend_open(const char *name,

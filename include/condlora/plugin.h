@@ -18,7 +18,7 @@ extern "C" {
 
 #define CDL_PLUGIN_MAGIC 0x4344504cu /* "CDPL" */
 #define CDL_ABI_MAJOR 1
-#define CDL_ABI_MINOR 1
+#define CDL_ABI_MINOR 2
 
 /* Buffers as a backend sees them: `handle` is its own; the rest is the core's to write. */
 struct cdl_buffer {
@@ -143,6 +143,11 @@ typedef struct cdl_backend_table {
 
   /* Since 1.1, optional: time spent on compiling kernels for the device since it was opened. */
   uint64_t (*compile_nanoseconds)(void *device);
+
+  /* Since 1.2, optional: "auto" tries the backends that it finds by this number, the highest first,
+   * and takes the first that opens. 0: "auto" never takes this one. cuda has 300, opencl 200, and
+   * the built-in cpu, which always opens, 100. `open` is told by options->automatic. */
+  uint32_t auto_priority;
 } cdl_backend_table;
 
 /* The one symbol of a plug-in. The core compares versions and says which two did not fit. NULL:

@@ -183,12 +183,41 @@ START_TEST(a_newer_minor_version_is_taken)
 }
 END_TEST
 
+static void assert_auto_takes(const char *name)
+{
+  cdl_backend *backend;
+  ck_assert_int_eq(cdl_backend_open("auto", NULL, &backend), CDL_STATUS_OK);
+  ck_assert_str_eq(cdl_backend_name(backend), name);
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
+}
+
+/* The folder of these tests holds sound plug-ins that do not ask for it, among them one with the
+ * table of version 1.0, and unsound ones. */
+START_TEST(auto_takes_a_plugin_that_asks_for_it)
+{
+  setenv("CDL_BACKEND_PATH", plugin_folder(), 1);
+  assert_auto_takes("eager");
+  setenv("EAGER_REFUSES", "1", 1);
+  cdl_backend *backend;
+  ck_assert_int_eq(cdl_backend_open("auto", NULL, &backend), CDL_STATUS_OK);
+  ck_assert_str_ne(cdl_backend_name(backend), "eager");
+  ck_assert_str_ne(cdl_backend_name(backend), "recording");
+  ck_assert_str_ne(cdl_backend_name(backend), "version-1-0");
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
+  unsetenv("EAGER_REFUSES");
+  unsetenv("CDL_BACKEND_PATH");
+  ck_assert_int_eq(cdl_backend_open("auto", NULL, &backend), CDL_STATUS_OK);
+  ck_assert_str_ne(cdl_backend_name(backend), "eager");
+  ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
+}
+END_TEST
+
 START_TEST(unsound_plugins_are_refused_with_a_reason)
 {
   assert_refused(plugin_path("other-major"), CDL_STATUS_UNSUPPORTED,
-                 WORDS("condlora-other-major.so: built for version 2.5", "this library has 1.1"));
+                 WORDS("condlora-other-major.so: built for version 2.5", "this library has 1.2"));
   assert_refused(plugin_path("too-long"), CDL_STATUS_UNSUPPORTED,
-                 WORDS("its table has", "version 1.1"));
+                 WORDS("its table has", "version 1.2"));
   assert_refused(plugin_path("wrong-magic"), CDL_STATUS_UNSUPPORTED,
                  WORDS("does not begin with the mark"));
   assert_refused(plugin_path("lacking-op"), CDL_STATUS_UNSUPPORTED,
@@ -333,6 +362,7 @@ int main(void)
   tcase_add_test(tests, an_older_table_lacks_its_tail);
   tcase_add_test(tests, version_1_0_is_taken);
   tcase_add_test(tests, a_newer_minor_version_is_taken);
+  tcase_add_test(tests, auto_takes_a_plugin_that_asks_for_it);
   tcase_add_test(tests, unsound_plugins_are_refused_with_a_reason);
   tcase_add_test(tests, what_is_no_library_is_refused);
   tcase_add_test(tests, ops_are_only_appended);
