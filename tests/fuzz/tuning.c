@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backends/core/core.h"
+#include "backends/core/loader.h"
 #include "tests/fuzz/fuzz.h"
 
 static cl_int device_info(cl_device_id device, cl_device_info what, size_t bytes, void *answer,
