@@ -56,14 +56,25 @@ need_packages() {
     "${as_root[@]}" install --no-install-recommends "${missing[@]}"
 }
 
-# build FOLDER [MESON OPTION ...]: sets the folder up once, then compiles what has changed of `target`, else of everything.
-build() {
+# set_up FOLDER [MESON OPTION ...]: makes a build folder, once.
+set_up() {
   local folder=$1
   shift
-  if [ ! -e "$folder/build.ninja" ]; then
-    say "$folder: setting up"
-    quietly "What is missing? docs/dependencies.md lists all." meson setup "$folder" "$@"
-  fi
+  [ ! -e "$folder/build.ninja" ] || return 0
+  say "$folder: setting up"
+  quietly "What is missing? docs/dependencies.md lists all." meson setup "$folder" "$@"
+}
+
+# build FOLDER [MESON OPTION ...]: sets the folder up, then compiles what has changed of `targets`, else of everything. On a
+# terminal ninja counts the steps.
+build() {
+  local folder=$1 hint="If the folder is of an older state, remove $1 and call again."
+  set_up "$@"
   say "$folder: compiling what has changed"
-  quietly "If the folder is of an older state, remove $folder and call again." ninja -C "$folder" "${target:-all}"
+  # shellcheck disable=SC2086  # targets are words
+  if [ -t 1 ]; then
+    ninja -C "$folder" ${targets:-all} || fail "it does not compile: the lines above say why. $hint"
+  else
+    quietly "$hint" ninja -C "$folder" ${targets:-all}
+  fi
 }
