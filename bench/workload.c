@@ -144,8 +144,8 @@ cdl_status workload_infer(workload *s, const data_batch *batch)
                                     .sequences = (int32_t)batch->examples,
                                     .tokens = (int32_t)batch->tokens,
                                     .longest = (int32_t)batch->longest};
-  CDL_TRY(encoder_load_batch(s->session.encoder, s->session.queue, &view));
-  (void)encoder_forward(s->session.encoder, s->session.queue, &no_dropout, (cdl_tensor){0}, false);
+  CDL_TRY(encoder_load_batch(s->session.encoder, s->session.queue, &view, ENCODER_EVALUATION));
+  (void)encoder_forward(s->session.encoder, s->session.queue, &no_dropout, (cdl_tensor){0});
   return CDL_STATUS_OK;
 }
 

@@ -77,8 +77,8 @@ static cdl_status run_batch(train_evaluation *e, size_t index, model_encoder *en
   if (e->types_zero)
     memset(e->batch.type_ids, 0, e->batch.tokens * sizeof *e->batch.type_ids);
   const encoder_token_batch view = data_batch_view(&e->batch);
-  CDL_TRY(encoder_load_batch(encoder, queue, &view));
-  const cdl_tensor y = encoder_forward(encoder, queue, &no_dropout, (cdl_tensor){0}, false);
+  CDL_TRY(encoder_load_batch(encoder, queue, &view, ENCODER_EVALUATION));
+  const cdl_tensor y = encoder_forward(encoder, queue, &no_dropout, (cdl_tensor){0});
   const cdl_tensor passed = cdl_tensor_present(h->passed) ? h->passed : y;
   cdl_queue_download(queue, h->staging, passed,
                      (size_t)cdl_tensor_elements(passed) * sizeof *h->staging);

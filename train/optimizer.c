@@ -42,7 +42,7 @@ void train_optimizer_step(train_optimizer *o, cdl_queue *queue, cdl_tensor facto
                  .gradient = p->gradient, .grad_scale = factor, .step = step, .beta1 = s->beta1,
                  .beta2 = s->beta2, .epsilon = s->epsilon,
                  .decay = s->decay_all || p->role == ENCODER_ROLE_WEIGHT ? s->weight_decay : 0,
-                 .rate = (double)p->rate));
+                 .rate = (double)p->lr_scale));
   }
 }
 

@@ -111,7 +111,7 @@ static void forward_backward(train_step *step)
 {
   model_encoder *encoder = step->session->encoder;
   cdl_queue *q = step->session->queue;
-  const cdl_tensor logits = encoder_forward(encoder, q, &step->dropout, step->loss.step, true);
+  const cdl_tensor logits = encoder_forward(encoder, q, &step->dropout, step->loss.step);
   train_loss_forward_backward(&step->loss, q, logits, encoder_d_logits(encoder));
   encoder_backward(encoder, q);
 }
@@ -151,7 +151,8 @@ cdl_status train_step_batch(train_step *step, const data_batch *batch)
       graph = &recorded->graph;
     first = first || recorded == NULL;
   }
-  CDL_TRY(encoder_load_batch(step->session->encoder, step->session->queue, &view));
+  CDL_TRY(
+      encoder_load_batch(step->session->encoder, step->session->queue, &view, ENCODER_TRAINING));
   train_loss_load_batch(&step->loss, step->session->queue, batch);
   return enqueue(step, graph, first, forward_backward);
 }

@@ -24,7 +24,7 @@ static cdl_status add_parameter(model_adapter *a, encoder_parameter parameter,
   }
   encoder_parameter *p = &a->own[a->own_count++];
   *p = parameter;
-  p->rate = 1;
+  p->lr_scale = 1;
   p->trained = true;
   vsnprintf(p->name, sizeof p->name, name_format, arguments);
   return CDL_STATUS_OK;
@@ -192,7 +192,7 @@ static void set_rates(model_adapter *a, double ratio)
 {
   for (size_t i = 0; i < a->trained_count; i++)
     if (a->trained[i]->dimensions == 1 || strstr(a->trained[i]->name, "lora_B") != NULL)
-      a->trained[i]->rate = (float)ratio;
+      a->trained[i]->lr_scale = (float)ratio;
 }
 
 /* What other encoders read too stays as it is. */
@@ -292,7 +292,7 @@ void adapter_destroy(model_adapter *a)
   for (size_t i = 0; i < encoder_parameter_count(a->encoder); i++) {
     parameters[i].trained = false;
     parameters[i].gradient = (cdl_tensor){0};
-    parameters[i].rate = 1;
+    parameters[i].lr_scale = 1;
   }
   for (size_t i = 0; i < a->module_count; i++)
     a->modules[i]->delta = (encoder_delta){0};
@@ -358,6 +358,15 @@ cdl_tensor adapter_of_layer(cdl_tensor batch, int index)
   batch.offset += index * batch.stride[1];
   batch.size[1] = 1;
   return batch;
+}
+
+encoder_low_rank_term adapter_low_rank_of_layer(const layer_batch *run, int index, float scale)
+{
+  return (encoder_low_rank_term){.a = adapter_of_layer(run->a, index),
+                                 .b = adapter_of_layer(run->b, index),
+                                 .d_a = adapter_of_layer(run->d_a, index),
+                                 .d_b = adapter_of_layer(run->d_b, index),
+                                 .scale = scale};
 }
 
 cdl_tensor adapter_repeated(cdl_tensor matrix, int count)

@@ -119,7 +119,7 @@ struct model_adapter {
   const cdl_safetensors *stored;
   void *own_state;             /* the method's to use */
   struct dora_state *dora;     /* dora.c; NULL: off */
-  encoder_delta *whole_deltas; /* [module_count] dylora.c: of the full rank; NULL: off */
+  encoder_low_rank_term *whole_deltas; /* [module_count] dylora.c: of the full rank; NULL: off */
   int64_t rank_in_use;         /* likewise */
 
   encoder_module **modules;    /* adapted, in the encoder's order */
@@ -165,6 +165,8 @@ void adapter_initialize_pair(const model_adapter *adapter, size_t index, cdl_ran
 
 /* Of a run's batch of matrices, the one of layer `index`. */
 cdl_tensor adapter_of_layer(cdl_tensor batch, int index);
+/* The term that reads layer `index` of a run's derived A and B. */
+encoder_low_rank_term adapter_low_rank_of_layer(const layer_batch *run, int index, float scale);
 /* One shared matrix as a batch of `count` equal ones. */
 cdl_tensor adapter_repeated(cdl_tensor matrix, int count);
 /* gradient += Σ_l op(x_l) op(W_l), by way of one product a layer. */

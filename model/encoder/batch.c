@@ -177,42 +177,66 @@ static void stage_own(model_encoder *e, size_t *used, const encoder_token_batch 
     stage_pairs(e, used, b, &loaded);
   if (e->embeddings_trained) {
     const int32_t tokens = b->offsets[b->sequences];
-    stage_scatter(e, used, b->ids, tokens, padding_row(e, EMBEDDING_WORD), &loaded.words);
+    stage_scatter(e, used, b->ids, tokens, padding_row(e, EMBEDDING_WORD), &loaded.word);
     stage_scatter(e, used, b->positions, tokens, padding_row(e, EMBEDDING_POSITION),
-                  &loaded.places);
-    stage_scatter(e, used, b->types, tokens, -1, &loaded.kinds);
+                  &loaded.position);
+    stage_scatter(e, used, b->types, tokens, -1, &loaded.token_type);
   }
   e->batch = loaded;
 }
 
-cdl_status encoder_load_joint(model_encoder *const *encoders, size_t count, cdl_queue *q,
-                              const encoder_token_batch *batches)
+/* Checks the batches and makes their encoders the members under the first. */
+static cdl_status join(model_encoder *const *encoders, size_t count,
+                       const encoder_token_batch *batches, encoder_pass_kind kind)
 {
   model_encoder *e = encoders[0];
   if (count < 1 || count > ENCODER_JOINT_MAX)
     return cdl_fail(CDL_STATUS_ARGUMENT, "1 to %d encoders run together, not %zu",
                     ENCODER_JOINT_MAX, count);
-  for (size_t l = 0; l < count; l++) {
-    if (count > 1 && (encoders[l]->base == NULL || encoders[l]->base != e->base))
+  for (size_t k = 0; k < count; k++) {
+    if (count > 1 && (encoders[k]->base == NULL || encoders[k]->base != e->base))
       return cdl_fail(CDL_STATUS_ARGUMENT, "encoders that run together share one base");
-    CDL_TRY(check_batch(encoders[l], &batches[l]));
+    CDL_TRY(check_batch(encoders[k], &batches[k]));
   }
+  e->member_count = count;
+  for (size_t k = 0; k < count; k++) {
+    e->members[k] = encoders[k];
+    encoders[k]->training = kind == ENCODER_TRAINING;
+  }
+  return CDL_STATUS_OK;
+}
 
-  e->lane_count = count;
-  for (size_t l = 0; l < count; l++)
-    e->lanes[l] = encoders[l];
-  encoder_find_reach(all_lanes(e));
+static cdl_status load(model_encoder *const *encoders, size_t count, cdl_queue *q,
+                       const encoder_token_batch *batches, encoder_pass_kind kind)
+{
+  CDL_TRY(join(encoders, count, batches, kind));
+  model_encoder *e = encoders[0];
+  const member_list members = all_members(e);
+  encoder_batch_limits sizes[ENCODER_JOINT_MAX];
   size_t used = 0;
+  encoder_find_reach(members);
   for (int table = 0; table < EMBEDDING_TABLES; table++)
     stage_tokens(e, &used, batches, count, table);
-  for (size_t l = 0; l < count; l++)
-    stage_own(encoders[l], &used, &batches[l]);
+  for (size_t k = 0; k < count; k++) {
+    stage_own(encoders[k], &used, &batches[k]);
+    sizes[k] = (encoder_batch_limits){.tokens = batches[k].tokens,
+                                      .sequences = batches[k].sequences,
+                                      .longest = batches[k].longest};
+  }
+  encoder_lay_out(members, sizes, kind == ENCODER_TRAINING, true);
   cdl_queue_upload(q, cdl_tensor_1d(e->memory->batch_buffer, CDL_DTYPE_I32, 0, (int64_t)used),
                    e->memory->staging, used * sizeof *e->memory->staging);
   return CDL_STATUS_OK;
 }
 
-cdl_status encoder_load_batch(model_encoder *e, cdl_queue *q, const encoder_token_batch *b)
+cdl_status encoder_load_joint(model_encoder *const *encoders, size_t count, cdl_queue *q,
+                              const encoder_token_batch *batches)
 {
-  return encoder_load_joint(&e, 1, q, b);
+  return load(encoders, count, q, batches, ENCODER_TRAINING);
+}
+
+cdl_status encoder_load_batch(model_encoder *e, cdl_queue *q, const encoder_token_batch *b,
+                              encoder_pass_kind kind)
+{
+  return load(&e, 1, q, b, kind);
 }

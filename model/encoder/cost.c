@@ -14,7 +14,7 @@ static double linear_operations(const projection *p, double rows, bool training,
     if (training && p->weight[i]->trained)
       operations += product;
     if (training && module_adapted(p->module[i])) {
-      const double rank = (double)p->module[i]->delta.a.size[2];
+      const double rank = (double)p->module[i]->delta.low_rank.a.size[2];
       operations += 2 * rows * rank * (in + out) * (below ? 3 : 2.5);
       if (gain_is_parted(p->module[i])) /* x̃ Wᵀ besides x Wᵀ */
         operations += below ? 2 * product : product;

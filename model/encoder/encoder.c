@@ -29,9 +29,9 @@ static void norm_backward(cdl_queue *q, cdl_tensor d_h, bool wanted, const norm_
 
 /* ---- Embeddings ---- */
 
-static cdl_dropout_mask embedded_place(const model_encoder *lane, int number)
+static cdl_dropout_mask embedding_dropout(const model_encoder *member, int number)
 {
-  return encoder_mask(lane, lane->dropout.hidden, CDL_RANDOM_DROPOUT_EMBEDDING, number);
+  return encoder_mask(member, member->dropout.hidden, CDL_RANDOM_DROPOUT_EMBEDDING, number);
 }
 
 /* h = drop(LN(word + position + type)), then projected where the embeddings' width is another. */
@@ -48,10 +48,10 @@ static void embeddings_forward(const model_encoder *e, cdl_queue *q, cdl_tensor 
                              .gain = e->embedding_norm.gain->value,
                              .bias = e->embedding_norm.bias->value, .mean = a->mean,
                              .rstd = a->rstd, .epsilon = (float)e->config.layer_norm_epsilon));
-  encoder_drop(all_lanes(e), q, out, out, embedded_place, 0, ROWS_TOKENS);
+  encoder_drop(all_members(e), q, out, out, embedding_dropout, 0, ROWS_TOKENS);
   if (projected)
-    linear_forward(all_lanes(e), q, &e->project, h, (cdl_tensor){0}, out, CDL_ACTIVATION_NONE,
-                   ROWS_TOKENS);
+    encoder_linear_forward(
+        q, &(linear_pass){.members = all_members(e), .p = &e->project, .x = out, .out = h});
 }
 
 static void scatter(cdl_queue *q, cdl_tensor table, cdl_tensor rows, const scatter_plan *plan)
@@ -65,17 +65,20 @@ static void embeddings_backward(const model_encoder *e, cdl_queue *q, cdl_tensor
 {
   const norm_activations norm = {
       .sum = e->act.embedded_sum, .mean = e->act.mean, .rstd = e->act.rstd};
-  const scatter_plan *plans[EMBEDDING_TABLES] = {&e->batch.words, &e->batch.places,
-                                                 &e->batch.kinds};
+  const scatter_plan *plans[EMBEDDING_TABLES] = {&e->batch.word, &e->batch.position,
+                                                 &e->batch.token_type};
   if (e->project_reached) {
-    const cdl_tensor none = {0}, d_embedded = e->embeddings_trained ? e->act.d_embedded : none;
-    linear_backward(all_lanes(e), q, &e->project, d_embedded, false, d_h, e->act.embedded, none,
-                    CDL_ACTIVATION_NONE, ROWS_TOKENS);
+    const cdl_tensor d_embedded = e->embeddings_trained ? e->act.d_embedded : (cdl_tensor){0};
+    encoder_linear_backward(q, &(linear_gradient_pass){.members = all_members(e),
+                                                       .p = &e->project,
+                                                       .x = e->act.embedded,
+                                                       .d_out = d_h,
+                                                       .d_x = d_embedded});
     d_h = d_embedded;
   }
   if (!e->embeddings_trained)
     return;
-  encoder_drop(all_lanes(e), q, d_h, d_h, embedded_place, 0, ROWS_TOKENS);
+  encoder_drop(all_members(e), q, d_h, d_h, embedding_dropout, 0, ROWS_TOKENS);
   norm_backward(q, d_h, true, &norm, e->embedding_norm);
   for (int t = 0; t < EMBEDDING_TABLES; t++)
     if (e->tables[t] != NULL && e->tables[t]->trained && plans[t]->target.size[3] > 0)
@@ -84,20 +87,20 @@ static void embeddings_backward(const model_encoder *e, cdl_queue *q, cdl_tensor
 
 /* ---- Blocks ---- */
 
-static cdl_dropout_mask attention_place(const model_encoder *lane, int layer)
+static cdl_dropout_mask attention_dropout(const model_encoder *member, int layer)
 {
-  return encoder_mask(lane, lane->dropout.attention, CDL_RANDOM_DROPOUT_ATTENTION, layer);
+  return encoder_mask(member, member->dropout.attention, CDL_RANDOM_DROPOUT_ATTENTION, layer);
 }
 
-static cdl_dropout_mask attended_place(const model_encoder *lane, int layer)
+static cdl_dropout_mask attention_out_dropout(const model_encoder *member, int layer)
 {
-  return encoder_mask(lane, lane->family->drops_attended ? lane->dropout.hidden : 0,
+  return encoder_mask(member, member->family->drops_attended ? member->dropout.hidden : 0,
                       CDL_RANDOM_DROPOUT_ATTENTION_OUT, layer);
 }
 
-static cdl_dropout_mask feed_forward_place(const model_encoder *lane, int layer)
+static cdl_dropout_mask feed_forward_dropout(const model_encoder *member, int layer)
 {
-  return encoder_mask(lane, lane->dropout.hidden, CDL_RANDOM_DROPOUT_FEED_FORWARD, layer);
+  return encoder_mask(member, member->dropout.hidden, CDL_RANDOM_DROPOUT_FEED_FORWARD, layer);
 }
 
 static float attention_scale(const model_encoder *e)
@@ -106,19 +109,20 @@ static float attention_scale(const model_encoder *e)
   return (float)(1 / __builtin_sqrt(head_size));
 }
 
-/* Lanes share no sequence: each attends by itself. */
+/* Members share no sequence: each attends by itself. */
 static void attention_forward(const model_encoder *e, cdl_queue *q, int layer)
 {
   const block_activations *a = &e->act.block[layer];
   int64_t first = 0;
-  for (size_t l = 0; l < e->lane_count; l++) {
-    const model_encoder *lane = e->lanes[l];
-    const int64_t count = lane_row_count(lane, ROWS_TOKENS);
-    cdl_attention(q, CDL_ARGS(attention, .out = cdl_tensor_rows(a->context, first, count),
-                              .qkv = cdl_tensor_rows(a->qkv, first, count),
-                              .log_sum = e->training ? lane->own.log_sum[layer] : (cdl_tensor){0},
-                              .packing = &lane->batch.packing, .heads = (int32_t)e->config.heads,
-                              .scale = attention_scale(e), .mask = attention_place(lane, layer)));
+  for (size_t l = 0; l < e->member_count; l++) {
+    const model_encoder *member = e->members[l];
+    const int64_t count = member_row_count(member, ROWS_TOKENS);
+    cdl_attention(q,
+                  CDL_ARGS(attention, .out = cdl_tensor_rows(a->context, first, count),
+                           .qkv = cdl_tensor_rows(a->qkv, first, count),
+                           .log_sum = e->training ? member->own.log_sum[layer] : (cdl_tensor){0},
+                           .packing = &member->batch.packing, .heads = (int32_t)e->config.heads,
+                           .scale = attention_scale(e), .mask = attention_dropout(member, layer)));
     first += count;
   }
 }
@@ -128,16 +132,16 @@ static void attention_backward(const model_encoder *e, cdl_queue *q, int layer, 
 {
   const block_activations *a = &e->act.block[layer];
   int64_t first = 0;
-  for (size_t l = 0; l < e->lane_count; l++) {
-    const model_encoder *lane = e->lanes[l];
-    const int64_t count = lane_row_count(lane, ROWS_TOKENS);
-    cdl_attention_grad(q,
-                       CDL_ARGS(attention_grad, .d_qkv = cdl_tensor_rows(d_qkv, first, count),
-                                .d_out = cdl_tensor_rows(d_context, first, count),
-                                .qkv = cdl_tensor_rows(a->qkv, first, count),
-                                .log_sum = lane->own.log_sum[layer],
-                                .packing = &lane->batch.packing, .heads = (int32_t)e->config.heads,
-                                .scale = attention_scale(e), .mask = attention_place(lane, layer)));
+  for (size_t l = 0; l < e->member_count; l++) {
+    const model_encoder *member = e->members[l];
+    const int64_t count = member_row_count(member, ROWS_TOKENS);
+    cdl_attention_grad(q, CDL_ARGS(attention_grad, .d_qkv = cdl_tensor_rows(d_qkv, first, count),
+                                   .d_out = cdl_tensor_rows(d_context, first, count),
+                                   .qkv = cdl_tensor_rows(a->qkv, first, count),
+                                   .log_sum = member->own.log_sum[layer],
+                                   .packing = &member->batch.packing,
+                                   .heads = (int32_t)e->config.heads, .scale = attention_scale(e),
+                                   .mask = attention_dropout(member, layer)));
     first += count;
   }
 }
@@ -146,13 +150,13 @@ static void attention_backward(const model_encoder *e, cdl_queue *q, int layer, 
 static void gather_firsts(const model_encoder *e, cdl_queue *q, cdl_tensor out, cdl_tensor x)
 {
   int64_t token = 0, sequence = 0;
-  for (size_t l = 0; l < e->lane_count; l++) {
-    const model_encoder *lane = e->lanes[l];
-    const int64_t tokens = lane_row_count(lane, ROWS_TOKENS),
-                  sequences = lane_row_count(lane, ROWS_SEQUENCES);
+  for (size_t l = 0; l < e->member_count; l++) {
+    const model_encoder *member = e->members[l];
+    const int64_t tokens = member_row_count(member, ROWS_TOKENS),
+                  sequences = member_row_count(member, ROWS_SEQUENCES);
     cdl_gather_rows(q, CDL_ARGS(gather_rows, .out = cdl_tensor_rows(out, sequence, sequences),
                                 .table = cdl_tensor_rows(x, token, tokens),
-                                .index = lane->batch.first_rows));
+                                .index = member->batch.first_rows));
     token += tokens;
     sequence += sequences;
   }
@@ -162,12 +166,12 @@ static void gather_firsts(const model_encoder *e, cdl_queue *q, cdl_tensor out, 
 static void scatter_firsts(const model_encoder *e, cdl_queue *q, cdl_tensor x, cdl_tensor d)
 {
   int64_t token = 0, sequence = 0;
-  for (size_t l = 0; l < e->lane_count; l++) {
-    const model_encoder *lane = e->lanes[l];
-    const int64_t tokens = lane_row_count(lane, ROWS_TOKENS),
-                  sequences = lane_row_count(lane, ROWS_SEQUENCES);
+  for (size_t l = 0; l < e->member_count; l++) {
+    const model_encoder *member = e->members[l];
+    const int64_t tokens = member_row_count(member, ROWS_TOKENS),
+                  sequences = member_row_count(member, ROWS_SEQUENCES);
     scatter(q, cdl_tensor_rows(x, token, tokens), cdl_tensor_rows(d, sequence, sequences),
-            &lane->batch.firsts);
+            &member->batch.firsts);
     token += tokens;
     sequence += sequences;
   }
@@ -180,10 +184,10 @@ static void block_forward(const model_encoder *e, cdl_queue *q, int layer)
   const block_weights *w = &e->blocks[layer];
   const block_activations *a = &e->act.block[layer];
   const row_kind rows = layer == e->config.layers - 1 ? ROWS_SEQUENCES : ROWS_TOKENS;
-  const lane_list lanes = all_lanes(e);
-  const cdl_tensor none = {0};
+  const member_list members = all_members(e);
 
-  linear_forward(lanes, q, &w->qkv, a->qkv, none, a->in, CDL_ACTIVATION_NONE, ROWS_TOKENS);
+  encoder_linear_forward(
+      q, &(linear_pass){.members = members, .p = &w->qkv, .x = a->in, .out = a->qkv});
   attention_forward(e, q, layer);
   if (rows == ROWS_SEQUENCES) {
     gather_firsts(e, q, a->selected, a->context);
@@ -191,16 +195,26 @@ static void block_forward(const model_encoder *e, cdl_queue *q, int layer)
   }
 
   const cdl_tensor attended = a->attention_norm.sum;
-  linear_forward(lanes, q, &w->attention_out, attended, none, a->selected, CDL_ACTIVATION_NONE,
-                 rows);
-  encoder_drop(lanes, q, attended, attended, attended_place, layer, rows);
+  encoder_linear_forward(q, &(linear_pass){.members = members,
+                                           .p = &w->attention_out,
+                                           .rows = rows,
+                                           .x = a->selected,
+                                           .out = attended});
+  encoder_drop(members, q, attended, attended, attention_out_dropout, layer, rows);
   add_norm_forward(e, q, a->normed, &a->attention_norm, attended, a->residual, w->attention_norm);
 
-  linear_forward(lanes, q, &w->intermediate, a->activated, a->pre, a->normed, e->config.activation,
-                 rows);
+  encoder_linear_forward(q, &(linear_pass){.members = members,
+                                           .p = &w->intermediate,
+                                           .rows = rows,
+                                           .activation = e->config.activation,
+                                           .x = a->normed,
+                                           .pre = a->pre,
+                                           .out = a->activated});
   const cdl_tensor y = a->output_norm.sum;
-  linear_forward(lanes, q, &w->output, y, none, a->activated, CDL_ACTIVATION_NONE, rows);
-  encoder_drop(lanes, q, y, y, feed_forward_place, layer, rows);
+  encoder_linear_forward(
+      q, &(linear_pass){
+             .members = members, .p = &w->output, .rows = rows, .x = a->activated, .out = y});
+  encoder_drop(members, q, y, y, feed_forward_dropout, layer, rows);
   add_norm_forward(e, q, a->out, &a->output_norm, y, a->normed, w->output_norm);
 }
 
@@ -213,34 +227,50 @@ static cdl_tensor block_backward(const model_encoder *e, cdl_queue *q, int layer
   const activations *s = &e->act;
   const row_kind rows = layer == e->config.layers - 1 ? ROWS_SEQUENCES : ROWS_TOKENS;
   const int64_t row_count = d_h.size[2];
-  const lane_list lanes = all_lanes(e);
+  const member_list members = all_members(e);
   const cdl_tensor none = {0};
 
   norm_backward(q, d_h, w->below_output_norm, &a->output_norm, w->output_norm);
   if (!w->below_output_norm)
     return d_h;
-  cdl_tensor d_y = encoder_drop(lanes, q, cdl_tensor_rows(s->d_branch, 0, row_count), d_h,
-                                feed_forward_place, layer, rows);
+  cdl_tensor d_y = encoder_drop(members, q, cdl_tensor_rows(s->d_branch, 0, row_count), d_h,
+                                feed_forward_dropout, layer, rows);
   const cdl_tensor d_pre = w->below_output ? scratch_like(s->d_wide, a->pre) : none;
-  linear_backward(lanes, q, &w->output, d_pre, false, d_y, a->activated, a->pre,
-                  e->config.activation, rows);
+  encoder_linear_backward(q, &(linear_gradient_pass){.members = members,
+                                                     .p = &w->output,
+                                                     .rows = rows,
+                                                     .activation = e->config.activation,
+                                                     .x = a->activated,
+                                                     .pre = a->pre,
+                                                     .d_out = d_y,
+                                                     .d_x = d_pre});
   if (!w->below_output)
     return d_h;
-  linear_backward(lanes, q, &w->intermediate, w->below_intermediate ? d_h : none, true, d_pre,
-                  a->normed, none, CDL_ACTIVATION_NONE, rows);
+  encoder_linear_backward(q, &(linear_gradient_pass){.members = members,
+                                                     .p = &w->intermediate,
+                                                     .rows = rows,
+                                                     .x = a->normed,
+                                                     .d_out = d_pre,
+                                                     .d_x = w->below_intermediate ? d_h : none,
+                                                     .accumulate = true});
   if (!w->below_intermediate)
     return d_h;
 
   norm_backward(q, d_h, w->below_attention_norm, &a->attention_norm, w->attention_norm);
   if (!w->below_attention_norm)
     return d_h;
-  d_y = encoder_drop(lanes, q, cdl_tensor_rows(s->d_branch, 0, row_count), d_h, attended_place,
-                     layer, rows);
+  d_y = encoder_drop(members, q, cdl_tensor_rows(s->d_branch, 0, row_count), d_h,
+                     attention_out_dropout, layer, rows);
   /* The wide scratch is free again: the gradient of the attention's output takes its place. */
   const cdl_tensor d_context = scratch_like(s->d_wide, a->context);
   const cdl_tensor d_selected = rows == ROWS_TOKENS ? d_context : s->d_rows;
-  linear_backward(lanes, q, &w->attention_out, w->below_attention_out ? d_selected : none, false,
-                  d_y, a->selected, none, CDL_ACTIVATION_NONE, rows);
+  encoder_linear_backward(
+      q, &(linear_gradient_pass){.members = members,
+                                 .p = &w->attention_out,
+                                 .rows = rows,
+                                 .x = a->selected,
+                                 .d_out = d_y,
+                                 .d_x = w->below_attention_out ? d_selected : none});
   if (!w->below_attention_out)
     return d_h;
   if (rows == ROWS_SEQUENCES) {
@@ -251,58 +281,80 @@ static cdl_tensor block_backward(const model_encoder *e, cdl_queue *q, int layer
 
   const bool scattered = rows == ROWS_SEQUENCES;
   const cdl_tensor d_in = scattered ? s->d_hidden : d_h;
-  linear_backward(lanes, q, &w->qkv, w->below_qkv ? d_in : none, !scattered, s->d_qkv, a->in, none,
-                  CDL_ACTIVATION_NONE, ROWS_TOKENS);
+  encoder_linear_backward(q, &(linear_gradient_pass){.members = members,
+                                                     .p = &w->qkv,
+                                                     .x = a->in,
+                                                     .d_out = s->d_qkv,
+                                                     .d_x = w->below_qkv ? d_in : none,
+                                                     .accumulate = !scattered});
   if (scattered && w->below_qkv)
     scatter_firsts(e, q, d_in, d_h);
   return d_in;
 }
 
-/* ---- The head, every lane's its own ---- */
+/* ---- The head, every member's its own ---- */
 
-static cdl_dropout_mask head_place(const model_encoder *lane, int number)
+static cdl_dropout_mask head_dropout(const model_encoder *member, int number)
 {
-  return encoder_mask(lane, lane->dropout.classifier, CDL_RANDOM_DROPOUT_CLASSIFIER, number);
+  return encoder_mask(member, member->dropout.classifier, CDL_RANDOM_DROPOUT_CLASSIFIER, number);
 }
 
 /* out(drop(f(dense(h)))): f and the layers are the family's, and whether h is dropped from too. */
 static void head_forward(model_encoder *e, cdl_queue *q, cdl_tensor h)
 {
   own_activations *a = &e->own;
-  const lane_list alone = {&e, 1};
+  const member_list alone = {&e, 1};
   if (e->family->head_drops_input)
-    h = encoder_drop(alone, q, a->head_input, h, head_place, 0, ROWS_SEQUENCES);
+    h = encoder_drop(alone, q, a->head_input, h, head_dropout, 0, ROWS_SEQUENCES);
   a->head_input = h;
-  linear_forward(alone, q, &e->head_dense, a->pooled, a->pooled_pre, h, e->family->head_activation,
-                 ROWS_SEQUENCES);
-  encoder_drop(alone, q, a->pooled, a->pooled, head_place, 1, ROWS_SEQUENCES);
-  linear_forward(alone, q, &e->head_out, a->logits, (cdl_tensor){0}, a->pooled, CDL_ACTIVATION_NONE,
-                 ROWS_SEQUENCES);
+  encoder_linear_forward(q, &(linear_pass){.members = alone,
+                                           .p = &e->head_dense,
+                                           .rows = ROWS_SEQUENCES,
+                                           .activation = e->family->head_activation,
+                                           .x = h,
+                                           .pre = a->pooled_pre,
+                                           .out = a->pooled});
+  encoder_drop(alone, q, a->pooled, a->pooled, head_dropout, 1, ROWS_SEQUENCES);
+  encoder_linear_forward(q, &(linear_pass){.members = alone,
+                                           .p = &e->head_out,
+                                           .rows = ROWS_SEQUENCES,
+                                           .x = a->pooled,
+                                           .out = a->logits});
 }
 
 /* An absent d_h is not wanted. */
 static void head_backward(model_encoder *e, cdl_queue *q, cdl_tensor d_h)
 {
   const own_activations *a = &e->own;
-  const lane_list alone = {&e, 1};
+  const member_list alone = {&e, 1};
   const cdl_tensor none = {0};
   const cdl_activation activation = e->family->head_activation;
-  const bool dropped = head_place(e, 1).probability > 0;
+  const bool dropped = head_dropout(e, 1).probability > 0;
   const bool below_out = cdl_tensor_present(d_h) || projection_trained(alone, &e->head_dense);
-  linear_backward(alone, q, &e->head_out, below_out ? a->d_pooled : none, false, a->d_logits,
-                  a->pooled, dropped ? none : a->pooled_pre,
-                  dropped ? CDL_ACTIVATION_NONE : activation, ROWS_SEQUENCES);
+  encoder_linear_backward(
+      q, &(linear_gradient_pass){.members = alone,
+                                 .p = &e->head_out,
+                                 .rows = ROWS_SEQUENCES,
+                                 .activation = dropped ? CDL_ACTIVATION_NONE : activation,
+                                 .x = a->pooled,
+                                 .pre = dropped ? none : a->pooled_pre,
+                                 .d_out = a->d_logits,
+                                 .d_x = below_out ? a->d_pooled : none});
   if (!below_out)
     return;
   if (dropped) {
-    encoder_drop(alone, q, a->d_pooled, a->d_pooled, head_place, 1, ROWS_SEQUENCES);
+    encoder_drop(alone, q, a->d_pooled, a->d_pooled, head_dropout, 1, ROWS_SEQUENCES);
     cdl_unary_grad(q, CDL_ARGS(unary_grad, .d_x = a->d_pooled, .d_out = a->d_pooled,
                                .x = a->pooled_pre, .activation = activation));
   }
-  linear_backward(alone, q, &e->head_dense, d_h, false, a->d_pooled, a->head_input, none,
-                  CDL_ACTIVATION_NONE, ROWS_SEQUENCES);
+  encoder_linear_backward(q, &(linear_gradient_pass){.members = alone,
+                                                     .p = &e->head_dense,
+                                                     .rows = ROWS_SEQUENCES,
+                                                     .x = a->head_input,
+                                                     .d_out = a->d_pooled,
+                                                     .d_x = d_h});
   if (cdl_tensor_present(d_h) && e->family->head_drops_input)
-    encoder_drop(alone, q, d_h, d_h, head_place, 0, ROWS_SEQUENCES);
+    encoder_drop(alone, q, d_h, d_h, head_dropout, 0, ROWS_SEQUENCES);
 }
 
 /* ---- The whole ---- */
@@ -316,7 +368,7 @@ static void keep_states(const model_encoder *e, cdl_queue *q, int layer)
 {
   const cdl_tensor out = e->act.block[layer].out, all = e->states;
   const cdl_tensor kept = cdl_tensor_2d(all.buffer, all.dtype, all.offset + layer * all.stride[1],
-                                        lane_row_count(e, ROWS_SEQUENCES), e->config.hidden_size);
+                                        member_row_count(e, ROWS_SEQUENCES), e->config.hidden_size);
   if (layer == e->config.layers - 1)
     cdl_copy(q, CDL_ARGS(copy, .out = kept, .x = out));
   else
@@ -325,14 +377,6 @@ static void keep_states(const model_encoder *e, cdl_queue *q, int layer)
 
 static void forward(model_encoder *e, cdl_queue *q)
 {
-  encoder_batch_limits batches[ENCODER_JOINT_MAX];
-  for (size_t l = 0; l < e->lane_count; l++) {
-    const cdl_packing *p = &e->lanes[l]->batch.packing;
-    batches[l] = (encoder_batch_limits){
-        .tokens = p->tokens, .sequences = p->sequences, .longest = p->longest};
-  }
-  encoder_lay_out(all_lanes(e), batches, e->training, true);
-
   embeddings_forward(e, q, e->act.block[0].in);
   for (int l = 0; l < e->config.layers; l++) {
     block_forward(e, q, l);
@@ -340,26 +384,19 @@ static void forward(model_encoder *e, cdl_queue *q)
       keep_states(e, q, l);
   }
   int64_t first = 0;
-  for (size_t l = 0; l < e->lane_count; l++) {
-    const int64_t count = lane_row_count(e->lanes[l], ROWS_SEQUENCES);
-    head_forward(e->lanes[l], q,
+  for (size_t k = 0; k < e->member_count; k++) {
+    const int64_t count = member_row_count(e->members[k], ROWS_SEQUENCES);
+    head_forward(e->members[k], q,
                  cdl_tensor_rows(e->act.block[e->config.layers - 1].out, first, count));
     first += count;
   }
 }
 
-static void prepare(model_encoder *lane, const encoder_dropout_rates *dropout, cdl_tensor step,
-                    bool training)
-{
-  lane->training = training;
-  lane->dropout = *dropout;
-  lane->step = step;
-}
-
 cdl_tensor encoder_forward(model_encoder *e, cdl_queue *q, const encoder_dropout_rates *dropout,
-                           cdl_tensor step, bool training)
+                           cdl_tensor step)
 {
-  prepare(e, dropout, step, training);
+  e->dropout = *dropout;
+  e->step = step;
   forward(e, q);
   return e->own.logits;
 }
@@ -367,8 +404,10 @@ cdl_tensor encoder_forward(model_encoder *e, cdl_queue *q, const encoder_dropout
 void encoder_forward_joint(model_encoder *e, cdl_queue *q, const encoder_dropout_rates *dropout,
                            const cdl_tensor *step)
 {
-  for (size_t l = 0; l < e->lane_count; l++)
-    prepare(e->lanes[l], &dropout[l], step[l], true);
+  for (size_t k = 0; k < e->member_count; k++) {
+    e->members[k]->dropout = dropout[k];
+    e->members[k]->step = step[k];
+  }
   forward(e, q);
 }
 
@@ -386,9 +425,9 @@ void encoder_backward(model_encoder *e, cdl_queue *q)
 {
   cdl_tensor d_h = e->body_reached ? e->act.d_first : (cdl_tensor){0};
   int64_t first = 0;
-  for (size_t l = 0; l < e->lane_count; l++) {
-    const int64_t count = lane_row_count(e->lanes[l], ROWS_SEQUENCES);
-    head_backward(e->lanes[l], q, e->body_reached ? cdl_tensor_rows(d_h, first, count) : d_h);
+  for (size_t l = 0; l < e->member_count; l++) {
+    const int64_t count = member_row_count(e->members[l], ROWS_SEQUENCES);
+    head_backward(e->members[l], q, e->body_reached ? cdl_tensor_rows(d_h, first, count) : d_h);
     first += count;
   }
   for (int l = (int)e->config.layers - 1; l >= 0 && e->blocks[l].reached; l--)

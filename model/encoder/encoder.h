@@ -1,6 +1,6 @@
 /* Encoders with a sequence-classification head: forward, and the backward pass written by hand.
  *
- * The encoder knows nothing of adapter methods: it sees one encoder_delta per linear layer. */
+ * The encoder knows nothing of adapter methods: it sees one encoder_delta for each linear layer. */
 #ifndef CONDLORA_MODEL_ENCODER_ENCODER_H
 #define CONDLORA_MODEL_ENCODER_ENCODER_H
 
@@ -8,20 +8,35 @@
 #include "model/encoder/parameter.h"
 #include "model/files/config.h"
 
-/* What an adapter makes of one linear layer y = x Wᵀ + b, with x̃ = drop(x):
- *   y += scale · (x̃ Aᵀ) Bᵀ                                             always
- *   y = x Wᵀ + b + (g − 1) ∘ (x̃ Wᵀ) + g ∘ scale · (x̃ Aᵀ) Bᵀ            with a gain g, in its place
- *   y_t += pair_scale · ⟨x̃_t, x̃_0⟩ · w  for token t of a sequence       with a pair w, besides */
+/* What an adapter makes of one linear layer y = x Wᵀ + b is a list of terms. An adapter sets the
+ * tensors of those that it needs; a term whose tensors are absent adds nothing. Gradients are added to
+ * by the backward pass. Each term is computed in a file of its own. */
+
+/* y += scale · (x Aᵀ) Bᵀ. What adapts a layer has this term at least. */
 typedef struct {
-  cdl_tensor a, b;     /* [rank, in], [out, rank]; absent: nothing is added */
-  cdl_tensor d_a, d_b; /* their gradients, added to by the backward pass */
+  cdl_tensor a, b; /* [rank, in], [out, rank] */
+  cdl_tensor d_a, d_b;
   float scale;
-  float dropout; /* probability on the adapter's input */
-  /* The frozen path reads the dropped input too, as the reference's CondLoRA does. */
+} encoder_low_rank_term;
+
+/* y = g ∘ (x Wᵀ + scale · (x Aᵀ) Bᵀ) + b */
+typedef struct {
+  cdl_tensor value, gradient; /* [out] */
+} encoder_gain_term;
+
+/* y_t += scale · ⟨x_t, x_0⟩ · w  for token t of a sequence. Not beside a gain. */
+typedef struct {
+  cdl_tensor value, gradient; /* out elements */
+  float scale;
+} encoder_pair_term;
+
+typedef struct {
+  float dropout; /* probability on x as the terms read it */
+  /* The frozen path reads the dropped x too, as the reference's CondLoRA does. */
   bool dropout_hits_base;
-  cdl_tensor gain, d_gain; /* [out]; optional */
-  cdl_tensor pair, d_pair; /* out elements; optional, not beside a gain */
-  float pair_scale;
+  encoder_low_rank_term low_rank;
+  encoder_gain_term gain;
+  encoder_pair_term pair;
 } encoder_delta;
 
 /* One linear layer that may be adapted. */
@@ -151,34 +166,40 @@ CDL_MUST_USE cdl_status encoder_plan_joint(model_encoder *const *encoders, size_
  * read on the device. Known once planned. */
 bool encoder_recordable(const model_encoder *encoder);
 
-/* Checks a batch and uploads it. It stays loaded until the next. `tokens` may be more than the
- * sequences have, within the plan: the rows past the last sequence belong to none. */
-CDL_MUST_USE cdl_status encoder_load_batch(model_encoder *encoder, cdl_queue *queue,
-                                           const encoder_token_batch *batch);
+/* What the passes over a batch are for: training keeps what the backward pass needs. */
+typedef enum { ENCODER_EVALUATION, ENCODER_TRAINING } encoder_pass_kind;
 
-/* The same for encoders over one body, a batch each: the first of them leads, and its forward and
- * backward passes are those of all, the frozen layers computed for all rows as one. */
+/* Checks a batch, uploads it, and lays out the activations of its passes. It stays loaded until the
+ * next, and the shapes of all deltas stay as they are. `tokens` may be more than the sequences have,
+ * within the plan: the rows past the last sequence belong to none. */
+CDL_MUST_USE cdl_status encoder_load_batch(model_encoder *encoder, cdl_queue *queue,
+                                           const encoder_token_batch *batch,
+                                           encoder_pass_kind kind);
+
+/* The same in training for encoders over one body, a batch each. The first of them leads: its forward
+ * and backward passes are those of all members, and frozen layers are computed for all rows at
+ * once. */
 CDL_MUST_USE cdl_status encoder_load_joint(model_encoder *const *encoders, size_t count,
                                            cdl_queue *queue, const encoder_token_batch *batches);
 
-/* Logits [sequences, labels] of the loaded batch: a view that holds until the next forward. With
- * `training`, dropout draws from `step` (a U8 tensor with a cdl_step_record) and what the backward
- * pass needs is kept. */
+/* Logits [sequences, labels] of the loaded batch: a view that holds until the next load. In training,
+ * dropout draws from `step` (a U8 tensor with a cdl_step_record); in an evaluation nothing is
+ * dropped. */
 cdl_tensor encoder_forward(model_encoder *encoder, cdl_queue *queue,
-                           const encoder_dropout_rates *dropout, cdl_tensor step, bool training);
+                           const encoder_dropout_rates *dropout, cdl_tensor step);
 /* A training pass for all encoders of the batches that encoder_load_joint loaded under `leader`,
  * each with its own dropout and step [count]. */
 void encoder_forward_joint(model_encoder *leader, cdl_queue *queue,
                            const encoder_dropout_rates *dropout, const cdl_tensor *step);
-/* From now on an evaluation leaves in `states`, [layers, sequences, hidden] as far as planned, what
- * each block gives for the first tokens of the batch; after no tensor, no more. */
+/* Later evaluations store every block's output for each sequence's first token in `states`
+ * [layers, sequences as planned, hidden]. An absent tensor ends that. */
 void encoder_capture_hidden(model_encoder *encoder, cdl_tensor states);
 /* The same logits again. */
 cdl_tensor encoder_logits(const model_encoder *encoder);
 /* Where the loss writes its gradient, [sequences, labels]. */
 cdl_tensor encoder_d_logits(const model_encoder *encoder);
-/* Adds to the gradients of every trained parameter and of every module's A and B. After a training
- * forward; of a joint one, to those of every encoder. */
+/* Adds to the gradients of every trained parameter and of every delta's terms. After a training
+ * forward; of a joint one, to those of every member. */
 void encoder_backward(model_encoder *encoder, cdl_queue *queue);
 
 /* Floating-point operations of the matrix products that a step (with `training`, backward pass

@@ -49,7 +49,7 @@ static bool is_pooler(const model_encoder *e, const encoder_parameter *p)
 static bool is_adapted_weight(const model_encoder *e, const encoder_parameter *p)
 {
   for (size_t i = 0; i < e->module_count; i++)
-    if (cdl_tensor_present(e->modules[i].delta.a) &&
+    if (cdl_tensor_present(e->modules[i].delta.low_rank.a) &&
         e->modules[i].weight.buffer == p->value.buffer &&
         e->modules[i].weight.offset == p->value.offset)
       return true;

@@ -18,9 +18,9 @@ typedef struct {
   int dimensions; /* 1 or 2, as the file's shape */
   cdl_tensor value, gradient;
   encoder_parameter_role role;
-  float rate;   /* multiplies the learning rate */
-  bool trained; /* gets a gradient, an optimizer's state and a place in the saved adapter */
-  bool shared;  /* other encoders read it too: not to be trained */
+  float lr_scale; /* multiplies the learning rate */
+  bool trained;   /* gets a gradient, an optimizer's state and a place in the saved adapter */
+  bool shared;    /* other encoders read it too: not to be trained */
 } encoder_parameter;
 
 #endif

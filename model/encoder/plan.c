@@ -36,18 +36,18 @@ static encoder_batch_limits together(const encoder_batch_limits *batches, size_t
 /* Tensors of one block. What the backward pass will not read shares memory with the other blocks
  * (`shared`); `out` and `in` alternate between two places there, since one is written while the
  * other is read. */
-static void lay_out_block(lane_list lanes, block_activations *a, int layer, int32_t tokens,
+static void lay_out_block(member_list members, block_activations *a, int layer, int32_t tokens,
                           int32_t rows, bool keep, size_t *kept, size_t *shared_used)
 {
-  const model_encoder *e = lanes.encoder[0];
+  const model_encoder *e = members.encoder[0];
   cdl_buffer *m = e->memory->arena;
   const block_weights *w = &e->blocks[layer];
   const int64_t hidden = e->config.hidden_size, intermediate = e->config.intermediate_size;
   size_t *own = keep ? kept : shared_used;
   /* Scratch in any case where nothing trained reads it. */
-  size_t *context = keep && projection_trained(lanes, &w->attention_out) ? kept : shared_used;
-  size_t *normed = keep && projection_trained(lanes, &w->intermediate) ? kept : shared_used;
-  size_t *activated = keep && projection_trained(lanes, &w->output) ? kept : shared_used;
+  size_t *context = keep && projection_trained(members, &w->attention_out) ? kept : shared_used;
+  size_t *normed = keep && projection_trained(members, &w->intermediate) ? kept : shared_used;
+  size_t *activated = keep && projection_trained(members, &w->output) ? kept : shared_used;
 
   a->qkv = take(own, m, tokens, 3 * hidden);
   a->context = take(context, m, tokens, hidden);
@@ -80,7 +80,7 @@ static void lay_out_backward(const model_encoder *e, activations *a, int32_t tok
     a->d_embedded = take(used, m, tokens, e->config.embedding_size);
 }
 
-/* ---- What each lane keeps ---- */
+/* ---- What each member keeps ---- */
 
 static bool is_dropped(const encoder_module *module)
 {
@@ -89,16 +89,16 @@ static bool is_dropped(const encoder_module *module)
 
 static bool is_paired(const encoder_module *module)
 {
-  return module != NULL && cdl_tensor_present(module->delta.pair);
+  return module != NULL && cdl_tensor_present(module->delta.pair.value);
 }
 
-/* Of all lanes' modules that `holds` picks, the widest input. */
-static int64_t widest_input(lane_list lanes, module_predicate *holds)
+/* Of all members' modules that `holds` picks, the widest input. */
+static int64_t widest_input(member_list members, module_predicate *holds)
 {
   int64_t widest = 0;
-  for (size_t l = 0; l < lanes.count; l++)
-    for (size_t i = 0; i < lanes.encoder[l]->module_count; i++) {
-      const encoder_module *module = &lanes.encoder[l]->modules[i];
+  for (size_t l = 0; l < members.count; l++)
+    for (size_t i = 0; i < members.encoder[l]->module_count; i++) {
+      const encoder_module *module = &members.encoder[l]->modules[i];
       if (holds(module) && module->weight.size[3] > widest)
         widest = module->weight.size[3];
     }
@@ -106,12 +106,12 @@ static int64_t widest_input(lane_list lanes, module_predicate *holds)
 }
 
 /* Of one projection's layers together. */
-static int64_t widest_gained_output(lane_list lanes)
+static int64_t widest_gained_output(member_list members)
 {
   int64_t widest = 0;
-  for (size_t l = 0; l < lanes.count; l++)
-    for (size_t i = 0; i < lanes.encoder[l]->module_count; i++) {
-      const encoder_module *module = &lanes.encoder[l]->modules[i];
+  for (size_t l = 0; l < members.count; l++)
+    for (size_t i = 0; i < members.encoder[l]->module_count; i++) {
+      const encoder_module *module = &members.encoder[l]->modules[i];
       const int64_t layers = module->layer >= 0 && module->kind <= MODEL_VALUE ? 3 : 1;
       if (module_gained(module) && layers * module->weight.size[2] > widest)
         widest = layers * module->weight.size[2];
@@ -127,11 +127,12 @@ bool encoder_paired(const model_encoder *e)
   return false;
 }
 
-static adapter_scratch take_scratch(lane_list lanes, int32_t tokens, bool training, size_t *used)
+static adapter_scratch take_scratch(member_list members, int32_t tokens, bool training,
+                                    size_t *used)
 {
-  cdl_buffer *m = lanes.encoder[0]->memory->arena;
-  const int64_t dropped = widest_input(lanes, is_dropped), gained = widest_gained_output(lanes),
-                paired = widest_input(lanes, is_paired);
+  cdl_buffer *m = members.encoder[0]->memory->arena;
+  const int64_t dropped = widest_input(members, is_dropped), gained = widest_gained_output(members),
+                paired = widest_input(members, is_paired);
   adapter_scratch s = {0};
   if (training && dropped > 0) {
     s.dropped = take(used, m, tokens, dropped);
@@ -151,71 +152,71 @@ static module_activations take_module(size_t *used, cdl_buffer *m, const encoder
   if (!module_adapted(module))
     return a;
   const encoder_delta *d = &module->delta;
-  a.hidden = take(used, m, rows, d->a.size[2]);
-  if (cdl_tensor_present(d->gain))
+  a.hidden = take(used, m, rows, d->low_rank.a.size[2]);
+  if (cdl_tensor_present(d->gain.value))
     a.ungained = take(used, m, rows, module->weight.size[2]);
-  if (cdl_tensor_present(d->pair))
+  if (cdl_tensor_present(d->pair.value))
     a.products = take(used, m, rows, 1);
   return a;
 }
 
 /* Attention's sums and the adapter's part of one block. */
-static void lay_out_lane_block(model_encoder *lane, int layer, const encoder_batch_limits *batch,
-                               bool assign, size_t *used)
+static void lay_out_member_block(model_encoder *member, int layer,
+                                 const encoder_batch_limits *batch, bool assign, size_t *used)
 {
-  cdl_buffer *m = lane->memory->arena;
-  const bool last = layer == lane->config.layers - 1;
-  const cdl_tensor log_sum = take(used, m, lane->config.heads, batch->tokens);
+  cdl_buffer *m = member->memory->arena;
+  const bool last = layer == member->config.layers - 1;
+  const cdl_tensor log_sum = take(used, m, member->config.heads, batch->tokens);
   if (assign)
-    lane->own.log_sum[layer] = log_sum;
+    member->own.log_sum[layer] = log_sum;
   for (int kind = 0; kind < MODEL_MODULES_PER_BLOCK; kind++) {
     const int index = layer * MODEL_MODULES_PER_BLOCK + kind;
     const int64_t rows = last && kind > MODEL_VALUE ? batch->sequences : batch->tokens;
-    const module_activations a = take_module(used, m, &lane->modules[index], rows);
+    const module_activations a = take_module(used, m, &member->modules[index], rows);
     if (assign)
-      lane->own.module[index] = a;
+      member->own.module[index] = a;
   }
 }
 
-static void lay_out_outside(model_encoder *lane, const encoder_module *module, int64_t rows,
+static void lay_out_outside(model_encoder *member, const encoder_module *module, int64_t rows,
                             bool assign, size_t *used)
 {
-  const module_activations a = take_module(used, lane->memory->arena, module, rows);
+  const module_activations a = take_module(used, member->memory->arena, module, rows);
   if (assign && module != NULL)
-    lane->own.module[module - lane->modules] = a;
+    member->own.module[module - member->modules] = a;
 }
 
-/* All else that a lane has of its own. */
-static void lay_out_lane(model_encoder *lane, const encoder_batch_limits *batch, bool training,
-                         bool assign, size_t *used)
+/* All else that a member has of its own. */
+static void lay_out_member(model_encoder *member, const encoder_batch_limits *batch, bool training,
+                           bool assign, size_t *used)
 {
-  cdl_buffer *m = lane->memory->arena;
-  const int64_t hidden = lane->config.hidden_size, sequences = batch->sequences;
-  own_activations a = {.log_sum = lane->own.log_sum, .module = lane->own.module};
-  lay_out_outside(lane, lane->project.module[0], batch->tokens, assign, used);
+  cdl_buffer *m = member->memory->arena;
+  const int64_t hidden = member->config.hidden_size, sequences = batch->sequences;
+  own_activations a = {.log_sum = member->own.log_sum, .module = member->own.module};
+  lay_out_outside(member, member->project.module[0], batch->tokens, assign, used);
   a.head_input = take(used, m, sequences, hidden);
   a.pooled_pre = take(used, m, sequences, hidden);
   a.pooled = take(used, m, sequences, hidden);
-  a.logits = take(used, m, sequences, lane->labels);
-  lay_out_outside(lane, lane->head_dense.module[0], sequences, assign, used);
+  a.logits = take(used, m, sequences, member->labels);
+  lay_out_outside(member, member->head_dense.module[0], sequences, assign, used);
   if (training) {
-    a.d_logits = take(used, m, sequences, lane->labels);
+    a.d_logits = take(used, m, sequences, member->labels);
     a.d_pooled = take(used, m, sequences, hidden);
   }
   if (assign)
-    lane->own = a;
+    member->own = a;
 }
 
 /* ---- All of it ---- */
 
 /* One walk over the blocks, kept tensors from `*used` on, scratch from `shared` on; the end of the
  * scratch. */
-static size_t lay_out_blocks(lane_list lanes, const encoder_batch_limits *batches, bool training,
-                             cdl_tensor in, const cdl_tensor alternating[2], size_t *used,
-                             size_t shared, bool assign)
+static size_t lay_out_blocks(member_list members, const encoder_batch_limits *batches,
+                             bool training, cdl_tensor in, const cdl_tensor alternating[2],
+                             size_t *used, size_t shared, bool assign)
 {
-  model_encoder *e = lanes.encoder[0];
-  const encoder_batch_limits all = together(batches, lanes.count);
+  model_encoder *e = members.encoder[0];
+  const encoder_batch_limits all = together(batches, members.count);
   const int layers = (int)e->config.layers;
   size_t scratch_end = shared;
   for (int l = 0; l < layers; l++) {
@@ -223,10 +224,10 @@ static size_t lay_out_blocks(lane_list lanes, const encoder_batch_limits *batche
     const int32_t rows = last ? all.sequences : all.tokens;
     size_t scratch = shared;
     block_activations a = {.in = in};
-    lay_out_block(lanes, &a, l, all.tokens, rows, keep, used, &scratch);
-    for (size_t k = 0; k < lanes.count; k++)
-      lay_out_lane_block(lanes.encoder[k], l, &batches[k], assign, keep ? used : &scratch);
-    if (!last && training && projection_trained(lanes, &e->blocks[l + 1].qkv))
+    lay_out_block(members, &a, l, all.tokens, rows, keep, used, &scratch);
+    for (size_t k = 0; k < members.count; k++)
+      lay_out_member_block(members.encoder[k], l, &batches[k], assign, keep ? used : &scratch);
+    if (!last && training && projection_trained(members, &e->blocks[l + 1].qkv))
       a.out = take(used, e->memory->arena, rows, e->config.hidden_size);
     else
       a.out = cdl_tensor_rows(alternating[(l + 1) % 2], 0, rows);
@@ -239,11 +240,11 @@ static size_t lay_out_blocks(lane_list lanes, const encoder_batch_limits *batche
   return scratch_end;
 }
 
-size_t encoder_lay_out(lane_list lanes, const encoder_batch_limits *batches, bool training,
+size_t encoder_lay_out(member_list members, const encoder_batch_limits *batches, bool training,
                        bool assign)
 {
-  model_encoder *e = lanes.encoder[0];
-  const encoder_batch_limits all = together(batches, lanes.count);
+  model_encoder *e = members.encoder[0];
+  const encoder_batch_limits all = together(batches, members.count);
   const int64_t hidden = e->config.hidden_size;
   cdl_buffer *m = e->memory->arena;
   activations a = {.block = e->act.block};
@@ -254,23 +255,23 @@ size_t encoder_lay_out(lane_list lanes, const encoder_batch_limits *batches, boo
     a.embedded = take(&used, m, all.tokens, e->config.embedding_size);
   a.mean = take_vector(&used, m, all.tokens);
   a.rstd = take_vector(&used, m, all.tokens);
-  for (size_t k = 0; k < lanes.count; k++)
-    lay_out_lane(lanes.encoder[k], &batches[k], training, assign, &used);
-  const adapter_scratch scratch = take_scratch(lanes, all.tokens, training, &used);
-  for (size_t k = 0; assign && k < lanes.count; k++)
-    lanes.encoder[k]->own.scratch = scratch;
+  for (size_t k = 0; k < members.count; k++)
+    lay_out_member(members.encoder[k], &batches[k], training, assign, &used);
+  const adapter_scratch scratch = take_scratch(members, all.tokens, training, &used);
+  for (size_t k = 0; assign && k < members.count; k++)
+    members.encoder[k]->own.scratch = scratch;
 
   /* `in` of a block is `out` of the one before; where a block's q, k and v are frozen and bare,
    * nothing reads it later. */
   const cdl_tensor alternating[2] = {take(&used, m, all.tokens, hidden),
                                      take(&used, m, all.tokens, hidden)};
-  const cdl_tensor in = training && projection_trained(lanes, &e->blocks[0].qkv)
+  const cdl_tensor in = training && projection_trained(members, &e->blocks[0].qkv)
                             ? take(&used, m, all.tokens, hidden)
                             : alternating[0];
   /* Scratch lies behind everything kept, whose end the first walk finds. */
   size_t kept_end = used;
-  lay_out_blocks(lanes, batches, training, in, alternating, &kept_end, 0, false);
-  used = lay_out_blocks(lanes, batches, training, in, alternating, &used, kept_end, assign);
+  lay_out_blocks(members, batches, training, in, alternating, &kept_end, 0, false);
+  used = lay_out_blocks(members, batches, training, in, alternating, &used, kept_end, assign);
   if (training && e->body_reached)
     lay_out_backward(e, &a, all.tokens, all.sequences, &used);
   if (assign)
@@ -280,23 +281,23 @@ size_t encoder_lay_out(lane_list lanes, const encoder_batch_limits *batches, boo
 
 /* ---- What the backward pass reaches ---- */
 
-void encoder_find_reach(lane_list lanes)
+void encoder_find_reach(member_list members)
 {
-  model_encoder *e = lanes.encoder[0];
+  model_encoder *e = members.encoder[0];
   bool below = norm_trained(e->embedding_norm);
   for (int t = 0; t < EMBEDDING_TABLES; t++)
     below = below || (e->tables[t] != NULL && e->tables[t]->trained);
   e->embeddings_trained = below;
-  below = below || projection_trained(lanes, &e->project);
+  below = below || projection_trained(members, &e->project);
   e->project_reached = e->project.module_count > 0 && below;
   for (int l = 0; l < e->config.layers; l++) {
     block_weights *w = &e->blocks[l];
     w->below_qkv = below;
-    w->below_attention_out = below = below || projection_trained(lanes, &w->qkv);
-    w->below_attention_norm = below = below || projection_trained(lanes, &w->attention_out);
+    w->below_attention_out = below = below || projection_trained(members, &w->qkv);
+    w->below_attention_norm = below = below || projection_trained(members, &w->attention_out);
     w->below_intermediate = below = below || norm_trained(w->attention_norm);
-    w->below_output = below = below || projection_trained(lanes, &w->intermediate);
-    w->below_output_norm = below = below || projection_trained(lanes, &w->output);
+    w->below_output = below = below || projection_trained(members, &w->intermediate);
+    w->below_output_norm = below = below || projection_trained(members, &w->output);
     w->reached = below = below || norm_trained(w->output_norm);
   }
   e->body_reached = below;
@@ -329,7 +330,7 @@ static cdl_status make_all_single_weights(model_encoder *e, cdl_queue *q)
 
 static void release_single_weights(projection *p)
 {
-  for (int i = 0; i < SITES_PER_PROJECTION; i++) {
+  for (int i = 0; i < MODULES_PER_PROJECTION; i++) {
     cdl_weight_destroy(p->own.single[i]);
     p->own.single[i] = NULL;
   }
@@ -379,8 +380,8 @@ static int32_t larger(int32_t a, int32_t b)
 size_t encoder_activation_bytes(const model_encoder *encoder, encoder_batch_limits limits,
                                 bool training)
 {
-  model_encoder copy = *encoder, *const lane = &copy;
-  const lane_list alone = {&lane, 1};
+  model_encoder copy = *encoder, *const member = &copy;
+  const member_list alone = {&member, 1};
   encoder_find_reach(alone); /* what is trained may have changed since the last plan */
   return encoder_lay_out(alone, &limits, training, false) * sizeof(float);
 }
@@ -442,7 +443,7 @@ cdl_status encoder_plan_joint(model_encoder *const *encoders, size_t count, cdl_
   size_t elements = 0, staging = 0, together_staged = 0, keys = 0;
   for (size_t k = count; k-- > 0;) {
     model_encoder *e = encoders[k];
-    const lane_list alone = {&encoders[k], 1};
+    const member_list alone = {&encoders[k], 1};
     encoder_find_reach(alone);
     CDL_TRY(make_all_single_weights(e, queue));
     e->limits =
@@ -456,10 +457,10 @@ cdl_status encoder_plan_joint(model_encoder *const *encoders, size_t count, cdl_
     if (e->embeddings_trained)
       keys = larger_size(keys, (size_t)e->limits.tokens);
   }
-  const lane_list lanes = {encoders, count};
-  encoder_find_reach(lanes);
+  const member_list members = {encoders, count};
+  encoder_find_reach(members);
   if (together(training, count).tokens > 0)
-    elements = larger_size(elements, encoder_lay_out(lanes, training, true, false));
+    elements = larger_size(elements, encoder_lay_out(members, training, true, false));
   return reserve(encoders[0], elements, larger_size(staging, together_staged), keys);
 }
 

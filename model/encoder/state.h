@@ -1,26 +1,26 @@
 /* The encoder's own view of itself: weights, activations and the loaded batch. Private to
- * encoder*.c. */
+ * the encoder. */
 #ifndef CONDLORA_MODEL_ENCODER_STATE_H
 #define CONDLORA_MODEL_ENCODER_STATE_H
 
 #include "model/encoder/encoder.h"
 #include "model/files/family.h"
 
-enum { SITES_PER_PROJECTION = 3 };
+enum { MODULES_PER_PROJECTION = 3 };
 
 /* A projection's weights as the backend likes them. */
 typedef struct {
-  cdl_weight *stacked;                      /* [Σ out, in] */
-  cdl_weight *single[SITES_PER_PROJECTION]; /* made only where needs_single says so */
+  cdl_weight *stacked;                        /* [Σ out, in] */
+  cdl_weight *single[MODULES_PER_PROJECTION]; /* made only where needs_single says so */
 } packed_weights;
 
 /* One or several linear layers with the same input, computed as one: query, key and value, or a
  * single one. */
 typedef struct {
   int module_count;
-  encoder_parameter *weight[SITES_PER_PROJECTION], *bias[SITES_PER_PROJECTION];
-  encoder_module *module[SITES_PER_PROJECTION]; /* NULL where no adapter can reach (the head) */
-  cdl_tensor stacked_bias;                      /* [Σ out] */
+  encoder_parameter *weight[MODULES_PER_PROJECTION], *bias[MODULES_PER_PROJECTION];
+  encoder_module *module[MODULES_PER_PROJECTION]; /* NULL where no adapter can reach (the head) */
+  cdl_tensor stacked_bias;                        /* [Σ out] */
   packed_weights own;
   packed_weights *packed; /* `own`, or the base's */
 } projection;
@@ -108,7 +108,7 @@ typedef struct {
   /* Where there are pairs: for each token the row of its sequence's first one, [tokens], and the
    * rows of all sequences, counted up. */
   cdl_tensor own_first_rows, own_rows;
-  scatter_plan words, places, kinds, firsts;
+  scatter_plan word, position, token_type, firsts;
 } loaded_batch;
 
 enum { EMBEDDING_WORD, EMBEDDING_POSITION, EMBEDDING_TYPE, EMBEDDING_TABLES };
@@ -118,7 +118,10 @@ enum { EMBEDDING_WORD, EMBEDDING_POSITION, EMBEDDING_TYPE, EMBEDDING_TABLES };
 typedef struct {
   model_encoder *const *encoder;
   size_t count;
-} lane_list;
+} member_list;
+
+/* Rows of an activation: one a token, or one a sequence. */
+typedef enum { ROWS_TOKENS, ROWS_SEQUENCES } row_kind;
 
 /* Memory of passes: one for all encoders over a body. */
 typedef struct {
@@ -161,13 +164,13 @@ struct model_encoder {
   encoder_batch_limits limits; /* of both plans */
 
   /* Of the batches loaded last, this encoder leading. */
-  model_encoder *lanes[ENCODER_JOINT_MAX];
-  size_t lane_count;
-  cdl_tensor indices[EMBEDDING_TABLES];                   /* [tokens of all lanes] */
-  bool embeddings_trained, project_reached, body_reached; /* by any lane */
-  activations act;                                        /* laid out anew for each load */
+  model_encoder *members[ENCODER_JOINT_MAX];
+  size_t member_count;
+  cdl_tensor indices[EMBEDDING_TABLES];                   /* [tokens of all members] */
+  bool embeddings_trained, project_reached, body_reached; /* by any member */
+  activations act;                                        /* laid out by each load */
 
-  /* Of its own batch, and the forward pass over it under way or just done. */
+  /* Of its own batch, and the passes over it. */
   loaded_batch batch;
   own_activations own;
   bool training;
@@ -175,30 +178,35 @@ struct model_encoder {
   cdl_tensor step;
 };
 
-static inline lane_list all_lanes(const model_encoder *leader)
+static inline member_list all_members(const model_encoder *leader)
 {
-  return (lane_list){leader->lanes, leader->lane_count};
+  return (member_list){leader->members, leader->member_count};
 }
 
-/* encoder_plan.c */
+static inline int64_t member_row_count(const model_encoder *member, row_kind rows)
+{
+  return rows == ROWS_TOKENS ? member->batch.packing.tokens : member->batch.packing.sequences;
+}
 
-/* Lays the activations of one batch a lane, `batches` [count], out in the arena; the elements they
+/* plan.c */
+
+/* Lays the activations of one batch a member, `batches` [count], out in the arena; the elements they
  * take. Without `assign` nothing is changed but the count. */
-size_t encoder_lay_out(lane_list lanes, const encoder_batch_limits *batches, bool training,
+size_t encoder_lay_out(member_list members, const encoder_batch_limits *batches, bool training,
                        bool assign);
-/* What the backward pass of these lanes reaches, into the first one's flags. */
-void encoder_find_reach(lane_list lanes);
+/* What the backward pass of these members reaches, into the first one's flags. */
+void encoder_find_reach(member_list members);
 bool encoder_paired(const model_encoder *encoder);
 /* Room for what merging replaces. */
 cdl_status encoder_reserve_merge(pass_memory *memory, cdl_backend *backend, size_t elements);
 void encoder_release_memory(pass_memory *memory);
 
-/* encoder_load.c: initial values of a fresh head and pooler, before they are packed. */
+/* load.c: initial values of a fresh head and pooler, before they are packed. */
 cdl_status encoder_draw_fresh(model_encoder *encoder, cdl_queue *queue, uint64_t seed);
 
 static inline bool module_adapted(const encoder_module *module)
 {
-  return module != NULL && cdl_tensor_present(module->delta.a);
+  return module != NULL && cdl_tensor_present(module->delta.low_rank.a);
 }
 
 static inline bool drops_base(const encoder_module *module)
@@ -208,7 +216,7 @@ static inline bool drops_base(const encoder_module *module)
 
 static inline bool module_gained(const encoder_module *module)
 {
-  return module_adapted(module) && cdl_tensor_present(module->delta.gain);
+  return module_adapted(module) && cdl_tensor_present(module->delta.gain.value);
 }
 
 /* Whether in training the gain's input is another than the frozen path's. */
@@ -223,21 +231,21 @@ static inline bool needs_single(const encoder_module *module)
   return drops_base(module) || gain_is_parted(module);
 }
 
-/* A lane's own module at the place of layer i of the leader's projection `p`; NULL in the head. */
-static inline encoder_module *lane_module(const model_encoder *leader, const model_encoder *lane,
-                                          const projection *p, int i)
+/* A member's own module at the place of layer i of the leader's projection `p`; NULL in the head. */
+static inline encoder_module *member_module(const model_encoder *leader,
+                                            const model_encoder *member, const projection *p, int i)
 {
-  return p->module[i] != NULL ? &lane->modules[p->module[i] - leader->modules] : NULL;
+  return p->module[i] != NULL ? &member->modules[p->module[i] - leader->modules] : NULL;
 }
 
 typedef bool module_predicate(const encoder_module *module);
 
-/* Whether it holds for any lane's module of a projection. */
-static inline bool any_module(lane_list lanes, const projection *p, module_predicate *holds)
+/* Whether it holds for any member's module of a projection. */
+static inline bool any_module(member_list members, const projection *p, module_predicate *holds)
 {
-  for (size_t l = 0; l < lanes.count; l++)
+  for (size_t l = 0; l < members.count; l++)
     for (int i = 0; i < p->module_count; i++)
-      if (holds(lane_module(lanes.encoder[0], lanes.encoder[l], p, i)))
+      if (holds(member_module(members.encoder[0], members.encoder[l], p, i)))
         return true;
   return false;
 }
@@ -250,13 +258,13 @@ static inline bool projection_base_trained(const projection *p)
   return false;
 }
 
-/* Of a projection in the body, or of one lane's head. */
-static inline bool projection_trained(lane_list lanes, const projection *p)
+/* Of a projection in the body, or of one member's head. */
+static inline bool projection_trained(member_list members, const projection *p)
 {
   for (int i = 0; i < p->module_count; i++)
     if (p->bias[i]->trained)
       return true;
-  return any_module(lanes, p, module_adapted) || projection_base_trained(p);
+  return any_module(members, p, module_adapted) || projection_base_trained(p);
 }
 
 static inline bool norm_trained(norm_weights n)

@@ -28,7 +28,7 @@ static encoder_parameter *add_parameter(builder *b, encoder_parameter_role role,
                                         int64_t columns, const char *prefix, const char *name)
 {
   encoder_parameter *p = &b->encoder->parameters[b->encoder->parameter_count++];
-  *p = (encoder_parameter){.dimensions = columns > 0 ? 2 : 1, .role = role, .rate = 1};
+  *p = (encoder_parameter){.dimensions = columns > 0 ? 2 : 1, .role = role, .lr_scale = 1};
   join(p->name, prefix, name);
   p->value = columns > 0 ? cdl_tensor_2d(NULL, CDL_DTYPE_F32, b->used, rows, columns)
                          : cdl_tensor_1d(NULL, CDL_DTYPE_F32, b->used, rows);
@@ -156,7 +156,7 @@ static void add_head(builder *b)
 /* `base`: the same projection where it is packed already, NULL: it is not. */
 static cdl_status finish_projection(cdl_queue *q, projection *p, projection *base)
 {
-  cdl_tensor sources[SITES_PER_PROJECTION];
+  cdl_tensor sources[MODULES_PER_PROJECTION];
   for (int i = 0; i < p->module_count; i++) {
     sources[i] = p->weight[i]->value;
     if (p->module[i] != NULL)
@@ -174,9 +174,9 @@ static cdl_status finish_projection(cdl_queue *q, projection *p, projection *bas
 /* Lists parameters and modules, their memory still missing; the elements that they take. */
 static cdl_status list_parts(model_encoder *e, int64_t *elements)
 {
-  enum { PARAMETERS_PER_BLOCK = 16, PARAMETERS_OUTSIDE = 7 + 4, SITES_OUTSIDE = 2 };
+  enum { PARAMETERS_PER_BLOCK = 16, PARAMETERS_OUTSIDE = 7 + 4, MODULES_OUTSIDE = 2 };
   const size_t layers = (size_t)e->config.layers,
-               modules = layers * MODEL_MODULES_PER_BLOCK + SITES_OUTSIDE;
+               modules = layers * MODEL_MODULES_PER_BLOCK + MODULES_OUTSIDE;
   e->parameters = calloc(layers * PARAMETERS_PER_BLOCK + PARAMETERS_OUTSIDE, sizeof *e->parameters);
   e->modules = calloc(modules, sizeof *e->modules);
   e->blocks = calloc(layers, sizeof *e->blocks);
@@ -236,8 +236,8 @@ static model_encoder *allocate(cdl_queue *queue)
     return NULL;
   e->backend = cdl_queue_backend(queue);
   e->memory = &e->own_memory;
-  e->lanes[0] = e;
-  e->lane_count = 1;
+  e->members[0] = e;
+  e->member_count = 1;
   return e;
 }
 
@@ -342,7 +342,7 @@ bool encoder_same_body(const model_encoder *a, const model_encoder *b)
 static void release_packed(projection *p)
 {
   cdl_weight_destroy(p->own.stacked);
-  for (int i = 0; i < SITES_PER_PROJECTION; i++)
+  for (int i = 0; i < MODULES_PER_PROJECTION; i++)
     cdl_weight_destroy(p->own.single[i]);
 }
 
@@ -426,70 +426,4 @@ void encoder_weights_changed(model_encoder *e, cdl_queue *q, bool trained_only)
     update_projection(q, &e->project, trained_only);
   update_projection(q, &e->head_dense, trained_only);
   update_projection(q, &e->head_out, trained_only);
-}
-
-/* ---- Merging ---- */
-
-static int64_t adapted_elements(const model_encoder *e)
-{
-  int64_t elements = 0;
-  for (size_t i = 0; i < e->module_count; i++)
-    if (module_adapted(&e->modules[i]))
-      elements += cdl_tensor_elements(e->modules[i].weight);
-  return elements;
-}
-
-static cdl_tensor saved_weight(const model_encoder *e, const encoder_module *module,
-                               int64_t *offset)
-{
-  cdl_tensor saved = cdl_tensor_2d(e->memory->merge_buffer, CDL_DTYPE_F32, *offset,
-                                   module->weight.size[2], module->weight.size[3]);
-  *offset += cdl_tensor_elements(saved);
-  return saved;
-}
-
-/* [n] as the one column of a matrix. */
-static cdl_tensor as_column(cdl_tensor t)
-{
-  return cdl_tensor_2d(t.buffer, CDL_DTYPE_F32, t.offset, cdl_tensor_elements(t), 1);
-}
-
-bool encoder_merges_whole(const model_encoder *e)
-{
-  for (size_t i = 0; i < e->module_count; i++)
-    if (cdl_tensor_present(e->modules[i].delta.pair))
-      return false;
-  return true;
-}
-
-cdl_status encoder_merge(model_encoder *e, cdl_queue *q)
-{
-  CDL_TRY(encoder_reserve_merge(e->memory, e->backend, (size_t)adapted_elements(e)));
-  int64_t offset = 0;
-  for (size_t i = 0; i < e->module_count; i++) {
-    encoder_module *module = &e->modules[i];
-    if (!module_adapted(module))
-      continue;
-    cdl_copy(q, CDL_ARGS(copy, .out = saved_weight(e, module, &offset), .x = module->weight));
-    cdl_gemm(q, CDL_ARGS(gemm, .out = module->weight, .a = module->delta.b, .b = module->delta.a,
-                         .alpha = module->delta.scale, .beta = 1));
-    if (cdl_tensor_present(module->delta.gain))
-      cdl_binary(q, CDL_ARGS(binary, .out = module->weight, .x = module->weight,
-                             .y = as_column(module->delta.gain), .function = CDL_BINARY_MULTIPLY));
-  }
-  encoder_weights_changed(e, q, false);
-  e->merged = true;
-  return CDL_STATUS_OK;
-}
-
-void encoder_unmerge(model_encoder *e, cdl_queue *q)
-{
-  int64_t offset = 0;
-  for (size_t i = 0; i < e->module_count; i++) {
-    encoder_module *module = &e->modules[i];
-    if (module_adapted(module))
-      cdl_copy(q, CDL_ARGS(copy, .out = module->weight, .x = saved_weight(e, module, &offset)));
-  }
-  encoder_weights_changed(e, q, false);
-  e->merged = false;
 }

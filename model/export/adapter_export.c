@@ -41,7 +41,7 @@ static cdl_status check(const model_adapter *a, const adapter_config *config)
                     "the adapter's initial values have changed the base (init_lora_weights); PEFT "
                     "reads it as it is");
   for (size_t i = 0; i < a->module_count; i++)
-    if (cdl_tensor_present(a->modules[i]->delta.pair))
+    if (cdl_tensor_present(a->modules[i]->delta.pair.value))
       return cdl_fail(CDL_STATUS_UNSUPPORTED,
                       "use_x type2 multiplies tokens with each other: no LoRA holds it");
   return CDL_STATUS_OK;
@@ -51,7 +51,7 @@ static cdl_status check(const model_adapter *a, const adapter_config *config)
 static bool is_empty(const model_adapter *a)
 {
   for (size_t i = 0; i < a->module_count; i++)
-    if (cdl_tensor_present(a->modules[i]->delta.a))
+    if (cdl_tensor_present(a->modules[i]->delta.low_rank.a))
       return false;
   return true;
 }
@@ -119,7 +119,7 @@ static cdl_status set_modules(exported *e)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu adapted layers", a->module_count);
   c->rank = 0;
   for (size_t i = 0; i < a->module_count; i++) {
-    const encoder_delta *delta = &a->modules[i]->delta;
+    const encoder_low_rank_term *delta = &a->modules[i]->delta.low_rank;
     if (!cdl_tensor_present(delta->a))
       continue;
     const char *path = a->modules[i]->path;
@@ -222,7 +222,7 @@ static cdl_status take_tensors(exported *e)
     add_zeros(e, first->path, 'B', first->weight.size[2], 1);
   }
   for (size_t i = 0; i < a->module_count; i++) {
-    const encoder_delta *delta = &a->modules[i]->delta;
+    const encoder_low_rank_term *delta = &a->modules[i]->delta.low_rank;
     if (!cdl_tensor_present(delta->a))
       continue;
     add_factor(e, delta->a, a->modules[i]->path, 'A');
@@ -244,7 +244,7 @@ static cdl_status make_room(exported *e)
   const encoder_module *first = stand_in(a);
   size_t floats = (size_t)(first->weight.size[2] + first->weight.size[3]), largest = 1;
   for (size_t i = 0; i < a->module_count; i++) {
-    const encoder_delta *delta = &a->modules[i]->delta;
+    const encoder_low_rank_term *delta = &a->modules[i]->delta.low_rank;
     if (!cdl_tensor_present(delta->a))
       continue;
     const size_t down = (size_t)cdl_tensor_elements(delta->a),

@@ -382,7 +382,7 @@ static const mix methods = {
       0},
      {{NULL}, 0}}};
 
-/* Dropout on the frozen path too, where lanes that have it lie beside lanes that have not. */
+/* Dropout on the frozen path too, where members that have it lie beside members that have not. */
 static const mix reference = {
     "roberta-condlora-reference",
     {"compat=reference", "dropout=0.1"},

@@ -173,11 +173,11 @@ static cdl_status compare_logits(parity_case *c, const char *what, double bound,
       CDL_TRY(data_batch_fill(&evaluation.batch, session->train, evaluation.plan.rows + first, n,
                               session->first_position));
       const encoder_token_batch view = data_batch_view(&evaluation.batch);
-      CDL_TRY(encoder_load_batch(session->encoder, session->queue, &view));
+      CDL_TRY(encoder_load_batch(session->encoder, session->queue, &view, ENCODER_EVALUATION));
       float *part;
-      CDL_TRY(download(
-          session, encoder_forward(session->encoder, session->queue, &none, (cdl_tensor){0}, false),
-          &part));
+      CDL_TRY(download(session,
+                       encoder_forward(session->encoder, session->queue, &none, (cdl_tensor){0}),
+                       &part));
       for (size_t i = 0; i < n; i++)
         memcpy(logits + evaluation.plan.rows[first + i] * (size_t)session->labels,
                part + i * (size_t)session->labels, (size_t)session->labels * sizeof *part);

@@ -424,7 +424,7 @@ static void check_parts(adapter_init init)
   encoder_module *modules[SITES_MOST];
   size_t used = 0;
   for (size_t i = 0; i < encoder_module_count(encoder); i++)
-    if (cdl_tensor_present(encoder_modules(encoder)[i].delta.a) && used < SITES_MOST)
+    if (cdl_tensor_present(encoder_modules(encoder)[i].delta.low_rank.a) && used < SITES_MOST)
       modules[used++] = &encoder_modules(encoder)[i];
   ck_assert_uint_eq(used, count);
   ck_assert_uint_eq(used, SITES_MOST); /* "output.dense" is attention.output.dense's end too */
@@ -437,8 +437,8 @@ static void check_parts(adapter_init init)
                 .scale = adapter_module_at(adapter, i).scale,
                 .before = before[i],
                 .after = values_of(modules[i]->weight),
-                .a = values_of(modules[i]->delta.a),
-                .b = values_of(modules[i]->delta.b)};
+                .a = values_of(modules[i]->delta.low_rank.a),
+                .b = values_of(modules[i]->delta.low_rank.b)};
     for (int64_t k = 0; k < p.out * p.in; k++)
       ck_assert(fabs((double)p.after[k] + p.scale * product(&p, k / p.in, k % p.in) -
                      (double)p.before[k]) < 2e-5);
@@ -494,11 +494,11 @@ START_TEST(lora_plus_speeds_up_b_and_vectors)
   adapter_settings s = lora();
   s.lora_plus_ratio = 16;
   ok(create(s));
-  ck_assert(named(LAYER(0, "attention.self.query.lora_A.weight"))->rate == 1);
-  ck_assert(named(LAYER(0, "attention.self.query.lora_B.weight"))->rate == 16);
-  ck_assert(named("classifier.weight")->rate == 1 && named("classifier.bias")->rate == 16);
+  ck_assert(named(LAYER(0, "attention.self.query.lora_A.weight"))->lr_scale == 1);
+  ck_assert(named(LAYER(0, "attention.self.query.lora_B.weight"))->lr_scale == 16);
+  ck_assert(named("classifier.weight")->lr_scale == 1 && named("classifier.bias")->lr_scale == 16);
   ok(create(lora())); /* the head's rates are as they were */
-  ck_assert(named("classifier.bias")->rate == 1);
+  ck_assert(named("classifier.bias")->lr_scale == 1);
 }
 END_TEST
 

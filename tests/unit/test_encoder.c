@@ -101,8 +101,8 @@ static void run(const int32_t *ids, const int32_t *offsets, int32_t first)
                                      .longest = longest};
   const encoder_batch_limits limits = {TOKENS, SEQUENCES, longest};
   ok(encoder_plan(encoder, queue, limits, limits));
-  ok(encoder_load_batch(encoder, queue, &batch));
-  (void)encoder_forward(encoder, queue, &none, (cdl_tensor){0}, true);
+  ok(encoder_load_batch(encoder, queue, &batch, ENCODER_TRAINING));
+  (void)encoder_forward(encoder, queue, &none, (cdl_tensor){0});
   cdl_queue_upload(queue, encoder_d_logits(encoder), d_logits, sizeof d_logits);
   encoder_backward(encoder, queue);
   ok(cdl_queue_sync(queue));

@@ -5,116 +5,24 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "condlora/random.h"
-#include "model/adapter/adapter.h"
-#include "model/adapter/state.h"
 #include "tests/run_suite.h"
+#include "tests/unit/small_encoder.h"
 
-enum { SEQUENCES = 3, TOKENS = 9, LABELS = 2, RANK = 4, TENSORS_MOST = 64 };
-
-static const char *backend_name = "cpu";
-static cdl_backend *backend;
-static cdl_queue *queue;
-static model_encoder *encoder;
-static model_adapter *adapter;
-static cdl_buffer *step_buffer;
-
-static cdl_tensor step_tensor(void)
-{
-  return (cdl_tensor){
-      step_buffer,
-      0,
-      {1, 1, 1, sizeof(cdl_step_record)},
-      {sizeof(cdl_step_record), sizeof(cdl_step_record), sizeof(cdl_step_record), 1},
-      CDL_DTYPE_U8};
-}
-
-static void ok(cdl_status status)
-{
-  ck_assert_msg(status == CDL_STATUS_OK, "%s", cdl_error_message());
-}
-
-static void start(void)
-{
-  ok(cdl_backend_open(backend_name, NULL, &backend));
-  ok(cdl_queue_create(backend, &queue));
-  ok(cdl_buffer_create(backend, sizeof(cdl_step_record), &step_buffer));
-}
-
-static void stop(void)
-{
-  adapter_destroy(adapter);
-  encoder_destroy(encoder);
-  cdl_buffer_destroy(step_buffer);
-  cdl_queue_destroy(queue);
-  ok(cdl_backend_close(backend));
-  adapter = NULL;
-  encoder = NULL;
-}
-
-static void read_values(cdl_tensor t, float *values)
-{
-  cdl_queue_download(queue, values, t, (size_t)cdl_tensor_elements(t) * sizeof *values);
-  ok(cdl_queue_sync(queue));
-}
-
-static void write_values(cdl_tensor t, const float *values)
-{
-  cdl_queue_upload(queue, t, values, (size_t)cdl_tensor_elements(t) * sizeof *values);
-  ok(cdl_queue_sync(queue));
-}
-
-static float *memory_for(cdl_tensor t)
-{
-  float *values = calloc((size_t)cdl_tensor_elements(t) + 1, sizeof *values);
-  ck_assert_ptr_nonnull(values);
-  return values;
-}
-
-/* value = mean + deviation · N(0, 1) */
-static void draw(cdl_tensor t, uint32_t number, double mean, double deviation)
-{
-  cdl_random random = cdl_random_start(5, CDL_RANDOM_TEST, number, 0);
-  float *values = memory_for(t);
-  for (int64_t i = 0; i < cdl_tensor_elements(t); i++)
-    values[i] = (float)(mean + deviation * cdl_random_normal(&random));
-  write_values(t, values);
-  free(values);
-}
-
-static void make_encoder(int64_t hidden, int64_t layers)
-{
-  const model_config config = {.family = MODEL_FAMILY_ROBERTA,
-                               .vocabulary_size = 20,
-                               .hidden_size = hidden,
-                               .layers = layers,
-                               .heads = 3,
-                               .intermediate_size = 17,
-                               .position_count = 16,
-                               .type_count = 1,
-                               .layer_norm_epsilon = 1e-5,
-                               .activation = CDL_ACTIVATION_GELU};
-  ok(encoder_create(queue, &config, LABELS, &encoder));
-  for (size_t i = 0; i < encoder_parameter_count(encoder); i++) {
-    const encoder_parameter *p = &encoder_parameters(encoder)[i];
-    const bool gain = p->role == ENCODER_ROLE_NORM && strstr(p->name, "weight") != NULL;
-    draw(p->value, (uint32_t)i, gain ? 1 : 0, p->dimensions == 2 ? 0.3 : 0.1);
-  }
-  encoder_weights_changed(encoder, queue, false);
-}
+enum { RANK = 4, TENSORS_MOST = 64 };
 
 typedef struct {
   const char *title, *method;
   const char *targets[4];
-  double use_dora, rank_min, frozen, use_x, x_scaling;
+  named_option options[NAMED_OPTIONS];
   double dropout;
+  double moved; /* deviation of what is added to the initial values; 0: 0.2 */
   bool hits_base, reference;
 } form;
 
 static cdl_status make_adapter(const form *f)
 {
-  const double options[ADAPTER_OPTIONS_MAX] = {f->use_dora, f->rank_min, f->frozen, f->use_x,
-                                               f->x_scaling > 0 ? f->x_scaling : 0.5};
+  double options[ADAPTER_OPTIONS_MAX];
+  fill_options(f->method, f->options, options);
   adapter_settings s = {.method = f->method,
                         .rank = RANK,
                         .alpha = 3,
@@ -136,51 +44,35 @@ static void make_moved_adapter(const form *f)
   ok(adapter_initialize(adapter, queue, 3));
   for (size_t i = 0; i < adapter->own_count; i++) {
     const encoder_parameter *p = &adapter->own[i];
-    float *before = memory_for(p->value), *noise = memory_for(p->value);
-    read_values(p->value, before);
-    draw(p->value, 1000 + (uint32_t)i, 0, 0.2);
-    read_values(p->value, noise);
+    float *before = values_of(p->value);
+    draw(p->value, 1000 + (uint32_t)i, 0, f->moved > 0 ? f->moved : 0.2);
+    float *noise = values_of(p->value);
     for (int64_t j = 0; j < cdl_tensor_elements(p->value); j++)
       noise[j] += before[j];
     write_values(p->value, noise);
     free(before);
     free(noise);
   }
-  const encoder_batch_limits limits = {.tokens = TOKENS, .sequences = SEQUENCES, .longest = 5};
-  ok(encoder_plan(encoder, queue, limits, limits));
-  static const int32_t ids[TOKENS] = {3, 7, 1, 19, 4, 4, 0, 11, 8};
-  static const int32_t positions[TOKENS] = {1, 2, 3, 1, 1, 2, 3, 4, 5}, types[TOKENS] = {0};
-  static const int32_t offsets[SEQUENCES + 1] = {0, 3, 4, 9}, examples[SEQUENCES] = {5, 0, 2};
-  const encoder_token_batch batch = {.ids = ids,
-                                     .positions = positions,
-                                     .types = types,
-                                     .offsets = offsets,
-                                     .examples = examples,
-                                     .sequences = SEQUENCES,
-                                     .tokens = TOKENS,
-                                     .longest = 5};
-  ok(encoder_load_batch(encoder, queue, &batch));
+  plan_batch();
 }
 
-static void logits_of(bool training, float logits[SEQUENCES * LABELS])
+static void evaluate(float logits[LOGITS])
 {
-  static const encoder_dropout_rates rates = {
-      .hidden = 0.1f, .attention = 0.1f, .classifier = 0.1f};
-  static const encoder_dropout_rates none = {0};
-  read_values(encoder_forward(encoder, queue, training ? &rates : &none, step_tensor(), training),
-              logits);
+  logits_of(ENCODER_EVALUATION, NULL, logits);
 }
 
 /* ---- Gradients ---- */
 
-static const float weights_of_logits[SEQUENCES * LABELS] = {0.7f, -1.1f, 0.4f, 0.9f, -0.6f, 1.3f};
+static const float weights_of_logits[LOGITS] = {0.7f, -1.1f, 0.4f, 0.9f, -0.6f, 1.3f};
 
 static double loss_of_present_values(void)
 {
-  float logits[SEQUENCES * LABELS];
+  float logits[LOGITS];
   double loss = 0;
-  logits_of(true, logits);
-  for (int i = 0; i < SEQUENCES * LABELS; i++)
+  static const encoder_dropout_rates rates = {
+      .hidden = 0.1f, .attention = 0.1f, .classifier = 0.1f};
+  logits_of(ENCODER_TRAINING, &rates, logits);
+  for (int i = 0; i < LOGITS; i++)
     loss += (double)logits[i] * (double)weights_of_logits[i];
   return loss;
 }
@@ -190,7 +82,7 @@ static double loss_of_present_values(void)
 static void keep_gains(float *gains[TENSORS_MOST], bool back)
 {
   for (size_t i = 0; i < adapter->module_count; i++) {
-    const cdl_tensor gain = adapter->modules[i]->delta.gain;
+    const cdl_tensor gain = adapter->modules[i]->delta.gain.value;
     if (!cdl_tensor_present(gain))
       return;
     if (back)
@@ -256,51 +148,55 @@ static const form forms[] = {
     {"bitfit", "bitfit", .dropout = 0},
     {"full", "full", .dropout = 0},
     {"none", "none", .dropout = 0},
-    {"dora", "lora", {"query", "value", "intermediate.dense"}, .use_dora = 1},
-    {"dora, dropout", "lora", {"query", "dense"}, .use_dora = 1, .dropout = 0.3},
+    {"dora", "lora", {"query", "value", "intermediate.dense"}, .options = {{"use_dora", 1}}},
+    {"dora, dropout", "lora", {"query", "dense"}, .dropout = 0.3, .options = {{"use_dora", 1}}},
     {"condlora dora, dropout on the base",
      "condlora",
      {"query", "key"},
-     .use_dora = 1,
      .dropout = 0.3,
-     .hits_base = true},
+     .hits_base = true,
+     .options = {{"use_dora", 1}}},
     {"condlora dora, type1",
      "condlora",
      {"value", "attention.output.dense"},
-     .use_dora = 1,
-     .use_x = 1,
-     .dropout = 0.2},
+     .dropout = 0.2,
+     .options = {{"use_dora", 1}, {"use_x", 1}}},
     {"type1",
      "condlora",
      {"query", "value"},
-     .use_x = 1,
      .dropout = 0.2,
      .hits_base = true,
-     .reference = true},
-    {"type2", "condlora", {"query", "value", "output.dense"}, .use_x = 2, .x_scaling = 0.1},
+     .reference = true,
+     .options = {{"use_x", 1}}},
+    {"type2",
+     "condlora",
+     {"query", "value", "output.dense"},
+     .options = {{"use_x", 2}, {"x_scaling", 0.1}}},
     {"type2, dropout",
      "condlora",
      {"query", "attention.output.dense"},
-     .use_x = 2,
-     .x_scaling = 0.1,
-     .dropout = 0.2},
+     .dropout = 0.2,
+     .options = {{"use_x", 2}, {"x_scaling", 0.1}}},
     {"type2, dropout on the base",
      "condlora",
      {"value", "output.dense"},
-     .use_x = 2,
-     .x_scaling = 0.1,
      .dropout = 0.2,
-     .hits_base = true},
-    {"dylora", "lora", {"query", "value"}, .rank_min = 2, .dropout = 0.1},
-    {"dylora, frozen", "lora", {"query", "value"}, .rank_min = 1, .frozen = 1},
-    {"condlora dylora", "condlora", {"query", "output.dense"}, .rank_min = 2},
+     .hits_base = true,
+     .options = {{"use_x", 2}, {"x_scaling", 0.1}}},
+    {"dylora", "lora", {"query", "value"}, .dropout = 0.1, .options = {{"dylora_rank_min", 2}}},
+    {"dylora, frozen",
+     "lora",
+     {"query", "value"},
+     .options = {{"dylora_rank_min", 1}, {"dylora_frozen", 1}}},
+    {"condlora dylora", "condlora", {"query", "output.dense"}, .options = {{"dylora_rank_min", 2}}},
     {"condlora dylora, frozen, type1",
      "condlora",
      {"query", "value"},
-     .rank_min = 1,
-     .frozen = 1,
-     .use_x = 1},
-    {"dylora and dora", "lora", {"query", "value"}, .rank_min = 2, .use_dora = 1},
+     .options = {{"dylora_rank_min", 1}, {"dylora_frozen", 1}, {"use_x", 1}}},
+    {"dylora and dora",
+     "lora",
+     {"query", "value"},
+     .options = {{"use_dora", 1}, {"dylora_rank_min", 2}}},
 };
 enum { FORMS = sizeof forms / sizeof forms[0] };
 
@@ -341,7 +237,7 @@ END_TEST
 
 static void check_same(const char *title, const float *a, const float *b, double tolerance)
 {
-  for (int i = 0; i < SEQUENCES * LABELS; i++)
+  for (int i = 0; i < LOGITS; i++)
     ck_assert_msg(fabs((double)a[i] - (double)b[i]) <= tolerance * fmax(1, fabs((double)b[i])),
                   "%s: logit %d is %g, not %g", title, i, (double)a[i], (double)b[i]);
 }
@@ -349,19 +245,20 @@ static void check_same(const char *title, const float *a, const float *b, double
 START_TEST(merged_weights_give_the_same_logits)
 {
   const form *f = &forms[_i];
-  float apart[SEQUENCES * LABELS], merged[SEQUENCES * LABELS], again[SEQUENCES * LABELS];
+  float apart[LOGITS], merged[LOGITS], again[LOGITS];
   start();
   make_encoder(12, 3);
   make_moved_adapter(f);
   adapter_materialize(adapter, queue);
-  logits_of(false, apart);
+  evaluate(apart);
   ok(encoder_merge(encoder, queue));
-  logits_of(false, merged);
+  evaluate(merged);
   check_same(f->title, merged, apart, 2e-5);
   encoder_unmerge(encoder, queue);
-  logits_of(false, again);
+  evaluate(again);
   ck_assert_mem_eq(again, apart, sizeof apart);
-  ck_assert_int_eq(encoder_merges_whole(encoder), f->use_x != 2);
+  /* Only type2 adds what depends on more than the token itself. */
+  ck_assert_int_eq(encoder_merges_whole(encoder), strncmp(f->title, "type2", 5) != 0);
   stop();
 }
 END_TEST
@@ -369,19 +266,19 @@ END_TEST
 START_TEST(training_begins_at_the_model)
 {
   const form *f = &forms[_i];
-  float bare[SEQUENCES * LABELS], adapted[SEQUENCES * LABELS];
+  float bare[LOGITS], adapted[LOGITS];
   start();
   make_encoder(12, 3);
   make_moved_adapter(f);
   ok(adapter_initialize(adapter, queue, 3));
   adapter_materialize(adapter, queue);
-  logits_of(false, adapted);
+  evaluate(adapted);
   encoder_delta kept[TENSORS_MOST];
   for (size_t i = 0; i < adapter->module_count; i++) {
     kept[i] = adapter->modules[i]->delta;
     adapter->modules[i]->delta = (encoder_delta){0};
   }
-  logits_of(false, bare);
+  evaluate(bare);
   for (size_t i = 0; i < adapter->module_count; i++)
     adapter->modules[i]->delta = kept[i];
   check_same(f->title, adapted, bare, 1e-5);
@@ -393,7 +290,7 @@ END_TEST
 
 START_TEST(every_rank_of_the_range_is_drawn)
 {
-  static const form f = {"dylora", "lora", {"query", "value"}, .rank_min = 2};
+  static const form f = {"dylora", "lora", {"query", "value"}, .options = {{"dylora_rank_min", 2}}};
   int drawn[RANK + 1] = {0};
   start();
   make_encoder(12, 1);
@@ -418,14 +315,14 @@ END_TEST
 /* With rank b: A's other rows gone, and the scale of rank b. */
 START_TEST(a_lower_rank_leaves_the_other_rows_out)
 {
-  static const form f = {"dylora", "lora", {"query", "value"}, .rank_min = 1};
+  static const form f = {"dylora", "lora", {"query", "value"}, .options = {{"dylora_rank_min", 1}}};
   const int rank = _i;
-  float lower[SEQUENCES * LABELS], cut[SEQUENCES * LABELS];
+  float lower[LOGITS], cut[LOGITS];
   start();
   make_encoder(12, 3);
   make_moved_adapter(&f);
   ok(adapter_use_rank(adapter, queue, rank));
-  logits_of(false, lower);
+  evaluate(lower);
   ok(adapter_use_rank(adapter, queue, RANK));
   for (size_t i = 0; i < adapter->own_count; i += 2) {
     const cdl_tensor a = adapter->own[i].value;
@@ -437,7 +334,7 @@ START_TEST(a_lower_rank_leaves_the_other_rows_out)
     free(values);
   }
   adapter_materialize(adapter, queue);
-  logits_of(false, cut);
+  evaluate(cut);
   check_same("lower rank", lower, cut, 1e-5);
   stop();
 }
@@ -446,8 +343,10 @@ END_TEST
 /* Of the rank drawn only the last row of A and column of B have a gradient. */
 START_TEST(frozen_rows_have_no_gradient)
 {
-  static const form f = {
-      .title = "frozen", .method = "lora", .targets = {"query"}, .rank_min = 1, .frozen = 1};
+  static const form f = {.title = "frozen",
+                         .method = "lora",
+                         .targets = {"query"},
+                         .options = {{"dylora_rank_min", 1}, {"dylora_frozen", 1}}};
   const cdl_step_record record = {.loss_scale = 1, .step = 4, .seed = {1, 0}};
   start();
   make_encoder(12, 2);
@@ -478,7 +377,7 @@ END_TEST
 /* ---- DoRA ---- */
 
 /* s (B A)[row, column] */
-static double change(const encoder_delta *d, const float *a, const float *b, int64_t row,
+static double change(const encoder_low_rank_term *d, const float *a, const float *b, int64_t row,
                      int64_t column)
 {
   double sum = 0;
@@ -490,8 +389,10 @@ static double change(const encoder_delta *d, const float *a, const float *b, int
 /* g = m / ‖W + s B A‖, row by row. */
 START_TEST(gains_are_magnitudes_over_norms)
 {
-  static const form f = {
-      .title = "dora", .method = "lora", .targets = {"query", "output.dense"}, .use_dora = 1};
+  static const form f = {.title = "dora",
+                         .method = "lora",
+                         .targets = {"query", "output.dense"},
+                         .options = {{"use_dora", 1}}};
   start();
   make_encoder(12, 2);
   make_moved_adapter(&f);
@@ -499,18 +400,19 @@ START_TEST(gains_are_magnitudes_over_norms)
   for (size_t i = 0; i < adapter->module_count; i++) {
     const encoder_module *module = adapter->modules[i];
     const cdl_tensor magnitude = adapter->own[2 * adapter->module_count + i].value;
-    float *w = memory_for(module->weight), *a = memory_for(module->delta.a),
-          *b = memory_for(module->delta.b), *m = memory_for(magnitude), *g = memory_for(magnitude);
+    float *w = memory_for(module->weight), *a = memory_for(module->delta.low_rank.a),
+          *b = memory_for(module->delta.low_rank.b), *m = memory_for(magnitude),
+          *g = memory_for(magnitude);
     read_values(module->weight, w);
-    read_values(module->delta.a, a);
-    read_values(module->delta.b, b);
+    read_values(module->delta.low_rank.a, a);
+    read_values(module->delta.low_rank.b, b);
     read_values(magnitude, m);
-    read_values(module->delta.gain, g);
+    read_values(module->delta.gain.value, g);
     for (int64_t row = 0; row < module->weight.size[2]; row++) {
       double square = 0;
       for (int64_t column = 0; column < module->weight.size[3]; column++) {
         const double v = (double)w[row * module->weight.size[3] + column] +
-                         change(&module->delta, a, b, row, column);
+                         change(&module->delta.low_rank, a, b, row, column);
         square += v * v;
       }
       ck_assert_double_eq_tol((double)g[row], (double)m[row] / sqrt(square), 1e-5);
@@ -537,7 +439,8 @@ START_TEST(conditioning_costs_what_the_paper_s_code_prints)
   start();
   make_encoder(768, 1);
   for (size_t i = 0; i < sizeof counted / sizeof counted[0]; i++) {
-    const double options[ADAPTER_OPTIONS_MAX] = {0, 0, 0, counted[i].use_x, 0.5};
+    double options[ADAPTER_OPTIONS_MAX];
+    fill_options("condlora", (named_option[NAMED_OPTIONS]){{"use_x", counted[i].use_x}}, options);
     const adapter_settings s = {.method = "condlora",
                                 .rank = 8,
                                 .alpha = 8,
@@ -562,12 +465,13 @@ START_TEST(contradictions_are_refused)
     form form;
     const char *named;
   } refused[] = {
-      {{"", "lora", {"query"}, .rank_min = RANK + 1}, "dylora_rank_min"},
-      {{"", "lora", {"query"}, .frozen = 1}, "dylora_frozen"},
-      {{"", "condlora", {"query"}, .x_scaling = 0.25}, "x_scaling"},
-      {{"", "condlora", {"query"}, .use_x = 2, .use_dora = 1}, "use_dora"},
-      {{"", "condlora", {"query", "output.dense"}, .use_x = 1}, "output.dense"},
-      {{"", "condlora", {"query", "intermediate.dense"}, .use_x = 2}, "intermediate.dense"},
+      {{"", "lora", {"query"}, .options = {{"dylora_rank_min", RANK + 1}}}, "dylora_rank_min"},
+      {{"", "lora", {"query"}, .options = {{"dylora_frozen", 1}}}, "dylora_frozen"},
+      {{"", "condlora", {"query"}, .options = {{"x_scaling", 0.25}}}, "x_scaling"},
+      {{"", "condlora", {"query"}, .options = {{"use_dora", 1}, {"use_x", 2}}}, "use_dora"},
+      {{"", "condlora", {"query", "output.dense"}, .options = {{"use_x", 1}}}, "output.dense"},
+      {{"", "condlora", {"query", "intermediate.dense"}, .options = {{"use_x", 2}}},
+       "intermediate.dense"},
   };
   start();
   make_encoder(12, 2);
@@ -582,24 +486,10 @@ START_TEST(contradictions_are_refused)
 }
 END_TEST
 
-static bool is_absent(const char *name)
-{
-  cdl_backend *opened;
-  const cdl_status status = cdl_backend_open(name, NULL, &opened);
-  if (status == CDL_STATUS_OK)
-    return cdl_backend_close(opened) != CDL_STATUS_OK;
-  printf("skipped: %s: %s\n", name, cdl_error_message());
-  return true;
-}
-
 int main(int argc, char **argv)
 {
-  if (argc > 1) {
-    backend_name = argv[1];
-    if (is_absent(backend_name))
-      return 77;
-    setenv("CK_FORK", "no", 1); /* a device's driver, once opened, does not outlive a fork */
-  }
+  if (!take_backend(argc, argv))
+    return 77;
   Suite *suite = suite_create("low-rank methods");
   TCase *slow = tcase_create("forms");
   tcase_set_timeout(slow, 120);

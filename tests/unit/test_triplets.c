@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "condlora/random.h"
 #include "model/adapter/methods/triplets.h"
 #include "tests/run_suite.h"
+#include "tests/unit/small_encoder.h"
 
 /* ---- The budget ---- */
 
@@ -77,95 +77,20 @@ END_TEST
 
 /* ---- Gradients ---- */
 
-enum { SEQUENCES = 3, TOKENS = 9, LABELS = 2, LOGITS = SEQUENCES * LABELS };
-
-static const char *backend_name = "cpu";
-static cdl_backend *backend;
-static cdl_queue *queue;
-static model_encoder *encoder;
-static model_adapter *adapter;
 static cdl_buffer *loss_buffer;
 
-static void ok(cdl_status status)
+static void begin(void)
 {
-  ck_assert_msg(status == CDL_STATUS_OK, "%s", cdl_error_message());
-}
-
-static float *read_values(cdl_tensor t)
-{
-  float *values = calloc((size_t)cdl_tensor_elements(t) + 1, sizeof *values);
-  ck_assert_ptr_nonnull(values);
-  cdl_queue_download(queue, values, t, (size_t)cdl_tensor_elements(t) * sizeof *values);
-  ok(cdl_queue_sync(queue));
-  return values;
-}
-
-static void write_values(cdl_tensor t, const float *values)
-{
-  cdl_queue_upload(queue, t, values, (size_t)cdl_tensor_elements(t) * sizeof *values);
-  ok(cdl_queue_sync(queue));
-}
-
-static void draw(cdl_tensor t, uint32_t number, double mean, double deviation)
-{
-  cdl_random random = cdl_random_start(11, CDL_RANDOM_TEST, number, 0);
-  float *values = calloc((size_t)cdl_tensor_elements(t) + 1, sizeof *values);
-  ck_assert_ptr_nonnull(values);
-  for (int64_t i = 0; i < cdl_tensor_elements(t); i++)
-    values[i] = (float)(mean + deviation * cdl_random_normal(&random));
-  write_values(t, values);
-  free(values);
-}
-
-static void start(void)
-{
-  const model_config config = {.family = MODEL_FAMILY_ROBERTA,
-                               .vocabulary_size = 20,
-                               .hidden_size = 12,
-                               .layers = 2,
-                               .heads = 3,
-                               .intermediate_size = 17,
-                               .position_count = 16,
-                               .type_count = 1,
-                               .layer_norm_epsilon = 1e-5,
-                               .activation = CDL_ACTIVATION_GELU};
-  ok(cdl_backend_open(backend_name, NULL, &backend));
-  ok(cdl_queue_create(backend, &queue));
+  draw_seed = 11;
+  start();
   ok(cdl_buffer_create(backend, 2 * sizeof(float), &loss_buffer));
-  ok(encoder_create(queue, &config, LABELS, &encoder));
-  for (size_t i = 0; i < encoder_parameter_count(encoder); i++) {
-    const encoder_parameter *p = &encoder_parameters(encoder)[i];
-    const bool gain = p->role == ENCODER_ROLE_NORM && strstr(p->name, "weight") != NULL;
-    draw(p->value, (uint32_t)i, gain ? 1 : 0, p->dimensions == 2 ? 0.3 : 0.1);
-  }
-  encoder_weights_changed(encoder, queue, false);
+  make_encoder(12, 2);
 }
 
-static void stop(void)
+static void end(void)
 {
-  adapter_destroy(adapter);
-  encoder_destroy(encoder);
   cdl_buffer_destroy(loss_buffer);
-  cdl_queue_destroy(queue);
-  ok(cdl_backend_close(backend));
-  adapter = NULL;
-  encoder = NULL;
-}
-
-static void load_batch(void)
-{
-  static const int32_t ids[TOKENS] = {3, 7, 1, 19, 4, 4, 0, 11, 8};
-  static const int32_t positions[TOKENS] = {1, 2, 3, 1, 1, 2, 3, 4, 5}, types[TOKENS] = {0};
-  static const int32_t offsets[SEQUENCES + 1] = {0, 3, 4, 9}, examples[SEQUENCES] = {5, 0, 2};
-  const encoder_token_batch batch = {.ids = ids,
-                                     .positions = positions,
-                                     .types = types,
-                                     .offsets = offsets,
-                                     .examples = examples,
-                                     .sequences = SEQUENCES,
-                                     .tokens = TOKENS,
-                                     .longest = 5};
-  ok(encoder_load_batch(encoder, queue, &batch));
+  stop();
 }
 
 enum { INIT_R = 3, TARGET_R = 2 };
@@ -173,9 +98,9 @@ enum { INIT_R = 3, TARGET_R = 2 };
 static void make_adapter(const char *method, bool as_reference)
 {
   static const char *const targets[] = {"query", "value", "output.dense"};
-  const double options[ADAPTER_OPTIONS_MAX] = {
-      [TRIPLET_INIT_R] = INIT_R, [TRIPLET_TARGET_R] = TARGET_R, [TRIPLET_DELTA_T] = 1,
-      [TRIPLET_BETA1] = 0.85,    [TRIPLET_BETA2] = 0.85,        [TRIPLET_ORTH_REG_WEIGHT] = 0.5};
+  double options[ADAPTER_OPTIONS_MAX];
+  fill_options(method, (named_option[NAMED_OPTIONS]){{"init_r", INIT_R}, {"target_r", TARGET_R}},
+               options);
   const adapter_settings s = {.method = method,
                               .rank = 8,
                               .alpha = 9,
@@ -183,11 +108,9 @@ static void make_adapter(const char *method, bool as_reference)
                               .target_count = 3,
                               .options = options,
                               .as_reference = as_reference};
-  const encoder_batch_limits limits = {.tokens = TOKENS, .sequences = SEQUENCES, .longest = 5};
   ok(adapter_create(queue, encoder, &s, &adapter));
   ok(adapter_initialize(adapter, queue, 3));
-  ok(encoder_plan(encoder, queue, limits, limits));
-  load_batch();
+  plan_batch();
 }
 
 static const float weights_of_logits[LOGITS] = {0.7f, -1.1f, 0.4f, 0.9f, -0.6f, 1.3f};
@@ -200,16 +123,15 @@ static cdl_tensor loss_tensor(void)
 /* Logits weighted, and the penalty, with what the parameters are. */
 static double loss_of_present_values(void)
 {
-  static const encoder_dropout_rates none = {0};
+  float logits[LOGITS];
   adapter_materialize(adapter, queue);
-  float *logits = read_values(encoder_forward(encoder, queue, &none, (cdl_tensor){0}, true));
+  logits_of(ENCODER_TRAINING, NULL, logits);
   double loss = 0;
   for (int i = 0; i < LOGITS; i++)
     loss += (double)logits[i] * (double)weights_of_logits[i];
-  free(logits);
   cdl_fill(queue, CDL_ARGS(fill, .out = loss_tensor()));
   triplets_penalty(adapter, adapter->own_state, queue, loss_tensor(), false);
-  float *penalty = read_values(loss_tensor());
+  float *penalty = values_of(loss_tensor());
   loss += (double)penalty[0];
   free(penalty);
   return loss;
@@ -217,10 +139,10 @@ static double loss_of_present_values(void)
 
 static void take_gradients(void)
 {
-  static const encoder_dropout_rates none = {0};
+  float logits[LOGITS];
   adapter_materialize(adapter, queue);
   adapter_zero_gradients(adapter, queue);
-  (void)encoder_forward(encoder, queue, &none, (cdl_tensor){0}, true);
+  logits_of(ENCODER_TRAINING, NULL, logits);
   write_values(encoder_d_logits(encoder), weights_of_logits);
   encoder_backward(encoder, queue);
   adapter_pull_back(adapter, queue);
@@ -232,7 +154,7 @@ static void take_gradients(void)
 static void check_slope(const encoder_parameter *p)
 {
   const double step = 0.01;
-  float *values = read_values(p->value), *direction = read_values(p->gradient);
+  float *values = values_of(p->value), *direction = values_of(p->gradient);
   double norm = 0, losses[2];
   for (int64_t i = 0; i < cdl_tensor_elements(p->value); i++)
     norm += (double)direction[i] * (double)direction[i];
@@ -259,12 +181,12 @@ static const char *const methods[] = {"adalora", "condadalora"};
 /* Some triplets are out, in one layer all. */
 START_TEST(gradients_are_slopes_of_loss_and_penalty)
 {
-  start();
+  begin();
   make_adapter(methods[_i], false);
   for (size_t i = 0; i < adapter->own_count; i++)
     draw(adapter->own[i].value, 1000 + (uint32_t)i, 0, 0.3);
   triplets *t = adapter->own_state;
-  float *state = read_values(t->state);
+  float *state = values_of(t->state);
   for (size_t k = 0; k < t->mask_count; k++)
     state[t->first_mask + (int64_t)k] = k < INIT_R || k % 4 == 1 ? 0 : 1;
   write_values(t->state, state);
@@ -272,14 +194,14 @@ START_TEST(gradients_are_slopes_of_loss_and_penalty)
   take_gradients();
   for (size_t i = 0; i < adapter->own_count; i++)
     check_slope(&adapter->own[i]);
-  stop();
+  end();
 }
 END_TEST
 
 /* P and Q with orthonormal columns and rows: the penalty and its gradient are zero, not NaN. */
 START_TEST(an_orthonormal_adapter_has_no_penalty)
 {
-  start();
+  begin();
   make_adapter("adalora", false);
   for (size_t i = 0; i < adapter->own_count; i++) {
     const cdl_tensor v = adapter->own[i].value;
@@ -293,13 +215,13 @@ START_TEST(an_orthonormal_adapter_has_no_penalty)
   adapter_zero_gradients(adapter, queue);
   cdl_fill(queue, CDL_ARGS(fill, .out = loss_tensor()));
   adapter_extra_loss(adapter, queue, loss_tensor());
-  float *penalty = read_values(loss_tensor()), *gradients = read_values(adapter->gradients);
+  float *penalty = values_of(loss_tensor()), *gradients = values_of(adapter->gradients);
   ck_assert(penalty[0] == 0);
   for (int64_t i = 0; i < cdl_tensor_elements(adapter->gradients); i++)
     ck_assert(gradients[i] == 0);
   free(gradients);
   free(penalty);
-  stop();
+  end();
 }
 END_TEST
 
@@ -307,21 +229,17 @@ END_TEST
 
 START_TEST(training_starts_at_the_base_model)
 {
-  static const encoder_dropout_rates none = {0};
-  start();
-  const encoder_batch_limits limits = {.tokens = TOKENS, .sequences = SEQUENCES, .longest = 5};
-  ok(encoder_plan(encoder, queue, limits, limits));
-  load_batch();
-  float *bare = read_values(encoder_forward(encoder, queue, &none, (cdl_tensor){0}, false));
+  float bare[LOGITS], adapted[LOGITS];
+  begin();
+  plan_batch();
+  logits_of(ENCODER_EVALUATION, NULL, bare);
   make_adapter(methods[_i], false);
   adapter_materialize(adapter, queue);
-  float *adapted = read_values(encoder_forward(encoder, queue, &none, (cdl_tensor){0}, false));
+  logits_of(ENCODER_EVALUATION, NULL, adapted);
   for (int i = 0; i < LOGITS; i++)
     ck_assert_msg(bare[i] == adapted[i], "logit %d is %g, not %g", i, (double)adapted[i],
                   (double)bare[i]);
-  free(adapted);
-  free(bare);
-  stop();
+  end();
 }
 END_TEST
 
@@ -329,7 +247,7 @@ END_TEST
 START_TEST(a_run_ends_at_its_budget)
 {
   enum { STEPS = 4 };
-  start();
+  begin();
   make_adapter(methods[_i], false);
   for (size_t i = 0; i < adapter->own_count; i++)
     draw(adapter->own[i].value, 1000 + (uint32_t)i, 0, 0.3);
@@ -359,13 +277,13 @@ START_TEST(a_run_ends_at_its_budget)
                     adapter->module_count);
   json_decref(extra);
   adapter_snapshot_release(&snapshot);
-  stop();
+  end();
 }
 END_TEST
 
 START_TEST(the_references_form_never_allocates)
 {
-  start();
+  begin();
   make_adapter("adalora", true);
   ok(adapter_begin_run(adapter, queue, 4));
   const triplets *t = adapter->own_state;
@@ -375,32 +293,21 @@ START_TEST(the_references_form_never_allocates)
   ck_assert(penalty > 0);
   for (size_t i = 0; i < adapter->own_count; i++)
     if (strstr(adapter->own[i].name, "lora_E") != NULL) {
-      float *values = read_values(adapter->own[i].value);
+      float *values = values_of(adapter->own[i].value);
       for (int64_t k = 0; k < INIT_R; k++)
         squares += (double)values[k] * (double)values[k];
       free(values);
     }
   ck_assert_msg(squares > 0, "lambda starts at zero");
-  stop();
+  end();
 }
 END_TEST
 
 /* test-triplets [BACKEND]; 77 where it is not there. */
 int main(int argc, char **argv)
 {
-  if (argc > 1)
-    backend_name = argv[1];
-  cdl_backend *found;
-  if (cdl_backend_open(backend_name, NULL, &found) != CDL_STATUS_OK) {
-    printf("skipped: AdaLoRA on %s: %s\n", backend_name, cdl_error_message());
+  if (!take_backend(argc, argv))
     return 77;
-  }
-  printf("%s: %s\n", backend_name, cdl_backend_description(found));
-  if (cdl_backend_close(found) != CDL_STATUS_OK)
-    return 1;
-  /* OpenCL's driver keeps threads, which a fork would leave behind. */
-  if (setenv("CK_FORK", "no", 1) != 0)
-    return 1;
   Suite *suite = suite_create("triplets");
   TCase *plans = tcase_create("budget"), *values = tcase_create("adapters");
   tcase_add_test(plans, budget_falls_along_a_cubic);

@@ -87,7 +87,7 @@ static cdl_status collect(model_encoder *encoder, cdl_queue *queue,
   bool adapted = false, gain = false;
   for (size_t i = 0; i < encoder_module_count(encoder); i++) {
     const encoder_module *module = &encoder_modules(encoder)[i];
-    if (module->layer < 0 || (queue != NULL && !cdl_tensor_present(module->delta.a)))
+    if (module->layer < 0 || (queue != NULL && !cdl_tensor_present(module->delta.low_rank.a)))
       continue;
     adapted = true;
     if (!wants_target(selection, names->paths[module->kind]) ||
@@ -97,9 +97,9 @@ static cdl_status collect(model_encoder *encoder, cdl_queue *queue,
     CDL_TRY(add_layer(a, names->paths[module->kind], module, &layer));
     if (queue == NULL)
       continue;
-    gain = gain || cdl_tensor_present(module->delta.gain);
-    CDL_TRY(analysis_matrix_read(queue, module->delta.a, &layer->a));
-    CDL_TRY(analysis_matrix_read(queue, module->delta.b, &layer->b));
+    gain = gain || cdl_tensor_present(module->delta.gain.value);
+    CDL_TRY(analysis_matrix_read(queue, module->delta.low_rank.a, &layer->a));
+    CDL_TRY(analysis_matrix_read(queue, module->delta.low_rank.b, &layer->b));
   }
   if (!adapted)
     return cdl_fail(CDL_STATUS_UNSUPPORTED,

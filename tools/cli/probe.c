@@ -43,9 +43,9 @@ static cdl_status compute(const cli_probe *p, const train_session *session, floa
                                                    .sequences = batch.sequences,
                                                    .longest = batch.longest};
   CDL_TRY(encoder_plan(session->encoder, session->queue, none, limits));
-  CDL_TRY(encoder_load_batch(session->encoder, session->queue, &batch));
+  CDL_TRY(encoder_load_batch(session->encoder, session->queue, &batch, ENCODER_EVALUATION));
   const cdl_tensor y =
-      encoder_forward(session->encoder, session->queue, &no_dropout, (cdl_tensor){0}, false);
+      encoder_forward(session->encoder, session->queue, &no_dropout, (cdl_tensor){0});
   cdl_queue_download(session->queue, logits, y, logit_count(session) * sizeof *logits);
   return cdl_queue_sync(session->queue);
 }

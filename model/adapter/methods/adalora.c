@@ -148,13 +148,6 @@ static cdl_tensor joined(cdl_tensor first, int count)
   return first;
 }
 
-static cdl_tensor of_layer(cdl_tensor batch, int layer)
-{
-  batch.offset += layer * batch.stride[1];
-  batch.size[1] = 1;
-  return batch;
-}
-
 static int64_t lay_out_scaled(adalora *own, const model_adapter *a, cdl_buffer *buffer)
 {
   const triplets *t = &own->triplets;
@@ -197,12 +190,13 @@ static cdl_status attach(model_adapter *a, cdl_queue *q)
     }
     for (int layer = 0; layer < b->count && b->rank > 0; layer++) {
       const size_t module = b->modules[layer];
-      a->modules[module]->delta = (encoder_delta){.a = of_layer(own->scaled[i], layer),
-                                                  .b = of_layer(b->value[TRIPLET_P], layer),
-                                                  .d_a = of_layer(own->d_scaled[i], layer),
-                                                  .d_b = of_layer(b->gradient[TRIPLET_P], layer),
-                                                  .scale = a->per_module[module].scale,
-                                                  .dropout = a->dropout};
+      a->modules[module]->delta =
+          (encoder_delta){.dropout = a->dropout,
+                          .low_rank = {.a = adapter_of_layer(own->scaled[i], layer),
+                                       .b = adapter_of_layer(b->value[TRIPLET_P], layer),
+                                       .d_a = adapter_of_layer(own->d_scaled[i], layer),
+                                       .d_b = adapter_of_layer(b->gradient[TRIPLET_P], layer),
+                                       .scale = a->per_module[module].scale}};
     }
   }
   return cdl_queue_status(q);

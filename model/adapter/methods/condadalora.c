@@ -129,12 +129,9 @@ static cdl_status attach(model_adapter *a, cdl_queue *q)
     b->gradient[TRIPLET_LAMBDA] = c->d_lambda;
     b->gradient[TRIPLET_Q] = c->d_q;
     for (int i = 0; i < run->count; i++)
-      run->modules[i]->delta = (encoder_delta){.a = adapter_of_layer(run->a, i),
-                                               .b = adapter_of_layer(run->b, i),
-                                               .d_a = adapter_of_layer(run->d_a, i),
-                                               .d_b = adapter_of_layer(run->d_b, i),
-                                               .scale = a->per_module[run->numbers[i]].scale,
-                                               .dropout = a->dropout};
+      run->modules[i]->delta = (encoder_delta){
+          .dropout = a->dropout,
+          .low_rank = adapter_low_rank_of_layer(run, i, a->per_module[run->numbers[i]].scale)};
   }
   return cdl_queue_status(q);
 }

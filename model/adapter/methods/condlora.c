@@ -124,9 +124,9 @@ static void attach_pair(const model_adapter *a, encoder_delta *delta)
 {
   if (use_x(a) != X_TYPE2)
     return;
-  delta->pair = theta_x(a)->value;
-  delta->d_pair = theta_x(a)->gradient;
-  delta->pair_scale = delta->scale * x_scaling(a);
+  delta->pair = (encoder_pair_term){.value = theta_x(a)->value,
+                                    .gradient = theta_x(a)->gradient,
+                                    .scale = delta->low_rank.scale * x_scaling(a)};
 }
 
 static cdl_status attach(model_adapter *a, cdl_queue *q)
@@ -134,13 +134,10 @@ static cdl_status attach(model_adapter *a, cdl_queue *q)
   for (size_t r = 0; r < a->run_count; r++) {
     const layer_batch *run = &a->runs[r];
     for (int i = 0; i < run->count; i++) {
-      run->modules[i]->delta = (encoder_delta){.a = adapter_of_layer(run->a, i),
-                                               .b = adapter_of_layer(run->b, i),
-                                               .d_a = adapter_of_layer(run->d_a, i),
-                                               .d_b = adapter_of_layer(run->d_b, i),
-                                               .scale = a->per_module[run->numbers[i]].scale,
-                                               .dropout = a->dropout,
-                                               .dropout_hits_base = a->dropout_hits_base};
+      run->modules[i]->delta = (encoder_delta){
+          .dropout = a->dropout,
+          .dropout_hits_base = a->dropout_hits_base,
+          .low_rank = adapter_low_rank_of_layer(run, i, a->per_module[run->numbers[i]].scale)};
       attach_pair(a, &run->modules[i]->delta);
     }
   }

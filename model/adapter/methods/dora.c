@@ -92,8 +92,9 @@ cdl_status dora_attach(model_adapter *a, cdl_queue *q)
   cdl_fill(q, CDL_ARGS(fill, .out = d->least, .value = 1e-30));
   int64_t offset = 0;
   for (size_t i = 0; i < a->module_count; i++) {
-    a->modules[i]->delta.gain = part_of(d->gains, offset, a->modules[i]);
-    a->modules[i]->delta.d_gain = magnitude(a, i)->gradient; /* until dora_pull_back divides it */
+    /* The gradient is the gain's until dora_pull_back divides it. */
+    a->modules[i]->delta.gain = (encoder_gain_term){
+        .value = part_of(d->gains, offset, a->modules[i]), .gradient = magnitude(a, i)->gradient};
     offset += a->modules[i]->weight.size[2];
   }
   return CDL_STATUS_OK;
@@ -116,18 +117,18 @@ static void find_base_squares(const model_adapter *a, cdl_queue *q)
 static void add_cross_terms(const dora_state *d, cdl_queue *q, const encoder_module *module,
                             cdl_tensor squares)
 {
-  const encoder_delta *delta = &module->delta;
-  const int64_t out = module->weight.size[2], rank = delta->a.size[2];
+  const encoder_low_rank_term *t = &module->delta.low_rank;
+  const int64_t out = module->weight.size[2], rank = t->a.size[2];
   const cdl_tensor products =
       cdl_tensor_2d(d->products.buffer, CDL_DTYPE_F32, d->products.offset, out, rank);
   const cdl_tensor gram = cdl_tensor_2d(d->gram.buffer, CDL_DTYPE_F32, d->gram.offset, rank, rank);
-  const float s = delta->scale;
-  cdl_gemm(q, CDL_ARGS(gemm, .out = gram, .a = delta->a, .b = delta->a, .transpose_b = true,
-                       .alpha = s * s));
-  cdl_gemm(q, CDL_ARGS(gemm, .out = products, .a = module->weight, .b = delta->a,
-                       .transpose_b = true, .alpha = 2 * s));
-  cdl_gemm(q, CDL_ARGS(gemm, .out = products, .a = delta->b, .b = gram, .alpha = 1, .beta = 1));
-  cdl_binary(q, CDL_ARGS(binary, .out = products, .x = products, .y = delta->b,
+  const float s = t->scale;
+  cdl_gemm(q,
+           CDL_ARGS(gemm, .out = gram, .a = t->a, .b = t->a, .transpose_b = true, .alpha = s * s));
+  cdl_gemm(q, CDL_ARGS(gemm, .out = products, .a = module->weight, .b = t->a, .transpose_b = true,
+                       .alpha = 2 * s));
+  cdl_gemm(q, CDL_ARGS(gemm, .out = products, .a = t->b, .b = gram, .alpha = 1, .beta = 1));
+  cdl_binary(q, CDL_ARGS(binary, .out = products, .x = products, .y = t->b,
                          .function = CDL_BINARY_MULTIPLY));
   cdl_reduce(q, CDL_ARGS(reduce, .out = as_column(squares), .x = products,
                          .function = CDL_REDUCE_SUM, .axis = 3, .accumulate = true));

@@ -34,7 +34,7 @@ cdl_status dylora_attach(model_adapter *a)
   if (a->whole_deltas == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter of %zu layers", a->module_count);
   for (size_t i = 0; i < a->module_count; i++)
-    a->whole_deltas[i] = a->modules[i]->delta;
+    a->whole_deltas[i] = a->modules[i]->delta.low_rank;
   a->rank_in_use = a->rank;
   return CDL_STATUS_OK;
 }
@@ -49,8 +49,8 @@ static void use_rank(model_adapter *a, int64_t rank)
 {
   a->rank_in_use = rank;
   for (size_t i = 0; i < a->module_count; i++) {
-    const encoder_delta *whole = &a->whole_deltas[i];
-    encoder_delta *d = &a->modules[i]->delta;
+    const encoder_low_rank_term *whole = &a->whole_deltas[i];
+    encoder_low_rank_term *d = &a->modules[i]->delta.low_rank;
     const int64_t full = a->per_module[i].rank, b = smaller(rank, full);
     const double ratio = (double)full / (double)b;
     d->a = cdl_tensor_rows(whole->a, 0, b);

@@ -27,12 +27,12 @@ static cdl_status attach(model_adapter *a, cdl_queue *q)
 {
   for (size_t i = 0; i < a->module_count; i++) {
     const encoder_parameter *down = &a->own[2 * i], *up = &a->own[2 * i + 1];
-    a->modules[i]->delta = (encoder_delta){.a = down->value,
-                                           .b = up->value,
-                                           .d_a = down->gradient,
-                                           .d_b = up->gradient,
-                                           .scale = a->per_module[i].scale,
-                                           .dropout = a->dropout};
+    a->modules[i]->delta = (encoder_delta){.dropout = a->dropout,
+                                           .low_rank = {.a = down->value,
+                                                        .b = up->value,
+                                                        .d_a = down->gradient,
+                                                        .d_b = up->gradient,
+                                                        .scale = a->per_module[i].scale}};
   }
   CDL_TRY(dora_attach(a, q));
   return dylora_attach(a);

@@ -1,0 +1,132 @@
+/* A delta's terms put together: forward, backward, merged. */
+#include "model/encoder/delta.h"
+
+adapted_module encoder_adapted_module(member_list members, size_t k, const projection *p, int i,
+                                      row_kind rows)
+{
+  const model_encoder *member = members.encoder[k];
+  const encoder_module *module = member_module(members.encoder[0], member, p, i);
+  return (adapted_module){.member = member,
+                          .module = module,
+                          .act = &member->own.module[module - member->modules],
+                          .bias = p->bias[i]->value,
+                          .single = p->packed->single[i],
+                          .rows = rows};
+}
+
+static cdl_dropout_mask mask_of(const adapted_module *m)
+{
+  return encoder_mask(m->member, m->module->delta.dropout, CDL_RANDOM_DROPOUT_ADAPTER,
+                      (int)(m->module - m->member->modules));
+}
+
+/* What all terms read: x, some of it dropped in training. */
+static cdl_tensor dropped_input(const adapted_module *m, cdl_queue *q, cdl_tensor x)
+{
+  return encoder_drop_own(m->member, q, scratch_like(m->member->own.scratch.dropped, x), x,
+                          mask_of(m), m->rows);
+}
+
+void encoder_delta_forward(const adapted_module *m, cdl_queue *q, cdl_tensor y, cdl_tensor x)
+{
+  const encoder_delta *d = &m->module->delta;
+  const cdl_tensor input = dropped_input(m, q, x);
+  if (m->member->training && drops_base(m->module))
+    cdl_linear(q, CDL_ARGS(linear, .out = y, .x = input, .bias = m->bias, .weight = m->single));
+  if (!m->member->merged && cdl_tensor_present(d->gain.value))
+    encoder_gain_forward(m, q, y, input);
+  else if (!m->member->merged)
+    encoder_low_rank_forward(m, q, y, input);
+  if (cdl_tensor_present(d->pair.value))
+    encoder_pair_forward(m, q, y, input);
+}
+
+/* The frozen path's share of a dropped input's gradient. Where a gain is parted from dropout, the
+ * undropped path has the rest: d_v becomes (g − 1) ∘ d_y. */
+static void dropped_base_backward(const adapted_module *m, cdl_queue *q, cdl_tensor d_input,
+                                  const delta_gradients *g)
+{
+  if (gain_is_parted(m->module))
+    encoder_add(q, g->d_v, g->d_y, -1);
+  else if (!drops_base(m->module))
+    return;
+  cdl_linear_grad(q, CDL_ARGS(linear_grad, .d_x = d_input, .d_out = g->d_v, .weight = m->single,
+                              .accumulate = true));
+}
+
+/* With dropout, d_x's share passes the mask before it is added. */
+void encoder_delta_backward(const adapted_module *m, cdl_queue *q, const delta_gradients *g)
+{
+  const encoder_delta *d = &m->module->delta;
+  const cdl_tensor input = dropped_input(m, q, g->x);
+  const bool dropped = d->dropout > 0 && cdl_tensor_present(g->d_x);
+  const cdl_tensor d_input =
+      dropped ? scratch_like(m->member->own.scratch.d_dropped, g->x) : g->d_x;
+  if (dropped)
+    cdl_fill(q, CDL_ARGS(fill, .out = d_input));
+  if (cdl_tensor_present(d->gain.value))
+    encoder_gain_backward(m, q, g->d_y);
+  encoder_low_rank_backward(m, q, d_input, g->d_v, input);
+  if (cdl_tensor_present(d->pair.value))
+    encoder_pair_backward(m, q, d_input, g->d_y, input);
+  if (!dropped)
+    return;
+  dropped_base_backward(m, q, d_input, g);
+  encoder_drop_own(m->member, q, d_input, d_input, mask_of(m), m->rows);
+  encoder_add(q, g->d_x, d_input, 1);
+}
+
+/* ---- Merging ---- */
+
+static int64_t adapted_elements(const model_encoder *e)
+{
+  int64_t elements = 0;
+  for (size_t i = 0; i < e->module_count; i++)
+    if (module_adapted(&e->modules[i]))
+      elements += cdl_tensor_elements(e->modules[i].weight);
+  return elements;
+}
+
+static cdl_tensor saved_weight(const model_encoder *e, const encoder_module *module,
+                               int64_t *offset)
+{
+  cdl_tensor saved = cdl_tensor_2d(e->memory->merge_buffer, CDL_DTYPE_F32, *offset,
+                                   module->weight.size[2], module->weight.size[3]);
+  *offset += cdl_tensor_elements(saved);
+  return saved;
+}
+
+bool encoder_merges_whole(const model_encoder *e)
+{
+  return !encoder_paired(e);
+}
+
+cdl_status encoder_merge(model_encoder *e, cdl_queue *q)
+{
+  CDL_TRY(encoder_reserve_merge(e->memory, e->backend, (size_t)adapted_elements(e)));
+  int64_t offset = 0;
+  for (size_t i = 0; i < e->module_count; i++) {
+    encoder_module *module = &e->modules[i];
+    if (!module_adapted(module))
+      continue;
+    cdl_copy(q, CDL_ARGS(copy, .out = saved_weight(e, module, &offset), .x = module->weight));
+    encoder_low_rank_merge(module, q);
+    if (module_gained(module))
+      encoder_gain_merge(module, q);
+  }
+  encoder_weights_changed(e, q, false);
+  e->merged = true;
+  return CDL_STATUS_OK;
+}
+
+void encoder_unmerge(model_encoder *e, cdl_queue *q)
+{
+  int64_t offset = 0;
+  for (size_t i = 0; i < e->module_count; i++) {
+    encoder_module *module = &e->modules[i];
+    if (module_adapted(module))
+      cdl_copy(q, CDL_ARGS(copy, .out = module->weight, .x = saved_weight(e, module, &offset)));
+  }
+  encoder_weights_changed(e, q, false);
+  e->merged = false;
+}

@@ -1,0 +1,89 @@
+/* What an adapter makes of one linear layer, for one member of a joint batch. encoder.h has the
+ * equations. Each term has a file with its forward pass, its backward pass below it, and how it is
+ * merged into the weight where it can be. delta.c puts them together. Private to the encoder. */
+#ifndef CONDLORA_MODEL_ENCODER_DELTA_H
+#define CONDLORA_MODEL_ENCODER_DELTA_H
+
+#include "model/encoder/dropout.h"
+
+/* One module of one member in a pass. Tensors of the layer are cut to the member's rows. */
+typedef struct {
+  const model_encoder *member;
+  const encoder_module *module;
+  const module_activations *act;
+  cdl_tensor bias;          /* [out] */
+  const cdl_weight *single; /* the module's weight alone; NULL unless needs_single */
+  row_kind rows;
+} adapted_module;
+
+/* Module i of the projection `p`, whose modules are those of the first of `members`. */
+adapted_module encoder_adapted_module(member_list members, size_t member, const projection *p,
+                                      int i, row_kind rows);
+
+/* Adds to y [rows, out], which is x Wᵀ + b, what the adapter makes of it; x is [rows, in]. */
+void encoder_delta_forward(const adapted_module *m, cdl_queue *queue, cdl_tensor y, cdl_tensor x);
+
+typedef struct {
+  cdl_tensor d_x; /* [rows, in], added to; absent: not wanted */
+  cdl_tensor d_y; /* [rows, out] */
+  cdl_tensor d_v; /* [rows, out] encoder_gain_d_v of d_y; may be overwritten */
+  cdl_tensor x;   /* [rows, in] */
+} delta_gradients;
+
+void encoder_delta_backward(const adapted_module *m, cdl_queue *queue, const delta_gradients *g);
+
+/* ---- low_rank.c: y += scale (x Aᵀ) Bᵀ ---- */
+
+void encoder_low_rank_forward(const adapted_module *m, cdl_queue *queue, cdl_tensor y,
+                              cdl_tensor x);
+/* Adds to d_A, d_B and d_x, which may be absent. */
+void encoder_low_rank_backward(const adapted_module *m, cdl_queue *queue, cdl_tensor d_x,
+                               cdl_tensor d_y, cdl_tensor x);
+void encoder_low_rank_merge(const encoder_module *module, cdl_queue *queue);
+
+/* ---- gain.c: y = g ∘ (x Wᵀ + scale (x Aᵀ) Bᵀ) + b ---- */
+
+void encoder_gain_forward(const adapted_module *m, cdl_queue *queue, cdl_tensor y, cdl_tensor x);
+/* Adds to d_g. */
+void encoder_gain_backward(const adapted_module *m, cdl_queue *queue, cdl_tensor d_y);
+void encoder_gain_merge(const encoder_module *module, cdl_queue *queue);
+/* The gradient of v = x Wᵀ + scale (x Aᵀ) Bᵀ of all of a projection's modules, [rows, Σ out]: g ∘ d_out,
+ * and d_out itself where no module of any member has a gain. */
+cdl_tensor encoder_gain_d_v(member_list members, cdl_queue *queue, const projection *p,
+                            cdl_tensor d_out, row_kind rows);
+
+/* ---- pair.c: y_t += scale ⟨x_t, x_0⟩ w; no weight can hold it ---- */
+
+void encoder_pair_forward(const adapted_module *m, cdl_queue *queue, cdl_tensor y, cdl_tensor x);
+/* Adds to d_w and d_x, which may be absent. */
+void encoder_pair_backward(const adapted_module *m, cdl_queue *queue, cdl_tensor d_x,
+                           cdl_tensor d_y, cdl_tensor x);
+
+/* ---- Arithmetic that terms share ---- */
+
+static inline void encoder_binary(cdl_queue *q, cdl_tensor out, cdl_tensor x, cdl_tensor y,
+                                  cdl_binary_function function)
+{
+  cdl_binary(q, CDL_ARGS(binary, .out = out, .x = x, .y = y, .function = function));
+}
+
+/* out += alpha x */
+static inline void encoder_add(cdl_queue *q, cdl_tensor out, cdl_tensor x, float alpha)
+{
+  cdl_axpby(q, CDL_ARGS(axpby, .out = out, .x = x, .alpha = alpha, .beta = 1));
+}
+
+/* A matrix of x's size at the start of scratch memory. */
+static inline cdl_tensor scratch_like(cdl_tensor scratch, cdl_tensor x)
+{
+  return cdl_tensor_2d(scratch.buffer, CDL_DTYPE_F32, scratch.offset, x.size[2], x.size[3]);
+}
+
+/* Columns of a stacked projection's output that belong to its i-th module. */
+static inline cdl_tensor own_columns(const projection *p, cdl_tensor stacked, int i)
+{
+  const int64_t out = p->bias[i]->value.size[3];
+  return cdl_tensor_columns(stacked, i * out, out);
+}
+
+#endif

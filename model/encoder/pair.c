@@ -1,0 +1,67 @@
+/* The term of a sequence's first token: y_t += scale ⟨x_t, x_0⟩ w. */
+#include "model/encoder/delta.h"
+
+/* [n] as the one row of a matrix. */
+static cdl_tensor as_row(cdl_tensor t)
+{
+  return cdl_tensor_2d(t.buffer, CDL_DTYPE_F32, t.offset, 1, cdl_tensor_elements(t));
+}
+
+/* Row t: the input of the first token of t's sequence. */
+static cdl_tensor first_inputs(const model_encoder *member, cdl_queue *q, cdl_tensor x)
+{
+  const cdl_tensor out = scratch_like(member->own.scratch.spread, x);
+  cdl_gather_rows(
+      q, CDL_ARGS(gather_rows, .out = out, .table = x, .index = member->batch.own_first_rows));
+  return out;
+}
+
+/* The products are kept for the backward pass. */
+void encoder_pair_forward(const adapted_module *m, cdl_queue *q, cdl_tensor y, cdl_tensor x)
+{
+  const encoder_pair_term *t = &m->module->delta.pair;
+  const cdl_tensor products = m->act->products;
+  if (m->rows == ROWS_SEQUENCES)
+    cdl_reduce(q, CDL_ARGS(reduce, .out = products, .x = x, .function = CDL_REDUCE_SUM_SQUARES,
+                           .axis = 3));
+  else {
+    const cdl_tensor firsts = first_inputs(m->member, q, x);
+    encoder_binary(q, firsts, firsts, x, CDL_BINARY_MULTIPLY);
+    cdl_reduce(
+        q, CDL_ARGS(reduce, .out = products, .x = firsts, .function = CDL_REDUCE_SUM, .axis = 3));
+  }
+  cdl_gemm(q, CDL_ARGS(gemm, .out = y, .a = products, .b = as_row(t->value), .alpha = t->scale,
+                       .beta = 1));
+}
+
+/* With g_t = scale ⟨dy_t, w⟩:  dw += scale Σ_t ⟨x_t, x_0⟩ dy_t,  dx_t += g_t x_0,
+ * dx_0 += Σ_t g_t x_t. g overwrites the products. */
+void encoder_pair_backward(const adapted_module *m, cdl_queue *q, cdl_tensor d_x, cdl_tensor d_y,
+                           cdl_tensor x)
+{
+  const model_encoder *member = m->member;
+  const encoder_pair_term *t = &m->module->delta.pair;
+  const cdl_tensor products = m->act->products;
+  cdl_gemm(q, CDL_ARGS(gemm, .out = as_row(t->gradient), .a = products, .b = d_y,
+                       .transpose_a = true, .alpha = t->scale, .beta = 1));
+  if (!cdl_tensor_present(d_x))
+    return;
+  const cdl_tensor g = products;
+  cdl_gemm(q, CDL_ARGS(gemm, .out = g, .a = d_y, .b = as_row(t->value), .transpose_b = true,
+                       .alpha = t->scale));
+  const cdl_tensor spread = scratch_like(member->own.scratch.spread, x);
+  if (m->rows == ROWS_SEQUENCES) { /* x_t is x_0 */
+    encoder_binary(q, spread, x, g, CDL_BINARY_MULTIPLY);
+    encoder_add(q, d_x, spread, 2);
+    return;
+  }
+  first_inputs(member, q, x);
+  encoder_binary(q, spread, spread, g, CDL_BINARY_MULTIPLY);
+  encoder_add(q, d_x, spread, 1);
+  encoder_binary(q, spread, x, g, CDL_BINARY_MULTIPLY);
+  const cdl_tensor order = member->batch.own_rows;
+  cdl_scatter_add_rows(q, CDL_ARGS(scatter_add_rows, .table = d_x,
+                                   .x = cdl_tensor_rows(spread, 0, order.size[3]), .order = order,
+                                   .segment = member->batch.packing.offsets,
+                                   .target = member->batch.first_rows));
+}
