@@ -390,27 +390,28 @@ cdl_status train_check_base(const train_session *session, const char *folder,
   return CDL_STATUS_OK;
 }
 
-/* Methods that allocate ranks have options of their own for them, and a scale of their own. */
-static cdl_status check_own_ranks(const train_settings *s)
+/* Options for settings that a low-rank method lacks. */
+static cdl_status check_lacking(const train_settings *s)
 {
-  enum { DEFAULT_RANK = 8 };
-  size_t count;
-  const adapter_option *options = adapter_options(s->method, &count);
-  bool allocates = false;
-  for (size_t i = 0; i < count; i++)
-    allocates = allocates || strcmp(options[i].name, "init_r") == 0;
-  if (!allocates || s->init_adapter != NULL)
+  enum { DEFAULT_RANK = 8, DEFAULT_ALPHA = 8 };
+  const struct {
+    const char *option;
+    adapter_setting setting;
+    bool set;
+  } options[] = {{"--rank", ADAPTER_HAS_RANK, s->rank != DEFAULT_RANK},
+                 {"--rank-pattern", ADAPTER_HAS_RANK_PATTERN, s->rank_pattern != NULL},
+                 {"--alpha", ADAPTER_HAS_ALPHA, s->alpha != DEFAULT_ALPHA},
+                 {"--alpha-pattern", ADAPTER_HAS_ALPHA_PATTERN, s->alpha_pattern != NULL},
+                 {"--rslora", ADAPTER_HAS_RSLORA, s->rslora},
+                 {"--adapter-dropout", ADAPTER_HAS_DROPOUT, s->adapter_dropout > 0}};
+  if (s->init_adapter != NULL)
     return CDL_STATUS_OK;
-  const char *option = s->rank != DEFAULT_RANK    ? "--rank"
-                       : s->rank_pattern != NULL  ? "--rank-pattern"
-                       : s->alpha_pattern != NULL ? "--alpha-pattern"
-                       : s->rslora                ? "--rslora"
-                                                  : NULL;
-  return option == NULL ? CDL_STATUS_OK
-                        : cdl_fail(CDL_STATUS_USAGE,
-                                   "%s is not for %s: --init-r and --target-r say its ranks, and "
-                                   "its scale is alpha / init_r",
-                                   option, s->method);
+  const char *reason = adapter_lack_reason(s->method);
+  for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+    if (options[i].set && !adapter_has(s->method, options[i].setting))
+      return cdl_fail(CDL_STATUS_USAGE, "%s is not for %s%s%s", options[i].option, s->method,
+                      reason[0] != '\0' ? ": " : "", reason);
+  return CDL_STATUS_OK;
 }
 
 cdl_status train_check_adapter_settings(const train_settings *s)
@@ -430,8 +431,8 @@ cdl_status train_check_adapter_settings(const train_settings *s)
   if (s->fresh_head && s->init_adapter != NULL)
     return cdl_fail(CDL_STATUS_USAGE, "--fresh-head: the head is that of --init-adapter");
   CDL_TRY(train_settings_check_options(s));
-  CDL_TRY(check_own_ranks(s));
   if (adapter_is_low_rank(s->method)) {
+    CDL_TRY(check_lacking(s));
     adapter_config c = {0};
     const cdl_status status = describe_low_rank(s, &c);
     adapter_config_free(&c);

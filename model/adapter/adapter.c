@@ -142,15 +142,121 @@ static int64_t lay_out_derived(model_adapter *a)
   return used + largest;
 }
 
+static int64_t lay_out_modules(model_adapter *a)
+{
+  int64_t used = 0, largest = 0;
+  for (size_t i = 0; i < a->module_count; i++) {
+    const cdl_tensor w = a->modules[i]->weight;
+    const int64_t out = w.size[2], in = w.size[3], rank = a->per_module[i].rank;
+    a->derived[i].scale = a->per_module[i].scale;
+    a->derived[i].a = take(&used, a->derived_buffer, 1, rank, in);
+    a->derived[i].b = take(&used, a->derived_buffer, 1, out, rank);
+    largest = rank * in > largest ? rank * in : largest;
+    largest = rank * out > largest ? rank * out : largest;
+  }
+  const int64_t gradients = used;
+  for (size_t i = 0; i < a->module_count; i++) {
+    const cdl_tensor w = a->modules[i]->weight;
+    a->derived[i].d_a = take(&used, a->derived_buffer, 1, a->per_module[i].rank, w.size[3]);
+    a->derived[i].d_b = take(&used, a->derived_buffer, 1, w.size[2], a->per_module[i].rank);
+  }
+  a->d_derived = cdl_tensor_1d(a->derived_buffer, CDL_DTYPE_F32, gradients, used - gradients);
+  a->scratch = cdl_tensor_1d(a->derived_buffer, CDL_DTYPE_F32, used, largest);
+  return used + largest;
+}
+
 /* A_l, B_l and their gradients, for methods that derive them. */
 static cdl_status allocate_derived(model_adapter *a, cdl_backend *backend, cdl_queue *q)
 {
-  if (!a->method->shares || a->run_count == 0)
+  if (a->method->derives) {
+    a->derived = calloc(a->module_count + 1, sizeof *a->derived);
+    if (a->derived == NULL)
+      return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter of %zu layers",
+                      a->module_count);
+  } else if (!a->method->shares || a->run_count == 0)
     return CDL_STATUS_OK;
-  const int64_t elements = lay_out_derived(a);
+  int64_t (*const lay_out)(model_adapter *) =
+      a->method->derives ? lay_out_modules : lay_out_derived;
+  const int64_t elements = lay_out(a);
   CDL_TRY(cdl_buffer_create(backend, (size_t)elements * sizeof(float), &a->derived_buffer));
-  lay_out_derived(a);
+  lay_out(a);
   cdl_fill(q, CDL_ARGS(fill, .out = a->d_derived));
+  return CDL_STATUS_OK;
+}
+
+size_t adapter_frozen_count(const model_adapter *a)
+{
+  size_t count = 0;
+  while (a->method->frozen != NULL && a->method->frozen[count].name != NULL)
+    count++;
+  return count;
+}
+
+const cdl_stored_tensor *adapter_stored_frozen(const model_adapter *a, size_t index)
+{
+  return a->stored != NULL ? cdl_safetensors_find(a->stored, a->method->frozen[index].name) : NULL;
+}
+
+static cdl_status draw_frozen(const model_adapter *a, cdl_queue *q, size_t index)
+{
+  const adapter_frozen *f = &a->method->frozen[index];
+  const int64_t count = cdl_tensor_elements(a->frozen[index]);
+  float *values = malloc((size_t)count * sizeof *values);
+  if (values == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", f->name);
+  f->draw(a, values, count);
+  cdl_queue_upload(q, a->frozen[index], values, (size_t)count * sizeof *values);
+  free(values);
+  return cdl_queue_status(q);
+}
+
+/* All of them in one buffer. Those that the folder has are read with its other tensors, the rest are
+ * drawn. */
+static cdl_status allocate_frozen(model_adapter *a, cdl_backend *backend, cdl_queue *q)
+{
+  const size_t count = adapter_frozen_count(a);
+  if (count == 0)
+    return CDL_STATUS_OK;
+  a->frozen = calloc(count, sizeof *a->frozen);
+  if (a->frozen == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu frozen tensors", count);
+  int64_t used = 0;
+  for (size_t i = 0; i < count; i++) {
+    int64_t rows, columns;
+    a->method->frozen[i].shape(a, &rows, &columns);
+    const cdl_stored_tensor *stored = adapter_stored_frozen(a, i);
+    if (stored != NULL) { /* a folder's may be larger than is needed */
+      if (stored->rank != 2 || stored->shape[0] < rows || stored->shape[1] < columns)
+        return cdl_fail(CDL_STATUS_DATA, "tensor %s: expected at least [%lld, %lld]",
+                        a->method->frozen[i].name, (long long)rows, (long long)columns);
+      rows = stored->shape[0];
+      columns = stored->shape[1];
+    }
+    a->frozen[i] = take(&used, NULL, 1, rows, columns);
+  }
+  CDL_TRY(cdl_buffer_create(backend, (size_t)used * sizeof(float), &a->frozen_buffer));
+  for (size_t i = 0; i < count; i++) {
+    a->frozen[i].buffer = a->frozen_buffer;
+    if (adapter_stored_frozen(a, i) == NULL)
+      CDL_TRY(draw_frozen(a, q, i));
+  }
+  return CDL_STATUS_OK;
+}
+
+/* Settings that the method lacks and that say more than their defaults. */
+static cdl_status check_lacking(const adapter_settings *s, const adapter_method *method)
+{
+  const struct {
+    adapter_setting setting;
+    bool set;
+    const char *name;
+  } settings[] = {{ADAPTER_HAS_RANK_PATTERN, s->rank_pattern_count > 0, "rank pattern"},
+                  {ADAPTER_HAS_ALPHA_PATTERN, s->alpha_pattern_count > 0, "alpha pattern"},
+                  {ADAPTER_HAS_RSLORA, s->rslora, "rslora"},
+                  {ADAPTER_HAS_DROPOUT, s->dropout > 0, "dropout"}};
+  for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
+    if (settings[i].set && (method->has & settings[i].setting) == 0)
+      return cdl_fail(CDL_STATUS_USAGE, "method %s has no %s", method->name, settings[i].name);
   return CDL_STATUS_OK;
 }
 
@@ -166,6 +272,7 @@ static cdl_status check_low_rank(const adapter_settings *s, const adapter_method
                     s->dropout);
   if (!(s->lora_plus_ratio >= 0) || !isfinite(s->lora_plus_ratio))
     return cdl_fail(CDL_STATUS_USAGE, "LoRA+'s ratio is above 0, not %g", s->lora_plus_ratio);
+  CDL_TRY(check_lacking(s, method));
   if (s->init != ADAPTER_INIT_KAIMING && (method->initial_values >> s->init & 1) == 0)
     return cdl_fail(CDL_STATUS_USAGE, "method %s has no initial values %s", method->name,
                     inits[s->init]);
@@ -187,12 +294,21 @@ static cdl_status take_options(model_adapter *a, const double *values)
   return CDL_STATUS_OK;
 }
 
+bool adapter_pair_takes_ratio(const model_adapter *a, size_t index)
+{
+  (void)a;
+  return index % 2 == 1;
+}
+
 /* As PEFT has LoRA+: B and vectors, those of the model too. */
 static void set_rates(model_adapter *a, double ratio)
 {
-  for (size_t i = 0; i < a->trained_count; i++)
-    if (a->trained[i]->dimensions == 1 || strstr(a->trained[i]->name, "lora_B") != NULL)
+  for (size_t i = 0; i < a->trained_count; i++) {
+    const bool of_method =
+        i < a->own_count && a->method->takes_ratio != NULL && a->method->takes_ratio(a, i);
+    if (a->trained[i]->dimensions == 1 || of_method)
       a->trained[i]->lr_scale = (float)ratio;
+  }
 }
 
 /* What other encoders read too stays as it is. */
@@ -237,6 +353,7 @@ static cdl_status build(model_adapter *a, cdl_queue *queue, const adapter_settin
     CDL_TRY(a->method->parameters(a));
   CDL_TRY(allocate_parameters(a, backend, queue));
   CDL_TRY(allocate_derived(a, backend, queue));
+  CDL_TRY(allocate_frozen(a, backend, queue));
   if (a->method->attach != NULL && s->lora_plus_ratio > 0)
     set_rates(a, s->lora_plus_ratio);
   return a->method->attach != NULL ? a->method->attach(a, queue) : CDL_STATUS_OK;
@@ -301,6 +418,9 @@ void adapter_destroy(model_adapter *a)
   cdl_buffer_destroy(a->value_buffer);
   cdl_buffer_destroy(a->gradient_buffer);
   cdl_buffer_destroy(a->derived_buffer);
+  cdl_buffer_destroy(a->frozen_buffer);
+  free(a->derived);
+  free(a->frozen);
   free(a->trained);
   free(a->own);
   free(a->runs);

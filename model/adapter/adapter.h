@@ -116,6 +116,21 @@ adapter_word adapter_choice_text(const adapter_option *option, int place);
 bool adapter_is_low_rank(const char *method);
 /* Whether it has an orientation. */
 bool adapter_is_oriented(const char *method);
+/* Whether it trains the whole model, which is then written as a model's folder, not as an adapter. */
+bool adapter_is_whole_model(const char *method);
+
+/* Settings that a low-rank method may have or lack. */
+typedef enum {
+  ADAPTER_HAS_RANK = 1 << 0,
+  ADAPTER_HAS_RANK_PATTERN = 1 << 1,
+  ADAPTER_HAS_ALPHA = 1 << 2,
+  ADAPTER_HAS_ALPHA_PATTERN = 1 << 3,
+  ADAPTER_HAS_RSLORA = 1 << 4,
+  ADAPTER_HAS_DROPOUT = 1 << 5
+} adapter_setting;
+bool adapter_has(const char *method, adapter_setting setting);
+/* Why a low-rank method lacks what it lacks, to end a message with; static; "" for no reason. */
+const char *adapter_lack_reason(const char *method);
 /* "CONDLORA" for "condlora"; NULL for an unknown method; static. */
 const char *adapter_peft_type(const char *method);
 /* "condlora" for "CONDLORA"; NULL likewise. */

@@ -20,7 +20,7 @@ static const char *const orientations[] = {"paper", "reference"};
 static const adapter_method *method_of(const char *peft_type)
 {
   const char *name = adapter_method_of(peft_type);
-  return name == NULL || strcmp(name, "full") == 0 ? NULL : adapter_method_find(name);
+  return name == NULL || adapter_is_whole_model(name) ? NULL : adapter_method_find(name);
 }
 
 static const char *key_of(const adapter_option *option)
@@ -115,7 +115,7 @@ adapter_settings adapter_config_settings(const adapter_config *c)
 cdl_status adapter_config_module(const adapter_config *c, const char *path, int64_t rank,
                                  adapter_module *module)
 {
-  double alpha = c->alpha;
+  double alpha = adapter_has(adapter_method_of(c->peft_type), ADAPTER_HAS_ALPHA) ? c->alpha : 0;
   bool found = false;
   for (size_t i = 0; i < c->alpha_pattern.count && !found; i++) {
     module_pattern *pattern;
@@ -202,8 +202,7 @@ typedef enum {
 static const struct {
   const char *key;
   key_use use;
-} known_keys[] = {{"alpha_pattern", KEY_LOW_RANK},
-                  {"auto_mapping", KEY_HARMLESS},
+} known_keys[] = {{"auto_mapping", KEY_HARMLESS},
                   {"base_model_name_or_path", KEY_READ},
                   {"bias", KEY_READ},
                   {"condlora_stamp", KEY_READ},
@@ -214,15 +213,11 @@ static const struct {
                   {"fan_in_fan_out", KEY_HARMLESS},
                   {"inference_mode", KEY_HARMLESS},
                   {"held_out", KEY_READ},
-                  {"init_lora_weights", KEY_READ},
                   {"label_column", KEY_READ},
                   {"labels", KEY_READ},
                   {"layers_pattern", KEY_LOW_RANK},
                   {"layers_to_transform", KEY_LOW_RANK},
                   {"loftq_config", KEY_HARMLESS},
-                  {"lora_alpha", KEY_READ},
-                  {"lora_bias", KEY_LOW_RANK},
-                  {"lora_dropout", KEY_READ},
                   {"lora_ga_config", KEY_HARMLESS},
                   {"megatron_core", KEY_HARMLESS},
                   {"merge_weights", KEY_HARMLESS},
@@ -231,8 +226,6 @@ static const struct {
                   {"peft_type", KEY_READ},
                   {"peft_version", KEY_HARMLESS},
                   {"qalora_group_size", KEY_HARMLESS},
-                  {"r", KEY_READ},
-                  {"rank_pattern", KEY_LOW_RANK},
                   {"regression", KEY_READ},
                   {"revision", KEY_HARMLESS},
                   {"runtime_config", KEY_HARMLESS},
@@ -241,8 +234,28 @@ static const struct {
                   {"task_type", KEY_READ},
                   {"text_columns", KEY_READ},
                   {"trainable_token_indices", KEY_LOW_RANK},
-                  {"types_zero", KEY_READ},
-                  {"use_rslora", KEY_LOW_RANK}};
+                  {"types_zero", KEY_READ}};
+
+/* Keys whose names or presence are the method's. */
+static bool is_of_method(const char *key, const adapter_method *method)
+{
+  const adapter_keys *k = adapter_keys_of(method);
+  const struct {
+    const char *key;
+    bool there;
+  } keys[] = {{k->rank, true},
+              {k->alpha, true},
+              {k->dropout, true},
+              {k->initial_values, true},
+              {"rank_pattern", (method->has & ADAPTER_HAS_RANK_PATTERN) != 0},
+              {"alpha_pattern", (method->has & ADAPTER_HAS_ALPHA_PATTERN) != 0},
+              {"use_rslora", (method->has & ADAPTER_HAS_RSLORA) != 0},
+              {"lora_bias", method->biases_of_up}};
+  for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+    if (keys[i].there && keys[i].key != NULL && strcmp(key, keys[i].key) == 0)
+      return true;
+  return false;
+}
 
 static bool is_known(const char *key, const adapter_method *method)
 {
@@ -254,7 +267,13 @@ static bool is_known(const char *key, const adapter_method *method)
   for (size_t i = 0; i < sizeof known_keys / sizeof known_keys[0]; i++)
     if (strcmp(key, known_keys[i].key) == 0)
       return known_keys[i].use != KEY_LOW_RANK || method->attach != NULL;
-  return is_extra(method, key);
+  return is_of_method(key, method) || is_extra(method, key);
+}
+
+static void drop_void_keys(json_t *object, const adapter_method *method)
+{
+  for (const char *const *k = method->void_keys; k != NULL && *k != NULL; k++)
+    json_object_del(object, *k);
 }
 
 /* What changes the result is either read here or off. Keys of later versions of PEFT are no
@@ -275,12 +294,12 @@ static cdl_status refuse_unknown_settings(const char *path, json_t *object,
 
 /* Ways of making initial values. Some change the base's weights, and of these those that are random
  * or made from data cannot be made again from the folder. */
-static cdl_status read_initial_values(const char *path, const json_t *object,
+static cdl_status read_initial_values(const char *path, const json_t *object, const char *key,
                                       adapter_config *config)
 {
   static const char *const of_adapter_alone[] = {"true", "false",      "gaussian",
                                                  "eva",  "orthogonal", "mica"};
-  const char *way = json_string_value(json_object_get(object, "init_lora_weights"));
+  const char *way = key != NULL ? json_string_value(json_object_get(object, key)) : NULL;
   if (way == NULL)
     return CDL_STATUS_OK;
   for (size_t i = 0; i < sizeof of_adapter_alone / sizeof of_adapter_alone[0]; i++)
@@ -291,9 +310,9 @@ static cdl_status read_initial_values(const char *path, const json_t *object,
     }
   if (strcmp(way, "pissa") != 0 && strcasecmp(way, "olora") != 0)
     return cdl_fail(CDL_STATUS_UNSUPPORTED,
-                    "%s: \"init_lora_weights\" is \"%.40s\", which may have changed the base "
-                    "model; save the adapter converted to LoRA",
-                    path, way);
+                    "%s: \"%s\" is \"%.40s\", which may have changed the base model; save the "
+                    "adapter converted to LoRA",
+                    path, key, way);
   config->init = strcmp(way, "pissa") == 0 ? ADAPTER_INIT_PISSA : ADAPTER_INIT_OLORA;
   return CDL_STATUS_OK;
 }
@@ -425,26 +444,24 @@ static cdl_status read_token_rows(const char *path, json_t *object, adapter_conf
   return read_numbers(path, key, list, &config->token_rows, &config->token_count);
 }
 
-/* PEFT's bias beside B, of LoRA alone. */
+/* PEFT's bias beside B. */
 static cdl_status read_lora_bias(const char *path, const json_t *object, adapter_config *config)
 {
   static const char key[] = "lora_bias";
   CDL_TRY(base_json_boolean(path, object, key, &config->lora_bias));
-  return !config->lora_bias || strcmp(config->peft_type, "LORA") == 0
-             ? CDL_STATUS_OK
-             : cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: \"%s\" is not for %s", path, key,
-                        config->peft_type);
+  return CDL_STATUS_OK;
 }
 
-static cdl_status read_bias(const char *path, const json_t *object, adapter_config *config)
+static cdl_status read_bias(const char *path, const json_t *object, const char *adapted,
+                            adapter_config *config)
 {
   const char *bias = NULL;
   CDL_TRY(base_json_string(path, object, "bias", true, &bias));
   if (bias == NULL || strcmp(bias, "none") == 0)
     return CDL_STATUS_OK;
-  if (strcmp(bias, "all") != 0 && strcmp(bias, "lora_only") != 0)
-    return cdl_fail(CDL_STATUS_DATA, "%s: \"bias\" is \"%.40s\", expected none, all or lora_only",
-                    path, bias);
+  if (strcmp(bias, "all") != 0 && strcmp(bias, adapted) != 0)
+    return cdl_fail(CDL_STATUS_DATA, "%s: \"bias\" is \"%.40s\", expected none, all or %s", path,
+                    bias, adapted);
   config->bias = strcmp(bias, "all") == 0 ? ADAPTER_BIAS_ALL : ADAPTER_BIAS_ADAPTED;
   return CDL_STATUS_OK;
 }
@@ -452,20 +469,26 @@ static cdl_status read_bias(const char *path, const json_t *object, adapter_conf
 static cdl_status read_low_rank(const char *path, json_t *object, adapter_config *config)
 {
   const adapter_method *method = method_of(config->peft_type);
-  config->rank = 8;
-  config->alpha = 8;
-  CDL_TRY(base_json_integer(path, object, "r", 1, RANK_MOST, &config->rank));
-  CDL_TRY(base_json_real(path, object, "lora_alpha", -1e9, 1e9, false, &config->alpha));
-  CDL_TRY(base_json_real(path, object, "lora_dropout", 0, 0.999999, false, &config->dropout));
-  CDL_TRY(base_json_boolean(path, object, "use_rslora", &config->rslora));
-  if (!is_extra(method, "rank_pattern"))
+  const adapter_keys *keys = adapter_keys_of(method);
+  config->rank = method->default_rank > 0 ? method->default_rank : 8;
+  config->alpha = keys->alpha != NULL ? 8 : 0;
+  if (keys->rank != NULL)
+    CDL_TRY(base_json_integer(path, object, keys->rank, 1, RANK_MOST, &config->rank));
+  if (keys->alpha != NULL)
+    CDL_TRY(base_json_real(path, object, keys->alpha, -1e9, 1e9, false, &config->alpha));
+  if (keys->dropout != NULL)
+    CDL_TRY(base_json_real(path, object, keys->dropout, 0, 0.999999, false, &config->dropout));
+  if ((method->has & ADAPTER_HAS_RSLORA) != 0)
+    CDL_TRY(base_json_boolean(path, object, "use_rslora", &config->rslora));
+  if ((method->has & ADAPTER_HAS_RANK_PATTERN) != 0)
     CDL_TRY(read_values(path, object, "rank_pattern", 1, RANK_MOST, &config->rank_pattern));
-  if (!is_extra(method, "alpha_pattern"))
+  if ((method->has & ADAPTER_HAS_ALPHA_PATTERN) != 0)
     CDL_TRY(read_values(path, object, "alpha_pattern", -1e9, 1e9, &config->alpha_pattern));
-  CDL_TRY(read_initial_values(path, object, config));
-  CDL_TRY(read_bias(path, object, config));
+  CDL_TRY(read_initial_values(path, object, keys->initial_values, config));
+  CDL_TRY(read_bias(path, object, keys->adapted_bias, config));
   CDL_TRY(read_layers(path, object, config));
-  CDL_TRY(read_lora_bias(path, object, config));
+  if (method->biases_of_up)
+    CDL_TRY(read_lora_bias(path, object, config));
   CDL_TRY(read_token_rows(path, object, config));
   const json_t *layers_pattern = json_object_get(object, "layers_pattern");
   if (json_is_string(layers_pattern) && json_string_length(layers_pattern) == 0)
@@ -573,6 +596,7 @@ cdl_status adapter_columns_from_json(const char *path, const json_t *object, ada
 cdl_status adapter_config_from_json(const char *path, json_t *object, adapter_config *config)
 {
   CDL_TRY(read_type(path, object, config));
+  drop_void_keys(object, method_of(config->peft_type));
   CDL_TRY(refuse_unknown_settings(path, object, method_of(config->peft_type)));
   if (method_of(config->peft_type)->attach != NULL)
     CDL_TRY(read_low_rank(path, object, config));
@@ -703,8 +727,9 @@ static void set_low_rank(json_t **o, const adapter_config *c)
     base_json_set(o, "exclude_modules",
                   c->excluded_pattern != NULL ? base_json_string_of(c->excluded_pattern)
                                               : list_of(&c->excluded));
-  if (c->init != ADAPTER_INIT_KAIMING)
-    base_json_set(o, "init_lora_weights",
+  const adapter_keys *keys = adapter_keys_of(method_of(c->peft_type));
+  if (c->init != ADAPTER_INIT_KAIMING && keys->initial_values != NULL)
+    base_json_set(o, keys->initial_values,
                   json_string(c->init == ADAPTER_INIT_GAUSSIAN ? "gaussian"
                               : c->init == ADAPTER_INIT_PISSA  ? "pissa"
                                                                : "olora"));
@@ -716,9 +741,12 @@ static void set_low_rank(json_t **o, const adapter_config *c)
       base_json_append(&layers, json_integer(c->layers[i]));
     base_json_set(o, "layers_to_transform", layers);
   }
-  base_json_set(o, "lora_alpha", number(c->alpha));
-  base_json_set(o, "lora_dropout", json_real(c->dropout));
-  base_json_set(o, "r", json_integer(c->rank));
+  if (keys->alpha != NULL)
+    base_json_set(o, keys->alpha, number(c->alpha));
+  if (keys->dropout != NULL)
+    base_json_set(o, keys->dropout, json_real(c->dropout));
+  if (keys->rank != NULL)
+    base_json_set(o, keys->rank, json_integer(c->rank));
   if (c->rank_pattern.count > 0)
     base_json_set(o, "rank_pattern", object_of(&c->rank_pattern));
   base_json_set(o, "target_modules",
@@ -763,9 +791,10 @@ void adapter_columns_to_json(const adapter_config *c, json_t **object)
 
 cdl_status adapter_config_to_json(const char *path, const adapter_config *config, json_t **object)
 {
-  static const char *const biases[] = {"none", "all", "lora_only"};
   *object = NULL;
   CDL_TRY(check_settings(path, config));
+  const char *const biases[] = {"none", "all",
+                                adapter_keys_of(method_of(config->peft_type))->adapted_bias};
   json_t *o = json_object();
   base_json_set(&o, "base_model_name_or_path", base_json_string_of(config->base_model));
   base_json_set(&o, "bias", json_string(biases[config->bias]));

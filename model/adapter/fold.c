@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "model/adapter/io.h"
-#include "model/adapter/methods/low_rank.h"
 #include "model/adapter/reference.h"
 #include "model/adapter/state.h"
 
@@ -49,16 +48,6 @@ const cdl_stored_tensor *adapter_stored(const model_adapter *a, const encoder_pa
 }
 
 /* ---- What is added ---- */
-
-static bool is_triplet(const model_adapter *a)
-{
-  return strcmp(a->method->peft_type, "ADALORA") == 0;
-}
-
-static bool has_dora(const model_adapter *a)
-{
-  return !is_triplet(a) && adapter_option_value(a, OPTION_USE_DORA) != 0;
-}
 
 static const adapter_folded *folded_of(const model_adapter *a, const encoder_parameter *p)
 {
@@ -145,13 +134,13 @@ static void release_update(update *u)
   free(u->lengths);
 }
 
-/* The rank that the file has: of AdaLoRA's triplets, those that were kept. */
+/* The rank that the file has: of triplets, those that were kept. */
 static cdl_status find_rank(const model_adapter *a, const char *folder, const adapter_folded *f,
                             const file_name *name, int64_t *rank)
 {
   const cdl_stored_tensor *t = cdl_safetensors_find(a->stored, name->text);
   *rank = f->settings.rank;
-  if (is_triplet(a) && t != NULL && t->rank == 2)
+  if (a->method->update_names->middle != NULL && t != NULL && t->rank == 2)
     *rank = t->shape[0];
   return *rank >= 0 && *rank <= 65536
              ? CDL_STATUS_OK
@@ -168,21 +157,20 @@ static cdl_status read_update(const model_adapter *a, const char *folder, const 
                 .step_out = f->table ? 1 : columns,
                 .step_in = f->table ? columns : 1,
                 .scale = (double)f->settings.scale};
-  const bool triplet = is_triplet(a);
-  const file_name down = named(f->path, f->table  ? ".lora_embedding_A"
-                                        : triplet ? ".lora_A"
-                                                  : ".lora_A.weight"),
-                  up = named(f->path, f->table  ? ".lora_embedding_B"
-                                      : triplet ? ".lora_B"
-                                                : ".lora_B.weight"),
-                  middle = named(f->path, ".lora_E"),
-                  lengths = named(f->path, ".lora_magnitude_vector");
+  const adapter_update_names *n = a->method->update_names;
+  const file_name down = named(f->path, f->table ? n->table_down : n->down),
+                  up = named(f->path, f->table ? n->table_up : n->up);
   CDL_TRY(find_rank(a, folder, f, &down, &u->rank));
   CDL_TRY(read_part(a, folder, &down, 2, (int64_t[]){u->rank, u->in}, &u->down));
   CDL_TRY(read_part(a, folder, &up, 2, (int64_t[]){u->out, u->rank}, &u->up));
-  if (triplet)
+  if (n->middle != NULL) {
+    const file_name middle = named(f->path, n->middle);
     CDL_TRY(read_part(a, folder, &middle, 2, (int64_t[]){u->rank, 1}, &u->middle));
-  return has_dora(a) ? read_part(a, folder, &lengths, 1, &u->out, &u->lengths) : CDL_STATUS_OK;
+  }
+  if (a->method->has_lengths == NULL || !a->method->has_lengths(a))
+    return CDL_STATUS_OK;
+  const file_name lengths = named(f->path, n->lengths);
+  return read_part(a, folder, &lengths, 1, &u->out, &u->lengths);
 }
 
 /* w += scale B diag(e) A; with lengths m, rows of W + scale B A are given the lengths m (DoRA). */
@@ -218,6 +206,11 @@ static cdl_status fold_weight(const model_adapter *a, const char *folder, const 
                               float *values)
 {
   update u;
+  if (a->method->update_names == NULL)
+    return cdl_fail(CDL_STATUS_UNSUPPORTED,
+                    "%s: adapter_config.json: \"target_modules\": %s, which lies outside the "
+                    "encoder's layers, is not a target for method %s",
+                    folder, f->path, a->method->name);
   if (a->init == ADAPTER_INIT_PISSA || a->init == ADAPTER_INIT_OLORA)
     return cdl_fail(CDL_STATUS_UNSUPPORTED,
                     "%s: adapter_config.json: \"init_lora_weights\": of %s, which is a target, it "
@@ -287,12 +280,12 @@ cdl_status adapter_fold(const model_adapter *a, const char *folder, const encode
 
 bool adapter_folds(const model_adapter *a, const char *name)
 {
-  static const char *const endings[] = {
-      ".lora_A.weight", ".lora_B.weight",    ".lora_A",           ".lora_B",
-      ".lora_E",        ".lora_embedding_A", ".lora_embedding_B", ".lora_magnitude_vector"};
+  const adapter_update_names none = {0},
+                             *n = a->method->update_names != NULL ? a->method->update_names : &none;
+  const char *const endings[] = {n->down, n->up, n->table_down, n->table_up, n->middle, n->lengths};
   for (size_t i = 0; i < a->folded_count; i++)
     for (size_t e = 0; e < sizeof endings / sizeof endings[0]; e++)
-      if (strcmp(name, named(a->folded[i].path, endings[e]).text) == 0)
+      if (endings[e] != NULL && strcmp(name, named(a->folded[i].path, endings[e]).text) == 0)
         return true;
   const encoder_parameter *parameters = encoder_parameters(a->encoder);
   for (size_t i = 0; i < encoder_parameter_count(a->encoder); i++) {

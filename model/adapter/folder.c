@@ -8,6 +8,7 @@
 #include "base/path.h"
 #include "model/adapter/config.h"
 #include "model/adapter/reference.h"
+#include "model/adapter/state.h"
 
 static const char config_name[] = "adapter_config.json";
 static const char tensors_name[] = "adapter_model.safetensors";
@@ -23,11 +24,20 @@ static bool has_prefix(const char *name)
 
 /* ---- Reading ---- */
 
-static cdl_status check_names(const cdl_safetensors *tensors, bool of_reference)
+/* Whether an adapter's file may have a tensor of this name. */
+static bool may_be_named(const adapter_config *config, const char *name)
+{
+  const adapter_method *method = adapter_method_find(adapter_method_of(config->peft_type));
+  return has_prefix(name) || (method != NULL && adapter_is_frozen(method, name));
+}
+
+static cdl_status check_names(const cdl_safetensors *tensors, const adapter_config *config,
+                              bool of_reference)
 {
   for (size_t i = 0; i < cdl_safetensors_count(tensors); i++) {
     const cdl_stored_tensor *tensor = cdl_safetensors_get(tensors, i);
-    if (!has_prefix(tensor->name) && !(of_reference && adapter_reference_has(tensor->name)))
+    if (!may_be_named(config, tensor->name) &&
+        !(of_reference && adapter_reference_has(tensor->name)))
       return cdl_fail(CDL_STATUS_DATA,
                       "%s: tensor \"%.200s\": expected a name that begins with \"%s\"",
                       cdl_safetensors_path_of(tensors, tensor), tensor->name, ADAPTER_PREFIX);
@@ -69,32 +79,19 @@ static cdl_status open_tensors(const char *folder, const char *path, cdl_safeten
   return status;
 }
 
-/* Settings of LoRA that PEFT lets a config of AdaLoRA have, and passes over in its layers: the scale
- * is lora_alpha's, and initial values are AdaLoRA's own. */
-static void drop_void_settings(json_t *object)
-{
-  static const char *const names[] = {"alpha_pattern", "init_lora_weights", "lora_bias",
-                                      "use_rslora"};
-  const char *type = json_string_value(json_object_get(object, "peft_type"));
-  if (type != NULL && strcmp(type, "ADALORA") == 0)
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-      json_object_del(object, names[i]);
-}
-
 static cdl_status open_files(const char *folder, const char *config_path, const char *tensors_path,
                              adapter_config *config, cdl_safetensors **tensors)
 {
   json_t *object = NULL;
   CDL_TRY(base_json_read(config_path, &object));
   const bool of_reference = adapter_reference_is(object);
-  drop_void_settings(object);
   cdl_status status = of_reference ? adapter_reference_config(config_path, object) : CDL_STATUS_OK;
   if (status == CDL_STATUS_OK)
     status = adapter_config_from_json(config_path, object, config);
   if (status == CDL_STATUS_OK)
     status = open_tensors(folder, tensors_path, tensors);
   if (status == CDL_STATUS_OK)
-    status = check_names(*tensors, of_reference);
+    status = check_names(*tensors, config, of_reference);
   if (status == CDL_STATUS_OK)
     status = read_metadata(config_path, tensors_path, object, *tensors, config);
   json_decref(object);
@@ -146,7 +143,7 @@ cdl_status adapter_folder_open(const char *given, adapter_config *config, cdl_sa
 
 /* A hash of the config's text and the tensors' names and shapes: the same for each save of a
  * run. */
-static cdl_status make_stamp(const char *path, const json_t *object,
+static cdl_status make_stamp(const char *path, const adapter_config *config, const json_t *object,
                              const cdl_stored_tensor *tensors, size_t count, char stamp[17])
 {
   char *text = base_json_text(object);
@@ -155,7 +152,7 @@ static cdl_status make_stamp(const char *path, const json_t *object,
   uint64_t state = base_fnv(BASE_FNV_START, text, strlen(text));
   free(text);
   for (size_t i = 0; i < count; i++) {
-    if (!has_prefix(tensors[i].name) || tensors[i].rank > CDL_STORED_RANK_MAX)
+    if (!may_be_named(config, tensors[i].name) || tensors[i].rank > CDL_STORED_RANK_MAX)
       return cdl_fail(CDL_STATUS_ARGUMENT,
                       "%s: tensor \"%.200s\": expected a name that begins with \"%s\"", path,
                       tensors[i].name, ADAPTER_PREFIX);
@@ -175,7 +172,7 @@ static cdl_status write_files(const char *config_path, const char *tensors_path,
                               const cdl_stored_tensor *tensors, size_t count)
 {
   char stamp[17];
-  CDL_TRY(make_stamp(tensors_path, object, tensors, count, stamp));
+  CDL_TRY(make_stamp(tensors_path, config, object, tensors, count, stamp));
   if (json_object_set_new(object, stamp_key, json_string(stamp)) != 0)
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", config_path);
   const cdl_metadata metadata[] = {

@@ -22,11 +22,29 @@ static size_t elements_of(const encoder_parameter *p)
   return (size_t)cdl_tensor_elements(p->value);
 }
 
+/* The method's state, then its frozen tensors. */
 static cdl_tensor state_tensor(const model_adapter *adapter, size_t index)
 {
   /* The method hands out tensors to be written; a snapshot's taking only reads. */
   model_adapter *a = (model_adapter *)(uintptr_t)adapter;
-  return a->method->state != NULL ? a->method->state(a, index) : (cdl_tensor){0};
+  size_t states = 0;
+  for (; a->method->state != NULL; states++) {
+    const cdl_tensor t = a->method->state(a, states);
+    if (!cdl_tensor_present(t))
+      break;
+    if (states == index)
+      return t;
+  }
+  return index - states < adapter_frozen_count(a) ? a->frozen[index - states] : (cdl_tensor){0};
+}
+
+/* Where the frozen tensors are in a snapshot. */
+static float *frozen_values(const model_adapter *a, const adapter_snapshot *snapshot)
+{
+  float *values = snapshot->state + snapshot->state_count;
+  for (size_t i = 0; i < adapter_frozen_count(a); i++)
+    values -= cdl_tensor_elements(a->frozen[i]);
+  return values;
 }
 
 cdl_status adapter_snapshot_create(const model_adapter *adapter, adapter_snapshot *snapshot)
@@ -130,14 +148,30 @@ typedef struct {
   cdl_stored_tensor *tensors; /* [count] */
   file_name *names;
   stored_values *replaced; /* what the method stores in a parameter's place */
-  size_t count;
+  size_t parameters, count;
 } adapter_tensors;
+
+static void collect_frozen(const model_adapter *a, const adapter_snapshot *snapshot,
+                           adapter_tensors *t)
+{
+  const float *next = frozen_values(a, snapshot);
+  for (size_t i = 0; i < adapter_frozen_count(a); i++) {
+    const cdl_tensor f = a->frozen[i];
+    t->tensors[t->parameters + i] = (cdl_stored_tensor){.name = a->method->frozen[i].name,
+                                                        .type = CDL_STORED_F32,
+                                                        .rank = 2,
+                                                        .shape = {f.size[2], f.size[3]},
+                                                        .data = next};
+    next += cdl_tensor_elements(f);
+  }
+}
 
 static cdl_status collect_tensors(const model_adapter *a, const adapter_snapshot *snapshot,
                                   adapter_tensors *t)
 {
   const float *next = snapshot->values;
-  for (size_t i = 0; i < t->count; i++) {
+  collect_frozen(a, snapshot, t);
+  for (size_t i = 0; i < t->parameters; i++) {
     const encoder_parameter *p = adapter_parameter(a, i);
     t->names[i] = name_in_file(a, p);
     t->tensors[i] = stored(p, t->names[i].text, next);
@@ -174,10 +208,12 @@ static cdl_status write_with_extra(const model_adapter *a, const adapter_snapsho
 cdl_status adapter_write(const model_adapter *adapter, const adapter_snapshot *snapshot,
                          const char *folder, const adapter_config *config)
 {
-  const size_t count = adapter_parameter_count(adapter);
+  const size_t parameters = adapter_parameter_count(adapter),
+               count = parameters + adapter_frozen_count(adapter);
   adapter_tensors t = {.tensors = calloc(count + 1, sizeof *t.tensors),
                        .names = calloc(count + 1, sizeof *t.names),
                        .replaced = calloc(count + 1, sizeof *t.replaced),
+                       .parameters = parameters,
                        .count = count};
   cdl_status status = CDL_STATUS_OK;
   if (t.tensors == NULL || t.names == NULL || t.replaced == NULL)
@@ -218,7 +254,8 @@ static cdl_status refuse_others(const model_adapter *adapter, const char *folder
   const cdl_safetensors *tensors = adapter->stored;
   for (size_t i = 0; i < cdl_safetensors_count(tensors); i++) {
     const char *name = cdl_safetensors_get(tensors, i)->name;
-    bool known = is_repeated(name) || is_buffer(name) || adapter_folds(adapter, name);
+    bool known = is_repeated(name) || is_buffer(name) || adapter_folds(adapter, name) ||
+                 adapter_is_frozen(adapter->method, name);
     for (size_t j = 0; j < adapter_parameter_count(adapter) && !known; j++)
       known =
           adapter_stored(adapter, adapter_parameter(adapter, j)) == cdl_safetensors_get(tensors, i);
@@ -282,6 +319,14 @@ static cdl_status read_values(model_adapter *adapter, cdl_queue *queue, const ch
       CDL_TRY(leave_missing(&r, adapter, p));
     CDL_TRY(adapter_fold(adapter, folder, p, next));
     next += elements_of(p);
+  }
+  next = frozen_values(adapter, snapshot);
+  for (size_t i = 0; i < adapter_frozen_count(adapter); i++) {
+    const cdl_tensor f = adapter->frozen[i];
+    const cdl_stored_tensor *t = adapter_stored_frozen(adapter, i);
+    if (t != NULL)
+      CDL_TRY(cdl_safetensors_read(tensors, t, 2, (int64_t[]){f.size[2], f.size[3]}, next));
+    next += cdl_tensor_elements(f);
   }
   CDL_TRY(refuse_others(adapter, folder));
   report_missing(&r);

@@ -65,6 +65,44 @@ bool adapter_is_oriented(const char *method)
   return m != NULL && m->oriented;
 }
 
+bool adapter_is_whole_model(const char *method)
+{
+  const adapter_method *m = adapter_method_find(method);
+  return m != NULL && m->whole_model;
+}
+
+bool adapter_has(const char *method, adapter_setting setting)
+{
+  const adapter_method *m = adapter_method_find(method);
+  return m != NULL && (m->has & setting) != 0;
+}
+
+const char *adapter_lack_reason(const char *method)
+{
+  const adapter_method *m = adapter_method_find(method);
+  return m != NULL && m->lack_reason != NULL ? m->lack_reason : "";
+}
+
+/* ---- Keys ---- */
+
+const adapter_keys *adapter_keys_of(const adapter_method *method)
+{
+  static const adapter_keys of_lora = {.rank = "r",
+                                       .alpha = "lora_alpha",
+                                       .dropout = "lora_dropout",
+                                       .initial_values = "init_lora_weights",
+                                       .adapted_bias = "lora_only"};
+  return method->keys != NULL ? method->keys : &of_lora;
+}
+
+bool adapter_is_frozen(const adapter_method *method, const char *name)
+{
+  for (const adapter_frozen *f = method->frozen; f != NULL && f->name != NULL; f++)
+    if (strcmp(f->name, name) == 0)
+      return true;
+  return false;
+}
+
 /* ---- Choices ---- */
 
 static bool same_word(const char *a, size_t n, const char *b)

@@ -47,17 +47,53 @@ typedef struct {
   float *values;
 } stored_values;
 
+/* How PEFT names settings in adapter_config.json; NULL: a config of the method has no such key. */
+typedef struct {
+  const char *rank, *alpha, *dropout, *initial_values;
+  const char *adapted_bias; /* the word of "bias" for ADAPTER_BIAS_ADAPTED */
+} adapter_keys;
+
+/* A matrix that is drawn once, from the method's options alone, and is never trained. */
+typedef struct {
+  const char *name; /* in the adapter's file, whole: "base_model.vera_A" */
+  void (*shape)(const model_adapter *adapter, int64_t *rows, int64_t *columns);
+  void (*draw)(const model_adapter *adapter, float *values, int64_t count);
+} adapter_frozen;
+
+/* What a folder holds for a target that no delta reaches; endings of names in its file. */
+typedef struct {
+  const char *down, *up;             /* A [rank, in], B [out, rank] */
+  const char *table_down, *table_up; /* likewise of a table of embeddings */
+  const char *middle;                /* e [rank, 1] between them; NULL: none */
+  const char *lengths;               /* m [out] of rows (DoRA); NULL: none */
+} adapter_update_names;
+
 typedef struct adapter_method {
   const char *name, *peft_type;
+  /* The adapter_setting that a low-rank method has, bit by bit. An option for another is refused,
+   * with `lack_reason` at the end of the line. */
+  unsigned has;
+  const char *lack_reason;
+  const adapter_keys *keys; /* NULL: as LoRA's */
+  /* Keys of adapter_config.json that PEFT may write for this method and that change nothing; ends
+   * with NULL. */
+  const char *const *void_keys;
+  int64_t default_rank; /* what a missing key means; 0: 8 */
+  bool whole_model;     /* trains the model: a run writes a model's folder */
+  bool biases_of_up;    /* PEFT's lora_bias: biases beside B */
   /* Ends with a NULL name; NULL: none. adapter_option_value reads them by place. */
   const adapter_option *options;
   /* Keys of adapter_config.json that the method writes with `extra` and finds again in the
    * adapter's `extra`; ends with NULL. One that is a setting of all methods (rank_pattern) is then
    * the method's alone. */
   const char *const *extra_keys;
-  unsigned initial_values; /* which of adapter_init there may be, bit by bit; kaiming always */
-  bool oriented;           /* --orientation means something */
-  bool shares; /* layers share parameters: A_l, B_l of each run of layers are derived from them */
+  unsigned initial_values;      /* which of adapter_init there may be, bit by bit; kaiming always */
+  const adapter_frozen *frozen; /* ends with a NULL name; NULL: none */
+  /* NULL: a folder may have no targets outside the encoder's modules. */
+  const adapter_update_names *update_names;
+  bool oriented; /* --orientation means something */
+  bool shares;   /* layers share parameters: A_l, B_l of each run of layers are derived from them */
+  bool derives;  /* A_l, B_l of each module are derived: `derived` has their memory */
 
   /* Lists the method's parameters with adapter_add_parameter; NULL: none of its own. */
   cdl_status (*parameters)(model_adapter *adapter);
@@ -68,6 +104,11 @@ typedef struct adapter_method {
   cdl_status (*attach)(model_adapter *adapter, cdl_queue *queue);
   /* Frees `adapter->own_state`. */
   void (*release)(model_adapter *adapter);
+  /* Whether LoRA+'s ratio scales the learning rate of the method's own parameter `index`; it does that
+   * of every vector. NULL: of vectors alone. */
+  bool (*takes_ratio)(const model_adapter *adapter, size_t index);
+  /* Whether a folder's updates of folded targets have lengths; NULL: they have not. */
+  bool (*has_lengths)(const model_adapter *adapter);
   /* What of the model itself is trained, besides head and modules to save; NULL: nothing. */
   bool (*trains)(const encoder_parameter *parameter);
   /* What is derived from the parameters, and its gradients back; NULL: nothing. */
@@ -117,10 +158,10 @@ struct model_adapter {
   /* Of an adapter that is read from a folder, until it has been. */
   const adapter_config *source;
   const cdl_safetensors *stored;
-  void *own_state;             /* the method's to use */
-  struct dora_state *dora;     /* dora.c; NULL: off */
+  void *own_state;                     /* the method's to use */
+  struct dora_state *dora;             /* dora.c; NULL: off */
   encoder_low_rank_term *whole_deltas; /* [module_count] dylora.c: of the full rank; NULL: off */
-  int64_t rank_in_use;         /* likewise */
+  int64_t rank_in_use;                 /* likewise */
 
   encoder_module **modules;    /* adapted, in the encoder's order */
   module_settings *per_module; /* [module_count] */
@@ -138,10 +179,13 @@ struct model_adapter {
   encoder_parameter **trained; /* own, then the encoder's */
   size_t trained_count;
 
-  cdl_buffer *value_buffer, *gradient_buffer, *derived_buffer;
+  cdl_tensor *frozen;             /* [the method's], drawn or read */
+  encoder_low_rank_term *derived; /* [module_count], where the method derives them */
+
+  cdl_buffer *value_buffer, *gradient_buffer, *derived_buffer, *frozen_buffer;
   cdl_tensor gradients; /* every trained parameter's, end to end */
-  cdl_tensor d_derived; /* every run's d_a, d_b */
-  cdl_tensor scratch;   /* for pull_back: [the largest run's count · rank · width] */
+  cdl_tensor d_derived; /* all d_a, d_b that are derived */
+  cdl_tensor scratch;   /* for pull_back: [elements of the largest A or B, all of a run together] */
 };
 
 /* Adds a parameter; `name` as formatted. Memory comes later. */
@@ -157,11 +201,23 @@ static inline double adapter_option_value(const model_adapter *adapter, int opti
   return adapter->options[option];
 }
 
+enum {
+  ADAPTER_HAS_ALL = ADAPTER_HAS_RANK | ADAPTER_HAS_RANK_PATTERN | ADAPTER_HAS_ALPHA |
+                    ADAPTER_HAS_ALPHA_PATTERN | ADAPTER_HAS_RSLORA | ADAPTER_HAS_DROPOUT
+};
+
+size_t adapter_frozen_count(const model_adapter *adapter);
+/* The folder's own of them, while the adapter is read; or NULL. */
+const cdl_stored_tensor *adapter_stored_frozen(const model_adapter *adapter, size_t index);
+
 /* Initial values of methods whose parameters are pairs, A at an even index and B at the odd one
  * after it: A Kaiming-uniform with a = √5, U(±1/√columns) (He et al. 2015, as PyTorch's Linear), or
  * N(0, 1/rows²) where `init` is gaussian; B zero. */
 void adapter_initialize_pair(const model_adapter *adapter, size_t index, cdl_random *random,
                              float *values, int64_t count);
+
+/* Every odd parameter, B of a pair. */
+bool adapter_pair_takes_ratio(const model_adapter *adapter, size_t index);
 
 /* Of a run's batch of matrices, the one of layer `index`. */
 cdl_tensor adapter_of_layer(cdl_tensor batch, int index);
@@ -174,15 +230,19 @@ void adapter_add_products(const model_adapter *adapter, cdl_queue *queue, const 
                           cdl_tensor gradient, cdl_tensor x, bool transpose_x,
                           bool transpose_weights);
 
-/* adapter_methods.c */
+/* methods.c */
 const adapter_method *adapter_method_find(const char *name);
+/* Never NULL. */
+const adapter_keys *adapter_keys_of(const adapter_method *method);
+/* Whether a tensor of an adapter's file is one of the method's frozen ones. */
+bool adapter_is_frozen(const adapter_method *method, const char *name);
 
-/* alpha / rank, or what else the settings say. */
+/* alpha / rank, or what else the settings say; 1 of a method without alpha. */
 float adapter_scale(const adapter_settings *settings, int64_t rank, double alpha);
 /* Whether it is a bias, of a linear layer or of a norm. */
 bool adapter_is_bias(const encoder_parameter *parameter);
 
-/* adapter_targets.c: fills in modules, their settings, runs and groups. */
+/* targets.c: fills in modules, their settings, runs and groups. */
 cdl_status adapter_find_targets(model_adapter *adapter, const adapter_settings *settings);
 /* Marks head, modules to save and what the method trains. */
 cdl_status adapter_mark_trained(model_adapter *adapter, const adapter_settings *settings);
@@ -190,7 +250,7 @@ cdl_status adapter_mark_trained(model_adapter *adapter, const adapter_settings *
 /* Whether the folder's config says that a tensor of the model is in its file. */
 bool adapter_says_saved(const model_adapter *adapter, const char *name);
 
-/* adapter_fold.c: of an adapter that is read from a folder. */
+/* fold.c: of an adapter that is read from a folder. */
 
 /* A tensor of the model in the adapter's file, under any of the names it has there; or NULL. */
 const cdl_stored_tensor *adapter_stored(const model_adapter *adapter,

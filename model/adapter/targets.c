@@ -295,6 +295,8 @@ static bool saved_whole(const model_adapter *a, const adapter_settings *s, const
 
 float adapter_scale(const adapter_settings *s, int64_t rank, double alpha)
 {
+  if (!adapter_has(s->method, ADAPTER_HAS_ALPHA))
+    return 1;
   return (float)(alpha / (s->rslora ? sqrt((double)rank) : (double)rank));
 }
 

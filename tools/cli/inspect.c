@@ -180,8 +180,11 @@ static cdl_status add_module_line(const adapter_module *m, void *user)
 {
   tensor_line line = {0};
   collapse_layer(m->path, line.name, sizeof line.name);
-  snprintf(line.shape, sizeof line.shape, "rank %" PRId64 "  alpha %g  scale %g", m->rank, m->alpha,
-           m->scale);
+  if (m->alpha != 0)
+    snprintf(line.shape, sizeof line.shape, "rank %" PRId64 "  alpha %g  scale %g", m->rank,
+             m->alpha, m->scale);
+  else
+    snprintf(line.shape, sizeof line.shape, "rank %" PRId64, m->rank);
   return add_line(user, &line);
 }
 
@@ -294,16 +297,6 @@ static void print_ranks(json_t *pattern)
   }
 }
 
-static bool has_option(const adapter_config *c, const char *name)
-{
-  size_t count;
-  const adapter_option *options = adapter_options(adapter_method_of(c->peft_type), &count);
-  for (size_t i = 0; i < count; i++)
-    if (strcmp(options[i].name, name) == 0)
-      return true;
-  return false;
-}
-
 static void print_adapter(const char *folder, const adapter_config *c, const tensor_table *t,
                           const tensor_table *modules)
 {
@@ -311,11 +304,11 @@ static void print_adapter(const char *folder, const adapter_config *c, const ten
   printf("%-12s%s", "type", c->peft_type);
   if (c->orientation != NULL)
     printf(" (%s)", c->orientation);
-  if (c->rank > 0 && has_option(c, "init_r")) /* r is not used */
-    printf(", alpha %g", c->alpha);
-  else if (c->rank > 0)
-    printf(", rank %" PRId64 ", alpha %g%s", c->rank, c->alpha,
-           c->rslora ? ", scaled by alpha / sqrt(rank)" : "");
+  const char *method = adapter_method_of(c->peft_type);
+  if (adapter_has(method, ADAPTER_HAS_RANK))
+    printf(", rank %" PRId64, c->rank);
+  if (adapter_has(method, ADAPTER_HAS_ALPHA))
+    printf(", alpha %g%s", c->alpha, c->rslora ? ", scaled by alpha / sqrt(rank)" : "");
   putchar('\n');
   print_low_rank(c);
   print_names("saved whole", &c->modules_to_save);

@@ -51,10 +51,12 @@ static described describe_method(const train_settings *s)
   if (count > 0 && strcmp(options[0].name, "init_r") == 0)
     snprintf(d.text, sizeof d.text, "%s, ranks %g to %g, alpha %g", s->method,
              option_value(s, "init_r"), option_value(s, "target_r"), s->alpha);
-  else if (adapter_is_low_rank(s->method))
+  else if (adapter_has(s->method, ADAPTER_HAS_ALPHA))
     snprintf(d.text, sizeof d.text, "%s%s%s%s, rank %" PRId64 ", alpha %g", s->method,
              conditioned ? " (" : "", conditioned ? s->orientation : "", conditioned ? ")" : "",
              s->rank, s->alpha);
+  else if (adapter_has(s->method, ADAPTER_HAS_RANK))
+    snprintf(d.text, sizeof d.text, "%s, rank %" PRId64, s->method, s->rank);
   else
     snprintf(d.text, sizeof d.text, "%s",
              strcmp(s->method, "none") == 0 ? "none (the head alone)" : s->method);

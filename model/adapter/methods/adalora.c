@@ -290,8 +290,33 @@ static cdl_status store(const model_adapter *a, const adapter_snapshot *snapshot
   return CDL_STATUS_OK;
 }
 
+/* P's: PEFT calls it lora_B. */
+static bool takes_ratio(const model_adapter *a, size_t index)
+{
+  size_t batch;
+  int layer;
+  return part_of(a->own_state, index, &batch, &layer) == TRIPLET_P;
+}
+
+/* Settings of LoRA that PEFT lets a config of AdaLoRA have, and passes over in its layers: the scale
+ * is lora_alpha's, and initial values are AdaLoRA's own. */
+static const char *const void_keys[] = {"alpha_pattern", "init_lora_weights", "lora_bias",
+                                        "use_rslora", NULL};
+
+static const adapter_update_names update_names = {.down = ".lora_A",
+                                                  .up = ".lora_B",
+                                                  .table_down = ".lora_embedding_A",
+                                                  .table_up = ".lora_embedding_B",
+                                                  .middle = ".lora_E"};
+
 const adapter_method adapter_method_adalora = {.name = "adalora",
                                                .peft_type = "ADALORA",
+                                               .has = ADAPTER_HAS_ALPHA | ADAPTER_HAS_DROPOUT,
+                                               .lack_reason = triplet_lack_reason,
+                                               .keys = &triplet_keys,
+                                               .void_keys = void_keys,
+                                               .update_names = &update_names,
+                                               .takes_ratio = takes_ratio,
                                                .options = triplet_options,
                                                .extra_keys = triplet_extra_keys,
                                                .parameters = parameters,

@@ -12,4 +12,4 @@ const adapter_method adapter_method_none = {.name = "none", .peft_type = "NONE"}
 const adapter_method adapter_method_bitfit = {
     .name = "bitfit", .peft_type = "BITFIT", .trains = adapter_is_bias};
 const adapter_method adapter_method_full = {
-    .name = "full", .peft_type = "FULL", .trains = everything};
+    .name = "full", .peft_type = "FULL", .whole_model = true, .trains = everything};

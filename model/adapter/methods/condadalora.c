@@ -209,6 +209,9 @@ static cdl_status after_step(model_adapter *a, cdl_queue *q, int64_t step, cdl_t
 
 const adapter_method adapter_method_condadalora = {.name = "condadalora",
                                                    .peft_type = "CONDADALORA",
+                                                   .has = ADAPTER_HAS_ALPHA | ADAPTER_HAS_DROPOUT,
+                                                   .lack_reason = triplet_lack_reason,
+                                                   .keys = &triplet_keys,
                                                    .options = triplet_options,
                                                    .extra_keys = triplet_extra_keys,
                                                    .shares = true,

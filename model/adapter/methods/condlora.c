@@ -120,6 +120,12 @@ static void initialize(const model_adapter *a, size_t index, cdl_random *random,
     memset(values, 0, (size_t)count * sizeof *values);
 }
 
+/* θB's alone. */
+static bool takes_ratio(const model_adapter *a, size_t index)
+{
+  return index < 2 * (size_t)a->group_count && adapter_pair_takes_ratio(a, index);
+}
+
 static void attach_pair(const model_adapter *a, encoder_delta *delta)
 {
   if (use_x(a) != X_TYPE2)
@@ -223,6 +229,8 @@ static const adapter_option options[] = {
 
 const adapter_method adapter_method_condlora = {.name = "condlora",
                                                 .peft_type = "CONDLORA",
+                                                .has = ADAPTER_HAS_ALL,
+                                                .takes_ratio = takes_ratio,
                                                 .options = options,
                                                 .initial_values = 1u << ADAPTER_INIT_GAUSSIAN,
                                                 .oriented = true,

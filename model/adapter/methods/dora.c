@@ -16,14 +16,14 @@ typedef struct dora_state {
   bool base_known;
 } dora_state;
 
-static bool is_on(const model_adapter *a)
+bool dora_is_on(const model_adapter *a)
 {
   return adapter_option_value(a, OPTION_USE_DORA) != 0;
 }
 
 cdl_status dora_parameters(model_adapter *a)
 {
-  if (!is_on(a))
+  if (!dora_is_on(a))
     return CDL_STATUS_OK;
   a->dora = calloc(1, sizeof *a->dora);
   if (a->dora == NULL)

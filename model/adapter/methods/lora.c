@@ -189,10 +189,21 @@ static cdl_status store(const model_adapter *a, const adapter_snapshot *snapshot
   return CDL_STATUS_OK;
 }
 
+const adapter_update_names low_rank_update_names = {.down = ".lora_A.weight",
+                                                    .up = ".lora_B.weight",
+                                                    .table_down = ".lora_embedding_A",
+                                                    .table_up = ".lora_embedding_B",
+                                                    .lengths = ".lora_magnitude_vector"};
+
 static const adapter_option options[] = {LOW_RANK_OPTIONS, {0}};
 
 const adapter_method adapter_method_lora = {.name = "lora",
                                             .peft_type = "LORA",
+                                            .has = ADAPTER_HAS_ALL,
+                                            .biases_of_up = true,
+                                            .update_names = &low_rank_update_names,
+                                            .has_lengths = dora_is_on,
+                                            .takes_ratio = adapter_pair_takes_ratio,
                                             .options = options,
                                             .initial_values = 1u << ADAPTER_INIT_GAUSSIAN |
                                                               1u << ADAPTER_INIT_PISSA |

@@ -19,6 +19,9 @@ enum { OPTION_USE_DORA, OPTION_DYLORA_RANK_MIN, OPTION_DYLORA_FROZEN, LOW_RANK_O
     .help = "DyLoRA: a step moves the last row and column of the rank drawn alone"        \
   }
 
+/* PEFT's names of LoRA's tensors. */
+extern const adapter_update_names low_rank_update_names;
+
 /* Options that contradict each other or the rank are USAGE. */
 cdl_status low_rank_check_options(const model_adapter *adapter);
 
@@ -26,6 +29,7 @@ cdl_status low_rank_check_options(const model_adapter *adapter);
 
 /* Adds a magnitude vector for each adapted module, after all other parameters. */
 cdl_status dora_parameters(model_adapter *adapter);
+bool dora_is_on(const model_adapter *adapter);
 bool dora_owns(const model_adapter *adapter, size_t index);
 /* To the deltas that are there. */
 cdl_status dora_attach(model_adapter *adapter, cdl_queue *queue);

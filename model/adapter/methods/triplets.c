@@ -27,6 +27,14 @@ const adapter_option triplet_options[] = {
 static const char pattern_key[] = "rank_pattern", steps_key[] = "total_step";
 const char *const triplet_extra_keys[] = {pattern_key, steps_key, NULL};
 
+const char triplet_lack_reason[] =
+    "--init-r and --target-r say its ranks, and its scale is alpha / init_r";
+const adapter_keys triplet_keys = {.rank = "r",
+                                   .alpha = "lora_alpha",
+                                   .dropout = "lora_dropout",
+                                   .initial_values = "init_lora_weights",
+                                   .adapted_bias = "lora_only"};
+
 static int64_t initial_rank(const model_adapter *a)
 {
   return (int64_t)adapter_option_value(a, TRIPLET_INIT_R);
@@ -113,9 +121,6 @@ cdl_status triplets_prepare(model_adapter *a, triplets *t)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the ranks of %zu layers", a->module_count);
   for (size_t i = 0; i < a->module_count; i++) {
     module_settings *s = &a->per_module[i];
-    if (s->scale != (float)(s->alpha / (double)s->rank))
-      return cdl_fail(CDL_STATUS_USAGE, "method %s has a scale of its own, without rslora",
-                      a->method->name);
     s->rank = rank;
     s->scale = own_scale(s->alpha, rank);
   }

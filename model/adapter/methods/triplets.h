@@ -21,6 +21,8 @@ enum {
 };
 extern const adapter_option triplet_options[];
 extern const char *const triplet_extra_keys[];
+extern const char triplet_lack_reason[];
+extern const adapter_keys triplet_keys;
 
 typedef enum { TRIPLET_P, TRIPLET_LAMBDA, TRIPLET_Q, TRIPLET_PARTS } triplet_part;
 
