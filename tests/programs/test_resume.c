@@ -119,6 +119,7 @@ START_TEST(kills_of_other_methods_leave_the_same_bytes)
               {"lora", "bert-lora", "adapter", "--init=pissa"}, /* taken off the weights again */
               {"adalora", "bert-lora", "adapter", "--delta-t=2"},
               {"condadalora", "bert-lora", "adapter", "--tinit=5"},
+              {"vera", "bert-lora", "adapter", "--projection-prng-key=3"},
               {"lora", "bert-lora", "adapter", "--use-dora"},
               {"lora", "bert-lora", "adapter", "--dylora-rank-min=2"},
               {"condlora", "roberta-condlora-type1", "adapter", "--use-x=type1"},

@@ -74,7 +74,10 @@ START_TEST(parameters_are_counted_as_the_formulas_say)
   static const struct {
     const char *method;
     int adapter;
-  } runs[] = {{"lora", 3 * 2 * 5 * (36 + 36)}, {"condlora", 2 * 5 * (36 + 36)}, {"none", 0}};
+  } runs[] = {{"lora", 3 * 2 * 5 * (36 + 36)},
+              {"condlora", 2 * 5 * (36 + 36)},
+              {"vera", 3 * 2 * (5 + 36)},
+              {"none", 0}};
   for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
     const char *out = scratch(runs[i].method);
     check_done(RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1", SMALL,
@@ -428,6 +431,25 @@ START_TEST(init_adapter_decides_and_is_not_contradicted)
 }
 END_TEST
 
+START_TEST(settings_that_a_method_lacks_are_refused)
+{
+  static const struct {
+    const char *method, *option, *value;
+  } refused[] = {{"vera", "--alpha", "99"},          {"vera", "--rank-pattern", "value=2"},
+                 {"vera", "--alpha-pattern", "a=2"}, {"adalora", "--rank", "4"},
+                 {"condadalora", "--rank", "4"},     {"adalora", "--alpha-pattern", "value=2"},
+                 {"vera", "--init", "gaussian"}};
+#define START "train", DATA("bert-lora"), "--text-columns", "sentence1", "--dry-run", "--method"
+  for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+    check_refused(RUN(START, refused[i].method, refused[i].option, refused[i].value), 2,
+                  refused[i].value[0] == 'g' ? "initial values" : refused[i].option,
+                  refused[i].method);
+  check_refused(RUN(START, "vera", "--rslora"), 2, "--rslora", "vera");
+  check_done(RUN(START, "vera", "--rank", "4", "--adapter-dropout", "0.1"));
+#undef START
+}
+END_TEST
+
 START_TEST(without_evaluation_the_last_adapter_is_kept)
 {
   const outcome o = RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1", SMALL,
@@ -572,6 +594,7 @@ int main(void)
   CASE(suite, values_taken_off_the_weights_are_saved_as_lora);
   CASE(suite, every_recipe_can_be_planned);
   CASE(suite, init_adapter_decides_and_is_not_contradicted);
+  CASE(suite, settings_that_a_method_lacks_are_refused);
   CASE(suite, without_evaluation_the_last_adapter_is_kept);
   CASE(suite, patience_ends_a_run_and_the_best_stays);
   CASE(suite, keep_last_keeps_the_last);

@@ -1,6 +1,6 @@
-/* What LoRA and CondLoRA can be told besides: conditioning on the input, DoRA, DyLoRA. Gradients are
- * held against differences of the loss, dropout being on; on the backend that the first argument
- * names (default: cpu). */
+/* Methods of low rank, and what LoRA and CondLoRA can be told besides: conditioning on the input, DoRA,
+ * DyLoRA. Gradients are held against differences of the loss, dropout being on; on the backend that
+ * the first argument names (default: cpu). */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -197,6 +197,13 @@ static const form forms[] = {
      "lora",
      {"query", "value"},
      .options = {{"use_dora", 1}, {"dylora_rank_min", 2}}},
+    {"vera", "vera", {"query", "value", "dense"}, .moved = 0.4},
+    {"vera, dropout",
+     "vera",
+     {"query", "output.dense"},
+     .options = {{"d_initial", 1}, {"projection_prng_key", 3}},
+     .dropout = 0.2,
+     .moved = 0.4},
 };
 enum { FORMS = sizeof forms / sizeof forms[0] };
 
