@@ -1,14 +1,15 @@
-/* GPT-2's way with text (Radford et al. 2019): a regular expression cuts it into pieces, and each byte of a piece is a
- * character of its own alphabet. */
+/* GPT-2's treatment of text (Radford et al. 2019): a regular expression cuts it into pieces, and
+ * each byte of a piece becomes a character of a special alphabet. */
 #ifndef CONDLORA_MODEL_TOKENIZER_BYTE_LEVEL_H
 #define CONDLORA_MODEL_TOKENIZER_BYTE_LEVEL_H
 
 #include "base/growing.h"
 #include "model/tokenizer/text_pattern.h"
 
-/* A byte's character: itself where it is printable in Latin-1, the rest from U+0100 on, in order. */
+/* Returns a byte's character: the byte itself if it is printable in Latin-1; the others have U+0100
+ * and up, in order. */
 uint32_t tokenizer_byte_character(uint8_t byte);
-/* Appends the characters of the bytes, two bytes each at most. Errors: MEMORY. */
+/* Appends the characters of the bytes, at most two bytes each. Errors: MEMORY. */
 CDL_MUST_USE cdl_status tokenizer_byte_characters(const uint8_t *bytes, size_t count,
                                                   base_bytes *out);
 
@@ -27,7 +28,7 @@ enum {
   TOKENIZER_BYTE_CLASS_WIDE
 };
 
-/* 's 't 'm 'd 're 've 'll at an apostrophe; 0 for none. */
+/* Returns the length of 's 't 'm 'd 're 've 'll at an apostrophe; 0 for none. */
 static inline size_t tokenizer_contraction(const uint8_t *at, size_t bytes)
 {
   const uint8_t first = bytes > 1 ? at[1] : 0, second = bytes > 2 ? at[2] : 0;
@@ -39,7 +40,8 @@ static inline size_t tokenizer_contraction(const uint8_t *at, size_t bytes)
   return 0;
 }
 
-/* Length of the piece at `at`, by the same rules as the pattern's below; 0 where a character beyond ASCII decides. */
+/* Returns the length of the piece at `at`, by the same rules as the pattern below; 0 if a character
+ * beyond ASCII decides. */
 static inline size_t tokenizer_ascii_piece(const uint8_t *classes, const uint8_t *at, size_t bytes)
 {
   if (at[0] == '\'') {
@@ -64,7 +66,7 @@ static inline size_t tokenizer_ascii_piece(const uint8_t *classes, const uint8_t
     return end;
   if (at[end] >= 0x80)
     return 0;
-  return end > 1 ? end - 1 : 1; /* the last space belongs to what follows */
+  return end > 1 ? end - 1 : 1; /* the last space belongs to the next piece */
 }
 
 /* The same by the pattern. */
@@ -73,7 +75,8 @@ CDL_MUST_USE cdl_status tokenizer_byte_level_wide_piece(const tokenizer_byte_lev
                                                         const uint8_t *text, size_t bytes,
                                                         size_t at, size_t *length);
 
-/* Length of the piece at `at` of well-formed text; at < bytes. In line, as are the two above: 10% of an encoding. */
+/* Gives the length of the piece at `at` of well-formed text; at < bytes. It is inline, like the two
+ * above: together they are 10% of an encoding. */
 static inline cdl_status tokenizer_byte_level_piece(const tokenizer_byte_level *level,
                                                     tokenizer_text_matcher *matcher,
                                                     const uint8_t *text, size_t bytes, size_t at,

@@ -12,25 +12,25 @@
 typedef struct {
   uint32_t *units; /* [unit_count] */
   size_t unit_count;
-  uint8_t *text; /* [text_bytes], and a NUL */
+  uint8_t *text; /* [text_bytes] and a NUL */
   size_t text_bytes;
-  bool plain[256]; /* bytes of ASCII that stay as they are */
+  bool plain[256]; /* ASCII bytes that stay as they are */
 } tokenizer_charsmap;
 
 /* Reads `size` bytes: the trie's size in bytes, its units, then the texts, each with a NUL; all
- * little-endian. Errors: MEMORY; DATA, without a path, for a table that is cut, is not UTF-8, or
- * leads outside of itself. Released with tokenizer_charsmap_release, also after an error. */
+ * little-endian. Errors: MEMORY; DATA, without a path, for a table that is truncated, is not UTF-8,
+ * or leads outside itself. Release with tokenizer_charsmap_release, even after an error. */
 CDL_MUST_USE cdl_status tokenizer_charsmap_read(const uint8_t *data, size_t size,
                                                 tokenizer_charsmap *map);
 void tokenizer_charsmap_release(tokenizer_charsmap *map);
 
-/* Appends the text with its replacements, as Hugging Face's normalizer makes them: a grapheme
- * cluster of up to five bytes is replaced whole where any beginning of it is in the table, and the
- * shortest such beginning says by what; otherwise each code point is looked up alone. */
+/* Appends the text with its replacements, as Hugging Face's normalizer makes them. A grapheme
+ * cluster of up to five bytes is replaced whole if the table has any beginning of it, and the
+ * shortest such beginning gives the replacement. Otherwise each code point is looked up alone. */
 CDL_MUST_USE cdl_status tokenizer_charsmap_apply(const tokenizer_charsmap *map, const uint8_t *text,
                                                  size_t bytes, base_bytes *out);
 
-/* The bytes that `text` stands for in base 64 (RFC 4648, padded). Errors: MEMORY; DATA. */
+/* Decodes `text` from base 64 (RFC 4648, padded). Errors: MEMORY; DATA. */
 CDL_MUST_USE cdl_status tokenizer_base64_decode(const char *text, size_t bytes, base_bytes *out);
 
 #endif

@@ -1,24 +1,26 @@
-/* The parts of a tokenizer, between its files. A text goes through the normalizer's steps, is searched for added tokens,
- * goes through the pre-tokenizer's steps, and its pieces through the model; the post-processor sets special tokens around
- * the ids. Where the steps are those of BERT, RoBERTa or XLM-RoBERTa, a way of its own does the same faster.
- *   tokenizer.c             the public calls, the ways from text to ids, post-processing, truncation
- *   tokenizer_folder.c      which files of a folder are read, and what its class makes of them
- *   tokenizer_class.c       Transformers' classes
- *   tokenizer_specials.c    the special tokens that they add
- *   tokenizer_load.c        tokenizer.json: model, added tokens, post-processor
- *   tokenizer_load_unigram.c   its model where that is a unigram one
- *   tokenizer_load_steps.c  its normalizer and pre-tokenizer
- *   tokenizer_vocab_load.c  vocab.json + merges.txt, vocab.txt
- *   sentencepiece.c         sentencepiece.bpe.model
- *   tokenizer_settings.c    tokenizer_config.json, special_tokens_map.json, added_tokens.json as they are
- *   tokenizer_added.c       added tokens: what they are, and where they stand in a text
- *   tokenizer_vocabulary.c  token texts by id, ids by text
- *   tokenizer_scratch.c     buffers and the cache of words, one set a thread
- *   normalizer.c, pre_tokenizer.c   the steps; unicode_normal.c, charsmap.c, byte_level.c, text_pattern.c what they use
- *   pattern_translation.c, unicode_classes.c   a file's regular expressions, as PCRE2 reads them
- *   trie.c                  texts by their beginnings, for added tokens and unigram pieces
- *   wordpiece.c, bpe.c, unigram.c   the models; WordLevel is the vocabulary alone
- *   byte_bpe.c              RoBERTa's way: GPT-2's pieces, byte-level BPE */
+/* The parts of a tokenizer, shared by its files. A text goes through the normalizer's steps, is
+ * searched for added tokens, and goes through the pre-tokenizer's steps; the model encodes its
+ * pieces, and the post-processor puts special tokens around the ids. If the steps are those of
+ * BERT, RoBERTa or XLM-RoBERTa, special code does the same faster.
+ *   tokenizer.c      the public calls, the ways from text to ids, post-processing, truncation
+ *   folder.c         which files of a folder are read, and what its class makes of them
+ *   class.c          Transformers' classes
+ *   specials.c       the special tokens that they add
+ *   load.c           tokenizer.json: model, added tokens, post-processor
+ *   load_unigram.c   its unigram model
+ *   load_steps.c     its normalizer and pre-tokenizer
+ *   vocab_load.c     vocab.json + merges.txt, vocab.txt
+ *   sentencepiece.c  sentencepiece.bpe.model
+ *   settings.c       tokenizer_config.json, special_tokens_map.json, added_tokens.json
+ *   added.c          added tokens: their properties, and their places in a text
+ *   vocabulary.c     token texts by id, ids by text
+ *   scratch.c        buffers and the cache of words, one set per thread
+ *   normalizer.c, pre_tokenizer.c   the steps, with unicode_normal.c, charsmap.c, byte_level.c and
+ *   text_pattern.c
+ *   pattern_translation.c, unicode_classes.c   a file's regular expressions in PCRE2's syntax
+ *   trie.c           texts by their beginnings, for added tokens and unigram pieces
+ *   wordpiece.c, bpe.c, unigram.c   the models; WordLevel is only the vocabulary
+ *   byte_bpe.c       RoBERTa's special code: GPT-2's pieces, byte-level BPE */
 #ifndef CONDLORA_MODEL_TOKENIZER_PARTS_H
 #define CONDLORA_MODEL_TOKENIZER_PARTS_H
 
@@ -36,7 +38,7 @@
 
 /* ---- Vocabulary ---- */
 
-/* A hash that is extended byte by byte, so that all prefixes of a word are hashed in one pass. */
+/* A hash that is extended byte by byte, so that one pass hashes all prefixes of a word. */
 #define TOKENIZER_HASH_START 0xcbf29ce484222325u
 static inline uint64_t tokenizer_hash_step(uint64_t hash, uint8_t byte)
 {
@@ -45,43 +47,43 @@ static inline uint64_t tokenizer_hash_step(uint64_t hash, uint8_t byte)
 }
 
 typedef struct {
-  uint32_t tag; /* upper half of the hash */
+  uint32_t tag; /* the upper half of the hash */
   int32_t id;   /* -1: empty */
 } tokenizer_vocabulary_slot;
 
-/* Texts map to ids one to one. */
+/* Texts and ids, one to one. */
 typedef struct {
   base_bytes text;           /* NUL-terminated tokens */
   uint32_t *offset, *length; /* [id_capacity]; offset ~0: no such id */
   size_t id_capacity;
   int32_t id_end; /* the largest id + 1 */
   size_t count;
-  size_t longest; /* bytes */
+  size_t longest; /* in bytes */
   tokenizer_vocabulary_slot *slots;
   size_t slot_count; /* a power of two */
 } tokenizer_vocabulary;
 
 enum { TOKENIZER_TOKEN_ID_END = 1 << 24 };
 
-/* Errors: MEMORY; DATA where the text or the id is there already, or the id is not below TOKENIZER_TOKEN_ID_END; the message
- * names token and id, the caller adds the file. */
+/* Errors: MEMORY; DATA if the text or the id exists already, or the id is not below
+ * TOKENIZER_TOKEN_ID_END. The message names token and id; the caller adds the file. */
 CDL_MUST_USE cdl_status tokenizer_vocabulary_add(tokenizer_vocabulary *vocabulary, const char *text,
                                                  size_t bytes, int64_t id);
-/* The same for a text that may be there, whose earlier id is left without a text. */
+/* The same for a text that may exist; its earlier id then has no text. */
 CDL_MUST_USE cdl_status tokenizer_vocabulary_put(tokenizer_vocabulary *vocabulary, const char *text,
                                                  size_t bytes, int64_t id);
 int32_t tokenizer_vocabulary_find(const tokenizer_vocabulary *vocabulary, const void *text,
-                                  size_t bytes); /* -1: not there */
+                                  size_t bytes); /* -1: not found */
 int32_t tokenizer_vocabulary_byte(const tokenizer_vocabulary *vocabulary,
-                                  uint8_t byte); /* of <0x00> to <0xFF>; -1: not there */
+                                  uint8_t byte); /* of <0x00> to <0xFF>; -1: not found */
 const char *tokenizer_vocabulary_text(const tokenizer_vocabulary *vocabulary,
-                                      int32_t id); /* NULL: not there */
+                                      int32_t id); /* NULL: not found */
 void tokenizer_vocabulary_release(tokenizer_vocabulary *vocabulary);
 
 /* ---- Cache of words: pieces of text whose ids are known ---- */
 
 typedef struct {
-  uint32_t tag, at; /* `at` in the arena: the word, then its ids if there are several */
+  uint32_t tag, at; /* `at` in the arena: the word, followed by its ids if there are several */
   uint16_t bytes, count;
   int32_t first;
 } tokenizer_word;
@@ -121,7 +123,7 @@ typedef struct {
   size_t count, capacity;
 } tokenizer_added_hits;
 
-/* Where a piece ends: the best path to there, and where its last piece begins. */
+/* The end of a piece: the best path to it, and the start of its last piece. */
 typedef struct {
   double score;
   int32_t id;
@@ -148,7 +150,7 @@ typedef struct {
 
 void tokenizer_scratch_release(tokenizer_scratch *scratch);
 
-/* Appends the ids of a cached word; false when it is not cached. `bytes` > 0; `ids` has room. */
+/* Appends the ids of a cached word; false if it is not cached. `bytes` > 0; `ids` has room. */
 static inline uint64_t tokenizer_word_hash(const uint8_t *word, size_t bytes)
 {
   uint64_t a, b = 0;
@@ -212,7 +214,7 @@ static inline bool tokenizer_word_recall(const tokenizer_word_cache *cache, uint
 }
 
 void tokenizer_word_forget(tokenizer_word_cache *cache); /* all words */
-/* Remembers a word; forgets all others when full. */
+/* Adds a word to the cache, which is emptied first if it is full. */
 void tokenizer_word_remember(tokenizer_word_cache *cache, uint64_t hash, const uint8_t *word,
                              size_t bytes, const int32_t *ids, size_t count);
 
@@ -224,29 +226,31 @@ typedef struct {
   bool special, normalized, single_word, lstrip, rstrip;
 } tokenizer_added_token;
 
-/* A text to look for. */
+/* A text to search for. */
 typedef struct {
-  uint8_t *text; /* normalized where the token is */
+  uint8_t *text; /* normalized if the token is */
   size_t bytes;
   int32_t id;
   bool single_word, lstrip, rstrip;
-  bool passed; /* a special token, and those are not looked for */
+  bool passed; /* a special token, if those are not searched for */
 } tokenizer_added_pattern;
 
-/* The automaton of Aho and Corasick (1975) over the texts read from their ends: one pass from a text's end to its
- * beginning finds the longest pattern that begins at each place, in time that the text's length alone bounds. */
+/* The automaton of Aho and Corasick (1975) over the texts read backwards. One pass from a text's
+ * end to its beginning finds the longest pattern that begins at each place, in time bounded by the
+ * text's length alone. */
 typedef struct {
   tokenizer_added_pattern *items;
   size_t count;
   tokenizer_trie backwards;
-  uint32_t *
-      fallback; /* [nodes] the longest other node that the node's text begins with, read forwards */
-  int32_t *longest; /* [nodes] the item with the longest text that the node's begins with, or -1 */
-  bool lead[256];   /* bytes that texts begin with */
-  int only_lead;    /* the one first byte of them all, or -1 */
+  /* [nodes] the longest other node that is a beginning of the node's text, read forwards */
+  uint32_t *fallback;
+  /* [nodes] the item with the longest text that the node's text begins with, or -1 */
+  int32_t *longest;
+  bool lead[256]; /* first bytes of the texts */
+  int only_lead;  /* the one first byte of all texts, or -1 */
 } tokenizer_added_patterns;
 
-/* A token that is added again changes its flags, yet stays where it was looked for before. */
+/* A token that is added again gets the new flags, but keeps its place in the search. */
 typedef struct {
   tokenizer_added_token token;
   int32_t id;
@@ -256,23 +260,23 @@ typedef struct {
 typedef struct {
   tokenizer_added_entry *entries;
   size_t count, capacity;
-  tokenizer_vocabulary names; /* content to place among the entries */
-  int32_t last_id;            /* the largest, where there are entries */
+  tokenizer_vocabulary names; /* from content to place among the entries */
+  int32_t last_id;            /* the largest one, if there are entries */
   tokenizer_added_patterns raw, normal;
 } tokenizer_added;
 
-/* A stretch of text: an added token (id >= 0), or text between them (id < 0). */
+/* A part of a text: an added token (id >= 0), or the text between two (id < 0). */
 typedef struct {
   size_t begin, end;
   int32_t id;
 } tokenizer_stretch;
 
-/* A walk through a text. */
+/* An iteration over the parts of a text. */
 typedef struct {
   const tokenizer_added_patterns *patterns;
   const uint8_t *text;
   size_t bytes;
-  const tokenizer_added_hit *hits; /* [hit_count] those ahead, the next one last */
+  const tokenizer_added_hit *hits; /* [hit_count] those that remain, the next one last */
   size_t hit_count;
   size_t searched, reached;
   bool found; /* `token` comes next */
@@ -288,11 +292,11 @@ typedef enum {
   TOKENIZER_MODEL_WORDLEVEL
 } tokenizer_model_kind;
 
-/* Ids of an unknown token: the model has none; it names one that the vocabulary lacks, which is an error in the text that
- * needs it. */
+/* Ids of an unknown token: the model has none; or it names one that the vocabulary lacks, which is
+ * an error in a text that needs it. */
 enum { TOKENIZER_UNKNOWN_NONE = -1, TOKENIZER_UNKNOWN_MISSING = -2 };
 
-/* What the pre-tokenizer does with a byte of a word. */
+/* The pre-tokenizer's treatment of a byte of a word. */
 enum {
   TOKENIZER_BYTE_WORD,
   TOKENIZER_BYTE_SPACE,
@@ -307,10 +311,10 @@ typedef struct {
   size_t prefix_bytes;
   size_t word_characters_max;
   tokenizer_vocabulary_slot
-      *continuing;         /* tokens that begin with the prefix, by the hash of what follows it */
+      *continuing;         /* tokens that begin with the prefix, by the hash of the rest */
   size_t continuing_count; /* a power of two */
   uint8_t kind[2][256],
-      lower[2][256]; /* of bytes: of text as it is given, of text that is normalized already */
+      lower[2][256]; /* of bytes: of original text, and of text that is already normalized */
 } tokenizer_wordpiece;
 
 typedef struct {
@@ -323,8 +327,8 @@ typedef struct {
   int32_t byte_token[256]; /* <0x00> and so on; -1: not in the vocabulary */
   int32_t unknown;
   bool fuse_unknown, ignore_merges, byte_fallback;
-  bool add_prefix_space; /* of the pre-tokenizer, where that is ByteLevel alone */
-  char *prefix, *suffix; /* of characters that do not begin, and that end, a piece */
+  bool add_prefix_space; /* of the pre-tokenizer, if it is a single ByteLevel */
+  char *prefix, *suffix; /* of characters that do not begin a piece, and of those that end one */
   size_t prefix_bytes, suffix_bytes;
   tokenizer_bpe_merge *merges;
   size_t merge_count; /* slots, a power of two */
@@ -336,7 +340,7 @@ typedef struct {
   double unknown_score;
   double *scores; /* [id] */
   size_t score_capacity;
-  tokenizer_trie trie; /* of the pieces: their ids */
+  tokenizer_trie trie; /* of the pieces, to their ids */
   bool byte_fallback;
   int32_t byte_token[256]; /* <0x00> and so on; -1: not in the vocabulary */
 } tokenizer_unigram;
@@ -349,7 +353,7 @@ typedef struct {
 typedef struct {
   tokenizer_template_piece *pieces;
   size_t count;
-  size_t tokens; /* that are special ones */
+  size_t tokens; /* number of special ones */
 } tokenizer_template;
 
 /* Ways from text to ids. */
@@ -357,32 +361,33 @@ typedef enum {
   TOKENIZER_WAY_STEPS,    /* step by step: any tokenizer */
   TOKENIZER_WAY_BERT,     /* BERT's normalizer, if any, its pre-tokenizer, and WordPiece */
   TOKENIZER_WAY_BYTES,    /* ByteLevel and byte pair encoding */
-  TOKENIZER_WAY_METASPACE /* Metaspace, perhaps behind WhitespaceSplit, and a unigram model */
+  TOKENIZER_WAY_METASPACE /* Metaspace, alone or after WhitespaceSplit, and a unigram model */
 } tokenizer_way;
 
-/* Files and settings describe it; tokenizer_compile makes it ready for use. */
+/* Files and settings fill it; tokenizer_compile makes it ready for use. */
 struct cdl_tokenizer {
-  uint64_t stamp; /* no two tokenizers that were open in a process share it */
+  uint64_t stamp; /* different for any two tokenizers of a process */
   tokenizer_model_kind kind;
-  tokenizer_vocabulary vocabulary; /* the model's own */
+  tokenizer_vocabulary vocabulary; /* the model's own tokens */
   tokenizer_vocabulary extra;      /* added tokens that the model does not have */
   tokenizer_added added;
-  tokenizer_bert_normalizer normalizer; /* where the normalizer is BERT's alone, not in a list */
+  /* if the normalizer is a single BertNormalizer, not in a list */
+  tokenizer_bert_normalizer normalizer;
   tokenizer_normalizer normal_steps;
   tokenizer_pre_tokenizer pre_tokenizer;
   enum {
     TOKENIZER_PRE_STEPS,
     TOKENIZER_PRE_BERT,
     TOKENIZER_PRE_BYTE_LEVEL
-  } pre_kind; /* what it is alone, not in a list */
+  } pre_kind; /* what it is if it is single, not in a list */
   tokenizer_way way;
   int32_t word_unknown; /* of WordLevel */
   tokenizer_wordpiece wordpiece;
   tokenizer_bpe bpe;
   tokenizer_unigram unigram;
   tokenizer_template single, pair;
-  bool truncates_left; /* the first ids of a text go, not the last */
-  bool splits_special; /* special tokens in a text are not looked for */
+  bool truncates_left; /* removes the first ids of a text, not the last */
+  bool splits_special; /* special tokens in a text are not searched for */
   bool types_zero;     /* the class gives the model no token types */
 };
 
@@ -391,14 +396,15 @@ struct cdl_tokenizer {
 /* `root` is tokenizer.json's, `path` for messages. */
 CDL_MUST_USE cdl_status tokenizer_load_json(const char *path, const json_t *root,
                                             cdl_tokenizer *tokenizer);
-/* The unigram model of tokenizer.json. */
+/* Reads the unigram model of tokenizer.json. */
 CDL_MUST_USE cdl_status tokenizer_unigram_load(const char *path, const json_t *model,
                                                cdl_tokenizer *tokenizer);
-/* The normalizer and pre-tokenizer of tokenizer.json. */
+/* Reads the normalizer and pre-tokenizer of tokenizer.json. */
 CDL_MUST_USE cdl_status tokenizer_load_steps(const char *path, const json_t *root,
                                              cdl_tokenizer *tokenizer);
-/* Forms without a tokenizer.json; special tokens and post-processing are left to the caller. `path` is the file's.
- * `fairseq`: the pieces that stand for the first of sentencepiece.bpe.model. */
+/* Readers for folders without a tokenizer.json. The caller adds special tokens and post-processing.
+ * `path` is the file's. `fairseq`: the pieces that replace the first ones of
+ * sentencepiece.bpe.model. */
 typedef enum { TOKENIZER_FAIRSEQ_XLM_ROBERTA, TOKENIZER_FAIRSEQ_CAMEMBERT } tokenizer_fairseq;
 CDL_MUST_USE cdl_status tokenizer_load_sentencepiece(const char *path, tokenizer_fairseq fairseq,
                                                      cdl_tokenizer *tokenizer);
@@ -406,58 +412,63 @@ CDL_MUST_USE cdl_status tokenizer_load_bpe(const char *vocabulary, const char *m
                                            cdl_tokenizer *tokenizer);
 CDL_MUST_USE cdl_status tokenizer_load_wordpiece(const char *path, const char *unknown,
                                                  cdl_tokenizer *tokenizer);
-/* The tokenizer of a folder, all but what is prepared once everything is known. */
+/* Reads the tokenizer of a folder, except what tokenizer_compile prepares. */
 CDL_MUST_USE cdl_status tokenizer_load(const char *folder, cdl_tokenizer *tokenizer);
-/* Makes the normalizer's steps of BERT's settings, where those are the normalizer; again when they change. */
+/* Makes the normalizer's steps from BERT's settings, if it is BERT's; call again after they
+ * change. */
 CDL_MUST_USE cdl_status tokenizer_settle_normalizer(cdl_tokenizer *tokenizer);
-/* Whether there is a normalizer; the normalized text, in place of what `out` holds. See tokenizer_normalizer_apply. */
+/* Whether there is a normalizer; writes the normalized text in place of the contents of `out`. See
+ * tokenizer_normalizer_apply. */
 bool tokenizer_normalizes(const cdl_tokenizer *tokenizer);
 CDL_MUST_USE cdl_status tokenizer_normalize(const cdl_tokenizer *tokenizer,
                                             tokenizer_scratch *scratch, const uint8_t *text,
                                             size_t bytes, size_t *origin, base_bytes *out);
-/* DATA where the unknown token is needed and missing. */
+/* Fails with DATA if the unknown token is needed and missing. */
 CDL_MUST_USE cdl_status tokenizer_check_unknown(int32_t unknown);
-/* Special tokens of a post-processor must be in the vocabulary. `path` is for messages. */
+/* Checks that a post-processor's special tokens are in the vocabulary. `path` is for messages. */
 CDL_MUST_USE cdl_status tokenizer_template_check(const cdl_tokenizer *tokenizer, const char *path,
                                                  const char *text, int64_t id);
-/* The usual post-processing: [CLS] A [SEP] B [SEP] with type ids 0 and 1, or <s> A </s></s> B </s> with type ids 0. */
+/* Sets the usual post-processing: [CLS] A [SEP] B [SEP] with type ids 0 and 1, or <s> A </s></s> B
+ * </s> with type ids 0. */
 CDL_MUST_USE cdl_status tokenizer_template_usual(cdl_tokenizer *tokenizer, bool roberta,
                                                  int32_t begin, int32_t end);
 CDL_MUST_USE cdl_status tokenizer_template_add(tokenizer_template *to, int kind, int32_t id,
                                                int32_t type_id);
 
-/* `declared_id` -1: not declared. Errors: MEMORY; DATA where the id is not the one that the token gets. */
+/* `declared_id` -1: not declared. Errors: MEMORY; DATA if the declared id differs from the one that
+ * the token gets. */
 CDL_MUST_USE cdl_status tokenizer_added_add(cdl_tokenizer *tokenizer,
                                             const tokenizer_added_token *token,
                                             int64_t declared_id);
 int32_t tokenizer_find(const cdl_tokenizer *tokenizer, const char *text,
                        size_t bytes); /* -1: no such token */
-/* Whether all flags are the same. */
+/* Returns whether all flags are the same. */
 bool tokenizer_added_same(const tokenizer_added_token *a, const tokenizer_added_token *b);
 const tokenizer_added_entry *tokenizer_added_find(const tokenizer_added *added, const char *content,
                                                   size_t bytes);
-/* Once all tokens are there and the normalizer is known. */
+/* Call when all tokens and the normalizer are known. */
 CDL_MUST_USE cdl_status tokenizer_added_prepare(cdl_tokenizer *tokenizer);
 void tokenizer_added_release(tokenizer_added *added);
-/* Starts a walk; `hits` is its own until it ends. Errors: MEMORY. */
+/* Starts an iteration, which owns `hits` until it ends. Errors: MEMORY. */
 CDL_MUST_USE cdl_status tokenizer_added_start(const tokenizer_added_patterns *patterns,
                                               const uint8_t *text, size_t bytes,
                                               tokenizer_added_hits *hits,
                                               tokenizer_added_walk *walk);
-/* The next stretch; false at the end of the text. */
+/* Gives the next part; false at the end of the text. */
 bool tokenizer_added_next(tokenizer_added_walk *walk, tokenizer_stretch *stretch);
 
-/* Once the vocabulary is known. */
+/* Call when the vocabulary is known. */
 CDL_MUST_USE cdl_status tokenizer_wordpiece_prepare(cdl_tokenizer *tokenizer, const char *prefix,
                                                     size_t word_characters_max, int32_t unknown);
-void tokenizer_wordpiece_prepare_bytes(cdl_tokenizer *tokenizer); /* once the normalizer is known */
+/* Call when the normalizer is known. */
+void tokenizer_wordpiece_prepare_bytes(cdl_tokenizer *tokenizer);
 void tokenizer_wordpiece_release(tokenizer_wordpiece *model);
 /* Appends the ids of a word. */
 CDL_MUST_USE cdl_status tokenizer_wordpiece_encode_word(const cdl_tokenizer *tokenizer,
                                                         tokenizer_scratch *scratch,
                                                         const uint8_t *word, size_t bytes,
                                                         base_ids *ids);
-/* Appends the ids of text without added tokens; `normal`: it is normalized already. */
+/* Appends the ids of text without added tokens; `normal`: it is already normalized. */
 CDL_MUST_USE cdl_status tokenizer_wordpiece_encode(const cdl_tokenizer *tokenizer,
                                                    tokenizer_scratch *scratch, const uint8_t *text,
                                                    size_t bytes, bool normal, base_ids *ids);
@@ -467,13 +478,13 @@ typedef struct {
   size_t left_bytes, right_bytes;
 } tokenizer_merge_text;
 
-/* Once the vocabulary and the model's prefix are known; merges in order of rank. Of a pair that is there twice the last
- * rank counts, or the first. */
+/* Call when the vocabulary and the model's prefix are known, with merges in order of rank. For a
+ * pair that occurs twice the last rank counts, or the first. */
 CDL_MUST_USE cdl_status tokenizer_bpe_prepare(cdl_tokenizer *tokenizer,
                                               const tokenizer_merge_text *merges, size_t count,
                                               bool last_counts);
 void tokenizer_bpe_release(tokenizer_bpe *model);
-/* Appends the ids of a piece; `raw`: each byte stands for its character in the byte-level alphabet. */
+/* Appends the ids of a piece; `raw`: each byte means its character in the byte-level alphabet. */
 CDL_MUST_USE cdl_status tokenizer_bpe_encode(const cdl_tokenizer *tokenizer,
                                              tokenizer_scratch *scratch, const uint8_t *piece,
                                              size_t bytes, bool raw, base_ids *ids);
@@ -482,20 +493,20 @@ CDL_MUST_USE cdl_status tokenizer_byte_bpe_encode(const cdl_tokenizer *tokenizer
                                                   tokenizer_scratch *scratch, const uint8_t *text,
                                                   size_t bytes, base_ids *ids);
 
-/* The next piece, whose id is the number of those before; of equal pieces the last counts. Errors: MEMORY; DATA, without a
- * path. */
+/* Adds the next piece, whose id is the number of earlier ones; of equal pieces the last counts.
+ * Errors: MEMORY; DATA, without a path. */
 CDL_MUST_USE cdl_status tokenizer_unigram_add(cdl_tokenizer *tokenizer, const char *piece,
                                               size_t bytes, double score);
 CDL_MUST_USE cdl_status
-tokenizer_unigram_prepare(cdl_tokenizer *tokenizer); /* once all pieces are there */
+tokenizer_unigram_prepare(cdl_tokenizer *tokenizer); /* call when all pieces are added */
 void tokenizer_unigram_release(tokenizer_unigram *model);
 /* Appends the ids of a piece. */
 CDL_MUST_USE cdl_status tokenizer_unigram_encode_piece(const cdl_tokenizer *tokenizer,
                                                        tokenizer_scratch *scratch,
                                                        const uint8_t *piece, size_t bytes,
                                                        base_ids *ids);
-/* Appends the ids of normalized text without added tokens, of which the first `origin` bytes come from the given text's
- * first character. */
+/* Appends the ids of normalized text without added tokens. Its first `origin` bytes come from the
+ * original text's first character. */
 CDL_MUST_USE cdl_status tokenizer_unigram_encode(const cdl_tokenizer *tokenizer,
                                                  tokenizer_scratch *scratch, const uint8_t *text,
                                                  size_t bytes, size_t origin, base_ids *ids);

@@ -1,4 +1,5 @@
-/* Pre-tokenizers: steps that cut a normalized text into pieces, which the model encodes one by one. */
+/* Pre-tokenizers: steps that cut a normalized text into pieces, which the model encodes one by
+ * one. */
 #ifndef CONDLORA_MODEL_TOKENIZER_PRE_TOKENIZER_H
 #define CONDLORA_MODEL_TOKENIZER_PRE_TOKENIZER_H
 
@@ -8,7 +9,7 @@
 #include "model/tokenizer/byte_level.h"
 #include "model/tokenizer/text_pattern.h"
 
-/* What becomes of what a step looks for, and of what lies between. */
+/* What happens to the matches of a step, and to the text between them. */
 typedef enum {
   TOKENIZER_SPLIT_REMOVED,
   TOKENIZER_SPLIT_ISOLATED,
@@ -19,29 +20,29 @@ typedef enum {
 
 /* Spaces become a visible character, with which words begin. */
 typedef struct {
-  char space[5]; /* what stands for a space: one character, and a NUL */
+  char space[5]; /* the character for a space, and a NUL */
   size_t space_bytes;
   enum { TOKENIZER_PREPEND_ALWAYS, TOKENIZER_PREPEND_FIRST, TOKENIZER_PREPEND_NEVER } prepend;
-  bool split; /* before each `space` */
+  bool split; /* cuts before each `space` */
 } tokenizer_metaspace;
 
 typedef struct {
   enum {
-    TOKENIZER_CUT_SPACES,      /* white space goes */
+    TOKENIZER_CUT_SPACES,      /* removes white space */
     TOKENIZER_CUT_PUNCTUATION, /* by `behavior` */
-    TOKENIZER_CUT_WORDS,       /* runs of word characters, and of others; white space goes */
+    TOKENIZER_CUT_WORDS,       /* runs of word characters, and of others; removes white space */
     TOKENIZER_CUT_DIGITS,      /* by `behavior` */
-    TOKENIZER_CUT_CHARACTER,   /* `character` goes */
+    TOKENIZER_CUT_CHARACTER,   /* removes `character` */
     TOKENIZER_CUT_PATTERN,     /* by `behavior` */
     TOKENIZER_CUT_LENGTH,      /* `length` characters each */
     TOKENIZER_CUT_METASPACE,
-    TOKENIZER_CUT_BYTES /* GPT-2's way; each byte becomes a character */
+    TOKENIZER_CUT_BYTES /* GPT-2's pieces; each byte becomes a character */
   } kind;
   tokenizer_split_behavior behavior;
   uint32_t character;
   size_t length;
   tokenizer_text_pattern pattern;
-  bool invert; /* PATTERN: what lies between its matches is looked for */
+  bool invert; /* PATTERN: the text between the matches is the match */
   tokenizer_metaspace metaspace;
   bool add_prefix_space, use_regex; /* BYTES */
 } tokenizer_cut_step;
@@ -49,20 +50,21 @@ typedef struct {
 typedef struct {
   tokenizer_cut_step *steps;
   size_t count;
-  tokenizer_byte_level bytes; /* prepared where a step is TOKENIZER_CUT_BYTES */
+  tokenizer_byte_level bytes; /* prepared if a step is TOKENIZER_CUT_BYTES */
 } tokenizer_pre_tokenizer;
 
-/* A step at the end, all zero but its kind, to be filled. Errors: MEMORY; DATA, without a path, beyond TOKENIZER_STEPS_MAX. */
+/* Adds a step at the end, all zero but its kind; the caller fills it. Errors: MEMORY; DATA, without
+ * a path, beyond TOKENIZER_STEPS_MAX. */
 CDL_MUST_USE cdl_status tokenizer_pre_tokenizer_add(tokenizer_pre_tokenizer *pre, int kind,
                                                     tokenizer_cut_step **step);
 void tokenizer_pre_tokenizer_release(tokenizer_pre_tokenizer *pre);
 
-/* Pieces of a text, in a row. */
+/* Consecutive pieces of a text. */
 typedef struct {
   base_bytes text;
-  size_t *ends; /* [count] each begins where the one before ends */
+  size_t *ends; /* [count] each piece begins at the end of the one before */
   size_t count, capacity;
-  size_t origin; /* bytes at the beginning that come from the given text's first character */
+  size_t origin; /* bytes at the beginning that come from the original text's first character */
 } tokenizer_pieces;
 
 typedef struct {
@@ -80,8 +82,8 @@ typedef struct {
 
 void tokenizer_cut_scratch_release(tokenizer_cut_scratch *scratch);
 
-/* The pieces of a text, in scratch->pieces; none is empty. Errors: MEMORY; DATA, without a path, where a pattern needs too
- * much work. */
+/* Puts the pieces of a text into scratch->pieces; none is empty. Errors: MEMORY; DATA, without a
+ * path, if a pattern needs too much work. */
 CDL_MUST_USE cdl_status tokenizer_pre_tokenizer_apply(const tokenizer_pre_tokenizer *pre,
                                                       tokenizer_cut_scratch *scratch,
                                                       const uint8_t *text, size_t bytes,

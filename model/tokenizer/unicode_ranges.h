@@ -1,5 +1,5 @@
-/* Where the Unicode data that the reference tokenizers were built with is of another age than utf8proc's and PCRE2's.
- * Each list was found by asking the reference about every code point. */
+/* Differences between the Unicode data of the reference tokenizers and that of utf8proc and PCRE2,
+ * which have other versions. Each list was found by asking the reference about every code point. */
 #ifndef CONDLORA_MODEL_TOKENIZER_UNICODE_RANGES_H
 #define CONDLORA_MODEL_TOKENIZER_UNICODE_RANGES_H
 
@@ -9,8 +9,8 @@ typedef struct {
   uint32_t first, last;
 } tokenizer_code_range;
 
-/* Marks, punctuation and format characters younger than Unicode 8, or of another category there: ordinary characters
- * to the BERT normalizer and pre-tokenizer. */
+/* Marks, punctuation and format characters that are newer than Unicode 8, or have another category
+ * there. For the BERT normalizer and pre-tokenizer they are ordinary characters. */
 static const tokenizer_code_range unicode_young_categories[] = {
     {0x5C8, 0x5C9},     {0x61D, 0x61D},     {0x7FD, 0x7FD},     {0x890, 0x891},
     {0x897, 0x89F},     {0x8CA, 0x8E2},     {0x9FD, 0x9FE},     {0xA76, 0xA76},
@@ -50,7 +50,8 @@ static const tokenizer_code_range unicode_young_categories[] = {
     {0x1E6EE, 0x1E6EF}, {0x1E6F5, 0x1E6F5}, {0x1E944, 0x1E94A}, {0x1E95E, 0x1E95F},
 };
 
-/* Combining classes and decompositions younger than Unicode 9: starters that stay as they are. */
+/* Combining classes and decompositions that are newer than Unicode 9: starters that do not
+ * change. */
 static const tokenizer_code_range unicode_young_normalization[] = {
     {0x5C8, 0x5C9},     {0x7FD, 0x7FD},     {0x897, 0x89F},     {0x8CA, 0x8D3},
     {0x9FE, 0x9FE},     {0xC3C, 0xC3C},     {0xD3B, 0xD3C},     {0xEBA, 0xEBA},
@@ -70,7 +71,7 @@ static const tokenizer_code_range unicode_young_normalization[] = {
     {0x1E6E6, 0x1E6E6}, {0x1E6EE, 0x1E6EF}, {0x1E6F5, 0x1E6F5},
 };
 
-/* Marks younger than Unicode 9, or marks only since: StripAccents leaves them. */
+/* Marks that are newer than Unicode 9 or became marks later: StripAccents keeps them. */
 static const tokenizer_code_range unicode_young_marks[] = {
     {0x7FD, 0x7FD},     {0x897, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},
     {0xAFA, 0xAFF},     {0xB55, 0xB55},     {0xC04, 0xC04},     {0xC3C, 0xC3C},
@@ -97,7 +98,7 @@ static const tokenizer_code_range unicode_young_marks[] = {
     {0x1E6E3, 0x1E6E3}, {0x1E6E6, 0x1E6E6}, {0x1E6EE, 0x1E6EF}, {0x1E6F5, 0x1E6F5},
 };
 
-/* Compatibility decompositions younger than Unicode 9. */
+/* Compatibility decompositions that are newer than Unicode 9. */
 static const tokenizer_code_range unicode_young_compatibility[] = {
     {0x32FF, 0x32FF},   {0xA7F2, 0xA7F4},   {0xAB69, 0xAB69},
     {0x10781, 0x10785}, {0x10787, 0x107B0}, {0x107B2, 0x107BA},

@@ -1,4 +1,4 @@
-/* The properties of characters as the reference tokenizers see them. */
+/* Properties of characters as the reference tokenizers see them. */
 #ifndef CONDLORA_MODEL_TOKENIZER_UNICODE_TEXT_H
 #define CONDLORA_MODEL_TOKENIZER_UNICODE_TEXT_H
 
@@ -8,18 +8,19 @@
 
 bool tokenizer_is_space(uint32_t c);          /* White_Space */
 bool tokenizer_is_word_character(uint32_t c); /* \w: alphabetic, mark, digit, connector, joiner */
-bool tokenizer_is_bert_control(uint32_t c);   /* what clean_text removes */
-bool tokenizer_is_bert_ideograph(uint32_t c); /* what handle_chinese_chars sets apart */
+bool tokenizer_is_bert_control(uint32_t c);   /* removed by clean_text */
+bool tokenizer_is_bert_ideograph(uint32_t c); /* separated by handle_chinese_chars */
 bool tokenizer_is_bert_punctuation(uint32_t c);
-bool tokenizer_is_bert_accent(uint32_t c); /* what strip_accents removes after decomposition */
-bool tokenizer_is_mark(uint32_t c);        /* what StripAccents removes */
-bool tokenizer_is_numeric(uint32_t c);     /* what Digits sets apart */
+bool tokenizer_is_bert_accent(uint32_t c); /* removed by strip_accents after decomposition */
+bool tokenizer_is_mark(uint32_t c);        /* removed by StripAccents */
+bool tokenizer_is_numeric(uint32_t c);     /* separated by Digits */
 
 enum { TOKENIZER_DECOMPOSITION_MAX = 32 };
-/* Canonical decomposition, or that of compatibility too, whole; returns how many code points it has. */
+/* Canonical decomposition, or also compatibility decomposition, in full; returns the number of code
+ * points. */
 size_t tokenizer_decompose(uint32_t c, bool compatibility,
                            uint32_t out[TOKENIZER_DECOMPOSITION_MAX]);
-/* Whether two characters in a row are one by canonical composition. */
+/* Returns whether two adjacent characters are one by canonical composition. */
 bool tokenizer_compose(uint32_t first, uint32_t second, uint32_t *whole);
 uint8_t tokenizer_combining_class(uint32_t c);
 /* Lower case without regard to neighbours; one or two code points. */
