@@ -92,8 +92,8 @@ static int32_t read_hex(const char *at, const char *end)
 
 enum { HALF_FIRST = 0xd800, HALF_SECOND = 0xdc00, HALF_END = 0xe000, NO_CHARACTER = -1, HALF = -2 };
 
-/* What "\u…" says, a pair of surrogates included; else NO_CHARACTER, or HALF of a pair. *at is behind
- * the 'u', and moves behind the digits. */
+/* What "\u…" says, a pair of surrogates included; else NO_CHARACTER, or HALF of a pair. *at is
+ * behind the 'u', and moves behind the digits. */
 static int32_t read_code(const char **at, const char *end)
 {
   const int32_t first = read_hex(*at, end);

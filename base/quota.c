@@ -14,8 +14,8 @@ enum { LINE_BYTES = 2 * PATH_MAX };
 
 /* ---- Small files ---- */
 
-/* At most two numbers of a file's first line; "max" is UINT64_MAX, and so is a negative one. How many
- * there are. */
+/* At most two numbers of a file's first line; "max" is UINT64_MAX, and so is a negative one. How
+ * many there are. */
 static int read_numbers(const char *folder, const char *name, uint64_t number[2])
 {
   char path[LINE_BYTES], line[128] = "";
@@ -185,8 +185,9 @@ static bool find_group(const char *root, const hierarchy *h, char group[PATH_MAX
   return found;
 }
 
-/* The part of `group` below the group that is mounted. A group beside or above that, as a name space
- * of its own or a container's mount may show it, cannot be seen: what is mounted then counts. */
+/* The part of `group` below the group that is mounted. A group beside or above that, as a name
+ * space of its own or a container's mount may show it, cannot be seen: what is mounted then
+ * counts. */
 static const char *below(const hierarchy *h, const char *group)
 {
   const size_t length = strcmp(h->top, "/") == 0 ? 0 : strlen(h->top);

@@ -1,8 +1,8 @@
 /* In builds with AddressSanitizer: how leaks are looked for in a process that holds PoCL.
  *
  * LeakSanitizer's check at the exit stops all threads by ptrace, while PoCL's are about to end, and
- * its tracer now and then crashes on them (signal 11), which fails a test that leaked nothing. Such a
- * process is therefore looked through by a child that it forks before it ends: memory is the same
+ * its tracer now and then crashes on them (signal 11), which fails a test that leaked nothing. Such
+ * a process is therefore looked through by a child that it forks before it ends: memory is the same
  * there, and of PoCL's threads there is none. All other processes keep the check that they have. */
 #include <link.h>
 #include <signal.h>

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether CDL_REQUIRE, names with commas between, has the backend's; its device, "opencl:0", plays no
- * part. */
+/* Whether CDL_REQUIRE, names with commas between, has the backend's; its device, "opencl:0", plays
+ * no part. */
 static inline bool is_required(const char *backend)
 {
   const char *list = getenv("CDL_REQUIRE");

@@ -241,8 +241,8 @@ static bool visit_path_variable(base_visit_folder *visit, base_visit_folder *ski
   return false;
 }
 
-/* Calls `visit` for each folder that is searched, in order, until it returns true; `skipped`, or the
- * log where that is NULL, hears of those that are not. */
+/* Calls `visit` for each folder that is searched, in order, until it returns true; `skipped`, or
+ * the log where that is NULL, hears of those that are not. */
 static void visit_folders(base_visit_folder *visit, base_visit_folder *skipped, void *user)
 {
   if (!visit_path_variable(visit, skipped, user))

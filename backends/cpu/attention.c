@@ -1,7 +1,8 @@
-/* Attention, a tile for each sequence and head. Scores of a block of query rows are made, used and forgotten while they
- * are in cache; the gradient makes them again from log_sum. What is read more than once is first copied out of qkv,
- * whose rows lie so far apart that they evict each other from the cache. Keys (and, for the gradient, values) are also
- * transposed: OpenBLAS's kernels for small matrices are twice as fast on untransposed factors. */
+/* Attention, a tile for each sequence and head. Scores of a block of query rows are made, used and
+ * forgotten while they are in cache; the gradient makes them again from log_sum. What is read more
+ * than once is first copied out of qkv, whose rows lie so far apart that they evict each other from
+ * the cache. Keys (and, for the gradient, values) are also transposed: OpenBLAS's kernels for small
+ * matrices are twice as fast on untransposed factors. */
 #include "backends/cpu/dropout.h"
 
 #include <math.h>
@@ -201,7 +202,8 @@ typedef struct {
   float *p, *d_p, *kept;
 } grad_scratch;
 
-/* From the scores in s->p and d_out Vᵀ in s->d_p: P as dropped in s->p (or s->kept), and d_scores in s->d_p. */
+/* From the scores in s->p and d_out Vᵀ in s->d_p: P as dropped in s->p (or s->kept), and d_scores
+ * in s->d_p. */
 static void differentiate_rows(const attention_grad_job *job, const attention_tile *t, int64_t row,
                                int64_t rows, const grad_scratch *s)
 {

@@ -18,7 +18,8 @@ static cdl_status cpu_enumerate(int *count)
   return CDL_STATUS_OK;
 }
 
-/* "OpenBLAS 0.3.21 SkylakeX, vector set avx512, 2 threads"; OpenBLAS's configuration begins with name and version. */
+/* "OpenBLAS 0.3.21 SkylakeX, vector set avx512, 2 threads"; OpenBLAS's configuration begins with
+ * name and version. */
 static void describe(cpu_device *device)
 {
   const char *config = device->libraries.openblas_get_config();
@@ -31,8 +32,8 @@ static void describe(cpu_device *device)
            device->kernels->name, threads, threads == 1 ? "" : "s");
 }
 
-/* OpenBLAS maps working memory at a thread's first product and, where the system refuses, asks again for ever. So an
- * address space too small for it (ulimit -v) is found out here. */
+/* OpenBLAS maps working memory at a thread's first product and, where the system refuses, asks
+ * again for ever. So an address space too small for it (ulimit -v) is found out here. */
 static cdl_status check_address_space(int threads)
 {
   enum { BYTES_A_THREAD = 134221824 }; /* of Debian's 0.3.21 */
@@ -120,7 +121,8 @@ static cdl_status cpu_sync(void *queue)
   return CDL_STATUS_OK;
 }
 
-/* The system promises more than a control group lets a process use, and kills it when it is used. */
+/* The system promises more than a control group lets a process use, and kills it when it is
+ * used. */
 static bool exceeds_group(size_t bytes)
 {
   enum { WORTH_A_LOOK = 1 << 20 };
@@ -169,8 +171,8 @@ static cdl_status cpu_download(void *queue, void *host, const cdl_buffer *x, siz
 
 /* ---- The table ---- */
 
-/* Without supports(): every op takes whatever the core admits. Without events: nothing is done later than it is called
- * for, and the host's clock tells its time. */
+/* Without supports(): every op takes whatever the core admits. Without events: nothing is done
+ * later than it is called for, and the host's clock tells its time. */
 static const cdl_backend_table table = {
     .header = CDL_TABLE_HEADER,
     .name = "cpu",

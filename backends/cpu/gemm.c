@@ -7,9 +7,10 @@
 
 /* ---- The grid ---- */
 
-/* Expected time of a grid in multiply-adds, averaged over numbers of threads. The constants were measured with OpenBLAS
- * 0.3.21's SkylakeX kernels on a Zen 5: a tile of m × n pays for packing as much as for PACKING (1/m + 1/n) of its own
- * work, a tile 60,000 multiply-adds (0.5 µs) to begin, a parallel loop 300,000. */
+/* Expected time of a grid in multiply-adds, averaged over numbers of threads. The constants were
+ * measured with OpenBLAS 0.3.21's SkylakeX kernels on a Zen 5: a tile of m × n pays for packing as
+ * much as for PACKING (1/m + 1/n) of its own work, a tile 60,000 multiply-adds (0.5 µs) to begin, a
+ * parallel loop 300,000. */
 static double expected_time(int64_t m, int64_t n, int64_t k, cpu_grid grid)
 {
   static const struct {
@@ -69,7 +70,8 @@ cdl_status cpu_check_blas_size(const char *op, int64_t size)
 
 /* ---- Operands ---- */
 
-/* A stored matrix; `packed` when a tile's part must first be copied to a dense float (or double) matrix. */
+/* A stored matrix; `packed` when a tile's part must first be copied to a dense float (or double)
+ * matrix. */
 typedef struct {
   cdl_tensor tensor;
   bool transpose, packed;
@@ -92,7 +94,8 @@ static size_t packed_bytes(const operand *o, int64_t span, int64_t k)
   return o->packed ? ((size_t)span * (size_t)k * element + 63) / 64 * 64 : 0;
 }
 
-/* The part of `o` in matrix (i0, i1) that begins at (row, column), [rows, columns] as stored; its stride. */
+/* The part of `o` in matrix (i0, i1) that begins at (row, column), [rows, columns] as stored; its
+ * stride. */
 static const void *operand_part(const operand *o, const cpu_kernels *kernels, int64_t offset,
                                 int64_t row, int64_t column, int64_t rows, int64_t columns,
                                 char *scratch, int64_t *stride)

@@ -1,5 +1,6 @@
-/* The host ops, on LAPACKE. It sees a row-major matrix as the transpose of a column-major one; where the transpose's own
- * decomposition serves, nothing is transposed. Each op works on a dense copy of its input, F32 or F64. */
+/* The host ops, on LAPACKE. It sees a row-major matrix as the transpose of a column-major one;
+ * where the transpose's own decomposition serves, nothing is transposed. Each op works on a dense
+ * copy of its input, F32 or F64. */
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/memory.h"
 

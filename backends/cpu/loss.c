@@ -22,8 +22,8 @@ static double log_sum_exp(const float *x, int64_t n)
   return most + log(sum);
 }
 
-/* One row's loss; its gradient, times `scale`, in d_logits unless that is NULL. With targets t_c = (1 − ε) [c = y] w_y +
- * ε/C w_c: loss = Σ_c t_c (−log p_c), gradient = p_c Σ t − t_c. */
+/* One row's loss; its gradient, times `scale`, in d_logits unless that is NULL. With targets t_c =
+ * (1 − ε) [c = y] w_y + ε/C w_c: loss = Σ_c t_c (−log p_c), gradient = p_c Σ t − t_c. */
 static double cross_entropy_row(const cdl_cross_entropy_args *a, int64_t row, double scale,
                                 float *d_logits)
 {

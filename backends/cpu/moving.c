@@ -55,7 +55,8 @@ cdl_status cpu_fill(void *queue, const cdl_fill_args *a)
 
 /* ---- cast ---- */
 
-/* Rounded to odd, so that rounding once more gives what rounding the double at once would (Boldo and Melquiond 2008). */
+/* Rounded to odd, so that rounding once more gives what rounding the double at once would (Boldo
+ * and Melquiond 2008). */
 static float float_for_rounding(double x)
 {
   float f = (float)x;
@@ -130,7 +131,8 @@ cdl_status cpu_cast(void *queue, const cdl_cast_args *a)
 
 /* ---- permute ---- */
 
-/* Blocks of PERMUTE_SIDE × PERMUTE_SIDE over the last two dimensions, so that both sides stay in cache. */
+/* Blocks of PERMUTE_SIDE × PERMUTE_SIDE over the last two dimensions, so that both sides stay in
+ * cache. */
 enum { PERMUTE_SIDE = 32 };
 
 typedef struct {

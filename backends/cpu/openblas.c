@@ -89,8 +89,9 @@ static cdl_status find_functions(cpu_libraries *libraries)
   return CDL_STATUS_OK;
 }
 
-/* LAPACKE needs some liblapack.so.3 and libblas.so.3, the system's choice. Debian's of OpenBLAS are thin and find the
- * library opened first under the same name; the reference ones are slower and start no threads. */
+/* LAPACKE needs some liblapack.so.3 and libblas.so.3, the system's choice. Debian's of OpenBLAS are
+ * thin and find the library opened first under the same name; the reference ones are slower and
+ * start no threads. */
 cdl_status cpu_libraries_open(cpu_libraries *libraries)
 {
   *libraries = (cpu_libraries){.openblas = NULL};

@@ -9,17 +9,18 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-/* A loop's tiles are handed out through one word: its number in the upper half, the tiles not yet taken in the lower. A
- * thread takes a tile by a compare-and-swap on that word, so one that read an older loop's task can never run it on a
- * newer loop's tile. */
+/* A loop's tiles are handed out through one word: its number in the upper half, the tiles not yet
+ * taken in the lower. A thread takes a tile by a compare-and-swap on that word, so one that read an
+ * older loop's task can never run it on a newer loop's tile. */
 enum {
   SPINS = 2000, /* pauses before a thread sleeps: some tens of microseconds */
   LINE = 64
 };
 
 typedef struct {
-  _Atomic(void *)
-      memory; /* a thread late for a loop may read it while the next region grows it, and then not use it */
+  /* A thread that is late for a loop may read it while the next region grows it, and then does not
+   * use it. */
+  _Atomic(void *) memory;
   size_t bytes;
 } scratch_block;
 
@@ -55,7 +56,8 @@ static inline void relax(void)
 #endif
 }
 
-/* Runs tiles of the loop that `open` names until none is left; `open` is a value of pool->open with tiles left. */
+/* Runs tiles of the loop that `open` names until none is left; `open` is a value of pool->open with
+ * tiles left. */
 static void take_tiles(cpu_pool *pool, uint64_t open, void *scratch)
 {
   const uint64_t number = open >> 32;

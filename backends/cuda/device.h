@@ -10,8 +10,8 @@
 
 /* ---- Memory: pool.c ---- */
 
-/* A part of a segment, or with `segment` NULL memory that stays the caller's. What a buffer's handle
- * points to. */
+/* A part of a segment, or with `segment` NULL memory that stays the caller's. What a buffer's
+ * handle points to. */
 typedef struct cuda_block {
   CUdeviceptr address;
   size_t bytes;

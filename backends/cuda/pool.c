@@ -1,6 +1,6 @@
-/* The device's memory: large pieces from the driver, cut into blocks. A block that is given back may be handed out again while
- * the device still uses it, where one queue alone could: what is enqueued on it later comes later. With several queues, giving
- * back waits for all of them. */
+/* The device's memory: large pieces from the driver, cut into blocks. A block that is given back
+ * may be handed out again while the device still uses it, where one queue alone could: what is
+ * enqueued on it later comes later. With several queues, giving back waits for all of them. */
 #include "backends/cuda/device.h"
 
 #include <string.h>
@@ -23,8 +23,8 @@ static void *new_record(size_t bytes)
 
 /* ---- Waiting: the lock is held, the context current ---- */
 
-/* The memory that a recorded graph uses stays its owner's to keep, and before it began to record, the
- * queue was waited for. So a queue that records has nothing under way. */
+/* The memory that a recorded graph uses stays its owner's to keep, and before it began to record,
+ * the queue was waited for. So a queue that records has nothing under way. */
 static bool settle_all(const cuda_device *device)
 {
   bool settled = true;

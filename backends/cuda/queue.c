@@ -1,4 +1,5 @@
-/* Queues: a stream each, with the libraries' handles that belong to it; launches, events, recorded work. */
+/* Queues: a stream each, with the libraries' handles that belong to it; launches, events, recorded
+ * work. */
 #include "backends/cuda/device.h"
 
 #include <limits.h>

@@ -1,5 +1,6 @@
-/* The host ops on cuSOLVER. It sees a row-major matrix as its transpose in columns; where the transpose's own decomposition serves,
- * nothing is transposed. Each op works on dense copies, and waits for the device to learn how it went. */
+/* The host ops on cuSOLVER. It sees a row-major matrix as its transpose in columns; where the
+ * transpose's own decomposition serves, nothing is transposed. Each op works on dense copies, and
+ * waits for the device to learn how it went. */
 #include "backends/cuda/device.h"
 
 #include <limits.h>
@@ -171,8 +172,8 @@ static cdl_status end(work *w, cdl_status status)
   return cuda_leave(w->queue->device, status);
 }
 
-/* Zeros strictly below the diagonal of a square matrix, or above it: a block of half the size, then two of a quarter, and so
- * on, those of one size together. */
+/* Zeros strictly below the diagonal of a square matrix, or above it: a block of half the size, then
+ * two of a quarter, and so on, those of one size together. */
 static cdl_status clear_triangle(const work *w, cdl_tensor square, bool above)
 {
   const int64_t n = square.size[2], stride = square.stride[2];
@@ -198,8 +199,9 @@ static cdl_status clear_triangle(const work *w, cdl_tensor square, bool above)
 
 /* ---- svd ---- */
 
-/* cuSOLVER wants no fewer rows than columns. aᵀ = V Σ Uᵀ of a wide `a` lies there already: V in columns is vt in rows, Uᵀ in
- * columns u in rows. A tall one is transposed, and so are its vectors. */
+/* cuSOLVER wants no fewer rows than columns. aᵀ = V Σ Uᵀ of a wide `a` lies there already: V in
+ * columns is vt in rows, Uᵀ in columns u in rows. A tall one is transposed, and so are its
+ * vectors. */
 static cdl_status run_svd(work *w, const cdl_svd_args *g)
 {
   const int64_t m = g->a.size[2], n = g->a.size[3];
@@ -355,7 +357,8 @@ cdl_status cuda_qr(void *queue, const cdl_qr_args *g)
 
 /* ---- eigh ---- */
 
-/* The lower triangle in rows is the upper one in columns. What lies above it in rows need not be finite, and is cleared. */
+/* The lower triangle in rows is the upper one in columns. What lies above it in rows need not be
+ * finite, and is cleared. */
 static cdl_status run_eigh(work *w, const cdl_eigh_args *g)
 {
   const int64_t n = g->a.size[2];

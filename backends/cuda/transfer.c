@@ -1,6 +1,6 @@
-/* Bytes to and from the device. Copies are made from and to page-locked memory, so that the host need
- * not wait: an upload goes through a ring of slots, small ones side by side in one; a download lands
- * in memory of the queue's own, from which sync delivers. */
+/* Bytes to and from the device. Copies are made from and to page-locked memory, so that the host
+ * need not wait: an upload goes through a ring of slots, small ones side by side in one; a download
+ * lands in memory of the queue's own, from which sync delivers. */
 #include "backends/cuda/device.h"
 
 #include <string.h>

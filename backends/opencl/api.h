@@ -1,4 +1,5 @@
-/* The OpenCL loader and CLBlast, opened when first needed and then kept: other libraries hold on to them. */
+/* The OpenCL loader and CLBlast, opened when first needed and then kept: other libraries hold on to
+ * them. */
 #ifndef CONDLORA_BACKENDS_OPENCL_API_H
 #define CONDLORA_BACKENDS_OPENCL_API_H
 

@@ -277,8 +277,8 @@ static cdl_status create(const kernel_driver *driver, const opencl_found *found,
   return status;
 }
 
-/* CLBlast keeps what it has compiled, and with it the context, for as long as the process lives. So a
- * device is prepared once, and whoever opens it again gets it as it is. */
+/* CLBlast keeps what it has compiled, and with it the context, for as long as the process lives. So
+ * a device is prepared once, and whoever opens it again gets it as it is. */
 cdl_status opencl_open(const kernel_driver *driver, const opencl_found *found, void **device)
 {
   static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

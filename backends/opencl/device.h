@@ -20,7 +20,8 @@ typedef struct {
 
 /* Every device of every platform, in the loader's order; *found is the caller's to free. */
 CDL_MUST_USE cdl_status opencl_find_devices(opencl_found **found, int *count);
-/* The one that `text` means, as docs/opencl.md says: a number, part of a name, or "" for the best. */
+/* The one that `text` means, as docs/opencl.md says: a number, part of a name, or "" for the
+ * best. */
 CDL_MUST_USE cdl_status opencl_choose(const opencl_found *found, int count, const char *text,
                                       int *chosen);
 
@@ -61,8 +62,8 @@ CDL_MUST_USE cdl_status opencl_open(const kernel_driver *driver, const opencl_fo
 
 /* program.c */
 
-/* A kernel object, the caller's to release; its program is compiled or taken from the cache where it
- * is not there yet. */
+/* A kernel object, the caller's to release; its program is compiled or taken from the cache where
+ * it is not there yet. */
 CDL_MUST_USE cdl_status opencl_kernel_create(opencl_device *device, kernel_id which,
                                              cl_kernel *kernel);
 /* Halves the device's group size until every kernel can run with it: registers and local memory may

@@ -90,7 +90,8 @@ static cdl_status multiply(kernel_queue *queue, call *c)
   return opencl_check(multiply_one(c), "CLBlast's Gemm");
 }
 
-/* CLBlast compiles at first use: one program for a type, single or batched; and some drivers a kernel of it. */
+/* CLBlast compiles at first use: one program for a type, single or batched; and some drivers a
+ * kernel of it. */
 static uint32_t kind(const kernel_product *p)
 {
   return 1u << ((p->out.dtype == CDL_DTYPE_F64) << 3 | (p->batch > 1) << 2 | p->transpose_a << 1 |

@@ -49,8 +49,8 @@ static cdl_status look(void)
                            found[chosen].name);
 }
 
-/* Does not return. Nothing of the program's own must run here: neither its handlers, nor what it has
- * to do at exit, nor its streams. */
+/* Does not return. Nothing of the program's own must run here: neither its handlers, nor what it
+ * has to do at exit, nor its streams. */
 static void answer_from_child(int to, pid_t parent)
 {
   static answer said;

@@ -1,5 +1,5 @@
-/* The kernels as programs of the device, each made when one of its kernels is first wanted: compiled, or taken from the
- * cache. */
+/* The kernels as programs of the device, each made when one of its kernels is first wanted:
+ * compiled, or taken from the cache. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,9 +113,9 @@ static cdl_status compile(const opencl_device *device, const source *s, const ch
   return status;
 }
 
-/* Drivers for CPUs compile a kernel when it is launched and keep that themselves; asked for a binary, they compile
- * whatever it may be launched as, which takes longer than all else together. So their programs are kept where somebody
- * has named a folder for it, and others' always. */
+/* Drivers for CPUs compile a kernel when it is launched and keep that themselves; asked for a
+ * binary, they compile whatever it may be launched as, which takes longer than all else together.
+ * So their programs are kept where somebody has named a folder for it, and others' always. */
 static void keep(const opencl_device *device, cl_program program, const char *key)
 {
   size_t bytes = 0;

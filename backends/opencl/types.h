@@ -1,5 +1,6 @@
-/* The types of OpenCL's C interface that are used, as its specification has them; so nothing but the libraries themselves is
- * needed, and those only where the plug-in is opened. A test holds these and api.def against the vendors' headers. */
+/* The types of OpenCL's C interface that are used, as its specification has them; so nothing but
+ * the libraries themselves is needed, and those only where the plug-in is opened. A test holds
+ * these and api.def against the vendors' headers. */
 #ifndef CONDLORA_BACKENDS_OPENCL_TYPES_H
 #define CONDLORA_BACKENDS_OPENCL_TYPES_H
 

@@ -1,5 +1,5 @@
-/* The README.md of an exported adapter: what the hub of Hugging Face reads of it, and how PEFT loads
- * it. */
+/* The README.md of an exported adapter: what the hub of Hugging Face reads of it, and how PEFT
+ * loads it. */
 #ifndef CONDLORA_MODEL_EXPORT_ADAPTER_CARD_H
 #define CONDLORA_MODEL_EXPORT_ADAPTER_CARD_H
 

@@ -104,8 +104,8 @@ static cdl_status add_value(adapter_module_values *values, const char *path, dou
   return pattern != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "out of memory: a name");
 }
 
-/* Every adapted layer by its whole path. PEFT's scale is alpha / rank; of the layers that differ from
- * the first, rank and alpha are in patterns. */
+/* Every adapted layer by its whole path. PEFT's scale is alpha / rank; of the layers that differ
+ * from the first, rank and alpha are in patterns. */
 static cdl_status set_modules(exported *e)
 {
   const model_adapter *a = e->adapter;

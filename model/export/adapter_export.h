@@ -6,8 +6,9 @@
 #include "model/adapter/folder.h"
 
 /* Writes what each adapted layer's A_l and B_l are now, whatever they are derived from, with the
- * head and what else is trained. `config` is what the adapter was read with. UNSUPPORTED for what no
- * LoRA can hold: a method without A and B, use_x type2, initial values that have changed the base. */
+ * head and what else is trained. `config` is what the adapter was read with. UNSUPPORTED for what
+ * no LoRA can hold: a method without A and B, use_x type2, initial values that have changed the
+ * base. */
 CDL_MUST_USE cdl_status export_adapter(model_adapter *adapter, cdl_queue *queue, const char *folder,
                                        const adapter_config *config);
 

@@ -1,5 +1,6 @@
-/* The encoder's forward pass as a graph of ONNX operators; it follows encoder.c part by part. Batches
- * are padded here: values are [batch, sequence, …], and attention is told by a mask what is padding. */
+/* The encoder's forward pass as a graph of ONNX operators; it follows encoder.c part by part.
+ * Batches are padded here: values are [batch, sequence, …], and attention is told by a mask what is
+ * padding. */
 #include "model/export/onnx.h"
 
 #include <float.h>
@@ -227,7 +228,8 @@ static onnx_value embeddings(writer *w)
 
 /* ---- Blocks ---- */
 
-/* [batch, sequence, hidden] → [batch, heads, sequence, head size], or with the last two exchanged. */
+/* [batch, sequence, hidden] → [batch, heads, sequence, head size], or with the last two
+ * exchanged. */
 static onnx_value split_heads(writer *w, onnx_value x, bool exchanged)
 {
   static const int64_t orders[][4] = {{0, 2, 1, 3}, {0, 2, 3, 1}};
@@ -254,8 +256,8 @@ static onnx_value attention(writer *w, const projection *qkv, onnx_value x)
   return ONNX_OP(g, "Reshape", context, w->rows_shape);
 }
 
-/* h ← LN(h + SelfAttention(h)), h ← LN(h + FFN(h)). In the last block everything after the attention
- * is computed for each sequence's first token alone. */
+/* h ← LN(h + SelfAttention(h)), h ← LN(h + FFN(h)). In the last block everything after the
+ * attention is computed for each sequence's first token alone. */
 static onnx_value block(writer *w, int layer, onnx_value h)
 {
   const model_encoder *e = w->encoder;

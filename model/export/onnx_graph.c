@@ -59,7 +59,8 @@ static int64_t *copy_list(onnx_graph *g, const int64_t *values, size_t count)
   return copy;
 }
 
-/* `items`, or more room for pointers, which doubles at each power of two; NULL when memory is out. */
+/* `items`, or more room for pointers, which doubles at each power of two; NULL when memory is
+ * out. */
 static void *room_for_one(onnx_graph *g, void *items, size_t count)
 {
   if (count != 0 && (count < FIRST_ROOM || (count & (count - 1)) != 0))

@@ -1,5 +1,5 @@
-/* A graph of ONNX operators in the making. Values are named: "encoder.layer.0.attention/MatMul_3" is
- * what the third node of that scope gives. */
+/* A graph of ONNX operators in the making. Values are named: "encoder.layer.0.attention/MatMul_3"
+ * is what the third node of that scope gives. */
 #ifndef CONDLORA_MODEL_EXPORT_ONNX_GRAPH_H
 #define CONDLORA_MODEL_EXPORT_ONNX_GRAPH_H
 

@@ -181,8 +181,8 @@ static void set_default_sizes(model_config *config)
   config->pad_id = model_family_of(config->family)->after_padding ? 1 : 0;
 }
 
-/* PyTorch takes -1 for a table's last row, and Transformers counts positions from pad + 1. A null is
- * no padding, which RoBERTa's positions cannot do without. */
+/* PyTorch takes -1 for a table's last row, and Transformers counts positions from pad + 1. A null
+ * is no padding, which RoBERTa's positions cannot do without. */
 static cdl_status read_padding(const char *path, const json_t *object, model_config *config)
 {
   const bool counted = model_family_of(config->family)->after_padding;
@@ -465,8 +465,8 @@ static cdl_status read_object(const char *path, const json_t *object, model_conf
   return read_labels(path, object, config);
 }
 
-/* `path` is a model's folder, or its config.json. A name of Hugging Face's hub looks like a relative
- * path. */
+/* `path` is a model's folder, or its config.json. A name of Hugging Face's hub looks like a
+ * relative path. */
 static cdl_status check_folder(const char *path)
 {
   static const char tail[] = "/config.json";

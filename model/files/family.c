@@ -97,7 +97,8 @@ const model_family_facts *model_family_of(model_family family)
   return &families[family];
 }
 
-/* Whether a class is of a family: BertForMaskedLM and BertModel are of Bert, BertJapaneseModel is not. */
+/* Whether a class is of a family: BertForMaskedLM and BertModel are of Bert, BertJapaneseModel is
+ * not. */
 static bool is_class_of(const char *class_name, const char *classes)
 {
   const size_t length = strlen(classes);

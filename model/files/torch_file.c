@@ -6,7 +6,8 @@
 #include "model/files/pickle.h"
 #include "model/files/zip.h"
 
-/* How files from before 1.6 begin: two pickles of a number each, what they are and of which version. */
+/* How files from before 1.6 begin: two pickles of a number each, what they are and of which
+ * version. */
 static const uint8_t old_start[] = {0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46,
                                     0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, '.'};
 static const uint8_t old_version[] = {0x80, 0x02, 'M', 0xe9, 0x03, '.'};

@@ -1,5 +1,5 @@
-/* Byte pair encoding (Sennrich et al. 2016): characters of a piece are symbols, and pairs of symbols are merged in order
- * of rank. */
+/* Byte pair encoding (Sennrich et al. 2016): characters of a piece are symbols, and pairs of
+ * symbols are merged in order of rank. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -74,8 +74,8 @@ static cdl_status push_candidate(tokenizer_scratch *scratch, uint32_t rank, uint
 
 #define NO_SYMBOL UINT32_MAX
 
-/* For long pieces: a heap of candidates over a linked list, O(n log n). A candidate is stale when its pair no longer
- * makes what it did. */
+/* For long pieces: a heap of candidates over a linked list, O(n log n). A candidate is stale when
+ * its pair no longer makes what it did. */
 static cdl_status merge_long(const tokenizer_bpe *model, tokenizer_scratch *scratch, size_t count)
 {
   tokenizer_bpe_symbol *symbols = scratch->symbols;
@@ -167,7 +167,8 @@ static cdl_status add_unknown(symbol_list *list)
   return CDL_STATUS_OK;
 }
 
-/* The tokens of the bytes, where all of them have one. They come before an unknown character that waits. */
+/* The tokens of the bytes, where all of them have one. They come before an unknown character that
+ * waits. */
 static bool add_bytes(symbol_list *list, const uint8_t *text, size_t bytes)
 {
   for (size_t i = 0; i < bytes; i++)

@@ -43,8 +43,8 @@ static uint8_t class_of(unsigned byte)
                                                        : TOKENIZER_BYTE_CLASS_OTHER;
 }
 
-/* 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+, possessive where nothing can be given
- * back. */
+/* 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+, possessive where
+ * nothing can be given back. */
 static const char pieces[] =
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}++| ?\\p{N}++| ?[^\\s\\p{L}\\p{N}]++|\\s+(?!\\S)|\\s++";
 

@@ -262,8 +262,9 @@ static cdl_status given_types(const tokenizer_class *class, const tokenizer_sett
   return CDL_STATUS_OK;
 }
 
-/* add_prefix_space and trim_offsets where the post-processor has them. They change nothing there but offsets; a value
- * that the post-processor does not take is an error of Transformers all the same. */
+/* add_prefix_space and trim_offsets where the post-processor has them. They change nothing there
+ * but offsets; a value that the post-processor does not take is an error of Transformers all the
+ * same. */
 static cdl_status check_processor(const tokenizer_settings *settings, const json_t *root)
 {
   static const char *const keys[] = {"add_prefix_space", "trim_offsets"};

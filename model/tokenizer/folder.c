@@ -1,5 +1,5 @@
-/* Which files of a folder make its tokenizer, and in which order: the file's own parts, the tokens that its class adds,
- * and at last what the class writes over the file's normalizer. */
+/* Which files of a folder make its tokenizer, and in which order: the file's own parts, the tokens
+ * that its class adds, and at last what the class writes over the file's normalizer. */
 #include <stdlib.h>
 
 #include "base/json.h"
@@ -23,8 +23,9 @@ static const char *const vocabulary_names[] = {[TOKENIZER_FILES_LINES] = "vocab.
                                                [TOKENIZER_FILES_SENTENCEPIECE] =
                                                    "sentencepiece.bpe.model"};
 
-/* The added tokens are looked for as the normalizer of the file makes them; Transformers changes it only then, and does
- * not look at them again. `lowers`: the normalizer is one that the class may change. */
+/* The added tokens are looked for as the normalizer of the file makes them; Transformers changes it
+ * only then, and does not look at them again. `lowers`: the normalizer is one that the class may
+ * change. */
 static cdl_status finish(const loading *l, bool lowers)
 {
   CDL_TRY(tokenizer_settle_normalizer(l->tokenizer));
@@ -71,7 +72,8 @@ static cdl_status load_vocabulary(const loading *l, const char *path)
   return status;
 }
 
-/* The token before or behind each text. Classes that read SentencePiece's files have these two whatever is named. */
+/* The token before or behind each text. Classes that read SentencePiece's files have these two
+ * whatever is named. */
 static const char *frame_text(const loading *l, tokenizer_token_role role)
 {
   if (l->class->files == TOKENIZER_FILES_SENTENCEPIECE)
@@ -79,7 +81,8 @@ static const char *frame_text(const loading *l, tokenizer_token_role role)
   return l->specials.roles[role].text;
 }
 
-/* Transformers gives a new id to such a token that the files lack; no model knows that id, so that it is an error here. */
+/* Transformers gives a new id to such a token that the files lack; no model knows that id, so that
+ * it is an error here. */
 static cdl_status check_frame(const loading *l, const char *path, tokenizer_token_role role)
 {
   const char *text = frame_text(l, role);
@@ -93,8 +96,8 @@ static cdl_status check_frame(const loading *l, const char *path, tokenizer_toke
   return CDL_STATUS_OK;
 }
 
-/* The slow class goes by the id that a list of added tokens says, the fast one by the id that it gives: one of them is
- * wrong where they differ. */
+/* The slow class goes by the id that a list of added tokens says, the fast one by the id that it
+ * gives: one of them is wrong where they differ. */
 static cdl_status frame_id(const loading *l, const char *path, tokenizer_token_role role,
                            int32_t *id)
 {

@@ -6,8 +6,9 @@
 
 __extension__ typedef unsigned __int128 wide;
 
-/* A number as the reference reads it: its shortest digits as one whole number, divided by a power of ten, each rounded.
- * That is the number but for the last bit, which decides between two cuts of equal worth. */
+/* A number as the reference reads it: its shortest digits as one whole number, divided by a power
+ * of ten, each rounded. That is the number but for the last bit, which decides between two cuts of
+ * equal worth. */
 static double as_reference_reads(double number)
 {
   enum { MANTISSA_BITS = 53, FEWEST_DIGITS = 15, MOST_DIGITS = 17 };

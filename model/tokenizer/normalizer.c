@@ -10,7 +10,8 @@
 
 /* ---- BERT's ---- */
 
-/* Removes accents and lowers in place; one code point may become two, so the result goes to `sorted` then. */
+/* Removes accents and lowers in place; one code point may become two, so the result goes to
+ * `sorted` then. */
 static cdl_status strip_and_lower(const tokenizer_bert_normalizer *normalizer, base_points *points,
                                   base_points *lowered)
 {
@@ -302,8 +303,8 @@ cdl_status tokenizer_normalizer_apply(const tokenizer_normalizer *normalizer,
                                       tokenizer_normal_scratch *scratch, const uint8_t *text,
                                       size_t bytes, size_t *origin, base_bytes *out)
 {
-  /* One step could put a book in place of each letter, and each of many double the text. What a text
-   * has always is little: it may be one of many between added tokens. */
+  /* One step could put a book in place of each letter, and each of many double the text. What a
+   * text has always is little: it may be one of many between added tokens. */
   enum { GROWTH_MAX = 512, ALWAYS = 4096 };
   out->count = 0;
   if (normalizer->count == 0)

@@ -70,7 +70,8 @@ static cdl_status numbered_character(translation *t, uint32_t *c)
   return CDL_STATUS_OK;
 }
 
-/* A character that stands for itself behind a backslash, or one by its letter; *known is false for all else. */
+/* A character that stands for itself behind a backslash, or one by its letter; *known is false for
+ * all else. */
 static cdl_status escaped_character(translation *t, uint32_t *c, bool *known)
 {
   static const struct {
@@ -146,7 +147,8 @@ static cdl_status property(translation *t, bool *negated)
   return CDL_STATUS_OK;
 }
 
-/* A class by a letter behind the backslash, what stands in its brackets; *negated: what is not in it is meant. */
+/* A class by a letter behind the backslash, what stands in its brackets; *negated: what is not in
+ * it is meant. */
 static cdl_status lettered_class(translation *t, bool bracketed, bool *negated)
 {
   bool known = true;

@@ -145,7 +145,8 @@ static cdl_status put_forwards(tokenizer_split_behavior behavior,
                                 : CDL_STATUS_OK;
 }
 
-/* From the end to the beginning a match goes with what follows it. The cuts become those of the pieces. */
+/* From the end to the beginning a match goes with what follows it. The cuts become those of the
+ * pieces. */
 static cdl_status put_backwards(tokenizer_cut_scratch *scratch, const piece *in,
                                 tokenizer_pieces *out)
 {

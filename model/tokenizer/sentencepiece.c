@@ -1,5 +1,6 @@
-/* sentencepiece.bpe.model: SentencePiece's own file, which holds a unigram model all the same. A message in the wire
- * format of protocol buffers; the numbers of its fields are those of sentencepiece_model.proto. */
+/* sentencepiece.bpe.model: SentencePiece's own file, which holds a unigram model all the same. A
+ * message in the wire format of protocol buffers; the numbers of its fields are those of
+ * sentencepiece_model.proto. */
 #include <stdlib.h>
 
 #include "base/file.h"
@@ -136,8 +137,9 @@ static cdl_status add_piece(const loading *l, const char *text, double score)
   return cdl_context(tokenizer_unigram_add(l->tokenizer, text, strlen(text), score), "%s", l->path);
 }
 
-/* fairseq's pieces, and how many of the file's first pieces they stand for. XLM-RoBERTa's four take the place of <unk>,
- * <s> and </s>. CamemBERT's five take that of <unk>, whose copy nothing may choose. */
+/* fairseq's pieces, and how many of the file's first pieces they stand for. XLM-RoBERTa's four take
+ * the place of <unk>, <s> and </s>. CamemBERT's five take that of <unk>, whose copy nothing may
+ * choose. */
 static const struct {
   const char *pieces[5];
   size_t piece_count, replaced;

@@ -11,8 +11,8 @@ static tokenizer_named_token as_text(const char *text)
   return (tokenizer_named_token){.text = text, .bytes = text != NULL ? strlen(text) : 0};
 }
 
-/* AddedToken(**object): other keys are ignored, a missing or null "content" is an empty one. `special`: it is one,
- * whatever the object says. */
+/* AddedToken(**object): other keys are ignored, a missing or null "content" is an empty one.
+ * `special`: it is one, whatever the object says. */
 static cdl_status made_of(const char *path, const char *key, const json_t *object, bool special,
                           tokenizer_named_token *token)
 {
@@ -52,7 +52,8 @@ static bool is_made(const json_t *object)
   return type != NULL && strcmp(type, "AddedToken") == 0;
 }
 
-/* A text, or a token with flags: in tokenizer_config.json an object that says so, in special_tokens_map.json any. */
+/* A text, or a token with flags: in tokenizer_config.json an object that says so, in
+ * special_tokens_map.json any. */
 static cdl_status token_of(const char *path, const char *key, const json_t *value, bool in_map,
                            tokenizer_named_token *token)
 {
@@ -152,8 +153,8 @@ static cdl_status note(tokenizer_vocabulary *texts, const char *text, size_t byt
              : tokenizer_vocabulary_add(texts, text, bytes, (int64_t)place);
 }
 
-/* A token of added_tokens.json is special where the settings name it so, but for the objects in tokenizer_config.json,
- * which are no tokens yet; the class's own names come later. */
+/* A token of added_tokens.json is special where the settings name it so, but for the objects in
+ * tokenizer_config.json, which are no tokens yet; the class's own names come later. */
 static cdl_status note_told(reading *r)
 {
   for (size_t role = 0; role < TOKENIZER_ROLE_COUNT; role++) {
@@ -312,8 +313,8 @@ static void make(const reading *r, size_t role)
   token->normalized = (int)form->normalized;
 }
 
-/* What the class calls those that the settings say nothing of. PreTrainedTokenizerFast, which has no names of its own,
- * takes the padding token of the padding that is stored in tokenizer.json. */
+/* What the class calls those that the settings say nothing of. PreTrainedTokenizerFast, which has
+ * no names of its own, takes the padding token of the padding that is stored in tokenizer.json. */
 static void fill_roles(const reading *r, const json_t *root)
 {
   for (size_t role = 0; role < TOKENIZER_ROLE_COUNT; role++) {
@@ -494,7 +495,8 @@ static cdl_status collect(tokenizer_special_tokens *tokens, const cdl_tokenizer 
     bool passed = false;
     if (!listed)
       CDL_TRY(is_listed(tokens, token, &passed));
-    /* `tokenizers` passes over what it had before this batch, though the batch may have changed it since. */
+    /* `tokenizers` passes over what it had before this batch, though the batch may have changed it
+     * since. */
     if (passed || (there != NULL &&
                    (!(listed || token->made) || tokenizer_added_same(&there->token, &wanted))))
       continue;
@@ -505,8 +507,8 @@ static cdl_status collect(tokenizer_special_tokens *tokens, const cdl_tokenizer 
   return CDL_STATUS_OK;
 }
 
-/* Where a special token of the same text is still to come, that one comes first: what it is looked for in stays, though
- * the other's flags come in between. */
+/* Where a special token of the same text is still to come, that one comes first: what it is looked
+ * for in stays, though the other's flags come in between. */
 static cdl_status add_one(const token_batch *batch, size_t place, cdl_tokenizer *tokenizer)
 {
   const tokenizer_added_token *token = &batch->tokens[place];

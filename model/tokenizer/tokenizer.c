@@ -158,7 +158,8 @@ const char *cdl_tokenizer_token(const cdl_tokenizer *tokenizer, int32_t id)
 
 /* ---- Encoding ---- */
 
-/* The text itself when it is well-formed, otherwise a copy in which U+FFFD stands for each ill-formed part. */
+/* The text itself when it is well-formed, otherwise a copy in which U+FFFD stands for each
+ * ill-formed part. */
 static cdl_status mend(tokenizer_scratch *scratch, const uint8_t **text, size_t *bytes)
 {
   size_t good = base_utf8_well_formed(*text, *bytes);
@@ -257,8 +258,8 @@ static cdl_status encode_by_steps(const cdl_tokenizer *tokenizer, tokenizer_scra
   return CDL_STATUS_OK;
 }
 
-/* Text without added tokens. `normal`: it is normalized already; its first `origin` bytes come from the given text's first
- * character. */
+/* Text without added tokens. `normal`: it is normalized already; its first `origin` bytes come from
+ * the given text's first character. */
 static cdl_status encode_model(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
                                const uint8_t *text, size_t bytes, bool normal, size_t origin,
                                base_ids *ids)
@@ -284,7 +285,8 @@ static cdl_status encode_model(const cdl_tokenizer *tokenizer, tokenizer_scratch
   return encode_by_steps(tokenizer, scratch, text, bytes, origin, ids);
 }
 
-/* Text between the tokens that are looked for in the text as given: normalized, and searched for the others. */
+/* Text between the tokens that are looked for in the text as given: normalized, and searched for
+ * the others. */
 static cdl_status encode_between(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
                                  const uint8_t *text, size_t bytes, size_t origin, base_ids *ids)
 {
@@ -340,8 +342,8 @@ static cdl_status encode_text(const cdl_tokenizer *tokenizer, tokenizer_scratch 
   return CDL_STATUS_OK;
 }
 
-/* How many ids of each text stay. Where both have to be cut, the longer one, or the second of two equals, keeps the odd
- * one. */
+/* How many ids of each text stay. Where both have to be cut, the longer one, or the second of two
+ * equals, keeps the odd one. */
 static void longest_first(size_t room, size_t *first, size_t *second)
 {
   const bool first_is_longer = *first > *second;

@@ -5,8 +5,8 @@
 
 #include "base/nearest.h"
 
-/* Where Oniguruma's Unicode 16, which the reference tokenizers use in their patterns, is ahead of PCRE2's Unicode 14.
- * Each list was found by asking the reference about every code point. */
+/* Where Oniguruma's Unicode 16, which the reference tokenizers use in their patterns, is ahead of
+ * PCRE2's Unicode 14. Each list was found by asking the reference about every code point. */
 
 typedef struct {
   uint32_t first, last;

@@ -58,8 +58,9 @@ cdl_status tokenizer_points_order(base_points *points, base_points *spare)
   return CDL_STATUS_OK;
 }
 
-/* The reference goes by the order in which parts stand: the first part of each character takes the place of the next one
- * of the text, other parts that of the one before. `characters` of the text are its beginning. */
+/* The reference goes by the order in which parts stand: the first part of each character takes the
+ * place of the next one of the text, other parts that of the one before. `characters` of the text
+ * are its beginning. */
 static void mark_beginning(base_points *points, size_t characters)
 {
   size_t passed = 0;
@@ -72,7 +73,8 @@ static void mark_beginning(base_points *points, size_t characters)
   }
 }
 
-/* A starter takes in what follows it, unless a mark of the same or a higher class stands between. */
+/* A starter takes in what follows it, unless a mark of the same or a higher class stands
+ * between. */
 static void compose(base_points *points)
 {
   uint32_t *data = points->data;

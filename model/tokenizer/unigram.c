@@ -1,5 +1,6 @@
-/* SentencePiece's unigram language model (Kudo 2018) as Hugging Face's `tokenizers` has it: the text is normalized, its
- * spaces become a visible character, and each word is cut into the pieces of the largest sum of scores. */
+/* SentencePiece's unigram language model (Kudo 2018) as Hugging Face's `tokenizers` has it: the
+ * text is normalized, its spaces become a visible character, and each word is cut into the pieces
+ * of the largest sum of scores. */
 #include <stdlib.h>
 
 #include "base/utf8.h"
@@ -21,7 +22,8 @@ static size_t character_bytes(uint8_t lead)
   return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
 }
 
-/* The best path to every place where one ends (Viterbi). A character that is no piece is unknown. */
+/* The best path to every place where one ends (Viterbi). A character that is no piece is
+ * unknown. */
 static cdl_status find_paths(const tokenizer_unigram *model, const uint8_t *word, size_t bytes,
                              tokenizer_path_node *path)
 {
@@ -52,7 +54,8 @@ static cdl_status find_paths(const tokenizer_unigram *model, const uint8_t *word
   return CDL_STATUS_OK;
 }
 
-/* The unknown stretch's own id, else the tokens of its bytes, from the last to the first, else the unknown token's. */
+/* The unknown stretch's own id, else the tokens of its bytes, from the last to the first, else the
+ * unknown token's. */
 static size_t put_unknown(const cdl_tokenizer *tokenizer, const uint8_t *text, size_t bytes,
                           int32_t *out)
 {
@@ -70,7 +73,8 @@ static size_t put_unknown(const cdl_tokenizer *tokenizer, const uint8_t *text, s
   return bytes;
 }
 
-/* Appends the ids of a word, for which `ids` has room. Unknown characters in a row are one token. */
+/* Appends the ids of a word, for which `ids` has room. Unknown characters in a row are one
+ * token. */
 static cdl_status split_word(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
                              const uint8_t *word, size_t bytes, base_ids *ids)
 {

@@ -126,8 +126,8 @@ static cdl_status split_merge(const char *path, size_t number, const text_line *
   return CDL_STATUS_OK;
 }
 
-/* As Transformers reads the file: the first line is the version, what follows the last line end is no merge, and of
- * equal lines the first counts. */
+/* As Transformers reads the file: the first line is the version, what follows the last line end is
+ * no merge, and of equal lines the first counts. */
 static cdl_status read_merges(const char *path, const base_mapping *file, cdl_tokenizer *tokenizer)
 {
   size_t at = 0, number = 0, count = 0, capacity = 0;

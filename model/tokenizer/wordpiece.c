@@ -1,5 +1,6 @@
-/* BERT's tokenizer: clean, lower, strip accents; split at spaces and punctuation; greedy longest pieces of each word
- * (Wu et al. 2016, "Google's Neural Machine Translation System", section 4; Devlin et al. 2019). */
+/* BERT's tokenizer: clean, lower, strip accents; split at spaces and punctuation; greedy longest
+ * pieces of each word (Wu et al. 2016, "Google's Neural Machine Translation System", section 4;
+ * Devlin et al. 2019). */
 #include <stdlib.h>
 
 #include "base/utf8.h"
@@ -22,8 +23,8 @@ static int32_t find_piece(const tokenizer_vocabulary *vocabulary,
   return -1;
 }
 
-/* The longest token at the start of `word`, and its length; -1 for none. `tags` has room for all prefixes, which are
- * hashed in one pass. */
+/* The longest token at the start of `word`, and its length; -1 for none. `tags` has room for all
+ * prefixes, which are hashed in one pass. */
 static int32_t longest_piece(const cdl_tokenizer *tokenizer, uint32_t *tags, const uint8_t *word,
                              size_t bytes, bool first, size_t *piece_bytes)
 {

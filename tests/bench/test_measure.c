@@ -61,7 +61,8 @@ START_TEST(mann_whitney_small)
 }
 END_TEST
 
-/* Of all ways to choose 12 of 24 ranks, the share whose U is at most `most`, counted rank by rank. */
+/* Of all ways to choose 12 of 24 ranks, the share whose U is at most `most`, counted rank by
+ * rank. */
 static double counted_share(int most)
 {
   static double ways[13][301]; /* [chosen][sum of ranks] */

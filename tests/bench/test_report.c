@@ -156,7 +156,8 @@ START_TEST(peaks_by_name)
 }
 END_TEST
 
-/* Whatever is drawn has values of the axes and divides as CLBlast's kernels need it; neighbours differ in few places. */
+/* Whatever is drawn has values of the axes and divides as CLBlast's kernels need it; neighbours
+ * differ in few places. */
 START_TEST(points_are_valid)
 {
   static const tune_space *const spaces[] = {&tune_xgemm, &tune_direct};

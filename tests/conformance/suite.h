@@ -161,8 +161,8 @@ double random_uniform(random_source *r); /* [0, 1) */
 double random_normal(random_source *r);
 int64_t random_integer(random_source *r, int64_t low, int64_t high); /* both included */
 bool random_chance(random_source *r, double probability);
-/* Of a dimension, below 2¹⁰ and such that this many elements are not passed: now and then 0 or 1, else
- * spread over all magnitudes, often beside a power of two. */
+/* Of a dimension, below 2¹⁰ and such that this many elements are not passed: now and then 0 or 1,
+ * else spread over all magnitudes, often beside a power of two. */
 int64_t random_size(random_source *r, int64_t most);
 
 /* `value` as `dtype` holds it: to nearest, ties to even; integers by truncation. */

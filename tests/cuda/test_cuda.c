@@ -1,5 +1,5 @@
-/* The CUDA backend's host code, on the emulator: devices, memory, transfers, recorded work, foreign objects, errors. What
- * the ops compute is the conformance suite's. */
+/* The CUDA backend's host code, on the emulator: devices, memory, transfers, recorded work, foreign
+ * objects, errors. What the ops compute is the conformance suite's. */
 #include <check.h>
 #include <dlfcn.h>
 #include <limits.h>

@@ -26,8 +26,8 @@ fuzz_part fuzz_next(fuzz_part *rest);
 
 /* The process's own folder, in memory where there is such a file system; static. */
 const char *fuzz_folder(void);
-/* Makes the file "FOLDER/NAME" of these bytes and returns its path, valid until the next 8 calls. An
- * empty part leaves no file. */
+/* Makes the file "FOLDER/NAME" of these bytes and returns its path, valid until the next 8 calls.
+ * An empty part leaves no file. */
 const char *fuzz_file(const char *name, fuzz_part part);
 
 /* Aborts unless a failure has a message of one line; returns whether `status` is OK. With

@@ -1,4 +1,5 @@
-/* JSON: what is read here and what jansson reads are the same values, and what is written reads back. */
+/* JSON: what is read here and what jansson reads are the same values, and what is written reads
+ * back. */
 #include "base/json.h"
 
 #include <math.h>
@@ -7,8 +8,8 @@
 
 #include "tests/fuzz/fuzz.h"
 
-/* Where the two differ on purpose: integers beyond 64 bits are an error to jansson and reals here, and
- * jansson passes over a NUL behind a value. */
+/* Where the two differ on purpose: integers beyond 64 bits are an error to jansson and reals here,
+ * and jansson passes over a NUL behind a value. */
 static bool may_differ(const base_json_fault *fault, const json_error_t *error, const uint8_t *data,
                        size_t size)
 {

@@ -1,6 +1,6 @@
-/* Runs trained side by side on one base against runs of their own, on one backend: losses and gradient
- * norms of every step, what they end in, and what is left of them. The models and examples are those
- * of golden cases; that a run of its own is right is test_parity's to say. */
+/* Runs trained side by side on one base against runs of their own, on one backend: losses and
+ * gradient norms of every step, what they end in, and what is left of them. The models and examples
+ * are those of golden cases; that a run of its own is right is test_parity's to say. */
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,9 +1,11 @@
 /* Encodes what stdin holds with the C library, so that scripts can compare with other tokenizers.
  *   encode_lines MODEL_FOLDER            records in, records out
- *   encode_lines MODEL_FOLDER --time N   encodes all records N times and prints the seconds of processor time of the fastest
+ *   encode_lines MODEL_FOLDER --time N   encodes all records N times and prints the seconds of
+ *   processor time of the fastest
  *                                        round, then of opening
- * A record in: bytes of the first text, of the second (ffffffff: no second), max_length, each uint32; the texts.
- * A record out: count, truncated, each uint32; ids, type ids, each int32. All in the machine's byte order. */
+ * A record in: bytes of the first text, of the second (ffffffff: no second), max_length, each
+ * uint32; the texts. A record out: count, truncated, each uint32; ids, type ids, each int32. All in
+ * the machine's byte order. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* Numbers of the library for split_parity.py, schedule_parity.py, metrics_parity.py and
- * statistics_parity.py, which hold them against NumPy, Transformers, scikit-learn and SciPy. One request a line on standard input,
- * one answer a line on standard output:
+ * statistics_parity.py, which hold them against NumPy, Transformers, scikit-learn and SciPy. One
+ * request a line on standard input, one answer a line on standard output:
  *   split SEED COUNT                      the permutation
  *   count FRACTION COUNT                  examples held out
  *   quotas VALID CLASSES COUNTS…          of each class

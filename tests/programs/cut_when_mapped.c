@@ -1,5 +1,5 @@
-/* Preloaded: cuts the file that CUT_FILE names to nothing as soon as it is mapped, as another program
- * might while it is read. */
+/* Preloaded: cuts the file that CUT_FILE names to nothing as soon as it is mapped, as another
+ * program might while it is read. */
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>

@@ -69,8 +69,8 @@ const char *scratch(const char *name);
 /* A copy of a folder of files, in the scratch folder under `name`. */
 const char *copied_folder(const char *from, const char *name);
 
-/* Trains on the examples of bert-condlora-paper into scratch("out"); the adapter's folder. TRAINED are the options
- * that apply it, by the name `adapter`. */
+/* Trains on the examples of bert-condlora-paper into scratch("out"); the adapter's folder. TRAINED
+ * are the options that apply it, by the name `adapter`. */
 const char *trained_adapter(void);
 #define TRAINED "--model", case_file("bert-condlora-paper", "model"), "--adapter", adapter
 

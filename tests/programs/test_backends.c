@@ -1,5 +1,5 @@
-/* condlora train on another backend, named in CDL_TEST_BACKEND: the same run as the CPU's, but for how
- * sums are rounded. */
+/* condlora train on another backend, named in CDL_TEST_BACKEND: the same run as the CPU's, but for
+ * how sums are rounded. */
 #include <math.h>
 
 #include "condlora/backend.h"

@@ -98,8 +98,8 @@ START_TEST(an_export_is_the_same_adapter_as_lora)
 }
 END_TEST
 
-/* What ONNX Runtime makes of it, tests/peers/onnx_export.py asks. Here: the folder serves alone, and
- * its weights are those that merge writes. */
+/* What ONNX Runtime makes of it, tests/peers/onnx_export.py asks. Here: the folder serves alone,
+ * and its weights are those that merge writes. */
 START_TEST(an_onnx_folder_has_the_merged_weights)
 {
   const char *name = cases[_i], *model = case_file(name, "model"),

@@ -209,8 +209,8 @@ START_TEST(eval_counts_what_predict_says)
 }
 END_TEST
 
-/* Of many classes the figures stay a page: those with most examples, and the commonest mistakes, which
- * are counted here from what predict says. */
+/* Of many classes the figures stay a page: those with most examples, and the commonest mistakes,
+ * which are counted here from what predict says. */
 START_TEST(many_classes_are_not_squared)
 {
   enum { CLASSES = 90, ROWS_EACH = 2, SHOWN = 64 };

@@ -1,5 +1,5 @@
-/* Signals: those that ask a run to save, those that nobody may take over, and the one that says that a
- * mapped file is gone. */
+/* Signals: those that ask a run to save, those that nobody may take over, and the one that says
+ * that a mapped file is gone. */
 #include <limits.h>
 #include <signal.h>
 #include <sys/wait.h>

@@ -117,8 +117,8 @@ START_TEST(a_dry_run_prints_a_plan_and_writes_nothing)
 }
 END_TEST
 
-/* What is not set is null, and beside the settings stands what the run used: no number below 0 is in
- * either. */
+/* What is not set is null, and beside the settings stands what the run used: no number below 0 is
+ * in either. */
 START_TEST(nothing_that_is_not_set_is_a_number)
 {
   check_done(RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1", "--max-steps",
@@ -149,8 +149,8 @@ START_TEST(nothing_that_is_not_set_is_a_number)
 }
 END_TEST
 
-/* A column and a label with commas, by an array in a config, by quotes and by doubled commas: one run
- * three times. */
+/* A column and a label with commas, by an array in a config, by quotes and by doubled commas: one
+ * run three times. */
 START_TEST(names_may_have_commas)
 {
   const char *model = case_file("bert-condlora-truncated", "model"), *rows = scratch("rows.csv"),

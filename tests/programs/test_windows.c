@@ -1,5 +1,5 @@
-/* predict and tokenize while the input comes: from pipes that stay open, of any length, with bad rows
- * in them. */
+/* predict and tokenize while the input comes: from pipes that stay open, of any length, with bad
+ * rows in them. */
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>

@@ -1,5 +1,5 @@
-/* backends/opencl's own list of functions and numbers against the vendors' headers, where those are installed: it compiles
- * or it does not. */
+/* backends/opencl's own list of functions and numbers against the vendors' headers, where those are
+ * installed: it compiles or it does not. */
 #define CL_TARGET_OPENCL_VERSION 120
 #include <CL/cl.h>
 #include <clblast_c.h>

@@ -375,8 +375,8 @@ static double against_b(const parted *p, int64_t r, int64_t j)
   return sum;
 }
 
-/* The best approximation of rank r leaves nothing in its own directions, and no direction as long as
- * its shortest (Eckart and Young 1936). σ_r = s ‖a_r‖². */
+/* The best approximation of rank r leaves nothing in its own directions, and no direction as long
+ * as its shortest (Eckart and Young 1936). σ_r = s ‖a_r‖². */
 static void check_pissa(const parted *p)
 {
   double shortest = 0;

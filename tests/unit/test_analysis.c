@@ -251,8 +251,8 @@ static analysis_matrix square_with(int64_t n, double largest, double least, bool
   return m;
 }
 
-/* A matrix whose singular values are known says what its condition is; many near the largest make it
- * hard to find, and past 1e8 the inverse does not tell any more. */
+/* A matrix whose singular values are known says what its condition is; many near the largest make
+ * it hard to find, and past 1e8 the inverse does not tell any more. */
 START_TEST(an_inverse_knows_its_condition)
 {
   static const struct {

@@ -157,7 +157,8 @@ START_TEST(every_key_is_read)
 END_TEST
 
 /* Of Transformers' create_position_ids_from_input_ids: cumsum(ids ≠ pad) · (ids ≠ pad) + pad. */
-/* What `{int(key): name for key, name in id2label.items()}`, its length and str(name) are in Python. */
+/* What `{int(key): name for key, name in id2label.items()}`, its length and str(name) are in
+ * Python. */
 START_TEST(labels_are_as_many_as_id2label_has)
 {
   const struct {

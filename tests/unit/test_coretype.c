@@ -1,5 +1,5 @@
-/* OPENBLAS_CORETYPE against what the kernel says of this processor: a set whose instructions it lacks
- * is an error that names them, any other one opens and computes. */
+/* OPENBLAS_CORETYPE against what the kernel says of this processor: a set whose instructions it
+ * lacks is an error that names them, any other one opens and computes. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>

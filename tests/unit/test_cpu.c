@@ -1,5 +1,6 @@
-/* The CPU backend's own promises: each tile once, the same bytes for any number of threads, vector sets that agree with
- * double arithmetic, OpenBLAS's kernels chosen by CPUID. What each op computes is the conformance suite's. */
+/* The CPU backend's own promises: each tile once, the same bytes for any number of threads, vector
+ * sets that agree with double arithmetic, OpenBLAS's kernels chosen by CPUID. What each op computes
+ * is the conformance suite's. */
 #include "backends/cpu/kernels/kernels.h"
 #include "backends/cpu/pool.h"
 #include "condlora/backend.h"
@@ -663,7 +664,8 @@ END_TEST
 
 /* ---- OpenBLAS ---- */
 
-/* Runs this program again as `describe`, with OPENBLAS_CORETYPE as given (NULL: unset): its line of output. */
+/* Runs this program again as `describe`, with OPENBLAS_CORETYPE as given (NULL: unset): its line of
+ * output. */
 static void describe_again(const char *core_type, char *line, size_t bytes)
 {
   int ends[2];

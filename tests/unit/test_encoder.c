@@ -1,5 +1,5 @@
-/* What an encoder does with padding and with its config.json, on the backend that the first argument
- * names (default: cpu). */
+/* What an encoder does with padding and with its config.json, on the backend that the first
+ * argument names (default: cpu). */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,7 +141,8 @@ static void check_sums(const double *a, const double *b)
 #define BIT(row) (1u << (row))
 
 /* nn.Embedding(padding_idx): its row gets nothing, all others get what reaches their tokens. Each
- * token's gradient goes to its word, its position and the one type: over all rows it is the same. */
+ * token's gradient goes to its word, its position and the one type: over all rows it is the
+ * same. */
 START_TEST(rows_of_padding_get_no_gradient)
 {
   static const int32_t ids[TOKENS] = {3, 7, 1, 19, 4, 1, 4, 11, 8};

@@ -1,5 +1,5 @@
-/* The OpenCL backend on the first device that is here: choosing, memory, times, foreign objects, the cache, threads. What each
- * op computes is the conformance suite's. */
+/* The OpenCL backend on the first device that is here: choosing, memory, times, foreign objects,
+ * the cache, threads. What each op computes is the conformance suite's. */
 #include <pthread.h>
 #include <sys/wait.h>
 
@@ -310,7 +310,8 @@ static void remember_lines(void *user, cdl_log_level level, const char *line)
   snprintf((char *)user + used, 4096 - used, "%s\n", line);
 }
 
-/* Runs an op in a process of its own and returns what was said; what that process compiled is gone with it. */
+/* Runs an op in a process of its own and returns what was said; what that process compiled is gone
+ * with it. */
 static void log_of_an_op(char log[4096])
 {
   int ends[2];

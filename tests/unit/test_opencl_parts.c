@@ -1,5 +1,5 @@
-/* What the OpenCL backend decides without a device: which one is meant, what its cache's files hold, what a file of CLBlast's
- * parameters says. */
+/* What the OpenCL backend decides without a device: which one is meant, what its cache's files
+ * hold, what a file of CLBlast's parameters says. */
 #include "backends/opencl/cache.h"
 #include "backends/opencl/device.h"
 #include "backends/opencl/tuning.h"

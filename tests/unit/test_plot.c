@@ -114,7 +114,8 @@ START_TEST(colours_say_values)
 }
 END_TEST
 
-/* Pixels of text's ink, nearly black, in the first `rows` rows; and the last column that has one. */
+/* Pixels of text's ink, nearly black, in the first `rows` rows; and the last column that has
+ * one. */
 static int count_ink(const char *path, int rows, int *last_column, int *width)
 {
   cairo_surface_t *image = cairo_image_surface_create_from_png(path);
@@ -139,8 +140,8 @@ static int count_ink(const char *path, int rows, int *last_column, int *width)
   return count;
 }
 
-/* A title above a single cell has all the ink that it has above forty columns, and nothing is drawn up
- * to the right edge. */
+/* A title above a single cell has all the ink that it has above forty columns, and nothing is drawn
+ * up to the right edge. */
 START_TEST(a_page_is_as_wide_as_its_texts)
 {
   enum { TITLE_ROWS = 2 * 40, COLUMNS = 40 };

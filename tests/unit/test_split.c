@@ -1,5 +1,5 @@
-/* Splits of train: the reference's, by permutations that NumPy prints and Python's rounding, and the
- * default one, which takes its share of every class. */
+/* Splits of train: the reference's, by permutations that NumPy prints and Python's rounding, and
+ * the default one, which takes its share of every class. */
 #include <math.h>
 
 #include "tests/unit/scratch.h"

@@ -190,8 +190,8 @@ START_TEST(pairs_have_their_separators_and_types)
 }
 END_TEST
 
-/* As the `tokenizers` library cuts: the shorter text keeps all it can; of two that are both cut, the longer one, or
- * the second of two equals, keeps the odd token. */
+/* As the `tokenizers` library cuts: the shorter text keeps all it can; of two that are both cut,
+ * the longer one, or the second of two equals, keeps the odd token. */
 START_TEST(truncation_cuts_the_longest)
 {
   static const struct {
@@ -505,7 +505,8 @@ static const char config_form[] =
     "{\"content\": \"[MASK]\","
     " \"special\": true}, \"24\": {\"content\": \"[x]\", \"single_word\": true}}}";
 
-/* A changed byte may make another tokenizer or none; never a crash, never ids that are not there. */
+/* A changed byte may make another tokenizer or none; never a crash, never ids that are not
+ * there. */
 static void change_bytes(const char *name, const char *form, int rounds)
 {
   const size_t size = strlen(form);

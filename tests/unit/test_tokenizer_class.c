@@ -1,5 +1,6 @@
-/* What a class of tokenizers makes of the settings. The rules are Transformers 4.57's (model/tokenizer/class.h); the
- * expected ids follow from them by hand. tests/peers/tokenizer_settings.py tries the combinations against it. */
+/* What a class of tokenizers makes of the settings. The rules are Transformers 4.57's
+ * (model/tokenizer/class.h); the expected ids follow from them by hand.
+ * tests/peers/tokenizer_settings.py tries the combinations against it. */
 #include "condlora/tokenizer.h"
 
 #include "tests/unit/scratch.h"
@@ -138,7 +139,8 @@ START_TEST(tokenizer_json_alone_is_as_it_is)
 }
 END_TEST
 
-/* Transformers changes the normalizer when the tokens are there, and does not look at them again. */
+/* Transformers changes the normalizer when the tokens are there, and does not look at them
+ * again. */
 START_TEST(added_tokens_keep_the_first_normalizer)
 {
   put_json("false", "false", "true",

@@ -1,5 +1,6 @@
-/* Lists of steps, vocabularies that say things twice, and files that would make an encoding endless. The expected ids
- * follow from the models, which are made by hand; the real library's are compared in tests/peers. */
+/* Lists of steps, vocabularies that say things twice, and files that would make an encoding
+ * endless. The expected ids follow from the models, which are made by hand; the real library's are
+ * compared in tests/peers. */
 #include <sys/resource.h>
 
 #include "condlora/tokenizer.h"

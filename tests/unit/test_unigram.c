@@ -1,4 +1,5 @@
-/* SentencePiece's unigram model: its files, made here byte by byte, and the ids that follow from them by hand. */
+/* SentencePiece's unigram model: its files, made here byte by byte, and the ids that follow from
+ * them by hand. */
 #include "condlora/tokenizer.h"
 #include "model/tokenizer/charsmap.h"
 #include "model/tokenizer/grapheme.h"

@@ -1,5 +1,6 @@
 /* Text from files as one line that a terminal shows and does not obey: in messages, notices, JSON,
- * Markdown and HTML. What is hidden is taken from the Unicode standard's lists, written out here. */
+ * Markdown and HTML. What is hidden is taken from the Unicode standard's lists, written out
+ * here. */
 #include <check.h>
 
 #include "base/json.h"

@@ -1,5 +1,5 @@
-/* Loops over contiguous memory, in plain C, compiled once for each vector set; the device picks a set at open. Lengths
- * may be 0. A result depends on the arguments alone, not on alignment. */
+/* Loops over contiguous memory, in plain C, compiled once for each vector set; the device picks a
+ * set at open. Lengths may be 0. A result depends on the arguments alone, not on alignment. */
 #ifndef CONDLORA_BACKENDS_CPU_KERNELS_KERNELS_H
 #define CONDLORA_BACKENDS_CPU_KERNELS_KERNELS_H
 
@@ -70,7 +70,8 @@ typedef struct {
   void (*layer_norm)(const cpu_layer_norm_rows *rows);
   void (*layer_norm_grad)(const cpu_layer_norm_grad_rows *rows);
 
-  /* A row of x Wᵀ: pre = x + bias, out = f(pre), for `rows` rows; pre and bias may be NULL. In place on x allowed. */
+  /* A row of x Wᵀ: pre = x + bias, out = f(pre), for `rows` rows; pre and bias may be NULL. In
+   * place on x allowed. */
   void (*bias_activation)(cdl_activation activation, cpu_rows out, cpu_rows pre, cpu_rows x,
                           const float *bias, int64_t rows, int64_t columns);
 

@@ -1,8 +1,10 @@
-/* exp, tanh and the normal distribution as branch-free float arithmetic that a compiler turns into vectors.
+/* exp, tanh and the normal distribution as branch-free float arithmetic that a compiler turns into
+ * vectors.
  *
- * The polynomials are ours: fitted by reweighted least squares (Lawson's iteration) on 1,500 Chebyshev points in double
- * against expm1, erf and tanh, the largest weighted error made small; the errors stated are measured over all or a
- * dense part of the floats, coefficients and arithmetic in float. */
+ * The polynomials are ours: fitted by reweighted least squares (Lawson's iteration) on 1,500
+ * Chebyshev points in double against expm1, erf and tanh, the largest weighted error made small;
+ * the errors stated are measured over all or a dense part of the floats, coefficients and
+ * arithmetic in float. */
 #ifndef CONDLORA_BACKENDS_CPU_KERNELS_MATH_H
 #define CONDLORA_BACKENDS_CPU_KERNELS_MATH_H
 
@@ -24,8 +26,8 @@ static inline uint32_t bits_of_float(float value)
   return bits;
 }
 
-/* eˣ: x = n ln 2 + r, |r| ≤ ln 2 / 2, eʳ = 1 + r + r² P(r), times 2ⁿ in two factors so that subnormal and infinite
- * results come out right. Relative error below 2⁻²³. */
+/* eˣ: x = n ln 2 + r, |r| ≤ ln 2 / 2, eʳ = 1 + r + r² P(r), times 2ⁿ in two factors so that
+ * subnormal and infinite results come out right. Relative error below 2⁻²³. */
 static inline float exp_float(float x)
 {
   const float rounder = 0x1.8p23f; /* adding it rounds to an integer, left in the low bits */
@@ -69,8 +71,8 @@ static inline float exp_nonpositive(float x)
          0x1p-24f;
 }
 
-/* Φ(x) of the standard normal distribution: below 5.2 one half + x R(v), v = x² / 13.52 − 1, else 0 or 1. Absolute
- * error below 2.2·2⁻²⁴. NaN gives some number: what multiplies it is NaN. */
+/* Φ(x) of the standard normal distribution: below 5.2 one half + x R(v), v = x² / 13.52 − 1, else 0
+ * or 1. Absolute error below 2.2·2⁻²⁴. NaN gives some number: what multiplies it is NaN. */
 static inline float normal_cumulative(float x)
 {
   const float v = x * x * (1.0f / 13.52f) - 1.0f;

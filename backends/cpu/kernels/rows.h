@@ -1,5 +1,5 @@
-/* Sums, and rows that depend on sums over themselves. Partial sums run in fixed lanes, so an order of addition belongs
- * to a vector set. */
+/* Sums, and rows that depend on sums over themselves. Partial sums run in fixed lanes, so an order
+ * of addition belongs to a vector set. */
 #ifndef CONDLORA_BACKENDS_CPU_KERNELS_ROWS_H
 #define CONDLORA_BACKENDS_CPU_KERNELS_ROWS_H
 
@@ -37,7 +37,8 @@ static float dot_row(const float *x, const float *y, int64_t n)
   return sum;
 }
 
-/* The largest scale · x, NaN apart; of nothing −∞. In lanes by hand, as not every compiler reduces a maximum. */
+/* The largest scale · x, NaN apart; of nothing −∞. In lanes by hand, as not every compiler reduces
+ * a maximum. */
 static inline float largest_of(const float *x, float scale, int64_t n)
 {
   enum { LANES = 16 };
@@ -115,8 +116,8 @@ static void softmax_again_row(float *x, float scale, float log_sum, int64_t n)
     EACH x[j] = 0.0f;
     return;
   }
-  /* Rounding of log_sum would scale the whole row, and the gradient is a difference that cancels: so
-   * the row is made to sum to one again. */
+  /* Rounding of log_sum would scale the whole row, and the gradient is a difference that cancels:
+   * so the row is made to sum to one again. */
   float sum = 0.0f;
   EACH_SUM(+ : sum)
   {

@@ -131,8 +131,8 @@ FUNCTION double AS_DOUBLE(u64 bits)
 #define VECTOR_LOOP
 #endif
 
-/* Before a loop of constant length whose arrays are to become registers, or that stands in the way of
- * the vectors of a loop around it. */
+/* Before a loop of constant length whose arrays are to become registers, or that stands in the way
+ * of the vectors of a loop around it. */
 #ifdef DIALECT_HOST
 #define UNROLL
 #else

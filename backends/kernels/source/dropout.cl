@@ -24,8 +24,8 @@ FUNCTION void drop_edge(GLOBAL float *to, GLOBAL const float *from, mask_factors
 #define DROP(k) \
   to[4 * j - skip + k] = m.factor[k] == 0.0f ? 0.0f : from[4 * j - skip + k] * m.factor[k];
 
-/* A tiling's column is a Philox block: four elements of an example, the first of them `skip` columns
- * before the row's. */
+/* A tiling's column is a Philox block: four elements of an example, the first of them `skip`
+ * columns before the row's. */
 KERNEL(dropout)
 (GLOBAL float *out, GLOBAL const float *x, GLOBAL const u32 *step, GLOBAL const int *offsets,
  GLOBAL const int *examples, dropout_parameters p)
