@@ -12,7 +12,7 @@ void base_dispositions_keep(base_dispositions *kept)
     kept->known[number] = sigaction(number, NULL, &kept->action[number]) == 0;
 }
 
-/* One that nobody touched is left alone. */
+/* A disposition that nobody changed is left alone. */
 void base_dispositions_restore(const base_dispositions *kept)
 {
   struct sigaction now;

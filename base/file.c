@@ -19,9 +19,9 @@ enum { BUFFER_BYTES = 1 << 16 };
 
 struct base_output {
   char *path;
-  char *temporary;        /* NULL when `path` is a device or a pipe, which is written in place */
-  int descriptor, folder; /* the latter of `path`, or -1 */
-  bool replaces;          /* there is a file already */
+  char *temporary;        /* NULL if `path` is a device or a pipe, which is written in place */
+  int descriptor, folder; /* `folder` is that of `path`, or -1 */
+  bool replaces;          /* the file exists already */
   bool failed;
   int error; /* errno of the first failure */
   const char *action;
@@ -71,7 +71,7 @@ static cdl_status map_descriptor(const char *path, int descriptor, base_mapping 
 cdl_status base_file_map(const char *path, base_mapping *mapping)
 {
   *mapping = (base_mapping){0};
-  /* Without O_NONBLOCK the opening of a pipe would wait for its writer. */
+  /* Without O_NONBLOCK opening a pipe would wait for its writer. */
   const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0)
     return fail_to_read(path);
@@ -113,7 +113,7 @@ static void destroy(base_output *output)
   free(output);
 }
 
-/* Keeps the first failure; what follows it would only describe its consequences. */
+/* Keeps the first failure; later ones would only describe its consequences. */
 static void keep_failure(base_output *output, const char *action)
 {
   if (output->failed)
@@ -129,10 +129,10 @@ static cdl_status fail_to_write(const char *path)
                   path, strerror(errno));
 }
 
-/* What `path` leads to, through any links; to be freed. NULL with errno. */
+/* Returns the target of `path` through any links; the caller frees it. NULL with errno. */
 static char *resolve_links(const char *path)
 {
-  enum { LINKS_MOST = 40 }; /* as the kernel has it */
+  enum { LINKS_MOST = 40 }; /* as in the kernel */
   char *at = strdup(path), target[PATH_MAX];
   for (int i = 0; at != NULL; i++) {
     const ssize_t length = readlink(at, target, sizeof target - 1);
@@ -163,12 +163,12 @@ static cdl_status open_output(base_output *output, const char *path, bool throug
   output->path = through_links && !in_place ? resolve_links(path) : strdup(path);
   if (output->path == NULL)
     return fail_to_write(path);
-  if (in_place) /* /dev/stdout, say: a rename would put a file in the device's place */
+  if (in_place) /* /dev/stdout, for example: a rename would replace the device by a file */
     output->descriptor = open(path, O_WRONLY | O_CLOEXEC);
   else if (base_folder_open_of(output->path, &output->folder))
     (void)base_temporary_file(output->path, &output->temporary, &output->descriptor);
   output->replaces = found == 0;
-  /* Who may read a file that is there already may read what takes its place, nobody else. */
+  /* The new file is readable for those who may read the old one, and for nobody else. */
   if (output->replaces && output->temporary != NULL && through_links && facts.st_uid == geteuid())
     (void)fchmod(output->descriptor, facts.st_mode & 0777);
   return output->descriptor >= 0 ? CDL_STATUS_OK : fail_to_write(path);
@@ -206,8 +206,8 @@ cdl_status base_output_begin_named(const char *path, base_output **output)
   return begin(path, true, output);
 }
 
-/* A write from a mapped file whose pages are lost fails with EFAULT; a touch says which file it is,
- * by SIGBUS. */
+/* A write from a mapped file whose pages are lost fails with EFAULT. Touching the pages raises
+ * SIGBUS, which names the file. */
 static void touch(const uint8_t *bytes, size_t count)
 {
   const size_t page = (size_t)sysconf(_SC_PAGESIZE);

@@ -1,5 +1,5 @@
-/* JSON text, read (RFC 8259). The values are jansson's; the reading is not, for jansson's loses
- * characters that it finds no memory for, and says nothing. */
+/* Reads JSON text (RFC 8259) into jansson's values. jansson's own reader drops characters without
+ * an error if memory runs out. */
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
@@ -14,14 +14,14 @@ enum { DEPTH_MAX = 2048 };
 typedef struct {
   const char *at, *end;
   const char *begin; /* of the text */
-  char *scratch;     /* a string without its escapes, or a number with a NUL behind it */
+  char *scratch;     /* a string without its escapes, or a number followed by a NUL */
   size_t capacity;
   int depth;
-  bool repeated; /* a name may be there again: the last one counts */
+  bool repeated; /* a name may repeat: the last one counts */
   base_json_fault *fault;
 } reader;
 
-/* Keeps the first failure, and where it is. */
+/* Keeps the first failure and its place. */
 static json_t *fail_as(const reader *r, base_json_problem kind, const char *at, const char *problem)
 {
   if (r->fault->problem[0] == '\0') {
@@ -72,7 +72,7 @@ static bool has_room(reader *r, size_t bytes)
 
 /* ---- Strings ---- */
 
-/* The value of four hexadecimal digits; -1 when they are none. */
+/* Returns the value of four hexadecimal digits, or -1. */
 static int32_t read_hex(const char *at, const char *end)
 {
   int32_t value = 0;
@@ -92,8 +92,8 @@ static int32_t read_hex(const char *at, const char *end)
 
 enum { HALF_FIRST = 0xd800, HALF_SECOND = 0xdc00, HALF_END = 0xe000, NO_CHARACTER = -1, HALF = -2 };
 
-/* What "\u…" says, a pair of surrogates included; else NO_CHARACTER, or HALF of a pair. *at is
- * behind the 'u', and moves behind the digits. */
+/* Returns the character of "\u…", including a surrogate pair; otherwise NO_CHARACTER, or HALF of a
+ * pair. *at is after the 'u', and moves past the digits. */
 static int32_t read_code(const char **at, const char *end)
 {
   const int32_t first = read_hex(*at, end);
@@ -119,8 +119,8 @@ static void fail_escape(const reader *r, const char *escape, int32_t code)
     fail_as(r, BASE_JSON_SYNTAX, escape, "no such escape");
 }
 
-/* Copies the string from r->at to `close` into the scratch, its escapes resolved; its length, or
- * SIZE_MAX. An escape is never shorter than what it stands for. */
+/* Copies the string from r->at to `close` into the scratch and resolves its escapes. Returns its
+ * length, or SIZE_MAX. An escape is never shorter than its character. */
 static size_t resolve(reader *r, const char *close)
 {
   static const char names[] = "\"\\/bfnrt", meanings[] = "\"\\/\b\f\n\r\t";
@@ -151,8 +151,8 @@ static size_t resolve(reader *r, const char *close)
   return used;
 }
 
-/* The string whose opening quote is at r->at: in the text itself where it has no escapes, else in
- * the scratch; false after an error. */
+/* Reads the string whose opening quote is at r->at. It is in the text itself if it has no escapes,
+ * otherwise in the scratch. Returns false after an error. */
 static bool read_text(reader *r, const char **text, size_t *bytes)
 {
   bool escaped = false;
@@ -198,7 +198,7 @@ static const char *digits(const char *at, const char *end)
   return at;
 }
 
-/* Where the number at r->at ends, and whether it is written as a whole one; NULL when there is
+/* Returns the end of the number at r->at, and whether it is written as an integer; NULL if there is
  * none. */
 static const char *number_end(const reader *r, bool *whole)
 {
@@ -225,7 +225,7 @@ static const char *number_end(const reader *r, bool *whole)
   return at;
 }
 
-/* Whether the digits make a number of 64 bits. */
+/* Returns whether the digits make an integer of 64 bits. */
 static bool read_whole(const char *at, const char *end, json_int_t *value)
 {
   const bool negative = *at == '-';
@@ -237,8 +237,8 @@ static bool read_whole(const char *at, const char *end, json_int_t *value)
   return true;
 }
 
-/* Transformers writes "no limit" as 1000000000000000019884624838656, which no 64-bit integer
- * holds: such a number is a real. */
+/* Transformers writes "no limit" as 1000000000000000019884624838656, which no 64-bit integer holds:
+ * such a number is a real. */
 static json_t *read_number(reader *r)
 {
   bool whole;
@@ -281,7 +281,7 @@ static json_t *read_word(reader *r, const char *word, json_t *value)
   return value;
 }
 
-/* Behind a member: whether another follows. false at the end, which is passed, and after an
+/* After a member: whether another follows. Returns false at the end, which is passed, and after an
  * error. */
 static bool another(reader *r, char close, bool *complete)
 {
@@ -299,7 +299,7 @@ static bool another(reader *r, char close, bool *complete)
   return false;
 }
 
-/* The name is told where it is short and plain. */
+/* The message has the name if it is short and plain. */
 static void fail_duplicate(const reader *r, const char *at, const char *name, size_t bytes)
 {
   enum { SHOWN = 48 };
@@ -312,7 +312,7 @@ static void fail_duplicate(const reader *r, const char *at, const char *name, si
   fail(r, at, problem);
 }
 
-/* A member whose name is read. */
+/* Reads a member whose name has been read. */
 static bool read_named(reader *r, json_t *object, const char *name, size_t bytes)
 {
   skip_space(r);
@@ -346,7 +346,7 @@ static bool read_member(reader *r, json_t *object)
   }
   if (name != r->scratch)
     return read_named(r, object, name, bytes);
-  char *copy = malloc(bytes + 1); /* the value may need the scratch */
+  char *copy = malloc(bytes + 1); /* reading the value may need the scratch */
   if (copy == NULL) {
     no_memory(r);
     return false;

@@ -1,5 +1,5 @@
-/* JSON, made and written. The values are jansson's; the writing is not, for jansson's leaves out
- * names that it finds no memory for, and has one precision for all numbers of a text. */
+/* Makes and writes jansson's values as JSON. jansson's own writer drops names without an error if
+ * memory runs out, and has one precision for all numbers of a text. */
 #include <fenv.h>
 #include <float.h>
 #include <locale.h>
@@ -14,7 +14,7 @@
 
 /* ---- Values in the making ---- */
 
-/* `whole`: whether what was done to *value succeeded. */
+/* `whole`: whether the change of *value succeeded. */
 static void keep(json_t **value, bool whole)
 {
   if (whole)
@@ -50,7 +50,7 @@ json_t *base_json_number(double value)
   return isfinite(value) ? json_real(value) : json_null();
 }
 
-/* A copy of `text` with U+FFFD for what is not UTF-8. */
+/* Copies `text` with U+FFFD for bytes that are not UTF-8. */
 static json_t *mended(const uint8_t *text, size_t bytes)
 {
   static const char replacement[] = "\xef\xbf\xbd";
@@ -85,7 +85,7 @@ json_t *base_json_string_of(const char *text)
 typedef struct {
   char *data;
   size_t used, capacity;
-  bool failed; /* stays so */
+  bool failed; /* never cleared */
   bool indented;
 } writer;
 
@@ -93,7 +93,7 @@ static void put(writer *w, const char *bytes, size_t count)
 {
   if (w->failed)
     return;
-  if (count >= w->capacity - w->used) { /* room for a NUL, too */
+  if (count >= w->capacity - w->used) { /* leaves room for a NUL */
     size_t capacity = w->capacity < 256 ? 256 : w->capacity;
     while (capacity <= SIZE_MAX / 2 && count >= capacity - w->used)
       capacity *= 2;
@@ -122,7 +122,8 @@ static void put_line(writer *w, int depth)
     put(w, "  ", 2);
 }
 
-/* What a terminal would obey is escaped beyond what JSON asks for: results are printed. */
+/* Escapes more than JSON requires: everything that a terminal would obey, because results are
+ * printed. */
 static void put_string(writer *w, const char *text, size_t bytes)
 {
   static const char names[] = "\"\\bfnrt", meanings[] = "\"\\\b\f\n\r\t";
@@ -148,13 +149,12 @@ static void put_string(writer *w, const char *text, size_t bytes)
   put(w, "\"", 1);
 }
 
-/* With the fewest digits that read back as the number. Of the decimals with so many digits the
- * nearest may lie outside what reads back, where a power of two has a closer neighbour below: then
- * the next one may not. */
+/* Uses the fewest digits that read back as the number. If a power of two has a closer neighbour
+ * below, the nearest decimal with so many digits may not read back, while the next one does. */
 static void print_shortest(char text[BASE_JSON_REAL_BYTES], double value)
 {
   const int nearest = fegetround(), outwards = value < 0 ? FE_DOWNWARD : FE_UPWARD;
-  /* 15 digits always read back where no more are needed, and %g leaves out zeros; subnormal numbers
+  /* 15 digits always read back if no more are needed, and %g leaves out zeros; subnormal numbers
    * have fewer. */
   for (int digits = fabs(value) < DBL_MIN ? 1 : DBL_DIG; digits <= DBL_DECIMAL_DIG; digits++) {
     snprintf(text, BASE_JSON_REAL_BYTES, "%.*g", digits, value);
@@ -178,7 +178,7 @@ void base_json_real_text(char text[BASE_JSON_REAL_BYTES], double value)
   char *exponent = strchr(text, 'e');
   if (exponent == NULL) {
     if (strchr(text, '.') == NULL)
-      strcat(text, ".0"); /* else it would be read as a whole number */
+      strcat(text, ".0"); /* otherwise it would be read as an integer */
     return;
   }
   char *to = exponent + 1 + (exponent[1] == '-');

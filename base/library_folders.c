@@ -7,7 +7,7 @@
 
 enum { VISITED_MAX = 32 };
 
-/* Folders that are several of the places to search are visited once. */
+/* A folder that is several of the searched places is visited once. */
 typedef struct {
   base_visit_folder *visit;
   void *user;

@@ -8,7 +8,7 @@ static cdl_status no_memory(const char *option)
   return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", option);
 }
 
-/* The name that begins in quotes at `*at`, written to `to`; `*at` is moved behind it. */
+/* Reads the quoted name at `*at` into `to`; moves `*at` past it. */
 static cdl_status read_quoted(const char *option, const char *text, const char **at, char *to)
 {
   const char *c = *at + 1;
@@ -92,7 +92,7 @@ char *base_list_join(const char *const *names, size_t count)
 {
   size_t bytes = 1;
   for (size_t i = 0; i < count; i++)
-    bytes += 2 * strlen(names[i]) + 3; /* at most: every byte a quote */
+    bytes += 2 * strlen(names[i]) + 3; /* the most: every byte is a quote */
   char *text = malloc(bytes), *to = text;
   for (size_t i = 0; text != NULL && i < count; i++) {
     const bool quoted = base_list_needs_quotes(names[i]);

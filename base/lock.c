@@ -17,7 +17,7 @@ enum { OWNER_BYTES = 128 };
 struct base_lock {
   char *folder, *path;
   int descriptor;
-  bool made; /* the folder was not there */
+  bool made; /* the folder did not exist */
 };
 
 static cdl_status failed(const char *path)
@@ -38,8 +38,8 @@ static cdl_status refuse(const char *folder, int descriptor)
 
 static int lock_call(int descriptor, int command, struct flock *lock)
 {
-  /* Belongs to the open file, not to the process: no other descriptor of the file lets it go when
-   * it is closed, and a second run in the same process is refused too. */
+  /* The lock belongs to the open file, not to the process: closing another descriptor of the file
+   * does not release it, and a second run in the same process is refused too. */
   *lock = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
   return fcntl(descriptor, command, lock);
 }
@@ -61,7 +61,7 @@ cdl_status base_lock_check(const char *folder)
   return status;
 }
 
-/* Whether the open file is still the one of that name: the process before may have removed it. */
+/* Returns whether the name still means the open file: the process before may have removed it. */
 static bool is_there(const base_lock *lock)
 {
   struct stat opened, named;
@@ -80,8 +80,8 @@ static void sign(const base_lock *lock)
     (void)!pwrite(lock->descriptor, owner, (size_t)length, 0);
 }
 
-/* Once it is locked the file may be gone from the folder: a process that ended in between has
- * removed it. A later one is then as good as new. */
+/* When the lock is taken, the file may be gone from the folder, because a process that ended in
+ * between removed it. Then another try makes a new file. */
 static cdl_status take(base_lock *lock)
 {
   enum { TRIES = 100 };
@@ -153,6 +153,6 @@ void base_lock_release(base_lock *lock)
   if (lock == NULL)
     return;
   if (is_there(lock))
-    (void)unlink(lock->path); /* while it is still locked: no other has it */
+    (void)unlink(lock->path); /* while it is locked: no other process has it */
   destroy(lock);
 }

@@ -21,7 +21,7 @@ void cdl_log_to(cdl_log_callback *new_callback, void *user)
 
 void cdl_log(cdl_log_level level, const char *format, ...)
 {
-  char text[1024], line[1024]; /* one line, whatever a file or its name holds */
+  char text[1024], line[1024]; /* one line, whatever a file or its name contains */
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(text, sizeof text, format, arguments);

@@ -10,7 +10,7 @@
 #include "base/visible.h"
 #include "condlora/mapped.h"
 
-/* A handler has no argument for state of one's own. */
+/* A handler has no argument for a caller's state. */
 static const char *program_name;
 static void (*before_line)(void);
 static atomic_flag said = ATOMIC_FLAG_INIT;
@@ -21,7 +21,7 @@ static void append(char *line, size_t room, const char *text)
   memcpy(line + used, text, bytes < room - used ? bytes + 1 : 0);
 }
 
-/* At once, so that nothing comes between. */
+/* Writes in one call, so that no other output comes between. */
 static void say_lost(const char *path)
 {
   static char name[PATH_MAX], line[PATH_MAX + 256];
@@ -34,17 +34,17 @@ static void say_lost(const char *path)
   (void)!write(STDERR_FILENO, line, strlen(line));
 }
 
-/* In whatever thread it was that touched the page. */
+/* Runs in the thread that touched the page. */
 static void lose_page(int number, siginfo_t *about, void *context)
 {
   (void)context;
   const char *path = about->si_code > 0 ? cdl_mapped_file(about->si_addr) : NULL;
-  if (path == NULL) { /* not ours to explain */
+  if (path == NULL) { /* not a file that we have mapped */
     signal(number, SIG_DFL);
     raise(number);
     return;
   }
-  while (atomic_flag_test_and_set(&said)) /* another thread says it, and ends the process */
+  while (atomic_flag_test_and_set(&said)) /* another thread reports it and ends the process */
     pause();
   if (before_line != NULL)
     before_line();

@@ -8,15 +8,15 @@
 
 #include "condlora/mapped.h"
 
-/* Entries are used again and never freed, so that a handler may walk the list at any moment. One
- * whose `begin` is 0 is not in use. */
+/* Entries are reused and never freed, so that a handler may read the list at any moment. An entry
+ * with `begin` 0 is unused. */
 typedef struct entry {
   struct entry *next;
   _Atomic uintptr_t begin, end;
   char *path;
 } entry;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of changes */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* protects changes */
 static _Atomic(entry *) entries;
 
 cdl_status base_mapped_add(const void *data, size_t bytes, const char *path)
@@ -60,7 +60,7 @@ void base_mapped_remove(const void *data)
   pthread_mutex_unlock(&lock);
 }
 
-/* The entry of a page that is being read stays as it is until that is over. */
+/* The entry of a page that is being read does not change until the read is over. */
 const char *cdl_mapped_file(const void *address)
 {
   for (const entry *e = atomic_load(&entries); e != NULL; e = e->next) {

@@ -40,8 +40,8 @@ const char *base_nearest(const char *name, const char *const *names, size_t coun
   return best;
 }
 
-/* Those of Transformers' TrainingArguments and scripts, of PEFT, and what is commonly typed; names
- * that are known here under several come once for each. */
+/* Names of Transformers' TrainingArguments and scripts and of PEFT, and common guesses. A name that
+ * has several equivalents here has one row for each. */
 static const struct {
   const char *theirs, *here;
 } known[] = {{"learning_rate", "lr"},
@@ -161,7 +161,7 @@ static const struct {
              {"n_jobs", "threads"},
              {"dataloader_num_workers", "threads"}};
 
-/* Dashes and underscores, and case, are the same. */
+/* Dashes and underscores are the same, and case does not count. */
 static bool same_word(const char *a, const char *b)
 {
   for (; *a != '\0' && *b != '\0'; a++, b++)
@@ -171,7 +171,7 @@ static bool same_word(const char *a, const char *b)
   return *a == *b;
 }
 
-/* The place of a word among `names`; `count` where it is none of them. */
+/* Returns the place of a word among `names`, or `count`. */
 static size_t place_of(const char *word, const char *const *names, size_t count)
 {
   size_t place = 0;

@@ -20,13 +20,13 @@ bool base_own_file(char path[PATH_MAX], bool *program)
   const struct link_map *map = own_map(&info);
   if (map == NULL)
     return false;
-  /* The loader knows the program by the name it was started with, which may be relative to
-   * another folder than the present one. */
+  /* The loader knows the program by the name it was started with, which may be relative to another
+   * folder than the current one. */
   *program = map->l_name == NULL || map->l_name[0] == '\0';
   return realpath(*program ? "/proc/self/exe" : info.dli_fname, path) != NULL;
 }
 
-/* Every folder of a run path; "$ORIGIN" is the folder of the file itself. */
+/* Visits every folder of a run path; "$ORIGIN" is the folder of the file itself. */
 static bool visit_list(const char *list, const char *origin, base_visit_folder *visit, void *user)
 {
   static const char *const names[] = {"$ORIGIN", "${ORIGIN}"};
@@ -63,7 +63,7 @@ bool base_each_run_path(base_visit_folder *visit, void *user)
   *slash = '\0';
   uintptr_t strings = 0;
   for (const ElfW(Dyn) *entry = map->l_ld; entry->d_tag != DT_NULL; entry++)
-    if (entry->d_tag == DT_STRTAB) /* as linked, or as glibc has moved it */
+    if (entry->d_tag == DT_STRTAB) /* as linked, or relocated by glibc */
       strings =
           entry->d_un.d_ptr < map->l_addr ? map->l_addr + entry->d_un.d_ptr : entry->d_un.d_ptr;
   for (const ElfW(Dyn) *entry = map->l_ld; strings != 0 && entry->d_tag != DT_NULL; entry++)

@@ -14,8 +14,8 @@ enum { LINE_BYTES = 2 * PATH_MAX };
 
 /* ---- Small files ---- */
 
-/* At most two numbers of a file's first line; "max" is UINT64_MAX, and so is a negative one. How
- * many there are. */
+/* Reads at most two numbers of a file's first line and returns how many there are. "max" and
+ * negative numbers are UINT64_MAX. */
 static int read_numbers(const char *folder, const char *name, uint64_t number[2])
 {
   char path[LINE_BYTES], line[128] = "";
@@ -33,7 +33,7 @@ static int read_numbers(const char *folder, const char *name, uint64_t number[2]
   return count;
 }
 
-/* The value of a line "key value" or "key: value kB", in bytes; 0 where there is none. */
+/* Returns the value of a line "key value" or "key: value kB", in bytes; 0 if there is none. */
 static uint64_t read_entry(const char *path, const char *key)
 {
   char line[256];
@@ -67,7 +67,7 @@ static void limit_processors(base_quota *limits, const char *folder, bool unifie
     limits->processors = fmin(limits->processors, (double)quota[0] / (double)quota[1]);
 }
 
-/* What the kernel gives back by itself before it refuses more. */
+/* Returns the memory that the kernel reclaims by itself before it refuses more. */
 static uint64_t reclaimable(const char *folder, bool unified)
 {
   char path[LINE_BYTES];
@@ -80,10 +80,10 @@ static uint64_t reclaimable(const char *folder, bool unified)
 
 static void limit_memory(base_quota *limits, const char *folder, bool unified)
 {
-  /* A process above the high mark is not refused memory but hardly runs. */
+  /* A process above the high mark is not refused memory, but it hardly runs. */
   static const char *const names[][2] = {{"memory.limit_in_bytes", NULL},
                                          {"memory.max", "memory.high"}};
-  const uint64_t none = UINT64_C(1) << 62; /* version 1 writes the largest number there is */
+  const uint64_t none = UINT64_C(1) << 62; /* version 1 writes the largest possible number */
   uint64_t limit = UINT64_MAX, number[2], used = 0;
   for (int i = 0; i < (unified ? 2 : 1); i++)
     if (read_numbers(folder, names[unified][i], number) > 0 && number[0] < limit)
@@ -101,7 +101,7 @@ static void limit_memory(base_quota *limits, const char *folder, bool unified)
 
 /* ---- Where the groups are ---- */
 
-/* One hierarchy: where it is mounted, and which of its groups lies there. */
+/* One hierarchy: its mount point, and the group that is mounted there. */
 typedef struct {
   bool unified, processors, memory;
   char top[PATH_MAX], place[PATH_MAX];
@@ -116,7 +116,7 @@ static bool lists(const char *list, const char *word)
   return false;
 }
 
-/* Spaces and the like are written as "\040". */
+/* Spaces and similar characters are written as "\040". */
 static void unescape(char *text)
 {
   char *out = text;
@@ -132,7 +132,7 @@ static void unescape(char *text)
   *out = '\0';
 }
 
-/* A line of mountinfo: "36 35 98:0 ROOT MOUNTED OPTIONS [FIELDS] - TYPE SOURCE OPTIONS". */
+/* Reads a line of mountinfo: "36 35 98:0 ROOT MOUNTED OPTIONS [FIELDS] - TYPE SOURCE OPTIONS". */
 static bool parse_mount(char *line, hierarchy *h)
 {
   char *words[6], *rest = line, *after = strstr(line, " - ");
@@ -158,8 +158,8 @@ static bool parse_mount(char *line, hierarchy *h)
          snprintf(h->place, sizeof h->place, "%s", words[4]) < (int)sizeof h->place;
 }
 
-/* The group of this process in a hierarchy: a line "NUMBER:CONTROLLERS:PATH" of /proc/self/cgroup,
- * without controllers for the unified one. */
+/* Finds the group of this process in a hierarchy: a line "NUMBER:CONTROLLERS:PATH" of
+ * /proc/self/cgroup, without controllers for the unified one. */
 static bool find_group(const char *root, const hierarchy *h, char group[PATH_MAX])
 {
   char path[PATH_MAX], line[LINE_BYTES];
@@ -185,9 +185,8 @@ static bool find_group(const char *root, const hierarchy *h, char group[PATH_MAX
   return found;
 }
 
-/* The part of `group` below the group that is mounted. A group beside or above that, as a name
- * space of its own or a container's mount may show it, cannot be seen: what is mounted then
- * counts. */
+/* Returns the part of `group` below the mounted group. A group beside or above it, which a name
+ * space or a container's mount may show, is not visible: then the mounted group counts. */
 static const char *below(const hierarchy *h, const char *group)
 {
   const size_t length = strcmp(h->top, "/") == 0 ? 0 : strlen(h->top);
@@ -197,7 +196,7 @@ static const char *below(const hierarchy *h, const char *group)
   return strcmp(group + length, "/") == 0 ? "" : group + length;
 }
 
-/* The group and all above it, as far as they are mounted. */
+/* Applies the limits of the group and of all groups above it that are mounted. */
 static void limit(base_quota *limits, const char *root, const hierarchy *h)
 {
   char group[PATH_MAX], folder[LINE_BYTES];

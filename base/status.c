@@ -36,7 +36,7 @@ cdl_status base_give_reason(cdl_status status)
                             : cdl_fail(status, "no reason given (%s)", cdl_status_name(status));
 }
 
-/* What vsnprintf cut may end within a character. */
+/* vsnprintf may cut within a character. */
 static size_t whole_length(const char *text)
 {
   size_t length = strlen(text), back = 0;
@@ -52,9 +52,9 @@ static size_t whole_length(const char *text)
 
 cdl_status cdl_fail_v(cdl_status status, const char *format, va_list arguments)
 {
-  char text[MESSAGE_BYTES]; /* the arguments may contain the message before */
+  char text[MESSAGE_BYTES]; /* the arguments may contain the earlier message */
   vsnprintf(text, sizeof text, format, arguments);
-  /* One line wherever it is printed, whatever a file or its name holds. */
+  /* One line wherever it is printed, whatever a file or its name contains. */
   base_make_visible(text, whole_length(text), message, sizeof message);
   return status;
 }

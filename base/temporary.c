@@ -20,7 +20,7 @@ static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
 
 /* ---- Names ---- */
 
-/* The folder that `path` lies in, to be freed; NULL with errno. */
+/* Returns the folder of `path`; the caller frees it. NULL with errno. */
 static char *folder_of(const char *path)
 {
   const char *slash = strrchr(path, '/');
@@ -29,8 +29,8 @@ static char *folder_of(const char *path)
   return strndup(path, slash == path ? 1 : (size_t)(slash - path));
 }
 
-/* The suffix' last letters follow from the first, so that no name which somebody else gave, such as
- * "out.tmp-backup", is taken for one that was made here. */
+/* The last letters of the suffix follow from the first ones, so that a user's name, such as
+ * "out.tmp-backup", is not taken for one of these. */
 static void append_check(char suffix[SUFFIX + 1])
 {
   uint32_t bits = 2166136261u;
@@ -42,7 +42,7 @@ static void append_check(char suffix[SUFFIX + 1])
   suffix[SUFFIX] = '\0';
 }
 
-/* Another at each call; that it is new, the file system decides. */
+/* Draws a new suffix at each call; the file system decides whether it is unused. */
 static void draw_suffix(char suffix[SUFFIX + 1])
 {
   static atomic_uint calls;
@@ -61,14 +61,14 @@ static void draw_suffix(char suffix[SUFFIX + 1])
 
 static void lock(int descriptor)
 {
-  /* Only a sweep may hold it, for a moment. Where there are no locks nothing is swept either. */
+  /* Only a sweep can hold the lock, and only briefly. Without locks nothing is swept either. */
   while (flock(descriptor, LOCK_EX) != 0 && errno == EINTR)
     ;
 }
 
 typedef enum { THERE, ELSEWHERE, UNKNOWN } whereabouts;
 
-/* Whether `name` is what is open; UNKNOWN with errno. */
+/* Returns whether `name` is the open file; UNKNOWN with errno. */
 static whereabouts look_for(int descriptor, int folder, const char *name)
 {
   struct stat opened, named;
@@ -79,7 +79,7 @@ static whereabouts look_for(int descriptor, int folder, const char *name)
   return opened.st_dev == named.st_dev && opened.st_ino == named.st_ino ? THERE : ELSEWHERE;
 }
 
-/* -1 with errno; EEXIST: this name is taken. */
+/* Returns -1 with errno; EEXIST: the name is taken. */
 static int make_one(const char *path, bool folder)
 {
   if (!folder)
@@ -111,7 +111,7 @@ static bool make(const char *place, bool folder, char **temporary, int *descript
       const whereabouts where = look_for(*descriptor, AT_FDCWD, *temporary);
       if (where == THERE)
         return true;
-      const int error = where == ELSEWHERE ? EEXIST : errno; /* swept before the lock */
+      const int error = where == ELSEWHERE ? EEXIST : errno; /* swept before it was locked */
       close(*descriptor);
       if (where == UNKNOWN)
         (void)(folder ? rmdir(*temporary) : unlink(*temporary));
@@ -140,7 +140,8 @@ bool base_temporary_folder(const char *place, char **temporary, int *descriptor)
 
 /* ---- Removing ---- */
 
-/* Files alone are in it. Not with opendir, which takes memory: that may be what is out. */
+/* The folder contains only files. opendir is not used, because it needs memory, which may have run
+ * out. */
 static void empty_folder(int descriptor)
 {
   _Alignas(struct dirent) char entries[4096];
@@ -163,7 +164,7 @@ void base_temporary_remove_folder(const char *temporary)
   (void)rmdir(temporary);
 }
 
-/* The lock tells whether its writer lives. */
+/* The lock shows whether the writer lives. */
 static void remove_if_abandoned(int folder, const char *name)
 {
   struct stat facts;
@@ -182,7 +183,7 @@ static void remove_if_abandoned(int folder, const char *name)
   close(descriptor);
 }
 
-/* Whether `tail` is what is put behind a place's name here. */
+/* Returns whether `tail` has the form of a suffix made here. */
 static bool is_mark(const char *tail)
 {
   char suffix[SUFFIX + 1];

@@ -21,11 +21,11 @@ typedef struct {
 } identity;
 
 typedef struct {
-  uid_t owner; /* of the program; root where it cannot be told */
+  uid_t owner; /* of the program; root if it is unknown */
   size_t above;
-  identity folders[FOLDERS_MAX]; /* [above] in which the program lies */
-  char at[PATH_MAX];             /* the folder that was come to, without links; "": the root */
-  char rest[2 * PATH_MAX];       /* what is left of the way */
+  identity folders[FOLDERS_MAX]; /* [above] the folders that contain the program */
+  char at[PATH_MAX];             /* the folder reached so far, without links; "": the root */
+  char rest[2 * PATH_MAX];       /* the rest of the path */
   int links;
   char *reason;
 } walk;
@@ -69,8 +69,8 @@ static bool is_trusted(const walk *w, uid_t user)
   return user == 0 || user == geteuid() || user == w->owner;
 }
 
-/* Whether the group is this user's alone. Where no list of users knows them, as for many a
- * container's, equal numbers say so. */
+/* Returns whether the group has only this user. If no user list has them, as in many containers,
+ * equal numbers count. */
 static bool is_own_group(uid_t user, gid_t number)
 {
   char user_names[NAMES_BYTES], group_names[NAMES_BYTES];
@@ -125,7 +125,8 @@ static bool check_folder(walk *w, const struct stat *facts, bool holds_file)
 
 /* ---- The way to it ---- */
 
-/* What is left to walk becomes the target of the link `path`, in the folder w->at, then `after`. */
+/* Replaces the rest of the path by the target of the link `path`, in the folder w->at, followed by
+ * `after`. */
 static bool follow(walk *w, const char *path, const char *after)
 {
   char target[PATH_MAX];
@@ -141,8 +142,8 @@ static bool follow(walk *w, const char *path, const char *after)
   return true;
 }
 
-/* Goes on to the next name of w->rest. True at the file, if that may be taken; else *go_on says
- * whether there is more. */
+/* Goes to the next name of w->rest. Returns true at the file if it is trusted; otherwise *go_on
+ * says whether there is more. */
 static bool step(walk *w, bool *go_on)
 {
   const char *name = w->rest + strspn(w->rest, "/"), *after = name + strcspn(name, "/");
@@ -154,7 +155,7 @@ static bool step(walk *w, bool *go_on)
     return refuse(w, "not a file");
   if (snprintf(path, sizeof path, "%s/%.*s", w->at, (int)length, name) >= PATH_MAX)
     return refuse(w, "its path is too long");
-  if (length == 2 && strncmp(name, "..", 2) == 0) { /* of a folder without links */
+  if (length == 2 && strncmp(name, "..", 2) == 0) { /* in a folder without links */
     char *slash = strrchr(w->at, '/');
     if (slash != NULL)
       *slash = '\0';

@@ -6,7 +6,7 @@ size_t base_utf8_sequence(const uint8_t *text, size_t bytes, size_t *subpart)
 {
   const uint8_t lead = text[0];
   size_t length = 1;
-  uint8_t low = 0x80, high = 0xbf; /* of the second byte */
+  uint8_t low = 0x80, high = 0xbf; /* range of the second byte */
   *subpart = 1;
   if (lead < 0x80)
     return 1;

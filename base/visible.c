@@ -10,7 +10,7 @@ bool base_is_hidden(uint32_t c)
          (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
 }
 
-/* "\\x1b", "\\u202e": not by snprintf, which no signal handler may call. */
+/* Writes "\\x1b" or "\\u202e". snprintf is not allowed in a signal handler. */
 static void spell(char kind, int digits, uint32_t value, char shown[12])
 {
   shown[0] = '\\';
@@ -20,7 +20,7 @@ static void spell(char kind, int digits, uint32_t value, char shown[12])
   shown[2 + digits] = '\0';
 }
 
-/* A character as it is shown, NUL-terminated; how many bytes of `text` it is. */
+/* Writes a character as it is shown, NUL-terminated. Returns the number of its bytes in `text`. */
 static size_t show(const char *text, size_t bytes, char shown[12])
 {
   static const char names[] = "tnr", controls[] = "\t\n\r";
@@ -45,7 +45,7 @@ static size_t show(const char *text, size_t bytes, char shown[12])
 void base_make_visible(const char *text, size_t bytes, char *visible, size_t room)
 {
   static const char more[] = "…";
-  size_t used = 0, cut = 0; /* `cut`: where there is still room for what says that more follows */
+  size_t used = 0, cut = 0; /* `cut`: the last place with room for the mark that more follows */
   for (size_t at = 0; at < bytes;) {
     char shown[12];
     at += show(text + at, bytes - at, shown);

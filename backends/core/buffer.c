@@ -1,4 +1,4 @@
-/* Buffers, and how many bytes they and the weights take. */
+/* Buffers, and the bytes that they and the weights take. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -35,7 +35,7 @@ static cdl_status refuse_memory(const cdl_backend *backend, size_t bytes)
   if (device_memory(backend, &memory) != CDL_STATUS_OK || memory.total_bytes == 0)
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory: wanted %zu bytes%s%s",
                     backend->table->name, bytes, between, reason);
-  if (memory.free_bytes == 0) /* the device cannot say */
+  if (memory.free_bytes == 0) /* the device does not know */
     return cdl_fail(CDL_STATUS_MEMORY,
                     "%s: out of memory: wanted %zu bytes, the device has %zu in all%s%s",
                     backend->table->name, bytes, memory.total_bytes, between, reason);
@@ -52,7 +52,7 @@ cdl_status core_buffer_create(cdl_backend *backend, size_t bytes, cdl_buffer **b
   cdl_buffer *created = calloc(1, sizeof *created);
   if (created == NULL)
     return refuse_memory(backend, bytes);
-  /* An empty buffer has an address too: not every device can allocate nothing. */
+  /* An empty buffer has an address too: not every device can allocate zero bytes. */
   const cdl_status status =
       backend->table->allocate(backend->device, bytes > 0 ? bytes : 1, &created->handle);
   if (status != CDL_STATUS_OK) {

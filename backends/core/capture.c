@@ -1,4 +1,4 @@
-/* Recorded work: what may be recorded, and what becomes of an error while it is. */
+/* Recorded work: which work may be recorded, and errors while it is. */
 #include <stdlib.h>
 
 #include "backends/core/capture.h"
@@ -60,7 +60,7 @@ cdl_status cdl_queue_capture_end(cdl_queue *queue, cdl_graph **graph)
   cdl_status status = table->capture_end(queue->handle, &handle);
   queue->recording = false;
   if (queue->status !=
-      CDL_STATUS_OK) { /* the first error, and nothing has run: the queue goes on */
+      CDL_STATUS_OK) { /* the first error, and nothing has run: the queue continues */
     if (status == CDL_STATUS_OK)
       table->graph_destroy(handle);
     status = cdl_queue_status(queue);

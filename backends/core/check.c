@@ -18,8 +18,8 @@ const core_op_spec *core_spec(cdl_op op)
 
 /* ---- One tensor ---- */
 
-/* Its bytes in the buffer, [*first, *end); no overflow whatever the numbers are. NULL, or what is
- * wrong. */
+/* Gives its bytes in the buffer, [*first, *end), without overflow for any numbers. Returns NULL, or
+ * what is wrong. */
 static const char *measure(const cdl_tensor *t, size_t *first, size_t *end)
 {
   int64_t elements = 1, last = t->offset;
@@ -56,7 +56,7 @@ static const char *measure(const cdl_tensor *t, size_t *first, size_t *end)
   return NULL;
 }
 
-/* Offset and strides make it plain why an extent is wrong. */
+/* Offset and strides show why an extent is wrong. */
 static cdl_status refuse_tensor(const char *what, const char *name, const cdl_tensor *t,
                                 const char *wrong)
 {
@@ -133,7 +133,7 @@ static int dimensions_of(const char *shape)
   return count;
 }
 
-/* "[2, 5, n]": what others say of an operand's shape. */
+/* Writes "[2, 5, n]": what other operands imply for an operand's shape. */
 static void write_expected(const core_call *call, int operand, char text[CORE_SHAPE_BYTES])
 {
   const char *shape = call->operands[operand]->shape;
@@ -154,7 +154,7 @@ static void write_expected(const core_call *call, int operand, char text[CORE_SH
   snprintf(text + used, CORE_SHAPE_BYTES - used, "]");
 }
 
-/* `letter`: the dimension whose size differs, 0 where it is no letter's. */
+/* `letter`: the dimension whose size differs, 0 if it has no letter. */
 static cdl_status refuse_shape(const core_call *call, int at, char letter)
 {
   char got[CORE_SHAPE_BYTES], expected[CORE_SHAPE_BYTES], source[CORE_SHAPE_BYTES];
@@ -233,7 +233,7 @@ static cdl_status check_aliases(const core_call *call)
 
 /* ---- One call ---- */
 
-/* A struct of a newer version is longer: its tail asks for something unknown here unless it is all
+/* A newer version's struct is longer. Its tail asks for something unknown here, unless it is all
  * zeros. */
 static cdl_status check_size(const core_call *call)
 {

@@ -17,7 +17,7 @@ static const core_operand gemm_transposed_b =
 static cdl_status prepare_gemm(core_call *call)
 {
   const cdl_gemm_args *args = call->args;
-  /* a and b before out: where sizes differ, out is what the message should blame. */
+  /* a and b come before out: if sizes differ, the message should blame out. */
   call->count = 0;
   core_add_operand(call, args->transpose_a ? &gemm_transposed_a : &gemm_operands[1], &args->a);
   core_add_operand(call, args->transpose_b ? &gemm_transposed_b : &gemm_operands[2], &args->b);
@@ -228,7 +228,7 @@ static cdl_status prepare_add_layer_norm(core_call *call)
                                 (double)((const cdl_add_layer_norm_args *)call->args)->epsilon);
 }
 
-/* out may take an input's place only by way of sum. */
+/* out may take an input's place only through sum. */
 static cdl_status finish_add_layer_norm(core_call *call)
 {
   const cdl_add_layer_norm_args *args = call->args;

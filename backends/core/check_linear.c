@@ -15,7 +15,7 @@ static cdl_status bind_weight(core_call *call, const cdl_weight *weight)
   return CDL_STATUS_OK;
 }
 
-/* An output may not lie over what the weight is read from. */
+/* An output must not overlap the memory that the weight is read from. */
 static cdl_status check_weight_alias(const core_call *call, const cdl_weight *weight)
 {
   const core_weight *kept = core_weight_of(weight);

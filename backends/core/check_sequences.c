@@ -2,7 +2,7 @@
 #include "backends/core/check_call.h"
 #include "backends/core/check_views.h"
 
-/* The step record is a struct on the device: it starts where its numbers may lie. */
+/* The step record is a struct on the device, so it must be aligned for its members. */
 static const core_operand packing_operands[] = {
     {"packing->offsets", "s+", 0, I32, IN, 0},
     {"packing->examples", "s", 0, I32, IN, 0},
@@ -23,7 +23,7 @@ static cdl_status check_mask(core_call *call, const cdl_dropout_mask *mask)
   return core_want_step(call, "mask.step", &mask->step);
 }
 
-/* Adds the packing's tensors, and the mask's where it draws. */
+/* Adds the packing's tensors, and the mask's if it draws. */
 static cdl_status want_packing(core_call *call, const cdl_packing *packing,
                                const cdl_dropout_mask *mask)
 {

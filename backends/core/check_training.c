@@ -1,4 +1,4 @@
-/* Checks of losses, the optimizer and what watches over a step. */
+/* Checks of losses, the optimizer and the checks of a step's numbers. */
 #include "backends/core/check_call.h"
 #include "backends/core/check_views.h"
 

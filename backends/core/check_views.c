@@ -1,4 +1,4 @@
-/* What can be said of views alone: extent, density, whether two of them share memory. */
+/* Properties of views: extent, density, whether two of them share memory. */
 #include <stdio.h>
 
 #include "backends/core/check_views.h"
@@ -26,8 +26,8 @@ bool core_same_view(const cdl_tensor *a, const cdl_tensor *b)
   return true;
 }
 
-/* A view as bytes: `run` of them at Σ i_k · stride_k, i_k < count_k, for k from `first` to `end`,
- * strides descending. */
+/* A view as bytes: pieces of `run` bytes at Σ i_k · stride_k, i_k < count_k, for k from `first` to
+ * `end`, with descending strides. */
 typedef struct {
   int64_t run;
   int first, end;
@@ -52,7 +52,7 @@ static runs runs_of(const cdl_tensor *tensor)
   }
   while (view.end > 0 && view.stride[view.end - 1] == view.run) /* rows without gaps */
     view.run *= view.count[--view.end];
-  for (int d = view.end - 2; d >= 0; d--) /* matrices whose rows go on evenly */
+  for (int d = view.end - 2; d >= 0; d--) /* matrices whose rows continue evenly */
     if (view.stride[d] == view.count[d + 1] * view.stride[d + 1]) {
       view.count[d + 1] *= view.count[d];
       view.end--;
@@ -82,8 +82,8 @@ static bool ranges_meet(int64_t first_a, int64_t count_a, int64_t first_b, int64
   return first_a < first_b + count_b && first_b < first_a + count_a;
 }
 
-/* How many rows are left over when those of the outermost dimension are grouped into periods; -1:
- * they cannot be. */
+/* Returns the number of rows left over when those of the outermost dimension are grouped into
+ * periods; -1 if they cannot be grouped. */
 static int64_t rows_beside_periods(const runs *view, int64_t period)
 {
   const int64_t stride = outer_stride(view);
@@ -95,7 +95,7 @@ static int64_t rows_beside_periods(const runs *view, int64_t period)
   return view->count[view->first] % rows;
 }
 
-/* Takes the dimension of stride `period` off a view and returns its count; 1 where the view fits
+/* Removes the dimension of stride `period` from a view and returns its count; 1 if the view fits
  * into one period. */
 static int64_t take_periods(runs *view, int64_t period)
 {
@@ -111,7 +111,7 @@ static int64_t take_periods(runs *view, int64_t period)
 
 static bool meet(const runs *a, const runs *b, int64_t distance);
 
-/* `a` in two: the rows that make whole periods, and the `rest`. */
+/* Cuts `a` in two: the rows that make whole periods, and the `rest`. */
 static bool meet_in_two(const runs *a, const runs *b, int64_t distance, int64_t rest)
 {
   runs whole = *a, left = *a;
@@ -121,9 +121,9 @@ static bool meet_in_two(const runs *a, const runs *b, int64_t distance, int64_t 
          meet(&left, b, distance - whole.count[a->first] * a->stride[a->first]);
 }
 
-/* Whether `a`, at byte 0, and `b`, at byte `distance`, share a byte. Both are cut at multiples of
- * the larger outermost stride, the period: period i of one meets period i of the other, or the one
- * after it, at one and the same distance for every i. */
+/* Returns whether `a`, at byte 0, and `b`, at byte `distance`, share a byte. Both are cut at
+ * multiples of the larger outermost stride, the period. Period i of one meets period i of the
+ * other, or the next one, at the same distance for every i. */
 static bool meet(const runs *a, const runs *b, int64_t distance)
 {
   if (!ranges_meet(0, span(a), distance, span(b)))
@@ -134,7 +134,7 @@ static bool meet(const runs *a, const runs *b, int64_t distance)
     return true;
   const int64_t rest_a = rows_beside_periods(a, period), rest_b = rows_beside_periods(b, period);
   if (rest_a < 0 || rest_b < 0)
-    return true; /* not rows of one matrix: say the worst */
+    return true; /* not rows of one matrix: assume that they meet */
   if (rest_a > 0)
     return meet_in_two(a, b, distance, rest_a);
   if (rest_b > 0)

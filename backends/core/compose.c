@@ -1,6 +1,6 @@
-/* Composed ops: built from required ones on the same queue. Arguments are checked already, so the
- * table's ops are called directly; everything here is F32, which required ops take in any shape
- * and with any strides. An empty output is not handed on: backends never see one. */
+/* Composed ops, built from required ones on the same queue. Arguments have been checked, so the
+ * table's ops are called directly. Everything here is F32, which required ops take in any shape and
+ * with any strides. An empty output is not passed on: backends never see one. */
 #include "backends/core/compose.h"
 #include "backends/core/compose_attention.h"
 #include "backends/core/queue.h"
@@ -95,7 +95,7 @@ static cdl_status low_rank_grad(cdl_queue *queue, const cdl_low_rank_grad_args *
 
 static cdl_status add_layer_norm(cdl_queue *queue, const cdl_add_layer_norm_args *args)
 {
-  /* The map runs in place on its first argument only. */
+  /* The map may run in place only on its first argument. */
   const bool over_residual =
       args->sum.buffer == args->residual.buffer && args->sum.offset == args->residual.offset;
   CDL_TRY(binary(
@@ -109,7 +109,7 @@ static cdl_status add_layer_norm(cdl_queue *queue, const cdl_add_layer_norm_args
 
 /* ---- The norm of a gradient ---- */
 
-/* Σ x² of any shape: squares along the last dimension, then sums along the others, the last of
+/* Σ x² for any shape: squares along the last dimension, then sums along the others, the last of
  * them into `out`. */
 static cdl_status sum_squares(cdl_queue *queue, cdl_tensor out, cdl_tensor x, cdl_buffer *scratch)
 {

@@ -1,9 +1,9 @@
-/* Attention from GEMMs over the heads of one sequence at a time: each head is a matrix of a batch,
+/* Attention from GEMMs over the heads of one sequence at a time. Each head is a matrix of a batch,
  * by strides. */
 #include "backends/core/compose_attention.h"
 #include "backends/core/queue.h"
 
-/* Columns [part · heads · d, …) of a sequence's rows as [heads, length, d]. */
+/* Views columns [part · heads · d, …) of a sequence's rows as [heads, length, d]. */
 static cdl_tensor heads_of(cdl_tensor x, int32_t part, int32_t heads, int64_t d, int64_t row,
                            int64_t length)
 {
@@ -65,8 +65,8 @@ static cdl_status log_sum_exp(cdl_queue *queue, cdl_tensor out, cdl_tensor score
       q, CDL_ARGS(binary, .out = out, .x = out, .y = maximum, .function = CDL_BINARY_ADD));
 }
 
-/* Scratch for `squares` tensors [heads, length, length] of the longest sequence and one [heads,
- * length]. */
+/* Makes scratch for `squares` tensors [heads, length, length] of the longest sequence and one
+ * [heads, length]. */
 static cdl_status attention_scratch(cdl_queue *queue, const cdl_packing *packing, int32_t heads,
                                     size_t squares, cdl_buffer **scratch)
 {
@@ -134,9 +134,8 @@ cdl_status core_compose_attention(cdl_queue *queue, const cdl_attention_args *ar
   return clear_rest(queue, args->out, args->packing);
 }
 
-/* P is computed anew, so log_sum is not needed. dV = dropout(P)ᵀ dO, dP = dropout(dO Vᵀ), dS by
- * softmax's gradient,
- * dQ = dS K, dK = dSᵀ Q. */
+/* P is computed again, so log_sum is not needed. dV = dropout(P)ᵀ dO, dP = dropout(dO Vᵀ), dS by
+ * softmax's gradient, dQ = dS K, dK = dSᵀ Q. */
 static cdl_status attend_grad(cdl_queue *queue, const cdl_attention_grad_args *args,
                               int32_t sequence, cdl_buffer *scratch)
 {

@@ -1,4 +1,4 @@
-/* The way of a call: check, choose a path, count it, run it, keep the first error. */
+/* The steps of a call: check, choose a path, count it, run it, keep the first error. */
 #include <stdio.h>
 #include <string.h>
 

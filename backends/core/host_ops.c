@@ -1,5 +1,5 @@
-/* The host path: the op's inputs are brought to the built-in backend, run there, and its outputs
- * taken back. It waits for the device twice. */
+/* The host path: copies the op's inputs to the built-in backend, runs the op there, and copies its
+ * outputs back. It waits for the device twice. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +31,7 @@ typedef struct {
   size_t bytes;
 } travelling;
 
-/* Row by row where there are gaps; one transfer otherwise. Operands here have no batch
+/* Copies row by row if there are gaps, otherwise in one transfer. Operands here have no batch
  * dimensions. */
 static cdl_status move_rows(cdl_queue *queue, const travelling *t, bool to_device)
 {

@@ -1,4 +1,4 @@
-/* Plug-ins: where they are looked for, and what is asked of one before it is used. */
+/* Plug-ins: where they are searched, and the checks before one is used. */
 #include <ctype.h>
 #include <dirent.h>
 #include <dlfcn.h>
@@ -85,7 +85,7 @@ static cdl_status check_functions(const cdl_backend_table *table, const char *wh
   return CDL_STATUS_OK;
 }
 
-/* Functions of no use without each other. */
+/* Functions that are useless without each other. */
 static cdl_status check_groups(const cdl_backend_table *table, const char *whose)
 {
 #define TOGETHER(what, ...)                                                                     \
@@ -127,7 +127,7 @@ static cdl_status check_ops(const cdl_backend_table *table, const char *whose)
 
 cdl_status core_adopt(const cdl_backend_table *given, const char *whose, cdl_backend_table *table)
 {
-  cdl_table_header header; /* all that may be read of a table of any version */
+  cdl_table_header header; /* the part that is readable in a table of any version */
   memcpy(&header, given, sizeof header);
   CDL_TRY(check_header(&header, whose));
   *table = (cdl_backend_table){0};
@@ -147,12 +147,12 @@ typedef struct plugin {
   cdl_backend_table table;
 } plugin;
 
-/* A plug-in stays for the life of the process, and with it its table. */
+/* A plug-in, and its table, stay for the life of the process. */
 static pthread_mutex_t plugins_lock = PTHREAD_MUTEX_INITIALIZER;
 static plugin *plugins;
 
-/* By the path without links, whose every part has been looked at: what none but trusted users can
- * change is still the same. */
+/* Uses the path without links, every part of which has been checked: only trusted users can change
+ * it. */
 static cdl_status load_new(const char *resolved, const char *file, cdl_backend_table *table)
 {
   base_dispositions kept;
@@ -241,8 +241,8 @@ static bool visit_path_variable(base_visit_folder *visit, base_visit_folder *ski
   return false;
 }
 
-/* Calls `visit` for each folder that is searched, in order, until it returns true; `skipped`, or
- * the log where that is NULL, hears of those that are not. */
+/* Calls `visit` for each searched folder, in order, until it returns true. Reports skipped folders
+ * to `skipped`, or to the log if that is NULL. */
 static void visit_folders(base_visit_folder *visit, base_visit_folder *skipped, void *user)
 {
   if (!visit_path_variable(visit, skipped, user))

@@ -1,4 +1,4 @@
-/* Queues: the first error, what went before it, and the way of bytes to and from a device. */
+/* Queues: the first error, the work before it, and transfers to and from a device. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "backends/core/check_views.h"
 #include "backends/core/queue.h"
 
-/* `foreign` NULL: a queue of the backend's own. */
+/* `foreign` NULL: a queue that the backend makes. */
 static cdl_status create(cdl_backend *backend, void *foreign, cdl_queue **queue)
 {
   const cdl_backend_table *table = backend->table;
@@ -95,7 +95,7 @@ static const char *work_name(int work)
   return work < CDL_OP_COUNT ? cdl_op_name((cdl_op)work) : others[work - CDL_OP_COUNT];
 }
 
-/* "gemm x3, softmax": what may have caused a fault that was found late. */
+/* Writes "gemm x3, softmax": the work that may have caused a fault that was found late. */
 static void list_work(const cdl_queue *queue, char *text, size_t bytes)
 {
   size_t used = 0;
@@ -138,7 +138,7 @@ cdl_status core_call_failed(const cdl_queue *queue, cdl_status status)
   list_work(queue, others, sizeof others);
   if (status != CDL_STATUS_DEVICE || others[0] == '\0')
     return status;
-  /* Perhaps the fault of work before this. */
+  /* Earlier work may have caused this. */
   return cdl_fail(status, "%s; enqueued before it since the last sync: %s", cdl_error_message(),
                   others);
 }
@@ -155,7 +155,7 @@ cdl_status cdl_queue_sync(cdl_queue *queue)
 {
   if (queue == NULL)
     return cdl_fail(CDL_STATUS_ARGUMENT, "cdl_queue_sync: queue is NULL");
-  /* A failed queue too: what was enqueued before may still write to the host's memory. */
+  /* Also for a failed queue: earlier work may still write to the host's memory. */
   const cdl_status status = queue->recording
                                 ? cdl_fail(CDL_STATUS_UNSUPPORTED, "a sync cannot be recorded")
                                 : sync_now(queue);

@@ -16,7 +16,7 @@ const char *cdl_version(void)
   return CDL_VERSION;
 }
 
-enum { LISTED = 64, NAME_BYTES = 64 }; /* more backends, longer names are passed over */
+enum { LISTED = 64, NAME_BYTES = 64 }; /* more backends and longer names are skipped */
 
 /* ---- Built in ---- */
 
@@ -87,7 +87,7 @@ cdl_status cdl_precision_find(const char *name, cdl_precision *precision)
 
 /* ---- Opening ---- */
 
-/* What was asked for, and whether by name. */
+/* The request, and whether it was by name. */
 typedef struct {
   cdl_backend_options options;
   bool automatic;
@@ -132,7 +132,7 @@ static cdl_status open_file(const char *file, const char *device, const request 
   return open_device(table, false, device, wanted, backend);
 }
 
-/* The table of the built-in backend or of the first plug-in with this name. */
+/* Finds the table of the built-in backend or of the first plug-in with this name. */
 static cdl_status find_table(const char *name, const cdl_backend_table **table, bool *is_host)
 {
   const int index = builtin_index(name);
@@ -155,7 +155,7 @@ static cdl_status open_named(const char *name, const char *device, const request
   return open_device(table, is_host, device, wanted, backend);
 }
 
-/* "PATH:DEVICE", unless a file has the whole name. */
+/* Reads "PATH:DEVICE", unless a file has the whole name. */
 static cdl_status open_path(char *path, const request *wanted, cdl_backend **backend)
 {
   char *colon = strchr(strrchr(path, '/'), ':');
@@ -171,8 +171,8 @@ typedef struct {
   char name[NAME_BYTES];
   const cdl_backend_table *table;
   bool is_host;
-  uint32_t priority; /* 0: not to be taken, and known not to be looked at twice */
-  size_t place;      /* in which it was found */
+  uint32_t priority; /* 0: never chosen, and known so that it is not checked twice */
+  size_t place;      /* order in which it was found */
 } candidate;
 
 typedef struct {
@@ -182,7 +182,7 @@ typedef struct {
 
 static void add_candidate(void *user, const char *name, const char *path)
 {
-  (void)path; /* not loaded by it: the first file of a name that may be loaded is its backend */
+  (void)path; /* not loaded from it: the first loadable file of a name is its backend */
   candidates *found = user;
   if (found->count == LISTED || strlen(name) >= NAME_BYTES)
     return;
@@ -323,10 +323,11 @@ void cdl_backend_prefer_composed(cdl_backend *backend, bool prefer)
 typedef struct {
   void (*each)(void *user, const cdl_backend_listing *listing);
   void *user;
-  char seen[LISTED][NAME_BYTES]; /* a name found twice is opened from the first folder alone */
-  char *path[LISTED];            /* where it was found first; NULL: nowhere */
+  /* a name that is found twice is opened only from the first folder */
+  char seen[LISTED][NAME_BYTES];
+  char *path[LISTED]; /* the first path; NULL: none */
   size_t seen_count;
-  bool refused[LISTED]; /* no file of the name was to be trusted so far */
+  bool refused[LISTED]; /* no trusted file of the name so far */
 } lister;
 
 static void say_absent(const lister *l, const char *name, const char *device, const char *path)
@@ -371,7 +372,7 @@ static void list_devices(const lister *l, const cdl_backend_table *table, bool i
   }
 }
 
-/* A file that is not to be trusted hides none of the same name that is. */
+/* An untrusted file does not hide a trusted one of the same name. */
 static bool is_refused(lister *l, const char *name, const char *path)
 {
   char resolved[PATH_MAX], reason[BASE_DISTRUST_BYTES];
@@ -390,7 +391,7 @@ static bool is_refused(lister *l, const char *name, const char *path)
   return true;
 }
 
-/* *earlier: what an earlier call gave as its path, borrowed. */
+/* *earlier: the path of an earlier call, borrowed. */
 static bool first_time(lister *l, const char *name, const char *path, const char **earlier)
 {
   *earlier = NULL;

@@ -1,4 +1,4 @@
-/* Weights: as the backend likes them, or as one plain matrix that the core keeps for it. */
+/* Weights: in the backend's own layout, or as one plain matrix that the core keeps for it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,8 @@
 #include "backends/core/queue.h"
 #include "backends/core/weight.h"
 
-/* Sources as one matrix, where they lie one below the other with the same distance between rows. */
+/* Gives the sources as one matrix, if they are one below the other with the same distance between
+ * rows. */
 static bool lie_stacked(const cdl_tensor *sources, size_t count, cdl_tensor *stacked)
 {
   const int64_t stride = sources[0].size[2] > 1 ? sources[0].stride[2] : sources[0].size[3];
@@ -65,7 +66,7 @@ static cdl_status copy_sources(cdl_queue *queue, const core_weight *weight)
   return CDL_STATUS_OK;
 }
 
-/* The plain matrix that the core keeps for a backend without weights of its own. */
+/* Keeps the plain matrix for a backend without weight functions. */
 static cdl_status keep_plain(cdl_queue *queue, core_weight *weight)
 {
   weight->part_count = 1;
