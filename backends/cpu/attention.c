@@ -1,17 +1,17 @@
-/* Attention, a tile for each sequence and head. Scores of a block of query rows are made, used and
- * forgotten while they are in cache; the gradient makes them again from log_sum. What is read more
- * than once is first copied out of qkv, whose rows lie so far apart that they evict each other from
- * the cache. Keys (and, for the gradient, values) are also transposed: OpenBLAS's kernels for small
- * matrices are twice as fast on untransposed factors. */
+/* Attention, with a tile for each sequence and head. Scores of a block of query rows are computed,
+ * used and dropped while they are in cache; the gradient computes them again from log_sum. Operands
+ * that are read more than once are first copied out of qkv, whose rows are so far apart that they
+ * evict each other from the cache. Keys (and, for the gradient, values) are also transposed:
+ * OpenBLAS's kernels for small matrices are twice as fast on untransposed factors. */
 #include "backends/cpu/dropout.h"
 
 #include <math.h>
 #include <string.h>
 
-/* A block of query rows is a small matrix to OpenBLAS, below 10⁶ multiply-adds, where it can be. */
+/* If possible, a block of query rows is a small matrix to OpenBLAS, below 10⁶ multiply-adds. */
 enum { SMALL_WORK = 1000000, LEAST_ROWS = 16, MOST_ROWS = 128, LANES = 16 };
 
-/* What both directions share. Rows of scores are padded to whole vectors. */
+/* Shared by both directions. Rows of scores are padded to whole vectors. */
 typedef struct {
   cpu_device *device;
   const int32_t *offsets, *examples;
@@ -24,7 +24,7 @@ typedef struct {
 } attention_shape;
 
 typedef struct {
-  int64_t first, length, padded, block; /* `block`: query rows at once */
+  int64_t first, length, padded, block; /* `block`: query rows at a time */
   const float *q, *k, *v;
   cpu_mask mask;
   int64_t head;
@@ -73,7 +73,8 @@ static attention_tile tile_of(const attention_shape *shape, int64_t tile)
   return t;
 }
 
-/* A block's scores. Shorter sequences take more rows at once, and at most these many scores. */
+/* Returns the size of a block's scores. Shorter sequences take more rows at a time, and at most so
+ * many scores. */
 static size_t scores_bytes(const attention_shape *shape)
 {
   const int64_t padded = padded_length(shape->longest),
@@ -86,13 +87,13 @@ static size_t head_bytes(const attention_shape *shape)
   return cpu_float_bytes(shape->width * padded_length(shape->longest));
 }
 
-/* A block of query rows of one head. */
+/* Returns the size of a block of query rows of one head. */
 static size_t block_bytes(const attention_shape *shape)
 {
   return cpu_float_bytes(shape->width * MOST_ROWS);
 }
 
-/* `rows` rows of one head, dense, and rows of zeros up to `padded`. */
+/* Copies `rows` rows of one head, dense, followed by rows of zeros up to `padded`. */
 static void gather_head(const attention_shape *shape, const float *x, int64_t stride, int64_t rows,
                         int64_t padded, float *dense)
 {
@@ -102,7 +103,7 @@ static void gather_head(const attention_shape *shape, const float *x, int64_t st
   memset(dense + rows * shape->width, 0, (size_t)(padded - rows) * bytes);
 }
 
-/* [padded, d] as [d, padded]. */
+/* Transposes [padded, d] to [d, padded]. */
 static void transpose_head(const attention_shape *shape, const attention_tile *t, float *dense,
                            float *columns)
 {
@@ -110,7 +111,7 @@ static void transpose_head(const attention_shape *shape, const attention_tile *t
                                     t->padded, shape->width);
 }
 
-/* factor · x columns of a block of `rows` rows: scores, or what d_out gives for them. */
+/* Computes factor · x columns for a block of `rows` rows: scores, or d_out Vᵀ. */
 static void multiply_columns(const attention_shape *shape, const attention_tile *t, int64_t rows,
                              float factor, const float *x, const float *columns, float *products)
 {
@@ -125,7 +126,7 @@ static void drop(const attention_shape *shape, const attention_tile *t, int64_t 
   shape->device->kernels->dropout(&t->mask, out, x, first, t->length);
 }
 
-/* Scores in the padding, so that a whole row can be handled at once. */
+/* Sets the scores in the padding, so that a whole row can be computed at once. */
 static void pad_row(const attention_tile *t, float *row)
 {
   for (int64_t j = t->length; j < t->padded; j++)
@@ -202,8 +203,8 @@ typedef struct {
   float *p, *d_p, *kept;
 } grad_scratch;
 
-/* From the scores in s->p and d_out Vᵀ in s->d_p: P as dropped in s->p (or s->kept), and d_scores
- * in s->d_p. */
+/* From the scores in s->p and d_out Vᵀ in s->d_p: computes P after dropout in s->p (or s->kept),
+ * and d_scores in s->d_p. */
 static void differentiate_rows(const attention_grad_job *job, const attention_tile *t, int64_t row,
                                int64_t rows, const grad_scratch *s)
 {

@@ -83,7 +83,7 @@ static bool has(feature f)
 
 static const struct {
   const char *name;
-  const feature *needs; /* up to FEATURES, the least surprising first */
+  const feature *needs; /* up to FEATURES, the most common one first */
 } sets[] = {
     {"Prescott", SET(SSE3)},
     {"Core2", SET(SSSE3)},

@@ -32,8 +32,8 @@ static void describe(cpu_device *device)
            device->kernels->name, threads, threads == 1 ? "" : "s");
 }
 
-/* OpenBLAS maps working memory at a thread's first product and, where the system refuses, asks
- * again for ever. So an address space too small for it (ulimit -v) is found out here. */
+/* OpenBLAS maps working memory at a thread's first product, and if the system refuses, it asks
+ * again forever. So this checks that the address space is large enough (ulimit -v). */
 static cdl_status check_address_space(int threads)
 {
   enum { BYTES_A_THREAD = 134221824 }; /* of Debian's 0.3.21 */

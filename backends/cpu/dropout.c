@@ -26,7 +26,7 @@ typedef struct {
   int64_t tiles;
 } dropout_job;
 
-/* The last sequence that starts at or before `row`. */
+/* Returns the last sequence that starts at or before `row`. */
 static int32_t sequence_of(const int32_t *offsets, int32_t sequences, int64_t row)
 {
   int32_t low = 0, high = sequences;

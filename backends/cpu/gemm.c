@@ -7,10 +7,10 @@
 
 /* ---- The grid ---- */
 
-/* Expected time of a grid in multiply-adds, averaged over numbers of threads. The constants were
- * measured with OpenBLAS 0.3.21's SkylakeX kernels on a Zen 5: a tile of m × n pays for packing as
- * much as for PACKING (1/m + 1/n) of its own work, a tile 60,000 multiply-adds (0.5 µs) to begin, a
- * parallel loop 300,000. */
+/* Returns the expected time of a grid in multiply-adds, averaged over numbers of threads. The
+ * constants were measured with OpenBLAS 0.3.21's SkylakeX kernels on a Zen 5: packing costs a tile
+ * of m × n the PACKING (1/m + 1/n) part of its own work, beginning a tile costs 60,000
+ * multiply-adds (0.5 µs), and a parallel loop 300,000. */
 static double expected_time(int64_t m, int64_t n, int64_t k, cpu_grid grid)
 {
   static const struct {
@@ -70,7 +70,7 @@ cdl_status cpu_check_blas_size(const char *op, int64_t size)
 
 /* ---- Operands ---- */
 
-/* A stored matrix; `packed` when a tile's part must first be copied to a dense float (or double)
+/* A stored matrix; `packed` if a tile's part must first be copied to a dense float (or double)
  * matrix. */
 typedef struct {
   cdl_tensor tensor;
@@ -87,15 +87,15 @@ static operand operand_of(cdl_tensor t, bool transpose)
   return o;
 }
 
-/* Bytes of scratch for a part of `span` rows (columns, when transposed) over k. */
+/* Returns the bytes of scratch for a part of `span` rows (columns, if transposed) over k. */
 static size_t packed_bytes(const operand *o, int64_t span, int64_t k)
 {
   const size_t element = o->tensor.dtype == CDL_DTYPE_F64 ? sizeof(double) : sizeof(float);
   return o->packed ? ((size_t)span * (size_t)k * element + 63) / 64 * 64 : 0;
 }
 
-/* The part of `o` in matrix (i0, i1) that begins at (row, column), [rows, columns] as stored; its
- * stride. */
+/* Returns the part of `o` in matrix (i0, i1) that begins at (row, column), [rows, columns] as
+ * stored, and its stride. */
 static const void *operand_part(const operand *o, const cpu_kernels *kernels, int64_t offset,
                                 int64_t row, int64_t column, int64_t rows, int64_t columns,
                                 char *scratch, int64_t *stride)
@@ -134,7 +134,7 @@ typedef struct {
   cpu_range m, n, k;
 } gemm_part;
 
-/* One tile as BLAS is told of it: op(a) [m, k], op(b) [k, n], c [m, n]. */
+/* One tile as BLAS gets it: op(a) [m, k], op(b) [k, n], c [m, n]. */
 typedef struct {
   gemm_part part;
   const void *a, *b;
@@ -157,7 +157,7 @@ static void call_gemm(const gemm_job *job, const tile_call *t)
               t->c_stride);
 }
 
-/* y = β y, which gemv is not asked for: in some releases of OpenBLAS 0 times NaN is NaN there. */
+/* y = β y. gemv does not do this, because in some releases of OpenBLAS 0 times NaN is NaN there. */
 static void scale_vector(const gemm_job *job, void *y, int64_t count, int64_t stride, float beta)
 {
   for (int64_t i = 0; i < count; i++)
@@ -170,7 +170,7 @@ static void scale_vector(const gemm_job *job, void *y, int64_t count, int64_t st
     }
 }
 
-/* One row or one column: gemm would copy all of the other matrix to pack it. */
+/* One row or one column: gemm would copy the whole other matrix to pack it. */
 static void call_gemv(const gemm_job *job, const tile_call *t)
 {
   enum { NO_TRANSPOSE = 111, TRANSPOSE = 112 };
@@ -250,7 +250,7 @@ static void piece_tile(const void *context, int64_t tile, void *scratch)
                 scratch);
 }
 
-/* A long sum for few results: pieces of k at once, then added in order. */
+/* A long sum for few results: computes pieces of k in parallel, then adds them in order. */
 static cdl_status run_pieces(gemm_job *job)
 {
   cpu_device *device = job->device;

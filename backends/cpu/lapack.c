@@ -1,6 +1,6 @@
-/* The host ops, on LAPACKE. It sees a row-major matrix as the transpose of a column-major one;
- * where the transpose's own decomposition serves, nothing is transposed. Each op works on a dense
- * copy of its input, F32 or F64. */
+/* The host ops, on LAPACKE. It sees a row-major matrix as the transpose of a column-major one; if
+ * the transpose's own decomposition suffices, nothing is transposed. Each op works on a dense copy
+ * of its input, F32 or F64. */
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/memory.h"
 
@@ -148,7 +148,7 @@ cdl_status cpu_svd(void *queue, const cdl_svd_args *g)
                          .vt_stride = vectors ? (int)cpu_row_stride(g->u) : (int)least};
   copy_in(memory, a);
   int info = call_gesdd(&call);
-  if (info > 0) { /* divide and conquer did not converge: QR iteration is slower and surer */
+  if (info > 0) { /* divide and conquer did not converge: QR iteration is slower but more robust */
     copy_in(memory, a);
     info = call_gesvd(&call);
   }
@@ -282,7 +282,7 @@ static cdl_status check_lower_triangle(cdl_tensor a)
   return CDL_STATUS_OK;
 }
 
-/* The row-major lower triangle is the column-major upper one; LAPACKE looks at no other. */
+/* The row-major lower triangle is the column-major upper one; LAPACKE reads no other. */
 cdl_status cpu_eigh(void *queue, const cdl_eigh_args *g)
 {
   const cpu_libraries *libraries = &cpu_device_of(queue)->libraries;

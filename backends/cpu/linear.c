@@ -60,7 +60,7 @@ typedef struct {
   int64_t x_stride;
 } linear_job;
 
-/* The bias and the activation follow while the tile is in cache. */
+/* Adds the bias and applies the activation while the tile is in cache. */
 static void linear_tile(const void *context, int64_t tile, void *scratch)
 {
   (void)scratch;
@@ -85,7 +85,7 @@ static void linear_tile(const void *context, int64_t tile, void *scratch)
     job->device->kernels->bias_activation(a->activation, out, pre, product, bias, m.count, n.count);
 }
 
-/* The grid of the whole product, its columns shared out among the weight's parts. */
+/* Returns the grid of the whole product, with its columns divided among the weight's parts. */
 static cpu_grid grid_of_parts(int64_t m, int64_t n, int64_t k, size_t parts)
 {
   cpu_grid grid = cpu_gemm_grid(m, n, k);
@@ -116,7 +116,7 @@ typedef struct {
   cpu_grid grid;
 } linear_grad_job;
 
-/* f'(pre) follows while the tile is in cache. */
+/* Multiplies by f'(pre) while the tile is in cache. */
 static void linear_grad_tile(const void *context, int64_t tile, void *scratch)
 {
   (void)scratch;

@@ -2,14 +2,14 @@
 
 #include <math.h>
 
-/* Losses are over a batch's rows: small, so one thread and doubles. */
+/* Losses are over a batch's rows: small, so one thread and doubles suffice. */
 
 static float *element(cdl_tensor t, int64_t row)
 {
   return cpu_floats(t) + cpu_row_start(&t, row / t.size[3]) + row % t.size[3];
 }
 
-/* log Σ exp of a row. */
+/* Returns log Σ exp of a row. */
 static double log_sum_exp(const float *x, int64_t n)
 {
   double most = -INFINITY, sum = 0.0;
@@ -22,8 +22,9 @@ static double log_sum_exp(const float *x, int64_t n)
   return most + log(sum);
 }
 
-/* One row's loss; its gradient, times `scale`, in d_logits unless that is NULL. With targets t_c =
- * (1 − ε) [c = y] w_y + ε/C w_c: loss = Σ_c t_c (−log p_c), gradient = p_c Σ t − t_c. */
+/* Returns one row's loss and writes its gradient, times `scale`, to d_logits unless that is NULL.
+ * With targets t_c = (1 − ε) [c = y] w_y + ε/C w_c: loss = Σ_c t_c (−log p_c), gradient = p_c Σ t −
+ * t_c. */
 static double cross_entropy_row(const cdl_cross_entropy_args *a, int64_t row, double scale,
                                 float *d_logits)
 {

@@ -1,6 +1,6 @@
-/* Low-rank updates, by tiles of rows small enough that OpenBLAS takes its kernels for small
- * matrices (below 10⁶ multiply-adds): at rank 8 they run at twice the speed of the others, and best
- * where neither matrix is transposed. */
+/* Low-rank updates, by tiles of rows so small that OpenBLAS uses its kernels for small matrices
+ * (below 10⁶ multiply-adds). At rank 8 these run at twice the speed of the others, and are fastest
+ * if neither matrix is transposed. */
 #include "backends/cpu/gemm.h"
 
 enum { SMALL_WORK = 1000000, LEAST_ROWS = 32, MOST_ROWS = 256 };

@@ -11,13 +11,14 @@ enum {
   HUGE_PAGE = 1 << 21, /* of x86-64 and of ARM with 4 KiB pages */
 };
 
-/* Lies in the 64 bytes before each block. */
+/* Stored in the 64 bytes before each block. */
 typedef struct {
   void *start;
   size_t mapped; /* bytes from `start`; 0: from malloc */
 } block_header;
 
-/* A mapping whose start is a multiple of the huge page, so that all of it can be huge pages. */
+/* Makes a mapping whose start is a multiple of the huge page, so that all of it can be huge
+ * pages. */
 static void *map(size_t bytes, size_t *mapped)
 {
   const size_t align = bytes >= 2 * (size_t)HUGE_PAGE ? HUGE_PAGE : 4096;
@@ -34,8 +35,7 @@ static void *map(size_t bytes, size_t *mapped)
   start += before;
 #ifdef MADV_HUGEPAGE
   if (align == HUGE_PAGE)
-    madvise(start, whole / HUGE_PAGE * HUGE_PAGE,
-            MADV_HUGEPAGE); /* a hint: small pages serve too */
+    madvise(start, whole / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* a hint: small pages work too */
 #endif
   *mapped = whole;
   return start;

@@ -55,7 +55,7 @@ cdl_status cpu_fill(void *queue, const cdl_fill_args *a)
 
 /* ---- cast ---- */
 
-/* Rounded to odd, so that rounding once more gives what rounding the double at once would (Boldo
+/* Rounds to odd, so that a second rounding gives the same as rounding the double directly (Boldo
  * and Melquiond 2008). */
 static float float_for_rounding(double x)
 {
@@ -136,7 +136,7 @@ cdl_status cpu_cast(void *queue, const cdl_cast_args *a)
 enum { PERMUTE_SIDE = 32 };
 
 typedef struct {
-  cdl_tensor out, x; /* of the same sizes, x's innermost stride anything */
+  cdl_tensor out, x; /* of the same sizes; x's innermost stride may be any */
   int64_t blocks;    /* of rows in each matrix */
 } permute_job;
 

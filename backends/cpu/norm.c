@@ -115,7 +115,7 @@ cdl_status cpu_layer_norm(void *queue, const cdl_layer_norm_args *a)
                                             .rstd = a->rstd, .epsilon = a->epsilon));
 }
 
-/* Each tile sums its rows' gradients of gain and bias; the sums are added in order. */
+/* Each tile sums its rows' gradients of gain and bias; these sums are added in order. */
 typedef struct {
   const cpu_kernels *kernels;
   const cdl_layer_norm_grad_args *args;

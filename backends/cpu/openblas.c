@@ -14,7 +14,7 @@ static const char openblas_package[] = "libopenblas0-pthread";
 static const char lapacke_file[] = "liblapacke.so.3";
 static const char lapacke_package[] = "liblapacke";
 
-/* *set: whether it is to be unset again. false: memory is out. */
+/* *set: whether it must be unset again. Returns false if memory is out. */
 static bool set_for_now(const char *variable, const char *value, bool *set)
 {
   const char *present = getenv(variable);
@@ -22,14 +22,16 @@ static bool set_for_now(const char *variable, const char *value, bool *set)
   return !*set || setenv(variable, value, 1) == 0;
 }
 
-/* OpenBLAS reads the environment once, while it is loaded. NULL with *no_memory, or as dlopen. */
+/* OpenBLAS reads the environment once, while it is loaded. Returns NULL with *no_memory, or as
+ * dlopen. */
 static void *open_openblas(bool *no_memory)
 {
   static pthread_mutex_t environment = PTHREAD_MUTEX_INITIALIZER;
   pthread_mutex_lock(&environment);
   bool core_set, threads_set = false;
   *no_memory = !set_for_now("OPENBLAS_CORETYPE", cpu_coretype(), &core_set) ||
-               !set_for_now("OPENBLAS_NUM_THREADS", "1", &threads_set); /* so that it starts none */
+               /* so that it starts no threads */
+               !set_for_now("OPENBLAS_NUM_THREADS", "1", &threads_set);
   void *library = *no_memory ? NULL : dlopen(openblas_file, RTLD_NOW | RTLD_LOCAL);
   if (core_set)
     unsetenv("OPENBLAS_CORETYPE");
@@ -39,7 +41,7 @@ static void *open_openblas(bool *no_memory)
   return library;
 }
 
-/* The set that the user asks for, "" for none. */
+/* Returns the set that the user asks for, "" for none. */
 static const char *wanted_set(void)
 {
   const char *wanted = getenv("OPENBLAS_CORETYPE");
@@ -57,7 +59,7 @@ static cdl_status check_wanted_set(void)
                   wanted_set(), lacking);
 }
 
-/* OpenBLAS says nothing of a name that it does not have. */
+/* OpenBLAS does not report a name that it does not have. */
 static void say_other_set(const cpu_libraries *libraries)
 {
   const char *taken = libraries->openblas_get_corename();
@@ -89,9 +91,9 @@ static cdl_status find_functions(cpu_libraries *libraries)
   return CDL_STATUS_OK;
 }
 
-/* LAPACKE needs some liblapack.so.3 and libblas.so.3, the system's choice. Debian's of OpenBLAS are
- * thin and find the library opened first under the same name; the reference ones are slower and
- * start no threads. */
+/* LAPACKE needs some liblapack.so.3 and libblas.so.3, which the system chooses. Debian's of
+ * OpenBLAS are thin and find the library that was opened first under the same name; the reference
+ * ones are slower and start no threads. */
 cdl_status cpu_libraries_open(cpu_libraries *libraries)
 {
   *libraries = (cpu_libraries){.openblas = NULL};

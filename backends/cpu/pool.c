@@ -9,9 +9,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-/* A loop's tiles are handed out through one word: its number in the upper half, the tiles not yet
- * taken in the lower. A thread takes a tile by a compare-and-swap on that word, so one that read an
- * older loop's task can never run it on a newer loop's tile. */
+/* One word hands out a loop's tiles: the loop's number is in the upper half, the number of
+ * remaining tiles in the lower. A thread takes a tile by a compare-and-swap on that word, so a
+ * thread that read an older loop's task can never run it on a newer loop's tile. */
 enum {
   SPINS = 2000, /* pauses before a thread sleeps: some tens of microseconds */
   LINE = 64
@@ -43,8 +43,8 @@ struct cpu_pool {
   pthread_cond_t loop_opened, loop_finished;
   pthread_mutex_t region;
   scratch_block shared;
-  int threads, started; /* with the caller; workers that exist */
-  worker workers[];     /* [0] is whoever is the caller */
+  int threads, started; /* including the caller; workers that exist */
+  worker workers[];     /* [0] is the caller */
 };
 
 static inline void relax(void)
@@ -56,8 +56,8 @@ static inline void relax(void)
 #endif
 }
 
-/* Runs tiles of the loop that `open` names until none is left; `open` is a value of pool->open with
- * tiles left. */
+/* Runs tiles of the loop in `open` until none is left; `open` is a value of pool->open with tiles
+ * left. */
 static void take_tiles(cpu_pool *pool, uint64_t open, void *scratch)
 {
   const uint64_t number = open >> 32;

@@ -6,7 +6,7 @@
 enum {
   ROW_PIECE = 16384,  /* elements of a row */
   COLUMN_PIECE = 512, /* rows of a column sum */
-  COLUMN_STRIP = 128, /* columns a tile of a column sum */
+  COLUMN_STRIP = 128, /* columns per tile of a column sum */
   TILE_ELEMENTS = 16384
 };
 
@@ -40,7 +40,7 @@ typedef struct {
   const cpu_kernels *kernels;
   const cdl_reduce_args *args;
   int64_t rows, tiles, pieces, piece_rows, strips;
-  cdl_tensor walked;    /* x with the reduced dimension taken out */
+  cdl_tensor walked;    /* x without the reduced dimension */
   int64_t length, step; /* of the reduced dimension, in elements */
   float *partial;
 } reduce_job;
@@ -100,7 +100,7 @@ static cdl_status reduce_rows(cpu_device *device, reduce_job *job)
 
 /* ---- over another dimension: a row of numbers for each of the others ---- */
 
-/* One piece of the reduced dimension, one strip of columns, into `partial`. */
+/* Sums one piece of the reduced dimension and one strip of columns into `partial`. */
 static void column_tile(const void *context, int64_t tile, void *scratch)
 {
   (void)scratch;
@@ -174,7 +174,7 @@ static void norm_tile(const void *context, int64_t tile, void *scratch)
   job->partial[tile] = job->kernels->sum_squares_double(row + piece.first, piece.count);
 }
 
-/* Dense tensors as one row. */
+/* Views dense tensors as one row. */
 static cdl_tensor flattened(cdl_tensor t)
 {
   int64_t expected = 1;

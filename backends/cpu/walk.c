@@ -14,7 +14,8 @@ static bool continues(const dimension *outer, const dimension *inner, int count)
   return true;
 }
 
-/* Dimensions larger than 1, innermost first, neighbours joined where every tensor allows it. */
+/* Lists dimensions larger than 1, innermost first, and joins neighbours if every tensor allows
+ * it. */
 static int join_dimensions(const cdl_tensor *tensors, int count, dimension *joined)
 {
   int used = 0;

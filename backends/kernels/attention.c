@@ -6,7 +6,7 @@
 #include "backends/kernels/dropout.h"
 #include "backends/kernels/tiling.h"
 
-/* Groups take tiles in turn, so this need not be the number of a kernel's tiles. */
+/* Groups take tiles in turn, so this may differ from a kernel's number of tiles. */
 enum { TILE_ROWS = 32, ALONE_TILE_ROWS = 64 };
 
 typedef struct {
@@ -50,7 +50,7 @@ static attention_parameters parameters_of(const cdl_packing *packing, const cdl_
                                 .scale = scale};
 }
 
-/* One for each tile, as far as a grid goes. */
+/* One per tile, up to the largest grid. */
 static int64_t group_count(const kernel_device *device, const attention_parameters *p)
 {
   const int64_t rows = device->group_size == 1 ? ALONE_TILE_ROWS : TILE_ROWS;

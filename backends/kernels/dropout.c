@@ -36,7 +36,7 @@ cdl_status kernel_op_dropout(void *queue, const cdl_dropout_args *a)
     return same_place(&a->out, &a->x)
                ? CDL_STATUS_OK
                : kernel_op_copy(queue, CDL_ARGS(copy, .out = a->out, .x = a->x));
-  /* A row that does not start with a block has parts of one block more. */
+  /* The parts of a row that does not start with a block have one block more. */
   const int64_t columns = a->out.size[3], blocks = (columns + 6) / 4;
   const int64_t size[4] = {1, 1, a->out.size[2], columns % 4 == 0 ? columns / 4 : blocks};
   const int64_t span = q->device->group_size == 1 ? 1024 : q->device->group_size;

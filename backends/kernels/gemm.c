@@ -1,10 +1,10 @@
-/* gemm: batches joined where strides allow it, and operands made what a backend's product takes. */
+/* gemm: joins batches if strides allow it, and converts operands to what a backend's product
+ * takes. */
 #include "backends/kernels/tiling.h"
 
 /* ---- Operands ---- */
 
-/* A copy of `t` in scratch, with dense rows and of another type; dimensions that repeat are copied
- * once. */
+/* Copies `t` to scratch, with dense rows and another type; repeated dimensions are copied once. */
 typedef struct {
   bool needed;
   cdl_dtype dtype;
@@ -48,7 +48,8 @@ static cdl_status copy_operand(kernel_queue *queue, operand *o, size_t first_byt
              : kernel_op_cast(queue, CDL_ARGS(cast, .out = copy, .x = o->source));
 }
 
-/* The type in which both operands are multiplied. Only linear, with a BF16 weight, mixes types. */
+/* Returns the type in which both operands are multiplied. Only linear, with a BF16 weight, mixes
+ * types. */
 static cdl_dtype common_dtype(const kernel_device *device, const cdl_gemm_args *g)
 {
   const bool narrow = g->a.dtype == CDL_DTYPE_BF16 || g->b.dtype == CDL_DTYPE_BF16;
@@ -88,7 +89,7 @@ static cdl_status multiply(kernel_queue *queue, const cdl_gemm_args *g)
 {
   const cdl_tensor *out = &g->out;
   const bool joined = batches_join(out) && batches_join(&g->a) && batches_join(&g->b);
-  /* One product over dimension `inner`, as often as `outer` is long. */
+  /* One product over dimension `inner` for each index of `outer`. */
   const int inner = joined ? (out->size[1] == 1 ? 0 : 1) : out->size[0] > out->size[1] ? 0 : 1;
   const int outer = 1 - inner;
   kernel_product p = {

@@ -17,7 +17,7 @@ struct kernel_retired {
   kernel_retired *next;
 };
 
-/* Gives up a slot's memory, now or with the queue. */
+/* Gives up a slot's memory, now or when the queue ends. */
 static cdl_status retire(kernel_queue *queue, cdl_buffer *scratch)
 {
   const kernel_driver *driver = queue->device->driver;

@@ -3,7 +3,7 @@
 
 enum { ITEM_COLUMNS = 4, ALONE_COLUMNS = 8192 };
 
-/* The plain matrix of a weight: see struct cdl_weight, and kernel.h for BF16. */
+/* Returns the plain matrix of a weight: see struct cdl_weight, and kernel.h for BF16. */
 static cdl_tensor matrix_of(const cdl_weight *weight)
 {
   return *(const cdl_tensor *)weight->handle;

@@ -1,6 +1,6 @@
-/* low_rank and its gradient. Where a group is one work-item, that is on CPUs, a small rank has
- * kernels of its own: libraries' products are made for larger matrices.
- * At 512 x 768 and rank 8 CLBlast's took several times as long on PoCL. */
+/* low_rank and its gradient. If a group is one work-item, as on CPUs, a small rank has special
+ * kernels, because libraries' products are made for larger matrices: at 512 x 768 and rank 8,
+ * CLBlast's took several times as long on PoCL. */
 #include "backends/kernels/tiling.h"
 
 static bool has_kernels(const kernel_queue *queue, int64_t rank)
@@ -8,7 +8,7 @@ static bool has_kernels(const kernel_queue *queue, int64_t rank)
   return queue->device->group_size == 1 && rank <= LOW_RANK_MOST;
 }
 
-/* A matrix read as w(r, k), whose rank is its rows or its columns. */
+/* A matrix read as w(r, k); its rank is its number of rows or of columns. */
 typedef struct {
   cdl_tensor matrix;
   bool by_rows;

@@ -71,7 +71,7 @@ cdl_status kernel_op_layer_norm_grad(void *queue, const cdl_layer_norm_grad_args
                                         .gain = a->gain.offset,
                                         .mean = a->mean.offset,
                                         .rstd = a->rstd.offset};
-  /* First, as d_x may take the place of d_out. */
+  /* First, because d_x may overwrite d_out. */
   if (cdl_tensor_present(a->d_gain) || cdl_tensor_present(a->d_bias))
     CDL_TRY(add_parameter_gradients(q, a, p));
   return cdl_tensor_present(a->d_x)

@@ -6,13 +6,13 @@ _Static_assert((int)REDUCE_MAXIMUM == (int)CDL_REDUCE_MAXIMUM &&
                    (int)REDUCE_SUM_SQUARES == (int)CDL_REDUCE_SUM_SQUARES,
                "the kernels' numbers of functions are those of ops.h");
 
-/* The shortest piece that a reduced dimension is cut into: elements of a row for each lane, rows of
- * a column. */
+/* The shortest piece of a reduced dimension: elements of a row for each lane, or rows of a
+ * column. */
 enum { LANE_ELEMENTS = 16, ALONE_ELEMENTS = 8192, COLUMN_ROWS = 32 };
 
 typedef struct {
-  bool columns;    /* whether the last dimension is kept: else results are one a row */
-  int64_t size[4]; /* of the kept dimensions; size[3] the columns or 1 */
+  bool columns;    /* whether the last dimension is kept; otherwise there is one result per row */
+  int64_t size[4]; /* sizes of the kept dimensions; size[3] is the columns or 1 */
 } kept;
 
 static int64_t pieces_of(const kernel_device *device, const kept *k, int64_t length)
@@ -47,8 +47,8 @@ static cdl_status launch_reduce(kernel_queue *queue, bool columns, const reduce_
                  : LAUNCH(queue, reduce_rows, groups, p, out, x);
 }
 
-/* One pass where one piece is enough, else the pieces into scratch and their results in a second
- * pass. `p` has the views, length, x_step, function and accumulate. */
+/* Uses one pass if one piece is enough; otherwise the pieces go to scratch, and a second pass
+ * reduces them. `p` has the views, length, x_step, function and accumulate. */
 static cdl_status reduce_in_pieces(kernel_queue *queue, const kept *k, reduce_parameters p,
                                    const cdl_buffer *out, const cdl_buffer *x)
 {
@@ -118,7 +118,7 @@ cdl_status reduce_add_rows(kernel_queue *queue, const cdl_tensor *out, const cdl
 
 /* ---- One number of a whole tensor ---- */
 
-/* Runs a kernel that leaves a number a group in scratch; none for an empty tensor. */
+/* Runs a kernel that leaves one number per group in scratch; none for an empty tensor. */
 static cdl_status launch_parts(kernel_queue *queue, kernel_id kernel, const cdl_tensor *x,
                                const cdl_buffer **parts, int64_t *count)
 {

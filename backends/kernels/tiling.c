@@ -1,6 +1,6 @@
 #include "backends/kernels/tiling.h"
 
-/* Columns a work-item takes of an elementwise op: enough to repay the work of finding them. */
+/* Columns per work-item of an elementwise op: enough to repay the work of finding them. */
 enum { ITEM_COLUMNS = 4, ALONE_COLUMNS = 8192 };
 
 enum { WARP = 32, GROUPS_A_SLOT = 4 };
@@ -55,7 +55,7 @@ static bool continues(const dimension *outer, const dimension *inner, int count)
   return true;
 }
 
-/* Dimensions larger than 1, innermost first. */
+/* Lists dimensions larger than 1, innermost first. */
 static int join_dimensions(const cdl_tensor *tensors, int count, dimension *joined)
 {
   int used = 0;
@@ -89,7 +89,7 @@ row_tiling tiling_over(const kernel_device *device, const cdl_tensor *tensors, i
   int64_t size[4] = {1, 1, 1, 1};
   for (int t = 0; t < count; t++)
     views[t] = (view){.offset = tensors[t].offset, .stride = {0, 0, 0, 1}};
-  /* Without columns at most three dimensions are left: their innermost was of size 1. */
+  /* Without columns at most three dimensions remain, because their innermost had size 1. */
   const int first = used > 0 && side_by_side(&joined[0], count, last_repeats) ? 3 : 2;
   for (int d = 0; d < used; d++) {
     size[first - d] = joined[d].size;

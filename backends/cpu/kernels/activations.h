@@ -28,7 +28,7 @@ static inline float gelu_slope(float x)
   return normal_cumulative(x) + x * normal_density(x);
 }
 
-/* ½ (1 + tanh u) = σ(2u), which keeps its accuracy where tanh nears −1. */
+/* ½ (1 + tanh u) = σ(2u), which keeps its accuracy as tanh approaches −1. */
 static inline float gelu_tanh_value(float x)
 {
   return x * sigmoid_float(2.0f * gelu_c0 * (x + gelu_c1 * x * x * x));
@@ -38,7 +38,7 @@ static inline float gelu_tanh_slope(float x)
 {
   x = x > 20.0f    ? 20.0f
       : x < -20.0f ? -20.0f
-                   : x; /* beyond, the slope is 1 or 0, and x² would overflow */
+                   : x; /* beyond 20 the slope is 1 or 0, and x² would overflow */
   const sigmoid_values s = sigmoid_both(2.0f * gelu_c0 * (x + gelu_c1 * x * x * x));
   return s.value + x * (s.value * s.rest) * 2.0f * gelu_c0 * (1.0f + 3.0f * gelu_c1 * x * x);
 }

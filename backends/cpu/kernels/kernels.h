@@ -1,5 +1,6 @@
-/* Loops over contiguous memory, in plain C, compiled once for each vector set; the device picks a
- * set at open. Lengths may be 0. A result depends on the arguments alone, not on alignment. */
+/* Loops over contiguous memory, in plain C, compiled once for each vector set; the device chooses a
+ * set when it is opened. Lengths may be 0. A result depends only on the arguments, not on
+ * alignment. */
 #ifndef CONDLORA_BACKENDS_CPU_KERNELS_KERNELS_H
 #define CONDLORA_BACKENDS_CPU_KERNELS_KERNELS_H
 
@@ -14,7 +15,7 @@ typedef struct {
 typedef struct {
   int64_t rows, columns;
   cpu_rows out, sum, x,
-      residual; /* residual.data NULL: x alone; sum.data NULL: x + residual is not kept */
+      residual; /* residual.data NULL: only x; sum.data NULL: x + residual is not kept */
   const float *gain, *bias;
   float *mean, *rstd; /* NULL: not kept */
   float epsilon;
@@ -32,7 +33,7 @@ typedef struct {
       grad_scale;
 } cpu_adamw_scalars;
 
-/* One sequence's or one plain row's place in dropout's counter. */
+/* The position of one sequence or one plain row in dropout's counter. */
 typedef struct {
   uint32_t key[2], example, step, place, threshold;
   float scale; /* 1 / (1 − p) */
@@ -53,7 +54,7 @@ typedef struct {
 
   float (*sum)(const float *x, int64_t n);
   float (*sum_squares)(const float *x, int64_t n);
-  float (*maximum)(const float *x, int64_t n); /* NaN wins; of nothing −∞ */
+  float (*maximum)(const float *x, int64_t n); /* NaN wins; −∞ for no elements */
   double (*sum_squares_double)(const float *x, int64_t n);
   void (*add_row)(cdl_reduce_function function, float *out, const float *x,
                   int64_t n); /* out[j] ∘= x[j] */
@@ -70,14 +71,14 @@ typedef struct {
   void (*layer_norm)(const cpu_layer_norm_rows *rows);
   void (*layer_norm_grad)(const cpu_layer_norm_grad_rows *rows);
 
-  /* A row of x Wᵀ: pre = x + bias, out = f(pre), for `rows` rows; pre and bias may be NULL. In
-   * place on x allowed. */
+  /* For a row of x Wᵀ: pre = x + bias, out = f(pre), for `rows` rows. pre and bias may be NULL. It
+   * may run in place on x. */
   void (*bias_activation)(cdl_activation activation, cpu_rows out, cpu_rows pre, cpu_rows x,
                           const float *bias, int64_t rows, int64_t columns);
 
   void (*adamw)(const cpu_adamw_scalars *scalars, float *parameter, float *moment1, float *moment2,
                 const float *gradient, int64_t n);
-  /* Elements [first, first + n) of one example. */
+  /* Computes elements [first, first + n) of one example. */
   void (*dropout)(const cpu_mask *mask, float *out, const float *x, uint64_t first, int64_t n);
 
   void (*f32_to_bf16)(cdl_bf16 *out, const float *x, int64_t n);
@@ -88,9 +89,9 @@ typedef struct {
   void (*transpose)(cpu_rows out, cpu_rows x, int64_t rows, int64_t columns);
 } cpu_kernels;
 
-/* The best set this CPU has. */
+/* Returns the best set that this CPU has. */
 const cpu_kernels *cpu_kernels_choose(void);
-/* Every set this CPU has, the best last; NULL past the end. For tests. */
+/* Returns each set that this CPU has, the best last; NULL past the end. For tests. */
 const cpu_kernels *cpu_kernels_set(int index);
 
 #endif

@@ -5,7 +5,7 @@
 #include "backends/cpu/kernels/activations.h"
 #include "backends/cpu/kernels/kernels.h"
 
-/* Elements do not depend on each other; in place is allowed, so `restrict` is not. */
+/* Elements do not depend on each other. In place is allowed, so `restrict` is not. */
 #define EACH _Pragma("omp simd") for (int64_t j = 0; j < n; j++)
 
 static void activation_map(cdl_activation activation, float *out, const float *x, int64_t n)
@@ -189,7 +189,7 @@ static void f64_to_f32_map(float *out, const double *x, int64_t n)
   EACH out[j] = (float)x[j];
 }
 
-/* 8 × 8 by three rounds of interleaving pairs, quadruples and halves. */
+/* Transposes 8 × 8 in three rounds that interleave pairs, quadruples and halves. */
 static inline void transpose_8x8(float *out, int64_t out_stride, const float *x, int64_t x_stride)
 {
 #if defined(__has_builtin)
@@ -246,7 +246,7 @@ static void transpose_map(cpu_rows out, cpu_rows x, int64_t rows, int64_t column
 
 /* ---- Dropout ---- */
 
-/* Words of the blocks [first, first + 16), four a block, under Philox 4x32-10. */
+/* Gives the words of the blocks [first, first + 16), four per block, of Philox 4x32-10. */
 static void philox_words(const cpu_mask *mask, uint32_t first, uint32_t *restrict words)
 {
   const uint32_t k0 = mask->key[0], k1 = mask->key[1], example = mask->example, step = mask->step,

@@ -1,10 +1,10 @@
-/* exp, tanh and the normal distribution as branch-free float arithmetic that a compiler turns into
- * vectors.
+/* exp, tanh and the normal distribution as branch-free float arithmetic that a compiler can
+ * vectorize.
  *
- * The polynomials are ours: fitted by reweighted least squares (Lawson's iteration) on 1,500
- * Chebyshev points in double against expm1, erf and tanh, the largest weighted error made small;
- * the errors stated are measured over all or a dense part of the floats, coefficients and
- * arithmetic in float. */
+ * The polynomials are our own. They were fitted by reweighted least squares (Lawson's iteration) on
+ * 1,500 Chebyshev points in double against expm1, erf and tanh, to minimize the largest weighted
+ * error. The stated errors are measured over all floats or a dense part of them, with coefficients
+ * and arithmetic in float. */
 #ifndef CONDLORA_BACKENDS_CPU_KERNELS_MATH_H
 #define CONDLORA_BACKENDS_CPU_KERNELS_MATH_H
 
@@ -52,7 +52,7 @@ static inline float exp_float(float x)
   return e * scale1 * scale2;
 }
 
-/* The same for x ≤ 0, in less time: one factor 2ⁿ⁺²⁴, then 2⁻²⁴. */
+/* The same for x ≤ 0, faster: one factor 2ⁿ⁺²⁴, then 2⁻²⁴. */
 static inline float exp_nonpositive(float x)
 {
   const float rounder = 0x1.8p23f;
@@ -71,8 +71,9 @@ static inline float exp_nonpositive(float x)
          0x1p-24f;
 }
 
-/* Φ(x) of the standard normal distribution: below 5.2 one half + x R(v), v = x² / 13.52 − 1, else 0
- * or 1. Absolute error below 2.2·2⁻²⁴. NaN gives some number: what multiplies it is NaN. */
+/* Φ(x) of the standard normal distribution: below 5.2 one half + x R(v), v = x² / 13.52 − 1,
+ * otherwise 0 or 1. Absolute error below 2.2·2⁻²⁴. NaN gives some number, but the caller multiplies
+ * it by NaN. */
 static inline float normal_cumulative(float x)
 {
   const float v = x * x * (1.0f / 13.52f) - 1.0f;
@@ -95,14 +96,14 @@ static inline float normal_cumulative(float x)
   return 0.5f + from_half;
 }
 
-/* φ(x); beyond 13, below 10⁻³⁷, 0: subnormal products are slow. */
+/* φ(x); 0 beyond 13, where it is below 10⁻³⁷: subnormal products are slow. */
 static inline float normal_density(float x)
 {
   const float e = exp_nonpositive(-0.5f * x * x);
   return fabsf(x) < 13.0f ? 0.398942280f * e : 0.0f;
 }
 
-/* Below 0.625 x + x³ P(x²), above through exp. Relative error below 3·2⁻²⁴. */
+/* Below 0.625: x + x³ P(x²); above: through exp. Relative error below 3·2⁻²⁴. */
 static inline float tanh_float(float x)
 {
   const float a = fabsf(x);

@@ -1,5 +1,5 @@
-/* Sums, and rows that depend on sums over themselves. Partial sums run in fixed lanes, so an order
- * of addition belongs to a vector set. */
+/* Sums, and rows that depend on their own sums. Partial sums run in fixed lanes, so each vector set
+ * has its own order of addition. */
 #ifndef CONDLORA_BACKENDS_CPU_KERNELS_ROWS_H
 #define CONDLORA_BACKENDS_CPU_KERNELS_ROWS_H
 
@@ -37,8 +37,8 @@ static float dot_row(const float *x, const float *y, int64_t n)
   return sum;
 }
 
-/* The largest scale · x, NaN apart; of nothing −∞. In lanes by hand, as not every compiler reduces
- * a maximum. */
+/* Returns the largest scale · x, ignoring NaN; −∞ for no elements. The lanes are written out,
+ * because not every compiler vectorizes a maximum. */
 static inline float largest_of(const float *x, float scale, int64_t n)
 {
   enum { LANES = 16 };
@@ -93,7 +93,7 @@ static void add_row_map(cdl_reduce_function function, float *out, const float *x
 static float softmax_row(float *out, const float *x, float scale, int64_t n)
 {
   const float most = largest_of(x, scale, n);
-  if (most == -INFINITY) { /* nothing but −∞ and NaN */
+  if (most == -INFINITY) { /* only −∞ and NaN */
     const float all = has_nan(x, n) ? NAN : 0.0f;
     EACH out[j] = all;
     return all == 0.0f ? -INFINITY : NAN;
@@ -116,8 +116,8 @@ static void softmax_again_row(float *x, float scale, float log_sum, int64_t n)
     EACH x[j] = 0.0f;
     return;
   }
-  /* Rounding of log_sum would scale the whole row, and the gradient is a difference that cancels:
-   * so the row is made to sum to one again. */
+  /* The rounding of log_sum would scale the whole row, and the gradient is a difference that
+   * cancels. So the row is normalized to a sum of one again. */
   float sum = 0.0f;
   EACH_SUM(+ : sum)
   {

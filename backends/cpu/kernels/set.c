@@ -1,4 +1,4 @@
-/* One vector set: compiled with KERNEL_SET its name, under the compiler options of that set. */
+/* One vector set, compiled with KERNEL_SET as its name, under the compiler options of that set. */
 #include "backends/cpu/kernels/rows.h"
 
 #define JOIN(a, b) a##b

@@ -2,17 +2,17 @@
  * tiles of keys in local memory, with an online softmax (Milakov and Gimelshein 2018; Rabe and
  * Staats 2021; Dao et al. 2022).
  *
- * A tile of rows of one head is [rows, width]; width is the head size rounded up to one that
- * kernels are made for. Products of tiles are cut into small rectangles, one at a time for a
- * work-item. Where a group is one work-item, a rectangle's columns lie side by side and become
- * vectors; elsewhere they are spread over the lanes. */
+ * A tile of rows of one head is [rows, width]; width is the head size, rounded up to the next
+ * supported size. Products of tiles are cut into small rectangles; a work-item computes one at a
+ * time. If a group is one work-item, a rectangle's columns are contiguous and are vectorized;
+ * otherwise they are spread over the lanes. */
 
 #if GROUP_SIZE == 1
 #define SCORE_COLUMNS 16 /* of a rectangle of scores */
 #define SUM_COLUMNS 16   /* of a rectangle of [rows, width] */
 #define COPY_COLUMNS 16  /* that a work-item copies at once */
 #define CHUNK 64         /* scores of a row that a work-item handles at once */
-#define PADDING 0        /* of rows in local memory, against conflicts of banks */
+#define PADDING 0        /* added to rows in local memory, against bank conflicts */
 #define RECTANGLE_COLUMN(lane, lanes, count, j) ((lane) * (count) + (j))
 #else
 #define SCORE_COLUMNS 2
@@ -23,14 +23,14 @@
 #define RECTANGLE_COLUMN(lane, lanes, count, j) ((lane) + (j) * (lanes))
 #endif
 #define RECTANGLE_ROWS 4
-/* Of the rectangles that a work-item keeps, which are many where it is the whole group. */
+/* Size of the rectangles that a work-item keeps. There are many if it is the whole group. */
 #if GROUP_SIZE == 1
 #define UNROLL_KEPT
 #else
 #define UNROLL_KEPT UNROLL
 #endif
 
-/* Of a kernel: constants once it is inlined. */
+/* Constants of a kernel, once it is inlined. */
 typedef struct {
   int width, queries, keys;
 } tile_shape;
@@ -38,14 +38,14 @@ typedef struct {
 #define ROW_STRIDE(width) ((width) + PADDING)
 #define RECTANGLES(rows, columns, rectangle_columns) \
   ((rows) / RECTANGLE_ROWS * ((columns) / (rectangle_columns)))
-/* Rectangles of [rows, width] that one work-item keeps, and their elements. */
+/* The number of rectangles of [rows, width] that one work-item keeps, and of their elements. */
 #define KEPT(rows, width) ((RECTANGLES(rows, width, SUM_COLUMNS) + GROUP_SIZE - 1) / GROUP_SIZE)
 #define KEPT_ELEMENTS(rows, width) (KEPT(rows, width) * RECTANGLE_ROWS * SUM_COLUMNS)
 
 /* A tile of keys or values, transposed or not. */
 #define STREAM_ELEMENTS(keys, width) ((keys) * (width) + ((keys) + (width)) * PADDING)
 
-/* A job of a group: rows [row, row + rows) of one head of one sequence. */
+/* A group's job: rows [row, row + rows) of one head of one sequence. */
 typedef struct {
   i64 first; /* the sequence's first token */
   int length, head, row, rows;
@@ -57,7 +57,7 @@ FUNCTION int least(int a, int b)
   return a < b ? a : b;
 }
 
-/* Of the longest sequence there may be. */
+/* Tiles of the longest possible sequence. */
 FUNCTION i64 attention_tiles(attention_parameters p, int tile_rows)
 {
   return p.longest > 0 ? (p.longest + tile_rows - 1) / tile_rows : 1;
@@ -68,7 +68,7 @@ FUNCTION i64 attention_jobs(attention_parameters p, int tile_rows)
   return attention_tiles(p, tile_rows) * p.heads * (p.sequences + 1);
 }
 
-/* The sequence after the last is the rows that belong to none: `rows` is 0 there. */
+/* The sequence after the last one is the rows that belong to no sequence; `rows` is 0 there. */
 FUNCTION attention_part attention_find(GLOBAL const int *offsets, GLOBAL const int *examples,
                                        attention_parameters p, int tile_rows, i64 job)
 {
@@ -90,7 +90,7 @@ FUNCTION attention_part attention_find(GLOBAL const int *offsets, GLOBAL const i
   return part;
 }
 
-/* Zeros in the head's columns of rows past the last offset, those whose turn it is. */
+/* Writes zeros to the head's columns of rows past the last offset, for those whose turn it is. */
 FUNCTION void attention_clear(GLOBAL float *out, i64 column, i64 stride, GLOBAL const int *offsets,
                               attention_parameters p, int tile_rows, i64 job)
 {
@@ -106,7 +106,7 @@ FUNCTION void attention_clear(GLOBAL float *out, i64 column, i64 stride, GLOBAL 
 
 /* ---- Tiles ---- */
 
-/* `rows` rows of `depth` as [tile_rows, width] with zeros around; element (i, j) of it at
+/* Loads `rows` rows of `depth` as [tile_rows, width], padded with zeros. Element (i, j) is at
  * i·row_step + j·column_step. */
 FUNCTION void load_tile(LOCAL_POINTER float *tile, int row_step, int column_step,
                         GLOBAL const float *x, i64 stride, int rows, int tile_rows, int depth,
@@ -163,14 +163,14 @@ FUNCTION void multiply_tiles(LOCAL_POINTER float *scores, LOCAL_POINTER const fl
   }
 }
 
-/* A left factor, element (i, k) at i·row_step + k·step. */
+/* A left factor; element (i, k) is at i·row_step + k·step. */
 typedef struct {
   LOCAL_POINTER const float *x;
   int row_step, step;
 } left_factor;
 
-/* sums[i][j] = factor[i] · sums[i][j] + Σ_{k < length} x(i, k) y[k][j], in the rectangles that the
- * work-item keeps of [tile_rows, width]; without `factor` it is 1. */
+/* sums[i][j] = factor[i] · sums[i][j] + Σ_{k < length} x(i, k) y[k][j], for the rectangles of
+ * [tile_rows, width] that the work-item keeps. Without `factor` it is 1. */
 FUNCTION void accumulate_tiles(float *sums, LOCAL_POINTER const float *factor, left_factor left,
                                LOCAL_POINTER const float *y, int length, int rows, int tile_rows,
                                int depth, int width)
@@ -208,7 +208,7 @@ FUNCTION void accumulate_tiles(float *sums, LOCAL_POINTER const float *factor, l
   }
 }
 
-/* out[i][j] = factor[i] · sums[i][j] for i < rows, j < depth; without `factor` it is 1. */
+/* out[i][j] = factor[i] · sums[i][j] for i < rows, j < depth. Without `factor` it is 1. */
 FUNCTION void store_sums(GLOBAL float *out, i64 stride, const float *sums,
                          LOCAL_POINTER const float *factor, int rows, int tile_rows, int depth,
                          int width)
@@ -235,7 +235,7 @@ FUNCTION void store_sums(GLOBAL float *out, i64 stride, const float *sums,
 
 /* ---- Rows of scores ---- */
 
-/* The key of the largest of the first `count`. */
+/* Returns the key of the largest of the first `count`. */
 FUNCTION int chunk_largest(LOCAL_POINTER const float *x, int count)
 {
   int largest = float_key(NEGATIVE_INFINITY);
@@ -247,7 +247,7 @@ FUNCTION int chunk_largest(LOCAL_POINTER const float *x, int count)
   return largest;
 }
 
-/* Replaces scores by exp(score − shift), 0 from `count` on; their sum. */
+/* Replaces scores by exp(score − shift), with 0 from `count` on, and returns their sum. */
 FUNCTION float chunk_exp(LOCAL_POINTER float *x, float shift, int count)
 {
   float sum = 0.0f;
@@ -260,7 +260,7 @@ FUNCTION float chunk_exp(LOCAL_POINTER float *x, float shift, int count)
   return sum;
 }
 
-/* Without dropout one that keeps everything. */
+/* Without dropout the mask keeps everything. */
 FUNCTION mask_state attention_mask(GLOBAL const u32 *step, attention_parameters p)
 {
   if (p.drops)
@@ -269,13 +269,13 @@ FUNCTION mask_state attention_mask(GLOBAL const u32 *step, attention_parameters 
   return none;
 }
 
-/* Zero where dropped, whatever x is. */
+/* Zero if dropped, whatever x is. */
 FUNCTION float drop(float x, float factor)
 {
   return factor == 0.0f ? 0.0f : factor * x;
 }
 
-/* The mask's factors of CHUNK elements of an example, of which `first` is factors[first mod 4]. */
+/* Gives the mask's factors of CHUNK elements of an example; `first` is factors[first mod 4]. */
 FUNCTION void mask_chunk(mask_state mask, u32 example, i64 first, float *factors)
 {
   if (mask.threshold == 0) { /* drops nothing */
@@ -295,12 +295,12 @@ FUNCTION void mask_chunk(mask_state mask, u32 example, i64 first, float *factors
 
 /* ---- attention ---- */
 
-/* Of each row of a tile, and of each chunk of a row. */
+/* The state of each row of a tile, and of each chunk of a row. */
 typedef struct {
   LOCAL_POINTER float *largest, *total, *factor, *chunk_largest, *chunk_sum;
 } softmax_state;
 
-/* exp(score − largest so far) in place of the scores, dropped where the mask says so. */
+/* Replaces the scores by exp(score − largest so far), dropped by the mask. */
 FUNCTION void softmax_rows(LOCAL_POINTER float *scores, softmax_state s, mask_state mask,
                            attention_parameters p, tile_shape t, attention_part part, int first_key,
                            int columns)
@@ -332,7 +332,7 @@ FUNCTION void softmax_rows(LOCAL_POINTER float *scores, softmax_state s, mask_st
   }
 }
 
-/* Takes the tile's part into the rows' state. */
+/* Adds the tile's part to the rows' state. */
 FUNCTION void softmax_advance(softmax_state s, tile_shape t, int rows)
 {
   const int chunks = t.keys / CHUNK;
@@ -411,7 +411,7 @@ FUNCTION void attend(GLOBAL float *out, GLOBAL const float *qkv, GLOBAL float *l
   BARRIER();
 }
 
-/* A program for one width of heads alone defines ATTENTION_WIDTH. */
+/* A program for a single head width defines ATTENTION_WIDTH. */
 #define ATTENTION_EXPAND(kernels, width, tiles) ATTENTION_APPLY(kernels, (width, tiles))
 #define ATTENTION_APPLY(kernels, arguments) kernels arguments
 

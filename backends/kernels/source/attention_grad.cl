@@ -1,10 +1,10 @@
-/* The gradient of attention, from scores made again. For queries i and keys j, with S = scale Q Kᵀ,
+/* The gradient of attention, from recomputed scores. For queries i and keys j, with S = scale Q Kᵀ,
  * E = exp(S − log_sum), P_ij = E_ij / Σ_j E_ij, dP = mask(dO Vᵀ) and D_i = Σ_j P_ij dP_ij:
  *
  *   dS = scale P (dP − D),  dQ = dS K,  dK = dSᵀ Q,  dV = mask(P)ᵀ dO
  *
  * A float32 log_sum leaves a row's sum up to |log_sum| · 2⁻²⁴ away from one, hence the division.
- * One kernel, by tiles of queries, makes dQ and keeps 1 / Σ and D of each row; a second, by tiles
+ * One kernel, by tiles of queries, makes dQ and stores 1 / Σ and D of each row. A second, by tiles
  * of keys, reads them and makes dK and dV. */
 
 /* A tile's scores and slopes, [queries, keys], which become P and dS; by row, log_sum, 1 / Σ and D;
@@ -15,12 +15,12 @@ typedef struct {
   LOCAL_POINTER float *chunk_sum, *chunk_mean;
 } grad_tile;
 
-/* Where a tile lies in a sequence's matrix of scores. */
+/* The position of a tile in a sequence's matrix of scores. */
 typedef struct {
   int query, rows, key, columns;
 } tile_place;
 
-/* The mask's factors of a chunk whose first element is factors[shift]. */
+/* Gives the mask's factors of a chunk whose first element is factors[shift]. */
 FUNCTION int tile_mask(float *factors, mask_state mask, attention_part part, tile_place at, int row,
                        int chunk)
 {
@@ -30,7 +30,7 @@ FUNCTION int tile_mask(float *factors, mask_state mask, attention_part part, til
   return (int)(element & 3);
 }
 
-/* Scores become E and slopes dP; Σ E and Σ E dP are added to the chunks'. */
+/* Turns scores into E and slopes into dP, and adds Σ E and Σ E dP to the chunks' sums. */
 FUNCTION void sum_rows(grad_tile g, mask_state mask, tile_shape t, attention_part part,
                        tile_place at)
 {
@@ -54,7 +54,7 @@ FUNCTION void sum_rows(grad_tile g, mask_state mask, tile_shape t, attention_par
   }
 }
 
-/* 1 / Σ and D of each row, once all chunks are summed. */
+/* Computes 1 / Σ and D of each row after all chunks are summed. */
 FUNCTION void finish_sums(grad_tile g, tile_shape t, int rows)
 {
   const int chunks = t.keys / CHUNK;
@@ -69,7 +69,7 @@ FUNCTION void finish_sums(grad_tile g, tile_shape t, int rows)
   }
 }
 
-/* From E and dP: slopes become dS. */
+/* From E and dP: turns slopes into dS. */
 FUNCTION void differentiate_rows(grad_tile g, float scale, tile_shape t, int rows)
 {
   const int chunks = t.keys / CHUNK;
@@ -84,7 +84,7 @@ FUNCTION void differentiate_rows(grad_tile g, float scale, tile_shape t, int row
   }
 }
 
-/* From S and dO Vᵀ: scores become mask(P) and slopes dS. */
+/* From S and dO Vᵀ: turns scores into mask(P) and slopes into dS. */
 FUNCTION void drop_and_differentiate_rows(grad_tile g, mask_state mask, float scale, tile_shape t,
                                           attention_part part, tile_place at)
 {
@@ -136,7 +136,7 @@ FUNCTION void attend_grad_queries(GLOBAL float *d_qkv, GLOBAL const float *d_out
     g.chunk_sum[e] = g.chunk_mean[e] = 0.0f;
   for (int i = 0; i < KEPT_ELEMENTS(t.queries, t.width); i++)
     sums[i] = 0.0f;
-  /* All keys for the sums, then all again for dQ; at once where one tile holds them. */
+  /* Goes through all keys for the sums, then again for dQ; once if one tile holds them. */
   const int tiles = rows > 0 ? (part.length + t.keys - 1) / t.keys : 0;
   const int steps = tiles > 1 ? 2 * tiles : tiles;
   for (int s = 0; s < steps; s++) {

@@ -1,8 +1,8 @@
-/* The common subset of OpenCL C and CUDA C, and of plain C where the tests run kernels on the CPU:
- * DIALECT.md has the rules. A build defines DIALECT_OPENCL, DIALECT_CUDA or DIALECT_HOST,
- * GROUP_SIZE, a power of two, and HAS_F64 where the device computes in double. GROUP_SIZE 1 is
- * right for OpenCL devices that are CPUs: a work-item is then all of its group, and its loops are
- * what the compiler turns into vectors. */
+/* The common subset of OpenCL C and CUDA C, and of plain C for tests that run kernels on the CPU.
+ * DIALECT.md has the rules. A build defines DIALECT_OPENCL, DIALECT_CUDA or DIALECT_HOST;
+ * GROUP_SIZE, a power of two; and HAS_F64 if the device computes in double. GROUP_SIZE 1 is right
+ * for OpenCL devices that are CPUs: a work-item is then its whole group, and the compiler
+ * vectorizes its loops. */
 #ifndef CONDLORA_BACKENDS_KERNELS_SOURCE_DIALECT_H
 #define CONDLORA_BACKENDS_KERNELS_SOURCE_DIALECT_H
 
@@ -28,7 +28,7 @@ typedef uchar u8;
 #define ITEM_ID ((int)get_local_id(0))
 #define BARRIER() barrier(CLK_LOCAL_MEM_FENCE)
 #if GROUP_SIZE == 1
-#define MUL_HI(a, b) ((u32)((u64)(u32)(a) * (u32)(b) >> 32)) /* becomes a vector */
+#define MUL_HI(a, b) ((u32)((u64)(u32)(a) * (u32)(b) >> 32)) /* can be vectorized */
 #else
 #define MUL_HI(a, b) mul_hi((u32)(a), (u32)(b))
 #endif
@@ -41,7 +41,7 @@ typedef uchar u8;
 #define MATH(function) function
 #if GROUP_SIZE == 1 && defined(__clang__)
 #define VECTOR_LOOP _Pragma("clang loop vectorize(assume_safety)")
-#pragma clang diagnostic ignored "-Wpass-failed" /* not every loop becomes vectors */
+#pragma clang diagnostic ignored "-Wpass-failed" /* not every loop is vectorized */
 #endif
 
 #elif defined(DIALECT_CUDA)
@@ -125,21 +125,21 @@ FUNCTION double AS_DOUBLE(u64 bits)
 
 #endif
 
-/* Before a loop whose iterations do not depend on each other but for sums and integer maxima, which
- * then run in the vectors' lanes. */
+/* Before a loop whose iterations do not depend on each other, except for sums and integer maxima,
+ * which then run in the vectors' lanes. */
 #ifndef VECTOR_LOOP
 #define VECTOR_LOOP
 #endif
 
-/* Before a loop of constant length whose arrays are to become registers, or that stands in the way
- * of the vectors of a loop around it. */
+/* Before a loop of constant length whose arrays should become registers, or that prevents
+ * vectorizing the loop around it. */
 #ifdef DIALECT_HOST
 #define UNROLL
 #else
 #define UNROLL _Pragma("unroll")
 #endif
 
-/* An index within the whole grid's first dimension, and the size of that. */
+/* An index within the whole grid's first dimension, and its size. */
 #define GRID_ID (GROUP_ID(0) * GROUP_SIZE + ITEM_ID)
 #define GRID_SIZE (GROUP_COUNT(0) * GROUP_SIZE)
 

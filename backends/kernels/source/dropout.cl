@@ -1,4 +1,4 @@
-/* The last sequence that starts at or before `row`. */
+/* Returns the last sequence that starts at or before `row`. */
 FUNCTION int sequence_of(GLOBAL const int *offsets, int sequences, i64 row)
 {
   int low = 0, high = sequences;
@@ -12,7 +12,8 @@ FUNCTION int sequence_of(GLOBAL const int *offsets, int sequences, i64 row)
   return low;
 }
 
-/* The columns of a block at the row's edge: it holds elements of neighbouring rows too. */
+/* Handles the columns of a block at the row's edge, which also holds elements of neighbouring
+ * rows. */
 FUNCTION void drop_edge(GLOBAL float *to, GLOBAL const float *from, mask_factors m, i64 first,
                         i64 columns)
 {
@@ -24,8 +25,8 @@ FUNCTION void drop_edge(GLOBAL float *to, GLOBAL const float *from, mask_factors
 #define DROP(k) \
   to[4 * j - skip + k] = m.factor[k] == 0.0f ? 0.0f : from[4 * j - skip + k] * m.factor[k];
 
-/* A tiling's column is a Philox block: four elements of an example, the first of them `skip`
- * columns before the row's. */
+/* A column of the tiling is a Philox block: four elements of an example. The first block begins
+ * `skip` columns before the row. */
 KERNEL(dropout)
 (GLOBAL float *out, GLOBAL const float *x, GLOBAL const u32 *step, GLOBAL const int *offsets,
  GLOBAL const int *examples, dropout_parameters p)
@@ -43,7 +44,7 @@ KERNEL(dropout)
     }
     const u32 example = (u32)examples[p.examples + sequence], block = (u32)(element / 4);
     const int skip = (int)(element & 3);
-    const i64 last = (p.columns + skip) / 4; /* ends past the row, or is no block of it */
+    const i64 last = (p.columns + skip) / 4; /* ends past the row, or is not a block of it */
     const i64 begin = skip > 0 && s.first == 0 ? LANES(p.tiling) : s.first;
     const i64 end = last < s.end ? last : s.end;
     VECTOR_LOOP for (i64 j = begin; j < end; j += LANES(p.tiling))

@@ -1,4 +1,4 @@
-/* unary, unary_grad, binary, axpby: a loop for each function, chosen once a tile. */
+/* unary, unary_grad, binary, axpby: a loop for each function, chosen once per tile. */
 
 #define MAP(value)           \
   EACH_COLUMN(s, p.tiling)   \

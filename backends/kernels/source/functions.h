@@ -1,6 +1,6 @@
-/* Functions of one number. What OpenCL leaves to a device, tanh to 5 ulp and erf to 16, is too far
- * off, so they are polynomials here: the CPU backend's (backends/cpu/kernels/math.h), with the same
- * errors. Without branches, so that they become vectors. */
+/* Functions of one number. OpenCL leaves tanh to 5 ulp and erf to 16, which is too inaccurate. So
+ * they are polynomials here: the CPU backend's (backends/cpu/kernels/math.h), with the same errors.
+ * They have no branches, so that they can be vectorized. */
 #ifndef CONDLORA_BACKENDS_KERNELS_SOURCE_FUNCTIONS_H
 #define CONDLORA_BACKENDS_KERNELS_SOURCE_FUNCTIONS_H
 
@@ -20,8 +20,8 @@ FUNCTION float smaller(float x, float y)
   return x < y || x != x ? x : y;
 }
 
-/* Integers in the order of their floats, NaN of either sign above all: a maximum of them is exact,
- * and one that compilers turn into vectors. */
+/* Maps floats to integers in the same order, with NaN of either sign above all. So a maximum is
+ * exact, and compilers can vectorize it. */
 FUNCTION int float_key(float x)
 {
   const u32 bits = AS_U32(x), size = bits & 0x7fffffffu;
@@ -34,14 +34,14 @@ FUNCTION float float_of_key(int key)
   return AS_FLOAT(key < 0 ? ~(u32)key | 0x80000000u : (u32)key);
 }
 
-/* 1/√x with an error of about 1.5 ulp, whatever the device's own root and division do. */
+/* 1/√x with an error of about 1.5 ulp, independent of the device's own root and division. */
 FUNCTION float reciprocal_root(float x)
 {
   const float y = 1.0f / MATH(sqrt)(x);
   return y < POSITIVE_INFINITY && y > 0.0f ? y + 0.5f * y * (1.0f - x * y * y) : y;
 }
 
-/* The nearest integer to x and eʳ of what is left, r = x − n ln 2, |r| ≤ ln 2 / 2. */
+/* The nearest integer to x, and eʳ of the rest, r = x − n ln 2, |r| ≤ ln 2 / 2. */
 typedef struct {
   float fraction;
   u32 power; /* as a two's complement number */
@@ -77,7 +77,7 @@ FUNCTION float exp_float(float x)
          AS_FLOAT((u32)(power - half_power + 127) << 23);
 }
 
-/* The same for x ≤ 0, in less time: 2ⁿ⁺²⁴, then 2⁻²⁴. */
+/* The same for x ≤ 0, faster: 2ⁿ⁺²⁴, then 2⁻²⁴. */
 FUNCTION float exp_nonpositive(float x)
 {
   x = x < -105.0f ? -105.0f : x;
@@ -85,8 +85,9 @@ FUNCTION float exp_nonpositive(float x)
   return e.fraction * AS_FLOAT((e.power + (127u + 24u)) << 23) * 5.9604644775390625e-8f;
 }
 
-/* Φ(x) of the standard normal distribution: below 5.2 one half + x R(v), v = x² / 13.52 − 1, else 0
- * or 1. Absolute error below 2.2·2⁻²⁴. NaN gives some number: what multiplies it is NaN. */
+/* Φ(x) of the standard normal distribution: below 5.2 one half + x R(v), v = x² / 13.52 − 1,
+ * otherwise 0 or 1. Absolute error below 2.2·2⁻²⁴. NaN gives some number, but the caller multiplies
+ * it by NaN. */
 FUNCTION float normal_cumulative(float x)
 {
   const float v = x * x * (1.0f / 13.52f) - 1.0f;
@@ -116,8 +117,8 @@ FUNCTION float normal_density(float x)
   return absolute(x) < 13.0f ? 0.398942280f * e : 0.0f;
 }
 
-/* Below 0.625 x + x³ P(x²), above through exp. Relative error below 3·2⁻²⁴ where division is
- * rounded to nearest. */
+/* Below 0.625: x + x³ P(x²); above: through exp. Relative error below 3·2⁻²⁴ if division is rounded
+ * to nearest. */
 FUNCTION float tanh_float(float x)
 {
   const float a = absolute(x);
@@ -183,7 +184,7 @@ FUNCTION float gelu_slope(float x)
   return normal_cumulative(x) + x * normal_density(x);
 }
 
-/* ½ (1 + tanh u) = σ(2u), which keeps its accuracy where tanh nears −1; 2√(2/π) = 1.5957691. */
+/* ½ (1 + tanh u) = σ(2u), which keeps its accuracy as tanh approaches −1; 2√(2/π) = 1.5957691. */
 FUNCTION float gelu_tanh_value(float x)
 {
   return x * sigmoid_float(1.59576912f * (x + 0.044715f * x * x * x));

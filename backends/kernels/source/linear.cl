@@ -1,6 +1,6 @@
-/* What gemm and linear do beside the product. */
+/* The parts of gemm and linear besides the product. */
 
-/* out = f(v), v = product + bias, where the product is in `pre` and replaced by v, or in `out`. */
+/* out = f(v), v = product + bias. The product is in `pre`, which v replaces, or in `out`. */
 KERNEL(linear_finish)(GLOBAL float *out, GLOBAL float *pre, GLOBAL const float *bias,
                       linear_parameters p)
 {

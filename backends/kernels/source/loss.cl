@@ -1,8 +1,9 @@
-/* Terms that are added up before their sum is: the vocabulary of a language model is a long row. */
+/* Terms that are summed before they are added to the total: a language model's vocabulary is a long
+ * row. */
 #define SUM_BLOCK 256
 
-/* With targets t_c = (1 − ε) [c = y] w_y + ε/C w_c: loss = Σ_c t_c (−log p_c), gradient =
- * p_c Σ t − t_c. `losses` [rows], of which add_loss takes the sum. */
+/* With targets t_c = (1 − ε) [c = y] w_y + ε/C w_c: loss = Σ_c t_c (−log p_c), gradient = p_c Σ t −
+ * t_c. add_loss sums `losses` [rows]. */
 KERNEL(cross_entropy)
 (GLOBAL float *losses, GLOBAL float *d_logits, GLOBAL const float *logits, GLOBAL const int *labels,
  GLOBAL const float *class_weight, GLOBAL const float *step, cross_entropy_parameters p)
@@ -71,7 +72,7 @@ KERNEL(add_loss)
     loss[p.loss] += step[p.step + STEP_LOSS_SCALE] * sum;
 }
 
-/* Where element `i` of a tensor lies, counted in its own shape. */
+/* Returns the offset of element `i` of a tensor, counted in its own shape. */
 FUNCTION i64 element_at(view v, const i64 *size, i64 i)
 {
   i64 at = v.offset;

@@ -1,5 +1,5 @@
-/* Products with a matrix of few columns, for devices whose group is one work-item: its rectangles'
- * columns become vectors. Others take the backend's products. */
+/* Products with a matrix of few columns, for devices whose group is one work-item: their
+ * rectangles' columns are vectorized. Other devices use the backend's products. */
 
 #define RANKS 8  /* of a rectangle */
 #define DEPTH 64 /* of what is copied of a factor at once */
@@ -26,7 +26,7 @@ KERNEL(low_rank_project)(GLOBAL float *out, GLOBAL const float *x, GLOBAL const 
         for (int k = 0; k < depth; k++)
           copy[k][r] = r < ranks ? w[p.w + (rank + r) * p.w_rank_step + (k0 + k) * p.w_step] : 0.0f;
       for (int i = 0; i < rows; i += SLIM_ROWS) {
-        /* Past the last row it is read again; nothing is stored for it. */
+        /* Past the end the last row is read again; nothing is stored for it. */
         GLOBAL const float *line[SLIM_ROWS];
         UNROLL
         for (int l = 0; l < SLIM_ROWS; l++)

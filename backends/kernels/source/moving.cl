@@ -25,7 +25,7 @@ MOVE_KERNEL(copy_strided_u64, u64, u64, p.x.stride[3], AS_IT_IS)
 MOVE_KERNEL(cast_f32_bf16, u16, float, 1, bf16_of_float)
 MOVE_KERNEL(cast_bf16_f32, float, u16, 1, float_of_bf16)
 
-/* F64 as bits, so that the kernels exist on devices that do not compute in it. */
+/* F64 as bits, so that the kernels exist on devices without double. */
 #ifdef HAS_F64
 FUNCTION u64 f64_of_float(float x)
 {
@@ -42,8 +42,8 @@ FUNCTION u64 f64_of_bf16(u16 bits)
   return f64_of_float(float_of_bf16(bits));
 }
 
-/* By way of a float rounded to odd, so that rounding once more gives what rounding the double at
- * once would (Boldo and Melquiond 2008). */
+/* Goes through a float rounded to odd, so that a second rounding gives the same as rounding the
+ * double directly (Boldo and Melquiond 2008). */
 FUNCTION u16 bf16_of_f64(u64 bits)
 {
   const double x = AS_DOUBLE(bits);
@@ -108,7 +108,7 @@ KERNEL(gather_rows)
   }
 }
 
-/* A work-item adds up its columns of a segment in the segment's order. */
+/* A work-item sums its columns of a segment in the segment's order. */
 KERNEL(scatter_add_rows)
 (GLOBAL float *table, GLOBAL const float *x, GLOBAL const int *order, GLOBAL const int *segment,
  GLOBAL const int *target, scatter_add_rows_parameters p)

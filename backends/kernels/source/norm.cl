@@ -1,7 +1,7 @@
 /* layer_norm, add_layer_norm and the gradient of both. */
 
-/* With a residual, `sum` keeps x + residual, and is what is normalized. `out` and `sum` may be the
- * same: each work-item reads in every pass the columns that it wrote itself. */
+/* With a residual, `sum` keeps x + residual, which is normalized. `out` and `sum` may be the same:
+ * in every pass each work-item reads the columns that it wrote itself. */
 KERNEL(layer_norm)
 (GLOBAL float *out, GLOBAL float *sum, GLOBAL const float *x, GLOBAL const float *residual,
  GLOBAL const float *gain, GLOBAL const float *bias, GLOBAL float *mean_out, GLOBAL float *rstd_out,

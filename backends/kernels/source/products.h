@@ -1,8 +1,8 @@
-/* What kernels that multiply matrices share. */
+/* Shared by kernels that multiply matrices. */
 #ifndef CONDLORA_BACKENDS_KERNELS_SOURCE_PRODUCTS_H
 #define CONDLORA_BACKENDS_KERNELS_SOURCE_PRODUCTS_H
 
-/* a b + c, in one instruction where the device has it: contraction is off elsewhere. */
+/* a b + c, in one instruction if the device has it: contraction is off elsewhere. */
 #if defined(DIALECT_CUDA)
 #define MULTIPLY_ADD(a, b, c) fmaf(a, b, c)
 #elif defined(DIALECT_OPENCL) && (defined(FP_FAST_FMAF) || defined(__FMA__))

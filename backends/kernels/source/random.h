@@ -6,8 +6,8 @@ typedef struct {
   u32 word[4];
 } philox_words;
 
-/* Words of block `block` of an example. Ten rounds, written out for compilers that make vectors of
- * the loops around them. */
+/* Gives the words of block `block` of an example. The ten rounds are written out for compilers that
+ * vectorize the loops around them. */
 #define PHILOX_ROUND(round)                                                     \
   {                                                                             \
     const u32 high0 = MUL_HI(0xD2511F53u, c0), high1 = MUL_HI(0xCD9E8D57u, c2); \
@@ -39,7 +39,7 @@ FUNCTION philox_words philox(u32 key0, u32 key1, u32 block, u32 example, u32 ste
 }
 #undef PHILOX_ROUND
 
-/* What a mask needs of the step, read once. */
+/* What a mask needs from the step, read once. */
 typedef struct {
   u32 key0, key1, step, place, threshold;
   float scale; /* 1 / (1 − p) */
@@ -58,7 +58,7 @@ FUNCTION mask_state mask_read(GLOBAL const u32 *step, mask_parameters mask)
   return state;
 }
 
-/* The factors of elements 4·block … 4·block + 3 of an example: 0 or `scale`. */
+/* Gives the factors of elements 4·block … 4·block + 3 of an example: 0 or `scale`. */
 typedef struct {
   float factor[4];
 } mask_factors;

@@ -48,7 +48,7 @@ FUNCTION float reduce_step(int function, float sum, float x)
                                           : sum + x;
 }
 
-/* Over elements x_step apart, neighbouring columns side by side. */
+/* Over elements x_step apart, for neighbouring columns. */
 KERNEL(reduce_columns)(GLOBAL float *out, GLOBAL const float *x, reduce_parameters p)
 {
   EACH_TILE(p.tiling)

@@ -1,4 +1,5 @@
-/* How a grid is spread over rows and columns, and sums over the work-items that share a row. */
+/* The distribution of a grid over rows and columns, and sums over the work-items that share a
+ * row. */
 #ifndef CONDLORA_BACKENDS_KERNELS_SOURCE_ROWS_H
 #define CONDLORA_BACKENDS_KERNELS_SOURCE_ROWS_H
 
@@ -7,7 +8,7 @@
 
 #define EACH_TILE(w) for (i64 tile = GROUP_ID(0); tile < (w).tiles; tile += GROUP_COUNT(0))
 
-/* One work-item's part of a tile: columns first, first + LANES, … below `end` of `row`. One that is
+/* One work-item's part of a tile: columns first, first + LANES, … below `end` of `row`. A work-item
  * beyond the last row has no columns, and row 0. */
 typedef struct {
   i64 row, first, end;
@@ -43,11 +44,11 @@ FUNCTION row_part part_of(row_tiling w, i64 tile)
 
 #define EACH_COLUMN(s, w) VECTOR_LOOP for (i64 j = (s).first; j < (s).end; j += LANES(w))
 
-/* Where a row starts, in elements. */
+/* Returns the start of a row, in elements. */
 FUNCTION i64 row_start(view v, row_tiling w, i64 row)
 {
   if (w.size[0] * w.size[1] == 1)
-    return v.offset + row * v.stride[2]; /* dense tensors, mostly: no division */
+    return v.offset + row * v.stride[2]; /* usually for dense tensors: no division */
   const i64 matrix = quotient(row, w.size[2]);
   const i64 outer = quotient(matrix, w.size[1]);
   return v.offset + outer * v.stride[0] + (matrix - outer * w.size[1]) * v.stride[1] +
@@ -93,7 +94,7 @@ FUNCTION float lanes_sum(float x, int lanes_log2, LOCAL_POINTER float *shared)
   return x;
 }
 
-/* Of keys: see float_key. */
+/* The maximum of keys: see float_key. */
 FUNCTION int lanes_largest(int x, int lanes_log2, LOCAL_POINTER int *shared)
 {
 #if GROUP_SIZE == 1
