@@ -52,3 +52,18 @@ bool base_number_parse(const char *text, size_t bytes, double *value)
   freelocale(plain);
   return fabs(*value) <= (double)FLT_MAX;
 }
+
+bool base_integer_parse(const char *text, size_t bytes, int64_t *value)
+{
+  int64_t read = 0;
+  if (bytes == 0 || skip_digits(text, bytes, 0) != bytes)
+    return false;
+  for (size_t i = 0; i < bytes; i++) {
+    const int digit = text[i] - '0';
+    if (read > (INT64_MAX - digit) / 10)
+      return false;
+    read = read * 10 + digit;
+  }
+  *value = read;
+  return true;
+}
