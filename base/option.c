@@ -259,6 +259,12 @@ cdl_status base_option_set(const base_option *o, const char *text)
 
 /* ---- To JSON ---- */
 
+/* A number below what it may be. */
+static bool is_unset(const base_option *o, double number)
+{
+  return number < 0 && o->low >= 0;
+}
+
 /* The text where it has but names and commas between them; an array where a name has one itself, or
  * quotes, so that nobody needs to know how these are written here. */
 static json_t *list_json(const base_option *o, const char *text)
@@ -301,9 +307,9 @@ json_t *base_option_to_json(const base_option *o, base_option_value value)
     return json_stringn(word.text, word.bytes);
   }
   case BASE_OPTION_INT:
-    return value.number < 0 ? json_null() : json_integer((json_int_t)value.integer);
+    return is_unset(o, value.number) ? json_null() : json_integer((json_int_t)value.integer);
   case BASE_OPTION_FLOAT:
-    return value.number < 0 ? json_null() : json_real(value.number);
+    return is_unset(o, value.number) ? json_null() : json_real(value.number);
   case BASE_OPTION_FLAG:
     return json_boolean(value.number != 0);
   case BASE_OPTION_SECTION:
@@ -392,7 +398,7 @@ base_option_help base_option_help_of(const base_option *o, bool shows_default)
     const base_word word = base_word_at(o->placeholder, (int)o->default_value);
     snprintf(help.text, most, "%s [%.*s]", o->help, (int)word.bytes, word.text);
   } else if (o->kind == BASE_OPTION_INT || o->kind == BASE_OPTION_FLOAT) {
-    if (o->default_value >= 0)
+    if (!is_unset(o, o->default_value))
       snprintf(help.text, most, "%s [%g]", o->help, o->default_value);
   } else if (o->default_string != NULL)
     snprintf(help.text, most, "%s [%s]", o->help, o->default_string);

@@ -109,6 +109,8 @@ int main(int count, char **arguments)
   cdl_status status = bench_command_read(count - 1, arguments + 1, &c);
   if (status == CDL_STATUS_OK && c.help)
     bench_command_help();
+  else if (status == CDL_STATUS_OK && c.describe)
+    status = bench_command_describe();
   else if (status == CDL_STATUS_OK && c.version)
     printf("bench-condlora %s\n", cdl_version());
   else if (status == CDL_STATUS_OK && c.compare[0] != NULL)

@@ -1,116 +1,97 @@
 #include "bench/options.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/nearest.h"
+#include "base/command_line.h"
+#include "base/json.h"
 #include "tools/plot/cairo/canvas.h"
 
 const char *const bench_workload_names[BENCH_WORKLOADS] = {"gemm",      "svd",   "elementwise",
                                                            "attention", "train", "inference"};
 
-typedef enum { FLAG, TEXT, WHOLE, REAL, TWO_FILES } option_kind;
+enum { OPTIONS = 20, OPERANDS_MOST = 32 };
 
+/* The command line, and what it is read into. */
 typedef struct {
-  option_kind kind;
-  const char *name;
-  void *target; /* bool *, const char **, int64_t *, double * or const char *[2] */
-  const char *placeholder, *help;
-} option;
+  base_option options[OPTIONS];
+  const char *operands[OPERANDS_MOST];
+  base_command_line line;
+} command_line;
 
-enum { OPTIONS = 20 };
+static const base_operand workloads[] = {
+    {"gemm", "matrix products of encoders' shapes"},
+    {"svd", "thin singular value decompositions"},
+    {"elementwise", "maps, norms, softmax, optimizer: bound by memory"},
+    {"attention", "within packed sequences, forward and backward"},
+    {"train", "a training step with LoRA and with CondLoRA, beside its own matrix products alone"},
+    {"inference", "the bare encoder beside one with a merged adapter"},
+    {"tune", "searches matrix products' parameters for an OpenCL device and writes them down"}};
 
-static void list_options(bench_command *c, option list[OPTIONS])
+static void list_options(bench_command *c, base_option list[OPTIONS])
 {
   bench_options *o = &c->options;
-  const option all[OPTIONS] = {
-      {TEXT, "backend", &o->backends, "A,B|all",
-       "where to measure: one or several, side by side; NAME or NAME:DEVICE [auto]"},
-      {TEXT, "precision", &o->precision, "fp32|tf32|bf16",
-       "of products, where a backend has it [fp32]"},
-      {TEXT, "shapes", &o->shapes, "base|large|FILE",
-       "sizes of RoBERTa-base's or -large's, or of a run: FILE of condlora train --trace"},
-      {FLAG, "cold", &o->cold, NULL, "caches are emptied before each run; not of train"},
-      {WHOLE, "threads", &o->threads, "N", "of the CPU; 0: every core [0]"},
-      {TEXT, "clock", &o->clock, "wall|processor",
-       "which time counts: with --threads 1, the processor's is steady on a busy machine [wall]"},
-      {FLAG, "quick", &o->quick, NULL, "fewer and shorter cases: half a minute on two cores"},
-      {TEXT, "format", &o->format, "text|markdown|json|csv", "of the report [text]"},
-      {TEXT, "output", &o->output, "FILE", "the report goes here instead of standard output"},
-      {TEXT, "plot", &o->plot, "FILE",
-       "also a roofline plot of all cases whose operations count: .svg, .png or .pdf"},
-      {TEXT, "model", &o->model, "DIR",
-       "train: this Hugging Face folder; default: RoBERTa-base's shape, random weights"},
-      {TEXT, "lengths", &o->lengths, "mrpc|rte|N",
-       "train: tokens of an example, as in that task or N each [rte; with --model mrpc]"},
-      {TEXT, "task", &o->task, "NAME",
-       "train: examples of this GLUE task instead; wants --model and --data"},
-      {TEXT, "data", &o->data, "DIR", "train: folder that holds one folder a task"},
-      {WHOLE, "batch-size", &o->batch_size, "N", "train: examples a batch [16]"},
-      {REAL, "seconds", &o->seconds, "S",
-       "train: how long to measure [40; quick 4]; tune: to search [600; quick 60]"},
-      {TEXT, "parameters", &o->parameters, "FILE",
-       "tune: what was found goes here; default: where the backend looks by itself"},
-      {FLAG, "ops", &o->ops, NULL, "train: also what each op takes of a step"},
-      {TWO_FILES, "compare", c->compare, "A B",
-       "two JSON reports: which cases of B are slower or faster than A's; exit status 3 where one "
-       "is slower"},
-      {FLAG, "version", &c->version, NULL, "print the version"},
+  const base_option all[OPTIONS] = {
+      BASE_OPTION(STRING, "backend", &o->backends, "A,B|all",
+                  "where to measure: one or several, side by side; NAME or NAME:DEVICE [auto]"),
+      BASE_OPTION(WORD, "precision", &o->precision, "fp32|tf32|bf16",
+                  "of products, where a backend has it [fp32]"),
+      BASE_OPTION(
+          STRING, "shapes", &o->shapes, "base|large|FILE",
+          "sizes of RoBERTa-base's or -large's, or of a run: FILE of condlora train --trace"),
+      BASE_OPTION(FLAG, "cold", &o->cold, NULL, "caches are emptied before each run; not of train"),
+      BASE_OPTION(INT, "threads", &o->threads, "N", "of the CPU; 0: every core [0]", .high = 1e9),
+      BASE_OPTION(WORD, "clock", &o->clock, "wall|processor",
+                  "which time counts: with --threads 1, the processor's is steady on a busy "
+                  "machine [wall]"),
+      BASE_OPTION(FLAG, "quick", &o->quick, NULL,
+                  "fewer and shorter cases: half a minute on two cores"),
+      BASE_OPTION(WORD, "format", &o->format, "text|markdown|json|csv", "of the report [text]"),
+      BASE_OPTION(STRING, "output", &o->output, "FILE",
+                  "the report goes here instead of standard output"),
+      BASE_OPTION(STRING, "plot", &o->plot, "FILE",
+                  "also a roofline plot of all cases whose operations count: .svg, .png or .pdf"),
+      BASE_OPTION(STRING, "model", &o->model, "DIR",
+                  "train: this Hugging Face folder; default: RoBERTa-base's shape, random weights"),
+      BASE_OPTION(
+          STRING, "lengths", &o->lengths, "mrpc|rte|N",
+          "train: tokens of an example, as in that task or N each [rte; with --model mrpc]"),
+      BASE_OPTION(STRING, "task", &o->task, "NAME",
+                  "train: examples of this GLUE task instead; wants --model and --data"),
+      BASE_OPTION(STRING, "data", &o->data, "DIR", "train: folder that holds one folder a task"),
+      BASE_OPTION(INT, "batch_size", &o->batch_size, "N", "train: examples a batch [16]",
+                  .high = 1e9),
+      BASE_OPTION(FLOAT, "seconds", &o->seconds, "S",
+                  "train: how long to measure [40; quick 4]; tune: to search [600; quick 60]",
+                  .high = 1e9),
+      BASE_OPTION(STRING, "parameters", &o->parameters, "FILE",
+                  "tune: what was found goes here; default: where the backend looks by itself"),
+      BASE_OPTION(FLAG, "ops", &o->ops, NULL, "train: also what each op takes of a step"),
+      BASE_OPTION(PAIR, "compare", c->compare, "A B",
+                  "two JSON reports: which cases of B are slower or faster than A's; exit status 3 "
+                  "where one "
+                  "is slower"),
+      BASE_OPTION(FLAG, "version", &c->version, NULL, "print the version"),
   };
   memcpy(list, all, sizeof all);
 }
 
-static cdl_status set_number(const option *o, const char *value)
+static void make_line(bench_command *c, command_line *l)
 {
-  char *end;
-  errno = 0;
-  const double number = o->kind == WHOLE ? (double)strtoll(value, &end, 10) : strtod(value, &end);
-  if (!isdigit((unsigned char)value[0]) || *end != '\0' || errno != 0 || number > 1e9)
-    return cdl_fail(CDL_STATUS_USAGE, "--%s wants a %snumber from 0, not '%s'", o->name,
-                    o->kind == WHOLE ? "whole " : "", value);
-  if (o->kind == WHOLE)
-    *(int64_t *)o->target = (int64_t)number;
-  else
-    *(double *)o->target = number;
-  return CDL_STATUS_OK;
-}
-
-/* An option at arguments[*at], with its values. */
-static cdl_status read_option(const option *list, int count, char **arguments, int *at)
-{
-  const char *argument = arguments[*at] + 2, *equals = strchr(argument, '=');
-  const size_t length = equals != NULL ? (size_t)(equals - argument) : strlen(argument);
-  const option *o = NULL;
-  for (int i = 0; i < OPTIONS; i++)
-    if (strlen(list[i].name) == length && memcmp(list[i].name, argument, length) == 0)
-      o = &list[i];
-  if (o == NULL)
-    return cdl_fail(CDL_STATUS_USAGE, "there is no option --%.*s; bench-condlora --help lists them",
-                    (int)length, argument);
-  if (o->kind == FLAG) {
-    if (equals != NULL)
-      return cdl_fail(CDL_STATUS_USAGE, "--%s takes no value", o->name);
-    *(bool *)o->target = true;
-    return CDL_STATUS_OK;
-  }
-  const int values = o->kind == TWO_FILES ? 2 : 1;
-  if ((equals == NULL && *at + values >= count) || (equals != NULL && values > 1))
-    return cdl_fail(CDL_STATUS_USAGE, "--%s wants %s", o->name, o->placeholder);
-  const char *value = equals != NULL ? equals + 1 : arguments[++*at];
-  if (o->kind == WHOLE || o->kind == REAL)
-    return set_number(o, value);
-  const bool choice = strcmp(o->name, "format") == 0 || strcmp(o->name, "clock") == 0 ||
-                      strcmp(o->name, "precision") == 0;
-  if (choice && !base_is_listed(o->placeholder, value))
-    return cdl_fail(CDL_STATUS_USAGE, "--%s is one of %s, not '%s'", o->name, o->placeholder,
-                    value);
-  ((const char **)o->target)[0] = value;
-  if (values > 1)
-    ((const char **)o->target)[1] = arguments[++*at];
-  return CDL_STATUS_OK;
+  list_options(c, l->options);
+  l->line = (base_command_line){
+      .usage = "bench-condlora [OPTION …] [WORKLOAD …]",
+      .summary =
+          "Measures a backend. Each result is held against float64 before it is timed. Without "
+          "a workload all but tune are run.",
+      .notes = "Exit status: 0 done, 1 failed (a wrong result too), 2 wrong usage, 3 slower "
+               "(--compare).",
+      .options = BASE_OPTIONS(l->options),
+      .operands = l->operands,
+      .operands_most = OPERANDS_MOST,
+      .words = workloads,
+      .word_count = sizeof workloads / sizeof workloads[0]};
 }
 
 static cdl_status read_workload(const char *name, bench_command *c)
@@ -172,54 +153,46 @@ static cdl_status check(const bench_command *c)
 
 cdl_status bench_command_read(int count, char **arguments, bench_command *c)
 {
+  command_line l = {0};
   *c = (bench_command){.options = {.backends = "auto",
                                    .precision = "fp32",
                                    .clock = "wall",
                                    .format = "text",
                                    .batch_size = 16}};
-  option list[OPTIONS];
-  list_options(c, list);
-  bool any = false;
-  for (int i = 0; i < count; i++) {
-    if (strcmp(arguments[i], "--help") == 0 || strcmp(arguments[i], "-h") == 0) {
-      c->help = true;
-      return CDL_STATUS_OK;
-    }
-    if (strncmp(arguments[i], "--", 2) == 0) {
-      CDL_TRY(read_option(list, count, arguments, &i));
-    } else {
-      CDL_TRY(read_workload(arguments[i], c));
-      any = true;
-    }
-  }
-  for (int w = 0; !any && !c->tune && w < BENCH_WORKLOADS; w++)
+  c->help = base_command_line_has(count, arguments, "--help") ||
+            base_command_line_has(count, arguments, "-h");
+  c->describe = base_command_line_has(count, arguments, "--describe-options");
+  if (c->help || c->describe)
+    return CDL_STATUS_OK;
+  make_line(c, &l);
+  CDL_TRY(base_command_line_read(&l.line, count, arguments));
+  for (size_t i = 0; i < OPERANDS_MOST && l.operands[i] != NULL; i++)
+    CDL_TRY(read_workload(l.operands[i], c));
+  for (int w = 0; l.operands[0] == NULL && w < BENCH_WORKLOADS; w++)
     c->wanted[w] = true;
   return check(c);
 }
 
 void bench_command_help(void)
 {
+  enum { WIDTH = 100 };
   bench_command c;
-  option list[OPTIONS];
-  list_options(&c, list);
-  puts("usage: bench-condlora [OPTION …] [WORKLOAD …]\n"
-       "Measures a backend. Each result is held against float64 before it is timed.\n\n"
-       "  gemm         matrix products of encoders' shapes\n"
-       "  svd          thin singular value decompositions\n"
-       "  elementwise  maps, norms, softmax, optimizer: bound by memory\n"
-       "  attention    within packed sequences, forward and backward\n"
-       "  train        a training step with LoRA and with CondLoRA, beside its own matrix products "
-       "alone\n"
-       "  inference    the bare encoder beside one with a merged adapter\n"
-       "  tune         searches matrix products' parameters for an OpenCL device and writes them "
-       "down\n\n"
-       "Without a workload all but tune are run.\n");
-  for (int i = 0; i < OPTIONS; i++) {
-    char left[64];
-    snprintf(left, sizeof left, "--%s %s", list[i].name,
-             list[i].placeholder != NULL ? list[i].placeholder : "");
-    printf("  %-32s %s\n", left, list[i].help);
-  }
-  puts("  --help                           this text\n\n"
-       "Exit status: 0 done, 1 failed (a wrong result too), 2 wrong usage, 3 slower (--compare).");
+  command_line l;
+  make_line(&c, &l);
+  base_command_line_help(&l.line, stdout, WIDTH);
+}
+
+cdl_status bench_command_describe(void)
+{
+  bench_command c;
+  command_line l;
+  make_line(&c, &l);
+  json_t *object = base_command_line_describe(&l.line);
+  char *text = base_json_text(object);
+  json_decref(object);
+  if (text == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the options");
+  fputs(text, stdout);
+  free(text);
+  return CDL_STATUS_OK;
 }

@@ -59,8 +59,8 @@ static cdl_status make_weights(train_loss *loss, const train_session *session, c
   loss->weights = calloc((size_t)session->labels, sizeof *loss->weights);
   if (loss->weights == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: class weights");
-  return strcmp(text, "balanced") == 0 ? balanced_weights(session, loss->weights)
-                                       : listed_weights(session, text, loss->weights);
+  return train_weights_are_balanced(text) ? balanced_weights(session, loss->weights)
+                                          : listed_weights(session, text, loss->weights);
 }
 
 static cdl_status build(train_loss *loss, const train_session *session,

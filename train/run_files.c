@@ -185,7 +185,7 @@ cdl_status train_metrics_read(const train_run_files *f, const train_session *ses
   adapter_trainable_parameters(session->adapter, &s->adapter_numbers, &s->head_numbers);
   s->has_valid = read_result(metrics, "valid", &s->valid);
   s->has_dev = read_result(metrics, "dev", &s->dev);
-  const bool whole = strcmp(method, "full") == 0;
+  const bool whole = adapter_is_whole_model(method);
   snprintf(s->adapter_path, sizeof s->adapter_path, "%s", whole ? f->model : f->adapter);
   json_decref(metrics);
   return CDL_STATUS_OK;

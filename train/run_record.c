@@ -56,13 +56,14 @@ static cdl_status check_given(const train_settings *s, const bool *given, const 
                               const json_t *recorded)
 {
   size_t count;
-  const train_setting *list = train_setting_list(&count);
+  const base_option *list = train_setting_list(&count);
   json_t *present = train_settings_json(s, true);
   cdl_status status =
       present != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   for (size_t i = 0; i < count && status == CDL_STATUS_OK; i++) {
-    const char *field = list[i].field;
-    if (!given[i] || !list[i].changes_result || train_run_record_may_change(field))
+    const char *field = list[i].name;
+    if (!given[i] || (list[i].traits & TRAIN_CHANGES_RESULT) == 0 ||
+        train_run_record_may_change(field))
       continue;
     const json_t *before = json_object_get(recorded, field), *now = json_object_get(present, field);
     if (before != NULL && now != NULL && !is_same(before, now))
@@ -76,7 +77,7 @@ static cdl_status check_given(const train_settings *s, const bool *given, const 
 static cdl_status check_length(const train_settings *s, const bool *given, const char *path,
                                const json_t *recorded)
 {
-  const train_setting *list = train_setting_list(&(size_t){0});
+  const base_option *list = train_setting_list(&(size_t){0});
   const json_int_t steps = json_integer_value(json_object_get(recorded, "max_steps")),
                    epochs = json_integer_value(json_object_get(recorded, "epochs"));
   const bool steps_given = given[train_setting_find("max_steps") - list],

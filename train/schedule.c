@@ -6,39 +6,6 @@
 
 static const double pi = 3.141592653589793;
 
-static const char *const names[] = {
-#define NAME(kind, name) name,
-    TRAIN_SCHEDULE_LIST(NAME)
-#undef NAME
-};
-
-const char *train_schedule_name(train_schedule_kind kind)
-{
-  const size_t index = (size_t)kind;
-  return index < sizeof names / sizeof names[0] ? names[index] : "?";
-}
-
-static bool same_name(const char *a, const char *b)
-{
-  for (; *a != '\0' && *b != '\0'; a++, b++)
-    if (*a != *b && !((*a == '-' || *a == '_') && (*b == '-' || *b == '_')))
-      return false;
-  return *a == *b;
-}
-
-cdl_status train_schedule_find(const char *name, train_schedule_kind *kind)
-{
-  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-    if (same_name(name, names[i])) {
-      *kind = (train_schedule_kind)i;
-      return CDL_STATUS_OK;
-    }
-  return cdl_fail(
-      CDL_STATUS_USAGE,
-      "no schedule '%s'; expected linear, cosine, cosine_with_restarts, constant or polynomial",
-      name);
-}
-
 uint64_t train_schedule_warmup_steps(double ratio, uint64_t total)
 {
   const double steps = ceil(ratio * (double)total);

@@ -6,19 +6,14 @@
 
 #include "condlora/status.h"
 
-/*      kind                  name */
-#define TRAIN_SCHEDULE_LIST(X)                    \
-  X(LINEAR, "linear")                             \
-  X(COSINE, "cosine")                             \
-  X(COSINE_WITH_RESTARTS, "cosine_with_restarts") \
-  X(CONSTANT, "constant")                         \
-  X(POLYNOMIAL, "polynomial")
-
 typedef enum {
-#define TRAIN_SCHEDULE_ENUM(kind, name) TRAIN_SCHEDULE_##kind,
-  TRAIN_SCHEDULE_LIST(TRAIN_SCHEDULE_ENUM)
-#undef TRAIN_SCHEDULE_ENUM
+  TRAIN_SCHEDULE_LINEAR,
+  TRAIN_SCHEDULE_COSINE,
+  TRAIN_SCHEDULE_COSINE_WITH_RESTARTS,
+  TRAIN_SCHEDULE_CONSTANT,
+  TRAIN_SCHEDULE_POLYNOMIAL
 } train_schedule_kind;
+#define TRAIN_SCHEDULE_WORDS "linear|cosine|cosine-with-restarts|constant|polynomial"
 
 typedef struct {
   train_schedule_kind kind;
@@ -29,11 +24,6 @@ typedef struct {
   double power;    /* polynomial: 1 by default */
   double end_rate; /* polynomial: 1e-7 by default, below `rate` */
 } train_schedule;
-
-/* "linear", "cosine", …; static. */
-const char *train_schedule_name(train_schedule_kind kind);
-/* The kind of a name ('-' and '_' are the same). Errors: USAGE, listing the names. */
-CDL_MUST_USE cdl_status train_schedule_find(const char *name, train_schedule_kind *kind);
 
 /* ceil(ratio * total), as Transformers. */
 uint64_t train_schedule_warmup_steps(double ratio, uint64_t total);

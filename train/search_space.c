@@ -11,35 +11,35 @@
 
 static const char *const kind_names[] = {[TRAIN_SEARCH_LOG] = "log",
                                          [TRAIN_SEARCH_UNIFORM] = "uniform",
-                                         [TRAIN_SEARCH_WHOLE] = "int",
+                                         [TRAIN_SEARCH_INT] = "int",
                                          [TRAIN_SEARCH_CHOICE] = "choice"};
 enum { KIND_COUNT = sizeof kind_names / sizeof kind_names[0], NUMBER_BYTES = 40 };
 
 /* ---- Which settings ---- */
 
 /* What trials share: opened once, or no matter of results. */
-static bool is_shared(const train_setting *setting)
+static bool is_shared(const base_option *setting)
 {
   static const char *const fields[] = {"model",        "task",         "data",         "train",
                                        "dev",          "text_columns", "labels",       "regression",
                                        "skip_label",   "precision",    "label_column", "max_length",
                                        "dev_fraction", "compat",       "init_adapter"};
   for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-    if (strcmp(setting->field, fields[i]) == 0)
+    if (strcmp(setting->name, fields[i]) == 0)
       return true;
-  return !setting->changes_result;
+  return (setting->traits & TRAIN_CHANGES_RESULT) == 0;
 }
 
-static cdl_status find_setting(const char *name, const train_setting **found)
+static cdl_status find_setting(const char *name, const base_option **found)
 {
   size_t count, names_count = 0;
-  const train_setting *list = train_setting_list(&count);
+  const base_option *list = train_setting_list(&count);
   *found = train_setting_find(name);
   if (*found == NULL) {
     const char *names[TRAIN_SETTINGS_MAX];
     for (size_t i = 0; i < count; i++)
-      if (list[i].kind != TRAIN_KIND_GROUP && !is_shared(&list[i]))
-        names[names_count++] = list[i].field;
+      if (list[i].kind != BASE_OPTION_SECTION && !is_shared(&list[i]))
+        names[names_count++] = list[i].name;
     return cdl_fail(CDL_STATUS_USAGE, "--space: there is no setting %s; %s", name,
                     base_hint_for(name, names, names_count, "").text);
   }
@@ -52,7 +52,7 @@ static cdl_status find_setting(const char *name, const train_setting **found)
 }
 
 static train_search_dimension *find_dimension(const train_search_space *space,
-                                              const train_setting *setting)
+                                              const base_option *setting)
 {
   for (size_t i = 0; i < space->count; i++)
     if (space->item[i].setting == setting)
@@ -87,7 +87,7 @@ static cdl_status insert(train_search_space *space, train_search_dimension *dime
   }
   size_t at = space->count++;
   space->item = grown;
-  for (; at > 0 && strcmp(grown[at - 1].setting->field, dimension->setting->field) > 0; at--)
+  for (; at > 0 && strcmp(grown[at - 1].setting->name, dimension->setting->name) > 0; at--)
     grown[at] = grown[at - 1];
   grown[at] = *dimension;
   return CDL_STATUS_OK;
@@ -96,7 +96,7 @@ static cdl_status insert(train_search_space *space, train_search_dimension *dime
 /* "LOW:HIGH" */
 static cdl_status read_bounds(train_search_dimension *d, const char *text)
 {
-  const char *field = d->setting->field, *kind = kind_names[d->kind];
+  const char *field = d->setting->name, *kind = kind_names[d->kind];
   const char *colon = strchr(text, ':');
   if (colon == NULL || !base_number_parse(text, (size_t)(colon - text), &d->low) ||
       !base_number_parse(colon + 1, strlen(colon + 1), &d->high) || !isfinite(d->low) ||
@@ -109,8 +109,8 @@ static cdl_status read_bounds(train_search_dimension *d, const char *text)
     return cdl_fail(CDL_STATUS_USAGE, "--space %s: log wants bounds above 0, not %g", field,
                     d->low);
   const double most = 1e15; /* whole numbers that a double holds */
-  if (d->kind == TRAIN_SEARCH_WHOLE && (d->low != floor(d->low) || d->high != floor(d->high) ||
-                                        fabs(d->low) > most || fabs(d->high) > most))
+  if (d->kind == TRAIN_SEARCH_INT && (d->low != floor(d->low) || d->high != floor(d->high) ||
+                                      fabs(d->low) > most || fabs(d->high) > most))
     return cdl_fail(CDL_STATUS_USAGE, "--space %s: int wants whole numbers, not %g and %g", field,
                     d->low, d->high);
   return CDL_STATUS_OK;
@@ -125,20 +125,20 @@ static cdl_status take_choices(train_search_dimension *d, base_list choices)
     for (size_t j = 0; j < i; j++)
       if (strcmp(d->choices[i], d->choices[j]) == 0)
         return cdl_fail(CDL_STATUS_USAGE, "--space %s: the choice %s is there twice",
-                        d->setting->field, d->choices[i]);
+                        d->setting->name, d->choices[i]);
   return CDL_STATUS_OK;
 }
 
 static cdl_status check_kind(const train_search_dimension *d)
 {
-  const train_setting_kind kind = d->setting->kind;
-  const bool fits = d->kind == TRAIN_SEARCH_CHOICE || kind == TRAIN_KIND_REAL ||
-                    (kind == TRAIN_KIND_WHOLE && d->kind == TRAIN_SEARCH_WHOLE);
+  const base_option_kind kind = d->setting->kind;
+  const bool fits = d->kind == TRAIN_SEARCH_CHOICE || kind == BASE_OPTION_FLOAT ||
+                    (kind == BASE_OPTION_INT && d->kind == TRAIN_SEARCH_INT);
   return fits ? CDL_STATUS_OK
               : cdl_fail(CDL_STATUS_USAGE, "--space %s: %s is for %s; this setting wants %s",
-                         d->setting->field, kind_names[d->kind],
-                         d->kind == TRAIN_SEARCH_WHOLE ? "numbers" : "real numbers",
-                         kind == TRAIN_KIND_WHOLE ? "int or choice" : "choice");
+                         d->setting->name, kind_names[d->kind],
+                         d->kind == TRAIN_SEARCH_INT ? "numbers" : "real numbers",
+                         kind == BASE_OPTION_INT ? "int or choice" : "choice");
 }
 
 /* "log:5e-5:5e-3", "choice:4,8" */
@@ -153,7 +153,7 @@ static cdl_status read_dimension(train_search_dimension *d, const char *text)
     return cdl_fail(CDL_STATUS_USAGE,
                     "--space %s wants log:LOW:HIGH, uniform:LOW:HIGH, int:LOW:HIGH or "
                     "choice:A,B, not '%s'",
-                    d->setting->field, text);
+                    d->setting->name, text);
   d->kind = (train_search_kind)kind;
   CDL_TRY(check_kind(d));
   if (d->kind != TRAIN_SEARCH_CHOICE)
@@ -208,7 +208,7 @@ static cdl_status read_array(train_search_dimension *d, const char *path, const 
     char *text = NULL;
     if (json_is_string(item))
       text = strdup(json_string_value(item));
-    else if (json_is_array(item) && d->setting->kind == TRAIN_KIND_LIST)
+    else if (json_is_array(item) && d->setting->kind == BASE_OPTION_LIST)
       text = join_names(item);
     else if (json_is_number(item) || json_is_boolean(item))
       text = base_json_line(item);
@@ -217,20 +217,20 @@ static cdl_status read_array(train_search_dimension *d, const char *path, const 
       return cdl_fail(
           CDL_STATUS_USAGE,
           "%s: space: %s wants texts, numbers or booleans in its array, or arrays of names", path,
-          d->setting->field);
+          d->setting->name);
     }
     if (text == NULL) {
       base_list_release(&choices);
       return json_is_array(item)
                  ? cdl_fail(CDL_STATUS_USAGE, "%s: space: %s wants names in its arrays", path,
-                            d->setting->field)
+                            d->setting->name)
                  : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
     }
     choices.item[choices.count++] = text;
   }
   if (choices.count == 0) {
     base_list_release(&choices);
-    return cdl_fail(CDL_STATUS_USAGE, "%s: space: %s has no choices", path, d->setting->field);
+    return cdl_fail(CDL_STATUS_USAGE, "%s: space: %s has no choices", path, d->setting->name);
   }
   return take_choices(d, choices);
 }
@@ -285,7 +285,7 @@ static cdl_status try_value(const train_search_dimension *d, const char *text,
   if (status == CDL_STATUS_OK)
     status = train_settings_check(&settings);
   train_settings_release(&settings);
-  return cdl_context(status, "--space %s", d->setting->field);
+  return cdl_context(status, "--space %s", d->setting->name);
 }
 
 cdl_status train_search_space_check(const train_search_space *space, const train_settings *base)
@@ -321,11 +321,11 @@ json_t *train_search_space_json(const train_search_space *space)
     json_t *entry =
         d->kind == TRAIN_SEARCH_CHOICE
             ? json_pack("{ss so}", "kind", kind_names[d->kind], "choices", choices_json(d))
-        : d->kind == TRAIN_SEARCH_WHOLE
+        : d->kind == TRAIN_SEARCH_INT
             ? json_pack("{ss sI sI}", "kind", kind_names[d->kind], "low", (json_int_t)d->low,
                         "high", (json_int_t)d->high)
             : json_pack("{ss sf sf}", "kind", kind_names[d->kind], "low", d->low, "high", d->high);
-    base_json_set(&object, d->setting->field, entry);
+    base_json_set(&object, d->setting->name, entry);
   }
   return object;
 }
@@ -341,7 +341,7 @@ static cdl_status value_text(const train_search_dimension *d, const json_t *valu
         *text = d->choices[i];
   } else if (d->kind != TRAIN_SEARCH_CHOICE && json_is_number(value)) {
     const double x = json_number_value(value);
-    const bool whole = d->kind != TRAIN_SEARCH_WHOLE || x == floor(x);
+    const bool whole = d->kind != TRAIN_SEARCH_INT || x == floor(x);
     if (whole && x >= d->low && x <= d->high) {
       write_number(x, number);
       *text = number;
@@ -350,7 +350,7 @@ static cdl_status value_text(const train_search_dimension *d, const json_t *valu
   return *text != NULL
              ? CDL_STATUS_OK
              : cdl_fail(CDL_STATUS_DATA, "the sampler's value of %s is not in the search space",
-                        d->setting->field);
+                        d->setting->name);
 }
 
 cdl_status train_search_space_apply(const train_search_space *space, const json_t *parameters,
@@ -361,9 +361,9 @@ cdl_status train_search_space_apply(const train_search_space *space, const json_
     const train_search_dimension *d = &space->item[i];
     char number[NUMBER_BYTES];
     const char *text;
-    CDL_TRY(value_text(d, json_object_get(parameters, d->setting->field), number, &text));
+    CDL_TRY(value_text(d, json_object_get(parameters, d->setting->name), number, &text));
     CDL_TRY(train_settings_set(settings, d->setting, text));
-    method = method || strcmp(d->setting->field, "method") == 0;
+    method = method || strcmp(d->setting->name, "method") == 0;
   }
   if (method)
     train_settings_drop_options(settings);

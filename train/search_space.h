@@ -7,13 +7,13 @@
 typedef enum {
   TRAIN_SEARCH_LOG,     /* the logarithm uniform between the bounds */
   TRAIN_SEARCH_UNIFORM, /* a number between them */
-  TRAIN_SEARCH_WHOLE,   /* a whole number between them */
+  TRAIN_SEARCH_INT,     /* a whole number between them */
   TRAIN_SEARCH_CHOICE
 } train_search_kind;
 
 /* One setting that is searched. */
 typedef struct {
-  const train_setting *setting;
+  const base_option *setting;
   train_search_kind kind;
   double low, high; /* both included; of a choice 0 */
   char **choices;   /* [choice_count], as texts of the setting; owned */

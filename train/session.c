@@ -97,7 +97,7 @@ uint32_t *train_all_rows(size_t count)
 
 data_split_form train_split_form_of(const train_settings *s)
 {
-  return strcmp(s->compat, "reference") == 0 ? DATA_SPLIT_REFERENCE : DATA_SPLIT_STRATIFIED;
+  return s->compat == TRAIN_COMPAT_REFERENCE ? DATA_SPLIT_REFERENCE : DATA_SPLIT_STRATIFIED;
 }
 
 static cdl_status read_data(train_session *session, const train_settings *s,
@@ -171,11 +171,11 @@ cdl_status train_session_tokenize(const train_session *session, cdl_dataset *dat
   return train_session_check_ids(session, dataset);
 }
 
-static cdl_status open_backend(train_session *session, const char *name, const char *precision,
-                               int threads, bool no_fallback)
+static cdl_status open_backend(train_session *session, const char *name, cdl_precision precision,
+                               int64_t threads, bool no_fallback)
 {
-  cdl_backend_options options = {.threads = threads, .no_fallback = no_fallback};
-  CDL_TRY(cdl_precision_find(precision, &options.precision));
+  const cdl_backend_options options = {
+      .threads = (int)threads, .precision = precision, .no_fallback = no_fallback};
   CDL_TRY(cdl_backend_open(name, &options, &session->backend));
   return cdl_queue_create(session->backend, &session->queue);
 }
@@ -202,8 +202,9 @@ static cdl_status default_targets(train_settings *s, model_family family)
 {
   if (s->targets != NULL)
     return CDL_STATUS_OK;
-  const bool fork = strcmp(s->method, "adalora") == 0 && strcmp(s->compat, "reference") == 0;
-  s->targets = strdup(fork ? "query,key,value,dense" : model_family_targets(family));
+  const char *targets =
+      s->compat == TRAIN_COMPAT_REFERENCE ? adapter_reference_targets(train_method_name(s)) : NULL;
+  s->targets = strdup(targets != NULL ? targets : model_family_targets(family));
   return s->targets != NULL ? CDL_STATUS_OK
                             : cdl_fail(CDL_STATUS_MEMORY, "out of memory: settings");
 }
@@ -216,7 +217,7 @@ static bool changes_body(const train_session *session, const train_settings *s)
   for (const encoder_parameter *p = first; p < end; p++)
     if (p->trained && !model_checkpoint_is_head(p->name) && strstr(p->name, "pooler.") == NULL)
       return true;
-  return strcmp(s->init, "pissa") == 0 || strcmp(s->init, "olora") == 0;
+  return s->init == ADAPTER_INIT_PISSA || s->init == ADAPTER_INIT_OLORA;
 }
 
 static encoder_load_options load_options(const train_session *session, const train_settings *s,
@@ -245,9 +246,10 @@ static cdl_status open_base(train_session *session, const train_settings *s)
                                            session->initial_tensors, &own_tokenizer));
   if (own_tokenizer)
     session->tokenizer_folder = s->init_adapter;
-  session->types_zero = strcmp(s->compat, "reference") == 0 || session->initial.types_zero;
+  session->types_zero = s->compat == TRAIN_COMPAT_REFERENCE || session->initial.types_zero;
   CDL_TRY(read_data(session, s, s->init_adapter != NULL ? &session->initial.labels : NULL));
-  CDL_TRY(open_backend(session, s->backend, s->precision, (int)s->threads, s->no_fallback));
+  CDL_TRY(
+      open_backend(session, s->backend, (cdl_precision)s->precision, s->threads, s->no_fallback));
   const encoder_load_options options = load_options(session, s, &config);
   CDL_TRY(load_encoder(session, s->model, &options));
   CDL_TRY(train_session_open_tokenizer(session, s->model));
@@ -533,7 +535,9 @@ static cdl_status open_model(train_session *session, const train_inference_setti
 
 static cdl_status open_inference(train_session *session, const train_inference_settings *s)
 {
-  CDL_TRY(open_backend(session, s->backend, s->precision, s->threads, s->no_fallback));
+  cdl_precision precision;
+  CDL_TRY(cdl_precision_find(s->precision, &precision));
+  CDL_TRY(open_backend(session, s->backend, precision, s->threads, s->no_fallback));
   CDL_TRY(open_model(session, s));
   return find_length(session, encoder_config(session->encoder), s->max_length);
 }

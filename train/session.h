@@ -73,7 +73,7 @@ typedef enum {
 typedef struct {
   const char *model, *adapter; /* `adapter` NULL: a whole fine-tuned model */
   const char *backend, *precision;
-  int threads;
+  int64_t threads;
   bool no_fallback;
   int64_t max_length; /* 0: as in training */
   int64_t rank;       /* 0: the adapter's; one that DyLoRA trained serves with lower ones too */

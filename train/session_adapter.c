@@ -13,21 +13,9 @@
 #include "model/files/family.h"
 #include "train/columns.h"
 
-static const char *const inits[] = {"kaiming", "gaussian", "pissa", "olora"};
-static const char *const biases[] = {"none", "all", "lora_only"};
-
 static cdl_status no_memory(void)
 {
   return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the adapter's settings");
-}
-
-/* The place of a checked choice, by its first letter. */
-static int place_of(const char *const *words, const char *word)
-{
-  int i = 0;
-  while (words[i][0] != word[0])
-    i++;
-  return i;
 }
 
 /* ---- Texts of settings ---- */
@@ -167,15 +155,17 @@ static cdl_status describe_low_rank(const train_settings *s, adapter_config *c)
   c->alpha = s->alpha;
   c->dropout = s->adapter_dropout;
   c->rslora = s->rslora;
-  c->init = (adapter_init)place_of(inits, s->init);
-  c->bias = (adapter_bias)place_of(biases, s->bias);
+  c->init = (adapter_init)s->init;
+  c->bias = (adapter_bias)s->bias;
   CDL_TRY(parse_values("--rank-pattern", s->rank_pattern, true, &c->rank_pattern));
   CDL_TRY(parse_values("--alpha-pattern", s->alpha_pattern, false, &c->alpha_pattern));
   CDL_TRY(parse_layers(s->layers_to_transform, &c->layers, &c->layer_count));
   CDL_TRY(parse_names("--layers-pattern", s->layers_pattern, &c->layers_pattern, NULL));
   CDL_TRY(parse_names("--exclude-modules", s->exclude_modules, &c->excluded, &c->excluded_pattern));
   CDL_TRY(parse_names("--targets", s->targets, &c->targets, &c->target_pattern));
-  if (adapter_is_oriented(s->method) && (c->orientation = strdup(s->orientation)) == NULL)
+  const base_word orientation = base_word_at(ADAPTER_ORIENTATION_WORDS, s->orientation);
+  if (adapter_is_oriented(train_method_name(s)) &&
+      (c->orientation = strndup(orientation.text, orientation.bytes)) == NULL)
     return no_memory();
   return CDL_STATUS_OK;
 }
@@ -183,7 +173,7 @@ static cdl_status describe_low_rank(const train_settings *s, adapter_config *c)
 static cdl_status describe_options(const train_settings *s, adapter_config *c)
 {
   size_t count;
-  const adapter_option *options = adapter_options(s->method, &count);
+  const base_option *options = adapter_options(train_method_name(s), &count);
   for (size_t i = 0; i < count; i++)
     c->options[i] = train_settings_option((train_settings *)(uintptr_t)s, options[i].name)->value;
   return CDL_STATUS_OK;
@@ -219,7 +209,7 @@ static cdl_status describe_adapter(const train_session *session, const train_set
                        .held_out = {.known = true,
                                     .fraction = s->dev_fraction,
                                     .as_reference = train_split_form_of(s) == DATA_SPLIT_REFERENCE},
-                       .peft_type = strdup(adapter_peft_type(s->method)),
+                       .peft_type = strdup(adapter_peft_type(train_method_name(s))),
                        .base_model = strdup(s->model),
                        .fingerprint = strdup(fingerprint)};
   if (c->peft_type == NULL || c->base_model == NULL || c->fingerprint == NULL)
@@ -227,7 +217,7 @@ static cdl_status describe_adapter(const train_session *session, const train_set
   if (session->task != NULL && (c->task = strdup(session->task->name)) == NULL)
     return no_memory();
   CDL_TRY(train_columns_describe(session, s, c));
-  if (adapter_is_low_rank(s->method))
+  if (adapter_is_low_rank(train_method_name(s)))
     CDL_TRY(describe_low_rank(s, c));
   CDL_TRY(describe_options(s, c));
   CDL_TRY(parse_names("--modules-to-save", s->modules_to_save, &c->modules_to_save, NULL));
@@ -282,7 +272,7 @@ cdl_status train_make_adapter(train_session *session, const train_settings *s)
   CDL_TRY(describe_adapter(session, s, c));
   c->extra = json_incref(session->initial.extra);
   adapter_settings adapter = adapter_config_settings(c);
-  adapter.dropout_hits_base = adapter.as_reference = strcmp(s->compat, "reference") == 0;
+  adapter.dropout_hits_base = adapter.as_reference = s->compat == TRAIN_COMPAT_REFERENCE;
   adapter.lora_plus_ratio = s->lora_plus_ratio != 1 ? s->lora_plus_ratio : 0;
   adapter.ignore_unmatched = s->init_adapter != NULL;
   adapter.train_pooler = session->loaded.fresh_pooler;
@@ -406,10 +396,10 @@ static cdl_status check_lacking(const train_settings *s)
                  {"--adapter-dropout", ADAPTER_HAS_DROPOUT, s->adapter_dropout > 0}};
   if (s->init_adapter != NULL)
     return CDL_STATUS_OK;
-  const char *reason = adapter_lack_reason(s->method);
+  const char *method = train_method_name(s), *reason = adapter_lack_reason(method);
   for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
-    if (options[i].set && !adapter_has(s->method, options[i].setting))
-      return cdl_fail(CDL_STATUS_USAGE, "%s is not for %s%s%s", options[i].option, s->method,
+    if (options[i].set && !adapter_has(method, options[i].setting))
+      return cdl_fail(CDL_STATUS_USAGE, "%s is not for %s%s%s", options[i].option, method,
                       reason[0] != '\0' ? ": " : "", reason);
   return CDL_STATUS_OK;
 }
@@ -422,16 +412,17 @@ cdl_status train_check_adapter_settings(const train_settings *s)
   } of_low_rank[] = {{"--rslora", s->rslora},
                      {"--rank-pattern", s->rank_pattern != NULL},
                      {"--alpha-pattern", s->alpha_pattern != NULL},
-                     {"--init", strcmp(s->init, "kaiming") != 0},
+                     {"--init", s->init != ADAPTER_INIT_KAIMING},
                      {"--layers-to-transform", s->layers_to_transform != NULL},
                      {"--layers-pattern", s->layers_pattern != NULL},
                      {"--exclude-modules", s->exclude_modules != NULL},
-                     {"--bias", strcmp(s->bias, "none") != 0},
+                     {"--bias", s->bias != ADAPTER_BIAS_NONE},
                      {"--lora-plus-ratio", s->lora_plus_ratio != 1}};
   if (s->fresh_head && s->init_adapter != NULL)
     return cdl_fail(CDL_STATUS_USAGE, "--fresh-head: the head is that of --init-adapter");
   CDL_TRY(train_settings_check_options(s));
-  if (adapter_is_low_rank(s->method)) {
+  const char *method = train_method_name(s);
+  if (adapter_is_low_rank(method)) {
     CDL_TRY(check_lacking(s));
     adapter_config c = {0};
     const cdl_status status = describe_low_rank(s, &c);
@@ -441,42 +432,25 @@ cdl_status train_check_adapter_settings(const train_settings *s)
   for (size_t i = 0; i < sizeof of_low_rank / sizeof of_low_rank[0]; i++)
     if (of_low_rank[i].set)
       return cdl_fail(CDL_STATUS_USAGE, "%s goes with a low-rank method, not with %s",
-                      of_low_rank[i].option, s->method);
+                      of_low_rank[i].option, method);
   return CDL_STATUS_OK;
 }
 
 /* ---- Settings from an adapter ---- */
 
-typedef struct {
-  char text[48];
-} option_name;
-
-/* "--rank-pattern" */
-static option_name named(const char *field)
-{
-  option_name name;
-  snprintf(name.text, sizeof name.text, "--%s", field);
-  for (char *c = name.text; *c != '\0'; c++)
-    if (*c == '_')
-      *c = '-';
-  return name;
-}
-
 static bool was_given(const bool *given, const char *field)
 {
   size_t count;
-  const train_setting *list = train_setting_list(&count);
+  const base_option *list = train_setting_list(&count);
   return given != NULL && given[train_setting_find(field) - list];
 }
-
-/* ---- Settings from an adapter ---- */
 
 static cdl_status adopt_text(char **setting, const bool *given, const char *field,
                              const char *value, const char *folder)
 {
   if (was_given(given, field) && (*setting == NULL || strcmp(*setting, value) != 0))
     return cdl_fail(CDL_STATUS_USAGE, "%s %s contradicts the adapter in %s, which has %s",
-                    named(field).text, *setting != NULL ? *setting : "", folder, value);
+                    base_option_shown(field).text, *setting != NULL ? *setting : "", folder, value);
   char *copy = strdup(value);
   if (copy == NULL)
     return no_memory();
@@ -490,7 +464,7 @@ static cdl_status adopt_number(double *setting, const bool *given, const char *f
 {
   if (was_given(given, field) && *setting != value)
     return cdl_fail(CDL_STATUS_USAGE, "%s %g contradicts the adapter in %s, which has %g",
-                    named(field).text, *setting, folder, value);
+                    base_option_shown(field).text, *setting, folder, value);
   *setting = value;
   return CDL_STATUS_OK;
 }
@@ -527,7 +501,7 @@ static cdl_status adopt_names(train_settings *s, char **setting, const bool *giv
   const bool was = was_given(given, field), none = pattern == NULL && names->count == 0;
   if (none && was && *setting != NULL)
     return cdl_fail(CDL_STATUS_USAGE, "%s %s contradicts the adapter in %s, which has none",
-                    named(field).text, *setting, s->init_adapter);
+                    base_option_shown(field).text, *setting, s->init_adapter);
   if (none || (was && pattern == NULL && same_set(*setting, names)))
     return CDL_STATUS_OK;
   char *text = pattern != NULL ? strdup(pattern)
@@ -560,12 +534,12 @@ static cdl_status adopt_values(train_settings *s, char **setting, const bool *gi
   char *text = values_text(values), *own_text = NULL;
   cdl_status status = text != NULL ? CDL_STATUS_OK : no_memory();
   if (status == CDL_STATUS_OK && was_given(given, field))
-    status = parse_values(named(field).text, *setting, false, &own);
+    status = parse_values(base_option_shown(field).text, *setting, false, &own);
   if (status == CDL_STATUS_OK && was_given(given, field)) {
     own_text = values_text(&own);
     if (own_text == NULL || strcmp(text, own_text) != 0)
       status = cdl_fail(CDL_STATUS_USAGE, "%s %s contradicts the adapter in %s, which has %s",
-                        named(field).text, *setting, s->init_adapter, text);
+                        base_option_shown(field).text, *setting, s->init_adapter, text);
   }
   if (status == CDL_STATUS_OK) {
     free(*setting);
@@ -595,28 +569,33 @@ static cdl_status adopt_layers(train_settings *s, const bool *given, const adapt
   return status;
 }
 
-/* A choice or a flag, as text. */
-static cdl_status adopt_choice(const train_settings *s, char **setting, const bool *given,
-                               const char *field, const char *const *words, int place)
+static cdl_status adopt_choice(const train_settings *s, int *setting, const bool *given,
+                               const char *field, int place)
 {
-  if (place_of(words, *setting) == place)
-    return CDL_STATUS_OK;
-  return adopt_text(setting, given, field, words[place], s->init_adapter);
+  const char *words = train_setting_find(field)->placeholder;
+  const base_word own = base_word_at(words, *setting), adapters = base_word_at(words, place);
+  if (was_given(given, field) && *setting != place)
+    return cdl_fail(CDL_STATUS_USAGE, "%s %.*s contradicts the adapter in %s, which has %.*s",
+                    base_option_shown(field).text, (int)own.bytes, own.text, s->init_adapter,
+                    (int)adapters.bytes, adapters.text);
+  *setting = place;
+  return CDL_STATUS_OK;
 }
 
 static cdl_status adopt_options(train_settings *s, const adapter_config *c)
 {
   size_t count;
-  const adapter_option *options = adapter_options(s->method, &count);
+  const base_option *options = adapter_options(train_method_name(s), &count);
   for (size_t i = 0; i < count; i++) {
     train_method_option *o = train_settings_option(s, options[i].name);
-    const adapter_option_kind kind = options[i].kind;
+    const base_option_kind kind = options[i].kind;
     if (o->set && o->value != c->options[i]) {
-      if (kind == ADAPTER_OPTION_INT || kind == ADAPTER_OPTION_FLOAT)
+      if (kind == BASE_OPTION_INT || kind == BASE_OPTION_FLOAT)
         return cdl_fail(CDL_STATUS_USAGE, "%s %g contradicts the adapter in %s, which has %g",
-                        named(options[i].name).text, o->value, s->init_adapter, c->options[i]);
+                        base_option_shown(options[i].name).text, o->value, s->init_adapter,
+                        c->options[i]);
       return cdl_fail(CDL_STATUS_USAGE, "%s contradicts the adapter in %s",
-                      named(options[i].name).text, s->init_adapter);
+                      base_option_shown(options[i].name).text, s->init_adapter);
     }
     *o = (train_method_option){c->options[i], true};
   }
@@ -650,10 +629,11 @@ static cdl_status adopt_low_rank(train_settings *s, const bool *given, const ada
   s->rslora = c->rslora;
   CDL_TRY(adopt_values(s, &s->rank_pattern, given, "rank_pattern", &c->rank_pattern));
   CDL_TRY(adopt_values(s, &s->alpha_pattern, given, "alpha_pattern", &c->alpha_pattern));
-  CDL_TRY(adopt_choice(s, &s->init, given, "init", inits, (int)c->init));
-  CDL_TRY(adopt_choice(s, &s->bias, given, "bias", biases, (int)c->bias));
+  CDL_TRY(adopt_choice(s, &s->init, given, "init", (int)c->init));
+  CDL_TRY(adopt_choice(s, &s->bias, given, "bias", (int)c->bias));
   if (c->orientation != NULL)
-    CDL_TRY(adopt_text(&s->orientation, given, "orientation", c->orientation, folder));
+    CDL_TRY(adopt_choice(s, &s->orientation, given, "orientation",
+                         base_word_place(ADAPTER_ORIENTATION_WORDS, c->orientation)));
   CDL_TRY(adopt_layers(s, given, c));
   CDL_TRY(adopt_names(s, &s->layers_pattern, given, "layers_pattern", &c->layers_pattern, NULL));
   CDL_TRY(adopt_names(s, &s->exclude_modules, given, "exclude_modules", &c->excluded,
@@ -667,7 +647,8 @@ cdl_status train_adopt_adapter(train_settings *s, const bool *given, const adapt
   if (method == NULL)
     return cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: adapters of type %s are not read", s->init_adapter,
                     config->peft_type);
-  CDL_TRY(adopt_text(&s->method, given, "method", method, s->init_adapter));
+  CDL_TRY(adopt_choice(s, &s->method, given, "method",
+                       base_word_place(train_setting_find("method")->placeholder, method)));
   CDL_TRY(adopt_modules(s, given, config));
   CDL_TRY(adopt_options(s, config));
   return adapter_is_low_rank(method) ? adopt_low_rank(s, given, config) : CDL_STATUS_OK;

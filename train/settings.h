@@ -8,15 +8,30 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "base/option.h"
 #include "model/adapter/adapter.h"
 
-typedef char *train_setting_TEXT;
+/* Which adapter a run keeps. */
+typedef enum { TRAIN_KEEP_BEST, TRAIN_KEEP_LAST } train_keep;
+#define TRAIN_KEEP_WORDS "best|last"
+
+/* What the paper's code does otherwise, done so too. */
+typedef enum { TRAIN_COMPAT_NONE, TRAIN_COMPAT_REFERENCE } train_compat;
+#define TRAIN_COMPAT_WORDS "none|reference"
+
+/* What weight decay is for. */
+typedef enum { TRAIN_DECAY_ALL, TRAIN_DECAY_NO_BIAS } train_decay;
+#define TRAIN_DECAY_WORDS "all|no-bias"
+
+typedef char *train_setting_STRING;
 typedef char *train_setting_LIST;
+typedef char *train_setting_MODULES;
+typedef char *train_setting_WEIGHTS;
 typedef char *train_setting_MAP;
-typedef char *train_setting_WHOLES;
-typedef char *train_setting_CHOICE;
-typedef int64_t train_setting_WHOLE;
-typedef double train_setting_REAL;
+typedef char *train_setting_INTS;
+typedef int train_setting_CHOICE;
+typedef int64_t train_setting_INT;
+typedef double train_setting_FLOAT;
 typedef bool train_setting_FLAG;
 
 enum { TRAIN_SETTINGS_MAX = 160, TRAIN_METHOD_OPTIONS_MAX = 64 };
@@ -29,42 +44,28 @@ typedef struct {
 
 /* One member a setting, documented in settings.def. Texts are owned. */
 typedef struct {
-#define GROUP(title)
+#define SECTION(title)
 #define SETTING(kind, field, initial, placeholder, changes, help) train_setting_##kind field;
 #include "train/settings.def"
 #undef SETTING
-#undef GROUP
+#undef SECTION
   train_method_option options[TRAIN_METHOD_OPTIONS_MAX]; /* of all methods together */
 } train_settings;
 
-typedef enum {
-  TRAIN_KIND_GROUP,
-  TRAIN_KIND_TEXT,
-  TRAIN_KIND_LIST,
-  TRAIN_KIND_MAP,
-  TRAIN_KIND_WHOLES,
-  TRAIN_KIND_CHOICE,
-  TRAIN_KIND_WHOLE,
-  TRAIN_KIND_REAL,
-  TRAIN_KIND_FLAG
-} train_setting_kind;
+/* Traits of an option in this table. */
+enum {
+  TRAIN_CHANGES_RESULT = 1,
+  TRAIN_OF_METHODS = 2 /* of some methods: its offset is that of a train_method_option */
+};
 
-/* A line of settings.def, or an option of methods. Of a group, only kind and help (its title) mean
- * anything. */
-typedef struct {
-  train_setting_kind kind;
-  const char *field;       /* "batch_size" */
-  const char *placeholder; /* "N", or "paper|reference" for a choice */
-  const char *help;
-  bool changes_result;
-  size_t offset;                /* of the member; of an option, its train_method_option */
-  const adapter_option *option; /* NULL: a line of settings.def */
-} train_setting;
-
-/* All lines, then the options of all methods, each once; static. At most TRAIN_SETTINGS_MAX. */
-const train_setting *train_setting_list(size_t *count);
+/* All lines of settings.def, then the options of all methods, each once; static. At most
+ * TRAIN_SETTINGS_MAX. */
+const base_option *train_setting_list(size_t *count);
 /* By field or option name ('-' and '_' are the same); NULL when there is none. */
-const train_setting *train_setting_find(const char *name);
+const base_option *train_setting_find(const char *name);
+/* The list as options of a command line, which sets `settings`; `given`, by place in the list, may be
+ * NULL. */
+base_options train_setting_options(train_settings *settings, bool *given);
 
 CDL_MUST_USE cdl_status train_settings_init(train_settings *settings);
 void train_settings_release(train_settings *settings);
@@ -73,7 +74,7 @@ CDL_MUST_USE cdl_status train_settings_copy(train_settings *copy, const train_se
 
 /* Sets one from text. `value` NULL for a flag without one. USAGE, naming option and what was
  * expected. */
-CDL_MUST_USE cdl_status train_settings_set(train_settings *settings, const train_setting *setting,
+CDL_MUST_USE cdl_status train_settings_set(train_settings *settings, const base_option *setting,
                                            const char *value);
 /* Sets those that a JSON object names, but not the ones marked in `given` (by position in the
  * list): options on the command line win. A key "paper" or "comment" is ignored. `path` is for
@@ -85,6 +86,8 @@ CDL_MUST_USE cdl_status train_settings_read(train_settings *settings, const char
 CDL_MUST_USE cdl_status train_settings_take(train_settings *settings, const char *path,
                                             const json_t *object, const bool *given);
 
+/* The name of the method; static. */
+const char *train_method_name(const train_settings *settings);
 /* An option by its name. NULL when no method has it. */
 train_method_option *train_settings_option(train_settings *settings, const char *name);
 /* Unsets the options that the method does not have. */
@@ -105,5 +108,7 @@ CDL_MUST_USE cdl_status train_settings_check(const train_settings *settings);
 /* Where a list of modules may be one expression instead, whether `text` is that: it has one of
  * *+?()[]|\^$ outside of quoted names, or is "all-linear". */
 bool train_is_module_pattern(const char *text);
+/* Whether the weights of the classes are to be made from their numbers: "balanced". */
+bool train_weights_are_balanced(const char *text);
 
 #endif

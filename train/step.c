@@ -14,7 +14,7 @@ cdl_status train_step_create(train_step *step, train_session *session,
   CDL_TRY(train_loss_create(&step->loss, session, settings, bound.examples));
   train_optimizer_settings optimizer = train_optimizer_defaults();
   optimizer.weight_decay = settings->weight_decay;
-  optimizer.decay_all = settings->decay == NULL || strcmp(settings->decay, "all") == 0;
+  optimizer.decay_all = settings->decay == TRAIN_DECAY_ALL;
   const cdl_status status =
       train_optimizer_create(&step->optimizer, session->queue, session->adapter, optimizer);
   if (status != CDL_STATUS_OK)

@@ -32,9 +32,7 @@ static cdl_status plan_schedule(train_trainer *t)
                 window = s->batch_size * s->accumulate;
   t->steps_per_epoch = (examples + window - 1) / window;
   const int64_t total = s->max_steps > 0 ? s->max_steps : t->steps_per_epoch * s->epochs;
-  train_schedule_kind kind;
-  CDL_TRY(train_schedule_find(s->schedule, &kind));
-  t->schedule = train_schedule_make(kind, s->lr, (uint64_t)total,
+  t->schedule = train_schedule_make((train_schedule_kind)s->schedule, s->lr, (uint64_t)total,
                                     train_schedule_warmup_steps(s->warmup_ratio, (uint64_t)total));
   if (s->num_cycles > 0)
     t->schedule.cycles = s->num_cycles;
@@ -179,7 +177,7 @@ static void complete_plan(train_trainer *t)
 {
   const train_session *session = t->session;
   train_plan *plan = &t->plan;
-  plan->method = t->settings->method;
+  plan->method = train_method_name(t->settings);
   plan->backend = cdl_backend_description(session->backend);
   plan->census = &session->census;
   plan->dropout = t->step.dropout;
@@ -365,7 +363,7 @@ static cdl_status load_checkpoint(train_trainer *t)
 /* The kept adapter is on disk as soon as it is the best. */
 cdl_status trainer_write_adapter(train_trainer *t, const adapter_snapshot *values)
 {
-  if (strcmp(t->settings->method, "full") == 0)
+  if (adapter_is_whole_model(train_method_name(t->settings)))
     return CDL_STATUS_OK; /* a whole model is written once, at the end */
   return adapter_write(t->session->adapter, values, t->files.adapter, &t->session->adapter_config);
 }
@@ -397,7 +395,7 @@ static cdl_status evaluate(train_trainer *t)
     t->state.best_value = value;
     t->state.best_step = t->state.step;
     CDL_TRY(adapter_snapshot_take(&t->best, session->adapter, session->queue));
-    if (strcmp(t->settings->keep, "best") == 0)
+    if (t->settings->keep == TRAIN_KEEP_BEST)
       CDL_TRY(trainer_write_adapter(t, &t->best));
   }
   json_t *entry = train_result_json(session, &result);

@@ -62,7 +62,7 @@ static cdl_status measure(train_trainer *t, train_summary *s, json_t **metrics)
 {
   const train_plan *plan = &t->plan;
   train_session *session = t->session;
-  const bool best = strcmp(t->settings->keep, "best") == 0 && t->state.best_step > 0;
+  const bool best = t->settings->keep == TRAIN_KEEP_BEST && t->state.best_step > 0;
   *s = (train_summary){
       .adapter_numbers = plan->adapter_numbers,
       .head_numbers = plan->head_numbers,
@@ -74,10 +74,10 @@ static cdl_status measure(train_trainer *t, train_summary *s, json_t **metrics)
       .has_dev = t->eval_every > 0 && session->dev != NULL && cdl_dataset_has_labels(session->dev)};
   if (best)
     CDL_TRY(adapter_snapshot_restore(&t->best, session->adapter, session->queue));
-  const bool whole = strcmp(t->settings->method, "full") == 0;
+  const bool whole = adapter_is_whole_model(train_method_name(t->settings));
   snprintf(s->adapter_path, sizeof s->adapter_path, "%s",
            whole ? t->files.model : t->files.adapter);
-  base_json_set(metrics, "method", json_string(t->settings->method));
+  base_json_set(metrics, "method", json_string(train_method_name(t->settings)));
   base_json_set(metrics, "parameters",
                 json_pack("{sI sI}", "adapter", (json_int_t)s->adapter_numbers, "head",
                           (json_int_t)s->head_numbers));
@@ -109,7 +109,7 @@ static cdl_status keep_result(train_trainer *t)
       .tokenizer = t->settings->model,
       .labels = (const char *const *)session->label_names,
       .problem = session->regression ? MODEL_PROBLEM_REGRESSION : MODEL_PROBLEM_CLASSIFICATION};
-  if (strcmp(t->settings->method, "full") == 0) {
+  if (adapter_is_whole_model(train_method_name(t->settings))) {
     CDL_TRY(adapter_model_write(session->encoder, session->queue, &origin, t->files.model));
     return train_columns_write(t->files.model, &session->adapter_config);
   }

@@ -262,7 +262,6 @@ static cdl_status check_lacking(const adapter_settings *s, const adapter_method 
 
 static cdl_status check_low_rank(const adapter_settings *s, const adapter_method *method)
 {
-  static const char *const inits[] = {"kaiming", "gaussian", "pissa", "olora"};
   if (s->rank < 1)
     return cdl_fail(CDL_STATUS_USAGE, "rank is at least 1, not %lld", (long long)s->rank);
   if (!isfinite(s->alpha) || (s->alpha <= 0 && !s->ignore_unmatched))
@@ -273,20 +272,21 @@ static cdl_status check_low_rank(const adapter_settings *s, const adapter_method
   if (!(s->lora_plus_ratio >= 0) || !isfinite(s->lora_plus_ratio))
     return cdl_fail(CDL_STATUS_USAGE, "LoRA+'s ratio is above 0, not %g", s->lora_plus_ratio);
   CDL_TRY(check_lacking(s, method));
+  const base_word init = base_word_at(ADAPTER_INIT_WORDS, s->init);
   if (s->init != ADAPTER_INIT_KAIMING && (method->initial_values >> s->init & 1) == 0)
-    return cdl_fail(CDL_STATUS_USAGE, "method %s has no initial values %s", method->name,
-                    inits[s->init]);
+    return cdl_fail(CDL_STATUS_USAGE, "method %s has no initial values %.*s", method->name,
+                    (int)init.bytes, init.text);
   return CDL_STATUS_OK;
 }
 
 static cdl_status take_options(model_adapter *a, const double *values)
 {
   size_t count;
-  const adapter_option *options = adapter_options(a->method->name, &count);
+  const base_option *options = adapter_options(a->method->name, &count);
   for (size_t i = 0; i < count; i++) {
-    const adapter_option *o = &options[i];
-    a->options[i] = values != NULL ? values[i] : o->fallback;
-    const bool number = o->kind == ADAPTER_OPTION_INT || o->kind == ADAPTER_OPTION_FLOAT;
+    const base_option *o = &options[i];
+    a->options[i] = values != NULL ? values[i] : o->default_value;
+    const bool number = o->kind == BASE_OPTION_INT || o->kind == BASE_OPTION_FLOAT;
     if (number && !(a->options[i] >= o->low && a->options[i] <= o->high))
       return cdl_fail(CDL_STATUS_USAGE, "%s is %g to %g, not %g", o->name, o->low, o->high,
                       a->options[i]);

@@ -2,12 +2,14 @@
 #ifndef CONDLORA_MODEL_ADAPTER_ADAPTER_H
 #define CONDLORA_MODEL_ADAPTER_ADAPTER_H
 
+#include "base/option.h"
 #include "model/encoder/encoder.h"
 
 /* How CondLoRA's shared layers meet a frozen weight W [out, in]:
  *   paper      A = θA W,   θA [rank, out];  B = W θBᵀ, θB [rank, in]   equations 5 and 6 as written; any W
  *   reference  A = θA Wᵀ,  θA [rank, d];    B = W θBᵀ, θB [rank, d]    what the paper's code computes; square W */
 typedef enum { ADAPTER_ORIENTATION_PAPER, ADAPTER_ORIENTATION_REFERENCE } adapter_orientation;
+#define ADAPTER_ORIENTATION_WORDS "paper|reference"
 
 /* Initial values of A and B. The last two begin at a part of the frozen weight W and take it off W,
  * so that training starts at the base model all the same (the `lora` method's alone):
@@ -21,9 +23,11 @@ typedef enum {
   ADAPTER_INIT_PISSA,
   ADAPTER_INIT_OLORA
 } adapter_init;
+#define ADAPTER_INIT_WORDS "kaiming|gaussian|pissa|olora"
 
 /* Biases that are trained beside the adapter: none, all of the model, those of adapted layers. */
 typedef enum { ADAPTER_BIAS_NONE, ADAPTER_BIAS_ALL, ADAPTER_BIAS_ADAPTED } adapter_bias;
+#define ADAPTER_BIAS_WORDS "none|all|lora_only"
 
 /* A rank or an alpha for the modules whose path, or the end of it after a dot, a regular expression
  * matches; the first of a list that does counts (PEFT's rule). */
@@ -31,26 +35,6 @@ typedef struct {
   const char *pattern;
   double value;
 } adapter_module_value;
-
-/* ---- Options that some methods have ---- */
-
-typedef enum {
-  ADAPTER_OPTION_INT,
-  ADAPTER_OPTION_FLOAT,
-  ADAPTER_OPTION_FLAG,  /* 0 or 1 */
-  ADAPTER_OPTION_CHOICE /* the position in `choices` */
-} adapter_option_kind;
-
-/* An option by name, whatever methods have it: they agree on all of it. */
-typedef struct {
-  const char *name; /* "init_r": a key of JSON settings; the command's option is --init-r */
-  const char *key;  /* in adapter_config.json; NULL: `name` */
-  adapter_option_kind kind;
-  double fallback;     /* what a missing key means */
-  double low, high;    /* of a number, both included */
-  const char *choices; /* "none|type1|type2" */
-  const char *help;
-} adapter_option;
 
 enum { ADAPTER_OPTIONS_MAX = 32 };
 
@@ -85,7 +69,7 @@ typedef struct {
   const char *const *excluded;
   size_t excluded_count;
   const char *excluded_pattern;
-  /* Values of the method's own options, in the order of adapter_options; NULL: fallbacks. */
+  /* Values of the method's own options, in the order of adapter_options; NULL: their defaults. */
   const double *options;
   /* What the method itself keeps in adapter_config.json, as read from there; NULL: nothing. */
   const struct json_t *extra;
@@ -102,18 +86,14 @@ typedef struct model_adapter model_adapter;
 
 /* The methods' names, a NULL at the end; static. */
 const char *const *adapter_methods(void);
-/* The method's own options, `*count` of them; static. None for an unknown method. */
-const adapter_option *adapter_options(const char *method, size_t *count);
-/* The place of a choice's word, '-' and '_' being the same; -1 for no such word. */
-int adapter_choice(const adapter_option *option, const char *word);
-/* The word at a place: `bytes` of `text`. */
-typedef struct {
-  const char *text;
-  size_t bytes;
-} adapter_word;
-adapter_word adapter_choice_text(const adapter_option *option, int place);
+/* The method's own options, `*count` of them; static. None for an unknown method. Methods that have an
+ * option of one name agree on all of it. Each value is kept as a double (base_option_number); an
+ * option's default_value is what a missing key of adapter_config.json means. */
+const base_option *adapter_options(const char *method, size_t *count);
 /* Whether it adapts linear layers by a low-rank update, and so has a rank and targets. */
 bool adapter_is_low_rank(const char *method);
+/* The targets that the reference's code has for it in place of a model's usual ones; NULL: none. */
+const char *adapter_reference_targets(const char *method);
 /* Whether it has an orientation. */
 bool adapter_is_oriented(const char *method);
 /* Whether it trains the whole model, which is then written as a model's folder, not as an adapter. */

@@ -14,8 +14,6 @@
 
 enum { RANK_MOST = 1 << 20 };
 
-static const char *const orientations[] = {"paper", "reference"};
-
 /* NULL for a type that has no adapter folder. */
 static const adapter_method *method_of(const char *peft_type)
 {
@@ -23,9 +21,30 @@ static const adapter_method *method_of(const char *peft_type)
   return name == NULL || adapter_is_whole_model(name) ? NULL : adapter_method_find(name);
 }
 
-static const char *key_of(const adapter_option *option)
+static const char *key_of(const base_option *option)
 {
   return option->key != NULL ? option->key : option->name;
+}
+
+static bool is_orientation(const char *word)
+{
+  return base_word_place(ADAPTER_ORIENTATION_WORDS, word) >= 0;
+}
+
+/* A word of a choice as a string; NULL when memory is out. */
+static json_t *word_json(const char *words, int place)
+{
+  const base_word word = base_word_at(words, place);
+  return json_stringn(word.text, word.bytes);
+}
+
+/* The place of a word for biases, where `adapted` is PEFT's for those of adapted layers; -1: none. */
+static int bias_place(const char *word, const char *adapted)
+{
+  const int place = base_word_place(ADAPTER_BIAS_WORDS, word);
+  return strcmp(word, adapted) == 0      ? ADAPTER_BIAS_ADAPTED
+         : place == ADAPTER_BIAS_ADAPTED ? -1
+                                         : place;
 }
 
 static bool is_extra(const adapter_method *method, const char *key)
@@ -82,7 +101,8 @@ void adapter_config_free(adapter_config *config)
 
 adapter_settings adapter_config_settings(const adapter_config *c)
 {
-  const bool reference = c->orientation != NULL && strcmp(c->orientation, "reference") == 0;
+  const int orientation =
+      c->orientation != NULL ? base_word_place(ADAPTER_ORIENTATION_WORDS, c->orientation) : 0;
   return (adapter_settings){.method = adapter_method_of(c->peft_type),
                             .rank = c->rank,
                             .alpha = c->alpha,
@@ -94,8 +114,9 @@ adapter_settings adapter_config_settings(const adapter_config *c)
                             .dropout = c->dropout,
                             .init = c->init,
                             .bias = c->bias,
-                            .orientation = reference ? ADAPTER_ORIENTATION_REFERENCE
-                                                     : ADAPTER_ORIENTATION_PAPER,
+                            .orientation = orientation == ADAPTER_ORIENTATION_REFERENCE
+                                               ? ADAPTER_ORIENTATION_REFERENCE
+                                               : ADAPTER_ORIENTATION_PAPER,
                             .targets = (const char *const *)c->targets.item,
                             .target_count = c->targets.count,
                             .target_pattern = c->target_pattern,
@@ -260,7 +281,7 @@ static bool is_of_method(const char *key, const adapter_method *method)
 static bool is_known(const char *key, const adapter_method *method)
 {
   size_t option_count;
-  const adapter_option *options = adapter_options(method->name, &option_count);
+  const base_option *options = adapter_options(method->name, &option_count);
   for (size_t i = 0; i < option_count; i++)
     if (strcmp(key, key_of(&options[i])) == 0)
       return true;
@@ -341,7 +362,7 @@ static cdl_status read_type(const char *path, const json_t *object, adapter_conf
                     "%s: \"orientation\" is missing, expected \"paper\" or \"reference\"", path);
   if (config->orientation != NULL && !conditional)
     return cdl_fail(CDL_STATUS_DATA, "%s: \"orientation\" is not for %s", path, config->peft_type);
-  if (conditional && !base_is_one_of(config->orientation, orientations, 2))
+  if (conditional && !is_orientation(config->orientation))
     return cdl_fail(CDL_STATUS_DATA,
                     "%s: \"orientation\" is \"%.100s\", expected \"paper\" or \"reference\"", path,
                     config->orientation);
@@ -457,12 +478,11 @@ static cdl_status read_bias(const char *path, const json_t *object, const char *
 {
   const char *bias = NULL;
   CDL_TRY(base_json_string(path, object, "bias", true, &bias));
-  if (bias == NULL || strcmp(bias, "none") == 0)
-    return CDL_STATUS_OK;
-  if (strcmp(bias, "all") != 0 && strcmp(bias, adapted) != 0)
+  const int place = bias != NULL ? bias_place(bias, adapted) : ADAPTER_BIAS_NONE;
+  if (place < 0)
     return cdl_fail(CDL_STATUS_DATA, "%s: \"bias\" is \"%.40s\", expected none, all or %s", path,
                     bias, adapted);
-  config->bias = strcmp(bias, "all") == 0 ? ADAPTER_BIAS_ALL : ADAPTER_BIAS_ADAPTED;
+  config->bias = (adapter_bias)place;
   return CDL_STATUS_OK;
 }
 
@@ -512,43 +532,42 @@ static cdl_status read_low_rank(const char *path, json_t *object, adapter_config
   return CDL_STATUS_OK;
 }
 
-static cdl_status read_option(const char *path, const json_t *object, const adapter_option *o,
+static cdl_status read_option(const char *path, const json_t *object, const base_option *o,
                               double *value)
 {
   const char *key = key_of(o), *choice = NULL;
-  *value = o->fallback;
+  *value = o->default_value;
   if (json_object_get(object, key) == NULL || json_is_null(json_object_get(object, key)))
     return CDL_STATUS_OK;
   int64_t whole = 0;
   bool flag = false;
   switch (o->kind) {
-  case ADAPTER_OPTION_INT:
+  case BASE_OPTION_INT:
     CDL_TRY(base_json_integer(path, object, key, (int64_t)o->low, (int64_t)o->high, &whole));
     *value = (double)whole;
     return CDL_STATUS_OK;
-  case ADAPTER_OPTION_FLOAT:
+  case BASE_OPTION_FLOAT:
     return base_json_real(path, object, key, o->low, o->high, false, value);
-  case ADAPTER_OPTION_FLAG:
+  case BASE_OPTION_FLAG:
     CDL_TRY(base_json_boolean(path, object, key, &flag));
     *value = flag;
     return CDL_STATUS_OK;
-  case ADAPTER_OPTION_CHOICE:
+  default: /* a choice: methods have no options of other kinds */
     CDL_TRY(base_json_string(path, object, key, false, &choice));
-    whole = adapter_choice(o, choice);
+    whole = base_word_place(o->placeholder, choice);
     if (whole < 0)
       return cdl_fail(CDL_STATUS_DATA, "%s: \"%s\" is \"%.40s\", expected one of %s", path, key,
-                      choice, o->choices);
+                      choice, o->placeholder);
     *value = (double)whole;
     return CDL_STATUS_OK;
   }
-  return cdl_fail(CDL_STATUS_ARGUMENT, "an option of no kind");
 }
 
 static cdl_status read_options(const char *path, json_t *object, adapter_config *config)
 {
   const adapter_method *method = method_of(config->peft_type);
   size_t count;
-  const adapter_option *options = adapter_options(method->name, &count);
+  const base_option *options = adapter_options(method->name, &count);
   for (size_t i = 0; i < count; i++)
     CDL_TRY(read_option(path, object, &options[i], &config->options[i]));
   if (method->extra_keys == NULL)
@@ -661,7 +680,7 @@ static cdl_status check_settings(const char *path, const adapter_config *config)
     return fail_setting(path, "type");
   const bool conditional = method->oriented;
   if (conditional != (config->orientation != NULL) ||
-      (conditional && !base_is_one_of(config->orientation, orientations, 2)))
+      (conditional && !is_orientation(config->orientation)))
     return fail_setting(path, "orientation");
   if (config->regression && config->labels.count > 1)
     return fail_setting(path, "list of labels");
@@ -729,10 +748,7 @@ static void set_low_rank(json_t **o, const adapter_config *c)
                                               : list_of(&c->excluded));
   const adapter_keys *keys = adapter_keys_of(method_of(c->peft_type));
   if (c->init != ADAPTER_INIT_KAIMING && keys->initial_values != NULL)
-    base_json_set(o, keys->initial_values,
-                  json_string(c->init == ADAPTER_INIT_GAUSSIAN ? "gaussian"
-                              : c->init == ADAPTER_INIT_PISSA  ? "pissa"
-                                                               : "olora"));
+    base_json_set(o, keys->initial_values, word_json(ADAPTER_INIT_WORDS, c->init));
   if (c->layers_pattern.count > 0)
     base_json_set(o, "layers_pattern", list_of(&c->layers_pattern));
   if (c->layer_count > 0) {
@@ -756,26 +772,15 @@ static void set_low_rank(json_t **o, const adapter_config *c)
     base_json_set(o, "use_rslora", json_true());
 }
 
-json_t *adapter_option_json(const adapter_option *o, double value)
-{
-  if (o->kind == ADAPTER_OPTION_FLAG)
-    return json_boolean(value != 0);
-  if (o->kind == ADAPTER_OPTION_INT)
-    return json_integer((json_int_t)value);
-  if (o->kind == ADAPTER_OPTION_FLOAT)
-    return json_real(value);
-  const adapter_word word = adapter_choice_text(o, (int)value);
-  return json_stringn(word.text, word.bytes);
-}
-
-/* An option that is at its fallback is a missing key. */
+/* An option that has its default is a missing key. */
 static void set_options(json_t **o, const adapter_config *c)
 {
   size_t count;
-  const adapter_option *options = adapter_options(adapter_method_of(c->peft_type), &count);
+  const base_option *options = adapter_options(adapter_method_of(c->peft_type), &count);
   for (size_t i = 0; i < count; i++)
-    if (c->options[i] != options[i].fallback)
-      base_json_set(o, key_of(&options[i]), adapter_option_json(&options[i], c->options[i]));
+    if (c->options[i] != options[i].default_value)
+      base_json_set(o, key_of(&options[i]),
+                    base_option_to_json(&options[i], base_option_number(c->options[i])));
   const char *key;
   json_t *value;
   json_object_foreach(c->extra, key, value) base_json_set(o, key, json_incref(value));
@@ -793,11 +798,12 @@ cdl_status adapter_config_to_json(const char *path, const adapter_config *config
 {
   *object = NULL;
   CDL_TRY(check_settings(path, config));
-  const char *const biases[] = {"none", "all",
-                                adapter_keys_of(method_of(config->peft_type))->adapted_bias};
+  const char *adapted = adapter_keys_of(method_of(config->peft_type))->adapted_bias;
   json_t *o = json_object();
   base_json_set(&o, "base_model_name_or_path", base_json_string_of(config->base_model));
-  base_json_set(&o, "bias", json_string(biases[config->bias]));
+  base_json_set(&o, "bias",
+                config->bias == ADAPTER_BIAS_ADAPTED ? json_string(adapted)
+                                                     : word_json(ADAPTER_BIAS_WORDS, config->bias));
   if (config->held_out.known)
     base_json_set(&o, "held_out",
                   json_pack("{sf ss}", "fraction", config->held_out.fraction, "split",

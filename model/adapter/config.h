@@ -21,7 +21,4 @@ CDL_MUST_USE cdl_status adapter_columns_from_json(const char *path, const json_t
                                                   adapter_config *config);
 void adapter_columns_to_json(const adapter_config *config, json_t **object);
 
-/* An option's value as JSON has it; NULL when memory is out. */
-json_t *adapter_option_json(const adapter_option *option, double value);
-
 #endif

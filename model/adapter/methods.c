@@ -42,7 +42,7 @@ const char *adapter_method_of(const char *peft_type)
   return NULL;
 }
 
-const adapter_option *adapter_options(const char *method, size_t *count)
+const base_option *adapter_options(const char *method, size_t *count)
 {
   const adapter_method *m = adapter_method_find(method);
   *count = 0;
@@ -57,6 +57,12 @@ bool adapter_is_low_rank(const char *method)
 {
   const adapter_method *m = adapter_method_find(method);
   return m != NULL && m->attach != NULL;
+}
+
+const char *adapter_reference_targets(const char *method)
+{
+  const adapter_method *m = adapter_method_find(method);
+  return m != NULL ? m->reference_targets : NULL;
 }
 
 bool adapter_is_oriented(const char *method)
@@ -101,34 +107,4 @@ bool adapter_is_frozen(const adapter_method *method, const char *name)
     if (strcmp(f->name, name) == 0)
       return true;
   return false;
-}
-
-/* ---- Choices ---- */
-
-static bool same_word(const char *a, size_t n, const char *b)
-{
-  for (size_t i = 0; i < n; i++)
-    if (a[i] != b[i] && !((a[i] == '-' || a[i] == '_') && (b[i] == '-' || b[i] == '_')))
-      return false;
-  return b[n] == '\0';
-}
-
-adapter_word adapter_choice_text(const adapter_option *option, int place)
-{
-  const char *word = option->choices;
-  for (; place > 0; place--)
-    word = strchr(word, '|') + 1;
-  return (adapter_word){word, strcspn(word, "|")};
-}
-
-int adapter_choice(const adapter_option *option, const char *word)
-{
-  int place = 0;
-  for (const char *c = option->choices; c != NULL; place++) {
-    if (same_word(c, strcspn(c, "|"), word))
-      return place;
-    c = strchr(c, '|');
-    c = c != NULL ? c + 1 : NULL;
-  }
-  return -1;
 }

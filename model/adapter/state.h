@@ -82,7 +82,7 @@ typedef struct adapter_method {
   bool whole_model;     /* trains the model: a run writes a model's folder */
   bool biases_of_up;    /* PEFT's lora_bias: biases beside B */
   /* Ends with a NULL name; NULL: none. adapter_option_value reads them by place. */
-  const adapter_option *options;
+  const base_option *options;
   /* Keys of adapter_config.json that the method writes with `extra` and finds again in the
    * adapter's `extra`; ends with NULL. One that is a setting of all methods (rank_pattern) is then
    * the method's alone. */
@@ -91,9 +91,10 @@ typedef struct adapter_method {
   const adapter_frozen *frozen; /* ends with a NULL name; NULL: none */
   /* NULL: a folder may have no targets outside the encoder's modules. */
   const adapter_update_names *update_names;
-  bool oriented; /* --orientation means something */
-  bool shares;   /* layers share parameters: A_l, B_l of each run of layers are derived from them */
-  bool derives;  /* A_l, B_l of each module are derived: `derived` has their memory */
+  const char *reference_targets; /* of the reference's code, where they are not the model's usual */
+  bool oriented;                 /* --orientation means something */
+  bool shares;  /* layers share parameters: A_l, B_l of each run of layers are derived from them */
+  bool derives; /* A_l, B_l of each module are derived: `derived` has their memory */
 
   /* Lists the method's parameters with adapter_add_parameter; NULL: none of its own. */
   cdl_status (*parameters)(model_adapter *adapter);

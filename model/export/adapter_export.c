@@ -146,9 +146,10 @@ static cdl_status set_modules(exported *e)
 static void set_options(adapter_config *c, bool dora)
 {
   size_t count;
-  const adapter_option *options = adapter_options("lora", &count);
+  const base_option *options = adapter_options("lora", &count);
   for (size_t i = 0; i < count; i++)
-    c->options[i] = strcmp(options[i].name, "use_dora") == 0 ? (double)dora : options[i].fallback;
+    c->options[i] =
+        strcmp(options[i].name, "use_dora") == 0 ? (double)dora : options[i].default_value;
 }
 
 static adapter_config lora_config(const adapter_config *given)

@@ -58,7 +58,7 @@ static cdl_status set(train_settings *s, const char *text)
   char field[64];
   const size_t length = strcspn(text, "=");
   snprintf(field, sizeof field, "%.*s", (int)length, text);
-  const train_setting *setting = train_setting_find(field);
+  const base_option *setting = train_setting_find(field);
   if (setting == NULL)
     return cdl_fail(CDL_STATUS_USAGE, "no setting %s", field);
   return train_settings_set(s, setting, text[length] == '=' ? text + length + 1 : NULL);

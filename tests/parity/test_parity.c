@@ -109,7 +109,7 @@ static bool zero_in_exact_arithmetic(const parity_case *c, const char *name)
 /* A parameter's name in the adapter's file; for `full` the model's own. */
 static void file_name(const parity_case *c, const encoder_parameter *p, char *name, size_t bytes)
 {
-  if (strcmp(c->settings.method, "full") == 0)
+  if (adapter_is_whole_model(train_method_name(&c->settings)))
     snprintf(name, bytes, "%s", p->name);
   else
     adapter_name_in_file(c->session.adapter, p, name, bytes);

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/option.h"
 #include "condlora/metrics.h"
 #include "tools/reports/statistics.h"
 #include "train/data/split.h"
@@ -82,9 +83,10 @@ static void answer_schedule(void)
   char name[64];
   if (scanf("%63s", name) != 1)
     exit(2);
-  train_schedule_kind kind;
-  must(train_schedule_find(name, &kind));
-  train_schedule schedule = {.kind = kind, .rate = next_real()};
+  const int kind = base_word_place(TRAIN_SCHEDULE_WORDS, name);
+  if (kind < 0)
+    exit(2);
+  train_schedule schedule = {.kind = (train_schedule_kind)kind, .rate = next_real()};
   schedule.total = next_count();
   schedule.warmup = next_count();
   schedule.cycles = next_real();

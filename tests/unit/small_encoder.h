@@ -183,9 +183,9 @@ static inline void fill_options(const char *method, const named_option named[NAM
                                 double values[ADAPTER_OPTIONS_MAX])
 {
   size_t count;
-  const adapter_option *options = adapter_options(method, &count);
+  const base_option *options = adapter_options(method, &count);
   for (size_t i = 0; i < count; i++)
-    values[i] = options[i].fallback;
+    values[i] = options[i].default_value;
   for (int n = 0; n < NAMED_OPTIONS && named[n].name != NULL; n++) {
     size_t i = 0;
     while (i < count && strcmp(options[i].name, named[n].name) != 0)

@@ -526,29 +526,30 @@ END_TEST
 
 /* ---- Options of methods ---- */
 
-static bool same_option(const adapter_option *a, const adapter_option *b)
+static bool same_option(const base_option *a, const base_option *b)
 {
-  const bool same_choices = a->choices == b->choices || (a->choices != NULL && b->choices != NULL &&
-                                                         strcmp(a->choices, b->choices) == 0);
+  const bool same_words =
+      a->kind != BASE_OPTION_CHOICE || strcmp(a->placeholder, b->placeholder) == 0;
   const char *key_a = a->key != NULL ? a->key : a->name, *key_b = b->key != NULL ? b->key : b->name;
-  return a->kind == b->kind && a->fallback == b->fallback && a->low == b->low &&
-         a->high == b->high && same_choices && strcmp(key_a, key_b) == 0;
+  return a->kind == b->kind && a->default_value == b->default_value && a->low == b->low &&
+         a->high == b->high && same_words && strcmp(key_a, key_b) == 0;
 }
 
 START_TEST(methods_agree_on_the_options_they_share)
 {
   size_t listed = 0, count;
-  const train_setting *list = train_setting_list(&listed);
+  const base_option *list = train_setting_list(&listed);
   ck_assert_uint_lt(listed, TRAIN_SETTINGS_MAX);
   for (const char *const *m = adapter_methods(); *m != NULL; m++) {
-    const adapter_option *options = adapter_options(*m, &count);
+    const base_option *options = adapter_options(*m, &count);
     ck_assert_uint_le(count, ADAPTER_OPTIONS_MAX);
     for (size_t i = 0; i < count; i++) {
       size_t found = 0;
       for (size_t l = 0; l < listed; l++)
-        if (list[l].kind != TRAIN_KIND_GROUP && strcmp(list[l].field, options[i].name) == 0) {
+        if (list[l].kind != BASE_OPTION_SECTION && strcmp(list[l].name, options[i].name) == 0) {
           found++;
-          ck_assert_msg(list[l].option != NULL && same_option(list[l].option, &options[i]),
+          ck_assert_msg((list[l].traits & TRAIN_OF_METHODS) != 0 &&
+                            same_option(&list[l], &options[i]),
                         "%s of %s is another setting's name, or differs between methods",
                         options[i].name, *m);
         }
@@ -562,18 +563,18 @@ START_TEST(options_are_settings_of_their_methods_alone)
 {
   for (const char *const *m = adapter_methods(); *m != NULL; m++) {
     size_t count;
-    const adapter_option *options = adapter_options(*m, &count);
+    const base_option *options = adapter_options(*m, &count);
     for (size_t i = 0; i < count; i++) {
-      const adapter_option *o = &options[i];
+      const base_option *o = &options[i];
       train_settings s;
       ok(train_settings_init(&s));
-      ck_assert(train_settings_option(&s, o->name)->value == o->fallback);
+      ck_assert(train_settings_option(&s, o->name)->value == o->default_value);
       char text[40];
-      if (o->kind == ADAPTER_OPTION_CHOICE)
-        snprintf(text, sizeof text, "%.*s", (int)adapter_choice_text(o, 0).bytes,
-                 adapter_choice_text(o, 0).text);
+      if (o->kind == BASE_OPTION_CHOICE)
+        snprintf(text, sizeof text, "%.*s", (int)base_word_at(o->placeholder, 0).bytes,
+                 base_word_at(o->placeholder, 0).text);
       else
-        snprintf(text, sizeof text, o->kind == ADAPTER_OPTION_FLAG ? "true" : "%.17g", o->low);
+        snprintf(text, sizeof text, o->kind == BASE_OPTION_FLAG ? "true" : "%.17g", o->low);
       ok(train_settings_set(&s, train_setting_find("method"), *m));
       ok(train_settings_set(&s, train_setting_find(o->name), text));
       ok(train_settings_check_options(&s));

@@ -153,7 +153,7 @@ START_TEST(choices_of_a_search_may_be_arrays_of_names)
   expect_ok(train_search_space_read(&space, "c.json", object));
   json_decref(object);
   const train_search_dimension *d = &space.item[1]; /* by name: rank, targets */
-  ck_assert_str_eq(d->setting->field, "targets");
+  ck_assert_str_eq(d->setting->name, "targets");
   ck_assert_uint_eq(d->choice_count, 3);
   expect_names(d->choices[0], (const char *const[]){"query", "a,b"}, 2);
   expect_names(d->choices[1], (const char *const[]){"query", "key"}, 2);

@@ -276,6 +276,10 @@ START_TEST(values_come_back_from_json)
   json_t *unset = base_option_to_json(option("rate"), base_option_number(-1));
   ck_assert(json_is_null(unset));
   json_decref(unset);
+  const base_option signed_one = BASE_OPTION(FLOAT, "d", NULL, "X", "x", .low = -100, .high = 100);
+  json_t *negative = base_option_to_json(&signed_one, base_option_number(-0.5));
+  ck_assert(json_real_value(negative) == -0.5);
+  json_decref(negative);
 }
 END_TEST
 

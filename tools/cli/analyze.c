@@ -24,12 +24,12 @@ static cdl_status check(const analyze_kind *kind, const analyze_options *o)
 
 bool analyze_wants_side(const analyze_options *o, analysis_side side)
 {
-  return strcmp(o->side, "both") == 0 || strcmp(o->side, analysis_side_name(side)) == 0;
+  return o->side == ANALYSIS_SIDE_COUNT || o->side == (int)side;
 }
 
-adapter_orientation analyze_form(const analyze_options *o)
+const char *analyze_form_name(const analyze_options *o)
 {
-  return strcmp(o->form, "paper") == 0 ? ADAPTER_ORIENTATION_PAPER : ADAPTER_ORIENTATION_REFERENCE;
+  return o->form == ADAPTER_ORIENTATION_PAPER ? "paper" : "reference";
 }
 
 /* Lists of the options, taken apart; owned. */
@@ -148,21 +148,17 @@ static cdl_status run(const void *command, cli_notices *notices)
   return status;
 }
 
-cdl_status analyze_run(const analyze_kind *kind, const cli_grammar *grammar, int count,
+cdl_status analyze_run(const analyze_kind *kind, const base_command_line *line, int count,
                        char **arguments, analyze_options *o)
 {
   const analysis a = {kind, o};
   o->settings.part = kind->bare ? TRAIN_OPEN_BODY : TRAIN_OPEN_ADAPTED;
-  return cli_run(grammar, count, arguments, run, &a);
+  return cli_run(line, count, arguments, run, &a);
 }
 
 /* ---- The command ---- */
 
-static const struct {
-  const char *name;
-  cdl_status (*run)(int count, char **arguments);
-  const char *help;
-} analyses[] = {
+static const cli_subcommand analyses[] = {
     {"conversion", analyze_conversion, "conversion matrices of the layers, by pairs (Figure 1)"},
     {"similarity", analyze_similarity, "two adapters of one base, layer by layer (Table 3)"},
     {"correlation", analyze_correlation, "updates and the weights they are for (Section 2)"},
@@ -180,14 +176,6 @@ static void print_help(void)
   puts("\ncondlora analyze ANALYSIS --help lists its options.");
 }
 
-static bool asks_for_help(int count, char **arguments)
-{
-  for (int i = 0; i < count; i++)
-    if (strcmp(arguments[i], "--help") == 0 || strcmp(arguments[i], "-h") == 0)
-      return true;
-  return false;
-}
-
 cdl_status cli_analyze(int count, char **arguments)
 {
   const char *names[ANALYSES];
@@ -196,10 +184,13 @@ cdl_status cli_analyze(int count, char **arguments)
     if (count > 0 && strcmp(arguments[0], names[i]) == 0)
       return analyses[i].run(count - 1, arguments + 1);
   }
-  if (asks_for_help(count, arguments)) {
+  if (base_command_line_has(count, arguments, "--help") ||
+      base_command_line_has(count, arguments, "-h")) {
     print_help();
     return CDL_STATUS_OK;
   }
+  if (base_command_line_has(count, arguments, "--describe-options"))
+    return cli_commands_describe(analyses, ANALYSES);
   if (count == 0 || arguments[0][0] == '-')
     return cdl_fail(CDL_STATUS_USAGE,
                     "say first what to analyze: conversion, similarity, correlation, "

@@ -13,72 +13,61 @@
 typedef struct {
   train_inference_settings settings;
   int64_t i, j, seed;
-  const char *targets, *layers, *form, *side, *output, *plots;
+  int form; /* adapter_orientation */
+  int side; /* analysis_side, or ANALYSIS_SIDE_COUNT for both */
+  const char *targets, *layers, *output, *plots;
 } analyze_options;
 
-#define ANALYZE_DEFAULTS                                                                   \
-  {                                                                                        \
-    .settings = {.backend = "auto", .precision = "fp32"}, .i = 8, .j = 8, .form = "paper", \
-    .side = "left", .plots = "svg"                                                         \
+#define ANALYZE_DEFAULTS                                                                 \
+  {                                                                                      \
+    .settings = {.backend = "auto", .precision = "fp32"}, .i = 8, .j = 8, .plots = "svg" \
   }
 
 /* Lines of option tables. */
-#define ANALYZE_MODEL_OPTION(o)                               \
-  {CLI_GROUP, .help = "The model"},                           \
-  {                                                           \
-    CLI_TEXT, "model", &(o).settings.model, "DIR",            \
-        "Hugging Face folder of the encoder that was adapted" \
-  }
-#define ANALYZE_ADAPTER_OPTIONS(o)                                            \
-  {CLI_TEXT, "adapter", &(o).settings.adapter, "DIR",                         \
-   "low-rank adapter, this program's, PEFT's or the paper's own code's"},     \
-  {                                                                           \
-    CLI_WHOLE, "rank", &(o).settings.rank, "B",                               \
-        "use this rank of an adapter that DyLoRA trained [the adapter's own]" \
-  }
-#define ANALYZE_CHOICE_OPTIONS(o)                                                                \
-  {CLI_GROUP, .help = "What is compared"},                                                       \
-      {CLI_TEXT, "targets", &(o).targets, "A,B",                                                 \
-       "kinds of layers, by any ends of their paths in a block (query; attention.output.dense) " \
-       "[all that are adapted]"},                                                                \
-  {                                                                                              \
-    CLI_TEXT, "layers", &(o).layers, "N,N", "blocks, counted from 0 [all]"                       \
-  }
-#define ANALYZE_VECTOR_OPTIONS(o)                                                       \
-  {CLI_WHOLE, "i", &(o).i, "N", "leading singular vectors of the first of a pair [8]"}, \
-  {                                                                                     \
-    CLI_WHOLE, "j", &(o).j, "N", "and of the second [8]"                                \
-  }
-#define ANALYZE_SEED_OPTION(o)                                             \
-  {                                                                        \
-    CLI_WHOLE, "seed", &(o).seed, "N", "of the random matrices beside [0]" \
-  }
-#define ANALYZE_FORM_OPTION(o)                                                             \
-  {                                                                                        \
-    CLI_TEXT, "form", &(o).form, "paper|reference",                                        \
-        "of the conversion matrices: pseudo-inverses of W and its transpose, or inverses " \
-        "of square W as in the paper's code [paper]"                                       \
-  }
-#define ANALYZE_SIDE_OPTION(o, usual)                                                    \
-  {                                                                                      \
-    CLI_TEXT, "side", &(o).side, "left|right|both", "which singular vectors [" usual "]" \
-  }
-#define ANALYZE_OUTPUT_OPTIONS(o)                                                           \
-  {CLI_GROUP, .help = "Where it runs and what it writes"},                                  \
-      {CLI_TEXT, "output", &(o).output, "DIR",                                              \
-       "new folder for all numbers, as CSV and JSON, and for heat maps [the table alone]"}, \
-      {CLI_TEXT, "plots", &(o).plots, "LIST", "heat maps as svg, png, pdf, or none [svg]"}, \
-      {CLI_TEXT, "backend", &(o).settings.backend, "NAME",                                  \
-       "auto, cpu, or a plug-in with a device: opencl:0 [auto]"},                           \
-      {CLI_THREADS, "threads", &(o).settings.threads, "N", "of the CPU [every core]"},      \
-  {                                                                                         \
-    CLI_FLAG, "no-fallback", &(o).settings.no_fallback, NULL,                               \
-        "work that would fall back to the host is an error"                                 \
-  }
+#define ANALYZE_MODEL_OPTION(o)                                                       \
+  BASE_SECTION("The model"), BASE_OPTION(STRING, "model", &(o).settings.model, "DIR", \
+                                         "Hugging Face folder of the encoder that was adapted")
+#define ANALYZE_ADAPTER_OPTIONS(o)                                                   \
+  BASE_OPTION(STRING, "adapter", &(o).settings.adapter, "DIR",                       \
+              "low-rank adapter, this program's, PEFT's or the paper's own code's"), \
+      BASE_OPTION(INT, "rank", &(o).settings.rank, "B",                              \
+                  "use this rank of an adapter that DyLoRA trained [the adapter's own]")
+#define ANALYZE_CHOICE_OPTIONS(o)                                                   \
+  BASE_SECTION("What is compared"),                                                 \
+      BASE_OPTION(STRING, "targets", &(o).targets, "A,B",                           \
+                  "kinds of layers, by any ends of their paths in a block (query; " \
+                  "attention.output.dense) "                                        \
+                  "[all that are adapted]"),                                        \
+      BASE_OPTION(STRING, "layers", &(o).layers, "N,N", "blocks, counted from 0 [all]")
+#define ANALYZE_VECTOR_OPTIONS(o)                                                            \
+  BASE_OPTION(INT, "i", &(o).i, "N", "leading singular vectors of the first of a pair [8]"), \
+      BASE_OPTION(INT, "j", &(o).j, "N", "and of the second [8]")
+#define ANALYZE_SEED_OPTION(o) \
+  BASE_OPTION(INT, "seed", &(o).seed, "N", "of the random matrices beside [0]")
+#define ANALYZE_FORM_OPTION(o)                                                                   \
+  BASE_OPTION(CHOICE, "form", &(o).form, ADAPTER_ORIENTATION_WORDS,                              \
+              "of the conversion matrices: pseudo-inverses of W and its transpose, or inverses " \
+              "of square W as in the paper's code [paper]")
+#define ANALYZE_SIDE_OPTION(o, usual) \
+  BASE_OPTION(CHOICE, "side", &(o).side, "left|right|both", "which singular vectors [" usual "]")
+#define ANALYZE_OUTPUT_OPTIONS(o)                                                              \
+  BASE_SECTION("Where it runs and what it writes"),                                            \
+      BASE_OPTION(                                                                             \
+          STRING, "output", &(o).output, "DIR",                                                \
+          "new folder for all numbers, as CSV and JSON, and for heat maps [the table alone]"), \
+      BASE_OPTION(STRING, "plots", &(o).plots, "LIST",                                         \
+                  "heat maps as svg, png, pdf, or none [svg]"),                                \
+      BASE_OPTION(STRING, "backend", &(o).settings.backend, "NAME",                            \
+                  "auto, cpu, or a plug-in with a device: opencl:0 [auto]"),                   \
+      BASE_OPTION(INT, "threads", &(o).settings.threads, "N", "of the CPU [every core]",       \
+                  .high = CLI_THREADS_MOST),                                                   \
+      BASE_OPTION(FLAG, "no_fallback", &(o).settings.no_fallback, NULL,                        \
+                  "work that would fall back to the host is an error")
 
 /* Whether --side asks for a side. */
 bool analyze_wants_side(const analyze_options *o, analysis_side side);
-adapter_orientation analyze_form(const analyze_options *o);
+/* "paper" or "reference"; static. */
+const char *analyze_form_name(const analyze_options *o);
 
 /* ---- Running one ---- */
 
@@ -107,8 +96,8 @@ typedef struct {
 } analyze_kind;
 
 /* Reads and checks the options, opens what they name, computes, writes, prints. */
-CDL_MUST_USE cdl_status analyze_run(const analyze_kind *kind, const cli_grammar *grammar, int count,
-                                    char **arguments, analyze_options *o);
+CDL_MUST_USE cdl_status analyze_run(const analyze_kind *kind, const base_command_line *line,
+                                    int count, char **arguments, analyze_options *o);
 
 /* ---- Output ---- */
 

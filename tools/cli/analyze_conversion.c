@@ -25,7 +25,7 @@ static void print_table(const analyze_options *o, const void *result)
 {
   const analysis_conversion *c = result;
   printf("conversion matrices, form %s: similarity of pairs of layers, i = %lld, j = %lld\n\n",
-         o->form, (long long)o->i, (long long)o->j);
+         analyze_form_name(o), (long long)o->i, (long long)o->j);
   printf("%-24s %-6s %-7s %14s %10s   %14s %10s %9s\n", "target", "matrix", "vectors",
          "above diagonal", "all pairs", "random: above", "all pairs", "expected");
   for (size_t t = 0; t < c->count; t++)
@@ -75,9 +75,9 @@ static json_t *whole_json(const analysis_conversion *c, const analyze_options *o
   for (size_t t = 0; t < c->count; t++)
     base_json_append(&targets, target_json(&c->targets[t]));
   return json_pack("{ss ss ss ss sI sI sI so}", "analysis", "conversion", "model",
-                   o->settings.model, "adapter", o->settings.adapter, "form", o->form, "i",
-                   (json_int_t)o->i, "j", (json_int_t)o->j, "seed", (json_int_t)o->seed, "targets",
-                   targets);
+                   o->settings.model, "adapter", o->settings.adapter, "form", analyze_form_name(o),
+                   "i", (json_int_t)o->i, "j", (json_int_t)o->j, "seed", (json_int_t)o->seed,
+                   "targets", targets);
 }
 
 static void csv_figure(base_output *file, const analysis_conversion_target *t,
@@ -135,13 +135,14 @@ static cdl_status compute(const analyze_input *input, void *result)
 {
   const analyze_options *o = input->options;
   const analysis_conversion_settings settings = {
-      .form = analyze_form(o),
+      .form = (adapter_orientation)o->form,
       .i = o->i,
       .j = o->j,
       .sides = {analyze_wants_side(o, ANALYSIS_SIDE_LEFT),
                 analyze_wants_side(o, ANALYSIS_SIDE_RIGHT)},
       .seed = (uint64_t)o->seed,
-      .workers = o->settings.threads > 0 ? o->settings.threads : (int)base_process_processors()};
+      .workers =
+          o->settings.threads > 0 ? (int)o->settings.threads : (int)base_process_processors()};
   return analysis_conversion_compute(input->session->queue, &input->adapted, &settings, result);
 }
 
@@ -162,15 +163,14 @@ cdl_status analyze_conversion(int count, char **arguments)
   static const analyze_kind kind = {
       "conversion", false, sizeof(analysis_conversion), compute, write, print_table, release, NULL};
   analyze_options o = ANALYZE_DEFAULTS;
-  const cli_option options[] = {ANALYZE_MODEL_OPTION(o),        ANALYZE_ADAPTER_OPTIONS(o),
-                                ANALYZE_CHOICE_OPTIONS(o),      ANALYZE_FORM_OPTION(o),
-                                ANALYZE_SIDE_OPTION(o, "left"), ANALYZE_VECTOR_OPTIONS(o),
-                                ANALYZE_SEED_OPTION(o),         ANALYZE_OUTPUT_OPTIONS(o)};
-  const cli_grammar grammar = {
+  const base_option options[] = {ANALYZE_MODEL_OPTION(o),        ANALYZE_ADAPTER_OPTIONS(o),
+                                 ANALYZE_CHOICE_OPTIONS(o),      ANALYZE_FORM_OPTION(o),
+                                 ANALYZE_SIDE_OPTION(o, "left"), ANALYZE_VECTOR_OPTIONS(o),
+                                 ANALYZE_SEED_OPTION(o),         ANALYZE_OUTPUT_OPTIONS(o)};
+  const base_command_line line = {
       .usage = "condlora analyze conversion --model DIR --adapter DIR [--output DIR]",
       .summary = "Compares the conversion matrices of all pairs of layers: what turns each frozen "
                  "weight into the A, B and B A that were trained upon it (Figure 1).",
-      .options = options,
-      .option_count = sizeof options / sizeof options[0]};
-  return analyze_run(&kind, &grammar, count, arguments, &o);
+      .options = BASE_OPTIONS(options)};
+  return analyze_run(&kind, &line, count, arguments, &o);
 }

@@ -118,16 +118,15 @@ cdl_status analyze_correlation(int count, char **arguments)
                                     compute,       write, print_table,
                                     release,       NULL};
   analyze_options o = ANALYZE_DEFAULTS;
-  o.side = "both";
-  const cli_option options[] = {ANALYZE_MODEL_OPTION(o),   ANALYZE_ADAPTER_OPTIONS(o),
-                                ANALYZE_CHOICE_OPTIONS(o), ANALYZE_SIDE_OPTION(o, "both"),
-                                ANALYZE_VECTOR_OPTIONS(o), ANALYZE_SEED_OPTION(o),
-                                ANALYZE_OUTPUT_OPTIONS(o)};
-  const cli_grammar grammar = {
+  o.side = ANALYSIS_SIDE_COUNT;
+  const base_option options[] = {ANALYZE_MODEL_OPTION(o),   ANALYZE_ADAPTER_OPTIONS(o),
+                                 ANALYZE_CHOICE_OPTIONS(o), ANALYZE_SIDE_OPTION(o, "both"),
+                                 ANALYZE_VECTOR_OPTIONS(o), ANALYZE_SEED_OPTION(o),
+                                 ANALYZE_OUTPUT_OPTIONS(o)};
+  const base_command_line line = {
       .usage = "condlora analyze correlation --model DIR --adapter DIR [--output DIR]",
       .summary = "Compares each frozen weight W with its update B A (Section 2): leading singular "
                  "vectors of W with those of B A, beside W and random vectors.",
-      .options = options,
-      .option_count = sizeof options / sizeof options[0]};
-  return analyze_run(&kind, &grammar, count, arguments, &o);
+      .options = BASE_OPTIONS(options)};
+  return analyze_run(&kind, &line, count, arguments, &o);
 }

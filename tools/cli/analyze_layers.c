@@ -299,30 +299,30 @@ cdl_status analyze_layers(int count, char **arguments)
   static const analyze_kind kind = {
       "layers", true, sizeof(layers_result), compute, write, print_table, release, check};
   layers_options o = {.common = ANALYZE_DEFAULTS, .source = CLI_EXAMPLE_DEFAULTS, .examples = 1000};
-  const cli_option options[] = {
-      {CLI_GROUP, .help = "The models"},
-      {CLI_TEXT, "model", &o.common.settings.model, "DIR",
-       "Hugging Face folder of the encoder before fine-tuning"},
-      {CLI_TEXT, "model2", &o.tuned, "DIR", "the same encoder, fine-tuned whole"},
-      {CLI_GROUP, .help = "What is compared"},
-      {CLI_TEXT, "targets", &o.common.targets, "A,B",
-       "kinds of layers, by any ends of their paths in a block [query,value, or what the model "
-       "calls them]"},
-      {CLI_TEXT, "layers", &o.common.layers, "N,N", "blocks, counted from 0 [all]"},
+  const base_option options[] = {
+      BASE_SECTION("The models"),
+      BASE_OPTION(STRING, "model", &o.common.settings.model, "DIR",
+                  "Hugging Face folder of the encoder before fine-tuning"),
+      BASE_OPTION(STRING, "model2", &o.tuned, "DIR", "the same encoder, fine-tuned whole"),
+      BASE_SECTION("What is compared"),
+      BASE_OPTION(
+          STRING, "targets", &o.common.targets, "A,B",
+          "kinds of layers, by any ends of their paths in a block [query,value, or what the model "
+          "calls them]"),
+      BASE_OPTION(STRING, "layers", &o.common.layers, "N,N", "blocks, counted from 0 [all]"),
       ANALYZE_VECTOR_OPTIONS(o.common),
       CLI_EXAMPLE_OPTIONS(o.source),
-      {CLI_WHOLE, "examples", &o.examples, "N", "the first N of them at most [1000]"},
-      {CLI_WHOLE, "max-length", &o.common.settings.max_length, "N",
-       "longest example in tokens [512, or what the model can take]"},
+      BASE_OPTION(INT, "examples", &o.examples, "N", "the first N of them at most [1000]"),
+      BASE_OPTION(INT, "max_length", &o.common.settings.max_length, "N",
+                  "longest example in tokens [512, or what the model can take]"),
       ANALYZE_OUTPUT_OPTIONS(o.common)};
-  const cli_grammar grammar = {
+  const base_command_line line = {
       .usage = "condlora analyze layers --model DIR --model2 DIR [--task NAME --data DIR] "
                "[--output DIR]",
       .summary = "Compares all pairs of layers of a model that was fine-tuned whole: linear CKA of "
                  "weights, of their updates and of the conversion matrices that make the updates "
                  "of the weights, and the similarity of the latter. With examples also linear CKA "
                  "of what the blocks make of them, before and after.",
-      .options = options,
-      .option_count = sizeof options / sizeof options[0]};
-  return analyze_run(&kind, &grammar, count, arguments, &o.common);
+      .options = BASE_OPTIONS(options)};
+  return analyze_run(&kind, &line, count, arguments, &o.common);
 }

@@ -26,7 +26,7 @@ static void print_figure(const analysis_sharing_target *t, analysis_conversion_k
 static void print_table(const analyze_options *o, const void *result)
 {
   const analysis_sharing *s = result;
-  printf("conversion matrices, form %s\n", o->form);
+  printf("conversion matrices, form %s\n", analyze_form_name(o));
   for (size_t t = 0; t < s->count; t++) {
     printf("\n%s\n", s->targets[t].target->name);
     for (analysis_conversion_kind k = 0; k < ANALYSIS_CONVERSION_COUNT; k++)
@@ -72,7 +72,8 @@ static json_t *whole_json(const analysis_sharing *s, const analyze_options *o)
   for (size_t t = 0; t < s->count; t++)
     base_json_append(&targets, target_json(&s->targets[t]));
   return json_pack("{ss ss ss ss so}", "analysis", "matrices", "model", o->settings.model,
-                   "adapter", o->settings.adapter, "form", o->form, "targets", targets);
+                   "adapter", o->settings.adapter, "form", analyze_form_name(o), "targets",
+                   targets);
 }
 
 static cdl_status write_csv(const analysis_sharing *s, const analyze_output *out)
@@ -115,7 +116,7 @@ static cdl_status write_maps(const analysis_sharing *s, const analyze_output *ou
 static cdl_status compute(const analyze_input *input, void *result)
 {
   return analysis_sharing_compute(input->session->queue, &input->adapted,
-                                  analyze_form(input->options), result);
+                                  (adapter_orientation)input->options->form, result);
 }
 
 static cdl_status write(const analyze_options *o, const analyze_output *out, const void *result)
@@ -135,14 +136,13 @@ cdl_status analyze_matrices(int count, char **arguments)
   static const analyze_kind kind = {
       "matrices", false, sizeof(analysis_sharing), compute, write, print_table, release, NULL};
   analyze_options o = ANALYZE_DEFAULTS;
-  const cli_option options[] = {ANALYZE_MODEL_OPTION(o), ANALYZE_ADAPTER_OPTIONS(o),
-                                ANALYZE_CHOICE_OPTIONS(o), ANALYZE_FORM_OPTION(o),
-                                ANALYZE_OUTPUT_OPTIONS(o)};
-  const cli_grammar grammar = {
+  const base_option options[] = {ANALYZE_MODEL_OPTION(o), ANALYZE_ADAPTER_OPTIONS(o),
+                                 ANALYZE_CHOICE_OPTIONS(o), ANALYZE_FORM_OPTION(o),
+                                 ANALYZE_OUTPUT_OPTIONS(o)};
+  const base_command_line line = {
       .usage = "condlora analyze matrices --model DIR --adapter DIR [--output DIR]",
       .summary = "Describes the conversion matrices themselves: their singular values, their "
                  "effective rank, and how much of them one matrix shared by all layers explains.",
-      .options = options,
-      .option_count = sizeof options / sizeof options[0]};
-  return analyze_run(&kind, &grammar, count, arguments, &o);
+      .options = BASE_OPTIONS(options)};
+  return analyze_run(&kind, &line, count, arguments, &o);
 }

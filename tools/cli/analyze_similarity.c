@@ -150,20 +150,19 @@ cdl_status analyze_similarity(int count, char **arguments)
                                     compute,      write, print_table,
                                     release,      check};
   similarity_options o = {.common = ANALYZE_DEFAULTS};
-  const cli_option options[] = {
+  const base_option options[] = {
       ANALYZE_MODEL_OPTION(o.common),
       ANALYZE_ADAPTER_OPTIONS(o.common),
-      {CLI_TEXT, "adapter2", &o.second, "DIR", "the other adapter, for the same base"},
+      BASE_OPTION(STRING, "adapter2", &o.second, "DIR", "the other adapter, for the same base"),
       ANALYZE_CHOICE_OPTIONS(o.common),
       ANALYZE_VECTOR_OPTIONS(o.common),
       ANALYZE_SEED_OPTION(o.common),
       ANALYZE_OUTPUT_OPTIONS(o.common)};
-  const cli_grammar grammar = {
+  const base_command_line line = {
       .usage = "condlora analyze similarity --model DIR --adapter DIR --adapter2 DIR "
                "[--output DIR]",
       .summary = "Compares two adapters layer by layer (Table 3): A by its right singular vectors, "
                  "B and B A by their left ones, beside the first adapter and random vectors.",
-      .options = options,
-      .option_count = sizeof options / sizeof options[0]};
-  return analyze_run(&kind, &grammar, count, arguments, &o.common);
+      .options = BASE_OPTIONS(options)};
+  return analyze_run(&kind, &line, count, arguments, &o.common);
 }

@@ -116,17 +116,16 @@ static void on_folder(void *user, const char *folder, const char *reason)
 cdl_status cli_backends(int count, char **arguments)
 {
   listing l = {0};
-  const cli_option options[] = {
-      {CLI_FLAG, "why", &l.why, NULL,
-       "also those that are absent, each with its reason, and where was looked"},
-      {CLI_FLAG, "json", &l.as_json, NULL, "as JSON"}};
-  const cli_grammar grammar = {
+  const base_option options[] = {
+      BASE_OPTION(FLAG, "why", &l.why, NULL,
+                  "also those that are absent, each with its reason, and where was looked"),
+      BASE_OPTION(FLAG, "json", &l.as_json, NULL, "as JSON")};
+  const base_command_line line = {
       .usage = "condlora backends [--why] [--json]",
       .summary = "Says what this machine can compute on: enough for a bug report.",
-      .options = options,
-      .option_count = sizeof options / sizeof options[0]};
+      .options = BASE_OPTIONS(options)};
   bool helped;
-  CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
+  CDL_TRY(cli_options_read(&line, count, arguments, &helped));
   if (helped)
     return CDL_STATUS_OK;
   const machine m = describe_machine();

@@ -1,12 +1,25 @@
 #include "tools/cli/command.h"
 
-cdl_status cli_run(const cli_grammar *grammar, int count, char **arguments,
+#include "base/json.h"
+#include "tools/cli/sink.h"
+
+cdl_status cli_commands_describe(const cli_subcommand *commands, size_t count)
+{
+  json_t *rows = json_array(), *object = json_object();
+  for (size_t i = 0; i < count; i++)
+    base_json_append(&rows,
+                     json_pack("{ss ss}", "name", commands[i].name, "help", commands[i].help));
+  base_json_set(&object, "commands", rows);
+  return cli_stdout_json(object);
+}
+
+cdl_status cli_run(const base_command_line *line, int count, char **arguments,
                    cdl_status (*run)(const void *command, cli_notices *notices),
                    const void *command)
 {
   bool helped;
   cli_notices notices;
-  CDL_TRY(cli_options_read(grammar, count, arguments, &helped));
+  CDL_TRY(cli_options_read(line, count, arguments, &helped));
   if (helped)
     return CDL_STATUS_OK;
   cli_notices_begin(&notices);

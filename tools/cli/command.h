@@ -18,9 +18,19 @@ cdl_status cli_search(int count, char **arguments);
 cdl_status cli_analyze(int count, char **arguments);
 cdl_status cli_backends(int count, char **arguments);
 
+/* A command, or a word after one that is a command of its own. */
+typedef struct {
+  const char *name;
+  cdl_status (*run)(int count, char **arguments);
+  const char *help;
+} cli_subcommand;
+
+/* What --describe-options says where a command is still to come: {"commands": [{"name", "help"}]}. */
+CDL_MUST_USE cdl_status cli_commands_describe(const cli_subcommand *commands, size_t count);
+
 /* What most of them end in: reads the arguments into what the grammar's options point to, and unless
  * they ask for help calls `run` with `command`, the library's log taken meanwhile. */
-CDL_MUST_USE cdl_status cli_run(const cli_grammar *grammar, int count, char **arguments,
+CDL_MUST_USE cdl_status cli_run(const base_command_line *line, int count, char **arguments,
                                 cdl_status (*run)(const void *command, cli_notices *notices),
                                 const void *command);
 

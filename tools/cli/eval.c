@@ -75,15 +75,14 @@ cdl_status cli_eval(int count, char **arguments)
 {
   measurement m = {.model = {.backend = "auto", .precision = "fp32"},
                    .source = CLI_EXAMPLE_DEFAULTS};
-  const cli_option options[] = {CLI_MODEL_OPTIONS(m.model), CLI_EXAMPLE_OPTIONS(m.source),
-                                CLI_LABEL_OPTIONS(m.source)};
-  const cli_grammar grammar = {
+  const base_option options[] = {CLI_MODEL_OPTIONS(m.model), CLI_EXAMPLE_OPTIONS(m.source),
+                                 CLI_LABEL_OPTIONS(m.source)};
+  const base_command_line line = {
       .usage = "condlora eval --model DIR [--adapter DIR] --task NAME --data DIR [--split NAME]\n"
                "condlora eval --model DIR [--adapter DIR] --input FILE --text-columns A[,B] "
                "--label-column Y",
       .summary =
           "Measures an adapter, or a model that was fine-tuned whole, and prints metrics as JSON.",
-      .options = options,
-      .option_count = sizeof options / sizeof options[0]};
-  return cli_run(&grammar, count, arguments, run, &m);
+      .options = BASE_OPTIONS(options)};
+  return cli_run(&line, count, arguments, run, &m);
 }

@@ -17,30 +17,28 @@ typedef struct {
 
 /* Lines of an option table; the commands differ in whether labels are read. */
 #define CLI_EXAMPLE_OPTIONS(source)                                                               \
-  {CLI_GROUP, .help = "Which examples"},                                                          \
-      {CLI_TEXT, "task", &(source).task, "NAME",                                                  \
-       "a GLUE task: CoLA, SST-2, MRPC, QQP, STS-B, MNLI, QNLI, RTE, WNLI"},                      \
-      {CLI_TEXT, "data", &(source).data, "DIR",                                                   \
-       "folder that holds one folder a GLUE task (DIR/RTE/dev.tsv)"},                             \
-      {CLI_TEXT, "split", &(source).split, "NAME",                                                \
-       "train, valid (the part of train held out), dev, test; for MNLI dev_matched and the like " \
-       "too [dev]"},                                                                              \
-      {CLI_REAL, "dev-fraction", &(source).dev_fraction, "P",                                     \
-       "part of train that valid is [what the adapter's training held out, or 0.1]"},             \
-      {CLI_TEXT, "input", &(source).input, "FILE",                                                \
-       "your own examples instead: TSV, CSV or JSONL by the name's end; .txt: a text a line (or " \
-       "two with a tab between); -: standard input, lines or JSONL"},                             \
-  {                                                                                               \
-    CLI_TEXT, "text-columns", &(source).text_columns, "A[,B]",                                    \
-        "columns with the text, or the pair of texts [those of training]"                         \
-  }
-#define CLI_LABEL_OPTIONS(source)                         \
-  {CLI_TEXT, "label-column", &(source).label_column, "Y", \
-   "column with the label [that of training]"},           \
-  {                                                       \
-    CLI_TEXT, "skip-label", &(source).skip_label, "L",    \
-        "leave out the rows that have this label, -1 say" \
-  }
+  BASE_SECTION("Which examples"),                                                                 \
+      BASE_OPTION(STRING, "task", &(source).task, "NAME",                                         \
+                  "a GLUE task: CoLA, SST-2, MRPC, QQP, STS-B, MNLI, QNLI, RTE, WNLI"),           \
+      BASE_OPTION(STRING, "data", &(source).data, "DIR",                                          \
+                  "folder that holds one folder a GLUE task (DIR/RTE/dev.tsv)"),                  \
+      BASE_OPTION(STRING, "split", &(source).split, "NAME",                                       \
+                  "train, valid (the part of train held out), dev, test; for MNLI dev_matched "   \
+                  "and the like "                                                                 \
+                  "too [dev]"),                                                                   \
+      BASE_OPTION(FLOAT, "dev_fraction", &(source).dev_fraction, "P",                             \
+                  "part of train that valid is [what the adapter's training held out, or 0.1]"),  \
+      BASE_OPTION(STRING, "input", &(source).input, "FILE",                                       \
+                  "your own examples instead: TSV, CSV or JSONL by the name's end; .txt: a text " \
+                  "a line (or "                                                                   \
+                  "two with a tab between); -: standard input, lines or JSONL"),                  \
+      BASE_OPTION(STRING, "text_columns", &(source).text_columns, "A[,B]",                        \
+                  "columns with the text, or the pair of texts [those of training]")
+#define CLI_LABEL_OPTIONS(source)                                  \
+  BASE_OPTION(STRING, "label_column", &(source).label_column, "Y", \
+              "column with the label [that of training]"),         \
+      BASE_OPTION(STRING, "skip_label", &(source).skip_label, "L", \
+                  "leave out the rows that have this label, -1 say")
 
 /* What --split and --dev-fraction are without a word. */
 #define CLI_EXAMPLE_DEFAULTS \
@@ -83,27 +81,28 @@ CDL_MUST_USE cdl_status cli_examples_read(const cli_example_source *source, cli_
 void cli_examples_close(cli_examples *examples);
 
 /* Options that open a model for inference. */
-#define CLI_MODEL_OPTIONS(settings)                                                               \
-  {CLI_GROUP, .help = "The model"},                                                               \
-      {CLI_TEXT, "model", &(settings).model, "DIR", "Hugging Face folder of the encoder"},        \
-      {CLI_TEXT, "adapter", &(settings).adapter, "DIR",                                           \
-       "adapter to apply, this program's (or the folder of its run) or PEFT's; none for a model " \
-       "that was fine-tuned whole"},                                                              \
-      {CLI_WHOLE, "rank", &(settings).rank, "B",                                                  \
-       "use this rank of an adapter that DyLoRA trained [the adapter's own]"},                    \
-      {CLI_WHOLE, "max-length", &(settings).max_length, "N",                                      \
-       "longest example in tokens [512, or what the model can take]"},                            \
-      {CLI_GROUP, .help = "Where it runs"},                                                       \
-      {CLI_TEXT, "backend", &(settings).backend, "NAME",                                          \
-       "auto, cpu, or a plug-in with a device: opencl:0 [auto]"},                                 \
-      {CLI_TEXT, "precision", &(settings).precision, "P",                                         \
-       "of products: fp32, tf32 or bf16 where the backend has it [fp32]"},                        \
-      {CLI_THREADS, "threads", &(settings).threads, "N",                                          \
-       "of the CPU [every core]; the result does not depend on it"},                              \
-  {                                                                                               \
-    CLI_FLAG, "no-fallback", &(settings).no_fallback, NULL,                                       \
-        "work that would fall back to the host is an error"                                       \
-  }
+#define CLI_MODEL_OPTIONS(settings)                                                              \
+  BASE_SECTION("The model"),                                                                     \
+      BASE_OPTION(STRING, "model", &(settings).model, "DIR",                                     \
+                  "Hugging Face folder of the encoder"),                                         \
+      BASE_OPTION(STRING, "adapter", &(settings).adapter, "DIR",                                 \
+                  "adapter to apply, this program's (or the folder of its run) or PEFT's; none " \
+                  "for a model "                                                                 \
+                  "that was fine-tuned whole"),                                                  \
+      BASE_OPTION(INT, "rank", &(settings).rank, "B",                                            \
+                  "use this rank of an adapter that DyLoRA trained [the adapter's own]"),        \
+      BASE_OPTION(INT, "max_length", &(settings).max_length, "N",                                \
+                  "longest example in tokens [512, or what the model can take]"),                \
+      BASE_SECTION("Where it runs"),                                                             \
+      BASE_OPTION(STRING, "backend", &(settings).backend, "NAME",                                \
+                  "auto, cpu, or a plug-in with a device: opencl:0 [auto]"),                     \
+      BASE_OPTION(STRING, "precision", &(settings).precision, "P",                               \
+                  "of products: fp32, tf32 or bf16 where the backend has it [fp32]"),            \
+      BASE_OPTION(INT, "threads", &(settings).threads, "N",                                      \
+                  "of the CPU [every core]; the result does not depend on it",                   \
+                  .high = CLI_THREADS_MOST),                                                     \
+      BASE_OPTION(FLAG, "no_fallback", &(settings).no_fallback, NULL,                            \
+                  "work that would fall back to the host is an error")
 
 /* Checks both sets of options and opens the model. */
 CDL_MUST_USE cdl_status cli_open_model(const train_inference_settings *settings,

@@ -14,21 +14,21 @@
 
 /* ---- What was asked for ---- */
 
+typedef enum { FORMAT_PEFT, FORMAT_ONNX } request_format;
+
 typedef struct {
   train_inference_settings settings;
-  const char *output, *format;
+  const char *output;
+  int format; /* request_format */
 } request;
 
 static bool is_onnx(const request *r)
 {
-  return strcmp(r->format, "onnx") == 0;
+  return r->format == FORMAT_ONNX;
 }
 
 static cdl_status check(const request *r)
 {
-  if (strcmp(r->format, "peft") != 0 && !is_onnx(r))
-    return cdl_fail(CDL_STATUS_USAGE, "--format %s: peft and onnx are what export writes",
-                    r->format);
   if (r->settings.model == NULL)
     return cdl_fail(CDL_STATUS_USAGE, "export wants --model: the encoder that the adapter is for");
   if (r->settings.adapter == NULL && !is_onnx(r))
@@ -128,18 +128,17 @@ static cdl_status run(const void *command, cli_notices *notices)
 
 cdl_status cli_export(int count, char **arguments)
 {
-  request r = {.settings = {.backend = "auto", .precision = "fp32"}, .format = "peft"};
-  const cli_option options[] = {CLI_MODEL_OPTIONS(r.settings),
-                                {CLI_GROUP, .help = "What it writes"},
-                                {CLI_TEXT, "output", &r.output, "DIR", "the new folder"},
-                                {CLI_TEXT, "format", &r.format, "peft|onnx",
-                                 "LoRA as PEFT has it, or the merged model as ONNX [peft]"}};
-  const cli_grammar grammar = {
+  request r = {.settings = {.backend = "auto", .precision = "fp32"}};
+  const base_option options[] = {
+      CLI_MODEL_OPTIONS(r.settings), BASE_SECTION("What it writes"),
+      BASE_OPTION(STRING, "output", &r.output, "DIR", "the new folder"),
+      BASE_OPTION(CHOICE, "format", &r.format, "peft|onnx",
+                  "LoRA as PEFT has it, or the merged model as ONNX [peft]")};
+  const base_command_line line = {
       .usage = "condlora export --model DIR --adapter DIR --output DIR\n"
                "       condlora export --model DIR [--adapter DIR] --output DIR --format onnx",
       .summary = "Writes an adapter for other programs: as plain LoRA, which PEFT reads, with the "
                  "A and B of each layer written out; or merged into its model, as ONNX.",
-      .options = options,
-      .option_count = sizeof options / sizeof options[0]};
-  return cli_run(&grammar, count, arguments, run, &r);
+      .options = BASE_OPTIONS(options)};
+  return cli_run(&line, count, arguments, run, &r);
 }

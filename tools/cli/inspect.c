@@ -208,13 +208,13 @@ static void print_values(const char *label, const adapter_module_values *values)
   putchar('\n');
 }
 
-static void print_option(const adapter_option *o, double value)
+static void print_option(const base_option *o, double value)
 {
   printf("%-12s%s", o->name, strlen(o->name) < 12 ? "" : " ");
-  if (o->kind == ADAPTER_OPTION_CHOICE) {
-    const adapter_word word = adapter_choice_text(o, (int)value);
+  if (o->kind == BASE_OPTION_CHOICE) {
+    const base_word word = base_word_at(o->placeholder, (int)value);
     printf("%.*s\n", (int)word.bytes, word.text);
-  } else if (o->kind == ADAPTER_OPTION_FLAG)
+  } else if (o->kind == BASE_OPTION_FLAG)
     puts(value != 0 ? "true" : "false");
   else
     printf("%g\n", value);
@@ -238,9 +238,9 @@ static void print_low_rank(const adapter_config *c)
   if (c->bias != ADAPTER_BIAS_NONE)
     printf("%-12s%s\n", "biases", biases[c->bias]);
   size_t count;
-  const adapter_option *options = adapter_options(adapter_method_of(c->peft_type), &count);
+  const base_option *options = adapter_options(adapter_method_of(c->peft_type), &count);
   for (size_t i = 0; i < count; i++)
-    if (c->options[i] != options[i].fallback)
+    if (c->options[i] != options[i].default_value)
       print_option(&options[i], c->options[i]);
 }
 
@@ -352,16 +352,16 @@ static json_t *options_json(const adapter_config *c)
 {
   json_t *object = json_object();
   size_t count;
-  const adapter_option *options = adapter_options(adapter_method_of(c->peft_type), &count);
+  const base_option *options = adapter_options(adapter_method_of(c->peft_type), &count);
   for (size_t i = 0; i < count; i++)
-    base_json_set(&object, options[i].name, adapter_option_json(&options[i], c->options[i]));
+    base_json_set(&object, options[i].name,
+                  base_option_to_json(&options[i], base_option_number(c->options[i])));
   return object;
 }
 
 static json_t *adapter_json(const adapter_config *c, const tensor_table *t,
                             const cdl_safetensors *file, json_t *modules)
 {
-  static const char *const biases[] = {"none", "all", "lora_only"};
   json_t *layers = json_array();
   for (size_t i = 0; i < c->layer_count; i++)
     base_json_append(&layers, json_integer(c->layers[i]));
@@ -375,7 +375,8 @@ static json_t *adapter_json(const adapter_config *c, const tensor_table *t,
   json_t *ranks_kept = json_object_get(c->extra, "rank_pattern");
   if (ranks_kept != NULL)
     base_json_set(&o, "ranks_kept", json_incref(ranks_kept));
-  base_json_set_text(&o, "bias", biases[c->bias]);
+  const base_word bias = base_word_at(ADAPTER_BIAS_WORDS, c->bias);
+  base_json_set(&o, "bias", json_stringn(bias.text, bias.bytes));
   base_json_set_text(&o, "orientation", c->orientation);
   base_json_set_text(&o, "target_pattern", c->target_pattern);
   base_json_set(&o, "targets", names_json(&c->targets));
@@ -535,16 +536,17 @@ cdl_status cli_inspect(int count, char **arguments)
 {
   const char *folder = NULL;
   bool as_json = false;
-  const cli_option options[] = {
-      {CLI_FLAG, "json", &as_json, NULL, "as JSON, every tensor by itself"}};
-  const cli_grammar grammar = {.usage = "condlora inspect DIR [--json]",
-                               .summary = "Lists modules, shapes and parameters of a model or an "
-                                          "adapter, and which layers an adapter can name.",
-                               .options = options,
-                               .option_count = sizeof options / sizeof options[0],
-                               .operand = &folder};
+  const base_option options[] = {
+      BASE_OPTION(FLAG, "json", &as_json, NULL, "as JSON, every tensor by itself")};
+  const base_command_line line = {.usage = "condlora inspect DIR [--json]",
+                                  .summary =
+                                      "Lists modules, shapes and parameters of a model or an "
+                                      "adapter, and which layers an adapter can name.",
+                                  .options = BASE_OPTIONS(options),
+                                  .operands = &folder,
+                                  .operands_most = 1};
   bool helped;
-  CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
+  CDL_TRY(cli_options_read(&line, count, arguments, &helped));
   if (helped)
     return CDL_STATUS_OK;
   if (folder == NULL)

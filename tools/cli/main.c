@@ -15,11 +15,7 @@
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-static const struct {
-  const char *name;
-  cdl_status (*run)(int count, char **arguments);
-  const char *help;
-} commands[] = {
+static const cli_subcommand commands[] = {
     {"train", cli_train, "fine-tune an encoder with an adapter"},
     {"eval", cli_eval, "measure an adapter or a fine-tuned model: metrics as JSON"},
     {"predict", cli_predict, "label texts: a line of JSON each, or a GLUE submission"},
@@ -82,6 +78,8 @@ static cdl_status run(int count, char **arguments)
     printf("condlora %s\n", cdl_version());
   else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
     print_usage(stdout);
+  else if (strcmp(name, "--describe-options") == 0)
+    return cli_commands_describe(commands, COMMAND_COUNT);
   else
     return unknown_command(name);
   return CDL_STATUS_OK;

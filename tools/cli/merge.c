@@ -99,14 +99,12 @@ static cdl_status run(const void *command, cli_notices *notices)
 cdl_status cli_merge(int count, char **arguments)
 {
   merging m = {.settings = {.backend = "auto", .precision = "fp32"}};
-  const cli_option options[] = {CLI_MODEL_OPTIONS(m.settings),
-                                {CLI_GROUP, .help = "What it writes"},
-                                {CLI_TEXT, "output", &m.output, "DIR", "the new folder"}};
-  const cli_grammar grammar = {
+  const base_option options[] = {CLI_MODEL_OPTIONS(m.settings), BASE_SECTION("What it writes"),
+                                 BASE_OPTION(STRING, "output", &m.output, "DIR", "the new folder")};
+  const base_command_line line = {
       .usage = "condlora merge --model DIR --adapter DIR --output DIR",
       .summary = "Adds an adapter to the weights it is for, and writes a whole model, which "
                  "Transformers reads. The base stays as it is.",
-      .options = options,
-      .option_count = sizeof options / sizeof options[0]};
-  return cli_run(&grammar, count, arguments, run, &m);
+      .options = BASE_OPTIONS(options)};
+  return cli_run(&line, count, arguments, run, &m);
 }

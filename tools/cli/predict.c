@@ -17,10 +17,13 @@
  * but for the last, few enough for the first answers to come soon. */
 enum { WINDOW = 512 };
 
+typedef enum { FORMAT_JSONL, FORMAT_GLUE } prediction_format;
+
 typedef struct {
   train_inference_settings model;
   cli_example_source source;
-  const char *output, *format;
+  const char *output;
+  int format; /* prediction_format */
 } prediction;
 
 /* ---- JSON lines ---- */
@@ -177,7 +180,7 @@ static cdl_status write_submissions(const prediction *p, const train_session *se
 static cdl_status check(const prediction *p)
 {
   CDL_TRY(cli_sink_check(p->output, p->source.input));
-  if (strcmp(p->format, "glue") != 0)
+  if (p->format != FORMAT_GLUE)
     return CDL_STATUS_OK;
   if (p->source.task == NULL)
     return cdl_fail(CDL_STATUS_USAGE,
@@ -238,34 +241,32 @@ static cdl_status run(const void *command, cli_notices *notices)
 {
   const prediction *p = command;
   CDL_TRY(check(p));
-  return strcmp(p->format, "glue") == 0 ? predict_submission(p, notices)
-                                        : predict_lines(p, notices);
+  return p->format == FORMAT_GLUE ? predict_submission(p, notices) : predict_lines(p, notices);
 }
 
 cdl_status cli_predict(int count, char **arguments)
 {
   prediction p = {.model = {.backend = "auto", .precision = "fp32"},
-                  .source = CLI_EXAMPLE_DEFAULTS,
-                  .format = "jsonl"};
-  const cli_option options[] = {
+                  .source = CLI_EXAMPLE_DEFAULTS};
+  const base_option options[] = {
       CLI_MODEL_OPTIONS(p.model),
       CLI_EXAMPLE_OPTIONS(p.source),
-      {CLI_TEXT, "label-column", &p.source.label_column, "Y",
-       "column with the label: not needed, checked where it is"},
-      {CLI_GROUP, .help = "What it writes"},
-      {CLI_TEXT, "output", &p.output, "FILE", "where to [standard output]"},
-      {CLI_TEXT, "format", &p.format, "jsonl|glue",
-       "jsonl, or a submission for GLUE's site [jsonl]"}};
-  const cli_grammar grammar = {.usage = "condlora predict --model DIR [--adapter DIR] --task NAME "
-                                        "--data DIR [--split NAME] [--output FILE]\n"
-                                        "condlora predict --model DIR [--adapter DIR] --input FILE "
-                                        "[--text-columns A[,B]] [--output FILE]",
-                               .summary = "Applies an adapter, or a model that was fine-tuned "
-                                          "whole: a line of JSON for each example, with index, "
-                                          "logits, probabilities and prediction.",
-                               .notes = "echo 'a small domesticated mammal' | condlora predict "
-                                        "--model DIR --adapter DIR --input -",
-                               .options = options,
-                               .option_count = sizeof options / sizeof options[0]};
-  return cli_run(&grammar, count, arguments, run, &p);
+      BASE_OPTION(STRING, "label_column", &p.source.label_column, "Y",
+                  "column with the label: not needed, checked where it is"),
+      BASE_SECTION("What it writes"),
+      BASE_OPTION(STRING, "output", &p.output, "FILE", "where to [standard output]"),
+      BASE_OPTION(CHOICE, "format", &p.format, "jsonl|glue",
+                  "jsonl, or a submission for GLUE's site [jsonl]")};
+  const base_command_line line = {.usage =
+                                      "condlora predict --model DIR [--adapter DIR] --task NAME "
+                                      "--data DIR [--split NAME] [--output FILE]\n"
+                                      "condlora predict --model DIR [--adapter DIR] --input FILE "
+                                      "[--text-columns A[,B]] [--output FILE]",
+                                  .summary = "Applies an adapter, or a model that was fine-tuned "
+                                             "whole: a line of JSON for each example, with index, "
+                                             "logits, probabilities and prediction.",
+                                  .notes = "echo 'a small domesticated mammal' | condlora predict "
+                                           "--model DIR --adapter DIR --input -",
+                                  .options = BASE_OPTIONS(options)};
+  return cli_run(&line, count, arguments, run, &p);
 }

@@ -45,21 +45,23 @@ static double option_value(const train_settings *s, const char *name)
 static described describe_method(const train_settings *s)
 {
   described d;
-  const bool conditioned = adapter_is_oriented(s->method);
+  const char *method = train_method_name(s);
+  const base_word orientation = base_word_at(ADAPTER_ORIENTATION_WORDS, s->orientation);
+  const bool conditioned = adapter_is_oriented(method);
   size_t count;
-  const adapter_option *options = adapter_options(s->method, &count);
+  const base_option *options = adapter_options(method, &count);
   if (count > 0 && strcmp(options[0].name, "init_r") == 0)
-    snprintf(d.text, sizeof d.text, "%s, ranks %g to %g, alpha %g", s->method,
+    snprintf(d.text, sizeof d.text, "%s, ranks %g to %g, alpha %g", method,
              option_value(s, "init_r"), option_value(s, "target_r"), s->alpha);
-  else if (adapter_has(s->method, ADAPTER_HAS_ALPHA))
-    snprintf(d.text, sizeof d.text, "%s%s%s%s, rank %" PRId64 ", alpha %g", s->method,
-             conditioned ? " (" : "", conditioned ? s->orientation : "", conditioned ? ")" : "",
-             s->rank, s->alpha);
-  else if (adapter_has(s->method, ADAPTER_HAS_RANK))
-    snprintf(d.text, sizeof d.text, "%s, rank %" PRId64, s->method, s->rank);
+  else if (adapter_has(method, ADAPTER_HAS_ALPHA))
+    snprintf(d.text, sizeof d.text, "%s%s%.*s%s, rank %" PRId64 ", alpha %g", method,
+             conditioned ? " (" : "", conditioned ? (int)orientation.bytes : 0, orientation.text,
+             conditioned ? ")" : "", s->rank, s->alpha);
+  else if (adapter_has(method, ADAPTER_HAS_RANK))
+    snprintf(d.text, sizeof d.text, "%s, rank %" PRId64, method, s->rank);
   else
     snprintf(d.text, sizeof d.text, "%s",
-             strcmp(s->method, "none") == 0 ? "none (the head alone)" : s->method);
+             strcmp(method, "none") == 0 ? "none (the head alone)" : method);
   return d;
 }
 
@@ -256,7 +258,7 @@ static void metric_rows(FILE *to, const train_session *session, const train_summ
 void cli_report_summary(FILE *to, const train_session *session, const train_settings *settings,
                         const train_summary *s)
 {
-  const bool best = strcmp(settings->keep, "best") == 0 && (s->has_valid || s->has_dev);
+  const bool best = settings->keep == TRAIN_KEEP_BEST && (s->has_valid || s->has_dev);
   row(to, "method", "%s", describe_method(settings).text);
   trained_row(to, s->adapter_numbers, s->head_numbers);
   row(to, "examples/s", "%.*f", s->examples_per_s < 10 ? 2 : 1, s->examples_per_s);
@@ -264,5 +266,6 @@ void cli_report_summary(FILE *to, const train_session *session, const train_sett
   metric_rows(to, session, s);
   row(to, best ? "best epoch" : "last epoch", "%.4g (step %" PRId64 " of %" PRId64 ")",
       s->best_epoch, s->best_step, s->steps);
-  row(to, strcmp(settings->method, "full") == 0 ? "model" : "adapter", "%s", s->adapter_path);
+  row(to, adapter_is_whole_model(train_method_name(settings)) ? "model" : "adapter", "%s",
+      s->adapter_path);
 }

@@ -152,7 +152,7 @@ static cdl_status write_report(const cli_reproduction *r)
                           .recipes = recipes,
                           .model = r->model,
                           .backend = r->backend,
-                          .threads = r->threads,
+                          .threads = (int)r->threads,
                           .no_fallback = r->no_fallback};
   cdl_status status = recipes != NULL ? read_recipes(r, recipes)
                                       : cdl_fail(CDL_STATUS_MEMORY, "out of memory: recipes");
@@ -171,7 +171,7 @@ static cdl_status write_report(const cli_reproduction *r)
 
 typedef struct {
   const char *tasks, *methods, *seeds, *epochs, *lr;
-  cli_texts settings;
+  base_strings settings;
 } given_texts;
 
 static cdl_status read_lists(cli_reproduction *r, const given_texts *given)
@@ -239,45 +239,54 @@ static cdl_status run(cli_reproduction *r, const given_texts *given)
   return status;
 }
 
+static const base_operand tables[] = {
+    {"table1", NULL}, {"table2", NULL}, {"table3", NULL}, {"table4", NULL}, {"figure1", NULL}};
+
 cdl_status cli_reproduce(int count, char **arguments)
 {
   cli_reproduction r = {.backend = "auto"};
   given_texts given = {0};
-  const cli_option options[] = {
-      {CLI_GROUP, .help = "On what"},
-      {CLI_TEXT, "model", &r.model, "DIR", "Hugging Face folder of the encoder"},
-      {CLI_TEXT, "data", &r.data, "DIR", "folder that holds one folder a GLUE task"},
-      {CLI_TEXT, "output", &r.output, "DIR", "runs and report; an earlier call's runs are used"},
-      {CLI_GROUP, .help = "Which runs"},
-      {CLI_TEXT, "tasks", &given.tasks, "A,B", "GLUE tasks [those of the table]"},
-      {CLI_TEXT, "methods", &given.methods, "A,B",
-       "lora, condlora-reference, condlora, condlora-type1, condlora-type2, adalora, condadalora "
-       "[those of the table]"},
-      {CLI_TEXT, "seeds", &given.seeds, "N",
-       "how many seeds, from 0; or which, with commas: 0,7 [the table's]"},
-      {CLI_GROUP, .help = "In place of what the recipes say"},
-      {CLI_TEXT, "epochs", &given.epochs, "N", "passes over the training examples"},
-      {CLI_TEXT, "lr", &given.lr, "RATE", "peak learning rate"},
-      {CLI_TEXTS, "setting", &given.settings, "KEY=VALUE",
-       "any setting of condlora train, or METHOD:KEY=VALUE for one method; may be given again"},
-      {CLI_GROUP, .help = "Where it runs"},
-      {CLI_TEXT, "backend", &r.backend, "NAME",
-       "auto, cpu, or a plug-in with a device: opencl:0 [auto]"},
-      {CLI_THREADS, "threads", &r.threads, "N",
-       "of the CPU [every core]; the result does not depend on it"},
-      {CLI_FLAG, "no-fallback", &r.no_fallback, NULL,
-       "work that would fall back to the host is an error"}};
-  const cli_grammar grammar = {
+  const base_option options[] = {
+      BASE_SECTION("On what"),
+      BASE_OPTION(STRING, "model", &r.model, "DIR", "Hugging Face folder of the encoder"),
+      BASE_OPTION(STRING, "data", &r.data, "DIR", "folder that holds one folder a GLUE task"),
+      BASE_OPTION(STRING, "output", &r.output, "DIR",
+                  "runs and report; an earlier call's runs are used"),
+      BASE_SECTION("Which runs"),
+      BASE_OPTION(STRING, "tasks", &given.tasks, "A,B", "GLUE tasks [those of the table]"),
+      BASE_OPTION(STRING, "methods", &given.methods, "A,B",
+                  "lora, condlora-reference, condlora, condlora-type1, condlora-type2, adalora, "
+                  "condadalora "
+                  "[those of the table]"),
+      BASE_OPTION(STRING, "seeds", &given.seeds, "N",
+                  "how many seeds, from 0; or which, with commas: 0,7 [the table's]"),
+      BASE_SECTION("In place of what the recipes say"),
+      BASE_OPTION(STRING, "epochs", &given.epochs, "N", "passes over the training examples"),
+      BASE_OPTION(STRING, "lr", &given.lr, "RATE", "peak learning rate"),
+      BASE_OPTION(
+          STRINGS, "setting", &given.settings, "KEY=VALUE",
+          "any setting of condlora train, or METHOD:KEY=VALUE for one method; may be given again"),
+      BASE_SECTION("Where it runs"),
+      BASE_OPTION(STRING, "backend", &r.backend, "NAME",
+                  "auto, cpu, or a plug-in with a device: opencl:0 [auto]"),
+      BASE_OPTION(INT, "threads", &r.threads, "N",
+                  "of the CPU [every core]; the result does not depend on it",
+                  .high = CLI_THREADS_MOST),
+      BASE_OPTION(FLAG, "no_fallback", &r.no_fallback, NULL,
+                  "work that would fall back to the host is an error")};
+  const base_command_line line = {
       .usage = "condlora reproduce table1|table2|table3|table4|figure1 --model DIR --data DIR "
                "--output DIR [OPTION …]",
       .summary = "Trains what a table or figure of the CondLoRA paper compares, with the paper's "
                  "recipes, and writes a report. A call that was stopped goes on when it is made "
                  "again.",
-      .options = options,
-      .option_count = sizeof options / sizeof options[0],
-      .operand = &r.table};
+      .options = BASE_OPTIONS(options),
+      .operands = &r.table,
+      .operands_most = 1,
+      .words = tables,
+      .word_count = sizeof tables / sizeof tables[0]};
   bool helped;
-  CDL_TRY(cli_options_read(&grammar, count, arguments, &helped));
+  CDL_TRY(cli_options_read(&line, count, arguments, &helped));
   if (helped)
     return CDL_STATUS_OK;
   const cdl_status status = run(&r, &given);

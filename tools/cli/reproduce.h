@@ -12,7 +12,7 @@ typedef struct {
   const char *table, *model, *data, *output;
   base_list methods, tasks, seeds, settings; /* settings: "KEY=VALUE" or "METHOD:KEY=VALUE" */
   const char *backend;
-  int threads;
+  int64_t threads;
   bool no_fallback;
   report_comparison comparison;
 } cli_reproduction;

@@ -40,13 +40,14 @@ static cdl_status predict(const cli_reproduction *r, const train_settings *setti
   char *adapter = base_path_join(settings->output, "adapter");
   if (adapter == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", settings->output);
-  const train_inference_settings inference = {.model = r->model,
-                                              .adapter = adapter,
-                                              .backend = r->backend,
-                                              .precision = settings->precision,
-                                              .threads = r->threads,
-                                              .no_fallback = r->no_fallback,
-                                              .max_length = settings->max_length};
+  const train_inference_settings inference = {
+      .model = r->model,
+      .adapter = adapter,
+      .backend = r->backend,
+      .precision = cdl_precision_name((cdl_precision)settings->precision),
+      .threads = r->threads,
+      .no_fallback = r->no_fallback,
+      .max_length = settings->max_length};
   const cli_example_source source = {.task = task->name, .data = r->data, .split = "dev"};
   train_session session;
   cli_examples examples;

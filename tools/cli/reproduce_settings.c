@@ -52,7 +52,7 @@ static cdl_status split_assignment(const char *text, assignment *a)
 
 static cdl_status assign(train_settings *settings, const char *key, const char *value)
 {
-  const train_setting *setting = train_setting_find(key);
+  const base_option *setting = train_setting_find(key);
   if (setting == NULL)
     return cdl_fail(CDL_STATUS_USAGE, "--setting: there is no setting '%s'", key);
   return train_settings_set(settings, setting, value);
@@ -155,7 +155,7 @@ static cdl_status check_assignment(const cli_reproduction *r, const char *text)
   const report_compared_method *method;
   cdl_status status =
       a.method != NULL ? report_compared_method_find(a.method, &method) : CDL_STATUS_OK;
-  const train_setting *setting = train_setting_find(a.key);
+  const base_option *setting = train_setting_find(a.key);
   bool used = a.method == NULL;
   for (size_t i = 0; i < r->comparison.method_count && !used; i++)
     used = strcmp(r->comparison.methods[i]->name, a.method) == 0;
@@ -164,9 +164,9 @@ static cdl_status check_assignment(const cli_reproduction *r, const char *text)
                       "--setting: there is no setting '%s'; condlora train --help lists "
                       "all",
                       a.key);
-  else if (status == CDL_STATUS_OK && is_taken(setting->field))
+  else if (status == CDL_STATUS_OK && is_taken(setting->name))
     status =
-        cdl_fail(CDL_STATUS_USAGE, "--setting: %s is not for reproduce to be told", setting->field);
+        cdl_fail(CDL_STATUS_USAGE, "--setting: %s is not for reproduce to be told", setting->name);
   else if (status == CDL_STATUS_OK && !used)
     status = cdl_fail(CDL_STATUS_USAGE, "--setting %s: %s is not among --methods", text, a.method);
   free(a.copy);

@@ -22,7 +22,7 @@
 
 /* ---- What is searched ---- */
 
-static bool on_command_line(const bool *given, const train_setting *setting)
+static bool on_command_line(const bool *given, const base_option *setting)
 {
   size_t count;
   return given[setting - train_setting_list(&count)];
@@ -38,9 +38,9 @@ static cdl_status read_space(cli_search_state *s, const bool *typed, const json_
   if (s->space.count == 0)
     return cdl_fail(CDL_STATUS_USAGE, "give --space: what is searched, lr=log:5e-5:5e-3 say");
   for (size_t i = 0; i < s->space.count; i++) {
-    const train_setting *setting = s->space.item[i].setting;
+    const base_option *setting = s->space.item[i].setting;
     if (on_command_line(typed, setting))
-      return cdl_fail(CDL_STATUS_USAGE, "%s is both searched and given a value", setting->field);
+      return cdl_fail(CDL_STATUS_USAGE, "%s is both searched and given a value", setting->name);
   }
   return CDL_STATUS_OK;
 }
@@ -245,39 +245,40 @@ static cdl_status run(cli_search_state *s)
 
 cdl_status cli_search(int count, char **arguments)
 {
-  cli_search_state s = {.study = "condlora",
-                        .sampler = "tpe",
-                        .pruner = "median",
-                        .objective = "best",
-                        .parallel = 1};
-  const cli_option options[] = {
-      {CLI_GROUP, .help = "What is searched"},
-      {CLI_TEXTS, "space", &s.dimensions, "SETTING=BOUNDS",
-       "a setting and its bounds, as often as wanted: log:LOW:HIGH, uniform:LOW:HIGH, "
-       "int:LOW:HIGH, choice:A,B,C"},
-      {CLI_TEXT, "objective", &s.objective, "best|last",
-       "a trial's value: its best evaluation or its last one [best]"},
-      {CLI_TEXT, "sampler", &s.sampler, "tpe|random", "where the next trial is [tpe]"},
-      {CLI_TEXT, "pruner", &s.pruner, "median|none",
-       "median: a trial below the median of those before, at the same evaluation, is ended "
-       "[median]"},
-      {CLI_WHOLE, "trials", &s.trials, "N", "how many the study is to have, those of others too"},
-      {CLI_REAL, "timeout", &s.timeout, "SECONDS", "begin no trial after so long"},
-      {CLI_WHOLE, "parallel", &s.parallel, "K", "train so many trials together on one base [1]"},
-      {CLI_GROUP, .help = "Where the study is kept"},
-      {CLI_TEXT, "storage", &s.storage, "URL",
-       "Optuna's storage: sqlite:///FILE or a server's, which many machines may share; default: "
-       "study.db in the output folder"},
-      {CLI_TEXT, "study", &s.study, "NAME", "the study's name there [condlora]"},
-      {CLI_FLAG, "keep-checkpoints", &s.keep_checkpoints, NULL,
-       "leave each trial's checkpoint, and whole models of --method full, in its folder"},
-      {CLI_GROUP, .help = "Settings from a file"},
-      {CLI_TEXT, "recipe", &s.recipe, "NAME",
-       "the paper's settings for a task, where not searched"},
-      {CLI_TEXT, "config", &s.config, "F.json",
-       "settings as a JSON object; \"space\" in it holds what is searched: {\"lr\": "
-       "\"log:5e-5:5e-3\", \"rank\": [4, 8]}"}};
-  const cli_grammar grammar = {
+  cli_search_state s = {.study = "condlora", .sampler = "tpe", .pruner = "median", .parallel = 1};
+  const base_option options[] = {
+      BASE_SECTION("What is searched"),
+      BASE_OPTION(STRINGS, "space", &s.dimensions, "SETTING=BOUNDS",
+                  "a setting and its bounds, as often as wanted: log:LOW:HIGH, uniform:LOW:HIGH, "
+                  "int:LOW:HIGH, choice:A,B,C"),
+      BASE_OPTION(CHOICE, "objective", &s.objective, TRAIN_KEEP_WORDS,
+                  "a trial's value: its best evaluation or its last one [best]"),
+      BASE_OPTION(WORD, "sampler", &s.sampler, "tpe|random", "where the next trial is [tpe]"),
+      BASE_OPTION(
+          WORD, "pruner", &s.pruner, "median|none",
+          "median: a trial below the median of those before, at the same evaluation, is ended "
+          "[median]"),
+      BASE_OPTION(INT, "trials", &s.trials, "N",
+                  "how many the study is to have, those of others too"),
+      BASE_OPTION(FLOAT, "timeout", &s.timeout, "SECONDS", "begin no trial after so long"),
+      BASE_OPTION(INT, "parallel", &s.parallel, "K",
+                  "train so many trials together on one base [1]"),
+      BASE_SECTION("Where the study is kept"),
+      BASE_OPTION(
+          STRING, "storage", &s.storage, "URL",
+          "Optuna's storage: sqlite:///FILE or a server's, which many machines may share; default: "
+          "study.db in the output folder"),
+      BASE_OPTION(STRING, "study", &s.study, "NAME", "the study's name there [condlora]"),
+      BASE_OPTION(
+          FLAG, "keep_checkpoints", &s.keep_checkpoints, NULL,
+          "leave each trial's checkpoint, and whole models of --method full, in its folder"),
+      BASE_SECTION("Settings from a file"),
+      BASE_OPTION(STRING, "recipe", &s.recipe, "NAME",
+                  "the paper's settings for a task, where not searched"),
+      BASE_OPTION(STRING, "config", &s.config, "F.json",
+                  "settings as a JSON object; \"space\" in it holds what is searched: {\"lr\": "
+                  "\"log:5e-5:5e-3\", \"rank\": [4, 8]}")};
+  const base_command_line line = {
       .usage = "condlora search --model DIR --task NAME --data DIR --output DIR "
                "--space lr=log:5e-5:5e-3 --trials N …",
       .summary = "Searches settings of a training run with Optuna. The base model is loaded once; "
@@ -286,14 +287,12 @@ cdl_status cli_search(int count, char **arguments)
       .notes = "Needs Python 3 with Optuna, as python3 or named by CDL_PYTHON. Exit status: 0 "
                "done, 1 failed, 2 wrong usage, 129, 130, 138 or 143 stopped by SIGHUP, SIGINT, "
                "SIGUSR1 or SIGTERM; --resume goes on.",
-      .options = options,
-      .option_count = sizeof options / sizeof options[0],
-      .settings = &s.settings,
-      .given = s.given};
+      .options = BASE_OPTIONS(options),
+      .settings = train_setting_options(&s.settings, s.given)};
   bool helped;
   CDL_TRY(train_settings_init(&s.settings));
   cli_notices_begin(&s.notices);
-  cdl_status status = cli_options_read(&grammar, count, arguments, &helped);
+  cdl_status status = cli_options_read(&line, count, arguments, &helped);
   if (status == CDL_STATUS_OK && !helped)
     status = run(&s);
   cli_notices_end(&s.notices);

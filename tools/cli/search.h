@@ -15,8 +15,9 @@ enum { CLI_SEARCH_PARALLEL_MAX = TRAIN_JOINT_RUNS_MAX };
 typedef struct {
   train_settings settings;        /* what every trial begins with */
   bool given[TRAIN_SETTINGS_MAX]; /* set by hand, by place in train_setting_list */
-  const char *recipe, *config, *storage, *study, *sampler, *pruner, *objective;
-  cli_texts dimensions; /* --space */
+  const char *recipe, *config, *storage, *study, *sampler, *pruner;
+  int objective;           /* train_keep: which evaluation is a trial's value */
+  base_strings dimensions; /* --space */
   int64_t trials, parallel;
   double timeout; /* seconds; 0: none */
   bool keep_checkpoints;
@@ -29,6 +30,9 @@ typedef struct {
   cli_bridge *bridge;    /* the study's */
   char owner[20];        /* by which the study knows trials of this output folder */
 } cli_search_state;
+
+/* "best" or "last"; static. */
+const char *cli_search_objective_name(const cli_search_state *search);
 
 /* ---- The study: search_study.c ---- */
 

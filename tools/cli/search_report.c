@@ -41,7 +41,7 @@ void cli_search_say_trial(cli_search_state *s, int64_t number, const json_t *par
   else
     fputs(strcmp(state, "fail") == 0 ? "failed" : state, stderr);
   for (size_t i = 0; i < s->space.count; i++) {
-    const char *field = s->space.item[i].setting->field;
+    const char *field = s->space.item[i].setting->name;
     char text[VALUE_BYTES];
     format_parameter(json_object_get(parameters, field), text);
     fprintf(stderr, "%s%s %s", i == 0 ? " (" : ", ", field, text);
@@ -87,7 +87,7 @@ static void format_cell(const cli_search_state *s, const json_t *trial, size_t c
     snprintf(text, VALUE_BYTES, "-");
   else
     format_parameter(json_object_get(json_object_get(trial, "parameters"),
-                                     s->space.item[column - 3].setting->field),
+                                     s->space.item[column - 3].setting->name),
                      text);
 }
 
@@ -97,7 +97,7 @@ static void format_head(const cli_search_state *s, size_t column, char text[VALU
   snprintf(text, VALUE_BYTES, "%s",
            column < 2    ? first[column]
            : column == 2 ? metric_of(s)
-                         : s->space.item[column - 3].setting->field);
+                         : s->space.item[column - 3].setting->name);
 }
 
 static void print_table(const cli_search_state *s, const json_t *trials, const json_t *best)
@@ -196,11 +196,12 @@ cdl_status cli_search_write(const cli_search_state *s)
        *storage = without_password(s->storage);
   json_t *settings = train_settings_json(&s->settings, false);
   for (size_t i = 0; settings != NULL && i < s->space.count; i++)
-    json_object_del(settings, s->space.item[i].setting->field);
-  json_t *object = json_pack("{ss ss ss ss ss ss sI so so}", "owner", s->owner, "storage", storage,
-                             "study", s->study, "sampler", s->sampler, "pruner", s->pruner,
-                             "objective", s->objective, "trials", (json_int_t)s->trials, "space",
-                             train_search_space_json(&s->space), "settings", settings);
+    json_object_del(settings, s->space.item[i].setting->name);
+  json_t *object =
+      json_pack("{ss ss ss ss ss ss sI so so}", "owner", s->owner, "storage", storage, "study",
+                s->study, "sampler", s->sampler, "pruner", s->pruner, "objective",
+                cli_search_objective_name(s), "trials", (json_int_t)s->trials, "space",
+                train_search_space_json(&s->space), "settings", settings);
   const cdl_status status = path != NULL && storage != NULL && object != NULL
                                 ? base_json_write(path, object)
                                 : cdl_fail(CDL_STATUS_MEMORY, "out of memory: search.json");

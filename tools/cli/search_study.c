@@ -8,6 +8,11 @@
 
 /* ---- What a study is of ---- */
 
+const char *cli_search_objective_name(const cli_search_state *s)
+{
+  return s->objective == TRAIN_KEEP_BEST ? "best" : "last";
+}
+
 /* What must be the same for values to be compared: every setting that is not searched, with the
  * contents of model and data in place of their paths. */
 static json_t *facts(const cli_search_state *s)
@@ -19,7 +24,7 @@ static json_t *facts(const cli_search_state *s)
   for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
     json_object_del(object, paths[i]);
   for (size_t i = 0; i < s->space.count; i++)
-    json_object_del(object, s->space.item[i].setting->field);
+    json_object_del(object, s->space.item[i].setting->name);
   char model[20], examples[20];
   snprintf(model, sizeof model, "%016" PRIx64, s->session.loaded.fingerprint);
   snprintf(examples, sizeof examples, "%016" PRIx64, train_session_examples_hash(&s->session));
@@ -27,7 +32,7 @@ static json_t *facts(const cli_search_state *s)
   base_json_set(&object, "set of examples", json_string(examples));
   base_json_set(&object, "metric",
                 json_string(cdl_metric_name(train_session_main_metric(&s->session))));
-  base_json_set(&object, "objective", json_string(s->objective));
+  base_json_set(&object, "objective", json_string(cli_search_objective_name(s)));
   return object;
 }
 

@@ -99,7 +99,7 @@ static cdl_status read_value(const cli_search_state *s, const char *folder, doub
   CDL_TRY(status);
   const json_t *evaluations = json_object_get(metrics, "evaluations");
   const char *name = cdl_metric_name(train_session_main_metric(&s->session));
-  const bool best = strcmp(s->objective, "best") == 0;
+  const bool best = s->objective == TRAIN_KEEP_BEST;
   for (size_t i = 0; i < json_array_size(evaluations); i++) {
     const json_t *entry = json_object_get(json_array_get(evaluations, i), name);
     const double found = json_is_number(entry) ? json_number_value(entry) : (double)NAN;
@@ -197,7 +197,7 @@ static size_t used_bytes(const cli_search_state *s)
 static void mark_given(const cli_search_state *s, bool given[TRAIN_SETTINGS_MAX])
 {
   size_t count;
-  const train_setting *list = train_setting_list(&count);
+  const base_option *list = train_setting_list(&count);
   memcpy(given, s->given, TRAIN_SETTINGS_MAX * sizeof *given);
   for (size_t i = 0; i < s->space.count; i++)
     given[s->space.item[i].setting - list] = true;
@@ -290,7 +290,7 @@ cdl_status cli_search_trials_check(cli_search_state *s)
   train_settings settings;
   CDL_TRY(train_settings_copy(&settings, &s->settings));
   for (size_t i = 0; i < s->space.count; i++)
-    if (strcmp(s->space.item[i].setting->field, "method") == 0)
+    if (strcmp(s->space.item[i].setting->name, "method") == 0)
       train_settings_drop_options(&settings); /* as for each trial */
   train_session session;
   const cdl_status status = train_session_share(&s->session, &settings, s->given, &session);

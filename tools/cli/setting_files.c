@@ -9,12 +9,12 @@
 static void mark_given(bool *given, const json_t *object)
 {
   size_t count;
-  const train_setting *list = train_setting_list(&count);
+  const base_option *list = train_setting_list(&count);
   const char *key;
   json_t *value;
   json_object_foreach((json_t *)(uintptr_t)object, key, value)
   {
-    const train_setting *setting = train_setting_find(key);
+    const base_option *setting = train_setting_find(key);
     if (setting != NULL && !json_is_null(value))
       given[setting - list] = true;
   }

@@ -84,23 +84,22 @@ static cdl_status run(const void *command, cli_notices *notices)
 cdl_status cli_tokenize(int count, char **arguments)
 {
   tokenization t = {.source = CLI_EXAMPLE_DEFAULTS};
-  const cli_option options[] = {
-      {CLI_GROUP, .help = "The tokenizer"},
-      {CLI_TEXT, "model", &t.model, "DIR",
-       "Hugging Face folder with the tokenizer and config.json"},
-      {CLI_WHOLE, "max-length", &t.max_length, "N",
-       "longest example in tokens [512, or what the model can take]"},
+  const base_option options[] = {
+      BASE_SECTION("The tokenizer"),
+      BASE_OPTION(STRING, "model", &t.model, "DIR",
+                  "Hugging Face folder with the tokenizer and config.json"),
+      BASE_OPTION(INT, "max_length", &t.max_length, "N",
+                  "longest example in tokens [512, or what the model can take]"),
       CLI_EXAMPLE_OPTIONS(t.source),
-      {CLI_GROUP, .help = "What it writes"},
-      {CLI_TEXT, "output", &t.output, "FILE", "where to [standard output]"}};
-  const cli_grammar grammar = {
+      BASE_SECTION("What it writes"),
+      BASE_OPTION(STRING, "output", &t.output, "FILE", "where to [standard output]")};
+  const base_command_line line = {
       .usage =
           "condlora tokenize --model DIR --task NAME --data DIR [--split NAME] [--output FILE]\n"
           "condlora tokenize --model DIR --input FILE [--text-columns A[,B]] [--output FILE]",
       .summary = "Writes the token ids that the model would see: a line of JSON for each example, "
                  "with index, input_ids "
                  "and token_type_ids.",
-      .options = options,
-      .option_count = sizeof options / sizeof options[0]};
-  return cli_run(&grammar, count, arguments, run, &t);
+      .options = BASE_OPTIONS(options)};
+  return cli_run(&line, count, arguments, run, &t);
 }

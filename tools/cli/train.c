@@ -124,13 +124,14 @@ static cdl_status run(training *t)
 cdl_status cli_train(int count, char **arguments)
 {
   training t = {0};
-  const cli_option options[] = {
-      {CLI_GROUP, .help = "Settings from a file"},
-      {CLI_TEXT, "recipe", &t.recipe, "NAME",
-       "the paper's settings for a task: rte-condlora, mrpc-lora, …"},
-      {CLI_TEXT, "config", &t.config, "F.json",
-       "settings as a JSON object, dashes as underscores: {\"lr\": 0.001, \"batch_size\": 32}"}};
-  const cli_grammar grammar = {
+  const base_option options[] = {
+      BASE_SECTION("Settings from a file"),
+      BASE_OPTION(STRING, "recipe", &t.recipe, "NAME",
+                  "the paper's settings for a task: rte-condlora, mrpc-lora, …"),
+      BASE_OPTION(
+          STRING, "config", &t.config, "F.json",
+          "settings as a JSON object, dashes as underscores: {\"lr\": 0.001, \"batch_size\": 32}")};
+  const base_command_line line = {
       .usage = "condlora train --model DIR --task NAME --data DIR --output DIR [OPTION …]\n"
                "condlora train --model DIR --train FILE --text-columns A[,B] --label-column Y "
                "--output DIR [OPTION …]",
@@ -140,14 +141,12 @@ cdl_status cli_train(int count, char **arguments)
       .notes = "Options win over --config, --config over --recipe. Exit status: 0 done, 1 failed, "
                "2 wrong usage, 129, 130, 138 or "
                "143 stopped by SIGHUP, SIGINT, SIGUSR1 or SIGTERM after saving; --resume goes on.",
-      .options = options,
-      .option_count = sizeof options / sizeof options[0],
-      .settings = &t.settings,
-      .given = t.given};
+      .options = BASE_OPTIONS(options),
+      .settings = train_setting_options(&t.settings, t.given)};
   bool helped;
   CDL_TRY(train_settings_init(&t.settings));
   cli_notices_begin(&t.notices);
-  cdl_status status = cli_options_read(&grammar, count, arguments, &helped);
+  cdl_status status = cli_options_read(&line, count, arguments, &helped);
   if (status == CDL_STATUS_OK && !helped)
     status = run(&t);
   cli_notices_end(&t.notices);

@@ -211,18 +211,18 @@ static void release(model_adapter *a)
   dylora_release(a);
 }
 
-static const adapter_option options[] = {
+static const base_option options[] = {
     LOW_RANK_OPTIONS,
     {.name = "use_x",
-     .kind = ADAPTER_OPTION_CHOICE,
-     .choices = "none|type1|type2",
+     .kind = BASE_OPTION_CHOICE,
+     .placeholder = "none|type1|type2",
      .help =
          "condition on the input too, by one layer that all modules share: type1 adds its product "
          "with the input to A's, type2 a vector times the products with the first token"},
     {.name = "x_scaling",
      .key = "lora_x_scaling",
-     .kind = ADAPTER_OPTION_FLOAT,
-     .fallback = X_SCALING,
+     .kind = BASE_OPTION_FLOAT,
+     .default_value = X_SCALING,
      .high = 1,
      .help = "of that layer's part"},
     {0}};

@@ -195,7 +195,7 @@ const adapter_update_names low_rank_update_names = {.down = ".lora_A.weight",
                                                     .table_up = ".lora_embedding_B",
                                                     .lengths = ".lora_magnitude_vector"};
 
-static const adapter_option options[] = {LOW_RANK_OPTIONS, {0}};
+static const base_option options[] = {LOW_RANK_OPTIONS, {0}};
 
 const adapter_method adapter_method_lora = {.name = "lora",
                                             .peft_type = "LORA",

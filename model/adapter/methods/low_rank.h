@@ -8,14 +8,14 @@
 enum { OPTION_USE_DORA, OPTION_DYLORA_RANK_MIN, OPTION_DYLORA_FROZEN, LOW_RANK_OPTIONS_COUNT };
 #define LOW_RANK_OPTIONS                                                                  \
   {.name = "use_dora",                                                                    \
-   .kind = ADAPTER_OPTION_FLAG,                                                           \
+   .kind = BASE_OPTION_FLAG,                                                              \
    .help = "train the length of each row of W + BA apart from its direction (DoRA)"},     \
       {.name = "dylora_rank_min",                                                         \
-       .kind = ADAPTER_OPTION_INT,                                                        \
+       .kind = BASE_OPTION_INT,                                                           \
        .high = 65536,                                                                     \
        .help = "train every rank from this one up, one drawn each step (DyLoRA); 0: no"}, \
   {                                                                                       \
-    .name = "dylora_frozen", .kind = ADAPTER_OPTION_FLAG,                                 \
+    .name = "dylora_frozen", .kind = BASE_OPTION_FLAG,                                    \
     .help = "DyLoRA: a step moves the last row and column of the rank drawn alone"        \
   }
 

@@ -9,19 +9,27 @@
 #include "model/encoder/layout.h"
 #include "model/files/family.h"
 
-const adapter_option triplet_options[] = {
-    {"init_r", NULL, ADAPTER_OPTION_INT, 12, 1, 65536, NULL, "rank of every layer at the start"},
-    {"target_r", NULL, ADAPTER_OPTION_INT, 8, 0, 65536, NULL, "mean rank of the layers at the end"},
-    {"tinit", NULL, ADAPTER_OPTION_INT, 0, 0, 1e12, NULL, "steps before ranks fall"},
-    {"tfinal", NULL, ADAPTER_OPTION_INT, 0, 0, 1e12, NULL, "steps at the end with settled ranks"},
-    {"delta_t", "deltaT", ADAPTER_OPTION_INT, 1, 1, 1e12, NULL,
-     "steps between two choices of ranks"},
-    {"beta1", NULL, ADAPTER_OPTION_FLOAT, 0.85, 1e-9, 0.999999999, NULL,
-     "smoothing of a weight's sensitivity"},
-    {"beta2", NULL, ADAPTER_OPTION_FLOAT, 0.85, 1e-9, 0.999999999, NULL,
-     "smoothing of the sensitivity's uncertainty"},
-    {"orth_reg_weight", NULL, ADAPTER_OPTION_FLOAT, 0.5, 0, 1e9, NULL,
-     "weight of the penalty that keeps P and Q orthonormal"},
+#define RANK(name, usual, least, ...)                                                   \
+  BASE_OPTION(INT, name, NULL, NULL, __VA_ARGS__, .default_value = usual, .low = least, \
+              .high = 65536)
+#define STEPS(name, usual, least, ...)                                                  \
+  BASE_OPTION(INT, name, NULL, NULL, __VA_ARGS__, .default_value = usual, .low = least, \
+              .high = 1e12)
+#define SMOOTHING(name, ...)                                                            \
+  BASE_OPTION(FLOAT, name, NULL, NULL, __VA_ARGS__, .default_value = 0.85, .low = 1e-9, \
+              .high = 0.999999999)
+
+const base_option triplet_options[] = {
+    RANK("init_r", 12, 1, "rank of every layer at the start"),
+    RANK("target_r", 8, 0, "mean rank of the layers at the end"),
+    STEPS("tinit", 0, 0, "steps before ranks fall"),
+    STEPS("tfinal", 0, 0, "steps at the end with settled ranks"),
+    STEPS("delta_t", 1, 1, "steps between two choices of ranks", .key = "deltaT"),
+    SMOOTHING("beta1", "smoothing of a weight's sensitivity"),
+    SMOOTHING("beta2", "smoothing of the sensitivity's uncertainty"),
+    BASE_OPTION(FLOAT, "orth_reg_weight", NULL, NULL,
+                "weight of the penalty that keeps P and Q orthonormal", .high = 1e9,
+                .default_value = 0.5),
     {.name = NULL}};
 
 static const char pattern_key[] = "rank_pattern", steps_key[] = "total_step";

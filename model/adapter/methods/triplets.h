@@ -19,7 +19,7 @@ enum {
   TRIPLET_BETA2,
   TRIPLET_ORTH_REG_WEIGHT
 };
-extern const adapter_option triplet_options[];
+extern const base_option triplet_options[];
 extern const char *const triplet_extra_keys[];
 extern const char triplet_lack_reason[];
 extern const adapter_keys triplet_keys;

@@ -174,17 +174,17 @@ static void pull_back(model_adapter *a, cdl_queue *q)
   }
 }
 
-static const adapter_option options[] = {{.name = "d_initial",
-                                          .kind = ADAPTER_OPTION_FLOAT,
-                                          .fallback = 0.1,
-                                          .low = -100,
-                                          .high = 100,
-                                          .help = "every element of d at the start"},
-                                         {.name = "projection_prng_key",
-                                          .kind = ADAPTER_OPTION_INT,
-                                          .high = 4294967295.0,
-                                          .help = "seed of the frozen A and B, as in PEFT"},
-                                         {0}};
+static const base_option options[] = {{.name = "d_initial",
+                                       .kind = BASE_OPTION_FLOAT,
+                                       .default_value = 0.1,
+                                       .low = -100,
+                                       .high = 100,
+                                       .help = "every element of d at the start"},
+                                      {.name = "projection_prng_key",
+                                       .kind = BASE_OPTION_INT,
+                                       .high = 4294967295.0,
+                                       .help = "seed of the frozen A and B, as in PEFT"},
+                                      {0}};
 
 static const adapter_frozen frozen[] = {
     [FROZEN_A] = {.name = "base_model.vera_A", .shape = shape_of_a, .draw = draw_a},
