@@ -249,6 +249,7 @@ json_t *base_command_line_describe(const base_command_line *line)
   for (size_t i = 0; i < line->word_count; i++)
     base_json_append(&words, json_string(line->words[i].word));
   base_json_set(&object, "words", words);
+  base_json_set(&object, "operands", json_integer((json_int_t)line->operands_most));
   json_t *rows = base_options_describe(&line->settings),
          *own = base_options_describe(&line->options);
   if (rows == NULL || json_array_extend(rows, own) != 0) {

@@ -24,9 +24,10 @@ typedef struct {
   size_t word_count;
 } base_command_line;
 
-/* Reads the arguments after the command's name: `--name value` and `--name=value`, in any order; a lone
- * `--` ends the options. Names have '-', not '_'. Errors: USAGE, with the nearest name for an option
- * that is not there; for an option given twice that may not be. */
+/* Reads the arguments after the command's name: `--name value` and `--name=value`, in any order.
+ * A lone `--` ends the options. Names have '-', not '_'.
+ * Errors: USAGE for an option that there is not, with the nearest name; for an option that is given
+ * twice and may not be; for a value that the option cannot have. MEMORY. */
 CDL_MUST_USE cdl_status base_command_line_read(const base_command_line *line, int count,
                                                char **arguments);
 /* Whether `name`, "--help" say, is among the options. */
@@ -34,7 +35,9 @@ bool base_command_line_has(int count, char **arguments, const char *name);
 
 /* Lines of `width` columns at most. */
 void base_command_line_help(const base_command_line *line, FILE *to, size_t width);
-/* {"usage": …, "words": [operands], "options": [rows of base_options_describe]}. NULL when memory is out. */
+/* The line itself, for manuals and completion: {"usage": text, "operands": how many at most,
+ * "words": [what they may be], "options": [rows of base_options_describe]}.
+ * The caller releases it with json_decref. NULL when memory is out. */
 json_t *base_command_line_describe(const base_command_line *line);
 
 #endif

@@ -1,6 +1,6 @@
-/* Options: tables that say which there are, the one reading of their values from text, and the way of
- * values to and from JSON. The options of a command, the settings of a run and the options of an
- * adapter's method are such tables. */
+/* Options. A table says which there are; values are read from text, and go to and from JSON.
+ * The options of a command, the settings of a run and the options of an adapter's method are such
+ * tables. */
 #ifndef CONDLORA_BASE_OPTION_H
 #define CONDLORA_BASE_OPTION_H
 
@@ -112,14 +112,15 @@ typedef struct {
   double number;
 } base_option_value;
 
-/* That of a number, for values that are kept as a double each. */
+/* The value of a number, for owners that keep each value as a double. */
 base_option_value base_option_number(double number);
 
-/* Reads a value; `text` NULL for a flag without one. USAGE, naming the option and what was expected. */
+/* Reads a value; `text` is NULL for a flag without one. Errors: USAGE, with the option's name and
+ * what was expected. */
 CDL_MUST_USE cdl_status base_option_parse(const base_option *option, const char *text,
                                           base_option_value *value);
-/* Puts a value where one of the option's kind is kept, and takes it from there. A text is borrowed.
- * USAGE where STRINGS are full. */
+/* Store puts a value at the place where one of the option's kind is kept; load takes it from there.
+ * A text is borrowed. Errors: USAGE where STRINGS are full. */
 CDL_MUST_USE cdl_status base_option_store(const base_option *option, void *place,
                                           base_option_value value);
 base_option_value base_option_load(const base_option *option, const void *place);
