@@ -1,9 +1,9 @@
 #include "bench/batches.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "condlora/dataset.h"
 #include "condlora/random.h"
 #include "train/evaluate.h"
@@ -39,9 +39,8 @@ static cdl_status find_lengths(const char *lengths, const int32_t **quantile, in
       *quantile = distributions[i].quantile;
   if (*quantile != NULL)
     return CDL_STATUS_OK;
-  char *end;
-  const long number = strtol(lengths, &end, 10);
-  if (!isdigit((unsigned char)lengths[0]) || *end != '\0' || number < 2 || number > 1000000)
+  int64_t number;
+  if (!base_integer_parse(lengths, strlen(lengths), &number) || number < 2 || number > 1000000)
     return cdl_fail(CDL_STATUS_USAGE, "--lengths is mrpc, rte or a number of tokens, not '%s'",
                     lengths);
   *fixed = (int32_t)number;

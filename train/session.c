@@ -78,7 +78,9 @@ static cdl_status read_task(train_session *session, const train_settings *s)
   CDL_TRY(cdl_task_find(s->task, &session->task));
   CDL_TRY(cdl_dataset_read_task(session->task, s->data, "train", &session->train));
   CDL_TRY(copy_label_names(session, session->train));
-  const bool needed = s->dev_fraction == 0 && strcmp(s->eval_every, "0") != 0;
+  int64_t every;
+  CDL_TRY(train_eval_every(s, 1, &every));
+  const bool needed = s->dev_fraction == 0 && every != 0;
   const cdl_status status = cdl_dataset_read_task(session->task, s->data, "dev", &session->dev);
   if (status == CDL_STATUS_ABSENT && !needed) {
     cdl_log(CDL_LOG_NOTICE, "%s; the dev split is not measured", cdl_error_message());

@@ -108,7 +108,7 @@ static cdl_status parse_values(const char *option, const char *text, bool whole,
   return status;
 }
 
-/* A setting of the kind WHOLES: it has only digits and commas. */
+/* A setting of the kind INTS: it has only digits and commas. */
 static cdl_status parse_layers(const char *text, int64_t **layers, size_t *count)
 {
   *layers = NULL;

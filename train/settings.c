@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/nearest.h"
+#include "base/number.h"
 #include "base/utf8.h"
 #include "condlora/backend.h"
 #include "train/schedule.h"
@@ -350,6 +351,16 @@ uint64_t train_settings_seed(const train_settings *settings, int64_t own)
   return (uint64_t)(own >= 0 ? own : settings->seed);
 }
 
+cdl_status train_eval_every(const train_settings *s, int64_t steps_per_epoch, int64_t *steps)
+{
+  *steps = steps_per_epoch;
+  if (strcmp(s->eval_every, "epoch") == 0 ||
+      base_integer_parse(s->eval_every, strlen(s->eval_every), steps))
+    return CDL_STATUS_OK;
+  return cdl_fail(CDL_STATUS_USAGE, "--eval-every is a number of steps, epoch or 0, not '%s'",
+                  s->eval_every);
+}
+
 /* ---- Options of methods ---- */
 
 const char *train_method_name(const train_settings *settings)
@@ -484,6 +495,8 @@ cdl_status train_settings_check(const train_settings *s)
                     (long long)largest_batch);
   if (s->epochs < 1 && s->max_steps < 1)
     return cdl_fail(CDL_STATUS_USAGE, "--epochs is at least 1");
+  int64_t every;
+  CDL_TRY(train_eval_every(s, 1, &every));
   CDL_TRY(check_sizes(s));
   CDL_TRY(check_rates(s));
   if (s->compat == TRAIN_COMPAT_REFERENCE && adapter_is_whole_model(train_method_name(s)))

@@ -102,6 +102,11 @@ json_t *train_settings_json(const train_settings *settings, bool results_only);
 /* A seed of the run: `own`, seed_init say, or where that is not set the one for all. */
 uint64_t train_settings_seed(const train_settings *settings, int64_t own);
 
+/* Steps between evaluations, 0 for never: what eval_every says, with so many steps in an epoch. USAGE
+ * for another text. */
+CDL_MUST_USE cdl_status train_eval_every(const train_settings *settings, int64_t steps_per_epoch,
+                                         int64_t *steps);
+
 /* Combinations that cannot be: USAGE. */
 CDL_MUST_USE cdl_status train_settings_check(const train_settings *settings);
 

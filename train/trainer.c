@@ -1,7 +1,6 @@
 /* The way of a step, and of a run around it: trainer_state.h has the parts in order. */
 #include "train/trainer_state.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -39,18 +38,7 @@ static cdl_status plan_schedule(train_trainer *t)
   t->schedule.power = s->power;
   t->schedule.end_rate = s->end_lr;
   CDL_TRY(train_schedule_check(&t->schedule));
-
-  if (strcmp(s->eval_every, "epoch") == 0)
-    t->eval_every = t->steps_per_epoch;
-  else {
-    const size_t digits = strspn(s->eval_every, "0123456789");
-    errno = 0;
-    t->eval_every = strtoll(s->eval_every, NULL, 10);
-    if (digits == 0 || s->eval_every[digits] != '\0' || errno != 0)
-      return cdl_fail(CDL_STATUS_USAGE, "--eval-every is a number of steps, epoch or 0, not '%s'",
-                      s->eval_every);
-  }
-  return CDL_STATUS_OK;
+  return train_eval_every(s, t->steps_per_epoch, &t->eval_every);
 }
 
 encoder_dropout_rates train_run_dropout(const train_session *session,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/nearest.h"
+#include "base/number.h"
 #include "tools/cli/command.h"
 #include "tools/cli/examples.h"
 
@@ -56,10 +57,8 @@ static cdl_status read_layers(const char *text, chosen_lists *s)
     status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: --layers");
   for (size_t i = 0; i < numbers.count && status == CDL_STATUS_OK; i++) {
     const char *number = numbers.item[i];
-    if (strspn(number, "0123456789") != strlen(number) || strlen(number) > 9)
+    if (!base_integer_parse(number, strlen(number), &s->layers[i]))
       status = cdl_fail(CDL_STATUS_USAGE, "--layers wants numbers from 0, not '%s'", number);
-    else
-      s->layers[i] = strtoll(number, NULL, 10);
   }
   s->selection.layers = s->layers;
   s->selection.layer_count = numbers.count;

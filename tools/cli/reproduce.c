@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/lock.h"
+#include "base/number.h"
 #include "base/visible.h"
 #include "tools/cli/command.h"
 #include "tools/cli/examples.h"
@@ -50,11 +51,7 @@ static cdl_status read_methods(cli_reproduction *r)
 
 static bool is_whole(const char *text, int64_t *value)
 {
-  const size_t digits = strspn(text, "0123456789");
-  if (digits == 0 || digits > 9 || text[digits] != '\0')
-    return false;
-  *value = strtoll(text, NULL, 10);
-  return true;
+  return base_integer_parse(text, strlen(text), value) && *value <= INT32_MAX;
 }
 
 /* "3" is 0, 1, 2; "5,7" is those two; "5," is 5 alone. */

@@ -69,7 +69,9 @@ static cdl_status check(const cli_search_state *s)
                     CLI_SEARCH_PARALLEL_MAX, s->parallel);
   if (s->settings.output == NULL)
     return cdl_fail(CDL_STATUS_USAGE, "give --output: the folder for the search's files");
-  if (strcmp(s->settings.eval_every, "0") == 0)
+  int64_t every;
+  CDL_TRY(train_eval_every(&s->settings, 1, &every));
+  if (every == 0)
     return cdl_fail(CDL_STATUS_USAGE,
                     "a search wants evaluations: --eval-every epoch, or a number above 0");
   if (s->storage == NULL && strchr(s->settings.output, '?') != NULL)

@@ -65,8 +65,9 @@ static void on_stepped(void *user, const train_step_report *report)
  * steps where these are set. */
 static int64_t evaluation_number(const train_settings *s, const train_evaluation_report *report)
 {
-  const double every = strtod(s->eval_every, NULL); /* 0: an epoch */
-  return (int64_t)ceil(every > 0 ? (double)report->step / every : report->epoch - 1e-9);
+  int64_t every;
+  const bool by_epochs = train_eval_every(s, 0, &every) != CDL_STATUS_OK || every == 0;
+  return (int64_t)ceil(by_epochs ? report->epoch - 1e-9 : (double)report->step / (double)every);
 }
 
 static void on_evaluated(void *user, const train_evaluation_report *report)
