@@ -135,7 +135,6 @@ struct cuda_queue {
 cdl_status cuda_queue_create(void *device, void **queue);
 cdl_status cuda_wrap_queue(void *device, void *foreign, void **queue);
 void cuda_queue_destroy(void *queue);
-cdl_status cuda_sync(void *queue);
 cdl_status cuda_launch(kernel_queue *queue, const kernel_launch *launch);
 cdl_status cuda_multiply(kernel_queue *queue, const kernel_product *product);
 /* UNSUPPORTED while the queue records. */
@@ -156,7 +155,7 @@ void cuda_capture_abandon(cuda_queue *queue);
 
 cdl_status cuda_upload(void *queue, cdl_buffer *out, size_t offset, const void *host, size_t bytes);
 cdl_status cuda_download(void *queue, void *host, const cdl_buffer *x, size_t offset, size_t bytes);
-void cuda_deliver(cuda_queue *queue);
+cdl_status cuda_sync(void *queue);
 void cuda_staging_destroy(cuda_queue *queue);
 
 cdl_status cuda_weight_create(void *queue, const cdl_tensor *sources, size_t count, void **handle,

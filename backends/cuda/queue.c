@@ -93,17 +93,6 @@ cdl_status cuda_wrap_queue(void *device, void *foreign, void **queue)
   return create(device, foreign, queue);
 }
 
-bool cuda_settle(cuda_queue *queue)
-{
-  /* An error may be that of work before it, said once; what counts is that nothing runs. */
-  for (int attempt = 0; attempt < 2; attempt++) {
-    const CUresult answer = cuda_api.cuStreamSynchronize(queue->stream);
-    if (cuda_warn("cuStreamSynchronize", answer) || cuda_is_lasting(answer))
-      return true;
-  }
-  return false;
-}
-
 static void end_work(cuda_queue *queue)
 {
   if (queue->recording)
@@ -137,25 +126,6 @@ void cuda_queue_destroy(void *given)
     CUDA_CALL_OR_WARN(cuCtxPopCurrent_v2, &popped);
   cuda_host->release(queue->deliveries);
   cuda_host->release(queue);
-}
-
-/* ---- Waiting ---- */
-
-cdl_status cuda_refuse_recording(const cuda_queue *queue, const char *what)
-{
-  return queue->recording ? cuda_host->fail(CDL_STATUS_UNSUPPORTED, "%s cannot be recorded", what)
-                          : CDL_STATUS_OK;
-}
-
-cdl_status cuda_sync(void *given)
-{
-  cuda_queue *queue = given;
-  CDL_TRY(cuda_refuse_recording(queue, "a sync"));
-  CDL_TRY(cuda_enter(queue->device));
-  CDL_TRY(cuda_leave(queue->device,
-                     CUDA_DEVICE_CALL(queue->device, cuStreamSynchronize, queue->stream)));
-  cuda_deliver(queue);
-  return CDL_STATUS_OK;
 }
 
 /* ---- Launches ---- */

@@ -5,6 +5,12 @@
 
 /* ---- Recording ---- */
 
+cdl_status cuda_refuse_recording(const cuda_queue *queue, const char *what)
+{
+  return queue->recording ? cuda_host->fail(CDL_STATUS_UNSUPPORTED, "%s cannot be recorded", what)
+                          : CDL_STATUS_OK;
+}
+
 typedef struct {
   cuda_device *device;
   CUgraphExec executable;

@@ -122,7 +122,7 @@ static cdl_status make_room_for_delivery(cuda_queue *queue)
 }
 
 /* After the stream has been waited for. */
-void cuda_deliver(cuda_queue *queue)
+static void deliver(cuda_queue *queue)
 {
   for (size_t i = 0; i < queue->delivery_count; i++) {
     const cuda_delivery *delivery = &queue->deliveries[i];
@@ -138,7 +138,7 @@ static cdl_status download_staged(cuda_queue *queue, char *host, CUdeviceptr x, 
   while (bytes > 0) {
     if (queue->download_used == CUDA_DOWNLOAD_BYTES) {
       CDL_TRY(CUDA_DEVICE_CALL(queue->device, cuStreamSynchronize, queue->stream));
-      cuda_deliver(queue);
+      deliver(queue);
     }
     CDL_TRY(make_room_for_delivery(queue));
     const size_t room = CUDA_DOWNLOAD_BYTES - queue->download_used;
@@ -165,4 +165,15 @@ cdl_status cuda_download(void *given, void *host, const cdl_buffer *x, size_t of
   return cuda_leave(queue->device, direct ? CUDA_DEVICE_CALL(queue->device, cuMemcpyDtoHAsync_v2,
                                                              host, from, bytes, queue->stream)
                                           : download_staged(queue, host, from, bytes));
+}
+
+cdl_status cuda_sync(void *given)
+{
+  cuda_queue *queue = given;
+  CDL_TRY(cuda_refuse_recording(queue, "a sync"));
+  CDL_TRY(cuda_enter(queue->device));
+  CDL_TRY(cuda_leave(queue->device,
+                     CUDA_DEVICE_CALL(queue->device, cuStreamSynchronize, queue->stream)));
+  deliver(queue);
+  return CDL_STATUS_OK;
 }

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "api.h"
 #include "backends/kernels/kernel.h"
@@ -24,6 +25,14 @@ CDL_MUST_USE cdl_status opencl_find_devices(opencl_found **found, int *count);
  * best. */
 CDL_MUST_USE cdl_status opencl_choose(const opencl_found *found, int count, const char *text,
                                       int *chosen);
+
+/* Nanoseconds of a monotonic clock. */
+static inline uint64_t opencl_now(void)
+{
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
 
 typedef struct opencl_device {
   kernel_device common; /* first */
@@ -95,7 +104,5 @@ cdl_status opencl_event_create(void *device, void **event);
 void opencl_event_destroy(void *event);
 cdl_status opencl_event_record(void *queue, void *event);
 cdl_status opencl_event_elapsed(void *from, void *to, uint64_t *nanoseconds);
-
-uint64_t opencl_now(void); /* nanoseconds of a monotonic clock */
 
 #endif
