@@ -37,9 +37,9 @@ pid_t program_start(const char *const *arguments);
 pid_t program_start_piped(const char *const *arguments, int *to, int *from);
 outcome program_wait(pid_t program);
 
-/* Stops (SIGSTOP) a run of some hundred steps into `out` after one of its first, for what is to reach it there; SIGCONT
- * lets it go on. False where the run was over before the test woke, as happens on a busy machine: it was waited for, and
- * its folder is removed. */
+/* Stops (SIGSTOP) a run of some hundred steps into `out` after one of its first, for what is to
+ * reach it there; SIGCONT lets it go on. False where the run was over before the test woke, as
+ * happens on a busy machine: it was waited for, and its folder is removed. */
 bool program_hold(pid_t program, const char *out);
 /* program_start, again until the run is held. */
 pid_t program_start_held(const char *const *arguments, const char *out);

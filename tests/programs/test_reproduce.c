@@ -181,7 +181,8 @@ START_TEST(one_that_was_stopped_ends_in_the_same_report)
                {SIGKILL, "table.csv"}};
   for (size_t i = 0; i < sizeof stops / sizeof stops[0]; i++) {
     if (exists(joined(stopped, stops[i].after)))
-      continue; /* the signal before came late, and this one would find a program that hardly runs */
+      /* the signal before came late, and this one would find a program that hardly runs */
+      continue;
     const pid_t program = program_start(arguments);
     await(joined(stopped, stops[i].after));
     kill(program, stops[i].signal);

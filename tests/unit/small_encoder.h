@@ -1,5 +1,6 @@
-/* A small encoder on one backend, and what tests of adapters do with it: an adapter by settings whose
- * options go by name, three short sequences, passes, values of tensors. A test includes this once. */
+/* A small encoder on one backend, and what tests of adapters do with it: an adapter by settings
+ * whose options go by name, three short sequences, passes, values of tensors. A test includes this
+ * once. */
 #ifndef CONDLORA_TESTS_UNIT_SMALL_ENCODER_H
 #define CONDLORA_TESTS_UNIT_SMALL_ENCODER_H
 

@@ -1,6 +1,6 @@
-/* Methods of low rank, and what LoRA and CondLoRA can be told besides: conditioning on the input, DoRA,
- * DyLoRA. Gradients are held against differences of the loss, dropout being on; on the backend that
- * the first argument names (default: cpu). */
+/* Methods of low rank, and what LoRA and CondLoRA can be told besides: conditioning on the input,
+ * DoRA, DyLoRA. Gradients are held against differences of the loss, dropout being on; on the
+ * backend that the first argument names (default: cpu). */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
