@@ -16,7 +16,7 @@ enum { LEFT_OUT_NAMED = 4, LEFT_OUT_BYTES = 256 };
 
 typedef enum { PART_BODY, PART_POOLER, PART_HEAD, PART_COUNT } part;
 
-/* A tensor that this kind of model has, and where it is stored, if it is. */
+/* A tensor that this kind of model has, and its place in the file, if it is stored. */
 typedef struct {
   char name[NAME_BYTES];
   part part;
@@ -29,10 +29,10 @@ struct model_checkpoint {
   char *folder;
   model_config config;
   cdl_safetensors *file;
-  slot *slots; /* by name */
+  slot *slots; /* sorted by name */
   size_t slot_count;
   bool has[PART_COUNT];
-  size_t left_out; /* tensors outside the encoder that are not read, and the names of the first */
+  size_t left_out; /* tensors outside the encoder that are not read, and the name of the first */
   char left_out_names[LEFT_OUT_BYTES];
 };
 
@@ -42,7 +42,7 @@ typedef struct {
   model_checkpoint *checkpoint;
   const model_family_facts *family;
   part part;
-  char module[NAME_BYTES - 32]; /* what the next names begin with */
+  char module[NAME_BYTES - 32]; /* the start of the next names */
 } builder;
 
 static void add(builder *b, const char *name, uint32_t rank, int64_t rows, int64_t columns)
@@ -189,8 +189,9 @@ static bool is_known_extra(model_family family, const char *name)
          begins_with(name, "cls.");
 }
 
-/* Whether a tensor that no part of the model has is within the encoder. There it tells of another
- * architecture; elsewhere it is another task's head. `name` is without the family's prefix. */
+/* Returns whether a tensor that the model does not have is within the encoder. There it shows
+ * another architecture; elsewhere it belongs to another task's head. `name` is without the family's
+ * prefix. */
 static bool is_inside(model_family family, const cdl_stored_tensor *stored, const char *name)
 {
   const model_family_facts *facts = model_family_of(family);
@@ -288,7 +289,7 @@ static void find_parts(model_checkpoint *checkpoint)
       checkpoint->has[checkpoint->slots[i].part] = true;
 }
 
-/* A part is whole or absent. */
+/* A part is complete or absent. */
 static cdl_status check_part(const model_checkpoint *checkpoint, part checked)
 {
   for (size_t i = 0; checkpoint->has[checked] && i < checkpoint->slot_count; i++) {

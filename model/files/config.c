@@ -12,7 +12,7 @@
 #include "base/utf8.h"
 #include "model/files/family.h"
 
-/* Far above any model, and small enough that no product of two overflows. */
+/* Far above any model, and so small that no product of two overflows. */
 enum { SIZE_MOST = 1 << 30, LAYERS_MOST = 1 << 12, LABELS_MOST = 1 << 20 };
 
 int64_t model_config_first_position(const model_config *config)
@@ -72,8 +72,8 @@ typedef struct {
       *attention_dropout, *classifier_dropout;
 } key_names;
 
-/* DistilBERT's sizes may also have the usual names. Where a file has both, those count, since
- * Transformers sets them last (attribute_map). */
+/* DistilBERT's sizes may also have the usual names. If a file has both, the usual ones count,
+ * because Transformers sets them last (attribute_map). */
 static key_names keys_of(model_family family, const json_t *object)
 {
   static const key_names usual = {.hidden_size = "hidden_size",
@@ -138,7 +138,7 @@ static cdl_status read_activation(const char *path, const json_t *object, model_
                   path, key, name);
 }
 
-/* Settings that would change the mathematics. */
+/* Refuses settings that would change the mathematics. */
 static cdl_status refuse_other_models(const char *path, const json_t *object)
 {
   const char *positions = "absolute";
@@ -182,7 +182,7 @@ static void set_default_sizes(model_config *config)
 }
 
 /* PyTorch takes -1 for a table's last row, and Transformers counts positions from pad + 1. A null
- * is no padding, which RoBERTa's positions cannot do without. */
+ * means no padding, which RoBERTa's positions need. */
 static cdl_status read_padding(const char *path, const json_t *object, model_config *config)
 {
   const bool counted = model_family_of(config->family)->after_padding;
@@ -242,12 +242,12 @@ static cdl_status read_rates(const char *path, const json_t *object, model_confi
 {
   const key_names keys = keys_of(config->family, object);
   const bool distilbert = config->family == MODEL_FAMILY_DISTILBERT;
-  const double most = 0.999999; /* a rate of 1 would leave nothing to scale up */
+  const double most = 0.999999; /* with a rate of 1 nothing would be left to scale up */
   config->layer_norm_epsilon = 1e-12;
   config->hidden_dropout = 0.1;
   config->attention_dropout = 0.1;
   config->initializer_range = 0.02;
-  if (!distilbert) /* whose is fixed */
+  if (!distilbert) /* DistilBERT's is fixed */
     CDL_TRY(base_json_real(path, object, "layer_norm_eps", 1e-38, 1, false,
                            &config->layer_norm_epsilon));
   CDL_TRY(
@@ -270,8 +270,8 @@ typedef struct {
   const json_t *name;
 } class_name;
 
-/* A whole number as Python's int() reads one: spaces around it, a sign, zeros in front, single
- * underscores between digits. False for what is none, or has more than 18 digits. */
+/* Reads an integer as Python's int() does: spaces around it, a sign, leading zeros, single
+ * underscores between digits. Returns false for anything else, and for more than 18 digits. */
 static bool read_class(const char *key, int64_t *class)
 {
   static const char spaces[] = " \t\n\v\f\r";
@@ -294,8 +294,8 @@ static bool read_class(const char *key, int64_t *class)
   return digit_before && key[strspn(key, spaces)] == '\0';
 }
 
-/* As Python's str() writes a float: the fewest digits that read back as the same number, with an
- * exponent from 1e16 on and below 1e-4. */
+/* Writes a float as Python's str() does: the fewest digits that read back as the same number, with
+ * an exponent from 1e16 on and below 1e-4. */
 static char *real_name(double value)
 {
   char text[40], digits[20], *name = NULL;
@@ -306,7 +306,7 @@ static char *real_name(double value)
   }
   int count = 0;
   const char *c = text;
-  for (; *c != 'e'; c++) /* whatever the locale's point is */
+  for (; *c != 'e'; c++) /* whatever the locale's decimal point is */
     if (*c >= '0' && *c <= '9')
       digits[count++] = *c;
   const int exponent = atoi(c + 1);
@@ -328,7 +328,7 @@ static char *real_name(double value)
   return asprintf(&name, "%s%s.%s", sign, whole, part) < 0 ? NULL : name;
 }
 
-/* What Python's str() makes of a name; of an array or object its JSON. */
+/* Returns a name as Python's str() writes it; JSON for an array or object. */
 static char *label_name(const json_t *value)
 {
   char *name = NULL;
@@ -357,7 +357,7 @@ static int by_class(const void *left, const void *right)
                               : (a->place > b->place) - (a->place < b->place);
 }
 
-/* Sorts names by class, the last one alone of each; how many classes there are. */
+/* Sorts names by class, keeps only the last one of each, and returns the number of classes. */
 static int64_t sort_names(class_name *names, size_t count)
 {
   int64_t kept = 0;
@@ -368,7 +368,7 @@ static int64_t sort_names(class_name *names, size_t count)
   return kept;
 }
 
-/* `names` [count], one a class. A class without a name has Transformers' default. */
+/* `names` [count] has one name per class. A class without a name gets Transformers' default. */
 static cdl_status keep_names(const char *path, const class_name *names, int64_t count,
                              model_config *config)
 {
@@ -389,7 +389,7 @@ static cdl_status keep_names(const char *path, const class_name *names, int64_t 
   return CDL_STATUS_OK;
 }
 
-/* As PretrainedConfig of Transformers: {int(key): name}, and its length is the number of labels. */
+/* As PretrainedConfig of Transformers: {int(key): name}; its length is the number of labels. */
 static cdl_status read_names(const char *path, json_t *map, model_config *config)
 {
   if (!json_is_object(map) || json_object_size(map) > LABELS_MOST)
@@ -438,7 +438,7 @@ static cdl_status read_problem(const char *path, const json_t *object, model_con
   return CDL_STATUS_OK;
 }
 
-/* id2label counts, where there is one; num_labels beside it says nothing. */
+/* If there is an id2label, num_labels beside it has no effect. */
 static cdl_status read_labels(const char *path, const json_t *object, model_config *config)
 {
   json_t *map = json_object_get(object, "id2label");
@@ -465,8 +465,8 @@ static cdl_status read_object(const char *path, const json_t *object, model_conf
   return read_labels(path, object, config);
 }
 
-/* `path` is a model's folder, or its config.json. A name of Hugging Face's hub looks like a
- * relative path. */
+/* `path` is a model's folder or its config.json. A name on Hugging Face's hub looks like a relative
+ * path. */
 static cdl_status check_folder(const char *path)
 {
   static const char tail[] = "/config.json";
@@ -491,7 +491,7 @@ static cdl_status check_folder(const char *path)
   return status;
 }
 
-/* `path` itself, or config.json in it when it is a folder. */
+/* Returns `path` itself, or config.json in it if it is a folder. */
 static char *config_path(const char *path)
 {
   struct stat facts;
@@ -544,7 +544,7 @@ static cdl_status change_object(const char *path, json_t *object, int64_t label_
   model_family family = MODEL_FAMILY_BERT;
   CDL_TRY(family_of(path, object, &family));
   json_t *names = json_object(), *indices = json_object();
-  /* set_new takes what it is given, and fails on NULL. */
+  /* set_new takes ownership of its argument, and fails on NULL. */
   int failed = json_object_set_new(object, "id2label", names) |
                json_object_set_new(object, "label2id", indices);
   failed |= json_object_set_new(object, "problem_type", json_string(problems[problem]));

@@ -97,8 +97,8 @@ const model_family_facts *model_family_of(model_family family)
   return &families[family];
 }
 
-/* Whether a class is of a family: BertForMaskedLM and BertModel are of Bert, BertJapaneseModel is
- * not. */
+/* Returns whether a class belongs to a family: BertForMaskedLM and BertModel belong to Bert,
+ * BertJapaneseModel does not. */
 static bool is_class_of(const char *class_name, const char *classes)
 {
   const size_t length = strlen(classes);

@@ -18,7 +18,7 @@ typedef enum {
   VALUE_DICTIONARY,
   VALUE_STORAGE,
   VALUE_TENSOR,
-  VALUE_OTHER /* in attributes */
+  VALUE_OTHER /* only in attributes */
 } value_kind;
 
 typedef struct {
@@ -26,22 +26,23 @@ typedef struct {
   /* Tuple: items [first, first + count). Dictionary and list: first and last pair. Tensor: storage,
    * shape, strides. */
   uint32_t first, count, extra;
-  int64_t number;   /* a global's place in `globals`; elements of a storage; offset of a tensor */
-  int64_t view;     /* of a storage: where in the one that is stored it begins */
-  const char *text; /* of a storage its key */
+  /* a global's place in `globals`; the elements of a storage; the offset of a tensor */
+  int64_t number;
+  int64_t view;     /* of a storage: its first element in the stored one */
+  const char *text; /* key of a storage */
   size_t bytes;
   cdl_stored_type type; /* storage */
 } value;
 
 typedef struct {
-  uint32_t key, value, next; /* values, of a list without key; the next pair, NO_PAIR: none */
+  uint32_t key, value, next; /* values, for a list without key; the next pair, NO_PAIR: none */
 } pair;
 #define NO_PAIR UINT32_MAX
 
 typedef struct {
   const char *path;
   const uint8_t *start, *next, *end;
-  uint32_t room; /* of each table */
+  uint32_t room; /* capacity of each table */
   value *values;
   uint32_t *stack, *marks, *memo, *items;
   pair *pairs;
@@ -54,7 +55,7 @@ typedef enum {
   GLOBAL_DICTIONARY,
   GLOBAL_TENSOR,
   GLOBAL_PARAMETER,
-  GLOBAL_DRESSED, /* a tensor with attributes: what makes it, its class, arguments, attributes */
+  GLOBAL_DRESSED, /* a tensor with attributes: its function, its class, arguments, attributes */
   GLOBAL_CLASS,
   GLOBAL_SIZE,
   GLOBAL_STORAGE
@@ -122,7 +123,7 @@ static uint32_t floor_of(const machine *m)
   return m->mark_count > 0 ? m->marks[m->mark_count - 1] : 0;
 }
 
-/* Whether `count` values lie above the last mark. */
+/* Returns whether `count` values are above the last mark. */
 static bool holds(const machine *m, uint32_t count)
 {
   return m->stack_count - floor_of(m) >= count;
@@ -177,7 +178,7 @@ static cdl_status push_long(machine *m)
   return bytes <= 8 ? push_number(m, (size_t)bytes, true) : bad(m, "a number of more than 64 bits");
 }
 
-/* `bytes` hold its length. */
+/* Reads a text after its length of `length_bytes` bytes. */
 static cdl_status push_text(machine *m, size_t length_bytes)
 {
   int64_t bytes;
@@ -254,7 +255,7 @@ static cdl_status push_chain(machine *m, value_kind kind)
   return CDL_STATUS_OK;
 }
 
-/* To a dictionary or list. */
+/* Appends to a dictionary or list. */
 static cdl_status chain(machine *m, value *to, uint32_t key, uint32_t item)
 {
   if (m->pair_count == m->room)
@@ -267,7 +268,7 @@ static cdl_status chain(machine *m, value *to, uint32_t key, uint32_t item)
   return CDL_STATUS_OK;
 }
 
-/* Takes the last mark away; how many values lay above it. */
+/* Removes the last mark and gives the number of values above it. */
 static cdl_status pop_mark(machine *m, uint32_t *above)
 {
   if (m->mark_count == 0)
@@ -333,8 +334,8 @@ static bool is_count(const value *v)
   return v->kind == VALUE_NUMBER && v->number >= 0;
 }
 
-/* ("storage", type, key, device, elements), before 1.6 with None or (key, offset, elements) of a
- * part of it behind. */
+/* ("storage", type, key, device, elements); before 1.6 followed by None or (key, offset, elements)
+ * of a part of it. */
 static cdl_status make_storage(machine *m)
 {
   const value *t = holds(m, 1) ? top(m, 0) : NULL;
@@ -367,7 +368,7 @@ static bool is_numbers(const machine *m, const value *tuple)
   return numbers;
 }
 
-/* (storage, offset, shape, strides), and of later versions requires_grad, hooks, metadata. */
+/* (storage, offset, shape, strides), and in later versions requires_grad, hooks, metadata. */
 static cdl_status make_tensor(machine *m, const value *t)
 {
   if (t->count < 4 || t->count > 7 || item(m, t, 0)->kind != VALUE_STORAGE ||
@@ -384,7 +385,7 @@ static cdl_status make_tensor(machine *m, const value *t)
   return CDL_STATUS_OK;
 }
 
-/* Python 2 gives what is in an OrderedDict as a list of pairs. */
+/* Python 2 writes the contents of an OrderedDict as a list of pairs. */
 static cdl_status make_dictionary(machine *m, const value *arguments)
 {
   const value *pairs = arguments->count == 1 ? item(m, arguments, 0) : NULL;
@@ -404,7 +405,7 @@ static cdl_status make_dictionary(machine *m, const value *arguments)
   return CDL_STATUS_OK;
 }
 
-/* (tensor, requires_grad, hooks), where it has attributes with these behind. */
+/* (tensor, requires_grad, hooks), followed by its attributes if it has some. */
 static cdl_status make_parameter(machine *m, const value *arguments)
 {
   if (arguments->count < 3 || arguments->count > 4 || item(m, arguments, 0)->kind != VALUE_TENSOR)
@@ -435,7 +436,7 @@ static cdl_status make_plain(machine *m, global_role role, const value *argument
   return bad(m, "a call of a type");
 }
 
-/* (what makes it, class, its arguments, attributes) */
+/* (function, class, its arguments, attributes) */
 static cdl_status make_dressed(machine *m, const value *arguments)
 {
   if (arguments->count == 4) {
@@ -462,7 +463,7 @@ static cdl_status call(machine *m)
   return role == GLOBAL_DRESSED ? make_dressed(m, arguments) : make_plain(m, role, arguments);
 }
 
-/* Attributes of a dictionary (PyTorch puts versions of modules there) mean nothing here. */
+/* Attributes of a dictionary (PyTorch puts versions of modules there) are ignored. */
 static cdl_status build(machine *m)
 {
   if (!holds(m, 2) || top(m, 0)->kind != VALUE_DICTIONARY || top(m, 1)->kind != VALUE_DICTIONARY)
@@ -585,7 +586,7 @@ static void stop_machine(machine *m)
   free(m->values);
 }
 
-/* Runs the next pickle; what it leaves is `*m` until it is stopped. */
+/* Runs the next pickle; `*m` holds the result until stop_machine. */
 static cdl_status run_machine(machine *m, pickle_input *input)
 {
   const size_t size = (size_t)(input->end - input->next),
@@ -613,7 +614,7 @@ static cdl_status run_machine(machine *m, pickle_input *input)
   return status;
 }
 
-/* Whether all that is left is one value of a kind. */
+/* Returns whether the result is one value of a kind. */
 static bool leaves(machine *m, value_kind kind)
 {
   return m->mark_count == 0 && m->stack_count == 1 && top(m, 0)->kind == kind;

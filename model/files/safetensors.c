@@ -92,8 +92,8 @@ static cdl_status parse_shape(const shard *file, const json_t *entry, cdl_stored
   return CDL_STATUS_OK;
 }
 
-/* Bytes that type and shape ask for; false when they do not fit a size_t, zero in another
- * dimension or not. */
+/* Gives the bytes that type and shape need. Returns false if they do not fit a size_t, even if
+ * another dimension is zero. */
 static bool wanted_bytes(const cdl_stored_tensor *tensor, size_t *bytes)
 {
   *bytes = types[tensor->type].bytes;
@@ -349,7 +349,7 @@ static cdl_status add_named_shard(cdl_safetensors *all, const char *folder, cons
   return status;
 }
 
-/* The map and the shards must say the same. */
+/* The map and the shards must agree. */
 static cdl_status check_map(const cdl_safetensors *all, const char *index, const json_t *map)
 {
   for (size_t i = 0; i < all->count; i++) {
@@ -411,7 +411,7 @@ static cdl_status open_index(cdl_safetensors *all, const char *folder, const cha
   return status;
 }
 
-/* The first of these that is there. */
+/* Opens the first of these that exists. */
 static cdl_status open_folder(cdl_safetensors *all, const char *folder)
 {
   static const struct {

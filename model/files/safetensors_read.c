@@ -14,7 +14,7 @@ static float float_of(uint32_t bits)
   return value;
 }
 
-/* Exact: a subnormal half is a normal float, made by a subtraction that rounds nothing. */
+/* Exact: a subnormal half is a normal float, which a subtraction without rounding makes. */
 static float half_value(uint16_t half)
 {
   const uint32_t sign = (uint32_t)(half & 0x8000) << 16;
@@ -74,7 +74,7 @@ static const char *shape_text(uint32_t rank, const int64_t *shape, char text[SHA
   return text;
 }
 
-/* Floating-point numbers of this shape. */
+/* Checks for floating-point numbers of this shape. */
 static cdl_status check_readable(const cdl_safetensors *file, const cdl_stored_tensor *tensor,
                                  uint32_t rank, const int64_t *shape)
 {
@@ -117,7 +117,7 @@ cdl_status cdl_safetensors_view(const cdl_safetensors *file, const cdl_stored_te
   return CDL_STATUS_OK;
 }
 
-/* All exponent bits set: infinite, or not a number. */
+/* All exponent bits set means infinity or NaN. */
 static bool element_is_finite(const cdl_stored_tensor *tensor, size_t index)
 {
   const uint8_t *source =

@@ -1,4 +1,4 @@
-/* Safetensors files, written: the same bytes for the same values. */
+/* Writes safetensors files: the same bytes for the same values. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 
 enum { LENGTH_BYTES = 8, ALIGNMENT = 8, HEADER_BYTES_MAX = 100000000 };
 
-/* Widest type first keeps every tensor aligned to its own type. */
+/* The widest type first keeps every tensor aligned to its type. */
 static int by_width_and_name(const void *left, const void *right)
 {
   const cdl_stored_tensor *a = left, *b = right;

@@ -6,7 +6,7 @@
 #include "model/files/pickle.h"
 #include "model/files/zip.h"
 
-/* How files from before 1.6 begin: two pickles of a number each, what they are and of which
+/* The start of files from before 1.6: two pickles of one number each, the magic number and the
  * version. */
 static const uint8_t old_start[] = {0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46,
                                     0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, '.'};
@@ -21,12 +21,12 @@ typedef struct {
 typedef struct {
   const char *path;
   size_t copies_most;
-  /* Of an archive. */
+  /* For an archive. */
   const zip_entry *entries;
   size_t entry_count;
-  const char *folder; /* what stands before "/data.pkl" */
+  const char *folder; /* the part before "/data.pkl" */
   size_t folder_bytes;
-  /* Of an old file, by key. */
+  /* For an old file, by key. */
   const raw_storage *storages;
   size_t storage_count;
 } archive;
@@ -71,7 +71,7 @@ static const zip_entry *find_pickle(archive *a)
   return NULL;
 }
 
-/* FOLDER/PART/KEY; `*entry` is NULL where there is none. */
+/* Finds FOLDER/PART/KEY; `*entry` is NULL if there is none. */
 static cdl_status find_entry(const archive *a, const char *part, const char *key, size_t key_bytes,
                              const zip_entry **entry)
 {
@@ -98,7 +98,7 @@ static cdl_status check_byte_order(const archive *a)
 
 /* ---- Tensors ---- */
 
-/* Elements of the tensor and the first past its last one; false when they overflow. */
+/* Gives the tensor's elements and the first one past its last; false if they overflow. */
 static bool measure(const pickled_tensor *p, int64_t *elements, int64_t *end)
 {
   *elements = 1;
@@ -136,7 +136,7 @@ static int by_key(const void *left, const void *right)
   return compare_texts(((const raw_storage *)left)->key, ((const raw_storage *)right)->key);
 }
 
-/* Where a storage's bytes are. */
+/* Finds the bytes of a storage. */
 static cdl_status find_storage(const archive *a, const pickled_tensor *p, raw_storage *storage)
 {
   *storage = (raw_storage){.key = p->storage.key};
@@ -178,8 +178,8 @@ static void gather(const pickled_tensor *p, const uint8_t *storage, size_t size,
   }
 }
 
-/* `t->copies` has room for as many bytes as the whole file: PyTorch saves no tensor that is larger
- * than its storage but for expanded ones. */
+/* `t->copies` has room for as many bytes as the whole file: except for expanded ones, PyTorch saves
+ * no tensor that is larger than its storage. */
 static cdl_status add_copy(const archive *a, torch_file *t, const pickled_tensor *p,
                            const uint8_t *storage, int64_t elements, cdl_stored_tensor *tensor)
 {
@@ -264,7 +264,7 @@ static int by_storage_key(const void *left, const void *right)
   return compare_texts(((const pickled_storage *)left)->key, ((const pickled_storage *)right)->key);
 }
 
-/* The next storage: how many elements it has in 8 bytes, and these. */
+/* Reads the next storage: its number of elements in 8 bytes, and the elements. */
 static cdl_status take_storage(pickle_input *input, pickled_text key, const pickled_file *pickled,
                                raw_storage *storage)
 {
@@ -313,8 +313,8 @@ static cdl_status take_storages(archive *a, torch_file *t, pickle_input *input,
   return status;
 }
 
-/* Pickles of what it is, of the version, of the system, of the tensors, of the storages' keys in
- * their order; the storages. */
+/* Reads the pickles of the magic number, the version, the system, the tensors, and the storages'
+ * keys in their order; then the storages. */
 static cdl_status open_old(archive *a, const base_mapping *file, torch_file *t)
 {
   const uint8_t *version = file->data + sizeof old_start;

@@ -45,7 +45,7 @@ static cdl_status damaged(const char *path, const char *what)
   return cdl_fail(CDL_STATUS_DATA, "%s: the zip archive is damaged or cut: %s", path, what);
 }
 
-/* Whether [offset, offset + bytes) lies in the file. */
+/* Returns whether [offset, offset + bytes) is in the file. */
 static bool inside(const base_mapping *file, uint64_t offset, uint64_t bytes)
 {
   return offset <= file->size && bytes <= file->size - offset;
@@ -88,7 +88,8 @@ static cdl_status find_directory(const char *path, const base_mapping *file, dir
   return damaged(path, "no directory at its end");
 }
 
-/* Fields that do not fit 32 bits are all ones, and follow as 64 in extra field 1, in this order. */
+/* Fields that do not fit 32 bits are all ones, and extra field 1 has them in 64 bits, in this
+ * order. */
 static bool widen(const uint8_t *extra, size_t bytes, uint64_t *fields, size_t count)
 {
   bool wanted = false;
@@ -115,7 +116,7 @@ static bool widen(const uint8_t *extra, size_t bytes, uint64_t *fields, size_t c
   return !wanted;
 }
 
-/* The central directory says how long an entry is, the local header where its data begin. */
+/* The central directory gives an entry's length, the local header the start of its data. */
 static cdl_status locate(const char *path, const base_mapping *file, uint64_t offset, uint64_t size,
                          zip_entry *entry)
 {

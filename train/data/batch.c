@@ -28,8 +28,8 @@ static size_t longest_of(const cdl_tokens *tokens, const uint32_t *rows, size_t 
   return longest;
 }
 
-/* Sorts rows by length into `sorted`, those of one length in their given order; a counting sort,
- * since lengths are small numbers. */
+/* Sorts rows by length into `sorted`, equal lengths in their given order. It is a counting sort,
+ * because lengths are small numbers. */
 static cdl_status sort_by_length(const cdl_tokens *tokens, const uint32_t *rows, size_t count,
                                  uint32_t *sorted)
 {
@@ -77,8 +77,8 @@ cdl_status data_batch_bound_of(const cdl_tokens *tokens, const uint32_t *rows, s
   return status == CDL_STATUS_OK ? check_tokens(bound->tokens) : status;
 }
 
-/* Cuts plan->rows into batches: their number, their bound, and where `first` is there, their
- * beginnings. */
+/* Cuts plan->rows into batches: their number, their bound, and, if `first` is not NULL, their
+ * starts. */
 static void cut(data_batch_plan *plan, const cdl_tokens *tokens, size_t token_budget,
                 size_t example_limit)
 {

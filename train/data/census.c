@@ -53,8 +53,8 @@ static entry make_entry(const cdl_dataset *dataset, uint32_t row, data_part part
   return (entry){.hash = hash, .dataset = dataset, .row = row, .part = (uint32_t)part};
 }
 
-/* By hash, then by the texts themselves: entries of one text come together, and hashes that happen
- * to be the same cost no more than a comparison. */
+/* By hash, then by the texts themselves. So equal texts are adjacent, and a collision of hashes
+ * costs only a comparison. */
 static int compare_entries(const void *a, const void *b)
 {
   const entry *x = a, *y = b;
@@ -79,11 +79,11 @@ static bool same_truth(const entry *a, const entry *b)
   return x.label == y.label && (x.label >= 0 || x.target == y.target);
 }
 
-/* Entries that all have one text. */
+/* Counts entries that all have one text. */
 static void count_group(const entry *group, size_t count, data_census *c)
 {
   size_t parts[DATA_PART_COUNT] = {0};
-  const entry *first = NULL; /* of train's file */
+  const entry *first = NULL; /* in train's file */
   bool contradicts = false;
   for (size_t i = 0; i < count; i++) {
     parts[group[i].part]++;

@@ -31,7 +31,7 @@ typedef struct {
   size_t first, count;
 } part;
 
-/* What is read of a file. */
+/* What is read from a file. */
 typedef struct {
   const char *column[DATA_TABLE_SELECTED]; /* texts, then the label */
   size_t texts, columns;
@@ -50,18 +50,18 @@ struct cdl_dataset {
   row *rows;
   size_t count, capacity;
   bool pair, regression;
-  bool infers_labels; /* names are taken from the rows */
+  bool infers_labels; /* takes names from the rows */
   bool labels_optional;
   data_labels labels;
   size_t unlabelled;
   tally left_out;
   data_token_store tokens;
 
-  /* Of one that is read in windows. */
+  /* For a data set that is read in windows. */
   reading what;
-  uint64_t before;         /* rows of the windows before */
+  uint64_t before;         /* rows of earlier windows */
   uint64_t cut, tokenized; /* examples, of all windows */
-  cdl_status failed;       /* what ended a window early, to be returned with the next */
+  cdl_status failed;       /* the failure that ended a window early; the next call returns it */
   char failure[1024];
 };
 
@@ -159,7 +159,7 @@ static cdl_status add_row(cdl_dataset *dataset, const row *r)
   return CDL_STATUS_OK;
 }
 
-/* The first column that is needed and that the row has not; NULL when it is whole. */
+/* Returns the first required column that the row lacks; NULL if it is complete. */
 static const char *lacking(const reading *what, const data_field *fields, bool *is_null)
 {
   for (size_t i = 0; i < what->columns; i++)
@@ -207,7 +207,7 @@ static cdl_status read_row(cdl_dataset *dataset, part *p, const reading *what, t
   return cdl_context(add_row(dataset, &r), "%s", data_table_name(p->table));
 }
 
-/* What there is to say once `kept` rows have been read and no more come. */
+/* Reports what there is to report after `kept` rows have been read and no more come. */
 static cdl_status finish_rows(const data_table *table, const reading *what, uint64_t kept,
                               const tally *left_out)
 {
@@ -267,9 +267,8 @@ static cdl_status sort_labels(cdl_dataset *dataset)
   return status;
 }
 
-/* What stands where there is no label, -1 in GLUE's files and - in SNLI's, is not taken for a class
- * among those that were found. Which it is cannot be told from - and +, nor where a number below -1
- * is a label too. */
+/* The marks for "no label", -1 in GLUE's files and - in SNLI's, are not accepted as a class among
+ * inferred ones. With both - and +, or a label below -1, they may be real labels. */
 static cdl_status check_marks(const cdl_dataset *dataset)
 {
   const data_labels *labels = &dataset->labels;
@@ -310,7 +309,7 @@ static cdl_status add_labels(cdl_dataset *dataset, const char *const *names, siz
   return CDL_STATUS_OK;
 }
 
-/* A file of one's own */
+/* ---- A user's file ---- */
 
 static cdl_status check_source(const cdl_dataset_source *source)
 {
@@ -326,8 +325,8 @@ static cdl_status check_source(const cdl_dataset_source *source)
   return CDL_STATUS_OK;
 }
 
-/* A first line that names the columns of training beside others is the header of a table, which
- * nobody means to be read as a text. */
+/* A first line that names the columns of training beside others is the header of a table, not a
+ * text. */
 static cdl_status check_first_line(const data_table *table, const cdl_dataset_source *source)
 {
   size_t bytes, fields = 0, named = 0, wanted = 0;
@@ -436,7 +435,7 @@ cdl_status cdl_dataset_read_file(const cdl_dataset_source *source, cdl_dataset *
   return finish(read_source(made, source), made, dataset);
 }
 
-/* A file of one's own, in windows */
+/* ---- A user's file, in windows ---- */
 
 cdl_status dataset_open_windows(const cdl_dataset_source *source, const volatile int *stop,
                                 cdl_dataset **dataset)
@@ -470,7 +469,7 @@ static cdl_status read_window(cdl_dataset *dataset, size_t most)
              : finish_rows(p->table, &dataset->what, dataset->before, &dataset->left_out);
 }
 
-/* Keeps the failure for the next call where rows are at hand. */
+/* If there are rows, keeps the failure for the next call. */
 static cdl_status put_off(cdl_dataset *dataset, cdl_status status)
 {
   if (status == CDL_STATUS_OK || dataset->count == 0)
@@ -496,7 +495,7 @@ uint64_t dataset_rows_before(const cdl_dataset *dataset)
   return dataset->before;
 }
 
-/* Tokens of the first `count` rows. */
+/* Makes the tokens of the first `count` rows. */
 static cdl_status tokenize_front(cdl_dataset *dataset, const data_window_tokenizer *t, size_t count)
 {
   data_token_store store;
@@ -532,7 +531,7 @@ cdl_status dataset_tokenize_window(cdl_dataset *dataset, const data_window_token
   return status;
 }
 
-/* A split of GLUE */
+/* ---- A split of GLUE ---- */
 
 static cdl_status read_task_file(cdl_dataset *dataset, const cdl_task *task, const char *folder,
                                  const data_task_file *file)
@@ -598,7 +597,7 @@ void cdl_dataset_close(cdl_dataset *dataset)
   free(dataset);
 }
 
-/* Reading what is there */
+/* ---- Access ---- */
 
 size_t cdl_dataset_count(const cdl_dataset *dataset)
 {
@@ -665,7 +664,7 @@ cdl_dataset_part cdl_dataset_get_part(const cdl_dataset *dataset, size_t index)
       .name = p->name, .path = data_table_name(p->table), .first = p->first, .count = p->count};
 }
 
-/* Tokens */
+/* ---- Tokens ---- */
 
 cdl_status cdl_dataset_tokenize(cdl_dataset *dataset, const cdl_tokenizer *tokenizer,
                                 size_t max_length, unsigned threads)

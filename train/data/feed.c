@@ -9,12 +9,12 @@
 
 enum {
   READ_BYTES = 1 << 16,
-  FULL_BYTES = 1 << 20,   /* of whole rows: more is not read ahead */
-  ROW_BYTES = 64 << 20,   /* the longest row, with empty lines before it */
-  WAIT_MILLISECONDS = 200 /* after which `stop` is looked at again */
+  FULL_BYTES = 1 << 20,   /* of whole rows: no more is read ahead */
+  ROW_BYTES = 64 << 20,   /* the longest row, including empty lines before it */
+  WAIT_MILLISECONDS = 200 /* after which `stop` is checked again */
 };
 
-/* Where in a record of CSV the next byte is. */
+/* The state of a CSV record at the next byte. */
 typedef enum { FIELD_BEGINS, IN_FIELD, IN_QUOTES, AFTER_QUOTE } csv_place;
 
 struct data_feed {
@@ -24,11 +24,11 @@ struct data_feed {
   const volatile int *stop;
   char *data;
   size_t capacity;
-  /* data[begin … whole] are whole rows, [whole … row] perhaps empty lines, [row … scanned] the
-   * beginning of a row, [scanned … end] not looked at yet. */
+  /* data[begin … whole] are whole rows, [whole … row] possibly empty lines, [row … scanned] the
+   * beginning of a row, [scanned … end] not scanned yet. */
   size_t begin, whole, row, scanned, end;
   csv_place place;
-  bool after_first; /* a line has ended: no byte-order mark any more */
+  bool after_first; /* a line has ended: there is no byte-order mark any more */
 };
 
 static cdl_status fail_to_read(const data_feed *f)
@@ -53,7 +53,7 @@ cdl_status data_feed_open(const char *path, bool quoted, const volatile int *sto
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
   }
   if (!standard_input) {
-    /* Without O_NONBLOCK the opening of a pipe would wait for its writer, and heed no `stop`. */
+    /* Without O_NONBLOCK opening a pipe would wait for its writer and ignore `stop`. */
     f->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     f->owned = f->descriptor >= 0;
     if (!f->owned) {
@@ -103,8 +103,8 @@ static void scan_lines(data_feed *f)
   }
 }
 
-/* As the reader of CSV goes through well-formed rows; of others it finds no row's end that the
- * reader would get past. */
+/* Finds rows as the CSV reader does if they are well-formed. In other rows it finds no end of a row
+ * that the reader would accept. */
 static void scan_csv(data_feed *f)
 {
   for (; f->scanned < f->end; f->scanned++) {
@@ -137,14 +137,14 @@ static void scan(data_feed *f)
     scan_lines(f);
   if (!f->ended)
     return;
-  f->whole = f->end; /* the last row may lack its end of line; empty lines are none */
+  f->whole = f->end; /* the last row may lack its end of line; empty lines are no rows */
   while (f->whole > f->begin && (f->data[f->whole - 1] == '\n' || f->data[f->whole - 1] == '\r'))
     f->whole--;
 }
 
 /* ---- Bytes ---- */
 
-/* Moves what is left to the front, and makes room for a read behind it. */
+/* Moves the remaining bytes to the front, and makes room for a read after them. */
 static cdl_status make_room(data_feed *f)
 {
   if (f->capacity - f->end >= READ_BYTES)
@@ -168,7 +168,7 @@ static cdl_status make_room(data_feed *f)
   return CDL_STATUS_OK;
 }
 
-/* Whether there is something to read: at once where rows are at hand, else in time. */
+/* Returns whether there is something to read; if rows are there, without waiting. */
 static cdl_status await(const data_feed *f, bool *readable)
 {
   const bool waits = f->whole == f->begin;

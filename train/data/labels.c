@@ -10,7 +10,7 @@ static int compare(const char *name, const char *text, size_t bytes)
   return order != 0 ? order : (length > bytes) - (length < bytes);
 }
 
-/* How many names come before `name`: where it is, or belongs, in the order. */
+/* Returns the number of names before `name` in the order: its place, or where it belongs. */
 static size_t place(const data_labels *labels, const char *name, size_t bytes)
 {
   size_t low = 0, high = labels->count;
@@ -74,7 +74,7 @@ bool data_label_is_whole(const char *name)
   return *digits != '\0' && digits[strspn(digits, "0123456789")] == '\0';
 }
 
-/* Of two whole numbers without signs. */
+/* Compares two integers without signs. */
 static int compare_digits(const char *a, const char *b)
 {
   a += strspn(a, "0");

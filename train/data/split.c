@@ -6,7 +6,7 @@
 
 #include "train/data/table.h"
 
-/* A 128-bit integer in two halves: C has none, and neither has every machine. */
+/* A 128-bit integer in two halves, because C and many machines have none. */
 typedef struct {
   uint64_t high, low;
 } wide;
@@ -30,8 +30,8 @@ static wide wide_multiply(wide a, wide b)
   };
 }
 
-/* PCG XSL-RR 128/64 (O'Neill 2014), as NumPy's PCG64: a 64-bit draw is asked for as two 32-bit
- * ones, low half first. */
+/* PCG XSL-RR 128/64 (O'Neill 2014), as NumPy's PCG64. NumPy takes a 64-bit draw as two 32-bit ones,
+ * the low half first. */
 typedef struct {
   wide state, increment;
   uint32_t high_half;
@@ -100,7 +100,7 @@ static pcg64 pcg64_seeded(uint32_t seed)
 {
   uint32_t words[8];
   seed_words(seed, words);
-  uint64_t halves[4]; /* of the initial state, then of the stream's number, high half first */
+  uint64_t halves[4]; /* of the initial state, then of the stream's number, the high half first */
   for (int i = 0; i < 4; i++)
     halves[i] = (uint64_t)words[2 * i + 1] << 32 | words[2 * i];
 
@@ -142,7 +142,7 @@ size_t data_split_valid_count(double fraction, size_t count)
 /* ---- Quotas ---- */
 
 typedef struct {
-  uint64_t rest; /* of the share, in parts of an example */
+  uint64_t rest; /* remainder of the share, in parts of an example */
   size_t count, id;
 } class_rest;
 

@@ -14,8 +14,8 @@
 #include "train/data/table_json.h"
 #include "train/data/table_kind.h"
 
-/* Text that the file does not spell out byte by byte (escapes undone): blocks that live as long as
- * the table. */
+/* Text that the file does not contain byte by byte (after unescaping), in blocks that live as long
+ * as the table. */
 typedef struct text_block {
   struct text_block *next;
   size_t used, capacity;
@@ -29,10 +29,10 @@ struct data_table {
 
   base_mapping mapping;
   bool mapped;
-  char *owned;     /* what standard input held; of windows the header's names */
-  data_feed *feed; /* of a table that is read in windows, else NULL */
+  char *owned;     /* the content of standard input; for windows, the header's names */
+  data_feed *feed; /* of a table that is read in windows, otherwise NULL */
 
-  const char *at, *end; /* what is still to be read, of the window; no empty lines at the end */
+  const char *at, *end; /* the rest of the window; no empty lines at the end */
   uint64_t line;        /* of `at`, from 1 */
 
   data_field *header; /* [columns] */
@@ -43,7 +43,7 @@ struct data_table {
   size_t selected_count;
 
   text_block *blocks;
-  char row_fields[256]; /* of a row in JSONL that lacked one: the names it has */
+  char row_fields[256]; /* the names in a JSONL row that lacked a field */
 };
 
 enum { BLOCK_BYTES = 1 << 20 };
@@ -72,7 +72,7 @@ static cdl_status out_of_memory(const data_table *table)
                   (unsigned long long)table->line);
 }
 
-/* Memory for `bytes` bytes of text; NULL when out. */
+/* Returns memory for `bytes` bytes of text; NULL if memory is out. */
 static char *take_text(data_table *table, size_t bytes)
 {
   text_block *block = table->blocks;
@@ -98,7 +98,7 @@ static void free_blocks(data_table *table)
   table->blocks = NULL;
 }
 
-/* Bytes */
+/* ---- Bytes ---- */
 
 static uint64_t count_newlines(const char *from, const char *to)
 {
@@ -110,7 +110,7 @@ static uint64_t count_newlines(const char *from, const char *to)
   return count;
 }
 
-/* Holds the bytes of a row, which begins on table->line, against UTF-8 without NUL. */
+/* Checks that the bytes of a row, which begins on table->line, are UTF-8 without NUL. */
 static cdl_status check_text(const data_table *table, const char *from, const char *to)
 {
   const size_t bytes = (size_t)(to - from),
@@ -132,7 +132,7 @@ static cdl_status check_text(const data_table *table, const char *from, const ch
                   surrogate ? "begins half of a surrogate pair" : "is not valid UTF-8");
 }
 
-/* End of the line that begins at `at`; `*next` is where the following one begins. */
+/* Returns the end of the line that begins at `at`; `*next` is the start of the following one. */
 static const char *line_end(const data_table *table, const char **next)
 {
   const char *newline = memchr(table->at, '\n', (size_t)(table->end - table->at));
@@ -141,12 +141,12 @@ static const char *line_end(const data_table *table, const char **next)
   return stop > table->at && stop[-1] == '\r' ? stop - 1 : stop;
 }
 
-/* Records: fields by position. The first of table->columns fields are kept, all are counted. */
+/* Records: fields by position. The first table->columns fields are kept, all are counted. */
 
 typedef struct {
   data_field *fields;
   size_t kept, capacity, count;
-  bool grows; /* the header: `fields` is made as long as the record */
+  bool grows; /* the header: `fields` becomes as long as the record */
 } record;
 
 static cdl_status record_add(const data_table *table, record *r, data_field field)
@@ -184,7 +184,7 @@ static cdl_status read_tsv(data_table *table, record *r)
   return CDL_STATUS_OK;
 }
 
-/* The text of a quoted field that begins after its quote at `from`, "" undone; `*after` is behind
+/* Reads a quoted field that begins after its quote at `from`, with "" resolved; `*after` is after
  * the closing quote. */
 static cdl_status read_quoted(data_table *table, const char *from, data_field *field,
                               const char **after)
@@ -262,7 +262,7 @@ static cdl_status read_csv(data_table *table, record *r)
   return CDL_STATUS_OK;
 }
 
-/* JSONL */
+/* ---- JSONL ---- */
 
 static cdl_status keep_text(data_table *table, const char *text, size_t bytes, data_field *field)
 {
@@ -302,7 +302,7 @@ static cdl_status read_value(data_table *table, uint64_t line, const char *name,
   }
 }
 
-/* "'sentence', 'label'", for the message about a field that is not there. */
+/* Writes "'sentence', 'label'", for the message about a missing field. */
 static void note_fields(data_table *table, json_t *object)
 {
   size_t used = 0;
@@ -325,7 +325,7 @@ const char *data_table_row_fields(const data_table *table)
   return table->row_fields;
 }
 
-/* The object of the line at hand; `*next` is where the following one begins. */
+/* Reads the object on this line; `*next` is the start of the following one. */
 static cdl_status parse_object(const data_table *table, json_t **object, const char **next)
 {
   const char *end = line_end(table, next);
@@ -354,7 +354,7 @@ static cdl_status read_json(data_table *table, data_field *fields)
   return status;
 }
 
-/* Rows */
+/* ---- Rows ---- */
 
 static cdl_status read_record(data_table *table, record *r)
 {
@@ -392,7 +392,7 @@ cdl_status data_table_next(data_table *table, data_field *fields, uint64_t *line
   return CDL_STATUS_OK;
 }
 
-/* Columns */
+/* ---- Columns ---- */
 
 static bool is_named(data_field field, const char *name)
 {
@@ -411,8 +411,8 @@ bool data_table_has_column(const data_table *table, const char *name)
   return table->format == CDL_DATA_JSONL || find_column(table, name, 0) < table->columns;
 }
 
-/* What separates the names of a header that is one field, where that is no separator of the format:
- * its place in what follows, or -1. */
+/* Separators that another format uses. Returns the place of the one that separates the names of a
+ * header with a single field, or -1. */
 enum { SEPARATORS = 4 };
 static const char separators[SEPARATORS + 1] = "\t,;|";
 static const char *const separator_names[SEPARATORS] = {"tabs", "commas", "semicolons", "bars '|'"};
@@ -529,7 +529,7 @@ cdl_status data_table_select(data_table *table, const char *const *names, size_t
   return CDL_STATUS_OK;
 }
 
-/* Of a TSV. */
+/* Returns the fields of the first row of a TSV. */
 static size_t fields_of_row_1(const data_table *table)
 {
   const char *next, *end = line_end(table, &next);
@@ -539,8 +539,8 @@ static size_t fields_of_row_1(const data_table *table)
   return fields;
 }
 
-/* Before a header stands no mark but the one that was skipped, and a name in it holds no carriage
- * return: where a TSV's seems to, it ends lines. CSV says so of every line. */
+/* Before a header there is no mark except the one that was skipped, and a name in it contains no
+ * carriage return: in a TSV a carriage return ends lines. CSV checks this in every line. */
 static cdl_status check_line_ends(const data_table *table)
 {
   if (table->end - table->at >= 3 && memcmp(table->at, "\xEF\xBB\xBF", 3) == 0)
@@ -586,7 +586,7 @@ static cdl_status read_header(data_table *table, const data_table_options *optio
   return table->row != NULL ? CDL_STATUS_OK : out_of_memory(table);
 }
 
-/* Opening */
+/* ---- Opening ---- */
 
 static cdl_status format_of_bytes(data_table *table)
 {
@@ -644,7 +644,7 @@ static cdl_status begin(data_table *table, const char *data, size_t size,
   return table->feed != NULL ? keep_header(table) : CDL_STATUS_OK;
 }
 
-/* Everything that is left in a file descriptor, in memory of its own. */
+/* Reads the rest of a file descriptor into new memory. */
 static cdl_status read_all(int descriptor, const char *name, char **data, size_t *size)
 {
   size_t capacity = 1 << 16, used = 0;
@@ -675,7 +675,7 @@ static cdl_status read_all(int descriptor, const char *name, char **data, size_t
   return CDL_STATUS_OK;
 }
 
-/* NULL when memory is out. */
+/* Returns NULL if memory is out. */
 static data_table *make(const char *name, cdl_data_format format)
 {
   data_table *table = calloc(1, sizeof *table);
@@ -708,7 +708,7 @@ static cdl_status finish_open(cdl_status status, data_table *made, data_table **
   return status;
 }
 
-/* A table of which nothing is read yet. */
+/* Makes a table of which nothing is read yet. */
 static cdl_status start(const char *path, const data_table_options *options, data_table **made)
 {
   const bool standard_input = strcmp(path, "-") == 0;

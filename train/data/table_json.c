@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 
-/* Why a line is no object, in the table's words where it has better ones. */
+/* Says why a line is no object, in the table's own words where they are better. */
 static cdl_status bad_json(const char *name, uint64_t line, const base_json_fault *fault)
 {
   const char *why = fault->problem, *expected = "a JSON object";

@@ -52,8 +52,8 @@ cdl_status data_table_format_of_name(const char *path, cdl_data_format *format)
 
 /* ---- By contents ---- */
 
-/* Whether of the first units of `width` bytes the one at `place` alone is not NUL: ASCII in wide
- * units. Two of them at least; text has no NUL. */
+/* Returns whether only byte `place` of each of the first units of `width` bytes is not NUL: ASCII
+ * in wide units. There must be at least two units; text has no NUL. */
 static bool is_wide(const uint8_t *bytes, size_t size, size_t width, size_t place)
 {
   enum { UNITS = 16 };
@@ -67,7 +67,7 @@ static bool is_wide(const uint8_t *bytes, size_t size, size_t width, size_t plac
 static const char *wide_text(const uint8_t *bytes, size_t size)
 {
   static const struct {
-    const char *mark, *name; /* a mark that begins another comes behind it */
+    const char *mark, *name; /* a mark that begins another one comes after it */
     size_t length;
   } marks[] = {{"\xFF\xFE\0\0", "UTF-32", 4},
                {"\0\0\xFE\xFF", "UTF-32", 4},

@@ -78,7 +78,7 @@ cdl_status cdl_task_find(const char *name, const cdl_task **task)
   return cdl_fail(CDL_STATUS_USAGE, "no task '%s'; expected one of %s", name, names);
 }
 
-/* Splits of one file, and the parts of MNLI, which its splits `dev` and `test` put end to end. */
+/* Splits of one file, and the parts of MNLI, whose splits `dev` and `test` join them. */
 
 typedef struct {
   const char *task; /* NULL: any other */

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The data set is cut into pieces of a fixed number of examples. Threads take them in turn, encode
- * them on their own and append them in order: the tokens are the same for any number of threads,
- * and only a few pieces are in memory beside them. */
+/* The data set is cut into pieces of a fixed number of examples. Threads take pieces in turn,
+ * encode them independently and append them in order. So the tokens are the same for any number of
+ * threads, and only a few pieces are in memory at a time. */
 enum { PIECE_EXAMPLES = 512, THREADS_MAX = 256 };
 
 typedef struct {
@@ -16,7 +16,7 @@ typedef struct {
   size_t tokens, capacity;
 } token_buffer;
 
-/* What a thread has at hand. */
+/* A thread's working memory. */
 typedef struct {
   token_buffer buffer;
   size_t lengths[PIECE_EXAMPLES];
@@ -29,12 +29,12 @@ typedef struct {
   const cdl_tokenizer *tokenizer;
   size_t max_length, examples, piece_count;
 
-  pthread_mutex_t lock; /* of all below */
+  pthread_mutex_t lock; /* protects everything below */
   pthread_cond_t appended;
   size_t next, next_to_append; /* pieces */
   token_buffer joined;
   data_token_store *store;
-  size_t failed_piece; /* the first one of those that failed */
+  size_t failed_piece; /* the first piece that failed */
   cdl_status status;
   char message[1024];
 } session;
@@ -131,8 +131,8 @@ static cdl_status append_piece(session *j, size_t number, const piece *p)
   return CDL_STATUS_OK;
 }
 
-/* Pieces are taken in ascending order, so all before a failed one are tried, and the first failure
- * is the same in every run. A message belongs to its thread: it is carried over here. */
+/* Pieces are taken in ascending order, so all pieces before a failed one are tried, and the first
+ * failure is the same in every run. A message belongs to its thread, so it is copied here. */
 static void record_failure(session *j, size_t number, cdl_status status)
 {
   if (j->status != CDL_STATUS_OK && number > j->failed_piece)
@@ -180,7 +180,7 @@ static void *work(void *argument)
   return NULL;
 }
 
-/* The calling thread works too; threads that cannot be had are done without. */
+/* The calling thread works too; threads that cannot be started are not needed. */
 static void run_threads(session *j, unsigned threads)
 {
   pthread_t helpers[THREADS_MAX];
@@ -193,7 +193,7 @@ static void run_threads(session *j, unsigned threads)
     pthread_join(helpers[i], NULL);
 }
 
-/* Hands the joined tokens over, without the room that they left. */
+/* Hands over the joined tokens, without spare capacity. */
 static void finish(session *j)
 {
   const size_t kept = j->joined.tokens + 1;
