@@ -11,7 +11,7 @@ const tokenizer_added_entry *tokenizer_added_find(const tokenizer_added *added, 
   return place < 0 ? NULL : &added->entries[place];
 }
 
-/* A token that the model lacks comes after all that are there. */
+/* A token that the model lacks gets an id after all existing ones. */
 static int64_t next_id(const cdl_tokenizer *tokenizer)
 {
   const tokenizer_vocabulary *vocabulary = &tokenizer->vocabulary;
@@ -124,7 +124,8 @@ static cdl_status add_pattern(const cdl_tokenizer *tokenizer, const tokenizer_ad
   return CDL_STATUS_OK;
 }
 
-/* The fallbacks, level by level: a node's is a shorter node, whose own is known by then. */
+/* Sets the fallbacks level by level: a node's fallback is a shorter node, whose own is already
+ * known. */
 static void link_nodes(tokenizer_added_patterns *patterns)
 {
   const tokenizer_trie *trie = &patterns->backwards;
@@ -173,7 +174,8 @@ static cdl_status build_automaton(tokenizer_added_patterns *patterns)
   return CDL_STATUS_OK;
 }
 
-/* Of equal texts the first counts, special tokens before others: it stands last among the items. */
+/* Of equal texts the first counts, and special tokens come before others: it is the last one among
+ * the items. */
 static cdl_status build_patterns(const cdl_tokenizer *tokenizer, bool normal,
                                  tokenizer_scratch *scratch, tokenizer_added_patterns *patterns)
 {
@@ -232,7 +234,7 @@ void tokenizer_added_release(tokenizer_added *added)
   *added = (tokenizer_added){0};
 }
 
-/* Where the character before `at` begins. */
+/* Returns the start of the character before `at`. */
 static size_t step_back(const uint8_t *text, size_t at)
 {
   do
@@ -255,7 +257,7 @@ static bool stands_alone(const tokenizer_added_walk *walk, size_t begin, size_t 
   return end == walk->bytes || !tokenizer_is_word_character(character_at(walk->text, end));
 }
 
-/* Where the first pattern may begin, or the text's end. */
+/* Returns the first place where a pattern may begin, or the text's end. */
 static size_t first_lead(const tokenizer_added_patterns *patterns, const uint8_t *text,
                          size_t bytes)
 {
@@ -310,7 +312,7 @@ cdl_status tokenizer_added_start(const tokenizer_added_patterns *patterns, const
   return CDL_STATUS_OK;
 }
 
-/* The leftmost longest pattern from `searched` on. */
+/* Returns the leftmost longest pattern from `searched` on. */
 static const tokenizer_added_pattern *find_pattern(tokenizer_added_walk *walk, size_t *begin)
 {
   while (walk->hit_count > 0) {

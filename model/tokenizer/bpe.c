@@ -1,4 +1,4 @@
-/* Byte pair encoding (Sennrich et al. 2016): characters of a piece are symbols, and pairs of
+/* Byte pair encoding (Sennrich et al. 2016): the characters of a piece are symbols, and pairs of
  * symbols are merged in order of rank. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@ static inline uint64_t pair_hash(int32_t left, int32_t right)
   return hash ^ hash >> 32;
 }
 
-/* Rank of the merge of two symbols; UINT32_MAX for none. */
+/* Returns the rank of the merge of two symbols; UINT32_MAX for none. */
 static uint32_t pair_rank(const tokenizer_bpe *model, int32_t left, int32_t right)
 {
   const size_t mask = model->merge_count - 1;
@@ -74,8 +74,8 @@ static cdl_status push_candidate(tokenizer_scratch *scratch, uint32_t rank, uint
 
 #define NO_SYMBOL UINT32_MAX
 
-/* For long pieces: a heap of candidates over a linked list, O(n log n). A candidate is stale when
- * its pair no longer makes what it did. */
+/* For long pieces: a heap of candidates over a linked list, O(n log n). A candidate is stale if its
+ * pair no longer makes the same symbol. */
 static cdl_status merge_long(const tokenizer_bpe *model, tokenizer_scratch *scratch, size_t count)
 {
   tokenizer_bpe_symbol *symbols = scratch->symbols;
@@ -111,7 +111,7 @@ static cdl_status merge_long(const tokenizer_bpe *model, tokenizer_scratch *scra
 
 enum { SHORT_PIECE = 48 };
 
-/* For short pieces: the best pair is looked for again after each merge. */
+/* For short pieces: searches for the best pair again after each merge. */
 static size_t merge_short(const tokenizer_bpe *model, int32_t *symbols, size_t count)
 {
   uint32_t ranks[SHORT_PIECE];
@@ -139,7 +139,7 @@ static size_t merge_short(const tokenizer_bpe *model, int32_t *symbols, size_t c
 
 /* ---- Symbols ---- */
 
-/* Symbols as they come. An unknown character waits until a known one follows. */
+/* Symbols in order. An unknown character waits until a known one follows. */
 typedef struct {
   const tokenizer_bpe *model;
   int32_t *out;
@@ -167,7 +167,7 @@ static cdl_status add_unknown(symbol_list *list)
   return CDL_STATUS_OK;
 }
 
-/* The tokens of the bytes, where all of them have one. They come before an unknown character that
+/* Adds the tokens of the bytes, if all of them have one. They come before an unknown character that
  * waits. */
 static bool add_bytes(symbol_list *list, const uint8_t *text, size_t bytes)
 {
@@ -179,7 +179,7 @@ static bool add_bytes(symbol_list *list, const uint8_t *text, size_t bytes)
   return true;
 }
 
-/* A character with what the model puts around it. */
+/* Writes a character with the model's prefix and suffix. */
 static cdl_status spell(const tokenizer_bpe *model, const uint8_t *text, size_t bytes, bool first,
                         bool last, base_bytes *spelled)
 {
@@ -242,7 +242,7 @@ static cdl_status link_symbols(tokenizer_scratch *scratch, const int32_t *symbol
   return CDL_STATUS_OK;
 }
 
-/* The token that is the whole piece; -1 for none. */
+/* Returns the token that is the whole piece; -1 for none. */
 static cdl_status whole_piece(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
                               const uint8_t *piece, size_t bytes, bool raw, int32_t *id)
 {

@@ -1,6 +1,6 @@
-/* The way from text to ids that RoBERTa's tokenizers take: GPT-2's pieces, whose bytes are the
- * symbols of byte pair encoding. It gives what the steps of pre_tokenizer.c and bpe.c give, without
- * the detour over each byte's character, and is three times as fast. */
+/* The way from text to ids for RoBERTa's tokenizers: GPT-2's pieces, whose bytes are the symbols of
+ * byte pair encoding. The result is that of pre_tokenizer.c and bpe.c, without the detour through
+ * each byte's character, and three times as fast. */
 #include "model/tokenizer/parts.h"
 
 /* `ids` has room for as many ids as the piece has bytes. */

@@ -44,7 +44,7 @@ static uint8_t class_of(unsigned byte)
 }
 
 /* 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+, possessive where
- * nothing can be given back. */
+ * backtracking cannot help. */
 static const char pieces[] =
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}++| ?\\p{N}++| ?[^\\s\\p{L}\\p{N}]++|\\s+(?!\\S)|\\s++";
 

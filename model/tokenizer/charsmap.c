@@ -23,10 +23,11 @@ static bool has_leaf(uint32_t unit)
 
 static uint32_t offset_of(uint32_t unit)
 {
-  return unit >> 10 << (unit >> 6 & 8); /* bit 9 says that the offset counts 256 units */
+  return unit >> 10 << (unit >> 6 & 8); /* bit 9 means that the offset counts 256 units */
 }
 
-/* Where the replacement of the shortest beginning of `key` that has one lies; NO_TEXT for none. */
+/* Returns the place of the replacement for the shortest beginning of `key` that has one; NO_TEXT
+ * for none. */
 static uint32_t find(const tokenizer_charsmap *map, const uint8_t *key, size_t bytes)
 {
   size_t at = offset_of(map->units[0]);
@@ -51,7 +52,7 @@ static uint32_t little_endian(const uint8_t *data)
   return data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 | (uint32_t)data[3] << 24;
 }
 
-/* Every way from a unit leads to a unit, and every value to the beginning of a character. */
+/* Checks that every transition leads to a unit, and every value to the beginning of a character. */
 static bool leads_inside(const tokenizer_charsmap *map)
 {
   for (size_t i = 0; i < map->unit_count; i++) {
@@ -139,7 +140,7 @@ cdl_status tokenizer_charsmap_apply(const tokenizer_charsmap *map, const uint8_t
                                     size_t bytes, base_bytes *out)
 {
   for (size_t at = 0; at < bytes;) {
-    /* ASCII before ASCII is a cluster of its own, but for CR LF. */
+    /* ASCII before ASCII is a separate cluster, except CR LF. */
     size_t end = at;
     while (end < bytes && map->plain[text[end]] && (end + 1 == bytes || text[end + 1] < 0x80))
       end++;

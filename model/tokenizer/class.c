@@ -135,7 +135,7 @@ static cdl_status by_name(const char *path, const char *name, const tokenizer_cl
                   path, name);
 }
 
-/* The class of config.json: by name, else by the type of the model. */
+/* The class of config.json: by name, otherwise by the type of the model. */
 static cdl_status by_model(const char *path, const json_t *config, const tokenizer_class **class)
 {
   const char *name = NULL, *type = NULL;
@@ -198,7 +198,7 @@ static cdl_status side(const tokenizer_settings *settings, const char *key, bool
   return CDL_STATUS_OK;
 }
 
-/* Keys that make Transformers fail, or read another file or another tokenizer. */
+/* Refuses keys that make Transformers fail, or read another file or another tokenizer. */
 static cdl_status refuse(const tokenizer_settings *settings, bool slow)
 {
   const char *path;
@@ -262,9 +262,8 @@ static cdl_status given_types(const tokenizer_class *class, const tokenizer_sett
   return CDL_STATUS_OK;
 }
 
-/* add_prefix_space and trim_offsets where the post-processor has them. They change nothing there
- * but offsets; a value that the post-processor does not take is an error of Transformers all the
- * same. */
+/* Checks add_prefix_space and trim_offsets if the post-processor has them. They change only offsets
+ * there, but a value that the post-processor does not accept is an error of Transformers. */
 static cdl_status check_processor(const tokenizer_settings *settings, const json_t *root)
 {
   static const char *const keys[] = {"add_prefix_space", "trim_offsets"};
@@ -313,7 +312,7 @@ cdl_status tokenizer_class_prefix(const tokenizer_class *class, const tokenizer_
   json_t *section = json_object_get(root, "pre_tokenizer");
   const char *type = json_string_value(json_object_get(section, "type")), *said;
   const json_t *value = tokenizer_setting(settings, "add_prefix_space", &said);
-  /* A value that is no flag fails to be set, and Transformers catches that. */
+  /* A value that is not a flag cannot be set, and Transformers catches that error. */
   if (!class->prefix || type == NULL || strcmp(type, "ByteLevel") != 0 ||
       (value != NULL && !json_is_boolean(value)))
     return CDL_STATUS_OK;

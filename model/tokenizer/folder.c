@@ -1,5 +1,5 @@
-/* Which files of a folder make its tokenizer, and in which order: the file's own parts, the tokens
- * that its class adds, and at last what the class writes over the file's normalizer. */
+/* The files of a folder that make its tokenizer, and their order: the file's own parts, then the
+ * tokens that its class adds, and last the class's changes of the file's normalizer. */
 #include <stdlib.h>
 
 #include "base/json.h"
@@ -14,7 +14,7 @@ typedef struct {
   const tokenizer_class *class;
   cdl_tokenizer *tokenizer;
   char *json_path;
-  json_t *root; /* tokenizer.json; NULL where there is none */
+  json_t *root; /* tokenizer.json; NULL if there is none */
   tokenizer_special_tokens specials;
 } loading;
 
@@ -23,9 +23,9 @@ static const char *const vocabulary_names[] = {[TOKENIZER_FILES_LINES] = "vocab.
                                                [TOKENIZER_FILES_SENTENCEPIECE] =
                                                    "sentencepiece.bpe.model"};
 
-/* The added tokens are looked for as the normalizer of the file makes them; Transformers changes it
- * only then, and does not look at them again. `lowers`: the normalizer is one that the class may
- * change. */
+/* Added tokens are searched in the form that the file's normalizer gives them: Transformers changes
+ * the normalizer only afterwards, and does not update them. `lowers`: the class may change the
+ * normalizer. */
 static cdl_status finish(const loading *l, bool lowers)
 {
   CDL_TRY(tokenizer_settle_normalizer(l->tokenizer));
@@ -72,8 +72,8 @@ static cdl_status load_vocabulary(const loading *l, const char *path)
   return status;
 }
 
-/* The token before or behind each text. Classes that read SentencePiece's files have these two
- * whatever is named. */
+/* The token before or after each text. Classes that read SentencePiece's files always have these
+ * two. */
 static const char *frame_text(const loading *l, tokenizer_token_role role)
 {
   if (l->class->files == TOKENIZER_FILES_SENTENCEPIECE)
@@ -81,8 +81,8 @@ static const char *frame_text(const loading *l, tokenizer_token_role role)
   return l->specials.roles[role].text;
 }
 
-/* Transformers gives a new id to such a token that the files lack; no model knows that id, so that
- * it is an error here. */
+/* If the files lack such a token, Transformers gives it a new id; no model knows that id, so it is
+ * an error here. */
 static cdl_status check_frame(const loading *l, const char *path, tokenizer_token_role role)
 {
   const char *text = frame_text(l, role);
@@ -96,8 +96,8 @@ static cdl_status check_frame(const loading *l, const char *path, tokenizer_toke
   return CDL_STATUS_OK;
 }
 
-/* The slow class goes by the id that a list of added tokens says, the fast one by the id that it
- * gives: one of them is wrong where they differ. */
+/* The slow class uses the id in the list of added tokens, the fast one the id that it gives: if
+ * they differ, one of them is wrong. */
 static cdl_status frame_id(const loading *l, const char *path, tokenizer_token_role role,
                            int32_t *id)
 {
@@ -156,7 +156,7 @@ static cdl_status exists(const char *folder, const char *name, bool *there)
   return CDL_STATUS_OK;
 }
 
-/* Whether the class turns to the slow one though there is a tokenizer.json. */
+/* Returns whether the class uses the slow one although there is a tokenizer.json. */
 static cdl_status turns_slow(const loading *l, bool *slow)
 {
   const char *path;
@@ -169,7 +169,7 @@ static cdl_status turns_slow(const loading *l, bool *slow)
   return CDL_STATUS_OK;
 }
 
-/* Where nothing names a class, there is also no config.json: the files themselves decide. */
+/* If nothing names a class, there is no config.json either, and the files decide. */
 static cdl_status class_by_files(loading *l)
 {
   static const tokenizer_vocabulary_files order[] = {TOKENIZER_FILES_MERGES, TOKENIZER_FILES_LINES,

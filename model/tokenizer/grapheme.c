@@ -21,7 +21,8 @@ static bool in_ranges(const code_range *ranges, size_t count, uint32_t c)
   return false;
 }
 
-/* Marks that join what is before them and are younger than Unicode 15, utf8proc 2.8's. */
+/* Marks that join the character before them and are newer than Unicode 15, which utf8proc 2.8
+ * has. */
 static bool is_young_mark(uint32_t c)
 {
   static const code_range marks[] = {{0x897, 0x897},     {0x10d69, 0x10d6d}, {0x10efc, 0x10efc},
@@ -59,7 +60,7 @@ static utf8proc_boundclass_t class_of(uint32_t c)
 
 /* ---- Boundaries ---- */
 
-/* What of the cluster so far decides how it goes on. */
+/* The state of the cluster so far, which decides how it continues. */
 typedef struct {
   utf8proc_boundclass_t last;
   enum { NO_CONJUNCT, CONSONANT, CONSONANT_LINKED } conjunct;       /* rule GB9c */

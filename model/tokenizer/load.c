@@ -62,7 +62,7 @@ static cdl_status load_wordpiece(const loading *l, const json_t *model)
   CDL_TRY(base_json_string(l->path, model, "unk_token", false, &unknown));
   CDL_TRY(base_json_string(l->path, model, "continuing_subword_prefix", false, &prefix));
   CDL_TRY(base_json_integer(l->path, model, "max_input_chars_per_word", 0, INT32_MAX, &characters));
-  /* A word takes up to its length times the longest token's: one of them has a bound. */
+  /* A word needs up to its length times the longest token's, so one of them has a bound. */
   enum { TOKEN_BYTES_MAX = 1024 };
   if (characters > TOKEN_BYTES_MAX && l->tokenizer->vocabulary.longest > TOKEN_BYTES_MAX)
     return cdl_fail(CDL_STATUS_DATA,
@@ -73,7 +73,7 @@ static cdl_status load_wordpiece(const loading *l, const json_t *model)
                                      unknown_of(l, unknown));
 }
 
-/* "left right", or ["left", "right"]. */
+/* "left right" or ["left", "right"]. */
 static cdl_status merge_of(const loading *l, size_t index, const json_t *entry,
                            tokenizer_merge_text *merge)
 {
@@ -126,7 +126,7 @@ static cdl_status load_merges(const loading *l, const json_t *model)
   return status;
 }
 
-/* What stands before or behind a character; NULL and "" are the same. */
+/* The text before or after a character; NULL and "" are the same. */
 static cdl_status affix(const char *text, char **copy, size_t *bytes)
 {
   *bytes = text != NULL ? strlen(text) : 0;
@@ -136,7 +136,7 @@ static cdl_status affix(const char *text, char **copy, size_t *bytes)
              : CDL_STATUS_OK;
 }
 
-/* A flag that may be null: as it is without it. */
+/* A flag that may be null, which is the same as absent. */
 static cdl_status nullable_flag(const loading *l, const json_t *object, const char *key,
                                 bool *value)
 {
@@ -308,7 +308,7 @@ static cdl_status load_template(const loading *l, const json_t *processor, const
 static cdl_status load_processor(const loading *l, const json_t *processor, bool *done)
 {
   const char *type = type_of(processor);
-  if (strcmp(type, "ByteLevel") == 0) /* it changes offsets, not ids */
+  if (strcmp(type, "ByteLevel") == 0) /* changes offsets, not ids */
     return CDL_STATUS_OK;
   if (*done)
     return cdl_fail(

@@ -22,7 +22,7 @@ static cdl_status expected(const loading *l, const json_t *step, const char *wha
                   type_of(step), what);
 }
 
-/* A flag that may be null: as it is without it. */
+/* A flag that may be null, which is the same as absent. */
 static cdl_status flag(const loading *l, const json_t *step, const char *key, bool *value)
 {
   return json_is_null(json_object_get(step, key)) ? CDL_STATUS_OK
@@ -88,7 +88,7 @@ static cdl_status load_replacement(const loading *l, const json_t *section,
   CDL_TRY(pattern_of(l, section, &text, &expression));
   if (content == NULL)
     return expected(l, section, "a text \"content\"");
-  step->repeated = expression && strcmp(text, " {2,}") == 0; /* as in many files */
+  step->repeated = expression && strcmp(text, " {2,}") == 0; /* common in files */
   if (step->repeated || (!expression && text[0] != '\0')) {
     step->kind = TOKENIZER_NORMAL_REPLACE;
     return tokenizer_normal_step_texts(step, step->repeated ? "  " : text, content);
@@ -210,7 +210,7 @@ static cdl_status load_split(const loading *l, const json_t *section, tokenizer_
   return compile(l, section, text, expression, &step->pattern);
 }
 
-/* One character: its bytes, or 0 for none. */
+/* Returns the bytes of a single character, or 0 if it is not one. */
 static size_t character_of(const json_t *section, const char *key)
 {
   const json_t *text = json_object_get(section, key);
@@ -326,7 +326,7 @@ static cdl_status load_cut_step(const loading *l, const json_t *section)
 
 /* ---- Both ---- */
 
-/* One step, or those of a sequence, of which some may be sequences. */
+/* Loads one step, or the steps of a sequence, which may contain sequences. */
 static cdl_status load_steps(const loading *l, const json_t *section, const char *list_key,
                              unsigned depth,
                              cdl_status (*load)(const loading *l, const json_t *section))

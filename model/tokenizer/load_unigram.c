@@ -6,13 +6,13 @@
 
 __extension__ typedef unsigned __int128 wide;
 
-/* A number as the reference reads it: its shortest digits as one whole number, divided by a power
- * of ten, each rounded. That is the number but for the last bit, which decides between two cuts of
- * equal worth. */
+/* Reads a number as the reference does: its shortest digits as one integer, divided by a power of
+ * ten, each rounded. This differs from the number at most in the last bit, which decides between
+ * two equally good cuts. */
 static double as_reference_reads(double number)
 {
   enum { MANTISSA_BITS = 53, FEWEST_DIGITS = 15, MOST_DIGITS = 17 };
-  const double magnitude = fabs(number), least = 1e-4, most = 1e6; /* where scores are */
+  const double magnitude = fabs(number), least = 1e-4, most = 1e6; /* the range of scores */
   if (!(magnitude >= least && magnitude < most))
     return number;
   int exponent, places = 0; /* the number is mantissa / 2^shift, and below 10^places */
@@ -29,7 +29,7 @@ static double as_reference_reads(double number)
       power *= 10;
     const wide exact = mantissa * power, half = (wide)1 << (shift - 1);
     uint64_t whole = (uint64_t)((exact + half) >> shift);
-    if (((exact + half) & (2 * half - 1)) == 0) /* halfway: to the even one */
+    if (((exact + half) & (2 * half - 1)) == 0) /* halfway: rounds to even */
       whole &= ~(uint64_t)1;
     const wide rounded = (wide)whole << shift;
     const wide error = rounded > exact ? rounded - exact : exact - rounded;

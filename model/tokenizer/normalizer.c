@@ -10,8 +10,8 @@
 
 /* ---- BERT's ---- */
 
-/* Removes accents and lowers in place; one code point may become two, so the result goes to
- * `sorted` then. */
+/* Removes accents and lowers in place. One code point may become two; then the result goes to
+ * `sorted`. */
 static cdl_status strip_and_lower(const tokenizer_bert_normalizer *normalizer, base_points *points,
                                   base_points *lowered)
 {
@@ -67,7 +67,7 @@ cdl_status tokenizer_bert_points(const tokenizer_bert_normalizer *normalizer,
              : CDL_STATUS_OK;
 }
 
-/* ---- Other steps: each appends to `out` what it makes of `in`, and counts the origin anew ---- */
+/* ---- Other steps: each appends its result for `in` to `out`, and counts the origin anew ---- */
 
 typedef struct {
   const uint8_t *data;
@@ -82,7 +82,7 @@ static bool is_ascii(const stretch *in)
   return true;
 }
 
-/* Characters one by one: up to two code points for each. */
+/* Maps characters one by one, to at most two code points each. */
 typedef size_t (*character_map)(uint32_t c, uint32_t out[2]);
 
 static size_t unless_mark(uint32_t c, uint32_t out[2])
@@ -120,7 +120,7 @@ static cdl_status map_characters(const stretch *in, character_map map, base_byte
   return CDL_STATUS_OK;
 }
 
-/* A copy of what is unchanged. */
+/* Copies unchanged text. */
 static cdl_status copy(const stretch *in, size_t begin, size_t end, base_bytes *out, size_t *origin)
 {
   CDL_TRY(base_bytes_append(out, in->data + begin, end - begin));
@@ -129,7 +129,7 @@ static cdl_status copy(const stretch *in, size_t begin, size_t end, base_bytes *
   return CDL_STATUS_OK;
 }
 
-/* What stands for the text before `end`, of which it has the last character's place. */
+/* Writes the replacement for the text before `end`, at the place of its last character. */
 static cdl_status put_content(const tokenizer_normal_step *step, const stretch *in, size_t end,
                               base_bytes *out, size_t *origin)
 {
@@ -219,7 +219,7 @@ static cdl_status to_bytes(const stretch *in, base_bytes *out, size_t *origin)
 static cdl_status replace_characters(const tokenizer_normal_step *step, const stretch *in,
                                      base_bytes *out, size_t *origin)
 {
-  if (in->origin > 0) { /* as far as the first character goes alone */
+  if (in->origin > 0) { /* while the first character is alone */
     CDL_TRY(tokenizer_charsmap_apply(&step->charsmap, in->data, in->origin, out));
     *origin = out->count;
     out->count = 0;
@@ -303,8 +303,8 @@ cdl_status tokenizer_normalizer_apply(const tokenizer_normalizer *normalizer,
                                       tokenizer_normal_scratch *scratch, const uint8_t *text,
                                       size_t bytes, size_t *origin, base_bytes *out)
 {
-  /* One step could put a book in place of each letter, and each of many double the text. What a
-   * text has always is little: it may be one of many between added tokens. */
+  /* One step could replace each letter by a book, and many steps could each double the text. The
+   * constant allowance of a text is small, because it may be one of many between added tokens. */
   enum { GROWTH_MAX = 512, ALWAYS = 4096 };
   out->count = 0;
   if (normalizer->count == 0)

@@ -15,8 +15,8 @@ typedef struct {
   base_bytes *out;
   size_t depth;
   bool caseless;
-  bool repeatable; /* what came last may be repeated */
-  char last;       /* the letter that came last among caseless ones; '?' for anything else */
+  bool repeatable; /* the last item may be repeated */
+  char last;       /* the last letter among caseless ones; '?' for anything else */
 } translation;
 
 static cdl_status refuse(const translation *t, const char *what)
@@ -48,7 +48,7 @@ static int hex_digit(char c)
   return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* Up to `most` digits, at least one. */
+/* Reads up to `most` digits, at least one. */
 static bool hex_number(translation *t, size_t least, size_t most, uint32_t *value)
 {
   size_t count = 0;
@@ -58,7 +58,7 @@ static bool hex_number(translation *t, size_t least, size_t most, uint32_t *valu
   return count >= least;
 }
 
-/* The number of a character behind \x or \u. */
+/* Reads the number of a character after \x or \u. */
 static cdl_status numbered_character(translation *t, uint32_t *c)
 {
   const bool four = *t->at == 'u', braces = t->at[1] == '{';
@@ -70,8 +70,8 @@ static cdl_status numbered_character(translation *t, uint32_t *c)
   return CDL_STATUS_OK;
 }
 
-/* A character that stands for itself behind a backslash, or one by its letter; *known is false for
- * all else. */
+/* Reads a character that means itself after a backslash, or one by its letter; *known is false for
+ * all others. */
 static cdl_status escaped_character(translation *t, uint32_t *c, bool *known)
 {
   static const struct {
@@ -103,7 +103,7 @@ static uint32_t plain_character(translation *t)
   return c;
 }
 
-/* Without regard to case, Oniguruma lets ﬆ match "st", which PCRE2 does not. */
+/* Without case, Oniguruma lets ﬆ match "st"; PCRE2 does not. */
 static cdl_status check_caseless(translation *t, uint32_t c)
 {
   if (!t->caseless)
@@ -123,7 +123,7 @@ static cdl_status check_caseless(translation *t, uint32_t c)
 
 /* ---- Classes ---- */
 
-/* A property in braces; *negated: what does not have it is meant. */
+/* Reads a property in braces; *negated: it means the characters without it. */
 static cdl_status property(translation *t, bool *negated)
 {
   char name[16] = "";
@@ -147,8 +147,8 @@ static cdl_status property(translation *t, bool *negated)
   return CDL_STATUS_OK;
 }
 
-/* A class by a letter behind the backslash, what stands in its brackets; *negated: what is not in
- * it is meant. */
+/* Writes a class by a letter after the backslash, as the contents of brackets; *negated: it means
+ * the other characters. */
 static cdl_status lettered_class(translation *t, bool bracketed, bool *negated)
 {
   bool known = true;
@@ -174,7 +174,7 @@ static bool is_class_letter(char c)
   return c != '\0' && strchr("sSdDwWhHpP", c) != NULL;
 }
 
-/* A class as an element of another. */
+/* Reads a class as an element of another. */
 static cdl_status inner_class(translation *t)
 {
   bool negated;
@@ -186,7 +186,7 @@ static cdl_status inner_class(translation *t)
   return negated ? refuse(t, "a negated class within a class") : CDL_STATUS_OK;
 }
 
-/* A character of a class, perhaps escaped. */
+/* Reads a character of a class, which may be escaped. */
 static cdl_status class_character(translation *t, uint32_t *c)
 {
   if (*t->at == '[' || (*t->at == '&' && t->at[1] == '&'))
@@ -284,7 +284,7 @@ static cdl_status escape(translation *t)
     bool negated;
     CDL_TRY(add(t, "[^"));
     CDL_TRY(lettered_class(t, false, &negated));
-    if (!negated) { /* the mark of negation goes */
+    if (!negated) { /* removes the mark of negation */
       memmove(t->out->data + begin + 1, t->out->data + begin + 2, t->out->count - begin - 2);
       t->out->count--;
     }

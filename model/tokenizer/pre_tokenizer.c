@@ -12,7 +12,7 @@
 static cdl_status end_piece(tokenizer_pieces *pieces)
 {
   const size_t begin = pieces->count > 0 ? pieces->ends[pieces->count - 1] : 0;
-  if (pieces->text.count == begin) /* nothing is no piece */
+  if (pieces->text.count == begin) /* an empty text is no piece */
     return CDL_STATUS_OK;
   if (pieces->count == pieces->capacity) {
     const size_t capacity = 2 * pieces->capacity + 64;
@@ -23,7 +23,7 @@ static cdl_status end_piece(tokenizer_pieces *pieces)
   return CDL_STATUS_OK;
 }
 
-/* A stretch of a piece of which the first `origin` bytes come from the text's first character. */
+/* A part of a piece. Its first `origin` bytes come from the text's first character. */
 typedef struct {
   const uint8_t *text;
   size_t bytes, origin;
@@ -37,7 +37,7 @@ static cdl_status put_piece(tokenizer_pieces *to, const piece *from, size_t begi
   return end_piece(to);
 }
 
-/* ---- Cuts: what is looked for, and what lies between ---- */
+/* ---- Cuts: matches, and the text between them ---- */
 
 static cdl_status add_cut(tokenizer_cut_scratch *scratch, size_t begin, size_t end, bool match)
 {
@@ -64,7 +64,7 @@ static bool is_looked_for(const tokenizer_cut_step *step, uint32_t c)
   }
 }
 
-/* Each character that is looked for is a match of its own. */
+/* Each matching character is a separate match. */
 static cdl_status cut_at_characters(const tokenizer_cut_step *step, const piece *in,
                                     tokenizer_cut_scratch *scratch)
 {
@@ -82,7 +82,7 @@ static cdl_status cut_at_characters(const tokenizer_cut_step *step, const piece 
   return last < in->bytes ? add_cut(scratch, last, in->bytes, false) : CDL_STATUS_OK;
 }
 
-/* \w+|[^\w\s]+, of which the rest is to go. */
+/* \w+|[^\w\s]+; everything else is removed. */
 static cdl_status cut_at_words(const piece *in, tokenizer_cut_scratch *scratch)
 {
   enum { SPACE, WORD, OTHER, NOTHING };
@@ -120,9 +120,9 @@ static cdl_status cut_by_pattern(const tokenizer_cut_step *step, const piece *in
   return last != in->bytes ? add_cut(scratch, last, in->bytes, step->invert) : CDL_STATUS_OK;
 }
 
-/* ---- What becomes of cuts ---- */
+/* ---- The treatment of cuts ---- */
 
-/* Whether a cut goes with the one before it, in the order in which they are taken. */
+/* Returns whether a cut joins the one before it, in the order of processing. */
 static bool joins(tokenizer_split_behavior behavior, bool match, bool match_before)
 {
   return behavior == TOKENIZER_SPLIT_CONTIGUOUS ? match == match_before : match && !match_before;
@@ -145,13 +145,13 @@ static cdl_status put_forwards(tokenizer_split_behavior behavior,
                                 : CDL_STATUS_OK;
 }
 
-/* From the end to the beginning a match goes with what follows it. The cuts become those of the
+/* From the end to the beginning, a match joins the text after it. The cuts become those of the
  * pieces. */
 static cdl_status put_backwards(tokenizer_cut_scratch *scratch, const piece *in,
                                 tokenizer_pieces *out)
 {
   tokenizer_cut *cuts = scratch->cuts;
-  size_t first = scratch->cut_count; /* of the pieces, which are put together at the array's end */
+  size_t first = scratch->cut_count; /* of the pieces, which are built at the array's end */
   bool before = false;
   for (size_t i = scratch->cut_count; i-- > 0;) {
     const tokenizer_cut cut = cuts[i];

@@ -1,5 +1,5 @@
-/* sentencepiece.bpe.model: SentencePiece's own file, which holds a unigram model all the same. A
- * message in the wire format of protocol buffers; the numbers of its fields are those of
+/* sentencepiece.bpe.model: SentencePiece's own file, which holds a unigram model despite its name.
+ * It is a message in the wire format of protocol buffers, with the field numbers of
  * sentencepiece_model.proto. */
 #include <stdlib.h>
 
@@ -66,7 +66,7 @@ static bool read_value(message *m, field *f)
   return true;
 }
 
-/* The next field. *ok is false, and stays so, where the message is broken. */
+/* Reads the next field. *ok becomes false, and stays so, if the message is damaged. */
 static bool next_field(message *m, field *f, bool *ok)
 {
   uint64_t key = 0;
@@ -137,9 +137,8 @@ static cdl_status add_piece(const loading *l, const char *text, double score)
   return cdl_context(tokenizer_unigram_add(l->tokenizer, text, strlen(text), score), "%s", l->path);
 }
 
-/* fairseq's pieces, and how many of the file's first pieces they stand for. XLM-RoBERTa's four take
- * the place of <unk>, <s> and </s>. CamemBERT's five take that of <unk>, whose copy nothing may
- * choose. */
+/* fairseq's pieces, and the number of the file's first pieces that they replace. XLM-RoBERTa's four
+ * replace <unk>, <s> and </s>. CamemBERT's five replace <unk>, whose copy must not be chosen. */
 static const struct {
   const char *pieces[5];
   size_t piece_count, replaced;
@@ -172,7 +171,7 @@ static cdl_status add_pieces(loading *l, tokenizer_fairseq fairseq, message m)
   return add_piece(l, "<mask>", 0);
 }
 
-/* Control symbols, and those that the trainer was given. */
+/* Adds control symbols, and the symbols that the trainer was given. */
 static cdl_status add_tokens(loading *l, message m)
 {
   bool ok = true;
@@ -230,7 +229,8 @@ static cdl_status read_charsmap(const loading *l, message m)
       "%s: precompiled_charsmap", l->path);
 }
 
-/* What Transformers makes of the file: charsmap, no spaces at the end, one space for several. */
+/* Adds the steps that Transformers makes of the file: charsmap, no spaces at the end, one space for
+ * several. */
 static cdl_status add_normalizer(const loading *l, message m)
 {
   bool ok = true;

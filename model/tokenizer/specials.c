@@ -11,8 +11,8 @@ static tokenizer_named_token as_text(const char *text)
   return (tokenizer_named_token){.text = text, .bytes = text != NULL ? strlen(text) : 0};
 }
 
-/* AddedToken(**object): other keys are ignored, a missing or null "content" is an empty one.
- * `special`: it is one, whatever the object says. */
+/* AddedToken(**object): other keys are ignored, and a missing or null "content" is empty.
+ * `special`: it is special, whatever the object says. */
 static cdl_status made_of(const char *path, const char *key, const json_t *object, bool special,
                           tokenizer_named_token *token)
 {
@@ -52,8 +52,8 @@ static bool is_made(const json_t *object)
   return type != NULL && strcmp(type, "AddedToken") == 0;
 }
 
-/* A text, or a token with flags: in tokenizer_config.json an object that says so, in
- * special_tokens_map.json any. */
+/* A string, or a token with flags: an object in special_tokens_map.json, or an object in
+ * tokenizer_config.json that says that it is one. */
 static cdl_status token_of(const char *path, const char *key, const json_t *value, bool in_map,
                            tokenizer_named_token *token)
 {
@@ -96,12 +96,12 @@ static cdl_status with_flags(const tokenizer_named_token *token, base_bytes *key
 typedef struct {
   const tokenizer_class *class;
   const tokenizer_settings *settings;
-  bool slow, turned; /* turned: the slow class is told what the fast one has made */
+  bool slow, turned; /* turned: the slow class gets what the fast one has made */
   tokenizer_special_tokens *to;
   tokenizer_named_token *additional, *extra;
   size_t additional_count, extra_count;
-  tokenizer_vocabulary told; /* texts that the settings name */
-  size_t config_count;       /* of the additional ones, those of tokenizer_config.json */
+  tokenizer_vocabulary told; /* texts named in the settings */
+  size_t config_count;       /* number of additional tokens from tokenizer_config.json */
 } reading;
 
 static cdl_status append(tokenizer_named_token **list, size_t *count,
@@ -145,7 +145,7 @@ static cdl_status read_decoder(reading *r)
   return CDL_STATUS_OK;
 }
 
-/* The first place that a text is given stays. */
+/* Keeps the first place of a text. */
 static cdl_status note(tokenizer_vocabulary *texts, const char *text, size_t bytes, size_t place)
 {
   return tokenizer_vocabulary_find(texts, text, bytes) >= 0
@@ -153,8 +153,8 @@ static cdl_status note(tokenizer_vocabulary *texts, const char *text, size_t byt
              : tokenizer_vocabulary_add(texts, text, bytes, (int64_t)place);
 }
 
-/* A token of added_tokens.json is special where the settings name it so, but for the objects in
- * tokenizer_config.json, which are no tokens yet; the class's own names come later. */
+/* A token of added_tokens.json is special if the settings name it so, except by objects in
+ * tokenizer_config.json, which are not tokens yet; the class's own names come later. */
 static cdl_status note_told(reading *r)
 {
   for (size_t role = 0; role < TOKENIZER_ROLE_COUNT; role++) {
@@ -213,7 +213,7 @@ static int by_id(const void *left, const void *right)
   return a->order < b->order ? -1 : 1;
 }
 
-/* In order of id; of several with one id, the last. */
+/* Sorts by id; of several with one id, keeps the last. */
 static cdl_status sort_listed(tokenizer_special_tokens *to)
 {
   if (to->listed_count == 0)
@@ -245,7 +245,7 @@ static cdl_status read_roles(reading *r)
   return CDL_STATUS_OK;
 }
 
-/* Of both files, tokenizer_config.json's first. */
+/* From both files, tokenizer_config.json's first. */
 static cdl_status read_additional(reading *r)
 {
   static const char key[] = "additional_special_tokens";
@@ -271,7 +271,7 @@ static cdl_status read_additional(reading *r)
   return CDL_STATUS_OK;
 }
 
-/* The class's own, where the settings say nothing. */
+/* Uses the class's own if the settings have none. */
 static cdl_status fill_additional(reading *r)
 {
   const char *path;
@@ -284,7 +284,7 @@ static cdl_status fill_additional(reading *r)
   return CDL_STATUS_OK;
 }
 
-/* A text that a listed token has stands for that token. */
+/* If a listed token has the text of a string, the string means that token. */
 static void take_listed(const reading *r, tokenizer_named_token *token)
 {
   const tokenizer_listed_token *found = NULL;
@@ -313,8 +313,8 @@ static void make(const reading *r, size_t role)
   token->normalized = (int)form->normalized;
 }
 
-/* What the class calls those that the settings say nothing of. PreTrainedTokenizerFast, which has
- * no names of its own, takes the padding token of the padding that is stored in tokenizer.json. */
+/* Uses the class's names for roles without a setting. PreTrainedTokenizerFast, which has no names,
+ * takes the padding token from the stored padding of tokenizer.json. */
 static void fill_roles(const reading *r, const json_t *root)
 {
   for (size_t role = 0; role < TOKENIZER_ROLE_COUNT; role++) {
@@ -340,7 +340,7 @@ static bool role_of(const char *key, size_t *role)
   return false;
 }
 
-/* Names of one's own; a name that is a role's replaces it. */
+/* Reads the user's names; a name that is a role's replaces it. */
 static cdl_status read_extra(reading *r)
 {
   static const char key[] = "extra_special_tokens", additional[] = "additional_special_tokens";
@@ -366,14 +366,14 @@ static cdl_status read_extra(reading *r)
   return CDL_STATUS_OK;
 }
 
-/* The slow class's tokens have been copied, and a copy says of each flag what it is. */
+/* The slow class's tokens have been copied, and a copy states every flag. */
 static void settle(const reading *r, tokenizer_named_token *token)
 {
   if (r->slow && token->text != NULL && token->made)
     token->normalized = is_normalized(token) ? TOKENIZER_NORMALIZED : TOKENIZER_NOT_NORMALIZED;
 }
 
-/* Each text once, those of additional_special_tokens as often as they are there. */
+/* Names each text once, but those of additional_special_tokens as often as they occur. */
 static cdl_status name(const reading *r, const tokenizer_named_token *tokens, size_t count,
                        bool once)
 {
@@ -458,7 +458,7 @@ static tokenizer_added_token added_token(const tokenizer_named_token *named, boo
                                  .rstrip = settled.rstrip};
 }
 
-/* Whether a listed token is the named one's equal. */
+/* Returns whether a listed token equals the named one. */
 static cdl_status is_listed(tokenizer_special_tokens *tokens, const tokenizer_named_token *token,
                             bool *listed)
 {
@@ -473,7 +473,7 @@ static cdl_status is_listed(tokenizer_special_tokens *tokens, const tokenizer_na
 
 typedef struct {
   tokenizer_added_token *tokens; /* `bytes` 0: not to be added */
-  tokenizer_vocabulary special;  /* texts of those that are special, to the first place */
+  tokenizer_vocabulary special;  /* from the texts of special tokens to their first place */
 } token_batch;
 
 static cdl_status collect(tokenizer_special_tokens *tokens, const cdl_tokenizer *tokenizer,
@@ -495,7 +495,7 @@ static cdl_status collect(tokenizer_special_tokens *tokens, const cdl_tokenizer 
     bool passed = false;
     if (!listed)
       CDL_TRY(is_listed(tokens, token, &passed));
-    /* `tokenizers` passes over what it had before this batch, though the batch may have changed it
+    /* `tokenizers` skips tokens that it had before this batch, even if the batch has changed them
      * since. */
     if (passed || (there != NULL &&
                    (!(listed || token->made) || tokenizer_added_same(&there->token, &wanted))))
@@ -507,8 +507,8 @@ static cdl_status collect(tokenizer_special_tokens *tokens, const cdl_tokenizer 
   return CDL_STATUS_OK;
 }
 
-/* Where a special token of the same text is still to come, that one comes first: what it is looked
- * for in stays, though the other's flags come in between. */
+/* If a special token of the same text is still to come, it is added first: it keeps its place in
+ * the search, although the other's flags come in between. */
 static cdl_status add_one(const token_batch *batch, size_t place, cdl_tokenizer *tokenizer)
 {
   const tokenizer_added_token *token = &batch->tokens[place];

@@ -5,7 +5,7 @@
 
 #include "model/tokenizer/pattern_translation.h"
 
-/* Steps that a search may take beside eight for each byte of the text, and its memory in KiB. */
+/* The steps of a search, besides eight for each byte of the text, and its memory in KiB. */
 enum { STEPS = 200000, STEPS_A_BYTE = 8, DEPTH = 20000, MEMORY_KIB = 65536 };
 
 static cdl_status compile(const char *text, size_t bytes, uint32_t options,
@@ -26,7 +26,7 @@ static cdl_status compile(const char *text, size_t bytes, uint32_t options,
     return cdl_fail(error == PCRE2_ERROR_NOMEMORY ? CDL_STATUS_MEMORY : CDL_STATUS_DATA,
                     "the pattern \"%.64s\": %s", pattern->source, (const char *)reason);
   }
-  /* Where the system forbids generated code, PCRE2 interprets instead. */
+  /* If the system forbids generated code, PCRE2 interprets instead. */
   (void)pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE);
   return CDL_STATUS_OK;
 }
@@ -83,7 +83,7 @@ static cdl_status search(const tokenizer_text_walk *walk, tokenizer_text_matcher
   const tokenizer_text_pattern *pattern = walk->pattern;
   int result = pcre2_match(pattern->code, walk->text, walk->bytes, walk->searched,
                            PCRE2_NO_UTF_CHECK, matcher->match, matcher->limits);
-  if (result == PCRE2_ERROR_JIT_STACKLIMIT) /* the interpreter keeps its stack in the heap */
+  if (result == PCRE2_ERROR_JIT_STACKLIMIT) /* the interpreter keeps its stack on the heap */
     result = pcre2_match(pattern->code, walk->text, walk->bytes, walk->searched,
                          PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, matcher->match, matcher->limits);
   *found = result >= 0;

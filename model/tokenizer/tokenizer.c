@@ -90,7 +90,7 @@ cdl_status tokenizer_settle_normalizer(cdl_tokenizer *tokenizer)
   return CDL_STATUS_OK;
 }
 
-/* What the files and settings say becomes steps, and these a way. */
+/* Makes steps from files and settings, and chooses a way. */
 static cdl_status compile(cdl_tokenizer *tokenizer)
 {
   tokenizer_cut_step *cut;
@@ -158,8 +158,8 @@ const char *cdl_tokenizer_token(const cdl_tokenizer *tokenizer, int32_t id)
 
 /* ---- Encoding ---- */
 
-/* The text itself when it is well-formed, otherwise a copy in which U+FFFD stands for each
- * ill-formed part. */
+/* Gives the text itself if it is well-formed, otherwise a copy with U+FFFD for each ill-formed
+ * part. */
 static cdl_status mend(tokenizer_scratch *scratch, const uint8_t **text, size_t *bytes)
 {
   size_t good = base_utf8_well_formed(*text, *bytes);
@@ -207,7 +207,7 @@ cdl_status tokenizer_check_unknown(int32_t unknown)
                                          "and that lacks an unknown token");
 }
 
-/* A piece by the model. */
+/* Encodes a piece by the model. */
 static cdl_status encode_new_piece(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
                                    const uint8_t *piece, size_t bytes, base_ids *ids)
 {
@@ -233,7 +233,7 @@ static cdl_status encode_piece(const cdl_tokenizer *tokenizer, tokenizer_scratch
                                const uint8_t *piece, size_t bytes, base_ids *ids)
 {
   const uint64_t hash = tokenizer_word_hash(piece, bytes);
-  CDL_TRY(base_ids_reserve(ids, UINT16_MAX)); /* as many as the cache has for a word */
+  CDL_TRY(base_ids_reserve(ids, UINT16_MAX)); /* the most that the cache holds for a word */
   if (tokenizer_word_recall(&scratch->cache, hash, piece, bytes, ids))
     return CDL_STATUS_OK;
   const size_t before = ids->count;
@@ -258,8 +258,8 @@ static cdl_status encode_by_steps(const cdl_tokenizer *tokenizer, tokenizer_scra
   return CDL_STATUS_OK;
 }
 
-/* Text without added tokens. `normal`: it is normalized already; its first `origin` bytes come from
- * the given text's first character. */
+/* Encodes text without added tokens. `normal`: it is already normalized, and its first `origin`
+ * bytes come from the original text's first character. */
 static cdl_status encode_model(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
                                const uint8_t *text, size_t bytes, bool normal, size_t origin,
                                base_ids *ids)
@@ -285,8 +285,8 @@ static cdl_status encode_model(const cdl_tokenizer *tokenizer, tokenizer_scratch
   return encode_by_steps(tokenizer, scratch, text, bytes, origin, ids);
 }
 
-/* Text between the tokens that are looked for in the text as given: normalized, and searched for
- * the others. */
+/* Encodes text between the tokens that are searched in the original text: normalizes it and
+ * searches it for the others. */
 static cdl_status encode_between(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
                                  const uint8_t *text, size_t bytes, size_t origin, base_ids *ids)
 {
@@ -315,7 +315,7 @@ static cdl_status encode_between(const cdl_tokenizer *tokenizer, tokenizer_scrat
   return CDL_STATUS_OK;
 }
 
-/* Bytes of the text's first character. */
+/* Returns the bytes of the text's first character. */
 static size_t first_character(const uint8_t *text, size_t bytes)
 {
   size_t subpart;
@@ -342,8 +342,8 @@ static cdl_status encode_text(const cdl_tokenizer *tokenizer, tokenizer_scratch 
   return CDL_STATUS_OK;
 }
 
-/* How many ids of each text stay. Where both have to be cut, the longer one, or the second of two
- * equals, keeps the odd one. */
+/* Gives the number of ids of each text that stay. If both must be cut, the longer one, or the
+ * second of two equals, keeps the odd one. */
 static void longest_first(size_t room, size_t *first, size_t *second)
 {
   const bool first_is_longer = *first > *second;
@@ -359,7 +359,7 @@ static void longest_first(size_t room, size_t *first, size_t *second)
   *second = first_is_longer ? kept_shorter : kept_longer;
 }
 
-/* What truncation leaves of a text. */
+/* The part of a text that truncation leaves. */
 typedef struct {
   const int32_t *ids;
   size_t count;
@@ -393,7 +393,7 @@ static cdl_status scratch_of(const cdl_tokenizer *tokenizer, cdl_encoding *encod
   return CDL_STATUS_OK;
 }
 
-/* Room for `count` ids, at least one. */
+/* Makes room for `count` ids, at least one. */
 static cdl_status make_room(cdl_encoding *encoding, size_t count)
 {
   tokenizer_scratch *scratch = encoding->scratch;

@@ -20,7 +20,7 @@ typedef struct {
   uint32_t low, high;
 } span;
 
-/* Appends the children of `node`, whose text has `depth` bytes, behind the nodes so far. */
+/* Appends the children of `node`, whose text has `depth` bytes, after the existing nodes. */
 static void add_children(tokenizer_trie *trie, const tokenizer_trie_key *keys, span *spans,
                          size_t node, size_t depth)
 {
@@ -43,7 +43,7 @@ static void add_children(tokenizer_trie *trie, const tokenizer_trie_key *keys, s
 cdl_status tokenizer_trie_build(tokenizer_trie *trie, tokenizer_trie_key *keys, size_t count)
 {
   *trie = (tokenizer_trie){0};
-  size_t nodes = 1; /* a byte each, at most, and the root */
+  size_t nodes = 1; /* at most one per byte, and the root */
   for (size_t i = 0; i < count; i++)
     nodes += keys[i].bytes;
   if (nodes >= UINT32_MAX / 2)

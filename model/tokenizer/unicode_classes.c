@@ -5,8 +5,8 @@
 
 #include "base/nearest.h"
 
-/* Where Oniguruma's Unicode 16, which the reference tokenizers use in their patterns, is ahead of
- * PCRE2's Unicode 14. Each list was found by asking the reference about every code point. */
+/* Characters of Oniguruma's Unicode 16, which the reference tokenizers use in their patterns, that
+ * PCRE2's Unicode 14 lacks. Each list was found by asking the reference about every code point. */
 
 typedef struct {
   uint32_t first, last;
@@ -72,7 +72,7 @@ static const named_range new_scripts[] = {
     {0x31350, 0x323AF, "Han"},
 };
 
-/* Characters of words that are neither letters, marks, decimal digits nor connectors. */
+/* Word characters that are neither letters, marks, decimal digits nor connectors. */
 static const struct {
   uint32_t first, last;
 } odd_word_characters[] = {
@@ -97,7 +97,7 @@ static cdl_status add_range(base_bytes *out, uint32_t first, uint32_t last)
   return add_text(out, text);
 }
 
-/* Those whose name begins with `name`: all letters for "L". */
+/* Adds the ranges whose name begins with `name`: all letters for "L". */
 static cdl_status add_new(base_bytes *out, const named_range *ranges, size_t count,
                           const char *name)
 {
@@ -109,7 +109,7 @@ static cdl_status add_new(base_bytes *out, const named_range *ranges, size_t cou
 
 cdl_status tokenizer_class_property(const char *name, base_bytes *out, bool *known)
 {
-  /* Not C and Cn, which lost what became other, nor Mn and Mc, between which U+1171E moved. */
+  /* Not C and Cn, which have lost characters, nor Mn and Mc, between which U+1171E moved. */
   static const char *const categories[] = {"L",  "Lu", "Ll", "Lt", "Lm", "Lo", "M",  "Me",
                                            "N",  "Nd", "Nl", "No", "P",  "Pc", "Pd", "Ps",
                                            "Pe", "Pi", "Pf", "Po", "S",  "Sm", "Sc", "Sk",

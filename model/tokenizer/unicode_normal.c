@@ -17,7 +17,7 @@ void tokenizer_points_decompose(base_points *points, uint32_t c, bool compatibil
                                     marks | (i == 0 ? TOKENIZER_POINT_FIRST : 0);
 }
 
-/* Canonical order of one run of non-starters: stable, by combining class. */
+/* Puts one run of non-starters into canonical order: stable, by combining class. */
 static cdl_status order_run(uint32_t *run, size_t count, base_points *sorted)
 {
   if (count <= SHORT_RUN) {
@@ -58,9 +58,9 @@ cdl_status tokenizer_points_order(base_points *points, base_points *spare)
   return CDL_STATUS_OK;
 }
 
-/* The reference goes by the order in which parts stand: the first part of each character takes the
- * place of the next one of the text, other parts that of the one before. `characters` of the text
- * are its beginning. */
+/* The reference uses the order of the parts: the first part of each character takes the place of
+ * the text's next character, other parts that of the previous one. `characters` of the text are its
+ * beginning. */
 static void mark_beginning(base_points *points, size_t characters)
 {
   size_t passed = 0;
@@ -73,8 +73,7 @@ static void mark_beginning(base_points *points, size_t characters)
   }
 }
 
-/* A starter takes in what follows it, unless a mark of the same or a higher class stands
- * between. */
+/* A starter absorbs what follows it, unless a mark of the same or a higher class is between. */
 static void compose(base_points *points)
 {
   uint32_t *data = points->data;

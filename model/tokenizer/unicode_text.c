@@ -55,7 +55,7 @@ bool tokenizer_is_word_character(uint32_t c)
   default:
     break;
   }
-  /* Join_Control, and the symbols among Other_Alphabetic: circled and squared letters. */
+  /* Join_Control, and the symbols in Other_Alphabetic: circled and squared letters. */
   return c == 0x200c || c == 0x200d || (c >= 0x24b6 && c <= 0x24e9) ||
          (c >= 0x1f130 && c <= 0x1f149) || (c >= 0x1f150 && c <= 0x1f169) ||
          (c >= 0x1f170 && c <= 0x1f189) ||
@@ -77,7 +77,7 @@ bool tokenizer_is_bert_ideograph(uint32_t c)
 {
   if (c < 0x3400)
     return false;
-  /* 2B920 is the reference's own: the block begins at 2B820. */
+  /* 2B920 is the reference's own value: the block begins at 2B820. */
   return c <= 0x4dbf || (c >= 0x4e00 && c <= 0x9fff) || (c >= 0xf900 && c <= 0xfaff) ||
          (c >= 0x20000 && c <= 0x2a6df) || (c >= 0x2a700 && c <= 0x2b73f) ||
          (c >= 0x2b740 && c <= 0x2b81f) || (c >= 0x2b920 && c <= 0x2ceaf) ||
@@ -190,7 +190,7 @@ size_t tokenizer_to_lower(uint32_t c, uint32_t out[2])
   out[0] = lower;
   if (lower != c)
     return 1;
-  /* Capitals younger than Unicode 15, and three pairs that utf8proc 2.8 lacks. */
+  /* Capitals that are newer than Unicode 15, and three pairs that utf8proc 2.8 lacks. */
   if (c >= 0x10d50 && c <= 0x10d65)
     out[0] = c + 32;
   else if (c >= 0x16ea0 && c <= 0x16eb8)

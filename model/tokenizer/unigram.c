@@ -1,6 +1,6 @@
-/* SentencePiece's unigram language model (Kudo 2018) as Hugging Face's `tokenizers` has it: the
- * text is normalized, its spaces become a visible character, and each word is cut into the pieces
- * of the largest sum of scores. */
+/* SentencePiece's unigram language model (Kudo 2018) as in Hugging Face's `tokenizers`: the text is
+ * normalized, its spaces become a visible character, and each word is cut into the pieces with the
+ * largest sum of scores. */
 #include <stdlib.h>
 
 #include "base/utf8.h"
@@ -22,7 +22,7 @@ static size_t character_bytes(uint8_t lead)
   return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
 }
 
-/* The best path to every place where one ends (Viterbi). A character that is no piece is
+/* Finds the best path to every place where one ends (Viterbi). A character that is no piece is
  * unknown. */
 static cdl_status find_paths(const tokenizer_unigram *model, const uint8_t *word, size_t bytes,
                              tokenizer_path_node *path)
@@ -54,8 +54,8 @@ static cdl_status find_paths(const tokenizer_unigram *model, const uint8_t *word
   return CDL_STATUS_OK;
 }
 
-/* The unknown stretch's own id, else the tokens of its bytes, from the last to the first, else the
- * unknown token's. */
+/* Writes the unknown text's own id, otherwise the tokens of its bytes, from the last to the first,
+ * otherwise the unknown token's. */
 static size_t put_unknown(const cdl_tokenizer *tokenizer, const uint8_t *text, size_t bytes,
                           int32_t *out)
 {
@@ -73,7 +73,7 @@ static size_t put_unknown(const cdl_tokenizer *tokenizer, const uint8_t *text, s
   return bytes;
 }
 
-/* Appends the ids of a word, for which `ids` has room. Unknown characters in a row are one
+/* Appends the ids of a word, for which `ids` has room. Consecutive unknown characters are one
  * token. */
 static cdl_status split_word(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
                              const uint8_t *word, size_t bytes, base_ids *ids)
@@ -180,7 +180,7 @@ cdl_status tokenizer_unigram_encode_piece(const cdl_tokenizer *tokenizer,
 cdl_status tokenizer_unigram_encode(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
                                     const uint8_t *text, size_t bytes, size_t origin, base_ids *ids)
 {
-  if (tokenizer->pre_tokenizer.count == 1) /* Metaspace alone */
+  if (tokenizer->pre_tokenizer.count == 1) /* only Metaspace */
     return encode_segment(tokenizer, scratch, text, bytes, origin > 0, ids);
   const uint8_t *begin = text;
   for (const uint8_t *at = text, *next = text; at < text + bytes; at = next) {
@@ -225,7 +225,7 @@ cdl_status tokenizer_unigram_prepare(cdl_tokenizer *tokenizer)
 cdl_status tokenizer_unigram_add(cdl_tokenizer *tokenizer, const char *piece, size_t bytes,
                                  double score)
 {
-  enum { PIECE_BYTES_MAX = 1024 }; /* an encoding takes up to so many steps for each byte of text */
+  enum { PIECE_BYTES_MAX = 1024 }; /* an encoding takes up to so many steps per byte of text */
   tokenizer_unigram *model = &tokenizer->unigram;
   const size_t id = (size_t)tokenizer->vocabulary.id_end;
   if (id == model->score_capacity) {

@@ -71,7 +71,7 @@ cdl_status tokenizer_load_wordpiece(const char *path, const char *unknown, cdl_t
   const cdl_status status = read_vocabulary_lines(path, &file, &tokenizer->vocabulary);
   base_file_unmap(&file);
   CDL_TRY(status);
-  /* Of none Transformers makes the text that Python has for none. */
+  /* For None, Transformers uses Python's text for None. */
   const char *name = unknown != NULL ? unknown : "None";
   const int32_t id = tokenizer_vocabulary_find(&tokenizer->vocabulary, name, strlen(name));
   return tokenizer_wordpiece_prepare(tokenizer, "##", 100, id < 0 ? TOKENIZER_UNKNOWN_MISSING : id);
@@ -126,8 +126,8 @@ static cdl_status split_merge(const char *path, size_t number, const text_line *
   return CDL_STATUS_OK;
 }
 
-/* As Transformers reads the file: the first line is the version, what follows the last line end is
- * no merge, and of equal lines the first counts. */
+/* As Transformers reads the file: the first line is the version, text after the last line end is no
+ * merge, and of equal lines the first counts. */
 static cdl_status read_merges(const char *path, const base_mapping *file, cdl_tokenizer *tokenizer)
 {
   size_t at = 0, number = 0, count = 0, capacity = 0;

@@ -84,7 +84,7 @@ cdl_status tokenizer_vocabulary_add(tokenizer_vocabulary *vocabulary, const char
   return CDL_STATUS_OK;
 }
 
-/* The text's place in the slots; slot_count for none. */
+/* Returns the text's place in the slots; slot_count for none. */
 static size_t slot_of(const tokenizer_vocabulary *vocabulary, const void *text, size_t bytes)
 {
   if (vocabulary->slot_count == 0)

@@ -1,6 +1,6 @@
-/* BERT's tokenizer: clean, lower, strip accents; split at spaces and punctuation; greedy longest
- * pieces of each word (Wu et al. 2016, "Google's Neural Machine Translation System", section 4;
- * Devlin et al. 2019). */
+/* BERT's tokenizer: cleans, lowers, strips accents; splits at spaces and punctuation; takes the
+ * longest pieces of each word greedily (Wu et al. 2016, "Google's Neural Machine Translation
+ * System", section 4; Devlin et al. 2019). */
 #include <stdlib.h>
 
 #include "base/utf8.h"
@@ -9,7 +9,7 @@
 
 /* ---- WordPiece ---- */
 
-/* The token whose text, behind the first `skipped` bytes, is `text`. */
+/* Returns the token whose text, after the first `skipped` bytes, is `text`. */
 static int32_t find_piece(const tokenizer_vocabulary *vocabulary,
                           const tokenizer_vocabulary_slot *slots, size_t slot_count, size_t skipped,
                           uint32_t tag, const uint8_t *text, size_t bytes)
@@ -23,8 +23,8 @@ static int32_t find_piece(const tokenizer_vocabulary *vocabulary,
   return -1;
 }
 
-/* The longest token at the start of `word`, and its length; -1 for none. `tags` has room for all
- * prefixes, which are hashed in one pass. */
+/* Returns the longest token at the start of `word`, and its length; -1 for none. `tags` has room
+ * for all prefixes, which are hashed in one pass. */
 static int32_t longest_piece(const cdl_tokenizer *tokenizer, uint32_t *tags, const uint8_t *word,
                              size_t bytes, bool first, size_t *piece_bytes)
 {
@@ -70,7 +70,7 @@ static cdl_status split_word(const cdl_tokenizer *tokenizer, tokenizer_scratch *
     size_t piece_bytes = 0;
     const int32_t id =
         longest_piece(tokenizer, scratch->tags.data, word + at, bytes - at, at == 0, &piece_bytes);
-    if (id < 0) { /* a word that cannot be spelled to its end is unknown as a whole */
+    if (id < 0) { /* a word that cannot be encoded to its end is unknown as a whole */
       ids->count = before;
       return append_unknown(tokenizer, ids);
     }
@@ -107,7 +107,7 @@ cdl_status tokenizer_wordpiece_encode_word(const cdl_tokenizer *tokenizer,
 
 /* ---- Pre-tokenization ---- */
 
-/* A stretch without ASCII spaces, of any characters. */
+/* Encodes text without ASCII spaces, of any characters. */
 static cdl_status encode_wide(const cdl_tokenizer *tokenizer, tokenizer_scratch *scratch,
                               const tokenizer_bert_normalizer *normalizer, const uint8_t *text,
                               const uint8_t *end, base_ids *ids)
