@@ -1,4 +1,4 @@
-/* The backend's own objects: an opened device, its memory, its queues. */
+/* The backend's objects: an open device, its memory, its queues. */
 #ifndef CONDLORA_BACKENDS_CUDA_DEVICE_H
 #define CONDLORA_BACKENDS_CUDA_DEVICE_H
 
@@ -10,8 +10,8 @@
 
 /* ---- Memory: pool.c ---- */
 
-/* A part of a segment, or with `segment` NULL memory that stays the caller's. What a buffer's
- * handle points to. */
+/* A part of a segment, or, with `segment` NULL, memory of the caller. A buffer's handle points to
+ * it. */
 typedef struct cuda_block {
   CUdeviceptr address;
   size_t bytes;
@@ -25,7 +25,7 @@ typedef struct cuda_segment {
   struct cuda_segment *next;
   CUdeviceptr address;
   size_t bytes;
-  bool small; /* for small blocks alone */
+  bool small; /* only for small blocks */
   cuda_block *first;
 } cuda_segment;
 
@@ -42,19 +42,19 @@ typedef struct cuda_pinned {
 typedef enum { CUDA_SOLVER_UNKNOWN, CUDA_SOLVER_THERE, CUDA_SOLVER_ABSENT } cuda_solver_state;
 
 typedef struct {
-  kernel_device common; /* first */
+  kernel_device common; /* must be first */
   CUdevice id;
   CUcontext context; /* the primary one; retained while not NULL */
   CUmodule module;
   CUfunction functions[KERNEL_COUNT];
   cdl_precision precision;
-  int version;            /* of CUDA, the driver's: 12040 is 12.4 */
+  int version;            /* the driver's CUDA version: 12040 is 12.4 */
   size_t workspace_bytes; /* of cuBLAS, for each queue */
   uint64_t compile_ns;
   char description[320];
-  _Atomic CUresult fault; /* the first lasting one */
+  _Atomic CUresult fault; /* the first one that the device cannot recover from */
   _Atomic cuda_solver_state solver;
-  pthread_mutex_t lock; /* guards what follows, and when a queue begins and ends recording */
+  pthread_mutex_t lock; /* guards the members below, and the begin and end of a queue's recording */
   cuda_segment *segments;
   cuda_queue *queues;
   cuda_pinned *pinned;
@@ -67,12 +67,12 @@ const char *cuda_description(void *device);
 uint64_t cuda_compile_nanoseconds(void *device);
 bool cuda_supports(void *device, cdl_op op, const void *args);
 
-/* Makes the device's context this thread's current one, and what was current before current again.
- * Between the two, driver and libraries may be called. leave returns `status`, or its own failure
- * where that is OK. */
+/* Makes the device's context this thread's current one; leave restores the earlier one. Driver and
+ * libraries may be called between the two. leave returns `status`, or its own failure if that is
+ * OK. */
 CDL_MUST_USE cdl_status cuda_enter(cuda_device *device);
 cdl_status cuda_leave(cuda_device *device, cdl_status status);
-/* Remembers `answer` where it is lasting. */
+/* Remembers `answer` if the device cannot recover from it. */
 cdl_status cuda_answer(cuda_device *device, const char *call, CUresult answer);
 #define CUDA_DEVICE_CALL(device, name, ...) cuda_answer(device, #name, cuda_api.name(__VA_ARGS__))
 
@@ -95,34 +95,34 @@ static inline CUdeviceptr cuda_address(const cdl_buffer *buffer)
 enum {
   CUDA_SLOTS = 8,
   CUDA_SLOT_BYTES = 1 << 20,
-  CUDA_DOWNLOAD_BYTES = 1 << 20, /* between two syncs, on the staged way */
+  CUDA_DOWNLOAD_BYTES = 1 << 20, /* staged bytes between two syncs */
 };
 
-/* A piece of page-locked memory from which uploads are made. */
+/* A piece of page-locked memory for uploads. */
 typedef struct {
   char *memory;
   CUevent done;
   bool pending; /* `done` has been recorded and not waited for */
 } cuda_slot;
 
-/* What sync is to copy where. */
+/* A copy that sync will make. */
 typedef struct {
   void *host;
   size_t from, bytes; /* `from` in the queue's download memory */
 } cuda_delivery;
 
 struct cuda_queue {
-  kernel_queue common; /* first */
+  kernel_queue common; /* must be first */
   cuda_device *device;
   cuda_queue *next;
   CUstream stream;
   bool is_foreign; /* the stream is the caller's */
   bool recording;
-  pthread_t recorder; /* the thread that began it */
+  pthread_t recorder; /* the thread that began recording */
   cublasHandle_t blas;
   void *workspace;           /* a handle of cuda_allocate */
-  cusolverDnHandle_t solver; /* NULL until it is wanted */
-  char *staging;             /* page-locked; NULL until it is wanted */
+  cusolverDnHandle_t solver; /* NULL until it is needed */
+  char *staging;             /* page-locked; NULL until it is needed */
   cuda_slot slots[CUDA_SLOTS];
   int slot;
   size_t slot_used;
@@ -137,9 +137,9 @@ cdl_status cuda_wrap_queue(void *device, void *foreign, void **queue);
 void cuda_queue_destroy(void *queue);
 cdl_status cuda_launch(kernel_queue *queue, const kernel_launch *launch);
 cdl_status cuda_multiply(kernel_queue *queue, const kernel_product *product);
-/* UNSUPPORTED while the queue records. */
+/* Fails with UNSUPPORTED while the queue records. */
 CDL_MUST_USE cdl_status cuda_refuse_recording(const cuda_queue *queue, const char *what);
-/* Waits until nothing runs on the queue any more. The lock is held, the context current. */
+/* Waits until no work runs on the queue. The caller holds the lock, and the context is current. */
 bool cuda_settle(cuda_queue *queue);
 
 cdl_status cuda_event_create(void *device, void **event);
@@ -150,7 +150,7 @@ cdl_status cuda_capture_begin(void *queue);
 cdl_status cuda_capture_end(void *queue, void **graph);
 cdl_status cuda_replay(void *queue, void *graph);
 void cuda_graph_destroy(void *graph);
-/* Ends a recording whose result nobody wants. */
+/* Ends a recording and discards it. */
 void cuda_capture_abandon(cuda_queue *queue);
 
 cdl_status cuda_upload(void *queue, cdl_buffer *out, size_t offset, const void *host, size_t bytes);
@@ -163,7 +163,7 @@ cdl_status cuda_weight_create(void *queue, const cdl_tensor *sources, size_t cou
 cdl_status cuda_weight_update(void *queue, void *handle, const cdl_tensor *sources, size_t count);
 void cuda_weight_destroy(void *device, void *handle);
 
-/* Whether cuSOLVER is there. */
+/* Returns whether cuSOLVER is available. */
 bool cuda_solver_supports(cuda_device *device);
 void cuda_solver_destroy(cuda_queue *queue);
 cdl_status cuda_svd(void *queue, const cdl_svd_args *args);

@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-/* One zero byte, which no driver takes for an image, where the build had no nvcc. */
+/* If the build had no nvcc: one zero byte, which no driver accepts as an image. */
 extern const unsigned char cuda_image[];
 extern const size_t cuda_image_bytes;
 

@@ -1,6 +1,5 @@
-/* NVIDIA's types and constants that api.def needs, by NVIDIA's names and values, so that nothing of
- * a toolkit is wanted to build the backend. Where a toolkit is present, a test holds every line
- * against its headers. */
+/* NVIDIA's types and constants for api.def, with NVIDIA's names and values, so that the build needs
+ * no toolkit. If a toolkit is installed, a test checks every line against its headers. */
 #ifndef CONDLORA_BACKENDS_CUDA_TYPES_H
 #define CONDLORA_BACKENDS_CUDA_TYPES_H
 

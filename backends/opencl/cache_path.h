@@ -1,15 +1,15 @@
-/* Where files lie that are kept from one process to the next; bench-condlora's tuning leaves its
- * own there. */
+/* The place of files that are kept from one process to the next. bench-condlora's tuning writes its
+ * files there. */
 #ifndef CONDLORA_BACKENDS_OPENCL_CACHE_PATH_H
 #define CONDLORA_BACKENDS_OPENCL_CACHE_PATH_H
 
 #include <limits.h>
 #include <stdbool.h>
 
-/* $CDL_CACHE_DIR, else $XDG_CACHE_HOME/condlora, else ~/.cache/condlora, and the file's name. False
- * where there is none. */
+/* Gives the path of the file in $CDL_CACHE_DIR, else $XDG_CACHE_HOME/condlora, else
+ * ~/.cache/condlora. Returns false if there is none. */
 bool opencl_cache_path(char path[PATH_MAX], const char *name);
-/* Of the parameters that tuning found for a device. */
+/* Gives the path of a device's tuned parameters. */
 bool opencl_tuning_path(char path[PATH_MAX], const char *device);
 
 #endif

@@ -1,4 +1,4 @@
-/* The backend's own objects: a device that was opened, and its queues. */
+/* The backend's objects: an open device and its queues. */
 #ifndef CONDLORA_BACKENDS_OPENCL_DEVICE_H
 #define CONDLORA_BACKENDS_OPENCL_DEVICE_H
 
@@ -11,7 +11,7 @@
 
 enum { OPENCL_NAME_BYTES = 160 };
 
-/* A device as it is found, before it is opened. */
+/* A device before it is opened. */
 typedef struct {
   cl_platform_id platform;
   cl_device_id id;
@@ -19,9 +19,9 @@ typedef struct {
   char name[OPENCL_NAME_BYTES], platform_name[OPENCL_NAME_BYTES];
 } opencl_found;
 
-/* Every device of every platform, in the loader's order; *found is the caller's to free. */
+/* Lists every device of every platform, in the loader's order. The caller frees *found. */
 CDL_MUST_USE cdl_status opencl_find_devices(opencl_found **found, int *count);
-/* The one that `text` means, as docs/opencl.md says: a number, part of a name, or "" for the
+/* Chooses the device that `text` names (docs/opencl.md): a number, part of a name, or "" for the
  * best. */
 CDL_MUST_USE cdl_status opencl_choose(const opencl_found *found, int count, const char *text,
                                       int *chosen);
@@ -35,20 +35,20 @@ static inline uint64_t opencl_now(void)
 }
 
 typedef struct opencl_device {
-  kernel_device common; /* first */
+  kernel_device common; /* must be first */
   struct opencl_device *next;
   cl_platform_id platform;
   cl_device_id id;
   cl_context context;
-  cl_program programs[PROGRAM_COUNT]; /* NULL: not wanted yet */
+  cl_program programs[PROGRAM_COUNT]; /* NULL: not needed yet */
   size_t group_limit, local_bytes, largest_allocation, total_bytes;
   char name[OPENCL_NAME_BYTES], version[OPENCL_NAME_BYTES], driver[OPENCL_NAME_BYTES];
   char platform_name[OPENCL_NAME_BYTES], platform_version[OPENCL_NAME_BYTES];
   char description[4 * OPENCL_NAME_BYTES];
   _Atomic uint64_t compile_ns;
-  pthread_mutex_t program_lock; /* of `programs` */
+  pthread_mutex_t program_lock; /* protects `programs` */
   pthread_mutex_t gemm_lock;    /* CLBlast compiles on first use, for all threads */
-  uint32_t gemm_compiled;       /* guarded by gemm_lock: kinds of product that were used before */
+  uint32_t gemm_compiled;       /* guarded by gemm_lock: kinds of product that have been used */
 } opencl_device;
 
 /* Host memory that an upload still reads. */
@@ -58,10 +58,11 @@ typedef struct opencl_staged {
 } opencl_staged;
 
 typedef struct {
-  kernel_queue common; /* first */
+  kernel_queue common; /* must be first */
   opencl_device *device;
   cl_command_queue queue;
-  cl_kernel kernels[KERNEL_COUNT]; /* the queue's own: arguments belong to a kernel object */
+  /* the queue's own, because arguments belong to a kernel object */
+  cl_kernel kernels[KERNEL_COUNT];
   opencl_staged *oldest, *newest;
 } opencl_queue;
 
@@ -71,12 +72,13 @@ CDL_MUST_USE cdl_status opencl_open(const kernel_driver *driver, const opencl_fo
 
 /* program.c */
 
-/* A kernel object, the caller's to release; its program is compiled or taken from the cache where
- * it is not there yet. */
+/* Makes a kernel object, which the caller releases. Its program is compiled or taken from the cache
+ * if it does not exist yet. */
 CDL_MUST_USE cdl_status opencl_kernel_create(opencl_device *device, kernel_id which,
                                              cl_kernel *kernel);
-/* Halves the device's group size until every kernel can run with it: registers and local memory may
- * leave less than the device's limit. All are compiled for that, unless a group is one item. */
+/* Halves the device's group size until every kernel can run with it, because registers and local
+ * memory may allow less than the device's limit. This compiles all kernels, unless a group is one
+ * work-item. */
 CDL_MUST_USE cdl_status opencl_fit_groups(opencl_device *device);
 void opencl_programs_release(opencl_device *device);
 

@@ -1,6 +1,6 @@
-/* The types of OpenCL's C interface that are used, as its specification has them; so nothing but
- * the libraries themselves is needed, and those only where the plug-in is opened. A test holds
- * these and api.def against the vendors' headers. */
+/* The used types of OpenCL's C interface, as its specification defines them. So the build needs no
+ * headers, and only opening the plug-in needs the libraries. A test checks these and api.def
+ * against the vendors' headers. */
 #ifndef CONDLORA_BACKENDS_OPENCL_TYPES_H
 #define CONDLORA_BACKENDS_OPENCL_TYPES_H
 

@@ -5,9 +5,9 @@
 #include "model/adapter/adapter.h"
 #include "model/adapter/folder.h"
 
-/* Writes what each adapted layer's A_l and B_l are now, whatever they are derived from, with the
- * head and what else is trained. `config` is what the adapter was read with. UNSUPPORTED for what
- * no LoRA can hold: a method without A and B, use_x type2, initial values that have changed the
+/* Writes the current A_l and B_l of each adapted layer, whatever they are derived from, with the
+ * head and other trained tensors. `config` is the adapter's own. Errors: UNSUPPORTED for what LoRA
+ * cannot express: a method without A and B, use_x type2, initial values that have changed the
  * base. */
 CDL_MUST_USE cdl_status export_adapter(model_adapter *adapter, cdl_queue *queue, const char *folder,
                                        const adapter_config *config);

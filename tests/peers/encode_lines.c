@@ -1,8 +1,7 @@
 /* Encodes what stdin holds with the C library, so that scripts can compare with other tokenizers.
  *   encode_lines MODEL_FOLDER            records in, records out
- *   encode_lines MODEL_FOLDER --time N   encodes all records N times and prints the seconds of
- *   processor time of the fastest
- *                                        round, then of opening
+ *   encode_lines MODEL_FOLDER --time N   encodes all records N times; prints the processor time of
+ *                                        the fastest round, then of opening, in seconds
  * A record in: bytes of the first text, of the second (ffffffff: no second), max_length, each
  * uint32; the texts. A record out: count, truncated, each uint32; ids, type ids, each int32. All in
  * the machine's byte order. */

@@ -3,10 +3,9 @@
  *   files-probe values PATH NAME OUT        a tensor as raw float32
  *   files-probe copy IN OUT                 every tensor of a safetensors file, types kept
  *   files-probe adapter IN OUT              an adapter folder, read and written
- *   files-probe config PATH OUT             config.json of a fine-tuned classifier with labels
- *   "no", "yes"
- *   files-probe model FOLDER                checks a model folder, prints fingerprint and
- *   milliseconds Exit status 1 and the error's line on stderr when something is refused. */
+ *   files-probe config PATH OUT             config.json of a fine-tuned classifier, "no" or "yes"
+ *   files-probe model FOLDER                checks a folder, prints fingerprint and milliseconds
+ * If something is refused, exits with 1 and the error's line on stderr. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
