@@ -58,6 +58,7 @@ WRONG = [
     ("own.md", "# One\n\nSee [it](#two).\n", "own.md:3: the link #two names no heading"),
     ("cell.md", "| a |\n|---|\n| [it](gone.md) |\n", "cell.md:3: the link gone.md leads nowhere"),
     ("word.md", "It counts the trained numbers.\n", "word.md:1: write trainable parameters"),
+    ("phrase.md", "It is likewise.\n", "phrase.md:1: write the same"),
     ("base/long.c", f"/* {LONG} */\n", "base/long.c:1: a comment in 107 columns"),
     ("base/within.c", f"/* a\n * {LONG}\n */\n", "base/within.c:2: a comment in 104 columns"),
     ("base/after.c", f"int {'x' * 90}; /* behind code */\n", "base/after.c:1: a comment in 113 columns"),
