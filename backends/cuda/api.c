@@ -17,10 +17,10 @@ const cdl_host *cuda_host;
 
 enum { NEWEST_MAJOR = 13, OLDEST_MAJOR = 11 };
 
-/* The folder of a toolkit, where a package has not put it on the loader's path. */
+/* The folder of a toolkit that a package has not put on the loader's path. */
 static const char usual_folder[] = "/usr/local/cuda/lib64";
 
-/* CDL_CUDA_LIBRARIES, or NULL. */
+/* Gives CDL_CUDA_LIBRARIES, or NULL. */
 static cdl_status given_folder(const char **folder)
 {
   *folder = secure_getenv("CDL_CUDA_LIBRARIES");
@@ -30,7 +30,8 @@ static cdl_status given_folder(const char **folder)
   return CDL_STATUS_OK;
 }
 
-/* The file, if it is there and may be taken; what the loader's own path has is the system's. */
+/* Opens the file if it exists and is trusted. Files on the loader's own path are the system's
+ * responsibility. */
 static void *open_in(const char *folder, const char *file)
 {
   char path[PATH_MAX], resolved[PATH_MAX], reason[BASE_DISTRUST_BYTES];
@@ -49,7 +50,7 @@ static void *open_file(const char *folder, const char *file)
   return library != NULL ? library : dlopen(file, RTLD_NOW | RTLD_LOCAL);
 }
 
-/* "libcublas.so.12" and the like: a library of a later CUDA than the driver's does not start. */
+/* Tries "libcublas.so.12" and so on: a library of a later CUDA than the driver's does not start. */
 static void *open_newest(const char *folder, const char *stem, int newest)
 {
   void *library = NULL;
@@ -68,7 +69,7 @@ static cdl_status lacks(const char *file, const char *name, const char *advice)
   return cuda_host->fail(CDL_STATUS_ABSENT, "%s has no %s: %s", file, name, advice);
 }
 
-/* Each of one library's functions into cuda_api. */
+/* Stores each function of one library in cuda_api. */
 #define FUNCTION(library, result, name, parameters) TAKE_##library(result, name, parameters)
 #define TAKE(file, advice, name)                            \
   *(void **)(void *)&cuda_api.name = dlsym(library, #name); \
@@ -112,7 +113,7 @@ static cdl_status take_solver(void *library)
 /* ---- Opening them ---- */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static void *driver, *blas, *solver; /* guarded by lock; not NULL: all functions are there */
+static void *driver, *blas, *solver; /* guarded by lock; not NULL: all functions are known */
 
 static cdl_status open_driver(const char *folder)
 {
@@ -189,7 +190,8 @@ cdl_status cuda_api_open_solver(int version)
   const char *folder;
   CDL_TRY(given_folder(&folder));
   pthread_mutex_lock(&lock);
-  /* Its number is one behind from CUDA 12 on: libcusolver.so.11 belongs to CUDA 11 and 12. */
+  /* cuSOLVER's number is one behind from CUDA 12 on: libcusolver.so.11 belongs to CUDA 11 and
+   * 12. */
   const int newest = newest_of(version) > OLDEST_MAJOR ? newest_of(version) - 1 : OLDEST_MAJOR;
   const cdl_status status =
       open_library(folder, "libcusolver", "libcusolver", newest, version, take_solver, &solver);
@@ -207,7 +209,7 @@ cdl_status cuda_blas_version(char text[32])
   return CDL_STATUS_OK;
 }
 
-/* ---- Answers ---- */
+/* ---- Results ---- */
 
 static cdl_status refuse(cdl_status status, const char *call, const char *name, int code)
 {
@@ -256,7 +258,7 @@ bool cuda_is_lasting(CUresult answer)
   }
 }
 
-/* Those of one library, since two may share a number. */
+/* Searches the names of one library, because two libraries may use the same number. */
 static const char *constant_name(const char *prefix, int code)
 {
   static const struct {

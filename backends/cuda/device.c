@@ -1,4 +1,4 @@
-/* Devices: which there are, and what is made of one when it is opened. */
+/* Devices: listing them, and opening one. */
 #include "backends/cuda/device.h"
 
 #include <ctype.h>
@@ -30,7 +30,7 @@ static cdl_status name_of(int ordinal, CUdevice *id, char name[NAME_BYTES])
   return CDL_STATUS_OK;
 }
 
-/* A number, part of a name in any case, or "" for the first. */
+/* Chooses by a number, by part of a name in any case, or "" for the first. */
 static cdl_status choose(const char *text, CUdevice *id, char name[NAME_BYTES])
 {
   int count;
@@ -56,7 +56,7 @@ static cdl_status choose(const char *text, CUdevice *id, char name[NAME_BYTES])
 
 /* ---- Kernels ---- */
 
-/* What a driver answers about an image, and not about the device or its memory. */
+/* Returns whether a driver's answer is about an image, and not about the device or its memory. */
 static bool is_of_image(CUresult answer)
 {
   return answer == CUDA_ERROR_INVALID_IMAGE || answer == CUDA_ERROR_NO_BINARY_FOR_GPU ||
@@ -85,7 +85,8 @@ static cdl_status load_kernels(cuda_device *device, const char *name)
     CDL_TRY(cuda_answer(
         device, kernel_list[i].name,
         cuda_api.cuModuleGetFunction(&device->functions[i], device->module, kernel_list[i].name)));
-    /* It also has the driver load the kernel now, not at its first launch: that may be recorded. */
+    /* This also makes the driver load the kernel now, not at its first launch, which may be
+     * recorded. */
     CDL_TRY(CUDA_DEVICE_CALL(device, cuFuncGetAttribute, &group,
                              CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, device->functions[i]));
     if (i == 0)
@@ -140,14 +141,14 @@ static cdl_status describe(cuda_device *device, const char *name, int capability
   return CDL_STATUS_OK;
 }
 
-/* With the context current. */
+/* Runs with the context current. */
 static cdl_status prepare(cuda_device *device, const char *name)
 {
   int capability, processors, items;
   CDL_TRY(capability_of(device->id, name, &capability));
   CDL_TRY(attribute(device->id, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, &processors));
   CDL_TRY(attribute(device->id, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR, &items));
-  /* What cuBLAS would take itself: 32 MiB from Hopper on, 4 MiB before. */
+  /* The size that cuBLAS would take itself: 32 MiB from Hopper on, 4 MiB before. */
   device->workspace_bytes = capability >= 90 ? (size_t)32 << 20 : (size_t)4 << 20;
   const uint64_t start = now_ns();
   CDL_TRY(load_kernels(device, name));

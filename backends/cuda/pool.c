@@ -1,16 +1,16 @@
-/* The device's memory: large pieces from the driver, cut into blocks. A block that is given back
- * may be handed out again while the device still uses it, where one queue alone could: what is
- * enqueued on it later comes later. With several queues, giving back waits for all of them. */
+/* The device's memory: large pieces from the driver, cut into blocks. With one queue, a block that
+ * is given back may be handed out again while the device still uses it, because later work on the
+ * queue runs later. With several queues, giving back waits for all of them. */
 #include "backends/cuda/device.h"
 
 #include <string.h>
 
 enum {
-  ALIGNMENT = 512, /* what cuMemAlloc gives at least 256 of */
+  ALIGNMENT = 512, /* cuMemAlloc aligns to at least 256 */
   SMALL =
-      1 << 20, /* blocks below it come from segments of their own, so as not to break large ones */
+      1 << 20, /* smaller blocks have their own segments, so that they do not break large ones */
   SMALL_SEGMENT = 2 << 20,
-  LARGE_SEGMENT = 32 << 20, /* or the block itself, where that is larger */
+  LARGE_SEGMENT = 32 << 20, /* or the block itself, if it is larger */
 };
 
 static void *new_record(size_t bytes)
@@ -23,8 +23,8 @@ static void *new_record(size_t bytes)
 
 /* ---- Waiting: the lock is held, the context current ---- */
 
-/* The memory that a recorded graph uses stays its owner's to keep, and before it began to record,
- * the queue was waited for. So a queue that records has nothing under way. */
+/* The owner keeps the memory that a recorded graph uses, and recording waits for the queue before
+ * it begins. So a queue that records has no work under way. */
 static bool settle_all(const cuda_device *device)
 {
   bool settled = true;
@@ -58,7 +58,7 @@ static cuda_block *best_fit(const cuda_device *device, size_t bytes)
   return best;
 }
 
-/* Cuts off what is too much. Without host memory for the rest's record the block stays whole. */
+/* Cuts off the surplus. Without host memory for the rest's record the block stays whole. */
 static void take(cuda_block *block, size_t bytes)
 {
   block->state = CUDA_BLOCK_USED;
@@ -109,7 +109,7 @@ static void segment_free(cuda_segment *segment)
   cuda_host->release(segment);
 }
 
-/* Gives the driver back what is free as a whole; true where there was something. */
+/* Gives entirely free segments back to the driver; returns true if there were some. */
 static bool trim(cuda_device *device)
 {
   bool trimmed = false;
@@ -198,7 +198,8 @@ cdl_status cuda_allocate(void *given, size_t bytes, void **handle)
   return left;
 }
 
-/* The driver may not be asked any more after a lasting fault; then nothing runs either. */
+/* After a fault that the device cannot recover from, the driver must not be called; then no work
+ * runs either. */
 void cuda_free(void *given, void *handle)
 {
   cuda_device *device = given;
@@ -216,7 +217,7 @@ void cuda_free(void *given, void *handle)
   else if (settled)
     give_back(block);
   else
-    block->state = CUDA_BLOCK_LOST; /* something may still use it: kept until the device closes */
+    block->state = CUDA_BLOCK_LOST; /* work may still use it: kept until the device closes */
   pthread_mutex_unlock(&device->lock);
   if (entered)
     CUDA_CALL_OR_WARN(cuCtxPopCurrent_v2, &popped);
@@ -294,7 +295,7 @@ cdl_status cuda_pinned_allocate(void *given, size_t bytes, void **memory)
   return left;
 }
 
-/* Downloads go there straight, so it waits for every queue. */
+/* Downloads go there directly, so it waits for every queue. */
 void cuda_pinned_free(void *given, void *memory)
 {
   cuda_device *device = given;

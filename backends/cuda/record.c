@@ -16,12 +16,12 @@ typedef struct {
   CUgraphExec executable;
 } cuda_graph;
 
-/* Relaxed: what must not be recorded is refused by name before the driver sees it, and cuBLAS may
- * load a kernel of its own at first use. */
+/* Relaxed mode: work that must not be recorded is refused by name before the driver sees it, and
+ * cuBLAS may load a kernel at first use. */
 static cdl_status begin(cuda_queue *queue)
 {
   cuda_device *device = queue->device;
-  /* So that nothing is under way on a queue that records, and nobody has to wait for it. */
+  /* So a queue that records has no work under way, and nobody has to wait for it. */
   CDL_TRY(CUDA_DEVICE_CALL(device, cuStreamSynchronize, queue->stream));
   pthread_mutex_lock(&device->lock);
   const cdl_status status = CUDA_DEVICE_CALL(device, cuStreamBeginCapture_v2, queue->stream,
@@ -45,7 +45,7 @@ cdl_status cuda_capture_begin(void *given)
   return status;
 }
 
-/* The recording is over whatever the driver answers. */
+/* The recording is over, whatever the driver answers. */
 static CUresult end(cuda_queue *queue, CUgraph *graph)
 {
   *graph = NULL;
@@ -82,7 +82,8 @@ static cdl_status instantiate(cuda_queue *queue, cuda_graph *created)
       created->executable = NULL;
   }
   if (graph != NULL)
-    CUDA_CALL_OR_WARN(cuGraphDestroy, graph); /* the executable one has all that it needs */
+    /* the executable graph has everything that it needs */
+    CUDA_CALL_OR_WARN(cuGraphDestroy, graph);
   return status;
 }
 
@@ -120,7 +121,7 @@ cdl_status cuda_replay(void *given, void *graph)
                                      ((cuda_graph *)graph)->executable, queue->stream));
 }
 
-/* The driver lets a replay that is under way end first. */
+/* The driver lets a running replay finish first. */
 void cuda_graph_destroy(void *given)
 {
   cuda_graph *graph = given;

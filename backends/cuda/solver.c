@@ -1,6 +1,6 @@
-/* The host ops on cuSOLVER. It sees a row-major matrix as its transpose in columns; where the
- * transpose's own decomposition serves, nothing is transposed. Each op works on dense copies, and
- * waits for the device to learn how it went. */
+/* The host ops on cuSOLVER. It sees a row-major matrix as its transpose in column-major order; if
+ * the transpose's own decomposition suffices, nothing is transposed. Each op works on dense copies,
+ * and waits for the device's result code. */
 #include "backends/cuda/device.h"
 
 #include <limits.h>
@@ -58,12 +58,12 @@ typedef struct {
   cdl_dtype dtype;
   cdl_buffer memory;
   size_t bytes;
-  int info_at; /* the piece that calls write their info to */
+  int info_at; /* the piece for the calls' result codes */
   int pieces;
-  size_t at[PIECES]; /* bytes from the start */
+  size_t at[PIECES]; /* in bytes from the start */
 } work;
 
-/* A further piece; its number. */
+/* Adds a piece and returns its number. */
 static int reserve(work *w, int64_t elements, size_t element_bytes)
 {
   w->at[w->pieces] = w->bytes;
@@ -82,14 +82,15 @@ static void *address(const work *w, int piece)
   return (void *)(uintptr_t)(cuda_address(&w->memory) + w->at[piece]);
 }
 
-/* A piece as a dense matrix. */
+/* Views a piece as a dense matrix. */
 static cdl_tensor matrix(work *w, int piece, int64_t rows, int64_t columns)
 {
   const int64_t offset = (int64_t)(w->at[piece] / cdl_dtype_bytes(w->dtype));
   return cdl_tensor_2d(&w->memory, w->dtype, offset, rows, columns);
 }
 
-/* The solver's handle, and a flag that the checks of the input and the calls' info share. */
+/* Gets the solver's handle, and a flag that the checks of the input and the calls' result codes
+ * share. */
 static cdl_status begin(work *w, void *queue, const char *op, cdl_tensor a)
 {
   *w = (work){.queue = queue, .op = op, .dtype = a.dtype};
@@ -109,7 +110,7 @@ static cdl_status allocate(work *w)
   return CDL_STATUS_OK;
 }
 
-/* cusolverDnS… or cusolverDnD…, which differ in the type behind their pointers. */
+/* cusolverDnS… or cusolverDnD…, which differ in the type of their pointers. */
 #define SOLVE(w, name, ...)                                                           \
   cuda_check_solver("cusolverDn" #name,                                               \
                     (w)->dtype == CDL_DTYPE_F64                                       \
@@ -152,7 +153,7 @@ static cdl_status check_finite(work *w, cdl_tensor x)
                                       "%s: an element of the matrix is not finite", w->op);
 }
 
-/* What the last call says of its work. */
+/* Checks the result code of the last call. */
 static cdl_status check_info(const work *w, const char *call, const char *positive)
 {
   int info;
@@ -172,8 +173,8 @@ static cdl_status end(work *w, cdl_status status)
   return cuda_leave(w->queue->device, status);
 }
 
-/* Zeros strictly below the diagonal of a square matrix, or above it: a block of half the size, then
- * two of a quarter, and so on, those of one size together. */
+/* Writes zeros strictly below the diagonal of a square matrix, or above it: a block of half the
+ * size, then two of a quarter, and so on; blocks of one size are written together. */
 static cdl_status clear_triangle(const work *w, cdl_tensor square, bool above)
 {
   const int64_t n = square.size[2], stride = square.stride[2];
@@ -199,9 +200,9 @@ static cdl_status clear_triangle(const work *w, cdl_tensor square, bool above)
 
 /* ---- svd ---- */
 
-/* cuSOLVER wants no fewer rows than columns. aᵀ = V Σ Uᵀ of a wide `a` lies there already: V in
- * columns is vt in rows, Uᵀ in columns u in rows. A tall one is transposed, and so are its
- * vectors. */
+/* cuSOLVER needs at least as many rows as columns. For a wide `a`, aᵀ = V Σ Uᵀ is already in place:
+ * column-major V is row-major vt, column-major Uᵀ row-major u. A tall one is transposed, and so are
+ * its vectors. */
 static cdl_status run_svd(work *w, const cdl_svd_args *g)
 {
   const int64_t m = g->a.size[2], n = g->a.size[3];
@@ -250,7 +251,7 @@ cdl_status cuda_svd(void *queue, const cdl_svd_args *g)
 
 static const char singular[] = "the matrix is singular";
 
-/* Columns of the factored matrix are rows of `a`, hence the transpose at solving. */
+/* Columns of the factored matrix are rows of `a`, so solving uses the transpose. */
 static cdl_status run_lu_solve(work *w, const cdl_lu_solve_args *g)
 {
   const int64_t n = g->a.size[2], k = g->b.size[3];
@@ -284,7 +285,7 @@ cdl_status cuda_lu_solve(void *queue, const cdl_lu_solve_args *g)
   return end(&w, status);
 }
 
-/* (aᵀ)⁻¹ in columns is a⁻¹ in rows. */
+/* Column-major (aᵀ)⁻¹ is row-major a⁻¹. */
 static cdl_status run_lu_inverse(work *w, const cdl_lu_inverse_args *g)
 {
   const int64_t n = g->a.size[2];
@@ -321,7 +322,7 @@ cdl_status cuda_lu_inverse(void *queue, const cdl_lu_inverse_args *g)
 
 /* ---- qr ---- */
 
-/* r is what lies above the diagonal of the factored matrix; q is made in place of it. */
+/* r is the part above the diagonal of the factored matrix; q overwrites the matrix. */
 static cdl_status run_qr(work *w, const cdl_qr_args *g)
 {
   const int64_t m = g->a.size[2], n = g->a.size[3], k = m < n ? m : n;
@@ -357,8 +358,8 @@ cdl_status cuda_qr(void *queue, const cdl_qr_args *g)
 
 /* ---- eigh ---- */
 
-/* The lower triangle in rows is the upper one in columns. What lies above it in rows need not be
- * finite, and is cleared. */
+/* The row-major lower triangle is the column-major upper one. The row-major part above it need not
+ * be finite, and is cleared. */
 static cdl_status run_eigh(work *w, const cdl_eigh_args *g)
 {
   const int64_t n = g->a.size[2];

@@ -1,17 +1,18 @@
-/* Frozen weights: one plain matrix, F32 where products are computed in F32 or TF32, else BF16. */
+/* Frozen weights: one plain matrix, F32 if products are computed in F32 or TF32, otherwise BF16. */
 #include "backends/cuda/device.h"
 
 #include <string.h>
 
-enum { BF16_STRIDE = 8 }; /* rows start at multiples of 16 bytes, as tensor cores like them */
+enum { BF16_STRIDE = 8 }; /* rows start at multiples of 16 bytes, which suits tensor cores */
 
-/* Begins with the tensor that the shared ops look for. */
+/* Begins with the tensor that the shared ops expect. */
 typedef struct {
   cdl_tensor plain;
-  cdl_buffer buffer; /* what `plain` lies in, where it is a copy; handle NULL: in place */
+  cdl_buffer buffer; /* the memory of `plain` if it is a copy; handle NULL: in place */
 } cuda_weight;
 
-/* As one matrix, where the sources lie one below the other at one distance between rows. */
+/* Gives the sources as one matrix, if they are one below the other with the same distance between
+ * rows. */
 static bool lie_stacked(const cdl_tensor *sources, size_t count, cdl_tensor *stacked)
 {
   const int64_t stride = sources[0].size[2] > 1 ? sources[0].stride[2] : sources[0].size[3];

@@ -1,5 +1,5 @@
-/* A backend that does nothing, to start one's own from: it has one device, host memory for
- * buffers, and every required op says that it is not written. Replace the ops one by one; the
+/* A backend that does nothing, as a start for a new one. It has one device and host memory for
+ * buffers, and every required op reports that it is not written. Replace the ops one by one; the
  * conformance suite tells which are right. */
 #include <string.h>
 
@@ -15,8 +15,8 @@ static cdl_status enumerate(int *count)
   return CDL_STATUS_OK;
 }
 
-/* The device and a queue need memory of their own in a real backend; here their addresses only
- * tell them apart. */
+/* In a real backend the device and a queue have memory; here only their addresses distinguish
+ * them. */
 static char the_device, a_queue;
 
 static cdl_status open_device(const char *device_name, const cdl_open_options *options,
@@ -41,7 +41,7 @@ static const char *description(void *device)
   return "a template without ops";
 }
 
-/* ---- Queues: work is done at once, so there is nothing to wait for ---- */
+/* ---- Queues: work finishes inside the call, so there is nothing to wait for ---- */
 
 static cdl_status queue_create(void *device, void **queue)
 {

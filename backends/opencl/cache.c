@@ -91,7 +91,7 @@ void *opencl_cache_read(const char *key, size_t *bytes)
     return NULL;
   if (access(path, F_OK) != 0)
     return NULL;
-  if (!base_trust(path, resolved, reason)) { /* the driver runs what is in it */
+  if (!base_trust(path, resolved, reason)) { /* the driver runs what the file contains */
     opencl_host->log(CDL_LOG_NOTICE, "opencl: the kernels in %s are not used: %s", path, reason);
     return NULL;
   }
@@ -117,7 +117,7 @@ static bool write_content(FILE *file, const char *key, const void *content, size
          fwrite(content, bytes, 1, file) == 1;
 }
 
-/* Removes what writers of `path` left that are gone: each holds a lock on its own. */
+/* Removes files of dead writers of `path`; each writer holds a lock on its file. */
 static void sweep(const char *path)
 {
   enum { SUFFIX = 7 }; /* of "PATH.XXXXXX" */

@@ -17,7 +17,7 @@ bool opencl_cache_path(char path[PATH_MAX], const char *name)
   int length = PATH_MAX;
   if (own != NULL && own[0] != '\0')
     length = snprintf(path, PATH_MAX, "%s/%s", own, name);
-  else if (absolute(xdg)) /* others are to be ignored, its specification says */
+  else if (absolute(xdg)) /* its specification says that relative paths are ignored */
     length = snprintf(path, PATH_MAX, "%s/condlora/%s", xdg, name);
   else if (absolute(home))
     length = snprintf(path, PATH_MAX, "%s/.cache/condlora/%s", home, name);

@@ -1,4 +1,4 @@
-/* Devices: those that are here, the one that is meant, and what it can do. */
+/* Devices: those that exist, the chosen one, and its properties. */
 #include "device.h"
 
 #include <ctype.h>
@@ -8,7 +8,7 @@
 
 #include "tuning.h"
 
-/* ---- Those that are here ---- */
+/* ---- Existing devices ---- */
 
 typedef cl_int question(const void *asked, cl_uint what, size_t bytes, void *answer, size_t *size);
 
@@ -23,7 +23,7 @@ static cl_int ask_device(const void *asked, cl_uint what, size_t bytes, void *an
   return cl.clGetDeviceInfo((cl_device_id)asked, what, bytes, answer, size);
 }
 
-/* Names come with spaces around them from some drivers. "" where there is no answer. */
+/* Some drivers put spaces around names. The text is "" if there is no answer. */
 static void ask_text(question *ask, const void *asked, cl_uint what, char text[OPENCL_NAME_BYTES])
 {
   size_t bytes = 0;
@@ -103,7 +103,7 @@ cdl_status opencl_find_devices(opencl_found **found, int *count)
                            here);
 }
 
-/* ---- The one that is meant ---- */
+/* ---- The chosen device ---- */
 
 static bool contains(const char *text, const char *part)
 {
@@ -155,7 +155,7 @@ cdl_status opencl_choose(const opencl_found *found, int count, const char *text,
                                             : "several devices' or platforms' names have");
 }
 
-/* ---- What it can do ---- */
+/* ---- Its properties ---- */
 
 static cdl_status check_usable(const opencl_device *device)
 {
@@ -184,7 +184,7 @@ static cdl_status ask_limits(opencl_device *device, cl_uint *units)
   CDL_TRY(ASK(device->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, &largest));
   CDL_TRY(ASK(device->id, CL_DEVICE_GLOBAL_MEM_SIZE, &total));
   CDL_TRY(ASK(device->id, CL_DEVICE_MEM_BASE_ADDR_ALIGN, &alignment_bits));
-  /* Devices before OpenCL 1.2 do not know the question. */
+  /* Devices before OpenCL 1.2 do not know this query. */
   if (cl.clGetDeviceInfo(device->id, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof fp64, &fp64, NULL) !=
       CL_SUCCESS)
     fp64 = 0;
@@ -199,8 +199,8 @@ static cdl_status ask_limits(opencl_device *device, cl_uint *units)
   return CDL_STATUS_OK;
 }
 
-/* Lanes of a GPU hide each other's waits, so many make a group. On a CPU a group is a loop of one
- * core, and one item a group is what compilers vectorize best. */
+/* On a GPU many lanes make a group, because they hide each other's waits. On a CPU a group is a
+ * loop of one core, and compilers vectorize groups of one item best. */
 static cdl_status choose_groups(opencl_device *device, cl_uint units)
 {
   const char *given = secure_getenv("CDL_OPENCL_GROUP_SIZE");
@@ -277,8 +277,8 @@ static cdl_status create(const kernel_driver *driver, const opencl_found *found,
   return status;
 }
 
-/* CLBlast keeps what it has compiled, and with it the context, for as long as the process lives. So
- * a device is prepared once, and whoever opens it again gets it as it is. */
+/* CLBlast keeps what it has compiled, and with it the context, as long as the process lives. So a
+ * device is prepared once, and a later open gets the same device. */
 cdl_status opencl_open(const kernel_driver *driver, const opencl_found *found, void **device)
 {
   static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

@@ -43,7 +43,7 @@ static int multiply_batch(const call *c)
                                        (size_t)p->batch, c->queue, NULL);
 }
 
-/* Working memory that CLBlast would else allocate in every call. */
+/* Takes working memory that CLBlast would otherwise allocate in every call. */
 static cdl_status take_temporary(kernel_queue *queue, call *c)
 {
   const kernel_product *p = c->product;
@@ -90,8 +90,8 @@ static cdl_status multiply(kernel_queue *queue, call *c)
   return opencl_check(multiply_one(c), "CLBlast's Gemm");
 }
 
-/* CLBlast compiles at first use: one program for a type, single or batched; and some drivers a
- * kernel of it. */
+/* CLBlast compiles at first use: one program per type, single or batched; some drivers also compile
+ * a kernel of it then. */
 static uint32_t kind(const kernel_product *p)
 {
   return 1u << ((p->out.dtype == CDL_DTYPE_F64) << 3 | (p->batch > 1) << 2 | p->transpose_a << 1 |
@@ -101,7 +101,7 @@ static uint32_t kind(const kernel_product *p)
 static cdl_status multiply_first(opencl_queue *queue, call *c)
 {
   opencl_device *device = queue->device;
-  cl.clFinish(queue->queue); /* what else is under way is not of the time below */
+  cl.clFinish(queue->queue); /* other work must not count in the time below */
   const uint64_t start = opencl_now();
   base_dispositions kept;
   base_dispositions_keep(&kept);

@@ -1,10 +1,10 @@
-/* Buffers are cl_mem objects. A copy from the host's memory may go on after its call. */
+/* Buffers are cl_mem objects. A copy from the host's memory may continue after its call. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "device.h"
 
-/* Larger ones are worth the wait more than the second copy. */
+/* For larger uploads waiting is cheaper than a second copy. */
 enum { LARGEST_STAGED = 1 << 20 };
 
 cdl_status opencl_allocate(void *device, size_t bytes, void **handle)
@@ -20,8 +20,8 @@ cdl_status opencl_allocate(void *device, size_t bytes, void **handle)
   return opencl_check(code, "clCreateBuffer");
 }
 
-/* Commands that were enqueued keep the memory until they are done (specification of
- * clReleaseMemObject), so there is nothing to wait for here. */
+/* Enqueued commands keep the memory until they are done (specification of clReleaseMemObject), so
+ * there is nothing to wait for. */
 void opencl_free(void *device, void *handle)
 {
   (void)device;
@@ -48,7 +48,7 @@ cdl_status opencl_wrap_memory(void *device, void *foreign, size_t bytes, void **
   return CDL_STATUS_OK;
 }
 
-/* OpenCL has no question for what is free. */
+/* OpenCL has no query for free memory. */
 cdl_status opencl_memory_info(void *device, cdl_device_memory *memory)
 {
   const opencl_device *d = device;

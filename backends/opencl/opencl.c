@@ -42,7 +42,7 @@ static cdl_status open_device(const char *device_name, const cdl_open_options *o
   return status;
 }
 
-/* A device stays as it was prepared: see opencl_open. */
+/* A device stays prepared: see opencl_open. */
 static void close_device(void *device)
 {
   (void)device;

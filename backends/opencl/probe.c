@@ -13,13 +13,13 @@
 
 enum { ANSWER_BYTES = 1024, PATIENCE_MS = 60000 };
 
-/* What the child says; in one piece, since a pipe takes so much at once. */
+/* The child's answer, in one piece, because a pipe takes so much at once. */
 typedef struct {
   cdl_status status;
   char message[ANSWER_BYTES];
 } answer;
 
-static answer *answering; /* of the child, whose host->fail writes there */
+static answer *answering; /* in the child: host->fail writes to it */
 
 static cdl_status note_failure(cdl_status status, const char *format, ...)
 {
@@ -49,8 +49,8 @@ static cdl_status look(void)
                            found[chosen].name);
 }
 
-/* Does not return. Nothing of the program's own must run here: neither its handlers, nor what it
- * has to do at exit, nor its streams. */
+/* Does not return. Nothing of the program may run here: neither its signal handlers, nor its exit
+ * handlers, nor its streams. */
 static void answer_from_child(int to, pid_t parent)
 {
   static answer said;
@@ -63,7 +63,8 @@ static void answer_from_child(int to, pid_t parent)
   const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
   for (int stream = STDIN_FILENO; nothing >= 0 && stream <= STDERR_FILENO; stream++)
     dup2(nothing, stream);
-  /* What the program holds open is not the child's to keep: a lock on a folder would outlive it. */
+  /* The child must not keep the program's open files: a lock on a folder would outlive the
+   * program. */
   if (to > STDERR_FILENO + 1)
     (void)close_range(STDERR_FILENO + 1, (unsigned)to - 1, 0);
   (void)close_range((unsigned)to + 1, UINT_MAX, 0);

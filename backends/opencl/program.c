@@ -1,4 +1,4 @@
-/* The kernels as programs of the device, each made when one of its kernels is first wanted:
+/* The kernels as programs of the device. Each is made when one of its kernels is first needed:
  * compiled, or taken from the cache. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,7 +64,7 @@ static void write_options(const opencl_device *device, kernel_program program,
            programs[program].options);
 }
 
-/* All that a compiled program depends on. */
+/* Writes everything that a compiled program depends on. */
 static void write_key(const opencl_device *device, const source *s, const char *options,
                       char key[KEY_BYTES])
 {
@@ -113,9 +113,10 @@ static cdl_status compile(const opencl_device *device, const source *s, const ch
   return status;
 }
 
-/* Drivers for CPUs compile a kernel when it is launched and keep that themselves; asked for a
- * binary, they compile whatever it may be launched as, which takes longer than all else together.
- * So their programs are kept where somebody has named a folder for it, and others' always. */
+/* Drivers for CPUs compile a kernel when it is launched and keep the result themselves. If they are
+ * asked for a binary, they compile every possible launch, which takes longer than everything else
+ * together. So their programs are kept only if the user has named a folder; others are always
+ * kept. */
 static void keep(const opencl_device *device, cl_program program, const char *key)
 {
   size_t bytes = 0;
@@ -242,7 +243,7 @@ cdl_status opencl_fit_groups(opencl_device *device)
 {
   enum {
     LOCAL_BYTES = 32 << 10
-  }; /* what OpenCL's full profile promises, and the kernels keep to */
+  }; /* guaranteed by OpenCL's full profile; the kernels stay within it */
   if (device->common.group_size == 1)
     return device->local_bytes >= LOCAL_BYTES ? CDL_STATUS_OK : too_small(device);
   for (;;) {

@@ -38,7 +38,7 @@ static bool number(const char *text, size_t *value)
   return true;
 }
 
-/* Cuts the line in pieces: the names point into it. NULL, or what is wrong with it. */
+/* Cuts the line into pieces; the names point into it. Returns NULL, or what is wrong with it. */
 static const char *parse(char *line, parameters *out)
 {
   char *rest = line;
@@ -68,7 +68,7 @@ static int give(const opencl_device *device, parameters *given)
                                       given->names, given->values);
 }
 
-/* ---- What is shipped ---- */
+/* ---- Shipped parameters ---- */
 
 cdl_status opencl_tune_shipped(const opencl_device *device, cl_device_type type)
 {
@@ -83,7 +83,8 @@ cdl_status opencl_tune_shipped(const opencl_device *device, cl_device_type type)
       return opencl_host->fail(CDL_STATUS_UNSUPPORTED, "shipped parameters of CLBlast %s: %s",
                                wrong, shipped[i].parameters);
     const int code = give(device, &given);
-    if (code != CL_SUCCESS) /* of another version of CLBlast: its own are slower, not wrong */
+    /* parameters of another version of CLBlast: its own are slower, but not wrong */
+    if (code != CL_SUCCESS)
       opencl_host->log(CDL_LOG_NOTICE,
                        "opencl: this CLBlast does not take the tuned parameters "
                        "of %s (%s); its own are used",
@@ -92,7 +93,7 @@ cdl_status opencl_tune_shipped(const opencl_device *device, cl_device_type type)
   return CDL_STATUS_OK;
 }
 
-/* ---- The user's own ---- */
+/* ---- The user's parameters ---- */
 
 typedef struct {
   const opencl_device *device;
