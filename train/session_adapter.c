@@ -9,6 +9,7 @@
 #include "base/number.h"
 #include "base/path.h"
 #include "condlora/log.h"
+#include "model/adapter/fold.h"
 #include "model/adapter/io.h"
 #include "model/files/family.h"
 #include "train/columns.h"

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/adapter/io.h"
 #include "model/adapter/state.h"
 #include "model/encoder/layout.h"
 #include "model/files/checkpoint.h"
@@ -372,12 +371,12 @@ static cdl_status no_such_method(const char *name)
 cdl_status adapter_create(cdl_queue *queue, model_encoder *encoder,
                           const adapter_settings *settings, model_adapter **adapter)
 {
-  return adapter_create_stored(queue, encoder, settings, NULL, NULL, adapter);
+  return adapter_create_from(queue, encoder, settings, NULL, NULL, adapter);
 }
 
-cdl_status adapter_create_stored(cdl_queue *queue, model_encoder *encoder,
-                                 const adapter_settings *settings, const adapter_config *source,
-                                 const cdl_safetensors *stored, model_adapter **adapter)
+cdl_status adapter_create_from(cdl_queue *queue, model_encoder *encoder,
+                               const adapter_settings *settings, const adapter_config *source,
+                               const cdl_safetensors *stored, model_adapter **adapter)
 {
   *adapter = NULL;
   const adapter_method *method = adapter_method_find(settings->method);

@@ -1,11 +1,11 @@
-/* What of an adapter's folder lies outside the deltas of an encoder: whole tensors of the model, and
- * updates that are added to one when the folder is read. */
+#include "model/adapter/fold.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/adapter/io.h"
+#include "model/adapter/folder.h"
 #include "model/adapter/reference.h"
 #include "model/adapter/state.h"
 

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "condlora/log.h"
+#include "model/adapter/fold.h"
 #include "model/adapter/state.h"
 #include "model/files/checkpoint.h"
 
@@ -331,6 +332,13 @@ static cdl_status read_values(model_adapter *adapter, cdl_queue *queue, const ch
   CDL_TRY(refuse_others(adapter, folder));
   report_missing(&r);
   return adapter_snapshot_restore(snapshot, adapter, queue);
+}
+
+cdl_status adapter_create_stored(cdl_queue *queue, model_encoder *encoder,
+                                 const adapter_settings *settings, const adapter_config *source,
+                                 const cdl_safetensors *stored, model_adapter **adapter)
+{
+  return adapter_create_from(queue, encoder, settings, source, stored, adapter);
 }
 
 cdl_status adapter_read(model_adapter *adapter, cdl_queue *queue, const char *folder)

@@ -23,17 +23,6 @@ CDL_MUST_USE cdl_status adapter_snapshot_take(adapter_snapshot *snapshot,
 CDL_MUST_USE cdl_status adapter_snapshot_restore(const adapter_snapshot *snapshot,
                                                  model_adapter *adapter, cdl_queue *queue);
 
-/* A whole tensor of a module in an adapter's file: `leaf` is ".weight", say; NULL for none. PEFT
- * wraps what it adapts, and the module's own tensors are then base_layer's. Whether it had wrapped the
- * module when it saved depends on its version, so all names count. */
-const cdl_stored_tensor *adapter_whole_tensor(const cdl_safetensors *tensors, const char *module,
-                                              const char *leaf);
-
-/* How many targets of the folder became whole tensors. */
-size_t adapter_folded_count(const model_adapter *adapter);
-/* The path of a table of embeddings to which the folder's update was added; NULL past the last. */
-const char *adapter_folded_table(const model_adapter *adapter, size_t index);
-
 /* A parameter's name in the adapter's file. */
 void adapter_name_in_file(const model_adapter *adapter, const encoder_parameter *parameter,
                           char *name, size_t bytes);

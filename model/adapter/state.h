@@ -5,8 +5,9 @@
 #include <jansson.h>
 
 #include "condlora/random.h"
+#include "condlora/safetensors.h"
 #include "model/adapter/adapter.h"
-#include "model/adapter/folder.h"
+#include "model/adapter/config.h"
 
 struct adapter_snapshot; /* model/adapter/io.h */
 
@@ -189,6 +190,12 @@ struct model_adapter {
   cdl_tensor scratch;   /* for pull_back: [elements of the largest A or B, all of a run together] */
 };
 
+/* adapter_create, or adapter_create_stored where `source` and `stored` are given. */
+CDL_MUST_USE cdl_status adapter_create_from(cdl_queue *queue, model_encoder *encoder,
+                                            const adapter_settings *settings,
+                                            const adapter_config *source,
+                                            const cdl_safetensors *stored, model_adapter **adapter);
+
 /* Adds a parameter; `name` as formatted. Memory comes later. */
 cdl_status adapter_add_parameter(model_adapter *adapter, encoder_parameter_role role, int64_t rows,
                                  int64_t columns, const char *name_format, ...) CDL_PRINTF(5, 6);
@@ -250,19 +257,6 @@ cdl_status adapter_mark_trained(model_adapter *adapter, const adapter_settings *
 
 /* Whether the folder's config says that a tensor of the model is in its file. */
 bool adapter_says_saved(const model_adapter *adapter, const char *name);
-
-/* fold.c: of an adapter that is read from a folder. */
-
-/* A tensor of the model in the adapter's file, under any of the names it has there; or NULL. */
-const cdl_stored_tensor *adapter_stored(const model_adapter *adapter,
-                                        const encoder_parameter *parameter);
-/* Whether the file has such a tensor or what is to be added to it. */
-bool adapter_holds(const model_adapter *adapter, const encoder_parameter *parameter);
-/* Adds to the values of a tensor of the model what the file has for it besides. */
-cdl_status adapter_fold(const model_adapter *adapter, const char *folder,
-                        const encoder_parameter *parameter, float *values);
-/* Whether the file's tensor of this name is one that adapter_fold adds. */
-bool adapter_folds(const model_adapter *adapter, const char *name);
 
 #define METHOD(name) extern const adapter_method adapter_method_##name;
 #include "model/adapter/methods.def"

@@ -8,6 +8,7 @@
 
 #include "base/nearest.h"
 #include "condlora/log.h"
+#include "model/adapter/fold.h"
 #include "model/adapter/module_pattern.h"
 #include "model/adapter/state.h"
 #include "model/files/checkpoint.h"
