@@ -1,6 +1,6 @@
 """Every snippet of the documents, as a reader would copy it.
 
-    python3 doc_snippets.py SOURCE CONDLORA BENCH CONFORMANCE COMPILER...
+    python3 doc_snippets.py SOURCE CONDLORA BENCH CONFORMANCE
 
 Commands run in a folder that has what they name, small: models, GLUE's tasks, files of one's own. What cannot be run here is
 listed with its reason; of this project's own programs the options are held against --help even so. A command that is neither
@@ -20,13 +20,15 @@ import tempfile
 
 SOURCE = pathlib.Path(sys.argv[1]).resolve()
 PROGRAMS = {name: pathlib.Path(path).resolve() for name, path in zip(("condlora", "bench-condlora", "condlora-conformance"), sys.argv[2:5])}
-COMPILER = sys.argv[5:]
 CASES = SOURCE / "tests" / "data" / "cases"
 PEERS = os.environ.get("CDL_PEERS_PYTHON")
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *sorted(str(path.relative_to(SOURCE)) for path in (SOURCE / "docs").glob("**/*.md")
                                                     if "results" not in path.parts)]
 COMMAND = re.compile(r"(condlora|bench-condlora|condlora-conformance|python3|meson|ninja|cc|apt-get|clang-format|clang-tidy|\./\S+|\.ci/\S+)( |$)")
 CODE = re.compile(r"(import|from|def|class|static|const|struct|int|void|#include|#!|\$ |[a-z_]+ = [a-z_.]+\()")
+
+# Pages that a test of their own follows, step by step.
+FOLLOWED = {"docs/add-an-adapter-method.md"}
 
 # What begins so is not run, and why.
 NOT_RUN = {
@@ -228,19 +230,6 @@ def run_python(where, lines, folder):
         fail(where, done.stderr.strip()[-500:])
 
 
-def compile_c(where, lines, folder):
-    last = lines.index("") if "" in lines else len(lines)
-    file = folder / "snippet.c"
-    file.write_text('#include "model/adapter/state.h"\n' + "\n".join(lines[:last]) +
-                    "\ndouble snippet(const model_adapter *adapter);\ndouble snippet(const model_adapter *adapter)\n{\n(void)options;\n" +
-                    "\n".join(lines[last:]) + "\nreturn gain;\n}\n")
-    done = subprocess.run([*COMPILER, "-std=gnu11", "-fsyntax-only", "-Wall", "-Werror", f"-I{SOURCE}", f"-I{SOURCE}/include", file],
-                          capture_output=True, text=True)
-    COUNTS["run"] += 1
-    if done.returncode != 0:
-        fail(where, done.stderr[-1500:])
-
-
 def run_json(where, lines, folder):
     """A search's settings in a file."""
     text = "\n".join(lines)
@@ -249,8 +238,7 @@ def run_json(where, lines, folder):
     run_command(where, "condlora search --model DIR --task RTE --data GLUE --output searched --trials 2 --config settings.json", folder)
 
 
-OTHERS = {("docs/export.md", "session"): run_python, ("docs/add-an-adapter-method.md", "static"): compile_c,
-          ("docs/search.md", '{"epochs":'): run_json}
+OTHERS = {("docs/export.md", "session"): run_python, ("docs/search.md", '{"epochs":'): run_json}
 
 
 def run_block(document, number, lines, folder):
@@ -270,7 +258,7 @@ def main():
         folder = pathlib.Path(name)
         make_folder(folder)
         for document in DOCUMENTS:
-            for number, lines in blocks_of(document):
+            for number, lines in blocks_of(document) if document not in FOLLOWED else []:
                 run_block(document, number, lines, folder)
             for command in re.findall(r"`((?:bench-)?condlora [a-z][^`]*)`", (SOURCE / document).read_text(encoding="utf-8")):
                 check_options(document, command)
