@@ -57,7 +57,7 @@ static bool is_extra(const adapter_method *method, const char *key)
 
 /* ---- Memory ---- */
 
-static void free_names(adapter_names *names)
+void adapter_names_free(adapter_names *names)
 {
   for (size_t i = 0; i < names->count; i++)
     free(names->item[i]);
@@ -79,8 +79,8 @@ void adapter_config_free(adapter_config *config)
   free_values(&config->alpha_pattern);
   free(config->layers);
   free(config->token_rows);
-  free_names(&config->layers_pattern);
-  free_names(&config->excluded);
+  adapter_names_free(&config->layers_pattern);
+  adapter_names_free(&config->excluded);
   free(config->excluded_pattern);
   json_decref(config->extra);
   free(config->peft_type);
@@ -89,10 +89,10 @@ void adapter_config_free(adapter_config *config)
   free(config->base_model);
   free(config->task);
   free(config->fingerprint);
-  free_names(&config->targets);
-  free_names(&config->modules_to_save);
-  free_names(&config->labels);
-  free_names(&config->text_columns);
+  adapter_names_free(&config->targets);
+  adapter_names_free(&config->modules_to_save);
+  adapter_names_free(&config->labels);
+  adapter_names_free(&config->text_columns);
   free(config->label_column);
   *config = (adapter_config){0};
 }
@@ -705,22 +705,6 @@ static json_t *number(double value)
   return value == floor(value) ? json_integer((json_int_t)value) : json_real(value);
 }
 
-/* PEFT saves the head in any case, and cannot save a part of what it saves. */
-static bool is_part_of_head(const char *name)
-{
-  static const char *const names[] = {"out_proj", "classifier.out_proj", "classifier.dense"};
-  return base_is_one_of(name, names, sizeof names / sizeof names[0]);
-}
-
-static json_t *modules_of(const adapter_names *names)
-{
-  json_t *list = json_array();
-  for (size_t i = 0; i < names->count; i++)
-    if (!is_part_of_head(names->item[i]))
-      base_json_append(&list, base_json_string_of(names->item[i]));
-  return list;
-}
-
 static json_t *list_of(const adapter_names *names)
 {
   json_t *list = json_array();
@@ -813,7 +797,7 @@ cdl_status adapter_config_to_json(const char *path, const adapter_config *config
   if (config->labels.count > 0)
     base_json_set(&o, "labels", list_of(&config->labels));
   base_json_set(&o, "modules_to_save",
-                config->modules_to_save.count > 0 ? modules_of(&config->modules_to_save)
+                config->modules_to_save.count > 0 ? list_of(&config->modules_to_save)
                                                   : json_null());
   if (config->orientation != NULL)
     base_json_set(&o, "orientation", json_string(config->orientation));

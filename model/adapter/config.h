@@ -64,6 +64,7 @@ typedef struct {
 } adapter_config;
 
 void adapter_config_free(adapter_config *config);
+void adapter_names_free(adapter_names *names);
 
 /* An adapter of this config: views into it. What is not kept in one (dropout_hits_base,
  * lora_plus_ratio, ignore_unmatched, train_pooler) is zero. `config` is whole: its type is known. */

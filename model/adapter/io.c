@@ -196,12 +196,15 @@ static cdl_status write_with_extra(const model_adapter *a, const adapter_snapsho
 {
   adapter_config written = *config;
   json_t *extra = NULL;
-  if (a->method->extra != NULL) {
+  cdl_status status = adapter_saved_modules(a, &config->modules_to_save, &written.modules_to_save);
+  if (status == CDL_STATUS_OK && a->method->extra != NULL) {
     written.extra = extra = a->method->extra(a, snapshot);
     if (extra == NULL)
-      return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
+      status = cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   }
-  const cdl_status status = adapter_folder_write(folder, &written, t->tensors, t->count);
+  if (status == CDL_STATUS_OK)
+    status = adapter_folder_write(folder, &written, t->tensors, t->count);
+  adapter_names_free(&written.modules_to_save);
   json_decref(extra);
   return status;
 }

@@ -255,6 +255,12 @@ cdl_status adapter_find_targets(model_adapter *adapter, const adapter_settings *
 /* Marks head, modules to save and what the method trains. */
 cdl_status adapter_mark_trained(model_adapter *adapter, const adapter_settings *settings);
 
+/* Modules to save as PEFT can load them, owned by `saved` also where this fails: PEFT saves the head in
+ * any case, and cannot save a part of it. A name that picks such a part is left out; where it picks
+ * other modules too, they are named by their whole paths. */
+CDL_MUST_USE cdl_status adapter_saved_modules(const model_adapter *adapter,
+                                              const adapter_names *given, adapter_names *saved);
+
 /* Whether the folder's config says that a tensor of the model is in its file. */
 bool adapter_says_saved(const model_adapter *adapter, const char *name);
 

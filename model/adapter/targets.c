@@ -269,13 +269,19 @@ static cdl_status choose_modules(const model_adapter *a, const adapter_settings 
   return leave_out_excluded(a, s, list);
 }
 
-/* Whether a module to save, by its suffix, is the path's module or holds it. */
-static bool within_module(const char *path, const char *module)
+/* How much of a path is the module to save, given by its suffix, that holds it; 0: none does. */
+static size_t bytes_of_module(const char *path, const char *module)
 {
   for (size_t end = 1; path[end - 1] != '\0'; end++)
     if ((path[end] == '.' || path[end] == '\0') && has_suffix(path, end, module))
-      return true;
-  return false;
+      return end;
+  return 0;
+}
+
+/* Whether a module to save, by its suffix, is the path's module or holds it. */
+static bool within_module(const char *path, const char *module)
+{
+  return bytes_of_module(path, module) > 0;
 }
 
 /* PEFT adds the head to the modules of its SEQ_CLS. */
@@ -529,6 +535,59 @@ cdl_status adapter_mark_trained(model_adapter *a, const adapter_settings *s)
                  (a->method->trains != NULL && a->method->trains(p)) ||
                  (s->bias == ADAPTER_BIAS_ALL && adapter_is_bias(p)) ||
                  (s->bias == ADAPTER_BIAS_ADAPTED && bias_of_adapted(a, p));
+  }
+  return CDL_STATUS_OK;
+}
+
+/* ---- Modules to save in a folder ---- */
+
+/* Whether a name picks a part of the head, as "dense" picks classifier.dense. */
+static bool picks_part_of_head(const model_adapter *a, const char *name)
+{
+  const encoder_parameter *parameters = encoder_parameters(a->encoder);
+  for (size_t i = 0; i < encoder_parameter_count(a->encoder); i++) {
+    const char *path = parameters[i].name;
+    const size_t bytes = model_checkpoint_is_head(path) ? bytes_of_module(path, name) : 0;
+    if (memchr(path, '.', bytes) != NULL)
+      return true;
+  }
+  return false;
+}
+
+static cdl_status add_name(adapter_names *names, const char *name, size_t bytes)
+{
+  for (size_t i = 0; i < names->count; i++)
+    if (strlen(names->item[i]) == bytes && memcmp(names->item[i], name, bytes) == 0)
+      return CDL_STATUS_OK;
+  char **grown = realloc(names->item, (names->count + 1) * sizeof *grown);
+  char *copy = strndup(name, bytes);
+  if (grown != NULL)
+    names->item = grown;
+  if (grown == NULL || copy == NULL) {
+    free(copy);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: modules to save");
+  }
+  names->item[names->count++] = copy;
+  return CDL_STATUS_OK;
+}
+
+cdl_status adapter_saved_modules(const model_adapter *a, const adapter_names *given,
+                                 adapter_names *saved)
+{
+  const encoder_parameter *parameters = encoder_parameters(a->encoder);
+  *saved = (adapter_names){0};
+  for (size_t n = 0; n < given->count; n++) {
+    const char *name = given->item[n];
+    if (!picks_part_of_head(a, name)) {
+      CDL_TRY(add_name(saved, name, strlen(name)));
+      continue;
+    }
+    for (size_t i = 0; i < encoder_parameter_count(a->encoder); i++) {
+      const char *path = parameters[i].name;
+      const size_t bytes = model_checkpoint_is_head(path) ? 0 : bytes_of_module(path, name);
+      if (bytes > 0)
+        CDL_TRY(add_name(saved, path, bytes));
+    }
   }
   return CDL_STATUS_OK;
 }

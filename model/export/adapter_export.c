@@ -158,7 +158,6 @@ static adapter_config lora_config(const adapter_config *given)
   adapter_config c = {.peft_type = lora,
                       .dropout = given->dropout,
                       .bias = given->bias,
-                      .modules_to_save = given->modules_to_save,
                       .base_model = given->base_model,
                       .task = given->task,
                       .labels = given->labels,
@@ -292,7 +291,11 @@ cdl_status export_adapter(model_adapter *adapter, cdl_queue *queue, const char *
 {
   CDL_TRY(check(adapter, config));
   exported e = {.adapter = adapter, .queue = queue, .config = lora_config(config)};
-  const cdl_status status = export_to(&e, folder);
+  cdl_status status =
+      adapter_saved_modules(adapter, &config->modules_to_save, &e.config.modules_to_save);
+  if (status == CDL_STATUS_OK)
+    status = export_to(&e, folder);
+  adapter_names_free(&e.config.modules_to_save);
   for (size_t i = 0; i < e.config.targets.count; i++)
     free(e.config.targets.item[i]);
   free(e.config.targets.item);

@@ -33,7 +33,10 @@ SETTINGS = {
     "pissa, ranks": ["--init", "pissa", "--rslora", "--rank-pattern", "query=2", "--alpha-pattern", "value=3"],
     "olora": ["--init", "olora", "--bias", "all"],
     "saved whole": ["--modules-to-save", "pooler,output.LayerNorm"],
+    "saved by a name that the head has too, roberta": ["--modules-to-save", "dense"],
 }
+# Models of other settings than CASE's.
+OTHER_CASES = {"roberta": CASE.parent / "roberta-none"}
 
 
 def run(*arguments):
@@ -41,19 +44,20 @@ def run(*arguments):
 
 
 def main():
-    rows = [line.split("\t")[0] for line in (CASE / "train.tsv").read_text(encoding="utf-8").splitlines()[1 : EXAMPLES + 1]]
-    inputs = AutoTokenizer.from_pretrained(CASE / "model")(rows, padding=True, return_tensors="pt")
     failures = 0
     for name, options in SETTINGS.items():
+        case = OTHER_CASES.get(name.rpartition(" ")[2], CASE)
+        rows = [line.split("\t")[0] for line in (case / "train.tsv").read_text(encoding="utf-8").splitlines()[1 : EXAMPLES + 1]]
+        inputs = AutoTokenizer.from_pretrained(case / "model")(rows, padding=True, return_tensors="pt")
         with tempfile.TemporaryDirectory() as folder:
             adapter = pathlib.Path(folder) / "out" / "adapter"
-            run("train", "--model", CASE / "model", "--train", CASE / "train.tsv", "--text-columns", "sentence1", "--label-column", "label",
+            run("train", "--model", case / "model", "--train", case / "train.tsv", "--text-columns", "sentence1", "--label-column", "label",
                 "--method", "lora", "--rank", 3, "--lr", 0.02, "--max-steps", 6, "--eval-every", 0, "--dev-fraction", 0, *options,
                 "--output", adapter.parent)
-            lines = run("predict", "--model", CASE / "model", "--adapter", adapter, "--input", CASE / "train.tsv",
+            lines = run("predict", "--model", case / "model", "--adapter", adapter, "--input", case / "train.tsv",
                         "--text-columns", "sentence1").splitlines()
             ours = torch.tensor([json.loads(line)["logits"] for line in lines[:EXAMPLES]])
-            base, _ = torch_model.read_base(CASE / "model", 2)
+            base, _ = torch_model.read_base(case / "model", 2)
             model = PeftModel.from_pretrained(base, adapter).eval()
             with torch.no_grad():
                 difference = float((model(**inputs).logits - ours).abs().max())
