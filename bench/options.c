@@ -6,7 +6,7 @@
 
 #include "base/command_line.h"
 #include "base/json.h"
-#include "tools/plot/cairo/canvas.h"
+#include "tools/plot/plot.h"
 
 const char *const bench_workload_names[BENCH_WORKLOADS] = {"gemm",      "svd",   "elementwise",
                                                            "attention", "train", "inference"};
@@ -146,8 +146,10 @@ static cdl_status check(const bench_command *c)
     return cdl_fail(CDL_STATUS_USAGE, "--parameters is of tune alone");
   if (o->plot != NULL && c->tune)
     return cdl_fail(CDL_STATUS_USAGE, "tune draws no --plot");
-  if (o->plot != NULL)
-    CDL_TRY(cdl_context(plot_canvas_check_path(o->plot), "--plot"));
+  if (o->plot != NULL) {
+    CDL_TRY(cdl_context(plot_check_path(o->plot), "--plot"));
+    CDL_TRY(cdl_context(plot_open(), "--plot")); /* before anything is measured */
+  }
   return c->tune ? check_tuning(c) : CDL_STATUS_OK;
 }
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/plot/chart.h"
+#include "tools/plot/plot.h"
 
 enum { NAME_BYTES = 256, ROOF_POINTS = 3, ROOFS_A_BACKEND = 2 };
 

@@ -24,6 +24,7 @@ ROOMS = {
     "train": ["base", "model/files", "model/encoder", "model/adapter", "train/data"],
     "tools/analysis": ["base", "model/files", "model/encoder", "model/adapter"],
     "tools/plot": ["base"],
+    "tools/plot/cairo": ["tools/plot"],
     "tools/reports": None,
     "tools/cli": None,
     "bench": None,

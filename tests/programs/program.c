@@ -204,6 +204,13 @@ const char *scratch(const char *name)
   return joined(scratch_folder, name);
 }
 
+bool plots_are_drawn(void)
+{
+  const char *drawn = getenv("CDL_TEST_PLOTS");
+  ck_assert_msg(drawn != NULL, "CDL_TEST_PLOTS says whether plots are drawn");
+  return strcmp(drawn, "yes") == 0;
+}
+
 const char *case_file(const char *name, const char *file)
 {
   const char *source = getenv("CDL_SOURCE");

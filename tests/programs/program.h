@@ -58,6 +58,9 @@ void check_ended_with(outcome o, size_t answers, const char *const *texts);
 #define check_ended(o, answers, ...) \
   check_ended_with(o, answers, (const char *const[]){__VA_ARGS__, NULL})
 
+/* Whether the object that draws plots was built (-Dplots). */
+bool plots_are_drawn(void);
+
 /* A file of a parity case: case_file("bert-full", "train.tsv"). Lives until program_teardown, as
  * all texts here do. */
 const char *case_file(const char *name, const char *file);

@@ -3,8 +3,7 @@
 #include <math.h>
 
 #include "tests/unit/scratch.h"
-#include "tools/plot/chart.h"
-#include "tools/plot/heatmap.h"
+#include "tools/plot/plot.h"
 
 static const char *const ends[] = {"svg", "png", "pdf"};
 enum { ENDS = sizeof ends / sizeof ends[0] };

@@ -107,7 +107,8 @@ typedef struct analyze_output {
   base_list plots;
 } analyze_output;
 
-/* USAGE for kinds of plots that there are not. Makes the folder; nothing without --output. */
+/* USAGE for kinds of plots that there are not. Makes the folder; nothing without --output. Where what
+ * draws is absent, a warning says so and there are no heat maps. */
 CDL_MUST_USE cdl_status analyze_output_begin(const analyze_options *o, analyze_output *out);
 /* The folder is there if `status` is OK, and gone else; returns the first failure. */
 CDL_MUST_USE cdl_status analyze_output_finish(analyze_output *out, cdl_status status);

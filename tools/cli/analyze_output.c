@@ -6,8 +6,9 @@
 
 #include "base/json.h"
 #include "base/path.h"
+#include "condlora/log.h"
 #include "tools/cli/analyze.h"
-#include "tools/plot/heatmap.h"
+#include "tools/plot/plot.h"
 
 static cdl_status read_plots(const char *text, base_list *plots)
 {
@@ -26,6 +27,13 @@ cdl_status analyze_output_begin(const analyze_options *o, analyze_output *out)
 {
   *out = (analyze_output){.path = o->output};
   cdl_status status = read_plots(o->plots, &out->plots);
+  if (status == CDL_STATUS_OK && out->plots.count > 0 && o->output != NULL)
+    status = plot_open();
+  if (status == CDL_STATUS_ABSENT) { /* the numbers are there without */
+    cdl_log(CDL_LOG_WARNING, "no heat maps: %s", cdl_error_message());
+    base_list_release(&out->plots);
+    status = CDL_STATUS_OK;
+  }
   if (status == CDL_STATUS_OK && o->output != NULL)
     status = cli_new_folder_begin(&out->folder, o->output);
   if (status != CDL_STATUS_OK)

@@ -4,18 +4,19 @@
 
 #include <stdbool.h>
 
-#include "tools/plot/cairo/canvas.h"
+typedef enum { PLOT_MARK_CIRCLE, PLOT_MARK_SQUARE, PLOT_MARK_TRIANGLE, PLOT_MARK_COUNT } plot_mark;
 
 /* One curve or cloud. On a logarithmic axis what is not above 0 is left out, as NaN is on any. */
 typedef struct {
   const char *name; /* in the legend; NULL: not in it */
   const double *x, *y;
   int count;
-  int colour; /* plot_palette's */
+  int colour; /* a place in the palette, from 0 */
   bool line, dashed, points;
   plot_mark mark;
 } plot_series;
 
+/* Axes cover every point; a logarithmic one covers whole decades. */
 typedef struct {
   const char *title, *x_axis, *y_axis;
   bool log_x, log_y;
@@ -25,9 +26,5 @@ typedef struct {
   const char *const *notes; /* lines below the legend */
   int note_count;
 } plot_chart;
-
-/* Axes cover every point; a logarithmic one covers whole decades. Errors: USAGE for a path that
- * does not end in .svg, .png or .pdf; DATA where there is nothing to show; IO; MEMORY. */
-CDL_MUST_USE cdl_status plot_chart_write(const char *path, const plot_chart *chart);
 
 #endif

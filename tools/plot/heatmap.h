@@ -2,8 +2,7 @@
 #ifndef CONDLORA_TOOLS_PLOT_HEATMAP_H
 #define CONDLORA_TOOLS_PLOT_HEATMAP_H
 
-#include "condlora/status.h"
-
+/* The first row is at the top. */
 typedef struct {
   const char *title; /* the page is as wide as it needs */
   int rows, columns;
@@ -13,9 +12,5 @@ typedef struct {
   int decimals;                       /* of the numbers in the cells */
   const int *numbers; /* [rows and columns] what both are called; NULL: their place, from 0 */
 } plot_heatmap;
-
-/* The first row is at the top. Errors: USAGE for a path that does not end in
- * .svg, .png or .pdf; ARGUMENT for a map without cells or scale; IO; MEMORY. */
-CDL_MUST_USE cdl_status plot_heatmap_write(const char *path, const plot_heatmap *map);
 
 #endif

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/path.h"
-#include "tools/plot/chart.h"
+#include "tools/plot/plot.h"
 #include "tools/reports/sections.h"
 
 enum { POINTS = 60 }; /* of a curve: means over so many stretches of the steps */
@@ -128,6 +128,15 @@ static cdl_status draw_and_show(const report_comparison *c, size_t task, const c
   return status == CDL_STATUS_OK ? report_document_image(to, name, text) : status;
 }
 
+bool report_can_draw(report_document *to)
+{
+  if (plot_open() == CDL_STATUS_OK)
+    return true;
+  report_document_paragraph(to, "Plots are left out: %s.",
+                            report_document_foreign(cdl_error_message()).text);
+  return false;
+}
+
 cdl_status report_write_curves(const report_comparison *c, report_document *to)
 {
   report_document_heading(to, "Curves");
@@ -135,6 +144,8 @@ cdl_status report_write_curves(const report_comparison *c, report_document *to)
                             "A line a run, a colour a method. A method's penalty is part of its "
                             "loss. Scores are those that chose the best epoch: on the part of "
                             "train that was held out, or on dev where none was.");
+  if (!report_can_draw(to))
+    return CDL_STATUS_OK;
   for (size_t t = 0; t < c->task_count; t++)
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
       CDL_TRY(draw_and_show(c, t, &kinds[k], to));

@@ -6,7 +6,7 @@
 #include "base/path.h"
 #include "tools/analysis/conversion.h"
 #include "tools/analysis/similarity.h"
-#include "tools/plot/heatmap.h"
+#include "tools/plot/plot.h"
 #include "tools/reports/sections.h"
 #include "train/session.h"
 
@@ -150,6 +150,7 @@ typedef struct {
   report_document *to;
   size_t task, seed;
   const char *form;
+  bool draws;
 } place;
 
 /* One grid as plots/RTE-seed0-reference-attention.self.query-A.svg, shown in the report. */
@@ -220,7 +221,7 @@ static cdl_status write_figure(const place *p, cdl_queue *queue, const analysis_
                             c->tasks[p->task]->name, c->seeds[p->seed], p->form, n);
   conversion_table(p->to, &result);
   cdl_status status = CDL_STATUS_OK;
-  for (size_t t = 0; t < result.count; t++)
+  for (size_t t = 0; p->draws && t < result.count; t++)
     for (int k = 0; status == CDL_STATUS_OK && k < ANALYSIS_CONVERSION_COUNT; k++)
       status = draw_grid(p, result.targets[t].target, (analysis_conversion_kind)k,
                          &result.targets[t].figures[k][ANALYSIS_SIDE_LEFT].grid);
@@ -236,13 +237,12 @@ static bool all_square(const analysis_adapted *adapted)
   return true;
 }
 
-static cdl_status write_run(const report_source *source, report_document *to, size_t task,
-                            size_t method, size_t seed)
+static cdl_status write_run(const report_source *source, size_t method, place p)
 {
   opened o;
-  CDL_TRY(open_run(source, task, method, seed, &o));
-  place p = {source->comparison, to, task, seed, "reference"};
+  CDL_TRY(open_run(source, p.task, method, p.seed, &o));
   cdl_status status = CDL_STATUS_OK;
+  p.form = "reference";
   if (all_square(&o.adapted))
     status = write_figure(&p, o.session.queue, &o.adapted, ADAPTER_ORIENTATION_REFERENCE);
   p.form = "paper";
@@ -263,8 +263,9 @@ cdl_status report_write_conversion(const report_source *source, report_document 
           "computes: W⁻¹Aᵀ, W⁻¹B and W⁻¹BA, where all W are square. Form `paper`, "
           "equations 5 and 6 turned round: (Wᵀ)⁺Aᵀ, W⁺B and W⁺BA. A figure's mean "
           "is that above the diagonal.");
-  for (size_t t = 0; t < c->task_count; t++)
-    for (size_t s = 0; s < c->seed_count; s++)
-      CDL_TRY(write_run(source, to, t, base, s));
+  place p = {.comparison = c, .to = to, .draws = report_can_draw(to)};
+  for (p.task = 0; p.task < c->task_count; p.task++)
+    for (p.seed = 0; p.seed < c->seed_count; p.seed++)
+      CDL_TRY(write_run(source, base, p));
   return CDL_STATUS_OK;
 }

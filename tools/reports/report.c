@@ -6,6 +6,8 @@
 #include "base/nearest.h"
 #include "base/path.h"
 #include "base/temporary.h"
+#include "condlora/log.h"
+#include "tools/plot/plot.h"
 #include "tools/reports/sections.h"
 
 static const report_kind kinds[] = {
@@ -85,6 +87,11 @@ cdl_status report_write(const report_source *source)
   char *title;
   report_document *to;
   CDL_TRY(make_plot_folder(c));
+  const cdl_status drawing = plot_open();
+  if (drawing == CDL_STATUS_ABSENT)
+    cdl_log(CDL_LOG_WARNING, "the report has no plots: %s", cdl_error_message());
+  else
+    CDL_TRY(drawing);
   CDL_TRY(report_write_tables(source));
   CDL_TRY(report_write_card(source));
   if (asprintf(&title, "%s (%s)", source->kind->title, source->kind->name) < 0)

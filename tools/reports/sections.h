@@ -32,6 +32,9 @@ void report_write_speed(const report_comparison *comparison, report_document *to
 
 /* ---- curves.c ---- */
 
+/* Whether plots can be drawn. Where they cannot, the report says why. */
+bool report_can_draw(report_document *to);
+
 /* Loss, metric and rate of each task, drawn into FOLDER/plots and shown. */
 CDL_MUST_USE cdl_status report_write_curves(const report_comparison *comparison,
                                             report_document *to);

@@ -4,26 +4,20 @@
 #include <cairo-svg.h>
 #include <cairo.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-
-#include "base/file.h"
 
 enum { PIXELS_A_POINT = 2, PALETTE = 8 };
 
-typedef enum { KIND_SVG, KIND_PNG, KIND_PDF, KIND_COUNT } kind;
-
 struct plot_canvas {
-  kind kind;
-  base_output *output;
+  plot_page *page;
   FILE *memory; /* of an SVG until it is whole */
   char *text;
   size_t bytes;
   cairo_surface_t *surface;
   cairo_t *cairo;
-  char *path;
 };
 
 /* ---- Colours ---- */
@@ -44,27 +38,19 @@ static void use_colour(plot_canvas *c, plot_colour colour)
 
 /* ---- The page ---- */
 
-static kind kind_of(const char *path)
+cdl_status plot_fault(plot_page *page, cdl_status status, const char *format, ...)
 {
-  static const char *const ends[KIND_COUNT] = {".svg", ".png", ".pdf"};
-  const size_t length = strlen(path);
-  int k = 0;
-  while (k < KIND_COUNT && (length < 4 || strcasecmp(path + length - 4, ends[k]) != 0))
-    k++;
-  return (kind)k;
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(page->fault, sizeof page->fault, format, arguments);
+  va_end(arguments);
+  return status;
 }
 
-cdl_status plot_canvas_check_path(const char *path)
+static cairo_status_t take_bytes(void *user, const unsigned char *bytes, unsigned count)
 {
-  return kind_of(path) < KIND_COUNT
-             ? CDL_STATUS_OK
-             : cdl_fail(CDL_STATUS_USAGE, "%s: the name of a plot ends in .svg, .png or .pdf",
-                        path);
-}
-
-static cairo_status_t take_bytes(void *output, const unsigned char *bytes, unsigned count)
-{
-  base_output_write(output, bytes, count);
+  const plot_page *page = user;
+  page->write(page->user, bytes, count);
   return CAIRO_STATUS_SUCCESS;
 }
 
@@ -81,19 +67,19 @@ static void write_svg(plot_canvas *c)
   const char *at = c->text, *page = strstr(at, name);
   if (page != NULL) {
     const char *digits = page + sizeof name - 1;
-    base_output_write(c->output, at, (size_t)(digits - at));
+    c->page->write(c->page->user, at, (size_t)(digits - at));
     at = digits + strspn(digits, "0123456789");
   }
-  base_output_write(c->output, at, strlen(at));
+  c->page->write(c->page->user, at, strlen(at));
 }
 
 static cairo_surface_t *make_surface(const plot_canvas *c, double width, double height)
 {
-  switch (c->kind) {
-  case KIND_SVG:
+  switch (c->page->format) {
+  case PLOT_SVG:
     return cairo_svg_surface_create_for_stream(keep_bytes, c->memory, width, height);
-  case KIND_PDF:
-    return cairo_pdf_surface_create_for_stream(take_bytes, c->output, width, height);
+  case PLOT_PDF:
+    return cairo_pdf_surface_create_for_stream(take_bytes, c->page, width, height);
   default:
     return cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)ceil(width) * PIXELS_A_POINT,
                                       (int)ceil(height) * PIXELS_A_POINT);
@@ -107,7 +93,6 @@ static void release(plot_canvas *c)
   if (c->memory != NULL)
     fclose(c->memory);
   free(c->text);
-  free(c->path);
   free(c);
 }
 
@@ -123,31 +108,20 @@ static void use_plain_fonts(cairo_t *cairo)
   cairo_select_font_face(cairo, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
 }
 
-cdl_status plot_canvas_begin(const char *path, double width, double height, plot_canvas **canvas)
+cdl_status plot_canvas_begin(plot_page *page, double width, double height, plot_canvas **canvas)
 {
   *canvas = NULL;
-  CDL_TRY(plot_canvas_check_path(path));
   plot_canvas *c = calloc(1, sizeof *c);
-  if (c == NULL || (c->path = strdup(path)) == NULL) {
+  if (c == NULL || (c->memory = open_memstream(&c->text, &c->bytes)) == NULL) {
     free(c);
-    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
+    return plot_fault(page, CDL_STATUS_MEMORY, "out of memory");
   }
-  c->kind = kind_of(path);
-  cdl_status status = base_output_begin(path, &c->output);
-  if (status == CDL_STATUS_OK && (c->memory = open_memstream(&c->text, &c->bytes)) == NULL) {
-    base_output_abort(c->output);
-    status = cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
-  }
-  if (status != CDL_STATUS_OK) {
-    free(c->path);
-    free(c);
-    return status;
-  }
+  c->page = page;
   c->surface = make_surface(c, width, height);
   c->cairo = cairo_create(c->surface);
-  if (c->kind == KIND_PDF) /* the hour would make each file another one */
+  if (c->page->format == PLOT_PDF) /* the hour would make each file another one */
     cairo_pdf_surface_set_metadata(c->surface, CAIRO_PDF_METADATA_CREATE_DATE, "");
-  if (c->kind == KIND_PNG)
+  if (c->page->format == PLOT_PNG)
     cairo_scale(c->cairo, PIXELS_A_POINT, PIXELS_A_POINT);
   use_plain_fonts(c->cairo);
   cairo_set_source_rgb(c->cairo, 1, 1, 1);
@@ -159,31 +133,26 @@ cdl_status plot_canvas_begin(const char *path, double width, double height, plot
 cdl_status plot_canvas_commit(plot_canvas *c)
 {
   cairo_status_t drawn = cairo_status(c->cairo);
-  if (drawn == CAIRO_STATUS_SUCCESS && c->kind == KIND_PNG)
-    drawn = cairo_surface_write_to_png_stream(c->surface, take_bytes, c->output);
+  if (drawn == CAIRO_STATUS_SUCCESS && c->page->format == PLOT_PNG)
+    drawn = cairo_surface_write_to_png_stream(c->surface, take_bytes, c->page);
   cairo_surface_finish(c->surface);
   if (drawn == CAIRO_STATUS_SUCCESS)
     drawn = cairo_surface_status(c->surface);
   if (drawn == CAIRO_STATUS_SUCCESS && fflush(c->memory) != 0)
     drawn = CAIRO_STATUS_NO_MEMORY;
-  cdl_status status;
-  if (drawn == CAIRO_STATUS_SUCCESS && c->kind == KIND_SVG)
+  if (drawn == CAIRO_STATUS_SUCCESS && c->page->format == PLOT_SVG)
     write_svg(c);
-  if (drawn == CAIRO_STATUS_SUCCESS)
-    status = base_output_commit(c->output);
-  else {
-    base_output_abort(c->output);
-    status = cdl_fail(drawn == CAIRO_STATUS_NO_MEMORY ? CDL_STATUS_MEMORY : CDL_STATUS_IO,
-                      "%s: cannot be drawn: %s", c->path, cairo_status_to_string(drawn));
-  }
+  plot_page *page = c->page;
   release(c);
-  return status;
+  return drawn == CAIRO_STATUS_SUCCESS
+             ? CDL_STATUS_OK
+             : plot_fault(page, drawn == CAIRO_STATUS_NO_MEMORY ? CDL_STATUS_MEMORY : CDL_STATUS_IO,
+                          "cannot be drawn: %s", cairo_status_to_string(drawn));
 }
 
 void plot_canvas_abort(plot_canvas *c)
 {
   cairo_surface_finish(c->surface);
-  base_output_abort(c->output);
   release(c);
 }
 

@@ -1,11 +1,10 @@
-/* A page to draw on with cairo: SVG, PNG or PDF by the end of its path. The same drawing gives the
- * same bytes on the same machine. */
+/* A page to draw on with cairo. */
 #ifndef CONDLORA_TOOLS_PLOT_CAIRO_CANVAS_H
 #define CONDLORA_TOOLS_PLOT_CAIRO_CANVAS_H
 
 #include <stdbool.h>
 
-#include "condlora/status.h"
+#include "tools/plot/table.h"
 
 /* Lengths are points of the page, from the left and from the top. A PNG has two pixels a point. */
 typedef struct plot_canvas plot_canvas;
@@ -17,15 +16,15 @@ typedef struct {
 /* Okabe and Ito's palette, which the colour-blind can tell apart; any whole number from 0. */
 plot_colour plot_palette(int index);
 
-/* Whether a path ends in one of them: USAGE, listing them, otherwise. */
-CDL_MUST_USE cdl_status plot_canvas_check_path(const char *path);
+/* Notes what is wrong in `page`, and returns `status`. */
+cdl_status plot_fault(plot_page *page, cdl_status status, const char *format, ...) CDL_PRINTF(3, 4);
 
-/* A white page. Errors: USAGE for another end than .svg, .png or .pdf; IO; MEMORY. */
-CDL_MUST_USE cdl_status plot_canvas_begin(const char *path, double width, double height,
+/* A white page, in the format that `page` names. Errors: MEMORY, as a fault of the page. */
+CDL_MUST_USE cdl_status plot_canvas_begin(plot_page *page, double width, double height,
                                           plot_canvas **canvas);
-/* Puts the file in its place, whole, and destroys `canvas`. The first failure of all drawing. */
+/* Gives the page its bytes, and destroys `canvas`. The first failure of all drawing. */
 CDL_MUST_USE cdl_status plot_canvas_commit(plot_canvas *canvas);
-/* Leaves no file, and destroys `canvas`. */
+/* Destroys `canvas`; what the page got of it is of no use. */
 void plot_canvas_abort(plot_canvas *canvas);
 
 void plot_canvas_line(plot_canvas *canvas, double x1, double y1, double x2, double y2, double width,
@@ -42,7 +41,6 @@ void plot_canvas_frame(plot_canvas *canvas, double x, double y, double width, do
 void plot_canvas_clip(plot_canvas *canvas, double x, double y, double width, double height);
 void plot_canvas_unclip(plot_canvas *canvas);
 
-typedef enum { PLOT_MARK_CIRCLE, PLOT_MARK_SQUARE, PLOT_MARK_TRIANGLE, PLOT_MARK_COUNT } plot_mark;
 void plot_canvas_mark(plot_canvas *canvas, plot_mark mark, double x, double y, double radius,
                       plot_colour colour);
 

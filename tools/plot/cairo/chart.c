@@ -1,9 +1,10 @@
-#include "tools/plot/chart.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tools/plot/cairo/canvas.h"
+#include "tools/plot/cairo/draw.h"
 
 enum { WIDTH = 820, LEFT = 78, RIGHT = 24, TOP = 46, HEIGHT = 400, BELOW = 56, LINE = 19 };
 
@@ -86,6 +87,7 @@ static void settle(axis *a, bool edges)
 }
 
 typedef struct {
+  plot_page *page;
   plot_canvas *canvas;
   const plot_chart *chart;
   axis x, y;
@@ -176,7 +178,7 @@ static cdl_status draw_series(const drawing *d)
     longest = d->chart->series[i].count > longest ? d->chart->series[i].count : longest;
   double *x = malloc(2 * (size_t)longest * sizeof *x);
   if (x == NULL)
-    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a curve of %d points", longest);
+    return plot_fault(d->page, CDL_STATUS_MEMORY, "out of memory: a curve of %d points", longest);
   plot_canvas_clip(d->canvas, LEFT - 5, TOP - 5, WIDTH - LEFT - RIGHT + 10, HEIGHT + 10);
   for (int i = 0; i < d->chart->series_count; i++) {
     const plot_series *s = &d->chart->series[i];
@@ -235,20 +237,19 @@ static cdl_status plan_axes(drawing *d)
     widen(&d->y, &d->x, s->y, s->x, s->count);
   }
   if (!isfinite(d->x.low))
-    return cdl_fail(CDL_STATUS_DATA, "%s: there is nothing to show", chart->title);
+    return plot_fault(d->page, CDL_STATUS_DATA, "%s: there is nothing to show", chart->title);
   settle(&d->x, false);
   settle(&d->y, true);
   return CDL_STATUS_OK;
 }
 
-cdl_status plot_chart_write(const char *path, const plot_chart *chart)
+cdl_status plot_draw_chart(const plot_chart *chart, plot_page *page)
 {
-  drawing d = {.chart = chart};
-  CDL_TRY(plot_canvas_check_path(path));
+  drawing d = {.page = page, .chart = chart};
   CDL_TRY(plan_axes(&d));
   const int lines = legend(&d, 0);
   const double top = TOP + HEIGHT + BELOW + LINE;
-  CDL_TRY(plot_canvas_begin(path, WIDTH, top + LINE * (lines + chart->note_count), &d.canvas));
+  CDL_TRY(plot_canvas_begin(page, WIDTH, top + LINE * (lines + chart->note_count), &d.canvas));
   draw_axes(&d);
   const cdl_status status = draw_series(&d);
   if (status != CDL_STATUS_OK) {

@@ -1,9 +1,8 @@
-#include "tools/plot/heatmap.h"
-
 #include <math.h>
 #include <stdio.h>
 
 #include "tools/plot/cairo/canvas.h"
+#include "tools/plot/cairo/draw.h"
 
 enum {
   LEFT = 56,
@@ -115,14 +114,14 @@ static double page_width(const plot_heatmap *m, double cell)
   return ceil(fmax(map, title));
 }
 
-cdl_status plot_heatmap_write(const char *path, const plot_heatmap *m)
+cdl_status plot_draw_heatmap(const plot_heatmap *m, plot_page *page)
 {
   if (m->rows < 1 || m->columns < 1 || !(m->low < m->high) || m->decimals < 0)
-    return cdl_fail(CDL_STATUS_ARGUMENT, "%s: a map wants rows, columns and a scale", path);
+    return plot_fault(page, CDL_STATUS_ARGUMENT, "a map wants rows, columns and a scale");
   const double cell = cell_size(m), width = page_width(m, cell),
                height = TOP + m->rows * cell + BOTTOM;
   plot_canvas *c;
-  CDL_TRY(plot_canvas_begin(path, width, height, &c));
+  CDL_TRY(plot_canvas_begin(page, width, height, &c));
   if (m->title != NULL)
     plot_canvas_text(c, LEFT, 26, title_size, PLOT_ALIGN_LEFT, false, ink, m->title);
   draw_cells(c, m, cell);
