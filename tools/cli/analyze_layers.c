@@ -6,7 +6,7 @@
 #include "tools/analysis/layer_similarity.h"
 #include "tools/cli/analyze.h"
 #include "tools/cli/examples.h"
-#include "tools/cli/signals.h"
+#include "tools/console/signals.h"
 #include "train/evaluate.h"
 
 typedef struct {

@@ -10,7 +10,7 @@
 #include "condlora/backend.h"
 #include "tools/cli/command.h"
 #include "tools/cli/options.h"
-#include "tools/cli/sink.h"
+#include "tools/console/output.h"
 
 typedef struct {
   bool why, as_json;

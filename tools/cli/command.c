@@ -1,7 +1,7 @@
 #include "tools/cli/command.h"
 
 #include "base/json.h"
-#include "tools/cli/sink.h"
+#include "tools/console/output.h"
 
 cdl_status cli_commands_describe(const cli_subcommand *commands, size_t count)
 {

@@ -2,8 +2,8 @@
 #ifndef CONDLORA_TOOLS_CLI_COMMAND_H
 #define CONDLORA_TOOLS_CLI_COMMAND_H
 
-#include "tools/cli/notices.h"
 #include "tools/cli/options.h"
+#include "tools/console/notices.h"
 
 /* Each takes the arguments after its name. A failure has left its line in cdl_error_message(). */
 cdl_status cli_train(int count, char **arguments);

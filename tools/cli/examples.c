@@ -8,7 +8,7 @@
 #include <strings.h>
 
 #include "condlora/log.h"
-#include "tools/cli/signals.h"
+#include "tools/console/signals.h"
 #include "train/data/table_kind.h"
 #include "train/evaluate.h"
 

@@ -13,8 +13,8 @@
 #include "model/files/family.h"
 #include "tools/cli/command.h"
 #include "tools/cli/options.h"
-#include "tools/cli/progress.h"
-#include "tools/cli/sink.h"
+#include "tools/console/output.h"
+#include "tools/console/progress.h"
 
 /* ---- Tensors, the same ones of all layers as one line ---- */
 

@@ -10,8 +10,8 @@
 #include "model/files/family.h"
 #include "tools/cli/command.h"
 #include "tools/cli/options.h"
-#include "tools/cli/signals.h"
-#include "tools/cli/sink.h"
+#include "tools/console/output.h"
+#include "tools/console/signals.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 

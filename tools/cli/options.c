@@ -1,7 +1,7 @@
 #include "tools/cli/options.h"
 
-#include "tools/cli/sink.h"
-#include "tools/cli/terminal.h"
+#include "tools/console/output.h"
+#include "tools/console/terminal.h"
 
 enum { HELP_WIDTH_MAX = 100, HELP_WIDTH_MIN = 60 };
 

@@ -7,9 +7,9 @@
 #include "base/path.h"
 #include "base/process.h"
 #include "tools/cli/command.h"
-#include "tools/cli/signals.h"
-#include "tools/cli/sink.h"
 #include "tools/cli/windows.h"
+#include "tools/console/output.h"
+#include "tools/console/signals.h"
 #include "train/data/submission.h"
 #include "train/evaluate.h"
 

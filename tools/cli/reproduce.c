@@ -12,7 +12,7 @@
 #include "tools/cli/command.h"
 #include "tools/cli/examples.h"
 #include "tools/cli/options.h"
-#include "tools/cli/signals.h"
+#include "tools/console/signals.h"
 #include "tools/reports/report.h"
 
 /* ---- The lists ---- */

@@ -2,8 +2,8 @@
 #ifndef CONDLORA_TOOLS_CLI_REPRODUCE_H
 #define CONDLORA_TOOLS_CLI_REPRODUCE_H
 
-#include "tools/cli/notices.h"
-#include "tools/cli/progress.h"
+#include "tools/console/notices.h"
+#include "tools/console/progress.h"
 #include "tools/reports/comparison.h"
 #include "train/settings.h"
 

@@ -5,7 +5,7 @@
 #include "base/path.h"
 #include "tools/cli/examples.h"
 #include "tools/cli/reproduce.h"
-#include "tools/cli/signals.h"
+#include "tools/console/signals.h"
 #include "train/trainer.h"
 
 static void on_stepped(void *user, const train_step_report *report)

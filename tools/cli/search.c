@@ -16,9 +16,9 @@
 #include "tools/cli/command.h"
 #include "tools/cli/search.h"
 #include "tools/cli/setting_files.h"
-#include "tools/cli/signals.h"
-#include "tools/cli/sink.h"
-#include "tools/cli/trace.h"
+#include "tools/console/output.h"
+#include "tools/console/signals.h"
+#include "tools/console/trace.h"
 
 /* ---- What is searched ---- */
 

@@ -3,9 +3,9 @@
 #define CONDLORA_TOOLS_CLI_SEARCH_H
 
 #include "tools/cli/bridge.h"
-#include "tools/cli/notices.h"
 #include "tools/cli/options.h"
-#include "tools/cli/progress.h"
+#include "tools/console/notices.h"
+#include "tools/console/progress.h"
 #include "train/joint.h"
 #include "train/search_space.h"
 

@@ -9,7 +9,7 @@
 #include "base/path.h"
 #include "base/visible.h"
 #include "tools/cli/search.h"
-#include "tools/cli/sink.h"
+#include "tools/console/output.h"
 
 enum { VALUE_BYTES = 64 };
 

@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "tools/cli/search.h"
-#include "tools/cli/signals.h"
+#include "tools/console/signals.h"
 
 enum { MESSAGE_BYTES = 1024 };
 _Static_assert((int)CLI_SEARCH_PARALLEL_MAX <= (int)CLI_SIGNALS_FLAGS, "a flag a trial");

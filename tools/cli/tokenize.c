@@ -3,9 +3,9 @@
 
 #include "base/process.h"
 #include "tools/cli/command.h"
-#include "tools/cli/signals.h"
-#include "tools/cli/sink.h"
 #include "tools/cli/windows.h"
+#include "tools/console/output.h"
+#include "tools/console/signals.h"
 
 /* Examples that are answered together where so many are at hand: work for several threads. */
 enum { WINDOW = 8192 };

@@ -5,14 +5,14 @@
 
 #include "base/visible.h"
 #include "tools/cli/command.h"
-#include "tools/cli/notices.h"
 #include "tools/cli/options.h"
-#include "tools/cli/progress.h"
-#include "tools/cli/report.h"
 #include "tools/cli/setting_files.h"
-#include "tools/cli/signals.h"
-#include "tools/cli/sink.h"
-#include "tools/cli/trace.h"
+#include "tools/console/notices.h"
+#include "tools/console/output.h"
+#include "tools/console/progress.h"
+#include "tools/console/run_report.h"
+#include "tools/console/signals.h"
+#include "tools/console/trace.h"
 #include "train/run_record.h"
 
 typedef struct {

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "tools/cli/signals.h"
+#include "tools/console/signals.h"
 #include "train/evaluate.h"
 
 /* ---- Reading ---- */

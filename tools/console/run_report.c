@@ -1,11 +1,11 @@
-#include "tools/cli/report.h"
+#include "tools/console/run_report.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/visible.h"
-#include "tools/cli/progress.h"
+#include "tools/console/progress.h"
 
 enum { LABEL_WIDTH = -18, VALUE_WIDTH = 10 };
 

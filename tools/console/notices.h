@@ -1,7 +1,7 @@
 /* What the library has to say, on stderr: held back until all inputs are checked, so that a
  * refused input leaves its one line alone. */
-#ifndef CONDLORA_TOOLS_CLI_NOTICES_H
-#define CONDLORA_TOOLS_CLI_NOTICES_H
+#ifndef CONDLORA_TOOLS_CONSOLE_NOTICES_H
+#define CONDLORA_TOOLS_CONSOLE_NOTICES_H
 
 #include <stdbool.h>
 #include <stddef.h>

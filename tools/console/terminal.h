@@ -1,6 +1,6 @@
 /* What the terminal behind a stream is like. */
-#ifndef CONDLORA_TOOLS_CLI_TERMINAL_H
-#define CONDLORA_TOOLS_CLI_TERMINAL_H
+#ifndef CONDLORA_TOOLS_CONSOLE_TERMINAL_H
+#define CONDLORA_TOOLS_CONSOLE_TERMINAL_H
 
 #include <stdbool.h>
 #include <stddef.h>

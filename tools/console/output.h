@@ -1,6 +1,6 @@
 /* Where results go: a file, whole or not at all, or stdout. */
-#ifndef CONDLORA_TOOLS_CLI_SINK_H
-#define CONDLORA_TOOLS_CLI_SINK_H
+#ifndef CONDLORA_TOOLS_CONSOLE_OUTPUT_H
+#define CONDLORA_TOOLS_CONSOLE_OUTPUT_H
 
 #include <jansson.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* What each op of a run took, as a file that chrome://tracing and Perfetto open (the Trace Event
  * Format's complete events, times in microseconds). */
-#ifndef CONDLORA_TOOLS_CLI_TRACE_H
-#define CONDLORA_TOOLS_CLI_TRACE_H
+#ifndef CONDLORA_TOOLS_CONSOLE_TRACE_H
+#define CONDLORA_TOOLS_CONSOLE_TRACE_H
 
 #include "base/file.h"
 #include "condlora/backend.h"

@@ -1,4 +1,4 @@
-#include "tools/cli/notices.h"
+#include "tools/console/notices.h"
 
 #include <stdio.h>
 #include <stdlib.h>

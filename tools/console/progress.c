@@ -1,4 +1,4 @@
-#include "tools/cli/progress.h"
+#include "tools/console/progress.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/process.h"
-#include "tools/cli/signals.h"
-#include "tools/cli/terminal.h"
+#include "tools/console/signals.h"
+#include "tools/console/terminal.h"
 
 static const double live_pause = 0.1, plain_pause = 5; /* seconds between two lines */
 

@@ -1,7 +1,7 @@
 /* How training goes, on stderr: one line drawn over again on a terminal, now and then a plain line
  * elsewhere. */
-#ifndef CONDLORA_TOOLS_CLI_PROGRESS_H
-#define CONDLORA_TOOLS_CLI_PROGRESS_H
+#ifndef CONDLORA_TOOLS_CONSOLE_PROGRESS_H
+#define CONDLORA_TOOLS_CONSOLE_PROGRESS_H
 
 #include "train/trainer.h"
 

@@ -1,4 +1,4 @@
-#include "tools/cli/terminal.h"
+#include "tools/console/terminal.h"
 
 #include <stdlib.h>
 #include <string.h>

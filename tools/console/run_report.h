@@ -1,6 +1,6 @@
 /* What a run will be, and what became of it, as tables for people. */
-#ifndef CONDLORA_TOOLS_CLI_REPORT_H
-#define CONDLORA_TOOLS_CLI_REPORT_H
+#ifndef CONDLORA_TOOLS_CONSOLE_RUN_REPORT_H
+#define CONDLORA_TOOLS_CONSOLE_RUN_REPORT_H
 
 #include <stdio.h>
 

@@ -1,4 +1,4 @@
-#include "tools/cli/sink.h"
+#include "tools/console/output.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "tools/cli/trace.h"
+#include "tools/console/trace.h"
 
 #include "base/process.h"
 

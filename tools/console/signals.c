@@ -1,4 +1,4 @@
-#include "tools/cli/signals.h"
+#include "tools/console/signals.h"
 
 #include <signal.h>
 #include <string.h>

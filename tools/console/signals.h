@@ -1,8 +1,8 @@
 /* SIGHUP, SIGINT, SIGUSR1 and SIGTERM: they end the program at once, but for a stretch in which the
  * first one only asks it to stop. A mapped file that cannot be read on, SIGBUS, ends it with 1 and a
  * line that names the file. */
-#ifndef CONDLORA_TOOLS_CLI_SIGNALS_H
-#define CONDLORA_TOOLS_CLI_SIGNALS_H
+#ifndef CONDLORA_TOOLS_CONSOLE_SIGNALS_H
+#define CONDLORA_TOOLS_CONSOLE_SIGNALS_H
 
 #include <stdbool.h>
 #include <stddef.h>
