@@ -84,7 +84,7 @@ static cdl_status read_lists(const analyze_options *o, chosen_lists *s)
 /* ---- Running one ---- */
 
 static cdl_status run_opened(const analyze_kind *kind, const analyze_input *input,
-                             cli_notices *notices)
+                             console_notices *notices)
 {
   const analyze_options *o = input->options;
   analyze_output out;
@@ -97,7 +97,7 @@ static cdl_status run_opened(const analyze_kind *kind, const analyze_input *inpu
       status = kind->write(o, &out, result);
     status = analyze_output_finish(&out, status);
     if (status == CDL_STATUS_OK) {
-      cli_notices_release(notices);
+      console_notices_release(notices);
       kind->print(o, result);
     }
     kind->release(result);
@@ -117,7 +117,7 @@ static cdl_status choose_layers(const analyze_kind *kind, analyze_input *input)
 }
 
 static cdl_status open_and_run(const analyze_kind *kind, const analyze_options *o,
-                               const analysis_selection *selection, cli_notices *notices)
+                               const analysis_selection *selection, console_notices *notices)
 {
   train_session session;
   analyze_input input = {.options = o, .selection = selection, .session = &session};
@@ -136,7 +136,7 @@ typedef struct {
   analyze_options *options;
 } analysis;
 
-static cdl_status run(const void *command, cli_notices *notices)
+static cdl_status run(const void *command, console_notices *notices)
 {
   const analysis *a = command;
   chosen_lists lists;

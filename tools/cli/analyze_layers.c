@@ -207,8 +207,8 @@ static cdl_status compare_states(const train_session *session, model_encoder *en
     status = encoder_plan(encoder, session->queue, (encoder_batch_limits){0},
                           train_evaluation_limits(&evaluation));
   if (status == CDL_STATUS_OK)
-    status =
-        train_evaluation_states(&evaluation, encoder, session->queue, values, cli_signals_flag());
+    status = train_evaluation_states(&evaluation, encoder, session->queue, values,
+                                     console_signals_flag());
   if (status == CDL_STATUS_OK)
     status = analysis_state_similarity(session->queue, values, (int)c->layers, total,
                                        c->hidden_size, e->rows, e->count, grid);
@@ -220,7 +220,7 @@ static cdl_status compare_states(const train_session *session, model_encoder *en
 static cdl_status compute_states(const train_session *session, model_encoder *tuned,
                                  const cli_examples *e, layers_result *r)
 {
-  cli_signals_defer();
+  console_signals_defer();
   CDL_TRY(compare_states(session, session->encoder, e, &r->before));
   CDL_TRY(compare_states(session, tuned, e, &r->after));
   r->examples = e->count;

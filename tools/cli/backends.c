@@ -144,9 +144,9 @@ cdl_status cli_backends(int count, char **arguments)
     json_decref(l.folders);
     return status;
   }
-  return cli_stdout_json(json_pack("{ss ss s{ss sI sI} sf sf so so}", "condlora", cdl_version(),
-                                   "system", m.system, "processor", "name", m.processor, "cores",
-                                   (json_int_t)m.cores, "usable_cores", (json_int_t)m.usable_cores,
-                                   "memory_gb", m.memory_gb, "usable_memory_gb", m.usable_memory_gb,
-                                   "backends", l.list, "searched", l.folders));
+  return console_stdout_json(
+      json_pack("{ss ss s{ss sI sI} sf sf so so}", "condlora", cdl_version(), "system", m.system,
+                "processor", "name", m.processor, "cores", (json_int_t)m.cores, "usable_cores",
+                (json_int_t)m.usable_cores, "memory_gb", m.memory_gb, "usable_memory_gb",
+                m.usable_memory_gb, "backends", l.list, "searched", l.folders));
 }

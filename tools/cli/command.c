@@ -10,20 +10,20 @@ cdl_status cli_commands_describe(const cli_subcommand *commands, size_t count)
     base_json_append(&rows,
                      json_pack("{ss ss}", "name", commands[i].name, "help", commands[i].help));
   base_json_set(&object, "commands", rows);
-  return cli_stdout_json(object);
+  return console_stdout_json(object);
 }
 
 cdl_status cli_run(const base_command_line *line, int count, char **arguments,
-                   cdl_status (*run)(const void *command, cli_notices *notices),
+                   cdl_status (*run)(const void *command, console_notices *notices),
                    const void *command)
 {
   bool helped;
-  cli_notices notices;
+  console_notices notices;
   CDL_TRY(cli_options_read(line, count, arguments, &helped));
   if (helped)
     return CDL_STATUS_OK;
-  cli_notices_begin(&notices);
+  console_notices_begin(&notices);
   const cdl_status status = run(command, &notices);
-  cli_notices_end(&notices);
+  console_notices_end(&notices);
   return status;
 }

@@ -31,7 +31,7 @@ CDL_MUST_USE cdl_status cli_commands_describe(const cli_subcommand *commands, si
 /* What most of them end in: reads the arguments into what the grammar's options point to, and unless
  * they ask for help calls `run` with `command`, the library's log taken meanwhile. */
 CDL_MUST_USE cdl_status cli_run(const base_command_line *line, int count, char **arguments,
-                                cdl_status (*run)(const void *command, cli_notices *notices),
+                                cdl_status (*run)(const void *command, console_notices *notices),
                                 const void *command);
 
 #endif

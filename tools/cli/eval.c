@@ -50,20 +50,20 @@ static cdl_status add_parts(json_t **object, const train_session *session, const
   return CDL_STATUS_OK;
 }
 
-static cdl_status run(const void *command, cli_notices *notices)
+static cdl_status run(const void *command, console_notices *notices)
 {
   const measurement *m = command;
   train_session session;
   cli_examples examples;
   CDL_TRY(cli_open_for_inference(&m->model, &m->source, CLI_LABELS_REQUIRED, &session, &examples));
-  cli_notices_release(notices);
+  console_notices_release(notices);
   float *logits;
   cdl_status status = cli_logits(&session, &examples, &logits);
   json_t *object = status == CDL_STATUS_OK ? measure(&session, &examples, logits, &status) : NULL;
   if (status == CDL_STATUS_OK)
     status = add_parts(&object, &session, &examples, logits);
   if (status == CDL_STATUS_OK)
-    status = cli_stdout_json(json_incref(object));
+    status = console_stdout_json(json_incref(object));
   json_decref(object);
   free(logits);
   cli_examples_close(&examples);

@@ -329,10 +329,10 @@ cdl_status cli_logits(train_session *session, const cli_examples *e, float **log
   }
   cdl_status status = encoder_plan(session->encoder, session->queue, (encoder_batch_limits){0},
                                    train_evaluation_limits(&evaluation));
-  cli_signals_defer();
+  console_signals_defer();
   if (status == CDL_STATUS_OK)
     status = train_evaluation_run(&evaluation, session->encoder, session->queue, *logits,
-                                  cli_signals_flag());
+                                  console_signals_flag());
   if (status == CDL_STATUS_OK)
     status = check_all_finite(session, e, *logits);
   train_evaluation_release(&evaluation);

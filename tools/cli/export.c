@@ -108,14 +108,14 @@ static cdl_status export(const request *r, const train_session *session, double 
 
 /* ---- The command ---- */
 
-static cdl_status run(const void *command, cli_notices *notices)
+static cdl_status run(const void *command, console_notices *notices)
 {
   const request *r = command;
   CDL_TRY(check(r));
   train_session session;
   double change = 0;
   CDL_TRY(train_session_open_inference(&session, &r->settings));
-  cli_notices_release(notices);
+  console_notices_release(notices);
   const bool merged = is_onnx(r) && session.adapter != NULL;
   const cdl_status status = export(r, &session, &change);
   train_session_close(&session);

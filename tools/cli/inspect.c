@@ -324,8 +324,8 @@ static void print_adapter(const char *folder, const adapter_config *c, const ten
     printf("%-12s%s\n", "base", base_visible(c->base_model).text);
   if (c->fingerprint != NULL)
     printf("%-12s%s\n", "fingerprint", base_visible(c->fingerprint).text);
-  printf("%-12s%s adapter, %s head\n", "parameters", cli_group_digits(t->rest).text,
-         cli_group_digits(t->head).text);
+  printf("%-12s%s adapter, %s head\n", "parameters", console_group_digits(t->rest).text,
+         console_group_digits(t->head).text);
   print_ranks(json_object_get(c->extra, "rank_pattern"));
   if (modules->count > 0)
     print_lines("adapted layers", modules);
@@ -406,7 +406,7 @@ static cdl_status inspect_adapter(const char *folder, bool as_json)
   else if (status == CDL_STATUS_OK)
     status = visit_modules(&config, file, add_module_line, &lines);
   if (status == CDL_STATUS_OK && as_json)
-    status = cli_stdout_json(adapter_json(&config, &table, file, json_incref(modules)));
+    status = console_stdout_json(adapter_json(&config, &table, file, json_incref(modules)));
   else if (status == CDL_STATUS_OK)
     print_adapter(folder, &config, &table, &lines);
   json_decref(modules);
@@ -474,8 +474,8 @@ static void print_model(const char *folder, const model_checkpoint *checkpoint,
   if (model_family_of(c->family)->pooler && !model_checkpoint_has_pooler(checkpoint))
     printf("%-12snone: training draws one\n", "pooler");
   printf("%-12s%016" PRIx64 "\n", "fingerprint", model_checkpoint_fingerprint(checkpoint));
-  printf("%-12s%s body, %s head\n", "parameters", cli_group_digits(t->rest).text,
-         cli_group_digits(t->head).text);
+  printf("%-12s%s body, %s head\n", "parameters", console_group_digits(t->rest).text,
+         console_group_digits(t->head).text);
   print_lines("tensors", t);
   print_lines(
       "layers that --targets can name, by any end of their paths (query; attention.output.dense)",
@@ -517,7 +517,7 @@ static cdl_status inspect_model(const char *folder, bool as_json)
     if (status == CDL_STATUS_OK)
       status = collect_modules(model_checkpoint_config(checkpoint), &modules);
     if (status == CDL_STATUS_OK && as_json)
-      status = cli_stdout_json(model_json(checkpoint, &table, file, &modules));
+      status = console_stdout_json(model_json(checkpoint, &table, file, &modules));
     else if (status == CDL_STATUS_OK)
       print_model(folder, checkpoint, &table, &modules);
     model_checkpoint_note_left_out(checkpoint);

@@ -100,18 +100,18 @@ static void occupy_closed_streams(void)
 int main(int count, char **arguments)
 {
   occupy_closed_streams();
-  cli_signals_begin();
+  console_signals_begin();
   if (count < 2) {
     print_usage(stderr);
     return EXIT_USAGE;
   }
   cdl_status status = run(count - 1, arguments + 1);
   if (status == CDL_STATUS_OK)
-    status = cli_stdout_flush();
+    status = console_stdout_flush();
   if (status == CDL_STATUS_OK)
     return EXIT_SUCCESS;
   fprintf(stderr, "condlora: %s\n", cdl_error_message());
-  if (status == CDL_STATUS_CANCELLED && cli_signals_caught() != 0)
-    return CLI_EXIT_SIGNALLED + cli_signals_caught();
+  if (status == CDL_STATUS_CANCELLED && console_signals_caught() != 0)
+    return CONSOLE_EXIT_SIGNALLED + console_signals_caught();
   return status == CDL_STATUS_USAGE ? EXIT_USAGE : EXIT_FAILED;
 }

@@ -76,14 +76,14 @@ static cdl_status merge(train_session *session, const train_inference_settings *
   return status;
 }
 
-static cdl_status run(const void *command, cli_notices *notices)
+static cdl_status run(const void *command, console_notices *notices)
 {
   const merging *m = command;
   CDL_TRY(check(m));
   train_session session;
   double change = 0;
   CDL_TRY(train_session_open_inference(&session, &m->settings));
-  cli_notices_release(notices);
+  console_notices_release(notices);
   cdl_status status = encoder_merges_whole(session.encoder)
                           ? merge(&session, &m->settings, m->output, &change)
                           : cdl_fail(CDL_STATUS_UNSUPPORTED,

@@ -7,7 +7,7 @@ enum { HELP_WIDTH_MAX = 100, HELP_WIDTH_MIN = 60 };
 
 static size_t help_width(void)
 {
-  const size_t columns = cli_terminal_columns(stdout);
+  const size_t columns = console_terminal_columns(stdout);
   return columns == 0 || columns > HELP_WIDTH_MAX ? HELP_WIDTH_MAX
          : columns < HELP_WIDTH_MIN               ? HELP_WIDTH_MIN
                                                   : columns;
@@ -22,7 +22,7 @@ cdl_status cli_options_read(const base_command_line *line, int count, char **arg
     return CDL_STATUS_OK;
   }
   if (base_command_line_has(count, arguments, "--describe-options"))
-    return cli_stdout_json(base_command_line_describe(line));
+    return console_stdout_json(base_command_line_describe(line));
   *done = false;
   return base_command_line_read(line, count, arguments);
 }

@@ -48,7 +48,7 @@ static char **quote_labels(const train_session *session)
 
 /* What lines are made with, and where they go. */
 typedef struct {
-  cli_sink sink;
+  console_output output;
   double *probabilities; /* [labels] */
   char **labels;         /* [labels] as JSON strings; none for a regression */
 } line_writer;
@@ -56,20 +56,20 @@ typedef struct {
 static void write_line(line_writer *w, const train_session *session, uint64_t index,
                        const float *logits)
 {
-  cli_sink *sink = &w->sink;
-  cli_sink_printf(sink, "{\"index\": %" PRIu64 ", \"logits\": [", index);
+  console_output *output = &w->output;
+  console_output_printf(output, "{\"index\": %" PRIu64 ", \"logits\": [", index);
   for (int c = 0; c < session->labels; c++)
-    cli_sink_printf(sink, "%s%.9g", c > 0 ? ", " : "", (double)logits[c]);
+    console_output_printf(output, "%s%.9g", c > 0 ? ", " : "", (double)logits[c]);
   if (session->regression) {
-    cli_sink_printf(sink, "], \"prediction\": %.9g}\n", (double)logits[0]);
+    console_output_printf(output, "], \"prediction\": %.9g}\n", (double)logits[0]);
     return;
   }
   train_probabilities(logits, session->labels, w->probabilities);
-  cli_sink_printf(sink, "], \"probabilities\": [");
+  console_output_printf(output, "], \"probabilities\": [");
   for (int c = 0; c < session->labels; c++)
-    cli_sink_printf(sink, "%s%.9g", c > 0 ? ", " : "", w->probabilities[c]);
-  cli_sink_printf(sink, "], \"prediction\": %s}\n",
-                  w->labels[train_argmax(logits, session->labels)]);
+    console_output_printf(output, "%s%.9g", c > 0 ? ", " : "", w->probabilities[c]);
+  console_output_printf(output, "], \"prediction\": %s}\n",
+                        w->labels[train_argmax(logits, session->labels)]);
 }
 
 /* The window's lines; those before an output that is not finite are written. */
@@ -84,18 +84,18 @@ static cdl_status write_window(line_writer *writer, train_session *session, cli_
       write_line(writer, session, w->before + w->rows[i], row);
   }
   free(logits);
-  const cdl_status flushed = cli_sink_flush(&writer->sink);
+  const cdl_status flushed = console_output_flush(&writer->output);
   return status == CDL_STATUS_OK ? flushed : status;
 }
 
 static cdl_status write_windows(line_writer *writer, train_session *session, cli_windows *w,
-                                cli_notices *notices)
+                                console_notices *notices)
 {
   CDL_TRY(cli_windows_plan(session));
   CDL_TRY(encoder_merge(session->encoder, session->queue));
   for (;;) {
     CDL_TRY(cli_windows_next(w));
-    cli_notices_release(notices);
+    console_notices_release(notices);
     if (w->count == 0)
       return CDL_STATUS_OK;
     CDL_TRY(write_window(writer, session, w));
@@ -103,16 +103,16 @@ static cdl_status write_windows(line_writer *writer, train_session *session, cli
 }
 
 static cdl_status write_lines(const prediction *p, train_session *session, cli_windows *w,
-                              cli_notices *notices)
+                              console_notices *notices)
 {
   line_writer writer = {.probabilities = calloc((size_t)session->labels, sizeof(double)),
                         .labels = quote_labels(session)};
   cdl_status status =
       writer.probabilities != NULL && writer.labels != NULL
-          ? cli_sink_begin(&writer.sink, p->output)
+          ? console_output_begin(&writer.output, p->output)
           : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %d labels", session->labels);
   if (status == CDL_STATUS_OK)
-    status = cli_sink_finish(&writer.sink, write_windows(&writer, session, w, notices));
+    status = console_output_finish(&writer.output, write_windows(&writer, session, w, notices));
   for (int c = 0; writer.labels != NULL && c < session->labels; c++)
     free(writer.labels[c]);
   free(writer.labels);
@@ -179,7 +179,7 @@ static cdl_status write_submissions(const prediction *p, const train_session *se
 
 static cdl_status check(const prediction *p)
 {
-  CDL_TRY(cli_sink_check(p->output, p->source.input));
+  CDL_TRY(console_output_check(p->output, p->source.input));
   if (p->format != FORMAT_GLUE)
     return CDL_STATUS_OK;
   if (p->source.task == NULL)
@@ -200,12 +200,12 @@ static cdl_status check_ids(const void *session, const cdl_dataset *dataset)
   return train_session_check_ids(session, dataset);
 }
 
-static cdl_status predict_lines(const prediction *p, cli_notices *notices)
+static cdl_status predict_lines(const prediction *p, console_notices *notices)
 {
   train_session session;
   cli_windows windows;
   CDL_TRY(cli_open_model(&p->model, &p->source, &session));
-  cli_signals_defer();
+  console_signals_defer();
   const data_window_tokenizer tokenizer = {.tokenizer = session.tokenizer,
                                            .max_length = session.max_length,
                                            .threads = base_process_processors(),
@@ -221,12 +221,12 @@ static cdl_status predict_lines(const prediction *p, cli_notices *notices)
   return status;
 }
 
-static cdl_status predict_submission(const prediction *p, cli_notices *notices)
+static cdl_status predict_submission(const prediction *p, console_notices *notices)
 {
   train_session session;
   cli_examples examples;
   CDL_TRY(cli_open_for_inference(&p->model, &p->source, CLI_LABELS_OPTIONAL, &session, &examples));
-  cli_notices_release(notices);
+  console_notices_release(notices);
   float *logits;
   cdl_status status = cli_logits(&session, &examples, &logits);
   if (status == CDL_STATUS_OK)
@@ -237,7 +237,7 @@ static cdl_status predict_submission(const prediction *p, cli_notices *notices)
   return status;
 }
 
-static cdl_status run(const void *command, cli_notices *notices)
+static cdl_status run(const void *command, console_notices *notices)
 {
   const prediction *p = command;
   CDL_TRY(check(p));

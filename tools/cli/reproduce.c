@@ -209,17 +209,17 @@ static cdl_status run_locked(cli_reproduction *r)
 {
   cli_reproduce_terminal terminal = {0};
   CDL_TRY(cli_reproduce_claim(r));
-  cli_signals_defer();
-  cli_progress_begin(&terminal.progress);
-  cli_notices_begin(&terminal.notices);
-  cli_notices_release(&terminal.notices);
+  console_signals_defer();
+  console_progress_begin(&terminal.progress);
+  console_notices_begin(&terminal.notices);
+  console_notices_release(&terminal.notices);
   cdl_status status = run_all(r, &terminal);
   if (status == CDL_STATUS_OK)
     status = report_comparison_read(&r->comparison);
   if (status == CDL_STATUS_OK)
     status = write_report(r);
   report_comparison_release(&r->comparison);
-  cli_notices_end(&terminal.notices);
+  console_notices_end(&terminal.notices);
   return status;
 }
 

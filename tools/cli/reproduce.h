@@ -31,8 +31,8 @@ CDL_MUST_USE cdl_status cli_reproduce_check(const cli_reproduction *r);
 CDL_MUST_USE cdl_status cli_reproduce_claim(const cli_reproduction *r);
 
 typedef struct {
-  cli_notices notices;
-  cli_progress progress;
+  console_notices notices;
+  console_progress progress;
 } cli_reproduce_terminal;
 
 /* Trains and predicts, or goes on where a run was stopped; one that is finished is left alone.

@@ -10,25 +10,25 @@
 
 static void on_stepped(void *user, const train_step_report *report)
 {
-  cli_progress_step(user, report);
+  console_progress_step(user, report);
 }
 
 static void on_evaluated(void *user, const train_evaluation_report *report)
 {
-  cli_progress_evaluation(user, report);
+  console_progress_evaluation(user, report);
 }
 
-static cdl_status train(train_settings *settings, const bool *given, cli_progress *progress)
+static cdl_status train(train_settings *settings, const bool *given, console_progress *progress)
 {
   train_session session;
   CDL_TRY(train_session_open(&session, settings, given));
   const train_events events = {.user = progress,
                                .stepped = on_stepped,
                                .evaluated = on_evaluated,
-                               .stop = cli_signals_flag()};
+                               .stop = console_signals_flag()};
   train_summary summary;
   const cdl_status status = train_run(&session, settings, &events, &summary);
-  cli_progress_clear(progress);
+  console_progress_clear(progress);
   train_session_close(&session);
   return status;
 }

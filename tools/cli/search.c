@@ -153,7 +153,7 @@ static cdl_status run_trials(cli_search_state *s, const json_t *resumed)
     bool done = false;
     cdl_status status = CDL_STATUS_OK;
     while (status == CDL_STATUS_OK && !done && count < (size_t)s->parallel &&
-           cli_signals_caught() == 0) {
+           console_signals_caught() == 0) {
       if (taken_up < json_array_size(resumed))
         status = cli_search_study_resumed(json_array_get(resumed, taken_up++), &wave[count]);
       else if (s->timeout > 0 && base_process_seconds() - began >= s->timeout)
@@ -166,7 +166,7 @@ static cdl_status run_trials(cli_search_state *s, const json_t *resumed)
       status = cli_search_trials_run(s, wave, count);
     for (size_t i = 0; i < count; i++)
       cli_search_trial_release(&wave[i]);
-    if (status == CDL_STATUS_OK && cli_signals_caught() != 0)
+    if (status == CDL_STATUS_OK && console_signals_caught() != 0)
       return cdl_fail(CDL_STATUS_CANCELLED,
                       "stopped between trials; --resume with --output %s goes on",
                       s->settings.output);
@@ -183,7 +183,7 @@ static cdl_status search_locked(cli_search_state *s)
   CDL_TRY(cli_bridge_start(&s->bridge));
   CDL_TRY(cli_search_study_open(s, &resumed));
   cdl_status status = cli_search_write(s);
-  cli_notices_release(&s->notices);
+  console_notices_release(&s->notices);
   if (status == CDL_STATUS_OK)
     status = run_trials(s, resumed);
   json_decref(resumed);
@@ -207,12 +207,12 @@ static cdl_status say_plan(const cli_search_state *s)
 {
   printf("%zu settings are searched, on %s:\n", s->space.count,
          base_visible(cdl_backend_description(s->session.backend)).text);
-  return cli_stdout_json(train_search_space_json(&s->space));
+  return console_stdout_json(train_search_space_json(&s->space));
 }
 
 static void clear_line(void *user)
 {
-  cli_progress_clear(user);
+  console_progress_clear(user);
 }
 
 static cdl_status run(cli_search_state *s)
@@ -228,17 +228,17 @@ static cdl_status run(cli_search_state *s)
   if (status == CDL_STATUS_OK && s->settings.dry_run)
     status = say_plan(s);
   else if (status == CDL_STATUS_OK) {
-    cli_trace trace = {0};
-    cli_progress_begin(&s->progress);
+    console_trace trace = {0};
+    console_progress_begin(&s->progress);
     s->notices.before_line = clear_line;
     s->notices.user = &s->progress;
-    cli_signals_defer();
+    console_signals_defer();
     if (s->settings.trace != NULL)
-      status = cli_trace_begin(&trace, s->session.backend, s->settings.trace);
+      status = console_trace_begin(&trace, s->session.backend, s->settings.trace);
     if (status == CDL_STATUS_OK)
       status = search_study(s);
     const cdl_status traced =
-        cli_trace_end(&trace, status == CDL_STATUS_OK || status == CDL_STATUS_CANCELLED);
+        console_trace_end(&trace, status == CDL_STATUS_OK || status == CDL_STATUS_CANCELLED);
     status = status == CDL_STATUS_OK ? traced : status;
   }
   train_session_close(&s->session);
@@ -293,11 +293,11 @@ cdl_status cli_search(int count, char **arguments)
       .settings = train_setting_options(&s.settings, s.given)};
   bool helped;
   CDL_TRY(train_settings_init(&s.settings));
-  cli_notices_begin(&s.notices);
+  console_notices_begin(&s.notices);
   cdl_status status = cli_options_read(&line, count, arguments, &helped);
   if (status == CDL_STATUS_OK && !helped)
     status = run(&s);
-  cli_notices_end(&s.notices);
+  console_notices_end(&s.notices);
   train_search_space_release(&s.space);
   train_settings_release(&s.settings);
   return status;

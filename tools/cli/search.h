@@ -23,8 +23,8 @@ typedef struct {
   bool keep_checkpoints;
   train_search_space space;
 
-  cli_notices notices;
-  cli_progress progress;
+  console_notices notices;
+  console_progress progress;
 
   train_session session; /* the base of all trials */
   cli_bridge *bridge;    /* the study's */

@@ -34,7 +34,7 @@ static void format_parameter(const json_t *value, char text[VALUE_BYTES])
 void cli_search_say_trial(cli_search_state *s, int64_t number, const json_t *parameters,
                           const char *state, double value, const char *note)
 {
-  cli_progress_clear(&s->progress);
+  console_progress_clear(&s->progress);
   fprintf(stderr, "trial %" PRId64 ": ", number);
   if (strcmp(state, "complete") == 0)
     fprintf(stderr, "%s %.4f", metric_of(s), value);

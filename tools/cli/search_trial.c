@@ -12,7 +12,7 @@
 #include "tools/console/signals.h"
 
 enum { MESSAGE_BYTES = 1024 };
-_Static_assert((int)CLI_SEARCH_PARALLEL_MAX <= (int)CLI_SIGNALS_FLAGS, "a flag a trial");
+_Static_assert((int)CLI_SEARCH_PARALLEL_MAX <= (int)CONSOLE_SIGNALS_FLAGS, "a flag a trial");
 
 /* A trial that is being trained. */
 typedef struct {
@@ -58,7 +58,7 @@ static void on_stepped(void *user, const train_step_report *report)
 {
   running_trial *r = user;
   if (r->search->progress.live && r->place == 0)
-    cli_progress_step(&r->search->progress, report);
+    console_progress_step(&r->search->progress, report);
 }
 
 /* Evaluations are counted, so that trials with other batch sizes can be compared: by epochs, or by
@@ -82,7 +82,7 @@ static void on_evaluated(void *user, const train_evaluation_report *report)
     snprintf(r->failure, sizeof r->failure, "%s", cdl_error_message());
   r->pruned = prune;
   if (prune || r->failure[0] != '\0')
-    *cli_signals_own_flag(r->place) = 1;
+    *console_signals_own_flag(r->place) = 1;
 }
 
 /* ---- What a run was worth ---- */
@@ -265,7 +265,7 @@ static cdl_status run_all(cli_search_state *s, running_trial *trials, size_t cou
              status[0] != CDL_STATUS_OK ? cdl_error_message() : "");
   } else
     CDL_TRY(train_jointly(trials, count, status, message));
-  cli_progress_clear(&s->progress);
+  console_progress_clear(&s->progress);
   const size_t after = used_bytes(s);
   /* Each is told, whatever became of the others; the first failure counts. */
   for (size_t i = 0; i < count; i++) {
@@ -307,11 +307,11 @@ static cdl_status begin(running_trial *r, cli_search_state *s, cli_search_trial 
                         size_t place)
 {
   *r = (running_trial){.search = s, .trial = trial, .place = place};
-  cli_signals_clear_flag(place);
+  console_signals_clear_flag(place);
   r->events = (train_events){.user = r,
                              .stepped = on_stepped,
                              .evaluated = on_evaluated,
-                             .stop = cli_signals_own_flag(place)};
+                             .stop = console_signals_own_flag(place)};
   return cli_search_trial_settings(s, trial->parameters, trial->number, &r->settings);
 }
 

@@ -25,56 +25,57 @@ static cdl_status find_length(const tokenization *t, size_t *length)
   return status;
 }
 
-static void write_line(cli_sink *sink, const cdl_tokens *tokens, uint32_t row, uint64_t index)
+static void write_line(console_output *output, const cdl_tokens *tokens, uint32_t row,
+                       uint64_t index)
 {
   const uint64_t first = tokens->offsets[row], end = tokens->offsets[row + 1];
-  cli_sink_printf(sink, "{\"index\": %" PRIu64 ", \"input_ids\": [", index);
+  console_output_printf(output, "{\"index\": %" PRIu64 ", \"input_ids\": [", index);
   for (uint64_t k = first; k < end; k++)
-    cli_sink_printf(sink, "%s%" PRId32, k > first ? ", " : "", tokens->ids[k]);
-  cli_sink_printf(sink, "], \"token_type_ids\": [");
+    console_output_printf(output, "%s%" PRId32, k > first ? ", " : "", tokens->ids[k]);
+  console_output_printf(output, "], \"token_type_ids\": [");
   for (uint64_t k = first; k < end; k++)
-    cli_sink_printf(sink, "%s%d", k > first ? ", " : "", tokens->type_ids[k]);
-  cli_sink_printf(sink, "]}\n");
+    console_output_printf(output, "%s%d", k > first ? ", " : "", tokens->type_ids[k]);
+  console_output_printf(output, "]}\n");
 }
 
-static cdl_status write_windows(cli_sink *sink, cli_windows *w, cli_notices *notices)
+static cdl_status write_windows(console_output *output, cli_windows *w, console_notices *notices)
 {
   for (;;) {
     CDL_TRY(cli_windows_next(w));
-    cli_notices_release(notices);
+    console_notices_release(notices);
     if (w->count == 0)
       return CDL_STATUS_OK;
     const cdl_tokens tokens = cdl_dataset_tokens(w->all.dataset);
     for (size_t i = 0; i < w->count; i++)
-      write_line(sink, &tokens, w->rows[i], w->before + w->rows[i]);
-    CDL_TRY(cli_sink_flush(sink));
-    if (cli_signals_caught() != 0)
+      write_line(output, &tokens, w->rows[i], w->before + w->rows[i]);
+    CDL_TRY(console_output_flush(output));
+    if (console_signals_caught() != 0)
       return cdl_fail(CDL_STATUS_CANCELLED, "stopped while writing");
   }
 }
 
-static cdl_status run(const void *command, cli_notices *notices)
+static cdl_status run(const void *command, console_notices *notices)
 {
   const tokenization *t = command;
   if (t->model == NULL)
     return cdl_fail(CDL_STATUS_USAGE, "give --model: the folder with the tokenizer");
   CDL_TRY(cli_examples_check(&t->source));
-  CDL_TRY(cli_sink_check(t->output, t->source.input));
+  CDL_TRY(console_output_check(t->output, t->source.input));
   size_t length = 0;
   CDL_TRY(find_length(t, &length));
   cdl_tokenizer *tokenizer;
   CDL_TRY(cdl_tokenizer_open(t->model, &tokenizer));
-  cli_signals_defer();
+  console_signals_defer();
   const data_window_tokenizer of_windows = {
       .tokenizer = tokenizer, .max_length = length, .threads = base_process_processors()};
   cli_windows windows;
-  cli_sink sink;
+  console_output output;
   cdl_status status =
       cli_windows_open(&t->source, CLI_LABELS_IGNORED, NULL, &of_windows, WINDOW, &windows);
   if (status == CDL_STATUS_OK) {
-    status = cli_sink_begin(&sink, t->output);
+    status = console_output_begin(&output, t->output);
     if (status == CDL_STATUS_OK)
-      status = cli_sink_finish(&sink, write_windows(&sink, &windows, notices));
+      status = console_output_finish(&output, write_windows(&output, &windows, notices));
     cli_windows_close(&windows);
   }
   cdl_tokenizer_close(tokenizer);

@@ -19,8 +19,8 @@ typedef struct {
   train_settings settings;
   bool given[TRAIN_SETTINGS_MAX]; /* set by hand, by place in train_setting_list */
   const char *recipe, *config;
-  cli_notices notices;
-  cli_progress progress;
+  console_notices notices;
+  console_progress progress;
   bool finished_before;
 } training;
 
@@ -29,29 +29,29 @@ typedef struct {
 static void on_planned(void *user, const train_plan *plan)
 {
   training *t = user;
-  cli_notices_release(&t->notices);
+  console_notices_release(&t->notices);
   t->finished_before = plan->finished;
   if (t->settings.dry_run)
-    cli_report_plan(stdout, &t->settings, plan);
+    console_report_plan(stdout, &t->settings, plan);
   else if (!plan->finished)
-    cli_report_start(stderr, plan);
+    console_report_start(stderr, plan);
 }
 
 static void on_stepped(void *user, const train_step_report *report)
 {
   training *t = user;
-  cli_progress_step(&t->progress, report);
+  console_progress_step(&t->progress, report);
 }
 
 static void on_evaluated(void *user, const train_evaluation_report *report)
 {
   training *t = user;
-  cli_progress_evaluation(&t->progress, report);
+  console_progress_evaluation(&t->progress, report);
 }
 
 static void clear_line(void *user)
 {
-  cli_progress_clear(user);
+  console_progress_clear(user);
 }
 
 static void say_what_is_drawn(const train_session *session, const train_settings *settings)
@@ -91,34 +91,34 @@ static cdl_status run(training *t)
   CDL_TRY(train_session_open(&session, &t->settings, t->given));
   say_what_is_drawn(&session, &t->settings);
 
-  cli_progress_begin(&t->progress);
+  console_progress_begin(&t->progress);
   t->notices.before_line = clear_line;
   t->notices.user = &t->progress;
   const train_events events = {.user = t,
                                .planned = on_planned,
                                .stepped = on_stepped,
                                .evaluated = on_evaluated,
-                               .stop = cli_signals_flag(),
+                               .stop = console_signals_flag(),
                                .measure_gemm = true};
   train_summary summary;
-  cli_trace trace = {0};
-  cli_signals_defer();
+  console_trace trace = {0};
+  console_signals_defer();
   cdl_status status = CDL_STATUS_OK;
   if (t->settings.trace != NULL && !t->settings.dry_run)
-    status = cli_trace_begin(&trace, session.backend, t->settings.trace);
+    status = console_trace_begin(&trace, session.backend, t->settings.trace);
   if (status == CDL_STATUS_OK)
     status = train_run(&session, &t->settings, &events, &summary);
   const cdl_status traced =
-      cli_trace_end(&trace, status == CDL_STATUS_OK || status == CDL_STATUS_CANCELLED);
-  cli_progress_clear(&t->progress);
+      console_trace_end(&trace, status == CDL_STATUS_OK || status == CDL_STATUS_CANCELLED);
+  console_progress_clear(&t->progress);
   status = status == CDL_STATUS_OK ? traced : status;
   if (status == CDL_STATUS_OK && t->finished_before)
     fprintf(stderr, "the run in %s is finished: nothing to do\n",
             base_visible(t->settings.output).text);
   if (status == CDL_STATUS_OK && !t->settings.dry_run)
-    cli_report_summary(stdout, &session, &t->settings, &summary);
+    console_report_summary(stdout, &session, &t->settings, &summary);
   train_session_close(&session);
-  return status != CDL_STATUS_OK ? status : cli_stdout_flush();
+  return status != CDL_STATUS_OK ? status : console_stdout_flush();
 }
 
 cdl_status cli_train(int count, char **arguments)
@@ -145,11 +145,11 @@ cdl_status cli_train(int count, char **arguments)
       .settings = train_setting_options(&t.settings, t.given)};
   bool helped;
   CDL_TRY(train_settings_init(&t.settings));
-  cli_notices_begin(&t.notices);
+  console_notices_begin(&t.notices);
   cdl_status status = cli_options_read(&line, count, arguments, &helped);
   if (status == CDL_STATUS_OK && !helped)
     status = run(&t);
-  cli_notices_end(&t.notices);
+  console_notices_end(&t.notices);
   train_settings_release(&t.settings);
   return status;
 }

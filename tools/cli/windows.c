@@ -22,7 +22,7 @@ static cdl_status open_file(const cli_example_source *source, cli_label_need nee
 {
   w->all.split = source->input;
   CDL_TRY(cli_own_file_describe(source, need, session, &w->file));
-  CDL_TRY(dataset_open_windows(&w->file.source, cli_signals_flag(), &w->all.dataset));
+  CDL_TRY(dataset_open_windows(&w->file.source, console_signals_flag(), &w->all.dataset));
   if (session != NULL)
     CDL_TRY(cli_examples_check_pairs(session, w->all.dataset));
   w->all.rows = train_all_rows(w->most);
@@ -99,7 +99,7 @@ cdl_status cli_windows_logits(cli_windows *w, train_session *session, float **lo
                           : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu logits", examples);
   if (status == CDL_STATUS_OK)
     status = train_evaluation_pass(&evaluation, session->encoder, session->queue, *logits,
-                                   cli_signals_flag());
+                                   console_signals_flag());
   train_evaluation_release(&evaluation);
   if (status != CDL_STATUS_OK) {
     free(*logits);

@@ -4,14 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void print_line(cli_notices *n, const char *line)
+static void print_line(console_notices *n, const char *line)
 {
   if (n->before_line != NULL)
     n->before_line(n->user);
   fprintf(stderr, "%s\n", line);
 }
 
-static void hold(cli_notices *n, char *line)
+static void hold(console_notices *n, char *line)
 {
   if (n->count == n->capacity) {
     const size_t capacity = 2 * n->capacity + 8;
@@ -28,7 +28,7 @@ static void hold(cli_notices *n, char *line)
 
 static void take(void *user, cdl_log_level level, const char *text)
 {
-  cli_notices *n = user;
+  console_notices *n = user;
   if (level == CDL_LOG_DEBUG)
     return;
   char *line = NULL;
@@ -42,13 +42,13 @@ static void take(void *user, cdl_log_level level, const char *text)
   free(line);
 }
 
-void cli_notices_begin(cli_notices *n)
+void console_notices_begin(console_notices *n)
 {
-  *n = (cli_notices){0};
+  *n = (console_notices){0};
   cdl_log_to(take, n);
 }
 
-static void forget(cli_notices *n)
+static void forget(console_notices *n)
 {
   for (size_t i = 0; i < n->count; i++)
     free(n->held[i]);
@@ -57,7 +57,7 @@ static void forget(cli_notices *n)
   n->count = n->capacity = 0;
 }
 
-void cli_notices_release(cli_notices *n)
+void console_notices_release(console_notices *n)
 {
   for (size_t i = 0; i < n->count; i++)
     print_line(n, n->held[i]);
@@ -65,7 +65,7 @@ void cli_notices_release(cli_notices *n)
   n->released = true;
 }
 
-void cli_notices_end(cli_notices *n)
+void console_notices_end(console_notices *n)
 {
   cdl_log_to(NULL, NULL);
   forget(n);

@@ -14,13 +14,13 @@ typedef struct {
   bool released;
   void (*before_line)(void *user); /* makes room on the terminal; may be NULL */
   void *user;
-} cli_notices;
+} console_notices;
 
-/* Takes the library's log. `notices` must stay where it is until cli_notices_end. */
-void cli_notices_begin(cli_notices *notices);
+/* Takes the library's log. `notices` must stay where it is until console_notices_end. */
+void console_notices_begin(console_notices *notices);
 /* Prints what was held, and from now on at once. */
-void cli_notices_release(cli_notices *notices);
+void console_notices_release(console_notices *notices);
 /* Forgets what is still held. */
-void cli_notices_end(cli_notices *notices);
+void console_notices_end(console_notices *notices);
 
 #endif

@@ -20,7 +20,7 @@ static bool is_stream(const char *path)
          (stat(path, &facts) == 0 && !S_ISREG(facts.st_mode) && !S_ISDIR(facts.st_mode));
 }
 
-cdl_status cli_sink_check(const char *path, const char *input)
+cdl_status console_output_check(const char *path, const char *input)
 {
   struct stat from, to;
   if (path == NULL || input == NULL || is_stream(path) || stat(path, &to) != 0)
@@ -32,29 +32,29 @@ cdl_status cli_sink_check(const char *path, const char *input)
                   path);
 }
 
-cdl_status cli_sink_begin(cli_sink *sink, const char *path)
+cdl_status console_output_begin(console_output *output, const char *path)
 {
-  *sink = (cli_sink){.path = path};
+  *output = (console_output){.path = path};
   if (path == NULL || strcmp(path, "-") == 0) {
-    sink->path = "standard output";
-    sink->stream = stdout;
+    output->path = "standard output";
+    output->stream = stdout;
     return CDL_STATUS_OK;
   }
   if (!is_stream(path))
-    return base_output_begin_named(path, &sink->file);
-  sink->stream = fopen(path, "w");
-  return sink->stream != NULL ? CDL_STATUS_OK
-                              : cdl_fail(CDL_STATUS_IO, "%s: %s", path, strerror(errno));
+    return base_output_begin_named(path, &output->file);
+  output->stream = fopen(path, "w");
+  return output->stream != NULL ? CDL_STATUS_OK
+                                : cdl_fail(CDL_STATUS_IO, "%s: %s", path, strerror(errno));
 }
 
-void cli_sink_printf(cli_sink *sink, const char *format, ...)
+void console_output_printf(console_output *output, const char *format, ...)
 {
   va_list arguments;
   va_start(arguments, format);
-  if (sink->stream != NULL)
-    vfprintf(sink->stream, format, arguments);
+  if (output->stream != NULL)
+    vfprintf(output->stream, format, arguments);
   else
-    base_output_vprintf(sink->file, format, arguments);
+    base_output_vprintf(output->file, format, arguments);
   va_end(arguments);
 }
 
@@ -66,27 +66,27 @@ static cdl_status flush(FILE *stream, const char *name)
   return CDL_STATUS_OK;
 }
 
-cdl_status cli_sink_flush(const cli_sink *sink)
+cdl_status console_output_flush(const console_output *output)
 {
-  return sink->stream != NULL ? flush(sink->stream, sink->path) : CDL_STATUS_OK;
+  return output->stream != NULL ? flush(output->stream, output->path) : CDL_STATUS_OK;
 }
 
-cdl_status cli_sink_finish(cli_sink *sink, cdl_status status)
+cdl_status console_output_finish(console_output *output, cdl_status status)
 {
-  if (sink->stream != NULL) {
+  if (output->stream != NULL) {
     if (status == CDL_STATUS_OK)
-      status = flush(sink->stream, sink->path);
-    if (sink->stream != stdout)
-      fclose(sink->stream);
+      status = flush(output->stream, output->path);
+    if (output->stream != stdout)
+      fclose(output->stream);
     return status;
   }
   if (status == CDL_STATUS_OK)
-    return base_output_commit(sink->file);
-  base_output_abort(sink->file);
+    return base_output_commit(output->file);
+  base_output_abort(output->file);
   return status;
 }
 
-cdl_status cli_stdout_json(json_t *object)
+cdl_status console_stdout_json(json_t *object)
 {
   char *text = object != NULL ? base_json_text(object) : NULL;
   json_decref(object);
@@ -94,10 +94,10 @@ cdl_status cli_stdout_json(json_t *object)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the output");
   fputs(text, stdout);
   free(text);
-  return cli_stdout_flush();
+  return console_stdout_flush();
 }
 
-cdl_status cli_stdout_flush(void)
+cdl_status console_stdout_flush(void)
 {
   return flush(stdout, "standard output");
 }

@@ -11,20 +11,20 @@
 
 static const double live_pause = 0.1, plain_pause = 5; /* seconds between two lines */
 
-void cli_progress_begin(cli_progress *p)
+void console_progress_begin(console_progress *p)
 {
-  *p = (cli_progress){.live = cli_terminal_is_live(stderr),
-                      .colours = cli_terminal_has_colours(stderr)};
+  *p = (console_progress){.live = console_terminal_is_live(stderr),
+                          .colours = console_terminal_has_colours(stderr)};
 }
 
-void cli_progress_clear(cli_progress *p)
+void console_progress_clear(console_progress *p)
 {
   if (!p->open)
     return;
   fputs("\r\033[K", stderr);
   fflush(stderr);
   p->open = false;
-  cli_signals_line_is_open(false);
+  console_signals_line_is_open(false);
 }
 
 /* ---- A step ---- */
@@ -93,7 +93,7 @@ static void fit(step_line *line, size_t columns, double done)
   bar[2 + cells] = '\0';
 }
 
-static void print_parts(const cli_progress *p, const step_line *line)
+static void print_parts(const console_progress *p, const step_line *line)
 {
   bool any = false;
   for (int i = 0; i < PARTS; i++) {
@@ -106,7 +106,7 @@ static void print_parts(const cli_progress *p, const step_line *line)
   }
 }
 
-void cli_progress_step(cli_progress *p, const train_step_report *r)
+void console_progress_step(console_progress *p, const train_step_report *r)
 {
   const double now = base_process_seconds();
   if (p->last_drawn > 0 && now - p->last_drawn < (p->live ? live_pause : plain_pause))
@@ -118,7 +118,7 @@ void cli_progress_step(cli_progress *p, const train_step_report *r)
     fputc('\n', stderr);
     return;
   }
-  const size_t columns = cli_terminal_columns(stderr);
+  const size_t columns = console_terminal_columns(stderr);
   fit(&line, columns > 1 ? columns - 1 : 1,
       (double)r->step / (double)(r->steps > 0 ? r->steps : 1));
   fputc('\r', stderr);
@@ -126,14 +126,14 @@ void cli_progress_step(cli_progress *p, const train_step_report *r)
   fputs("\033[K", stderr);
   fflush(stderr);
   p->open = true;
-  cli_signals_line_is_open(true);
+  console_signals_line_is_open(true);
 }
 
 /* ---- An evaluation ---- */
 
-void cli_progress_evaluation(cli_progress *p, const train_evaluation_report *r)
+void console_progress_evaluation(console_progress *p, const train_evaluation_report *r)
 {
-  cli_progress_clear(p);
+  console_progress_clear(p);
   fprintf(stderr, "epoch %.4g, step %" PRId64 ": %s", r->epoch, r->step, r->split);
   for (int m = 0; m < CDL_METRIC_COUNT; m++)
     if (!isnan(r->result->scores.value[m]))
@@ -141,10 +141,10 @@ void cli_progress_evaluation(cli_progress *p, const train_evaluation_report *r)
   fprintf(stderr, "  loss %.4f%s\n", r->result->loss, r->is_best ? "  (best so far)" : "");
 }
 
-cli_grouped cli_group_digits(int64_t number)
+console_grouped console_group_digits(int64_t number)
 {
   char plain[24];
-  cli_grouped grouped;
+  console_grouped grouped;
   const int digits = snprintf(plain, sizeof plain, "%" PRId64, number);
   char *out = grouped.text;
   for (int i = 0; i < digits; i++) {

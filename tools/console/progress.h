@@ -9,20 +9,20 @@ typedef struct {
   bool live, colours;
   bool open;         /* a line stands on the terminal */
   double last_drawn; /* seconds of the monotonic clock; 0: never */
-} cli_progress;
+} console_progress;
 
-void cli_progress_begin(cli_progress *progress);
+void console_progress_begin(console_progress *progress);
 /* After a step. */
-void cli_progress_step(cli_progress *progress, const train_step_report *report);
+void console_progress_step(console_progress *progress, const train_step_report *report);
 /* After an evaluation: a line that stays. */
-void cli_progress_evaluation(cli_progress *progress, const train_evaluation_report *report);
+void console_progress_evaluation(console_progress *progress, const train_evaluation_report *report);
 /* Clears the line, so that others can be written; the next step draws it again. */
-void cli_progress_clear(cli_progress *progress);
+void console_progress_clear(console_progress *progress);
 
 /* "12,345,678". */
 typedef struct {
   char text[32];
-} cli_grouped;
-cli_grouped cli_group_digits(int64_t number);
+} console_grouped;
+console_grouped console_group_digits(int64_t number);
 
 #endif

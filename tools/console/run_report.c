@@ -95,8 +95,9 @@ static described describe_seeds(const train_settings *s)
 
 static void trained_row(FILE *to, int64_t adapter, int64_t head)
 {
-  row(to, "trained", "%s parameters: %s adapter, %s head", cli_group_digits(adapter + head).text,
-      cli_group_digits(adapter).text, cli_group_digits(head).text);
+  row(to, "trained", "%s parameters: %s adapter, %s head",
+      console_group_digits(adapter + head).text, console_group_digits(adapter).text,
+      console_group_digits(head).text);
 }
 
 /* ---- Census ---- */
@@ -190,7 +191,7 @@ static void census_rows(FILE *to, const data_census *c)
         c->examples[DATA_PART_DEV]);
 }
 
-void cli_report_plan(FILE *to, const train_settings *s, const train_plan *p)
+void console_report_plan(FILE *to, const train_settings *s, const train_plan *p)
 {
   row(to, "method", "%s", describe_method(s).text);
   trained_row(to, p->adapter_numbers, p->head_numbers);
@@ -207,11 +208,12 @@ void cli_report_plan(FILE *to, const train_settings *s, const train_plan *p)
   row(to, "backend", "%s", p->backend);
 }
 
-void cli_report_start(FILE *to, const train_plan *p)
+void console_report_start(FILE *to, const train_plan *p)
 {
   fprintf(to, "%s on %s: %s adapter and %s head parameters, %zu examples, %" PRId64 " steps\n",
-          p->method, base_visible(p->backend).text, cli_group_digits(p->adapter_numbers).text,
-          cli_group_digits(p->head_numbers).text, p->census->examples[DATA_PART_TRAIN], p->steps);
+          p->method, base_visible(p->backend).text, console_group_digits(p->adapter_numbers).text,
+          console_group_digits(p->head_numbers).text, p->census->examples[DATA_PART_TRAIN],
+          p->steps);
   census_rows(to, p->census);
   if (p->first_step > 0)
     fprintf(to, "going on from step %" PRId64 "\n", p->first_step);
@@ -255,8 +257,8 @@ static void metric_rows(FILE *to, const train_session *session, const train_summ
   }
 }
 
-void cli_report_summary(FILE *to, const train_session *session, const train_settings *settings,
-                        const train_summary *s)
+void console_report_summary(FILE *to, const train_session *session, const train_settings *settings,
+                            const train_summary *s)
 {
   const bool best = settings->keep == TRAIN_KEEP_BEST && (s->has_valid || s->has_dev);
   row(to, "method", "%s", describe_method(settings).text);

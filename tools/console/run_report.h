@@ -7,11 +7,11 @@
 #include "train/trainer.h"
 
 /* The plan of a dry run. */
-void cli_report_plan(FILE *to, const train_settings *settings, const train_plan *plan);
+void console_report_plan(FILE *to, const train_settings *settings, const train_plan *plan);
 /* The line before the first step. */
-void cli_report_start(FILE *to, const train_plan *plan);
+void console_report_start(FILE *to, const train_plan *plan);
 /* The end of a run. */
-void cli_report_summary(FILE *to, const train_session *session, const train_settings *settings,
-                        const train_summary *summary);
+void console_report_summary(FILE *to, const train_session *session, const train_settings *settings,
+                            const train_summary *summary);
 
 #endif

@@ -7,7 +7,7 @@
 #include "base/map_faults.h"
 
 /* A handler has no argument for state of one's own. */
-static volatile int caught, own_flags[CLI_SIGNALS_FLAGS];
+static volatile int caught, own_flags[CONSOLE_SIGNALS_FLAGS];
 static volatile sig_atomic_t deferred, line_open;
 
 static void clear_line(void)
@@ -21,7 +21,7 @@ static void handle(int number)
 {
   if (deferred && caught == 0) {
     caught = number;
-    for (size_t i = 0; i < CLI_SIGNALS_FLAGS; i++)
+    for (size_t i = 0; i < CONSOLE_SIGNALS_FLAGS; i++)
       own_flags[i] = number;
     return;
   }
@@ -29,12 +29,12 @@ static void handle(int number)
   if (deferred && number == SIGHUP)
     return;
   clear_line();
-  _exit(CLI_EXIT_SIGNALLED + number);
+  _exit(CONSOLE_EXIT_SIGNALLED + number);
 }
 
 /* ---- Beginning ---- */
 
-void cli_signals_begin(void)
+void console_signals_begin(void)
 {
   static const int numbers[] = {SIGHUP, SIGINT, SIGUSR1, SIGTERM};
   enum { COUNT = sizeof numbers / sizeof numbers[0] };
@@ -50,34 +50,34 @@ void cli_signals_begin(void)
   signal(SIGXFSZ, SIG_IGN);
 }
 
-void cli_signals_defer(void)
+void console_signals_defer(void)
 {
   deferred = 1;
 }
 
-const volatile int *cli_signals_flag(void)
+const volatile int *console_signals_flag(void)
 {
   return &caught;
 }
 
-volatile int *cli_signals_own_flag(size_t index)
+volatile int *console_signals_own_flag(size_t index)
 {
   return &own_flags[index];
 }
 
-void cli_signals_clear_flag(size_t index)
+void console_signals_clear_flag(size_t index)
 {
   own_flags[index] = 0;
   if (caught != 0) /* perhaps just before */
     own_flags[index] = caught;
 }
 
-int cli_signals_caught(void)
+int console_signals_caught(void)
 {
   return caught;
 }
 
-void cli_signals_line_is_open(bool open)
+void console_signals_line_is_open(bool open)
 {
   line_open = open;
 }

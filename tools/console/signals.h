@@ -7,29 +7,29 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { CLI_EXIT_SIGNALLED = 128 }; /* + the signal's number: 129, 130, 138, 143 */
+enum { CONSOLE_EXIT_SIGNALLED = 128 }; /* + the signal's number: 129, 130, 138, 143 */
 
 /* Takes these signals over (one of the four that the parent had ignored, as nohup does with SIGHUP,
  * stays ignored), and ignores SIGPIPE and SIGXFSZ: a reader that goes away and a file that may not
  * grow are errors of writing. */
-void cli_signals_begin(void);
+void console_signals_begin(void);
 
 /* From here on the first signal only sets the flag; the second one ends the program at once, unless
  * it is SIGHUP. */
-void cli_signals_defer(void);
+void console_signals_defer(void);
 
 /* Not 0 once a signal came. */
-const volatile int *cli_signals_flag(void);
-enum { CLI_SIGNALS_FLAGS = 32 };
-/* One of CLI_SIGNALS_FLAGS flags that the signal sets too, and that its user may set without one. */
-volatile int *cli_signals_own_flag(size_t index);
+const volatile int *console_signals_flag(void);
+enum { CONSOLE_SIGNALS_FLAGS = 32 };
+/* One of CONSOLE_SIGNALS_FLAGS flags that the signal sets too, and that its user may set without one. */
+volatile int *console_signals_own_flag(size_t index);
 /* Clears it, but for a signal that came. */
-void cli_signals_clear_flag(size_t index);
+void console_signals_clear_flag(size_t index);
 /* The signal that came; 0: none. */
-int cli_signals_caught(void);
+int console_signals_caught(void);
 
 /* Whether a line of progress stands on the terminal, to be cleared when a signal ends the
  * program. */
-void cli_signals_line_is_open(bool open);
+void console_signals_line_is_open(bool open);
 
 #endif

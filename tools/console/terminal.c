@@ -5,7 +5,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-size_t cli_terminal_columns(FILE *stream)
+size_t console_terminal_columns(FILE *stream)
 {
   enum { USUAL = 80, MOST = 10000 };
   const int file = fileno(stream);
@@ -19,14 +19,14 @@ size_t cli_terminal_columns(FILE *stream)
   return number > 0 && number < MOST ? (size_t)number : USUAL;
 }
 
-bool cli_terminal_is_live(FILE *stream)
+bool console_terminal_is_live(FILE *stream)
 {
   const char *kind = getenv("TERM");
   return isatty(fileno(stream)) && kind != NULL && strcmp(kind, "dumb") != 0;
 }
 
-bool cli_terminal_has_colours(FILE *stream)
+bool console_terminal_has_colours(FILE *stream)
 {
   const char *no_colour = getenv("NO_COLOR");
-  return cli_terminal_is_live(stream) && (no_colour == NULL || no_colour[0] == '\0');
+  return console_terminal_is_live(stream) && (no_colour == NULL || no_colour[0] == '\0');
 }

@@ -7,10 +7,10 @@
 #include <stdio.h>
 
 /* Columns of the terminal, COLUMNS where it does not say; 0 where the stream is none. */
-size_t cli_terminal_columns(FILE *stream);
+size_t console_terminal_columns(FILE *stream);
 /* A terminal on which a line can be drawn over. */
-bool cli_terminal_is_live(FILE *stream);
+bool console_terminal_is_live(FILE *stream);
 /* Whether to use colours on it: not where NO_COLOR is set (https://no-color.org). */
-bool cli_terminal_has_colours(FILE *stream);
+bool console_terminal_has_colours(FILE *stream);
 
 #endif

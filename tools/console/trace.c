@@ -82,7 +82,7 @@ static void write_sizes(base_output *f, cdl_op op, const void *args)
 
 static void observe(void *user, const cdl_observation *o)
 {
-  cli_trace *trace = user;
+  console_trace *trace = user;
   if (!o->after) {
     trace->started = base_process_seconds();
     return;
@@ -100,7 +100,7 @@ static void observe(void *user, const cdl_observation *o)
   trace->any = true;
 }
 
-cdl_status cli_trace_begin(cli_trace *trace, cdl_backend *backend, const char *path)
+cdl_status console_trace_begin(console_trace *trace, cdl_backend *backend, const char *path)
 {
   CDL_TRY(base_output_begin_named(path, &trace->output));
   base_output_printf(trace->output, "{\"displayTimeUnit\": \"ms\", \"traceEvents\": [");
@@ -110,7 +110,7 @@ cdl_status cli_trace_begin(cli_trace *trace, cdl_backend *backend, const char *p
   return CDL_STATUS_OK;
 }
 
-cdl_status cli_trace_end(cli_trace *trace, bool keep)
+cdl_status console_trace_end(console_trace *trace, bool keep)
 {
   if (trace->output == NULL)
     return CDL_STATUS_OK;

@@ -11,12 +11,13 @@ typedef struct {
   base_output *output;
   double origin, started; /* seconds */
   bool any;
-} cli_trace;
+} console_trace;
 
 /* Begins to observe `backend`; every op is waited for, so that its time is its own. */
-CDL_MUST_USE cdl_status cli_trace_begin(cli_trace *trace, cdl_backend *backend, const char *path);
+CDL_MUST_USE cdl_status console_trace_begin(console_trace *trace, cdl_backend *backend,
+                                            const char *path);
 /* Ends it and writes the file; `keep` false removes what was written. Does nothing where none was
  * begun. */
-CDL_MUST_USE cdl_status cli_trace_end(cli_trace *trace, bool keep);
+CDL_MUST_USE cdl_status console_trace_end(console_trace *trace, bool keep);
 
 #endif
