@@ -52,7 +52,7 @@ static void lose_page(int number, siginfo_t *about, void *context)
   _exit(EXIT_FAILURE);
 }
 
-void cli_map_faults_begin(const char *program, void (*before)(void))
+void base_map_faults_begin(const char *program, void (*before)(void))
 {
   struct sigaction action = {.sa_sigaction = lose_page, .sa_flags = SA_SIGINFO};
   program_name = program;

@@ -4,6 +4,6 @@
 
 /* Installs a handler that ends the program with status 1 and a line with the program's name and the
  * file's. The handler calls `before` first; NULL: nothing. */
-void cli_map_faults_begin(const char *program, void (*before)(void));
+void base_map_faults_begin(const char *program, void (*before)(void));
 
 #endif

@@ -105,7 +105,7 @@ int main(int count, char **arguments)
 {
   bench_command c;
   bool slower = false;
-  cli_map_faults_begin("bench-condlora", NULL);
+  base_map_faults_begin("bench-condlora", NULL);
   cdl_status status = bench_command_read(count - 1, arguments + 1, &c);
   if (status == CDL_STATUS_OK && c.help)
     bench_command_help();

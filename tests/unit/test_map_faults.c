@@ -32,7 +32,7 @@ static void read_cut(const char *path)
   pthread_t threads[READERS];
   reader readers[READERS];
   scratch_put(path, bytes, sizeof bytes);
-  cli_map_faults_begin("program", NULL);
+  base_map_faults_begin("program", NULL);
   if (base_file_map(path, &mapping) != CDL_STATUS_OK || truncate(path, 0) != 0 ||
       pthread_barrier_init(&start, NULL, READERS) != 0)
     _exit(9);

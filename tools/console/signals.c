@@ -45,7 +45,7 @@ void console_signals_begin(void)
   for (size_t i = 0; i < COUNT; i++)
     if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
       sigaction(numbers[i], &action, NULL);
-  cli_map_faults_begin("condlora", clear_line);
+  base_map_faults_begin("condlora", clear_line);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);
 }
