@@ -1,5 +1,5 @@
 /* A JSON object of what a search varies, then a trial's parameters. */
-#include "train/search_space.h"
+#include "tools/study/search_space.h"
 
 #include "base/json.h"
 #include "tests/fuzz/fuzz.h"

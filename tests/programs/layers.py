@@ -26,6 +26,7 @@ ROOMS = {
     "tools/plot": ["base"],
     "tools/plot/cairo": ["tools/plot"],
     "tools/reports": None,
+    "tools/study": ["base", "model/files", "model/encoder", "model/adapter", "train/data", "train", "tools/reports"],
     "tools/console": ["base", "model/files", "model/encoder", "model/adapter", "train/data", "train"],
     "tools/cli": None,
     "bench": None,

@@ -1,7 +1,7 @@
 /* Lists of names in one text, by themselves and as settings in JSON. */
 #include "base/list.h"
 #include "tests/unit/scratch.h"
-#include "train/search_space.h"
+#include "tools/study/search_space.h"
 #include "train/settings.h"
 
 static void expect_names(const char *text, const char *const *names, size_t count)

@@ -6,7 +6,7 @@
 #include "tools/analysis/adapted.h"
 #include "tools/analysis/subspace.h"
 #include "tools/cli/command.h"
-#include "tools/cli/new_folder.h"
+#include "tools/study/new_folder.h"
 #include "train/session.h"
 
 /* As the command line says. */

@@ -9,8 +9,8 @@
 #include "model/export/onnx.h"
 #include "tools/cli/command.h"
 #include "tools/cli/examples.h"
-#include "tools/cli/new_folder.h"
 #include "tools/cli/probe.h"
+#include "tools/study/new_folder.h"
 
 /* ---- What was asked for ---- */
 

@@ -6,8 +6,8 @@
 #include "model/export/merge.h"
 #include "tools/cli/command.h"
 #include "tools/cli/examples.h"
-#include "tools/cli/new_folder.h"
 #include "tools/cli/probe.h"
+#include "tools/study/new_folder.h"
 #include "train/columns.h"
 
 typedef struct {

@@ -6,13 +6,13 @@
 #include "base/visible.h"
 #include "tools/cli/command.h"
 #include "tools/cli/options.h"
-#include "tools/cli/setting_files.h"
 #include "tools/console/notices.h"
 #include "tools/console/output.h"
 #include "tools/console/progress.h"
 #include "tools/console/run_report.h"
 #include "tools/console/signals.h"
 #include "tools/console/trace.h"
+#include "tools/study/setting_files.h"
 #include "train/run_record.h"
 
 typedef struct {

@@ -1,6 +1,6 @@
 /* Recipes: JSON files of settings that come with the program. */
-#ifndef CONDLORA_TOOLS_CLI_RECIPE_H
-#define CONDLORA_TOOLS_CLI_RECIPE_H
+#ifndef CONDLORA_TOOLS_STUDY_RECIPE_H
+#define CONDLORA_TOOLS_STUDY_RECIPE_H
 
 #include "condlora/status.h"
 

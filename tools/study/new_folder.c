@@ -1,4 +1,4 @@
-#include "tools/cli/new_folder.h"
+#include "tools/study/new_folder.h"
 
 #include <dirent.h>
 #include <errno.h>

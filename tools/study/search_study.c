@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "tools/cli/search.h"
+#include "tools/study/search.h"
 
 /* ---- What a study is of ---- */
 

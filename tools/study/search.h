@@ -1,13 +1,13 @@
 /* What the parts of `condlora search` share: its settings, the study, and trials. */
-#ifndef CONDLORA_TOOLS_CLI_SEARCH_H
-#define CONDLORA_TOOLS_CLI_SEARCH_H
+#ifndef CONDLORA_TOOLS_STUDY_SEARCH_H
+#define CONDLORA_TOOLS_STUDY_SEARCH_H
 
-#include "tools/cli/bridge.h"
 #include "tools/cli/options.h"
 #include "tools/console/notices.h"
 #include "tools/console/progress.h"
+#include "tools/study/optuna_client.h"
+#include "tools/study/search_space.h"
 #include "train/joint.h"
-#include "train/search_space.h"
 
 enum { CLI_SEARCH_PARALLEL_MAX = TRAIN_JOINT_RUNS_MAX };
 

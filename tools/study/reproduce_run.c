@@ -4,8 +4,8 @@
 
 #include "base/path.h"
 #include "tools/cli/examples.h"
-#include "tools/cli/reproduce.h"
 #include "tools/console/signals.h"
+#include "tools/study/reproduce.h"
 #include "train/trainer.h"
 
 static void on_stepped(void *user, const train_step_report *report)

@@ -1,4 +1,4 @@
-#include "tools/cli/data_path.h"
+#include "tools/study/data_path.h"
 
 #include <limits.h>
 #include <stdlib.h>

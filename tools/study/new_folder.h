@@ -1,7 +1,7 @@
 /* A folder that a command makes: there whole or not at all. It is filled beside its place and
  * renamed. */
-#ifndef CONDLORA_TOOLS_CLI_NEW_FOLDER_H
-#define CONDLORA_TOOLS_CLI_NEW_FOLDER_H
+#ifndef CONDLORA_TOOLS_STUDY_NEW_FOLDER_H
+#define CONDLORA_TOOLS_STUDY_NEW_FOLDER_H
 
 #include "condlora/status.h"
 

@@ -1,6 +1,6 @@
 /* The settings that a search varies, and between what bounds. */
-#ifndef CONDLORA_TRAIN_SEARCH_SPACE_H
-#define CONDLORA_TRAIN_SEARCH_SPACE_H
+#ifndef CONDLORA_TOOLS_STUDY_SEARCH_SPACE_H
+#define CONDLORA_TOOLS_STUDY_SEARCH_SPACE_H
 
 #include "train/settings.h"
 

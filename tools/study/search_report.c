@@ -8,8 +8,8 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "base/visible.h"
-#include "tools/cli/search.h"
 #include "tools/console/output.h"
+#include "tools/study/search.h"
 
 enum { VALUE_BYTES = 64 };
 

@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "model/files/checkpoint.h"
-#include "tools/cli/reproduce.h"
+#include "tools/study/reproduce.h"
 #include "train/data/task_files.h"
 
 static const char claim_name[] = "reproduce.json";

@@ -1,4 +1,4 @@
-#include "tools/cli/recipe.h"
+#include "tools/study/recipe.h"
 
 #include <dirent.h>
 #include <limits.h>
@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/path.h"
-#include "tools/cli/data_path.h"
+#include "tools/study/data_path.h"
 
 static const char suffix[] = ".json";
 

@@ -8,8 +8,8 @@
 
 #include "base/json.h"
 #include "base/path.h"
-#include "tools/cli/search.h"
 #include "tools/console/signals.h"
+#include "tools/study/search.h"
 
 enum { MESSAGE_BYTES = 1024 };
 _Static_assert((int)CLI_SEARCH_PARALLEL_MAX <= (int)CONSOLE_SIGNALS_FLAGS, "a flag a trial");

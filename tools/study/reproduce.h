@@ -1,6 +1,6 @@
 /* What the parts of `condlora reproduce` share: the plan of its runs, and one run. */
-#ifndef CONDLORA_TOOLS_CLI_REPRODUCE_H
-#define CONDLORA_TOOLS_CLI_REPRODUCE_H
+#ifndef CONDLORA_TOOLS_STUDY_REPRODUCE_H
+#define CONDLORA_TOOLS_STUDY_REPRODUCE_H
 
 #include "tools/console/notices.h"
 #include "tools/console/progress.h"

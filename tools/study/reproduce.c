@@ -1,5 +1,5 @@
 /* condlora reproduce */
-#include "tools/cli/reproduce.h"
+#include "tools/study/reproduce.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "tools/cli/recipe.h"
-#include "tools/cli/reproduce.h"
+#include "tools/study/recipe.h"
+#include "tools/study/reproduce.h"
 #include "train/session.h"
 
 /* Set by reproduce itself, or without a meaning for many runs. */

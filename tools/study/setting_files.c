@@ -1,9 +1,9 @@
-#include "tools/cli/setting_files.h"
+#include "tools/study/setting_files.h"
 
 #include <stdlib.h>
 
 #include "base/json.h"
-#include "tools/cli/recipe.h"
+#include "tools/study/recipe.h"
 #include "train/run_record.h"
 
 static void mark_given(bool *given, const json_t *object)

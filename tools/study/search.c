@@ -14,11 +14,11 @@
 #include "base/process.h"
 #include "base/visible.h"
 #include "tools/cli/command.h"
-#include "tools/cli/search.h"
-#include "tools/cli/setting_files.h"
 #include "tools/console/output.h"
 #include "tools/console/signals.h"
 #include "tools/console/trace.h"
+#include "tools/study/search.h"
+#include "tools/study/setting_files.h"
 
 /* ---- What is searched ---- */
 

@@ -1,6 +1,6 @@
 /* Training settings from files, beside those of the command line. */
-#ifndef CONDLORA_TOOLS_CLI_SETTING_FILES_H
-#define CONDLORA_TOOLS_CLI_SETTING_FILES_H
+#ifndef CONDLORA_TOOLS_STUDY_SETTING_FILES_H
+#define CONDLORA_TOOLS_STUDY_SETTING_FILES_H
 
 #include "train/settings.h"
 

@@ -1,4 +1,4 @@
-#include "train/search_space.h"
+#include "tools/study/search_space.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "tools/cli/bridge.h"
+#include "tools/study/optuna_client.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 
 #include "base/json.h"
 #include "base/trust.h"
-#include "tools/cli/data_path.h"
+#include "tools/study/data_path.h"
 
 extern char **environ;
 

@@ -1,7 +1,7 @@
 /* The way to Optuna: scripts/optuna-bridge as a child process, a line of JSON there and one back
  * (docs/search.md). */
-#ifndef CONDLORA_TOOLS_CLI_BRIDGE_H
-#define CONDLORA_TOOLS_CLI_BRIDGE_H
+#ifndef CONDLORA_TOOLS_STUDY_OPTUNA_CLIENT_H
+#define CONDLORA_TOOLS_STUDY_OPTUNA_CLIENT_H
 
 #include <jansson.h>
 
