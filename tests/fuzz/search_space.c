@@ -10,18 +10,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   json_t *object, *parameters;
   if (!fuzz_ok(base_json_parse("space.json", first.data, first.size, &object)))
     return 0;
-  train_search_space space = {0};
+  study_search_space space = {0};
   train_settings settings;
   if (fuzz_ok(train_settings_init(&settings))) {
-    if (fuzz_ok(train_search_space_read(&space, "space.json", object)) &&
+    if (fuzz_ok(study_search_space_read(&space, "space.json", object)) &&
         fuzz_ok(base_json_parse("trial.json", rest.data, rest.size, &parameters))) {
-      (void)fuzz_ok(train_search_space_apply(&space, parameters, &settings));
+      (void)fuzz_ok(study_search_space_apply(&space, parameters, &settings));
       json_decref(parameters);
     }
-    (void)fuzz_ok(train_search_space_check(&space, &settings));
+    (void)fuzz_ok(study_search_space_check(&space, &settings));
     train_settings_release(&settings);
   }
-  train_search_space_release(&space);
+  study_search_space_release(&space);
   json_decref(object);
   return 0;
 }

@@ -149,29 +149,29 @@ START_TEST(choices_of_a_search_may_be_arrays_of_names)
       "{\"targets\": [[\"query\", \"a,b\"], \"query,key\", [\"value\"]], \"rank\": [4, 8]}", 0,
       NULL);
   ck_assert_ptr_nonnull(object);
-  train_search_space space = {0};
-  expect_ok(train_search_space_read(&space, "c.json", object));
+  study_search_space space = {0};
+  expect_ok(study_search_space_read(&space, "c.json", object));
   json_decref(object);
-  const train_search_dimension *d = &space.item[1]; /* by name: rank, targets */
+  const study_search_dimension *d = &space.item[1]; /* by name: rank, targets */
   ck_assert_str_eq(d->setting->name, "targets");
   ck_assert_uint_eq(d->choice_count, 3);
   expect_names(d->choices[0], (const char *const[]){"query", "a,b"}, 2);
   expect_names(d->choices[1], (const char *const[]){"query", "key"}, 2);
   expect_names(d->choices[2], (const char *const[]){"value"}, 1);
-  train_search_space_release(&space);
+  study_search_space_release(&space);
 
-  expect_ok(train_search_space_add(&space, "targets=choice:\"query,value\",key"));
+  expect_ok(study_search_space_add(&space, "targets=choice:\"query,value\",key"));
   ck_assert_uint_eq(space.item[0].choice_count, 2);
   expect_names(space.item[0].choices[0], (const char *const[]){"query", "value"}, 2);
-  train_search_space_release(&space);
+  study_search_space_release(&space);
   static const char *const bad[] = {"{\"targets\": [[1]]}", "{\"targets\": [[]]}",
                                     "{\"rank\": [[\"4\"]]}"};
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
     object = json_loads(bad[i], 0, NULL);
     ck_assert_ptr_nonnull(object);
-    expect_failure(train_search_space_read(&space, "c.json", object), CDL_STATUS_USAGE,
+    expect_failure(study_search_space_read(&space, "c.json", object), CDL_STATUS_USAGE,
                    "c.json: space: ");
-    train_search_space_release(&space);
+    study_search_space_release(&space);
     json_decref(object);
   }
 }

@@ -103,7 +103,7 @@ CDL_MUST_USE cdl_status analyze_run(const analyze_kind *kind, const base_command
 
 typedef struct analyze_output {
   const char *path;
-  cli_new_folder folder;
+  study_new_folder folder;
   base_list plots;
 } analyze_output;
 

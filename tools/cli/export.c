@@ -97,13 +97,13 @@ static cdl_status merge(const train_session *session, double *change)
 
 static cdl_status export(const request *r, const train_session *session, double *change)
 {
-  cli_new_folder folder;
+  study_new_folder folder;
   if (is_onnx(r) && session->adapter != NULL)
     CDL_TRY(merge(session, change));
-  CDL_TRY(cli_new_folder_begin(&folder, r->output));
+  CDL_TRY(study_new_folder_begin(&folder, r->output));
   const cdl_status status = is_onnx(r) ? write_onnx(session, r->settings.model, folder.temporary)
                                        : write_peft(session, r->settings.model, folder.temporary);
-  return cli_new_folder_finish(&folder, status);
+  return study_new_folder_finish(&folder, status);
 }
 
 /* ---- The command ---- */

@@ -63,14 +63,14 @@ static cdl_status merge(train_session *session, const train_inference_settings *
                         const char *output, double *change)
 {
   cli_probe p;
-  cli_new_folder folder;
+  study_new_folder folder;
   CDL_TRY(cli_probe_begin(&p, session));
-  cdl_status status = cli_new_folder_begin(&folder, output);
+  cdl_status status = study_new_folder_begin(&folder, output);
   if (status == CDL_STATUS_OK) {
     status = write_merged(session, settings->model, folder.temporary);
     if (status == CDL_STATUS_OK)
       status = compare(settings, folder.temporary, &p, change);
-    status = cli_new_folder_finish(&folder, status);
+    status = study_new_folder_finish(&folder, status);
   }
   cli_probe_end(&p);
   return status;

@@ -84,7 +84,7 @@ static cdl_status resume_settings(training *t)
 
 static cdl_status run(training *t)
 {
-  CDL_TRY(cli_setting_files_read(&t->settings, t->given, t->recipe, t->config, NULL));
+  CDL_TRY(study_setting_files_read(&t->settings, t->given, t->recipe, t->config, NULL));
   CDL_TRY(resume_settings(t));
   CDL_TRY(train_settings_check(&t->settings));
   train_session session;

@@ -36,7 +36,7 @@ static bool look_in(void *user, const char *folder)
 
 /* Beside the program, wherever that has moved; in the build folder of one that is not installed; and
  * where it was to be installed. */
-char *cli_data_path(const char *name)
+char *study_data_path(const char *name)
 {
   search s = {.name = name};
   char program[PATH_MAX];
@@ -48,5 +48,5 @@ char *cli_data_path(const char *name)
   }
   if (s.found != NULL || base_each_run_path(look_in, &s))
     return s.found;
-  return readable(CLI_DATA, ".", name);
+  return readable(STUDY_DATA, ".", name);
 }

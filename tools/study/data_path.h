@@ -5,6 +5,6 @@
 /* The path of share/condlora/NAME: below an installed program wherever it was moved to, beside the
  * programs in a build tree, or where it was configured to be. To be freed by the caller; NULL where
  * it is in none of these. */
-char *cli_data_path(const char *name);
+char *study_data_path(const char *name);
 
 #endif

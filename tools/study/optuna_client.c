@@ -18,7 +18,7 @@
 
 extern char **environ;
 
-struct cli_bridge {
+struct study_optuna_client {
   pid_t process;
   int to, from; /* -1: closed */
   FILE *words;  /* what it says on stderr, in a file without a name */
@@ -33,7 +33,7 @@ static const char *python(void)
 /* ---- Starting ---- */
 
 /* In a process group of its own: Ctrl-C on the terminal is for this program alone. */
-static cdl_status spawn(cli_bridge *b, const char *script, int input, int output)
+static cdl_status spawn(study_optuna_client *c, const char *script, int input, int output)
 {
   char *const arguments[] = {(char *)(uintptr_t)python(), (char *)(uintptr_t)script, NULL};
   posix_spawn_file_actions_t actions;
@@ -50,134 +50,134 @@ static cdl_status spawn(cli_bridge *b, const char *script, int input, int output
   }
   int failed = posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO) |
                posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO) |
-               posix_spawn_file_actions_adddup2(&actions, fileno(b->words), STDERR_FILENO) |
+               posix_spawn_file_actions_adddup2(&actions, fileno(c->words), STDERR_FILENO) |
                posix_spawnattr_setsigdefault(&attributes, &restored) |
                posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);
   if (failed == 0)
-    failed = posix_spawnp(&b->process, arguments[0], &actions, &attributes, arguments, environ);
+    failed = posix_spawnp(&c->process, arguments[0], &actions, &attributes, arguments, environ);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (failed == 0)
     return CDL_STATUS_OK;
-  b->process = 0;
+  c->process = 0;
   return cdl_fail(CDL_STATUS_ABSENT,
                   "%s cannot be started (%s): a search wants Python 3 with Optuna, from "
                   "CDL_PYTHON or as python3",
                   python(), strerror(failed));
 }
 
-static cdl_status connect_bridge(cli_bridge *b, const char *script)
+static cdl_status connect_client(study_optuna_client *c, const char *script)
 {
   int there[2] = {-1, -1}, back[2] = {-1, -1};
-  b->words = tmpfile();
+  c->words = tmpfile();
   cdl_status status = CDL_STATUS_OK;
-  if (b->words == NULL || fcntl(fileno(b->words), F_SETFD, FD_CLOEXEC) != 0 ||
+  if (c->words == NULL || fcntl(fileno(c->words), F_SETFD, FD_CLOEXEC) != 0 ||
       pipe2(there, O_CLOEXEC) != 0 || pipe2(back, O_CLOEXEC) != 0)
     status = cdl_fail(CDL_STATUS_IO, "the bridge to Optuna: %s", strerror(errno));
   if (status == CDL_STATUS_OK)
-    status = spawn(b, script, there[0], back[1]);
+    status = spawn(c, script, there[0], back[1]);
   if (there[0] >= 0)
     close(there[0]);
   if (back[1] >= 0)
     close(back[1]);
-  b->to = there[1];
-  b->from = back[0];
+  c->to = there[1];
+  c->from = back[0];
   return status;
 }
 
-cdl_status cli_bridge_start(cli_bridge **bridge)
+cdl_status study_optuna_client_start(study_optuna_client **client)
 {
-  *bridge = NULL;
-  char *script = cli_data_path("scripts/optuna-bridge");
+  *client = NULL;
+  char *script = study_data_path("scripts/optuna-bridge");
   if (script == NULL)
     return cdl_fail(CDL_STATUS_ABSENT, "scripts/optuna-bridge is not installed; expected it in %s",
-                    CLI_DATA);
+                    STUDY_DATA);
   char resolved[PATH_MAX], reason[BASE_DISTRUST_BYTES];
   if (!base_trust(script, resolved, reason)) {
     const cdl_status refused = cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: not run: %s", script, reason);
     free(script);
     return refused;
   }
-  cli_bridge *b = calloc(1, sizeof *b);
+  study_optuna_client *c = calloc(1, sizeof *c);
   cdl_status status = CDL_STATUS_OK;
-  if (b == NULL)
+  if (c == NULL)
     status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: the bridge to Optuna");
   else {
-    b->to = b->from = -1;
-    status = connect_bridge(b, resolved);
+    c->to = c->from = -1;
+    status = connect_client(c, resolved);
   }
   free(script);
   if (status == CDL_STATUS_OK)
-    *bridge = b;
+    *client = c;
   else
-    cli_bridge_stop(b);
+    study_optuna_client_stop(c);
   return status;
 }
 
 /* Its input ends, which ends it. */
-static void close_pipes(cli_bridge *b)
+static void close_pipes(study_optuna_client *c)
 {
-  if (b->to >= 0)
-    close(b->to);
-  if (b->from >= 0)
-    close(b->from);
-  b->to = b->from = -1;
+  if (c->to >= 0)
+    close(c->to);
+  if (c->from >= 0)
+    close(c->from);
+  c->to = c->from = -1;
 }
 
 /* How it ended, as waitpid says. */
-static int wait_for_end(cli_bridge *b)
+static int wait_for_end(study_optuna_client *c)
 {
   int how = 0;
-  close_pipes(b);
-  while (b->process > 0 && waitpid(b->process, &how, 0) < 0 && errno == EINTR) {
+  close_pipes(c);
+  while (c->process > 0 && waitpid(c->process, &how, 0) < 0 && errno == EINTR) {
   }
-  b->process = 0;
+  c->process = 0;
   return how;
 }
 
-void cli_bridge_stop(cli_bridge *b)
+void study_optuna_client_stop(study_optuna_client *c)
 {
-  if (b == NULL)
+  if (c == NULL)
     return;
-  (void)wait_for_end(b);
-  if (b->words != NULL)
-    fclose(b->words);
-  free(b);
+  (void)wait_for_end(c);
+  if (c->words != NULL)
+    fclose(c->words);
+  free(c);
 }
 
 /* ---- Calling ---- */
 
 /* The last line that the bridge said on stderr; "" for none. */
-static void last_words(const cli_bridge *b, char *text, size_t bytes)
+static void last_words(const study_optuna_client *c, char *text, size_t bytes)
 {
   char line[512];
   text[0] = '\0';
-  rewind(b->words);
-  while (fgets(line, sizeof line, b->words) != NULL) {
+  rewind(c->words);
+  while (fgets(line, sizeof line, c->words) != NULL) {
     line[strcspn(line, "\n")] = '\0';
     if (line[0] != '\0')
       snprintf(text, bytes, ": %s", line);
   }
 }
 
-static cdl_status bridge_ended(cli_bridge *b)
+static cdl_status fail_ended(study_optuna_client *c)
 {
-  const int how = wait_for_end(b);
+  const int how = wait_for_end(c);
   char words[520], end[48] = "";
   if (WIFSIGNALED(how))
     snprintf(end, sizeof end, " by signal %d", WTERMSIG(how));
   else if (WEXITSTATUS(how) != 0)
     snprintf(end, sizeof end, " with exit status %d", WEXITSTATUS(how));
-  last_words(b, words, sizeof words);
+  last_words(c, words, sizeof words);
   return cdl_fail(CDL_STATUS_IO, "the bridge to Optuna (%s) has ended%s%s", python(), end, words);
 }
 
 /* False once the other end is closed. A driver's library may have handlers of its own that let
  * signals interrupt calls. */
-static bool send_line(const cli_bridge *b, const char *line)
+static bool send_line(const study_optuna_client *c, const char *line)
 {
   for (size_t left = strlen(line); left > 0;) {
-    const ssize_t written = write(b->to, line, left);
+    const ssize_t written = write(c->to, line, left);
     if (written < 0 && errno != EINTR)
       return false;
     line += written > 0 ? written : 0;
@@ -187,7 +187,7 @@ static bool send_line(const cli_bridge *b, const char *line)
 }
 
 /* Up to a newline, to be freed by the caller; one reply at a time is under way. NULL at the end. */
-static char *receive_line(const cli_bridge *b, size_t *length)
+static char *receive_line(const study_optuna_client *c, size_t *length)
 {
   size_t capacity = 4096;
   char *line = malloc(capacity);
@@ -199,7 +199,7 @@ static char *receive_line(const cli_bridge *b, size_t *length)
         break;
       line = grown;
     }
-    const ssize_t got = read(b->from, line + *length, capacity - *length);
+    const ssize_t got = read(c->from, line + *length, capacity - *length);
     if (got == 0 || (got < 0 && errno != EINTR))
       break;
     *length += got > 0 ? (size_t)got : 0;
@@ -234,7 +234,7 @@ static cdl_status read_reply(const char *line, size_t bytes, json_t **reply)
                   (int)(bytes < 100 ? bytes : 100), line);
 }
 
-cdl_status cli_bridge_call(cli_bridge *b, json_t *request, json_t **reply)
+cdl_status study_optuna_client_call(study_optuna_client *c, json_t *request, json_t **reply)
 {
   *reply = NULL;
   if (request == NULL)
@@ -246,19 +246,19 @@ cdl_status cli_bridge_call(cli_bridge *b, json_t *request, json_t **reply)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a request to Optuna");
   }
   free(text);
-  const bool sent = b->process > 0 && send_line(b, line);
+  const bool sent = c->process > 0 && send_line(c, line);
   free(line);
-  if (b->process <= 0)
+  if (c->process <= 0)
     return cdl_fail(CDL_STATUS_IO, "the bridge to Optuna (%s) has ended", python());
   size_t length;
-  line = receive_line(b, &length); /* one that ended before it read may have said why */
+  line = receive_line(c, &length); /* one that ended before it read may have said why */
   if (line == NULL)
-    return bridge_ended(b);
+    return fail_ended(c);
   const cdl_status status = read_reply(line, length, reply);
   free(line);
   if (status != CDL_STATUS_OK || sent)
     return status;
   json_decref(*reply);
   *reply = NULL;
-  return bridge_ended(b);
+  return fail_ended(c);
 }

@@ -42,15 +42,15 @@ static cdl_status no_such_recipe(const char *folder, const char *name)
   return status;
 }
 
-cdl_status cli_recipe_find(const char *name, char **path)
+cdl_status study_recipe_find(const char *name, char **path)
 {
   char file[NAME_MAX];
   *path = NULL;
-  char *folder = cli_data_path("recipes");
+  char *folder = study_data_path("recipes");
   if (folder == NULL)
     return cdl_fail(CDL_STATUS_ABSENT,
                     "--recipe %s: the recipes are not installed; expected them in %s/recipes", name,
-                    CLI_DATA);
+                    STUDY_DATA);
   cdl_status status = CDL_STATUS_OK;
   const int length = snprintf(file, sizeof file, "%s%s", name, suffix);
   if (strchr(name, '/') != NULL || length >= (int)sizeof file)

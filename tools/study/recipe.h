@@ -6,6 +6,6 @@
 
 /* The file of a recipe, to be freed by the caller. USAGE, naming the nearest, for one that is not
  * there. */
-CDL_MUST_USE cdl_status cli_recipe_find(const char *name, char **path);
+CDL_MUST_USE cdl_status study_recipe_find(const char *name, char **path);
 
 #endif

@@ -17,7 +17,7 @@
 
 /* ---- The lists ---- */
 
-static cdl_status read_tasks(cli_reproduction *r)
+static cdl_status read_tasks(study_reproduction *r)
 {
   report_comparison *c = &r->comparison;
   c->tasks = calloc(r->tasks.count + 1, sizeof *c->tasks);
@@ -33,7 +33,7 @@ static cdl_status read_tasks(cli_reproduction *r)
   return CDL_STATUS_OK;
 }
 
-static cdl_status read_methods(cli_reproduction *r)
+static cdl_status read_methods(study_reproduction *r)
 {
   report_comparison *c = &r->comparison;
   c->methods = calloc(r->methods.count + 1, sizeof *c->methods);
@@ -55,7 +55,7 @@ static bool is_whole(const char *text, int64_t *value)
 }
 
 /* "3" is 0, 1, 2; "5,7" is those two; "5," is 5 alone. */
-static cdl_status read_seeds(cli_reproduction *r, const char *text)
+static cdl_status read_seeds(study_reproduction *r, const char *text)
 {
   enum { MOST = 1000 };
   report_comparison *c = &r->comparison;
@@ -101,7 +101,7 @@ static cdl_status add_setting(base_list *list, const char *key, const char *valu
   return CDL_STATUS_OK;
 }
 
-static void release(cli_reproduction *r)
+static void release(study_reproduction *r)
 {
   base_list *const lists[] = {&r->tasks, &r->methods, &r->seeds, &r->settings};
   for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
@@ -109,30 +109,30 @@ static void release(cli_reproduction *r)
   free(r->comparison.tasks);
   free(r->comparison.methods);
   free((void *)(uintptr_t)r->comparison.seeds);
-  *r = (cli_reproduction){0};
+  *r = (study_reproduction){0};
 }
 
 /* ---- The command ---- */
 
 /* Seed by seed, so that one that is stopped leaves whole comparisons. */
-static cdl_status run_all(const cli_reproduction *r, cli_reproduce_terminal *terminal)
+static cdl_status run_all(const study_reproduction *r, study_reproduce_terminal *terminal)
 {
   const report_comparison *c = &r->comparison;
   for (size_t s = 0; s < c->seed_count; s++)
     for (size_t t = 0; t < c->task_count; t++)
       for (size_t m = 0; m < c->method_count; m++)
-        CDL_TRY(cli_reproduce_run(r, t, m, s, terminal));
+        CDL_TRY(study_reproduce_run(r, t, m, s, terminal));
   return CDL_STATUS_OK;
 }
 
 /* Settings as the recipes say them, [tasks, methods]; to be released one by one. */
-static cdl_status read_recipes(const cli_reproduction *r, json_t **recipes)
+static cdl_status read_recipes(const study_reproduction *r, json_t **recipes)
 {
   const report_comparison *c = &r->comparison;
   for (size_t t = 0; t < c->task_count; t++)
     for (size_t m = 0; m < c->method_count; m++) {
       train_settings settings;
-      CDL_TRY(cli_reproduce_settings(r, t, m, 0, true, &settings));
+      CDL_TRY(study_reproduce_settings(r, t, m, 0, true, &settings));
       json_t *object = recipes[t * c->method_count + m] = train_settings_json(&settings, true);
       train_settings_release(&settings);
       if (object == NULL)
@@ -141,7 +141,7 @@ static cdl_status read_recipes(const cli_reproduction *r, json_t **recipes)
   return CDL_STATUS_OK;
 }
 
-static cdl_status write_report(const cli_reproduction *r)
+static cdl_status write_report(const study_reproduction *r)
 {
   const size_t count = r->comparison.task_count * r->comparison.method_count;
   json_t **recipes = calloc(count + 1, sizeof *recipes);
@@ -171,7 +171,7 @@ typedef struct {
   base_strings settings;
 } given_texts;
 
-static cdl_status read_lists(cli_reproduction *r, const given_texts *given)
+static cdl_status read_lists(study_reproduction *r, const given_texts *given)
 {
   const report_kind *kind;
   CDL_TRY(report_kind_find(r->table, &kind));
@@ -191,7 +191,7 @@ static cdl_status read_lists(cli_reproduction *r, const given_texts *given)
   return CDL_STATUS_OK;
 }
 
-static cdl_status check_places(const cli_reproduction *r)
+static cdl_status check_places(const study_reproduction *r)
 {
   if (r->table == NULL)
     return cdl_fail(CDL_STATUS_USAGE, "reproduce what? table1, table2, table3, table4 or figure1");
@@ -205,10 +205,10 @@ static cdl_status check_places(const cli_reproduction *r)
 }
 
 /* In a folder that is locked. */
-static cdl_status run_locked(cli_reproduction *r)
+static cdl_status run_locked(study_reproduction *r)
 {
-  cli_reproduce_terminal terminal = {0};
-  CDL_TRY(cli_reproduce_claim(r));
+  study_reproduce_terminal terminal = {0};
+  CDL_TRY(study_reproduce_manifest(r));
   console_signals_defer();
   console_progress_begin(&terminal.progress);
   console_notices_begin(&terminal.notices);
@@ -223,13 +223,13 @@ static cdl_status run_locked(cli_reproduction *r)
   return status;
 }
 
-static cdl_status run(cli_reproduction *r, const given_texts *given)
+static cdl_status run(study_reproduction *r, const given_texts *given)
 {
   base_lock *lock;
   CDL_TRY(check_places(r));
   CDL_TRY(read_lists(r, given));
   r->comparison.folder = r->output;
-  CDL_TRY(cli_reproduce_check(r));
+  CDL_TRY(study_reproduce_check(r));
   CDL_TRY(base_lock_take(r->output, &lock));
   const cdl_status status = run_locked(r);
   base_lock_release(lock);
@@ -241,7 +241,7 @@ static const base_operand tables[] = {
 
 cdl_status cli_reproduce(int count, char **arguments)
 {
-  cli_reproduction r = {.backend = "auto"};
+  study_reproduction r = {.backend = "auto"};
   given_texts given = {0};
   const base_option options[] = {
       BASE_SECTION("On what"),

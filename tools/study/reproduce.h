@@ -15,29 +15,29 @@ typedef struct {
   int64_t threads;
   bool no_fallback;
   report_comparison comparison;
-} cli_reproduction;
+} study_reproduction;
 
 /* Makes the settings of one run: the task's recipe, what the method adds, what --setting says.
  * With `recipe_only` what --setting says is left out. Errors: USAGE, DATA, those of files. */
-CDL_MUST_USE cdl_status cli_reproduce_settings(const cli_reproduction *r, size_t task,
-                                               size_t method, size_t seed, bool recipe_only,
-                                               train_settings *settings);
+CDL_MUST_USE cdl_status study_reproduce_settings(const study_reproduction *r, size_t task,
+                                                 size_t method, size_t seed, bool recipe_only,
+                                                 train_settings *settings);
 /* Every key of --setting is a setting that may be given here, and every run's settings and files
  * of data are sound. */
-CDL_MUST_USE cdl_status cli_reproduce_check(const cli_reproduction *r);
+CDL_MUST_USE cdl_status study_reproduce_check(const study_reproduction *r);
 /* Notes in the output folder what the runs there have in common: what was asked for, and hashes of the
  * model and of the tasks' files. USAGE, naming it, where an earlier call asked for something else; DATA
  * where files have changed since. Makes the folder. */
-CDL_MUST_USE cdl_status cli_reproduce_claim(const cli_reproduction *r);
+CDL_MUST_USE cdl_status study_reproduce_manifest(const study_reproduction *r);
 
 typedef struct {
   console_notices notices;
   console_progress progress;
-} cli_reproduce_terminal;
+} study_reproduce_terminal;
 
 /* Trains and predicts, or goes on where a run was stopped; one that is finished is left alone.
  * CANCELLED after a signal. */
-CDL_MUST_USE cdl_status cli_reproduce_run(const cli_reproduction *r, size_t task, size_t method,
-                                          size_t seed, cli_reproduce_terminal *terminal);
+CDL_MUST_USE cdl_status study_reproduce_run(const study_reproduction *r, size_t task, size_t method,
+                                            size_t seed, study_reproduce_terminal *terminal);
 
 #endif

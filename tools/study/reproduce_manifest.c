@@ -12,12 +12,12 @@
 #include "tools/study/reproduce.h"
 #include "train/data/task_files.h"
 
-static const char claim_name[] = "reproduce.json";
+static const char file_name[] = "reproduce.json";
 
 /* ---- What was asked for ---- */
 
 /* {"model": …, "data": …, "settings": {"epochs": "2", "adalora:lr": "0.002"}} */
-static json_t *claim_json(const cli_reproduction *r)
+static json_t *requested_json(const study_reproduction *r)
 {
   char *model = realpath(r->model, NULL), *data = realpath(r->data, NULL);
   json_t *settings = json_object();
@@ -50,7 +50,7 @@ static bool same_value(const char *a, const char *b)
   return strcmp(a, b) == 0 || (both && numbers[0] == numbers[1]);
 }
 
-static cdl_status compare_claims(const char *folder, const json_t *now, const json_t *before)
+static cdl_status compare_requests(const char *folder, const json_t *now, const json_t *before)
 {
   const json_t *pairs[][2] = {
       {now, before}, {json_object_get(now, "settings"), json_object_get(before, "settings")}};
@@ -121,7 +121,8 @@ static void set_hash(json_t **contents, const char *key, uint64_t hash)
 
 /* {"model": "0123…", "RTE": "4567…"}: with those of tasks that earlier calls ran. DATA where one is
  * not what it was. */
-static cdl_status claim_contents(const cli_reproduction *r, const json_t *before, json_t **contents)
+static cdl_status read_contents(const study_reproduction *r, const json_t *before,
+                                json_t **contents)
 {
   uint64_t hash = 0;
   CDL_TRY(hash_model(r->model, &hash));
@@ -147,17 +148,17 @@ static cdl_status claim_contents(const cli_reproduction *r, const json_t *before
 
 /* ---- Both ---- */
 
-static cdl_status claim(const cli_reproduction *r, const char *path, json_t **now)
+static cdl_status note(const study_reproduction *r, const char *path, json_t **now)
 {
   json_t *before = NULL, *contents = json_object();
   cdl_status status = CDL_STATUS_OK;
   if (base_file_exists(path)) {
     status = base_json_read(path, &before);
     if (status == CDL_STATUS_OK)
-      status = compare_claims(r->output, *now, before);
+      status = compare_requests(r->output, *now, before);
   }
   if (status == CDL_STATUS_OK)
-    status = claim_contents(r, json_object_get(before, "contents"), &contents);
+    status = read_contents(r, json_object_get(before, "contents"), &contents);
   base_json_set(now, "contents", contents);
   if (status == CDL_STATUS_OK && !json_equal(*now, before))
     status = base_json_write(path, *now);
@@ -165,12 +166,12 @@ static cdl_status claim(const cli_reproduction *r, const char *path, json_t **no
   return status;
 }
 
-cdl_status cli_reproduce_claim(const cli_reproduction *r)
+cdl_status study_reproduce_manifest(const study_reproduction *r)
 {
-  char *path = base_path_join(r->output, claim_name);
-  json_t *now = claim_json(r);
+  char *path = base_path_join(r->output, file_name);
+  json_t *now = requested_json(r);
   const cdl_status status = path != NULL && now != NULL
-                                ? claim(r, path, &now)
+                                ? note(r, path, &now)
                                 : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", r->output);
   json_decref(now);
   free(path);

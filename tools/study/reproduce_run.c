@@ -34,7 +34,7 @@ static cdl_status train(train_settings *settings, const bool *given, console_pro
 }
 
 /* Of the adapter on disk: what the run leaves is what is measured. */
-static cdl_status predict(const cli_reproduction *r, const train_settings *settings,
+static cdl_status predict(const study_reproduction *r, const train_settings *settings,
                           const cdl_task *task)
 {
   char *adapter = base_path_join(settings->output, "adapter");
@@ -65,13 +65,13 @@ static cdl_status predict(const cli_reproduction *r, const train_settings *setti
   return status;
 }
 
-cdl_status cli_reproduce_run(const cli_reproduction *r, size_t task, size_t method, size_t seed,
-                             cli_reproduce_terminal *terminal)
+cdl_status study_reproduce_run(const study_reproduction *r, size_t task, size_t method, size_t seed,
+                               study_reproduce_terminal *terminal)
 {
   static const bool given[TRAIN_SETTINGS_MAX];
   const report_comparison *c = &r->comparison;
   train_settings settings;
-  CDL_TRY(cli_reproduce_settings(r, task, method, seed, false, &settings));
+  CDL_TRY(study_reproduce_settings(r, task, method, seed, false, &settings));
   cdl_status status = CDL_STATUS_OK;
   if (!report_compared_run_finished(settings.output)) {
     fprintf(stderr, "%s, %s, seed %" PRId64 "\n", c->tasks[task]->name, c->methods[method]->name,

@@ -87,13 +87,13 @@ static cdl_status read_recipe(const cdl_task *task, const char *method, train_se
       name[used++] = (char)(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c);
   snprintf(name + used, sizeof name - used, "-%s", method);
   char *path;
-  CDL_TRY(cdl_context(cli_recipe_find(name, &path), "%s", task->name));
+  CDL_TRY(cdl_context(study_recipe_find(name, &path), "%s", task->name));
   const cdl_status status = train_settings_read(settings, path, NULL);
   free(path);
   return status;
 }
 
-static cdl_status assign_given(const cli_reproduction *r, const char *method,
+static cdl_status assign_given(const study_reproduction *r, const char *method,
                                train_settings *settings)
 {
   for (size_t i = 0; i < r->settings.count; i++) {
@@ -113,8 +113,8 @@ static cdl_status set_text(train_settings *settings, const char *key, const char
   return value != NULL ? assign(settings, key, value) : CDL_STATUS_OK;
 }
 
-static cdl_status make_settings(const cli_reproduction *r, size_t task, size_t method, size_t seed,
-                                bool recipe_only, train_settings *settings)
+static cdl_status make_settings(const study_reproduction *r, size_t task, size_t method,
+                                size_t seed, bool recipe_only, train_settings *settings)
 {
   const report_comparison *c = &r->comparison;
   const report_compared_method *m = c->methods[method];
@@ -136,8 +136,8 @@ static cdl_status make_settings(const cli_reproduction *r, size_t task, size_t m
   return train_settings_check(settings);
 }
 
-cdl_status cli_reproduce_settings(const cli_reproduction *r, size_t task, size_t method,
-                                  size_t seed, bool recipe_only, train_settings *settings)
+cdl_status study_reproduce_settings(const study_reproduction *r, size_t task, size_t method,
+                                    size_t seed, bool recipe_only, train_settings *settings)
 {
   CDL_TRY(train_settings_init(settings));
   const cdl_status status = make_settings(r, task, method, seed, recipe_only, settings);
@@ -148,7 +148,7 @@ cdl_status cli_reproduce_settings(const cli_reproduction *r, size_t task, size_t
 
 /* ---- Checks ---- */
 
-static cdl_status check_assignment(const cli_reproduction *r, const char *text)
+static cdl_status check_assignment(const study_reproduction *r, const char *text)
 {
   assignment a;
   CDL_TRY(split_assignment(text, &a));
@@ -188,18 +188,18 @@ static cdl_status check_data(const cdl_task *task, const char *data)
   return CDL_STATUS_OK;
 }
 
-static cdl_status check_run(const cli_reproduction *r, const model_config *model, size_t task,
+static cdl_status check_run(const study_reproduction *r, const model_config *model, size_t task,
                             size_t method)
 {
   train_settings settings;
   size_t length;
-  CDL_TRY(cli_reproduce_settings(r, task, method, 0, false, &settings));
+  CDL_TRY(study_reproduce_settings(r, task, method, 0, false, &settings));
   const cdl_status status = train_example_length(model, settings.max_length, &length);
   train_settings_release(&settings);
   return status;
 }
 
-static cdl_status check_runs(const cli_reproduction *r, const model_config *model)
+static cdl_status check_runs(const study_reproduction *r, const model_config *model)
 {
   for (size_t t = 0; t < r->comparison.task_count; t++) {
     for (size_t m = 0; m < r->comparison.method_count; m++)
@@ -209,7 +209,7 @@ static cdl_status check_runs(const cli_reproduction *r, const model_config *mode
   return CDL_STATUS_OK;
 }
 
-cdl_status cli_reproduce_check(const cli_reproduction *r)
+cdl_status study_reproduce_check(const study_reproduction *r)
 {
   for (size_t i = 0; i < r->settings.count; i++)
     CDL_TRY(check_assignment(r, r->settings.item[i]));

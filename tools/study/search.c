@@ -29,12 +29,12 @@ static bool on_command_line(const bool *given, const base_option *setting)
 }
 
 /* --space wins over the config's "space"; either over a value in a file. */
-static cdl_status read_space(cli_search_state *s, const bool *typed, const json_t *from_config)
+static cdl_status read_space(study_search_state *s, const bool *typed, const json_t *from_config)
 {
   for (size_t i = 0; i < s->dimensions.count; i++)
-    CDL_TRY(train_search_space_add(&s->space, s->dimensions.item[i]));
+    CDL_TRY(study_search_space_add(&s->space, s->dimensions.item[i]));
   if (from_config != NULL)
-    CDL_TRY(train_search_space_read(&s->space, s->config, from_config));
+    CDL_TRY(study_search_space_read(&s->space, s->config, from_config));
   if (s->space.count == 0)
     return cdl_fail(CDL_STATUS_USAGE, "give --space: what is searched, lr=log:5e-5:5e-3 say");
   for (size_t i = 0; i < s->space.count; i++) {
@@ -45,28 +45,29 @@ static cdl_status read_space(cli_search_state *s, const bool *typed, const json_
   return CDL_STATUS_OK;
 }
 
-static cdl_status read_settings(cli_search_state *s)
+static cdl_status read_settings(study_search_state *s)
 {
   bool typed[TRAIN_SETTINGS_MAX];
   json_t *space = NULL;
   memcpy(typed, s->given, sizeof typed);
-  cdl_status status = cli_setting_files_read(&s->settings, s->given, s->recipe, s->config, &space);
+  cdl_status status =
+      study_setting_files_read(&s->settings, s->given, s->recipe, s->config, &space);
   if (status == CDL_STATUS_OK)
     status = read_space(s, typed, space);
   json_decref(space);
   return status;
 }
 
-static cdl_status check(const cli_search_state *s)
+static cdl_status check(const study_search_state *s)
 {
   if (s->trials == 0 && s->timeout == 0)
     return cdl_fail(CDL_STATUS_USAGE, "give --trials or --timeout: how long to search");
   if (!(s->timeout >= 0) || !isfinite(s->timeout))
     return cdl_fail(CDL_STATUS_USAGE, "--timeout is a number of seconds from 0, not %g",
                     s->timeout);
-  if (s->parallel < 1 || s->parallel > CLI_SEARCH_PARALLEL_MAX)
+  if (s->parallel < 1 || s->parallel > STUDY_SEARCH_PARALLEL_MAX)
     return cdl_fail(CDL_STATUS_USAGE, "--parallel is 1 to %d, not %" PRId64,
-                    CLI_SEARCH_PARALLEL_MAX, s->parallel);
+                    STUDY_SEARCH_PARALLEL_MAX, s->parallel);
   if (s->settings.output == NULL)
     return cdl_fail(CDL_STATUS_USAGE, "give --output: the folder for the search's files");
   int64_t every;
@@ -79,12 +80,12 @@ static cdl_status check(const cli_search_state *s)
                     "--output %s: with a ? in it, SQLite's URL has to be given: --storage",
                     s->settings.output);
   CDL_TRY(train_settings_check(&s->settings));
-  return train_search_space_check(&s->space, &s->settings);
+  return study_search_space_check(&s->space, &s->settings);
 }
 
 /* ---- The output folder ---- */
 
-static cdl_status draw_owner(cli_search_state *s)
+static cdl_status draw_owner(study_search_state *s)
 {
   uint64_t bits;
   if (getrandom(&bits, sizeof bits, 0) != (ssize_t)sizeof bits)
@@ -94,7 +95,7 @@ static cdl_status draw_owner(cli_search_state *s)
 }
 
 /* A search that goes on is known to the study by its name. */
-static cdl_status read_owner(cli_search_state *s, const char *path)
+static cdl_status read_owner(study_search_state *s, const char *path)
 {
   json_t *object;
   const char *owner = NULL, *study = NULL;
@@ -114,7 +115,7 @@ static cdl_status read_owner(cli_search_state *s, const char *path)
 }
 
 /* Whether it may be this search's; who the search is. */
-static cdl_status look_into_folder(cli_search_state *s)
+static cdl_status look_into_folder(study_search_state *s)
 {
   const char *output = s->settings.output;
   char *path = base_path_join(output, "search.json");
@@ -143,29 +144,29 @@ static cdl_status look_into_folder(cli_search_state *s)
 /* ---- Searching ---- */
 
 /* Trials that were under way, then new ones; `parallel` at a time. */
-static cdl_status run_trials(cli_search_state *s, const json_t *resumed)
+static cdl_status run_trials(study_search_state *s, const json_t *resumed)
 {
   const double began = base_process_seconds();
   size_t taken_up = 0;
   for (;;) {
-    cli_search_trial wave[CLI_SEARCH_PARALLEL_MAX] = {0};
+    study_search_trial wave[STUDY_SEARCH_PARALLEL_MAX] = {0};
     size_t count = 0;
     bool done = false;
     cdl_status status = CDL_STATUS_OK;
     while (status == CDL_STATUS_OK && !done && count < (size_t)s->parallel &&
            console_signals_caught() == 0) {
       if (taken_up < json_array_size(resumed))
-        status = cli_search_study_resumed(json_array_get(resumed, taken_up++), &wave[count]);
+        status = study_optuna_resumed(json_array_get(resumed, taken_up++), &wave[count]);
       else if (s->timeout > 0 && base_process_seconds() - began >= s->timeout)
         done = true;
       else
-        status = cli_search_study_ask(s, &wave[count], &done);
+        status = study_optuna_ask(s, &wave[count], &done);
       count += status == CDL_STATUS_OK && !done;
     }
     if (status == CDL_STATUS_OK && count > 0)
-      status = cli_search_trials_run(s, wave, count);
+      status = study_search_trials_run(s, wave, count);
     for (size_t i = 0; i < count; i++)
-      cli_search_trial_release(&wave[i]);
+      study_search_trial_release(&wave[i]);
     if (status == CDL_STATUS_OK && console_signals_caught() != 0)
       return cdl_fail(CDL_STATUS_CANCELLED,
                       "stopped between trials; --resume with --output %s goes on",
@@ -176,38 +177,38 @@ static cdl_status run_trials(cli_search_state *s, const json_t *resumed)
 }
 
 /* In a folder that is locked. */
-static cdl_status search_locked(cli_search_state *s)
+static cdl_status search_locked(study_search_state *s)
 {
   json_t *resumed;
   CDL_TRY(look_into_folder(s)); /* again: another may just have left it */
-  CDL_TRY(cli_bridge_start(&s->bridge));
-  CDL_TRY(cli_search_study_open(s, &resumed));
-  cdl_status status = cli_search_write(s);
+  CDL_TRY(study_optuna_client_start(&s->client));
+  CDL_TRY(study_optuna_open(s, &resumed));
+  cdl_status status = study_search_write(s);
   console_notices_release(&s->notices);
   if (status == CDL_STATUS_OK)
     status = run_trials(s, resumed);
   json_decref(resumed);
-  return status == CDL_STATUS_OK ? cli_search_conclude(s) : status;
+  return status == CDL_STATUS_OK ? study_search_conclude(s) : status;
 }
 
-static cdl_status search_study(cli_search_state *s)
+static cdl_status search_study(study_search_state *s)
 {
   base_lock *lock;
   CDL_TRY(base_lock_check(s->settings.output));
   CDL_TRY(look_into_folder(s));
   CDL_TRY(base_lock_take(s->settings.output, &lock));
   const cdl_status status = search_locked(s);
-  cli_bridge_stop(s->bridge); /* which may still write to the study */
-  s->bridge = NULL;
+  study_optuna_client_stop(s->client); /* which may still write to the study */
+  s->client = NULL;
   base_lock_release(lock);
   return status;
 }
 
-static cdl_status say_plan(const cli_search_state *s)
+static cdl_status say_plan(const study_search_state *s)
 {
   printf("%zu settings are searched, on %s:\n", s->space.count,
          base_visible(cdl_backend_description(s->session.backend)).text);
-  return console_stdout_json(train_search_space_json(&s->space));
+  return console_stdout_json(study_search_space_json(&s->space));
 }
 
 static void clear_line(void *user)
@@ -215,7 +216,7 @@ static void clear_line(void *user)
   console_progress_clear(user);
 }
 
-static cdl_status run(cli_search_state *s)
+static cdl_status run(study_search_state *s)
 {
   char storage[4096];
   CDL_TRY(read_settings(s));
@@ -224,7 +225,7 @@ static cdl_status run(cli_search_state *s)
   if (s->storage == NULL)
     s->storage = storage;
   CDL_TRY(train_session_open_base(&s->session, &s->settings, s->given));
-  cdl_status status = cli_search_trials_check(s);
+  cdl_status status = study_search_trials_check(s);
   if (status == CDL_STATUS_OK && s->settings.dry_run)
     status = say_plan(s);
   else if (status == CDL_STATUS_OK) {
@@ -247,7 +248,7 @@ static cdl_status run(cli_search_state *s)
 
 cdl_status cli_search(int count, char **arguments)
 {
-  cli_search_state s = {.study = "condlora", .sampler = "tpe", .pruner = "median", .parallel = 1};
+  study_search_state s = {.study = "condlora", .sampler = "tpe", .pruner = "median", .parallel = 1};
   const base_option options[] = {
       BASE_SECTION("What is searched"),
       BASE_OPTION(STRINGS, "space", &s.dimensions, "SETTING=BOUNDS",
@@ -298,7 +299,7 @@ cdl_status cli_search(int count, char **arguments)
   if (status == CDL_STATUS_OK && !helped)
     status = run(&s);
   console_notices_end(&s.notices);
-  train_search_space_release(&s.space);
+  study_search_space_release(&s.space);
   train_settings_release(&s.settings);
   return status;
 }

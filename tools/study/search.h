@@ -9,7 +9,7 @@
 #include "tools/study/search_space.h"
 #include "train/joint.h"
 
-enum { CLI_SEARCH_PARALLEL_MAX = TRAIN_JOINT_RUNS_MAX };
+enum { STUDY_SEARCH_PARALLEL_MAX = TRAIN_JOINT_RUNS_MAX };
 
 /* As the command line and files say. */
 typedef struct {
@@ -21,20 +21,20 @@ typedef struct {
   int64_t trials, parallel;
   double timeout; /* seconds; 0: none */
   bool keep_checkpoints;
-  train_search_space space;
+  study_search_space space;
 
   console_notices notices;
   console_progress progress;
 
-  train_session session; /* the base of all trials */
-  cli_bridge *bridge;    /* the study's */
-  char owner[20];        /* by which the study knows trials of this output folder */
-} cli_search_state;
+  train_session session;       /* the base of all trials */
+  study_optuna_client *client; /* the study's */
+  char owner[20];              /* by which the study knows trials of this output folder */
+} study_search_state;
 
 /* "best" or "last"; static. */
-const char *cli_search_objective_name(const cli_search_state *search);
+const char *study_search_objective_name(const study_search_state *search);
 
-/* ---- The study: search_study.c ---- */
+/* ---- The Optuna's study: optuna_study.c ---- */
 
 /* A trial that the study has handed out. */
 typedef struct {
@@ -42,54 +42,54 @@ typedef struct {
   json_t *parameters; /* owned */
   bool resumed;       /* was under way when the search was interrupted */
   bool prune;         /* and was to be pruned at its last evaluation */
-} cli_search_trial;
+} study_search_trial;
 
-void cli_search_trial_release(cli_search_trial *trial);
+void study_search_trial_release(study_search_trial *trial);
 
 /* Opens the study, or makes it; `resumed`, an array of the bridge's, are the trials to take up again,
  * to be released by the caller. */
-CDL_MUST_USE cdl_status cli_search_study_open(cli_search_state *search, json_t **resumed);
+CDL_MUST_USE cdl_status study_optuna_open(study_search_state *search, json_t **resumed);
 /* One of `resumed`. */
-CDL_MUST_USE cdl_status cli_search_study_resumed(const json_t *entry, cli_search_trial *trial);
+CDL_MUST_USE cdl_status study_optuna_resumed(const json_t *entry, study_search_trial *trial);
 /* The next trial; `*done` where the study has as many as were wanted. */
-CDL_MUST_USE cdl_status cli_search_study_ask(cli_search_state *search, cli_search_trial *trial,
-                                             bool *done);
+CDL_MUST_USE cdl_status study_optuna_ask(study_search_state *search, study_search_trial *trial,
+                                         bool *done);
 /* The value at an evaluation, counted from 1; whether the trial is to be pruned. */
-CDL_MUST_USE cdl_status cli_search_study_report(cli_search_state *search, int64_t number,
-                                                int64_t step, double value, bool *prune);
+CDL_MUST_USE cdl_status study_optuna_report(study_search_state *search, int64_t number,
+                                            int64_t step, double value, bool *prune);
 /* `state`: "complete" with its value, "pruned" or "fail". `note`, which may be NULL, says why. */
-CDL_MUST_USE cdl_status cli_search_study_tell(cli_search_state *search, int64_t number,
-                                              const char *state, double value, const char *note);
+CDL_MUST_USE cdl_status study_optuna_tell(study_search_state *search, int64_t number,
+                                          const char *state, double value, const char *note);
 /* All trials of the study, an array, to be released by the caller: {"number", "state", "value",
  * "last", "parameters", "note", "mine"}. */
-CDL_MUST_USE cdl_status cli_search_study_list(cli_search_state *search, json_t **trials);
+CDL_MUST_USE cdl_status study_optuna_list(study_search_state *search, json_t **trials);
 
 /* ---- Trials: search_trial.c ---- */
 
 /* OUT/trials/N; to be freed by the caller, NULL when memory is out. */
-char *cli_search_trial_folder(const cli_search_state *search, int64_t number);
+char *study_search_trial_folder(const study_search_state *search, int64_t number);
 /* The settings of a trial: those of all with its parameters, and its folder. To be released. */
-CDL_MUST_USE cdl_status cli_search_trial_settings(const cli_search_state *search,
-                                                  const json_t *parameters, int64_t number,
-                                                  train_settings *settings);
+CDL_MUST_USE cdl_status study_search_trial_settings(const study_search_state *search,
+                                                    const json_t *parameters, int64_t number,
+                                                    train_settings *settings);
 /* With several trials at a time: whether what they share lets them train together. */
-CDL_MUST_USE cdl_status cli_search_trials_check(cli_search_state *search);
+CDL_MUST_USE cdl_status study_search_trials_check(study_search_state *search);
 /* Runs `count` trials together, at most `parallel`, and tells the study how each ended. Failures of
  * a trial's own (settings that do not go together, memory) are told and no error. CANCELLED after a
  * signal: the trials are gone on with by --resume. */
-CDL_MUST_USE cdl_status cli_search_trials_run(cli_search_state *search, cli_search_trial *trials,
-                                              size_t count);
+CDL_MUST_USE cdl_status study_search_trials_run(study_search_state *search,
+                                                study_search_trial *trials, size_t count);
 /* Removes what a trial that is told needs no more: checkpoints, and whole models. */
-void cli_search_trial_tidy(const cli_search_state *search, int64_t number);
+void study_search_trial_tidy(const study_search_state *search, int64_t number);
 
 /* ---- Reports: search_report.c ---- */
 
 /* A trial's line on stderr, once told. */
-void cli_search_say_trial(cli_search_state *search, int64_t number, const json_t *parameters,
-                          const char *state, double value, const char *note);
+void study_search_say_trial(study_search_state *search, int64_t number, const json_t *parameters,
+                            const char *state, double value, const char *note);
 /* The table of all trials, on stdout, and OUT/best.json. DATA where no trial was completed. */
-CDL_MUST_USE cdl_status cli_search_conclude(cli_search_state *search);
+CDL_MUST_USE cdl_status study_search_conclude(study_search_state *search);
 /* OUT/search.json: what was searched, and how. */
-CDL_MUST_USE cdl_status cli_search_write(const cli_search_state *search);
+CDL_MUST_USE cdl_status study_search_write(const study_search_state *search);
 
 #endif

@@ -13,7 +13,7 @@
 
 enum { VALUE_BYTES = 64 };
 
-static const char *metric_of(const cli_search_state *s)
+static const char *metric_of(const study_search_state *s)
 {
   return cdl_metric_name(train_session_main_metric(&s->session));
 }
@@ -31,8 +31,8 @@ static void format_parameter(const json_t *value, char text[VALUE_BYTES])
     snprintf(text, VALUE_BYTES, "-");
 }
 
-void cli_search_say_trial(cli_search_state *s, int64_t number, const json_t *parameters,
-                          const char *state, double value, const char *note)
+void study_search_say_trial(study_search_state *s, int64_t number, const json_t *parameters,
+                            const char *state, double value, const char *note)
 {
   console_progress_clear(&s->progress);
   fprintf(stderr, "trial %" PRId64 ": ", number);
@@ -72,7 +72,7 @@ static const json_t *find_best(const json_t *trials)
 }
 
 /* One cell of the table: column 0 the number, 1 the state, 2 the value, then what is searched. */
-static void format_cell(const cli_search_state *s, const json_t *trial, size_t column,
+static void format_cell(const study_search_state *s, const json_t *trial, size_t column,
                         char text[VALUE_BYTES])
 {
   const json_t *value = json_object_get(trial, "value");
@@ -91,7 +91,7 @@ static void format_cell(const cli_search_state *s, const json_t *trial, size_t c
                      text);
 }
 
-static void format_head(const cli_search_state *s, size_t column, char text[VALUE_BYTES])
+static void format_head(const study_search_state *s, size_t column, char text[VALUE_BYTES])
 {
   static const char *const first[] = {"trial", "state"};
   snprintf(text, VALUE_BYTES, "%s",
@@ -100,7 +100,7 @@ static void format_head(const cli_search_state *s, size_t column, char text[VALU
                          : s->space.item[column - 3].setting->name);
 }
 
-static void print_table(const cli_search_state *s, const json_t *trials, const json_t *best)
+static void print_table(const study_search_state *s, const json_t *trials, const json_t *best)
 {
   const size_t columns = 3 + s->space.count;
   size_t width[3 + TRAIN_SETTINGS_MAX] = {0};
@@ -129,11 +129,11 @@ static void print_table(const cli_search_state *s, const json_t *trials, const j
 /* ---- Files ---- */
 
 /* The best trial's settings, for `condlora train --config`. */
-static cdl_status write_best(const cli_search_state *s, const json_t *best)
+static cdl_status write_best(const study_search_state *s, const json_t *best)
 {
   train_settings settings;
   const int64_t number = json_integer_value(json_object_get(best, "number"));
-  CDL_TRY(cli_search_trial_settings(s, json_object_get(best, "parameters"), number, &settings));
+  CDL_TRY(study_search_trial_settings(s, json_object_get(best, "parameters"), number, &settings));
   json_t *object = train_settings_json(&settings, true);
   train_settings_release(&settings);
   const char *key;
@@ -159,10 +159,10 @@ static cdl_status write_best(const cli_search_state *s, const json_t *best)
   return status;
 }
 
-cdl_status cli_search_conclude(cli_search_state *s)
+cdl_status study_search_conclude(study_search_state *s)
 {
   json_t *trials;
-  CDL_TRY(cli_search_study_list(s, &trials));
+  CDL_TRY(study_optuna_list(s, &trials));
   const json_t *best = find_best(trials);
   print_table(s, trials, best);
   cdl_status status = CDL_STATUS_OK;
@@ -190,7 +190,7 @@ static char *without_password(const char *url)
   return asprintf(&text, "%.*s%s", (int)(colon - url), url, at) < 0 ? NULL : text;
 }
 
-cdl_status cli_search_write(const cli_search_state *s)
+cdl_status study_search_write(const study_search_state *s)
 {
   char *path = base_path_join(s->settings.output, "search.json"),
        *storage = without_password(s->storage);
@@ -200,8 +200,8 @@ cdl_status cli_search_write(const cli_search_state *s)
   json_t *object =
       json_pack("{ss ss ss ss ss ss sI so so}", "owner", s->owner, "storage", storage, "study",
                 s->study, "sampler", s->sampler, "pruner", s->pruner, "objective",
-                cli_search_objective_name(s), "trials", (json_int_t)s->trials, "space",
-                train_search_space_json(&s->space), "settings", settings);
+                study_search_objective_name(s), "trials", (json_int_t)s->trials, "space",
+                study_search_space_json(&s->space), "settings", settings);
   const cdl_status status = path != NULL && storage != NULL && object != NULL
                                 ? base_json_write(path, object)
                                 : cdl_fail(CDL_STATUS_MEMORY, "out of memory: search.json");

@@ -9,10 +9,10 @@
 #include "base/nearest.h"
 #include "base/number.h"
 
-static const char *const kind_names[] = {[TRAIN_SEARCH_LOG] = "log",
-                                         [TRAIN_SEARCH_UNIFORM] = "uniform",
-                                         [TRAIN_SEARCH_INT] = "int",
-                                         [TRAIN_SEARCH_CHOICE] = "choice"};
+static const char *const kind_names[] = {[STUDY_SEARCH_LOG] = "log",
+                                         [STUDY_SEARCH_UNIFORM] = "uniform",
+                                         [STUDY_SEARCH_INT] = "int",
+                                         [STUDY_SEARCH_CHOICE] = "choice"};
 enum { KIND_COUNT = sizeof kind_names / sizeof kind_names[0], NUMBER_BYTES = 40 };
 
 /* ---- Which settings ---- */
@@ -51,7 +51,7 @@ static cdl_status find_setting(const char *name, const base_option **found)
   return CDL_STATUS_OK;
 }
 
-static train_search_dimension *find_dimension(const train_search_space *space,
+static study_search_dimension *find_dimension(const study_search_space *space,
                                               const base_option *setting)
 {
   for (size_t i = 0; i < space->count; i++)
@@ -62,25 +62,25 @@ static train_search_dimension *find_dimension(const train_search_space *space,
 
 /* ---- Reading ---- */
 
-static void release_dimension(train_search_dimension *d)
+static void release_dimension(study_search_dimension *d)
 {
   for (size_t i = 0; i < d->choice_count; i++)
     free(d->choices[i]);
   free(d->choices);
 }
 
-void train_search_space_release(train_search_space *space)
+void study_search_space_release(study_search_space *space)
 {
   for (size_t i = 0; i < space->count; i++)
     release_dimension(&space->item[i]);
   free(space->item);
-  *space = (train_search_space){0};
+  *space = (study_search_space){0};
 }
 
 /* Takes `dimension` over, also where it fails. */
-static cdl_status insert(train_search_space *space, train_search_dimension *dimension)
+static cdl_status insert(study_search_space *space, study_search_dimension *dimension)
 {
-  train_search_dimension *grown = realloc(space->item, (space->count + 1) * sizeof *grown);
+  study_search_dimension *grown = realloc(space->item, (space->count + 1) * sizeof *grown);
   if (grown == NULL) {
     release_dimension(dimension);
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: --space");
@@ -94,7 +94,7 @@ static cdl_status insert(train_search_space *space, train_search_dimension *dime
 }
 
 /* "LOW:HIGH" */
-static cdl_status read_bounds(train_search_dimension *d, const char *text)
+static cdl_status read_bounds(study_search_dimension *d, const char *text)
 {
   const char *field = d->setting->name, *kind = kind_names[d->kind];
   const char *colon = strchr(text, ':');
@@ -105,11 +105,11 @@ static cdl_status read_bounds(train_search_dimension *d, const char *text)
                     kind, text);
   if (!(d->low < d->high))
     return cdl_fail(CDL_STATUS_USAGE, "--space %s: %g is not below %g", field, d->low, d->high);
-  if (d->kind == TRAIN_SEARCH_LOG && d->low <= 0)
+  if (d->kind == STUDY_SEARCH_LOG && d->low <= 0)
     return cdl_fail(CDL_STATUS_USAGE, "--space %s: log wants bounds above 0, not %g", field,
                     d->low);
   const double most = 1e15; /* whole numbers that a double holds */
-  if (d->kind == TRAIN_SEARCH_INT && (d->low != floor(d->low) || d->high != floor(d->high) ||
+  if (d->kind == STUDY_SEARCH_INT && (d->low != floor(d->low) || d->high != floor(d->high) ||
                                       fabs(d->low) > most || fabs(d->high) > most))
     return cdl_fail(CDL_STATUS_USAGE, "--space %s: int wants whole numbers, not %g and %g", field,
                     d->low, d->high);
@@ -117,7 +117,7 @@ static cdl_status read_bounds(train_search_dimension *d, const char *text)
 }
 
 /* Takes `choices` over. */
-static cdl_status take_choices(train_search_dimension *d, base_list choices)
+static cdl_status take_choices(study_search_dimension *d, base_list choices)
 {
   d->choices = choices.item;
   d->choice_count = choices.count;
@@ -129,20 +129,20 @@ static cdl_status take_choices(train_search_dimension *d, base_list choices)
   return CDL_STATUS_OK;
 }
 
-static cdl_status check_kind(const train_search_dimension *d)
+static cdl_status check_kind(const study_search_dimension *d)
 {
   const base_option_kind kind = d->setting->kind;
-  const bool fits = d->kind == TRAIN_SEARCH_CHOICE || kind == BASE_OPTION_FLOAT ||
-                    (kind == BASE_OPTION_INT && d->kind == TRAIN_SEARCH_INT);
+  const bool fits = d->kind == STUDY_SEARCH_CHOICE || kind == BASE_OPTION_FLOAT ||
+                    (kind == BASE_OPTION_INT && d->kind == STUDY_SEARCH_INT);
   return fits ? CDL_STATUS_OK
               : cdl_fail(CDL_STATUS_USAGE, "--space %s: %s is for %s; this setting wants %s",
                          d->setting->name, kind_names[d->kind],
-                         d->kind == TRAIN_SEARCH_INT ? "numbers" : "real numbers",
+                         d->kind == STUDY_SEARCH_INT ? "numbers" : "real numbers",
                          kind == BASE_OPTION_INT ? "int or choice" : "choice");
 }
 
 /* "log:5e-5:5e-3", "choice:4,8" */
-static cdl_status read_dimension(train_search_dimension *d, const char *text)
+static cdl_status read_dimension(study_search_dimension *d, const char *text)
 {
   const char *colon = strchrnul(text, ':');
   int kind = 0;
@@ -154,16 +154,16 @@ static cdl_status read_dimension(train_search_dimension *d, const char *text)
                     "--space %s wants log:LOW:HIGH, uniform:LOW:HIGH, int:LOW:HIGH or "
                     "choice:A,B, not '%s'",
                     d->setting->name, text);
-  d->kind = (train_search_kind)kind;
+  d->kind = (study_search_kind)kind;
   CDL_TRY(check_kind(d));
-  if (d->kind != TRAIN_SEARCH_CHOICE)
+  if (d->kind != STUDY_SEARCH_CHOICE)
     return read_bounds(d, colon + 1);
   base_list choices;
   CDL_TRY(base_list_split("--space", colon + 1, &choices));
   return take_choices(d, choices);
 }
 
-cdl_status train_search_space_add(train_search_space *space, const char *text)
+cdl_status study_search_space_add(study_search_space *space, const char *text)
 {
   const char *equals = strchr(text, '=');
   char name[64];
@@ -171,7 +171,7 @@ cdl_status train_search_space_add(train_search_space *space, const char *text)
     return cdl_fail(CDL_STATUS_USAGE,
                     "--space wants SETTING=KIND:…, lr=log:5e-5:5e-3 say, not '%s'", text);
   snprintf(name, sizeof name, "%.*s", (int)(equals - text), text);
-  train_search_dimension d = {0};
+  study_search_dimension d = {0};
   CDL_TRY(find_setting(name, &d.setting));
   if (find_dimension(space, d.setting) != NULL)
     return cdl_fail(CDL_STATUS_USAGE, "--space %s is given twice", name);
@@ -197,12 +197,12 @@ static char *join_names(const json_t *array)
 
 /* An array's items, numbers and booleans as the texts that they would be on a command line, arrays of
  * names as the lists that they are. */
-static cdl_status read_array(train_search_dimension *d, const char *path, const json_t *array)
+static cdl_status read_array(study_search_dimension *d, const char *path, const json_t *array)
 {
   base_list choices = {.item = calloc(json_array_size(array) + 1, sizeof *choices.item)};
   if (choices.item == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
-  d->kind = TRAIN_SEARCH_CHOICE;
+  d->kind = STUDY_SEARCH_CHOICE;
   for (size_t i = 0; i < json_array_size(array); i++) {
     const json_t *item = json_array_get(array, i);
     char *text = NULL;
@@ -235,7 +235,7 @@ static cdl_status read_array(train_search_dimension *d, const char *path, const 
   return take_choices(d, choices);
 }
 
-cdl_status train_search_space_read(train_search_space *space, const char *path,
+cdl_status study_search_space_read(study_search_space *space, const char *path,
                                    const json_t *object)
 {
   const char *name;
@@ -245,7 +245,7 @@ cdl_status train_search_space_read(train_search_space *space, const char *path,
                     path);
   json_object_foreach((json_t *)(uintptr_t)object, name, value)
   {
-    train_search_dimension d = {0};
+    study_search_dimension d = {0};
     CDL_TRY(cdl_context(find_setting(name, &d.setting), "%s", path));
     if (find_dimension(space, d.setting) != NULL)
       continue;
@@ -276,7 +276,7 @@ static void write_number(double value, char text[NUMBER_BYTES])
     snprintf(text, NUMBER_BYTES, "%.17g", value);
 }
 
-static cdl_status try_value(const train_search_dimension *d, const char *text,
+static cdl_status try_value(const study_search_dimension *d, const char *text,
                             const train_settings *base)
 {
   train_settings settings;
@@ -288,13 +288,13 @@ static cdl_status try_value(const train_search_dimension *d, const char *text,
   return cdl_context(status, "--space %s", d->setting->name);
 }
 
-cdl_status train_search_space_check(const train_search_space *space, const train_settings *base)
+cdl_status study_search_space_check(const study_search_space *space, const train_settings *base)
 {
   for (size_t i = 0; i < space->count; i++) {
-    const train_search_dimension *d = &space->item[i];
+    const study_search_dimension *d = &space->item[i];
     for (size_t c = 0; c < d->choice_count; c++)
       CDL_TRY(try_value(d, d->choices[c], base));
-    if (d->kind == TRAIN_SEARCH_CHOICE)
+    if (d->kind == STUDY_SEARCH_CHOICE)
       continue;
     char low[NUMBER_BYTES], high[NUMBER_BYTES];
     write_number(d->low, low);
@@ -305,7 +305,7 @@ cdl_status train_search_space_check(const train_search_space *space, const train
   return CDL_STATUS_OK;
 }
 
-static json_t *choices_json(const train_search_dimension *d)
+static json_t *choices_json(const study_search_dimension *d)
 {
   json_t *array = json_array();
   for (size_t i = 0; i < d->choice_count; i++)
@@ -313,15 +313,15 @@ static json_t *choices_json(const train_search_dimension *d)
   return array;
 }
 
-json_t *train_search_space_json(const train_search_space *space)
+json_t *study_search_space_json(const study_search_space *space)
 {
   json_t *object = json_object();
   for (size_t i = 0; i < space->count; i++) {
-    const train_search_dimension *d = &space->item[i];
+    const study_search_dimension *d = &space->item[i];
     json_t *entry =
-        d->kind == TRAIN_SEARCH_CHOICE
+        d->kind == STUDY_SEARCH_CHOICE
             ? json_pack("{ss so}", "kind", kind_names[d->kind], "choices", choices_json(d))
-        : d->kind == TRAIN_SEARCH_INT
+        : d->kind == STUDY_SEARCH_INT
             ? json_pack("{ss sI sI}", "kind", kind_names[d->kind], "low", (json_int_t)d->low,
                         "high", (json_int_t)d->high)
             : json_pack("{ss sf sf}", "kind", kind_names[d->kind], "low", d->low, "high", d->high);
@@ -331,17 +331,17 @@ json_t *train_search_space_json(const train_search_space *space)
 }
 
 /* A trial's value of one setting, as its text; `number` holds that of a number. */
-static cdl_status value_text(const train_search_dimension *d, const json_t *value,
+static cdl_status value_text(const study_search_dimension *d, const json_t *value,
                              char number[NUMBER_BYTES], const char **text)
 {
   *text = NULL;
-  if (d->kind == TRAIN_SEARCH_CHOICE && json_is_string(value)) {
+  if (d->kind == STUDY_SEARCH_CHOICE && json_is_string(value)) {
     for (size_t i = 0; i < d->choice_count; i++)
       if (strcmp(d->choices[i], json_string_value(value)) == 0)
         *text = d->choices[i];
-  } else if (d->kind != TRAIN_SEARCH_CHOICE && json_is_number(value)) {
+  } else if (d->kind != STUDY_SEARCH_CHOICE && json_is_number(value)) {
     const double x = json_number_value(value);
-    const bool whole = d->kind != TRAIN_SEARCH_INT || x == floor(x);
+    const bool whole = d->kind != STUDY_SEARCH_INT || x == floor(x);
     if (whole && x >= d->low && x <= d->high) {
       write_number(x, number);
       *text = number;
@@ -353,12 +353,12 @@ static cdl_status value_text(const train_search_dimension *d, const json_t *valu
                         d->setting->name);
 }
 
-cdl_status train_search_space_apply(const train_search_space *space, const json_t *parameters,
+cdl_status study_search_space_apply(const study_search_space *space, const json_t *parameters,
                                     train_settings *settings)
 {
   bool method = false;
   for (size_t i = 0; i < space->count; i++) {
-    const train_search_dimension *d = &space->item[i];
+    const study_search_dimension *d = &space->item[i];
     char number[NUMBER_BYTES];
     const char *text;
     CDL_TRY(value_text(d, json_object_get(parameters, d->setting->name), number, &text));

@@ -12,12 +12,12 @@
 #include "tools/study/search.h"
 
 enum { MESSAGE_BYTES = 1024 };
-_Static_assert((int)CLI_SEARCH_PARALLEL_MAX <= (int)CONSOLE_SIGNALS_FLAGS, "a flag a trial");
+_Static_assert((int)STUDY_SEARCH_PARALLEL_MAX <= (int)CONSOLE_SIGNALS_FLAGS, "a flag a trial");
 
 /* A trial that is being trained. */
 typedef struct {
-  cli_search_state *search;
-  cli_search_trial *trial;
+  study_search_state *search;
+  study_search_trial *trial;
   size_t place; /* which of the signals' flags stops it */
   train_settings settings;
   train_events events;
@@ -25,17 +25,17 @@ typedef struct {
   char failure[MESSAGE_BYTES]; /* of the bridge, during an event; "": none */
 } running_trial;
 
-char *cli_search_trial_folder(const cli_search_state *s, int64_t number)
+char *study_search_trial_folder(const study_search_state *s, int64_t number)
 {
   char *folder = NULL;
   return asprintf(&folder, "%s/trials/%lld", s->settings.output, (long long)number) < 0 ? NULL
                                                                                         : folder;
 }
 
-cdl_status cli_search_trial_settings(const cli_search_state *s, const json_t *parameters,
-                                     int64_t number, train_settings *settings)
+cdl_status study_search_trial_settings(const study_search_state *s, const json_t *parameters,
+                                       int64_t number, train_settings *settings)
 {
-  char *folder = cli_search_trial_folder(s, number);
+  char *folder = study_search_trial_folder(s, number);
   if (folder == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: trial %lld", (long long)number);
   cdl_status status = train_settings_copy(settings, &s->settings);
@@ -44,7 +44,7 @@ cdl_status cli_search_trial_settings(const cli_search_state *s, const json_t *pa
     settings->output = folder;
     folder = NULL;
     settings->resume = base_file_exists(settings->output);
-    status = train_search_space_apply(&s->space, parameters, settings);
+    status = study_search_space_apply(&s->space, parameters, settings);
     if (status != CDL_STATUS_OK)
       train_settings_release(settings);
   }
@@ -77,8 +77,8 @@ static void on_evaluated(void *user, const train_evaluation_report *report)
   if (!isfinite(value) || r->pruned || r->failure[0] != '\0')
     return;
   bool prune = false;
-  if (cli_search_study_report(r->search, r->trial->number, evaluation_number(&r->settings, report),
-                              value, &prune) != CDL_STATUS_OK)
+  if (study_optuna_report(r->search, r->trial->number, evaluation_number(&r->settings, report),
+                          value, &prune) != CDL_STATUS_OK)
     snprintf(r->failure, sizeof r->failure, "%s", cdl_error_message());
   r->pruned = prune;
   if (prune || r->failure[0] != '\0')
@@ -88,7 +88,7 @@ static void on_evaluated(void *user, const train_evaluation_report *report)
 /* ---- What a run was worth ---- */
 
 /* The last or best value of the evaluations in metrics.json; NaN where there is none. */
-static cdl_status read_value(const cli_search_state *s, const char *folder, double *value)
+static cdl_status read_value(const study_search_state *s, const char *folder, double *value)
 {
   char *path = base_path_join(folder, "metrics.json");
   json_t *metrics;
@@ -130,10 +130,10 @@ static void remove_tree(const char *path)
   (void)rmdir(path);
 }
 
-void cli_search_trial_tidy(const cli_search_state *s, int64_t number)
+void study_search_trial_tidy(const study_search_state *s, int64_t number)
 {
   static const char *const parts[] = {"checkpoint", "model"};
-  char *folder = s->keep_checkpoints ? NULL : cli_search_trial_folder(s, number);
+  char *folder = s->keep_checkpoints ? NULL : study_search_trial_folder(s, number);
   for (size_t i = 0; folder != NULL && i < sizeof parts / sizeof parts[0]; i++) {
     char *path = base_path_join(folder, parts[i]);
     if (path != NULL)
@@ -147,10 +147,10 @@ void cli_search_trial_tidy(const cli_search_state *s, int64_t number)
 
 static cdl_status tell(const running_trial *r, const char *state, double value, const char *note)
 {
-  cli_search_state *s = r->search;
-  CDL_TRY(cli_search_study_tell(s, r->trial->number, state, value, note));
-  cli_search_trial_tidy(s, r->trial->number);
-  cli_search_say_trial(s, r->trial->number, r->trial->parameters, state, value, note);
+  study_search_state *s = r->search;
+  CDL_TRY(study_optuna_tell(s, r->trial->number, state, value, note));
+  study_search_trial_tidy(s, r->trial->number);
+  study_search_say_trial(s, r->trial->number, r->trial->parameters, state, value, note);
   return CDL_STATUS_OK;
 }
 
@@ -188,14 +188,14 @@ static cdl_status conclude(const running_trial *r, cdl_status status, const char
 
 /* ---- Training ---- */
 
-static size_t used_bytes(const cli_search_state *s)
+static size_t used_bytes(const study_search_state *s)
 {
   cdl_memory_info memory;
   return cdl_backend_memory(s->session.backend, &memory) == CDL_STATUS_OK ? memory.used_bytes : 0;
 }
 
 /* What was set by hand, with what is searched: --init-adapter must not contradict either. */
-static void mark_given(const cli_search_state *s, bool given[TRAIN_SETTINGS_MAX])
+static void mark_given(const study_search_state *s, bool given[TRAIN_SETTINGS_MAX])
 {
   size_t count;
   const base_option *list = train_setting_list(&count);
@@ -206,7 +206,7 @@ static void mark_given(const cli_search_state *s, bool given[TRAIN_SETTINGS_MAX]
 
 static cdl_status train_alone(running_trial *r)
 {
-  cli_search_state *s = r->search;
+  study_search_state *s = r->search;
   bool given[TRAIN_SETTINGS_MAX];
   mark_given(s, given);
   CDL_TRY(train_settings_check(&r->settings));
@@ -230,9 +230,9 @@ static cdl_status open_joint(running_trial *r, train_session *session)
 static cdl_status train_jointly(running_trial *trials, size_t count, cdl_status *status,
                                 char (*message)[MESSAGE_BYTES])
 {
-  train_session sessions[CLI_SEARCH_PARALLEL_MAX];
-  train_joint_run runs[CLI_SEARCH_PARALLEL_MAX];
-  size_t place[CLI_SEARCH_PARALLEL_MAX], opened = 0;
+  train_session sessions[STUDY_SEARCH_PARALLEL_MAX];
+  train_joint_run runs[STUDY_SEARCH_PARALLEL_MAX];
+  size_t place[STUDY_SEARCH_PARALLEL_MAX], opened = 0;
   for (size_t i = 0; i < count; i++) {
     trials[i].joint = true;
     status[i] = open_joint(&trials[i], &sessions[opened]);
@@ -254,10 +254,10 @@ static cdl_status train_jointly(running_trial *trials, size_t count, cdl_status 
 }
 
 /* Runs them, one alone or several together, and tells the study of each. */
-static cdl_status run_all(cli_search_state *s, running_trial *trials, size_t count)
+static cdl_status run_all(study_search_state *s, running_trial *trials, size_t count)
 {
-  cdl_status status[CLI_SEARCH_PARALLEL_MAX], worst = CDL_STATUS_OK;
-  char message[CLI_SEARCH_PARALLEL_MAX][MESSAGE_BYTES], kept[MESSAGE_BYTES] = "";
+  cdl_status status[STUDY_SEARCH_PARALLEL_MAX], worst = CDL_STATUS_OK;
+  char message[STUDY_SEARCH_PARALLEL_MAX][MESSAGE_BYTES], kept[MESSAGE_BYTES] = "";
   const size_t before = used_bytes(s);
   if (count == 1) {
     status[0] = train_alone(&trials[0]);
@@ -284,7 +284,7 @@ static cdl_status run_all(cli_search_state *s, running_trial *trials, size_t cou
   return CDL_STATUS_OK;
 }
 
-cdl_status cli_search_trials_check(cli_search_state *s)
+cdl_status study_search_trials_check(study_search_state *s)
 {
   if (s->parallel == 1)
     return CDL_STATUS_OK;
@@ -303,7 +303,7 @@ cdl_status cli_search_trials_check(cli_search_state *s)
 
 /* ---- All ---- */
 
-static cdl_status begin(running_trial *r, cli_search_state *s, cli_search_trial *trial,
+static cdl_status begin(running_trial *r, study_search_state *s, study_search_trial *trial,
                         size_t place)
 {
   *r = (running_trial){.search = s, .trial = trial, .place = place};
@@ -312,12 +312,12 @@ static cdl_status begin(running_trial *r, cli_search_state *s, cli_search_trial 
                              .stepped = on_stepped,
                              .evaluated = on_evaluated,
                              .stop = console_signals_own_flag(place)};
-  return cli_search_trial_settings(s, trial->parameters, trial->number, &r->settings);
+  return study_search_trial_settings(s, trial->parameters, trial->number, &r->settings);
 }
 
-cdl_status cli_search_trials_run(cli_search_state *s, cli_search_trial *trials, size_t count)
+cdl_status study_search_trials_run(study_search_state *s, study_search_trial *trials, size_t count)
 {
-  running_trial running[CLI_SEARCH_PARALLEL_MAX];
+  running_trial running[STUDY_SEARCH_PARALLEL_MAX];
   size_t begun = 0;
   cdl_status status = CDL_STATUS_OK;
   for (size_t i = 0; i < count && status == CDL_STATUS_OK; i++) {

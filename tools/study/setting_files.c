@@ -37,15 +37,15 @@ static cdl_status read_file(train_settings *settings, bool *given, const char *p
   return status;
 }
 
-cdl_status cli_setting_files_read(train_settings *settings, bool *given, const char *recipe,
-                                  const char *config, json_t **space)
+cdl_status study_setting_files_read(train_settings *settings, bool *given, const char *recipe,
+                                    const char *config, json_t **space)
 {
   if (config != NULL)
     CDL_TRY(read_file(settings, given, config, space));
   if (recipe == NULL)
     return CDL_STATUS_OK;
   char *path;
-  CDL_TRY(cli_recipe_find(recipe, &path));
+  CDL_TRY(study_recipe_find(recipe, &path));
   const cdl_status status = read_file(settings, given, path, NULL);
   free(path);
   return status;

@@ -8,14 +8,14 @@
 
 /* ---- What a study is of ---- */
 
-const char *cli_search_objective_name(const cli_search_state *s)
+const char *study_search_objective_name(const study_search_state *s)
 {
   return s->objective == TRAIN_KEEP_BEST ? "best" : "last";
 }
 
 /* What must be the same for values to be compared: every setting that is not searched, with the
  * contents of model and data in place of their paths. */
-static json_t *facts(const cli_search_state *s)
+static json_t *facts(const study_search_state *s)
 {
   static const char *const paths[] = {"model", "data", "train", "dev"};
   json_t *object = train_settings_json(&s->settings, true);
@@ -32,7 +32,7 @@ static json_t *facts(const cli_search_state *s)
   base_json_set(&object, "set of examples", json_string(examples));
   base_json_set(&object, "metric",
                 json_string(cdl_metric_name(train_session_main_metric(&s->session))));
-  base_json_set(&object, "objective", json_string(cli_search_objective_name(s)));
+  base_json_set(&object, "objective", json_string(study_search_objective_name(s)));
   return object;
 }
 
@@ -44,25 +44,25 @@ static cdl_status strange_reply(const char *request)
                   "the bridge to Optuna does not answer '%s' as docs/search.md says", request);
 }
 
-void cli_search_trial_release(cli_search_trial *trial)
+void study_search_trial_release(study_search_trial *trial)
 {
   json_decref(trial->parameters);
-  *trial = (cli_search_trial){0};
+  *trial = (study_search_trial){0};
 }
 
 /* {"number": 3, "parameters": {…}} */
-static cdl_status read_trial(const char *request, const json_t *reply, cli_search_trial *trial)
+static cdl_status read_trial(const char *request, const json_t *reply, study_search_trial *trial)
 {
   const json_t *number = json_object_get(reply, "number");
   json_t *parameters = json_object_get(reply, "parameters");
   if (!json_is_integer(number) || json_integer_value(number) < 0 || !json_is_object(parameters))
     return strange_reply(request);
-  *trial = (cli_search_trial){.number = json_integer_value(number),
-                              .parameters = json_incref(parameters)};
+  *trial = (study_search_trial){.number = json_integer_value(number),
+                                .parameters = json_incref(parameters)};
   return CDL_STATUS_OK;
 }
 
-cdl_status cli_search_study_resumed(const json_t *entry, cli_search_trial *trial)
+cdl_status study_optuna_resumed(const json_t *entry, study_search_trial *trial)
 {
   CDL_TRY(read_trial("open", entry, trial));
   trial->resumed = true;
@@ -72,17 +72,17 @@ cdl_status cli_search_study_resumed(const json_t *entry, cli_search_trial *trial
 
 /* ---- Requests ---- */
 
-cdl_status cli_search_study_open(cli_search_state *s, json_t **resumed)
+cdl_status study_optuna_open(study_search_state *s, json_t **resumed)
 {
   enum { PROTOCOL_VERSION = 1 };
   json_t *reply;
   *resumed = NULL;
-  CDL_TRY(cli_bridge_call(
-      s->bridge,
+  CDL_TRY(study_optuna_client_call(
+      s->client,
       json_pack("{ss si ss ss ss ss sI sI ss so so}", "do", "open", "version", PROTOCOL_VERSION,
                 "storage", s->storage, "study", s->study, "sampler", s->sampler, "pruner",
                 s->pruner, "seed", (json_int_t)s->settings.seed, "trials", (json_int_t)s->trials,
-                "owner", s->owner, "space", train_search_space_json(&s->space), "facts", facts(s)),
+                "owner", s->owner, "space", study_search_space_json(&s->space), "facts", facts(s)),
       &reply));
   const json_t *version = json_object_get(reply, "version");
   json_t *list = json_object_get(reply, "resumed");
@@ -98,26 +98,27 @@ cdl_status cli_search_study_open(cli_search_state *s, json_t **resumed)
   return status;
 }
 
-cdl_status cli_search_study_ask(cli_search_state *s, cli_search_trial *trial, bool *done)
+cdl_status study_optuna_ask(study_search_state *s, study_search_trial *trial, bool *done)
 {
   json_t *reply;
   *done = false;
-  *trial = (cli_search_trial){0};
-  CDL_TRY(cli_bridge_call(s->bridge, json_pack("{ss}", "do", "ask"), &reply));
+  *trial = (study_search_trial){0};
+  CDL_TRY(study_optuna_client_call(s->client, json_pack("{ss}", "do", "ask"), &reply));
   *done = json_is_true(json_object_get(reply, "done"));
   const cdl_status status = *done ? CDL_STATUS_OK : read_trial("ask", reply, trial);
   json_decref(reply);
   return status;
 }
 
-cdl_status cli_search_study_report(cli_search_state *s, int64_t number, int64_t step, double value,
-                                   bool *prune)
+cdl_status study_optuna_report(study_search_state *s, int64_t number, int64_t step, double value,
+                               bool *prune)
 {
   json_t *reply;
-  CDL_TRY(cli_bridge_call(s->bridge,
-                          json_pack("{ss sI sI sf}", "do", "report", "number", (json_int_t)number,
-                                    "step", (json_int_t)step, "value", value),
-                          &reply));
+  CDL_TRY(study_optuna_client_call(s->client,
+                                   json_pack("{ss sI sI sf}", "do", "report", "number",
+                                             (json_int_t)number, "step", (json_int_t)step, "value",
+                                             value),
+                                   &reply));
   const json_t *answer = json_object_get(reply, "prune");
   const cdl_status status = json_is_boolean(answer) ? CDL_STATUS_OK : strange_reply("report");
   *prune = json_is_true(answer);
@@ -125,24 +126,24 @@ cdl_status cli_search_study_report(cli_search_state *s, int64_t number, int64_t 
   return status;
 }
 
-cdl_status cli_search_study_tell(cli_search_state *s, int64_t number, const char *state,
-                                 double value, const char *note)
+cdl_status study_optuna_tell(study_search_state *s, int64_t number, const char *state, double value,
+                             const char *note)
 {
   json_t *reply;
   json_t *request = json_pack("{ss sI ss ss?}", "do", "tell", "number", (json_int_t)number, "state",
                               state, "note", note);
   if (request != NULL && strcmp(state, "complete") == 0)
     base_json_set(&request, "value", json_real(value));
-  CDL_TRY(cli_bridge_call(s->bridge, request, &reply));
+  CDL_TRY(study_optuna_client_call(s->client, request, &reply));
   json_decref(reply);
   return CDL_STATUS_OK;
 }
 
-cdl_status cli_search_study_list(cli_search_state *s, json_t **trials)
+cdl_status study_optuna_list(study_search_state *s, json_t **trials)
 {
   json_t *reply;
   *trials = NULL;
-  CDL_TRY(cli_bridge_call(s->bridge, json_pack("{ss}", "do", "list"), &reply));
+  CDL_TRY(study_optuna_client_call(s->client, json_pack("{ss}", "do", "list"), &reply));
   json_t *list = json_object_get(reply, "trials");
   cdl_status status = json_is_array(list) ? CDL_STATUS_OK : strange_reply("list");
   for (size_t i = 0; status == CDL_STATUS_OK && i < json_array_size(list); i++) {
