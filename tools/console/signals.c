@@ -60,16 +60,9 @@ const volatile int *console_signals_flag(void)
   return &caught;
 }
 
-volatile int *console_signals_own_flag(size_t index)
+volatile int *console_signals_own_flags(void)
 {
-  return &own_flags[index];
-}
-
-void console_signals_clear_flag(size_t index)
-{
-  own_flags[index] = 0;
-  if (caught != 0) /* perhaps just before */
-    own_flags[index] = caught;
+  return own_flags;
 }
 
 int console_signals_caught(void)

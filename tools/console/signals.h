@@ -21,10 +21,9 @@ void console_signals_defer(void);
 /* Not 0 once a signal came. */
 const volatile int *console_signals_flag(void);
 enum { CONSOLE_SIGNALS_FLAGS = 32 };
-/* One of CONSOLE_SIGNALS_FLAGS flags that the signal sets too, and that its user may set without one. */
-volatile int *console_signals_own_flag(size_t index);
-/* Clears it, but for a signal that came. */
-void console_signals_clear_flag(size_t index);
+/* [CONSOLE_SIGNALS_FLAGS] more flags, which the signal sets after that one, and which their user may
+ * set and clear. */
+volatile int *console_signals_own_flags(void);
 /* The signal that came; 0: none. */
 int console_signals_caught(void);
 

@@ -1,21 +1,21 @@
-/* The requests of a search and the bridge's replies to them. */
+#include "tools/study/optuna_study.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "tools/study/search.h"
 
 /* ---- What a study is of ---- */
 
-const char *study_search_objective_name(const study_search_state *s)
+const char *study_search_objective_name(const study_search *s)
 {
   return s->objective == TRAIN_KEEP_BEST ? "best" : "last";
 }
 
 /* What must be the same for values to be compared: every setting that is not searched, with the
  * contents of model and data in place of their paths. */
-static json_t *facts(const study_search_state *s)
+static json_t *facts(const study_search *s)
 {
   static const char *const paths[] = {"model", "data", "train", "dev"};
   json_t *object = train_settings_json(&s->settings, true);
@@ -72,7 +72,7 @@ cdl_status study_optuna_resumed(const json_t *entry, study_search_trial *trial)
 
 /* ---- Requests ---- */
 
-cdl_status study_optuna_open(study_search_state *s, json_t **resumed)
+cdl_status study_optuna_open(study_search *s, json_t **resumed)
 {
   enum { PROTOCOL_VERSION = 1 };
   json_t *reply;
@@ -98,7 +98,7 @@ cdl_status study_optuna_open(study_search_state *s, json_t **resumed)
   return status;
 }
 
-cdl_status study_optuna_ask(study_search_state *s, study_search_trial *trial, bool *done)
+cdl_status study_optuna_ask(study_search *s, study_search_trial *trial, bool *done)
 {
   json_t *reply;
   *done = false;
@@ -110,7 +110,7 @@ cdl_status study_optuna_ask(study_search_state *s, study_search_trial *trial, bo
   return status;
 }
 
-cdl_status study_optuna_report(study_search_state *s, int64_t number, int64_t step, double value,
+cdl_status study_optuna_report(study_search *s, int64_t number, int64_t step, double value,
                                bool *prune)
 {
   json_t *reply;
@@ -126,7 +126,7 @@ cdl_status study_optuna_report(study_search_state *s, int64_t number, int64_t st
   return status;
 }
 
-cdl_status study_optuna_tell(study_search_state *s, int64_t number, const char *state, double value,
+cdl_status study_optuna_tell(study_search *s, int64_t number, const char *state, double value,
                              const char *note)
 {
   json_t *reply;
@@ -139,7 +139,7 @@ cdl_status study_optuna_tell(study_search_state *s, int64_t number, const char *
   return CDL_STATUS_OK;
 }
 
-cdl_status study_optuna_list(study_search_state *s, json_t **trials)
+cdl_status study_optuna_list(study_search *s, json_t **trials)
 {
   json_t *reply;
   *trials = NULL;

@@ -1,4 +1,5 @@
-/* The trials of a search: each a training run in a folder of its own, on the base that all share. */
+#include "tools/study/search_trial.h"
+
 #include <dirent.h>
 #include <math.h>
 #include <stdio.h>
@@ -8,34 +9,32 @@
 
 #include "base/json.h"
 #include "base/path.h"
-#include "tools/console/signals.h"
-#include "tools/study/search.h"
 
 enum { MESSAGE_BYTES = 1024 };
-_Static_assert((int)STUDY_SEARCH_PARALLEL_MAX <= (int)CONSOLE_SIGNALS_FLAGS, "a flag a trial");
 
 /* A trial that is being trained. */
 typedef struct {
-  study_search_state *search;
+  study_search *search;
   study_search_trial *trial;
-  size_t place; /* which of the signals' flags stops it */
+  size_t place; /* which of the flags stops it */
   train_settings settings;
   train_events events;
   bool pruned, joint;          /* joint: with others */
   char failure[MESSAGE_BYTES]; /* of the bridge, during an event; "": none */
 } running_trial;
 
-char *study_search_trial_folder(const study_search_state *s, int64_t number)
+/* OUT/trials/N; to be freed by the caller, NULL when memory is out. */
+static char *trial_folder(const study_search *s, int64_t number)
 {
   char *folder = NULL;
   return asprintf(&folder, "%s/trials/%lld", s->settings.output, (long long)number) < 0 ? NULL
                                                                                         : folder;
 }
 
-cdl_status study_search_trial_settings(const study_search_state *s, const json_t *parameters,
+cdl_status study_search_trial_settings(const study_search *s, const json_t *parameters,
                                        int64_t number, train_settings *settings)
 {
-  char *folder = study_search_trial_folder(s, number);
+  char *folder = trial_folder(s, number);
   if (folder == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: trial %lld", (long long)number);
   cdl_status status = train_settings_copy(settings, &s->settings);
@@ -57,8 +56,9 @@ cdl_status study_search_trial_settings(const study_search_state *s, const json_t
 static void on_stepped(void *user, const train_step_report *report)
 {
   running_trial *r = user;
-  if (r->search->progress.live && r->place == 0)
-    console_progress_step(&r->search->progress, report);
+  const study_search_events *to = &r->search->events;
+  if (r->place == 0 && to->stepped != NULL)
+    to->stepped(to->user, report);
 }
 
 /* Evaluations are counted, so that trials with other batch sizes can be compared: by epochs, or by
@@ -82,13 +82,13 @@ static void on_evaluated(void *user, const train_evaluation_report *report)
     snprintf(r->failure, sizeof r->failure, "%s", cdl_error_message());
   r->pruned = prune;
   if (prune || r->failure[0] != '\0')
-    *console_signals_own_flag(r->place) = 1;
+    r->search->events.stops[r->place] = 1;
 }
 
 /* ---- What a run was worth ---- */
 
 /* The last or best value of the evaluations in metrics.json; NaN where there is none. */
-static cdl_status read_value(const study_search_state *s, const char *folder, double *value)
+static cdl_status read_value(const study_search *s, const char *folder, double *value)
 {
   char *path = base_path_join(folder, "metrics.json");
   json_t *metrics;
@@ -130,10 +130,11 @@ static void remove_tree(const char *path)
   (void)rmdir(path);
 }
 
-void study_search_trial_tidy(const study_search_state *s, int64_t number)
+/* Removes what a trial that is told needs no more: checkpoints, and whole models. */
+static void tidy(const study_search *s, int64_t number)
 {
   static const char *const parts[] = {"checkpoint", "model"};
-  char *folder = s->keep_checkpoints ? NULL : study_search_trial_folder(s, number);
+  char *folder = s->keep_checkpoints ? NULL : trial_folder(s, number);
   for (size_t i = 0; folder != NULL && i < sizeof parts / sizeof parts[0]; i++) {
     char *path = base_path_join(folder, parts[i]);
     if (path != NULL)
@@ -147,10 +148,15 @@ void study_search_trial_tidy(const study_search_state *s, int64_t number)
 
 static cdl_status tell(const running_trial *r, const char *state, double value, const char *note)
 {
-  study_search_state *s = r->search;
+  study_search *s = r->search;
   CDL_TRY(study_optuna_tell(s, r->trial->number, state, value, note));
-  study_search_trial_tidy(s, r->trial->number);
-  study_search_say_trial(s, r->trial->number, r->trial->parameters, state, value, note);
+  tidy(s, r->trial->number);
+  if (s->events.ended != NULL)
+    s->events.ended(s->events.user, &(study_trial_end){.number = r->trial->number,
+                                                       .parameters = r->trial->parameters,
+                                                       .state = state,
+                                                       .value = value,
+                                                       .note = note});
   return CDL_STATUS_OK;
 }
 
@@ -188,14 +194,14 @@ static cdl_status conclude(const running_trial *r, cdl_status status, const char
 
 /* ---- Training ---- */
 
-static size_t used_bytes(const study_search_state *s)
+static size_t used_bytes(const study_search *s)
 {
   cdl_memory_info memory;
   return cdl_backend_memory(s->session.backend, &memory) == CDL_STATUS_OK ? memory.used_bytes : 0;
 }
 
 /* What was set by hand, with what is searched: --init-adapter must not contradict either. */
-static void mark_given(const study_search_state *s, bool given[TRAIN_SETTINGS_MAX])
+static void mark_given(const study_search *s, bool given[TRAIN_SETTINGS_MAX])
 {
   size_t count;
   const base_option *list = train_setting_list(&count);
@@ -206,7 +212,7 @@ static void mark_given(const study_search_state *s, bool given[TRAIN_SETTINGS_MA
 
 static cdl_status train_alone(running_trial *r)
 {
-  study_search_state *s = r->search;
+  study_search *s = r->search;
   bool given[TRAIN_SETTINGS_MAX];
   mark_given(s, given);
   CDL_TRY(train_settings_check(&r->settings));
@@ -254,7 +260,7 @@ static cdl_status train_jointly(running_trial *trials, size_t count, cdl_status 
 }
 
 /* Runs them, one alone or several together, and tells the study of each. */
-static cdl_status run_all(study_search_state *s, running_trial *trials, size_t count)
+static cdl_status run_all(study_search *s, running_trial *trials, size_t count)
 {
   cdl_status status[STUDY_SEARCH_PARALLEL_MAX], worst = CDL_STATUS_OK;
   char message[STUDY_SEARCH_PARALLEL_MAX][MESSAGE_BYTES], kept[MESSAGE_BYTES] = "";
@@ -265,7 +271,6 @@ static cdl_status run_all(study_search_state *s, running_trial *trials, size_t c
              status[0] != CDL_STATUS_OK ? cdl_error_message() : "");
   } else
     CDL_TRY(train_jointly(trials, count, status, message));
-  console_progress_clear(&s->progress);
   const size_t after = used_bytes(s);
   /* Each is told, whatever became of the others; the first failure counts. */
   for (size_t i = 0; i < count; i++) {
@@ -284,7 +289,7 @@ static cdl_status run_all(study_search_state *s, running_trial *trials, size_t c
   return CDL_STATUS_OK;
 }
 
-cdl_status study_search_trials_check(study_search_state *s)
+cdl_status study_search_trials_check(study_search *s)
 {
   if (s->parallel == 1)
     return CDL_STATUS_OK;
@@ -303,19 +308,18 @@ cdl_status study_search_trials_check(study_search_state *s)
 
 /* ---- All ---- */
 
-static cdl_status begin(running_trial *r, study_search_state *s, study_search_trial *trial,
-                        size_t place)
+static cdl_status begin(running_trial *r, study_search *s, study_search_trial *trial, size_t place)
 {
   *r = (running_trial){.search = s, .trial = trial, .place = place};
-  console_signals_clear_flag(place);
-  r->events = (train_events){.user = r,
-                             .stepped = on_stepped,
-                             .evaluated = on_evaluated,
-                             .stop = console_signals_own_flag(place)};
+  s->events.stops[place] = 0;
+  if (*s->events.interrupted != 0) /* perhaps just before */
+    s->events.stops[place] = *s->events.interrupted;
+  r->events = (train_events){
+      .user = r, .stepped = on_stepped, .evaluated = on_evaluated, .stop = &s->events.stops[place]};
   return study_search_trial_settings(s, trial->parameters, trial->number, &r->settings);
 }
 
-cdl_status study_search_trials_run(study_search_state *s, study_search_trial *trials, size_t count)
+cdl_status study_search_trials_run(study_search *s, study_search_trial *trials, size_t count)
 {
   running_trial running[STUDY_SEARCH_PARALLEL_MAX];
   size_t begun = 0;

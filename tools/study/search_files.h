@@ -1,0 +1,12 @@
+/* The files of a search in its output folder. */
+#ifndef CONDLORA_TOOLS_STUDY_SEARCH_FILES_H
+#define CONDLORA_TOOLS_STUDY_SEARCH_FILES_H
+
+#include "tools/study/search_state.h"
+
+/* OUT/search.json: what is searched, and how. */
+CDL_MUST_USE cdl_status study_search_write(const study_search *search);
+/* OUT/best.json: the settings of `best`, an entry of study_optuna_list, for `condlora train --config`. */
+CDL_MUST_USE cdl_status study_search_write_best(const study_search *search, const json_t *best);
+
+#endif
