@@ -136,7 +136,7 @@ typedef struct {
   analyze_options *options;
 } analysis;
 
-static cdl_status run(const void *command, console_notices *notices)
+static cdl_status run(void *command, console_notices *notices)
 {
   const analysis *a = command;
   chosen_lists lists;
@@ -150,7 +150,7 @@ static cdl_status run(const void *command, console_notices *notices)
 cdl_status analyze_run(const analyze_kind *kind, const base_command_line *line, int count,
                        char **arguments, analyze_options *o)
 {
-  const analysis a = {kind, o};
+  analysis a = {kind, o};
   o->settings.part = kind->bare ? TRAIN_OPEN_BODY : TRAIN_OPEN_ADAPTED;
   return cli_run(line, count, arguments, run, &a);
 }

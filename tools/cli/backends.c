@@ -113,6 +113,33 @@ static void on_folder(void *user, const char *folder, const char *reason)
            reason == NULL ? "" : ": ", base_visible(reason).text);
 }
 
+static cdl_status run(void *command, console_notices *notices)
+{
+  (void)notices;
+  listing *l = command;
+  const machine m = describe_machine();
+  if (!l->as_json)
+    print_machine(&m);
+  l->list = json_array();
+  l->folders = json_array();
+  cdl_status status = cdl_backend_list(on_backend, l);
+  if (status == CDL_STATUS_OK && l->why) {
+    if (!l->as_json)
+      printf("\n");
+    status = cdl_backend_folders(on_folder, l);
+  }
+  if (status != CDL_STATUS_OK || !l->as_json) {
+    json_decref(l->list);
+    json_decref(l->folders);
+    return status;
+  }
+  return console_stdout_json(
+      json_pack("{ss ss s{ss sI sI} sf sf so so}", "condlora", cdl_version(), "system", m.system,
+                "processor", "name", m.processor, "cores", (json_int_t)m.cores, "usable_cores",
+                (json_int_t)m.usable_cores, "memory_gb", m.memory_gb, "usable_memory_gb",
+                m.usable_memory_gb, "backends", l->list, "searched", l->folders));
+}
+
 cdl_status cli_backends(int count, char **arguments)
 {
   listing l = {0};
@@ -124,29 +151,5 @@ cdl_status cli_backends(int count, char **arguments)
       .usage = "condlora backends [--why] [--json]",
       .summary = "Says what this machine can compute on: enough for a bug report.",
       .options = BASE_OPTIONS(options)};
-  bool helped;
-  CDL_TRY(cli_options_read(&line, count, arguments, &helped));
-  if (helped)
-    return CDL_STATUS_OK;
-  const machine m = describe_machine();
-  if (!l.as_json)
-    print_machine(&m);
-  l.list = json_array();
-  l.folders = json_array();
-  cdl_status status = cdl_backend_list(on_backend, &l);
-  if (status == CDL_STATUS_OK && l.why) {
-    if (!l.as_json)
-      printf("\n");
-    status = cdl_backend_folders(on_folder, &l);
-  }
-  if (status != CDL_STATUS_OK || !l.as_json) {
-    json_decref(l.list);
-    json_decref(l.folders);
-    return status;
-  }
-  return console_stdout_json(
-      json_pack("{ss ss s{ss sI sI} sf sf so so}", "condlora", cdl_version(), "system", m.system,
-                "processor", "name", m.processor, "cores", (json_int_t)m.cores, "usable_cores",
-                (json_int_t)m.usable_cores, "memory_gb", m.memory_gb, "usable_memory_gb",
-                m.usable_memory_gb, "backends", l.list, "searched", l.folders));
+  return cli_run(&line, count, arguments, run, &l);
 }

@@ -14,16 +14,14 @@ cdl_status cli_commands_describe(const cli_subcommand *commands, size_t count)
 }
 
 cdl_status cli_run(const base_command_line *line, int count, char **arguments,
-                   cdl_status (*run)(const void *command, console_notices *notices),
-                   const void *command)
+                   cdl_status (*run)(void *command, console_notices *notices), void *command)
 {
   bool helped;
   console_notices notices;
-  CDL_TRY(cli_options_read(line, count, arguments, &helped));
-  if (helped)
-    return CDL_STATUS_OK;
   console_notices_begin(&notices);
-  const cdl_status status = run(command, &notices);
+  cdl_status status = cli_options_read(line, count, arguments, &helped);
+  if (status == CDL_STATUS_OK && !helped)
+    status = run(command, &notices);
   console_notices_end(&notices);
   return status;
 }

@@ -28,10 +28,10 @@ typedef struct {
 /* What --describe-options says where a command is still to come: {"commands": [{"name", "help"}]}. */
 CDL_MUST_USE cdl_status cli_commands_describe(const cli_subcommand *commands, size_t count);
 
-/* What most of them end in: reads the arguments into what the grammar's options point to, and unless
- * they ask for help calls `run` with `command`, the library's log taken meanwhile. */
+/* What all of them end in: reads the arguments into what the line's options point to, and unless
+ * they ask for help calls `run` with `command`. The library's log goes to `notices` meanwhile. */
 CDL_MUST_USE cdl_status cli_run(const base_command_line *line, int count, char **arguments,
-                                cdl_status (*run)(const void *command, console_notices *notices),
-                                const void *command);
+                                cdl_status (*run)(void *command, console_notices *notices),
+                                void *command);
 
 #endif

@@ -50,7 +50,7 @@ static cdl_status add_parts(json_t **object, const train_session *session, const
   return CDL_STATUS_OK;
 }
 
-static cdl_status run(const void *command, console_notices *notices)
+static cdl_status run(void *command, console_notices *notices)
 {
   const measurement *m = command;
   train_session session;

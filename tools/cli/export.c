@@ -108,7 +108,7 @@ static cdl_status export(const request *r, const train_session *session, double 
 
 /* ---- The command ---- */
 
-static cdl_status run(const void *command, console_notices *notices)
+static cdl_status run(void *command, console_notices *notices)
 {
   const request *r = command;
   CDL_TRY(check(r));

@@ -532,35 +532,42 @@ static cdl_status inspect_model(const char *folder, bool as_json)
 
 /* ---- The command ---- */
 
+typedef struct {
+  const char *folder;
+  bool as_json;
+} inspecting;
+
+static cdl_status run(void *command, console_notices *notices)
+{
+  const inspecting *c = command;
+  (void)notices;
+  if (c->folder == NULL)
+    return cdl_fail(CDL_STATUS_USAGE, "give the folder of a model or an adapter");
+  char *own = adapter_folder_find(c->folder);
+  char *config = own != NULL ? base_path_join(own, "adapter_config.json") : NULL;
+  cdl_status status;
+  if (config == NULL)
+    status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", c->folder);
+  else if (base_file_exists(config))
+    status = inspect_adapter(own, c->as_json);
+  else
+    status = inspect_model(c->folder, c->as_json);
+  free(config);
+  free(own);
+  return status;
+}
+
 cdl_status cli_inspect(int count, char **arguments)
 {
-  const char *folder = NULL;
-  bool as_json = false;
+  inspecting c = {0};
   const base_option options[] = {
-      BASE_OPTION(FLAG, "json", &as_json, NULL, "as JSON, every tensor by itself")};
+      BASE_OPTION(FLAG, "json", &c.as_json, NULL, "as JSON, every tensor by itself")};
   const base_command_line line = {.usage = "condlora inspect DIR [--json]",
                                   .summary =
                                       "Lists modules, shapes and parameters of a model or an "
                                       "adapter, and which layers an adapter can name.",
                                   .options = BASE_OPTIONS(options),
-                                  .operands = &folder,
+                                  .operands = &c.folder,
                                   .operands_most = 1};
-  bool helped;
-  CDL_TRY(cli_options_read(&line, count, arguments, &helped));
-  if (helped)
-    return CDL_STATUS_OK;
-  if (folder == NULL)
-    return cdl_fail(CDL_STATUS_USAGE, "give the folder of a model or an adapter");
-  char *own = adapter_folder_find(folder);
-  char *config = own != NULL ? base_path_join(own, "adapter_config.json") : NULL;
-  cdl_status status;
-  if (config == NULL)
-    status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", folder);
-  else if (base_file_exists(config))
-    status = inspect_adapter(own, as_json);
-  else
-    status = inspect_model(folder, as_json);
-  free(config);
-  free(own);
-  return status;
+  return cli_run(&line, count, arguments, run, &c);
 }

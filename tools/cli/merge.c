@@ -76,7 +76,7 @@ static cdl_status merge(train_session *session, const train_inference_settings *
   return status;
 }
 
-static cdl_status run(const void *command, console_notices *notices)
+static cdl_status run(void *command, console_notices *notices)
 {
   const merging *m = command;
   CDL_TRY(check(m));

@@ -237,7 +237,7 @@ static cdl_status predict_submission(const prediction *p, console_notices *notic
   return status;
 }
 
-static cdl_status run(const void *command, console_notices *notices)
+static cdl_status run(void *command, console_notices *notices)
 {
   const prediction *p = command;
   CDL_TRY(check(p));

@@ -18,7 +18,7 @@ typedef struct {
   study_search search;
   const char *recipe, *config;
   base_strings dimensions; /* --space */
-  console_notices notices;
+  console_notices *notices;
   console_progress progress;
 } searching;
 
@@ -65,7 +65,7 @@ static cdl_status read_settings(searching *s)
 static void on_began(void *user)
 {
   searching *s = user;
-  console_notices_release(&s->notices);
+  console_notices_release(s->notices);
 }
 
 static void on_stepped(void *user, const train_step_report *report)
@@ -101,8 +101,8 @@ static cdl_status search_and_print(searching *s)
   study_search *search = &s->search;
   json_t *trials;
   console_progress_begin(&s->progress);
-  s->notices.before_line = clear_line;
-  s->notices.user = &s->progress;
+  s->notices->before_line = clear_line;
+  s->notices->user = &s->progress;
   search->events = (study_search_events){.user = s,
                                          .began = on_began,
                                          .stepped = on_stepped,
@@ -134,8 +134,10 @@ static cdl_status search_traced(searching *s)
   return status == CDL_STATUS_OK ? traced : status;
 }
 
-static cdl_status run(searching *s)
+static cdl_status run(void *command, console_notices *notices)
 {
+  searching *s = command;
+  s->notices = notices;
   CDL_TRY(read_settings(s));
   CDL_TRY(study_search_check(&s->search));
   CDL_TRY(study_search_open(&s->search));
@@ -192,13 +194,8 @@ cdl_status cli_search(int count, char **arguments)
                "SIGUSR1 or SIGTERM; --resume goes on.",
       .options = BASE_OPTIONS(options),
       .settings = train_setting_options(&s.search.settings, s.search.given)};
-  bool helped;
   CDL_TRY(train_settings_init(&s.search.settings));
-  console_notices_begin(&s.notices);
-  cdl_status status = cli_options_read(&line, count, arguments, &helped);
-  if (status == CDL_STATUS_OK && !helped)
-    status = run(&s);
-  console_notices_end(&s.notices);
+  const cdl_status status = cli_run(&line, count, arguments, run, &s);
   study_search_space_release(&s.search.space);
   train_settings_release(&s.search.settings);
   return status;

@@ -54,7 +54,7 @@ static cdl_status write_windows(console_output *output, cli_windows *w, console_
   }
 }
 
-static cdl_status run(const void *command, console_notices *notices)
+static cdl_status run(void *command, console_notices *notices)
 {
   const tokenization *t = command;
   if (t->model == NULL)

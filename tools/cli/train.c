@@ -19,7 +19,7 @@ typedef struct {
   train_settings settings;
   bool given[TRAIN_SETTINGS_MAX]; /* set by hand, by place in train_setting_list */
   const char *recipe, *config;
-  console_notices notices;
+  console_notices *notices;
   console_progress progress;
   bool finished_before;
 } training;
@@ -29,7 +29,7 @@ typedef struct {
 static void on_planned(void *user, const train_plan *plan)
 {
   training *t = user;
-  console_notices_release(&t->notices);
+  console_notices_release(t->notices);
   t->finished_before = plan->finished;
   if (t->settings.dry_run)
     console_report_plan(stdout, &t->settings, plan);
@@ -82,8 +82,10 @@ static cdl_status resume_settings(training *t)
   return status == CDL_STATUS_ABSENT ? CDL_STATUS_OK : status;
 }
 
-static cdl_status run(training *t)
+static cdl_status run(void *command, console_notices *notices)
 {
+  training *t = command;
+  t->notices = notices;
   CDL_TRY(study_setting_files_read(&t->settings, t->given, t->recipe, t->config, NULL));
   CDL_TRY(resume_settings(t));
   CDL_TRY(train_settings_check(&t->settings));
@@ -92,8 +94,8 @@ static cdl_status run(training *t)
   say_what_is_drawn(&session, &t->settings);
 
   console_progress_begin(&t->progress);
-  t->notices.before_line = clear_line;
-  t->notices.user = &t->progress;
+  t->notices->before_line = clear_line;
+  t->notices->user = &t->progress;
   const train_events events = {.user = t,
                                .planned = on_planned,
                                .stepped = on_stepped,
@@ -143,13 +145,8 @@ cdl_status cli_train(int count, char **arguments)
                "143 stopped by SIGHUP, SIGINT, SIGUSR1 or SIGTERM after saving; --resume goes on.",
       .options = BASE_OPTIONS(options),
       .settings = train_setting_options(&t.settings, t.given)};
-  bool helped;
   CDL_TRY(train_settings_init(&t.settings));
-  console_notices_begin(&t.notices);
-  cdl_status status = cli_options_read(&line, count, arguments, &helped);
-  if (status == CDL_STATUS_OK && !helped)
-    status = run(&t);
-  console_notices_end(&t.notices);
+  const cdl_status status = cli_run(&line, count, arguments, run, &t);
   train_settings_release(&t.settings);
   return status;
 }
