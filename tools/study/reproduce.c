@@ -1,4 +1,3 @@
-/* condlora reproduce */
 #include "tools/study/reproduce.h"
 
 #include <inttypes.h>
@@ -8,12 +7,10 @@
 
 #include "base/lock.h"
 #include "base/number.h"
-#include "base/visible.h"
-#include "tools/cli/command.h"
-#include "tools/cli/examples.h"
-#include "tools/cli/options.h"
-#include "tools/console/signals.h"
 #include "tools/reports/report.h"
+#include "tools/study/reproduce_manifest.h"
+#include "tools/study/reproduce_run.h"
+#include "tools/study/reproduce_settings.h"
 
 /* ---- The lists ---- */
 
@@ -112,16 +109,16 @@ static void release(study_reproduction *r)
   *r = (study_reproduction){0};
 }
 
-/* ---- The command ---- */
+/* ---- The whole ---- */
 
 /* Seed by seed, so that one that is stopped leaves whole comparisons. */
-static cdl_status run_all(const study_reproduction *r, study_reproduce_terminal *terminal)
+static cdl_status run_all(const study_reproduction *r)
 {
   const report_comparison *c = &r->comparison;
   for (size_t s = 0; s < c->seed_count; s++)
     for (size_t t = 0; t < c->task_count; t++)
       for (size_t m = 0; m < c->method_count; m++)
-        CDL_TRY(study_reproduce_run(r, t, m, s, terminal));
+        CDL_TRY(study_reproduce_run(r, t, m, s));
   return CDL_STATUS_OK;
 }
 
@@ -147,34 +144,27 @@ static cdl_status write_report(const study_reproduction *r)
   json_t **recipes = calloc(count + 1, sizeof *recipes);
   report_source source = {.comparison = &r->comparison,
                           .recipes = recipes,
-                          .model = r->model,
-                          .backend = r->backend,
-                          .threads = (int)r->threads,
-                          .no_fallback = r->no_fallback};
+                          .model = r->asked.model,
+                          .backend = r->asked.backend,
+                          .threads = (int)r->asked.threads,
+                          .no_fallback = r->asked.no_fallback};
   cdl_status status = recipes != NULL ? read_recipes(r, recipes)
                                       : cdl_fail(CDL_STATUS_MEMORY, "out of memory: recipes");
   if (status == CDL_STATUS_OK)
-    status = report_kind_find(r->table, &source.kind);
+    status = report_kind_find(r->asked.table, &source.kind);
   if (status == CDL_STATUS_OK)
     status = report_write(&source);
   for (size_t i = 0; recipes != NULL && i < count; i++)
     json_decref(recipes[i]);
   free(recipes);
-  if (status == CDL_STATUS_OK)
-    printf("%s/report.md\n%s/report.html\n", base_visible(r->output).text,
-           base_visible(r->output).text);
   return status;
 }
 
-typedef struct {
-  const char *tasks, *methods, *seeds, *epochs, *lr;
-  base_strings settings;
-} given_texts;
-
-static cdl_status read_lists(study_reproduction *r, const given_texts *given)
+static cdl_status read_lists(study_reproduction *r)
 {
+  const study_reproduce_request *given = &r->asked;
   const report_kind *kind;
-  CDL_TRY(report_kind_find(r->table, &kind));
+  CDL_TRY(report_kind_find(r->asked.table, &kind));
   CDL_TRY(base_list_split("--tasks", given->tasks != NULL ? given->tasks : kind->tasks, &r->tasks));
   CDL_TRY(base_list_split("--methods", given->methods != NULL ? given->methods : kind->methods,
                           &r->methods));
@@ -186,107 +176,58 @@ static cdl_status read_lists(study_reproduction *r, const given_texts *given)
     CDL_TRY(add_setting(&r->settings, "epochs", given->epochs));
   if (given->lr != NULL)
     CDL_TRY(add_setting(&r->settings, "lr", given->lr));
-  for (size_t i = 0; i < given->settings.count; i++)
-    CDL_TRY(add_setting(&r->settings, given->settings.item[i], NULL));
+  for (size_t i = 0; i < given->setting_count; i++)
+    CDL_TRY(add_setting(&r->settings, given->settings[i], NULL));
   return CDL_STATUS_OK;
 }
 
 static cdl_status check_places(const study_reproduction *r)
 {
-  if (r->table == NULL)
+  if (r->asked.table == NULL)
     return cdl_fail(CDL_STATUS_USAGE, "reproduce what? table1, table2, table3, table4 or figure1");
-  if (r->model == NULL)
+  if (r->asked.model == NULL)
     return cdl_fail(CDL_STATUS_USAGE, "reproduce wants --model: the folder of the encoder");
-  if (r->data == NULL)
+  if (r->asked.data == NULL)
     return cdl_fail(CDL_STATUS_USAGE, "reproduce wants --data: the folder that holds GLUE's tasks");
-  return r->output != NULL ? CDL_STATUS_OK
-                           : cdl_fail(CDL_STATUS_USAGE,
-                                      "reproduce wants --output: the folder of runs and report");
+  return r->asked.output != NULL
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_USAGE,
+                        "reproduce wants --output: the folder of runs and report");
 }
 
 /* In a folder that is locked. */
 static cdl_status run_locked(study_reproduction *r)
 {
-  study_reproduce_terminal terminal = {0};
   CDL_TRY(study_reproduce_manifest(r));
-  console_signals_defer();
-  console_progress_begin(&terminal.progress);
-  console_notices_begin(&terminal.notices);
-  console_notices_release(&terminal.notices);
-  cdl_status status = run_all(r, &terminal);
+  if (r->events.began != NULL)
+    r->events.began(r->events.user);
+  cdl_status status = run_all(r);
   if (status == CDL_STATUS_OK)
     status = report_comparison_read(&r->comparison);
   if (status == CDL_STATUS_OK)
     status = write_report(r);
   report_comparison_release(&r->comparison);
-  console_notices_end(&terminal.notices);
   return status;
 }
 
-static cdl_status run(study_reproduction *r, const given_texts *given)
+static cdl_status run(study_reproduction *r)
 {
   base_lock *lock;
   CDL_TRY(check_places(r));
-  CDL_TRY(read_lists(r, given));
-  r->comparison.folder = r->output;
+  CDL_TRY(read_lists(r));
+  r->comparison.folder = r->asked.output;
   CDL_TRY(study_reproduce_check(r));
-  CDL_TRY(base_lock_take(r->output, &lock));
+  CDL_TRY(base_lock_take(r->asked.output, &lock));
   const cdl_status status = run_locked(r);
   base_lock_release(lock);
   return status;
 }
 
-static const base_operand tables[] = {
-    {"table1", NULL}, {"table2", NULL}, {"table3", NULL}, {"table4", NULL}, {"figure1", NULL}};
-
-cdl_status cli_reproduce(int count, char **arguments)
+cdl_status study_reproduce(const study_reproduce_request *request,
+                           const study_reproduce_events *events)
 {
-  study_reproduction r = {.backend = "auto"};
-  given_texts given = {0};
-  const base_option options[] = {
-      BASE_SECTION("On what"),
-      BASE_OPTION(STRING, "model", &r.model, "DIR", "Hugging Face folder of the encoder"),
-      BASE_OPTION(STRING, "data", &r.data, "DIR", "folder that holds one folder a GLUE task"),
-      BASE_OPTION(STRING, "output", &r.output, "DIR",
-                  "runs and report; an earlier call's runs are used"),
-      BASE_SECTION("Which runs"),
-      BASE_OPTION(STRING, "tasks", &given.tasks, "A,B", "GLUE tasks [those of the table]"),
-      BASE_OPTION(STRING, "methods", &given.methods, "A,B",
-                  "lora, condlora-reference, condlora, condlora-type1, condlora-type2, adalora, "
-                  "condadalora "
-                  "[those of the table]"),
-      BASE_OPTION(STRING, "seeds", &given.seeds, "N",
-                  "how many seeds, from 0; or which, with commas: 0,7 [the table's]"),
-      BASE_SECTION("In place of what the recipes say"),
-      BASE_OPTION(STRING, "epochs", &given.epochs, "N", "passes over the training examples"),
-      BASE_OPTION(STRING, "lr", &given.lr, "RATE", "peak learning rate"),
-      BASE_OPTION(
-          STRINGS, "setting", &given.settings, "KEY=VALUE",
-          "any setting of condlora train, or METHOD:KEY=VALUE for one method; may be given again"),
-      BASE_SECTION("Where it runs"),
-      BASE_OPTION(STRING, "backend", &r.backend, "NAME",
-                  "auto, cpu, or a plug-in with a device: opencl:0 [auto]"),
-      BASE_OPTION(INT, "threads", &r.threads, "N",
-                  "of the CPU [every core]; the result does not depend on it",
-                  .high = CLI_THREADS_MOST),
-      BASE_OPTION(FLAG, "no_fallback", &r.no_fallback, NULL,
-                  "work that would fall back to the host is an error")};
-  const base_command_line line = {
-      .usage = "condlora reproduce table1|table2|table3|table4|figure1 --model DIR --data DIR "
-               "--output DIR [OPTION …]",
-      .summary = "Trains what a table or figure of the CondLoRA paper compares, with the paper's "
-                 "recipes, and writes a report. A call that was stopped goes on when it is made "
-                 "again.",
-      .options = BASE_OPTIONS(options),
-      .operands = &r.table,
-      .operands_most = 1,
-      .words = tables,
-      .word_count = sizeof tables / sizeof tables[0]};
-  bool helped;
-  CDL_TRY(cli_options_read(&line, count, arguments, &helped));
-  if (helped)
-    return CDL_STATUS_OK;
-  const cdl_status status = run(&r, &given);
+  study_reproduction r = {.asked = *request, .events = *events};
+  const cdl_status status = run(&r);
   release(&r);
   return status;
 }

@@ -1,4 +1,5 @@
-/* What the runs in an output folder of `condlora reproduce` have in common. */
+#include "tools/study/reproduce_manifest.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +10,6 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "model/files/checkpoint.h"
-#include "tools/study/reproduce.h"
 #include "train/data/task_files.h"
 
 static const char file_name[] = "reproduce.json";
@@ -19,7 +19,7 @@ static const char file_name[] = "reproduce.json";
 /* {"model": …, "data": …, "settings": {"epochs": "2", "adalora:lr": "0.002"}} */
 static json_t *requested_json(const study_reproduction *r)
 {
-  char *model = realpath(r->model, NULL), *data = realpath(r->data, NULL);
+  char *model = realpath(r->asked.model, NULL), *data = realpath(r->asked.data, NULL);
   json_t *settings = json_object();
   for (size_t i = 0; i < r->settings.count; i++) {
     const char *equals = strchr(r->settings.item[i], '=');
@@ -27,9 +27,9 @@ static json_t *requested_json(const study_reproduction *r)
     base_json_set(&settings, name, base_json_string_of(equals + 1));
     free(name);
   }
-  json_t *object =
-      json_pack("{so so so}", "model", base_json_string_of(model != NULL ? model : r->model),
-                "data", base_json_string_of(data != NULL ? data : r->data), "settings", settings);
+  json_t *object = json_pack(
+      "{so so so}", "model", base_json_string_of(model != NULL ? model : r->asked.model), "data",
+      base_json_string_of(data != NULL ? data : r->asked.data), "settings", settings);
   free(model);
   free(data);
   return object;
@@ -125,10 +125,10 @@ static cdl_status read_contents(const study_reproduction *r, const json_t *befor
                                 json_t **contents)
 {
   uint64_t hash = 0;
-  CDL_TRY(hash_model(r->model, &hash));
+  CDL_TRY(hash_model(r->asked.model, &hash));
   set_hash(contents, "model", hash);
   for (size_t t = 0; t < r->comparison.task_count; t++) {
-    CDL_TRY(hash_task(r->comparison.tasks[t], r->data, &hash));
+    CDL_TRY(hash_task(r->comparison.tasks[t], r->asked.data, &hash));
     set_hash(contents, r->comparison.tasks[t]->name, hash);
   }
   const char *key;
@@ -141,7 +141,7 @@ static cdl_status read_contents(const study_reproduction *r, const json_t *befor
     else if (!json_equal(now, value))
       return cdl_fail(CDL_STATUS_DATA,
                       "%s was begun with another content of %s%s; another --output begins anew",
-                      r->output, strcmp(key, "model") == 0 ? "the " : "", key);
+                      r->asked.output, strcmp(key, "model") == 0 ? "the " : "", key);
   }
   return CDL_STATUS_OK;
 }
@@ -155,7 +155,7 @@ static cdl_status note(const study_reproduction *r, const char *path, json_t **n
   if (base_file_exists(path)) {
     status = base_json_read(path, &before);
     if (status == CDL_STATUS_OK)
-      status = compare_requests(r->output, *now, before);
+      status = compare_requests(r->asked.output, *now, before);
   }
   if (status == CDL_STATUS_OK)
     status = read_contents(r, json_object_get(before, "contents"), &contents);
@@ -168,11 +168,11 @@ static cdl_status note(const study_reproduction *r, const char *path, json_t **n
 
 cdl_status study_reproduce_manifest(const study_reproduction *r)
 {
-  char *path = base_path_join(r->output, file_name);
+  char *path = base_path_join(r->asked.output, file_name);
   json_t *now = requested_json(r);
   const cdl_status status = path != NULL && now != NULL
                                 ? note(r, path, &now)
-                                : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", r->output);
+                                : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", r->asked.output);
   json_decref(now);
   free(path);
   return status;

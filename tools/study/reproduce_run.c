@@ -1,35 +1,71 @@
-/* One run of `condlora reproduce`: training, then the predictions of what was kept. */
+#include "tools/study/reproduce_run.h"
+
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/path.h"
-#include "tools/cli/examples.h"
-#include "tools/console/signals.h"
-#include "tools/study/reproduce.h"
-#include "train/trainer.h"
+#include "tools/study/reproduce_settings.h"
 
-static void on_stepped(void *user, const train_step_report *report)
+static cdl_status train(const study_reproduction *r, train_settings *settings)
 {
-  console_progress_step(user, report);
-}
-
-static void on_evaluated(void *user, const train_evaluation_report *report)
-{
-  console_progress_evaluation(user, report);
-}
-
-static cdl_status train(train_settings *settings, const bool *given, console_progress *progress)
-{
+  static const bool given[TRAIN_SETTINGS_MAX];
+  const study_reproduce_events *to = &r->events;
   train_session session;
   CDL_TRY(train_session_open(&session, settings, given));
-  const train_events events = {.user = progress,
-                               .stepped = on_stepped,
-                               .evaluated = on_evaluated,
-                               .stop = console_signals_flag()};
+  const train_events events = {
+      .user = to->user, .stepped = to->stepped, .evaluated = to->evaluated, .stop = to->stop};
   train_summary summary;
   const cdl_status status = train_run(&session, settings, &events, &summary);
-  console_progress_clear(progress);
+  if (to->run_trained != NULL)
+    to->run_trained(to->user);
   train_session_close(&session);
+  return status;
+}
+
+/* ---- Predictions ---- */
+
+static cdl_status check_finite(const cdl_dataset *dataset, int labels, const float *logits)
+{
+  for (size_t i = 0; i < cdl_dataset_count(dataset) * (size_t)labels; i++)
+    if (!isfinite(logits[i]))
+      return cdl_fail(CDL_STATUS_NUMERIC,
+                      "%s: example %zu (line %u): the model's output is not finite",
+                      cdl_dataset_get_part(dataset, 0).path, i / (size_t)labels,
+                      cdl_dataset_get(dataset, i / (size_t)labels).line);
+  return CDL_STATUS_OK;
+}
+
+/* [examples, labels] of a tokenized data set into `logits`. */
+static cdl_status compute(const train_session *session, const cdl_dataset *dataset,
+                          const uint32_t *rows, float *logits, const volatile int *stop)
+{
+  train_evaluation evaluation;
+  CDL_TRY(train_evaluation_create(&evaluation, dataset, rows, cdl_dataset_count(dataset),
+                                  session->labels, session->first_position));
+  evaluation.types_zero = session->types_zero;
+  cdl_status status = encoder_plan(session->encoder, session->queue, (encoder_batch_limits){0},
+                                   train_evaluation_limits(&evaluation));
+  if (status == CDL_STATUS_OK)
+    status = train_evaluation_run(&evaluation, session->encoder, session->queue, logits, stop);
+  train_evaluation_release(&evaluation);
+  return status == CDL_STATUS_OK ? check_finite(dataset, session->labels, logits) : status;
+}
+
+static cdl_status predict_dataset(const study_reproduction *r, train_session *session,
+                                  cdl_dataset *dataset, const char *folder)
+{
+  CDL_TRY(train_session_tokenize(session, dataset));
+  const size_t count = cdl_dataset_count(dataset);
+  uint32_t *rows = train_all_rows(count);
+  float *logits = calloc(count * (size_t)session->labels + 1, sizeof *logits);
+  cdl_status status = rows != NULL && logits != NULL
+                          ? compute(session, dataset, rows, logits, r->events.stop)
+                          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu examples", count);
+  if (status == CDL_STATUS_OK)
+    status = report_predictions_write(folder, dataset, logits, session->labels);
+  free(rows);
+  free(logits);
   return status;
 }
 
@@ -41,43 +77,41 @@ static cdl_status predict(const study_reproduction *r, const train_settings *set
   if (adapter == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", settings->output);
   const train_inference_settings inference = {
-      .model = r->model,
+      .model = r->asked.model,
       .adapter = adapter,
-      .backend = r->backend,
+      .backend = r->asked.backend,
       .precision = cdl_precision_name((cdl_precision)settings->precision),
-      .threads = r->threads,
-      .no_fallback = r->no_fallback,
+      .threads = r->asked.threads,
+      .no_fallback = r->asked.no_fallback,
       .max_length = settings->max_length};
-  const cli_example_source source = {.task = task->name, .data = r->data, .split = "dev"};
   train_session session;
-  cli_examples examples;
-  cdl_status status =
-      cli_open_for_inference(&inference, &source, CLI_LABELS_REQUIRED, &session, &examples);
+  cdl_dataset *dataset;
+  cdl_status status = train_session_open_inference(&session, &inference);
   free(adapter);
   CDL_TRY(status);
-  float *logits = NULL;
-  status = cli_logits(&session, &examples, &logits);
-  if (status == CDL_STATUS_OK)
-    status = report_predictions_write(settings->output, examples.dataset, logits, session.labels);
-  free(logits);
-  cli_examples_close(&examples);
+  status = cdl_dataset_read_task(task, r->asked.data, "dev", &dataset);
+  if (status == CDL_STATUS_OK) {
+    status = predict_dataset(r, &session, dataset, settings->output);
+    cdl_dataset_close(dataset);
+  }
   train_session_close(&session);
   return status;
 }
 
-cdl_status study_reproduce_run(const study_reproduction *r, size_t task, size_t method, size_t seed,
-                               study_reproduce_terminal *terminal)
+/* ---- The run ---- */
+
+cdl_status study_reproduce_run(const study_reproduction *r, size_t task, size_t method, size_t seed)
 {
-  static const bool given[TRAIN_SETTINGS_MAX];
   const report_comparison *c = &r->comparison;
   train_settings settings;
   CDL_TRY(study_reproduce_settings(r, task, method, seed, false, &settings));
   cdl_status status = CDL_STATUS_OK;
   if (!report_compared_run_finished(settings.output)) {
-    fprintf(stderr, "%s, %s, seed %" PRId64 "\n", c->tasks[task]->name, c->methods[method]->name,
-            c->seeds[seed]);
+    if (r->events.run_began != NULL)
+      r->events.run_began(r->events.user, c->tasks[task]->name, c->methods[method]->name,
+                          c->seeds[seed]);
     settings.resume = base_file_exists(settings.output);
-    status = train(&settings, given, &terminal->progress);
+    status = train(r, &settings);
     if (status == CDL_STATUS_OK)
       status = predict(r, &settings, c->tasks[task]);
   }

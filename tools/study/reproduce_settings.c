@@ -1,11 +1,11 @@
-/* The settings of the runs of `condlora reproduce`. */
+#include "tools/study/reproduce_settings.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "tools/study/recipe.h"
-#include "tools/study/reproduce.h"
 #include "train/session.h"
 
 /* Set by reproduce itself, or without a meaning for many runs. */
@@ -122,17 +122,17 @@ static cdl_status make_settings(const study_reproduction *r, size_t task, size_t
   CDL_TRY(assign_all(settings, m->settings));
   if (!recipe_only)
     CDL_TRY(assign_given(r, m->name, settings));
-  CDL_TRY(set_text(settings, "model", r->model));
-  CDL_TRY(set_text(settings, "data", r->data));
-  CDL_TRY(set_text(settings, "backend", r->backend));
+  CDL_TRY(set_text(settings, "model", r->asked.model));
+  CDL_TRY(set_text(settings, "data", r->asked.data));
+  CDL_TRY(set_text(settings, "backend", r->asked.backend));
   char *folder = report_compared_run_folder(c, task, method, seed);
   if (folder == NULL)
-    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", r->output);
+    return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", r->asked.output);
   free(settings->output);
   settings->output = folder;
   settings->seed = c->seeds[seed];
-  settings->threads = r->threads;
-  settings->no_fallback = r->no_fallback;
+  settings->threads = r->asked.threads;
+  settings->no_fallback = r->asked.no_fallback;
   return train_settings_check(settings);
 }
 
@@ -204,7 +204,7 @@ static cdl_status check_runs(const study_reproduction *r, const model_config *mo
   for (size_t t = 0; t < r->comparison.task_count; t++) {
     for (size_t m = 0; m < r->comparison.method_count; m++)
       CDL_TRY(check_run(r, model, t, m));
-    CDL_TRY(check_data(r->comparison.tasks[t], r->data));
+    CDL_TRY(check_data(r->comparison.tasks[t], r->asked.data));
   }
   return CDL_STATUS_OK;
 }
@@ -214,7 +214,7 @@ cdl_status study_reproduce_check(const study_reproduction *r)
   for (size_t i = 0; i < r->settings.count; i++)
     CDL_TRY(check_assignment(r, r->settings.item[i]));
   model_config model;
-  CDL_TRY(model_config_read(r->model, &model));
+  CDL_TRY(model_config_read(r->asked.model, &model));
   const cdl_status status = check_runs(r, &model);
   model_config_release(&model);
   return status;

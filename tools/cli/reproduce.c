@@ -1,0 +1,127 @@
+/* condlora reproduce */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/visible.h"
+#include "tools/cli/command.h"
+#include "tools/console/progress.h"
+#include "tools/console/signals.h"
+#include "tools/study/reproduce.h"
+
+typedef struct {
+  study_reproduce_request request;
+  base_strings settings;
+  console_notices *notices;
+  console_progress progress;
+} reproducing;
+
+/* ---- Events ---- */
+
+static void on_began(void *user)
+{
+  reproducing *c = user;
+  console_notices_release(c->notices);
+  console_signals_defer();
+}
+
+static void on_run_began(void *user, const char *task, const char *method, int64_t seed)
+{
+  (void)user;
+  fprintf(stderr, "%s, %s, seed %" PRId64 "\n", task, method, seed);
+}
+
+static void on_stepped(void *user, const train_step_report *report)
+{
+  reproducing *c = user;
+  console_progress_step(&c->progress, report);
+}
+
+static void on_evaluated(void *user, const train_evaluation_report *report)
+{
+  reproducing *c = user;
+  console_progress_evaluation(&c->progress, report);
+}
+
+static void on_run_trained(void *user)
+{
+  reproducing *c = user;
+  console_progress_clear(&c->progress);
+}
+
+static void clear_line(void *user)
+{
+  console_progress_clear(user);
+}
+
+/* ---- The command ---- */
+
+static cdl_status run(void *command, console_notices *notices)
+{
+  reproducing *c = command;
+  const study_reproduce_events events = {.user = c,
+                                         .began = on_began,
+                                         .run_began = on_run_began,
+                                         .stepped = on_stepped,
+                                         .evaluated = on_evaluated,
+                                         .run_trained = on_run_trained,
+                                         .stop = console_signals_flag()};
+  c->notices = notices;
+  console_progress_begin(&c->progress);
+  notices->before_line = clear_line;
+  notices->user = &c->progress;
+  c->request.settings = c->settings.item;
+  c->request.setting_count = c->settings.count;
+  CDL_TRY(study_reproduce(&c->request, &events));
+  const base_visible_text output = base_visible(c->request.output);
+  printf("%s/report.md\n%s/report.html\n", output.text, output.text);
+  return CDL_STATUS_OK;
+}
+
+static const base_operand tables[] = {
+    {"table1", NULL}, {"table2", NULL}, {"table3", NULL}, {"table4", NULL}, {"figure1", NULL}};
+
+cdl_status cli_reproduce(int count, char **arguments)
+{
+  reproducing c = {.request = {.backend = "auto"}};
+  const base_option options[] = {
+      BASE_SECTION("On what"),
+      BASE_OPTION(STRING, "model", &c.request.model, "DIR", "Hugging Face folder of the encoder"),
+      BASE_OPTION(STRING, "data", &c.request.data, "DIR",
+                  "folder that holds one folder a GLUE task"),
+      BASE_OPTION(STRING, "output", &c.request.output, "DIR",
+                  "runs and report; an earlier call's runs are used"),
+      BASE_SECTION("Which runs"),
+      BASE_OPTION(STRING, "tasks", &c.request.tasks, "A,B", "GLUE tasks [those of the table]"),
+      BASE_OPTION(STRING, "methods", &c.request.methods, "A,B",
+                  "lora, condlora-reference, condlora, condlora-type1, condlora-type2, adalora, "
+                  "condadalora "
+                  "[those of the table]"),
+      BASE_OPTION(STRING, "seeds", &c.request.seeds, "N",
+                  "how many seeds, from 0; or which, with commas: 0,7 [the table's]"),
+      BASE_SECTION("In place of what the recipes say"),
+      BASE_OPTION(STRING, "epochs", &c.request.epochs, "N", "passes over the training examples"),
+      BASE_OPTION(STRING, "lr", &c.request.lr, "RATE", "peak learning rate"),
+      BASE_OPTION(
+          STRINGS, "setting", &c.settings, "KEY=VALUE",
+          "any setting of condlora train, or METHOD:KEY=VALUE for one method; may be given again"),
+      BASE_SECTION("Where it runs"),
+      BASE_OPTION(STRING, "backend", &c.request.backend, "NAME",
+                  "auto, cpu, or a plug-in with a device: opencl:0 [auto]"),
+      BASE_OPTION(INT, "threads", &c.request.threads, "N",
+                  "of the CPU [every core]; the result does not depend on it",
+                  .high = CLI_THREADS_MOST),
+      BASE_OPTION(FLAG, "no_fallback", &c.request.no_fallback, NULL,
+                  "work that would fall back to the host is an error")};
+  const base_command_line line = {
+      .usage = "condlora reproduce table1|table2|table3|table4|figure1 --model DIR --data DIR "
+               "--output DIR [OPTION …]",
+      .summary = "Trains what a table or figure of the CondLoRA paper compares, with the paper's "
+                 "recipes, and writes a report. A call that was stopped goes on when it is made "
+                 "again.",
+      .options = BASE_OPTIONS(options),
+      .operands = &c.request.table,
+      .operands_most = 1,
+      .words = tables,
+      .word_count = sizeof tables / sizeof tables[0]};
+  return cli_run(&line, count, arguments, run, &c);
+}
