@@ -132,6 +132,15 @@ static json_t *tensors_json(const cdl_safetensors *file)
   return array;
 }
 
+/* How many there are in the head, and in `rest` beside it. */
+static json_t *parameters_json(const char *rest, const tensor_table *t)
+{
+  json_t *o = json_object();
+  base_json_set(&o, rest, json_integer(t->rest));
+  base_json_set(&o, "head", json_integer(t->head));
+  return o;
+}
+
 /* ---- An adapter ---- */
 
 static void print_names(const char *label, const adapter_names *names)
@@ -365,11 +374,16 @@ static json_t *adapter_json(const adapter_config *c, const tensor_table *t,
   json_t *layers = json_array();
   for (size_t i = 0; i < c->layer_count; i++)
     base_json_append(&layers, json_integer(c->layers[i]));
-  json_t *o =
-      json_pack("{ss ss sI sf sb so so so so}", "kind", "adapter", "type", c->peft_type, "rank",
-                (json_int_t)c->rank, "alpha", c->alpha, "rslora", (int)c->rslora, "rank_pattern",
-                values_json(&c->rank_pattern), "alpha_pattern", values_json(&c->alpha_pattern),
-                "layers", layers, "excluded", names_json(&c->excluded));
+  json_t *o = json_object();
+  base_json_set(&o, "kind", json_string("adapter"));
+  base_json_set(&o, "type", json_string(c->peft_type));
+  base_json_set(&o, "rank", json_integer(c->rank));
+  base_json_set(&o, "alpha", json_real(c->alpha));
+  base_json_set(&o, "rslora", json_boolean(c->rslora));
+  base_json_set(&o, "rank_pattern", values_json(&c->rank_pattern));
+  base_json_set(&o, "alpha_pattern", values_json(&c->alpha_pattern));
+  base_json_set(&o, "layers", layers);
+  base_json_set(&o, "excluded", names_json(&c->excluded));
   base_json_set_text(&o, "excluded_pattern", c->excluded_pattern);
   base_json_set(&o, "options", options_json(c));
   json_t *ranks_kept = json_object_get(c->extra, "rank_pattern");
@@ -386,8 +400,7 @@ static json_t *adapter_json(const adapter_config *c, const tensor_table *t,
   base_json_set(&o, "regression", json_boolean(c->regression));
   base_json_set_text(&o, "base", c->base_model);
   base_json_set_text(&o, "fingerprint", c->fingerprint);
-  base_json_set(&o, "parameters",
-                json_pack("{sI sI}", "adapter", (json_int_t)t->rest, "head", (json_int_t)t->head));
+  base_json_set(&o, "parameters", parameters_json("adapter", t));
   base_json_set(&o, "modules", modules);
   base_json_set(&o, "tensors", tensors_json(file));
   return o;
@@ -492,15 +505,22 @@ static json_t *model_json(const model_checkpoint *checkpoint, const tensor_table
   json_t *labels = json_array();
   for (int64_t i = 0; c->label_names != NULL && i < c->label_count; i++)
     base_json_append(&labels, json_string(c->label_names[i]));
-  return json_pack("{ss ss sI sI sI sI sI sI sI so ss s{sI sI} sO so}", "kind", "model", "family",
-                   model_family_name(c->family), "layers", (json_int_t)c->layers, "hidden_size",
-                   (json_int_t)c->hidden_size, "heads", (json_int_t)c->heads, "intermediate_size",
-                   (json_int_t)c->intermediate_size, "vocabulary_size",
-                   (json_int_t)c->vocabulary_size, "max_tokens",
-                   (json_int_t)model_config_max_tokens(c), "head_labels",
-                   (json_int_t)model_checkpoint_head_labels(checkpoint), "labels", labels,
-                   "fingerprint", fingerprint, "parameters", "body", (json_int_t)t->rest, "head",
-                   (json_int_t)t->head, "targets", r->paths, "tensors", tensors_json(file));
+  json_t *o = json_object();
+  base_json_set(&o, "kind", json_string("model"));
+  base_json_set(&o, "family", json_string(model_family_name(c->family)));
+  base_json_set(&o, "layers", json_integer(c->layers));
+  base_json_set(&o, "hidden_size", json_integer(c->hidden_size));
+  base_json_set(&o, "heads", json_integer(c->heads));
+  base_json_set(&o, "intermediate_size", json_integer(c->intermediate_size));
+  base_json_set(&o, "vocabulary_size", json_integer(c->vocabulary_size));
+  base_json_set(&o, "max_tokens", json_integer(model_config_max_tokens(c)));
+  base_json_set(&o, "head_labels", json_integer(model_checkpoint_head_labels(checkpoint)));
+  base_json_set(&o, "labels", labels);
+  base_json_set(&o, "fingerprint", json_string(fingerprint));
+  base_json_set(&o, "parameters", parameters_json("body", t));
+  base_json_set(&o, "targets", json_incref(r->paths));
+  base_json_set(&o, "tensors", tensors_json(file));
+  return o;
 }
 
 static cdl_status inspect_model(const char *folder, bool as_json)
