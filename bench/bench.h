@@ -73,8 +73,6 @@ CDL_MUST_USE cdl_status bench_find_peak(bench *b, bool again);
 
 /* gemm.c: the median of a product's times, once it is known to be right. */
 CDL_MUST_USE cdl_status bench_time_product(bench *b, const gemm_shape *shape, double *seconds);
-/* main.c: to the file, whole or not at all, or with NULL to standard output. */
-CDL_MUST_USE cdl_status bench_write_report(const report *r, const char *format, const char *path);
 
 /* samples.c: device memory with known contents. Everything lives until bench_samples_release. */
 typedef struct {

@@ -1,10 +1,8 @@
 /* bench-condlora: measures backends, and a training step on them. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/map_faults.h"
 #include "bench/compare.h"
 #include "bench/options.h"
@@ -28,36 +26,6 @@ static void report_head(report *r, const bench_options *o)
   report_fact(r, "quick", o->quick ? "yes" : "no");
 }
 
-/* To the file, whole or not at all, or to standard output. */
-static cdl_status write_text(const char *path, const char *text, size_t bytes)
-{
-  if (path == NULL) {
-    return fwrite(text, 1, bytes, stdout) == bytes && fflush(stdout) == 0
-               ? CDL_STATUS_OK
-               : cdl_fail(CDL_STATUS_IO, "standard output: %s", strerror(errno));
-  }
-  base_output *output;
-  CDL_TRY(base_output_begin_named(path, &output));
-  base_output_write(output, text, bytes);
-  return base_output_commit(output);
-}
-
-cdl_status bench_write_report(const report *r, const char *format, const char *path)
-{
-  char *text = NULL;
-  size_t bytes = 0;
-  FILE *memory = open_memstream(&text, &bytes);
-  if (memory == NULL)
-    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the report");
-  cdl_status status = report_write(r, format, memory);
-  if (fclose(memory) != 0 && status == CDL_STATUS_OK)
-    status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: the report");
-  if (status == CDL_STATUS_OK)
-    status = write_text(path, text, bytes);
-  free(text);
-  return status;
-}
-
 static cdl_status run_workloads(bench_list *list, report *r, const bench_command *c)
 {
   for (int w = 0; w < BENCH_WORKLOADS; w++)
@@ -79,7 +47,7 @@ static cdl_status run_opened(bench_list *list, report *r, const bench_command *c
   CDL_TRY(run_workloads(list, r, c));
   if (o->plot != NULL)
     CDL_TRY(bench_roofline_write(r, list, o->plot));
-  return bench_write_report(r, o->format, o->output);
+  return report_save(r, o->format, o->output);
 }
 
 static cdl_status run(const bench_command *c)

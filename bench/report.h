@@ -106,5 +106,7 @@ bool report_set(const report_table *t, report_row *row, const char *key, double 
 
 /* `format`: text, markdown, json or csv. */
 CDL_MUST_USE cdl_status report_write(const report *r, const char *format, FILE *file);
+/* The same to a file, whole or not at all; `path` NULL: to standard output. */
+CDL_MUST_USE cdl_status report_save(const report *r, const char *format, const char *path);
 
 #endif

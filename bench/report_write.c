@@ -1,10 +1,12 @@
 /* The four formats. */
 #include "bench/report.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/visible.h"
 #include "condlora/backend.h"
@@ -493,5 +495,36 @@ cdl_status report_write(const report *r, const char *format, FILE *file)
     status = write_csv(r, file);
   else
     status = write_for_readers(r, file, strcmp(format, "markdown") == 0);
+  return status;
+}
+
+/* ---- Where it goes ---- */
+
+static cdl_status write_text(const char *path, const char *text, size_t bytes)
+{
+  if (path == NULL) {
+    return fwrite(text, 1, bytes, stdout) == bytes && fflush(stdout) == 0
+               ? CDL_STATUS_OK
+               : cdl_fail(CDL_STATUS_IO, "standard output: %s", strerror(errno));
+  }
+  base_output *output;
+  CDL_TRY(base_output_begin_named(path, &output));
+  base_output_write(output, text, bytes);
+  return base_output_commit(output);
+}
+
+cdl_status report_save(const report *r, const char *format, const char *path)
+{
+  char *text = NULL;
+  size_t bytes = 0;
+  FILE *memory = open_memstream(&text, &bytes);
+  if (memory == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the report");
+  cdl_status status = report_write(r, format, memory);
+  if (fclose(memory) != 0 && status == CDL_STATUS_OK)
+    status = cdl_fail(CDL_STATUS_MEMORY, "out of memory: the report");
+  if (status == CDL_STATUS_OK)
+    status = write_text(path, text, bytes);
+  free(text);
   return status;
 }

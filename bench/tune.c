@@ -287,7 +287,7 @@ static cdl_status report_outcomes(const tuning *t, const outcome *before, const 
     report_number(&r, "after", rate_of(t, i, after->seconds[i]));
     report_number(&r, "gain", before->seconds[i] / after->seconds[i]);
   }
-  const cdl_status status = bench_write_report(&r, t->options->format, t->options->output);
+  const cdl_status status = report_save(&r, t->options->format, t->options->output);
   report_release(&r);
   return status;
 }
