@@ -7,6 +7,7 @@
 #include "bench/compare.h"
 #include "bench/options.h"
 #include "bench/roofline.h"
+#include "bench/shapes_choice.h"
 #include "bench/tune.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };

@@ -6,8 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "condlora/status.h"
-
 enum { SHAPE_NAME_BYTES = 64 };
 
 /* op(a) [m, k] times op(b) [k, n], `batch` times over. */
@@ -48,8 +46,6 @@ typedef struct {
   size_t batch_count;
 } bench_shapes;
 
-/* `name`: NULL, a little of everything; "base" and "large", RoBERTa's; else a trace of `condlora train`. */
-CDL_MUST_USE cdl_status bench_shapes_choose(const char *name, bench_shapes *shapes);
 void bench_shapes_release(bench_shapes *shapes);
 
 /* Additions; false when out of memory. Lengths are copied. */
@@ -57,8 +53,5 @@ bool bench_shapes_add_gemm(bench_shapes *shapes, gemm_shape shape);
 bool bench_shapes_add_svd(bench_shapes *shapes, svd_shape shape);
 bool bench_shapes_add_attention(bench_shapes *shapes, attention_shape shape);
 bool bench_shapes_add_batch(bench_shapes *shapes, attention_shape shape);
-
-/* shapes_trace.c: the shapes of a trace's ops. DATA where it is none or tells no shapes. */
-CDL_MUST_USE cdl_status bench_shapes_of_trace(const char *path, bench_shapes *shapes);
 
 #endif

@@ -1,12 +1,14 @@
-/* Reads back what tools/cli/trace.c writes: every op's sizes stand in its event's `args`. Batches differ in their number of
- * tokens, so each op is measured at the middle one of the run. */
+#include "bench/shapes_trace.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "bench/shapes.h"
+
+/* Reads back what tools/console/trace.c writes: every op's sizes stand in its event's `args`. Batches
+ * differ in their number of tokens, so each op is measured at the middle one of the run. */
 
 /* Calls that differ in m alone: the tokens of a batch. */
 typedef struct {

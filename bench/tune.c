@@ -12,6 +12,7 @@
 
 #include "backends/opencl/cache_path.h"
 #include "base/file.h"
+#include "bench/shapes_choice.h"
 #include "bench/tune_space.h"
 
 /* A candidate is tried in a process of its own: what it is compiled to may crash the driver or never end, and CLBlast

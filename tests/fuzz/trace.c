@@ -1,5 +1,5 @@
 /* A trace of a run, as bench-condlora --shapes takes it. */
-#include "bench/shapes.h"
+#include "bench/shapes_trace.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
