@@ -1,10 +1,13 @@
-/* The model card (Mitchell et al. 2019) of a comparison's adapters. */
+#include "tools/reports/card.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "condlora/backend.h"
-#include "tools/reports/sections.h"
+#include "tools/reports/deviations.h"
+#include "tools/reports/document.h"
+#include "tools/reports/scores.h"
 
 static void write_base(const report_source *source, report_document *to, const char *model)
 {

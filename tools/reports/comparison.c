@@ -13,6 +13,14 @@
 static const char predictions_name[] = "predictions.tsv",
                   predictions_head[] = "index\tlabel\tprediction";
 
+size_t report_baseline(const report_comparison *c)
+{
+  for (size_t m = 0; m < c->method_count; m++)
+    if (strcmp(c->methods[m]->name, "lora") == 0)
+      return m;
+  return 0;
+}
+
 char *report_compared_run_folder(const report_comparison *c, size_t task, size_t method,
                                  size_t seed)
 {

@@ -8,23 +8,8 @@
 #include <stdint.h>
 
 #include "condlora/task.h"
+#include "tools/reports/methods.h"
 #include "train/evaluate.h"
-
-/* A method as the paper's tables name them: settings on top of one of a task's recipes. */
-typedef struct {
-  const char *name;     /* "condlora-reference" */
-  const char *title;    /* "CondLoRA" */
-  const char *form;     /* "orientation reference"; NULL */
-  const char *recipe;   /* "lora": the task's recipe is "rte-lora" */
-  bool has_recipe;      /* the recipe is this method's own */
-  const char *settings; /* "method=adalora compat=none"; "" */
-} report_compared_method;
-
-/* All of them; static. */
-const report_compared_method *report_compared_methods(size_t *count);
-/* By name. USAGE, with the nearest. */
-CDL_MUST_USE cdl_status report_compared_method_find(const char *name,
-                                                    const report_compared_method **method);
 
 /* What a finished run left. Arrays are owned. */
 typedef struct {
@@ -56,6 +41,9 @@ static inline report_compared_run *report_compared_run_at(const report_compariso
 {
   return &c->runs[(task * c->method_count + method) * c->seed_count + seed];
 }
+
+/* The method that others are held against: LoRA, or else the first. */
+size_t report_baseline(const report_comparison *comparison);
 
 /* "FOLDER/runs/RTE/lora/seed0", to be freed by the caller; NULL when memory is out. */
 char *report_compared_run_folder(const report_comparison *comparison, size_t task, size_t method,

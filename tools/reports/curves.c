@@ -1,4 +1,5 @@
-/* Curves of the runs of a task: every run a line, a colour a method. */
+#include "tools/reports/curves.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -7,7 +8,7 @@
 
 #include "base/path.h"
 #include "tools/plot/plot.h"
-#include "tools/reports/sections.h"
+#include "tools/reports/plots.h"
 
 enum { POINTS = 60 }; /* of a curve: means over so many stretches of the steps */
 
@@ -126,15 +127,6 @@ static cdl_status draw_and_show(const report_comparison *c, size_t task, const c
                                    : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", c->folder);
   free(path);
   return status == CDL_STATUS_OK ? report_document_image(to, name, text) : status;
-}
-
-bool report_can_draw(report_document *to)
-{
-  if (plot_open() == CDL_STATUS_OK)
-    return true;
-  report_document_paragraph(to, "Plots are left out: %s.",
-                            report_document_foreign(cdl_error_message()).text);
-  return false;
 }
 
 cdl_status report_write_curves(const report_comparison *c, report_document *to)

@@ -1,11 +1,11 @@
-/* What is not as in the paper, computed from the runs' settings and the model's config. */
+#include "tools/reports/deviations.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "model/files/config.h"
-#include "tools/reports/sections.h"
 
 static const char *last_name(const char *path)
 {

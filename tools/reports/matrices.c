@@ -1,4 +1,5 @@
-/* What adapters' matrices say: Table 3 and Figure 1. */
+#include "tools/reports/matrices.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +8,7 @@
 #include "tools/analysis/conversion.h"
 #include "tools/analysis/similarity.h"
 #include "tools/plot/plot.h"
-#include "tools/reports/sections.h"
+#include "tools/reports/plots.h"
 #include "train/session.h"
 
 enum { VECTORS = 8 }; /* i and j of equation 2, where the ranks have as many */

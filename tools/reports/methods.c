@@ -1,7 +1,9 @@
+#include "tools/reports/methods.h"
+
+#include <stdio.h>
 #include <string.h>
 
 #include "base/nearest.h"
-#include "tools/reports/comparison.h"
 
 /* AdaLoRA under --compat reference is the inert form of the paper's fork, and CondAdaLoRA has no
  * such form: neither follows it. */
@@ -36,4 +38,11 @@ cdl_status report_compared_method_find(const char *name, const report_compared_m
   }
   return cdl_fail(CDL_STATUS_USAGE, "--methods: there is no %s; the nearest is %s", name,
                   base_nearest(name, names, METHOD_COUNT));
+}
+
+report_described report_method_title(const report_compared_method *m)
+{
+  report_described d;
+  snprintf(d.text, sizeof d.text, m->form != NULL ? "%s (%s)" : "%s", m->title, m->form);
+  return d;
 }

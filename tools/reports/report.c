@@ -4,11 +4,13 @@
 #include <string.h>
 
 #include "base/nearest.h"
-#include "base/path.h"
-#include "base/temporary.h"
-#include "condlora/log.h"
-#include "tools/plot/plot.h"
-#include "tools/reports/sections.h"
+#include "tools/reports/card.h"
+#include "tools/reports/curves.h"
+#include "tools/reports/deviations.h"
+#include "tools/reports/matrices.h"
+#include "tools/reports/plots.h"
+#include "tools/reports/scores.h"
+#include "tools/reports/tables.h"
 
 static const report_kind kinds[] = {
     {"table1", "GLUE scores", REPORT_SCORES, "MNLI,SST-2,MRPC,CoLA,QNLI,QQP,RTE,STS-B",
@@ -68,30 +70,12 @@ static cdl_status write_content(const report_source *source, report_document *to
   return report_write_curves(c, to);
 }
 
-static cdl_status make_plot_folder(const report_comparison *c)
-{
-  char *plots = base_path_join(c->folder, "plots");
-  const cdl_status status = plots != NULL
-                                ? base_folder_make(plots)
-                                : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", c->folder);
-  if (status == CDL_STATUS_OK)
-    base_folder_sweep(plots);
-  base_folder_sweep(c->folder);
-  free(plots);
-  return status;
-}
-
 cdl_status report_write(const report_source *source)
 {
   const report_comparison *c = source->comparison;
   char *title;
   report_document *to;
-  CDL_TRY(make_plot_folder(c));
-  const cdl_status drawing = plot_open();
-  if (drawing == CDL_STATUS_ABSENT)
-    cdl_log(CDL_LOG_WARNING, "the report has no plots: %s", cdl_error_message());
-  else
-    CDL_TRY(drawing);
+  CDL_TRY(report_plots_begin(c));
   CDL_TRY(report_write_tables(source));
   CDL_TRY(report_write_card(source));
   if (asprintf(&title, "%s (%s)", source->kind->title, source->kind->name) < 0)

@@ -1,10 +1,11 @@
-/* Tables of scores, tests and speeds. */
+#include "tools/reports/scores.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "tools/reports/sections.h"
+#include "tools/reports/aggregate.h"
 
 /* What the paper prints for RoBERTa-base, for the two methods of its tables. */
 static const struct {
@@ -14,21 +15,6 @@ static const struct {
                     {"CoLA", 61.2, 61.1}, {"QNLI", 92.0, 91.8},  {"QQP", 90.5, 90.1},
                     {"RTE", 74.3, 74.2},  {"STS-B", 89.3, 90.3}};
 enum { PAPER_TASKS = sizeof paper_scores / sizeof paper_scores[0] };
-
-report_described report_method_title(const report_compared_method *m)
-{
-  report_described d;
-  snprintf(d.text, sizeof d.text, m->form != NULL ? "%s (%s)" : "%s", m->title, m->form);
-  return d;
-}
-
-size_t report_baseline(const report_comparison *c)
-{
-  for (size_t m = 0; m < c->method_count; m++)
-    if (strcmp(c->methods[m]->name, "lora") == 0)
-      return m;
-  return 0;
-}
 
 /* "61.20 ± 0.31", of a hundred. */
 static void score_cell(report_document *to, report_spread spread)

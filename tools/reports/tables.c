@@ -1,4 +1,5 @@
-/* The figures of a report for other programs. */
+#include "tools/reports/tables.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -6,7 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/path.h"
-#include "tools/reports/sections.h"
+#include "tools/reports/aggregate.h"
 
 /* An empty field where there is no number. */
 static void field(base_output *to, double value)
