@@ -153,6 +153,16 @@ void analysis_adapted_free(analysis_adapted *adapted)
   *adapted = (analysis_adapted){0};
 }
 
+cdl_status analysis_each_target(const analysis_adapted *adapted, void *results, size_t result_bytes,
+                                analysis_of_target *compute, void *work)
+{
+  if (results == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu targets", adapted->count);
+  for (size_t t = 0; t < adapted->count; t++)
+    CDL_TRY(compute(work, &adapted->targets[t], t, (char *)results + t * result_bytes));
+  return CDL_STATUS_OK;
+}
+
 int *analysis_layer_numbers(const analysis_adapted_target *target)
 {
   int *numbers = calloc((size_t)target->count + 1, sizeof *numbers);

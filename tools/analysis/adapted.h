@@ -45,6 +45,15 @@ CDL_MUST_USE cdl_status analysis_adapted_modules(model_encoder *encoder,
                                                  analysis_adapted *adapted);
 void analysis_adapted_free(analysis_adapted *adapted);
 
+/* Fills in the result of the target `number` of an analysis. */
+typedef cdl_status analysis_of_target(void *work, const analysis_adapted_target *target,
+                                      size_t number, void *result);
+/* Calls `compute` with `work` for each target and its place in `results`, [adapted->count] of
+ * `result_bytes` each. NULL for `results` counts as memory that is out. */
+CDL_MUST_USE cdl_status analysis_each_target(const analysis_adapted *adapted, void *results,
+                                             size_t result_bytes, analysis_of_target *compute,
+                                             void *work);
+
 /* The layers' numbers [count], to be freed by the caller; NULL when memory is out. */
 int *analysis_layer_numbers(const analysis_adapted_target *target);
 

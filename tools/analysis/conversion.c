@@ -204,20 +204,6 @@ static cdl_random stream(const figure_work *w, int layer, analysis_conversion_ki
                           (uint32_t)w->result->target->layers[layer].number, step);
 }
 
-static cdl_status check_counts(const analysis_spectrum *s,
-                               const analysis_conversion_settings *settings, analysis_side side,
-                               const char *what)
-{
-  const int64_t n = side == ANALYSIS_SIDE_LEFT ? s->rows : s->columns;
-  const int64_t most = settings->i > settings->j ? settings->i : settings->j;
-  return most <= n
-             ? CDL_STATUS_OK
-             : cdl_fail(CDL_STATUS_USAGE,
-                        "--%c %lld: %s is [%lld, %lld] and has %lld %s singular vectors",
-                        most == settings->i ? 'i' : 'j', (long long)most, what, (long long)s->rows,
-                        (long long)s->columns, (long long)n, analysis_side_name(side));
-}
-
 /* Sees to enough vectors of one layer's matrix, with the warnings that are due. */
 static cdl_status prepare(figure_work *w, int layer, analysis_conversion_kind kind)
 {
@@ -230,7 +216,7 @@ static cdl_status prepare(figure_work *w, int layer, analysis_conversion_kind ki
   for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++) {
     if (!s->sides[side])
       continue;
-    CDL_TRY(check_counts(spectrum, s, side, what));
+    CDL_TRY(analysis_check_counts(s->i, s->j, what, spectrum->rows, spectrum->columns, side));
     cdl_random random = stream(w, layer, kind, side, false);
     CDL_TRY(analysis_spectrum_extend(w->queue, spectrum, side, s->i > s->j ? s->i : s->j, &random));
   }
@@ -372,9 +358,14 @@ static cdl_status compare(figure_work *w, analysis_conversion_kind kind, analysi
   return status;
 }
 
-static cdl_status compute_target(figure_work *w)
+static cdl_status compute_target(void *user, const analysis_adapted_target *target, size_t number,
+                                 void *result)
 {
-  const int count = w->result->target->count;
+  figure_work *w = user;
+  const int count = target->count;
+  w->number = (uint32_t)number;
+  w->result = result;
+  w->result->target = target;
   w->spectra = calloc((size_t)count, sizeof *w->spectra);
   w->result->conditions = calloc((size_t)count, sizeof *w->result->conditions);
   cdl_status status = w->spectra != NULL && w->result->conditions != NULL
@@ -395,18 +386,11 @@ cdl_status analysis_conversion_compute(cdl_queue *queue, const analysis_adapted 
                                        const analysis_conversion_settings *settings,
                                        analysis_conversion *result)
 {
-  *result = (analysis_conversion){.count = adapted->count};
-  result->targets = calloc(adapted->count + 1, sizeof *result->targets);
-  cdl_status status =
-      result->targets != NULL
-          ? CDL_STATUS_OK
-          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu targets", adapted->count);
-  for (size_t t = 0; t < adapted->count && status == CDL_STATUS_OK; t++) {
-    result->targets[t].target = &adapted->targets[t];
-    figure_work work = {
-        .queue = queue, .settings = settings, .result = &result->targets[t], .number = (uint32_t)t};
-    status = compute_target(&work);
-  }
+  *result = (analysis_conversion){.count = adapted->count,
+                                  .targets = calloc(adapted->count + 1, sizeof *result->targets)};
+  figure_work w = {.queue = queue, .settings = settings};
+  const cdl_status status =
+      analysis_each_target(adapted, result->targets, sizeof *result->targets, compute_target, &w);
   if (status != CDL_STATUS_OK)
     analysis_conversion_free(result);
   return status;

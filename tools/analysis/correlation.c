@@ -15,15 +15,9 @@ static cdl_status check_counts(const work *w)
 {
   const analysis_adapted_target *t = w->result->target;
   const analysis_correlation_settings *s = w->settings;
-  for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++) {
-    const int64_t n = side == ANALYSIS_SIDE_LEFT ? t->rows : t->columns,
-                  most = s->i > s->j ? s->i : s->j;
-    if (s->sides[side] && most > n)
-      return cdl_fail(CDL_STATUS_USAGE,
-                      "--%c %lld: %s is [%lld, %lld] and has %lld %s singular vectors",
-                      s->i > n ? 'i' : 'j', (long long)most, t->name, (long long)t->rows,
-                      (long long)t->columns, (long long)n, analysis_side_name(side));
-  }
+  for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++)
+    if (s->sides[side])
+      CDL_TRY(analysis_check_counts(s->i, s->j, t->name, t->rows, t->columns, side));
   return CDL_STATUS_OK;
 }
 
@@ -79,12 +73,17 @@ static cdl_status compute_layer(const work *w, int layer, analysis_spectrum *wei
   return CDL_STATUS_OK;
 }
 
-static cdl_status compute_target(const work *w)
+static cdl_status compute_target(void *user, const analysis_adapted_target *target, size_t number,
+                                 void *result)
 {
-  const int count = w->result->target->count;
+  work *w = user;
+  analysis_correlation_target *r = w->result = result;
+  const int count = target->count;
+  w->number = (uint32_t)number;
+  r->target = target;
   CDL_TRY(check_counts(w));
-  w->result->layers = calloc((size_t)count, sizeof *w->result->layers);
-  if (w->result->layers == NULL)
+  r->layers = calloc((size_t)count, sizeof *r->layers);
+  if (r->layers == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %d layers", count);
   for (int l = 0; l < count; l++) {
     analysis_spectrum weight = {0}, update = {0};
@@ -93,10 +92,10 @@ static cdl_status compute_target(const work *w)
     analysis_spectrum_free(&update);
     CDL_TRY(status);
     for (analysis_side side = 0; side < ANALYSIS_SIDE_COUNT; side++) {
-      const analysis_correlation_value *value = &w->result->layers[l][side];
-      w->result->mean[side].phi += value->phi / count;
-      w->result->mean[side].random += value->random / count;
-      w->result->mean[side].expected = value->expected;
+      const analysis_correlation_value *value = &r->layers[l][side];
+      r->mean[side].phi += value->phi / count;
+      r->mean[side].random += value->random / count;
+      r->mean[side].expected = value->expected;
     }
   }
   return CDL_STATUS_OK;
@@ -106,17 +105,11 @@ cdl_status analysis_correlation_compute(cdl_queue *queue, const analysis_adapted
                                         const analysis_correlation_settings *settings,
                                         analysis_correlation *result)
 {
-  *result = (analysis_correlation){.count = adapted->count};
-  result->targets = calloc(adapted->count + 1, sizeof *result->targets);
-  cdl_status status =
-      result->targets != NULL
-          ? CDL_STATUS_OK
-          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu targets", adapted->count);
-  for (size_t t = 0; t < adapted->count && status == CDL_STATUS_OK; t++) {
-    result->targets[t].target = &adapted->targets[t];
-    const work w = {queue, settings, &result->targets[t], (uint32_t)t};
-    status = compute_target(&w);
-  }
+  *result = (analysis_correlation){.count = adapted->count,
+                                   .targets = calloc(adapted->count + 1, sizeof *result->targets)};
+  work w = {.queue = queue, .settings = settings};
+  const cdl_status status =
+      analysis_each_target(adapted, result->targets, sizeof *result->targets, compute_target, &w);
   if (status != CDL_STATUS_OK)
     analysis_correlation_free(result);
   return status;

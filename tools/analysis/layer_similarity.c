@@ -13,6 +13,7 @@ typedef enum { BASE, TUNED, UPDATE, CONVERSION, SETS } matrix_set;
 
 typedef struct {
   cdl_queue *queue;
+  const analysis_adapted *all_tuned;
   const analysis_adapted_target *base, *tuned;
   int64_t i, j;
   analysis_layer_similarity_target *result;
@@ -64,12 +65,10 @@ static cdl_status read_matrix(const work *w, matrix_set set, int l, analysis_mat
 
 static cdl_status check_counts(const work *w)
 {
-  const int64_t n = w->base->columns, most = w->i > w->j ? w->i : w->j;
-  return most <= n ? CDL_STATUS_OK
-                   : cdl_fail(CDL_STATUS_USAGE,
-                              "--%c %lld: the conversion matrices of %s are [%lld, %lld]",
-                              w->i > n ? 'i' : 'j', (long long)most, w->base->name, (long long)n,
-                              (long long)n);
+  char what[MODEL_NAME_BYTES + 64];
+  const int64_t n = w->base->columns;
+  snprintf(what, sizeof what, "a conversion matrix of %s", w->base->name);
+  return analysis_check_counts(w->i, w->j, what, n, n, ANALYSIS_SIDE_LEFT);
 }
 
 /* φ of the leading left singular vectors of all pairs. */
@@ -114,9 +113,15 @@ static cdl_status compute_set(const work *w, matrix_set set)
   return analysis_cka(w->queue, w->matrices, w->base->count, grids[set]);
 }
 
-static cdl_status compute_target(work *w)
+static cdl_status compute_target(void *user, const analysis_adapted_target *target, size_t number,
+                                 void *result)
 {
-  const int count = w->base->count;
+  work *w = user;
+  const int count = target->count;
+  w->base = target;
+  w->tuned = &w->all_tuned->targets[number];
+  w->result = result;
+  w->result->target = target;
   CDL_TRY(check_counts(w));
   w->matrices = calloc((size_t)count, sizeof *w->matrices);
   cdl_status status = w->matrices != NULL
@@ -145,22 +150,13 @@ cdl_status analysis_layer_similarity_compute(cdl_queue *queue, const analysis_ad
                                              const analysis_adapted *tuned, int64_t i, int64_t j,
                                              analysis_layer_similarity *result)
 {
-  *result = (analysis_layer_similarity){.count = base->count};
+  *result = (analysis_layer_similarity){0};
   CDL_TRY(check_alike(base, tuned));
-  result->targets = calloc(base->count + 1, sizeof *result->targets);
-  cdl_status status = result->targets != NULL
-                          ? CDL_STATUS_OK
-                          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu targets", base->count);
-  for (size_t t = 0; t < base->count && status == CDL_STATUS_OK; t++) {
-    result->targets[t].target = &base->targets[t];
-    work w = {.queue = queue,
-              .base = &base->targets[t],
-              .tuned = &tuned->targets[t],
-              .i = i,
-              .j = j,
-              .result = &result->targets[t]};
-    status = compute_target(&w);
-  }
+  *result = (analysis_layer_similarity){
+      .count = base->count, .targets = calloc(base->count + 1, sizeof *result->targets)};
+  work w = {.queue = queue, .all_tuned = tuned, .i = i, .j = j};
+  const cdl_status status =
+      analysis_each_target(base, result->targets, sizeof *result->targets, compute_target, &w);
   if (status != CDL_STATUS_OK)
     analysis_layer_similarity_free(result);
   return status;

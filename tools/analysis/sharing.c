@@ -134,9 +134,14 @@ static cdl_status compute_layers(const work *w)
   return CDL_STATUS_OK;
 }
 
-static cdl_status compute_target(work *w)
+static cdl_status compute_target(void *user, const analysis_adapted_target *target, size_t number,
+                                 void *result)
 {
-  const int count = w->result->target->count;
+  work *w = user;
+  (void)number;
+  w->result = result;
+  w->result->target = target;
+  const int count = target->count;
   w->matrices = calloc((size_t)count, sizeof *w->matrices);
   w->result->conditions = calloc((size_t)count, sizeof *w->result->conditions);
   bool room = w->matrices != NULL && w->result->conditions != NULL;
@@ -156,17 +161,11 @@ static cdl_status compute_target(work *w)
 cdl_status analysis_sharing_compute(cdl_queue *queue, const analysis_adapted *adapted,
                                     adapter_orientation form, analysis_sharing *result)
 {
-  *result = (analysis_sharing){.count = adapted->count};
-  result->targets = calloc(adapted->count + 1, sizeof *result->targets);
-  cdl_status status =
-      result->targets != NULL
-          ? CDL_STATUS_OK
-          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu targets", adapted->count);
-  for (size_t t = 0; t < adapted->count && status == CDL_STATUS_OK; t++) {
-    result->targets[t].target = &adapted->targets[t];
-    work w = {.queue = queue, .form = form, .result = &result->targets[t]};
-    status = compute_target(&w);
-  }
+  *result = (analysis_sharing){.count = adapted->count,
+                               .targets = calloc(adapted->count + 1, sizeof *result->targets)};
+  work w = {.queue = queue, .form = form};
+  const cdl_status status =
+      analysis_each_target(adapted, result->targets, sizeof *result->targets, compute_target, &w);
   if (status != CDL_STATUS_OK)
     analysis_sharing_free(result);
   return status;

@@ -48,13 +48,10 @@ static cdl_status vectors_of(const work *w, const analysis_adapted_layer *l,
   cdl_random random =
       cdl_random_start(w->settings->seed, CDL_RANDOM_ANALYSIS, (uint32_t)l->number,
                        w->number << 8 | (uint32_t)kind << 4 | (uint32_t)second << 1);
-  const int64_t n = side == ANALYSIS_SIDE_LEFT ? s.rows : s.columns;
   cdl_status status =
-      count <= n ? analysis_spectrum_extend(w->queue, &s, side, count, &random)
-                 : cdl_fail(CDL_STATUS_USAGE,
-                            "--%c %lld: %s is [%lld, %lld] and has %lld %s singular vectors",
-                            second ? 'j' : 'i', (long long)count, what, (long long)s.rows,
-                            (long long)s.columns, (long long)n, analysis_side_name(side));
+      analysis_check_counts(second ? 0 : count, second ? count : 0, what, s.rows, s.columns, side);
+  if (status == CDL_STATUS_OK)
+    status = analysis_spectrum_extend(w->queue, &s, side, count, &random);
   if (status == CDL_STATUS_OK) {
     (void)analysis_spectrum_check(&s, count, what);
     *vectors = s.vectors[side];

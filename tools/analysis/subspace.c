@@ -15,6 +15,17 @@ const char *analysis_side_name(analysis_side side)
   return side == ANALYSIS_SIDE_LEFT ? "left" : "right";
 }
 
+cdl_status analysis_check_counts(int64_t i, int64_t j, const char *what, int64_t rows,
+                                 int64_t columns, analysis_side side)
+{
+  const int64_t n = side == ANALYSIS_SIDE_LEFT ? rows : columns, most = i > j ? i : j;
+  return most <= n ? CDL_STATUS_OK
+                   : cdl_fail(CDL_STATUS_USAGE,
+                              "--%c %lld: %s is [%lld, %lld] and has %lld %s singular vectors",
+                              most == i ? 'i' : 'j', (long long)most, what, (long long)rows,
+                              (long long)columns, (long long)n, analysis_side_name(side));
+}
+
 /* ---- Spectra ---- */
 
 static void find_rank(analysis_spectrum *s)

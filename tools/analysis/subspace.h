@@ -37,6 +37,11 @@ CDL_MUST_USE cdl_status analysis_spectrum_extend(cdl_queue *queue, analysis_spec
  * 1e-7 of σ_1 (float32 tells them no further apart). */
 bool analysis_spectrum_check(const analysis_spectrum *s, int64_t count, const char *what);
 
+/* Whether a matrix [rows, columns], called `what`, has i and j singular vectors on a side: USAGE,
+ * naming the larger of the options --i and --j, where it has fewer. */
+CDL_MUST_USE cdl_status analysis_check_counts(int64_t i, int64_t j, const char *what, int64_t rows,
+                                              int64_t columns, analysis_side side);
+
 /* `count` vectors of length n as rows, orthonormal, uniform over all such (Haar's measure, but for
  * signs, which φ does not see): those of a normal matrix. */
 CDL_MUST_USE cdl_status analysis_random_vectors(cdl_queue *queue, int64_t count, int64_t n,
