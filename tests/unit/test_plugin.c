@@ -18,6 +18,11 @@ static void assert_refused(const char *name, cdl_status status, const char *cons
                   cdl_error_message(), *words);
 }
 
+/* "1.2" */
+#define TEXT(number) #number
+#define TEXT_OF(number) TEXT(number)
+#define INTERFACE TEXT_OF(CDL_ABI_MAJOR) "." TEXT_OF(CDL_ABI_MINOR)
+
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 START_TEST(a_sound_plugin_opens_by_path)
@@ -214,10 +219,11 @@ END_TEST
 
 START_TEST(unsound_plugins_are_refused_with_a_reason)
 {
-  assert_refused(plugin_path("other-major"), CDL_STATUS_UNSUPPORTED,
-                 WORDS("condlora-other-major.so: built for version 2.5", "this library has 1.2"));
+  assert_refused(
+      plugin_path("other-major"), CDL_STATUS_UNSUPPORTED,
+      WORDS("condlora-other-major.so: built for version 2.5", "this library has " INTERFACE));
   assert_refused(plugin_path("too-long"), CDL_STATUS_UNSUPPORTED,
-                 WORDS("its table has", "version 1.2"));
+                 WORDS("its table has", "version " INTERFACE));
   assert_refused(plugin_path("wrong-magic"), CDL_STATUS_UNSUPPORTED,
                  WORDS("does not begin with the mark"));
   assert_refused(plugin_path("lacking-op"), CDL_STATUS_UNSUPPORTED,
@@ -256,40 +262,42 @@ END_TEST
 
 /* The ops of version 1.0 in their order: this list is never edited, only added to with a new minor
  * version. */
-static const char *const recorded_ops[] = {"copy REQUIRED",
-                                           "cast REQUIRED",
-                                           "permute REQUIRED",
-                                           "fill REQUIRED",
-                                           "gather_rows REQUIRED",
-                                           "scatter_add_rows REQUIRED",
-                                           "gemm REQUIRED",
-                                           "unary REQUIRED",
-                                           "unary_grad REQUIRED",
-                                           "binary REQUIRED",
-                                           "axpby REQUIRED",
-                                           "reduce REQUIRED",
-                                           "softmax REQUIRED",
-                                           "softmax_grad REQUIRED",
-                                           "layer_norm REQUIRED",
-                                           "layer_norm_grad REQUIRED",
-                                           "dropout REQUIRED",
-                                           "cross_entropy REQUIRED",
-                                           "squared_error REQUIRED",
-                                           "adamw REQUIRED",
-                                           "any_non_finite REQUIRED",
-                                           "linear COMPOSED",
-                                           "linear_grad COMPOSED",
-                                           "low_rank COMPOSED",
-                                           "low_rank_grad COMPOSED",
-                                           "add_layer_norm COMPOSED",
-                                           "attention COMPOSED",
-                                           "attention_grad COMPOSED",
-                                           "clip_norm COMPOSED",
-                                           "svd HOST",
-                                           "lu_solve HOST",
-                                           "lu_inverse HOST",
-                                           "qr HOST",
-                                           "eigh HOST"};
+static const char *const recorded_ops[] = {
+    "copy REQUIRED",
+    "cast REQUIRED",
+    "permute REQUIRED",
+    "fill REQUIRED",
+    "gather_rows REQUIRED",
+    "scatter_add_rows REQUIRED",
+    "gemm REQUIRED",
+    "unary REQUIRED",
+    "unary_grad REQUIRED",
+    "binary REQUIRED",
+    "axpby REQUIRED",
+    "reduce REQUIRED",
+    "softmax REQUIRED",
+    "softmax_grad REQUIRED",
+    "layer_norm REQUIRED",
+    "layer_norm_grad REQUIRED",
+    "dropout REQUIRED",
+    "cross_entropy REQUIRED",
+    "squared_error REQUIRED",
+    "adamw REQUIRED",
+    "any_non_finite REQUIRED",
+    "linear COMPOSED",
+    "linear_grad COMPOSED",
+    "low_rank COMPOSED",
+    "low_rank_grad COMPOSED",
+    "add_layer_norm COMPOSED",
+    "attention COMPOSED",
+    "attention_grad COMPOSED",
+    "clip_norm COMPOSED",
+    "svd HOST",
+    "lu_solve HOST",
+    "lu_inverse HOST",
+    "qr HOST",
+    "eigh HOST",
+};
 enum { RECORDED = sizeof recorded_ops / sizeof recorded_ops[0] };
 
 static const char *const ops[] = {
