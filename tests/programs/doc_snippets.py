@@ -28,7 +28,7 @@ COMMAND = re.compile(r"(condlora|bench-condlora|condlora-conformance|python3|mes
 CODE = re.compile(r"(import|from|def|class|static|const|struct|int|void|#include|#!|\$ |[a-z_]+ = [a-z_.]+\()")
 
 # Pages that a test of their own follows, step by step.
-FOLLOWED = {"docs/add-an-adapter-method.md"}
+FOLLOWED = {"docs/add-an-adapter-method.md", "docs/add-an-op.md", "docs/add-a-backend.md", "docs/add-a-model-family.md"}
 
 # What begins so is not run, and why.
 NOT_RUN = {

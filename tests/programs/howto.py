@@ -6,6 +6,7 @@ A step of a page is a sentence in front of a fenced block, or a sentence alone. 
     Create `PATH`:                           the block is a new file
     In `PATH`, after the line `TEXT`:        the block goes behind the one line that contains the text
     In `PATH`, before the line `TEXT`:       the same, in front of it
+    In `PATH`, instead of the line `TEXT`:   the same, in its place
     In `PATH`, add 1 to `NAME`.              of #define NAME NUMBER
     a block of sh                            commands, run in the copy; they stop at the first failure
 
@@ -20,7 +21,7 @@ import sys
 import tempfile
 
 STEP = re.compile(r"(?:^|(?<=[.:] ))(?P<what>Append to|Create|In) `(?P<path>[^`]+)`"
-                  r"(?:, (?P<where>after|before) the line `(?P<anchor>[^`]+)`|, add 1 to `(?P<name>\w+)`)?[:.]$", re.M)
+                  r"(?:, (?P<where>after|before|instead of) the line `(?P<anchor>[^`]+)`|, add 1 to `(?P<name>\w+)`)?[:.]$", re.M)
 
 
 def skip(why):
@@ -91,7 +92,8 @@ def edit(root, where, step, block):
         found = [i for i, line in enumerate(lines) if step["anchor"] in line]
         if len(found) != 1:
             fail(where, f"{step['path']} has {len(found)} lines with {step['anchor']!r}, expected one")
-        lines.insert(found[0] + (step["where"] == "after"), block)
+        first = found[0] + (step["where"] == "after")
+        lines[first : first + (step["where"] == "instead of")] = [block]
         new = "".join(lines)
     path.write_text(new, encoding="utf-8")
 
