@@ -10,6 +10,24 @@
 #include "train/columns.h"
 #include "train/trainer_state.h"
 
+/* Adds the result of each part of dev to `entry`, if dev has several: MNLI's two, say. */
+static cdl_status measure_parts(train_session *session, const cdl_dataset *dataset,
+                                const uint32_t *rows, const float *logits, json_t **entry)
+{
+  const size_t parts = cdl_dataset_part_count(dataset);
+  if (dataset != session->dev || parts < 2)
+    return CDL_STATUS_OK;
+  for (size_t p = 0; p < parts; p++) {
+    const cdl_dataset_part part = cdl_dataset_get_part(dataset, p);
+    train_result result;
+    CDL_TRY(train_score(dataset, rows + part.first, part.count, logits, session->labels, NULL,
+                        &result));
+    CDL_TRY(train_add_penalty(session, &result));
+    base_json_set(entry, part.name, train_result_json(session, &result));
+  }
+  return CDL_STATUS_OK;
+}
+
 /* Measures one split with the kept adapter. */
 static cdl_status measure_split(train_trainer *t, const cdl_dataset *dataset, const uint32_t *rows,
                                 size_t count, const char *name, train_result *result,
@@ -37,19 +55,7 @@ static cdl_status measure_split(train_trainer *t, const cdl_dataset *dataset, co
   if (status == CDL_STATUS_OK) {
     json_t *entry = train_result_json(session, result);
     base_json_update(&entry, train_class_json(session->label_names, labels, &details, count));
-    for (size_t p = 0; dataset == session->dev && cdl_dataset_part_count(dataset) > 1 &&
-                       p < cdl_dataset_part_count(dataset);
-         p++) {
-      const cdl_dataset_part part = cdl_dataset_get_part(dataset, p);
-      train_result of_part;
-      status = train_score(dataset, rows + part.first, part.count, logits, session->labels, NULL,
-                           &of_part);
-      if (status == CDL_STATUS_OK)
-        status = train_add_penalty(session, &of_part);
-      if (status != CDL_STATUS_OK)
-        break;
-      base_json_set(&entry, part.name, train_result_json(session, &of_part));
-    }
+    status = measure_parts(session, dataset, rows, logits, &entry);
     base_json_set(metrics, name, entry);
   }
   free(logits);

@@ -170,29 +170,57 @@ static void scale_vector(const gemm_job *job, void *y, int64_t count, int64_t st
     }
 }
 
+/* A product of a matrix and a vector: y = op(matrix) x. */
+typedef struct {
+  const void *matrix, *x;
+  bool by_columns; /* the matrix is stored [k, results], else [results, k] */
+  int64_t results, matrix_stride, x_stride, y_stride;
+} vector_product;
+
+/* c = op(a) op(b) with one column. */
+static vector_product column_product(const cdl_gemm_args *g, const tile_call *t)
+{
+  return (vector_product){.matrix = t->a,
+                          .x = t->b,
+                          .by_columns = g->transpose_a,
+                          .results = t->part.m.count,
+                          .matrix_stride = t->a_stride,
+                          .x_stride = g->transpose_b ? 1 : t->b_stride,
+                          .y_stride = t->c_stride};
+}
+
+/* c = op(a) op(b) with one row, as cᵀ = op(b)ᵀ op(a)ᵀ. */
+static vector_product row_product(const cdl_gemm_args *g, const tile_call *t)
+{
+  return (vector_product){.matrix = t->b,
+                          .x = t->a,
+                          .by_columns = !g->transpose_b,
+                          .results = t->part.n.count,
+                          .matrix_stride = t->b_stride,
+                          .x_stride = g->transpose_a ? t->a_stride : 1,
+                          .y_stride = 1};
+}
+
 /* One row or one column: gemm would copy the whole other matrix to pack it. */
 static void call_gemv(const gemm_job *job, const tile_call *t)
 {
   enum { NO_TRANSPOSE = 111, TRANSPOSE = 112 };
   const cdl_gemm_args *g = job->args;
   const cpu_libraries *libraries = &job->device->libraries;
-  const bool column = t->part.n.count == 1; /* op(a) b, else op(b)ᵀ aᵀ */
-  const int results = (int)(column ? t->part.m.count : t->part.n.count), k = (int)t->part.k.count;
-  const bool by_columns = column ? g->transpose_a : !g->transpose_b; /* stored [k, results] */
-  const void *matrix = column ? t->a : t->b, *x = column ? t->b : t->a;
-  const int rows = by_columns ? k : results, columns = by_columns ? results : k,
-            transpose = by_columns ? TRANSPOSE : NO_TRANSPOSE,
-            matrix_stride = (int)(column ? t->a_stride : t->b_stride),
-            x_stride = (int)(column ? (g->transpose_b ? 1 : t->b_stride)
-                                    : (g->transpose_a ? t->a_stride : 1)),
-            y_stride = (int)(column ? t->c_stride : 1);
-  scale_vector(job, t->c, results, y_stride, t->beta);
+  const vector_product v = t->part.n.count == 1 ? column_product(g, t) : row_product(g, t);
+  int transpose = NO_TRANSPOSE, rows = (int)v.results, columns = (int)t->part.k.count;
+  if (v.by_columns) {
+    transpose = TRANSPOSE;
+    rows = (int)t->part.k.count;
+    columns = (int)v.results;
+  }
+  scale_vector(job, t->c, v.results, v.y_stride, t->beta);
   if (g->out.dtype == CDL_DTYPE_F64)
-    libraries->cblas_dgemv(CPU_ROW_MAJOR, transpose, rows, columns, (double)g->alpha, matrix,
-                           matrix_stride, x, x_stride, 1.0, t->c, y_stride);
+    libraries->cblas_dgemv(CPU_ROW_MAJOR, transpose, rows, columns, (double)g->alpha, v.matrix,
+                           (int)v.matrix_stride, v.x, (int)v.x_stride, 1.0, t->c, (int)v.y_stride);
   else
-    libraries->cblas_sgemv(CPU_ROW_MAJOR, transpose, rows, columns, g->alpha, matrix, matrix_stride,
-                           x, x_stride, 1.0f, t->c, y_stride);
+    libraries->cblas_sgemv(CPU_ROW_MAJOR, transpose, rows, columns, g->alpha, v.matrix,
+                           (int)v.matrix_stride, v.x, (int)v.x_stride, 1.0f, t->c, (int)v.y_stride);
 }
 
 static void multiply_part(const gemm_job *job, int64_t batch, gemm_part part, float beta, void *c,
