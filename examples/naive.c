@@ -117,17 +117,27 @@ static void next(cdl_tensor t, place *p)
 
 #define EACH(t, p) for (place p = {{0}}; inside(t, &p); next(t, &p))
 
-static void *at(cdl_tensor t, place p)
+static int64_t element_of(cdl_tensor t, place p)
 {
   int64_t element = t.offset;
   for (int d = 0; d < 4; d++)
     element += (t.size[d] == 1 ? 0 : p.i[d]) * t.stride[d]; /* of size 1: repeated */
+  return element;
+}
+
+static void *address_of(cdl_tensor t, int64_t element)
+{
   return (char *)t.buffer->handle + element * (int64_t)cdl_dtype_bytes(t.dtype);
 }
 
-static double get(cdl_tensor t, place p)
+static void *at(cdl_tensor t, place p)
 {
-  const void *from = at(t, p);
+  return address_of(t, element_of(t, p));
+}
+
+static double value_of(cdl_tensor t, int64_t element)
+{
+  const void *from = address_of(t, element);
   switch (t.dtype) {
   case CDL_DTYPE_F32:
     return (double)*(const float *)from;
@@ -147,6 +157,11 @@ static double get(cdl_tensor t, place p)
     break;
   }
   return 0;
+}
+
+static double get(cdl_tensor t, place p)
+{
+  return value_of(t, element_of(t, p));
 }
 
 /* Rounded once, from the double: to eight significant bits, ties to even. */
@@ -272,17 +287,20 @@ static cdl_status scatter_add_rows(void *queue, const cdl_scatter_add_rows_args 
 static cdl_status gemm(void *queue, const cdl_gemm_args *a)
 {
   (void)queue;
-  const int64_t length = a->transpose_a ? a->a.size[2] : a->a.size[3];
+  const int along_a = a->transpose_a ? 2 : 3, along_b = a->transpose_b ? 3 : 2;
+  const int64_t length = a->a.size[along_a];
   EACH(a->out, p)
   {
+    place row = p, column = p; /* where the sum begins: row of op(a), column of op(b) */
+    row.i[along_a] = column.i[along_b] = 0;
+    row.i[5 - along_a] = p.i[2];
+    column.i[5 - along_b] = p.i[3];
+    int64_t x = element_of(a->a, row), y = element_of(a->b, column);
     double sum = 0;
     for (int64_t l = 0; l < length; l++) {
-      place x = p, y = p;
-      x.i[a->transpose_a ? 2 : 3] = l;
-      x.i[a->transpose_a ? 3 : 2] = p.i[2];
-      y.i[a->transpose_b ? 3 : 2] = l;
-      y.i[a->transpose_b ? 2 : 3] = p.i[3];
-      sum += get(a->a, x) * get(a->b, y);
+      sum += value_of(a->a, x) * value_of(a->b, y);
+      x += a->a.stride[along_a];
+      y += a->b.stride[along_b];
     }
     sum *= (double)a->alpha;
     put(a->out, p, a->beta == 0 ? sum : sum + (double)a->beta * get(a->out, p));

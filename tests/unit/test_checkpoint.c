@@ -210,8 +210,8 @@ START_TEST(refuses_unknown_tensors)
                            "bert.classifier.dense.weight",
                            "pooler.dense.weights",
                            "embeddings.LayerNorm.delta",
-                           "encoder.whose.name.is.much.longer.than.that.of.any.tensor.that.a.model."
-                           "of.this.family.has.or.had"};
+                           ("encoder.whose.name.is.much.longer.than.that.of.any.tensor.that.a."
+                            "model.of.this.family.has.or.had")};
   for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
     model_checkpoint *checkpoint;
     make_body("", "weight", "bias");
