@@ -339,7 +339,9 @@ static cdl_status join_items(const base_option *o, const char *path, const json_
 {
   const size_t count = json_array_size(array);
   base_list items = {.item = calloc(count + 1, sizeof *items.item)};
-  cdl_status status = items.item != NULL ? CDL_STATUS_OK : no_memory(path);
+  if (items.item == NULL)
+    return no_memory(path);
+  cdl_status status = CDL_STATUS_OK;
   for (size_t i = 0; status == CDL_STATUS_OK && i < count; i++) {
     const json_t *item = json_array_get(array, i);
     if (!is_item(o, item))
