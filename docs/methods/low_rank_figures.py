@@ -40,7 +40,7 @@ def lora():
         "lora.svg", 560, 220,
         box(20, 30, 100, 100, FROZEN, "W"), text(150, 85, "+ s ·"), box(182, 30, 30, 100, TRAINED, "B l"), text(228, 85, "·"),
         box(244, 67, 100, 26, TRAINED, "A l"), text(362, 85, "="), box(382, 30, 100, 100, DERIVED, "W + s B A"),
-        text(280, 160, "a pair A, B of its own in every layer; the sum serves where nothing is trained"), legend(150, 185),
+        text(280, 160, "every layer trains a separate pair A, B; the sum is one merged weight"), legend(150, 185),
     )
 
 
@@ -50,7 +50,7 @@ def condlora():
         box(20, 70, 100, 26, TRAINED, "θA"), text(135, 88, "·"), box(150, 30, 100, 100, FROZEN, "W l"), text(270, 88, "="),
         box(290, 70, 100, 26, DERIVED, "A l"),
         box(410, 30, 30, 100, DERIVED, "B l"), text(467, 88, "= W l ·"), box(496, 30, 36, 100, TRAINED, "θBᵀ"),
-        text(280, 160, "one θA and one θB for all layers l of a group"), legend(150, 185),
+        text(280, 160, "all layers l of a group share one θA and one θB"), legend(150, 185),
     )
 
 
@@ -64,7 +64,7 @@ def dora():
         "dora.svg", 560, 220,
         box(20, 40, 90, 90, FROZEN, "W"), text(126, 90, "+ s"), box(142, 40, 26, 90, TRAINED, "B"), box(172, 72, 90, 26, TRAINED, "A"),
         rows, box(480, 40, 26, 90, TRAINED, "m"),
-        text(280, 160, "dashed: rows of W + s B A; drawn out: the same at trained lengths m"), legend(150, 185),
+        text(280, 160, "dashed: rows of W + s B A; solid: the same rows with trained lengths m"), legend(150, 185),
     )
 
 
@@ -76,13 +76,13 @@ def dylora():
         box(200, 40, 160, 22, TRAINED, "row 1"), box(200, 62, 160, 22, TRAINED, "row b"), box(200, 84, 160, 22, UNUSED, ""),
         box(200, 106, 160, 22, UNUSED, "row r"), text(280, 30, "A"),
         text(390, 66, "this step's rank b,", "start"), text(390, 84, "scale α / b", "start"),
-        text(390, 116, "no part in the step", "start"),
-        text(280, 175, "each step draws b; the frozen form trains row and column b alone"), legend(150, 198),
+        text(390, 116, "unused in this step", "start"),
+        text(280, 175, "each step draws b; the frozen form trains only row and column b"), legend(150, 198),
     )
 
 
 def triplets(x, fill, unused):
-    """P, diag(Λ) and Q of one layer, whose triplets from the place `unused` on are put out."""
+    """P, diag(Λ) and Q of one layer, whose triplets from the place `unused` on are off."""
     parts = []
     for i in range(4):
         shade = fill if i < unused else UNUSED
@@ -95,7 +95,7 @@ def adalora():
     svg(
         "adalora.svg", 680, 230,
         triplets(20, TRAINED, 3), triplets(380, TRAINED, 1), text(160, 162, "a layer that matters keeps three ranks"),
-        text(520, 162, "another keeps one"), text(340, 184, "white: Λ is zero by the allocator's choice, which comes again as the budget falls"),
+        text(520, 162, "another keeps one"), text(340, 184, "white: the allocator has set Λ to zero; it chooses again as the budget falls"),
         legend(210, 204),
     )
 
@@ -106,8 +106,8 @@ def condadalora():
         box(20, 24, 150, 24, TRAINED, "θQ"), box(20, 62, 150, 24, TRAINED, "θΛ"), box(20, 100, 150, 24, TRAINED, "θP"),
         text(195, 80, "with"), box(225, 24, 100, 100, FROZEN, "W l"), text(344, 80, "="),
         triplets(360, DERIVED, 2).replace("Λ<", "Λ l<").replace("P<", "P l<").replace("Q<", "Q l<"),
-        text(335, 168, "Q = θQ W, P = W θPᵀ, Λ i = m i ⟨(θΛ W) i, Q i⟩: three θ for all layers l of a group"),
-        text(335, 190, "white: m i is zero by the allocator's choice in this layer"), legend(205, 212),
+        text(335, 168, "Q = θQ W, P = W θPᵀ, Λ i = m i ⟨(θΛ W) i, Q i⟩; all layers l of a group share three θ"),
+        text(335, 190, "white: the allocator has set m i to zero in this layer"), legend(205, 212),
     )
 
 
