@@ -248,7 +248,7 @@ static cdl_status open_base(train_session *session, const train_settings *s)
                                            session->initial_tensors, &own_tokenizer));
   if (own_tokenizer)
     session->tokenizer_folder = s->init_adapter;
-  session->types_zero = s->compat == TRAIN_COMPAT_REFERENCE || session->initial.types_zero;
+  session->types_zero = s->compat == TRAIN_COMPAT_REFERENCE || session->initial.zero_token_types;
   CDL_TRY(read_data(session, s, s->init_adapter != NULL ? &session->initial.labels : NULL));
   CDL_TRY(
       open_backend(session, s->backend, (cdl_precision)s->precision, s->threads, s->no_fallback));
@@ -499,7 +499,7 @@ static cdl_status open_with_adapter(train_session *session, const train_inferenc
   }
   if (status == CDL_STATUS_OK)
     status = train_check_base(session, s->adapter, c);
-  session->types_zero = c->types_zero;
+  session->types_zero = c->zero_token_types;
   if (status == CDL_STATUS_OK)
     status = train_open_adapter(session, s, c, tensors);
   if (status == CDL_STATUS_OK && s->rank != 0)

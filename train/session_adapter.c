@@ -204,15 +204,15 @@ static cdl_status describe_adapter(const train_session *session, const train_set
 {
   char fingerprint[FINGERPRINT_BYTES];
   write_fingerprint(session, fingerprint);
-  *c =
-      (adapter_config){.regression = session->regression,
-                       .types_zero = session->types_zero,
-                       .held_out = {.known = true,
-                                    .fraction = s->dev_fraction,
-                                    .as_reference = train_split_form_of(s) == DATA_SPLIT_REFERENCE},
-                       .peft_type = strdup(adapter_peft_type(train_method_name(s))),
-                       .base_model = strdup(s->model),
-                       .fingerprint = strdup(fingerprint)};
+  *c = (adapter_config){
+      .regression = session->regression,
+      .zero_token_types = session->types_zero,
+      .held_out = {.known = true,
+                   .fraction = s->dev_fraction,
+                   .reference_split = train_split_form_of(s) == DATA_SPLIT_REFERENCE},
+      .peft_type = strdup(adapter_peft_type(train_method_name(s))),
+      .base_model = strdup(s->model),
+      .fingerprint = strdup(fingerprint)};
   if (c->peft_type == NULL || c->base_model == NULL || c->fingerprint == NULL)
     return no_memory();
   if (session->task != NULL && (c->task = strdup(session->task->name)) == NULL)
@@ -271,9 +271,9 @@ cdl_status train_make_adapter(train_session *session, const train_settings *s)
 {
   adapter_config *c = &session->adapter_config;
   CDL_TRY(describe_adapter(session, s, c));
-  c->extra = json_incref(session->initial.extra);
+  c->config_extra = json_incref(session->initial.config_extra);
   adapter_settings adapter = adapter_config_settings(c);
-  adapter.dropout_hits_base = adapter.as_reference = s->compat == TRAIN_COMPAT_REFERENCE;
+  adapter.dropout_hits_base = adapter.reference_compat = s->compat == TRAIN_COMPAT_REFERENCE;
   adapter.lora_plus_ratio = s->lora_plus_ratio != 1 ? s->lora_plus_ratio : 0;
   adapter.ignore_unmatched = s->init_adapter != NULL;
   adapter.train_pooler = session->loaded.fresh_pooler;

@@ -15,13 +15,13 @@ static cdl_status add_parameter(model_adapter *a, encoder_parameter parameter,
 {
   if (a->own_count == a->own_capacity) {
     const size_t capacity = a->own_capacity == 0 ? 16 : 2 * a->own_capacity;
-    encoder_parameter *grown = realloc(a->own, capacity * sizeof *grown);
+    encoder_parameter *grown = realloc(a->own_parameters, capacity * sizeof *grown);
     if (grown == NULL)
       return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter of %zu parameters", capacity);
-    a->own = grown;
+    a->own_parameters = grown;
     a->own_capacity = capacity;
   }
-  encoder_parameter *p = &a->own[a->own_count++];
+  encoder_parameter *p = &a->own_parameters[a->own_count++];
   *p = parameter;
   p->lr_scale = 1;
   p->trained = true;
@@ -58,7 +58,7 @@ cdl_status adapter_add_vector(model_adapter *a, encoder_parameter_role role, int
 void adapter_initialize_pair(const model_adapter *a, size_t index, cdl_random *random,
                              float *values, int64_t count)
 {
-  const cdl_tensor value = a->own[index].value;
+  const cdl_tensor value = a->own_parameters[index].value;
   const double bound = 1 / sqrt((double)value.size[3]), deviation = 1 / (double)value.size[2];
   for (int64_t i = 0; i < count; i++)
     if (index % 2 == 1)
@@ -84,9 +84,9 @@ static cdl_status allocate_parameters(model_adapter *a, cdl_backend *backend, cd
   a->trained_count = 0;
   int64_t values = 0, gradients = 0;
   for (size_t i = 0; i < a->own_count; i++) {
-    a->own[i].value.offset = values;
-    values += encoder_aligned(cdl_tensor_elements(a->own[i].value));
-    a->trained[a->trained_count++] = &a->own[i];
+    a->own_parameters[i].value.offset = values;
+    values += encoder_aligned(cdl_tensor_elements(a->own_parameters[i].value));
+    a->trained[a->trained_count++] = &a->own_parameters[i];
   }
   for (size_t i = 0; i < encoder_count; i++)
     if (of_encoder[i].trained)
@@ -94,7 +94,7 @@ static cdl_status allocate_parameters(model_adapter *a, cdl_backend *backend, cd
   if (values > 0)
     CDL_TRY(cdl_buffer_create(backend, (size_t)values * sizeof(float), &a->value_buffer));
   for (size_t i = 0; i < a->own_count; i++)
-    a->own[i].value.buffer = a->value_buffer;
+    a->own_parameters[i].value.buffer = a->value_buffer;
 
   for (size_t i = 0; i < a->trained_count; i++)
     gradients += encoder_aligned(cdl_tensor_elements(a->trained[i]->value));
@@ -341,7 +341,7 @@ static cdl_status build(model_adapter *a, cdl_queue *queue, const adapter_settin
     a->scale = adapter_scale(s, s->rank, s->alpha);
     a->dropout = (float)s->dropout;
     a->dropout_hits_base = s->dropout_hits_base;
-    a->as_reference = s->as_reference;
+    a->reference_compat = s->reference_compat;
     a->init = s->init;
     a->orientation = s->orientation;
     CDL_TRY(adapter_find_targets(a, s));
@@ -387,11 +387,11 @@ cdl_status adapter_create_from(cdl_queue *queue, model_encoder *encoder,
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: an adapter");
   a->method = method;
   a->encoder = encoder;
-  a->extra = settings->extra;
+  a->config_extra = settings->config_extra;
   a->source = source;
   a->stored = stored;
   const cdl_status status = build(a, queue, settings);
-  a->extra = NULL;
+  a->config_extra = NULL;
   if (status != CDL_STATUS_OK) {
     adapter_destroy(a);
     return status;
@@ -421,7 +421,7 @@ void adapter_destroy(model_adapter *a)
   free(a->derived);
   free(a->frozen);
   free(a->trained);
-  free(a->own);
+  free(a->own_parameters);
   free(a->runs);
   free(a->run_modules);
   free(a->run_numbers);
@@ -455,11 +455,12 @@ void adapter_trainable_parameters(const model_adapter *a, int64_t *adapter_numbe
 cdl_status adapter_initialize(model_adapter *a, cdl_queue *q, uint64_t seed)
 {
   for (size_t i = 0; i < a->own_count; i++) {
-    const cdl_tensor t = a->own[i].value;
+    const cdl_tensor t = a->own_parameters[i].value;
     const int64_t count = cdl_tensor_elements(t);
     float *values = malloc((size_t)count * sizeof *values);
     if (values == NULL)
-      return cdl_fail(CDL_STATUS_MEMORY, "out of memory: initial values of %s", a->own[i].name);
+      return cdl_fail(CDL_STATUS_MEMORY, "out of memory: initial values of %s",
+                      a->own_parameters[i].name);
     cdl_random random = cdl_random_start(seed, CDL_RANDOM_INITIAL_VALUES, (uint32_t)i, 0);
     a->method->initialize(a, i, &random, values, count);
     cdl_queue_upload(q, t, values, (size_t)count * sizeof *values);
@@ -564,7 +565,7 @@ void adapter_extra_loss(model_adapter *a, cdl_queue *q, cdl_tensor loss)
 cdl_status adapter_evaluation_penalty(model_adapter *a, cdl_queue *q, double *penalty)
 {
   *penalty = 0;
-  if (!a->as_reference || a->method->extra_loss == NULL)
+  if (!a->reference_compat || a->method->extra_loss == NULL)
     return CDL_STATUS_OK;
   cdl_buffer *buffer;
   float value;

@@ -53,7 +53,7 @@ typedef struct {
   double lora_plus_ratio;
   adapter_orientation orientation;
   bool dropout_hits_base; /* CondLoRA's dropout on the frozen path too, as the reference has it */
-  bool as_reference;      /* AdaLoRA that never allocates and begins with a random Λ: likewise */
+  bool reference_compat;  /* AdaLoRA that never allocates and begins with a random Λ: likewise */
   /* Linear layers to adapt: suffixes of their paths, or one regular expression for whole paths
    * (PEFT's rules). */
   const char *const *targets;
@@ -72,7 +72,7 @@ typedef struct {
   /* Values of the method's own options, in the order of adapter_options; NULL: their defaults. */
   const double *options;
   /* What the method itself keeps in adapter_config.json, as read from there; NULL: nothing. */
-  const struct json_t *extra;
+  const struct json_t *config_extra;
   /* Modules to train and save whole, besides the head: suffixes of their paths. With
    * `ignore_unmatched`, for adapters read from a folder, an entry that matches nothing is no
    * error. */
@@ -171,7 +171,7 @@ void adapter_pull_back(model_adapter *adapter, cdl_queue *queue);
 /* The method's own penalty, where it has one: added to `loss` [1], its gradients to the parameters'.
  * After pull_back. */
 void adapter_extra_loss(model_adapter *adapter, cdl_queue *queue, cdl_tensor loss);
-/* What the reference adds to the loss of an evaluation too, under `as_reference`: the penalty of
+/* What the reference adds to the loss of an evaluation too, under `reference_compat`: the penalty of
  * the present parameters; else 0. Syncs the queue; gradients are undefined afterwards. */
 CDL_MUST_USE cdl_status adapter_evaluation_penalty(model_adapter *adapter, cdl_queue *queue,
                                                    double *penalty);

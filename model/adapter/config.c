@@ -49,7 +49,7 @@ static int bias_place(const char *word, const char *adapted)
 
 static bool is_extra(const adapter_method *method, const char *key)
 {
-  for (const char *const *k = method->extra_keys; k != NULL && *k != NULL; k++)
+  for (const char *const *k = method->config_extra_keys; k != NULL && *k != NULL; k++)
     if (strcmp(*k, key) == 0)
       return true;
   return false;
@@ -82,7 +82,7 @@ void adapter_config_free(adapter_config *config)
   adapter_names_free(&config->layers_pattern);
   adapter_names_free(&config->excluded);
   free(config->excluded_pattern);
-  json_decref(config->extra);
+  json_decref(config->config_extra);
   free(config->peft_type);
   free(config->target_pattern);
   free(config->orientation);
@@ -128,7 +128,7 @@ adapter_settings adapter_config_settings(const adapter_config *c)
                             .excluded_count = c->excluded.count,
                             .excluded_pattern = c->excluded_pattern,
                             .options = c->options,
-                            .extra = c->extra,
+                            .config_extra = c->config_extra,
                             .modules_to_save = (const char *const *)c->modules_to_save.item,
                             .module_count = c->modules_to_save.count};
 }
@@ -570,14 +570,14 @@ static cdl_status read_options(const char *path, json_t *object, adapter_config 
   const base_option *options = adapter_options(method->name, &count);
   for (size_t i = 0; i < count; i++)
     CDL_TRY(read_option(path, object, &options[i], &config->options[i]));
-  if (method->extra_keys == NULL)
+  if (method->config_extra_keys == NULL)
     return CDL_STATUS_OK;
-  config->extra = json_object();
-  for (const char *const *k = method->extra_keys; *k != NULL; k++)
+  config->config_extra = json_object();
+  for (const char *const *k = method->config_extra_keys; *k != NULL; k++)
     if (json_object_get(object, *k) != NULL)
-      base_json_set(&config->extra, *k, json_incref(json_object_get(object, *k)));
-  return config->extra != NULL ? CDL_STATUS_OK
-                               : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
+      base_json_set(&config->config_extra, *k, json_incref(json_object_get(object, *k)));
+  return config->config_extra != NULL ? CDL_STATUS_OK
+                                      : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);
 }
 
 /* {"fraction": 0.1, "split": "stratified"} */
@@ -592,9 +592,9 @@ static cdl_status read_held_out(const char *path, const json_t *object, adapter_
   held_out->fraction = -1;
   CDL_TRY(base_json_real(path, value, "fraction", 0, 1, false, &held_out->fraction));
   CDL_TRY(base_json_string(path, value, "split", false, &split));
-  held_out->as_reference = split != NULL && strcmp(split, "reference") == 0;
+  held_out->reference_split = split != NULL && strcmp(split, "reference") == 0;
   if (held_out->fraction < 0 || held_out->fraction >= 1 ||
-      (!held_out->as_reference && (split == NULL || strcmp(split, "stratified") != 0)))
+      (!held_out->reference_split && (split == NULL || strcmp(split, "stratified") != 0)))
     return cdl_fail(CDL_STATUS_DATA,
                     "%s: \"held_out\": expected a \"fraction\" from 0 and below 1, and a \"split\" "
                     "that is \"stratified\" or \"reference\"",
@@ -625,7 +625,7 @@ cdl_status adapter_config_from_json(const char *path, json_t *object, adapter_co
   CDL_TRY(read_text(path, object, "task", &config->task));
   CDL_TRY(read_names(path, object, "labels", &config->labels));
   CDL_TRY(base_json_boolean(path, object, "regression", &config->regression));
-  CDL_TRY(base_json_boolean(path, object, "types_zero", &config->types_zero));
+  CDL_TRY(base_json_boolean(path, object, "types_zero", &config->zero_token_types));
   CDL_TRY(read_held_out(path, object, &config->held_out));
   CDL_TRY(adapter_columns_from_json(path, object, config));
   if (config->regression && config->labels.count > 1)
@@ -767,7 +767,7 @@ static void set_options(json_t **o, const adapter_config *c)
                     base_option_to_json(&options[i], base_option_number(c->options[i])));
   const char *key;
   json_t *value;
-  json_object_foreach(c->extra, key, value) base_json_set(o, key, json_incref(value));
+  json_object_foreach(c->config_extra, key, value) base_json_set(o, key, json_incref(value));
 }
 
 void adapter_columns_to_json(const adapter_config *c, json_t **object)
@@ -791,7 +791,7 @@ cdl_status adapter_config_to_json(const char *path, const adapter_config *config
   if (config->held_out.known)
     base_json_set(&o, "held_out",
                   json_pack("{sf ss}", "fraction", config->held_out.fraction, "split",
-                            config->held_out.as_reference ? "reference" : "stratified"));
+                            config->held_out.reference_split ? "reference" : "stratified"));
   base_json_set(&o, "inference_mode", json_true());
   adapter_columns_to_json(config, &o);
   if (config->labels.count > 0)
@@ -810,7 +810,7 @@ cdl_status adapter_config_to_json(const char *path, const adapter_config *config
   if (config->task != NULL)
     base_json_set(&o, "task", base_json_string_of(config->task));
   base_json_set(&o, "task_type", json_string("SEQ_CLS"));
-  if (config->types_zero)
+  if (config->zero_token_types)
     base_json_set(&o, "types_zero", json_true());
   *object = o;
   return o != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", path);

@@ -21,7 +21,7 @@ typedef struct {
 typedef struct {
   bool known;
   double fraction;
-  bool as_reference; /* by the reference's split, not by class */
+  bool reference_split; /* by the reference's split, not by class */
 } adapter_held_out;
 
 /* Settings that are no low-rank method's are zero. */
@@ -43,7 +43,7 @@ typedef struct {
   char *excluded_pattern;
   char *orientation; /* of an oriented method: "paper" or "reference"; else NULL */
   double options[ADAPTER_OPTIONS_MAX]; /* in the order of adapter_options */
-  struct json_t *extra; /* keys of the method's own: an object with a reference; or NULL */
+  struct json_t *config_extra; /* keys of the method's own: an object with a reference; or NULL */
   /* Read only: PEFT's task_type SEQ_CLS, under which it saves the head, whatever else is said; biases
    * beside B; rows of the table of words that the folder replaces. */
   bool saves_head, lora_bias;
@@ -54,7 +54,7 @@ typedef struct {
   char *task;                /* ours: "RTE", say, or NULL */
   adapter_names labels;      /* ours: names in the order of the logits; empty when unknown */
   bool regression;           /* ours: one output, no labels */
-  bool types_zero;           /* ours: trained with every token of type 0 */
+  bool zero_token_types;     /* ours: trained with every token of type 0 */
   adapter_held_out held_out; /* ours */
   adapter_names
       text_columns;   /* ours: of the table it was trained on, one or two; empty: not known */

@@ -197,8 +197,8 @@ static cdl_status write_with_extra(const model_adapter *a, const adapter_snapsho
   adapter_config written = *config;
   json_t *extra = NULL;
   cdl_status status = adapter_saved_modules(a, &config->modules_to_save, &written.modules_to_save);
-  if (status == CDL_STATUS_OK && a->method->extra != NULL) {
-    written.extra = extra = a->method->extra(a, snapshot);
+  if (status == CDL_STATUS_OK && a->method->config_extra != NULL) {
+    written.config_extra = extra = a->method->config_extra(a, snapshot);
     if (extra == NULL)
       status = cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   }

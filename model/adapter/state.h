@@ -84,10 +84,10 @@ typedef struct adapter_method {
   bool biases_of_up;    /* PEFT's lora_bias: biases beside B */
   /* Ends with a NULL name; NULL: none. adapter_option_value reads them by place. */
   const base_option *options;
-  /* Keys of adapter_config.json that the method writes with `extra` and finds again in the
-   * adapter's `extra`; ends with NULL. One that is a setting of all methods (rank_pattern) is then
+  /* Keys of adapter_config.json that the method writes with `config_extra` and finds again in
+   * the adapter's `config_extra`; ends with NULL. One that is a setting of all methods (rank_pattern) is then
    * the method's alone. */
-  const char *const *extra_keys;
+  const char *const *config_extra_keys;
   unsigned initial_values;      /* which of adapter_init there may be, bit by bit; kaiming always */
   const adapter_frozen *frozen; /* ends with a NULL name; NULL: none */
   /* NULL: a folder may have no targets outside the encoder's modules. */
@@ -143,8 +143,8 @@ typedef struct adapter_method {
    * stays NULL where that is the parameter itself. */
   cdl_status (*store)(const model_adapter *adapter, const struct adapter_snapshot *snapshot,
                       size_t index, stored_values *stored);
-  /* The values of extra_keys for a snapshot: a new object; NULL when memory is out. */
-  json_t *(*extra)(const model_adapter *adapter, const struct adapter_snapshot *snapshot);
+  /* The values of config_extra_keys for a snapshot: a new object; NULL when memory is out. */
+  json_t *(*config_extra)(const model_adapter *adapter, const struct adapter_snapshot *snapshot);
 } adapter_method;
 
 struct model_adapter {
@@ -152,11 +152,11 @@ struct model_adapter {
   model_encoder *encoder;
   int64_t rank; /* where no pattern says otherwise, as scale */
   float scale, dropout;
-  bool dropout_hits_base, as_reference, rslora;
+  bool dropout_hits_base, reference_compat, rslora;
   adapter_init init;
   adapter_orientation orientation;
   double options[ADAPTER_OPTIONS_MAX]; /* in the order of the method's list */
-  const json_t *extra;                 /* while the adapter is created */
+  const json_t *config_extra;          /* while the adapter is created */
   /* Of an adapter that is read from a folder, until it has been. */
   const adapter_config *source;
   const cdl_safetensors *stored;
@@ -176,7 +176,7 @@ struct model_adapter {
   encoder_module **run_modules; /* what the runs' `modules` and `numbers` point into */
   size_t *run_numbers;
 
-  encoder_parameter *own;
+  encoder_parameter *own_parameters;
   size_t own_count, own_capacity;
   encoder_parameter **trained; /* own, then the encoder's */
   size_t trained_count;

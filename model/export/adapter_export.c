@@ -164,7 +164,7 @@ static adapter_config lora_config(const adapter_config *given)
                       .text_columns = given->text_columns,
                       .label_column = given->label_column,
                       .regression = given->regression,
-                      .types_zero = given->types_zero,
+                      .zero_token_types = given->zero_token_types,
                       .held_out = given->held_out,
                       .fingerprint = given->fingerprint};
   return c;
@@ -271,7 +271,7 @@ static cdl_status export_to(exported *e, const char *folder)
   const model_adapter *a = e->adapter;
   bool dora = false;
   for (size_t i = 0; i < a->own_count; i++)
-    dora = dora || is_magnitude(&a->own[i]);
+    dora = dora || is_magnitude(&a->own_parameters[i]);
   set_options(&e->config, dora);
   CDL_TRY(set_modules(e));
   CDL_TRY(make_room(e));

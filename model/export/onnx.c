@@ -30,7 +30,7 @@ typedef struct {
   onnx_graph *graph;
   stored_weight *weights; /* [count] in the order of their offsets */
   size_t count;
-  bool types_zero;
+  bool zero_token_types;
   onnx_value ids, mask, types;        /* int64 [batch, sequence]; no types: type 0 */
   onnx_value bias;                    /* [batch, 1, 1, sequence] added to scores: 0, or -FLT_MAX */
   onnx_value heads_shape, rows_shape; /* [batch, sequence, heads, head size], […, hidden] */
@@ -152,7 +152,7 @@ static onnx_value first_tokens(writer *w, onnx_value x)
 static void inputs(writer *w)
 {
   const onnx_size batch = {.name = "batch"}, sequence = {.name = "sequence"};
-  const bool types = w->encoder->tables[EMBEDDING_TYPE] != NULL && !w->types_zero &&
+  const bool types = w->encoder->tables[EMBEDDING_TYPE] != NULL && !w->zero_token_types &&
                      w->encoder->config.type_count > 1;
   w->ids = onnx_input(w->graph, "input_ids", batch, sequence);
   w->mask = onnx_input(w->graph, "attention_mask", batch, sequence);
@@ -353,12 +353,12 @@ static cdl_status write_weights(const writer *w, cdl_queue *queue, const char *p
 }
 
 cdl_status export_encoder_write_onnx(const model_encoder *encoder, cdl_queue *queue,
-                                     const char *folder, bool types_zero)
+                                     const char *folder, bool zero_token_types)
 {
   writer w = {.encoder = encoder,
               .graph = onnx_graph_create(model_family_name(encoder->config.family), data_name),
               .weights = calloc(encoder->parameter_count + 1, sizeof *w.weights),
-              .types_zero = types_zero};
+              .zero_token_types = zero_token_types};
   char *model = base_path_join(folder, model_name), *data = base_path_join(folder, data_name);
   cdl_status status = CDL_STATUS_OK;
   if (w.graph == NULL || w.weights == NULL || model == NULL || data == NULL)

@@ -43,7 +43,7 @@ static void make_moved_adapter(const form *f)
   ok(make_adapter(f));
   ok(adapter_initialize(adapter, queue, 3));
   for (size_t i = 0; i < adapter->own_count; i++) {
-    const encoder_parameter *p = &adapter->own[i];
+    const encoder_parameter *p = &adapter->own_parameters[i];
     float *before = values_of(p->value);
     draw(p->value, 1000 + (uint32_t)i, 0, f->moved > 0 ? f->moved : 0.2);
     float *noise = values_of(p->value);
@@ -230,7 +230,7 @@ START_TEST(gradients_are_slopes_of_the_loss)
     const bool large = check_slope(f, adapter_parameter(adapter, i), gains);
     told += large;
     ck_assert_msg(large || i >= adapter->own_count, "%s: %s: hardly a gradient", f->title,
-                  adapter->own[i].name);
+                  adapter->own_parameters[i].name);
   }
   /* Of the model's own, biases of keys have none: softmax takes no note of them. */
   ck_assert_uint_gt(told, adapter->trained_count * 2 / 3);
@@ -332,7 +332,7 @@ START_TEST(a_lower_rank_leaves_the_other_rows_out)
   evaluate(lower);
   ok(adapter_use_rank(adapter, queue, RANK));
   for (size_t i = 0; i < adapter->own_count; i += 2) {
-    const cdl_tensor a = adapter->own[i].value;
+    const cdl_tensor a = adapter->own_parameters[i].value;
     float *values = memory_for(a);
     read_values(a, values);
     for (int64_t j = 0; j < cdl_tensor_elements(a); j++)
@@ -368,7 +368,7 @@ START_TEST(frozen_rows_have_no_gradient)
   encoder_backward(encoder, queue);
   adapter_pull_back(adapter, queue);
   for (size_t i = 0; i < adapter->own_count; i++) {
-    const cdl_tensor g = adapter->own[i].gradient;
+    const cdl_tensor g = adapter->own_parameters[i].gradient;
     float *values = memory_for(g);
     read_values(g, values);
     for (int64_t j = 0; j < cdl_tensor_elements(g); j++) {
@@ -406,7 +406,7 @@ START_TEST(gains_are_magnitudes_over_norms)
   adapter_materialize(adapter, queue);
   for (size_t i = 0; i < adapter->module_count; i++) {
     const encoder_module *module = adapter->modules[i];
-    const cdl_tensor magnitude = adapter->own[2 * adapter->module_count + i].value;
+    const cdl_tensor magnitude = adapter->own_parameters[2 * adapter->module_count + i].value;
     float *w = memory_for(module->weight), *a = memory_for(module->delta.low_rank.a),
           *b = memory_for(module->delta.low_rank.b), *m = memory_for(magnitude),
           *g = memory_for(magnitude);

@@ -95,7 +95,7 @@ static void end(void)
 
 enum { INIT_R = 3, TARGET_R = 2 };
 
-static void make_adapter(const char *method, bool as_reference)
+static void make_adapter(const char *method, bool reference_compat)
 {
   static const char *const targets[] = {"query", "value", "output.dense"};
   double options[ADAPTER_OPTIONS_MAX];
@@ -107,7 +107,7 @@ static void make_adapter(const char *method, bool as_reference)
                               .targets = targets,
                               .target_count = 3,
                               .options = options,
-                              .as_reference = as_reference};
+                              .reference_compat = reference_compat};
   ok(adapter_create(queue, encoder, &s, &adapter));
   ok(adapter_initialize(adapter, queue, 3));
   plan_batch();
@@ -184,7 +184,7 @@ START_TEST(gradients_are_slopes_of_loss_and_penalty)
   begin();
   make_adapter(methods[_i], false);
   for (size_t i = 0; i < adapter->own_count; i++)
-    draw(adapter->own[i].value, 1000 + (uint32_t)i, 0, 0.3);
+    draw(adapter->own_parameters[i].value, 1000 + (uint32_t)i, 0, 0.3);
   triplets *t = adapter->own_state;
   float *state = values_of(t->state);
   for (size_t k = 0; k < t->mask_count; k++)
@@ -193,7 +193,7 @@ START_TEST(gradients_are_slopes_of_loss_and_penalty)
   free(state);
   take_gradients();
   for (size_t i = 0; i < adapter->own_count; i++)
-    check_slope(&adapter->own[i]);
+    check_slope(&adapter->own_parameters[i]);
   end();
 }
 END_TEST
@@ -204,7 +204,7 @@ START_TEST(an_orthonormal_adapter_has_no_penalty)
   begin();
   make_adapter("adalora", false);
   for (size_t i = 0; i < adapter->own_count; i++) {
-    const cdl_tensor v = adapter->own[i].value;
+    const cdl_tensor v = adapter->own_parameters[i].value;
     float *values = calloc((size_t)cdl_tensor_elements(v), sizeof *values);
     for (int64_t k = 0; k < INIT_R && v.size[3] > 1; k++)
       values[v.size[3] == INIT_R ? k * INIT_R + k : k * v.size[3] + k] = 1;
@@ -250,7 +250,7 @@ START_TEST(a_run_ends_at_its_budget)
   begin();
   make_adapter(methods[_i], false);
   for (size_t i = 0; i < adapter->own_count; i++)
-    draw(adapter->own[i].value, 1000 + (uint32_t)i, 0, 0.3);
+    draw(adapter->own_parameters[i].value, 1000 + (uint32_t)i, 0, 0.3);
   ok(adapter_begin_run(adapter, queue, STEPS));
   const cdl_tensor factor = cdl_tensor_1d(loss_buffer, CDL_DTYPE_F32, 1, 1);
   cdl_fill(queue, CDL_ARGS(fill, .out = factor, .value = 1));
@@ -292,8 +292,8 @@ START_TEST(the_references_form_never_allocates)
   ok(adapter_evaluation_penalty(adapter, queue, &penalty));
   ck_assert(penalty > 0);
   for (size_t i = 0; i < adapter->own_count; i++)
-    if (strstr(adapter->own[i].name, "lora_E") != NULL) {
-      float *values = values_of(adapter->own[i].value);
+    if (strstr(adapter->own_parameters[i].name, "lora_E") != NULL) {
+      float *values = values_of(adapter->own_parameters[i].value);
       for (int64_t k = 0; k < INIT_R; k++)
         squares += (double)values[k] * (double)values[k];
       free(values);

@@ -92,7 +92,7 @@ static cdl_status take_held_out(const cli_example_source *s, const train_session
 {
   const double usual = 0.1;
   adapter_held_out held_out = {.fraction = usual,
-                               .as_reference =
+                               .reference_split =
                                    session != NULL &&
                                    (session->types_zero || session->adapter_config.task != NULL)};
   if (session != NULL && session->adapter_config.held_out.known)
@@ -106,9 +106,9 @@ static cdl_status take_held_out(const cli_example_source *s, const train_session
     held_out.fraction = s->dev_fraction;
   }
   data_split split;
-  CDL_TRY(data_split_dataset(e->dataset, held_out.fraction,
-                             held_out.as_reference ? DATA_SPLIT_REFERENCE : DATA_SPLIT_STRATIFIED,
-                             &split));
+  CDL_TRY(data_split_dataset(
+      e->dataset, held_out.fraction,
+      held_out.reference_split ? DATA_SPLIT_REFERENCE : DATA_SPLIT_STRATIFIED, &split));
   e->count = split.valid_count;
   e->rows = train_all_rows(split.valid_count);
   if (e->rows != NULL)

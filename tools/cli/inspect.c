@@ -335,7 +335,7 @@ static void print_adapter(const char *folder, const adapter_config *c, const ten
     printf("%-12s%s\n", "fingerprint", base_visible(c->fingerprint).text);
   printf("%-12s%s adapter, %s head\n", "parameters", console_group_digits(t->rest).text,
          console_group_digits(t->head).text);
-  print_ranks(json_object_get(c->extra, "rank_pattern"));
+  print_ranks(json_object_get(c->config_extra, "rank_pattern"));
   if (modules->count > 0)
     print_lines("adapted layers", modules);
   print_lines("tensors", t);
@@ -386,7 +386,7 @@ static json_t *adapter_json(const adapter_config *c, const tensor_table *t,
   base_json_set(&o, "excluded", names_json(&c->excluded));
   base_json_set_text(&o, "excluded_pattern", c->excluded_pattern);
   base_json_set(&o, "options", options_json(c));
-  json_t *ranks_kept = json_object_get(c->extra, "rank_pattern");
+  json_t *ranks_kept = json_object_get(c->config_extra, "rank_pattern");
   if (ranks_kept != NULL)
     base_json_set(&o, "ranks_kept", json_incref(ranks_kept));
   const base_word bias = base_word_at(ADAPTER_BIAS_WORDS, c->bias);

@@ -96,7 +96,7 @@ static cdl_status parameters(model_adapter *a)
     for (size_t p = own->first_parameter[i]; p < a->own_count; p++) {
       if (p == own->first_parameter[i] + (size_t)b->count)
         b->stored_lambda = values;
-      values += cdl_tensor_elements(a->own[p].value);
+      values += cdl_tensor_elements(a->own_parameters[p].value);
     }
   }
   return CDL_STATUS_OK;
@@ -132,7 +132,7 @@ static void initialize(const model_adapter *a, size_t index, cdl_random *random,
   size_t batch;
   int layer;
   const bool zero =
-      part_of(a->own_state, index, &batch, &layer) == TRIPLET_LAMBDA && !a->as_reference;
+      part_of(a->own_state, index, &batch, &layer) == TRIPLET_LAMBDA && !a->reference_compat;
   for (int64_t i = 0; i < count; i++)
     values[i] = zero ? 0 : (float)(cdl_random_normal(random) * 0.02);
 }
@@ -184,7 +184,7 @@ static cdl_status attach(model_adapter *a, cdl_queue *q)
     triplet_batch *b = &t->batches[i];
     for (triplet_part p = TRIPLET_P; p < TRIPLET_PARTS && b->rank > 0; p++) {
       const encoder_parameter *first =
-          &a->own[own->first_parameter[i] + (size_t)p * (size_t)b->count];
+          &a->own_parameters[own->first_parameter[i] + (size_t)p * (size_t)b->count];
       b->value[p] = joined(first->value, b->count);
       b->gradient[p] = joined(first->gradient, b->count);
     }
@@ -270,14 +270,14 @@ static cdl_status store(const model_adapter *a, const adapter_snapshot *snapshot
     return CDL_STATUS_OK;
   const float *values = snapshot->values;
   for (size_t i = 0; i < index; i++)
-    values += cdl_tensor_elements(a->own[i].value);
+    values += cdl_tensor_elements(a->own_parameters[i].value);
   const bool columns = part == TRIPLET_P;
-  const int64_t length = cdl_tensor_elements(a->own[index].value) / b->rank;
+  const int64_t length = cdl_tensor_elements(a->own_parameters[index].value) / b->rank;
   *stored = (stored_values){.rows = columns ? length : kept,
                             .columns = columns ? kept : length,
                             .values = malloc((size_t)(kept * length + 1) * sizeof(float))};
   if (stored->values == NULL)
-    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", a->own[index].name);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", a->own_parameters[index].name);
   for (int64_t k = 0; k < b->rank; k++)
     if (triplets_kept(t, snapshot, b, layer, k)) {
       for (int64_t i = 0; i < length; i++)
@@ -318,7 +318,7 @@ const adapter_method adapter_method_adalora = {.name = "adalora",
                                                .update_names = &update_names,
                                                .takes_ratio = takes_ratio,
                                                .options = triplet_options,
-                                               .extra_keys = triplet_extra_keys,
+                                               .config_extra_keys = triplet_extra_keys,
                                                .reference_targets = "query,key,value,dense",
                                                .parameters = parameters,
                                                .initialize = initialize,
@@ -331,4 +331,4 @@ const adapter_method adapter_method_adalora = {.name = "adalora",
                                                .after_step = after_step,
                                                .state = triplets_state,
                                                .store = store,
-                                               .extra = triplets_extra};
+                                               .config_extra = triplets_extra};

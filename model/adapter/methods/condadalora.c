@@ -31,7 +31,7 @@ typedef struct {
 /* Group g has three: θP [r, in], θΛ [r, out], θQ [r, out]. */
 static const encoder_parameter *theta(const model_adapter *a, const layer_batch *run, int which)
 {
-  return &a->own[THETAS * run->group + which];
+  return &a->own_parameters[THETAS * run->group + which];
 }
 
 static cdl_status parameters(model_adapter *a)
@@ -72,7 +72,7 @@ static void initialize(const model_adapter *a, size_t index, cdl_random *random,
                        int64_t count)
 {
   const double bound =
-      index % THETAS == THETA_LAMBDA ? 0 : 1 / sqrt((double)a->own[index].value.size[3]);
+      index % THETAS == THETA_LAMBDA ? 0 : 1 / sqrt((double)a->own_parameters[index].value.size[3]);
   for (int64_t i = 0; i < count; i++)
     values[i] = (float)((2 * cdl_random_double(random) - 1) * bound);
 }
@@ -213,7 +213,7 @@ const adapter_method adapter_method_condadalora = {.name = "condadalora",
                                                    .lack_reason = triplet_lack_reason,
                                                    .keys = &triplet_keys,
                                                    .options = triplet_options,
-                                                   .extra_keys = triplet_extra_keys,
+                                                   .config_extra_keys = triplet_extra_keys,
                                                    .shares = true,
                                                    .parameters = parameters,
                                                    .initialize = initialize,
@@ -225,4 +225,4 @@ const adapter_method adapter_method_condadalora = {.name = "condadalora",
                                                    .extra_loss = extra_loss,
                                                    .after_step = after_step,
                                                    .state = triplets_state,
-                                                   .extra = triplets_extra};
+                                                   .config_extra = triplets_extra};

@@ -26,17 +26,17 @@ static float x_scaling(const model_adapter *a)
  * L or w follows. */
 static const encoder_parameter *theta_a(const model_adapter *a, const layer_batch *run)
 {
-  return &a->own[2 * run->group];
+  return &a->own_parameters[2 * run->group];
 }
 
 static const encoder_parameter *theta_b(const model_adapter *a, const layer_batch *run)
 {
-  return &a->own[2 * run->group + 1];
+  return &a->own_parameters[2 * run->group + 1];
 }
 
 static const encoder_parameter *theta_x(const model_adapter *a)
 {
-  return &a->own[2 * a->group_count];
+  return &a->own_parameters[2 * a->group_count];
 }
 
 static const char *path_inside_block(const model_adapter *a, model_module_kind kind)

@@ -42,7 +42,7 @@ bool dora_owns(const model_adapter *a, size_t index)
 
 static const encoder_parameter *magnitude(const model_adapter *a, size_t module)
 {
-  return &a->own[a->dora->first + module];
+  return &a->own_parameters[a->dora->first + module];
 }
 
 static cdl_tensor take(cdl_buffer *buffer, int64_t *used, int64_t count)

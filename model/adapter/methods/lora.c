@@ -26,7 +26,7 @@ static cdl_status parameters(model_adapter *a)
 static cdl_status attach(model_adapter *a, cdl_queue *q)
 {
   for (size_t i = 0; i < a->module_count; i++) {
-    const encoder_parameter *down = &a->own[2 * i], *up = &a->own[2 * i + 1];
+    const encoder_parameter *down = &a->own_parameters[2 * i], *up = &a->own_parameters[2 * i + 1];
     a->modules[i]->delta = (encoder_delta){.dropout = a->dropout,
                                            .low_rank = {.a = down->value,
                                                         .b = up->value,
@@ -52,7 +52,7 @@ static int64_t own_offset(const model_adapter *a, size_t index)
 {
   int64_t offset = 0;
   for (size_t i = 0; i < index; i++)
-    offset += cdl_tensor_elements(a->own[i].value);
+    offset += cdl_tensor_elements(a->own_parameters[i].value);
   return offset;
 }
 
@@ -120,7 +120,8 @@ static cdl_status take_off(model_adapter *a, cdl_queue *q, size_t module, float 
       up[i * rank + r] = (float)(part * (double)f.left[i * f.inner + r]);
   }
   free(f.memory);
-  const cdl_tensor a0 = a->own[2 * module].value, b0 = a->own[2 * module + 1].value;
+  const cdl_tensor a0 = a->own_parameters[2 * module].value,
+                   b0 = a->own_parameters[2 * module + 1].value;
   cdl_queue_upload(q, a0, down, (size_t)cdl_tensor_elements(a0) * sizeof *down);
   cdl_queue_upload(q, b0, up, (size_t)cdl_tensor_elements(b0) * sizeof *up);
   cdl_gemm(q, CDL_ARGS(gemm, .out = weight, .a = b0, .b = a0, .alpha = -a->per_module[module].scale,
@@ -166,7 +167,7 @@ static cdl_status store(const model_adapter *a, const adapter_snapshot *snapshot
   const float *taken = a->own_state;
   if (taken == NULL || dora_owns(a, index))
     return CDL_STATUS_OK;
-  const cdl_tensor value = a->own[index].value;
+  const cdl_tensor value = a->own_parameters[index].value;
   const int64_t rows = value.size[2], columns = value.size[3], elements = rows * columns;
   const float *now = snapshot->values + own_offset(a, index),
               *before = taken + own_offset(a, index);
@@ -175,7 +176,7 @@ static cdl_status store(const model_adapter *a, const adapter_snapshot *snapshot
                             .columns = down ? columns : 2 * columns,
                             .values = malloc(2 * (size_t)elements * sizeof(float))};
   if (stored->values == NULL)
-    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", a->own[index].name);
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", a->own_parameters[index].name);
   if (down) {
     memcpy(stored->values, now, (size_t)elements * sizeof *now);
     memcpy(stored->values + elements, before, (size_t)elements * sizeof *before);

@@ -92,8 +92,10 @@ static cdl_status read_layer(const model_adapter *a, const json_t *pattern, size
 
 static cdl_status read_extra(const model_adapter *a, triplets *t)
 {
-  const json_t *pattern = a->extra != NULL ? json_object_get(a->extra, pattern_key) : NULL,
-               *steps = a->extra != NULL ? json_object_get(a->extra, steps_key) : NULL;
+  const json_t *pattern =
+                   a->config_extra != NULL ? json_object_get(a->config_extra, pattern_key) : NULL,
+               *steps =
+                   a->config_extra != NULL ? json_object_get(a->config_extra, steps_key) : NULL;
   size_t named = 0;
   if (pattern != NULL && !json_is_null(pattern) && !json_is_object(pattern))
     return cdl_fail(CDL_STATUS_USAGE, "rank_pattern: expected an object of lists of booleans");
@@ -468,7 +470,7 @@ cdl_status triplets_begin_run(model_adapter *a, cdl_queue *q, int64_t steps)
 {
   triplets *t = a->own_state;
   t->total_steps = steps;
-  if (a->as_reference)
+  if (a->reference_compat)
     return CDL_STATUS_OK; /* its allocator is never called */
   const rank_budget budget = {.initial = (int64_t)t->mask_count,
                               .target =

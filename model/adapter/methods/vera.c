@@ -147,10 +147,11 @@ static void materialize(model_adapter *a, cdl_queue *q)
 {
   for (size_t i = 0; i < a->module_count; i++) {
     cdl_binary(q, CDL_ARGS(binary, .out = a->derived[i].a, .x = a_of(a, i),
-                           .y = as_column(a->own[2 * i].value), .function = CDL_BINARY_MULTIPLY));
-    cdl_binary(q,
-               CDL_ARGS(binary, .out = a->derived[i].b, .x = b_of(a, i),
-                        .y = as_column(a->own[2 * i + 1].value), .function = CDL_BINARY_MULTIPLY));
+                           .y = as_column(a->own_parameters[2 * i].value),
+                           .function = CDL_BINARY_MULTIPLY));
+    cdl_binary(q, CDL_ARGS(binary, .out = a->derived[i].b, .x = b_of(a, i),
+                           .y = as_column(a->own_parameters[2 * i + 1].value),
+                           .function = CDL_BINARY_MULTIPLY));
   }
 }
 
@@ -169,8 +170,8 @@ static void add_row_products(const model_adapter *a, cdl_queue *q, cdl_tensor gr
 static void pull_back(model_adapter *a, cdl_queue *q)
 {
   for (size_t i = 0; i < a->module_count; i++) {
-    add_row_products(a, q, a->own[2 * i].gradient, a->derived[i].d_a, a_of(a, i));
-    add_row_products(a, q, a->own[2 * i + 1].gradient, a->derived[i].d_b, b_of(a, i));
+    add_row_products(a, q, a->own_parameters[2 * i].gradient, a->derived[i].d_a, a_of(a, i));
+    add_row_products(a, q, a->own_parameters[2 * i + 1].gradient, a->derived[i].d_b, b_of(a, i));
   }
 }
 
