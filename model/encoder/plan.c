@@ -31,15 +31,27 @@ static encoder_batch_limits together(const encoder_batch_limits *batches, size_t
   return all;
 }
 
+/* What is laid out: a batch for each member, and all of them together. */
+typedef struct {
+  member_list members;
+  const encoder_batch_limits *batches; /* [members] */
+  encoder_batch_limits all;
+  bool training;
+  bool assign; /* else only counted */
+} layout;
+
 /* ---- What frozen layers keep ---- */
 
 /* Tensors of one block. What the backward pass will not read shares memory with the other blocks
  * (`shared`); `out` and `in` alternate between two places there, since one is written while the
  * other is read. */
-static void lay_out_block(member_list members, block_activations *a, int layer, int32_t tokens,
-                          int32_t rows, bool keep, size_t *kept, size_t *shared_used)
+static void lay_out_block(const layout *plan, block_activations *a, int layer, bool keep,
+                          size_t *kept, size_t *shared_used)
 {
+  const member_list members = plan->members;
   const model_encoder *e = members.encoder[0];
+  const int32_t tokens = plan->all.tokens,
+                rows = layer == e->config.layers - 1 ? plan->all.sequences : tokens;
   cdl_buffer *m = e->memory->arena;
   const block_weights *w = &e->blocks[layer];
   const int64_t hidden = e->config.hidden_size, intermediate = e->config.intermediate_size;
@@ -211,27 +223,27 @@ static void lay_out_member(model_encoder *member, const encoder_batch_limits *ba
 
 /* One walk over the blocks, kept tensors from `*used` on, scratch from `shared` on; the end of the
  * scratch. */
-static size_t lay_out_blocks(member_list members, const encoder_batch_limits *batches,
-                             bool training, cdl_tensor in, const cdl_tensor alternating[2],
-                             size_t *used, size_t shared, bool assign)
+static size_t lay_out_blocks(const layout *plan, cdl_tensor in, const cdl_tensor alternating[2],
+                             size_t *used, size_t shared)
 {
+  const member_list members = plan->members;
   model_encoder *e = members.encoder[0];
-  const encoder_batch_limits all = together(batches, members.count);
   const int layers = (int)e->config.layers;
   size_t scratch_end = shared;
   for (int l = 0; l < layers; l++) {
-    const bool last = l == layers - 1, keep = training && e->blocks[l].reached;
-    const int32_t rows = last ? all.sequences : all.tokens;
+    const bool last = l == layers - 1, keep = plan->training && e->blocks[l].reached;
+    const int32_t rows = last ? plan->all.sequences : plan->all.tokens;
     size_t scratch = shared;
     block_activations a = {.in = in};
-    lay_out_block(members, &a, l, all.tokens, rows, keep, used, &scratch);
+    lay_out_block(plan, &a, l, keep, used, &scratch);
     for (size_t k = 0; k < members.count; k++)
-      lay_out_member_block(members.encoder[k], l, &batches[k], assign, keep ? used : &scratch);
-    if (!last && training && projection_trained(members, &e->blocks[l + 1].qkv))
+      lay_out_member_block(members.encoder[k], l, &plan->batches[k], plan->assign,
+                           keep ? used : &scratch);
+    if (!last && plan->training && projection_trained(members, &e->blocks[l + 1].qkv))
       a.out = take(used, e->memory->arena, rows, e->config.hidden_size);
     else
       a.out = cdl_tensor_rows(alternating[(l + 1) % 2], 0, rows);
-    if (assign)
+    if (plan->assign)
       e->act.block[l] = a;
     if (scratch > scratch_end)
       scratch_end = scratch;
@@ -270,8 +282,10 @@ size_t encoder_lay_out(member_list members, const encoder_batch_limits *batches,
                             : alternating[0];
   /* Scratch lies behind everything kept, whose end the first walk finds. */
   size_t kept_end = used;
-  lay_out_blocks(members, batches, training, in, alternating, &kept_end, 0, false);
-  used = lay_out_blocks(members, batches, training, in, alternating, &used, kept_end, assign);
+  const layout counted = {members, batches, all, training, false};
+  const layout placed = {members, batches, all, training, assign};
+  lay_out_blocks(&counted, in, alternating, &kept_end, 0);
+  used = lay_out_blocks(&placed, in, alternating, &used, kept_end);
   if (training && e->body_reached)
     lay_out_backward(e, &a, all.tokens, all.sequences, &used);
   if (assign)

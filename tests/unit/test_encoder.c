@@ -5,22 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "condlora/random.h"
-#include "model/encoder/encoder.h"
 #include "tests/run_suite.h"
+#include "tests/unit/small_encoder.h"
 
-enum { WORDS = 20, PLACES = 16, HIDDEN = 12, TOKENS = 9, SEQUENCES = 3, LABELS = 2, TABLES = 3 };
+enum { WORDS = 20, PLACES = 16, HIDDEN = 12, TABLES = 3 };
 
-static const char *backend_name = "cpu";
-static cdl_backend *backend;
-static cdl_queue *queue;
-static model_encoder *encoder;
 static cdl_buffer *gradients;
-
-static void ok(cdl_status status)
-{
-  ck_assert_msg(status == CDL_STATUS_OK, "%s", cdl_error_message());
-}
 
 static model_config config_of(model_family family, int64_t pad)
 {
@@ -37,20 +27,17 @@ static model_config config_of(model_family family, int64_t pad)
                         .activation = CDL_ACTIVATION_GELU};
 }
 
-static void start(const model_config *config)
+static void begin(const model_config *config)
 {
-  ok(cdl_backend_open(backend_name, NULL, &backend));
-  ok(cdl_queue_create(backend, &queue));
+  start();
   ok(encoder_create(queue, config, LABELS, &encoder));
 }
 
-static void stop(void)
+static void end(void)
 {
-  encoder_destroy(encoder);
   cdl_buffer_destroy(gradients);
-  cdl_queue_destroy(queue);
-  ok(cdl_backend_close(backend));
   gradients = NULL;
+  stop();
 }
 
 /* ---- Padding ---- */
@@ -167,7 +154,7 @@ START_TEST(rows_of_padding_get_no_gradient)
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     const model_config config = config_of(cases[i].family, cases[i].pad);
     double of_words[HIDDEN], of_places[HIDDEN], of_types[HIDDEN];
-    start(&config);
+    begin(&config);
     train_tables();
     run(ids, offsets, (int32_t)model_config_first_position(&config));
     ck_assert_uint_eq(moved_rows(0, of_words), cases[i].words);
@@ -179,7 +166,7 @@ START_TEST(rows_of_padding_get_no_gradient)
       check_sums(of_places, of_types);
     else if (cases[i].pad >= 0) /* the same tokens have the word and the position of padding */
       check_sums(of_places, of_words);
-    stop();
+    end();
   }
 }
 END_TEST
@@ -190,13 +177,13 @@ START_TEST(texts_of_padding_alone_have_no_words_to_train)
   static const int32_t offsets[SEQUENCES + 1] = {0, 3, 4, 9};
   const model_config config = config_of(MODEL_FAMILY_ROBERTA, 1);
   double sum[HIDDEN];
-  start(&config);
+  begin(&config);
   train_tables();
   run(ids, offsets, 2);
   ck_assert_uint_eq(moved_rows(0, sum), 0);
   ck_assert_uint_eq(moved_rows(1, sum), 0);
   ck_assert_uint_eq(moved_rows(2, sum), BIT(0));
-  stop();
+  end();
 }
 END_TEST
 
@@ -208,7 +195,7 @@ START_TEST(an_encoder_has_the_names_of_its_labels)
   model_config config = config_of(MODEL_FAMILY_BERT, 0);
   config.label_names = names;
   config.label_count = 3;
-  start(&config);
+  begin(&config);
   for (int i = 0; i < 3; i++) {
     names[i][0] = '?'; /* the caller's own from now on */
     free(names[i]);
@@ -223,23 +210,14 @@ START_TEST(an_encoder_has_the_names_of_its_labels)
     if (turn == 0)
       encoder_destroy(other);
   }
-  stop();
+  end();
 }
 END_TEST
 
 int main(int argc, char **argv)
 {
-  if (argc > 1) {
-    backend_name = argv[1];
-    const cdl_status status = cdl_backend_open(backend_name, NULL, &backend);
-    if (status != CDL_STATUS_OK) {
-      printf("skipped: %s: %s\n", backend_name, cdl_error_message());
-      return 77;
-    }
-    if (cdl_backend_close(backend) != CDL_STATUS_OK)
-      return 1;
-    setenv("CK_FORK", "no", 1); /* a device's driver, once opened, does not outlive a fork */
-  }
+  if (!take_backend(argc, argv))
+    return 77;
   Suite *suite = suite_create("encoder");
   TCase *all = tcase_create("padding and config");
   tcase_set_timeout(all, 120);
