@@ -624,7 +624,8 @@ static cdl_status adopt_low_rank(train_settings *s, const bool *given, const ada
   double rank = (double)s->rank;
   CDL_TRY(adopt_number(&rank, given, "rank", (double)c->rank, folder));
   s->rank = c->rank;
-  CDL_TRY(adopt_number(&s->alpha, given, "alpha", c->alpha, folder));
+  if (adapter_has(train_method_name(s), ADAPTER_HAS_ALPHA))
+    CDL_TRY(adopt_number(&s->alpha, given, "alpha", c->alpha, folder));
   if (was_given(given, "rslora") && s->rslora != c->rslora)
     return cdl_fail(CDL_STATUS_USAGE, "--rslora contradicts the adapter in %s", folder);
   s->rslora = c->rslora;

@@ -450,6 +450,25 @@ START_TEST(settings_that_a_method_lacks_are_refused)
 }
 END_TEST
 
+/* From a folder, and on from a checkpoint of that run. */
+START_TEST(an_adapter_without_alpha_goes_on)
+{
+  const char *first = scratch("vera"), *second = scratch("on");
+#define START "train", DATA("bert-lora"), "--text-columns", "sentence1", SMALL
+  check_done(RUN(START, "--method", "vera", "--rank", "5", "--output", first));
+  check_done(RUN(START, "--init-adapter", first, "--output", second));
+  check_done(RUN("train", "--resume", "--output", second, "--max-steps", "12"));
+  json_t *saved = parsed(read_text(joined(second, "adapter/adapter_config.json")));
+  ck_assert_int_eq((int)number_at(saved, "r"), 5);
+  ck_assert_ptr_null(json_object_get(saved, "lora_alpha"));
+  json_t *shown = parsed(RUN("inspect", second, "--json").out);
+  ck_assert_ptr_null(json_object_get(shown, "alpha"));
+  const char *text = RUN("inspect", second).out;
+  ck_assert_ptr_nonnull(strstr(text, "VERA, rank 5\n"));
+#undef START
+}
+END_TEST
+
 START_TEST(without_evaluation_the_last_adapter_is_kept)
 {
   const outcome o = RUN("train", DATA("bert-condlora-paper"), "--text-columns", "sentence1", SMALL,
@@ -595,6 +614,7 @@ int main(void)
   CASE(suite, every_recipe_can_be_planned);
   CASE(suite, init_adapter_decides_and_is_not_contradicted);
   CASE(suite, settings_that_a_method_lacks_are_refused);
+  CASE(suite, an_adapter_without_alpha_goes_on);
   CASE(suite, without_evaluation_the_last_adapter_is_kept);
   CASE(suite, patience_ends_a_run_and_the_best_stays);
   CASE(suite, keep_last_keeps_the_last);

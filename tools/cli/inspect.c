@@ -378,7 +378,8 @@ static json_t *adapter_json(const adapter_config *c, const tensor_table *t,
   base_json_set(&o, "kind", json_string("adapter"));
   base_json_set(&o, "type", json_string(c->peft_type));
   base_json_set(&o, "rank", json_integer(c->rank));
-  base_json_set(&o, "alpha", json_real(c->alpha));
+  if (adapter_has(adapter_method_of(c->peft_type), ADAPTER_HAS_ALPHA))
+    base_json_set(&o, "alpha", json_real(c->alpha));
   base_json_set(&o, "rslora", json_boolean(c->rslora));
   base_json_set(&o, "rank_pattern", values_json(&c->rank_pattern));
   base_json_set(&o, "alpha_pattern", values_json(&c->alpha_pattern));
