@@ -51,11 +51,13 @@ static cdl_status find_lengths(const char *lengths, const int32_t **quantile, in
 
 static void count_batch(bench_batches *b, const data_batch *batch)
 {
-  b->tokens += (double)batch->tokens;
-  b->examples += (double)batch->examples;
-  b->bound.tokens = batch->tokens > b->bound.tokens ? batch->tokens : b->bound.tokens;
-  b->bound.examples = batch->examples > b->bound.examples ? batch->examples : b->bound.examples;
-  b->bound.longest = batch->longest > b->bound.longest ? batch->longest : b->bound.longest;
+  b->tokens += (double)batch->input.tokens;
+  b->examples += (double)batch->input.examples;
+  b->bound.tokens = batch->input.tokens > b->bound.tokens ? batch->input.tokens : b->bound.tokens;
+  b->bound.examples =
+      batch->input.examples > b->bound.examples ? batch->input.examples : b->bound.examples;
+  b->bound.longest =
+      batch->input.longest > b->bound.longest ? batch->input.longest : b->bound.longest;
 }
 
 static cdl_status begin(bench_batches *batches, size_t count)
@@ -73,24 +75,24 @@ static int32_t first_position(const model_config *config)
 static cdl_status make_batch(const model_config *config, const int32_t *lengths, size_t examples,
                              cdl_random *random, data_batch *batch)
 {
-  data_batch_bound bound = {.examples = examples};
+  encoder_batch_bound bound = {.examples = examples};
   for (size_t i = 0; i < examples; i++) {
     bound.tokens += (size_t)lengths[i];
     bound.longest = (size_t)lengths[i] > bound.longest ? (size_t)lengths[i] : bound.longest;
   }
   if (!data_batch_allocate(batch, bound))
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a batch of %zu tokens", bound.tokens);
-  batch->examples = examples;
-  batch->longest = bound.longest;
+  batch->input.examples = examples;
+  batch->input.longest = bound.longest;
   for (size_t i = 0; i < examples; i++) {
-    const size_t begin = batch->tokens, length = (size_t)lengths[i];
+    const size_t begin = batch->input.tokens, length = (size_t)lengths[i];
     for (size_t k = 0; k < length; k++)
-      batch->ids[batch->tokens++] =
+      batch->input.ids[batch->input.tokens++] =
           (int32_t)cdl_random_below(random, (uint64_t)config->vocabulary_size);
-    model_count_positions(first_position(config), batch->ids + begin, length,
-                          batch->positions + begin);
-    batch->offsets[i + 1] = (int32_t)batch->tokens;
-    batch->index[i] = (uint32_t)i;
+    model_count_positions(first_position(config), batch->input.ids + begin, length,
+                          batch->input.positions + begin);
+    batch->input.offsets[i + 1] = (int32_t)batch->input.tokens;
+    batch->input.index[i] = (uint32_t)i;
     batch->labels[i] = (int32_t)(i % 2);
   }
   return CDL_STATUS_OK;
@@ -157,8 +159,8 @@ static cdl_status take_batches(const model_config *config, const cdl_dataset *da
   data_epoch_shuffle(rows, all, 42, 0);
   for (size_t b = 0; b < batches->count; b++) {
     const uint32_t *chosen = rows + b * examples;
-    data_batch_bound bound;
-    CDL_TRY(data_batch_bound_of(&tokens, chosen, examples, examples, &bound));
+    encoder_batch_bound bound;
+    CDL_TRY(encoder_batch_bound_of(&tokens, chosen, examples, examples, &bound));
     if (!data_batch_allocate(&batches->item[b], bound))
       return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a batch of %zu tokens", bound.tokens);
     CDL_TRY(data_batch_fill(&batches->item[b], dataset, chosen, examples, first_position(config)));

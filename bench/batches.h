@@ -9,8 +9,8 @@
 typedef struct {
   data_batch *item;
   size_t count;
-  data_batch_bound bound;  /* of the largest in each respect */
-  double tokens, examples; /* of all */
+  encoder_batch_bound bound; /* of the largest in each respect */
+  double tokens, examples;   /* of all */
 } bench_batches;
 
 /* `count` batches of `examples` each. `lengths`: "mrpc" or "rte", drawn from those tasks' distributions of tokens in a

@@ -229,7 +229,7 @@ static cdl_status watch_ops(training *t, contender *c)
     for (size_t b = 0; status == CDL_STATUS_OK && b < t->encoder.batches.count; b++) {
       const data_batch *batch = &t->encoder.batches.item[b];
       float loss, norm;
-      op_times_begin(&times, t->bench->backend, (int32_t)batch->examples);
+      op_times_begin(&times, t->bench->backend, (int32_t)batch->input.examples);
       const double start = measure_now();
       status = workload_step(&c->workload, batch, &loss, &norm);
       seconds += measure_now() - start;

@@ -93,7 +93,7 @@ static cdl_status make_adapter(train_session *session, const char *method)
   return status;
 }
 
-static encoder_batch_limits limits_of(data_batch_bound bound)
+static encoder_batch_limits limits_of(encoder_batch_bound bound)
 {
   return (encoder_batch_limits){.tokens = (int32_t)bound.tokens,
                                 .sequences = (int32_t)bound.examples,
@@ -101,7 +101,7 @@ static encoder_batch_limits limits_of(data_batch_bound bound)
 }
 
 static cdl_status open_all(workload *s, const workload_model *model, const char *method,
-                           data_batch_bound bound)
+                           encoder_batch_bound bound)
 {
   train_session *session = &s->session;
   CDL_TRY(open_model(session, model));
@@ -114,7 +114,7 @@ static cdl_status open_all(workload *s, const workload_model *model, const char 
 }
 
 cdl_status workload_open(workload *s, cdl_queue *queue, const workload_model *model,
-                         const char *method, data_batch_bound bound)
+                         const char *method, encoder_batch_bound bound)
 {
   *s = (workload){.session = {.backend = cdl_queue_backend(queue), .queue = queue, .labels = 2}};
   const cdl_status status = open_all(s, model, method, bound);
@@ -136,14 +136,7 @@ void workload_close(workload *s)
 cdl_status workload_infer(workload *s, const data_batch *batch)
 {
   static const encoder_dropout_rates no_dropout = {0};
-  const encoder_token_batch view = {.ids = batch->ids,
-                                    .positions = batch->positions,
-                                    .types = batch->type_ids,
-                                    .offsets = batch->offsets,
-                                    .examples = (const int32_t *)batch->index,
-                                    .sequences = (int32_t)batch->examples,
-                                    .tokens = (int32_t)batch->tokens,
-                                    .longest = (int32_t)batch->longest};
+  const encoder_token_batch view = encoder_host_batch_view(&batch->input);
   CDL_TRY(encoder_load_batch(s->session.encoder, s->session.queue, &view, ENCODER_EVALUATION));
   (void)encoder_forward(s->session.encoder, s->session.queue, &no_dropout, (cdl_tensor){0});
   return CDL_STATUS_OK;
@@ -153,7 +146,7 @@ static cdl_status logits_of(workload *s, const data_batch *batch, float *logits)
 {
   CDL_TRY(workload_infer(s, batch));
   cdl_queue_download(s->session.queue, logits, encoder_logits(s->session.encoder),
-                     batch->examples * (size_t)s->session.labels * sizeof *logits);
+                     batch->input.examples * (size_t)s->session.labels * sizeof *logits);
   return cdl_queue_sync(s->session.queue);
 }
 
@@ -186,7 +179,7 @@ static cdl_status draw_adapter(train_session *session)
 /* Merges; the logits must stay. */
 static cdl_status merge(workload *s, const data_batch *batch, bool coarse)
 {
-  const size_t count = batch->examples * (size_t)s->session.labels;
+  const size_t count = batch->input.examples * (size_t)s->session.labels;
   const double tolerance = coarse ? 0.1 : 1e-4;
   double difference = 0, scale = 1;
   float *before = malloc((2 * count + 1) * sizeof *before), *after = before + count;
@@ -209,7 +202,7 @@ static cdl_status merge(workload *s, const data_batch *batch, bool coarse)
 }
 
 cdl_status workload_open_inference(workload *s, cdl_queue *queue, const workload_model *model,
-                                   const char *method, data_batch_bound bound,
+                                   const char *method, encoder_batch_bound bound,
                                    const data_batch *batch, bool coarse)
 {
   *s = (workload){.session = {.backend = cdl_queue_backend(queue), .queue = queue, .labels = 2}};
@@ -234,7 +227,8 @@ cdl_status workload_open_inference(workload *s, cdl_queue *queue, const workload
 /* One step whose learning rate may be 0: then nothing moves but the moments. */
 static cdl_status enqueue_step(workload *s, const data_batch *batch, double rate)
 {
-  cdl_step_record record = {.step = (uint32_t)s->done, .loss_scale = 1 / (float)batch->examples};
+  cdl_step_record record = {.step = (uint32_t)s->done,
+                            .loss_scale = 1 / (float)batch->input.examples};
   train_optimizer_record(&s->step.optimizer, rate, s->done + 1, &record);
   s->done++;
   CDL_TRY(train_step_begin(&s->step, &record));
@@ -260,7 +254,8 @@ cdl_status workload_step(workload *s, const data_batch *batch, float *loss, floa
 static cdl_status loss_of(workload *s, const data_batch *batch, double *loss)
 {
   CDL_TRY(enqueue_step(s, batch, 0));
-  const size_t labels = (size_t)s->session.labels, bytes = batch->examples * labels * sizeof(float);
+  const size_t labels = (size_t)s->session.labels,
+               bytes = batch->input.examples * labels * sizeof(float);
   float *y = malloc(bytes + 1), told;
   if (y == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: logits");
@@ -268,10 +263,10 @@ static cdl_status loss_of(workload *s, const data_batch *batch, double *loss)
   cdl_queue_download(s->session.queue, &told, s->step.loss.loss, sizeof told);
   const cdl_status status = cdl_queue_sync(s->session.queue);
   *loss = 0;
-  for (size_t i = 0; status == CDL_STATUS_OK && i < batch->examples; i++) {
+  for (size_t i = 0; status == CDL_STATUS_OK && i < batch->input.examples; i++) {
     const double gap = (double)y[i * labels + (size_t)(1 - batch->labels[i])] -
                        (double)y[i * labels + (size_t)batch->labels[i]];
-    *loss += log1p(exp(gap)) / (double)batch->examples; /* two labels */
+    *loss += log1p(exp(gap)) / (double)batch->input.examples; /* two labels */
   }
   free(y);
   CDL_TRY(status);

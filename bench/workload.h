@@ -19,12 +19,12 @@ typedef struct {
 
 /* Two labels; rank 8 on query and value, no dropout. The largest batch is `bound`'s. */
 CDL_MUST_USE cdl_status workload_open(workload *s, cdl_queue *queue, const workload_model *model,
-                                      const char *method, data_batch_bound bound);
+                                      const char *method, encoder_batch_bound bound);
 /* For inference alone: bare with a `method` of NULL; else A and B are drawn, none of them zero, and merged into the weights,
  * once the logits of `batch` have been found to be those of the adapter beside them. NUMERIC where they are not. */
 CDL_MUST_USE cdl_status workload_open_inference(workload *s, cdl_queue *queue,
                                                 const workload_model *model, const char *method,
-                                                data_batch_bound bound, const data_batch *batch,
+                                                encoder_batch_bound bound, const data_batch *batch,
                                                 bool coarse);
 void workload_close(workload *s);
 

@@ -15,10 +15,10 @@ cdl_status train_evaluation_create(train_evaluation *e, const cdl_dataset *datas
   *e = (train_evaluation){.dataset = dataset, .labels = labels, .first_position = first_position};
   const cdl_tokens tokens = cdl_dataset_tokens(dataset);
   cdl_status status =
-      data_batch_plan_make(&tokens, rows, count, TOKEN_BUDGET, EXAMPLE_LIMIT, &e->plan);
+      encoder_batch_order_make(&tokens, rows, count, TOKEN_BUDGET, EXAMPLE_LIMIT, &e->plan);
   if (status == CDL_STATUS_OK) {
     e->staging = calloc((e->plan.bound.examples + 1) * (size_t)labels, sizeof *e->staging);
-    if (!data_batch_allocate(&e->batch, e->plan.bound) || e->staging == NULL)
+    if (!encoder_host_batch_allocate(&e->batch, e->plan.bound) || e->staging == NULL)
       status =
           cdl_fail(CDL_STATUS_MEMORY, "out of memory: batches of %zu tokens", e->plan.bound.tokens);
   }
@@ -29,8 +29,8 @@ cdl_status train_evaluation_create(train_evaluation *e, const cdl_dataset *datas
 
 void train_evaluation_release(train_evaluation *e)
 {
-  data_batch_plan_release(&e->plan);
-  data_batch_free(&e->batch);
+  encoder_batch_order_release(&e->plan);
+  encoder_host_batch_free(&e->batch);
   free(e->staging);
   *e = (train_evaluation){0};
 }
@@ -73,10 +73,12 @@ static cdl_status run_batch(train_evaluation *e, size_t index, model_encoder *en
 {
   static const encoder_dropout_rates no_dropout = {0};
   const size_t first = e->plan.first[index], count = e->plan.first[index + 1] - first;
-  CDL_TRY(data_batch_fill(&e->batch, e->dataset, e->plan.rows + first, count, e->first_position));
+  const cdl_tokens tokens = cdl_dataset_tokens(e->dataset);
+  CDL_TRY(
+      encoder_host_batch_fill(&e->batch, &tokens, e->plan.rows + first, count, e->first_position));
   if (e->types_zero)
     memset(e->batch.type_ids, 0, e->batch.tokens * sizeof *e->batch.type_ids);
-  const encoder_token_batch view = data_batch_view(&e->batch);
+  const encoder_token_batch view = encoder_host_batch_view(&e->batch);
   CDL_TRY(encoder_load_batch(encoder, queue, &view, ENCODER_EVALUATION));
   const cdl_tensor y = encoder_forward(encoder, queue, &no_dropout, (cdl_tensor){0});
   const cdl_tensor passed = cdl_tensor_present(h->passed) ? h->passed : y;

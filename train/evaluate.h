@@ -10,8 +10,8 @@
 /* Examples of one data set in batches by length, with host memory for the largest. */
 typedef struct {
   const cdl_dataset *dataset;
-  data_batch_plan plan;
-  data_batch batch;
+  encoder_batch_order plan;
+  encoder_host_batch batch;
   int labels;
   int32_t first_position;
   bool types_zero; /* every token is of type 0 */

@@ -127,8 +127,8 @@ static cdl_tensor labels_of(const train_loss *loss, int64_t examples)
 void train_loss_load_batch(train_loss *loss, cdl_queue *queue, const data_batch *batch)
 {
   const void *values = loss->regression ? (const void *)batch->targets : batch->labels;
-  cdl_queue_upload(queue, labels_of(loss, (int64_t)batch->examples), values,
-                   batch->examples * cdl_dtype_bytes(loss->labels.dtype));
+  cdl_queue_upload(queue, labels_of(loss, (int64_t)batch->input.examples), values,
+                   batch->input.examples * cdl_dtype_bytes(loss->labels.dtype));
 }
 
 void train_loss_forward_backward(train_loss *loss, cdl_queue *queue, cdl_tensor logits,

@@ -7,7 +7,7 @@
 /* ---- Creating ---- */
 
 cdl_status train_step_create(train_step *step, train_session *session,
-                             const train_settings *settings, data_batch_bound bound)
+                             const train_settings *settings, encoder_batch_bound bound)
 {
   *step = (train_step){
       .session = session, .max_gradient_norm = (float)settings->max_grad_norm, .bound = bound};
@@ -142,7 +142,7 @@ cdl_status train_step_begin(train_step *step, const cdl_step_record *record)
 
 cdl_status train_step_batch(train_step *step, const data_batch *batch)
 {
-  encoder_token_batch view = data_batch_view(batch);
+  encoder_token_batch view = encoder_host_batch_view(&batch->input);
   cdl_graph *none = NULL, **graph = &none;
   bool first = true;
   if (step->records) {
@@ -167,7 +167,7 @@ cdl_status train_step_batches(train_step *const *steps, const data_batch *const 
   cdl_queue *q = steps[0]->session->queue;
   for (size_t i = 0; i < count; i++) {
     encoders[i] = steps[i]->session->encoder;
-    views[i] = data_batch_view(batches[i]);
+    views[i] = encoder_host_batch_view(&batches[i]->input);
     dropout[i] = steps[i]->dropout;
     records[i] = steps[i]->loss.step;
   }

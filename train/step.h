@@ -22,7 +22,7 @@ typedef struct {
   train_optimizer optimizer;
   encoder_dropout_rates dropout;
   float max_gradient_norm;
-  data_batch_bound bound;
+  encoder_batch_bound bound;
 
   bool records;
   bool warm; /* a step has run: whatever it needs is allocated */
@@ -34,7 +34,8 @@ typedef struct {
 /* For batches within `bound`, which the encoder must be planned for by the first step. `session` is
  * borrowed. Errors: those of loss and optimizer; nothing to release then. */
 CDL_MUST_USE cdl_status train_step_create(train_step *step, train_session *session,
-                                          const train_settings *settings, data_batch_bound bound);
+                                          const train_settings *settings,
+                                          encoder_batch_bound bound);
 void train_step_release(train_step *step);
 
 /* A step in three parts. Begin: the record goes up, A and B of every layer are made, gradients and

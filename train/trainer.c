@@ -80,9 +80,9 @@ static cdl_status plan_memory(train_trainer *t, train_plan *plan)
 {
   train_session *session = t->session;
   const cdl_tokens tokens = cdl_dataset_tokens(session->train);
-  data_batch_bound bound;
-  CDL_TRY(data_batch_bound_of(&tokens, session->split.train, session->split.train_count,
-                              (size_t)t->settings->batch_size, &bound));
+  encoder_batch_bound bound;
+  CDL_TRY(encoder_batch_bound_of(&tokens, session->split.train, session->split.train_count,
+                                 (size_t)t->settings->batch_size, &bound));
   t->training_limits = (encoder_batch_limits){.tokens = (int32_t)bound.tokens,
                                               .sequences = (int32_t)bound.examples,
                                               .longest = (int32_t)bound.longest};
@@ -452,15 +452,15 @@ static cdl_status fill_batch(train_trainer *t)
   CDL_TRY(data_batch_fill(&t->batch, session->train, t->rows + t->rows_done,
                           left < size ? left : size, session->first_position));
   if (session->types_zero)
-    memset(t->batch.type_ids, 0, t->batch.tokens * sizeof *t->batch.type_ids);
-  const encoder_token_batch view = data_batch_view(&t->batch);
+    memset(t->batch.input.type_ids, 0, t->batch.input.tokens * sizeof *t->batch.input.type_ids);
+  const encoder_token_batch view = encoder_host_batch_view(&t->batch.input);
   t->under_way.operations += encoder_gemm_operations(session->encoder, &view, true);
   return CDL_STATUS_OK;
 }
 
 cdl_status trainer_proceed(train_trainer *t)
 {
-  t->rows_done += t->batch.examples;
+  t->rows_done += t->batch.input.examples;
   if (t->rows_done < t->under_way.examples)
     return CDL_STATUS_OK;
   CDL_TRY(train_step_end(&t->step, t->state.step));

@@ -170,9 +170,10 @@ static cdl_status compare_logits(parity_case *c, const char *what, double bound,
     for (size_t b = 0; b < evaluation.plan.batches; b++) {
       static const encoder_dropout_rates none = {0};
       const size_t first = evaluation.plan.first[b], n = evaluation.plan.first[b + 1] - first;
-      CDL_TRY(data_batch_fill(&evaluation.batch, session->train, evaluation.plan.rows + first, n,
-                              session->first_position));
-      const encoder_token_batch view = data_batch_view(&evaluation.batch);
+      const cdl_tokens tokens = cdl_dataset_tokens(session->train);
+      CDL_TRY(encoder_host_batch_fill(&evaluation.batch, &tokens, evaluation.plan.rows + first, n,
+                                      session->first_position));
+      const encoder_token_batch view = encoder_host_batch_view(&evaluation.batch);
       CDL_TRY(encoder_load_batch(session->encoder, session->queue, &view, ENCODER_EVALUATION));
       float *part;
       CDL_TRY(download(session,
@@ -233,10 +234,10 @@ static cdl_status compare_first_batch(parity_case *c)
   const size_t count = (size_t)c->settings.batch_size;
   const cdl_tokens tokens = cdl_dataset_tokens(session->train);
   uint32_t *rows = train_all_rows(count);
-  data_batch_bound bound;
+  encoder_batch_bound bound;
   data_batch batch;
   train_step step;
-  CDL_TRY(data_batch_bound_of(&tokens, rows, count, count, &bound));
+  CDL_TRY(encoder_batch_bound_of(&tokens, rows, count, count, &bound));
   const encoder_batch_limits limits = {.tokens = (int32_t)bound.tokens,
                                        .sequences = (int32_t)count,
                                        .longest = (int32_t)bound.longest};

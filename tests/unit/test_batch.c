@@ -98,17 +98,17 @@ START_TEST(bounds_are_sums_of_the_longest)
   lengths l;
   const cdl_tokens *tokens = make_lengths(&l, length, 6);
   static const size_t sums[] = {0, 9, 18, 25, 30, 33, 34, 34};
-  data_batch_bound bound;
+  encoder_batch_bound bound;
   for (size_t size = 0; size < 8; size++) {
-    expect_ok(data_batch_bound_of(tokens, all, 6, size, &bound));
+    expect_ok(encoder_batch_bound_of(tokens, all, 6, size, &bound));
     ck_assert_uint_eq(bound.examples, size < 6 ? size : 6);
     ck_assert_uint_eq(bound.tokens, sums[size]);
     ck_assert_uint_eq(bound.longest, size == 0 ? 0 : 9);
   }
-  expect_ok(data_batch_bound_of(tokens, some, 3, 2, &bound));
+  expect_ok(encoder_batch_bound_of(tokens, some, 3, 2, &bound));
   ck_assert_uint_eq(bound.tokens, 8);
   ck_assert_uint_eq(bound.longest, 5);
-  expect_ok(data_batch_bound_of(tokens, NULL, 0, 2, &bound));
+  expect_ok(encoder_batch_bound_of(tokens, NULL, 0, 2, &bound));
   ck_assert_uint_eq(bound.tokens, 0);
 }
 END_TEST
@@ -119,8 +119,8 @@ START_TEST(plans_are_sorted_stably_and_cut_by_tokens)
   static const uint32_t rows[] = {6, 0, 1, 2, 3, 4, 5, 7};
   lengths l;
   const cdl_tokens *tokens = make_lengths(&l, length, 8);
-  data_batch_plan plan;
-  expect_ok(data_batch_plan_make(tokens, rows, 8, 14, 100, &plan));
+  encoder_batch_order plan;
+  expect_ok(encoder_batch_order_make(tokens, rows, 8, 14, 100, &plan));
   /* 1 + 3 + 5 + 5 = 14 | 5 + 9 = 14 | 9 | 40, longer than the budget, alone */
   static const uint32_t order[] = {5, 2, 6, 0, 3, 1, 4, 7};
   static const size_t first[] = {0, 4, 6, 7, 8};
@@ -130,20 +130,20 @@ START_TEST(plans_are_sorted_stably_and_cut_by_tokens)
   ck_assert_uint_eq(plan.bound.tokens, 40);
   ck_assert_uint_eq(plan.bound.examples, 4);
   ck_assert_uint_eq(plan.bound.longest, 40);
-  data_batch_plan_release(&plan);
+  encoder_batch_order_release(&plan);
 
-  expect_ok(data_batch_plan_make(tokens, rows, 8, 1000, 3, &plan));
+  expect_ok(encoder_batch_order_make(tokens, rows, 8, 1000, 3, &plan));
   static const size_t threes[] = {0, 3, 6, 8};
   ck_assert_uint_eq(plan.batches, 3);
   ck_assert_mem_eq(plan.first, threes, sizeof threes);
   ck_assert_uint_eq(plan.bound.examples, 3);
-  data_batch_plan_release(&plan);
+  encoder_batch_order_release(&plan);
 
-  expect_ok(data_batch_plan_make(tokens, NULL, 0, 14, 3, &plan));
+  expect_ok(encoder_batch_order_make(tokens, NULL, 0, 14, 3, &plan));
   ck_assert_uint_eq(plan.batches, 0);
   ck_assert_uint_eq(plan.first[0], 0);
-  data_batch_plan_release(&plan);
-  expect_failure(data_batch_plan_make(tokens, rows, 8, 0, 3, &plan), CDL_STATUS_ARGUMENT,
+  encoder_batch_order_release(&plan);
+  expect_failure(encoder_batch_order_make(tokens, rows, 8, 0, 3, &plan), CDL_STATUS_ARGUMENT,
                  "at least 1");
   ck_assert_ptr_null(plan.rows);
 }
@@ -164,17 +164,17 @@ START_TEST(a_batch_lies_end_to_end)
   int32_t ids[TOKENS], positions[TOKENS], types[TOKENS], offsets[EXAMPLES + 1], labels[EXAMPLES];
   uint32_t index[EXAMPLES];
   float targets[EXAMPLES];
-  data_batch batch = {.ids = ids,
-                      .positions = positions,
-                      .type_ids = types,
-                      .offsets = offsets,
-                      .index = index,
+  data_batch batch = {.input = {.ids = ids,
+                                .positions = positions,
+                                .type_ids = types,
+                                .offsets = offsets,
+                                .index = index,
+                                .capacity = {.examples = EXAMPLES, .tokens = TOKENS}},
                       .labels = labels,
-                      .targets = targets,
-                      .capacity = {.examples = EXAMPLES, .tokens = TOKENS}};
+                      .targets = targets};
   static const uint32_t rows[] = {33, 4, 20};
   expect_ok(data_batch_fill(&batch, dataset, rows, EXAMPLES, FIRST_POSITION));
-  ck_assert_uint_eq(batch.examples, EXAMPLES);
+  ck_assert_uint_eq(batch.input.examples, EXAMPLES);
   size_t at = 0, longest = 0;
   for (size_t e = 0; e < EXAMPLES; e++) {
     const size_t i = rows[e], begin = at;
@@ -195,15 +195,15 @@ START_TEST(a_batch_lies_end_to_end)
     longest = at - begin > longest ? at - begin : longest;
   }
   ck_assert_int_eq(offsets[EXAMPLES], (int32_t)at);
-  ck_assert_uint_eq(batch.tokens, at);
-  ck_assert_uint_eq(batch.longest, longest);
+  ck_assert_uint_eq(batch.input.tokens, at);
+  ck_assert_uint_eq(batch.input.longest, longest);
 
   expect_ok(data_batch_fill(&batch, dataset, rows, 0, 0));
-  ck_assert_uint_eq(batch.tokens, 0);
+  ck_assert_uint_eq(batch.input.tokens, 0);
   ck_assert_int_eq(offsets[0], 0);
-  batch.capacity.tokens = at - 1;
+  batch.input.capacity.tokens = at - 1;
   expect_failure(data_batch_fill(&batch, dataset, rows, EXAMPLES, 0), CDL_STATUS_ARGUMENT, "batch");
-  batch.capacity = (data_batch_bound){.examples = 2, .tokens = TOKENS};
+  batch.input.capacity = (encoder_batch_bound){.examples = 2, .tokens = TOKENS};
   expect_failure(data_batch_fill(&batch, dataset, rows, EXAMPLES, 0), CDL_STATUS_ARGUMENT, "batch");
   expect_failure(data_batch_fill(&batch, dataset, (const uint32_t[]){50}, 1, 0),
                  CDL_STATUS_ARGUMENT, "example 50");

@@ -15,223 +15,35 @@ void data_epoch_shuffle(uint32_t *rows, size_t count, uint64_t data_seed, uint32
   }
 }
 
-static size_t length_of(const cdl_tokens *tokens, uint32_t row)
-{
-  return (size_t)(tokens->offsets[row + 1] - tokens->offsets[row]);
-}
-
-static size_t longest_of(const cdl_tokens *tokens, const uint32_t *rows, size_t count)
-{
-  size_t longest = 0;
-  for (size_t i = 0; i < count; i++)
-    longest = length_of(tokens, rows[i]) > longest ? length_of(tokens, rows[i]) : longest;
-  return longest;
-}
-
-/* Sorts rows by length into `sorted`, equal lengths in their given order. It is a counting sort,
- * because lengths are small numbers. */
-static cdl_status sort_by_length(const cdl_tokens *tokens, const uint32_t *rows, size_t count,
-                                 uint32_t *sorted)
-{
-  const size_t longest = longest_of(tokens, rows, count);
-  size_t *place =
-      longest <= SIZE_MAX / sizeof *place - 2 ? calloc(longest + 2, sizeof *place) : NULL;
-  if (place == NULL)
-    return cdl_fail(CDL_STATUS_MEMORY, "out of memory to sort %zu examples by length", count);
-  for (size_t i = 0; i < count; i++)
-    place[length_of(tokens, rows[i]) + 1]++;
-  for (size_t length = 1; length <= longest; length++)
-    place[length] += place[length - 1];
-  for (size_t i = 0; i < count; i++)
-    sorted[place[length_of(tokens, rows[i])]++] = rows[i];
-  free(place);
-  return CDL_STATUS_OK;
-}
-
-static cdl_status check_tokens(size_t tokens)
-{
-  if (tokens > INT32_MAX)
-    return cdl_fail(
-        CDL_STATUS_DATA,
-        "a batch of %zu tokens; at most %d fit, expected a smaller batch or maximum length", tokens,
-        INT32_MAX);
-  return CDL_STATUS_OK;
-}
-
-cdl_status data_batch_bound_of(const cdl_tokens *tokens, const uint32_t *rows, size_t count,
-                               size_t size, data_batch_bound *bound)
-{
-  *bound = (data_batch_bound){.examples = size < count ? size : count};
-  if (bound->examples == 0)
-    return CDL_STATUS_OK;
-  uint32_t *sorted = calloc(count, sizeof *sorted);
-  if (sorted == NULL)
-    return cdl_fail(CDL_STATUS_MEMORY, "out of memory to sort %zu examples by length", count);
-  const cdl_status status = sort_by_length(tokens, rows, count, sorted);
-  if (status == CDL_STATUS_OK) {
-    for (size_t i = count - bound->examples; i < count; i++)
-      bound->tokens += length_of(tokens, sorted[i]);
-    bound->longest = length_of(tokens, sorted[count - 1]);
-  }
-  free(sorted);
-  return status == CDL_STATUS_OK ? check_tokens(bound->tokens) : status;
-}
-
-/* Cuts plan->rows into batches: their number, their bound, and, if `first` is not NULL, their
- * starts. */
-static void cut(data_batch_plan *plan, const cdl_tokens *tokens, size_t token_budget,
-                size_t example_limit)
-{
-  data_batch_bound *bound = &plan->bound;
-  plan->batches = 0;
-  for (size_t begin = 0, end; begin < plan->count; begin = end) {
-    size_t total = length_of(tokens, plan->rows[begin]);
-    for (end = begin + 1; end < plan->count && end - begin < example_limit; end++) {
-      const size_t length = length_of(tokens, plan->rows[end]);
-      if (total >= token_budget || length > token_budget - total)
-        break;
-      total += length;
-    }
-    bound->examples = end - begin > bound->examples ? end - begin : bound->examples;
-    bound->tokens = total > bound->tokens ? total : bound->tokens;
-    if (plan->first != NULL)
-      plan->first[plan->batches] = begin;
-    plan->batches++;
-  }
-  if (plan->first != NULL)
-    plan->first[plan->batches] = plan->count;
-}
-
-static cdl_status make_plan(data_batch_plan *plan, const cdl_tokens *tokens, const uint32_t *rows,
-                            size_t token_budget, size_t example_limit)
-{
-  plan->rows = calloc(plan->count + 1, sizeof *plan->rows);
-  if (plan->rows == NULL)
-    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for the order of %zu examples", plan->count);
-  CDL_TRY(sort_by_length(tokens, rows, plan->count, plan->rows));
-  plan->bound.longest = plan->count > 0 ? length_of(tokens, plan->rows[plan->count - 1]) : 0;
-
-  cut(plan, tokens, token_budget, example_limit);
-  plan->first = calloc(plan->batches + 1, sizeof *plan->first);
-  if (plan->first == NULL)
-    return cdl_fail(CDL_STATUS_MEMORY, "out of memory for %zu batches", plan->batches);
-  cut(plan, tokens, token_budget, example_limit);
-  return check_tokens(plan->bound.tokens);
-}
-
-cdl_status data_batch_plan_make(const cdl_tokens *tokens, const uint32_t *rows, size_t count,
-                                size_t token_budget, size_t example_limit, data_batch_plan *plan)
-{
-  *plan = (data_batch_plan){.count = count};
-  if (token_budget == 0 || example_limit == 0)
-    return cdl_fail(CDL_STATUS_ARGUMENT,
-                    "batches of %zu tokens and %zu examples; expected at least 1", token_budget,
-                    example_limit);
-  const cdl_status status = make_plan(plan, tokens, rows, token_budget, example_limit);
-  if (status != CDL_STATUS_OK)
-    data_batch_plan_release(plan);
-  return status;
-}
-
-void data_batch_plan_release(data_batch_plan *plan)
-{
-  free(plan->rows);
-  free(plan->first);
-  *plan = (data_batch_plan){0};
-}
-
-static cdl_status check_room(const data_batch *batch, const cdl_tokens *tokens,
-                             const uint32_t *rows, size_t count)
-{
-  size_t total = 0;
-  for (size_t i = 0; i < count; i++) {
-    if (rows[i] >= tokens->count)
-      return cdl_fail(CDL_STATUS_ARGUMENT, "batch: example %u of %zu that have tokens", rows[i],
-                      tokens->count);
-    total += length_of(tokens, rows[i]);
-  }
-  if (count > batch->capacity.examples || total > batch->capacity.tokens || total > INT32_MAX)
-    return cdl_fail(CDL_STATUS_ARGUMENT, "batch: %zu examples of %zu tokens; it holds %zu of %zu",
-                    count, total, batch->capacity.examples, batch->capacity.tokens);
-  return CDL_STATUS_OK;
-}
-
-static void put_tokens(data_batch *batch, const cdl_tokens *tokens, uint32_t row,
-                       int32_t first_position)
-{
-  const uint64_t from = tokens->offsets[row];
-  const size_t length = length_of(tokens, row), at = batch->tokens;
-  for (size_t i = 0; batch->ids != NULL && i < length; i++)
-    batch->ids[at + i] = tokens->ids[from + i];
-  for (size_t i = 0; batch->type_ids != NULL && i < length; i++)
-    batch->type_ids[at + i] = tokens->type_ids[from + i];
-  if (batch->positions != NULL)
-    model_count_positions(first_position, tokens->ids + from, length, batch->positions + at);
-  batch->tokens += length;
-  batch->longest = length > batch->longest ? length : batch->longest;
-}
-
 cdl_status data_batch_fill(data_batch *batch, const cdl_dataset *dataset, const uint32_t *rows,
                            size_t count, int32_t first_position)
 {
   const cdl_tokens tokens = cdl_dataset_tokens(dataset);
-  CDL_TRY(check_room(batch, &tokens, rows, count));
-  batch->examples = batch->tokens = batch->longest = 0;
-  if (batch->offsets != NULL)
-    batch->offsets[0] = 0;
+  CDL_TRY(encoder_host_batch_fill(&batch->input, &tokens, rows, count, first_position));
   for (size_t i = 0; i < count; i++) {
     const cdl_example example = cdl_dataset_get(dataset, rows[i]);
-    put_tokens(batch, &tokens, rows[i], first_position);
-    if (batch->offsets != NULL)
-      batch->offsets[i + 1] = (int32_t)batch->tokens;
-    if (batch->index != NULL)
-      batch->index[i] = example.index;
+    if (batch->input.index != NULL)
+      batch->input.index[i] = example.index; /* what dropout knows it by */
     if (batch->labels != NULL)
       batch->labels[i] = example.label;
     if (batch->targets != NULL)
       batch->targets[i] = (float)example.target;
   }
-  batch->examples = count;
   return CDL_STATUS_OK;
 }
 
-/* ---- Memory ---- */
-
-bool data_batch_allocate(data_batch *batch, data_batch_bound bound)
+bool data_batch_allocate(data_batch *batch, encoder_batch_bound bound)
 {
-  *batch = (data_batch){.ids = calloc(bound.tokens + 1, sizeof *batch->ids),
-                        .positions = calloc(bound.tokens + 1, sizeof *batch->positions),
-                        .type_ids = calloc(bound.tokens + 1, sizeof *batch->type_ids),
-                        .offsets = calloc(bound.examples + 1, sizeof *batch->offsets),
-                        .index = calloc(bound.examples + 1, sizeof *batch->index),
-                        .labels = calloc(bound.examples + 1, sizeof *batch->labels),
-                        .targets = calloc(bound.examples + 1, sizeof *batch->targets),
-                        .capacity = bound};
-  return batch->ids != NULL && batch->positions != NULL && batch->type_ids != NULL &&
-         batch->offsets != NULL && batch->index != NULL && batch->labels != NULL &&
+  *batch = (data_batch){.labels = calloc(bound.examples + 1, sizeof *batch->labels),
+                        .targets = calloc(bound.examples + 1, sizeof *batch->targets)};
+  return encoder_host_batch_allocate(&batch->input, bound) && batch->labels != NULL &&
          batch->targets != NULL;
 }
 
 void data_batch_free(data_batch *batch)
 {
-  free(batch->ids);
-  free(batch->positions);
-  free(batch->type_ids);
-  free(batch->offsets);
-  free(batch->index);
+  encoder_host_batch_free(&batch->input);
   free(batch->labels);
   free(batch->targets);
   *batch = (data_batch){0};
-}
-
-encoder_token_batch data_batch_view(const data_batch *batch)
-{
-  return (encoder_token_batch){.ids = batch->ids,
-                               .positions = batch->positions,
-                               .types = batch->type_ids,
-                               .offsets = batch->offsets,
-                               .examples = (const int32_t *)batch->index,
-                               .sequences = (int32_t)batch->examples,
-                               .tokens = (int32_t)batch->tokens,
-                               .longest = (int32_t)batch->longest};
 }
