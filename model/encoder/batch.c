@@ -211,7 +211,7 @@ static cdl_status load(model_encoder *const *encoders, size_t count, cdl_queue *
 {
   CDL_TRY(join(encoders, count, batches, kind));
   model_encoder *e = encoders[0];
-  const member_list members = all_members(e);
+  const encoder_members members = encoder_all_members(e);
   encoder_batch_limits sizes[ENCODER_JOINT_MAX];
   size_t used = 0;
   encoder_find_reach(members);

@@ -1,33 +1,33 @@
 /* A delta's terms put together: forward, backward, merged. */
 #include "model/encoder/delta.h"
 
-adapted_module encoder_adapted_module(member_list members, size_t k, const projection *p, int i,
-                                      row_kind rows)
+encoder_module_pass encoder_adapted_module(encoder_members members, size_t k, const projection *p,
+                                           int i, encoder_rows rows)
 {
   const model_encoder *member = members.encoder[k];
-  const encoder_module *module = member_module(members.encoder[0], member, p, i);
-  return (adapted_module){.member = member,
-                          .module = module,
-                          .act = &member->own.module[module - member->modules],
-                          .bias = p->bias[i]->value,
-                          .single = p->packed->single[i],
-                          .rows = rows};
+  const encoder_module *module = encoder_member_module(members.encoder[0], member, p, i);
+  return (encoder_module_pass){.member = member,
+                               .module = module,
+                               .act = &member->own.module[module - member->modules],
+                               .bias = p->bias[i]->value,
+                               .single = p->packed->single[i],
+                               .rows = rows};
 }
 
-static cdl_dropout_mask mask_of(const adapted_module *m)
+static cdl_dropout_mask mask_of(const encoder_module_pass *m)
 {
   return encoder_mask(m->member, m->module->delta.dropout, CDL_RANDOM_DROPOUT_ADAPTER,
                       (int)(m->module - m->member->modules));
 }
 
 /* What all terms read: x, some of it dropped in training. */
-static cdl_tensor dropped_input(const adapted_module *m, cdl_queue *q, cdl_tensor x)
+static cdl_tensor dropped_input(const encoder_module_pass *m, cdl_queue *q, cdl_tensor x)
 {
-  return encoder_drop_own(m->member, q, scratch_like(m->member->own.scratch.dropped, x), x,
+  return encoder_drop_own(m->member, q, encoder_scratch_like(m->member->own.scratch.dropped, x), x,
                           mask_of(m), m->rows);
 }
 
-void encoder_delta_forward(const adapted_module *m, cdl_queue *q, cdl_tensor y, cdl_tensor x)
+void encoder_delta_forward(const encoder_module_pass *m, cdl_queue *q, cdl_tensor y, cdl_tensor x)
 {
   const encoder_delta *d = &m->module->delta;
   const cdl_tensor input = dropped_input(m, q, x);
@@ -43,8 +43,8 @@ void encoder_delta_forward(const adapted_module *m, cdl_queue *q, cdl_tensor y, 
 
 /* The frozen path's share of a dropped input's gradient. Where a gain is parted from dropout, the
  * undropped path has the rest: d_v becomes (g − 1) ∘ d_y. */
-static void dropped_base_backward(const adapted_module *m, cdl_queue *q, cdl_tensor d_input,
-                                  const delta_gradients *g)
+static void dropped_base_backward(const encoder_module_pass *m, cdl_queue *q, cdl_tensor d_input,
+                                  const encoder_delta_gradients *g)
 {
   if (gain_is_parted(m->module))
     encoder_add(q, g->d_v, g->d_y, -1);
@@ -55,13 +55,14 @@ static void dropped_base_backward(const adapted_module *m, cdl_queue *q, cdl_ten
 }
 
 /* With dropout, d_x's share passes the mask before it is added. */
-void encoder_delta_backward(const adapted_module *m, cdl_queue *q, const delta_gradients *g)
+void encoder_delta_backward(const encoder_module_pass *m, cdl_queue *q,
+                            const encoder_delta_gradients *g)
 {
   const encoder_delta *d = &m->module->delta;
   const cdl_tensor input = dropped_input(m, q, g->x);
   const bool dropped = d->dropout > 0 && cdl_tensor_present(g->d_x);
   const cdl_tensor d_input =
-      dropped ? scratch_like(m->member->own.scratch.d_dropped, g->x) : g->d_x;
+      dropped ? encoder_scratch_like(m->member->own.scratch.d_dropped, g->x) : g->d_x;
   if (dropped)
     cdl_fill(q, CDL_ARGS(fill, .out = d_input));
   if (cdl_tensor_present(d->gain.value))

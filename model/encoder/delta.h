@@ -13,50 +13,54 @@ typedef struct {
   const module_activations *act;
   cdl_tensor bias;          /* [out] */
   const cdl_weight *single; /* the module's weight alone; NULL unless needs_single */
-  row_kind rows;
-} adapted_module;
+  encoder_rows rows;
+} encoder_module_pass;
 
 /* Module i of the projection `p`, whose modules are those of the first of `members`. */
-adapted_module encoder_adapted_module(member_list members, size_t member, const projection *p,
-                                      int i, row_kind rows);
+encoder_module_pass encoder_adapted_module(encoder_members members, size_t member,
+                                           const projection *p, int i, encoder_rows rows);
 
 /* Adds to y [rows, out], which is x Wᵀ + b, what the adapter makes of it; x is [rows, in]. */
-void encoder_delta_forward(const adapted_module *m, cdl_queue *queue, cdl_tensor y, cdl_tensor x);
+void encoder_delta_forward(const encoder_module_pass *m, cdl_queue *queue, cdl_tensor y,
+                           cdl_tensor x);
 
 typedef struct {
   cdl_tensor d_x; /* [rows, in], added to; absent: not wanted */
   cdl_tensor d_y; /* [rows, out] */
   cdl_tensor d_v; /* [rows, out] encoder_gain_d_v of d_y; may be overwritten */
   cdl_tensor x;   /* [rows, in] */
-} delta_gradients;
+} encoder_delta_gradients;
 
-void encoder_delta_backward(const adapted_module *m, cdl_queue *queue, const delta_gradients *g);
+void encoder_delta_backward(const encoder_module_pass *m, cdl_queue *queue,
+                            const encoder_delta_gradients *g);
 
 /* ---- low_rank.c: y += scale (x Aᵀ) Bᵀ ---- */
 
-void encoder_low_rank_forward(const adapted_module *m, cdl_queue *queue, cdl_tensor y,
+void encoder_low_rank_forward(const encoder_module_pass *m, cdl_queue *queue, cdl_tensor y,
                               cdl_tensor x);
 /* Adds to d_A, d_B and d_x, which may be absent. */
-void encoder_low_rank_backward(const adapted_module *m, cdl_queue *queue, cdl_tensor d_x,
+void encoder_low_rank_backward(const encoder_module_pass *m, cdl_queue *queue, cdl_tensor d_x,
                                cdl_tensor d_y, cdl_tensor x);
 void encoder_low_rank_merge(const encoder_module *module, cdl_queue *queue);
 
 /* ---- gain.c: y = g ∘ (x Wᵀ + scale (x Aᵀ) Bᵀ) + b ---- */
 
-void encoder_gain_forward(const adapted_module *m, cdl_queue *queue, cdl_tensor y, cdl_tensor x);
+void encoder_gain_forward(const encoder_module_pass *m, cdl_queue *queue, cdl_tensor y,
+                          cdl_tensor x);
 /* Adds to d_g. */
-void encoder_gain_backward(const adapted_module *m, cdl_queue *queue, cdl_tensor d_y);
+void encoder_gain_backward(const encoder_module_pass *m, cdl_queue *queue, cdl_tensor d_y);
 void encoder_gain_merge(const encoder_module *module, cdl_queue *queue);
 /* The gradient of v = x Wᵀ + scale (x Aᵀ) Bᵀ of all of a projection's modules, [rows, Σ out]: g ∘ d_out,
  * and d_out itself where no module of any member has a gain. */
-cdl_tensor encoder_gain_d_v(member_list members, cdl_queue *queue, const projection *p,
-                            cdl_tensor d_out, row_kind rows);
+cdl_tensor encoder_gain_d_v(encoder_members members, cdl_queue *queue, const projection *p,
+                            cdl_tensor d_out, encoder_rows rows);
 
 /* ---- pair.c: y_t += scale ⟨x_t, x_0⟩ w; no weight can hold it ---- */
 
-void encoder_pair_forward(const adapted_module *m, cdl_queue *queue, cdl_tensor y, cdl_tensor x);
+void encoder_pair_forward(const encoder_module_pass *m, cdl_queue *queue, cdl_tensor y,
+                          cdl_tensor x);
 /* Adds to d_w and d_x, which may be absent. */
-void encoder_pair_backward(const adapted_module *m, cdl_queue *queue, cdl_tensor d_x,
+void encoder_pair_backward(const encoder_module_pass *m, cdl_queue *queue, cdl_tensor d_x,
                            cdl_tensor d_y, cdl_tensor x);
 
 /* ---- Arithmetic that terms share ---- */
@@ -74,13 +78,13 @@ static inline void encoder_add(cdl_queue *q, cdl_tensor out, cdl_tensor x, float
 }
 
 /* A matrix of x's size at the start of scratch memory. */
-static inline cdl_tensor scratch_like(cdl_tensor scratch, cdl_tensor x)
+static inline cdl_tensor encoder_scratch_like(cdl_tensor scratch, cdl_tensor x)
 {
   return cdl_tensor_2d(scratch.buffer, CDL_DTYPE_F32, scratch.offset, x.size[2], x.size[3]);
 }
 
 /* Columns of a stacked projection's output that belong to its i-th module. */
-static inline cdl_tensor own_columns(const projection *p, cdl_tensor stacked, int i)
+static inline cdl_tensor encoder_own_columns(const projection *p, cdl_tensor stacked, int i)
 {
   const int64_t out = p->bias[i]->value.size[3];
   return cdl_tensor_columns(stacked, i * out, out);

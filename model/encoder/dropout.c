@@ -10,7 +10,7 @@ cdl_dropout_mask encoder_mask(const model_encoder *member, float probability,
 }
 
 cdl_tensor encoder_drop_own(const model_encoder *member, cdl_queue *q, cdl_tensor out, cdl_tensor x,
-                            cdl_dropout_mask mask, row_kind rows)
+                            cdl_dropout_mask mask, encoder_rows rows)
 {
   if (mask.probability <= 0)
     return x;
@@ -20,8 +20,8 @@ cdl_tensor encoder_drop_own(const model_encoder *member, cdl_queue *q, cdl_tenso
   return out;
 }
 
-cdl_tensor encoder_drop(member_list members, cdl_queue *q, cdl_tensor out, cdl_tensor x,
-                        dropout_mask_fn *mask_of, int number, row_kind rows)
+cdl_tensor encoder_drop(encoder_members members, cdl_queue *q, cdl_tensor out, cdl_tensor x,
+                        encoder_dropout_mask_fn *mask_of, int number, encoder_rows rows)
 {
   bool any = false;
   for (size_t m = 0; m < members.count; m++)
@@ -32,7 +32,7 @@ cdl_tensor encoder_drop(member_list members, cdl_queue *q, cdl_tensor out, cdl_t
   int64_t first = 0;
   for (size_t m = 0; m < members.count; m++) {
     const model_encoder *member = members.encoder[m];
-    const int64_t count = member_row_count(member, rows);
+    const int64_t count = encoder_row_count(member, rows);
     const cdl_tensor to = cdl_tensor_rows(out, first, count),
                      from = cdl_tensor_rows(x, first, count);
     const cdl_dropout_mask mask = mask_of(member, number);

@@ -11,15 +11,15 @@ cdl_dropout_mask encoder_mask(const model_encoder *member, float probability,
 
 /* The mask that a member draws at one point of the model. `number` is that of the layer; in the head
  * it tells two points apart. */
-typedef cdl_dropout_mask dropout_mask_fn(const model_encoder *member, int number);
+typedef cdl_dropout_mask encoder_dropout_mask_fn(const model_encoder *member, int number);
 
 /* out = drop(x) for one member's rows. Returns `out`, or x itself where nothing is dropped. */
 cdl_tensor encoder_drop_own(const model_encoder *member, cdl_queue *queue, cdl_tensor out,
-                            cdl_tensor x, cdl_dropout_mask mask, row_kind rows);
+                            cdl_tensor x, cdl_dropout_mask mask, encoder_rows rows);
 
 /* The same for the rows of all members, each by its own mask. Returns x itself where no member drops
  * anything. `x` may be `out`. The gradient is the same function of d_out. */
-cdl_tensor encoder_drop(member_list members, cdl_queue *queue, cdl_tensor out, cdl_tensor x,
-                        dropout_mask_fn *mask_of, int number, row_kind rows);
+cdl_tensor encoder_drop(encoder_members members, cdl_queue *queue, cdl_tensor out, cdl_tensor x,
+                        encoder_dropout_mask_fn *mask_of, int number, encoder_rows rows);
 
 #endif

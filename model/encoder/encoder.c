@@ -48,10 +48,11 @@ static void embeddings_forward(const model_encoder *e, cdl_queue *q, cdl_tensor 
                              .gain = e->embedding_norm.gain->value,
                              .bias = e->embedding_norm.bias->value, .mean = a->mean,
                              .rstd = a->rstd, .epsilon = (float)e->config.layer_norm_epsilon));
-  encoder_drop(all_members(e), q, out, out, embedding_dropout, 0, ROWS_TOKENS);
+  encoder_drop(encoder_all_members(e), q, out, out, embedding_dropout, 0, ROWS_TOKENS);
   if (projected)
     encoder_linear_forward(
-        q, &(linear_pass){.members = all_members(e), .p = &e->project, .x = out, .out = h});
+        q, &(encoder_linear_pass){
+               .members = encoder_all_members(e), .p = &e->project, .x = out, .out = h});
 }
 
 static void scatter(cdl_queue *q, cdl_tensor table, cdl_tensor rows, const scatter_plan *plan)
@@ -69,16 +70,16 @@ static void embeddings_backward(const model_encoder *e, cdl_queue *q, cdl_tensor
                                                  &e->batch.token_type};
   if (e->project_reached) {
     const cdl_tensor d_embedded = e->embeddings_trained ? e->act.d_embedded : (cdl_tensor){0};
-    encoder_linear_backward(q, &(linear_gradient_pass){.members = all_members(e),
-                                                       .p = &e->project,
-                                                       .x = e->act.embedded,
-                                                       .d_out = d_h,
-                                                       .d_x = d_embedded});
+    encoder_linear_backward(q, &(encoder_linear_gradients){.members = encoder_all_members(e),
+                                                           .p = &e->project,
+                                                           .x = e->act.embedded,
+                                                           .d_out = d_h,
+                                                           .d_x = d_embedded});
     d_h = d_embedded;
   }
   if (!e->embeddings_trained)
     return;
-  encoder_drop(all_members(e), q, d_h, d_h, embedding_dropout, 0, ROWS_TOKENS);
+  encoder_drop(encoder_all_members(e), q, d_h, d_h, embedding_dropout, 0, ROWS_TOKENS);
   norm_backward(q, d_h, true, &norm, e->embedding_norm);
   for (int t = 0; t < EMBEDDING_TABLES; t++)
     if (e->tables[t] != NULL && e->tables[t]->trained && plans[t]->target.size[3] > 0)
@@ -116,7 +117,7 @@ static void attention_forward(const model_encoder *e, cdl_queue *q, int layer)
   int64_t first = 0;
   for (size_t l = 0; l < e->member_count; l++) {
     const model_encoder *member = e->members[l];
-    const int64_t count = member_row_count(member, ROWS_TOKENS);
+    const int64_t count = encoder_row_count(member, ROWS_TOKENS);
     cdl_attention(q,
                   CDL_ARGS(attention, .out = cdl_tensor_rows(a->context, first, count),
                            .qkv = cdl_tensor_rows(a->qkv, first, count),
@@ -134,7 +135,7 @@ static void attention_backward(const model_encoder *e, cdl_queue *q, int layer, 
   int64_t first = 0;
   for (size_t l = 0; l < e->member_count; l++) {
     const model_encoder *member = e->members[l];
-    const int64_t count = member_row_count(member, ROWS_TOKENS);
+    const int64_t count = encoder_row_count(member, ROWS_TOKENS);
     cdl_attention_grad(q, CDL_ARGS(attention_grad, .d_qkv = cdl_tensor_rows(d_qkv, first, count),
                                    .d_out = cdl_tensor_rows(d_context, first, count),
                                    .qkv = cdl_tensor_rows(a->qkv, first, count),
@@ -152,8 +153,8 @@ static void gather_firsts(const model_encoder *e, cdl_queue *q, cdl_tensor out, 
   int64_t token = 0, sequence = 0;
   for (size_t l = 0; l < e->member_count; l++) {
     const model_encoder *member = e->members[l];
-    const int64_t tokens = member_row_count(member, ROWS_TOKENS),
-                  sequences = member_row_count(member, ROWS_SEQUENCES);
+    const int64_t tokens = encoder_row_count(member, ROWS_TOKENS),
+                  sequences = encoder_row_count(member, ROWS_SEQUENCES);
     cdl_gather_rows(q, CDL_ARGS(gather_rows, .out = cdl_tensor_rows(out, sequence, sequences),
                                 .table = cdl_tensor_rows(x, token, tokens),
                                 .index = member->batch.first_rows));
@@ -168,8 +169,8 @@ static void scatter_firsts(const model_encoder *e, cdl_queue *q, cdl_tensor x, c
   int64_t token = 0, sequence = 0;
   for (size_t l = 0; l < e->member_count; l++) {
     const model_encoder *member = e->members[l];
-    const int64_t tokens = member_row_count(member, ROWS_TOKENS),
-                  sequences = member_row_count(member, ROWS_SEQUENCES);
+    const int64_t tokens = encoder_row_count(member, ROWS_TOKENS),
+                  sequences = encoder_row_count(member, ROWS_SEQUENCES);
     scatter(q, cdl_tensor_rows(x, token, tokens), cdl_tensor_rows(d, sequence, sequences),
             &member->batch.firsts);
     token += tokens;
@@ -183,11 +184,11 @@ static void block_forward(const model_encoder *e, cdl_queue *q, int layer)
 {
   const block_weights *w = &e->blocks[layer];
   const block_activations *a = &e->act.block[layer];
-  const row_kind rows = layer == e->config.layers - 1 ? ROWS_SEQUENCES : ROWS_TOKENS;
-  const member_list members = all_members(e);
+  const encoder_rows rows = layer == e->config.layers - 1 ? ROWS_SEQUENCES : ROWS_TOKENS;
+  const encoder_members members = encoder_all_members(e);
 
   encoder_linear_forward(
-      q, &(linear_pass){.members = members, .p = &w->qkv, .x = a->in, .out = a->qkv});
+      q, &(encoder_linear_pass){.members = members, .p = &w->qkv, .x = a->in, .out = a->qkv});
   attention_forward(e, q, layer);
   if (rows == ROWS_SEQUENCES) {
     gather_firsts(e, q, a->selected, a->context);
@@ -195,24 +196,24 @@ static void block_forward(const model_encoder *e, cdl_queue *q, int layer)
   }
 
   const cdl_tensor attended = a->attention_norm.sum;
-  encoder_linear_forward(q, &(linear_pass){.members = members,
-                                           .p = &w->attention_out,
-                                           .rows = rows,
-                                           .x = a->selected,
-                                           .out = attended});
+  encoder_linear_forward(q, &(encoder_linear_pass){.members = members,
+                                                   .p = &w->attention_out,
+                                                   .rows = rows,
+                                                   .x = a->selected,
+                                                   .out = attended});
   encoder_drop(members, q, attended, attended, attention_out_dropout, layer, rows);
   add_norm_forward(e, q, a->normed, &a->attention_norm, attended, a->residual, w->attention_norm);
 
-  encoder_linear_forward(q, &(linear_pass){.members = members,
-                                           .p = &w->intermediate,
-                                           .rows = rows,
-                                           .activation = e->config.activation,
-                                           .x = a->normed,
-                                           .pre = a->pre,
-                                           .out = a->activated});
+  encoder_linear_forward(q, &(encoder_linear_pass){.members = members,
+                                                   .p = &w->intermediate,
+                                                   .rows = rows,
+                                                   .activation = e->config.activation,
+                                                   .x = a->normed,
+                                                   .pre = a->pre,
+                                                   .out = a->activated});
   const cdl_tensor y = a->output_norm.sum;
   encoder_linear_forward(
-      q, &(linear_pass){
+      q, &(encoder_linear_pass){
              .members = members, .p = &w->output, .rows = rows, .x = a->activated, .out = y});
   encoder_drop(members, q, y, y, feed_forward_dropout, layer, rows);
   add_norm_forward(e, q, a->out, &a->output_norm, y, a->normed, w->output_norm);
@@ -225,9 +226,9 @@ static cdl_tensor block_backward(const model_encoder *e, cdl_queue *q, int layer
   const block_weights *w = &e->blocks[layer];
   const block_activations *a = &e->act.block[layer];
   const activations *s = &e->act;
-  const row_kind rows = layer == e->config.layers - 1 ? ROWS_SEQUENCES : ROWS_TOKENS;
+  const encoder_rows rows = layer == e->config.layers - 1 ? ROWS_SEQUENCES : ROWS_TOKENS;
   const int64_t row_count = d_h.size[2];
-  const member_list members = all_members(e);
+  const encoder_members members = encoder_all_members(e);
   const cdl_tensor none = {0};
 
   norm_backward(q, d_h, w->below_output_norm, &a->output_norm, w->output_norm);
@@ -235,24 +236,24 @@ static cdl_tensor block_backward(const model_encoder *e, cdl_queue *q, int layer
     return d_h;
   cdl_tensor d_y = encoder_drop(members, q, cdl_tensor_rows(s->d_branch, 0, row_count), d_h,
                                 feed_forward_dropout, layer, rows);
-  const cdl_tensor d_pre = w->below_output ? scratch_like(s->d_wide, a->pre) : none;
-  encoder_linear_backward(q, &(linear_gradient_pass){.members = members,
-                                                     .p = &w->output,
-                                                     .rows = rows,
-                                                     .activation = e->config.activation,
-                                                     .x = a->activated,
-                                                     .pre = a->pre,
-                                                     .d_out = d_y,
-                                                     .d_x = d_pre});
+  const cdl_tensor d_pre = w->below_output ? encoder_scratch_like(s->d_wide, a->pre) : none;
+  encoder_linear_backward(q, &(encoder_linear_gradients){.members = members,
+                                                         .p = &w->output,
+                                                         .rows = rows,
+                                                         .activation = e->config.activation,
+                                                         .x = a->activated,
+                                                         .pre = a->pre,
+                                                         .d_out = d_y,
+                                                         .d_x = d_pre});
   if (!w->below_output)
     return d_h;
-  encoder_linear_backward(q, &(linear_gradient_pass){.members = members,
-                                                     .p = &w->intermediate,
-                                                     .rows = rows,
-                                                     .x = a->normed,
-                                                     .d_out = d_pre,
-                                                     .d_x = w->below_intermediate ? d_h : none,
-                                                     .accumulate = true});
+  encoder_linear_backward(q, &(encoder_linear_gradients){.members = members,
+                                                         .p = &w->intermediate,
+                                                         .rows = rows,
+                                                         .x = a->normed,
+                                                         .d_out = d_pre,
+                                                         .d_x = w->below_intermediate ? d_h : none,
+                                                         .accumulate = true});
   if (!w->below_intermediate)
     return d_h;
 
@@ -262,15 +263,15 @@ static cdl_tensor block_backward(const model_encoder *e, cdl_queue *q, int layer
   d_y = encoder_drop(members, q, cdl_tensor_rows(s->d_branch, 0, row_count), d_h,
                      attention_out_dropout, layer, rows);
   /* The wide scratch is free again: the gradient of the attention's output takes its place. */
-  const cdl_tensor d_context = scratch_like(s->d_wide, a->context);
+  const cdl_tensor d_context = encoder_scratch_like(s->d_wide, a->context);
   const cdl_tensor d_selected = rows == ROWS_TOKENS ? d_context : s->d_rows;
   encoder_linear_backward(
-      q, &(linear_gradient_pass){.members = members,
-                                 .p = &w->attention_out,
-                                 .rows = rows,
-                                 .x = a->selected,
-                                 .d_out = d_y,
-                                 .d_x = w->below_attention_out ? d_selected : none});
+      q, &(encoder_linear_gradients){.members = members,
+                                     .p = &w->attention_out,
+                                     .rows = rows,
+                                     .x = a->selected,
+                                     .d_out = d_y,
+                                     .d_x = w->below_attention_out ? d_selected : none});
   if (!w->below_attention_out)
     return d_h;
   if (rows == ROWS_SEQUENCES) {
@@ -281,12 +282,12 @@ static cdl_tensor block_backward(const model_encoder *e, cdl_queue *q, int layer
 
   const bool scattered = rows == ROWS_SEQUENCES;
   const cdl_tensor d_in = scattered ? s->d_hidden : d_h;
-  encoder_linear_backward(q, &(linear_gradient_pass){.members = members,
-                                                     .p = &w->qkv,
-                                                     .x = a->in,
-                                                     .d_out = s->d_qkv,
-                                                     .d_x = w->below_qkv ? d_in : none,
-                                                     .accumulate = !scattered});
+  encoder_linear_backward(q, &(encoder_linear_gradients){.members = members,
+                                                         .p = &w->qkv,
+                                                         .x = a->in,
+                                                         .d_out = s->d_qkv,
+                                                         .d_x = w->below_qkv ? d_in : none,
+                                                         .accumulate = !scattered});
   if (scattered && w->below_qkv)
     scatter_firsts(e, q, d_in, d_h);
   return d_in;
@@ -303,43 +304,43 @@ static cdl_dropout_mask head_dropout(const model_encoder *member, int number)
 static void head_forward(model_encoder *e, cdl_queue *q, cdl_tensor h)
 {
   own_activations *a = &e->own;
-  const member_list alone = {&e, 1};
+  const encoder_members alone = {&e, 1};
   if (e->family->head_drops_input)
     h = encoder_drop(alone, q, a->head_input, h, head_dropout, 0, ROWS_SEQUENCES);
   a->head_input = h;
-  encoder_linear_forward(q, &(linear_pass){.members = alone,
-                                           .p = &e->head_dense,
-                                           .rows = ROWS_SEQUENCES,
-                                           .activation = e->family->head_activation,
-                                           .x = h,
-                                           .pre = a->pooled_pre,
-                                           .out = a->pooled});
+  encoder_linear_forward(q, &(encoder_linear_pass){.members = alone,
+                                                   .p = &e->head_dense,
+                                                   .rows = ROWS_SEQUENCES,
+                                                   .activation = e->family->head_activation,
+                                                   .x = h,
+                                                   .pre = a->pooled_pre,
+                                                   .out = a->pooled});
   encoder_drop(alone, q, a->pooled, a->pooled, head_dropout, 1, ROWS_SEQUENCES);
-  encoder_linear_forward(q, &(linear_pass){.members = alone,
-                                           .p = &e->head_out,
-                                           .rows = ROWS_SEQUENCES,
-                                           .x = a->pooled,
-                                           .out = a->logits});
+  encoder_linear_forward(q, &(encoder_linear_pass){.members = alone,
+                                                   .p = &e->head_out,
+                                                   .rows = ROWS_SEQUENCES,
+                                                   .x = a->pooled,
+                                                   .out = a->logits});
 }
 
 /* An absent d_h is not wanted. */
 static void head_backward(model_encoder *e, cdl_queue *q, cdl_tensor d_h)
 {
   const own_activations *a = &e->own;
-  const member_list alone = {&e, 1};
+  const encoder_members alone = {&e, 1};
   const cdl_tensor none = {0};
   const cdl_activation activation = e->family->head_activation;
   const bool dropped = head_dropout(e, 1).probability > 0;
   const bool below_out = cdl_tensor_present(d_h) || projection_trained(alone, &e->head_dense);
   encoder_linear_backward(
-      q, &(linear_gradient_pass){.members = alone,
-                                 .p = &e->head_out,
-                                 .rows = ROWS_SEQUENCES,
-                                 .activation = dropped ? CDL_ACTIVATION_NONE : activation,
-                                 .x = a->pooled,
-                                 .pre = dropped ? none : a->pooled_pre,
-                                 .d_out = a->d_logits,
-                                 .d_x = below_out ? a->d_pooled : none});
+      q, &(encoder_linear_gradients){.members = alone,
+                                     .p = &e->head_out,
+                                     .rows = ROWS_SEQUENCES,
+                                     .activation = dropped ? CDL_ACTIVATION_NONE : activation,
+                                     .x = a->pooled,
+                                     .pre = dropped ? none : a->pooled_pre,
+                                     .d_out = a->d_logits,
+                                     .d_x = below_out ? a->d_pooled : none});
   if (!below_out)
     return;
   if (dropped) {
@@ -347,12 +348,12 @@ static void head_backward(model_encoder *e, cdl_queue *q, cdl_tensor d_h)
     cdl_unary_grad(q, CDL_ARGS(unary_grad, .d_x = a->d_pooled, .d_out = a->d_pooled,
                                .x = a->pooled_pre, .activation = activation));
   }
-  encoder_linear_backward(q, &(linear_gradient_pass){.members = alone,
-                                                     .p = &e->head_dense,
-                                                     .rows = ROWS_SEQUENCES,
-                                                     .x = a->head_input,
-                                                     .d_out = a->d_pooled,
-                                                     .d_x = d_h});
+  encoder_linear_backward(q, &(encoder_linear_gradients){.members = alone,
+                                                         .p = &e->head_dense,
+                                                         .rows = ROWS_SEQUENCES,
+                                                         .x = a->head_input,
+                                                         .d_out = a->d_pooled,
+                                                         .d_x = d_h});
   if (cdl_tensor_present(d_h) && e->family->head_drops_input)
     encoder_drop(alone, q, d_h, d_h, head_dropout, 0, ROWS_SEQUENCES);
 }
@@ -367,8 +368,9 @@ void encoder_capture_hidden(model_encoder *e, cdl_tensor states)
 static void keep_states(const model_encoder *e, cdl_queue *q, int layer)
 {
   const cdl_tensor out = e->act.block[layer].out, all = e->states;
-  const cdl_tensor kept = cdl_tensor_2d(all.buffer, all.dtype, all.offset + layer * all.stride[1],
-                                        member_row_count(e, ROWS_SEQUENCES), e->config.hidden_size);
+  const cdl_tensor kept =
+      cdl_tensor_2d(all.buffer, all.dtype, all.offset + layer * all.stride[1],
+                    encoder_row_count(e, ROWS_SEQUENCES), e->config.hidden_size);
   if (layer == e->config.layers - 1)
     cdl_copy(q, CDL_ARGS(copy, .out = kept, .x = out));
   else
@@ -385,7 +387,7 @@ static void forward(model_encoder *e, cdl_queue *q)
   }
   int64_t first = 0;
   for (size_t k = 0; k < e->member_count; k++) {
-    const int64_t count = member_row_count(e->members[k], ROWS_SEQUENCES);
+    const int64_t count = encoder_row_count(e->members[k], ROWS_SEQUENCES);
     head_forward(e->members[k], q,
                  cdl_tensor_rows(e->act.block[e->config.layers - 1].out, first, count));
     first += count;
@@ -426,7 +428,7 @@ void encoder_backward(model_encoder *e, cdl_queue *q)
   cdl_tensor d_h = e->body_reached ? e->act.d_first : (cdl_tensor){0};
   int64_t first = 0;
   for (size_t l = 0; l < e->member_count; l++) {
-    const int64_t count = member_row_count(e->members[l], ROWS_SEQUENCES);
+    const int64_t count = encoder_row_count(e->members[l], ROWS_SEQUENCES);
     head_backward(e->members[l], q, e->body_reached ? cdl_tensor_rows(d_h, first, count) : d_h);
     first += count;
   }

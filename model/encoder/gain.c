@@ -3,9 +3,10 @@
  * y = x Wᵀ + b − x̃ Wᵀ + g ∘ v. */
 #include "model/encoder/delta.h"
 
-static void parted_forward(const adapted_module *m, cdl_queue *q, cdl_tensor y, cdl_tensor x)
+static void parted_forward(const encoder_module_pass *m, cdl_queue *q, cdl_tensor y, cdl_tensor x)
 {
-  const cdl_tensor v = m->act->ungained, gained = scratch_like(m->member->own.scratch.gained, y);
+  const cdl_tensor v = m->act->ungained,
+                   gained = encoder_scratch_like(m->member->own.scratch.gained, y);
   cdl_linear(q, CDL_ARGS(linear, .out = v, .x = x, .weight = m->single));
   encoder_add(q, y, v, -1);
   encoder_low_rank_forward(m, q, v, x);
@@ -13,7 +14,7 @@ static void parted_forward(const adapted_module *m, cdl_queue *q, cdl_tensor y, 
   encoder_add(q, y, gained, 1);
 }
 
-void encoder_gain_forward(const adapted_module *m, cdl_queue *q, cdl_tensor y, cdl_tensor x)
+void encoder_gain_forward(const encoder_module_pass *m, cdl_queue *q, cdl_tensor y, cdl_tensor x)
 {
   const cdl_tensor v = m->act->ungained;
   if (m->member->training && gain_is_parted(m->module)) {
@@ -27,7 +28,7 @@ void encoder_gain_forward(const adapted_module *m, cdl_queue *q, cdl_tensor y, c
 }
 
 /* dg += Σ d_y ∘ v. v is overwritten: nothing reads it later. */
-void encoder_gain_backward(const adapted_module *m, cdl_queue *q, cdl_tensor d_y)
+void encoder_gain_backward(const encoder_module_pass *m, cdl_queue *q, cdl_tensor d_y)
 {
   const cdl_tensor v = m->act->ungained;
   encoder_binary(q, v, v, d_y, CDL_BINARY_MULTIPLY);
@@ -35,20 +36,20 @@ void encoder_gain_backward(const adapted_module *m, cdl_queue *q, cdl_tensor d_y
                          .function = CDL_REDUCE_SUM, .axis = 2, .accumulate = true));
 }
 
-cdl_tensor encoder_gain_d_v(member_list members, cdl_queue *q, const projection *p,
-                            cdl_tensor d_out, row_kind rows)
+cdl_tensor encoder_gain_d_v(encoder_members members, cdl_queue *q, const projection *p,
+                            cdl_tensor d_out, encoder_rows rows)
 {
   if (!any_module(members, p, module_gained))
     return d_out;
-  const cdl_tensor d_v = scratch_like(members.encoder[0]->own.scratch.gained, d_out);
+  const cdl_tensor d_v = encoder_scratch_like(members.encoder[0]->own.scratch.gained, d_out);
   int64_t first = 0;
   for (size_t k = 0; k < members.count; k++) {
     const model_encoder *member = members.encoder[k];
-    const int64_t count = member_row_count(member, rows);
+    const int64_t count = encoder_row_count(member, rows);
     for (int i = 0; i < p->module_count; i++) {
-      const encoder_module *module = member_module(members.encoder[0], member, p, i);
-      const cdl_tensor d_y = own_columns(p, cdl_tensor_rows(d_out, first, count), i),
-                       own = own_columns(p, cdl_tensor_rows(d_v, first, count), i);
+      const encoder_module *module = encoder_member_module(members.encoder[0], member, p, i);
+      const cdl_tensor d_y = encoder_own_columns(p, cdl_tensor_rows(d_out, first, count), i),
+                       own = encoder_own_columns(p, cdl_tensor_rows(d_v, first, count), i);
       if (module_gained(module))
         encoder_binary(q, own, d_y, module->delta.gain.value, CDL_BINARY_MULTIPLY);
       else

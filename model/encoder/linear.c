@@ -10,18 +10,19 @@ static bool adds_to(const model_encoder *member, const encoder_module *module)
 }
 
 /* Whether it has to for any member. */
-static bool adds(member_list members, const projection *p)
+static bool adds(encoder_members members, const projection *p)
 {
   for (size_t k = 0; k < members.count; k++)
     for (int i = 0; i < p->module_count; i++)
-      if (adds_to(members.encoder[k], member_module(members.encoder[0], members.encoder[k], p, i)))
+      if (adds_to(members.encoder[k],
+                  encoder_member_module(members.encoder[0], members.encoder[k], p, i)))
         return true;
   return false;
 }
 
-void encoder_linear_forward(cdl_queue *q, const linear_pass *f)
+void encoder_linear_forward(cdl_queue *q, const encoder_linear_pass *f)
 {
-  const member_list members = f->members;
+  const encoder_members members = f->members;
   const projection *p = f->p;
   const cdl_weight *stacked = p->packed->stacked;
   if (!adds(members, p)) {
@@ -36,12 +37,12 @@ void encoder_linear_forward(cdl_queue *q, const linear_pass *f)
   int64_t first = 0;
   for (size_t k = 0; k < members.count; k++) {
     const model_encoder *member = members.encoder[k];
-    const int64_t count = member_row_count(member, f->rows);
+    const int64_t count = encoder_row_count(member, f->rows);
     for (int i = 0; i < p->module_count; i++) {
-      if (!adds_to(member, member_module(members.encoder[0], member, p, i)))
+      if (!adds_to(member, encoder_member_module(members.encoder[0], member, p, i)))
         continue;
-      const adapted_module m = encoder_adapted_module(members, k, p, i, f->rows);
-      encoder_delta_forward(&m, q, own_columns(p, cdl_tensor_rows(y, first, count), i),
+      const encoder_module_pass m = encoder_adapted_module(members, k, p, i, f->rows);
+      encoder_delta_forward(&m, q, encoder_own_columns(p, cdl_tensor_rows(y, first, count), i),
                             cdl_tensor_rows(f->x, first, count));
     }
     first += count;
@@ -57,7 +58,7 @@ void encoder_linear_forward(cdl_queue *q, const linear_pass *f)
 static void trained_base_backward(cdl_queue *q, const projection *p, cdl_tensor d_out, cdl_tensor x)
 {
   for (int i = 0; i < p->module_count; i++) {
-    const cdl_tensor d_y = own_columns(p, d_out, i);
+    const cdl_tensor d_y = encoder_own_columns(p, d_out, i);
     if (p->weight[i]->trained)
       cdl_gemm(q, CDL_ARGS(gemm, .out = p->weight[i]->gradient, .a = d_y, .b = x,
                            .transpose_a = true, .alpha = 1, .beta = 1));
@@ -72,11 +73,12 @@ static void trained_base_backward(cdl_queue *q, const projection *p, cdl_tensor 
  * left to the delta. */
 typedef enum { FROZEN_GAINED, FROZEN_UNGAINED, FROZEN_SINGLY } frozen_path;
 
-static frozen_path path_of(member_list members, size_t k, const projection *p)
+static frozen_path path_of(encoder_members members, size_t k, const projection *p)
 {
   frozen_path path = FROZEN_GAINED;
   for (int i = 0; i < p->module_count; i++) {
-    const encoder_module *module = member_module(members.encoder[0], members.encoder[k], p, i);
+    const encoder_module *module =
+        encoder_member_module(members.encoder[0], members.encoder[k], p, i);
     if (drops_base(module))
       return FROZEN_SINGLY;
     if (gain_is_parted(module))
@@ -86,32 +88,32 @@ static frozen_path path_of(member_list members, size_t k, const projection *p)
 }
 
 /* Member `k`'s modules that read x as it is; d_x and d_v are cut to its rows. */
-static void undropped_base_backward(cdl_queue *q, const linear_gradient_pass *g, size_t k,
+static void undropped_base_backward(cdl_queue *q, const encoder_linear_gradients *g, size_t k,
                                     cdl_tensor d_x, cdl_tensor d_v)
 {
   const projection *p = g->p;
-  const member_list members = g->members;
+  const encoder_members members = g->members;
   if (!g->accumulate)
     cdl_fill(q, CDL_ARGS(fill, .out = d_x));
   for (int i = 0; i < p->module_count; i++)
-    if (!drops_base(member_module(members.encoder[0], members.encoder[k], p, i)))
-      cdl_linear_grad(q, CDL_ARGS(linear_grad, .d_x = d_x, .d_out = own_columns(p, d_v, i),
+    if (!drops_base(encoder_member_module(members.encoder[0], members.encoder[k], p, i)))
+      cdl_linear_grad(q, CDL_ARGS(linear_grad, .d_x = d_x, .d_out = encoder_own_columns(p, d_v, i),
                                   .weight = p->packed->single[i], .accumulate = true));
 }
 
 /* d_x of the frozen weights: one product for neighbouring members whose path is the same. */
-static void frozen_backward(cdl_queue *q, const linear_gradient_pass *g, cdl_tensor d_v,
+static void frozen_backward(cdl_queue *q, const encoder_linear_gradients *g, cdl_tensor d_v,
                             bool with_activation)
 {
-  const member_list members = g->members;
+  const encoder_members members = g->members;
   int64_t first = 0;
   for (size_t k = 0, next; k < members.count; k = next) {
     const frozen_path path = path_of(members, k, g->p);
-    int64_t count = member_row_count(members.encoder[k], g->rows);
+    int64_t count = encoder_row_count(members.encoder[k], g->rows);
     for (next = k + 1; path != FROZEN_SINGLY && next < members.count; next++) {
       if (path_of(members, next, g->p) != path)
         break;
-      count += member_row_count(members.encoder[next], g->rows);
+      count += encoder_row_count(members.encoder[next], g->rows);
     }
     const cdl_tensor d_x = cdl_tensor_rows(g->d_x, first, count);
     const cdl_tensor d_y = cdl_tensor_rows(path == FROZEN_UNGAINED ? g->d_out : d_v, first, count);
@@ -129,23 +131,23 @@ static void frozen_backward(cdl_queue *q, const linear_gradient_pass *g, cdl_ten
   }
 }
 
-static void deltas_backward(cdl_queue *q, const linear_gradient_pass *g, cdl_tensor d_v)
+static void deltas_backward(cdl_queue *q, const encoder_linear_gradients *g, cdl_tensor d_v)
 {
-  const member_list members = g->members;
+  const encoder_members members = g->members;
   const projection *p = g->p;
   int64_t first = 0;
   for (size_t k = 0; k < members.count; k++) {
     const model_encoder *member = members.encoder[k];
-    const int64_t count = member_row_count(member, g->rows);
+    const int64_t count = encoder_row_count(member, g->rows);
     for (int i = 0; i < p->module_count; i++) {
-      if (!module_adapted(member_module(members.encoder[0], member, p, i)))
+      if (!module_adapted(encoder_member_module(members.encoder[0], member, p, i)))
         continue;
-      const adapted_module m = encoder_adapted_module(members, k, p, i, g->rows);
+      const encoder_module_pass m = encoder_adapted_module(members, k, p, i, g->rows);
       const bool wanted = cdl_tensor_present(g->d_x);
-      const delta_gradients own = {
+      const encoder_delta_gradients own = {
           .d_x = wanted ? cdl_tensor_rows(g->d_x, first, count) : (cdl_tensor){0},
-          .d_y = own_columns(p, cdl_tensor_rows(g->d_out, first, count), i),
-          .d_v = own_columns(p, cdl_tensor_rows(d_v, first, count), i),
+          .d_y = encoder_own_columns(p, cdl_tensor_rows(g->d_out, first, count), i),
+          .d_v = encoder_own_columns(p, cdl_tensor_rows(d_v, first, count), i),
           .x = cdl_tensor_rows(g->x, first, count)};
       encoder_delta_backward(&m, q, &own);
     }
@@ -154,7 +156,7 @@ static void deltas_backward(cdl_queue *q, const linear_gradient_pass *g, cdl_ten
 }
 
 /* f' is a part of the frozen weights' product where no delta adds to d_x after it. */
-void encoder_linear_backward(cdl_queue *q, const linear_gradient_pass *g)
+void encoder_linear_backward(cdl_queue *q, const encoder_linear_gradients *g)
 {
   trained_base_backward(q, g->p, g->d_out, g->x);
   const bool adapts = any_module(g->members, g->p, module_adapted),

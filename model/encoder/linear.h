@@ -8,28 +8,28 @@
 
 /* out = f(x Wᵀ + b + Σ deltas) */
 typedef struct {
-  member_list members;
+  encoder_members members;
   const projection *p; /* the first member's */
-  row_kind rows;
+  encoder_rows rows;
   cdl_activation activation; /* f; zero: none */
   cdl_tensor x, out;         /* [rows, in], [rows, Σ out] */
   cdl_tensor pre;            /* [rows, Σ out] what f is applied to; absent without f */
-} linear_pass;
+} encoder_linear_pass;
 
-void encoder_linear_forward(cdl_queue *queue, const linear_pass *pass);
+void encoder_linear_forward(cdl_queue *queue, const encoder_linear_pass *pass);
 
 /* d_x = f'(pre) ∘ (d_out W + Σ deltas), or with `accumulate` d_x += d_out W + Σ deltas. Here f and
  * `pre` are those of the layer that x came from. Adds to the gradients of what is trained. */
 typedef struct {
-  member_list members;
+  encoder_members members;
   const projection *p;
-  row_kind rows;
+  encoder_rows rows;
   cdl_activation activation;
   cdl_tensor x, pre, d_out;
   cdl_tensor d_x; /* absent: not wanted */
   bool accumulate;
-} linear_gradient_pass;
+} encoder_linear_gradients;
 
-void encoder_linear_backward(cdl_queue *queue, const linear_gradient_pass *pass);
+void encoder_linear_backward(cdl_queue *queue, const encoder_linear_gradients *pass);
 
 #endif

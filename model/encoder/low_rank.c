@@ -1,14 +1,15 @@
 /* The low-rank term: y += scale (x Aᵀ) Bᵀ. */
 #include "model/encoder/delta.h"
 
-void encoder_low_rank_forward(const adapted_module *m, cdl_queue *q, cdl_tensor y, cdl_tensor x)
+void encoder_low_rank_forward(const encoder_module_pass *m, cdl_queue *q, cdl_tensor y,
+                              cdl_tensor x)
 {
   const encoder_low_rank_term *t = &m->module->delta.low_rank;
   cdl_low_rank(q, CDL_ARGS(low_rank, .out = y, .hidden = m->act->hidden, .x = x, .a = t->a,
                            .b = t->b, .scale = t->scale));
 }
 
-void encoder_low_rank_backward(const adapted_module *m, cdl_queue *q, cdl_tensor d_x,
+void encoder_low_rank_backward(const encoder_module_pass *m, cdl_queue *q, cdl_tensor d_x,
                                cdl_tensor d_y, cdl_tensor x)
 {
   const encoder_low_rank_term *t = &m->module->delta.low_rank;

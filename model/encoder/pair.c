@@ -10,14 +10,14 @@ static cdl_tensor as_row(cdl_tensor t)
 /* Row t: the input of the first token of t's sequence. */
 static cdl_tensor first_inputs(const model_encoder *member, cdl_queue *q, cdl_tensor x)
 {
-  const cdl_tensor out = scratch_like(member->own.scratch.spread, x);
+  const cdl_tensor out = encoder_scratch_like(member->own.scratch.spread, x);
   cdl_gather_rows(
       q, CDL_ARGS(gather_rows, .out = out, .table = x, .index = member->batch.own_first_rows));
   return out;
 }
 
 /* The products are kept for the backward pass. */
-void encoder_pair_forward(const adapted_module *m, cdl_queue *q, cdl_tensor y, cdl_tensor x)
+void encoder_pair_forward(const encoder_module_pass *m, cdl_queue *q, cdl_tensor y, cdl_tensor x)
 {
   const encoder_pair_term *t = &m->module->delta.pair;
   const cdl_tensor products = m->act->products;
@@ -36,8 +36,8 @@ void encoder_pair_forward(const adapted_module *m, cdl_queue *q, cdl_tensor y, c
 
 /* With g_t = scale ⟨dy_t, w⟩:  dw += scale Σ_t ⟨x_t, x_0⟩ dy_t,  dx_t += g_t x_0,
  * dx_0 += Σ_t g_t x_t. g overwrites the products. */
-void encoder_pair_backward(const adapted_module *m, cdl_queue *q, cdl_tensor d_x, cdl_tensor d_y,
-                           cdl_tensor x)
+void encoder_pair_backward(const encoder_module_pass *m, cdl_queue *q, cdl_tensor d_x,
+                           cdl_tensor d_y, cdl_tensor x)
 {
   const model_encoder *member = m->member;
   const encoder_pair_term *t = &m->module->delta.pair;
@@ -49,7 +49,7 @@ void encoder_pair_backward(const adapted_module *m, cdl_queue *q, cdl_tensor d_x
   const cdl_tensor g = products;
   cdl_gemm(q, CDL_ARGS(gemm, .out = g, .a = d_y, .b = as_row(t->value), .transpose_b = true,
                        .alpha = t->scale));
-  const cdl_tensor spread = scratch_like(member->own.scratch.spread, x);
+  const cdl_tensor spread = encoder_scratch_like(member->own.scratch.spread, x);
   if (m->rows == ROWS_SEQUENCES) { /* x_t is x_0 */
     encoder_binary(q, spread, x, g, CDL_BINARY_MULTIPLY);
     encoder_add(q, d_x, spread, 2);

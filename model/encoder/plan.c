@@ -33,7 +33,7 @@ static encoder_batch_limits together(const encoder_batch_limits *batches, size_t
 
 /* What is laid out: a batch for each member, and all of them together. */
 typedef struct {
-  member_list members;
+  encoder_members members;
   const encoder_batch_limits *batches; /* [members] */
   encoder_batch_limits all;
   bool training;
@@ -48,7 +48,7 @@ typedef struct {
 static void lay_out_block(const layout *plan, block_activations *a, int layer, bool keep,
                           size_t *kept, size_t *shared_used)
 {
-  const member_list members = plan->members;
+  const encoder_members members = plan->members;
   const model_encoder *e = members.encoder[0];
   const int32_t tokens = plan->all.tokens,
                 rows = layer == e->config.layers - 1 ? plan->all.sequences : tokens;
@@ -105,7 +105,7 @@ static bool is_paired(const encoder_module *module)
 }
 
 /* Of all members' modules that `holds` picks, the widest input. */
-static int64_t widest_input(member_list members, module_predicate *holds)
+static int64_t widest_input(encoder_members members, module_predicate *holds)
 {
   int64_t widest = 0;
   for (size_t l = 0; l < members.count; l++)
@@ -118,7 +118,7 @@ static int64_t widest_input(member_list members, module_predicate *holds)
 }
 
 /* Of one projection's layers together. */
-static int64_t widest_gained_output(member_list members)
+static int64_t widest_gained_output(encoder_members members)
 {
   int64_t widest = 0;
   for (size_t l = 0; l < members.count; l++)
@@ -139,7 +139,7 @@ bool encoder_paired(const model_encoder *e)
   return false;
 }
 
-static adapter_scratch take_scratch(member_list members, int32_t tokens, bool training,
+static adapter_scratch take_scratch(encoder_members members, int32_t tokens, bool training,
                                     size_t *used)
 {
   cdl_buffer *m = members.encoder[0]->memory->arena;
@@ -226,7 +226,7 @@ static void lay_out_member(model_encoder *member, const encoder_batch_limits *ba
 static size_t lay_out_blocks(const layout *plan, cdl_tensor in, const cdl_tensor alternating[2],
                              size_t *used, size_t shared)
 {
-  const member_list members = plan->members;
+  const encoder_members members = plan->members;
   model_encoder *e = members.encoder[0];
   const int layers = (int)e->config.layers;
   size_t scratch_end = shared;
@@ -252,7 +252,7 @@ static size_t lay_out_blocks(const layout *plan, cdl_tensor in, const cdl_tensor
   return scratch_end;
 }
 
-size_t encoder_lay_out(member_list members, const encoder_batch_limits *batches, bool training,
+size_t encoder_lay_out(encoder_members members, const encoder_batch_limits *batches, bool training,
                        bool assign)
 {
   model_encoder *e = members.encoder[0];
@@ -295,7 +295,7 @@ size_t encoder_lay_out(member_list members, const encoder_batch_limits *batches,
 
 /* ---- What the backward pass reaches ---- */
 
-void encoder_find_reach(member_list members)
+void encoder_find_reach(encoder_members members)
 {
   model_encoder *e = members.encoder[0];
   bool below = norm_trained(e->embedding_norm);
@@ -395,7 +395,7 @@ size_t encoder_activation_bytes(const model_encoder *encoder, encoder_batch_limi
                                 bool training)
 {
   model_encoder copy = *encoder, *const member = &copy;
-  const member_list alone = {&member, 1};
+  const encoder_members alone = {&member, 1};
   encoder_find_reach(alone); /* what is trained may have changed since the last plan */
   return encoder_lay_out(alone, &limits, training, false) * sizeof(float);
 }
@@ -457,7 +457,7 @@ cdl_status encoder_plan_joint(model_encoder *const *encoders, size_t count, cdl_
   size_t elements = 0, staging = 0, together_staged = 0, keys = 0;
   for (size_t k = count; k-- > 0;) {
     model_encoder *e = encoders[k];
-    const member_list alone = {&encoders[k], 1};
+    const encoder_members alone = {&encoders[k], 1};
     encoder_find_reach(alone);
     CDL_TRY(make_all_single_weights(e, queue));
     e->limits =
@@ -471,7 +471,7 @@ cdl_status encoder_plan_joint(model_encoder *const *encoders, size_t count, cdl_
     if (e->embeddings_trained)
       keys = larger_size(keys, (size_t)e->limits.tokens);
   }
-  const member_list members = {encoders, count};
+  const encoder_members members = {encoders, count};
   encoder_find_reach(members);
   if (together(training, count).tokens > 0)
     elements = larger_size(elements, encoder_lay_out(members, training, true, false));

@@ -118,10 +118,10 @@ enum { EMBEDDING_WORD, EMBEDDING_POSITION, EMBEDDING_TYPE, EMBEDDING_TABLES };
 typedef struct {
   model_encoder *const *encoder;
   size_t count;
-} member_list;
+} encoder_members;
 
 /* Rows of an activation: one a token, or one a sequence. */
-typedef enum { ROWS_TOKENS, ROWS_SEQUENCES } row_kind;
+typedef enum { ROWS_TOKENS, ROWS_SEQUENCES } encoder_rows;
 
 /* Memory of passes: one for all encoders over a body. */
 typedef struct {
@@ -178,12 +178,12 @@ struct model_encoder {
   cdl_tensor step;
 };
 
-static inline member_list all_members(const model_encoder *leader)
+static inline encoder_members encoder_all_members(const model_encoder *leader)
 {
-  return (member_list){leader->members, leader->member_count};
+  return (encoder_members){leader->members, leader->member_count};
 }
 
-static inline int64_t member_row_count(const model_encoder *member, row_kind rows)
+static inline int64_t encoder_row_count(const model_encoder *member, encoder_rows rows)
 {
   return rows == ROWS_TOKENS ? member->batch.packing.tokens : member->batch.packing.sequences;
 }
@@ -192,10 +192,10 @@ static inline int64_t member_row_count(const model_encoder *member, row_kind row
 
 /* Lays the activations of one batch a member, `batches` [count], out in the arena; the elements they
  * take. Without `assign` nothing is changed but the count. */
-size_t encoder_lay_out(member_list members, const encoder_batch_limits *batches, bool training,
+size_t encoder_lay_out(encoder_members members, const encoder_batch_limits *batches, bool training,
                        bool assign);
 /* What the backward pass of these members reaches, into the first one's flags. */
-void encoder_find_reach(member_list members);
+void encoder_find_reach(encoder_members members);
 bool encoder_paired(const model_encoder *encoder);
 /* Room for what merging replaces. */
 cdl_status encoder_reserve_merge(pass_memory *memory, cdl_backend *backend, size_t elements);
@@ -232,8 +232,9 @@ static inline bool needs_single(const encoder_module *module)
 }
 
 /* A member's own module at the place of layer i of the leader's projection `p`; NULL in the head. */
-static inline encoder_module *member_module(const model_encoder *leader,
-                                            const model_encoder *member, const projection *p, int i)
+static inline encoder_module *encoder_member_module(const model_encoder *leader,
+                                                    const model_encoder *member,
+                                                    const projection *p, int i)
 {
   return p->module[i] != NULL ? &member->modules[p->module[i] - leader->modules] : NULL;
 }
@@ -241,11 +242,11 @@ static inline encoder_module *member_module(const model_encoder *leader,
 typedef bool module_predicate(const encoder_module *module);
 
 /* Whether it holds for any member's module of a projection. */
-static inline bool any_module(member_list members, const projection *p, module_predicate *holds)
+static inline bool any_module(encoder_members members, const projection *p, module_predicate *holds)
 {
   for (size_t l = 0; l < members.count; l++)
     for (int i = 0; i < p->module_count; i++)
-      if (holds(member_module(members.encoder[0], members.encoder[l], p, i)))
+      if (holds(encoder_member_module(members.encoder[0], members.encoder[l], p, i)))
         return true;
   return false;
 }
@@ -259,7 +260,7 @@ static inline bool projection_base_trained(const projection *p)
 }
 
 /* Of a projection in the body, or of one member's head. */
-static inline bool projection_trained(member_list members, const projection *p)
+static inline bool projection_trained(encoder_members members, const projection *p)
 {
   for (int i = 0; i < p->module_count; i++)
     if (p->bias[i]->trained)
