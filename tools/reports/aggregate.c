@@ -31,7 +31,7 @@ static double speed_of(const report_comparison *c, size_t task, size_t method, s
   return report_compared_run_at(c, task, method, seed)->examples_per_s;
 }
 
-/* A comparison's number of seeds is small: tools/cli/reproduce.c has the limit. */
+/* A comparison's number of seeds is small: tools/study/reproduce.c has the limit. */
 enum { SEEDS_MOST = 1000 };
 
 static void gather(const report_comparison *c, size_t task, size_t method, value_of *value,
