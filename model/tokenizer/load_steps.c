@@ -124,7 +124,7 @@ static cdl_status load_bert_step(const loading *l, const json_t *section,
 
 static const struct {
   const char *type;
-  int kind;
+  enum tokenizer_normal_kind kind;
   tokenizer_normal_form form;
   cdl_status (*load)(const loading *l, const json_t *section, tokenizer_normal_step *step);
 } normal_types[] = {
@@ -283,7 +283,7 @@ static cdl_status load_metaspace(const loading *l, const json_t *section, tokeni
 
 static const struct {
   const char *type;
-  int kind;
+  enum tokenizer_cut_kind kind;
   cdl_status (*load)(const loading *l, const json_t *section, tokenizer_cut_step *step);
 } cut_types[] = {
     {"ByteLevel", TOKENIZER_CUT_BYTES, load_byte_level},
@@ -297,7 +297,8 @@ static const struct {
     {"WhitespaceSplit", TOKENIZER_CUT_SPACES, NULL},
 };
 
-static cdl_status add_cut_step(const loading *l, int kind, tokenizer_cut_step **step)
+static cdl_status add_cut_step(const loading *l, enum tokenizer_cut_kind kind,
+                               tokenizer_cut_step **step)
 {
   return cdl_context(tokenizer_pre_tokenizer_add(&l->tokenizer->pre_tokenizer, kind, step),
                      "%s: \"%s\"", l->path, l->section);

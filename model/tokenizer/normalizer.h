@@ -16,7 +16,7 @@ typedef struct {
 } tokenizer_bert_normalizer;
 
 typedef struct {
-  enum {
+  enum tokenizer_normal_kind {
     TOKENIZER_NORMAL_BERT,
     TOKENIZER_NORMAL_FORM,
     TOKENIZER_NORMAL_LOWERCASE,

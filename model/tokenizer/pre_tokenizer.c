@@ -319,7 +319,7 @@ cdl_status tokenizer_pre_tokenizer_apply(const tokenizer_pre_tokenizer *pre,
 
 /* ---- Preparation ---- */
 
-cdl_status tokenizer_pre_tokenizer_add(tokenizer_pre_tokenizer *pre, int kind,
+cdl_status tokenizer_pre_tokenizer_add(tokenizer_pre_tokenizer *pre, enum tokenizer_cut_kind kind,
                                        tokenizer_cut_step **step)
 {
   if (pre->count >= TOKENIZER_STEPS_MAX)

@@ -27,7 +27,7 @@ typedef struct {
 } tokenizer_metaspace;
 
 typedef struct {
-  enum {
+  enum tokenizer_cut_kind {
     TOKENIZER_CUT_SPACES,      /* removes white space */
     TOKENIZER_CUT_PUNCTUATION, /* by `behavior` */
     TOKENIZER_CUT_WORDS,       /* runs of word characters, and of others; removes white space */
@@ -55,7 +55,8 @@ typedef struct {
 
 /* Adds a step at the end, all zero but its kind; the caller fills it. Errors: MEMORY; DATA, without
  * a path, beyond TOKENIZER_STEPS_MAX. */
-CDL_MUST_USE cdl_status tokenizer_pre_tokenizer_add(tokenizer_pre_tokenizer *pre, int kind,
+CDL_MUST_USE cdl_status tokenizer_pre_tokenizer_add(tokenizer_pre_tokenizer *pre,
+                                                    enum tokenizer_cut_kind kind,
                                                     tokenizer_cut_step **step);
 void tokenizer_pre_tokenizer_release(tokenizer_pre_tokenizer *pre);
 

@@ -157,7 +157,7 @@ static cdl_status note(tokenizer_vocabulary *texts, const char *text, size_t byt
  * tokenizer_config.json, which are not tokens yet; the class's own names come later. */
 static cdl_status note_told(reading *r)
 {
-  for (size_t role = 0; role < TOKENIZER_ROLE_COUNT; role++) {
+  for (tokenizer_token_role role = 0; role < TOKENIZER_ROLE_COUNT; role++) {
     const char *path;
     const tokenizer_named_token *token = &r->to->roles[role];
     (void)tokenizer_setting(r->settings, tokenizer_token_role_key(role), &path);
@@ -236,7 +236,7 @@ static cdl_status sort_listed(tokenizer_special_tokens *to)
 
 static cdl_status read_roles(reading *r)
 {
-  for (size_t role = 0; role < TOKENIZER_ROLE_COUNT; role++) {
+  for (tokenizer_token_role role = 0; role < TOKENIZER_ROLE_COUNT; role++) {
     const char *path, *key = tokenizer_token_role_key(role);
     const json_t *value = tokenizer_setting(r->settings, key, &path);
     if (value != NULL && !json_is_null(value))
@@ -317,7 +317,7 @@ static void make(const reading *r, size_t role)
  * takes the padding token from the stored padding of tokenizer.json. */
 static void fill_roles(const reading *r, const json_t *root)
 {
-  for (size_t role = 0; role < TOKENIZER_ROLE_COUNT; role++) {
+  for (tokenizer_token_role role = 0; role < TOKENIZER_ROLE_COUNT; role++) {
     const char *path;
     tokenizer_named_token *token = &r->to->roles[role];
     if (token->text != NULL)
@@ -335,7 +335,7 @@ static void fill_roles(const reading *r, const json_t *root)
 static bool role_of(const char *key, size_t *role)
 {
   for (*role = 0; *role < TOKENIZER_ROLE_COUNT; ++*role)
-    if (strcmp(tokenizer_token_role_key(*role), key) == 0)
+    if (strcmp(tokenizer_token_role_key((tokenizer_token_role)*role), key) == 0)
       return true;
   return false;
 }
