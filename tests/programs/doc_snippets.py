@@ -40,8 +40,6 @@ NOT_RUN = {
     "ninja -C build": "builds and tests",
     "clang-format ": "changes files",
     "clang-tidy ": "a check of its own",
-    "cc ": "needs an installed header and a file of the reader's; the test of examples/naive.c builds one",
-    "condlora-conformance --backend ./condlora-mine.so": "needs a file of the reader's; the test of examples/naive.c tries one",
     "condlora-conformance --backend opencl": "a test of its own",
     "python3 bench/speed_against_peers.py": "takes long",
     "bench-condlora": "takes minutes; tests/bench/smoke.py runs the same in small",
