@@ -15,6 +15,15 @@ bool base_file_exists(const char *path)
   return stat(path, &facts) == 0;
 }
 
+cdl_status base_file_find(const char *path, bool *there)
+{
+  struct stat facts;
+  *there = stat(path, &facts) == 0;
+  return *there || errno == ENOENT || errno == ENOTDIR
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_IO, "%s: %s", path, strerror(errno));
+}
+
 char *base_path_join(const char *folder, const char *name)
 {
   const size_t length = strlen(folder);

@@ -10,6 +10,8 @@
 #define BASE_LOCK_NAME ".lock"
 
 bool base_file_exists(const char *path);
+/* *there: whether something is at `path`. Errors: IO if the system does not say. */
+CDL_MUST_USE cdl_status base_file_find(const char *path, bool *there);
 /* *empty is also true if the folder is missing or holds only a lock. Errors: IO and MEMORY if it
  * cannot be read. */
 CDL_MUST_USE cdl_status base_folder_is_empty(const char *path, bool *empty);

@@ -108,7 +108,7 @@ static char *label_of(const char *asked, const cdl_backend *backend)
 static cdl_status open_one(bench *b, const char *name)
 {
   const bench_options *o = &b->options;
-  cdl_backend_options options = {.threads = (int)o->threads};
+  cdl_backend_options options = {.size = sizeof options, .threads = (int)o->threads};
   CDL_TRY(cdl_precision_find(o->precision, &options.precision));
   CDL_TRY(cdl_backend_open(name, &options, &b->backend));
   CDL_TRY(cdl_queue_create(b->backend, &b->queue));

@@ -6,8 +6,7 @@
 #include "base/number.h"
 #include "condlora/dataset.h"
 #include "condlora/random.h"
-#include "train/evaluate.h"
-#include "train/session.h"
+#include "train/examples.h"
 
 /* ---- Lengths --------------------------------------------------------------------------------- */
 

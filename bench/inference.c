@@ -24,7 +24,7 @@ static cdl_status time_batch(contender *c, const data_batch *batch)
 {
   const double start = measure_now();
   CDL_TRY(workload_infer(&c->workload, batch));
-  CDL_TRY(cdl_queue_sync(c->workload.session.queue));
+  CDL_TRY(cdl_queue_sync(c->workload.session.model.queue));
   return measure_add(&c->times, measure_now() - start);
 }
 

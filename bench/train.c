@@ -53,7 +53,7 @@ static cdl_status measure_memory(training *t, contender *c)
   for (size_t i = 0; status == CDL_STATUS_OK && i < 2 && i < t->encoder.batches.count; i++)
     status = workload_step(&s, &t->encoder.batches.item[i], &loss, &norm);
   c->peak_bytes = base_process_peak_bytes();
-  cdl_memory_info memory = {0};
+  cdl_memory_info memory = {.size = sizeof memory};
   if (status == CDL_STATUS_OK)
     status = cdl_backend_memory(t->bench->backend, &memory);
   c->buffer_bytes = memory.used_bytes;
@@ -97,7 +97,7 @@ static cdl_status time_step(contender *c, const data_batch *batch)
 
 static cdl_status time_list(contender *c, const product_list *list)
 {
-  cdl_queue *queue = c->workload.session.queue;
+  cdl_queue *queue = c->workload.session.model.queue;
   CDL_TRY(cdl_queue_sync(queue));
   const double start = measure_now();
   products_replay(list, queue);

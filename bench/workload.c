@@ -68,27 +68,29 @@ static cdl_status draw_all(cdl_queue *queue, model_encoder *encoder)
 static cdl_status open_model(train_session *session, const workload_model *model)
 {
   if (model->folder != NULL) {
-    const encoder_load_options options = {.labels = session->labels, .fresh_head = true, .seed = 1};
-    return encoder_load(session->queue, model->folder, &options, &session->encoder,
-                        &session->loaded);
+    const encoder_load_options options = {
+        .labels = session->model.labels, .fresh_head = true, .seed = 1};
+    return encoder_load(session->model.queue, model->folder, &options, &session->model.encoder,
+                        &session->model.loaded);
   }
-  CDL_TRY(encoder_create(session->queue, &model->config, session->labels, &session->encoder));
-  return draw_all(session->queue, session->encoder);
+  CDL_TRY(encoder_create(session->model.queue, &model->config, session->model.labels,
+                         &session->model.encoder));
+  return draw_all(session->model.queue, session->model.encoder);
 }
 
 static cdl_status make_adapter(train_session *session, const char *method)
 {
   base_list targets = {0};
   CDL_TRY(base_list_split(
-      "--targets", model_family_targets(encoder_config(session->encoder)->family), &targets));
+      "--targets", model_family_targets(encoder_config(session->model.encoder)->family), &targets));
   const adapter_settings adapter = {.method = method,
                                     .rank = 8,
                                     .alpha = 8,
                                     .targets = (const char *const *)targets.item,
                                     .target_count = targets.count,
-                                    .train_pooler = session->loaded.fresh_pooler};
-  const cdl_status status =
-      adapter_create(session->queue, session->encoder, &adapter, &session->adapter);
+                                    .train_pooler = session->model.loaded.fresh_pooler};
+  const cdl_status status = adapter_create(session->model.queue, session->model.encoder, &adapter,
+                                           &session->model.adapter);
   base_list_release(&targets);
   return status;
 }
@@ -106,9 +108,9 @@ static cdl_status open_all(workload *s, const workload_model *model, const char 
   train_session *session = &s->session;
   CDL_TRY(open_model(session, model));
   CDL_TRY(make_adapter(session, method));
-  CDL_TRY(adapter_initialize(session->adapter, session->queue, 1));
-  CDL_TRY(
-      encoder_plan(session->encoder, session->queue, limits_of(bound), (encoder_batch_limits){0}));
+  CDL_TRY(adapter_initialize(session->model.adapter, session->model.queue, 1));
+  CDL_TRY(encoder_plan(session->model.encoder, session->model.queue, limits_of(bound),
+                       (encoder_batch_limits){0}));
   const train_settings plain = {.max_grad_norm = 1};
   return train_step_create(&s->step, session, &plain, bound);
 }
@@ -116,7 +118,8 @@ static cdl_status open_all(workload *s, const workload_model *model, const char 
 cdl_status workload_open(workload *s, cdl_queue *queue, const workload_model *model,
                          const char *method, encoder_batch_bound bound)
 {
-  *s = (workload){.session = {.backend = cdl_queue_backend(queue), .queue = queue, .labels = 2}};
+  *s = (workload){
+      .session.model = {.backend = cdl_queue_backend(queue), .queue = queue, .labels = 2}};
   const cdl_status status = open_all(s, model, method, bound);
   if (status != CDL_STATUS_OK)
     workload_close(s);
@@ -126,8 +129,8 @@ cdl_status workload_open(workload *s, cdl_queue *queue, const workload_model *mo
 void workload_close(workload *s)
 {
   train_step_release(&s->step);
-  adapter_destroy(s->session.adapter);
-  encoder_destroy(s->session.encoder);
+  adapter_destroy(s->session.model.adapter);
+  encoder_destroy(s->session.model.encoder);
   *s = (workload){0};
 }
 
@@ -137,25 +140,27 @@ cdl_status workload_infer(workload *s, const data_batch *batch)
 {
   static const encoder_dropout_rates no_dropout = {0};
   const encoder_token_batch view = encoder_host_batch_view(&batch->input);
-  CDL_TRY(encoder_load_batch(s->session.encoder, s->session.queue, &view, ENCODER_EVALUATION));
-  (void)encoder_forward(s->session.encoder, s->session.queue, &no_dropout, (cdl_tensor){0});
+  CDL_TRY(encoder_load_batch(s->session.model.encoder, s->session.model.queue, &view,
+                             ENCODER_EVALUATION));
+  (void)encoder_forward(s->session.model.encoder, s->session.model.queue, &no_dropout,
+                        (cdl_tensor){0});
   return CDL_STATUS_OK;
 }
 
 static cdl_status logits_of(workload *s, const data_batch *batch, float *logits)
 {
   CDL_TRY(workload_infer(s, batch));
-  cdl_queue_download(s->session.queue, logits, encoder_logits(s->session.encoder),
-                     batch->input.examples * (size_t)s->session.labels * sizeof *logits);
-  return cdl_queue_sync(s->session.queue);
+  cdl_queue_download(s->session.model.queue, logits, encoder_logits(s->session.model.encoder),
+                     batch->input.examples * (size_t)s->session.model.labels * sizeof *logits);
+  return cdl_queue_sync(s->session.model.queue);
 }
 
 /* N(0, 0.02²) for every trained matrix. */
 static cdl_status draw_adapter(train_session *session)
 {
   int64_t largest = 0;
-  for (size_t i = 0; i < adapter_parameter_count(session->adapter); i++) {
-    const int64_t count = cdl_tensor_elements(adapter_parameter(session->adapter, i)->value);
+  for (size_t i = 0; i < adapter_parameter_count(session->model.adapter); i++) {
+    const int64_t count = cdl_tensor_elements(adapter_parameter(session->model.adapter, i)->value);
     largest = count > largest ? count : largest;
   }
   float *values = malloc((size_t)(largest + 1) * sizeof *values);
@@ -164,14 +169,14 @@ static cdl_status draw_adapter(train_session *session)
   cdl_random random = cdl_random_start(1, CDL_RANDOM_TEST, 2, 0);
   for (int64_t i = 0; i < largest; i++)
     values[i] = (float)(0.02 * cdl_random_normal(&random));
-  for (size_t i = 0; i < adapter_parameter_count(session->adapter); i++) {
-    const encoder_parameter *p = adapter_parameter(session->adapter, i);
-    cdl_queue_upload(session->queue, p->value, values,
+  for (size_t i = 0; i < adapter_parameter_count(session->model.adapter); i++) {
+    const encoder_parameter *p = adapter_parameter(session->model.adapter, i);
+    cdl_queue_upload(session->model.queue, p->value, values,
                      (size_t)cdl_tensor_elements(p->value) * sizeof *values);
   }
-  adapter_materialize(session->adapter, session->queue);
-  encoder_weights_changed(session->encoder, session->queue, false);
-  const cdl_status status = cdl_queue_sync(session->queue);
+  adapter_materialize(session->model.adapter, session->model.queue);
+  encoder_weights_changed(session->model.encoder, session->model.queue, false);
+  const cdl_status status = cdl_queue_sync(session->model.queue);
   free(values);
   return status;
 }
@@ -179,7 +184,7 @@ static cdl_status draw_adapter(train_session *session)
 /* Merges; the logits must stay. */
 static cdl_status merge(workload *s, const data_batch *batch, bool coarse)
 {
-  const size_t count = batch->input.examples * (size_t)s->session.labels;
+  const size_t count = batch->input.examples * (size_t)s->session.model.labels;
   const double tolerance = coarse ? 0.1 : 1e-4;
   double difference = 0, scale = 1;
   float *before = malloc((2 * count + 1) * sizeof *before), *after = before + count;
@@ -187,7 +192,7 @@ static cdl_status merge(workload *s, const data_batch *batch, bool coarse)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: logits");
   cdl_status status = logits_of(s, batch, before);
   if (status == CDL_STATUS_OK)
-    status = encoder_merge(s->session.encoder, s->session.queue);
+    status = encoder_merge(s->session.model.encoder, s->session.model.queue);
   if (status == CDL_STATUS_OK)
     status = logits_of(s, batch, after);
   for (size_t i = 0; status == CDL_STATUS_OK && i < count; i++) {
@@ -205,16 +210,18 @@ cdl_status workload_open_inference(workload *s, cdl_queue *queue, const workload
                                    const char *method, encoder_batch_bound bound,
                                    const data_batch *batch, bool coarse)
 {
-  *s = (workload){.session = {.backend = cdl_queue_backend(queue), .queue = queue, .labels = 2}};
+  *s = (workload){
+      .session.model = {.backend = cdl_queue_backend(queue), .queue = queue, .labels = 2}};
   cdl_status status = open_model(&s->session, model);
   if (status == CDL_STATUS_OK && method != NULL)
     status = make_adapter(&s->session, method);
   if (status == CDL_STATUS_OK && method != NULL)
-    status = adapter_initialize(s->session.adapter, queue, 1);
+    status = adapter_initialize(s->session.model.adapter, queue, 1);
   if (status == CDL_STATUS_OK && method != NULL)
     status = draw_adapter(&s->session);
   if (status == CDL_STATUS_OK)
-    status = encoder_plan(s->session.encoder, queue, (encoder_batch_limits){0}, limits_of(bound));
+    status =
+        encoder_plan(s->session.model.encoder, queue, (encoder_batch_limits){0}, limits_of(bound));
   if (status == CDL_STATUS_OK && method != NULL)
     status = merge(s, batch, coarse);
   if (status != CDL_STATUS_OK)
@@ -239,9 +246,9 @@ static cdl_status enqueue_step(workload *s, const data_batch *batch, double rate
 cdl_status workload_step(workload *s, const data_batch *batch, float *loss, float *norm)
 {
   CDL_TRY(enqueue_step(s, batch, 1e-4));
-  cdl_queue_download(s->session.queue, loss, s->step.loss.loss, sizeof *loss);
-  cdl_queue_download(s->session.queue, norm, s->step.loss.norm, sizeof *norm);
-  CDL_TRY(cdl_queue_sync(s->session.queue));
+  cdl_queue_download(s->session.model.queue, loss, s->step.loss.loss, sizeof *loss);
+  cdl_queue_download(s->session.model.queue, norm, s->step.loss.norm, sizeof *norm);
+  CDL_TRY(cdl_queue_sync(s->session.model.queue));
   return isfinite(*loss) && isfinite(*norm)
              ? CDL_STATUS_OK
              : cdl_fail(CDL_STATUS_NUMERIC, "the loss is %g, the gradient's norm %g", (double)*loss,
@@ -254,14 +261,14 @@ cdl_status workload_step(workload *s, const data_batch *batch, float *loss, floa
 static cdl_status loss_of(workload *s, const data_batch *batch, double *loss)
 {
   CDL_TRY(enqueue_step(s, batch, 0));
-  const size_t labels = (size_t)s->session.labels,
+  const size_t labels = (size_t)s->session.model.labels,
                bytes = batch->input.examples * labels * sizeof(float);
   float *y = malloc(bytes + 1), told;
   if (y == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: logits");
-  cdl_queue_download(s->session.queue, y, encoder_logits(s->session.encoder), bytes);
-  cdl_queue_download(s->session.queue, &told, s->step.loss.loss, sizeof told);
-  const cdl_status status = cdl_queue_sync(s->session.queue);
+  cdl_queue_download(s->session.model.queue, y, encoder_logits(s->session.model.encoder), bytes);
+  cdl_queue_download(s->session.model.queue, &told, s->step.loss.loss, sizeof told);
+  const cdl_status status = cdl_queue_sync(s->session.model.queue);
   *loss = 0;
   for (size_t i = 0; status == CDL_STATUS_OK && i < batch->input.examples; i++) {
     const double gap = (double)y[i * labels + (size_t)(1 - batch->labels[i])] -
@@ -285,18 +292,18 @@ typedef struct {
 static cdl_status transfer(workload *s, trained_numbers *t, bool up, const float *values)
 {
   size_t at = 0;
-  for (size_t i = 0; i < adapter_parameter_count(s->session.adapter); i++) {
-    const encoder_parameter *p = adapter_parameter(s->session.adapter, i);
+  for (size_t i = 0; i < adapter_parameter_count(s->session.model.adapter); i++) {
+    const encoder_parameter *p = adapter_parameter(s->session.model.adapter, i);
     const size_t n = (size_t)cdl_tensor_elements(p->value);
     if (up) {
-      cdl_queue_upload(s->session.queue, p->value, values + at, n * sizeof *values);
+      cdl_queue_upload(s->session.model.queue, p->value, values + at, n * sizeof *values);
     } else {
-      cdl_queue_download(s->session.queue, t->value + at, p->value, n * sizeof *values);
-      cdl_queue_download(s->session.queue, t->gradient + at, p->gradient, n * sizeof *values);
+      cdl_queue_download(s->session.model.queue, t->value + at, p->value, n * sizeof *values);
+      cdl_queue_download(s->session.model.queue, t->gradient + at, p->gradient, n * sizeof *values);
     }
     at += n;
   }
-  return cdl_queue_sync(s->session.queue);
+  return cdl_queue_sync(s->session.model.queue);
 }
 
 static cdl_status loss_along(workload *s, const data_batch *batch, trained_numbers *t,
@@ -337,8 +344,8 @@ static cdl_status compare_slope(workload *s, const data_batch *batch, trained_nu
 cdl_status workload_check(workload *s, const data_batch *batch, const char *method, bool coarse)
 {
   trained_numbers t = {0};
-  for (size_t i = 0; i < adapter_parameter_count(s->session.adapter); i++)
-    t.count += (size_t)cdl_tensor_elements(adapter_parameter(s->session.adapter, i)->value);
+  for (size_t i = 0; i < adapter_parameter_count(s->session.model.adapter); i++)
+    t.count += (size_t)cdl_tensor_elements(adapter_parameter(s->session.model.adapter, i)->value);
   float *memory = calloc(t.count + 1, 3 * sizeof *memory);
   if (memory == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a check of the gradient");

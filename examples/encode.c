@@ -1,12 +1,13 @@
 /* Token ids of a sentence, by a model's own tokenizer:  encode MODEL "a sentence" ["its pair"] */
-#include <condlora/tokenizer.h>
+#include <condlora/condlora.h>
 #include <stdio.h>
 #include <string.h>
 
 static cdl_status print_tokens(const cdl_tokenizer *tokenizer, const char *first,
                                const char *second)
 {
-  cdl_encoding encoding = {0};
+  cdl_encoding encoding;
+  memset(&encoding, 0, sizeof encoding);
   const cdl_status status = cdl_tokenizer_encode(tokenizer, first, strlen(first), second,
                                                  second != NULL ? strlen(second) : 0, 0, &encoding);
   for (size_t i = 0; status == CDL_STATUS_OK && i < encoding.count; i++)

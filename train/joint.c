@@ -81,12 +81,12 @@ static cdl_status plan(const party *p)
     const train_trainer *t = p->trainer[i];
     if (t->settings->dry_run)
       continue;
-    encoders[count] = t->session->encoder;
+    encoders[count] = t->session->model.encoder;
     training[count] = t->training_limits;
     evaluation[count++] = t->evaluation_limits;
   }
-  return count > 0 ? encoder_plan_joint(encoders, count, p->trainer[0]->session->queue, training,
-                                        evaluation)
+  return count > 0 ? encoder_plan_joint(encoders, count, p->trainer[0]->session->model.queue,
+                                        training, evaluation)
                    : CDL_STATUS_OK;
 }
 
@@ -141,8 +141,8 @@ cdl_status train_joint(train_joint_run *runs, size_t count)
     return cdl_fail(CDL_STATUS_ARGUMENT, "1 to %d runs train together, not %zu",
                     TRAIN_JOINT_RUNS_MAX, count);
   for (size_t i = 1; i < count; i++)
-    if (runs[i].session->queue != runs[0].session->queue ||
-        !encoder_same_body(runs[i].session->encoder, runs[0].session->encoder))
+    if (runs[i].session->model.queue != runs[0].session->model.queue ||
+        !encoder_same_body(runs[i].session->model.encoder, runs[0].session->model.encoder))
       return cdl_fail(CDL_STATUS_ARGUMENT, "runs that train together share a queue and a base");
   return train(runs, count);
 }

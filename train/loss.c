@@ -12,15 +12,16 @@ enum { STEP_AT = 0, LOSS_AT = 64, NORM_AT = 128, FACTOR_AT = 192, LABELS_AT = 25
 /* n / (classes · count of the class), as scikit-learn's "balanced". */
 static cdl_status balanced_weights(const train_session *session, float *weights)
 {
-  double *counts = calloc((size_t)session->labels, sizeof *counts);
+  double *counts = calloc((size_t)session->model.labels, sizeof *counts);
   if (counts == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: class weights");
   for (size_t i = 0; i < session->split.train_count; i++)
     counts[cdl_dataset_get(session->train, session->split.train[i]).label]++;
-  for (int c = 0; c < session->labels; c++)
-    weights[c] = counts[c] > 0
-                     ? (float)((double)session->split.train_count / (session->labels * counts[c]))
-                     : 0;
+  for (int c = 0; c < session->model.labels; c++)
+    weights[c] =
+        counts[c] > 0
+            ? (float)((double)session->split.train_count / (session->model.labels * counts[c]))
+            : 0;
   free(counts);
   return CDL_STATUS_OK;
 }
@@ -31,9 +32,9 @@ static cdl_status listed_weights(const train_session *session, const char *text,
   CDL_TRY(base_list_split("--class-weights", text, &list));
   cdl_status status = CDL_STATUS_OK;
   float largest = 0;
-  if (list.count != (size_t)session->labels)
+  if (list.count != (size_t)session->model.labels)
     status = cdl_fail(CDL_STATUS_USAGE, "--class-weights has %zu weights for %d labels", list.count,
-                      session->labels);
+                      session->model.labels);
   for (size_t c = 0; status == CDL_STATUS_OK && c < list.count; c++) {
     double value;
     if (!base_number_parse(list.item[c], strlen(list.item[c]), &value) || !(value >= 0))
@@ -54,9 +55,9 @@ static cdl_status listed_weights(const train_session *session, const char *text,
 
 static cdl_status make_weights(train_loss *loss, const train_session *session, const char *text)
 {
-  if (session->regression)
+  if (session->model.regression)
     return cdl_fail(CDL_STATUS_USAGE, "--class-weights goes with classes, not with a regression");
-  loss->weights = calloc((size_t)session->labels, sizeof *loss->weights);
+  loss->weights = calloc((size_t)session->model.labels, sizeof *loss->weights);
   if (loss->weights == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: class weights");
   return train_weights_are_balanced(text) ? balanced_weights(session, loss->weights)
@@ -71,7 +72,8 @@ static cdl_status build(train_loss *loss, const train_session *session,
   if (settings->class_weights != NULL)
     CDL_TRY(make_weights(loss, session, settings->class_weights));
   const int64_t classes_at = LABELS_AT / 4 + (int64_t)examples;
-  CDL_TRY(cdl_buffer_create(session->backend, ((size_t)classes_at + (size_t)session->labels) * 4,
+  CDL_TRY(cdl_buffer_create(session->model.backend,
+                            ((size_t)classes_at + (size_t)session->model.labels) * 4,
                             &loss->buffer));
   loss->step = cdl_tensor_1d(loss->buffer, CDL_DTYPE_U8, STEP_AT, sizeof(cdl_step_record));
   loss->loss = cdl_tensor_1d(loss->buffer, CDL_DTYPE_F32, LOSS_AT / 4, 1);
@@ -80,18 +82,19 @@ static cdl_status build(train_loss *loss, const train_session *session,
   loss->labels = cdl_tensor_1d(loss->buffer, loss->regression ? CDL_DTYPE_F32 : CDL_DTYPE_I32,
                                LABELS_AT / 4, (int64_t)examples);
   if (loss->weights != NULL) {
-    loss->class_weight = cdl_tensor_1d(loss->buffer, CDL_DTYPE_F32, classes_at, session->labels);
-    cdl_queue_upload(session->queue, loss->class_weight, loss->weights,
-                     (size_t)session->labels * sizeof(float));
+    loss->class_weight =
+        cdl_tensor_1d(loss->buffer, CDL_DTYPE_F32, classes_at, session->model.labels);
+    cdl_queue_upload(session->model.queue, loss->class_weight, loss->weights,
+                     (size_t)session->model.labels * sizeof(float));
   }
-  return cdl_queue_status(session->queue);
+  return cdl_queue_status(session->model.queue);
 }
 
 cdl_status train_loss_create(train_loss *loss, const train_session *session,
                              const train_settings *settings, size_t examples)
 {
   *loss = (train_loss){.label_smoothing = (float)settings->label_smoothing,
-                       .regression = session->regression};
+                       .regression = session->model.regression};
   const cdl_status status = build(loss, session, settings, examples);
   if (status != CDL_STATUS_OK)
     train_loss_release(loss);

@@ -123,13 +123,13 @@ cdl_status train_run_log_sync(train_run_files *f, int64_t *bytes)
   return CDL_STATUS_OK;
 }
 
-json_t *train_result_json(const train_session *session, const train_result *result)
+json_t *train_result_json(const inference_model *model, const train_result *result)
 {
   json_t *object = json_object();
   base_json_set(&object, "examples", json_integer((json_int_t)result->examples));
   base_json_set(&object, "loss", base_json_number(result->loss));
   for (int m = 0; m < CDL_METRIC_COUNT; m++) {
-    if (train_session_has_metric(session, (cdl_metric)m))
+    if (train_has_metric(model, (cdl_metric)m))
       base_json_set(&object, cdl_metric_name((cdl_metric)m),
                     base_json_number(result->scores.value[m]));
   }
@@ -182,7 +182,7 @@ cdl_status train_metrics_read(const train_run_files *f, const train_session *ses
                        .best_epoch = number_of(kept, "epoch"),
                        .examples_per_s = number_of(timing, "examples_per_s"),
                        .peak_bytes = count_of(timing, "peak_bytes")};
-  adapter_trainable_parameters(session->adapter, &s->adapter_numbers, &s->head_numbers);
+  adapter_trainable_parameters(session->model.adapter, &s->adapter_numbers, &s->head_numbers);
   s->has_valid = read_result(metrics, "valid", &s->valid);
   s->has_dev = read_result(metrics, "dev", &s->dev);
   const bool whole = adapter_is_whole_model(method);
@@ -215,15 +215,16 @@ cdl_status train_run_json_write(const train_run_files *f, const train_session *s
   const encoder_dropout_rates dropout = train_run_dropout(session, settings);
   json_t *object = json_pack(
       "{ss so ss ss s{sI sI sI} s{so so so} sI so so}", "condlora", cdl_version(), "settings",
-      train_settings_json(settings, false), "backend", cdl_backend_name(session->backend),
-      "kernels", cdl_backend_description(session->backend), "seeds", "init",
+      train_settings_json(settings, false), "backend", cdl_backend_name(session->model.backend),
+      "kernels", cdl_backend_description(session->model.backend), "seeds", "init",
       (json_int_t)train_settings_seed(settings, settings->seed_init), "data",
       (json_int_t)train_settings_seed(settings, settings->seed_data), "dropout",
       (json_int_t)train_settings_seed(settings, settings->seed_dropout), "dropout", "hidden",
       base_json_number(decimal(dropout.hidden)), "attention",
       base_json_number(decimal(dropout.attention)), "classifier",
-      base_json_number(decimal(dropout.classifier)), "max_length", (json_int_t)session->max_length,
-      "census", data_census_json(&session->census), "modules", modules_json(session->adapter));
+      base_json_number(decimal(dropout.classifier)), "max_length",
+      (json_int_t)session->model.max_length, "census", data_census_json(&session->census),
+      "modules", modules_json(session->model.adapter));
   if (object == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", f->run);
   const cdl_status status = base_json_write(f->run, object);

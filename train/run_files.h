@@ -27,7 +27,7 @@ CDL_MUST_USE cdl_status train_run_log_step(train_run_files *files, const train_s
 CDL_MUST_USE cdl_status train_run_log_sync(train_run_files *files, int64_t *bytes);
 
 /* {"accuracy": …, "loss": …, …}; NaN as null. */
-json_t *train_result_json(const train_session *session, const train_result *result);
+json_t *train_result_json(const inference_model *model, const train_result *result);
 /* What a finished run's metrics.json says, as far as a summary goes. */
 CDL_MUST_USE cdl_status train_metrics_read(const train_run_files *files,
                                            const train_session *session, train_summary *summary);

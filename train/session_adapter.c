@@ -12,7 +12,7 @@
 #include "model/adapter/fold.h"
 #include "model/adapter/io.h"
 #include "model/files/family.h"
-#include "train/columns.h"
+#include "model/inference/adapted.h"
 
 static cdl_status no_memory(void)
 {
@@ -142,12 +142,31 @@ static cdl_status parse_names(const char *option, const char *text, adapter_name
 
 /* ---- The config ---- */
 
-enum { FINGERPRINT_BYTES = 17 };
-
-/* Of the body that was loaded, as adapters keep it. */
-static void write_fingerprint(const train_session *session, char text[FINGERPRINT_BYTES])
+static cdl_status set_columns(adapter_config *c, char **texts, size_t count, const char *label)
 {
-  snprintf(text, FINGERPRINT_BYTES, "%016" PRIx64, session->loaded.fingerprint);
+  c->text_columns.item = calloc(count + 1, sizeof *c->text_columns.item);
+  c->label_column = strdup(label);
+  bool whole = c->text_columns.item != NULL && c->label_column != NULL;
+  for (size_t i = 0; whole && i < count; i++)
+    if ((whole = (c->text_columns.item[i] = strdup(texts[i])) != NULL))
+      c->text_columns.count++;
+  return whole ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "out of memory: the names of columns");
+}
+
+/* Those of the table that the run trains on. */
+static cdl_status describe_columns(const train_session *session, const train_settings *s,
+                                   adapter_config *c)
+{
+  if (session->task != NULL)
+    return set_columns(c, (char **)(uintptr_t)session->task->text_column,
+                       session->task->text_column[1] != NULL ? 2 : 1, session->task->label_column);
+  base_list columns;
+  if (s->text_columns == NULL) /* of a fresh adapter without data */
+    return CDL_STATUS_OK;
+  CDL_TRY(base_list_split("--text-columns", s->text_columns, &columns));
+  const cdl_status status = set_columns(c, columns.item, columns.count, s->label_column);
+  base_list_release(&columns);
+  return status;
 }
 
 static cdl_status describe_low_rank(const train_settings *s, adapter_config *c)
@@ -198,16 +217,21 @@ static bool has_name(const adapter_names *names, const char *name)
   return false;
 }
 
+data_split_form train_split_form_of(const train_settings *s)
+{
+  return s->compat == TRAIN_COMPAT_REFERENCE ? DATA_SPLIT_REFERENCE : DATA_SPLIT_STRATIFIED;
+}
+
 /* The adapter's config; a fresh pooler is saved too. */
 static cdl_status describe_adapter(const train_session *session, const train_settings *s,
                                    adapter_config *c)
 {
-  char fingerprint[FINGERPRINT_BYTES];
-  write_fingerprint(session, fingerprint);
+  char fingerprint[INFERENCE_FINGERPRINT_BYTES];
+  inference_fingerprint(&session->model, fingerprint);
   *c = (adapter_config){
-      .regression = session->regression,
-      .zero_token_types = session->types_zero,
-      .held_out = {.known = true,
+      .regression = session->model.regression,
+      .zero_token_types = session->model.types_zero,
+      .held_out = {.known = session->train != NULL,
                    .fraction = s->dev_fraction,
                    .reference_split = train_split_form_of(s) == DATA_SPLIT_REFERENCE},
       .peft_type = strdup(adapter_peft_type(train_method_name(s))),
@@ -217,26 +241,18 @@ static cdl_status describe_adapter(const train_session *session, const train_set
     return no_memory();
   if (session->task != NULL && (c->task = strdup(session->task->name)) == NULL)
     return no_memory();
-  CDL_TRY(train_columns_describe(session, s, c));
+  CDL_TRY(describe_columns(session, s, c));
   if (adapter_is_low_rank(train_method_name(s)))
     CDL_TRY(describe_low_rank(s, c));
   CDL_TRY(describe_options(s, c));
   CDL_TRY(parse_names("--modules-to-save", s->modules_to_save, &c->modules_to_save, NULL));
-  if (session->loaded.fresh_pooler && !has_name(&c->modules_to_save, "pooler") &&
+  if (session->model.loaded.fresh_pooler && !has_name(&c->modules_to_save, "pooler") &&
       !add_name(&c->modules_to_save, "pooler"))
     return no_memory();
-  for (int i = 0; i < session->labels && !session->regression; i++)
-    if (!add_name(&c->labels, session->label_names[i]))
+  for (int i = 0; i < session->model.labels && !session->model.regression; i++)
+    if (!add_name(&c->labels, session->model.label_names[i]))
       return no_memory();
   return CDL_STATUS_OK;
-}
-
-/* What would be wrong usage on a command line is wrong data in a file. */
-static cdl_status in_file(cdl_status status, const char *folder)
-{
-  return status == CDL_STATUS_USAGE
-             ? cdl_fail(CDL_STATUS_DATA, "%s: adapter_config.json: %s", folder, cdl_error_message())
-             : status;
 }
 
 /* Of targets of the folder that training starts from, some are whole tensors now. The others are
@@ -244,8 +260,8 @@ static cdl_status in_file(cdl_status status, const char *folder)
  * case. */
 static cdl_status settle_folded(const train_session *session, const char *folder, adapter_config *c)
 {
-  const size_t count = adapter_module_count(session->adapter);
-  if (adapter_folded_count(session->adapter) == 0)
+  const size_t count = adapter_module_count(session->model.adapter);
+  if (adapter_folded_count(session->model.adapter) == 0)
     return CDL_STATUS_OK;
   if (count == 0)
     return cdl_fail(CDL_STATUS_DATA,
@@ -258,10 +274,10 @@ static cdl_status settle_folded(const train_session *session, const char *folder
     free(c->targets.item[i]);
   c->targets.count = 0;
   for (size_t i = 0; i < count; i++)
-    if (!add_name(&c->targets, adapter_module_at(session->adapter, i).path))
+    if (!add_name(&c->targets, adapter_module_at(session->model.adapter, i).path))
       return no_memory();
   const char *path;
-  for (size_t i = 0; (path = adapter_folded_table(session->adapter, i)) != NULL; i++)
+  for (size_t i = 0; (path = adapter_folded_table(session->model.adapter, i)) != NULL; i++)
     if (!has_name(&c->modules_to_save, path) && !add_name(&c->modules_to_save, path))
       return no_memory();
   return CDL_STATUS_OK;
@@ -269,116 +285,22 @@ static cdl_status settle_folded(const train_session *session, const char *folder
 
 cdl_status train_make_adapter(train_session *session, const train_settings *s)
 {
-  adapter_config *c = &session->adapter_config;
+  adapter_config *c = &session->model.adapter_config;
   CDL_TRY(describe_adapter(session, s, c));
   c->config_extra = json_incref(session->initial.config_extra);
   adapter_settings adapter = adapter_config_settings(c);
   adapter.dropout_hits_base = adapter.reference_compat = s->compat == TRAIN_COMPAT_REFERENCE;
   adapter.lora_plus_ratio = s->lora_plus_ratio != 1 ? s->lora_plus_ratio : 0;
   adapter.ignore_unmatched = s->init_adapter != NULL;
-  adapter.train_pooler = session->loaded.fresh_pooler;
+  adapter.train_pooler = session->model.loaded.fresh_pooler;
   const bool starts = s->init_adapter != NULL;
   const cdl_status status = adapter_create_stored(
-      session->queue, session->encoder, &adapter, starts ? &session->initial : NULL,
-      starts ? session->initial_tensors : NULL, &session->adapter);
+      session->model.queue, session->model.encoder, &adapter, starts ? &session->initial : NULL,
+      starts ? session->initial_tensors : NULL, &session->model.adapter);
   adapter_config_converted(c);
   if (status != CDL_STATUS_OK)
-    return starts ? in_file(status, s->init_adapter) : status;
+    return starts ? inference_in_folder(status, s->init_adapter) : status;
   return settle_folded(session, s->init_adapter, c);
-}
-
-cdl_status train_open_adapter(train_session *session, const train_inference_settings *settings,
-                              const adapter_config *config, const cdl_safetensors *tensors)
-{
-  const char *folder = settings->adapter;
-  adapter_settings adapter = adapter_config_settings(config);
-  adapter.dropout = 0; /* of training */
-  adapter.ignore_unmatched = true;
-  adapter.train_pooler = session->loaded.fresh_pooler;
-  CDL_TRY(in_file(adapter_create_stored(session->queue, session->encoder, &adapter, config, tensors,
-                                        &session->adapter),
-                  folder));
-  if (settings->part == TRAIN_OPEN_ADAPTED)
-    CDL_TRY(encoder_reload(session->encoder, session->queue, settings->model,
-                           &(encoder_load_options){.part = ENCODER_LOAD_ADAPTED},
-                           session->loaded.fingerprint));
-  if (config->init == ADAPTER_INIT_PISSA || config->init == ADAPTER_INIT_OLORA)
-    CDL_TRY(adapter_initialize(session->adapter, session->queue, 0));
-  return adapter_read(session->adapter, session->queue, folder);
-}
-
-/* ---- The model beside an adapter ---- */
-
-/* The tensor of a module in the adapter's file; NULL for none. */
-static const cdl_stored_tensor *part_of(const cdl_safetensors *tensors, const char *module,
-                                        const char *leaf)
-{
-  char name[2 * MODEL_NAME_BYTES];
-  snprintf(name, sizeof name, ADAPTER_PREFIX "%s%s", module, leaf);
-  const cdl_stored_tensor *t = cdl_safetensors_find(tensors, name);
-  return t != NULL && t->rank == 2 ? t : NULL;
-}
-
-static const cdl_stored_tensor *whole_weight(const cdl_safetensors *tensors, const char *module)
-{
-  const cdl_stored_tensor *t = adapter_whole_tensor(tensors, module, ".weight");
-  return t != NULL && t->rank == 2 ? t : NULL;
-}
-
-encoder_load_options train_adapter_load_options(const cdl_safetensors *tensors,
-                                                const model_config *model)
-{
-  enum { OUTPUTS_MOST = 65536 };
-  const model_family_facts *family = model_family_of(model->family);
-  const cdl_stored_tensor *out = whole_weight(tensors, family->head_out), *rows = out;
-  if (rows == NULL)
-    rows = part_of(tensors, family->head_out, ".lora_B.weight");
-  if (rows == NULL)
-    rows = part_of(tensors, family->head_out, ".lora_B");
-  encoder_load_options options = {
-      .fresh_head = out != NULL && (family->pooler || whole_weight(tensors, family->head_dense))};
-  if (rows != NULL && rows->shape[0] > 0 && rows->shape[0] < OUTPUTS_MOST)
-    options.labels = (int)rows->shape[0];
-  char words[MODEL_NAME_BYTES];
-  snprintf(words, sizeof words, "%sembeddings.word_embeddings", family->prefix);
-  const cdl_stored_tensor *table = whole_weight(tensors, words);
-  const int64_t width = model->embedding_size > 0 ? model->embedding_size : model->hidden_size;
-  if (table != NULL && table->shape[0] > 0 && table->shape[0] <= INT32_MAX &&
-      table->shape[1] == width)
-    options.vocabulary = table->shape[0];
-  return options;
-}
-
-cdl_status train_adapter_brings_tokenizer(const char *folder, const adapter_config *config,
-                                          const cdl_safetensors *tensors, bool *brings)
-{
-  static const char *const names[] = {"tokenizer.json", "vocab.txt", "vocab.json",
-                                      "sentencepiece.bpe.model"};
-  bool words = config->token_count > 0;
-  *brings = false;
-  for (size_t i = 0; i < cdl_safetensors_count(tensors) && !words; i++)
-    words = strstr(cdl_safetensors_get(tensors, i)->name, ".word_embeddings.") != NULL;
-  for (size_t i = 0; i < sizeof names / sizeof names[0] && words && !*brings; i++) {
-    char *path = base_path_join(folder, names[i]);
-    if (path == NULL)
-      return no_memory();
-    *brings = base_file_exists(path);
-    free(path);
-  }
-  return CDL_STATUS_OK;
-}
-
-cdl_status train_check_base(const train_session *session, const char *folder,
-                            const adapter_config *config)
-{
-  char present[FINGERPRINT_BYTES];
-  write_fingerprint(session, present);
-  if (config->fingerprint != NULL && strcmp(config->fingerprint, present) != 0)
-    return cdl_fail(CDL_STATUS_DATA,
-                    "%s: the adapter was trained on another base model (its fingerprint is %s, "
-                    "this model's %s)",
-                    folder, config->fingerprint, present);
-  return CDL_STATUS_OK;
 }
 
 /* Options for settings that a low-rank method lacks. */

@@ -15,8 +15,8 @@ cdl_status train_step_create(train_step *step, train_session *session,
   train_optimizer_settings optimizer = train_optimizer_defaults();
   optimizer.weight_decay = settings->weight_decay;
   optimizer.decay_all = settings->decay == TRAIN_DECAY_ALL;
-  const cdl_status status =
-      train_optimizer_create(&step->optimizer, session->queue, session->adapter, optimizer);
+  const cdl_status status = train_optimizer_create(&step->optimizer, session->model.queue,
+                                                   session->model.adapter, optimizer);
   if (status != CDL_STATUS_OK)
     train_step_release(step);
   return status;
@@ -41,7 +41,7 @@ typedef void step_work(train_step *step);
  * recorded: it may still allocate. */
 static cdl_status enqueue(train_step *step, cdl_graph **graph, bool first, step_work *work)
 {
-  cdl_queue *q = step->session->queue;
+  cdl_queue *q = step->session->model.queue;
   if (step->records && !first && *graph == NULL) {
     CDL_TRY(cdl_queue_capture_begin(q));
     work(step);
@@ -101,16 +101,16 @@ static train_recorded_batch *find_recorded(train_step *step, encoder_token_batch
 
 static void begin(train_step *step)
 {
-  cdl_queue *q = step->session->queue;
+  cdl_queue *q = step->session->model.queue;
   cdl_fill(q, CDL_ARGS(fill, .out = step->loss.loss));
-  adapter_materialize(step->session->adapter, q);
-  adapter_zero_gradients(step->session->adapter, q);
+  adapter_materialize(step->session->model.adapter, q);
+  adapter_zero_gradients(step->session->model.adapter, q);
 }
 
 static void forward_backward(train_step *step)
 {
-  model_encoder *encoder = step->session->encoder;
-  cdl_queue *q = step->session->queue;
+  model_encoder *encoder = step->session->model.encoder;
+  cdl_queue *q = step->session->model.queue;
   const cdl_tensor logits = encoder_forward(encoder, q, &step->dropout, step->loss.step);
   train_loss_forward_backward(&step->loss, q, logits, encoder_d_logits(encoder));
   encoder_backward(encoder, q);
@@ -118,8 +118,8 @@ static void forward_backward(train_step *step)
 
 static void end(train_step *step)
 {
-  model_adapter *adapter = step->session->adapter;
-  cdl_queue *q = step->session->queue;
+  model_adapter *adapter = step->session->model.adapter;
+  cdl_queue *q = step->session->model.queue;
   train_loss *loss = &step->loss;
   adapter_pull_back(adapter, q);
   adapter_extra_loss(adapter, q, loss->loss);
@@ -133,10 +133,11 @@ cdl_status train_step_begin(train_step *step, const cdl_step_record *record)
 {
   const train_session *session = step->session;
   if (!step->warm)
-    step->records = cdl_backend_captures(session->backend) &&
-                    encoder_recordable(session->encoder) && !adapter_varies(session->adapter);
-  cdl_queue_upload(session->queue, step->loss.step, record, sizeof *record);
-  CDL_TRY(adapter_begin_step(session->adapter, session->queue, record));
+    step->records = cdl_backend_captures(session->model.backend) &&
+                    encoder_recordable(session->model.encoder) &&
+                    !adapter_varies(session->model.adapter);
+  cdl_queue_upload(session->model.queue, step->loss.step, record, sizeof *record);
+  CDL_TRY(adapter_begin_step(session->model.adapter, session->model.queue, record));
   return enqueue(step, &step->begin, !step->warm, begin);
 }
 
@@ -151,9 +152,9 @@ cdl_status train_step_batch(train_step *step, const data_batch *batch)
       graph = &recorded->graph;
     first = first || recorded == NULL;
   }
-  CDL_TRY(
-      encoder_load_batch(step->session->encoder, step->session->queue, &view, ENCODER_TRAINING));
-  train_loss_load_batch(&step->loss, step->session->queue, batch);
+  CDL_TRY(encoder_load_batch(step->session->model.encoder, step->session->model.queue, &view,
+                             ENCODER_TRAINING));
+  train_loss_load_batch(&step->loss, step->session->model.queue, batch);
   return enqueue(step, graph, first, forward_backward);
 }
 
@@ -164,9 +165,9 @@ cdl_status train_step_batches(train_step *const *steps, const data_batch *const 
   encoder_token_batch views[ENCODER_JOINT_MAX] = {{0}};
   encoder_dropout_rates dropout[ENCODER_JOINT_MAX];
   cdl_tensor records[ENCODER_JOINT_MAX];
-  cdl_queue *q = steps[0]->session->queue;
+  cdl_queue *q = steps[0]->session->model.queue;
   for (size_t i = 0; i < count; i++) {
-    encoders[i] = steps[i]->session->encoder;
+    encoders[i] = steps[i]->session->model.encoder;
     views[i] = encoder_host_batch_view(&batches[i]->input);
     dropout[i] = steps[i]->dropout;
     records[i] = steps[i]->loss.step;
@@ -186,6 +187,6 @@ cdl_status train_step_end(train_step *step, int64_t number)
 {
   CDL_TRY(enqueue(step, &step->end, !step->warm, end));
   step->warm = true;
-  return adapter_after_step(step->session->adapter, step->session->queue, number,
+  return adapter_after_step(step->session->model.adapter, step->session->model.queue, number,
                             step->loss.factor);
 }

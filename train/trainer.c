@@ -44,7 +44,7 @@ static cdl_status plan_schedule(train_trainer *t)
 encoder_dropout_rates train_run_dropout(const train_session *session,
                                         const train_settings *settings)
 {
-  const model_config *c = encoder_config(session->encoder);
+  const model_config *c = encoder_config(session->model.encoder);
   const double set = settings->dropout;
   return (encoder_dropout_rates){.hidden = (float)(set >= 0 ? set : c->hidden_dropout),
                                  .attention = (float)(set >= 0 ? set : c->attention_dropout),
@@ -63,14 +63,15 @@ static cdl_status plan_evaluation(train_trainer *t)
         CDL_STATUS_USAGE,
         "there is nothing to measure on: give --dev, a --dev-fraction above 0, or --eval-every 0");
   const cdl_dataset *dataset = on_valid ? session->train : session->dev;
+  const cdl_tokens tokens = cdl_dataset_tokens(dataset);
+  t->evaluated = dataset;
   t->evaluated_split = on_valid ? "valid" : "dev";
   t->metric = train_session_main_metric(session);
-  CDL_TRY(train_evaluation_create(
-      &t->evaluation, dataset, on_valid ? session->split.valid : session->dev_rows,
-      on_valid ? session->split.valid_count : cdl_dataset_count(dataset), session->labels,
-      session->first_position));
-  t->evaluation.types_zero = session->types_zero;
-  t->logits = calloc(cdl_dataset_count(dataset) * (size_t)session->labels + 1, sizeof *t->logits);
+  CDL_TRY(inference_evaluation_create(
+      &t->evaluation, &session->model, &tokens, on_valid ? session->split.valid : session->dev_rows,
+      on_valid ? session->split.valid_count : cdl_dataset_count(dataset)));
+  t->logits =
+      calloc(cdl_dataset_count(dataset) * (size_t)session->model.labels + 1, sizeof *t->logits);
   return t->logits != NULL
              ? CDL_STATUS_OK
              : cdl_fail(CDL_STATUS_MEMORY, "out of memory: the logits of %s", t->evaluated_split);
@@ -87,12 +88,13 @@ static cdl_status plan_memory(train_trainer *t, train_plan *plan)
                                               .sequences = (int32_t)bound.examples,
                                               .longest = (int32_t)bound.longest};
   if (t->eval_every != 0)
-    t->evaluation_limits = train_evaluation_limits(&t->evaluation);
+    t->evaluation_limits = inference_evaluation_limits(&t->evaluation);
   plan->longest_tokens = bound.longest;
   plan->batch_tokens = bound.tokens;
-  plan->activation_bytes = encoder_activation_bytes(session->encoder, t->training_limits, true);
-  cdl_memory_info memory;
-  CDL_TRY(cdl_backend_memory(session->backend, &memory));
+  plan->activation_bytes =
+      encoder_activation_bytes(session->model.encoder, t->training_limits, true);
+  cdl_memory_info memory = {.size = sizeof memory};
+  CDL_TRY(cdl_backend_memory(session->model.backend, &memory));
   plan->model_bytes = memory.used_bytes;
   CDL_TRY(train_step_create(&t->step, session, t->settings, bound));
   if (t->settings->dry_run)
@@ -109,7 +111,7 @@ static bool note_inputs(const train_trainer *t, json_t *settings)
   const struct {
     const char *name;
     uint64_t hash;
-  } inputs[] = {{"base model", session->loaded.fingerprint},
+  } inputs[] = {{"base model", session->model.loaded.fingerprint},
                 {"set of examples", train_session_examples_hash(session)}};
   for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
     char digits[20];
@@ -141,15 +143,16 @@ cdl_status trainer_prepare(train_trainer *t)
 static cdl_status make_state(train_trainer *t)
 {
   train_session *session = t->session;
-  CDL_TRY(adapter_begin_run(session->adapter, session->queue, (int64_t)t->schedule.total));
-  CDL_TRY(train_step_ring_create(&t->watch, session->queue));
-  CDL_TRY(adapter_snapshot_create(session->adapter, &t->now));
-  CDL_TRY(adapter_snapshot_create(session->adapter, &t->best));
+  CDL_TRY(
+      adapter_begin_run(session->model.adapter, session->model.queue, (int64_t)t->schedule.total));
+  CDL_TRY(train_step_ring_create(&t->watch, session->model.queue));
+  CDL_TRY(adapter_snapshot_create(session->model.adapter, &t->now));
+  CDL_TRY(adapter_snapshot_create(session->model.adapter, &t->best));
   t->moments = calloc(2 * t->now.count + 1, sizeof *t->moments);
   t->state = (train_run_state){.best_value = NAN,
                                .evaluations = json_array(),
                                .settings = train_settings_json(t->settings, true),
-                               .kernels = strdup(cdl_backend_description(session->backend))};
+                               .kernels = strdup(cdl_backend_description(session->model.backend))};
   if (t->moments == NULL || t->state.evaluations == NULL || t->state.settings == NULL ||
       t->state.kernels == NULL || !note_inputs(t, t->state.settings))
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the state of the run");
@@ -166,12 +169,12 @@ static void complete_plan(train_trainer *t)
   const train_session *session = t->session;
   train_plan *plan = &t->plan;
   plan->method = train_method_name(t->settings);
-  plan->backend = cdl_backend_description(session->backend);
+  plan->backend = cdl_backend_description(session->model.backend);
   plan->census = &session->census;
   plan->dropout = t->step.dropout;
   plan->steps = (int64_t)t->schedule.total;
   plan->steps_per_epoch = t->steps_per_epoch;
-  adapter_trainable_parameters(session->adapter, &plan->adapter_numbers, &plan->head_numbers);
+  adapter_trainable_parameters(session->model.adapter, &plan->adapter_numbers, &plan->head_numbers);
 }
 
 void trainer_release(train_trainer *t)
@@ -180,7 +183,7 @@ void trainer_release(train_trainer *t)
   train_run_state_release(&t->state);
   adapter_snapshot_release(&t->now);
   adapter_snapshot_release(&t->best);
-  train_evaluation_release(&t->evaluation);
+  inference_evaluation_release(&t->evaluation);
   train_step_ring_release(&t->watch);
   train_step_release(&t->step);
   data_batch_free(&t->batch);
@@ -255,10 +258,10 @@ cdl_status trainer_save(train_trainer *t)
 {
   CDL_TRY(finish_steps(t));
   CDL_TRY(train_run_log_sync(&t->files, &t->state.log_bytes));
-  CDL_TRY(adapter_snapshot_take(&t->now, t->session->adapter, t->session->queue));
-  cdl_queue_download(t->session->queue, t->moments, train_optimizer_state(&t->step.optimizer),
+  CDL_TRY(adapter_snapshot_take(&t->now, t->session->model.adapter, t->session->model.queue));
+  cdl_queue_download(t->session->model.queue, t->moments, train_optimizer_state(&t->step.optimizer),
                      2 * t->now.count * sizeof(float));
-  CDL_TRY(cdl_queue_sync(t->session->queue));
+  CDL_TRY(cdl_queue_sync(t->session->model.queue));
   t->last_checkpoint = base_process_seconds();
   const train_run_tensors tensors = {.values = &t->now, .best = &t->best, .moments = t->moments};
   return train_checkpoint_write(t->files.checkpoint, &t->state, &tensors);
@@ -340,10 +343,10 @@ static cdl_status load_checkpoint(train_trainer *t)
   const cdl_status taken = take_length(t, before, now);
   json_decref(before);
   CDL_TRY(taken);
-  CDL_TRY(adapter_snapshot_restore(&t->now, t->session->adapter, t->session->queue));
-  cdl_queue_upload(t->session->queue, train_optimizer_state(&t->step.optimizer), t->moments,
+  CDL_TRY(adapter_snapshot_restore(&t->now, t->session->model.adapter, t->session->model.queue));
+  cdl_queue_upload(t->session->model.queue, train_optimizer_state(&t->step.optimizer), t->moments,
                    2 * t->now.count * sizeof(float));
-  return cdl_queue_status(t->session->queue);
+  return cdl_queue_status(t->session->model.queue);
 }
 
 /* ---- Evaluating ---- */
@@ -353,13 +356,14 @@ cdl_status trainer_write_adapter(train_trainer *t, const adapter_snapshot *value
 {
   if (adapter_is_whole_model(train_method_name(t->settings)))
     return CDL_STATUS_OK; /* a whole model is written once, at the end */
-  return adapter_write(t->session->adapter, values, t->files.adapter, &t->session->adapter_config);
+  return adapter_write(t->session->model.adapter, values, t->files.adapter,
+                       &t->session->model.adapter_config);
 }
 
 cdl_status train_add_penalty(const train_session *session, train_result *result)
 {
   double penalty;
-  CDL_TRY(adapter_evaluation_penalty(session->adapter, session->queue, &penalty));
+  CDL_TRY(adapter_evaluation_penalty(session->model.adapter, session->model.queue, &penalty));
   result->loss += penalty;
   return CDL_STATUS_OK;
 }
@@ -368,13 +372,14 @@ static cdl_status evaluate(train_trainer *t)
 {
   train_session *session = t->session;
   CDL_TRY(finish_steps(t));
-  adapter_materialize(session->adapter, session->queue); /* the step has moved the parameters */
-  CDL_TRY(train_evaluation_run(&t->evaluation, session->encoder, session->queue, t->logits,
-                               t->events->stop));
+  adapter_materialize(session->model.adapter,
+                      session->model.queue); /* the step has moved the parameters */
+  CDL_TRY(inference_evaluation_run(&t->evaluation, session->model.encoder, session->model.queue,
+                                   t->logits, t->events->stop));
   t->state.evaluated_step = t->state.step;
   train_result result;
-  CDL_TRY(train_score(t->evaluation.dataset, t->evaluation.plan.rows, t->evaluation.plan.count,
-                      t->logits, session->labels, NULL, &result));
+  CDL_TRY(train_score(t->evaluated, t->evaluation.plan.rows, t->evaluation.plan.count, t->logits,
+                      session->model.labels, NULL, &result));
   CDL_TRY(train_add_penalty(session, &result));
   const double value = result.scores.value[t->metric];
   const bool is_best = cdl_metric_better(value, t->state.best_value);
@@ -382,11 +387,11 @@ static cdl_status evaluate(train_trainer *t)
   if (is_best) {
     t->state.best_value = value;
     t->state.best_step = t->state.step;
-    CDL_TRY(adapter_snapshot_take(&t->best, session->adapter, session->queue));
+    CDL_TRY(adapter_snapshot_take(&t->best, session->model.adapter, session->model.queue));
     if (t->settings->keep == TRAIN_KEEP_BEST)
       CDL_TRY(trainer_write_adapter(t, &t->best));
   }
-  json_t *entry = train_result_json(session, &result);
+  json_t *entry = train_result_json(&session->model, &result);
   base_json_set(&entry, "step", json_integer((json_int_t)t->state.step));
   base_json_set(&entry, "epoch", json_real(trainer_epoch(t, t->state.step)));
   base_json_set(&entry, "split", json_string(t->evaluated_split));
@@ -450,11 +455,11 @@ static cdl_status fill_batch(train_trainer *t)
   const train_session *session = t->session;
   const size_t left = t->under_way.examples - t->rows_done, size = (size_t)t->settings->batch_size;
   CDL_TRY(data_batch_fill(&t->batch, session->train, t->rows + t->rows_done,
-                          left < size ? left : size, session->first_position));
-  if (session->types_zero)
+                          left < size ? left : size, session->model.first_position));
+  if (session->model.types_zero)
     memset(t->batch.input.type_ids, 0, t->batch.input.tokens * sizeof *t->batch.input.type_ids);
   const encoder_token_batch view = encoder_host_batch_view(&t->batch.input);
-  t->under_way.operations += encoder_gemm_operations(session->encoder, &view, true);
+  t->under_way.operations += encoder_gemm_operations(session->model.encoder, &view, true);
   return CDL_STATUS_OK;
 }
 
@@ -465,7 +470,7 @@ cdl_status trainer_proceed(train_trainer *t)
     return CDL_STATUS_OK;
   CDL_TRY(train_step_end(&t->step, t->state.step));
   train_step_ring_add(&t->watch, &t->under_way, t->step.loss.loss, t->step.loss.norm);
-  CDL_TRY(cdl_queue_status(t->session->queue));
+  CDL_TRY(cdl_queue_status(t->session->model.queue));
   t->under_way = (train_pending_step){0};
   t->rows_done = 0;
   t->state.step++;
@@ -553,7 +558,7 @@ cdl_status trainer_begin(train_trainer *t, train_summary *summary, bool *ended)
       CDL_TRY(train_run_log_open(&t->files, t->state.log_bytes));
       CDL_TRY(train_run_json_write(&t->files, t->session, t->settings));
       if (t->events->measure_gemm && !t->state.finished)
-        CDL_TRY(train_measure_gemm(t->session->queue, &t->gemm_peak));
+        CDL_TRY(train_measure_gemm(t->session->model.queue, &t->gemm_peak));
     }
   }
   if (t->events->planned != NULL)

@@ -6,8 +6,8 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/process.h"
+#include "model/inference/columns.h"
 #include "train/class_json.h"
-#include "train/columns.h"
 #include "train/trainer_state.h"
 
 /* Adds the result of each part of dev to `entry`, if dev has several: MNLI's two, say. */
@@ -20,10 +20,10 @@ static cdl_status measure_parts(train_session *session, const cdl_dataset *datas
   for (size_t p = 0; p < parts; p++) {
     const cdl_dataset_part part = cdl_dataset_get_part(dataset, p);
     train_result result;
-    CDL_TRY(train_score(dataset, rows + part.first, part.count, logits, session->labels, NULL,
+    CDL_TRY(train_score(dataset, rows + part.first, part.count, logits, session->model.labels, NULL,
                         &result));
     CDL_TRY(train_add_penalty(session, &result));
-    base_json_set(entry, part.name, train_result_json(session, &result));
+    base_json_set(entry, part.name, train_result_json(&session->model, &result));
   }
   return CDL_STATUS_OK;
 }
@@ -34,33 +34,33 @@ static cdl_status measure_split(train_trainer *t, const cdl_dataset *dataset, co
                                 json_t **metrics)
 {
   train_session *session = t->session;
-  const size_t labels = (size_t)session->labels;
-  train_evaluation evaluation;
-  CDL_TRY(train_evaluation_create(&evaluation, dataset, rows, count, session->labels,
-                                  session->first_position));
-  evaluation.types_zero = session->types_zero;
+  const size_t labels = (size_t)session->model.labels;
+  inference_evaluation evaluation;
+  const cdl_tokens tokens = cdl_dataset_tokens(dataset);
+  CDL_TRY(inference_evaluation_create(&evaluation, &session->model, &tokens, rows, count));
   float *logits = calloc(cdl_dataset_count(dataset) * labels + 1, sizeof *logits);
   train_class_details details = {0};
   cdl_status status =
       logits == NULL ? cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", name) : CDL_STATUS_OK;
   if (status == CDL_STATUS_OK)
-    status = encoder_plan(session->encoder, session->queue, (encoder_batch_limits){0},
-                          train_evaluation_limits(&evaluation));
+    status = encoder_plan(session->model.encoder, session->model.queue, (encoder_batch_limits){0},
+                          inference_evaluation_limits(&evaluation));
   if (status == CDL_STATUS_OK)
-    status = train_evaluation_run(&evaluation, session->encoder, session->queue, logits, NULL);
+    status = inference_evaluation_run(&evaluation, session->model.encoder, session->model.queue,
+                                      logits, NULL);
   if (status == CDL_STATUS_OK)
-    status = train_score(dataset, rows, count, logits, session->labels, &details, result);
+    status = train_score(dataset, rows, count, logits, session->model.labels, &details, result);
   if (status == CDL_STATUS_OK)
     status = train_add_penalty(session, result);
   if (status == CDL_STATUS_OK) {
-    json_t *entry = train_result_json(session, result);
-    base_json_update(&entry, train_class_json(session->label_names, labels, &details, count));
+    json_t *entry = train_result_json(&session->model, result);
+    base_json_update(&entry, train_class_json(session->model.label_names, labels, &details, count));
     status = measure_parts(session, dataset, rows, logits, &entry);
     base_json_set(metrics, name, entry);
   }
   free(logits);
   train_class_details_release(&details);
-  train_evaluation_release(&evaluation);
+  inference_evaluation_release(&evaluation);
   return status;
 }
 
@@ -79,7 +79,7 @@ static cdl_status measure(train_trainer *t, train_summary *s, json_t **metrics)
       .has_valid = t->eval_every > 0 && session->split.valid_count > 0,
       .has_dev = t->eval_every > 0 && session->dev != NULL && cdl_dataset_has_labels(session->dev)};
   if (best)
-    CDL_TRY(adapter_snapshot_restore(&t->best, session->adapter, session->queue));
+    CDL_TRY(adapter_snapshot_restore(&t->best, session->model.adapter, session->model.queue));
   const bool whole = adapter_is_whole_model(train_method_name(t->settings));
   snprintf(s->adapter_path, sizeof s->adapter_path, "%s",
            whole ? t->files.model : t->files.adapter);
@@ -110,16 +110,18 @@ static cdl_status measure(train_trainer *t, train_summary *s, json_t **metrics)
 static cdl_status keep_result(train_trainer *t)
 {
   train_session *session = t->session;
-  const adapter_model_origin origin = {
-      .base = t->settings->model,
-      .tokenizer = t->settings->model,
-      .labels = (const char *const *)session->label_names,
-      .problem = session->regression ? MODEL_PROBLEM_REGRESSION : MODEL_PROBLEM_CLASSIFICATION};
+  const adapter_model_origin origin = {.base = t->settings->model,
+                                       .tokenizer = t->settings->model,
+                                       .labels = (const char *const *)session->model.label_names,
+                                       .problem = session->model.regression
+                                                      ? MODEL_PROBLEM_REGRESSION
+                                                      : MODEL_PROBLEM_CLASSIFICATION};
   if (adapter_is_whole_model(train_method_name(t->settings))) {
-    CDL_TRY(adapter_model_write(session->encoder, session->queue, &origin, t->files.model));
-    return train_columns_write(t->files.model, &session->adapter_config);
+    CDL_TRY(
+        adapter_model_write(session->model.encoder, session->model.queue, &origin, t->files.model));
+    return inference_columns_write(t->files.model, &session->model.adapter_config);
   }
-  CDL_TRY(adapter_snapshot_take(&t->now, session->adapter, session->queue));
+  CDL_TRY(adapter_snapshot_take(&t->now, session->model.adapter, session->model.queue));
   return trainer_write_adapter(t, &t->now);
 }
 

@@ -26,7 +26,8 @@ typedef struct {
   int64_t steps_per_epoch, eval_every; /* eval_every 0: never */
   data_batch batch;
 
-  train_evaluation evaluation; /* of the split that chooses the best */
+  inference_evaluation evaluation; /* of the split that chooses the best */
+  const cdl_dataset *evaluated;    /* what that is of */
   const char *evaluated_split;
   float *logits; /* [examples of its data set, labels] */
   cdl_metric metric;

@@ -5,6 +5,7 @@
 #include "backends/core/backend.h"
 #include "backends/core/buffer.h"
 #include "backends/core/loader.h"
+#include "base/sized.h"
 
 void core_count_bytes(cdl_backend *backend, size_t bytes)
 {
@@ -170,9 +171,14 @@ cdl_status cdl_backend_memory(const cdl_backend *backend, cdl_memory_info *info)
   if (backend == NULL || info == NULL)
     return cdl_fail(CDL_STATUS_ARGUMENT, "cdl_backend_memory: %s is NULL",
                     backend == NULL ? "backend" : "info");
+  CDL_TRY(base_sized_check(info, "cdl_memory_info"));
   cdl_device_memory memory;
   CDL_TRY(device_memory(backend, &memory));
-  *info = (cdl_memory_info){atomic_load(&backend->used_bytes), atomic_load(&backend->peak_bytes),
-                            memory.free_bytes, memory.total_bytes};
+  const cdl_memory_info all = {.size = sizeof all,
+                               .used_bytes = atomic_load(&backend->used_bytes),
+                               .peak_bytes = atomic_load(&backend->peak_bytes),
+                               .free_bytes = memory.free_bytes,
+                               .total_bytes = memory.total_bytes};
+  base_sized_write(info, &all, sizeof all);
   return CDL_STATUS_OK;
 }

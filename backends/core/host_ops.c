@@ -15,7 +15,7 @@ static cdl_status host_backend(cdl_backend *backend, cdl_backend **host)
   pthread_mutex_lock(&backend->host_lock);
   cdl_status status = CDL_STATUS_OK;
   if (backend->host == NULL) {
-    const cdl_backend_options options = {.threads = backend->threads};
+    const cdl_backend_options options = {.size = sizeof options, .threads = backend->threads};
     status = cdl_backend_open("cpu", &options, &backend->host);
   }
   *host = backend->host;

@@ -9,6 +9,7 @@
 #include "backends/core/backend.h"
 #include "backends/core/loader.h"
 #include "base/dispositions.h"
+#include "base/sized.h"
 #include "base/trust.h"
 
 const char *cdl_version(void)
@@ -242,19 +243,20 @@ cdl_status cdl_backend_open(const char *name, const cdl_backend_options *options
   if (name == NULL || backend == NULL)
     return cdl_fail(CDL_STATUS_ARGUMENT, "cdl_backend_open: %s is NULL",
                     name == NULL ? "name" : "backend");
-  const cdl_backend_options defaults = {0}, *chosen = options != NULL ? options : &defaults;
+  cdl_backend_options chosen;
   *backend = NULL;
-  if (chosen->threads < 0)
+  CDL_TRY(base_sized_read(&chosen, sizeof chosen, options, "cdl_backend_options"));
+  if (chosen.threads < 0)
     return cdl_fail(CDL_STATUS_ARGUMENT, "cdl_backend_open: threads is %d, expected at least 0",
-                    chosen->threads);
+                    chosen.threads);
   char *copy = strdup(name);
   if (copy == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", name);
-  const request wanted = {.options = *chosen};
+  const request wanted = {.options = chosen};
   char *colon = strchr(copy, ':');
   cdl_status status;
   if (strcmp(copy, "auto") == 0) {
-    status = open_best(chosen, backend);
+    status = open_best(&chosen, backend);
   } else if (strchr(copy, '/') != NULL) {
     status = open_path(copy, &wanted, backend);
   } else {

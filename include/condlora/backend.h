@@ -5,6 +5,8 @@
 #ifndef CONDLORA_BACKEND_H
 #define CONDLORA_BACKEND_H
 
+#include <string.h>
+
 #include "condlora/ops.h"
 #include "condlora/status.h"
 #include "condlora/version.h"
@@ -19,10 +21,19 @@ typedef struct cdl_queue cdl_queue;
 /* ---- Choosing ---- */
 
 typedef struct {
+  size_t size;
   int threads;      /* of the CPU backend; 0: as many as this process may use cores */
   bool no_fallback; /* the host path, on any backend but cpu, is an error */
   cdl_precision precision;
 } cdl_backend_options;
+
+static inline cdl_backend_options cdl_backend_options_init(void)
+{
+  cdl_backend_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  return options;
+}
 
 /* "fp32", "tf32", "bf16"; find is UNSUPPORTED for any other text. */
 CDL_API const char *cdl_precision_name(cdl_precision precision);
@@ -69,8 +80,17 @@ CDL_API cdl_status cdl_backend_folders(void (*each)(void *user, const char *fold
 /* Bytes in use by this backend's buffers and weights, their highest sum so far, and of the device
  * as a whole where it can say (else 0). */
 typedef struct {
+  size_t size;
   size_t used_bytes, peak_bytes, free_bytes, total_bytes;
 } cdl_memory_info;
+
+static inline cdl_memory_info cdl_memory_info_init(void)
+{
+  cdl_memory_info info;
+  memset(&info, 0, sizeof info);
+  info.size = sizeof info;
+  return info;
+}
 CDL_API cdl_status cdl_backend_memory(const cdl_backend *backend, cdl_memory_info *info);
 
 /* Time that the backend has spent on compiling kernels since it was opened, in nanoseconds. */

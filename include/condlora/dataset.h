@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "condlora/status.h"
 #include "condlora/task.h"
@@ -29,6 +30,7 @@ typedef enum {
 /* A file of one's own. Every row must be whole: what is missing or not understood is an error
  * naming the line. */
 typedef struct {
+  size_t size;
   const char *path; /* "-": standard input, TSV or JSONL by its first byte unless `format` says */
   cdl_data_format format;
   const char *text_column[2]; /* the second NULL: single texts */
@@ -48,6 +50,14 @@ typedef struct {
   size_t label_count;
   const char *skip_label; /* rows with this label are left out and counted; NULL: none are */
 } cdl_dataset_source;
+
+static inline cdl_dataset_source cdl_dataset_source_init(void)
+{
+  cdl_dataset_source source;
+  memset(&source, 0, sizeof source);
+  source.size = sizeof source;
+  return source;
+}
 
 /* Errors: USAGE for a source that cannot be; ABSENT, IO; DATA, naming file and line; MEMORY. */
 CDL_API CDL_MUST_USE cdl_status cdl_dataset_read_file(const cdl_dataset_source *source,

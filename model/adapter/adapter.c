@@ -318,12 +318,11 @@ static cdl_status check_shared(const model_adapter *a, const adapter_settings *s
   for (size_t i = 0; i < encoder_parameter_count(a->encoder); i++) {
     const encoder_parameter *p = &parameters[i];
     if (p->shared && p->trained)
-      return cdl_fail(CDL_STATUS_USAGE,
-                      "the base is shared by several runs, and this one would train its %s",
+      return cdl_fail(CDL_STATUS_USAGE, "the base is shared, and this one would train its %s",
                       p->name);
     if (p->shared && takes_off && a->method->attach != NULL)
       return cdl_fail(CDL_STATUS_USAGE,
-                      "the base is shared by several runs, and initial values %s are "
+                      "the base is shared, and initial values %s are "
                       "taken off its weights",
                       s->init == ADAPTER_INIT_PISSA ? "pissa" : "olora");
   }

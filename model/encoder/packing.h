@@ -1,5 +1,5 @@
-/* Sequences of tokens in batches end to end, without padding: which come together, and a batch on the
- * host. */
+/* Sequences of tokens in batches end to end, without padding: which come together, and a batch on
+ * the host. */
 #ifndef CONDLORA_MODEL_ENCODER_PACKING_H
 #define CONDLORA_MODEL_ENCODER_PACKING_H
 

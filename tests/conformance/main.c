@@ -252,7 +252,8 @@ static int without_backend(const suite *s, cdl_status status)
 
 static int run(suite *s, const choice *c)
 {
-  const cdl_backend_options options = {.threads = c->threads, .precision = c->precision};
+  const cdl_backend_options options = {
+      .size = sizeof options, .threads = c->threads, .precision = c->precision};
   bound_precision(c->precision);
   const cdl_status status = cdl_backend_open(s->backend_name, &options, &s->backend);
   if (status != CDL_STATUS_OK)

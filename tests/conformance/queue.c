@@ -173,7 +173,7 @@ static void destroy_busy_case(trial *t, const void *parameters)
 static void memory_case(trial *t, const void *parameters)
 {
   (void)parameters;
-  cdl_memory_info before, during, after;
+  cdl_memory_info before = {.size = sizeof before}, during = before, after = before;
   EXPECT(t, cdl_backend_memory(t->backend, &before) == CDL_STATUS_OK, "cdl_backend_memory: %s",
          cdl_error_message());
   cdl_buffer *buffer = NULL;

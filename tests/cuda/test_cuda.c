@@ -53,7 +53,7 @@ static int emulator_count(const char *name)
 
 static void open_with(const char *name, cdl_precision precision)
 {
-  const cdl_backend_options options = {.precision = precision};
+  const cdl_backend_options options = {.size = sizeof options, .precision = precision};
   ck_assert_msg(cdl_backend_open(name, &options, &backend) == CDL_STATUS_OK, "%s",
                 cdl_error_message());
   ck_assert_msg(cdl_queue_create(backend, &queue) == CDL_STATUS_OK, "%s", cdl_error_message());
@@ -292,7 +292,7 @@ START_TEST(memory_comes_and_goes)
   }
   for (int i = 0; i < LIVE; i++)
     cdl_buffer_destroy(live[i]);
-  cdl_memory_info info;
+  cdl_memory_info info = {.size = sizeof info};
   ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_STATUS_OK);
   ck_assert_uint_eq(info.used_bytes, 0);
   ck_assert_uint_gt(info.peak_bytes, 0);
@@ -305,7 +305,7 @@ END_TEST
 START_TEST(out_of_memory_names_wanted_and_free)
 {
   open_with("cuda", CDL_PRECISION_FP32);
-  cdl_memory_info info;
+  cdl_memory_info info = {.size = sizeof info};
   ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_STATUS_OK);
   const size_t part = info.free_bytes / 3;
   cdl_buffer *some[2] = {buffer_of(part), buffer_of(part)}, *none = NULL;
@@ -653,11 +653,11 @@ static void time_some(cdl_backend *opened, cdl_queue *q)
 
 static void use_everything(cdl_precision precision)
 {
-  const cdl_backend_options options = {.precision = precision};
+  const cdl_backend_options options = {.size = sizeof options, .precision = precision};
   cdl_backend *opened;
   cdl_queue *first, *second;
   cdl_buffer *x;
-  cdl_memory_info info;
+  cdl_memory_info info = {.size = sizeof info};
   if (!went_well(cdl_backend_open("cuda", &options, &opened)))
     return;
   if (went_well(cdl_buffer_create(opened, 3 << 20, &x))) {

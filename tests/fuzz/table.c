@@ -11,7 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   if (size < 2)
     return 0;
   const unsigned kind = data[0] % 3, how = data[0] / 3 % 4;
-  const cdl_dataset_source source = {.path =
+  const cdl_dataset_source source = {.size = sizeof source,
+                                     .path =
                                          fuzz_file(names[kind], (fuzz_part){data + 1, size - 1}),
                                      .format = formats[kind],
                                      .text_column = {"text", how == 1 ? "other" : NULL},

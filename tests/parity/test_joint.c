@@ -109,7 +109,7 @@ static size_t count_runs(const mix *m)
 static void stepped(void *user, const train_step_report *report)
 {
   record *r = user;
-  cdl_memory_info memory = {0};
+  cdl_memory_info memory = {.size = sizeof memory};
   if (cdl_backend_memory(r->backend, &memory) != CDL_STATUS_OK)
     failures++;
   if (report->step == 3)
@@ -126,7 +126,7 @@ static void stepped(void *user, const train_step_report *report)
 
 static train_events events_of(record *r, const train_session *session)
 {
-  r->backend = session->backend;
+  r->backend = session->model.backend;
   return (train_events){.user = r, .stepped = stepped, .stop = &r->stop};
 }
 
@@ -159,9 +159,9 @@ typedef struct {
 
 static size_t used_bytes(const train_session *session)
 {
-  cdl_memory_info memory = {0};
-  if (cdl_queue_sync(session->queue) != CDL_STATUS_OK ||
-      cdl_backend_memory(session->backend, &memory) != CDL_STATUS_OK)
+  cdl_memory_info memory = {.size = sizeof memory};
+  if (cdl_queue_sync(session->model.queue) != CDL_STATUS_OK ||
+      cdl_backend_memory(session->model.backend, &memory) != CDL_STATUS_OK)
     failures++;
   return memory.used_bytes;
 }

@@ -14,6 +14,7 @@
 #include "model/adapter/io.h"
 #include "model/adapter/methods/triplets.h"
 #include "tests/required.h"
+#include "train/examples.h"
 #include "train/step.h"
 #include "train/trainer.h"
 
@@ -112,7 +113,7 @@ static void file_name(const parity_case *c, const encoder_parameter *p, char *na
   if (adapter_is_whole_model(train_method_name(&c->settings)))
     snprintf(name, bytes, "%s", p->name);
   else
-    adapter_name_in_file(c->session.adapter, p, name, bytes);
+    adapter_name_in_file(c->session.model.adapter, p, name, bytes);
 }
 
 /* ---- The parts of a case ---- */
@@ -146,8 +147,8 @@ static cdl_status download(train_session *session, cdl_tensor t, float **values)
   *values = malloc(bytes);
   if (*values == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory");
-  cdl_queue_download(session->queue, *values, t, bytes);
-  return cdl_queue_sync(session->queue);
+  cdl_queue_download(session->model.queue, *values, t, bytes);
+  return cdl_queue_sync(session->model.queue);
 }
 
 /* Logits of the first batch; `merged` as evaluation computes them. */
@@ -157,37 +158,40 @@ static cdl_status compare_logits(parity_case *c, const char *what, double bound,
   const size_t count = (size_t)c->settings.batch_size;
   uint32_t *rows = train_all_rows(count);
   float *logits =
-      calloc(cdl_dataset_count(session->train) * (size_t)session->labels, sizeof *logits);
-  train_evaluation evaluation;
-  CDL_TRY(train_evaluation_create(&evaluation, session->train, rows, count, session->labels,
-                                  session->first_position));
-  CDL_TRY(encoder_plan(session->encoder, session->queue, (encoder_batch_limits){0},
-                       train_evaluation_limits(&evaluation)));
-  adapter_materialize(session->adapter, session->queue);
+      calloc(cdl_dataset_count(session->train) * (size_t)session->model.labels, sizeof *logits);
+  inference_evaluation evaluation;
+  const cdl_tokens tokens = cdl_dataset_tokens(session->train);
+  CDL_TRY(inference_evaluation_create(&evaluation, &session->model, &tokens, rows, count));
+  CDL_TRY(encoder_plan(session->model.encoder, session->model.queue, (encoder_batch_limits){0},
+                       inference_evaluation_limits(&evaluation)));
+  adapter_materialize(session->model.adapter, session->model.queue);
   if (merged)
-    CDL_TRY(train_evaluation_run(&evaluation, session->encoder, session->queue, logits, NULL));
+    CDL_TRY(inference_evaluation_run(&evaluation, session->model.encoder, session->model.queue,
+                                     logits, NULL));
   else
     for (size_t b = 0; b < evaluation.plan.batches; b++) {
       static const encoder_dropout_rates none = {0};
       const size_t first = evaluation.plan.first[b], n = evaluation.plan.first[b + 1] - first;
-      const cdl_tokens tokens = cdl_dataset_tokens(session->train);
       CDL_TRY(encoder_host_batch_fill(&evaluation.batch, &tokens, evaluation.plan.rows + first, n,
-                                      session->first_position));
+                                      session->model.first_position));
       const encoder_token_batch view = encoder_host_batch_view(&evaluation.batch);
-      CDL_TRY(encoder_load_batch(session->encoder, session->queue, &view, ENCODER_EVALUATION));
+      CDL_TRY(encoder_load_batch(session->model.encoder, session->model.queue, &view,
+                                 ENCODER_EVALUATION));
       float *part;
-      CDL_TRY(download(session,
-                       encoder_forward(session->encoder, session->queue, &none, (cdl_tensor){0}),
-                       &part));
+      CDL_TRY(download(
+          session,
+          encoder_forward(session->model.encoder, session->model.queue, &none, (cdl_tensor){0}),
+          &part));
       for (size_t i = 0; i < n; i++)
-        memcpy(logits + evaluation.plan.rows[first + i] * (size_t)session->labels,
-               part + i * (size_t)session->labels, (size_t)session->labels * sizeof *part);
+        memcpy(logits + evaluation.plan.rows[first + i] * (size_t)session->model.labels,
+               part + i * (size_t)session->model.labels,
+               (size_t)session->model.labels * sizeof *part);
       free(part);
     }
   char line[128];
   snprintf(line, sizeof line, "%s%s", what, merged ? " (merged)" : "");
-  compare_each(c, line, find(c, what), logits, count * (size_t)session->labels, bound);
-  train_evaluation_release(&evaluation);
+  compare_each(c, line, find(c, what), logits, count * (size_t)session->model.labels, bound);
+  inference_evaluation_release(&evaluation);
   free(logits);
   free(rows);
   return CDL_STATUS_OK;
@@ -197,7 +201,7 @@ static cdl_status compare_logits(parity_case *c, const char *what, double bound,
 static cdl_status compare_gradients(parity_case *c, double bound)
 {
   train_session *session = &c->session;
-  const size_t count = adapter_parameter_count(session->adapter);
+  const size_t count = adapter_parameter_count(session->model.adapter);
   double all = 0;
   for (size_t i = 0; i < cdl_safetensors_count(c->expected); i++) {
     const cdl_stored_tensor *t = cdl_safetensors_get(c->expected, i);
@@ -205,7 +209,7 @@ static cdl_status compare_gradients(parity_case *c, double bound)
       all += element(t, j) * element(t, j);
   }
   for (size_t i = 0; i < count; i++) {
-    const encoder_parameter *p = adapter_parameter(session->adapter, i);
+    const encoder_parameter *p = adapter_parameter(session->model.adapter, i);
     char name[256], key[300];
     file_name(c, p, name, sizeof name);
     snprintf(key, sizeof key, "gradient/%s", name);
@@ -230,7 +234,7 @@ static cdl_status compare_gradients(parity_case *c, double bound)
 static cdl_status compare_first_batch(parity_case *c)
 {
   train_session *session = &c->session;
-  cdl_queue *q = session->queue;
+  cdl_queue *q = session->model.queue;
   const size_t count = (size_t)c->settings.batch_size;
   const cdl_tokens tokens = cdl_dataset_tokens(session->train);
   uint32_t *rows = train_all_rows(count);
@@ -241,11 +245,11 @@ static cdl_status compare_first_batch(parity_case *c)
   const encoder_batch_limits limits = {.tokens = (int32_t)bound.tokens,
                                        .sequences = (int32_t)count,
                                        .longest = (int32_t)bound.longest};
-  CDL_TRY(encoder_plan(session->encoder, q, limits, (encoder_batch_limits){0}));
+  CDL_TRY(encoder_plan(session->model.encoder, q, limits, (encoder_batch_limits){0}));
   if (!data_batch_allocate(&batch, bound))
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory");
   CDL_TRY(train_step_create(&step, session, &c->settings, bound));
-  CDL_TRY(data_batch_fill(&batch, session->train, rows, count, session->first_position));
+  CDL_TRY(data_batch_fill(&batch, session->train, rows, count, session->model.first_position));
   cdl_step_record record = {.loss_scale =
                                 train_loss_scale(&step.loss, session->train, rows, count)};
   train_optimizer_record(&step.optimizer, 0, 1, &record); /* nothing moves */
@@ -269,7 +273,7 @@ static cdl_status compare_first_batch(parity_case *c)
 /* How many triplets AdaLoRA's last choice left in each layer; -1: there was none yet. */
 static cdl_status compare_ranks(parity_case *c, int64_t step)
 {
-  const model_adapter *a = c->session.adapter;
+  const model_adapter *a = c->session.model.adapter;
   if (a->method->options != triplet_options)
     return CDL_STATUS_OK;
   const triplets *t = a->own_state;
@@ -334,8 +338,8 @@ static cdl_status compare_training(parity_case *c)
     snprintf(what, sizeof what, "learning rate of step %lld", (long long)s + 1);
     judge(c, what, fabs(c->rates[s] - rate), 1e-12 * fabs(rate) + 1e-300);
   }
-  for (size_t i = 0; i < adapter_parameter_count(c->session.adapter); i++) {
-    const encoder_parameter *p = adapter_parameter(c->session.adapter, i);
+  for (size_t i = 0; i < adapter_parameter_count(c->session.model.adapter); i++) {
+    const encoder_parameter *p = adapter_parameter(c->session.model.adapter, i);
     char name[256], key[300];
     file_name(c, p, name, sizeof name);
     snprintf(key, sizeof key, "final/%s", name);

@@ -27,6 +27,10 @@ static void *keep(void *memory)
 
 void program_setup(void)
 {
+  /* As under nohup, the caller's may be ignored, and programs then leave them so. */
+  static const int signals[] = {SIGHUP, SIGINT, SIGUSR1, SIGTERM};
+  for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+    signal(signals[i], SIG_DFL);
   scratch_make();
 }
 

@@ -104,8 +104,11 @@ START_TEST(names_that_cannot_be_are_refused)
     ck_assert_int_gt((int)strlen(cdl_error_message()), 10);
   }
   ck_assert_int_eq(cdl_backend_open(NULL, NULL, &none), CDL_STATUS_ARGUMENT);
-  const cdl_backend_options options = {.threads = -1};
+  const cdl_backend_options options = {.size = sizeof options, .threads = -1};
   ck_assert_int_eq(cdl_backend_open("cpu", &options, &none), CDL_STATUS_ARGUMENT);
+  const cdl_backend_options sizeless = {.threads = 1};
+  ck_assert_int_eq(cdl_backend_open("cpu", &sizeless, &none), CDL_STATUS_ARGUMENT);
+  ck_assert_ptr_nonnull(strstr(cdl_error_message(), "cdl_backend_options"));
 }
 END_TEST
 
@@ -113,8 +116,14 @@ END_TEST
 
 START_TEST(memory_is_counted)
 {
-  cdl_memory_info info;
+  cdl_memory_info info = {.size = sizeof info}, sizeless = {0};
   cdl_buffer *more;
+  ck_assert_int_eq(cdl_backend_memory(backend, &sizeless), CDL_STATUS_ARGUMENT);
+  /* A program of an older version has room for less. */
+  cdl_memory_info older = {.size = offsetof(cdl_memory_info, free_bytes), .total_bytes = 7};
+  ck_assert_int_eq(cdl_backend_memory(backend, &older), CDL_STATUS_OK);
+  ck_assert_uint_eq(older.size, offsetof(cdl_memory_info, free_bytes));
+  ck_assert_uint_eq(older.total_bytes, 7);
   ck_assert_int_eq(cdl_buffer_create(backend, 1000, &more), CDL_STATUS_OK);
   ck_assert_uint_eq(cdl_buffer_bytes(more), 1000);
   ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_STATUS_OK);
@@ -312,7 +321,7 @@ START_TEST(sources_that_lie_stacked_are_not_copied)
 {
   const cdl_tensor sources[] = {matrix(10, 2, 5), matrix(20, 3, 5), matrix(35, 1, 5)};
   cdl_weight *weight;
-  cdl_memory_info info;
+  cdl_memory_info info = {.size = sizeof info};
   ck_assert_int_eq(cdl_weight_create(queue, sources, 3, &weight), CDL_STATUS_OK);
   ck_assert_int_eq(cdl_weight_rows(weight), 6);
   ck_assert_int_eq(cdl_weight_columns(weight), 5);
@@ -335,7 +344,7 @@ START_TEST(sources_apart_are_copied_and_counted)
 {
   const cdl_tensor sources[] = {matrix(10, 2, 5), matrix(40, 3, 5)};
   cdl_weight *weight;
-  cdl_memory_info info;
+  cdl_memory_info info = {.size = sizeof info};
   ck_assert_int_eq(cdl_weight_create(queue, sources, 2, &weight), CDL_STATUS_OK);
   ck_assert_int_eq(seen->calls[CDL_OP_copy], 2);
   ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_STATUS_OK);
@@ -385,7 +394,7 @@ START_TEST(a_failing_copy_leaves_no_weight)
 {
   const cdl_tensor sources[] = {matrix(10, 2, 5), matrix(40, 3, 5)};
   cdl_weight *weight;
-  cdl_memory_info info;
+  cdl_memory_info info = {.size = sizeof info};
   seen->fail_op = CDL_OP_copy;
   seen->fail_status = CDL_STATUS_DEVICE;
   ck_assert_int_eq(cdl_weight_create(queue, sources, 2, &weight), CDL_STATUS_DEVICE);
@@ -403,7 +412,7 @@ START_TEST(a_backends_own_weights)
   const int *made = plugin_variable("weights", "weights_seen");
   const cdl_tensor sources[] = {matrix(10, 2, 5), matrix(40, 3, 5)};
   cdl_weight *weight;
-  cdl_memory_info info;
+  cdl_memory_info info = {.size = sizeof info};
   ck_assert_int_eq(cdl_weight_create(queue, sources, 2, &weight), CDL_STATUS_OK);
   ck_assert_ptr_eq(weight->handle, &made[0]);
   ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_STATUS_OK);
@@ -561,7 +570,8 @@ END_TEST
 START_TEST(no_fallback_forbids_the_host_path)
 {
   tear_down();
-  open_plugin("recording", &(cdl_backend_options){.no_fallback = true});
+  open_plugin("recording",
+              &(cdl_backend_options){.size = sizeof(cdl_backend_options), .no_fallback = true});
   const cdl_svd_args svd = {.size = sizeof svd,
                             .sigma = cdl_tensor_1d(buffer, CDL_DTYPE_F32, 0, 2),
                             .a = matrix(10, 3, 2)};
@@ -639,7 +649,7 @@ END_TEST
 START_TEST(scratch_is_counted_and_goes_with_its_queue)
 {
   cdl_queue *other;
-  cdl_memory_info info;
+  cdl_memory_info info = {.size = sizeof info};
   ck_assert_int_eq(cdl_queue_create(backend, &other), CDL_STATUS_OK);
   cdl_clip_norm(other, CDL_ARGS(clip_norm, .norm = matrix(0, 1, 1), .factor = matrix(1, 1, 1),
                                 .gradient = matrix(10, 7, 9), .max_norm = 1));
@@ -660,7 +670,7 @@ static const char *one_round(void)
 {
   cdl_queue *own;
   cdl_buffer *memory;
-  cdl_memory_info info;
+  cdl_memory_info info = {.size = sizeof info};
   if (cdl_queue_create(backend, &own) != CDL_STATUS_OK ||
       cdl_buffer_create(backend, 256, &memory) != CDL_STATUS_OK)
     return "creating failed";
@@ -703,7 +713,7 @@ START_TEST(threads_share_a_backend)
   ck_assert_uint_eq(cdl_path_counts(backend, counts, 2), 2);
   ck_assert_uint_eq(counts[0].calls, THREADS * ROUNDS);
   ck_assert_uint_eq(counts[1].calls, THREADS * ROUNDS);
-  cdl_memory_info info;
+  cdl_memory_info info = {.size = sizeof info};
   ck_assert_int_eq(cdl_backend_memory(backend, &info), CDL_STATUS_OK);
   ck_assert_uint_eq(info.used_bytes, 4096);
 }

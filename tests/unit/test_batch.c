@@ -155,8 +155,10 @@ START_TEST(a_batch_lies_end_to_end)
   cdl_tokenizer *tokenizer = words_open();
   const char *path = scratch_path("words.tsv");
   words_write(path, 50);
-  const cdl_dataset_source source = {
-      .path = path, .text_column = {"first", "second"}, .label_column = "kind"};
+  const cdl_dataset_source source = {.size = sizeof source,
+                                     .path = path,
+                                     .text_column = {"first", "second"},
+                                     .label_column = "kind"};
   cdl_dataset *dataset;
   expect_ok(cdl_dataset_read_file(&source, &dataset));
   expect_ok(cdl_dataset_tokenize(dataset, tokenizer, 0, 1));

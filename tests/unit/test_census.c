@@ -4,7 +4,8 @@
 
 static cdl_dataset *read_rows(const char *name, const char *text, const char *second)
 {
-  const cdl_dataset_source source = {.path = scratch_path(name),
+  const cdl_dataset_source source = {.size = sizeof source,
+                                     .path = scratch_path(name),
                                      .text_column = {"a", second},
                                      .label_column = "kind",
                                      .labels = (const char *const[]){"no", "yes", "never"},

@@ -131,8 +131,11 @@ START_TEST(more_threads_than_are_used_are_said)
   char line[256] = "";
   cdl_backend *backend;
   cdl_log_to(remember_line, line);
-  ck_assert_int_eq(cdl_backend_open("cpu", &(cdl_backend_options){.threads = 100}, &backend),
-                   CDL_STATUS_OK);
+  ck_assert_int_eq(
+      cdl_backend_open("cpu",
+                       &(cdl_backend_options){.size = sizeof(cdl_backend_options), .threads = 100},
+                       &backend),
+      CDL_STATUS_OK);
   cdl_log_to(NULL, NULL);
   ck_assert_msg(strstr(line, "64 threads are used") != NULL && strstr(line, "100") != NULL, "'%s'",
                 line);

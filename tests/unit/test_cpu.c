@@ -133,8 +133,10 @@ typedef struct {
 static session open_session(int threads)
 {
   session s = {.random = cdl_random_start(1, CDL_RANDOM_TEST, 0, 0)};
-  ck_assert_msg(cdl_backend_open("cpu", &(cdl_backend_options){.threads = threads}, &s.backend) ==
-                    CDL_STATUS_OK,
+  ck_assert_msg(cdl_backend_open(
+                    "cpu",
+                    &(cdl_backend_options){.size = sizeof(cdl_backend_options), .threads = threads},
+                    &s.backend) == CDL_STATUS_OK,
                 "%s", cdl_error_message());
   ck_assert_int_eq(cdl_queue_create(s.backend, &s.queue), CDL_STATUS_OK);
   return s;
@@ -715,7 +717,9 @@ static int describe(void)
 {
   const char *before = getenv("OPENBLAS_CORETYPE");
   cdl_backend *backend;
-  if (cdl_backend_open("cpu", &(cdl_backend_options){.threads = 3}, &backend) != CDL_STATUS_OK)
+  if (cdl_backend_open("cpu",
+                       &(cdl_backend_options){.size = sizeof(cdl_backend_options), .threads = 3},
+                       &backend) != CDL_STATUS_OK)
     return 1;
   const char *after = getenv("OPENBLAS_CORETYPE");
   const bool kept = getenv("OPENBLAS_NUM_THREADS") == NULL &&

@@ -43,7 +43,8 @@ static void expect_text(const cdl_example *example, int which, const char *text)
   ck_assert_mem_eq(example->text[which], text, strlen(text));
 }
 
-static const cdl_dataset_source single = {.text_column = {"text"}, .label_column = "kind"};
+static const cdl_dataset_source single = {
+    .size = sizeof single, .text_column = {"text"}, .label_column = "kind"};
 
 START_TEST(string_labels_are_sorted)
 {
@@ -159,8 +160,11 @@ END_TEST
 START_TEST(given_labels_keep_their_order)
 {
   static const char *const order[] = {"no", "yes", "maybe"};
-  cdl_dataset_source source = {
-      .text_column = {"q", "a"}, .label_column = "y", .labels = order, .label_count = 3};
+  cdl_dataset_source source = {.size = sizeof source,
+                               .text_column = {"q", "a"},
+                               .label_column = "y",
+                               .labels = order,
+                               .label_count = 3};
   cdl_dataset *dataset = read_own("own.csv", "a,y,q\n\"x, y\",yes,Q\nz,no,\"R\nS\"\n", source);
   ck_assert_uint_eq(cdl_dataset_label_count(dataset), 3);
   const cdl_example first = cdl_dataset_get(dataset, 0), second = cdl_dataset_get(dataset, 1);
@@ -218,10 +222,21 @@ START_TEST(numbers_do_not_depend_on_the_locale)
 }
 END_TEST
 
+START_TEST(a_source_says_its_size)
+{
+  cdl_dataset *dataset;
+  const cdl_dataset_source sizeless = {.path = "none.tsv", .text_column = {"text"}};
+  expect_failure(cdl_dataset_read_file(&sizeless, &dataset), CDL_STATUS_ARGUMENT,
+                 "cdl_dataset_source");
+  ck_assert_ptr_null(dataset);
+}
+END_TEST
+
 START_TEST(labels_may_be_left_out)
 {
   cdl_dataset *dataset =
-      read_own("own.tsv", "text\na\nb\n", (cdl_dataset_source){.text_column = {"text"}});
+      read_own("own.tsv", "text\na\nb\n",
+               (cdl_dataset_source){.size = sizeof(cdl_dataset_source), .text_column = {"text"}});
   ck_assert(!cdl_dataset_has_labels(dataset));
   ck_assert_int_eq(cdl_dataset_get(dataset, 1).label, -1);
   cdl_dataset_close(dataset);
@@ -443,6 +458,7 @@ int main(void)
                                 given_labels_keep_their_order,
                                 regressions_read_numbers,
                                 numbers_do_not_depend_on_the_locale,
+                                a_source_says_its_size,
                                 labels_may_be_left_out,
                                 own_files_are_strict,
                                 sources_that_cannot_be_are_refused,

@@ -52,7 +52,7 @@ START_TEST(what_is_not_there_is_refused)
   expect_failure(cdl_backend_open("opencl:77", NULL, &none), CDL_STATUS_ABSENT, "no device '77'");
   expect_failure(cdl_backend_open("opencl:no such thing", NULL, &none), CDL_STATUS_ABSENT,
                  "no device's or platform's name has 'no such thing'; there is 0: ");
-  const cdl_backend_options options = {.precision = CDL_PRECISION_BF16};
+  const cdl_backend_options options = {.size = sizeof options, .precision = CDL_PRECISION_BF16};
   expect_failure(cdl_backend_open("opencl:0", &options, &none), CDL_STATUS_UNSUPPORTED, "fp32");
 }
 END_TEST

@@ -28,7 +28,7 @@ static void assert_refused(const char *name, cdl_status status, const char *cons
 START_TEST(a_sound_plugin_opens_by_path)
 {
   cdl_backend *backend;
-  const cdl_backend_options options = {.threads = 3};
+  const cdl_backend_options options = {.size = sizeof options, .threads = 3};
   ck_assert_int_eq(cdl_backend_open(plugin_path("recording"), &options, &backend), CDL_STATUS_OK);
   ck_assert_str_eq(cdl_backend_name(backend), "recording");
   ck_assert_str_eq(cdl_backend_description(backend), "notes what is asked of it");
@@ -171,7 +171,7 @@ START_TEST(version_1_0_is_taken)
   cdl_buffer_destroy(buffer);
   cdl_queue_destroy(queue);
   ck_assert_int_eq(cdl_backend_close(backend), CDL_STATUS_OK);
-  const cdl_backend_options options = {.precision = CDL_PRECISION_TF32};
+  const cdl_backend_options options = {.size = sizeof options, .precision = CDL_PRECISION_TF32};
   ck_assert_int_eq(cdl_backend_open(plugin_path("version-1-0"), &options, &backend),
                    CDL_STATUS_UNSUPPORTED);
   ck_assert_str_eq(cdl_error_message(),

@@ -149,8 +149,10 @@ static cdl_dataset *labelled(const char *letters)
   char text[4096] = "text\tkind\n";
   for (const char *c = letters; *c != '\0'; c++)
     snprintf(text + strlen(text), sizeof text - strlen(text), "row %td\t%c\n", c - letters, *c);
-  const cdl_dataset_source source = {
-      .path = scratch_path("own.tsv"), .text_column = {"text"}, .label_column = "kind"};
+  const cdl_dataset_source source = {.size = sizeof source,
+                                     .path = scratch_path("own.tsv"),
+                                     .text_column = {"text"},
+                                     .label_column = "kind"};
   scratch_put_text(source.path, text);
   cdl_dataset *dataset;
   expect_ok(cdl_dataset_read_file(&source, &dataset));

@@ -134,6 +134,7 @@ START_TEST(mutated_files_never_crash)
     memcpy(bytes, seeds[seed].text, length);
     scratch_put(names[seed], bytes, mutate(&random, bytes, length, ROOM));
     const cdl_dataset_source source = {
+        .size = sizeof source,
         .path = names[seed],
         .text_column = {"text", cdl_random_below(&random, 2) == 0 ? "other" : NULL},
         .label_column = "kind",

@@ -16,8 +16,10 @@ static cdl_dataset *read_words(size_t count, bool pair)
 {
   const char *path = scratch_path("words.tsv");
   words_write(path, count);
-  const cdl_dataset_source source = {
-      .path = path, .text_column = {"first", pair ? "second" : NULL}, .label_column = "kind"};
+  const cdl_dataset_source source = {.size = sizeof source,
+                                     .path = path,
+                                     .text_column = {"first", pair ? "second" : NULL},
+                                     .label_column = "kind"};
   cdl_dataset *dataset;
   expect_ok(cdl_dataset_read_file(&source, &dataset));
   return dataset;

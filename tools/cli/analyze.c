@@ -108,26 +108,26 @@ static cdl_status run_opened(const analyze_kind *kind, const analyze_input *inpu
 
 static cdl_status choose_layers(const analyze_kind *kind, analyze_input *input)
 {
-  model_encoder *encoder = input->session->encoder;
+  model_encoder *encoder = input->model->encoder;
   if (kind->bare)
     return analysis_adapted_modules(encoder, input->selection, &input->adapted);
   return cdl_context(
-      analysis_adapted_read(encoder, input->session->queue, input->selection, &input->adapted),
-      "%s", input->options->settings.adapter);
+      analysis_adapted_read(encoder, input->model->queue, input->selection, &input->adapted), "%s",
+      input->options->settings.adapter);
 }
 
 static cdl_status open_and_run(const analyze_kind *kind, const analyze_options *o,
                                const analysis_selection *selection, console_notices *notices)
 {
-  train_session session;
-  analyze_input input = {.options = o, .selection = selection, .session = &session};
-  CDL_TRY(train_session_open_inference(&session, &o->settings));
+  inference_model model;
+  analyze_input input = {.options = o, .selection = selection, .model = &model};
+  CDL_TRY(inference_open(&model, &o->settings));
   cdl_status status = choose_layers(kind, &input);
   if (status == CDL_STATUS_OK) {
     status = run_opened(kind, &input, notices);
     analysis_adapted_free(&input.adapted);
   }
-  train_session_close(&session);
+  inference_close(&model);
   return status;
 }
 
@@ -151,7 +151,7 @@ cdl_status analyze_run(const analyze_kind *kind, const base_command_line *line, 
                        char **arguments, analyze_options *o)
 {
   analysis a = {kind, o};
-  o->settings.part = kind->bare ? TRAIN_OPEN_BODY : TRAIN_OPEN_ADAPTED;
+  o->settings.part = kind->bare ? INFERENCE_OPEN_BODY : INFERENCE_OPEN_ADAPTED;
   return cli_run(line, count, arguments, run, &a);
 }
 

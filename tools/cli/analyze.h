@@ -3,15 +3,15 @@
 #define CONDLORA_TOOLS_CLI_ANALYZE_H
 
 #include "base/file.h"
+#include "base/new_folder.h"
+#include "model/inference/inference.h"
 #include "tools/analysis/adapted.h"
 #include "tools/analysis/subspace.h"
 #include "tools/cli/command.h"
-#include "tools/study/new_folder.h"
-#include "train/session.h"
 
 /* As the command line says. */
 typedef struct {
-  train_inference_settings settings;
+  inference_settings settings;
   int64_t i, j, seed;
   int form; /* adapter_orientation */
   int side; /* analysis_side, or ANALYSIS_SIDE_COUNT for both */
@@ -75,7 +75,7 @@ const char *analyze_form_name(const analyze_options *o);
 typedef struct {
   const analyze_options *options;
   const analysis_selection *selection;
-  train_session *session;
+  inference_model *model;
   analysis_adapted adapted;
 } analyze_input;
 
@@ -103,7 +103,7 @@ CDL_MUST_USE cdl_status analyze_run(const analyze_kind *kind, const base_command
 
 typedef struct analyze_output {
   const char *path;
-  study_new_folder folder;
+  base_new_folder folder;
   base_list plots;
 } analyze_output;
 

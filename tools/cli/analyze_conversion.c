@@ -143,7 +143,7 @@ static cdl_status compute(const analyze_input *input, void *result)
       .seed = (uint64_t)o->seed,
       .workers =
           o->settings.threads > 0 ? (int)o->settings.threads : (int)base_process_processors()};
-  return analysis_conversion_compute(input->session->queue, &input->adapted, &settings, result);
+  return analysis_conversion_compute(input->model->queue, &input->adapted, &settings, result);
 }
 
 static cdl_status write(const analyze_options *o, const analyze_output *out, const void *result)

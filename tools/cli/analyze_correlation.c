@@ -98,7 +98,7 @@ static cdl_status compute(const analyze_input *input, void *result)
       .sides = {analyze_wants_side(o, ANALYSIS_SIDE_LEFT),
                 analyze_wants_side(o, ANALYSIS_SIDE_RIGHT)},
       .seed = (uint64_t)o->seed};
-  return analysis_correlation_compute(input->session->queue, &input->adapted, &settings, result);
+  return analysis_correlation_compute(input->model->queue, &input->adapted, &settings, result);
 }
 
 static cdl_status write(const analyze_options *o, const analyze_output *out, const void *result)

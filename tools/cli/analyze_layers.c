@@ -3,11 +3,12 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "model/inference/evaluation.h"
 #include "tools/analysis/layer_similarity.h"
 #include "tools/cli/analyze.h"
 #include "tools/cli/examples.h"
 #include "tools/console/signals.h"
-#include "train/evaluate.h"
+#include "train/examples.h"
 
 typedef struct {
   analyze_options common; /* first: what the parts that are shared are given */
@@ -179,11 +180,11 @@ static bool wants_examples(const layers_options *o)
 }
 
 /* As the base's tokenizer has them, the first of them. */
-static cdl_status read_examples(const layers_options *o, train_session *session, cli_examples *e)
+static cdl_status read_examples(const layers_options *o, inference_model *model, cli_examples *e)
 {
-  CDL_TRY(train_session_open_tokenizer(session, o->common.settings.model));
+  CDL_TRY(inference_open_tokenizer(model, o->common.settings.model));
   CDL_TRY(cli_examples_read(&o->source, CLI_LABELS_IGNORED, NULL, e));
-  const cdl_status status = train_session_tokenize(session, e->dataset);
+  const cdl_status status = train_tokenize(model, e->dataset);
   if (status != CDL_STATUS_OK)
     cli_examples_close(e);
   else if (e->count > (size_t)o->examples)
@@ -191,38 +192,38 @@ static cdl_status read_examples(const layers_options *o, train_session *session,
   return status;
 }
 
-static cdl_status compare_states(const train_session *session, model_encoder *encoder,
+static cdl_status compare_states(const inference_model *model, model_encoder *encoder,
                                  const cli_examples *e, analysis_grid *grid)
 {
   const model_config *c = encoder_config(encoder);
   const size_t total = cdl_dataset_count(e->dataset);
-  train_evaluation evaluation;
-  CDL_TRY(train_evaluation_create(&evaluation, e->dataset, e->rows, e->count,
-                                  encoder_labels(encoder), session->first_position));
+  inference_evaluation evaluation;
+  const cdl_tokens tokens = cdl_dataset_tokens(e->dataset);
+  CDL_TRY(inference_evaluation_create(&evaluation, model, &tokens, e->rows, e->count));
   float *values = calloc(total * (size_t)(c->layers * c->hidden_size) + 1, sizeof *values);
   cdl_status status =
       values != NULL ? CDL_STATUS_OK
                      : cdl_fail(CDL_STATUS_MEMORY, "out of memory: states of %zu examples", total);
   if (status == CDL_STATUS_OK)
-    status = encoder_plan(encoder, session->queue, (encoder_batch_limits){0},
-                          train_evaluation_limits(&evaluation));
+    status = encoder_plan(encoder, model->queue, (encoder_batch_limits){0},
+                          inference_evaluation_limits(&evaluation));
   if (status == CDL_STATUS_OK)
-    status = train_evaluation_states(&evaluation, encoder, session->queue, values,
-                                     console_signals_flag());
+    status = inference_evaluation_states(&evaluation, encoder, model->queue, values,
+                                         console_signals_flag());
   if (status == CDL_STATUS_OK)
-    status = analysis_state_similarity(session->queue, values, (int)c->layers, total,
-                                       c->hidden_size, e->rows, e->count, grid);
+    status = analysis_state_similarity(model->queue, values, (int)c->layers, total, c->hidden_size,
+                                       e->rows, e->count, grid);
   free(values);
-  train_evaluation_release(&evaluation);
+  inference_evaluation_release(&evaluation);
   return cdl_context(status, "%s", e->split);
 }
 
-static cdl_status compute_states(const train_session *session, model_encoder *tuned,
+static cdl_status compute_states(const inference_model *model, model_encoder *tuned,
                                  const cli_examples *e, layers_result *r)
 {
   console_signals_defer();
-  CDL_TRY(compare_states(session, session->encoder, e, &r->before));
-  CDL_TRY(compare_states(session, tuned, e, &r->after));
+  CDL_TRY(compare_states(model, model->encoder, e, &r->before));
+  CDL_TRY(compare_states(model, tuned, e, &r->after));
   r->examples = e->count;
   return CDL_STATUS_OK;
 }
@@ -245,8 +246,8 @@ static cdl_status compute_weights(const analyze_input *input, model_encoder *tun
   const analyze_options *o = input->options;
   analysis_adapted chosen;
   CDL_TRY(analysis_adapted_modules(tuned, input->selection, &chosen));
-  const cdl_status status = analysis_layer_similarity_compute(
-      input->session->queue, &input->adapted, &chosen, o->i, o->j, result);
+  const cdl_status status = analysis_layer_similarity_compute(input->model->queue, &input->adapted,
+                                                              &chosen, o->i, o->j, result);
   analysis_adapted_free(&chosen);
   return status;
 }
@@ -259,17 +260,17 @@ static cdl_status compute(const analyze_input *input, void *result)
   model_encoder *tuned;
   encoder_load_report report;
   cli_examples examples = {0};
-  CDL_TRY(encoder_load(input->session->queue, o->tuned, &options, &tuned, &report));
+  CDL_TRY(encoder_load(input->model->queue, o->tuned, &options, &tuned, &report));
   cdl_status status = CDL_STATUS_OK;
   if (wants_examples(o)) {
-    status = cdl_context(check_tables(input->session->encoder, tuned), "%s", o->tuned);
+    status = cdl_context(check_tables(input->model->encoder, tuned), "%s", o->tuned);
     if (status == CDL_STATUS_OK)
-      status = read_examples(o, input->session, &examples);
+      status = read_examples(o, input->model, &examples);
   }
   if (status == CDL_STATUS_OK)
     status = cdl_context(compute_weights(input, tuned, &r->weights), "%s", o->tuned);
   if (status == CDL_STATUS_OK && wants_examples(o))
-    status = compute_states(input->session, tuned, &examples, r);
+    status = compute_states(input->model, tuned, &examples, r);
   cli_examples_close(&examples);
   encoder_destroy(tuned);
   return status;

@@ -115,7 +115,7 @@ static cdl_status write_maps(const analysis_sharing *s, const analyze_output *ou
 
 static cdl_status compute(const analyze_input *input, void *result)
 {
-  return analysis_sharing_compute(input->session->queue, &input->adapted,
+  return analysis_sharing_compute(input->model->queue, &input->adapted,
                                   (adapter_orientation)input->options->form, result);
 }
 

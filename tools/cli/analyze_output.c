@@ -35,7 +35,7 @@ cdl_status analyze_output_begin(const analyze_options *o, analyze_output *out)
     status = CDL_STATUS_OK;
   }
   if (status == CDL_STATUS_OK && o->output != NULL)
-    status = study_new_folder_begin(&out->folder, o->output);
+    status = base_new_folder_begin(&out->folder, o->output);
   if (status != CDL_STATUS_OK)
     base_list_release(&out->plots);
   return status;
@@ -44,7 +44,7 @@ cdl_status analyze_output_begin(const analyze_options *o, analyze_output *out)
 cdl_status analyze_output_finish(analyze_output *out, cdl_status status)
 {
   base_list_release(&out->plots);
-  return out->path != NULL ? study_new_folder_finish(&out->folder, status) : status;
+  return out->path != NULL ? base_new_folder_finish(&out->folder, status) : status;
 }
 
 /* ---- Files ---- */

@@ -107,21 +107,21 @@ static cdl_status compute(const analyze_input *input, void *result)
 {
   const analyze_options *o = input->options;
   const analysis_similarity_settings settings = {o->i, o->j, (uint64_t)o->seed};
-  train_inference_settings other = o->settings;
+  inference_settings other = o->settings;
   analysis_adapted adapted;
-  train_session session;
+  inference_model model;
   other.adapter = second_of(o);
   other.rank = 0;
-  CDL_TRY(train_session_open_inference(&session, &other));
+  CDL_TRY(inference_open(&model, &other));
   cdl_status status =
-      cdl_context(analysis_adapted_read(session.encoder, session.queue, input->selection, &adapted),
+      cdl_context(analysis_adapted_read(model.encoder, model.queue, input->selection, &adapted),
                   "%s", other.adapter);
   if (status == CDL_STATUS_OK) {
-    status = analysis_similarity_compute(input->session->queue, &input->adapted, &adapted,
-                                         &settings, result);
+    status = analysis_similarity_compute(input->model->queue, &input->adapted, &adapted, &settings,
+                                         result);
     analysis_adapted_free(&adapted);
   }
-  train_session_close(&session);
+  inference_close(&model);
   return status;
 }
 

@@ -11,30 +11,30 @@
 #include "train/run_files.h"
 
 typedef struct {
-  train_inference_settings model;
+  inference_settings model;
   cli_example_source source;
 } measurement;
 
 /* {"split": …, "accuracy": …, "per_class": …}; in any case to be released. */
-static json_t *measure(const train_session *session, const cli_examples *e, const float *logits,
+static json_t *measure(const inference_model *model, const cli_examples *e, const float *logits,
                        cdl_status *status)
 {
   train_class_details details;
   train_result result;
-  *status = train_score(e->dataset, e->rows, e->count, logits, session->labels, &details, &result);
+  *status = train_score(e->dataset, e->rows, e->count, logits, model->labels, &details, &result);
   if (*status != CDL_STATUS_OK)
     return NULL;
   json_t *object = json_object();
   base_json_set(&object, e->task != NULL ? "split" : "input", base_json_string_of(e->split));
-  base_json_update(&object, train_result_json(session, &result));
-  base_json_update(
-      &object, train_class_json(session->label_names, (size_t)session->labels, &details, e->count));
+  base_json_update(&object, train_result_json(model, &result));
+  base_json_update(&object,
+                   train_class_json(model->label_names, (size_t)model->labels, &details, e->count));
   train_class_details_release(&details);
   return object;
 }
 
 /* MNLI's dev is two files: each has figures of its own. */
-static cdl_status add_parts(json_t **object, const train_session *session, const cli_examples *e,
+static cdl_status add_parts(json_t **object, const inference_model *model, const cli_examples *e,
                             const float *logits)
 {
   const size_t parts = cdl_dataset_part_count(e->dataset);
@@ -43,9 +43,9 @@ static cdl_status add_parts(json_t **object, const train_session *session, const
   for (size_t i = 0; i < parts; i++) {
     const cdl_dataset_part part = cdl_dataset_get_part(e->dataset, i);
     train_result result;
-    CDL_TRY(train_score(e->dataset, e->rows + part.first, part.count, logits, session->labels, NULL,
+    CDL_TRY(train_score(e->dataset, e->rows + part.first, part.count, logits, model->labels, NULL,
                         &result));
-    base_json_set(object, part.name, train_result_json(session, &result));
+    base_json_set(object, part.name, train_result_json(model, &result));
   }
   return CDL_STATUS_OK;
 }
@@ -53,21 +53,21 @@ static cdl_status add_parts(json_t **object, const train_session *session, const
 static cdl_status run(void *command, console_notices *notices)
 {
   const measurement *m = command;
-  train_session session;
+  inference_model model;
   cli_examples examples;
-  CDL_TRY(cli_open_for_inference(&m->model, &m->source, CLI_LABELS_REQUIRED, &session, &examples));
+  CDL_TRY(cli_open_for_inference(&m->model, &m->source, CLI_LABELS_REQUIRED, &model, &examples));
   console_notices_release(notices);
   float *logits;
-  cdl_status status = cli_logits(&session, &examples, &logits);
-  json_t *object = status == CDL_STATUS_OK ? measure(&session, &examples, logits, &status) : NULL;
+  cdl_status status = cli_logits(&model, &examples, &logits);
+  json_t *object = status == CDL_STATUS_OK ? measure(&model, &examples, logits, &status) : NULL;
   if (status == CDL_STATUS_OK)
-    status = add_parts(&object, &session, &examples, logits);
+    status = add_parts(&object, &model, &examples, logits);
   if (status == CDL_STATUS_OK)
     status = console_stdout_json(json_incref(object));
   json_decref(object);
   free(logits);
   cli_examples_close(&examples);
-  train_session_close(&session);
+  inference_close(&model);
   return status;
 }
 

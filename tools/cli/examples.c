@@ -8,9 +8,11 @@
 #include <strings.h>
 
 #include "condlora/log.h"
+#include "model/inference/evaluation.h"
 #include "tools/console/signals.h"
+#include "train/data/split.h"
 #include "train/data/table_kind.h"
-#include "train/evaluate.h"
+#include "train/examples.h"
 
 cdl_status cli_examples_check(const cli_example_source *s)
 {
@@ -37,48 +39,47 @@ cdl_status cli_examples_check(const cli_example_source *s)
 /* ---- Labels ---- */
 
 /* Names that say nothing: "0", "LABEL_0". */
-static bool is_nameless(const train_session *session)
+static bool is_nameless(const inference_model *model)
 {
-  for (int i = 0; i < session->labels; i++) {
+  for (int i = 0; i < model->labels; i++) {
     char number[16], numbered[24];
     snprintf(number, sizeof number, "%d", i);
     snprintf(numbered, sizeof numbered, "LABEL_%d", i);
-    if (strcmp(session->label_names[i], number) != 0 &&
-        strcmp(session->label_names[i], numbered) != 0)
+    if (strcmp(model->label_names[i], number) != 0 && strcmp(model->label_names[i], numbered) != 0)
       return false;
   }
   return true;
 }
 
-static cdl_status take_names(train_session *session, const cdl_task *task)
+static cdl_status take_names(inference_model *model, const cdl_task *task)
 {
-  for (int i = 0; i < session->labels; i++) {
+  for (int i = 0; i < model->labels; i++) {
     char *name = strdup(task->labels[i]);
     if (name == NULL)
       return cdl_fail(CDL_STATUS_MEMORY, "out of memory: labels");
-    free(session->label_names[i]);
-    session->label_names[i] = name;
+    free(model->label_names[i]);
+    model->label_names[i] = name;
   }
   return CDL_STATUS_OK;
 }
 
-static cdl_status fit_task(train_session *session, const cdl_task *task)
+static cdl_status fit_task(inference_model *model, const cdl_task *task)
 {
-  if (cdl_task_is_regression(task) != session->regression)
+  if (cdl_task_is_regression(task) != model->regression)
     return cdl_fail(CDL_STATUS_DATA, "%s is a %s, the model does %s", task->name,
-                    session->regression ? "classification" : "regression",
-                    session->regression ? "regression" : "classification");
-  if (session->regression)
+                    model->regression ? "classification" : "regression",
+                    model->regression ? "regression" : "classification");
+  if (model->regression)
     return CDL_STATUS_OK;
-  if (task->label_count != (size_t)session->labels)
+  if (task->label_count != (size_t)model->labels)
     return cdl_fail(CDL_STATUS_DATA, "%s has %zu labels, the model %d", task->name,
-                    task->label_count, session->labels);
-  if (is_nameless(session))
-    return take_names(session, task);
-  for (int i = 0; i < session->labels; i++)
-    if (strcmp(session->label_names[i], task->labels[i]) != 0)
+                    task->label_count, model->labels);
+  if (is_nameless(model))
+    return take_names(model, task);
+  for (int i = 0; i < model->labels; i++)
+    if (strcmp(model->label_names[i], task->labels[i]) != 0)
       return cdl_fail(CDL_STATUS_DATA, "label %d of %s is '%s', the model's is '%s'", i, task->name,
-                      task->labels[i], session->label_names[i]);
+                      task->labels[i], model->label_names[i]);
   return CDL_STATUS_OK;
 }
 
@@ -87,16 +88,16 @@ static cdl_status fit_task(train_session *session, const cdl_task *task)
 /* The part of train that training held out, in its order: as the adapter records it. One that names
  * its task without it was trained when the reference's split was the only one; any other, and a
  * whole model, count as trained by train's defaults. */
-static cdl_status take_held_out(const cli_example_source *s, const train_session *session,
+static cdl_status take_held_out(const cli_example_source *s, const inference_model *model,
                                 cli_examples *e)
 {
   const double usual = 0.1;
   adapter_held_out held_out = {.fraction = usual,
                                .reference_split =
-                                   session != NULL &&
-                                   (session->types_zero || session->adapter_config.task != NULL)};
-  if (session != NULL && session->adapter_config.held_out.known)
-    held_out = session->adapter_config.held_out;
+                                   model != NULL &&
+                                   (model->types_zero || model->adapter_config.task != NULL)};
+  if (model != NULL && model->adapter_config.held_out.known)
+    held_out = model->adapter_config.held_out;
   if (!isnan(s->dev_fraction)) {
     if (held_out.known && s->dev_fraction != held_out.fraction)
       cdl_log(CDL_LOG_WARNING,
@@ -123,20 +124,20 @@ static cdl_status take_held_out(const cli_example_source *s, const train_session
 }
 
 static cdl_status read_task(const cli_example_source *s, cli_label_need need,
-                            train_session *session, cli_examples *e)
+                            inference_model *model, cli_examples *e)
 {
   e->split = s->split != NULL ? s->split : "dev";
   const bool held_out = strcmp(e->split, "valid") == 0;
   CDL_TRY(cdl_task_find(s->task, &e->task));
-  if (session != NULL)
-    CDL_TRY(fit_task(session, e->task));
+  if (model != NULL)
+    CDL_TRY(fit_task(model, e->task));
   CDL_TRY(cdl_dataset_read_task(e->task, s->data, held_out ? "train" : e->split, &e->dataset));
   if (need == CLI_LABELS_REQUIRED && !cdl_dataset_has_labels(e->dataset))
     return cdl_fail(
         CDL_STATUS_DATA,
         "%s: the examples have no labels to measure by; predict writes what the model says",
         cdl_dataset_get_part(e->dataset, 0).path);
-  return held_out ? take_held_out(s, session, e) : CDL_STATUS_OK;
+  return held_out ? take_held_out(s, model, e) : CDL_STATUS_OK;
 }
 
 /* How a file is read whose columns are not on the command line. */
@@ -157,13 +158,15 @@ static cdl_status find_way(const char *path, reading_way *way)
 
 /* Columns that the command line does not name are those of training. */
 static cdl_status describe_source(const cli_example_source *s, cli_label_need need,
-                                  const train_session *session, const base_list *columns,
+                                  const inference_model *model, const base_list *columns,
                                   cdl_dataset_source *source)
 {
-  const adapter_config *trained = session != NULL ? &session->adapter_config : NULL;
+  const adapter_config *trained = model != NULL ? &model->adapter_config : NULL;
   char *const *names = columns->item;
   size_t count = columns->count;
-  *source = (cdl_dataset_source){.path = s->input, .label_optional = need == CLI_LABELS_OPTIONAL};
+  *source = (cdl_dataset_source){.size = sizeof(cdl_dataset_source),
+                                 .path = s->input,
+                                 .label_optional = need == CLI_LABELS_OPTIONAL};
   if (s->text_columns == NULL) {
     reading_way way = READ_TABLE;
     if (need != CLI_LABELS_REQUIRED)
@@ -191,20 +194,20 @@ static cdl_status describe_source(const cli_example_source *s, cli_label_need ne
   }
   if (source->label_column != NULL) {
     source->skip_label = s->skip_label;
-    source->regression = session->regression;
-    source->labels = (const char *const *)session->label_names;
-    source->label_count = session->regression ? 0 : (size_t)session->labels;
+    source->regression = model->regression;
+    source->labels = (const char *const *)model->label_names;
+    source->label_count = model->regression ? 0 : (size_t)model->labels;
   }
   return CDL_STATUS_OK;
 }
 
 cdl_status cli_own_file_describe(const cli_example_source *s, cli_label_need need,
-                                 const train_session *session, cli_own_file *file)
+                                 const inference_model *model, cli_own_file *file)
 {
   *file = (cli_own_file){0};
   if (s->text_columns != NULL)
     CDL_TRY(base_list_split("--text-columns", s->text_columns, &file->columns));
-  const cdl_status status = describe_source(s, need, session, &file->columns, &file->source);
+  const cdl_status status = describe_source(s, need, model, &file->columns, &file->source);
   if (status != CDL_STATUS_OK)
     cli_own_file_release(file);
   return status;
@@ -217,19 +220,19 @@ void cli_own_file_release(cli_own_file *file)
 }
 
 static cdl_status read_own_file(const cli_example_source *s, cli_label_need need,
-                                const train_session *session, cli_examples *e)
+                                const inference_model *model, cli_examples *e)
 {
   cli_own_file file;
   e->split = s->input;
-  CDL_TRY(cli_own_file_describe(s, need, session, &file));
+  CDL_TRY(cli_own_file_describe(s, need, model, &file));
   const cdl_status status = cdl_dataset_read_file(&file.source, &e->dataset);
   cli_own_file_release(&file);
   return status;
 }
 
-cdl_status cli_examples_check_pairs(const train_session *session, const cdl_dataset *dataset)
+cdl_status cli_examples_check_pairs(const inference_model *model, const cdl_dataset *dataset)
 {
-  const adapter_names *trained = &session->adapter_config.text_columns;
+  const adapter_names *trained = &model->adapter_config.text_columns;
   const bool pair = cdl_dataset_is_pair(dataset);
   if (trained->count == 0 || pair == (trained->count == 2))
     return CDL_STATUS_OK;
@@ -243,13 +246,13 @@ cdl_status cli_examples_check_pairs(const train_session *session, const cdl_data
 }
 
 cdl_status cli_examples_read(const cli_example_source *source, cli_label_need need,
-                             train_session *session, cli_examples *e)
+                             inference_model *model, cli_examples *e)
 {
   *e = (cli_examples){0};
-  cdl_status status = source->task != NULL ? read_task(source, need, session, e)
-                                           : read_own_file(source, need, session, e);
-  if (status == CDL_STATUS_OK && session != NULL)
-    status = cli_examples_check_pairs(session, e->dataset);
+  cdl_status status = source->task != NULL ? read_task(source, need, model, e)
+                                           : read_own_file(source, need, model, e);
+  if (status == CDL_STATUS_OK && model != NULL)
+    status = cli_examples_check_pairs(model, e->dataset);
   if (status == CDL_STATUS_OK && e->rows == NULL) {
     e->count = cdl_dataset_count(e->dataset);
     e->rows = train_all_rows(e->count);
@@ -270,35 +273,50 @@ void cli_examples_close(cli_examples *e)
 
 /* ---- Inference ---- */
 
-cdl_status cli_open_model(const train_inference_settings *settings,
-                          const cli_example_source *source, train_session *session)
+cdl_status cli_open_adapted(const inference_settings *settings, cdl_model **model)
+{
+  cdl_model_options options = cdl_model_options_init();
+  options.backend = settings->backend;
+  options.threads = (int)settings->threads;
+  options.no_fallback = settings->no_fallback;
+  options.max_length = (size_t)settings->max_length;
+  options.rank = settings->rank;
+  CDL_TRY(cdl_precision_find(settings->precision, &options.precision));
+  if (settings->adapter == NULL)
+    return cdl_model_open(settings->model, &options, model);
+  options.base = settings->model;
+  return cdl_model_open(settings->adapter, &options, model);
+}
+
+cdl_status cli_open_model(const inference_settings *settings, const cli_example_source *source,
+                          inference_model *model)
 {
   if (settings->model == NULL)
     return cdl_fail(CDL_STATUS_USAGE, "give --model: the folder of the encoder");
   CDL_TRY(cli_examples_check(source));
-  return train_session_open_inference(session, settings);
+  return inference_open(model, settings);
 }
 
-cdl_status cli_open_for_inference(const train_inference_settings *settings,
+cdl_status cli_open_for_inference(const inference_settings *settings,
                                   const cli_example_source *source, cli_label_need need,
-                                  train_session *session, cli_examples *examples)
+                                  inference_model *model, cli_examples *examples)
 {
-  CDL_TRY(cli_open_model(settings, source, session));
-  cdl_status status = cli_examples_read(source, need, session, examples);
+  CDL_TRY(cli_open_model(settings, source, model));
+  cdl_status status = cli_examples_read(source, need, model, examples);
   if (status == CDL_STATUS_OK) {
-    status = train_session_tokenize(session, examples->dataset);
+    status = train_tokenize(model, examples->dataset);
     if (status != CDL_STATUS_OK)
       cli_examples_close(examples);
   }
   if (status != CDL_STATUS_OK)
-    train_session_close(session);
+    inference_close(model);
   return status;
 }
 
-cdl_status cli_check_finite(const train_session *session, const cli_examples *e, uint32_t row,
+cdl_status cli_check_finite(const inference_model *model, const cli_examples *e, uint32_t row,
                             uint64_t index, const float *logits)
 {
-  for (int c = 0; c < session->labels; c++)
+  for (int c = 0; c < model->labels; c++)
     if (!isfinite(logits[c]))
       return cdl_fail(CDL_STATUS_NUMERIC,
                       "%s: example %" PRIu64 " (line %u): the model's output is not finite",
@@ -306,36 +324,35 @@ cdl_status cli_check_finite(const train_session *session, const cli_examples *e,
   return CDL_STATUS_OK;
 }
 
-static cdl_status check_all_finite(const train_session *session, const cli_examples *e,
+static cdl_status check_all_finite(const inference_model *model, const cli_examples *e,
                                    const float *logits)
 {
   for (size_t i = 0; i < e->count; i++)
-    CDL_TRY(cli_check_finite(session, e, e->rows[i], e->rows[i],
-                             logits + (size_t)e->rows[i] * (size_t)session->labels));
+    CDL_TRY(cli_check_finite(model, e, e->rows[i], e->rows[i],
+                             logits + (size_t)e->rows[i] * (size_t)model->labels));
   return CDL_STATUS_OK;
 }
 
-cdl_status cli_logits(train_session *session, const cli_examples *e, float **logits)
+cdl_status cli_logits(inference_model *model, const cli_examples *e, float **logits)
 {
-  train_evaluation evaluation;
+  inference_evaluation evaluation;
   *logits = NULL;
-  CDL_TRY(train_evaluation_create(&evaluation, e->dataset, e->rows, e->count, session->labels,
-                                  session->first_position));
-  evaluation.types_zero = session->types_zero;
-  *logits = calloc(cdl_dataset_count(e->dataset) * (size_t)session->labels + 1, sizeof **logits);
+  const cdl_tokens tokens = cdl_dataset_tokens(e->dataset);
+  CDL_TRY(inference_evaluation_create(&evaluation, model, &tokens, e->rows, e->count));
+  *logits = calloc(cdl_dataset_count(e->dataset) * (size_t)model->labels + 1, sizeof **logits);
   if (*logits == NULL) {
-    train_evaluation_release(&evaluation);
+    inference_evaluation_release(&evaluation);
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu logits", e->count);
   }
-  cdl_status status = encoder_plan(session->encoder, session->queue, (encoder_batch_limits){0},
-                                   train_evaluation_limits(&evaluation));
+  cdl_status status = encoder_plan(model->encoder, model->queue, (encoder_batch_limits){0},
+                                   inference_evaluation_limits(&evaluation));
   console_signals_defer();
   if (status == CDL_STATUS_OK)
-    status = train_evaluation_run(&evaluation, session->encoder, session->queue, *logits,
-                                  console_signals_flag());
+    status = inference_evaluation_run(&evaluation, model->encoder, model->queue, *logits,
+                                      console_signals_flag());
   if (status == CDL_STATUS_OK)
-    status = check_all_finite(session, e, *logits);
-  train_evaluation_release(&evaluation);
+    status = check_all_finite(model, e, *logits);
+  inference_evaluation_release(&evaluation);
   if (status != CDL_STATUS_OK) {
     free(*logits);
     *logits = NULL;

@@ -5,8 +5,10 @@
 
 #include <math.h>
 
+#include "condlora/dataset.h"
+#include "condlora/model.h"
+#include "model/inference/inference.h"
 #include "tools/cli/options.h"
-#include "train/session.h"
 
 /* As the options say. */
 typedef struct {
@@ -65,19 +67,19 @@ typedef struct {
   base_list columns;
 } cli_own_file;
 CDL_MUST_USE cdl_status cli_own_file_describe(const cli_example_source *source, cli_label_need need,
-                                              const train_session *session, cli_own_file *file);
+                                              const inference_model *model, cli_own_file *file);
 void cli_own_file_release(cli_own_file *file);
 
 /* A model that was trained on pairs makes something of single texts too, but nothing that was
  * learned: DATA. */
-CDL_MUST_USE cdl_status cli_examples_check_pairs(const train_session *session,
+CDL_MUST_USE cdl_status cli_examples_check_pairs(const inference_model *model,
                                                  const cdl_dataset *dataset);
 
-/* Reads them. `session` says which labels there are, NULL when labels are of no interest. A task's
- * names replace the session's where the adapter or model had none of its own. DATA where model and
+/* Reads them. `model` says which labels there are, NULL when labels are of no interest. A task's
+ * names replace the model's where the adapter or model had none of its own. DATA where model and
  * examples do not fit. */
 CDL_MUST_USE cdl_status cli_examples_read(const cli_example_source *source, cli_label_need need,
-                                          train_session *session, cli_examples *examples);
+                                          inference_model *model, cli_examples *examples);
 void cli_examples_close(cli_examples *examples);
 
 /* Options that open a model for inference. */
@@ -104,22 +106,25 @@ void cli_examples_close(cli_examples *examples);
       BASE_OPTION(FLAG, "no_fallback", &(settings).no_fallback, NULL,                            \
                   "work that would fall back to the host is an error")
 
+/* The same options, for the library's cdl_model: the adapter with its base, or a whole model. */
+CDL_MUST_USE cdl_status cli_open_adapted(const inference_settings *settings, cdl_model **model);
+
 /* Checks both sets of options and opens the model. */
-CDL_MUST_USE cdl_status cli_open_model(const train_inference_settings *settings,
-                                       const cli_example_source *source, train_session *session);
+CDL_MUST_USE cdl_status cli_open_model(const inference_settings *settings,
+                                       const cli_example_source *source, inference_model *model);
 /* Opens the model, reads and tokenizes the examples, in that order of checks: options, examples'
  * options, model, data. */
-CDL_MUST_USE cdl_status cli_open_for_inference(const train_inference_settings *settings,
+CDL_MUST_USE cdl_status cli_open_for_inference(const inference_settings *settings,
                                                const cli_example_source *source,
-                                               cli_label_need need, train_session *session,
+                                               cli_label_need need, inference_model *model,
                                                cli_examples *examples);
 
-/* NUMERIC, naming the example by its index, where one of its logits [session->labels] is not finite. */
-CDL_MUST_USE cdl_status cli_check_finite(const train_session *session, const cli_examples *examples,
+/* NUMERIC, naming the example by its index, where one of its logits [model->labels] is not finite. */
+CDL_MUST_USE cdl_status cli_check_finite(const inference_model *model, const cli_examples *examples,
                                          uint32_t row, uint64_t index, const float *logits);
-/* Logits of the examples, [the data set's count, session->labels], to be freed by the caller. NUMERIC,
+/* Logits of the examples, [the data set's count, model->labels], to be freed by the caller. NUMERIC,
  * naming the example, where one is not finite; CANCELLED after a signal. */
-CDL_MUST_USE cdl_status cli_logits(train_session *session, const cli_examples *examples,
+CDL_MUST_USE cdl_status cli_logits(inference_model *model, const cli_examples *examples,
                                    float **logits);
 
 #endif

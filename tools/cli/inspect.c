@@ -441,7 +441,7 @@ typedef struct {
 /* Asks an encoder of this shape; its weights are never touched. */
 static cdl_status collect_modules(const model_config *config, reachable *r)
 {
-  const cdl_backend_options options = {.threads = 1};
+  const cdl_backend_options options = {.size = sizeof options, .threads = 1};
   cdl_backend *backend;
   cdl_queue *queue = NULL;
   model_encoder *encoder = NULL;

@@ -6,12 +6,13 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "base/process.h"
+#include "model/inference/evaluation.h"
 #include "tools/cli/command.h"
 #include "tools/cli/windows.h"
 #include "tools/console/output.h"
 #include "tools/console/signals.h"
 #include "train/data/submission.h"
-#include "train/evaluate.h"
+#include "train/examples.h"
 
 /* Examples that are answered together where so many are at hand: enough for batches that are full
  * but for the last, few enough for the first answers to come soon. */
@@ -20,7 +21,7 @@ enum { WINDOW = 512 };
 typedef enum { FORMAT_JSONL, FORMAT_GLUE } prediction_format;
 
 typedef struct {
-  train_inference_settings model;
+  inference_settings model;
   cli_example_source source;
   const char *output;
   int format; /* prediction_format */
@@ -28,12 +29,12 @@ typedef struct {
 
 /* ---- JSON lines ---- */
 
-/* The labels as JSON strings, [session->labels], each to be freed. */
-static char **quote_labels(const train_session *session)
+/* The labels as JSON strings, [model->labels], each to be freed. */
+static char **quote_labels(const inference_model *model)
 {
-  char **quoted = calloc((size_t)session->labels + 1, sizeof *quoted);
-  for (int i = 0; quoted != NULL && session->label_names != NULL && i < session->labels; i++) {
-    json_t *name = json_string(session->label_names[i]);
+  char **quoted = calloc((size_t)model->labels + 1, sizeof *quoted);
+  for (int i = 0; quoted != NULL && model->label_names != NULL && i < model->labels; i++) {
+    json_t *name = json_string(model->label_names[i]);
     quoted[i] = base_json_line(name);
     json_decref(name);
     if (quoted[i] == NULL) {
@@ -53,67 +54,66 @@ typedef struct {
   char **labels;         /* [labels] as JSON strings; none for a regression */
 } line_writer;
 
-static void write_line(line_writer *w, const train_session *session, uint64_t index,
+static void write_line(line_writer *w, const inference_model *model, uint64_t index,
                        const float *logits)
 {
   console_output *output = &w->output;
   console_output_printf(output, "{\"index\": %" PRIu64 ", \"logits\": [", index);
-  for (int c = 0; c < session->labels; c++)
+  for (int c = 0; c < model->labels; c++)
     console_output_printf(output, "%s%.9g", c > 0 ? ", " : "", (double)logits[c]);
-  if (session->regression) {
+  if (model->regression) {
     console_output_printf(output, "], \"prediction\": %.9g}\n", (double)logits[0]);
     return;
   }
-  train_probabilities(logits, session->labels, w->probabilities);
+  inference_probabilities(logits, model->labels, w->probabilities);
   console_output_printf(output, "], \"probabilities\": [");
-  for (int c = 0; c < session->labels; c++)
+  for (int c = 0; c < model->labels; c++)
     console_output_printf(output, "%s%.9g", c > 0 ? ", " : "", w->probabilities[c]);
   console_output_printf(output, "], \"prediction\": %s}\n",
-                        w->labels[train_argmax(logits, session->labels)]);
+                        w->labels[inference_argmax(logits, model->labels)]);
 }
 
 /* The window's lines; those before an output that is not finite are written. */
-static cdl_status write_window(line_writer *writer, train_session *session, cli_windows *w)
+static cdl_status write_window(line_writer *writer, inference_model *model, cli_windows *w)
 {
   float *logits;
-  cdl_status status = cli_windows_logits(w, session, &logits);
+  cdl_status status = cli_windows_logits(w, model, &logits);
   for (size_t i = 0; status == CDL_STATUS_OK && i < w->count; i++) {
-    const float *row = logits + (size_t)w->rows[i] * (size_t)session->labels;
-    status = cli_check_finite(session, &w->all, w->rows[i], w->before + w->rows[i], row);
+    const float *row = logits + (size_t)w->rows[i] * (size_t)model->labels;
+    status = cli_check_finite(model, &w->all, w->rows[i], w->before + w->rows[i], row);
     if (status == CDL_STATUS_OK)
-      write_line(writer, session, w->before + w->rows[i], row);
+      write_line(writer, model, w->before + w->rows[i], row);
   }
   free(logits);
   const cdl_status flushed = console_output_flush(&writer->output);
   return status == CDL_STATUS_OK ? flushed : status;
 }
 
-static cdl_status write_windows(line_writer *writer, train_session *session, cli_windows *w,
+static cdl_status write_windows(line_writer *writer, inference_model *model, cli_windows *w,
                                 console_notices *notices)
 {
-  CDL_TRY(cli_windows_plan(session));
-  CDL_TRY(encoder_merge(session->encoder, session->queue));
+  CDL_TRY(cli_windows_plan(model));
+  CDL_TRY(encoder_merge(model->encoder, model->queue));
   for (;;) {
     CDL_TRY(cli_windows_next(w));
     console_notices_release(notices);
     if (w->count == 0)
       return CDL_STATUS_OK;
-    CDL_TRY(write_window(writer, session, w));
+    CDL_TRY(write_window(writer, model, w));
   }
 }
 
-static cdl_status write_lines(const prediction *p, train_session *session, cli_windows *w,
+static cdl_status write_lines(const prediction *p, inference_model *model, cli_windows *w,
                               console_notices *notices)
 {
-  line_writer writer = {.probabilities = calloc((size_t)session->labels, sizeof(double)),
-                        .labels = quote_labels(session)};
-  cdl_status status =
-      writer.probabilities != NULL && writer.labels != NULL
-          ? console_output_begin(&writer.output, p->output)
-          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %d labels", session->labels);
+  line_writer writer = {.probabilities = calloc((size_t)model->labels, sizeof(double)),
+                        .labels = quote_labels(model)};
+  cdl_status status = writer.probabilities != NULL && writer.labels != NULL
+                          ? console_output_begin(&writer.output, p->output)
+                          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %d labels", model->labels);
   if (status == CDL_STATUS_OK)
-    status = console_output_finish(&writer.output, write_windows(&writer, session, w, notices));
-  for (int c = 0; writer.labels != NULL && c < session->labels; c++)
+    status = console_output_finish(&writer.output, write_windows(&writer, model, w, notices));
+  for (int c = 0; writer.labels != NULL && c < model->labels; c++)
     free(writer.labels[c]);
   free(writer.labels);
   free(writer.probabilities);
@@ -122,7 +122,7 @@ static cdl_status write_lines(const prediction *p, train_session *session, cli_w
 
 /* ---- Submissions ---- */
 
-static cdl_status write_submission(const char *path, const train_session *session,
+static cdl_status write_submission(const char *path, const inference_model *model,
                                    const cli_examples *e, cdl_dataset_part part,
                                    const float *logits)
 {
@@ -137,12 +137,12 @@ static cdl_status write_submission(const char *path, const train_session *sessio
   cdl_status status = base_output_begin_named(path, &output);
   if (status == CDL_STATUS_OK) {
     for (size_t i = 0; i < part.count; i++) {
-      const float *row = logits + (part.first + i) * (size_t)session->labels;
-      classes[i] = train_argmax(row, session->labels);
+      const float *row = logits + (part.first + i) * (size_t)model->labels;
+      classes[i] = inference_argmax(row, model->labels);
       scores[i] = (double)row[0];
     }
-    status = data_submission_write(output, e->task, session->regression ? NULL : classes,
-                                   session->regression ? scores : NULL, part.count);
+    status = data_submission_write(output, e->task, model->regression ? NULL : classes,
+                                   model->regression ? scores : NULL, part.count);
     if (status == CDL_STATUS_OK)
       status = base_output_commit(output);
     else
@@ -154,12 +154,12 @@ static cdl_status write_submission(const char *path, const train_session *sessio
 }
 
 /* --output is the file; where a split is two files (MNLI), it is the folder for both. */
-static cdl_status write_submissions(const prediction *p, const train_session *session,
+static cdl_status write_submissions(const prediction *p, const inference_model *model,
                                     const cli_examples *e, const float *logits)
 {
   const size_t parts = cdl_dataset_part_count(e->dataset);
   if (parts == 1)
-    return write_submission(p->output, session, e, cdl_dataset_get_part(e->dataset, 0), logits);
+    return write_submission(p->output, model, e, cdl_dataset_get_part(e->dataset, 0), logits);
   CDL_TRY(base_folder_make(p->output));
   for (size_t i = 0; i < parts; i++) {
     const cdl_dataset_part part = cdl_dataset_get_part(e->dataset, i);
@@ -167,7 +167,7 @@ static cdl_status write_submissions(const prediction *p, const train_session *se
     CDL_TRY(data_submission_name(e->task, part.name, name, sizeof name));
     char *path = base_path_join(p->output, name);
     const cdl_status status = path != NULL
-                                  ? write_submission(path, session, e, part, logits)
+                                  ? write_submission(path, model, e, part, logits)
                                   : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", p->output);
     free(path);
     CDL_TRY(status);
@@ -195,45 +195,45 @@ static cdl_status check(const prediction *p)
   return CDL_STATUS_OK;
 }
 
-static cdl_status check_ids(const void *session, const cdl_dataset *dataset)
+static cdl_status check_ids(const void *model, const cdl_dataset *dataset)
 {
-  return train_session_check_ids(session, dataset);
+  return train_check_ids(model, dataset);
 }
 
 static cdl_status predict_lines(const prediction *p, console_notices *notices)
 {
-  train_session session;
+  inference_model model;
   cli_windows windows;
-  CDL_TRY(cli_open_model(&p->model, &p->source, &session));
+  CDL_TRY(cli_open_model(&p->model, &p->source, &model));
   console_signals_defer();
-  const data_window_tokenizer tokenizer = {.tokenizer = session.tokenizer,
-                                           .max_length = session.max_length,
+  const data_window_tokenizer tokenizer = {.tokenizer = model.tokenizer,
+                                           .max_length = model.max_length,
                                            .threads = base_process_processors(),
                                            .check = check_ids,
-                                           .user = &session};
+                                           .user = &model};
   cdl_status status =
-      cli_windows_open(&p->source, CLI_LABELS_OPTIONAL, &session, &tokenizer, WINDOW, &windows);
+      cli_windows_open(&p->source, CLI_LABELS_OPTIONAL, &model, &tokenizer, WINDOW, &windows);
   if (status == CDL_STATUS_OK) {
-    status = write_lines(p, &session, &windows, notices);
+    status = write_lines(p, &model, &windows, notices);
     cli_windows_close(&windows);
   }
-  train_session_close(&session);
+  inference_close(&model);
   return status;
 }
 
 static cdl_status predict_submission(const prediction *p, console_notices *notices)
 {
-  train_session session;
+  inference_model model;
   cli_examples examples;
-  CDL_TRY(cli_open_for_inference(&p->model, &p->source, CLI_LABELS_OPTIONAL, &session, &examples));
+  CDL_TRY(cli_open_for_inference(&p->model, &p->source, CLI_LABELS_OPTIONAL, &model, &examples));
   console_notices_release(notices);
   float *logits;
-  cdl_status status = cli_logits(&session, &examples, &logits);
+  cdl_status status = cli_logits(&model, &examples, &logits);
   if (status == CDL_STATUS_OK)
-    status = write_submissions(p, &session, &examples, logits);
+    status = write_submissions(p, &model, &examples, logits);
   free(logits);
   cli_examples_close(&examples);
-  train_session_close(&session);
+  inference_close(&model);
   return status;
 }
 

@@ -92,7 +92,7 @@ static void clear_line(void *user)
 static cdl_status say_plan(const study_search *s)
 {
   printf("%zu settings are searched, on %s:\n", s->space.count,
-         base_visible(cdl_backend_description(s->session.backend)).text);
+         base_visible(cdl_backend_description(s->session.model.backend)).text);
   return console_stdout_json(study_search_space_json(&s->space));
 }
 
@@ -126,7 +126,7 @@ static cdl_status search_traced(searching *s)
   cdl_status status = CDL_STATUS_OK;
   console_signals_defer();
   if (search->settings.trace != NULL)
-    status = console_trace_begin(&trace, search->session.backend, search->settings.trace);
+    status = console_trace_begin(&trace, search->session.model.backend, search->settings.trace);
   if (status == CDL_STATUS_OK)
     status = search_and_print(s);
   const cdl_status traced =

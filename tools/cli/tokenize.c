@@ -20,7 +20,7 @@ static cdl_status find_length(const tokenization *t, size_t *length)
 {
   model_config config;
   CDL_TRY(model_config_read(t->model, &config));
-  const cdl_status status = train_example_length(&config, t->max_length, length);
+  const cdl_status status = inference_example_length(&config, t->max_length, length);
   model_config_release(&config);
   return status;
 }

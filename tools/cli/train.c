@@ -58,11 +58,11 @@ static void say_what_is_drawn(const train_session *session, const train_settings
 {
   if (settings->init_adapter != NULL)
     return;
-  if (session->loaded.fresh_head)
+  if (session->model.loaded.fresh_head)
     cdl_log(
         CDL_LOG_NOTICE, "%s%s: a fresh one is trained and saved with the adapter", settings->model,
         settings->fresh_head ? ": no classification head is read" : " has no classification head");
-  if (session->loaded.fresh_pooler)
+  if (session->model.loaded.fresh_pooler)
     cdl_log(CDL_LOG_NOTICE, "%s has no pooler: a fresh one is trained and saved with the adapter",
             settings->model);
 }
@@ -107,7 +107,7 @@ static cdl_status run(void *command, console_notices *notices)
   console_signals_defer();
   cdl_status status = CDL_STATUS_OK;
   if (t->settings.trace != NULL && !t->settings.dry_run)
-    status = console_trace_begin(&trace, session.backend, t->settings.trace);
+    status = console_trace_begin(&trace, session.model.backend, t->settings.trace);
   if (status == CDL_STATUS_OK)
     status = train_run(&session, &t->settings, &events, &summary);
   const cdl_status traced =

@@ -2,41 +2,42 @@
 
 #include <stdlib.h>
 
+#include "model/inference/evaluation.h"
 #include "tools/console/signals.h"
-#include "train/evaluate.h"
+#include "train/examples.h"
 
 /* ---- Reading ---- */
 
 /* Of a task all is tokenized at once. */
 static cdl_status open_task(const cli_example_source *source, cli_label_need need,
-                            train_session *session, cli_windows *w)
+                            inference_model *model, cli_windows *w)
 {
   const data_window_tokenizer *t = &w->tokenizer;
-  CDL_TRY(cli_examples_read(source, need, session, &w->all));
+  CDL_TRY(cli_examples_read(source, need, model, &w->all));
   CDL_TRY(cdl_dataset_tokenize(w->all.dataset, t->tokenizer, t->max_length, t->threads));
   return t->check != NULL ? t->check(t->user, w->all.dataset) : CDL_STATUS_OK;
 }
 
 static cdl_status open_file(const cli_example_source *source, cli_label_need need,
-                            train_session *session, cli_windows *w)
+                            inference_model *model, cli_windows *w)
 {
   w->all.split = source->input;
-  CDL_TRY(cli_own_file_describe(source, need, session, &w->file));
+  CDL_TRY(cli_own_file_describe(source, need, model, &w->file));
   CDL_TRY(dataset_open_windows(&w->file.source, console_signals_flag(), &w->all.dataset));
-  if (session != NULL)
-    CDL_TRY(cli_examples_check_pairs(session, w->all.dataset));
+  if (model != NULL)
+    CDL_TRY(cli_examples_check_pairs(model, w->all.dataset));
   w->all.rows = train_all_rows(w->most);
   return w->all.rows != NULL ? CDL_STATUS_OK
                              : cdl_fail(CDL_STATUS_MEMORY, "out of memory: a window of rows");
 }
 
 cdl_status cli_windows_open(const cli_example_source *source, cli_label_need need,
-                            train_session *session, const data_window_tokenizer *tokenizer,
+                            inference_model *model, const data_window_tokenizer *tokenizer,
                             size_t most, cli_windows *w)
 {
   *w = (cli_windows){.tokenizer = *tokenizer, .most = most};
-  const cdl_status status = source->task != NULL ? open_task(source, need, session, w)
-                                                 : open_file(source, need, session, w);
+  const cdl_status status =
+      source->task != NULL ? open_task(source, need, model, w) : open_file(source, need, model, w);
   if (status != CDL_STATUS_OK)
     cli_windows_close(w);
   return status;
@@ -79,28 +80,27 @@ void cli_windows_close(cli_windows *w)
 
 /* ---- Answering ---- */
 
-cdl_status cli_windows_plan(train_session *session)
+cdl_status cli_windows_plan(inference_model *model)
 {
-  return encoder_plan(session->encoder, session->queue, (encoder_batch_limits){0},
-                      train_evaluation_most(session->max_length));
+  return encoder_plan(model->encoder, model->queue, (encoder_batch_limits){0},
+                      inference_evaluation_most(model->max_length));
 }
 
-cdl_status cli_windows_logits(cli_windows *w, train_session *session, float **logits)
+cdl_status cli_windows_logits(cli_windows *w, inference_model *model, float **logits)
 {
   const size_t examples = cdl_dataset_count(w->all.dataset);
-  train_evaluation evaluation;
+  inference_evaluation evaluation;
   *logits = NULL;
-  CDL_TRY(train_evaluation_create(&evaluation, w->all.dataset, w->rows, w->count, session->labels,
-                                  session->first_position));
-  evaluation.types_zero = session->types_zero;
-  *logits = calloc(examples * (size_t)session->labels + 1, sizeof **logits);
+  const cdl_tokens tokens = cdl_dataset_tokens(w->all.dataset);
+  CDL_TRY(inference_evaluation_create(&evaluation, model, &tokens, w->rows, w->count));
+  *logits = calloc(examples * (size_t)model->labels + 1, sizeof **logits);
   cdl_status status = *logits != NULL
                           ? CDL_STATUS_OK
                           : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu logits", examples);
   if (status == CDL_STATUS_OK)
-    status = train_evaluation_pass(&evaluation, session->encoder, session->queue, *logits,
-                                   console_signals_flag());
-  train_evaluation_release(&evaluation);
+    status = inference_evaluation_pass(&evaluation, model->encoder, model->queue, *logits,
+                                       console_signals_flag());
+  inference_evaluation_release(&evaluation);
   if (status != CDL_STATUS_OK) {
     free(*logits);
     *logits = NULL;

@@ -17,11 +17,11 @@ typedef struct {
   uint64_t before; /* what an example's index counts from */
 } cli_windows;
 
-/* Opens the examples, of which a window has `most` at most. What is tokenized is `session`'s matter where
+/* Opens the examples, of which a window has `most` at most. What is tokenized is `model`'s matter where
  * there is one, as for cli_examples_read. Waits for the first example; a signal ends a wait with
  * CANCELLED. */
 CDL_MUST_USE cdl_status cli_windows_open(const cli_example_source *source, cli_label_need need,
-                                         train_session *session,
+                                         inference_model *model,
                                          const data_window_tokenizer *tokenizer, size_t most,
                                          cli_windows *windows);
 /* The next examples, with their tokens; none at the end. What cannot be read or tokenized is an
@@ -29,10 +29,10 @@ CDL_MUST_USE cdl_status cli_windows_open(const cli_example_source *source, cli_l
 CDL_MUST_USE cdl_status cli_windows_next(cli_windows *windows);
 void cli_windows_close(cli_windows *windows);
 
-/* The window's logits, [the data set's count, session->labels]; the session's encoder is planned with
+/* The window's logits, [the data set's count, model->labels]; the model's encoder is planned with
  * cli_windows_plan, and its adapter merged. */
-CDL_MUST_USE cdl_status cli_windows_plan(train_session *session);
-CDL_MUST_USE cdl_status cli_windows_logits(cli_windows *windows, train_session *session,
+CDL_MUST_USE cdl_status cli_windows_plan(inference_model *model);
+CDL_MUST_USE cdl_status cli_windows_logits(cli_windows *windows, inference_model *model,
                                            float **logits);
 
 #endif

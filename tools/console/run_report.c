@@ -241,7 +241,7 @@ static void metric_rows(FILE *to, const train_session *session, const train_summ
     fprintf(to, "%s%*s", i > 0 ? "  " : "", i + 1 < splits ? -VALUE_WIDTH : 0, names[i]);
   fputc('\n', to);
   for (int m = 0; m < CDL_METRIC_COUNT; m++) {
-    if (!train_session_has_metric(session, (cdl_metric)m))
+    if (!train_has_metric(&session->model, (cdl_metric)m))
       continue;
     char label[32];
     snprintf(label, sizeof label, "%s",

@@ -64,7 +64,7 @@ cdl_status report_predictions_write(const char *run_folder, const cdl_dataset *d
       base_output_printf(output, "%zu\t%.9g\t%.9g\n", i, example.target, (double)y[0]);
     else
       base_output_printf(output, "%zu\t%s\t%s\n", i, cdl_dataset_label_name(dataset, example.label),
-                         cdl_dataset_label_name(dataset, train_argmax(y, labels)));
+                         cdl_dataset_label_name(dataset, inference_argmax(y, labels)));
   }
   return base_output_commit(output);
 }

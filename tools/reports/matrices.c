@@ -5,17 +5,17 @@
 #include <stdlib.h>
 
 #include "base/path.h"
+#include "model/inference/inference.h"
 #include "tools/analysis/conversion.h"
 #include "tools/analysis/similarity.h"
 #include "tools/plot/plot.h"
 #include "tools/reports/plots.h"
-#include "train/session.h"
 
 enum { VECTORS = 8 }; /* i and j of equation 2, where the ranks have as many */
 
 /* The matrices of one run's adapter, with what they lie in. */
 typedef struct {
-  train_session session;
+  inference_model model;
   analysis_adapted adapted;
 } opened;
 
@@ -27,28 +27,28 @@ static cdl_status open_run(const report_source *source, size_t task, size_t meth
   free(folder);
   if (adapter == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", source->comparison->folder);
-  const train_inference_settings settings = {.model = source->model,
-                                             .adapter = adapter,
-                                             .backend = source->backend,
-                                             .precision = "fp32",
-                                             .threads = source->threads,
-                                             .no_fallback = source->no_fallback,
-                                             .part = TRAIN_OPEN_ADAPTED};
+  const inference_settings settings = {.model = source->model,
+                                       .adapter = adapter,
+                                       .backend = source->backend,
+                                       .precision = "fp32",
+                                       .threads = source->threads,
+                                       .no_fallback = source->no_fallback,
+                                       .part = INFERENCE_OPEN_ADAPTED};
   const analysis_selection all = {0};
-  cdl_status status = train_session_open_inference(&o->session, &settings);
+  cdl_status status = inference_open(&o->model, &settings);
   free(adapter);
   CDL_TRY(status);
-  adapter_materialize(o->session.adapter, o->session.queue);
-  status = analysis_adapted_read(o->session.encoder, o->session.queue, &all, &o->adapted);
+  adapter_materialize(o->model.adapter, o->model.queue);
+  status = analysis_adapted_read(o->model.encoder, o->model.queue, &all, &o->adapted);
   if (status != CDL_STATUS_OK)
-    train_session_close(&o->session);
+    inference_close(&o->model);
   return status;
 }
 
 static void close_run(opened *o)
 {
   analysis_adapted_free(&o->adapted);
-  train_session_close(&o->session);
+  inference_close(&o->model);
 }
 
 /* VECTORS, or the smallest rank. */
@@ -111,7 +111,7 @@ static cdl_status compare_pair(const report_source *source, report_document *to,
   const int64_t n = vectors_of(&a.adapted), m = vectors_of(&b.adapted);
   const analysis_similarity_settings settings = {.i = n, .j = m, .seed = (uint64_t)c->seeds[seed]};
   analysis_similarity result;
-  status = analysis_similarity_compute(a.session.queue, &a.adapted, &b.adapted, &settings, &result);
+  status = analysis_similarity_compute(a.model.queue, &a.adapted, &b.adapted, &settings, &result);
   if (status == CDL_STATUS_OK) {
     report_document_paragraph(
         to, "%s, seed %" PRId64 ": %s beside %s, i = %" PRId64 ", j = %" PRId64,
@@ -245,10 +245,10 @@ static cdl_status write_run(const report_source *source, size_t method, place p)
   cdl_status status = CDL_STATUS_OK;
   p.form = "reference";
   if (all_square(&o.adapted))
-    status = write_figure(&p, o.session.queue, &o.adapted, ADAPTER_ORIENTATION_REFERENCE);
+    status = write_figure(&p, o.model.queue, &o.adapted, ADAPTER_ORIENTATION_REFERENCE);
   p.form = "paper";
   if (status == CDL_STATUS_OK)
-    status = write_figure(&p, o.session.queue, &o.adapted, ADAPTER_ORIENTATION_PAPER);
+    status = write_figure(&p, o.model.queue, &o.adapted, ADAPTER_ORIENTATION_PAPER);
   close_run(&o);
   return status;
 }

@@ -26,7 +26,7 @@ static json_t *facts(const study_search *s)
   for (size_t i = 0; i < s->space.count; i++)
     json_object_del(object, s->space.item[i].setting->name);
   char model[20], examples[20];
-  snprintf(model, sizeof model, "%016" PRIx64, s->session.loaded.fingerprint);
+  snprintf(model, sizeof model, "%016" PRIx64, s->session.model.loaded.fingerprint);
   snprintf(examples, sizeof examples, "%016" PRIx64, train_session_examples_hash(&s->session));
   base_json_set(&object, "base model", json_string(model));
   base_json_set(&object, "set of examples", json_string(examples));

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 
 #include "base/path.h"
+#include "model/inference/evaluation.h"
+#include "model/inference/inference.h"
 #include "tools/study/reproduce_settings.h"
+#include "train/examples.h"
 
 static cdl_status train(const study_reproduction *r, train_settings *settings)
 {
@@ -37,33 +40,33 @@ static cdl_status check_finite(const cdl_dataset *dataset, int labels, const flo
 }
 
 /* [examples, labels] of a tokenized data set into `logits`. */
-static cdl_status compute(const train_session *session, const cdl_dataset *dataset,
+static cdl_status compute(const inference_model *model, const cdl_dataset *dataset,
                           const uint32_t *rows, float *logits, const volatile int *stop)
 {
-  train_evaluation evaluation;
-  CDL_TRY(train_evaluation_create(&evaluation, dataset, rows, cdl_dataset_count(dataset),
-                                  session->labels, session->first_position));
-  evaluation.types_zero = session->types_zero;
-  cdl_status status = encoder_plan(session->encoder, session->queue, (encoder_batch_limits){0},
-                                   train_evaluation_limits(&evaluation));
+  inference_evaluation evaluation;
+  const cdl_tokens tokens = cdl_dataset_tokens(dataset);
+  CDL_TRY(
+      inference_evaluation_create(&evaluation, model, &tokens, rows, cdl_dataset_count(dataset)));
+  cdl_status status = encoder_plan(model->encoder, model->queue, (encoder_batch_limits){0},
+                                   inference_evaluation_limits(&evaluation));
   if (status == CDL_STATUS_OK)
-    status = train_evaluation_run(&evaluation, session->encoder, session->queue, logits, stop);
-  train_evaluation_release(&evaluation);
-  return status == CDL_STATUS_OK ? check_finite(dataset, session->labels, logits) : status;
+    status = inference_evaluation_run(&evaluation, model->encoder, model->queue, logits, stop);
+  inference_evaluation_release(&evaluation);
+  return status == CDL_STATUS_OK ? check_finite(dataset, model->labels, logits) : status;
 }
 
-static cdl_status predict_dataset(const study_reproduction *r, train_session *session,
+static cdl_status predict_dataset(const study_reproduction *r, inference_model *model,
                                   cdl_dataset *dataset, const char *folder)
 {
-  CDL_TRY(train_session_tokenize(session, dataset));
+  CDL_TRY(train_tokenize(model, dataset));
   const size_t count = cdl_dataset_count(dataset);
   uint32_t *rows = train_all_rows(count);
-  float *logits = calloc(count * (size_t)session->labels + 1, sizeof *logits);
+  float *logits = calloc(count * (size_t)model->labels + 1, sizeof *logits);
   cdl_status status = rows != NULL && logits != NULL
-                          ? compute(session, dataset, rows, logits, r->events.stop)
+                          ? compute(model, dataset, rows, logits, r->events.stop)
                           : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu examples", count);
   if (status == CDL_STATUS_OK)
-    status = report_predictions_write(folder, dataset, logits, session->labels);
+    status = report_predictions_write(folder, dataset, logits, model->labels);
   free(rows);
   free(logits);
   return status;
@@ -76,25 +79,25 @@ static cdl_status predict(const study_reproduction *r, const train_settings *set
   char *adapter = base_path_join(settings->output, "adapter");
   if (adapter == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", settings->output);
-  const train_inference_settings inference = {
-      .model = r->asked.model,
-      .adapter = adapter,
-      .backend = r->asked.backend,
-      .precision = cdl_precision_name((cdl_precision)settings->precision),
-      .threads = r->asked.threads,
-      .no_fallback = r->asked.no_fallback,
-      .max_length = settings->max_length};
-  train_session session;
+  const inference_settings inference = {.model = r->asked.model,
+                                        .adapter = adapter,
+                                        .backend = r->asked.backend,
+                                        .precision =
+                                            cdl_precision_name((cdl_precision)settings->precision),
+                                        .threads = r->asked.threads,
+                                        .no_fallback = r->asked.no_fallback,
+                                        .max_length = settings->max_length};
+  inference_model model;
   cdl_dataset *dataset;
-  cdl_status status = train_session_open_inference(&session, &inference);
+  cdl_status status = inference_open(&model, &inference);
   free(adapter);
   CDL_TRY(status);
   status = cdl_dataset_read_task(task, r->asked.data, "dev", &dataset);
   if (status == CDL_STATUS_OK) {
-    status = predict_dataset(r, &session, dataset, settings->output);
+    status = predict_dataset(r, &model, dataset, settings->output);
     cdl_dataset_close(dataset);
   }
-  train_session_close(&session);
+  inference_close(&model);
   return status;
 }
 

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "model/inference/inference.h"
 #include "tools/study/recipe.h"
-#include "train/session.h"
 
 /* Set by reproduce itself, or without a meaning for many runs. */
 static bool is_taken(const char *field)
@@ -194,7 +194,7 @@ static cdl_status check_run(const study_reproduction *r, const model_config *mod
   train_settings settings;
   size_t length;
   CDL_TRY(study_reproduce_settings(r, task, method, 0, false, &settings));
-  const cdl_status status = train_example_length(model, settings.max_length, &length);
+  const cdl_status status = inference_example_length(model, settings.max_length, &length);
   train_settings_release(&settings);
   return status;
 }

@@ -196,8 +196,9 @@ static cdl_status conclude(const running_trial *r, cdl_status status, const char
 
 static size_t used_bytes(const study_search *s)
 {
-  cdl_memory_info memory;
-  return cdl_backend_memory(s->session.backend, &memory) == CDL_STATUS_OK ? memory.used_bytes : 0;
+  cdl_memory_info memory = {.size = sizeof memory};
+  return cdl_backend_memory(s->session.model.backend, &memory) == CDL_STATUS_OK ? memory.used_bytes
+                                                                                : 0;
 }
 
 /* What was set by hand, with what is searched: --init-adapter must not contradict either. */
@@ -282,7 +283,7 @@ static cdl_status run_all(study_search *s, running_trial *trials, size_t count)
   }
   if (worst != CDL_STATUS_OK)
     return cdl_fail(worst, "%s", kept);
-  CDL_TRY(cdl_queue_status(s->session.queue)); /* a failed one serves no other trial */
+  CDL_TRY(cdl_queue_status(s->session.model.queue)); /* a failed one serves no other trial */
   if (after != before)
     return cdl_fail(CDL_STATUS_MEMORY, "trial %lld left the backend with %zu bytes in use, not %zu",
                     (long long)trials[0].trial->number, after, before);

@@ -9,19 +9,20 @@
  * the data order and the 0-based epoch. The result depends on the earlier order of `rows`. */
 void data_epoch_shuffle(uint32_t *rows, size_t count, uint64_t data_seed, uint32_t epoch);
 
-/* The model's input, and the expected output. The input's bound gives the sizes of the arrays. */
+/* What goes into the model, and what should come out. Arrays are as long as the input's bound says.
+ */
 typedef struct {
   encoder_host_batch input;
   int32_t *labels; /* [examples] class ids, -1 without one */
-  float *targets;  /* [examples] for a regression, NaN without one */
+  float *targets;  /* [examples] of a regression, NaN without one */
 } data_batch;
 
-/* Fills a batch with the examples of `rows`, in order. NULL arrays are left out. Errors: as for
- * encoder_host_batch_fill. */
+/* Fills a batch with the examples of `rows`, in order; of its arrays, NULL ones are left out.
+ * Errors: as for encoder_host_batch_fill. */
 CDL_MUST_USE cdl_status data_batch_fill(data_batch *batch, const cdl_dataset *dataset,
                                         const uint32_t *rows, size_t count, int32_t first_position);
 
-/* Allocates host arrays of the size `bound`. Returns false if memory is out. */
+/* Host arrays of a batch as large as `bound`; false when memory is out. */
 bool data_batch_allocate(data_batch *batch, encoder_batch_bound bound);
 void data_batch_free(data_batch *batch);
 

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/number.h"
 #include "base/path.h"
+#include "base/sized.h"
 #include "condlora/log.h"
 #include "train/data/dataset_windows.h"
 #include "train/data/labels.h"
@@ -425,9 +426,12 @@ static cdl_status finish(cdl_status status, cdl_dataset *made, cdl_dataset **dat
   return status;
 }
 
-cdl_status cdl_dataset_read_file(const cdl_dataset_source *source, cdl_dataset **dataset)
+cdl_status cdl_dataset_read_file(const cdl_dataset_source *given, cdl_dataset **dataset)
 {
+  cdl_dataset_source whole;
+  const cdl_dataset_source *source = &whole;
   *dataset = NULL;
+  CDL_TRY(base_sized_read(&whole, sizeof whole, given, "cdl_dataset_source"));
   CDL_TRY(check_source(source));
   cdl_dataset *made = calloc(1, sizeof *made);
   if (made == NULL)

@@ -1,4 +1,4 @@
-#include "tools/study/new_folder.h"
+#include "base/new_folder.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -76,7 +76,7 @@ static cdl_status fail_existing(const char *path)
 
 /* ---- Making one ---- */
 
-static void release(study_new_folder *f)
+static void release(base_new_folder *f)
 {
   if (f->descriptor >= 0)
     close(f->descriptor);
@@ -84,7 +84,7 @@ static void release(study_new_folder *f)
     close(f->parent);
   free(f->temporary);
   free(f->path);
-  *f = (study_new_folder){.descriptor = -1, .parent = -1};
+  *f = (base_new_folder){.descriptor = -1, .parent = -1};
 }
 
 static cdl_status make_parents(const char *path)
@@ -100,11 +100,11 @@ static cdl_status make_parents(const char *path)
   return status;
 }
 
-cdl_status study_new_folder_begin(study_new_folder *f, const char *path)
+cdl_status base_new_folder_begin(base_new_folder *f, const char *path)
 {
   size_t length = strlen(path);
   struct stat facts;
-  *f = (study_new_folder){.descriptor = -1, .parent = -1};
+  *f = (base_new_folder){.descriptor = -1, .parent = -1};
   while (length > 1 && path[length - 1] == '/')
     length--;
   f->path = strndup(path, length);
@@ -143,12 +143,12 @@ static int move(const char *from, const char *to)
   return rename(from, to);
 }
 
-static cdl_status fail_to_make(const study_new_folder *f)
+static cdl_status fail_to_make(const base_new_folder *f)
 {
   return cdl_fail(CDL_STATUS_IO, "%s: cannot be made: %s", f->path, strerror(errno));
 }
 
-static cdl_status put_in_place(const study_new_folder *f)
+static cdl_status put_in_place(const base_new_folder *f)
 {
   if (base_sync_folder(f->descriptor) != 0)
     return fail_to_make(f);
@@ -167,7 +167,7 @@ static cdl_status put_in_place(const study_new_folder *f)
   return status;
 }
 
-cdl_status study_new_folder_finish(study_new_folder *f, cdl_status status)
+cdl_status base_new_folder_finish(base_new_folder *f, cdl_status status)
 {
   if (status == CDL_STATUS_OK)
     status = put_in_place(f);

@@ -1,0 +1,340 @@
+/* cdl_model: opening, facts and classifying. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/path.h"
+#include "base/sized.h"
+#include "model/inference/evaluation.h"
+#include "model/inference/inference.h"
+#include "model/inference/model_state.h"
+#include "model/inference/texts.h"
+
+static cdl_status no_memory(const char *what)
+{
+  return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", what);
+}
+
+/* ---- What a path is ---- */
+
+static cdl_status has_file(const char *folder, const char *name, bool *there)
+{
+  char *path = base_path_join(folder, name);
+  const cdl_status status = path != NULL ? base_file_find(path, there) : no_memory(folder);
+  free(path);
+  return status;
+}
+
+/* The base that the adapter records, where the caller names none. */
+static cdl_status find_base(cdl_model *m, const char *given, bool *changes_base)
+{
+  adapter_config config;
+  cdl_safetensors *tensors;
+  CDL_TRY(adapter_folder_open(m->adapter_folder, &config, &tensors));
+  cdl_safetensors_close(tensors);
+  const char *method = adapter_method_of(config.peft_type), *base = given;
+  *changes_base = (method != NULL && !adapter_is_low_rank(method) && strcmp(method, "none") != 0) ||
+                  config.init == ADAPTER_INIT_PISSA || config.init == ADAPTER_INIT_OLORA ||
+                  config.bias != ADAPTER_BIAS_NONE;
+  cdl_status status = CDL_STATUS_OK;
+  bool there = given != NULL;
+  if (base == NULL)
+    base = config.base_model;
+  if (base != NULL && !there)
+    status = has_file(base, "config.json", &there);
+  if (status != CDL_STATUS_OK)
+    ; /* the system does not say */
+  else if (base == NULL || base[0] == '\0')
+    status = cdl_fail(CDL_STATUS_DATA,
+                      "%s: adapter_config.json does not say which model it is for "
+                      "(base_model_name_or_path): name the model's folder",
+                      m->adapter_folder);
+  else if (!there)
+    status = cdl_fail(CDL_STATUS_ABSENT,
+                      "%s: the adapter is for the model '%s', which is no folder with a "
+                      "config.json here: name the model's folder",
+                      m->adapter_folder, base);
+  else if ((m->base_folder = strdup(base)) == NULL)
+    status = no_memory(base);
+  adapter_config_free(&config);
+  return status;
+}
+
+/* Adapter's folder, run's folder or whole model's: sets base_folder, and adapter_folder for the
+ * first two. */
+static cdl_status find_folders(cdl_model *m, const char *path, const char *given_base,
+                               bool *changes_base)
+{
+  char *adapter = adapter_folder_find(path);
+  if (adapter == NULL)
+    return no_memory(path);
+  bool there, has_config, has_run;
+  const cdl_status looked = has_file(adapter, "adapter_config.json", &there);
+  if (looked == CDL_STATUS_OK && there) {
+    m->adapter_folder = adapter;
+    return find_base(m, given_base, changes_base);
+  }
+  free(adapter);
+  CDL_TRY(looked);
+  CDL_TRY(base_file_find(path, &there));
+  if (!there)
+    return cdl_fail(CDL_STATUS_ABSENT,
+                    "%s: no such folder; expected a model's, an adapter's or a run's", path);
+  if (given_base != NULL)
+    return cdl_fail(CDL_STATUS_USAGE, "%s: there is no adapter in it, for which a base is named",
+                    path);
+  CDL_TRY(has_file(path, "config.json", &has_config));
+  CDL_TRY(has_file(path, "run.json", &has_run));
+  m->base_folder = !has_config && has_run ? base_path_join(path, "model") : strdup(path);
+  return m->base_folder != NULL ? CDL_STATUS_OK : no_memory(path);
+}
+
+/* ---- Opening ---- */
+
+static cdl_status open_alone(cdl_model *m)
+{
+  m->settings.part = INFERENCE_OPEN_MODEL;
+  CDL_TRY(inference_open(&m->base, &m->settings));
+  inference_member *member = calloc(1, sizeof *member);
+  if (member == NULL || (member->name = strdup("default")) == NULL) {
+    free(member);
+    return no_memory("an adapter");
+  }
+  m->alone = true;
+  member->model = m->base; /* a view */
+  const cdl_status status = inference_model_add(m, member);
+  if (status != CDL_STATUS_OK) {
+    free(member->name);
+    free(member);
+  }
+  return status;
+}
+
+static cdl_status open_adapted(cdl_model *m, bool changes_base)
+{
+  if (changes_base)
+    return open_alone(m);
+  m->settings.part = INFERENCE_OPEN_BESIDE;
+  CDL_TRY(inference_open(&m->base, &m->settings));
+  m->base_has_head = !m->base.loaded.fresh_head;
+  m->settings.part = INFERENCE_OPEN_MODEL;
+  inference_member *member;
+  CDL_TRY(inference_member_create(m, "default", 0, &member));
+  cdl_status status = inference_open_with_adapter(&member->model, &m->settings);
+  if (status == CDL_STATUS_OK)
+    status = inference_model_add(m, member);
+  if (status == CDL_STATUS_OK)
+    return CDL_STATUS_OK;
+  inference_member_free(member);
+  if (status != CDL_STATUS_UNSUPPORTED)
+    return status;
+  inference_close(&m->base); /* of what stands in its file, more is trained than its config says */
+  return open_alone(m);
+}
+
+static cdl_status open_all(cdl_model *m, const char *path, const cdl_model_options *o)
+{
+  bool changes_base = false;
+  CDL_TRY(find_folders(m, path, o->base, &changes_base));
+  m->backend_name = strdup(o->backend != NULL ? o->backend : "auto");
+  if (m->backend_name == NULL)
+    return no_memory("a model");
+  if (o->max_length > INT32_MAX || o->threads < 0)
+    return cdl_fail(CDL_STATUS_USAGE,
+                    "max_length is %zu and threads %d; expected up to %d and from 0", o->max_length,
+                    o->threads, INT32_MAX);
+  m->settings = (inference_settings){.model = m->base_folder,
+                                     .adapter = m->adapter_folder,
+                                     .backend = m->backend_name,
+                                     .precision = cdl_precision_name(o->precision),
+                                     .threads = o->threads,
+                                     .no_fallback = o->no_fallback,
+                                     .max_length = (int64_t)o->max_length,
+                                     .rank = o->rank};
+  if (m->adapter_folder != NULL) {
+    CDL_TRY(open_adapted(m, changes_base));
+    m->active = m->member[0];
+    return CDL_STATUS_OK;
+  }
+  CDL_TRY(inference_open(&m->base, &m->settings));
+  m->base_has_head = true;
+  return cdl_model_set_adapter(m, NULL);
+}
+
+cdl_status cdl_model_open(const char *path, const cdl_model_options *options, cdl_model **model)
+{
+  cdl_model_options o;
+  *model = NULL;
+  CDL_TRY(base_sized_read(&o, sizeof o, options, "cdl_model_options"));
+  cdl_model *m = calloc(1, sizeof *m);
+  if (m == NULL)
+    return no_memory("a model");
+  const cdl_status status = open_all(m, path, &o);
+  if (status == CDL_STATUS_OK)
+    *model = m;
+  else
+    cdl_model_close(m);
+  return status;
+}
+
+void cdl_model_close(cdl_model *m)
+{
+  if (m == NULL)
+    return;
+  for (size_t i = 0; i < m->count; i++) {
+    if (m->alone) {
+      free(m->member[i]->name);
+      free(m->member[i]);
+    } else
+      inference_member_free(m->member[i]);
+  }
+  inference_member_free(m->bare);
+  inference_close(&m->base);
+  free(m->member);
+  free(m->base_folder);
+  free(m->adapter_folder);
+  free(m->backend_name);
+  free(m->json);
+  free(m);
+}
+
+/* ---- Facts ---- */
+
+size_t cdl_model_label_count(const cdl_model *model)
+{
+  return (size_t)model->active->model.labels;
+}
+
+const char *cdl_model_label_name(const cdl_model *model, size_t label)
+{
+  const inference_model *m = &model->active->model;
+  return m->label_names != NULL && label < (size_t)m->labels ? m->label_names[label] : NULL;
+}
+
+bool cdl_model_is_regression(const cdl_model *model)
+{
+  return model->active->model.regression;
+}
+
+/* A whole model's columns are the base's. */
+static const adapter_names *columns_of(const cdl_model *model)
+{
+  return model->adapter_folder == NULL && model->active == model->bare
+             ? &model->base.adapter_config.text_columns
+             : &model->active->model.adapter_config.text_columns;
+}
+
+bool cdl_model_is_pair(const cdl_model *model)
+{
+  return columns_of(model)->count == 2;
+}
+
+size_t cdl_model_max_length(const cdl_model *model)
+{
+  return model->base.max_length;
+}
+
+cdl_backend *cdl_model_backend(const cdl_model *model)
+{
+  return model->base.backend;
+}
+
+/* ---- Classifying ---- */
+
+/* Examples that are answered together: enough for batches that are full but for the last. The same
+ * number as the command's, so that the same batches give the same bits. */
+enum { WINDOW = 512 };
+
+cdl_status inference_model_merge(cdl_model *model)
+{
+  const inference_model *m = &model->active->model;
+  if (!model->merged)
+    CDL_TRY(encoder_merge(m->encoder, m->queue));
+  model->merged = true;
+  return CDL_STATUS_OK;
+}
+
+void inference_model_settle(cdl_model *model)
+{
+  if (model->merged)
+    encoder_unmerge(model->active->model.encoder, model->base.queue);
+  model->merged = model->planned = false;
+}
+
+static cdl_status prepare(cdl_model *model)
+{
+  const inference_model *m = &model->active->model;
+  if (!model->planned)
+    CDL_TRY(encoder_plan(m->encoder, m->queue, (encoder_batch_limits){0},
+                         inference_evaluation_most(m->max_length)));
+  model->planned = true;
+  return inference_model_merge(model);
+}
+
+static cdl_status check_pairs(const cdl_model *model, bool pairs)
+{
+  const adapter_names *columns = columns_of(model);
+  if (columns->count == 0 || pairs == (columns->count == 2))
+    return CDL_STATUS_OK;
+  return pairs ? cdl_fail(CDL_STATUS_DATA,
+                          "pairs of texts; the model was trained on single ones, '%s'",
+                          columns->item[0])
+               : cdl_fail(CDL_STATUS_DATA,
+                          "single texts; the model was trained on pairs, '%s' and '%s'",
+                          columns->item[0], columns->item[1]);
+}
+
+static cdl_status pass(const inference_model *m, const cdl_tokens *tokens, float *logits)
+{
+  uint32_t rows[WINDOW];
+  for (uint32_t i = 0; i < tokens->count; i++)
+    rows[i] = i;
+  inference_evaluation evaluation;
+  CDL_TRY(inference_evaluation_create(&evaluation, m, tokens, rows, tokens->count));
+  const cdl_status status =
+      inference_evaluation_pass(&evaluation, m->encoder, m->queue, logits, NULL);
+  inference_evaluation_release(&evaluation);
+  return status;
+}
+
+static cdl_status check_finite(const float *logits, size_t count, size_t labels, size_t before)
+{
+  for (size_t i = 0; i < count * labels; i++)
+    if (!isfinite(logits[i]))
+      return cdl_fail(CDL_STATUS_NUMERIC, "text %zu: the model's output is not finite",
+                      before + i / labels);
+  return CDL_STATUS_OK;
+}
+
+cdl_status cdl_model_classify(cdl_model *model, const char *const *texts, const char *const *pairs,
+                              size_t count, float *logits)
+{
+  const inference_model *m = &model->active->model;
+  const size_t labels = (size_t)m->labels;
+  CDL_TRY(check_pairs(model, pairs != NULL));
+  CDL_TRY(prepare(model));
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t at = 0; at < count && status == CDL_STATUS_OK; at += WINDOW) {
+    const size_t some = count - at < WINDOW ? count - at : WINDOW;
+    inference_texts encoded;
+    status = inference_texts_encode(&encoded, m, texts + at, pairs != NULL ? pairs + at : NULL,
+                                    some, at);
+    if (status == CDL_STATUS_OK)
+      status = pass(m, &encoded.tokens, logits + at * labels);
+    if (status == CDL_STATUS_OK)
+      status = check_finite(logits + at * labels, some, labels, at);
+    inference_texts_release(&encoded);
+  }
+  return status;
+}
+
+void cdl_model_probabilities(const cdl_model *model, const float *logits, double *probabilities)
+{
+  inference_probabilities(logits, model->active->model.labels, probabilities);
+}
+
+size_t cdl_model_best(const cdl_model *model, const float *logits)
+{
+  return (size_t)inference_argmax(logits, model->active->model.labels);
+}

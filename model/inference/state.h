@@ -1,0 +1,46 @@
+/* A model that is open: what infers with it and what trains it work on this. */
+#ifndef CONDLORA_MODEL_INFERENCE_STATE_H
+#define CONDLORA_MODEL_INFERENCE_STATE_H
+
+#include "condlora/tokenizer.h"
+#include "model/adapter/adapter.h"
+#include "model/adapter/folder.h"
+
+typedef struct {
+  cdl_backend *backend;
+  cdl_queue *queue;
+  cdl_tokenizer *tokenizer;
+  const char *tokenizer_folder; /* the adapter's, where it brings words of its own; or NULL */
+  model_encoder *encoder;
+  encoder_load_report loaded;
+  model_adapter *adapter;        /* NULL: none */
+  adapter_config adapter_config; /* what the adapter is saved with, or was read from; of a whole
+                                        model the columns alone */
+  int labels;                    /* outputs */
+  bool regression;
+  char **label_names;     /* [labels]; NULL for a regression; owned */
+  int32_t first_position; /* of an example's first token */
+  size_t max_length;      /* of an example in tokens */
+  bool types_zero;        /* every token reads type 0, whatever the tokenizer says */
+} inference_model;
+
+/* How much of a model is opened. */
+typedef enum {
+  INFERENCE_OPEN_MODEL,
+  INFERENCE_OPEN_ADAPTED, /* for no pass: of the body the weights that are adapted, and no tokenizer
+                           */
+  INFERENCE_OPEN_BESIDE,  /* all that the adapter wants beside it, without the adapter */
+  INFERENCE_OPEN_BODY     /* no adapter, no tokenizer, and a head that means nothing */
+} inference_open_part;
+
+typedef struct {
+  const char *model, *adapter; /* `adapter` NULL: a whole fine-tuned model */
+  const char *backend, *precision;
+  int64_t threads;
+  bool no_fallback;
+  int64_t max_length; /* 0: as in training */
+  int64_t rank;       /* 0: the adapter's; one that DyLoRA trained serves with lower ones too */
+  inference_open_part part;
+} inference_settings;
+
+#endif

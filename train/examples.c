@@ -1,0 +1,50 @@
+#include "train/examples.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/process.h"
+#include "model/inference/inference.h"
+
+static cdl_status outside(const cdl_dataset *dataset, size_t example, const char *what, int32_t id,
+                          int64_t limit)
+{
+  size_t p = 0;
+  while (p + 1 < cdl_dataset_part_count(dataset) &&
+         example >= cdl_dataset_get_part(dataset, p + 1).first)
+    p++;
+  return cdl_fail(CDL_STATUS_DATA,
+                  "%s:%u: the tokenizer gives a %s of %d, the model has %" PRId64 " of them",
+                  cdl_dataset_get_part(dataset, p).path, cdl_dataset_get(dataset, example).line,
+                  what, id, limit);
+}
+
+cdl_status train_check_ids(const inference_model *model, const cdl_dataset *dataset)
+{
+  const cdl_tokens tokens = cdl_dataset_tokens(dataset);
+  for (size_t i = 0; i < tokens.count; i++) {
+    const uint64_t first = tokens.offsets[i];
+    const char *what;
+    int32_t id;
+    int64_t limit;
+    if (!inference_has_tokens(model, tokens.ids + first, tokens.type_ids + first,
+                              (size_t)(tokens.offsets[i + 1] - first), &what, &id, &limit))
+      return outside(dataset, i, what, id, limit);
+  }
+  return CDL_STATUS_OK;
+}
+
+cdl_status train_tokenize(const inference_model *model, cdl_dataset *dataset)
+{
+  CDL_TRY(cdl_dataset_tokenize(dataset, model->tokenizer, model->max_length,
+                               base_process_processors()));
+  return train_check_ids(model, dataset);
+}
+
+uint32_t *train_all_rows(size_t count)
+{
+  uint32_t *rows = malloc((count + 1) * sizeof *rows);
+  for (size_t i = 0; rows != NULL && i < count; i++)
+    rows[i] = (uint32_t)i;
+  return rows;
+}
