@@ -33,6 +33,7 @@ FOLLOWED = {"docs/add-an-adapter-method.md", "docs/add-an-op.md", "docs/add-a-ba
 # What begins so is not run, and why.
 NOT_RUN = {
     "./quickstart": "a test of its own",
+    "cc ": "the test of an installation compiles the examples so, and runs them",
     "./run-tests": "runs this",
     ".ci/run": "runs this",
     "apt-get ": "changes the system",
@@ -236,7 +237,18 @@ def run_json(where, lines, folder):
     run_command(where, "condlora search --model DIR --task RTE --data GLUE --output searched --trials 2 --config settings.json", folder)
 
 
-OTHERS = {("docs/export.md", "session"): run_python, ("docs/search.md", '{"epochs":'): run_json}
+def run_c(where, lines, folder):
+    """Compiles a program against the public headers; examples/ and their tests run such programs."""
+    source = folder / "snippet.c"
+    source.write_text("\n".join(lines))
+    done = subprocess.run(["cc", "-std=c11", "-pedantic-errors", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I", str(SOURCE / "include"),
+                           str(source)], capture_output=True, text=True)
+    COUNTS["run"] += 1
+    if done.returncode != 0:
+        fail(where, done.stderr.strip()[-500:])
+
+
+OTHERS = {("README.md", "#include"): run_c, ("docs/export.md", "session"): run_python, ("docs/search.md", '{"epochs":'): run_json}
 
 
 def run_block(document, number, lines, folder):
