@@ -19,8 +19,10 @@ static void clear_line(void)
 
 static void handle(int number)
 {
-  if (deferred && caught == 0) {
-    caught = number;
+  /* Two threads may each handle a signal at once, and one of the two is the first. */
+  int none = 0;
+  if (deferred && __atomic_compare_exchange_n(&caught, &none, number, false, __ATOMIC_SEQ_CST,
+                                              __ATOMIC_SEQ_CST)) {
     for (size_t i = 0; i < CONSOLE_SIGNALS_FLAGS; i++)
       own_flags[i] = number;
     return;
