@@ -127,8 +127,7 @@ static char *text_of(const json_t *value)
 {
   if (value == NULL || json_is_null(value))
     return strdup("");
-  return json_is_string(value) ? strdup(json_string_value(value))
-                               : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+  return json_is_string(value) ? strdup(json_string_value(value)) : base_json_line(value);
 }
 
 cdl_status cdl_settings_get(cdl_settings *settings, const char *name, const char **value)

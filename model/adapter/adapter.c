@@ -271,7 +271,7 @@ static cdl_status check_low_rank(const adapter_settings *s, const adapter_method
   if (!(s->lora_plus_ratio >= 0) || !isfinite(s->lora_plus_ratio))
     return cdl_fail(CDL_STATUS_USAGE, "LoRA+'s ratio is above 0, not %g", s->lora_plus_ratio);
   CDL_TRY(check_lacking(s, method));
-  const base_word init = base_word_at(ADAPTER_INIT_WORDS, s->init);
+  const base_word init = base_word_at(ADAPTER_INIT_WORDS, (int)s->init);
   if (s->init != ADAPTER_INIT_KAIMING && (method->initial_values >> s->init & 1) == 0)
     return cdl_fail(CDL_STATUS_USAGE, "method %s has no initial values %.*s", method->name,
                     (int)init.bytes, init.text);

@@ -732,7 +732,7 @@ static void set_low_rank(json_t **o, const adapter_config *c)
                                               : list_of(&c->excluded));
   const adapter_keys *keys = adapter_keys_of(method_of(c->peft_type));
   if (c->init != ADAPTER_INIT_KAIMING && keys->initial_values != NULL)
-    base_json_set(o, keys->initial_values, word_json(ADAPTER_INIT_WORDS, c->init));
+    base_json_set(o, keys->initial_values, word_json(ADAPTER_INIT_WORDS, (int)c->init));
   if (c->layers_pattern.count > 0)
     base_json_set(o, "layers_pattern", list_of(&c->layers_pattern));
   if (c->layer_count > 0) {
@@ -786,8 +786,9 @@ cdl_status adapter_config_to_json(const char *path, const adapter_config *config
   json_t *o = json_object();
   base_json_set(&o, "base_model_name_or_path", base_json_string_of(config->base_model));
   base_json_set(&o, "bias",
-                config->bias == ADAPTER_BIAS_ADAPTED ? json_string(adapted)
-                                                     : word_json(ADAPTER_BIAS_WORDS, config->bias));
+                config->bias == ADAPTER_BIAS_ADAPTED
+                    ? json_string(adapted)
+                    : word_json(ADAPTER_BIAS_WORDS, (int)config->bias));
   if (config->held_out.known)
     base_json_set(&o, "held_out",
                   json_pack("{sf ss}", "fraction", config->held_out.fraction, "split",
