@@ -1,9 +1,11 @@
 #include "train/examples.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/process.h"
+#include "model/inference/evaluation.h"
 #include "model/inference/inference.h"
 
 static cdl_status outside(const cdl_dataset *dataset, size_t example, const char *what, int32_t id,
@@ -47,4 +49,41 @@ uint32_t *train_all_rows(size_t count)
   for (size_t i = 0; rows != NULL && i < count; i++)
     rows[i] = (uint32_t)i;
   return rows;
+}
+
+cdl_status train_check_finite(const inference_model *model, const cdl_dataset *dataset,
+                              const char *name, uint32_t row, uint64_t index, const float *logits)
+{
+  for (int c = 0; c < model->labels; c++)
+    if (!isfinite(logits[c]))
+      return cdl_fail(CDL_STATUS_NUMERIC,
+                      "%s: example %" PRIu64 " (line %u): the model's output is not finite", name,
+                      index, cdl_dataset_get(dataset, row).line);
+  return CDL_STATUS_OK;
+}
+
+cdl_status train_logits(const inference_model *model, const cdl_dataset *dataset, const char *name,
+                        const uint32_t *rows, size_t count, const volatile int *stop,
+                        float **logits)
+{
+  inference_evaluation evaluation;
+  const size_t labels = (size_t)model->labels;
+  const cdl_tokens tokens = cdl_dataset_tokens(dataset);
+  *logits = NULL;
+  CDL_TRY(inference_evaluation_create(&evaluation, model, &tokens, rows, count));
+  float *all = calloc(cdl_dataset_count(dataset) * labels + 1, sizeof *all);
+  cdl_status status = all != NULL
+                          ? encoder_plan(model->encoder, model->queue, (encoder_batch_limits){0},
+                                         inference_evaluation_limits(&evaluation))
+                          : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu logits", count);
+  if (status == CDL_STATUS_OK)
+    status = inference_evaluation_run(&evaluation, model->encoder, model->queue, all, stop);
+  for (size_t i = 0; i < count && status == CDL_STATUS_OK; i++)
+    status = train_check_finite(model, dataset, name, rows[i], rows[i], all + rows[i] * labels);
+  inference_evaluation_release(&evaluation);
+  if (status == CDL_STATUS_OK)
+    *logits = all;
+  else
+    free(all);
+  return status;
 }

@@ -8,7 +8,6 @@
 #include <strings.h>
 
 #include "condlora/log.h"
-#include "model/inference/evaluation.h"
 #include "tools/console/signals.h"
 #include "train/data/split.h"
 #include "train/data/table_kind.h"
@@ -313,49 +312,9 @@ cdl_status cli_open_for_inference(const inference_settings *settings,
   return status;
 }
 
-cdl_status cli_check_finite(const inference_model *model, const cli_examples *e, uint32_t row,
-                            uint64_t index, const float *logits)
-{
-  for (int c = 0; c < model->labels; c++)
-    if (!isfinite(logits[c]))
-      return cdl_fail(CDL_STATUS_NUMERIC,
-                      "%s: example %" PRIu64 " (line %u): the model's output is not finite",
-                      e->split, index, cdl_dataset_get(e->dataset, row).line);
-  return CDL_STATUS_OK;
-}
-
-static cdl_status check_all_finite(const inference_model *model, const cli_examples *e,
-                                   const float *logits)
-{
-  for (size_t i = 0; i < e->count; i++)
-    CDL_TRY(cli_check_finite(model, e, e->rows[i], e->rows[i],
-                             logits + (size_t)e->rows[i] * (size_t)model->labels));
-  return CDL_STATUS_OK;
-}
-
 cdl_status cli_logits(inference_model *model, const cli_examples *e, float **logits)
 {
-  inference_evaluation evaluation;
-  *logits = NULL;
-  const cdl_tokens tokens = cdl_dataset_tokens(e->dataset);
-  CDL_TRY(inference_evaluation_create(&evaluation, model, &tokens, e->rows, e->count));
-  *logits = calloc(cdl_dataset_count(e->dataset) * (size_t)model->labels + 1, sizeof **logits);
-  if (*logits == NULL) {
-    inference_evaluation_release(&evaluation);
-    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu logits", e->count);
-  }
-  cdl_status status = encoder_plan(model->encoder, model->queue, (encoder_batch_limits){0},
-                                   inference_evaluation_limits(&evaluation));
   console_signals_defer();
-  if (status == CDL_STATUS_OK)
-    status = inference_evaluation_run(&evaluation, model->encoder, model->queue, *logits,
-                                      console_signals_flag());
-  if (status == CDL_STATUS_OK)
-    status = check_all_finite(model, e, *logits);
-  inference_evaluation_release(&evaluation);
-  if (status != CDL_STATUS_OK) {
-    free(*logits);
-    *logits = NULL;
-  }
-  return status;
+  return train_logits(model, e->dataset, e->split, e->rows, e->count, console_signals_flag(),
+                      logits);
 }

@@ -119,9 +119,6 @@ CDL_MUST_USE cdl_status cli_open_for_inference(const inference_settings *setting
                                                cli_label_need need, inference_model *model,
                                                cli_examples *examples);
 
-/* NUMERIC, naming the example by its index, where one of its logits [model->labels] is not finite. */
-CDL_MUST_USE cdl_status cli_check_finite(const inference_model *model, const cli_examples *examples,
-                                         uint32_t row, uint64_t index, const float *logits);
 /* Logits of the examples, [the data set's count, model->labels], to be freed by the caller. NUMERIC,
  * naming the example, where one is not finite; CANCELLED after a signal. */
 CDL_MUST_USE cdl_status cli_logits(inference_model *model, const cli_examples *examples,

@@ -80,7 +80,8 @@ static cdl_status write_window(line_writer *writer, inference_model *model, cli_
   cdl_status status = cli_windows_logits(w, model, &logits);
   for (size_t i = 0; status == CDL_STATUS_OK && i < w->count; i++) {
     const float *row = logits + (size_t)w->rows[i] * (size_t)model->labels;
-    status = cli_check_finite(model, &w->all, w->rows[i], w->before + w->rows[i], row);
+    status = train_check_finite(model, w->all.dataset, w->all.split, w->rows[i],
+                                w->before + w->rows[i], row);
     if (status == CDL_STATUS_OK)
       write_line(writer, model, w->before + w->rows[i], row);
   }

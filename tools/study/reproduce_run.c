@@ -1,11 +1,9 @@
 #include "tools/study/reproduce_run.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/path.h"
-#include "model/inference/evaluation.h"
 #include "model/inference/inference.h"
 #include "tools/study/reproduce_settings.h"
 #include "train/examples.h"
@@ -28,42 +26,16 @@ static cdl_status train(const study_reproduction *r, train_settings *settings)
 
 /* ---- Predictions ---- */
 
-static cdl_status check_finite(const cdl_dataset *dataset, int labels, const float *logits)
-{
-  for (size_t i = 0; i < cdl_dataset_count(dataset) * (size_t)labels; i++)
-    if (!isfinite(logits[i]))
-      return cdl_fail(CDL_STATUS_NUMERIC,
-                      "%s: example %zu (line %u): the model's output is not finite",
-                      cdl_dataset_get_part(dataset, 0).path, i / (size_t)labels,
-                      cdl_dataset_get(dataset, i / (size_t)labels).line);
-  return CDL_STATUS_OK;
-}
-
-/* [examples, labels] of a tokenized data set into `logits`. */
-static cdl_status compute(const inference_model *model, const cdl_dataset *dataset,
-                          const uint32_t *rows, float *logits, const volatile int *stop)
-{
-  inference_evaluation evaluation;
-  const cdl_tokens tokens = cdl_dataset_tokens(dataset);
-  CDL_TRY(
-      inference_evaluation_create(&evaluation, model, &tokens, rows, cdl_dataset_count(dataset)));
-  cdl_status status = encoder_plan(model->encoder, model->queue, (encoder_batch_limits){0},
-                                   inference_evaluation_limits(&evaluation));
-  if (status == CDL_STATUS_OK)
-    status = inference_evaluation_run(&evaluation, model->encoder, model->queue, logits, stop);
-  inference_evaluation_release(&evaluation);
-  return status == CDL_STATUS_OK ? check_finite(dataset, model->labels, logits) : status;
-}
-
 static cdl_status predict_dataset(const study_reproduction *r, inference_model *model,
                                   cdl_dataset *dataset, const char *folder)
 {
   CDL_TRY(train_tokenize(model, dataset));
   const size_t count = cdl_dataset_count(dataset);
   uint32_t *rows = train_all_rows(count);
-  float *logits = calloc(count * (size_t)model->labels + 1, sizeof *logits);
-  cdl_status status = rows != NULL && logits != NULL
-                          ? compute(model, dataset, rows, logits, r->events.stop)
+  float *logits = NULL;
+  cdl_status status = rows != NULL
+                          ? train_logits(model, dataset, cdl_dataset_get_part(dataset, 0).path,
+                                         rows, count, r->events.stop, &logits)
                           : cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu examples", count);
   if (status == CDL_STATUS_OK)
     status = report_predictions_write(folder, dataset, logits, model->labels);
