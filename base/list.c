@@ -83,6 +83,27 @@ void base_list_release(base_list *result)
   *result = (base_list){0};
 }
 
+bool base_list_add(base_list *list, const char *name, size_t bytes)
+{
+  char **grown = realloc(list->item, (list->count + 1) * sizeof *grown);
+  if (grown == NULL)
+    return false;
+  list->item = grown;
+  list->item[list->count] = strndup(name, bytes);
+  if (list->item[list->count] == NULL)
+    return false;
+  list->count++;
+  return true;
+}
+
+bool base_list_has(const base_list *list, const char *name)
+{
+  for (size_t i = 0; i < list->count; i++)
+    if (strcmp(list->item[i], name) == 0)
+      return true;
+  return false;
+}
+
 bool base_list_needs_quotes(const char *name)
 {
   return strpbrk(name, ",*+?()[]|\\^$") != NULL || name[strspn(name, " ")] == '"';

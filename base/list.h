@@ -18,6 +18,9 @@ typedef struct {
  * empty name is an error that names `option`: USAGE. */
 CDL_MUST_USE cdl_status base_list_split(const char *option, const char *text, base_list *result);
 void base_list_release(base_list *result);
+/* Adds a copy of the first `bytes` of `name`. Returns false if memory is out. */
+CDL_MUST_USE bool base_list_add(base_list *list, const char *name, size_t bytes);
+bool base_list_has(const base_list *list, const char *name);
 
 /* Whether base_list_join puts a name in quotes: if it must, or if the name has a character that
  * distinguishes an expression from a list of modules. */

@@ -83,12 +83,11 @@ static cdl_status make_adapter(train_session *session, const char *method)
   base_list targets = {0};
   CDL_TRY(base_list_split(
       "--targets", model_family_targets(encoder_config(session->model.encoder)->family), &targets));
-  const adapter_settings adapter = {.method = method,
-                                    .rank = 8,
-                                    .alpha = 8,
-                                    .targets = (const char *const *)targets.item,
-                                    .target_count = targets.count,
-                                    .train_pooler = session->model.loaded.fresh_pooler};
+  adapter_settings adapter = adapter_settings_of(method);
+  adapter.rank = 8;
+  adapter.alpha = 8;
+  adapter.targets = targets;
+  adapter.train_pooler = session->model.loaded.fresh_pooler;
   const cdl_status status = adapter_create(session->model.queue, session->model.encoder, &adapter,
                                            &session->model.adapter);
   base_list_release(&targets);

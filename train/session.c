@@ -38,7 +38,7 @@ static cdl_status copy_label_names(train_session *session, const cdl_dataset *da
 }
 
 static cdl_status read_own_files(train_session *session, const train_settings *s,
-                                 const adapter_names *adapter_labels)
+                                 const base_list *adapter_labels)
 {
   base_list columns = {0}, labels = {0};
   cdl_status status = base_list_split("--text-columns", s->text_columns, &columns);
@@ -94,7 +94,7 @@ static cdl_status read_task(train_session *session, const train_settings *s)
 }
 
 static cdl_status read_data(train_session *session, const train_settings *s,
-                            const adapter_names *adapter_labels)
+                            const base_list *adapter_labels)
 {
   CDL_TRY(s->task != NULL ? read_task(session, s) : read_own_files(session, s, adapter_labels));
   CDL_TRY(
@@ -183,8 +183,8 @@ cdl_status train_session_make_adapter(train_session *session, train_settings *s)
   CDL_TRY(train_make_adapter(session, s));
   session->body_changed = session->body_changed || changes_body(session, s);
   /* Of an adapter whose initial values were taken off the weights, they are taken off again. */
-  const bool takes_off =
-      session->initial.init == ADAPTER_INIT_PISSA || session->initial.init == ADAPTER_INIT_OLORA;
+  const bool takes_off = session->initial.settings.init == ADAPTER_INIT_PISSA ||
+                         session->initial.settings.init == ADAPTER_INIT_OLORA;
   if (s->init_adapter == NULL || takes_off)
     CDL_TRY(adapter_initialize(session->model.adapter, session->model.queue,
                                train_settings_seed(s, s->seed_init)));

@@ -21,29 +21,6 @@ static cdl_status no_memory(void)
 
 /* ---- Texts of settings ---- */
 
-static void free_values(adapter_module_values *values)
-{
-  for (size_t i = 0; i < values->count; i++)
-    free((char *)(uintptr_t)values->item[i].pattern);
-  free(values->item);
-  *values = (adapter_module_values){0};
-}
-
-static cdl_status add_value(adapter_module_values *values, const char *pattern, size_t bytes,
-                            double value)
-{
-  adapter_module_value *grown = realloc(values->item, (values->count + 1) * sizeof *grown);
-  char *copy = strndup(pattern, bytes);
-  if (grown != NULL)
-    values->item = grown;
-  if (grown == NULL || copy == NULL) {
-    free(copy);
-    return no_memory();
-  }
-  values->item[values->count++] = (adapter_module_value){copy, value};
-  return CDL_STATUS_OK;
-}
-
 static cdl_status values_from_json(const char *option, const char *text,
                                    adapter_module_values *values)
 {
@@ -54,9 +31,10 @@ static cdl_status values_from_json(const char *option, const char *text,
   json_t *value;
   json_object_foreach(object, pattern, value)
   {
-    status = json_is_number(value)
-                 ? add_value(values, pattern, strlen(pattern), json_number_value(value))
-                 : cdl_fail(CDL_STATUS_USAGE, "%s: '%s' wants a number", option, pattern);
+    status =
+        json_is_number(value)
+            ? adapter_module_values_add(values, pattern, strlen(pattern), json_number_value(value))
+            : cdl_fail(CDL_STATUS_USAGE, "%s: '%s' wants a number", option, pattern);
     if (status != CDL_STATUS_OK)
       break;
   }
@@ -79,7 +57,7 @@ static cdl_status values_from_text(const char *option, const char *text,
           cdl_fail(CDL_STATUS_USAGE, "%s wants RE=NUMBER,RE=NUMBER or an object in JSON, not '%s'",
                    option, text);
     else
-      status = add_value(values, item, (size_t)(equals - item), value);
+      status = adapter_module_values_add(values, item, (size_t)(equals - item), value);
   }
   base_list_release(&items);
   return status;
@@ -105,7 +83,7 @@ static cdl_status parse_values(const char *option, const char *text, bool whole,
                         values->item[i].pattern, whole ? "whole number" : "number", value);
   }
   if (status != CDL_STATUS_OK)
-    free_values(values);
+    adapter_module_values_release(values);
   return status;
 }
 
@@ -125,7 +103,7 @@ static cdl_status parse_layers(const char *text, int64_t **layers, size_t *count
 }
 
 /* Either is left empty. `text` NULL: both. */
-static cdl_status parse_names(const char *option, const char *text, adapter_names *names,
+static cdl_status parse_names(const char *option, const char *text, base_list *names,
                               char **pattern)
 {
   if (text == NULL)
@@ -134,22 +112,22 @@ static cdl_status parse_names(const char *option, const char *text, adapter_name
     *pattern = strdup(text);
     return *pattern != NULL ? CDL_STATUS_OK : no_memory();
   }
-  base_list list;
-  CDL_TRY(base_list_split(option, text, &list));
-  *names = (adapter_names){.item = list.item, .count = list.count}; /* takes them over */
-  return CDL_STATUS_OK;
+  return base_list_split(option, text, names);
 }
 
 /* ---- The config ---- */
 
+static bool add_name(base_list *names, const char *name)
+{
+  return base_list_add(names, name, strlen(name));
+}
+
 static cdl_status set_columns(adapter_config *c, char **texts, size_t count, const char *label)
 {
-  c->text_columns.item = calloc(count + 1, sizeof *c->text_columns.item);
   c->label_column = strdup(label);
-  bool whole = c->text_columns.item != NULL && c->label_column != NULL;
+  bool whole = c->label_column != NULL;
   for (size_t i = 0; whole && i < count; i++)
-    if ((whole = (c->text_columns.item[i] = strdup(texts[i])) != NULL))
-      c->text_columns.count++;
+    whole = add_name(&c->text_columns, texts[i]);
   return whole ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "out of memory: the names of columns");
 }
 
@@ -169,52 +147,29 @@ static cdl_status describe_columns(const train_session *session, const train_set
   return status;
 }
 
-static cdl_status describe_low_rank(const train_settings *s, adapter_config *c)
+static cdl_status describe_low_rank(const train_settings *s, adapter_settings *a)
 {
-  c->rank = s->rank;
-  c->alpha = s->alpha;
-  c->dropout = s->adapter_dropout;
-  c->rslora = s->rslora;
-  c->init = (adapter_init)s->init;
-  c->bias = (adapter_bias)s->bias;
-  CDL_TRY(parse_values("--rank-pattern", s->rank_pattern, true, &c->rank_pattern));
-  CDL_TRY(parse_values("--alpha-pattern", s->alpha_pattern, false, &c->alpha_pattern));
-  CDL_TRY(parse_layers(s->layers_to_transform, &c->layers, &c->layer_count));
-  CDL_TRY(parse_names("--layers-pattern", s->layers_pattern, &c->layers_pattern, NULL));
-  CDL_TRY(parse_names("--exclude-modules", s->exclude_modules, &c->excluded, &c->excluded_pattern));
-  CDL_TRY(parse_names("--targets", s->targets, &c->targets, &c->target_pattern));
-  const base_word orientation = base_word_at(ADAPTER_ORIENTATION_WORDS, s->orientation);
-  if (adapter_is_oriented(train_method_name(s)) &&
-      (c->orientation = strndup(orientation.text, orientation.bytes)) == NULL)
-    return no_memory();
-  return CDL_STATUS_OK;
+  a->rank = s->rank;
+  a->alpha = s->alpha;
+  a->dropout = s->adapter_dropout;
+  a->rslora = s->rslora;
+  a->init = (adapter_init)s->init;
+  a->bias = (adapter_bias)s->bias;
+  a->orientation = (adapter_orientation)s->orientation;
+  CDL_TRY(parse_values("--rank-pattern", s->rank_pattern, true, &a->rank_pattern));
+  CDL_TRY(parse_values("--alpha-pattern", s->alpha_pattern, false, &a->alpha_pattern));
+  CDL_TRY(parse_layers(s->layers_to_transform, &a->layers, &a->layer_count));
+  CDL_TRY(parse_names("--layers-pattern", s->layers_pattern, &a->layers_pattern, NULL));
+  CDL_TRY(parse_names("--exclude-modules", s->exclude_modules, &a->excluded, &a->excluded_pattern));
+  return parse_names("--targets", s->targets, &a->targets, &a->target_pattern);
 }
 
-static cdl_status describe_options(const train_settings *s, adapter_config *c)
+static void describe_options(const train_settings *s, adapter_settings *a)
 {
   size_t count;
-  const base_option *options = adapter_options(train_method_name(s), &count);
+  const base_option *options = adapter_options(a->method, &count);
   for (size_t i = 0; i < count; i++)
-    c->options[i] = train_settings_option((train_settings *)(uintptr_t)s, options[i].name)->value;
-  return CDL_STATUS_OK;
-}
-
-static bool add_name(adapter_names *names, const char *name)
-{
-  char **grown = realloc(names->item, (names->count + 1) * sizeof *grown);
-  if (grown == NULL)
-    return false;
-  names->item = grown;
-  names->item[names->count] = strdup(name);
-  return names->item[names->count] != NULL && ++names->count > 0;
-}
-
-static bool has_name(const adapter_names *names, const char *name)
-{
-  for (size_t i = 0; i < names->count; i++)
-    if (strcmp(names->item[i], name) == 0)
-      return true;
-  return false;
+    a->options[i] = train_settings_option((train_settings *)(uintptr_t)s, options[i].name)->value;
 }
 
 data_split_form train_split_form_of(const train_settings *s)
@@ -229,25 +184,26 @@ static cdl_status describe_adapter(const train_session *session, const train_set
   char fingerprint[INFERENCE_FINGERPRINT_BYTES];
   inference_fingerprint(&session->model, fingerprint);
   *c = (adapter_config){
+      .settings = adapter_settings_of(train_method_name(s)),
       .regression = session->model.regression,
       .zero_token_types = session->model.types_zero,
       .held_out = {.known = session->train != NULL,
                    .fraction = s->dev_fraction,
                    .reference_split = train_split_form_of(s) == DATA_SPLIT_REFERENCE},
-      .peft_type = strdup(adapter_peft_type(train_method_name(s))),
       .base_model = strdup(s->model),
       .fingerprint = strdup(fingerprint)};
-  if (c->peft_type == NULL || c->base_model == NULL || c->fingerprint == NULL)
+  if (c->base_model == NULL || c->fingerprint == NULL)
     return no_memory();
   if (session->task != NULL && (c->task = strdup(session->task->name)) == NULL)
     return no_memory();
   CDL_TRY(describe_columns(session, s, c));
   if (adapter_is_low_rank(train_method_name(s)))
-    CDL_TRY(describe_low_rank(s, c));
-  CDL_TRY(describe_options(s, c));
-  CDL_TRY(parse_names("--modules-to-save", s->modules_to_save, &c->modules_to_save, NULL));
-  if (session->model.loaded.fresh_pooler && !has_name(&c->modules_to_save, "pooler") &&
-      !add_name(&c->modules_to_save, "pooler"))
+    CDL_TRY(describe_low_rank(s, &c->settings));
+  describe_options(s, &c->settings);
+  CDL_TRY(parse_names("--modules-to-save", s->modules_to_save, &c->settings.modules_to_save, NULL));
+  if (session->model.loaded.fresh_pooler &&
+      !base_list_has(&c->settings.modules_to_save, "pooler") &&
+      !add_name(&c->settings.modules_to_save, "pooler"))
     return no_memory();
   for (int i = 0; i < session->model.labels && !session->model.regression; i++)
     if (!add_name(&c->labels, session->model.label_names[i]))
@@ -268,17 +224,16 @@ static cdl_status settle_folded(const train_session *session, const char *folder
                     "%s: adapter_config.json: \"target_modules\": no layer of the encoder is among "
                     "them: there is nothing to go on from with this method",
                     folder);
-  free(c->target_pattern);
-  c->target_pattern = NULL;
-  for (size_t i = 0; i < c->targets.count; i++)
-    free(c->targets.item[i]);
-  c->targets.count = 0;
+  free(c->settings.target_pattern);
+  c->settings.target_pattern = NULL;
+  base_list_release(&c->settings.targets);
   for (size_t i = 0; i < count; i++)
-    if (!add_name(&c->targets, adapter_module_at(session->model.adapter, i).path))
+    if (!add_name(&c->settings.targets, adapter_module_at(session->model.adapter, i).path))
       return no_memory();
   const char *path;
   for (size_t i = 0; (path = adapter_folded_table(session->model.adapter, i)) != NULL; i++)
-    if (!has_name(&c->modules_to_save, path) && !add_name(&c->modules_to_save, path))
+    if (!base_list_has(&c->settings.modules_to_save, path) &&
+        !add_name(&c->settings.modules_to_save, path))
       return no_memory();
   return CDL_STATUS_OK;
 }
@@ -287,8 +242,8 @@ cdl_status train_make_adapter(train_session *session, const train_settings *s)
 {
   adapter_config *c = &session->model.adapter_config;
   CDL_TRY(describe_adapter(session, s, c));
-  c->config_extra = json_incref(session->initial.config_extra);
-  adapter_settings adapter = adapter_config_settings(c);
+  c->settings.config_extra = json_incref(session->initial.settings.config_extra);
+  adapter_settings adapter = c->settings;
   adapter.dropout_hits_base = adapter.reference_compat = s->compat == TRAIN_COMPAT_REFERENCE;
   adapter.lora_plus_ratio = s->lora_plus_ratio != 1 ? s->lora_plus_ratio : 0;
   adapter.ignore_unmatched = s->init_adapter != NULL;
@@ -348,7 +303,7 @@ cdl_status train_check_adapter_settings(const train_settings *s)
   if (adapter_is_low_rank(method)) {
     CDL_TRY(check_lacking(s));
     adapter_config c = {0};
-    const cdl_status status = describe_low_rank(s, &c);
+    const cdl_status status = describe_low_rank(s, &c.settings);
     adapter_config_free(&c);
     return status;
   }
@@ -398,7 +353,7 @@ static int compare_text(const void *a, const void *b)
 }
 
 /* Lists compare as sets. */
-static bool same_set(const char *text, const adapter_names *names)
+static bool same_set(const char *text, const base_list *names)
 {
   base_list list;
   if (base_list_split("", text, &list) != CDL_STATUS_OK)
@@ -419,7 +374,7 @@ static bool same_set(const char *text, const adapter_names *names)
 
 /* A setting that is a list or an expression. `pattern` may be NULL, as may the setting. */
 static cdl_status adopt_names(train_settings *s, char **setting, const bool *given,
-                              const char *field, const adapter_names *names, const char *pattern)
+                              const char *field, const base_list *names, const char *pattern)
 {
   const bool was = was_given(given, field), none = pattern == NULL && names->count == 0;
   if (none && was && *setting != NULL)
@@ -471,24 +426,22 @@ static cdl_status adopt_values(train_settings *s, char **setting, const bool *gi
   }
   free(own_text);
   free(text);
-  free_values(&own);
+  adapter_module_values_release(&own);
   return status;
 }
 
 static cdl_status adopt_layers(train_settings *s, const bool *given, const adapter_config *c)
 {
-  adapter_names numbers = {0};
+  base_list numbers = {0};
   cdl_status status = CDL_STATUS_OK;
-  for (size_t i = 0; i < c->layer_count && status == CDL_STATUS_OK; i++) {
+  for (size_t i = 0; i < c->settings.layer_count && status == CDL_STATUS_OK; i++) {
     char digits[24];
-    snprintf(digits, sizeof digits, "%" PRId64, c->layers[i]);
+    snprintf(digits, sizeof digits, "%" PRId64, c->settings.layers[i]);
     status = add_name(&numbers, digits) ? CDL_STATUS_OK : no_memory();
   }
   if (status == CDL_STATUS_OK)
     status = adopt_names(s, &s->layers_to_transform, given, "layers_to_transform", &numbers, NULL);
-  for (size_t i = 0; i < numbers.count; i++)
-    free(numbers.item[i]);
-  free(numbers.item);
+  base_list_release(&numbers);
   return status;
 }
 
@@ -512,15 +465,15 @@ static cdl_status adopt_options(train_settings *s, const adapter_config *c)
   for (size_t i = 0; i < count; i++) {
     train_method_option *o = train_settings_option(s, options[i].name);
     const base_option_kind kind = options[i].kind;
-    if (o->set && o->value != c->options[i]) {
+    if (o->set && o->value != c->settings.options[i]) {
       if (kind == BASE_OPTION_INT || kind == BASE_OPTION_FLOAT)
         return cdl_fail(CDL_STATUS_USAGE, "%s %g contradicts the adapter in %s, which has %g",
                         base_option_shown(options[i].name).text, o->value, s->init_adapter,
-                        c->options[i]);
+                        c->settings.options[i]);
       return cdl_fail(CDL_STATUS_USAGE, "%s contradicts the adapter in %s",
                       base_option_shown(options[i].name).text, s->init_adapter);
     }
-    *o = (train_method_option){c->options[i], true};
+    *o = (train_method_option){c->settings.options[i], true};
   }
   return CDL_STATUS_OK;
 }
@@ -529,10 +482,10 @@ static cdl_status adopt_options(train_settings *s, const adapter_config *c)
  * whichever there is. */
 static cdl_status adopt_modules(train_settings *s, const bool *given, const adapter_config *config)
 {
-  if (was_given(given, "modules_to_save") || config->modules_to_save.count == 0)
+  if (was_given(given, "modules_to_save") || config->settings.modules_to_save.count == 0)
     return CDL_STATUS_OK;
-  char *text = base_list_join((const char *const *)config->modules_to_save.item,
-                              config->modules_to_save.count);
+  char *text = base_list_join((const char *const *)config->settings.modules_to_save.item,
+                              config->settings.modules_to_save.count);
   if (text == NULL)
     return no_memory();
   free(s->modules_to_save);
@@ -544,33 +497,31 @@ static cdl_status adopt_low_rank(train_settings *s, const bool *given, const ada
 {
   const char *folder = s->init_adapter;
   double rank = (double)s->rank;
-  CDL_TRY(adopt_number(&rank, given, "rank", (double)c->rank, folder));
-  s->rank = c->rank;
+  CDL_TRY(adopt_number(&rank, given, "rank", (double)c->settings.rank, folder));
+  s->rank = c->settings.rank;
   if (adapter_has(train_method_name(s), ADAPTER_HAS_ALPHA))
-    CDL_TRY(adopt_number(&s->alpha, given, "alpha", c->alpha, folder));
-  if (was_given(given, "rslora") && s->rslora != c->rslora)
+    CDL_TRY(adopt_number(&s->alpha, given, "alpha", c->settings.alpha, folder));
+  if (was_given(given, "rslora") && s->rslora != c->settings.rslora)
     return cdl_fail(CDL_STATUS_USAGE, "--rslora contradicts the adapter in %s", folder);
-  s->rslora = c->rslora;
-  CDL_TRY(adopt_values(s, &s->rank_pattern, given, "rank_pattern", &c->rank_pattern));
-  CDL_TRY(adopt_values(s, &s->alpha_pattern, given, "alpha_pattern", &c->alpha_pattern));
-  CDL_TRY(adopt_choice(s, &s->init, given, "init", (int)c->init));
-  CDL_TRY(adopt_choice(s, &s->bias, given, "bias", (int)c->bias));
-  if (c->orientation != NULL)
-    CDL_TRY(adopt_choice(s, &s->orientation, given, "orientation",
-                         base_word_place(ADAPTER_ORIENTATION_WORDS, c->orientation)));
+  s->rslora = c->settings.rslora;
+  CDL_TRY(adopt_values(s, &s->rank_pattern, given, "rank_pattern", &c->settings.rank_pattern));
+  CDL_TRY(adopt_values(s, &s->alpha_pattern, given, "alpha_pattern", &c->settings.alpha_pattern));
+  CDL_TRY(adopt_choice(s, &s->init, given, "init", (int)c->settings.init));
+  CDL_TRY(adopt_choice(s, &s->bias, given, "bias", (int)c->settings.bias));
+  if (adapter_is_oriented(c->settings.method))
+    CDL_TRY(adopt_choice(s, &s->orientation, given, "orientation", (int)c->settings.orientation));
   CDL_TRY(adopt_layers(s, given, c));
-  CDL_TRY(adopt_names(s, &s->layers_pattern, given, "layers_pattern", &c->layers_pattern, NULL));
-  CDL_TRY(adopt_names(s, &s->exclude_modules, given, "exclude_modules", &c->excluded,
-                      c->excluded_pattern));
-  return adopt_names(s, &s->targets, given, "targets", &c->targets, c->target_pattern);
+  CDL_TRY(adopt_names(s, &s->layers_pattern, given, "layers_pattern", &c->settings.layers_pattern,
+                      NULL));
+  CDL_TRY(adopt_names(s, &s->exclude_modules, given, "exclude_modules", &c->settings.excluded,
+                      c->settings.excluded_pattern));
+  return adopt_names(s, &s->targets, given, "targets", &c->settings.targets,
+                     c->settings.target_pattern);
 }
 
 cdl_status train_adopt_adapter(train_settings *s, const bool *given, const adapter_config *config)
 {
-  const char *method = adapter_method_of(config->peft_type);
-  if (method == NULL)
-    return cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: adapters of type %s are not read", s->init_adapter,
-                    config->peft_type);
+  const char *method = config->settings.method;
   CDL_TRY(adopt_choice(s, &s->method, given, "method",
                        base_word_place(train_setting_find("method")->placeholder, method)));
   CDL_TRY(adopt_modules(s, given, config));

@@ -249,8 +249,8 @@ static cdl_status check_lacking(const adapter_settings *s, const adapter_method 
     adapter_setting setting;
     bool set;
     const char *name;
-  } settings[] = {{ADAPTER_HAS_RANK_PATTERN, s->rank_pattern_count > 0, "rank pattern"},
-                  {ADAPTER_HAS_ALPHA_PATTERN, s->alpha_pattern_count > 0, "alpha pattern"},
+  } settings[] = {{ADAPTER_HAS_RANK_PATTERN, s->rank_pattern.count > 0, "rank pattern"},
+                  {ADAPTER_HAS_ALPHA_PATTERN, s->alpha_pattern.count > 0, "alpha pattern"},
                   {ADAPTER_HAS_RSLORA, s->rslora, "rslora"},
                   {ADAPTER_HAS_DROPOUT, s->dropout > 0, "dropout"}};
   for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
@@ -263,7 +263,8 @@ static cdl_status check_low_rank(const adapter_settings *s, const adapter_method
 {
   if (s->rank < 1)
     return cdl_fail(CDL_STATUS_USAGE, "rank is at least 1, not %lld", (long long)s->rank);
-  if (!isfinite(s->alpha) || (s->alpha <= 0 && !s->ignore_unmatched))
+  if ((method->has & ADAPTER_HAS_ALPHA) != 0 &&
+      (!isfinite(s->alpha) || (s->alpha <= 0 && !s->ignore_unmatched)))
     return cdl_fail(CDL_STATUS_USAGE, "alpha is above 0, not %g", s->alpha);
   if (!(s->dropout >= 0 && s->dropout < 1))
     return cdl_fail(CDL_STATUS_USAGE, "adapter dropout is at least 0 and below 1, not %g",
@@ -284,7 +285,7 @@ static cdl_status take_options(model_adapter *a, const double *values)
   const base_option *options = adapter_options(a->method->name, &count);
   for (size_t i = 0; i < count; i++) {
     const base_option *o = &options[i];
-    a->options[i] = values != NULL ? values[i] : o->default_value;
+    a->options[i] = values[i];
     const bool number = o->kind == BASE_OPTION_INT || o->kind == BASE_OPTION_FLOAT;
     if (number && !(a->options[i] >= o->low && a->options[i] <= o->high))
       return cdl_fail(CDL_STATUS_USAGE, "%s is %g to %g, not %g", o->name, o->low, o->high,

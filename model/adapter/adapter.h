@@ -2,6 +2,7 @@
 #ifndef CONDLORA_MODEL_ADAPTER_ADAPTER_H
 #define CONDLORA_MODEL_ADAPTER_ADAPTER_H
 
+#include "base/list.h"
 #include "base/option.h"
 #include "model/encoder/encoder.h"
 
@@ -36,56 +37,68 @@ typedef struct {
   double value;
 } adapter_module_value;
 
+typedef struct {
+  adapter_module_value *item;
+  size_t count;
+} adapter_module_values;
+
+/* Adds a copy of the first `bytes` of `pattern`. Errors: MEMORY. */
+CDL_MUST_USE cdl_status adapter_module_values_add(adapter_module_values *values,
+                                                  const char *pattern, size_t bytes, double value);
+/* Releases a list whose patterns are owned. */
+void adapter_module_values_release(adapter_module_values *values);
+
 enum { ADAPTER_OPTIONS_MAX = 32 };
 
+/* The settings of an adapter: one struct for those in a folder, those of a run and those that a
+ * program makes. adapter_settings_of gives the defaults of a method; a setting that the method lacks
+ * is zero. Whoever fills in the lists and strings owns them: adapter_create reads them and keeps
+ * none, adapter_config_free releases those of a config. */
 typedef struct {
-  const char *method; /* one of adapter_methods */
+  const char *method; /* one of adapter_methods; static */
   int64_t rank;
   double alpha; /* scale = alpha / rank */
   bool rslora;  /* scale = alpha / √rank instead (Kalajdzievski 2023) */
-  const adapter_module_value *rank_pattern, *alpha_pattern;
-  size_t rank_pattern_count, alpha_pattern_count;
-  double dropout; /* on the adapter's input */
+  adapter_module_values rank_pattern, alpha_pattern;
+  double dropout; /* on the adapter's input, in [0, 1) */
   adapter_init init;
   adapter_bias bias;
-  /* B's learning rate, and that of every vector, over A's (LoRA+, Hayou et al. 2024); 0: the
-   * same. */
-  double lora_plus_ratio;
   adapter_orientation orientation;
-  bool dropout_hits_base; /* CondLoRA's dropout on the frozen path too, as the reference has it */
-  bool reference_compat;  /* AdaLoRA that never allocates and begins with a random Λ: likewise */
   /* Linear layers to adapt: suffixes of their paths, or one regular expression for whole paths
    * (PEFT's rules). */
-  const char *const *targets;
-  size_t target_count;
-  const char *target_pattern;
+  base_list targets;
+  char *target_pattern;
   /* Of these targets, only those in these layers (none listed: in any), and none of the modules
    * excluded, named as targets are. A layer's number is the component after any module, or after
    * one of `layers_pattern`: regular expressions for its name. */
-  const int64_t *layers;
+  int64_t *layers;
   size_t layer_count;
-  const char *const *layers_pattern;
-  size_t layers_pattern_count;
-  const char *const *excluded;
-  size_t excluded_count;
-  const char *excluded_pattern;
-  /* Values of the method's own options, in the order of adapter_options; NULL: their defaults. */
-  const double *options;
-  /* What the method itself keeps in adapter_config.json, as read from there; NULL: nothing. */
-  const struct json_t *config_extra;
-  /* Modules to train and save whole, besides the head: suffixes of their paths. With
-   * `ignore_unmatched`, for adapters read from a folder, an entry that matches nothing is no
-   * error. */
-  const char *const *modules_to_save;
-  size_t module_count;
-  bool ignore_unmatched;
-  bool train_pooler; /* BERT's pooler, when it is fresh */
+  base_list layers_pattern;
+  base_list excluded;
+  char *excluded_pattern;
+  double options[ADAPTER_OPTIONS_MAX]; /* the method's own, in the order of adapter_options */
+  /* An object with what the method itself keeps in adapter_config.json; NULL: nothing. */
+  struct json_t *config_extra;
+  /* Modules to train and save whole, besides the head: suffixes of their paths. */
+  base_list modules_to_save;
+
+  /* The rest is of one run, and no folder has it. */
+  /* B's learning rate, and that of every vector, over A's (LoRA+, Hayou et al. 2024); 0: the
+   * same. */
+  double lora_plus_ratio;
+  bool dropout_hits_base; /* CondLoRA's dropout on the frozen path too, as the reference has it */
+  bool reference_compat;  /* AdaLoRA that never allocates and begins with a random Λ: likewise */
+  bool ignore_unmatched;  /* a name or pattern that matches nothing is no error: of a folder */
+  bool train_pooler;      /* BERT's pooler, when it is fresh */
 } adapter_settings;
 
 typedef struct model_adapter model_adapter;
 
 /* The methods' names, a NULL at the end; static. */
 const char *const *adapter_methods(void);
+/* The defaults of a method: what missing keys of adapter_config.json mean. An unknown method has
+ * its name and zeros. */
+adapter_settings adapter_settings_of(const char *method);
 /* The method's own options, `*count` of them; static. None for an unknown method. Methods that have an
  * option of one name agree on all of it. Each value is kept as a double (base_option_number); an
  * option's default_value is what a missing key of adapter_config.json means. */

@@ -6,17 +6,6 @@
 
 #include "model/adapter/adapter.h"
 
-typedef struct {
-  char **item;
-  size_t count;
-} adapter_names;
-
-/* For each pattern a rank or an alpha; patterns are owned. */
-typedef struct {
-  adapter_module_value *item;
-  size_t count;
-} adapter_module_values;
-
 /* What training held out of its examples to choose the best adapter by. */
 typedef struct {
   bool known;
@@ -24,51 +13,27 @@ typedef struct {
   bool reference_split; /* by the reference's split, not by class */
 } adapter_held_out;
 
-/* Settings that are no low-rank method's are zero. */
+/* Lists and strings are owned. */
 typedef struct {
-  char *peft_type; /* "LORA", …: of any method but full */
-  int64_t rank;    /* r; 0: the method has none */
-  double alpha;    /* lora_alpha */
-  double dropout;  /* lora_dropout, in [0, 1) */
-  bool rslora;     /* use_rslora: the scale is alpha / √rank, not alpha / rank */
-  adapter_module_values rank_pattern, alpha_pattern;
-  adapter_init init; /* init_lora_weights */
-  adapter_bias bias;
-  adapter_names targets; /* suffixes of module paths; empty when there is a pattern */
-  char *target_pattern;  /* a regular expression for whole module paths, or NULL */
-  int64_t *layers;       /* layers_to_transform; none: all */
-  size_t layer_count;
-  adapter_names layers_pattern;
-  adapter_names excluded; /* exclude_modules, as targets */
-  char *excluded_pattern;
-  char *orientation; /* of an oriented method: "paper" or "reference"; else NULL */
-  double options[ADAPTER_OPTIONS_MAX]; /* in the order of adapter_options */
-  struct json_t *config_extra; /* keys of the method's own: an object with a reference; or NULL */
+  adapter_settings settings; /* the method is known, and none that trains the whole model */
   /* Read only: PEFT's task_type SEQ_CLS, under which it saves the head, whatever else is said; biases
    * beside B; rows of the table of words that the folder replaces. */
   bool saves_head, lora_bias;
   int64_t *token_rows;
   size_t token_count;
-  adapter_names modules_to_save;
   char *base_model;          /* base_model_name_or_path, or NULL */
   char *task;                /* ours: "RTE", say, or NULL */
-  adapter_names labels;      /* ours: names in the order of the logits; empty when unknown */
+  base_list labels;          /* ours: names in the order of the logits; empty when unknown */
   bool regression;           /* ours: one output, no labels */
   bool zero_token_types;     /* ours: trained with every token of type 0 */
   adapter_held_out held_out; /* ours */
-  adapter_names
-      text_columns;   /* ours: of the table it was trained on, one or two; empty: not known */
-  char *label_column; /* ours, or NULL */
+  base_list text_columns; /* ours: of the table it was trained on, one or two; empty: not known */
+  char *label_column;     /* ours, or NULL */
   /* Of the base model: 16 hexadecimal digits from the tensors' metadata, or NULL. */
   char *fingerprint;
 } adapter_config;
 
 void adapter_config_free(adapter_config *config);
-void adapter_names_free(adapter_names *names);
-
-/* An adapter of this config: views into it. What is not kept in one (dropout_hits_base,
- * lora_plus_ratio, ignore_unmatched, train_pooler) is zero. `config` is whole: its type is known. */
-adapter_settings adapter_config_settings(const adapter_config *config);
 
 /* Alpha and scale of one adapted module of rank `rank`, by the config's patterns. */
 CDL_MUST_USE cdl_status adapter_config_module(const adapter_config *config, const char *path,

@@ -27,7 +27,7 @@ static bool has_prefix(const char *name)
 /* Whether an adapter's file may have a tensor of this name. */
 static bool may_be_named(const adapter_config *config, const char *name)
 {
-  const adapter_method *method = adapter_method_find(adapter_method_of(config->peft_type));
+  const adapter_method *method = adapter_method_find(config->settings.method);
   return has_prefix(name) || (method != NULL && adapter_is_frozen(method, name));
 }
 

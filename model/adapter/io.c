@@ -196,15 +196,16 @@ static cdl_status write_with_extra(const model_adapter *a, const adapter_snapsho
 {
   adapter_config written = *config;
   json_t *extra = NULL;
-  cdl_status status = adapter_saved_modules(a, &config->modules_to_save, &written.modules_to_save);
+  cdl_status status = adapter_saved_modules(a, &config->settings.modules_to_save,
+                                            &written.settings.modules_to_save);
   if (status == CDL_STATUS_OK && a->method->config_extra != NULL) {
-    written.config_extra = extra = a->method->config_extra(a, snapshot);
+    written.settings.config_extra = extra = a->method->config_extra(a, snapshot);
     if (extra == NULL)
       status = cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory", folder);
   }
   if (status == CDL_STATUS_OK)
     status = adapter_folder_write(folder, &written, t->tensors, t->count);
-  adapter_names_free(&written.modules_to_save);
+  base_list_release(&written.settings.modules_to_save);
   json_decref(extra);
   return status;
 }

@@ -1,6 +1,8 @@
 /* The table of methods, and what of a method can be asked without an adapter. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/growing.h"
 #include "model/adapter/state.h"
 
 static const adapter_method *const methods[] = {
@@ -26,6 +28,22 @@ const adapter_method *adapter_method_find(const char *name)
     if (strcmp(methods[i]->name, name) == 0)
       return methods[i];
   return NULL;
+}
+
+adapter_settings adapter_settings_of(const char *method)
+{
+  enum { RANK = 8, ALPHA = 8 }; /* PEFT's of LoRA */
+  const adapter_method *m = adapter_method_find(method);
+  adapter_settings s = {.method = m != NULL ? m->name : method};
+  size_t count;
+  const base_option *options = adapter_options(method, &count);
+  for (size_t i = 0; i < count; i++)
+    s.options[i] = options[i].default_value;
+  if (m != NULL && m->attach != NULL) {
+    s.rank = m->default_rank > 0 ? m->default_rank : RANK;
+    s.alpha = (m->has & ADAPTER_HAS_ALPHA) != 0 ? ALPHA : 0;
+  }
+  return s;
 }
 
 const char *adapter_peft_type(const char *method)
@@ -87,6 +105,27 @@ const char *adapter_lack_reason(const char *method)
 {
   const adapter_method *m = adapter_method_find(method);
   return m != NULL && m->lack_reason != NULL ? m->lack_reason : "";
+}
+
+/* ---- Patterns ---- */
+
+cdl_status adapter_module_values_add(adapter_module_values *values, const char *pattern,
+                                     size_t bytes, double value)
+{
+  CDL_TRY(base_grow(&values->item, values->count + 1, sizeof *values->item));
+  char *copy = strndup(pattern, bytes);
+  if (copy == NULL)
+    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: a pattern of modules");
+  values->item[values->count++] = (adapter_module_value){copy, value};
+  return CDL_STATUS_OK;
+}
+
+void adapter_module_values_release(adapter_module_values *values)
+{
+  for (size_t i = 0; i < values->count; i++)
+    free((char *)(uintptr_t)values->item[i].pattern);
+  free(values->item);
+  *values = (adapter_module_values){0};
 }
 
 /* ---- Keys ---- */

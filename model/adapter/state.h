@@ -259,7 +259,7 @@ cdl_status adapter_mark_trained(model_adapter *adapter, const adapter_settings *
  * any case, and cannot save a part of it. A name that picks such a part is left out; where it picks
  * other modules too, they are named by their whole paths. */
 CDL_MUST_USE cdl_status adapter_saved_modules(const model_adapter *adapter,
-                                              const adapter_names *given, adapter_names *saved);
+                                              const base_list *given, base_list *saved);
 
 /* Whether the folder's config says that a tensor of the model is in its file. */
 bool adapter_says_saved(const model_adapter *adapter, const char *name);

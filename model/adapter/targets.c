@@ -183,11 +183,11 @@ static cdl_status select_targets(const model_adapter *a, const adapter_settings 
     CDL_TRY(select_by_pattern(list, what, s->target_pattern, list->chosen, &some));
     return some ? CDL_STATUS_OK : unmatched(a, what, s->target_pattern);
   }
-  for (size_t t = 0; t < s->target_count; t++) {
-    const bool any = select_by_suffix(list, s->targets[t], list->chosen);
+  for (size_t t = 0; t < s->targets.count; t++) {
+    const bool any = select_by_suffix(list, s->targets.item[t], list->chosen);
     some = some || any;
-    if (!any && (!s->ignore_unmatched || (!some && t + 1 == s->target_count)))
-      return unmatched(a, "target", s->targets[t]);
+    if (!any && (!s->ignore_unmatched || (!some && t + 1 == s->targets.count)))
+      return unmatched(a, "target", s->targets.item[t]);
   }
   return CDL_STATUS_OK;
 }
@@ -196,10 +196,10 @@ static cdl_status select_targets(const model_adapter *a, const adapter_settings 
 static cdl_status number_of_layer(const adapter_settings *s, const char *path, int64_t *number)
 {
   static const char *const any_module[] = {"[^.]*"};
-  const bool named = s->layers_pattern_count > 0;
-  const char *const *texts = named ? s->layers_pattern : any_module;
+  const bool named = s->layers_pattern.count > 0;
+  const char *const *texts = named ? (const char *const *)s->layers_pattern.item : any_module;
   *number = -1;
-  for (size_t p = 0; p < (named ? s->layers_pattern_count : 1) && *number < 0; p++) {
+  for (size_t p = 0; p < (named ? s->layers_pattern.count : 1) && *number < 0; p++) {
     module_pattern *pattern;
     CDL_TRY(module_pattern_create("layers pattern", texts[p], &pattern));
     const cdl_status status = module_pattern_number(pattern, path, number);
@@ -215,7 +215,7 @@ static cdl_status keep_layers(const model_adapter *a, const adapter_settings *s,
                               const module_list *list)
 {
   if (s->layer_count == 0)
-    return s->layers_pattern_count == 0 || s->ignore_unmatched
+    return s->layers_pattern.count == 0 || s->ignore_unmatched
                ? CDL_STATUS_OK
                : cdl_fail(CDL_STATUS_USAGE,
                           "a layers pattern (--layers-pattern) wants the numbers of layers too");
@@ -230,8 +230,8 @@ static cdl_status keep_layers(const model_adapter *a, const adapter_settings *s,
   for (size_t i = 0; i < list->count; i++) {
     const char *path = list->item[i].path;
     bool kept = !list->chosen[i];
-    for (size_t t = 0; t < s->target_count && !kept; t++)
-      kept = strcmp(s->targets[t], path) == 0;
+    for (size_t t = 0; t < s->targets.count && !kept; t++)
+      kept = strcmp(s->targets.item[t], path) == 0;
     if (kept)
       continue;
     int64_t number;
@@ -253,9 +253,9 @@ static cdl_status leave_out_excluded(const model_adapter *a, const adapter_setti
     CDL_TRY(select_by_pattern(list, what, s->excluded_pattern, list->scratch, &any));
   if (!any && !s->ignore_unmatched)
     return unmatched(a, what, s->excluded_pattern);
-  for (size_t e = 0; e < s->excluded_count; e++)
-    if (!select_by_suffix(list, s->excluded[e], list->scratch) && !s->ignore_unmatched)
-      return unmatched(a, "excluded module", s->excluded[e]);
+  for (size_t e = 0; e < s->excluded.count; e++)
+    if (!select_by_suffix(list, s->excluded.item[e], list->scratch) && !s->ignore_unmatched)
+      return unmatched(a, "excluded module", s->excluded.item[e]);
   for (size_t i = 0; i < list->count; i++)
     list->chosen[i] = list->chosen[i] && !list->scratch[i];
   return CDL_STATUS_OK;
@@ -292,8 +292,8 @@ static bool saved_whole(const model_adapter *a, const adapter_settings *s, const
   if (a->source != NULL && a->source->saves_head &&
       (within_module(path, "classifier") || within_module(path, "pre_classifier")))
     return true;
-  for (size_t m = 0; m < s->module_count; m++)
-    if (within_module(path, s->modules_to_save[m]))
+  for (size_t m = 0; m < s->modules_to_save.count; m++)
+    if (within_module(path, s->modules_to_save.item[m]))
       return true;
   return false;
 }
@@ -315,7 +315,7 @@ static const char *path_of(const model_adapter *a, size_t i)
 
 /* The value of the first pattern that matches each module; where none does, it stays. */
 static cdl_status apply_patterns(const model_adapter *a, const adapter_settings *s,
-                                 const char *what, const adapter_module_value *list, size_t count,
+                                 const char *what, const adapter_module_values *list,
                                  double *values)
 {
   const size_t modules = a->module_count + a->folded_count;
@@ -323,9 +323,9 @@ static cdl_status apply_patterns(const model_adapter *a, const adapter_settings 
   if (decided == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %s", what);
   cdl_status status = CDL_STATUS_OK;
-  for (size_t p = 0; p < count && status == CDL_STATUS_OK; p++) {
+  for (size_t p = 0; p < list->count && status == CDL_STATUS_OK; p++) {
     module_pattern *pattern;
-    status = module_pattern_create(what, list[p].pattern, &pattern);
+    status = module_pattern_create(what, list->item[p].pattern, &pattern);
     if (status != CDL_STATUS_OK)
       break;
     bool any = false;
@@ -336,12 +336,12 @@ static cdl_status apply_patterns(const model_adapter *a, const adapter_settings 
         continue;
       any = true;
       if (!decided[i])
-        values[i] = list[p].value;
+        values[i] = list->item[p].value;
       decided[i] = true;
     }
     module_pattern_free(pattern);
     if (status == CDL_STATUS_OK && !any && !s->ignore_unmatched)
-      status = unmatched(a, what, list[p].pattern);
+      status = unmatched(a, what, list->item[p].pattern);
   }
   free(decided);
   return status;
@@ -353,7 +353,8 @@ static cdl_status check_module(const adapter_settings *s, const module_settings 
 {
   if (m->rank < 1 || m->rank > 65536)
     return cdl_fail(CDL_STATUS_USAGE, "%s: rank is 1 to 65536, not %lld", path, (long long)m->rank);
-  if (!(fabs(m->alpha) <= 1e9) || (m->alpha <= 0 && !s->ignore_unmatched))
+  if (adapter_has(s->method, ADAPTER_HAS_ALPHA) &&
+      (!(fabs(m->alpha) <= 1e9) || (m->alpha <= 0 && !s->ignore_unmatched)))
     return cdl_fail(CDL_STATUS_USAGE, "%s: alpha is above 0 and at most 1e9, not %g", path,
                     m->alpha);
   return CDL_STATUS_OK;
@@ -372,11 +373,9 @@ static cdl_status settle_modules(model_adapter *a, const adapter_settings *s)
     values[i] = (double)s->rank;
     alphas[i] = s->alpha;
   }
-  cdl_status status =
-      apply_patterns(a, s, "rank pattern", s->rank_pattern, s->rank_pattern_count, values);
+  cdl_status status = apply_patterns(a, s, "rank pattern", &s->rank_pattern, values);
   if (status == CDL_STATUS_OK)
-    status =
-        apply_patterns(a, s, "alpha pattern", s->alpha_pattern, s->alpha_pattern_count, alphas);
+    status = apply_patterns(a, s, "alpha pattern", &s->alpha_pattern, alphas);
   for (size_t i = 0; i < modules && status == CDL_STATUS_OK; i++) {
     module_settings *m =
         i < a->module_count ? &a->per_module[i] : &a->folded[i - a->module_count].settings;
@@ -510,23 +509,22 @@ static bool bias_of_adapted(const model_adapter *a, const encoder_parameter *p)
 
 bool adapter_says_saved(const model_adapter *a, const char *name)
 {
-  const adapter_settings settings = adapter_config_settings(a->source);
-  return saved_whole(a, &settings, name);
+  return saved_whole(a, &a->source->settings, name);
 }
 
 cdl_status adapter_mark_trained(model_adapter *a, const adapter_settings *s)
 {
   encoder_parameter *parameters = encoder_parameters(a->encoder);
   const size_t count = encoder_parameter_count(a->encoder);
-  for (size_t m = 0; m < s->module_count && !s->ignore_unmatched; m++) {
+  for (size_t m = 0; m < s->modules_to_save.count && !s->ignore_unmatched; m++) {
     bool any = false;
     for (size_t i = 0; i < count; i++)
-      any = any || within_module(parameters[i].name, s->modules_to_save[m]);
+      any = any || within_module(parameters[i].name, s->modules_to_save.item[m]);
     if (!any)
       return cdl_fail(
           CDL_STATUS_USAGE,
           "module to save '%s' matches no module of the model (condlora inspect lists all)",
-          s->modules_to_save[m]);
+          s->modules_to_save.item[m]);
   }
   for (size_t i = 0; i < count; i++) {
     encoder_parameter *p = &parameters[i];
@@ -554,28 +552,20 @@ static bool picks_part_of_head(const model_adapter *a, const char *name)
   return false;
 }
 
-static cdl_status add_name(adapter_names *names, const char *name, size_t bytes)
+static cdl_status add_name(base_list *names, const char *name, size_t bytes)
 {
   for (size_t i = 0; i < names->count; i++)
     if (strlen(names->item[i]) == bytes && memcmp(names->item[i], name, bytes) == 0)
       return CDL_STATUS_OK;
-  char **grown = realloc(names->item, (names->count + 1) * sizeof *grown);
-  char *copy = strndup(name, bytes);
-  if (grown != NULL)
-    names->item = grown;
-  if (grown == NULL || copy == NULL) {
-    free(copy);
-    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: modules to save");
-  }
-  names->item[names->count++] = copy;
-  return CDL_STATUS_OK;
+  return base_list_add(names, name, bytes)
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_MEMORY, "out of memory: modules to save");
 }
 
-cdl_status adapter_saved_modules(const model_adapter *a, const adapter_names *given,
-                                 adapter_names *saved)
+cdl_status adapter_saved_modules(const model_adapter *a, const base_list *given, base_list *saved)
 {
   const encoder_parameter *parameters = encoder_parameters(a->encoder);
-  *saved = (adapter_names){0};
+  *saved = (base_list){0};
   for (size_t n = 0; n < given->count; n++) {
     const char *name = given->item[n];
     if (!picks_part_of_head(a, name)) {

@@ -36,7 +36,7 @@ static cdl_status check(const model_adapter *a, const adapter_config *config)
     return cdl_fail(CDL_STATUS_UNSUPPORTED,
                     "an adapter of method %s has no A and B, which LoRA consists of",
                     a->method->name);
-  if (config->init == ADAPTER_INIT_PISSA || config->init == ADAPTER_INIT_OLORA)
+  if (config->settings.init == ADAPTER_INIT_PISSA || config->settings.init == ADAPTER_INIT_OLORA)
     return cdl_fail(CDL_STATUS_UNSUPPORTED,
                     "the adapter's initial values have changed the base (init_lora_weights); PEFT "
                     "reads it as it is");
@@ -89,19 +89,17 @@ static void name_parameter(const model_adapter *a, const encoder_parameter *p, c
 
 /* ---- Settings ---- */
 
-static cdl_status add_text(adapter_names *names, const char *text)
+static cdl_status add_target(adapter_settings *s, const char *path)
 {
-  names->item[names->count] = strdup(text);
-  return names->item[names->count++] != NULL ? CDL_STATUS_OK
-                                             : cdl_fail(CDL_STATUS_MEMORY, "out of memory: a name");
+  return base_list_add(&s->targets, path, strlen(path))
+             ? CDL_STATUS_OK
+             : cdl_fail(CDL_STATUS_MEMORY, "out of memory: a name");
 }
 
 /* A path is its own pattern but for dots, which match themselves too. */
 static cdl_status add_value(adapter_module_values *values, const char *path, double value)
 {
-  char *pattern = strdup(path);
-  values->item[values->count++] = (adapter_module_value){pattern, value};
-  return pattern != NULL ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "out of memory: a name");
+  return adapter_module_values_add(values, path, strlen(path), value);
 }
 
 /* Every adapted layer by its whole path. PEFT's scale is alpha / rank; of the layers that differ
@@ -109,15 +107,8 @@ static cdl_status add_value(adapter_module_values *values, const char *path, dou
 static cdl_status set_modules(exported *e)
 {
   const model_adapter *a = e->adapter;
-  adapter_config *c = &e->config;
-  c->targets = (adapter_names){.item = calloc(a->module_count + 2, sizeof *c->targets.item)};
-  c->rank_pattern =
-      (adapter_module_values){.item = calloc(a->module_count + 1, sizeof *c->rank_pattern.item)};
-  c->alpha_pattern =
-      (adapter_module_values){.item = calloc(a->module_count + 1, sizeof *c->alpha_pattern.item)};
-  if (c->targets.item == NULL || c->rank_pattern.item == NULL || c->alpha_pattern.item == NULL)
-    return cdl_fail(CDL_STATUS_MEMORY, "out of memory: %zu adapted layers", a->module_count);
-  c->rank = 0;
+  adapter_settings *s = &e->config.settings;
+  s->rank = 0;
   for (size_t i = 0; i < a->module_count; i++) {
     const encoder_low_rank_term *delta = &a->modules[i]->delta.low_rank;
     if (!cdl_tensor_present(delta->a))
@@ -125,48 +116,40 @@ static cdl_status set_modules(exported *e)
     const char *path = a->modules[i]->path;
     const int64_t rank = delta->a.size[2];
     const double alpha = (double)delta->scale * (double)rank;
-    if (c->rank == 0) {
-      c->rank = rank;
-      c->alpha = alpha;
+    if (s->rank == 0) {
+      s->rank = rank;
+      s->alpha = alpha;
     }
-    CDL_TRY(add_text(&c->targets, path));
-    if (rank != c->rank)
-      CDL_TRY(add_value(&c->rank_pattern, path, (double)rank));
-    if (alpha != c->alpha)
-      CDL_TRY(add_value(&c->alpha_pattern, path, alpha));
+    CDL_TRY(add_target(s, path));
+    if (rank != s->rank)
+      CDL_TRY(add_value(&s->rank_pattern, path, (double)rank));
+    if (alpha != s->alpha)
+      CDL_TRY(add_value(&s->alpha_pattern, path, alpha));
   }
   if (!is_empty(a))
     return CDL_STATUS_OK;
-  c->rank = 1;
-  c->alpha = 1;
-  return add_text(&c->targets, stand_in(a)->path);
+  s->rank = 1;
+  s->alpha = 1;
+  return add_target(s, stand_in(a)->path);
 }
 
-/* Options are LoRA's own: of them PEFT knows DoRA. */
-static void set_options(adapter_config *c, bool dora)
+/* Of LoRA's options PEFT knows DoRA. */
+static void set_dora(adapter_settings *s, bool dora)
 {
   size_t count;
   const base_option *options = adapter_options("lora", &count);
   for (size_t i = 0; i < count; i++)
-    c->options[i] =
-        strcmp(options[i].name, "use_dora") == 0 ? (double)dora : options[i].default_value;
+    if (strcmp(options[i].name, "use_dora") == 0)
+      s->options[i] = (double)dora;
 }
 
+/* What does not depend on the layers; strings and lists are the given config's. */
 static adapter_config lora_config(const adapter_config *given)
 {
-  static char lora[] = "LORA";
-  adapter_config c = {.peft_type = lora,
-                      .dropout = given->dropout,
-                      .bias = given->bias,
-                      .base_model = given->base_model,
-                      .task = given->task,
-                      .labels = given->labels,
-                      .text_columns = given->text_columns,
-                      .label_column = given->label_column,
-                      .regression = given->regression,
-                      .zero_token_types = given->zero_token_types,
-                      .held_out = given->held_out,
-                      .fingerprint = given->fingerprint};
+  adapter_config c = *given;
+  c.settings = adapter_settings_of("lora");
+  c.settings.dropout = given->settings.dropout;
+  c.settings.bias = given->settings.bias;
   return c;
 }
 
@@ -272,18 +255,11 @@ static cdl_status export_to(exported *e, const char *folder)
   bool dora = false;
   for (size_t i = 0; i < a->own_count; i++)
     dora = dora || is_magnitude(&a->own_parameters[i]);
-  set_options(&e->config, dora);
+  set_dora(&e->config.settings, dora);
   CDL_TRY(set_modules(e));
   CDL_TRY(make_room(e));
   CDL_TRY(take_tensors(e));
   return adapter_folder_write(folder, &e->config, e->tensors, e->count);
-}
-
-static void free_values(adapter_module_values *values)
-{
-  for (size_t i = 0; i < values->count; i++)
-    free((char *)(uintptr_t)values->item[i].pattern);
-  free(values->item);
 }
 
 cdl_status export_adapter(model_adapter *adapter, cdl_queue *queue, const char *folder,
@@ -291,16 +267,14 @@ cdl_status export_adapter(model_adapter *adapter, cdl_queue *queue, const char *
 {
   CDL_TRY(check(adapter, config));
   exported e = {.adapter = adapter, .queue = queue, .config = lora_config(config)};
-  cdl_status status =
-      adapter_saved_modules(adapter, &config->modules_to_save, &e.config.modules_to_save);
+  cdl_status status = adapter_saved_modules(adapter, &config->settings.modules_to_save,
+                                            &e.config.settings.modules_to_save);
   if (status == CDL_STATUS_OK)
     status = export_to(&e, folder);
-  adapter_names_free(&e.config.modules_to_save);
-  for (size_t i = 0; i < e.config.targets.count; i++)
-    free(e.config.targets.item[i]);
-  free(e.config.targets.item);
-  free_values(&e.config.rank_pattern);
-  free_values(&e.config.alpha_pattern);
+  base_list_release(&e.config.settings.modules_to_save);
+  base_list_release(&e.config.settings.targets);
+  adapter_module_values_release(&e.config.settings.rank_pattern);
+  adapter_module_values_release(&e.config.settings.alpha_pattern);
   cdl_buffer_destroy(e.dense);
   free(e.values);
   free(e.tensors);

@@ -100,7 +100,7 @@ cdl_status inference_open_adapter(inference_model *model, const inference_settin
                                   const adapter_config *config, const cdl_safetensors *tensors)
 {
   const char *folder = settings->adapter;
-  adapter_settings adapter = adapter_config_settings(config);
+  adapter_settings adapter = config->settings;
   adapter.dropout = 0; /* of training */
   adapter.ignore_unmatched = true;
   adapter.train_pooler = model->loaded.fresh_pooler;
@@ -114,7 +114,7 @@ cdl_status inference_open_adapter(inference_model *model, const inference_settin
     CDL_TRY(encoder_reload(model->encoder, model->queue, settings->model,
                            &(encoder_load_options){.part = ENCODER_LOAD_ADAPTED},
                            model->loaded.fingerprint));
-  if (config->init == ADAPTER_INIT_PISSA || config->init == ADAPTER_INIT_OLORA)
+  if (config->settings.init == ADAPTER_INIT_PISSA || config->settings.init == ADAPTER_INIT_OLORA)
     CDL_TRY(adapter_initialize(model->adapter, model->queue, 0));
   return adapter_read(model->adapter, model->queue, folder);
 }

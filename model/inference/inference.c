@@ -76,7 +76,7 @@ static cdl_status load_encoder(inference_model *model, const char *folder,
 
 /* ---- Labels ---- */
 
-static cdl_status adopt_labels(inference_model *model, const adapter_names *names, bool regression,
+static cdl_status adopt_labels(inference_model *model, const base_list *names, bool regression,
                                int64_t outputs)
 {
   model->regression = regression;
@@ -98,14 +98,14 @@ static cdl_status adopt_labels(inference_model *model, const adapter_names *name
 
 cdl_status inference_copy_labels(const inference_model *from, inference_model *to)
 {
-  const adapter_names names = {.item = from->label_names,
-                               .count = from->label_names != NULL ? (size_t)from->labels : 0};
+  const base_list names = {.item = from->label_names,
+                           .count = from->label_names != NULL ? (size_t)from->labels : 0};
   return adopt_labels(to, &names, from->regression, from->labels);
 }
 
 /* What config.json of a whole model says of its outputs. */
 static cdl_status adopt_model_labels(inference_model *model, const char *folder,
-                                     const model_config *config, const adapter_names *names)
+                                     const model_config *config, const base_list *names)
 {
   const int outputs = encoder_labels(model->encoder);
   if (names->count > 0 && (int)names->count != outputs)
@@ -124,9 +124,8 @@ static cdl_status adopt_adapter_labels(inference_model *model, const inference_s
                                        const model_config *base)
 {
   const int outputs = encoder_labels(model->encoder);
-  const adapter_names of_model = {.item = base->label_names,
-                                  .count =
-                                      base->label_names != NULL ? (size_t)base->label_count : 0};
+  const base_list of_model = {.item = base->label_names,
+                              .count = base->label_names != NULL ? (size_t)base->label_count : 0};
   if (c->labels.count > 0 && (int)c->labels.count != outputs)
     return cdl_fail(CDL_STATUS_DATA,
                     "%s: adapter_config.json names %zu labels, the head has %d outputs", s->adapter,
@@ -192,9 +191,6 @@ static cdl_status open_stored(inference_model *model, const inference_settings *
                               const cdl_safetensors *tensors)
 {
   const adapter_config *c = &model->adapter_config;
-  if (adapter_method_of(c->peft_type) == NULL)
-    return cdl_fail(CDL_STATUS_UNSUPPORTED, "%s: adapters of type %s are not read", s->adapter,
-                    c->peft_type);
   model_config base;
   CDL_TRY(model_config_read(s->model, &base));
   const cdl_status status = load_beside(model, s, c, tensors, &base);
@@ -228,9 +224,8 @@ static cdl_status open_whole_model(inference_model *model, const inference_setti
                     s->model);
   model_config config;
   CDL_TRY(model_config_read(s->model, &config));
-  const adapter_names names = {.item = config.label_names,
-                               .count =
-                                   config.label_names != NULL ? (size_t)config.label_count : 0};
+  const base_list names = {.item = config.label_names,
+                           .count = config.label_names != NULL ? (size_t)config.label_count : 0};
   const cdl_status status = adopt_model_labels(model, s->model, &config, &names);
   model_config_release(&config);
   return status == CDL_STATUS_OK ? inference_columns_read(s->model, &model->adapter_config)

@@ -33,10 +33,11 @@ static cdl_status find_base(cdl_model *m, const char *given, bool *changes_base)
   cdl_safetensors *tensors;
   CDL_TRY(adapter_folder_open(m->adapter_folder, &config, &tensors));
   cdl_safetensors_close(tensors);
-  const char *method = adapter_method_of(config.peft_type), *base = given;
+  const char *method = config.settings.method, *base = given;
   *changes_base = (method != NULL && !adapter_is_low_rank(method) && strcmp(method, "none") != 0) ||
-                  config.init == ADAPTER_INIT_PISSA || config.init == ADAPTER_INIT_OLORA ||
-                  config.bias != ADAPTER_BIAS_NONE;
+                  config.settings.init == ADAPTER_INIT_PISSA ||
+                  config.settings.init == ADAPTER_INIT_OLORA ||
+                  config.settings.bias != ADAPTER_BIAS_NONE;
   cdl_status status = CDL_STATUS_OK;
   bool there = given != NULL;
   if (base == NULL)
@@ -218,7 +219,7 @@ bool cdl_model_is_regression(const cdl_model *model)
 }
 
 /* A whole model's columns are the base's. */
-static const adapter_names *columns_of(const cdl_model *model)
+static const base_list *columns_of(const cdl_model *model)
 {
   return model->adapter_folder == NULL && model->active == model->bare
              ? &model->base.adapter_config.text_columns
@@ -274,7 +275,7 @@ static cdl_status prepare(cdl_model *model)
 
 static cdl_status check_pairs(const cdl_model *model, bool pairs)
 {
-  const adapter_names *columns = columns_of(model);
+  const base_list *columns = columns_of(model);
   if (columns->count == 0 || pairs == (columns->count == 2))
     return CDL_STATUS_OK;
   return pairs ? cdl_fail(CDL_STATUS_DATA,

@@ -33,15 +33,15 @@ static size_t make_tensors(cdl_stored_tensor *tensors)
   return 3;
 }
 
-static adapter_names names_of(char **list)
+static base_list names_of(char **list)
 {
-  adapter_names names = {.item = list};
+  base_list names = {.item = list};
   while (list[names.count] != NULL)
     names.count++;
   return names;
 }
 
-static void expect_names(const adapter_names *names, char **wanted)
+static void expect_names(const base_list *names, char **wanted)
 {
   size_t count = 0;
   for (; wanted[count] != NULL; count++) {
@@ -59,12 +59,11 @@ static char *nothing[] = {NULL};
 
 static adapter_config sample(void)
 {
-  static char lora[] = "LORA";
-  return (adapter_config){.peft_type = lora,
-                          .rank = 2,
-                          .alpha = 16,
-                          .targets = names_of(targets),
-                          .modules_to_save = names_of(heads)};
+  return (adapter_config){.settings = {.method = "lora",
+                                       .rank = 2,
+                                       .alpha = 16,
+                                       .targets = names_of(targets),
+                                       .modules_to_save = names_of(heads)}};
 }
 
 static void write_sample(void)
@@ -108,15 +107,14 @@ START_TEST(reads_what_peft_writes)
   write_sample();
   adapter_config config;
   expect_ok(open_text(PEFT_CONFIG, &config));
-  ck_assert_str_eq(config.peft_type, "LORA");
-  ck_assert_int_eq(config.rank, 4);
-  ck_assert(config.alpha == 6 && config.dropout == 0.5);
-  expect_names(&config.targets, (char *[]){(char[]){"value"}, (char[]){"query"}, NULL});
-  expect_names(&config.modules_to_save,
+  ck_assert_str_eq(config.settings.method, "lora");
+  ck_assert_int_eq(config.settings.rank, 4);
+  ck_assert(config.settings.alpha == 6 && config.settings.dropout == 0.5);
+  expect_names(&config.settings.targets, (char *[]){(char[]){"value"}, (char[]){"query"}, NULL});
+  expect_names(&config.settings.modules_to_save,
                (char *[]){(char[]){"classifier"}, (char[]){"score"}, NULL});
   ck_assert_str_eq(config.base_model, "base");
-  ck_assert_ptr_null(config.target_pattern);
-  ck_assert_ptr_null(config.orientation);
+  ck_assert_ptr_null(config.settings.target_pattern);
   ck_assert_ptr_null(config.task);
   ck_assert_ptr_null(config.fingerprint);
   ck_assert_uint_eq(config.labels.count, 0);
@@ -128,40 +126,31 @@ END_TEST
 
 START_TEST(writes_what_it_reads)
 {
-  char lora[] = "LORA", condlora[] = "CONDLORA", bitfit[] = "BITFIT", none[] = "NONE",
-       paper[] = "paper", reference[] = "reference", pattern[] = ".*\\.(query|key)", task[] = "RTE",
-       base[] = "a/b \xc3\xa9", fingerprint[] = "0123456789abcdef",
-       label_column[] = "kind, \xc3\xa9";
+  char pattern[] = ".*\\.(query|key)", task[] = "RTE", base[] = "a/b \xc3\xa9",
+       fingerprint[] = "0123456789abcdef", label_column[] = "kind, \xc3\xa9";
   const adapter_config cases[] = {
-      {.peft_type = lora,
-       .rank = 2,
-       .alpha = 16,
-       .targets = names_of(targets),
-       .modules_to_save = names_of(heads)},
-      {.peft_type = lora,
-       .rank = 3,
-       .alpha = 0.1,
-       .dropout = 0.05,
-       .target_pattern = pattern,
+      sample(),
+      {.settings =
+           {.method = "lora", .rank = 3, .alpha = 0.1, .dropout = 0.05, .target_pattern = pattern},
        .base_model = base},
-      {.peft_type = condlora,
-       .rank = 8,
-       .alpha = 8,
-       .targets = names_of(targets),
-       .orientation = paper,
+      {.settings = {.method = "condlora",
+                    .rank = 8,
+                    .alpha = 8,
+                    .targets = names_of(targets),
+                    .orientation = ADAPTER_ORIENTATION_PAPER},
        .task = task,
        .labels = names_of(labels),
        .text_columns = names_of(columns),
        .label_column = label_column,
        .fingerprint = fingerprint},
-      {.peft_type = condlora,
-       .rank = 8,
-       .alpha = 8,
-       .targets = names_of(targets),
-       .orientation = reference,
+      {.settings = {.method = "condlora",
+                    .rank = 8,
+                    .alpha = 8,
+                    .targets = names_of(targets),
+                    .orientation = ADAPTER_ORIENTATION_REFERENCE},
        .regression = true},
-      {.peft_type = bitfit, .modules_to_save = names_of(heads)},
-      {.peft_type = none},
+      {.settings = {.method = "bitfit", .modules_to_save = names_of(heads)}},
+      {.settings = {.method = "none"}},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     const adapter_config *given = &cases[i];
@@ -171,16 +160,18 @@ START_TEST(writes_what_it_reads)
     adapter_config read;
     cdl_safetensors *file;
     expect_ok(adapter_folder_open(scratch_folder, &read, &file));
-    ck_assert_str_eq(read.peft_type, given->peft_type);
-    ck_assert_int_eq(read.rank, given->rank);
-    ck_assert(read.alpha == given->alpha && read.dropout == given->dropout);
-    expect_names(&read.targets, given->targets.count > 0 ? targets : nothing);
-    expect_names(&read.modules_to_save, given->modules_to_save.count > 0 ? heads : nothing);
+    ck_assert_str_eq(read.settings.method, given->settings.method);
+    ck_assert_int_eq(read.settings.rank, given->settings.rank);
+    ck_assert(read.settings.alpha == given->settings.alpha &&
+              read.settings.dropout == given->settings.dropout);
+    expect_names(&read.settings.targets, given->settings.targets.count > 0 ? targets : nothing);
+    expect_names(&read.settings.modules_to_save,
+                 given->settings.modules_to_save.count > 0 ? heads : nothing);
     expect_names(&read.labels, given->labels.count > 0 ? labels : nothing);
     expect_names(&read.text_columns, given->text_columns.count > 0 ? columns : nothing);
     ck_assert_pstr_eq(read.label_column, given->label_column);
-    ck_assert_pstr_eq(read.target_pattern, given->target_pattern);
-    ck_assert_pstr_eq(read.orientation, given->orientation);
+    ck_assert_pstr_eq(read.settings.target_pattern, given->settings.target_pattern);
+    ck_assert_int_eq(read.settings.orientation, given->settings.orientation);
     ck_assert_pstr_eq(read.base_model, given->base_model);
     ck_assert_pstr_eq(read.task, given->task);
     ck_assert_pstr_eq(read.fingerprint, given->fingerprint);
@@ -224,16 +215,18 @@ START_TEST(reads_and_writes_settings_of_low_rank_methods)
                       "\"bias\": \"lora_only\", \"init_lora_weights\": \"olora\"}",
                       &config));
   for (int round = 0; round < 2; round++) { /* as read, then as written and read again */
-    ck_assert(config.rslora && config.bias == ADAPTER_BIAS_ADAPTED &&
-              config.init == ADAPTER_INIT_OLORA);
-    ck_assert_uint_eq(config.rank_pattern.count, 2);
-    ck_assert_str_eq(config.rank_pattern.item[0].pattern, "query"); /* their order decides */
-    ck_assert(config.rank_pattern.item[0].value == 2 && config.rank_pattern.item[1].value == 3);
-    ck_assert_uint_eq(config.alpha_pattern.count, 1);
-    ck_assert(config.alpha_pattern.item[0].value == 0.5);
-    ck_assert(config.layer_count == 1 && config.layers[0] == 1);
-    ck_assert_uint_eq(config.layers_pattern.count, 1);
-    ck_assert_str_eq(config.excluded_pattern, ".*key");
+    ck_assert(config.settings.rslora && config.settings.bias == ADAPTER_BIAS_ADAPTED &&
+              config.settings.init == ADAPTER_INIT_OLORA);
+    ck_assert_uint_eq(config.settings.rank_pattern.count, 2);
+    ck_assert_str_eq(config.settings.rank_pattern.item[0].pattern,
+                     "query"); /* their order decides */
+    ck_assert(config.settings.rank_pattern.item[0].value == 2 &&
+              config.settings.rank_pattern.item[1].value == 3);
+    ck_assert_uint_eq(config.settings.alpha_pattern.count, 1);
+    ck_assert(config.settings.alpha_pattern.item[0].value == 0.5);
+    ck_assert(config.settings.layer_count == 1 && config.settings.layers[0] == 1);
+    ck_assert_uint_eq(config.settings.layers_pattern.count, 1);
+    ck_assert_str_eq(config.settings.excluded_pattern, ".*key");
     if (round == 0) {
       cdl_stored_tensor tensors[3];
       const size_t count = make_tensors(tensors);
@@ -246,10 +239,11 @@ START_TEST(reads_and_writes_settings_of_low_rank_methods)
   }
   /* Scale 8 / √4 with r 4; the same with twice the rank. */
   adapter_config_converted(&config);
-  ck_assert_int_eq(config.rank, 8);
-  ck_assert(fabs(config.alpha / sqrt(8) - 8 / sqrt(4)) < 1e-12);
-  ck_assert(config.rank_pattern.item[1].value == 6 && config.init == ADAPTER_INIT_KAIMING);
-  ck_assert(fabs(config.alpha_pattern.item[0].value - 0.5 * sqrt(2)) < 1e-12);
+  ck_assert_int_eq(config.settings.rank, 8);
+  ck_assert(fabs(config.settings.alpha / sqrt(8) - 8 / sqrt(4)) < 1e-12);
+  ck_assert(config.settings.rank_pattern.item[1].value == 6 &&
+            config.settings.init == ADAPTER_INIT_KAIMING);
+  ck_assert(fabs(config.settings.alpha_pattern.item[0].value - 0.5 * sqrt(2)) < 1e-12);
   adapter_config_free(&config);
 }
 END_TEST
@@ -261,10 +255,8 @@ START_TEST(a_mixed_pair_is_found)
   write_sample();
   size_t size;
   uint8_t *old_config = scratch_get(config_path(), &size);
-  char condlora[] = "CONDLORA", paper[] = "paper";
   adapter_config config = sample();
-  config.peft_type = condlora;
-  config.orientation = paper;
+  config.settings.method = "condlora";
   cdl_stored_tensor tensors[3];
   const size_t count = make_tensors(tensors);
   expect_ok(adapter_folder_write(scratch_folder, &config, tensors, count));
@@ -358,7 +350,7 @@ static cdl_status read_adapter(const small_model *m)
   cdl_safetensors *file;
   model_adapter *adapter = NULL;
   expect_ok(adapter_folder_open(scratch_folder, &config, &file));
-  adapter_settings settings = adapter_config_settings(&config);
+  adapter_settings settings = config.settings;
   settings.ignore_unmatched = true;
   cdl_status status =
       adapter_create_stored(m->queue, m->encoder, &settings, &config, file, &adapter);
@@ -497,7 +489,7 @@ START_TEST(refuses_settings_it_does_not_do)
              cases[i].setting);
     expect_failure(open_text(text, &config), cases[i].status, cases[i].named);
     ck_assert_ptr_nonnull(strstr(cdl_error_message(), "adapter_config.json"));
-    ck_assert_ptr_null(config.peft_type);
+    ck_assert_ptr_null(config.settings.method);
   }
 }
 END_TEST
@@ -570,26 +562,26 @@ END_TEST
 
 START_TEST(refuses_to_write_nonsense)
 {
-  char other[] = "OTHER", paper[] = "paper", pattern[] = "x", broken[] = "\xff";
+  char pattern[] = "x", broken[] = "\xff";
   char *broken_labels[] = {broken, NULL};
   cdl_stored_tensor tensors[3];
   const size_t count = make_tensors(tensors);
   for (int what = 0; what < 12; what++) {
     adapter_config config = sample();
-    if (what < 2)
-      config.peft_type = what == 0 ? other : NULL;
-    if (what == 2)
-      config.orientation = paper;
+    if (what < 3) {
+      const char *const methods[] = {"other", NULL, "full"};
+      config.settings.method = methods[what];
+    }
     if (what == 3)
-      config.rank = 0;
+      config.settings.rank = 0;
     if (what == 4)
-      config.alpha = 0.0 / 0.0;
+      config.settings.alpha = 0.0 / 0.0;
     if (what == 5)
-      config.dropout = 1;
+      config.settings.dropout = 1;
     if (what == 6)
-      config.target_pattern = pattern;
+      config.settings.target_pattern = pattern;
     if (what == 7)
-      config.targets.count = 0;
+      config.settings.targets.count = 0;
     if (what == 8)
       config.task = broken;
     if (what == 9) {

@@ -75,10 +75,29 @@ static void stop(void)
   adapter = NULL;
 }
 
+/* Lists and texts of the tests, which settings only read. */
+static base_list names_of(const char *const *list, size_t count)
+{
+  return (base_list){(char **)(uintptr_t)list, count};
+}
+
+static adapter_module_values patterns_of(const adapter_module_value *list, size_t count)
+{
+  return (adapter_module_values){(adapter_module_value *)(uintptr_t)list, count};
+}
+
+static char *text_of(const char *text)
+{
+  return (char *)(uintptr_t)text;
+}
+
 static adapter_settings lora(void)
 {
-  return (adapter_settings){
-      .method = "lora", .rank = RANK, .alpha = 6, .targets = query_value, .target_count = 2};
+  adapter_settings s = adapter_settings_of("lora");
+  s.rank = RANK;
+  s.alpha = 6;
+  s.targets = names_of(query_value, 2);
+  return s;
 }
 
 static cdl_status create(adapter_settings s)
@@ -105,10 +124,8 @@ START_TEST(the_first_pattern_that_matches_decides)
   const adapter_module_value ranks[] = {{"layer\\.1\\..*value", 2}, {"value", 5}, {"alue", 7}},
                              alphas[] = {{"self\\.(query|value)", 3}, {"query", 9}};
   adapter_settings s = lora();
-  s.rank_pattern = ranks;
-  s.rank_pattern_count = 2;
-  s.alpha_pattern = alphas;
-  s.alpha_pattern_count = 1;
+  s.rank_pattern = patterns_of(ranks, 2);
+  s.alpha_pattern = patterns_of(alphas, 1);
   ok(create(s));
   ck_assert_uint_eq(adapter_module_count(adapter), 2 * LAYERS);
   expect_module(0, LAYER(0, "attention.self.query"), 4, 3. / 4);
@@ -117,13 +134,12 @@ START_TEST(the_first_pattern_that_matches_decides)
   s.rslora = true;
   ok(create(s));
   expect_module(3, LAYER(1, "attention.self.value"), 2, 3 / sqrt(2));
-  s.alpha_pattern++; /* "query" alone */
+  s.alpha_pattern.item++; /* "query" alone */
   ok(create(s));
   expect_module(0, LAYER(0, "attention.self.query"), 4, 9 / sqrt(4));
   expect_module(1, LAYER(0, "attention.self.value"), 5, 6 / sqrt(5));
   /* A pattern matches from a dot on: "alue" is the end of no path's component. */
-  s.rank_pattern = ranks + 2;
-  s.rank_pattern_count = 1;
+  s.rank_pattern = patterns_of(ranks + 2, 1);
   refused(create(s), "alue");
   s.ignore_unmatched = true;
   ok(create(s));
@@ -136,10 +152,9 @@ START_TEST(layers_that_share_parameters_share_their_rank)
   const adapter_module_value by_layer[] = {{"layer\\.1\\..*", 2}}, by_kind[] = {{"value", 2}};
   adapter_settings s = lora();
   s.method = "condlora";
-  s.rank_pattern = by_layer;
-  s.rank_pattern_count = 1;
+  s.rank_pattern = patterns_of(by_layer, 1);
   refused(create(s), "layer.1.attention.self.query");
-  s.rank_pattern = by_kind;
+  s.rank_pattern = patterns_of(by_kind, 1);
   ok(create(s));
   expect_module(0, LAYER(0, "attention.self.query"), 4, 1.5);
   expect_module(1, LAYER(0, "attention.self.value"), 2, 3);
@@ -154,16 +169,13 @@ START_TEST(layers_and_exclusions_narrow_the_targets)
   static const char *const named[] = {"dense", "query", LAYER(1, "attention.self.value")},
                            *const out[] = {"attention.output.dense", "pooler.dense"},
                            *const stray[] = {"nothing"}, *const names[] = {"block", "layer"};
-  static const int64_t layers[] = {2, 0}, beyond[] = {LAYERS};
+  int64_t layers[] = {2, 0}, beyond[] = {LAYERS};
   adapter_settings s = lora();
-  s.targets = named;
-  s.target_count = 3;
+  s.targets = names_of(named, 3);
   s.layers = layers;
   s.layer_count = 2;
-  s.layers_pattern = names;
-  s.layers_pattern_count = 2;
-  s.excluded = out;
-  s.excluded_count = 1;
+  s.layers_pattern = names_of(names, 2);
+  s.excluded = names_of(out, 1);
   ok(create(s));
   /* The pooler is in no layer; a whole path stays, whatever its layer. */
   static const char *const kept[] = {
@@ -175,29 +187,28 @@ START_TEST(layers_and_exclusions_narrow_the_targets)
   for (size_t i = 0; i < 7; i++)
     ck_assert_str_eq(adapter_module_at(adapter, i).path, kept[i]);
 
-  s.excluded_count = 0;
-  s.excluded_pattern = ".*(self|intermediate).*";
+  s.excluded.count = 0;
+  s.excluded_pattern = text_of(".*(self|intermediate).*");
   ok(create(s));
   ck_assert_uint_eq(adapter_module_count(adapter), 4); /* two dense layers of each */
   s.excluded_pattern = NULL;
-  s.excluded = stray;
-  s.excluded_count = 1;
+  s.excluded = names_of(stray, 1);
   refused(create(s), "nothing");
   s.ignore_unmatched = true;
   ok(create(s));
   s.ignore_unmatched = false;
-  s.excluded_count = 0;
+  s.excluded.count = 0;
   s.layers = beyond;
   s.layer_count = 1;
   refused(create(s), "no layer 3");
   s.layer_count = 0;
   refused(create(s), "layers pattern");
-  s.layers_pattern_count = 0;
+  s.layers_pattern.count = 0;
   s.layer_count = 1;
-  s.target_pattern = ".*query";
+  s.target_pattern = text_of(".*query");
   refused(create(s), "numbers of layers");
   s.layer_count = 0;
-  s.target_pattern = "(";
+  s.target_pattern = text_of("(");
   refused(create(s), "no regular expression");
 }
 END_TEST
@@ -251,9 +262,8 @@ START_TEST(expressions_mean_what_they_mean_to_python)
   for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
     const adapter_module_value ranks[] = {{cases[c].text, 2}};
     adapter_settings s = lora();
-    s.rank_pattern = ranks;
-    s.rank_pattern_count = 1;
-    s.target_count = 1; /* query */
+    s.rank_pattern = patterns_of(ranks, 1);
+    s.targets.count = 1; /* query */
     s.ignore_unmatched = true;
     if (cases[c].matches == NULL) {
       refused(create(s), cases[c].text);
@@ -276,21 +286,20 @@ START_TEST(an_expression_that_takes_too_long_is_an_error)
   static const char stars[] = "(?:[a-z.]*)*(?:[a-z.0-9]*)*(?:[a-z.]+)*Zy";
   const adapter_module_value values[] = {{stars, 2}};
   static const char *const layers_pattern[] = {stars};
-  static const int64_t layer[] = {0};
+  int64_t layer[] = {0};
   for (int place = 0; place < 5; place++) {
     adapter_settings s = lora();
     s.ignore_unmatched = place != 1;
     if (place == 0)
-      s.rank_pattern = values, s.rank_pattern_count = 1;
+      s.rank_pattern = patterns_of(values, 1);
     if (place == 1)
-      s.alpha_pattern = values, s.alpha_pattern_count = 1;
+      s.alpha_pattern = patterns_of(values, 1);
     if (place == 2)
-      s.target_pattern = stars, s.target_count = 0;
+      s.target_pattern = text_of(stars), s.targets.count = 0;
     if (place == 3)
-      s.layers = layer, s.layer_count = s.layers_pattern_count = 1,
-      s.layers_pattern = layers_pattern;
+      s.layers = layer, s.layer_count = 1, s.layers_pattern = names_of(layers_pattern, 1);
     if (place == 4)
-      s.excluded_pattern = stars;
+      s.excluded_pattern = text_of(stars);
     refused(create(s), stars);
     ck_assert_msg(strstr(cdl_error_message(), "takes too long") != NULL, "%s", cdl_error_message());
   }
@@ -415,8 +424,7 @@ static void check_parts(adapter_init init)
 {
   static const char *const targets[] = {"query", "intermediate.dense", "output.dense"};
   adapter_settings s = lora();
-  s.targets = targets;
-  s.target_count = 3;
+  s.targets = names_of(targets, 3);
   s.init = init;
   ok(create(s));
   float *before[SITES_MOST];

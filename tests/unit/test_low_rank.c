@@ -21,8 +21,6 @@ typedef struct {
 
 static cdl_status make_adapter(const form *f)
 {
-  double options[ADAPTER_OPTIONS_MAX];
-  fill_options(f->method, f->options, options);
   adapter_settings s = {.method = f->method,
                         .rank = RANK,
                         .alpha = 3,
@@ -30,10 +28,10 @@ static cdl_status make_adapter(const form *f)
                         .dropout_hits_base = f->hits_base,
                         .orientation = f->reference ? ADAPTER_ORIENTATION_REFERENCE
                                                     : ADAPTER_ORIENTATION_PAPER,
-                        .targets = f->targets,
-                        .options = options};
-  while (s.target_count < 4 && f->targets[s.target_count] != NULL)
-    s.target_count++;
+                        .targets = {.item = (char **)(uintptr_t)f->targets}};
+  fill_options(f->method, f->options, s.options);
+  while (s.targets.count < 4 && f->targets[s.targets.count] != NULL)
+    s.targets.count++;
   return adapter_create(queue, encoder, &s, &adapter);
 }
 
@@ -446,15 +444,12 @@ START_TEST(conditioning_costs_what_the_paper_s_code_prints)
   start();
   make_encoder(768, 1);
   for (size_t i = 0; i < sizeof counted / sizeof counted[0]; i++) {
-    double options[ADAPTER_OPTIONS_MAX];
-    fill_options("condlora", (named_option[NAMED_OPTIONS]){{"use_x", counted[i].use_x}}, options);
-    const adapter_settings s = {.method = "condlora",
-                                .rank = 8,
-                                .alpha = 8,
-                                .orientation = ADAPTER_ORIENTATION_REFERENCE,
-                                .targets = targets,
-                                .target_count = 2,
-                                .options = options};
+    adapter_settings s = {.method = "condlora",
+                          .rank = 8,
+                          .alpha = 8,
+                          .orientation = ADAPTER_ORIENTATION_REFERENCE,
+                          .targets = {(char **)(uintptr_t)targets, 2}};
+    fill_options("condlora", (named_option[NAMED_OPTIONS]){{"use_x", counted[i].use_x}}, s.options);
     int64_t of_adapter, of_head;
     ok(adapter_create(queue, encoder, &s, &adapter));
     adapter_trainable_parameters(adapter, &of_adapter, &of_head);

@@ -97,17 +97,14 @@ enum { INIT_R = 3, TARGET_R = 2 };
 
 static void make_adapter(const char *method, bool reference_compat)
 {
-  static const char *const targets[] = {"query", "value", "output.dense"};
-  double options[ADAPTER_OPTIONS_MAX];
+  const char *const targets[] = {"query", "value", "output.dense"};
+  adapter_settings s = {.method = method,
+                        .rank = 8,
+                        .alpha = 9,
+                        .targets = {(char **)(uintptr_t)targets, 3},
+                        .reference_compat = reference_compat};
   fill_options(method, (named_option[NAMED_OPTIONS]){{"init_r", INIT_R}, {"target_r", TARGET_R}},
-               options);
-  const adapter_settings s = {.method = method,
-                              .rank = 8,
-                              .alpha = 9,
-                              .targets = targets,
-                              .target_count = 3,
-                              .options = options,
-                              .reference_compat = reference_compat};
+               s.options);
   ok(adapter_create(queue, encoder, &s, &adapter));
   ok(adapter_initialize(adapter, queue, 3));
   plan_batch();

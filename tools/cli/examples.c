@@ -231,7 +231,7 @@ static cdl_status read_own_file(const cli_example_source *s, cli_label_need need
 
 cdl_status cli_examples_check_pairs(const inference_model *model, const cdl_dataset *dataset)
 {
-  const adapter_names *trained = &model->adapter_config.text_columns;
+  const base_list *trained = &model->adapter_config.text_columns;
   const bool pair = cdl_dataset_is_pair(dataset);
   if (trained->count == 0 || pair == (trained->count == 2))
     return CDL_STATUS_OK;

@@ -143,7 +143,7 @@ static json_t *parameters_json(const char *rest, const tensor_table *t)
 
 /* ---- An adapter ---- */
 
-static void print_names(const char *label, const adapter_names *names)
+static void print_names(const char *label, const base_list *names)
 {
   if (names->count == 0)
     return;
@@ -232,25 +232,25 @@ static void print_option(const base_option *o, double value)
 static void print_low_rank(const adapter_config *c)
 {
   static const char *const biases[] = {"", "every one", "those of adapted layers"};
-  if (c->target_pattern != NULL)
-    printf("%-12s%s\n", "targets", base_visible(c->target_pattern).text);
-  print_names("targets", &c->targets);
-  if (c->layer_count > 0)
+  if (c->settings.target_pattern != NULL)
+    printf("%-12s%s\n", "targets", base_visible(c->settings.target_pattern).text);
+  print_names("targets", &c->settings.targets);
+  if (c->settings.layer_count > 0)
     printf("%-12s", "layers");
-  for (size_t i = 0; i < c->layer_count; i++)
-    printf("%" PRId64 "%s", c->layers[i], i + 1 < c->layer_count ? ", " : "\n");
-  print_names("without", &c->excluded);
-  if (c->excluded_pattern != NULL)
-    printf("%-12s%s\n", "without", base_visible(c->excluded_pattern).text);
-  print_values("ranks", &c->rank_pattern);
-  print_values("alphas", &c->alpha_pattern);
-  if (c->bias != ADAPTER_BIAS_NONE)
-    printf("%-12s%s\n", "biases", biases[c->bias]);
+  for (size_t i = 0; i < c->settings.layer_count; i++)
+    printf("%" PRId64 "%s", c->settings.layers[i], i + 1 < c->settings.layer_count ? ", " : "\n");
+  print_names("without", &c->settings.excluded);
+  if (c->settings.excluded_pattern != NULL)
+    printf("%-12s%s\n", "without", base_visible(c->settings.excluded_pattern).text);
+  print_values("ranks", &c->settings.rank_pattern);
+  print_values("alphas", &c->settings.alpha_pattern);
+  if (c->settings.bias != ADAPTER_BIAS_NONE)
+    printf("%-12s%s\n", "biases", biases[c->settings.bias]);
   size_t count;
-  const base_option *options = adapter_options(adapter_method_of(c->peft_type), &count);
+  const base_option *options = adapter_options(c->settings.method, &count);
   for (size_t i = 0; i < count; i++)
-    if (c->options[i] != options[i].default_value)
-      print_option(&options[i], c->options[i]);
+    if (c->settings.options[i] != options[i].default_value)
+      print_option(&options[i], c->settings.options[i]);
 }
 
 /* How many of a layer's ranks AdaLoRA kept. */
@@ -306,21 +306,29 @@ static void print_ranks(json_t *pattern)
   }
 }
 
+static base_word orientation_of(const adapter_config *c)
+{
+  return base_word_at(ADAPTER_ORIENTATION_WORDS, (int)c->settings.orientation);
+}
+
 static void print_adapter(const char *folder, const adapter_config *c, const tensor_table *t,
                           const tensor_table *modules)
 {
   printf("%-12s%s\n", "adapter", base_visible(folder).text);
-  printf("%-12s%s", "type", c->peft_type);
-  if (c->orientation != NULL)
-    printf(" (%s)", c->orientation);
-  const char *method = adapter_method_of(c->peft_type);
+  printf("%-12s%s", "type", adapter_peft_type(c->settings.method));
+  const char *method = c->settings.method;
+  if (adapter_is_oriented(method)) {
+    const base_word orientation = orientation_of(c);
+    printf(" (%.*s)", (int)orientation.bytes, orientation.text);
+  }
   if (adapter_has(method, ADAPTER_HAS_RANK))
-    printf(", rank %" PRId64, c->rank);
+    printf(", rank %" PRId64, c->settings.rank);
   if (adapter_has(method, ADAPTER_HAS_ALPHA))
-    printf(", alpha %g%s", c->alpha, c->rslora ? ", scaled by alpha / sqrt(rank)" : "");
+    printf(", alpha %g%s", c->settings.alpha,
+           c->settings.rslora ? ", scaled by alpha / sqrt(rank)" : "");
   putchar('\n');
   print_low_rank(c);
-  print_names("saved whole", &c->modules_to_save);
+  print_names("saved whole", &c->settings.modules_to_save);
   if (c->task != NULL)
     printf("%-12s%s\n", "task", base_visible(c->task).text);
   print_names("columns", &c->text_columns);
@@ -335,13 +343,13 @@ static void print_adapter(const char *folder, const adapter_config *c, const ten
     printf("%-12s%s\n", "fingerprint", base_visible(c->fingerprint).text);
   printf("%-12s%s adapter, %s head\n", "parameters", console_group_digits(t->rest).text,
          console_group_digits(t->head).text);
-  print_ranks(json_object_get(c->config_extra, "rank_pattern"));
+  print_ranks(json_object_get(c->settings.config_extra, "rank_pattern"));
   if (modules->count > 0)
     print_lines("adapted layers", modules);
   print_lines("tensors", t);
 }
 
-static json_t *names_json(const adapter_names *names)
+static json_t *names_json(const base_list *names)
 {
   json_t *array = json_array();
   for (size_t i = 0; i < names->count; i++)
@@ -361,10 +369,10 @@ static json_t *options_json(const adapter_config *c)
 {
   json_t *object = json_object();
   size_t count;
-  const base_option *options = adapter_options(adapter_method_of(c->peft_type), &count);
+  const base_option *options = adapter_options(c->settings.method, &count);
   for (size_t i = 0; i < count; i++)
     base_json_set(&object, options[i].name,
-                  base_option_to_json(&options[i], base_option_number(c->options[i])));
+                  base_option_to_json(&options[i], base_option_number(c->settings.options[i])));
   return object;
 }
 
@@ -372,30 +380,32 @@ static json_t *adapter_json(const adapter_config *c, const tensor_table *t,
                             const cdl_safetensors *file, json_t *modules)
 {
   json_t *layers = json_array();
-  for (size_t i = 0; i < c->layer_count; i++)
-    base_json_append(&layers, json_integer(c->layers[i]));
+  for (size_t i = 0; i < c->settings.layer_count; i++)
+    base_json_append(&layers, json_integer(c->settings.layers[i]));
   json_t *o = json_object();
   base_json_set(&o, "kind", json_string("adapter"));
-  base_json_set(&o, "type", json_string(c->peft_type));
-  base_json_set(&o, "rank", json_integer(c->rank));
-  if (adapter_has(adapter_method_of(c->peft_type), ADAPTER_HAS_ALPHA))
-    base_json_set(&o, "alpha", json_real(c->alpha));
-  base_json_set(&o, "rslora", json_boolean(c->rslora));
-  base_json_set(&o, "rank_pattern", values_json(&c->rank_pattern));
-  base_json_set(&o, "alpha_pattern", values_json(&c->alpha_pattern));
+  base_json_set(&o, "type", json_string(adapter_peft_type(c->settings.method)));
+  base_json_set(&o, "rank", json_integer(c->settings.rank));
+  if (adapter_has(c->settings.method, ADAPTER_HAS_ALPHA))
+    base_json_set(&o, "alpha", json_real(c->settings.alpha));
+  base_json_set(&o, "rslora", json_boolean(c->settings.rslora));
+  base_json_set(&o, "rank_pattern", values_json(&c->settings.rank_pattern));
+  base_json_set(&o, "alpha_pattern", values_json(&c->settings.alpha_pattern));
   base_json_set(&o, "layers", layers);
-  base_json_set(&o, "excluded", names_json(&c->excluded));
-  base_json_set_text(&o, "excluded_pattern", c->excluded_pattern);
+  base_json_set(&o, "excluded", names_json(&c->settings.excluded));
+  base_json_set_text(&o, "excluded_pattern", c->settings.excluded_pattern);
   base_json_set(&o, "options", options_json(c));
-  json_t *ranks_kept = json_object_get(c->config_extra, "rank_pattern");
+  json_t *ranks_kept = json_object_get(c->settings.config_extra, "rank_pattern");
   if (ranks_kept != NULL)
     base_json_set(&o, "ranks_kept", json_incref(ranks_kept));
-  const base_word bias = base_word_at(ADAPTER_BIAS_WORDS, c->bias);
+  const base_word bias = base_word_at(ADAPTER_BIAS_WORDS, c->settings.bias);
   base_json_set(&o, "bias", json_stringn(bias.text, bias.bytes));
-  base_json_set_text(&o, "orientation", c->orientation);
-  base_json_set_text(&o, "target_pattern", c->target_pattern);
-  base_json_set(&o, "targets", names_json(&c->targets));
-  base_json_set(&o, "modules_to_save", names_json(&c->modules_to_save));
+  const base_word orientation = orientation_of(c);
+  if (adapter_is_oriented(c->settings.method))
+    base_json_set(&o, "orientation", json_stringn(orientation.text, orientation.bytes));
+  base_json_set_text(&o, "target_pattern", c->settings.target_pattern);
+  base_json_set(&o, "targets", names_json(&c->settings.targets));
+  base_json_set(&o, "modules_to_save", names_json(&c->settings.modules_to_save));
   base_json_set_text(&o, "task", c->task);
   base_json_set(&o, "labels", names_json(&c->labels));
   base_json_set(&o, "regression", json_boolean(c->regression));
