@@ -74,6 +74,12 @@ base_option_value base_option_number(double number)
   return (base_option_value){.integer = (int64_t)number, .number = number};
 }
 
+static bool is_within(const base_option *o, double number)
+{
+  return (o->above ? number > o->low : number >= o->low) &&
+         (o->below ? number < o->high : number <= o->high);
+}
+
 static cdl_status parse_number(const base_option *o, const char *text, base_option_value *value)
 {
   const bool whole = o->kind == BASE_OPTION_INT;
@@ -84,10 +90,14 @@ static cdl_status parse_number(const base_option *o, const char *text, base_opti
                     whole ? "whole number from 0" : "number", text);
   if (whole)
     value->number = (double)value->integer;
-  if ((o->low != 0 || o->high != 0) && !(value->number >= o->low && value->number <= o->high))
-    return cdl_fail(CDL_STATUS_USAGE, "%s is %g to %g, not %s", base_option_shown(o->name).text,
-                    o->low, o->high, text);
-  return CDL_STATUS_OK;
+  if ((o->low == 0 && o->high == 0) || is_within(o, value->number))
+    return CDL_STATUS_OK;
+  if (o->above || o->below)
+    return cdl_fail(CDL_STATUS_USAGE, "%s is %s %.10g and %s %.10g, not %s",
+                    base_option_shown(o->name).text, o->above ? "above" : "at least", o->low,
+                    o->below ? "below" : "at most", o->high, text);
+  return cdl_fail(CDL_STATUS_USAGE, "%s is %.10g to %.10g, not %s", base_option_shown(o->name).text,
+                  o->low, o->high, text);
 }
 
 static cdl_status check_list(const base_option *o, const char *text)

@@ -36,6 +36,7 @@ typedef struct {
   size_t offset; /* of a member */
   double low,
       high; /* of an INT or a FLOAT, both included; both 0: any number, of an INT from 0 on */
+  bool above, below;    /* `low` is not included, `high` is not */
   double default_value; /* of a CHOICE, INT, FLOAT or FLAG; below 0 where `low` is not: not set */
   const char *default_string; /* of the other kinds; NULL: not set */
   const char *key;            /* its name in adapter_config.json; NULL: `name` */

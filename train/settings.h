@@ -45,7 +45,7 @@ typedef struct {
 /* One member a setting, documented in settings.def. Texts are owned. */
 typedef struct {
 #define SECTION(title)
-#define SETTING(kind, field, initial, placeholder, changes, help) train_setting_##kind field;
+#define SETTING(kind, field, initial, placeholder, changes, ...) train_setting_##kind field;
 #include "train/settings.def"
 #undef SETTING
 #undef SECTION

@@ -418,7 +418,7 @@ START_TEST(bad_spaces_are_wrong_usage)
              {"rank=int:1.5:4", "int wants whole numbers"},
              {"rank=log:1:4", "this setting wants int or choice"},
              {"method=int:1:4", "this setting wants choice"},
-             {"rank=int:1:70000", "--rank is at most 65536"},
+             {"rank=int:1:70000", "--rank is 1 to 65536"},
              {"rank=int:-3:4", "--rank wants a whole number"},
              {"warmup-ratio=uniform:0:2", "--warmup-ratio is 0 to 1"},
              {"method=choice:lora,lor", "--method is one of"},

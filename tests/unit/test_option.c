@@ -334,6 +334,26 @@ START_TEST(options_stand_anywhere)
 }
 END_TEST
 
+START_TEST(bounds_may_be_excluded)
+{
+  const base_option share = {.kind = BASE_OPTION_FLOAT,
+                             .name = "a_share",
+                             .high = 1,
+                             .below = true},
+                    scale = {.kind = BASE_OPTION_FLOAT, .name = "scale", .high = 9, .above = true};
+  base_option_value value;
+  expect_ok(base_option_parse(&share, "0", &value));
+  expect_ok(base_option_parse(&share, "0.999", &value));
+  expect_failure(base_option_parse(&share, "1", &value), CDL_STATUS_USAGE,
+                 "--a-share is at least 0 and below 1, not 1");
+  expect_failure(base_option_parse(&share, "-0.1", &value), CDL_STATUS_USAGE, "at least 0");
+  expect_ok(base_option_parse(&scale, "9", &value));
+  expect_failure(base_option_parse(&scale, "0", &value), CDL_STATUS_USAGE,
+                 "--scale is above 0 and at most 9, not 0");
+  expect_failure(base_option_parse(&scale, "9.1", &value), CDL_STATUS_USAGE, "at most 9");
+}
+END_TEST
+
 START_TEST(wrong_usage_says_what_is_wrong)
 {
   command c;
@@ -400,6 +420,7 @@ int main(void)
                                 json_becomes_the_text_of_a_command_line,
                                 values_come_back_from_json,
                                 options_stand_anywhere,
+                                bounds_may_be_excluded,
                                 wrong_usage_says_what_is_wrong,
                                 the_help_shows_defaults_and_keeps_its_width,
                                 NULL};
