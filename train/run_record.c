@@ -95,6 +95,17 @@ static cdl_status check_length(const train_settings *s, const bool *given, const
   return CDL_STATUS_OK;
 }
 
+/* What is recorded was checked when the run began, and the user did not give it now. */
+static cdl_status take_recorded(train_settings *s, const char *path, const json_t *recorded,
+                                const bool *given)
+{
+  bool set[TRAIN_SETTINGS_MAX];
+  memcpy(set, s->set, sizeof set);
+  const cdl_status status = train_settings_take(s, path, recorded, given);
+  memcpy(s->set, set, sizeof set);
+  return status;
+}
+
 cdl_status train_run_record_resume(train_settings *s, const bool *given)
 {
   json_t *object;
@@ -112,7 +123,7 @@ cdl_status train_run_record_resume(train_settings *s, const bool *given)
     if (status == CDL_STATUS_OK)
       status = check_length(s, given, path, recorded);
     if (status == CDL_STATUS_OK)
-      status = train_settings_take(s, path, recorded, given);
+      status = take_recorded(s, path, recorded, given);
     json_decref(object);
   }
   free(path);

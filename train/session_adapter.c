@@ -169,7 +169,7 @@ static void describe_options(const train_settings *s, adapter_settings *a)
   size_t count;
   const base_option *options = adapter_options(a->method, &count);
   for (size_t i = 0; i < count; i++)
-    a->options[i] = train_settings_option((train_settings *)(uintptr_t)s, options[i].name)->value;
+    a->options[i] = *train_settings_option((train_settings *)(uintptr_t)s, options[i].name);
 }
 
 data_split_form train_split_form_of(const train_settings *s)
@@ -258,60 +258,17 @@ cdl_status train_make_adapter(train_session *session, const train_settings *s)
   return settle_folded(session, s->init_adapter, c);
 }
 
-/* Options for settings that a low-rank method lacks. */
-static cdl_status check_lacking(const train_settings *s)
-{
-  enum { DEFAULT_RANK = 8, DEFAULT_ALPHA = 8 };
-  const struct {
-    const char *option;
-    adapter_setting setting;
-    bool set;
-  } options[] = {{"--rank", ADAPTER_HAS_RANK, s->rank != DEFAULT_RANK},
-                 {"--rank-pattern", ADAPTER_HAS_RANK_PATTERN, s->rank_pattern != NULL},
-                 {"--alpha", ADAPTER_HAS_ALPHA, s->alpha != DEFAULT_ALPHA},
-                 {"--alpha-pattern", ADAPTER_HAS_ALPHA_PATTERN, s->alpha_pattern != NULL},
-                 {"--rslora", ADAPTER_HAS_RSLORA, s->rslora},
-                 {"--adapter-dropout", ADAPTER_HAS_DROPOUT, s->adapter_dropout > 0}};
-  if (s->init_adapter != NULL)
-    return CDL_STATUS_OK;
-  const char *method = train_method_name(s), *reason = adapter_lack_reason(method);
-  for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
-    if (options[i].set && !adapter_has(method, options[i].setting))
-      return cdl_fail(CDL_STATUS_USAGE, "%s is not for %s%s%s", options[i].option, method,
-                      reason[0] != '\0' ? ": " : "", reason);
-  return CDL_STATUS_OK;
-}
-
 cdl_status train_check_adapter_settings(const train_settings *s)
 {
-  const struct {
-    const char *option;
-    bool set;
-  } of_low_rank[] = {{"--rslora", s->rslora},
-                     {"--rank-pattern", s->rank_pattern != NULL},
-                     {"--alpha-pattern", s->alpha_pattern != NULL},
-                     {"--init", s->init != ADAPTER_INIT_KAIMING},
-                     {"--layers-to-transform", s->layers_to_transform != NULL},
-                     {"--layers-pattern", s->layers_pattern != NULL},
-                     {"--exclude-modules", s->exclude_modules != NULL},
-                     {"--bias", s->bias != ADAPTER_BIAS_NONE},
-                     {"--lora-plus-ratio", s->lora_plus_ratio != 1}};
   if (s->fresh_head && s->init_adapter != NULL)
     return cdl_fail(CDL_STATUS_USAGE, "--fresh-head: the head is that of --init-adapter");
   CDL_TRY(train_settings_check_options(s));
-  const char *method = train_method_name(s);
-  if (adapter_is_low_rank(method)) {
-    CDL_TRY(check_lacking(s));
-    adapter_config c = {0};
-    const cdl_status status = describe_low_rank(s, &c.settings);
-    adapter_config_free(&c);
-    return status;
-  }
-  for (size_t i = 0; i < sizeof of_low_rank / sizeof of_low_rank[0]; i++)
-    if (of_low_rank[i].set)
-      return cdl_fail(CDL_STATUS_USAGE, "%s goes with a low-rank method, not with %s",
-                      of_low_rank[i].option, method);
-  return CDL_STATUS_OK;
+  if (!adapter_is_low_rank(train_method_name(s)))
+    return CDL_STATUS_OK;
+  adapter_config c = {0};
+  const cdl_status status = describe_low_rank(s, &c.settings);
+  adapter_config_free(&c);
+  return status;
 }
 
 /* ---- Settings from an adapter ---- */
@@ -461,19 +418,21 @@ static cdl_status adopt_choice(const train_settings *s, int *setting, const bool
 static cdl_status adopt_options(train_settings *s, const adapter_config *c)
 {
   size_t count;
+  const base_option *list = train_setting_list(&count);
   const base_option *options = adapter_options(train_method_name(s), &count);
   for (size_t i = 0; i < count; i++) {
-    train_method_option *o = train_settings_option(s, options[i].name);
+    double *value = train_settings_option(s, options[i].name);
+    const base_option *setting = train_setting_find(options[i].name);
     const base_option_kind kind = options[i].kind;
-    if (o->set && o->value != c->settings.options[i]) {
+    if (s->set[setting - list] && *value != c->settings.options[i]) {
       if (kind == BASE_OPTION_INT || kind == BASE_OPTION_FLOAT)
         return cdl_fail(CDL_STATUS_USAGE, "%s %g contradicts the adapter in %s, which has %g",
-                        base_option_shown(options[i].name).text, o->value, s->init_adapter,
+                        base_option_shown(options[i].name).text, *value, s->init_adapter,
                         c->settings.options[i]);
       return cdl_fail(CDL_STATUS_USAGE, "%s contradicts the adapter in %s",
                       base_option_shown(options[i].name).text, s->init_adapter);
     }
-    *o = (train_method_option){c->settings.options[i], true};
+    *value = c->settings.options[i];
   }
   return CDL_STATUS_OK;
 }

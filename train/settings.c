@@ -35,12 +35,12 @@ static const char listed_methods[] =
 
 static const base_option lines[] = {
 #define SECTION(title) {.kind = BASE_OPTION_SECTION, .help = title},
-#define SETTING(kind_, field_, initial, placeholder_, changes, ...) \
-  {AS_##kind_(initial),                                             \
-   .name = #field_,                                                 \
-   .placeholder = placeholder_,                                     \
-   .traits = changes ? TRAIN_CHANGES_RESULT : 0,                    \
-   .offset = offsetof(train_settings, field_),                      \
+#define SETTING(kind_, field_, initial, placeholder_, changes, of, ...) \
+  {AS_##kind_(initial),                                                 \
+   .name = #field_,                                                     \
+   .placeholder = placeholder_,                                         \
+   .traits = (changes ? TRAIN_CHANGES_RESULT : 0) | TRAIN_OF_##of,      \
+   .offset = offsetof(train_settings, field_),                          \
    .help = __VA_ARGS__},
 #include "train/settings.def"
 #undef SETTING
@@ -60,24 +60,53 @@ static bool of_methods(const base_option *setting)
   return (setting->traits & TRAIN_OF_METHODS) != 0;
 }
 
-static bool method_has(const char *method, const char *option)
+/* Whether the method has a setting of the table. */
+static bool method_has(const char *method, const base_option *setting)
 {
+  const unsigned of = setting->traits;
   size_t count;
   const base_option *options = adapter_options(method, &count);
-  for (size_t i = 0; i < count; i++)
-    if (strcmp(options[i].name, option) == 0)
-      return true;
-  return false;
+  if (of_methods(setting))
+    return base_option_find(options, count, setting->name) != NULL;
+  return ((of & TRAIN_OF_LOW_RANK) == 0 || adapter_is_low_rank(method)) &&
+         ((of & TRAIN_OF_ORIENTATION) == 0 || adapter_is_oriented(method)) &&
+         (of >> TRAIN_OF_SHIFT == 0 ||
+          adapter_has(method, (adapter_setting)(of >> TRAIN_OF_SHIFT)));
+}
+
+static bool schedule_has(int schedule, const base_option *setting)
+{
+  const bool cosine =
+      schedule == TRAIN_SCHEDULE_COSINE || schedule == TRAIN_SCHEDULE_COSINE_WITH_RESTARTS;
+  return ((setting->traits & TRAIN_OF_COSINE) == 0 || cosine) &&
+         ((setting->traits & TRAIN_OF_POLYNOMIAL) == 0 || schedule == TRAIN_SCHEDULE_POLYNOMIAL);
+}
+
+enum { OWNERS_BYTES = 160 };
+
+static void add_owner(char *text, const char *name, size_t bytes)
+{
+  const size_t used = strlen(text);
+  snprintf(text + used, OWNERS_BYTES - used, "%s%.*s", used > 0 ? ", " : "", (int)bytes, name);
 }
 
 /* "condlora, lora" */
-static void methods_with(const char *option, char *text, size_t bytes)
+static void methods_with(const base_option *setting, char text[OWNERS_BYTES])
 {
   text[0] = '\0';
-  for (const char *const *m = adapter_methods(); *m != NULL; m++) {
-    const size_t used = strlen(text);
-    if (method_has(*m, option))
-      snprintf(text + used, bytes - used, "%s%s", used > 0 ? ", " : "", *m);
+  for (const char *const *m = adapter_methods(); *m != NULL; m++)
+    if (method_has(*m, setting))
+      add_owner(text, *m, strlen(*m));
+}
+
+/* "cosine, cosine-with-restarts" */
+static void schedules_with(const base_option *setting, char text[OWNERS_BYTES])
+{
+  text[0] = '\0';
+  for (int i = 0; i <= TRAIN_SCHEDULE_POLYNOMIAL; i++) {
+    const base_word word = base_word_at(TRAIN_SCHEDULE_WORDS, i);
+    if (schedule_has(i, setting))
+      add_owner(text, word.text, word.bytes);
   }
 }
 
@@ -88,15 +117,15 @@ static const char *placeholder_of(const base_option *o)
 
 static void add_option(const base_option *o, size_t place)
 {
-  char methods[128];
-  methods_with(o->name, methods, sizeof methods);
-  snprintf(option_help[place], HELP_BYTES, "%s: %s", methods, o->help);
+  char methods[OWNERS_BYTES];
   base_option *added = &list[list_count++];
   *added = *o;
   added->placeholder = placeholder_of(o);
-  added->help = option_help[place];
   added->traits = TRAIN_CHANGES_RESULT | TRAIN_OF_METHODS;
-  added->offset = offsetof(train_settings, options) + place * sizeof(train_method_option);
+  added->offset = offsetof(train_settings, options) + place * sizeof(double);
+  methods_with(added, methods);
+  snprintf(option_help[place], HELP_BYTES, "%s: %s", methods, o->help);
+  added->help = option_help[place];
 }
 
 static void make_list(void)
@@ -185,19 +214,31 @@ static cdl_status copy_texts(train_settings *settings)
   return cdl_fail(CDL_STATUS_MEMORY, "out of memory: settings");
 }
 
+/* `text` of a setting that has one is borrowed. */
+static cdl_status store(train_settings *settings, const base_option *setting,
+                        base_option_value value)
+{
+  void *slot = place(settings, setting);
+  if (!of_methods(setting))
+    return base_option_store(setting, slot, value);
+  *(double *)slot = value.number;
+  return CDL_STATUS_OK;
+}
+
+static base_option_value default_of(const base_option *setting)
+{
+  base_option_value value = base_option_number(setting->default_value);
+  value.text = setting->default_string;
+  return value;
+}
+
 cdl_status train_settings_init(train_settings *settings)
 {
   size_t count;
   const base_option *all = train_setting_list(&count);
   *settings = (train_settings){0};
-  for (size_t i = 0; i < count; i++) {
-    base_option_value value = base_option_number(all[i].default_value);
-    value.text = all[i].default_string;
-    if (of_methods(&all[i]))
-      ((train_method_option *)place(settings, &all[i]))->value = value.number;
-    else
-      CDL_TRY(base_option_store(&all[i], place(settings, &all[i]), value));
-  }
+  for (size_t i = 0; i < count; i++)
+    CDL_TRY(store(settings, &all[i], default_of(&all[i])));
   return copy_texts(settings);
 }
 
@@ -266,12 +307,10 @@ cdl_status train_settings_set(train_settings *settings, const base_option *setti
   base_option_value value;
   CDL_TRY(check_utf8(setting, text));
   CDL_TRY(base_option_parse(setting, text, &value));
-  void *slot = place(settings, setting);
-  if (of_methods(setting)) {
-    *(train_method_option *)slot = (train_method_option){value.number, true};
-    return CDL_STATUS_OK;
-  }
-  return is_text(setting) ? set_text(slot, text) : base_option_store(setting, slot, value);
+  CDL_TRY(is_text(setting) ? set_text(place(settings, setting), text)
+                           : store(settings, setting, value));
+  settings->set[setting - list] = true;
+  return CDL_STATUS_OK;
 }
 
 /* ---- From JSON ---- */
@@ -324,9 +363,9 @@ cdl_status train_settings_read(train_settings *settings, const char *path, const
 static json_t *value_json(const train_settings *settings, const base_option *setting)
 {
   const void *slot = place(settings, setting);
-  return base_option_to_json(
-      setting, of_methods(setting) ? base_option_number(((const train_method_option *)slot)->value)
-                                   : base_option_load(setting, slot));
+  return base_option_to_json(setting, of_methods(setting)
+                                          ? base_option_number(*(const double *)slot)
+                                          : base_option_load(setting, slot));
 }
 
 json_t *train_settings_json(const train_settings *settings, bool results_only)
@@ -338,8 +377,8 @@ json_t *train_settings_json(const train_settings *settings, bool results_only)
   for (size_t i = 0; i < count; i++) {
     const base_option *line = &all[i];
     if (line->kind == BASE_OPTION_SECTION ||
-        (results_only && (line->traits & TRAIN_CHANGES_RESULT) == 0) ||
-        (of_methods(line) && !method_has(method, line->name)))
+        (results_only && (line->traits & TRAIN_CHANGES_RESULT) == 0) || !method_has(method, line) ||
+        !schedule_has(settings->schedule, line))
       continue;
     base_json_set(&object, line->name, value_json(settings, line));
   }
@@ -368,35 +407,56 @@ const char *train_method_name(const train_settings *settings)
   return adapter_methods()[settings->method];
 }
 
-train_method_option *train_settings_option(train_settings *settings, const char *name)
+double *train_settings_option(train_settings *settings, const char *name)
 {
   const base_option *setting = train_setting_find(name);
   return setting != NULL && of_methods(setting) ? place(settings, setting) : NULL;
 }
 
-void train_settings_drop_options(train_settings *s)
+cdl_status train_settings_drop_options(train_settings *s)
 {
   size_t count;
   const base_option *all = train_setting_list(&count);
-  for (size_t i = 0; i < count; i++)
-    if (of_methods(&all[i]) && !method_has(train_method_name(s), all[i].name))
-      *(train_method_option *)place(s, &all[i]) =
-          (train_method_option){.value = all[i].default_value};
+  for (size_t i = 0; i < count; i++) {
+    if (all[i].kind == BASE_OPTION_SECTION ||
+        (method_has(train_method_name(s), &all[i]) && schedule_has(s->schedule, &all[i])))
+      continue;
+    const base_option_value value = default_of(&all[i]);
+    if (is_text(&all[i]) && value.text != NULL)
+      CDL_TRY(set_text(place(s, &all[i]), value.text));
+    else {
+      if (is_text(&all[i]))
+        free(*(char **)place(s, &all[i]));
+      CDL_TRY(store(s, &all[i], value));
+    }
+    s->set[i] = false;
+  }
+  return CDL_STATUS_OK;
 }
 
 cdl_status train_settings_check_options(const train_settings *s)
 {
   size_t count;
   const base_option *all = train_setting_list(&count);
-  const char *method = train_method_name(s);
+  const char *method = train_method_name(s), *reason = adapter_lack_reason(method);
   for (size_t i = 0; i < count; i++) {
-    if (!of_methods(&all[i]) || method_has(method, all[i].name) ||
-        !((const train_method_option *)place(s, &all[i]))->set)
+    char owners[OWNERS_BYTES];
+    if (!s->set[i])
       continue;
-    char methods[128];
-    methods_with(all[i].name, methods, sizeof methods);
-    return cdl_fail(CDL_STATUS_USAGE, "%s goes with --method %s, not with %s",
-                    base_option_shown(all[i].name).text, methods, method);
+    if (!method_has(method, &all[i])) {
+      methods_with(&all[i], owners);
+      const bool lacks = all[i].traits >> TRAIN_OF_SHIFT != 0 && reason[0] != '\0';
+      return cdl_fail(CDL_STATUS_USAGE, "%s goes with --method %s, not with %s%s%s",
+                      base_option_shown(all[i].name).text, owners, method, lacks ? ": " : "",
+                      lacks ? reason : "");
+    }
+    if (!schedule_has(s->schedule, &all[i])) {
+      schedules_with(&all[i], owners);
+      const base_word schedule = base_word_at(TRAIN_SCHEDULE_WORDS, s->schedule);
+      return cdl_fail(CDL_STATUS_USAGE, "%s goes with --schedule %s, not with %.*s",
+                      base_option_shown(all[i].name).text, owners, (int)schedule.bytes,
+                      schedule.text);
+    }
   }
   return CDL_STATUS_OK;
 }

@@ -36,26 +36,36 @@ typedef bool train_setting_FLAG;
 
 enum { TRAIN_SETTINGS_MAX = 160, TRAIN_METHOD_OPTIONS_MAX = 64 };
 
-/* An option that only some methods have. */
-typedef struct {
-  double value;
-  bool set; /* by hand, from a file, or by an adapter */
-} train_method_option;
-
 /* One member a setting, documented in settings.def. Texts are owned. */
 typedef struct {
 #define SECTION(title)
-#define SETTING(kind, field, initial, placeholder, changes, ...) train_setting_##kind field;
+#define SETTING(kind, field, initial, placeholder, changes, of, ...) train_setting_##kind field;
 #include "train/settings.def"
 #undef SETTING
 #undef SECTION
-  train_method_option options[TRAIN_METHOD_OPTIONS_MAX]; /* of all methods together */
+  double options[TRAIN_METHOD_OPTIONS_MAX]; /* of all methods together */
+  /* By place in train_setting_list: given by the user, by hand or from a file, even if the value is
+   * the default. */
+  bool set[TRAIN_SETTINGS_MAX];
 } train_settings;
 
-/* Traits of an option in this table. */
+/* Traits of a setting in this table. Those that begin with TRAIN_OF say that only some methods or
+ * schedules have it: a setting that is given and that the run's own lacks is an error. */
 enum {
-  TRAIN_CHANGES_RESULT = 1,
-  TRAIN_OF_METHODS = 2 /* of some methods: its offset is that of a train_method_option */
+  TRAIN_CHANGES_RESULT = 1 << 0,
+  TRAIN_OF_ALL = 0,
+  TRAIN_OF_METHODS = 1 << 1, /* an option from methods' own lists: its offset is that of a double */
+  TRAIN_OF_LOW_RANK = 1 << 2,
+  TRAIN_OF_ORIENTATION = 1 << 3,
+  TRAIN_OF_COSINE = 1 << 4,
+  TRAIN_OF_POLYNOMIAL = 1 << 5,
+  TRAIN_OF_SHIFT = 8, /* the rest are bits of adapter_setting */
+  TRAIN_OF_RANK = ADAPTER_HAS_RANK << TRAIN_OF_SHIFT,
+  TRAIN_OF_RANK_PATTERN = ADAPTER_HAS_RANK_PATTERN << TRAIN_OF_SHIFT,
+  TRAIN_OF_ALPHA = ADAPTER_HAS_ALPHA << TRAIN_OF_SHIFT,
+  TRAIN_OF_ALPHA_PATTERN = ADAPTER_HAS_ALPHA_PATTERN << TRAIN_OF_SHIFT,
+  TRAIN_OF_RSLORA = ADAPTER_HAS_RSLORA << TRAIN_OF_SHIFT,
+  TRAIN_OF_DROPOUT = ADAPTER_HAS_DROPOUT << TRAIN_OF_SHIFT
 };
 
 /* All lines of settings.def, then the options of all methods, each once; static. At most
@@ -88,14 +98,15 @@ CDL_MUST_USE cdl_status train_settings_take(train_settings *settings, const char
 
 /* The name of the method; static. */
 const char *train_method_name(const train_settings *settings);
-/* An option by its name. NULL when no method has it. */
-train_method_option *train_settings_option(train_settings *settings, const char *name);
-/* Unsets the options that the method does not have. */
-void train_settings_drop_options(train_settings *settings);
-/* USAGE for an option that is set and that the method does not have. */
+/* The value of a method's own option by its name. NULL when no method has it. */
+double *train_settings_option(train_settings *settings, const char *name);
+/* Settings that the method or the schedule does not have become what they are by default, and not given. */
+CDL_MUST_USE cdl_status train_settings_drop_options(train_settings *settings);
+/* USAGE for a setting that is given, at whatever value, and that the method or the schedule does not
+ * have; the line names both. */
 CDL_MUST_USE cdl_status train_settings_check_options(const train_settings *settings);
 
-/* Every setting, and the options of the method, as a JSON object, null what is not set; with
+/* The settings that the method and the schedule have, as a JSON object, null what is not set; with
  * `results_only` those that change the result. NULL when memory is out. */
 json_t *train_settings_json(const train_settings *settings, bool results_only);
 

@@ -26,8 +26,8 @@ CDL_API CDL_MUST_USE cdl_status cdl_settings_set(cdl_settings *settings, const c
 CDL_API CDL_MUST_USE cdl_status cdl_settings_parse(cdl_settings *settings, const char *json);
 CDL_API CDL_MUST_USE cdl_status cdl_settings_read(cdl_settings *settings, const char *path);
 
-/* One setting as text, "" where it is not set; all of them as a JSON object, null where one is not
- * set. Borrowed: valid until the next call with this object. Errors: USAGE for an unknown name;
+/* One setting as text, "" where it is not set or the method or schedule does not have it; all that
+ * these have as a JSON object, null where one is not set. Borrowed: valid until the next call with this object. Errors: USAGE for an unknown name;
  * MEMORY. */
 CDL_API CDL_MUST_USE cdl_status cdl_settings_get(cdl_settings *settings, const char *name,
                                                  const char **value);

@@ -234,17 +234,24 @@ static void set(cdl_settings *s, const char *name, const char *value)
   expect_ok(cdl_settings_set(s, name, value));
 }
 
-/* Those of the case, without its initial adapter. */
-static cdl_settings *settings_of(const golden *g, const char *output)
+/* Those of the case, without its initial adapter; a method other than the case's may have none of
+ * the settings of low-rank methods. */
+static cdl_settings *settings_for(const golden *g, const char *output, bool low_rank)
 {
-  static const char *const names[][2] = {
-      {"method", "method"},     {"label_column", "label_column"}, {"rank", "rank"},
-      {"alpha", "alpha"},       {"max_length", "max_length"},     {"batch_size", "batch_size"},
-      {"epochs", "epochs"},     {"max_steps", "max_steps"},       {"lr", "lr"},
-      {"schedule", "schedule"}, {"warmup_ratio", "warmup_ratio"}};
+  static const char *const names[][2] = {{"rank", "rank"},
+                                         {"alpha", "alpha"},
+                                         {"method", "method"},
+                                         {"label_column", "label_column"},
+                                         {"max_length", "max_length"},
+                                         {"batch_size", "batch_size"},
+                                         {"epochs", "epochs"},
+                                         {"max_steps", "max_steps"},
+                                         {"lr", "lr"},
+                                         {"schedule", "schedule"},
+                                         {"warmup_ratio", "warmup_ratio"}};
   cdl_settings *s;
   expect_ok(cdl_settings_create(&s));
-  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+  for (size_t i = low_rank ? 0 : 2; i < sizeof names / sizeof names[0]; i++) {
     const json_t *value = json_object_get(g->settings, names[i][0]);
     if (json_is_null(value))
       continue;
@@ -262,6 +269,11 @@ static cdl_settings *settings_of(const golden *g, const char *output)
   set(s, "train", case_file(g->name, "train.tsv"));
   set(s, "output", output);
   return s;
+}
+
+static cdl_settings *settings_of(const golden *g, const char *output)
+{
+  return settings_for(g, output, true);
 }
 
 typedef struct {
@@ -432,7 +444,7 @@ END_TEST
 
 static void train_into(const golden *g, const char *folder, const char *method, const char *seed)
 {
-  cdl_settings *s = settings_of(g, folder);
+  cdl_settings *s = settings_for(g, folder, strcmp(method, "bitfit") != 0);
   set(s, "method", method);
   set(s, "seed", seed);
   set(s, "epochs", "1");
@@ -549,6 +561,10 @@ START_TEST(a_fresh_adapter_changes_nothing)
   expect_ok(cdl_model_set_adapter(model, NULL));
   classify(model, &g, same);
   ck_assert_mem_eq(same, logits, g.count * labels * sizeof *logits);
+  set(s, "method", "bitfit");
+  expect_failure(cdl_model_create_adapter(model, s, "biases"), CDL_STATUS_USAGE, "--rank");
+  cdl_settings_destroy(s);
+  expect_ok(cdl_settings_create(&s));
   set(s, "method", "bitfit");
   expect_failure(cdl_model_create_adapter(model, s, "biases"), CDL_STATUS_USAGE, "base");
   set(s, "method", "lora");

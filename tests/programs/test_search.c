@@ -65,24 +65,25 @@ static void check_same_run(const char *a, const char *b)
 
 /* Settings that leave much behind: trained bodies, weights taken off, larger batches, gains. */
 static const struct {
-  const char *parameters, *options[12];
-} runs[] = {{"\"method\":\"condlora\",\"init\":\"kaiming\",\"batch_size\":4,\"lr\":0.02,"
-             "\"adapter_dropout\":0,\"seed\":1",
-             {"--method", "condlora", "--batch-size", "4", "--lr", "0.02", "--seed", "1"}},
-            {"\"method\":\"full\",\"init\":\"kaiming\",\"batch_size\":7,\"lr\":0.001,"
-             "\"adapter_dropout\":0,\"seed\":2",
-             {"--method", "full", "--batch-size", "7", "--lr", "0.001", "--seed", "2"}},
-            {"\"method\":\"lora\",\"init\":\"pissa\",\"batch_size\":3,\"lr\":0.01,"
-             "\"adapter_dropout\":0.1,\"seed\":1",
-             {"--method", "lora", "--init", "pissa", "--batch-size", "3", "--lr", "0.01",
-              "--adapter-dropout", "0.1", "--seed", "1"}},
-            {"\"method\":\"bitfit\",\"init\":\"kaiming\",\"batch_size\":5,\"lr\":0.01,"
-             "\"adapter_dropout\":0,\"seed\":3",
-             {"--method", "bitfit", "--batch-size", "5", "--lr", "0.01", "--seed", "3"}},
-            {"\"method\":\"condlora\",\"init\":\"kaiming\",\"batch_size\":16,\"lr\":0.02,"
-             "\"adapter_dropout\":0.25,\"seed\":4",
-             {"--method", "condlora", "--batch-size", "16", "--lr", "0.02", "--adapter-dropout",
-              "0.25", "--seed", "4"}}};
+  const char *parameters, *options[14];
+} runs[] = {
+    {"\"method\":\"condlora\",\"init\":\"kaiming\",\"batch_size\":4,\"lr\":0.02,"
+     "\"adapter_dropout\":0,\"seed\":1",
+     {"--method", "condlora", "--rank", "2", "--batch-size", "4", "--lr", "0.02", "--seed", "1"}},
+    {"\"method\":\"full\",\"init\":\"kaiming\",\"batch_size\":7,\"lr\":0.001,"
+     "\"adapter_dropout\":0,\"seed\":2",
+     {"--method", "full", "--batch-size", "7", "--lr", "0.001", "--seed", "2"}},
+    {"\"method\":\"lora\",\"init\":\"pissa\",\"batch_size\":3,\"lr\":0.01,"
+     "\"adapter_dropout\":0.1,\"seed\":1",
+     {"--method", "lora", "--rank", "2", "--init", "pissa", "--batch-size", "3", "--lr", "0.01",
+      "--adapter-dropout", "0.1", "--seed", "1"}},
+    {"\"method\":\"bitfit\",\"init\":\"kaiming\",\"batch_size\":5,\"lr\":0.01,"
+     "\"adapter_dropout\":0,\"seed\":3",
+     {"--method", "bitfit", "--batch-size", "5", "--lr", "0.01", "--seed", "3"}},
+    {"\"method\":\"condlora\",\"init\":\"kaiming\",\"batch_size\":16,\"lr\":0.02,"
+     "\"adapter_dropout\":0.25,\"seed\":4",
+     {"--method", "condlora", "--rank", "2", "--batch-size", "16", "--lr", "0.02",
+      "--adapter-dropout", "0.25", "--seed", "4"}}};
 enum { RUNS = sizeof runs / sizeof runs[0] };
 
 #define RUNS_SPACE                                                                              \
@@ -104,11 +105,11 @@ START_TEST(a_trial_is_what_train_makes_of_its_settings)
   for (size_t i = 0; i < RUNS; i++) {
     const char *alone = scratch(text_of("alone-%zu", i)),
                *trial = joined(scratch("out"), text_of("trials/%zu", i));
-    const char *arguments[40] = {"train", DATA, "--epochs", "3", "--rank", "2", "--output", alone};
+    const char *arguments[40] = {"train", DATA, "--epochs", "3", "--output", alone};
     size_t count = 0;
     while (arguments[count] != NULL)
       count++;
-    for (size_t o = 0; o < 12 && runs[i].options[o] != NULL; o++)
+    for (size_t o = 0; o < 14 && runs[i].options[o] != NULL; o++)
       arguments[count++] = runs[i].options[o];
     check_done(program_run(NULL, arguments));
     check_same_run(trial, alone);

@@ -576,7 +576,7 @@ START_TEST(options_are_settings_of_their_methods_alone)
       const base_option *o = &options[i];
       train_settings s;
       ok(train_settings_init(&s));
-      ck_assert(train_settings_option(&s, o->name)->value == o->default_value);
+      ck_assert(*train_settings_option(&s, o->name) == o->default_value);
       char text[40];
       if (o->kind == BASE_OPTION_CHOICE)
         snprintf(text, sizeof text, "%.*s", (int)base_word_at(o->placeholder, 0).bytes,
@@ -600,6 +600,73 @@ START_TEST(options_are_settings_of_their_methods_alone)
 }
 END_TEST
 
+/* Settings at their defaults, from text and from JSON. */
+START_TEST(a_given_setting_that_is_lacking_is_refused_even_at_its_default)
+{
+  static const struct {
+    const char *method, *schedule, *setting, *value;
+    const char *owner; /* who has it; NULL: it is not lacking */
+  } cases[] = {{"lora", "linear", "rank", "8", NULL},
+               {"lora", "linear", "alpha", "8", NULL},
+               {"none", "linear", "rank", "8", "lora"},
+               {"full", "linear", "alpha", "8", "lora"},
+               {"bitfit", "linear", "adapter_dropout", "0", "lora"},
+               {"bitfit", "linear", "bias", "none", "lora"},
+               {"none", "linear", "targets", "query", "lora"},
+               {"none", "linear", "init", "kaiming", "lora"},
+               {"full", "linear", "lora_plus_ratio", "1", "lora"},
+               {"full", "linear", "rslora", "false", "lora"},
+               {"vera", "linear", "rank", "8", NULL},
+               {"vera", "linear", "alpha", "8", "lora"},
+               {"adalora", "linear", "alpha", "8", NULL},
+               {"adalora", "linear", "rank", "8", "lora"},
+               {"lora", "linear", "orientation", "paper", "condlora"},
+               {"condlora", "linear", "orientation", "paper", NULL},
+               {"lora", "linear", "num_cycles", "0", "cosine"},
+               {"lora", "cosine", "num_cycles", "0", NULL},
+               {"lora", "cosine", "power", "1", "polynomial"},
+               {"lora", "constant", "end_lr", "1e-7", "polynomial"},
+               {"lora", "polynomial", "power", "1", NULL}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    for (int from_json = 0; from_json < 2; from_json++) {
+      train_settings s;
+      ok(train_settings_init(&s));
+      ok(train_settings_set(&s, train_setting_find("method"), cases[i].method));
+      ok(train_settings_set(&s, train_setting_find("schedule"), cases[i].schedule));
+      ok(train_settings_check_options(&s));
+      json_t *object = json_pack("{ss}", cases[i].setting, cases[i].value);
+      if (from_json)
+        ok(train_settings_take(&s, "c.json", object, NULL));
+      else
+        ok(train_settings_set(&s, train_setting_find(cases[i].setting), cases[i].value));
+      json_decref(object);
+      const char *own =
+          train_setting_find(cases[i].setting)->traits & (TRAIN_OF_COSINE | TRAIN_OF_POLYNOMIAL)
+              ? cases[i].schedule
+              : cases[i].method;
+      if (cases[i].owner == NULL)
+        ok(train_settings_check_options(&s));
+      else {
+        refused(train_settings_check_options(&s), base_option_shown(cases[i].setting).text);
+        ck_assert_ptr_nonnull(strstr(cdl_error_message(), cases[i].owner));
+        ck_assert_ptr_nonnull(strstr(cdl_error_message(), own));
+      }
+      /* What is written can be read again. */
+      object = train_settings_json(&s, false);
+      ck_assert((json_object_get(object, cases[i].setting) == NULL) == (cases[i].owner != NULL));
+      train_settings again;
+      ok(train_settings_init(&again));
+      ok(train_settings_take(&again, "again.json", object, NULL));
+      ok(train_settings_check_options(&again));
+      json_decref(object);
+      ok(train_settings_drop_options(&s));
+      ok(train_settings_check_options(&s));
+      train_settings_release(&again);
+      train_settings_release(&s);
+    }
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("adapter_settings");
@@ -618,6 +685,7 @@ int main(void)
   tcase_add_test(encoder_case, biases_are_trained_and_named_as_peft_names_them);
   tcase_add_test(settings_case, methods_agree_on_the_options_they_share);
   tcase_add_test(settings_case, options_are_settings_of_their_methods_alone);
+  tcase_add_test(settings_case, a_given_setting_that_is_lacking_is_refused_even_at_its_default);
   suite_add_tcase(suite, encoder_case);
   suite_add_tcase(suite, settings_case);
   return run_suite(suite);

@@ -38,7 +38,7 @@ static described describe_bytes(size_t bytes)
 static double option_value(const train_settings *s, const char *name)
 {
   /* Found in settings that may be written; only read here. */
-  return train_settings_option((train_settings *)(uintptr_t)s, name)->value;
+  return *train_settings_option((train_settings *)(uintptr_t)s, name);
 }
 
 /* "condlora (paper), rank 8, alpha 8", "adalora, ranks 12 to 8, alpha 8". */

@@ -120,6 +120,7 @@ static cdl_status make_settings(const study_reproduction *r, size_t task, size_t
   const report_compared_method *m = c->methods[method];
   CDL_TRY(read_recipe(c->tasks[task], m->recipe, settings));
   CDL_TRY(assign_all(settings, m->settings));
+  CDL_TRY(train_settings_drop_options(settings)); /* of the recipe of another method */
   if (!recipe_only)
     CDL_TRY(assign_given(r, m->name, settings));
   CDL_TRY(set_text(settings, "model", r->asked.model));

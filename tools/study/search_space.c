@@ -353,19 +353,22 @@ static cdl_status value_text(const study_search_dimension *d, const json_t *valu
                         d->setting->name);
 }
 
+bool study_search_decides_owner(const study_search_dimension *d)
+{
+  return strcmp(d->setting->name, "method") == 0 || strcmp(d->setting->name, "schedule") == 0;
+}
+
 cdl_status study_search_space_apply(const study_search_space *space, const json_t *parameters,
                                     train_settings *settings)
 {
-  bool method = false;
+  bool decides = false;
   for (size_t i = 0; i < space->count; i++) {
     const study_search_dimension *d = &space->item[i];
     char number[NUMBER_BYTES];
     const char *text;
     CDL_TRY(value_text(d, json_object_get(parameters, d->setting->name), number, &text));
     CDL_TRY(train_settings_set(settings, d->setting, text));
-    method = method || strcmp(d->setting->name, "method") == 0;
+    decides = decides || study_search_decides_owner(d);
   }
-  if (method)
-    train_settings_drop_options(settings);
-  return CDL_STATUS_OK;
+  return decides ? train_settings_drop_options(settings) : CDL_STATUS_OK;
 }

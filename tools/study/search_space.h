@@ -27,6 +27,9 @@ typedef struct {
 
 void study_search_space_release(study_search_space *space);
 
+/* Whether other settings depend on it: a trial drops those that its method or schedule lacks. */
+bool study_search_decides_owner(const study_search_dimension *dimension);
+
 /* "lr=log:5e-5:5e-3", "alpha=uniform:4:32", "rank=int:4:16", "rank=choice:4,8,16". USAGE, with the
  * nearest name, for one that is no setting; for one that all trials share (data, base model,
  * backend), for one that is in the space already, for bounds that cannot be. */

@@ -296,11 +296,13 @@ cdl_status study_search_trials_check(study_search *s)
     return CDL_STATUS_OK;
   train_settings settings;
   CDL_TRY(train_settings_copy(&settings, &s->settings));
-  for (size_t i = 0; i < s->space.count; i++)
-    if (strcmp(s->space.item[i].setting->name, "method") == 0)
-      train_settings_drop_options(&settings); /* as for each trial */
+  cdl_status status = CDL_STATUS_OK;
+  for (size_t i = 0; i < s->space.count && status == CDL_STATUS_OK; i++)
+    if (study_search_decides_owner(&s->space.item[i]))
+      status = train_settings_drop_options(&settings); /* as for each trial */
   train_session session;
-  const cdl_status status = train_session_share(&s->session, &settings, s->given, &session);
+  if (status == CDL_STATUS_OK)
+    status = train_session_share(&s->session, &settings, s->given, &session);
   if (status == CDL_STATUS_OK)
     train_session_unshare(&session);
   train_settings_release(&settings);
