@@ -124,6 +124,9 @@ typedef enum {
 bool adapter_has(const char *method, adapter_setting setting);
 /* Why a low-rank method lacks what it lacks, to end a message with; static; "" for no reason. */
 const char *adapter_lack_reason(const char *method);
+/* The ending of the one tensor that the method's folder has for each adapted module; the tensor's first
+ * size is the module's rank. NULL: modules share tensors, or there are none. Static. */
+const char *adapter_module_ending(const char *method);
 /* "CONDLORA" for "condlora"; NULL for an unknown method; static. */
 const char *adapter_peft_type(const char *method);
 /* "condlora" for "CONDLORA"; NULL likewise. */

@@ -43,7 +43,10 @@ cdl_status adapter_config_module(const adapter_config *config, const char *path,
     module_pattern_free(pattern);
     CDL_TRY(status);
   }
-  *module = (adapter_module){path, rank, alpha, (double)adapter_scale(s, rank, alpha)};
+  const adapter_method *method = adapter_method_find(s->method);
+  const float scale =
+      method->scale != NULL ? method->scale(s, alpha) : adapter_scale(s, rank, alpha);
+  *module = (adapter_module){path, rank, alpha, (double)scale};
   return CDL_STATUS_OK;
 }
 

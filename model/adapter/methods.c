@@ -107,6 +107,12 @@ const char *adapter_lack_reason(const char *method)
   return m != NULL && m->lack_reason != NULL ? m->lack_reason : "";
 }
 
+const char *adapter_module_ending(const char *method)
+{
+  const adapter_method *m = adapter_method_find(method);
+  return m != NULL ? m->module_ending : NULL;
+}
+
 /* ---- Patterns ---- */
 
 cdl_status adapter_module_values_add(adapter_module_values *values, const char *pattern,

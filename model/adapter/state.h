@@ -90,6 +90,11 @@ typedef struct adapter_method {
   const char *const *config_extra_keys;
   unsigned initial_values;      /* which of adapter_init there may be, bit by bit; kaiming always */
   const adapter_frozen *frozen; /* ends with a NULL name; NULL: none */
+  /* The ending of the one tensor that a folder has for each adapted module, whose first size is
+   * the module's rank; NULL: modules share tensors, or there are none. */
+  const char *module_ending;
+  /* The scale of a module; NULL: adapter_scale. */
+  float (*scale)(const adapter_settings *settings, double alpha);
   /* NULL: a folder may have no targets outside the encoder's modules. */
   const adapter_update_names *update_names;
   const char *reference_targets; /* of the reference's code, where they are not the model's usual */
@@ -258,8 +263,8 @@ cdl_status adapter_mark_trained(model_adapter *adapter, const adapter_settings *
 /* Modules to save as PEFT can load them, owned by `saved` also where this fails: PEFT saves the head in
  * any case, and cannot save a part of it. A name that picks such a part is left out; where it picks
  * other modules too, they are named by their whole paths. */
-CDL_MUST_USE cdl_status adapter_saved_modules(const model_adapter *adapter,
-                                              const base_list *given, base_list *saved);
+CDL_MUST_USE cdl_status adapter_saved_modules(const model_adapter *adapter, const base_list *given,
+                                              base_list *saved);
 
 /* Whether the folder's config says that a tensor of the model is in its file. */
 bool adapter_says_saved(const model_adapter *adapter, const char *name);

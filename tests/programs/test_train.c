@@ -73,11 +73,11 @@ START_TEST(parameters_are_counted_as_the_formulas_say)
   /* BERT of 3 layers, 36 wide, and a head for two labels; rank 5, query and value. */
   static const struct {
     const char *method;
-    int adapter;
-  } runs[] = {{"lora", 3 * 2 * 5 * (36 + 36)},
-              {"condlora", 2 * 5 * (36 + 36)},
-              {"vera", 3 * 2 * (5 + 36)},
-              {"none", 0}};
+    int adapter, layers; /* those that inspect lists: of methods whose layers share nothing */
+  } runs[] = {{"lora", 3 * 2 * 5 * (36 + 36), 3 * 2},
+              {"condlora", 2 * 5 * (36 + 36), 0},
+              {"vera", 3 * 2 * (5 + 36), 3 * 2},
+              {"none", 0, 0}};
   for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
     const char *out = scratch(runs[i].method);
     const bool ranked = strcmp(runs[i].method, "none") != 0;
@@ -86,6 +86,23 @@ START_TEST(parameters_are_counted_as_the_formulas_say)
     json_t *counts = json_object_get(parsed(read_text(joined(out, "metrics.json"))), "parameters");
     ck_assert_int_eq((int)number_at(counts, "adapter"), runs[i].adapter);
     ck_assert_int_eq((int)number_at(counts, "head"), 2 * 36 + 2);
+    json_t *layers = json_object_get(parsed(RUN("inspect", out, "--json").out), "modules");
+    ck_assert_int_eq((int)json_array_size(layers), runs[i].layers);
+    for (size_t l = 0; l < json_array_size(layers); l++)
+      ck_assert_int_eq((int)number_at(json_array_get(layers, l), "rank"), 5);
+  }
+}
+END_TEST
+
+/* PEFT's scale of AdaLoRA is by init_r, whatever r says. */
+START_TEST(inspect_lists_the_layers_of_adalora)
+{
+  json_t *facts = parsed(RUN("inspect", case_file("bert-adalora", "adapter"), "--json").out);
+  json_t *layers = json_object_get(facts, "modules");
+  ck_assert_int_eq((int)json_array_size(layers), 3 * 2);
+  for (size_t l = 0; l < json_array_size(layers); l++) {
+    ck_assert_int_eq((int)number_at(json_array_get(layers, l), "rank"), 4);
+    ck_assert(fabs(number_at(json_array_get(layers, l), "scale") - 8 / (4 + 1e-5)) < 1e-6);
   }
 }
 END_TEST
@@ -604,6 +621,7 @@ int main(void)
   Suite *suite = suite_create("train");
   CASE(suite, every_method_leaves_a_run_and_a_table);
   CASE(suite, parameters_are_counted_as_the_formulas_say);
+  CASE(suite, inspect_lists_the_layers_of_adalora);
   CASE(suite, an_intermediate_layer_may_be_linear);
   CASE(suite, a_dry_run_prints_a_plan_and_writes_nothing);
   CASE(suite, names_may_have_commas);

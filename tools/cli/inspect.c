@@ -155,11 +155,10 @@ static void print_names(const char *label, const base_list *names)
 
 /* ---- Adapted modules, from an adapter whose tensors are named by module ---- */
 
-/* The path that a tensor's name holds, of lora_A alone: one a module. */
-static bool module_of(const char *name, char *path, size_t bytes)
+/* The path in a tensor's name, if the tensor is the one of its module. */
+static bool module_of(const char *name, const char *ending, char *path, size_t bytes)
 {
-  static const char ending[] = ".lora_A.weight";
-  const size_t n = strlen(name), prefix = strlen(ADAPTER_PREFIX), end = sizeof ending - 1;
+  const size_t n = strlen(name), prefix = strlen(ADAPTER_PREFIX), end = strlen(ending);
   if (n <= prefix + end || strncmp(name, ADAPTER_PREFIX, prefix) != 0 ||
       strcmp(name + n - end, ending) != 0)
     return false;
@@ -172,11 +171,12 @@ typedef cdl_status module_visitor(const adapter_module *module, void *user);
 static cdl_status visit_modules(const adapter_config *c, const cdl_safetensors *file,
                                 module_visitor *visit, void *user)
 {
-  for (size_t i = 0; i < cdl_safetensors_count(file); i++) {
+  const char *ending = adapter_module_ending(c->settings.method);
+  for (size_t i = 0; ending != NULL && i < cdl_safetensors_count(file); i++) {
     const cdl_stored_tensor *s = cdl_safetensors_get(file, i);
     char path[256];
     adapter_module module;
-    if (s->rank != 2 || s->shape[0] < 1 || !module_of(s->name, path, sizeof path))
+    if (s->rank < 1 || s->shape[0] < 1 || !module_of(s->name, ending, path, sizeof path))
       continue;
     CDL_TRY(adapter_config_module(c, path, s->shape[0], &module));
     CDL_TRY(visit(&module, user));

@@ -69,6 +69,11 @@ static float own_scale(double alpha, int64_t rank)
   return (float)((alpha > 0 ? alpha : (double)rank) / ((double)rank + 1e-5));
 }
 
+float triplets_scale(const adapter_settings *settings, double alpha)
+{
+  return own_scale(alpha, (int64_t)settings->options[TRIPLET_INIT_R]);
+}
+
 /* One layer's list of init_r booleans; none: every rank. */
 static cdl_status read_layer(const model_adapter *a, const json_t *pattern, size_t module,
                              triplets *t, size_t *named)

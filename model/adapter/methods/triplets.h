@@ -22,6 +22,9 @@ enum {
 extern const base_option triplet_options[];
 extern const char *const triplet_extra_keys[];
 extern const char triplet_lack_reason[];
+
+/* adapter_method's. */
+float triplets_scale(const adapter_settings *settings, double alpha);
 extern const adapter_keys triplet_keys;
 
 typedef enum { TRIPLET_P, TRIPLET_LAMBDA, TRIPLET_Q, TRIPLET_PARTS } triplet_part;
