@@ -1,20 +1,18 @@
 /* The CPU backend's own promises: each tile once, the same bytes for any number of threads, vector
- * sets that agree with double arithmetic, OpenBLAS's kernels chosen by CPUID. What each op computes
- * is the conformance suite's. */
+ * sets that agree with double arithmetic. What each op computes is the conformance suite's, and the
+ * choice of OpenBLAS's kernels is in test_coretype.c. */
 #include "backends/cpu/kernels/kernels.h"
 #include "backends/cpu/pool.h"
 #include "condlora/backend.h"
 #include "condlora/random.h"
 
 #include <check.h>
-#include <dirent.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- The pool ---- */
@@ -667,119 +665,17 @@ START_TEST(rows_of_any_length_are_summed_whole)
 }
 END_TEST
 
-/* ---- OpenBLAS ---- */
-
-/* Runs this program again as `describe`, with OPENBLAS_CORETYPE as given (NULL: unset): its line of
- * output. */
-static void describe_again(const char *core_type, char *line, size_t bytes)
-{
-  int ends[2];
-  ck_assert_int_eq(pipe(ends), 0);
-  const pid_t child = fork();
-  ck_assert_int_ge(child, 0);
-  if (child == 0) {
-    unsetenv("OPENBLAS_L2_SIZE");
-    unsetenv("OPENBLAS_NUM_THREADS");
-    unsetenv("OPENBLAS_CORETYPE");
-    if (core_type != NULL)
-      setenv("OPENBLAS_CORETYPE", core_type, 1);
-    dup2(ends[1], STDOUT_FILENO);
-    close(ends[0]);
-    close(ends[1]);
-    execl("/proc/self/exe", "test-cpu", "describe", (char *)NULL);
-    _exit(127);
-  }
-  close(ends[1]);
-  size_t filled = 0;
-  ssize_t got;
-  while (filled + 1 < bytes && (got = read(ends[0], line + filled, bytes - 1 - filled)) > 0)
-    filled += (size_t)got;
-  line[filled] = '\0';
-  close(ends[0]);
-  int status;
-  ck_assert_int_eq(waitpid(child, &status, 0), child);
-  ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child ended with %d", status);
-}
-
-static int count_threads(void)
-{
-  DIR *tasks = opendir("/proc/self/task");
-  int count = 0;
-  for (const struct dirent *entry; tasks != NULL && (entry = readdir(tasks)) != NULL;)
-    count += entry->d_name[0] != '.';
-  if (tasks != NULL)
-    closedir(tasks);
-  return count;
-}
-
-/* "DESCRIPTION; THREADS threads in the process; environment kept (or changed)" */
-static int describe(void)
-{
-  const char *before = getenv("OPENBLAS_CORETYPE");
-  cdl_backend *backend;
-  if (cdl_backend_open("cpu",
-                       &(cdl_backend_options){.size = sizeof(cdl_backend_options), .threads = 3},
-                       &backend) != CDL_STATUS_OK)
-    return 1;
-  const char *after = getenv("OPENBLAS_CORETYPE");
-  const bool kept = getenv("OPENBLAS_NUM_THREADS") == NULL &&
-                    (before == NULL ? after == NULL : after != NULL && strcmp(before, after) == 0);
-  printf("%s; %d threads in the process; environment %s\n", cdl_backend_description(backend),
-         count_threads(), kept ? "kept" : "changed");
-  return cdl_backend_close(backend) == CDL_STATUS_OK ? 0 : 1;
-}
-
-static const char *expected_core(void)
-{
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512cd"))
-    return " SkylakeX, vector set avx512, 3 threads; ";
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    return " Haswell, vector set avx2, 3 threads; ";
-#endif
-  return "vector set generic, 3 threads; ";
-}
-
-START_TEST(openblas_is_given_the_kernels_this_cpu_has)
-{
-  char line[512];
-  describe_again(NULL, line, sizeof line);
-  ck_assert_msg(strncmp(line, "OpenBLAS 0.", 11) == 0, "%s", line);
-  ck_assert_msg(strstr(line, expected_core()) != NULL, "%s", line);
-  ck_assert_msg(strstr(line, "; environment kept") != NULL, "%s", line);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  ck_assert_msg(strstr(line, "; 3 threads in the process;") != NULL, "%s", line);
-#endif
-}
-END_TEST
-
-START_TEST(the_users_choice_of_kernels_stands)
-{
-#if defined(__x86_64__)
-  char line[512];
-  describe_again("Nehalem", line, sizeof line);
-  ck_assert_msg(strstr(line, " Nehalem, ") != NULL, "%s", line);
-  ck_assert_msg(strstr(line, "; environment kept") != NULL, "%s", line);
-#endif
-}
-END_TEST
-
 static void add(Suite *suite, TCase *tcase)
 {
   tcase_set_timeout(tcase, 300);
   suite_add_tcase(suite, tcase);
 }
 
-int main(int count, char **arguments)
+int main(void)
 {
-  if (count > 1 && strcmp(arguments[1], "describe") == 0)
-    return describe();
   Suite *suite = suite_create("cpu");
   TCase *pool = tcase_create("pool"), *bytes = tcase_create("bytes"),
         *kernels = tcase_create("kernels");
-  TCase *openblas = tcase_create("openblas");
   tcase_add_loop_test(pool, each_tile_runs_once, 1, 6);
   tcase_add_test(pool, callers_take_turns);
   tcase_add_test(pool, sleeping_workers_wake);
@@ -791,12 +687,9 @@ int main(int count, char **arguments)
   tcase_add_loop_test(kernels, exponentials_are_accurate, 0, 3);
   tcase_add_loop_test(kernels, every_set_draws_the_masks_of_philox, 0, 3);
   tcase_add_loop_test(kernels, rows_of_any_length_are_summed_whole, 0, 3);
-  tcase_add_test(openblas, openblas_is_given_the_kernels_this_cpu_has);
-  tcase_add_test(openblas, the_users_choice_of_kernels_stands);
   add(suite, pool);
   add(suite, bytes);
   add(suite, kernels);
-  add(suite, openblas);
   SRunner *runner = srunner_create(suite);
   srunner_run_all(runner, CK_ENV);
   const int failed = srunner_ntests_failed(runner);
