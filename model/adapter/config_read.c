@@ -274,9 +274,9 @@ static cdl_status read_held_out(const source *s, adapter_config *c)
   held_out->fraction = -1;
   CDL_TRY(base_json_real(path, value, "fraction", 0, 1, false, &held_out->fraction));
   CDL_TRY(base_json_string(path, value, "split", false, &split));
-  held_out->reference_split = split != NULL && strcmp(split, "reference") == 0;
-  if (held_out->fraction < 0 || held_out->fraction >= 1 ||
-      (!held_out->reference_split && (split == NULL || strcmp(split, "stratified") != 0)))
+  const int place = split != NULL ? base_word_place(CONFIG_SPLIT_WORDS, split) : -1;
+  held_out->reference_split = place > 0;
+  if (held_out->fraction < 0 || held_out->fraction >= 1 || place < 0)
     return cdl_fail(CDL_STATUS_DATA,
                     "%s: \"held_out\": expected a \"fraction\" from 0 and below 1, and a \"split\" "
                     "that is \"stratified\" or \"reference\"",

@@ -34,6 +34,9 @@ typedef enum {
 /* Who has a key: bits of adapter_setting, all of which the method must have, and these. */
 enum { CONFIG_OF_LOW_RANK = 1 << 8, CONFIG_OF_BIASED_UP = 1 << 9 };
 
+/* How examples were held out: the places are false and true of `reference_split`. */
+#define CONFIG_SPLIT_WORDS "stratified|reference"
+
 enum { CONFIG_RANK_MOST = 1 << 20 };
 
 typedef struct {

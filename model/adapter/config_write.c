@@ -124,8 +124,10 @@ static json_t *bias_of(const adapter_config *c)
 
 static json_t *held_out_of(const adapter_held_out *h)
 {
-  return json_pack("{sf ss}", "fraction", h->fraction, "split",
-                   h->reference_split ? "reference" : "stratified");
+  json_t *object = json_object();
+  base_json_set(&object, "fraction", json_real(h->fraction));
+  base_json_set(&object, "split", word_of(CONFIG_SPLIT_WORDS, h->reference_split));
+  return object;
 }
 
 /* An option that has its default is a missing key. */
