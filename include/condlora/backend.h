@@ -1,6 +1,6 @@
-/* Backends, their queues, buffers and weights, for callers.
+/* Backends with their queues, buffers and weights, for callers.
  *
- * Threads: a backend may be shared; a queue, and what is enqueued on it, belongs to one thread at
+ * Threads: several threads may share a backend. A queue and the work on it belong to one thread at
  * a time. After fork, a child may only exec. */
 #ifndef CONDLORA_BACKEND_H
 #define CONDLORA_BACKEND_H
@@ -18,12 +18,12 @@ extern "C" {
 typedef struct cdl_backend cdl_backend;
 typedef struct cdl_queue cdl_queue;
 
-/* ---- Choosing ---- */
+/* ---- Opening a backend ---- */
 
 typedef struct {
   size_t size;
-  int threads;      /* of the CPU backend; 0: as many as this process may use cores */
-  bool no_fallback; /* the host path, on any backend but cpu, is an error */
+  int threads;      /* of the CPU backend; 0: as many as the process may use cores */
+  bool no_fallback; /* makes the host path an error, except on cpu */
   cdl_precision precision;
 } cdl_backend_options;
 
@@ -35,50 +35,60 @@ static inline cdl_backend_options cdl_backend_options_init(void)
   return options;
 }
 
-/* "fp32", "tf32", "bf16"; find is UNSUPPORTED for any other text. */
+/* Precisions are named "fp32", "tf32" and "bf16". Errors: cdl_precision_find returns UNSUPPORTED
+ * for any other name. */
 CDL_API const char *cdl_precision_name(cdl_precision precision);
 CDL_API CDL_MUST_USE cdl_status cdl_precision_find(const char *name, cdl_precision *precision);
 
-/* Opens "auto", "cpu", "null", "NAME", "NAME:DEVICE" or a path to a plug-in ("./libmine.so", with
- * a slash). `options` may be NULL. Every backend but the CPU's is a plug-in: the file that a path
- * names, else condlora-NAME.so in the folders of CDL_BACKEND_PATH (absolute ones; others are
- * skipped with a notice), in the library's own folder (for a program that has it linked in, its own
- * folder and ../lib beside that), in those of its run path, and last where the library was configured
- * to be installed. A plug-in that users other than root, this one and the owner of the library may
- * change is not loaded, by whatever way it was found. "auto" tries cuda, opencl
- * where its device is not the host's processor, and cpu, each plug-in that asks for it at the place
- * of its auto_priority (plugin.h), and takes the first that opens.
- * Errors: ABSENT, with the reason in a sentence; UNSUPPORTED for a precision it lacks, and
- * for a plug-in that is not loaded. */
+/* Opens a backend. `name` is "auto", "cpu", "null", "NAME", "NAME:DEVICE" or a path to a plug-in
+ * with a slash in it ("./libmine.so"). `options` may be NULL.
+ *
+ * Every backend except cpu is a plug-in: the file at the path, or condlora-NAME.so in the first of
+ * these folders that has it:
+ * - the folders of CDL_BACKEND_PATH; relative ones are skipped with a notice;
+ * - the folder of the library; for a program that contains the library, the program's own folder
+ *   and ../lib beside it;
+ * - the folders of the run path;
+ * - the folder in which the library was configured to be installed.
+ * A plug-in is loaded only if nobody except root, the current user and the owner of the library can
+ * change it, wherever it was found.
+ *
+ * "auto" takes the first of these that opens: cuda, opencl if its device is not the host's
+ * processor, and cpu. Plug-ins with an auto_priority (plugin.h) are tried at the place of that
+ * number.
+ *
+ * Errors: ABSENT, with the reason in one sentence; UNSUPPORTED for a precision that the backend
+ * lacks and for a plug-in that must not be loaded. */
 CDL_API CDL_MUST_USE cdl_status cdl_backend_open(const char *name,
                                                  const cdl_backend_options *options,
                                                  cdl_backend **backend);
-/* ARGUMENT, counting them, when buffers, weights or queues are still alive; the backend then stays
- * open. */
+/* Closes a backend. Errors: ARGUMENT if buffers, weights or queues still exist; the message counts
+ * them, and the backend stays open. */
 CDL_API cdl_status cdl_backend_close(cdl_backend *backend);
 
 CDL_API const char *cdl_backend_name(const cdl_backend *backend); /* "cpu" */
-/* Device, library, kernel set and threads, in a line. */
+/* Returns one line with device, library, kernel set and threads. */
 CDL_API const char *cdl_backend_description(const cdl_backend *backend);
 
-/* One line for each backend known on this machine: usable ones with device and description, the
- * others, and files that another of the same name comes before, with the reason why not. Strings are
- * borrowed during the call. Opens devices; a plug-in once loaded stays. */
+/* Lists every known backend: usable ones with device and description; unusable or shadowed plug-ins
+ * with the reason. Calls `each` once per backend; strings are borrowed during that call. Opens
+ * devices. A plug-in stays loaded after it was loaded once. */
 typedef struct {
   const char *name, *device, *description;
-  const char *reason; /* NULL when usable */
-  const char *path;   /* of the plug-in, NULL when built in */
+  const char *reason; /* NULL if the backend is usable */
+  const char *path;   /* of the plug-in; NULL for a built-in backend */
 } cdl_backend_listing;
 CDL_API cdl_status cdl_backend_list(void (*each)(void *user, const cdl_backend_listing *listing),
                                     void *user);
-/* The folders in which plug-ins are looked for, in their order; those that are not searched with the
- * reason, else NULL. The strings are borrowed. */
+/* Lists the folders that are searched for plug-ins, in order. `reason` says why a folder is not
+ * searched; it is NULL for one that is. Strings are borrowed during the call. */
 CDL_API cdl_status cdl_backend_folders(void (*each)(void *user, const char *folder,
                                                     const char *reason),
                                        void *user);
 
-/* Bytes in use by this backend's buffers and weights, their highest sum so far, and of the device
- * as a whole where it can say (else 0). */
+/* Memory in bytes. `used_bytes` and `peak_bytes` count the buffers and weights of this backend,
+ * now and at their highest. `free_bytes` and `total_bytes` are of the whole device; 0 if it cannot
+ * say. */
 typedef struct {
   size_t size;
   size_t used_bytes, peak_bytes, free_bytes, total_bytes;
@@ -93,89 +103,94 @@ static inline cdl_memory_info cdl_memory_info_init(void)
 }
 CDL_API cdl_status cdl_backend_memory(const cdl_backend *backend, cdl_memory_info *info);
 
-/* Time that the backend has spent on compiling kernels since it was opened, in nanoseconds. */
+/* Returns the time in nanoseconds that the backend has spent compiling kernels since it was
+ * opened. */
 CDL_API uint64_t cdl_backend_compile_ns(const cdl_backend *backend);
 
 /* ---- Buffers: untyped memory of a device ---- */
 
-/* Contents are undefined. Errors: MEMORY, naming wanted and free bytes. */
+/* Allocates a buffer with undefined contents. Errors: MEMORY; the message has the wanted and the
+ * free bytes. */
 CDL_API CDL_MUST_USE cdl_status cdl_buffer_create(cdl_backend *backend, size_t bytes,
                                                   cdl_buffer **buffer);
-/* Waits until every queue has passed the buffer. NULL is allowed. */
+/* Waits until every queue has finished its work on the buffer, then frees it. NULL is allowed. */
 CDL_API void cdl_buffer_destroy(cdl_buffer *buffer);
 CDL_API size_t cdl_buffer_bytes(const cdl_buffer *buffer);
-/* A buffer over `bytes` of memory that stays the caller's: a CUdeviceptr (its value as a pointer) on
- * cuda, a cl_mem on opencl. Errors: UNSUPPORTED where the backend has no such thing. */
+/* Wraps `bytes` of device memory that the caller keeps: a CUdeviceptr (cast to a pointer) on cuda,
+ * a cl_mem on opencl. Errors: UNSUPPORTED if the backend has no such memory. */
 CDL_API CDL_MUST_USE cdl_status cdl_buffer_wrap(cdl_backend *backend, void *foreign, size_t bytes,
                                                 cdl_buffer **buffer);
 
-/* Host memory from which uploads are quick and to which downloads are: the device's page-locked
- * one where it has such, else ordinary memory. */
+/* Allocates host memory for fast transfers: page-locked if the device supports it, otherwise
+ * ordinary. Free it with cdl_host_free. */
 CDL_API CDL_MUST_USE cdl_status cdl_host_allocate(cdl_backend *backend, size_t bytes,
                                                   void **memory);
 CDL_API void cdl_host_free(cdl_backend *backend, void *memory);
 
 /* ---- Queues ---- */
 
-/* Work runs in order, perhaps later. A queue keeps its first error and skips all work after it; a
- * failed queue stays failed. */
+/* A queue runs work in order, possibly later. It keeps its first error and skips all work after it;
+ * a failed queue stays failed. */
 CDL_API CDL_MUST_USE cdl_status cdl_queue_create(cdl_backend *backend, cdl_queue **queue);
 CDL_API void cdl_queue_destroy(cdl_queue *queue);
-/* A queue over the caller's own: a CUstream on cuda, a cl_command_queue on opencl. What it enqueued
- * there before comes first. Errors: UNSUPPORTED where the backend has no such thing. */
+/* Creates a queue over the caller's own: a CUstream on cuda, a cl_command_queue on opencl. Work
+ * that the caller enqueued there before runs first. Errors: UNSUPPORTED if the backend has no such
+ * queue. */
 CDL_API CDL_MUST_USE cdl_status cdl_queue_wrap(cdl_backend *backend, void *foreign,
                                                cdl_queue **queue);
 CDL_API cdl_backend *cdl_queue_backend(const cdl_queue *queue);
 
-/* Waits for everything enqueued, of a failed queue too; the first error since the queue was made. */
+/* Waits for all enqueued work, also on a failed queue. Returns the first error since the queue was
+ * created. */
 CDL_API CDL_MUST_USE cdl_status cdl_queue_sync(cdl_queue *queue);
-/* The first error so far that is known without waiting. */
+/* Returns the first error that is known so far, without waiting. */
 CDL_API cdl_status cdl_queue_status(const cdl_queue *queue);
 
-/* Host memory to and from a tensor, which must be dense. `bytes` must be the tensor's. The host
- * memory of an upload may be reused at once; that of a download holds the data after the next
- * cdl_queue_sync. */
+/* Copy host memory to a tensor and back. The tensor must be dense, and `bytes` must be its size.
+ * The caller may reuse the host memory of an upload at once. The host memory of a download holds
+ * the data after the next cdl_queue_sync. */
 CDL_API void cdl_queue_upload(cdl_queue *queue, cdl_tensor out, const void *host, size_t bytes);
 CDL_API void cdl_queue_download(cdl_queue *queue, void *host, cdl_tensor x, size_t bytes);
 
 /* ---- Recorded work ---- */
 
-/* What is enqueued between begin and end is checked and recorded, not run; cdl_queue_replay enqueues it
- * all again, as often as one likes. Replayed work reads and writes the buffers it was recorded
- * with, which must stay alive; what changes from one time to the next, it reads from them: step
- * records, ids, a packing's offsets. Recording needs ops to run natively, without uploads, downloads
- * and syncs; the first that does not is the error of cdl_queue_capture_end, and leaves the queue usable.
- * Running the same ops once before makes sure that no working memory is missing. */
+/* Work that is enqueued between capture_begin and capture_end is checked and recorded, but not run.
+ * cdl_queue_replay enqueues all of it again, any number of times. Replayed work uses the same
+ * buffers, which must stay alive. It reads from them what changes between replays: step records,
+ * ids, the offsets of a packing. Recorded ops must run natively; uploads, downloads and syncs
+ * cannot be recorded. The first violation is the error that cdl_queue_capture_end returns, and the
+ * queue stays usable. Run the same ops once before recording, so that the backend has allocated its
+ * working memory. */
 typedef struct cdl_graph cdl_graph;
 CDL_API bool cdl_backend_captures(const cdl_backend *backend);
-/* Errors: UNSUPPORTED where the backend cannot. */
+/* Errors: UNSUPPORTED if the backend cannot record. */
 CDL_API CDL_MUST_USE cdl_status cdl_queue_capture_begin(cdl_queue *queue);
 CDL_API CDL_MUST_USE cdl_status cdl_queue_capture_end(cdl_queue *queue, cdl_graph **graph);
 CDL_API void cdl_queue_replay(cdl_queue *queue, cdl_graph *graph);
-/* Before its queue. NULL is allowed. */
+/* Destroy a graph before its queue. NULL is allowed. */
 CDL_API void cdl_graph_destroy(cdl_graph *graph);
 
-/* ---- Times, where the device keeps them ---- */
+/* ---- Events: time marks of the device ---- */
 
 typedef struct cdl_event cdl_event;
-/* Errors: UNSUPPORTED where the backend has none. */
+/* Errors: UNSUPPORTED if the backend has no events. */
 CDL_API CDL_MUST_USE cdl_status cdl_event_create(cdl_backend *backend, cdl_event **event);
 CDL_API void cdl_event_destroy(cdl_event *event);
-/* Marks the place that the queue has come to. */
+/* Marks the current position in the queue's work. */
 CDL_API void cdl_queue_record_event(cdl_queue *queue, cdl_event *event);
-/* Waits until the queue has passed the mark. Downloads enqueued before it are there then if their
- * host memory is cdl_host_allocate's. */
+/* Waits until the queue has reached the mark. Downloads that were enqueued before the mark are then
+ * complete if their host memory is from cdl_host_allocate. */
 CDL_API CDL_MUST_USE cdl_status cdl_event_wait(cdl_event *event);
-/* Waits for both. */
+/* Waits for both events and gives the time between them. */
 CDL_API CDL_MUST_USE cdl_status cdl_event_elapsed(cdl_event *from, cdl_event *to,
                                                   uint64_t *nanoseconds);
 
 /* ---- Weights ---- */
 
-/* One weight from `count` plain matrices [out_i, in], F32, stacked along rows, in the layout and
- * type the backend likes for `linear`. The sources must stay alive and in place as long as the
- * weight: a backend may read them where they are. cdl_weight_update takes the sources' new values
- * over. */
+/* Creates one weight from `count` matrices [out_i, in], F32, stacked along rows, in the layout and
+ * type that the backend prefers for `linear`. A backend may read the sources in place, so they must
+ * stay alive and unmoved as long as the weight. cdl_weight_update takes over new values of the
+ * sources. */
 CDL_API CDL_MUST_USE cdl_status cdl_weight_create(cdl_queue *queue, const cdl_tensor *sources,
                                                   size_t count, cdl_weight **weight);
 CDL_API void cdl_weight_update(cdl_queue *queue, cdl_weight *weight);
@@ -195,22 +210,23 @@ typedef enum { CDL_PATH_NATIVE, CDL_PATH_COMPOSED, CDL_PATH_HOST, CDL_PATH_NONE 
 
 CDL_API const char *cdl_op_name(cdl_op op);
 CDL_API const char *cdl_path_name(cdl_path path);
-/* The path a call with these arguments takes on this backend; `args` points to the op's argument
- * struct. */
+/* Returns the path that a call with these arguments takes on this backend. `args` points to the
+ * op's argument struct. */
 CDL_API cdl_path cdl_op_path(const cdl_backend *backend, cdl_op op, const void *args);
 
-/* How often each path was taken since the backend was opened, in the order of ops.def. */
+/* How often each path was taken since the backend was opened. */
 typedef struct {
   cdl_op op;
   cdl_dtype dtype; /* of the op's first output */
   cdl_path path;
   uint64_t calls;
 } cdl_path_count;
-/* Copies at most `capacity` counts that are not zero; returns how many there are. */
+/* Copies up to `capacity` nonzero counts, in the order of ops.def. Returns how many there are. */
 CDL_API size_t cdl_path_counts(const cdl_backend *backend, cdl_path_count *counts, size_t capacity);
 
-/* What a benchmark or a trace sees of a call: before it is enqueued and, with `after`, when it has
- * been. `args` points to the op's argument struct, borrowed for the call. */
+/* One call as a benchmark or a trace sees it. The observer is called before the op is enqueued and
+ * again after it, then with `after` set. `args` points to the op's argument struct and is borrowed
+ * during the call. */
 typedef struct {
   cdl_queue *queue;
   cdl_op op;
@@ -219,12 +235,12 @@ typedef struct {
   bool after;
 } cdl_observation;
 typedef void (*cdl_observer)(void *user, const cdl_observation *observation);
-/* Has every call that passes its checks observed; NULL ends it. The parts of a composed op are not
- * seen. The observer may sync the queue, but enqueues nothing on it. To be called while no queue
- * of the backend is in use. */
+/* Sets an observer of every call that passes its checks; NULL removes it. The parts of a composed
+ * op are not observed. The observer may sync the queue but must not enqueue work on it. Call this
+ * only while no queue of the backend is in use. */
 CDL_API void cdl_backend_observe(cdl_backend *backend, cdl_observer observer, void *user);
 
-/* For tests: composed paths even where the backend has its own. */
+/* For tests: uses composed paths even for ops that the backend has. */
 CDL_API void cdl_backend_prefer_composed(cdl_backend *backend, bool prefer);
 
 #ifdef __cplusplus

@@ -1,15 +1,15 @@
-/* CDL_ARGS for C++, with the text that C takes. The struct lives until the end of the call. Members
- * come in the order of the struct, as C++ wants it. ops.h includes this. */
+/* CDL_ARGS for C++, with the same text as in C. The struct lives until the end of the call. Name
+ * the members in the order of the struct: C++ requires it. ops.h includes this header. */
 #ifndef CONDLORA_CXX_ARGS_H
 #define CONDLORA_CXX_ARGS_H
 
 #ifdef __cplusplus
 
-/* Designators are C++20's; before that compilers take them with a warning, as they warn of members
- * that are left to be zeros. Neither is of use where the macro is called. */
+/* Designated initializers are C++20. Older compilers accept them with a warning, and some warn
+ * about members that are left zero. Both warnings would only disturb the caller. */
 #pragma GCC system_header
 
-extern "C++" { /* also where a caller has put the include into extern "C" */
+extern "C++" { /* also if the caller includes this header within extern "C" */
 template <class arguments> inline const arguments *cdl_address_of(const arguments &given)
 {
   return &given;

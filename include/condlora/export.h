@@ -1,4 +1,4 @@
-/* How the library's functions are declared. */
+/* Attributes of the library's functions. */
 #ifndef CONDLORA_EXPORT_H
 #define CONDLORA_EXPORT_H
 

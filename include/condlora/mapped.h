@@ -1,5 +1,5 @@
-/* Files that the library reads through a mapping, for a host's handler of SIGBUS: the signal that
- * comes when such a file is cut short by another program, or its disk fails. */
+/* Files that the library reads through a memory mapping. A program needs them in its handler of
+ * SIGBUS, the signal that arrives if another program cuts a mapped file short or its disk fails. */
 #ifndef CONDLORA_MAPPED_H
 #define CONDLORA_MAPPED_H
 
@@ -9,9 +9,9 @@
 extern "C" {
 #endif
 
-/* The path, as it was opened, of the mapped file that the address lies in (siginfo_t's si_addr);
- * NULL where it lies in none. To be called from handlers of signals, in any thread. The library
- * installs no handler: what is left to do is to name the file and to end. */
+/* Returns the path, as it was opened, of the mapped file that contains `address` (siginfo_t's
+ * si_addr), or NULL if no mapped file does. Safe to call in a signal handler, in any thread. The
+ * library installs no handler itself: a handler can only name the file and end the program. */
 CDL_API const char *cdl_mapped_file(const void *address);
 
 #ifdef __cplusplus

@@ -1,4 +1,5 @@
-/* Metrics of classification and regression, as scikit-learn and SciPy define them, in double. */
+/* Metrics of classification and regression, computed in double as scikit-learn and SciPy define
+ * them. */
 #ifndef CONDLORA_METRICS_H
 #define CONDLORA_METRICS_H
 
@@ -28,55 +29,61 @@ typedef enum {
       CDL_METRIC_COUNT
 } cdl_metric;
 
-/* One value a metric, by cdl_metric; NaN where the metric is undefined or is not one of this kind
- * of task. */
+/* One value per cdl_metric. NaN if the metric is undefined, or does not apply to this kind of
+ * task. */
 typedef struct {
   double value[CDL_METRIC_COUNT];
 } cdl_scores;
 
-/* Figures of one class; 0 where a denominator is 0. */
+/* Scores of one class. A score is 0 if its denominator is 0. */
 typedef struct {
   double precision, recall, f1;
-  uint64_t support; /* examples whose true class it is */
+  uint64_t support; /* examples with this true class */
 } cdl_class_score;
 
-/* "accuracy", "macro_f1", …; static. */
+/* Returns "accuracy", "macro_f1", …; static. */
 CDL_API const char *cdl_metric_name(cdl_metric metric);
-/* Whether `candidate` beats `best`: strictly greater, or a number where `best` is NaN. NaN never
- * wins. */
+/* Returns whether `candidate` beats `best`: it is strictly greater, or `best` is NaN and it is a
+ * number. NaN never wins. */
 CDL_API bool cdl_metric_better(double candidate, double best);
 
-/* How many examples a class is the truth of, is predicted for, and both. All scores follow from these:
- * a matrix of every pair of classes would take their number squared. */
+/* Counts of one class: examples with this true class, with this predicted class, and with both. All
+ * scores follow from these; a full confusion matrix would need memory quadratic in the number of
+ * classes. */
 typedef struct {
   uint64_t truth, predicted, correct;
 } cdl_class_counts;
 
-/* Adds `count` examples to `counts` [classes]; start from zeros. Errors: ARGUMENT for a class outside
- * 0 … classes - 1, which adds nothing. */
+/* Adds `count` examples to `counts` [classes], which start as zeros. Errors: ARGUMENT for a class
+ * outside 0 … classes - 1; nothing is added then. */
 CDL_API CDL_MUST_USE cdl_status cdl_class_counts_add(cdl_class_counts *counts, size_t classes,
                                                      const int32_t *truth, const int32_t *predicted,
                                                      size_t count);
 
-/* Scores of what was counted [classes]: accuracy; F1 of class 1 where there are two classes (GLUE's
- * F1), else NaN; macro-F1, the mean over classes that occur in truth or prediction; Matthews'
- * correlation (Gorodkin 2004 for more than two classes), 0 where truth or prediction is constant.
- * Without examples all are NaN. */
+/* Returns scores from `counts` [classes]:
+ * - accuracy;
+ * - F1 of class 1 if there are two classes (GLUE's F1), otherwise NaN;
+ * - macro-F1, the mean over classes that occur in truth or prediction;
+ * - Matthews' correlation (Gorodkin 2004 for more than two classes), 0 if truth or prediction is
+ *   constant.
+ * All are NaN without examples. */
 CDL_API cdl_scores cdl_scores_of_classes(const cdl_class_counts *counts, size_t classes);
 
-/* Precision, recall, F1 and support of each class. */
+/* Computes precision, recall, F1 and support of each class; `scores` is [classes]. */
 CDL_API void cdl_class_scores(const cdl_class_counts *counts, size_t classes,
                               cdl_class_score *scores);
 
-/* Scores of a regression: Pearson and Spearman, NaN where either side is constant, holds a value
- * that is not finite, or has fewer than two examples. Errors: MEMORY. */
+/* Computes Pearson's and Spearman's correlation of `truth` and `predicted` [count]. They are NaN if
+ * either side is constant or has a value that is not finite, and for fewer than two examples.
+ * Errors: MEMORY. */
 CDL_API CDL_MUST_USE cdl_status cdl_scores_of_regression(const double *truth,
                                                          const double *predicted, size_t count,
                                                          cdl_scores *scores);
 
-/* Pearson's r of x and y [count]. */
+/* Returns Pearson's r of x and y [count]. */
 CDL_API double cdl_pearson(const double *x, const double *y, size_t count);
-/* Spearman's rho: Pearson's r of the ranks, ties ranked by their average. Errors: MEMORY. */
+/* Computes Spearman's rho of x and y [count]: Pearson's r of the ranks, with ties at their average
+ * rank. Errors: MEMORY. */
 CDL_API CDL_MUST_USE cdl_status cdl_spearman(const double *x, const double *y, size_t count,
                                              double *rho);
 

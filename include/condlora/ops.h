@@ -1,26 +1,26 @@
-/* The ops: one struct of arguments each, the same for the caller, for supports() and for a backend.
+/* The ops. Each has one struct of arguments, which the caller, supports() and the backend share.
  *
- * Said once for all:
- *  - The core checks dtype, shape, stride, alias and extent of every tensor before a backend sees
- *    the call. Sizes in [brackets] are required; tensors marked optional may be absent. An empty
- *    output makes a call that does nothing.
- *  - Inputs and outputs have dtype F32 unless a line says otherwise. Any strides that tensor.h
- *    admits are valid.
- *  - Outputs are overwritten. Gradients of parameters (d_gain, d_bias, d_a, d_b, table) and `loss`
- *    are added to.
- *  - An output may be the very same view as an input where a line says "in place"; any other
- *    overlap is an error.
- *  - `size` is sizeof of the struct the caller was compiled with: CDL_ARGS fills it in. A backend
- *    treats a missing tail as zeros.
- *  - Where a sum's length is n, a result may differ from exact arithmetic by a small multiple of
- *    n·2⁻²⁴ (F32). */
+ * These rules hold for all ops:
+ * - The core checks dtype, shape, stride, alias and extent of every tensor before a backend sees
+ *   the call. Sizes in [brackets] are required. Tensors marked optional may be absent. A call with
+ *   an empty output does nothing.
+ * - Inputs and outputs are F32 unless a comment says otherwise, with any strides that tensor.h
+ *   allows.
+ * - Outputs are overwritten. Gradients of parameters (d_gain, d_bias, d_a, d_b, table) and `loss`
+ *   are added to.
+ * - "In place" means that an output may be exactly the same view as an input. Every other overlap
+ *   is an error.
+ * - `size` is the sizeof of the struct with which the caller was compiled; CDL_ARGS sets it. A
+ *   backend treats members past it as zero.
+ * - A sum of n terms may differ from exact arithmetic by a small multiple of n·2⁻²⁴ (F32). */
 #ifndef CONDLORA_OPS_H
 #define CONDLORA_OPS_H
 
 #include "condlora/tensor.h"
 
-/* An argument struct with its size: cdl_gemm(queue, CDL_ARGS(gemm, .out = c, .a = a, .b = b,
- * .alpha = 1)). What is not named is zero. In C++ the members come in the struct's order. */
+/* Makes an argument struct with its size: cdl_gemm(queue, CDL_ARGS(gemm, .out = c, .a = a, .b = b,
+ * .alpha = 1)). Members that are not named are zero. In C++ they must be in the order of the
+ * struct. */
 #ifdef __cplusplus
 #include "condlora/cxx_args.h"
 
@@ -36,34 +36,33 @@ typedef enum {
   CDL_OP_COUNT
 } cdl_op;
 
-/* What products are computed in; sums are F32 in all of them, and so is everything that is not a
- * product of F32 matrices. TF32 rounds their elements to 10 bits of mantissa; BF16 is for frozen
- * weights and what they are multiplied with, and TF32 for the rest. */
+/* The precision of products of F32 matrices. Sums, and all other arithmetic, are always F32. TF32
+ * rounds the elements to 10 bits of mantissa. With BF16, products with frozen weights use BF16, and
+ * the others TF32. */
 typedef enum { CDL_PRECISION_FP32, CDL_PRECISION_TF32, CDL_PRECISION_BF16 } cdl_precision;
 
-/* ---- Moving ---- */
+/* ---- Data movement ---- */
 
-/* out = x, same dtype (any) and sizes; x may repeat (stride 0). */
+/* out = x, same sizes and dtype (any). x may have strides of 0. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, x;
 } cdl_copy_args;
 
-/* out = x converted between F32, F64 and BF16 (to nearest, ties to even); same sizes. */
+/* out = x, converted between F32, F64 and BF16 (to nearest, ties to even); same sizes. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, x;
 } cdl_cast_args;
 
-/* out[i0, i1, i2, i3] = x with its dimensions in another order: out.size[d] = x.size[order[d]].
- * Any dtype. */
+/* out = x with permuted dimensions: out.size[d] = x.size[order[d]]. Any dtype. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, x;
   uint8_t order[4];
 } cdl_permute_args;
 
-/* out = value in every element. F32, F64, I32 (value converted). */
+/* out = value in every element. F32, F64 or I32; the value is converted. */
 typedef struct {
   uint32_t size;
   cdl_tensor out;
@@ -73,15 +72,15 @@ typedef struct {
 /* out[i, :] = table[index[i], :], or += with `accumulate`.
  *   out    [rows, columns]
  *   table  [entries, columns]
- *   index  [rows] I32, each in [0, entries): checked by whoever uploads it */
+ *   index  [rows] I32, each in [0, entries); the caller checks this before the upload */
 typedef struct {
   uint32_t size;
   cdl_tensor out, table, index;
   bool accumulate;
 } cdl_gather_rows_args;
 
-/* The gradient of gather_rows, by segments so that no device needs atomics:
- *   table[target[s], :] += Σ_{k in [segment[s], segment[s + 1])} x[order[k], :]   in this order of k
+/* The gradient of gather_rows, in segments so that no device needs atomics:
+ *   table[target[s], :] += Σ_{k in [segment[s], segment[s + 1])} x[order[k], :]   in ascending k
  *   table    [entries, columns]
  *   x        [rows, columns]
  *   order    [rows] I32, the rows sorted by entry
@@ -94,10 +93,10 @@ typedef struct {
 
 /* ---- Arithmetic ---- */
 
-/* out = α op(a) op(b) + β out; out is not read when β is 0. F32 or F64; a and b also BF16 with out
- * F32 (sums in F32).
+/* out = α op(a) op(b) + β out. If β is 0, out is not read. F32 or F64; a and b may be BF16 with an
+ * F32 out (sums in F32).
  *   out  [n0, n1, m, n]
- *   a    [n0, n1, m, k], or [n0, n1, k, m] with transpose_a; batch dimensions may repeat with stride 0
+ *   a    [n0, n1, m, k], or [n0, n1, k, m] with transpose_a; batch dimensions may have stride 0
  *   b    [n0, n1, k, n], or [n0, n1, n, k] with transpose_b */
 typedef struct {
   uint32_t size;
@@ -106,10 +105,10 @@ typedef struct {
   float alpha, beta;
 } cdl_gemm_args;
 
-/* The hidden_acts of BERT's and RoBERTa's families. */
+/* The values of hidden_act in the BERT and RoBERTa families. */
 typedef enum {
   CDL_ACTIVATION_NONE,
-  CDL_ACTIVATION_GELU,       /* x Φ(x), by erf */
+  CDL_ACTIVATION_GELU,       /* x Φ(x), with erf */
   CDL_ACTIVATION_GELU_TANH,  /* x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))) */
   CDL_ACTIVATION_GELU_QUICK, /* x σ(1.702 x) */
   CDL_ACTIVATION_RELU,
@@ -153,15 +152,15 @@ typedef enum {
   CDL_BINARY_MINIMUM
 } cdl_binary_function;
 
-/* out = f(x, y), elementwise; y may be of size 1 in any dimension and is repeated there; in place
- * on x allowed. A maximum or minimum with a NaN, whichever of the two it is, is NaN. */
+/* out = f(x, y), elementwise. y is repeated along dimensions in which its size is 1. In place on x
+ * allowed. A maximum or minimum is NaN if x or y is NaN. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, x, y;
   cdl_binary_function function;
 } cdl_binary_args;
 
-/* out = α x + β out; out is not read when β is 0. */
+/* out = α x + β out. If β is 0, out is not read. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, x;
@@ -170,9 +169,9 @@ typedef struct {
 
 typedef enum { CDL_REDUCE_SUM, CDL_REDUCE_SUM_SQUARES, CDL_REDUCE_MAXIMUM } cdl_reduce_function;
 
-/* out = f over dimension `axis` of x (0 to 3), or out + f with `accumulate` (sums only). out.size
- * is x.size with 1 in `axis`. The maximum of nothing is -infinity, NaN wins; the sum of nothing is
- * 0. */
+/* out = f over dimension `axis` of x (0 to 3), or out + f with `accumulate` (sums only). out has
+ * the sizes of x, with 1 in `axis`. A maximum is NaN if an element is NaN, and -infinity for no
+ * elements; a sum of no elements is 0. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, x;
@@ -181,8 +180,8 @@ typedef struct {
   bool accumulate;
 } cdl_reduce_args;
 
-/* Row-wise out = softmax(scale · x); in place allowed. A row whose every element is -infinity
- * becomes zeros. */
+/* out = softmax(scale · x) of each row; in place allowed. A row of -infinity alone becomes
+ * zeros. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, x;
@@ -196,18 +195,19 @@ typedef struct {
   float scale;
 } cdl_softmax_grad_args;
 
-/* Row-wise normalization over the last dimension (Ba et al. 2016, eq. 4), biased variance.
+/* Layer normalization of each row (Ba et al. 2016, eq. 4), with the biased variance.
  *   x, out      [rows, columns]   in place allowed
  *   gain, bias  [columns]
- *   mean, rstd  [rows]            optional, kept for layer_norm_grad */
+ *   mean, rstd  [rows]            optional, for layer_norm_grad */
 typedef struct {
   uint32_t size;
   cdl_tensor out, x, gain, bias, mean, rstd;
   float epsilon;
 } cdl_layer_norm_args;
 
-/*   d_x             [rows, columns]  optional; in place on d_out allowed
- *   d_gain, d_bias  [columns]        optional, added to
+/* The gradient of layer_norm.
+ *   d_x             [rows, columns]  optional; in place on d_out allowed
+ *   d_gain, d_bias  [columns]        optional; added to
  *   d_out, x        [rows, columns]
  *   gain            [columns]
  *   mean, rstd      [rows] */
@@ -216,47 +216,46 @@ typedef struct {
   cdl_tensor d_x, d_gain, d_bias, d_out, x, gain, mean, rstd;
 } cdl_layer_norm_grad_args;
 
-/* ---- Packed sequences and randomness ---- */
+/* ---- Packed sequences and dropout ---- */
 
-/* A batch without padding: sequence i owns the rows [offsets[i], offsets[i + 1]) of every
- * activation; it may be empty. Device tensors and their host twins hold the same numbers; a device
- * that replays recorded work reads the device's. `longest` bounds the lengths: it may be larger
- * than the longest sequence, never smaller. `tokens` bounds the rows likewise: it may be larger than
- * the last offset, and the rows past that belong to no sequence. Without dropout both lists of
- * examples are optional. */
+/* A batch without padding. Sequence i has the rows [offsets[i], offsets[i + 1]) of every
+ * activation; it may be empty. The device tensors and the host arrays hold the same numbers. A
+ * device that replays recorded work reads only the device tensors. `longest` is at least the length
+ * of the longest sequence. `tokens` is at least the last offset; rows past the last offset belong
+ * to no sequence. Both lists of examples are optional without dropout. */
 typedef struct {
   cdl_tensor offsets;  /* [sequences + 1] I32 */
-  cdl_tensor examples; /* [sequences] I32, each one's index in the data set */
+  cdl_tensor examples; /* [sequences] I32, the index of each example in the data set */
   const int32_t *host_offsets;
   const int32_t *host_examples;
   int32_t sequences, tokens, longest;
 } cdl_packing;
 
-/* What changes from step to step, read on the device: one of these at the start of a U8 tensor
+/* Numbers that change from step to step. The device reads this struct at the start of a U8 tensor
  * `step`, whose offset is a multiple of 4 bytes. */
 typedef struct {
   float learning_rate;
   float correction1, correction2; /* 1 − β1ᵗ, 1 − β2ᵗ of the optimizer's step t */
-  float loss_scale;               /* 1 / divisor of the losses of this step */
+  float loss_scale;               /* 1 / divisor of this step's losses */
   uint32_t step;                  /* Philox counter of dropout */
   uint32_t seed[2];               /* Philox key of dropout */
   uint32_t reserved;
 } cdl_step_record;
 
-/* Which mask a dropout draws. Element e of example x is kept if word e mod 4 of
- *   Philox4x32-10(key = seed, counter = {e div 4, x, step, purpose · 2²⁴ + layer})
- * is at least round(p · 2³²), and then divided by 1 − p: random.h has both, cdl_philox and
- * cdl_random_threshold. */
+/* The mask of a dropout. With word e mod 4 of
+ *   Philox4x32-10(key = seed, counter = {e div 4, x, step, purpose · 2²⁴ + layer}),
+ * element e of example x is dropped if the word is below round(p · 2³²); otherwise it is kept and
+ * divided by 1 − p. random.h has both computations: cdl_philox and cdl_random_threshold. */
 typedef struct {
-  float probability;       /* p in [0, 1); 0 turns dropout off, and nothing else here is read */
-  uint32_t purpose, layer; /* a cdl_random_purpose, below 256; layer below 2²⁴ */
+  float probability;       /* p in [0, 1); 0 turns dropout off, and no other member is read */
+  uint32_t purpose, layer; /* purpose: a cdl_random_purpose, below 256; layer: below 2²⁴ */
   cdl_tensor step;         /* [≥ sizeof(cdl_step_record)] U8 */
 } cdl_dropout_mask;
 
-/* out = x with elements dropped; its own gradient when applied to d_out with the same mask; in
- * place allowed. e = (row within its sequence) · columns + column. With `per_sequence`, x has one
- * row a sequence, [sequences, columns], and of the packing only `examples` is read, never its
- * offsets. In rows past the last offset any elements may be dropped. */
+/* out = dropout of x; in place allowed. Applied to d_out with the same mask, it is its own
+ * gradient. e = (row within its sequence) · columns + column. With `per_sequence`, x has one row
+ * per sequence, [sequences, columns], and the op reads only `examples` of the packing, not its
+ * offsets. Rows past the last offset may be dropped in any way. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, x;
@@ -268,12 +267,12 @@ typedef struct {
 /* ---- Losses and the optimizer ---- */
 
 /* loss += scale · Σ_i l_i,  l_i = (1 − ε) w[y_i] (−log p_i[y_i]) + ε/C Σ_c w[c] (−log p_i[c]);
- * d_logits its gradient. scale is loss_scale of `step`.
+ * d_logits is its gradient. scale is loss_scale of `step`, and ε is label_smoothing.
  *   loss          [1]              optional
  *   d_logits      [rows, classes]  optional
  *   logits        [rows, classes]
- *   labels        [rows] I32, each in [0, classes): checked by whoever uploads them
- *   class_weight  [classes]        optional: all 1
+ *   labels        [rows] I32, each in [0, classes); the caller checks this before the upload
+ *   class_weight  [classes]        w, optional: all 1
  *   step          U8, a cdl_step_record */
 typedef struct {
   uint32_t size;
@@ -283,22 +282,24 @@ typedef struct {
 
 /* loss += scale · Σ (out − target)²;  d_out = 2 · scale · (out − target).
  *   loss           [1]     optional
- *   d_out          [rows]  optional; in any shape of `rows` elements, like out
+ *   d_out          [rows]  optional; like out, in any shape of `rows` elements
  *   out, target    [rows] */
 typedef struct {
   uint32_t size;
   cdl_tensor loss, d_out, out, target, step;
 } cdl_squared_error_args;
 
-/* One step of AdamW (Loshchilov and Hutter 2019) as PyTorch does it, on any shape:
- *   g = gradient · grad_scale;  p ← p (1 − lr · decay);  m ← β1 m + (1 − β1) g;  v ← β2 v + (1 − β2) g²
- *   p ← p − lr · (m / correction1) / (√v / √correction2 + ε),  lr = learning_rate · rate
+/* One step of AdamW (Loshchilov and Hutter 2019) as in PyTorch, on tensors of any shape:
+ *   g = gradient · grad_scale,  lr = learning_rate · rate
+ *   p ← p (1 − lr · decay);  m ← β1 m + (1 − β1) g;  v ← β2 v + (1 − β2) g²
+ *   p ← p − lr · (m / correction1) / (√v / √correction2 + ε)
  *   parameter, moment1, moment2, gradient  same sizes
  *   grad_scale                             [1] optional */
 typedef struct {
   uint32_t size;
   cdl_tensor parameter, moment1, moment2, gradient, grad_scale, step;
-  double beta1, beta2, epsilon, decay, rate; /* double: 1 − β2 of a float β2 is off by 1e-5 */
+  /* double, because 1 − β2 of a float β2 is off by 1e-5 */
+  double beta1, beta2, epsilon, decay, rate;
 } cdl_adamw_args;
 
 /* flag |= 1 if any element of x is NaN or infinite.  flag [1] I32; x F32 or F64. */
@@ -307,14 +308,14 @@ typedef struct {
   cdl_tensor flag, x;
 } cdl_any_non_finite_args;
 
-/* ---- Composed ---- */
+/* ---- Composed ops ---- */
 
-/* A frozen weight in the layout and type that a backend likes: see cdl_weight_create in
+/* A frozen weight in the layout and type that the backend prefers: see cdl_weight_create in
  * backend.h. */
 typedef struct cdl_weight cdl_weight;
 
-/* out = f(x Wᵀ + bias);  pre, when present, keeps x Wᵀ + bias for unary_grad. An output may not
- * overlap the sources that the weight was made from, here or in linear_grad.
+/* out = f(x Wᵀ + bias). If `pre` is present, it receives x Wᵀ + bias for unary_grad. Outputs of
+ * linear and linear_grad must not overlap the sources of the weight.
  *   out   [n, out]
  *   pre   [n, out]  optional
  *   x     [n, in]
@@ -326,10 +327,10 @@ typedef struct {
   cdl_activation activation;
 } cdl_linear_args;
 
-/* d_x = f'(pre) ∘ (d_out W), or d_x += d_out W with `accumulate` (then without activation).
+/* d_x = f'(pre) ∘ (d_out W), or d_x += d_out W with `accumulate` (then without an activation).
  *   d_x    [n, in]
  *   d_out  [n, out]
- *   pre    [n, in]   the pre-activation whose activation x is; absent without one */
+ *   pre    [n, in]   the pre-activation of x = f(pre); absent without an activation */
 typedef struct {
   uint32_t size;
   cdl_tensor d_x, d_out, pre;
@@ -340,7 +341,7 @@ typedef struct {
 
 /* hidden = x Aᵀ;  out += scale · hidden Bᵀ.
  *   out     [n, out]
- *   hidden  [n, rank]   kept for low_rank_grad
+ *   hidden  [n, rank]   an output, for low_rank_grad
  *   x       [n, in]
  *   a       [rank, in]
  *   b       [out, rank] */
@@ -362,22 +363,21 @@ typedef struct {
   float scale;
 } cdl_low_rank_grad_args;
 
-/* sum = x + residual;  out = LN(sum).  sum may be x or residual in place; out may be sum where sum
- * is not kept. So out is the same view as x or residual only where sum is too.
- *   out, sum, x, residual  [rows, columns]; the rest as in layer_norm */
+/* sum = x + residual;  out = LN(sum). sum may be x or residual in place. out may be sum if the sum
+ * is not needed later. out may be the same view as x or residual only if sum is too.
+ *   out, sum, x, residual  [rows, columns]; others as in layer_norm */
 typedef struct {
   uint32_t size;
   cdl_tensor out, sum, x, residual, gain, bias, mean, rstd;
   float epsilon;
 } cdl_add_layer_norm_args;
 
-/* Self-attention within each sequence, heads side by side: out = dropout(softmax(scale · Q Kᵀ)) V
- * for each head.
+/* Self-attention within each sequence: out = dropout(softmax(scale · Q Kᵀ)) V for each head.
  *   out      [tokens, heads · d]
- *   qkv      [tokens, 3 · heads · d]  query, key and value end to end
- *   log_sum  [heads, tokens]          optional: log Σ exp of each row's scores, kept for attention_grad
- * Dropout's element e = (head · length + row) · length + column, length the sequence's. Rows past
- * the last offset are written as zeros; log_sum is not defined there. */
+ *   qkv      [tokens, 3 · heads · d]  query, key and value end to end; heads side by side
+ *   log_sum  [heads, tokens]          optional: log Σ exp of each row's scores, for attention_grad
+ * The dropout's element is e = (head · length + row) · length + column, with the sequence's length.
+ * Rows of out past the last offset become zeros; log_sum is undefined there. */
 typedef struct {
   uint32_t size;
   cdl_tensor out, qkv, log_sum;
@@ -387,7 +387,8 @@ typedef struct {
   cdl_dropout_mask mask;
 } cdl_attention_args;
 
-/* Rows past the last offset are written as zeros, and nothing there is read.
+/* The gradient of attention. Rows of d_qkv past the last offset become zeros; no tensor is read
+ * there.
  *   d_qkv  [tokens, 3 · heads · d]
  *   d_out  [tokens, heads · d] */
 typedef struct {
@@ -399,7 +400,7 @@ typedef struct {
   cdl_dropout_mask mask;
 } cdl_attention_grad_args;
 
-/* norm = √Σ gradient²;  factor = min(1, max_norm / (norm + 1e-6)), or 1 when max_norm is 0.
+/* norm = √Σ gradient²;  factor = min(1, max_norm / (norm + 1e-6)), or 1 if max_norm is 0.
  *   norm, factor  [1]
  *   gradient      any shape */
 typedef struct {
@@ -408,16 +409,16 @@ typedef struct {
   float max_norm;
 } cdl_clip_norm_args;
 
-/* ---- Host: F32 or F64, no batch dimensions ---- */
+/* ---- Host ops: F32 or F64, no batch dimensions ---- */
 
-/* a = u diag(sigma) vt, thin: k = min(m, n), sigma descending.
+/* a = u diag(sigma) vt, thin: k = min(m, n), sigma in descending order.
  *   a [m, n], sigma [k];  u [m, k], vt [k, n]  both present or both absent */
 typedef struct {
   uint32_t size;
   cdl_tensor u, sigma, vt, a;
 } cdl_svd_args;
 
-/* a x = b.  a [n, n], b [n, k], x [n, k]; a singular `a` is a NUMERIC error. */
+/* Solves a x = b.  a [n, n], b [n, k], x [n, k]. Errors: NUMERIC if `a` is singular. */
 typedef struct {
   uint32_t size;
   cdl_tensor x, a, b;
@@ -435,7 +436,8 @@ typedef struct {
   cdl_tensor q, r, a;
 } cdl_qr_args;
 
-/* a = vectors diag(values) vectorsᵀ, values ascending; only a's lower triangle is read.
+/* a = vectors diag(values) vectorsᵀ, values in ascending order. Only the lower triangle of a is
+ * read.
  *   a, vectors [n, n];  values [n];  vectors optional */
 typedef struct {
   uint32_t size;

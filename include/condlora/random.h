@@ -1,34 +1,35 @@
-/* Random numbers that depend on what they are for, never on who asks first: Philox 4x32-10, a
- * counter-based generator (Salmon, Moraes, Dror, Shaw: Parallel Random Numbers: As Easy as 1, 2, 3.
- * SC 2011). Header only, C library only, so that the library and the backends it loads compute the
- * same bits. */
+/* Random numbers from a counter-based generator, Philox 4x32-10 (Salmon, Moraes, Dror, Shaw:
+ * Parallel Random Numbers: As Easy as 1, 2, 3. SC 2011). A number depends on what it is drawn for,
+ * not on the order of the draws. The header needs only the C library, so that the library and its
+ * backends compute the same bits. */
 #ifndef CONDLORA_RANDOM_H
 #define CONDLORA_RANDOM_H
 
 #include <math.h>
 #include <stdint.h>
 
-/* What a number is drawn for: part of the counter, so two purposes never share a number. Appended
- * to, never reordered: checkpoints and other backends rely on the values. */
+/* What a number is drawn for. The purpose is part of the counter, so two purposes never share a
+ * number. New values are appended and the order never changes: checkpoints and backends rely on
+ * it. */
 typedef enum {
-  CDL_RANDOM_INITIAL_VALUES = 1,        /* seed of initial values */
-  CDL_RANDOM_DATA_ORDER = 2,            /* seed of the data order; step = epoch */
-  CDL_RANDOM_DROPOUT_EMBEDDING = 3,     /* the rest: seed of dropout */
+  CDL_RANDOM_INITIAL_VALUES = 1,        /* from the seed of initial values */
+  CDL_RANDOM_DATA_ORDER = 2,            /* from the seed of the data order; step = epoch */
+  CDL_RANDOM_DROPOUT_EMBEDDING = 3,     /* this and all other dropouts: from the seed of dropout */
   CDL_RANDOM_DROPOUT_ATTENTION = 4,     /* attention probabilities */
   CDL_RANDOM_DROPOUT_ATTENTION_OUT = 5, /* hidden, after the attention's output projection */
   CDL_RANDOM_DROPOUT_FEED_FORWARD = 6,  /* hidden, after the block's second linear layer */
-  CDL_RANDOM_DROPOUT_CLASSIFIER = 7,    /* in the head; layer 0 its first place, 1 its second */
-  CDL_RANDOM_DROPOUT_ADAPTER = 8, /* an adapter's input; layer = number of the adapted module */
-  CDL_RANDOM_TEST = 9,            /* made-up weights and data of tests and benchmarks */
-  CDL_RANDOM_DYLORA_RANK = 10,    /* the rank that a step of DyLoRA trains; seed of dropout */
-  CDL_RANDOM_ANALYSIS = 11        /* random matrices that an analysis compares with */
+  CDL_RANDOM_DROPOUT_CLASSIFIER = 7, /* in the head; layer 0 for the first one, 1 for the second */
+  CDL_RANDOM_DROPOUT_ADAPTER = 8,    /* input of an adapter; layer = number of the adapted module */
+  CDL_RANDOM_TEST = 9,               /* generated weights and data of tests and benchmarks */
+  CDL_RANDOM_DYLORA_RANK = 10,       /* rank that a DyLoRA step trains; from the seed of dropout */
+  CDL_RANDOM_ANALYSIS = 11           /* random matrices that an analysis compares with */
 } cdl_random_purpose;
 
 typedef struct {
   uint32_t word[4];
 } cdl_philox_words;
 
-/* The Philox 4x32-10 bijection: a block of four words for each counter under a key. Word 0 is the
+/* The Philox 4x32-10 bijection: maps a counter and a key to a block of four words. Word 0 is the
  * least significant. */
 static inline cdl_philox_words cdl_philox(cdl_philox_words counter, uint32_t key0, uint32_t key1)
 {
@@ -45,8 +46,9 @@ static inline cdl_philox_words cdl_philox(cdl_philox_words counter, uint32_t key
   return counter;
 }
 
-/* The block that holds elements 4 * block … 4 * block + 3 of one example (or tensor): the same in
- * any packing of batches. `layer` is any number below 2^24 that tells places of a purpose apart. */
+/* Returns the block with elements 4 * block … 4 * block + 3 of one example (or tensor); it is the
+ * same for any packing of batches. `layer` is a number below 2^24 that separates the places of one
+ * purpose. */
 static inline cdl_philox_words cdl_random_block(uint64_t seed, cdl_random_purpose purpose,
                                                 uint32_t layer, uint32_t step, uint32_t example,
                                                 uint32_t block)
@@ -56,22 +58,24 @@ static inline cdl_philox_words cdl_random_block(uint64_t seed, cdl_random_purpos
   return cdl_philox(counter, (uint32_t)seed, (uint32_t)(seed >> 32));
 }
 
-/* An element is dropped where its word is below this: probability * 2^32, rounded, below 2^32. */
+/* Returns the threshold of a dropout: an element is dropped if its word is below this. It is
+ * probability * 2^32, rounded, and below 2^32. */
 static inline uint32_t cdl_random_threshold(double probability)
 {
   const double scaled = floor(probability * 4294967296.0 + 0.5);
   return scaled >= 4294967295.0 ? UINT32_MAX : scaled > 0 ? (uint32_t)scaled : 0;
 }
 
-/* A stream of numbers, for what is drawn in a fixed order on the host. Belongs to one thread. */
+/* A stream of random numbers, for values that the host draws in a fixed order. Belongs to one
+ * thread. */
 typedef struct {
   cdl_philox_words counter, block;
   uint32_t key0, key1;
-  int used; /* words of `block` handed out; 4: none left */
+  int used; /* number of words of `block` that are used; 4: none is left */
 } cdl_random;
 
-/* The stream's blocks are those of cdl_random_block with example and block as one 64-bit count from
- * 0. */
+/* Starts a stream. Its blocks are those of cdl_random_block, with example and block as one 64-bit
+ * counter from 0. */
 static inline cdl_random cdl_random_start(uint64_t seed, cdl_random_purpose purpose, uint32_t layer,
                                           uint32_t step)
 {
@@ -95,27 +99,27 @@ static inline uint32_t cdl_random_u32(cdl_random *random)
   return random->block.word[random->used++];
 }
 
-/* The first word drawn is the low half. */
+/* Draws two words; the first one is the low half. */
 static inline uint64_t cdl_random_u64(cdl_random *random)
 {
   const uint64_t low = cdl_random_u32(random);
   return (uint64_t)cdl_random_u32(random) << 32 | low;
 }
 
-/* Uniform on [0, 1), a multiple of 2^-24. */
+/* Returns a number that is uniform on [0, 1), a multiple of 2^-24. */
 static inline float cdl_random_float(cdl_random *random)
 {
   return (float)(cdl_random_u32(random) >> 8) * 0x1p-24f;
 }
 
-/* Uniform on [0, 1), a multiple of 2^-53. */
+/* Returns a number that is uniform on [0, 1), a multiple of 2^-53. */
 static inline double cdl_random_double(cdl_random *random)
 {
   return (double)(cdl_random_u64(random) >> 11) * 0x1p-53;
 }
 
-/* Uniform on 0 … bound - 1 without bias: draws below 2^64 mod bound are rejected. `bound` is at
- * least 1. */
+/* Returns a number that is uniform on 0 … bound - 1, without bias: draws below 2^64 mod bound are
+ * rejected. `bound` is at least 1. */
 static inline uint64_t cdl_random_below(cdl_random *random, uint64_t bound)
 {
   const uint64_t reject_below = (0 - bound) % bound;
@@ -126,8 +130,8 @@ static inline uint64_t cdl_random_below(cdl_random *random, uint64_t bound)
   return draw % bound;
 }
 
-/* Standard normal, by Box and Muller's formula (1958) in double; takes two doubles from the stream.
- */
+/* Returns a standard normal number, by Box and Muller's formula (1958) in double. Draws two
+ * doubles. */
 static inline double cdl_random_normal(cdl_random *random)
 {
   const double radius = sqrt(-2.0 * log(1.0 - cdl_random_double(random)));

@@ -1,4 +1,4 @@
-/* The settings of a training run: those of the command `condlora train`, by the same names. */
+/* The settings of a training run. They have the same names as the options of `condlora train`. */
 #ifndef CONDLORA_SETTINGS_H
 #define CONDLORA_SETTINGS_H
 
@@ -8,21 +8,22 @@
 extern "C" {
 #endif
 
-/* All settings, each with a default. docs/training.md explains them. */
+/* All settings; each has a default. docs/training.md explains them. */
 typedef struct cdl_settings cdl_settings;
 
-/* Settings that are all at their defaults. Errors: MEMORY. */
+/* Creates settings with all defaults. Errors: MEMORY. */
 CDL_API CDL_MUST_USE cdl_status cdl_settings_create(cdl_settings **settings);
 CDL_API void cdl_settings_destroy(cdl_settings *settings);
 
-/* Sets one from text, as on a command line: cdl_settings_set(s, "lr", "1e-3"). '-' and '_' in a
- * name are the same. A switch takes "true" or "false"; a list its items with commas between. A
- * later call wins over an earlier one. Errors: USAGE, naming the setting and what was expected. */
+/* Sets one setting from text, as on a command line: cdl_settings_set(s, "lr", "1e-3"). '-' and '_'
+ * in a name are equal. A switch takes "true" or "false"; a list takes its items separated by
+ * commas. The last call for a name counts. Errors: USAGE, naming the setting and what was
+ * expected. */
 CDL_API CDL_MUST_USE cdl_status cdl_settings_set(cdl_settings *settings, const char *name,
                                                  const char *value);
-/* Sets those that a JSON object names: {"lr": 0.001, "targets": ["query", "value"]}. The file may
- * be a run's run.json too. Where it fails, nothing is set. Errors: USAGE for an unknown name or a
- * value that cannot be; DATA for text that is no JSON object; ABSENT and IO for the file. */
+/* Sets the settings that a JSON object names: {"lr": 0.001, "targets": ["query", "value"]}. A file
+ * may also be the run.json of a run. After an error nothing is set. Errors: USAGE for an unknown
+ * name or an invalid value; DATA for text that is not a JSON object; ABSENT and IO for the file. */
 CDL_API CDL_MUST_USE cdl_status cdl_settings_parse(cdl_settings *settings, const char *json);
 CDL_API CDL_MUST_USE cdl_status cdl_settings_read(cdl_settings *settings, const char *path);
 

@@ -1,4 +1,4 @@
-/* Status codes, and the message that goes with the last failure. */
+/* Status codes, and the message of the last failure. */
 #ifndef CONDLORA_STATUS_H
 #define CONDLORA_STATUS_H
 
@@ -11,17 +11,17 @@ extern "C" {
 #endif
 
 /*      code              meaning */
-#define CDL_STATUS_LIST(X)                                        \
-  X(OK, "done")                                                   \
-  X(USAGE, "an option or setting that cannot be")                 \
-  X(ARGUMENT, "a call whose arguments break its contract")        \
-  X(DATA, "a file whose content is not what it should be")        \
-  X(IO, "the operating system refused a read or a write")         \
-  X(MEMORY, "out of memory")                                      \
-  X(ABSENT, "not on this machine: a device, a library, a file")   \
-  X(UNSUPPORTED, "this backend or version does not do it")        \
-  X(DEVICE, "a device or its library failed")                     \
-  X(NUMERIC, "a value that is not finite, a matrix without rank") \
+#define CDL_STATUS_LIST(X)                                    \
+  X(OK, "done")                                               \
+  X(USAGE, "an invalid option or setting")                    \
+  X(ARGUMENT, "a call whose arguments break its contract")    \
+  X(DATA, "a file with invalid content")                      \
+  X(IO, "a read or a write failed")                           \
+  X(MEMORY, "out of memory")                                  \
+  X(ABSENT, "not found: a device, a library, a file")         \
+  X(UNSUPPORTED, "not supported by this backend or version")  \
+  X(DEVICE, "a device or its library failed")                 \
+  X(NUMERIC, "a value that is not finite, a singular matrix") \
   X(CANCELLED, "stopped on request")
 
 typedef enum {
@@ -30,25 +30,26 @@ typedef enum {
 #undef CDL_STATUS_ENUM
 } cdl_status;
 
-/* Name of a code, "MEMORY" say; static. */
+/* Returns the name of a code, such as "MEMORY"; static. */
 CDL_API const char *cdl_status_name(cdl_status status);
 
-/* The message of this thread's last failure: one line, no final newline, "" before the first.
- * Borrowed: valid until the thread's next failing call. */
+/* Returns the message of the last failure in this thread: one line without a final newline; ""
+ * before the first failure. Borrowed until the next failing call of the thread. */
 CDL_API const char *cdl_error_message(void);
 
 /* Records a message for this thread, formatted as by printf, and returns `status`, so that a
- * function can fail in one statement: return cdl_fail(CDL_STATUS_DATA, "%s: …", path). Messages are cut
- * at 1023 bytes; control characters (a newline in a file's name) are shown as '?'. */
+ * function can fail in one statement: return cdl_fail(CDL_STATUS_DATA, "%s: …", path). Messages
+ * are cut at 1023 bytes. Control characters, such as a newline in a file's name, are replaced by
+ * '?'. */
 CDL_API cdl_status cdl_fail(cdl_status status, const char *format, ...) CDL_PRINTF(2, 3);
 CDL_API cdl_status cdl_fail_v(cdl_status status, const char *format, va_list arguments)
     CDL_PRINTF(2, 0);
 
-/* Puts "context: " before this thread's message and returns `status` unchanged; CDL_STATUS_OK passes
- * through untouched. */
+/* Puts "context: " before this thread's message. Returns `status`; does nothing for
+ * CDL_STATUS_OK. */
 CDL_API cdl_status cdl_context(cdl_status status, const char *format, ...) CDL_PRINTF(2, 3);
 
-/* Returns from the calling function when `expression` fails. */
+/* Returns from the calling function if `expression` fails. */
 #define CDL_TRY(expression)                         \
   do {                                              \
     const cdl_status cdl_try_status = (expression); \

@@ -1,5 +1,4 @@
-/* The tasks of GLUE (Wang et al. 2019): where their text and labels are, and what they are scored
- * by. */
+/* The tasks of GLUE (Wang et al. 2019): the names of their columns, labels and metrics. */
 #ifndef CONDLORA_TASK_H
 #define CONDLORA_TASK_H
 
@@ -15,20 +14,20 @@ extern "C" {
 #endif
 
 typedef struct {
-  const char *name;           /* "SST-2": also the name of its folder */
-  const char *text_column[2]; /* the second NULL for a task of single sentences */
+  const char *name;           /* such as "SST-2"; also the name of the task's folder */
+  const char *text_column[2]; /* the second is NULL for a task of single sentences */
   const char *label_column;
   const char *labels[3]; /* in the order of class ids */
-  size_t label_count;    /* 0: regression, one output */
-  cdl_metric metrics[2]; /* the first one chooses the best checkpoint */
+  size_t label_count;    /* 0: a regression with one output */
+  cdl_metric metrics[2]; /* the first chooses the best checkpoint */
   size_t metric_count;
 } cdl_task;
 
-/* The task of a name, whatever its case, dashes and underscores: "sst2", "STS-B". The result is
- * static. Errors: USAGE, listing the names. */
+/* Finds a task by name. Case, dashes and underscores do not matter: "sst2", "STS-B". The result is
+ * static. Errors: USAGE; the message lists the names. */
 CDL_API CDL_MUST_USE cdl_status cdl_task_find(const char *name, const cdl_task **task);
 
-/* All tasks, `*count` of them; static. */
+/* Returns an array of all tasks, `*count` of them; static. */
 CDL_API const cdl_task *cdl_task_list(size_t *count);
 
 static inline bool cdl_task_is_regression(const cdl_task *task)
@@ -36,7 +35,7 @@ static inline bool cdl_task_is_regression(const cdl_task *task)
   return task->label_count == 0;
 }
 
-/* Outputs of a model for the task: its classes, or 1. */
+/* Returns the number of outputs of a model for the task: the number of classes, or 1. */
 static inline size_t cdl_task_outputs(const cdl_task *task)
 {
   return task->label_count == 0 ? 1 : task->label_count;

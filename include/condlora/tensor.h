@@ -1,4 +1,4 @@
-/* Tensors: views by value of a backend's buffers. */
+/* Tensors: views of a backend's buffers, passed by value. */
 #ifndef CONDLORA_TENSOR_H
 #define CONDLORA_TENSOR_H
 
@@ -25,7 +25,7 @@ typedef enum {
       CDL_DTYPE_COUNT
 } cdl_dtype;
 
-/* The upper half of a float32, rounded to nearest, ties to even. Storage only: arithmetic is
+/* The upper half of a float32, rounded to nearest, ties to even. A storage type: arithmetic is
  * float32. */
 typedef struct {
   uint16_t bits;
@@ -61,11 +61,12 @@ static inline const char *cdl_dtype_name(cdl_dtype dtype)
 
 typedef struct cdl_buffer cdl_buffer;
 
-/* Element (i, j, k, l) lies at offset + i·stride[0] + j·stride[1] + k·stride[2] + l·stride[3], in
- * elements of `dtype` from the start of `buffer`. A matrix [rows, columns] uses the last two
- * dimensions, a vector the last; the leading ones are 1. stride[3] is 1 wherever size[3] > 1. A
- * stride of 0 repeats an input along that dimension; outputs never have one. A tensor without a
- * buffer is absent; one with a size of 0 is empty, and every op on it is valid. */
+/* A view of a buffer. Element (i, j, k, l) is at offset + i·stride[0] + j·stride[1] + k·stride[2]
+ * + l·stride[3], counted in elements of `dtype` from the start of `buffer`. A matrix [rows,
+ * columns] uses the last two dimensions and a vector the last one; the leading sizes are 1.
+ * stride[3] is 1 if size[3] > 1. A stride of 0 repeats an input along its dimension; an output
+ * never has one. A tensor without a buffer is absent. A tensor with a size of 0 is empty, and
+ * every op accepts it. */
 typedef struct {
   cdl_buffer *buffer;
   int64_t offset;
@@ -84,8 +85,8 @@ static inline int64_t cdl_tensor_elements(cdl_tensor t)
   return t.size[0] * t.size[1] * t.size[2] * t.size[3];
 }
 
-/* Dense views: [n0, n1, n2, n3], [batch, rows, columns], [rows, columns], [columns], starting at
- * element `offset`. */
+/* Return dense views [n0, n1, n2, n3], [batch, rows, columns], [rows, columns] and [columns] that
+ * start at element `offset`. */
 static inline cdl_tensor cdl_tensor_4d(cdl_buffer *buffer, cdl_dtype dtype, int64_t offset,
                                        int64_t n0, int64_t n1, int64_t n2, int64_t n3)
 {
@@ -112,7 +113,7 @@ static inline cdl_tensor cdl_tensor_1d(cdl_buffer *buffer, cdl_dtype dtype, int6
   return cdl_tensor_4d(buffer, dtype, offset, 1, 1, 1, columns);
 }
 
-/* Rows [first, first + count) and columns [first, first + count) of a tensor's matrices. */
+/* Return the rows, or the columns, [first, first + count) of a tensor's matrices. */
 static inline cdl_tensor cdl_tensor_rows(cdl_tensor t, int64_t first, int64_t count)
 {
   t.offset += first * t.stride[2];

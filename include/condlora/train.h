@@ -1,4 +1,4 @@
-/* Training an adapter: what `condlora train` does. */
+/* Trains an adapter, as `condlora train` does. */
 #ifndef CONDLORA_TRAIN_H
 #define CONDLORA_TRAIN_H
 
@@ -15,43 +15,45 @@
 extern "C" {
 #endif
 
-/* After a step. Its loss may be that of up to four steps before the one under way. */
+/* Reported after a step. The loss can be that of a step up to four earlier than the one in
+ * progress. */
 typedef struct {
   size_t size;
-  int64_t step, steps; /* done, and those of the whole run */
+  int64_t step, steps; /* finished steps, and steps of the whole run */
   double epoch, loss, learning_rate, gradient_norm;
-  double examples_per_s, seconds_left; /* over the last steps */
+  double examples_per_s, seconds_left; /* averaged over the last steps */
 } cdl_train_step;
 
-/* Room for metrics of later versions. */
+/* A capacity that leaves room for metrics of later versions. */
 enum { CDL_TRAIN_METRICS = 16 };
 
-/* What was measured on a split. */
+/* Scores on a split. */
 typedef struct {
   size_t examples;
-  double loss;                      /* mean */
-  double metric[CDL_TRAIN_METRICS]; /* by cdl_metric; NaN where one means nothing for the task */
+  double loss; /* mean loss */
+  /* indexed by cdl_metric; NaN for one that does not apply to the task */
+  double metric[CDL_TRAIN_METRICS];
 } cdl_train_scores;
 
-/* After an evaluation. */
+/* Reported after an evaluation. */
 typedef struct {
   size_t size;
   int64_t step;
   double epoch;
-  const char *split;              /* "valid": examples held out, or "dev" */
+  const char *split;              /* "valid" (held-out training examples) or "dev" */
   const cdl_train_scores *scores; /* borrowed during the call */
-  bool is_best;                   /* of those on this split so far */
+  bool is_best;                   /* the best on this split so far */
 } cdl_train_evaluation;
 
-/* What training tells. Any function may be NULL. They run in the thread that trains and must not
- * call the library for the same run. Notices and warnings go to cdl_log_to. */
+/* Callbacks of training. Each function may be NULL. They run in the training thread and must not
+ * call the library for the same run. Notices and warnings go to the callback of cdl_log_to. */
 typedef struct {
   size_t size;
   void *user;
   void (*step)(void *user, const cdl_train_step *step);
   void (*evaluation)(void *user, const cdl_train_evaluation *evaluation);
-  /* Not 0: finish the step, save, and return CANCELLED; cdl_train_resume goes on. May be set by a
-   * callback, another thread or a signal's handler. */
+  /* A value other than 0 makes the run finish its step, save, and return CANCELLED;
+   * cdl_train_resume continues it. A callback, another thread or a signal handler may set it. */
   const volatile int *stop;
 } cdl_train_callbacks;
 
@@ -63,18 +65,18 @@ static inline cdl_train_callbacks cdl_train_callbacks_init(void)
   return callbacks;
 }
 
-/* What a finished run amounts to. */
+/* Results of a finished run. */
 typedef struct {
   size_t size;
-  int64_t adapter_parameters, head_parameters; /* numbers trained */
+  int64_t adapter_parameters, head_parameters; /* numbers of trainable parameters */
   int64_t steps, best_step;
   double best_epoch, examples_per_s;
-  size_t peak_bytes;      /* of the process */
-  cdl_metric main_metric; /* the one that chooses the best */
+  size_t peak_bytes;      /* peak memory of the process */
+  cdl_metric main_metric; /* the metric that chooses the best checkpoint */
   bool has_valid, has_dev;
-  cdl_train_scores valid, dev; /* of the adapter that was kept */
-  /* The folder of the adapter, for cdl_model_open; of a method that trains the whole model, of
-   * that. */
+  cdl_train_scores valid, dev; /* scores of the adapter that was kept */
+  /* Folder of the adapter, for cdl_model_open; for a method that trains the whole model, the folder
+   * of that model. */
   char adapter[4096];
 } cdl_train_result;
 
@@ -86,20 +88,20 @@ static inline cdl_train_result cdl_train_result_init(void)
   return result;
 }
 
-/* Trains as `settings` say, which name a model, examples and the new folder of the run ("output").
- * The folder holds the adapter, the checkpoint, and files of the run (docs/files.md). `callbacks`
- * and `result` may be NULL. Errors: USAGE for settings that cannot be; CANCELLED after `stop`,
- * saved; NUMERIC when a loss is not finite; those of files and devices. After any error the last
- * checkpoint stands. */
+/* Trains according to `settings`, which name a model, the examples and the new folder of the run
+ * ("output"). The folder receives the adapter, the checkpoint and the files of the run
+ * (docs/files.md). `callbacks` and `result` may be NULL. After any error the last checkpoint
+ * remains valid. Errors: USAGE for invalid settings; CANCELLED after `stop`, with the run saved;
+ * NUMERIC if a loss is not finite; those of files and devices. */
 CDL_API CDL_MUST_USE cdl_status cdl_train(const cdl_settings *settings,
                                           const cdl_train_callbacks *callbacks,
                                           cdl_train_result *result);
 
-/* Goes on with the run in `folder`, from its checkpoint and with its settings, to the bytes of an
- * uninterrupted one. `overrides`, NULL for none, may change what does not change the result, and
- * make the run longer ("epochs", "max_steps"). A finished run is no error: `result` is its. Errors:
- * as cdl_train; USAGE for a folder without a run, and for an override that would change the result.
- */
+/* Resumes the run in `folder` from its checkpoint, with its settings. The result has the same bytes
+ * as an uninterrupted run. `overrides` (NULL for none) may change settings that do not affect the
+ * result, and may make the run longer ("epochs", "max_steps"). A finished run is not an error:
+ * `result` receives its results. Errors: as cdl_train; USAGE for a folder without a run, and for an
+ * override that would change the result. */
 CDL_API CDL_MUST_USE cdl_status cdl_train_resume(const char *folder, const cdl_settings *overrides,
                                                  const cdl_train_callbacks *callbacks,
                                                  cdl_train_result *result);

@@ -1,5 +1,5 @@
-/* The version of these headers, and that of the library at run time. docs/library.md says what a
- * version promises. */
+/* The version of these headers, and the version of the library at run time. docs/library.md says
+ * what a version guarantees. */
 #ifndef CONDLORA_VERSION_H
 #define CONDLORA_VERSION_H
 
@@ -14,14 +14,14 @@ extern "C" {
 #define CDL_VERSION_PATCH 0
 #define CDL_VERSION_STRING "0.1.0"
 
-/* Whether these headers are of this version or a later one: #if CDL_VERSION_AT_LEAST(0, 2, 0) */
+/* True if these headers have this version or a later one: #if CDL_VERSION_AT_LEAST(0, 2, 0) */
 #define CDL_VERSION_AT_LEAST(major, minor, patch) \
   (CDL_VERSION_MAJOR > (major) ||                 \
    (CDL_VERSION_MAJOR == (major) &&               \
     (CDL_VERSION_MINOR > (minor) ||               \
      (CDL_VERSION_MINOR == (minor) && CDL_VERSION_PATCH >= (patch)))))
 
-/* The version of the library that the program runs with: "0.1.0"; static. */
+/* Returns the version of the library at run time, such as "0.1.0"; static. */
 CDL_API const char *cdl_version(void);
 
 #ifdef __cplusplus
