@@ -1,4 +1,4 @@
-/* Batches on their way to the device: checked, then uploaded in one piece. */
+/* Loads batches onto the device: checks them, then uploads all of their data in one piece. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,7 +41,7 @@ static cdl_status check_batch(const model_encoder *e, const encoder_token_batch 
                           : CDL_STATUS_OK;
 }
 
-/* The next `count` int32 of the staging area, and where they will be on the device. */
+/* Takes the next `count` int32 of the staging area; `device` becomes their place on the device. */
 static int32_t *stage(model_encoder *e, size_t *used, int32_t count, cdl_tensor *device)
 {
   int32_t *host = e->memory->staging + *used;
@@ -61,7 +61,8 @@ static const int32_t *token_numbers(const encoder_token_batch *b, int table)
   return table == EMBEDDING_WORD ? b->ids : table == EMBEDDING_POSITION ? b->positions : b->types;
 }
 
-/* One number a token of all batches; rows of no sequence get 0, which is in every table. */
+/* Stages one number per token of all batches. Rows of no sequence get 0, which is in every
+ * table. */
 static void stage_tokens(model_encoder *e, size_t *used, const encoder_token_batch *batches,
                          size_t count, int table)
 {
@@ -84,8 +85,8 @@ static int compare_keys(const void *a, const void *b)
   return (x > y) - (x < y);
 }
 
-/* The row of a table that is padding's, and never gets a gradient (padding_idx in PyTorch); -1: none.
- * Words have one, and so have positions where they count from padding. */
+/* Returns the table row of padding, which never gets a gradient (padding_idx in PyTorch); -1 if
+ * there is none. Words have one, and so do positions that count from padding. */
 static int64_t padding_row(const model_encoder *e, int table)
 {
   const int64_t pad = e->config.pad_id, rows = e->tables[table]->value.size[2];
@@ -94,8 +95,8 @@ static int64_t padding_row(const model_encoder *e, int table)
   return pad < 0 ? rows + pad : pad;
 }
 
-/* Rows sorted by the table row they came from, stably: key · 2³² + row sorts both. Those of `skipped`
- * are sorted behind all others, where no segment reaches. */
+/* Stages rows in stable order of the table row that they came from: key · 2³² + row sorts by both.
+ * Rows of `skipped` come after all others, where no segment reaches them. */
 static void stage_scatter(model_encoder *e, size_t *used, const int32_t *ids, int32_t tokens,
                           int64_t skipped, scatter_plan *plan)
 {
@@ -121,7 +122,8 @@ static void stage_scatter(model_encoder *e, size_t *used, const int32_t *ids, in
     }
   }
   segment[segments] = kept;
-  for (int32_t t = segments; t < tokens; t++) { /* uploaded with the rest: unread, but defined */
+  /* not read, but uploaded with the rest, so it must be defined */
+  for (int32_t t = segments; t < tokens; t++) {
     segment[t + 1] = kept;
     target[t] = 0;
   }
@@ -145,11 +147,11 @@ static void stage_pairs(model_encoder *e, size_t *used, const encoder_token_batc
 
 bool encoder_recordable(const model_encoder *e)
 {
-  /* Their gradients go by a batch's own ids, or by how many tokens there are. */
+  /* Gradients of embeddings depend on a batch's ids, and those of pairs on its number of tokens. */
   return !e->embeddings_trained && !encoder_paired(e);
 }
 
-/* What of a batch is its own encoder's. */
+/* Stages data that belongs to the encoder of one batch. */
 static void stage_own(model_encoder *e, size_t *used, const encoder_token_batch *b)
 {
   loaded_batch loaded = {
@@ -165,7 +167,7 @@ static void stage_own(model_encoder *e, size_t *used, const encoder_token_batch 
   loaded.first_rows = p->offsets;
   loaded.first_rows.size[3] = b->sequences;
 
-  /* Scattering first tokens back: sequence s is segment s. */
+  /* For scattering first tokens back: sequence s is segment s. */
   int32_t *count_up = stage(e, used, b->sequences + 1, &loaded.firsts.segment);
   for (int32_t s = 0; s <= b->sequences; s++)
     count_up[s] = s;
@@ -185,7 +187,7 @@ static void stage_own(model_encoder *e, size_t *used, const encoder_token_batch 
   e->batch = loaded;
 }
 
-/* Checks the batches and makes their encoders the members under the first. */
+/* Checks the batches and makes their encoders members; the first one leads. */
 static cdl_status join(model_encoder *const *encoders, size_t count,
                        const encoder_token_batch *batches, encoder_pass_kind kind)
 {

@@ -1,7 +1,7 @@
-/* What a pass costs, counted along the same way that it is computed. */
+/* The cost of a pass. The functions mirror the computation. */
 #include "model/encoder/state.h"
 
-/* Multiplications and additions of one linear layer for `rows` rows, its adapter included. */
+/* Returns multiplications and additions of one linear layer with its adapter, for `rows` rows. */
 static double linear_operations(const projection *p, double rows, bool training, bool below)
 {
   double operations = 0;
@@ -16,7 +16,7 @@ static double linear_operations(const projection *p, double rows, bool training,
     if (training && module_adapted(p->module[i])) {
       const double rank = (double)p->module[i]->delta.low_rank.a.size[2];
       operations += 2 * rows * rank * (in + out) * (below ? 3 : 2.5);
-      if (gain_is_parted(p->module[i])) /* x̃ Wᵀ besides x Wᵀ */
+      if (gain_is_parted(p->module[i])) /* x̃ Wᵀ in addition to x Wᵀ */
         operations += below ? 2 * product : product;
     }
   }
@@ -41,7 +41,7 @@ double encoder_gemm_operations(const model_encoder *e, const encoder_token_batch
     operations += linear_operations(&w->attention_out, rows, back, w->below_attention_out);
     operations += linear_operations(&w->intermediate, rows, back, w->below_intermediate);
     operations += linear_operations(&w->output, rows, back, w->below_output);
-    /* Q Kᵀ and P V; backward P once more, dP, dV, dQ, dK. */
+    /* Q Kᵀ and P V; in the backward pass P again, dP, dV, dQ, dK. */
     operations += 2 * pairs * hidden * (2 + (back && w->below_attention_out ? 5 : 0));
   }
   operations +=

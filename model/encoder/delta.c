@@ -1,4 +1,4 @@
-/* A delta's terms put together: forward, backward, merged. */
+/* The forward pass, backward pass and merging of all terms of a delta. */
 #include "model/encoder/delta.h"
 
 encoder_module_pass encoder_adapted_module(encoder_members members, size_t k, const projection *p,
@@ -20,7 +20,7 @@ static cdl_dropout_mask mask_of(const encoder_module_pass *m)
                       (int)(m->module - m->member->modules));
 }
 
-/* What all terms read: x, some of it dropped in training. */
+/* Returns the input of all terms: x, in training with dropout. */
 static cdl_tensor dropped_input(const encoder_module_pass *m, cdl_queue *q, cdl_tensor x)
 {
   return encoder_drop_own(m->member, q, encoder_scratch_like(m->member->own.scratch.dropped, x), x,
@@ -41,8 +41,9 @@ void encoder_delta_forward(const encoder_module_pass *m, cdl_queue *q, cdl_tenso
     encoder_pair_forward(m, q, y, input);
 }
 
-/* The frozen path's share of a dropped input's gradient. Where a gain is parted from dropout, the
- * undropped path has the rest: d_v becomes (g − 1) ∘ d_y. */
+/* The frozen path's part of the gradient of a dropped input. If a gain reads another input than
+ * the frozen path (gain_is_parted), the path without dropout has the rest: d_v becomes (g − 1) ∘
+ * d_y. */
 static void dropped_base_backward(const encoder_module_pass *m, cdl_queue *q, cdl_tensor d_input,
                                   const encoder_delta_gradients *g)
 {
@@ -54,7 +55,7 @@ static void dropped_base_backward(const encoder_module_pass *m, cdl_queue *q, cd
                               .accumulate = true));
 }
 
-/* With dropout, d_x's share passes the mask before it is added. */
+/* If there is dropout, this part of d_x passes the mask before it is added. */
 void encoder_delta_backward(const encoder_module_pass *m, cdl_queue *q,
                             const encoder_delta_gradients *g)
 {

@@ -1,31 +1,32 @@
-/* What an adapter makes of one linear layer, for one member of a joint batch. encoder.h has the
- * equations. Each term has a file with its forward pass, its backward pass below it, and how it is
- * merged into the weight where it can be. delta.c puts them together. Private to the encoder. */
+/* The delta of one linear layer, for one member of a joint batch; encoder.h has the equations. Each
+ * term has a file with its forward pass, its backward pass, and its merge into the weight if it has
+ * one. delta.c combines them. Private to the encoder. */
 #ifndef CONDLORA_MODEL_ENCODER_DELTA_H
 #define CONDLORA_MODEL_ENCODER_DELTA_H
 
 #include "model/encoder/dropout.h"
 
-/* One module of one member in a pass. Tensors of the layer are cut to the member's rows. */
+/* One module of one member in a pass. Its tensors have only the member's rows. */
 typedef struct {
   const model_encoder *member;
   const encoder_module *module;
   const module_activations *act;
   cdl_tensor bias;          /* [out] */
-  const cdl_weight *single; /* the module's weight alone; NULL unless needs_single */
+  const cdl_weight *single; /* weight of this module alone; NULL unless needs_single */
   encoder_rows rows;
 } encoder_module_pass;
 
-/* Module i of the projection `p`, whose modules are those of the first of `members`. */
+/* Returns module i of the projection `p`. The projection's modules are those of the first
+ * member. */
 encoder_module_pass encoder_adapted_module(encoder_members members, size_t member,
                                            const projection *p, int i, encoder_rows rows);
 
-/* Adds to y [rows, out], which is x Wᵀ + b, what the adapter makes of it; x is [rows, in]. */
+/* Adds the delta of x [rows, in] to y [rows, out], which holds x Wᵀ + b. */
 void encoder_delta_forward(const encoder_module_pass *m, cdl_queue *queue, cdl_tensor y,
                            cdl_tensor x);
 
 typedef struct {
-  cdl_tensor d_x; /* [rows, in], added to; absent: not wanted */
+  cdl_tensor d_x; /* [rows, in], added to; absent: not computed */
   cdl_tensor d_y; /* [rows, out] */
   cdl_tensor d_v; /* [rows, out] encoder_gain_d_v of d_y; may be overwritten */
   cdl_tensor x;   /* [rows, in] */
@@ -38,7 +39,7 @@ void encoder_delta_backward(const encoder_module_pass *m, cdl_queue *queue,
 
 void encoder_low_rank_forward(const encoder_module_pass *m, cdl_queue *queue, cdl_tensor y,
                               cdl_tensor x);
-/* Adds to d_A, d_B and d_x, which may be absent. */
+/* Adds to d_A, d_B and d_x, each if it is present. */
 void encoder_low_rank_backward(const encoder_module_pass *m, cdl_queue *queue, cdl_tensor d_x,
                                cdl_tensor d_y, cdl_tensor x);
 void encoder_low_rank_merge(const encoder_module *module, cdl_queue *queue);
@@ -50,16 +51,16 @@ void encoder_gain_forward(const encoder_module_pass *m, cdl_queue *queue, cdl_te
 /* Adds to d_g. */
 void encoder_gain_backward(const encoder_module_pass *m, cdl_queue *queue, cdl_tensor d_y);
 void encoder_gain_merge(const encoder_module *module, cdl_queue *queue);
-/* The gradient of v = x Wᵀ + scale (x Aᵀ) Bᵀ of all of a projection's modules, [rows, Σ out]: g ∘ d_out,
- * and d_out itself where no module of any member has a gain. */
+/* Returns the gradient of v = x Wᵀ + scale (x Aᵀ) Bᵀ for all modules of a projection, [rows, Σ
+ * out]. It is g ∘ d_out, and d_out itself if no module of any member has a gain. */
 cdl_tensor encoder_gain_d_v(encoder_members members, cdl_queue *queue, const projection *p,
                             cdl_tensor d_out, encoder_rows rows);
 
-/* ---- pair.c: y_t += scale ⟨x_t, x_0⟩ w; no weight can hold it ---- */
+/* ---- pair.c: y_t += scale ⟨x_t, x_0⟩ w; cannot be merged ---- */
 
 void encoder_pair_forward(const encoder_module_pass *m, cdl_queue *queue, cdl_tensor y,
                           cdl_tensor x);
-/* Adds to d_w and d_x, which may be absent. */
+/* Adds to d_w and d_x, each if it is present. */
 void encoder_pair_backward(const encoder_module_pass *m, cdl_queue *queue, cdl_tensor d_x,
                            cdl_tensor d_y, cdl_tensor x);
 
@@ -77,13 +78,13 @@ static inline void encoder_add(cdl_queue *q, cdl_tensor out, cdl_tensor x, float
   cdl_axpby(q, CDL_ARGS(axpby, .out = out, .x = x, .alpha = alpha, .beta = 1));
 }
 
-/* A matrix of x's size at the start of scratch memory. */
+/* Returns a matrix of x's size at the start of scratch memory. */
 static inline cdl_tensor encoder_scratch_like(cdl_tensor scratch, cdl_tensor x)
 {
   return cdl_tensor_2d(scratch.buffer, CDL_DTYPE_F32, scratch.offset, x.size[2], x.size[3]);
 }
 
-/* Columns of a stacked projection's output that belong to its i-th module. */
+/* Returns the columns of a stacked projection's output that belong to its i-th module. */
 static inline cdl_tensor encoder_own_columns(const projection *p, cdl_tensor stacked, int i)
 {
   const int64_t out = p->bias[i]->value.size[3];

@@ -1,4 +1,4 @@
-/* The encoder's mathematics: forward, and below each part its backward pass, in reverse order,
+/* The encoder's computation. Below each part's forward pass is its backward pass, in reverse order,
  * with d_ names. */
 #include "model/encoder/linear.h"
 
@@ -15,8 +15,8 @@ static void add_norm_forward(const model_encoder *e, cdl_queue *q, cdl_tensor ou
                                  .epsilon = (float)e->config.layer_norm_epsilon));
 }
 
-/* In place: the gradient of the sum replaces that of the output. `wanted`: something before it is
- * trained. */
+/* In place: the gradient of the sum replaces that of the output. `wanted`: something before the
+ * norm is trained. */
 static void norm_backward(cdl_queue *q, cdl_tensor d_h, bool wanted, const norm_activations *a,
                           norm_weights w)
 {
@@ -34,7 +34,7 @@ static cdl_dropout_mask embedding_dropout(const model_encoder *member, int numbe
   return encoder_mask(member, member->dropout.hidden, CDL_RANDOM_DROPOUT_EMBEDDING, number);
 }
 
-/* h = drop(LN(word + position + type)), then projected where the embeddings' width is another. */
+/* h = drop(LN(word + position + type)), then projected if the embeddings have another width. */
 static void embeddings_forward(const model_encoder *e, cdl_queue *q, cdl_tensor h)
 {
   const activations *a = &e->act;
@@ -110,7 +110,7 @@ static float attention_scale(const model_encoder *e)
   return (float)(1 / __builtin_sqrt(head_size));
 }
 
-/* Members share no sequence: each attends by itself. */
+/* Members share no sequence, so each computes attention on its own rows. */
 static void attention_forward(const model_encoder *e, cdl_queue *q, int layer)
 {
   const block_activations *a = &e->act.block[layer];
@@ -147,7 +147,7 @@ static void attention_backward(const model_encoder *e, cdl_queue *q, int layer, 
   }
 }
 
-/* out [sequences, n]: the first tokens of x [tokens, n]. */
+/* out [sequences, n] = the rows of first tokens in x [tokens, n]. */
 static void gather_firsts(const model_encoder *e, cdl_queue *q, cdl_tensor out, cdl_tensor x)
 {
   int64_t token = 0, sequence = 0;
@@ -178,8 +178,8 @@ static void scatter_firsts(const model_encoder *e, cdl_queue *q, cdl_tensor x, c
   }
 }
 
-/* One post-norm Transformer block: h ← LN(h + SelfAttention(h)), h ← LN(h + FFN(h)). In the last,
- * everything after the attention is computed for each sequence's first token alone. */
+/* One post-norm Transformer block: h ← LN(h + SelfAttention(h)), h ← LN(h + FFN(h)). In the last
+ * block everything after the attention is computed only for the first token of each sequence. */
 static void block_forward(const model_encoder *e, cdl_queue *q, int layer)
 {
   const block_weights *w = &e->blocks[layer];
@@ -219,8 +219,8 @@ static void block_forward(const model_encoder *e, cdl_queue *q, int layer)
   add_norm_forward(e, q, a->out, &a->output_norm, y, a->normed, w->output_norm);
 }
 
-/* d_h [rows, hidden]: the gradient of `out`, replaced by that of the block's input; returns where
- * that is, [tokens, hidden]. Stops as soon as nothing below is trained. */
+/* d_h [rows, hidden] is the gradient of `out`; the gradient of the block's input replaces it.
+ * Returns where that gradient is, [tokens, hidden]. Stops as soon as nothing below is trained. */
 static cdl_tensor block_backward(const model_encoder *e, cdl_queue *q, int layer, cdl_tensor d_h)
 {
   const block_weights *w = &e->blocks[layer];
@@ -262,7 +262,7 @@ static cdl_tensor block_backward(const model_encoder *e, cdl_queue *q, int layer
     return d_h;
   d_y = encoder_drop(members, q, cdl_tensor_rows(s->d_branch, 0, row_count), d_h,
                      attention_out_dropout, layer, rows);
-  /* The wide scratch is free again: the gradient of the attention's output takes its place. */
+  /* The wide scratch is free again and takes the gradient of the attention's output. */
   const cdl_tensor d_context = encoder_scratch_like(s->d_wide, a->context);
   const cdl_tensor d_selected = rows == ROWS_TOKENS ? d_context : s->d_rows;
   encoder_linear_backward(
@@ -293,14 +293,14 @@ static cdl_tensor block_backward(const model_encoder *e, cdl_queue *q, int layer
   return d_in;
 }
 
-/* ---- The head, every member's its own ---- */
+/* ---- The head, separate for each member ---- */
 
 static cdl_dropout_mask head_dropout(const model_encoder *member, int number)
 {
   return encoder_mask(member, member->dropout.classifier, CDL_RANDOM_DROPOUT_CLASSIFIER, number);
 }
 
-/* out(drop(f(dense(h)))): f and the layers are the family's, and whether h is dropped from too. */
+/* out(drop(f(dense(h)))). The family decides f, the layers, and whether h has dropout too. */
 static void head_forward(model_encoder *e, cdl_queue *q, cdl_tensor h)
 {
   own_activations *a = &e->own;
@@ -323,7 +323,7 @@ static void head_forward(model_encoder *e, cdl_queue *q, cdl_tensor h)
                                                    .out = a->logits});
 }
 
-/* An absent d_h is not wanted. */
+/* d_h may be absent; it is not computed then. */
 static void head_backward(model_encoder *e, cdl_queue *q, cdl_tensor d_h)
 {
   const own_activations *a = &e->own;
@@ -358,7 +358,7 @@ static void head_backward(model_encoder *e, cdl_queue *q, cdl_tensor d_h)
     encoder_drop(alone, q, d_h, d_h, head_dropout, 0, ROWS_SEQUENCES);
 }
 
-/* ---- The whole ---- */
+/* ---- The whole model ---- */
 
 void encoder_capture_hidden(model_encoder *e, cdl_tensor states)
 {

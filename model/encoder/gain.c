@@ -1,6 +1,6 @@
-/* A gain on the layer's output: y = x Wᵀ + b becomes y = g ∘ v + b, with v = x Wᵀ + scale (x Aᵀ) Bᵀ.
- * Where dropout is the adapter's alone, v is of the dropped input x̃ and
- * y = x Wᵀ + b − x̃ Wᵀ + g ∘ v. */
+/* The gain of a layer's output: y = x Wᵀ + b becomes y = g ∘ v + b, with v = x Wᵀ + scale (x Aᵀ)
+ * Bᵀ. If the dropout applies only to the adapter, v uses the dropped input x̃, and y = x Wᵀ + b −
+ * x̃ Wᵀ + g ∘ v. */
 #include "model/encoder/delta.h"
 
 static void parted_forward(const encoder_module_pass *m, cdl_queue *q, cdl_tensor y, cdl_tensor x)
@@ -27,7 +27,7 @@ void encoder_gain_forward(const encoder_module_pass *m, cdl_queue *q, cdl_tensor
   encoder_binary(q, y, y, m->bias, CDL_BINARY_ADD);
 }
 
-/* dg += Σ d_y ∘ v. v is overwritten: nothing reads it later. */
+/* dg += Σ d_y ∘ v. Overwrites v, which is not read later. */
 void encoder_gain_backward(const encoder_module_pass *m, cdl_queue *q, cdl_tensor d_y)
 {
   const cdl_tensor v = m->act->ungained;
@@ -60,7 +60,7 @@ cdl_tensor encoder_gain_d_v(encoder_members members, cdl_queue *q, const project
   return d_v;
 }
 
-/* W = diag(g) W, rows being outputs. */
+/* W = diag(g) W; rows are outputs. */
 void encoder_gain_merge(const encoder_module *module, cdl_queue *q)
 {
   const cdl_tensor g = module->delta.gain.value,

@@ -2,14 +2,15 @@
 
 /* ---- Forward ---- */
 
-/* Whether a pass has to add anything to the frozen layer: merged weights hold all but pairs. */
+/* Returns whether a pass adds anything to the frozen layer. Merged weights contain all terms except
+ * pairs. */
 static bool adds_to(const model_encoder *member, const encoder_module *module)
 {
   return module_adapted(module) &&
          (!member->merged || cdl_tensor_present(module->delta.pair.value));
 }
 
-/* Whether it has to for any member. */
+/* Returns whether it does for any member. */
 static bool adds(encoder_members members, const projection *p)
 {
   for (size_t k = 0; k < members.count; k++)
@@ -54,7 +55,7 @@ void encoder_linear_forward(cdl_queue *q, const encoder_linear_pass *f)
 
 /* ---- Backward ---- */
 
-/* Gradients of W and b themselves, where they are trained. */
+/* Gradients of W and b, if they are trained. */
 static void trained_base_backward(cdl_queue *q, const projection *p, cdl_tensor d_out, cdl_tensor x)
 {
   for (int i = 0; i < p->module_count; i++) {
@@ -68,9 +69,10 @@ static void trained_base_backward(cdl_queue *q, const projection *p, cdl_tensor 
   }
 }
 
-/* How the gradient passes one member's frozen weights: as one, out of d_v; as one, out of d_out,
- * where a gain's part is left to the delta; module by module, those that read a dropped input being
- * left to the delta. */
+/* How the gradient passes the frozen weights of one member.
+ *   FROZEN_GAINED    one product for all modules, with d_v
+ *   FROZEN_UNGAINED  one product with d_out; the delta adds the part of the gain
+ *   FROZEN_SINGLY    a product per module; the delta handles modules with a dropped input */
 typedef enum { FROZEN_GAINED, FROZEN_UNGAINED, FROZEN_SINGLY } frozen_path;
 
 static frozen_path path_of(encoder_members members, size_t k, const projection *p)
@@ -87,7 +89,7 @@ static frozen_path path_of(encoder_members members, size_t k, const projection *
   return path;
 }
 
-/* Member `k`'s modules that read x as it is; d_x and d_v are cut to its rows. */
+/* The modules of member `k` that read x without dropout. d_x and d_v have only its rows. */
 static void undropped_base_backward(cdl_queue *q, const encoder_linear_gradients *g, size_t k,
                                     cdl_tensor d_x, cdl_tensor d_v)
 {
@@ -101,7 +103,7 @@ static void undropped_base_backward(cdl_queue *q, const encoder_linear_gradients
                                   .weight = p->packed->single[i], .accumulate = true));
 }
 
-/* d_x of the frozen weights: one product for neighbouring members whose path is the same. */
+/* d_x of the frozen weights, with one product for neighbouring members on the same path. */
 static void frozen_backward(cdl_queue *q, const encoder_linear_gradients *g, cdl_tensor d_v,
                             bool with_activation)
 {
@@ -155,7 +157,7 @@ static void deltas_backward(cdl_queue *q, const encoder_linear_gradients *g, cdl
   }
 }
 
-/* f' is a part of the frozen weights' product where no delta adds to d_x after it. */
+/* The product of the frozen weights applies f' if no delta adds to d_x after it. */
 void encoder_linear_backward(cdl_queue *q, const encoder_linear_gradients *g)
 {
   trained_base_backward(q, g->p, g->d_out, g->x);

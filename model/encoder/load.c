@@ -1,4 +1,4 @@
-/* An encoder from a Hugging Face folder: stored tensors are read, missing heads drawn. */
+/* Loads an encoder from a Hugging Face folder: reads stored tensors and draws missing heads. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,7 +6,7 @@
 #include "model/encoder/state.h"
 #include "model/files/checkpoint.h"
 
-/* The checkpoint's name of a parameter: without the family's prefix. */
+/* Returns the parameter's name in the checkpoint, without the family's prefix. */
 static const char *canonical(const model_encoder *e, const char *name)
 {
   const char *prefix = e->family->prefix;
@@ -30,7 +30,8 @@ static cdl_status read_parameter(const model_checkpoint *checkpoint, model_encod
 static void draw_parameter(const model_encoder *e, cdl_queue *q, const encoder_parameter *p,
                            uint64_t seed, float *staging)
 {
-  enum { MODEL_VALUES = 0x800000 }; /* apart from the adapters' own, whose layers count from 0 */
+  /* differs from the layer numbers of adapters, which count from 0 */
+  enum { MODEL_VALUES = 0x800000 };
   const int64_t count = cdl_tensor_elements(p->value);
   cdl_random random = cdl_random_start(seed, CDL_RANDOM_INITIAL_VALUES,
                                        (uint32_t)(MODEL_VALUES + (p - e->parameters)), 0);

@@ -15,8 +15,8 @@ static size_t longest_of(const cdl_tokens *tokens, const uint32_t *rows, size_t 
   return longest;
 }
 
-/* Sorts rows by length into `sorted`, equal lengths in their given order. It is a counting sort,
- * because lengths are small numbers. */
+/* Sorts rows by length into `sorted`; equal lengths keep their order. Lengths are small numbers, so
+ * it is a counting sort. */
 static cdl_status sort_by_length(const cdl_tokens *tokens, const uint32_t *rows, size_t count,
                                  uint32_t *sorted)
 {
@@ -64,8 +64,8 @@ cdl_status encoder_batch_bound_of(const cdl_tokens *tokens, const uint32_t *rows
   return status == CDL_STATUS_OK ? check_tokens(bound->tokens) : status;
 }
 
-/* Cuts plan->rows into batches: their number, their bound, and where `first` is there, their
- * beginnings. */
+/* Divides plan->rows into batches: sets their number and bound, and their starts if `first` is
+ * there. */
 static void cut(encoder_batch_order *plan, const cdl_tokens *tokens, size_t token_budget,
                 size_t example_limit)
 {

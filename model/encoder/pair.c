@@ -1,13 +1,14 @@
-/* The term of a sequence's first token: y_t += scale ⟨x_t, x_0⟩ w. */
+/* The term of a sequence's first token: y_t += scale ⟨x_t, x_0⟩ w. x_0 is the input of that
+ * token. */
 #include "model/encoder/delta.h"
 
-/* [n] as the one row of a matrix. */
+/* Returns a vector [n] as a matrix [1, n]. */
 static cdl_tensor as_row(cdl_tensor t)
 {
   return cdl_tensor_2d(t.buffer, CDL_DTYPE_F32, t.offset, 1, cdl_tensor_elements(t));
 }
 
-/* Row t: the input of the first token of t's sequence. */
+/* Returns a matrix whose row t is the input of the first token in t's sequence. */
 static cdl_tensor first_inputs(const model_encoder *member, cdl_queue *q, cdl_tensor x)
 {
   const cdl_tensor out = encoder_scratch_like(member->own.scratch.spread, x);
@@ -16,7 +17,7 @@ static cdl_tensor first_inputs(const model_encoder *member, cdl_queue *q, cdl_te
   return out;
 }
 
-/* The products are kept for the backward pass. */
+/* Keeps the products for the backward pass. */
 void encoder_pair_forward(const encoder_module_pass *m, cdl_queue *q, cdl_tensor y, cdl_tensor x)
 {
   const encoder_pair_term *t = &m->module->delta.pair;
@@ -34,8 +35,8 @@ void encoder_pair_forward(const encoder_module_pass *m, cdl_queue *q, cdl_tensor
                        .beta = 1));
 }
 
-/* With g_t = scale ⟨dy_t, w⟩:  dw += scale Σ_t ⟨x_t, x_0⟩ dy_t,  dx_t += g_t x_0,
- * dx_0 += Σ_t g_t x_t. g overwrites the products. */
+/* With g_t = scale ⟨dy_t, w⟩:  dw += scale Σ_t ⟨x_t, x_0⟩ dy_t,  dx_t += g_t x_0, dx_0 += Σ_t g_t
+ * x_t. Overwrites the products with g. */
 void encoder_pair_backward(const encoder_module_pass *m, cdl_queue *q, cdl_tensor d_x,
                            cdl_tensor d_y, cdl_tensor x)
 {
@@ -50,7 +51,7 @@ void encoder_pair_backward(const encoder_module_pass *m, cdl_queue *q, cdl_tenso
   cdl_gemm(q, CDL_ARGS(gemm, .out = g, .a = d_y, .b = as_row(t->value), .transpose_b = true,
                        .alpha = t->scale));
   const cdl_tensor spread = encoder_scratch_like(member->own.scratch.spread, x);
-  if (m->rows == ROWS_SEQUENCES) { /* x_t is x_0 */
+  if (m->rows == ROWS_SEQUENCES) { /* every x_t is x_0 */
     encoder_binary(q, spread, x, g, CDL_BINARY_MULTIPLY);
     encoder_add(q, d_x, spread, 2);
     return;

@@ -1,5 +1,5 @@
-/* The encoder's memory: which activations are kept, where each lies for a given batch, and the
- * batch's own upload. */
+/* The encoder's memory: which activations are kept, where each is for a given batch, and memory for
+ * the batch's upload. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,20 +31,20 @@ static encoder_batch_limits together(const encoder_batch_limits *batches, size_t
   return all;
 }
 
-/* What is laid out: a batch for each member, and all of them together. */
+/* What is laid out: one batch for each member, and their sum. */
 typedef struct {
   encoder_members members;
   const encoder_batch_limits *batches; /* [members] */
   encoder_batch_limits all;
   bool training;
-  bool assign; /* else only counted */
+  bool assign; /* otherwise only count */
 } layout;
 
-/* ---- What frozen layers keep ---- */
+/* ---- Activations of frozen layers ---- */
 
-/* Tensors of one block. What the backward pass will not read shares memory with the other blocks
- * (`shared`); `out` and `in` alternate between two places there, since one is written while the
- * other is read. */
+/* Lays out the tensors of one block. Tensors that the backward pass does not read share memory with
+ * the other blocks (`shared`). There `out` and `in` alternate between two places, because a block
+ * reads one while it writes the other. */
 static void lay_out_block(const layout *plan, block_activations *a, int layer, bool keep,
                           size_t *kept, size_t *shared_used)
 {
@@ -56,7 +56,7 @@ static void lay_out_block(const layout *plan, block_activations *a, int layer, b
   const block_weights *w = &e->blocks[layer];
   const int64_t hidden = e->config.hidden_size, intermediate = e->config.intermediate_size;
   size_t *own = keep ? kept : shared_used;
-  /* Scratch in any case where nothing trained reads it. */
+  /* In scratch memory unless a trained layer reads it. */
   size_t *context = keep && projection_trained(members, &w->attention_out) ? kept : shared_used;
   size_t *normed = keep && projection_trained(members, &w->intermediate) ? kept : shared_used;
   size_t *activated = keep && projection_trained(members, &w->output) ? kept : shared_used;
@@ -85,14 +85,14 @@ static void lay_out_backward(const model_encoder *e, activations *a, int32_t tok
   a->d_rows = take(used, m, sequences, hidden);
   a->d_hidden = take(used, m, tokens, hidden);
   a->d_branch = take(used, m, tokens, hidden);
-  /* Serves both widths: see block_backward. */
+  /* Has room for both widths: see block_backward. */
   a->d_wide = take(used, m, tokens, intermediate > hidden ? intermediate : hidden);
   a->d_qkv = take(used, m, tokens, 3 * hidden);
   if (e->project_reached)
     a->d_embedded = take(used, m, tokens, e->config.embedding_size);
 }
 
-/* ---- What each member keeps ---- */
+/* ---- Activations of each member ---- */
 
 static bool is_dropped(const encoder_module *module)
 {
@@ -104,7 +104,7 @@ static bool is_paired(const encoder_module *module)
   return module != NULL && cdl_tensor_present(module->delta.pair.value);
 }
 
-/* Of all members' modules that `holds` picks, the widest input. */
+/* Returns the widest input of the modules of all members for which `holds` is true. */
 static int64_t widest_input(encoder_members members, module_predicate *holds)
 {
   int64_t widest = 0;
@@ -117,7 +117,7 @@ static int64_t widest_input(encoder_members members, module_predicate *holds)
   return widest;
 }
 
-/* Of one projection's layers together. */
+/* Returns the widest output of a projection with a gain. */
 static int64_t widest_gained_output(encoder_members members)
 {
   int64_t widest = 0;
@@ -172,7 +172,7 @@ static module_activations take_module(size_t *used, cdl_buffer *m, const encoder
   return a;
 }
 
-/* Attention's sums and the adapter's part of one block. */
+/* Lays out attention's sums and the adapter's part of one block. */
 static void lay_out_member_block(model_encoder *member, int layer,
                                  const encoder_batch_limits *batch, bool assign, size_t *used)
 {
@@ -198,7 +198,7 @@ static void lay_out_outside(model_encoder *member, const encoder_module *module,
     member->own.module[module - member->modules] = a;
 }
 
-/* All else that a member has of its own. */
+/* Lays out everything else that belongs to one member. */
 static void lay_out_member(model_encoder *member, const encoder_batch_limits *batch, bool training,
                            bool assign, size_t *used)
 {
@@ -219,10 +219,10 @@ static void lay_out_member(model_encoder *member, const encoder_batch_limits *ba
     member->own = a;
 }
 
-/* ---- All of it ---- */
+/* ---- All activations ---- */
 
-/* One walk over the blocks, kept tensors from `*used` on, scratch from `shared` on; the end of the
- * scratch. */
+/* Lays out all blocks: kept tensors from `*used` on, scratch from `shared` on. Returns the end of
+ * the scratch. */
 static size_t lay_out_blocks(const layout *plan, cdl_tensor in, const cdl_tensor alternating[2],
                              size_t *used, size_t shared)
 {
@@ -273,14 +273,15 @@ size_t encoder_lay_out(encoder_members members, const encoder_batch_limits *batc
   for (size_t k = 0; assign && k < members.count; k++)
     members.encoder[k]->own.scratch = scratch;
 
-  /* `in` of a block is `out` of the one before; where a block's q, k and v are frozen and bare,
-   * nothing reads it later. */
+  /* `in` of a block is `out` of the previous one. If q, k and v of a block are frozen and have no
+   * adapter, nothing reads it later. */
   const cdl_tensor alternating[2] = {take(&used, m, all.tokens, hidden),
                                      take(&used, m, all.tokens, hidden)};
   const cdl_tensor in = training && projection_trained(members, &e->blocks[0].qkv)
                             ? take(&used, m, all.tokens, hidden)
                             : alternating[0];
-  /* Scratch lies behind everything kept, whose end the first walk finds. */
+  /* Scratch memory begins after all kept tensors; the first pass over the blocks finds their
+   * end. */
   size_t kept_end = used;
   const layout counted = {members, batches, all, training, false};
   const layout placed = {members, batches, all, training, assign};
@@ -373,8 +374,8 @@ void encoder_release_plan(model_encoder *e)
   release_single_weights(&e->head_dense);
 }
 
-/* int32 elements that the largest batch uploads: scatter plans where the embeddings are trained, rows
- * where there are pairs. */
+/* Returns the number of int32 that the largest batch uploads, with scatter plans if the embeddings
+ * are trained, and rows if there are pairs. */
 static size_t staging_elements(const model_encoder *e, encoder_batch_limits limits)
 {
   const size_t tokens = (size_t)limits.tokens, sequences = (size_t)limits.sequences;
@@ -396,7 +397,7 @@ size_t encoder_activation_bytes(const model_encoder *encoder, encoder_batch_limi
 {
   model_encoder copy = *encoder, *const member = &copy;
   const encoder_members alone = {&member, 1};
-  encoder_find_reach(alone); /* what is trained may have changed since the last plan */
+  encoder_find_reach(alone); /* the set of trained tensors may have changed since the last plan */
   return encoder_lay_out(alone, &limits, training, false) * sizeof(float);
 }
 
@@ -405,7 +406,7 @@ static size_t larger_size(size_t a, size_t b)
   return a > b ? a : b;
 }
 
-/* At least so much of everything; what is large enough stays where it is. */
+/* Makes each part of the memory at least this large; a part that is large enough stays. */
 static cdl_status reserve(model_encoder *e, size_t elements, size_t staging, size_t keys)
 {
   pass_memory *m = e->memory;

@@ -1,5 +1,4 @@
-/* The encoder's own view of itself: weights, activations and the loaded batch. Private to
- * the encoder. */
+/* The encoder's struct: weights, activations and the loaded batch. Private to the encoder. */
 #ifndef CONDLORA_MODEL_ENCODER_STATE_H
 #define CONDLORA_MODEL_ENCODER_STATE_H
 
@@ -8,29 +7,30 @@
 
 enum { MODULES_PER_PROJECTION = 3 };
 
-/* A projection's weights as the backend likes them. */
+/* Weights of a projection in the backend's preferred layout. */
 typedef struct {
   cdl_weight *stacked;                        /* [Σ out, in] */
-  cdl_weight *single[MODULES_PER_PROJECTION]; /* made only where needs_single says so */
+  cdl_weight *single[MODULES_PER_PROJECTION]; /* created only if needs_single */
 } packed_weights;
 
-/* One or several linear layers with the same input, computed as one: query, key and value, or a
- * single one. */
+/* One or several linear layers with the same input that are computed as one: query, key and value,
+ * or a single layer. */
 typedef struct {
   int module_count;
   encoder_parameter *weight[MODULES_PER_PROJECTION], *bias[MODULES_PER_PROJECTION];
-  encoder_module *module[MODULES_PER_PROJECTION]; /* NULL where no adapter can reach (the head) */
-  cdl_tensor stacked_bias;                        /* [Σ out] */
+  /* NULL for layers that no adapter can reach (the head) */
+  encoder_module *module[MODULES_PER_PROJECTION];
+  cdl_tensor stacked_bias; /* [Σ out] */
   packed_weights own;
-  packed_weights *packed; /* `own`, or the base's */
+  packed_weights *packed; /* `own`, or that of the base */
 } projection;
 
 typedef struct {
   encoder_parameter *gain, *bias;
 } norm_weights;
 
-/* `reached`: the backward pass enters the block. `below_…`: something that precedes the named part
- * is trained, so its input needs a gradient. */
+/* What the backward pass reaches. `reached`: it enters the block. `below_…`: something before the
+ * named part is trained, so the input of that part needs a gradient. */
 typedef struct {
   projection qkv, attention_out, intermediate, output;
   norm_weights attention_norm, output_norm;
@@ -39,18 +39,18 @@ typedef struct {
 } block_weights;
 
 typedef struct {
-  cdl_tensor sum, mean, rstd; /* a layer norm's input and statistics */
+  cdl_tensor sum, mean, rstd; /* input and statistics of a layer norm */
 } norm_activations;
 
-/* What the backward pass of an adapted layer reads. Its rows are those of the layer. */
+/* Values of an adapted layer that its backward pass reads. It has the rows of the layer. */
 typedef struct {
   cdl_tensor hidden;   /* [rows, rank] drop(x) Aᵀ */
-  cdl_tensor ungained; /* [rows, out] what a gain multiplies, where there is one */
-  cdl_tensor products; /* [rows, 1] ⟨x_t, x_0⟩, where there is a pair */
+  cdl_tensor ungained; /* [rows, out] what the gain multiplies, if there is a gain */
+  cdl_tensor products; /* [rows, 1] ⟨x_t, x_0⟩, if there is a pair */
 } module_activations;
 
-/* Rows are the tokens of all batches under way; in the last block, from `attended` on, only each
- * sequence's first token: nothing reads the others. */
+/* Rows are the tokens of all loaded batches. In the last block, from `attended` on, they are only
+ * the first token of each sequence, because nothing reads the others. */
 typedef struct {
   cdl_tensor in;       /* [tokens, hidden] */
   cdl_tensor qkv;      /* [tokens, 3 hidden] */
@@ -64,29 +64,29 @@ typedef struct {
   cdl_tensor out; /* [rows, hidden] */
 } block_activations;
 
-/* What frozen layers compute for all batches under way. */
+/* Activations of frozen layers, for all loaded batches. */
 typedef struct {
   cdl_tensor embedded_sum, mean, rstd; /* of the embeddings' layer norm: [tokens, embedding], … */
-  cdl_tensor embedded;                 /* [tokens, embedding], where it is projected */
-  block_activations *block;            /* [layers] */
+  cdl_tensor embedded;      /* [tokens, embedding]; only if the embeddings are projected */
+  block_activations *block; /* [layers] */
   /* Scratch of the backward pass. */
   cdl_tensor d_hidden, d_branch; /* [tokens, hidden] */
   cdl_tensor d_first, d_rows;    /* [sequences, hidden] */
   cdl_tensor d_wide;             /* [tokens, intermediate] */
   cdl_tensor d_qkv;              /* [tokens, 3 hidden] */
-  cdl_tensor d_embedded;         /* [tokens, embedding], where it is projected */
+  cdl_tensor d_embedded;         /* [tokens, embedding]; only if the embeddings are projected */
 } activations;
 
-/* Scratch of adapters, as long as all batches under way. */
+/* Scratch memory of adapters, for all loaded batches. */
 typedef struct {
-  /* An adapter's input and its gradient where there is dropout: [tokens, the widest adapted
+  /* Input of an adapter and its gradient, if there is dropout: [tokens, the widest adapted
    * input]. */
   cdl_tensor dropped, d_dropped;
   cdl_tensor gained; /* [tokens, the widest projection with a gain] */
   cdl_tensor spread; /* [tokens, the widest input with a pair] */
 } adapter_scratch;
 
-/* What belongs to one encoder's batch alone: attention's sums, its adapter, its head. */
+/* Activations of one encoder's own batch: attention's sums, its adapter, its head. */
 typedef struct {
   cdl_tensor *log_sum;                       /* [layers] of [heads, tokens] */
   module_activations *module;                /* [modules] */
@@ -96,40 +96,40 @@ typedef struct {
   adapter_scratch scratch;
 } own_activations;
 
-/* The plan by which a gradient is added to an embedding table's rows: see scatter_add_rows. */
+/* How a gradient is added to the rows of an embedding table: see scatter_add_rows. */
 typedef struct {
   cdl_tensor order, segment, target;
 } scatter_plan;
 
-/* Rows count from the batch's own first token. */
+/* A loaded batch. Rows count from the batch's first token. */
 typedef struct {
   cdl_packing packing;
-  cdl_tensor first_rows; /* [sequences] the row of each sequence's first token */
-  /* Where there are pairs: for each token the row of its sequence's first one, [tokens], and the
-   * rows of all sequences, counted up. */
+  cdl_tensor first_rows; /* [sequences] row of each sequence's first token */
+  /* If there are pairs: [tokens] the row of the first token in the token's sequence, and the
+   * numbers of all rows that belong to a sequence, ascending. */
   cdl_tensor own_first_rows, own_rows;
   scatter_plan word, position, token_type, firsts;
 } loaded_batch;
 
 enum { EMBEDDING_WORD, EMBEDDING_POSITION, EMBEDDING_TYPE, EMBEDDING_TABLES };
 
-/* Encoders whose batches run together, the first of them leading: rows of what they share lie end to
+/* Encoders whose batches run together; the first one leads. Rows of shared activations are end to
  * end in this order. */
 typedef struct {
   model_encoder *const *encoder;
   size_t count;
 } encoder_members;
 
-/* Rows of an activation: one a token, or one a sequence. */
+/* The rows of an activation: one per token, or one per sequence. */
 typedef enum { ROWS_TOKENS, ROWS_SEQUENCES } encoder_rows;
 
-/* Memory of passes: one for all encoders over a body. */
+/* Memory of passes; all encoders over a body share it. */
 typedef struct {
   cdl_buffer *arena, *batch_buffer, *merge_buffer;
   size_t arena_elements, merge_elements;
-  int32_t *staging; /* what a load uploads, in one piece */
+  int32_t *staging; /* data that a load uploads in one piece */
   size_t staging_count;
-  uint64_t *keys; /* [tokens] for sorting, where the embeddings are trained */
+  uint64_t *keys; /* [tokens] for sorting, if the embeddings are trained */
   size_t key_count;
 } pass_memory;
 
@@ -138,39 +138,40 @@ struct model_encoder {
   model_config config;
   const model_family_facts *family;
   int labels;
-  bool fresh_head, fresh_pooler; /* drawn, not read */
-  cdl_buffer *weight_buffer;     /* of the whole model; of a shared body's encoder, of its head */
+  bool fresh_head, fresh_pooler; /* drawn, not read from a file */
+  /* of the whole model; for an encoder over a shared body, of its head */
+  cdl_buffer *weight_buffer;
 
-  model_encoder *base; /* whose body it is; NULL: its own */
-  size_t sharers;      /* encoders with this one as their base */
+  model_encoder *base; /* the owner of the body; NULL: this encoder */
+  size_t sharers;      /* number of encoders that have this one as their base */
   pass_memory own_memory;
-  pass_memory *memory; /* own_memory, or the base's */
+  pass_memory *memory; /* own_memory, or that of the base */
 
   encoder_parameter *parameters;
-  size_t parameter_count, head_parameter; /* the first that is not the body's */
+  size_t parameter_count, head_parameter; /* head_parameter: the first parameter after the body */
   encoder_module *modules;
   size_t module_count;
 
-  encoder_parameter *tables[EMBEDDING_TABLES]; /* NULL: the family has no such table */
+  encoder_parameter *tables[EMBEDDING_TABLES]; /* NULL if the family has no such table */
   norm_weights embedding_norm;
   projection
-      project; /* ELECTRA, embedding_size to hidden_size; of no modules where they are equal */
+      project; /* ELECTRA: from embedding_size to hidden_size; without modules if they are equal */
   block_weights *blocks; /* [layers] */
   projection head_dense; /* BERT: the pooler */
   projection head_out;
   bool merged;
-  cdl_tensor states; /* where evaluations leave what the blocks give; or none */
+  cdl_tensor states; /* where evaluations store the output of the blocks; may be absent */
 
   encoder_batch_limits limits; /* of both plans */
 
-  /* Of the batches loaded last, this encoder leading. */
+  /* State of the last loaded batches, if this encoder leads. */
   model_encoder *members[ENCODER_JOINT_MAX];
   size_t member_count;
   cdl_tensor indices[EMBEDDING_TABLES];                   /* [tokens of all members] */
-  bool embeddings_trained, project_reached, body_reached; /* by any member */
+  bool embeddings_trained, project_reached, body_reached; /* true if it holds for any member */
   activations act;                                        /* laid out by each load */
 
-  /* Of its own batch, and the passes over it. */
+  /* State of the encoder's own batch and the passes over it. */
   loaded_batch batch;
   own_activations own;
   bool training;
@@ -190,18 +191,18 @@ static inline int64_t encoder_row_count(const model_encoder *member, encoder_row
 
 /* plan.c */
 
-/* Lays the activations of one batch a member, `batches` [count], out in the arena; the elements they
- * take. Without `assign` nothing is changed but the count. */
+/* Lays out the activations of one batch per member, `batches` [count], in the arena. Returns the
+ * number of elements. Without `assign` it only counts. */
 size_t encoder_lay_out(encoder_members members, const encoder_batch_limits *batches, bool training,
                        bool assign);
-/* What the backward pass of these members reaches, into the first one's flags. */
+/* Sets the flags of the first member from what the backward pass of these members reaches. */
 void encoder_find_reach(encoder_members members);
 bool encoder_paired(const model_encoder *encoder);
-/* Room for what merging replaces. */
+/* Allocates memory for the weights that merging replaces. */
 cdl_status encoder_reserve_merge(pass_memory *memory, cdl_backend *backend, size_t elements);
 void encoder_release_memory(pass_memory *memory);
 
-/* load.c: initial values of a fresh head and pooler, before they are packed. */
+/* load.c: draws initial values of a fresh head and pooler, before they are packed. */
 cdl_status encoder_draw_fresh(model_encoder *encoder, cdl_queue *queue, uint64_t seed);
 
 static inline bool module_adapted(const encoder_module *module)
@@ -219,19 +220,21 @@ static inline bool module_gained(const encoder_module *module)
   return module_adapted(module) && cdl_tensor_present(module->delta.gain.value);
 }
 
-/* Whether in training the gain's input is another than the frozen path's. */
+/* Returns whether, in training, the input of the gain differs from that of the frozen path. */
 static inline bool gain_is_parted(const encoder_module *module)
 {
   return module_gained(module) && module->delta.dropout > 0 && !module->delta.dropout_hits_base;
 }
 
-/* Where the frozen path reads an adapter's dropped input, a stacked weight does not serve. */
+/* Returns whether the frozen path reads an adapter's dropped input, so that it needs its own
+ * weight. */
 static inline bool needs_single(const encoder_module *module)
 {
   return drops_base(module) || gain_is_parted(module);
 }
 
-/* A member's own module at the place of layer i of the leader's projection `p`; NULL in the head. */
+/* Returns a member's own module that corresponds to layer i of the leader's projection `p`; NULL in
+ * the head. */
 static inline encoder_module *encoder_member_module(const model_encoder *leader,
                                                     const model_encoder *member,
                                                     const projection *p, int i)
@@ -241,7 +244,7 @@ static inline encoder_module *encoder_member_module(const model_encoder *leader,
 
 typedef bool module_predicate(const encoder_module *module);
 
-/* Whether it holds for any member's module of a projection. */
+/* Returns whether `holds` is true for a module of the projection in any member. */
 static inline bool any_module(encoder_members members, const projection *p, module_predicate *holds)
 {
   for (size_t l = 0; l < members.count; l++)
@@ -259,7 +262,7 @@ static inline bool projection_base_trained(const projection *p)
   return false;
 }
 
-/* Of a projection in the body, or of one member's head. */
+/* Returns whether a projection of the body, or of one member's head, is trained. */
 static inline bool projection_trained(encoder_members members, const projection *p)
 {
   for (int i = 0; i < p->module_count; i++)

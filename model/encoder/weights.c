@@ -1,5 +1,5 @@
-/* An encoder's weights: one buffer, every block laid out alike, so that a batched GEMM can walk
- * the layers. */
+/* An encoder's weights. They are in one buffer, with the same layout for every block, so that a
+ * batched GEMM can run over the layers. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +9,10 @@
 
 typedef struct {
   model_encoder *encoder;
-  int64_t used; /* elements */
+  int64_t used; /* in elements */
 } builder;
 
-/* name = prefix + last. The longest there is has some 60 characters. */
+/* name = prefix + last. The longest name has about 60 characters. */
 static void join(char name[MODEL_NAME_BYTES], const char *prefix, const char *last)
 {
   size_t n = strlen(prefix), m = strlen(last);
@@ -23,7 +23,7 @@ static void join(char name[MODEL_NAME_BYTES], const char *prefix, const char *la
   name[n + m] = '\0';
 }
 
-/* `columns` 0 makes a vector. The buffer is filled in once the sum is known. */
+/* `columns` 0 makes a vector. The buffer is set once the sum of all sizes is known. */
 static encoder_parameter *add_parameter(builder *b, encoder_parameter_role role, int64_t rows,
                                         int64_t columns, const char *prefix, const char *name)
 {
@@ -62,8 +62,7 @@ static encoder_module *add_module(builder *b, const char *prefix, const char *na
   return module;
 }
 
-/* A projection's weights lie stacked, its biases likewise: a backend may read both where they
- * are. */
+/* Stacks the weights of a projection, and its biases, so that a backend may read them in place. */
 static void add_projection(builder *b, projection *p, const char *prefix, const char *const *names,
                            int count, int64_t out, int64_t in)
 {
@@ -137,7 +136,7 @@ static void add_embeddings(builder *b)
   align(b);
 }
 
-/* A pooler belongs to the body and can be adapted; any other first layer is the head's. */
+/* A pooler belongs to the body and can be adapted; any other first layer belongs to the head. */
 static void add_head(builder *b)
 {
   model_encoder *e = b->encoder;
@@ -153,7 +152,7 @@ static void add_head(builder *b)
     e->head_dense.module[0] = add_module(b, f->prefix, f->head_dense, -1, MODEL_MODULES_PER_BLOCK);
 }
 
-/* `base`: the same projection where it is packed already, NULL: it is not. */
+/* `base` is the same projection with packed weights; NULL if it is not packed yet. */
 static cdl_status finish_projection(cdl_queue *q, projection *p, projection *base)
 {
   cdl_tensor sources[MODULES_PER_PROJECTION];
@@ -171,7 +170,7 @@ static cdl_status finish_projection(cdl_queue *q, projection *p, projection *bas
   return cdl_weight_create(q, sources, (size_t)p->module_count, &p->own.stacked);
 }
 
-/* Lists parameters and modules, their memory still missing; the elements that they take. */
+/* Lists parameters and modules without their memory, and returns the elements that they need. */
 static cdl_status list_parts(model_encoder *e, int64_t *elements)
 {
   enum { PARAMETERS_PER_BLOCK = 16, PARAMETERS_OUTSIDE = 7 + 4, MODULES_OUTSIDE = 2 };
@@ -241,7 +240,7 @@ static model_encoder *allocate(cdl_queue *queue)
   return e;
 }
 
-/* The names are the encoder's own; those that share its body have them of it. */
+/* The encoder owns the names; encoders that share its body borrow them. */
 static cdl_status copy_label_names(model_config *copy, const model_config *config)
 {
   copy->label_names = NULL;
@@ -281,9 +280,9 @@ cdl_status encoder_create(cdl_queue *queue, const model_config *config, int labe
   return CDL_STATUS_OK;
 }
 
-/* ---- One body for several ---- */
+/* ---- Encoders that share a body ---- */
 
-/* The body's tensors are the base's, the head's lie in a buffer of their own. */
+/* The body's tensors are those of the base; the head's are in a buffer of this encoder. */
 static cdl_status share_parts(model_encoder *e, cdl_queue *q, uint64_t seed)
 {
   model_encoder *base = e->base;
