@@ -1,4 +1,4 @@
-/* Adapters, whatever their method: parameters, gradients, memory. */
+/* Parameters, gradients and memory of adapters of all methods. */
 #include "model/adapter/adapter.h"
 
 #include <math.h>
@@ -69,7 +69,7 @@ void adapter_initialize_pair(const model_adapter *a, size_t index, cdl_random *r
       values[i] = (float)((2 * cdl_random_double(random) - 1) * bound);
 }
 
-/* Own values in one buffer, all gradients in another. */
+/* Own values are in one buffer, all gradients in another. */
 static cdl_status allocate_parameters(model_adapter *a, cdl_backend *backend, cdl_queue *q)
 {
   size_t from_encoder = 0;
@@ -209,8 +209,8 @@ static cdl_status draw_frozen(const model_adapter *a, cdl_queue *q, size_t index
   return cdl_queue_status(q);
 }
 
-/* All of them in one buffer. Those that the folder has are read with its other tensors, the rest are
- * drawn. */
+/* All of them are in one buffer. Those in the folder are read with its other tensors; the others
+ * are drawn. */
 static cdl_status allocate_frozen(model_adapter *a, cdl_backend *backend, cdl_queue *q)
 {
   const size_t count = adapter_frozen_count(a);
@@ -224,7 +224,7 @@ static cdl_status allocate_frozen(model_adapter *a, cdl_backend *backend, cdl_qu
     int64_t rows, columns;
     a->method->frozen[i].shape(a, &rows, &columns);
     const cdl_stored_tensor *stored = adapter_stored_frozen(a, i);
-    if (stored != NULL) { /* a folder's may be larger than is needed */
+    if (stored != NULL) { /* the folder's matrix may be larger than needed */
       if (stored->rank != 2 || stored->shape[0] < rows || stored->shape[1] < columns)
         return cdl_fail(CDL_STATUS_DATA, "tensor %s: expected at least [%lld, %lld]",
                         a->method->frozen[i].name, (long long)rows, (long long)columns);
@@ -242,7 +242,7 @@ static cdl_status allocate_frozen(model_adapter *a, cdl_backend *backend, cdl_qu
   return CDL_STATUS_OK;
 }
 
-/* Settings that the method lacks and that say more than their defaults. */
+/* Checks for settings that the method lacks and that differ from their defaults. */
 static cdl_status check_lacking(const adapter_settings *s, const adapter_method *method)
 {
   const struct {
@@ -300,7 +300,7 @@ bool adapter_pair_takes_ratio(const model_adapter *a, size_t index)
   return index % 2 == 1;
 }
 
-/* As PEFT has LoRA+: B and vectors, those of the model too. */
+/* LoRA+ as in PEFT: B and vectors, including vectors of the model. */
 static void set_rates(model_adapter *a, double ratio)
 {
   for (size_t i = 0; i < a->trained_count; i++) {
@@ -311,7 +311,7 @@ static void set_rates(model_adapter *a, double ratio)
   }
 }
 
-/* What other encoders read too stays as it is. */
+/* Tensors that other encoders read too must not change. */
 static cdl_status check_shared(const model_adapter *a, const adapter_settings *s)
 {
   const encoder_parameter *parameters = encoder_parameters(a->encoder);
@@ -471,7 +471,7 @@ cdl_status adapter_initialize(model_adapter *a, cdl_queue *q, uint64_t seed)
   return cdl_queue_status(q);
 }
 
-/* ---- Runs ---- */
+/* ---- Layer runs ---- */
 
 cdl_tensor adapter_of_layer(cdl_tensor batch, int index)
 {
@@ -519,7 +519,7 @@ adapter_module adapter_module_at(const model_adapter *a, size_t index)
   return (adapter_module){a->modules[index]->path, s->rank, s->alpha, (double)s->scale};
 }
 
-/* ---- In a run ---- */
+/* ---- Training ---- */
 
 cdl_status adapter_begin_run(model_adapter *a, cdl_queue *q, int64_t steps)
 {

@@ -1,4 +1,4 @@
-/* Adapters: what is trained of a model, by one of several methods. */
+/* Adapters: the trainable part of a model, made by one of several methods. */
 #ifndef CONDLORA_MODEL_ADAPTER_ADAPTER_H
 #define CONDLORA_MODEL_ADAPTER_ADAPTER_H
 
@@ -6,18 +6,19 @@
 #include "base/option.h"
 #include "model/encoder/encoder.h"
 
-/* How CondLoRA's shared layers meet a frozen weight W [out, in]:
- *   paper      A = θA W,   θA [rank, out];  B = W θBᵀ, θB [rank, in]   equations 5 and 6 as written; any W
- *   reference  A = θA Wᵀ,  θA [rank, d];    B = W θBᵀ, θB [rank, d]    what the paper's code computes; square W */
+/* How CondLoRA's shared layers act on a frozen weight W [out, in]:
+ *   paper      A = θA W,   θA [rank, out];  B = W θBᵀ, θB [rank, in]   eq. 5 and 6; any W
+ *   reference  A = θA Wᵀ,  θA [rank, d];    B = W θBᵀ, θB [rank, d]    the paper's code; square W
+ */
 typedef enum { ADAPTER_ORIENTATION_PAPER, ADAPTER_ORIENTATION_REFERENCE } adapter_orientation;
 #define ADAPTER_ORIENTATION_WORDS "paper|reference"
 
-/* Initial values of A and B. The last two begin at a part of the frozen weight W and take it off W,
- * so that training starts at the base model all the same (the `lora` method's alone):
+/* Initial values of A and B. PiSSA and OLoRA, which only the method `lora` has, take B A from the
+ * frozen weight W and subtract s · B A from it, so that training still starts at the base model.
  *   kaiming   A uniform in ±1/√columns, B zero
  *   gaussian  A normal with deviation 1/rank, B zero
- *   pissa     B A the part of W of its largest singular values (Meng et al. 2024)
- *   olora     B A the first columns of Q and rows of R of W = Q R (Büyükakyüz 2024) */
+ *   pissa     B A is the part of W of its largest singular values (Meng et al. 2024)
+ *   olora     B A is the first columns of Q and rows of R in W = Q R (Büyükakyüz 2024) */
 typedef enum {
   ADAPTER_INIT_KAIMING,
   ADAPTER_INIT_GAUSSIAN,
@@ -26,7 +27,7 @@ typedef enum {
 } adapter_init;
 #define ADAPTER_INIT_WORDS "kaiming|gaussian|pissa|olora"
 
-/* Biases that are trained beside the adapter: none, all of the model, those of adapted layers. */
+/* Biases that are trained with the adapter: none, all of the model, or those of adapted layers. */
 typedef enum { ADAPTER_BIAS_NONE, ADAPTER_BIAS_ALL, ADAPTER_BIAS_ADAPTED } adapter_bias;
 #define ADAPTER_BIAS_WORDS "none|all|lora_only"
 
@@ -94,7 +95,7 @@ typedef struct {
 
 typedef struct model_adapter model_adapter;
 
-/* The methods' names, a NULL at the end; static. */
+/* Returns the names of the methods, ending with NULL; static. */
 const char *const *adapter_methods(void);
 /* The defaults of a method: what missing keys of adapter_config.json mean. An unknown method has
  * its name and zeros. */
@@ -103,16 +104,19 @@ adapter_settings adapter_settings_of(const char *method);
  * option of one name agree on all of it. Each value is kept as a double (base_option_number); an
  * option's default_value is what a missing key of adapter_config.json means. */
 const base_option *adapter_options(const char *method, size_t *count);
-/* Whether it adapts linear layers by a low-rank update, and so has a rank and targets. */
+/* Returns whether the method adapts linear layers by a low-rank update, so that it has a rank and
+ * targets. */
 bool adapter_is_low_rank(const char *method);
-/* The targets that the reference's code has for it in place of a model's usual ones; NULL: none. */
+/* Returns the method's targets in the reference's code if they differ from the model's usual ones;
+ * otherwise NULL. */
 const char *adapter_reference_targets(const char *method);
-/* Whether it has an orientation. */
+/* Returns whether the method has an orientation. */
 bool adapter_is_oriented(const char *method);
-/* Whether it trains the whole model, which is then written as a model's folder, not as an adapter. */
+/* Returns whether the method trains the whole model. A run then writes a model folder, not an
+ * adapter. */
 bool adapter_is_whole_model(const char *method);
 
-/* Settings that a low-rank method may have or lack. */
+/* Settings that only some low-rank methods have. */
 typedef enum {
   ADAPTER_HAS_RANK = 1 << 0,
   ADAPTER_HAS_RANK_PATTERN = 1 << 1,
@@ -122,25 +126,25 @@ typedef enum {
   ADAPTER_HAS_DROPOUT = 1 << 5
 } adapter_setting;
 bool adapter_has(const char *method, adapter_setting setting);
-/* Why a low-rank method lacks what it lacks, to end a message with; static; "" for no reason. */
+/* Returns why a low-rank method lacks settings, as the end of a message; static; "" for no
+ * reason. */
 const char *adapter_lack_reason(const char *method);
 /* The ending of the one tensor that the method's folder has for each adapted module; the tensor's first
  * size is the module's rank. NULL: modules share tensors, or there are none. Static. */
 const char *adapter_module_ending(const char *method);
 /* "CONDLORA" for "condlora"; NULL for an unknown method; static. */
 const char *adapter_peft_type(const char *method);
-/* "condlora" for "CONDLORA"; NULL likewise. */
+/* Returns "condlora" for "CONDLORA"; static; NULL for an unknown type. */
 const char *adapter_method_of(const char *peft_type);
 
-/* Marks what the method trains, sets every adapted module's delta, and allocates parameters and
- * gradients (values are undefined until initialized or read). The encoder must outlive the
- * adapter; one adapter an encoder at a time. Errors: USAGE for settings that cannot be, naming
- * near misses of a target that matches nothing, and for those that would change a body that other
- * encoders share. */
+/* Marks the tensors that the method trains, sets the delta of every adapted module, and allocates
+ * parameters and gradients. Values are undefined until they are initialized or read. The encoder
+ * must outlive the adapter and can have one adapter at a time. Errors: USAGE for invalid settings,
+ * with similar names if a target matches nothing, and for settings that would change a body shared
+ * with other encoders. */
 CDL_MUST_USE cdl_status adapter_create(cdl_queue *queue, model_encoder *encoder,
                                        const adapter_settings *settings, model_adapter **adapter);
-/* The encoder is left as it was, but for weights that initial values were taken off (pissa,
- * olora). */
+/* Restores the encoder, except weights from which initial values were subtracted (pissa, olora). */
 void adapter_destroy(model_adapter *adapter);
 
 /* One adapted linear layer. */
@@ -150,52 +154,55 @@ typedef struct {
   double alpha, scale;
 } adapter_module;
 
-/* In the encoder's order. */
+/* Modules are in the encoder's order. */
 size_t adapter_module_count(const model_adapter *adapter);
 adapter_module adapter_module_at(const model_adapter *adapter, size_t index);
 
-/* Everything trained: the method's own parameters, then those of the model, head last. */
+/* All trained tensors: the method's own parameters, then those of the model, with the head last. */
 size_t adapter_parameter_count(const model_adapter *adapter);
 encoder_parameter *adapter_parameter(const model_adapter *adapter, size_t index);
-/* Trained numbers of the adapter (with trained tensors of the model's body) and of the head. */
+/* Counts the trainable parameters of the adapter (with trained tensors of the model's body), and of
+ * the head. */
 void adapter_trainable_parameters(const model_adapter *adapter, int64_t *adapter_numbers,
                                   int64_t *head_numbers);
 
-/* Initial values, as the settings' `init` says. Drawn on the host from `seed`. */
+/* Sets initial values according to `init` of the settings. The host draws them from `seed`. */
 CDL_MUST_USE cdl_status adapter_initialize(model_adapter *adapter, cdl_queue *queue, uint64_t seed);
 
-/* Once before training: how many optimizer steps there will be. USAGE where the method's options do
- * not go with that. */
+/* Call it once before training, with the number of optimizer steps. Errors: USAGE if the method's
+ * options do not fit that number. */
 CDL_MUST_USE cdl_status adapter_begin_run(model_adapter *adapter, cdl_queue *queue, int64_t steps);
-/* Whether what a step enqueues differs from step to step, so that it must not be recorded. */
+/* Returns whether steps enqueue different work, so that they must not be recorded. */
 bool adapter_varies(const model_adapter *adapter);
-/* Before anything else of a step; `record` is its own. */
+/* Call it at the beginning of each step, with the step's record. */
 CDL_MUST_USE cdl_status adapter_begin_step(model_adapter *adapter, cdl_queue *queue,
                                            const cdl_step_record *record);
 
-/* From here on, and until the next training step, the rank in use: any of those that DyLoRA trained.
- * USAGE for another, and for an adapter that it did not train. */
+/* Sets the rank in use until the next training step: any rank that DyLoRA trained. Errors: USAGE
+ * for another rank, and for an adapter that DyLoRA did not train. */
 CDL_MUST_USE cdl_status adapter_use_rank(model_adapter *adapter, cdl_queue *queue, int64_t rank);
 
-/* A_l and B_l of every adapted layer, and packed weights that are trained, from the parameters:
- * once after every change of them. */
+/* Computes A_l and B_l of every adapted layer, and packed weights that are trained, from the
+ * parameters. Call it after every change of parameters. */
 void adapter_materialize(model_adapter *adapter, cdl_queue *queue);
-/* Before the first backward pass of a step. */
+/* Call it before the first backward pass of a step. */
 void adapter_zero_gradients(model_adapter *adapter, cdl_queue *queue);
-/* The layers' gradients to the parameters': after the last backward pass of a step. */
+/* Computes the parameters' gradients from those of A and B. Call it after the last backward pass of
+ * a step. */
 void adapter_pull_back(model_adapter *adapter, cdl_queue *queue);
-/* The method's own penalty, where it has one: added to `loss` [1], its gradients to the parameters'.
- * After pull_back. */
+/* Adds the method's penalty, if it has one, to `loss` [1], and its gradients to those of the
+ * parameters. Call it after adapter_pull_back. */
 void adapter_extra_loss(model_adapter *adapter, cdl_queue *queue, cdl_tensor loss);
-/* What the reference adds to the loss of an evaluation too, under `reference_compat`: the penalty of
- * the present parameters; else 0. Syncs the queue; gradients are undefined afterwards. */
+/* Computes the penalty of the present parameters, which the reference adds to the loss of an
+ * evaluation too; 0 without `reference_compat`. Syncs the queue; gradients are undefined
+ * afterwards. */
 CDL_MUST_USE cdl_status adapter_evaluation_penalty(model_adapter *adapter, cdl_queue *queue,
                                                    double *penalty);
-/* What a method does after an optimizer step, `step` the 0-based one just done, which took the
- * gradients times `factor` [1]. */
+/* Does the method's work after an optimizer step. `step` is the 0-based number of the finished
+ * step, which used the gradients times `factor` [1]. */
 CDL_MUST_USE cdl_status adapter_after_step(model_adapter *adapter, cdl_queue *queue, int64_t step,
                                            cdl_tensor factor);
-/* All gradients end to end, [n], in the order of the parameters (with gaps of zeros). */
+/* Returns all gradients end to end, [n], in the order of the parameters, with gaps of zeros. */
 cdl_tensor adapter_gradients(const model_adapter *adapter);
 
 #endif

@@ -47,7 +47,7 @@ const cdl_stored_tensor *adapter_stored(const model_adapter *a, const encoder_pa
              : t;
 }
 
-/* ---- What is added ---- */
+/* ---- Updates that are added ---- */
 
 static const adapter_folded *folded_of(const model_adapter *a, const encoder_parameter *p)
 {
@@ -63,7 +63,7 @@ static bool is_bias_of(const encoder_parameter *p, const char *path)
   return strncmp(p->name, path, n) == 0 && strcmp(p->name + n, ".bias") == 0;
 }
 
-/* The path and the scale of the adapted layer whose bias this is; NULL where B has none. */
+/* Returns path and scale of the adapted layer that has this bias; NULL if its B has no bias. */
 static const char *biased_layer(const model_adapter *a, const encoder_parameter *p, double *scale)
 {
   if (!a->source->lora_bias || p->dimensions != 1)
@@ -84,7 +84,7 @@ static const char *biased_layer(const model_adapter *a, const encoder_parameter 
 static const char words_ending[] = "embeddings.word_embeddings.weight";
 static const char token_rows[] = "token_adapter.trainable_tokens_delta";
 
-/* Whether it is the table whose rows the folder replaces. */
+/* Returns whether this is the table whose rows the folder replaces. */
 static bool has_token_rows(const model_adapter *a, const encoder_parameter *p)
 {
   const size_t n = strlen(p->name), ending = sizeof words_ending - 1;
@@ -112,18 +112,20 @@ static cdl_status read_part(const model_adapter *a, const char *folder, const fi
   const int64_t columns = dimensions == 2 ? shape[1] : 1;
   const bool fits = t->rank == dimensions && t->shape[0] == shape[0] &&
                     (dimensions == 1 || t->shape[1] == columns);
-  /* Another shape is refused below, without memory for what the config claims. */
+  /* Another shape is refused below; do not allocate what the config claims. */
   *values = malloc((fits ? (size_t)shape[0] * (size_t)columns + 1 : 1) * sizeof **values);
   if (*values == NULL)
     return cdl_fail(CDL_STATUS_MEMORY, "%s: out of memory: %s", folder, name->text);
   return cdl_safetensors_read(a->stored, t, dimensions, shape, *values);
 }
 
-/* W [out, in], at w[o · step_out + i · step_in]; update `scale` B diag(e) A. */
+/* W [out, in] with element (o, i) at w[o · step_out + i · step_in], and the update scale · B
+ * diag(e) A. */
 typedef struct {
   int64_t out, in, rank, step_out, step_in;
   double scale;
-  float *down, *up, *middle, *lengths; /* A [rank, in], B [out, rank], e [rank] or none, [out] */
+  /* A [rank, in], B [out, rank], e [rank] or NULL, m [out] or NULL */
+  float *down, *up, *middle, *lengths;
 } update;
 
 static void release_update(update *u)
@@ -134,7 +136,7 @@ static void release_update(update *u)
   free(u->lengths);
 }
 
-/* The rank that the file has: of triplets, those that were kept. */
+/* Finds the rank in the file: for triplets, the number of those that were kept. */
 static cdl_status find_rank(const model_adapter *a, const char *folder, const adapter_folded *f,
                             const file_name *name, int64_t *rank)
 {
@@ -173,7 +175,8 @@ static cdl_status read_update(const model_adapter *a, const char *folder, const 
   return read_part(a, folder, &lengths, 1, &u->out, &u->lengths);
 }
 
-/* w += scale B diag(e) A; with lengths m, rows of W + scale B A are given the lengths m (DoRA). */
+/* w += scale B diag(e) A. With lengths m, the rows of W + scale B A are scaled to the lengths m
+ * (DoRA). */
 static cdl_status add_update(const update *u, const char *folder, float *w)
 {
   double *row = malloc(((size_t)u->in + 1) * sizeof *row);

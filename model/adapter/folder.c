@@ -24,7 +24,7 @@ static bool has_prefix(const char *name)
 
 /* ---- Reading ---- */
 
-/* Whether an adapter's file may have a tensor of this name. */
+/* Returns whether an adapter's file may have a tensor with this name. */
 static bool may_be_named(const adapter_config *config, const char *name)
 {
   const adapter_method *method = adapter_method_find(config->settings.method);
@@ -65,7 +65,7 @@ static cdl_status read_metadata(const char *config_path, const char *tensors_pat
   return CDL_STATUS_OK;
 }
 
-/* adapter_model.safetensors, or what PEFT wrote before it. */
+/* Opens adapter_model.safetensors, or the file that older versions of PEFT wrote. */
 static cdl_status open_tensors(const char *folder, const char *path, cdl_safetensors **tensors)
 {
   if (base_file_exists(path))
@@ -141,8 +141,8 @@ cdl_status adapter_folder_open(const char *given, adapter_config *config, cdl_sa
 
 /* ---- Writing ---- */
 
-/* A hash of the config's text and the tensors' names and shapes: the same for each save of a
- * run. */
+/* Hashes the config's text and the tensors' names and shapes, so that all saves of a run have one
+ * stamp. */
 static cdl_status make_stamp(const char *path, const adapter_config *config, const json_t *object,
                              const cdl_stored_tensor *tensors, size_t count, char stamp[17])
 {
@@ -156,7 +156,7 @@ static cdl_status make_stamp(const char *path, const adapter_config *config, con
       return cdl_fail(CDL_STATUS_ARGUMENT,
                       "%s: tensor \"%.200s\": expected a name that begins with \"%s\"", path,
                       tensors[i].name, ADAPTER_PREFIX);
-    /* A sum does not depend on the order of the tensors. */
+    /* The sum makes the stamp independent of the order of the tensors. */
     uint64_t tensor = base_fnv(BASE_FNV_START, tensors[i].name, strlen(tensors[i].name) + 1);
     tensor = base_fnv(tensor, tensors[i].shape, tensors[i].rank * sizeof tensors[i].shape[0]);
     state += tensor;

@@ -23,10 +23,10 @@ static size_t elements_of(const encoder_parameter *p)
   return (size_t)cdl_tensor_elements(p->value);
 }
 
-/* The method's state, then its frozen tensors. */
+/* Returns a tensor of the method's state, or after those a frozen matrix. */
 static cdl_tensor state_tensor(const model_adapter *adapter, size_t index)
 {
-  /* The method hands out tensors to be written; a snapshot's taking only reads. */
+  /* The method returns tensors that can be written; taking a snapshot only reads them. */
   model_adapter *a = (model_adapter *)(uintptr_t)adapter;
   size_t states = 0;
   for (; a->method->state != NULL; states++) {
@@ -39,7 +39,7 @@ static cdl_tensor state_tensor(const model_adapter *adapter, size_t index)
   return index - states < adapter_frozen_count(a) ? a->frozen[index - states] : (cdl_tensor){0};
 }
 
-/* Where the frozen tensors are in a snapshot. */
+/* Returns the place of the frozen matrices in a snapshot. */
 static float *frozen_values(const model_adapter *a, const adapter_snapshot *snapshot)
 {
   float *values = snapshot->state + snapshot->state_count;
@@ -118,7 +118,7 @@ static cdl_stored_tensor stored(const encoder_parameter *p, const char *name, co
   return t;
 }
 
-/* PEFT wraps an adapted layer: what is the layer's own is called base_layer's. */
+/* PEFT wraps adapted layers: the layer's own tensors are then called base_layer. */
 void adapter_name_in_file(const model_adapter *adapter, const encoder_parameter *p, char *name,
                           size_t bytes)
 {
@@ -148,7 +148,7 @@ static bool in_base_layer(const char *name)
 typedef struct {
   cdl_stored_tensor *tensors; /* [count] */
   file_name *names;
-  stored_values *replaced; /* what the method stores in a parameter's place */
+  stored_values *replaced; /* tensors that the method stores instead of parameters */
   size_t parameters, count;
 } adapter_tensors;
 
@@ -237,13 +237,13 @@ cdl_status adapter_write(const model_adapter *adapter, const adapter_snapshot *s
 
 /* ---- Reading ---- */
 
-/* What PEFT writes besides under bias "all": the head's bias as it was, and once more. */
+/* Extra tensors that PEFT writes with bias "all": the head's original bias, and a second copy. */
 static bool is_repeated(const char *name)
 {
   return strstr(name, ".original_module.") != NULL || strstr(name, ".modules_to_save.") != NULL;
 }
 
-/* Buffers that modules had in older versions of Transformers. */
+/* Buffers of modules in older versions of Transformers. */
 static bool is_buffer(const char *name)
 {
   static const char *const names[] = {"position_ids", "token_type_ids"};
@@ -272,11 +272,11 @@ static cdl_status refuse_others(const model_adapter *adapter, const char *folder
   return CDL_STATUS_OK;
 }
 
-/* What is missing in a folder: an error, but for tensors that PEFT leaves to the model. */
+/* Tensors that are missing in a folder. They are an error unless PEFT leaves them to the model. */
 typedef struct {
   const char *folder;
-  bool has_biases;   /* of adapted layers: then all of them */
-  bool biases, head; /* some were missing */
+  bool has_biases;   /* of adapted layers; then it has all of them */
+  bool biases, head; /* whether some of them were missing */
 } reading;
 
 static cdl_status leave_missing(reading *r, const model_adapter *adapter,
@@ -312,7 +312,8 @@ static cdl_status read_values(model_adapter *adapter, cdl_queue *queue, const ch
   for (size_t i = 0; i < cdl_safetensors_count(tensors) && !r.has_biases; i++)
     r.has_biases = in_base_layer(cdl_safetensors_get(tensors, i)->name);
   CDL_TRY(
-      adapter_snapshot_take(snapshot, adapter, queue)); /* what the folder does not have stays */
+      /* tensors that are not in the folder keep their values */
+      adapter_snapshot_take(snapshot, adapter, queue));
   float *next = snapshot->values;
   for (size_t i = 0; i < adapter_parameter_count(adapter); i++) {
     const encoder_parameter *p = adapter_parameter(adapter, i);
@@ -428,7 +429,7 @@ cdl_status adapter_tokenizer_files_copy(const char *from_folder, const char *fol
   return CDL_STATUS_OK;
 }
 
-/* config.json of the base, with the number of words that an adapter may have changed. */
+/* Writes the base's config.json, with the vocabulary size, which an adapter may have changed. */
 static cdl_status write_config(const model_encoder *encoder, const adapter_model_origin *o,
                                const char *path)
 {

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A path has some 60 characters: what expressions in use take is below a thousand steps. At the limit
- * a match takes some 0.2 ms, and a file may have thousands of expressions for hundreds of paths. */
+/* A path has about 60 characters, and usual expressions need fewer than a thousand steps. A match
+ * that reaches the limit takes about 0.2 ms; a file may have thousands of expressions for hundreds
+ * of paths. */
 enum { STEPS_MOST = 20000, HEAP_KIB_MOST = 16384 };
 
 struct module_pattern {
@@ -17,14 +18,15 @@ struct module_pattern {
   pcre2_match_context *limits;
 };
 
-/* ---- What Python takes ---- */
+/* ---- Python's syntax ---- */
 
 static bool is_digit(char c)
 {
   return c >= '0' && c <= '9';
 }
 
-/* The bytes of an escape of letters that both take alike, at the backslash; 0 for others. */
+/* Returns the bytes of an escape with a letter that both libraries read alike, from the backslash
+ * on; 0 for other escapes. */
 static size_t escape_bytes(const char *c, bool in_class)
 {
   static const char everywhere[] = "bdDsSwWafnrtv", outside[] = "AZB",
@@ -36,7 +38,7 @@ static size_t escape_bytes(const char *c, bool in_class)
   return c[1] != '\0' ? 2 : 0;
 }
 
-/* Whether a group that begins with "(?" or "(*", at the parenthesis, is one that Python has. */
+/* Returns whether Python has the kind of group that begins with "(?" or "(*" at the parenthesis. */
 static bool is_group(const char *c)
 {
   static const char *const kinds[] = {":", "P<", "P=", "=", "!", "<=", "<!", "#", ">"};
@@ -53,7 +55,8 @@ static bool is_group(const char *c)
   return flags > 0 && (c[2 + flags] == ')' || c[2 + flags] == ':');
 }
 
-/* The bytes of a class, at its bracket; 0 for one that the two read differently. */
+/* Returns the bytes of a character class from its bracket on; 0 if the two libraries read it
+ * differently. */
 static size_t class_bytes(const char *text)
 {
   const char *c = text + 1;
@@ -69,15 +72,15 @@ static size_t class_bytes(const char *text)
   return (size_t)(c - text) + (*c == ']');
 }
 
-/* "{,3}": from none on to Python, these four characters to PCRE2. */
+/* "{,3}" means 0 to 3 repetitions in Python, and these four characters in PCRE2. */
 static bool is_open_repeat(const char *c)
 {
   const size_t digits = c[0] == '{' && c[1] == ',' ? strspn(c + 2, "0123456789") : 0;
   return digits > 0 && c[2 + digits] == '}';
 }
 
-/* The bytes of the part at `c` that are to be looked at as one; 0 for what Python refuses or reads in
- * another way. */
+/* Returns the bytes of the next unit at `c`; 0 for syntax that Python refuses or reads
+ * differently. */
 static size_t part_bytes(const char *c)
 {
   if (*c == '\\')
@@ -89,8 +92,8 @@ static size_t part_bytes(const char *c)
   return *c != '(' || is_group(c);
 }
 
-/* `text` in PCRE2's spelling; `translated` has room for twice its length. The place of what cannot be
- * translated; NULL: there is none. */
+/* Translates `text` to PCRE2's syntax; `translated` has room for twice its length. Returns NULL, or
+ * the place that cannot be translated. */
 static const char *translate(const char *text, char *translated)
 {
   const char *c = text;
@@ -170,8 +173,8 @@ void module_pattern_free(module_pattern *p)
 
 /* ---- Matching ---- */
 
-/* Whether it matches path[first, end) whole. What stands before is seen by "^" and by looking
- * back. */
+/* Tests whether the pattern matches all of path[first, end). "^" and lookbehind see the text before
+ * it. */
 static cdl_status match(const module_pattern *p, const char *path, size_t first, size_t end,
                         bool *matches)
 {
@@ -191,15 +194,15 @@ cdl_status module_pattern_matches(const module_pattern *p, const char *path, boo
   return match(p, path, 0, strlen(path), matches);
 }
 
-/* Where the component after this one begins; 0: there is none. */
+/* Returns the start of the next component; 0 if there is none. */
 static size_t next_component(const char *path, size_t first)
 {
   const char *dot = strchr(path + first, '.');
   return dot != NULL ? (size_t)(dot - path) + 1 : 0;
 }
 
-/* Whether it matches whole components that end before `end`, from the path's beginning or a dot
- * on. */
+/* Tests whether the pattern matches whole components that end before `end` and start at the path's
+ * beginning or after a dot. */
 static cdl_status match_before(const module_pattern *p, const char *path, size_t end, bool *matches)
 {
   size_t first = 0;

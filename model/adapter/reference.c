@@ -11,8 +11,8 @@ bool adapter_reference_is(const json_t *config)
   return type != NULL && strcmp(type, "ConditionalLORA") == 0;
 }
 
-/* Its A_l is θA W_lᵀ. A config that was made without use_x has a default that the code itself does
- * not know, "noe". */
+/* In these files A_l is θA W_lᵀ. A config that was made without use_x has a default that the code
+ * itself does not know, "noe". */
 cdl_status adapter_reference_config(const char *path, json_t *config)
 {
   const char *use_x = json_string_value(json_object_get(config, "use_x"));
@@ -35,7 +35,7 @@ bool adapter_reference_name(const char *parameter, char *name, size_t bytes)
     snprintf(name, bytes, "%s%c", shared_layer, letter);
     return true;
   }
-  const char *leaf = kind - 1; /* at the dot */
+  const char *leaf = kind - 1; /* from the dot on */
   while (leaf > parameter && leaf[-1] != '.')
     leaf--;
   snprintf(name, bytes, "%.*s%s%c", (int)(kind - leaf), leaf, shared_layer, letter);

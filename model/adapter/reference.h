@@ -1,5 +1,5 @@
-/* Adapters that the paper's own code saved (github.com/CyberAgentAILab/CondLoRA): `peft_type`
- * "ConditionalLORA", and the shared layers under flat names, "query.linear_for_lora_A". */
+/* Adapters that the paper's own code saved (github.com/CyberAgentAILab/CondLoRA). Their `peft_type`
+ * is "ConditionalLORA", and the shared layers have flat names such as "query.linear_for_lora_A". */
 #ifndef CONDLORA_MODEL_ADAPTER_REFERENCE_H
 #define CONDLORA_MODEL_ADAPTER_REFERENCE_H
 
@@ -9,15 +9,15 @@
 
 #include "condlora/status.h"
 
-/* Whether adapter_config.json is one of them. */
+/* Returns whether an adapter_config.json is of this kind. */
 bool adapter_reference_is(const json_t *config);
-/* Puts the keys that the same adapter has here in their places. */
+/* Replaces its keys by those that the same adapter has here. */
 CDL_MUST_USE cdl_status adapter_reference_config(const char *path, json_t *config);
 
-/* Of a parameter of CondLoRA, "attention.self.query.condlora_A.weight", the name that it has there;
- * false when it has none. */
+/* Gives the name in such a file of a parameter of CondLoRA, for example
+ * "attention.self.query.condlora_A.weight". Returns false if it has none. */
 bool adapter_reference_name(const char *parameter, char *name, size_t bytes);
-/* Whether a tensor has such a name. */
+/* Returns whether a tensor has such a name. */
 bool adapter_reference_has(const char *tensor);
 
 #endif

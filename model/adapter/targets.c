@@ -1,5 +1,5 @@
-/* Which linear layers an adapter reaches, and which tensors of the model are trained: PEFT's
- * matching rules. */
+/* Chooses the linear layers that an adapter changes and the model's tensors that are trained, by
+ * PEFT's matching rules. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 #include "model/adapter/state.h"
 #include "model/files/checkpoint.h"
 
-/* path is `suffix`, or ends in ".suffix". */
+/* Returns whether path is `suffix` or ends in ".suffix". */
 static bool has_suffix(const char *path, size_t length, const char *suffix)
 {
   const size_t n = strlen(suffix);
@@ -28,7 +28,7 @@ static const char *last_name(const char *path)
   return dot != NULL ? dot + 1 : path;
 }
 
-/* The modules' last names nearest to `wanted`: at most three, "query, key". */
+/* Lists the modules' last names that are most similar to `wanted`, at most three: "query, key". */
 static void near_misses(const model_adapter *a, const char *wanted, char *text, size_t bytes)
 {
   const encoder_module *modules = encoder_modules(a->encoder);
@@ -70,10 +70,10 @@ static cdl_status unmatched(const model_adapter *a, const char *what, const char
 
 /* ---- Modules ---- */
 
-/* What a target can name. */
+/* A module that a target can name. */
 typedef struct {
   char path[MODEL_NAME_BYTES];
-  encoder_module *module; /* NULL: a layer of the head, or a table of embeddings */
+  encoder_module *module; /* NULL: a layer of the head, or an embedding table */
   encoder_parameter *weight;
   bool table;
 } candidate;
@@ -100,8 +100,8 @@ static encoder_module *module_of(const model_adapter *a, const char *path, size_
   return NULL;
 }
 
-/* The modules in their order, then the other matrices: the head's, and tables of embeddings, which a
- * folder alone can have as targets. */
+/* Lists the modules in their order, then the other matrices: those of the head, and embedding
+ * tables. Only an adapter from a folder can have the latter as targets. */
 static cdl_status list_modules(const model_adapter *a, module_list *list)
 {
   static const char ending[] = ".weight";
@@ -137,10 +137,10 @@ static cdl_status list_modules(const model_adapter *a, module_list *list)
   return CDL_STATUS_OK;
 }
 
-/* PEFT's word for every linear layer, saved ones aside. */
+/* PEFT's word for every linear layer except saved ones. */
 static const char every_layer[] = "all-linear";
 
-/* Marks the modules that one expression names; `*any`: there is one. */
+/* Marks the modules that an expression matches; `*any` says whether there is one. */
 static cdl_status select_by_pattern(const module_list *list, const char *what, const char *text,
                                     bool *chosen, bool *any)
 {
@@ -162,8 +162,8 @@ static cdl_status select_by_pattern(const module_list *list, const char *what, c
   return status;
 }
 
-/* Marks the modules that a name is the end of the path of. RoBERTa's classifier.dense is the
- * head's, trained whole: "dense" matches it for PEFT too, and skips it. */
+/* Marks the modules whose path ends in `name`. RoBERTa's classifier.dense belongs to the head,
+ * which is trained whole: PEFT also matches it with "dense", and skips it. */
 static bool select_by_suffix(const module_list *list, const char *name, bool *chosen)
 {
   bool any = false;
@@ -173,7 +173,8 @@ static bool select_by_suffix(const module_list *list, const char *name, bool *ch
   return any;
 }
 
-/* A list read from a folder may name what this model does not have, but not nothing else. */
+/* A list from a folder may name modules that this model does not have, but it must match at least
+ * one. */
 static cdl_status select_targets(const model_adapter *a, const adapter_settings *s,
                                  const module_list *list)
 {
@@ -192,7 +193,7 @@ static cdl_status select_targets(const model_adapter *a, const adapter_settings 
   return CDL_STATUS_OK;
 }
 
-/* The number of a path's layer by the first of the patterns that finds one. */
+/* Gives the number of a path's layer, from the first pattern that finds one. */
 static cdl_status number_of_layer(const adapter_settings *s, const char *path, int64_t *number)
 {
   static const char *const any_module[] = {"[^.]*"};
@@ -209,8 +210,8 @@ static cdl_status number_of_layer(const adapter_settings *s, const char *path, i
   return CDL_STATUS_OK;
 }
 
-/* Of the targets chosen, those in the layers that the settings list. A target given by its whole
- * path stays in any case, as in PEFT. */
+/* Keeps the chosen targets in the layers that the settings list. As in PEFT, a target given by its
+ * full path is always kept. */
 static cdl_status keep_layers(const model_adapter *a, const adapter_settings *s,
                               const module_list *list)
 {
@@ -243,7 +244,7 @@ static cdl_status keep_layers(const model_adapter *a, const adapter_settings *s,
   return CDL_STATUS_OK;
 }
 
-/* A list read from a folder may exclude what this model does not have. */
+/* A list from a folder may exclude modules that this model does not have. */
 static cdl_status leave_out_excluded(const model_adapter *a, const adapter_settings *s,
                                      const module_list *list)
 {
@@ -269,7 +270,8 @@ static cdl_status choose_modules(const model_adapter *a, const adapter_settings 
   return leave_out_excluded(a, s, list);
 }
 
-/* How much of a path is the module to save, given by its suffix, that holds it; 0: none does. */
+/* Returns how many bytes of a path are the module with suffix `module` that contains it; 0 if none
+ * does. */
 static size_t bytes_of_module(const char *path, const char *module)
 {
   for (size_t end = 1; path[end - 1] != '\0'; end++)
@@ -278,13 +280,13 @@ static size_t bytes_of_module(const char *path, const char *module)
   return 0;
 }
 
-/* Whether a module to save, by its suffix, is the path's module or holds it. */
+/* Returns whether the module to save with this suffix is the path's module or contains it. */
 static bool within_module(const char *path, const char *module)
 {
   return bytes_of_module(path, module) > 0;
 }
 
-/* PEFT adds the head to the modules of its SEQ_CLS. */
+/* For SEQ_CLS, PEFT adds the head to the modules to save. */
 static bool saved_whole(const model_adapter *a, const adapter_settings *s, const char *path)
 {
   if (s->train_pooler && within_module(path, "pooler"))
@@ -307,13 +309,13 @@ float adapter_scale(const adapter_settings *s, int64_t rank, double alpha)
   return (float)(alpha / (s->rslora ? sqrt((double)rank) : (double)rank));
 }
 
-/* Modules, then folded modules. */
+/* Returns the path of a module; folded modules come after the others. */
 static const char *path_of(const model_adapter *a, size_t i)
 {
   return i < a->module_count ? a->modules[i]->path : a->folded[i - a->module_count].path;
 }
 
-/* The value of the first pattern that matches each module; where none does, it stays. */
+/* Sets the value of the first matching pattern for each module. Without a match the value stays. */
 static cdl_status apply_patterns(const model_adapter *a, const adapter_settings *s,
                                  const char *what, const adapter_module_values *list,
                                  double *values)
@@ -347,7 +349,7 @@ static cdl_status apply_patterns(const model_adapter *a, const adapter_settings 
   return status;
 }
 
-/* PEFT trains nothing with an alpha of 0 or below, and reads it. */
+/* PEFT does not train with an alpha of 0 or below, but reads such adapters. */
 static cdl_status check_module(const adapter_settings *s, const module_settings *m,
                                const char *path)
 {
@@ -389,8 +391,8 @@ static cdl_status settle_modules(model_adapter *a, const adapter_settings *s)
 
 /* ---- Runs ---- */
 
-/* Modules of one kind, in the order of their layers, cut where their distance changes. Layers that
- * share parameters share their rank. */
+/* Groups modules of one kind, in the order of their layers, into runs of equal distance. Layers
+ * that share parameters must have equal ranks. */
 static cdl_status make_runs(model_adapter *a)
 {
   a->runs = calloc(a->module_count + 1, sizeof *a->runs);
@@ -437,8 +439,8 @@ static cdl_status make_runs(model_adapter *a)
   return CDL_STATUS_OK;
 }
 
-/* Takes the chosen modules that are not saved whole. `*outside`: some of them are not where the
- * method shares its parameters. */
+/* Takes the chosen modules that are not saved whole. `*outside` says whether some of them are
+ * outside the blocks, where the method cannot share parameters. */
 static void take_modules(model_adapter *a, const adapter_settings *s, const module_list *list,
                          bool *outside)
 {
@@ -485,7 +487,7 @@ cdl_status adapter_find_targets(model_adapter *a, const adapter_settings *s)
   return make_runs(a);
 }
 
-/* ---- What of the model is trained ---- */
+/* ---- Trained tensors of the model ---- */
 
 bool adapter_is_bias(const encoder_parameter *p)
 {
@@ -539,7 +541,7 @@ cdl_status adapter_mark_trained(model_adapter *a, const adapter_settings *s)
 
 /* ---- Modules to save in a folder ---- */
 
-/* Whether a name picks a part of the head, as "dense" picks classifier.dense. */
+/* Returns whether a name matches a part of the head, as "dense" matches classifier.dense. */
 static bool picks_part_of_head(const model_adapter *a, const char *name)
 {
   const encoder_parameter *parameters = encoder_parameters(a->encoder);

@@ -1,16 +1,17 @@
-/* AdaLoRA (Zhang et al. 2023), as PEFT 0.17 has it: each adapted layer's update is P diag(Λ) Q, and
- * ranks go where they matter while training runs. PEFT's names: lora_B is P, lora_E Λ, lora_A Q. */
+/* AdaLoRA (Zhang et al. 2023) as in PEFT 0.17. The update of each adapted layer is P diag(Λ) Q, and
+ * training moves ranks to the layers where they matter most. In PEFT's names lora_B is P, lora_E is
+ * Λ and lora_A is Q. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "model/adapter/methods/triplets.h"
 #include "model/encoder/layout.h"
 
-/* The method's own state. Parameters lie batch by batch: its layers' P, then their Λ, then their
- * Q. */
+/* The method's state. Parameters are in batches: P of all layers of a batch, then their Λ, then
+ * their Q. */
 typedef struct {
   triplets triplets;
-  cdl_tensor *scaled, *d_scaled; /* [count, rank, in] of each batch: A_l = diag(Λ) Q */
+  cdl_tensor *scaled, *d_scaled; /* [count, rank, in] per batch: A_l = diag(Λ) Q */
   size_t *first_parameter;       /* of each batch */
 } adalora;
 
@@ -32,7 +33,7 @@ static bool same_shape(const model_adapter *a, size_t x, size_t y)
          a->per_module[x].rank == a->per_module[y].rank;
 }
 
-/* Layers of one shape and rank, wherever they are, are one batch. */
+/* Layers of the same shape and rank form a batch, wherever they are. */
 static cdl_status make_batches(model_adapter *a, triplets *t)
 {
   bool *done = calloc(a->module_count + 1, sizeof *done);
@@ -113,7 +114,7 @@ static void release(model_adapter *a)
   free(own);
 }
 
-/* The part of a batch that a parameter belongs to. */
+/* Returns which part of a batch a parameter is. */
 static triplet_part part_of(const adalora *own, size_t index, size_t *batch, int *layer)
 {
   *batch = own->triplets.batch_count - 1;
@@ -125,7 +126,7 @@ static triplet_part part_of(const adalora *own, size_t index, size_t *batch, int
   return (triplet_part)(place / count);
 }
 
-/* P and Q N(0, 0.02²), Λ zero; the reference draws Λ too. */
+/* P and Q from N(0, 0.02²), Λ zero; the reference draws Λ too. */
 static void initialize(const model_adapter *a, size_t index, cdl_random *random, float *values,
                        int64_t count)
 {
@@ -139,7 +140,7 @@ static void initialize(const model_adapter *a, size_t index, cdl_random *random,
 
 /* ---- Deltas ---- */
 
-/* `count` parameters of one shape as a batch: they lie at equal distances. */
+/* Returns `count` parameters of the same shape, which are equally spaced, as a batch. */
 static cdl_tensor joined(cdl_tensor first, int count)
 {
   first.size[1] = count;
@@ -235,7 +236,7 @@ static void extra_loss(model_adapter *a, cdl_queue *q, cdl_tensor loss)
   triplets_penalty(a, &own->triplets, q, loss, true);
 }
 
-/* Triplets that are not chosen lose their Λ alone: it may grow again until the next choice. */
+/* Triplets that are not chosen lose only their Λ, which may grow again until the next choice. */
 static cdl_status after_step(model_adapter *a, cdl_queue *q, int64_t step, cdl_tensor factor)
 {
   adalora *own = a->own_state;
@@ -251,9 +252,9 @@ static cdl_status after_step(model_adapter *a, cdl_queue *q, int64_t step, cdl_t
   return cdl_queue_status(q);
 }
 
-/* ---- In a folder ---- */
+/* ---- Files ---- */
 
-/* Rows of Λ and Q, and columns of P, of the triplets that were kept. */
+/* Stores rows of Λ and Q, and columns of P, of the triplets that were kept. */
 static cdl_status store(const model_adapter *a, const adapter_snapshot *snapshot, size_t index,
                         stored_values *stored)
 {
@@ -290,7 +291,7 @@ static cdl_status store(const model_adapter *a, const adapter_snapshot *snapshot
   return CDL_STATUS_OK;
 }
 
-/* P's: PEFT calls it lora_B. */
+/* True for P, which PEFT calls lora_B. */
 static bool takes_ratio(const model_adapter *a, size_t index)
 {
   size_t batch;
@@ -298,8 +299,8 @@ static bool takes_ratio(const model_adapter *a, size_t index)
   return part_of(a->own_state, index, &batch, &layer) == TRIPLET_P;
 }
 
-/* Settings of LoRA that PEFT lets a config of AdaLoRA have, and passes over in its layers: the scale
- * is lora_alpha's, and initial values are AdaLoRA's own. */
+/* Settings of LoRA that PEFT accepts in a config of AdaLoRA but ignores in its layers: the scale
+ * follows lora_alpha, and initial values are AdaLoRA's. */
 static const char *const void_keys[] = {"alpha_pattern", "init_lora_weights", "lora_bias",
                                         "use_rslora", NULL};
 

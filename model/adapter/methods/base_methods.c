@@ -1,5 +1,5 @@
-/* Methods that add nothing to the model and train parts of it: its head, its biases (BitFit, Ben
- * Zaken et al. 2022), all of it. */
+/* Methods that train parts of the model and add nothing to it: the head, the biases (BitFit, Ben
+ * Zaken et al. 2022), or everything. */
 #include "model/adapter/state.h"
 
 static bool everything(const encoder_parameter *p)

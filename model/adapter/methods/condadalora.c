@@ -1,5 +1,6 @@
-/* AdaLoRA under CondLoRA's condition: three linear layers, shared by all blocks, give each layer's P,
- * Λ and Q from its frozen weight W [out, in]. docs/methods/condadalora.md derives it.
+/* AdaLoRA conditioned on weights, as in CondLoRA. Three linear layers, shared by all blocks,
+ * compute P, Λ and Q of each layer from its frozen weight W [out, in]. docs/methods/condadalora.md
+ * has the derivation.
  *
  *   Q = θQ W [r, in],  P = W θPᵀ [out, r],  Λ_i = m_i ⟨(θΛ W)_i, Q_i⟩,  ΔW = s P diag(Λ) Q
  *
@@ -13,22 +14,22 @@
 
 enum { THETA_P, THETA_LAMBDA, THETA_Q, THETAS };
 
-/* What a run has besides its A, B and their gradients. */
+/* The tensors of a run besides A, B and their gradients. */
 typedef struct {
   cdl_tensor q, c, d_q, d_c;           /* [count, r, in]: Q, C = θΛ W */
-  cdl_tensor lambda, masked, d_lambda; /* [count, r, 1]: before and behind the mask; ∂L/∂(m Λ) */
+  cdl_tensor lambda, masked, d_lambda; /* [count, r, 1]: before and after the mask; ∂L/∂(m Λ) */
   cdl_tensor d_masked;                 /* [count, r, 1]: m ∂L/∂(m Λ) */
 } conditioned;
 
 typedef struct {
-  triplets triplets; /* batch i is run i */
+  triplets triplets; /* batch i belongs to run i */
   conditioned *runs; /* [run_count] */
   cdl_buffer *buffer;
 } condadalora;
 
 /* ---- Parameters ---- */
 
-/* Group g has three: θP [r, in], θΛ [r, out], θQ [r, out]. */
+/* Group g has three parameters: θP [r, in], θΛ [r, out], θQ [r, out]. */
 static const encoder_parameter *theta(const model_adapter *a, const layer_batch *run, int which)
 {
   return &a->own_parameters[THETAS * run->group + which];
@@ -67,7 +68,7 @@ static cdl_status parameters(model_adapter *a)
   return CDL_STATUS_OK;
 }
 
-/* θΛ zero, so that training starts at the base model; θP and θQ uniform in ±1/√columns. */
+/* θΛ is zero, so that training starts at the base model; θP and θQ are uniform in ±1/√columns. */
 static void initialize(const model_adapter *a, size_t index, cdl_random *random, float *values,
                        int64_t count)
 {
@@ -124,7 +125,7 @@ static cdl_status attach(model_adapter *a, cdl_queue *q)
     b->value[TRIPLET_P] = run->b;
     b->value[TRIPLET_LAMBDA] = c->lambda;
     b->value[TRIPLET_Q] = c->q;
-    /* Λ's without the mask: what a triplet that is out would change if it were in. */
+    /* The gradient of Λ without the mask: the effect of a dropped triplet if it were kept. */
     b->gradient[TRIPLET_P] = run->d_b;
     b->gradient[TRIPLET_LAMBDA] = c->d_lambda;
     b->gradient[TRIPLET_Q] = c->d_q;
@@ -148,7 +149,7 @@ static void mask(cdl_queue *q, cdl_tensor out, cdl_tensor x, cdl_tensor by)
   cdl_binary(q, CDL_ARGS(binary, .out = out, .x = x, .y = by, .function = CDL_BINARY_MULTIPLY));
 }
 
-/* P, Q, C and Λ of every layer, and A_l = diag(m Λ) Q, B_l = P. */
+/* Computes P, Q, C and Λ of every layer, and A_l = diag(m Λ) Q, B_l = P. */
 static void materialize(model_adapter *a, cdl_queue *q)
 {
   const condadalora *own = a->own_state;
@@ -167,8 +168,8 @@ static void materialize(model_adapter *a, cdl_queue *q)
   }
 }
 
-/* With g = m ∂L/∂(m Λ):  dQ = diag(m Λ) dA + diag(g) C,  dC = diag(g) Q, and P's and Q's part of the
- * penalty;  then  dθP += Σ dPᵀ W,  dθΛ += Σ dC Wᵀ,  dθQ += Σ dQ Wᵀ. */
+/* With g = m ∂L/∂(m Λ):  dQ = diag(m Λ) dA + diag(g) C,  dC = diag(g) Q, plus the gradients of the
+ * penalty in P and Q;  then  dθP += Σ dPᵀ W,  dθΛ += Σ dC Wᵀ,  dθQ += Σ dQ Wᵀ. */
 static void pull_back(model_adapter *a, cdl_queue *q)
 {
   condadalora *own = a->own_state;
@@ -192,14 +193,14 @@ static void pull_back(model_adapter *a, cdl_queue *q)
   }
 }
 
-/* Its gradients went through pull_back with the others. */
+/* pull_back has already added the penalty's gradients. */
 static void extra_loss(model_adapter *a, cdl_queue *q, cdl_tensor loss)
 {
   condadalora *own = a->own_state;
   triplets_penalty(a, &own->triplets, q, loss, false);
 }
 
-/* The next materialize reads the masks. */
+/* The next materialize uses the masks. */
 static cdl_status after_step(model_adapter *a, cdl_queue *q, int64_t step, cdl_tensor factor)
 {
   condadalora *own = a->own_state;

@@ -1,15 +1,16 @@
-/* CondLoRA (Kim et al. 2024): one pair of linear layers, shared by all blocks, gives each layer's
- * A_l and B_l from its frozen weight W_l. By its options conditioning on the input, by one more layer
- * that all modules share; and DoRA and DyLoRA. */
+/* CondLoRA (Kim et al. 2024). One pair of linear layers, shared by all blocks, computes A_l and B_l
+ * of each layer from its frozen weight W_l. Options add conditioning on the input, by one more
+ * layer that all modules share, and DoRA and DyLoRA. */
 #include <string.h>
 
 #include "model/adapter/methods/low_rank.h"
 #include "model/files/family.h"
 
-#define X_SCALING 0.5 /* as the reference's scripts have it */
+#define X_SCALING 0.5 /* the value in the reference's scripts */
 enum { OPTION_USE_X = LOW_RANK_OPTIONS_COUNT, OPTION_X_SCALING };
 
-/* type1: y += s·x_scaling · B L x̃, L [rank, in]. type2: y_t += s·x_scaling · ⟨x̃_t, x̃_0⟩ w, w [out]. */
+/* type1: y += s·x_scaling · B L x̃,            L [rank, in]
+ * type2: y_t += s·x_scaling · ⟨x̃_t, x̃_0⟩ w,   w [out] */
 enum { X_NONE, X_TYPE1, X_TYPE2 };
 
 static int use_x(const model_adapter *a)
@@ -22,8 +23,8 @@ static float x_scaling(const model_adapter *a)
   return (float)adapter_option_value(a, OPTION_X_SCALING);
 }
 
-/* Parameter 2 g is θA of group g, 2 g + 1 its θB. A group is named by its path inside the block.
- * L or w follows. */
+/* Parameter 2 g is θA of group g, and 2 g + 1 is its θB. A group is named by its path inside the
+ * block. L or w comes last. */
 static const encoder_parameter *theta_a(const model_adapter *a, const layer_batch *run)
 {
   return &a->own_parameters[2 * run->group];
@@ -58,7 +59,8 @@ static cdl_status check_x(const model_adapter *a)
              : CDL_STATUS_OK;
 }
 
-/* L or w, which serves all modules: their inputs and ranks, or their outputs, are of one size. */
+/* Adds L or w, which all modules share: their inputs and ranks, or their outputs, must have equal
+ * sizes. */
 static cdl_status x_parameter(model_adapter *a)
 {
   const layer_batch *first = &a->runs[0];
@@ -109,7 +111,7 @@ static cdl_status parameters(model_adapter *a)
   return dora_parameters(a);
 }
 
-/* The layer of the input begins at zero, as θB does. */
+/* The layer of the input starts at zero, like θB. */
 static void initialize(const model_adapter *a, size_t index, cdl_random *random, float *values,
                        int64_t count)
 {
@@ -120,7 +122,7 @@ static void initialize(const model_adapter *a, size_t index, cdl_random *random,
     memset(values, 0, (size_t)count * sizeof *values);
 }
 
-/* θB's alone. */
+/* True for θB only. */
 static bool takes_ratio(const model_adapter *a, size_t index)
 {
   return index < 2 * (size_t)a->group_count && adapter_pair_takes_ratio(a, index);
@@ -151,8 +153,9 @@ static cdl_status attach(model_adapter *a, cdl_queue *q)
   return dylora_attach(a);
 }
 
-/* Eq. 5 and 6: A_l = θA W_l (paper) or θA W_lᵀ (reference), B_l = W_l θBᵀ; all layers of a run in
- * one batched GEMM each. Of type1, A_l + x_scaling L is all that there is: B (A + L) x = B A x + B L x. */
+/* Eq. 5 and 6: A_l = θA W_l (paper) or θA W_lᵀ (reference), B_l = W_l θBᵀ, each with one batched
+ * GEMM for all layers of a run. For type1, A_l + x_scaling L replaces A_l: B (A + L) x = B A x + B
+ * L x. */
 static void materialize(model_adapter *a, cdl_queue *q)
 {
   const bool transposed = a->orientation == ADAPTER_ORIENTATION_REFERENCE;

@@ -1,18 +1,18 @@
-/* DoRA (Liu et al. 2024): W + s B A with rows of trained lengths m:
+/* DoRA (Liu et al. 2024): the rows of W + s B A get trained lengths m:
  *   y = g ∘ (x Wᵀ + s (x Aᵀ) Bᵀ) + b,   g = m / n,   n_i = ‖(W + s B A)_i‖
- * n counts as a constant in the gradient (the paper's section 4.3): dm = dg / n. */
+ * n is constant in the gradient (section 4.3 of the paper): dm = dg / n. */
 #include <stdlib.h>
 
 #include "model/adapter/methods/low_rank.h"
 #include "model/encoder/layout.h"
 
-/* Vectors of all modules lie end to end: [Σ out]. */
+/* Vectors of all modules are end to end: [Σ out]. */
 typedef struct dora_state {
   cdl_buffer *buffer;
-  size_t first; /* the first magnitude's place among the parameters */
+  size_t first; /* index of the first magnitude among the parameters */
   cdl_tensor base_squares, norms, gains;
-  cdl_tensor least;          /* [1] below which no squared norm falls: a row of zeros stays zero */
-  cdl_tensor products, gram; /* scratch: [out · rank], [rank · rank] of the largest module */
+  cdl_tensor least; /* [1] lower bound of squared norms, so that a row of zeros stays zero */
+  cdl_tensor products, gram; /* scratch: [out · rank] and [rank · rank] of the largest module */
   bool base_known;
 } dora_state;
 
@@ -70,7 +70,7 @@ static int64_t lay_out(const model_adapter *a, dora_state *d)
   return used;
 }
 
-/* The module's part of vectors that lie end to end; `offset` moves on. */
+/* Returns the module's part of vectors that are end to end, and advances `offset`. */
 static cdl_tensor part_of(cdl_tensor vectors, int64_t offset, const encoder_module *module)
 {
   return cdl_tensor_columns(vectors, offset, module->weight.size[2]);
@@ -92,7 +92,7 @@ cdl_status dora_attach(model_adapter *a, cdl_queue *q)
   cdl_fill(q, CDL_ARGS(fill, .out = d->least, .value = 1e-30));
   int64_t offset = 0;
   for (size_t i = 0; i < a->module_count; i++) {
-    /* The gradient is the gain's until dora_pull_back divides it. */
+    /* The gradient is that of the gain until dora_pull_back divides it. */
     a->modules[i]->delta.gain = (encoder_gain_term){
         .value = part_of(d->gains, offset, a->modules[i]), .gradient = magnitude(a, i)->gradient};
     offset += a->modules[i]->weight.size[2];
@@ -112,8 +112,8 @@ static void find_base_squares(const model_adapter *a, cdl_queue *q)
   a->dora->base_known = true;
 }
 
-/* ‖W_i + s (B A)_i‖² = ‖W_i‖² + ⟨B_i, 2 s (W Aᵀ)_i + s² (B A Aᵀ)_i⟩: the second term is added, at the
- * cost of a product of W with `rank` columns. */
+/* ‖W_i + s (B A)_i‖² = ‖W_i‖² + ⟨B_i, 2 s (W Aᵀ)_i + s² (B A Aᵀ)_i⟩. Adds the second term; it costs
+ * a product of W with `rank` columns. */
 static void add_cross_terms(const dora_state *d, cdl_queue *q, const encoder_module *module,
                             cdl_tensor squares)
 {
@@ -164,7 +164,7 @@ void dora_initialize(model_adapter *a, cdl_queue *q)
 {
   if (a->dora == NULL)
     return;
-  a->dora->base_known = false; /* a part of the weights may have been taken off */
+  a->dora->base_known = false; /* initial values may have been subtracted from the weights */
   a->method->materialize(a, q);
   int64_t offset = 0;
   for (size_t i = 0; i < a->module_count; i++) {

@@ -1,5 +1,6 @@
-/* DyLoRA (Valipour et al. 2023): each step draws a rank b and trains the first b rows of A and
- * columns of B alone, at the scale of that rank, so that any rank of the range serves afterwards. */
+/* DyLoRA (Valipour et al. 2023). Each step draws a rank b and trains only the first b rows of A
+ * and the first b columns of B, with the scale of that rank. Later any rank in the range can be
+ * used. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +45,7 @@ static int64_t smaller(int64_t a, int64_t b)
   return a < b ? a : b;
 }
 
-/* A module of a smaller rank than b keeps its own. */
+/* A module with a smaller rank than b keeps its rank. */
 static void use_rank(model_adapter *a, int64_t rank)
 {
   a->rank_in_use = rank;

@@ -1,6 +1,6 @@
-/* LoRA (Hu et al. 2022): A_l and B_l of each adapted layer are trained themselves. With it the
- * initial values of PiSSA and OLoRA, which begin at a part of the frozen weight and take it off; and
- * by its options DoRA and DyLoRA. */
+/* LoRA (Hu et al. 2022): A_l and B_l of each adapted layer are parameters. The file also has the
+ * initial values of PiSSA and OLoRA, which are a part of the frozen weight and are subtracted from
+ * it. Options add DoRA and DyLoRA. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "model/adapter/io.h"
 #include "model/adapter/methods/low_rank.h"
 
-/* Parameter 2 i is A of module i, 2 i + 1 its B. */
+/* Parameter 2 i is A of module i, and 2 i + 1 is its B. */
 static cdl_status parameters(model_adapter *a)
 {
   CDL_TRY(low_rank_check_options(a));
@@ -46,8 +46,8 @@ static void pull_back(model_adapter *a, cdl_queue *q)
 
 /* ---- Initial values from the frozen weight ---- */
 
-/* The method's own state: A and B as they were taken off the weights, end to end like the
- * parameters; NULL where nothing was. */
+/* The method's state: A and B that were subtracted from the weights, end to end like the
+ * parameters; NULL if nothing was subtracted. */
 static int64_t own_offset(const model_adapter *a, size_t index)
 {
   int64_t offset = 0;
@@ -56,8 +56,8 @@ static int64_t own_offset(const model_adapter *a, size_t index)
   return offset;
 }
 
-/* The factors of one weight on the host: W = left · diag(sigma) · right, or W = left · right without
- * sigma. */
+/* The factors of one weight on the host: W = left · diag(sigma) · right, or W = left · right if
+ * sigma is NULL. */
 typedef struct {
   int64_t rows, columns, inner; /* W [rows, columns]; inner = min */
   float *left, *sigma, *right;  /* [rows, inner], [inner], [inner, columns] */
@@ -97,8 +97,8 @@ static cdl_status factorize(cdl_queue *q, cdl_tensor weight, bool singular, fact
   return status;
 }
 
-/* PiSSA: A = √(Σ_r / s) V_rᵀ, B = U_r √(Σ_r / s). OLoRA: A = R's first r rows, B = Q's first r
- * columns. s · B A is then what is taken off. */
+/* PiSSA: A = √(Σ_r / s) V_rᵀ, B = U_r √(Σ_r / s). OLoRA: A is the first r rows of R, B the first r
+ * columns of Q. s · B A is then subtracted from W. */
 static cdl_status take_off(model_adapter *a, cdl_queue *q, size_t module, float *down, float *up)
 {
   const int64_t rank = a->per_module[module].rank;
@@ -159,8 +159,8 @@ static void release(model_adapter *a)
   dylora_release(a);
 }
 
-/* To be read beside the weights as they were, as a LoRA of twice the rank:
- * B A − B₀ A₀ = [B, −B₀] [A; A₀]. */
+/* The folder is read with the original weights, so it is a LoRA of twice the rank: B A − B₀ A₀ =
+ * [B, −B₀] [A; A₀]. */
 static cdl_status store(const model_adapter *a, const adapter_snapshot *snapshot, size_t index,
                         stored_values *stored)
 {

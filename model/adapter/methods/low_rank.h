@@ -1,10 +1,10 @@
-/* What LoRA and CondLoRA have in common: DoRA's magnitudes, DyLoRA's ranks. */
+/* Parts that LoRA and CondLoRA share: DoRA's magnitudes and DyLoRA's ranks. */
 #ifndef CONDLORA_MODEL_ADAPTER_METHODS_LOW_RANK_H
 #define CONDLORA_MODEL_ADAPTER_METHODS_LOW_RANK_H
 
 #include "model/adapter/state.h"
 
-/* First in the methods' lists of options. */
+/* These come first in the methods' lists of options. */
 enum { OPTION_USE_DORA, OPTION_DYLORA_RANK_MIN, OPTION_DYLORA_FROZEN, LOW_RANK_OPTIONS_COUNT };
 #define LOW_RANK_OPTIONS                                                                  \
   {.name = "use_dora",                                                                    \
@@ -22,31 +22,31 @@ enum { OPTION_USE_DORA, OPTION_DYLORA_RANK_MIN, OPTION_DYLORA_FROZEN, LOW_RANK_O
 /* PEFT's names of LoRA's tensors. */
 extern const adapter_update_names low_rank_update_names;
 
-/* Options that contradict each other or the rank are USAGE. */
+/* Errors: USAGE for options that contradict each other or the rank. */
 cdl_status low_rank_check_options(const model_adapter *adapter);
 
-/* ---- DoRA: nothing where the option is off ---- */
+/* ---- DoRA: these do nothing if the option is off ---- */
 
 /* Adds a magnitude vector for each adapted module, after all other parameters. */
 cdl_status dora_parameters(model_adapter *adapter);
 bool dora_is_on(const model_adapter *adapter);
 bool dora_owns(const model_adapter *adapter, size_t index);
-/* To the deltas that are there. */
+/* Adds gains to the existing deltas. */
 cdl_status dora_attach(model_adapter *adapter, cdl_queue *queue);
-/* Magnitudes that leave the model as it is, A and B having their initial values. */
+/* Sets the magnitudes so that the model does not change; A and B must have their initial values. */
 void dora_initialize(model_adapter *adapter, cdl_queue *queue);
-/* From the deltas' A and B. */
+/* Reads A and B of the deltas. */
 void dora_materialize(model_adapter *adapter, cdl_queue *queue);
 void dora_pull_back(model_adapter *adapter, cdl_queue *queue);
 void dora_release(model_adapter *adapter);
 
-/* ---- DyLoRA: nothing where the option is off ---- */
+/* ---- DyLoRA: these do nothing if the option is off ---- */
 
-/* After everything else that changes deltas. */
+/* Call it after everything else that changes deltas. */
 cdl_status dylora_attach(model_adapter *adapter);
 cdl_status dylora_begin_step(model_adapter *adapter, cdl_queue *queue,
                              const cdl_step_record *record);
-/* First of all in pull_back. */
+/* Call it first in pull_back. */
 void dylora_pull_back(model_adapter *adapter, cdl_queue *queue);
 cdl_status dylora_after_step(model_adapter *adapter, cdl_queue *queue, int64_t step,
                              cdl_tensor factor);

@@ -14,7 +14,7 @@ cdl_status rank_budget_check(const rank_budget *b)
       (long long)b->first, (long long)b->last, (long long)b->steps);
 }
 
-/* From all triplets to the target along a cubic. */
+/* Returns the number of kept triplets: it falls from all of them to the target along a cubic. */
 static int64_t kept_at(const rank_budget *b, int64_t step)
 {
   if (step <= b->first)
@@ -35,7 +35,7 @@ rank_plan rank_plan_at(const rank_budget *b, int64_t step)
   return plan;
 }
 
-/* A NaN counts as the largest. */
+/* NaN counts as the largest value. */
 static int compare_scores(const void *a, const void *b)
 {
   float x, y;

@@ -63,7 +63,8 @@ static cdl_status pattern_name(const triplets *t, const char *path, char *name, 
                                      : cdl_fail(CDL_STATUS_ARGUMENT, "%s: too long a path", path);
 }
 
-/* PEFT's: by the rank at the start, whatever is left of it; an alpha of none is that rank. */
+/* PEFT's scale: it uses the initial rank, whatever is left of it; a missing alpha equals that
+ * rank. */
 static float own_scale(double alpha, int64_t rank)
 {
   return (float)((alpha > 0 ? alpha : (double)rank) / ((double)rank + 1e-5));
@@ -213,8 +214,8 @@ static int64_t lay_out(const model_adapter *a, triplets *t, cdl_buffer *buffer)
   return r.used;
 }
 
-/* Everything before the masks is zero; masks are one, but where a folder's pattern says otherwise
- * of ranks that are still there. */
+/* All state before the masks is zero. Masks are one, except where the folder's pattern drops ranks
+ * that the file still has. */
 static cdl_status fill_state(const model_adapter *a, triplets *t, cdl_queue *q)
 {
   const int64_t rank = initial_rank(a), identity = t->identity.size[2];
@@ -237,7 +238,7 @@ static cdl_status fill_state(const model_adapter *a, triplets *t, cdl_queue *q)
                    values, masks * sizeof *values);
   cdl_queue_upload(q, t->identity, diagonal, ones * sizeof *values);
   free(values);
-  /* Stands for the norm of a matrix that is orthonormal already: its gradient is zero. */
+  /* A lower bound for the norm of an orthonormal matrix: its gradient is then zero. */
   cdl_fill(q, CDL_ARGS(fill, .out = t->least_norm, .value = 1e-19));
   return cdl_queue_status(q);
 }
@@ -260,7 +261,7 @@ void triplets_release(triplets *t)
 
 /* ---- Arithmetic ---- */
 
-/* Scratch in the shape of x. */
+/* Returns scratch memory in the shape of x. */
 static cdl_tensor as(cdl_tensor scratch, cdl_tensor x)
 {
   return cdl_tensor_3d(scratch.buffer, CDL_DTYPE_F32, scratch.offset, x.size[1], x.size[2],
@@ -301,7 +302,7 @@ void triplets_scale_rows(const triplets *t, cdl_queue *q, cdl_tensor out, cdl_te
     blend(q, out, products, 1, 1);
 }
 
-/* gram = Xᵀ X − I (P) or X Xᵀ − I (Q), norm = ‖gram‖_F of each layer. */
+/* gram = Xᵀ X − I (P) or X Xᵀ − I (Q), and norm = ‖gram‖_F of each layer. */
 static void measure_gram(const triplets *t, cdl_queue *q, cdl_tensor x, triplet_part part,
                          cdl_tensor gram, cdl_tensor norm)
 {
@@ -375,7 +376,8 @@ static void measure(const model_adapter *a, const triplets *t, cdl_queue *q, con
   blend(q, b->uncertainty[part], now, 1 - beta2, beta2);
 }
 
-/* A triplet's score: s(Λ_i) + the mean of s over row i of Q + that over column i of P, s = Ī Ū. */
+/* The score of a triplet: s(Λ_i) + the mean of s over row i of Q + the mean over column i of P, s =
+ * Ī Ū. */
 static void score(const triplets *t, cdl_queue *q, const triplet_batch *b)
 {
   cdl_tensor scores =
@@ -419,7 +421,7 @@ static cdl_status choose(triplets *t, cdl_queue *q, int64_t kept)
   return status;
 }
 
-/* ---- What the run ends with ---- */
+/* ---- Result of a run ---- */
 
 static const char *name_in_block(const model_adapter *a, const encoder_module *module)
 {
@@ -428,7 +430,7 @@ static const char *name_in_block(const model_adapter *a, const encoder_module *m
              : module->path;
 }
 
-/* One line for all layers of a kind. */
+/* Logs one line for all layers of a kind. */
 static void log_kind(const model_adapter *a, const int64_t *ranks, size_t first)
 {
   const char *name = name_in_block(a, a->modules[first]);
@@ -469,14 +471,14 @@ static cdl_status log_ranks(const model_adapter *a, const triplets *t, cdl_queue
   return status;
 }
 
-/* ---- In a run ---- */
+/* ---- Training ---- */
 
 cdl_status triplets_begin_run(model_adapter *a, cdl_queue *q, int64_t steps)
 {
   triplets *t = a->own_state;
   t->total_steps = steps;
   if (a->reference_compat)
-    return CDL_STATUS_OK; /* its allocator is never called */
+    return CDL_STATUS_OK; /* the reference never calls its allocator */
   const rank_budget budget = {.initial = (int64_t)t->mask_count,
                               .target =
                                   (int64_t)a->options[TRIPLET_TARGET_R] * (int64_t)a->module_count,
@@ -514,7 +516,7 @@ cdl_tensor triplets_state(model_adapter *a, size_t index)
   return index == 0 ? t->state : (cdl_tensor){0};
 }
 
-/* ---- In a folder ---- */
+/* ---- Files ---- */
 
 bool triplets_chosen(const triplets *t, const adapter_snapshot *snapshot)
 {
@@ -529,7 +531,7 @@ bool triplets_kept(const triplets *t, const adapter_snapshot *snapshot, const tr
          (b->stored_lambda >= 0 && snapshot->values[b->stored_lambda + place] != 0);
 }
 
-/* A layer's list over init_r ranks: those that its parameters are, and of these those kept. */
+/* Returns a layer's list over init_r ranks: true for ranks that are parameters and were kept. */
 static json_t *layer_json(const model_adapter *a, const triplets *t,
                           const adapter_snapshot *snapshot, const triplet_batch *b, int layer)
 {
@@ -549,7 +551,7 @@ json_t *triplets_extra(const model_adapter *a, const adapter_snapshot *snapshot)
 {
   const triplets *t = a->own_state;
   json_t *extra = json_object(), *pattern = json_object();
-  if (t->total_steps > 0) /* PEFT reads no adapter without it */
+  if (t->total_steps > 0) /* PEFT cannot read an adapter without it */
     base_json_set(&extra, steps_key, json_integer(t->total_steps));
   const bool chosen = triplets_chosen(t, snapshot);
   for (size_t i = 0; i < t->batch_count && chosen; i++)

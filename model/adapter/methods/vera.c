@@ -1,8 +1,9 @@
-/* VeRA (Kopiczko et al. 2024): all layers share one frozen random pair A, B, and each trains two
- * vectors:
+/* VeRA (Kopiczko et al. 2024): all layers share one frozen random pair A, B, and each layer
+ * trains two vectors:
  *   y = x Wᵀ + b ∘ ((d ∘ (x Aᵀ)) Bᵀ),   so  A_l = diag(d_l) A,  B_l = diag(b_l) B.
- * A and B have the largest sizes of all adapted layers; each layer takes its first columns and rows.
- * They come from the folder or, as PEFT draws them, from projection_prng_key. */
+ * A and B have the largest sizes of all adapted layers; each layer uses the first columns of A
+ * and the first rows of B. They are read from the folder or drawn from projection_prng_key as in
+ * PEFT. */
 #include <math.h>
 
 #include "model/adapter/state.h"
@@ -10,7 +11,7 @@
 enum { OPTION_D_INITIAL, OPTION_PRNG_KEY };
 enum { FROZEN_A, FROZEN_B };
 
-/* Parameter 2 i is d of module i, 2 i + 1 its b. */
+/* Parameter 2 i is d of module i, and 2 i + 1 is its b. */
 static cdl_status parameters(model_adapter *a)
 {
   for (size_t i = 0; i < a->module_count; i++) {
@@ -23,7 +24,7 @@ static cdl_status parameters(model_adapter *a)
   return CDL_STATUS_OK;
 }
 
-/* b zero: training starts at the base model. */
+/* b is zero, so that training starts at the base model. */
 static void initialize(const model_adapter *a, size_t index, cdl_random *random, float *values,
                        int64_t count)
 {
@@ -64,7 +65,7 @@ static void shape_of_b(const model_adapter *a, int64_t *rows, int64_t *columns)
   *columns = a->rank;
 }
 
-/* MT19937 (Matsumoto and Nishimura 1998), which PyTorch's generators on the CPU are. */
+/* MT19937 (Matsumoto and Nishimura 1998), PyTorch's generator on the CPU. */
 typedef struct {
   uint32_t word[624];
   int next;
@@ -94,8 +95,8 @@ static uint32_t twister_draw(twister *t)
   return x ^ x >> 18;
 }
 
-/* Uniform in ±√(6 / columns), 24 random bits each, as PyTorch's uniform_. `skipped` numbers come
- * before. */
+/* Draws uniformly in ±√(6 / columns), with 24 random bits each, like PyTorch's uniform_, after
+ * skipping `skipped` numbers. */
 static void draw(const model_adapter *a, int64_t skipped, int64_t columns, float *values,
                  int64_t count)
 {
@@ -155,7 +156,7 @@ static void materialize(model_adapter *a, cdl_queue *q)
   }
 }
 
-/* gradient [rows] += the row sums of x ∘ y */
+/* gradient [rows] += row sums of x ∘ y */
 static void add_row_products(const model_adapter *a, cdl_queue *q, cdl_tensor gradient,
                              cdl_tensor x, cdl_tensor y)
 {
