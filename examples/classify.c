@@ -1,5 +1,5 @@
-/* Classifies a sentence, or a pair:  classify MODEL "a sentence" ["its pair"]
- * MODEL is the folder of an adapter, of a run, or of a whole model. */
+/* Classifies a sentence, or a pair of sentences:  classify MODEL "a sentence" ["its pair"] MODEL is
+ * the folder of an adapter, a run, or a whole model. */
 #include <condlora/condlora.h>
 #include <stdio.h>
 

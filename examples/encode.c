@@ -1,4 +1,5 @@
-/* Token ids of a sentence, by a model's own tokenizer:  encode MODEL "a sentence" ["its pair"] */
+/* Prints the token ids of a sentence from a model's tokenizer:  encode MODEL "a sentence" ["its
+ * pair"] */
 #include <condlora/condlora.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* A matrix product and its singular values, on any backend:  gemm_svd [BACKEND] */
+/* Computes a matrix product and its singular values on any backend:  gemm_svd [BACKEND] */
 #include <condlora/condlora.h>
 #include <stdio.h>
 
@@ -19,7 +19,7 @@ int main(int argc, char **argv)
     const cdl_tensor y = cdl_tensor_2d(memory, CDL_DTYPE_F32, 6, 3, 2);
     const cdl_tensor z = cdl_tensor_2d(memory, CDL_DTYPE_F32, 12, 2, 2);
     const cdl_tensor s = cdl_tensor_1d(memory, CDL_DTYPE_F32, 16, 2);
-    cdl_queue_upload(queue, x, a, sizeof a); /* a queue keeps its first error until the sync */
+    cdl_queue_upload(queue, x, a, sizeof a); /* the queue keeps its first error until the sync */
     cdl_queue_upload(queue, y, b, sizeof b);
     cdl_gemm(queue, CDL_ARGS(gemm, .out = z, .a = x, .b = y, .alpha = 1));
     cdl_queue_download(queue, c, z, sizeof c);

@@ -1,9 +1,10 @@
-/* A whole backend in one file: what the required ops compute, as plainly as it can be said. Every
- * element is read as a double and written rounded to its own type, so that one loop serves all
- * types. It was made from backends/null/ by docs/add-a-backend.md; composed and host ops are left to
- * the core. Correct, and slow: a place to look up what an op means.
+/* A whole backend in one file, which shows what each required op computes in the simplest form.
+ * Every element is read as a double and rounded to its own type when it is written, so that one
+ * loop serves all types. The file was made from backends/null/ by docs/add-a-backend.md; the core
+ * provides composed and host ops. It is correct but slow: read it to see what an op means.
  *
- *   cc -std=gnu11 -O2 -fPIC -shared naive.c $(pkg-config --cflags condlora) -lm -o condlora-naive.so
+ *   cc -std=gnu11 -O2 -fPIC -shared naive.c $(pkg-config --cflags condlora) -lm \
+ *      -o condlora-naive.so
  *   condlora-conformance --backend ./condlora-naive.so */
 #include <math.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 
 static const cdl_host *host;
 
-/* ---- The device, its queues and memory: work is done at once ---- */
+/* ---- The device, its queues and memory: work runs immediately ---- */
 
 static cdl_status enumerate(int *count)
 {
@@ -21,7 +22,7 @@ static cdl_status enumerate(int *count)
   return CDL_STATUS_OK;
 }
 
-/* Device and queue keep nothing; their addresses only tell them apart. */
+/* Device and queue have no state; only their addresses matter. */
 static char the_device, a_queue;
 
 static cdl_status open_device(const char *device_name, const cdl_open_options *options,
@@ -99,7 +100,7 @@ typedef struct {
   int64_t i[4];
 } place;
 
-/* Every place of t in order: for (place p = {0}; inside(t, &p); next(t, &p)). */
+/* Visits every element of t in order: for (place p = {0}; inside(t, &p); next(t, &p)). */
 static bool inside(cdl_tensor t, const place *p)
 {
   return p->i[0] < t.size[0] && cdl_tensor_elements(t) > 0;
@@ -121,7 +122,7 @@ static int64_t element_of(cdl_tensor t, place p)
 {
   int64_t element = t.offset;
   for (int d = 0; d < 4; d++)
-    element += (t.size[d] == 1 ? 0 : p.i[d]) * t.stride[d]; /* of size 1: repeated */
+    element += (t.size[d] == 1 ? 0 : p.i[d]) * t.stride[d]; /* size 1 is repeated */
   return element;
 }
 
@@ -164,7 +165,7 @@ static double get(cdl_tensor t, place p)
   return value_of(t, element_of(t, p));
 }
 
-/* Rounded once, from the double: to eight significant bits, ties to even. */
+/* Rounds once from the double to eight significant bits, ties to even. */
 static cdl_bf16 to_bf16(double value)
 {
   if (isfinite(value) && value != 0) {
@@ -206,7 +207,7 @@ static place row_column(int64_t row, int64_t column)
   return (place){{0, 0, row, column}};
 }
 
-/* Element i of a vector. */
+/* Returns element i of a vector. */
 static double get_at(cdl_tensor t, int64_t i)
 {
   return get(t, row_column(0, i));
@@ -222,7 +223,7 @@ static const cdl_step_record *step_of(cdl_tensor step)
   return at(step, (place){{0}});
 }
 
-/* ---- Moving ---- */
+/* ---- Data movement ---- */
 
 static cdl_status copy(void *queue, const cdl_copy_args *a)
 {
@@ -291,7 +292,7 @@ static cdl_status gemm(void *queue, const cdl_gemm_args *a)
   const int64_t length = a->a.size[along_a];
   EACH(a->out, p)
   {
-    place row = p, column = p; /* where the sum begins: row of op(a), column of op(b) */
+    place row = p, column = p; /* start of the sum: row of op(a), column of op(b) */
     row.i[along_a] = column.i[along_b] = 0;
     row.i[5 - along_a] = p.i[2];
     column.i[5 - along_b] = p.i[3];
@@ -474,7 +475,7 @@ static cdl_status reduce(void *queue, const cdl_reduce_args *a)
 
 /* ---- Rows ---- */
 
-/* The first place of each row: the same loop over a tensor whose rows have one element. */
+/* Returns a tensor with one element per row of t, to visit the start of each row. */
 static cdl_tensor rows_of(cdl_tensor t)
 {
   t.size[3] = t.size[3] > 0;
@@ -566,7 +567,7 @@ static void layer_norm_parameters(const cdl_layer_norm_grad_args *a)
   }
 }
 
-/* The parameters first: d_x may take d_out's place. */
+/* Compute the parameters' gradients first: d_x may be in place of d_out. */
 static cdl_status layer_norm_grad(void *queue, const cdl_layer_norm_grad_args *a)
 {
   (void)queue;
@@ -593,7 +594,7 @@ static cdl_status layer_norm_grad(void *queue, const cdl_layer_norm_grad_args *a
   return CDL_STATUS_OK;
 }
 
-/* ---- Randomness ---- */
+/* ---- Dropout ---- */
 
 static bool keeps(const cdl_dropout_mask *mask, uint32_t example, uint64_t element)
 {
@@ -648,7 +649,8 @@ static cdl_status cross_entropy(void *queue, const cdl_cross_entropy_args *a)
     for (int64_t c = 0; c < classes; c++)
       sum += exp(get(a->logits, row_column(row, c)) - largest);
     const double log_sum = largest + log(sum);
-    for (int pass = 0; pass < 2; pass++) /* the sum of the weights, then what needs it */
+    /* first the sum of the weights, then the values that need it */
+    for (int pass = 0; pass < 2; pass++)
       for (int64_t c = 0; c < classes; c++) {
         const double weight = cdl_tensor_present(a->class_weight) ? get_at(a->class_weight, c) : 1;
         const double share =
@@ -717,7 +719,7 @@ static cdl_status any_non_finite(void *queue, const cdl_any_non_finite_args *a)
 
 /* ---- The table ---- */
 
-/* Composed and host ops stay NULL: the core builds them. */
+/* Composed and host ops stay NULL: the core provides them. */
 static const cdl_backend_table table = {
     .header = CDL_TABLE_HEADER,
     .name = "naive",

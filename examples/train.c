@@ -1,4 +1,4 @@
-/* Trains an adapter, and shows its loss and its scores:
+/* Trains an adapter, and prints its loss and scores:
  *   train MODEL EXAMPLES.tsv TEXT_COLUMN LABEL_COLUMN OUTPUT [NAME=VALUE …]
  * NAME is any setting of `condlora train`: method=lora rank=16 lr=1e-3. Ctrl-C saves and stops. */
 #include <condlora/condlora.h>
