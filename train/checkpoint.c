@@ -21,8 +21,8 @@ void train_run_state_release(train_run_state *s)
   *s = (train_run_state){0};
 }
 
-/* FNV-1a over eight bytes at a time, which is quick enough for whole checkpoints: it is there
- * against torn and decayed files. */
+/* FNV-1a over eight bytes at a time, which is fast enough for whole checkpoints. It detects torn
+ * and decayed files. */
 static uint64_t mix(uint64_t hash, const void *bytes, size_t count)
 {
   const unsigned char *p = bytes;
@@ -105,7 +105,8 @@ static cdl_status read_tensor(const char *path, const cdl_safetensors *file, con
       "the checkpoint is of another run");
 }
 
-/* ---- Reading the state: a file may say anything, its checksum is no secret ---- */
+/* ---- Reading the state: the file can hold anything, because anyone can compute the checksum ----
+ */
 
 static cdl_status fail_field(const char *path, const char *key, const char *expected)
 {
@@ -130,7 +131,7 @@ static bool is_plain(const char *text)
   return true;
 }
 
-/* {"step": 20, "epoch": 2.0, "split": "valid", "loss": 0.5, …}, as train/trainer.c makes it. */
+/* {"step": 20, "epoch": 2.0, "split": "valid", "loss": 0.5, …}, as train/trainer.c writes it. */
 static cdl_status check_evaluation(const char *path, const json_t *entry, int64_t after,
                                    int64_t last)
 {
@@ -152,7 +153,7 @@ static cdl_status check_evaluation(const char *path, const json_t *entry, int64_
   return CDL_STATUS_OK;
 }
 
-/* Each evaluation, and what the other fields say of them. */
+/* Checks each evaluation, and the other fields against them. */
 static cdl_status check_evaluations(const char *path, const train_run_state *s)
 {
   int64_t latest = 0, since_best = 0;
@@ -220,7 +221,8 @@ static cdl_status parse_state(const char *path, const char *text, int64_t steps,
   return status;
 }
 
-/* Training never saves what is not finite, nor a second moment, a mean of squares, below 0. */
+/* Training never saves a value that is not finite, nor a second moment (a mean of squares) below
+ * 0. */
 static cdl_status check_tensor(const char *path, const char *name, const float *values,
                                size_t count, float low)
 {

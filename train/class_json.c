@@ -30,7 +30,7 @@ static json_t *score_json(const cdl_class_score *s)
                    "support", (json_int_t)s->support);
 }
 
-/* Those with most examples, the first among equals; in the order of their ids. */
+/* Lists the classes with the most examples (the first of equals), in the order of their ids. */
 static json_t *scores_json(char *const *names, size_t classes, const cdl_class_counts *counts)
 {
   cdl_class_score *scores = calloc(classes, sizeof *scores);
@@ -74,7 +74,8 @@ static int compare_cells(const void *a, const void *b)
   return x < y ? -1 : x > y;
 }
 
-/* Mistakes with how often they were made, commonest first; `mistakes` [examples]. How many there are. */
+/* Counts each kind of mistake, the most common first; `mistakes` [examples]. Returns their
+ * number. */
 static size_t count_mistakes(size_t classes, const train_class_details *details, size_t examples,
                              counted *mistakes)
 {

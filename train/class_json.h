@@ -1,4 +1,4 @@
-/* Figures of classes as metrics.json and eval have them. */
+/* Scores of classes in the form of metrics.json and `condlora eval`. */
 #ifndef CONDLORA_TRAIN_CLASS_JSON_H
 #define CONDLORA_TRAIN_CLASS_JSON_H
 
@@ -6,14 +6,15 @@
 
 #include "train/evaluate.h"
 
-/* Up to so many classes all of them are listed, and every pair of two. */
+/* Up to this number of classes, all classes and all pairs are listed. */
 enum { TRAIN_CLASSES_LISTED = 64 };
 
-/* An object with the figures of each class, "per_class", and which is taken for which: as a matrix,
- * "confusion", row = true class, column = predicted class. Of more than TRAIN_CLASSES_LISTED classes
- * those with most examples are listed, "classes" says how many there are, and in place of the matrix,
- * which grows with their square, stand the commonest mistakes, "confused". Without members for a
- * regression, whose `details` are empty; NULL when memory is out. */
+/* Returns an object with the scores of each class, "per_class", and the confusion matrix,
+ * "confusion", with a row per true class and a column per predicted class. With more than
+ * TRAIN_CLASSES_LISTED classes, it lists the classes with the most examples; "classes" has the
+ * number of all classes, and "confused" lists the most common mistakes instead of the matrix, whose
+ * size would be quadratic. The object is empty for a regression, whose `details` are empty. NULL if
+ * memory is out. */
 json_t *train_class_json(char *const *names, size_t classes, const train_class_details *details,
                          size_t examples);
 

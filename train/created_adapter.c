@@ -1,4 +1,4 @@
-/* cdl_model_create_adapter: it takes a run's settings, and so stands here. */
+/* cdl_model_create_adapter. It is here because it takes the settings of a run. */
 #include <string.h>
 
 #include "condlora/model.h"
@@ -8,7 +8,7 @@
 #include "train/session_adapter.h"
 #include "train/settings_object.h"
 
-/* As a run would begin with it. */
+/* Makes the adapter as at the beginning of a run. */
 static cdl_status make(const cdl_model *m, train_settings *s, inference_model *made)
 {
   if (s->init_adapter != NULL)

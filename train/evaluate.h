@@ -1,4 +1,4 @@
-/* What the logits of many examples score. */
+/* Computes scores from the logits of many examples. */
 #ifndef CONDLORA_TRAIN_EVALUATE_H
 #define CONDLORA_TRAIN_EVALUATE_H
 
@@ -6,15 +6,17 @@
 #include "condlora/metrics.h"
 #include "model/inference/evaluation.h"
 
-/* Of classes: what each one's figures and their confusion are made from. All NULL for a regression. */
+/* Counts of classes, for their scores and confusion matrix. All members are NULL for a
+ * regression. */
 typedef struct {
   cdl_class_counts *counts; /* [labels] */
   uint64_t *cells;          /* [examples] truth · labels + prediction */
 } train_class_details;
 void train_class_details_release(train_class_details *details);
 
-/* What logits [data set's count, labels] of `rows` score. `details` are made, where not NULL, and end
- * with train_class_details_release. `loss` is the mean of the plain losses. */
+/* Scores of the logits [count of the data set, labels] of `rows`. `loss` is the mean loss without
+ * class weights or smoothing. If `details` is not NULL it is filled; release it with
+ * train_class_details_release. */
 typedef struct {
   cdl_scores scores;
   double loss;
@@ -24,8 +26,8 @@ CDL_MUST_USE cdl_status train_score(const cdl_dataset *dataset, const uint32_t *
                                     const float *logits, int labels, train_class_details *details,
                                     train_result *result);
 
-/* Whether a metric means anything for a model: correlations for a regression, the rest for classes,
- * F1 for two. */
+/* Returns whether a metric applies to a model: correlations to a regression, the others to classes,
+ * F1 to two classes. */
 bool train_has_metric(const inference_model *model, cdl_metric metric);
 
 #endif

@@ -22,7 +22,7 @@ static void end_run(train_joint_run *run, train_trainer *t, cdl_status status)
 
 typedef cdl_status part_of_run(train_joint_run *run, train_trainer *t, bool *ended);
 
-/* Keeps those that go on; the others have ended, well or not. */
+/* Keeps the runs that continue; the others have finished or failed. */
 static void each(party *p, part_of_run *part)
 {
   size_t kept = 0;
@@ -71,7 +71,7 @@ static void fail_all(party *p, cdl_status status)
   p->count = 0;
 }
 
-/* Memory for the largest batches of all that train. */
+/* Plans memory for the largest batches of all training runs. */
 static cdl_status plan(const party *p)
 {
   model_encoder *encoders[TRAIN_JOINT_RUNS_MAX];

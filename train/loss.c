@@ -6,7 +6,7 @@
 
 #include "base/number.h"
 
-/* Places in the buffer, in bytes; labels and class weights follow. */
+/* Offsets in the buffer, in bytes. Labels and class weights come last. */
 enum { STEP_AT = 0, LOSS_AT = 64, NORM_AT = 128, FACTOR_AT = 192, LABELS_AT = 256 };
 
 /* n / (classes · count of the class), as scikit-learn's "balanced". */
@@ -139,7 +139,7 @@ void train_loss_forward_backward(train_loss *loss, cdl_queue *queue, cdl_tensor 
 {
   const cdl_tensor labels = labels_of(loss, logits.size[2]);
   if (loss->regression) {
-    /* One output a row: the column as a vector. */
+    /* There is one output per row: use the column as a vector. */
     const cdl_tensor out =
         cdl_tensor_1d(logits.buffer, CDL_DTYPE_F32, logits.offset, logits.size[2]);
     const cdl_tensor d_out =

@@ -1,5 +1,4 @@
-/* The loss of a step, and the few numbers that travel with it: step record, gradient norm, clip
- * factor. */
+/* The loss of a step, and the small tensors beside it: step record, gradient norm, clip factor. */
 #ifndef CONDLORA_TRAIN_LOSS_H
 #define CONDLORA_TRAIN_LOSS_H
 
@@ -12,24 +11,25 @@ typedef struct {
   cdl_tensor step;               /* U8, a cdl_step_record */
   cdl_tensor loss, norm, factor; /* [1] */
   cdl_tensor labels;             /* [examples] I32, or F32 targets of a regression */
-  cdl_tensor class_weight;       /* [labels], absent: all 1 */
-  float *weights;                /* the same on the host; NULL */
+  cdl_tensor class_weight;       /* [labels]; absent: all 1 */
+  float *weights;                /* a copy on the host; NULL: all 1 */
   float label_smoothing;
   bool regression;
 } train_loss;
 
-/* For batches of at most `examples`. Errors: USAGE for class weights that do not fit the labels. */
+/* Creates it for batches of at most `examples`. Errors: USAGE for class weights that do not fit the
+ * labels. */
 CDL_MUST_USE cdl_status train_loss_create(train_loss *loss, const train_session *session,
                                           const train_settings *settings, size_t examples);
 void train_loss_release(train_loss *loss);
 
-/* What the losses of these rows are multiplied with: one over their count, or over the sum of their
- * classes' weights. */
+/* Returns the factor of the losses of these rows: 1 / their number, or 1 / the sum of their class
+ * weights. */
 float train_loss_scale(const train_loss *loss, const cdl_dataset *dataset, const uint32_t *rows,
                        size_t count);
 /* Uploads a batch's labels or targets. */
 void train_loss_load_batch(train_loss *loss, cdl_queue *queue, const data_batch *batch);
-/* Adds the share of the loss of the examples loaded, and writes the gradient of their logits. */
+/* Adds the loss of the loaded examples, and writes the gradient of their logits. */
 void train_loss_forward_backward(train_loss *loss, cdl_queue *queue, cdl_tensor logits,
                                  cdl_tensor d_logits);
 

@@ -83,8 +83,8 @@ cdl_scores cdl_scores_of_classes(const cdl_class_counts *all, size_t classes)
   if (!(total > 0))
     return scores;
 
-  /* Gorodkin (2004), eq. 8: covariances of the indicator matrices of truth and prediction. Shares
-   * instead of counts keep every product below 1. */
+  /* Gorodkin (2004), eq. 8: covariances of the indicator matrices of truth and prediction.
+   * Fractions instead of counts keep every product below 1. */
   double covariance = correct / total, variance_truth = 1.0, variance_predicted = 1.0;
   bool constant = false;
   for (size_t c = 0; c < classes; c++) {
@@ -108,7 +108,7 @@ cdl_scores cdl_scores_of_classes(const cdl_class_counts *all, size_t classes)
 
 /* Regression */
 
-/* Largest magnitude; NaN when a value is not finite. */
+/* Returns the largest magnitude; NaN if a value is not finite. */
 static double magnitude(const double *x, size_t count)
 {
   double largest = 0;
@@ -130,7 +130,7 @@ static bool all_equal(const double *x, size_t count)
 
 typedef struct {
   double scale, mean,
-      deviation; /* of x / scale; `deviation` the largest one, so that no square underflows */
+      deviation; /* of x / scale; deviation is the largest one, so that no square underflows */
 } spread;
 
 static spread measure(const double *x, size_t count, double scale)
@@ -178,7 +178,7 @@ static int compare_ranked(const void *a, const void *b)
   return (x > y) - (x < y);
 }
 
-/* Ranks from 1, ties by their average; the values are finite. `order` is scratch [count]. */
+/* Ranks from 1, with ties at their average. The values are finite. `order` is scratch [count]. */
 static void rank(const double *x, size_t count, ranked *order, double *ranks)
 {
   for (size_t i = 0; i < count; i++)

@@ -22,7 +22,8 @@ static cdl_status check_empty(const char *folder)
       "%s is not empty; --resume goes on with the run in it, another --output starts one", folder);
 }
 
-/* A folder that is not for a new run is left untouched; so it is looked at before and after. */
+/* The folder is checked before and after locking, so that a folder that is not for a new run is not
+ * changed. */
 static cdl_status take_folder(const char *folder, bool resume, base_lock **lock)
 {
   CDL_TRY(base_lock_check(folder));
@@ -106,7 +107,7 @@ cdl_status train_run_log_open(train_run_files *f, int64_t bytes)
 
 cdl_status train_run_log_step(train_run_files *f, const train_step_report *r)
 {
-  /* The rate, which no two runs share, is of fixed width: checkpoints hold the log's length. */
+  /* The learning rate has a fixed width, because checkpoints hold the length of the log. */
   const int written = fprintf(f->log,
                               "{\"step\": %lld, \"epoch\": %.9g, \"loss\": %.9g, \"lr\": %.17g, "
                               "\"grad_norm\": %.9g, \"examples_per_s\": %12.3f}\n",
@@ -142,7 +143,7 @@ static double number_of(const json_t *object, const char *key)
   return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
-/* 0 for what is no count. */
+/* Returns 0 for a value that is not a count. */
 static size_t count_of(const json_t *object, const char *key)
 {
   const json_t *value = json_object_get(object, key);
@@ -191,7 +192,7 @@ cdl_status train_metrics_read(const train_run_files *f, const train_session *ses
   return CDL_STATUS_OK;
 }
 
-/* Every adapted layer with its rank, alpha and scale. */
+/* Lists every adapted layer with its rank, alpha and scale. */
 static json_t *modules_json(const model_adapter *adapter)
 {
   json_t *array = json_array();
@@ -203,7 +204,7 @@ static json_t *modules_json(const model_adapter *adapter)
   return array;
 }
 
-/* The decimal of few digits that a float is nearest to: 0.1, and not 0.10000000149. */
+/* Returns the shortest decimal number that rounds to the float: 0.1, not 0.10000000149. */
 static double decimal(float rate)
 {
   return round((double)rate * 1e6) / 1e6;

@@ -1,4 +1,4 @@
-/* The files of a run's folder: their paths, the log of steps, metrics.json and run.json. */
+/* The files in a run's folder: their paths, the log of steps, metrics.json and run.json. */
 #ifndef CONDLORA_TRAIN_RUN_FILES_H
 #define CONDLORA_TRAIN_RUN_FILES_H
 
@@ -11,24 +11,24 @@
 typedef struct {
   char *folder, *adapter, *model, *checkpoint, *log_path, *metrics, *run;
   FILE *log;
-  base_lock *lock; /* of the folder */
+  base_lock *lock; /* lock of the folder */
 } train_run_files;
 
-/* Makes the folder and locks it until train_run_files_close: IO where another process is at work in
- * it. Without `resume` one that holds anything is a USAGE error. */
+/* Creates the folder and locks it until train_run_files_close. Errors: IO if another process works
+ * in it; USAGE if it is not empty and `resume` is false. */
 CDL_MUST_USE cdl_status train_run_files_open(train_run_files *files, const char *folder,
                                              bool resume);
 void train_run_files_close(train_run_files *files);
 
-/* Opens train.jsonl for appending, cut to its first `bytes`. */
+/* Opens train.jsonl for appending, after cutting it to its first `bytes`. */
 CDL_MUST_USE cdl_status train_run_log_open(train_run_files *files, int64_t bytes);
 CDL_MUST_USE cdl_status train_run_log_step(train_run_files *files, const train_step_report *report);
-/* Makes what was logged durable and tells its length. */
+/* Syncs the log to disk and gives its length. */
 CDL_MUST_USE cdl_status train_run_log_sync(train_run_files *files, int64_t *bytes);
 
-/* {"accuracy": …, "loss": …, …}; NaN as null. */
+/* Returns {"accuracy": …, "loss": …, …}, with null for NaN. */
 json_t *train_result_json(const inference_model *model, const train_result *result);
-/* What a finished run's metrics.json says, as far as a summary goes. */
+/* Reads the summary of a finished run from its metrics.json. */
 CDL_MUST_USE cdl_status train_metrics_read(const train_run_files *files,
                                            const train_session *session, train_summary *summary);
 CDL_MUST_USE cdl_status train_run_json_write(const train_run_files *files,

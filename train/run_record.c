@@ -51,7 +51,7 @@ static cdl_status contradiction(const char *path, const char *field, const json_
   return status;
 }
 
-/* A setting of the record that is not there said what it says by default, or nothing. */
+/* A setting that is missing in the record had its default. */
 static cdl_status check_given(const train_settings *s, const bool *given, const char *path,
                               const json_t *recorded)
 {
@@ -73,7 +73,7 @@ static cdl_status check_given(const train_settings *s, const bool *given, const 
   return status;
 }
 
-/* A run becomes longer by what says its length, and never shorter. */
+/* The settings of the length may make a run longer, never shorter. */
 static cdl_status check_length(const train_settings *s, const bool *given, const char *path,
                                const json_t *recorded)
 {

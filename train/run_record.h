@@ -1,23 +1,22 @@
-/* run.json as a source of settings: of a run that is resumed, and as a config that repeats it. */
+/* run.json as a source of settings: to resume a run, and as a config that repeats it. */
 #ifndef CONDLORA_TRAIN_RUN_RECORD_H
 #define CONDLORA_TRAIN_RUN_RECORD_H
 
 #include "train/settings.h"
 
-/* The record's settings as a config has them, if `object` is a run's record: without those that say
- * where it wrote and how it was called (output, resume, dry_run, trace), and without numbers below
- * 0, which mean that nothing was said. What else a record holds (versions, backend, seeds, modules)
- * follows from them. NULL when it is none, or memory is out; borrowed from `object`, in which the
- * keys are removed. */
+/* Returns the settings of a run's record `object` as a config. Settings of output and invocation
+ * (output, resume, dry_run, trace) and unset numbers (below 0) are removed from `object`. The other
+ * entries of a record (versions, backend, seeds, modules) follow from the settings. Borrowed from
+ * `object`. NULL if `object` is not a record, or memory is out. */
 json_t *train_run_record_settings(json_t *object);
 
-/* Whether a resumed run may have another value: a schedule of another length, and where the base
- * and the examples lie, which are held against what they were by their content. */
+/* Returns whether a resumed run may change this setting: the length of the run, and the paths of
+ * base and examples, whose contents are compared instead. */
 bool train_run_record_may_change(const char *field);
 
-/* For --resume: what is not marked in `given` (by place in train_setting_list) comes from the record
- * in the output folder. USAGE where a setting that was given, and changes the result, is another;
- * ABSENT where there is no record. */
+/* For --resume: takes settings that are not marked in `given` (by index in train_setting_list) from
+ * the record in the output folder. Errors: USAGE if a given setting that affects the result
+ * differs; ABSENT if there is no record. */
 CDL_MUST_USE cdl_status train_run_record_resume(train_settings *settings, const bool *given);
 
 #endif

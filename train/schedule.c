@@ -50,8 +50,8 @@ cdl_status train_schedule_check(const train_schedule *schedule)
   return CDL_STATUS_OK;
 }
 
-/* The factors below are written in the order of operations that Transformers uses, so that both
- * give the same bits. */
+/* The factors below use the same order of operations as Transformers, so that both give the same
+ * bits. */
 
 static double cosine(double angle)
 {

@@ -1,4 +1,5 @@
-/* The learning rate of each optimizer step: warm-up, then decay, as Transformers' get_scheduler. */
+/* The learning rate of each optimizer step: warm-up, then decay, as in Transformers'
+ * get_scheduler. */
 #ifndef CONDLORA_TRAIN_SCHEDULE_H
 #define CONDLORA_TRAIN_SCHEDULE_H
 
@@ -17,26 +18,27 @@ typedef enum {
 
 typedef struct {
   train_schedule_kind kind;
-  double rate;     /* peak */
+  double rate;     /* peak learning rate */
   uint64_t total;  /* optimizer steps of the whole run */
-  uint64_t warmup; /* steps in which the rate grows linearly from 0 */
-  double cycles;   /* cosine: waves, 0.5 by default; with restarts: its starts, 1 by default */
-  double power;    /* polynomial: 1 by default */
-  double end_rate; /* polynomial: 1e-7 by default, below `rate` */
+  uint64_t warmup; /* steps in which the learning rate rises linearly from 0 */
+  /* cosine: number of waves, default 0.5; with restarts: number of cycles, default 1 */
+  double cycles;
+  double power;    /* polynomial: exponent, default 1 */
+  double end_rate; /* polynomial: last learning rate, default 1e-7; below `rate` */
 } train_schedule;
 
-/* ceil(ratio * total), as Transformers. */
+/* Returns ceil(ratio * total), as Transformers does. */
 uint64_t train_schedule_warmup_steps(double ratio, uint64_t total);
 
-/* A schedule with the defaults of its kind. */
+/* Returns a schedule with the defaults of its kind. */
 train_schedule train_schedule_make(train_schedule_kind kind, double rate, uint64_t total,
                                    uint64_t warmup);
-/* Errors: USAGE for a value that is not finite, a negative rate, cycles or power, an end rate not
- * below `rate`. */
+/* Errors: USAGE for a value that is not finite; for a negative rate, cycles or power; for an end
+ * rate that is not below `rate`. */
 CDL_MUST_USE cdl_status train_schedule_check(const train_schedule *schedule);
 
-/* The rate of the 0-based `step`. Past `total`: 0, or what a constant or polynomial schedule ends
- * with. */
+/* Returns the learning rate of the 0-based `step`. After `total` steps it is 0, or the final value
+ * of a constant or polynomial schedule. */
 double train_schedule_rate(const train_schedule *schedule, uint64_t step);
 
 #endif

@@ -122,7 +122,8 @@ static cdl_status default_targets(train_settings *s, model_family family)
                             : cdl_fail(CDL_STATUS_MEMORY, "out of memory: settings");
 }
 
-/* Whether the run trains, or has taken initial values off, more than adapter, pooler and head. */
+/* Returns whether the run changes the body: it trains more than adapter, pooler and head, or
+ * subtracts initial values from the weights. */
 static bool changes_body(const train_session *session, const train_settings *s)
 {
   const encoder_parameter *first = encoder_parameters(session->model.encoder),
@@ -145,13 +146,13 @@ static encoder_load_options load_options(const train_session *session, const tra
   return options;
 }
 
-/* Data, tokenizer, backend and model. */
+/* Opens data, tokenizer, backend and model. */
 static cdl_status open_base(train_session *session, const train_settings *s)
 {
   model_config config;
   CDL_TRY(model_config_read(s->model, &config));
   const cdl_status status = inference_find_length(&session->model, &config, s->max_length);
-  model_config_release(&config); /* its label names alone */
+  model_config_release(&config); /* only its label names are needed */
   CDL_TRY(status);
   bool own_tokenizer = false;
   if (s->init_adapter != NULL)
@@ -234,7 +235,8 @@ cdl_status train_session_open_base(train_session *session, train_settings *setti
   return status;
 }
 
-/* The encoder as a run with these settings finds it; the body is read only where a run changed it. */
+/* Prepares the encoder for a run with these settings. The body is read again only if a run changed
+ * it. */
 static cdl_status reload(train_session *session, const train_settings *s)
 {
   encoder_load_options options = load_options(session, s, encoder_config(session->model.encoder));
@@ -293,7 +295,7 @@ void train_session_unshare(train_session *session)
   *session = (train_session){0};
 }
 
-/* ---- What was read ---- */
+/* ---- Facts of what was opened ---- */
 
 static uint64_t hash_examples(uint64_t hash, const cdl_dataset *dataset)
 {

@@ -1,4 +1,4 @@
-/* All that a training run works with. */
+/* Everything that a training run works with. */
 #ifndef CONDLORA_TRAIN_SESSION_STATE_H
 #define CONDLORA_TRAIN_SESSION_STATE_H
 
@@ -9,18 +9,18 @@
 #include "train/settings.h"
 
 typedef struct {
-  const cdl_task *task;     /* NULL for files of one's own */
+  const cdl_task *task;     /* NULL for the user's files */
   cdl_dataset *train, *dev; /* either may be NULL */
   data_split split;         /* of `train` */
   uint32_t *dev_rows;       /* 0, 1, 2, … [dev's count] */
-  data_census census;       /* of them; for training */
+  data_census census;       /* of both data sets, for training */
 
   inference_model model; /* its labels are those of the examples */
 
-  /* Of --init-adapter, else empty. */
+  /* The config of --init-adapter; otherwise empty. */
   adapter_config initial;
   cdl_safetensors *initial_tensors;
-  bool body_changed; /* by this run or one before, beyond pooler and head */
+  bool body_changed; /* by this run or an earlier one, besides pooler and head */
 } train_session;
 
 #endif

@@ -84,7 +84,7 @@ static void mark_given(cdl_settings *settings, const json_t *object)
   }
 }
 
-/* All that `object` names, or nothing. */
+/* Sets all settings that `object` names, or none after an error. */
 static cdl_status take(cdl_settings *settings, const char *path, json_t *object)
 {
   const json_t *record = train_run_record_settings(object),
@@ -122,7 +122,7 @@ cdl_status cdl_settings_read(cdl_settings *settings, const char *path)
 
 /* ---- Getting ---- */
 
-/* A text is itself, nothing is "", anything else its JSON. */
+/* Returns a string as it is, "" for null, and JSON for anything else. */
 static char *text_of(const json_t *value)
 {
   if (value == NULL || json_is_null(value))

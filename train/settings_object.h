@@ -1,4 +1,4 @@
-/* What a cdl_settings holds. */
+/* The members of a cdl_settings. */
 #ifndef CONDLORA_TRAIN_SETTINGS_OBJECT_H
 #define CONDLORA_TRAIN_SETTINGS_OBJECT_H
 
@@ -7,11 +7,11 @@
 
 struct cdl_settings {
   train_settings settings;
-  bool given[TRAIN_SETTINGS_MAX]; /* set by the caller, by place in train_setting_list */
-  char *text;                     /* what a getter returned last */
+  bool given[TRAIN_SETTINGS_MAX]; /* set by the caller; by index in train_setting_list */
+  char *text;                     /* the last result of a getter */
 };
 
-/* A copy that ends with cdl_settings_destroy. Errors: MEMORY. */
+/* Makes a copy; destroy it with cdl_settings_destroy. Errors: MEMORY. */
 CDL_MUST_USE cdl_status train_settings_object_copy(const cdl_settings *settings,
                                                    cdl_settings **copy);
 

@@ -37,8 +37,8 @@ void train_step_release(train_step *step)
 
 typedef void step_work(train_step *step);
 
-/* Enqueues `work`, by a recording where there can be one. What runs for the first time is not
- * recorded: it may still allocate. */
+/* Enqueues `work`, through a recording if possible. The first run of a shape is not recorded,
+ * because it may still allocate. */
 static cdl_status enqueue(train_step *step, cdl_graph **graph, bool first, step_work *work)
 {
   cdl_queue *q = step->session->model.queue;
@@ -59,8 +59,8 @@ static cdl_status enqueue(train_step *step, cdl_graph **graph, bool first, step_
   return cdl_queue_status(q);
 }
 
-/* Up to the next multiple of a sixteenth of the power of two below, and of 64 at least: what is
- * computed for nothing stays below 1/16 of a long batch. */
+/* Rounds up to a multiple of 64, or, for larger counts, of the power of two that is at most 1/16 of
+ * the count. So the superfluous rows of a long batch are below 1/16. */
 static int32_t round_up(int32_t count, size_t bound)
 {
   enum { LEAST = 64, PARTS = 16 };
@@ -71,7 +71,8 @@ static int32_t round_up(int32_t count, size_t bound)
   return rounded < (int64_t)bound ? (int32_t)rounded : (int32_t)bound;
 }
 
-/* The recording for a batch's shape, and that shape; NULL when there is no room for another. */
+/* Returns the recording for a batch's shape, and sets the shape; NULL if there is no room for
+ * another. */
 static train_recorded_batch *find_recorded(train_step *step, encoder_token_batch *batch,
                                            bool *first)
 {

@@ -22,7 +22,8 @@ cdl_status train_step_ring_create(train_step_ring *watch, cdl_queue *queue)
 
 void train_step_ring_release(train_step_ring *watch)
 {
-  /* Steps under way still write to `numbers`. Whoever ends early has an error of his own to tell. */
+  /* Steps in flight still write to `numbers`. A caller that ends early has its own error to
+   * report. */
   if (!train_step_ring_empty(watch)) {
     const cdl_status ignored = cdl_queue_sync(watch->queue);
     (void)ignored;

@@ -1,4 +1,4 @@
-/* cdl_train and cdl_train_resume: a run, told to callbacks, with its numbers. */
+/* cdl_train and cdl_train_resume: run training, report to callbacks, and return the results. */
 #include "condlora/train.h"
 
 #include <math.h>
@@ -13,7 +13,7 @@
 
 _Static_assert((int)CDL_METRIC_COUNT <= (int)CDL_TRAIN_METRICS, "there is room for every metric");
 
-/* ---- To the caller's structs ---- */
+/* ---- Conversion to the caller's structs ---- */
 
 static cdl_train_scores scores_of(const train_session *session, const train_result *result)
 {
@@ -80,7 +80,7 @@ static void fill_result(cdl_train_result *to, const train_session *session, cons
 
 /* ---- Running ---- */
 
-/* `run` is changed: what an adapter decides is taken over. */
+/* Changes `run`: settings that an adapter decides are copied to it. */
 static cdl_status train(cdl_settings *run, const cdl_train_callbacks *callbacks,
                         cdl_train_result *result)
 {

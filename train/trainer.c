@@ -1,4 +1,4 @@
-/* The way of a step, and of a run around it: trainer_state.h has the parts in order. */
+/* A step, and the run around it; trainer_state.h lists the parts in order. */
 #include "train/trainer_state.h"
 
 #include <inttypes.h>
@@ -51,7 +51,7 @@ encoder_dropout_rates train_run_dropout(const train_session *session,
                                  .classifier = (float)(set >= 0 ? set : c->classifier_dropout)};
 }
 
-/* Best is chosen on `valid`, or on `dev` where nothing is held out. */
+/* The best checkpoint is chosen on `valid`, or on `dev` if nothing is held out. */
 static cdl_status plan_evaluation(train_trainer *t)
 {
   train_session *session = t->session;
@@ -104,7 +104,7 @@ static cdl_status plan_memory(train_trainer *t, train_plan *plan)
   return CDL_STATUS_OK;
 }
 
-/* A path may lead to other contents by the time a run is resumed. */
+/* Notes the inputs' contents: a path may lead to other contents when the run is resumed. */
 static bool note_inputs(const train_trainer *t, json_t *settings)
 {
   const train_session *session = t->session;
@@ -139,7 +139,7 @@ cdl_status trainer_prepare(train_trainer *t)
   return CDL_STATUS_OK;
 }
 
-/* What a run carries from step to step and into its checkpoint. */
+/* Makes the state that a run carries from step to step and saves in its checkpoint. */
 static cdl_status make_state(train_trainer *t)
 {
   train_session *session = t->session;
@@ -156,14 +156,14 @@ static cdl_status make_state(train_trainer *t)
   if (t->moments == NULL || t->state.evaluations == NULL || t->state.settings == NULL ||
       t->state.kernels == NULL || !note_inputs(t, t->state.settings))
     return cdl_fail(CDL_STATUS_MEMORY, "out of memory: the state of the run");
-  /* ", 2 threads" goes: the result does not depend on their number. */
+  /* Remove ", 2 threads": the result does not depend on the number of threads. */
   char *threads = strrchr(t->state.kernels, ',');
   if (threads != NULL && strstr(threads, "thread") != NULL)
     *threads = '\0';
   return CDL_STATUS_OK;
 }
 
-/* What plan_memory did not know. */
+/* Adds facts that plan_memory did not have. */
 static void complete_plan(train_trainer *t)
 {
   const train_session *session = t->session;
@@ -198,13 +198,13 @@ double trainer_epoch(const train_trainer *t, int64_t step)
   return (double)step / (double)t->steps_per_epoch;
 }
 
-/* ---- Steps that are done ---- */
+/* ---- Finished steps ---- */
 
 static void measure_pace(train_trainer *t, const train_pending_step *step,
                          train_step_report *report)
 {
   const double now = base_process_seconds(), spent = now - t->clock;
-  const int64_t done = report->step - t->first_step; /* in this process, this one included */
+  const int64_t done = report->step - t->first_step; /* in this process, with this step */
   const size_t slot = (size_t)(report->step % RATE_WINDOW);
   t->clock = now;
   t->window[slot] = spent;
@@ -219,13 +219,14 @@ static void measure_pace(train_trainer *t, const train_pending_step *step,
   }
   report->examples_per_s = seen / seconds;
   report->seconds_left = (double)(report->steps - report->step) * t->train_seconds / (double)done;
-  if (t->gemm_peak > 0) { /* measured while the machine was perhaps busy: a faster step sets it */
+  /* the machine may have been busy during the measurement: a faster step replaces it */
+  if (t->gemm_peak > 0) {
     t->gemm_peak = fmax(t->gemm_peak, step->operations / spent);
     report->gemm_share = step->operations / spent / t->gemm_peak;
   }
 }
 
-/* Waits for the oldest step under way: its numbers are checked, logged and reported. */
+/* Waits for the oldest step in flight, and checks, logs and reports its numbers. */
 static cdl_status finish_step(train_trainer *t)
 {
   train_pending_step step;
@@ -244,7 +245,7 @@ static cdl_status finish_step(train_trainer *t)
   return CDL_STATUS_OK;
 }
 
-/* Nothing is evaluated, saved or said of a state whose steps have not been seen to be sound. */
+/* A state is evaluated, saved or reported only after all its steps were checked. */
 static cdl_status finish_steps(train_trainer *t)
 {
   while (!train_step_ring_empty(&t->watch))
@@ -267,7 +268,7 @@ cdl_status trainer_save(train_trainer *t)
   return train_checkpoint_write(t->files.checkpoint, &t->state, &tensors);
 }
 
-/* What a resumed run must share with the one before. */
+/* A resumed run must agree with the earlier one in these settings. */
 static cdl_status compare_settings(const train_trainer *t, const train_run_state *found)
 {
   const char *key;
@@ -289,7 +290,7 @@ static cdl_status compare_settings(const train_trainer *t, const train_run_state
   return CDL_STATUS_OK;
 }
 
-/* The steps of the run before: its epochs are as long as this one's. */
+/* Returns the number of steps of the earlier run, whose epochs have the same length. */
 static int64_t total_of(const train_trainer *t, const json_t *settings)
 {
   const json_int_t most = json_integer_value(json_object_get(settings, "max_steps")),
@@ -297,8 +298,8 @@ static int64_t total_of(const train_trainer *t, const json_t *settings)
   return most > 0 ? most : t->steps_per_epoch * epochs;
 }
 
-/* A run may be made longer: its schedule is then that of the new length. `t->state` is what is to be
- * gone on with; `now`, which is taken, the settings to go on with. */
+/* A run may be made longer; its schedule then has the new length. `t->state` is the state to
+ * continue from. `now` holds the settings to continue with; this function takes it over. */
 static cdl_status take_length(train_trainer *t, const json_t *before, json_t *now)
 {
   const int64_t total = (int64_t)t->schedule.total, had = total_of(t, before);
@@ -351,7 +352,7 @@ static cdl_status load_checkpoint(train_trainer *t)
 
 /* ---- Evaluating ---- */
 
-/* The kept adapter is on disk as soon as it is the best. */
+/* Writes the adapter to disk as soon as it is the best. */
 cdl_status trainer_write_adapter(train_trainer *t, const adapter_snapshot *values)
 {
   if (adapter_is_whole_model(train_method_name(t->settings)))
@@ -373,7 +374,7 @@ static cdl_status evaluate(train_trainer *t)
   train_session *session = t->session;
   CDL_TRY(finish_steps(t));
   adapter_materialize(session->model.adapter,
-                      session->model.queue); /* the step has moved the parameters */
+                      session->model.queue); /* the step has changed the parameters */
   CDL_TRY(inference_evaluation_run(&t->evaluation, session->model.encoder, session->model.queue,
                                    t->logits, t->events->stop));
   t->state.evaluated_step = t->state.step;
@@ -422,7 +423,7 @@ static void order_epoch(train_trainer *t, int64_t epoch)
   t->order_epoch = epoch;
 }
 
-/* The next step's examples, and what all its batches read. */
+/* Chooses the next step's examples, and prepares what all its batches read. */
 static cdl_status begin_step(train_trainer *t)
 {
   const size_t examples = t->session->split.train_count;
@@ -499,8 +500,8 @@ static cdl_status stop(train_trainer *t)
                   (long long)t->state.step, (long long)t->schedule.total, t->files.folder);
 }
 
-/* An evaluation belongs before the step that follows it, so that one that was cut short is made up
- * after a resume. */
+/* An evaluation runs before the next step, so that a resumed run repeats one that was
+ * interrupted. */
 static cdl_status between_steps(train_trainer *t, bool *over)
 {
   const int64_t patience = t->settings->early_stopping;
@@ -537,7 +538,7 @@ cdl_status trainer_next_batch(train_trainer *t, bool *over)
   return fill_batch(t);
 }
 
-/* ---- The beginning of a run ---- */
+/* ---- Start of a run ---- */
 
 cdl_status trainer_begin(train_trainer *t, train_summary *summary, bool *ended)
 {
@@ -550,7 +551,8 @@ cdl_status trainer_begin(train_trainer *t, train_summary *summary, bool *ended)
     if (t->settings->resume)
       CDL_TRY(load_checkpoint(t));
     plan->first_step = t->first_step = t->state.step;
-    plan->finished = t->state.finished && base_file_exists(t->files.metrics); /* written last */
+    /* metrics.json is written last */
+    plan->finished = t->state.finished && base_file_exists(t->files.metrics);
     *ended = plan->finished;
     if (plan->finished)
       CDL_TRY(train_metrics_read(&t->files, t->session, summary));

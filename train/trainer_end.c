@@ -1,4 +1,4 @@
-/* The end of a run: what was kept is measured and written. */
+/* The end of a run: measures the kept adapter and writes the results. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "train/class_json.h"
 #include "train/trainer_state.h"
 
-/* Adds the result of each part of dev to `entry`, if dev has several: MNLI's two, say. */
+/* Adds the result of each part of dev to `entry` if dev has several, such as the two of MNLI. */
 static cdl_status measure_parts(train_session *session, const cdl_dataset *dataset,
                                 const uint32_t *rows, const float *logits, json_t **entry)
 {
@@ -128,7 +128,7 @@ static cdl_status keep_result(train_trainer *t)
 cdl_status trainer_finish(train_trainer *t, train_summary *summary)
 {
   t->state.finished = true;
-  CDL_TRY(trainer_save(t)); /* before the best values replace the last */
+  CDL_TRY(trainer_save(t)); /* before the best values replace the last ones */
   json_t *metrics = json_object();
   cdl_status status = measure(t, summary, &metrics);
   if (status == CDL_STATUS_OK)
