@@ -63,8 +63,8 @@ static cdl_status values_from_text(const char *option, const char *text,
   return status;
 }
 
-/* A list "query=4,layer\.0\..*=2", where the last '=' of an item counts and an item with commas
- * stands in quotes, or an object in JSON. */
+/* Parses "query=4,layer\.0\..*=2" or a JSON object. The last '=' of an item separates the value,
+ * and an item with commas is quoted. */
 static cdl_status parse_values(const char *option, const char *text, bool whole,
                                adapter_module_values *values)
 {
@@ -87,7 +87,7 @@ static cdl_status parse_values(const char *option, const char *text, bool whole,
   return status;
 }
 
-/* A setting of the kind INTS: it has only digits and commas. */
+/* Parses a setting of kind INTS, which contains only digits and commas. */
 static cdl_status parse_layers(const char *text, int64_t **layers, size_t *count)
 {
   *layers = NULL;
@@ -131,7 +131,7 @@ static cdl_status set_columns(adapter_config *c, char **texts, size_t count, con
   return whole ? CDL_STATUS_OK : cdl_fail(CDL_STATUS_MEMORY, "out of memory: the names of columns");
 }
 
-/* Those of the table that the run trains on. */
+/* Names the columns of the table that the run trains on. */
 static cdl_status describe_columns(const train_session *session, const train_settings *s,
                                    adapter_config *c)
 {
@@ -139,7 +139,7 @@ static cdl_status describe_columns(const train_session *session, const train_set
     return set_columns(c, (char **)(uintptr_t)session->task->text_column,
                        session->task->text_column[1] != NULL ? 2 : 1, session->task->label_column);
   base_list columns;
-  if (s->text_columns == NULL) /* of a fresh adapter without data */
+  if (s->text_columns == NULL) /* a fresh adapter without data */
     return CDL_STATUS_OK;
   CDL_TRY(base_list_split("--text-columns", s->text_columns, &columns));
   const cdl_status status = set_columns(c, columns.item, columns.count, s->label_column);
@@ -177,7 +177,7 @@ data_split_form train_split_form_of(const train_settings *s)
   return s->compat == TRAIN_COMPAT_REFERENCE ? DATA_SPLIT_REFERENCE : DATA_SPLIT_STRATIFIED;
 }
 
-/* The adapter's config; a fresh pooler is saved too. */
+/* Fills the adapter's config; a fresh pooler is saved too. */
 static cdl_status describe_adapter(const train_session *session, const train_settings *s,
                                    adapter_config *c)
 {
@@ -211,9 +211,9 @@ static cdl_status describe_adapter(const train_session *session, const train_set
   return CDL_STATUS_OK;
 }
 
-/* Of targets of the folder that training starts from, some are whole tensors now. The others are
- * named by their paths, so that PEFT too takes no target for what is saved; the head is in any
- * case. */
+/* Some targets of the folder that training starts from are whole tensors now. The other targets are
+ * named by their full paths, so that PEFT does not adapt what is saved whole. The head is always
+ * saved. */
 static cdl_status settle_folded(const train_session *session, const char *folder, adapter_config *c)
 {
   const size_t count = adapter_module_count(session->model.adapter);
@@ -329,7 +329,7 @@ static bool same_set(const char *text, const base_list *names)
   return same;
 }
 
-/* A setting that is a list or an expression. `pattern` may be NULL, as may the setting. */
+/* Takes over a setting that is a list or an expression. `pattern` and the setting may be NULL. */
 static cdl_status adopt_names(train_settings *s, char **setting, const bool *given,
                               const char *field, const base_list *names, const char *pattern)
 {
@@ -348,7 +348,7 @@ static cdl_status adopt_names(train_settings *s, char **setting, const bool *giv
   return status;
 }
 
-/* An object in JSON; NULL when memory is out. */
+/* Returns a JSON object as text; NULL if memory is out. */
 static char *values_text(const adapter_module_values *values)
 {
   json_t *object = json_object();
@@ -359,7 +359,7 @@ static char *values_text(const adapter_module_values *values)
   return text;
 }
 
-/* Two lists of patterns are the same when they read alike, in the same order. */
+/* Two lists of patterns are equal if their texts and order are equal. */
 static cdl_status adopt_values(train_settings *s, char **setting, const bool *given,
                                const char *field, const adapter_module_values *values)
 {
@@ -437,8 +437,8 @@ static cdl_status adopt_options(train_settings *s, const adapter_config *c)
   return CDL_STATUS_OK;
 }
 
-/* Modules that the adapter holds whole stay trained. PEFT always lists classifier and score,
- * whichever there is. */
+/* Modules that the adapter holds whole remain trained. PEFT always lists both classifier and
+ * score. */
 static cdl_status adopt_modules(train_settings *s, const bool *given, const adapter_config *config)
 {
   if (was_given(given, "modules_to_save") || config->settings.modules_to_save.count == 0)

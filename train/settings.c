@@ -20,7 +20,7 @@ static const char listed_methods[] =
 #undef METHOD
 #define TRAIN_METHOD_WORDS (&listed_methods[1])
 
-/* What each kind of settings.def is in a table of options, and how its default is kept there. */
+/* How each kind in settings.def becomes a row of a table of options, with its default. */
 #define AS_STRING(initial) .kind = BASE_OPTION_STRING, .default_string = initial
 #define AS_LIST(initial) .kind = BASE_OPTION_LIST, .default_string = initial
 #define AS_MODULES(initial) AS_LIST(initial), .is_other = train_is_module_pattern
@@ -197,7 +197,7 @@ static bool is_text(const base_option *line)
          line->kind == BASE_OPTION_MAP || line->kind == BASE_OPTION_INTS;
 }
 
-/* The texts of `settings` become copies, those that are owned by others. */
+/* Replaces borrowed strings of `settings` by copies. */
 static cdl_status copy_texts(train_settings *settings)
 {
   bool whole = true;
@@ -265,7 +265,7 @@ bool train_is_module_pattern(const char *text)
   bool quoted = false;
   for (const char *c = text; *c != '\0'; c++) {
     if (*c == '"' && quoted && c[1] == '"')
-      c++; /* one of the name's */
+      c++; /* belongs to the name */
     else if (*c == '"' && (quoted || c == text || c[-1] == ','))
       quoted = !quoted;
     if (!quoted && strchr("*+?()[]|\\^$", *c) != NULL)
@@ -289,7 +289,7 @@ static cdl_status set_text(char **slot, const char *value)
   return CDL_STATUS_OK;
 }
 
-/* run.json and the adapter's config could not hold another text. */
+/* Other strings could not be written to run.json and the adapter's config. */
 static cdl_status check_utf8(const base_option *setting, const char *text)
 {
   const size_t bytes = text != NULL ? strlen(text) : 0,
@@ -461,7 +461,7 @@ cdl_status train_settings_check_options(const train_settings *s)
   return CDL_STATUS_OK;
 }
 
-/* ---- What goes together ---- */
+/* ---- Combinations ---- */
 
 static cdl_status check_data(const train_settings *s)
 {

@@ -1,4 +1,5 @@
-/* The settings of a training run: from options, from a JSON config or recipe, into run.json. */
+/* The settings of a training run. They come from options, a JSON config or a recipe, and are saved
+ * in run.json. */
 #ifndef CONDLORA_TRAIN_SETTINGS_H
 #define CONDLORA_TRAIN_SETTINGS_H
 
@@ -11,15 +12,15 @@
 #include "base/option.h"
 #include "model/adapter/adapter.h"
 
-/* Which adapter a run keeps. */
+/* The adapter that a run keeps. */
 typedef enum { TRAIN_KEEP_BEST, TRAIN_KEEP_LAST } train_keep;
 #define TRAIN_KEEP_WORDS "best|last"
 
-/* What the paper's code does otherwise, done so too. */
+/* Compatibility with the paper's code where it differs. */
 typedef enum { TRAIN_COMPAT_NONE, TRAIN_COMPAT_REFERENCE } train_compat;
 #define TRAIN_COMPAT_WORDS "none|reference"
 
-/* What weight decay is for. */
+/* The parameters that weight decay applies to. */
 typedef enum { TRAIN_DECAY_ALL, TRAIN_DECAY_NO_BIAS } train_decay;
 #define TRAIN_DECAY_WORDS "all|no-bias"
 
@@ -68,35 +69,35 @@ enum {
   TRAIN_OF_DROPOUT = ADAPTER_HAS_DROPOUT << TRAIN_OF_SHIFT
 };
 
-/* All lines of settings.def, then the options of all methods, each once; static. At most
+/* Returns all rows of settings.def, then each option of all methods once; static. There are at most
  * TRAIN_SETTINGS_MAX. */
 const base_option *train_setting_list(size_t *count);
-/* By field or option name ('-' and '_' are the same); NULL when there is none. */
+/* Finds a setting by field or option name ('-' and '_' are equal); NULL if there is none. */
 const base_option *train_setting_find(const char *name);
-/* The list as options of a command line, which sets `settings`; `given`, by place in the list, may be
- * NULL. */
+/* Returns the list as options of a command line that set `settings`. `given` has an element for
+ * each row of the list, or is NULL. */
 base_options train_setting_options(train_settings *settings, bool *given);
 
 CDL_MUST_USE cdl_status train_settings_init(train_settings *settings);
 void train_settings_release(train_settings *settings);
-/* Texts are copied. */
+/* Copies all settings; strings are copied too. Errors: MEMORY. */
 CDL_MUST_USE cdl_status train_settings_copy(train_settings *copy, const train_settings *settings);
 
-/* Sets one from text. `value` NULL for a flag without one. USAGE, naming option and what was
- * expected. */
+/* Sets one setting from text. `value` is NULL for a flag without a value. Errors: USAGE, naming
+ * option and what was expected. */
 CDL_MUST_USE cdl_status train_settings_set(train_settings *settings, const base_option *setting,
                                            const char *value);
-/* Sets those that a JSON object names, but not the ones marked in `given` (by position in the
- * list): options on the command line win. A key "paper" or "comment" is ignored. `path` is for
- * messages. DATA for a file that is no object, USAGE for an unknown key or a value of another
- * kind. */
+/* Sets the settings that a JSON object names, except those marked in `given` (by index in the
+ * list): options on the command line take precedence. The keys "paper" and "comment" are ignored.
+ * `path` is for messages. Errors: DATA for a file that is not an object; USAGE for an unknown key
+ * or a value of another type. */
 CDL_MUST_USE cdl_status train_settings_read(train_settings *settings, const char *path,
                                             const bool *given);
-/* The same of an object that was read from `path`. */
+/* Does the same for an object that was read from `path`. */
 CDL_MUST_USE cdl_status train_settings_take(train_settings *settings, const char *path,
                                             const json_t *object, const bool *given);
 
-/* The name of the method; static. */
+/* Returns the name of the method; static. */
 const char *train_method_name(const train_settings *settings);
 /* The value of a method's own option by its name. NULL when no method has it. */
 double *train_settings_option(train_settings *settings, const char *name);
@@ -110,21 +111,21 @@ CDL_MUST_USE cdl_status train_settings_check_options(const train_settings *setti
  * `results_only` those that change the result. NULL when memory is out. */
 json_t *train_settings_json(const train_settings *settings, bool results_only);
 
-/* A seed of the run: `own`, seed_init say, or where that is not set the one for all. */
+/* Returns a seed of the run: `own`, such as seed_init, or the general seed if `own` is not set. */
 uint64_t train_settings_seed(const train_settings *settings, int64_t own);
 
-/* Steps between evaluations, 0 for never: what eval_every says, with so many steps in an epoch. USAGE
- * for another text. */
+/* Computes the steps between evaluations from eval_every and the steps of an epoch; 0: never.
+ * Errors: USAGE for an invalid text. */
 CDL_MUST_USE cdl_status train_eval_every(const train_settings *settings, int64_t steps_per_epoch,
                                          int64_t *steps);
 
-/* Combinations that cannot be: USAGE. */
+/* Checks combinations of settings. Errors: USAGE. */
 CDL_MUST_USE cdl_status train_settings_check(const train_settings *settings);
 
-/* Where a list of modules may be one expression instead, whether `text` is that: it has one of
- * *+?()[]|\^$ outside of quoted names, or is "all-linear". */
+/* Returns whether the text of a list of modules is one regular expression: it has one of
+ * *+?()[]|\^$ outside quoted names, or is "all-linear". */
 bool train_is_module_pattern(const char *text);
-/* Whether the weights of the classes are to be made from their numbers: "balanced". */
+/* Returns whether class weights are computed from the numbers of examples: "balanced". */
 bool train_weights_are_balanced(const char *text);
 
 #endif
