@@ -183,7 +183,7 @@ cdl_status train_session_make_adapter(train_session *session, train_settings *s)
   CDL_TRY(default_targets(s, encoder_config(session->model.encoder)->family));
   CDL_TRY(train_make_adapter(session, s));
   session->body_changed = session->body_changed || changes_body(session, s);
-  /* Of an adapter whose initial values were taken off the weights, they are taken off again. */
+  /* An adapter whose initial values were subtracted from the weights subtracts them again. */
   const bool takes_off = session->initial.settings.init == ADAPTER_INIT_PISSA ||
                          session->initial.settings.init == ADAPTER_INIT_OLORA;
   if (s->init_adapter == NULL || takes_off)

@@ -102,7 +102,7 @@ static cdl_status parse_layers(const char *text, int64_t **layers, size_t *count
   return CDL_STATUS_OK;
 }
 
-/* Either is left empty. `text` NULL: both. */
+/* Sets `names` or the pattern and leaves the other empty; both stay empty if `text` is NULL. */
 static cdl_status parse_names(const char *option, const char *text, base_list *names,
                               char **pattern)
 {
@@ -309,7 +309,7 @@ static int compare_text(const void *a, const void *b)
   return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Lists compare as sets. */
+/* Compares lists as sets. */
 static bool same_set(const char *text, const base_list *names)
 {
   base_list list;

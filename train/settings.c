@@ -90,7 +90,7 @@ static void add_owner(char *text, const char *name, size_t bytes)
   snprintf(text + used, OWNERS_BYTES - used, "%s%.*s", used > 0 ? ", " : "", (int)bytes, name);
 }
 
-/* "condlora, lora" */
+/* Lists methods that have an option: "condlora, lora". */
 static void methods_with(const base_option *setting, char text[OWNERS_BYTES])
 {
   text[0] = '\0';

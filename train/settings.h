@@ -37,14 +37,14 @@ typedef bool train_setting_FLAG;
 
 enum { TRAIN_SETTINGS_MAX = 160, TRAIN_METHOD_OPTIONS_MAX = 64 };
 
-/* One member a setting, documented in settings.def. Texts are owned. */
+/* One member per setting; settings.def documents them. The struct owns its strings. */
 typedef struct {
 #define SECTION(title)
 #define SETTING(kind, field, initial, placeholder, changes, of, ...) train_setting_##kind field;
 #include "train/settings.def"
 #undef SETTING
 #undef SECTION
-  double options[TRAIN_METHOD_OPTIONS_MAX]; /* of all methods together */
+  double options[TRAIN_METHOD_OPTIONS_MAX]; /* options of all methods */
   /* By place in train_setting_list: given by the user, by hand or from a file, even if the value is
    * the default. */
   bool set[TRAIN_SETTINGS_MAX];
@@ -101,10 +101,11 @@ CDL_MUST_USE cdl_status train_settings_take(train_settings *settings, const char
 const char *train_method_name(const train_settings *settings);
 /* The value of a method's own option by its name. NULL when no method has it. */
 double *train_settings_option(train_settings *settings, const char *name);
-/* Settings that the method or the schedule does not have become what they are by default, and not given. */
+/* Sets the settings that the method or the schedule does not have to their defaults, and marks them
+ * as not given. Errors: MEMORY. */
 CDL_MUST_USE cdl_status train_settings_drop_options(train_settings *settings);
-/* USAGE for a setting that is given, at whatever value, and that the method or the schedule does not
- * have; the line names both. */
+/* USAGE for a setting that is given, at whatever value, and that the method or the schedule does
+ * not have; the line names both. */
 CDL_MUST_USE cdl_status train_settings_check_options(const train_settings *settings);
 
 /* The settings that the method and the schedule have, as a JSON object, null what is not set; with

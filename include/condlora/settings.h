@@ -27,9 +27,10 @@ CDL_API CDL_MUST_USE cdl_status cdl_settings_set(cdl_settings *settings, const c
 CDL_API CDL_MUST_USE cdl_status cdl_settings_parse(cdl_settings *settings, const char *json);
 CDL_API CDL_MUST_USE cdl_status cdl_settings_read(cdl_settings *settings, const char *path);
 
-/* One setting as text, "" where it is not set or the method or schedule does not have it; all that
- * these have as a JSON object, null where one is not set. Borrowed: valid until the next call with this object. Errors: USAGE for an unknown name;
- * MEMORY. */
+/* The first gives one setting as text, "" if it is not set, or if the method or the schedule does
+ * not have it. The second gives all settings that these have as a JSON object, null if one is not
+ * set. Results are borrowed: they stay valid until the next call with this object. Errors: USAGE
+ * for an unknown name; MEMORY. */
 CDL_API CDL_MUST_USE cdl_status cdl_settings_get(cdl_settings *settings, const char *name,
                                                  const char **value);
 CDL_API CDL_MUST_USE cdl_status cdl_settings_json(cdl_settings *settings, const char **json);

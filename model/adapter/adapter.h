@@ -51,10 +51,10 @@ void adapter_module_values_release(adapter_module_values *values);
 
 enum { ADAPTER_OPTIONS_MAX = 32 };
 
-/* The settings of an adapter: one struct for those in a folder, those of a run and those that a
- * program makes. adapter_settings_of gives the defaults of a method; a setting that the method lacks
- * is zero. Whoever fills in the lists and strings owns them: adapter_create reads them and keeps
- * none, adapter_config_free releases those of a config. */
+/* The settings of an adapter, whether they come from a folder, a run or a program.
+ * adapter_settings_of gives the defaults of a method; a setting that the method lacks is zero. The
+ * caller owns the lists and strings: adapter_create keeps none of them, and adapter_config_free
+ * releases those of a config. */
 typedef struct {
   const char *method; /* one of adapter_methods; static */
   int64_t rank;
@@ -65,44 +65,48 @@ typedef struct {
   adapter_init init;
   adapter_bias bias;
   adapter_orientation orientation;
-  /* Linear layers to adapt: suffixes of their paths, or one regular expression for whole paths
-   * (PEFT's rules). */
+  /* Linear layers to adapt: suffixes of their paths, or one regular expression that whole paths
+   * match (PEFT's rules). */
   base_list targets;
   char *target_pattern;
-  /* Of these targets, only those in these layers (none listed: in any), and none of the modules
-   * excluded, named as targets are. A layer's number is the component after any module, or after
-   * one of `layers_pattern`: regular expressions for its name. */
+  /* Restricts the targets to these layers, if any are listed, and to modules that are not excluded.
+   * Exclusions are written like targets. A layer's number is the path's component after any module,
+   * or after a module whose name matches one of the regular expressions `layers_pattern`. */
   int64_t *layers;
   size_t layer_count;
   base_list layers_pattern;
   base_list excluded;
   char *excluded_pattern;
   double options[ADAPTER_OPTIONS_MAX]; /* the method's own, in the order of adapter_options */
-  /* An object with what the method itself keeps in adapter_config.json; NULL: nothing. */
+  /* An object with the method's additional keys of adapter_config.json; NULL if it has none. */
   struct json_t *config_extra;
   /* Modules to train and save whole, besides the head: suffixes of their paths. */
   base_list modules_to_save;
 
-  /* The rest is of one run, and no folder has it. */
-  /* B's learning rate, and that of every vector, over A's (LoRA+, Hayou et al. 2024); 0: the
-   * same. */
+  /* Folders do not store the settings below; they belong to one run. */
+  /* Ratio of the learning rate of B, and of every vector, to that of A (LoRA+, Hayou et al. 2024).
+   * 0 means 1. */
   double lora_plus_ratio;
-  bool dropout_hits_base; /* CondLoRA's dropout on the frozen path too, as the reference has it */
-  bool reference_compat;  /* AdaLoRA that never allocates and begins with a random Λ: likewise */
-  bool ignore_unmatched;  /* a name or pattern that matches nothing is no error: of a folder */
-  bool train_pooler;      /* BERT's pooler, when it is fresh */
+  /* CondLoRA's dropout also applies to the frozen path, as in the reference. */
+  bool dropout_hits_base;
+  /* AdaLoRA never allocates and starts with a random Λ, as in the reference. */
+  bool reference_compat;
+  /* A name or pattern that matches nothing is no error, as in PEFT's folders. */
+  bool ignore_unmatched;
+  /* Train BERT's pooler because it is new. */
+  bool train_pooler;
 } adapter_settings;
 
 typedef struct model_adapter model_adapter;
 
 /* Returns the names of the methods, ending with NULL; static. */
 const char *const *adapter_methods(void);
-/* The defaults of a method: what missing keys of adapter_config.json mean. An unknown method has
- * its name and zeros. */
+/* Returns the defaults of a method, which missing keys of adapter_config.json have. For an unknown
+ * method all but the name is zero. */
 adapter_settings adapter_settings_of(const char *method);
-/* The method's own options, `*count` of them; static. None for an unknown method. Methods that have an
- * option of one name agree on all of it. Each value is kept as a double (base_option_number); an
- * option's default_value is what a missing key of adapter_config.json means. */
+/* Returns the method's own options, `*count` of them; static. An unknown method has none. Methods
+ * that share the name of an option declare it identically. Each value is stored as a double
+ * (base_option_number). A missing key of adapter_config.json means the option's default_value. */
 const base_option *adapter_options(const char *method, size_t *count);
 /* Returns whether the method adapts linear layers by a low-rank update, so that it has a rank and
  * targets. */
@@ -129,10 +133,10 @@ bool adapter_has(const char *method, adapter_setting setting);
 /* Returns why a low-rank method lacks settings, as the end of a message; static; "" for no
  * reason. */
 const char *adapter_lack_reason(const char *method);
-/* The ending of the one tensor that the method's folder has for each adapted module; the tensor's first
- * size is the module's rank. NULL: modules share tensors, or there are none. Static. */
+/* Returns the ending of the name of the one tensor that the method's folder has for each adapted
+ * module; static. The tensor's first size is the module's rank. NULL if modules share tensors. */
 const char *adapter_module_ending(const char *method);
-/* "CONDLORA" for "condlora"; NULL for an unknown method; static. */
+/* Returns "CONDLORA" for "condlora"; static; NULL for an unknown method. */
 const char *adapter_peft_type(const char *method);
 /* Returns "condlora" for "CONDLORA"; static; NULL for an unknown type. */
 const char *adapter_method_of(const char *peft_type);

@@ -1,4 +1,4 @@
-/* The table of methods, and what of a method can be asked without an adapter. */
+/* The table of methods, and properties of a method that need no adapter. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -95,7 +95,7 @@ typedef struct adapter_method {
   const char *module_ending;
   /* The scale of a module; NULL: adapter_scale. */
   float (*scale)(const adapter_settings *settings, double alpha);
-  /* NULL: a folder may have no targets outside the encoder's modules. */
+  /* NULL: a folder must not have targets outside the encoder's modules. */
   const adapter_update_names *update_names;
   /* those of the reference's code, if they are not the model's usual ones */
   const char *reference_targets;
@@ -265,9 +265,9 @@ cdl_status adapter_find_targets(model_adapter *adapter, const adapter_settings *
 /* Marks the trained tensors of the model: the head, modules to save and those of the method. */
 cdl_status adapter_mark_trained(model_adapter *adapter, const adapter_settings *settings);
 
-/* Modules to save as PEFT can load them, owned by `saved` also where this fails: PEFT saves the head in
- * any case, and cannot save a part of it. A name that picks such a part is left out; where it picks
- * other modules too, they are named by their whole paths. */
+/* Lists the modules to save in a form that PEFT can load. `saved` owns them, also after an error.
+ * PEFT always saves the head and cannot save a part of it, so a name that matches such a part is
+ * left out. If that name also matches other modules, they are listed with their full paths. */
 CDL_MUST_USE cdl_status adapter_saved_modules(const model_adapter *adapter, const base_list *given,
                                               base_list *saved);
 

@@ -75,7 +75,7 @@ float triplets_scale(const adapter_settings *settings, double alpha)
   return own_scale(alpha, (int64_t)settings->options[TRIPLET_INIT_R]);
 }
 
-/* One layer's list of init_r booleans; none: every rank. */
+/* Reads one layer's list of init_r booleans; without a list, every rank. */
 static cdl_status read_layer(const model_adapter *a, const json_t *pattern, size_t module,
                              triplets *t, size_t *named)
 {
